@@ -1,0 +1,148 @@
+//! What floats over the picture: the card of the first moments, failures, notices, the pause.
+
+use std::time::{Duration, Instant};
+
+use eframe::egui::{
+    self, Align2, Area, Color32, Id, Key, Margin, Order, Rect, RichText, Ui, vec2,
+};
+
+use super::controls::keycap;
+use super::keys::{KeyMap, Shortcut};
+use super::theme;
+
+/// How long a notice stays.
+const NOTICE_TIME: Duration = Duration::from_secs(6);
+
+/// Names the keys; returns whether it was dismissed.
+pub(super) fn welcome(ui: &Ui, space: Rect, world: &str, keys: &KeyMap) -> bool {
+    let mut dismissed = false;
+    over(ui, "welcome", space.center(), Align2::CENTER_CENTER, |ui| {
+        theme::card().show(ui, |ui| {
+            ui.set_max_width((space.width() - 70.0).clamp(180.0, 340.0));
+            ui.label(RichText::new(world).heading().color(theme::TEXT));
+            ui.label(
+                RichText::new("Every frame you see is predicted by a network, from the frames before and your keys.")
+                    .color(theme::MUTED),
+            );
+            ui.add_space(4.0);
+            for bound in keys.actions() {
+                ui.horizontal_wrapped(|ui| {
+                    for key in &bound.keys {
+                        keycap(ui, *key, false);
+                    }
+                    ui.label(RichText::new(&bound.name).color(theme::TEXT));
+                });
+            }
+            ui.add_space(2.0);
+            ui.label(RichText::new(shortcut_line(keys)).small().color(theme::MUTED));
+            ui.add_space(6.0);
+            let play = egui::Button::new(RichText::new("Play").color(theme::ON_ACCENT).strong())
+                .fill(theme::ACCENT)
+                .min_size(vec2(ui.available_width(), 30.0));
+            dismissed = ui.add(play).clicked();
+        });
+    });
+    dismissed
+}
+
+/// `P pause · N single step · …`, with the keys that the world leaves free.
+fn shortcut_line(keys: &KeyMap) -> String {
+    let parts: Vec<_> = Shortcut::ALL
+        .into_iter()
+        .filter_map(|shortcut| {
+            let key = keys.shortcut_keys(shortcut).next()?;
+            Some(format!("{} {}", Key::symbol_or_name(key), shortcut.label()))
+        })
+        .collect();
+    parts.join("  ·  ")
+}
+
+/// What the player chose on the failure card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    Restart,
+    Close,
+}
+
+/// Says what happened and offers to start again.
+pub(super) fn failure(ui: &Ui, space: Rect, what: &str) -> Option<Answer> {
+    let mut answer = None;
+    ui.painter().rect_filled(space, 0, Color32::from_black_alpha(150));
+    over(ui, "failure", space.center(), Align2::CENTER_CENTER, |ui| {
+        theme::card().show(ui, |ui| {
+            ui.set_width((space.width() - 70.0).clamp(180.0, 420.0));
+            ui.label(RichText::new("The world stopped").heading().color(theme::ALERT));
+            egui::ScrollArea::vertical().max_height(140.0).show(ui, |ui| {
+                ui.label(RichText::new(what).color(theme::TEXT));
+            });
+            ui.add_space(6.0);
+            ui.horizontal(|ui| {
+                let restart = egui::Button::new(RichText::new("Restart").color(theme::ON_ACCENT).strong())
+                    .fill(theme::ACCENT)
+                    .min_size(vec2(110.0, 30.0));
+                if ui.add(restart).clicked() {
+                    answer = Some(Answer::Restart);
+                }
+                let close = egui::Button::new("Close").min_size(vec2(90.0, 30.0));
+                if ui.add(close).clicked() {
+                    answer = Some(Answer::Close);
+                }
+            });
+        });
+    });
+    answer
+}
+
+/// Short messages that go away by themselves, the latest one shown.
+#[derive(Default)]
+pub(super) struct Notices {
+    latest: Option<(String, Instant)>,
+}
+
+impl Notices {
+    pub fn say(&mut self, text: String) {
+        self.latest = Some((text, Instant::now()));
+    }
+
+    pub fn show(&mut self, ui: &Ui, space: Rect) {
+        let Some((text, since)) = &self.latest else {
+            return;
+        };
+        let left = NOTICE_TIME.saturating_sub(since.elapsed());
+        if left.is_zero() {
+            self.latest = None;
+            return;
+        }
+        ui.ctx().request_repaint_after(left);
+        let at = space.center_bottom() - vec2(0.0, 14.0);
+        over(ui, "notice", at, Align2::CENTER_BOTTOM, |ui| {
+            theme::card().inner_margin(Margin::symmetric(14, 9)).show(ui, |ui| {
+                ui.set_max_width((space.width() - 60.0).max(120.0));
+                ui.label(RichText::new(text).color(theme::TEXT));
+            });
+        });
+    }
+}
+
+/// A mark at the top of the picture, for the pause and for loading.
+pub(super) fn mark(ui: &Ui, space: Rect, text: &str) {
+    let at = space.center_top() + vec2(0.0, 12.0);
+    over(ui, "mark", at, Align2::CENTER_TOP, |ui| {
+        egui::Frame::new()
+            .fill(Color32::from_black_alpha(190))
+            .corner_radius(12)
+            .inner_margin(Margin::symmetric(14, 5))
+            .show(ui, |ui| {
+                let text = RichText::new(text).small().strong().color(theme::ACCENT);
+                ui.add(egui::Label::new(text).extend());
+            });
+    });
+}
+
+fn over(ui: &Ui, name: &str, at: egui::Pos2, pivot: Align2, content: impl FnOnce(&mut Ui)) {
+    Area::new(Id::new(name))
+        .order(Order::Foreground)
+        .pivot(pivot)
+        .fixed_pos(at)
+        .show(ui.ctx(), content);
+}

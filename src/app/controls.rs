@@ -1,0 +1,197 @@
+//! The bar below the picture: buttons, and the world's keys, lit while held.
+
+use eframe::egui::{
+    self, Align, Align2, Color32, FontId, Key, Layout, Rect, RichText, Sense, Stroke, StrokeKind, Ui,
+    pos2, vec2,
+};
+
+use super::keys::{HeldKeys, KeyMap, Shortcut};
+use super::theme;
+
+/// What the bar shows.
+pub(super) struct Bar<'a> {
+    pub keys: &'a KeyMap,
+    pub held: &'a HeldKeys,
+    pub paused: bool,
+    pub hud: bool,
+    pub tuning: bool,
+    /// Whether there is a world to control.
+    pub running: bool,
+}
+
+/// Height of the bar's content.
+pub(super) const HEIGHT: f32 = 40.0;
+
+/// Width below which the bar leaves out the names of actions.
+const NARROW: f32 = 620.0;
+
+impl Bar<'_> {
+    /// Draws the bar; returns the shortcut whose button was clicked.
+    pub fn ui(&self, ui: &mut Ui) -> Option<Shortcut> {
+        let mut clicked = None;
+        let named = ui.available_width() >= NARROW;
+        ui.horizontal_centered(|ui| {
+            ui.spacing_mut().item_spacing.x = 6.0;
+            let pause = if self.paused { Icon::Play } else { Icon::Pause };
+            for (icon, shortcut) in [
+                (pause, Shortcut::Pause),
+                (Icon::Step, Shortcut::Step),
+                (Icon::Reset, Shortcut::Reset),
+                (Icon::Next, Shortcut::NextContext),
+            ] {
+                let lit = shortcut == Shortcut::Pause && self.paused;
+                if self.button(ui, icon, shortcut, lit, self.running) {
+                    clicked = Some(shortcut);
+                }
+            }
+            ui.add_space(14.0);
+            for bound in self.keys.actions() {
+                for key in &bound.keys {
+                    keycap(ui, *key, self.held.is_down(*key));
+                }
+                if named {
+                    let lit = self.held.action(self.keys) == bound.action;
+                    let colour = if lit { theme::ACCENT } else { theme::MUTED };
+                    ui.label(RichText::new(&bound.name).color(colour));
+                    ui.add_space(8.0);
+                }
+            }
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                for (icon, shortcut, lit) in [
+                    (Icon::Sliders, Shortcut::Tuning, self.tuning),
+                    (Icon::Numbers, Shortcut::Hud, self.hud),
+                ] {
+                    if self.button(ui, icon, shortcut, lit, true) {
+                        clicked = Some(shortcut);
+                    }
+                }
+            });
+        });
+        clicked
+    }
+
+    fn button(&self, ui: &mut Ui, icon: Icon, shortcut: Shortcut, lit: bool, enabled: bool) -> bool {
+        let sense = if enabled { Sense::click() } else { Sense::hover() };
+        let (rect, response) = ui.allocate_exact_size(vec2(34.0, 30.0), sense);
+        response.widget_info(|| {
+            egui::WidgetInfo::selected(egui::WidgetType::Button, enabled, lit, shortcut.label())
+        });
+        let look = ui.style().interact(&response);
+        let fill = if lit { theme::RAISED } else { look.weak_bg_fill };
+        ui.painter().rect(rect, 6, fill, look.bg_stroke, StrokeKind::Inside);
+        let colour = match (enabled, lit) {
+            (false, _) => theme::LINE,
+            (true, true) => theme::ACCENT,
+            (true, false) => theme::TEXT,
+        };
+        icon.paint(ui, rect, colour);
+        let keys: Vec<_> = self.keys.shortcut_keys(shortcut).map(Key::symbol_or_name).collect();
+        let name = if shortcut == Shortcut::Pause && self.paused {
+            "resume"
+        } else {
+            shortcut.label()
+        };
+        let hint = if keys.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{name}  ({})", keys.join(" or "))
+        };
+        response.on_hover_text(hint).clicked()
+    }
+}
+
+/// A key as it looks on a keyboard; lit while it is held.
+pub(super) fn keycap(ui: &mut Ui, key: Key, lit: bool) {
+    let (text, fill, line) = if lit {
+        (theme::ON_ACCENT, theme::ACCENT, theme::ACCENT)
+    } else {
+        (theme::TEXT, theme::RAISED, theme::LINE)
+    };
+    let font = FontId::proportional(13.0);
+    let label = ui.painter().layout_no_wrap(key.symbol_or_name().to_owned(), font, text);
+    let size = vec2((label.size().x + 14.0).max(26.0), 26.0);
+    let (rect, response) = ui.allocate_exact_size(size, Sense::hover());
+    let painter = ui.painter();
+    if !lit {
+        let shadow = rect.translate(vec2(0.0, 2.0));
+        painter.rect_filled(shadow, 5, Color32::from_black_alpha(110));
+    }
+    let cap = if lit { rect.translate(vec2(0.0, 1.0)) } else { rect };
+    painter.rect(cap, 5, fill, Stroke::new(1.0, line), StrokeKind::Inside);
+    let at = Align2::CENTER_CENTER.anchor_size(cap.center(), label.size()).min;
+    painter.galley(at, label, text);
+    response.widget_info(|| {
+        egui::WidgetInfo::selected(egui::WidgetType::Label, true, lit, key.name())
+    });
+}
+
+/// Drawn rather than taken from a font, so they look the same everywhere.
+#[derive(Clone, Copy)]
+enum Icon {
+    Pause,
+    Play,
+    Step,
+    Reset,
+    Next,
+    Numbers,
+    Sliders,
+}
+
+impl Icon {
+    fn paint(self, ui: &Ui, rect: Rect, colour: Color32) {
+        let painter = ui.painter();
+        let c = rect.center();
+        let block = |x: f32, y: f32, width: f32, height: f32| {
+            let rect = Rect::from_center_size(c + vec2(x, y), vec2(width, height));
+            painter.rect_filled(rect, 1, colour);
+        };
+        let triangle = |x: f32, half: f32| {
+            let points = [(-half, -half), (half, 0.0), (-half, half)];
+            let points = points.map(|(dx, dy)| c + vec2(x + dx, dy));
+            painter.add(egui::Shape::convex_polygon(points.into(), colour, Stroke::NONE));
+        };
+        match self {
+            Self::Pause => {
+                block(-3.0, 0.0, 3.0, 11.0);
+                block(3.0, 0.0, 3.0, 11.0);
+            }
+            Self::Play => triangle(0.5, 5.5),
+            Self::Step => {
+                block(-5.0, 0.0, 2.5, 11.0);
+                triangle(2.5, 5.0);
+            }
+            Self::Next => {
+                triangle(-4.0, 4.5);
+                triangle(3.0, 4.5);
+                block(7.5, 0.0, 2.0, 9.0);
+            }
+            Self::Reset => reset_arrow(painter, c, colour),
+            Self::Numbers => {
+                for (y, width) in [(-5.0, 12.0), (0.0, 8.0), (5.0, 10.0)] {
+                    block((width - 12.0) / 2.0, y, width, 2.0);
+                }
+            }
+            Self::Sliders => {
+                for (y, knob) in [(-5.0, -2.0), (0.0, 3.0), (5.0, -1.0)] {
+                    block(0.0, y, 13.0, 1.5);
+                    painter.circle_filled(c + vec2(knob, y), 2.5, colour);
+                }
+            }
+        }
+    }
+}
+
+/// Three quarters of a circle with an arrow head at its end.
+fn reset_arrow(painter: &egui::Painter, centre: egui::Pos2, colour: Color32) {
+    let radius = 5.5;
+    let points = (0..=24)
+        .map(|i| {
+            let angle = (-60.0 + 285.0 * i as f32 / 24.0).to_radians();
+            centre + radius * vec2(angle.cos(), angle.sin())
+        })
+        .collect();
+    painter.add(egui::Shape::line(points, Stroke::new(1.8, colour)));
+    let tip = pos2(centre.x + radius * 0.5, centre.y - radius * 0.87);
+    let head = [vec2(-4.5, -0.8), vec2(1.6, -3.6), vec2(0.9, 3.2)].map(|d| tip + d);
+    painter.add(egui::Shape::convex_polygon(head.into(), colour, Stroke::NONE));
+}

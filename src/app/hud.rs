@@ -1,0 +1,60 @@
+//! The numbers in the corner of the picture.
+
+use std::time::Duration;
+
+use eframe::egui::{self, Align2, Color32, FontId, Id, Margin, Ui};
+
+use super::stats::Stats;
+use super::theme;
+
+/// Draws the numbers over the top left of `space`.
+pub(super) fn show(ui: &Ui, space: egui::Rect, stats: &Stats, frame: u64, engine: &str) {
+    egui::Area::new(Id::new("hud"))
+        .fixed_pos(space.left_top() + egui::vec2(12.0, 12.0))
+        .order(egui::Order::Middle)
+        .interactable(false)
+        .show(ui.ctx(), |ui| {
+            egui::Frame::new()
+                .fill(Color32::from_black_alpha(170))
+                .corner_radius(6)
+                .inner_margin(Margin::symmetric(10, 8))
+                .show(ui, |ui| lines(ui, stats, frame, engine));
+        });
+}
+
+fn lines(ui: &mut Ui, stats: &Stats, frame: u64, engine: &str) {
+    let rate = |fps: Option<f32>| fps.map_or("–".into(), |fps| format!("{fps:.1} /s"));
+    let times = stats.times();
+    let stage = |stage: fn(&crate::engine::StageTimes) -> Duration| {
+        times.as_ref().map_or("–".into(), |times| ms(stage(times)))
+    };
+    let latency = stats.latency();
+    let rows = [
+        ("model", rate(stats.model_fps())),
+        ("screen", rate(stats.screen_fps())),
+        ("denoise", stage(|times| times.denoise)),
+        ("cache", stage(|times| times.cache)),
+        ("decode", stage(|times| times.decode)),
+        ("key to frame", latency.map_or("–".into(), |(median, _)| ms(median))),
+        ("      99 %", latency.map_or("–".into(), |(_, p99)| ms(p99))),
+        ("frame", frame.to_string()),
+        ("dropped", stats.dropped.to_string()),
+        ("engine", engine.to_owned()),
+    ];
+    let font = FontId::monospace(11.5);
+    let (height, width) = (16.0, 164.0);
+    let size = egui::vec2(width, height * rows.len() as f32);
+    let (rect, _) = ui.allocate_exact_size(size, egui::Sense::hover());
+    let painter = ui.painter();
+    for (row, (label, value)) in rows.into_iter().enumerate() {
+        let y = rect.top() + height * (row as f32 + 0.5);
+        let left = egui::pos2(rect.left(), y);
+        let right = egui::pos2(rect.right(), y);
+        painter.text(left, Align2::LEFT_CENTER, label, font.clone(), theme::MUTED);
+        painter.text(right, Align2::RIGHT_CENTER, value, font.clone(), theme::TEXT);
+    }
+}
+
+fn ms(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f32() * 1000.0)
+}

@@ -1,0 +1,258 @@
+//! Draws the latest frame with `shaders/present.wgsl` inside egui's render pass.
+
+use std::sync::Arc;
+
+use eframe::egui_wgpu::{self, CallbackResources, CallbackTrait, ScreenDescriptor};
+use eframe::{egui, wgpu};
+
+/// How the frame is scaled to the window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scaling {
+    /// The nearest texel.
+    Nearest,
+    /// Flat texels with one blended pixel on each seam.
+    #[default]
+    Sharp,
+    /// A smooth cubic.
+    Smooth,
+}
+
+impl Scaling {
+    /// Every filter, in the order in which they are shown.
+    pub const ALL: [Self; 3] = [Self::Nearest, Self::Sharp, Self::Smooth];
+
+    /// Its name for people.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Nearest => "nearest",
+            Self::Sharp => "sharp",
+            Self::Smooth => "smooth",
+        }
+    }
+
+    fn code(self) -> u32 {
+        match self {
+            Self::Nearest => 0,
+            Self::Sharp => 1,
+            Self::Smooth => 2,
+        }
+    }
+}
+
+/// The largest rectangle of the frame's shape inside `space`, on whole physical pixels.
+pub(super) fn fit(space: egui::Rect, size: [usize; 2], pixels_per_point: f32) -> egui::Rect {
+    let [height, width] = size.map(|side| side.max(1) as f32);
+    let scale = (space.width() / width).min(space.height() / height);
+    let whole = |points: f32| (points * pixels_per_point).round().max(1.0) / pixels_per_point;
+    let drawn = egui::vec2(whole(width * scale), whole(height * scale));
+    let corner = space.center() - drawn / 2.0;
+    let snapped = egui::pos2(whole(corner.x), whole(corner.y));
+    egui::Rect::from_min_size(snapped, drawn)
+}
+
+/// The pipeline and the texture; lives in egui's renderer.
+pub(super) struct Presenter {
+    pipeline: wgpu::RenderPipeline,
+    bindings: wgpu::BindGroup,
+    uniforms: wgpu::Buffer,
+    texture: wgpu::Texture,
+    /// Height and width in texels.
+    size: [usize; 2],
+    encode: bool,
+    rgba: Vec<u8>,
+    uploaded: Option<u64>,
+}
+
+const UNIFORM_BYTES: u64 = 24;
+
+impl Presenter {
+    pub fn new(device: &wgpu::Device, target: wgpu::TextureFormat, size: [usize; 2]) -> Self {
+        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some("present"),
+            source: wgpu::ShaderSource::Wgsl(include_str!("../../shaders/present.wgsl").into()),
+        });
+        let texture = device.create_texture(&wgpu::TextureDescriptor {
+            label: Some("frame"),
+            size: extent(size),
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: wgpu::TextureDimension::D2,
+            format: wgpu::TextureFormat::Rgba8UnormSrgb,
+            usage: wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST,
+            view_formats: &[],
+        });
+        let uniforms = device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("picture"),
+            size: UNIFORM_BYTES,
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let pipeline = device.create_render_pipeline(&wgpu::RenderPipelineDescriptor {
+            label: Some("present"),
+            layout: None,
+            vertex: wgpu::VertexState {
+                module: &module,
+                entry_point: Some("vertex"),
+                compilation_options: wgpu::PipelineCompilationOptions::default(),
+                buffers: &[],
+            },
+            primitive: wgpu::PrimitiveState::default(),
+            depth_stencil: None,
+            multisample: wgpu::MultisampleState::default(),
+            fragment: Some(wgpu::FragmentState {
+                module: &module,
+                entry_point: Some("fragment"),
+                compilation_options: wgpu::PipelineCompilationOptions::default(),
+                targets: &[Some(target.into())],
+            }),
+            multiview_mask: None,
+            cache: None,
+        });
+        let bindings = bind(device, &pipeline, &uniforms, &texture);
+        Self {
+            pipeline,
+            bindings,
+            uniforms,
+            texture,
+            size,
+            encode: !target.is_srgb(),
+            rgba: Vec::new(),
+            uploaded: None,
+        }
+    }
+
+    /// Uploads u8 RGB `[H, W, 3]`; an image of another size is not shown.
+    fn upload(&mut self, queue: &wgpu::Queue, image: &[u8]) {
+        let [height, width] = self.size;
+        if image.len() != height * width * 3 {
+            return;
+        }
+        self.rgba.clear();
+        for pixel in image.chunks_exact(3) {
+            self.rgba.extend_from_slice(pixel);
+            self.rgba.push(255);
+        }
+        queue.write_texture(
+            self.texture.as_image_copy(),
+            &self.rgba,
+            wgpu::TexelCopyBufferLayout {
+                offset: 0,
+                bytes_per_row: u32::try_from(width * 4).ok(),
+                rows_per_image: None,
+            },
+            extent(self.size),
+        );
+    }
+
+    fn write_uniforms(&self, queue: &wgpu::Queue, pixels: [f32; 2], scaling: Scaling) {
+        let [height, width] = self.size.map(|side| side as f32);
+        let words = [
+            width.to_ne_bytes(),
+            height.to_ne_bytes(),
+            pixels[0].to_ne_bytes(),
+            pixels[1].to_ne_bytes(),
+            scaling.code().to_ne_bytes(),
+            u32::from(self.encode).to_ne_bytes(),
+        ];
+        queue.write_buffer(&self.uniforms, 0, words.as_flattened());
+    }
+
+    fn draw(&self, pass: &mut wgpu::RenderPass<'_>) {
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, &self.bindings, &[]);
+        pass.draw(0..3, 0..1);
+    }
+}
+
+fn extent([height, width]: [usize; 2]) -> wgpu::Extent3d {
+    let side = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+    wgpu::Extent3d {
+        width: side(width),
+        height: side(height),
+        depth_or_array_layers: 1,
+    }
+}
+
+fn bind(
+    device: &wgpu::Device,
+    pipeline: &wgpu::RenderPipeline,
+    uniforms: &wgpu::Buffer,
+    texture: &wgpu::Texture,
+) -> wgpu::BindGroup {
+    let view = texture.create_view(&wgpu::TextureViewDescriptor::default());
+    let sampler = device.create_sampler(&wgpu::SamplerDescriptor {
+        label: Some("frame"),
+        mag_filter: wgpu::FilterMode::Linear,
+        min_filter: wgpu::FilterMode::Linear,
+        ..Default::default()
+    });
+    device.create_bind_group(&wgpu::BindGroupDescriptor {
+        label: Some("present"),
+        layout: &pipeline.get_bind_group_layout(0),
+        entries: &[
+            wgpu::BindGroupEntry {
+                binding: 0,
+                resource: uniforms.as_entire_binding(),
+            },
+            wgpu::BindGroupEntry {
+                binding: 1,
+                resource: wgpu::BindingResource::TextureView(&view),
+            },
+            wgpu::BindGroupEntry {
+                binding: 2,
+                resource: wgpu::BindingResource::Sampler(&sampler),
+            },
+        ],
+    })
+}
+
+/// One frame to draw, handed to egui's renderer.
+pub(super) struct Picture {
+    /// u8 RGB `[H, W, 3]`.
+    pub image: Arc<[u8]>,
+    /// Changes with every new image, so each is uploaded once.
+    pub id: u64,
+    /// Physical width and height of the rectangle.
+    pub pixels: [f32; 2],
+    pub scaling: Scaling,
+}
+
+impl CallbackTrait for Picture {
+    fn prepare(
+        &self,
+        _device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        _screen: &ScreenDescriptor,
+        _encoder: &mut wgpu::CommandEncoder,
+        resources: &mut CallbackResources,
+    ) -> Vec<wgpu::CommandBuffer> {
+        if let Some(presenter) = resources.get_mut::<Presenter>() {
+            if presenter.uploaded != Some(self.id) {
+                presenter.upload(queue, &self.image);
+                presenter.uploaded = Some(self.id);
+            }
+            presenter.write_uniforms(queue, self.pixels, self.scaling);
+        }
+        Vec::new()
+    }
+
+    fn paint(
+        &self,
+        _info: egui::PaintCallbackInfo,
+        pass: &mut wgpu::RenderPass<'static>,
+        resources: &CallbackResources,
+    ) {
+        if let Some(presenter) = resources.get::<Presenter>() {
+            presenter.draw(pass);
+        }
+    }
+}
+
+/// The picture as a shape that fills `rect`.
+pub(super) fn shape(rect: egui::Rect, picture: Picture) -> egui::Shape {
+    egui_wgpu::Callback::new_paint_callback(rect, picture).into()
+}
+
+#[cfg(test)]
+#[path = "present_tests.rs"]
+mod tests;

@@ -1,0 +1,74 @@
+//! What the tests of this room share, and the checks that come before the window opens.
+
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::model::config::{ActionSpec, DynamicsConfig, FORMAT_VERSION, TokenizerConfig};
+
+/// A small world with these actions and keys.
+pub(super) fn world(actions: &[(&str, &[&str])]) -> WorldConfig {
+    WorldConfig {
+        format: FORMAT_VERSION,
+        name: "Test".into(),
+        fps: 15.0,
+        image: [8, 8],
+        actions: actions
+            .iter()
+            .map(|(name, keys)| ActionSpec {
+                name: (*name).into(),
+                keys: keys.iter().map(|key| (*key).into()).collect(),
+            })
+            .collect(),
+        tokenizer: TokenizerConfig {
+            patch: 4,
+            width: 8,
+            blocks: 1,
+            channels: 4,
+        },
+        dynamics: DynamicsConfig {
+            merge: 1,
+            stem_width: 8,
+            stem_frames: 2,
+            width: 8,
+            depth: 1,
+            heads: 1,
+            mlp: 8,
+            time_every: 1,
+            context: 16,
+            registers: 1,
+            k_max: 8,
+        },
+    }
+}
+
+fn options(contexts: usize, keys: &[&str]) -> Options {
+    let clip = Clip {
+        images: vec![0; 8 * 8 * 3],
+        actions: vec![0],
+    };
+    Options {
+        world: world(&[("noop", &[]), ("up", keys)]),
+        contexts: vec![clip; contexts],
+        first_context: 0,
+        fps: None,
+        params: SamplerParams::default(),
+        record: None,
+        engine: Box::new(|| Err(Error::Device("not asked for".into()))),
+    }
+}
+
+#[test]
+fn a_wrong_key_and_a_missing_context_are_found_before_a_window_opens() {
+    let error = run(options(1, &["Upwards"])).unwrap_err();
+    assert!(error.to_string().contains("`Upwards`"), "{error}");
+    let error = run(options(0, &["Up"])).unwrap_err();
+    assert!(error.to_string().contains("starting context 0"), "{error}");
+}
+
+#[test]
+fn a_missing_display_or_adapter_names_the_way_without() {
+    for error in [no_display("x"), no_adapter("y")] {
+        assert!(matches!(error, Error::Device(_)));
+        assert!(error.to_string().contains("--headless"), "{error}");
+    }
+}

@@ -1,0 +1,326 @@
+//! The side panel that turns the sampler, the seed, the pace and the picture while playing.
+
+use std::ops::RangeInclusive;
+
+use eframe::egui::{self, Align, Layout, RichText, Ui};
+
+use super::present::Scaling;
+use super::theme;
+use crate::engine::SamplerParams;
+use crate::model::config::WorldConfig;
+use crate::sim::{Command, FREE_SEEDS, Pace};
+
+/// Everything that the panel turns.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Settings {
+    /// Sampler parameters; the seed counts when it is fixed.
+    pub params: SamplerParams,
+    /// Whether every reset draws a new seed.
+    pub free_seed: bool,
+    /// Target frames a second.
+    pub fps: f32,
+    /// Whether the target is ignored.
+    pub unlimited: bool,
+    /// How the picture is scaled.
+    pub scaling: Scaling,
+}
+
+impl Settings {
+    /// The pace that the world-model thread should keep.
+    pub fn pace(&self) -> Pace {
+        if self.unlimited {
+            Pace::Unlimited
+        } else {
+            Pace::Fps(self.fps)
+        }
+    }
+
+    /// The commands that lead from `before` to these settings.
+    pub fn commands_since(&self, before: &Self) -> Vec<Command> {
+        let mut commands = Vec::new();
+        if self.params != before.params {
+            commands.push(Command::Params(self.params));
+        }
+        if self.free_seed != before.free_seed {
+            commands.push(Command::FreeSeed(self.free_seed));
+        }
+        if self.pace() != before.pace() {
+            commands.push(Command::Pace(self.pace()));
+        }
+        commands
+    }
+}
+
+/// What the world allows.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Sampler steps: powers of two up to the world's finest.
+    pub steps: Vec<usize>,
+    /// Frames that time attention may see.
+    pub context: RangeInclusive<usize>,
+}
+
+impl Limits {
+    /// The limits of a world.
+    pub fn new(world: &WorldConfig) -> Self {
+        let dynamics = &world.dynamics;
+        Self {
+            steps: std::iter::successors(Some(1_usize), |steps| steps.checked_mul(2))
+                .take_while(|steps| *steps <= dynamics.k_max)
+                .collect(),
+            context: (dynamics.stem_frames + 1)..=dynamics.context,
+        }
+    }
+}
+
+/// The panel.
+pub(super) struct Tuning {
+    /// What is set now.
+    pub settings: Settings,
+    defaults: Settings,
+    limits: Limits,
+}
+
+impl Tuning {
+    pub fn new(settings: Settings, world: &WorldConfig) -> Self {
+        let limits = Limits::new(world);
+        let mut settings = settings;
+        let length = &mut settings.params.context;
+        *length = (*length).clamp(*limits.context.start(), *limits.context.end());
+        Self {
+            defaults: settings,
+            settings,
+            limits,
+        }
+    }
+
+    /// Draws the panel; `seed` is the one in use.
+    pub fn ui(&mut self, ui: &mut Ui, seed: u64) {
+        ui.horizontal(|ui| {
+            ui.label(RichText::new("Tuning").heading().color(theme::TEXT));
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                let changed = self.settings != self.defaults;
+                let reset = ui.add_enabled(changed, egui::Button::new("Defaults"));
+                if reset.on_hover_text("Set everything back to how the window opened.").clicked() {
+                    self.settings = self.defaults;
+                }
+            });
+        });
+        egui::ScrollArea::vertical().show(ui, |ui| {
+            self.sampler(ui);
+            self.seed(ui, seed);
+            self.pace(ui);
+            self.picture(ui);
+        });
+    }
+
+    fn sampler(&mut self, ui: &mut Ui) {
+        section(ui, "Sampler");
+        let (params, defaults) = (&mut self.settings.params, &self.defaults.params);
+        row(
+            ui,
+            "Steps K",
+            "Denoise passes for each frame: more is sharper and slower.",
+            &mut params.steps,
+            defaults.steps,
+            |ui, steps| choices(ui, steps, &self.limits.steps, |steps| steps.to_string()),
+        );
+        row(
+            ui,
+            "Context signal τ",
+            "How clean finished frames are kept for the next ones: 1 is clean, lower forgives errors.",
+            &mut params.context_signal,
+            defaults.context_signal,
+            |ui, signal| slider(ui, signal, 0.1..=1.0, 0.01),
+        );
+        let length = self.limits.context.clone();
+        row(
+            ui,
+            "Context length",
+            "Frames that the model looks back on, the current one included.",
+            &mut params.context,
+            defaults.context,
+            |ui, context| slider(ui, context, length, 1.0),
+        );
+        row(
+            ui,
+            "Temperature",
+            "Strength of the starting noise: 1 as in training, 0 always the same guess.",
+            &mut params.temperature,
+            defaults.temperature,
+            |ui, temperature| slider(ui, temperature, 0.0..=2.0, 0.05),
+        );
+    }
+
+    fn seed(&mut self, ui: &mut Ui, seed: u64) {
+        section(ui, "Seed");
+        row(
+            ui,
+            "Mode",
+            "Fixed: a reset plays the same world again. Free: a new seed at each reset.",
+            &mut self.settings.free_seed,
+            self.defaults.free_seed,
+            |ui, free| choices(ui, free, &[false, true], |free| if *free { "free" } else { "fixed" }),
+        );
+        if self.settings.free_seed {
+            ui.horizontal(|ui| {
+                ui.label(RichText::new("In use").color(theme::MUTED));
+                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                    if ui.button("Keep").on_hover_text("Fix the seed in use.").clicked() {
+                        self.settings.params.seed = seed;
+                        self.settings.free_seed = false;
+                    }
+                    ui.monospace(seed.to_string());
+                });
+            });
+        } else {
+            let range = 0..=(FREE_SEEDS - 1).max(self.defaults.params.seed);
+            row(
+                ui,
+                "Number",
+                "The noise of frame n is drawn from this seed and n. Drag, or click to type.",
+                &mut self.settings.params.seed,
+                self.defaults.params.seed,
+                |ui, seed| {
+                    ui.add(egui::DragValue::new(seed).range(range).speed(0.2));
+                },
+            );
+        }
+    }
+
+    fn pace(&mut self, ui: &mut Ui) {
+        section(ui, "Pace");
+        row(
+            ui,
+            "Speed",
+            "Keep to a number of frames a second, or play as fast as the machine can.",
+            &mut self.settings.unlimited,
+            self.defaults.unlimited,
+            |ui, unlimited| {
+                choices(ui, unlimited, &[false, true], |unlimited| {
+                    if *unlimited { "unlimited" } else { "paced" }
+                });
+            },
+        );
+        if !self.settings.unlimited {
+            row(
+                ui,
+                "Frames a second",
+                "The world's own pace is the default.",
+                &mut self.settings.fps,
+                self.defaults.fps,
+                |ui, fps| slider(ui, fps, 1.0..=120.0, 1.0),
+            );
+        }
+    }
+
+    fn picture(&mut self, ui: &mut Ui) {
+        section(ui, "Picture");
+        row(
+            ui,
+            "Scaling",
+            "Nearest and sharp keep the world's pixels; smooth hides them.",
+            &mut self.settings.scaling,
+            self.defaults.scaling,
+            |ui, scaling| choices(ui, scaling, &Scaling::ALL, |scaling| scaling.label()),
+        );
+    }
+}
+
+fn section(ui: &mut Ui, title: &str) {
+    ui.add_space(10.0);
+    ui.label(RichText::new(title.to_uppercase()).small().strong().color(theme::ACCENT));
+}
+
+/// A label with a hint, a button back to the default when there is a way back, and the control.
+fn row<T: PartialEq + Copy>(
+    ui: &mut Ui,
+    label: &str,
+    hint: &str,
+    value: &mut T,
+    default: T,
+    control: impl FnOnce(&mut Ui, &mut T),
+) {
+    ui.horizontal(|ui| {
+        ui.set_min_height(18.0);
+        ui.label(RichText::new(label).color(theme::MUTED)).on_hover_text(hint);
+        if *value != default {
+            let back = egui::Button::new(RichText::new("↺").small()).frame(false);
+            if ui.add(back).on_hover_text("Back to the default.").clicked() {
+                *value = default;
+            }
+        }
+    });
+    let shown = ui.scope(|ui| control(ui, value)).response;
+    shown.on_hover_text(hint);
+}
+
+fn slider<T: egui::emath::Numeric>(ui: &mut Ui, value: &mut T, range: RangeInclusive<T>, step: f64) {
+    ui.spacing_mut().slider_width = (ui.available_width() - 62.0).max(60.0);
+    ui.add(egui::Slider::new(value, range).step_by(step));
+}
+
+/// A row of buttons of equal width, of which one is chosen.
+fn choices<T: PartialEq + Copy, S: Into<String>>(
+    ui: &mut Ui,
+    value: &mut T,
+    all: &[T],
+    name: impl Fn(&T) -> S,
+) {
+    let gap = 4.0;
+    let per_row = all.len().clamp(1, 5);
+    let width = (ui.available_width() - gap * (per_row - 1) as f32) / per_row as f32;
+    ui.spacing_mut().item_spacing = egui::vec2(gap, gap);
+    for part in all.chunks(per_row) {
+        ui.horizontal(|ui| {
+            for choice in part {
+                let button = egui::Button::selectable(*value == *choice, name(choice).into())
+                    .frame_when_inactive(true)
+                    .min_size(egui::vec2(width, 24.0));
+                if ui.add(button).clicked() {
+                    *value = *choice;
+                }
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::tests::world;
+
+    fn settings() -> Settings {
+        Settings {
+            params: SamplerParams::default(),
+            free_seed: false,
+            fps: 15.0,
+            unlimited: false,
+            scaling: Scaling::Sharp,
+        }
+    }
+
+    #[test]
+    fn the_world_limits_steps_and_context() {
+        let limits = Limits::new(&world(&[("noop", &[])]));
+        assert_eq!(limits.steps, [1, 2, 4, 8]);
+        assert_eq!(limits.context, 3..=16);
+        let tuning = Tuning::new(settings(), &world(&[("noop", &[])]));
+        assert_eq!(tuning.settings.params.context, 16);
+    }
+
+    #[test]
+    fn only_what_changed_is_sent() {
+        let before = settings();
+        let mut after = before;
+        assert!(after.commands_since(&before).is_empty());
+        after.scaling = Scaling::Smooth;
+        assert!(after.commands_since(&before).is_empty());
+        after.params.steps = 1;
+        after.unlimited = true;
+        assert_eq!(
+            after.commands_since(&before),
+            [Command::Params(after.params), Command::Pace(Pace::Unlimited)]
+        );
+    }
+}

@@ -1,0 +1,355 @@
+//! The window: it listens to keys and to the world-model thread, and draws; it waits for neither.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use eframe::egui::{self, Event, Frame as Fill, Key, RawInput, Ui, ViewportCommand};
+use eframe::{egui_wgpu, wgpu};
+
+use super::cards::{self, Answer, Notices};
+use super::controls::{self, Bar};
+use super::keys::{HeldKeys, KeyMap, Shortcut};
+use super::present::{self, Picture, Presenter};
+use super::stats::Stats;
+use super::tuning::Tuning;
+use super::{Ended, hud, theme};
+use crate::model::config::WorldConfig;
+use crate::sim::{self, Command, Frame, Message, Session, Sim};
+
+/// Windows narrower than this open without the tuning panel.
+const ROOM_FOR_TUNING: f32 = 760.0;
+
+/// What the window is made of.
+pub(super) struct Parts {
+    pub world: WorldConfig,
+    pub keys: KeyMap,
+    pub sim: sim::Options,
+    pub tuning: Tuning,
+    /// Whether the surface can show the newest frame without waiting for the screen.
+    pub mailbox: Arc<AtomicBool>,
+    /// Set from outside to close the window.
+    pub close: Arc<AtomicBool>,
+    /// Receives the recording when the window closes.
+    pub ended: Ended,
+}
+
+/// The world-model thread as the window sees it.
+enum World {
+    Running(Sim),
+    Failed(String),
+}
+
+pub(super) struct Window {
+    parts: Parts,
+    context: egui::Context,
+    world: World,
+    /// The recording of a thread that failed, for the next one.
+    session: Option<Session>,
+    engine: String,
+    held: HeldKeys,
+    stats: Stats,
+    notices: Notices,
+    frame: Option<Frame>,
+    /// Counts images, so that each is uploaded once.
+    image_id: u64,
+    paused: bool,
+    hud: bool,
+    tuning_open: Option<bool>,
+    welcome: bool,
+}
+
+impl Window {
+    /// Puts the presenter into egui's renderer and starts the world-model thread.
+    pub fn new(parts: Parts, creation: &eframe::CreationContext<'_>) -> crate::Result<Self> {
+        theme::apply(&creation.egui_ctx);
+        let Some(state) = &creation.wgpu_render_state else {
+            return Err(super::no_adapter("the window has no renderer"));
+        };
+        let presenter = Presenter::new(&state.device, state.target_format, parts.world.image);
+        state.renderer.write().callback_resources.insert(presenter);
+        let context = creation.egui_ctx.clone();
+        let world = World::Running(start(&parts.sim, None, &context)?);
+        Ok(Self {
+            paused: parts.sim.paused,
+            parts,
+            context,
+            world,
+            session: None,
+            engine: String::new(),
+            held: HeldKeys::default(),
+            stats: Stats::default(),
+            notices: Notices::default(),
+            frame: None,
+            image_id: 0,
+            hud: true,
+            tuning_open: None,
+            welcome: true,
+        })
+    }
+
+    fn send(&self, command: Command) {
+        if let World::Running(sim) = &self.world {
+            sim.send(command);
+        }
+    }
+
+    /// Takes every message and the newest frame.
+    fn listen(&mut self) {
+        let World::Running(sim) = &self.world else {
+            return;
+        };
+        let (messages, frames) = (sim.messages().clone(), sim.frames().clone());
+        self.take_newest(frames.try_iter());
+        for message in messages.try_iter() {
+            match message {
+                Message::Started { engine } => self.engine = engine,
+                Message::Notice(text) => self.notices.say(text),
+                Message::ParamsRefused { why, kept } => {
+                    self.parts.tuning.settings.params = kept;
+                    self.parts.sim.params = kept;
+                    self.notices.say(why);
+                }
+                Message::Failed(what) => self.fail(what),
+            }
+        }
+    }
+
+    fn take_newest(&mut self, frames: impl Iterator<Item = Frame>) {
+        let mut newest: Option<Frame> = None;
+        for mut frame in frames {
+            // A key that a skipped frame was the first to show is first seen on the next one.
+            let earlier = newest.take().and_then(|skipped| skipped.reflects);
+            frame.reflects = earlier.or(frame.reflects);
+            newest = Some(frame);
+        }
+        if let Some(frame) = newest {
+            self.stats.shown(&frame, frame.reflects, Instant::now());
+            self.parts.sim.context = frame.context;
+            self.image_id += 1;
+            self.frame = Some(frame);
+        }
+    }
+
+    fn fail(&mut self, what: String) {
+        let failed = World::Failed(what);
+        if let World::Running(sim) = std::mem::replace(&mut self.world, failed) {
+            self.session = sim.finish();
+        }
+    }
+
+    fn restart(&mut self) {
+        let settings = &self.parts.tuning.settings;
+        self.parts.sim.params = settings.params;
+        self.parts.sim.free_seed = settings.free_seed;
+        self.parts.sim.pace = settings.pace();
+        self.parts.sim.paused = self.paused;
+        self.stats.restarted();
+        self.world = match start(&self.parts.sim, self.session.take(), &self.context) {
+            Ok(sim) => World::Running(sim),
+            Err(error) => World::Failed(error.to_string()),
+        };
+        self.hold(Instant::now());
+    }
+
+    /// Tells the thread which action is held now.
+    fn hold(&self, since: Instant) {
+        let action = self.held.action(&self.parts.keys);
+        self.send(Command::Held { action, since });
+    }
+
+    /// Handles the keys that belong to the world or the window; the others stay with egui.
+    fn key(&mut self, key: Key, pressed: bool, plain: bool, typing: bool, now: Instant) -> bool {
+        if !pressed {
+            let was_down = self.held.is_down(key);
+            self.held.release(key);
+            if was_down {
+                self.hold(now);
+            }
+            return was_down;
+        }
+        if typing || !plain {
+            return false;
+        }
+        if self.parts.keys.action(key).is_some() {
+            self.welcome = false;
+            if !self.held.is_down(key) {
+                self.held.press(key);
+                self.hold(now);
+            }
+            return true;
+        }
+        if self.welcome && matches!(key, Key::Escape | Key::Enter) {
+            self.welcome = false;
+            return true;
+        }
+        if let Some(shortcut) = self.parts.keys.shortcut(key) {
+            self.act(shortcut);
+            return true;
+        }
+        false
+    }
+
+    fn act(&mut self, shortcut: Shortcut) {
+        match shortcut {
+            Shortcut::Pause => {
+                self.paused = !self.paused;
+                self.stats.forget_rates();
+                self.send(if self.paused { Command::Pause } else { Command::Resume });
+            }
+            Shortcut::Step => {
+                self.paused = true;
+                self.stats.forget_rates();
+                self.send(Command::Step);
+            }
+            Shortcut::Reset => self.send(Command::Reset),
+            Shortcut::NextContext => self.send(Command::NextContext),
+            Shortcut::Hud => self.hud = !self.hud,
+            Shortcut::Tuning => self.tuning_open = Some(!self.tuning_open.unwrap_or(true)),
+        }
+    }
+
+    fn bar(&mut self, ui: &mut Ui) {
+        let bar = Bar {
+            keys: &self.parts.keys,
+            held: &self.held,
+            paused: self.paused,
+            hud: self.hud,
+            tuning: self.tuning_open == Some(true),
+            running: matches!(self.world, World::Running(_)),
+        };
+        if let Some(shortcut) = bar.ui(ui) {
+            self.act(shortcut);
+        }
+    }
+
+    fn tuning(&mut self, ui: &mut Ui) {
+        let before = self.parts.tuning.settings;
+        let seed = self.frame.as_ref().map_or(0, |frame| frame.params.seed);
+        self.parts.tuning.ui(ui, seed);
+        for command in self.parts.tuning.settings.commands_since(&before) {
+            self.send(command);
+        }
+    }
+
+    fn picture(&mut self, ui: &mut Ui) {
+        let space = ui.max_rect();
+        let pixels_per_point = ui.pixels_per_point();
+        if let Some(frame) = &self.frame {
+            let rect = present::fit(space, self.parts.world.image, pixels_per_point);
+            let picture = Picture {
+                image: Arc::clone(&frame.image),
+                id: self.image_id,
+                pixels: (rect.size() * pixels_per_point).into(),
+                scaling: self.parts.tuning.settings.scaling,
+            };
+            ui.painter().add(present::shape(rect, picture));
+        }
+        self.over_picture(ui, space);
+    }
+
+    fn over_picture(&mut self, ui: &Ui, space: egui::Rect) {
+        if self.hud {
+            let number = self.frame.as_ref().map_or(0, |frame| frame.number);
+            hud::show(ui, space, &self.stats, number, &self.engine);
+        }
+        if let World::Failed(what) = &self.world {
+            match cards::failure(ui, space, what) {
+                Some(Answer::Restart) => self.restart(),
+                Some(Answer::Close) => ui.send_viewport_cmd(ViewportCommand::Close),
+                None => {}
+            }
+            return;
+        }
+        if self.frame.is_none() {
+            cards::mark(ui, space, "LOADING THE WORLD");
+        } else if self.paused {
+            cards::mark(ui, space, "PAUSED");
+        }
+        if self.welcome && cards::welcome(ui, space, &self.parts.world.name, &self.parts.keys) {
+            self.welcome = false;
+        }
+        self.notices.show(ui, space);
+    }
+}
+
+fn start(
+    options: &sim::Options,
+    session: Option<Session>,
+    context: &egui::Context,
+) -> crate::Result<Sim> {
+    let context = context.clone();
+    Sim::spawn(options.clone(), session, move || {
+        context.request_repaint_of(egui::ViewportId::ROOT);
+    })
+}
+
+impl eframe::App for Window {
+    fn raw_input_hook(&mut self, context: &egui::Context, input: &mut RawInput) {
+        let now = Instant::now();
+        let typing = context.text_edit_focused();
+        input.events.retain(|event| match event {
+            Event::Key { key, pressed, modifiers, .. } => {
+                let plain = !modifiers.command && !modifiers.ctrl && !modifiers.alt;
+                !self.key(*key, *pressed, plain, typing, now)
+            }
+            Event::WindowFocused(false) => {
+                self.held.release_all();
+                self.hold(now);
+                true
+            }
+            _ => true,
+        });
+    }
+
+    fn logic(&mut self, context: &egui::Context, frame: &mut eframe::Frame) {
+        if self.parts.mailbox.swap(false, Ordering::Relaxed) {
+            frame.set_wgpu_surface_config(egui_wgpu::SurfaceConfig {
+                present_mode: wgpu::PresentMode::Mailbox,
+                desired_maximum_frame_latency: Some(2),
+            });
+        }
+        if self.parts.close.load(Ordering::Relaxed) {
+            context.send_viewport_cmd(ViewportCommand::Close);
+        }
+        self.listen();
+    }
+
+    fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
+        self.stats.drawn(Instant::now());
+        if self.tuning_open.is_none() {
+            self.tuning_open = Some(ui.available_width() >= ROOM_FOR_TUNING);
+        }
+        let fill = Fill::new().fill(theme::PANEL);
+        egui::Panel::bottom("bar")
+            .exact_size(controls::HEIGHT + 12.0)
+            .resizable(false)
+            .frame(fill.inner_margin(egui::Margin::symmetric(12, 6)))
+            .show(ui, |ui| self.bar(ui));
+        if self.tuning_open == Some(true) {
+            egui::Panel::right("tuning")
+                .exact_size(270.0)
+                .resizable(false)
+                .frame(fill.inner_margin(egui::Margin::symmetric(16, 14)))
+                .show(ui, |ui| self.tuning(ui));
+        }
+        egui::CentralPanel::default()
+            .frame(Fill::new().fill(theme::BACKDROP))
+            .show(ui, |ui| self.picture(ui));
+        if self.paused {
+            // Nothing else asks for a repaint, and the screen rate should not stand still.
+            ui.request_repaint_after(Duration::from_secs(1));
+        }
+    }
+
+    fn on_exit(&mut self) {
+        let closed = World::Failed("the window is closed".into());
+        let session = match std::mem::replace(&mut self.world, closed) {
+            World::Running(sim) => sim.finish(),
+            World::Failed(_) => self.session.take(),
+        };
+        if let Ok(mut ended) = self.parts.ended.lock() {
+            *ended = session;
+        }
+    }
+}

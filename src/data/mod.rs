@@ -1,0 +1,16 @@
+//! Episodes, datasets and starting contexts on disk.
+//!
+//! - [`npz`]: named arrays in a zip archive, NumPy's format, read without trusting any header.
+//! - [`episode`]: one recorded episode, frames and the actions that led to them.
+//! - [`dataset`]: a folder of episodes with a `dataset.json`.
+//! - [`contexts`]: a world's starting contexts, `contexts.npz`.
+//! - [`info`]: the summary that `driftless info` prints.
+
+pub mod contexts;
+pub mod dataset;
+pub mod episode;
+pub mod info;
+pub mod npz;
+
+pub use dataset::{Dataset, DatasetInfo};
+pub use episode::{Episode, Extra};

@@ -1,0 +1,147 @@
+//! Engines that are not networks, for tests of the measures.
+
+use std::sync::Arc;
+
+use crate::data::Episode;
+use crate::engine::{Clip, Engine, SamplerParams, Snapshot, StageTimes};
+use crate::model::config::{ActionSpec, DynamicsConfig, FORMAT_VERSION, TokenizerConfig, WorldConfig};
+use crate::{Error, Result};
+
+/// What a [`Fake`] shows after a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// The episode's next frame: a perfect world.
+    Perfect,
+    /// The context's last frame.
+    Frozen,
+    /// The episode's next frame if the action is the true one, else the context's last frame.
+    Strict,
+    /// The colour of the background.
+    Empty,
+}
+
+/// Plays an episode that it knows by heart.
+pub(crate) struct Fake {
+    world: WorldConfig,
+    episode: Arc<Episode>,
+    manner: Manner,
+    t: usize,
+    image: Vec<u8>,
+}
+
+impl Fake {
+    pub(crate) fn new(episode: Arc<Episode>, manner: Manner) -> Self {
+        Self {
+            world: world(),
+            image: episode.frame(0).to_vec(),
+            t: 0,
+            episode,
+            manner,
+        }
+    }
+}
+
+pub(crate) fn world() -> WorldConfig {
+    let action = |name: &str| ActionSpec {
+        name: name.to_owned(),
+        keys: vec![],
+    };
+    WorldConfig {
+        format: FORMAT_VERSION,
+        name: "fake".to_owned(),
+        fps: 15.0,
+        image: [64, 64],
+        actions: vec![action("noop"), action("up"), action("down")],
+        tokenizer: TokenizerConfig {
+            patch: 32,
+            width: 8,
+            blocks: 1,
+            channels: 1,
+        },
+        dynamics: DynamicsConfig {
+            merge: 1,
+            stem_width: 8,
+            stem_frames: 1,
+            width: 8,
+            depth: 1,
+            heads: 1,
+            mlp: 8,
+            time_every: 1,
+            context: 16,
+            registers: 0,
+            k_max: 4,
+        },
+    }
+}
+
+impl Engine for Fake {
+    fn world(&self) -> &WorldConfig {
+        &self.world
+    }
+
+    fn name(&self) -> &str {
+        "fake"
+    }
+
+    fn reset(&mut self, context: &Clip, _: &SamplerParams) -> Result<()> {
+        let places = (0..=self.episode.frames() - context.frames()).find(|&start| {
+            self.episode.clip(start..start + context.frames()).images == context.images
+        });
+        let start = places.ok_or_else(|| Error::Argument("an unknown context".to_owned()))?;
+        self.t = start + context.frames() - 1;
+        self.image = self.episode.frame(self.t).to_vec();
+        Ok(())
+    }
+
+    fn step(&mut self, action: u32, _: &SamplerParams) -> Result<StageTimes> {
+        self.t += 1;
+        let right = self.episode.actions.get(self.t) == Some(&action);
+        match self.manner {
+            Manner::Perfect => self.image = self.episode.frame(self.t).to_vec(),
+            Manner::Strict if right => self.image = self.episode.frame(self.t).to_vec(),
+            Manner::Strict | Manner::Frozen => {}
+            Manner::Empty => self.image = [144, 72, 17].repeat(64 * 64),
+        }
+        Ok(StageTimes::default())
+    }
+
+    fn image(&self) -> &[u8] {
+        &self.image
+    }
+
+    fn latent(&self) -> &[f32] {
+        &[]
+    }
+
+    /// The latent of a frame: the means of its four quarters.
+    fn encode(&mut self, images: &[u8]) -> Result<Vec<f32>> {
+        let mut latents = Vec::new();
+        for frame in images.chunks_exact(self.world.image_len()) {
+            let mut quarters = [0.0; 4];
+            for (i, &value) in frame.iter().enumerate() {
+                let (x, y) = (i / 3 % 64, i / 3 / 64);
+                quarters[y / 32 * 2 + x / 32] += f32::from(value) / 3072.0;
+            }
+            latents.extend(quarters);
+        }
+        Ok(latents)
+    }
+
+    fn reconstruct(&mut self, images: &[u8]) -> Result<Vec<u8>> {
+        Ok(images.to_vec())
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            frame: self.t as u64,
+            state: vec![],
+            image: self.image.clone(),
+        }
+    }
+
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
+        self.t = snapshot.frame as usize;
+        self.image.clone_from(&snapshot.image);
+        Ok(())
+    }
+}

@@ -1,0 +1,178 @@
+//! Free running: does a long dream under random held keys still look like the game?
+
+use serde::Serialize;
+
+use super::metrics::{median, share};
+use super::objects::{self, Objects};
+use super::report::{Options, Progress};
+use super::rollout::{held_actions, windows};
+use super::truth;
+use crate::Result;
+use crate::data::Episode;
+use crate::engine::{Engine, SamplerParams};
+
+/// Frames in a bin.
+const BIN: usize = 200;
+
+/// Shares of frames that show each object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Presence {
+    /// Frames counted.
+    pub frames: usize,
+    /// Share with the player's paddle.
+    pub player: Option<f64>,
+    /// Share with the enemy's paddle.
+    pub enemy: Option<f64>,
+    /// Share with exactly one ball.
+    pub one_ball: Option<f64>,
+    /// Share with more than one ball.
+    pub more_balls: Option<f64>,
+}
+
+/// The dreams' frames `from..=to`, over all runs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FreeBin {
+    /// First frame after the context, from 1.
+    pub from: usize,
+    /// Last frame.
+    pub to: usize,
+    /// What they show.
+    #[serde(flatten)]
+    pub presence: Presence,
+}
+
+/// Free runs beside the real game.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FreeReport {
+    /// Denoise passes a frame.
+    pub steps: usize,
+    /// Runs, each from another start.
+    pub runs: usize,
+    /// Frames a run.
+    pub frames: usize,
+    /// Median change between two frames in a row, in grey levels: a frozen dream has none.
+    pub change: Option<f64>,
+    /// The same in the held-out frames.
+    pub real_change: Option<f64>,
+    /// What the held-out frames show; none for worlds without known objects.
+    pub real: Option<Presence>,
+    /// What the dreams show, bin by bin; empty for worlds without known objects.
+    pub bins: Vec<FreeBin>,
+}
+
+/// A count of frames by what they show.
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    frames: usize,
+    player: usize,
+    enemy: usize,
+    one_ball: usize,
+    more_balls: usize,
+}
+
+impl Count {
+    fn add(&mut self, found: &Objects) {
+        self.frames += 1;
+        self.player += usize::from(found.player.is_some());
+        self.enemy += usize::from(found.enemy.is_some());
+        self.one_ball += usize::from(found.balls.len() == 1);
+        self.more_balls += usize::from(found.balls.len() > 1);
+    }
+
+    fn presence(&self) -> Presence {
+        Presence {
+            frames: self.frames,
+            player: share(self.player, self.frames),
+            enemy: share(self.enemy, self.frames),
+            one_ball: share(self.one_ball, self.frames),
+            more_balls: share(self.more_balls, self.frames),
+        }
+    }
+}
+
+/// Dreams and counts. Returns the frames of the first run too, one in `PICTURE_EVERY`, for pictures.
+pub(crate) fn measure(
+    engine: &mut dyn Engine,
+    episodes: &[Episode],
+    options: &Options,
+    progress: &mut Progress,
+) -> Result<(FreeReport, Vec<Vec<u8>>)> {
+    let with_truth = truth::all(episodes);
+    let steps = options.main_steps();
+    let kinds = engine.world().actions.len();
+    let bins = options.free_frames.div_ceil(BIN);
+    let mut counts = vec![Count::default(); bins];
+    let mut changes = Vec::new();
+    let mut pictures = Vec::new();
+    let starts = windows(episodes, options.context, options.free_runs)?;
+    for (run, start) in starts.iter().enumerate() {
+        let Some(episode) = episodes.get(start.episode) else {
+            continue;
+        };
+        let params = SamplerParams {
+            steps,
+            seed: options.params.seed.wrapping_add(run as u64),
+            ..options.params
+        };
+        engine.reset(
+            &episode.clip(start.start..start.start + options.context),
+            &params,
+        )?;
+        let mut kept = Vec::new();
+        let mut last = engine.image().to_vec();
+        for (t, action) in held_actions(options.free_frames, kinds, params.seed)
+            .into_iter()
+            .enumerate()
+        {
+            engine.step(action, &params)?;
+            progress.tick(1);
+            let image = engine.image();
+            changes.push(change(&last, image));
+            last.copy_from_slice(image);
+            if let Some(count) = counts.get_mut(t / BIN).filter(|_| with_truth) {
+                count.add(&objects::find(image));
+            }
+            if (t + 1) % options.picture_every() == 0 {
+                kept.extend_from_slice(image);
+            }
+        }
+        pictures.push(kept);
+    }
+    let to = |bin: usize| ((bin + 1) * BIN).min(options.free_frames);
+    let bins = counts.iter().enumerate().map(|(bin, count)| FreeBin {
+        from: bin * BIN + 1,
+        to: to(bin),
+        presence: count.presence(),
+    });
+    let report = FreeReport {
+        steps,
+        runs: starts.len(),
+        frames: options.free_frames,
+        change: median(&changes),
+        real_change: median(&real_changes(episodes)),
+        real: with_truth.then(|| real(episodes)),
+        bins: if with_truth { bins.collect() } else { Vec::new() },
+    };
+    Ok((report, pictures))
+}
+
+fn real(episodes: &[Episode]) -> Presence {
+    let mut count = Count::default();
+    for episode in episodes {
+        (0..episode.frames()).for_each(|t| count.add(&objects::find(episode.frame(t))));
+    }
+    count.presence()
+}
+
+/// Mean absolute difference of two images, in grey levels.
+fn change(a: &[u8], b: &[u8]) -> f64 {
+    let sum: u64 = a.iter().zip(b).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+    sum as f64 / a.len().max(1) as f64
+}
+
+fn real_changes(episodes: &[Episode]) -> Vec<f64> {
+    episodes
+        .iter()
+        .flat_map(|e| (1..e.frames()).map(|t| change(e.frame(t - 1), e.frame(t))))
+        .collect()
+}

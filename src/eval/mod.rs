@@ -1,0 +1,23 @@
+//! Measuring a world: rollouts against held-out truth, the objects of Pong, free running.
+//!
+//! [`report::run`] does all of it through an [`Engine`](crate::engine::Engine) and returns a
+//! [`report::Report`]; [`table`] turns that into text or Markdown, [`pictures`] into PNG files.
+
+#[cfg(test)]
+mod fake;
+mod free;
+mod horizons;
+pub mod metrics;
+pub mod objects;
+mod one_step;
+pub mod pictures;
+pub mod report;
+pub mod rollout;
+pub mod table;
+mod tokenizer;
+mod truth;
+
+pub use free::{FreeBin, FreeReport, Presence};
+pub use horizons::{BallStats, PaddleStats, RolloutReport, Shuffled, Span};
+pub use one_step::{Hits, OneStep};
+pub use tokenizer::{Smoothness, TokenizerReport};

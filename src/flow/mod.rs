@@ -1,0 +1,7 @@
+//! The mathematics of flow matching, on tensors. Knows no network and no window.
+//!
+//! Signal level τ ∈ [0, 1]: 0 is pure noise z₀ ~ N(0, I), 1 is data z₁.
+
+pub mod objective;
+pub mod path;
+pub mod prediction;

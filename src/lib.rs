@@ -1,0 +1,25 @@
+//! Driftless: play inside a learned world model.
+//!
+//! The rooms, and the one direction in which they depend on each other
+//! (`app → sim → engine → model → flow`, `train → model, data, flow`, `eval → engine, data`):
+//!
+//! - [`flow`]: the mathematics of flow matching on tensors. Knows no model and no window.
+//! - [`model`]: the networks (tokenizer, dynamics), their configuration and checkpoints.
+//! - [`engine`]: one predicted frame after another, fast, with a ring of cached keys and values.
+//! - [`data`]: episodes and datasets on disk, batches for training.
+//! - [`train`]: the trainer: schedules, optimisers, EMA, resume.
+//! - [`eval`]: rollouts against truth, object metrics, reports.
+//! - [`sim`]: the world-model thread: commands in, frames out, paced.
+//! - [`app`]: the window: viewport, panels, keys.
+
+pub mod app;
+pub mod data;
+pub mod engine;
+pub mod error;
+pub mod eval;
+pub mod flow;
+pub mod model;
+pub mod sim;
+pub mod train;
+
+pub use error::{Error, Result};

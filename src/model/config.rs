@@ -1,0 +1,196 @@
+//! `config.json`: everything needed to rebuild the networks and to play the world.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// The checkpoint format that this version writes and reads.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// One discrete action and the keys that a player holds for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActionSpec {
+    /// The action's name, for example `up`.
+    pub name: String,
+    /// Key names as egui spells them (`ArrowUp`, `W`, `Space`); none for the idle action.
+    pub keys: Vec<String>,
+}
+
+/// A world: its networks' shapes, its actions and its pace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorldConfig {
+    /// Format version, [`FORMAT_VERSION`].
+    pub format: u32,
+    /// The world's name as shown to the player.
+    pub name: String,
+    /// Frames a second at which the real world ran.
+    pub fps: f32,
+    /// Frame height and width in pixels.
+    pub image: [usize; 2],
+    /// The discrete actions; index 0 is the idle action.
+    pub actions: Vec<ActionSpec>,
+    /// The tokenizer's shape.
+    pub tokenizer: TokenizerConfig,
+    /// The dynamics' shape.
+    pub dynamics: DynamicsConfig,
+}
+
+/// The tokenizer: `patch`×`patch` pixels become one cell of `channels` numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenizerConfig {
+    /// Side of a patch in pixels; divides the frame's sides.
+    pub patch: usize,
+    /// Hidden width.
+    pub width: usize,
+    /// Residual 3×3 blocks in the encoder, and as many in the decoder.
+    pub blocks: usize,
+    /// Channels of a latent cell.
+    pub channels: usize,
+}
+
+/// The dynamics transformer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DynamicsConfig {
+    /// Latent cells along a side that form one token (2: a token is 2×2 cells).
+    pub merge: usize,
+    /// Width of the 3×3 stem and head that work on single cells.
+    pub stem_width: usize,
+    /// Earlier frames that the stem sees beside the current one.
+    pub stem_frames: usize,
+    /// Token width.
+    pub width: usize,
+    /// Transformer layers.
+    pub depth: usize,
+    /// Attention heads; divides `width`.
+    pub heads: usize,
+    /// Hidden width of the SwiGLU.
+    pub mlp: usize,
+    /// Every n-th layer attends over time.
+    pub time_every: usize,
+    /// Frames that time attention sees, the current one included.
+    pub context: usize,
+    /// Register tokens a frame.
+    pub registers: usize,
+    /// The finest step of shortcut forcing is 1/`k_max`; a power of two.
+    pub k_max: usize,
+}
+
+impl WorldConfig {
+    /// Latent cells along height and width.
+    pub fn grid(&self) -> [usize; 2] {
+        self.image.map(|side| side / self.tokenizer.patch)
+    }
+
+    /// Latent cells of a frame.
+    pub fn cells(&self) -> usize {
+        self.grid().iter().product()
+    }
+
+    /// Numbers in the latent of a frame.
+    pub fn latent_len(&self) -> usize {
+        self.cells() * self.tokenizer.channels
+    }
+
+    /// Latent tokens of a frame (cells merged).
+    pub fn latent_tokens(&self) -> usize {
+        self.cells() / (self.dynamics.merge * self.dynamics.merge)
+    }
+
+    /// Tokens of a frame: latent tokens, action, signal level with step size, registers.
+    pub fn tokens(&self) -> usize {
+        self.latent_tokens() + 2 + self.dynamics.registers
+    }
+
+    /// Bytes of a frame, `H · W · 3`.
+    pub fn image_len(&self) -> usize {
+        self.image[0] * self.image[1] * 3
+    }
+
+    /// Reads and checks a `config.json`.
+    ///
+    /// # Errors
+    /// The file is missing, not JSON, of another format version, or inconsistent in itself.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+        let config: Self =
+            serde_json::from_str(&text).map_err(|e| Error::invalid(path, e.to_string()))?;
+        config
+            .check()
+            .map_err(|what| Error::invalid(path, what.to_string()))?;
+        Ok(config)
+    }
+
+    /// Whether the numbers fit each other.
+    ///
+    /// # Errors
+    /// Names the first key that does not fit, and what was expected.
+    pub fn check(&self) -> Result<()> {
+        let (t, d) = (&self.tokenizer, &self.dynamics);
+        let positive = [
+            ("image[0]", self.image[0]),
+            ("image[1]", self.image[1]),
+            ("tokenizer.patch", t.patch),
+            ("tokenizer.width", t.width),
+            ("tokenizer.channels", t.channels),
+            ("dynamics.merge", d.merge),
+            ("dynamics.stem_width", d.stem_width),
+            ("dynamics.width", d.width),
+            ("dynamics.depth", d.depth),
+            ("dynamics.heads", d.heads),
+            ("dynamics.mlp", d.mlp),
+            ("dynamics.time_every", d.time_every),
+            ("dynamics.context", d.context),
+        ];
+        let fail = |what: String| Err(Error::Argument(what));
+        if self.format != FORMAT_VERSION {
+            return fail(format!(
+                "format is {}, expected {FORMAT_VERSION}",
+                self.format
+            ));
+        }
+        for (key, value) in positive {
+            if value == 0 || value > 65_536 {
+                return fail(format!("{key} is {value}, expected 1 to 65536"));
+            }
+        }
+        if !(self.fps > 0.0 && self.fps <= 1000.0) {
+            return fail(format!("fps is {}, expected above 0, at most 1000", self.fps));
+        }
+        if self.actions.is_empty() {
+            return fail("actions is empty, expected at least the idle action".into());
+        }
+        for (axis, side) in self.image.iter().enumerate() {
+            if side % (t.patch * d.merge) != 0 {
+                return fail(format!(
+                    "image[{axis}] is {side}, expected a multiple of tokenizer.patch × dynamics.merge = {}",
+                    t.patch * d.merge
+                ));
+            }
+        }
+        if d.width % d.heads != 0 {
+            return fail(format!(
+                "dynamics.width is {}, expected a multiple of dynamics.heads = {}",
+                d.width, d.heads
+            ));
+        }
+        if !d.k_max.is_power_of_two() || d.k_max > 1024 {
+            return fail(format!(
+                "dynamics.k_max is {}, expected a power of two up to 1024",
+                d.k_max
+            ));
+        }
+        if d.stem_frames >= d.context {
+            return fail(format!(
+                "dynamics.stem_frames is {}, expected less than dynamics.context = {}",
+                d.stem_frames, d.context
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,272 @@
+//! The dynamics: a block-causal transformer that predicts the clean latent x̂ of a frame from its
+//! noised latent z_τ, the signal level τ, the step size d, the action, and the frames before it.
+//!
+//! Three parts. The *stem* works on single latent cells with 3×3 convolutions and sees the same
+//! cells in the last `stem_frames` frames, so a small moving object is followed locally and across
+//! token borders. The *trunk* merges cells into tokens; each layer attends over the frame's tokens
+//! (latent, action, signal, registers), every n-th also over time. The *head* goes back to cells.
+
+use candle_core::{D, DType, Tensor};
+
+use super::attention::Pattern;
+use super::config::WorldConfig;
+use super::layers::{AttentionLayer, CellBlock, Linear, MlpLayer, Norm};
+use super::ops::conv3x3;
+use super::params::{Init, Params};
+use crate::{Error, Result};
+
+/// Cosine features of the signal level.
+pub const SIGNAL_FEATURES: usize = 16;
+
+/// One layer of the trunk.
+pub struct Layer {
+    pub(crate) space: AttentionLayer,
+    pub(crate) time: Option<AttentionLayer>,
+    pub(crate) mlp: MlpLayer,
+}
+
+/// Embeddings of action, signal level and step size.
+pub struct Conditions {
+    action: Tensor,
+    signal: Linear,
+    step: Tensor,
+}
+
+impl Conditions {
+    fn new(p: &Params, name: &str, config: &WorldConfig, width: usize) -> Result<Self> {
+        let steps = step_sizes(config.dynamics.k_max);
+        let init = Init::Normal(0.5);
+        Ok(Self {
+            action: p.get(
+                &format!("{name}.action"),
+                &[config.actions.len(), width],
+                init,
+            )?,
+            signal: Linear::new(
+                p,
+                &format!("{name}.signal"),
+                [width, SIGNAL_FEATURES],
+                Init::FanIn,
+                false,
+            )?,
+            step: p.get(&format!("{name}.step"), &[steps, width], init)?,
+        })
+    }
+
+    /// (action embedding, signal and step embedding), each [B, F, width].
+    fn forward(&self, input: &DynamicsInput) -> Result<(Tensor, Tensor)> {
+        let (b, f) = input.actions.dims2()?;
+        let pick = |table: &Tensor, index: &Tensor| -> Result<Tensor> {
+            Ok(table
+                .index_select(&index.flatten_all()?, 0)?
+                .reshape((b, f, ()))?)
+        };
+        let signal = self.signal.forward(&signal_features(&input.signal)?)?;
+        Ok((
+            pick(&self.action, &input.actions)?,
+            (signal + pick(&self.step, &input.steps)?)?,
+        ))
+    }
+}
+
+/// cos(π k τ) for k = 0 .. 15: [B, F] → [B, F, 16].
+fn signal_features(signal: &Tensor) -> Result<Tensor> {
+    let k: Vec<f32> = (0..SIGNAL_FEATURES)
+        .map(|k| k as f32 * std::f32::consts::PI)
+        .collect();
+    let k = Tensor::from_vec(k, SIGNAL_FEATURES, signal.device())?;
+    Ok(signal.unsqueeze(D::Minus1)?.broadcast_mul(&k)?.cos()?)
+}
+
+/// Distinct step sizes 1, 1/2, …, 1/`k_max`.
+pub fn step_sizes(k_max: usize) -> usize {
+    k_max.ilog2() as usize + 1
+}
+
+/// Index of the embedding of step size 1/`steps`: log₂ of `steps`, no finer than 1/`k_max`.
+pub fn step_index(steps: usize, k_max: usize) -> u32 {
+    steps.clamp(1, k_max).ilog2()
+}
+
+/// A batch of frames for one pass; B sequences of F frames.
+pub struct DynamicsInput {
+    /// z_τ, [B, F, gh, gw, c].
+    pub latents: Tensor,
+    /// The `stem_frames` frames before each, latest first, [B, F, gh, gw, stem_frames·c].
+    pub past: Tensor,
+    /// u32 [B, F]; the action that leads to each frame.
+    pub actions: Tensor,
+    /// Signal level τ of each frame, f32 [B, F].
+    pub signal: Tensor,
+    /// u32 [B, F]; see [`step_index`].
+    pub steps: Tensor,
+}
+
+/// The network.
+pub struct Dynamics {
+    grid: [usize; 2],
+    merge: usize,
+    channels: usize,
+    window: usize,
+    stem_conditions: Conditions,
+    stem_in: Tensor,
+    stem_block: CellBlock,
+    merge_in: Linear,
+    conditions: Conditions,
+    position: Tensor,
+    layers: Vec<Layer>,
+    norm_out: Norm,
+    merge_out: Linear,
+    head_block: CellBlock,
+    head_norm: Norm,
+    head_out: Linear,
+    skip: Linear,
+}
+
+impl Dynamics {
+    /// Builds the network of a configuration from its parameters.
+    ///
+    /// # Errors
+    /// A parameter is missing or of another shape.
+    pub fn new(p: &Params, config: &WorldConfig) -> Result<Self> {
+        let (d, c) = (&config.dynamics, config.tokenizer.channels);
+        let seen = (1 + d.stem_frames) * c;
+        let merged = d.merge * d.merge * d.stem_width;
+        let time = Pattern::Time {
+            frames: d.context,
+            window: d.context,
+        };
+        let layers = (0..d.depth)
+            .map(|i| {
+                let name = |part: &str| format!("layers.{i}.{part}");
+                let over = |part: &str, pattern| {
+                    AttentionLayer::new(p, &name(part), d.width, d.heads, pattern)
+                };
+                Ok(Layer {
+                    space: over("space", Pattern::Space)?,
+                    time: match (i + 1) % d.time_every {
+                        0 => Some(over("time", time)?),
+                        _ => None,
+                    },
+                    mlp: MlpLayer::new(p, &name("mlp"), d.width, d.mlp)?,
+                })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Self {
+            grid: config.grid(),
+            merge: d.merge,
+            channels: c,
+            window: d.context,
+            stem_conditions: Conditions::new(p, "stem", config, d.stem_width)?,
+            stem_in: p.get("stem.conv.weight", &[d.stem_width, 9 * seen], Init::FanIn)?,
+            stem_block: CellBlock::new(p, "stem.block", d.stem_width)?,
+            merge_in: Linear::new(p, "merge", [d.width, merged], Init::FanIn, false)?,
+            conditions: Conditions::new(p, "token", config, d.width)?,
+            position: p.get("position", &[config.tokens(), d.width], Init::Normal(0.5))?,
+            layers,
+            norm_out: Norm::new(p, "norm", d.width)?,
+            merge_out: Linear::new(
+                p,
+                "unmerge",
+                [merged, d.width],
+                Init::Normal(0.5 / (d.width as f32).sqrt()),
+                false,
+            )?,
+            head_block: CellBlock::new(p, "head.block", d.stem_width)?,
+            head_norm: Norm::new(p, "head.norm", d.stem_width)?,
+            head_out: Linear::new(p, "head.out", [c, d.stem_width], Init::Constant(0.0), true)?,
+            skip: Linear::new(p, "skip", [c, seen], Init::Constant(0.0), false)?,
+        })
+    }
+
+    /// The time pattern of `frames` moments.
+    pub fn time(&self, frames: usize) -> Pattern {
+        Pattern::Time {
+            frames,
+            window: self.window,
+        }
+    }
+
+    /// The trunk's layers, for engines that cache keys and values.
+    pub(crate) fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// Predicts x̂ [B, F − `first`, gh, gw, c] of the frames from `first` on; `time` says which
+    /// frames see each other.
+    ///
+    /// # Errors
+    /// The shapes do not fit, or the device failed.
+    pub fn forward(&self, input: &DynamicsInput, time: Pattern, first: usize) -> Result<Tensor> {
+        let (mut seen, mut cells, mut x) = self.stem(input)?;
+        let last_time = self.layers.iter().rposition(|layer| layer.time.is_some());
+        let mut narrowed = false;
+        // Behind the last time attention nobody reads the earlier frames any more.
+        let narrow = |x: &Tensor| x.narrow(1, first, x.dim(1)? - first)?.contiguous();
+        for (i, layer) in self.layers.iter().enumerate() {
+            x = layer.space.forward(&x, Pattern::Space)?;
+            if let Some(attention) = &layer.time {
+                x = attention.forward(&x, time)?;
+            }
+            if first > 0 && !narrowed && last_time.is_none_or(|last| i >= last) {
+                (seen, cells, x) = (narrow(&seen)?, narrow(&cells)?, narrow(&x)?);
+                narrowed = true;
+            }
+            x = layer.mlp.forward(&x)?;
+        }
+        self.head(&seen, &cells, &x)
+    }
+
+    /// Before the trunk: (latents with their past [B, F, gh, gw, ·], stem features [B, F, gh, gw, ·],
+    /// tokens [B, F, S, w]).
+    pub(crate) fn stem(&self, input: &DynamicsInput) -> Result<(Tensor, Tensor, Tensor)> {
+        let (b, f) = input.actions.dims2()?;
+        let ([gh, gw], m) = (self.grid, self.merge);
+        if input.latents.dims() != [b, f, gh, gw, self.channels] {
+            return Err(Error::Argument(format!(
+                "latents are {:?}, expected {:?}",
+                input.latents.dims(),
+                [b, f, gh, gw, self.channels]
+            )));
+        }
+        let seen = Tensor::cat(&[&input.latents, &input.past], 4)?.reshape((b * f, gh, gw, ()))?;
+        let (action, signal) = self.stem_conditions.forward(input)?;
+        let condition = (action + signal)?.reshape((b * f, 1, 1, ()))?;
+        let cells = conv3x3(&seen, &self.stem_in)?.broadcast_add(&condition)?;
+        let cells = self.stem_block.forward(&cells)?;
+        // [B·F, gh/m, m, gw/m, m, sw] → [B, F, tokens, m·m·sw]
+        let merged = cells
+            .reshape(vec![b * f, gh / m, m, gw / m, m, cells.dim(3)?])?
+            .permute(vec![0, 1, 3, 2, 4, 5])?
+            .reshape((b, f, gh * gw / (m * m), ()))?;
+        let latent = self.merge_in.forward(&merged)?;
+        let (action, signal) = self.conditions.forward(input)?;
+        let extra = self.position.dim(0)? - latent.dim(2)? - 2;
+        let width = latent.dim(3)?;
+        let registers = Tensor::zeros((b, f, extra, width), DType::F32, latent.device())?;
+        let tokens = Tensor::cat(
+            &[&latent, &action.unsqueeze(2)?, &signal.unsqueeze(2)?, &registers],
+            2,
+        )?;
+        let grid = |x: Tensor| x.reshape((b, f, gh, gw, ()));
+        Ok((grid(seen)?, grid(cells)?, tokens.broadcast_add(&self.position)?))
+    }
+
+    /// After the trunk: tokens [B, F, S, w] → x̂ [B, F, gh, gw, c].
+    pub(crate) fn head(&self, seen: &Tensor, cells: &Tensor, tokens: &Tensor) -> Result<Tensor> {
+        let (b, f, _, _) = tokens.dims4()?;
+        let ([gh, gw], m) = (self.grid, self.merge);
+        let latent = tokens.narrow(2, 0, gh * gw / (m * m))?.contiguous()?;
+        let merged = self.merge_out.forward(&self.norm_out.forward(&latent)?)?;
+        // [B·F, gh/m, gw/m, m, m, sw] → [B·F, gh, gw, sw]
+        let cells = cells.reshape((b * f, gh, gw, ()))?;
+        let seen = seen.reshape((b * f, gh, gw, ()))?;
+        let back = merged
+            .reshape(vec![b * f, gh / m, gw / m, m, m, cells.dim(3)?])?
+            .permute(vec![0, 1, 3, 2, 4, 5])?
+            .reshape((b * f, gh, gw, ()))?;
+        let h = self.head_block.forward(&(cells + back)?)?;
+        let x = self.head_out.forward(&self.head_norm.forward(&h)?)?;
+        Ok((x + self.skip.forward(&seen)?)?.reshape((b, f, gh, gw, self.channels))?)
+    }
+}

@@ -1,0 +1,11 @@
+//! The networks, as candle modules: configuration, layers, tokenizer, dynamics, checkpoints.
+
+pub mod attention;
+pub mod checkpoint;
+pub mod config;
+pub mod dynamics;
+pub mod layers;
+pub mod ops;
+pub mod params;
+pub(crate) mod simd;
+pub mod tokenizer;

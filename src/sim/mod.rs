@@ -1,0 +1,217 @@
+//! The world-model thread: commands in, frames out, nothing else shared.
+//!
+//! The thread owns the engine, which a factory makes inside it, so a failed thread can be started
+//! again. Commands are handled between two frames and at once while the thread waits. Frames leave
+//! through a bounded channel: a slow reader loses old frames, never new ones, and never stalls the
+//! model.
+
+mod session;
+mod thread;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+
+use crate::engine::{Clip, Engine, SamplerParams, StageTimes};
+use crate::{Error, Result};
+
+pub use session::Session;
+
+/// Frames that wait for a slow reader before the oldest is dropped.
+pub const FRAMES_IN_FLIGHT: usize = 3;
+
+/// Free seeds are drawn below this bound, short enough to be read and typed by a person.
+pub const FREE_SEEDS: u64 = 1 << 24;
+
+/// Makes an engine; called inside the world-model thread, once for every start.
+pub type EngineFactory = dyn Fn() -> Result<Box<dyn Engine>> + Send + Sync;
+
+/// How fast frames are made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pace {
+    /// Frames a second, evenly spaced.
+    Fps(f32),
+    /// As fast as the engine can.
+    Unlimited,
+}
+
+impl Pace {
+    /// Time from one frame's start to the next; zero when unlimited or not a usable number.
+    pub fn period(self) -> Duration {
+        match self {
+            Self::Fps(fps) if fps > 0.0 => {
+                Duration::try_from_secs_f32(1.0 / fps).unwrap_or(Duration::ZERO)
+            }
+            Self::Fps(_) | Self::Unlimited => Duration::ZERO,
+        }
+    }
+}
+
+/// What the owner asks of the world-model thread.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Command {
+    /// The player now holds this action; the latest one at the start of a frame counts.
+    Held {
+        /// Index into the world's actions.
+        action: u32,
+        /// When the key went down or up, for key-to-frame latency.
+        since: Instant,
+    },
+    /// Sampler parameters from the next frame on.
+    Params(SamplerParams),
+    /// With `true`, every reset draws a new seed; with `false`, the parameters' seed is used.
+    FreeSeed(bool),
+    /// The pace from now on.
+    Pace(Pace),
+    /// Makes no frames until [`Command::Resume`] or [`Command::Step`].
+    Pause,
+    /// Makes frames again.
+    Resume,
+    /// Pauses and makes exactly one frame.
+    Step,
+    /// Starts the current context again.
+    Reset,
+    /// Starts the context with this index.
+    Context(usize),
+    /// Starts the next context, the first one after the last.
+    NextContext,
+    /// Ends the thread.
+    Quit,
+}
+
+/// What the world-model thread says besides frames.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Message {
+    /// The engine is ready.
+    Started {
+        /// The engine's name.
+        engine: String,
+    },
+    /// Something the player should know; the thread goes on.
+    Notice(String),
+    /// The engine refused the new parameters; these are in force instead.
+    ParamsRefused {
+        /// Why, naming the parameter and what was expected.
+        why: String,
+        /// The last parameters that worked.
+        kept: SamplerParams,
+    },
+    /// The thread failed and has ended; it can be started again.
+    Failed(String),
+}
+
+/// One frame of the world.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// Frames since the thread started, resets included; a gap tells how many were dropped.
+    pub sequence: u64,
+    /// Predicted frames since the reset; 0 is the last frame of the starting context.
+    pub number: u64,
+    /// u8 RGB `[H, W, 3]`.
+    pub image: Arc<[u8]>,
+    /// The action that led to this frame.
+    pub action: u32,
+    /// When the key changed that this frame is the first to show, if one did.
+    pub reflects: Option<Instant>,
+    /// When the frame was finished.
+    pub made: Instant,
+    /// Time spent in each stage; zero for frame 0.
+    pub times: StageTimes,
+    /// The parameters used, the seed among them.
+    pub params: SamplerParams,
+    /// Index of the starting context.
+    pub context: usize,
+}
+
+/// How a world-model thread starts.
+#[derive(Clone)]
+pub struct Options {
+    /// Makes the engine inside the thread.
+    pub engine: Arc<EngineFactory>,
+    /// The starting contexts; at least one.
+    pub contexts: Arc<[Clip]>,
+    /// Index of the first context.
+    pub context: usize,
+    /// Sampler parameters of the first frame.
+    pub params: SamplerParams,
+    /// Whether every reset draws a new seed.
+    pub free_seed: bool,
+    /// The pace.
+    pub pace: Pace,
+    /// Whether the thread starts paused.
+    pub paused: bool,
+    /// Where the played frames are written at the end, if anywhere.
+    pub record: Option<PathBuf>,
+}
+
+/// A running world-model thread.
+pub struct Sim {
+    commands: Sender<Command>,
+    frames: Receiver<Frame>,
+    messages: Receiver<Message>,
+    thread: JoinHandle<Option<Session>>,
+}
+
+impl Sim {
+    /// Starts the thread; `notify` is called inside it after each frame and message.
+    ///
+    /// `session` continues the recording of an earlier thread that failed.
+    ///
+    /// # Errors
+    /// The operating system gives no thread. A failing engine arrives as [`Message::Failed`].
+    pub fn spawn(
+        options: Options,
+        session: Option<Session>,
+        notify: impl Fn() + Send + 'static,
+    ) -> Result<Self> {
+        let (commands, inbox) = unbounded();
+        let (outbox, frames) = bounded(FRAMES_IN_FLIGHT);
+        let (words, messages) = unbounded();
+        let ports = thread::Ports {
+            commands: inbox,
+            frames: outbox,
+            oldest: frames.clone(),
+            messages: words,
+            notify: Box::new(notify),
+        };
+        let thread = std::thread::Builder::new()
+            .name("world-model".into())
+            .spawn(move || thread::run(&options, session, ports))
+            .map_err(|e| Error::Device(format!("cannot start the world-model thread: {e}")))?;
+        Ok(Self {
+            commands,
+            frames,
+            messages,
+            thread,
+        })
+    }
+
+    /// Sends a command; one that arrives after the thread has ended is lost, which
+    /// [`Message::Failed`] has announced.
+    pub fn send(&self, command: Command) {
+        let _ = self.commands.send(command);
+    }
+
+    /// Finished frames, oldest first.
+    pub fn frames(&self) -> &Receiver<Frame> {
+        &self.frames
+    }
+
+    /// Messages, oldest first.
+    pub fn messages(&self) -> &Receiver<Message> {
+        &self.messages
+    }
+
+    /// Ends the thread after its current frame and returns what it recorded.
+    pub fn finish(self) -> Option<Session> {
+        self.send(Command::Quit);
+        // The thread catches its own panics, so a join error has no session to lose.
+        self.thread.join().ok().flatten()
+    }
+}

@@ -1,0 +1,345 @@
+//! The loop of the world-model thread.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossbeam_channel::{
+    Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError,
+};
+
+use super::{Command, FREE_SEEDS, Frame, Message, Options, Pace, Session};
+use crate::engine::{Clip, Engine, SamplerParams, StageTimes};
+use crate::{Error, Result};
+
+/// The thread's ends of the channels.
+pub(super) struct Ports {
+    pub commands: Receiver<Command>,
+    pub frames: Sender<Frame>,
+    /// A second reader of `frames`, to take out the oldest when the channel is full.
+    pub oldest: Receiver<Frame>,
+    pub messages: Sender<Message>,
+    pub notify: Box<dyn Fn() + Send>,
+}
+
+impl Ports {
+    fn say(&self, message: Message) {
+        // Nobody listens any more: the owner is gone and its Quit or disconnect ends the loop.
+        let _ = self.messages.send(message);
+        (self.notify)();
+    }
+
+    /// Hands a frame over without ever waiting: when the reader is slow, the oldest goes.
+    fn show(&self, mut frame: Frame) {
+        while let Err(TrySendError::Full(back)) = self.frames.try_send(frame) {
+            frame = back;
+            if let Ok(old) = self.oldest.try_recv() {
+                // The key's change is first seen on the next frame that is shown.
+                frame.reflects = old.reflects.or(frame.reflects);
+            }
+        }
+        (self.notify)();
+    }
+}
+
+/// Runs until it is told to quit or fails; the session survives both.
+pub(super) fn run(options: &Options, session: Option<Session>, ports: Ports) -> Option<Session> {
+    let mut session = session.or_else(|| options.record.clone().map(Session::new));
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        World::start(options, &mut session, &ports)?.run()
+    }));
+    match outcome {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => ports.say(Message::Failed(error.to_string())),
+        Err(panic) => ports.say(Message::Failed(format!(
+            "the world-model thread panicked: {}",
+            panic_text(panic.as_ref())
+        ))),
+    }
+    session
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no reason given")
+}
+
+/// What the thread does next.
+enum Next {
+    Play,
+    Quit,
+}
+
+struct World<'a> {
+    ports: &'a Ports,
+    session: &'a mut Option<Session>,
+    engine: Box<dyn Engine>,
+    contexts: &'a [Clip],
+    context: usize,
+    actions: u32,
+    /// The parameters that the player wants.
+    wanted: SamplerParams,
+    /// The last parameters that made a frame.
+    kept: SamplerParams,
+    free_seed: Option<u64>,
+    pace: Pace,
+    paused: bool,
+    /// Frames to make although paused.
+    steps: usize,
+    held: u32,
+    key_changed: Option<Instant>,
+    sequence: u64,
+    number: u64,
+    /// When the last frame was due.
+    last: Instant,
+}
+
+impl<'a> World<'a> {
+    fn start(
+        options: &'a Options,
+        session: &'a mut Option<Session>,
+        ports: &'a Ports,
+    ) -> Result<Self> {
+        let engine = (options.engine)()?;
+        let actions = engine.world().actions.len();
+        let mut world = Self {
+            ports,
+            session,
+            contexts: &options.contexts,
+            context: options.context,
+            actions: u32::try_from(actions).unwrap_or(u32::MAX),
+            wanted: options.params,
+            kept: options.params,
+            free_seed: options.free_seed.then(draw_seed),
+            pace: options.pace,
+            paused: options.paused,
+            steps: 0,
+            held: 0,
+            key_changed: None,
+            sequence: 0,
+            number: 0,
+            last: Instant::now(),
+            engine,
+        };
+        world.ports.say(Message::Started {
+            engine: world.engine.name().to_owned(),
+        });
+        world.reset()?;
+        Ok(world)
+    }
+
+    fn run(mut self) -> Result<()> {
+        while let Next::Play = self.wait()? {
+            self.play()?;
+        }
+        Ok(())
+    }
+
+    /// Handles commands until a frame is due.
+    fn wait(&mut self) -> Result<Next> {
+        loop {
+            let command = match self.due() {
+                None => match self.ports.commands.recv() {
+                    Ok(command) => command,
+                    Err(_) => return Ok(Next::Quit),
+                },
+                Some(due) if due > Instant::now() => match self.ports.commands.recv_deadline(due) {
+                    Ok(command) => command,
+                    Err(RecvTimeoutError::Timeout) => continue,
+                    Err(RecvTimeoutError::Disconnected) => return Ok(Next::Quit),
+                },
+                Some(due) => match self.ports.commands.try_recv() {
+                    Ok(command) => command,
+                    Err(TryRecvError::Empty) => {
+                        self.keep_time(due);
+                        return Ok(Next::Play);
+                    }
+                    Err(TryRecvError::Disconnected) => return Ok(Next::Quit),
+                },
+            };
+            if command == Command::Quit {
+                return Ok(Next::Quit);
+            }
+            self.handle(command)?;
+        }
+    }
+
+    /// When the next frame should start; never while paused.
+    fn due(&self) -> Option<Instant> {
+        if !self.paused {
+            Some(self.last + self.pace.period())
+        } else if self.steps > 0 {
+            Some(Instant::now())
+        } else {
+            None
+        }
+    }
+
+    /// Stays on the beat unless a whole period was missed, which is not caught up.
+    fn keep_time(&mut self, due: Instant) {
+        let now = Instant::now();
+        self.last = if now.duration_since(due) < self.pace.period() {
+            due
+        } else {
+            now
+        };
+    }
+
+    fn handle(&mut self, command: Command) -> Result<()> {
+        match command {
+            Command::Held { action, since } if action < self.actions => {
+                if action != self.held {
+                    self.held = action;
+                    // A key pressed in a pause waits for the player, not for the model.
+                    self.key_changed = (!self.paused).then_some(since);
+                }
+            }
+            Command::Held { action, .. } => self.ports.say(Message::Notice(format!(
+                "action {action} is unknown, expected 0 to {}",
+                self.actions.saturating_sub(1)
+            ))),
+            Command::Params(params) => self.wanted = params,
+            Command::FreeSeed(free) => self.free_seed = free.then(draw_seed),
+            Command::Pace(pace) => self.pace = pace,
+            Command::Pause => {
+                self.paused = true;
+                self.key_changed = None;
+            }
+            Command::Resume => {
+                self.paused = false;
+                self.steps = 0;
+            }
+            Command::Step => {
+                self.paused = true;
+                self.steps += 1;
+            }
+            Command::Reset => self.reset()?,
+            Command::Context(index) => self.choose(index)?,
+            Command::NextContext => self.choose((self.context + 1) % self.contexts.len().max(1))?,
+            Command::Quit => {}
+        }
+        Ok(())
+    }
+
+    fn choose(&mut self, index: usize) -> Result<()> {
+        if index >= self.contexts.len() {
+            self.ports.say(Message::Notice(format!(
+                "starting context {index} does not exist, expected 0 to {}",
+                self.contexts.len().saturating_sub(1)
+            )));
+            return Ok(());
+        }
+        self.context = index;
+        self.free_seed = self.free_seed.map(|_| draw_seed());
+        self.reset_with_seed()
+    }
+
+    fn reset(&mut self) -> Result<()> {
+        self.free_seed = self.free_seed.map(|_| draw_seed());
+        self.reset_with_seed()
+    }
+
+    /// Starts the context and shows its last frame as frame 0.
+    fn reset_with_seed(&mut self) -> Result<()> {
+        let Some(context) = self.contexts.get(self.context) else {
+            return Err(Error::Argument(format!(
+                "starting context {} does not exist: the world has {}",
+                self.context,
+                self.contexts.len()
+            )));
+        };
+        let engine = &mut self.engine;
+        let params = tried(
+            self.ports,
+            &mut self.wanted,
+            &mut self.kept,
+            self.free_seed,
+            |params| engine.reset(context, params),
+        )?
+        .0;
+        self.number = 0;
+        self.finish(0, None, StageTimes::default(), params);
+        Ok(())
+    }
+
+    /// Makes one frame under the action held right now.
+    fn play(&mut self) -> Result<()> {
+        let action = self.held;
+        let engine = &mut self.engine;
+        let (params, times) = tried(
+            self.ports,
+            &mut self.wanted,
+            &mut self.kept,
+            self.free_seed,
+            |params| engine.step(action, params),
+        )?;
+        self.steps = self.steps.saturating_sub(1);
+        self.number += 1;
+        let reflects = self.key_changed.take();
+        self.finish(action, reflects, times, params);
+        Ok(())
+    }
+
+    fn finish(
+        &mut self,
+        action: u32,
+        reflects: Option<Instant>,
+        times: StageTimes,
+        params: SamplerParams,
+    ) {
+        self.sequence += 1;
+        let frame = Frame {
+            sequence: self.sequence,
+            number: self.number,
+            image: Arc::from(self.engine.image()),
+            action,
+            reflects,
+            made: Instant::now(),
+            times,
+            params,
+            context: self.context,
+        };
+        if let Some(session) = self.session {
+            let [height, width] = self.engine.world().image;
+            if let Some(notice) = session.append(&frame, height, width) {
+                self.ports.say(Message::Notice(notice));
+            }
+        }
+        self.ports.show(frame);
+    }
+}
+
+/// Runs `work` with the wanted parameters, or with the last good ones if the engine refuses them.
+fn tried<T>(
+    ports: &Ports,
+    wanted: &mut SamplerParams,
+    kept: &mut SamplerParams,
+    free_seed: Option<u64>,
+    mut work: impl FnMut(&SamplerParams) -> Result<T>,
+) -> Result<(SamplerParams, T)> {
+    let seeded = |params: &SamplerParams| SamplerParams {
+        seed: free_seed.unwrap_or(params.seed),
+        ..*params
+    };
+    let first = work(&seeded(wanted));
+    match first {
+        Ok(value) => {
+            *kept = *wanted;
+            Ok((seeded(kept), value))
+        }
+        Err(Error::Argument(why)) if wanted != kept => {
+            *wanted = *kept;
+            ports.say(Message::ParamsRefused { why, kept: *kept });
+            Ok((seeded(kept), work(&seeded(kept))?))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn draw_seed() -> u64 {
+    rand::random_range(0..FREE_SEEDS)
+}

@@ -1,0 +1,354 @@
+//! Training the dynamics as it is played: noised frames on top of nearly clean earlier ones.
+//!
+//! A sequence enters as one *clean* copy (signal levels near 1, causal) and one or more *noised*
+//! copies; a noised frame attends to the clean frames strictly before it and to itself, which is
+//! what a denoise pass with a cache does. Only noised frames are trained on.
+
+use std::collections::BTreeMap;
+
+use candle_core::{Device, Tensor, Var};
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+
+use super::optimizer::Optimizer;
+use super::run::{Figures, Run, Task};
+use super::settings::DynamicsSettings;
+use crate::data::Dataset;
+use crate::flow::objective::{clean_space_loss, draw_signal, frame_errors, shortcut_target};
+use crate::flow::path::{expand, interpolate};
+use crate::model::checkpoint::{DYNAMICS, TOKENIZER, write_tensors};
+use crate::model::config::WorldConfig;
+use crate::model::dynamics::{Dynamics, DynamicsInput, step_index};
+use crate::model::params::Params;
+use crate::model::tokenizer::{Tokenizer, images_to_tensor};
+use crate::{Error, Result};
+
+/// Frames encoded at once.
+const ENCODE: usize = 64;
+
+/// An episode as the dynamics sees it.
+struct Sequence {
+    /// [T, latent].
+    latents: Vec<f32>,
+    actions: Vec<u32>,
+}
+
+pub(super) struct DynamicsTask<'a> {
+    run: &'a Run,
+    settings: &'a DynamicsSettings,
+    sequences: Vec<Sequence>,
+    /// (sequence, start) of every window.
+    windows: Vec<(usize, usize)>,
+    dynamics: Dynamics,
+}
+
+/// Latents and actions of a batch of windows, and their clean copy at levels near 1.
+struct Batch {
+    /// [B, T, gh, gw, c].
+    latents: Tensor,
+    /// u32 [B, T].
+    actions: Tensor,
+    /// The clean copy's latents and levels.
+    context: Tensor,
+    context_signal: Tensor,
+    /// The `stem_frames` frames of the clean copy before each frame, latest first.
+    past: Tensor,
+    /// 1 for frames that count: those whose whole stem past lies in the window.
+    mask: Tensor,
+}
+
+/// One noised copy of a batch.
+struct Noised {
+    z: Tensor,
+    /// f32 [B, T].
+    tau: Tensor,
+    /// Step size, f32 [B, T].
+    d: Tensor,
+}
+
+impl<'a> DynamicsTask<'a> {
+    pub(super) fn new(run: &'a Run, dataset: &Dataset) -> Result<(Self, BTreeMap<String, Var>)> {
+        let path = run.checkpoint().join(TOKENIZER);
+        if !path.exists() {
+            return Err(Error::invalid(
+                &path,
+                "missing: train the tokenizer first (driftless train tokenizer)",
+            ));
+        }
+        let params = Params::read(&path, &run.device)?;
+        let tokenizer = Tokenizer::new(&params, &run.world)?;
+        params.finish()?;
+        let sequences = encode(&tokenizer, dataset, run)?;
+        let settings = &run.settings.dynamics;
+        let windows: Vec<(usize, usize)> = sequences
+            .iter()
+            .enumerate()
+            .flat_map(|(i, s)| {
+                let starts = (s.actions.len() + 1).saturating_sub(settings.frames);
+                (0..starts).map(move |start| (i, start))
+            })
+            .collect();
+        if windows.is_empty() {
+            return Err(Error::Argument(format!(
+                "no episode has the {} frames that dynamics.frames asks for",
+                settings.frames
+            )));
+        }
+        let params = Params::seeded(run.settings.seed, &run.device);
+        let dynamics = Dynamics::new(&params, &run.world)?;
+        let task = Self {
+            run,
+            settings,
+            sequences,
+            windows,
+            dynamics,
+        };
+        Ok((task, params.finish()?))
+    }
+
+    fn batch(&self, rng: &mut ChaCha8Rng) -> Result<Batch> {
+        let (world, frames, b) = (&self.run.world, self.settings.frames, self.settings.batch);
+        let len = world.latent_len();
+        let mut latents = Vec::with_capacity(b * frames * len);
+        let mut actions = Vec::with_capacity(b * frames);
+        for _ in 0..b {
+            let (i, start) = self.windows[rng.random_range(0..self.windows.len())];
+            let sequence = &self.sequences[i];
+            latents.extend_from_slice(&sequence.latents[start * len..(start + frames) * len]);
+            actions.extend_from_slice(&sequence.actions[start..start + frames]);
+        }
+        let device = &self.run.device;
+        let latents = Tensor::from_vec(latents, latent_shape(world, b, frames), device)?;
+        let lowest = self.settings.context_signal as f32;
+        let signal: Vec<f32> = (0..b * frames).map(|_| rng.random_range(lowest..1.0)).collect();
+        let context_signal = Tensor::from_vec(signal, (b, frames), device)?;
+        let noise = normal(&latents, rng)?;
+        let context = interpolate(&noise, &latents, &expand(&context_signal, &latents)?)?;
+        let stem = world.dynamics.stem_frames;
+        let mask: Vec<f32> = (0..b * frames)
+            .map(|i| if i % frames < stem.max(1) { 0.0 } else { 1.0 })
+            .collect();
+        Ok(Batch {
+            actions: Tensor::from_vec(actions, (b, frames), device)?,
+            past: past_frames(&context, stem)?,
+            mask: Tensor::from_vec(mask, (b, frames), device)?,
+            latents,
+            context,
+            context_signal,
+        })
+    }
+
+    /// x̂ of each noised copy, [B, T, gh, gw, c].
+    fn predict(&self, batch: &Batch, copies: &[&Noised]) -> Result<Vec<Tensor>> {
+        let frames = self.settings.frames;
+        let n = copies.len() + 1;
+        let with = |first: &Tensor, part: &dyn Fn(&Noised) -> Tensor| -> Result<Tensor> {
+            let parts: Vec<Tensor> = std::iter::once(first.clone())
+                .chain(copies.iter().map(|c| part(c)))
+                .collect();
+            Ok(Tensor::cat(&parts, 1)?)
+        };
+        let finest = (batch.context_signal.ones_like()? / self.k_max() as f64)?;
+        let d = with(&finest, &|c| c.d.clone())?;
+        let input = DynamicsInput {
+            latents: with(&batch.context, &|c| c.z.clone())?,
+            past: Tensor::cat(&vec![&batch.past; n], 1)?,
+            actions: Tensor::cat(&vec![&batch.actions; n], 1)?,
+            signal: with(&batch.context_signal, &|c| c.tau.clone())?,
+            steps: step_indices(&d, self.k_max())?,
+        };
+        let x = self
+            .dynamics
+            .forward(&input, self.dynamics.time(frames), frames)?;
+        (0..copies.len())
+            .map(|i| Ok(x.narrow(1, i * frames, frames)?))
+            .collect()
+    }
+
+    fn k_max(&self) -> usize {
+        self.run.world.dynamics.k_max
+    }
+
+    /// A noised copy; `shortcut` draws a step size longer than the finest for every frame.
+    fn noised(&self, batch: &Batch, shortcut: bool, rng: &mut ChaCha8Rng) -> Result<Noised> {
+        let dims = batch.actions.dims2()?;
+        let longest = self.k_max().ilog2();
+        let (mut tau, mut d) = (Vec::new(), Vec::new());
+        for _ in 0..dims.0 * dims.1 {
+            let steps = match shortcut && longest > 0 {
+                true => 1usize << rng.random_range(0..longest),
+                false => self.k_max(),
+            };
+            tau.push(draw_signal(rng, steps, self.settings.pure_noise));
+            d.push(1.0 / steps as f32);
+        }
+        let device = batch.latents.device();
+        let tau = Tensor::from_vec(tau, dims, device)?;
+        let noise = normal(&batch.latents, rng)?;
+        Ok(Noised {
+            z: interpolate(&noise, &batch.latents, &expand(&tau, &noise)?)?,
+            tau,
+            d: Tensor::from_vec(d, dims, device)?,
+        })
+    }
+
+    /// What a shortcut copy is trained towards: two half steps of the network itself.
+    fn target(&self, batch: &Batch, copy: &Noised) -> Result<Tensor> {
+        let half = (&copy.d * 0.5)?;
+        let predict = |z: &Tensor, tau: &Tensor| {
+            let copy = Noised {
+                z: z.clone(),
+                tau: tau.clone(),
+                d: half.clone(),
+            };
+            self.predict(batch, &[&copy])?
+                .pop()
+                .ok_or_else(|| Error::Argument("no prediction".into()))
+        };
+        shortcut_target(predict, &copy.z, &copy.tau, &copy.d)
+    }
+}
+
+impl Task for DynamicsTask<'_> {
+    fn name(&self) -> &'static str {
+        "dynamics"
+    }
+
+    fn frames(&self) -> u64 {
+        (self.settings.batch * self.settings.frames * self.settings.copies) as u64
+    }
+
+    fn prepare(&mut self, _step: u64, _optimizer: &mut Optimizer) -> Result<()> {
+        Ok(())
+    }
+
+    fn loss(&mut self, step: u64, rng: &mut ChaCha8Rng) -> Result<(Tensor, Figures)> {
+        let batch = self.batch(rng)?;
+        let shortcut = step % self.settings.shortcut_every == self.settings.shortcut_every - 1;
+        let mut copies = Vec::new();
+        let mut targets = Vec::new();
+        for i in 0..self.settings.copies {
+            let shortcut = shortcut && i == self.settings.copies - 1;
+            let copy = self.noised(&batch, shortcut, rng)?;
+            targets.push(match shortcut {
+                true => self.target(&batch, &copy)?,
+                false => batch.latents.clone(),
+            });
+            copies.push(copy);
+        }
+        let outputs = self.predict(&batch, &copies.iter().collect::<Vec<_>>())?;
+        let mut loss: Option<Tensor> = None;
+        for ((x, target), copy) in outputs.iter().zip(&targets).zip(&copies) {
+            let part = clean_space_loss(x, target, &copy.tau, &batch.mask)?;
+            loss = Some(match loss {
+                Some(sum) => (sum + part)?,
+                None => part,
+            });
+        }
+        let loss = loss.ok_or_else(|| Error::Argument("dynamics.copies is 0".into()))?;
+        let loss = (loss / self.settings.copies as f64)?;
+        let figures = match (outputs.first(), copies.first()) {
+            (Some(x), Some(copy)) => vec![("from_noise", from_noise(x, copy, &batch)?)],
+            _ => Vec::new(),
+        };
+        Ok((loss, figures))
+    }
+
+    fn frozen(&self, _step: u64, _name: &str) -> bool {
+        false
+    }
+
+    fn export(&self, _step: u64, optimizer: &Optimizer) -> Result<()> {
+        write_tensors(&self.run.checkpoint().join(DYNAMICS), &optimizer.averages())
+    }
+}
+
+/// Mean squared error of the frames at τ = 0: the one-step latent error.
+fn from_noise(x: &Tensor, copy: &Noised, batch: &Batch) -> Result<Tensor> {
+    let pure = copy.tau.eq(0.0)?.to_dtype(batch.mask.dtype())?;
+    let mask = (pure * &batch.mask)?;
+    let errors = (frame_errors(&x.detach(), &batch.latents)? * &mask)?;
+    let count = mask.sum_all()?.clamp(1.0, f64::from(u32::MAX))?;
+    Ok(errors.sum_all()?.div(&count)?)
+}
+
+/// All episodes as latents.
+fn encode(tokenizer: &Tokenizer, dataset: &Dataset, run: &Run) -> Result<Vec<Sequence>> {
+    let total: usize = dataset.episodes.iter().map(|e| e.frames()).sum();
+    let bar = super::progress::bar("encoding", total as u64, 0);
+    let sequences = dataset
+        .episodes
+        .iter()
+        .map(|episode| {
+            let mut latents = Vec::with_capacity(episode.frames() * run.world.latent_len());
+            for some in episode.images.chunks(ENCODE * run.world.image_len()) {
+                let images = images_to_tensor(some, run.world.image, &run.device)?;
+                let z = tokenizer.encode(&images)?.to_device(&Device::Cpu)?;
+                latents.extend(z.flatten_all()?.to_vec1::<f32>()?);
+                bar.inc((some.len() / run.world.image_len()) as u64);
+            }
+            Ok(Sequence {
+                latents,
+                actions: episode.actions.clone(),
+            })
+        })
+        .collect();
+    bar.finish_and_clear();
+    sequences
+}
+
+fn latent_shape(world: &WorldConfig, b: usize, frames: usize) -> Vec<usize> {
+    let [gh, gw] = world.grid();
+    vec![b, frames, gh, gw, world.tokenizer.channels]
+}
+
+fn normal(like: &Tensor, rng: &mut ChaCha8Rng) -> Result<Tensor> {
+    let values: Vec<f32> = (0..like.elem_count())
+        .map(|_| StandardNormal.sample(rng))
+        .collect();
+    Ok(Tensor::from_vec(values, like.shape(), like.device())?)
+}
+
+/// The `count` frames before each, latest first, zeros before the first:
+/// [B, T, gh, gw, c] → [B, T, gh, gw, count·c].
+fn past_frames(x: &Tensor, count: usize) -> Result<Tensor> {
+    let t = x.dim(1)?;
+    let earlier = (1..=count)
+        .map(|n| {
+            let n = n.min(t);
+            Ok(x.narrow(1, 0, t - n)?.pad_with_zeros(1, n, 0)?)
+        })
+        .collect::<Result<Vec<_>>>()?;
+    if earlier.is_empty() {
+        return Ok(x.narrow(4, 0, 0)?);
+    }
+    Ok(Tensor::cat(&earlier, 4)?)
+}
+
+/// Step sizes [B, F] → indices of their embeddings, u32.
+fn step_indices(d: &Tensor, k_max: usize) -> Result<Tensor> {
+    let (b, f) = d.dims2()?;
+    let indices: Vec<u32> = d
+        .flatten_all()?
+        .to_vec1::<f32>()?
+        .into_iter()
+        .map(|d| step_index((1.0 / d).round() as usize, k_max))
+        .collect();
+    Ok(Tensor::from_vec(indices, (b, f), d.device())?)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_past_is_latest_first_and_zero_before_the_start() {
+        let x = Tensor::new(&[1f32, 2.0, 3.0], &Device::Cpu).unwrap();
+        let x = x.reshape((1, 3, 1, 1, 1)).unwrap();
+        let past = past_frames(&x, 2).unwrap().flatten_all().unwrap();
+        let past: Vec<f32> = past.to_vec1().unwrap();
+        assert_eq!(past, [0.0, 0.0, 1.0, 0.0, 2.0, 1.0]);
+    }
+}

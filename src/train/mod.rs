@@ -1,0 +1,55 @@
+//! The trainer: from a folder of episodes to a checkpoint.
+//!
+//! `--out` becomes a run's folder: `checkpoint/` is what is played (EMA weights), `tokenizer/` and
+//! `dynamics/` hold the state that `--resume` continues from, `log.jsonl` one JSON object a line,
+//! `settings.toml` the settings in full.
+
+mod contexts;
+mod dynamics;
+mod optimizer;
+mod progress;
+mod run;
+mod settings;
+mod state;
+mod tokenizer;
+
+pub use run::run;
+pub use settings::{DynamicsSettings, Settings, TokenizerSettings};
+
+use std::path::PathBuf;
+
+use crate::engine::DeviceChoice;
+
+/// What to train.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Stage {
+    /// Frames to latents and back.
+    Tokenizer,
+    /// The next latent; needs a trained tokenizer in the run's folder.
+    Dynamics,
+    /// The tokenizer, then the dynamics.
+    All,
+}
+
+/// One call of the trainer.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What to train.
+    pub stage: Stage,
+    /// Folder of the dataset.
+    pub data: PathBuf,
+    /// The run's folder.
+    pub out: PathBuf,
+    /// Settings (TOML); without it a resumed run's own, else the defaults.
+    pub config: Option<PathBuf>,
+    /// Whether to continue the run in `out`.
+    pub resume: bool,
+    /// Where to compute.
+    pub device: DeviceChoice,
+    /// Steps of each stage, instead of the settings'.
+    pub max_steps: Option<u64>,
+    /// Stop (and save) after so many minutes.
+    pub max_minutes: Option<f64>,
+    /// Seed, instead of the settings'.
+    pub seed: Option<u64>,
+}

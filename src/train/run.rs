@@ -1,0 +1,241 @@
+//! One run: folders, resume, the loop of steps, saving.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use candle_core::{Device, Tensor};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use serde_json::{Map, Value};
+
+use super::dynamics::DynamicsTask;
+use super::optimizer::Optimizer;
+use super::progress::{self, Deadline};
+use super::settings::{OptimizerSettings, Settings};
+use super::state::{self, Progress};
+use super::tokenizer::TokenizerTask;
+use super::{Options, Stage, contexts};
+use crate::data::{self, Dataset};
+use crate::engine::candle_device;
+use crate::model::checkpoint::{self, write_atomic, write_config};
+use crate::model::config::WorldConfig;
+use crate::{Error, Result};
+
+/// Steps between two lines of the log.
+const LOG_EVERY: u64 = 20;
+
+/// One network's training, seen from the loop.
+pub(super) trait Task {
+    /// `tokenizer` or `dynamics`.
+    fn name(&self) -> &'static str;
+
+    /// Frames that one step trains on.
+    fn frames(&self) -> u64;
+
+    /// Called before each step; may exchange parameters.
+    fn prepare(&mut self, step: u64, optimizer: &mut Optimizer) -> Result<()>;
+
+    /// The loss of a step, with named figures for the log.
+    fn loss(&mut self, step: u64, rng: &mut ChaCha8Rng) -> Result<(Tensor, Figures)>;
+
+    /// Whether a parameter stays as it is at this step.
+    fn frozen(&self, step: u64, name: &str) -> bool;
+
+    /// Writes the averaged weights into the checkpoint.
+    fn export(&self, step: u64, optimizer: &Optimizer) -> Result<()>;
+}
+
+/// Named figures beside the loss.
+pub(super) type Figures = Vec<(&'static str, Tensor)>;
+
+/// The folders and limits of a run.
+pub(super) struct Run {
+    pub(super) out: PathBuf,
+    pub(super) settings: Settings,
+    pub(super) world: WorldConfig,
+    pub(super) device: Device,
+    deadline: Deadline,
+    resume: bool,
+}
+
+impl Run {
+    /// The folder that is played.
+    pub(super) fn checkpoint(&self) -> PathBuf {
+        self.out.join("checkpoint")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.out.join("log.jsonl")
+    }
+}
+
+/// Trains as `options` say, until the steps are done, the time is over, or Ctrl-C.
+///
+/// # Errors
+/// The data, the settings or the run's folder do not fit; the loss is not finite; the disk is full.
+/// The last saved state stays in every case.
+pub fn run(options: &Options) -> Result<()> {
+    let deadline = Deadline::after(options.max_minutes);
+    let settings = settings(options)?;
+    let stages: &[Stage] = match options.stage {
+        Stage::All => &[Stage::Tokenizer, Stage::Dynamics],
+        Stage::Tokenizer => &[Stage::Tokenizer],
+        Stage::Dynamics => &[Stage::Dynamics],
+    };
+    for stage in stages {
+        let folder = options.out.join(folder_name(*stage));
+        if !options.resume && state::exists(&folder) {
+            return Err(Error::invalid(
+                &folder,
+                "holds the state of a run: --resume continues it, another --out starts anew",
+            ));
+        }
+    }
+    let device = candle_device(options.device)?;
+    let dataset = Dataset::read(&options.data)?;
+    let world = settings.world(&dataset.info)?;
+    let run = Run {
+        out: options.out.clone(),
+        settings,
+        world,
+        device,
+        deadline,
+        resume: options.resume,
+    };
+    prepare_folders(&run, &dataset)?;
+    progress::watch_for_interrupt();
+    for stage in stages {
+        let finished = match stage {
+            Stage::Tokenizer | Stage::All => {
+                let (mut task, vars) = TokenizerTask::new(&run, &dataset)?;
+                let o = run.settings.tokenizer.optimizer.clone();
+                drive(&mut task, &run, &o, Optimizer::new(&vars, &o)?)?
+            }
+            Stage::Dynamics => {
+                let (mut task, vars) = DynamicsTask::new(&run, &dataset)?;
+                let o = run.settings.dynamics.optimizer.clone();
+                drive(&mut task, &run, &o, Optimizer::new(&vars, &o)?)?
+            }
+        };
+        if !finished {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn folder_name(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Tokenizer | Stage::All => "tokenizer",
+        Stage::Dynamics => "dynamics",
+    }
+}
+
+/// The settings file, else the resumed run's own, else the defaults; then the options on top.
+fn settings(options: &Options) -> Result<Settings> {
+    let own = options.out.join("settings.toml");
+    let mut settings = match &options.config {
+        Some(path) => Settings::read(path)?,
+        None if own.exists() => Settings::read(&own)?,
+        None => Settings::default(),
+    };
+    if let Some(seed) = options.seed {
+        settings.seed = seed;
+    }
+    if let Some(steps) = options.max_steps {
+        if options.stage != Stage::Dynamics {
+            settings.tokenizer.optimizer.steps = steps;
+        }
+        if options.stage != Stage::Tokenizer {
+            settings.dynamics.optimizer.steps = steps;
+        }
+    }
+    Ok(settings)
+}
+
+/// Makes the run's folders and what does not depend on training.
+fn prepare_folders(run: &Run, dataset: &Dataset) -> Result<()> {
+    let checkpoint = run.checkpoint();
+    std::fs::create_dir_all(&checkpoint).map_err(|e| Error::io(&checkpoint, e))?;
+    let path = run.out.join("settings.toml");
+    let text =
+        toml::to_string_pretty(&run.settings).map_err(|e| Error::invalid(&path, e.to_string()))?;
+    write_atomic(&path, text.as_bytes())?;
+    write_config(&checkpoint.join(checkpoint::CONFIG), &run.world)?;
+    let clips = contexts::choose(dataset, run.world.dynamics.context);
+    data::contexts::write(&checkpoint.join(checkpoint::CONTEXTS), &clips, &run.world)
+}
+
+/// Runs a task's steps; returns whether they are all done.
+fn drive(
+    task: &mut dyn Task,
+    run: &Run,
+    settings: &OptimizerSettings,
+    mut optimizer: Optimizer,
+) -> Result<bool> {
+    let folder = run.out.join(task.name());
+    let mut at = Progress::default();
+    if run.resume && state::exists(&folder) {
+        let (tensors, progress) = state::read(&folder)?;
+        optimizer
+            .restore(&tensors)
+            .map_err(|e| Error::invalid(&folder, format!("the state does not fit: {e}")))?;
+        at = progress;
+    }
+    let bar = progress::bar(task.name(), settings.steps, at.step);
+    let mut saved = Instant::now();
+    while at.step < settings.steps && !run.deadline.passed() {
+        let begun = Instant::now();
+        let mut rng = ChaCha8Rng::seed_from_u64(run.settings.seed);
+        rng.set_stream(at.step + 1);
+        task.prepare(at.step, &mut optimizer)?;
+        let (loss, figures) = task.loss(at.step, &mut rng)?;
+        let value = f64::from(loss.to_scalar::<f32>()?);
+        if !value.is_finite() {
+            return Err(Error::Diverged(format!(
+                "{}: step {}: the loss is {value}; the last saved state is untouched",
+                task.name(),
+                at.step
+            )));
+        }
+        let step = at.step;
+        let norm = optimizer.update(&loss.backward()?, step, |name| task.frozen(step, name))?;
+        let spent = begun.elapsed().as_secs_f64();
+        at.step += 1;
+        at.frames += task.frames();
+        at.seconds += spent;
+        let speed = task.frames() as f64 / spent;
+        bar.set_position(at.step);
+        bar.set_message(format!("loss {value:.4} {speed:.0} frames/s"));
+        if step % LOG_EVERY == 0 {
+            let mut entry = Map::new();
+            entry.insert("stage".into(), task.name().into());
+            for (key, number) in [
+                ("step", at.step as f64),
+                ("loss", value),
+                ("gradient", norm),
+                ("rate", optimizer.schedule(step)),
+                ("frames_per_s", speed),
+                ("seconds", at.seconds),
+            ] {
+                entry.insert(key.into(), Value::from(number));
+            }
+            for (key, figure) in figures {
+                entry.insert(key.into(), Value::from(figure.to_scalar::<f32>()?));
+            }
+            progress::log(&run.log(), entry)?;
+        }
+        if saved.elapsed().as_secs_f64() > run.settings.save_minutes * 60.0 {
+            save(task, &optimizer, &folder, &at)?;
+            saved = Instant::now();
+        }
+    }
+    save(task, &optimizer, &folder, &at)?;
+    bar.abandon();
+    Ok(at.step >= settings.steps)
+}
+
+fn save(task: &dyn Task, optimizer: &Optimizer, folder: &Path, at: &Progress) -> Result<()> {
+    state::write(folder, &optimizer.state(), at)?;
+    task.export(at.step, optimizer)
+}

@@ -1,0 +1,289 @@
+//! Everything that a training run depends on, as one TOML file with defaults.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::DatasetInfo;
+use crate::model::config::{DynamicsConfig, FORMAT_VERSION, TokenizerConfig, WorldConfig};
+use crate::{Error, Result};
+
+/// The settings of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Seed of weights, batches and noise.
+    pub seed: u64,
+    /// Minutes between two saves.
+    pub save_minutes: f64,
+    /// The tokenizer's shape.
+    pub tokenizer_shape: TokenizerConfig,
+    /// The dynamics' shape.
+    pub dynamics_shape: DynamicsConfig,
+    /// How the tokenizer is trained.
+    pub tokenizer: TokenizerSettings,
+    /// How the dynamics is trained.
+    pub dynamics: DynamicsSettings,
+}
+
+/// How the tokenizer is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenizerSettings {
+    /// Optimiser settings.
+    pub optimizer: OptimizerSettings,
+    /// Frames a step.
+    pub batch: usize,
+    /// Extra weight of pixels that differ from the median background.
+    pub foreground: f64,
+    /// Standard deviation of the noise added to standardised latents before decoding.
+    pub noise: f64,
+    /// The same in the last part, where the encoder is frozen.
+    pub polish_noise: f64,
+    /// Share of the steps, at the end, in which only the decoder is trained.
+    pub polish: f64,
+    /// Weight of the curvature penalty ‖z(x) − ½(z(x₊) + z(x₋))‖² for frames shifted by a pixel.
+    pub curvature: f64,
+}
+
+/// How the dynamics is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DynamicsSettings {
+    /// Optimiser settings.
+    pub optimizer: OptimizerSettings,
+    /// Sequences a step.
+    pub batch: usize,
+    /// Frames of a sequence.
+    pub frames: usize,
+    /// Noised copies that share one clean copy of a sequence.
+    pub copies: usize,
+    /// Every n-th step one of the copies is trained on shortcut targets.
+    pub shortcut_every: u64,
+    /// Probability of signal level 0.
+    pub pure_noise: f64,
+    /// Lowest signal level of the clean copy, which is drawn from U(this, 1).
+    pub context_signal: f64,
+}
+
+/// Optimiser and schedule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OptimizerSettings {
+    /// Steps in all.
+    pub steps: u64,
+    /// AdamW's learning rate.
+    pub rate: f64,
+    /// Muon's learning rate for hidden matrices; 0: AdamW for all.
+    pub muon_rate: f64,
+    /// Steps of linear warm-up.
+    pub warm_up: u64,
+    /// Share of the steps, at the end, over which the rate falls linearly to zero.
+    pub decay: f64,
+    /// Decoupled weight decay of matrices.
+    pub weight_decay: f64,
+    /// Largest norm of the gradient.
+    pub clip: f64,
+    /// Decay of the exponential moving average of the weights.
+    pub ema: f64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            save_minutes: 5.0,
+            tokenizer_shape: TokenizerConfig {
+                patch: 8,
+                width: 64,
+                blocks: 2,
+                channels: 8,
+            },
+            dynamics_shape: DynamicsConfig {
+                merge: 2,
+                stem_width: 64,
+                stem_frames: 2,
+                width: 128,
+                depth: 4,
+                heads: 4,
+                mlp: 256,
+                time_every: 2,
+                context: 12,
+                registers: 2,
+                k_max: 8,
+            },
+            tokenizer: TokenizerSettings::default(),
+            dynamics: DynamicsSettings::default(),
+        }
+    }
+}
+
+impl Default for TokenizerSettings {
+    fn default() -> Self {
+        Self {
+            optimizer: OptimizerSettings {
+                steps: 4000,
+                rate: 2e-3,
+                muon_rate: 4e-3,
+                warm_up: 100,
+                decay: 0.25,
+                weight_decay: 0.0,
+                clip: 1.0,
+                ema: 0.99,
+            },
+            batch: 32,
+            foreground: 20.0,
+            noise: 0.3,
+            polish_noise: 0.15,
+            polish: 0.25,
+            curvature: 0.5,
+        }
+    }
+}
+
+impl Default for DynamicsSettings {
+    fn default() -> Self {
+        Self {
+            optimizer: OptimizerSettings {
+                steps: 20_000,
+                rate: 2e-3,
+                muon_rate: 4e-3,
+                warm_up: 100,
+                decay: 0.25,
+                weight_decay: 0.0,
+                clip: 1.0,
+                ema: 0.998,
+            },
+            batch: 6,
+            frames: 16,
+            copies: 2,
+            shortcut_every: 2,
+            pure_noise: 0.4,
+            context_signal: 0.8,
+        }
+    }
+}
+
+impl Settings {
+    /// Reads settings; keys that are left out keep their defaults.
+    ///
+    /// # Errors
+    /// The file is missing or not TOML, or a key is unknown or out of its range.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+        let wrong = |e: toml::de::Error| Error::invalid(path, e.to_string().trim().replace('\n', " "));
+        let given: toml::Table = toml::from_str(&text).map_err(wrong)?;
+        let mut all = toml::Table::try_from(Self::default())
+            .map_err(|e| Error::invalid(path, e.to_string()))?;
+        overlay(&mut all, given);
+        let settings: Self = all.try_into().map_err(wrong)?;
+        settings
+            .check()
+            .map_err(|what| Error::invalid(path, what))?;
+        Ok(settings)
+    }
+
+    /// The first key that is out of its range, if any.
+    fn check(&self) -> std::result::Result<(), String> {
+        let (t, d) = (&self.tokenizer, &self.dynamics);
+        let share = 0.0..=1.0;
+        let in_range = [
+            ("tokenizer.batch", t.batch >= 4),
+            ("tokenizer.foreground", t.foreground >= 0.0),
+            ("tokenizer.noise", (0.0..10.0).contains(&t.noise)),
+            ("tokenizer.polish_noise", (0.0..10.0).contains(&t.polish_noise)),
+            ("tokenizer.polish", share.contains(&t.polish)),
+            ("tokenizer.curvature", t.curvature >= 0.0),
+            ("dynamics.batch", d.batch >= 1),
+            ("dynamics.frames", d.frames > self.dynamics_shape.stem_frames),
+            ("dynamics.copies", d.copies >= 1),
+            ("dynamics.shortcut_every", d.shortcut_every >= 1),
+            ("dynamics.pure_noise", share.contains(&d.pure_noise)),
+            ("dynamics.context_signal", (0.0..1.0).contains(&d.context_signal)),
+        ];
+        for (key, fits) in in_range {
+            if !fits {
+                return Err(format!("{key} is out of its range"));
+            }
+        }
+        for (stage, o) in [("tokenizer", &t.optimizer), ("dynamics", &d.optimizer)] {
+            let in_range = [
+                ("rate", o.rate > 0.0),
+                ("muon_rate", o.muon_rate >= 0.0),
+                ("decay", share.contains(&o.decay)),
+                ("weight_decay", o.weight_decay >= 0.0),
+                ("clip", o.clip > 0.0),
+                ("ema", (0.0..1.0).contains(&o.ema)),
+            ];
+            for (key, fits) in in_range {
+                if !fits {
+                    return Err(format!("{stage}.optimizer.{key} is out of its range"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The world that these settings make of a dataset.
+    ///
+    /// # Errors
+    /// The shapes do not fit each other or the dataset's frames.
+    pub fn world(&self, info: &DatasetInfo) -> Result<WorldConfig> {
+        let world = WorldConfig {
+            format: FORMAT_VERSION,
+            name: info.name.clone(),
+            fps: info.fps,
+            image: info.image,
+            actions: info.actions.clone(),
+            tokenizer: self.tokenizer_shape.clone(),
+            dynamics: self.dynamics_shape.clone(),
+        };
+        world.check()?;
+        Ok(world)
+    }
+}
+
+/// Puts the values of `over` into `base`, table by table.
+fn overlay(base: &mut toml::Table, over: toml::Table) {
+    for (key, value) in over {
+        match (base.get_mut(&key), value) {
+            (Some(toml::Value::Table(base)), toml::Value::Table(over)) => overlay(base, over),
+            (_, value) => {
+                base.insert(key, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn read(text: &str) -> Result<Settings> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        Settings::read(file.path())
+    }
+
+    #[test]
+    fn settings_survive_a_round_trip_and_left_out_keys_keep_their_defaults() {
+        let default = Settings::default();
+        assert_eq!(read(&toml::to_string(&default).unwrap()).unwrap(), default);
+        let changed = read("seed = 7\n[tokenizer.optimizer]\nrate = 1e-4\n").unwrap();
+        assert_eq!((changed.seed, changed.tokenizer.optimizer.rate), (7, 1e-4));
+        assert_eq!(
+            changed.tokenizer.optimizer.steps,
+            default.tokenizer.optimizer.steps
+        );
+        assert_eq!(changed.dynamics, default.dynamics);
+    }
+
+    #[test]
+    fn a_wrong_key_is_named() {
+        let error = read("seed = 7\n[dynamics]\nframe = 20\n").unwrap_err().to_string();
+        assert!(error.contains("`frame`") && !error.contains('\n'), "{error}");
+        let error = read("[dynamics]\npure_noise = 1.5\n").unwrap_err().to_string();
+        assert!(error.contains("dynamics.pure_noise"), "{error}");
+    }
+}

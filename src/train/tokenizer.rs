@@ -1,0 +1,272 @@
+//! Training the tokenizer: small objects survive, and the latent moves smoothly with them.
+//!
+//! First both halves are trained together: latents are standardised with the batch's statistics,
+//! noise is added to them, and a frame's latent is drawn towards the mean of the latents of its two
+//! neighbours shifted by a pixel. Then the encoder and the statistics are frozen, and the decoder is
+//! polished alone.
+
+use std::collections::BTreeMap;
+
+use candle_core::{Tensor, Var};
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+
+use super::optimizer::Optimizer;
+use super::run::{Figures, Run, Task};
+use super::settings::TokenizerSettings;
+use crate::Result;
+use crate::data::Dataset;
+use crate::model::checkpoint::{TOKENIZER, write_tensors};
+use crate::model::config::WorldConfig;
+use crate::model::params::Params;
+use crate::model::tokenizer::{LATENT_MEAN, LATENT_STD, Tokenizer, images_to_tensor};
+
+/// Frames that the stored statistics of the latents are measured on.
+const STATISTICS_FRAMES: usize = 2048;
+/// Frames that the median background is taken from.
+const MEDIAN_FRAMES: usize = 255;
+/// A pixel that differs by more (of a range of 2) in any channel belongs to the foreground.
+const FOREGROUND: f64 = 0.1;
+/// No channel is scaled up further than by the inverse of this.
+const LEAST_STD: f64 = 1e-4;
+
+pub(super) struct TokenizerTask<'a> {
+    run: &'a Run,
+    settings: &'a TokenizerSettings,
+    dataset: &'a Dataset,
+    /// (episode, frame) of every frame.
+    frames: Vec<(usize, usize)>,
+    tokenizer: Tokenizer,
+    /// Median frame, [1, H, W, 3].
+    background: Tensor,
+    polishing: bool,
+}
+
+impl<'a> TokenizerTask<'a> {
+    pub(super) fn new(run: &'a Run, dataset: &'a Dataset) -> Result<(Self, BTreeMap<String, Var>)> {
+        let params = Params::seeded(run.settings.seed, &run.device);
+        let tokenizer = Tokenizer::new(&params, &run.world)?;
+        let frames: Vec<(usize, usize)> = dataset
+            .episodes
+            .iter()
+            .enumerate()
+            .flat_map(|(e, episode)| (0..episode.frames()).map(move |t| (e, t)))
+            .collect();
+        let median = median_frame(&spread(dataset, &frames, MEDIAN_FRAMES), run.world.image_len());
+        let task = Self {
+            run,
+            settings: &run.settings.tokenizer,
+            dataset,
+            frames,
+            tokenizer,
+            background: images_to_tensor(&median, run.world.image, &run.device)?,
+            polishing: false,
+        };
+        Ok((task, params.finish()?))
+    }
+
+    fn polish_from(&self) -> u64 {
+        let steps = self.settings.optimizer.steps as f64;
+        (steps * (1.0 - self.settings.polish)).round() as u64
+    }
+
+    /// 1 + foreground where a pixel differs from the background, else 1: [N, H, W, 1].
+    fn pixel_weights(&self, images: &Tensor) -> Result<Tensor> {
+        let far = images
+            .broadcast_sub(&self.background)?
+            .abs()?
+            .max_keepdim(3)?
+            .gt(FOREGROUND)?
+            .to_dtype(images.dtype())?;
+        Ok(far.affine(self.settings.foreground, 1.0)?)
+    }
+
+    fn noise(&self, like: &Tensor, std: f64, rng: &mut ChaCha8Rng) -> Result<Tensor> {
+        let values: Vec<f32> = (0..like.elem_count())
+            .map(|_| StandardNormal.sample(rng))
+            .collect();
+        Ok((Tensor::from_vec(values, like.shape(), like.device())? * std)?)
+    }
+
+    /// Latents of `images` in the batch's own statistics, and their curvature over `pairs`: the
+    /// first M images shifted one way and the other, [2·M, H, W, 3].
+    fn joint(&self, images: &Tensor, pairs: &Tensor) -> Result<(Tensor, Tensor)> {
+        let (n, m) = (images.dim(0)?, pairs.dim(0)? / 2);
+        let raw = self
+            .tokenizer
+            .encode_raw(&Tensor::cat(&[images, pairs], 0)?)?;
+        let own = raw.narrow(0, 0, n)?;
+        let mean = own.mean_keepdim(0)?;
+        let centred = own.broadcast_sub(&mean)?;
+        let std = channel_std(&centred)?;
+        let scaled = |z: &Tensor| z.broadcast_div(&std);
+        let ahead = raw.narrow(0, n, m)?;
+        let behind = raw.narrow(0, n + m, m)?;
+        let middle = ((ahead + behind)? * 0.5)?;
+        let bend = scaled(&(own.narrow(0, 0, m)? - middle)?)?;
+        Ok((scaled(&centred)?, bend.sqr()?.mean_all()?))
+    }
+}
+
+impl Task for TokenizerTask<'_> {
+    fn name(&self) -> &'static str {
+        "tokenizer"
+    }
+
+    fn frames(&self) -> u64 {
+        self.settings.batch as u64
+    }
+
+    fn prepare(&mut self, step: u64, optimizer: &mut Optimizer) -> Result<()> {
+        if step == self.polish_from() {
+            optimizer.adopt_averages(|_| true)?;
+            let sample = spread(self.dataset, &self.frames, STATISTICS_FRAMES);
+            let (mean, std) = statistics(&self.tokenizer, &sample, self.run)?;
+            optimizer.assign(LATENT_MEAN, &mean)?;
+            optimizer.assign(LATENT_STD, &std)?;
+        }
+        self.polishing = step >= self.polish_from();
+        Ok(())
+    }
+
+    fn loss(&mut self, _step: u64, rng: &mut ChaCha8Rng) -> Result<(Tensor, Figures)> {
+        let image = self.run.world.image;
+        let mut bytes = Vec::with_capacity(self.settings.batch * self.run.world.image_len());
+        for _ in 0..self.settings.batch {
+            let (e, t) = self.frames[rng.random_range(0..self.frames.len())];
+            bytes.extend_from_slice(self.dataset.episodes[e].frame(t));
+        }
+        let images = images_to_tensor(&bytes, image, &self.run.device)?;
+        let (z, curvature) = if self.polishing {
+            let z = self.tokenizer.encode(&images)?.detach();
+            (z, Tensor::zeros((), images.dtype(), images.device())?)
+        } else {
+            let some = images.narrow(0, 0, self.settings.batch / 4)?;
+            self.joint(&images, &shifted_pairs(&some, rng.random())?)?
+        };
+        let std = match self.polishing {
+            true => self.settings.polish_noise,
+            false => self.settings.noise,
+        };
+        let noisy = (&z + self.noise(&z, std, rng)?)?;
+        let error = (self.tokenizer.decode(&noisy)? - &images)?.sqr()?;
+        let plain = error.mean_all()?;
+        let pixels = error
+            .broadcast_mul(&self.pixel_weights(&images)?)?
+            .mean_all()?;
+        let loss = (&pixels + (&curvature * self.settings.curvature)?)?;
+        Ok((
+            loss,
+            vec![("pixels", pixels), ("mse", plain), ("curvature", curvature)],
+        ))
+    }
+
+    fn frozen(&self, _step: u64, name: &str) -> bool {
+        self.polishing && name.starts_with("encoder.")
+    }
+
+    fn export(&self, step: u64, optimizer: &Optimizer) -> Result<()> {
+        let mut weights = optimizer.averages();
+        if step <= self.polish_from() {
+            let given = weights.clone().into_iter().collect();
+            let params = Params::from_tensors(&self.run.out, given, &self.run.device);
+            let averaged = Tokenizer::new(&params, &self.run.world)?;
+            let sample = spread(self.dataset, &self.frames, STATISTICS_FRAMES);
+            let (mean, std) = statistics(&averaged, &sample, self.run)?;
+            weights.insert(LATENT_MEAN.to_owned(), mean);
+            weights.insert(LATENT_STD.to_owned(), std);
+        }
+        write_tensors(&self.run.checkpoint().join(TOKENIZER), &weights)
+    }
+}
+
+/// Standard deviation per channel of centred latents [.., channels], bounded from below.
+fn channel_std(centred: &Tensor) -> Result<Tensor> {
+    let channels = centred.dim(3)?;
+    let variance = centred.sqr()?.reshape(((), channels))?.mean(0)?;
+    Ok((variance + LEAST_STD * LEAST_STD)?.sqrt()?)
+}
+
+/// Mean [gh, gw, c] and standard deviation [c] of the raw latents of some frames.
+fn statistics(tokenizer: &Tokenizer, bytes: &[u8], run: &Run) -> Result<(Tensor, Tensor)> {
+    let WorldConfig { image, .. } = run.world;
+    let latents = bytes
+        .chunks(run.world.image_len() * 64)
+        .map(|some| {
+            let images = images_to_tensor(some, image, &run.device)?;
+            Ok(tokenizer.encode_raw(&images)?.detach())
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let latents = Tensor::cat(&latents, 0)?;
+    let mean = latents.mean(0)?;
+    let std = channel_std(&latents.broadcast_sub(&mean)?)?;
+    Ok((mean, std))
+}
+
+/// The bytes of about `count` frames, evenly spread over a list of frames.
+fn spread(dataset: &Dataset, frames: &[(usize, usize)], count: usize) -> Vec<u8> {
+    let count = count.min(frames.len());
+    (0..count)
+        .flat_map(|i| {
+            let (e, t) = frames[i * frames.len() / count];
+            dataset.episodes[e].frame(t)
+        })
+        .copied()
+        .collect()
+}
+
+/// The median of every byte over frames of `len` bytes.
+fn median_frame(bytes: &[u8], len: usize) -> Vec<u8> {
+    let count = bytes.len() / len;
+    let mut column = vec![0u8; count];
+    (0..len)
+        .map(|i| {
+            for (frame, value) in column.iter_mut().enumerate() {
+                *value = bytes[frame * len + i];
+            }
+            column.sort_unstable();
+            column[count / 2]
+        })
+        .collect()
+}
+
+/// Images [M, H, W, 3] shifted by a pixel one way, then the other, edges repeated: [2·M, H, W, 3].
+fn shifted_pairs(images: &Tensor, vertical: bool) -> Result<Tensor> {
+    let axis = if vertical { 1 } else { 2 };
+    let size = images.dim(axis)?;
+    let first = images.narrow(axis, 0, 1)?;
+    let last = images.narrow(axis, size - 1, 1)?;
+    let ahead = Tensor::cat(&[&first, &images.narrow(axis, 0, size - 1)?], axis)?;
+    let behind = Tensor::cat(&[&images.narrow(axis, 1, size - 1)?, &last], axis)?;
+    Ok(Tensor::cat(&[&ahead, &behind], 0)?)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use candle_core::Device;
+
+    use super::*;
+
+    #[test]
+    fn pairs_are_shifted_one_pixel_either_way() {
+        let x = Tensor::arange(0f32, 6.0, &Device::Cpu)
+            .unwrap()
+            .reshape((1, 1, 6, 1))
+            .unwrap();
+        let pairs: Vec<f32> = shifted_pairs(&x, false)
+            .unwrap()
+            .flatten_all()
+            .unwrap()
+            .to_vec1()
+            .unwrap();
+        assert_eq!(pairs, [0., 0., 1., 2., 3., 4., 1., 2., 3., 4., 5., 5.]);
+    }
+
+    #[test]
+    fn the_median_ignores_what_passes_by() {
+        let frames = [[9u8, 1], [9, 200], [9, 1], [77, 1], [9, 1]].concat();
+        assert_eq!(median_frame(&frames, 2), [9, 1]);
+    }
+}
