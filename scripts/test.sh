@@ -1,0 +1,79 @@
+#!/bin/sh
+# Runs every test. Installs what the window tests need where it may (apt-get as root or with
+# passwordless sudo), and says at the end what is missing and which tests were skipped for it.
+# With CI=true, missing display tools are a failure.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+PACKAGES="xvfb xdotool wmctrl openbox imagemagick mesa-vulkan-drivers libxkbcommon-x11-0
+libx11-xcb1 libxcursor1 libxi6 libxrandr2"
+COMMANDS="Xvfb xdotool wmctrl openbox import convert"
+# Where tests/collect.rs looks for ale-py and numpy.
+PYTHON_PACKAGES=target/test-python
+
+say() {
+    printf '%s\n' "test.sh: $*"
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        DEBIAN_FRONTEND=noninteractive "$@"
+    else
+        sudo -n env DEBIAN_FRONTEND=noninteractive "$@"
+    fi
+}
+
+install_display_tools() {
+    command -v apt-get >/dev/null && command -v dpkg-query >/dev/null || return 0
+    wanted=""
+    for package in $PACKAGES; do
+        status=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)
+        [ "$status" = installed ] || wanted="$wanted $package"
+    done
+    [ -n "$wanted" ] || return 0
+    if [ "$(id -u)" != 0 ] && ! sudo -n true 2>/dev/null; then
+        say "not root, and no passwordless sudo: cannot install$wanted"
+        return 0
+    fi
+    say "installing$wanted"
+    as_root apt-get update -qq
+    # shellcheck disable=SC2086 # a list of words
+    as_root apt-get install -y -qq --no-install-recommends $wanted >/dev/null ||
+        say "apt-get could not install$wanted"
+}
+
+install_python_packages() {
+    [ -d "$PYTHON_PACKAGES/ale_py" ] && [ -d "$PYTHON_PACKAGES/numpy" ] && return 0
+    python3 -m pip --version >/dev/null 2>&1 || return 0
+    say "installing ale-py and numpy into $PYTHON_PACKAGES"
+    python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
+        --target "$PYTHON_PACKAGES" ale-py numpy || rm -rf "$PYTHON_PACKAGES"
+}
+
+install_display_tools
+install_python_packages
+
+missing=""
+for command in $COMMANDS; do
+    command -v "$command" >/dev/null || missing="$missing $command"
+done
+
+if command -v cargo-nextest >/dev/null; then
+    cargo nextest run --locked --no-fail-fast
+else
+    cargo test --locked --no-fail-fast
+fi
+result=$?
+
+if [ -n "$missing" ]; then
+    say "not installed:$missing. The window tests (tests/window.rs) were skipped."
+    if [ "${CI:-}" = true ]; then
+        say "CI=true: that is a failure."
+        result=1
+    fi
+fi
+if [ ! -d "$PYTHON_PACKAGES/ale_py" ]; then
+    say "no ale-py (python3, pip and a package registry are needed)." \
+        "The test of scripts/collect_ale.py (tests/collect.rs) was skipped."
+fi
+exit "$result"
