@@ -3,12 +3,45 @@
 //! A frame is made by K denoise passes that read the cache of earlier frames without writing it,
 //! and one last pass that writes the finished frame's keys and values into the ring.
 
+mod candle;
+mod cpu;
+mod device;
+mod noise;
+mod sampler;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
+use crate::model::checkpoint::World;
 use crate::model::config::WorldConfig;
+use crate::{Error, Result};
+
+pub use candle::{CandleEngine, CandleNetwork};
+pub use cpu::{CpuEngine, CpuNetwork};
+pub use device::{DeviceChoice, candle_device};
+pub use sampler::{Moment, Network, Sampler};
+
+/// Most denoise passes a frame.
+pub const MAX_STEPS: usize = 1024;
+
+/// The engine of a checkpoint folder: [`CpuEngine`] on the processor, [`CandleEngine`] elsewhere.
+///
+/// # Errors
+/// The checkpoint is missing or broken, or the device is missing.
+pub fn open(folder: &Path, choice: DeviceChoice) -> Result<Box<dyn Engine>> {
+    let device = candle_device(choice)?;
+    let world = World::read(folder, &device)?;
+    Ok(if device.is_cpu() {
+        Box::new(CpuEngine::new(&world)?)
+    } else {
+        Box::new(CandleEngine::new(world)?)
+    })
+}
 
 /// What a player can turn between two frames.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,6 +68,38 @@ impl Default for SamplerParams {
             temperature: 1.0,
             seed: 0,
         }
+    }
+}
+
+impl SamplerParams {
+    /// Whether every parameter is in its range.
+    ///
+    /// # Errors
+    /// Names the first one that is not, and its range.
+    pub fn check(&self) -> Result<()> {
+        let wrong = |what: String| Err(Error::Argument(what));
+        if !(1..=MAX_STEPS).contains(&self.steps) {
+            return wrong(format!(
+                "steps is {}, expected 1 to {MAX_STEPS}",
+                self.steps
+            ));
+        }
+        if !(self.context_signal > 0.0 && self.context_signal <= 1.0) {
+            return wrong(format!(
+                "context_signal is {}, expected above 0, at most 1",
+                self.context_signal
+            ));
+        }
+        if self.context == 0 {
+            return wrong("context is 0, expected at least 1".into());
+        }
+        if !(self.temperature >= 0.0 && self.temperature.is_finite()) {
+            return wrong(format!(
+                "temperature is {}, expected a finite number, at least 0",
+                self.temperature
+            ));
+        }
+        Ok(())
     }
 }
 

@@ -27,9 +27,9 @@ pub struct Layer {
 
 /// Embeddings of action, signal level and step size.
 pub struct Conditions {
-    action: Tensor,
-    signal: Linear,
-    step: Tensor,
+    pub(crate) action: Tensor,
+    pub(crate) signal: Linear,
+    pub(crate) step: Tensor,
 }
 
 impl Conditions {
@@ -108,19 +108,19 @@ pub struct Dynamics {
     merge: usize,
     channels: usize,
     window: usize,
-    stem_conditions: Conditions,
-    stem_in: Tensor,
-    stem_block: CellBlock,
-    merge_in: Linear,
-    conditions: Conditions,
-    position: Tensor,
-    layers: Vec<Layer>,
-    norm_out: Norm,
-    merge_out: Linear,
-    head_block: CellBlock,
-    head_norm: Norm,
-    head_out: Linear,
-    skip: Linear,
+    pub(crate) stem_conditions: Conditions,
+    pub(crate) stem_in: Tensor,
+    pub(crate) stem_block: CellBlock,
+    pub(crate) merge_in: Linear,
+    pub(crate) conditions: Conditions,
+    pub(crate) position: Tensor,
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) norm_out: Norm,
+    pub(crate) merge_out: Linear,
+    pub(crate) head_block: CellBlock,
+    pub(crate) head_norm: Norm,
+    pub(crate) head_out: Linear,
+    pub(crate) skip: Linear,
 }
 
 impl Dynamics {
@@ -185,11 +185,6 @@ impl Dynamics {
             frames,
             window: self.window,
         }
-    }
-
-    /// The trunk's layers, for engines that cache keys and values.
-    pub(crate) fn layers(&self) -> &[Layer] {
-        &self.layers
     }
 
     /// Predicts x̂ [B, F − `first`, gh, gw, c] of the frames from `first` on; `time` says which

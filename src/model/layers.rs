@@ -9,8 +9,8 @@ use crate::Result;
 
 /// y = x Wᵀ (+ b).
 pub struct Linear {
-    weight: Tensor,
-    bias: Option<Tensor>,
+    pub(crate) weight: Tensor,
+    pub(crate) bias: Option<Tensor>,
 }
 
 impl Linear {
@@ -51,7 +51,7 @@ impl Linear {
 
 /// RMSNorm with a learned gain.
 pub struct Norm {
-    gain: Tensor,
+    pub(crate) gain: Tensor,
 }
 
 impl Norm {
@@ -75,10 +75,10 @@ impl Norm {
 
 /// x + W silu(conv₃ₓ₃(norm x) + b) on a grid of cells.
 pub struct CellBlock {
-    norm: Norm,
-    conv: Tensor,
-    bias: Tensor,
-    out: Linear,
+    pub(crate) norm: Norm,
+    pub(crate) conv: Tensor,
+    pub(crate) bias: Tensor,
+    pub(crate) out: Linear,
 }
 
 impl CellBlock {
@@ -177,9 +177,9 @@ const START_SCALE: f32 = 6.0;
 
 /// x + W_down swiglu(W_up norm x).
 pub struct MlpLayer {
-    norm: Norm,
-    up: Linear,
-    down: Linear,
+    pub(crate) norm: Norm,
+    pub(crate) up: Linear,
+    pub(crate) down: Linear,
 }
 
 impl MlpLayer {

@@ -21,19 +21,19 @@ pub const LATENT_STD: &str = "latent.std";
 pub struct Tokenizer {
     patch: usize,
     grid: [usize; 2],
-    patch_in: Linear,
-    position_in: Tensor,
-    encoder: Vec<CellBlock>,
-    norm_in: Norm,
-    latent_in: Linear,
+    pub(crate) patch_in: Linear,
+    pub(crate) position_in: Tensor,
+    pub(crate) encoder: Vec<CellBlock>,
+    pub(crate) norm_in: Norm,
+    pub(crate) latent_in: Linear,
     /// Mean [gh, gw, channels] and standard deviation [channels] of the raw latents.
-    mean: Tensor,
-    std: Tensor,
-    latent_out: Linear,
-    position_out: Tensor,
-    decoder: Vec<CellBlock>,
-    norm_out: Norm,
-    patch_out: Linear,
+    pub(crate) mean: Tensor,
+    pub(crate) std: Tensor,
+    pub(crate) latent_out: Linear,
+    pub(crate) position_out: Tensor,
+    pub(crate) decoder: Vec<CellBlock>,
+    pub(crate) norm_out: Norm,
+    pub(crate) patch_out: Linear,
 }
 
 impl Tokenizer {

@@ -1,0 +1,326 @@
+//! Attention without allocation: over the tokens of a frame, and over the ring of earlier frames.
+
+use super::cells::Norm;
+use super::kernel::{LANES, Product, multiply};
+use super::matrix::{Matrix, Mode, Rows, numbers};
+use crate::Result;
+use crate::model::layers::AttentionLayer;
+use crate::model::ops::NORM_EPS;
+use crate::model::simd::{axpy, dispatch, dot, exp};
+
+/// Sizes of the token sequence.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
+    pub(super) tokens: usize,
+    pub(super) heads: usize,
+    /// Head size.
+    pub(super) d: usize,
+}
+
+impl Shape {
+    pub(super) fn width(self) -> usize {
+        self.heads * self.d
+    }
+
+    pub(super) fn rows(self) -> Rows {
+        Rows::plain(self.tokens, self.width())
+    }
+}
+
+/// Buffers that all attention layers share.
+pub(super) struct Scratch {
+    normed: Vec<f32>,
+    /// Queries, keys, values, [tokens, 3·width].
+    qkv: Vec<f32>,
+    y: Vec<f32>,
+    key_panels: Vec<f32>,
+    value_panels: Vec<f32>,
+    logits: Vec<f32>,
+}
+
+impl Scratch {
+    pub(super) fn new(shape: Shape, context: usize) -> Self {
+        let (s, d) = (shape.tokens, shape.d);
+        let padded = s.next_multiple_of(LANES);
+        Self {
+            normed: vec![0.0; s * shape.width()],
+            qkv: vec![0.0; 3 * s * shape.width()],
+            y: vec![0.0; s * shape.width()],
+            key_panels: vec![0.0; padded * d],
+            value_panels: vec![0.0; d.next_multiple_of(LANES) * s],
+            logits: vec![0.0; (s * padded).max(context)],
+        }
+    }
+}
+
+/// x + W attention(norm x) over the tokens of a frame.
+pub(super) struct SpaceAttention {
+    shape: Shape,
+    norm: Norm,
+    qkv: Matrix,
+    /// Scale of the logits of each head.
+    scale: Vec<f32>,
+    out: Matrix,
+}
+
+impl SpaceAttention {
+    pub(super) fn new(layer: &AttentionLayer, shape: Shape) -> Result<Self> {
+        Ok(Self {
+            shape,
+            norm: Norm::new(&layer.norm)?,
+            qkv: Matrix::new(&layer.qkv.weight)?,
+            scale: numbers(&layer.parameters)?,
+            out: Matrix::new(&layer.out.weight)?,
+        })
+    }
+
+    /// In place on `x` [tokens, width].
+    pub(super) fn apply(&self, x: &mut [f32], t: &mut Scratch) {
+        let (shape, w) = (self.shape, self.shape.width());
+        self.norm.apply(x, &mut t.normed);
+        self.qkv
+            .apply(&t.normed, shape.rows(), &mut t.qkv, Mode::Set);
+        for head in 0..shape.heads {
+            self.attend(head, t);
+        }
+        debug_assert_eq!(t.y.len(), shape.tokens * w);
+        self.out.apply(&t.y, shape.rows(), x, Mode::Add);
+    }
+
+    fn attend(&self, head: usize, t: &mut Scratch) {
+        let Shape { tokens, d, .. } = self.shape;
+        let w = self.shape.width();
+        normalise(&mut t.qkv[head * d..], 3 * w, d, tokens, self.scale[head]);
+        normalise(&mut t.qkv[w + head * d..], 3 * w, d, tokens, 1.0);
+        for (j, row) in t.qkv.chunks_exact(3 * w).enumerate() {
+            let key = &row[w + head * d..w + (head + 1) * d];
+            let at = j / LANES * d * LANES + j % LANES;
+            for (x, key) in key.iter().enumerate() {
+                t.key_panels[at + x * LANES] = *key;
+            }
+            let value = &row[2 * w + head * d..2 * w + (head + 1) * d];
+            for (panel, value) in value.chunks(LANES).enumerate() {
+                let at = (panel * tokens + j) * LANES;
+                t.value_panels[at..at + value.len()].copy_from_slice(value);
+            }
+        }
+        let stride = tokens.next_multiple_of(LANES);
+        let scores = Product {
+            x: &t.qkv[head * d..],
+            rows: Rows::plain(tokens, 3 * w),
+            panels: &t.key_panels,
+            inputs: d,
+            outputs: tokens,
+            stride,
+            mode: Mode::Set,
+        };
+        multiply(&scores, &mut t.logits);
+        softmax(tokens, &mut t.logits[..tokens * stride], stride);
+        let mixed = Product {
+            x: &t.logits,
+            rows: Rows::plain(tokens, stride),
+            panels: &t.value_panels,
+            inputs: tokens,
+            outputs: d,
+            stride: w,
+            mode: Mode::Set,
+        };
+        multiply(&mixed, &mut t.y[head * d..]);
+    }
+}
+
+/// Keys and values of a layer's earlier frames, each [slots, tokens, width], keys normalised.
+pub(super) struct Ring {
+    pub(super) keys: Vec<f32>,
+    pub(super) values: Vec<f32>,
+}
+
+impl Ring {
+    pub(super) fn new(shape: Shape, slots: usize) -> Self {
+        let len = slots * shape.tokens * shape.width();
+        Self {
+            keys: vec![0.0; len],
+            values: vec![0.0; len],
+        }
+    }
+}
+
+/// x + W attention(norm x) over a token's earlier frames and itself.
+pub(super) struct TimeAttention {
+    shape: Shape,
+    norm: Norm,
+    query: Matrix,
+    key_value: Matrix,
+    scale: Vec<f32>,
+    /// [heads, context], by distance.
+    bias: Vec<f32>,
+    out: Matrix,
+}
+
+impl TimeAttention {
+    pub(super) fn new(layer: &AttentionLayer, shape: Shape) -> Result<Self> {
+        let w = shape.width();
+        let weight = numbers(&layer.qkv.weight)?;
+        let rows =
+            |first: usize, count: usize| Matrix::pack(count, w, |o, i| weight[(first + o) * w + i]);
+        let columns = layer.parameters.dim(1)?;
+        let parameters = numbers(&layer.parameters)?;
+        let heads = parameters.chunks_exact(columns);
+        Ok(Self {
+            shape,
+            norm: Norm::new(&layer.norm)?,
+            query: rows(0, w),
+            key_value: rows(w, 2 * w),
+            scale: heads.clone().map(|head| head[0]).collect(),
+            bias: heads.flat_map(|head| &head[1..]).copied().collect(),
+            out: Matrix::new(&layer.out.weight)?,
+        })
+    }
+
+    /// The frame's own normalised keys and its values, into `t`.
+    pub(super) fn keys_and_values(&self, x: &[f32], t: &mut Scratch) {
+        let (shape, w) = (self.shape, self.shape.width());
+        self.norm.apply(x, &mut t.normed);
+        let qkv = &mut t.qkv[w..];
+        self.key_value
+            .apply_into(&t.normed, shape.rows(), qkv, 3 * w, Mode::Set);
+        for head in 0..shape.heads {
+            normalise(
+                &mut t.qkv[w + head * shape.d..],
+                3 * w,
+                shape.d,
+                shape.tokens,
+                1.0,
+            );
+        }
+    }
+
+    /// In place on `x` [tokens, width], after [`Self::keys_and_values`]; `slots[n]` holds the
+    /// frame at distance n + 1.
+    pub(super) fn apply(&self, x: &mut [f32], ring: &Ring, slots: &[usize], t: &mut Scratch) {
+        let (shape, w) = (self.shape, self.shape.width());
+        self.query
+            .apply_into(&t.normed, shape.rows(), &mut t.qkv, 3 * w, Mode::Set);
+        for (head, scale) in self.scale.iter().enumerate() {
+            normalise(
+                &mut t.qkv[head * shape.d..],
+                3 * w,
+                shape.d,
+                shape.tokens,
+                *scale,
+            );
+        }
+        over_time(
+            shape,
+            &self.bias,
+            ring,
+            slots,
+            &t.qkv,
+            &mut t.logits,
+            &mut t.y,
+        );
+        self.out.apply(&t.y, shape.rows(), x, Mode::Add);
+    }
+
+    /// Copies the frame's own keys and values into a slot.
+    pub(super) fn write(&self, ring: &mut Ring, slot: usize, t: &Scratch) {
+        let w = self.shape.width();
+        let at = slot * self.shape.tokens * w;
+        let keys = ring.keys[at..].chunks_exact_mut(w);
+        let values = ring.values[at..].chunks_exact_mut(w);
+        for ((row, key), value) in t.qkv.chunks_exact(3 * w).zip(keys).zip(values) {
+            key.copy_from_slice(&row[w..2 * w]);
+            value.copy_from_slice(&row[2 * w..]);
+        }
+    }
+}
+
+dispatch!(fn over_time = over_time_body(shape: Shape, bias: &[f32], ring: &Ring, slots: &[usize], qkv: &[f32], weights: &mut [f32], y: &mut [f32]));
+/// Every token's mixture of its values in `slots` and its own, into `y` [tokens, width].
+#[inline(always)]
+fn over_time_body<const FMA: bool>(
+    shape: Shape,
+    bias: &[f32],
+    ring: &Ring,
+    slots: &[usize],
+    qkv: &[f32],
+    weights: &mut [f32],
+    y: &mut [f32],
+) {
+    let (w, d) = (shape.width(), shape.d);
+    let weights = &mut weights[..slots.len() + 1];
+    let context = bias.len() / shape.heads;
+    for (token, (row, y)) in qkv
+        .chunks_exact(3 * w)
+        .zip(y.chunks_exact_mut(w))
+        .enumerate()
+    {
+        for head in 0..shape.heads {
+            let bias = &bias[head * context..(head + 1) * context];
+            let part = head * d..(head + 1) * d;
+            let query = &row[part.clone()];
+            let at = |slot: usize| {
+                let at = (slot * shape.tokens + token) * w + head * d;
+                at..at + d
+            };
+            weights[0] = dot::<FMA>(query, &row[w..][part.clone()]) + bias[0];
+            for (n, &slot) in slots.iter().enumerate() {
+                weights[n + 1] = dot::<FMA>(query, &ring.keys[at(slot)]) + bias[n + 1];
+            }
+            let total = exponentials::<FMA>(weights);
+            let y = &mut y[part.clone()];
+            y.fill(0.0);
+            axpy::<FMA>(weights[0] * total, &row[2 * w..][part], y);
+            for (n, &slot) in slots.iter().enumerate() {
+                axpy::<FMA>(weights[n + 1] * total, &ring.values[at(slot)], y);
+            }
+        }
+    }
+}
+
+/// w ← exp(w − max w); returns 1 / Σ w.
+#[inline(always)]
+fn exponentials<const FMA: bool>(weights: &mut [f32]) -> f32 {
+    let mut largest = f32::NEG_INFINITY;
+    for weight in weights.iter() {
+        largest = if *weight > largest { *weight } else { largest };
+    }
+    let mut total = 0.0;
+    for weight in weights {
+        *weight = exp::<FMA>(*weight - largest);
+        total += *weight;
+    }
+    total.recip()
+}
+
+dispatch!(fn softmax = softmax_body(n: usize, x: &mut [f32], stride: usize));
+/// Softmax over the first `n` of every `stride` numbers.
+#[inline(always)]
+fn softmax_body<const FMA: bool>(n: usize, x: &mut [f32], stride: usize) {
+    for row in x.chunks_exact_mut(stride) {
+        let row = &mut row[..n];
+        let total = exponentials::<FMA>(row);
+        for weight in row {
+            *weight *= total;
+        }
+    }
+}
+
+dispatch!(fn normalise = normalise_body(x: &mut [f32], stride: usize, d: usize, rows: usize, scale: f32));
+/// Scales the first `d` of every `stride` numbers, `rows` times, to the length `scale`.
+#[inline(always)]
+fn normalise_body<const FMA: bool>(
+    x: &mut [f32],
+    stride: usize,
+    d: usize,
+    rows: usize,
+    scale: f32,
+) {
+    for row in x.chunks_mut(stride).take(rows) {
+        let row = &mut row[..d];
+        let factor = scale * (dot::<FMA>(row, row) + NORM_EPS).sqrt().recip();
+        for x in row {
+            *x *= factor;
+        }
+    }
+}

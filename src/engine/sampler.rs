@@ -1,0 +1,307 @@
+//! The sampling loop around a network: noise, K denoise passes, one cache pass, one decode.
+//!
+//! Everything that is not the network itself lives here, so that all engines sample alike.
+
+use std::time::Instant;
+
+use super::noise::{self, Use};
+use super::{Clip, Engine, SamplerParams, Snapshot, StageTimes};
+use crate::model::config::WorldConfig;
+use crate::model::dynamics::step_index;
+use crate::{Error, Result};
+
+/// What all passes over one frame share.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment<'a> {
+    /// The `stem_frames` frames before, as they are kept, latest first: `[cells, stem_frames · c]`.
+    pub past: &'a [f32],
+    /// The action that leads to the frame.
+    pub action: u32,
+    /// Frames since the reset.
+    pub frame: u64,
+    /// Earlier frames that time attention sees.
+    pub seen: usize,
+}
+
+/// The networks of a world with their cache of earlier frames' keys and values.
+pub trait Network: Send {
+    /// A short name for people.
+    fn name(&self) -> &str;
+
+    /// Turns to a frame; the passes after it are about this frame.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn begin(&mut self, moment: &Moment) -> Result<()>;
+
+    /// x̂ of z at signal level `signal` and step size index `step`, both latents
+    /// `[cells, channels]`; leaves the cache as it is.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn denoise(&mut self, z: &[f32], signal: f32, step: u32, x: &mut [f32]) -> Result<()>;
+
+    /// Writes the frame's keys and values into the cache, where they replace the oldest frame's.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn cache(&mut self, z: &[f32], signal: f32, step: u32) -> Result<()>;
+
+    /// u8 RGB frames `[T, H, W, 3]` → latents `[T, cells, channels]`.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn encode(&mut self, images: &[u8], latents: &mut [f32]) -> Result<()>;
+
+    /// Latents `[T, cells, channels]` → u8 RGB frames `[T, H, W, 3]`.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn decode(&mut self, latents: &[f32], images: &mut [u8]) -> Result<()>;
+
+    /// Copies the cache into `out`, `[time layers, 2, context − 1, tokens, width]`: of each layer
+    /// the normalised keys, then the values.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn save(&self, out: &mut [f32]) -> Result<()>;
+
+    /// The inverse of [`Network::save`].
+    ///
+    /// # Errors
+    /// The device failed.
+    fn load(&mut self, cache: &[f32]) -> Result<()>;
+}
+
+/// An [`Engine`] made of a [`Network`].
+pub struct Sampler<N> {
+    network: N,
+    world: WorldConfig,
+    /// Frames since the reset; 0 before the first reset.
+    frame: u64,
+    latent: Vec<f32>,
+    past: Vec<f32>,
+    image: Vec<u8>,
+    z: Vec<f32>,
+    x: Vec<f32>,
+    /// Numbers in the network's cache.
+    cache_len: usize,
+}
+
+impl<N: Network> Sampler<N> {
+    pub(super) fn around(network: N, world: WorldConfig) -> Self {
+        let (d, len) = (&world.dynamics, world.latent_len());
+        let time_layers = d.depth / d.time_every;
+        Self {
+            network,
+            frame: 0,
+            latent: vec![0.0; len],
+            past: vec![0.0; len * d.stem_frames],
+            image: vec![0; world.image_len()],
+            z: vec![0.0; len],
+            x: vec![0.0; len],
+            cache_len: time_layers * 2 * (d.context - 1) * world.tokens() * d.width,
+            world,
+        }
+    }
+
+    fn check_action(&self, action: u32) -> Result<()> {
+        let count = self.world.actions.len();
+        if (action as usize) < count {
+            return Ok(());
+        }
+        Err(Error::Argument(format!(
+            "unknown action {action}, expected 0 to {}",
+            count - 1
+        )))
+    }
+
+    /// Whole frames in `images`.
+    fn frames(&self, images: &[u8]) -> Result<usize> {
+        let len = self.world.image_len();
+        if images.len().is_multiple_of(len) {
+            return Ok(images.len() / len);
+        }
+        Err(Error::Argument(format!(
+            "images hold {} bytes, expected a multiple of {len} ({}×{} RGB frames)",
+            images.len(),
+            self.world.image[0],
+            self.world.image[1]
+        )))
+    }
+
+    fn begin(&mut self, action: u32, params: &SamplerParams) -> Result<()> {
+        let context = params.context.min(self.world.dynamics.context);
+        let seen = (context - 1).min(usize::try_from(self.frame).unwrap_or(usize::MAX));
+        self.network.begin(&Moment {
+            past: &self.past,
+            action,
+            frame: self.frame,
+            seen,
+        })
+    }
+
+    /// The K denoise passes: noise to the clean estimate, in `x`.
+    fn sample(&mut self, params: &SamplerParams) -> Result<()> {
+        let k_max = self.world.dynamics.k_max;
+        let step = step_index(params.steps, k_max);
+        noise::fill(&mut self.z, params.seed, self.frame, Use::Start);
+        for z in &mut self.z {
+            *z *= params.temperature;
+        }
+        for k in 0..params.steps {
+            let signal = k as f32 / params.steps as f32;
+            self.network.denoise(&self.z, signal, step, &mut self.x)?;
+            // d/(1 − τ), exact in the last step, where z becomes x̂.
+            let share = 1.0 / (params.steps - k) as f32;
+            for (z, x) in self.z.iter_mut().zip(&self.x) {
+                *z += share * (x - *z);
+            }
+        }
+        Ok(())
+    }
+
+    /// The cache pass over the clean latent in `latent`; the frame is then over.
+    fn keep(&mut self, params: &SamplerParams) -> Result<()> {
+        let signal = params.context_signal;
+        self.z.copy_from_slice(&self.latent);
+        if signal < 1.0 {
+            noise::fill(&mut self.x, params.seed, self.frame, Use::Context);
+            for (z, noise) in self.z.iter_mut().zip(&self.x) {
+                *z = signal * *z + (1.0 - signal) * noise;
+            }
+        }
+        let finest = step_index(usize::MAX, self.world.dynamics.k_max);
+        self.network.cache(&self.z, signal, finest)?;
+        let c = self.world.tokenizer.channels;
+        let row = c * self.world.dynamics.stem_frames;
+        if row > 0 {
+            for (past, z) in self.past.chunks_exact_mut(row).zip(self.z.chunks_exact(c)) {
+                past.copy_within(..row - c, c);
+                past[..c].copy_from_slice(z);
+            }
+        }
+        self.frame += 1;
+        Ok(())
+    }
+}
+
+impl<N: Network> Engine for Sampler<N> {
+    fn world(&self) -> &WorldConfig {
+        &self.world
+    }
+
+    fn name(&self) -> &str {
+        self.network.name()
+    }
+
+    fn reset(&mut self, context: &Clip, params: &SamplerParams) -> Result<()> {
+        params.check()?;
+        let frames = self.frames(&context.images)?;
+        if frames != context.frames() || frames == 0 {
+            return Err(Error::Argument(format!(
+                "the context has {frames} images and {} actions, expected as many, at least 1",
+                context.frames()
+            )));
+        }
+        for &action in &context.actions {
+            self.check_action(action)?;
+        }
+        // As many as can be seen, even if `params` sees fewer now.
+        let kept = frames.min(self.world.dynamics.context);
+        let images = &context.images[(frames - kept) * self.world.image_len()..];
+        let latents = self.encode(images)?;
+        self.network.load(&vec![0.0; self.cache_len])?;
+        self.past.fill(0.0);
+        self.frame = 0;
+        let actions = &context.actions[frames - kept..];
+        for (latent, &action) in latents.chunks_exact(self.latent.len()).zip(actions) {
+            self.latent.copy_from_slice(latent);
+            self.begin(action, params)?;
+            self.keep(params)?;
+        }
+        let last = images.len() - self.image.len();
+        self.image.copy_from_slice(&images[last..]);
+        Ok(())
+    }
+
+    fn step(&mut self, action: u32, params: &SamplerParams) -> Result<StageTimes> {
+        params.check()?;
+        self.check_action(action)?;
+        if self.frame == 0 {
+            return Err(Error::Argument("a step before the first reset".into()));
+        }
+        let start = Instant::now();
+        self.begin(action, params)?;
+        self.sample(params)?;
+        self.latent.copy_from_slice(&self.z);
+        let denoised = Instant::now();
+        self.keep(params)?;
+        let cached = Instant::now();
+        self.network.decode(&self.latent, &mut self.image)?;
+        Ok(StageTimes {
+            denoise: denoised - start,
+            cache: cached - denoised,
+            decode: cached.elapsed(),
+        })
+    }
+
+    fn image(&self) -> &[u8] {
+        &self.image
+    }
+
+    fn latent(&self) -> &[f32] {
+        &self.latent
+    }
+
+    fn encode(&mut self, images: &[u8]) -> Result<Vec<f32>> {
+        let mut latents = vec![0.0; self.frames(images)? * self.latent.len()];
+        self.network.encode(images, &mut latents)?;
+        Ok(latents)
+    }
+
+    fn reconstruct(&mut self, images: &[u8]) -> Result<Vec<u8>> {
+        let latents = self.encode(images)?;
+        let mut images = vec![0; images.len()];
+        self.network.decode(&latents, &mut images)?;
+        Ok(images)
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let (latent, past) = (self.latent.len(), self.past.len());
+        let mut state = vec![0.0; latent + past + self.cache_len];
+        state[..latent].copy_from_slice(&self.latent);
+        state[latent..latent + past].copy_from_slice(&self.past);
+        if let Err(error) = self.network.save(&mut state[latent + past..]) {
+            // A snapshot without a state is refused by `restore`.
+            tracing::error!("snapshot: {error}");
+            state.clear();
+        }
+        Snapshot {
+            frame: self.frame,
+            state,
+            image: self.image.clone(),
+        }
+    }
+
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
+        let (latent, past) = (self.latent.len(), self.past.len());
+        let expected = latent + past + self.cache_len;
+        if snapshot.state.len() != expected || snapshot.image.len() != self.image.len() {
+            return Err(Error::Argument(format!(
+                "the snapshot holds {} numbers and an image of {} bytes, expected {expected} and {}: \
+                 it belongs to another world",
+                snapshot.state.len(),
+                snapshot.image.len(),
+                self.image.len()
+            )));
+        }
+        self.network.load(&snapshot.state[latent + past..])?;
+        self.latent.copy_from_slice(&snapshot.state[..latent]);
+        self.past
+            .copy_from_slice(&snapshot.state[latent..latent + past]);
+        self.image.copy_from_slice(&snapshot.image);
+        self.frame = snapshot.frame;
+        Ok(())
+    }
+}

@@ -1,0 +1,95 @@
+//! The fast engine against the reference engine.
+
+use super::*;
+use crate::engine::{CandleEngine, CpuEngine, Engine};
+
+fn compare(name: &str, config: &WorldConfig, params: impl Fn(usize) -> SamplerParams) {
+    let world = world(config);
+    let mut fast = CpuEngine::new(&world).unwrap();
+    let mut reference = CandleEngine::new(world).unwrap();
+    let start = clip(config, 3);
+    fast.reset(&start, &params(0)).unwrap();
+    reference.reset(&start, &params(0)).unwrap();
+    let (mut moved, mut last) = (0.0f32, fast.latent().to_vec());
+    for (frame, &action) in actions(config, 64, 5).iter().enumerate() {
+        fast.step(action, &params(frame)).unwrap();
+        reference.step(action, &params(frame)).unwrap();
+        let difference = largest_difference(fast.latent(), reference.latent());
+        assert!(
+            difference < 1e-4,
+            "{name}: frame {frame} differs by {difference}"
+        );
+        let images = fast.image().iter().zip(reference.image());
+        let difference = images.map(|(a, b)| a.abs_diff(*b)).max();
+        assert!(
+            difference <= Some(1),
+            "{name}: image {frame} differs by {difference:?}"
+        );
+        moved = moved.max(largest_difference(fast.latent(), &last));
+        last = fast.latent().to_vec();
+    }
+    assert!(moved > 0.1, "{name}: nothing moves, so nothing is compared");
+    let states = [fast.snapshot().state, reference.snapshot().state];
+    let difference = largest_difference(&states[0], &states[1]);
+    assert!(difference < 1e-4, "{name}: states differ by {difference}");
+}
+
+#[test]
+fn engines_agree_for_every_shape_past_the_rings_end() {
+    for (name, config) in shapes() {
+        for steps in [1, 2, 4] {
+            compare(name, &config, |_| SamplerParams {
+                steps,
+                ..Default::default()
+            });
+        }
+    }
+}
+
+#[test]
+fn engines_agree_while_parameters_change() {
+    for (name, config) in shapes() {
+        compare(name, &config, changing);
+    }
+}
+
+#[test]
+fn engines_encode_and_reconstruct_alike() {
+    for (name, config) in shapes() {
+        let world = world(&config);
+        let mut fast = CpuEngine::new(&world).unwrap();
+        let mut reference = CandleEngine::new(world).unwrap();
+        let images = clip(&config, 35).images;
+        let latents = fast.encode(&images).unwrap();
+        assert_eq!(latents.len(), 35 * config.latent_len());
+        let difference = largest_difference(&latents, &reference.encode(&images).unwrap());
+        assert!(difference < 1e-4, "{name}: latents differ by {difference}");
+        let [a, b] =
+            [fast.reconstruct(&images), reference.reconstruct(&images)].map(Result::unwrap);
+        assert_eq!(a.len(), images.len());
+        assert!(a.iter().zip(&b).all(|(a, b)| a.abs_diff(*b) <= 1), "{name}");
+        assert!(
+            a.iter().any(|&byte| byte != a[0]),
+            "{name}: an empty picture"
+        );
+    }
+}
+
+#[test]
+fn a_snapshot_of_one_engine_goes_on_in_the_other() {
+    let config = plain();
+    let world = world(&config);
+    let mut fast = CpuEngine::new(&world).unwrap();
+    let mut reference = CandleEngine::new(world).unwrap();
+    let params = SamplerParams::default();
+    fast.reset(&clip(&config, 2), &params).unwrap();
+    for &action in &actions(&config, 9, 6) {
+        fast.step(action, &params).unwrap();
+    }
+    reference.restore(&fast.snapshot()).unwrap();
+    for &action in &actions(&config, 9, 7) {
+        fast.step(action, &params).unwrap();
+        reference.step(action, &params).unwrap();
+    }
+    assert!(largest_difference(fast.latent(), reference.latent()) < 1e-4);
+}

@@ -1,0 +1,224 @@
+//! What the sampling loop promises, for both engines.
+
+use super::*;
+use crate::engine::{CandleEngine, CpuEngine, Engine};
+
+fn engines(config: &WorldConfig) -> Vec<Box<dyn Engine>> {
+    vec![
+        Box::new(CpuEngine::new(&world(config)).unwrap()),
+        Box::new(CandleEngine::new(world(config)).unwrap()),
+    ]
+}
+
+/// Bits of the latents and images of some frames.
+fn play(engine: &mut dyn Engine, frames: usize, first: usize) -> Vec<(Vec<u32>, Vec<u8>)> {
+    let actions = actions(&engine.world().clone(), first + frames, 9);
+    (first..first + frames)
+        .map(|frame| {
+            engine.step(actions[frame], &changing(frame)).unwrap();
+            let bits = engine.latent().iter().map(|x| x.to_bits()).collect();
+            (bits, engine.image().to_vec())
+        })
+        .collect()
+}
+
+#[test]
+fn the_same_seed_and_actions_give_the_same_bits() {
+    let config = plain();
+    let start = clip(&config, 4);
+    for mut engine in engines(&config) {
+        engine.reset(&start, &changing(0)).unwrap();
+        let first = play(&mut *engine, 30, 0);
+        engine.reset(&start, &changing(0)).unwrap();
+        assert!(first == play(&mut *engine, 30, 0), "{}", engine.name());
+        let other = SamplerParams {
+            seed: 1,
+            ..changing(0)
+        };
+        engine.reset(&start, &other).unwrap();
+        engine.step(0, &other).unwrap();
+        assert_ne!(
+            first[0].1,
+            engine.image(),
+            "{}: the seed does nothing",
+            engine.name()
+        );
+    }
+}
+
+#[test]
+fn a_snapshot_replays_the_same_bits_and_never_grows() {
+    let config = plain();
+    for mut engine in engines(&config) {
+        engine.reset(&clip(&config, 1), &changing(0)).unwrap();
+        let size = engine.snapshot().state.len();
+        for first in [0, 20, 40] {
+            play(&mut *engine, 20, first);
+            let snapshot = engine.snapshot();
+            let latent = engine.latent().to_vec();
+            assert_eq!(snapshot.frame, 1 + first as u64 + 20);
+            assert_eq!(snapshot.state.len(), size);
+            let once = play(&mut *engine, 15, first + 20);
+            engine.restore(&snapshot).unwrap();
+            assert_eq!(engine.latent(), latent);
+            assert_eq!(engine.image(), snapshot.image);
+            assert_eq!(engine.snapshot(), snapshot);
+            assert!(
+                once == play(&mut *engine, 15, first + 20),
+                "{}",
+                engine.name()
+            );
+            engine.restore(&snapshot).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_of_another_world_is_refused_and_changes_nothing() {
+    let (config, mut larger) = (plain(), plain());
+    larger.dynamics.context += 1;
+    for (mut engine, mut other) in engines(&config).into_iter().zip(engines(&larger)) {
+        engine.reset(&clip(&config, 2), &changing(0)).unwrap();
+        other.reset(&clip(&larger, 2), &changing(0)).unwrap();
+        let before = engine.snapshot();
+        let error = engine.restore(&other.snapshot()).unwrap_err().to_string();
+        assert!(error.contains("another world"), "{error}");
+        assert_eq!(engine.snapshot(), before);
+    }
+}
+
+#[test]
+fn a_reset_shows_the_last_frame_and_uses_only_those_that_fit() {
+    let config = plain();
+    let long = clip(&config, 12);
+    let len = config.image_len();
+    let fits = Clip {
+        images: long.images[7 * len..].to_vec(),
+        actions: long.actions[7..].to_vec(),
+    };
+    for mut engine in engines(&config) {
+        engine.reset(&long, &changing(0)).unwrap();
+        assert_eq!(engine.image(), &long.images[11 * len..]);
+        let latents = engine.encode(&long.images[11 * len..]).unwrap();
+        // A batch of another size may round otherwise.
+        assert!(largest_difference(engine.latent(), &latents) < 1e-5);
+        assert_eq!(engine.snapshot().frame, 5);
+        let first = play(&mut *engine, 8, 0);
+        engine.reset(&fits, &changing(0)).unwrap();
+        assert!(first == play(&mut *engine, 8, 0), "{}", engine.name());
+    }
+}
+
+#[test]
+fn the_context_limits_what_is_seen_and_the_action_matters() {
+    let config = plain();
+    let start = clip(&config, 5);
+    for mut engine in engines(&config) {
+        let mut after = |context: usize, action: u32| -> Vec<f32> {
+            let params = SamplerParams {
+                context,
+                ..Default::default()
+            };
+            engine.reset(&start, &SamplerParams::default()).unwrap();
+            engine.step(action, &params).unwrap();
+            engine.latent().to_vec()
+        };
+        let all = after(usize::MAX, 0);
+        assert_eq!(all, after(5, 0), "the world's context is the most");
+        for shorter in 1..5 {
+            assert_ne!(
+                all,
+                after(shorter, 0),
+                "a context of {shorter} changes nothing"
+            );
+        }
+        assert_ne!(all, after(usize::MAX, 1), "the action changes nothing");
+    }
+}
+
+#[test]
+fn wrong_arguments_are_named_and_leave_the_engine_as_it_was() {
+    let config = plain();
+    let good = SamplerParams::default();
+    for mut engine in engines(&config) {
+        let error = engine.step(0, &good).unwrap_err().to_string();
+        assert!(error.contains("reset"), "{error}");
+        engine.reset(&clip(&config, 2), &good).unwrap();
+        let before = engine.snapshot();
+        let wrong = [
+            ("steps", SamplerParams { steps: 0, ..good }),
+            (
+                "steps",
+                SamplerParams {
+                    steps: 1025,
+                    ..good
+                },
+            ),
+            (
+                "context_signal",
+                SamplerParams {
+                    context_signal: 0.0,
+                    ..good
+                },
+            ),
+            (
+                "context_signal",
+                SamplerParams {
+                    context_signal: 1.1,
+                    ..good
+                },
+            ),
+            (
+                "context_signal",
+                SamplerParams {
+                    context_signal: f32::NAN,
+                    ..good
+                },
+            ),
+            ("context is 0", SamplerParams { context: 0, ..good }),
+            (
+                "temperature",
+                SamplerParams {
+                    temperature: -0.1,
+                    ..good
+                },
+            ),
+            (
+                "temperature",
+                SamplerParams {
+                    temperature: f32::INFINITY,
+                    ..good
+                },
+            ),
+        ];
+        for (name, params) in wrong {
+            let error = engine.step(0, &params).unwrap_err().to_string();
+            assert!(
+                error.contains(name) && error.contains("expected"),
+                "{error}"
+            );
+            let error = engine
+                .reset(&clip(&config, 2), &params)
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(name), "{error}");
+        }
+        let error = engine.step(3, &good).unwrap_err().to_string();
+        assert!(error.contains("action 3, expected 0 to 2"), "{error}");
+        let mut clips = [
+            clip(&config, 2),
+            clip(&config, 2),
+            clip(&config, 2),
+            clip(&config, 0),
+        ];
+        clips[0].images.pop();
+        clips[1].actions.pop();
+        clips[2].actions[0] = 3;
+        for clip in clips {
+            let error = engine.reset(&clip, &good).unwrap_err().to_string();
+            assert!(error.contains("expected"), "{error}");
+        }
+        assert!(engine.encode(&[0; 5]).is_err() && engine.reconstruct(&[0; 5]).is_err());
+        assert_eq!(engine.snapshot(), before);
+    }
+}
