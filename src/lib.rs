@@ -1,7 +1,8 @@
 //! Driftless: play inside a learned world model.
 //!
 //! The rooms, and the one direction in which they depend on each other
-//! (`app → sim → engine → model → flow`, `train → model, data, flow`, `eval → engine, data`):
+//! (`app → sim → engine → model → flow`, `train → model, data, flow`, `eval → engine, data`,
+//! `bench → eval, engine`):
 //!
 //! - [`flow`]: the mathematics of flow matching on tensors. Knows no model and no window.
 //! - [`model`]: the networks (tokenizer, dynamics), their configuration and checkpoints.
@@ -9,10 +10,12 @@
 //! - [`data`]: episodes and datasets on disk, batches for training.
 //! - [`train`]: the trainer: schedules, optimisers, EMA, resume.
 //! - [`eval`]: rollouts against truth, object metrics, reports.
+//! - [`bench`]: the engine's speed, beside the machine's.
 //! - [`sim`]: the world-model thread: commands in, frames out, paced.
 //! - [`app`]: the window: viewport, panels, keys.
 
 pub mod app;
+pub mod bench;
 pub mod data;
 pub mod engine;
 pub mod error;

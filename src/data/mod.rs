@@ -4,11 +4,13 @@
 //! - [`episode`]: one recorded episode, frames and the actions that led to them.
 //! - [`dataset`]: a folder of episodes with a `dataset.json`.
 //! - [`contexts`]: a world's starting contexts, `contexts.npz`.
+//! - [`export`]: frames as GIF, MP4 or PNG.
 //! - [`info`]: the summary that `driftless info` prints.
 
 pub mod contexts;
 pub mod dataset;
 pub mod episode;
+pub mod export;
 pub mod info;
 pub mod npz;
 

@@ -55,6 +55,7 @@ pub(crate) fn world() -> WorldConfig {
         tokenizer: TokenizerConfig {
             patch: 32,
             width: 8,
+            hidden: 10,
             blocks: 1,
             channels: 1,
         },

@@ -4,7 +4,7 @@
 //! [`report::Report`]; [`table`] turns that into text or Markdown, [`pictures`] into PNG files.
 
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 mod free;
 mod horizons;
 pub mod metrics;

@@ -2,10 +2,12 @@
 //! `contexts.npz` (a few starting contexts).
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::io::Write;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
+use serde::Serialize;
 
 use super::config::WorldConfig;
 use super::dynamics::Dynamics;
@@ -67,6 +69,96 @@ pub fn read_config(folder: &Path) -> Result<WorldConfig> {
     WorldConfig::read(&folder.join(CONFIG))
 }
 
+/// What a checkpoint holds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// Always `checkpoint`.
+    pub kind: &'static str,
+    /// Shapes, actions, pace.
+    pub config: WorldConfig,
+    /// Numbers in the tokenizer.
+    pub tokenizer_parameters: usize,
+    /// Numbers in the dynamics.
+    pub dynamics_parameters: usize,
+    /// Tokens of a frame in the dynamics.
+    pub tokens: usize,
+    /// Bytes of all the folder's files.
+    pub bytes: u64,
+}
+
+/// Reads a checkpoint folder completely, and sums it up.
+///
+/// # Errors
+/// As [`World::read`].
+pub fn describe(folder: &Path) -> Result<Summary> {
+    let World { config, .. } = World::read(folder, &Device::Cpu)?;
+    let parameters = |file: &str| -> Result<usize> {
+        let path = folder.join(file);
+        let bytes = std::fs::read(&path).map_err(|e| Error::io(&path, e))?;
+        let tensors = safetensors::SafeTensors::deserialize(&bytes)
+            .map_err(|e| Error::invalid(&path, e.to_string()))?;
+        let lengths = tensors.iter().map(|(_, t)| t.shape().iter().product::<usize>());
+        Ok(lengths.sum())
+    };
+    let sizes = [CONFIG, TOKENIZER, DYNAMICS, CONTEXTS].map(|file| {
+        let meta = std::fs::metadata(folder.join(file));
+        meta.map_or(0, |meta| meta.len())
+    });
+    Ok(Summary {
+        kind: "checkpoint",
+        tokenizer_parameters: parameters(TOKENIZER)?,
+        dynamics_parameters: parameters(DYNAMICS)?,
+        tokens: config.tokens(),
+        bytes: sizes.iter().sum(),
+        config,
+    })
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let WorldConfig {
+            name,
+            fps,
+            image: [height, width],
+            actions,
+            tokenizer: t,
+            dynamics: d,
+            ..
+        } = &self.config;
+        let [gh, gw] = self.config.grid();
+        let millions = |n: usize| n as f64 / 1e6;
+        writeln!(f, "checkpoint {name}, {height}×{width} at {fps} frames/s")?;
+        writeln!(
+            f,
+            "tokenizer  {:.2} M parameters: {gh}×{gw} cells of {} numbers, width {}, {} blocks a side",
+            millions(self.tokenizer_parameters),
+            t.channels,
+            t.width,
+            t.blocks
+        )?;
+        writeln!(
+            f,
+            "dynamics   {:.2} M parameters: {} tokens a frame, width {}, depth {}, {} heads, context {} frames, K up to {}",
+            millions(self.dynamics_parameters),
+            self.tokens,
+            d.width,
+            d.depth,
+            d.heads,
+            d.context,
+            d.k_max
+        )?;
+        let names: Vec<String> = actions
+            .iter()
+            .map(|action| match action.keys.is_empty() {
+                true => action.name.clone(),
+                false => format!("{} ({})", action.name, action.keys.join(", ")),
+            })
+            .collect();
+        writeln!(f, "actions    {}", names.join(", "))?;
+        write!(f, "size       {:.1} MB", self.bytes as f64 / 1e6)
+    }
+}
+
 /// Writes tensors as `safetensors`, to a temporary name first.
 ///
 /// # Errors
@@ -101,7 +193,11 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|e| Error::io(folder, e))?;
+    let mut builder = tempfile::Builder::new();
+    // As any new file: what the umask leaves of these, not only for the owner.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder).map_err(|e| Error::io(folder, e))?;
     file.write_all(bytes).map_err(|e| Error::io(path, e))?;
     file.as_file().sync_all().map_err(|e| Error::io(path, e))?;
     file.persist(path).map_err(|e| Error::io(path, e.error))?;

@@ -47,6 +47,8 @@ pub struct TokenizerConfig {
     pub patch: usize,
     /// Hidden width.
     pub width: usize,
+    /// Hidden width of the SwiGLU between pixels and cells, on either side.
+    pub hidden: usize,
     /// Residual 3×3 blocks in the encoder, and as many in the decoder.
     pub blocks: usize,
     /// Channels of a latent cell.
@@ -137,6 +139,7 @@ impl WorldConfig {
             ("image[1]", self.image[1]),
             ("tokenizer.patch", t.patch),
             ("tokenizer.width", t.width),
+            ("tokenizer.hidden", t.hidden),
             ("tokenizer.channels", t.channels),
             ("dynamics.merge", d.merge),
             ("dynamics.stem_width", d.stem_width),

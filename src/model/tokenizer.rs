@@ -1,6 +1,7 @@
 //! The tokenizer: a frame becomes a grid of smooth latent cells, and back.
 //!
-//! A patch is one cell; residual 3×3 blocks let every cell know its neighbours' pixels, so that a
+//! A patch is one cell, through a SwiGLU wide enough that a small object can be drawn anywhere in
+//! it; residual 3×3 blocks let every cell know its neighbours' pixels, so that a
 //! small object is handed over smoothly where it crosses a border. Latents are standardised: the
 //! mean of every cell (the still background) goes, the rest is scaled per channel. Frames are coded
 //! one by one, so the code is causal.
@@ -9,6 +10,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::config::WorldConfig;
 use super::layers::{CellBlock, Linear, Norm};
+use super::ops::swiglu;
 use super::params::{Init, Params};
 use crate::Result;
 
@@ -22,6 +24,7 @@ pub struct Tokenizer {
     patch: usize,
     grid: [usize; 2],
     pub(crate) patch_in: Linear,
+    pub(crate) narrow: Linear,
     pub(crate) position_in: Tensor,
     pub(crate) encoder: Vec<CellBlock>,
     pub(crate) norm_in: Norm,
@@ -33,6 +36,7 @@ pub struct Tokenizer {
     pub(crate) position_out: Tensor,
     pub(crate) decoder: Vec<CellBlock>,
     pub(crate) norm_out: Norm,
+    pub(crate) widen: Linear,
     pub(crate) patch_out: Linear,
 }
 
@@ -59,7 +63,8 @@ impl Tokenizer {
         Ok(Self {
             patch: t.patch,
             grid: config.grid(),
-            patch_in: Linear::new(p, "encoder.patch", [t.width, pixels], Init::FanIn, true)?,
+            patch_in: Linear::new(p, "encoder.patch", [2 * t.hidden, pixels], Init::FanIn, true)?,
+            narrow: Linear::new(p, "encoder.narrow", [t.width, t.hidden], Init::FanIn, false)?,
             position_in: position("encoder")?,
             encoder: blocks("encoder")?,
             norm_in: Norm::new(p, "encoder.norm", t.width)?,
@@ -74,7 +79,8 @@ impl Tokenizer {
             position_out: position("decoder")?,
             decoder: blocks("decoder")?,
             norm_out: Norm::new(p, "decoder.norm", t.width)?,
-            patch_out: Linear::new(p, "decoder.patch", [pixels, t.width], Init::FanIn, true)?,
+            widen: Linear::new(p, "decoder.widen", [2 * t.hidden, t.width], Init::FanIn, true)?,
+            patch_out: Linear::new(p, "decoder.patch", [pixels, t.hidden], Init::FanIn, true)?,
         })
     }
 
@@ -91,8 +97,8 @@ impl Tokenizer {
             .permute(vec![0, 1, 3, 2, 4, 5])?
             .reshape((n, gh * gw, p * p * 3))?;
         let mut h = self
-            .patch_in
-            .forward(&patches)?
+            .narrow
+            .forward(&swiglu(&self.patch_in.forward(&patches)?)?)?
             .broadcast_add(&self.position_in)?
             .reshape((n, gh, gw, ()))?;
         for block in &self.encoder {
@@ -128,7 +134,8 @@ impl Tokenizer {
         for block in &self.decoder {
             h = block.forward(&h)?;
         }
-        let patches = self.patch_out.forward(&self.norm_out.forward(&h)?)?;
+        let h = swiglu(&self.widen.forward(&self.norm_out.forward(&h)?)?)?;
+        let patches = self.patch_out.forward(&h)?;
         // [N, gh, gw, p, p, 3] → [N, H, W, 3]
         Ok(patches
             .reshape(vec![n, gh, gw, p, p, 3])?

@@ -46,7 +46,7 @@ pub struct Options {
     pub resume: bool,
     /// Where to compute.
     pub device: DeviceChoice,
-    /// Steps of each stage, instead of the settings'.
+    /// Stop (and save) each stage at this step; the schedule stays that of the settings.
     pub max_steps: Option<u64>,
     /// Stop (and save) after so many minutes.
     pub max_minutes: Option<f64>,

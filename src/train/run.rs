@@ -55,6 +55,7 @@ pub(super) struct Run {
     pub(super) world: WorldConfig,
     pub(super) device: Device,
     deadline: Deadline,
+    max_steps: u64,
     resume: bool,
 }
 
@@ -100,6 +101,7 @@ pub fn run(options: &Options) -> Result<()> {
         world,
         device,
         deadline,
+        max_steps: options.max_steps.unwrap_or(u64::MAX),
         resume: options.resume,
     };
     prepare_folders(&run, &dataset)?;
@@ -142,14 +144,6 @@ fn settings(options: &Options) -> Result<Settings> {
     if let Some(seed) = options.seed {
         settings.seed = seed;
     }
-    if let Some(steps) = options.max_steps {
-        if options.stage != Stage::Dynamics {
-            settings.tokenizer.optimizer.steps = steps;
-        }
-        if options.stage != Stage::Tokenizer {
-            settings.dynamics.optimizer.steps = steps;
-        }
-    }
     Ok(settings)
 }
 
@@ -166,7 +160,7 @@ fn prepare_folders(run: &Run, dataset: &Dataset) -> Result<()> {
     data::contexts::write(&checkpoint.join(checkpoint::CONTEXTS), &clips, &run.world)
 }
 
-/// Runs a task's steps; returns whether they are all done.
+/// Runs a task's steps; returns whether all that were asked for are done.
 fn drive(
     task: &mut dyn Task,
     run: &Run,
@@ -182,9 +176,10 @@ fn drive(
             .map_err(|e| Error::invalid(&folder, format!("the state does not fit: {e}")))?;
         at = progress;
     }
-    let bar = progress::bar(task.name(), settings.steps, at.step);
+    let steps = settings.steps.min(run.max_steps);
+    let bar = progress::bar(task.name(), steps, at.step);
     let mut saved = Instant::now();
-    while at.step < settings.steps && !run.deadline.passed() {
+    while at.step < steps && !run.deadline.passed() {
         let begun = Instant::now();
         let mut rng = ChaCha8Rng::seed_from_u64(run.settings.seed);
         rng.set_stream(at.step + 1);
@@ -232,7 +227,7 @@ fn drive(
     }
     save(task, &optimizer, &folder, &at)?;
     bar.abandon();
-    Ok(at.step >= settings.steps)
+    Ok(at.step >= steps)
 }
 
 fn save(task: &dyn Task, optimizer: &Optimizer, folder: &Path, at: &Progress) -> Result<()> {

@@ -42,8 +42,10 @@ pub struct TokenizerSettings {
     pub polish_noise: f64,
     /// Share of the steps, at the end, in which only the decoder is trained.
     pub polish: f64,
-    /// Weight of the curvature penalty ‖z(x) − ½(z(x₊) + z(x₋))‖² for frames shifted by a pixel.
+    /// Weight of the curvature penalty ‖z(x) − ½(z(x₊) + z(x₋))‖² for shifted frames.
     pub curvature: f64,
+    /// Largest shift of the penalty in pixels.
+    pub shift: usize,
 }
 
 /// How the dynamics is trained.
@@ -96,6 +98,7 @@ impl Default for Settings {
             tokenizer_shape: TokenizerConfig {
                 patch: 8,
                 width: 64,
+                hidden: 128,
                 blocks: 2,
                 channels: 8,
             },
@@ -122,7 +125,7 @@ impl Default for TokenizerSettings {
     fn default() -> Self {
         Self {
             optimizer: OptimizerSettings {
-                steps: 4000,
+                steps: 6000,
                 rate: 2e-3,
                 muon_rate: 4e-3,
                 warm_up: 100,
@@ -133,10 +136,11 @@ impl Default for TokenizerSettings {
             },
             batch: 32,
             foreground: 20.0,
-            noise: 0.3,
-            polish_noise: 0.15,
-            polish: 0.25,
-            curvature: 0.5,
+            noise: 0.5,
+            polish_noise: 0.1,
+            polish: 0.4,
+            curvature: 2.0,
+            shift: 2,
         }
     }
 }
@@ -194,6 +198,7 @@ impl Settings {
             ("tokenizer.polish_noise", (0.0..10.0).contains(&t.polish_noise)),
             ("tokenizer.polish", share.contains(&t.polish)),
             ("tokenizer.curvature", t.curvature >= 0.0),
+            ("tokenizer.shift", (1..self.tokenizer_shape.patch).contains(&t.shift)),
             ("dynamics.batch", d.batch >= 1),
             ("dynamics.frames", d.frames > self.dynamics_shape.stem_frames),
             ("dynamics.copies", d.copies >= 1),

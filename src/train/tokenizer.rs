@@ -2,7 +2,9 @@
 //!
 //! First both halves are trained together: latents are standardised with the batch's statistics,
 //! noise is added to them, and a frame's latent is drawn towards the mean of the latents of its two
-//! neighbours shifted by a pixel. Then the encoder and the statistics are frozen, and the decoder is
+//! neighbours shifted by a few pixels. A pixel that differs from the background counts more, the
+//! more so the rarer that is at its place: a ball passes a pixel once in hundreds of frames, a
+//! paddle stands in its column all the time. Then the encoder and the statistics are frozen, and the decoder is
 //! polished alone.
 
 use std::collections::BTreeMap;
@@ -28,6 +30,10 @@ const STATISTICS_FRAMES: usize = 2048;
 const MEDIAN_FRAMES: usize = 255;
 /// A pixel that differs by more (of a range of 2) in any channel belongs to the foreground.
 const FOREGROUND: f64 = 0.1;
+/// Frames that the foreground's frequencies are measured on.
+const FREQUENCY_FRAMES: usize = 2048;
+/// No rarity counts for more than this many times the mean's.
+const LARGEST_RARITY: f32 = 10.0;
 /// No channel is scaled up further than by the inverse of this.
 const LEAST_STD: f64 = 1e-4;
 
@@ -40,6 +46,8 @@ pub(super) struct TokenizerTask<'a> {
     tokenizer: Tokenizer,
     /// Median frame, [1, H, W, 3].
     background: Tensor,
+    /// Weight of the foreground at every pixel, [1, H, W, 1].
+    rarity: Tensor,
     polishing: bool,
 }
 
@@ -54,13 +62,16 @@ impl<'a> TokenizerTask<'a> {
             .flat_map(|(e, episode)| (0..episode.frames()).map(move |t| (e, t)))
             .collect();
         let median = median_frame(&spread(dataset, &frames, MEDIAN_FRAMES), run.world.image_len());
+        let background = images_to_tensor(&median, run.world.image, &run.device)?;
+        let sample = spread(dataset, &frames, FREQUENCY_FRAMES);
         let task = Self {
             run,
             settings: &run.settings.tokenizer,
             dataset,
             frames,
             tokenizer,
-            background: images_to_tensor(&median, run.world.image, &run.device)?,
+            rarity: rarity(&foreground_frequency(&sample, &background, run)?)?,
+            background,
             polishing: false,
         };
         Ok((task, params.finish()?))
@@ -71,15 +82,10 @@ impl<'a> TokenizerTask<'a> {
         (steps * (1.0 - self.settings.polish)).round() as u64
     }
 
-    /// 1 + foreground where a pixel differs from the background, else 1: [N, H, W, 1].
+    /// 1 + foreground · rarity where a pixel differs from the background, else 1: [N, H, W, 1].
     fn pixel_weights(&self, images: &Tensor) -> Result<Tensor> {
-        let far = images
-            .broadcast_sub(&self.background)?
-            .abs()?
-            .max_keepdim(3)?
-            .gt(FOREGROUND)?
-            .to_dtype(images.dtype())?;
-        Ok(far.affine(self.settings.foreground, 1.0)?)
+        let weights = foreground(images, &self.background)?.broadcast_mul(&self.rarity)?;
+        Ok(weights.affine(self.settings.foreground, 1.0)?)
     }
 
     fn noise(&self, like: &Tensor, std: f64, rng: &mut ChaCha8Rng) -> Result<Tensor> {
@@ -143,7 +149,8 @@ impl Task for TokenizerTask<'_> {
             (z, Tensor::zeros((), images.dtype(), images.device())?)
         } else {
             let some = images.narrow(0, 0, self.settings.batch / 4)?;
-            self.joint(&images, &shifted_pairs(&some, rng.random())?)?
+            let shift = rng.random_range(1..=self.settings.shift);
+            self.joint(&images, &shifted_pairs(&some, rng.random(), shift)?)?
         };
         let std = match self.polishing {
             true => self.settings.polish_noise,
@@ -231,15 +238,52 @@ fn median_frame(bytes: &[u8], len: usize) -> Vec<u8> {
         .collect()
 }
 
-/// Images [M, H, W, 3] shifted by a pixel one way, then the other, edges repeated: [2·M, H, W, 3].
-fn shifted_pairs(images: &Tensor, vertical: bool) -> Result<Tensor> {
+/// Images [M, H, W, 3] shifted by `shift` pixels one way, then the other, edges repeated:
+/// [2·M, H, W, 3].
+fn shifted_pairs(images: &Tensor, vertical: bool, shift: usize) -> Result<Tensor> {
     let axis = if vertical { 1 } else { 2 };
     let size = images.dim(axis)?;
-    let first = images.narrow(axis, 0, 1)?;
-    let last = images.narrow(axis, size - 1, 1)?;
-    let ahead = Tensor::cat(&[&first, &images.narrow(axis, 0, size - 1)?], axis)?;
-    let behind = Tensor::cat(&[&images.narrow(axis, 1, size - 1)?, &last], axis)?;
+    let kept = images.narrow(axis, 0, size - shift)?;
+    let first = vec![images.narrow(axis, 0, 1)?; shift];
+    let ahead = Tensor::cat(&[first, vec![kept]].concat(), axis)?;
+    let kept = images.narrow(axis, shift, size - shift)?;
+    let last = vec![images.narrow(axis, size - 1, 1)?; shift];
+    let behind = Tensor::cat(&[vec![kept], last].concat(), axis)?;
     Ok(Tensor::cat(&[&ahead, &behind], 0)?)
+}
+
+/// 1 where a pixel differs from the background, else 0: [N, H, W, 3] → [N, H, W, 1].
+fn foreground(images: &Tensor, background: &Tensor) -> Result<Tensor> {
+    Ok(images
+        .broadcast_sub(background)?
+        .abs()?
+        .max_keepdim(3)?
+        .gt(FOREGROUND)?
+        .to_dtype(images.dtype())?)
+}
+
+/// How often each pixel of some frames is foreground, [1, H, W, 1].
+fn foreground_frequency(bytes: &[u8], background: &Tensor, run: &Run) -> Result<Tensor> {
+    let parts = bytes
+        .chunks(run.world.image_len() * 64)
+        .map(|some| {
+            let images = images_to_tensor(some, run.world.image, &run.device)?;
+            Ok(foreground(&images, background)?.sum_keepdim(0)?)
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let count = bytes.len() / run.world.image_len();
+    Ok((Tensor::cat(&parts, 0)?.sum_keepdim(0)? / count.max(1) as f64)?)
+}
+
+/// √(mean/f) for pixels that are foreground in a share f of the frames, where the mean is taken
+/// over the pixels that ever are; at least 1, and bounded.
+fn rarity(frequency: &Tensor) -> Result<Tensor> {
+    let values = frequency.flatten_all()?.to_vec1::<f32>()?;
+    let ever: Vec<f32> = values.iter().copied().filter(|f| *f > 0.0).collect();
+    let mean = ever.iter().sum::<f32>() / ever.len().max(1) as f32;
+    let weigh = |f: &f32| (mean / f.max(1e-9)).sqrt().clamp(1.0, LARGEST_RARITY);
+    let weights = values.iter().map(weigh).collect();
+    Ok(Tensor::from_vec(weights, frequency.dims(), frequency.device())?)
 }
 
 #[cfg(test)]
@@ -250,18 +294,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pairs_are_shifted_one_pixel_either_way() {
+    fn pairs_are_shifted_either_way() {
         let x = Tensor::arange(0f32, 6.0, &Device::Cpu)
             .unwrap()
             .reshape((1, 1, 6, 1))
             .unwrap();
-        let pairs: Vec<f32> = shifted_pairs(&x, false)
-            .unwrap()
-            .flatten_all()
-            .unwrap()
-            .to_vec1()
-            .unwrap();
-        assert_eq!(pairs, [0., 0., 1., 2., 3., 4., 1., 2., 3., 4., 5., 5.]);
+        let pairs = |shift| -> Vec<f32> {
+            let pairs = shifted_pairs(&x, false, shift).unwrap();
+            pairs.flatten_all().unwrap().to_vec1().unwrap()
+        };
+        assert_eq!(pairs(1), [0., 0., 1., 2., 3., 4., 1., 2., 3., 4., 5., 5.]);
+        assert_eq!(pairs(2), [0., 0., 0., 1., 2., 3., 2., 3., 4., 5., 5., 5.]);
+    }
+
+    #[test]
+    fn what_is_rare_at_its_place_weighs_more_but_not_without_bound() {
+        let f = Tensor::new(&[0.0f32, 0.4, 0.1, 0.0001], &Device::Cpu).unwrap();
+        let weights: Vec<f32> = rarity(&f).unwrap().to_vec1().unwrap();
+        let mean = 0.5001f32 / 3.0;
+        assert_eq!(weights[1], 1.0);
+        assert!((weights[2] - (mean / 0.1).sqrt()).abs() < 1e-5);
+        assert_eq!((weights[0], weights[3]), (LARGEST_RARITY, LARGEST_RARITY));
     }
 
     #[test]

@@ -48,7 +48,7 @@ impl Scratch {
             y: vec![0.0; s * shape.width()],
             key_panels: vec![0.0; padded * d],
             value_panels: vec![0.0; d.next_multiple_of(LANES) * s],
-            logits: vec![0.0; (s * padded).max(context)],
+            logits: vec![0.0; (s * padded).max(context.next_multiple_of(WEIGHTS))],
         }
     }
 }
@@ -248,7 +248,7 @@ fn over_time_body<const FMA: bool>(
     y: &mut [f32],
 ) {
     let (w, d) = (shape.width(), shape.d);
-    let weights = &mut weights[..slots.len() + 1];
+    let weights = &mut weights[..(slots.len() + 1).next_multiple_of(WEIGHTS)];
     let context = bias.len() / shape.heads;
     for (token, (row, y)) in qkv
         .chunks_exact(3 * w)
@@ -267,6 +267,7 @@ fn over_time_body<const FMA: bool>(
             for (n, &slot) in slots.iter().enumerate() {
                 weights[n + 1] = dot::<FMA>(query, &ring.keys[at(slot)]) + bias[n + 1];
             }
+            weights[slots.len() + 1..].fill(f32::NEG_INFINITY);
             let total = exponentials::<FMA>(weights);
             let y = &mut y[part.clone()];
             y.fill(0.0);
@@ -278,27 +279,36 @@ fn over_time_body<const FMA: bool>(
     }
 }
 
-/// w ← exp(w − max w); returns 1 / Σ w.
+/// Lanes of the loops over weights; rows of weights are padded to whole ones.
+const WEIGHTS: usize = 8;
+
+/// w ← exp(w − max w), at least a tiny number where w is −∞; returns 1 / Σ w. Whole lanes only.
 #[inline(always)]
 fn exponentials<const FMA: bool>(weights: &mut [f32]) -> f32 {
-    let mut largest = f32::NEG_INFINITY;
-    for weight in weights.iter() {
-        largest = if *weight > largest { *weight } else { largest };
+    let (weights, _) = weights.as_chunks_mut::<WEIGHTS>();
+    let mut largest = [f32::NEG_INFINITY; WEIGHTS];
+    for weights in weights.iter() {
+        for (largest, weight) in largest.iter_mut().zip(weights) {
+            *largest = if *weight > *largest { *weight } else { *largest };
+        }
     }
-    let mut total = 0.0;
-    for weight in weights {
-        *weight = exp::<FMA>(*weight - largest);
-        total += *weight;
+    let largest = largest.into_iter().fold(f32::NEG_INFINITY, f32::max);
+    let mut totals = [0f32; WEIGHTS];
+    for weights in weights {
+        for (total, weight) in totals.iter_mut().zip(weights) {
+            *weight = exp::<FMA>(*weight - largest);
+            *total += *weight;
+        }
     }
-    total.recip()
+    totals.iter().sum::<f32>().recip()
 }
 
 dispatch!(fn softmax = softmax_body(n: usize, x: &mut [f32], stride: usize));
-/// Softmax over the first `n` of every `stride` numbers.
+/// Softmax over the first `n` of every `stride` numbers, which are whole lanes.
 #[inline(always)]
 fn softmax_body<const FMA: bool>(n: usize, x: &mut [f32], stride: usize) {
     for row in x.chunks_exact_mut(stride) {
-        let row = &mut row[..n];
+        row[n..].fill(f32::NEG_INFINITY);
         let total = exponentials::<FMA>(row);
         for weight in row {
             *weight *= total;

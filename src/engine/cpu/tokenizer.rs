@@ -4,6 +4,7 @@ use super::cells::{Bordered, CellBlock, Norm, bias};
 use super::matrix::{Matrix, Mode, Rows, numbers};
 use crate::Result;
 use crate::model::config::WorldConfig;
+use crate::model::ops::swiglu_rows;
 use crate::model::simd::dispatch;
 use crate::model::tokenizer::{self, to_byte};
 
@@ -15,8 +16,9 @@ pub(super) struct Tokenizer {
     channels: usize,
     width: usize,
     patch_in: Matrix,
-    /// Bias and position, [cells, width].
-    start_in: Vec<f32>,
+    patch_in_bias: Vec<f32>,
+    narrow: Matrix,
+    position_in: Vec<f32>,
     encoder: Vec<CellBlock>,
     norm_in: Norm,
     latent_in: Matrix,
@@ -24,11 +26,17 @@ pub(super) struct Tokenizer {
     shift: Vec<f32>,
     std: Vec<f32>,
     latent_out: Matrix,
+    /// Bias and position, [cells, width].
     start_out: Vec<f32>,
     decoder: Vec<CellBlock>,
     norm_out: Norm,
+    widen: Matrix,
+    widen_bias: Vec<f32>,
     patch_out: Matrix,
     patch_bias: Vec<f32>,
+    /// Halves of the SwiGLU, [cells, 2·hidden], and its result.
+    halves: Vec<f32>,
+    wide: Vec<f32>,
     bordered: Bordered,
     x: Vec<f32>,
     hidden: Vec<f32>,
@@ -39,6 +47,7 @@ impl Tokenizer {
     pub(super) fn new(t: &tokenizer::Tokenizer, config: &WorldConfig) -> Result<Self> {
         let (grid, cells) = (config.grid(), config.cells());
         let (width, channels) = (config.tokenizer.width, config.tokenizer.channels);
+        let wide = config.tokenizer.hidden;
         let blocks = |all: &[crate::model::layers::CellBlock]| -> Result<Vec<CellBlock>> {
             all.iter().map(CellBlock::new).collect()
         };
@@ -52,7 +61,9 @@ impl Tokenizer {
             channels,
             width,
             patch_in: Matrix::new(&t.patch_in.weight)?,
-            start_in: added(&numbers(&t.position_in)?, &bias(&t.patch_in)?, sum),
+            patch_in_bias: bias(&t.patch_in)?,
+            narrow: Matrix::new(&t.narrow.weight)?,
+            position_in: numbers(&t.position_in)?,
             encoder: blocks(&t.encoder)?,
             norm_in: Norm::new(&t.norm_in)?,
             latent_in: Matrix::new(&t.latent_in.weight)?,
@@ -62,12 +73,16 @@ impl Tokenizer {
             start_out: added(&numbers(&t.position_out)?, &bias(&t.latent_out)?, sum),
             decoder: blocks(&t.decoder)?,
             norm_out: Norm::new(&t.norm_out)?,
+            widen: Matrix::new(&t.widen.weight)?,
+            widen_bias: bias(&t.widen)?,
             patch_out: Matrix::new(&t.patch_out.weight)?,
             patch_bias: bias(&t.patch_out)?,
             bordered: Bordered::new(grid, width),
             x: vec![0.0; cells * width],
             hidden: vec![0.0; cells * width],
             pixels: vec![0.0; config.image_len()],
+            halves: vec![0.0; cells * 2 * wide],
+            wide: vec![0.0; cells * wide],
         })
     }
 
@@ -76,16 +91,22 @@ impl Tokenizer {
         for (pixel, &byte) in self.pixels.iter_mut().zip(image) {
             *pixel = f32::from(byte) / 127.5 - 1.0;
         }
-        self.x.copy_from_slice(&self.start_in);
+        let count = self.shift.len() / self.channels;
+        let hidden = self.wide.len() / count;
         let patches = Rows::blocks(self.image, self.patch, 3);
+        repeat(&self.patch_in_bias, &mut self.halves);
         self.patch_in
-            .apply(&self.pixels, patches, &mut self.x, Mode::Add);
+            .apply(&self.pixels, patches, &mut self.halves, Mode::Add);
+        swiglu_rows(hidden, &self.halves, &mut self.wide);
+        self.x.copy_from_slice(&self.position_in);
+        let rows = Rows::plain(count, hidden);
+        self.narrow.apply(&self.wide, rows, &mut self.x, Mode::Add);
         for block in &self.encoder {
             block.apply(&mut self.x, &mut self.bordered, &mut self.hidden);
         }
         self.norm_in.apply(&self.x, &mut self.hidden);
         latent.copy_from_slice(&self.shift);
-        let cells = Rows::plain(self.shift.len() / self.channels, self.width);
+        let cells = Rows::plain(count, self.width);
         self.latent_in.apply(&self.hidden, cells, latent, Mode::Add);
         for cell in latent.chunks_exact_mut(self.channels) {
             for (z, std) in cell.iter_mut().zip(&self.std) {
@@ -105,8 +126,14 @@ impl Tokenizer {
         }
         self.norm_out.apply(&self.x, &mut self.hidden);
         let rows = Rows::plain(cells, self.width);
+        repeat(&self.widen_bias, &mut self.halves);
+        self.widen
+            .apply(&self.hidden, rows, &mut self.halves, Mode::Add);
+        let hidden = self.wide.len() / cells;
+        swiglu_rows(hidden, &self.halves, &mut self.wide);
+        let rows = Rows::plain(cells, hidden);
         self.patch_out
-            .apply(&self.hidden, rows, &mut self.pixels, Mode::Set);
+            .apply(&self.wide, rows, &mut self.pixels, Mode::Set);
         let (line, patch) = (self.image[1] * 3, self.patch * 3);
         for (cell, pixels) in self.pixels.chunks_exact(patch * self.patch).enumerate() {
             let (gy, gx) = (cell / self.grid[1], cell % self.grid[1]);
@@ -119,6 +146,13 @@ impl Tokenizer {
                 bytes(pixels, bias, &mut image[at..at + patch]);
             }
         }
+    }
+}
+
+/// Every row of `rows` [.., n] becomes `row` [n].
+fn repeat(row: &[f32], rows: &mut [f32]) {
+    for to in rows.chunks_exact_mut(row.len()) {
+        to.copy_from_slice(row);
     }
 }
 

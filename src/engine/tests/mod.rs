@@ -36,6 +36,7 @@ fn plain() -> WorldConfig {
         tokenizer: TokenizerConfig {
             patch: 3,
             width: 11,
+            hidden: 13,
             blocks: 1,
             channels: 3,
         },
@@ -72,6 +73,7 @@ fn shapes() -> Vec<(&'static str, WorldConfig)> {
                 c.tokenizer = TokenizerConfig {
                     patch: 4,
                     width: 16,
+                    hidden: 18,
                     blocks: 2,
                     channels: 8,
                 };

@@ -1,0 +1,53 @@
+//! `driftless bench`.
+
+use std::path::PathBuf;
+
+use driftless::bench::{self, Options};
+use driftless::engine::{self, DeviceChoice};
+use driftless::{Error, Result};
+
+/// What to measure, where.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The world; the shipped one without it.
+    #[arg(long, value_name = "DIR")]
+    checkpoint: Option<PathBuf>,
+    /// Where to compute.
+    #[arg(long, value_enum, default_value_t)]
+    device: DeviceChoice,
+    /// Denoise passes a frame; each is measured.
+    #[arg(long, value_name = "K,...", value_delimiter = ',', default_values_t = Options::default().steps)]
+    steps: Vec<usize>,
+    /// Frames to measure for each K.
+    #[arg(long, value_name = "N", default_value_t = Options::default().frames)]
+    frames: usize,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Measures and prints.
+///
+/// # Errors
+/// As [`bench::run`].
+pub fn run(args: &Args) -> Result<()> {
+    let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
+    let mut engine = engine::open(&folder, args.device)?;
+    let device = engine::candle_device(args.device)?;
+    let (contexts, first) = super::contexts(&folder, engine.world(), None)?;
+    let Some(context) = contexts.get(first) else {
+        return Err(Error::invalid(&folder, "holds no starting context"));
+    };
+    let options = Options {
+        steps: args.steps.clone(),
+        frames: args.frames,
+    };
+    let bar = super::bar(options.work() as u64, "frames");
+    let mut tick = || bar.inc(1);
+    let report = bench::run(engine.as_mut(), context, &device, &options, &mut tick)?;
+    bar.finish_and_clear();
+    match args.json {
+        true => super::print_json(&report),
+        false => super::print(&bench::text(&report)),
+    }
+}

@@ -1,0 +1,118 @@
+//! One file a subcommand: its arguments, and the library call behind it.
+
+pub mod bench;
+pub mod eval;
+pub mod info;
+pub mod play;
+pub mod rollout;
+pub mod train;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use driftless::data::{self, Episode};
+use driftless::engine::{Clip, SamplerParams};
+use driftless::model::checkpoint::CONTEXTS;
+use driftless::model::config::WorldConfig;
+use driftless::{Error, Result};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+/// Prints a line; a reader that has gone away is no failure.
+fn print(text: &str) -> Result<()> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("stdout", e)),
+        _ => Ok(()),
+    }
+}
+
+/// Prints one JSON object.
+fn print_json(value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string(value).map_err(|e| Error::Argument(format!("JSON: {e}")))?;
+    print(&text)
+}
+
+/// A bar on stderr that counts to `total`.
+fn bar(total: u64, unit: &str) -> ProgressBar {
+    let bar = ProgressBar::new(total);
+    let template = format!("{{wide_bar:.cyan/blue}} {{pos}}/{{len}} {unit} {{per_sec}} {{eta}} left");
+    if let Ok(style) = ProgressStyle::with_template(&template) {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// Folder of the shipped worlds, searched for from where the program is started, from where it is
+/// installed, and from where it was built.
+const WORLDS: &str = "checkpoints";
+const DEFAULT_WORLD: &str = "pong";
+
+/// The given checkpoint, else the shipped default world.
+fn checkpoint_or_default(given: Option<PathBuf>) -> Result<PathBuf> {
+    if let Some(folder) = given {
+        return Ok(folder);
+    }
+    let own = std::env::current_exe().ok();
+    let beside = own.as_deref().and_then(Path::parent).map(Path::to_path_buf);
+    let built = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    [Some(PathBuf::from(".")), beside, Some(built)]
+        .into_iter()
+        .flatten()
+        .map(|root| root.join(WORLDS).join(DEFAULT_WORLD))
+        .find(|folder| folder.is_dir())
+        .ok_or_else(|| {
+            Error::Argument(format!(
+                "no shipped world found ({WORLDS}/{DEFAULT_WORLD}): name a checkpoint folder with --checkpoint"
+            ))
+        })
+}
+
+/// Starting contexts and the index of the first: the world's own, or the start of an episode.
+fn contexts(folder: &Path, world: &WorldConfig, wanted: Option<&str>) -> Result<(Vec<Clip>, usize)> {
+    let own = || data::contexts::read(&folder.join(CONTEXTS), world);
+    let Some(wanted) = wanted else {
+        return Ok((own()?, 0));
+    };
+    if let Ok(index) = wanted.parse::<usize>() {
+        let clips = own()?;
+        if index >= clips.len() {
+            return Err(Error::Argument(format!(
+                "--context {index}: the world has {} starting contexts (0 to {})",
+                clips.len(),
+                clips.len().saturating_sub(1)
+            )));
+        }
+        return Ok((clips, index));
+    }
+    let episode = Episode::read(Path::new(wanted))?;
+    Ok((vec![episode.clip(0..world.dynamics.context)], 0))
+}
+
+/// How frames are sampled.
+#[derive(clap::Args)]
+struct Sampling {
+    /// Denoise passes a frame, K.
+    #[arg(long = "steps", value_name = "K", default_value_t = SamplerParams::default().steps)]
+    steps: usize,
+    /// Seed of the noise.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seed: u64,
+    /// Signal level at which finished frames are kept, above 0 to 1 (clean).
+    #[arg(long, value_name = "TAU", default_value_t = SamplerParams::default().context_signal)]
+    context_signal: f32,
+    /// Standard deviation of the starting noise.
+    #[arg(long, value_name = "T", default_value_t = SamplerParams::default().temperature)]
+    temperature: f32,
+}
+
+impl Sampling {
+    fn params(&self) -> SamplerParams {
+        SamplerParams {
+            steps: self.steps,
+            seed: self.seed,
+            context_signal: self.context_signal,
+            temperature: self.temperature,
+            ..SamplerParams::default()
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! `driftless play`, in a window or headless.
+
+use std::path::{Path, PathBuf};
+
+use driftless::data::export;
+use driftless::engine::{self, DeviceChoice};
+use driftless::eval::rollout::held_actions;
+use driftless::model::checkpoint;
+use driftless::sim::headless;
+use driftless::{Error, Result, app};
+
+/// Which world to play, and how.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The world; the shipped one without it.
+    #[arg(long, value_name = "DIR")]
+    checkpoint: Option<PathBuf>,
+    /// Where to compute.
+    #[arg(long, value_enum, default_value_t)]
+    device: DeviceChoice,
+    /// Target frames a second; the world's own without it.
+    #[arg(long, value_name = "N")]
+    fps: Option<f32>,
+    /// Starting context: an index, or an episode (.npz) whose first frames are taken.
+    #[arg(long, value_name = "I|FILE")]
+    context: Option<String>,
+    #[command(flatten)]
+    sampling: super::Sampling,
+    /// Write what was played as an episode (.npz) when the window closes.
+    #[arg(long, value_name = "FILE", conflicts_with = "headless")]
+    record: Option<PathBuf>,
+    /// Play without a window, as fast as possible, into --out.
+    #[arg(long, requires = "frames", requires = "out")]
+    headless: bool,
+    /// Frames to play headless.
+    #[arg(long, value_name = "N", requires = "headless")]
+    frames: Option<usize>,
+    /// Actions to play headless: lines `NAME` or `NAME FRAMES`, or an episode (.npz); random held
+    /// keys without it. When they run out, the idle action is played.
+    #[arg(long, value_name = "FILE", requires = "headless")]
+    actions: Option<PathBuf>,
+    /// What to write headless: .gif, .mp4 (needs ffmpeg), .npz, or a folder for PNG files.
+    #[arg(long, value_name = "FILE|DIR", requires = "headless")]
+    out: Option<PathBuf>,
+    /// Enlarges written pictures by whole pixels.
+    #[arg(long, value_name = "N", default_value_t = 4, requires = "headless")]
+    scale: u32,
+}
+
+/// Plays.
+///
+/// # Errors
+/// The world or an argument is wrong, there is no display, or a file cannot be written.
+pub fn run(args: Args) -> Result<()> {
+    if let Some(fps) = args.fps.filter(|fps| !(*fps > 0.0 && *fps <= 1000.0)) {
+        let what = format!("--fps {fps}: expected above 0, at most 1000");
+        return Err(Error::Argument(what));
+    }
+    let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
+    match (args.frames, args.out.clone()) {
+        (Some(frames), Some(out)) if args.headless => play_headless(&args, &folder, frames, &out),
+        _ => play_in_window(args, folder),
+    }
+}
+
+fn play_in_window(args: Args, folder: PathBuf) -> Result<()> {
+    let world = checkpoint::read_config(&folder)?;
+    let (contexts, first_context) = super::contexts(&folder, &world, args.context.as_deref())?;
+    let device = args.device;
+    app::run(app::Options {
+        world,
+        contexts,
+        first_context,
+        fps: args.fps,
+        params: args.sampling.params(),
+        record: args.record,
+        engine: Box::new(move || engine::open(&folder, device)),
+    })
+}
+
+fn play_headless(args: &Args, folder: &Path, frames: usize, out: &Path) -> Result<()> {
+    let mut engine = engine::open(folder, args.device)?;
+    let world = engine.world().clone();
+    let (contexts, index) = super::contexts(folder, &world, args.context.as_deref())?;
+    let Some(context) = contexts.get(index) else {
+        return Err(Error::invalid(folder, "holds no starting context"));
+    };
+    let mut actions = match &args.actions {
+        Some(path) => headless::read_actions(path, &world)?,
+        None => held_actions(frames, world.actions.len(), args.sampling.seed),
+    };
+    actions.resize(frames, 0);
+    let bar = super::bar(frames as u64, "frames");
+    let params = args.sampling.params();
+    let mut tick = || bar.inc(1);
+    let episode = headless::play(engine.as_mut(), context, index, &actions, &params, &mut tick)?;
+    bar.finish_and_clear();
+    export::write(&episode, out, args.scale, args.fps.unwrap_or(world.fps))
+}

@@ -1,0 +1,56 @@
+//! `driftless train`.
+
+use std::path::PathBuf;
+
+use driftless::Result;
+use driftless::engine::DeviceChoice;
+use driftless::train::{self, Options, Stage};
+
+/// What to train, from what, to where, and for how long.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Which network.
+    stage: Stage,
+    /// Folder of the dataset: dataset.json and episodes (*.npz).
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// The run's folder; its `checkpoint` is what is played.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Settings (TOML); keys left out keep their defaults.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Continue the run in --out from its last saved step.
+    #[arg(long)]
+    resume: bool,
+    /// Where to compute.
+    #[arg(long, value_enum, default_value_t)]
+    device: DeviceChoice,
+    /// Save and stop each stage at this step; the schedule stays that of the settings.
+    #[arg(long, value_name = "N")]
+    max_steps: Option<u64>,
+    /// Save and stop after so many minutes.
+    #[arg(long, value_name = "M")]
+    max_minutes: Option<f64>,
+    /// Seed of weights, batches and noise, instead of the settings'.
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+}
+
+/// Trains.
+///
+/// # Errors
+/// As [`train::run`].
+pub fn run(args: Args) -> Result<()> {
+    train::run(&Options {
+        stage: args.stage,
+        data: args.data,
+        out: args.out,
+        config: args.config,
+        resume: args.resume,
+        device: args.device,
+        max_steps: args.max_steps,
+        max_minutes: args.max_minutes,
+        seed: args.seed,
+    })
+}

@@ -1,0 +1,123 @@
+//! Play without a window: the engine runs as fast as it can under given actions.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Frame, Session};
+use crate::data::Episode;
+use crate::engine::{Clip, Engine, SamplerParams, StageTimes};
+use crate::model::config::WorldConfig;
+use crate::{Error, Result};
+
+/// Plays `actions` from `context` on; frame 0 of the episode is the context's last frame.
+///
+/// `tick` is called after each frame.
+///
+/// # Errors
+/// The context, an action or a parameter does not fit the world, the frames do not fit into
+/// memory, or the device failed.
+pub fn play(
+    engine: &mut dyn Engine,
+    context: &Clip,
+    index: usize,
+    actions: &[u32],
+    params: &SamplerParams,
+    tick: &mut dyn FnMut(),
+) -> Result<Episode> {
+    let [height, width] = engine.world().image;
+    let mut session = Session::new(PathBuf::new());
+    engine.reset(context, params)?;
+    let mut keep = |engine: &dyn Engine, number: usize, action: u32, times: StageTimes| {
+        let frame = Frame {
+            sequence: number as u64,
+            number: number as u64,
+            image: Arc::from(engine.image()),
+            action,
+            reflects: None,
+            made: Instant::now(),
+            times,
+            params: *params,
+            context: index,
+        };
+        match session.append(&frame, height, width) {
+            Some(full) => Err(Error::Argument(full)),
+            None => Ok(()),
+        }
+    };
+    keep(engine, 0, 0, StageTimes::default())?;
+    for (i, &action) in actions.iter().enumerate() {
+        let times = engine.step(action, params)?;
+        keep(engine, i + 1, action, times)?;
+        tick();
+    }
+    Ok(session.into_episode())
+}
+
+/// Reads actions: an episode's (`.npz`, from its second frame on), or a text of lines `NAME` or
+/// `NAME FRAMES`; `#` begins a comment.
+///
+/// # Errors
+/// The file is missing or not of this form, or names an action that the world does not have.
+pub fn read_actions(path: &Path, world: &WorldConfig) -> Result<Vec<u32>> {
+    if path.extension().is_some_and(|extension| extension == "npz") {
+        let actions = Episode::read(path)?.actions;
+        return Ok(actions.into_iter().skip(1).collect());
+    }
+    let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+    let mut actions = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let wrong = |what: String| Error::invalid(path, format!("line {}: {what}", number + 1));
+        let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
+        let Some(name) = words.next() else {
+            continue;
+        };
+        let action = world.actions.iter().position(|a| a.name == name);
+        let action = action.ok_or_else(|| {
+            let known: Vec<&str> = world.actions.iter().map(|a| a.name.as_str()).collect();
+            wrong(format!("unknown action '{name}', expected one of {}", known.join(", ")))
+        })?;
+        let frames = match (words.next(), words.next()) {
+            (None, _) => 1,
+            (Some(count), None) => count
+                .parse::<usize>()
+                .ok()
+                .filter(|&count| count <= 1_000_000)
+                .ok_or_else(|| wrong(format!("'{count}' is not a number of frames up to 1000000")))?,
+            _ => return Err(wrong("expected NAME or NAME FRAMES".into())),
+        };
+        let action = u32::try_from(action).unwrap_or(u32::MAX);
+        actions.extend(std::iter::repeat_n(action, frames));
+    }
+    Ok(actions)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::eval::fake::world;
+
+    fn read(text: &str) -> Result<Vec<u32>> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        read_actions(file.path(), &world())
+    }
+
+    #[test]
+    fn actions_are_read_by_name_with_a_count_and_comments() {
+        assert_eq!(read("up 2\n\n# a comment\ndown # once\nnoop 1").unwrap(), [1, 1, 2, 0]);
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_read_is_named() {
+        for (text, expected) in [
+            ("up\nleft 3", "line 2: unknown action 'left', expected one of noop, up, down"),
+            ("up many", "line 1: 'many' is not a number of frames"),
+            ("up 1 2", "line 1: expected NAME or NAME FRAMES"),
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Training end to end on a tiny world: a white block that obeys three actions.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use driftless::data::Episode;
+use driftless::engine::{self, DeviceChoice, SamplerParams};
+use driftless::eval::rollout::rollout;
+use driftless::train::{self, Options, Stage};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+const SIDE: usize = 16;
+const BLOCK: usize = 4;
+const CONTEXT: usize = 4;
+
+const DATASET: &str = r#"{"name": "Block", "fps": 10.0, "image": [16, 16], "actions": [
+    {"name": "stay", "keys": []}, {"name": "left", "keys": ["A"]}, {"name": "right", "keys": ["D"]}]}"#;
+
+const SETTINGS: &str = r"
+save_minutes = 60.0
+[tokenizer_shape]
+patch = 4
+width = 16
+blocks = 1
+channels = 4
+[dynamics_shape]
+merge = 1
+stem_width = 16
+stem_frames = 1
+width = 32
+depth = 2
+heads = 2
+mlp = 32
+time_every = 2
+context = 4
+registers = 1
+k_max = 4
+[tokenizer]
+batch = 16
+[tokenizer.optimizer]
+steps = 160
+warm_up = 10
+ema = 0.9
+[dynamics]
+batch = 8
+frames = 6
+copies = 1
+[dynamics.optimizer]
+steps = 160
+warm_up = 10
+ema = 0.9
+";
+
+/// A block that moves two pixels a frame under random actions; `late` frames pass before an
+/// action that is written down takes effect (0 in a right recording).
+fn record(folder: &Path, seed: u64, episodes: usize, late: usize) {
+    std::fs::create_dir_all(folder).unwrap();
+    std::fs::write(folder.join("dataset.json"), DATASET).unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    for e in 0..episodes {
+        let frames = 40;
+        let mut written = vec![0u32; frames + late];
+        let mut images = Vec::new();
+        let mut x = rng.random_range(0..=SIDE - BLOCK) / 2 * 2;
+        for t in 0..frames {
+            if t > 0 {
+                written[t + late] = rng.random_range(0..3);
+                x = match written[t + late] {
+                    1 => x.saturating_sub(2),
+                    2 => (x + 2).min(SIDE - BLOCK),
+                    _ => x,
+                };
+            }
+            for at in 0..SIDE * SIDE {
+                let inside = (x..x + BLOCK).contains(&(at % SIDE)) && (6..10).contains(&(at / SIDE));
+                images.extend([if inside { 230u8 } else { 20 }; 3]);
+            }
+        }
+        written.truncate(frames);
+        let episode = Episode {
+            height: SIDE,
+            width: SIDE,
+            images,
+            actions: written,
+            rewards: vec![0.0; frames],
+            extras: BTreeMap::new(),
+        };
+        episode.write(&folder.join(format!("{e:02}.npz"))).unwrap();
+    }
+}
+
+fn options(folder: &Path, out: &str) -> Options {
+    let config = folder.join("settings.toml");
+    std::fs::write(&config, SETTINGS).unwrap();
+    Options {
+        stage: Stage::All,
+        data: folder.join("data"),
+        out: folder.join(out),
+        config: Some(config),
+        resume: false,
+        device: DeviceChoice::Cpu,
+        max_steps: None,
+        max_minutes: None,
+        seed: None,
+    }
+}
+
+/// Column of the block's centre.
+fn column(image: &[u8]) -> f64 {
+    let (mut mass, mut moment) = (0.0, 0.0);
+    for (at, pixel) in image.chunks_exact(3).enumerate() {
+        let share = (f64::from(pixel[0]) - 20.0).max(0.0);
+        mass += share;
+        moment += share * (at % SIDE) as f64;
+    }
+    moment / mass.max(1.0)
+}
+
+/// Mean distance of the predicted block from the true one over four frames, in pixels.
+fn block_error(checkpoint: &Path, data: &Path) -> f64 {
+    let mut engine = engine::open(checkpoint, DeviceChoice::Cpu).unwrap();
+    let (mut total, mut count) = (0.0, 0);
+    let frame = SIDE * SIDE * 3;
+    for e in 0..4 {
+        let episode = Episode::read(&data.join(format!("{e:02}.npz"))).unwrap();
+        for start in (0..32).step_by(4) {
+            let first = start + CONTEXT;
+            let future = episode.clip(first..first + 4);
+            let context = episode.clip(start..first);
+            let params = SamplerParams::default();
+            let images = rollout(engine.as_mut(), &context, &future.actions, &params).unwrap();
+            for (a, b) in images.chunks_exact(frame).zip(future.images.chunks_exact(frame)) {
+                total += (column(a) - column(b)).abs();
+                count += 1;
+            }
+        }
+    }
+    total / f64::from(count)
+}
+
+fn trained_error(late: usize) -> f64 {
+    let folder = tempfile::tempdir().unwrap();
+    record(&folder.path().join("data"), 1, 12, late);
+    record(&folder.path().join("held-out"), 2, 4, late);
+    train::run(&options(folder.path(), "run")).unwrap();
+    block_error(&folder.path().join("run/checkpoint"), &folder.path().join("held-out"))
+}
+
+#[test]
+fn a_world_learns_its_actions_and_one_with_shifted_actions_visibly_does_not() {
+    let (right, shifted) = (trained_error(0), trained_error(1));
+    assert!(right < 0.5, "the block is {right:.2} px off under right actions");
+    assert!(shifted > 3.0 * right, "{shifted:.2} px off under shifted actions, {right:.2} under right ones");
+}
+
+#[test]
+fn a_resumed_run_gives_the_same_weights_as_one_in_one_go() {
+    let folder = tempfile::tempdir().unwrap();
+    record(&folder.path().join("data"), 3, 3, 0);
+    let train = |out: &str, steps: u64, resume: bool| {
+        for stage in [Stage::Tokenizer, Stage::Dynamics] {
+            let max_steps = Some(steps);
+            let options = options(folder.path(), out);
+            train::run(&Options { stage, resume, max_steps, ..options }).unwrap();
+        }
+    };
+    let read = |out: &str, file: &str| {
+        std::fs::read(folder.path().join(out).join("checkpoint").join(file)).unwrap()
+    };
+    train("whole", 12, false);
+    let stage = Stage::Tokenizer;
+    let first = Options { stage, max_steps: Some(5), ..options(folder.path(), "parts") };
+    train::run(&first).unwrap();
+    assert!(read("parts", "tokenizer.safetensors") != read("whole", "tokenizer.safetensors"));
+    train::run(&Options { resume: true, max_steps: Some(12), ..first }).unwrap();
+    assert!(read("parts", "tokenizer.safetensors") == read("whole", "tokenizer.safetensors"));
+    let stage = Stage::Dynamics;
+    let first = Options { stage, max_steps: Some(5), ..options(folder.path(), "parts") };
+    train::run(&first).unwrap();
+    assert!(read("parts", "dynamics.safetensors") != read("whole", "dynamics.safetensors"));
+    train::run(&Options { resume: true, max_steps: Some(12), ..first }).unwrap();
+    assert!(read("parts", "dynamics.safetensors") == read("whole", "dynamics.safetensors"));
+}
+
+#[test]
+fn a_run_is_not_started_anew_over_its_own_state_and_bad_data_leaves_no_trace() {
+    let folder = tempfile::tempdir().unwrap();
+    record(&folder.path().join("data"), 4, 2, 0);
+    let run = Options { max_steps: Some(2), ..options(folder.path(), "run") };
+    train::run(&run).unwrap();
+    let error = train::run(&run).unwrap_err().to_string();
+    assert!(error.contains("--resume"), "{error}");
+    let bad = folder.path().join("bad");
+    record(&bad, 5, 1, 0);
+    std::fs::write(bad.join("zz.npz"), b"PK broken").unwrap();
+    let options = Options { data: bad, ..options(folder.path(), "other") };
+    let error = train::run(&options).unwrap_err().to_string();
+    assert!(error.contains("zz.npz"), "{error}");
+    assert!(!folder.path().join("other").exists());
+}
