@@ -1,0 +1,295 @@
+"""The networks of a checkpoint in eager PyTorch, one frame at a time, without a batch axis.
+
+The same parameters and the same arithmetic as in `src/model`. Plain callables instead of
+`nn.Module`, 3x3 weights as channels-last kernels made at load, and conditions that repeat kept
+from pass to pass: each measured to be the faster way.
+"""
+
+import json
+import math
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor
+
+NORM_EPS = 1e-6
+SIGNAL_FEATURES = 16
+
+
+class Config:
+    """`config.json`, and the sizes that follow from it."""
+
+    def __init__(self, folder: Path):
+        self.world = json.loads((folder / "config.json").read_text())
+        self.tokenizer = self.world["tokenizer"]
+        self.dynamics = self.world["dynamics"]
+        self.grid = [side // self.tokenizer["patch"] for side in self.world["image"]]
+        self.latent_tokens = self.grid[0] * self.grid[1] // self.dynamics["merge"] ** 2
+        self.tokens = self.latent_tokens + 2 + self.dynamics["registers"]
+
+    def step_index(self, steps: int) -> int:
+        """Index of the embedding of step size 1/`steps`."""
+        return int(math.log2(min(max(steps, 1), self.dynamics["k_max"])))
+
+
+class Parameters:
+    """Tensors of a file below a name."""
+
+    def __init__(self, tensors: dict[str, Tensor], prefix: str = ""):
+        self.tensors, self.prefix = tensors, prefix
+
+    @staticmethod
+    def read(path: Path) -> "Parameters":
+        return Parameters(load_file(path))
+
+    def at(self, name: str) -> "Parameters":
+        return Parameters(self.tensors, f"{self.prefix}{name}.")
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.tensors[self.prefix + name]
+
+
+def norm(x: Tensor, gain: Tensor) -> Tensor:
+    return F.rms_norm(x, gain.shape, gain, NORM_EPS)
+
+
+def kernel(weight: Tensor, first: int, channels: int) -> Tensor:
+    """Input channels from `first` on of [M, 9*C] -> [M, channels, 3, 3], channels last."""
+    taps = weight.view(weight.shape[0], 3, 3, -1)[..., first : first + channels]
+    return taps.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+
+
+def conv(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """[gh, gw, C] -> [gh, gw, M]."""
+    y = F.conv2d(x.permute(2, 0, 1).unsqueeze(0), weight, bias, padding=1)
+    return y.squeeze(0).permute(1, 2, 0)
+
+
+class CellBlock:
+    """x + W silu(conv(norm x) + b) on [gh, gw, width]."""
+
+    def __init__(self, p: Parameters):
+        self.gain, self.bias, self.out = p["norm.weight"], p["conv.bias"], p["out.weight"]
+        self.kernel = kernel(p["conv.weight"], 0, self.gain.shape[0])
+
+    def __call__(self, x: Tensor) -> Tensor:
+        h = F.silu(conv(norm(x, self.gain), self.kernel, self.bias), inplace=True)
+        return F.linear(h, self.out).add_(x)
+
+
+class Attention:
+    """What attention over space and over time share; tokens [S, width]."""
+
+    def __init__(self, p: Parameters):
+        self.gain, self.qkv, self.out = p["norm.weight"], p["qkv.weight"], p["out.weight"]
+        parameters = p["attention"]
+        self.heads = parameters.shape[0]
+        scale = parameters[:, 0]
+        # Of queries and of keys, [2, heads, 1].
+        self.scale = torch.stack([scale, torch.ones_like(scale)]).unsqueeze(-1)
+        self.bias = parameters[:, 1:]
+
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Scaled unit queries, unit keys, and values, each [S, heads, d]."""
+        qkv = F.linear(norm(x, self.gain), self.qkv).view(x.shape[0], 3, self.heads, -1)
+        qk, v = qkv[:, :2], qkv[:, 2]
+        length = qk.square().sum(-1, keepdim=True).add_(NORM_EPS).rsqrt_()
+        qk = qk * length.mul_(self.scale)
+        return qk[:, 0], qk[:, 1], v
+
+
+class Space(Attention):
+    def __call__(self, x: Tensor) -> Tensor:
+        q, k, v = self.project(x)
+        # [S, heads, d] -> [heads, S, d]; at these sizes faster than the fused attention.
+        logits = torch.bmm(q.transpose(0, 1), k.permute(1, 2, 0))
+        y = torch.bmm(torch.softmax(logits, -1), v.transpose(0, 1))
+        return F.linear(y.transpose(0, 1).reshape(x.shape), self.out).add_(x)
+
+
+class Time(Attention):
+    """Attends to a ring of earlier frames and to the frame itself.
+
+    Keys and values [S, heads, context, d]: slots of earlier frames, and last the frame's own.
+    """
+
+    def __init__(self, p: Parameters, config: Config):
+        super().__init__(p)
+        size = self.gain.shape[0] // self.heads
+        shape = (config.tokens, self.heads, config.dynamics["context"], size)
+        self.keys, self.values = torch.zeros(shape), torch.zeros(shape)
+        # A further column hides what is not there yet.
+        self.biases = F.pad(self.bias, (0, 1), value=-math.inf)
+        self.mask = self.biases
+
+    def turn(self, columns: Tensor) -> None:
+        """To a frame that sees the slots at the distances `columns`."""
+        self.mask = self.biases.index_select(1, columns).view(1, self.heads, 1, -1)
+
+    def __call__(self, x: Tensor, slot: int = -1) -> Tensor:
+        """With a `slot`, also writes the frame's keys and values there."""
+        q, k, v = self.project(x)
+        self.write(-1, k, v)
+        q = q.unsqueeze(2)
+        y = F.scaled_dot_product_attention(
+            q, self.keys, self.values, attn_mask=self.mask, scale=1.0
+        )
+        if slot >= 0:
+            self.write(slot, k, v)
+        return F.linear(y.reshape(x.shape), self.out).add_(x)
+
+    def write(self, slot: int, k: Tensor, v: Tensor) -> None:
+        self.keys[:, :, slot].copy_(k)
+        self.values[:, :, slot].copy_(v)
+
+
+def swiglu(x: Tensor) -> Tensor:
+    a, b = x.chunk(2, -1)
+    return F.silu(a).mul_(b)
+
+
+class Mlp:
+    def __init__(self, p: Parameters):
+        self.gain, self.up, self.down = p["norm.weight"], p["up.weight"], p["down.weight"]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return F.linear(swiglu(F.linear(norm(x, self.gain), self.up)), self.down).add_(x)
+
+
+class Dynamics:
+    """x^ of a frame's noised latent, with the earlier frames in rings of keys and values."""
+
+    def __init__(self, p: Parameters, config: Config):
+        self.config, d = config, config.dynamics
+        c = config.tokenizer["channels"]
+        self.merge, self.latent_tokens = d["merge"], config.latent_tokens
+        self.stem, self.token = p.at("stem"), p.at("token")
+        self.stem_now = kernel(p["stem.conv.weight"], 0, c)
+        self.stem_past = kernel(p["stem.conv.weight"], c, d["stem_frames"] * c)
+        self.stem_block, self.head_block = CellBlock(p.at("stem.block")), CellBlock(p.at("head.block"))
+        self.merge_in, self.merge_out = p["merge.weight"].t(), p["unmerge.weight"]
+        position = p["position"]
+        self.latent_position = position[: self.latent_tokens]
+        self.other_position = position[self.latent_tokens :]
+        self.layers = []
+        for i in range(d["depth"]):
+            layer = p.at(f"layers.{i}")
+            timed = (i + 1) % d["time_every"] == 0
+            time = Time(layer.at("time"), config) if timed else None
+            self.layers.append((Space(layer.at("space")), time, Mlp(layer.at("mlp"))))
+        self.times = [time for _, time, _ in self.layers if time]
+        self.gain, self.head_gain = p["norm.weight"], p["head.norm.weight"]
+        self.head, self.head_bias = p["head.out.weight"], p["head.out.bias"]
+        self.skip_now = p["skip.weight"][:, :c].contiguous()
+        self.skip_past = p["skip.weight"][:, c:].contiguous()
+        self.slots = d["context"] - 1
+        self.slot = 0
+        self.conditions = lru_cache(maxsize=64)(self._conditions)
+
+    def _conditions(self, signal: float, step: int) -> tuple[Tensor, Tensor]:
+        """The stem's bias [stem width], and the tokens behind the latent ones, without action."""
+        k = torch.arange(SIGNAL_FEATURES, dtype=torch.float32)
+        features = (signal * (k * math.pi)).cos()
+
+        def embed(p: Parameters) -> Tensor:
+            return F.linear(features, p["signal.weight"]) + p["step"][step]
+
+        others = self.other_position.clone()
+        others[1] += embed(self.token)
+        return embed(self.stem), others
+
+    def begin(self, frame: int, past: Tensor, action: int) -> None:
+        """Turns to a frame: `past` [gh, gw, stem_frames * c], latest first."""
+        if self.slots:
+            columns = [self.slots + 1] * self.slots + [0]
+            for distance in range(1, min(self.slots, frame) + 1):
+                columns[(frame - distance) % self.slots] = distance
+            self.slot = frame % self.slots
+            columns = torch.tensor(columns)
+            for time in self.times:
+                time.turn(columns)
+        self.cells_start = conv(past, self.stem_past) + self.stem["action"][action]
+        self.x_start = F.linear(past, self.skip_past, self.head_bias)
+        self.action = torch.zeros_like(self.other_position)
+        self.action[0] = self.token["action"][action]
+
+    def enter(self, z: Tensor, signal: float, step: int) -> tuple[Tensor, Tensor]:
+        """Stem features [gh, gw, stem width] and tokens [S, width]."""
+        bias, others = self.conditions(signal, step)
+        cells = self.stem_block(conv(z, self.stem_now, bias).add_(self.cells_start))
+        gh, gw, width = cells.shape
+        m = self.merge
+        # [gh/m, m, gw/m, m, sw] -> [tokens, m*m*sw]
+        merged = cells.view(gh // m, m, gw // m, m, width).transpose(1, 2)
+        merged = merged.reshape(self.latent_tokens, -1)
+        latent = torch.addmm(self.latent_position, merged, self.merge_in)
+        return cells, torch.cat((latent, others + self.action))
+
+    def denoise(self, z: Tensor, signal: float, step: int) -> Tensor:
+        """[gh, gw, c] -> x^ [gh, gw, c]; the rings stay as they are."""
+        cells, x = self.enter(z, signal, step)
+        for space, time, mlp in self.layers:
+            x = space(x)
+            if time:
+                x = time(x)
+            x = mlp(x)
+        merged = F.linear(norm(x[: self.latent_tokens], self.gain), self.merge_out)
+        gh, gw, width = cells.shape
+        m = self.merge
+        back = merged.view(gh // m, gw // m, m, m, width).transpose(1, 2).reshape(cells.shape)
+        h = norm(self.head_block(back.add_(cells)), self.head_gain)
+        return F.linear(h, self.head).add_(self.x_start).add_(F.linear(z, self.skip_now))
+
+    def cache(self, z: Tensor, signal: float, step: int) -> None:
+        """Writes the frame's keys and values; nothing behind the last of them is computed."""
+        if not self.times or not self.slots:
+            return
+        _, x = self.enter(z, signal, step)
+        for space, time, mlp in self.layers:
+            x = space(x)
+            if time is self.times[-1]:
+                _, k, v = time.project(x)
+                time.write(self.slot, k, v)
+                return
+            if time:
+                x = time(x, self.slot)
+            x = mlp(x)
+
+
+class Tokenizer:
+    """u8 RGB [H, W, 3] to latents [gh, gw, c] and back."""
+
+    def __init__(self, p: Parameters, config: Config):
+        self.grid, self.patch = config.grid, config.tokenizer["patch"]
+        self.encoder, self.decoder = p.at("encoder"), p.at("decoder")
+        blocks = range(config.tokenizer["blocks"])
+        self.encoder_blocks = [CellBlock(self.encoder.at(f"blocks.{i}")) for i in blocks]
+        self.decoder_blocks = [CellBlock(self.decoder.at(f"blocks.{i}")) for i in blocks]
+        self.mean, self.std = p["latent.mean"], p["latent.std"]
+        start = self.decoder["position"] + self.decoder["latent.bias"]
+        self.decoder_start = start.view(*self.grid, -1)
+
+    def encode(self, image: Tensor) -> Tensor:
+        (gh, gw), n = self.grid, self.patch
+        x = image.float().div_(127.5).sub_(1.0)
+        x = x.view(gh, n, gw, n, 3).transpose(1, 2).reshape(gh * gw, -1)
+        p = self.encoder
+        x = swiglu(F.linear(x, p["patch.weight"], p["patch.bias"]))
+        x = F.linear(x, p["narrow.weight"]).add_(p["position"]).view(gh, gw, -1)
+        for block in self.encoder_blocks:
+            x = block(x)
+        x = F.linear(norm(x, p["norm.weight"]), p["latent.weight"], p["latent.bias"])
+        return x.sub_(self.mean).div_(self.std)
+
+    def decode(self, latent: Tensor) -> Tensor:
+        (gh, gw), n, p = self.grid, self.patch, self.decoder
+        x = F.linear(latent, p["latent.weight"]).add_(self.decoder_start)
+        for block in self.decoder_blocks:
+            x = block(x)
+        x = swiglu(F.linear(norm(x, p["norm.weight"]), p["widen.weight"], p["widen.bias"]))
+        x = F.linear(x, p["patch.weight"], p["patch.bias"])
+        x = x.add_(1.0).mul_(127.5).add_(0.5).clamp_(0.0, 255.0).to(torch.uint8)
+        return x.view(gh, gw, n, n, 3).transpose(1, 2).reshape(gh * n, gw * n, 3)

@@ -1,0 +1,83 @@
+"""The sampling loop of `src/engine` around the twin's networks."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model import Config, Dynamics, Parameters, Tokenizer
+
+
+@dataclass
+class Sampling:
+    """How frames are sampled; as `SamplerParams`."""
+
+    steps: int = 4
+    context_signal: float = 0.9
+    temperature: float = 1.0
+
+
+class Player:
+    """Plays a checkpoint frame by frame."""
+
+    def __init__(self, folder: Path, seed: int = 0):
+        self.config = Config(folder)
+        self.tokenizer = Tokenizer(Parameters.read(folder / "tokenizer.safetensors"), self.config)
+        self.dynamics = Dynamics(Parameters.read(folder / "dynamics.safetensors"), self.config)
+        self.noise = torch.Generator().manual_seed(seed)
+        self.channels = self.config.tokenizer["channels"]
+        self.finest = self.config.step_index(self.config.dynamics["k_max"])
+
+    @torch.inference_mode()
+    def reset(self, images: np.ndarray, actions: np.ndarray, sampling: Sampling) -> None:
+        """Starts after frames u8 [T, H, W, 3], of which the last that can be seen are kept."""
+        kept = self.config.dynamics["context"]
+        self.frame = 0
+        self.past = torch.zeros(
+            *self.config.grid, self.channels * self.config.dynamics["stem_frames"]
+        )
+        for image, action in zip(images[-kept:], actions[-kept:], strict=True):
+            self.dynamics.begin(self.frame, self.past, int(action))
+            self.keep(self.tokenizer.encode(torch.from_numpy(image)), sampling)
+
+    @torch.inference_mode()
+    def step(self, action: int, sampling: Sampling) -> tuple[np.ndarray, list[float]]:
+        """The next frame u8 [H, W, 3], and the times at start, after denoise, cache and decode."""
+        times = [time.perf_counter()]
+        self.dynamics.begin(self.frame, self.past, action)
+        x = self.sample(sampling)
+        times.append(time.perf_counter())
+        self.keep(x, sampling)
+        times.append(time.perf_counter())
+        image = self.tokenizer.decode(x).numpy()
+        times.append(time.perf_counter())
+        return image, times
+
+    @torch.inference_mode()
+    def encode(self, image: np.ndarray) -> Tensor:
+        return self.tokenizer.encode(torch.from_numpy(image))
+
+    def normal(self) -> Tensor:
+        return torch.randn(*self.config.grid, self.channels, generator=self.noise)
+
+    def sample(self, sampling: Sampling) -> Tensor:
+        steps = sampling.steps
+        step = self.config.step_index(steps)
+        z = self.normal().mul_(sampling.temperature)
+        for k in range(steps):
+            x = self.dynamics.denoise(z, k / steps, step)
+            # d/(1 - tau) = 1/(steps - k): in the last step z becomes x^.
+            z = torch.lerp(z, x, 1.0 / (steps - k))
+        return z
+
+    def keep(self, x: Tensor, sampling: Sampling) -> None:
+        signal = sampling.context_signal
+        if signal < 1.0:
+            x = x * signal + self.normal().mul_(1.0 - signal)
+        self.dynamics.cache(x, signal, self.finest)
+        if self.past.shape[-1]:
+            self.past = torch.cat((x, self.past[..., : -self.channels]), -1)
+        self.frame += 1
