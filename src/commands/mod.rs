@@ -35,7 +35,8 @@ fn print_json(value: &impl Serialize) -> Result<()> {
 /// A bar on stderr that counts to `total`.
 fn bar(total: u64, unit: &str) -> ProgressBar {
     let bar = ProgressBar::new(total);
-    let template = format!("{{wide_bar:.cyan/blue}} {{pos}}/{{len}} {unit} {{per_sec}} {{eta}} left");
+    let template =
+        format!("{{wide_bar:.cyan/blue}} {{pos}}/{{len}} {unit} {{per_sec}} {{eta}} left");
     if let Ok(style) = ProgressStyle::with_template(&template) {
         bar.set_style(style);
     }
@@ -68,7 +69,11 @@ fn checkpoint_or_default(given: Option<PathBuf>) -> Result<PathBuf> {
 }
 
 /// Starting contexts and the index of the first: the world's own, or the start of an episode.
-fn contexts(folder: &Path, world: &WorldConfig, wanted: Option<&str>) -> Result<(Vec<Clip>, usize)> {
+fn contexts(
+    folder: &Path,
+    world: &WorldConfig,
+    wanted: Option<&str>,
+) -> Result<(Vec<Clip>, usize)> {
     let own = || data::contexts::read(&folder.join(CONTEXTS), world);
     let Some(wanted) = wanted else {
         return Ok((own()?, 0));

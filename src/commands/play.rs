@@ -93,7 +93,14 @@ fn play_headless(args: &Args, folder: &Path, frames: usize, out: &Path) -> Resul
     let bar = super::bar(frames as u64, "frames");
     let params = args.sampling.params();
     let mut tick = || bar.inc(1);
-    let episode = headless::play(engine.as_mut(), context, index, &actions, &params, &mut tick)?;
+    let episode = headless::play(
+        engine.as_mut(),
+        context,
+        index,
+        &actions,
+        &params,
+        &mut tick,
+    )?;
     bar.finish_and_clear();
     export::write(&episode, out, args.scale, args.fps.unwrap_or(world.fps))
 }

@@ -81,7 +81,9 @@ fn write_mp4(episode: &Episode, path: &Path, scale: u32, fps: f32) -> Result<()>
     let partial = path.with_extension("partial.mp4");
     let size = format!("{}x{}", first.width(), first.height());
     let mut child = Command::new("ffmpeg")
-        .args(["-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", &size])
+        .args([
+            "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", &size,
+        ])
         .args(["-r", &fps.to_string(), "-i", "-", "-pix_fmt", "yuv420p"])
         .args(["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2"])
         .arg(&partial)
@@ -90,13 +92,17 @@ fn write_mp4(episode: &Episode, path: &Path, scale: u32, fps: f32) -> Result<()>
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|e| {
-            let what = format!("an .mp4 needs ffmpeg, which cannot be started ({e}); .gif needs nothing");
+            let what =
+                format!("an .mp4 needs ffmpeg, which cannot be started ({e}); .gif needs nothing");
             Error::invalid(path, what)
         })?;
     if let Some(mut input) = child.stdin.take() {
         for t in 0..episode.frames() {
             // Where ffmpeg stops early, its own message below says why.
-            if input.write_all(picture(episode, t, scale)?.as_raw()).is_err() {
+            if input
+                .write_all(picture(episode, t, scale)?.as_raw())
+                .is_err()
+            {
                 break;
             }
         }
@@ -104,7 +110,9 @@ fn write_mp4(episode: &Episode, path: &Path, scale: u32, fps: f32) -> Result<()>
     let output = child.wait_with_output().map_err(|e| Error::io(path, e))?;
     if !output.status.success() {
         let _ = std::fs::remove_file(&partial);
-        let said = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
+        let said = String::from_utf8_lossy(&output.stderr)
+            .trim()
+            .replace('\n', "; ");
         return Err(Error::invalid(path, format!("ffmpeg failed: {said}")));
     }
     std::fs::rename(&partial, path).map_err(|e| Error::io(path, e))
@@ -149,7 +157,9 @@ mod tests {
         let path = folder.path().join("clip.gif");
         write(&episode(), &path, 4, 10.0).unwrap();
         let file = std::io::BufReader::new(std::fs::File::open(path).unwrap());
-        let frames = image::codecs::gif::GifDecoder::new(file).unwrap().into_frames();
+        let frames = image::codecs::gif::GifDecoder::new(file)
+            .unwrap()
+            .into_frames();
         let frames: Vec<_> = frames.collect_frames().unwrap();
         assert_eq!(frames.len(), 2);
         assert_eq!(frames[0].delay().numer_denom_ms(), (100, 1));

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::data::Episode;
 use crate::engine::{Clip, Engine, SamplerParams, Snapshot, StageTimes};
-use crate::model::config::{ActionSpec, DynamicsConfig, FORMAT_VERSION, TokenizerConfig, WorldConfig};
+use crate::model::config::{
+    ActionSpec, DynamicsConfig, FORMAT_VERSION, TokenizerConfig, WorldConfig,
+};
 use crate::{Error, Result};
 
 /// What a [`Fake`] shows after a step.

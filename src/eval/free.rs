@@ -151,7 +151,11 @@ pub(crate) fn measure(
         change: median(&changes),
         real_change: median(&real_changes(episodes)),
         real: with_truth.then(|| real(episodes)),
-        bins: if with_truth { bins.collect() } else { Vec::new() },
+        bins: if with_truth {
+            bins.collect()
+        } else {
+            Vec::new()
+        },
     };
     Ok((report, pictures))
 }
@@ -166,7 +170,11 @@ fn real(episodes: &[Episode]) -> Presence {
 
 /// Mean absolute difference of two images, in grey levels.
 fn change(a: &[u8], b: &[u8]) -> f64 {
-    let sum: u64 = a.iter().zip(b).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+    let sum: u64 = a
+        .iter()
+        .zip(b)
+        .map(|(a, b)| u64::from(a.abs_diff(*b)))
+        .sum();
     sum as f64 / a.len().max(1) as f64
 }
 

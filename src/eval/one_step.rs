@@ -53,7 +53,13 @@ pub(crate) fn measure(
     // [K][stays, crosses] → (right, all)
     let mut counts = vec![[(0, 0); 2]; options.steps.len()];
     for i in evenly(moves.len(), options.one_step) {
-        let Some(&Move { episode, t, from, to }) = moves.get(i) else {
+        let Some(&Move {
+            episode,
+            t,
+            from,
+            to,
+        }) = moves.get(i)
+        else {
             continue;
         };
         let context = episode.clip(t - options.context..t);

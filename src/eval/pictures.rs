@@ -119,7 +119,13 @@ mod tests {
     fn sheets_are_pngs_of_the_stated_size() {
         let folder = tempfile::tempdir().unwrap();
         let frames = vec![7_u8; 20 * 4 * 4 * 3];
-        write_rollouts(folder.path(), &[&frames], std::slice::from_ref(&frames), [4, 4]).unwrap();
+        write_rollouts(
+            folder.path(),
+            &[&frames],
+            std::slice::from_ref(&frames),
+            [4, 4],
+        )
+        .unwrap();
         let picture = image::open(folder.path().join("rollout-00.png")).unwrap();
         let side = (4 * SCALE + GAP) as u32;
         assert_eq!((picture.width(), picture.height()), (16 * side, 4 * side));

@@ -66,7 +66,10 @@ fn a_perfect_world_scores_like_the_real_frames() {
         let (player, ball) = (span.player.as_ref().unwrap(), span.ball.as_ref().unwrap());
         assert!(player.mean.unwrap() < 0.3, "{span:?}");
         assert_eq!(player.missing, Some(0.0));
-        assert!(ball.frames == 0 || ball.exactly_one == Some(1.0), "{span:?}");
+        assert!(
+            ball.frames == 0 || ball.exactly_one == Some(1.0),
+            "{span:?}"
+        );
         assert!(ball.frames == 0 || ball.within_2px == Some(1.0), "{span:?}");
     }
     let one_step = &report.one_step[0];
@@ -80,7 +83,11 @@ fn a_frozen_world_scores_like_repeating_the_last_frame() {
     let report = evaluate(real(), Manner::Frozen, &options()).unwrap();
     let (dream, repeat) = (row(&report, "K = 4"), row(&report, "repeat the last frame"));
     assert_eq!(dream.spans, repeat.spans);
-    let late = dream.spans.iter().find(|s| (s.from, s.to) == (5, 16)).unwrap();
+    let late = dream
+        .spans
+        .iter()
+        .find(|s| (s.from, s.to) == (5, 16))
+        .unwrap();
     assert!(late.ball.as_ref().unwrap().within_2px.unwrap() < 0.3);
     // It obeys nobody: shuffled actions change nothing.
     let shuffled = report.shuffled.unwrap();
@@ -141,7 +148,14 @@ fn worlds_without_known_objects_are_measured_by_their_pixels_alone() {
 fn the_tables_name_what_was_measured() {
     let report = evaluate(real(), Manner::Perfect, &options()).unwrap();
     let markdown = table::markdown(&table::tables(&report));
-    for part in ["h = 8", "h 5–16", "K = 4", "times worse", "crosses", "taken away"] {
+    for part in [
+        "h = 8",
+        "h 5–16",
+        "K = 4",
+        "times worse",
+        "crosses",
+        "taken away",
+    ] {
         assert!(markdown.contains(part), "{part} is missing in\n{markdown}");
     }
     let json = serde_json::to_value(&report).unwrap();

@@ -42,7 +42,10 @@ pub fn held_actions(frames: usize, kinds: usize, seed: u64) -> Vec<u32> {
     while actions.len() < frames {
         let action = rng.random_range(0..kinds.max(1)) as u32;
         let held = rng.random_range(1..=LONGEST);
-        actions.extend(std::iter::repeat_n(action, held.min(frames - actions.len())));
+        actions.extend(std::iter::repeat_n(
+            action,
+            held.min(frames - actions.len()),
+        ));
     }
     actions
 }

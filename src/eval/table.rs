@@ -166,10 +166,16 @@ fn range(from: usize, to: usize) -> String {
 
 fn tokenizer(report: &Report) -> Table {
     let t = &report.tokenizer;
-    let mut rows = vec![vec!["PSNR over the frame, dB".to_owned(), number(t.psnr, 2)]];
+    let mut rows = vec![vec![
+        "PSNR over the frame, dB".to_owned(),
+        number(t.psnr, 2),
+    ]];
     let mut row = |name: &str, value: String| rows.push(vec![name.to_owned(), value]);
     if let Some(ball) = &t.ball {
-        row("PSNR in 9 × 9 px around the ball, dB", number(ball.box_psnr, 2));
+        row(
+            "PSNR in 9 × 9 px around the ball, dB",
+            number(ball.box_psnr, 2),
+        );
         row("ball within 2 px of truth", percent(ball.survives));
         row("exactly one ball", percent(ball.exactly_one));
     }
@@ -298,7 +304,8 @@ mod tests {
 
     #[test]
     fn markdown_has_a_rule_under_the_head() {
-        let expected = "**T**\n\n| name | x |\n| --- | ---: |\n| é | 1.5 |\n| longer name | 10 |\n\n";
+        let expected =
+            "**T**\n\n| name | x |\n| --- | ---: |\n| é | 1.5 |\n| longer name | 10 |\n\n";
         assert_eq!(markdown(&[table()]), expected);
     }
 }

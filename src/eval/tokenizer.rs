@@ -152,9 +152,8 @@ fn box_rows(image: &[u8], ball: Point) -> impl Iterator<Item = &[u8]> {
     };
     let (left, right) = range(ball.x, SIZE[1]);
     let (top, bottom) = range(ball.y, SIZE[0]);
-    (top..=bottom).filter_map(move |y| {
-        image.get((y * SIZE[1] + left) * 3..(y * SIZE[1] + right + 1) * 3)
-    })
+    (top..=bottom)
+        .filter_map(move |y| image.get((y * SIZE[1] + left) * 3..(y * SIZE[1] + right + 1) * 3))
 }
 
 /// Whether the ball and its box, also when shifted, are away from paddles and borders.

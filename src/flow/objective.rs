@@ -62,7 +62,12 @@ pub fn shortcut_target(
 ///
 /// # Errors
 /// The shapes do not fit.
-pub fn clean_space_loss(x: &Tensor, target: &Tensor, tau: &Tensor, mask: &Tensor) -> Result<Tensor> {
+pub fn clean_space_loss(
+    x: &Tensor,
+    target: &Tensor,
+    tau: &Tensor,
+    mask: &Tensor,
+) -> Result<Tensor> {
     let (b, f) = tau.dims2()?;
     let error = frame_errors(x, target)?;
     let total = (error * ramp_weight(tau)?)?.mul(mask)?.sum_all()?;
@@ -94,7 +99,10 @@ mod tests {
         let mut pure = 0;
         for _ in 0..4000 {
             let tau = draw_signal(&mut rng, 8, 0.4);
-            assert!((tau * 8.0).fract() == 0.0 && (0.0..1.0).contains(&tau), "{tau}");
+            assert!(
+                (tau * 8.0).fract() == 0.0 && (0.0..1.0).contains(&tau),
+                "{tau}"
+            );
             pure += usize::from(tau == 0.0);
         }
         // 0.4 + 0.6 √(1/8) = 0.612
@@ -109,7 +117,12 @@ mod tests {
         let tau = Tensor::new(&[[0f32], [0.5]], &Device::Cpu).unwrap();
         let d = Tensor::new(&[[1f32], [0.25]], &Device::Cpu).unwrap();
         let target = shortcut_target(|_, _| Ok(data.clone()), &z, &tau, &d).unwrap();
-        let gap = (target - &data).unwrap().abs().unwrap().flatten_all().unwrap();
+        let gap = (target - &data)
+            .unwrap()
+            .abs()
+            .unwrap()
+            .flatten_all()
+            .unwrap();
         assert!(gap.max(0).unwrap().to_scalar::<f32>().unwrap() < 1e-6);
     }
 

@@ -67,7 +67,10 @@ mod tests {
                 let (z0, z1) = (rows(&noise_in)[i], rows(&data)[i]);
                 assert!((rows(&v)[i] - (z1 - z0)).abs() < 1e-4, "velocity at {tau}");
                 assert!((rows(&eps)[i] - z0).abs() < 1e-4, "noise at {tau}");
-                assert!((rows(&s)[i] + z0 / (1.0 - tau)).abs() < 1e-3, "score at {tau}");
+                assert!(
+                    (rows(&s)[i] + z0 / (1.0 - tau)).abs() < 1e-3,
+                    "score at {tau}"
+                );
                 assert!((rows(&back)[i] - z1).abs() < 1e-4, "clean at {tau}");
             }
         }

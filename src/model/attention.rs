@@ -254,13 +254,21 @@ fn weigh<const FMA: bool>(p: &Plan, scale: f32, bias: &[f32], i: usize, t: &mut 
     let (d, n) = (p.d, p.padded);
     t.cosine.fill(0.0);
     for x in 0..d {
-        axpy::<FMA>(t.q[i * d + x], &t.k_columns[x * n..(x + 1) * n], &mut t.cosine);
+        axpy::<FMA>(
+            t.q[i * d + x],
+            &t.k_columns[x * n..(x + 1) * n],
+            &mut t.cosine,
+        );
     }
     let (mask, bias) = (&p.mask[i * n..(i + 1) * n], &bias[i * n..(i + 1) * n]);
     let mut largest = f32::NEG_INFINITY;
     for j in 0..n {
         t.weight[j] = fma::<FMA>(scale, t.cosine[j], bias[j]);
-        largest = largest.max(if mask[j] > 0.0 { t.weight[j] } else { f32::NEG_INFINITY });
+        largest = largest.max(if mask[j] > 0.0 {
+            t.weight[j]
+        } else {
+            f32::NEG_INFINITY
+        });
     }
     let mut total = 0.0;
     for j in 0..n {
@@ -389,7 +397,11 @@ impl Attention {
             Pattern::Time { frames: t, window } => t > 0 && window > 0 && frames % t == 0,
         };
         if !whole || columns != self.pattern.parameters() || heads == 0 || w3 % (3 * heads) != 0 {
-            bail!("attention: {qkv:?} and {:?} for {:?}", parameters.0, self.pattern)
+            bail!(
+                "attention: {qkv:?} and {:?} for {:?}",
+                parameters.0,
+                self.pattern
+            )
         }
         let length = self.pattern.length(frames, s);
         let padded = length.next_multiple_of(8);
@@ -502,9 +514,14 @@ mod tests {
 
     #[test]
     fn a_noised_frame_sees_clean_frames_before_it_and_itself_only() {
-        let pattern = Pattern::Time { frames: 4, window: 3 };
+        let pattern = Pattern::Time {
+            frames: 4,
+            window: 3,
+        };
         let seen = |i: usize| -> Vec<usize> {
-            (0..8).filter(|&j| pattern.distance(i, j).is_some()).collect()
+            (0..8)
+                .filter(|&j| pattern.distance(i, j).is_some())
+                .collect()
         };
         assert_eq!(seen(3), [1, 2, 3], "clean frame 3 with a window of 3");
         assert_eq!(seen(7), [1, 2, 7], "noised frame 3");

@@ -63,7 +63,9 @@ pub fn read_config(folder: &Path) -> Result<WorldConfig> {
     if !folder.is_dir() {
         return Err(Error::invalid(
             folder,
-            format!("no such folder, expected a checkpoint with {CONFIG}, {TOKENIZER} and {DYNAMICS}"),
+            format!(
+                "no such folder, expected a checkpoint with {CONFIG}, {TOKENIZER} and {DYNAMICS}"
+            ),
         ));
     }
     WorldConfig::read(&folder.join(CONFIG))
@@ -97,7 +99,9 @@ pub fn describe(folder: &Path) -> Result<Summary> {
         let bytes = std::fs::read(&path).map_err(|e| Error::io(&path, e))?;
         let tensors = safetensors::SafeTensors::deserialize(&bytes)
             .map_err(|e| Error::invalid(&path, e.to_string()))?;
-        let lengths = tensors.iter().map(|(_, t)| t.shape().iter().product::<usize>());
+        let lengths = tensors
+            .iter()
+            .map(|(_, t)| t.shape().iter().product::<usize>());
         Ok(lengths.sum())
     };
     let sizes = [CONFIG, TOKENIZER, DYNAMICS, CONTEXTS].map(|file| {
@@ -197,7 +201,9 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     // As any new file: what the umask leaves of these, not only for the owner.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder).map_err(|e| Error::io(folder, e))?;
+    let mut file = builder
+        .tempfile_in(folder)
+        .map_err(|e| Error::io(folder, e))?;
     file.write_all(bytes).map_err(|e| Error::io(path, e))?;
     file.as_file().sync_all().map_err(|e| Error::io(path, e))?;
     file.persist(path).map_err(|e| Error::io(path, e.error))?;
@@ -209,7 +215,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// The folder cannot be written.
 pub fn write_config(path: &Path, config: &WorldConfig) -> Result<()> {
-    let text = serde_json::to_string_pretty(config)
-        .map_err(|e| Error::invalid(path, e.to_string()))?;
+    let text =
+        serde_json::to_string_pretty(config).map_err(|e| Error::invalid(path, e.to_string()))?;
     write_atomic(path, format!("{text}\n").as_bytes())
 }

@@ -163,7 +163,10 @@ impl WorldConfig {
             }
         }
         if !(self.fps > 0.0 && self.fps <= 1000.0) {
-            return fail(format!("fps is {}, expected above 0, at most 1000", self.fps));
+            return fail(format!(
+                "fps is {}, expected above 0, at most 1000",
+                self.fps
+            ));
         }
         if self.actions.is_empty() {
             return fail("actions is empty, expected at least the idle action".into());

@@ -240,11 +240,20 @@ impl Dynamics {
         let width = latent.dim(3)?;
         let registers = Tensor::zeros((b, f, extra, width), DType::F32, latent.device())?;
         let tokens = Tensor::cat(
-            &[&latent, &action.unsqueeze(2)?, &signal.unsqueeze(2)?, &registers],
+            &[
+                &latent,
+                &action.unsqueeze(2)?,
+                &signal.unsqueeze(2)?,
+                &registers,
+            ],
             2,
         )?;
         let grid = |x: Tensor| x.reshape((b, f, gh, gw, ()));
-        Ok((grid(seen)?, grid(cells)?, tokens.broadcast_add(&self.position)?))
+        Ok((
+            grid(seen)?,
+            grid(cells)?,
+            tokens.broadcast_add(&self.position)?,
+        ))
     }
 
     /// After the trunk: tokens [B, F, S, w] → x̂ [B, F, gh, gw, c].

@@ -247,9 +247,7 @@ impl CustomOp1 for SwiGlu {
 /// The shapes do not fit.
 pub fn conv3x3(x: &Tensor, weight: &Tensor) -> TensorResult<Tensor> {
     if x.device().is_cpu() {
-        return x
-            .contiguous()?
-            .apply_op2(&weight.contiguous()?, Conv3x3);
+        return x.contiguous()?.apply_op2(&weight.contiguous()?, Conv3x3);
     }
     let (n, gh, gw, c) = x.dims4()?;
     let padded = x.pad_with_zeros(1, 1, 1)?.pad_with_zeros(2, 1, 1)?;
@@ -533,12 +531,21 @@ pub(super) mod tests {
         assert!(largest_difference(&a, &b) < 2e-5, "values differ");
         // A loss with a different weight for every output, so that no error cancels.
         let weight = random(a.dims(), 99);
-        let grads = |y: &Tensor| (y * weight.as_tensor()).unwrap().sum_all().unwrap().backward();
+        let grads = |y: &Tensor| {
+            (y * weight.as_tensor())
+                .unwrap()
+                .sum_all()
+                .unwrap()
+                .backward()
+        };
         let (ga, gb) = (grads(&a).unwrap(), grads(&b).unwrap());
         for (i, v) in inputs.iter().enumerate() {
             let (a, b) = (ga.get(v).unwrap(), gb.get(v).unwrap());
             let difference = largest_difference(a, b);
-            assert!(difference < 1e-4, "gradient of input {i} differs by {difference}");
+            assert!(
+                difference < 1e-4,
+                "gradient of input {i} differs by {difference}"
+            );
         }
     }
 
@@ -578,7 +585,11 @@ pub(super) mod tests {
             || conv3x3(&x, &w).unwrap(),
             || {
                 // [M, 9·C] → [M, C, 3, 3]
-                let kernel = w.reshape((7, 3, 3, 3)).unwrap().permute((0, 3, 1, 2)).unwrap();
+                let kernel = w
+                    .reshape((7, 3, 3, 3))
+                    .unwrap()
+                    .permute((0, 3, 1, 2))
+                    .unwrap();
                 let x = x.permute((0, 3, 1, 2)).unwrap().contiguous().unwrap();
                 let y = x.conv2d(&kernel.contiguous().unwrap(), 1, 1, 1, 1).unwrap();
                 y.permute((0, 2, 3, 1)).unwrap().contiguous().unwrap()

@@ -111,7 +111,10 @@ impl Params {
                 used,
             } => {
                 let tensor = tensors.get(name).ok_or_else(|| {
-                    Error::invalid(path, format!("no tensor '{name}', expected shape {shape:?}"))
+                    Error::invalid(
+                        path,
+                        format!("no tensor '{name}', expected shape {shape:?}"),
+                    )
                 })?;
                 if tensor.dims() != shape || tensor.dtype() != DType::F32 {
                     return Err(Error::invalid(

@@ -44,7 +44,8 @@ pub(crate) fn exp<const FMA: bool>(x: f32) -> f32 {
     // Adding and subtracting 1.5·2²³ rounds to the nearest integer.
     const ROUND: f32 = 12_582_912.0;
     let x = x.clamp(-87.0, 88.0);
-    let n = fma::<FMA>(x, std::f32::consts::LOG2_E, ROUND) - ROUND;
+    let shifted = fma::<FMA>(x, std::f32::consts::LOG2_E, ROUND);
+    let n = shifted - ROUND;
     let r = fma::<FMA>(-n, LN2_HIGH, x);
     let r = fma::<FMA>(-n, LN2_LOW, r);
     let mut p = 1.987_569_1e-4;
@@ -58,7 +59,8 @@ pub(crate) fn exp<const FMA: bool>(x: f32) -> f32 {
         p = fma::<FMA>(p, r, c);
     }
     let y = fma::<FMA>(p, r * r, r) + 1.0;
-    y * f32::from_bits(((n as i32 + 127) as u32) << 23)
+    // n is in the low bits of `shifted`; a cast of n would be checked lane by lane.
+    y * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
 }
 
 /// Logistic function 1/(1 + e⁻ˣ).

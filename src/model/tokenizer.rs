@@ -63,23 +63,47 @@ impl Tokenizer {
         Ok(Self {
             patch: t.patch,
             grid: config.grid(),
-            patch_in: Linear::new(p, "encoder.patch", [2 * t.hidden, pixels], Init::FanIn, true)?,
+            patch_in: Linear::new(
+                p,
+                "encoder.patch",
+                [2 * t.hidden, pixels],
+                Init::FanIn,
+                true,
+            )?,
             narrow: Linear::new(p, "encoder.narrow", [t.width, t.hidden], Init::FanIn, false)?,
             position_in: position("encoder")?,
             encoder: blocks("encoder")?,
             norm_in: Norm::new(p, "encoder.norm", t.width)?,
-            latent_in: Linear::new(p, "encoder.latent", [t.channels, t.width], Init::FanIn, true)?,
+            latent_in: Linear::new(
+                p,
+                "encoder.latent",
+                [t.channels, t.width],
+                Init::FanIn,
+                true,
+            )?,
             mean: p.get(
                 LATENT_MEAN,
                 &[config.grid()[0], config.grid()[1], t.channels],
                 Init::Constant(0.0),
             )?,
             std: p.get(LATENT_STD, &[t.channels], Init::Constant(1.0))?,
-            latent_out: Linear::new(p, "decoder.latent", [t.width, t.channels], Init::FanIn, true)?,
+            latent_out: Linear::new(
+                p,
+                "decoder.latent",
+                [t.width, t.channels],
+                Init::FanIn,
+                true,
+            )?,
             position_out: position("decoder")?,
             decoder: blocks("decoder")?,
             norm_out: Norm::new(p, "decoder.norm", t.width)?,
-            widen: Linear::new(p, "decoder.widen", [2 * t.hidden, t.width], Init::FanIn, true)?,
+            widen: Linear::new(
+                p,
+                "decoder.widen",
+                [2 * t.hidden, t.width],
+                Init::FanIn,
+                true,
+            )?,
             patch_out: Linear::new(p, "decoder.patch", [pixels, t.hidden], Init::FanIn, true)?,
         })
     }
@@ -152,7 +176,11 @@ pub fn images_to_tensor(bytes: &[u8], image: [usize; 2], device: &Device) -> Res
     let frame = image[0] * image[1] * 3;
     let n = bytes.len() / frame;
     let values: Vec<f32> = bytes.iter().map(|&b| f32::from(b) / 127.5 - 1.0).collect();
-    Ok(Tensor::from_vec(values, (n, image[0], image[1], 3), device)?)
+    Ok(Tensor::from_vec(
+        values,
+        (n, image[0], image[1], 3),
+        device,
+    )?)
 }
 
 /// [.., 3] in [−1, 1] → u8 RGB bytes, rounded and clamped.

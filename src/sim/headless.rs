@@ -68,14 +68,21 @@ pub fn read_actions(path: &Path, world: &WorldConfig) -> Result<Vec<u32>> {
     let mut actions = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let wrong = |what: String| Error::invalid(path, format!("line {}: {what}", number + 1));
-        let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
+        let mut words = line
+            .split('#')
+            .next()
+            .unwrap_or_default()
+            .split_whitespace();
         let Some(name) = words.next() else {
             continue;
         };
         let action = world.actions.iter().position(|a| a.name == name);
         let action = action.ok_or_else(|| {
             let known: Vec<&str> = world.actions.iter().map(|a| a.name.as_str()).collect();
-            wrong(format!("unknown action '{name}', expected one of {}", known.join(", ")))
+            wrong(format!(
+                "unknown action '{name}', expected one of {}",
+                known.join(", ")
+            ))
         })?;
         let frames = match (words.next(), words.next()) {
             (None, _) => 1,
@@ -83,7 +90,9 @@ pub fn read_actions(path: &Path, world: &WorldConfig) -> Result<Vec<u32>> {
                 .parse::<usize>()
                 .ok()
                 .filter(|&count| count <= 1_000_000)
-                .ok_or_else(|| wrong(format!("'{count}' is not a number of frames up to 1000000")))?,
+                .ok_or_else(|| {
+                    wrong(format!("'{count}' is not a number of frames up to 1000000"))
+                })?,
             _ => return Err(wrong("expected NAME or NAME FRAMES".into())),
         };
         let action = u32::try_from(action).unwrap_or(u32::MAX);
@@ -106,13 +115,19 @@ mod tests {
 
     #[test]
     fn actions_are_read_by_name_with_a_count_and_comments() {
-        assert_eq!(read("up 2\n\n# a comment\ndown # once\nnoop 1").unwrap(), [1, 1, 2, 0]);
+        assert_eq!(
+            read("up 2\n\n# a comment\ndown # once\nnoop 1").unwrap(),
+            [1, 1, 2, 0]
+        );
     }
 
     #[test]
     fn a_line_that_cannot_be_read_is_named() {
         for (text, expected) in [
-            ("up\nleft 3", "line 2: unknown action 'left', expected one of noop, up, down"),
+            (
+                "up\nleft 3",
+                "line 2: unknown action 'left', expected one of noop, up, down",
+            ),
             ("up many", "line 1: 'many' is not a number of frames"),
             ("up 1 2", "line 1: expected NAME or NAME FRAMES"),
         ] {

@@ -40,7 +40,10 @@ fn start(episode: &Episode, frames: usize) -> usize {
         .collect();
     (middle..=last)
         .chain(0..middle)
-        .find(|&at| seen.get(at..at + frames).is_some_and(|s| s.iter().all(|&x| x)))
+        .find(|&at| {
+            seen.get(at..at + frames)
+                .is_some_and(|s| s.iter().all(|&x| x))
+        })
         .unwrap_or(middle)
 }
 
@@ -54,7 +57,13 @@ mod tests {
         let mut extras = std::collections::BTreeMap::new();
         if let Some(seen) = ball {
             let values = (0..frames)
-                .flat_map(|t| if seen.contains(&t) { [1.0, 2.0] } else { [f32::NAN; 2] })
+                .flat_map(|t| {
+                    if seen.contains(&t) {
+                        [1.0, 2.0]
+                    } else {
+                        [f32::NAN; 2]
+                    }
+                })
                 .collect();
             let shape = vec![frames, 2];
             extras.insert("ball".to_owned(), Extra { shape, values });

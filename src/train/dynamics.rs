@@ -121,7 +121,9 @@ impl<'a> DynamicsTask<'a> {
         let device = &self.run.device;
         let latents = Tensor::from_vec(latents, latent_shape(world, b, frames), device)?;
         let lowest = self.settings.context_signal as f32;
-        let signal: Vec<f32> = (0..b * frames).map(|_| rng.random_range(lowest..1.0)).collect();
+        let signal: Vec<f32> = (0..b * frames)
+            .map(|_| rng.random_range(lowest..1.0))
+            .collect();
         let context_signal = Tensor::from_vec(signal, (b, frames), device)?;
         let noise = normal(&latents, rng)?;
         let context = interpolate(&noise, &latents, &expand(&context_signal, &latents)?)?;

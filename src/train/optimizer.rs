@@ -129,9 +129,7 @@ impl Optimizer {
             }
             let g = (g.detach() * clip)?;
             let (rate, change) = match &mut p.rule {
-                Rule::Adam { first, second } => {
-                    (s.rate * factor, adam(first, second, &g, step)?)
-                }
+                Rule::Adam { first, second } => (s.rate * factor, adam(first, second, &g, step)?),
                 Rule::Muon { momentum } => (s.muon_rate * factor, muon(momentum, &g)?),
             };
             let mut value = p.var.as_tensor().detach();
@@ -259,7 +257,11 @@ fn orthogonalise(g: &Tensor) -> Result<Tensor> {
     let (a, b, c) = (3.4445, -4.7750, 2.0315);
     let (rows, columns) = g.dims2()?;
     let tall = rows > columns;
-    let g = if tall { g.t()?.contiguous()? } else { g.clone() };
+    let g = if tall {
+        g.t()?.contiguous()?
+    } else {
+        g.clone()
+    };
     let norm = (g.sqr()?.sum_all()?.sqrt()? + 1e-7)?;
     let mut x = g.broadcast_div(&norm)?;
     for _ in 0..5 {
@@ -299,8 +301,15 @@ mod tests {
     }
 
     fn loss(vars: &BTreeMap<String, Var>) -> Tensor {
-        let x = vars["gain"].as_tensor().broadcast_mul(vars["layer.weight"].as_tensor());
-        (x.unwrap() - 0.7).unwrap().sqr().unwrap().mean_all().unwrap()
+        let x = vars["gain"]
+            .as_tensor()
+            .broadcast_mul(vars["layer.weight"].as_tensor());
+        (x.unwrap() - 0.7)
+            .unwrap()
+            .sqr()
+            .unwrap()
+            .mean_all()
+            .unwrap()
     }
 
     #[test]
@@ -317,7 +326,8 @@ mod tests {
         let vars = network();
         let mut o = Optimizer::new(&vars, &settings(0.0)).unwrap();
         let before = vars["gain"].as_tensor().to_vec1::<f32>().unwrap();
-        o.update(&loss(&vars).backward().unwrap(), 0, |_| false).unwrap();
+        o.update(&loss(&vars).backward().unwrap(), 0, |_| false)
+            .unwrap();
         let after = vars["gain"].as_tensor().to_vec1::<f32>().unwrap();
         for (a, b) in before.iter().zip(after) {
             assert!(((a - b).abs() - 0.005).abs() < 1e-5, "{a} to {b}");
@@ -331,7 +341,8 @@ mod tests {
             let mut o = Optimizer::new(&vars, &settings(muon_rate)).unwrap();
             let start: f32 = loss(&vars).to_scalar().unwrap();
             for step in 0..100 {
-                o.update(&loss(&vars).backward().unwrap(), step, |_| false).unwrap();
+                o.update(&loss(&vars).backward().unwrap(), step, |_| false)
+                    .unwrap();
             }
             let end: f32 = loss(&vars).to_scalar().unwrap();
             assert!(end < start * 0.05, "muon {muon_rate}: {start} to {end}");
@@ -345,13 +356,19 @@ mod tests {
             let x = orthogonalise(&g).unwrap();
             let (rows, columns) = x.dims2().unwrap();
             let x = if rows > columns { x.t().unwrap() } else { x };
-            let gram: Vec<Vec<f32>> = x.matmul(&x.t().unwrap().contiguous().unwrap())
+            let gram: Vec<Vec<f32>> = x
+                .matmul(&x.t().unwrap().contiguous().unwrap())
                 .unwrap()
                 .to_vec2()
                 .unwrap();
             for (i, row) in gram.iter().enumerate() {
                 assert!((0.4..1.6).contains(&row[i]), "diagonal {}", row[i]);
-                let off: f32 = row.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, v)| v.abs()).sum();
+                let off: f32 = row
+                    .iter()
+                    .enumerate()
+                    .filter(|(j, _)| *j != i)
+                    .map(|(_, v)| v.abs())
+                    .sum();
                 assert!(off < 0.9, "off diagonal {off}");
             }
         }
@@ -361,7 +378,8 @@ mod tests {
     fn a_restored_optimizer_continues_exactly() {
         let run = |vars: &BTreeMap<String, Var>, o: &mut Optimizer, steps: std::ops::Range<u64>| {
             for step in steps {
-                o.update(&loss(vars).backward().unwrap(), step, |_| false).unwrap();
+                o.update(&loss(vars).backward().unwrap(), step, |_| false)
+                    .unwrap();
             }
         };
         let whole = network();
@@ -380,7 +398,12 @@ mod tests {
         run(&other, &mut second, 9..20);
         for name in ["gain", "layer.weight"] {
             let bits = |v: &BTreeMap<String, Var>| {
-                v[name].as_tensor().flatten_all().unwrap().to_vec1::<f32>().unwrap()
+                v[name]
+                    .as_tensor()
+                    .flatten_all()
+                    .unwrap()
+                    .to_vec1::<f32>()
+                    .unwrap()
             };
             assert_eq!(bits(&whole), bits(&other), "{name}");
         }
@@ -392,7 +415,9 @@ mod tests {
         let mut o = Optimizer::new(&vars, &settings(0.0)).unwrap();
         let before = vars["gain"].as_tensor().to_vec1::<f32>().unwrap();
         let broken = (loss(&vars) * f64::NAN).unwrap();
-        let error = o.update(&broken.backward().unwrap(), 0, |_| false).unwrap_err();
+        let error = o
+            .update(&broken.backward().unwrap(), 0, |_| false)
+            .unwrap_err();
         assert!(matches!(error, Error::Diverged(_)));
         assert_eq!(before, vars["gain"].as_tensor().to_vec1::<f32>().unwrap());
     }

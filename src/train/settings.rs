@@ -175,7 +175,8 @@ impl Settings {
     /// The file is missing or not TOML, or a key is unknown or out of its range.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
-        let wrong = |e: toml::de::Error| Error::invalid(path, e.to_string().trim().replace('\n', " "));
+        let wrong =
+            |e: toml::de::Error| Error::invalid(path, e.to_string().trim().replace('\n', " "));
         let given: toml::Table = toml::from_str(&text).map_err(wrong)?;
         let mut all = toml::Table::try_from(Self::default())
             .map_err(|e| Error::invalid(path, e.to_string()))?;
@@ -195,16 +196,28 @@ impl Settings {
             ("tokenizer.batch", t.batch >= 4),
             ("tokenizer.foreground", t.foreground >= 0.0),
             ("tokenizer.noise", (0.0..10.0).contains(&t.noise)),
-            ("tokenizer.polish_noise", (0.0..10.0).contains(&t.polish_noise)),
+            (
+                "tokenizer.polish_noise",
+                (0.0..10.0).contains(&t.polish_noise),
+            ),
             ("tokenizer.polish", share.contains(&t.polish)),
             ("tokenizer.curvature", t.curvature >= 0.0),
-            ("tokenizer.shift", (1..self.tokenizer_shape.patch).contains(&t.shift)),
+            (
+                "tokenizer.shift",
+                (1..self.tokenizer_shape.patch).contains(&t.shift),
+            ),
             ("dynamics.batch", d.batch >= 1),
-            ("dynamics.frames", d.frames > self.dynamics_shape.stem_frames),
+            (
+                "dynamics.frames",
+                d.frames > self.dynamics_shape.stem_frames,
+            ),
             ("dynamics.copies", d.copies >= 1),
             ("dynamics.shortcut_every", d.shortcut_every >= 1),
             ("dynamics.pure_noise", share.contains(&d.pure_noise)),
-            ("dynamics.context_signal", (0.0..1.0).contains(&d.context_signal)),
+            (
+                "dynamics.context_signal",
+                (0.0..1.0).contains(&d.context_signal),
+            ),
         ];
         for (key, fits) in in_range {
             if !fits {
@@ -286,9 +299,16 @@ mod tests {
 
     #[test]
     fn a_wrong_key_is_named() {
-        let error = read("seed = 7\n[dynamics]\nframe = 20\n").unwrap_err().to_string();
-        assert!(error.contains("`frame`") && !error.contains('\n'), "{error}");
-        let error = read("[dynamics]\npure_noise = 1.5\n").unwrap_err().to_string();
+        let error = read("seed = 7\n[dynamics]\nframe = 20\n")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("`frame`") && !error.contains('\n'),
+            "{error}"
+        );
+        let error = read("[dynamics]\npure_noise = 1.5\n")
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("dynamics.pure_noise"), "{error}");
     }
 }

@@ -107,10 +107,16 @@ mod tests {
         write(folder.path(), &tensors(1.0), &at(1)).unwrap();
         write(folder.path(), &tensors(2.0), &at(2)).unwrap();
         let (t, progress) = read(folder.path()).unwrap();
-        assert_eq!((t["x"].to_vec1::<f32>().unwrap(), progress), (vec![2.0], at(2)));
+        assert_eq!(
+            (t["x"].to_vec1::<f32>().unwrap(), progress),
+            (vec![2.0], at(2))
+        );
         let whole = std::fs::read(file(folder.path())).unwrap();
         std::fs::write(file(folder.path()), &whole[..whole.len() - 3]).unwrap();
         let (t, progress) = read(folder.path()).unwrap();
-        assert_eq!((t["x"].to_vec1::<f32>().unwrap(), progress), (vec![1.0], at(1)));
+        assert_eq!(
+            (t["x"].to_vec1::<f32>().unwrap(), progress),
+            (vec![1.0], at(1))
+        );
     }
 }

@@ -61,7 +61,10 @@ impl<'a> TokenizerTask<'a> {
             .enumerate()
             .flat_map(|(e, episode)| (0..episode.frames()).map(move |t| (e, t)))
             .collect();
-        let median = median_frame(&spread(dataset, &frames, MEDIAN_FRAMES), run.world.image_len());
+        let median = median_frame(
+            &spread(dataset, &frames, MEDIAN_FRAMES),
+            run.world.image_len(),
+        );
         let background = images_to_tensor(&median, run.world.image, &run.device)?;
         let sample = spread(dataset, &frames, FREQUENCY_FRAMES);
         let task = Self {
@@ -283,7 +286,11 @@ fn rarity(frequency: &Tensor) -> Result<Tensor> {
     let mean = ever.iter().sum::<f32>() / ever.len().max(1) as f32;
     let weigh = |f: &f32| (mean / f.max(1e-9)).sqrt().clamp(1.0, LARGEST_RARITY);
     let weights = values.iter().map(weigh).collect();
-    Ok(Tensor::from_vec(weights, frequency.dims(), frequency.device())?)
+    Ok(Tensor::from_vec(
+        weights,
+        frequency.dims(),
+        frequency.device(),
+    )?)
 }
 
 #[cfg(test)]
