@@ -36,19 +36,25 @@ pub(super) struct Scratch {
     key_panels: Vec<f32>,
     value_panels: Vec<f32>,
     logits: Vec<f32>,
+    /// −∞ behind the last token, up to whole panels.
+    mask: Vec<f32>,
 }
 
 impl Scratch {
     pub(super) fn new(shape: Shape, context: usize) -> Self {
         let (s, d) = (shape.tokens, shape.d);
         let padded = s.next_multiple_of(LANES);
+        let weights = shape.heads * context.next_multiple_of(WEIGHTS);
+        let mut mask = vec![0.0; padded];
+        mask[s..].fill(f32::NEG_INFINITY);
         Self {
             normed: vec![0.0; s * shape.width()],
             qkv: vec![0.0; 3 * s * shape.width()],
             y: vec![0.0; s * shape.width()],
             key_panels: vec![0.0; padded * d],
             value_panels: vec![0.0; d.next_multiple_of(LANES) * s],
-            logits: vec![0.0; (s * padded).max(context.next_multiple_of(WEIGHTS))],
+            logits: vec![0.0; (s * padded).max(weights)],
+            mask,
         }
     }
 }
@@ -104,18 +110,19 @@ impl SpaceAttention {
                 t.value_panels[at..at + value.len()].copy_from_slice(value);
             }
         }
-        let stride = tokens.next_multiple_of(LANES);
+        // Whole panels: vectors that are stored whole are read back without waiting.
+        let stride = t.mask.len();
         let scores = Product {
             x: &t.qkv[head * d..],
             rows: Rows::plain(tokens, 3 * w),
             panels: &t.key_panels,
             inputs: d,
-            outputs: tokens,
+            outputs: stride,
             stride,
             mode: Mode::Set,
         };
         multiply(&scores, &mut t.logits);
-        softmax(tokens, &mut t.logits[..tokens * stride], stride);
+        softmax(&t.mask, &mut t.logits[..tokens * stride]);
         let mixed = Product {
             x: &t.logits,
             rows: Rows::plain(tokens, stride),
@@ -248,32 +255,46 @@ fn over_time_body<const FMA: bool>(
     y: &mut [f32],
 ) {
     let (w, d) = (shape.width(), shape.d);
-    let weights = &mut weights[..(slots.len() + 1).next_multiple_of(WEIGHTS)];
-    let context = bias.len() / shape.heads;
-    for (token, (row, y)) in qkv
-        .chunks_exact(3 * w)
-        .zip(y.chunks_exact_mut(w))
-        .enumerate()
-    {
-        for head in 0..shape.heads {
-            let bias = &bias[head * context..(head + 1) * context];
-            let part = head * d..(head + 1) * d;
-            let query = &row[part.clone()];
-            let at = |slot: usize| {
-                let at = (slot * shape.tokens + token) * w + head * d;
-                at..at + d
+    let (context, frames) = (bias.len() / shape.heads, slots.len() + 1);
+    let padded = frames.next_multiple_of(WEIGHTS);
+    let weights = &mut weights[..shape.heads * padded];
+    let rows = qkv.chunks_exact(3 * w).zip(y.chunks_exact_mut(w));
+    for (token, (row, y)) in rows.enumerate() {
+        let (query, own) = row.split_at(w);
+        let (own_key, own_value) = own.split_at(w);
+        let earlier = |n: usize| {
+            let at = (slots[n - 1] * shape.tokens + token) * w;
+            at..at + w
+        };
+        // Heads inside, frames outside: no sum waits for the one before it.
+        for n in 0..frames {
+            let key = match n {
+                0 => own_key,
+                _ => &ring.keys[earlier(n)],
             };
-            weights[0] = dot::<FMA>(query, &row[w..][part.clone()]) + bias[0];
-            for (n, &slot) in slots.iter().enumerate() {
-                weights[n + 1] = dot::<FMA>(query, &ring.keys[at(slot)]) + bias[n + 1];
+            for head in 0..shape.heads {
+                let part = head * d..(head + 1) * d;
+                let cosine = dot::<FMA>(&query[part.clone()], &key[part]);
+                weights[head * padded + n] = cosine + bias[head * context + n];
             }
-            weights[slots.len() + 1..].fill(f32::NEG_INFINITY);
+        }
+        for weights in weights.chunks_exact_mut(padded) {
+            weights[frames..].fill(f32::NEG_INFINITY);
             let total = exponentials::<FMA>(weights);
-            let y = &mut y[part.clone()];
-            y.fill(0.0);
-            axpy::<FMA>(weights[0] * total, &row[2 * w..][part], y);
-            for (n, &slot) in slots.iter().enumerate() {
-                axpy::<FMA>(weights[n + 1] * total, &ring.values[at(slot)], y);
+            for weight in weights {
+                *weight *= total;
+            }
+        }
+        y.fill(0.0);
+        for n in 0..frames {
+            let value = match n {
+                0 => own_value,
+                _ => &ring.values[earlier(n)],
+            };
+            for head in 0..shape.heads {
+                let part = head * d..(head + 1) * d;
+                let weight = weights[head * padded + n];
+                axpy::<FMA>(weight, &value[part.clone()], &mut y[part]);
             }
         }
     }
@@ -289,7 +310,7 @@ fn exponentials<const FMA: bool>(weights: &mut [f32]) -> f32 {
     let mut largest = [f32::NEG_INFINITY; WEIGHTS];
     for weights in weights.iter() {
         for (largest, weight) in largest.iter_mut().zip(weights) {
-            *largest = if *weight > *largest { *weight } else { *largest };
+            *largest = largest.max(*weight);
         }
     }
     let largest = largest.into_iter().fold(f32::NEG_INFINITY, f32::max);
@@ -303,12 +324,14 @@ fn exponentials<const FMA: bool>(weights: &mut [f32]) -> f32 {
     totals.iter().sum::<f32>().recip()
 }
 
-dispatch!(fn softmax = softmax_body(n: usize, x: &mut [f32], stride: usize));
-/// Softmax over the first `n` of every `stride` numbers, which are whole lanes.
+dispatch!(fn softmax = softmax_body(mask: &[f32], x: &mut [f32]));
+/// Softmax of x + mask over rows as long as `mask`, which are whole lanes.
 #[inline(always)]
-fn softmax_body<const FMA: bool>(n: usize, x: &mut [f32], stride: usize) {
-    for row in x.chunks_exact_mut(stride) {
-        row[n..].fill(f32::NEG_INFINITY);
+fn softmax_body<const FMA: bool>(mask: &[f32], x: &mut [f32]) {
+    for row in x.chunks_exact_mut(mask.len()) {
+        for (x, mask) in row.iter_mut().zip(mask) {
+            *x += mask;
+        }
         let total = exponentials::<FMA>(row);
         for weight in row {
             *weight *= total;

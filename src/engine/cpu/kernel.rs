@@ -94,13 +94,25 @@ fn tile<const FMA: bool, const R: usize>(p: &Product, y: &mut [f32], r: usize, c
             }
         }
     }
-    let width = LANES.min(p.outputs - column);
-    for (i, sums) in sums.iter().enumerate() {
+    let (width, add) = (LANES.min(p.outputs - column), p.mode == Mode::Add);
+    for (i, sums) in sums.into_iter().enumerate() {
         let at = (r + i) * p.stride + column;
         let y = &mut y[at..at + width];
-        match p.mode {
-            Mode::Set => y.copy_from_slice(&sums[..width]),
-            Mode::Add => y.iter_mut().zip(sums).for_each(|(y, sum)| *y += sum),
+        // Lanes are named one by one: a copy of variable length would keep the sums in memory.
+        let put = |y: &mut f32, sum: f32| *y = if add { *y + sum } else { sum };
+        match <&mut [f32; LANES]>::try_from(&mut *y) {
+            Ok(y) => {
+                for (y, sum) in y.iter_mut().zip(sums) {
+                    put(y, sum);
+                }
+            }
+            Err(_) => {
+                for (lane, sum) in sums.into_iter().enumerate() {
+                    if let Some(y) = y.get_mut(lane) {
+                        put(y, sum);
+                    }
+                }
+            }
         }
     }
 }
