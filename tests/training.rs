@@ -162,7 +162,6 @@ fn a_world_learns_its_actions_and_one_with_shifted_actions_visibly_does_not() {
     let figures =
         format!("px off: {right:.2} under right actions, {shifted:.2} under shifted ones");
     assert!(right < 0.6 && shifted > 2.5 * right, "{figures}");
-    println!("{figures}");
 }
 
 #[test]

@@ -107,7 +107,6 @@ pub fn write(path: &Path, clips: &[Clip], world: &WorldConfig) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used)]
 
     use super::*;
 

@@ -1,7 +1,5 @@
 //! Episodes that must come back as they were, and broken files that must be named.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 use std::path::PathBuf;
 
 use super::*;
@@ -62,6 +60,9 @@ impl Broken {
 fn add_image(file: &mut Writer) {
     file.add("image", &[4, 2, 3, 3], &[0_u8; 72]).unwrap();
 }
+
+/// What spoils a file, and what is said of it.
+type Case = (fn(&mut Writer), &'static str);
 
 #[test]
 fn an_episode_comes_back_as_it_was_written() {
@@ -135,7 +136,7 @@ fn a_missing_image_or_action_is_named() {
 
 #[test]
 fn images_of_another_dtype_or_rank_are_named() {
-    let cases: [(fn(&mut Writer), &str); 4] = [
+    let cases: [Case; 4] = [
         (
             |file| file.add("image", &[4, 2, 3, 3], &[0.0_f32; 72]).unwrap(),
             "dtype is float32, expected uint8",
@@ -164,7 +165,7 @@ fn images_of_another_dtype_or_rank_are_named() {
 
 #[test]
 fn actions_of_another_dtype_rank_length_or_sign_are_named() {
-    let cases: [(fn(&mut Writer), &str); 6] = [
+    let cases: [Case; 6] = [
         (
             |file| file.add("action", &[4, 2], &[0.0_f32; 8]).unwrap(),
             "continuous actions (float32 [4, 2]) are not supported by this version",

@@ -120,7 +120,6 @@ fn write_mp4(episode: &Episode, path: &Path, scale: u32, fps: f32) -> Result<()>
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use std::collections::BTreeMap;
 
     use image::AnimationDecoder;

@@ -182,7 +182,6 @@ impl fmt::Display for DatasetSummary {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used)]
 
     use super::*;
     use crate::data::Extra;

@@ -1,7 +1,5 @@
 //! Files that `npz` must read, and broken ones that it must name. Arrays are built byte by byte.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 use super::*;
 
 /// An `.npz` with one array `a` of these bytes, header included.

@@ -1,7 +1,5 @@
 //! The detector against the ground truth of real frames, and on painted ones.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 use std::path::Path;
 
 use proptest::prelude::*;

@@ -99,7 +99,6 @@ fn sheet(rows: &[&[u8]], [height, width]: [usize; 2]) -> (Vec<u8>, [usize; 2]) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used)]
 
     use super::*;
 

@@ -1,7 +1,5 @@
 //! The whole evaluation on real frames, with engines whose quality is known beforehand.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

@@ -94,7 +94,6 @@ pub fn windows(episodes: &[Episode], length: usize, count: usize) -> Result<Vec<
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used)]
 
     use std::collections::BTreeMap;
 

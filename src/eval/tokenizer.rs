@@ -73,7 +73,7 @@ pub(crate) fn measure(
     let (mut balls, mut survive, mut single) = (0, 0, 0);
     let frame_len = engine.world().image_len();
     for batch in picked.chunks(BATCH) {
-        let images: Vec<u8> = batch.iter().flat_map(|p| p.image()).copied().collect();
+        let images: Vec<u8> = batch.iter().flat_map(Place::image).copied().collect();
         let rebuilt = engine.reconstruct(&images)?;
         for (place, rebuilt) in batch.iter().zip(rebuilt.chunks_exact(frame_len)) {
             whole.add(place.image(), rebuilt);
@@ -254,7 +254,6 @@ fn move_ball(image: &[u8], background: &[u8], ball: Point, shift: Option<f32>) -
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used)]
 
     use std::path::Path;
 

@@ -86,7 +86,6 @@ pub fn frame_errors(x: &Tensor, target: &Tensor) -> Result<Tensor> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use candle_core::Device;
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;

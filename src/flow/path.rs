@@ -27,7 +27,6 @@ pub fn expand(tau: &Tensor, like: &Tensor) -> Result<Tensor> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use candle_core::{Device, Tensor};
 
     use super::*;

@@ -42,7 +42,6 @@ pub fn score(x: &Tensor, z: &Tensor, tau: &Tensor) -> Result<Tensor> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use candle_core::{Device, Tensor};
 
     use super::super::path::interpolate;

@@ -23,7 +23,7 @@ pub enum Init {
 }
 
 enum Source {
-    Seeded(RefCell<ChaCha8Rng>),
+    Seeded(Box<RefCell<ChaCha8Rng>>),
     File {
         path: PathBuf,
         tensors: HashMap<String, Tensor>,
@@ -42,7 +42,7 @@ impl Params {
     /// Fresh trainable parameters; the same seed gives the same network.
     pub fn seeded(seed: u64, device: &Device) -> Self {
         Self {
-            source: Source::Seeded(RefCell::new(ChaCha8Rng::seed_from_u64(seed))),
+            source: Source::Seeded(Box::new(RefCell::new(ChaCha8Rng::seed_from_u64(seed)))),
             device: device.clone(),
             vars: RefCell::default(),
         }

@@ -14,7 +14,7 @@ use rand_distr::{Distribution, StandardNormal};
 use super::optimizer::Optimizer;
 use super::run::{Figures, Run, Task};
 use super::settings::DynamicsSettings;
-use crate::data::Dataset;
+use crate::data::{Dataset, Episode};
 use crate::flow::objective::{clean_space_loss, draw_signal, frame_errors, shortcut_target};
 use crate::flow::path::{expand, interpolate};
 use crate::model::checkpoint::{DYNAMICS, TOKENIZER, write_tensors};
@@ -277,7 +277,7 @@ fn from_noise(x: &Tensor, copy: &Noised, batch: &Batch) -> Result<Tensor> {
 
 /// All episodes as latents.
 fn encode(tokenizer: &Tokenizer, dataset: &Dataset, run: &Run) -> Result<Vec<Sequence>> {
-    let total: usize = dataset.episodes.iter().map(|e| e.frames()).sum();
+    let total: usize = dataset.episodes.iter().map(Episode::frames).sum();
     let bar = super::progress::bar("encoding", total as u64, 0);
     let sequences = dataset
         .episodes
@@ -342,7 +342,6 @@ fn step_indices(d: &Tensor, k_max: usize) -> Result<Tensor> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]

@@ -275,7 +275,6 @@ fn overlay(base: &mut toml::Table, over: toml::Table) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn read(text: &str) -> Result<Settings> {

@@ -84,7 +84,6 @@ fn read_file(path: &Path) -> Result<(BTreeMap<String, Tensor>, Progress)> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn tensors(value: f32) -> BTreeMap<String, Tensor> {

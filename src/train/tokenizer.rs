@@ -295,7 +295,6 @@ fn rarity(frequency: &Tensor) -> Result<Tensor> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use candle_core::Device;
 
     use super::*;
