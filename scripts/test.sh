@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.." || exit 1
 
 PACKAGES="xvfb xdotool wmctrl openbox imagemagick mesa-vulkan-drivers libxkbcommon-x11-0
 libx11-xcb1 libxcursor1 libxi6 libxrandr2"
-COMMANDS="Xvfb xdotool wmctrl openbox import convert"
+COMMANDS="Xvfb openbox xdotool wmctrl import"
 # Where tests/collect.rs looks for ale-py and numpy.
 PYTHON_PACKAGES=target/test-python
 
@@ -42,12 +42,18 @@ install_display_tools() {
         say "apt-get could not install$wanted"
 }
 
+have_python_packages() {
+    PYTHONPATH="$PYTHON_PACKAGES" python3 -c "import ale_py, numpy" 2>/dev/null
+}
+
 install_python_packages() {
-    [ -d "$PYTHON_PACKAGES/ale_py" ] && [ -d "$PYTHON_PACKAGES/numpy" ] && return 0
+    have_python_packages && return 0
+    rm -rf "$PYTHON_PACKAGES"
     python3 -m pip --version >/dev/null 2>&1 || return 0
     say "installing ale-py and numpy into $PYTHON_PACKAGES"
     python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
-        --target "$PYTHON_PACKAGES" ale-py numpy || rm -rf "$PYTHON_PACKAGES"
+        --target "$PYTHON_PACKAGES" ale-py numpy
+    have_python_packages || rm -rf "$PYTHON_PACKAGES"
 }
 
 install_display_tools
@@ -72,7 +78,7 @@ if [ -n "$missing" ]; then
         result=1
     fi
 fi
-if [ ! -d "$PYTHON_PACKAGES/ale_py" ]; then
+if [ ! -d "$PYTHON_PACKAGES" ]; then
     say "no ale-py (python3, pip and a package registry are needed)." \
         "The test of scripts/collect_ale.py (tests/collect.rs) was skipped."
 fi

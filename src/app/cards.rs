@@ -2,12 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use eframe::egui::{
-    self, Align2, Area, Color32, Id, Key, Margin, Order, Rect, RichText, Ui, vec2,
-};
+use eframe::egui::{self, Align2, Area, Color32, Id, Key, Margin, Order, Rect, RichText, Ui, vec2};
 
-use super::controls::keycap;
-use super::keys::{KeyMap, Shortcut};
+use super::controls::chords;
+use super::keys::{HeldKeys, KeyMap, Shortcut};
 use super::theme;
 
 /// How long a notice stays.
@@ -25,11 +23,9 @@ pub(super) fn welcome(ui: &Ui, space: Rect, world: &str, keys: &KeyMap) -> bool 
                     .color(theme::MUTED),
             );
             ui.add_space(4.0);
-            for bound in keys.actions() {
+            for bound in keys.shown() {
                 ui.horizontal_wrapped(|ui| {
-                    for key in &bound.keys {
-                        keycap(ui, *key, false);
-                    }
+                    chords(ui, bound, &HeldKeys::default());
                     ui.label(RichText::new(&bound.name).color(theme::TEXT));
                 });
             }
@@ -67,20 +63,28 @@ pub(super) enum Answer {
 /// Says what happened and offers to start again.
 pub(super) fn failure(ui: &Ui, space: Rect, what: &str) -> Option<Answer> {
     let mut answer = None;
-    ui.painter().rect_filled(space, 0, Color32::from_black_alpha(150));
+    ui.painter()
+        .rect_filled(space, 0, Color32::from_black_alpha(150));
     over(ui, "failure", space.center(), Align2::CENTER_CENTER, |ui| {
         theme::card().show(ui, |ui| {
             ui.set_width((space.width() - 70.0).clamp(180.0, 420.0));
-            ui.label(RichText::new("The world stopped").heading().color(theme::ALERT));
-            egui::ScrollArea::vertical().max_height(140.0).show(ui, |ui| {
-                ui.label(RichText::new(what).color(theme::TEXT));
-            });
+            ui.label(
+                RichText::new("The world stopped")
+                    .heading()
+                    .color(theme::ALERT),
+            );
+            egui::ScrollArea::vertical()
+                .max_height(140.0)
+                .show(ui, |ui| {
+                    ui.label(RichText::new(what).color(theme::TEXT));
+                });
             ui.add_space(6.0);
             ui.horizontal(|ui| {
-                let restart = egui::Button::new(RichText::new("Restart").color(theme::ON_ACCENT).strong())
-                    .fill(theme::ACCENT)
-                    .min_size(vec2(110.0, 30.0));
-                if ui.add(restart).clicked() {
+                let restart =
+                    egui::Button::new(RichText::new("Restart").color(theme::ON_ACCENT).strong())
+                        .fill(theme::ACCENT)
+                        .min_size(vec2(110.0, 30.0));
+                if ui.add(restart).on_hover_text("Enter").clicked() {
                     answer = Some(Answer::Restart);
                 }
                 let close = egui::Button::new("Close").min_size(vec2(90.0, 30.0));
@@ -116,10 +120,12 @@ impl Notices {
         ui.ctx().request_repaint_after(left);
         let at = space.center_bottom() - vec2(0.0, 14.0);
         over(ui, "notice", at, Align2::CENTER_BOTTOM, |ui| {
-            theme::card().inner_margin(Margin::symmetric(14, 9)).show(ui, |ui| {
-                ui.set_max_width((space.width() - 60.0).max(120.0));
-                ui.label(RichText::new(text).color(theme::TEXT));
-            });
+            theme::card()
+                .inner_margin(Margin::symmetric(14, 9))
+                .show(ui, |ui| {
+                    ui.set_max_width((space.width() - 60.0).max(120.0));
+                    ui.label(RichText::new(text).color(theme::TEXT));
+                });
         });
     }
 }
@@ -140,7 +146,7 @@ pub(super) fn mark(ui: &Ui, space: Rect, text: &str) {
 }
 
 fn over(ui: &Ui, name: &str, at: egui::Pos2, pivot: Align2, content: impl FnOnce(&mut Ui)) {
-    Area::new(Id::new(name))
+    Area::new(Id::unique(name))
         .order(Order::Foreground)
         .pivot(pivot)
         .fixed_pos(at)

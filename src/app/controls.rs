@@ -1,11 +1,11 @@
 //! The bar below the picture: buttons, and the world's keys, lit while held.
 
 use eframe::egui::{
-    self, Align, Align2, Color32, FontId, Key, Layout, Rect, RichText, Sense, Stroke, StrokeKind, Ui,
-    pos2, vec2,
+    self, Align, Align2, Color32, FontId, Key, Layout, Rect, RichText, Sense, Stroke, StrokeKind,
+    Ui, pos2, vec2,
 };
 
-use super::keys::{HeldKeys, KeyMap, Shortcut};
+use super::keys::{BoundAction, HeldKeys, KeyMap, Shortcut};
 use super::theme;
 
 /// What the bar shows.
@@ -30,6 +30,7 @@ impl Bar<'_> {
     pub fn ui(&self, ui: &mut Ui) -> Option<Shortcut> {
         let mut clicked = None;
         let named = ui.available_width() >= NARROW;
+        let chosen = self.held.chosen(self.keys);
         ui.horizontal_centered(|ui| {
             ui.spacing_mut().item_spacing.x = 6.0;
             let pause = if self.paused { Icon::Play } else { Icon::Pause };
@@ -45,12 +46,15 @@ impl Bar<'_> {
                 }
             }
             ui.add_space(14.0);
-            for bound in self.keys.actions() {
-                for key in &bound.keys {
-                    keycap(ui, *key, self.held.is_down(*key));
-                }
+            for bound in self.keys.shown() {
+                chords(ui, bound, self.held);
                 if named {
-                    let lit = self.held.action(self.keys) == bound.action;
+                    let lit = chosen.is_some_and(|(_, played)| {
+                        bound
+                            .chords
+                            .iter()
+                            .any(|chord| chord.iter().all(|key| played.contains(key)))
+                    });
                     let colour = if lit { theme::ACCENT } else { theme::MUTED };
                     ui.label(RichText::new(&bound.name).color(colour));
                     ui.add_space(8.0);
@@ -70,22 +74,42 @@ impl Bar<'_> {
         clicked
     }
 
-    fn button(&self, ui: &mut Ui, icon: Icon, shortcut: Shortcut, lit: bool, enabled: bool) -> bool {
-        let sense = if enabled { Sense::click() } else { Sense::hover() };
+    fn button(
+        &self,
+        ui: &mut Ui,
+        icon: Icon,
+        shortcut: Shortcut,
+        lit: bool,
+        enabled: bool,
+    ) -> bool {
+        let sense = if enabled {
+            Sense::click()
+        } else {
+            Sense::hover()
+        };
         let (rect, response) = ui.allocate_exact_size(vec2(34.0, 30.0), sense);
         response.widget_info(|| {
-            egui::WidgetInfo::selected(egui::WidgetType::Button, enabled, lit, shortcut.label())
+            egui::WidgetInfo::selected(egui::Role::Button, enabled, lit, shortcut.label())
         });
         let look = ui.style().interact(&response);
-        let fill = if lit { theme::RAISED } else { look.weak_bg_fill };
-        ui.painter().rect(rect, 6, fill, look.bg_stroke, StrokeKind::Inside);
+        let fill = if lit {
+            theme::RAISED
+        } else {
+            look.weak_bg_fill
+        };
+        ui.painter()
+            .rect(rect, 6, fill, look.bg_stroke, StrokeKind::Inside);
         let colour = match (enabled, lit) {
             (false, _) => theme::LINE,
             (true, true) => theme::ACCENT,
             (true, false) => theme::TEXT,
         };
         icon.paint(ui, rect, colour);
-        let keys: Vec<_> = self.keys.shortcut_keys(shortcut).map(Key::symbol_or_name).collect();
+        let keys: Vec<_> = self
+            .keys
+            .shortcut_keys(shortcut)
+            .map(Key::symbol_or_name)
+            .collect();
         let name = if shortcut == Shortcut::Pause && self.paused {
             "resume"
         } else {
@@ -100,15 +124,29 @@ impl Bar<'_> {
     }
 }
 
+/// The keys of an action, those that are held lit.
+pub(super) fn chords(ui: &mut Ui, bound: &BoundAction, held: &HeldKeys) {
+    for chord in &bound.chords {
+        for (i, key) in chord.iter().enumerate() {
+            if i > 0 {
+                ui.label(RichText::new("+").color(theme::MUTED));
+            }
+            keycap(ui, *key, held.is_down(*key));
+        }
+    }
+}
+
 /// A key as it looks on a keyboard; lit while it is held.
-pub(super) fn keycap(ui: &mut Ui, key: Key, lit: bool) {
+fn keycap(ui: &mut Ui, key: Key, lit: bool) {
     let (text, fill, line) = if lit {
         (theme::ON_ACCENT, theme::ACCENT, theme::ACCENT)
     } else {
         (theme::TEXT, theme::RAISED, theme::LINE)
     };
     let font = FontId::proportional(13.0);
-    let label = ui.painter().layout_no_wrap(key.symbol_or_name().to_owned(), font, text);
+    let label = ui
+        .painter()
+        .layout_no_wrap(key.symbol_or_name().to_owned(), font, text);
     let size = vec2((label.size().x + 14.0).max(26.0), 26.0);
     let (rect, response) = ui.allocate_exact_size(size, Sense::hover());
     let painter = ui.painter();
@@ -116,13 +154,17 @@ pub(super) fn keycap(ui: &mut Ui, key: Key, lit: bool) {
         let shadow = rect.translate(vec2(0.0, 2.0));
         painter.rect_filled(shadow, 5, Color32::from_black_alpha(110));
     }
-    let cap = if lit { rect.translate(vec2(0.0, 1.0)) } else { rect };
+    let cap = if lit {
+        rect.translate(vec2(0.0, 1.0))
+    } else {
+        rect
+    };
     painter.rect(cap, 5, fill, Stroke::new(1.0, line), StrokeKind::Inside);
-    let at = Align2::CENTER_CENTER.anchor_size(cap.center(), label.size()).min;
+    let at = Align2::CENTER_CENTER
+        .anchor_size(cap.center(), label.size())
+        .min;
     painter.galley(at, label, text);
-    response.widget_info(|| {
-        egui::WidgetInfo::selected(egui::WidgetType::Label, true, lit, key.name())
-    });
+    response.widget_info(|| egui::WidgetInfo::selected(egui::Role::Label, true, lit, key.name()));
 }
 
 /// Drawn rather than taken from a font, so they look the same everywhere.
@@ -148,7 +190,11 @@ impl Icon {
         let triangle = |x: f32, half: f32| {
             let points = [(-half, -half), (half, 0.0), (-half, half)];
             let points = points.map(|(dx, dy)| c + vec2(x + dx, dy));
-            painter.add(egui::Shape::convex_polygon(points.into(), colour, Stroke::NONE));
+            painter.add(egui::Shape::convex_polygon(
+                points.into(),
+                colour,
+                Stroke::NONE,
+            ));
         };
         match self {
             Self::Pause => {
@@ -193,5 +239,9 @@ fn reset_arrow(painter: &egui::Painter, centre: egui::Pos2, colour: Color32) {
     painter.add(egui::Shape::line(points, Stroke::new(1.8, colour)));
     let tip = pos2(centre.x + radius * 0.5, centre.y - radius * 0.87);
     let head = [vec2(-4.5, -0.8), vec2(1.6, -3.6), vec2(0.9, 3.2)].map(|d| tip + d);
-    painter.add(egui::Shape::convex_polygon(head.into(), colour, Stroke::NONE));
+    painter.add(egui::Shape::convex_polygon(
+        head.into(),
+        colour,
+        Stroke::NONE,
+    ));
 }

@@ -9,7 +9,7 @@ use super::theme;
 
 /// Draws the numbers over the top left of `space`.
 pub(super) fn show(ui: &Ui, space: egui::Rect, stats: &Stats, frame: u64, engine: &str) {
-    egui::Area::new(Id::new("hud"))
+    egui::Area::new(Id::unique("hud"))
         .fixed_pos(space.left_top() + egui::vec2(12.0, 12.0))
         .order(egui::Order::Middle)
         .interactable(false)
@@ -35,7 +35,10 @@ fn lines(ui: &mut Ui, stats: &Stats, frame: u64, engine: &str) {
         ("denoise", stage(|times| times.denoise)),
         ("cache", stage(|times| times.cache)),
         ("decode", stage(|times| times.decode)),
-        ("key to frame", latency.map_or("–".into(), |(median, _)| ms(median))),
+        (
+            "key to frame",
+            latency.map_or("–".into(), |(median, _)| ms(median)),
+        ),
         ("      99 %", latency.map_or("–".into(), |(_, p99)| ms(p99))),
         ("frame", frame.to_string()),
         ("dropped", stats.dropped.to_string()),
@@ -51,7 +54,13 @@ fn lines(ui: &mut Ui, stats: &Stats, frame: u64, engine: &str) {
         let left = egui::pos2(rect.left(), y);
         let right = egui::pos2(rect.right(), y);
         painter.text(left, Align2::LEFT_CENTER, label, font.clone(), theme::MUTED);
-        painter.text(right, Align2::RIGHT_CENTER, value, font.clone(), theme::TEXT);
+        painter.text(
+            right,
+            Align2::RIGHT_CENTER,
+            value,
+            font.clone(),
+            theme::TEXT,
+        );
     }
 }
 

@@ -58,6 +58,9 @@ impl Shortcut {
     }
 }
 
+/// Keys that are held together, sorted; a single key most of the time.
+pub type Chord = Vec<Key>;
+
 /// An action of the world with the keys that a player holds for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BoundAction {
@@ -65,8 +68,8 @@ pub struct BoundAction {
     pub action: u32,
     /// The action's name.
     pub name: String,
-    /// Its keys, those that an earlier action took left out; never empty.
-    pub keys: Vec<Key>,
+    /// Each is enough; those that an earlier action took are left out; never empty.
+    pub chords: Vec<Chord>,
 }
 
 /// The key bindings of a world and of the window.
@@ -76,7 +79,8 @@ pub struct KeyMap {
 }
 
 impl KeyMap {
-    /// Reads the bindings of a world; a key bound twice belongs to the first action that names it.
+    /// Reads the bindings of a world: names of keys, and of keys held together (`ArrowUp+Space`).
+    /// What is bound twice belongs to the first action that names it.
     ///
     /// # Errors
     /// A key name is unknown; the message names the action, the key and what was expected.
@@ -85,41 +89,44 @@ impl KeyMap {
             actions: Vec::new(),
         };
         for (index, action) in (0_u32..).zip(&world.actions) {
-            let mut keys = Vec::new();
+            let mut chords = Vec::new();
             for name in &action.keys {
-                let key = Key::from_name(name).ok_or_else(|| {
+                let chord = chord(name).ok_or_else(|| {
                     Error::Argument(format!(
                         "action `{}` is bound to the unknown key `{name}`, expected a key name \
-                         such as `ArrowUp`, `W` or `Space`",
+                         such as `ArrowUp`, `W` or `Space`, or several joined by `+`",
                         action.name
                     ))
                 })?;
-                if map.action(key).is_none() && !keys.contains(&key) {
-                    keys.push(key);
+                if !chords.contains(&chord) && !map.chords().any(|taken| *taken == chord) {
+                    chords.push(chord);
                 }
             }
-            if !keys.is_empty() {
+            if !chords.is_empty() {
                 map.actions.push(BoundAction {
                     action: index,
                     name: action.name.clone(),
-                    keys,
+                    chords,
                 });
             }
         }
         Ok(map)
     }
 
-    /// The actions that have keys.
-    pub fn actions(&self) -> &[BoundAction] {
-        &self.actions
+    /// The actions that a player should be told of: not those whose keys are each an action.
+    pub fn shown(&self) -> impl Iterator<Item = &BoundAction> {
+        let known = |key: &Key| self.chords().any(|chord| chord.as_slice() == [*key]);
+        self.actions.iter().filter(move |bound| {
+            bound
+                .chords
+                .iter()
+                .any(|c| c.len() == 1 || !c.iter().all(known))
+        })
     }
 
-    /// The action that a key is bound to.
-    pub fn action(&self, key: Key) -> Option<u32> {
-        self.actions
-            .iter()
-            .find(|bound| bound.keys.contains(&key))
-            .map(|bound| bound.action)
+    /// Whether the world uses a key.
+    pub fn uses(&self, key: Key) -> bool {
+        self.chords().any(|chord| chord.contains(&key))
     }
 
     /// The shortcut of a key that the world does not use.
@@ -135,8 +142,22 @@ impl KeyMap {
             .candidates()
             .iter()
             .copied()
-            .filter(|key| self.action(*key).is_none())
+            .filter(|key| !self.uses(*key))
     }
+
+    fn chords(&self) -> impl Iterator<Item = &Chord> {
+        self.actions.iter().flat_map(|bound| &bound.chords)
+    }
+}
+
+fn chord(name: &str) -> Option<Chord> {
+    if let Some(key) = Key::from_name(name) {
+        return Some(vec![key]);
+    }
+    let mut keys: Chord = name.split('+').map(Key::from_name).collect::<Option<_>>()?;
+    keys.sort_unstable();
+    keys.dedup();
+    Some(keys)
 }
 
 /// The world's keys that are down, in the order in which they were pressed.
@@ -168,19 +189,25 @@ impl HeldKeys {
         self.down.contains(&key)
     }
 
-    /// The action of the key that was pressed last among those still down, or the idle action.
+    /// The action of the keys that are down, or the idle action.
     pub fn action(&self, map: &KeyMap) -> u32 {
-        self.down
+        self.chosen(map).map_or(0, |(bound, _)| bound.action)
+    }
+
+    /// The action that is played: more keys held together win over fewer, then what was pressed
+    /// last.
+    pub fn chosen<'a>(&self, map: &'a KeyMap) -> Option<(&'a BoundAction, &'a Chord)> {
+        let place = |key: &Key| self.down.iter().position(|down| down == key);
+        map.actions
             .iter()
-            .rev()
-            .find_map(|key| map.action(*key))
-            .unwrap_or(0)
+            .flat_map(|bound| bound.chords.iter().map(move |chord| (bound, chord)))
+            .filter(|(_, chord)| chord.iter().all(|key| self.is_down(*key)))
+            .max_by_key(|(_, chord)| (chord.len(), chord.iter().filter_map(place).max()))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
 
     use super::*;
     use crate::app::tests::world;
@@ -192,19 +219,26 @@ mod tests {
     #[test]
     fn the_first_action_keeps_a_key_that_is_bound_twice() {
         let map = map(&[("noop", &[]), ("up", &["W", "Up"]), ("fire", &["W", "F"])]).unwrap();
-        assert_eq!(map.action(Key::W), Some(1));
-        assert_eq!(map.action(Key::ArrowUp), Some(1));
-        assert_eq!(map.action(Key::F), Some(2));
-        assert_eq!(map.actions()[1].keys, [Key::F]);
+        let chords: Vec<_> = map
+            .shown()
+            .map(|bound| (bound.action, &bound.chords))
+            .collect();
+        let (up, fire) = (vec![vec![Key::W], vec![Key::ArrowUp]], vec![vec![Key::F]]);
+        assert_eq!(chords, [(1, &up), (2, &fire)]);
     }
 
     #[test]
     fn an_unknown_key_is_refused_with_the_action_the_key_and_what_was_expected() {
-        let error = map(&[("noop", &[]), ("up", &["Upp"])]).unwrap_err();
-        let line = error.to_string();
-        assert!(matches!(error, Error::Argument(_)));
-        assert!(line.contains("`up`") && line.contains("`Upp`") && line.contains("ArrowUp"));
-        assert!(!line.contains('\n'));
+        for name in ["Upp", "Up+", "Up+Spce", ""] {
+            let error = map(&[("noop", &[]), ("up", &[name])]).unwrap_err();
+            let line = error.to_string();
+            assert!(matches!(error, Error::Argument(_)));
+            assert!(
+                line.contains("`up`") && line.contains(&format!("`{name}`")),
+                "{line}"
+            );
+            assert!(line.contains("ArrowUp") && !line.contains('\n'), "{line}");
+        }
     }
 
     #[test]
@@ -230,5 +264,36 @@ mod tests {
         assert_eq!(held.action(&map), 1);
         held.release_all();
         assert_eq!(held.action(&map), 0);
+    }
+
+    #[test]
+    fn keys_held_together_win_over_each_alone() {
+        let map = map(&[
+            ("noop", &[]),
+            ("up", &["Up"]),
+            ("fire", &["Space"]),
+            ("left", &["Left"]),
+            ("up-fire", &["Up+Space"]),
+            ("left-fire", &["Space+Left"]),
+        ])
+        .unwrap();
+        let mut held = HeldKeys::default();
+        held.press(Key::Space);
+        assert_eq!(held.action(&map), 2);
+        held.press(Key::ArrowUp);
+        assert_eq!(held.action(&map), 4);
+        held.press(Key::ArrowLeft);
+        assert_eq!(held.action(&map), 5);
+        held.release(Key::Space);
+        assert_eq!(held.action(&map), 3);
+        let shown: Vec<_> = map.shown().map(|bound| bound.name.as_str()).collect();
+        assert_eq!(shown, ["up", "fire", "left"]);
+    }
+
+    #[test]
+    fn a_chord_is_shown_when_its_keys_are_no_actions_of_their_own() {
+        let map = map(&[("noop", &[]), ("up", &["Up"]), ("jump", &["Up+J"])]).unwrap();
+        assert_eq!(map.shown().count(), 2);
+        assert!(map.uses(Key::J) && !map.uses(Key::K));
     }
 }

@@ -47,14 +47,22 @@ pub struct Options {
     pub engine: Box<dyn Fn() -> Result<Box<dyn Engine>> + Send + Sync>,
 }
 
-/// The recording, once the window has closed.
-type Ended = Arc<Mutex<Option<Session>>>;
+/// What is left once the window has closed.
+#[derive(Default)]
+struct Left {
+    /// The recording.
+    session: Option<Session>,
+    /// Why the world had stopped, if it was not started again.
+    failure: Option<String>,
+}
+
+type Ended = Arc<Mutex<Left>>;
 
 /// Opens the window and returns when it is closed.
 ///
 /// # Errors
 /// A key binding is wrong, a starting context is missing, there is no display or no graphics
-/// adapter, or the recording cannot be written.
+/// adapter, the recording cannot be written, or the window was closed over a world that failed.
 pub fn run(options: Options) -> Result<()> {
     let keys = KeyMap::new(&options.world)?;
     if options.first_context >= options.contexts.len() {
@@ -67,9 +75,14 @@ pub fn run(options: Options) -> Result<()> {
     check_display()?;
     let ended = Ended::default();
     let parts = parts(options, keys, Arc::clone(&ended));
-    open(parts)?;
-    let session = ended.lock().ok().and_then(|mut session| session.take());
-    session.map_or(Ok(()), Session::write)
+    let opened = open(parts);
+    let left = ended
+        .lock()
+        .map(|mut left| std::mem::take(&mut *left))
+        .unwrap_or_default();
+    left.session.map_or(Ok(()), Session::write)?;
+    opened?;
+    left.failure.map_or(Ok(()), |what| Err(Error::Device(what)))
 }
 
 fn parts(options: Options, keys: KeyMap, ended: Ended) -> Parts {
@@ -175,7 +188,10 @@ fn setup(mailbox: Arc<AtomicBool>) -> egui_wgpu::WgpuSetupCreateNew {
         let modes = surface.map(|surface| surface.get_capabilities(best).present_modes);
         let newest_wins = modes.is_some_and(|modes| modes.contains(&wgpu::PresentMode::Mailbox));
         mailbox.store(newest_wins, Ordering::Relaxed);
-        tracing::info!("drawing with {}", egui_wgpu::adapter_info_summary(&best.get_info()));
+        tracing::info!(
+            "drawing with {}",
+            egui_wgpu::adapter_info_summary(&best.get_info())
+        );
         Ok(best.clone())
     }));
     setup
@@ -192,7 +208,9 @@ fn check_display() -> Result<()> {
 }
 
 fn no_display(why: &str) -> Error {
-    Error::Device(format!("no display found ({why}); use `driftless play --headless`"))
+    Error::Device(format!(
+        "no display found ({why}); use `driftless play --headless`"
+    ))
 }
 
 fn no_adapter(why: &str) -> Error {

@@ -43,8 +43,9 @@ impl Scaling {
 pub(super) fn fit(space: egui::Rect, size: [usize; 2], pixels_per_point: f32) -> egui::Rect {
     let [height, width] = size.map(|side| side.max(1) as f32);
     let scale = (space.width() / width).min(space.height() / height);
-    let whole = |points: f32| (points * pixels_per_point).round().max(1.0) / pixels_per_point;
-    let drawn = egui::vec2(whole(width * scale), whole(height * scale));
+    let whole = |points: f32| (points * pixels_per_point + 0.01).floor() / pixels_per_point;
+    let side = |length: f32| whole(length * scale).max(1.0 / pixels_per_point);
+    let drawn = egui::vec2(side(width), side(height));
     let corner = space.center() - drawn / 2.0;
     let snapped = egui::pos2(whole(corner.x), whole(corner.y));
     egui::Rect::from_min_size(snapped, drawn)

@@ -38,7 +38,10 @@ impl Stats {
         self.last_sequence = Some(frame.sequence);
         self.made.push_back((frame.made, frame.sequence));
         while self.made.len() > 2
-            && self.made.front().is_some_and(|(made, _)| frame.made.duration_since(*made) > RATE_WINDOW)
+            && self
+                .made
+                .front()
+                .is_some_and(|(made, _)| frame.made.duration_since(*made) > RATE_WINDOW)
         {
             self.made.pop_front();
         }
@@ -53,7 +56,11 @@ impl Stats {
     /// The window is drawn once more.
     pub fn drawn(&mut self, now: Instant) {
         self.drawn.push_back(now);
-        while self.drawn.front().is_some_and(|then| now.duration_since(*then) > RATE_WINDOW) {
+        while self
+            .drawn
+            .front()
+            .is_some_and(|then| now.duration_since(*then) > RATE_WINDOW)
+        {
             self.drawn.pop_front();
         }
     }
@@ -85,7 +92,9 @@ impl Stats {
 
     /// Mean time of each stage.
     pub fn times(&self) -> Option<StageTimes> {
-        let count = u32::try_from(self.times.len()).ok().filter(|count| *count > 0)?;
+        let count = u32::try_from(self.times.len())
+            .ok()
+            .filter(|count| *count > 0)?;
         let mean = |stage: fn(&StageTimes) -> Duration| {
             self.times.iter().map(stage).sum::<Duration>() / count
         };
@@ -114,7 +123,6 @@ fn push<T>(queue: &mut VecDeque<T>, value: T, most: usize) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
 
     use std::sync::Arc;
 

@@ -1,7 +1,5 @@
 //! What the tests of this room share, and the checks that come before the window opens.
 
-#![allow(clippy::unwrap_used)]
-
 use super::*;
 use crate::model::config::{ActionSpec, DynamicsConfig, FORMAT_VERSION, TokenizerConfig};
 
@@ -22,6 +20,7 @@ pub(super) fn world(actions: &[(&str, &[&str])]) -> WorldConfig {
         tokenizer: TokenizerConfig {
             patch: 4,
             width: 8,
+            hidden: 10,
             blocks: 1,
             channels: 4,
         },

@@ -59,8 +59,18 @@ fn colour(visuals: &mut egui::Visuals) {
     let looks = [
         (&mut widgets.noninteractive, PANEL, LINE, TEXT),
         (&mut widgets.inactive, RAISED, RAISED, TEXT),
-        (&mut widgets.hovered, Color32::from_rgb(44, 48, 57), LINE, TEXT),
-        (&mut widgets.active, Color32::from_rgb(54, 59, 70), ACCENT, TEXT),
+        (
+            &mut widgets.hovered,
+            Color32::from_rgb(44, 48, 57),
+            LINE,
+            TEXT,
+        ),
+        (
+            &mut widgets.active,
+            Color32::from_rgb(54, 59, 70),
+            ACCENT,
+            TEXT,
+        ),
         (&mut widgets.open, RAISED, LINE, TEXT),
     ];
     for (look, fill, line, text) in looks {

@@ -101,7 +101,10 @@ impl Tuning {
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 let changed = self.settings != self.defaults;
                 let reset = ui.add_enabled(changed, egui::Button::new("Defaults"));
-                if reset.on_hover_text("Set everything back to how the window opened.").clicked() {
+                if reset
+                    .on_hover_text("Set everything back to how the window opened.")
+                    .clicked()
+                {
                     self.settings = self.defaults;
                 }
             });
@@ -160,13 +163,21 @@ impl Tuning {
             "Fixed: a reset plays the same world again. Free: a new seed at each reset.",
             &mut self.settings.free_seed,
             self.defaults.free_seed,
-            |ui, free| choices(ui, free, &[false, true], |free| if *free { "free" } else { "fixed" }),
+            |ui, free| {
+                choices(ui, free, &[false, true], |free| {
+                    if *free { "free" } else { "fixed" }
+                })
+            },
         );
         if self.settings.free_seed {
             ui.horizontal(|ui| {
                 ui.label(RichText::new("In use").color(theme::MUTED));
                 ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                    if ui.button("Keep").on_hover_text("Fix the seed in use.").clicked() {
+                    if ui
+                        .button("Keep")
+                        .on_hover_text("Fix the seed in use.")
+                        .clicked()
+                    {
                         self.settings.params.seed = seed;
                         self.settings.free_seed = false;
                     }
@@ -229,7 +240,12 @@ impl Tuning {
 
 fn section(ui: &mut Ui, title: &str) {
     ui.add_space(10.0);
-    ui.label(RichText::new(title.to_uppercase()).small().strong().color(theme::ACCENT));
+    ui.label(
+        RichText::new(title.to_uppercase())
+            .small()
+            .strong()
+            .color(theme::ACCENT),
+    );
 }
 
 /// A label with a hint, a button back to the default when there is a way back, and the control.
@@ -243,7 +259,8 @@ fn row<T: PartialEq + Copy>(
 ) {
     ui.horizontal(|ui| {
         ui.set_min_height(18.0);
-        ui.label(RichText::new(label).color(theme::MUTED)).on_hover_text(hint);
+        ui.label(RichText::new(label).color(theme::MUTED))
+            .on_hover_text(hint);
         if *value != default {
             let back = egui::Button::new(RichText::new("↺").small()).frame(false);
             if ui.add(back).on_hover_text("Back to the default.").clicked() {
@@ -255,9 +272,20 @@ fn row<T: PartialEq + Copy>(
     shown.on_hover_text(hint);
 }
 
-fn slider<T: egui::emath::Numeric>(ui: &mut Ui, value: &mut T, range: RangeInclusive<T>, step: f64) {
+fn slider<T: egui::emath::Numeric>(
+    ui: &mut Ui,
+    value: &mut T,
+    range: RangeInclusive<T>,
+    step: f64,
+) {
     ui.spacing_mut().slider_width = (ui.available_width() - 62.0).max(60.0);
-    ui.add(egui::Slider::new(value, range).step_by(step));
+    // A value from the command line may lie outside; it stays until it is turned.
+    let clamping = egui::SliderClamping::Edits;
+    ui.add(
+        egui::Slider::new(value, range)
+            .step_by(step)
+            .clamping(clamping),
+    );
 }
 
 /// A row of buttons of equal width, of which one is chosen.
@@ -320,7 +348,10 @@ mod tests {
         after.unlimited = true;
         assert_eq!(
             after.commands_since(&before),
-            [Command::Params(after.params), Command::Pace(Pace::Unlimited)]
+            [
+                Command::Params(after.params),
+                Command::Pace(Pace::Unlimited)
+            ]
         );
     }
 }

@@ -13,7 +13,7 @@ use super::keys::{HeldKeys, KeyMap, Shortcut};
 use super::present::{self, Picture, Presenter};
 use super::stats::Stats;
 use super::tuning::Tuning;
-use super::{Ended, hud, theme};
+use super::{Ended, Left, hud, theme};
 use crate::model::config::WorldConfig;
 use crate::sim::{self, Command, Frame, Message, Session, Sim};
 
@@ -30,7 +30,7 @@ pub(super) struct Parts {
     pub mailbox: Arc<AtomicBool>,
     /// Set from outside to close the window.
     pub close: Arc<AtomicBool>,
-    /// Receives the recording when the window closes.
+    /// Receives the recording, and a failure, when the window closes.
     pub ended: Ended,
 }
 
@@ -171,7 +171,11 @@ impl Window {
         if typing || !plain {
             return false;
         }
-        if self.parts.keys.action(key).is_some() {
+        if key == Key::Enter && matches!(self.world, World::Failed(_)) {
+            self.restart();
+            return true;
+        }
+        if self.parts.keys.uses(key) {
             self.welcome = false;
             if !self.held.is_down(key) {
                 self.held.press(key);
@@ -195,7 +199,11 @@ impl Window {
             Shortcut::Pause => {
                 self.paused = !self.paused;
                 self.stats.forget_rates();
-                self.send(if self.paused { Command::Pause } else { Command::Resume });
+                self.send(if self.paused {
+                    Command::Pause
+                } else {
+                    Command::Resume
+                });
             }
             Shortcut::Step => {
                 self.paused = true;
@@ -289,7 +297,12 @@ impl eframe::App for Window {
         let now = Instant::now();
         let typing = context.text_edit_focused();
         input.events.retain(|event| match event {
-            Event::Key { key, pressed, modifiers, .. } => {
+            Event::Key {
+                key,
+                pressed,
+                modifiers,
+                ..
+            } => {
                 let plain = !modifiers.command && !modifiers.ctrl && !modifiers.alt;
                 !self.key(*key, *pressed, plain, typing, now)
             }
@@ -344,12 +357,18 @@ impl eframe::App for Window {
 
     fn on_exit(&mut self) {
         let closed = World::Failed("the window is closed".into());
-        let session = match std::mem::replace(&mut self.world, closed) {
-            World::Running(sim) => sim.finish(),
-            World::Failed(_) => self.session.take(),
+        let left = match std::mem::replace(&mut self.world, closed) {
+            World::Running(sim) => Left {
+                session: sim.finish(),
+                failure: None,
+            },
+            World::Failed(what) => Left {
+                session: self.session.take(),
+                failure: Some(what),
+            },
         };
         if let Ok(mut ended) = self.parts.ended.lock() {
-            *ended = session;
+            *ended = left;
         }
     }
 }

@@ -79,7 +79,10 @@ impl Session {
             ("seed", &seed),
         ];
         for (name, values) in columns {
-            self.extras.entry(name).or_default().extend_from_slice(values);
+            self.extras
+                .entry(name)
+                .or_default()
+                .extend_from_slice(values);
         }
         None
     }

@@ -1,0 +1,178 @@
+//! An engine without networks: its picture tells the frame's number, the action and the steps.
+
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
+use super::super::*;
+use crate::engine::Snapshot;
+use crate::model::config::{
+    ActionSpec, DynamicsConfig, FORMAT_VERSION, TokenizerConfig, WorldConfig,
+};
+
+/// Under this action a step fails.
+pub const FAILS: u32 = 3;
+/// Under this action a step panics.
+pub const PANICS: u32 = 4;
+
+pub struct Fake {
+    world: WorldConfig,
+    image: [u8; 3],
+    reset: bool,
+    /// Each step waits for one word, as long as there is somebody who could send it.
+    gate: Option<Receiver<()>>,
+    /// Says, when it is dropped, that the engine is gone.
+    _gone: Option<Sender<()>>,
+}
+
+impl Fake {
+    pub fn new() -> Self {
+        Self {
+            world: world(),
+            image: [0; 3],
+            reset: false,
+            gate: None,
+            _gone: None,
+        }
+    }
+}
+
+fn world() -> WorldConfig {
+    let action = |name: &str| ActionSpec {
+        name: name.into(),
+        keys: Vec::new(),
+    };
+    WorldConfig {
+        format: FORMAT_VERSION,
+        name: "Fake".into(),
+        fps: 15.0,
+        image: [1, 1],
+        actions: ["noop", "up", "down", "fail", "panic"].map(action).into(),
+        tokenizer: TokenizerConfig {
+            patch: 1,
+            width: 1,
+            hidden: 3,
+            blocks: 0,
+            channels: 1,
+        },
+        dynamics: DynamicsConfig {
+            merge: 1,
+            stem_width: 1,
+            stem_frames: 0,
+            width: 1,
+            depth: 1,
+            heads: 1,
+            mlp: 1,
+            time_every: 1,
+            context: 8,
+            registers: 0,
+            k_max: 8,
+        },
+    }
+}
+
+/// A way to start fakes.
+pub fn factory(make: impl Fn() -> Result<Fake> + Send + Sync + 'static) -> Arc<EngineFactory> {
+    Arc::new(move || Ok(Box::new(make()?)))
+}
+
+/// Fakes whose every step waits for a word on the returned channel.
+pub fn gated() -> (Arc<EngineFactory>, Sender<()>) {
+    let (open, gate) = unbounded();
+    let make = move || {
+        Ok(Fake {
+            gate: Some(gate.clone()),
+            ..Fake::new()
+        })
+    };
+    (factory(make), open)
+}
+
+/// A fake that can start once; the returned channel closes when it has gone.
+pub fn watched() -> (Arc<EngineFactory>, Receiver<()>) {
+    let (gone, watch) = unbounded();
+    let gone = std::sync::Mutex::new(Some(gone));
+    let make = move || {
+        Ok(Fake {
+            _gone: gone.lock().unwrap().take(),
+            ..Fake::new()
+        })
+    };
+    (factory(make), watch)
+}
+
+impl Engine for Fake {
+    fn world(&self) -> &WorldConfig {
+        &self.world
+    }
+
+    fn name(&self) -> &str {
+        "fake"
+    }
+
+    fn reset(&mut self, context: &Clip, params: &SamplerParams) -> Result<()> {
+        check(params)?;
+        self.image = [context.images[0], 0, 0];
+        self.reset = true;
+        Ok(())
+    }
+
+    fn step(&mut self, action: u32, params: &SamplerParams) -> Result<StageTimes> {
+        assert!(self.reset, "a step before the first reset");
+        check(params)?;
+        if let Some(gate) = &self.gate {
+            let _ = gate.recv();
+        }
+        match action {
+            FAILS => return Err(Error::Device("the device went away".into())),
+            PANICS => panic!("index out of range"),
+            _ => {}
+        }
+        self.image = [
+            self.image[0].wrapping_add(1),
+            action as u8,
+            params.steps as u8,
+        ];
+        Ok(StageTimes {
+            denoise: Duration::from_millis(2),
+            ..StageTimes::default()
+        })
+    }
+
+    fn image(&self) -> &[u8] {
+        &self.image
+    }
+
+    fn latent(&self) -> &[f32] {
+        &[]
+    }
+
+    fn encode(&mut self, _images: &[u8]) -> Result<Vec<f32>> {
+        Ok(Vec::new())
+    }
+
+    fn reconstruct(&mut self, images: &[u8]) -> Result<Vec<u8>> {
+        Ok(images.to_vec())
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            frame: 0,
+            state: Vec::new(),
+            image: self.image.to_vec(),
+        }
+    }
+
+    fn restore(&mut self, _snapshot: &Snapshot) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn check(params: &SamplerParams) -> Result<()> {
+    match params.steps {
+        1..=8 => Ok(()),
+        steps => Err(Error::Argument(format!(
+            "steps is {steps}, expected 1 to 8"
+        ))),
+    }
+}
