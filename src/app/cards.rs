@@ -32,10 +32,9 @@ pub(super) fn welcome(ui: &Ui, space: Rect, world: &str, keys: &KeyMap) -> bool 
             ui.add_space(2.0);
             ui.label(RichText::new(shortcut_line(keys)).small().color(theme::MUTED));
             ui.add_space(6.0);
-            let play = egui::Button::new(RichText::new("Play").color(theme::ON_ACCENT).strong())
-                .fill(theme::ACCENT)
-                .min_size(vec2(ui.available_width(), 30.0));
-            dismissed = ui.add(play).clicked();
+            let play = egui::Button::new(RichText::new("Play").color(theme::ON_ACCENT).strong());
+            let size = vec2(ui.available_width(), 30.0);
+            dismissed = ui.add_sized(size, play.fill(theme::ACCENT)).clicked();
         });
     });
     dismissed
@@ -80,15 +79,14 @@ pub(super) fn failure(ui: &Ui, space: Rect, what: &str) -> Option<Answer> {
                 });
             ui.add_space(6.0);
             ui.horizontal(|ui| {
-                let restart =
-                    egui::Button::new(RichText::new("Restart").color(theme::ON_ACCENT).strong())
-                        .fill(theme::ACCENT)
-                        .min_size(vec2(110.0, 30.0));
-                if ui.add(restart).on_hover_text("Enter").clicked() {
+                let text = RichText::new("Restart").color(theme::ON_ACCENT).strong();
+                let restart = egui::Button::new(text).fill(theme::ACCENT);
+                let restart = ui.add_sized([110.0, 30.0], restart);
+                if restart.on_hover_text("Enter").clicked() {
                     answer = Some(Answer::Restart);
                 }
-                let close = egui::Button::new("Close").min_size(vec2(90.0, 30.0));
-                if ui.add(close).clicked() {
+                let close = egui::Button::new("Close");
+                if ui.add_sized([90.0, 30.0], close).clicked() {
                     answer = Some(Answer::Close);
                 }
             });

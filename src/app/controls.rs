@@ -2,7 +2,7 @@
 
 use eframe::egui::{
     self, Align, Align2, Color32, FontId, Key, Layout, Rect, RichText, Sense, Stroke, StrokeKind,
-    Ui, pos2, vec2,
+    Ui, Vec2, pos2, vec2,
 };
 
 use super::keys::{BoundAction, HeldKeys, KeyMap, Shortcut};
@@ -143,10 +143,14 @@ fn keycap(ui: &mut Ui, key: Key, lit: bool) {
     } else {
         (theme::TEXT, theme::RAISED, theme::LINE)
     };
+    let arrow = arrow(key);
+    let name = if arrow.is_some() {
+        ""
+    } else {
+        key.symbol_or_name()
+    };
     let font = FontId::proportional(13.0);
-    let label = ui
-        .painter()
-        .layout_no_wrap(key.symbol_or_name().to_owned(), font, text);
+    let label = ui.painter().layout_no_wrap(name.to_owned(), font, text);
     let size = vec2((label.size().x + 14.0).max(26.0), 26.0);
     let (rect, response) = ui.allocate_exact_size(size, Sense::hover());
     let painter = ui.painter();
@@ -160,11 +164,26 @@ fn keycap(ui: &mut Ui, key: Key, lit: bool) {
         rect
     };
     painter.rect(cap, 5, fill, Stroke::new(1.0, line), StrokeKind::Inside);
-    let at = Align2::CENTER_CENTER
-        .anchor_size(cap.center(), label.size())
-        .min;
-    painter.galley(at, label, text);
+    if let Some(ahead) = arrow {
+        let (tip, aside) = (ahead * 4.0, ahead.rot90() * 5.0);
+        let corners = [tip, aside - tip * 0.75, -aside - tip * 0.75];
+        let corners = corners.map(|corner| cap.center() + corner).into();
+        painter.add(egui::Shape::convex_polygon(corners, text, Stroke::NONE));
+    }
+    let at = Align2::CENTER_CENTER.anchor_size(cap.center(), label.size());
+    painter.galley(at.min, label, text);
     response.widget_info(|| egui::WidgetInfo::selected(egui::Role::Label, true, lit, key.name()));
+}
+
+/// Where an arrow key points; the font has no such signs.
+fn arrow(key: Key) -> Option<Vec2> {
+    match key {
+        Key::ArrowUp => Some(Vec2::UP),
+        Key::ArrowDown => Some(Vec2::DOWN),
+        Key::ArrowLeft => Some(Vec2::LEFT),
+        Key::ArrowRight => Some(Vec2::RIGHT),
+        _ => None,
+    }
 }
 
 /// Drawn rather than taken from a font, so they look the same everywhere.

@@ -7,6 +7,9 @@ use eframe::egui::{self, Align2, Color32, FontId, Id, Margin, Ui};
 use super::stats::Stats;
 use super::theme;
 
+/// A picture narrower than this has no room for the numbers.
+pub(super) const ROOM: f32 = 240.0;
+
 /// Draws the numbers over the top left of `space`.
 pub(super) fn show(ui: &Ui, space: egui::Rect, stats: &Stats, frame: u64, engine: &str) {
     egui::Area::new(Id::unique("hud"))

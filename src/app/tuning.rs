@@ -157,7 +157,7 @@ impl Tuning {
 
     fn seed(&mut self, ui: &mut Ui, seed: u64) {
         section(ui, "Seed");
-        row(
+        line(
             ui,
             "Mode",
             "Fixed: a reset plays the same world again. Free: a new seed at each reset.",
@@ -186,14 +186,15 @@ impl Tuning {
             });
         } else {
             let range = 0..=(FREE_SEEDS - 1).max(self.defaults.params.seed);
-            row(
+            line(
                 ui,
                 "Number",
                 "The noise of frame n is drawn from this seed and n. Drag, or click to type.",
                 &mut self.settings.params.seed,
                 self.defaults.params.seed,
                 |ui, seed| {
-                    ui.add(egui::DragValue::new(seed).range(range).speed(0.2));
+                    let number = egui::DragValue::new(seed).range(range).speed(0.2);
+                    ui.add_sized(ui.available_size(), number);
                 },
             );
         }
@@ -201,7 +202,7 @@ impl Tuning {
 
     fn pace(&mut self, ui: &mut Ui) {
         section(ui, "Pace");
-        row(
+        line(
             ui,
             "Speed",
             "Keep to a number of frames a second, or play as fast as the machine can.",
@@ -238,6 +239,9 @@ impl Tuning {
     }
 }
 
+/// Width of a control beside its label.
+const BESIDE: f32 = 156.0;
+
 fn section(ui: &mut Ui, title: &str) {
     ui.add_space(10.0);
     ui.label(
@@ -248,7 +252,7 @@ fn section(ui: &mut Ui, title: &str) {
     );
 }
 
-/// A label with a hint, a button back to the default when there is a way back, and the control.
+/// A label, and the control below it.
 fn row<T: PartialEq + Copy>(
     ui: &mut Ui,
     label: &str,
@@ -259,17 +263,42 @@ fn row<T: PartialEq + Copy>(
 ) {
     ui.horizontal(|ui| {
         ui.set_min_height(18.0);
-        ui.label(RichText::new(label).color(theme::MUTED))
-            .on_hover_text(hint);
-        if *value != default {
-            let back = egui::Button::new(RichText::new("↺").small()).frame(false);
-            if ui.add(back).on_hover_text("Back to the default.").clicked() {
-                *value = default;
-            }
-        }
+        head(ui, label, hint, value, default);
     });
     let shown = ui.scope(|ui| control(ui, value)).response;
     shown.on_hover_text(hint);
+}
+
+/// A label, and a small control beside it.
+fn line<T: PartialEq + Copy>(
+    ui: &mut Ui,
+    label: &str,
+    hint: &str,
+    value: &mut T,
+    default: T,
+    control: impl FnOnce(&mut Ui, &mut T),
+) {
+    ui.horizontal(|ui| {
+        head(ui, label, hint, value, default);
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            let size = egui::vec2(BESIDE, ui.spacing().interact_size.y);
+            let inner = Layout::left_to_right(Align::Center);
+            let shown = ui.allocate_ui_with_layout(size, inner, |ui| control(ui, value));
+            shown.response.on_hover_text(hint);
+        });
+    });
+}
+
+/// A label with a hint, and a button back to the default when there is a way back.
+fn head<T: PartialEq + Copy>(ui: &mut Ui, label: &str, hint: &str, value: &mut T, default: T) {
+    ui.label(RichText::new(label).color(theme::MUTED))
+        .on_hover_text(hint);
+    if *value != default {
+        let back = egui::Button::new(RichText::new("↺").small()).frame(false);
+        if ui.add(back).on_hover_text("Back to the default.").clicked() {
+            *value = default;
+        }
+    }
 }
 
 fn slider<T: egui::emath::Numeric>(
@@ -284,7 +313,8 @@ fn slider<T: egui::emath::Numeric>(
     ui.add(
         egui::Slider::new(value, range)
             .step_by(step)
-            .clamping(clamping),
+            .clamping(clamping)
+            .max_decimals(2),
     );
 }
 

@@ -257,7 +257,7 @@ impl Window {
     }
 
     fn over_picture(&mut self, ui: &Ui, space: egui::Rect) {
-        if self.hud {
+        if self.hud && space.width() >= hud::ROOM {
             let number = self.frame.as_ref().map_or(0, |frame| frame.number);
             hud::show(ui, space, &self.stats, number, &self.engine);
         }
