@@ -94,7 +94,6 @@ fn cell_block(cells: usize, width: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     /// 4×4 pixels, 2×2 cells of 3 numbers, 1 latent token and 3 others, time in the second of

@@ -109,7 +109,6 @@ fn fastest_on(device: &Device, times: usize) -> Result<Duration> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]

@@ -1,7 +1,5 @@
 //! The measurement under an engine whose stages take what it says they take.
 
-#![allow(clippy::unwrap_used)]
-
 use super::*;
 use crate::engine::Snapshot;
 use crate::model::config::WorldConfig;

@@ -114,7 +114,7 @@ mod tests {
         serde_json::from_value(serde_json::json!({
             "format": 1, "name": "Tiny", "fps": 15.0, "image": [2, 4],
             "actions": [{"name": "noop", "keys": []}, {"name": "up", "keys": ["W"]}],
-            "tokenizer": {"patch": 1, "width": 1, "blocks": 0, "channels": 1},
+            "tokenizer": {"patch": 1, "width": 1, "hidden": 1, "blocks": 0, "channels": 1},
             "dynamics": {"merge": 1, "stem_width": 1, "stem_frames": 0, "width": 1, "depth": 1,
                 "heads": 1, "mlp": 1, "time_every": 1, "context": 1, "registers": 0, "k_max": 1}
         }))

@@ -103,7 +103,6 @@ pub fn read_actions(path: &Path, world: &WorldConfig) -> Result<Vec<u32>> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::eval::fake::world;
 

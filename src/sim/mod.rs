@@ -5,6 +5,7 @@
 //! through a bounded channel: a slow reader loses old frames, never new ones, and never stalls the
 //! model.
 
+pub mod headless;
 mod session;
 mod thread;
 

@@ -2,7 +2,8 @@
 //!
 //! A sequence enters as one *clean* copy (signal levels near 1, causal) and one or more *noised*
 //! copies; a noised frame attends to the clean frames strictly before it and to itself, which is
-//! what a denoise pass with a cache does. Only noised frames are trained on.
+//! what a denoise pass with a cache does. Only noised frames are trained on. Late in training, some
+//! clean frames may be the network's own predictions, whose errors it then learns not to pass on.
 
 use std::collections::BTreeMap;
 
@@ -141,6 +142,33 @@ impl<'a> DynamicsTask<'a> {
         })
     }
 
+    /// Puts the network's own predictions in the place of some frames of the clean copy; what is
+    /// trained towards stays the truth. No gradient flows through them.
+    fn with_own_context(&self, batch: Batch, rng: &mut ChaCha8Rng) -> Result<Batch> {
+        let dims = batch.actions.dims2()?;
+        let tau = batch.context_signal.zeros_like()?;
+        let guess = Noised {
+            z: normal(&batch.latents, rng)?,
+            d: tau.ones_like()?,
+            tau,
+        };
+        let own = self.predict(&batch, &[&guess])?;
+        let own = own.first().unwrap_or(&batch.latents).detach();
+        let share = self.settings.own_context;
+        let chosen: Vec<f32> = (0..dims.0 * dims.1)
+            .map(|_| f32::from(u8::from(rng.random_bool(share))))
+            .collect();
+        let chosen = (Tensor::from_vec(chosen, dims, own.device())? * &batch.mask)?;
+        let change = (own - &batch.latents)?.broadcast_mul(&expand(&chosen, &batch.latents)?)?;
+        let level = expand(&batch.context_signal, &change)?;
+        let context = (&batch.context + change.broadcast_mul(&level)?)?;
+        Ok(Batch {
+            past: past_frames(&context, self.run.world.dynamics.stem_frames)?,
+            context,
+            ..batch
+        })
+    }
+
     /// x̂ of each noised copy, [B, T, gh, gw, c].
     fn predict(&self, batch: &Batch, copies: &[&Noised]) -> Result<Vec<Tensor>> {
         let frames = self.settings.frames;
@@ -226,8 +254,11 @@ impl Task for DynamicsTask<'_> {
     }
 
     fn loss(&mut self, step: u64, rng: &mut ChaCha8Rng) -> Result<(Tensor, Figures)> {
-        let batch = self.batch(rng)?;
+        let mut batch = self.batch(rng)?;
         let shortcut = step % self.settings.shortcut_every == self.settings.shortcut_every - 1;
+        if self.settings.own_context > 0.0 && !shortcut {
+            batch = self.with_own_context(batch, rng)?;
+        }
         let mut copies = Vec::new();
         let mut targets = Vec::new();
         for i in 0..self.settings.copies {

@@ -104,6 +104,7 @@ pub fn run(options: &Options) -> Result<()> {
         max_steps: options.max_steps.unwrap_or(u64::MAX),
         resume: options.resume,
     };
+    check_resumed_world(&run)?;
     prepare_folders(&run, &dataset)?;
     progress::watch_for_interrupt();
     for stage in stages {
@@ -145,6 +146,26 @@ fn settings(options: &Options) -> Result<Settings> {
         settings.seed = seed;
     }
     Ok(settings)
+}
+
+/// A resumed run keeps its networks: nothing is written before that is sure.
+fn check_resumed_world(run: &Run) -> Result<()> {
+    let path = run.checkpoint().join(checkpoint::CONFIG);
+    if !run.resume || !path.exists() {
+        return Ok(());
+    }
+    let old = WorldConfig::read(&path)?;
+    let same = old.tokenizer == run.world.tokenizer
+        && old.dynamics == run.world.dynamics
+        && old.image == run.world.image
+        && old.actions == run.world.actions;
+    if !same {
+        return Err(Error::invalid(
+            &path,
+            "the run's networks, frames or actions differ from what settings and data ask for; another --out starts anew",
+        ));
+    }
+    Ok(())
 }
 
 /// Makes the run's folders and what does not depend on training.

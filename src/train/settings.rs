@@ -34,6 +34,8 @@ pub struct TokenizerSettings {
     pub optimizer: OptimizerSettings,
     /// Frames a step.
     pub batch: usize,
+    /// Share of the frames that are drawn by the rarity of what they show.
+    pub rare: f64,
     /// Extra weight of pixels that differ from the median background.
     pub foreground: f64,
     /// Standard deviation of the noise added to standardised latents before decoding.
@@ -66,6 +68,9 @@ pub struct DynamicsSettings {
     pub pure_noise: f64,
     /// Lowest signal level of the clean copy, which is drawn from U(this, 1).
     pub context_signal: f64,
+    /// Share of the clean copy's frames that are the network's own one-step predictions, in steps
+    /// without shortcut targets; 0: all real.
+    pub own_context: f64,
 }
 
 /// Optimiser and schedule.
@@ -135,6 +140,7 @@ impl Default for TokenizerSettings {
                 ema: 0.99,
             },
             batch: 32,
+            rare: 0.5,
             foreground: 20.0,
             noise: 0.5,
             polish_noise: 0.1,
@@ -164,6 +170,7 @@ impl Default for DynamicsSettings {
             shortcut_every: 2,
             pure_noise: 0.4,
             context_signal: 0.8,
+            own_context: 0.0,
         }
     }
 }
@@ -194,6 +201,7 @@ impl Settings {
         let share = 0.0..=1.0;
         let in_range = [
             ("tokenizer.batch", t.batch >= 4),
+            ("tokenizer.rare", share.contains(&t.rare)),
             ("tokenizer.foreground", t.foreground >= 0.0),
             ("tokenizer.noise", (0.0..10.0).contains(&t.noise)),
             (
@@ -214,6 +222,7 @@ impl Settings {
             ("dynamics.copies", d.copies >= 1),
             ("dynamics.shortcut_every", d.shortcut_every >= 1),
             ("dynamics.pure_noise", share.contains(&d.pure_noise)),
+            ("dynamics.own_context", share.contains(&d.own_context)),
             (
                 "dynamics.context_signal",
                 (0.0..1.0).contains(&d.context_signal),

@@ -4,7 +4,8 @@
 //! noise is added to them, and a frame's latent is drawn towards the mean of the latents of its two
 //! neighbours shifted by a few pixels. A pixel that differs from the background counts more, the
 //! more so the rarer that is at its place: a ball passes a pixel once in hundreds of frames, a
-//! paddle stands in its column all the time. Then the encoder and the statistics are frozen, and the decoder is
+//! paddle stands in its column all the time. Frames that show something at a rare place are drawn
+//! more often for the same reason. Then the encoder and the statistics are frozen, and the decoder is
 //! polished alone.
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use candle_core::{Tensor, Var};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
+use rayon::prelude::*;
 
 use super::optimizer::Optimizer;
 use super::run::{Figures, Run, Task};
@@ -48,6 +50,8 @@ pub(super) struct TokenizerTask<'a> {
     background: Tensor,
     /// Weight of the foreground at every pixel, [1, H, W, 1].
     rarity: Tensor,
+    /// Running sums over `frames` of the rarity by which they are drawn.
+    rare: Vec<f64>,
     polishing: bool,
 }
 
@@ -67,13 +71,16 @@ impl<'a> TokenizerTask<'a> {
         );
         let background = images_to_tensor(&median, run.world.image, &run.device)?;
         let sample = spread(dataset, &frames, FREQUENCY_FRAMES);
+        let frequency = foreground_frequency(&sample, &background, run)?;
+        let often = frequency.flatten_all()?.to_vec1::<f32>()?;
         let task = Self {
             run,
             settings: &run.settings.tokenizer,
             dataset,
+            rare: running_rarity(dataset, &frames, &median, &often),
             frames,
             tokenizer,
-            rarity: rarity(&foreground_frequency(&sample, &background, run)?)?,
+            rarity: rarity(&frequency)?,
             background,
             polishing: false,
         };
@@ -83,6 +90,16 @@ impl<'a> TokenizerTask<'a> {
     fn polish_from(&self) -> u64 {
         let steps = self.settings.optimizer.steps as f64;
         (steps * (1.0 - self.settings.polish)).round() as u64
+    }
+
+    /// Index of a frame: any, or one in proportion to the rarity of what it shows.
+    fn draw(&self, rng: &mut ChaCha8Rng) -> usize {
+        let total = self.rare.last().copied().unwrap_or(0.0);
+        if total > 0.0 && rng.random_bool(self.settings.rare) {
+            let at = rng.random_range(0.0..total);
+            return self.rare.partition_point(|sum| *sum <= at);
+        }
+        rng.random_range(0..self.frames.len())
     }
 
     /// 1 + foreground · rarity where a pixel differs from the background, else 1: [N, H, W, 1].
@@ -143,7 +160,7 @@ impl Task for TokenizerTask<'_> {
         let image = self.run.world.image;
         let mut bytes = Vec::with_capacity(self.settings.batch * self.run.world.image_len());
         for _ in 0..self.settings.batch {
-            let (e, t) = self.frames[rng.random_range(0..self.frames.len())];
+            let (e, t) = self.frames[self.draw(rng)];
             bytes.extend_from_slice(self.dataset.episodes[e].frame(t));
         }
         let images = images_to_tensor(&bytes, image, &self.run.device)?;
@@ -278,6 +295,34 @@ fn foreground_frequency(bytes: &[u8], background: &Tensor, run: &Run) -> Result<
     Ok((Tensor::cat(&parts, 0)?.sum_keepdim(0)? / count.max(1) as f64)?)
 }
 
+/// Running sums over frames of 1/f, where f is how often the frame's rarest foreground pixel is
+/// foreground.
+fn running_rarity(
+    dataset: &Dataset,
+    frames: &[(usize, usize)],
+    background: &[u8],
+    often: &[f32],
+) -> Vec<f64> {
+    let least = 1.0 / FREQUENCY_FRAMES as f32;
+    let far = (FOREGROUND * 127.5) as u8;
+    let rarest = |&(e, t): &(usize, usize)| {
+        let pixels = dataset.episodes[e].frame(t).chunks_exact(3);
+        let foreground = pixels
+            .zip(background.chunks_exact(3))
+            .zip(often)
+            .filter(|((a, b), _)| a.iter().zip(*b).any(|(a, b)| a.abs_diff(*b) > far));
+        let f = foreground.fold(f32::INFINITY, |f, (_, often)| f.min(*often));
+        f64::from(f.max(least).recip())
+    };
+    let each: Vec<f64> = frames.par_iter().map(rarest).collect();
+    each.into_iter()
+        .scan(0.0, |sum, rarity| {
+            *sum += rarity;
+            Some(*sum)
+        })
+        .collect()
+}
+
 /// √(mean/f) for pixels that are foreground in a share f of the frames, where the mean is taken
 /// over the pixels that ever are; at least 1, and bounded.
 fn rarity(frequency: &Tensor) -> Result<Tensor> {
@@ -311,6 +356,33 @@ mod tests {
         };
         assert_eq!(pairs(1), [0., 0., 1., 2., 3., 4., 1., 2., 3., 4., 5., 5.]);
         assert_eq!(pairs(2), [0., 0., 0., 1., 2., 3., 2., 3., 4., 5., 5., 5.]);
+    }
+
+    #[test]
+    fn frames_that_show_something_at_a_rare_place_are_drawn_more_often() {
+        // Three frames of two pixels: nothing, a common thing, and a rare thing beside it.
+        let images = [[0u8; 6], [90, 0, 0, 0, 0, 0], [90, 0, 0, 0, 0, 80]].concat();
+        let episode = crate::data::Episode {
+            height: 1,
+            width: 2,
+            images,
+            actions: vec![0; 3],
+            rewards: vec![0.0; 3],
+            extras: BTreeMap::new(),
+        };
+        let dataset = Dataset {
+            info: crate::data::DatasetInfo {
+                name: String::new(),
+                fps: 1.0,
+                image: [1, 2],
+                actions: Vec::new(),
+            },
+            episodes: vec![episode],
+            files: Vec::new(),
+        };
+        let frames = [(0, 0), (0, 1), (0, 2)];
+        let sums = running_rarity(&dataset, &frames, &[0; 6], &[0.5, 0.125]);
+        assert_eq!(sums, [0.0, 2.0, 10.0]);
     }
 
     #[test]

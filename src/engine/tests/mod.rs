@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used)]
-
 mod parity;
 mod reference;
 mod sampling;

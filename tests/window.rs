@@ -1,0 +1,283 @@
+//! The window, as a person meets it: the real program on a real X server, drawn in software.
+
+mod display;
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use display::Display;
+use driftless::data::Episode;
+use driftless::eval::objects;
+use image::RgbImage;
+use image::imageops::{self, FilterType};
+
+/// The shipped world.
+fn pong() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("checkpoints/pong")
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Long enough for a person, and for the paddle to cross the field.
+fn play_for_a_while() {
+    std::thread::sleep(Duration::from_millis(2500));
+}
+
+/// Where the window shows the world: the box around Pong's brown.
+fn picture(screenshot: &RgbImage) -> Option<[u32; 4]> {
+    let brown = |p: &image::Rgb<u8>| {
+        p.0.iter()
+            .zip([144, 72, 17])
+            .all(|(a, b)| a.abs_diff(b) < 14)
+    };
+    let places = || {
+        screenshot
+            .enumerate_pixels()
+            .filter(|(_, _, pixel)| brown(pixel))
+    };
+    let (left, right) = (places().map(|p| p.0).min()?, places().map(|p| p.0).max()?);
+    let (top, bottom) = (places().map(|p| p.1).min()?, places().map(|p| p.1).max()?);
+    Some([left, top, right - left + 1, bottom - top + 1])
+}
+
+/// Mean absolute difference over the pixels in which either shows more than the background.
+fn difference(a: &[u8], b: &[u8]) -> f64 {
+    let shows = |pixel: &[u8]| {
+        pixel
+            .iter()
+            .zip([144, 72, 17])
+            .any(|(a, b)| a.abs_diff(b) > 40)
+    };
+    let (mut sum, mut count) = (0.0, 0.0);
+    for (a, b) in a.chunks(3).zip(b.chunks(3)) {
+        if shows(a) || shows(b) {
+            sum += a
+                .iter()
+                .zip(b)
+                .map(|(a, b)| f64::from(a.abs_diff(*b)))
+                .sum::<f64>()
+                / 3.0;
+            count += 1.0;
+        }
+    }
+    sum / f64::max(count, 1.0)
+}
+
+/// The longest stretch of frames under one action.
+fn longest_stretch(episode: &Episode, action: u32) -> Range<usize> {
+    let mut longest = 0..0;
+    let mut start = 0;
+    for (t, &held) in episode.actions.iter().enumerate() {
+        if held != action {
+            start = t + 1;
+        } else if t + 1 - start > longest.len() {
+            longest = start..t + 1;
+        }
+    }
+    longest
+}
+
+/// Row of the player's paddle in the mean of a few frames of a stretch's start and end.
+fn player_from_to(episode: &Episode, stretch: Range<usize>) -> (f32, f32) {
+    let mean = |frames: Range<usize>| {
+        let rows: Vec<f32> = frames
+            .filter_map(|t| objects::find(episode.frame(t)).player)
+            .collect();
+        assert!(!rows.is_empty(), "no paddle in the picture");
+        rows.iter().sum::<f32>() / rows.len() as f32
+    };
+    (
+        mean(stretch.start..stretch.start + 2),
+        mean(stretch.end - 3..stretch.end),
+    )
+}
+
+#[test]
+fn the_window_shows_the_predicted_frames_and_obeys_the_keys_and_the_close_button() {
+    let Some(display) = Display::start() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (record, shot) = (
+        folder.path().join("played.npz"),
+        folder.path().join("shot.png"),
+    );
+    let world = pong();
+    let window = display.open(&[
+        "play",
+        "--checkpoint",
+        text(&world),
+        "--seed",
+        "1",
+        "--record",
+        text(&record),
+    ]);
+    // Without the numbers and the panel, the picture lies open.
+    window.press("h");
+    window.press("t");
+    window.down("Up");
+    play_for_a_while();
+    window.up("Up");
+    window.down("Down");
+    play_for_a_while();
+    let seen = window.wait_for("the picture", &shot, |shot| {
+        picture(shot).is_some_and(|[_, _, width, _]| width > 500)
+    });
+    window.up("Down");
+    let (status, stderr) = window.close();
+    assert!(status.success(), "{status}: {stderr}");
+
+    let played = Episode::read(&record).unwrap();
+    let [left, top, width, height] = picture(&seen).unwrap();
+    assert!(width.abs_diff(height) <= width / 16, "{width}×{height}");
+    let shown = imageops::crop_imm(&seen, left, top, width, height).to_image();
+    let (w, h) = (played.width as u32, played.height as u32);
+    let shown = imageops::resize(&shown, w, h, FilterType::Triangle).into_raw();
+    let nearest = (0..played.frames()).map(|t| difference(&shown, played.frame(t)));
+    let (nearest, t) = nearest.zip(0..).min_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
+    let other = difference(&shown, played.frame(0));
+    assert!(
+        nearest < 12.0 && other > 2.0 * nearest,
+        "frame {t}: {nearest}; frame 0: {other}"
+    );
+    assert_eq!(
+        played.actions[t], 2,
+        "frame {t} was made while Down was held"
+    );
+
+    let (up, down) = (longest_stretch(&played, 1), longest_stretch(&played, 2));
+    assert!(
+        up.len() >= 5 && down.len() >= 5 && up.end <= down.start,
+        "{up:?} {down:?}"
+    );
+    let (from, to) = player_from_to(&played, up);
+    assert!(
+        to < from - 4.0 || to < 8.0,
+        "up moved the paddle from row {from} to {to}"
+    );
+    let (from, to) = player_from_to(&played, down);
+    assert!(
+        to > from + 8.0,
+        "down moved the paddle from row {from} to {to}"
+    );
+}
+
+#[test]
+fn a_person_pauses_steps_resets_and_takes_the_next_start() {
+    let Some(display) = Display::start() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let record = folder.path().join("played.npz");
+    let world = pong();
+    let window = display.open(&[
+        "play",
+        "--checkpoint",
+        text(&world),
+        "--record",
+        text(&record),
+    ]);
+    for key in ["Escape", "p", "r", "c", "n", "n"] {
+        window.press(key);
+    }
+    play_for_a_while();
+    let (status, stderr) = window.close();
+    assert!(status.success(), "{status}: {stderr}");
+    let played = Episode::read(&record).unwrap();
+    let tail = |name: &str| {
+        let values = &played.extras[name].values;
+        values[values.len() - 4..].to_vec()
+    };
+    assert_eq!(tail("number"), [0.0, 0.0, 1.0, 2.0]);
+    assert_eq!(tail("context"), [0.0, 1.0, 1.0, 1.0]);
+}
+
+#[test]
+fn a_world_that_failed_can_be_started_again_and_otherwise_says_why_at_the_end() {
+    let Some(display) = Display::start() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (world, record) = (
+        folder.path().join("world"),
+        folder.path().join("played.npz"),
+    );
+    std::fs::create_dir(&world).unwrap();
+    for file in std::fs::read_dir(pong()).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), world.join(file.file_name())).unwrap();
+    }
+    let weights = world.join("dynamics.safetensors");
+    let whole = std::fs::read(&weights).unwrap();
+    std::fs::write(&weights, &whole[..whole.len() / 2]).unwrap();
+    let args = [
+        "play",
+        "--checkpoint",
+        text(&world),
+        "--record",
+        text(&record),
+    ];
+
+    let window = display.open(&args);
+    play_for_a_while();
+    let (status, stderr) = window.close();
+    assert_eq!(status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("dynamics.safetensors"), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(!record.exists());
+
+    let window = display.open(&args);
+    play_for_a_while();
+    std::fs::write(&weights, &whole).unwrap();
+    window.press("Return");
+    play_for_a_while();
+    let (status, stderr) = window.close();
+    assert!(status.success(), "{status}: {stderr}");
+    assert!(Episode::read(&record).unwrap().frames() > 1);
+}
+
+#[test]
+fn without_a_graphics_adapter_the_program_says_so_and_names_the_way_without() {
+    let Some(display) = Display::start() else {
+        return;
+    };
+    let world = pong();
+    // No Vulkan driver is listed, and OpenGL is not asked.
+    let nothing = [
+        ("VK_DRIVER_FILES", "/nonexistent.json"),
+        ("VK_ICD_FILENAMES", "/nonexistent.json"),
+        ("WGPU_BACKEND", "vulkan"),
+    ];
+    let (status, stderr) = display.refuse(&["play", "--checkpoint", text(&world)], &nothing);
+    assert_eq!(status.code(), Some(1), "{stderr}");
+    assert!(
+        stderr.contains("no graphics adapter") && stderr.contains("--headless"),
+        "{stderr}"
+    );
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+}
+
+#[test]
+fn without_a_display_the_program_says_so_and_names_the_way_without() {
+    for display in [None, Some(":64999")] {
+        let world = pong();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_driftless"));
+        command.args(["play", "--checkpoint", text(&world)]);
+        for variable in ["DISPLAY", "WAYLAND_DISPLAY", "WAYLAND_SOCKET"] {
+            command.env_remove(variable);
+        }
+        command.envs(display.map(|name| ("DISPLAY", name)));
+        let output = command.output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{display:?}: {stderr}");
+        assert!(
+            stderr.contains("no display") && stderr.contains("--headless"),
+            "{stderr}"
+        );
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    }
+}
