@@ -1,6 +1,8 @@
 //! Episodes that scripts/collect_ale.py records, read by the program. Skipped without ale-py, which
 //! scripts/test.sh installs where it can.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::Path;
 use std::process::Command;
 

@@ -1,5 +1,7 @@
 //! What goes wrong is said in one line on stderr with exit status 1, and nothing is lost.
 
+#![allow(clippy::unwrap_used)]
+
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -164,7 +166,7 @@ fn a_configuration_that_does_not_fit_is_refused_with_what_was_expected() {
 fn an_unknown_key_in_a_binding_is_named_before_a_window_opens() {
     let world = world();
     edit_config(world.path(), |config| {
-        config["actions"][1]["keys"] = serde_json::json!(["Upwards"])
+        config["actions"][1]["keys"] = serde_json::json!(["Upwards"]);
     });
     let said = failure(driftless(&[
         "play".as_ref(),
@@ -209,7 +211,7 @@ fn an_episode_that_does_not_fit_the_format_is_refused_by_array() {
     let said = |path: &Path| failure(driftless(&["info".as_ref(), path.as_os_str()]));
 
     let no_actions = episode(folder.path(), |file| {
-        file.add("image", &shape, &[0_u8; 384]).unwrap()
+        file.add("image", &shape, &[0_u8; 384]).unwrap();
     });
     assert_says(&said(&no_actions), &["episode.npz", "action"]);
     let wrong_dtype = episode(folder.path(), |file| {

@@ -1,5 +1,7 @@
 //! The window, as a person meets it: the real program on a real X server, drawn in software.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod display;
 
 use std::ops::Range;
@@ -8,7 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use display::Display;
-use driftless::data::Episode;
+use driftless::data::{Episode, contexts};
 use driftless::eval::objects;
 use image::RgbImage;
 use image::imageops::{self, FilterType};
@@ -16,6 +18,13 @@ use image::imageops::{self, FilterType};
 /// The shipped world.
 fn pong() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("checkpoints/pong")
+}
+
+/// The one line of the program itself; a graphics driver may have said more before it.
+fn last_word(stderr: &str) -> &str {
+    let own = |line: &&str| line.starts_with("driftless: ");
+    assert_eq!(stderr.lines().filter(own).count(), 1, "{stderr}");
+    stderr.lines().last().unwrap()
 }
 
 fn text(path: &Path) -> &str {
@@ -42,6 +51,11 @@ fn picture(screenshot: &RgbImage) -> Option<[u32; 4]> {
     let (left, right) = (places().map(|p| p.0).min()?, places().map(|p| p.0).max()?);
     let (top, bottom) = (places().map(|p| p.1).min()?, places().map(|p| p.1).max()?);
     Some([left, top, right - left + 1, bottom - top + 1])
+}
+
+/// Whether the headline of the card about a failure is in sight, by its colour.
+fn says_that_it_failed(screenshot: &RgbImage) -> bool {
+    screenshot.pixels().any(|pixel| pixel.0 == [232, 110, 98])
 }
 
 /// Mean absolute difference over the pixels in which either shows more than the background.
@@ -136,14 +150,16 @@ fn the_window_shows_the_predicted_frames_and_obeys_the_keys_and_the_close_button
     assert!(width.abs_diff(height) <= width / 16, "{width}×{height}");
     let shown = imageops::crop_imm(&seen, left, top, width, height).to_image();
     let (w, h) = (played.width as u32, played.height as u32);
-    let shown = imageops::resize(&shown, w, h, FilterType::Triangle).into_raw();
+    let shown = imageops::resize(&shown, w, h, FilterType::Nearest).into_raw();
     let nearest = (0..played.frames()).map(|t| difference(&shown, played.frame(t)));
     let (nearest, t) = nearest.zip(0..).min_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
-    let other = difference(&shown, played.frame(0));
-    assert!(
-        nearest < 12.0 && other > 2.0 * nearest,
-        "frame {t}: {nearest}; frame 0: {other}"
-    );
+    assert!(nearest < 2.0, "the nearest is frame {t} at {nearest}");
+    let config = driftless::model::checkpoint::read_config(&world).unwrap();
+    for other in contexts::read(&world.join("contexts.npz"), &config).unwrap() {
+        let last = &other.images[other.images.len() - config.image_len()..];
+        let far = difference(&shown, last);
+        assert!(far > 10.0, "a frame that was not shown is as near as {far}");
+    }
     assert_eq!(
         played.actions[t], 2,
         "frame {t} was made while Down was held"
@@ -206,6 +222,7 @@ fn a_world_that_failed_can_be_started_again_and_otherwise_says_why_at_the_end() 
         folder.path().join("world"),
         folder.path().join("played.npz"),
     );
+    let shot = folder.path().join("shot.png");
     std::fs::create_dir(&world).unwrap();
     for file in std::fs::read_dir(pong()).unwrap() {
         let file = file.unwrap();
@@ -223,17 +240,20 @@ fn a_world_that_failed_can_be_started_again_and_otherwise_says_why_at_the_end() 
     ];
 
     let window = display.open(&args);
-    play_for_a_while();
+    window.wait_for("the failure", &shot, says_that_it_failed);
     let (status, stderr) = window.close();
     assert_eq!(status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("dynamics.safetensors"), "{stderr}");
-    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(
+        last_word(&stderr).contains("dynamics.safetensors"),
+        "{stderr}"
+    );
     assert!(!record.exists());
 
     let window = display.open(&args);
-    play_for_a_while();
+    window.wait_for("the failure", &shot, says_that_it_failed);
     std::fs::write(&weights, &whole).unwrap();
     window.press("Return");
+    window.wait_for("the picture", &shot, |shot| picture(shot).is_some());
     play_for_a_while();
     let (status, stderr) = window.close();
     assert!(status.success(), "{status}: {stderr}");
@@ -254,11 +274,11 @@ fn without_a_graphics_adapter_the_program_says_so_and_names_the_way_without() {
     ];
     let (status, stderr) = display.refuse(&["play", "--checkpoint", text(&world)], &nothing);
     assert_eq!(status.code(), Some(1), "{stderr}");
+    let said = last_word(&stderr);
     assert!(
-        stderr.contains("no graphics adapter") && stderr.contains("--headless"),
+        said.contains("no graphics adapter") && said.contains("--headless"),
         "{stderr}"
     );
-    assert_eq!(stderr.lines().count(), 1, "{stderr}");
 }
 
 #[test]

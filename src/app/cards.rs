@@ -46,7 +46,8 @@ fn shortcut_line(keys: &KeyMap) -> String {
         .into_iter()
         .filter_map(|shortcut| {
             let key = keys.shortcut_keys(shortcut).next()?;
-            Some(format!("{} {}", Key::symbol_or_name(key), shortcut.label()))
+            let text = format!("{} {}", Key::symbol_or_name(key), shortcut.label());
+            Some(text.replace(' ', "\u{a0}"))
         })
         .collect();
     parts.join("  ·  ")
@@ -128,10 +129,10 @@ impl Notices {
     }
 }
 
-/// A mark at the top of the picture, for the pause and for loading.
+/// A mark in the picture's upper right corner, for the pause and for loading.
 pub(super) fn mark(ui: &Ui, space: Rect, text: &str) {
-    let at = space.center_top() + vec2(0.0, 12.0);
-    over(ui, "mark", at, Align2::CENTER_TOP, |ui| {
+    let at = space.right_top() + vec2(-12.0, 12.0);
+    over(ui, "mark", at, Align2::RIGHT_TOP, |ui| {
         egui::Frame::new()
             .fill(Color32::from_black_alpha(190))
             .corner_radius(12)

@@ -230,7 +230,7 @@ impl Icon {
                 triangle(3.0, 4.5);
                 block(7.5, 0.0, 2.0, 9.0);
             }
-            Self::Reset => reset_arrow(painter, c, colour),
+            Self::Reset => reset_arrow(painter, c, 5.5, colour),
             Self::Numbers => {
                 for (y, width) in [(-5.0, 12.0), (0.0, 8.0), (5.0, 10.0)] {
                     block((width - 12.0) / 2.0, y, width, 2.0);
@@ -246,21 +246,30 @@ impl Icon {
     }
 }
 
+/// A small button that undoes.
+pub(super) fn back(ui: &mut Ui) -> egui::Response {
+    let (rect, response) = ui.allocate_exact_size(vec2(16.0, 16.0), Sense::click());
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, "default"));
+    let colour = if response.hovered() {
+        theme::ACCENT
+    } else {
+        theme::MUTED
+    };
+    reset_arrow(ui.painter(), rect.center(), 4.0, colour);
+    response
+}
+
 /// Three quarters of a circle with an arrow head at its end.
-fn reset_arrow(painter: &egui::Painter, centre: egui::Pos2, colour: Color32) {
-    let radius = 5.5;
+fn reset_arrow(painter: &egui::Painter, centre: egui::Pos2, radius: f32, colour: Color32) {
     let points = (0..=24)
         .map(|i| {
             let angle = (-60.0 + 285.0 * i as f32 / 24.0).to_radians();
             centre + radius * vec2(angle.cos(), angle.sin())
         })
         .collect();
-    painter.add(egui::Shape::line(points, Stroke::new(1.8, colour)));
+    painter.add(egui::Shape::line(points, Stroke::new(radius / 3.0, colour)));
     let tip = pos2(centre.x + radius * 0.5, centre.y - radius * 0.87);
-    let head = [vec2(-4.5, -0.8), vec2(1.6, -3.6), vec2(0.9, 3.2)].map(|d| tip + d);
-    painter.add(egui::Shape::convex_polygon(
-        head.into(),
-        colour,
-        Stroke::NONE,
-    ));
+    let head = [vec2(-0.82, -0.15), vec2(0.29, -0.65), vec2(0.16, 0.58)];
+    let head = head.map(|corner| tip + corner * radius).into();
+    painter.add(egui::Shape::convex_polygon(head, colour, Stroke::NONE));
 }

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use eframe::egui::{self, Align, Layout, RichText, Ui};
 
 use super::present::Scaling;
-use super::theme;
+use super::{controls, theme};
 use crate::engine::SamplerParams;
 use crate::model::config::WorldConfig;
 use crate::sim::{Command, FREE_SEEDS, Pace};
@@ -126,7 +126,7 @@ impl Tuning {
             "Denoise passes for each frame: more is sharper and slower.",
             &mut params.steps,
             defaults.steps,
-            |ui, steps| choices(ui, steps, &self.limits.steps, |steps| steps.to_string()),
+            |ui, steps| choices(ui, steps, &self.limits.steps, usize::to_string),
         );
         row(
             ui,
@@ -166,7 +166,7 @@ impl Tuning {
             |ui, free| {
                 choices(ui, free, &[false, true], |free| {
                     if *free { "free" } else { "fixed" }
-                })
+                });
             },
         );
         if self.settings.free_seed {
@@ -293,11 +293,10 @@ fn line<T: PartialEq + Copy>(
 fn head<T: PartialEq + Copy>(ui: &mut Ui, label: &str, hint: &str, value: &mut T, default: T) {
     ui.label(RichText::new(label).color(theme::MUTED))
         .on_hover_text(hint);
-    if *value != default {
-        let back = egui::Button::new(RichText::new("↺").small()).frame(false);
-        if ui.add(back).on_hover_text("Back to the default.").clicked() {
-            *value = default;
-        }
+    let changed = *value != default;
+    let undone = |ui| controls::back(ui).on_hover_text("Back to the default.");
+    if changed && undone(ui).clicked() {
+        *value = default;
     }
 }
 
@@ -314,7 +313,7 @@ fn slider<T: egui::emath::Numeric>(
         egui::Slider::new(value, range)
             .step_by(step)
             .clamping(clamping)
-            .max_decimals(2),
+            .max_decimals(if T::INTEGRAL { 0 } else { 2 }),
     );
 }
 

@@ -183,7 +183,7 @@ impl Sim {
         };
         let thread = std::thread::Builder::new()
             .name("world-model".into())
-            .spawn(move || thread::run(&options, session, ports))
+            .spawn(move || thread::run(&options, session, &ports))
             .map_err(|e| Error::Device(format!("cannot start the world-model thread: {e}")))?;
         Ok(Self {
             commands,

@@ -42,10 +42,10 @@ impl Ports {
 }
 
 /// Runs until it is told to quit or fails; the session survives both.
-pub(super) fn run(options: &Options, session: Option<Session>, ports: Ports) -> Option<Session> {
+pub(super) fn run(options: &Options, session: Option<Session>, ports: &Ports) -> Option<Session> {
     let mut session = session.or_else(|| options.record.clone().map(Session::new));
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        World::start(options, &mut session, &ports)?.run()
+        World::start(options, &mut session, ports)?.run()
     }));
     match outcome {
         Ok(Ok(())) => {}
