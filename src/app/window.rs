@@ -125,6 +125,9 @@ impl Window {
         }
         if let Some(frame) = newest {
             self.stats.shown(&frame, frame.reflects, Instant::now());
+            if self.paused {
+                self.stats.forget_rates();
+            }
             self.parts.sim.context = frame.context;
             self.image_id += 1;
             self.frame = Some(frame);
