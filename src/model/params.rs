@@ -120,7 +120,7 @@ impl Params {
                     return Err(Error::invalid(
                         path,
                         format!(
-                            "tensor '{name}' is {:?} {:?}, config.json asks for F32 {shape:?}",
+                            "tensor '{name}' is {:?} {:?}, expected F32 {shape:?} by config.json",
                             tensor.dtype(),
                             tensor.dims()
                         ),
