@@ -6,6 +6,7 @@
 
 mod contexts;
 mod dynamics;
+mod memory;
 mod optimizer;
 mod progress;
 mod run;

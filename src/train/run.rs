@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Map, Value};
 
 use super::dynamics::DynamicsTask;
+use super::memory::keep_freed_blocks;
 use super::optimizer::Optimizer;
 use super::progress::{self, Deadline};
 use super::settings::{OptimizerSettings, Settings};
@@ -77,6 +78,7 @@ impl Run {
 /// The last saved state stays in every case.
 pub fn run(options: &Options) -> Result<()> {
     let deadline = Deadline::after(options.max_minutes);
+    keep_freed_blocks();
     let settings = settings(options)?;
     let stages: &[Stage] = match options.stage {
         Stage::All => &[Stage::Tokenizer, Stage::Dynamics],
