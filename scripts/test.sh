@@ -43,7 +43,8 @@ install_display_tools() {
 }
 
 have_python_packages() {
-    PYTHONPATH="$PYTHON_PACKAGES" python3 -c "import ale_py, numpy" 2>/dev/null
+    [ -d "$PYTHON_PACKAGES" ] &&
+        PYTHONPATH="$PYTHON_PACKAGES" python3 -c "import ale_py, numpy" 2>/dev/null
 }
 
 install_python_packages() {

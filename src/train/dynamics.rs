@@ -142,6 +142,12 @@ impl<'a> DynamicsTask<'a> {
         })
     }
 
+    /// Whether the step lies in the last part, where the rate decays.
+    fn decays(&self, step: u64) -> bool {
+        let o = &self.settings.optimizer;
+        step as f64 >= o.steps as f64 * (1.0 - o.decay)
+    }
+
     /// Puts the network's own predictions in the place of some frames of the clean copy; what is
     /// trained towards stays the truth. No gradient flows through them.
     fn with_own_context(&self, batch: Batch, rng: &mut ChaCha8Rng) -> Result<Batch> {
@@ -256,7 +262,7 @@ impl Task for DynamicsTask<'_> {
     fn loss(&mut self, step: u64, rng: &mut ChaCha8Rng) -> Result<(Tensor, Figures)> {
         let mut batch = self.batch(rng)?;
         let shortcut = step % self.settings.shortcut_every == self.settings.shortcut_every - 1;
-        if self.settings.own_context > 0.0 && !shortcut {
+        if self.settings.own_context > 0.0 && self.decays(step) && !shortcut {
             batch = self.with_own_context(batch, rng)?;
         }
         let mut copies = Vec::new();

@@ -69,7 +69,7 @@ pub struct DynamicsSettings {
     /// Lowest signal level of the clean copy, which is drawn from U(this, 1).
     pub context_signal: f64,
     /// Share of the clean copy's frames that are the network's own one-step predictions, in steps
-    /// without shortcut targets; 0: all real.
+    /// without shortcut targets, once the rate decays; 0: all real.
     pub own_context: f64,
 }
 
@@ -130,7 +130,7 @@ impl Default for TokenizerSettings {
     fn default() -> Self {
         Self {
             optimizer: OptimizerSettings {
-                steps: 6000,
+                steps: 12_000,
                 rate: 2e-3,
                 muon_rate: 4e-3,
                 warm_up: 100,
@@ -144,7 +144,7 @@ impl Default for TokenizerSettings {
             foreground: 20.0,
             noise: 0.5,
             polish_noise: 0.1,
-            polish: 0.4,
+            polish: 0.6,
             curvature: 2.0,
             shift: 2,
         }
@@ -155,7 +155,7 @@ impl Default for DynamicsSettings {
     fn default() -> Self {
         Self {
             optimizer: OptimizerSettings {
-                steps: 20_000,
+                steps: 10_000,
                 rate: 2e-3,
                 muon_rate: 4e-3,
                 warm_up: 100,
@@ -170,7 +170,7 @@ impl Default for DynamicsSettings {
             shortcut_every: 2,
             pure_noise: 0.4,
             context_signal: 0.8,
-            own_context: 0.0,
+            own_context: 0.3,
         }
     }
 }
