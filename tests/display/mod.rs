@@ -38,6 +38,17 @@ impl Display {
             eprintln!("skipped: not installed: {missing:?}");
             return None;
         }
+        // On a loaded machine a server or its manager now and then fails to start.
+        let tried = (0..5).find_map(|_| Self::try_start());
+        assert!(
+            tried.is_some(),
+            "no X server with a window manager in five tries"
+        );
+        tried
+    }
+
+    /// One try; `None` where the window manager does not answer in time.
+    fn try_start() -> Option<Self> {
         let mut server = Command::new("Xvfb")
             .args([
                 "-displayfd",
@@ -71,8 +82,13 @@ impl Display {
             server,
             manager,
         };
-        wait("the window manager", || display.run("wmctrl", &["-m"]).ok());
-        Some(display)
+        for _ in 0..100 {
+            if display.run("wmctrl", &["-m"]).is_ok() {
+                return Some(display);
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        None
     }
 
     /// Starts `driftless` on this display and waits until its window has the focus.
