@@ -11,6 +11,7 @@ use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
+use crate::model::checkpoint::write_atomic;
 use crate::{Error, Result};
 
 /// The longest header that is read; NumPy's own stay below a few hundred bytes.
@@ -403,7 +404,7 @@ impl Writer {
             .finish()
             .map_err(|e| Error::io(&path, e.into()))?
             .into_inner();
-        write_file(&path, &bytes)
+        write_atomic(&path, &bytes)
     }
 }
 
@@ -419,23 +420,6 @@ fn header_bytes(descr: &str, shape: &[usize]) -> Vec<u8> {
     bytes.extend((text.len() as u16).to_le_bytes());
     bytes.extend(text.as_bytes());
     bytes
-}
-
-/// Writes `bytes` to a temporary file beside `path` and renames it to `path`.
-fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder
-        .tempfile_in(folder)
-        .map_err(|e| Error::io(folder, e))?;
-    file.write_all(bytes).map_err(|e| Error::io(path, e))?;
-    file.persist(path).map_err(|e| Error::io(path, e.error))?;
-    Ok(())
 }
 
 #[cfg(test)]
