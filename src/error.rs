@@ -33,6 +33,9 @@ pub enum Error {
     /// Training met a number that is not finite.
     #[error("{0}")]
     Diverged(String),
+    /// The mathematics of flow matching was asked for what it cannot give.
+    #[error("{0}")]
+    Flow(#[from] crate::flow::FlowError),
     /// A tensor operation failed.
     #[error("tensor operation: {0}")]
     Tensor(#[from] candle_core::Error),

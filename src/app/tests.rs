@@ -7,6 +7,7 @@ use crate::model::config::{ActionSpec, DynamicsConfig, FORMAT_VERSION, Tokenizer
 pub(super) fn world(actions: &[(&str, &[&str])]) -> WorldConfig {
     WorldConfig {
         format: FORMAT_VERSION,
+        flow: crate::model::config::FlowConfig::default(),
         name: "Test".into(),
         fps: 15.0,
         image: [8, 8],

@@ -50,6 +50,7 @@ pub(crate) fn world() -> WorldConfig {
     };
     WorldConfig {
         format: FORMAT_VERSION,
+        flow: crate::model::config::FlowConfig::default(),
         name: "fake".to_owned(),
         fps: 15.0,
         image: [64, 64],

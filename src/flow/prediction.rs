@@ -1,77 +1,250 @@
-//! What a network may predict on the linear path, each from the clean estimate x̂.
+//! What a network may predict, each from each, on any affine path.
 //!
-//! With z_τ = (1 − τ) z₀ + τ z₁ and z₀ ~ N(0, I): the velocity is v = z₁ − z₀, the noise ε = z₀,
-//! the score ∇ log p(z_τ) = −ε/(1 − τ). All are singular at τ = 1, where z_τ is the data itself;
-//! callers stay at τ < 1.
+//! With z_τ = α x + σ ε: the velocity is v = α′ x + σ′ ε, the score ∇ log p(z_τ) = −ε/σ (Lipman et
+//! al., *Flow Matching Guide and Code*, 2024, table 1). Knowing z_τ and one of the four, the others
+//! follow. At the ends see [`LEAST_DIVISOR`]: x says nothing about ε and the score at σ = 0, and ε
+//! and the score nothing about x at α = 0; what comes out there is finite. The velocity determines
+//! x and ε everywhere, since σα′ − σ′α > 0.
+
+use std::fmt;
+use std::str::FromStr;
 
 use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
 
-use crate::Result;
+use super::FlowError;
+use super::path::{Coefficients, LEAST_DIVISOR};
+use crate::{Error, Result};
 
-/// v̂ = (x̂ − z_τ)/(1 − τ).
-///
-/// # Errors
-/// The shapes do not fit.
-pub fn velocity(x: &Tensor, z: &Tensor, tau: &Tensor) -> Result<Tensor> {
-    Ok((x - z)?.broadcast_div(&tau.affine(-1.0, 1.0)?)?)
+/// A quantity that a network predicts about z_τ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Prediction {
+    /// The data, x̂.
+    #[default]
+    X,
+    /// The velocity of the probability-flow ODE, v̂ = dz/dτ.
+    V,
+    /// The noise, ε̂.
+    Eps,
+    /// The score, ∇ log p_τ(z_τ).
+    Score,
 }
 
-/// x̂ = z_τ + (1 − τ) v̂, the inverse of [`velocity`].
-///
-/// # Errors
-/// The shapes do not fit.
-pub fn clean(v: &Tensor, z: &Tensor, tau: &Tensor) -> Result<Tensor> {
-    Ok((z + v.broadcast_mul(&tau.affine(-1.0, 1.0)?)?)?)
+impl Prediction {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::X, Self::V, Self::Eps, Self::Score];
+
+    /// Its name in settings and checkpoints.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::X => "x",
+            Self::V => "v",
+            Self::Eps => "eps",
+            Self::Score => "score",
+        }
+    }
+
+    /// (x̂, ε̂) from this prediction of `z`, where `at` broadcasts against `z`.
+    ///
+    /// # Errors
+    /// The shapes do not fit.
+    pub fn estimates(
+        self,
+        value: &Tensor,
+        z: &Tensor,
+        at: &Coefficients<Tensor>,
+    ) -> Result<(Tensor, Tensor)> {
+        let clean = |noise: &Tensor| -> Result<Tensor> {
+            let data = (z - noise.broadcast_mul(&at.sigma)?)?;
+            Ok(data.broadcast_div(&divisor(&at.alpha)?)?)
+        };
+        Ok(match self {
+            Self::X => {
+                let noise = (z - value.broadcast_mul(&at.alpha)?)?;
+                (value.clone(), noise.broadcast_div(&divisor(&at.sigma)?)?)
+            }
+            Self::V => {
+                let determinant = ((&at.sigma * &at.alpha_dot)? - (&at.sigma_dot * &at.alpha)?)?;
+                let x = (value.broadcast_mul(&at.sigma)? - z.broadcast_mul(&at.sigma_dot)?)?;
+                let noise = (z.broadcast_mul(&at.alpha_dot)? - value.broadcast_mul(&at.alpha)?)?;
+                (
+                    x.broadcast_div(&determinant)?,
+                    noise.broadcast_div(&determinant)?,
+                )
+            }
+            Self::Eps => (clean(value)?, value.clone()),
+            Self::Score => {
+                let noise = value.broadcast_mul(&at.sigma)?.neg()?;
+                (clean(&noise)?, noise)
+            }
+        })
+    }
+
+    /// This prediction from (x̂, ε̂).
+    ///
+    /// # Errors
+    /// The shapes do not fit.
+    pub fn of(self, (x, noise): (&Tensor, &Tensor), at: &Coefficients<Tensor>) -> Result<Tensor> {
+        Ok(match self {
+            Self::X => x.clone(),
+            Self::V => (x.broadcast_mul(&at.alpha_dot)? + noise.broadcast_mul(&at.sigma_dot)?)?,
+            Self::Eps => noise.clone(),
+            Self::Score => noise.broadcast_div(&divisor(&at.sigma)?)?.neg()?,
+        })
+    }
+
+    /// Turns this prediction of `z` into another.
+    ///
+    /// # Errors
+    /// The shapes do not fit.
+    pub fn convert(
+        self,
+        to: Self,
+        value: &Tensor,
+        z: &Tensor,
+        at: &Coefficients<Tensor>,
+    ) -> Result<Tensor> {
+        if self == to {
+            return Ok(value.clone());
+        }
+        let (x, noise) = self.estimates(value, z, at)?;
+        to.of((&x, &noise), at)
+    }
 }
 
-/// ε̂ = (z_τ − τ x̂)/(1 − τ).
-///
-/// # Errors
-/// The shapes do not fit.
-pub fn noise(x: &Tensor, z: &Tensor, tau: &Tensor) -> Result<Tensor> {
-    Ok((z - x.broadcast_mul(tau)?)?.broadcast_div(&tau.affine(-1.0, 1.0)?)?)
+impl fmt::Display for Prediction {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
-/// Score (τ x̂ − z_τ)/(1 − τ)².
-///
-/// # Errors
-/// The shapes do not fit.
-pub fn score(x: &Tensor, z: &Tensor, tau: &Tensor) -> Result<Tensor> {
-    Ok((x.broadcast_mul(tau)? - z)?.broadcast_div(&tau.affine(-1.0, 1.0)?.sqr()?)?)
+impl FromStr for Prediction {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let found = Self::ALL.into_iter().find(|p| p.name() == name);
+        found.ok_or_else(|| {
+            FlowError::Name {
+                what: "prediction",
+                name: name.to_owned(),
+                expected: "x, v, eps or score",
+            }
+            .into()
+        })
+    }
+}
+
+/// A coefficient to divide by.
+fn divisor(coefficient: &Tensor) -> Result<Tensor> {
+    Ok(coefficient.maximum(LEAST_DIVISOR)?)
 }
 
 #[cfg(test)]
 mod tests {
     use candle_core::{Device, Tensor};
+    use proptest::prelude::*;
 
-    use super::super::path::interpolate;
+    use super::super::path::{Path, expand};
     use super::*;
 
-    fn rows(t: &Tensor) -> Vec<f32> {
+    fn rows(t: &Tensor) -> Vec<f64> {
         t.flatten_all().unwrap().to_vec1().unwrap()
     }
 
-    #[test]
-    fn every_prediction_recovers_what_made_the_sample() {
-        let noise_in = Tensor::new(&[0.5f32, -1.25, 2.0], &Device::Cpu).unwrap();
-        let data = Tensor::new(&[3f32, 0.75, -1.0], &Device::Cpu).unwrap();
-        for tau in [0f32, 0.25, 0.875] {
-            let t = Tensor::new(&[tau], &Device::Cpu).unwrap();
-            let z = interpolate(&noise_in, &data, &t).unwrap();
-            let v = velocity(&data, &z, &t).unwrap();
-            let eps = noise(&data, &z, &t).unwrap();
-            let s = score(&data, &z, &t).unwrap();
-            let back = clean(&v, &z, &t).unwrap();
-            for i in 0..3 {
-                let (z0, z1) = (rows(&noise_in)[i], rows(&data)[i]);
-                assert!((rows(&v)[i] - (z1 - z0)).abs() < 1e-4, "velocity at {tau}");
-                assert!((rows(&eps)[i] - z0).abs() < 1e-4, "noise at {tau}");
-                assert!(
-                    (rows(&s)[i] + z0 / (1.0 - tau)).abs() < 1e-3,
-                    "score at {tau}"
-                );
-                assert!((rows(&back)[i] - z1).abs() < 1e-4, "clean at {tau}");
+    fn close(a: &Tensor, b: &Tensor, within: f64) -> bool {
+        let pairs = rows(a).into_iter().zip(rows(b));
+        pairs
+            .into_iter()
+            .all(|(a, b)| (a - b).abs() <= within * (1.0 + b.abs()))
+    }
+
+    fn path() -> impl Strategy<Value = Path> {
+        prop_oneof![
+            Just(Path::Linear),
+            Just(Path::Cosine),
+            (0.01..0.5, 1.0..80.0).prop_map(|(least, most)| Path::Exploding { least, most }),
+        ]
+    }
+
+    /// Data, noise and a level for each sample, of a random shape.
+    fn samples() -> impl Strategy<Value = (Vec<usize>, Vec<f64>, Vec<f64>, Vec<f64>)> {
+        proptest::collection::vec(1usize..4, 1..4).prop_flat_map(|shape| {
+            let (count, first) = (shape.iter().product::<usize>(), shape[0]);
+            let values = || proptest::collection::vec(-4.0..4.0, count);
+            let levels = proptest::collection::vec(0.02..0.98, first);
+            (Just(shape), values(), values(), levels)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn every_prediction_is_what_made_the_sample_and_turns_into_every_other(
+            path in path(),
+            (shape, data, noise, tau) in samples(),
+        ) {
+            let tensor = |values| Tensor::from_vec(values, shape.clone(), &Device::Cpu).unwrap();
+            let (x, noise) = (tensor(data), tensor(noise));
+            let tau = Tensor::from_vec(tau, shape[0], &Device::Cpu).unwrap();
+            let tau = expand(&tau, &x).unwrap();
+            let at = path.coefficients(&tau).unwrap();
+            let z = path.interpolate(&noise, &x, &tau).unwrap();
+            for from in Prediction::ALL {
+                let value = from.of((&x, &noise), &at).unwrap();
+                let (clean, eps) = from.estimates(&value, &z, &at).unwrap();
+                // Dividing by the smaller coefficient, at least 0.01, loses digits.
+                prop_assert!(close(&clean, &x, 1e-9), "{from} {path:?}");
+                prop_assert!(close(&eps, &noise, 1e-9), "{from} {path:?}");
+                for to in Prediction::ALL {
+                    let there = from.convert(to, &value, &z, &at).unwrap();
+                    prop_assert!(close(&there, &to.of((&x, &noise), &at).unwrap(), 1e-8));
+                    let back = to.convert(from, &there, &z, &at).unwrap();
+                    prop_assert!(close(&back, &value, 1e-8), "{from} {to} {path:?}");
+                }
             }
         }
+    }
+
+    #[test]
+    fn all_conversions_stay_finite_at_both_ends() {
+        let value = Tensor::new(&[0.5f32, -2.0], &Device::Cpu).unwrap();
+        let z = Tensor::new(&[1.5f32, 0.25], &Device::Cpu).unwrap();
+        for path in [Path::Linear, Path::Cosine] {
+            for tau in [0f32, 1e-7, 1.0 - 1e-7, 1.0] {
+                let tau = Tensor::new(&[tau], &Device::Cpu).unwrap();
+                let at = path.coefficients(&tau).unwrap();
+                for from in Prediction::ALL {
+                    for to in Prediction::ALL {
+                        let there = from.convert(to, &value, &z, &at).unwrap();
+                        let there: Vec<f32> = there.to_vec1().unwrap();
+                        assert!(there.iter().all(|x| x.is_finite()), "{from} {to} {path:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn on_the_linear_path_the_formulas_are_the_known_ones() {
+        // x = 3, ε = 0.5, τ = 0.25: z = 1.125, v = x − ε = 2.5, score = −ε/(1 − τ).
+        let tensor = |v: f64| Tensor::new(&[v], &Device::Cpu).unwrap();
+        let at = Path::Linear.coefficients(&tensor(0.25)).unwrap();
+        let z = tensor(1.125);
+        let v = Prediction::X.convert(Prediction::V, &tensor(3.0), &z, &at);
+        assert!((rows(&v.unwrap())[0] - 2.5).abs() < 1e-12);
+        let score = Prediction::V.convert(Prediction::Score, &tensor(2.5), &z, &at);
+        assert!((rows(&score.unwrap())[0] + 0.5 / 0.75).abs() < 1e-12);
+    }
+
+    #[test]
+    fn names_read_back_and_others_are_refused() {
+        for p in Prediction::ALL {
+            assert_eq!(p.name().parse::<Prediction>().unwrap(), p);
+        }
+        let error = "w".parse::<Prediction>().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "unknown prediction \"w\", expected x, v, eps or score"
+        );
     }
 }

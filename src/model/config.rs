@@ -4,6 +4,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::flow::objective::Objective;
+use crate::flow::path::Path as FlowPath;
+use crate::flow::prediction::Prediction;
 use crate::{Error, Result};
 
 /// The checkpoint format that this version writes and reads.
@@ -37,6 +40,59 @@ pub struct WorldConfig {
     pub tokenizer: TokenizerConfig,
     /// The dynamics' shape.
     pub dynamics: DynamicsConfig,
+    /// What the dynamics puts out, and on which path it was trained.
+    #[serde(default)]
+    pub flow: FlowConfig,
+}
+
+/// What the dynamics puts out, and on which path it was trained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FlowConfig {
+    /// `x`, `v` or `eps`.
+    pub prediction: Prediction,
+    /// `linear` or `cosine`.
+    pub path: FlowPath,
+}
+
+impl FlowConfig {
+    /// The lowest signal level that the network is asked at. What predicts ε says nothing about x
+    /// in pure noise (α = 0), so it is trained and asked from a level on where a little data is in.
+    pub fn least_level(self) -> f64 {
+        match self.prediction {
+            Prediction::Eps => 1.0 / 32.0,
+            _ => 0.0,
+        }
+    }
+
+    /// The objective that makes such a network, with the loss taken in `space`.
+    pub fn objective(self, space: Prediction) -> Objective {
+        Objective {
+            path: self.path,
+            prediction: self.prediction,
+            space,
+        }
+    }
+
+    /// Whether a dynamics can be trained and played like this.
+    ///
+    /// # Errors
+    /// Names the key and what was expected.
+    pub fn check(self) -> Result<()> {
+        if self.prediction == Prediction::Score {
+            return Err(Error::Argument(
+                "prediction is score, expected x, v or eps (the score is unbounded at τ → 1)"
+                    .into(),
+            ));
+        }
+        if matches!(self.path, FlowPath::Exploding { .. }) {
+            return Err(Error::Argument(
+                "path is exploding, expected linear or cosine (a frame starts from pure noise)"
+                    .into(),
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// The tokenizer: `patch`×`patch` pixels become one cell of `channels` numbers.
@@ -185,6 +241,7 @@ impl WorldConfig {
                 d.width, d.heads
             ));
         }
+        self.flow.check()?;
         if !d.k_max.is_power_of_two() || d.k_max > 1024 {
             return fail(format!(
                 "dynamics.k_max is {}, expected a power of two up to 1024",

@@ -16,8 +16,8 @@ use super::optimizer::Optimizer;
 use super::run::{Figures, Run, Task};
 use super::settings::DynamicsSettings;
 use crate::data::{Dataset, Episode};
-use crate::flow::objective::{clean_space_loss, draw_signal, frame_errors, shortcut_target};
-use crate::flow::path::{expand, interpolate};
+use crate::flow::objective::{Objective, draw_signal, frame_errors};
+use crate::flow::path::expand;
 use crate::model::checkpoint::{DYNAMICS, TOKENIZER, write_tensors};
 use crate::model::config::WorldConfig;
 use crate::model::dynamics::{Dynamics, DynamicsInput, step_index};
@@ -42,6 +42,7 @@ pub(super) struct DynamicsTask<'a> {
     /// (sequence, start) of every window.
     windows: Vec<(usize, usize)>,
     dynamics: Dynamics,
+    objective: Objective,
 }
 
 /// Latents and actions of a batch of windows, and their clean copy at levels near 1.
@@ -104,6 +105,10 @@ impl<'a> DynamicsTask<'a> {
             sequences,
             windows,
             dynamics,
+            objective: run
+                .world
+                .flow
+                .objective(settings.loss.unwrap_or(settings.prediction)),
         };
         Ok((task, params.finish()?))
     }
@@ -127,7 +132,8 @@ impl<'a> DynamicsTask<'a> {
             .collect();
         let context_signal = Tensor::from_vec(signal, (b, frames), device)?;
         let noise = normal(&latents, rng)?;
-        let context = interpolate(&noise, &latents, &expand(&context_signal, &latents)?)?;
+        let level = expand(&context_signal, &latents)?;
+        let context = self.objective.path.interpolate(&noise, &latents, &level)?;
         let stem = world.dynamics.stem_frames;
         let mask: Vec<f32> = (0..b * frames)
             .map(|i| if i % frames < stem.max(1) { 0.0 } else { 1.0 })
@@ -149,33 +155,44 @@ impl<'a> DynamicsTask<'a> {
     }
 
     /// Puts the network's own predictions in the place of some frames of the clean copy; what is
-    /// trained towards stays the truth. No gradient flows through them.
-    fn with_own_context(&self, batch: Batch, rng: &mut ChaCha8Rng) -> Result<Batch> {
+    /// trained towards stays the truth. No gradient flows through them. Every pass starts from the
+    /// real frames, and predicts from the copy that the pass before it made.
+    fn with_own_context(&self, mut batch: Batch, rng: &mut ChaCha8Rng) -> Result<Batch> {
         let dims = batch.actions.dims2()?;
-        let tau = batch.context_signal.zeros_like()?;
-        let guess = Noised {
-            z: normal(&batch.latents, rng)?,
-            d: tau.ones_like()?,
-            tau,
-        };
-        let own = self.predict(&batch, &[&guess])?;
-        let own = own.first().unwrap_or(&batch.latents).detach();
-        let share = self.settings.own_context;
-        let chosen: Vec<f32> = (0..dims.0 * dims.1)
-            .map(|_| f32::from(u8::from(rng.random_bool(share))))
-            .collect();
-        let chosen = (Tensor::from_vec(chosen, dims, own.device())? * &batch.mask)?;
-        let change = (own - &batch.latents)?.broadcast_mul(&expand(&chosen, &batch.latents)?)?;
-        let level = expand(&batch.context_signal, &change)?;
-        let context = (&batch.context + change.broadcast_mul(&level)?)?;
-        Ok(Batch {
-            past: past_frames(&context, self.run.world.dynamics.stem_frames)?,
-            context,
-            ..batch
-        })
+        let real = batch.context.clone();
+        let level = self
+            .objective
+            .path
+            .coefficients(&expand(&batch.context_signal, &real)?)?;
+        for _ in 0..self.settings.own_passes {
+            let tau = (batch.context_signal.zeros_like()? + self.least_level())?;
+            let guess = Noised {
+                z: normal(&batch.latents, rng)?,
+                d: tau.ones_like()?,
+                tau,
+            };
+            let own = self.clean(&batch, &guess)?.detach();
+            let chosen: Vec<f32> = (0..dims.0 * dims.1)
+                .map(|_| f32::from(u8::from(rng.random_bool(self.settings.own_context))))
+                .collect();
+            let chosen = (Tensor::from_vec(chosen, dims, own.device())? * &batch.mask)?;
+            let change = (own - &batch.latents)?.broadcast_mul(&expand(&chosen, &real)?)?;
+            batch.context = (&real + change.broadcast_mul(&level.alpha)?)?;
+            batch.past = past_frames(&batch.context, self.run.world.dynamics.stem_frames)?;
+        }
+        Ok(batch)
     }
 
-    /// x̂ of each noised copy, [B, T, gh, gw, c].
+    /// x̂ of one noised copy, [B, T, gh, gw, c].
+    fn clean(&self, batch: &Batch, copy: &Noised) -> Result<Tensor> {
+        let output = self.predict(batch, &[copy])?;
+        let output = output
+            .first()
+            .ok_or_else(|| Error::Argument("no prediction".into()))?;
+        self.objective.clean(output, &copy.z, &copy.tau)
+    }
+
+    /// What the network puts out for each noised copy, [B, T, gh, gw, c].
     fn predict(&self, batch: &Batch, copies: &[&Noised]) -> Result<Vec<Tensor>> {
         let frames = self.settings.frames;
         let n = copies.len() + 1;
@@ -202,6 +219,10 @@ impl<'a> DynamicsTask<'a> {
             .collect()
     }
 
+    fn least_level(&self) -> f64 {
+        self.run.world.flow.least_level()
+    }
+
     fn k_max(&self) -> usize {
         self.run.world.dynamics.k_max
     }
@@ -212,18 +233,22 @@ impl<'a> DynamicsTask<'a> {
         let longest = self.k_max().ilog2();
         let (mut tau, mut d) = (Vec::new(), Vec::new());
         for _ in 0..dims.0 * dims.1 {
-            let steps = match shortcut && longest > 0 {
-                true => 1usize << rng.random_range(0..longest),
-                false => self.k_max(),
+            let (steps, between) = match shortcut && longest > 0 {
+                true => (1usize << rng.random_range(0..longest), 0.0),
+                false => (self.k_max(), self.settings.between),
             };
-            tau.push(draw_signal(rng, steps, self.settings.pure_noise));
+            let level = draw_signal(rng, steps, self.settings.pure_noise, between);
+            tau.push(level.max(self.least_level() as f32));
             d.push(1.0 / steps as f32);
         }
         let device = batch.latents.device();
         let tau = Tensor::from_vec(tau, dims, device)?;
         let noise = normal(&batch.latents, rng)?;
         Ok(Noised {
-            z: interpolate(&noise, &batch.latents, &expand(&tau, &noise)?)?,
+            z: self
+                .objective
+                .path
+                .interpolate(&noise, &batch.latents, &expand(&tau, &noise)?)?,
             tau,
             d: Tensor::from_vec(d, dims, device)?,
         })
@@ -238,11 +263,10 @@ impl<'a> DynamicsTask<'a> {
                 tau: tau.clone(),
                 d: half.clone(),
             };
-            self.predict(batch, &[&copy])?
-                .pop()
-                .ok_or_else(|| Error::Argument("no prediction".into()))
+            self.clean(batch, &copy)
         };
-        shortcut_target(predict, &copy.z, &copy.tau, &copy.d)
+        self.objective
+            .shortcut_target(predict, &copy.z, &copy.tau, &copy.d)
     }
 }
 
@@ -279,7 +303,9 @@ impl Task for DynamicsTask<'_> {
         let outputs = self.predict(&batch, &copies.iter().collect::<Vec<_>>())?;
         let mut loss: Option<Tensor> = None;
         for ((x, target), copy) in outputs.iter().zip(&targets).zip(&copies) {
-            let part = clean_space_loss(x, target, &copy.tau, &batch.mask)?;
+            let part = self
+                .objective
+                .loss(x, &copy.z, target, &copy.tau, &batch.mask)?;
             loss = Some(match loss {
                 Some(sum) => (sum + part)?,
                 None => part,
@@ -288,7 +314,11 @@ impl Task for DynamicsTask<'_> {
         let loss = loss.ok_or_else(|| Error::Argument("dynamics.copies is 0".into()))?;
         let loss = (loss / self.settings.copies as f64)?;
         let figures = match (outputs.first(), copies.first()) {
-            (Some(x), Some(copy)) => vec![("from_noise", from_noise(x, copy, &batch)?)],
+            (Some(output), Some(copy)) => {
+                let x = self.objective.clean(&output.detach(), &copy.z, &copy.tau)?;
+                let pure = copy.tau.le(self.least_level())?;
+                vec![("from_noise", from_noise(&x, &pure, &batch)?)]
+            }
             _ => Vec::new(),
         };
         Ok((loss, figures))
@@ -303,11 +333,10 @@ impl Task for DynamicsTask<'_> {
     }
 }
 
-/// Mean squared error of the frames at τ = 0: the one-step latent error.
-fn from_noise(x: &Tensor, copy: &Noised, batch: &Batch) -> Result<Tensor> {
-    let pure = copy.tau.eq(0.0)?.to_dtype(batch.mask.dtype())?;
-    let mask = (pure * &batch.mask)?;
-    let errors = (frame_errors(&x.detach(), &batch.latents)? * &mask)?;
+/// Mean squared error of the frames that are `pure` noise: the one-step latent error.
+fn from_noise(x: &Tensor, pure: &Tensor, batch: &Batch) -> Result<Tensor> {
+    let mask = (pure.to_dtype(batch.mask.dtype())? * &batch.mask)?;
+    let errors = (frame_errors(x, &batch.latents)? * &mask)?;
     let count = mask.sum_all()?.clamp(1.0, f64::from(u32::MAX))?;
     Ok(errors.sum_all()?.div(&count)?)
 }

@@ -8,6 +8,7 @@ mod contexts;
 mod dynamics;
 mod memory;
 mod optimizer;
+mod paste;
 mod progress;
 mod run;
 mod settings;

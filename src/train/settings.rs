@@ -5,7 +5,11 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::data::DatasetInfo;
-use crate::model::config::{DynamicsConfig, FORMAT_VERSION, TokenizerConfig, WorldConfig};
+use crate::flow::path::Path as FlowPath;
+use crate::flow::prediction::Prediction;
+use crate::model::config::{
+    DynamicsConfig, FORMAT_VERSION, FlowConfig, TokenizerConfig, WorldConfig,
+};
 use crate::{Error, Result};
 
 /// The settings of a run.
@@ -36,6 +40,8 @@ pub struct TokenizerSettings {
     pub batch: usize,
     /// Share of the frames that are drawn by the rarity of what they show.
     pub rare: f64,
+    /// Share of the frames into which an object of another frame is pasted.
+    pub paste: f64,
     /// Extra weight of pixels that differ from the median background.
     pub foreground: f64,
     /// Standard deviation of the noise added to standardised latents before decoding.
@@ -56,6 +62,13 @@ pub struct TokenizerSettings {
 pub struct DynamicsSettings {
     /// Optimiser settings.
     pub optimizer: OptimizerSettings,
+    /// What the network puts out: `x`, `v` or `eps`.
+    pub prediction: Prediction,
+    /// The path from noise to data: `linear` or `cosine`.
+    pub path: FlowPath,
+    /// The space whose squared error is the loss; left out: that of the prediction.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss: Option<Prediction>,
     /// Sequences a step.
     pub batch: usize,
     /// Frames of a sequence.
@@ -66,11 +79,16 @@ pub struct DynamicsSettings {
     pub shortcut_every: u64,
     /// Probability of signal level 0.
     pub pure_noise: f64,
+    /// Probability that a level of the finest step lies between the grid's levels, so that solvers
+    /// and likelihoods may ask there.
+    pub between: f64,
     /// Lowest signal level of the clean copy, which is drawn from U(this, 1).
     pub context_signal: f64,
     /// Share of the clean copy's frames that are the network's own one-step predictions, in steps
     /// without shortcut targets, once the rate decays; 0: all real.
     pub own_context: f64,
+    /// Passes that put them there: from the second on, they are predictions from predictions.
+    pub own_passes: usize,
 }
 
 /// Optimiser and schedule.
@@ -141,6 +159,7 @@ impl Default for TokenizerSettings {
             },
             batch: 32,
             rare: 0.5,
+            paste: 0.5,
             foreground: 20.0,
             noise: 0.5,
             polish_noise: 0.1,
@@ -164,13 +183,18 @@ impl Default for DynamicsSettings {
                 clip: 1.0,
                 ema: 0.998,
             },
+            prediction: Prediction::X,
+            path: FlowPath::Linear,
+            loss: None,
             batch: 6,
             frames: 16,
             copies: 2,
             shortcut_every: 2,
             pure_noise: 0.4,
+            between: 0.3,
             context_signal: 0.8,
             own_context: 0.3,
+            own_passes: 2,
         }
     }
 }
@@ -202,6 +226,7 @@ impl Settings {
         let in_range = [
             ("tokenizer.batch", t.batch >= 4),
             ("tokenizer.rare", share.contains(&t.rare)),
+            ("tokenizer.paste", share.contains(&t.paste)),
             ("tokenizer.foreground", t.foreground >= 0.0),
             ("tokenizer.noise", (0.0..10.0).contains(&t.noise)),
             (
@@ -222,7 +247,9 @@ impl Settings {
             ("dynamics.copies", d.copies >= 1),
             ("dynamics.shortcut_every", d.shortcut_every >= 1),
             ("dynamics.pure_noise", share.contains(&d.pure_noise)),
+            ("dynamics.between", share.contains(&d.between)),
             ("dynamics.own_context", share.contains(&d.own_context)),
+            ("dynamics.own_passes", d.own_passes >= 1),
             (
                 "dynamics.context_signal",
                 (0.0..1.0).contains(&d.context_signal),
@@ -264,6 +291,10 @@ impl Settings {
             actions: info.actions.clone(),
             tokenizer: self.tokenizer_shape.clone(),
             dynamics: self.dynamics_shape.clone(),
+            flow: FlowConfig {
+                prediction: self.dynamics.prediction,
+                path: self.dynamics.path,
+            },
         };
         world.check()?;
         Ok(world)

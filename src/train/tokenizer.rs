@@ -5,7 +5,7 @@
 //! neighbours shifted by a few pixels. A pixel that differs from the background counts more, the
 //! more so the rarer that is at its place: a ball passes a pixel once in hundreds of frames, a
 //! paddle stands in its column all the time. Frames that show something at a rare place are drawn
-//! more often for the same reason. Then the encoder and the statistics are frozen, and the decoder is
+//! more often for the same reason, and objects of other frames are pasted into them. Then the encoder and the statistics are frozen, and the decoder is
 //! polished alone.
 
 use std::collections::BTreeMap;
@@ -17,6 +17,7 @@ use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
 use super::optimizer::Optimizer;
+use super::paste::Scene;
 use super::run::{Figures, Run, Task};
 use super::settings::TokenizerSettings;
 use crate::Result;
@@ -32,6 +33,8 @@ const STATISTICS_FRAMES: usize = 2048;
 const MEDIAN_FRAMES: usize = 255;
 /// A pixel that differs by more (of a range of 2) in any channel belongs to the foreground.
 const FOREGROUND: f64 = 0.1;
+/// The same for pixels of a range of 255.
+const FOREGROUND_BYTES: u8 = (FOREGROUND * 127.5) as u8;
 /// Frames that the foreground's frequencies are measured on.
 const FREQUENCY_FRAMES: usize = 2048;
 /// No rarity counts for more than this many times the mean's.
@@ -46,7 +49,9 @@ pub(super) struct TokenizerTask<'a> {
     /// (episode, frame) of every frame.
     frames: Vec<(usize, usize)>,
     tokenizer: Tokenizer,
-    /// Median frame, [1, H, W, 3].
+    /// Median frame, u8 [H, W, 3].
+    median: Vec<u8>,
+    /// The same, [1, H, W, 3].
     background: Tensor,
     /// Weight of the foreground at every pixel, [1, H, W, 1].
     rarity: Tensor,
@@ -81,6 +86,7 @@ impl<'a> TokenizerTask<'a> {
             frames,
             tokenizer,
             rarity: rarity(&frequency)?,
+            median,
             background,
             polishing: false,
         };
@@ -100,6 +106,19 @@ impl<'a> TokenizerTask<'a> {
             return self.rare.partition_point(|sum| *sum <= at);
         }
         rng.random_range(0..self.frames.len())
+    }
+
+    fn frame(&self, index: usize) -> &[u8] {
+        let (e, t) = self.frames[index];
+        self.dataset.episodes[e].frame(t)
+    }
+
+    fn scene(&self) -> Scene<'_> {
+        Scene {
+            background: &self.median,
+            size: self.run.world.image,
+            threshold: FOREGROUND_BYTES,
+        }
     }
 
     /// 1 + foreground · rarity where a pixel differs from the background, else 1: [N, H, W, 1].
@@ -160,8 +179,12 @@ impl Task for TokenizerTask<'_> {
         let image = self.run.world.image;
         let mut bytes = Vec::with_capacity(self.settings.batch * self.run.world.image_len());
         for _ in 0..self.settings.batch {
-            let (e, t) = self.frames[self.draw(rng)];
-            bytes.extend_from_slice(self.dataset.episodes[e].frame(t));
+            let start = bytes.len();
+            bytes.extend_from_slice(self.frame(self.draw(rng)));
+            if rng.random_bool(self.settings.paste) {
+                let other = self.frame(self.draw(rng));
+                self.scene().paste(&mut bytes[start..], other, rng);
+            }
         }
         let images = images_to_tensor(&bytes, image, &self.run.device)?;
         let (z, curvature) = if self.polishing {
@@ -304,13 +327,16 @@ fn running_rarity(
     often: &[f32],
 ) -> Vec<f64> {
     let least = 1.0 / FREQUENCY_FRAMES as f32;
-    let far = (FOREGROUND * 127.5) as u8;
     let rarest = |&(e, t): &(usize, usize)| {
         let pixels = dataset.episodes[e].frame(t).chunks_exact(3);
         let foreground = pixels
             .zip(background.chunks_exact(3))
             .zip(often)
-            .filter(|((a, b), _)| a.iter().zip(*b).any(|(a, b)| a.abs_diff(*b) > far));
+            .filter(|((a, b), _)| {
+                a.iter()
+                    .zip(*b)
+                    .any(|(a, b)| a.abs_diff(*b) > FOREGROUND_BYTES)
+            });
         let f = foreground.fold(f32::INFINITY, |f, (_, often)| f.min(*often));
         f64::from(f.max(least).recip())
     };

@@ -27,6 +27,7 @@ fn plain() -> WorldConfig {
     };
     WorldConfig {
         format: FORMAT_VERSION,
+        flow: crate::model::config::FlowConfig::default(),
         name: "test".to_owned(),
         fps: 15.0,
         image: [12, 18],

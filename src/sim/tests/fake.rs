@@ -44,6 +44,7 @@ fn world() -> WorldConfig {
     };
     WorldConfig {
         format: FORMAT_VERSION,
+        flow: crate::model::config::FlowConfig::default(),
         name: "Fake".into(),
         fps: 15.0,
         image: [1, 1],
