@@ -14,6 +14,7 @@ pub(super) struct Bar<'a> {
     pub held: &'a HeldKeys,
     pub paused: bool,
     pub hud: bool,
+    pub denoising: bool,
     pub tuning: bool,
     /// Whether there is a world to control.
     pub running: bool,
@@ -63,6 +64,7 @@ impl Bar<'_> {
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 for (icon, shortcut, lit) in [
                     (Icon::Sliders, Shortcut::Tuning, self.tuning),
+                    (Icon::Strip, Shortcut::Denoising, self.denoising),
                     (Icon::Numbers, Shortcut::Hud, self.hud),
                 ] {
                     if self.button(ui, icon, shortcut, lit, true) {
@@ -195,6 +197,7 @@ enum Icon {
     Reset,
     Next,
     Numbers,
+    Strip,
     Sliders,
 }
 
@@ -234,6 +237,13 @@ impl Icon {
             Self::Numbers => {
                 for (y, width) in [(-5.0, 12.0), (0.0, 8.0), (5.0, 10.0)] {
                     block((width - 12.0) / 2.0, y, width, 2.0);
+                }
+            }
+            Self::Strip => {
+                for (x, side) in [(-6.5, 5.0), (0.0, 5.0), (6.5, 5.0)] {
+                    let square = Rect::from_center_size(c + vec2(x, 0.0), Vec2::splat(side));
+                    let line = Stroke::new(1.3, colour);
+                    painter.rect_stroke(square, 1, line, StrokeKind::Middle);
                 }
             }
             Self::Sliders => {

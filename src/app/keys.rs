@@ -18,18 +18,21 @@ pub enum Shortcut {
     NextContext,
     /// Show or hide the numbers over the picture.
     Hud,
+    /// Show or hide how the frame came out of the noise.
+    Denoising,
     /// Show or hide the tuning panel.
     Tuning,
 }
 
 impl Shortcut {
     /// Every shortcut, in the order in which they are shown.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Pause,
         Self::Step,
         Self::Reset,
         Self::NextContext,
         Self::Hud,
+        Self::Denoising,
         Self::Tuning,
     ];
 
@@ -41,6 +44,7 @@ impl Shortcut {
             Self::Reset => "reset",
             Self::NextContext => "next start",
             Self::Hud => "numbers",
+            Self::Denoising => "denoising",
             Self::Tuning => "tuning",
         }
     }
@@ -53,6 +57,7 @@ impl Shortcut {
             Self::Reset => &[Key::R],
             Self::NextContext => &[Key::C],
             Self::Hud => &[Key::H],
+            Self::Denoising => &[Key::V],
             Self::Tuning => &[Key::T],
         }
     }

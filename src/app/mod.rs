@@ -5,6 +5,7 @@
 
 mod cards;
 mod controls;
+mod denoising;
 mod hud;
 pub mod keys;
 mod present;

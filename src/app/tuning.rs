@@ -6,7 +6,7 @@ use eframe::egui::{self, Align, Layout, RichText, Ui};
 
 use super::present::Scaling;
 use super::{controls, theme};
-use crate::engine::SamplerParams;
+use crate::engine::{SamplerParams, Solver};
 use crate::model::config::WorldConfig;
 use crate::sim::{Command, FREE_SEEDS, Pace};
 
@@ -38,7 +38,8 @@ impl Settings {
     /// The commands that lead from `before` to these settings.
     pub fn commands_since(&self, before: &Self) -> Vec<Command> {
         let mut commands = Vec::new();
-        if self.params != before.params {
+        // What does not go together is explained in the panel; the last good ones stay in force.
+        if self.params != before.params && self.params.check().is_ok() {
             commands.push(Command::Params(self.params));
         }
         if self.free_seed != before.free_seed {
@@ -120,14 +121,61 @@ impl Tuning {
     fn sampler(&mut self, ui: &mut Ui) {
         section(ui, "Sampler");
         let (params, defaults) = (&mut self.settings.params, &self.defaults.params);
+        line(
+            ui,
+            "Solver",
+            "Shortcut takes the K equal steps that the network was trained for. The others follow \
+             its finest velocity; euler can also add noise, adaptive chooses its own steps.",
+            &mut params.solver,
+            defaults.solver,
+            |ui, solver| menu(ui, "solver", solver, &Solver::ALL, |solver| solver.name()),
+        );
+        match params.solver {
+            Solver::Adaptive => row(
+                ui,
+                "Tolerance",
+                "Largest error of a step: smaller is exacter and slower.",
+                &mut params.tolerance,
+                defaults.tolerance,
+                |ui, tolerance| {
+                    slider_of(ui, egui::Slider::new(tolerance, 1e-4..=0.5).logarithmic(true));
+                },
+            ),
+            _ => row(
+                ui,
+                "Steps K",
+                "Steps for each frame: more is sharper and slower.",
+                &mut params.steps,
+                defaults.steps,
+                |ui, steps| {
+                    choices(ui, steps, &self.limits.steps, usize::to_string);
+                    ui.add_space(2.0);
+                    slider(ui, steps, 1..=64, 1.0);
+                },
+            ),
+        }
         row(
             ui,
-            "Steps K",
-            "Denoise passes for each frame: more is sharper and slower.",
-            &mut params.steps,
-            defaults.steps,
-            |ui, steps| choices(ui, steps, &self.limits.steps, usize::to_string),
+            "Grid shift",
+            "Where the steps' levels lie: above 1 denser near the noise, below 1 near the data.",
+            &mut params.shift,
+            defaults.shift,
+            |ui, shift| {
+                slider_of(ui, egui::Slider::new(shift, 0.1..=10.0).logarithmic(true).max_decimals(2));
+            },
         );
+        row(
+            ui,
+            "Churn",
+            "Noise added between the steps: 0 follows the ODE, above it the SDE of the same frames.",
+            &mut params.churn,
+            defaults.churn,
+            |ui, churn| slider(ui, churn, 0.0..=4.0, 0.05),
+        );
+        if let Err(why) = params.check() {
+            ui.add_space(4.0);
+            ui.label(RichText::new(format!("Not in force: {why}")).color(theme::ALERT));
+        }
         row(
             ui,
             "Context signal τ",
@@ -306,15 +354,35 @@ fn slider<T: egui::emath::Numeric>(
     range: RangeInclusive<T>,
     step: f64,
 ) {
+    let slider = egui::Slider::new(value, range)
+        .step_by(step)
+        .max_decimals(if T::INTEGRAL { 0 } else { 2 });
+    slider_of(ui, slider);
+}
+
+/// A slider over the panel's width.
+fn slider_of(ui: &mut Ui, slider: egui::Slider<'_>) {
     ui.spacing_mut().slider_width = (ui.available_width() - 62.0).max(60.0);
     // A value from the command line may lie outside; it stays until it is turned.
-    let clamping = egui::SliderClamping::Edits;
-    ui.add(
-        egui::Slider::new(value, range)
-            .step_by(step)
-            .clamping(clamping)
-            .max_decimals(if T::INTEGRAL { 0 } else { 2 }),
-    );
+    ui.add(slider.clamping(egui::SliderClamping::Edits));
+}
+
+/// A menu of which one entry is chosen.
+fn menu<T: PartialEq + Copy>(
+    ui: &mut Ui,
+    id: &str,
+    value: &mut T,
+    all: &[T],
+    name: impl Fn(&T) -> &str,
+) {
+    egui::ComboBox::from_id_salt(id)
+        .selected_text(name(value))
+        .width(ui.available_width())
+        .show_ui(ui, |ui| {
+            for choice in all {
+                ui.selectable_value(value, *choice, name(choice));
+            }
+        });
 }
 
 /// A row of buttons of equal width, of which one is chosen.
@@ -364,6 +432,18 @@ mod tests {
         assert_eq!(limits.context, 3..=16);
         let tuning = Tuning::new(settings(), &world(&[("noop", &[])]));
         assert_eq!(tuning.settings.params.context, 16);
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_not_sent() {
+        let before = settings();
+        let mut after = before;
+        after.params.churn = 0.5;
+        assert!(after.commands_since(&before).is_empty());
+        let impossible = after;
+        after.params.solver = Solver::Euler;
+        let sent = after.commands_since(&impossible);
+        assert_eq!(sent, [Command::Params(after.params)]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use eframe::{egui_wgpu, wgpu};
 
 use super::cards::{self, Answer, Notices};
 use super::controls::{self, Bar};
+use super::denoising::{self, Denoising};
 use super::keys::{HeldKeys, KeyMap, Shortcut};
 use super::present::{self, Picture, Presenter};
 use super::stats::Stats;
@@ -55,6 +56,8 @@ pub(super) struct Window {
     image_id: u64,
     paused: bool,
     hud: bool,
+    /// How the frame came out of the noise, while that is on show.
+    denoising: Option<Denoising>,
     tuning_open: Option<bool>,
     welcome: bool,
 }
@@ -83,6 +86,7 @@ impl Window {
             frame: None,
             image_id: 0,
             hud: true,
+            denoising: None,
             tuning_open: None,
             welcome: true,
         })
@@ -143,7 +147,9 @@ impl Window {
 
     fn restart(&mut self) {
         let settings = &self.parts.tuning.settings;
-        self.parts.sim.params = settings.params;
+        if settings.params.check().is_ok() {
+            self.parts.sim.params = settings.params;
+        }
         self.parts.sim.free_seed = settings.free_seed;
         self.parts.sim.pace = settings.pace();
         self.parts.sim.paused = self.paused;
@@ -152,6 +158,7 @@ impl Window {
             Ok(sim) => World::Running(sim),
             Err(error) => World::Failed(error.to_string()),
         };
+        self.send(Command::Trace(self.denoising.is_some()));
         self.hold(Instant::now());
     }
 
@@ -216,6 +223,13 @@ impl Window {
             Shortcut::Reset => self.send(Command::Reset),
             Shortcut::NextContext => self.send(Command::NextContext),
             Shortcut::Hud => self.hud = !self.hud,
+            Shortcut::Denoising => {
+                self.denoising = match self.denoising {
+                    Some(_) => None,
+                    None => Some(Denoising::default()),
+                };
+                self.send(Command::Trace(self.denoising.is_some()));
+            }
             Shortcut::Tuning => self.tuning_open = Some(!self.tuning_open.unwrap_or(true)),
         }
     }
@@ -226,6 +240,7 @@ impl Window {
             held: &self.held,
             paused: self.paused,
             hud: self.hud,
+            denoising: self.denoising.is_some(),
             tuning: self.tuning_open == Some(true),
             running: matches!(self.world, World::Running(_)),
         };
@@ -348,6 +363,15 @@ impl eframe::App for Window {
                 .resizable(false)
                 .frame(fill.inner_margin(egui::Margin::symmetric(16, 14)))
                 .show(ui, |ui| self.tuning(ui));
+        }
+        if let Some(denoising) = &mut self.denoising {
+            egui::Panel::bottom("denoising")
+                .exact_size(denoising::HEIGHT)
+                .resizable(false)
+                .frame(fill.inner_margin(egui::Margin::symmetric(16, 10)))
+                .show(ui, |ui| {
+                    denoising.ui(ui, self.frame.as_ref(), self.parts.world.image);
+                });
         }
         egui::CentralPanel::default()
             .frame(Fill::new().fill(theme::BACKDROP))

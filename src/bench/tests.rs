@@ -1,7 +1,7 @@
 //! The measurement under an engine whose stages take what it says they take.
 
 use super::*;
-use crate::engine::Snapshot;
+use crate::engine::{Pass, Snapshot};
 use crate::model::config::WorldConfig;
 
 /// Remembers which K it was asked for; a denoise pass takes 2 ms, cache 3 ms and decode 5 ms by
@@ -56,6 +56,16 @@ impl Engine for Fake {
 
     fn latent(&self) -> &[f32] {
         &[0.0]
+    }
+
+    fn trace(&mut self, _on: bool) {}
+
+    fn passes(&self) -> &[Pass] {
+        &[]
+    }
+
+    fn decode(&mut self, _latents: &[f32]) -> Result<Vec<u8>> {
+        Ok(Vec::new())
     }
 
     fn encode(&mut self, images: &[u8]) -> Result<Vec<f32>> {

@@ -5,8 +5,10 @@
 
 mod candle;
 mod cpu;
+mod denoise;
 mod device;
 mod noise;
+mod params;
 mod sampler;
 
 #[cfg(test)]
@@ -19,15 +21,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::checkpoint::World;
 use crate::model::config::WorldConfig;
-use crate::{Error, Result};
+use crate::Result;
 
 pub use candle::{CandleEngine, CandleNetwork};
 pub use cpu::{CpuEngine, CpuNetwork};
+pub use denoise::Pass;
 pub use device::{DeviceChoice, candle_device};
+pub use params::{MAX_STEPS, SamplerParams, Solver};
 pub use sampler::{Moment, Network, Sampler};
-
-/// Most denoise passes a frame.
-pub const MAX_STEPS: usize = 1024;
 
 /// The engine of a checkpoint folder: [`CpuEngine`] on the processor, [`CandleEngine`] elsewhere.
 ///
@@ -41,66 +42,6 @@ pub fn open(folder: &Path, choice: DeviceChoice) -> Result<Box<dyn Engine>> {
     } else {
         Box::new(CandleEngine::new(world)?)
     })
-}
-
-/// What a player can turn between two frames.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SamplerParams {
-    /// Denoise passes a frame, K; the step size is d = 1/K.
-    pub steps: usize,
-    /// Signal level τ_ctx at which finished frames are kept, in (0, 1]; 1 is clean.
-    pub context_signal: f32,
-    /// Frames that time attention sees, the current one included; at most the world's `context`.
-    pub context: usize,
-    /// Standard deviation of the starting noise; 1 is the training distribution.
-    pub temperature: f32,
-    /// Seed of the noise: frame n of a session draws its noise from (seed, n).
-    pub seed: u64,
-}
-
-impl Default for SamplerParams {
-    fn default() -> Self {
-        Self {
-            steps: 4,
-            context_signal: 0.9,
-            context: usize::MAX,
-            temperature: 1.0,
-            seed: 0,
-        }
-    }
-}
-
-impl SamplerParams {
-    /// Whether every parameter is in its range.
-    ///
-    /// # Errors
-    /// Names the first one that is not, and its range.
-    pub fn check(&self) -> Result<()> {
-        let wrong = |what: String| Err(Error::Argument(what));
-        if !(1..=MAX_STEPS).contains(&self.steps) {
-            return wrong(format!(
-                "steps is {}, expected 1 to {MAX_STEPS}",
-                self.steps
-            ));
-        }
-        if !(self.context_signal > 0.0 && self.context_signal <= 1.0) {
-            return wrong(format!(
-                "context_signal is {}, expected above 0, at most 1",
-                self.context_signal
-            ));
-        }
-        if self.context == 0 {
-            return wrong("context is 0, expected at least 1".into());
-        }
-        if !(self.temperature >= 0.0 && self.temperature.is_finite()) {
-            return wrong(format!(
-                "temperature is {}, expected a finite number, at least 0",
-                self.temperature
-            ));
-        }
-        Ok(())
-    }
 }
 
 /// Past frames to start from, with the action that led to each.
@@ -166,6 +107,18 @@ pub trait Engine: Send {
 
     /// The last frame's clean latent, `[cells, channels]`.
     fn latent(&self) -> &[f32];
+
+    /// Whether [`Engine::passes`] are kept from now on.
+    fn trace(&mut self, on: bool);
+
+    /// The passes of the last step, in order; none while not traced.
+    fn passes(&self) -> &[Pass];
+
+    /// Latents `[T, cells, channels]` → u8 RGB frames `[T, H, W, 3]`.
+    ///
+    /// # Errors
+    /// The length is not a whole number of latents, or the device failed.
+    fn decode(&mut self, latents: &[f32]) -> Result<Vec<u8>>;
 
     /// Standardised latents `[T, cells, channels]` of u8 RGB frames `[T, H, W, 3]`.
     ///

@@ -12,12 +12,23 @@ pub(super) enum Use {
     Start,
     /// What blurs a finished frame to the context's signal level.
     Context,
+    /// What churn adds between the steps.
+    Churn,
+}
+
+/// Uses that have a stream of their own, with room for more.
+const USES: u64 = 4;
+
+/// The generator of an address.
+pub(super) fn rng(seed: u64, frame: u64, purpose: Use) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(frame.wrapping_mul(USES).wrapping_add(purpose as u64));
+    rng
 }
 
 /// Fills `out` with N(0, 1).
 pub(super) fn fill(out: &mut [f32], seed: u64, frame: u64, purpose: Use) {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(frame.wrapping_mul(2).wrapping_add(purpose as u64));
+    let mut rng = rng(seed, frame, purpose);
     for value in out {
         *value = StandardNormal.sample(&mut rng);
     }
@@ -41,6 +52,7 @@ mod tests {
             draw(1, 6, Use::Start),
             draw(2, 5, Use::Start),
             draw(1, u64::MAX, Use::Context),
+            draw(1, 5, Use::Churn),
         ];
         for (i, a) in all.iter().enumerate() {
             let mean = a.iter().sum::<f32>() / 1000.0;

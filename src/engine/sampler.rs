@@ -4,6 +4,7 @@
 
 use std::time::Instant;
 
+use super::denoise::{Denoiser, Pass};
 use super::noise::{self, Use};
 use super::{Clip, Engine, SamplerParams, Snapshot, StageTimes};
 use crate::model::config::WorldConfig;
@@ -34,8 +35,8 @@ pub trait Network: Send {
     /// The device failed.
     fn begin(&mut self, moment: &Moment) -> Result<()>;
 
-    /// x̂ of z at signal level `signal` and step size index `step`, both latents
-    /// `[cells, channels]`; leaves the cache as it is.
+    /// What the dynamics puts out (x̂, v̂ or ε̂) for z at signal level `signal` and step size index
+    /// `step`, both `[cells, channels]`; leaves the cache as it is.
     ///
     /// # Errors
     /// The device failed.
@@ -84,6 +85,8 @@ pub struct Sampler<N> {
     image: Vec<u8>,
     z: Vec<f32>,
     x: Vec<f32>,
+    tracing: bool,
+    passes: Vec<Pass>,
     /// Numbers in the network's cache.
     cache_len: usize,
 }
@@ -100,6 +103,8 @@ impl<N: Network> Sampler<N> {
             image: vec![0; world.image_len()],
             z: vec![0.0; len],
             x: vec![0.0; len],
+            tracing: false,
+            passes: Vec::new(),
             cache_len: time_layers * 2 * (d.context - 1) * world.tokens() * d.width,
             world,
         }
@@ -141,24 +146,21 @@ impl<N: Network> Sampler<N> {
         })
     }
 
-    /// The K denoise passes: noise to the clean estimate, in `x`.
+    /// The denoise passes: noise to the clean estimate, in `z`.
     fn sample(&mut self, params: &SamplerParams) -> Result<()> {
-        let k_max = self.world.dynamics.k_max;
-        let step = step_index(params.steps, k_max);
         noise::fill(&mut self.z, params.seed, self.frame, Use::Start);
         for z in &mut self.z {
             *z *= params.temperature;
         }
-        for k in 0..params.steps {
-            let signal = k as f32 / params.steps as f32;
-            self.network.denoise(&self.z, signal, step, &mut self.x)?;
-            // d/(1 − τ), exact in the last step, where z becomes x̂.
-            let share = 1.0 / (params.steps - k) as f32;
-            for (z, x) in self.z.iter_mut().zip(&self.x) {
-                *z += share * (x - *z);
-            }
+        self.passes.clear();
+        Denoiser {
+            network: &mut self.network,
+            world: &self.world,
+            params,
+            frame: self.frame,
+            passes: self.tracing.then_some(&mut self.passes),
         }
-        Ok(())
+        .run(&mut self.z)
     }
 
     /// The cache pass over the clean latent in `latent`; the frame is then over.
@@ -167,8 +169,10 @@ impl<N: Network> Sampler<N> {
         self.z.copy_from_slice(&self.latent);
         if signal < 1.0 {
             noise::fill(&mut self.x, params.seed, self.frame, Use::Context);
+            let at = self.world.flow.path.at(f64::from(signal))?;
+            let (alpha, sigma) = (at.alpha as f32, at.sigma as f32);
             for (z, noise) in self.z.iter_mut().zip(&self.x) {
-                *z = signal * *z + (1.0 - signal) * noise;
+                *z = alpha * *z + sigma * noise;
             }
         }
         let finest = step_index(usize::MAX, self.world.dynamics.k_max);
@@ -213,6 +217,7 @@ impl<N: Network> Engine for Sampler<N> {
         let latents = self.encode(images)?;
         self.network.load(&vec![0.0; self.cache_len])?;
         self.past.fill(0.0);
+        self.passes.clear();
         self.frame = 0;
         let actions = &context.actions[frames - kept..];
         for (latent, &action) in latents.chunks_exact(self.latent.len()).zip(actions) {
@@ -252,6 +257,28 @@ impl<N: Network> Engine for Sampler<N> {
 
     fn latent(&self) -> &[f32] {
         &self.latent
+    }
+
+    fn trace(&mut self, on: bool) {
+        self.tracing = on;
+        self.passes.clear();
+    }
+
+    fn passes(&self) -> &[Pass] {
+        &self.passes
+    }
+
+    fn decode(&mut self, latents: &[f32]) -> Result<Vec<u8>> {
+        let len = self.latent.len();
+        if !latents.len().is_multiple_of(len) {
+            return Err(Error::Argument(format!(
+                "latents hold {} numbers, expected a multiple of {len}",
+                latents.len()
+            )));
+        }
+        let mut images = vec![0; latents.len() / len * self.image.len()];
+        self.network.decode(latents, &mut images)?;
+        Ok(images)
     }
 
     fn encode(&mut self, images: &[u8]) -> Result<Vec<f32>> {

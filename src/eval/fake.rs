@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::data::Episode;
-use crate::engine::{Clip, Engine, SamplerParams, Snapshot, StageTimes};
+use crate::engine::{Clip, Engine, Pass, SamplerParams, Snapshot, StageTimes};
 use crate::model::config::{
     ActionSpec, DynamicsConfig, FORMAT_VERSION, TokenizerConfig, WorldConfig,
 };
@@ -118,6 +118,16 @@ impl Engine for Fake {
     }
 
     /// The latent of a frame: the means of its four quarters.
+    fn trace(&mut self, _on: bool) {}
+
+    fn passes(&self) -> &[Pass] {
+        &[]
+    }
+
+    fn decode(&mut self, _latents: &[f32]) -> Result<Vec<u8>> {
+        Ok(Vec::new())
+    }
+
     fn encode(&mut self, images: &[u8]) -> Result<Vec<f32>> {
         let mut latents = Vec::new();
         for frame in images.chunks_exact(self.world.image_len()) {

@@ -31,6 +31,15 @@ pub enum Prediction {
     Score,
 }
 
+/// Weights of a prediction and of z.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Weights {
+    /// x̂ = clean[0] · prediction + clean[1] · z.
+    pub clean: [f64; 2],
+    /// ε̂ = noise[0] · prediction + noise[1] · z.
+    pub noise: [f64; 2],
+}
+
 impl Prediction {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::X, Self::V, Self::Eps, Self::Score];
@@ -42,6 +51,42 @@ impl Prediction {
             Self::V => "v",
             Self::Eps => "eps",
             Self::Score => "score",
+        }
+    }
+
+    /// x̂ and ε̂ as weighted sums of this prediction and z, at one level; the same sums as
+    /// [`Prediction::estimates`].
+    pub fn weights(self, at: &Coefficients<f64>) -> Weights {
+        let &Coefficients {
+            alpha,
+            sigma,
+            alpha_dot,
+            sigma_dot,
+        } = at;
+        let alpha_least = alpha.max(LEAST_DIVISOR);
+        match self {
+            Self::X => {
+                let sigma = sigma.max(LEAST_DIVISOR);
+                Weights {
+                    clean: [1.0, 0.0],
+                    noise: [-alpha / sigma, 1.0 / sigma],
+                }
+            }
+            Self::V => {
+                let determinant = at.determinant();
+                Weights {
+                    clean: [sigma / determinant, -sigma_dot / determinant],
+                    noise: [-alpha / determinant, alpha_dot / determinant],
+                }
+            }
+            Self::Eps => Weights {
+                clean: [-sigma / alpha_least, 1.0 / alpha_least],
+                noise: [1.0, 0.0],
+            },
+            Self::Score => Weights {
+                clean: [sigma * sigma / alpha_least, 1.0 / alpha_least],
+                noise: [-sigma, 0.0],
+            },
         }
     }
 
@@ -218,6 +263,26 @@ mod tests {
                         let there = from.convert(to, &value, &z, &at).unwrap();
                         let there: Vec<f32> = there.to_vec1().unwrap();
                         assert!(there.iter().all(|x| x.is_finite()), "{from} {to} {path:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn weights_and_tensors_say_the_same_also_at_the_ends() {
+        let tensor = |v: f64| Tensor::new(&[v], &Device::Cpu).unwrap();
+        let (value, z) = (0.75, -1.5);
+        for path in [Path::Linear, Path::Cosine] {
+            for tau in [0.0, 0.3, 1.0] {
+                let at = path.coefficients(&tensor(tau)).unwrap();
+                for prediction in Prediction::ALL {
+                    let weights = prediction.weights(&path.at(tau).unwrap());
+                    let (x, noise) = prediction.estimates(&tensor(value), &tensor(z), &at).unwrap();
+                    for ([a, b], tensor) in [(weights.clean, x), (weights.noise, noise)] {
+                        let (sum, tensor) = (a * value + b * z, rows(&tensor)[0]);
+                        let gap = (sum - tensor).abs() / (1.0 + tensor.abs());
+                        assert!(gap < 1e-9, "{prediction} {path:?} {tau}: {sum} {tensor}");
                     }
                 }
             }

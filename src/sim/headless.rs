@@ -30,6 +30,7 @@ pub fn play(
     engine.reset(context, params)?;
     let mut keep = |engine: &dyn Engine, number: usize, action: u32, times: StageTimes| {
         let frame = Frame {
+            trace: [].into(),
             sequence: number as u64,
             number: number as u64,
             image: Arc::from(engine.image()),

@@ -70,6 +70,8 @@ pub enum Command {
     FreeSeed(bool),
     /// The pace from now on.
     Pace(Pace),
+    /// Whether frames from the next one on show how they were denoised.
+    Trace(bool),
     /// Makes no frames until [`Command::Resume`] or [`Command::Step`].
     Pause,
     /// Makes frames again.
@@ -128,6 +130,19 @@ pub struct Frame {
     pub params: SamplerParams,
     /// Index of the starting context.
     pub context: usize,
+    /// How the frame was denoised, pass by pass; empty unless asked for with [`Command::Trace`].
+    pub trace: Arc<[TracedPass]>,
+}
+
+/// One pass of a frame's denoising as pictures, u8 RGB `[H, W, 3]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TracedPass {
+    /// Signal level τ at which the network was asked.
+    pub tau: f32,
+    /// z_τ through the decoder.
+    pub noisy: Vec<u8>,
+    /// x̂ through the decoder.
+    pub clean: Vec<u8>,
 }
 
 /// How a world-model thread starts.

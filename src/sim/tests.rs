@@ -130,6 +130,19 @@ fn parameters_count_from_the_next_frame_on() {
 }
 
 #[test]
+fn frames_show_how_they_were_denoised_while_asked_to() {
+    let sim = spawn(options());
+    assert!(next(&sim).trace.is_empty());
+    assert!(step(&sim).trace.is_empty());
+    sim.send(Command::Trace(true));
+    let trace = step(&sim).trace;
+    let seen: Vec<_> = trace.iter().map(|p| (p.tau, p.noisy[0], p.clean[0])).collect();
+    assert_eq!(seen, [(0.0, 0, 100), (0.25, 1, 101), (0.5, 2, 102), (0.75, 3, 103)]);
+    sim.send(Command::Trace(false));
+    assert!(step(&sim).trace.is_empty());
+}
+
+#[test]
 fn refused_parameters_are_said_and_the_last_good_ones_stay_in_force() {
     let sim = spawn(options());
     next(&sim);

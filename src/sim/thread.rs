@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError};
 
-use super::{Command, FREE_SEEDS, Frame, Message, Options, Pace, Session};
+use super::{Command, FREE_SEEDS, Frame, Message, Options, Pace, Session, TracedPass};
 use crate::engine::{Clip, Engine, SamplerParams, StageTimes};
 use crate::{Error, Result};
 
@@ -203,6 +203,7 @@ impl<'a> World<'a> {
             Command::Params(params) => self.wanted = params,
             Command::FreeSeed(free) => self.free_seed = free.then(draw_seed),
             Command::Pace(pace) => self.pace = pace,
+            Command::Trace(on) => self.engine.trace(on),
             Command::Pause => {
                 self.paused = true;
                 self.key_changed = None;
@@ -282,6 +283,27 @@ impl<'a> World<'a> {
         Ok(())
     }
 
+    /// The passes of the last frame as pictures.
+    fn trace(&mut self) -> Arc<[TracedPass]> {
+        let passes = self.engine.passes().to_vec();
+        let mut traced = Vec::with_capacity(passes.len());
+        for pass in passes {
+            let pictures = self.engine.decode(&pass.z).and_then(|noisy| {
+                let clean = self.engine.decode(&pass.x)?;
+                Ok((noisy, clean))
+            });
+            match pictures {
+                Ok((noisy, clean)) => traced.push(TracedPass {
+                    tau: pass.tau,
+                    noisy,
+                    clean,
+                }),
+                Err(error) => self.ports.say(Message::Notice(error.to_string())),
+            }
+        }
+        traced.into()
+    }
+
     fn finish(
         &mut self,
         action: u32,
@@ -300,6 +322,7 @@ impl<'a> World<'a> {
             times,
             params,
             context: self.context,
+            trace: self.trace(),
         };
         if let Some(session) = self.session {
             let [height, width] = self.engine.world().image;
@@ -329,8 +352,9 @@ fn tried<T>(
             *kept = *wanted;
             Ok((seeded(kept), value))
         }
-        Err(Error::Argument(why)) if wanted != kept => {
+        Err(error @ (Error::Argument(_) | Error::Flow(_))) if wanted != kept => {
             *wanted = *kept;
+            let why = error.to_string();
             ports.say(Message::ParamsRefused { why, kept: *kept });
             Ok((seeded(kept), work(&seeded(kept))?))
         }

@@ -10,6 +10,7 @@ mod memory;
 mod optimizer;
 mod paste;
 mod progress;
+mod rarity;
 mod run;
 mod settings;
 mod state;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::super::*;
-use crate::engine::Snapshot;
+use crate::engine::{Pass, Snapshot};
 use crate::model::config::{
     ActionSpec, DynamicsConfig, FORMAT_VERSION, TokenizerConfig, WorldConfig,
 };
@@ -19,6 +19,8 @@ pub struct Fake {
     world: WorldConfig,
     image: [u8; 3],
     reset: bool,
+    tracing: bool,
+    passes: Vec<Pass>,
     /// Each step waits for one word, as long as there is somebody who could send it.
     gate: Option<Receiver<()>>,
     /// Says, when it is dropped, that the engine is gone.
@@ -31,6 +33,8 @@ impl Fake {
             world: world(),
             image: [0; 3],
             reset: false,
+            tracing: false,
+            passes: Vec::new(),
             gate: None,
             _gone: None,
         }
@@ -134,6 +138,15 @@ impl Engine for Fake {
             action as u8,
             params.steps as u8,
         ];
+        if self.tracing {
+            self.passes = (0..params.steps)
+                .map(|k| Pass {
+                    tau: k as f32 / params.steps as f32,
+                    z: vec![k as f32],
+                    x: vec![100.0 + k as f32],
+                })
+                .collect();
+        }
         Ok(StageTimes {
             denoise: Duration::from_millis(2),
             ..StageTimes::default()
@@ -146,6 +159,20 @@ impl Engine for Fake {
 
     fn latent(&self) -> &[f32] {
         &[]
+    }
+
+    fn trace(&mut self, on: bool) {
+        self.tracing = on;
+        self.passes.clear();
+    }
+
+    fn passes(&self) -> &[Pass] {
+        &self.passes
+    }
+
+    /// Every number as a grey pixel.
+    fn decode(&mut self, latents: &[f32]) -> Result<Vec<u8>> {
+        Ok(latents.iter().flat_map(|&z| [z as u8; 3]).collect())
     }
 
     fn encode(&mut self, _images: &[u8]) -> Result<Vec<f32>> {

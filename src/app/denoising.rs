@@ -1,0 +1,114 @@
+//! How the frame on show came out of the noise: a strip of pictures, one column a pass.
+
+use eframe::egui::{self, ColorImage, RichText, ScrollArea, TextureHandle, TextureOptions, Ui};
+
+use super::theme;
+use crate::sim::{Frame, TracedPass};
+
+/// Width of a picture in points.
+const PICTURE: f32 = 72.0;
+/// Width of the rows' names.
+const NAMES: f32 = 42.0;
+/// The strip's height: two rows of pictures with their levels above.
+pub(super) const HEIGHT: f32 = 2.0 * PICTURE + 44.0;
+
+/// The strip, with the pictures of one frame as textures.
+#[derive(Default)]
+pub(super) struct Denoising {
+    /// `Frame::sequence` of the frame whose pictures these are.
+    shown: Option<u64>,
+    passes: Vec<Pictures>,
+}
+
+struct Pictures {
+    tau: f32,
+    noisy: TextureHandle,
+    clean: TextureHandle,
+}
+
+impl Denoising {
+    /// Draws the strip of a frame, whose pictures have the height and width `size`.
+    pub fn ui(&mut self, ui: &mut Ui, frame: Option<&Frame>, size: [usize; 2]) {
+        if let Some(frame) = frame.filter(|frame| self.shown != Some(frame.sequence)) {
+            self.shown = Some(frame.sequence);
+            self.upload(ui.ctx(), &frame.trace, size);
+        }
+        if self.passes.is_empty() {
+            ui.centered_and_justified(|ui| {
+                ui.label(
+                    RichText::new("The next predicted frame shows here how it came out of the noise.")
+                        .color(theme::MUTED),
+                );
+            });
+            return;
+        }
+        ui.horizontal(|ui| {
+            ui.spacing_mut().item_spacing = egui::vec2(6.0, 4.0);
+            ui.vertical(|ui| {
+                ui.set_width(NAMES);
+                ui.label(RichText::new("τ").color(theme::MUTED));
+                for (name, hint) in [
+                    ("z", "What the network was given, through the decoder."),
+                    ("x̂", "What it takes for the clean frame."),
+                ] {
+                    let name = RichText::new(name).color(theme::MUTED).size(16.0);
+                    let label = egui::Label::new(name);
+                    ui.add_sized([NAMES, PICTURE], label).on_hover_text(hint);
+                }
+            });
+            ScrollArea::horizontal()
+                .stick_to_right(true)
+                .show(ui, |ui| {
+                    ui.horizontal(|ui| {
+                        for pass in &self.passes {
+                            pass.ui(ui, size);
+                        }
+                    });
+                });
+        });
+    }
+
+    /// Puts the pictures into textures, which are kept from frame to frame.
+    fn upload(&mut self, context: &egui::Context, trace: &[TracedPass], size: [usize; 2]) {
+        let [height, width] = size;
+        self.passes.truncate(trace.len());
+        for (i, pass) in trace.iter().enumerate() {
+            if pass.noisy.len() != height * width * 3 || pass.clean.len() != pass.noisy.len() {
+                continue;
+            }
+            let [noisy, clean] =
+                [&pass.noisy, &pass.clean].map(|rgb| ColorImage::from_rgb([width, height], rgb));
+            match self.passes.get_mut(i) {
+                Some(pictures) => {
+                    pictures.tau = pass.tau;
+                    pictures.noisy.set(noisy, TextureOptions::NEAREST);
+                    pictures.clean.set(clean, TextureOptions::NEAREST);
+                }
+                None => {
+                    let load =
+                        |image| context.load_texture("denoising", image, TextureOptions::NEAREST);
+                    self.passes.push(Pictures {
+                        tau: pass.tau,
+                        noisy: load(noisy),
+                        clean: load(clean),
+                    });
+                }
+            }
+        }
+    }
+}
+
+impl Pictures {
+    fn ui(&self, ui: &mut Ui, [height, width]: [usize; 2]) {
+        let size = egui::vec2(PICTURE * width as f32 / height.max(1) as f32, PICTURE);
+        ui.vertical(|ui| {
+            ui.label(RichText::new(format!("{:.2}", self.tau)).monospace().color(theme::TEXT));
+            for texture in [&self.noisy, &self.clean] {
+                let image = egui::Image::new((texture.id(), size));
+                ui.add(image).on_hover_ui(|ui| {
+                    ui.add(egui::Image::new((texture.id(), size * 4.0)));
+                });
+            }
+        });
+    }
+}

@@ -1,0 +1,148 @@
+//! One frame from noise to data: the player's solver around the network's passes.
+
+use super::noise::{self, Use};
+use super::params::{SamplerParams, Solver};
+use super::sampler::Network;
+use crate::Result;
+use crate::flow::FlowError;
+use crate::flow::objective::step_shares;
+use crate::flow::prediction::Prediction;
+use crate::flow::solver::{Adaptive, Estimates, Grid, Method, State, solve, solve_sde};
+use crate::model::config::WorldConfig;
+use crate::model::dynamics::step_index;
+
+/// Most steps of the adaptive solver for one frame.
+const MOST_ADAPTIVE_STEPS: usize = 256;
+
+/// One pass of the network on the way from noise to data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pass {
+    /// Signal level τ at which the network was asked.
+    pub tau: f32,
+    /// z_τ, `[cells, channels]`.
+    pub z: Vec<f32>,
+    /// x̂, `[cells, channels]`.
+    pub x: Vec<f32>,
+}
+
+/// The network at one frame.
+pub(super) struct Denoiser<'a, N> {
+    pub network: &'a mut N,
+    pub world: &'a WorldConfig,
+    pub params: &'a SamplerParams,
+    /// Frames since the reset, which addresses the noise.
+    pub frame: u64,
+    /// Where every pass is noted, if anywhere.
+    pub passes: Option<&'a mut Vec<Pass>>,
+}
+
+impl<N: Network> Denoiser<'_, N> {
+    /// Turns the starting noise in `z` into the clean latent.
+    ///
+    /// Whatever the solver, the last step is one pass and leads to its x̂: velocities are unbounded
+    /// at τ = 1, and noise that is added there would stay.
+    pub fn run(&mut self, z: &mut Vec<f32>) -> Result<()> {
+        let least = self.world.flow.least_level();
+        let method = match self.params.solver {
+            Solver::Shortcut => return self.shortcut(z, least),
+            Solver::Adaptive => return self.adaptive(z, least),
+            Solver::Euler => Method::Euler,
+            Solver::Midpoint => Method::Midpoint,
+            Solver::Heun => Method::Heun,
+        };
+        let shift = f64::from(self.params.shift);
+        let levels = Grid::Shifted { shift }.levels(self.params.steps, least, 1.0)?;
+        let before = &levels[..levels.len() - 1];
+        if before.len() > 1 {
+            *z = match self.params.churn {
+                0.0 => solve(method, before, z, &mut |z, tau| self.velocity(z, tau))?,
+                churn => {
+                    let mut rng = noise::rng(self.params.seed, self.frame, Use::Churn);
+                    let (path, churn) = (self.world.flow.path, f64::from(churn));
+                    let mut ask = |z: &Vec<f32>, tau| self.estimates(z, tau);
+                    solve_sde(path, churn, before, z, &mut ask, &mut rng)?
+                }
+            };
+        }
+        let last = before.last().copied().unwrap_or(least);
+        *z = self.clean(z, last, self.finest())?;
+        Ok(())
+    }
+
+    fn shortcut(&mut self, z: &mut Vec<f32>, least: f64) -> Result<()> {
+        let steps = self.params.steps;
+        let step = step_index(steps, self.world.dynamics.k_max);
+        for k in 0..steps {
+            let from = (k as f64 / steps as f64).max(least);
+            let to = (k + 1) as f64 / steps as f64;
+            let x = self.clean(z, from, step)?;
+            let (keep, take) = step_shares(self.world.flow.path, from, to)?;
+            let (keep, take) = (keep as f32, take as f32);
+            for (z, x) in z.iter_mut().zip(&x) {
+                *z = keep * *z + take * x;
+            }
+        }
+        Ok(())
+    }
+
+    fn adaptive(&mut self, z: &mut Vec<f32>, least: f64) -> Result<()> {
+        let tolerance = f64::from(self.params.tolerance);
+        let solver = Adaptive {
+            tolerance,
+            absolute: tolerance,
+            max_steps: MOST_ADAPTIVE_STEPS,
+        };
+        // Half the finest step from the end.
+        let last = 1.0 - 0.5 / self.world.dynamics.k_max as f64;
+        *z = solver
+            .solve(least, last, z, &mut |z, tau| self.velocity(z, tau))?
+            .state;
+        *z = self.clean(z, last, self.finest())?;
+        Ok(())
+    }
+
+    /// The index of the finest step size, whose velocity is the ODE's own.
+    fn finest(&self) -> u32 {
+        step_index(usize::MAX, self.world.dynamics.k_max)
+    }
+
+    /// x̂ of z at a signal level.
+    fn clean(&mut self, z: &[f32], tau: f64, step: u32) -> Result<Vec<f32>> {
+        let mut output = vec![0.0; z.len()];
+        self.network.denoise(z, tau as f32, step, &mut output)?;
+        if output.iter().any(|value| !value.is_finite()) {
+            let what = "the network's prediction";
+            return Err(FlowError::NotFinite { what, tau }.into());
+        }
+        let flow = self.world.flow;
+        if flow.prediction != Prediction::X {
+            let weights = flow.prediction.weights(&flow.path.at(tau)?).clean;
+            let [own, from_z] = weights.map(|weight| weight as f32);
+            for (value, z) in output.iter_mut().zip(z) {
+                *value = own * *value + from_z * z;
+            }
+        }
+        if let Some(passes) = &mut self.passes {
+            passes.push(Pass {
+                tau: tau as f32,
+                z: z.to_vec(),
+                x: output.clone(),
+            });
+        }
+        Ok(output)
+    }
+
+    /// v̂ and ε̂ of z at a signal level below 1.
+    fn estimates(&mut self, z: &Vec<f32>, tau: f64) -> Result<Estimates<Vec<f32>>> {
+        let x = self.clean(z, tau, self.finest())?;
+        let at = self.world.flow.path.at(tau)?;
+        let [own, from_z] = Prediction::X.weights(&at).noise;
+        let noise = Vec::combine(&[(own, &x), (from_z, z)])?;
+        let velocity = Vec::combine(&[(at.alpha_dot, &x), (at.sigma_dot, &noise)])?;
+        Ok(Estimates { velocity, noise })
+    }
+
+    fn velocity(&mut self, z: &Vec<f32>, tau: f64) -> Result<Vec<f32>> {
+        Ok(self.estimates(z, tau)?.velocity)
+    }
+}
