@@ -41,6 +41,12 @@ fn row(values: impl Iterator<Item = f64>) -> Tensor {
     tensor(&[values.collect()])
 }
 
+/// Every row of `z` times `by` from the left, without waking the threads of a matrix product.
+fn rows_times(z: &Tensor, by: &Tensor) -> Result<Tensor> {
+    let products = z.unsqueeze(1)?.broadcast_mul(&by.unsqueeze(0)?)?;
+    Ok(products.sum(D::Minus1)?)
+}
+
 impl Mixture {
     /// Weights of sum 1, means and standard deviations along the axes, [K], [K, D], [K, D].
     pub(crate) fn new(weights: &[f64], means: &[&[f64]], deviations: &[&[f64]]) -> Self {
@@ -83,6 +89,13 @@ impl Mixture {
         .turned(rng)
     }
 
+    /// That of x · `factor`.
+    pub(crate) fn scaled(mut self, factor: f64) -> Self {
+        let rows = self.means.iter_mut().chain(&mut self.deviations);
+        rows.flatten().for_each(|x| *x *= factor);
+        self
+    }
+
     /// The same turned by random orthonormal axes (Gram and Schmidt on normal vectors).
     pub(crate) fn turned(mut self, rng: &mut impl Rng) -> Self {
         let d = self.dimensions();
@@ -107,17 +120,17 @@ impl Mixture {
 
     /// Rows of coordinates along Q to rows of coordinates of the space.
     fn out(&self, along: &Tensor) -> Result<Tensor> {
-        Ok(match &self.axes {
-            Some(q) => along.matmul(&q.t()?)?,
-            None => along.clone(),
-        })
+        match &self.axes {
+            Some(q) => rows_times(along, q),
+            None => Ok(along.clone()),
+        }
     }
 
     fn along(&self, z: &Tensor) -> Result<Tensor> {
-        Ok(match &self.axes {
-            Some(q) => z.matmul(q)?,
-            None => z.clone(),
-        })
+        match &self.axes {
+            Some(q) => rows_times(z, &q.t()?.contiguous()?),
+            None => Ok(z.clone()),
+        }
     }
 
     fn components(&self, at: &Coefficients<f64>, z: &Tensor) -> Result<Components> {
