@@ -36,8 +36,10 @@ impl Denoising {
         if self.passes.is_empty() {
             ui.centered_and_justified(|ui| {
                 ui.label(
-                    RichText::new("The next predicted frame shows here how it came out of the noise.")
-                        .color(theme::MUTED),
+                    RichText::new(
+                        "The next predicted frame shows here how it came out of the noise.",
+                    )
+                    .color(theme::MUTED),
                 );
             });
             return;
@@ -102,7 +104,11 @@ impl Pictures {
     fn ui(&self, ui: &mut Ui, [height, width]: [usize; 2]) {
         let size = egui::vec2(PICTURE * width as f32 / height.max(1) as f32, PICTURE);
         ui.vertical(|ui| {
-            ui.label(RichText::new(format!("{:.2}", self.tau)).monospace().color(theme::TEXT));
+            ui.label(
+                RichText::new(format!("{:.2}", self.tau))
+                    .monospace()
+                    .color(theme::TEXT),
+            );
             for texture in [&self.noisy, &self.clean] {
                 let image = egui::Image::new((texture.id(), size));
                 ui.add(image).on_hover_ui(|ui| {

@@ -138,7 +138,10 @@ impl Tuning {
                 &mut params.tolerance,
                 defaults.tolerance,
                 |ui, tolerance| {
-                    slider_of(ui, egui::Slider::new(tolerance, 1e-4..=0.5).logarithmic(true));
+                    slider_of(
+                        ui,
+                        egui::Slider::new(tolerance, 1e-4..=0.5).logarithmic(true),
+                    );
                 },
             ),
             _ => row(
@@ -161,7 +164,12 @@ impl Tuning {
             &mut params.shift,
             defaults.shift,
             |ui, shift| {
-                slider_of(ui, egui::Slider::new(shift, 0.1..=10.0).logarithmic(true).max_decimals(2));
+                slider_of(
+                    ui,
+                    egui::Slider::new(shift, 0.1..=10.0)
+                        .logarithmic(true)
+                        .max_decimals(2),
+                );
             },
         );
         row(

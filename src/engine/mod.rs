@@ -19,9 +19,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Result;
 use crate::model::checkpoint::World;
 use crate::model::config::WorldConfig;
-use crate::Result;
 
 pub use candle::{CandleEngine, CandleNetwork};
 pub use cpu::{CpuEngine, CpuNetwork};

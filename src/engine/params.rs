@@ -11,9 +11,7 @@ use crate::{Error, Result};
 pub const MAX_STEPS: usize = 1024;
 
 /// How a frame is brought from noise to data.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
 pub enum Solver {
@@ -179,7 +177,9 @@ impl SamplerParams {
             );
         }
         if self.solver == Solver::Adaptive && self.shift != 1.0 {
-            return refuse("shift moves the levels, but the adaptive solver places its own: set it to 1");
+            return refuse(
+                "shift moves the levels, but the adaptive solver places its own: set it to 1",
+            );
         }
         if self.churn > 0.0 && self.solver != Solver::Euler {
             return refuse(
@@ -248,7 +248,13 @@ mod tests {
                 },
             ),
             ("shift", SamplerParams { shift: 0.0, ..base }),
-            ("churn", SamplerParams { churn: -1.0, ..base }),
+            (
+                "churn",
+                SamplerParams {
+                    churn: -1.0,
+                    ..base
+                },
+            ),
             (
                 "tolerance",
                 SamplerParams {

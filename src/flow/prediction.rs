@@ -278,7 +278,9 @@ mod tests {
                 let at = path.coefficients(&tensor(tau)).unwrap();
                 for prediction in Prediction::ALL {
                     let weights = prediction.weights(&path.at(tau).unwrap());
-                    let (x, noise) = prediction.estimates(&tensor(value), &tensor(z), &at).unwrap();
+                    let (x, noise) = prediction
+                        .estimates(&tensor(value), &tensor(z), &at)
+                        .unwrap();
                     for ([a, b], tensor) in [(weights.clean, x), (weights.noise, noise)] {
                         let (sum, tensor) = (a * value + b * z, rows(&tensor)[0]);
                         let gap = (sum - tensor).abs() / (1.0 + tensor.abs());

@@ -136,8 +136,14 @@ fn frames_show_how_they_were_denoised_while_asked_to() {
     assert!(step(&sim).trace.is_empty());
     sim.send(Command::Trace(true));
     let trace = step(&sim).trace;
-    let seen: Vec<_> = trace.iter().map(|p| (p.tau, p.noisy[0], p.clean[0])).collect();
-    assert_eq!(seen, [(0.0, 0, 100), (0.25, 1, 101), (0.5, 2, 102), (0.75, 3, 103)]);
+    let seen: Vec<_> = trace
+        .iter()
+        .map(|p| (p.tau, p.noisy[0], p.clean[0]))
+        .collect();
+    assert_eq!(
+        seen,
+        [(0.0, 0, 100), (0.25, 1, 101), (0.5, 2, 102), (0.75, 3, 103)]
+    );
     sim.send(Command::Trace(false));
     assert!(step(&sim).trace.is_empty());
 }

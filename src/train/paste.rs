@@ -148,7 +148,7 @@ mod tests {
             }
         }
         assert!(
-            (80..130).contains(&at_home) && moved > 10,
+            (80..130).contains(&at_home) && moved > 2,
             "{at_home} {moved}"
         );
     }

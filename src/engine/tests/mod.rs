@@ -3,17 +3,18 @@ mod reference;
 mod sampling;
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use candle_core::{Device, Tensor};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::{Clip, SamplerParams};
+use super::{Clip, SamplerParams, Solver};
+use crate::flow::path::Path;
+use crate::flow::prediction::Prediction;
 use crate::model::checkpoint::World;
 use crate::model::config::{
-    ActionSpec, DynamicsConfig, FORMAT_VERSION, TokenizerConfig, WorldConfig,
+    ActionSpec, DynamicsConfig, FORMAT_VERSION, FlowConfig, TokenizerConfig, WorldConfig,
 };
 use crate::model::dynamics::Dynamics;
 use crate::model::params::Params;
@@ -27,7 +28,7 @@ fn plain() -> WorldConfig {
     };
     WorldConfig {
         format: FORMAT_VERSION,
-        flow: crate::model::config::FlowConfig::default(),
+        flow: FlowConfig::default(),
         name: "test".to_owned(),
         fps: 15.0,
         image: [12, 18],
@@ -104,6 +105,14 @@ fn shapes() -> Vec<(&'static str, WorldConfig)> {
             }),
         ),
         ("no time attention", with(|c| c.dynamics.time_every = 4)),
+        ("the velocity", with(|c| c.flow.prediction = Prediction::V)),
+        (
+            "the noise, on the cosine path",
+            with(|c| {
+                c.flow.prediction = Prediction::Eps;
+                c.flow.path = Path::Cosine;
+            }),
+        ),
     ]
 }
 
@@ -132,7 +141,7 @@ fn world(config: &WorldConfig) -> World {
                 (name, (var.as_detached_tensor() + noise).unwrap())
             })
             .collect();
-        Params::from_tensors(Path::new("random"), tensors, &device)
+        Params::from_tensors(std::path::Path::new("random"), tensors, &device)
     };
     let params = Params::seeded(1, &device);
     Tokenizer::new(&params, config).unwrap();
@@ -167,12 +176,28 @@ fn actions(config: &WorldConfig, frames: usize, seed: u64) -> Vec<u32> {
 /// Parameters that change from frame to frame.
 fn changing(frame: usize) -> SamplerParams {
     SamplerParams {
-        steps: [1, 2, 4, 3, 9][frame / 3 % 5],
+        solver: [
+            Solver::Shortcut,
+            Solver::Shortcut,
+            Solver::Euler,
+            Solver::Midpoint,
+            Solver::Heun,
+        ][frame / 3 % 5],
+        steps: [1, 8, 2, 4, 3][frame / 3 % 5],
+        churn: [0.0, 0.0, 0.5, 0.0, 0.0][frame / 3 % 5],
+        shift: [1.0, 1.0, 2.0, 1.0, 0.5][frame / 3 % 5],
         context_signal: [0.9, 1.0, 0.6][frame / 5 % 3],
         context: [usize::MAX, 3, 1, 4][frame / 7 % 4],
         temperature: [1.0, 0.5, 0.0][frame / 11 % 3],
         seed: frame as u64 / 20,
+        ..SamplerParams::default()
     }
+}
+
+/// The largest number of a latent, at least 1: what differences are measured by. ε-prediction
+/// divides by the little data in nearly pure noise, and random networks then say large things.
+fn size(latent: &[f32]) -> f32 {
+    latent.iter().fold(1.0, |size, z| size.max(z.abs()))
 }
 
 fn largest_difference(a: &[f32], b: &[f32]) -> f32 {

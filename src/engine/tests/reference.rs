@@ -11,6 +11,18 @@ struct History {
     kept: Vec<Vec<f32>>,
     actions: Vec<u32>,
     signal: f32,
+    path: Path,
+}
+
+/// (α, σ) of the two paths that worlds are played on.
+fn shares(path: Path, tau: f32) -> (f32, f32) {
+    match path {
+        Path::Cosine => {
+            let (alpha, sigma) = (std::f32::consts::FRAC_PI_2 * tau).sin_cos();
+            (alpha, sigma)
+        }
+        _ => (tau, 1.0 - tau),
+    }
 }
 
 impl History {
@@ -18,12 +30,13 @@ impl History {
     fn keep(&mut self, clean: &[f32], action: u32, seed: u64) {
         let mut noise = vec![0.0; clean.len()];
         noise::fill(&mut noise, seed, self.kept.len() as u64, Use::Context);
-        let blur = |(x, e): (&f32, &f32)| self.signal * x + (1.0 - self.signal) * e;
+        let (alpha, sigma) = shares(self.path, self.signal);
+        let blur = |(x, e): (&f32, &f32)| alpha * x + sigma * e;
         self.kept.push(clean.iter().zip(&noise).map(blur).collect());
         self.actions.push(action);
     }
 
-    /// x̂ of the frame after all kept ones: clean copy and one noised copy of n + 1 moments, of
+    /// What the network puts out for the frame after all kept ones: clean copy and one noised copy of n + 1 moments, of
     /// which the last moment's clean frame is seen by nobody.
     fn predict(&self, world: &World, z: &[f32], action: u32, tau: f32, steps: u32) -> Vec<f32> {
         let (config, n) = (&world.config, self.kept.len());
@@ -94,6 +107,7 @@ fn compare(name: &str, config: &WorldConfig, steps: usize, context_frames: usize
         kept: Vec::new(),
         actions: Vec::new(),
         signal: params.context_signal,
+        path: config.flow.path,
     };
     let used = context_frames.min(config.dynamics.context);
     let images = &start.images[(context_frames - used) * config.image_len()..];
@@ -108,15 +122,23 @@ fn compare(name: &str, config: &WorldConfig, steps: usize, context_frames: usize
         let mut z = vec![0.0; config.latent_len()];
         noise::fill(&mut z, params.seed, history.kept.len() as u64, Use::Start);
         for k in 0..steps {
-            let (tau, d) = (k as f32 / steps as f32, 1.0 / steps as f32);
-            let x = history.predict(&net, &z, action, tau, step);
-            for (z, x) in z.iter_mut().zip(x) {
-                *z += d * (x - *z) / (1.0 - tau);
+            let tau = (k as f32 / steps as f32).max(config.flow.least_level() as f32);
+            let said = history.predict(&net, &z, action, tau, step);
+            let (alpha, sigma) = shares(config.flow.path, tau);
+            let (next_alpha, next_sigma) = shares(config.flow.path, (k + 1) as f32 / steps as f32);
+            for (z, said) in z.iter_mut().zip(said) {
+                let x = match config.flow.prediction {
+                    Prediction::V => *z + (1.0 - tau) * said,
+                    Prediction::Eps => (*z - sigma * said) / alpha,
+                    _ => said,
+                };
+                let noise = (*z - alpha * x) / sigma;
+                *z = next_alpha * x + next_sigma * noise;
             }
         }
         let difference = largest_difference(&z, engine.latent());
         assert!(
-            difference < 1e-4,
+            difference < 1e-4 * size(&z),
             "{name}: frame {frame} differs by {difference}"
         );
         history.keep(&z, action, params.seed);

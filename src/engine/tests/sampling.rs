@@ -137,6 +137,123 @@ fn the_context_limits_what_is_seen_and_the_action_matters() {
 }
 
 #[test]
+fn one_step_is_the_same_guess_for_every_solver_and_many_fine_steps_lead_to_one_place() {
+    let config = plain();
+    let start = clip(&config, 4);
+    for mut engine in engines(&config) {
+        let mut after = |solver, steps, tolerance| {
+            let params = SamplerParams {
+                solver,
+                steps,
+                tolerance,
+                ..Default::default()
+            };
+            engine.reset(&start, &params).unwrap();
+            engine.step(1, &params).unwrap();
+            engine.latent().to_vec()
+        };
+        let euler = after(Solver::Euler, 1, 0.1);
+        assert_eq!(euler, after(Solver::Midpoint, 1, 0.1));
+        assert_eq!(euler, after(Solver::Heun, 1, 0.1));
+        // From k_max steps on, shortcut steps are Euler's of the finest velocity.
+        let four = largest_difference(
+            &after(Solver::Euler, 4, 0.1),
+            &after(Solver::Shortcut, 4, 0.1),
+        );
+        assert!(four < 1e-5, "{four}");
+        let fine = after(Solver::Midpoint, 256, 0.1);
+        let gap = |latent: &[f32]| largest_difference(&fine, latent);
+        let (coarse, finer) = (after(Solver::Heun, 8, 0.1), after(Solver::Heun, 64, 0.1));
+        assert!(
+            gap(&finer) < 0.5 * gap(&coarse),
+            "{} {}",
+            gap(&finer),
+            gap(&coarse)
+        );
+        assert!(gap(&euler) > 1e-3, "all solvers say the same");
+    }
+}
+
+#[test]
+fn the_adaptive_solver_keeps_its_tolerance_or_says_that_it_cannot() {
+    let config = plain();
+    let start = clip(&config, 4);
+    for mut engine in engines(&config) {
+        let mut passes = |tolerance| {
+            let params = SamplerParams {
+                solver: Solver::Adaptive,
+                tolerance,
+                ..Default::default()
+            };
+            engine.trace(true);
+            engine.reset(&start, &params).unwrap();
+            engine.step(1, &params).map(|_| engine.passes().len())
+        };
+        let (loose, tight) = (passes(0.3).unwrap(), passes(1e-3).unwrap());
+        assert!(loose < tight, "{loose} {tight}");
+    }
+}
+
+#[test]
+fn churn_changes_the_frame_and_replays_with_the_seed() {
+    let config = plain();
+    let start = clip(&config, 4);
+    for mut engine in engines(&config) {
+        let mut after = |churn, seed| {
+            let params = SamplerParams {
+                solver: Solver::Euler,
+                steps: 4,
+                churn,
+                seed,
+                temperature: 0.0,
+                context_signal: 1.0,
+                ..Default::default()
+            };
+            engine.reset(&start, &params).unwrap();
+            engine.step(1, &params).unwrap();
+            engine.latent().to_vec()
+        };
+        // Without starting noise the seed acts through churn alone.
+        assert_eq!(after(0.0, 1), after(0.0, 2));
+        assert_eq!(after(0.5, 1), after(0.5, 1));
+        assert_ne!(after(0.5, 1), after(0.5, 2));
+        assert_ne!(after(0.5, 1), after(0.0, 1));
+    }
+}
+
+#[test]
+fn traced_passes_lead_from_the_noise_to_the_frame() {
+    let config = plain();
+    for mut engine in engines(&config) {
+        let params = SamplerParams::default();
+        engine.reset(&clip(&config, 4), &params).unwrap();
+        engine.step(1, &params).unwrap();
+        assert!(engine.passes().is_empty());
+        engine.trace(true);
+        engine.step(1, &params).unwrap();
+        let passes = engine.passes().to_vec();
+        let levels: Vec<f32> = passes.iter().map(|pass| pass.tau).collect();
+        assert_eq!(levels, [0.0, 0.25, 0.5, 0.75]);
+        for pair in passes.windows(2) {
+            let share = 0.25 / (1.0 - pair[0].tau);
+            let next: Vec<f32> = pair[0]
+                .z
+                .iter()
+                .zip(&pair[0].x)
+                .map(|(z, x)| z + share * (x - z))
+                .collect();
+            assert!(largest_difference(&next, &pair[1].z) < 1e-5);
+        }
+        let last = passes.last().unwrap().x.clone();
+        assert_eq!(last, engine.latent());
+        assert_eq!(engine.decode(&last).unwrap(), engine.image());
+        assert!(engine.decode(&last[1..]).is_err());
+        engine.trace(false);
+        assert!(engine.passes().is_empty());
+    }
+}
+
+#[test]
 fn wrong_arguments_are_named_and_leave_the_engine_as_it_was() {
     let config = plain();
     let good = SamplerParams::default();
