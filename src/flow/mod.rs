@@ -2,10 +2,12 @@
 //!
 //! Signal level τ ∈ [0, 1]: 0 is pure noise z₀ ~ N(0, I), 1 is data z₁.
 
+pub mod coupling;
 mod error;
 pub mod objective;
 pub mod path;
 pub mod prediction;
+pub mod schedule;
 pub mod solver;
 
 pub use error::FlowError;
