@@ -5,7 +5,9 @@
 #[cfg(test)]
 pub(crate) mod closed;
 pub mod coupling;
+pub mod ddpm;
 mod error;
+pub mod likelihood;
 pub mod objective;
 pub mod path;
 pub mod prediction;
