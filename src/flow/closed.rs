@@ -23,11 +23,11 @@ pub(crate) struct Mixture {
     axes: Option<Tensor>,
 }
 
-/// What is known about z from one component.
-struct Component {
-    /// ln (wₖ · its density at z), [N, 1].
-    log_density: Tensor,
-    /// E[x | z, k] and E[ε | z, k], in the axes Q, [N, D].
+/// What every component knows about z.
+struct Components {
+    /// ln (wₖ · its density at z), [K, N, 1].
+    log_densities: Tensor,
+    /// E[x | z, k] and E[ε | z, k], in the axes Q, [K, N, D].
     clean: Tensor,
     noise: Tensor,
 }
@@ -59,8 +59,8 @@ impl Mixture {
         Self::new(&[1.0], &[mean], &[deviations])
     }
 
-    /// A mixture of `components` with random means, deviations of 0.5 to 1.2 and axes: all
-    /// covariances are full.
+    /// A mixture of `components` with random means, about as far apart in any number of
+    /// dimensions, deviations of 0.5 to 1.2 and axes: all covariances are full.
     pub(crate) fn random(components: usize, dimensions: usize, rng: &mut impl Rng) -> Self {
         let mut rows = |low: f64, high: f64| -> Vec<Vec<f64>> {
             let mut row = || {
@@ -70,7 +70,8 @@ impl Mixture {
             };
             (0..components).map(|_| row()).collect()
         };
-        let (means, deviations) = (rows(-2.0, 2.0), rows(0.5, 1.2));
+        let far = 3.0 / (dimensions as f64).sqrt();
+        let (means, deviations) = (rows(-far, far), rows(0.5, 1.2));
         let weights: Vec<f64> = (1..=components).map(|k| k as f64).collect();
         let sum: f64 = weights.iter().sum();
         Self {
@@ -119,47 +120,41 @@ impl Mixture {
         })
     }
 
-    fn components(&self, at: &Coefficients<f64>, z: &Tensor) -> Result<Vec<Component>> {
+    fn components(&self, at: &Coefficients<f64>, z: &Tensor) -> Result<Components> {
         let (alpha, sigma) = (at.alpha, at.sigma);
-        let along = self.along(z)?;
-        let mut components = Vec::new();
-        for ((weight, mean), deviation) in
-            self.weights.iter().zip(&self.means).zip(&self.deviations)
-        {
-            let variances = deviation
-                .iter()
-                .map(|s| (alpha * s).powi(2) + sigma * sigma);
-            let variances: Vec<f64> = variances.collect();
-            let away = along.broadcast_sub(&row(mean.iter().map(|m| alpha * m)))?;
-            let scaled = away.broadcast_mul(&row(variances.iter().map(|v| 1.0 / v)))?;
-            let gains = row(deviation.iter().map(|s| alpha * s * s));
-            let volume: f64 = variances
-                .iter()
-                .map(|v| (std::f64::consts::TAU * v).ln())
-                .sum();
-            let square = (&away * &scaled)?.sum_keepdim(D::Minus1)?;
-            components.push(Component {
-                log_density: square.affine(-0.5, weight.ln() - 0.5 * volume)?,
-                clean: scaled
-                    .broadcast_mul(&gains)?
-                    .broadcast_add(&row(mean.iter().copied()))?,
-                noise: (scaled * sigma)?,
-            });
-        }
-        Ok(components)
+        let of = |rows: &[Vec<f64>], f: &dyn Fn(f64) -> f64| -> Result<Tensor> {
+            let rows: Vec<f64> = rows.iter().flatten().map(|&x| f(x)).collect();
+            let shape = (self.weights.len(), 1, self.dimensions());
+            Ok(Tensor::from_vec(rows, shape, &Device::Cpu)?)
+        };
+        let variance = |s: f64| (alpha * s).powi(2) + sigma * sigma;
+        let away = self
+            .along(z)?
+            .unsqueeze(0)?
+            .broadcast_sub(&of(&self.means, &|m| alpha * m)?)?;
+        let scaled = away.broadcast_mul(&of(&self.deviations, &|s| 1.0 / variance(s))?)?;
+        let volumes = self.weights.iter().zip(&self.deviations).map(|(w, row)| {
+            let volume = |s: &f64| (std::f64::consts::TAU * variance(*s)).ln();
+            w.ln() - 0.5 * row.iter().map(volume).sum::<f64>()
+        });
+        let volumes = Tensor::from_iter(volumes, &Device::Cpu)?.reshape(((), 1, 1))?;
+        let square = (away * &scaled)?.sum_keepdim(D::Minus1)?;
+        Ok(Components {
+            log_densities: (square * -0.5)?.broadcast_add(&volumes)?,
+            clean: scaled
+                .broadcast_mul(&of(&self.deviations, &|s| alpha * s * s)?)?
+                .broadcast_add(&of(&self.means, &|m| m)?)?,
+            noise: (scaled * sigma)?,
+        })
     }
 
     /// (x̂, ε̂) = (E[x | z], E[ε | z]).
     pub(crate) fn estimates(&self, path: Path, z: &Tensor, tau: f64) -> Result<(Tensor, Tensor)> {
-        let components = self.components(&path.at(tau)?, z)?;
-        let total = total(&components)?;
-        let (mut clean, mut noise) = (z.zeros_like()?, z.zeros_like()?);
-        for component in &components {
-            let share = (&component.log_density - &total)?.exp()?;
-            clean = (clean + component.clean.broadcast_mul(&share)?)?;
-            noise = (noise + component.noise.broadcast_mul(&share)?)?;
-        }
-        Ok((self.out(&clean)?, self.out(&noise)?))
+        let all = self.components(&path.at(tau)?, z)?;
+        let total = all.log_densities.log_sum_exp(0)?;
+        let shares = all.log_densities.broadcast_sub(&total)?.exp()?;
+        let mean = |of: &Tensor| self.out(&of.broadcast_mul(&shares)?.sum(0)?);
+        Ok((mean(&all.clean)?, mean(&all.noise)?))
     }
 
     /// The velocity of the probability-flow ODE and ε̂.
@@ -183,7 +178,8 @@ impl Mixture {
 
     /// ln p_τ(z) of every row, [N], in nats; at τ = 1 (σ = 0) that of the data.
     pub(crate) fn log_density(&self, path: Path, z: &Tensor, tau: f64) -> Result<Tensor> {
-        Ok(total(&self.components(&path.at(tau)?, z)?)?.squeeze(1)?)
+        let all = self.components(&path.at(tau)?, z)?;
+        Ok(all.log_densities.log_sum_exp(0)?.squeeze(1)?)
     }
 
     /// `count` samples of the data, [N, D].
@@ -258,14 +254,6 @@ impl Mixture {
             .broadcast_add(&row(mean.iter().map(|m| b.alpha * m)))?;
         self.out(&there)
     }
-}
-
-/// ln p(z), [N, 1].
-fn total(components: &[Component]) -> Result<Tensor> {
-    let logs: Vec<_> = components.iter().map(|c| &c.log_density).collect();
-    Ok(Tensor::cat(&logs, 1)?
-        .log_sum_exp(D::Minus1)?
-        .unsqueeze(1)?)
 }
 
 #[cfg(test)]

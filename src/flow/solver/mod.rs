@@ -37,3 +37,6 @@ fn finite<S: State>(state: S, what: &'static str, tau: f64) -> Result<S> {
     }
     Ok(state)
 }
+
+#[cfg(test)]
+mod tests;
