@@ -83,6 +83,13 @@ impl Mixture {
         .turned(rng)
     }
 
+    /// That of x · `factor`.
+    pub(crate) fn scaled(mut self, factor: f64) -> Self {
+        let rows = self.means.iter_mut().chain(&mut self.deviations);
+        rows.flatten().for_each(|x| *x *= factor);
+        self
+    }
+
     /// The same turned by random orthonormal axes (Gram and Schmidt on normal vectors).
     pub(crate) fn turned(mut self, rng: &mut impl Rng) -> Self {
         let d = self.dimensions();

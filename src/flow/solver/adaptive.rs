@@ -125,7 +125,7 @@ impl Adaptive {
         let numbers = [
             ("the relative tolerance", self.tolerance),
             ("the absolute tolerance", self.absolute),
-            ("the most steps of the solver", self.max_steps as f64),
+            ("the number of steps allowed", self.max_steps as f64),
         ];
         for (what, value) in numbers {
             if !(value > 0.0 && value.is_finite()) {
