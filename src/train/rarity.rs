@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(weight(&frames[0], 0), 1.0 + 2.0 * LARGEST);
         assert_eq!(weight(&frames[1], 3), 1.0);
         // Nearly the same colour, one pixel off: still the paddle.
-        assert!(weight(&row(1, [0, 210, 9]), 1) < 4.0);
+        assert!(weight(&row(1, [0, 210, 9]), 1) < 5.0);
         // A place and colour never seen.
         assert_eq!(weight(&row(4, ball), 4), 1.0 + 2.0 * LARGEST);
     }

@@ -106,13 +106,7 @@ fn shapes() -> Vec<(&'static str, WorldConfig)> {
         ),
         ("no time attention", with(|c| c.dynamics.time_every = 4)),
         ("the velocity", with(|c| c.flow.prediction = Prediction::V)),
-        (
-            "the noise, on the cosine path",
-            with(|c| {
-                c.flow.prediction = Prediction::Eps;
-                c.flow.path = Path::Cosine;
-            }),
-        ),
+        ("the cosine path", with(|c| c.flow.path = Path::Cosine)),
     ]
 }
 
@@ -192,12 +186,6 @@ fn changing(frame: usize) -> SamplerParams {
         seed: frame as u64 / 20,
         ..SamplerParams::default()
     }
-}
-
-/// The largest number of a latent, at least 1: what differences are measured by. ε-prediction
-/// divides by the little data in nearly pure noise, and random networks then say large things.
-fn size(latent: &[f32]) -> f32 {
-    latent.iter().fold(1.0, |size, z| size.max(z.abs()))
 }
 
 fn largest_difference(a: &[f32], b: &[f32]) -> f32 {

@@ -195,6 +195,31 @@ fn the_adaptive_solver_keeps_its_tolerance_or_says_that_it_cannot() {
 }
 
 #[test]
+fn what_predicts_noise_starts_where_a_little_data_is_in() {
+    let mut config = plain();
+    config.flow.prediction = Prediction::Eps;
+    let params = SamplerParams {
+        steps: 2,
+        ..Default::default()
+    };
+    let mut guesses = Vec::new();
+    for mut engine in engines(&config) {
+        engine.trace(true);
+        engine.reset(&clip(&config, 4), &params).unwrap();
+        engine.step(1, &params).unwrap();
+        let levels: Vec<f32> = engine.passes().iter().map(|pass| pass.tau).collect();
+        assert_eq!(levels, [1.0 / 32.0, 0.5]);
+        let first = &engine.passes()[0];
+        // x̂ = (z − σ ε̂)/α: where the network says nothing of size, z/α stands out.
+        let stretched = first.x.iter().zip(&first.z).filter(|(x, z)| x.abs() > z.abs());
+        assert!(2 * stretched.count() > first.x.len());
+        guesses.push(first.x.clone());
+    }
+    let largest = guesses[0].iter().fold(1.0f32, |most, x| most.max(x.abs()));
+    assert!(largest_difference(&guesses[0], &guesses[1]) < 1e-4 * largest);
+}
+
+#[test]
 fn churn_changes_the_frame_and_replays_with_the_seed() {
     let config = plain();
     let start = clip(&config, 4);
