@@ -2,6 +2,8 @@
 //!
 //! Signal level τ ∈ [0, 1]: 0 is pure noise z₀ ~ N(0, I), 1 is data z₁.
 
+#[cfg(test)]
+pub(crate) mod closed;
 mod error;
 pub mod objective;
 pub mod path;
