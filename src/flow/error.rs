@@ -89,4 +89,34 @@ pub enum FlowError {
         /// Samples of the data.
         data_len: usize,
     },
+    /// A tensor of another shape than what it goes with.
+    #[error("{what} has the shape {shape:?}, expected {expected}")]
+    Shape {
+        /// Which tensor.
+        what: &'static str,
+        /// Its shape.
+        shape: Vec<usize>,
+        /// What it should be.
+        expected: String,
+    },
+    /// A noise schedule whose noise does not grow.
+    #[error(
+        "ᾱ of the noise schedule is {alpha_bar} at step {step}, expected it in (0, 1] and below that of \
+         the step before"
+    )]
+    Schedule {
+        /// The step.
+        step: usize,
+        /// ᾱ there.
+        alpha_bar: f64,
+    },
+    /// A velocity whose divergence cannot be had.
+    #[error(
+        "the velocity at signal level τ = {tau} does not depend on z by differentiable operations, \
+         expected it to"
+    )]
+    NotDifferentiable {
+        /// The level.
+        tau: f64,
+    },
 }

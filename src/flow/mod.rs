@@ -4,10 +4,14 @@
 
 #[cfg(test)]
 pub(crate) mod closed;
+pub mod coupling;
+pub mod ddpm;
 mod error;
+pub mod likelihood;
 pub mod objective;
 pub mod path;
 pub mod prediction;
+pub mod schedule;
 pub mod solver;
 
 pub use error::FlowError;

@@ -176,12 +176,17 @@ impl Path {
         }
         let there = other.level_of_ratio(own.alpha / own.sigma)?;
         let c = other.at(there)?;
-        // Either quotient is the scale; the larger divisor loses less.
-        let scale = match own.alpha > own.sigma {
-            true => c.alpha / own.alpha,
-            false => c.sigma / own.sigma,
-        };
+        let scale = scale(&own, &c);
         Ok(Match { tau: there, scale })
+    }
+}
+
+/// What z at the coefficients `own` is multiplied by to be z at those of the same ratio, `there`.
+pub(super) fn scale(own: &Coefficients<f64>, there: &Coefficients<f64>) -> f64 {
+    // Either quotient is the scale; the larger divisor loses less.
+    match own.alpha > own.sigma {
+        true => there.alpha / own.alpha,
+        false => there.sigma / own.sigma,
     }
 }
 
