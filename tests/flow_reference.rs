@@ -3,11 +3,19 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::f64::consts::TAU;
 use std::fmt::Display;
 
 use candle_core::{Device, Tensor};
+use driftless::Result;
+use driftless::flow::coupling::Coupling;
+use driftless::flow::ddpm::{Trained, VpSde};
+use driftless::flow::likelihood::{Divergence, Integrator, Probe, log_likelihood};
 use driftless::flow::path::{Coefficients, Path};
 use driftless::flow::prediction::Prediction;
+use driftless::flow::solver::{Adaptive, Grid, Method, solve};
+use rand::{RngCore, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
 fn read(name: &str) -> Value {
@@ -47,6 +55,63 @@ fn path(value: &Value) -> Path {
 /// The coefficients at many levels, each a row of its own.
 fn coefficients(path: Path, levels: &Value) -> Coefficients<Tensor> {
     path.coefficients(&tensor(levels)).unwrap()
+}
+
+/// The script's mixture of round Gaussians as data, and what any affine path makes of it.
+struct Mixture {
+    weights: Vec<f64>,
+    means: Vec<Tensor>,
+    deviations: Vec<f64>,
+}
+
+impl Mixture {
+    fn read(file: &Value) -> Self {
+        let mixture = &file["mixture"];
+        let mean = |row: &Value| Tensor::from_vec(numbers(row), (1, ()), &Device::Cpu).unwrap();
+        Self {
+            weights: numbers(&mixture["weights"]),
+            means: list(&mixture["means"]).iter().map(mean).collect(),
+            deviations: numbers(&mixture["deviations"]),
+        }
+    }
+
+    /// The mean over the components, given z, of growth (z − α m) / variance + push · m, where
+    /// `moved(s)` is (growth, push) of a component with standard deviation s.
+    fn mean(
+        &self,
+        (alpha, sigma): (f64, f64),
+        z: &Tensor,
+        moved: impl Fn(f64) -> (f64, f64),
+    ) -> Result<Tensor> {
+        let (mut logs, mut means) = (Vec::new(), Vec::new());
+        for ((weight, mean), s) in self.weights.iter().zip(&self.means).zip(&self.deviations) {
+            let variance = (alpha * s).powi(2) + sigma.powi(2);
+            let offset = z.broadcast_sub(&(mean * alpha)?)?;
+            let volume = 0.5 * z.dim(1)? as f64 * (TAU * variance).ln();
+            let square = offset.sqr()?.sum_keepdim(1)?;
+            logs.push(square.affine(-0.5 / variance, weight.ln() - volume)?);
+            let (growth, push) = moved(*s);
+            means.push((offset * (growth / variance))?.broadcast_add(&(mean * push)?)?);
+        }
+        let shares = candle_nn::ops::softmax(&Tensor::cat(&logs, 1)?, 1)?;
+        let mut sum = z.zeros_like()?;
+        for (k, mean) in means.iter().enumerate() {
+            sum = (sum + mean.broadcast_mul(&shares.narrow(1, k, 1)?)?)?;
+        }
+        Ok(sum)
+    }
+
+    fn velocity(&self, path: Path, z: &Tensor, tau: f64) -> Result<Tensor> {
+        let at = path.at(tau)?;
+        self.mean((at.alpha, at.sigma), z, |s| {
+            let growth = at.alpha_dot * at.alpha * s * s + at.sigma_dot * at.sigma;
+            (growth, at.alpha_dot)
+        })
+    }
+
+    fn score(&self, shares: (f64, f64), z: &Tensor) -> Result<Tensor> {
+        self.mean(shares, z, |_| (-1.0, 0.0))
+    }
 }
 
 /// The largest difference between our numbers and theirs, relative to theirs where those are
@@ -218,5 +283,251 @@ fn the_matchers_of_torchcfm() {
         gap.compare(format!("{name} u_t"), &flat(&v.unwrap()), &theirs["u_t"]);
     }
     // x_t is divided by 1 − t = 0.01.
+    gap.within(1e-13);
+}
+
+#[test]
+fn the_vp_sde_as_a_diffusion() {
+    let mut gap = Gap::new("VP-SDE: α/σ, drift, noise");
+    let theirs = &read("flow_paths.json")["diffusion"];
+    let sde: VpSde = serde_json::from_value(theirs["vp_sde"].clone()).unwrap();
+    let times = numbers(&theirs["t"]).into_iter().map(|t| 1.0 - t);
+    let times: Vec<_> = times.collect();
+    let ratios: Vec<_> = times.iter().map(|&t| sde.ratio(t).unwrap()).collect();
+    gap.compare("ratio", &ratios, &theirs["ratio"]);
+    let all: Vec<_> = times.iter().map(|&t| sde.diffusion(t).unwrap()).collect();
+    let drifts: Vec<_> = all.iter().map(|d| d.drift).collect();
+    gap.compare("drift", &drifts, &theirs["drift"]);
+    let noises: Vec<_> = all.iter().map(|d| d.noise).collect();
+    gap.compare("noise", &noises, &theirs["noise"]);
+    // Theirs takes 1 − exp(−∫β), which loses a digit or two near the data.
+    gap.within(1e-12);
+}
+
+#[test]
+fn velocities_on_another_path() {
+    let mut gap = Gap::new("change of path: level, scale, velocity");
+    let file = read("flow_transforms.json");
+    let mixture = Mixture::read(&file);
+    for case in list(&file["transforms"]) {
+        let new = path(&case["new"]);
+        let sde = case["original"].get("vp_sde");
+        let sde: Option<VpSde> = sde.map(|sde| serde_json::from_value(sde.clone()).unwrap());
+        let trained = match sde {
+            Some(sde) => Trained::VpSde(sde),
+            None => Trained::Flow {
+                path: path(&case["original"]),
+                prediction: Prediction::V,
+            },
+        };
+        let mut network = |x: &Tensor, time: f64| match sde {
+            Some(sde) => {
+                let ratio = sde.ratio(time)?;
+                let sigma = 1.0 / ratio.hypot(1.0);
+                mixture.score((ratio * sigma, sigma), x)
+            }
+            None => mixture.velocity(path(&case["original"]), x, time),
+        };
+        let (mut times, mut scales, mut velocities) = (Vec::new(), Vec::new(), Vec::new());
+        for (n, tau) in numbers(&case["r"]).into_iter().enumerate() {
+            let asked = trained.asked(new, tau).unwrap();
+            // The SDE's time runs from data to noise.
+            times.push(if sde.is_some() {
+                1.0 - asked.time
+            } else {
+                asked.time
+            });
+            scales.push(1.0 / asked.scale);
+            let z = tensor(&case["x"]).narrow(0, n, 1).unwrap();
+            velocities.extend(flat(&trained.velocity(new, &z, tau, &mut network).unwrap()));
+        }
+        let name = format!("{} on {}", case["original"], case["new"]);
+        gap.compare(format!("{name} t_r"), &times, &case["t_r"]);
+        gap.compare(format!("{name} s_r"), &scales, &case["s_r"]);
+        gap.compare(format!("{name} u_r"), &velocities, &case["u_r"]);
+    }
+    gap.within(1e-12);
+}
+
+/// Our name of torchdiffeq's method.
+fn method(name: &Value) -> Method {
+    match name.as_str().unwrap() {
+        "euler" => Method::Euler,
+        "midpoint" => Method::Midpoint,
+        "heun2" => Method::Heun,
+        "dopri5" => Method::DormandPrince,
+        other => unreachable!("{other}"),
+    }
+}
+
+/// The integrator of a run from one end of the path to the other.
+fn integrator(run: &Value) -> Integrator {
+    match run["step_size"].as_f64() {
+        Some(size) => Integrator::Fixed {
+            method: method(&run["method"]),
+            grid: Grid::Uniform,
+            steps: (1.0 / size) as usize,
+        },
+        None => Integrator::Adaptive(Adaptive {
+            tolerance: run["rtol"].as_f64().unwrap(),
+            absolute: run["atol"].as_f64().unwrap(),
+            max_steps: 10_000,
+        }),
+    }
+}
+
+#[test]
+fn states_after_the_same_steps() {
+    let mut gap = Gap::new("states after the same steps");
+    let file = read("flow_solutions.json");
+    let mixture = Mixture::read(&file);
+    for run in list(&file["runs"]) {
+        if run.get("rtol").is_some() {
+            continue;
+        }
+        let (path, grid) = (path(&run["path"]), numbers(&run["time_grid"]));
+        let mut velocity = |z: &Tensor, tau: f64| mixture.velocity(path, z, tau);
+        let start = tensor(&run["start"]);
+        let name = format!("{} {} {grid:?}", run["method"], run["path"]);
+        if run.get("step_size").is_some() {
+            let end = integrator(run).solve(grid[0], grid[1], &start, &mut velocity);
+            gap.compare(name, &flat(&end.unwrap()), &run["states"]);
+            continue;
+        }
+        let states = (2..=grid.len()).flat_map(|n| {
+            flat(&solve(method(&run["method"]), &grid[..n], &start, &mut velocity).unwrap())
+        });
+        gap.compare(name, &states.collect::<Vec<_>>(), &run["states"]);
+    }
+    gap.within(1e-12);
+}
+
+#[test]
+fn ends_of_adaptive_steps() {
+    let file = read("flow_solutions.json");
+    let mixture = Mixture::read(&file);
+    let tolerance = |run: &Value| run["rtol"].as_f64();
+    // The steps differ: torchdiffeq has another error estimate and control, and goes beyond the
+    // end and interpolates. Each is as close to the truth as the tolerance, of one step and in
+    // the mean over the batch, lets the errors of all steps add up.
+    let mut loose = Gap::new("ends of adaptive steps, tolerance 1e-5");
+    let mut truth = Gap::new("ends of our adaptive steps at 1e-5 and of theirs at 1e-11");
+    let mut tight = Gap::new("ends of adaptive steps, tolerance 1e-11");
+    let runs = list(&file["runs"]);
+    for run in runs.iter().filter(|run| tolerance(run).is_some()) {
+        let (path, ends) = (path(&run["path"]), numbers(&run["time_grid"]));
+        let mut velocity = |z: &Tensor, tau: f64| mixture.velocity(path, z, tau);
+        let end = integrator(run).solve(ends[0], ends[1], &tensor(&run["start"]), &mut velocity);
+        let end = flat(&end.unwrap());
+        let name = format!("{} {ends:?}", run["path"]);
+        if tolerance(run) == Some(1e-11) {
+            tight.compare(&name, &end, &run["states"]);
+            continue;
+        }
+        loose.compare(&name, &end, &run["states"]);
+        let same = |other: &&Value| {
+            let key = |run: &Value| (run["path"].clone(), run["time_grid"].clone());
+            tolerance(other) == Some(1e-11) && key(other) == key(run)
+        };
+        let exact = runs.iter().find(same).unwrap();
+        truth.compare(&name, &end, &exact["states"]);
+    }
+    loose.within(5e-4);
+    truth.within(5e-4);
+    tight.within(2e-9);
+}
+
+/// Gives the signs of given probes where random ones are drawn.
+struct Signs(std::vec::IntoIter<f64>);
+
+impl RngCore for Signs {
+    fn next_u32(&mut self) -> u32 {
+        // A random bool is the sign bit.
+        if self.0.next().unwrap() > 0.0 {
+            u32::MAX
+        } else {
+            0
+        }
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        unreachable!()
+    }
+
+    fn fill_bytes(&mut self, _: &mut [u8]) {
+        unreachable!()
+    }
+}
+
+#[test]
+fn log_likelihoods() {
+    let file = read("flow_likelihoods.json");
+    let mixture = Mixture::read(&file);
+    let z = tensor(&file["x_1"]);
+    let mut fixed = Gap::new("log likelihoods after the same steps");
+    let mut adaptive = Gap::new("log likelihoods of adaptive steps, tolerance 1e-10");
+    let mut density = Gap::new("log likelihoods and the log density itself");
+    for run in list(&file["runs"]) {
+        let path = path(&run["path"]);
+        let velocity = |z: &Tensor, tau: f64| mixture.velocity(path, z, tau);
+        let (divergence, probe) = match run["probe"].is_null() {
+            true => (Divergence::Exact, Vec::new()),
+            false => (
+                Divergence::Hutchinson {
+                    probes: 1,
+                    kind: Probe::Rademacher,
+                },
+                numbers(&run["probe"]),
+            ),
+        };
+        let mut signs = Signs(probe.into_iter());
+        let found = log_likelihood(
+            &velocity,
+            &z,
+            path,
+            1.0,
+            &integrator(run),
+            divergence,
+            &mut signs,
+        );
+        let found: Vec<_> = found.unwrap().iter().map(|l| l.nats).collect();
+        let name = format!("{} {}", run["path"], run["method"]);
+        if run.get("rtol").is_some() {
+            adaptive.compare(&name, &found, &run["log_p"]);
+            density.compare(&name, &found, &file["log_density"]);
+        } else {
+            fixed.compare(&name, &found, &run["log_p"]);
+        }
+    }
+    fixed.within(1e-12);
+    // Their steps are others, and they interpolate: see ends_of_adaptive_steps.
+    adaptive.within(1e-8);
+    density.within(1e-9);
+}
+
+#[test]
+fn pairings_of_least_cost() {
+    let mut gap = Gap::new("mean cost of the exact pairing");
+    for batch in list(&read("flow_pairings.json")["batches"]) {
+        let (source, data) = (tensor(&batch["x_0"]), tensor(&batch["x_1"]));
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let order = Coupling::MinibatchOt
+            .order(&source, &data, &mut rng)
+            .unwrap();
+        // Ours names the source of each datum, theirs the datum of each source.
+        let mut partner = vec![f64::NAN; order.len()];
+        for (datum, source) in order.into_iter().enumerate() {
+            partner[source] = datum as f64;
+        }
+        assert_eq!(partner, numbers(&batch["partner"]));
+        for drawn in list(&batch["drawn"]) {
+            let drawn = numbers(drawn);
+            assert_eq!(partner[drawn[0] as usize], drawn[1]);
+        }
+        let paired = Coupling::MinibatchOt.pair(&source, &data, &mut rng);
+        let away = (paired.unwrap() - data).unwrap().sqr().unwrap();
+        let cost = away.sum(1).unwrap().mean_all().unwrap();
+        gap.compare("cost", &[cost.to_scalar().unwrap()], &batch["mean_cost"]);
+    }
     gap.within(1e-13);
 }

@@ -14,9 +14,9 @@ both, as in Driftless, t = 0 is noise and t = 1 is data, x_0 is noise and x_1 da
 `sigma` is the width of additional noise around the path, 0 here; flow-matching's `sigma_t` is
 the share of the noise, Driftless' σ.
 
-What no library has is written here and says so in the file: the variance-exploding scheduler, and
-a mixture of Gaussians with its velocity and log-density in closed form; derivatives of these are
-torch's automatic ones.
+What no library has is written here: the variance-exploding scheduler, and a mixture of Gaussians
+with its velocity and log-density in closed form. σ′ of the one and the score of the other are
+torch's automatic derivatives.
 """
 
 import json
@@ -78,8 +78,7 @@ PATHS = [
     ({"exploding": {"least": 0.05, "most": 8.0}}, ExplodingScheduler(0.05, 8.0)),
 ]
 
-
-# Data to noise in Driftless' t, which is 1 − t of the scheduler's.
+# In Driftless the SDE's time runs from data to noise: 1 − t.
 VP_SDE = ({"vp_sde": {"least": 0.1, "most": 20.0}}, VPScheduler(beta_min=0.1, beta_max=20.0))
 
 
@@ -192,7 +191,6 @@ def paths(draw):
                     "target": path.velocity_to_target(velocity, x, wide),
                     "epsilon": path.velocity_to_epsilon(velocity, x, wide),
                     "score": Mixture.score(scheduler, x, inner),
-                    "log_density": Mixture.log_density(scheduler, x, inner),
                 },
             }
         )
@@ -206,7 +204,7 @@ def paths(draw):
         "drift": -c.d_alpha_t / c.alpha_t,
         "noise": 2 * c.sigma_t * (c.sigma_t * c.d_alpha_t / c.alpha_t - c.d_sigma_t),
     }
-    return {"mixture": Mixture.record(), "paths": found, "diffusion": diffusion}
+    return {"paths": found, "diffusion": diffusion}
 
 
 def transforms(draw):
@@ -216,7 +214,7 @@ def transforms(draw):
         for new_name, new in PATHS:
             if original_name == new_name:
                 continue
-            # Within the exploding path's 1/8 to 20, and the VP-SDE's, who starts at 0.007.
+            # Ratios α/σ that all have: the exploding path those from 1/8 to 20.
             r = new.snr_inverse(torch.tensor([0.15, 0.5, 1.0, 4.0, 15.0]))
             c = new(r)
             t_r = original.snr_inverse(c.alpha_t / c.sigma_t)
@@ -306,13 +304,13 @@ def likelihoods(draw):
         name, scheduler = path
         probe = None
         if probe_seed is not None:
-            # As compute_likelihood draws its own.
+            # compute_likelihood draws the same again.
             torch.manual_seed(probe_seed)
             probe = (torch.randn_like(x_1) < 0) * 2.0 - 1.0
             torch.manual_seed(probe_seed)
         variance = scheduler(torch.tensor(0.0)).sigma_t ** 2
         log_p0 = lambda x: -0.5 * (x.square() / variance + torch.log(2 * math.pi * variance)).sum(1)
-        x_0, log_p = ODESolver(Field(scheduler)).compute_likelihood(
+        _, log_p = ODESolver(Field(scheduler)).compute_likelihood(
             x_1,
             log_p0,
             method=method,
@@ -320,9 +318,7 @@ def likelihoods(draw):
             exact_divergence=probe is None,
             **{"step_size": None, **how},
         )
-        runs.append(
-            {"path": name, "method": method, **how, "probe": probe, "x_0": x_0, "log_p": log_p}
-        )
+        runs.append({"path": name, "method": method, **how, "probe": probe, "log_p": log_p})
 
     for path in PATHS[:2]:
         for method in ["euler", "midpoint", "heun2"]:
@@ -330,9 +326,8 @@ def likelihoods(draw):
         measure(path, "midpoint", probe_seed=SEED, step_size=1 / 16)
         measure(path, "dopri5", atol=1e-10, rtol=1e-10)
     measure(PATHS[2], "heun2", step_size=1 / 16)
-    one = torch.ones(5)
-    true = Mixture.log_density(PATHS[0][1], x_1, one)
-    return {"mixture": Mixture.record(), "x_1": x_1, "log_density": true, "runs": runs}
+    density = Mixture.log_density(CondOTScheduler(), x_1, torch.ones(5))
+    return {"mixture": Mixture.record(), "x_1": x_1, "log_density": density, "runs": runs}
 
 
 def matchers(draw):
