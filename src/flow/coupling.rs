@@ -101,3 +101,7 @@ fn centred(what: &'static str, batch: &Tensor, tau: f64) -> Result<Tensor> {
 #[cfg(test)]
 #[path = "coupling_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "coupling_carried_tests.rs"]
+mod carried;

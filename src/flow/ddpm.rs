@@ -106,7 +106,8 @@ impl Diffusion {
 
 impl Path {
     /// This path as a diffusion in the time t = 1 − τ: f = −(α′/α) z and g² = 2σ(σα′ − σ′α)/α, so
-    /// that the probability-flow ODE has dz/dt = −v (Song et al. 2021, eq. 29 solved for f and g).
+    /// that the probability-flow ODE has dz/dt = −v. (Lu et al., *DPM-Solver*, 2022, section 2.1:
+    /// f = (d ln α/dt) z and g² = dσ²/dt − 2 (d ln α/dt) σ².)
     ///
     /// # Errors
     /// The level is not in (0, 1], or α is 0 there: the drift out of pure noise is infinite.

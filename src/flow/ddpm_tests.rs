@@ -129,7 +129,7 @@ fn three_views_carry_a_start_to_the_same_samples() {
     });
     report("VP-SDE, its own ODE in t", &end.unwrap().state, 1e-6);
     let ddim = |stride| {
-        let name = format!("DDPM, its own DDIM, every {stride}th of 990 steps");
+        let name = format!("DDPM, its own DDIM in {} steps", 990 / stride);
         report(&name, &ddim(&mixture, &schedule, &start, stride), 0.2)
     };
     let (few, many) = (ddim(10), ddim(1));

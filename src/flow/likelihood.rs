@@ -4,11 +4,12 @@
 //!
 //! ln p_τ(z_τ) = ln p_0(z_0) − ∫₀^τ ∇·v(z_s, s) ds
 //!
-//! where z_0 is where the ODE carries z_τ backwards (Grathwohl et al., *FFJORD*, 2019, eqs. 2 and 3;
-//! Song et al., *Score-Based Generative Modeling through Stochastic Differential Equations*, 2021,
-//! appendix D.2). The sum of the derivatives ∂vᵢ/∂zᵢ is taken by one backward pass for each
-//! dimension, or estimated as E[εᵀ (∂v/∂z) ε] with random probes of E[ε εᵀ] = I (Hutchinson), one
-//! pass for each probe.
+//! where z_0 is where the ODE carries z_τ backwards (Chen et al., *Neural Ordinary Differential
+//! Equations*, 2018, theorem 1; Song et al., *Score-Based Generative Modeling through Stochastic
+//! Differential Equations*, 2021, appendix D.2). The sum of the derivatives ∂vᵢ/∂zᵢ is taken by one
+//! backward pass for each dimension, or estimated as E[εᵀ (∂v/∂z) ε] with random probes of
+//! E[ε εᵀ] = I, one pass for each probe (Hutchinson's estimator; Grathwohl et al., *FFJORD*, 2019,
+//! section 3.1). A pass serves all items of a batch.
 
 use std::f64::consts::{LN_2, TAU};
 

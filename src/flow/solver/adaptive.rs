@@ -1,11 +1,13 @@
+//! Steps as large as a tolerance allows.
+
 use super::fixed::{DORMAND_PRINCE, slope, take_step};
 use super::{State, check_grid, finite};
 use crate::Result;
 use crate::flow::FlowError;
 
 /// Step sizes from an error estimate: Dormand and Prince's pair of orders 5 and 4 (1980), with the
-/// norm, the first step and the PI control of Hairer, Nørsett and Wanner, *Solving Ordinary
-/// Differential Equations I* (1993), sections II.4 and IV.2 of part II (their code DOPRI5).
+/// norm and the first step of Hairer, Nørsett and Wanner, *Solving Ordinary Differential Equations
+/// I* (1993), section II.4, and the PI control of Hairer and Wanner's *II* (1996), section IV.2.
 ///
 /// A step is accepted where the root mean square, over all numbers of the state, of
 /// errorᵢ / (absolute + tolerance · |zᵢ|) is at most 1. In a batch that is one norm of all samples.
@@ -33,7 +35,7 @@ pub struct Solution<S> {
 }
 
 /// The weights of order 5 less those of order 4, of the six stages and of the velocity at the end.
-const ERROR: [f64; 7] = [
+pub(super) const ERROR: [f64; 7] = [
     71.0 / 57600.0,
     0.0,
     -71.0 / 16695.0,
@@ -56,8 +58,8 @@ impl Adaptive {
     ///
     /// # Errors
     /// A tolerance is not above 0, `max_steps` is 0, the levels are equal or outside [0, 1], a
-    /// state or a velocity is not finite, the tolerance takes more than `max_steps` steps or
-    /// steps too small for floating point, or `velocity` failed.
+    /// state or a velocity is not finite, the tolerance takes more than `max_steps` steps or steps
+    /// too small for floating point, or `velocity` failed.
     pub fn solve<S: State>(
         &self,
         from: f64,

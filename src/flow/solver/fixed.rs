@@ -1,3 +1,5 @@
+//! Steps from one given level to the next.
+
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};

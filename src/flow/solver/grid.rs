@@ -1,3 +1,5 @@
+//! The levels that fixed steps go between.
+
 use serde::{Deserialize, Serialize};
 
 use super::check_grid;

@@ -1,3 +1,5 @@
+//! Stochastic samplers with the marginals of the ODE.
+
 use rand::RngCore;
 
 use super::{State, check_grid, finite};
@@ -19,12 +21,14 @@ pub struct Estimates<S> {
 /// dz = (v + ½ w² s) dτ + w dW, with the score s = −ε̂/σ and w² = `churn` · σ |σ′|,
 ///
 /// that is dz = (v − ½ `churn` |σ′| ε̂) dτ + √(`churn` · σ |σ′|) dW, which divides by nothing and
-/// adds no noise at the data. Any w(τ) leaves the marginals as they are (Song et al., *Score-Based
-/// Generative Modeling through Stochastic Differential Equations*, 2021, section 4.3 and appendix
-/// D.1; Ma et al., *SiT*, 2024, section 2.4); on the variance-exploding path `churn` = 2 is Song et
-/// al.'s reverse SDE. `churn` = 0 is Euler's method on the ODE, to the bit.
+/// adds no noise at the data. Any w(τ) leaves the marginals as they are: Song et al., *Score-Based
+/// Generative Modeling through Stochastic Differential Equations* (2021); Ma et al., *SiT:
+/// Exploring Flow and Diffusion-based Generative Models with Scalable Interpolant Transformers*
+/// (2024). On the variance-exploding path `churn` = 2 is Song et al.'s reverse SDE. `churn` = 0 is
+/// Euler's method on the ODE, to the bit, and draws nothing from `rng`.
 ///
-/// On a falling grid, from data to noise, the drift towards higher density has |dτ| likewise.
+/// On a falling grid, from data to noise, the drift towards higher density has |dτ| likewise. The
+/// noise of the last step stays in the result: make it a small one if the grid ends at the data.
 ///
 /// # Errors
 /// `churn` is negative or not finite, the grid is not one, the path's own numbers do not fit each

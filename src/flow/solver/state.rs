@@ -1,3 +1,5 @@
+//! What solvers move.
+
 use candle_core::{DType, Tensor};
 use rand::RngCore;
 use rand_distr::{Distribution, StandardNormal};

@@ -32,6 +32,21 @@ fn it_reaches_the_closed_form_within_its_tolerance_both_ways() {
 }
 
 #[test]
+fn the_error_estimate_is_blind_to_what_order_4_integrates_exactly() {
+    let places = [0.0, 0.2, 0.3, 0.8, 8.0 / 9.0, 1.0, 1.0];
+    let estimate = |power: i32| -> f64 {
+        let terms = places.iter().zip(crate::flow::solver::adaptive::ERROR);
+        terms
+            .map(|(c, weight): (&f64, f64)| weight * c.powi(power))
+            .sum()
+    };
+    for power in 0..4 {
+        assert!(estimate(power).abs() < 1e-15, "{power}");
+    }
+    assert!(estimate(4).abs() > 1e-4);
+}
+
+#[test]
 fn evaluations_are_counted_as_they_are_asked() {
     let gaussian = Mixture::gaussian(&[1.0], &[0.05]);
     let mut asked = 0;

@@ -43,7 +43,7 @@ fn velocity(mixture: &Mixture, path: Path) -> impl FnMut(&Tensor, f64) -> Result
 
 /// Where the ODE leads from noise to data, to about 12 digits.
 fn reference(mixture: &Mixture, path: Path, start: &Tensor) -> Tensor {
-    let grid = Grid::Uniform.levels(800, 0.0, 1.0).unwrap();
+    let grid = Grid::Uniform.levels(600, 0.0, 1.0).unwrap();
     let end = solve(
         Method::DormandPrince,
         &grid,
