@@ -159,7 +159,7 @@ mod tests {
         let both: Vec<u8> = [&frames[0][12..], &[0; 9], &frames[7][..3]].concat();
         assert_eq!(rarity.of_frame(&frames[0]), 8.0);
         assert!((rarity.of_frame(&frames[7]) - 1.0 / 0.375).abs() < 1e-6);
-        assert_eq!(rarity.of_frame(&vec![0; 15]), 0.0);
+        assert_eq!(rarity.of_frame(&[0; 15]), 0.0);
         // Unknown where they are: as rare as one frame.
         assert_eq!(rarity.of_frame(&both), 8.0);
     }
