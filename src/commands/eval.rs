@@ -41,6 +41,8 @@ pub struct Args {
     /// Signal level at which finished frames are kept.
     #[arg(long, value_name = "TAU", default_value_t = Options::default().params.context_signal)]
     context_signal: f32,
+    #[command(flatten)]
+    method: super::Method,
     /// Seed of the first sequence.
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
@@ -78,6 +80,7 @@ pub fn run(args: &Args) -> Result<()> {
     };
     options.params.context_signal = args.context_signal;
     options.params.seed = args.seed;
+    options.params = args.method.put_into(options.params);
     let bar = super::bar(0, "frames");
     let mut show = |done: usize, total: usize| {
         bar.set_length(total as u64);
