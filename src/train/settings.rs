@@ -247,6 +247,7 @@ impl Settings {
             ("dynamics.copies", d.copies >= 1),
             ("dynamics.shortcut_every", d.shortcut_every >= 1),
             ("dynamics.pure_noise", share.contains(&d.pure_noise)),
+            ("dynamics.loss", d.loss != Some(Prediction::Score)),
             ("dynamics.between", share.contains(&d.between)),
             ("dynamics.own_context", share.contains(&d.own_context)),
             ("dynamics.own_passes", d.own_passes >= 1),
@@ -349,5 +350,37 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("dynamics.pure_noise"), "{error}");
+        let error = read("[dynamics]\nprediction = \"w\"\n")
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("`w`") && error.contains("`eps`"), "{error}");
+    }
+
+    #[test]
+    fn a_prediction_and_a_path_that_cannot_be_played_are_refused() {
+        let info = DatasetInfo {
+            name: "Test".into(),
+            fps: 15.0,
+            image: [64, 64],
+            actions: vec![crate::model::config::ActionSpec {
+                name: "noop".into(),
+                keys: Vec::new(),
+            }],
+        };
+        let world = |text: &str| read(text).unwrap().world(&info);
+        let flow = world("[dynamics]\nprediction = \"eps\"\npath = \"cosine\"\n")
+            .unwrap()
+            .flow;
+        assert_eq!(
+            (flow.prediction, flow.path),
+            (Prediction::Eps, FlowPath::Cosine)
+        );
+        let error = world("[dynamics]\nprediction = \"score\"\n")
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("expected x, v or eps"), "{error}");
+        let exploding = "[dynamics]\npath = { exploding = { least = 0.01, most = 50.0 } }\n";
+        let error = world(exploding).unwrap_err().to_string();
+        assert!(error.contains("expected linear or cosine"), "{error}");
     }
 }
