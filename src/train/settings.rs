@@ -40,8 +40,6 @@ pub struct TokenizerSettings {
     pub batch: usize,
     /// Share of the frames that are drawn by the rarity of what they show.
     pub rare: f64,
-    /// Share of the frames into which an object of another frame is pasted.
-    pub paste: f64,
     /// Extra weight of pixels that differ from the median background.
     pub foreground: f64,
     /// Standard deviation of the noise added to standardised latents before decoding.
@@ -159,7 +157,6 @@ impl Default for TokenizerSettings {
             },
             batch: 32,
             rare: 0.5,
-            paste: 0.5,
             foreground: 20.0,
             noise: 0.5,
             polish_noise: 0.1,
@@ -226,7 +223,6 @@ impl Settings {
         let in_range = [
             ("tokenizer.batch", t.batch >= 4),
             ("tokenizer.rare", share.contains(&t.rare)),
-            ("tokenizer.paste", share.contains(&t.paste)),
             ("tokenizer.foreground", t.foreground >= 0.0),
             ("tokenizer.noise", (0.0..10.0).contains(&t.noise)),
             (
