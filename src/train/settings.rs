@@ -171,11 +171,11 @@ impl Default for DynamicsSettings {
     fn default() -> Self {
         Self {
             optimizer: OptimizerSettings {
-                steps: 10_000,
+                steps: 16_000,
                 rate: 2e-3,
                 muon_rate: 4e-3,
                 warm_up: 100,
-                decay: 0.25,
+                decay: 0.4,
                 weight_decay: 0.0,
                 clip: 1.0,
                 ema: 0.998,
@@ -190,7 +190,7 @@ impl Default for DynamicsSettings {
             pure_noise: 0.4,
             between: 0.3,
             context_signal: 0.8,
-            own_context: 0.3,
+            own_context: 0.4,
             own_passes: 2,
         }
     }
