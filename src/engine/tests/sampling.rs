@@ -211,7 +211,11 @@ fn what_predicts_noise_starts_where_a_little_data_is_in() {
         assert_eq!(levels, [1.0 / 32.0, 0.5]);
         let first = &engine.passes()[0];
         // x̂ = (z − σ ε̂)/α: where the network says nothing of size, z/α stands out.
-        let stretched = first.x.iter().zip(&first.z).filter(|(x, z)| x.abs() > z.abs());
+        let stretched = first
+            .x
+            .iter()
+            .zip(&first.z)
+            .filter(|(x, z)| x.abs() > z.abs());
         assert!(2 * stretched.count() > first.x.len());
         guesses.push(first.x.clone());
     }
