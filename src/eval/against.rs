@@ -164,3 +164,7 @@ impl Comparison {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "against_tests.rs"]
+mod tests;

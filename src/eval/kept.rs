@@ -141,10 +141,20 @@ impl<'a> Kept<'a> {
         };
         let stem = self.world.config.dynamics.stem_frames;
         if stem == 0 {
-            return Ok(before(0)?.narrow(3, 0, 0)?);
+            let [gh, gw] = self.world.config.grid();
+            let none = (frames.len(), gh, gw, 0);
+            return Ok(Tensor::zeros(none, DType::F32, self.device())?);
         }
         let all = (1..=stem).map(before).collect::<Result<Vec<_>>>()?;
         Ok(Tensor::cat(&all, 3)?)
+    }
+
+    /// For tests: (past, blurred latents) of the first `frames` frames, of which all are kept.
+    #[cfg(test)]
+    pub fn whole(&self, frames: usize) -> Result<(Tensor, Tensor)> {
+        let rows = self.latents.dim(0)?;
+        let own = self.latents.narrow(0, rows - frames, frames)?;
+        Ok((self.past(&(0..frames).collect::<Vec<_>>())?, own))
     }
 
     /// What the dynamics is asked, at the finest step size: z [B, F, gh, gw, c] at one level.

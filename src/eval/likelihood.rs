@@ -26,7 +26,7 @@ use crate::model::config::WorldConfig;
 use crate::{Error, Result};
 
 /// How much denser the steps lie near the data than evenly ([`Grid::Shifted`]), where the velocity of
-/// an all but determined frame grows as 1/(1 − τ): it halves the error of 16 even steps.
+/// an all but determined frame grows as 1/(1 − τ): it halves the error of even steps.
 const SHIFT: f64 = 0.5;
 
 /// How likelihoods are taken.
@@ -49,8 +49,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             level: None,
-            steps: 16,
-            probes: 4,
+            steps: 24,
+            probes: 2,
             context_signal: f64::from(SamplerParams::default().context_signal),
             seed: 0,
         }

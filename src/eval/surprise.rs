@@ -121,7 +121,7 @@ fn every_frame(report: &Report, title: String) -> Table {
     };
     Table {
         title,
-        head: ["frame", "action", "bits/dim", "±", "nats", "±"]
+        head: ["frame", "action", "bits/dim", "±", "excess", "nats", "±"]
             .map(str::to_owned)
             .to_vec(),
         rows: report.frames.iter().map(row).collect(),
