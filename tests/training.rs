@@ -121,7 +121,7 @@ fn column(image: &[u8]) -> f64 {
 }
 
 /// Mean distance of the predicted block from the true one over four frames, in pixels.
-fn block_error(checkpoint: &Path, data: &Path) -> f64 {
+fn block_error(checkpoint: &Path, data: &Path, steps: usize) -> f64 {
     let mut engine = engine::open(checkpoint, DeviceChoice::Cpu).unwrap();
     let (mut total, mut count) = (0.0, 0);
     let frame = SIDE * SIDE * 3;
@@ -131,7 +131,10 @@ fn block_error(checkpoint: &Path, data: &Path) -> f64 {
             let first = start + CONTEXT;
             let future = episode.clip(first..first + 4);
             let context = episode.clip(start..first);
-            let params = SamplerParams::default();
+            let params = SamplerParams {
+                steps,
+                ..SamplerParams::default()
+            };
             let images = rollout(engine.as_mut(), &context, &future.actions, &params).unwrap();
             for (a, b) in images
                 .chunks_exact(frame)
@@ -153,6 +156,7 @@ fn trained_error(late: usize) -> f64 {
     block_error(
         &folder.path().join("run/checkpoint"),
         &folder.path().join("held-out"),
+        4,
     )
 }
 
@@ -162,6 +166,55 @@ fn a_world_learns_its_actions_and_one_with_shifted_actions_visibly_does_not() {
     let figures =
         format!("px off: {right:.2} under right actions, {shifted:.2} under shifted ones");
     assert!(right < 0.6 && shifted > 2.5 * right, "{figures}");
+}
+
+#[test]
+fn every_prediction_on_either_path_is_recorded_learned_and_played() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, held_out) = (folder.path().join("data"), folder.path().join("held-out"));
+    record(&data, 1, 12, 0);
+    record(&held_out, 2, 4, 0);
+    let tokenizer = Options {
+        stage: Stage::Tokenizer,
+        ..options(folder.path(), "run")
+    };
+    train::run(&tokenizer).unwrap();
+    let checkpoint = folder.path().join("run/checkpoint");
+    // ε says little of x in nearly pure noise; so small a network learns no motion from it.
+    for (prediction, path, most) in [
+        ("v", "linear", 0.9),
+        ("x", "cosine", 0.9),
+        ("eps", "cosine", 4.0),
+    ] {
+        let config = folder.path().join("flow.toml");
+        let keys = format!("[dynamics]\nprediction = \"{prediction}\"\npath = \"{path}\"\n");
+        std::fs::write(&config, SETTINGS.replace("[dynamics]\n", &keys)).unwrap();
+        let dynamics = Options {
+            stage: Stage::Dynamics,
+            config: Some(config),
+            ..options(folder.path(), "run")
+        };
+        train::run(&dynamics).unwrap();
+        let world = std::fs::read_to_string(checkpoint.join("config.json")).unwrap();
+        for recorded in [("prediction", prediction), ("path", path)] {
+            let entry = format!("\"{}\": \"{}\"", recorded.0, recorded.1);
+            assert!(world.contains(&entry), "{world}");
+        }
+        let error = block_error(&checkpoint, &held_out, 4);
+        assert!(
+            error < most,
+            "{prediction} on the {path} path: {error:.2} px off"
+        );
+        // The same networks, but `options` asks for x on the linear path.
+        let other = Options {
+            stage: Stage::Dynamics,
+            resume: true,
+            ..options(folder.path(), "run")
+        };
+        let error = train::run(&other).unwrap_err().to_string();
+        assert!(error.contains("prediction, path"), "{error}");
+        std::fs::remove_dir_all(folder.path().join("run/dynamics")).unwrap();
+    }
 }
 
 #[test]

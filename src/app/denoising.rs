@@ -44,16 +44,19 @@ impl Denoising {
             });
             return;
         }
-        ui.horizontal(|ui| {
+        ui.horizontal_top(|ui| {
             ui.spacing_mut().item_spacing = egui::vec2(6.0, 4.0);
             ui.vertical(|ui| {
                 ui.set_width(NAMES);
                 ui.label(RichText::new("τ").color(theme::MUTED));
                 for (name, hint) in [
-                    ("z", "What the network was given, through the decoder."),
-                    ("x̂", "What it takes for the clean frame."),
+                    (
+                        "noisy",
+                        "What the network was given, z at the level τ, through the decoder.",
+                    ),
+                    ("clean", "What it takes for the clean frame, x̂."),
                 ] {
-                    let name = RichText::new(name).color(theme::MUTED).size(16.0);
+                    let name = RichText::new(name).color(theme::MUTED);
                     let label = egui::Label::new(name);
                     ui.add_sized([NAMES, PICTURE], label).on_hover_text(hint);
                 }
@@ -61,7 +64,7 @@ impl Denoising {
             ScrollArea::horizontal()
                 .stick_to_right(true)
                 .show(ui, |ui| {
-                    ui.horizontal(|ui| {
+                    ui.horizontal_top(|ui| {
                         for pass in &self.passes {
                             pass.ui(ui, size);
                         }
@@ -104,6 +107,7 @@ impl Pictures {
     fn ui(&self, ui: &mut Ui, [height, width]: [usize; 2]) {
         let size = egui::vec2(PICTURE * width as f32 / height.max(1) as f32, PICTURE);
         ui.vertical(|ui| {
+            ui.set_width(size.x);
             ui.label(
                 RichText::new(format!("{:.2}", self.tau))
                     .monospace()

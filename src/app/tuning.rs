@@ -111,6 +111,8 @@ impl Tuning {
             });
         });
         egui::ScrollArea::vertical().show(ui, |ui| {
+            // Room for the scroll bar.
+            ui.set_max_width(ui.available_width() - 10.0);
             self.sampler(ui);
             self.seed(ui, seed);
             self.pace(ui);
@@ -140,7 +142,9 @@ impl Tuning {
                 |ui, tolerance| {
                     slider_of(
                         ui,
-                        egui::Slider::new(tolerance, 1e-4..=0.5).logarithmic(true),
+                        egui::Slider::new(tolerance, 1e-3..=0.5)
+                            .logarithmic(true)
+                            .max_decimals(3),
                     );
                 },
             ),

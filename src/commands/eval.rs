@@ -32,9 +32,17 @@ pub struct Args {
     /// Frames of each free run; 0 leaves free running out.
     #[arg(long, value_name = "N", default_value_t = Options::default().free_frames)]
     free_frames: usize,
+    /// Free runs, each from another start.
+    #[arg(long, value_name = "N", default_value_t = Options::default().free_runs)]
+    free_runs: usize,
+    /// Frames of a free run that are counted together.
+    #[arg(long, value_name = "N", default_value_t = Options::default().free_bin)]
+    free_bin: usize,
     /// Signal level at which finished frames are kept.
     #[arg(long, value_name = "TAU", default_value_t = Options::default().params.context_signal)]
     context_signal: f32,
+    #[command(flatten)]
+    method: super::Method,
     /// Seed of the first sequence.
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
@@ -66,10 +74,13 @@ pub fn run(args: &Args) -> Result<()> {
         sequences: args.sequences,
         steps: args.steps.clone(),
         free_frames: args.free_frames,
+        free_runs: args.free_runs,
+        free_bin: args.free_bin,
         ..Options::default()
     };
     options.params.context_signal = args.context_signal;
     options.params.seed = args.seed;
+    options.params = args.method.put_into(options.params);
     let bar = super::bar(0, "frames");
     let mut show = |done: usize, total: usize| {
         bar.set_length(total as u64);

@@ -12,7 +12,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use driftless::data::{self, Episode};
-use driftless::engine::{Clip, SamplerParams};
+use driftless::engine::{Clip, SamplerParams, Solver};
 use driftless::model::checkpoint::CONTEXTS;
 use driftless::model::config::WorldConfig;
 use driftless::{Error, Result};
@@ -97,7 +97,7 @@ fn contexts(
 /// How frames are sampled.
 #[derive(clap::Args)]
 struct Sampling {
-    /// Denoise passes a frame, K.
+    /// Steps a frame, K.
     #[arg(long = "steps", value_name = "K", default_value_t = SamplerParams::default().steps)]
     steps: usize,
     /// Seed of the noise.
@@ -109,16 +109,51 @@ struct Sampling {
     /// Standard deviation of the starting noise.
     #[arg(long, value_name = "T", default_value_t = SamplerParams::default().temperature)]
     temperature: f32,
+    #[command(flatten)]
+    method: Method,
 }
 
 impl Sampling {
-    fn params(&self) -> SamplerParams {
-        SamplerParams {
+    /// # Errors
+    /// A parameter is out of its range, or does not go with another.
+    fn params(&self) -> Result<SamplerParams> {
+        let params = self.method.put_into(SamplerParams {
             steps: self.steps,
             seed: self.seed,
             context_signal: self.context_signal,
             temperature: self.temperature,
             ..SamplerParams::default()
+        });
+        params.check()?;
+        Ok(params)
+    }
+}
+
+/// How a frame is brought from noise to data.
+#[derive(clap::Args)]
+struct Method {
+    /// Solver of the probability-flow ODE.
+    #[arg(long, value_enum, default_value_t)]
+    solver: Solver,
+    /// Where the levels of the steps lie: 1 evenly, above it denser near the noise.
+    #[arg(long, value_name = "S", default_value_t = SamplerParams::default().shift)]
+    shift: f32,
+    /// Noise added between euler's steps; 0 is the ODE.
+    #[arg(long, value_name = "C", default_value_t = SamplerParams::default().churn)]
+    churn: f32,
+    /// Largest error of an adaptive step.
+    #[arg(long, value_name = "TOL", default_value_t = SamplerParams::default().tolerance)]
+    tolerance: f32,
+}
+
+impl Method {
+    fn put_into(&self, params: SamplerParams) -> SamplerParams {
+        SamplerParams {
+            solver: self.solver,
+            shift: self.shift,
+            churn: self.churn,
+            tolerance: self.tolerance,
+            ..params
         }
     }
 }

@@ -72,7 +72,7 @@ fn play_in_window(args: Args, folder: PathBuf) -> Result<()> {
         contexts,
         first_context,
         fps: args.fps,
-        params: args.sampling.params(),
+        params: args.sampling.params()?,
         record: args.record,
         engine: Box::new(move || engine::open(&folder, device)),
     })
@@ -91,7 +91,7 @@ fn play_headless(args: &Args, folder: &Path, frames: usize, out: &Path) -> Resul
     };
     actions.resize(frames, 0);
     let bar = super::bar(frames as u64, "frames");
-    let params = args.sampling.params();
+    let params = args.sampling.params()?;
     let mut tick = || bar.inc(1);
     let episode = headless::play(
         engine.as_mut(),

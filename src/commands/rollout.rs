@@ -67,7 +67,8 @@ pub fn run(args: &Args) -> Result<()> {
         false => future.actions,
     };
     let context = episode.clip(args.start..first);
-    let images = rollout(engine.as_mut(), &context, &actions, &args.sampling.params())?;
+    let params = args.sampling.params()?;
+    let images = rollout(engine.as_mut(), &context, &actions, &params)?;
     Episode {
         height: episode.height,
         width: episode.width,

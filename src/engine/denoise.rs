@@ -69,7 +69,7 @@ impl<N: Network> Denoiser<'_, N> {
         Ok(())
     }
 
-    fn shortcut(&mut self, z: &mut Vec<f32>, least: f64) -> Result<()> {
+    fn shortcut(&mut self, z: &mut [f32], least: f64) -> Result<()> {
         let steps = self.params.steps;
         let step = step_index(steps, self.world.dynamics.k_max);
         for k in 0..steps {

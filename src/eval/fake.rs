@@ -29,6 +29,7 @@ pub(crate) struct Fake {
     manner: Manner,
     t: usize,
     image: Vec<u8>,
+    latent: Vec<f32>,
 }
 
 impl Fake {
@@ -36,6 +37,7 @@ impl Fake {
         Self {
             world: world(),
             image: episode.frame(0).to_vec(),
+            latent: Vec::new(),
             t: 0,
             episode,
             manner,
@@ -106,6 +108,9 @@ impl Engine for Fake {
             Manner::Strict | Manner::Frozen => {}
             Manner::Empty => self.image = [144, 72, 17].repeat(64 * 64),
         }
+        // Half a grey level off what the picture is encoded to.
+        let image = self.image.clone();
+        self.latent = self.encode(&image)?.iter().map(|z| z + 0.5).collect();
         Ok(StageTimes::default())
     }
 
@@ -114,10 +119,9 @@ impl Engine for Fake {
     }
 
     fn latent(&self) -> &[f32] {
-        &[]
+        &self.latent
     }
 
-    /// The latent of a frame: the means of its four quarters.
     fn trace(&mut self, _on: bool) {}
 
     fn passes(&self) -> &[Pass] {
@@ -128,6 +132,7 @@ impl Engine for Fake {
         Ok(Vec::new())
     }
 
+    /// The latent of a frame: the means of its four quarters.
     fn encode(&mut self, images: &[u8]) -> Result<Vec<f32>> {
         let mut latents = Vec::new();
         for frame in images.chunks_exact(self.world.image_len()) {

@@ -2,17 +2,17 @@
 
 use serde::Serialize;
 
-use super::metrics::{median, share};
+use super::metrics::{self, median, share};
 use super::objects::{self, Objects};
 use super::report::{Options, Progress};
-use super::rollout::{held_actions, windows};
+use super::rollout::{evenly, held_actions, windows};
 use super::truth;
 use crate::Result;
 use crate::data::Episode;
 use crate::engine::{Engine, SamplerParams};
 
-/// Frames in a bin.
-const BIN: usize = 200;
+/// Held-out frames of each episode that are re-encoded.
+const REENCODED: usize = 100;
 
 /// Shares of frames that show each object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -36,9 +36,11 @@ pub struct FreeBin {
     pub from: usize,
     /// Last frame.
     pub to: usize,
-    /// What they show.
+    /// What they show; nothing counted for worlds without known objects.
     #[serde(flatten)]
     pub presence: Presence,
+    /// How far the tokenizer takes their pictures from the latents they were drawn from.
+    pub reencoding: Option<f64>,
 }
 
 /// Free runs beside the real game.
@@ -56,7 +58,10 @@ pub struct FreeReport {
     pub real_change: Option<f64>,
     /// What the held-out frames show; none for worlds without known objects.
     pub real: Option<Presence>,
-    /// What the dreams show, bin by bin; empty for worlds without known objects.
+    /// Root mean square difference, over standardised latents, between a held-out frame's latent
+    /// and the latent of its reconstruction: the least that re-encoding costs.
+    pub real_reencoding: Option<f64>,
+    /// What the dreams show, bin by bin.
     pub bins: Vec<FreeBin>,
 }
 
@@ -68,6 +73,26 @@ struct Count {
     enemy: usize,
     one_ball: usize,
     more_balls: usize,
+}
+
+/// What a bin gathers.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bin {
+    count: Count,
+    squares: f64,
+    numbers: usize,
+}
+
+impl Bin {
+    /// Root mean square of the differences between latents and re-encoded latents.
+    fn add_latents(&mut self, latents: &[f32], again: &[f32]) {
+        self.squares += metrics::distance(latents, again).powi(2);
+        self.numbers += latents.len().min(again.len());
+    }
+
+    fn reencoding(&self) -> Option<f64> {
+        (self.numbers > 0).then(|| (self.squares / self.numbers as f64).sqrt())
+    }
 }
 
 impl Count {
@@ -100,8 +125,8 @@ pub(crate) fn measure(
     let with_truth = truth::all(episodes);
     let steps = options.main_steps();
     let kinds = engine.world().actions.len();
-    let bins = options.free_frames.div_ceil(BIN);
-    let mut counts = vec![Count::default(); bins];
+    let size = options.free_bin.max(1);
+    let mut bins = vec![Bin::default(); options.free_frames.div_ceil(size)];
     let mut changes = Vec::new();
     let mut pictures = Vec::new();
     let starts = windows(episodes, options.context, options.free_runs)?;
@@ -129,20 +154,24 @@ pub(crate) fn measure(
             let image = engine.image();
             changes.push(change(&last, image));
             last.copy_from_slice(image);
-            if let Some(count) = counts.get_mut(t / BIN).filter(|_| with_truth) {
-                count.add(&objects::find(image));
-            }
             if (t + 1) % options.picture_every() == 0 {
                 kept.extend_from_slice(image);
+            }
+            let again = engine.encode(&last)?;
+            if let Some(bin) = bins.get_mut(t / size) {
+                bin.add_latents(engine.latent(), &again);
+                if with_truth {
+                    bin.count.add(&objects::find(&last));
+                }
             }
         }
         pictures.push(kept);
     }
-    let to = |bin: usize| ((bin + 1) * BIN).min(options.free_frames);
-    let bins = counts.iter().enumerate().map(|(bin, count)| FreeBin {
-        from: bin * BIN + 1,
-        to: to(bin),
-        presence: count.presence(),
+    let bins = bins.iter().enumerate().map(|(i, bin)| FreeBin {
+        from: i * size + 1,
+        to: ((i + 1) * size).min(options.free_frames),
+        presence: bin.count.presence(),
+        reencoding: bin.reencoding(),
     });
     let report = FreeReport {
         steps,
@@ -151,13 +180,23 @@ pub(crate) fn measure(
         change: median(&changes),
         real_change: median(&real_changes(episodes)),
         real: with_truth.then(|| real(episodes)),
-        bins: if with_truth {
-            bins.collect()
-        } else {
-            Vec::new()
-        },
+        real_reencoding: real_reencoding(engine, episodes)?,
+        bins: bins.collect(),
     };
     Ok((report, pictures))
+}
+
+/// Of held-out frames, spread evenly.
+fn real_reencoding(engine: &mut dyn Engine, episodes: &[Episode]) -> Result<Option<f64>> {
+    let mut bin = Bin::default();
+    for episode in episodes {
+        for t in evenly(episode.frames(), REENCODED) {
+            let latent = engine.encode(episode.frame(t))?;
+            let rebuilt = engine.reconstruct(episode.frame(t))?;
+            bin.add_latents(&latent, &engine.encode(&rebuilt)?);
+        }
+    }
+    Ok(bin.reencoding())
 }
 
 fn real(episodes: &[Episode]) -> Presence {

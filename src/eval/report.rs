@@ -36,6 +36,8 @@ pub struct Options {
     pub free_runs: usize,
     /// Frames of each free run.
     pub free_frames: usize,
+    /// Frames of a free run that are counted together.
+    pub free_bin: usize,
     /// Everything else about sampling; `steps` is ignored, the seed is the first sequence's.
     pub params: SamplerParams,
 }
@@ -51,6 +53,7 @@ impl Default for Options {
             one_step: 256,
             free_runs: 4,
             free_frames: 1000,
+            free_bin: 200,
             params: SamplerParams::default(),
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::*;
 use crate::data::{DatasetInfo, Episode};
 use crate::eval::fake::{Fake, Manner, world};
+use crate::eval::free::Presence;
 use crate::eval::table;
 
 fn real() -> Episode {
@@ -117,18 +118,24 @@ fn free_runs_are_counted_in_bins_beside_the_real_frames() {
     episode.extras.clear();
     let options = Options {
         free_frames: 60,
+        free_bin: 25,
         ..options()
     };
     let report = evaluate(episode, Manner::Frozen, &options).unwrap();
     let free = report.free.unwrap();
-    assert_eq!((free.bins.len(), free.change), (0, Some(0.0)));
+    assert_eq!((free.real, free.change), (None, Some(0.0)));
+    assert_eq!(free.bins[0].presence, Presence::default());
 
     let report = evaluate(real(), Manner::Frozen, &options).unwrap();
     let free = report.free.unwrap();
-    assert_eq!((free.bins[0].from, free.bins[0].to), (1, 60));
-    assert_eq!(free.bins[0].presence.frames, 60);
+    let ends: Vec<_> = free.bins.iter().map(|bin| (bin.from, bin.to)).collect();
+    assert_eq!(ends, [(1, 25), (26, 50), (51, 60)]);
+    assert_eq!(free.bins[2].presence.frames, 10);
     assert_eq!(free.bins[0].presence.player, Some(1.0));
     assert!(free.real.unwrap().player.unwrap() > 0.95);
+    // The fake's latents are 0.5 off what its pictures are encoded to; real frames lose nothing.
+    assert!((free.bins[1].reencoding.unwrap() - 0.5).abs() < 1e-4);
+    assert_eq!(free.real_reencoding, Some(0.0));
 }
 
 #[test]

@@ -259,27 +259,38 @@ fn one_step(report: &Report) -> Option<Table> {
 
 fn free(report: &Report) -> Option<Table> {
     let free = report.free.as_ref()?;
-    let row = |name: String, p: &Presence| {
+    let row = |name: String, p: &Presence, reencoding: Option<f64>| {
         vec![
             name,
             percent(p.player),
             percent(p.enemy),
             percent(p.one_ball),
             percent(p.more_balls),
+            number(reencoding, 3),
         ]
     };
-    let real = free.real.as_ref()?;
-    let mut rows = vec![row("real held-out frames".to_owned(), real)];
+    let real = free.real.unwrap_or_default();
+    let name = "real held-out frames".to_owned();
+    let mut rows = vec![row(name, &real, free.real_reencoding)];
     rows.extend(free.bins.iter().map(|bin| {
         let name = format!("frames {}–{}", bin.from, bin.to);
-        row(name, &bin.presence)
+        row(name, &bin.presence, bin.reencoding)
     }));
     Some(Table {
         title: format!(
             "Free running under random held keys: share of frames ({} runs of {} frames, K = {})",
             free.runs, free.frames, free.steps
         ),
-        head: heads("", &["player", "enemy", "exactly one ball", "more balls"]),
+        head: heads(
+            "",
+            &[
+                "player",
+                "enemy",
+                "exactly one ball",
+                "more balls",
+                "re-encoding",
+            ],
+        ),
         rows,
     })
 }

@@ -7,9 +7,7 @@
 mod contexts;
 mod dynamics;
 mod optimizer;
-mod paste;
 mod progress;
-mod rarity;
 mod run;
 mod settings;
 mod state;

@@ -160,11 +160,13 @@ fn check_resumed_world(run: &Run) -> Result<()> {
     let same = old.tokenizer == run.world.tokenizer
         && old.dynamics == run.world.dynamics
         && old.image == run.world.image
-        && old.actions == run.world.actions;
+        && old.actions == run.world.actions
+        && (old.flow == run.world.flow
+            || !state::exists(&run.out.join(folder_name(Stage::Dynamics))));
     if !same {
         return Err(Error::invalid(
             &path,
-            "the run's networks, frames or actions differ from what settings and data ask for; another --out starts anew",
+            "the run's networks, prediction, path, frames or actions differ from what settings and data ask for; another --out starts anew",
         ));
     }
     Ok(())

@@ -40,8 +40,6 @@ pub struct TokenizerSettings {
     pub batch: usize,
     /// Share of the frames that are drawn by the rarity of what they show.
     pub rare: f64,
-    /// Share of the frames into which an object of another frame is pasted.
-    pub paste: f64,
     /// Extra weight of pixels that differ from the median background.
     pub foreground: f64,
     /// Standard deviation of the noise added to standardised latents before decoding.
@@ -159,7 +157,6 @@ impl Default for TokenizerSettings {
             },
             batch: 32,
             rare: 0.5,
-            paste: 0.5,
             foreground: 20.0,
             noise: 0.5,
             polish_noise: 0.1,
@@ -174,11 +171,11 @@ impl Default for DynamicsSettings {
     fn default() -> Self {
         Self {
             optimizer: OptimizerSettings {
-                steps: 10_000,
+                steps: 16_000,
                 rate: 2e-3,
                 muon_rate: 4e-3,
                 warm_up: 100,
-                decay: 0.25,
+                decay: 0.4,
                 weight_decay: 0.0,
                 clip: 1.0,
                 ema: 0.998,
@@ -193,7 +190,7 @@ impl Default for DynamicsSettings {
             pure_noise: 0.4,
             between: 0.3,
             context_signal: 0.8,
-            own_context: 0.3,
+            own_context: 0.4,
             own_passes: 2,
         }
     }
@@ -226,7 +223,6 @@ impl Settings {
         let in_range = [
             ("tokenizer.batch", t.batch >= 4),
             ("tokenizer.rare", share.contains(&t.rare)),
-            ("tokenizer.paste", share.contains(&t.paste)),
             ("tokenizer.foreground", t.foreground >= 0.0),
             ("tokenizer.noise", (0.0..10.0).contains(&t.noise)),
             (
@@ -247,6 +243,7 @@ impl Settings {
             ("dynamics.copies", d.copies >= 1),
             ("dynamics.shortcut_every", d.shortcut_every >= 1),
             ("dynamics.pure_noise", share.contains(&d.pure_noise)),
+            ("dynamics.loss", d.loss != Some(Prediction::Score)),
             ("dynamics.between", share.contains(&d.between)),
             ("dynamics.own_context", share.contains(&d.own_context)),
             ("dynamics.own_passes", d.own_passes >= 1),
@@ -349,5 +346,37 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("dynamics.pure_noise"), "{error}");
+        let error = read("[dynamics]\nprediction = \"w\"\n")
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("`w`") && error.contains("`eps`"), "{error}");
+    }
+
+    #[test]
+    fn a_prediction_and_a_path_that_cannot_be_played_are_refused() {
+        let info = DatasetInfo {
+            name: "Test".into(),
+            fps: 15.0,
+            image: [64, 64],
+            actions: vec![crate::model::config::ActionSpec {
+                name: "noop".into(),
+                keys: Vec::new(),
+            }],
+        };
+        let world = |text: &str| read(text).unwrap().world(&info);
+        let flow = world("[dynamics]\nprediction = \"eps\"\npath = \"cosine\"\n")
+            .unwrap()
+            .flow;
+        assert_eq!(
+            (flow.prediction, flow.path),
+            (Prediction::Eps, FlowPath::Cosine)
+        );
+        let error = world("[dynamics]\nprediction = \"score\"\n")
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("expected x, v or eps"), "{error}");
+        let exploding = "[dynamics]\npath = { exploding = { least = 0.01, most = 50.0 } }\n";
+        let error = world(exploding).unwrap_err().to_string();
+        assert!(error.contains("expected linear or cosine"), "{error}");
     }
 }

@@ -5,7 +5,7 @@
 //! neighbours shifted by a few pixels. A pixel that differs from the background counts more, the
 //! more so the rarer that is at its place: a ball passes a pixel once in hundreds of frames, a
 //! paddle stands in its column all the time. Frames that show something at a rare place are drawn
-//! more often for the same reason, and objects of other frames are pasted into them. Then the encoder and the statistics are frozen, and the decoder is
+//! more often for the same reason. Then the encoder and the statistics are frozen, and the decoder is
 //! polished alone.
 
 use std::collections::BTreeMap;
@@ -17,8 +17,6 @@ use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
 use super::optimizer::Optimizer;
-use super::paste::Scene;
-use super::rarity::{FOREGROUND, Rarity};
 use super::run::{Figures, Run, Task};
 use super::settings::TokenizerSettings;
 use crate::Result;
@@ -32,8 +30,12 @@ use crate::model::tokenizer::{LATENT_MEAN, LATENT_STD, Tokenizer, images_to_tens
 const STATISTICS_FRAMES: usize = 2048;
 /// Frames that the median background is taken from.
 const MEDIAN_FRAMES: usize = 255;
-/// Frames that rarity is counted on.
-const RARITY_FRAMES: usize = 8192;
+/// A pixel that differs by more (of a range of 2) in any channel belongs to the foreground.
+const FOREGROUND: f64 = 0.1;
+/// Frames that the foreground's frequencies are measured on.
+const FREQUENCY_FRAMES: usize = 2048;
+/// No rarity counts for more than this many times the mean's.
+const LARGEST_RARITY: f32 = 10.0;
 /// No channel is scaled up further than by the inverse of this.
 const LEAST_STD: f64 = 1e-4;
 
@@ -44,7 +46,10 @@ pub(super) struct TokenizerTask<'a> {
     /// (episode, frame) of every frame.
     frames: Vec<(usize, usize)>,
     tokenizer: Tokenizer,
-    rarity: Rarity,
+    /// Median frame, [1, H, W, 3].
+    background: Tensor,
+    /// Weight of the foreground at every pixel, [1, H, W, 1].
+    rarity: Tensor,
     /// Running sums over `frames` of the rarity by which they are drawn.
     rare: Vec<f64>,
     polishing: bool,
@@ -64,18 +69,19 @@ impl<'a> TokenizerTask<'a> {
             &spread(dataset, &frames, MEDIAN_FRAMES),
             run.world.image_len(),
         );
-        let size = run.world.image;
-        let sample = spread(dataset, &frames, RARITY_FRAMES);
-        let sample = sample.chunks_exact(run.world.image_len());
-        let rarity = Rarity::count(median, size, sample);
+        let background = images_to_tensor(&median, run.world.image, &run.device)?;
+        let sample = spread(dataset, &frames, FREQUENCY_FRAMES);
+        let frequency = foreground_frequency(&sample, &background, run)?;
+        let often = frequency.flatten_all()?.to_vec1::<f32>()?;
         let task = Self {
             run,
             settings: &run.settings.tokenizer,
             dataset,
-            rare: running_rarity(dataset, &frames, &rarity),
+            rare: running_rarity(dataset, &frames, &median, &often),
             frames,
             tokenizer,
-            rarity,
+            rarity: rarity(&frequency)?,
+            background,
             polishing: false,
         };
         Ok((task, params.finish()?))
@@ -96,33 +102,10 @@ impl<'a> TokenizerTask<'a> {
         rng.random_range(0..self.frames.len())
     }
 
-    fn frame(&self, index: usize) -> &[u8] {
-        let (e, t) = self.frames[index];
-        self.dataset.episodes[e].frame(t)
-    }
-
-    fn scene(&self) -> Scene<'_> {
-        Scene {
-            background: self.rarity.background(),
-            size: self.run.world.image,
-            threshold: FOREGROUND,
-        }
-    }
-
-    /// Weights of the pixels of some frames, [N, H, W, 1].
-    fn pixel_weights(&self, bytes: &[u8]) -> Result<Tensor> {
-        let [height, width] = self.run.world.image;
-        let weight = self.settings.foreground as f32;
-        let weights: Vec<f32> = bytes
-            .chunks_exact(self.run.world.image_len())
-            .flat_map(|frame| self.rarity.weights(frame, weight))
-            .collect();
-        let count = weights.len() / (height * width);
-        Ok(Tensor::from_vec(
-            weights,
-            (count, height, width, 1),
-            &self.run.device,
-        )?)
+    /// 1 + foreground · rarity where a pixel differs from the background, else 1: [N, H, W, 1].
+    fn pixel_weights(&self, images: &Tensor) -> Result<Tensor> {
+        let weights = foreground(images, &self.background)?.broadcast_mul(&self.rarity)?;
+        Ok(weights.affine(self.settings.foreground, 1.0)?)
     }
 
     fn noise(&self, like: &Tensor, std: f64, rng: &mut ChaCha8Rng) -> Result<Tensor> {
@@ -177,12 +160,8 @@ impl Task for TokenizerTask<'_> {
         let image = self.run.world.image;
         let mut bytes = Vec::with_capacity(self.settings.batch * self.run.world.image_len());
         for _ in 0..self.settings.batch {
-            let start = bytes.len();
-            bytes.extend_from_slice(self.frame(self.draw(rng)));
-            if rng.random_bool(self.settings.paste) {
-                let other = self.frame(self.draw(rng));
-                self.scene().paste(&mut bytes[start..], other, rng);
-            }
+            let (e, t) = self.frames[self.draw(rng)];
+            bytes.extend_from_slice(self.dataset.episodes[e].frame(t));
         }
         let images = images_to_tensor(&bytes, image, &self.run.device)?;
         let (z, curvature) = if self.polishing {
@@ -201,7 +180,7 @@ impl Task for TokenizerTask<'_> {
         let error = (self.tokenizer.decode(&noisy)? - &images)?.sqr()?;
         let plain = error.mean_all()?;
         let pixels = error
-            .broadcast_mul(&self.pixel_weights(&bytes)?)?
+            .broadcast_mul(&self.pixel_weights(&images)?)?
             .mean_all()?;
         let loss = (&pixels + (&curvature * self.settings.curvature)?)?;
         Ok((
@@ -293,18 +272,70 @@ fn shifted_pairs(images: &Tensor, vertical: bool, shift: usize) -> Result<Tensor
     Ok(Tensor::cat(&[&ahead, &behind], 0)?)
 }
 
-/// Running sums over frames of how rare they are.
-fn running_rarity(dataset: &Dataset, frames: &[(usize, usize)], rarity: &Rarity) -> Vec<f64> {
-    let each: Vec<f64> = frames
-        .par_iter()
-        .map(|&(e, t)| rarity.of_frame(dataset.episodes[e].frame(t)))
-        .collect();
+/// 1 where a pixel differs from the background, else 0: [N, H, W, 3] → [N, H, W, 1].
+fn foreground(images: &Tensor, background: &Tensor) -> Result<Tensor> {
+    Ok(images
+        .broadcast_sub(background)?
+        .abs()?
+        .max_keepdim(3)?
+        .gt(FOREGROUND)?
+        .to_dtype(images.dtype())?)
+}
+
+/// How often each pixel of some frames is foreground, [1, H, W, 1].
+fn foreground_frequency(bytes: &[u8], background: &Tensor, run: &Run) -> Result<Tensor> {
+    let parts = bytes
+        .chunks(run.world.image_len() * 64)
+        .map(|some| {
+            let images = images_to_tensor(some, run.world.image, &run.device)?;
+            Ok(foreground(&images, background)?.sum_keepdim(0)?)
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let count = bytes.len() / run.world.image_len();
+    Ok((Tensor::cat(&parts, 0)?.sum_keepdim(0)? / count.max(1) as f64)?)
+}
+
+/// Running sums over frames of 1/f, where f is how often the frame's rarest foreground pixel is
+/// foreground.
+fn running_rarity(
+    dataset: &Dataset,
+    frames: &[(usize, usize)],
+    background: &[u8],
+    often: &[f32],
+) -> Vec<f64> {
+    let least = 1.0 / FREQUENCY_FRAMES as f32;
+    let far = (FOREGROUND * 127.5) as u8;
+    let rarest = |&(e, t): &(usize, usize)| {
+        let pixels = dataset.episodes[e].frame(t).chunks_exact(3);
+        let foreground = pixels
+            .zip(background.chunks_exact(3))
+            .zip(often)
+            .filter(|((a, b), _)| a.iter().zip(*b).any(|(a, b)| a.abs_diff(*b) > far));
+        let f = foreground.fold(f32::INFINITY, |f, (_, often)| f.min(*often));
+        f64::from(f.max(least).recip())
+    };
+    let each: Vec<f64> = frames.par_iter().map(rarest).collect();
     each.into_iter()
         .scan(0.0, |sum, rarity| {
             *sum += rarity;
             Some(*sum)
         })
         .collect()
+}
+
+/// √(mean/f) for pixels that are foreground in a share f of the frames, where the mean is taken
+/// over the pixels that ever are; at least 1, and bounded.
+fn rarity(frequency: &Tensor) -> Result<Tensor> {
+    let values = frequency.flatten_all()?.to_vec1::<f32>()?;
+    let ever: Vec<f32> = values.iter().copied().filter(|f| *f > 0.0).collect();
+    let mean = ever.iter().sum::<f32>() / ever.len().max(1) as f32;
+    let weigh = |f: &f32| (mean / f.max(1e-9)).sqrt().clamp(1.0, LARGEST_RARITY);
+    let weights = values.iter().map(weigh).collect();
+    Ok(Tensor::from_vec(
+        weights,
+        frequency.dims(),
+        frequency.device(),
+    )?)
 }
 
 #[cfg(test)]
@@ -325,6 +356,43 @@ mod tests {
         };
         assert_eq!(pairs(1), [0., 0., 1., 2., 3., 4., 1., 2., 3., 4., 5., 5.]);
         assert_eq!(pairs(2), [0., 0., 0., 1., 2., 3., 2., 3., 4., 5., 5., 5.]);
+    }
+
+    #[test]
+    fn frames_that_show_something_at_a_rare_place_are_drawn_more_often() {
+        // Three frames of two pixels: nothing, a common thing, and a rare thing beside it.
+        let images = [[0u8; 6], [90, 0, 0, 0, 0, 0], [90, 0, 0, 0, 0, 80]].concat();
+        let episode = crate::data::Episode {
+            height: 1,
+            width: 2,
+            images,
+            actions: vec![0; 3],
+            rewards: vec![0.0; 3],
+            extras: BTreeMap::new(),
+        };
+        let dataset = Dataset {
+            info: crate::data::DatasetInfo {
+                name: String::new(),
+                fps: 1.0,
+                image: [1, 2],
+                actions: Vec::new(),
+            },
+            episodes: vec![episode],
+            files: Vec::new(),
+        };
+        let frames = [(0, 0), (0, 1), (0, 2)];
+        let sums = running_rarity(&dataset, &frames, &[0; 6], &[0.5, 0.125]);
+        assert_eq!(sums, [0.0, 2.0, 10.0]);
+    }
+
+    #[test]
+    fn what_is_rare_at_its_place_weighs_more_but_not_without_bound() {
+        let f = Tensor::new(&[0.0f32, 0.4, 0.1, 0.0001], &Device::Cpu).unwrap();
+        let weights: Vec<f32> = rarity(&f).unwrap().to_vec1().unwrap();
+        let mean = 0.5001f32 / 3.0;
+        assert_eq!(weights[1], 1.0);
+        assert!((weights[2] - (mean / 0.1).sqrt()).abs() < 1e-5);
+        assert_eq!((weights[0], weights[3]), (LARGEST_RARITY, LARGEST_RARITY));
     }
 
     #[test]
