@@ -1,7 +1,7 @@
 //! Driftless: play inside a learned world model.
 //!
 //! The rooms, and the one direction in which they depend on each other
-//! (`app → sim → engine → model → flow`, `train → model, data, flow`, `eval → engine, data`,
+//! (`app → sim → engine → model → flow`, `train → model, data, flow`, `eval → engine, model, data`,
 //! `bench → eval, engine`):
 //!
 //! - [`flow`]: the mathematics of flow matching on tensors. Knows no model and no window.
@@ -21,6 +21,7 @@ pub mod engine;
 pub mod error;
 pub mod eval;
 pub mod flow;
+mod memory;
 pub mod model;
 pub mod sim;
 pub mod train;

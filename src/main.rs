@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{bench, eval, info, play, rollout, train};
+use commands::{bench, eval, info, likelihood, play, rollout, train};
 
 /// Play inside a learned world model: record, train, measure and play.
 #[derive(Parser)]
@@ -28,6 +28,8 @@ enum Command {
     Rollout(rollout::Args),
     /// Measure a world on held-out episodes.
     Eval(eval::Args),
+    /// Measure how likely the frames of a recorded episode are to a world: the surprise meter.
+    Likelihood(likelihood::Args),
     /// Measure the engine's speed.
     Bench(bench::Args),
     /// Train a world from a folder of episodes.
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Command::Play(args) => play::run(args),
         Command::Rollout(args) => rollout::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Likelihood(args) => likelihood::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Train(args) => train::run(args),
         Command::Info(args) => info::run(&args),

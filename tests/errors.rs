@@ -97,6 +97,8 @@ fn wrong_usage_is_status_2() {
         vec!["play", "--headless"],
         vec!["train", "all"],
         vec!["rollout", "--episode", "a.npz"],
+        vec!["likelihood"],
+        vec!["likelihood", "--episode", "a.npz", "--frames", "12-40"],
     ] {
         let output = driftless(&args).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{args:?}");
@@ -259,6 +261,42 @@ fn an_episode_of_another_world_is_not_rolled_out() {
         .arg(&out);
     failure(command);
     assert!(!out.exists());
+}
+
+#[test]
+fn likelihoods_that_cannot_be_had_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = |episode: &Path, more: &[&str]| {
+        let mut command = driftless(&["likelihood", "--episode"]);
+        command.current_dir(root()).arg(episode).args(more);
+        failure(command)
+    };
+    let real = root().join("assets/pong/episode_00000.npz");
+    for (more, parts) in [
+        (["--frames", "5..40"], ["frames 5..40", "12 ≤ A < B ≤ 450"]),
+        (["--frames", "440..451"], ["frames 440..451", "≤ 450"]),
+        (["--frames", "40..40"], ["frames 40..40", "A < B"]),
+        (["--level", "1"], ["level is 1", "below 1"]),
+        (["--level", "0"], ["level is 0", "above 0"]),
+        (["--probes", "0"], ["probes is 0", "at least 1"]),
+        (["--steps", "0"], ["steps is 0", "at least 1"]),
+        (["--context-signal", "1.5"], ["1.5", "at most 1"]),
+    ] {
+        assert_says(&said(&real, &more), &parts);
+    }
+    let small = episode(folder.path(), |file| {
+        file.add("image", &[40, 8, 8, 3], &[0_u8; 40 * 192])
+            .unwrap();
+        file.add("action", &[40], &[0_i32; 40]).unwrap();
+    });
+    assert_says(&said(&small, &[]), &["episode.npz", "8×8", "64×64"]);
+    let short = episode(folder.path(), |file| {
+        let frames = vec![0_u8; 12 * 64 * 64 * 3];
+        file.add("image", &[12, 64, 64, 3], &frames).unwrap();
+        file.add("action", &[12], &[0_i32; 12]).unwrap();
+    });
+    assert_says(&said(&short, &[]), &["has 12 frames", "at least 13"]);
+    assert_says(&said(Path::new("no.npz"), &[]), &["no.npz", "No such file"]);
 }
 
 /// Networks so small that a few steps take no time.

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod eval;
 pub mod info;
+pub mod likelihood;
 pub mod play;
 pub mod rollout;
 pub mod train;

@@ -7,12 +7,12 @@ mod candle;
 mod cpu;
 mod denoise;
 mod device;
-mod noise;
+pub(crate) mod noise;
 mod params;
 mod sampler;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::path::Path;
 use std::time::Duration;

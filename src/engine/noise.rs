@@ -7,27 +7,29 @@ use rand_distr::{Distribution, StandardNormal};
 
 /// What the noise is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Use {
+pub(crate) enum Use {
     /// The start of a frame's denoising.
     Start,
     /// What blurs a finished frame to the context's signal level.
     Context,
     /// What churn adds between the steps.
     Churn,
+    /// What a given frame is looked at through, and the probes of its likelihood.
+    Likelihood,
 }
 
-/// Uses that have a stream of their own, with room for more.
+/// Uses that have a stream of their own.
 const USES: u64 = 4;
 
 /// The generator of an address.
-pub(super) fn rng(seed: u64, frame: u64, purpose: Use) -> ChaCha8Rng {
+pub(crate) fn rng(seed: u64, frame: u64, purpose: Use) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(frame.wrapping_mul(USES).wrapping_add(purpose as u64));
     rng
 }
 
 /// Fills `out` with N(0, 1).
-pub(super) fn fill(out: &mut [f32], seed: u64, frame: u64, purpose: Use) {
+pub(crate) fn fill(out: &mut [f32], seed: u64, frame: u64, purpose: Use) {
     let mut rng = rng(seed, frame, purpose);
     for value in out {
         *value = StandardNormal.sample(&mut rng);
@@ -53,6 +55,7 @@ mod tests {
             draw(2, 5, Use::Start),
             draw(1, u64::MAX, Use::Context),
             draw(1, 5, Use::Churn),
+            draw(1, 5, Use::Likelihood),
         ];
         for (i, a) in all.iter().enumerate() {
             let mean = a.iter().sum::<f32>() / 1000.0;

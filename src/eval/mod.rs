@@ -3,20 +3,25 @@
 //! [`report::run`] does all of it through an [`Engine`](crate::engine::Engine) and returns a
 //! [`report::Report`]; [`table`] turns that into text or Markdown, [`pictures`] into PNG files.
 
+mod against;
 #[cfg(test)]
 pub(crate) mod fake;
 mod free;
 mod horizons;
+mod kept;
+pub mod likelihood;
 pub mod metrics;
 pub mod objects;
 mod one_step;
 pub mod pictures;
 pub mod report;
 pub mod rollout;
+pub mod surprise;
 pub mod table;
 mod tokenizer;
 mod truth;
 
+pub use against::{Comparison, Mean};
 pub use free::{FreeBin, FreeReport, Presence};
 pub use horizons::{BallStats, PaddleStats, RolloutReport, Shuffled, Span};
 pub use one_step::{Hits, OneStep};

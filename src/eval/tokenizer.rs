@@ -157,7 +157,7 @@ fn box_rows(image: &[u8], ball: Point) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Whether the ball and its box, also when shifted, are away from paddles and borders.
-fn alone(ball: Point) -> bool {
+pub(super) fn alone(ball: Point) -> bool {
     (14.0..=48.0).contains(&ball.x) && (6.0..=57.0).contains(&ball.y)
 }
 
@@ -203,7 +203,7 @@ fn smoothness(
 }
 
 /// The per-pixel median over an episode (of at most 201 frames, spread evenly).
-fn median_image(episode: &Episode) -> Vec<u8> {
+pub(super) fn median_image(episode: &Episode) -> Vec<u8> {
     let frames: Vec<&[u8]> = evenly(episode.frames(), 201)
         .map(|t| episode.frame(t))
         .collect();
@@ -221,7 +221,12 @@ fn median_image(episode: &Episode) -> Vec<u8> {
 
 /// The frame with its ball shifted right by a fraction of pixels (linear interpolation of the
 /// ball's difference from the background), or taken away.
-fn move_ball(image: &[u8], background: &[u8], ball: Point, shift: Option<f32>) -> Vec<u8> {
+pub(super) fn move_ball(
+    image: &[u8],
+    background: &[u8],
+    ball: Point,
+    shift: Option<f32>,
+) -> Vec<u8> {
     let width = SIZE[1];
     let within = |centre: f32, at: usize| (centre - at as f32).abs() <= BOX as f32 + 0.5;
     let inside = |x: usize, y: usize| within(ball.x, x) && within(ball.y, y);

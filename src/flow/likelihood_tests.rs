@@ -1,4 +1,4 @@
-use candle_core::{D, Device};
+use candle_core::{D, DType, Device};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -157,7 +157,7 @@ fn the_mean_over_all_signs_is_exact() {
             .unwrap()
     };
     let all = Probes(Some((0..16).map(signs).collect()));
-    let estimates = all.slope(&velocity, &z, 0.6).unwrap().integrals;
+    let estimates = all.slope(&velocity, &z, 0.6).unwrap().1;
     let exact = divergences(&velocity, &z, 0.6, Divergence::Exact, &mut rng(0)).unwrap();
     for (n, exact) in exact.into_iter().enumerate() {
         let (mean, error) = all.mean(&estimates, n);

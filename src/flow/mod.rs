@@ -6,6 +6,7 @@
 pub(crate) mod closed;
 pub mod coupling;
 pub mod ddpm;
+pub mod divergence;
 mod error;
 pub mod likelihood;
 pub mod objective;

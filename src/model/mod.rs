@@ -4,6 +4,7 @@ pub mod attention;
 pub mod checkpoint;
 pub mod config;
 pub mod dynamics;
+mod given;
 pub mod layers;
 pub mod ops;
 pub mod params;

@@ -6,7 +6,6 @@
 
 mod contexts;
 mod dynamics;
-mod memory;
 mod optimizer;
 mod progress;
 mod run;

@@ -9,7 +9,6 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Map, Value};
 
 use super::dynamics::DynamicsTask;
-use super::memory::keep_freed_blocks;
 use super::optimizer::Optimizer;
 use super::progress::{self, Deadline};
 use super::settings::{OptimizerSettings, Settings};
@@ -18,6 +17,7 @@ use super::tokenizer::TokenizerTask;
 use super::{Options, Stage, contexts};
 use crate::data::{self, Dataset};
 use crate::engine::candle_device;
+use crate::memory::keep_freed_blocks;
 use crate::model::checkpoint::{self, write_atomic, write_config};
 use crate::model::config::WorldConfig;
 use crate::{Error, Result};

@@ -21,7 +21,7 @@ use crate::model::params::Params;
 use crate::model::tokenizer::Tokenizer;
 
 /// A small world with a grid that is not square and widths that fill no vector.
-fn plain() -> WorldConfig {
+pub(crate) fn plain() -> WorldConfig {
     let action = |name: &str| ActionSpec {
         name: name.to_owned(),
         keys: vec![],
@@ -57,7 +57,7 @@ fn plain() -> WorldConfig {
 }
 
 /// Worlds whose shapes are at the edges of what the engines handle.
-fn shapes() -> Vec<(&'static str, WorldConfig)> {
+pub(crate) fn shapes() -> Vec<(&'static str, WorldConfig)> {
     let with = |change: fn(&mut WorldConfig)| {
         let mut config = plain();
         change(&mut config);
@@ -111,7 +111,7 @@ fn shapes() -> Vec<(&'static str, WorldConfig)> {
 }
 
 /// A network with no parameter left at a start that hides mistakes, such as zero or one.
-fn world(config: &WorldConfig) -> World {
+pub(crate) fn world(config: &WorldConfig) -> World {
     let device = Device::Cpu;
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let mut shaken = |params: Params| -> Params {
@@ -151,7 +151,7 @@ fn world(config: &WorldConfig) -> World {
 }
 
 /// A clip of smooth random pictures.
-fn clip(config: &WorldConfig, frames: usize) -> Clip {
+pub(crate) fn clip(config: &WorldConfig, frames: usize) -> Clip {
     let mut rng = ChaCha8Rng::seed_from_u64(11);
     Clip {
         images: (0..frames * config.image_len())
@@ -161,7 +161,7 @@ fn clip(config: &WorldConfig, frames: usize) -> Clip {
     }
 }
 
-fn actions(config: &WorldConfig, frames: usize, seed: u64) -> Vec<u32> {
+pub(crate) fn actions(config: &WorldConfig, frames: usize, seed: u64) -> Vec<u32> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let count = config.actions.len() as u32;
     (0..frames).map(|_| rng.random_range(0..count)).collect()

@@ -1,8 +1,8 @@
-//! Memory between steps: every step needs the same large blocks again.
+//! Memory between passes with gradients: every one needs the same large blocks again.
 
-/// Keeps freed blocks in the process instead of giving them back to the system after every step,
+/// Keeps freed blocks in the process instead of giving them back to the system after every pass,
 /// which on glibc costs a third of a training step in page faults. Elsewhere this does nothing.
-pub(super) fn keep_freed_blocks() {
+pub(crate) fn keep_freed_blocks() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     for (parameter, value) in [
         (libc::M_MMAP_MAX, 0),
