@@ -42,7 +42,13 @@ fn every_change_changes_what_its_name_says_and_nothing_else() {
                 "pixel noise of 8/255" => close(29.7, 30.5),
                 _ => false,
             };
-            assert!(as_named, "{} in frame {}: {:?}", changed.name, a.frame, psnr(own, a.image));
+            assert!(
+                as_named,
+                "{} in frame {}: {:?}",
+                changed.name,
+                a.frame,
+                psnr(own, a.image)
+            );
             let same_action = a.action == action;
             assert!(same_action || changed.name.contains("action"));
         }
