@@ -33,7 +33,7 @@ pub struct Args {
     steps: usize,
     /// Signal level at which the frames before are kept, above 0 to 1 (clean).
     #[arg(long, value_name = "TAU", default_value_t = Options::default().context_signal)]
-    context_signal: f64,
+    context_signal: f32,
     /// Seed of the noise and of the probes.
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,

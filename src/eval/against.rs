@@ -1,7 +1,7 @@
 //! What real frames are set against: the same places of an episode with something wrong in them.
 
 use std::borrow::Cow;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -17,6 +17,8 @@ use crate::data::Episode;
 
 /// How far balls are shifted to the right, in pixels.
 const SHIFTS: [f32; 2] = [2.0, 4.0];
+/// Rows of the player's centre at which its 6.4 px are all in the picture.
+const WHOLE: RangeInclusive<f32> = 2.7..=60.3;
 /// Standard deviation of pixel noise, of 255.
 const NOISE: [f32; 2] = [2.0, 8.0];
 
@@ -24,10 +26,18 @@ const NOISE: [f32; 2] = [2.0, 8.0];
 pub(super) struct Changed<'a> {
     /// What is wrong.
     pub name: String,
-    frames: Vec<(usize, u32, Cow<'a, [u8]>)>,
+    frames: Vec<Frame<'a>>,
 }
 
-impl Changed<'_> {
+/// Its place, the action that leads to it, and the image.
+type Frame<'a> = (usize, u32, Cow<'a, [u8]>);
+
+impl<'a> Changed<'a> {
+    fn new(name: impl Into<String>, frames: Vec<Frame<'a>>) -> Self {
+        let name = name.into();
+        Self { name, frames }
+    }
+
     /// The frames, to be measured.
     pub fn asked(&self) -> impl Iterator<Item = Asked<'_>> {
         self.frames.iter().map(|(frame, action, image)| Asked {
@@ -38,55 +48,51 @@ impl Changed<'_> {
     }
 }
 
-/// All kinds of wrong frames that an episode has between two of its frames; those about the ball
-/// where it says where its ball is, in frames with the ball away from paddles and borders.
+/// All kinds of wrong frames that an episode has between two of its frames.
+///
+/// Where it says where Pong's objects are: those about the ball, in frames with the ball away from
+/// paddles and borders; and other actions apart for frames at whose end an edge cuts the player's
+/// paddle, which no action moves further.
 pub(super) fn changes(episode: &Episode, range: Range<usize>, seed: u64) -> Vec<Changed<'_>> {
     let action = |t: usize| episode.actions[t];
     let own = |t: usize| Cow::Borrowed(episode.frame(t));
     let order = shuffled(&episode.actions[range.clone()], seed);
     let other = range.clone().zip(order).filter(|&(t, a)| a != action(t));
+    let other: Vec<_> = other.map(|(t, a)| (t, a, own(t))).collect();
     let before = range.clone().filter(|&t| own(t - 1) != own(t));
-    let mut all = vec![
-        Changed {
-            name: "another action (shuffled in time)".to_owned(),
-            frames: other.map(|(t, a)| (t, a, own(t))).collect(),
-        },
-        Changed {
-            name: "the frame before once more".to_owned(),
-            frames: before.map(|t| (t, action(t), own(t - 1))).collect(),
-        },
-    ];
+    let before = before.map(|t| (t, action(t), own(t - 1))).collect();
+    let noise = |size: f32| {
+        let image = |t| Cow::Owned(noisy(episode.frame(t), size, seed, t));
+        let frames = range.clone().map(|t| (t, action(t), image(t)));
+        Changed::new(format!("pixel noise of {size}/255"), frames.collect())
+    };
+    let mut all = Vec::new();
     if let Some(truth) = Truth::of(episode) {
+        let cut = |player: f32| !WHOLE.contains(&player);
+        let (edge, free) = other
+            .into_iter()
+            .partition(|&(t, ..)| truth.at(t).player.is_some_and(cut));
+        all.push(Changed::new("another action, paddle in full view", free));
+        all.push(Changed::new("another action, paddle cut by an edge", edge));
         let background = median_image(episode);
-        let ball = |name: String, shift: Option<f32>| {
-            let frame = |t: usize| {
+        let ball = |shift: Option<f32>| -> Vec<_> {
+            let image = |t: usize| {
                 let ball = truth.at(t).ball.filter(|ball| alone(*ball))?;
                 let image = move_ball(episode.frame(t), &background, ball, shift);
                 Some((t, action(t), Cow::Owned(image)))
             };
-            Changed {
-                name,
-                frames: range.clone().filter_map(frame).collect(),
-            }
+            range.clone().filter_map(image).collect()
         };
-        all.push(ball("ball taken away".to_owned(), None));
-        all.extend(SHIFTS.map(|shift| ball(format!("ball {shift} px to the right"), Some(shift))));
-    }
-    all.extend(NOISE.map(|size| {
-        Changed {
-            name: format!("pixel noise of {size}/255"),
-            frames: range
-                .clone()
-                .map(|t| {
-                    (
-                        t,
-                        action(t),
-                        Cow::Owned(noisy(episode.frame(t), size, seed, t)),
-                    )
-                })
-                .collect(),
+        all.push(Changed::new("ball taken away", ball(None)));
+        for shift in SHIFTS {
+            let name = format!("ball {shift} px to the right");
+            all.push(Changed::new(name, ball(Some(shift))));
         }
-    }));
+    } else {
+        all.push(Changed::new("another action", other));
+    }
+    all.push(Changed::new("the frame before once more", before));
+    all.extend(NOISE.map(noise));
     all.retain(|changed| !changed.frames.is_empty());
     all
 }

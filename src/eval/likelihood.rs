@@ -40,7 +40,7 @@ pub struct Options {
     /// Rademacher probes of the divergence.
     pub probes: usize,
     /// Signal level at which earlier frames are kept, in (0, 1].
-    pub context_signal: f64,
+    pub context_signal: f32,
     /// Seed of all noise and of the probes.
     pub seed: u64,
 }
@@ -51,7 +51,7 @@ impl Default for Options {
             level: None,
             steps: 24,
             probes: 2,
-            context_signal: f64::from(SamplerParams::default().context_signal),
+            context_signal: SamplerParams::default().context_signal,
             seed: 0,
         }
     }
@@ -208,7 +208,7 @@ pub fn measure(
     }
     let mut order: Vec<usize> = (0..asked.len()).collect();
     order.sort_by_key(|&i| asked[i].frame);
-    let mut kept = Kept::new(world, episode, options.context_signal, options.seed)?;
+    let mut kept = Kept::new(world, episode, options.context_signal.into(), options.seed)?;
     let mut found = vec![None; asked.len()];
     for some in order.chunks(BATCH) {
         let batch: Vec<Asked> = some.iter().map(|&i| asked[i]).collect();

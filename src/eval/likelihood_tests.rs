@@ -199,7 +199,13 @@ fn estimates_lie_within_their_errors_of_the_exact_divergence() {
     let asked = own(&episode, 5..9);
     let options = Options { probes: 64, ..FEW };
     let estimates = run(&world, &episode, &asked, &options);
-    let mut kept = Kept::new(&world, &episode, options.context_signal, options.seed).unwrap();
+    let mut kept = Kept::new(
+        &world,
+        &episode,
+        options.context_signal.into(),
+        options.seed,
+    )
+    .unwrap();
     kept.advance(5, 8).unwrap();
     let given = kept
         .given(&[5, 6, 7, 8], episode.actions[5..9].to_vec())
