@@ -53,11 +53,10 @@ def main() -> None:
         real = free["real_reencoding"] if key == "reencoding" else free["real"][key]
         axis.axhline(real, color="grey", linestyle="--", linewidth=1)
         axis.set_title(title)
-        if key != "reencoding":
-            axis.set_ylim(0.0, 1.05)
+        axis.set_ylim(0.0, None if key == "reencoding" else 1.05)
     for axis in axes[1]:
         axis.set_xlabel("frame of the free run")
-    axes[0][0].legend(fontsize=8)
+    axes[0][0].legend(fontsize=8, ncols=3, loc="lower right")
     figure.tight_layout()
     figure.savefig(arguments.out, metadata={"Date": None})
 
