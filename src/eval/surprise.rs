@@ -137,6 +137,7 @@ fn comparisons(against: &[Comparison], title: String) -> Table {
             with_error(&c.changed),
             with_error(&c.difference),
             percent(c.real_likelier),
+            percent(c.noticed),
         ]
     };
     let head = [
@@ -146,6 +147,7 @@ fn comparisons(against: &[Comparison], title: String) -> Table {
         "changed",
         "difference",
         "real likelier",
+        "noticed alone",
     ];
     Table {
         title,
