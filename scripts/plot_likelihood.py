@@ -57,7 +57,7 @@ def main() -> None:
     axis.set_ylabel("−log₂ p in bits per dimension")
     axis.set_title(f"{report['world']}, τ = {report['options']['level']}: the lower, the likelier")
     axis.grid(alpha=0.3)
-    axis.legend(fontsize=8, loc="upper right")
+    figure.legend(fontsize=8, loc="outside lower center", ncols=len(LINES) + 1)
     figure.savefig(arguments.out, metadata={"Date": None})
 
 

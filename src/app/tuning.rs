@@ -6,7 +6,7 @@ use eframe::egui::{self, Align, Layout, RichText, Ui};
 
 use super::present::Scaling;
 use super::{controls, theme};
-use crate::engine::{SamplerParams, Solver};
+use crate::engine::{Along, SamplerParams, Solver};
 use crate::model::config::WorldConfig;
 use crate::sim::{Command, FREE_SEEDS, Pace};
 
@@ -131,6 +131,15 @@ impl Tuning {
             &mut params.solver,
             defaults.solver,
             |ui, solver| menu(ui, "solver", solver, &Solver::ALL, |solver| solver.name()),
+        );
+        line(
+            ui,
+            "Path",
+            "The way from noise to data that the solver follows: the world's own, or another one. \
+             With many steps all lead to the same frame; with few they err otherwise.",
+            &mut params.path,
+            defaults.path,
+            |ui, path| menu(ui, "path", path, &Along::ALL, |path| path.name()),
         );
         match params.solver {
             Solver::Adaptive => row(

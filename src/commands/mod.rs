@@ -12,7 +12,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use driftless::data::{self, Episode};
-use driftless::engine::{Clip, SamplerParams, Solver};
+use driftless::engine::{Along, Clip, SamplerParams, Solver};
 use driftless::model::checkpoint::CONTEXTS;
 use driftless::model::config::WorldConfig;
 use driftless::{Error, Result};
@@ -135,6 +135,9 @@ struct Method {
     /// Solver of the probability-flow ODE.
     #[arg(long, value_enum, default_value_t)]
     solver: Solver,
+    /// Path that the solver follows: the world's own, or another with the same frames in the end.
+    #[arg(long, value_enum, default_value_t)]
+    path: Along,
     /// Where the levels of the steps lie: 1 evenly, above it denser near the noise.
     #[arg(long, value_name = "S", default_value_t = SamplerParams::default().shift)]
     shift: f32,
@@ -150,6 +153,7 @@ impl Method {
     fn put_into(&self, params: SamplerParams) -> SamplerParams {
         SamplerParams {
             solver: self.solver,
+            path: self.path,
             shift: self.shift,
             churn: self.churn,
             tolerance: self.tolerance,

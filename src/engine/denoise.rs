@@ -6,6 +6,7 @@ use super::sampler::Network;
 use crate::Result;
 use crate::flow::FlowError;
 use crate::flow::objective::step_shares;
+use crate::flow::path::{Match, Path};
 use crate::flow::prediction::Prediction;
 use crate::flow::solver::{Adaptive, Estimates, Grid, Method, State, solve, solve_sde};
 use crate::model::config::WorldConfig;
@@ -14,7 +15,7 @@ use crate::model::dynamics::step_index;
 /// Most steps of the adaptive solver for one frame.
 const MOST_ADAPTIVE_STEPS: usize = 256;
 
-/// One pass of the network on the way from noise to data.
+/// One pass of the network on the way from noise to data, on the network's own path.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pass {
     /// Signal level τ at which the network was asked.
@@ -43,12 +44,21 @@ impl<N: Network> Denoiser<'_, N> {
     /// at τ = 1, and noise that is added there would stay.
     pub fn run(&mut self, z: &mut Vec<f32>) -> Result<()> {
         let least = self.world.flow.least_level();
+        if self.params.solver == Solver::Shortcut {
+            return self.shortcut(z, least);
+        }
+        let path = self.path();
+        let least = self.world.flow.path.matching(least, path)?.tau;
+        // The starting noise has deviation 1, which a path of exploding variance starts far above.
+        let most = path.at(0.0)?.sigma as f32;
+        for z in z.iter_mut() {
+            *z *= most;
+        }
         let method = match self.params.solver {
-            Solver::Shortcut => return self.shortcut(z, least),
             Solver::Adaptive => return self.adaptive(z, least),
-            Solver::Euler => Method::Euler,
             Solver::Midpoint => Method::Midpoint,
             Solver::Heun => Method::Heun,
+            Solver::Shortcut | Solver::Euler => Method::Euler,
         };
         let shift = f64::from(self.params.shift);
         let levels = Grid::Shifted { shift }.levels(self.params.steps, least, 1.0)?;
@@ -58,14 +68,14 @@ impl<N: Network> Denoiser<'_, N> {
                 0.0 => solve(method, before, z, &mut |z, tau| self.velocity(z, tau))?,
                 churn => {
                     let mut rng = noise::rng(self.params.seed, self.frame, Use::Churn);
-                    let (path, churn) = (self.world.flow.path, f64::from(churn));
+                    let churn = f64::from(churn);
                     let mut ask = |z: &Vec<f32>, tau| self.estimates(z, tau);
                     solve_sde(path, churn, before, z, &mut ask, &mut rng)?
                 }
             };
         }
         let last = before.last().copied().unwrap_or(least);
-        *z = self.clean(z, last, self.finest())?;
+        *z = self.clean_along(z, last)?;
         Ok(())
     }
 
@@ -97,8 +107,13 @@ impl<N: Network> Denoiser<'_, N> {
         *z = solver
             .solve(least, last, z, &mut |z, tau| self.velocity(z, tau))?
             .state;
-        *z = self.clean(z, last, self.finest())?;
+        *z = self.clean_along(z, last)?;
         Ok(())
+    }
+
+    /// The path that the solver follows.
+    fn path(&self) -> Path {
+        self.params.path.path(self.world.flow.path)
     }
 
     /// The index of the finest step size, whose velocity is the ODE's own.
@@ -106,7 +121,18 @@ impl<N: Network> Denoiser<'_, N> {
         step_index(usize::MAX, self.world.dynamics.k_max)
     }
 
-    /// x̂ of z at a signal level.
+    /// x̂ of z at a signal level of the solver's path.
+    fn clean_along(&mut self, z: &[f32], tau: f64) -> Result<Vec<f32>> {
+        let Match { tau, scale } = self.path().matching(tau, self.world.flow.path)?;
+        let step = self.finest();
+        if scale == 1.0 {
+            return self.clean(z, tau, step);
+        }
+        let z: Vec<f32> = z.iter().map(|z| scale as f32 * z).collect();
+        self.clean(&z, tau, step)
+    }
+
+    /// x̂ of z at a signal level of the network's own path.
     fn clean(&mut self, z: &[f32], tau: f64, step: u32) -> Result<Vec<f32>> {
         let mut output = vec![0.0; z.len()];
         self.network.denoise(z, tau as f32, step, &mut output)?;
@@ -132,10 +158,10 @@ impl<N: Network> Denoiser<'_, N> {
         Ok(output)
     }
 
-    /// v̂ and ε̂ of z at a signal level below 1.
+    /// v̂ and ε̂ of z at a signal level below 1 of the solver's path.
     fn estimates(&mut self, z: &Vec<f32>, tau: f64) -> Result<Estimates<Vec<f32>>> {
-        let x = self.clean(z, tau, self.finest())?;
-        let at = self.world.flow.path.at(tau)?;
+        let x = self.clean_along(z, tau)?;
+        let at = self.path().at(tau)?;
         let [own, from_z] = Prediction::X.weights(&at).noise;
         let noise = Vec::combine(&[(own, &x), (from_z, z)])?;
         let velocity = Vec::combine(&[(at.alpha_dot, &x), (at.sigma_dot, &noise)])?;

@@ -27,7 +27,7 @@ pub use candle::{CandleEngine, CandleNetwork};
 pub use cpu::{CpuEngine, CpuNetwork};
 pub use denoise::Pass;
 pub use device::{DeviceChoice, candle_device};
-pub use params::{MAX_STEPS, SamplerParams, Solver};
+pub use params::{Along, MAX_STEPS, SamplerParams, Solver};
 pub use sampler::{Moment, Network, Sampler};
 
 /// The engine of a checkpoint folder: [`CpuEngine`] on the processor, [`CandleEngine`] elsewhere.

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::flow::FlowError;
+use crate::flow::path::Path as FlowPath;
 use crate::{Error, Result};
 
 /// Most denoise passes a frame.
@@ -56,6 +57,60 @@ impl fmt::Display for Solver {
     }
 }
 
+/// The path that a frame is brought along, from noise to data.
+///
+/// A network knows one path; on another it is asked at the level of the same ratio α/σ, with z
+/// scaled to it ([`FlowPath::matching`]). In the limit of many steps all lead to one frame; with few,
+/// the steps lie elsewhere and err otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+pub enum Along {
+    /// The one that the world was trained on.
+    #[default]
+    Own,
+    /// α = τ, σ = 1 − τ.
+    Linear,
+    /// α = sin(πτ/2), σ = cos(πτ/2).
+    Cosine,
+    /// α = 1, σ from 50 geometrically down to 0.01.
+    Exploding,
+}
+
+impl Along {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Own, Self::Linear, Self::Cosine, Self::Exploding];
+
+    /// Its name in settings and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Linear => "linear",
+            Self::Cosine => "cosine",
+            Self::Exploding => "exploding",
+        }
+    }
+
+    /// The path, for a world whose own is `own`.
+    pub fn path(self, own: FlowPath) -> FlowPath {
+        match self {
+            Self::Own => own,
+            Self::Linear => FlowPath::Linear,
+            Self::Cosine => FlowPath::Cosine,
+            Self::Exploding => FlowPath::Exploding {
+                least: 0.01,
+                most: 50.0,
+            },
+        }
+    }
+}
+
+impl fmt::Display for Along {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// What a player can turn between two frames.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -64,6 +119,8 @@ pub struct SamplerParams {
     pub steps: usize,
     /// The method.
     pub solver: Solver,
+    /// The path that it follows.
+    pub path: Along,
     /// Where the levels of the steps lie: 1 evenly, above 1 denser near the noise, below 1 near
     /// the data (t′ = s t / (1 + (s − 1) t) for t = 1 − τ, Esser et al., 2024, eq. 23).
     pub shift: f32,
@@ -86,6 +143,7 @@ impl Default for SamplerParams {
         Self {
             steps: 4,
             solver: Solver::Shortcut,
+            path: Along::Own,
             shift: 1.0,
             churn: 0.0,
             tolerance: 1e-2,
@@ -176,6 +234,12 @@ impl SamplerParams {
                 "shift moves the levels, but a shortcut step is 1/K long: choose euler, midpoint or heun",
             );
         }
+        if shortcut && self.path != Along::Own {
+            return refuse(
+                "a shortcut step is 1/K long on the world's own path: set path to own, or choose \
+                 euler, midpoint, heun or adaptive",
+            );
+        }
         if self.solver == Solver::Adaptive && self.shift != 1.0 {
             return refuse(
                 "shift moves the levels, but the adaptive solver places its own: set it to 1",
@@ -223,6 +287,11 @@ mod tests {
             };
             let fixed = !matches!(solver, Solver::Shortcut | Solver::Adaptive);
             assert_eq!(shifted.check().is_ok(), fixed, "{solver}");
+            for path in Along::ALL {
+                let there = SamplerParams { path, ..of(solver) };
+                let goes = solver != Solver::Shortcut || path == Along::Own;
+                assert_eq!(there.check().is_ok(), goes, "{solver} {path}");
+            }
         }
     }
 

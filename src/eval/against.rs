@@ -143,6 +143,9 @@ pub struct Comparison {
     pub difference: Mean,
     /// Share of frames of which the real one is likelier.
     pub real_likelier: Option<f64>,
+    /// Share of changed frames with more excess than 99 in 100 of all real frames: what is noticed
+    /// without the real one beside it.
+    pub noticed: Option<f64>,
     /// The changed frames.
     pub frames: Vec<Surprise>,
 }
@@ -160,12 +163,19 @@ impl Comparison {
         let mean =
             |of: &dyn Fn(&(f64, f64)) -> f64| Mean::of(&pairs.iter().map(of).collect::<Vec<_>>());
         let likelier = pairs.iter().filter(|(real, changed)| real < changed);
+        let mut usual: Vec<f64> = real.iter().map(|real| real.excess).collect();
+        usual.sort_by(f64::total_cmp);
+        let most = usual.iter().nth_back(usual.len() / 100);
+        let beyond = frames
+            .iter()
+            .filter(|s| most.is_some_and(|most| s.excess > *most));
         Self {
             change,
             real: mean(&|pair| pair.0),
             changed: mean(&|pair| pair.1),
             difference: mean(&|pair| pair.1 - pair.0),
             real_likelier: share(likelier.count(), pairs.len()),
+            noticed: share(beyond.count(), frames.len()),
             frames,
         }
     }

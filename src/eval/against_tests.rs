@@ -83,7 +83,7 @@ fn comparisons_are_frame_by_frame() {
         frame,
         action: 0,
         bits_per_dimension: bits,
-        excess: 0.0,
+        excess: bits / 10.0,
         nats: 0.0,
         standard_error: None,
     };
@@ -102,6 +102,12 @@ fn comparisons_are_frame_by_frame() {
     let (mean, error) = of(comparison.difference);
     assert!((mean - 1.0).abs() < 1e-12 && (error - (8.0f64 / 6.0).sqrt()).abs() < 1e-12);
     assert_eq!(comparison.real_likelier, Some(2.0 / 3.0));
+    // Only 12 is above the real 9; of 200 real frames, the two most surprising do not count.
+    assert_eq!(comparison.noticed, Some(1.0 / 3.0));
+    let many: Vec<Surprise> = (0..200).map(|t| surprise(t, t as f64)).collect();
+    let wrong = [(10, 197.0), (11, 198.0), (12, 11.0)].map(|(t, b)| surprise(t, b));
+    let comparison = Comparison::new("wrong".to_owned(), &many, wrong.to_vec());
+    assert_eq!(comparison.noticed, Some(1.0 / 3.0));
     let none = Comparison::new("none".to_owned(), &real, vec![]);
     assert_eq!(
         (none.difference.bits_per_dimension, none.real_likelier),

@@ -2,8 +2,8 @@
 //!
 //! The density is that of z = α x + σ ε, the frame's latent x seen through a little noise at a
 //! signal level τ below 1. A next frame is all but determined by those before it, so its density
-//! has no bound as τ → 1; at τ no density exceeds that of the noise alone. ε is fixed by the seed and
-//! the frame, so that two frames in the same place are seen through the same noise.
+//! has no bound as τ → 1; at τ it is at most (2π σ²)^(−dimensions/2). ε is fixed by the seed and the
+//! frame, so that two frames in the same place are seen through the same noise.
 //!
 //! It is taken given the frames before as the engine keeps them when it has run along the episode
 //! from its first frame, and the action that led to the frame, by the probability-flow ODE of the
@@ -68,10 +68,7 @@ impl Options {
     /// # Errors
     /// Names the first that is not.
     pub fn check(&self, world: &WorldConfig) -> Result<()> {
-        let (level, least) = (
-            self.level.unwrap_or(level_of(world)),
-            world.flow.least_level(),
-        );
+        let (level, least) = (self.level_in(world), world.flow.least_level());
         if !(level > least && level < 1.0) {
             return Err(Error::Argument(format!(
                 "level is {level}, expected above {least} and below 1"

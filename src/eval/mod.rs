@@ -2,6 +2,7 @@
 //!
 //! [`report::run`] does all of it through an [`Engine`](crate::engine::Engine) and returns a
 //! [`report::Report`]; [`table`] turns that into text or Markdown, [`pictures`] into PNG files.
+//! [`surprise::run`] says how likely the frames of a recording are to a world.
 
 mod against;
 #[cfg(test)]

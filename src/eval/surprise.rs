@@ -137,6 +137,7 @@ fn comparisons(against: &[Comparison], title: String) -> Table {
             with_error(&c.changed),
             with_error(&c.difference),
             percent(c.real_likelier),
+            percent(c.noticed),
         ]
     };
     let head = [
@@ -146,6 +147,7 @@ fn comparisons(against: &[Comparison], title: String) -> Table {
         "changed",
         "difference",
         "real likelier",
+        "noticed alone",
     ];
     Table {
         title,
@@ -157,4 +159,56 @@ fn comparisons(against: &[Comparison], title: String) -> Table {
 fn with_error(mean: &Mean) -> String {
     let (mean, error) = (mean.bits_per_dimension, mean.standard_error);
     format!("{} ± {}", number(mean, 3), number(error, 3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::tests::{clip, plain, world};
+    use crate::eval::table;
+
+    #[test]
+    fn a_report_has_every_frame_once_and_beside_wrong_ones() {
+        let config = plain();
+        let (world, clip) = (world(&config), clip(&config, 12));
+        let episode = Episode {
+            height: config.image[0],
+            width: config.image[1],
+            images: clip.images,
+            rewards: vec![0.0; clip.actions.len()],
+            actions: clip.actions,
+            extras: std::collections::BTreeMap::new(),
+        };
+        let options = Options {
+            steps: 2,
+            ..Options::default()
+        };
+        let mut last = (0, 0);
+        let mut run = |wanted, against| {
+            let mut show = |done, all| last = (done, all);
+            run(&world, &episode, wanted, &options, against, &mut show).unwrap()
+        };
+        let alone = run(None, false);
+        let places: Vec<usize> = alone.frames.iter().map(|s| s.frame).collect();
+        assert_eq!(places, (5..12).collect::<Vec<_>>());
+        assert_eq!(alone.options.level, Some(0.75));
+        let report = run(Some(6..10), true);
+        let asked = report.against.iter().map(|c| c.frames.len()).sum::<usize>() + 4;
+        assert_eq!(last, (asked, asked));
+        let close = |a: &Surprise, b: &Surprise| (a.nats - b.nats).abs() < 1e-2;
+        let own = report.frames.iter().zip(&alone.frames[1..]);
+        assert!(report.frames.len() == 4 && own.into_iter().all(|(a, b)| close(a, b)));
+        // Of another action: only the action.
+        let other = &report.against[0];
+        assert_eq!(other.change, "another action");
+        for s in &other.frames {
+            assert_ne!(s.action, episode.actions[s.frame]);
+        }
+        let rows = |report: &Report| {
+            let tables = tables(report);
+            assert!(table::text(&tables).contains("72 numbers"));
+            tables[0].rows.len()
+        };
+        assert_eq!((rows(&alone), rows(&report)), (7, report.against.len()));
+    }
 }

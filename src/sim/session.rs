@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::Frame;
 use crate::Result;
 use crate::data::{Episode, Extra};
-use crate::engine::Solver;
+use crate::engine::{Along, Solver};
 
 /// Frames after which recording stops.
 const MAX_FRAMES: usize = 36_000;
@@ -19,7 +19,7 @@ const MAX_BYTES: usize = 1 << 30;
 /// Written as an episode with these extra arrays beside the usual ones, each `[T]` unless said
 /// otherwise: `number` (frames since the reset, 0 for a starting frame), `context`, `steps`,
 /// `context_signal`, `context_length`, `temperature`, `solver` (its place in [`Solver::ALL`]),
-/// `shift`, `churn`, `tolerance`, and `seed` `[T, 4]` (16 bits each, lowest first, since the arrays
+/// `path` (its place in [`Along::ALL`]), `shift`, `churn`, `tolerance`, and `seed` `[T, 4]` (16 bits each, lowest first, since the arrays
 /// hold f32).
 #[derive(Debug)]
 pub struct Session {
@@ -72,15 +72,16 @@ impl Session {
         let params = &frame.params;
         let seed = [0, 16, 32, 48].map(|shift| ((params.seed >> shift) & 0xffff) as f32);
         let solver = Solver::ALL.iter().position(|s| *s == params.solver);
-        let columns: [(&'static str, &[f32]); 11] = [
+        let path = Along::ALL.iter().position(|p| *p == params.path);
+        let columns: [(&'static str, &[f32]); 12] = [
             ("number", &[frame.number as f32]),
             ("context", &[frame.context as f32]),
             ("steps", &[params.steps as f32]),
             ("context_signal", &[params.context_signal]),
             ("context_length", &[params.context as f32]),
             ("temperature", &[params.temperature]),
-            // Its place in `Solver::ALL`.
             ("solver", &[solver.unwrap_or_default() as f32]),
+            ("path", &[path.unwrap_or_default() as f32]),
             ("shift", &[params.shift]),
             ("churn", &[params.churn]),
             ("tolerance", &[params.tolerance]),

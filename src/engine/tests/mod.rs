@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::{Clip, SamplerParams, Solver};
+use super::{Along, Clip, SamplerParams, Solver};
 use crate::flow::path::Path;
 use crate::flow::prediction::Prediction;
 use crate::model::checkpoint::World;
@@ -178,6 +178,13 @@ fn changing(frame: usize) -> SamplerParams {
             Solver::Heun,
         ][frame / 3 % 5],
         steps: [1, 8, 2, 4, 3][frame / 3 % 5],
+        path: [
+            Along::Own,
+            Along::Own,
+            Along::Cosine,
+            Along::Linear,
+            Along::Exploding,
+        ][frame / 3 % 5],
         churn: [0.0, 0.0, 0.5, 0.0, 0.0][frame / 3 % 5],
         shift: [1.0, 1.0, 2.0, 1.0, 0.5][frame / 3 % 5],
         context_signal: [0.9, 1.0, 0.6][frame / 5 % 3],

@@ -175,6 +175,48 @@ fn one_step_is_the_same_guess_for_every_solver_and_many_fine_steps_lead_to_one_p
 }
 
 #[test]
+fn every_path_leads_to_one_frame_by_other_steps() {
+    for own in [Path::Linear, Path::Cosine] {
+        let mut config = plain();
+        config.flow.path = own;
+        let start = clip(&config, 4);
+        for mut engine in engines(&config) {
+            let mut after = |path, steps| {
+                let params = SamplerParams {
+                    solver: Solver::Midpoint,
+                    path,
+                    steps,
+                    ..Default::default()
+                };
+                engine.trace(true);
+                engine.reset(&start, &params).unwrap();
+                engine.step(1, &params).unwrap();
+                let asked: Vec<f32> = engine.passes().iter().map(|pass| pass.tau).collect();
+                (engine.latent().to_vec(), asked)
+            };
+            let same = match own {
+                Path::Cosine => Along::Cosine,
+                _ => Along::Linear,
+            };
+            assert_eq!(after(Along::Own, 6), after(same, 6));
+            let (fine, _) = after(Along::Own, 1000);
+            for other in [Along::Linear, Along::Cosine, Along::Exploding] {
+                if other == same {
+                    continue;
+                }
+                let (coarse, asked) = after(other, 6);
+                assert_ne!(asked, after(Along::Own, 6).1);
+                let gap = |latent: &[f32]| largest_difference(&fine, latent);
+                let (coarse, finer) = (gap(&coarse), gap(&after(other, 1000).0));
+                // At the start of the exploding path a fiftieth of the data is taken for noise.
+                let left = if other == Along::Exploding { 0.2 } else { 0.05 };
+                assert!(finer < left * coarse, "{other} {coarse} {finer}");
+            }
+        }
+    }
+}
+
+#[test]
 fn the_adaptive_solver_keeps_its_tolerance_or_says_that_it_cannot() {
     let config = plain();
     let start = clip(&config, 4);
