@@ -20,6 +20,8 @@ pub struct Settings {
     pub seed: u64,
     /// Minutes between two saves.
     pub save_minutes: f64,
+    /// Minutes between two preview pictures; 0: none.
+    pub preview_minutes: f64,
     /// The tokenizer's shape.
     pub tokenizer_shape: TokenizerConfig,
     /// The dynamics' shape.
@@ -116,6 +118,7 @@ impl Default for Settings {
         Self {
             seed: 0,
             save_minutes: 5.0,
+            preview_minutes: 10.0,
             tokenizer_shape: TokenizerConfig {
                 patch: 8,
                 width: 64,
@@ -196,18 +199,54 @@ impl Default for DynamicsSettings {
     }
 }
 
+/// Sizes of networks and batches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Preset {
+    /// For processors: what the shipped worlds are made with, about a million parameters.
+    #[default]
+    Tiny,
+    /// For a small GPU: about ten million parameters, twice the context.
+    Small,
+    /// For a large GPU: about fifty million parameters, four times the context.
+    Base,
+}
+
 impl Settings {
-    /// Reads settings; keys that are left out keep their defaults.
+    /// The defaults of a preset.
+    pub fn preset(preset: Preset) -> Self {
+        let mut settings = Self::default();
+        let (t, d) = (&mut settings.tokenizer_shape, &mut settings.dynamics_shape);
+        let (tokenizer, dynamics) = (&mut settings.tokenizer, &mut settings.dynamics);
+        match preset {
+            Preset::Tiny => {}
+            Preset::Small => {
+                (t.width, t.hidden, t.channels) = (96, 256, 12);
+                (d.stem_width, d.width, d.depth, d.heads, d.mlp) = (96, 320, 8, 5, 832);
+                (d.context, d.registers) = (24, 4);
+                (tokenizer.batch, dynamics.batch, dynamics.frames) = (64, 16, 28);
+            }
+            Preset::Base => {
+                (t.width, t.hidden, t.blocks, t.channels) = (128, 512, 3, 16);
+                (d.stem_width, d.width, d.depth, d.heads, d.mlp) = (128, 640, 10, 10, 1728);
+                (d.time_every, d.context, d.registers) = (2, 48, 4);
+                (tokenizer.batch, dynamics.batch, dynamics.frames) = (128, 16, 52);
+                dynamics.optimizer.rate = 1e-3;
+            }
+        }
+        settings
+    }
+
+    /// Reads settings; keys that are left out are those of `base`.
     ///
     /// # Errors
     /// The file is missing or not TOML, or a key is unknown or out of its range.
-    pub fn read(path: &Path) -> Result<Self> {
+    pub fn read(path: &Path, base: &Self) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
         let wrong =
             |e: toml::de::Error| Error::invalid(path, e.to_string().trim().replace('\n', " "));
         let given: toml::Table = toml::from_str(&text).map_err(wrong)?;
-        let mut all = toml::Table::try_from(Self::default())
-            .map_err(|e| Error::invalid(path, e.to_string()))?;
+        let mut all =
+            toml::Table::try_from(base).map_err(|e| Error::invalid(path, e.to_string()))?;
         overlay(&mut all, given);
         let settings: Self = all.try_into().map_err(wrong)?;
         settings
@@ -221,6 +260,8 @@ impl Settings {
         let (t, d) = (&self.tokenizer, &self.dynamics);
         let share = 0.0..=1.0;
         let in_range = [
+            ("save_minutes", self.save_minutes >= 0.0),
+            ("preview_minutes", self.preview_minutes >= 0.0),
             ("tokenizer.batch", t.batch >= 4),
             ("tokenizer.rare", share.contains(&t.rare)),
             ("tokenizer.foreground", t.foreground >= 0.0),
@@ -312,12 +353,17 @@ fn overlay(base: &mut toml::Table, over: toml::Table) {
 
 #[cfg(test)]
 mod tests {
+    use candle_core::Device;
+
     use super::*;
+    use crate::model::dynamics::Dynamics;
+    use crate::model::params::Params;
+    use crate::model::tokenizer::Tokenizer;
 
     fn read(text: &str) -> Result<Settings> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
-        Settings::read(file.path())
+        Settings::read(file.path(), &Settings::default())
     }
 
     #[test]
@@ -350,6 +396,45 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("`w`") && error.contains("`eps`"), "{error}");
+    }
+
+    #[test]
+    fn presets_are_worlds_of_the_sizes_that_they_state() {
+        let info = DatasetInfo {
+            name: "Test".into(),
+            fps: 15.0,
+            image: [64, 64],
+            actions: vec![crate::model::config::ActionSpec {
+                name: "noop".into(),
+                keys: Vec::new(),
+            }],
+        };
+        let millions = |preset| {
+            let settings = Settings::preset(preset);
+            settings.check().unwrap();
+            let world = settings.world(&info).unwrap();
+            assert!(settings.dynamics.frames >= world.dynamics.context);
+            let params = Params::seeded(0, &Device::Cpu);
+            Tokenizer::new(&params, &world).unwrap();
+            Dynamics::new(&params, &world).unwrap();
+            let vars = params.finish().unwrap();
+            vars.values().map(|v| v.elem_count()).sum::<usize>() as f64 / 1e6
+        };
+        let sizes = [Preset::Tiny, Preset::Small, Preset::Base].map(millions);
+        for (size, about) in sizes.into_iter().zip([1.25, 10.0, 50.0]) {
+            assert!((0.8..1.25).contains(&(size / about)), "{sizes:?}");
+        }
+    }
+
+    #[test]
+    fn keys_that_a_file_leaves_out_are_the_presets() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "[dynamics_shape]\ndepth = 3\n").unwrap();
+        let small = Settings::preset(Preset::Small);
+        let read = Settings::read(file.path(), &small).unwrap();
+        assert_eq!(read.dynamics_shape.depth, 3);
+        assert_eq!(read.dynamics_shape.width, small.dynamics_shape.width);
+        assert_eq!(read.tokenizer, small.tokenizer);
     }
 
     #[test]
