@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::data::DatasetInfo;
 use crate::flow::path::Path as FlowPath;
 use crate::flow::prediction::Prediction;
 use crate::model::config::{
-    DynamicsConfig, FORMAT_VERSION, FlowConfig, TokenizerConfig, WorldConfig,
+    DynamicsConfig, FORMAT_VERSION, FlowConfig, TokenizerConfig, WorldConfig, trained_path,
+    trained_prediction,
 };
 use crate::{Error, Result};
 
@@ -63,11 +64,17 @@ pub struct DynamicsSettings {
     /// Optimiser settings.
     pub optimizer: OptimizerSettings,
     /// What the network puts out: `x`, `v` or `eps`.
+    #[serde(deserialize_with = "trained_prediction")]
     pub prediction: Prediction,
     /// The path from noise to data: `linear` or `cosine`.
+    #[serde(deserialize_with = "trained_path")]
     pub path: FlowPath,
     /// The space whose squared error is the loss; left out: that of the prediction.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loss_space",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub loss: Option<Prediction>,
     /// Sequences a step.
     pub batch: usize,
@@ -258,58 +265,67 @@ impl Settings {
     /// The first key that is out of its range, if any.
     fn check(&self) -> std::result::Result<(), String> {
         let (t, d) = (&self.tokenizer, &self.dynamics);
-        let share = 0.0..=1.0;
-        let in_range = [
-            ("save_minutes", self.save_minutes >= 0.0),
-            ("preview_minutes", self.preview_minutes >= 0.0),
-            ("tokenizer.batch", t.batch >= 4),
-            ("tokenizer.rare", share.contains(&t.rare)),
-            ("tokenizer.foreground", t.foreground >= 0.0),
-            ("tokenizer.noise", (0.0..10.0).contains(&t.noise)),
-            (
-                "tokenizer.polish_noise",
-                (0.0..10.0).contains(&t.polish_noise),
-            ),
-            ("tokenizer.polish", share.contains(&t.polish)),
-            ("tokenizer.curvature", t.curvature >= 0.0),
+        let (in_share, share) = (|x: f64| (0.0..=1.0).contains(&x), "0 to 1");
+        let (in_noise, noise) = (|x: f64| (0.0..10.0).contains(&x), "0 to below 10");
+        let not_negative = "0 or more";
+        let stem = self.dynamics_shape.stem_frames;
+        let rows = [
+            ("save_minutes", self.save_minutes >= 0.0, not_negative),
+            ("preview_minutes", self.preview_minutes >= 0.0, not_negative),
+            ("tokenizer.batch", t.batch >= 4, "4 or more"),
+            ("tokenizer.rare", in_share(t.rare), share),
+            ("tokenizer.foreground", t.foreground >= 0.0, not_negative),
+            ("tokenizer.noise", in_noise(t.noise), noise),
+            ("tokenizer.polish_noise", in_noise(t.polish_noise), noise),
+            ("tokenizer.polish", in_share(t.polish), share),
+            ("tokenizer.curvature", t.curvature >= 0.0, not_negative),
             (
                 "tokenizer.shift",
                 (1..self.tokenizer_shape.patch).contains(&t.shift),
+                "1 or more, less than tokenizer_shape.patch",
             ),
-            ("dynamics.batch", d.batch >= 1),
+            ("dynamics.batch", d.batch >= 1, "1 or more"),
             (
                 "dynamics.frames",
-                d.frames > self.dynamics_shape.stem_frames,
+                d.frames > stem,
+                "more than dynamics_shape.stem_frames",
             ),
-            ("dynamics.copies", d.copies >= 1),
-            ("dynamics.shortcut_every", d.shortcut_every >= 1),
-            ("dynamics.pure_noise", share.contains(&d.pure_noise)),
-            ("dynamics.loss", d.loss != Some(Prediction::Score)),
-            ("dynamics.between", share.contains(&d.between)),
-            ("dynamics.own_context", share.contains(&d.own_context)),
-            ("dynamics.own_passes", d.own_passes >= 1),
+            ("dynamics.copies", d.copies >= 1, "1 or more"),
+            (
+                "dynamics.shortcut_every",
+                d.shortcut_every >= 1,
+                "1 or more",
+            ),
+            ("dynamics.pure_noise", in_share(d.pure_noise), share),
+            ("dynamics.between", in_share(d.between), share),
+            ("dynamics.own_context", in_share(d.own_context), share),
+            ("dynamics.own_passes", d.own_passes >= 1, "1 or more"),
             (
                 "dynamics.context_signal",
                 (0.0..1.0).contains(&d.context_signal),
+                "0 to below 1",
             ),
         ];
-        for (key, fits) in in_range {
+        let found = |key: &str, expected: &str| {
+            Err(format!("{key} is out of its range, expected {expected}"))
+        };
+        for (key, fits, expected) in rows {
             if !fits {
-                return Err(format!("{key} is out of its range"));
+                return found(key, expected);
             }
         }
         for (stage, o) in [("tokenizer", &t.optimizer), ("dynamics", &d.optimizer)] {
-            let in_range = [
-                ("rate", o.rate > 0.0),
-                ("muon_rate", o.muon_rate >= 0.0),
-                ("decay", share.contains(&o.decay)),
-                ("weight_decay", o.weight_decay >= 0.0),
-                ("clip", o.clip > 0.0),
-                ("ema", (0.0..1.0).contains(&o.ema)),
+            let rows = [
+                ("rate", o.rate > 0.0, "above 0"),
+                ("muon_rate", o.muon_rate >= 0.0, not_negative),
+                ("decay", in_share(o.decay), share),
+                ("weight_decay", o.weight_decay >= 0.0, not_negative),
+                ("clip", o.clip > 0.0, "above 0"),
+                ("ema", (0.0..1.0).contains(&o.ema), "0 to below 1"),
             ];
-            for (key, fits) in in_range {
+            for (key, fits, expected) in rows {
                 if !fits {
-                    return Err(format!("{stage}.optimizer.{key} is out of its range"));
+                    return found(&format!("{stage}.optimizer.{key}"), expected);
                 }
             }
         }
@@ -337,6 +353,13 @@ impl Settings {
         world.check()?;
         Ok(world)
     }
+}
+
+/// The space of the loss: any that a dynamics can be trained on.
+fn loss_space<'de, D: Deserializer<'de>>(
+    file: D,
+) -> std::result::Result<Option<Prediction>, D::Error> {
+    trained_prediction(file).map(Some)
 }
 
 /// Puts the values of `over` into `base`, table by table.
@@ -392,6 +415,7 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("dynamics.pure_noise"), "{error}");
+        assert!(error.contains("expected 0 to 1"), "{error}");
         let error = read("[dynamics]\nprediction = \"w\"\n")
             .unwrap_err()
             .to_string();
@@ -456,12 +480,14 @@ mod tests {
             (flow.prediction, flow.path),
             (Prediction::Eps, FlowPath::Cosine)
         );
-        let error = world("[dynamics]\nprediction = \"score\"\n")
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("expected x, v or eps"), "{error}");
-        let exploding = "[dynamics]\npath = { exploding = { least = 0.01, most = 50.0 } }\n";
-        let error = world(exploding).unwrap_err().to_string();
-        assert!(error.contains("expected linear or cosine"), "{error}");
+        for (key, wrong, expected) in [
+            ("prediction", "score", "expected `x`, `v` or `eps`"),
+            ("loss", "score", "expected `x`, `v` or `eps`"),
+            ("path", "exploding", "expected `linear` or `cosine`"),
+        ] {
+            let error = read(&format!("[dynamics]\n{key} = \"{wrong}\"\n")).unwrap_err();
+            let error = error.to_string();
+            assert!(error.contains(expected) && error.contains(wrong), "{error}");
+        }
     }
 }
