@@ -93,7 +93,7 @@ pub fn tables(report: &Report) -> Vec<Table> {
         "Surprise in bits per dimension, −log₂ p of {} numbers (the lower, the likelier), at τ = {}: \
          mean {}, excess {} over {} frames",
         report.dimensions,
-        number(report.options.level, 3),
+        report.options.level,
         with_error(&report.mean),
         with_error(&report.excess),
         report.frames.len()

@@ -214,7 +214,7 @@ pub enum Preset {
     Tiny,
     /// For a small GPU: about ten million parameters, twice the context.
     Small,
-    /// For a large GPU: about fifty million parameters, four times the context.
+    /// For a large GPU: about sixty million parameters, four times the context.
     Base,
 }
 
@@ -236,7 +236,7 @@ impl Settings {
                 (t.width, t.hidden, t.blocks, t.channels) = (128, 512, 3, 16);
                 (d.stem_width, d.width, d.depth, d.heads, d.mlp) = (128, 640, 10, 10, 1728);
                 (d.time_every, d.context, d.registers) = (2, 48, 4);
-                (tokenizer.batch, dynamics.batch, dynamics.frames) = (128, 16, 52);
+                (tokenizer.batch, dynamics.batch, dynamics.frames) = (128, 8, 52);
                 dynamics.optimizer.rate = 1e-3;
             }
         }
@@ -445,7 +445,7 @@ mod tests {
             vars.values().map(|v| v.elem_count()).sum::<usize>() as f64 / 1e6
         };
         let sizes = [Preset::Tiny, Preset::Small, Preset::Base].map(millions);
-        for (size, about) in sizes.into_iter().zip([1.25, 10.0, 50.0]) {
+        for (size, about) in sizes.into_iter().zip([1.25, 10.0, 60.0]) {
             assert!((0.8..1.25).contains(&(size / about)), "{sizes:?}");
         }
     }
