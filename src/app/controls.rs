@@ -67,7 +67,8 @@ impl Bar<'_> {
                     (Icon::Strip, Shortcut::Denoising, self.denoising),
                     (Icon::Numbers, Shortcut::Hud, self.hud),
                 ] {
-                    if self.button(ui, icon, shortcut, lit, true) {
+                    let known = self.keys.shortcuts().contains(&shortcut);
+                    if known && self.button(ui, icon, shortcut, lit, true) {
                         clicked = Some(shortcut);
                     }
                 }
