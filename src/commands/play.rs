@@ -103,10 +103,10 @@ fn dreamed(args: &Args) -> Result<Game> {
 /// A simulator itself.
 fn simulated(kind: Kind) -> Game {
     Game {
-        world: kind.open().info(),
+        world: kind.open(0).info(),
         dynamics: None,
         first_context: 0,
-        player: Box::new(move || Ok(Box::new(Real::new(kind.open())))),
+        player: Box::new(move || Ok(Box::new(Real::new(kind.open(0))))),
     }
 }
 

@@ -219,7 +219,7 @@ impl<'a> World<'a> {
             Command::Reset => self.reset()?,
             Command::Context(index) => self.choose(index)?,
             Command::NextContext => {
-                self.choose((self.context + 1) % self.player.starts().max(1))?
+                self.choose((self.context + 1) % self.player.starts().max(1))?;
             }
             Command::Quit => {}
         }

@@ -31,11 +31,11 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The simulator, at the start of seed 0.
-    pub fn open(self) -> Box<dyn World> {
+    /// The simulator, at the start of a seed's world.
+    pub fn open(self, seed: u64) -> Box<dyn World> {
         match self {
-            Self::Maze => Box::new(maze::Maze::new(0)),
-            Self::Drive => Box::new(drive::Drive::new(0)),
+            Self::Maze => Box::new(maze::Maze::new(seed)),
+            Self::Drive => Box::new(drive::Drive::new(seed)),
         }
     }
 

@@ -135,7 +135,7 @@ fn open_to_others(folder: &Path) -> Result<()> {
 }
 
 fn write_all(plan: &Plan, folder: &Path, tick: &(dyn Fn(usize) + Sync)) -> Result<Manifest> {
-    let info = plan.world.open().info();
+    let info = plan.world.open(0).info();
     let mut lines: Vec<Line> = Vec::new();
     let mut counts = vec![0_usize; info.actions.len()];
     let total = |lines: &[Line]| lines.iter().map(|line| line.frames).sum::<usize>();
@@ -189,8 +189,7 @@ fn play(plan: &Plan, index: usize) -> Result<(Episode, Line)> {
     rng.set_stream(index as u64);
     let policy = plan.policy.of_episode(&mut rng);
     let seed = u64::from(rng.random::<u32>());
-    let mut world = plan.world.open();
-    world.reset(seed);
+    let mut world = plan.world.open(seed);
     let mut hand = Hand::new(policy, world.as_ref(), rng.random());
     let [height, width] = world.info().image;
     let mut episode = Episode {

@@ -25,7 +25,7 @@ fn played(world: &mut dyn World, seed: u64, frames: usize) -> Vec<(Vec<u8>, Stat
 #[test]
 fn the_same_seed_and_actions_lead_to_the_same_frames_and_states() {
     for kind in KINDS {
-        let (mut first, mut second) = (kind.open(), kind.open());
+        let (mut first, mut second) = (kind.open(0), kind.open(0));
         second.reset(8);
         second.step(1).unwrap();
         first.reset(7);
@@ -42,7 +42,7 @@ fn the_same_seed_and_actions_lead_to_the_same_frames_and_states() {
 #[test]
 fn frames_and_states_keep_their_shapes_and_actions_have_keys_that_exist() {
     for kind in KINDS {
-        let mut world = kind.open();
+        let mut world = kind.open(0);
         let info = world.info();
         assert_eq!(info.actions[0].keys, [""; 0]);
         let keys = KeyMap::new(&info.actions).unwrap();
@@ -64,13 +64,13 @@ fn frames_and_states_keep_their_shapes_and_actions_have_keys_that_exist() {
 #[test]
 fn a_snapshot_goes_back_exactly_in_another_simulator_too() {
     for kind in KINDS {
-        let mut world = kind.open();
+        let mut world = kind.open(0);
         world.reset(3);
         played(world.as_mut(), 4, 100);
         let snapshot = world.snapshot();
         let onward = played(world.as_mut(), 5, 50);
         let (reward, after) = (world.reward(), world.snapshot());
-        let mut other = kind.open();
+        let mut other = kind.open(0);
         for world in [world.as_mut(), other.as_mut()] {
             world.restore(&snapshot).unwrap();
             assert_eq!(world.snapshot(), snapshot, "{kind:?}");
@@ -89,7 +89,7 @@ fn a_snapshot_goes_back_exactly_in_another_simulator_too() {
 #[test]
 fn the_policies_play_all_actions_and_mixed_is_both() {
     for kind in KINDS {
-        let mut world = kind.open();
+        let mut world = kind.open(0);
         let mut counts = [0; 9];
         let mut hand = Hand::new(Policy::Random, world.as_ref(), 1);
         for _ in 0..900 {
@@ -140,7 +140,7 @@ fn a_recording_reads_back_as_a_dataset_with_the_truth() {
         };
         let manifest = record(&plan(kind), &out, &tick).unwrap();
         let data = Dataset::read(&out).unwrap();
-        assert_eq!(data.info, kind.open().info());
+        assert_eq!(data.info, kind.open(0).info());
         assert_eq!((data.episodes.len(), manifest.episodes.len()), (3, 3));
         let frames: usize = data.episodes.iter().map(Episode::frames).sum();
         assert_eq!((frames, manifest.frames), (90, 90));
@@ -148,8 +148,7 @@ fn a_recording_reads_back_as_a_dataset_with_the_truth() {
         for (episode, line) in data.episodes.iter().zip(&manifest.episodes) {
             assert_eq!(episode.actions[0], 0);
             // Played again from the manifest's seed: action t led to frame t.
-            let mut world = kind.open();
-            world.reset(line.seed);
+            let mut world = kind.open(line.seed);
             for t in 0..episode.frames() {
                 if t > 0 {
                     world.step(episode.actions[t]).unwrap();

@@ -5,7 +5,7 @@ use crate::worlds::{Kind, World};
 
 fn playing(kind: Kind) -> Options {
     Options {
-        player: Arc::new(move || Ok(Box::new(Real::new(kind.open())))),
+        player: Arc::new(move || Ok(Box::new(Real::new(kind.open(0))))),
         ..options()
     }
 }
@@ -13,7 +13,7 @@ fn playing(kind: Kind) -> Options {
 #[test]
 fn the_simulators_frames_come_with_the_truth_and_without_passes() {
     let sim = spawn(playing(Kind::Maze));
-    let mut world = Kind::Maze.open();
+    let mut world = Kind::Maze.open(0);
     let first = next(&sim);
     assert!(*first.image == *world.image());
     sim.send(Command::Trace(true));
@@ -53,7 +53,7 @@ fn a_recording_of_a_simulator_holds_rewards_and_the_true_state_and_no_sampler() 
         record: Some("never-written.npz".into()),
         ..playing(Kind::Drive)
     });
-    let mut world = Kind::Drive.open();
+    let mut world = Kind::Drive.open(0);
     let mut rewards = vec![next(&sim).truth.unwrap().reward];
     let mut speeds = vec![0.0];
     hold(&sim, 1);
@@ -110,7 +110,7 @@ impl World for Short {
 }
 
 fn short() -> Result<Box<dyn Player>> {
-    Ok(Box::new(Real::new(Box::new(Short(Kind::Maze.open(), 0)))))
+    Ok(Box::new(Real::new(Box::new(Short(Kind::Maze.open(0), 0)))))
 }
 
 #[test]

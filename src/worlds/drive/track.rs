@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 /// Half the road's width.
 pub const HALF_WIDTH: f32 = 5.0;
 /// Width of a kerb beside the road.
-pub const KERB: f32 = 1.1;
+pub const KERB: f32 = 1.3;
 /// Everything of the track lies this near to the centre line.
 const BAND: f32 = 9.0;
 /// Mean distance of the curve from its middle.
@@ -109,7 +109,7 @@ impl Track {
     fn nearest(&self, place: [f32; 2], indices: std::ops::Range<i64>) -> Spot {
         let count = self.line.len() as i64;
         let of = |index: i64| self.line[index.rem_euclid(count) as usize];
-        let far = |index: &i64| distance(of(*index).place, place);
+        let far = |index: &i64| square_distance(of(*index).place, place);
         let nearest = indices.min_by(|a, b| far(a).total_cmp(&far(b)));
         let point = of(nearest.unwrap_or(0));
         let [dx, dy] = [0, 1].map(|i| place[i] - point.place[i]);
@@ -125,7 +125,12 @@ impl Track {
 }
 
 fn distance(a: [f32; 2], b: [f32; 2]) -> f32 {
-    (a[0] - b[0]).hypot(a[1] - b[1])
+    square_distance(a, b).sqrt()
+}
+
+/// The square of a distance.
+pub fn square_distance(a: [f32; 2], b: [f32; 2]) -> f32 {
+    (a[0] - b[0]).powi(2) + (a[1] - b[1]).powi(2)
 }
 
 /// A closed curve around the origin whose distance from it is a sum of a few waves.

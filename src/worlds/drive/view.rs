@@ -1,7 +1,7 @@
 //! The picture from above: the car looks up and stands below the middle.
 
 use super::car::{BODY, Car};
-use super::track::{HALF_WIDTH, KERB, Spot, Track, Tree};
+use super::track::{HALF_WIDTH, KERB, Spot, Track, Tree, square_distance};
 use crate::worlds::picture::{self, Colour, from_middle, lit, mix, smooth};
 
 /// Half the picture's side in metres.
@@ -22,8 +22,8 @@ const TYRE: Colour = [0.09, 0.09, 0.10];
 pub fn draw(image: &mut [u8], track: &Track, car: &Car) {
     let [cos, sin] = car.ahead();
     let in_sight = |tree: &&Tree| {
-        let [dx, dy] = [tree.place[0] - car.x, tree.place[1] - car.y];
-        dx.hypot(dy) < (SIGHT + BELOW).hypot(SIGHT) + 2.0 * tree.radius
+        let farthest = (SIGHT + BELOW).hypot(SIGHT) + 2.0 * tree.radius;
+        square_distance(tree.place, car.place()) < farthest * farthest
     };
     let trees: Vec<Tree> = track.trees().iter().filter(in_sight).copied().collect();
     picture::draw(image, |column, row| {
@@ -59,11 +59,11 @@ fn of_track(spot: &Spot) -> Option<Colour> {
     }
     let odd = |length: f32| (spot.along / length).rem_euclid(2.0) >= 1.0;
     if beside > HALF_WIDTH {
-        return spot.kerb.then_some(if odd(2.5) { RED } else { WHITE });
+        return spot.kerb.then_some(if odd(3.5) { RED } else { WHITE });
     }
-    if spot.along < 2.4 {
+    if spot.along < 3.4 {
         // The start line: two rows of squares.
-        let square = (spot.along / 1.2).floor() + (spot.offset / 1.25).floor();
+        let square = (spot.along / 1.7).floor() + (spot.offset / HALF_WIDTH * 3.0).floor();
         let dark = square.rem_euclid(2.0) > 0.5;
         return Some(if dark { TYRE } else { WHITE });
     }
@@ -74,22 +74,17 @@ fn of_track(spot: &Spot) -> Option<Colour> {
 
 /// The tree over a place: brighter on the side of the sun.
 fn of_trees(trees: &[Tree], place: [f32; 2]) -> Option<Colour> {
-    trees.iter().find_map(|tree| {
+    let over = |tree: &&Tree| square_distance(tree.place, place) < tree.radius * tree.radius;
+    trees.iter().find(over).map(|tree| {
         let [dx, dy] = [0, 1].map(|axis| (place[axis] - tree.place[axis]) / tree.radius);
-        let sun = 1.0 + 0.45 * (dx * 0.6 + dy * 0.8);
-        (dx.hypot(dy) < 1.0).then(|| lit(TREE, sun))
+        lit(TREE, 1.0 + 0.45 * (dx * 0.6 + dy * 0.8))
     })
 }
 
 /// Shadows of the trees and the car.
 fn shade(trees: &[Tree], place: [f32; 2], [ahead, left]: [f32; 2]) -> f32 {
-    let under = |tree: &Tree| {
-        let [dx, dy] = [
-            tree.place[0] - 0.9 - place[0],
-            tree.place[1] - 1.2 - place[1],
-        ];
-        dx.hypot(dy) < tree.radius
-    };
+    let towards_sun = [place[0] + 0.9, place[1] + 1.2];
+    let under = |tree: &Tree| square_distance(tree.place, towards_sun) < tree.radius * tree.radius;
     if trees.iter().any(under) {
         return 0.68;
     }
@@ -107,8 +102,8 @@ fn rectangle(at: [f32; 2], middle: [f32; 2], size: [f32; 2]) -> f32 {
 fn of_car(at: [f32; 2], steering: f32) -> Option<Colour> {
     let within = |middle: [f32; 2], size: [f32; 2]| rectangle(at, middle, size) < 0.0;
     if within([0.0, 0.0], BODY) {
-        let glass = within([0.75, 0.0], [0.9, 1.7]) || within([-1.35, 0.0], [0.6, 1.6]);
-        let roof = within([-0.35, 0.0], [1.5, 1.6]);
+        let glass = within([0.85, 0.0], [1.0, 2.0]) || within([-1.55, 0.0], [0.7, 1.9]);
+        let roof = within([-0.4, 0.0], [1.6, 1.9]);
         let tail = at[0] < -BODY[0] / 2.0 + 0.45 && at[1].abs() > 0.45;
         return Some(match () {
             () if glass => GLASS,
@@ -125,7 +120,7 @@ fn of_car(at: [f32; 2], steering: f32) -> Option<Colour> {
         } else {
             [a, l]
         };
-        rectangle(own, [0.0, 0.0], [1.2, 0.6]) < 0.0
+        rectangle(own, [0.0, 0.0], [1.3, 0.7]) < 0.0
     };
     let side = BODY[1] / 2.0;
     let tyres = [1.4, -1.4]

@@ -25,7 +25,7 @@ const RADIUS: f32 = 0.2;
 /// Parts of a step that are tried one after another.
 const PARTS: u16 = 4;
 /// An object this near is reached.
-const REACH: f32 = 0.9;
+const REACH: f32 = 1.1;
 
 /// What an action does in one frame.
 struct Motion {

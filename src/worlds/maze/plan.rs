@@ -13,7 +13,7 @@ const ROOMS: usize = 4;
 /// Blocks along a side, the outer walls included.
 pub const BLOCKS: usize = 2 * ROOMS + 1;
 /// Passages more than a tree of them needs, so that there are ways around.
-const LOOPS: usize = 3;
+const LOOPS: usize = 2;
 /// Niches: gaps in walls that hold an object and cannot be walked through.
 const NICHES: usize = 4;
 /// Colours of walls and of objects.
@@ -113,7 +113,7 @@ impl Plan {
             self.blocks[(y + next[1]) / 2][(x + next[0]) / 2] = Block::Open;
             trail.push(next);
         }
-        let between = |x: usize, y: usize| (x % 2 == 0) != (y % 2 == 0);
+        let between = |x: usize, y: usize| (x + y) % 2 == 1;
         let inside = 1..BLOCKS - 1;
         inside
             .clone()

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use super::plan::OBJECT_RADIUS;
 use super::*;
 use crate::worlds::{Hand, Policy};
 
@@ -153,7 +152,6 @@ fn an_object_is_rewarded_when_it_comes_within_reach_and_not_while_it_stays() {
     }
     let sum: f32 = rewards.iter().sum();
     assert!(sum >= 2.0, "{sum}");
-    assert!(REACH > OBJECT_RADIUS + RADIUS);
 }
 
 #[test]

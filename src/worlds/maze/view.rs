@@ -12,7 +12,7 @@ const EYE: f32 = 0.5;
 const FADE: f32 = 8.0;
 
 const DARK: Colour = [0.04, 0.05, 0.09];
-const FLOOR: Colour = [0.46, 0.42, 0.38];
+const FLOOR: Colour = [0.56, 0.48, 0.39];
 const CEILING: Colour = [0.72, 0.77, 0.84];
 const WALLS: [Colour; WALL_COLOURS] = [
     [0.77, 0.38, 0.29],
@@ -161,8 +161,8 @@ fn of_ground(plan: &Plan, pose: Pose, [dx, dy]: [f32; 2], rise: f32) -> Colour {
     // Large tiles that blur into each other far away, and shadows around the objects.
     let odd = (x.floor() + y.floor()).rem_euclid(2.0) * 2.0 - 1.0;
     let tiles = 1.0 + 0.09 * odd * smooth(7.0, 2.0, distance);
-    let near = |object: &Object| (object.x - x).hypot(object.y - y);
-    let nearest = plan.objects().iter().map(near).fold(9.0, f32::min);
+    let near = |object: &Object| (object.x - x).powi(2) + (object.y - y).powi(2);
+    let nearest = plan.objects().iter().map(near).fold(9.0, f32::min).sqrt();
     let shadow = 0.45 + 0.55 * smooth(0.5 * OBJECT_RADIUS, 2.0 * OBJECT_RADIUS, nearest);
     faded(lit(FLOOR, tiles * shadow), distance)
 }
