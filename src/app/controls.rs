@@ -23,14 +23,18 @@ pub(super) struct Bar<'a> {
 /// Height of the bar's content.
 pub(super) const HEIGHT: f32 = 40.0;
 
-/// Width below which the bar leaves out the names of actions.
-const NARROW: f32 = 620.0;
+/// Width of the buttons with the gaps around them, of a key, and of a letter of a name.
+const BUTTONS: f32 = 320.0;
+const KEY: f32 = 32.0;
+const LETTER: f32 = 7.5;
+/// Width around a name.
+const AROUND: f32 = 20.0;
 
 impl Bar<'_> {
     /// Draws the bar; returns the shortcut whose button was clicked.
     pub fn ui(&self, ui: &mut Ui) -> Option<Shortcut> {
         let mut clicked = None;
-        let named = ui.available_width() >= NARROW;
+        let (keyed, named) = self.room_for_keys_and_names(ui.available_width());
         let chosen = self.held.chosen(self.keys);
         ui.horizontal_centered(|ui| {
             ui.spacing_mut().item_spacing.x = 6.0;
@@ -47,7 +51,7 @@ impl Bar<'_> {
                 }
             }
             ui.add_space(14.0);
-            for bound in self.keys.shown() {
+            for bound in self.keys.shown().filter(|_| keyed) {
                 chords(ui, bound, self.held);
                 if named {
                     let lit = chosen.is_some_and(|(_, played)| {
@@ -75,6 +79,19 @@ impl Bar<'_> {
             });
         });
         clicked
+    }
+
+    /// Whether a bar of this width has room for the actions' keys, and for their names too.
+    fn room_for_keys_and_names(&self, width: f32) -> (bool, bool) {
+        let keys = |bound: &BoundAction| bound.chords.iter().map(Vec::len).sum::<usize>() as f32;
+        let letters = |bound: &BoundAction| bound.name.chars().count() as f32;
+        let all: f32 = self.keys.shown().map(|bound| KEY * keys(bound)).sum();
+        let names = self
+            .keys
+            .shown()
+            .map(|bound| LETTER * letters(bound) + AROUND);
+        let room = width - BUTTONS;
+        (room >= all, room >= all + names.sum::<f32>())
     }
 
     fn button(

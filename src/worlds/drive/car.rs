@@ -7,7 +7,7 @@ use super::track::{Spot, Track};
 /// Frames a second.
 pub const FPS: f32 = 15.0;
 /// Length and width of the body.
-pub const BODY: [f32; 2] = [5.2, 2.6];
+pub const BODY: [f32; 2] = [5.0, 3.0];
 /// Distance between the axles.
 const AXLES: f32 = 3.2;
 /// Largest angle of the front wheels in radians, and how fast they turn, in radians a second.
