@@ -4,8 +4,8 @@ use super::car::{BODY, Car};
 use super::track::{HALF_WIDTH, KERB, Spot, Track, Tree, square_distance};
 use crate::worlds::picture::{self, Colour, from_middle, lit, mix, smooth};
 
-/// Half the picture's side in metres.
-const SIGHT: f32 = 17.0;
+/// Half the picture's side in metres: a pixel is half a metre, and the car's parts whole pixels.
+const SIGHT: f32 = 16.0;
 /// How far the car is below the middle, in metres.
 const BELOW: f32 = 8.5;
 
@@ -102,9 +102,9 @@ fn rectangle(at: [f32; 2], middle: [f32; 2], size: [f32; 2]) -> f32 {
 fn of_car(at: [f32; 2], steering: f32) -> Option<Colour> {
     let within = |middle: [f32; 2], size: [f32; 2]| rectangle(at, middle, size) < 0.0;
     if within([0.0, 0.0], BODY) {
-        let glass = within([0.85, 0.0], [1.0, 2.0]) || within([-1.55, 0.0], [0.7, 1.9]);
-        let roof = within([-0.4, 0.0], [1.6, 1.9]);
-        let tail = at[0] < -BODY[0] / 2.0 + 0.45 && at[1].abs() > 0.45;
+        let glass = within([1.0, 0.0], [1.0, 2.0]) || within([-1.75, 0.0], [0.5, 2.0]);
+        let roof = within([-0.5, 0.0], [2.0, 2.0]);
+        let tail = at[0] < -BODY[0] / 2.0 + 0.5 && at[1].abs() > 0.5;
         return Some(match () {
             () if glass => GLASS,
             () if tail => RED,
@@ -120,10 +120,10 @@ fn of_car(at: [f32; 2], steering: f32) -> Option<Colour> {
         } else {
             [a, l]
         };
-        rectangle(own, [0.0, 0.0], [1.3, 0.7]) < 0.0
+        rectangle(own, [0.0, 0.0], [1.5, 1.0]) < 0.0
     };
     let side = BODY[1] / 2.0;
-    let tyres = [1.4, -1.4]
+    let tyres = [1.5, -1.5]
         .iter()
         .any(|&ahead| wheel(ahead, side, ahead > 0.0) || wheel(ahead, -side, ahead > 0.0));
     tyres.then_some(TYRE)
