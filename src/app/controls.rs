@@ -301,3 +301,25 @@ fn reset_arrow(painter: &egui::Painter, centre: egui::Pos2, radius: f32, colour:
     let head = head.map(|corner| tip + corner * radius).into();
     painter.add(egui::Shape::convex_polygon(head, colour, Stroke::NONE));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::worlds::Kind;
+
+    #[test]
+    fn a_narrow_bar_leaves_out_names_first_and_then_keys() {
+        let keys = KeyMap::new(&Kind::Maze.open(0).info().actions).unwrap();
+        let bar = Bar {
+            keys: &keys,
+            held: &HeldKeys::default(),
+            paused: false,
+            hud: true,
+            denoising: false,
+            tuning: true,
+            running: true,
+        };
+        let room = [986.0, 700.0, 376.0].map(|width| bar.room_for_keys_and_names(width));
+        assert_eq!(room, [(true, true), (true, false), (false, false)]);
+    }
+}

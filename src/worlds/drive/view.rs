@@ -82,14 +82,13 @@ fn of_trees(trees: &[Tree], place: [f32; 2]) -> Option<Colour> {
 }
 
 /// Shadows of the trees and the car.
-fn shade(trees: &[Tree], place: [f32; 2], [ahead, left]: [f32; 2]) -> f32 {
+fn shade(trees: &[Tree], place: [f32; 2], from_car: [f32; 2]) -> f32 {
     let towards_sun = [place[0] + 0.9, place[1] + 1.2];
     let under = |tree: &Tree| square_distance(tree.place, towards_sun) < tree.radius * tree.radius;
     if trees.iter().any(under) {
         return 0.68;
     }
-    let car = rectangle([ahead + 0.3, left - 0.3], [0.0, 0.0], BODY);
-    1.0 - 0.4 * smooth(0.9, -0.3, car)
+    1.0 - 0.4 * smooth(1.2, 0.0, rectangle(from_car, [0.0, 0.0], BODY))
 }
 
 /// Distance to the edge of a rectangle of `size` around `middle`; negative inside.
