@@ -24,11 +24,11 @@ pub(super) struct Bar<'a> {
 pub(super) const HEIGHT: f32 = 40.0;
 
 /// Width of the buttons with the gaps around them, of a key, and of a letter of a name.
-const BUTTONS: f32 = 320.0;
+const BUTTONS: f32 = 296.0;
 const KEY: f32 = 32.0;
-const LETTER: f32 = 7.5;
+const LETTER: f32 = 6.2;
 /// Width around a name.
-const AROUND: f32 = 20.0;
+const AROUND: f32 = 14.0;
 
 impl Bar<'_> {
     /// Draws the bar; returns the shortcut whose button was clicked.
