@@ -1,7 +1,7 @@
 //! Driftless: play inside a learned world model.
 //!
 //! The rooms, and the one direction in which they depend on each other
-//! (`app → sim → engine → model → flow`, `train → model, data, flow`, `eval → engine, model, data`,
+//! (`app → sim → engine → model → flow`, `sim → worlds → data`, `train → model, data, flow`, `eval → engine, model, data`,
 //! `bench → eval, engine`):
 //!
 //! - [`flow`]: the mathematics of flow matching on tensors. Knows no model and no window.
@@ -11,6 +11,7 @@
 //! - [`train`]: the trainer: schedules, optimisers, EMA, resume.
 //! - [`eval`]: rollouts against truth, object metrics, reports.
 //! - [`bench`]: the engine's speed, beside the machine's.
+//! - [`worlds`]: real simulators, to record from, to play and to compare with.
 //! - [`sim`]: the world-model thread: commands in, frames out, paced.
 //! - [`app`]: the window: viewport, panels, keys.
 
@@ -25,5 +26,6 @@ mod memory;
 pub mod model;
 pub mod sim;
 pub mod train;
+pub mod worlds;
 
 pub use error::{Error, Result};

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{bench, eval, info, likelihood, play, rollout, train};
+use commands::{bench, eval, info, likelihood, play, record, rollout, train};
 
 /// Play inside a learned world model: record, train, measure and play.
 #[derive(Parser)]
@@ -24,6 +24,8 @@ struct Cli {
 enum Command {
     /// Play a world in a window, or headless into a file (the default command).
     Play(play::Args),
+    /// Record a dataset from a simulator that is built in.
+    Record(record::Args),
     /// Predict frames of a recorded episode from its actions.
     Rollout(rollout::Args),
     /// Measure a world on held-out episodes.
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command.unwrap_or(Command::Play(cli.play)) {
         Command::Play(args) => play::run(args),
+        Command::Record(args) => record::run(&args),
         Command::Rollout(args) => rollout::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Likelihood(args) => likelihood::run(&args),

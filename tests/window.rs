@@ -213,6 +213,50 @@ fn a_person_pauses_steps_resets_and_takes_the_next_start() {
 }
 
 #[test]
+fn the_window_plays_a_simulator_itself() {
+    let Some(display) = Display::start() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let record = folder.path().join("played.npz");
+    let window = display.open(&[
+        "play",
+        "--world",
+        "maze",
+        "--seed",
+        "5",
+        "--record",
+        text(&record),
+    ]);
+    window.press("Escape");
+    window.down("Left");
+    play_for_a_while();
+    window.up("Left");
+    window.press("c");
+    let (status, stderr) = window.close();
+    assert!(status.success(), "{status}: {stderr}");
+
+    let played = Episode::read(&record).unwrap();
+    let left = longest_stretch(&played, 3);
+    assert!(left.len() >= 5, "{left:?}");
+    // Every frame of the first maze is the simulator's own.
+    let numbers = &played.extras["number"].values;
+    let starts: Vec<usize> = (0..played.frames())
+        .filter(|&t| numbers[t] == 0.0)
+        .collect();
+    assert_eq!(starts.len(), 2, "{starts:?}");
+    let mut world = driftless::worlds::Kind::Maze.open(5);
+    for t in 0..starts[1] {
+        if t > 0 {
+            world.step(played.actions[t]).unwrap();
+        }
+        assert!(played.frame(t) == world.image(), "frame {t}");
+    }
+    world.reset(6);
+    assert!(played.frame(starts[1]) == world.image());
+}
+
+#[test]
 fn a_world_that_failed_can_be_started_again_and_otherwise_says_why_at_the_end() {
     let Some(display) = Display::start() else {
         return;

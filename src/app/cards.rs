@@ -5,23 +5,26 @@ use std::time::{Duration, Instant};
 use eframe::egui::{self, Align2, Area, Color32, Id, Key, Margin, Order, Rect, RichText, Ui, vec2};
 
 use super::controls::chords;
-use super::keys::{HeldKeys, KeyMap, Shortcut};
+use super::keys::{HeldKeys, KeyMap};
 use super::theme;
 
 /// How long a notice stays.
 const NOTICE_TIME: Duration = Duration::from_secs(6);
 
-/// Names the keys; returns whether it was dismissed.
-pub(super) fn welcome(ui: &Ui, space: Rect, world: &str, keys: &KeyMap) -> bool {
+/// Says what is played and names the keys; returns whether it was dismissed.
+pub(super) fn welcome(ui: &Ui, space: Rect, world: &str, sampled: bool, keys: &KeyMap) -> bool {
+    let what = match sampled {
+        true => {
+            "Every frame you see is predicted by a network, from the frames before and your keys."
+        }
+        false => "This is the real simulator: nothing of it is learned, and nothing is predicted.",
+    };
     let mut dismissed = false;
     over(ui, "welcome", space.center(), Align2::CENTER_CENTER, |ui| {
         theme::card().show(ui, |ui| {
             ui.set_max_width((space.width() - 70.0).clamp(180.0, 340.0));
             ui.label(RichText::new(world).heading().color(theme::TEXT));
-            ui.label(
-                RichText::new("Every frame you see is predicted by a network, from the frames before and your keys.")
-                    .color(theme::MUTED),
-            );
+            ui.label(RichText::new(what).color(theme::MUTED));
             ui.add_space(4.0);
             for bound in keys.shown() {
                 ui.horizontal_wrapped(|ui| {
@@ -30,7 +33,11 @@ pub(super) fn welcome(ui: &Ui, space: Rect, world: &str, keys: &KeyMap) -> bool 
                 });
             }
             ui.add_space(2.0);
-            ui.label(RichText::new(shortcut_line(keys)).small().color(theme::MUTED));
+            ui.label(
+                RichText::new(shortcut_line(keys))
+                    .small()
+                    .color(theme::MUTED),
+            );
             ui.add_space(6.0);
             let play = egui::Button::new(RichText::new("Play").color(theme::ON_ACCENT).strong());
             let size = vec2(ui.available_width(), 30.0);
@@ -42,9 +49,10 @@ pub(super) fn welcome(ui: &Ui, space: Rect, world: &str, keys: &KeyMap) -> bool 
 
 /// `P pause · N single step · …`, with the keys that the world leaves free.
 fn shortcut_line(keys: &KeyMap) -> String {
-    let parts: Vec<_> = Shortcut::ALL
-        .into_iter()
-        .filter_map(|shortcut| {
+    let parts: Vec<_> = keys
+        .shortcuts()
+        .iter()
+        .filter_map(|&shortcut| {
             let key = keys.shortcut_keys(shortcut).next()?;
             let text = format!("{} {}", Key::symbol_or_name(key), shortcut.label());
             Some(text.replace(' ', "\u{a0}"))

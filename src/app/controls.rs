@@ -23,14 +23,18 @@ pub(super) struct Bar<'a> {
 /// Height of the bar's content.
 pub(super) const HEIGHT: f32 = 40.0;
 
-/// Width below which the bar leaves out the names of actions.
-const NARROW: f32 = 620.0;
+/// Width of the buttons with the gaps around them, of a key, and of a letter of a name.
+const BUTTONS: f32 = 296.0;
+const KEY: f32 = 32.0;
+const LETTER: f32 = 6.2;
+/// Width around a name.
+const AROUND: f32 = 14.0;
 
 impl Bar<'_> {
     /// Draws the bar; returns the shortcut whose button was clicked.
     pub fn ui(&self, ui: &mut Ui) -> Option<Shortcut> {
         let mut clicked = None;
-        let named = ui.available_width() >= NARROW;
+        let (keyed, named) = self.room_for_keys_and_names(ui.available_width());
         let chosen = self.held.chosen(self.keys);
         ui.horizontal_centered(|ui| {
             ui.spacing_mut().item_spacing.x = 6.0;
@@ -47,7 +51,7 @@ impl Bar<'_> {
                 }
             }
             ui.add_space(14.0);
-            for bound in self.keys.shown() {
+            for bound in self.keys.shown().filter(|_| keyed) {
                 chords(ui, bound, self.held);
                 if named {
                     let lit = chosen.is_some_and(|(_, played)| {
@@ -67,13 +71,27 @@ impl Bar<'_> {
                     (Icon::Strip, Shortcut::Denoising, self.denoising),
                     (Icon::Numbers, Shortcut::Hud, self.hud),
                 ] {
-                    if self.button(ui, icon, shortcut, lit, true) {
+                    let known = self.keys.shortcuts().contains(&shortcut);
+                    if known && self.button(ui, icon, shortcut, lit, true) {
                         clicked = Some(shortcut);
                     }
                 }
             });
         });
         clicked
+    }
+
+    /// Whether a bar of this width has room for the actions' keys, and for their names too.
+    fn room_for_keys_and_names(&self, width: f32) -> (bool, bool) {
+        let keys = |bound: &BoundAction| bound.chords.iter().map(Vec::len).sum::<usize>() as f32;
+        let letters = |bound: &BoundAction| bound.name.chars().count() as f32;
+        let all: f32 = self.keys.shown().map(|bound| KEY * keys(bound)).sum();
+        let names = self
+            .keys
+            .shown()
+            .map(|bound| LETTER * letters(bound) + AROUND);
+        let room = width - BUTTONS;
+        (room >= all, room >= all + names.sum::<f32>())
     }
 
     fn button(
@@ -282,4 +300,26 @@ fn reset_arrow(painter: &egui::Painter, centre: egui::Pos2, radius: f32, colour:
     let head = [vec2(-0.82, -0.15), vec2(0.29, -0.65), vec2(0.16, 0.58)];
     let head = head.map(|corner| tip + corner * radius).into();
     painter.add(egui::Shape::convex_polygon(head, colour, Stroke::NONE));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::worlds::Kind;
+
+    #[test]
+    fn a_narrow_bar_leaves_out_names_first_and_then_keys() {
+        let keys = KeyMap::new(&Kind::Maze.open(0).info().actions).unwrap();
+        let bar = Bar {
+            keys: &keys,
+            held: &HeldKeys::default(),
+            paused: false,
+            hud: true,
+            denoising: false,
+            tuning: true,
+            running: true,
+        };
+        let room = [986.0, 700.0, 376.0].map(|width| bar.room_for_keys_and_names(width));
+        assert_eq!(room, [(true, true), (true, false), (false, false)]);
+    }
 }

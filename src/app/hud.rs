@@ -10,8 +10,15 @@ use super::theme;
 /// A picture narrower than this has no room for the numbers.
 pub(super) const ROOM: f32 = 240.0;
 
-/// Draws the numbers over the top left of `space`.
-pub(super) fn show(ui: &Ui, space: egui::Rect, stats: &Stats, frame: u64, engine: &str) {
+/// Draws the numbers over the top left of `space`; those of the sampler where there is one.
+pub(super) fn show(
+    ui: &Ui,
+    space: egui::Rect,
+    stats: &Stats,
+    frame: u64,
+    engine: &str,
+    sampled: bool,
+) {
     egui::Area::new(Id::unique("hud"))
         .fixed_pos(space.left_top() + egui::vec2(12.0, 12.0))
         .order(egui::Order::Middle)
@@ -21,23 +28,30 @@ pub(super) fn show(ui: &Ui, space: egui::Rect, stats: &Stats, frame: u64, engine
                 .fill(Color32::from_black_alpha(170))
                 .corner_radius(6)
                 .inner_margin(Margin::symmetric(10, 8))
-                .show(ui, |ui| lines(ui, stats, frame, engine));
+                .show(ui, |ui| lines(ui, stats, frame, engine, sampled));
         });
 }
 
-fn lines(ui: &mut Ui, stats: &Stats, frame: u64, engine: &str) {
+fn lines(ui: &mut Ui, stats: &Stats, frame: u64, engine: &str, sampled: bool) {
     let rate = |fps: Option<f32>| fps.map_or("–".into(), |fps| format!("{fps:.1} /s"));
     let times = stats.times();
     let stage = |stage: fn(&crate::engine::StageTimes) -> Duration| {
         times.as_ref().map_or("–".into(), |times| ms(stage(times)))
     };
     let latency = stats.latency();
-    let rows = [
-        ("model", rate(stats.model_fps())),
+    let pace = if sampled { "model" } else { "world" };
+    let mut rows = vec![
+        (pace, rate(stats.model_fps())),
         ("screen", rate(stats.screen_fps())),
-        ("denoise", stage(|times| times.denoise)),
-        ("cache", stage(|times| times.cache)),
-        ("decode", stage(|times| times.decode)),
+    ];
+    if sampled {
+        rows.extend([
+            ("denoise", stage(|times| times.denoise)),
+            ("cache", stage(|times| times.cache)),
+            ("decode", stage(|times| times.decode)),
+        ]);
+    }
+    rows.extend([
         (
             "key to frame",
             latency.map_or("–".into(), |(median, _)| ms(median)),
@@ -46,7 +60,7 @@ fn lines(ui: &mut Ui, stats: &Stats, frame: u64, engine: &str) {
         ("frame", frame.to_string()),
         ("dropped", stats.dropped.to_string()),
         ("engine", engine.to_owned()),
-    ];
+    ]);
     let font = FontId::monospace(11.5);
     let (height, width) = (16.0, 164.0);
     let size = egui::vec2(width, height * rows.len() as f32);

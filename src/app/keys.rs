@@ -2,7 +2,7 @@
 
 use eframe::egui::Key;
 
-use crate::model::config::WorldConfig;
+use crate::model::config::ActionSpec;
 use crate::{Error, Result};
 
 /// What the window itself does for a key.
@@ -81,6 +81,7 @@ pub struct BoundAction {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyMap {
     actions: Vec<BoundAction>,
+    shortcuts: Vec<Shortcut>,
 }
 
 impl KeyMap {
@@ -89,11 +90,12 @@ impl KeyMap {
     ///
     /// # Errors
     /// A key name is unknown; the message names the action, the key and what was expected.
-    pub fn new(world: &WorldConfig) -> Result<Self> {
+    pub fn new(actions: &[ActionSpec]) -> Result<Self> {
         let mut map = Self {
             actions: Vec::new(),
+            shortcuts: Shortcut::ALL.to_vec(),
         };
-        for (index, action) in (0_u32..).zip(&world.actions) {
+        for (index, action) in (0_u32..).zip(actions) {
             let mut chords = Vec::new();
             for name in &action.keys {
                 let chord = chord(name).ok_or_else(|| {
@@ -118,6 +120,17 @@ impl KeyMap {
         Ok(map)
     }
 
+    /// The same bindings without a shortcut that has nothing to do.
+    pub fn without(mut self, shortcut: Shortcut) -> Self {
+        self.shortcuts.retain(|own| *own != shortcut);
+        self
+    }
+
+    /// The window's shortcuts, in the order in which they are shown.
+    pub fn shortcuts(&self) -> &[Shortcut] {
+        &self.shortcuts
+    }
+
     /// The actions that a player should be told of: not those whose keys are each an action.
     pub fn shown(&self) -> impl Iterator<Item = &BoundAction> {
         let known = |key: &Key| self.chords().any(|chord| chord.as_slice() == [*key]);
@@ -136,9 +149,8 @@ impl KeyMap {
 
     /// The shortcut of a key that the world does not use.
     pub fn shortcut(&self, key: Key) -> Option<Shortcut> {
-        Shortcut::ALL
-            .into_iter()
-            .find(|shortcut| self.shortcut_keys(*shortcut).any(|free| free == key))
+        let mut own = self.shortcuts.iter().copied();
+        own.find(|shortcut| self.shortcut_keys(*shortcut).any(|free| free == key))
     }
 
     /// The keys of a shortcut that the world leaves free.
@@ -218,7 +230,7 @@ mod tests {
     use crate::app::tests::world;
 
     fn map(actions: &[(&str, &[&str])]) -> Result<KeyMap> {
-        KeyMap::new(&world(actions))
+        KeyMap::new(&world(actions).actions)
     }
 
     #[test]
@@ -254,6 +266,15 @@ mod tests {
         assert_eq!(map.shortcut(Key::R), None);
         assert_eq!(map.shortcut_keys(Shortcut::Reset).count(), 0);
         assert_eq!(map.shortcut(Key::Period), Some(Shortcut::Step));
+    }
+
+    #[test]
+    fn a_shortcut_with_nothing_to_do_is_left_out() {
+        let map = map(&[("noop", &[])]).unwrap();
+        assert_eq!(map.shortcut(Key::V), Some(Shortcut::Denoising));
+        let map = map.without(Shortcut::Denoising);
+        assert_eq!(map.shortcut(Key::V), None);
+        assert_eq!(map.shortcuts().len(), Shortcut::ALL.len() - 1);
     }
 
     #[test]

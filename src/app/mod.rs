@@ -21,21 +21,22 @@ use std::sync::{Arc, Mutex};
 use eframe::egui::ViewportBuilder;
 use eframe::{egui_wgpu, wgpu};
 
-use self::keys::KeyMap;
+use self::keys::{KeyMap, Shortcut};
 use self::present::Scaling;
 use self::tuning::{Settings, Tuning};
 use self::window::{Parts, Window};
-use crate::engine::{Clip, Engine, SamplerParams};
-use crate::model::config::WorldConfig;
-use crate::sim::{self, Session};
+use crate::data::DatasetInfo;
+use crate::engine::SamplerParams;
+use crate::model::config::DynamicsConfig;
+use crate::sim::{self, PlayerFactory, Session};
 use crate::{Error, Result};
 
 /// What the window plays.
 pub struct Options {
-    /// The world.
-    pub world: WorldConfig,
-    /// Starting contexts; at least one.
-    pub contexts: Vec<Clip>,
+    /// Name, pace, frame size, actions and keys.
+    pub world: DatasetInfo,
+    /// What the sampler's panel turns; none of a simulator, which samples nothing.
+    pub dynamics: Option<DynamicsConfig>,
     /// Index of the first context.
     pub first_context: usize,
     /// Target frames a second; the world's own without one.
@@ -44,8 +45,8 @@ pub struct Options {
     pub params: SamplerParams,
     /// Where the played frames are written as an episode when the window closes.
     pub record: Option<PathBuf>,
-    /// Makes the engine inside the world-model thread, again after each failure.
-    pub engine: Box<dyn Fn() -> Result<Box<dyn Engine>> + Send + Sync>,
+    /// Makes what is played inside the world-model thread, again after each failure.
+    pub player: Box<PlayerFactory>,
 }
 
 /// What is left once the window has closed.
@@ -62,16 +63,12 @@ type Ended = Arc<Mutex<Left>>;
 /// Opens the window and returns when it is closed.
 ///
 /// # Errors
-/// A key binding is wrong, a starting context is missing, there is no display or no graphics
+/// A key binding is wrong, there is no display or no graphics
 /// adapter, the recording cannot be written, or the window was closed over a world that failed.
 pub fn run(options: Options) -> Result<()> {
-    let keys = KeyMap::new(&options.world)?;
-    if options.first_context >= options.contexts.len() {
-        return Err(Error::Argument(format!(
-            "starting context {} does not exist: the world has {}",
-            options.first_context,
-            options.contexts.len()
-        )));
+    let mut keys = KeyMap::new(&options.world.actions)?;
+    if options.dynamics.is_none() {
+        keys = keys.without(Shortcut::Denoising);
     }
     check_display()?;
     let ended = Ended::default();
@@ -94,10 +91,9 @@ fn parts(options: Options, keys: KeyMap, ended: Ended) -> Parts {
         unlimited: false,
         scaling: Scaling::default(),
     };
-    let tuning = Tuning::new(settings, &options.world);
+    let tuning = Tuning::new(settings, options.dynamics.as_ref());
     let sim = sim::Options {
-        engine: Arc::from(options.engine),
-        contexts: options.contexts.into(),
+        player: Arc::from(options.player),
         context: options.first_context,
         params: tuning.settings.params,
         free_seed: settings.free_seed,
@@ -107,6 +103,7 @@ fn parts(options: Options, keys: KeyMap, ended: Ended) -> Parts {
     };
     Parts {
         world: options.world,
+        sampled: options.dynamics.is_some(),
         keys,
         sim,
         tuning,

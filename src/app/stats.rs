@@ -132,6 +132,7 @@ mod tests {
     fn frame(sequence: u64, made: Instant) -> Frame {
         Frame {
             trace: [].into(),
+            truth: None,
             sequence,
             number: sequence,
             image: Arc::from([0_u8; 3].as_slice()),

@@ -1,7 +1,7 @@
 //! What the tests of this room share, and the checks that come before the window opens.
 
 use super::*;
-use crate::model::config::{ActionSpec, DynamicsConfig, FORMAT_VERSION, TokenizerConfig};
+use crate::model::config::{ActionSpec, FORMAT_VERSION, TokenizerConfig, WorldConfig};
 
 /// A small world with these actions and keys.
 pub(super) fn world(actions: &[(&str, &[&str])]) -> WorldConfig {
@@ -41,28 +41,23 @@ pub(super) fn world(actions: &[(&str, &[&str])]) -> WorldConfig {
     }
 }
 
-fn options(contexts: usize, keys: &[&str]) -> Options {
-    let clip = Clip {
-        images: vec![0; 8 * 8 * 3],
-        actions: vec![0],
-    };
+fn options(keys: &[&str]) -> Options {
+    let world = world(&[("noop", &[]), ("up", keys)]);
     Options {
-        world: world(&[("noop", &[]), ("up", keys)]),
-        contexts: vec![clip; contexts],
+        world: DatasetInfo::from(&world),
+        dynamics: Some(world.dynamics),
         first_context: 0,
         fps: None,
         params: SamplerParams::default(),
         record: None,
-        engine: Box::new(|| Err(Error::Device("not asked for".into()))),
+        player: Box::new(|| Err(Error::Device("not asked for".into()))),
     }
 }
 
 #[test]
-fn a_wrong_key_and_a_missing_context_are_found_before_a_window_opens() {
-    let error = run(options(1, &["Upwards"])).unwrap_err();
+fn a_wrong_key_is_found_before_a_window_opens() {
+    let error = run(options(&["Upwards"])).unwrap_err();
     assert!(error.to_string().contains("`Upwards`"), "{error}");
-    let error = run(options(0, &["Up"])).unwrap_err();
-    assert!(error.to_string().contains("starting context 0"), "{error}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use eframe::egui::{self, Align, Layout, RichText, Ui};
 use super::present::Scaling;
 use super::{controls, theme};
 use crate::engine::{Along, SamplerParams, Solver};
-use crate::model::config::WorldConfig;
+use crate::model::config::DynamicsConfig;
 use crate::sim::{Command, FREE_SEEDS, Pace};
 
 /// Everything that the panel turns.
@@ -62,9 +62,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The limits of a world.
-    pub fn new(world: &WorldConfig) -> Self {
-        let dynamics = &world.dynamics;
+    /// The limits of a world's dynamics.
+    pub fn new(dynamics: &DynamicsConfig) -> Self {
         Self {
             steps: std::iter::successors(Some(1_usize), |steps| steps.checked_mul(2))
                 .take_while(|steps| *steps <= dynamics.k_max)
@@ -79,15 +78,18 @@ pub(super) struct Tuning {
     /// What is set now.
     pub settings: Settings,
     defaults: Settings,
-    limits: Limits,
+    /// None where nothing is sampled: a simulator has a seed and a pace alone.
+    limits: Option<Limits>,
 }
 
 impl Tuning {
-    pub fn new(settings: Settings, world: &WorldConfig) -> Self {
-        let limits = Limits::new(world);
+    pub fn new(settings: Settings, dynamics: Option<&DynamicsConfig>) -> Self {
+        let limits = dynamics.map(Limits::new);
         let mut settings = settings;
-        let length = &mut settings.params.context;
-        *length = (*length).clamp(*limits.context.start(), *limits.context.end());
+        if let Some(Limits { context, .. }) = &limits {
+            let length = &mut settings.params.context;
+            *length = (*length).clamp(*context.start(), *context.end());
+        }
         Self {
             defaults: settings,
             settings,
@@ -113,14 +115,16 @@ impl Tuning {
         egui::ScrollArea::vertical().show(ui, |ui| {
             // Room for the scroll bar.
             ui.set_max_width(ui.available_width() - 10.0);
-            self.sampler(ui);
+            if let Some(limits) = self.limits.clone() {
+                self.sampler(ui, &limits);
+            }
             self.seed(ui, seed);
             self.pace(ui);
             self.picture(ui);
         });
     }
 
-    fn sampler(&mut self, ui: &mut Ui) {
+    fn sampler(&mut self, ui: &mut Ui, limits: &Limits) {
         section(ui, "Sampler");
         let (params, defaults) = (&mut self.settings.params, &self.defaults.params);
         // Above the controls, whose tooltips would cover it.
@@ -168,7 +172,7 @@ impl Tuning {
                 &mut params.steps,
                 defaults.steps,
                 |ui, steps| {
-                    choices(ui, steps, &self.limits.steps, usize::to_string);
+                    choices(ui, steps, &limits.steps, usize::to_string);
                     ui.add_space(2.0);
                     slider(ui, steps, 1..=64, 1.0);
                 },
@@ -205,7 +209,7 @@ impl Tuning {
             defaults.context_signal,
             |ui, signal| slider(ui, signal, 0.1..=1.0, 0.01),
         );
-        let length = self.limits.context.clone();
+        let length = limits.context.clone();
         row(
             ui,
             "Context length",
@@ -255,10 +259,16 @@ impl Tuning {
             });
         } else {
             let range = 0..=(FREE_SEEDS - 1).max(self.defaults.params.seed);
+            let hint = match self.limits {
+                Some(_) => {
+                    "The noise of frame n is drawn from this seed and n. Drag, or click to type."
+                }
+                None => "The world is made from this seed at the next reset.",
+            };
             line(
                 ui,
                 "Number",
-                "The noise of frame n is drawn from this seed and n. Drag, or click to type.",
+                hint,
                 &mut self.settings.params.seed,
                 self.defaults.params.seed,
                 |ui, seed| {
@@ -448,10 +458,11 @@ mod tests {
 
     #[test]
     fn the_world_limits_steps_and_context() {
-        let limits = Limits::new(&world(&[("noop", &[])]));
+        let dynamics = world(&[("noop", &[])]).dynamics;
+        let limits = Limits::new(&dynamics);
         assert_eq!(limits.steps, [1, 2, 4, 8]);
         assert_eq!(limits.context, 3..=16);
-        let tuning = Tuning::new(settings(), &world(&[("noop", &[])]));
+        let tuning = Tuning::new(settings(), Some(&dynamics));
         assert_eq!(tuning.settings.params.context, 16);
     }
 

@@ -15,7 +15,7 @@ use super::present::{self, Picture, Presenter};
 use super::stats::Stats;
 use super::tuning::Tuning;
 use super::{Ended, Left, hud, theme};
-use crate::model::config::WorldConfig;
+use crate::data::DatasetInfo;
 use crate::sim::{self, Command, Frame, Message, Session, Sim};
 
 /// Windows narrower than this open without the tuning panel.
@@ -23,7 +23,9 @@ const ROOM_FOR_TUNING: f32 = 760.0;
 
 /// What the window is made of.
 pub(super) struct Parts {
-    pub world: WorldConfig,
+    pub world: DatasetInfo,
+    /// Whether frames are predicted and not simulated.
+    pub sampled: bool,
     pub keys: KeyMap,
     pub sim: sim::Options,
     pub tuning: Tuning,
@@ -277,7 +279,8 @@ impl Window {
     fn over_picture(&mut self, ui: &Ui, space: egui::Rect) {
         if self.hud && space.width() >= hud::ROOM {
             let number = self.frame.as_ref().map_or(0, |frame| frame.number);
-            hud::show(ui, space, &self.stats, number, &self.engine);
+            let sampled = self.parts.sampled;
+            hud::show(ui, space, &self.stats, number, &self.engine, sampled);
         }
         if let World::Failed(what) = &self.world {
             match cards::failure(ui, space, what) {
@@ -292,7 +295,13 @@ impl Window {
         } else if self.paused {
             cards::mark(ui, space, "PAUSED");
         }
-        if self.welcome && cards::welcome(ui, space, &self.parts.world.name, &self.parts.keys) {
+        let Parts {
+            world,
+            sampled,
+            keys,
+            ..
+        } = &self.parts;
+        if self.welcome && cards::welcome(ui, space, &world.name, *sampled, keys) {
             self.welcome = false;
         }
         self.notices.show(ui, space);

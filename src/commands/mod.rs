@@ -5,6 +5,7 @@ pub mod eval;
 pub mod info;
 pub mod likelihood;
 pub mod play;
+pub mod record;
 pub mod rollout;
 pub mod train;
 

@@ -1,12 +1,15 @@
 //! `driftless play`, in a window or headless.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use driftless::data::export;
-use driftless::engine::{self, DeviceChoice};
+use driftless::data::{DatasetInfo, export};
+use driftless::engine::{self, Clip, DeviceChoice};
 use driftless::eval::rollout::held_actions;
 use driftless::model::checkpoint;
-use driftless::sim::headless;
+use driftless::model::config::DynamicsConfig;
+use driftless::sim::{Dream, PlayerFactory, Real, headless};
+use driftless::worlds::Kind;
 use driftless::{Error, Result, app};
 
 /// Which world to play, and how.
@@ -15,6 +18,10 @@ pub struct Args {
     /// The world; the shipped one without it.
     #[arg(long, value_name = "DIR")]
     checkpoint: Option<PathBuf>,
+    /// Play a real simulator instead of a learned world; --seed chooses its maze or track.
+    #[arg(long, value_enum, conflicts_with_all = ["checkpoint", "device", "context", "steps",
+        "context_signal", "temperature", "solver", "path", "shift", "churn", "tolerance"])]
+    world: Option<Kind>,
     /// Where to compute.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceChoice,
@@ -56,37 +63,74 @@ pub fn run(args: Args) -> Result<()> {
         let what = format!("--fps {fps}: expected above 0, at most 1000");
         return Err(Error::Argument(what));
     }
-    let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
+    let game = match args.world {
+        Some(kind) => simulated(kind),
+        None => dreamed(&args)?,
+    };
     match (args.frames, args.out.clone()) {
-        (Some(frames), Some(out)) if args.headless => play_headless(&args, &folder, frames, &out),
-        _ => play_in_window(args, folder),
+        (Some(frames), Some(out)) if args.headless => play_headless(&args, &game, frames, &out),
+        _ => play_in_window(args, game),
     }
 }
 
-fn play_in_window(args: Args, folder: PathBuf) -> Result<()> {
-    let world = checkpoint::read_config(&folder)?;
-    let (contexts, first_context) = super::contexts(&folder, &world, args.context.as_deref())?;
+/// What is played.
+struct Game {
+    world: DatasetInfo,
+    /// None of a simulator.
+    dynamics: Option<DynamicsConfig>,
+    first_context: usize,
+    player: Box<PlayerFactory>,
+}
+
+/// A learned world.
+fn dreamed(args: &Args) -> Result<Game> {
+    let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
+    let config = checkpoint::read_config(&folder)?;
+    let (contexts, first_context) = super::contexts(&folder, &config, args.context.as_deref())?;
+    let contexts: Arc<[Clip]> = contexts.into();
     let device = args.device;
-    app::run(app::Options {
-        world,
-        contexts,
+    Ok(Game {
+        world: DatasetInfo::from(&config),
+        dynamics: Some(config.dynamics),
         first_context,
-        fps: args.fps,
-        params: args.sampling.params()?,
-        record: args.record,
-        engine: Box::new(move || engine::open(&folder, device)),
+        player: Box::new(move || {
+            let engine = engine::open(&folder, device)?;
+            Ok(Box::new(Dream::new(engine, Arc::clone(&contexts))))
+        }),
     })
 }
 
-fn play_headless(args: &Args, folder: &Path, frames: usize, out: &Path) -> Result<()> {
-    let mut engine = engine::open(folder, args.device)?;
-    let world = engine.world().clone();
-    let (contexts, index) = super::contexts(folder, &world, args.context.as_deref())?;
-    let Some(context) = contexts.get(index) else {
-        return Err(Error::invalid(folder, "holds no starting context"));
-    };
+/// A simulator itself.
+fn simulated(kind: Kind) -> Game {
+    Game {
+        world: kind.open(0).info(),
+        dynamics: None,
+        first_context: 0,
+        player: Box::new(move || Ok(Box::new(Real::new(kind.open(0))))),
+    }
+}
+
+fn play_in_window(args: Args, game: Game) -> Result<()> {
+    app::run(app::Options {
+        world: game.world,
+        dynamics: game.dynamics,
+        first_context: game.first_context,
+        fps: args.fps,
+        params: args.sampling.params()?,
+        record: args.record,
+        player: game.player,
+    })
+}
+
+fn play_headless(args: &Args, game: &Game, frames: usize, out: &Path) -> Result<()> {
+    let mut player = (game.player)()?;
+    let Game {
+        world,
+        first_context,
+        ..
+    } = game;
     let mut actions = match &args.actions {
-        Some(path) => headless::read_actions(path, &world)?,
+        Some(path) => headless::read_actions(path, &world.actions)?,
         None => held_actions(frames, world.actions.len(), args.sampling.seed),
     };
     actions.resize(frames, 0);
@@ -94,9 +138,8 @@ fn play_headless(args: &Args, folder: &Path, frames: usize, out: &Path) -> Resul
     let params = args.sampling.params()?;
     let mut tick = || bar.inc(1);
     let episode = headless::play(
-        engine.as_mut(),
-        context,
-        index,
+        player.as_mut(),
+        *first_context,
         &actions,
         &params,
         &mut tick,

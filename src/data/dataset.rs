@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::Episode;
-use crate::model::config::ActionSpec;
+use crate::model::config::{ActionSpec, WorldConfig};
 use crate::{Error, Result};
 
 /// `dataset.json`: what all episodes of the folder have in common.
@@ -20,6 +20,18 @@ pub struct DatasetInfo {
     pub image: [usize; 2],
     /// The discrete actions; index 0 is the idle action.
     pub actions: Vec<ActionSpec>,
+}
+
+impl From<&WorldConfig> for DatasetInfo {
+    /// What a learned world shares with the dataset that it was trained on.
+    fn from(world: &WorldConfig) -> Self {
+        Self {
+            name: world.name.clone(),
+            fps: world.fps,
+            image: world.image,
+            actions: world.actions.clone(),
+        }
+    }
 }
 
 impl DatasetInfo {

@@ -1,55 +1,64 @@
-//! Play without a window: the engine runs as fast as it can under given actions.
+//! Play without a window: as fast as possible, under given actions.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Frame, Session};
+use super::{Frame, Player, Session};
 use crate::data::Episode;
-use crate::engine::{Clip, Engine, SamplerParams, StageTimes};
-use crate::model::config::WorldConfig;
+use crate::engine::{SamplerParams, StageTimes};
+use crate::model::config::ActionSpec;
 use crate::{Error, Result};
 
-/// Plays `actions` from `context` on; frame 0 of the episode is the context's last frame.
+/// Plays `actions` from a start on; frame 0 of the episode is the start's frame.
 ///
-/// `tick` is called after each frame.
+/// `tick` is called after each frame. A simulator that has ended starts again, in the place of the
+/// next action.
 ///
 /// # Errors
-/// The context, an action or a parameter does not fit the world, the frames do not fit into
+/// The start, an action or a parameter does not fit the world, the frames do not fit into
 /// memory, or the device failed.
 pub fn play(
-    engine: &mut dyn Engine,
-    context: &Clip,
-    index: usize,
+    player: &mut dyn Player,
+    start: usize,
     actions: &[u32],
     params: &SamplerParams,
     tick: &mut dyn FnMut(),
 ) -> Result<Episode> {
-    let [height, width] = engine.world().image;
+    let [height, width] = player.image_size();
     let mut session = Session::new(PathBuf::new());
-    engine.reset(context, params)?;
-    let mut keep = |engine: &dyn Engine, number: usize, action: u32, times: StageTimes| {
+    let mut number = 0;
+    let mut keep = |player: &dyn Player, sequence: u64, number, action, times| {
         let frame = Frame {
             trace: [].into(),
-            sequence: number as u64,
-            number: number as u64,
-            image: Arc::from(engine.image()),
+            sequence,
+            number,
+            image: Arc::from(player.image()),
+            truth: player.truth(),
             action,
             reflects: None,
             made: Instant::now(),
             times,
             params: *params,
-            context: index,
+            context: start,
         };
         match session.append(&frame, height, width) {
             Some(full) => Err(Error::Argument(full)),
             None => Ok(()),
         }
     };
-    keep(engine, 0, 0, StageTimes::default())?;
-    for (i, &action) in actions.iter().enumerate() {
-        let times = engine.step(action, params)?;
-        keep(engine, i + 1, action, times)?;
+    player.start(start, params)?;
+    keep(player, 0, number, 0, StageTimes::default())?;
+    for (sequence, &action) in (1..).zip(actions) {
+        if player.truth().is_some_and(|truth| truth.ended) {
+            player.start(start, params)?;
+            number = 0;
+            keep(player, sequence, number, 0, StageTimes::default())?;
+        } else {
+            let times = player.step(action, params)?;
+            number += 1;
+            keep(player, sequence, number, action, times)?;
+        }
         tick();
     }
     Ok(session.into_episode())
@@ -60,7 +69,7 @@ pub fn play(
 ///
 /// # Errors
 /// The file is missing or not of this form, or names an action that the world does not have.
-pub fn read_actions(path: &Path, world: &WorldConfig) -> Result<Vec<u32>> {
+pub fn read_actions(path: &Path, known: &[ActionSpec]) -> Result<Vec<u32>> {
     if path.extension().is_some_and(|extension| extension == "npz") {
         let actions = Episode::read(path)?.actions;
         return Ok(actions.into_iter().skip(1).collect());
@@ -77,9 +86,9 @@ pub fn read_actions(path: &Path, world: &WorldConfig) -> Result<Vec<u32>> {
         let Some(name) = words.next() else {
             continue;
         };
-        let action = world.actions.iter().position(|a| a.name == name);
+        let action = known.iter().position(|a| a.name == name);
         let action = action.ok_or_else(|| {
-            let known: Vec<&str> = world.actions.iter().map(|a| a.name.as_str()).collect();
+            let known: Vec<&str> = known.iter().map(|a| a.name.as_str()).collect();
             wrong(format!(
                 "unknown action '{name}', expected one of {}",
                 known.join(", ")
@@ -110,7 +119,7 @@ mod tests {
     fn read(text: &str) -> Result<Vec<u32>> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
-        read_actions(file.path(), &world())
+        read_actions(file.path(), &world().actions)
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! The world-model thread: commands in, frames out, nothing else shared.
 //!
-//! The thread owns the engine, which a factory makes inside it, so a failed thread can be started
-//! again. Commands are handled between two frames and at once while the thread waits. Frames leave
+//! The thread owns what is played, an engine or a simulator, which a factory makes inside it, so a
+//! failed thread can be started again. Commands are handled between two frames and at once while the thread waits. Frames leave
 //! through a bounded channel: a slow reader loses old frames, never new ones, and never stalls the
 //! model.
 
 pub mod headless;
+mod player;
 mod session;
 mod thread;
 
@@ -19,9 +20,10 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
-use crate::engine::{Clip, Engine, SamplerParams, StageTimes};
+use crate::engine::{SamplerParams, StageTimes};
 use crate::{Error, Result};
 
+pub use player::{Dream, Player, Real, Truth};
 pub use session::Session;
 
 /// Frames that wait for a slow reader before the oldest is dropped.
@@ -30,8 +32,8 @@ pub const FRAMES_IN_FLIGHT: usize = 3;
 /// Free seeds are drawn below this bound, short enough to be read and typed by a person.
 pub const FREE_SEEDS: u64 = 1 << 24;
 
-/// Makes an engine; called inside the world-model thread, once for every start.
-pub type EngineFactory = dyn Fn() -> Result<Box<dyn Engine>> + Send + Sync;
+/// Makes what is played; called inside the world-model thread, once for every start.
+pub type PlayerFactory = dyn Fn() -> Result<Box<dyn Player>> + Send + Sync;
 
 /// How fast frames are made.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -93,7 +95,7 @@ pub enum Command {
 pub enum Message {
     /// The engine is ready.
     Started {
-        /// The engine's name.
+        /// The name of the engine, or of what else plays.
         engine: String,
     },
     /// Something the player should know; the thread goes on.
@@ -132,6 +134,8 @@ pub struct Frame {
     pub context: usize,
     /// How the frame was denoised, pass by pass; empty unless asked for with [`Command::Trace`].
     pub trace: Arc<[TracedPass]>,
+    /// What a simulator knows of the frame; none of a predicted one.
+    pub truth: Option<Truth>,
 }
 
 /// One pass of a frame's denoising as pictures, u8 RGB `[H, W, 3]`.
@@ -148,11 +152,9 @@ pub struct TracedPass {
 /// How a world-model thread starts.
 #[derive(Clone)]
 pub struct Options {
-    /// Makes the engine inside the thread.
-    pub engine: Arc<EngineFactory>,
-    /// The starting contexts; at least one.
-    pub contexts: Arc<[Clip]>,
-    /// Index of the first context.
+    /// Makes the engine or the simulator inside the thread.
+    pub player: Arc<PlayerFactory>,
+    /// Index of the first starting context.
     pub context: usize,
     /// Sampler parameters of the first frame.
     pub params: SamplerParams,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::Frame;
 use crate::Result;
 use crate::data::{Episode, Extra};
-use crate::engine::{Along, Solver};
+use crate::engine::{Along, SamplerParams, Solver};
 
 /// Frames after which recording stops.
 const MAX_FRAMES: usize = 36_000;
@@ -17,16 +17,17 @@ const MAX_BYTES: usize = 1 << 30;
 /// Every played frame, in order, the starting frame of each reset included.
 ///
 /// Written as an episode with these extra arrays beside the usual ones, each `[T]` unless said
-/// otherwise: `number` (frames since the reset, 0 for a starting frame), `context`, `steps`,
-/// `context_signal`, `context_length`, `temperature`, `solver` (its place in [`Solver::ALL`]),
-/// `path` (its place in [`Along::ALL`]), `shift`, `churn`, `tolerance`, and `seed` `[T, 4]` (16 bits each, lowest first, since the arrays
-/// hold f32).
+/// otherwise: `number` (frames since the reset, 0 for a starting frame), `context`, `seed` `[T, 4]`
+/// (16 bits each, lowest first, since the arrays hold f32); of a simulator its true state and
+/// `is_terminal`; of predicted frames the sampler's parameters: `steps`, `context_signal`, `context_length`, `temperature`, `solver` (its place in [`Solver::ALL`]),
+/// `path` (its place in [`Along::ALL`]), `shift`, `churn`, `tolerance`.
 #[derive(Debug)]
 pub struct Session {
     path: PathBuf,
     size: [usize; 2],
     images: Vec<u8>,
     actions: Vec<u32>,
+    rewards: Vec<f32>,
     extras: BTreeMap<&'static str, Vec<f32>>,
     full: bool,
 }
@@ -39,6 +40,7 @@ impl Session {
             size: [0, 0],
             images: Vec::new(),
             actions: Vec::new(),
+            rewards: Vec::new(),
             extras: BTreeMap::new(),
             full: false,
         }
@@ -69,29 +71,24 @@ impl Session {
         self.size = [height, width];
         self.images.extend_from_slice(&frame.image);
         self.actions.push(frame.action);
-        let params = &frame.params;
-        let seed = [0, 16, 32, 48].map(|shift| ((params.seed >> shift) & 0xffff) as f32);
-        let solver = Solver::ALL.iter().position(|s| *s == params.solver);
-        let path = Along::ALL.iter().position(|p| *p == params.path);
-        let columns: [(&'static str, &[f32]); 12] = [
-            ("number", &[frame.number as f32]),
-            ("context", &[frame.context as f32]),
-            ("steps", &[params.steps as f32]),
-            ("context_signal", &[params.context_signal]),
-            ("context_length", &[params.context as f32]),
-            ("temperature", &[params.temperature]),
-            ("solver", &[solver.unwrap_or_default() as f32]),
-            ("path", &[path.unwrap_or_default() as f32]),
-            ("shift", &[params.shift]),
-            ("churn", &[params.churn]),
-            ("tolerance", &[params.tolerance]),
-            ("seed", &seed),
+        let truth = frame.truth.as_ref();
+        self.rewards.push(truth.map_or(0.0, |truth| truth.reward));
+        let seed = truth.map_or(frame.params.seed, |truth| truth.seed);
+        let seed = [0, 16, 32, 48].map(|shift| ((seed >> shift) & 0xffff) as f32);
+        let mut columns = vec![
+            ("number", vec![frame.number as f32]),
+            ("context", vec![frame.context as f32]),
+            ("seed", seed.to_vec()),
         ];
+        match truth {
+            Some(truth) => {
+                columns.push(("is_terminal", vec![f32::from(truth.ended)]));
+                columns.extend(truth.state.iter().cloned());
+            }
+            None => columns.extend(sampled(&frame.params)),
+        }
         for (name, values) in columns {
-            self.extras
-                .entry(name)
-                .or_default()
-                .extend_from_slice(values);
+            self.extras.entry(name).or_default().extend(values);
         }
         None
     }
@@ -99,22 +96,21 @@ impl Session {
     /// The session as an episode.
     pub fn into_episode(self) -> Episode {
         let frames = self.frames();
-        let extra = |name: &str, values: Vec<f32>| Extra {
-            shape: if name == "seed" {
-                vec![frames, 4]
-            } else {
-                vec![frames]
+        let extra = |values: Vec<f32>| Extra {
+            shape: match values.len() / frames.max(1) {
+                1 => vec![frames],
+                width => vec![frames, width],
             },
             values,
         };
         Episode {
             height: self.size[0],
             width: self.size[1],
-            rewards: vec![0.0; frames],
+            rewards: self.rewards,
             extras: self
                 .extras
                 .into_iter()
-                .map(|(name, values)| (name.to_owned(), extra(name, values)))
+                .map(|(name, values)| (name.to_owned(), extra(values)))
                 .collect(),
             images: self.images,
             actions: self.actions,
@@ -132,4 +128,22 @@ impl Session {
         let path = self.path.clone();
         self.into_episode().write(&path)
     }
+}
+
+/// How a frame was sampled.
+fn sampled(params: &SamplerParams) -> [(&'static str, Vec<f32>); 9] {
+    let solver = Solver::ALL.iter().position(|s| *s == params.solver);
+    let path = Along::ALL.iter().position(|p| *p == params.path);
+    [
+        ("steps", params.steps as f32),
+        ("context_signal", params.context_signal),
+        ("context_length", params.context as f32),
+        ("temperature", params.temperature),
+        ("solver", solver.unwrap_or_default() as f32),
+        ("path", path.unwrap_or_default() as f32),
+        ("shift", params.shift),
+        ("churn", params.churn),
+        ("tolerance", params.tolerance),
+    ]
+    .map(|(name, value)| (name, vec![value]))
 }

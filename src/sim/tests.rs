@@ -2,6 +2,7 @@
 //! that is stepped does the same in every run; time limits below only end a test that hangs.
 
 mod fake;
+mod real;
 mod recording;
 
 use std::collections::HashSet;
@@ -15,13 +16,8 @@ const HANGS: Duration = Duration::from_secs(30);
 
 /// A paused thread without a pace, whose contexts start at 0, 100 and 200.
 fn options() -> Options {
-    let context = |brightness: u8| Clip {
-        images: vec![brightness; 3],
-        actions: vec![0],
-    };
     Options {
-        engine: fake::factory(|| Ok(Fake::new())),
-        contexts: [0, 100, 200].map(context).into(),
+        player: fake::factory(|| Ok(Fake::new())),
         context: 0,
         params: SamplerParams::default(),
         free_seed: false,
@@ -273,9 +269,9 @@ fn a_reader_that_does_not_read_loses_the_oldest_frames_and_never_stalls_the_mode
 
 #[test]
 fn a_key_change_survives_the_loss_of_the_frame_that_showed_it_first() {
-    let (engine, open) = fake::gated();
+    let (player, open) = fake::gated();
     let (sim, words) = spawn_unread(Options {
-        engine,
+        player,
         paused: false,
         ..options()
     });
@@ -297,9 +293,9 @@ fn a_key_change_survives_the_loss_of_the_frame_that_showed_it_first() {
 
 #[test]
 fn a_key_change_is_reflected_once_and_by_the_first_frame_made_after_it() {
-    let (engine, open) = fake::gated();
+    let (player, open) = fake::gated();
     let sim = spawn(Options {
-        engine,
+        player,
         paused: false,
         ..options()
     });
@@ -357,7 +353,7 @@ fn a_fixed_seed_is_the_same_after_each_reset() {
 #[test]
 fn an_engine_that_cannot_be_made_is_said() {
     let sim = spawn(Options {
-        engine: fake::factory(|| Err(Error::Device("no such device".into()))),
+        player: fake::factory(|| Err(Error::Device("no such device".into()))),
         ..options()
     });
     assert_eq!(word(&sim), Message::Failed("no such device".into()));
@@ -367,9 +363,9 @@ fn an_engine_that_cannot_be_made_is_said() {
 #[test]
 fn the_thread_ends_when_it_is_told_to_and_when_its_owner_is_gone() {
     for told in [true, false] {
-        let (engine, watch) = fake::watched();
+        let (player, watch) = fake::watched();
         let sim = spawn(Options {
-            engine,
+            player,
             paused: false,
             ..options()
         });

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError};
 
-use super::{Command, FREE_SEEDS, Frame, Message, Options, Pace, Session, TracedPass};
-use crate::engine::{Clip, Engine, SamplerParams, StageTimes};
+use super::{Command, FREE_SEEDS, Frame, Message, Options, Pace, Player, Session, TracedPass};
+use crate::engine::{SamplerParams, StageTimes};
 use crate::{Error, Result};
 
 /// The thread's ends of the channels.
@@ -75,8 +75,7 @@ enum Next {
 struct World<'a> {
     ports: &'a Ports,
     session: &'a mut Option<Session>,
-    engine: Box<dyn Engine>,
-    contexts: &'a [Clip],
+    player: Box<dyn Player>,
     context: usize,
     actions: u32,
     /// The parameters that the player wants.
@@ -92,6 +91,8 @@ struct World<'a> {
     key_changed: Option<Instant>,
     sequence: u64,
     number: u64,
+    /// Whether the last frame ended its episode.
+    ended: bool,
     /// When the last frame was due.
     last: Instant,
 }
@@ -102,14 +103,12 @@ impl<'a> World<'a> {
         session: &'a mut Option<Session>,
         ports: &'a Ports,
     ) -> Result<Self> {
-        let engine = (options.engine)()?;
-        let actions = engine.world().actions.len();
+        let player = (options.player)()?;
         let mut world = Self {
             ports,
             session,
-            contexts: &options.contexts,
             context: options.context,
-            actions: u32::try_from(actions).unwrap_or(u32::MAX),
+            actions: u32::try_from(player.actions()).unwrap_or(u32::MAX),
             wanted: options.params,
             kept: options.params,
             free_seed: options.free_seed.then(draw_seed),
@@ -121,10 +120,11 @@ impl<'a> World<'a> {
             sequence: 0,
             number: 0,
             last: Instant::now(),
-            engine,
+            ended: false,
+            player,
         };
         world.ports.say(Message::Started {
-            engine: world.engine.name().to_owned(),
+            engine: world.player.name().to_owned(),
         });
         world.reset()?;
         Ok(world)
@@ -203,7 +203,7 @@ impl<'a> World<'a> {
             Command::Params(params) => self.wanted = params,
             Command::FreeSeed(free) => self.free_seed = free.then(draw_seed),
             Command::Pace(pace) => self.pace = pace,
-            Command::Trace(on) => self.engine.trace(on),
+            Command::Trace(on) => self.player.trace(on),
             Command::Pause => {
                 self.paused = true;
                 self.key_changed = None;
@@ -218,17 +218,20 @@ impl<'a> World<'a> {
             }
             Command::Reset => self.reset()?,
             Command::Context(index) => self.choose(index)?,
-            Command::NextContext => self.choose((self.context + 1) % self.contexts.len().max(1))?,
+            Command::NextContext => {
+                self.choose((self.context + 1) % self.player.starts().max(1))?;
+            }
             Command::Quit => {}
         }
         Ok(())
     }
 
     fn choose(&mut self, index: usize) -> Result<()> {
-        if index >= self.contexts.len() {
+        let starts = self.player.starts();
+        if index >= starts {
             self.ports.say(Message::Notice(format!(
                 "starting context {index} does not exist, expected 0 to {}",
-                self.contexts.len().saturating_sub(1)
+                starts.saturating_sub(1)
             )));
             return Ok(());
         }
@@ -244,20 +247,13 @@ impl<'a> World<'a> {
 
     /// Starts the context and shows its last frame as frame 0.
     fn reset_with_seed(&mut self) -> Result<()> {
-        let Some(context) = self.contexts.get(self.context) else {
-            return Err(Error::Argument(format!(
-                "starting context {} does not exist: the world has {}",
-                self.context,
-                self.contexts.len()
-            )));
-        };
-        let engine = &mut self.engine;
+        let (player, context) = (&mut self.player, self.context);
         let params = tried(
             self.ports,
             &mut self.wanted,
             &mut self.kept,
             self.free_seed,
-            |params| engine.reset(context, params),
+            |params| player.start(context, params),
         )?
         .0;
         self.number = 0;
@@ -265,18 +261,23 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// Makes one frame under the action held right now.
+    /// Makes one frame under the action held right now, or starts again after an episode's end.
     fn play(&mut self) -> Result<()> {
+        self.steps = self.steps.saturating_sub(1);
+        if self.ended {
+            let notice = "the episode ended; it starts again".to_owned();
+            self.ports.say(Message::Notice(notice));
+            return self.reset();
+        }
         let action = self.held;
-        let engine = &mut self.engine;
+        let player = &mut self.player;
         let (params, times) = tried(
             self.ports,
             &mut self.wanted,
             &mut self.kept,
             self.free_seed,
-            |params| engine.step(action, params),
+            |params| player.step(action, params),
         )?;
-        self.steps = self.steps.saturating_sub(1);
         self.number += 1;
         let reflects = self.key_changed.take();
         self.finish(action, reflects, times, params);
@@ -285,23 +286,11 @@ impl<'a> World<'a> {
 
     /// The passes of the last frame as pictures.
     fn trace(&mut self) -> Arc<[TracedPass]> {
-        let passes = self.engine.passes().to_vec();
-        let mut traced = Vec::with_capacity(passes.len());
-        for pass in passes {
-            let pictures = self.engine.decode(&pass.z).and_then(|noisy| {
-                let clean = self.engine.decode(&pass.x)?;
-                Ok((noisy, clean))
-            });
-            match pictures {
-                Ok((noisy, clean)) => traced.push(TracedPass {
-                    tau: pass.tau,
-                    noisy,
-                    clean,
-                }),
-                Err(error) => self.ports.say(Message::Notice(error.to_string())),
-            }
-        }
-        traced.into()
+        let passes = self.player.passes().unwrap_or_else(|error| {
+            self.ports.say(Message::Notice(error.to_string()));
+            Vec::new()
+        });
+        passes.into()
     }
 
     fn finish(
@@ -312,10 +301,12 @@ impl<'a> World<'a> {
         params: SamplerParams,
     ) {
         self.sequence += 1;
+        let truth = self.player.truth();
+        self.ended = truth.as_ref().is_some_and(|truth| truth.ended);
         let frame = Frame {
             sequence: self.sequence,
             number: self.number,
-            image: Arc::from(self.engine.image()),
+            image: Arc::from(self.player.image()),
             action,
             reflects,
             made: Instant::now(),
@@ -323,9 +314,10 @@ impl<'a> World<'a> {
             params,
             context: self.context,
             trace: self.trace(),
+            truth,
         };
         if let Some(session) = self.session {
-            let [height, width] = self.engine.world().image;
+            let [height, width] = self.player.image_size();
             if let Some(notice) = session.append(&frame, height, width) {
                 self.ports.say(Message::Notice(notice));
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::super::*;
-use crate::engine::{Pass, Snapshot, Solver};
+use crate::engine::{Clip, Engine, Pass, Snapshot, Solver};
 use crate::flow::FlowError;
 use crate::model::config::{
     ActionSpec, DynamicsConfig, FORMAT_VERSION, TokenizerConfig, WorldConfig,
@@ -80,13 +80,21 @@ fn world() -> WorldConfig {
     }
 }
 
-/// A way to start fakes.
-pub fn factory(make: impl Fn() -> Result<Fake> + Send + Sync + 'static) -> Arc<EngineFactory> {
-    Arc::new(move || Ok(Box::new(make()?)))
+/// A way to start fakes, whose contexts start at 0, 100 and 200.
+pub fn factory(make: impl Fn() -> Result<Fake> + Send + Sync + 'static) -> Arc<PlayerFactory> {
+    let context = |brightness: u8| Clip {
+        images: vec![brightness; 3],
+        actions: vec![0],
+    };
+    let contexts: Arc<[Clip]> = [0, 100, 200].map(context).into();
+    Arc::new(move || {
+        let dream = Dream::new(Box::new(make()?), Arc::clone(&contexts));
+        Ok(Box::new(dream))
+    })
 }
 
 /// Fakes whose every step waits for a word on the returned channel.
-pub fn gated() -> (Arc<EngineFactory>, Sender<()>) {
+pub fn gated() -> (Arc<PlayerFactory>, Sender<()>) {
     let (open, gate) = unbounded();
     let make = move || {
         Ok(Fake {
@@ -98,7 +106,7 @@ pub fn gated() -> (Arc<EngineFactory>, Sender<()>) {
 }
 
 /// A fake that can start once; the returned channel closes when it has gone.
-pub fn watched() -> (Arc<EngineFactory>, Receiver<()>) {
+pub fn watched() -> (Arc<PlayerFactory>, Receiver<()>) {
     let (gone, watch) = unbounded();
     let gone = std::sync::Mutex::new(Some(gone));
     let make = move || {
