@@ -149,15 +149,12 @@ impl Minari {
         }
     }
 
-    /// The numbers of a dataset, and how many there are a row.
-    fn numbers(&self, name: &str) -> Result<(Vec<f64>, usize, bool)> {
+    /// The numbers of a dataset, all finite.
+    fn numbers(&self, name: &str) -> Result<Numbers> {
         let dataset = self.dataset(name)?;
         let wrong = |e| self.wrong(name, e);
-        let whole = matches!(
-            dataset.datatype().map_err(wrong)?,
-            DatatypeMessage::FixedPoint { .. }
-        );
-        let values = match dataset.datatype().map_err(wrong)? {
+        let datatype = dataset.datatype().map_err(wrong)?;
+        let values: Vec<f64> = match datatype {
             DatatypeMessage::FixedPoint { .. } => {
                 let values = dataset.read_numeric_as::<i64>().map_err(wrong)?;
                 values.into_iter().map(|value| value as f64).collect()
@@ -169,12 +166,26 @@ impl Minari {
             }
             _ => dataset.read_numeric_as::<f64>().map_err(wrong)?,
         };
-        let width = dataset.shape().iter().skip(1).product::<usize>().max(1);
-        match values.iter().all(|value| value.is_finite()) {
-            true => Ok((values, width, whole && dataset.ndims() == 1)),
-            false => Err(self.wrong(name, "holds a number that is not finite")),
+        if values.iter().any(|value| !value.is_finite()) {
+            return Err(self.wrong(name, "holds a number that is not finite"));
         }
+        let whole = matches!(datatype, DatatypeMessage::FixedPoint { .. });
+        let row = dataset.shape().iter().skip(1).product::<usize>().max(1);
+        Ok(Numbers {
+            values,
+            row,
+            discrete: whole && dataset.ndims() == 1,
+        })
     }
+}
+
+/// A dataset of numbers.
+struct Numbers {
+    values: Vec<f64>,
+    /// How many belong to a step.
+    row: usize,
+    /// One whole number a step.
+    discrete: bool,
 }
 
 /// How pictures are stored.
@@ -235,23 +246,18 @@ impl Source for Minari {
             ));
         }
         self.read_pictures(&episode, film)?;
-        let (actions, width, discrete) = self.numbers(&format!("{episode}/actions"))?;
-        let steps = match discrete {
-            true => actions
-                .iter()
-                .map(|&value| Taken::Number(value as i64))
-                .collect(),
-            false => actions
-                .chunks_exact(width)
-                .map(|row| Taken::Vector(row.to_vec()))
-                .collect(),
-        };
-        let (rewards, _, _) = self.numbers(&format!("{episode}/rewards"))?;
-        let (terminations, _, _) = self.numbers(&format!("{episode}/terminations"))?;
+        let actions = self.numbers(&format!("{episode}/actions"))?;
+        let vectors = actions.values.chunks_exact(actions.row);
+        let steps = vectors.map(|row| match (actions.discrete, row) {
+            (true, &[value]) => Taken::Number(value as i64),
+            _ => Taken::Vector(row.to_vec()),
+        });
+        let rewards = self.numbers(&format!("{episode}/rewards"))?.values;
+        let ended = self.numbers(&format!("{episode}/terminations"))?.values;
         Ok(Recording {
-            steps,
+            steps: steps.collect(),
             rewards: rewards.into_iter().map(|reward| reward as f32).collect(),
-            terminal: terminations.last().is_some_and(|&last| last != 0.0),
+            terminal: ended.last().is_some_and(|&last| last != 0.0),
         })
     }
 }

@@ -171,7 +171,8 @@ pub fn run(options: &Options, notify: &mut dyn FnMut(Event<'_>)) -> Result<Repor
         None => source.default_actions()?,
     };
     let folder = Staging::new(&options.out)?;
-    let name = options.source.file_stem().unwrap_or_default();
+    let path = std::path::absolute(&options.source).map_err(|e| Error::io(&options.source, e))?;
+    let name = path.file_stem().unwrap_or_default();
     let name = name.to_string_lossy().into_owned();
     let mut report = Report {
         driftless: env!("CARGO_PKG_VERSION"),
@@ -281,6 +282,13 @@ fn episode(
     if seen == 0 || steps.len() + 1 != seen {
         return Err(format!(
             "{} actions between {seen} frames, expected one fewer than frames",
+            steps.len()
+        ));
+    }
+    if !rewards.is_empty() && rewards.len() != steps.len() {
+        return Err(format!(
+            "{} rewards for {} actions, expected as many",
+            rewards.len(),
             steps.len()
         ));
     }
