@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use driftless::data::import::{self, Event, Format, Options, Pairing, Report};
+use driftless::data::import::{self, Count, Event, Format, Options, Pairing, Report};
 use driftless::{Error, Result};
 
 /// What to read, what of it to keep, and where to write it.
@@ -91,12 +91,10 @@ fn one_line(error: &Error) -> String {
 }
 
 fn summary(report: &Report, options: &Options) -> String {
-    let steps: usize = report.actions.iter().map(|(_, count)| count).sum();
-    let share = |(name, count): &(String, usize)| {
-        format!(
-            "{name} {:.1} %",
-            100.0 * *count as f64 / steps.max(1) as f64
-        )
+    let steps: usize = report.actions.iter().map(|count| count.frames).sum();
+    let share = |count: &Count| {
+        let share = 100.0 * count.frames as f64 / steps.max(1) as f64;
+        format!("{} {share:.1} %", count.name)
     };
     let shares: Vec<String> = report.actions.iter().map(share).collect();
     let [height, width] = options.size;

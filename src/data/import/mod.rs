@@ -5,6 +5,7 @@
 //! - [`film`]: frames shrunk by area averages and thinned.
 //! - [`video`]: frames out of a video, through ffmpeg.
 //! - [`folder`]: the dataset folder, complete at once or not at all.
+//! - [`report`]: what an import wrote, also as `manifest.json`.
 
 mod actions;
 mod film;
@@ -12,6 +13,7 @@ mod folder;
 mod images;
 mod lerobot;
 mod minari;
+mod report;
 mod video;
 mod vpt;
 
@@ -23,6 +25,7 @@ use serde::Serialize;
 use self::actions::{ActionMap, Taken, merged};
 use self::film::Film;
 use self::folder::Staging;
+pub use self::report::{Count, Report, Written};
 use super::{DatasetInfo, Episode, Extra};
 use crate::model::checkpoint::write_atomic;
 use crate::{Error, Result};
@@ -91,42 +94,6 @@ pub enum Event<'a> {
     Skipped(&'a Error),
 }
 
-/// What an import wrote; also its `manifest.json`.
-#[derive(Clone, Debug, Serialize)]
-pub struct Report {
-    /// The program's version.
-    pub driftless: &'static str,
-    /// The source's format.
-    pub from: Format,
-    /// The source's file name.
-    pub source: String,
-    /// Which frame the source's actions belong to.
-    pub pairing: Pairing,
-    /// One frame of so many was kept.
-    pub every: usize,
-    /// Frames a second, as written.
-    pub fps: f32,
-    /// Frames, as written.
-    pub frames: usize,
-    /// How often each action led to a frame.
-    pub actions: Vec<(String, usize)>,
-    /// The episodes, in the order of their files.
-    pub episodes: Vec<Written>,
-    /// Why episodes were left out.
-    pub skipped: Vec<String>,
-}
-
-/// An episode that an import wrote.
-#[derive(Clone, Debug, Serialize)]
-pub struct Written {
-    /// The file's name in the dataset's folder.
-    pub file: String,
-    /// What the source calls the episode.
-    pub source: String,
-    /// Frames, as written.
-    pub frames: usize,
-}
-
 /// An episode as the source has it, but for frames, which went into the [`Film`].
 struct Recording {
     /// `steps[t]` was taken at the source's frame t and led to frame t + 1: one fewer than frames.
@@ -171,23 +138,8 @@ pub fn run(options: &Options, notify: &mut dyn FnMut(Event<'_>)) -> Result<Repor
         None => source.default_actions()?,
     };
     let folder = Staging::new(&options.out)?;
-    let path = std::path::absolute(&options.source).map_err(|e| Error::io(&options.source, e))?;
-    let name = path.file_stem().unwrap_or_default();
-    let name = name.to_string_lossy().into_owned();
-    let mut report = Report {
-        driftless: env!("CARGO_PKG_VERSION"),
-        from: options.format,
-        source: name.clone(),
-        pairing: options.pairing.unwrap_or(source.pairing()),
-        every,
-        fps: fps / every as f32,
-        frames: 0,
-        actions: Vec::new(),
-        episodes: Vec::new(),
-        skipped: Vec::new(),
-    };
+    let mut report = Report::new(options, source.pairing(), fps, every)?;
     let labels = source.episodes();
-    let mut counts: Vec<usize> = Vec::new();
     for (index, label) in labels.iter().enumerate() {
         let mut film = Film::new(options.size, every);
         // What an episode that is left out has named stays unnamed.
@@ -201,19 +153,8 @@ pub fn run(options: &Options, notify: &mut dyn FnMut(Event<'_>)) -> Result<Repor
         match read {
             Ok(episode) => {
                 map = trial;
-                for &action in episode.actions.iter().skip(1) {
-                    let action = action as usize;
-                    counts.resize(counts.len().max(action + 1), 0);
-                    counts[action] += 1;
-                }
-                let file = format!("episode_{:05}.npz", report.episodes.len());
-                episode.write(&folder.path().join(&file))?;
-                report.frames += episode.frames();
-                report.episodes.push(Written {
-                    file,
-                    source: label.clone(),
-                    frames: episode.frames(),
-                });
+                let file = report.add(label, &episode);
+                episode.write(&folder.path().join(file))?;
             }
             Err(error) if options.skip_bad => {
                 notify(Event::Skipped(&error));
@@ -228,14 +169,12 @@ pub fn run(options: &Options, notify: &mut dyn FnMut(Event<'_>)) -> Result<Repor
         return Err(Error::invalid(&options.source, what));
     }
     let info = DatasetInfo {
-        name: options.name.clone().unwrap_or(name),
+        name: options.name.clone().unwrap_or(report.source.clone()),
         fps: report.fps,
         image: options.size,
         actions: map.actions(),
     };
-    let counts = counts.into_iter().chain(std::iter::repeat(0));
-    let names = info.actions.iter().map(|action| action.name.clone());
-    report.actions = names.zip(counts).collect();
+    report.name_actions(&info.actions);
     write_json(&folder.path().join("dataset.json"), &info)?;
     write_json(&folder.path().join("manifest.json"), &report)?;
     folder.finish()?;
