@@ -281,7 +281,7 @@ fn likelihoods_that_cannot_be_had_are_refused() {
         (["--frames", "5..40"], ["frames 5..40", "12 ≤ A < B ≤ 450"]),
         (["--frames", "440..451"], ["frames 440..451", "≤ 450"]),
         (["--frames", "40..40"], ["frames 40..40", "A < B"]),
-        (["--level", "1"], ["level is 1", "below 1"]),
+        (["--level", "1"], ["level is 1", "at most 0.99"]),
         (["--level", "0"], ["level is 0", "above 0"]),
         (["--probes", "0"], ["probes is 0", "at least 1"]),
         (["--steps", "0"], ["steps is 0", "at least 1"]),

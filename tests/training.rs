@@ -101,6 +101,8 @@ fn options(folder: &Path, out: &str) -> Options {
         data: folder.join("data"),
         out: folder.join(out),
         config: Some(config),
+        preset: None,
+        skip_bad: false,
         resume: false,
         device: DeviceChoice::Cpu,
         max_steps: None,
@@ -237,18 +239,18 @@ fn a_resumed_run_gives_the_same_weights_as_one_in_one_go() {
     let read = |out: &str, file: &str| {
         std::fs::read(folder.path().join(out).join("checkpoint").join(file)).unwrap()
     };
-    train("whole", 12, false);
+    train("whole", 40, false);
     let stage = Stage::Tokenizer;
     let first = Options {
         stage,
-        max_steps: Some(5),
+        max_steps: Some(20),
         ..options(folder.path(), "parts")
     };
     train::run(&first).unwrap();
     assert!(read("parts", "tokenizer.safetensors") != read("whole", "tokenizer.safetensors"));
     train::run(&Options {
         resume: true,
-        max_steps: Some(12),
+        max_steps: Some(40),
         ..first
     })
     .unwrap();
@@ -256,18 +258,29 @@ fn a_resumed_run_gives_the_same_weights_as_one_in_one_go() {
     let stage = Stage::Dynamics;
     let first = Options {
         stage,
-        max_steps: Some(5),
+        max_steps: Some(20),
         ..options(folder.path(), "parts")
     };
     train::run(&first).unwrap();
     assert!(read("parts", "dynamics.safetensors") != read("whole", "dynamics.safetensors"));
     train::run(&Options {
         resume: true,
-        max_steps: Some(12),
+        max_steps: Some(40),
         ..first
     })
     .unwrap();
     assert!(read("parts", "dynamics.safetensors") == read("whole", "dynamics.safetensors"));
+    // Each part of a run says what it saw, for people and for TensorBoard.
+    for stage in ["tokenizer", "dynamics"] {
+        for step in ["000020", "000040"] {
+            let preview = format!("parts/previews/{stage}-{step}.png");
+            let picture = image::open(folder.path().join(preview)).unwrap();
+            // Sixteen frames of 16×16, twice as large, and four real rows above four made ones.
+            assert_eq!((picture.width(), picture.height()), (16 * 34, 8 * 34));
+        }
+        let events = folder.path().join("parts/events").join(stage);
+        assert_eq!(std::fs::read_dir(events).unwrap().count(), 2);
+    }
 }
 
 #[test]
@@ -291,4 +304,16 @@ fn a_run_is_not_started_anew_over_its_own_state_and_bad_data_leaves_no_trace() {
     let error = train::run(&options).unwrap_err().to_string();
     assert!(error.contains("zz.npz"), "{error}");
     assert!(!folder.path().join("other").exists());
+    train::run(&Options {
+        skip_bad: true,
+        max_steps: Some(2),
+        ..options
+    })
+    .unwrap();
+    assert!(
+        folder
+            .path()
+            .join("other/checkpoint/dynamics.safetensors")
+            .exists()
+    );
 }

@@ -123,6 +123,10 @@ impl Tuning {
     fn sampler(&mut self, ui: &mut Ui) {
         section(ui, "Sampler");
         let (params, defaults) = (&mut self.settings.params, &self.defaults.params);
+        // Above the controls, whose tooltips would cover it.
+        if let Err(why) = params.check() {
+            ui.label(RichText::new(format!("Not in force: {why}")).color(theme::ALERT));
+        }
         line(
             ui,
             "Solver",
@@ -193,10 +197,6 @@ impl Tuning {
             defaults.churn,
             |ui, churn| slider(ui, churn, 0.0..=4.0, 0.05),
         );
-        if let Err(why) = params.check() {
-            ui.add_space(4.0);
-            ui.label(RichText::new(format!("Not in force: {why}")).color(theme::ALERT));
-        }
         row(
             ui,
             "Context signal τ",

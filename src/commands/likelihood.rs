@@ -25,7 +25,7 @@ pub struct Args {
     /// Random probes of the divergence (Hutchinson); from 2 on there is a standard error.
     #[arg(long, value_name = "N", default_value_t = Options::default().probes)]
     probes: usize,
-    /// Signal level at which frames are seen, below 1 (clean); 1 − 1/k_max without it.
+    /// Signal level at which frames are seen, at most 0.99; 1 − 1/k_max without it.
     #[arg(long, value_name = "TAU")]
     level: Option<f64>,
     /// Steps of the midpoint rule from there to noise.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use driftless::Result;
 use driftless::engine::DeviceChoice;
-use driftless::train::{self, Options, Stage};
+use driftless::train::{self, Options, Preset, Stage};
 
 /// What to train, from what, to where, and for how long.
 #[derive(clap::Args)]
@@ -20,6 +20,13 @@ pub struct Args {
     /// Settings (TOML); keys left out keep their defaults.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Sizes of networks and batches that keys left out are taken from, instead of the run's own
+    /// settings or the defaults (`tiny`).
+    #[arg(long, value_enum)]
+    preset: Option<Preset>,
+    /// Leave out episodes that cannot be read, with a warning for each.
+    #[arg(long)]
+    skip_bad: bool,
     /// Continue the run in --out from its last saved step.
     #[arg(long)]
     resume: bool,
@@ -47,6 +54,8 @@ pub fn run(args: Args) -> Result<()> {
         data: args.data,
         out: args.out,
         config: args.config,
+        preset: args.preset,
+        skip_bad: args.skip_bad,
         resume: args.resume,
         device: args.device,
         max_steps: args.max_steps,

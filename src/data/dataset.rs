@@ -107,23 +107,48 @@ impl Dataset {
     /// The folder, `dataset.json` or every episode is missing; an episode cannot be read, its
     /// frames have another size, or it holds an action that `dataset.json` does not name.
     pub fn read(folder: &Path) -> Result<Self> {
+        let (dataset, bad) = Self::read_what_fits(folder)?;
+        bad.into_iter().next().map_or(Ok(dataset), Err)
+    }
+
+    /// The same, without the episodes that cannot be read or do not fit; what was wrong with each.
+    ///
+    /// # Errors
+    /// The folder or `dataset.json` is missing, or no episode is good.
+    pub fn read_good(folder: &Path) -> Result<(Self, Vec<Error>)> {
+        let (dataset, mut bad) = Self::read_what_fits(folder)?;
+        if dataset.episodes.is_empty() && !bad.is_empty() {
+            return Err(bad.swap_remove(0));
+        }
+        Ok((dataset, bad))
+    }
+
+    fn read_what_fits(folder: &Path) -> Result<(Self, Vec<Error>)> {
         let info = DatasetInfo::read(folder)?;
-        let files = episode_files(folder)?;
-        let episodes: Vec<Result<Episode>> = files
-            .par_iter()
+        let read: Vec<Result<(Episode, PathBuf)>> = episode_files(folder)?
+            .into_par_iter()
             .map(|path| {
-                let episode = Episode::read(path)?;
-                info.fits(path, &episode)?;
-                Ok(episode)
+                let episode = Episode::read(&path)?;
+                info.fits(&path, &episode)?;
+                Ok((episode, path))
             })
             .collect();
-        // Collected in two steps, so that the error is always that of the first file.
-        let episodes = episodes.into_iter().collect::<Result<_>>()?;
-        Ok(Self {
+        let (mut episodes, mut files, mut bad) = (Vec::new(), Vec::new(), Vec::new());
+        for one in read {
+            match one {
+                Ok((episode, path)) => {
+                    episodes.push(episode);
+                    files.push(path);
+                }
+                Err(error) => bad.push(error),
+            }
+        }
+        let dataset = Self {
             info,
             episodes,
             files,
-        })
+        };
+        Ok((dataset, bad))
     }
 }
 
@@ -272,12 +297,18 @@ mod tests {
     }
 
     #[test]
-    fn one_broken_episode_among_good_ones_is_named() {
+    fn one_broken_episode_among_good_ones_is_named_or_left_out() {
         let folder = folder(Some(INFO), &[("a.npz", episode(2, 4, &[0]))]);
         let mut file = Writer::new(&folder.path().join("b.npz"));
         file.add("image", &[1, 2, 4, 3], &[0_u8; 24]).unwrap();
         file.save().unwrap();
         let text = complaint(&folder);
         assert!(text.contains("b.npz: array `action`: missing"), "{text}");
+        let (dataset, bad) = Dataset::read_good(folder.path()).unwrap();
+        assert_eq!((dataset.episodes.len(), dataset.files.len()), (1, 1));
+        assert!(bad.len() == 1 && bad[0].to_string() == text);
+        std::fs::remove_file(folder.path().join("a.npz")).unwrap();
+        let error = Dataset::read_good(folder.path()).unwrap_err().to_string();
+        assert_eq!(error, text);
     }
 }

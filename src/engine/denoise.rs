@@ -47,13 +47,8 @@ impl<N: Network> Denoiser<'_, N> {
         if self.params.solver == Solver::Shortcut {
             return self.shortcut(z, least);
         }
-        let path = self.path();
-        let least = self.world.flow.path.matching(least, path)?.tau;
-        // The starting noise has deviation 1, which a path of exploding variance starts far above.
-        let most = path.at(0.0)?.sigma as f32;
-        for z in z.iter_mut() {
-            *z *= most;
-        }
+        let own = self.world.flow.path;
+        let least = own.matching(least, self.path())?.tau;
         let method = match self.params.solver {
             Solver::Adaptive => return self.adaptive(z, least),
             Solver::Midpoint => Method::Midpoint,
@@ -68,7 +63,7 @@ impl<N: Network> Denoiser<'_, N> {
                 0.0 => solve(method, before, z, &mut |z, tau| self.velocity(z, tau))?,
                 churn => {
                     let mut rng = noise::rng(self.params.seed, self.frame, Use::Churn);
-                    let churn = f64::from(churn);
+                    let (path, churn) = (self.path(), f64::from(churn));
                     let mut ask = |z: &Vec<f32>, tau| self.estimates(z, tau);
                     solve_sde(path, churn, before, z, &mut ask, &mut rng)?
                 }
@@ -96,7 +91,11 @@ impl<N: Network> Denoiser<'_, N> {
     }
 
     fn adaptive(&mut self, z: &mut Vec<f32>, least: f64) -> Result<()> {
-        let tolerance = f64::from(self.params.tolerance);
+        let tolerance = self.params.tolerance;
+        let tolerance = tolerance
+            .to_string()
+            .parse()
+            .unwrap_or(f64::from(tolerance));
         let solver = Adaptive {
             tolerance,
             absolute: tolerance,

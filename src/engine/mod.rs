@@ -17,6 +17,7 @@ pub(crate) mod tests;
 use std::path::Path;
 use std::time::Duration;
 
+use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
@@ -35,8 +36,15 @@ pub use sampler::{Moment, Network, Sampler};
 /// # Errors
 /// The checkpoint is missing or broken, or the device is missing.
 pub fn open(folder: &Path, choice: DeviceChoice) -> Result<Box<dyn Engine>> {
-    let device = candle_device(choice)?;
-    let world = World::read(folder, &device)?;
+    open_on(folder, &candle_device(choice)?)
+}
+
+/// The same on a device that is there.
+///
+/// # Errors
+/// The checkpoint is missing or broken, or the device failed.
+pub fn open_on(folder: &Path, device: &Device) -> Result<Box<dyn Engine>> {
+    let world = World::read(folder, device)?;
     Ok(if device.is_cpu() {
         Box::new(CpuEngine::new(&world)?)
     } else {

@@ -61,7 +61,8 @@ impl fmt::Display for Solver {
 ///
 /// A network knows one path; on another it is asked at the level of the same ratio α/σ, with z
 /// scaled to it ([`FlowPath::matching`]). In the limit of many steps all lead to one frame; with few,
-/// the steps lie elsewhere and err otherwise.
+/// the steps lie elsewhere and err otherwise. Paths of exploding variance are not among them: noise
+/// falls by e^(ln(σ_max/σ_min)/K) a step there, which no fixed solver follows with a few steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
@@ -73,13 +74,11 @@ pub enum Along {
     Linear,
     /// α = sin(πτ/2), σ = cos(πτ/2).
     Cosine,
-    /// α = 1, σ from 50 geometrically down to 0.01.
-    Exploding,
 }
 
 impl Along {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Own, Self::Linear, Self::Cosine, Self::Exploding];
+    pub const ALL: [Self; 3] = [Self::Own, Self::Linear, Self::Cosine];
 
     /// Its name in settings and on the command line.
     pub fn name(self) -> &'static str {
@@ -87,7 +86,6 @@ impl Along {
             Self::Own => "own",
             Self::Linear => "linear",
             Self::Cosine => "cosine",
-            Self::Exploding => "exploding",
         }
     }
 
@@ -97,10 +95,6 @@ impl Along {
             Self::Own => own,
             Self::Linear => FlowPath::Linear,
             Self::Cosine => FlowPath::Cosine,
-            Self::Exploding => FlowPath::Exploding {
-                least: 0.01,
-                most: 50.0,
-            },
         }
     }
 }
@@ -156,12 +150,35 @@ impl Default for SamplerParams {
 }
 
 impl SamplerParams {
+    /// The same with the plain shortcut sampler, which asks nothing of the network but its steps.
+    #[must_use]
+    pub fn plain(self) -> Self {
+        let Self {
+            steps,
+            solver,
+            path,
+            shift,
+            churn,
+            ..
+        } = Self::default();
+        Self {
+            steps,
+            solver,
+            path,
+            shift,
+            churn,
+            ..self
+        }
+    }
+
     /// Whether every parameter is in its range, and goes with the others.
     ///
     /// # Errors
     /// Names the first one that is not and its range, or says what does not go together and why.
     pub fn check(&self) -> Result<()> {
         let finite = |value: f32, least: f32| value >= least && value.is_finite();
+        // As it was written: 0.1, not 0.10000000149.
+        let shown = |value: f32| value.to_string().parse().unwrap_or(f64::from(value));
         let ranges = [
             (
                 "steps",
@@ -172,7 +189,7 @@ impl SamplerParams {
             (
                 "context_signal",
                 self.context_signal > 0.0 && self.context_signal <= 1.0,
-                f64::from(self.context_signal),
+                shown(self.context_signal),
                 "above 0, at most 1",
             ),
             (
@@ -184,25 +201,25 @@ impl SamplerParams {
             (
                 "temperature",
                 finite(self.temperature, 0.0),
-                f64::from(self.temperature),
+                shown(self.temperature),
                 "a finite number, at least 0",
             ),
             (
                 "shift",
                 finite(self.shift, 0.01) && self.shift <= 100.0,
-                f64::from(self.shift),
+                shown(self.shift),
                 "0.01 to 100",
             ),
             (
                 "churn",
                 finite(self.churn, 0.0),
-                f64::from(self.churn),
+                shown(self.churn),
                 "a finite number, at least 0",
             ),
             (
                 "tolerance",
                 finite(self.tolerance, 1e-6) && self.tolerance <= 1.0,
-                f64::from(self.tolerance),
+                shown(self.tolerance),
                 "0.000001 to 1",
             ),
         ];
@@ -251,6 +268,11 @@ impl SamplerParams {
                  choose euler or set it to 0",
             );
         }
+        if self.churn > 0.0 && self.steps == 1 {
+            return refuse(
+                "churn adds noise between steps, and K = 1 has no between: set K to 2 or more, or churn to 0",
+            );
+        }
         Ok(())
     }
 }
@@ -276,6 +298,12 @@ mod tests {
                 ..of(solver)
             };
             assert_eq!(noisy.check().is_ok(), solver == Solver::Euler, "{solver}");
+            let one = SamplerParams {
+                churn: 0.5,
+                steps: 1,
+                ..of(solver)
+            };
+            assert!(one.check().is_err(), "{solver}");
             let six = SamplerParams {
                 steps: 6,
                 ..of(solver)
@@ -300,6 +328,11 @@ mod tests {
         let base = SamplerParams::default();
         let error = why(SamplerParams { steps: 0, ..base });
         assert_eq!(error, "steps is 0, expected 1 to 1024");
+        let error = why(SamplerParams {
+            churn: -0.1,
+            ..base
+        });
+        assert_eq!(error, "churn is -0.1, expected a finite number, at least 0");
         for (name, params) in [
             (
                 "context_signal",

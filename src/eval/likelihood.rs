@@ -57,6 +57,9 @@ impl Default for Options {
     }
 }
 
+/// The highest level at which frames are seen; beyond it the default steps are far too few.
+const MOST_LEVEL: f64 = 0.99;
+
 impl Options {
     /// The level at which the frames of a world are seen.
     fn level_in(&self, world: &WorldConfig) -> f64 {
@@ -69,9 +72,10 @@ impl Options {
     /// Names the first that is not.
     pub fn check(&self, world: &WorldConfig) -> Result<()> {
         let (level, least) = (self.level_in(world), world.flow.least_level());
-        if !(level > least && level < 1.0) {
+        if !(level > least && level <= MOST_LEVEL) {
             return Err(Error::Argument(format!(
-                "level is {level}, expected above {least} and below 1"
+                "level is {level}, expected above {least}, at most {MOST_LEVEL} (the density of a \
+                 next frame has no bound towards 1)"
             )));
         }
         for (name, count) in [("steps", self.steps), ("probes", self.probes)] {

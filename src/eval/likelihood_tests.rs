@@ -315,7 +315,7 @@ fn what_does_not_fit_is_refused() {
                 ..FEW
             },
             &config,
-            "level is 1, expected above 0 and below 1",
+            "level is 1, expected above 0, at most 0.99",
         ),
         (
             Options {

@@ -68,11 +68,39 @@ pub fn write_free_runs(folder: &Path, runs: &[Vec<u8>], size: [usize; 2]) -> Res
 }
 
 fn write_sheet(path: &Path, rows: &[&[u8]], size: [usize; 2]) -> Result<()> {
-    let (sheet, sheet_size) = sheet(rows, size);
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
+    Sheet::new(rows, size)?.write(path)
+}
+
+/// Rows of frames as one picture.
+#[derive(Debug)]
+pub(crate) struct Sheet {
+    /// Bytes of a PNG file.
+    pub png: Vec<u8>,
+    /// Height and width in pixels.
+    pub size: [usize; 2],
+}
+
+impl Sheet {
+    /// Of rows of frames, each u8 RGB `[columns, H, W, 3]`, for frames of the size `[H, W]`.
+    ///
+    /// # Errors
+    /// The picture is too large for a PNG.
+    pub fn new(rows: &[&[u8]], frame: [usize; 2]) -> Result<Self> {
+        let (sheet, size) = sheet(rows, frame);
+        let png = png(&sheet, size)?;
+        Ok(Self { png, size })
     }
-    write_atomic(path, &png(&sheet, sheet_size)?)
+
+    /// Writes the PNG; makes the folder.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
+        }
+        write_atomic(path, &self.png)
+    }
 }
 
 /// Rows of frames, enlarged, with gaps in white; returns the picture and its height and width.

@@ -93,7 +93,10 @@ pub fn tables(report: &Report) -> Vec<Table> {
         "Surprise in bits per dimension, −log₂ p of {} numbers (the lower, the likelier), at τ = {}: \
          mean {}, excess {} over {} frames",
         report.dimensions,
-        number(report.options.level, 3),
+        report
+            .options
+            .level
+            .map_or_else(String::new, |tau| tau.to_string()),
         with_error(&report.mean),
         with_error(&report.excess),
         report.frames.len()

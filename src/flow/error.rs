@@ -70,8 +70,8 @@ pub enum FlowError {
     },
     /// An adaptive solver that gave up.
     #[error(
-        "the adaptive solver needs more than {steps} steps at τ = {tau} for a tolerance of {tolerance:e}: \
-         allow more steps or a larger tolerance"
+        "the adaptive solver stands at τ = {tau} after {steps} steps, too many or too small for a \
+         tolerance of {tolerance:e}, expected a larger tolerance"
     )]
     Tolerance {
         /// Steps taken.

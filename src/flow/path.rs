@@ -5,7 +5,7 @@
 
 use std::f64::consts::FRAC_PI_2;
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::FlowError;
@@ -103,12 +103,15 @@ impl Path {
         })
     }
 
-    /// The coefficients at many signal levels, each a tensor of the shape of `tau`. The levels
-    /// are the caller's to keep in [0, 1].
+    /// The coefficients at many signal levels, each a tensor of the shape of `tau`.
     ///
     /// # Errors
-    /// The path's own numbers do not fit each other, or the device failed.
+    /// A level lies outside [0, 1], the path's own numbers do not fit each other, or the device failed.
     pub fn coefficients(self, tau: &Tensor) -> Result<Coefficients<Tensor>> {
+        let levels = tau.flatten_all()?.to_dtype(DType::F64)?;
+        for tau in levels.to_vec1::<f64>()? {
+            level(tau)?;
+        }
         Ok(match self {
             Self::Linear => Coefficients {
                 alpha: tau.clone(),
@@ -141,7 +144,7 @@ impl Path {
     /// z_τ = α(τ) z₁ + σ(τ) z₀; `tau` broadcasts against the others.
     ///
     /// # Errors
-    /// The shapes do not fit.
+    /// The shapes do not fit, or a level lies outside [0, 1].
     pub fn interpolate(self, noise: &Tensor, data: &Tensor, tau: &Tensor) -> Result<Tensor> {
         let c = self.coefficients(tau)?;
         Ok((noise.broadcast_mul(&c.sigma)? + data.broadcast_mul(&c.alpha)?)?)
@@ -311,6 +314,13 @@ mod tests {
         let error = said(Path::Linear.at(1.5).unwrap_err());
         assert_eq!(error, "signal level τ is 1.5, expected 0 to 1");
         assert!(Path::Cosine.at(f64::NAN).is_err());
+        let levels = Tensor::new(&[0.5f32, -0.25], &Device::Cpu).unwrap();
+        let error = said(
+            Path::Linear
+                .interpolate(&levels, &levels, &levels)
+                .unwrap_err(),
+        );
+        assert_eq!(error, "signal level τ is -0.25, expected 0 to 1");
         let error = said(
             Path::Exploding {
                 least: 2.0,

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::flow::objective::Objective;
 use crate::flow::path::Path as FlowPath;
@@ -50,9 +51,37 @@ pub struct WorldConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct FlowConfig {
     /// `x`, `v` or `eps`.
+    #[serde(deserialize_with = "trained_prediction")]
     pub prediction: Prediction,
     /// `linear` or `cosine`.
+    #[serde(deserialize_with = "trained_path")]
     pub path: FlowPath,
+}
+
+/// A prediction that a file names, of those that a dynamics can be trained on.
+pub(crate) fn trained_prediction<'de, D: Deserializer<'de>>(
+    file: D,
+) -> std::result::Result<Prediction, D::Error> {
+    let name = String::deserialize(file)?;
+    let known = [Prediction::X, Prediction::V, Prediction::Eps];
+    known.into_iter().find(|p| p.name() == name).ok_or_else(|| {
+        D::Error::custom(format!(
+            "unknown prediction `{name}`, expected `x`, `v` or `eps`"
+        ))
+    })
+}
+
+/// A path that a file names, of those that a dynamics can be trained on.
+pub(crate) fn trained_path<'de, D: Deserializer<'de>>(
+    file: D,
+) -> std::result::Result<FlowPath, D::Error> {
+    match String::deserialize(file)?.as_str() {
+        "linear" => Ok(FlowPath::Linear),
+        "cosine" => Ok(FlowPath::Cosine),
+        name => Err(D::Error::custom(format!(
+            "unknown path `{name}`, expected `linear` or `cosine`"
+        ))),
+    }
 }
 
 impl FlowConfig {

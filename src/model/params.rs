@@ -80,7 +80,7 @@ impl Params {
     /// One parameter by its full name.
     ///
     /// # Errors
-    /// The file lacks it, or holds it with another shape or type.
+    /// The file lacks it, or holds it with another shape or type, or with numbers that are not finite.
     pub fn get(&self, name: &str, shape: &[usize], init: Init) -> Result<Tensor> {
         match &self.source {
             Source::Seeded(rng) => {
@@ -125,6 +125,11 @@ impl Params {
                             tensor.dims()
                         ),
                     ));
+                }
+                // A sum of squares is finite where every number is, and cheap on any device.
+                if !tensor.sqr()?.sum_all()?.to_scalar::<f32>()?.is_finite() {
+                    let what = format!("tensor '{name}' holds numbers that are not finite");
+                    return Err(Error::invalid(path, what));
                 }
                 used.borrow_mut().insert(name.to_owned());
                 Ok(tensor.clone())

@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use fake::Fake;
 
 use super::*;
+use crate::engine::Solver;
 
 const HANGS: Duration = Duration::from_secs(30);
 
@@ -171,6 +172,30 @@ fn refused_parameters_are_said_and_the_last_good_ones_stay_in_force() {
     assert_eq!(next(&sim).params, with(2));
     assert!(matches!(word(&sim), Message::ParamsRefused { .. }));
     assert_eq!(step(&sim).params, with(2));
+}
+
+#[test]
+fn a_solver_that_gives_up_on_the_way_is_followed_by_the_plain_sampler() {
+    let sim = spawn(options());
+    next(&sim);
+    let adaptive = SamplerParams {
+        solver: Solver::Adaptive,
+        temperature: 0.5,
+        ..SamplerParams::default()
+    };
+    sim.send(Command::Params(adaptive));
+    assert_eq!(step(&sim).params, adaptive);
+    sim.send(Command::Held {
+        action: fake::HARD,
+        since: Instant::now(),
+    });
+    assert_eq!(step(&sim).params, adaptive.plain());
+    let Message::ParamsRefused { why, kept } = word(&sim) else {
+        panic!("another message");
+    };
+    assert!(why.contains("larger tolerance"), "{why}");
+    assert_eq!((kept.solver, kept.temperature), (Solver::Shortcut, 0.5));
+    assert_eq!(step(&sim).params, kept);
 }
 
 #[test]

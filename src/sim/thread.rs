@@ -334,7 +334,8 @@ impl<'a> World<'a> {
     }
 }
 
-/// Runs `work` with the wanted parameters, or with the last good ones if the engine refuses them.
+/// Runs `work` with the wanted parameters, or with the last good ones if the engine refuses them, or
+/// with the plain sampler if it refuses those (an adaptive solver may fail at any frame).
 fn tried<T>(
     ports: &Ports,
     wanted: &mut SamplerParams,
@@ -352,7 +353,12 @@ fn tried<T>(
             *kept = *wanted;
             Ok((seeded(kept), value))
         }
-        Err(error @ (Error::Argument(_) | Error::Flow(_))) if wanted != kept => {
+        Err(error @ (Error::Argument(_) | Error::Flow(_)))
+            if wanted != kept || *wanted != wanted.plain() =>
+        {
+            if wanted == kept {
+                *kept = kept.plain();
+            }
             *wanted = *kept;
             let why = error.to_string();
             ports.say(Message::ParamsRefused { why, kept: *kept });

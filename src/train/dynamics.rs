@@ -13,9 +13,11 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::optimizer::Optimizer;
+use super::preview;
 use super::run::{Figures, Run, Task};
 use super::settings::DynamicsSettings;
 use crate::data::{Dataset, Episode};
+use crate::eval::pictures::Sheet;
 use crate::flow::objective::{Objective, draw_signal, frame_errors};
 use crate::flow::path::expand;
 use crate::model::checkpoint::{DYNAMICS, TOKENIZER, write_tensors};
@@ -38,6 +40,7 @@ struct Sequence {
 pub(super) struct DynamicsTask<'a> {
     run: &'a Run,
     settings: &'a DynamicsSettings,
+    dataset: &'a Dataset,
     sequences: Vec<Sequence>,
     /// (sequence, start) of every window.
     windows: Vec<(usize, usize)>,
@@ -70,7 +73,7 @@ struct Noised {
 }
 
 impl<'a> DynamicsTask<'a> {
-    pub(super) fn new(run: &'a Run, dataset: &Dataset) -> Result<(Self, BTreeMap<String, Var>)> {
+    pub(super) fn new(run: &'a Run, dataset: &'a Dataset) -> Result<(Self, BTreeMap<String, Var>)> {
         let path = run.checkpoint().join(TOKENIZER);
         if !path.exists() {
             return Err(Error::invalid(
@@ -102,6 +105,7 @@ impl<'a> DynamicsTask<'a> {
         let task = Self {
             run,
             settings,
+            dataset,
             sequences,
             windows,
             dynamics,
@@ -330,6 +334,10 @@ impl Task for DynamicsTask<'_> {
 
     fn export(&self, _step: u64, optimizer: &Optimizer) -> Result<()> {
         write_tensors(&self.run.checkpoint().join(DYNAMICS), &optimizer.averages())
+    }
+
+    fn preview(&self) -> Result<Sheet> {
+        preview::dynamics(self.run, self.dataset)
     }
 }
 

@@ -2,11 +2,14 @@
 //!
 //! `--out` becomes a run's folder: `checkpoint/` is what is played (EMA weights), `tokenizer/` and
 //! `dynamics/` hold the state that `--resume` continues from, `log.jsonl` one JSON object a line,
+//! `events/` the same for TensorBoard, `previews/` pictures of real frames above predicted ones,
 //! `settings.toml` the settings in full.
 
 mod contexts;
 mod dynamics;
+mod events;
 mod optimizer;
+mod preview;
 mod progress;
 mod run;
 mod settings;
@@ -14,7 +17,7 @@ mod state;
 mod tokenizer;
 
 pub use run::run;
-pub use settings::{DynamicsSettings, Settings, TokenizerSettings};
+pub use settings::{DynamicsSettings, Preset, Settings, TokenizerSettings};
 
 use std::path::PathBuf;
 
@@ -40,8 +43,12 @@ pub struct Options {
     pub data: PathBuf,
     /// The run's folder.
     pub out: PathBuf,
-    /// Settings (TOML); without it a resumed run's own, else the defaults.
+    /// Settings (TOML); without it, and without a preset, a run's own, else the defaults.
     pub config: Option<PathBuf>,
+    /// What keys that the settings leave out are taken from.
+    pub preset: Option<Preset>,
+    /// Whether episodes that cannot be read are left out, each with a warning.
+    pub skip_bad: bool,
     /// Whether to continue the run in `out`.
     pub resume: bool,
     /// Where to compute.

@@ -6,9 +6,10 @@ use std::time::Instant;
 use candle_core::{Device, Tensor};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use serde_json::{Map, Value};
+use serde_json::Map;
 
 use super::dynamics::DynamicsTask;
+use super::events::EventFile;
 use super::optimizer::Optimizer;
 use super::progress::{self, Deadline};
 use super::settings::{OptimizerSettings, Settings};
@@ -17,6 +18,7 @@ use super::tokenizer::TokenizerTask;
 use super::{Options, Stage, contexts};
 use crate::data::{self, Dataset};
 use crate::engine::candle_device;
+use crate::eval::pictures::Sheet;
 use crate::memory::keep_freed_blocks;
 use crate::model::checkpoint::{self, write_atomic, write_config};
 use crate::model::config::WorldConfig;
@@ -44,6 +46,9 @@ pub(super) trait Task {
 
     /// Writes the averaged weights into the checkpoint.
     fn export(&self, step: u64, optimizer: &Optimizer) -> Result<()>;
+
+    /// Real frames above what the checkpoint makes of them.
+    fn preview(&self) -> Result<Sheet>;
 }
 
 /// Named figures beside the loss.
@@ -95,7 +100,7 @@ pub fn run(options: &Options) -> Result<()> {
         }
     }
     let device = candle_device(options.device)?;
-    let dataset = Dataset::read(&options.data)?;
+    let dataset = read(options)?;
     let world = settings.world(&dataset.info)?;
     let run = Run {
         out: options.out.clone(),
@@ -129,6 +134,17 @@ pub fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
+fn read(options: &Options) -> Result<Dataset> {
+    if !options.skip_bad {
+        return Dataset::read(&options.data);
+    }
+    let (dataset, bad) = Dataset::read_good(&options.data)?;
+    for error in bad {
+        tracing::warn!("left out: {error}");
+    }
+    Ok(dataset)
+}
+
 fn folder_name(stage: Stage) -> &'static str {
     match stage {
         Stage::Tokenizer | Stage::All => "tokenizer",
@@ -136,13 +152,14 @@ fn folder_name(stage: Stage) -> &'static str {
     }
 }
 
-/// The settings file, else the resumed run's own, else the defaults; then the options on top.
+/// The settings file and the preset, else the run's own, else the defaults; then the options on top.
 fn settings(options: &Options) -> Result<Settings> {
     let own = options.out.join("settings.toml");
+    let base = Settings::preset(options.preset.unwrap_or_default());
     let mut settings = match &options.config {
-        Some(path) => Settings::read(path)?,
-        None if own.exists() => Settings::read(&own)?,
-        None => Settings::default(),
+        Some(path) => Settings::read(path, &base)?,
+        None if own.exists() && options.preset.is_none() => Settings::read(&own, &base)?,
+        None => base,
     };
     if let Some(seed) = options.seed {
         settings.seed = seed;
@@ -203,7 +220,8 @@ fn drive(
     }
     let steps = settings.steps.min(run.max_steps);
     let bar = progress::bar(task.name(), steps, at.step);
-    let mut saved = Instant::now();
+    let events = EventFile::create(&run.out.join("events").join(task.name()))?;
+    let (mut saved, mut shown) = (Instant::now(), Instant::now());
     while at.step < steps && !run.deadline.passed() {
         let begun = Instant::now();
         let mut rng = ChaCha8Rng::seed_from_u64(run.settings.seed);
@@ -228,29 +246,41 @@ fn drive(
         bar.set_position(at.step);
         bar.set_message(format!("loss {value:.4} {speed:.0} frames/s"));
         if step % LOG_EVERY == 0 {
-            let mut entry = Map::new();
-            entry.insert("stage".into(), task.name().into());
-            for (key, number) in [
-                ("step", at.step as f64),
+            let mut scalars = vec![
                 ("loss", value),
                 ("gradient", norm),
                 ("rate", optimizer.schedule(step)),
                 ("frames_per_s", speed),
                 ("seconds", at.seconds),
-            ] {
-                entry.insert(key.into(), Value::from(number));
-            }
+            ];
             for (key, figure) in figures {
-                entry.insert(key.into(), Value::from(figure.to_scalar::<f32>()?));
+                scalars.push((key, f64::from(figure.to_scalar::<f32>()?)));
+            }
+            events.scalars(at.step, &scalars)?;
+            let mut entry = Map::new();
+            entry.insert("stage".into(), task.name().into());
+            entry.insert("step".into(), at.step.into());
+            for (key, number) in scalars {
+                entry.insert(key.into(), number.into());
             }
             progress::log(&run.log(), entry)?;
         }
-        if saved.elapsed().as_secs_f64() > run.settings.save_minutes * 60.0 {
+        let over = |since: Instant, minutes: f64| since.elapsed().as_secs_f64() > minutes * 60.0;
+        let minutes = run.settings.preview_minutes;
+        let show = minutes > 0.0 && over(shown, minutes);
+        if show || over(saved, run.settings.save_minutes) {
             save(task, &optimizer, &folder, &at)?;
             saved = Instant::now();
         }
+        if show {
+            preview(task, run, &events, at.step);
+            shown = Instant::now();
+        }
     }
     save(task, &optimizer, &folder, &at)?;
+    if run.settings.preview_minutes > 0.0 {
+        preview(task, run, &events, at.step);
+    }
     bar.abandon();
     Ok(at.step >= steps)
 }
@@ -258,4 +288,16 @@ fn drive(
 fn save(task: &dyn Task, optimizer: &Optimizer, folder: &Path, at: &Progress) -> Result<()> {
     state::write(folder, &optimizer.state(), at)?;
     task.export(at.step, optimizer)
+}
+
+/// Writes a picture of where the run stands. A run is not lost for want of one.
+fn preview(task: &dyn Task, run: &Run, events: &EventFile, step: u64) {
+    let name = format!("{}-{step:06}.png", task.name());
+    let shown = task.preview().and_then(|sheet| {
+        sheet.write(&run.out.join("previews").join(&name))?;
+        events.picture(step, "preview", sheet.png, sheet.size)
+    });
+    if let Err(error) = shown {
+        tracing::warn!("no preview {name}: {error}");
+    }
 }

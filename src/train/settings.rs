@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::data::DatasetInfo;
 use crate::flow::path::Path as FlowPath;
 use crate::flow::prediction::Prediction;
 use crate::model::config::{
-    DynamicsConfig, FORMAT_VERSION, FlowConfig, TokenizerConfig, WorldConfig,
+    DynamicsConfig, FORMAT_VERSION, FlowConfig, TokenizerConfig, WorldConfig, trained_path,
+    trained_prediction,
 };
 use crate::{Error, Result};
 
@@ -20,6 +21,8 @@ pub struct Settings {
     pub seed: u64,
     /// Minutes between two saves.
     pub save_minutes: f64,
+    /// Minutes between two preview pictures; 0: none.
+    pub preview_minutes: f64,
     /// The tokenizer's shape.
     pub tokenizer_shape: TokenizerConfig,
     /// The dynamics' shape.
@@ -61,11 +64,17 @@ pub struct DynamicsSettings {
     /// Optimiser settings.
     pub optimizer: OptimizerSettings,
     /// What the network puts out: `x`, `v` or `eps`.
+    #[serde(deserialize_with = "trained_prediction")]
     pub prediction: Prediction,
     /// The path from noise to data: `linear` or `cosine`.
+    #[serde(deserialize_with = "trained_path")]
     pub path: FlowPath,
     /// The space whose squared error is the loss; left out: that of the prediction.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loss_space",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub loss: Option<Prediction>,
     /// Sequences a step.
     pub batch: usize,
@@ -116,6 +125,7 @@ impl Default for Settings {
         Self {
             seed: 0,
             save_minutes: 5.0,
+            preview_minutes: 10.0,
             tokenizer_shape: TokenizerConfig {
                 patch: 8,
                 width: 64,
@@ -196,18 +206,54 @@ impl Default for DynamicsSettings {
     }
 }
 
+/// Sizes of networks and batches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Preset {
+    /// For processors: what the shipped worlds are made with, about a million parameters.
+    #[default]
+    Tiny,
+    /// For a small GPU: about ten million parameters, twice the context.
+    Small,
+    /// For a large GPU: about sixty million parameters, four times the context.
+    Base,
+}
+
 impl Settings {
-    /// Reads settings; keys that are left out keep their defaults.
+    /// The defaults of a preset.
+    pub fn preset(preset: Preset) -> Self {
+        let mut settings = Self::default();
+        let (t, d) = (&mut settings.tokenizer_shape, &mut settings.dynamics_shape);
+        let (tokenizer, dynamics) = (&mut settings.tokenizer, &mut settings.dynamics);
+        match preset {
+            Preset::Tiny => {}
+            Preset::Small => {
+                (t.width, t.hidden, t.channels) = (96, 256, 12);
+                (d.stem_width, d.width, d.depth, d.heads, d.mlp) = (96, 320, 8, 5, 832);
+                (d.context, d.registers) = (24, 4);
+                (tokenizer.batch, dynamics.batch, dynamics.frames) = (64, 16, 28);
+            }
+            Preset::Base => {
+                (t.width, t.hidden, t.blocks, t.channels) = (128, 512, 3, 16);
+                (d.stem_width, d.width, d.depth, d.heads, d.mlp) = (128, 640, 10, 10, 1728);
+                (d.time_every, d.context, d.registers) = (2, 48, 4);
+                (tokenizer.batch, dynamics.batch, dynamics.frames) = (128, 8, 52);
+                dynamics.optimizer.rate = 1e-3;
+            }
+        }
+        settings
+    }
+
+    /// Reads settings; keys that are left out are those of `base`.
     ///
     /// # Errors
     /// The file is missing or not TOML, or a key is unknown or out of its range.
-    pub fn read(path: &Path) -> Result<Self> {
+    pub fn read(path: &Path, base: &Self) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
         let wrong =
             |e: toml::de::Error| Error::invalid(path, e.to_string().trim().replace('\n', " "));
         let given: toml::Table = toml::from_str(&text).map_err(wrong)?;
-        let mut all = toml::Table::try_from(Self::default())
-            .map_err(|e| Error::invalid(path, e.to_string()))?;
+        let mut all =
+            toml::Table::try_from(base).map_err(|e| Error::invalid(path, e.to_string()))?;
         overlay(&mut all, given);
         let settings: Self = all.try_into().map_err(wrong)?;
         settings
@@ -219,56 +265,67 @@ impl Settings {
     /// The first key that is out of its range, if any.
     fn check(&self) -> std::result::Result<(), String> {
         let (t, d) = (&self.tokenizer, &self.dynamics);
-        let share = 0.0..=1.0;
-        let in_range = [
-            ("tokenizer.batch", t.batch >= 4),
-            ("tokenizer.rare", share.contains(&t.rare)),
-            ("tokenizer.foreground", t.foreground >= 0.0),
-            ("tokenizer.noise", (0.0..10.0).contains(&t.noise)),
-            (
-                "tokenizer.polish_noise",
-                (0.0..10.0).contains(&t.polish_noise),
-            ),
-            ("tokenizer.polish", share.contains(&t.polish)),
-            ("tokenizer.curvature", t.curvature >= 0.0),
+        let (in_share, share) = (|x: f64| (0.0..=1.0).contains(&x), "0 to 1");
+        let (in_noise, noise) = (|x: f64| (0.0..10.0).contains(&x), "0 to below 10");
+        let not_negative = "0 or more";
+        let stem = self.dynamics_shape.stem_frames;
+        let rows = [
+            ("save_minutes", self.save_minutes >= 0.0, not_negative),
+            ("preview_minutes", self.preview_minutes >= 0.0, not_negative),
+            ("tokenizer.batch", t.batch >= 4, "4 or more"),
+            ("tokenizer.rare", in_share(t.rare), share),
+            ("tokenizer.foreground", t.foreground >= 0.0, not_negative),
+            ("tokenizer.noise", in_noise(t.noise), noise),
+            ("tokenizer.polish_noise", in_noise(t.polish_noise), noise),
+            ("tokenizer.polish", in_share(t.polish), share),
+            ("tokenizer.curvature", t.curvature >= 0.0, not_negative),
             (
                 "tokenizer.shift",
                 (1..self.tokenizer_shape.patch).contains(&t.shift),
+                "1 or more, less than tokenizer_shape.patch",
             ),
-            ("dynamics.batch", d.batch >= 1),
+            ("dynamics.batch", d.batch >= 1, "1 or more"),
             (
                 "dynamics.frames",
-                d.frames > self.dynamics_shape.stem_frames,
+                d.frames > stem,
+                "more than dynamics_shape.stem_frames",
             ),
-            ("dynamics.copies", d.copies >= 1),
-            ("dynamics.shortcut_every", d.shortcut_every >= 1),
-            ("dynamics.pure_noise", share.contains(&d.pure_noise)),
-            ("dynamics.loss", d.loss != Some(Prediction::Score)),
-            ("dynamics.between", share.contains(&d.between)),
-            ("dynamics.own_context", share.contains(&d.own_context)),
-            ("dynamics.own_passes", d.own_passes >= 1),
+            ("dynamics.copies", d.copies >= 1, "1 or more"),
+            (
+                "dynamics.shortcut_every",
+                d.shortcut_every >= 1,
+                "1 or more",
+            ),
+            ("dynamics.pure_noise", in_share(d.pure_noise), share),
+            ("dynamics.between", in_share(d.between), share),
+            ("dynamics.own_context", in_share(d.own_context), share),
+            ("dynamics.own_passes", d.own_passes >= 1, "1 or more"),
             (
                 "dynamics.context_signal",
                 (0.0..1.0).contains(&d.context_signal),
+                "0 to below 1",
             ),
         ];
-        for (key, fits) in in_range {
+        let found = |key: &str, expected: &str| {
+            Err(format!("{key} is out of its range, expected {expected}"))
+        };
+        for (key, fits, expected) in rows {
             if !fits {
-                return Err(format!("{key} is out of its range"));
+                return found(key, expected);
             }
         }
         for (stage, o) in [("tokenizer", &t.optimizer), ("dynamics", &d.optimizer)] {
-            let in_range = [
-                ("rate", o.rate > 0.0),
-                ("muon_rate", o.muon_rate >= 0.0),
-                ("decay", share.contains(&o.decay)),
-                ("weight_decay", o.weight_decay >= 0.0),
-                ("clip", o.clip > 0.0),
-                ("ema", (0.0..1.0).contains(&o.ema)),
+            let rows = [
+                ("rate", o.rate > 0.0, "above 0"),
+                ("muon_rate", o.muon_rate >= 0.0, not_negative),
+                ("decay", in_share(o.decay), share),
+                ("weight_decay", o.weight_decay >= 0.0, not_negative),
+                ("clip", o.clip > 0.0, "above 0"),
+                ("ema", (0.0..1.0).contains(&o.ema), "0 to below 1"),
             ];
-            for (key, fits) in in_range {
+            for (key, fits, expected) in rows {
                 if !fits {
-                    return Err(format!("{stage}.optimizer.{key} is out of its range"));
+                    return found(&format!("{stage}.optimizer.{key}"), expected);
                 }
             }
         }
@@ -298,6 +355,13 @@ impl Settings {
     }
 }
 
+/// The space of the loss: any that a dynamics can be trained on.
+fn loss_space<'de, D: Deserializer<'de>>(
+    file: D,
+) -> std::result::Result<Option<Prediction>, D::Error> {
+    trained_prediction(file).map(Some)
+}
+
 /// Puts the values of `over` into `base`, table by table.
 fn overlay(base: &mut toml::Table, over: toml::Table) {
     for (key, value) in over {
@@ -312,12 +376,17 @@ fn overlay(base: &mut toml::Table, over: toml::Table) {
 
 #[cfg(test)]
 mod tests {
+    use candle_core::Device;
+
     use super::*;
+    use crate::model::dynamics::Dynamics;
+    use crate::model::params::Params;
+    use crate::model::tokenizer::Tokenizer;
 
     fn read(text: &str) -> Result<Settings> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
-        Settings::read(file.path())
+        Settings::read(file.path(), &Settings::default())
     }
 
     #[test]
@@ -346,10 +415,50 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("dynamics.pure_noise"), "{error}");
+        assert!(error.contains("expected 0 to 1"), "{error}");
         let error = read("[dynamics]\nprediction = \"w\"\n")
             .unwrap_err()
             .to_string();
         assert!(error.contains("`w`") && error.contains("`eps`"), "{error}");
+    }
+
+    #[test]
+    fn presets_are_worlds_of_the_sizes_that_they_state() {
+        let info = DatasetInfo {
+            name: "Test".into(),
+            fps: 15.0,
+            image: [64, 64],
+            actions: vec![crate::model::config::ActionSpec {
+                name: "noop".into(),
+                keys: Vec::new(),
+            }],
+        };
+        let millions = |preset| {
+            let settings = Settings::preset(preset);
+            settings.check().unwrap();
+            let world = settings.world(&info).unwrap();
+            assert!(settings.dynamics.frames >= world.dynamics.context);
+            let params = Params::seeded(0, &Device::Cpu);
+            Tokenizer::new(&params, &world).unwrap();
+            Dynamics::new(&params, &world).unwrap();
+            let vars = params.finish().unwrap();
+            vars.values().map(|v| v.elem_count()).sum::<usize>() as f64 / 1e6
+        };
+        let sizes = [Preset::Tiny, Preset::Small, Preset::Base].map(millions);
+        for (size, about) in sizes.into_iter().zip([1.25, 10.0, 60.0]) {
+            assert!((0.8..1.25).contains(&(size / about)), "{sizes:?}");
+        }
+    }
+
+    #[test]
+    fn keys_that_a_file_leaves_out_are_the_presets() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "[dynamics_shape]\ndepth = 3\n").unwrap();
+        let small = Settings::preset(Preset::Small);
+        let read = Settings::read(file.path(), &small).unwrap();
+        assert_eq!(read.dynamics_shape.depth, 3);
+        assert_eq!(read.dynamics_shape.width, small.dynamics_shape.width);
+        assert_eq!(read.tokenizer, small.tokenizer);
     }
 
     #[test]
@@ -371,12 +480,14 @@ mod tests {
             (flow.prediction, flow.path),
             (Prediction::Eps, FlowPath::Cosine)
         );
-        let error = world("[dynamics]\nprediction = \"score\"\n")
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("expected x, v or eps"), "{error}");
-        let exploding = "[dynamics]\npath = { exploding = { least = 0.01, most = 50.0 } }\n";
-        let error = world(exploding).unwrap_err().to_string();
-        assert!(error.contains("expected linear or cosine"), "{error}");
+        for (key, wrong, expected) in [
+            ("prediction", "score", "expected `x`, `v` or `eps`"),
+            ("loss", "score", "expected `x`, `v` or `eps`"),
+            ("path", "exploding", "expected `linear` or `cosine`"),
+        ] {
+            let error = read(&format!("[dynamics]\n{key} = \"{wrong}\"\n")).unwrap_err();
+            let error = error.to_string();
+            assert!(error.contains(expected) && error.contains(wrong), "{error}");
+        }
     }
 }

@@ -17,10 +17,12 @@ use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
 use super::optimizer::Optimizer;
+use super::preview;
 use super::run::{Figures, Run, Task};
 use super::settings::TokenizerSettings;
 use crate::Result;
 use crate::data::Dataset;
+use crate::eval::pictures::Sheet;
 use crate::model::checkpoint::{TOKENIZER, write_tensors};
 use crate::model::config::WorldConfig;
 use crate::model::params::Params;
@@ -205,6 +207,10 @@ impl Task for TokenizerTask<'_> {
             weights.insert(LATENT_STD.to_owned(), std);
         }
         write_tensors(&self.run.checkpoint().join(TOKENIZER), &weights)
+    }
+
+    fn preview(&self) -> Result<Sheet> {
+        preview::tokenizer(self.run, self.dataset)
     }
 }
 

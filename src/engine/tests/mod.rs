@@ -183,7 +183,7 @@ fn changing(frame: usize) -> SamplerParams {
             Along::Own,
             Along::Cosine,
             Along::Linear,
-            Along::Exploding,
+            Along::Own,
         ][frame / 3 % 5],
         churn: [0.0, 0.0, 0.5, 0.0, 0.0][frame / 3 % 5],
         shift: [1.0, 1.0, 2.0, 1.0, 0.5][frame / 3 % 5],

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::super::*;
-use crate::engine::{Pass, Snapshot};
+use crate::engine::{Pass, Snapshot, Solver};
+use crate::flow::FlowError;
 use crate::model::config::{
     ActionSpec, DynamicsConfig, FORMAT_VERSION, TokenizerConfig, WorldConfig,
 };
@@ -14,6 +15,9 @@ use crate::model::config::{
 pub const FAILS: u32 = 3;
 /// Under this action a step panics.
 pub const PANICS: u32 = 4;
+
+/// Under this action the adaptive solver gives up.
+pub const HARD: u32 = 2;
 
 pub struct Fake {
     world: WorldConfig,
@@ -131,6 +135,14 @@ impl Engine for Fake {
         match action {
             FAILS => return Err(Error::Device("the device went away".into())),
             PANICS => panic!("index out of range"),
+            HARD if params.solver == Solver::Adaptive => {
+                return Err(FlowError::Tolerance {
+                    steps: 256,
+                    tau: 0.5,
+                    tolerance: 0.01,
+                }
+                .into());
+            }
             _ => {}
         }
         self.image = [

@@ -1,0 +1,73 @@
+//! What a half-trained world makes of real frames, as pictures to look at while it trains.
+
+use super::run::Run;
+use crate::data::{Dataset, Episode};
+use crate::engine::{self, SamplerParams};
+use crate::eval::pictures::Sheet;
+use crate::eval::rollout::{rollout, windows};
+use crate::model::checkpoint::TOKENIZER;
+use crate::model::params::Params;
+use crate::model::tokenizer::{Tokenizer, images_to_tensor, tensor_to_images};
+use crate::{Error, Result};
+
+/// Frames of a row.
+const FRAMES: usize = 16;
+/// Stretches of real frames that are shown.
+const ROWS: usize = 4;
+
+/// Rows of real frames, each above what the exported tokenizer keeps of them.
+///
+/// # Errors
+/// No episode is long enough, or the exported tokenizer cannot be read.
+pub(super) fn tokenizer(run: &Run, dataset: &Dataset) -> Result<Sheet> {
+    let params = Params::read(&run.checkpoint().join(TOKENIZER), &run.device)?;
+    let tokenizer = Tokenizer::new(&params, &run.world)?;
+    pairs(run, dataset, 0, &mut |episode, start| {
+        let real = frames(episode, start);
+        let images = images_to_tensor(real, run.world.image, &run.device)?;
+        tensor_to_images(&tokenizer.decode(&tokenizer.encode(&images)?)?)
+    })
+}
+
+/// Rows of real frames, each above those that the exported world predicts from the frames before
+/// them and the same actions, with the default sampler.
+///
+/// # Errors
+/// No episode is long enough, or the exported world cannot be read.
+pub(super) fn dynamics(run: &Run, dataset: &Dataset) -> Result<Sheet> {
+    let mut engine = engine::open_on(&run.checkpoint(), &run.device)?;
+    let params = SamplerParams::default();
+    pairs(run, dataset, run.world.dynamics.context, &mut |e, start| {
+        let context = e.clip(start - run.world.dynamics.context..start);
+        let actions = &e.actions[start..start + FRAMES];
+        rollout(engine.as_mut(), &context, actions, &params)
+    })
+}
+
+/// Stretches of `before` + [`FRAMES`] frames, spread over the dataset: the last frames real, and as
+/// `make` makes them of an episode and the place of the first one.
+fn pairs(
+    run: &Run,
+    dataset: &Dataset,
+    before: usize,
+    make: &mut dyn FnMut(&Episode, usize) -> Result<Vec<u8>>,
+) -> Result<Sheet> {
+    let mut rows = Vec::new();
+    for window in windows(&dataset.episodes, before + FRAMES, ROWS)? {
+        let episode = dataset
+            .episodes
+            .get(window.episode)
+            .ok_or_else(|| Error::Argument("no such episode".into()))?;
+        let start = window.start + before;
+        rows.push(frames(episode, start).to_vec());
+        rows.push(make(episode, start)?);
+    }
+    let rows: Vec<&[u8]> = rows.iter().map(Vec::as_slice).collect();
+    Sheet::new(&rows, run.world.image)
+}
+
+/// [`FRAMES`] frames of an episode from `start` on.
+fn frames(episode: &Episode, start: usize) -> &[u8] {
+    let len = episode.height * episode.width * 3;
+    &episode.images[start * len..(start + FRAMES) * len]
+}
