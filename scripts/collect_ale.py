@@ -11,16 +11,12 @@ Pong episodes carry the true positions as extra arrays; docs/data.md describes e
 """
 
 import argparse
-import json
-import multiprocessing
-import os
 import sys
 import time
-from pathlib import Path
 
-# One thread a worker: threads of matrix libraries that spin would fight the other workers.
-for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")
+# First: it keeps matrix libraries to one thread a worker.
+import collecting
+from collecting import RandomPolicy, area_weights, shrink
 
 import ale_py
 import numpy as np
@@ -65,38 +61,6 @@ def open_game(game, seed):
     ale.setFloat("repeat_action_probability", 0.0)
     ale.loadROM(roms.get_rom_path(game))
     return ale
-
-
-def area_weights(source, target):
-    """[target, source]: row i averages the source pixels that target pixel i covers."""
-    edges = np.arange(target + 1) * (source / target)
-    low = np.maximum(edges[:-1, None], np.arange(source)[None])
-    high = np.minimum(edges[1:, None], np.arange(source)[None] + 1)
-    return (np.clip(high - low, 0, None) * (target / source)).astype(np.float32)
-
-
-def shrink(frames, rows, columns):
-    """Area average of u8 [N, H, W, 3] to [N, size, size, 3] by two matrix products."""
-    n, h, w, _ = frames.shape
-    size = rows.shape[0]
-    tall = rows @ frames.astype(np.float32).reshape(n, h, w * 3)
-    wide = columns @ tall.reshape(n * size, w, 3)
-    return np.rint(wide).astype(np.uint8).reshape(n, size, size, 3)
-
-
-class RandomPolicy:
-    """A random action, held for a random number of frames."""
-
-    def __init__(self, rng, actions, longest=16):
-        self.rng, self.actions, self.longest = rng, actions, longest
-        self.action, self.left = 0, 0
-
-    def act(self, ram):
-        if self.left == 0:
-            self.action = int(self.rng.integers(self.actions))
-            self.left = int(self.rng.integers(1, self.longest + 1))
-        self.left -= 1
-        return self.action
 
 
 class FollowPolicy:
@@ -298,64 +262,26 @@ def record(job):
     if pending:
         flush()
 
-    t = len(actions)
-    arrays = {
-        "image": np.concatenate(images),
-        "action": np.asarray(actions, np.int32),
-        "reward": np.asarray(rewards, np.float32),
-        "is_first": np.arange(t) == 0,
-        "is_last": np.arange(t) == t - 1,
-        "is_terminal": (np.arange(t) == t - 1) & ale.game_over(),
-    }
-    result = {"file": f"episode_{index:05d}.npz", "frames": t, "policy": policy_name,
-              "reward": float(arrays["reward"].sum()), "points": int(np.abs(arrays["reward"]).sum()),
-              "action_counts": np.bincount(arrays["action"], minlength=len(table)).tolist()}
+    arrays = collecting.episode_arrays(np.concatenate(images), actions, rewards, ale.game_over())
+    measures = {"points": int(np.abs(arrays["reward"]).sum())}
     if pong:
         ram, pixels = np.asarray(rams), np.concatenate(pixels)
         truth = pong_truth(ram, pixels, crop, size)
         arrays.update(truth)
-        result["pong"] = pong_measures(pixels, truth, ram, crop, size)
-    write_atomically(Path(options["out"]) / result["file"],
-                     lambda file: np.savez_compressed(file, **arrays))
-    return result
+        measures["pong"] = pong_measures(pixels, truth, ram, crop, size)
+    written = collecting.write_episode(options["out"], index, arrays, policy_name, len(table))
+    return {**written, **measures}
 
 
-def write_atomically(path, write):
-    """Writes beside the target and renames: a reader never sees half a file."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with open(partial, "wb") as file:
-            write(file)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def write_json(path, value):
-    text = json.dumps(value, indent=2) + "\n"
-    write_atomically(path, lambda file: file.write(text.encode()))
-
-
-def manifest(options, args, results, seconds):
+def manifest(options, argv, results, seconds):
     """What was collected, by what, and how it measures."""
-    frames = sum(r["frames"] for r in results)
-    shares = {}
-    for r in results:
-        shares[r["policy"]] = shares.get(r["policy"], 0) + r["frames"]
-    counts = np.sum([r["action_counts"] for r in results], 0)
-    summary = {
-        "command": "python scripts/collect_ale.py " + " ".join(args),
-        "options": {key: value for key, value in options.items() if key != "out"},
-        "ale_py": ale_py.__version__, "numpy": np.__version__,
-        "python": sys.version.split()[0], "seconds": round(seconds, 1),
-        "episodes": len(results), "frames": frames,
-        "policy_share": {k: round(v / frames, 4) for k, v in sorted(shares.items())},
-        "action_share": [round(int(c) / frames, 4) for c in counts],
-        "points": sum(r["points"] for r in results),
-    }
+    summary = collecting.manifest("collect_ale.py", argv, options, {"ale_py": ale_py.__version__},
+                                  results, seconds)
+    summary["points"] = sum(r["points"] for r in results)
     pong = [r["pong"] for r in results if "pong" in r]
     if pong:
-        summary["ball_visible_share"] = round(sum(p["ball_visible"] for p in pong) / frames, 4)
+        visible = sum(p["ball_visible"] for p in pong)
+        summary["ball_visible_share"] = round(visible / summary["frames"], 4)
         summary["player_hits"] = sum(p["player_hits"] for p in pong)
         summary["enemy_hits"] = sum(p["enemy_hits"] for p in pong)
         summary["position_errors_px"] = {}
@@ -364,26 +290,18 @@ def manifest(options, args, results, seconds):
             summary["position_errors_px"][name] = {
                 "mean": round(sum(total) / max(sum(count), 1), 4), "max": round(max(worst), 3),
                 "frames": sum(count), "only_one_sees_it": sum(unmatched)}
-    summary["files"] = [{key: r[key] for key in ("file", "frames", "policy", "reward")}
-                        for r in results]
     return summary
 
 
 def parse(argv):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--game", default="pong", help="ALE's name of the ROM, for example pong")
-    amount = parser.add_mutually_exclusive_group(required=True)
-    amount.add_argument("--frames", type=int, help="stop after the episode that reaches this many")
-    amount.add_argument("--episodes", type=int, help="record this many episodes")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write (must hold no episodes)")
-    parser.add_argument("--seed", type=int, default=0)
+    collecting.add_arguments(parser, max_episode_frames=2000)
     parser.add_argument("--crop", default="34,194", help="first and end row of the 210 to keep")
     parser.add_argument("--size", type=int, default=64, help="side of the frames in pixels")
     parser.add_argument("--skip", type=int, default=4, help="emulated frames an action is held")
     parser.add_argument("--policy", choices=["mix", "random", "follow"], default="mix",
                         help="mix and follow need pong; other games play random")
-    parser.add_argument("--max-episode-frames", type=int, default=2000)
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="worker processes")
     args = parser.parse_args(argv)
     try:
         args.crop = tuple(int(row) for row in args.crop.split(","))
@@ -392,11 +310,7 @@ def parse(argv):
         parser.error("--crop: expected two rows, for example 34,194")
     if not 0 <= first < end <= 210:
         parser.error("--crop: expected 0 <= first < end <= 210")
-    for name, least in (("size", 8), ("skip", 2), ("max_episode_frames", 2), ("jobs", 1), ("seed", 0)):
-        if getattr(args, name) < least:
-            parser.error(f"--{name.replace('_', '-')}: expected at least {least}")
-    if (args.frames or args.episodes) < 1:
-        parser.error("--frames, --episodes: expected at least 1")
+    collecting.check_arguments(parser, args, {"size": 8, "skip": 2})
     if roms.get_rom_path(args.game) is None:
         parser.error(f"--game {args.game}: ale-py ships no such ROM")
     if args.policy == "follow" and args.game != "pong":
@@ -406,37 +320,18 @@ def parse(argv):
 
 def main(argv):
     args = parse(argv)
-    args.out.mkdir(parents=True, exist_ok=True)
-    if any(args.out.glob("*.npz")):
-        sys.exit(f"{args.out}: already holds episodes; name an empty folder")
+    collecting.open_folder(args.out)
     options = {key: getattr(args, key) for key in
                ("game", "seed", "crop", "size", "skip", "policy", "max_episode_frames")}
     options["out"] = str(args.out)
-    started, results, total, index = time.time(), [], 0, 0
-    with multiprocessing.Pool(args.jobs, maxtasksperchild=8) as pool:
-        def wanted():
-            return total < args.frames if args.frames else len(results) < args.episodes
-
-        while wanted():
-            batch = args.jobs * 2
-            for result in pool.map(record, [(options, index + i) for i in range(batch)], 1):
-                if wanted():
-                    results.append(result)
-                    total += result["frames"]
-                else:  # one batch ran ahead of what was asked for
-                    (args.out / result["file"]).unlink()
-            index += batch
-            print(f"\r{len(results)} episodes, {total} frames, {time.time() - started:.0f} s",
-                  end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
+    started = time.time()
+    results = collecting.collect(record, options, args)
     table = action_table(args.game, open_game(args.game, 0))
-    write_json(args.out / "dataset.json", {
-        "name": args.game.replace("_", " ").title(), "fps": 60.0 / args.skip,
-        "image": [args.size, args.size],
-        "actions": [{"name": name, "keys": keys} for _, name, keys in table]})
+    info = {"name": args.game.replace("_", " ").title(), "fps": 60.0 / args.skip,
+            "image": [args.size, args.size],
+            "actions": [{"name": name, "keys": keys} for _, name, keys in table]}
     summary = manifest(options, argv, results, time.time() - started)
-    write_json(args.out / "manifest.json", summary)
-    print(json.dumps({key: value for key, value in summary.items() if key != "files"}, indent=2))
+    collecting.write_dataset(args.out, info, summary, results)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{bench, eval, info, likelihood, play, record, rollout, train};
+use commands::{bench, eval, import, info, likelihood, play, record, rollout, train};
 
 /// Play inside a learned world model: record, train, measure and play.
 #[derive(Parser)]
@@ -36,6 +36,8 @@ enum Command {
     Bench(bench::Args),
     /// Train a world from a folder of episodes.
     Train(train::Args),
+    /// Make a dataset of other recordings: pictures, VPT, Minari, LeRobot.
+    Import(import::Args),
     /// Describe a checkpoint, a dataset or an episode.
     Info(info::Args),
 }
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Command::Likelihood(args) => likelihood::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Train(args) => train::run(args),
+        Command::Import(args) => import::run(args),
         Command::Info(args) => info::run(&args),
     };
     match done {

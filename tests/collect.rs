@@ -1,44 +1,51 @@
-//! Episodes that scripts/collect_ale.py records, read by the program. Skipped without ale-py, which
-//! scripts/test.sh installs where it can.
+//! Episodes that scripts/collect_ale.py and scripts/collect_gym.py record, read by the program.
+//! Skipped without ale-py and minigrid, which scripts/test.sh installs where it can.
 
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
 use std::process::Command;
 
-use driftless::data::Episode;
+use driftless::data::{Dataset, Episode};
 use driftless::eval::objects;
 
-#[test]
-fn a_collected_episode_is_read_and_its_positions_are_what_the_frames_show() {
+/// Runs a script of scripts/ that writes to `data`; false where the packages are missing.
+fn collect(script: &str, args: &[&str], data: &Path) -> bool {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let packages = root.join("target/test-python");
     if !packages.is_dir() {
-        eprintln!("skipped: no ale-py in {}", packages.display());
-        return;
+        eprintln!("skipped: no Python packages in {}", packages.display());
+        return false;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("pong");
     let output = Command::new("python3")
-        .arg(root.join("scripts/collect_ale.py"))
-        .args([
-            "--game",
-            "pong",
-            "--episodes",
-            "1",
-            "--max-episode-frames",
-            "120",
-        ])
-        .args(["--seed", "5", "--policy", "follow", "--jobs", "1", "--out"])
-        .arg(&data)
+        .arg(root.join("scripts").join(script))
+        .args(["--seed", "5", "--jobs", "1", "--episodes", "1"])
+        .args(args)
+        .arg("--out")
+        .arg(data)
         .env("PYTHONPATH", &packages)
         .output()
         .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    true
+}
+
+#[test]
+fn a_collected_episode_is_read_and_its_positions_are_what_the_frames_show() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("pong");
+    let args = [
+        "--game",
+        "pong",
+        "--max-episode-frames",
+        "120",
+        "--policy",
+        "follow",
+    ];
+    if !collect("collect_ale.py", &args, &data) {
+        return;
+    }
 
     let info = Command::new(env!("CARGO_BIN_EXE_driftless"))
         .args(["info", "--json"])
@@ -80,4 +87,39 @@ fn a_collected_episode_is_read_and_its_positions_are_what_the_frames_show() {
             errors.len()
         );
     }
+}
+
+#[test]
+fn a_gymnasium_world_turns_when_the_action_that_led_to_the_frame_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("grid");
+    let args = [
+        ["--env", "MiniGrid-Empty-8x8-v0"],
+        ["--max-episode-frames", "80"],
+        ["--size", "64x64"],
+        ["--env-arg", "highlight=false"],
+    ];
+    if !collect("collect_gym.py", args.as_flattened(), &data) {
+        return;
+    }
+    let dataset = Dataset::read(&data).unwrap();
+    let episode = &dataset.episodes[0];
+    assert_eq!(dataset.info.fps, 10.0);
+    assert_eq!(episode.actions[0], 0);
+    let mut turns = 0;
+    for t in 1..episode.frames() {
+        let name = dataset.info.actions[episode.actions[t] as usize]
+            .name
+            .as_str();
+        let changed = episode.frame(t) != episode.frame(t - 1);
+        match name {
+            "left" | "right" => {
+                turns += 1;
+                assert!(changed, "{name} led to frame {t}");
+            }
+            "forward" => {}
+            _ => assert!(!changed, "{name} led to frame {t}"),
+        }
+    }
+    assert!(turns >= 10, "{turns} turns");
 }

@@ -99,6 +99,11 @@ fn wrong_usage_is_status_2() {
         vec!["rollout", "--episode", "a.npz"],
         vec!["likelihood"],
         vec!["likelihood", "--episode", "a.npz", "--frames", "12-40"],
+        vec!["import", "--from", "vpt", "videos"],
+        vec!["import", "--from", "zip", "a", "--out", "b"],
+        vec![
+            "import", "--from", "vpt", "a", "--out", "b", "--size", "0x64",
+        ],
     ] {
         let output = driftless(&args).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{args:?}");

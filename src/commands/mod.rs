@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod eval;
+pub mod import;
 pub mod info;
 pub mod likelihood;
 pub mod play;

@@ -2,13 +2,14 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use image::codecs::gif::{GifEncoder, Repeat};
 use image::imageops::{FilterType, resize};
 use image::{Delay, RgbImage};
 
 use super::Episode;
+use super::ffmpeg::Ffmpeg;
 use crate::model::checkpoint::write_atomic;
 use crate::{Error, Result};
 
@@ -80,23 +81,15 @@ fn write_mp4(episode: &Episode, path: &Path, scale: u32, fps: f32) -> Result<()>
     let first = picture(episode, 0, scale)?;
     let partial = path.with_extension("partial.mp4");
     let size = format!("{}x{}", first.width(), first.height());
-    let mut child = Command::new("ffmpeg")
-        .args([
-            "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", &size,
-        ])
-        .args(["-r", &fps.to_string(), "-i", "-", "-pix_fmt", "yuv420p"])
-        .args(["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2"])
-        .arg(&partial)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|e| {
-            let what =
-                format!("an .mp4 needs ffmpeg, which cannot be started ({e}); .gif needs nothing");
-            Error::invalid(path, what)
-        })?;
-    if let Some(mut input) = child.stdin.take() {
+    let mut ffmpeg = Ffmpeg::start(path, "a .gif needs nothing", |command| {
+        command
+            .args(["-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", &size])
+            .args(["-r", &fps.to_string(), "-i", "-", "-pix_fmt", "yuv420p"])
+            .args(["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2"])
+            .arg(&partial)
+            .stdin(Stdio::piped());
+    })?;
+    if let Some(mut input) = ffmpeg.child.stdin.take() {
         for t in 0..episode.frames() {
             // Where ffmpeg stops early, its own message below says why.
             if input
@@ -107,13 +100,9 @@ fn write_mp4(episode: &Episode, path: &Path, scale: u32, fps: f32) -> Result<()>
             }
         }
     }
-    let output = child.wait_with_output().map_err(|e| Error::io(path, e))?;
-    if !output.status.success() {
+    if let Err(error) = ffmpeg.finish(path) {
         let _ = std::fs::remove_file(&partial);
-        let said = String::from_utf8_lossy(&output.stderr)
-            .trim()
-            .replace('\n', "; ");
-        return Err(Error::invalid(path, format!("ffmpeg failed: {said}")));
+        return Err(error);
     }
     std::fs::rename(&partial, path).map_err(|e| Error::io(path, e))
 }

@@ -5,12 +5,15 @@
 //! - [`dataset`]: a folder of episodes with a `dataset.json`.
 //! - [`contexts`]: a world's starting contexts, `contexts.npz`.
 //! - [`export`]: frames as GIF, MP4 or PNG.
+//! - [`import`]: other people's recordings as a dataset.
 //! - [`info`]: the summary that `driftless info` prints.
 
 pub mod contexts;
 pub mod dataset;
 pub mod episode;
 pub mod export;
+mod ffmpeg;
+pub mod import;
 pub mod info;
 pub mod npz;
 

@@ -1,0 +1,283 @@
+#!/usr/bin/env python3
+"""Records episodes of any Gymnasium environment that shows pixels as a dataset for Driftless.
+
+    pip install gymnasium minigrid
+    python scripts/collect_gym.py --env MiniGrid-DoorKey-8x8-v0 --frames 20000 --seed 1 --out data/door
+
+MiniGrid, ViZDoom (ships with Freedoom), Crafter (--env crafter) and ALE have their actions named
+and bound to keys; other environments get a0, a1, ... or what --actions says. An environment of
+another package is named with its module: --env package.module:Name-v0.
+
+Pixels are the observation where it is a picture, else what the environment renders; they are
+area-averaged to SIZE. An action is held for SKIP steps of the environment. action[t] is the action
+that led to image[t]; action[0] is 0. Episode i depends on (seed, i) alone.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import sys
+import tempfile
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+# First: it keeps matrix libraries to one thread a worker.
+import collecting
+from collecting import RandomPolicy, area_weights, shrink
+
+import numpy as np
+
+# Beginning of an environment's name: the module that brings it, and the package that holds it.
+FAMILIES = [("MiniGrid-", "minigrid", "minigrid"), ("BabyAI-", "minigrid", "minigrid"),
+            ("Vizdoom", "vizdoom.gymnasium_wrapper", "vizdoom"), ("ALE/", "ale_py", "ale-py")]
+SMALLEST_PICTURE = 32  # pixels a side: what is smaller is a map, as MiniGrid's 7 x 7
+CHUNK = 256  # frames that are averaged down together
+
+# Keys by the word that stands in an action's name.
+KEYS = {"up": "ArrowUp", "down": "ArrowDown", "left": "ArrowLeft", "right": "ArrowRight",
+        "fire": "Space", "upright": "ArrowUp+ArrowRight", "upleft": "ArrowUp+ArrowLeft",
+        "downright": "ArrowDown+ArrowRight", "downleft": "ArrowDown+ArrowLeft"}
+DOOM_KEYS = {"ATTACK": "Space", "USE": "E", "JUMP": "J", "CROUCH": "X", "SPEED": "Q",
+             "MOVE_FORWARD": "W", "MOVE_BACKWARD": "S", "MOVE_LEFT": "A", "MOVE_RIGHT": "D",
+             "TURN_LEFT": "ArrowLeft", "TURN_RIGHT": "ArrowRight", "TURN180": "F"}
+MINIGRID_ACTIONS = [  # "done" does nothing but in a few tasks: it serves as the idle action.
+    (6, "noop", []), (0, "left", ["ArrowLeft", "A"]), (1, "right", ["ArrowRight", "D"]),
+    (2, "forward", ["ArrowUp", "W"]), (3, "pickup", ["E"]), (4, "drop", ["Q"]),
+    (5, "toggle", ["Space"])]
+CRAFTER_KEYS = {"move_left": ["ArrowLeft", "A"], "move_right": ["ArrowRight", "D"],
+                "move_up": ["ArrowUp", "W"], "move_down": ["ArrowDown", "S"], "do": ["Space"],
+                "sleep": ["Z"], "place_stone": ["1"], "place_table": ["2"], "place_furnace": ["3"],
+                "place_plant": ["4"], "make_wood_pickaxe": ["5"], "make_stone_pickaxe": ["6"],
+                "make_iron_pickaxe": ["7"], "make_wood_sword": ["8"], "make_stone_sword": ["9"],
+                "make_iron_sword": ["0"]}
+
+
+class Crafter:
+    """Crafter as a Gymnasium environment. Its own random numbers come from the seed of a reset."""
+
+    metadata = {"render_fps": 10}
+
+    def __init__(self, size):
+        self.size = size  # height, width: it draws itself at any
+
+    def reset(self, seed):
+        import crafter
+        self.env = crafter.Env(size=self.size[::-1], seed=seed)
+        return self.env.reset(), {}
+
+    def step(self, action):
+        seen, reward, done, info = self.env.step(action)
+        dead = info["discount"] == 0.0
+        return seen, reward, dead, done and not dead, info
+
+    def close(self):
+        pass
+
+
+def open_environment(options):
+    """The environment, and the version of the package that it comes from."""
+    name = options["env"]
+    if name == "crafter":
+        return Crafter(options["size"]), {"crafter": version("crafter")}
+    import gymnasium
+    versions = {"gymnasium": gymnasium.__version__}
+    for start, module, package in FAMILIES:
+        if name.startswith(start):
+            importlib.import_module(module)
+            versions[package] = version(package)
+    if ":" in name:
+        package = name.partition(":")[0].partition(".")[0]
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:  # a module of one's own
+            pass
+    return gymnasium.make(name, render_mode="rgb_array", **options["env_args"]), versions
+
+
+def action_table(options, env):
+    """The environment's action, name and keys of each of ours; a chord of keys is joined by '+'."""
+    if options["actions"]:
+        return [(entry["action"], entry["name"], entry["keys"]) for entry in options["actions"]]
+    if isinstance(env, Crafter):
+        import crafter
+        names = crafter.Env().action_names
+        return [(i, name, CRAFTER_KEYS.get(name, [])) for i, name in enumerate(names)]
+    count = getattr(env.action_space, "n", None)
+    if count is None:
+        sys.exit(f"--env {options['env']}: actions are {env.action_space}, expected discrete ones "
+                 "(many environments have an argument for that: --env-arg continuous=false)")
+    if options["env"].startswith(("MiniGrid-", "BabyAI-")):
+        return MINIGRID_ACTIONS
+    plain = env.unwrapped
+    if options["env"].startswith("Vizdoom"):
+        buttons = [button.name for button in plain.game.get_available_buttons()]
+        table = []
+        for i, pressed in enumerate(plain.button_map):
+            held = [button for button, down in zip(buttons, pressed) if down]
+            keys = "+".join(DOOM_KEYS.get(button, "") for button in held)
+            table.append((i, "-".join(held).lower() or "noop", [keys] if held else []))
+        return table
+    if hasattr(plain, "get_action_meanings"):
+        table = []
+        for i, meaning in enumerate(plain.get_action_meanings()):
+            word, fire = meaning.lower().removesuffix("fire"), meaning.lower().endswith("fire")
+            words = [w for w in (word, "fire" if fire else "") if w and w != "noop"]
+            table.append((i, "-".join(words) or "noop",
+                          ["+".join(KEYS[w] for w in words)] if words else []))
+        return table
+    return [(i, f"a{i}", [str(i)] if 1 <= i <= 9 else []) for i in range(count)]
+
+
+def is_picture(seen):
+    return (isinstance(seen, np.ndarray) and seen.dtype == np.uint8 and seen.ndim == 3
+            and seen.shape[2] == 3 and min(seen.shape[:2]) >= SMALLEST_PICTURE)
+
+
+def pixels(env, seen):
+    """The picture of a moment, u8 [H, W, 3]: what was observed, else what is rendered."""
+    candidates = list(seen.values()) if isinstance(seen, dict) else [seen]
+    for candidate in candidates:
+        if is_picture(candidate):
+            return candidate
+    frame = env.render()
+    if not is_picture(frame):
+        sys.exit("the environment neither observes nor renders a picture (uint8 [H, W, 3])")
+    return frame
+
+
+def choose_policy(name, rng, table):
+    """Random play, or `Policy(rng, names)` of a Python file, whose act(picture) gives an index."""
+    if name == "random":
+        return "random", RandomPolicy(rng, len(table))
+    spec = importlib.util.spec_from_file_location("policy", name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return Path(name).stem, module.Policy(rng, [action for _, action, _ in table])
+
+
+def record(job):
+    """Plays and writes episode `index`; returns what the manifest needs."""
+    options, index = job
+    rng = np.random.default_rng([options["seed"], index])
+    env, _ = open_environment(options)
+    table = action_table(options, env)
+    policy_name, policy = choose_policy(options["policy"], rng, table)
+    images, pending, actions, rewards = [], [], [0], [0.0]
+    seen, _ = env.reset(seed=int(rng.integers(2**31 - 1)))
+    frame = pixels(env, seen)
+    height, width = options["size"]
+    rows, columns = area_weights(frame.shape[0], height), area_weights(frame.shape[1], width)
+
+    def flush():
+        images.append(shrink(np.stack(pending), rows, columns))
+        pending.clear()
+
+    pending.append(frame)
+    ended = terminal = False
+    while len(actions) < options["max_episode_frames"] and not ended:
+        action = policy.act(frame)
+        reward = 0.0
+        for _ in range(options["skip"]):
+            seen, more, terminal, truncated, _ = env.step(table[action][0])
+            reward += float(more)
+            ended = terminal or truncated
+            if ended:
+                break
+        frame = pixels(env, seen)
+        pending.append(frame)
+        actions.append(action)
+        rewards.append(reward)
+        if len(pending) == CHUNK:
+            flush()
+    if pending:
+        flush()
+    env.close()
+    arrays = collecting.episode_arrays(np.concatenate(images), actions, rewards, terminal)
+    return collecting.write_episode(options["out"], index, arrays, policy_name, len(table))
+
+
+def env_argument(text):
+    """`name=value` with a value of JSON, or else a word."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError("expected NAME=VALUE")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
+
+
+def size_argument(text):
+    """`64x48` (height, width), or one number for a square."""
+    height, _, width = text.partition("x")
+    try:
+        size = (int(height), int(width or height))
+    except ValueError:
+        size = (0, 0)
+    if min(size) < 8:
+        raise argparse.ArgumentTypeError("expected HEIGHTxWIDTH, at least 8 each, for example 64x64")
+    return size
+
+
+def parse(argv):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--env", required=True, help="for example VizdoomTakeCover-v1, or crafter")
+    parser.add_argument("--env-arg", type=env_argument, action="append", default=[],
+                        metavar="NAME=VALUE", help="an argument of the environment")
+    collecting.add_arguments(parser, max_episode_frames=1000)
+    parser.add_argument("--size", type=size_argument, default=(64, 64), metavar="HxW",
+                        help="height and width of the frames in pixels")
+    parser.add_argument("--skip", type=int, default=1, help="steps of the environment an action is held")
+    parser.add_argument("--fps", type=float, help="steps a second, where the environment does not say")
+    parser.add_argument("--policy", default="random",
+                        help="random, or a Python file with a class Policy(rng, names)")
+    parser.add_argument("--actions", type=Path, metavar="JSON",
+                        help='which actions, in our order: [{"action": 0, "name": "noop", "keys": []}, ...]')
+    parser.add_argument("--name", help="the world's name")
+    args = parser.parse_args(argv)
+    collecting.check_arguments(parser, args, {"skip": 1})
+    if args.policy != "random" and not Path(args.policy).is_file():
+        parser.error(f"--policy {args.policy}: no such file, and not `random`")
+    return args
+
+
+def main(argv):
+    args = parse(argv)
+    args.out = args.out.absolute()
+    options = {key: getattr(args, key) for key in
+               ("env", "seed", "size", "skip", "max_episode_frames", "policy")}
+    options["env_args"] = dict(args.env_arg)
+    options["actions"] = json.loads(args.actions.read_text()) if args.actions else None
+    if args.policy != "random":
+        options["policy"] = str(Path(args.policy).absolute())
+    options["out"] = str(args.out)
+    started = time.time()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)  # some environments leave files where they are started
+        try:
+            env, versions = open_environment(options)
+        except Exception as error:  # whatever its package raises
+            sys.exit(f"--env {args.env}: cannot be made: {error}")
+        table = action_table(options, env)
+        steps = args.fps or getattr(env, "metadata", {}).get("render_fps")
+        if not steps:
+            sys.exit(f"--env {args.env}: does not say how many steps a second it has; give --fps")
+        seen, _ = env.reset(seed=0)
+        pixels(env, seen)  # ends here, not in a worker, where there are none
+        env.close()
+        collecting.open_folder(args.out)
+        results = collecting.collect(record, options, args)
+        os.chdir(args.out)
+    name = args.name or args.env.rpartition(":")[2].rpartition("/")[2]
+    info = {"name": name, "fps": steps / args.skip, "image": list(args.size),
+            "actions": [{"name": action, "keys": keys} for _, action, keys in table]}
+    options["policy"] = args.policy
+    summary = collecting.manifest("collect_gym.py", argv, options, versions, results,
+                                  time.time() - started)
+    collecting.write_dataset(args.out, info, summary, results)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
