@@ -389,6 +389,18 @@ mod tests {
         Settings::read(file.path(), &Settings::default())
     }
 
+    fn info() -> DatasetInfo {
+        DatasetInfo {
+            name: "Test".into(),
+            fps: 15.0,
+            image: [64, 64],
+            actions: vec![crate::model::config::ActionSpec {
+                name: "noop".into(),
+                keys: Vec::new(),
+            }],
+        }
+    }
+
     #[test]
     fn settings_survive_a_round_trip_and_left_out_keys_keep_their_defaults() {
         let default = Settings::default();
@@ -424,15 +436,7 @@ mod tests {
 
     #[test]
     fn presets_are_worlds_of_the_sizes_that_they_state() {
-        let info = DatasetInfo {
-            name: "Test".into(),
-            fps: 15.0,
-            image: [64, 64],
-            actions: vec![crate::model::config::ActionSpec {
-                name: "noop".into(),
-                keys: Vec::new(),
-            }],
-        };
+        let info = info();
         let millions = |preset| {
             let settings = Settings::preset(preset);
             settings.check().unwrap();
@@ -463,15 +467,7 @@ mod tests {
 
     #[test]
     fn a_prediction_and_a_path_that_cannot_be_played_are_refused() {
-        let info = DatasetInfo {
-            name: "Test".into(),
-            fps: 15.0,
-            image: [64, 64],
-            actions: vec![crate::model::config::ActionSpec {
-                name: "noop".into(),
-                keys: Vec::new(),
-            }],
-        };
+        let info = info();
         let world = |text: &str| read(text).unwrap().world(&info);
         let flow = world("[dynamics]\nprediction = \"eps\"\npath = \"cosine\"\n")
             .unwrap()
