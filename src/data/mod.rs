@@ -6,6 +6,7 @@
 //! - [`contexts`]: a world's starting contexts, `contexts.npz`.
 //! - [`export`]: frames as GIF, MP4 or PNG.
 //! - [`import`]: other people's recordings as a dataset.
+//! - [`staging`]: a folder that is there whole or not at all.
 //! - [`info`]: the summary that `driftless info` prints.
 
 pub mod contexts;
@@ -16,6 +17,7 @@ mod ffmpeg;
 pub mod import;
 pub mod info;
 pub mod npz;
+pub mod staging;
 
 pub use dataset::{Dataset, DatasetInfo};
 pub use episode::{Episode, Extra};

@@ -210,12 +210,12 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Writes a configuration as readable JSON.
+/// Writes a value as readable JSON.
 ///
 /// # Errors
 /// The folder cannot be written.
-pub fn write_config(path: &Path, config: &WorldConfig) -> Result<()> {
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let text =
-        serde_json::to_string_pretty(config).map_err(|e| Error::invalid(path, e.to_string()))?;
+        serde_json::to_string_pretty(value).map_err(|e| Error::invalid(path, e.to_string()))?;
     write_atomic(path, format!("{text}\n").as_bytes())
 }

@@ -126,7 +126,7 @@ impl Params {
                         ),
                     ));
                 }
-                // A sum of squares is finite where every number is, and cheap on any device.
+                // Cheap on any device; a sum of squares is finite for any weights that mean something.
                 if !tensor.sqr()?.sum_all()?.to_scalar::<f32>()?.is_finite() {
                     let what = format!("tensor '{name}' holds numbers that are not finite");
                     return Err(Error::invalid(path, what));

@@ -20,7 +20,7 @@ use crate::data::{self, Dataset};
 use crate::engine::candle_device;
 use crate::eval::pictures::Sheet;
 use crate::memory::keep_freed_blocks;
-use crate::model::checkpoint::{self, write_atomic, write_config};
+use crate::model::checkpoint::{self, write_atomic, write_json};
 use crate::model::config::WorldConfig;
 use crate::{Error, Result};
 
@@ -197,7 +197,7 @@ fn prepare_folders(run: &Run, dataset: &Dataset) -> Result<()> {
     let text =
         toml::to_string_pretty(&run.settings).map_err(|e| Error::invalid(&path, e.to_string()))?;
     write_atomic(&path, text.as_bytes())?;
-    write_config(&checkpoint.join(checkpoint::CONFIG), &run.world)?;
+    write_json(&checkpoint.join(checkpoint::CONFIG), &run.world)?;
     let clips = contexts::choose(dataset, run.world.dynamics.context);
     data::contexts::write(&checkpoint.join(checkpoint::CONTEXTS), &clips, &run.world)
 }

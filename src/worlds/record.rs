@@ -9,8 +9,9 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::{Hand, Kind, Policy, World};
+use crate::data::staging::Staging;
 use crate::data::{Episode, Extra};
-use crate::model::checkpoint::write_atomic;
+use crate::model::checkpoint::write_json;
 use crate::{Error, Result};
 
 /// The version of `manifest.json`.
@@ -84,54 +85,10 @@ pub fn record(plan: &Plan, out: &Path, tick: &(dyn Fn(usize) + Sync)) -> Result<
             plan.frames, plan.episode_frames
         )));
     }
-    refuse_full(out)?;
-    let beside = match out.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    std::fs::create_dir_all(beside).map_err(|e| Error::io(beside, e))?;
-    let partial = tempfile::Builder::new()
-        .prefix(".recording-")
-        .tempdir_in(beside)
-        .map_err(|e| Error::io(beside, e))?;
-    let manifest = write_all(plan, partial.path(), tick)?;
-    if out.is_dir() {
-        std::fs::remove_dir(out).map_err(|e| Error::io(out, e))?;
-    }
-    open_to_others(partial.path())?;
-    std::fs::rename(partial.path(), out).map_err(|e| Error::io(out, e))?;
+    let staging = Staging::new(out)?;
+    let manifest = write_all(plan, staging.path(), tick)?;
+    staging.finish()?;
     Ok(manifest)
-}
-
-/// Refuses a folder that holds anything, and a file.
-fn refuse_full(out: &Path) -> Result<()> {
-    let mut entries = match std::fs::read_dir(out) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(Error::io(out, e)),
-    };
-    match entries.next() {
-        None => Ok(()),
-        Some(_) if out.join("dataset.json").exists() => Err(Error::invalid(
-            out,
-            "already holds a dataset; name a new or an empty folder",
-        )),
-        Some(_) => Err(Error::invalid(
-            out,
-            "is not empty; name a new or an empty folder",
-        )),
-    }
-}
-
-/// Temporary folders are closed to others; a dataset is as any new folder.
-fn open_to_others(folder: &Path) -> Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let everybody = std::fs::Permissions::from_mode(0o755);
-        std::fs::set_permissions(folder, everybody).map_err(|e| Error::io(folder, e))?;
-    }
-    Ok(())
 }
 
 fn write_all(plan: &Plan, folder: &Path, tick: &(dyn Fn(usize) + Sync)) -> Result<Manifest> {
@@ -175,12 +132,6 @@ fn write_all(plan: &Plan, folder: &Path, tick: &(dyn Fn(usize) + Sync)) -> Resul
     write_json(&folder.join("manifest.json"), &manifest)?;
     write_json(&folder.join("dataset.json"), &info)?;
     Ok(manifest)
-}
-
-fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
-    let text =
-        serde_json::to_string_pretty(value).map_err(|e| Error::invalid(path, e.to_string()))?;
-    write_atomic(path, format!("{text}\n").as_bytes())
 }
 
 /// Plays episode `index`.

@@ -4,12 +4,10 @@
 //! - [`actions`]: what was recorded, as one of our actions.
 //! - [`film`]: frames shrunk by area averages and thinned.
 //! - [`video`]: frames out of a video, through ffmpeg.
-//! - [`folder`]: the dataset folder, complete at once or not at all.
 //! - [`report`]: what an import wrote, also as `manifest.json`.
 
 mod actions;
 mod film;
-mod folder;
 mod images;
 mod lerobot;
 mod minari;
@@ -24,10 +22,10 @@ use serde::Serialize;
 
 use self::actions::{ActionMap, Taken, merged};
 use self::film::Film;
-use self::folder::Staging;
 pub use self::report::{Count, Report, Written};
+use super::staging::Staging;
 use super::{DatasetInfo, Episode, Extra};
-use crate::model::checkpoint::write_atomic;
+use crate::model::checkpoint::write_json;
 use crate::{Error, Result};
 
 /// How far from a whole number of frames the wished pace may be: a hundredth.
@@ -304,13 +302,6 @@ fn picture(bytes: &[u8], path: &Path, film: &mut Film) -> Result<()> {
     }
     film.push(size, image.as_raw());
     Ok(())
-}
-
-fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
-    let mut text =
-        serde_json::to_string_pretty(value).map_err(|e| Error::invalid(path, e.to_string()))?;
-    text.push('\n');
-    write_atomic(path, text.as_bytes())
 }
 
 #[cfg(test)]
