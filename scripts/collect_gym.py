@@ -116,6 +116,8 @@ def action_table(options, env):
         table = []
         for i, pressed in enumerate(plain.button_map):
             held = [button for button, down in zip(buttons, pressed) if down]
+            if any(button.replace("LEFT", "RIGHT") in held for button in held if "LEFT" in button):
+                continue  # to the left and to the right at once
             keys = "+".join(DOOM_KEYS.get(button, "") for button in held)
             table.append((i, "-".join(held).lower() or "noop", [keys] if held else []))
         return table

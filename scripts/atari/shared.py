@@ -1,0 +1,38 @@
+"""What the games share whose true positions are known: where things are in RAM and on the screen."""
+
+import numpy as np
+
+SCREEN_WIDTH = 160
+GONE = -1000  # an edge far outside of every crop
+
+
+def visible_centre(top, height, rows):
+    """Centre of the rows [top, top + height) that the crop shows, over both pooled frames.
+
+    top is [T, 2] in rows of the crop; the result [T] is in rows, NaN where nothing shows.
+    """
+    low, high = np.clip(top, 0, rows), np.clip(top + height, 0, rows)
+    seen = high > low
+    low = np.where(seen, low, np.inf).min(1)
+    high = np.where(seen, high, -np.inf).max(1)
+    with np.errstate(invalid="ignore"):
+        return np.where(seen.any(1), (low + high) / 2, np.nan)
+
+
+def span_centre(mask):
+    """Middle of the first and last true cell of [N, L], in cell edges; NaN where none is."""
+    first, last = mask.argmax(1), mask.shape[1] - mask[:, ::-1].argmax(1)
+    return np.where(mask.any(1), (first + last) / 2, np.nan)
+
+
+def error_sums(pixels, told, crop, size, names):
+    """Sum, count and largest of the errors of `told` [T, N] in pixels of the small frame against
+    what the full-size screens show [T, N], and the frames where only one of the two sees a thing."""
+    scale = np.array([SCREEN_WIDTH if name.endswith("x") else crop[1] - crop[0]
+                      for name in names]) / size
+    seen = pixels / scale - 0.5
+    errors = np.abs(seen - told)
+    return {name: [float(np.nansum(errors[:, i])), int((~np.isnan(errors[:, i])).sum()),
+                   float(np.nanmax(errors[:, i], initial=0.0)),
+                   int((np.isnan(seen[:, i]) != np.isnan(told[:, i])).sum())]
+            for i, name in enumerate(names)}
