@@ -102,6 +102,7 @@ fn options(folder: &Path, out: &str) -> Options {
         out: folder.join(out),
         config: Some(config),
         preset: None,
+        unlabelled: None,
         skip_bad: false,
         resume: false,
         device: DeviceChoice::Cpu,

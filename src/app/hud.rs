@@ -51,6 +51,13 @@ fn lines(ui: &mut Ui, stats: &Stats, frame: u64, engine: &str, sampled: bool) {
             ("decode", stage(|times| times.decode)),
         ]);
     }
+    if let Some(outcome) = stats.outcome {
+        rows.extend([
+            ("reward", format!("{:+.2}", outcome.reward)),
+            ("score", format!("{:.1}", stats.score)),
+            ("ends", format!("{:.0} %", 100.0 * outcome.end)),
+        ]);
+    }
     rows.extend([
         (
             "key to frame",

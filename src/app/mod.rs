@@ -87,6 +87,7 @@ fn parts(options: Options, keys: KeyMap, ended: Ended) -> Parts {
     let settings = Settings {
         params: options.params,
         free_seed: false,
+        ends_restart: true,
         fps: options.fps.unwrap_or(options.world.fps),
         unlimited: false,
         scaling: Scaling::default(),

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::engine::StageTimes;
+use crate::engine::{Outcome, StageTimes};
 use crate::sim::Frame;
 
 /// Latencies that the median and the 99th percentile are taken over.
@@ -25,6 +25,10 @@ pub(super) struct Stats {
     times: VecDeque<StageTimes>,
     latencies: VecDeque<Duration>,
     last_sequence: Option<u64>,
+    /// What the world predicted of the last frame that was shown.
+    pub outcome: Option<Outcome>,
+    /// Sum of the rewards that it predicted since the reset.
+    pub score: f32,
     /// Frames that were never shown.
     pub dropped: u64,
 }
@@ -45,6 +49,8 @@ impl Stats {
         {
             self.made.pop_front();
         }
+        self.outcome = frame.outcome;
+        self.score = frame.score;
         if frame.number > 0 {
             push(&mut self.times, frame.times, TIMES);
         }
@@ -133,6 +139,8 @@ mod tests {
         Frame {
             trace: [].into(),
             truth: None,
+            outcome: None,
+            score: 0.0,
             sequence,
             number: sequence,
             image: Arc::from([0_u8; 3].as_slice()),

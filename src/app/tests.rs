@@ -37,6 +37,8 @@ pub(super) fn world(actions: &[(&str, &[&str])]) -> WorldConfig {
             context: 16,
             registers: 1,
             k_max: 8,
+            unknown_action: false,
+            outcome: 0,
         },
     }
 }

@@ -17,6 +17,8 @@ pub struct Settings {
     pub params: SamplerParams,
     /// Whether every reset draws a new seed.
     pub free_seed: bool,
+    /// Whether a predicted end of the episode starts the context again.
+    pub ends_restart: bool,
     /// Target frames a second.
     pub fps: f32,
     /// Whether the target is ignored.
@@ -45,6 +47,9 @@ impl Settings {
         if self.free_seed != before.free_seed {
             commands.push(Command::FreeSeed(self.free_seed));
         }
+        if self.ends_restart != before.ends_restart {
+            commands.push(Command::EndsRestart(self.ends_restart));
+        }
         if self.pace() != before.pace() {
             commands.push(Command::Pace(self.pace()));
         }
@@ -59,6 +64,10 @@ pub struct Limits {
     pub steps: Vec<usize>,
     /// Frames that time attention may see.
     pub context: RangeInclusive<usize>,
+    /// Whether the world knows frames of unknown actions, which guidance needs.
+    pub guidance: bool,
+    /// Whether the world predicts the end of an episode.
+    pub ends: bool,
 }
 
 impl Limits {
@@ -69,6 +78,8 @@ impl Limits {
                 .take_while(|steps| *steps <= dynamics.k_max)
                 .collect(),
             context: (dynamics.stem_frames + 1)..=dynamics.context,
+            guidance: dynamics.unknown_action,
+            ends: dynamics.outcome > 0,
         }
     }
 }
@@ -226,6 +237,30 @@ impl Tuning {
             defaults.temperature,
             |ui, temperature| slider(ui, temperature, 0.0..=2.0, 0.05),
         );
+        if limits.guidance {
+            row(
+                ui,
+                "Action guidance",
+                "How much your keys count: 1 as trained, above it more, at twice the cost; 0 ignores them.",
+                &mut params.guidance,
+                defaults.guidance,
+                |ui, guidance| slider(ui, guidance, 0.0..=4.0, 0.05),
+            );
+        }
+        if limits.ends {
+            line(
+                ui,
+                "At an end",
+                "What happens when the world predicts that the episode is over.",
+                &mut self.settings.ends_restart,
+                self.defaults.ends_restart,
+                |ui, restart| {
+                    choices(ui, restart, &[true, false], |restart| {
+                        if *restart { "start again" } else { "go on" }
+                    });
+                },
+            );
+        }
     }
 
     fn seed(&mut self, ui: &mut Ui, seed: u64) {
@@ -450,6 +485,7 @@ mod tests {
         Settings {
             params: SamplerParams::default(),
             free_seed: false,
+            ends_restart: true,
             fps: 15.0,
             unlimited: false,
             scaling: Scaling::Sharp,

@@ -81,6 +81,7 @@ impl Engine for Fake {
         Snapshot {
             frame: 0,
             state: Vec::new(),
+            outcome: None,
             image: Vec::new(),
         }
     }

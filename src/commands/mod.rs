@@ -111,6 +111,9 @@ struct Sampling {
     /// Standard deviation of the starting noise.
     #[arg(long, value_name = "T", default_value_t = SamplerParams::default().temperature)]
     temperature: f32,
+    /// How much the action counts: 1 as trained, above it more (costs a second pass).
+    #[arg(long, value_name = "G", default_value_t = SamplerParams::default().guidance)]
+    guidance: f32,
     #[command(flatten)]
     method: Method,
 }
@@ -124,6 +127,7 @@ impl Sampling {
             seed: self.seed,
             context_signal: self.context_signal,
             temperature: self.temperature,
+            guidance: self.guidance,
             ..SamplerParams::default()
         });
         params.check()?;

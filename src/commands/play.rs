@@ -20,7 +20,7 @@ pub struct Args {
     checkpoint: Option<PathBuf>,
     /// Play a real simulator instead of a learned world; --seed chooses its maze or track.
     #[arg(long, value_enum, conflicts_with_all = ["checkpoint", "device", "context", "steps",
-        "context_signal", "temperature", "solver", "path", "shift", "churn", "tolerance"])]
+        "context_signal", "temperature", "guidance", "solver", "path", "shift", "churn", "tolerance"])]
     world: Option<Kind>,
     /// Where to compute.
     #[arg(long, value_enum, default_value_t)]

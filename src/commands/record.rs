@@ -18,6 +18,9 @@ pub struct Args {
     /// Episode i depends on this and i alone.
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
+    /// The seed of the maze or track that all episodes are played in; without it each has another.
+    #[arg(long, value_name = "S")]
+    world_seed: Option<u64>,
     /// Who plays.
     #[arg(long, value_enum, default_value_t)]
     policy: Policy,
@@ -38,6 +41,7 @@ pub fn run(args: &Args) -> Result<()> {
         world: args.world,
         policy: args.policy,
         seed: args.seed,
+        world_seed: args.world_seed,
         frames: args.frames,
         episode_frames: args.episode_frames,
     };

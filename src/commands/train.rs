@@ -14,6 +14,10 @@ pub struct Args {
     /// Folder of the dataset: dataset.json and episodes (*.npz).
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
+    /// Folder of a dataset whose actions are unknown or count as such: film of the same world, to be
+    /// trained on beside --data.
+    #[arg(long, value_name = "DIR")]
+    unlabelled: Option<PathBuf>,
     /// The run's folder; its `checkpoint` is what is played.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -52,6 +56,7 @@ pub fn run(args: Args) -> Result<()> {
     train::run(&Options {
         stage: args.stage,
         data: args.data,
+        unlabelled: args.unlabelled,
         out: args.out,
         config: args.config,
         preset: args.preset,

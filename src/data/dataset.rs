@@ -119,49 +119,44 @@ impl Dataset {
     /// The folder, `dataset.json` or every episode is missing; an episode cannot be read, its
     /// frames have another size, or it holds an action that `dataset.json` does not name.
     pub fn read(folder: &Path) -> Result<Self> {
-        let (dataset, bad) = Self::read_what_fits(folder)?;
-        bad.into_iter().next().map_or(Ok(dataset), Err)
-    }
-
-    /// The same, without the episodes that cannot be read or do not fit; what was wrong with each.
-    ///
-    /// # Errors
-    /// The folder or `dataset.json` is missing, or no episode is good.
-    pub fn read_good(folder: &Path) -> Result<(Self, Vec<Error>)> {
-        let (dataset, mut bad) = Self::read_what_fits(folder)?;
-        if dataset.episodes.is_empty() && !bad.is_empty() {
-            return Err(bad.swap_remove(0));
-        }
-        Ok((dataset, bad))
-    }
-
-    fn read_what_fits(folder: &Path) -> Result<(Self, Vec<Error>)> {
         let info = DatasetInfo::read(folder)?;
-        let read: Vec<Result<(Episode, PathBuf)>> = episode_files(folder)?
-            .into_par_iter()
-            .map(|path| {
-                let episode = Episode::read(&path)?;
-                info.fits(&path, &episode)?;
-                Ok((episode, path))
-            })
-            .collect();
-        let (mut episodes, mut files, mut bad) = (Vec::new(), Vec::new(), Vec::new());
-        for one in read {
-            match one {
-                Ok((episode, path)) => {
-                    episodes.push(episode);
-                    files.push(path);
-                }
-                Err(error) => bad.push(error),
-            }
-        }
-        let dataset = Self {
+        let files = episode_files(folder)?;
+        let episodes = files
+            .par_iter()
+            .map(|path| read_fitting(path, &info))
+            .collect::<Result<_>>()?;
+        Ok(Self {
             info,
             episodes,
             files,
-        };
-        Ok((dataset, bad))
+        })
     }
+
+    /// Hands over every episode of a folder, or what is wrong with it, in the order of their names; a
+    /// few are in memory at a time. Frames and actions must be those of `info`.
+    ///
+    /// # Errors
+    /// The folder is missing or holds no episodes, or `take` failed.
+    pub fn each(
+        folder: &Path,
+        info: &DatasetInfo,
+        mut take: impl FnMut(Result<Episode>) -> Result<()>,
+    ) -> Result<()> {
+        for files in episode_files(folder)?.chunks(2 * rayon::current_num_threads()) {
+            let read: Vec<Result<Episode>> = files
+                .par_iter()
+                .map(|path| read_fitting(path, info))
+                .collect();
+            read.into_iter().try_for_each(&mut take)?;
+        }
+        Ok(())
+    }
+}
+
+fn read_fitting(path: &Path, info: &DatasetInfo) -> Result<Episode> {
+    let episode = Episode::read(path)?;
+    info.fits(path, &episode)?;
+    Ok(episode)
 }
 
 /// Every `*.npz` of a folder, sorted by name.
@@ -309,18 +304,20 @@ mod tests {
     }
 
     #[test]
-    fn one_broken_episode_among_good_ones_is_named_or_left_out() {
+    fn one_broken_episode_among_good_ones_is_named_and_the_others_are_handed_over() {
         let folder = folder(Some(INFO), &[("a.npz", episode(2, 4, &[0]))]);
         let mut file = Writer::new(&folder.path().join("b.npz"));
         file.add("image", &[1, 2, 4, 3], &[0_u8; 24]).unwrap();
         file.save().unwrap();
         let text = complaint(&folder);
         assert!(text.contains("b.npz: array `action`: missing"), "{text}");
-        let (dataset, bad) = Dataset::read_good(folder.path()).unwrap();
-        assert_eq!((dataset.episodes.len(), dataset.files.len()), (1, 1));
-        assert!(bad.len() == 1 && bad[0].to_string() == text);
-        std::fs::remove_file(folder.path().join("a.npz")).unwrap();
-        let error = Dataset::read_good(folder.path()).unwrap_err().to_string();
-        assert_eq!(error, text);
+        let info = DatasetInfo::read(folder.path()).unwrap();
+        let mut seen = Vec::new();
+        Dataset::each(folder.path(), &info, |one| {
+            seen.push(one.map(|e| e.frames()).map_err(|e| e.to_string()));
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(seen, [Ok(1), Err(text)]);
     }
 }

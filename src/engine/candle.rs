@@ -3,7 +3,7 @@
 
 use candle_core::{D, DType, Device, Tensor};
 
-use super::sampler::{Moment, Network, Sampler};
+use super::sampler::{Ask, Moment, Network, Outcome, Sampler};
 use crate::model::attention::{Pattern, normalise};
 use crate::model::checkpoint::World;
 use crate::model::dynamics::DynamicsInput;
@@ -50,7 +50,6 @@ pub struct CandleNetwork {
 /// The current frame on the device.
 struct Now {
     past: Tensor,
-    actions: Tensor,
     slot: usize,
     /// Columns of the biases for each slot, then for the frame itself; the last column hides.
     columns: Tensor,
@@ -82,7 +81,6 @@ impl CandleNetwork {
         let nothing = Tensor::zeros(1, DType::U32, &device)?;
         let now = Now {
             past: nothing.clone(),
-            actions: nothing.clone(),
             slot: 0,
             columns: nothing,
         };
@@ -106,13 +104,13 @@ impl CandleNetwork {
         )?)
     }
 
-    fn input(&self, z: &[f32], signal: f32, step: u32) -> Result<DynamicsInput> {
+    fn input(&self, ask: &Ask) -> Result<DynamicsInput> {
         Ok(DynamicsInput {
-            latents: self.grid(z, self.world.config.tokenizer.channels)?,
+            latents: self.grid(ask.z, self.world.config.tokenizer.channels)?,
             past: self.now.past.clone(),
-            actions: self.now.actions.clone(),
-            signal: Tensor::from_slice(&[signal], (1, 1), &self.device)?,
-            steps: Tensor::from_slice(&[step], (1, 1), &self.device)?,
+            actions: Tensor::from_slice(&[ask.action], (1, 1), &self.device)?,
+            signal: Tensor::from_slice(&[ask.signal], (1, 1), &self.device)?,
+            steps: Tensor::from_slice(&[ask.step], (1, 1), &self.device)?,
         })
     }
 
@@ -184,7 +182,6 @@ impl Network for CandleNetwork {
                 moment.past,
                 config.tokenizer.channels * config.dynamics.stem_frames,
             )?,
-            actions: Tensor::from_slice(&[moment.action], (1, 1), &self.device)?,
             slot: match self.slots {
                 0 => 0,
                 _ => slot(0),
@@ -194,9 +191,9 @@ impl Network for CandleNetwork {
         Ok(())
     }
 
-    fn denoise(&mut self, z: &[f32], signal: f32, step: u32, x: &mut [f32]) -> Result<()> {
+    fn denoise(&mut self, ask: &Ask, x: &mut [f32]) -> Result<()> {
         let dynamics = &self.world.dynamics;
-        let (seen, cells, mut tokens) = dynamics.stem(&self.input(z, signal, step)?)?;
+        let (seen, cells, mut tokens) = dynamics.stem(&self.input(ask)?)?;
         let mut rings = self.rings.iter();
         for layer in &dynamics.layers {
             tokens = layer.space.forward(&tokens, Pattern::Space)?;
@@ -208,15 +205,13 @@ impl Network for CandleNetwork {
         copy(&dynamics.head(&seen, &cells, &tokens)?, x)
     }
 
-    fn cache(&mut self, z: &[f32], signal: f32, step: u32) -> Result<()> {
+    fn cache(&mut self, ask: &Ask) -> Result<Option<Outcome>> {
         let dynamics = &self.world.dynamics;
-        let (_, _, mut tokens) = dynamics.stem(&self.input(z, signal, step)?)?;
-        let mut rings = self.rings.iter().peekable();
-        for layer in &dynamics.layers {
-            // Nothing behind the last ring is kept.
-            if rings.peek().is_none() {
-                break;
-            }
+        let (_, _, mut tokens) = dynamics.stem(&self.input(ask)?)?;
+        let last = dynamics.last_time();
+        let mut rings = self.rings.iter();
+        // Nothing behind the last time attention is kept.
+        for (i, layer) in dynamics.layers.iter().enumerate().take(last + 1) {
             tokens = layer.space.forward(&tokens, Pattern::Space)?;
             if let Some(time) = &layer.time {
                 let ring = rings.next();
@@ -227,9 +222,16 @@ impl Network for CandleNetwork {
                     ring.values.slice_set(&values, 0, self.now.slot)?;
                 }
             }
-            tokens = layer.mlp.forward(&tokens)?;
+            if i < last {
+                tokens = layer.mlp.forward(&tokens)?;
+            }
         }
-        Ok(())
+        let Some(outcome) = dynamics.outcome_of(&tokens)? else {
+            return Ok(None);
+        };
+        let mut said = [0.0; 2];
+        copy(&outcome, &mut said)?;
+        Ok(Some(Outcome::new(said)))
     }
 
     fn encode(&mut self, images: &[u8], latents: &mut [f32]) -> Result<()> {

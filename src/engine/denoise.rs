@@ -2,7 +2,7 @@
 
 use super::noise::{self, Use};
 use super::params::{SamplerParams, Solver};
-use super::sampler::Network;
+use super::sampler::{Ask, Network};
 use crate::Result;
 use crate::flow::FlowError;
 use crate::flow::objective::step_shares;
@@ -31,6 +31,8 @@ pub(super) struct Denoiser<'a, N> {
     pub network: &'a mut N,
     pub world: &'a WorldConfig,
     pub params: &'a SamplerParams,
+    /// The action that leads to the frame.
+    pub action: u32,
     /// Frames since the reset, which addresses the noise.
     pub frame: u64,
     /// Where every pass is noted, if anywhere.
@@ -133,8 +135,7 @@ impl<N: Network> Denoiser<'_, N> {
 
     /// x̂ of z at a signal level of the network's own path.
     fn clean(&mut self, z: &[f32], tau: f64, step: u32) -> Result<Vec<f32>> {
-        let mut output = vec![0.0; z.len()];
-        self.network.denoise(z, tau as f32, step, &mut output)?;
+        let mut output = self.guided(z, tau as f32, step)?;
         if output.iter().any(|value| !value.is_finite()) {
             let what = "the network's prediction";
             return Err(FlowError::NotFinite { what, tau }.into());
@@ -153,6 +154,31 @@ impl<N: Network> Denoiser<'_, N> {
                 z: z.to_vec(),
                 x: output.clone(),
             });
+        }
+        Ok(output)
+    }
+
+    /// What the network puts out, drawn away from what it would without knowing the action:
+    /// o(∅) + g (o(a) − o(∅)) with guidance g (Ho and Salimans, *Classifier-Free Diffusion Guidance*,
+    /// 2022, eq. 6 with w = g − 1). x̂, v̂ and ε̂ are affine in each other at one z, so it is the same
+    /// in every space.
+    fn guided(&mut self, z: &[f32], signal: f32, step: u32) -> Result<Vec<f32>> {
+        let mut ask = Ask {
+            z,
+            signal,
+            step,
+            action: self.action,
+        };
+        let mut output = vec![0.0; z.len()];
+        self.network.denoise(&ask, &mut output)?;
+        let guidance = self.params.guidance;
+        if let Some(unknown) = self.world.unknown_action().filter(|_| guidance != 1.0) {
+            ask.action = unknown;
+            let mut free = vec![0.0; z.len()];
+            self.network.denoise(&ask, &mut free)?;
+            for (output, free) in output.iter_mut().zip(free) {
+                *output = free + guidance * (*output - free);
+            }
         }
         Ok(output)
     }

@@ -29,7 +29,7 @@ pub use cpu::{CpuEngine, CpuNetwork};
 pub use denoise::Pass;
 pub use device::{DeviceChoice, candle_device};
 pub use params::{Along, MAX_STEPS, SamplerParams, Solver};
-pub use sampler::{Moment, Network, Sampler};
+pub use sampler::{Ask, Moment, Network, Outcome, Sampler};
 
 /// The engine of a checkpoint folder: [`CpuEngine`] on the processor, [`CandleEngine`] elsewhere.
 ///
@@ -86,6 +86,8 @@ pub struct Snapshot {
     pub frame: u64,
     /// Engine-specific numbers (rings and latents); opaque to callers.
     pub state: Vec<f32>,
+    /// What was predicted of the last frame beside its picture.
+    pub outcome: Option<Outcome>,
     /// The last image, u8 RGB `[H, W, 3]`.
     pub image: Vec<u8>,
 }
@@ -115,6 +117,12 @@ pub trait Engine: Send {
 
     /// The last frame's clean latent, `[cells, channels]`.
     fn latent(&self) -> &[f32];
+
+    /// Reward and end that the network predicts of the last frame (after a reset: of the context's
+    /// last); none of a world without that head.
+    fn outcome(&self) -> Option<Outcome> {
+        None
+    }
 
     /// Whether [`Engine::passes`] are kept from now on.
     fn trace(&mut self, on: bool);

@@ -122,6 +122,9 @@ pub struct SamplerParams {
     pub churn: f32,
     /// Largest error of an adaptive step, relative and absolute.
     pub tolerance: f32,
+    /// How far a frame is drawn from what would come without knowing the action towards what comes
+    /// with it: 1 as trained, above it actions count for more. Other values cost a second pass.
+    pub guidance: f32,
     /// Signal level τ_ctx at which finished frames are kept, in (0, 1]; 1 is clean.
     pub context_signal: f32,
     /// Frames that time attention sees, the current one included; at most the world's `context`.
@@ -141,6 +144,7 @@ impl Default for SamplerParams {
             shift: 1.0,
             churn: 0.0,
             tolerance: 1e-2,
+            guidance: 1.0,
             context_signal: 0.9,
             context: usize::MAX,
             temperature: 1.0,
@@ -221,6 +225,12 @@ impl SamplerParams {
                 finite(self.tolerance, 1e-6) && self.tolerance <= 1.0,
                 shown(self.tolerance),
                 "0.000001 to 1",
+            ),
+            (
+                "guidance",
+                finite(self.guidance, 0.0) && self.guidance <= 10.0,
+                shown(self.guidance),
+                "0 to 10",
             ),
         ];
         for (what, fits, value, expected) in ranges {
@@ -354,6 +364,13 @@ mod tests {
                 "churn",
                 SamplerParams {
                     churn: -1.0,
+                    ..base
+                },
+            ),
+            (
+                "guidance",
+                SamplerParams {
+                    guidance: 10.5,
                     ..base
                 },
             ),

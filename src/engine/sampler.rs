@@ -16,12 +16,42 @@ use crate::{Error, Result};
 pub struct Moment<'a> {
     /// The `stem_frames` frames before, as they are kept, latest first: `[cells, stem_frames · c]`.
     pub past: &'a [f32],
-    /// The action that leads to the frame.
-    pub action: u32,
     /// Frames since the reset.
     pub frame: u64,
     /// Earlier frames that time attention sees.
     pub seen: usize,
+}
+
+/// What one pass asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// z_τ, `[cells, channels]`.
+    pub z: &'a [f32],
+    /// Signal level τ.
+    pub signal: f32,
+    /// Index of the step size.
+    pub step: u32,
+    /// The action that leads to the frame, or [`WorldConfig::unknown_action`].
+    pub action: u32,
+}
+
+/// What a network predicts of a frame beside its picture.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Outcome {
+    /// The reward that comes with the frame.
+    pub reward: f32,
+    /// The probability that the frame ends its episode.
+    pub end: f32,
+}
+
+impl Outcome {
+    /// From what the head puts out: a reward and a logit.
+    pub(super) fn new([reward, logit]: [f32; 2]) -> Self {
+        Self {
+            reward,
+            end: 1.0 / (1.0 + (-logit).exp()),
+        }
+    }
 }
 
 /// The networks of a world with their cache of earlier frames' keys and values.
@@ -35,18 +65,18 @@ pub trait Network: Send {
     /// The device failed.
     fn begin(&mut self, moment: &Moment) -> Result<()>;
 
-    /// What the dynamics puts out (x̂, v̂ or ε̂) for z at signal level `signal` and step size index
-    /// `step`, both `[cells, channels]`; leaves the cache as it is.
+    /// What the dynamics puts out (x̂, v̂ or ε̂), `[cells, channels]`; leaves the cache as it is.
     ///
     /// # Errors
     /// The device failed.
-    fn denoise(&mut self, z: &[f32], signal: f32, step: u32, x: &mut [f32]) -> Result<()>;
+    fn denoise(&mut self, ask: &Ask, x: &mut [f32]) -> Result<()>;
 
-    /// Writes the frame's keys and values into the cache, where they replace the oldest frame's.
+    /// Writes the frame's keys and values into the cache, where they replace the oldest frame's;
+    /// the frame's outcome, where the network has a head for it.
     ///
     /// # Errors
     /// The device failed.
-    fn cache(&mut self, z: &[f32], signal: f32, step: u32) -> Result<()>;
+    fn cache(&mut self, ask: &Ask) -> Result<Option<Outcome>>;
 
     /// u8 RGB frames `[T, H, W, 3]` → latents `[T, cells, channels]`.
     ///
@@ -85,6 +115,7 @@ pub struct Sampler<N> {
     image: Vec<u8>,
     z: Vec<f32>,
     x: Vec<f32>,
+    outcome: Option<Outcome>,
     tracing: bool,
     passes: Vec<Pass>,
     /// Numbers in the network's cache.
@@ -103,6 +134,7 @@ impl<N: Network> Sampler<N> {
             image: vec![0; world.image_len()],
             z: vec![0.0; len],
             x: vec![0.0; len],
+            outcome: None,
             tracing: false,
             passes: Vec::new(),
             cache_len: time_layers * 2 * (d.context - 1) * world.tokens() * d.width,
@@ -135,19 +167,30 @@ impl<N: Network> Sampler<N> {
         )))
     }
 
-    fn begin(&mut self, action: u32, params: &SamplerParams) -> Result<()> {
+    /// Whether the world can be sampled like this.
+    fn check(&self, params: &SamplerParams) -> Result<()> {
+        params.check()?;
+        if params.guidance != 1.0 && self.world.unknown_action().is_none() {
+            return Err(Error::Argument(format!(
+                "guidance is {}, expected 1: this world was not trained with unknown actions",
+                params.guidance
+            )));
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, params: &SamplerParams) -> Result<()> {
         let context = params.context.min(self.world.dynamics.context);
         let seen = (context - 1).min(usize::try_from(self.frame).unwrap_or(usize::MAX));
         self.network.begin(&Moment {
             past: &self.past,
-            action,
             frame: self.frame,
             seen,
         })
     }
 
     /// The denoise passes: noise to the clean estimate, in `z`.
-    fn sample(&mut self, params: &SamplerParams) -> Result<()> {
+    fn sample(&mut self, action: u32, params: &SamplerParams) -> Result<()> {
         noise::fill(&mut self.z, params.seed, self.frame, Use::Start);
         for z in &mut self.z {
             *z *= params.temperature;
@@ -157,6 +200,7 @@ impl<N: Network> Sampler<N> {
             network: &mut self.network,
             world: &self.world,
             params,
+            action,
             frame: self.frame,
             passes: self.tracing.then_some(&mut self.passes),
         }
@@ -164,7 +208,7 @@ impl<N: Network> Sampler<N> {
     }
 
     /// The cache pass over the clean latent in `latent`; the frame is then over.
-    fn keep(&mut self, params: &SamplerParams) -> Result<()> {
+    fn keep(&mut self, action: u32, params: &SamplerParams) -> Result<()> {
         let signal = params.context_signal;
         self.z.copy_from_slice(&self.latent);
         if signal < 1.0 {
@@ -176,7 +220,12 @@ impl<N: Network> Sampler<N> {
             }
         }
         let finest = step_index(usize::MAX, self.world.dynamics.k_max);
-        self.network.cache(&self.z, signal, finest)?;
+        self.outcome = self.network.cache(&Ask {
+            z: &self.z,
+            signal,
+            step: finest,
+            action,
+        })?;
         let c = self.world.tokenizer.channels;
         let row = c * self.world.dynamics.stem_frames;
         if row > 0 {
@@ -200,7 +249,7 @@ impl<N: Network> Engine for Sampler<N> {
     }
 
     fn reset(&mut self, context: &Clip, params: &SamplerParams) -> Result<()> {
-        params.check()?;
+        self.check(params)?;
         let frames = self.frames(&context.images)?;
         if frames != context.frames() || frames == 0 {
             return Err(Error::Argument(format!(
@@ -222,8 +271,8 @@ impl<N: Network> Engine for Sampler<N> {
         let actions = &context.actions[frames - kept..];
         for (latent, &action) in latents.chunks_exact(self.latent.len()).zip(actions) {
             self.latent.copy_from_slice(latent);
-            self.begin(action, params)?;
-            self.keep(params)?;
+            self.begin(params)?;
+            self.keep(action, params)?;
         }
         let last = images.len() - self.image.len();
         self.image.copy_from_slice(&images[last..]);
@@ -231,17 +280,17 @@ impl<N: Network> Engine for Sampler<N> {
     }
 
     fn step(&mut self, action: u32, params: &SamplerParams) -> Result<StageTimes> {
-        params.check()?;
+        self.check(params)?;
         self.check_action(action)?;
         if self.frame == 0 {
             return Err(Error::Argument("a step before the first reset".into()));
         }
         let start = Instant::now();
-        self.begin(action, params)?;
-        self.sample(params)?;
+        self.begin(params)?;
+        self.sample(action, params)?;
         self.latent.copy_from_slice(&self.z);
         let denoised = Instant::now();
-        self.keep(params)?;
+        self.keep(action, params)?;
         let cached = Instant::now();
         self.network.decode(&self.latent, &mut self.image)?;
         Ok(StageTimes {
@@ -257,6 +306,10 @@ impl<N: Network> Engine for Sampler<N> {
 
     fn latent(&self) -> &[f32] {
         &self.latent
+    }
+
+    fn outcome(&self) -> Option<Outcome> {
+        self.outcome
     }
 
     fn trace(&mut self, on: bool) {
@@ -307,6 +360,7 @@ impl<N: Network> Engine for Sampler<N> {
         Snapshot {
             frame: self.frame,
             state,
+            outcome: self.outcome,
             image: self.image.clone(),
         }
     }
@@ -328,6 +382,7 @@ impl<N: Network> Engine for Sampler<N> {
         self.past
             .copy_from_slice(&snapshot.state[latent..latent + past]);
         self.image.copy_from_slice(&snapshot.image);
+        self.outcome = snapshot.outcome;
         self.frame = snapshot.frame;
         Ok(())
     }

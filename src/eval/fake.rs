@@ -76,6 +76,8 @@ pub(crate) fn world() -> WorldConfig {
             context: 16,
             registers: 0,
             k_max: 4,
+            unknown_action: false,
+            outcome: 0,
         },
     }
 }
@@ -154,6 +156,7 @@ impl Engine for Fake {
         Snapshot {
             frame: self.t as u64,
             state: vec![],
+            outcome: None,
             image: self.image.clone(),
         }
     }

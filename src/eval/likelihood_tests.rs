@@ -136,7 +136,7 @@ fn many_frames_at_once_are_the_noised_copy_of_training() {
         let output = world
             .dynamics
             .forward(&input, world.dynamics.time(frames), frames);
-        let output = output.unwrap().squeeze(0).unwrap();
+        let output = output.unwrap().clean.squeeze(0).unwrap();
         let level = Tensor::full(tau as f32, (1, 1, 1, 1), device).unwrap();
         let at = config.flow.path.coefficients(&level).unwrap();
         let prediction = config.flow.prediction;

@@ -70,9 +70,20 @@ pub struct Window {
 /// # Errors
 /// No episode is that long.
 pub fn windows(episodes: &[Episode], length: usize, count: usize) -> Result<Vec<Window>> {
-    let starts: Vec<usize> = episodes
-        .iter()
-        .map(|episode| (episode.frames() + 1).saturating_sub(length))
+    windows_of(episodes.iter().map(Episode::frames), length, count)
+}
+
+/// The same in episodes of these numbers of frames.
+///
+/// # Errors
+/// No episode is that long.
+pub fn windows_of(
+    frames: impl Iterator<Item = usize>,
+    length: usize,
+    count: usize,
+) -> Result<Vec<Window>> {
+    let starts: Vec<usize> = frames
+        .map(|frames| (frames + 1).saturating_sub(length))
         .collect();
     let total: usize = starts.iter().sum();
     if total == 0 {

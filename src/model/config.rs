@@ -166,6 +166,13 @@ pub struct DynamicsConfig {
     pub registers: usize,
     /// The finest step of shortcut forcing is 1/`k_max`; a power of two.
     pub k_max: usize,
+    /// Whether the network also knows frames whose action nobody knows: what action guidance and
+    /// training on unlabelled video need.
+    #[serde(default)]
+    pub unknown_action: bool,
+    /// Hidden width of the head that predicts reward and end of an episode; 0: no such head.
+    #[serde(default)]
+    pub outcome: usize,
 }
 
 impl WorldConfig {
@@ -192,6 +199,13 @@ impl WorldConfig {
     /// Tokens of a frame: latent tokens, action, signal level with step size, registers.
     pub fn tokens(&self) -> usize {
         self.latent_tokens() + 2 + self.dynamics.registers
+    }
+
+    /// The index that stands for an action nobody knows, one behind the last; none where the
+    /// network has not learned it.
+    pub fn unknown_action(&self) -> Option<u32> {
+        let known = u32::try_from(self.actions.len()).ok()?;
+        self.dynamics.unknown_action.then_some(known)
     }
 
     /// Bytes of a frame, `H · W · 3`.
@@ -275,6 +289,12 @@ impl WorldConfig {
             return fail(format!(
                 "dynamics.k_max is {}, expected a power of two up to 1024",
                 d.k_max
+            ));
+        }
+        if d.outcome > 65_536 {
+            return fail(format!(
+                "dynamics.outcome is {}, expected 0 to 65536",
+                d.outcome
             ));
         }
         if d.stem_frames >= d.context {

@@ -5,6 +5,9 @@
 //! cells in the last `stem_frames` frames, so a small moving object is followed locally and across
 //! token borders. The *trunk* merges cells into tokens; each layer attends over the frame's tokens
 //! (latent, action, signal, registers), every n-th also over time. The *head* goes back to cells.
+//!
+//! A second, optional head reads the signal token of nearly clean frames behind the last time
+//! attention, and predicts the frame's reward and whether it ends the episode.
 
 use candle_core::{D, DType, Tensor};
 
@@ -39,7 +42,10 @@ impl Conditions {
         Ok(Self {
             action: p.get(
                 &format!("{name}.action"),
-                &[config.actions.len(), width],
+                &[
+                    config.actions.len() + usize::from(config.dynamics.unknown_action),
+                    width,
+                ],
                 init,
             )?,
             signal: Linear::new(
@@ -94,12 +100,44 @@ pub struct DynamicsInput {
     pub latents: Tensor,
     /// The `stem_frames` frames before each, latest first, [B, F, gh, gw, stem_frames·c].
     pub past: Tensor,
-    /// u32 [B, F]; the action that leads to each frame.
+    /// u32 [B, F]; the action that leads to each frame, or one more than the last for an unknown one.
     pub actions: Tensor,
     /// Signal level τ of each frame, f32 [B, F].
     pub signal: Tensor,
     /// u32 [B, F]; see [`step_index`].
     pub steps: Tensor,
+}
+
+/// Reward and end of an episode from a frame's signal token: W₂ silu(W₁ norm x + b₁) + b₂.
+pub struct OutcomeHead {
+    pub(crate) norm: Norm,
+    pub(crate) up: Linear,
+    pub(crate) out: Linear,
+}
+
+impl OutcomeHead {
+    fn new(p: &Params, width: usize, hidden: usize) -> Result<Self> {
+        Ok(Self {
+            norm: Norm::new(p, "outcome.norm", width)?,
+            up: Linear::new(p, "outcome.up", [hidden, width], Init::FanIn, true)?,
+            out: Linear::new(p, "outcome.out", [2, hidden], Init::Constant(0.0), true)?,
+        })
+    }
+
+    /// Signal tokens [.., w] → reward, and logit of the end, [.., 2].
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.out
+            .forward(&self.up.forward(&self.norm.forward(x)?)?.silu()?)
+    }
+}
+
+/// What [`Dynamics::forward`] predicts.
+pub struct Predicted {
+    /// x̂ (or v̂, ε̂) of the frames from `first` on, [B, F − `first`, gh, gw, c].
+    pub clean: Tensor,
+    /// Reward and logit of the end of the frames before `first`, [B, `first`, 2]; none of a network
+    /// without that head.
+    pub outcome: Option<Tensor>,
 }
 
 /// The network.
@@ -121,6 +159,7 @@ pub struct Dynamics {
     pub(crate) head_norm: Norm,
     pub(crate) head_out: Linear,
     pub(crate) skip: Linear,
+    pub(crate) outcome: Option<OutcomeHead>,
 }
 
 impl Dynamics {
@@ -176,6 +215,10 @@ impl Dynamics {
             head_norm: Norm::new(p, "head.norm", d.stem_width)?,
             head_out: Linear::new(p, "head.out", [c, d.stem_width], Init::Constant(0.0), true)?,
             skip: Linear::new(p, "skip", [c, seen], Init::Constant(0.0), false)?,
+            outcome: match d.outcome {
+                0 => None,
+                hidden => Some(OutcomeHead::new(p, d.width, hidden)?),
+            },
         })
     }
 
@@ -187,15 +230,15 @@ impl Dynamics {
         }
     }
 
-    /// Predicts x̂ [B, F − `first`, gh, gw, c] of the frames from `first` on; `time` says which
+    /// Predicts the frames from `first` on, and the outcomes of those before; `time` says which
     /// frames see each other.
     ///
     /// # Errors
     /// The shapes do not fit, or the device failed.
-    pub fn forward(&self, input: &DynamicsInput, time: Pattern, first: usize) -> Result<Tensor> {
+    pub fn forward(&self, input: &DynamicsInput, time: Pattern, first: usize) -> Result<Predicted> {
         let (mut seen, mut cells, mut x) = self.stem(input)?;
-        let last_time = self.layers.iter().rposition(|layer| layer.time.is_some());
-        let mut narrowed = false;
+        let last = self.last_time();
+        let mut outcome = None;
         // Behind the last time attention nobody reads the earlier frames any more.
         let narrow = |x: &Tensor| x.narrow(1, first, x.dim(1)? - first)?.contiguous();
         for (i, layer) in self.layers.iter().enumerate() {
@@ -203,13 +246,33 @@ impl Dynamics {
             if let Some(attention) = &layer.time {
                 x = attention.forward(&x, time)?;
             }
-            if first > 0 && !narrowed && last_time.is_none_or(|last| i >= last) {
+            if first > 0 && i == last {
+                outcome = self.outcome_of(&x.narrow(1, 0, first)?)?;
                 (seen, cells, x) = (narrow(&seen)?, narrow(&cells)?, narrow(&x)?);
-                narrowed = true;
             }
             x = layer.mlp.forward(&x)?;
         }
-        self.head(&seen, &cells, &x)
+        Ok(Predicted {
+            clean: self.head(&seen, &cells, &x)?,
+            outcome,
+        })
+    }
+
+    /// The last layer that attends over time; the first layer where none does. Earlier frames are
+    /// read up to there, and there the outcomes are read.
+    pub(crate) fn last_time(&self) -> usize {
+        let last = self.layers.iter().rposition(|layer| layer.time.is_some());
+        last.unwrap_or(0)
+    }
+
+    /// Reward and logit of the end [B, F, 2] from tokens [B, F, S, w] behind the last time attention.
+    pub(crate) fn outcome_of(&self, tokens: &Tensor) -> Result<Option<Tensor>> {
+        let Some(head) = &self.outcome else {
+            return Ok(None);
+        };
+        let at = self.grid[0] * self.grid[1] / (self.merge * self.merge) + 1;
+        let signal = tokens.narrow(2, at, 1)?.squeeze(2)?;
+        Ok(Some(head.forward(&signal)?))
     }
 
     /// Before the trunk: (latents with their past [B, F, gh, gw, ·], stem features [B, F, gh, gw, ·],

@@ -35,6 +35,8 @@ pub fn play(
             number,
             image: Arc::from(player.image()),
             truth: player.truth(),
+            outcome: player.outcome().filter(|_| number > 0),
+            score: 0.0,
             action,
             reflects: None,
             made: Instant::now(),

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
-use crate::engine::{SamplerParams, StageTimes};
+use crate::engine::{Outcome, SamplerParams, StageTimes};
 use crate::{Error, Result};
 
 pub use player::{Dream, Player, Real, Truth};
@@ -31,6 +31,9 @@ pub const FRAMES_IN_FLIGHT: usize = 3;
 
 /// Free seeds are drawn below this bound, short enough to be read and typed by a person.
 pub const FREE_SEEDS: u64 = 1 << 24;
+
+/// From this probability on, a predicted end of the episode counts as one.
+pub const LIKELY_END: f32 = 0.5;
 
 /// Makes what is played; called inside the world-model thread, once for every start.
 pub type PlayerFactory = dyn Fn() -> Result<Box<dyn Player>> + Send + Sync;
@@ -70,6 +73,8 @@ pub enum Command {
     Params(SamplerParams),
     /// With `true`, every reset draws a new seed; with `false`, the parameters' seed is used.
     FreeSeed(bool),
+    /// Whether a predicted end of the episode starts the context again, as a real one does.
+    EndsRestart(bool),
     /// The pace from now on.
     Pace(Pace),
     /// Whether frames from the next one on show how they were denoised.
@@ -136,6 +141,11 @@ pub struct Frame {
     pub trace: Arc<[TracedPass]>,
     /// What a simulator knows of the frame; none of a predicted one.
     pub truth: Option<Truth>,
+    /// Reward and end that the world model predicts of the frame, where it does; none of a starting
+    /// frame.
+    pub outcome: Option<Outcome>,
+    /// Sum of the predicted rewards since the reset.
+    pub score: f32,
 }
 
 /// One pass of a frame's denoising as pictures, u8 RGB `[H, W, 3]`.

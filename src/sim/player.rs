@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::TracedPass;
-use crate::engine::{Clip, Engine, SamplerParams, StageTimes};
+use crate::engine::{Clip, Engine, Outcome, SamplerParams, StageTimes};
 use crate::worlds::{State, World};
 use crate::{Error, Result};
 
@@ -44,6 +44,11 @@ pub trait Player: Send {
     /// # Errors
     /// The device failed.
     fn passes(&mut self) -> Result<Vec<TracedPass>>;
+
+    /// What a world model predicts of the last frame beside its picture, where it does.
+    fn outcome(&self) -> Option<Outcome> {
+        None
+    }
 
     /// What is true of the last frame; none where nobody knows.
     fn truth(&self) -> Option<Truth>;
@@ -124,6 +129,10 @@ impl Player for Dream {
             })
         };
         passes.into_iter().map(picture).collect()
+    }
+
+    fn outcome(&self) -> Option<Outcome> {
+        self.engine.outcome()
     }
 
     fn truth(&self) -> Option<Truth> {

@@ -19,8 +19,9 @@ const MAX_BYTES: usize = 1 << 30;
 /// Written as an episode with these extra arrays beside the usual ones, each `[T]` unless said
 /// otherwise: `number` (frames since the reset, 0 for a starting frame), `context`, `seed` `[T, 4]`
 /// (16 bits each, lowest first, since the arrays hold f32); of a simulator its true state and
-/// `is_terminal`; of predicted frames the sampler's parameters: `steps`, `context_signal`, `context_length`, `temperature`, `solver` (its place in [`Solver::ALL`]),
-/// `path` (its place in [`Along::ALL`]), `shift`, `churn`, `tolerance`.
+/// `is_terminal`; of predicted frames the sampler's parameters: `steps`, `context_signal`, `context_length`, `temperature`, `guidance`,
+/// `solver` (its place in [`Solver::ALL`]), `path` (its place in [`Along::ALL`]), `shift`, `churn`,
+/// `tolerance`, and `end_probability`. Rewards of predicted frames are predicted ones.
 #[derive(Debug)]
 pub struct Session {
     path: PathBuf,
@@ -72,7 +73,9 @@ impl Session {
         self.images.extend_from_slice(&frame.image);
         self.actions.push(frame.action);
         let truth = frame.truth.as_ref();
-        self.rewards.push(truth.map_or(0.0, |truth| truth.reward));
+        let foreseen = frame.outcome.map_or(0.0, |outcome| outcome.reward);
+        self.rewards
+            .push(truth.map_or(foreseen, |truth| truth.reward));
         let seed = truth.map_or(frame.params.seed, |truth| truth.seed);
         let seed = [0, 16, 32, 48].map(|shift| ((seed >> shift) & 0xffff) as f32);
         let mut columns = vec![
@@ -85,7 +88,11 @@ impl Session {
                 columns.push(("is_terminal", vec![f32::from(truth.ended)]));
                 columns.extend(truth.state.iter().cloned());
             }
-            None => columns.extend(sampled(&frame.params)),
+            None => {
+                columns.extend(sampled(&frame.params));
+                let end = frame.outcome.map_or(0.0, |outcome| outcome.end);
+                columns.push(("end_probability", vec![end]));
+            }
         }
         for (name, values) in columns {
             self.extras.entry(name).or_default().extend(values);
@@ -131,7 +138,7 @@ impl Session {
 }
 
 /// How a frame was sampled.
-fn sampled(params: &SamplerParams) -> [(&'static str, Vec<f32>); 9] {
+fn sampled(params: &SamplerParams) -> [(&'static str, Vec<f32>); 10] {
     let solver = Solver::ALL.iter().position(|s| *s == params.solver);
     let path = Along::ALL.iter().position(|p| *p == params.path);
     [
@@ -139,6 +146,7 @@ fn sampled(params: &SamplerParams) -> [(&'static str, Vec<f32>); 9] {
         ("context_signal", params.context_signal),
         ("context_length", params.context as f32),
         ("temperature", params.temperature),
+        ("guidance", params.guidance),
         ("solver", solver.unwrap_or_default() as f32),
         ("path", path.unwrap_or_default() as f32),
         ("shift", params.shift),

@@ -247,6 +247,33 @@ fn a_reset_starts_the_same_context_and_next_goes_round() {
 }
 
 #[test]
+fn a_predicted_end_starts_again_unless_the_player_goes_on() {
+    let sim = spawn(options());
+    assert_eq!(next(&sim).outcome, None);
+    sim.send(Command::Params(SamplerParams {
+        steps: usize::from(fake::ENDS),
+        ..SamplerParams::default()
+    }));
+    let numbers: Vec<u64> = (0..4).map(|_| step(&sim).number).collect();
+    assert_eq!(numbers, [1, 0, 1, 0]);
+    assert!(matches!(word(&sim), Message::Notice(text) if text.contains("ended")));
+    sim.send(Command::EndsRestart(false));
+    let numbers: Vec<u64> = (0..4).map(|_| step(&sim).number).collect();
+    assert_eq!(numbers, [1, 2, 3, 4]);
+}
+
+#[test]
+fn predicted_rewards_add_up_until_the_reset() {
+    let sim = spawn(options());
+    next(&sim);
+    hold(&sim, 2);
+    let scores: Vec<f32> = (0..3).map(|_| step(&sim).score).collect();
+    assert_eq!(scores, [2.0, 4.0, 6.0]);
+    sim.send(Command::Reset);
+    assert_eq!(next(&sim).score, 0.0);
+}
+
+#[test]
 fn a_reader_that_does_not_read_loses_the_oldest_frames_and_never_stalls_the_model() {
     let (sim, words) = spawn_unread(Options {
         paused: false,

@@ -7,7 +7,9 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError};
 
-use super::{Command, FREE_SEEDS, Frame, Message, Options, Pace, Player, Session, TracedPass};
+use super::{
+    Command, FREE_SEEDS, Frame, LIKELY_END, Message, Options, Pace, Player, Session, TracedPass,
+};
 use crate::engine::{SamplerParams, StageTimes};
 use crate::{Error, Result};
 
@@ -91,6 +93,10 @@ struct World<'a> {
     key_changed: Option<Instant>,
     sequence: u64,
     number: u64,
+    /// Sum of the predicted rewards since the reset.
+    score: f32,
+    /// Whether a predicted end counts.
+    ends_restart: bool,
     /// Whether the last frame ended its episode.
     ended: bool,
     /// When the last frame was due.
@@ -120,6 +126,8 @@ impl<'a> World<'a> {
             sequence: 0,
             number: 0,
             last: Instant::now(),
+            score: 0.0,
+            ends_restart: true,
             ended: false,
             player,
         };
@@ -202,6 +210,7 @@ impl<'a> World<'a> {
             ))),
             Command::Params(params) => self.wanted = params,
             Command::FreeSeed(free) => self.free_seed = free.then(draw_seed),
+            Command::EndsRestart(on) => self.ends_restart = on,
             Command::Pace(pace) => self.pace = pace,
             Command::Trace(on) => self.player.trace(on),
             Command::Pause => {
@@ -257,6 +266,7 @@ impl<'a> World<'a> {
         )?
         .0;
         self.number = 0;
+        self.score = 0.0;
         self.finish(0, None, StageTimes::default(), params);
         Ok(())
     }
@@ -302,7 +312,11 @@ impl<'a> World<'a> {
     ) {
         self.sequence += 1;
         let truth = self.player.truth();
-        self.ended = truth.as_ref().is_some_and(|truth| truth.ended);
+        let outcome = self.player.outcome().filter(|_| self.number > 0);
+        self.score += outcome.map_or(0.0, |outcome| outcome.reward);
+        let foreseen = outcome.is_some_and(|outcome| outcome.end >= LIKELY_END);
+        self.ended =
+            truth.as_ref().is_some_and(|truth| truth.ended) || (foreseen && self.ends_restart);
         let frame = Frame {
             sequence: self.sequence,
             number: self.number,
@@ -315,6 +329,8 @@ impl<'a> World<'a> {
             context: self.context,
             trace: self.trace(),
             truth,
+            outcome,
+            score: self.score,
         };
         if let Some(session) = self.session {
             let [height, width] = self.player.image_size();

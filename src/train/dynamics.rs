@@ -6,17 +6,18 @@
 //! clean frames may be the network's own predictions, whose errors it then learns not to pass on.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
+use super::footage::{Footage, Store};
 use super::optimizer::Optimizer;
 use super::preview;
-use super::run::{Figures, Run, Task};
+use super::run::{Further, Losses, Run, Task};
 use super::settings::DynamicsSettings;
-use crate::data::{Dataset, Episode};
 use crate::eval::pictures::Sheet;
 use crate::flow::objective::{Objective, draw_signal, frame_errors};
 use crate::flow::path::expand;
@@ -30,20 +31,14 @@ use crate::{Error, Result};
 /// Frames encoded at once.
 const ENCODE: usize = 64;
 
-/// An episode as the dynamics sees it.
-struct Sequence {
-    /// [T, latent].
-    latents: Vec<f32>,
-    actions: Vec<u32>,
-}
-
 pub(super) struct DynamicsTask<'a> {
     run: &'a Run,
     settings: &'a DynamicsSettings,
-    dataset: &'a Dataset,
-    sequences: Vec<Sequence>,
-    /// (sequence, start) of every window.
-    windows: Vec<(usize, usize)>,
+    footage: &'a Footage,
+    /// Latents of all frames, f32.
+    latents: Store,
+    /// (episode, start) of every window, of usual and of long ones.
+    windows: [Vec<(usize, usize)>; 2],
     dynamics: Dynamics,
     objective: Objective,
 }
@@ -54,6 +49,10 @@ struct Batch {
     latents: Tensor,
     /// u32 [B, T].
     actions: Tensor,
+    /// f32 [B, T].
+    rewards: Tensor,
+    /// 1 where an episode ends for good, f32 [B, T].
+    ends: Tensor,
     /// The clean copy's latents and levels.
     context: Tensor,
     context_signal: Tensor,
@@ -70,10 +69,12 @@ struct Noised {
     tau: Tensor,
     /// Step size, f32 [B, T].
     d: Tensor,
+    /// u32 [B, T]; some may be unknown.
+    actions: Tensor,
 }
 
 impl<'a> DynamicsTask<'a> {
-    pub(super) fn new(run: &'a Run, dataset: &'a Dataset) -> Result<(Self, BTreeMap<String, Var>)> {
+    pub(super) fn new(run: &'a Run, footage: &'a Footage) -> Result<(Self, BTreeMap<String, Var>)> {
         let path = run.checkpoint().join(TOKENIZER);
         if !path.exists() {
             return Err(Error::invalid(
@@ -84,29 +85,37 @@ impl<'a> DynamicsTask<'a> {
         let params = Params::read(&path, &run.device)?;
         let tokenizer = Tokenizer::new(&params, &run.world)?;
         params.finish()?;
-        let sequences = encode(&tokenizer, dataset, run)?;
+        let latents = encode(&tokenizer, footage, run)?;
         let settings = &run.settings.dynamics;
-        let windows: Vec<(usize, usize)> = sequences
-            .iter()
-            .enumerate()
-            .flat_map(|(i, s)| {
-                let starts = (s.actions.len() + 1).saturating_sub(settings.frames);
-                (0..starts).map(move |start| (i, start))
-            })
-            .collect();
-        if windows.is_empty() {
-            return Err(Error::Argument(format!(
-                "no episode has the {} frames that dynamics.frames asks for",
-                settings.frames
-            )));
-        }
+        let windows = |frames: usize| -> Result<Vec<(usize, usize)>> {
+            let episodes = footage.episodes.iter().enumerate();
+            let windows: Vec<_> = episodes
+                .flat_map(|(i, episode)| {
+                    let starts = (episode.frames() + 1).saturating_sub(frames);
+                    (0..starts).map(move |start| (i, start))
+                })
+                .collect();
+            match windows.is_empty() {
+                true => Err(Error::Argument(format!(
+                    "no episode has the {frames} frames that the settings ask for"
+                ))),
+                false => Ok(windows),
+            }
+        };
+        let windows = [
+            windows(settings.frames)?,
+            match settings.long_every {
+                0 => Vec::new(),
+                _ => windows(settings.long_frames)?,
+            },
+        ];
         let params = Params::seeded(run.settings.seed, &run.device);
         let dynamics = Dynamics::new(&params, &run.world)?;
         let task = Self {
             run,
             settings,
-            dataset,
-            sequences,
+            footage,
+            latents,
             windows,
             dynamics,
             objective: run
@@ -117,19 +126,41 @@ impl<'a> DynamicsTask<'a> {
         Ok((task, params.finish()?))
     }
 
-    fn batch(&self, rng: &mut ChaCha8Rng) -> Result<Batch> {
-        let (world, frames, b) = (&self.run.world, self.settings.frames, self.settings.batch);
-        let len = world.latent_len();
+    /// Whether the step trains on long sequences.
+    fn is_long(&self, step: u64) -> bool {
+        let every = self.settings.long_every;
+        every > 0 && step % every == every - 1
+    }
+
+    /// Sequences and frames of each at a step: long sequences are fewer, so that it costs the same.
+    fn size(&self, step: u64) -> (usize, usize) {
+        let s = self.settings;
+        match self.is_long(step) {
+            true => ((s.batch * s.frames / s.long_frames).max(1), s.long_frames),
+            false => (s.batch, s.frames),
+        }
+    }
+
+    fn batch(&self, step: u64, rng: &mut ChaCha8Rng) -> Result<Batch> {
+        let (world, (b, frames)) = (&self.run.world, self.size(step));
+        let windows = &self.windows[usize::from(self.is_long(step))];
+        let len = world.latent_len() * size_of::<f32>();
         let mut latents = Vec::with_capacity(b * frames * len);
-        let mut actions = Vec::with_capacity(b * frames);
+        let (mut actions, mut rewards, mut ends) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..b {
-            let (i, start) = self.windows[rng.random_range(0..self.windows.len())];
-            let sequence = &self.sequences[i];
-            latents.extend_from_slice(&sequence.latents[start * len..(start + frames) * len]);
-            actions.extend_from_slice(&sequence.actions[start..start + frames]);
+            let (i, start) = windows[rng.random_range(0..windows.len())];
+            let episode = &self.footage.episodes[i];
+            let first = (episode.start + start) * len;
+            self.latents
+                .read(first..first + frames * len, &mut latents)?;
+            let range = start..start + frames;
+            actions.extend_from_slice(&episode.actions[range.clone()]);
+            rewards.extend_from_slice(&episode.rewards[range.clone()]);
+            ends.extend_from_slice(&episode.ends[range]);
         }
         let device = &self.run.device;
-        let latents = Tensor::from_vec(latents, latent_shape(world, b, frames), device)?;
+        let shape = latent_shape(world, b, frames);
+        let latents = Tensor::from_raw_buffer(&latents, DType::F32, &shape, device)?;
         let lowest = self.settings.context_signal as f32;
         let signal: Vec<f32> = (0..b * frames)
             .map(|_| rng.random_range(lowest..1.0))
@@ -144,6 +175,8 @@ impl<'a> DynamicsTask<'a> {
             .collect();
         Ok(Batch {
             actions: Tensor::from_vec(actions, (b, frames), device)?,
+            rewards: Tensor::from_vec(rewards, (b, frames), device)?,
+            ends: Tensor::from_vec(ends, (b, frames), device)?,
             past: past_frames(&context, stem)?,
             mask: Tensor::from_vec(mask, (b, frames), device)?,
             latents,
@@ -173,6 +206,7 @@ impl<'a> DynamicsTask<'a> {
             let guess = Noised {
                 z: normal(&batch.latents, rng)?,
                 d: tau.ones_like()?,
+                actions: batch.actions.clone(),
                 tau,
             };
             let own = self.clean(&batch, &guess)?.detach();
@@ -189,16 +223,17 @@ impl<'a> DynamicsTask<'a> {
 
     /// x̂ of one noised copy, [B, T, gh, gw, c].
     fn clean(&self, batch: &Batch, copy: &Noised) -> Result<Tensor> {
-        let output = self.predict(batch, &[copy])?;
-        let output = output
+        let (outputs, _) = self.predict(batch, &[copy])?;
+        let output = outputs
             .first()
             .ok_or_else(|| Error::Argument("no prediction".into()))?;
         self.objective.clean(output, &copy.z, &copy.tau)
     }
 
-    /// What the network puts out for each noised copy, [B, T, gh, gw, c].
-    fn predict(&self, batch: &Batch, copies: &[&Noised]) -> Result<Vec<Tensor>> {
-        let frames = self.settings.frames;
+    /// What the network puts out for each noised copy, [B, T, gh, gw, c], and for the outcomes of
+    /// the clean one, [B, T, 2].
+    fn predict(&self, batch: &Batch, copies: &[&Noised]) -> Result<(Vec<Tensor>, Option<Tensor>)> {
+        let frames = batch.actions.dim(1)?;
         let n = copies.len() + 1;
         let with = |first: &Tensor, part: &dyn Fn(&Noised) -> Tensor| -> Result<Tensor> {
             let parts: Vec<Tensor> = std::iter::once(first.clone())
@@ -211,16 +246,17 @@ impl<'a> DynamicsTask<'a> {
         let input = DynamicsInput {
             latents: with(&batch.context, &|c| c.z.clone())?,
             past: Tensor::cat(&vec![&batch.past; n], 1)?,
-            actions: Tensor::cat(&vec![&batch.actions; n], 1)?,
+            actions: with(&batch.actions, &|c| c.actions.clone())?,
             signal: with(&batch.context_signal, &|c| c.tau.clone())?,
             steps: step_indices(&d, self.k_max())?,
         };
-        let x = self
+        let predicted = self
             .dynamics
             .forward(&input, self.dynamics.time(frames), frames)?;
-        (0..copies.len())
-            .map(|i| Ok(x.narrow(1, i * frames, frames)?))
-            .collect()
+        let outputs = (0..copies.len())
+            .map(|i| Ok(predicted.clean.narrow(1, i * frames, frames)?))
+            .collect::<Result<_>>()?;
+        Ok((outputs, predicted.outcome))
     }
 
     fn least_level(&self) -> f64 {
@@ -255,7 +291,40 @@ impl<'a> DynamicsTask<'a> {
                 .interpolate(&noise, &batch.latents, &expand(&tau, &noise)?)?,
             tau,
             d: Tensor::from_vec(d, dims, device)?,
+            actions: self.with_unknown(&batch.actions, rng)?,
         })
+    }
+
+    /// Actions of which some are unknown.
+    fn with_unknown(&self, actions: &Tensor, rng: &mut ChaCha8Rng) -> Result<Tensor> {
+        let (share, unknown) = (
+            self.settings.action_dropout,
+            self.run.world.unknown_action(),
+        );
+        let Some(unknown) = unknown.filter(|_| share > 0.0) else {
+            return Ok(actions.clone());
+        };
+        let mut all = actions.flatten_all()?.to_vec1::<u32>()?;
+        for action in &mut all {
+            if rng.random_bool(share) {
+                *action = unknown;
+            }
+        }
+        Ok(Tensor::from_vec(all, actions.shape(), actions.device())?)
+    }
+
+    /// The losses of predicted rewards and ends [B, T, 2]: squared error, and cross-entropy.
+    fn outcomes(&self, predicted: &Tensor, batch: &Batch) -> Result<Vec<Further>> {
+        let count = batch.mask.sum_all()?.clamp(1.0, f64::from(u32::MAX))?;
+        let mean = |x: Tensor| -> Result<Tensor> { Ok((x * &batch.mask)?.sum_all()?.div(&count)?) };
+        let reward = (predicted.narrow(2, 0, 1)?.squeeze(2)? - &batch.rewards)?.sqr()?;
+        let logit = predicted.narrow(2, 1, 1)?.squeeze(2)?;
+        let weight = self.settings.outcome_weight;
+        let part = |name, loss| Further { name, loss, weight };
+        Ok(vec![
+            part("reward", mean(reward)?),
+            part("end", mean(cross_entropy(&logit, &batch.ends)?)?),
+        ])
     }
 
     /// What a shortcut copy is trained towards: two half steps of the network itself.
@@ -266,6 +335,7 @@ impl<'a> DynamicsTask<'a> {
                 z: z.clone(),
                 tau: tau.clone(),
                 d: half.clone(),
+                actions: copy.actions.clone(),
             };
             self.clean(batch, &copy)
         };
@@ -279,16 +349,19 @@ impl Task for DynamicsTask<'_> {
         "dynamics"
     }
 
-    fn frames(&self) -> u64 {
-        (self.settings.batch * self.settings.frames * self.settings.copies) as u64
+    fn frames(&self, step: u64) -> u64 {
+        let (b, frames) = self.size(step);
+        (b * frames * self.settings.copies) as u64
     }
 
     fn prepare(&mut self, _step: u64, _optimizer: &mut Optimizer) -> Result<()> {
         Ok(())
     }
 
-    fn loss(&mut self, step: u64, rng: &mut ChaCha8Rng) -> Result<(Tensor, Figures)> {
-        let mut batch = self.batch(rng)?;
+    fn loss(&mut self, step: u64, rng: &mut ChaCha8Rng) -> Result<Losses> {
+        let fetching = Instant::now();
+        let mut batch = self.batch(step, rng)?;
+        let fetched = fetching.elapsed();
         let shortcut = step % self.settings.shortcut_every == self.settings.shortcut_every - 1;
         if self.settings.own_context > 0.0 && self.decays(step) && !shortcut {
             batch = self.with_own_context(batch, rng)?;
@@ -304,7 +377,7 @@ impl Task for DynamicsTask<'_> {
             });
             copies.push(copy);
         }
-        let outputs = self.predict(&batch, &copies.iter().collect::<Vec<_>>())?;
+        let (outputs, outcome) = self.predict(&batch, &copies.iter().collect::<Vec<_>>())?;
         let mut loss: Option<Tensor> = None;
         for ((x, target), copy) in outputs.iter().zip(&targets).zip(&copies) {
             let part = self
@@ -325,7 +398,16 @@ impl Task for DynamicsTask<'_> {
             }
             _ => Vec::new(),
         };
-        Ok((loss, figures))
+        let further = match outcome {
+            Some(outcome) => self.outcomes(&outcome, &batch)?,
+            None => Vec::new(),
+        };
+        Ok(Losses {
+            main: loss,
+            further,
+            figures,
+            fetched,
+        })
     }
 
     fn frozen(&self, _step: u64, _name: &str) -> bool {
@@ -337,7 +419,7 @@ impl Task for DynamicsTask<'_> {
     }
 
     fn preview(&self) -> Result<Sheet> {
-        preview::dynamics(self.run, self.dataset)
+        preview::dynamics(self.run, self.footage)
     }
 }
 
@@ -349,29 +431,31 @@ fn from_noise(x: &Tensor, pure: &Tensor, batch: &Batch) -> Result<Tensor> {
     Ok(errors.sum_all()?.div(&count)?)
 }
 
-/// All episodes as latents.
-fn encode(tokenizer: &Tokenizer, dataset: &Dataset, run: &Run) -> Result<Vec<Sequence>> {
-    let total: usize = dataset.episodes.iter().map(Episode::frames).sum();
-    let bar = super::progress::bar("encoding", total as u64, 0);
-    let sequences = dataset
-        .episodes
-        .iter()
-        .map(|episode| {
-            let mut latents = Vec::with_capacity(episode.frames() * run.world.latent_len());
-            for some in episode.images.chunks(ENCODE * run.world.image_len()) {
-                let images = images_to_tensor(some, run.world.image, &run.device)?;
-                let z = tokenizer.encode(&images)?.to_device(&Device::Cpu)?;
-                latents.extend(z.flatten_all()?.to_vec1::<f32>()?);
-                bar.inc((some.len() / run.world.image_len()) as u64);
-            }
-            Ok(Sequence {
-                latents,
-                actions: episode.actions.clone(),
-            })
-        })
-        .collect();
+/// −y ln s(l) − (1 − y) ln(1 − s(l)) with the sigmoid s of the logits l, elementwise.
+fn cross_entropy(logit: &Tensor, y: &Tensor) -> Result<Tensor> {
+    let spread = (logit.abs()?.neg()?.exp()? + 1.0)?.log()?;
+    Ok(((logit.relu()? - (logit * y)?)? + spread)?)
+}
+
+/// The latents of all frames, f32.
+fn encode(tokenizer: &Tokenizer, footage: &Footage, run: &Run) -> Result<Store> {
+    let memory = run.settings.memory_gib * f64::from(1 << 30);
+    let mut latents = Store::new(&run.out, memory as u64);
+    let bar = super::progress::bar("encoding", footage.frames() as u64, 0);
+    let mut images = Vec::new();
+    for first in (0..footage.frames()).step_by(ENCODE) {
+        let end = footage.frames().min(first + ENCODE);
+        images.clear();
+        footage.read(first..end, &mut images)?;
+        let images = images_to_tensor(&images, run.world.image, &run.device)?;
+        let z = tokenizer.encode(&images)?.to_device(&Device::Cpu)?;
+        let z = z.flatten_all()?.to_vec1::<f32>()?;
+        let bytes: Vec<u8> = z.iter().flat_map(|x| x.to_ne_bytes()).collect();
+        latents.push(&bytes)?;
+        bar.set_position(end as u64);
+    }
     bar.finish_and_clear();
-    sequences
+    Ok(latents)
 }
 
 fn latent_shape(world: &WorldConfig, b: usize, frames: usize) -> Vec<usize> {
@@ -417,6 +501,20 @@ fn step_indices(d: &Tensor, k_max: usize) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cross_entropy_is_that_of_the_sigmoid_and_stays_finite() {
+        let of = |logit: f32, y: f32| -> f32 {
+            let [logit, y] = [logit, y].map(|x| Tensor::new(x, &Device::Cpu).unwrap());
+            cross_entropy(&logit, &y).unwrap().to_scalar().unwrap()
+        };
+        let sigmoid = |l: f32| 1.0 / (1.0 + (-l).exp());
+        for logit in [-3.0, -0.5, 0.0, 1.5] {
+            assert!((of(logit, 1.0) + sigmoid(logit).ln()).abs() < 1e-6);
+            assert!((of(logit, 0.0) + (1.0 - sigmoid(logit)).ln()).abs() < 1e-6);
+        }
+        assert_eq!((of(200.0, 0.0), of(-200.0, 0.0)), (200.0, 0.0));
+    }
 
     #[test]
     fn the_past_is_latest_first_and_zero_before_the_start() {

@@ -5,9 +5,11 @@
 //! `events/` the same for TensorBoard, `previews/` pictures of real frames above predicted ones,
 //! `settings.toml` the settings in full.
 
+mod balance;
 mod contexts;
 mod dynamics;
 mod events;
+mod footage;
 mod optimizer;
 mod preview;
 mod progress;
@@ -41,6 +43,8 @@ pub struct Options {
     pub stage: Stage,
     /// Folder of the dataset.
     pub data: PathBuf,
+    /// Folder of a dataset whose actions count as unknown, to be trained on beside `data`.
+    pub unlabelled: Option<PathBuf>,
     /// The run's folder.
     pub out: PathBuf,
     /// Settings (TOML); without it, and without a preset, a run's own, else the defaults.

@@ -45,6 +45,7 @@ fn is_hidden(name: &str, var: &Var) -> bool {
         "stem.signal",
         "token.signal",
         "head.out",
+        "outcome.out",
         "skip",
     ];
     name.ends_with(".weight")

@@ -1,10 +1,10 @@
 //! What a half-trained world makes of real frames, as pictures to look at while it trains.
 
+use super::footage::{Footage, Labels};
 use super::run::Run;
-use crate::data::{Dataset, Episode};
 use crate::engine::{self, SamplerParams};
 use crate::eval::pictures::Sheet;
-use crate::eval::rollout::{rollout, windows};
+use crate::eval::rollout::{rollout, windows_of};
 use crate::model::checkpoint::TOKENIZER;
 use crate::model::params::Params;
 use crate::model::tokenizer::{Tokenizer, images_to_tensor, tensor_to_images};
@@ -19,12 +19,12 @@ const ROWS: usize = 4;
 ///
 /// # Errors
 /// No episode is long enough, or the exported tokenizer cannot be read.
-pub(super) fn tokenizer(run: &Run, dataset: &Dataset) -> Result<Sheet> {
+pub(super) fn tokenizer(run: &Run, footage: &Footage) -> Result<Sheet> {
     let params = Params::read(&run.checkpoint().join(TOKENIZER), &run.device)?;
     let tokenizer = Tokenizer::new(&params, &run.world)?;
-    pairs(run, dataset, 0, &mut |episode, start| {
-        let real = frames(episode, start);
-        let images = images_to_tensor(real, run.world.image, &run.device)?;
+    pairs(run, footage, 0, &mut |episode, start| {
+        let real = frames(footage, episode, start)?;
+        let images = images_to_tensor(&real, run.world.image, &run.device)?;
         tensor_to_images(&tokenizer.decode(&tokenizer.encode(&images)?)?)
     })
 }
@@ -34,11 +34,11 @@ pub(super) fn tokenizer(run: &Run, dataset: &Dataset) -> Result<Sheet> {
 ///
 /// # Errors
 /// No episode is long enough, or the exported world cannot be read.
-pub(super) fn dynamics(run: &Run, dataset: &Dataset) -> Result<Sheet> {
+pub(super) fn dynamics(run: &Run, footage: &Footage) -> Result<Sheet> {
     let mut engine = engine::open_on(&run.checkpoint(), &run.device)?;
     let params = SamplerParams::default();
-    pairs(run, dataset, run.world.dynamics.context, &mut |e, start| {
-        let context = e.clip(start - run.world.dynamics.context..start);
+    pairs(run, footage, run.world.dynamics.context, &mut |e, start| {
+        let context = footage.clip(e, start - run.world.dynamics.context..start)?;
         let actions = &e.actions[start..start + FRAMES];
         rollout(engine.as_mut(), &context, actions, &params)
     })
@@ -48,18 +48,19 @@ pub(super) fn dynamics(run: &Run, dataset: &Dataset) -> Result<Sheet> {
 /// `make` makes them of an episode and the place of the first one.
 fn pairs(
     run: &Run,
-    dataset: &Dataset,
+    footage: &Footage,
     before: usize,
-    make: &mut dyn FnMut(&Episode, usize) -> Result<Vec<u8>>,
+    make: &mut dyn FnMut(&Labels, usize) -> Result<Vec<u8>>,
 ) -> Result<Sheet> {
     let mut rows = Vec::new();
-    for window in windows(&dataset.episodes, before + FRAMES, ROWS)? {
-        let episode = dataset
+    let lengths = footage.episodes.iter().map(Labels::frames);
+    for window in windows_of(lengths, before + FRAMES, ROWS)? {
+        let episode = footage
             .episodes
             .get(window.episode)
             .ok_or_else(|| Error::Argument("no such episode".into()))?;
         let start = window.start + before;
-        rows.push(frames(episode, start).to_vec());
+        rows.push(frames(footage, episode, start)?);
         rows.push(make(episode, start)?);
     }
     let rows: Vec<&[u8]> = rows.iter().map(Vec::as_slice).collect();
@@ -67,7 +68,9 @@ fn pairs(
 }
 
 /// [`FRAMES`] frames of an episode from `start` on.
-fn frames(episode: &Episode, start: usize) -> &[u8] {
-    let len = episode.height * episode.width * 3;
-    &episode.images[start * len..(start + FRAMES) * len]
+fn frames(footage: &Footage, episode: &Labels, start: usize) -> Result<Vec<u8>> {
+    let mut images = Vec::new();
+    let first = episode.start + start;
+    footage.read(first..first + FRAMES, &mut images)?;
+    Ok(images)
 }

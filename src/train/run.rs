@@ -1,22 +1,24 @@
 //! One run: folders, resume, the loop of steps, saving.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde_json::Map;
 
+use super::balance::total;
 use super::dynamics::DynamicsTask;
 use super::events::EventFile;
+use super::footage::Footage;
 use super::optimizer::Optimizer;
 use super::progress::{self, Deadline};
 use super::settings::{OptimizerSettings, Settings};
 use super::state::{self, Progress};
 use super::tokenizer::TokenizerTask;
 use super::{Options, Stage, contexts};
-use crate::data::{self, Dataset};
+use crate::data::{self, DatasetInfo};
 use crate::engine::candle_device;
 use crate::eval::pictures::Sheet;
 use crate::memory::keep_freed_blocks;
@@ -32,14 +34,14 @@ pub(super) trait Task {
     /// `tokenizer` or `dynamics`.
     fn name(&self) -> &'static str;
 
-    /// Frames that one step trains on.
-    fn frames(&self) -> u64;
+    /// Frames that a step trains on.
+    fn frames(&self, step: u64) -> u64;
 
     /// Called before each step; may exchange parameters.
     fn prepare(&mut self, step: u64, optimizer: &mut Optimizer) -> Result<()>;
 
-    /// The loss of a step, with named figures for the log.
-    fn loss(&mut self, step: u64, rng: &mut ChaCha8Rng) -> Result<(Tensor, Figures)>;
+    /// The loss of a step.
+    fn loss(&mut self, step: u64, rng: &mut ChaCha8Rng) -> Result<Losses>;
 
     /// Whether a parameter stays as it is at this step.
     fn frozen(&self, step: u64, name: &str) -> bool;
@@ -51,8 +53,22 @@ pub(super) trait Task {
     fn preview(&self) -> Result<Sheet>;
 }
 
-/// Named figures beside the loss.
-pub(super) type Figures = Vec<(&'static str, Tensor)>;
+/// The loss of a step, before its parts are brought together.
+pub(super) struct Losses {
+    pub main: Tensor,
+    pub further: Vec<Further>,
+    /// Named figures for the log.
+    pub figures: Vec<(&'static str, Tensor)>,
+    /// Time until the step's frames were at hand.
+    pub fetched: Duration,
+}
+
+/// A part of the loss that counts `weight` times as much as the main one, whatever its units.
+pub(super) struct Further {
+    pub name: &'static str,
+    pub loss: Tensor,
+    pub weight: f64,
+}
 
 /// The folders and limits of a run.
 pub(super) struct Run {
@@ -100,8 +116,8 @@ pub fn run(options: &Options) -> Result<()> {
         }
     }
     let device = candle_device(options.device)?;
-    let dataset = read(options)?;
-    let world = settings.world(&dataset.info)?;
+    let info = DatasetInfo::read(&options.data)?;
+    let world = settings.world(&info)?;
     let run = Run {
         out: options.out.clone(),
         settings,
@@ -112,17 +128,18 @@ pub fn run(options: &Options) -> Result<()> {
         resume: options.resume,
     };
     check_resumed_world(&run)?;
-    prepare_folders(&run, &dataset)?;
+    let footage = footage(&run, info, options)?;
+    prepare_folders(&run, &footage)?;
     progress::watch_for_interrupt();
     for stage in stages {
         let finished = match stage {
             Stage::Tokenizer | Stage::All => {
-                let (mut task, vars) = TokenizerTask::new(&run, &dataset)?;
+                let (mut task, vars) = TokenizerTask::new(&run, &footage)?;
                 let o = run.settings.tokenizer.optimizer.clone();
                 drive(&mut task, &run, &o, Optimizer::new(&vars, &o)?)?
             }
             Stage::Dynamics => {
-                let (mut task, vars) = DynamicsTask::new(&run, &dataset)?;
+                let (mut task, vars) = DynamicsTask::new(&run, &footage)?;
                 let o = run.settings.dynamics.optimizer.clone();
                 drive(&mut task, &run, &o, Optimizer::new(&vars, &o)?)?
             }
@@ -134,15 +151,18 @@ pub fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn read(options: &Options) -> Result<Dataset> {
-    if !options.skip_bad {
-        return Dataset::read(&options.data);
+/// All frames that the run trains on.
+fn footage(run: &Run, info: DatasetInfo, options: &Options) -> Result<Footage> {
+    let memory = run.settings.memory_gib * f64::from(1 << 30);
+    let mut footage = Footage::new(info, &run.out, memory as u64);
+    footage.add(&options.data, options.skip_bad)?;
+    if let Some(folder) = &options.unlabelled {
+        let unknown = run.world.unknown_action().ok_or_else(|| {
+            Error::Argument("--unlabelled needs dynamics_shape.unknown_action = true".into())
+        })?;
+        footage.add_unlabelled(folder, unknown, options.skip_bad)?;
     }
-    let (dataset, bad) = Dataset::read_good(&options.data)?;
-    for error in bad {
-        tracing::warn!("left out: {error}");
-    }
-    Ok(dataset)
+    Ok(footage)
 }
 
 fn folder_name(stage: Stage) -> &'static str {
@@ -190,7 +210,7 @@ fn check_resumed_world(run: &Run) -> Result<()> {
 }
 
 /// Makes the run's folders and what does not depend on training.
-fn prepare_folders(run: &Run, dataset: &Dataset) -> Result<()> {
+fn prepare_folders(run: &Run, footage: &Footage) -> Result<()> {
     let checkpoint = run.checkpoint();
     std::fs::create_dir_all(&checkpoint).map_err(|e| Error::io(&checkpoint, e))?;
     let path = run.out.join("settings.toml");
@@ -198,7 +218,7 @@ fn prepare_folders(run: &Run, dataset: &Dataset) -> Result<()> {
         toml::to_string_pretty(&run.settings).map_err(|e| Error::invalid(&path, e.to_string()))?;
     write_atomic(&path, text.as_bytes())?;
     write_json(&checkpoint.join(checkpoint::CONFIG), &run.world)?;
-    let clips = contexts::choose(dataset, run.world.dynamics.context);
+    let clips = contexts::choose(footage, run.world.dynamics.context)?;
     data::contexts::write(&checkpoint.join(checkpoint::CONTEXTS), &clips, &run.world)
 }
 
@@ -227,7 +247,8 @@ fn drive(
         let mut rng = ChaCha8Rng::seed_from_u64(run.settings.seed);
         rng.set_stream(at.step + 1);
         task.prepare(at.step, &mut optimizer)?;
-        let (loss, figures) = task.loss(at.step, &mut rng)?;
+        let losses = task.loss(at.step, &mut rng)?;
+        let loss = total(&losses, &mut at.squares)?;
         let value = f64::from(loss.to_scalar::<f32>()?);
         if !value.is_finite() {
             return Err(Error::Diverged(format!(
@@ -240,9 +261,9 @@ fn drive(
         let norm = optimizer.update(&loss.backward()?, step, |name| task.frozen(step, name))?;
         let spent = begun.elapsed().as_secs_f64();
         at.step += 1;
-        at.frames += task.frames();
+        at.frames += task.frames(step);
         at.seconds += spent;
-        let speed = task.frames() as f64 / spent;
+        let speed = task.frames(step) as f64 / spent;
         bar.set_position(at.step);
         bar.set_message(format!("loss {value:.4} {speed:.0} frames/s"));
         if step % LOG_EVERY == 0 {
@@ -252,8 +273,11 @@ fn drive(
                 ("rate", optimizer.schedule(step)),
                 ("frames_per_s", speed),
                 ("seconds", at.seconds),
+                ("fetching", losses.fetched.as_secs_f64() / spent),
             ];
-            for (key, figure) in figures {
+            let further = losses.further.iter().map(|part| (part.name, &part.loss));
+            let figures = losses.figures.iter().map(|(name, figure)| (*name, figure));
+            for (key, figure) in further.chain(figures) {
                 scalars.push((key, f64::from(figure.to_scalar::<f32>()?)));
             }
             events.scalars(at.step, &scalars)?;

@@ -23,6 +23,9 @@ pub struct Settings {
     pub save_minutes: f64,
     /// Minutes between two preview pictures; 0: none.
     pub preview_minutes: f64,
+    /// Frames, and then their latents, that take more than so much are read from a file in the run's
+    /// folder and not from memory.
+    pub memory_gib: f64,
     /// The tokenizer's shape.
     pub tokenizer_shape: TokenizerConfig,
     /// The dynamics' shape.
@@ -55,6 +58,9 @@ pub struct TokenizerSettings {
     pub curvature: f64,
     /// Largest shift of the penalty in pixels.
     pub shift: usize,
+    /// Largest share of a frame's patches that the encoder does not see while it is trained: each
+    /// frame hides U(0, this) of them (a masked autoencoder, He et al., 2022); 0: none.
+    pub mask: f64,
 }
 
 /// How the dynamics is trained.
@@ -96,6 +102,14 @@ pub struct DynamicsSettings {
     pub own_context: f64,
     /// Passes that put them there: from the second on, they are predictions from predictions.
     pub own_passes: usize,
+    /// Share of the noised frames whose action the network is not told.
+    pub action_dropout: f64,
+    /// How much reward and end each count, relative to the frames.
+    pub outcome_weight: f64,
+    /// Every n-th step trains on `long_frames` frames of fewer sequences; 0: never.
+    pub long_every: u64,
+    /// Frames of a long sequence.
+    pub long_frames: usize,
 }
 
 /// Optimiser and schedule.
@@ -126,6 +140,7 @@ impl Default for Settings {
             seed: 0,
             save_minutes: 5.0,
             preview_minutes: 10.0,
+            memory_gib: 4.0,
             tokenizer_shape: TokenizerConfig {
                 patch: 8,
                 width: 64,
@@ -145,6 +160,8 @@ impl Default for Settings {
                 context: 12,
                 registers: 2,
                 k_max: 8,
+                unknown_action: true,
+                outcome: 64,
             },
             tokenizer: TokenizerSettings::default(),
             dynamics: DynamicsSettings::default(),
@@ -173,6 +190,7 @@ impl Default for TokenizerSettings {
             polish: 0.6,
             curvature: 2.0,
             shift: 2,
+            mask: 0.0,
         }
     }
 }
@@ -202,6 +220,10 @@ impl Default for DynamicsSettings {
             context_signal: 0.8,
             own_context: 0.4,
             own_passes: 2,
+            action_dropout: 0.1,
+            outcome_weight: 0.1,
+            long_every: 0,
+            long_frames: 48,
         }
     }
 }
@@ -268,9 +290,11 @@ impl Settings {
         let (in_share, share) = (|x: f64| (0.0..=1.0).contains(&x), "0 to 1");
         let (in_noise, noise) = (|x: f64| (0.0..10.0).contains(&x), "0 to below 10");
         let not_negative = "0 or more";
-        let stem = self.dynamics_shape.stem_frames;
+        let shape = &self.dynamics_shape;
+        let stem = shape.stem_frames;
         let rows = [
             ("save_minutes", self.save_minutes >= 0.0, not_negative),
+            ("memory_gib", self.memory_gib >= 0.0, not_negative),
             ("preview_minutes", self.preview_minutes >= 0.0, not_negative),
             ("tokenizer.batch", t.batch >= 4, "4 or more"),
             ("tokenizer.rare", in_share(t.rare), share),
@@ -278,6 +302,7 @@ impl Settings {
             ("tokenizer.noise", in_noise(t.noise), noise),
             ("tokenizer.polish_noise", in_noise(t.polish_noise), noise),
             ("tokenizer.polish", in_share(t.polish), share),
+            ("tokenizer.mask", in_share(t.mask), share),
             ("tokenizer.curvature", t.curvature >= 0.0, not_negative),
             (
                 "tokenizer.shift",
@@ -300,6 +325,21 @@ impl Settings {
             ("dynamics.between", in_share(d.between), share),
             ("dynamics.own_context", in_share(d.own_context), share),
             ("dynamics.own_passes", d.own_passes >= 1, "1 or more"),
+            (
+                "dynamics.action_dropout",
+                in_share(d.action_dropout) && (d.action_dropout == 0.0 || shape.unknown_action),
+                "0 to 1, and 0 where dynamics_shape.unknown_action is false",
+            ),
+            (
+                "dynamics.outcome_weight",
+                d.outcome_weight >= 0.0,
+                not_negative,
+            ),
+            (
+                "dynamics.long_frames",
+                d.long_every == 0 || d.long_frames > d.frames,
+                "more than dynamics.frames",
+            ),
             (
                 "dynamics.context_signal",
                 (0.0..1.0).contains(&d.context_signal),

@@ -19,6 +19,9 @@ pub struct Progress {
     pub frames: u64,
     /// Seconds spent in steps.
     pub seconds: f64,
+    /// Running mean squares of the parts of the loss.
+    #[serde(default)]
+    pub squares: BTreeMap<String, f64>,
 }
 
 /// Key of the progress in the file's texts.
@@ -96,6 +99,7 @@ mod tests {
             step,
             frames: 8 * step,
             seconds: 0.5,
+            squares: BTreeMap::from([("reward".to_owned(), 0.25)]),
         }
     }
 

@@ -9,6 +9,7 @@
 //! polished alone.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use candle_core::{Tensor, Var};
 use rand::Rng;
@@ -16,12 +17,12 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
+use super::footage::Footage;
 use super::optimizer::Optimizer;
 use super::preview;
-use super::run::{Figures, Run, Task};
+use super::run::{Losses, Run, Task};
 use super::settings::TokenizerSettings;
 use crate::Result;
-use crate::data::Dataset;
 use crate::eval::pictures::Sheet;
 use crate::model::checkpoint::{TOKENIZER, write_tensors};
 use crate::model::config::WorldConfig;
@@ -44,43 +45,31 @@ const LEAST_STD: f64 = 1e-4;
 pub(super) struct TokenizerTask<'a> {
     run: &'a Run,
     settings: &'a TokenizerSettings,
-    dataset: &'a Dataset,
-    /// (episode, frame) of every frame.
-    frames: Vec<(usize, usize)>,
+    footage: &'a Footage,
     tokenizer: Tokenizer,
     /// Median frame, [1, H, W, 3].
     background: Tensor,
     /// Weight of the foreground at every pixel, [1, H, W, 1].
     rarity: Tensor,
-    /// Running sums over `frames` of the rarity by which they are drawn.
+    /// Running sums over all frames of the rarity by which they are drawn.
     rare: Vec<f64>,
     polishing: bool,
 }
 
 impl<'a> TokenizerTask<'a> {
-    pub(super) fn new(run: &'a Run, dataset: &'a Dataset) -> Result<(Self, BTreeMap<String, Var>)> {
+    pub(super) fn new(run: &'a Run, footage: &'a Footage) -> Result<(Self, BTreeMap<String, Var>)> {
         let params = Params::seeded(run.settings.seed, &run.device);
         let tokenizer = Tokenizer::new(&params, &run.world)?;
-        let frames: Vec<(usize, usize)> = dataset
-            .episodes
-            .iter()
-            .enumerate()
-            .flat_map(|(e, episode)| (0..episode.frames()).map(move |t| (e, t)))
-            .collect();
-        let median = median_frame(
-            &spread(dataset, &frames, MEDIAN_FRAMES),
-            run.world.image_len(),
-        );
+        let median = median_frame(&footage.spread(MEDIAN_FRAMES)?, run.world.image_len());
         let background = images_to_tensor(&median, run.world.image, &run.device)?;
-        let sample = spread(dataset, &frames, FREQUENCY_FRAMES);
+        let sample = footage.spread(FREQUENCY_FRAMES)?;
         let frequency = foreground_frequency(&sample, &background, run)?;
         let often = frequency.flatten_all()?.to_vec1::<f32>()?;
         let task = Self {
             run,
             settings: &run.settings.tokenizer,
-            dataset,
-            rare: running_rarity(dataset, &frames, &median, &often),
-            frames,
+            footage,
+            rare: running_rarity(footage, &median, &often)?,
             tokenizer,
             rarity: rarity(&frequency)?,
             background,
@@ -101,13 +90,30 @@ impl<'a> TokenizerTask<'a> {
             let at = rng.random_range(0.0..total);
             return self.rare.partition_point(|sum| *sum <= at);
         }
-        rng.random_range(0..self.frames.len())
+        rng.random_range(0..self.footage.frames())
     }
 
     /// 1 + foreground · rarity where a pixel differs from the background, else 1: [N, H, W, 1].
     fn pixel_weights(&self, images: &Tensor) -> Result<Tensor> {
         let weights = foreground(images, &self.background)?.broadcast_mul(&self.rarity)?;
         Ok(weights.affine(self.settings.foreground, 1.0)?)
+    }
+
+    /// What the encoder sees of images [N, H, W, 3]: hidden patches are grey.
+    fn masked(&self, images: &Tensor, rng: &mut ChaCha8Rng) -> Result<Tensor> {
+        if self.settings.mask == 0.0 {
+            return Ok(images.clone());
+        }
+        let ([gh, gw], patch) = (self.run.world.grid(), self.run.world.tokenizer.patch);
+        let n = images.dim(0)?;
+        let mut seen = Vec::with_capacity(n * gh * gw);
+        for _ in 0..n {
+            let hidden = rng.random_range(0.0..self.settings.mask);
+            seen.extend((0..gh * gw).map(|_| f32::from(u8::from(!rng.random_bool(hidden)))));
+        }
+        let seen = Tensor::from_vec(seen, (n, gh, 1, gw, 1, 1), images.device())?;
+        let patches = images.reshape(vec![n, gh, patch, gw, patch, 3])?;
+        Ok(patches.broadcast_mul(&seen)?.reshape(images.shape())?)
     }
 
     fn noise(&self, like: &Tensor, std: f64, rng: &mut ChaCha8Rng) -> Result<Tensor> {
@@ -142,14 +148,14 @@ impl Task for TokenizerTask<'_> {
         "tokenizer"
     }
 
-    fn frames(&self) -> u64 {
+    fn frames(&self, _step: u64) -> u64 {
         self.settings.batch as u64
     }
 
     fn prepare(&mut self, step: u64, optimizer: &mut Optimizer) -> Result<()> {
         if step == self.polish_from() {
             optimizer.adopt_averages(|_| true)?;
-            let sample = spread(self.dataset, &self.frames, STATISTICS_FRAMES);
+            let sample = self.footage.spread(STATISTICS_FRAMES)?;
             let (mean, std) = statistics(&self.tokenizer, &sample, self.run)?;
             optimizer.assign(LATENT_MEAN, &mean)?;
             optimizer.assign(LATENT_STD, &std)?;
@@ -158,21 +164,24 @@ impl Task for TokenizerTask<'_> {
         Ok(())
     }
 
-    fn loss(&mut self, _step: u64, rng: &mut ChaCha8Rng) -> Result<(Tensor, Figures)> {
+    fn loss(&mut self, _step: u64, rng: &mut ChaCha8Rng) -> Result<Losses> {
         let image = self.run.world.image;
         let mut bytes = Vec::with_capacity(self.settings.batch * self.run.world.image_len());
+        let fetching = Instant::now();
         for _ in 0..self.settings.batch {
-            let (e, t) = self.frames[self.draw(rng)];
-            bytes.extend_from_slice(self.dataset.episodes[e].frame(t));
+            let at = self.draw(rng);
+            self.footage.read(at..at + 1, &mut bytes)?;
         }
+        let fetched = fetching.elapsed();
         let images = images_to_tensor(&bytes, image, &self.run.device)?;
         let (z, curvature) = if self.polishing {
             let z = self.tokenizer.encode(&images)?.detach();
             (z, Tensor::zeros((), images.dtype(), images.device())?)
         } else {
-            let some = images.narrow(0, 0, self.settings.batch / 4)?;
+            let seen = self.masked(&images, rng)?;
+            let some = seen.narrow(0, 0, self.settings.batch / 4)?;
             let shift = rng.random_range(1..=self.settings.shift);
-            self.joint(&images, &shifted_pairs(&some, rng.random(), shift)?)?
+            self.joint(&seen, &shifted_pairs(&some, rng.random(), shift)?)?
         };
         let std = match self.polishing {
             true => self.settings.polish_noise,
@@ -185,10 +194,12 @@ impl Task for TokenizerTask<'_> {
             .broadcast_mul(&self.pixel_weights(&images)?)?
             .mean_all()?;
         let loss = (&pixels + (&curvature * self.settings.curvature)?)?;
-        Ok((
-            loss,
-            vec![("pixels", pixels), ("mse", plain), ("curvature", curvature)],
-        ))
+        Ok(Losses {
+            main: loss,
+            further: Vec::new(),
+            figures: vec![("pixels", pixels), ("mse", plain), ("curvature", curvature)],
+            fetched,
+        })
     }
 
     fn frozen(&self, _step: u64, name: &str) -> bool {
@@ -201,7 +212,7 @@ impl Task for TokenizerTask<'_> {
             let given = weights.clone().into_iter().collect();
             let params = Params::from_tensors(&self.run.out, given, &self.run.device);
             let averaged = Tokenizer::new(&params, &self.run.world)?;
-            let sample = spread(self.dataset, &self.frames, STATISTICS_FRAMES);
+            let sample = self.footage.spread(STATISTICS_FRAMES)?;
             let (mean, std) = statistics(&averaged, &sample, self.run)?;
             weights.insert(LATENT_MEAN.to_owned(), mean);
             weights.insert(LATENT_STD.to_owned(), std);
@@ -210,7 +221,7 @@ impl Task for TokenizerTask<'_> {
     }
 
     fn preview(&self) -> Result<Sheet> {
-        preview::tokenizer(self.run, self.dataset)
+        preview::tokenizer(self.run, self.footage)
     }
 }
 
@@ -235,18 +246,6 @@ fn statistics(tokenizer: &Tokenizer, bytes: &[u8], run: &Run) -> Result<(Tensor,
     let mean = latents.mean(0)?;
     let std = channel_std(&latents.broadcast_sub(&mean)?)?;
     Ok((mean, std))
-}
-
-/// The bytes of about `count` frames, evenly spread over a list of frames.
-fn spread(dataset: &Dataset, frames: &[(usize, usize)], count: usize) -> Vec<u8> {
-    let count = count.min(frames.len());
-    (0..count)
-        .flat_map(|i| {
-            let (e, t) = frames[i * frames.len() / count];
-            dataset.episodes[e].frame(t)
-        })
-        .copied()
-        .collect()
 }
 
 /// The median of every byte over frames of `len` bytes.
@@ -303,30 +302,31 @@ fn foreground_frequency(bytes: &[u8], background: &Tensor, run: &Run) -> Result<
 
 /// Running sums over frames of 1/f, where f is how often the frame's rarest foreground pixel is
 /// foreground.
-fn running_rarity(
-    dataset: &Dataset,
-    frames: &[(usize, usize)],
-    background: &[u8],
-    often: &[f32],
-) -> Vec<f64> {
+fn running_rarity(footage: &Footage, background: &[u8], often: &[f32]) -> Result<Vec<f64>> {
     let least = 1.0 / FREQUENCY_FRAMES as f32;
     let far = (FOREGROUND * 127.5) as u8;
-    let rarest = |&(e, t): &(usize, usize)| {
-        let pixels = dataset.episodes[e].frame(t).chunks_exact(3);
-        let foreground = pixels
+    let rarest = |image: &mut Vec<u8>, at: usize| -> Result<f64> {
+        image.clear();
+        footage.read(at..at + 1, image)?;
+        let foreground = image
+            .chunks_exact(3)
             .zip(background.chunks_exact(3))
             .zip(often)
             .filter(|((a, b), _)| a.iter().zip(*b).any(|(a, b)| a.abs_diff(*b) > far));
         let f = foreground.fold(f32::INFINITY, |f, (_, often)| f.min(*often));
-        f64::from(f.max(least).recip())
+        Ok(f64::from(f.max(least).recip()))
     };
-    let each: Vec<f64> = frames.par_iter().map(rarest).collect();
-    each.into_iter()
+    let each = (0..footage.frames())
+        .into_par_iter()
+        .map_init(Vec::new, rarest)
+        .collect::<Result<Vec<_>>>()?;
+    Ok(each
+        .into_iter()
         .scan(0.0, |sum, rarity| {
             *sum += rarity;
             Some(*sum)
         })
-        .collect()
+        .collect())
 }
 
 /// √(mean/f) for pixels that are foreground in a share f of the frames, where the mean is taken
@@ -376,18 +376,16 @@ mod tests {
             rewards: vec![0.0; 3],
             extras: BTreeMap::new(),
         };
-        let dataset = Dataset {
-            info: crate::data::DatasetInfo {
-                name: String::new(),
-                fps: 1.0,
-                image: [1, 2],
-                actions: Vec::new(),
-            },
-            episodes: vec![episode],
-            files: Vec::new(),
+        let info = crate::data::DatasetInfo {
+            name: String::new(),
+            fps: 1.0,
+            image: [1, 2],
+            actions: Vec::new(),
         };
-        let frames = [(0, 0), (0, 1), (0, 2)];
-        let sums = running_rarity(&dataset, &frames, &[0; 6], &[0.5, 0.125]);
+        let folder = tempfile::tempdir().unwrap();
+        let mut footage = Footage::new(info, folder.path(), 1 << 20);
+        footage.push(&episode).unwrap();
+        let sums = running_rarity(&footage, &[0; 6], &[0.5, 0.125]).unwrap();
         assert_eq!(sums, [0.0, 2.0, 10.0]);
     }
 

@@ -26,6 +26,8 @@ pub struct Plan {
     pub policy: Policy,
     /// Episode i depends on this and i alone.
     pub seed: u64,
+    /// The maze or track of all episodes; without it each has another.
+    pub world_seed: Option<u64>,
     /// Frames of all episodes at least; the last episode is not cut.
     pub frames: usize,
     /// Frames of an episode at most, the starting frame included.
@@ -139,7 +141,8 @@ fn play(plan: &Plan, index: usize) -> Result<(Episode, Line)> {
     let mut rng = ChaCha8Rng::seed_from_u64(plan.seed);
     rng.set_stream(index as u64);
     let policy = plan.policy.of_episode(&mut rng);
-    let seed = u64::from(rng.random::<u32>());
+    let own = u64::from(rng.random::<u32>());
+    let seed = plan.world_seed.unwrap_or(own);
     let mut world = plan.world.open(seed);
     let mut hand = Hand::new(policy, world.as_ref(), rng.random());
     let [height, width] = world.info().image;

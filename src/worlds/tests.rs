@@ -110,6 +110,7 @@ fn plan(world: Kind) -> Plan {
         world,
         policy: Policy::Mixed,
         seed: 11,
+        world_seed: None,
         frames: 70,
         episode_frames: 30,
     }

@@ -5,7 +5,7 @@ use super::attention::{Ring, Scratch, Shape, SpaceAttention, TimeAttention};
 use super::cells::{Bordered, CellBlock, Norm, bias};
 use super::matrix::{Matrix, Mode, Rows, numbers};
 use crate::Result;
-use crate::engine::sampler::Moment;
+use crate::engine::sampler::{Ask, Moment, Outcome};
 use crate::model::config::WorldConfig;
 use crate::model::dynamics::{self, SIGNAL_FEATURES};
 use crate::model::layers::MlpLayer;
@@ -85,6 +85,43 @@ struct Layer {
     mlp: Mlp,
 }
 
+/// Reward and end from a signal token; a few numbers a frame, so nothing is packed.
+struct OutcomeHead {
+    norm: Norm,
+    up: Vec<f32>,
+    up_bias: Vec<f32>,
+    out: Vec<f32>,
+    out_bias: Vec<f32>,
+}
+
+impl OutcomeHead {
+    fn new(head: &dynamics::OutcomeHead) -> Result<Self> {
+        Ok(Self {
+            norm: Norm::new(&head.norm)?,
+            up: numbers(&head.up.weight)?,
+            up_bias: bias(&head.up)?,
+            out: numbers(&head.out.weight)?,
+            out_bias: bias(&head.out)?,
+        })
+    }
+
+    fn apply(&self, token: &[f32]) -> Outcome {
+        let mut normed = vec![0.0; token.len()];
+        self.norm.apply(token, &mut normed);
+        let dot = |row: &[f32], x: &[f32]| row.iter().zip(x).map(|(w, x)| w * x).sum::<f32>();
+        let rows = self.up.chunks_exact(token.len()).zip(&self.up_bias);
+        let hidden: Vec<f32> = rows
+            .map(|(row, bias)| dot(row, &normed) + bias)
+            .map(|x| x / (1.0 + (-x).exp()))
+            .collect();
+        let of = |i: usize| {
+            let row = &self.out[i * hidden.len()..(i + 1) * hidden.len()];
+            dot(row, &hidden) + self.out_bias[i]
+        };
+        Outcome::new([of(0), of(1)])
+    }
+}
+
 /// The network with its rings and buffers.
 pub(super) struct Dynamics {
     grid: [usize; 2],
@@ -111,11 +148,10 @@ pub(super) struct Dynamics {
     head_bias: Vec<f32>,
     skip_now: Matrix,
     skip_past: Matrix,
-    /// What a frame adds to each of its passes: stem [cells, stem width], tokens [S, width],
-    /// x̂ [cells, channels].
+    /// What a frame adds to each of its passes: stem [cells, stem width], x̂ [cells, channels].
     cells_start: Vec<f32>,
-    tokens_start: Vec<f32>,
     x_start: Vec<f32>,
+    outcome: Option<OutcomeHead>,
     /// Slot of the current frame, and of those that it sees, nearest first.
     slot: usize,
     seen: Vec<usize>,
@@ -188,8 +224,8 @@ impl Dynamics {
             skip_now: part(&skip, c, 1, 0, c),
             skip_past: part(&skip, c, 1, c, past),
             cells_start: vec![0.0; cells * d.stem_width],
-            tokens_start: vec![0.0; shape.tokens * d.width],
             x_start: vec![0.0; cells * c],
+            outcome: net.outcome.as_ref().map(OutcomeHead::new).transpose()?,
             slot: 0,
             seen: Vec::with_capacity(slots),
             now: Bordered::new(grid, c),
@@ -224,15 +260,6 @@ impl Dynamics {
             .fill(moment.past, |from, to| to.copy_from_slice(from));
         self.past
             .convolve(&self.stem_past, &mut self.cells_start, Mode::Set);
-        let action = self.stem_conditions.action(moment.action);
-        for cell in self.cells_start.chunks_exact_mut(self.stem_width) {
-            add(cell, action);
-        }
-        let width = self.shape.width();
-        self.tokens_start.copy_from_slice(&self.position);
-        let action = self.conditions.action(moment.action);
-        let at = self.latent_tokens * width;
-        add(&mut self.tokens_start[at..at + width], action);
         for cell in self.x_start.chunks_exact_mut(self.channels) {
             cell.copy_from_slice(&self.head_bias);
         }
@@ -242,9 +269,9 @@ impl Dynamics {
             .apply(moment.past, rows, &mut self.x_start, Mode::Add);
     }
 
-    /// x̂ of z at a signal level and step size, both [cells, channels].
-    pub(super) fn denoise(&mut self, z: &[f32], signal: f32, step: u32, x: &mut [f32]) {
-        self.stem(z, signal, step);
+    /// What the network puts out, [cells, channels].
+    pub(super) fn denoise(&mut self, ask: &Ask, x: &mut [f32]) {
+        self.stem(ask);
         for layer in &self.layers {
             layer.space.apply(&mut self.tokens, &mut self.attention);
             if let Some((time, ring)) = &layer.time {
@@ -253,31 +280,37 @@ impl Dynamics {
             }
             layer.mlp.apply(self.shape, &mut self.tokens, &mut self.mlp);
         }
-        self.head(z, x);
+        self.head(ask.z, x);
     }
 
-    /// Writes the frame's keys and values over those of the oldest.
-    pub(super) fn cache(&mut self, z: &[f32], signal: f32, step: u32) {
-        let Some(last) = self.layers.iter().rposition(|layer| layer.time.is_some()) else {
-            return;
-        };
-        if self.slots == 0 {
-            return;
+    /// Writes the frame's keys and values over those of the oldest; the frame's outcome.
+    pub(super) fn cache(&mut self, ask: &Ask) -> Option<Outcome> {
+        let last = self.layers.iter().rposition(|layer| layer.time.is_some());
+        let kept = self.slots > 0 && last.is_some();
+        if !kept && self.outcome.is_none() {
+            return None;
         }
-        self.stem(z, signal, step);
+        let last = last.unwrap_or(0);
+        self.stem(ask);
         for (i, layer) in self.layers[..=last].iter_mut().enumerate() {
             layer.space.apply(&mut self.tokens, &mut self.attention);
             if let Some((time, ring)) = &mut layer.time {
                 time.keys_and_values(&self.tokens, &mut self.attention);
-                if i < last {
+                if i < last || self.outcome.is_some() {
                     time.apply(&mut self.tokens, ring, &self.seen, &mut self.attention);
                 }
-                time.write(ring, self.slot, &self.attention);
+                if kept {
+                    time.write(ring, self.slot, &self.attention);
+                }
             }
             if i < last {
                 layer.mlp.apply(self.shape, &mut self.tokens, &mut self.mlp);
             }
         }
+        let width = self.shape.width();
+        let at = (self.latent_tokens + 1) * width;
+        let signal = &self.tokens[at..at + width];
+        self.outcome.as_ref().map(|head| head.apply(signal))
     }
 
     /// Keys and values of all rings, in order.
@@ -296,11 +329,18 @@ impl Dynamics {
     }
 
     /// Fills `cells` and `tokens`.
-    fn stem(&mut self, z: &[f32], signal: f32, step: u32) {
+    fn stem(&mut self, ask: &Ask) {
+        let Ask {
+            z,
+            signal,
+            step,
+            action,
+        } = *ask;
         let features: [f32; SIGNAL_FEATURES] =
             std::array::from_fn(|k| (signal * (k as f32 * std::f32::consts::PI)).cos());
         let condition = &mut self.condition[..self.stem_width];
         self.stem_conditions.signal(&features, step, condition);
+        add(condition, self.stem_conditions.action(action));
         self.cells.copy_from_slice(&self.cells_start);
         for cell in self.cells.chunks_exact_mut(self.stem_width) {
             add(cell, condition);
@@ -312,7 +352,12 @@ impl Dynamics {
             .apply(&mut self.cells, &mut self.bordered, &mut self.hidden);
 
         let width = self.shape.width();
-        self.tokens.copy_from_slice(&self.tokens_start);
+        self.tokens.copy_from_slice(&self.position);
+        let at = self.latent_tokens * width;
+        add(
+            &mut self.tokens[at..at + width],
+            self.conditions.action(action),
+        );
         let condition = &mut self.condition[..width];
         self.conditions.signal(&features, step, condition);
         let at = (self.latent_tokens + 1) * width;

@@ -10,7 +10,7 @@ mod tokenizer;
 use dynamics::Dynamics;
 use tokenizer::Tokenizer;
 
-use super::sampler::{Moment, Network, Sampler};
+use super::sampler::{Ask, Moment, Network, Outcome, Sampler};
 use crate::Result;
 use crate::model::checkpoint::World;
 
@@ -51,14 +51,13 @@ impl Network for CpuNetwork {
         Ok(())
     }
 
-    fn denoise(&mut self, z: &[f32], signal: f32, step: u32, x: &mut [f32]) -> Result<()> {
-        self.dynamics.denoise(z, signal, step, x);
+    fn denoise(&mut self, ask: &Ask, x: &mut [f32]) -> Result<()> {
+        self.dynamics.denoise(ask, x);
         Ok(())
     }
 
-    fn cache(&mut self, z: &[f32], signal: f32, step: u32) -> Result<()> {
-        self.dynamics.cache(z, signal, step);
-        Ok(())
+    fn cache(&mut self, ask: &Ask) -> Result<Option<Outcome>> {
+        Ok(self.dynamics.cache(ask))
     }
 
     fn encode(&mut self, images: &[u8], latents: &mut [f32]) -> Result<()> {

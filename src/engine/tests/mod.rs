@@ -52,6 +52,8 @@ pub(crate) fn plain() -> WorldConfig {
             context: 5,
             registers: 1,
             k_max: 4,
+            unknown_action: true,
+            outcome: 6,
         },
     }
 }
@@ -190,6 +192,7 @@ fn changing(frame: usize) -> SamplerParams {
         context_signal: [0.9, 1.0, 0.6][frame / 5 % 3],
         context: [usize::MAX, 3, 1, 4][frame / 7 % 4],
         temperature: [1.0, 0.5, 0.0][frame / 11 % 3],
+        guidance: [1.0, 1.0, 2.5, 0.0][frame / 2 % 4],
         seed: frame as u64 / 20,
         ..SamplerParams::default()
     }

@@ -25,6 +25,16 @@ fn compare(name: &str, config: &WorldConfig, params: impl Fn(usize) -> SamplerPa
             difference <= Some(1),
             "{name}: image {frame} differs by {difference:?}"
         );
+        match (fast.outcome(), reference.outcome()) {
+            (Some(a), Some(b)) => {
+                let off = (a.reward - b.reward).abs().max((a.end - b.end).abs());
+                assert!(off < 1e-4, "{name}: outcome of frame {frame} off by {off}");
+            }
+            (a, b) => assert!(
+                a == b && config.dynamics.outcome == 0,
+                "{name}: {a:?} {b:?}"
+            ),
+        }
         moved = moved.max(largest_difference(fast.latent(), &last));
         last = fast.latent().to_vec();
     }

@@ -38,7 +38,16 @@ impl History {
 
     /// What the network puts out for the frame after all kept ones: clean copy and one noised copy of n + 1 moments, of
     /// which the last moment's clean frame is seen by nobody.
-    fn predict(&self, world: &World, z: &[f32], action: u32, tau: f32, steps: u32) -> Vec<f32> {
+    ///
+    /// Beside it reward and logit of the end of the last kept frame, where there is such a head.
+    fn predict(
+        &self,
+        world: &World,
+        z: &[f32],
+        action: u32,
+        tau: f32,
+        steps: u32,
+    ) -> (Vec<f32>, Option<[f32; 2]>) {
         let (config, n) = (&world.config, self.kept.len());
         let ([gh, gw], c) = (config.grid(), config.tokenizer.channels);
         let stem = config.dynamics.stem_frames;
@@ -85,11 +94,15 @@ impl History {
             .unwrap(),
         };
         let dynamics = &world.dynamics;
-        let x = dynamics
+        let predicted = dynamics
             .forward(&input, dynamics.time(n + 1), n + 1)
             .unwrap();
-        let x = x.get(0).unwrap().get(n).unwrap();
-        x.flatten_all().unwrap().to_vec1().unwrap()
+        let x = predicted.clean.get(0).unwrap().get(n).unwrap();
+        let outcome = predicted.outcome.map(|outcome| {
+            let last = outcome.get(0).unwrap().get(n - 1).unwrap();
+            last.to_vec1().unwrap().try_into().unwrap()
+        });
+        (x.flatten_all().unwrap().to_vec1().unwrap(), outcome)
     }
 }
 
@@ -118,12 +131,24 @@ fn compare(name: &str, config: &WorldConfig, steps: usize, context_frames: usize
     }
     let step = step_index(steps, config.dynamics.k_max);
     for (frame, &action) in actions(config, 64, 8).iter().enumerate() {
+        let outcome = engine.outcome();
         engine.step(action, &params).unwrap();
         let mut z = vec![0.0; config.latent_len()];
         noise::fill(&mut z, params.seed, history.kept.len() as u64, Use::Start);
         for k in 0..steps {
             let tau = (k as f32 / steps as f32).max(config.flow.least_level() as f32);
-            let said = history.predict(&net, &z, action, tau, step);
+            let (said, reward_and_end) = history.predict(&net, &z, action, tau, step);
+            assert_eq!(outcome.is_some(), config.dynamics.outcome > 0, "{name}");
+            for (outcome, [reward, logit]) in outcome.iter().zip(reward_and_end) {
+                let end = 1.0 / (1.0 + (-logit).exp());
+                let off = (outcome.reward - reward)
+                    .abs()
+                    .max((outcome.end - end).abs());
+                assert!(
+                    off < 1e-4,
+                    "{name}: outcome before frame {frame} off by {off}"
+                );
+            }
             let (alpha, sigma) = shares(config.flow.path, tau);
             let (next_alpha, next_sigma) = shares(config.flow.path, (k + 1) as f32 / steps as f32);
             for (z, said) in z.iter_mut().zip(said) {

@@ -290,6 +290,44 @@ fn churn_changes_the_frame_and_replays_with_the_seed() {
 }
 
 #[test]
+fn guidance_draws_the_frame_from_what_comes_without_the_action_to_what_comes_with_it() {
+    let config = plain();
+    for mut engine in engines(&config) {
+        let mut after = |action, guidance| {
+            let params = SamplerParams {
+                steps: 1,
+                guidance,
+                ..Default::default()
+            };
+            engine.reset(&clip(&config, 4), &params).unwrap();
+            engine.step(action, &params).unwrap();
+            engine.latent().to_vec()
+        };
+        let [none, own, twice] = [0.0, 1.0, 2.0].map(|guidance| after(1, guidance));
+        assert!(largest_difference(&own, &none) > 1e-2);
+        // One step's frame is x̂ itself.
+        let drawn: Vec<f32> = own.iter().zip(&none).map(|(a, b)| 2.0 * a - b).collect();
+        assert!(largest_difference(&twice, &drawn) < 1e-4);
+        assert_eq!(none, after(2, 0.0));
+        assert_ne!(own, after(2, 1.0));
+    }
+}
+
+#[test]
+fn guidance_is_refused_by_a_world_that_knows_no_unknown_action() {
+    let mut config = plain();
+    config.dynamics.unknown_action = false;
+    let params = SamplerParams {
+        guidance: 1.5,
+        ..Default::default()
+    };
+    for mut engine in engines(&config) {
+        let error = engine.reset(&clip(&config, 4), &params).unwrap_err();
+        assert!(error.to_string().contains("expected 1"), "{error}");
+    }
+}
+
+#[test]
 fn traced_passes_lead_from_the_noise_to_the_frame() {
     let config = plain();
     for mut engine in engines(&config) {

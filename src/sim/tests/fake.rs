@@ -19,6 +19,9 @@ pub const PANICS: u32 = 4;
 /// Under this action the adaptive solver gives up.
 pub const HARD: u32 = 2;
 
+/// A frame made in so many steps is likely the last of its episode.
+pub const ENDS: u8 = 7;
+
 pub struct Fake {
     world: WorldConfig,
     image: [u8; 3],
@@ -76,6 +79,8 @@ fn world() -> WorldConfig {
             context: 8,
             registers: 0,
             k_max: 8,
+            unknown_action: false,
+            outcome: 0,
         },
     }
 }
@@ -181,6 +186,14 @@ impl Engine for Fake {
         &[]
     }
 
+    /// A reward of the action's number; the end is likely at [`ENDS`] steps.
+    fn outcome(&self) -> Option<Outcome> {
+        Some(Outcome {
+            reward: f32::from(self.image[1]),
+            end: if self.image[2] == ENDS { 0.75 } else { 0.25 },
+        })
+    }
+
     fn trace(&mut self, on: bool) {
         self.tracing = on;
         self.passes.clear();
@@ -207,6 +220,7 @@ impl Engine for Fake {
         Snapshot {
             frame: 0,
             state: Vec::new(),
+            outcome: None,
             image: self.image.to_vec(),
         }
     }
