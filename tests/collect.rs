@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use driftless::data::{Dataset, Episode};
-use driftless::eval::objects;
+use driftless::eval::objects::Game;
 
 /// Runs a script of scripts/ that writes to `data`; false where the packages are missing.
 fn collect(script: &str, args: &[&str], data: &Path) -> bool {
@@ -69,7 +69,7 @@ fn a_collected_episode_is_read_and_its_positions_are_what_the_frames_show() {
     };
     let (mut balls, mut paddles) = (Vec::new(), Vec::new());
     for t in 0..episode.frames() {
-        let seen = objects::find(episode.frame(t));
+        let seen = Game::Pong.find(episode.frame(t));
         if let (Some(ball), Some(x), Some(y)) =
             (seen.ball(), truth("ball", t, 0, 2), truth("ball", t, 1, 2))
         {

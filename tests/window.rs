@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use display::Display;
 use driftless::data::{Episode, contexts};
-use driftless::eval::objects;
+use driftless::eval::objects::Game;
 use image::RgbImage;
 use image::imageops::{self, FilterType};
 
@@ -99,7 +99,7 @@ fn longest_stretch(episode: &Episode, action: u32) -> Range<usize> {
 fn player_from_to(episode: &Episode, stretch: Range<usize>) -> (f32, f32) {
     let mean = |frames: Range<usize>| {
         let rows: Vec<f32> = frames
-            .filter_map(|t| objects::find(episode.frame(t)).player)
+            .filter_map(|t| Game::Pong.find(episode.frame(t)).player)
             .collect();
         assert!(!rows.is_empty(), "no paddle in the picture");
         rows.iter().sum::<f32>() / rows.len() as f32

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use driftless::data::Dataset;
 use driftless::engine::{self, DeviceChoice};
+use driftless::eval::pose::{self, Probe};
 use driftless::eval::report::{self, Options, Progress};
 use driftless::eval::table;
 use driftless::{Error, Result};
@@ -49,6 +50,10 @@ pub struct Args {
     /// Where to compute.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceChoice,
+    /// Episodes (not the held-out ones) on which a probe learns to read place and direction from a
+    /// picture, for worlds whose episodes say them, such as the maze.
+    #[arg(long, value_name = "DIR")]
+    probe: Option<PathBuf>,
     /// Folder for contact sheets (PNG): truth above prediction, and free runs.
     #[arg(long, value_name = "DIR")]
     pictures: Option<PathBuf>,
@@ -81,6 +86,14 @@ pub fn run(args: &Args) -> Result<()> {
     options.params.context_signal = args.context_signal;
     options.params.seed = args.seed;
     options.params = args.method.put_into(options.params);
+    let probe = args.probe.as_deref().map(|folder| {
+        let real = Dataset::read(folder)?;
+        Probe::train(&real.episodes, pose::STEPS, args.seed).map_err(|e| match e {
+            Error::Argument(what) => Error::invalid(folder, what),
+            other => other,
+        })
+    });
+    let probe = probe.transpose()?;
     let bar = super::bar(0, "frames");
     let mut show = |done: usize, total: usize| {
         bar.set_length(total as u64);
@@ -91,6 +104,7 @@ pub fn run(args: &Args) -> Result<()> {
         engine.as_mut(),
         &dataset,
         &options,
+        probe.as_ref(),
         args.pictures.as_deref(),
         progress,
     )

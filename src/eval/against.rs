@@ -10,8 +10,9 @@ use serde::Serialize;
 
 use super::likelihood::{Asked, Surprise};
 use super::metrics::{self, share};
+use super::objects::Game;
 use super::rollout::shuffled;
-use super::tokenizer::{alone, median_image, move_ball};
+use super::tokenizer::{median_image, move_ball};
 use super::truth::Truth;
 use crate::data::Episode;
 
@@ -71,13 +72,13 @@ pub(super) fn changes(episode: &Episode, range: Range<usize>, seed: u64) -> Vec<
         let cut = |player: f32| !WHOLE.contains(&player);
         let (edge, free) = other
             .into_iter()
-            .partition(|&(t, ..)| truth.at(t).player.is_some_and(cut));
+            .partition(|&(t, ..)| truth.game == Game::Pong && truth.at(t).player.is_some_and(cut));
         all.push(Changed::new("another action, paddle in full view", free));
         all.push(Changed::new("another action, paddle cut by an edge", edge));
         let background = median_image(episode);
         let ball = |shift: Option<f32>| -> Vec<_> {
             let image = |t: usize| {
-                let ball = truth.at(t).ball.filter(|ball| alone(*ball))?;
+                let ball = truth.at(t).ball.filter(|ball| truth.game.alone(*ball))?;
                 let image = move_ball(episode.frame(t), &background, ball, shift);
                 Some((t, action(t), Cow::Owned(image)))
             };

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use super::*;
 use crate::eval::metrics::psnr;
-use crate::eval::objects;
+use crate::eval::objects::Game;
 
 fn real() -> Episode {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/pong/episode_00000.npz");
@@ -25,8 +25,8 @@ fn every_change_changes_what_its_name_says_and_nothing_else() {
         assert!(asked.iter().all(|a| (12..212).contains(&a.frame)));
         for a in asked {
             let (own, action) = (episode.frame(a.frame), episode.actions[a.frame]);
-            let ball = objects::find(own).ball();
-            let found = || objects::find(a.image).ball();
+            let ball = Game::Pong.find(own).ball();
+            let found = || Game::Pong.find(a.image).ball();
             let shifted = |by: f32| {
                 let (ball, found) = (ball.unwrap(), found().unwrap());
                 (found.x - ball.x - by).abs() < 0.3 && (found.y - ball.y).abs() < 0.3

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::metrics::{self, median, share};
-use super::objects::{self, Objects};
+use super::objects::{Game, Objects};
 use super::report::{Options, Progress};
 use super::rollout::{evenly, held_actions, windows};
 use super::truth;
@@ -122,7 +122,7 @@ pub(crate) fn measure(
     options: &Options,
     progress: &mut Progress,
 ) -> Result<(FreeReport, Vec<Vec<u8>>)> {
-    let with_truth = truth::all(episodes);
+    let game = truth::game(episodes);
     let steps = options.main_steps();
     let kinds = engine.world().actions.len();
     let size = options.free_bin.max(1);
@@ -160,8 +160,8 @@ pub(crate) fn measure(
             let again = engine.encode(&last)?;
             if let Some(bin) = bins.get_mut(t / size) {
                 bin.add_latents(engine.latent(), &again);
-                if with_truth {
-                    bin.count.add(&objects::find(&last));
+                if let Some(game) = game {
+                    bin.count.add(&game.find(&last));
                 }
             }
         }
@@ -179,7 +179,7 @@ pub(crate) fn measure(
         frames: options.free_frames,
         change: median(&changes),
         real_change: median(&real_changes(episodes)),
-        real: with_truth.then(|| real(episodes)),
+        real: game.map(|game| real(episodes, game)),
         real_reencoding: real_reencoding(engine, episodes)?,
         bins: bins.collect(),
     };
@@ -199,10 +199,10 @@ fn real_reencoding(engine: &mut dyn Engine, episodes: &[Episode]) -> Result<Opti
     Ok(bin.reencoding())
 }
 
-fn real(episodes: &[Episode]) -> Presence {
+fn real(episodes: &[Episode], game: Game) -> Presence {
     let mut count = Count::default();
     for episode in episodes {
-        (0..episode.frames()).for_each(|t| count.add(&objects::find(episode.frame(t))));
+        (0..episode.frames()).for_each(|t| count.add(&game.find(episode.frame(t))));
     }
     count.presence()
 }

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use super::metrics::{SquaredError, mean, median, share};
-use super::objects::{self, Objects};
+use super::metrics::{SquaredError, mean, median, share, ssim};
+use super::objects::{Game, Objects};
+use super::pose::{Pose, PoseStats, Probe};
 use super::report::{Options, Progress};
 use super::rollout::{rollout, shuffled, windows};
 use super::truth::{self, Places, Truth};
@@ -38,6 +39,10 @@ pub struct Span {
     pub to: usize,
     /// Over whole frames, dB.
     pub psnr: Option<f64>,
+    /// Structural similarity, the mean over frames; none of frames smaller than its window.
+    pub ssim: Option<f64>,
+    /// Poses read from the pictures; none without a probe.
+    pub pose: Option<PoseStats>,
     /// The player's paddle; none for worlds without known objects.
     pub player: Option<PaddleStats>,
     /// The enemy's paddle; none for worlds without known objects.
@@ -110,7 +115,9 @@ pub(crate) struct Case {
     /// The true frames through the tokenizer alone.
     rebuilt: Vec<u8>,
     /// For each true frame; none for worlds without known objects.
-    places: Option<Vec<Places>>,
+    places: Option<(Game, Vec<Places>)>,
+    /// For each true frame; none for worlds that do not say.
+    poses: Option<Vec<Pose>>,
 }
 
 /// Cuts the sequences out of the episodes.
@@ -120,7 +127,7 @@ pub(crate) fn cases(
     options: &Options,
 ) -> Result<Vec<Case>> {
     let length = options.context + options.horizon;
-    let with_truth = truth::all(episodes);
+    let game = truth::game(episodes);
     let mut cases = Vec::new();
     for window in windows(episodes, length, options.sequences)? {
         let Some(episode) = episodes.get(window.episode) else {
@@ -128,11 +135,11 @@ pub(crate) fn cases(
         };
         let first = window.start + options.context;
         let future = episode.clip(first..first + options.horizon);
-        let truth = Truth::of(episode).filter(|_| with_truth);
-        let places = truth.map(|truth| {
-            (first..first + options.horizon)
-                .map(|t| shown(truth.at(t), &objects::find(episode.frame(t))))
-                .collect()
+        let places = game.zip(Truth::of(episode)).map(|(game, truth)| {
+            let places = (first..first + options.horizon)
+                .map(|t| shown(truth.at(t), &game.find(episode.frame(t))))
+                .collect();
+            (game, places)
         });
         cases.push(Case {
             context: episode.clip(window.start..first),
@@ -141,6 +148,7 @@ pub(crate) fn cases(
             rebuilt: engine.reconstruct(&future.images)?,
             images: future.images,
             places,
+            poses: Pose::of(episode).map(|all| all[first..first + options.horizon].to_vec()),
         });
     }
     Ok(cases)
@@ -168,9 +176,10 @@ pub(crate) fn measure(
     engine: &mut dyn Engine,
     cases: &[Case],
     options: &Options,
+    probe: Option<&Probe>,
     progress: &mut Progress,
 ) -> Result<Rollouts> {
-    let frame = engine.world().image_len();
+    let size = engine.world().image;
     let params = |steps: usize, case: usize| SamplerParams {
         steps,
         seed: options.params.seed.wrapping_add(case as u64),
@@ -179,7 +188,7 @@ pub(crate) fn measure(
     let gather = |images: &mut dyn FnMut(usize, &Case) -> Result<Vec<u8>>| -> Result<Sums> {
         let mut sums = Sums::new(options.horizon);
         for (i, case) in cases.iter().enumerate() {
-            sums.add(case, &images(i, case)?, frame);
+            sums.add(case, &images(i, case)?, size, probe)?;
         }
         Ok(sums)
     };
@@ -240,6 +249,9 @@ fn compare(steps: usize, obeyed: &RolloutReport, disobeyed: &RolloutReport) -> O
 #[derive(Default)]
 struct Sum {
     error: SquaredError,
+    ssim: Vec<f64>,
+    /// Read and true.
+    poses: Vec<(Pose, Pose)>,
     /// Distance where found, per frame whose truth shows the paddle.
     player: Vec<Option<f64>>,
     enemy: Vec<Option<f64>>,
@@ -258,17 +270,33 @@ impl Sums {
         Self((0..horizon).map(|_| Sum::default()).collect())
     }
 
-    fn add(&mut self, case: &Case, images: &[u8], frame: usize) {
+    fn add(
+        &mut self,
+        case: &Case,
+        images: &[u8],
+        size: [usize; 2],
+        probe: Option<&Probe>,
+    ) -> Result<()> {
+        if let Some((probe, truth)) = probe.zip(case.poses.as_ref()) {
+            let pairs = probe.read(images)?.into_iter().zip(truth.iter().copied());
+            for (sum, pair) in self.0.iter_mut().zip(pairs) {
+                sum.poses.push(pair);
+            }
+        }
+        let frame = size[0] * size[1] * 3;
         let frames = images
             .chunks_exact(frame)
             .zip(case.images.chunks_exact(frame));
         for (h, (sum, (image, truth))) in self.0.iter_mut().zip(frames).enumerate() {
             sum.error.add(image, truth);
-            let Some(places) = case.places.as_ref().and_then(|places| places.get(h)) else {
+            sum.ssim.extend(ssim(image, truth, size));
+            let places = case.places.as_ref();
+            let Some((game, places)) = places.and_then(|(game, all)| Some((game, all.get(h)?)))
+            else {
                 continue;
             };
             sum.objects = true;
-            let found = objects::find(image);
+            let found = game.find(image);
             let error = |a: Option<f32>, b: f32| a.map(|a| f64::from((a - b).abs()));
             sum.player
                 .extend(places.player.map(|y| error(found.player, y)));
@@ -278,9 +306,11 @@ impl Sums {
                 Some(ball) => sum
                     .ball
                     .push((found.balls.len(), found.ball().map(|b| b.distance(ball)))),
+                None if places.hidden => {}
                 None => sum.empty.push(found.balls.len()),
             }
         }
+        Ok(())
     }
 
     fn report(&self, label: &str, steps: Option<usize>) -> RolloutReport {
@@ -318,6 +348,17 @@ impl Sums {
             from,
             to,
             psnr: error.psnr(),
+            ssim: mean(
+                &sums
+                    .iter()
+                    .flat_map(|sum| &sum.ssim)
+                    .copied()
+                    .collect::<Vec<_>>(),
+            ),
+            pose: {
+                let pairs: Vec<_> = sums.iter().flat_map(|sum| &sum.poses).copied().collect();
+                (!pairs.is_empty()).then(|| PoseStats::of(&pairs))
+            },
             player: objects.then(|| paddle(|sum| &sum.player)),
             enemy: objects.then(|| paddle(|sum| &sum.enemy)),
             ball: objects.then(|| ball_stats(sums)),

@@ -76,6 +76,67 @@ pub fn distance(a: &[f32], b: &[f32]) -> f64 {
         .sqrt()
 }
 
+/// Side of the window of [`ssim`], and the standard deviation of its Gaussian weights, in pixels.
+const SSIM_WINDOW: usize = 11;
+const SSIM_SIGMA: f64 = 1.5;
+
+/// Structural similarity of the luminance of two images, u8 RGB `[H, W, 3]`: 1 for equal ones.
+///
+/// Wang et al., *Image Quality Assessment: From Error Visibility to Structural Similarity* (2004),
+/// eq. 13 with K₁ = 0.01 and K₂ = 0.03, Gaussian windows of 11 × 11 pixels that lie within the
+/// image, luminance 0.299 R + 0.587 G + 0.114 B. None of images smaller than a window.
+pub fn ssim(a: &[u8], b: &[u8], [height, width]: [usize; 2]) -> Option<f64> {
+    if height < SSIM_WINDOW || width < SSIM_WINDOW {
+        return None;
+    }
+    let luminance = |image: &[u8]| -> Vec<f64> {
+        let of =
+            |p: &[u8]| 0.299 * f64::from(p[0]) + 0.587 * f64::from(p[1]) + 0.114 * f64::from(p[2]);
+        image.chunks_exact(3).map(of).collect()
+    };
+    let (a, b) = (luminance(a), luminance(b));
+    let product =
+        |a: &[f64], b: &[f64]| -> Vec<f64> { a.iter().zip(b).map(|(a, b)| a * b).collect() };
+    let mean = |x: &[f64]| windowed(x, width);
+    let (ma, mb) = (mean(&a), mean(&b));
+    let (aa, bb, ab) = (
+        mean(&product(&a, &a)),
+        mean(&product(&b, &b)),
+        mean(&product(&a, &b)),
+    );
+    let [c1, c2] = [0.01_f64, 0.03].map(|k| (k * 255.0).powi(2));
+    let each = (0..ma.len()).map(|i| {
+        let (x, y) = (ma[i], mb[i]);
+        let (vx, vy, cov) = (aa[i] - x * x, bb[i] - y * y, ab[i] - x * y);
+        (2.0 * x * y + c1) * (2.0 * cov + c2) / ((x * x + y * y + c1) * (vx + vy + c2))
+    });
+    Some(each.sum::<f64>() / ma.len() as f64)
+}
+
+/// Means under the Gaussian window at every place where it lies within the image of this width.
+fn windowed(x: &[f64], width: usize) -> Vec<f64> {
+    let middle = (SSIM_WINDOW / 2) as f64;
+    let weight = |i: usize| (-((i as f64 - middle) / SSIM_SIGMA).powi(2) / 2.0).exp();
+    let total: f64 = (0..SSIM_WINDOW).map(weight).sum();
+    let weights: [f64; SSIM_WINDOW] = std::array::from_fn(|i| weight(i) / total);
+    let along = |row: &[f64]| -> Vec<f64> {
+        let windows = row.windows(SSIM_WINDOW);
+        windows
+            .map(|window| window.iter().zip(weights).map(|(x, w)| x * w).sum())
+            .collect()
+    };
+    let rows: Vec<Vec<f64>> = x.chunks_exact(width).map(along).collect();
+    let inner = width + 1 - SSIM_WINDOW;
+    rows.windows(SSIM_WINDOW)
+        .flat_map(|window| {
+            (0..inner).map(move |x| {
+                let column = window.iter().zip(weights);
+                column.map(|(row, w)| row[x] * w).sum()
+            })
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
 
@@ -108,5 +169,27 @@ mod tests {
         assert_eq!(share(1, 4), Some(0.25));
         assert_eq!(share(0, 0), None);
         assert!((distance(&[0.0, 3.0], &[4.0, 0.0]) - 5.0).abs() < 1e-9);
+    }
+
+    /// Values of scikit-image 0.26.0, `structural_similarity(gaussian_weights=True, sigma=1.5,
+    /// use_sample_covariance=False, data_range=255)` on the luminance of the same frames.
+    #[test]
+    fn ssim_is_that_of_scikit_image() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let path = path.join("assets/pong/episode_00000.npz");
+        let episode = crate::data::Episode::read(&path).unwrap();
+        for (a, b, expected) in [
+            (0, 10, 0.956_061_516_922_98),
+            (40, 41, 0.929_505_460_463_39),
+            (100, 160, 0.911_857_401_401_44),
+        ] {
+            let found = ssim(episode.frame(a), episode.frame(b), [64, 64]).unwrap();
+            assert!((found - expected).abs() < 1e-9, "{a}, {b}: {found}");
+        }
+        assert_eq!(
+            ssim(episode.frame(7), episode.frame(7), [64, 64]),
+            Some(1.0)
+        );
+        assert_eq!(ssim(&[0; 300], &[0; 300], [10, 10]), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Measuring a world: rollouts against held-out truth, the objects of Pong, free running.
+//! Measuring a world: rollouts against held-out truth, known objects, poses, free running.
 //!
 //! [`report::run`] does all of it through an [`Engine`](crate::engine::Engine) and returns a
 //! [`report::Report`]; [`table`] turns that into text or Markdown, [`pictures`] into PNG files.
@@ -15,6 +15,7 @@ pub mod metrics;
 pub mod objects;
 mod one_step;
 pub mod pictures;
+pub mod pose;
 pub mod report;
 pub mod rollout;
 pub mod surprise;

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::horizons::NEAR;
 use super::metrics::share;
-use super::objects::{self, Point};
+use super::objects::Point;
 use super::report::{Options, Progress};
 use super::rollout::evenly;
 use super::truth::{self, Truth};
@@ -45,9 +45,9 @@ pub(crate) fn measure(
     options: &Options,
     progress: &mut Progress,
 ) -> Result<Vec<OneStep>> {
-    if !truth::all(episodes) {
+    let Some(game) = truth::game(episodes) else {
         return Ok(Vec::new());
-    }
+    };
     let patch = engine.world().tokenizer.patch;
     let moves = moves(episodes, options.context);
     // [K][stays, crosses] → (right, all)
@@ -73,7 +73,7 @@ pub(crate) fn measure(
             };
             engine.reset(&context, &params)?;
             engine.step(action, &params)?;
-            let found = objects::find(engine.image()).ball();
+            let found = game.find(engine.image()).ball();
             let right = found.is_some_and(|ball| ball.distance(to) <= NEAR);
             if let Some((hits, all)) = counts.get_mut(kind) {
                 *hits += usize::from(right);

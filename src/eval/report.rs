@@ -9,6 +9,7 @@ use super::free::{self, FreeReport};
 use super::horizons::{self, RolloutReport, Shuffled};
 use super::one_step::{self, OneStep};
 use super::pictures;
+use super::pose::Probe;
 use super::tokenizer::{self, TokenizerReport};
 use crate::data::Dataset;
 use crate::engine::{Engine, SamplerParams};
@@ -88,7 +89,7 @@ impl Options {
     /// Engine steps of the whole evaluation.
     fn work(&self, dataset: &Dataset) -> usize {
         let rollouts = self.sequences * self.horizon * (self.steps.len() + 1);
-        let truth = super::truth::all(&dataset.episodes);
+        let truth = super::truth::game(&dataset.episodes).is_some();
         let one_step = if truth { self.one_step } else { 0 } * self.steps.len();
         rollouts + one_step + self.free_runs * self.free_frames
     }
@@ -152,7 +153,8 @@ impl<'a> Progress<'a> {
     }
 }
 
-/// Measures a world on held-out episodes; writes contact sheets where a folder is named.
+/// Measures a world on held-out episodes, poses with a `probe` where there is one; writes contact
+/// sheets where a folder is named.
 ///
 /// # Errors
 /// The episodes do not fit the world or are too short, a number is out of range, the device
@@ -161,6 +163,7 @@ pub fn run(
     engine: &mut dyn Engine,
     dataset: &Dataset,
     options: &Options,
+    probe: Option<&Probe>,
     picture_folder: Option<&Path>,
     progress: &mut Progress,
 ) -> Result<Report> {
@@ -171,7 +174,7 @@ pub fn run(
     progress.total = options.work(dataset);
     let tokenizer = tokenizer::measure(engine, episodes, options.tokenizer_frames)?;
     let cases = horizons::cases(engine, episodes, options)?;
-    let rollouts = horizons::measure(engine, &cases, options, progress)?;
+    let rollouts = horizons::measure(engine, &cases, options, probe, progress)?;
     let one_step = one_step::measure(engine, episodes, options, progress)?;
     let free = match options.free_runs.min(options.free_frames) {
         0 => None,

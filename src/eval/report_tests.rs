@@ -44,6 +44,7 @@ fn evaluate(episode: Episode, manner: Manner, options: &Options) -> Result<Repor
         &dataset,
         options,
         None,
+        None,
         &mut Progress::new(&mut |_, _| ()),
     )
 }

@@ -1,6 +1,6 @@
 //! A report as tables, for a terminal or for Markdown.
 
-use super::free::Presence;
+use super::free::{FreeBin, Presence};
 use super::horizons::{PaddleStats, RolloutReport, Span};
 use super::report::Report;
 
@@ -31,11 +31,28 @@ pub fn tables(report: &Report) -> Vec<Table> {
         singles,
         |span| number(span.psnr, 1),
     ));
-    if rollouts
-        .iter()
-        .flat_map(|r| &r.spans)
-        .any(|s| s.ball.is_some())
-    {
+    let all_spans = || rollouts.iter().flat_map(|r| &r.spans);
+    if all_spans().any(|s| s.ssim.is_some()) {
+        tables.push(spans(
+            "SSIM after h predicted frames".to_owned(),
+            rollouts.iter().filter(|r| r.label != "real frames"),
+            singles,
+            |span| number(span.ssim, 3),
+        ));
+    }
+    if all_spans().any(|s| s.pose.is_some()) {
+        tables.push(spans(
+            "Pose read from the picture, median error: place / direction in degrees".to_owned(),
+            rollouts.iter(),
+            singles,
+            |span| {
+                span.pose.as_ref().map_or_else(dash, |pose| {
+                    format!("{} / {}", number(pose.distance, 2), number(pose.angle, 1))
+                })
+            },
+        ));
+    }
+    if all_spans().any(|s| s.ball.is_some()) {
         let paddle = |stats: &Option<PaddleStats>| {
             stats.as_ref().map_or_else(dash, |s| {
                 format!(
@@ -59,12 +76,15 @@ pub fn tables(report: &Report) -> Vec<Table> {
             ranges,
             |span| paddle(&span.player),
         ));
-        tables.push(spans(
-            format!("Enemy's paddle, {what}, over horizons"),
-            rollouts.iter(),
-            ranges,
-            |span| paddle(&span.enemy),
-        ));
+        let enemy = |span: &Span| span.enemy.as_ref().is_some_and(|s| s.frames > 0);
+        if all_spans().any(enemy) {
+            tables.push(spans(
+                format!("Enemy's paddle, {what}, over horizons"),
+                rollouts.iter(),
+                ranges,
+                |span| paddle(&span.enemy),
+            ));
+        }
         tables.push(spans(
             "Ball where truth has one: exactly one / within 2 px of truth".to_owned(),
             rollouts.iter(),
@@ -276,6 +296,23 @@ fn free(report: &Report) -> Option<Table> {
         let name = format!("frames {}–{}", bin.from, bin.to);
         row(name, &bin.presence, bin.reencoding)
     }));
+    // Relative to the first, so that a drift shows whatever a share's size.
+    if let [first, .., last] = free.bins.as_slice() {
+        let change = |of: fn(&FreeBin) -> Option<f64>| {
+            let ratio = of(first).zip(of(last)).filter(|(first, _)| *first > 0.0);
+            ratio.map_or_else(dash, |(first, last)| {
+                format!("{:+.1} %", (last / first - 1.0) * 100.0)
+            })
+        };
+        rows.push(vec![
+            "last beside first".to_owned(),
+            change(|bin| bin.presence.player),
+            change(|bin| bin.presence.enemy),
+            change(|bin| bin.presence.one_ball),
+            change(|bin| bin.presence.more_balls),
+            change(|bin| bin.reencoding),
+        ]);
+    }
     Some(Table {
         title: format!(
             "Free running under random held keys: share of frames ({} runs of {} frames, K = {})",

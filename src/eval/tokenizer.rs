@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::metrics::{self, SquaredError, mean, share};
-use super::objects::{self, Point, SIZE};
+use super::objects::{Game, Point, SIZE};
 use super::rollout::evenly;
 use super::truth::{self, Truth};
 use crate::Result;
@@ -68,7 +68,7 @@ pub(crate) fn measure(
     count: usize,
 ) -> Result<TokenizerReport> {
     let picked = pick(episodes, count, |_, _| true);
-    let with_truth = truth::all(episodes);
+    let game = truth::game(episodes);
     let (mut whole, mut boxed) = (SquaredError::default(), SquaredError::default());
     let (mut balls, mut survive, mut single) = (0, 0, 0);
     let frame_len = engine.world().image_len();
@@ -77,10 +77,10 @@ pub(crate) fn measure(
         let rebuilt = engine.reconstruct(&images)?;
         for (place, rebuilt) in batch.iter().zip(rebuilt.chunks_exact(frame_len)) {
             whole.add(place.image(), rebuilt);
-            let Some(ball) = place.ball().filter(|_| with_truth) else {
+            let Some((game, ball)) = game.zip(place.ball()) else {
                 continue;
             };
-            let found = objects::find(rebuilt);
+            let found = game.find(rebuilt);
             balls += 1;
             survive += usize::from(found.balls.iter().any(|b| b.centre.distance(ball) <= NEAR));
             single += usize::from(found.balls.len() == 1);
@@ -89,7 +89,7 @@ pub(crate) fn measure(
             }
         }
     }
-    let ball = with_truth.then(|| BallReconstruction {
+    let ball = game.map(|_| BallReconstruction {
         frames: balls,
         box_psnr: boxed.psnr(),
         survives: share(survive, balls),
@@ -99,10 +99,9 @@ pub(crate) fn measure(
         frames: picked.len(),
         psnr: whole.psnr(),
         ball,
-        smoothness: if with_truth {
-            smoothness(engine, episodes, count)?
-        } else {
-            None
+        smoothness: match game {
+            Some(game) => smoothness(engine, episodes, game, count)?,
+            None => None,
         },
     })
 }
@@ -156,18 +155,15 @@ fn box_rows(image: &[u8], ball: Point) -> impl Iterator<Item = &[u8]> {
         .filter_map(move |y| image.get((y * SIZE[1] + left) * 3..(y * SIZE[1] + right + 1) * 3))
 }
 
-/// Whether the ball and its box, also when shifted, are away from paddles and borders.
-pub(super) fn alone(ball: Point) -> bool {
-    (14.0..=48.0).contains(&ball.x) && (6.0..=57.0).contains(&ball.y)
-}
-
 fn smoothness(
     engine: &mut dyn Engine,
     episodes: &[Episode],
+    game: Game,
     count: usize,
 ) -> Result<Option<Smoothness>> {
     let picked = pick(episodes, count, |episode, t| {
-        Truth::of(episode).is_some_and(|truth| truth.at(t).ball.is_some_and(alone))
+        Truth::of(episode)
+            .is_some_and(|truth| truth.at(t).ball.is_some_and(|ball| game.alone(ball)))
     });
     let backgrounds: Vec<Vec<u8>> = episodes.iter().map(median_image).collect();
     let latent_len = engine.world().latent_len();
@@ -276,16 +272,16 @@ mod tests {
         let truth = Truth::of(&episode).unwrap();
         let mut tried = 0;
         for t in (0..episode.frames()).step_by(7) {
-            let Some(ball) = truth.at(t).ball.filter(|ball| alone(*ball)) else {
+            let Some(ball) = truth.at(t).ball.filter(|ball| Game::Pong.alone(*ball)) else {
                 continue;
             };
             tried += 1;
             let image = episode.frame(t);
-            let before = objects::find(image);
-            let gone = objects::find(&move_ball(image, &background, ball, None));
+            let before = Game::Pong.find(image);
+            let gone = Game::Pong.find(&move_ball(image, &background, ball, None));
             assert_eq!(gone.balls, vec![], "frame {t}");
             assert_eq!((gone.player, gone.enemy), (before.player, before.enemy));
-            let moved = objects::find(&move_ball(image, &background, ball, Some(SHIFT)));
+            let moved = Game::Pong.find(&move_ball(image, &background, ball, Some(SHIFT)));
             let (a, b) = (before.ball().unwrap(), moved.ball().unwrap());
             assert!((b.x - a.x - SHIFT).abs() < 0.2, "frame {t}: {a:?} {b:?}");
             assert!((b.y - a.y).abs() < 0.2, "frame {t}: {a:?} {b:?}");
@@ -296,7 +292,7 @@ mod tests {
     #[test]
     fn the_median_of_an_episode_is_the_empty_field() {
         let background = median_image(&real());
-        let found = objects::find(&background);
+        let found = Game::Pong.find(&background);
         assert_eq!(found.balls, vec![]);
         assert_eq!(background.get(..3), Some(&[144, 72, 17][..]));
     }

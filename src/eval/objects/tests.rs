@@ -8,6 +8,10 @@ use super::*;
 use crate::data::Episode;
 use crate::eval::truth::Truth;
 
+fn find(image: &[u8]) -> Objects {
+    Game::Pong.find(image)
+}
+
 fn background() -> Vec<u8> {
     [144, 72, 17].repeat(SIZE[0] * SIZE[1])
 }

@@ -1,28 +1,18 @@
-//! Finding Pong's ball and paddles in a 64×64 frame by their colours.
+//! Finding a game's ball and paddles in a 64×64 frame by their colours.
 //!
-//! A down-scaled object is a blend of its colour with the brown background, so each pixel's
-//! difference from the background is split into shares of the known colours by fixed linear forms.
-//! A moving player's edge takes the channel-wise maximum with the background, which is a third
-//! colour there; the forms ignore it where they must. Pixel i's centre is at i.
+//! A down-scaled object is a blend of its colour with the background, so each pixel's difference
+//! from the background is split into shares of the known colours. Pixel i's centre is at i.
 
-/// Height and width of the frames for which the columns and masses below hold.
+mod breakout;
+mod pong;
+
+use crate::data::Episode;
+
+/// Height and width of the frames for which the games' columns and masses hold.
 pub const SIZE: [usize; 2] = [64, 64];
 
-const BACKGROUND: [f32; 3] = [144.0, 72.0, 17.0];
-/// 1 on the ball, 0 on the background, on the player and on its pooled edge (144, 186, 92).
-const BALL_FORM_RIGHT: [f32; 3] = [0.0, -75.0 / 12_666.0, 114.0 / 12_666.0];
-/// 1 on the ball, 0 on the background and on the enemy; the shortest such form.
-const BALL_FORM_LEFT: [f32; 3] = [-0.006_298, 0.001_534, 0.006_063];
-/// 1 on the player and on its pooled edge, 0 on the background and on the ball.
-const PLAYER_FORM: [f32; 3] = [0.0, 219.0 / 12_666.0, -164.0 / 12_666.0];
-/// 1 on the enemy, 0 on the background and on the ball; the shortest such form.
-const ENEMY_FORM: [f32; 3] = [0.021_761, 0.001_277, -0.010_098];
-const PLAYER_COLUMNS: std::ops::Range<usize> = 54..62;
-const ENEMY_COLUMNS: std::ops::Range<usize> = 4..11;
-
-/// Shares below these are taken for noise.
+/// Shares of a ball below this are taken for noise.
 const BALL_NOISE: f32 = 0.1;
-const PADDLE_NOISE: f32 = 0.15;
 /// Sum of shares of a ball that does not move: 2 × 4 of 160 × 160 pixels, in 64 × 64.
 const BALL_MASS: f32 = 1.28;
 /// A blob with less than this part of a ball's mass is no ball (real balls, cut by an edge
@@ -32,6 +22,57 @@ const LEAST_BALL: f32 = 0.45;
 const LONGEST_BALL: usize = 7;
 /// A paddle that does not move has 10.24; at the edge a quarter of it shows.
 const LEAST_PADDLE: f32 = 2.0;
+
+/// A game whose objects are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Game {
+    /// A ball, the player's paddle on the right and the enemy's on the left.
+    Pong,
+    /// A ball and the player's paddle at the bottom.
+    Breakout,
+}
+
+impl Game {
+    /// The game of which an episode carries the truth: extra arrays `ball` with `player_y` and
+    /// `enemy_y`, or with `player_x`.
+    pub fn of(episode: &Episode) -> Option<Self> {
+        let has = |name: &str| episode.extras.contains_key(name);
+        if [episode.height, episode.width] != SIZE || !has("ball") {
+            return None;
+        }
+        match (has("player_y") && has("enemy_y"), has("player_x")) {
+            (true, _) => Some(Self::Pong),
+            (false, true) => Some(Self::Breakout),
+            (false, false) => None,
+        }
+    }
+
+    /// Finds the objects of one frame, u8 RGB `[64, 64, 3]`.
+    pub fn find(self, image: &[u8]) -> Objects {
+        match self {
+            Self::Pong => pong::find(image),
+            Self::Breakout => breakout::find(image),
+        }
+    }
+
+    /// Whether the ball is told from what lies around and behind it there.
+    pub fn tells(self, ball: Point) -> bool {
+        match self {
+            Self::Pong => true,
+            Self::Breakout => breakout::tells(ball),
+        }
+    }
+
+    /// Whether the ball and a box of 9 × 9 pixels around it, also when shifted by two, are away
+    /// from everything else.
+    pub(super) fn alone(self, ball: Point) -> bool {
+        let (x, y) = match self {
+            Self::Pong => (14.0..=48.0, 6.0..=57.0),
+            Self::Breakout => (9.0..=53.0, 30.0..=56.0),
+        };
+        x.contains(&ball.x) && y.contains(&ball.y)
+    }
+}
 
 /// A place in a frame, in pixels; pixel i's centre is at i.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,9 +104,9 @@ pub struct Blob {
 pub struct Objects {
     /// Ball-like blobs, the heaviest first.
     pub balls: Vec<Blob>,
-    /// Row of the player's centre.
+    /// The player's centre along its way: a row in Pong, a column in Breakout.
     pub player: Option<f32>,
-    /// Row of the enemy's centre.
+    /// Row of the enemy's centre, where there is one.
     pub enemy: Option<f32>,
 }
 
@@ -76,46 +117,24 @@ impl Objects {
     }
 }
 
-/// Finds the objects of one frame, u8 RGB `[64, 64, 3]`.
-pub fn find(image: &[u8]) -> Objects {
-    let share = |x: usize, y: usize, form: &[f32; 3]| -> f32 {
+/// A frame whose pixels are read as shares of known colours.
+struct Shares<'a> {
+    image: &'a [u8],
+    background: [f32; 3],
+}
+
+impl Shares<'_> {
+    /// The difference of pixel (x, y) from the background through a linear form, at most 1.
+    fn at(&self, x: usize, y: usize, form: &[f32; 3]) -> f32 {
         let at = (y * SIZE[1] + x) * 3;
-        let pixel = image.get(at..at + 3).unwrap_or(&[144, 72, 17]);
-        pixel
-            .iter()
-            .zip(BACKGROUND)
-            .zip(form)
+        let Some(pixel) = self.image.get(at..at + 3) else {
+            return 0.0;
+        };
+        let parts = pixel.iter().zip(self.background).zip(form);
+        let sum: f32 = parts
             .map(|((&value, background), weight)| (f32::from(value) - background) * weight)
-            .sum()
-    };
-    let paddle = |columns: std::ops::Range<usize>, form: &[f32; 3]| {
-        let (mut mass, mut moment) = (0.0, 0.0);
-        for y in 0..SIZE[0] {
-            for x in columns.clone() {
-                let share = share(x, y, form).min(1.0);
-                if share > PADDLE_NOISE {
-                    mass += share;
-                    moment += share * y as f32;
-                }
-            }
-        }
-        (mass > LEAST_PADDLE).then(|| moment / mass)
-    };
-    let mut ball = Vec::with_capacity(SIZE[0] * SIZE[1]);
-    for y in 0..SIZE[0] {
-        for x in 0..SIZE[1] {
-            let form = if x < SIZE[1] / 2 {
-                &BALL_FORM_LEFT
-            } else {
-                &BALL_FORM_RIGHT
-            };
-            ball.push(share(x, y, form).min(1.0));
-        }
-    }
-    Objects {
-        balls: blobs(&mut ball),
-        player: paddle(PLAYER_COLUMNS, &PLAYER_FORM),
-        enemy: paddle(ENEMY_COLUMNS, &ENEMY_FORM),
+            .sum();
+        sum.min(1.0)
     }
 }
 
@@ -162,5 +181,4 @@ fn blobs(map: &mut [f32]) -> Vec<Blob> {
 }
 
 #[cfg(test)]
-#[path = "objects_tests.rs"]
 mod tests;
