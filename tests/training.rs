@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use driftless::data::Episode;
+use driftless::data::{Episode, Extra};
 use driftless::engine::{self, DeviceChoice, SamplerParams};
 use driftless::eval::rollout::rollout;
 use driftless::train::{self, Options, Stage};
@@ -15,6 +15,7 @@ use rand_chacha::ChaCha8Rng;
 const SIDE: usize = 16;
 const BLOCK: usize = 4;
 const CONTEXT: usize = 4;
+const REWARD: f32 = 5.0;
 
 const DATASET: &str = r#"{"name": "Block", "fps": 10.0, "image": [16, 16], "actions": [
     {"name": "stay", "keys": []}, {"name": "left", "keys": ["A"]}, {"name": "right", "keys": ["D"]}]}"#;
@@ -38,6 +39,7 @@ time_every = 2
 context = 4
 registers = 1
 k_max = 4
+outcome = 16
 [tokenizer]
 batch = 16
 [tokenizer.optimizer]
@@ -55,7 +57,8 @@ ema = 0.9
 ";
 
 /// A block that moves two pixels a frame under random actions; `late` frames pass before an
-/// action that is written down takes effect (0 in a right recording).
+/// action that is written down takes effect (0 in a right recording). At the right wall it is
+/// rewarded with 5; at the left one an end is written down.
 fn record(folder: &Path, seed: u64, episodes: usize, late: usize) {
     std::fs::create_dir_all(folder).unwrap();
     std::fs::write(folder.join("dataset.json"), DATASET).unwrap();
@@ -63,7 +66,7 @@ fn record(folder: &Path, seed: u64, episodes: usize, late: usize) {
     for e in 0..episodes {
         let frames = 40;
         let mut written = vec![0u32; frames + late];
-        let mut images = Vec::new();
+        let (mut images, mut rewards, mut ends) = (Vec::new(), Vec::new(), Vec::new());
         let mut x = rng.random_range(0..=SIDE - BLOCK) / 2 * 2;
         for t in 0..frames {
             if t > 0 {
@@ -74,6 +77,8 @@ fn record(folder: &Path, seed: u64, episodes: usize, late: usize) {
                     _ => x,
                 };
             }
+            rewards.push(if x == SIDE - BLOCK { REWARD } else { 0.0 });
+            ends.push(f32::from(u8::from(x == 0)));
             for at in 0..SIDE * SIDE {
                 let inside =
                     (x..x + BLOCK).contains(&(at % SIDE)) && (6..10).contains(&(at / SIDE));
@@ -86,8 +91,14 @@ fn record(folder: &Path, seed: u64, episodes: usize, late: usize) {
             width: SIDE,
             images,
             actions: written,
-            rewards: vec![0.0; frames],
-            extras: BTreeMap::new(),
+            rewards,
+            extras: BTreeMap::from([(
+                "is_terminal".to_owned(),
+                Extra {
+                    shape: vec![frames],
+                    values: ends,
+                },
+            )]),
         };
         episode.write(&folder.join(format!("{e:02}.npz"))).unwrap();
     }
@@ -151,24 +162,60 @@ fn block_error(checkpoint: &Path, data: &Path, steps: usize) -> f64 {
     total / f64::from(count)
 }
 
-fn trained_error(late: usize) -> f64 {
+/// Mean predicted reward and end over frames whose truth has one, and over the others:
+/// [reward, elsewhere, end, elsewhere].
+fn outcomes(checkpoint: &Path, data: &Path) -> [f64; 4] {
+    let mut engine = engine::open(checkpoint, DeviceChoice::Cpu).unwrap();
+    let (mut sums, mut counts) = ([0.0; 4], [0.0; 4]);
+    let params = SamplerParams::default();
+    for e in 0..4 {
+        let episode = Episode::read(&data.join(format!("{e:02}.npz"))).unwrap();
+        for t in CONTEXT..episode.frames() {
+            engine
+                .reset(&episode.clip(t - CONTEXT..t), &params)
+                .unwrap();
+            engine.step(episode.actions[t], &params).unwrap();
+            let outcome = engine.outcome().unwrap();
+            let rewarded = episode.rewards[t] > 0.0;
+            let ended = episode.extras["is_terminal"].values[t] > 0.0;
+            for (at, value) in [
+                (usize::from(!rewarded), outcome.reward),
+                (2 + usize::from(!ended), outcome.end),
+            ] {
+                sums[at] += f64::from(value);
+                counts[at] += 1.0;
+            }
+        }
+    }
+    std::array::from_fn(|i| sums[i] / counts[i])
+}
+
+/// The block's error in pixels, and its [`outcomes`].
+fn trained(late: usize) -> (f64, [f64; 4]) {
     let folder = tempfile::tempdir().unwrap();
     record(&folder.path().join("data"), 1, 12, late);
     record(&folder.path().join("held-out"), 2, 4, late);
     train::run(&options(folder.path(), "run")).unwrap();
-    block_error(
-        &folder.path().join("run/checkpoint"),
-        &folder.path().join("held-out"),
-        4,
+    let (checkpoint, data) = (
+        folder.path().join("run/checkpoint"),
+        folder.path().join("held-out"),
+    );
+    (
+        block_error(&checkpoint, &data, 4),
+        outcomes(&checkpoint, &data),
     )
 }
 
 #[test]
-fn a_world_learns_its_actions_and_one_with_shifted_actions_visibly_does_not() {
-    let (right, shifted) = (trained_error(0), trained_error(1));
+fn a_world_learns_its_actions_and_outcomes_and_one_with_shifted_actions_visibly_does_not() {
+    let ((right, outcomes), (shifted, _)) = (trained(0), trained(1));
     let figures =
         format!("px off: {right:.2} under right actions, {shifted:.2} under shifted ones");
     assert!(right < 0.6 && shifted > 2.5 * right, "{figures}");
+    let [reward, elsewhere, end, no_end] = outcomes;
+    let off = f64::from(REWARD) - reward;
+    assert!(off.abs() < 1.0 && elsewhere.abs() < 0.5, "{outcomes:?}");
+    assert!(end > 0.7 && no_end < 0.2, "{outcomes:?}");
 }
 
 #[test]
@@ -282,6 +329,78 @@ fn a_resumed_run_gives_the_same_weights_as_one_in_one_go() {
         let events = folder.path().join("parts/events").join(stage);
         assert_eq!(std::fs::read_dir(events).unwrap().count(), 2);
     }
+}
+
+#[test]
+fn frames_from_a_file_and_film_of_unknown_actions_train_like_frames_in_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    record(&folder.path().join("data"), 6, 2, 0);
+    record(&folder.path().join("film"), 7, 2, 0);
+    let with = |out: &str, keys: &str, film: bool| {
+        let config = folder.path().join(format!("{out}.toml"));
+        std::fs::write(&config, format!("{keys}{SETTINGS}")).unwrap();
+        let options = Options {
+            config: Some(config),
+            max_steps: Some(4),
+            unlabelled: film.then(|| folder.path().join("film")),
+            ..options(folder.path(), out)
+        };
+        train::run(&options).map(|()| {
+            let checkpoint = folder.path().join(out).join("checkpoint");
+            ["tokenizer", "dynamics"]
+                .map(|of| std::fs::read(checkpoint.join(format!("{of}.safetensors"))).unwrap())
+        })
+    };
+    let plain = with("memory", "", false).unwrap();
+    assert!(with("file", "memory_gib = 0.0\n", false).unwrap() == plain);
+    // Nothing of the file is left.
+    let left = std::fs::read_dir(folder.path().join("file")).unwrap();
+    let names: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 7, "{names:?}");
+    let filmed = with("film", "", true).unwrap();
+    assert!(filmed[0] != plain[0] && filmed[1] != plain[1]);
+    let known = SETTINGS.replace("k_max = 4\n", "k_max = 4\nunknown_action = false\n");
+    let known = known.replace("[dynamics]\n", "[dynamics]\naction_dropout = 0.0\n");
+    let config = folder.path().join("known.toml");
+    std::fs::write(&config, known).unwrap();
+    let error = train::run(&Options {
+        config: Some(config),
+        unlabelled: Some(folder.path().join("film")),
+        ..options(folder.path(), "known")
+    });
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("unknown_action"), "{error}");
+}
+
+#[test]
+fn long_sequences_and_hidden_patches_are_trained_on_where_the_settings_say_so() {
+    let folder = tempfile::tempdir().unwrap();
+    record(&folder.path().join("data"), 8, 2, 0);
+    let with = |out: &str, tokenizer: &str, dynamics: &str| {
+        let config = folder.path().join(format!("{out}.toml"));
+        let settings = SETTINGS
+            .replace("[tokenizer]\n", &format!("[tokenizer]\n{tokenizer}\n"))
+            .replace("[dynamics]\n", &format!("[dynamics]\n{dynamics}\n"));
+        std::fs::write(&config, settings).unwrap();
+        let options = Options {
+            config: Some(config),
+            max_steps: Some(4),
+            ..options(folder.path(), out)
+        };
+        train::run(&options).map(|()| {
+            let checkpoint = folder.path().join(out).join("checkpoint");
+            ["tokenizer", "dynamics"]
+                .map(|of| std::fs::read(checkpoint.join(format!("{of}.safetensors"))).unwrap())
+        })
+    };
+    let plain = with("plain", "", "").unwrap();
+    let masked = with("masked", "mask = 0.5", "").unwrap();
+    assert!(masked[0] != plain[0]);
+    let long = with("long", "", "long_every = 2\nlong_frames = 24").unwrap();
+    assert!(long[0] == plain[0] && long[1] != plain[1]);
+    // Longer than the episodes are.
+    let error = with("wrong", "", "long_every = 2\nlong_frames = 60").unwrap_err();
+    assert!(error.to_string().contains("60 frames"), "{error}");
 }
 
 #[test]
