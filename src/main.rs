@@ -36,7 +36,7 @@ enum Command {
     Bench(bench::Args),
     /// Train a world from a folder of episodes.
     Train(train::Args),
-    /// Make a dataset of other recordings: pictures, VPT, Minari, LeRobot.
+    /// Make a dataset of other recordings: pictures, videos, VPT, Minari, LeRobot.
     Import(import::Args),
     /// Describe a checkpoint, a dataset or an episode.
     Info(info::Args),

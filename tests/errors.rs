@@ -121,6 +121,8 @@ fn a_folder_that_is_no_checkpoint_is_named_with_what_was_expected() {
         &said,
         &["no/such/world", "config.json", "dynamics.safetensors"],
     );
+    let said = failure(driftless(&["play", "--checkpoint", "no-such-world"]));
+    assert_says(&said, &["no-such-world", "shipped world"]);
     let said = complaint_after(|world| std::fs::remove_file(world.join("config.json")).unwrap());
     assert_says(&said, &["config.json"]);
     let said =

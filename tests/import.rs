@@ -146,6 +146,27 @@ fn keys_of_a_vpt_line_led_to_the_frame_after_it() {
 }
 
 #[test]
+fn a_video_alone_becomes_frames_of_unknown_actions() {
+    let folder = fixture("vpt");
+    let missing = Desk::new(None).complaint("video", &folder, &[]);
+    assert!(missing.contains("--source-fps"), "{missing}");
+    if !has_ffmpeg() {
+        return;
+    }
+    for path in [folder.clone(), folder.join("square-0.mp4")] {
+        let dataset = Desk::new(None).dataset("video", &path, &["--source-fps", "20"]);
+        let episode = &dataset.episodes[0];
+        assert_eq!(dataset.info.actions[0].name, "unknown");
+        assert_eq!(episode.actions, [0; STEPS.len() + 1]);
+        assert_eq!(square(episode, 1), square(episode, 0));
+        assert_eq!(square(episode, 2), square(episode, 1) + 2.0);
+    }
+    let empty = tempfile::tempdir().unwrap();
+    let said = Desk::new(None).complaint("video", empty.path(), &[]);
+    assert!(said.contains("holds no video"), "{said}");
+}
+
+#[test]
 fn vpt_recordings_have_a_map_of_their_own() {
     if !has_ffmpeg() {
         return;

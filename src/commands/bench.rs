@@ -9,8 +9,8 @@ use driftless::{Error, Result};
 /// What to measure, where.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The world; the shipped one without it.
-    #[arg(long, value_name = "DIR")]
+    /// The world: a checkpoint folder, or a shipped world by its name; pong without it.
+    #[arg(long, value_name = "DIR|NAME")]
     checkpoint: Option<PathBuf>,
     /// Where to compute.
     #[arg(long, value_enum, default_value_t)]

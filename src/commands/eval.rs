@@ -12,8 +12,8 @@ use driftless::{Error, Result};
 /// What to measure on which episodes.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The world; the shipped one without it.
-    #[arg(long, value_name = "DIR")]
+    /// The world: a checkpoint folder, or a shipped world by its name; pong without it.
+    #[arg(long, value_name = "DIR|NAME")]
     checkpoint: Option<PathBuf>,
     /// Folder of held-out episodes.
     #[arg(long, value_name = "DIR")]

@@ -25,7 +25,7 @@ pub struct Args {
     /// Keep one frame of N; of the actions that led to it, the most frequent that is not idle counts.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     every: Option<u16>,
-    /// Frames a second of the source, where it does not say (images, minari).
+    /// Frames a second of the source, where it does not say (images, video, minari).
     #[arg(long, value_name = "N", value_parser = pace)]
     source_fps: Option<f32>,
     /// Which recorded actions are which of ours, and their keys (TOML, or .json); docs/data.md.

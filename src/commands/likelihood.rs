@@ -13,8 +13,8 @@ use driftless::{Error, Result};
 /// Which frames to measure, and how.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The world; the shipped one without it.
-    #[arg(long, value_name = "DIR")]
+    /// The world: a checkpoint folder, or a shipped world by its name; pong without it.
+    #[arg(long, value_name = "DIR|NAME")]
     checkpoint: Option<PathBuf>,
     /// The recorded episode (.npz) whose frames are measured.
     #[arg(long, value_name = "FILE")]

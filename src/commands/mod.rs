@@ -51,23 +51,32 @@ fn bar(total: u64, unit: &str) -> ProgressBar {
 const WORLDS: &str = "checkpoints";
 const DEFAULT_WORLD: &str = "pong";
 
-/// The given checkpoint, else the shipped default world.
+/// The given checkpoint's folder, or the shipped world of that name; the default one of these
+/// where none is given.
 fn checkpoint_or_default(given: Option<PathBuf>) -> Result<PathBuf> {
-    if let Some(folder) = given {
-        return Ok(folder);
-    }
+    let name = match &given {
+        None => DEFAULT_WORLD,
+        Some(given) => match given.to_str().filter(|name| !name.contains(['/', '\\'])) {
+            Some(name) if !given.exists() => name,
+            _ => return Ok(given.clone()),
+        },
+    };
     let own = std::env::current_exe().ok();
     let beside = own.as_deref().and_then(Path::parent).map(Path::to_path_buf);
     let built = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     [Some(PathBuf::from(".")), beside, Some(built)]
         .into_iter()
         .flatten()
-        .map(|root| root.join(WORLDS).join(DEFAULT_WORLD))
+        .map(|root| root.join(WORLDS).join(name))
         .find(|folder| folder.is_dir())
-        .ok_or_else(|| {
-            Error::Argument(format!(
+        .ok_or_else(|| match given {
+            Some(given) => Error::invalid(
+                &given,
+                "neither a checkpoint folder nor the name of a shipped world",
+            ),
+            None => Error::Argument(format!(
                 "no shipped world found ({WORLDS}/{DEFAULT_WORLD}): name a checkpoint folder with --checkpoint"
-            ))
+            )),
         })
 }
 

@@ -15,8 +15,8 @@ use driftless::{Error, Result, app};
 /// Which world to play, and how.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The world; the shipped one without it.
-    #[arg(long, value_name = "DIR")]
+    /// The world: a checkpoint folder, or a shipped world by its name; pong without it.
+    #[arg(long, value_name = "DIR|NAME")]
     checkpoint: Option<PathBuf>,
     /// Play a real simulator instead of a learned world; --seed chooses its maze or track.
     #[arg(long, value_enum, conflicts_with_all = ["checkpoint", "device", "context", "steps",

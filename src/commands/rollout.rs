@@ -11,8 +11,8 @@ use driftless::{Error, Result};
 /// Which frames to predict, and how.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The world; the shipped one without it.
-    #[arg(long, value_name = "DIR")]
+    /// The world: a checkpoint folder, or a shipped world by its name; pong without it.
+    #[arg(long, value_name = "DIR|NAME")]
     checkpoint: Option<PathBuf>,
     /// The recorded episode (.npz) that gives context and actions.
     #[arg(long, value_name = "FILE")]

@@ -1,12 +1,13 @@
 //! Other people's recordings as a dataset of ours.
 //!
-//! - [`images`], [`vpt`], [`minari`], [`lerobot`]: one file a format; each is a [`Source`].
+//! - [`images`], [`clips`], [`vpt`], [`minari`], [`lerobot`]: one file a format; each is a [`Source`].
 //! - [`actions`]: what was recorded, as one of our actions.
 //! - [`film`]: frames shrunk by area averages and thinned.
 //! - [`video`]: frames out of a video, through ffmpeg.
 //! - [`report`]: what an import wrote, also as `manifest.json`.
 
 mod actions;
+mod clips;
 mod film;
 mod images;
 mod lerobot;
@@ -37,6 +38,8 @@ const PACE_TOLERANCE: f32 = 0.01;
 pub enum Format {
     /// Pictures and a CSV file: columns file, action, and optionally episode.
     Images,
+    /// A video, or those of a folder, of which nobody knows the actions.
+    Video,
     /// Videos (.mp4) and key presses (.jsonl) of the same name, as OpenAI's VPT contractors recorded.
     Vpt,
     /// A Minari dataset in HDF5.
@@ -184,6 +187,7 @@ fn open(options: &Options) -> Result<Box<dyn Source>> {
     let key = options.image_key.as_deref();
     Ok(match options.format {
         Format::Images => Box::new(images::Pictures::open(path)?),
+        Format::Video => Box::new(clips::Clips::open(path)?),
         Format::Vpt => Box::new(vpt::Contractors::open(path)?),
         Format::Minari => Box::new(minari::Minari::open(path, key)?),
         Format::Lerobot => Box::new(lerobot::Lerobot::open(path, key)?),
