@@ -1,0 +1,245 @@
+"""The dynamics' training in eager PyTorch, beside `driftless train dynamics`.
+
+    python train.py check --checkpoint DIR                       the batched network against the one in model.py
+    python train.py bench --run DIR --data DIR [--steps 60] [--threads 1]
+                                                                 frames/s of both, in one go
+
+`bench` trains the run's network anew for a few steps, once by each: the same shapes, batch, copies,
+shortcut targets, AdamW and Muon, clipping and averaged weights, f32, the same number of threads.
+PyTorch trains on random latents, since its speed does not depend on them. Own predictions as context
+come late in a run and are left out of both.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from pathlib import Path
+from statistics import median
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor
+
+from model import Config, Dynamics, Parameters
+from network import Network
+
+SKIPPED = 10  # steps before the clock runs
+
+
+def hidden(name: str, value: Tensor) -> bool:
+    outer = ("stem.conv", "stem.signal", "token.signal", "head.out", "outcome.out", "skip")
+    return name.endswith(".weight") and value.dim() == 2 and not name.startswith(outer)
+
+
+class Optimizer:
+    """AdamW, Muon for hidden matrices, and the averages, as in src/train/optimizer.rs."""
+
+    def __init__(self, network: Network, s: dict):
+        self.s, self.all = s, []
+        for name, key in network.names.items():
+            p = network.weights[key]
+            self.all.append((p, hidden(name, p), torch.zeros_like(p), torch.zeros_like(p), p.detach().clone()))
+
+    @torch.no_grad()
+    def step(self, n: int) -> None:
+        torch.nn.utils.clip_grad_norm_([p for p, *_ in self.all], self.s["clip"])
+        for p, muon, first, second, average in self.all:
+            g = p.grad
+            if muon:
+                first.mul_(0.95).add_(g)
+                g = g.add(first, alpha=0.95)
+                tall = g.shape[0] > g.shape[1]
+                x = g.t() if tall else g
+                x = x / (x.norm() + 1e-7)
+                for _ in range(5):
+                    gram = x @ x.t()
+                    x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=-4.7750, alpha=2.0315), x, beta=3.4445)
+                scale = 0.2 * max(g.shape) ** 0.5
+                p.add_(x.t() if tall else x, alpha=-self.s["muon_rate"] * scale)
+            else:
+                first.lerp_(g, 0.1)
+                second.mul_(0.99).addcmul_(g, g, value=0.01)
+                m = first / (1 - 0.9 ** (n + 1))
+                v = (second / (1 - 0.99 ** (n + 1))).sqrt_().add_(1e-8)
+                p.addcdiv_(m, v, value=-self.s["rate"])
+            average.lerp_(p, 1 - self.s["ema"])
+            p.grad = None
+
+
+class Trainer:
+    def __init__(self, network: Network, config: Config, s: dict):
+        self.network, self.config, self.s = network, config, s
+        self.optimizer = Optimizer(network, s["optimizer"])
+        self.k_max = config.dynamics["k_max"]
+
+    def past(self, x: Tensor) -> Tensor:
+        frames = [F.pad(x, (0, 0, 0, 0, 0, 0, n, 0))[:, : x.shape[1]]
+                  for n in range(1, self.config.dynamics["stem_frames"] + 1)]
+        return torch.cat(frames, -1)
+
+    def level(self, tau: Tensor) -> Tensor:
+        return tau[..., None, None, None]
+
+    def noised(self, latents: Tensor, shortcut: bool):
+        b, t = latents.shape[:2]
+        longest = self.k_max.bit_length() - 1
+        steps = 2 ** torch.randint(longest, (b, t)) if shortcut else torch.full((b, t), self.k_max)
+        u = torch.rand(b, t).square()
+        tau = torch.minimum((u * steps).floor(), steps - 1.0) / steps
+        if not shortcut:
+            tau = torch.where(torch.rand(b, t) < self.s["between"], u, tau)
+        tau = torch.where(torch.rand(b, t) < self.s["pure_noise"], 0.0, tau)
+        z = self.level(1 - tau) * torch.randn_like(latents) + self.level(tau) * latents
+        return z, tau, 1.0 / steps
+
+    def predict(self, batch, copies):
+        context, past, actions, signal = batch
+        n = len(copies) + 1
+        d = torch.cat([torch.full_like(signal, 1 / self.k_max), *[d for _, _, d in copies]], 1)
+        steps = (1 / d).round().log2().long()
+        x, outcome = self.network(
+            torch.cat([context, *[z for z, _, _ in copies]], 1), past.repeat(1, n, 1, 1, 1),
+            actions.repeat(1, n), torch.cat([signal, *[tau for _, tau, _ in copies]], 1), steps,
+            context.shape[1])
+        return x.split(context.shape[1], 1), outcome
+
+    @torch.no_grad()
+    def target(self, batch, z, tau, d):
+        def velocity(z, tau):
+            x = self.predict(batch, [(z, tau, d / 2)])[0][0]
+            return (x - z) / self.level(1 - tau)
+
+        first = velocity(z, tau)
+        middle = z + first * self.level(d / 2)
+        second = velocity(middle, tau + d / 2)
+        return z + self.level(1 - tau) * (first + second) / 2
+
+    def step(self, n: int) -> int:
+        s, c = self.s, self.config
+        b, t = s["batch"], s["frames"]
+        latents = torch.randn(b, t, *c.grid, c.tokenizer["channels"])
+        actions = torch.randint(len(c.world["actions"]), (b, t))
+        signal = s["context_signal"] + (1 - s["context_signal"]) * torch.rand(b, t)
+        context = self.level(1 - signal) * torch.randn_like(latents) + self.level(signal) * latents
+        batch = (context, self.past(context), actions, signal)
+        shortcut = n % s["shortcut_every"] == s["shortcut_every"] - 1
+        copies, targets = [], []
+        for i in range(s["copies"]):
+            short = shortcut and i == s["copies"] - 1
+            copies.append(self.noised(latents, short))
+            targets.append(self.target(batch, *copies[-1]) if short else latents)
+        outputs, outcome = self.predict(batch, copies)
+        mask = (torch.arange(t) >= max(c.dynamics["stem_frames"], 1)).float()
+        loss = sum((((x - y).square().mean((2, 3, 4)) * (0.9 * tau + 0.1)) * mask).sum() / (mask.sum() * b)
+                   for x, y, (_, tau, _) in zip(outputs, targets, copies)) / s["copies"]
+        if outcome is not None:
+            loss = loss + 0.1 * outcome[..., 0].square().mean()
+            loss = loss + 0.1 * F.binary_cross_entropy_with_logits(outcome[..., 1], torch.zeros(b, t))
+        loss.backward()
+        self.optimizer.step(n)
+        return b * t * s["copies"]
+
+
+def load(folder: Path) -> tuple[Network, Config]:
+    config = Config(folder)
+    return Network(load_file(folder / "dynamics.safetensors"), config), config
+
+
+def check(args: argparse.Namespace) -> None:
+    """One noised copy in a batch is what the network in model.py says frame by frame."""
+    torch.manual_seed(0)
+    network, config = load(args.checkpoint)
+    single = Dynamics(Parameters.read(args.checkpoint / "dynamics.safetensors"), config)
+    trainer = Trainer(network, config, {"optimizer": {}})
+    t, signal, tau, step = 2 * config.dynamics["context"], 0.9, 0.25, 1
+    clean, noisy = (torch.randn(1, t, *config.grid, config.tokenizer["channels"]) for _ in range(2))
+    actions = torch.randint(len(config.world["actions"]), (1, t))
+    past = trainer.past(clean)
+    finest = config.step_index(config.dynamics["k_max"])
+    level = lambda value: torch.full((1, t), value)
+    with torch.inference_mode():
+        x, _ = network(torch.cat((clean, noisy), 1), past.repeat(1, 2, 1, 1, 1), actions.repeat(1, 2),
+                       torch.cat((level(signal), level(tau)), 1),
+                       torch.cat((level(finest), level(step)), 1).long(), t)
+        worst = 0.0
+        for frame in range(t):
+            single.begin(frame, past[0, frame], int(actions[0, frame]))
+            worst = max(worst, (single.denoise(noisy[0, frame], tau, step) - x[0, frame]).abs().max().item())
+            single.cache(clean[0, frame], signal, finest)
+    print(f"{t} frames, largest difference {worst:.1e}")
+    sys.exit(worst > 1e-3)
+
+
+def bench(args: argparse.Namespace) -> None:
+    torch.set_num_threads(args.threads)
+    settings = tomllib.loads((args.run / "settings.toml").read_text())["dynamics"]
+    network, config = load(args.run / "checkpoint")
+    trainer = Trainer(network, config, settings)
+    times = {"driftless": [], "pytorch": []}
+    n = 0
+    for turn in range(args.turns):
+        times["driftless"] += driftless(args)
+        for i in range(args.steps + SKIPPED):
+            started = time.perf_counter()
+            frames = trainer.step(n)
+            n += 1
+            if i >= SKIPPED:
+                times["pytorch"].append(time.perf_counter() - started)
+    print(f"torch {torch.__version__}, {args.threads} threads, {args.turns} turns of {args.steps} steps of {frames} frames")
+    # A plain and a shortcut step differ, so speed is of the whole and not of the median step.
+    speed = {}
+    for name, seconds in times.items():
+        speed[name] = frames * len(seconds) / sum(seconds)
+        print(f"{name:10} {speed[name]:7.1f} frames/s, {sum(seconds) / len(seconds):.3f} s a step, median {median(seconds):.3f}")
+    print(f"ratio      {speed['driftless'] / speed['pytorch']:7.2f}")
+
+
+def driftless(args: argparse.Namespace) -> list[float]:
+    """Seconds of each step of `driftless train dynamics`, from its log."""
+    limits = {"RAYON_NUM_THREADS": str(args.threads)}
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder)
+        (out / "checkpoint").mkdir()
+        tokenizer = (args.run / "checkpoint/tokenizer.safetensors").read_bytes()
+        (out / "checkpoint/tokenizer.safetensors").write_bytes(tokenizer)
+        config = out / "bench.toml"
+        text = (args.run / "settings.toml").read_text()
+        lines = [line for line in text.splitlines() if not line.startswith("preview_minutes")]
+        config.write_text("preview_minutes = 0.0\n" + "\n".join(lines) + "\n")
+        steps = args.steps + SKIPPED + 1
+        steps += (-steps + 1) % 20  # the log has every 20th step, from the first on
+        subprocess.run([args.driftless, "train", "dynamics", "--data", str(args.data), "--out", str(out),
+                        "--config", str(config), "--max-steps", str(steps)],
+                       check=True, env={**os.environ, **limits}, stderr=subprocess.DEVNULL)
+        log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    first, last = log[1], log[-1]
+    count = last["step"] - first["step"]
+    return [(last["seconds"] - first["seconds"]) / count] * count
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    commands = parser.add_subparsers(required=True)
+    one = commands.add_parser("check")
+    one.add_argument("--checkpoint", type=Path, required=True)
+    one.set_defaults(do=check)
+    two = commands.add_parser("bench")
+    two.add_argument("--run", type=Path, required=True, help="a run of driftless train")
+    two.add_argument("--data", type=Path, required=True)
+    two.add_argument("--driftless", default="target/release/driftless")
+    two.add_argument("--steps", type=int, default=60)
+    two.add_argument("--turns", type=int, default=2)
+    two.add_argument("--threads", type=int, default=1)
+    two.set_defaults(do=bench)
+    args = parser.parse_args()
+    args.do(args)
+
+
+if __name__ == "__main__":
+    main()
