@@ -45,6 +45,11 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Whether the end is as likely as not, or more.
+    pub fn ends(self) -> bool {
+        self.end >= 0.5
+    }
+
     /// From what the head puts out: a reward and a logit.
     pub(super) fn new([reward, logit]: [f32; 2]) -> Self {
         Self {

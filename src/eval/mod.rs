@@ -14,6 +14,7 @@ pub mod likelihood;
 pub mod metrics;
 pub mod objects;
 mod one_step;
+pub mod outcomes;
 pub mod pictures;
 pub mod pose;
 pub mod report;

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::free::{self, FreeReport};
 use super::horizons::{self, RolloutReport, Shuffled};
 use super::one_step::{self, OneStep};
+use super::outcomes::{self, OutcomeReport};
 use super::pictures;
 use super::pose::Probe;
 use super::tokenizer::{self, TokenizerReport};
@@ -124,6 +125,8 @@ pub struct Report {
     pub shuffled: Option<Shuffled>,
     /// The ball one frame later; empty for worlds without known objects.
     pub one_step: Vec<OneStep>,
+    /// Predicted rewards and ends; none of a world that predicts none.
+    pub outcomes: Option<OutcomeReport>,
     /// Free running; none where no free run was asked for.
     pub free: Option<FreeReport>,
     /// Wall time of the evaluation.
@@ -176,6 +179,7 @@ pub fn run(
     let cases = horizons::cases(engine, episodes, options)?;
     let rollouts = horizons::measure(engine, &cases, options, probe, progress)?;
     let one_step = one_step::measure(engine, episodes, options, progress)?;
+    let outcomes = outcomes::measure(engine, episodes, options, progress)?;
     let free = match options.free_runs.min(options.free_frames) {
         0 => None,
         _ => Some(free::measure(engine, episodes, options, progress)?),
@@ -201,6 +205,7 @@ pub fn run(
         rollouts: rollouts.reports,
         shuffled: rollouts.shuffled,
         one_step,
+        outcomes,
         free,
         seconds: started.elapsed().as_secs_f64(),
     })

@@ -108,6 +108,7 @@ pub fn tables(report: &Report) -> Vec<Table> {
     }
     tables.extend(obedience(report));
     tables.extend(one_step(report));
+    tables.extend(outcomes(report));
     tables.extend(free(report));
     tables
 }
@@ -274,6 +275,41 @@ fn one_step(report: &Report) -> Option<Table> {
             format!("crosses ({})", first.crossing.frames),
         ],
         rows: rows.collect(),
+    })
+}
+
+fn outcomes(report: &Report) -> Option<Table> {
+    let outcomes = report.outcomes.as_ref()?;
+    let mut rows: Vec<Vec<String>> = outcomes
+        .rewards
+        .iter()
+        .map(|row| {
+            let name = format!("mean predicted reward where it is {}", row.reward);
+            vec![name, number(row.predicted, 3), row.frames.to_string()]
+        })
+        .collect();
+    let mut row = |name: &str, value, frames: usize| {
+        rows.push(vec![name.to_owned(), percent(value), frames.to_string()]);
+    };
+    if outcomes.ends > 0 {
+        row(
+            "ends of episodes that are predicted",
+            outcomes.ends_found,
+            outcomes.ends,
+        );
+    }
+    row(
+        "ends predicted where none is",
+        outcomes.ends_invented,
+        outcomes.others,
+    );
+    Some(Table {
+        title: format!(
+            "Reward and end of one predicted frame, K = {}",
+            outcomes.steps
+        ),
+        head: heads("", &["value", "frames"]),
+        rows,
     })
 }
 

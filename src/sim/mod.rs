@@ -32,9 +32,6 @@ pub const FRAMES_IN_FLIGHT: usize = 3;
 /// Free seeds are drawn below this bound, short enough to be read and typed by a person.
 pub const FREE_SEEDS: u64 = 1 << 24;
 
-/// From this probability on, a predicted end of the episode counts as one.
-pub const LIKELY_END: f32 = 0.5;
-
 /// Makes what is played; called inside the world-model thread, once for every start.
 pub type PlayerFactory = dyn Fn() -> Result<Box<dyn Player>> + Send + Sync;
 

@@ -7,10 +7,8 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError};
 
-use super::{
-    Command, FREE_SEEDS, Frame, LIKELY_END, Message, Options, Pace, Player, Session, TracedPass,
-};
-use crate::engine::{SamplerParams, StageTimes};
+use super::{Command, FREE_SEEDS, Frame, Message, Options, Pace, Player, Session, TracedPass};
+use crate::engine::{Outcome, SamplerParams, StageTimes};
 use crate::{Error, Result};
 
 /// The thread's ends of the channels.
@@ -314,7 +312,7 @@ impl<'a> World<'a> {
         let truth = self.player.truth();
         let outcome = self.player.outcome().filter(|_| self.number > 0);
         self.score += outcome.map_or(0.0, |outcome| outcome.reward);
-        let foreseen = outcome.is_some_and(|outcome| outcome.end >= LIKELY_END);
+        let foreseen = outcome.is_some_and(Outcome::ends);
         self.ended =
             truth.as_ref().is_some_and(|truth| truth.ended) || (foreseen && self.ends_restart);
         let frame = Frame {
