@@ -30,6 +30,9 @@ pub enum Error {
     /// A device (GPU, display) is missing or failed.
     #[error("{0}")]
     Device(String),
+    /// The user asked to stop before the work was done.
+    #[error("interrupted; nothing was written")]
+    Interrupted,
     /// Training met a number that is not finite.
     #[error("{0}")]
     Diverged(String),

@@ -14,6 +14,7 @@
 //! - [`worlds`]: real simulators, to record from, to play and to compare with.
 //! - [`sim`]: the world-model thread: commands in, frames out, paced.
 //! - [`app`]: the window: viewport, panels, keys.
+//! - [`interrupt`]: Ctrl-C, which long work looks for between two steps.
 
 pub mod app;
 pub mod bench;
@@ -22,6 +23,7 @@ pub mod engine;
 pub mod error;
 pub mod eval;
 pub mod flow;
+pub mod interrupt;
 mod memory;
 pub mod model;
 pub mod sim;

@@ -88,6 +88,45 @@ fn a_recorded_episode_is_played_again_from_its_seed_and_actions() {
     }
 }
 
+/// Ctrl-C arrives as a signal; elsewhere the console would have to send it.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_recording_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("data");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_driftless"))
+        .args([
+            "record",
+            "--world",
+            "maze",
+            "--frames",
+            "100000000",
+            "--out",
+        ])
+        .arg(&out)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let episodes = || {
+        let folders = std::fs::read_dir(folder.path()).unwrap();
+        folders.flatten().any(|entry| {
+            let files = std::fs::read_dir(entry.path());
+            files.is_ok_and(|mut files| files.next().is_some())
+        })
+    };
+    while !episodes() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let id = child.id().to_string();
+    let killed = Command::new("kill").args(["-INT", &id]).status();
+    assert!(killed.unwrap().success());
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert!(said.contains("interrupted; nothing was written"), "{said}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
 #[test]
 fn a_simulator_takes_no_checkpoint_and_no_sampler() {
     for more in [

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use driftless::data::import::{self, Count, Event, Format, Options, Pairing, Report};
-use driftless::{Error, Result};
+use driftless::{Error, Result, interrupt};
 
 /// What to read, what of it to keep, and where to write it.
 #[derive(clap::Args)]
@@ -53,6 +53,7 @@ pub struct Args {
 /// # Errors
 /// As [`import::run`].
 pub fn run(args: Args) -> Result<()> {
+    interrupt::watch();
     let bar = super::bar(0, "episodes");
     let mut notify = |event: Event<'_>| match event {
         Event::Done(done, total) => {

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use driftless::Result;
 use driftless::worlds::record::{Plan, record};
 use driftless::worlds::{Kind, Policy};
+use driftless::{Result, interrupt};
 
 /// What to record, and where.
 #[derive(clap::Args)]
@@ -45,6 +45,7 @@ pub fn run(args: &Args) -> Result<()> {
         frames: args.frames,
         episode_frames: args.episode_frames,
     };
+    interrupt::watch();
     let bar = super::bar(args.frames as u64, "frames");
     let manifest = record(&plan, &args.out, &|frames| bar.inc(frames as u64))?;
     bar.finish_and_clear();

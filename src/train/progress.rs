@@ -2,27 +2,12 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value};
 
-use crate::{Error, Result};
-
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-static HANDLER: OnceLock<()> = OnceLock::new();
-
-/// From now on Ctrl-C (and a polite kill) asks the run to save and stop.
-pub fn watch_for_interrupt() {
-    HANDLER.get_or_init(|| {
-        let handler = || INTERRUPTED.store(true, Ordering::Relaxed);
-        if let Err(error) = ctrlc::set_handler(handler) {
-            tracing::warn!("Ctrl-C will not save the run: {error}");
-        }
-    });
-}
+use crate::{Error, Result, interrupt};
 
 /// The time that a run has.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +24,7 @@ impl Deadline {
 
     /// Whether the time is over or the user asked to stop.
     pub fn passed(self) -> bool {
-        INTERRUPTED.load(Ordering::Relaxed) || self.0.is_some_and(|at| Instant::now() >= at)
+        interrupt::asked() || self.0.is_some_and(|at| Instant::now() >= at)
     }
 }
 

@@ -24,7 +24,7 @@ use crate::eval::pictures::Sheet;
 use crate::memory::keep_freed_blocks;
 use crate::model::checkpoint::{self, write_atomic, write_json};
 use crate::model::config::WorldConfig;
-use crate::{Error, Result};
+use crate::{Error, Result, interrupt};
 
 /// Steps between two lines of the log.
 const LOG_EVERY: u64 = 20;
@@ -130,7 +130,7 @@ pub fn run(options: &Options) -> Result<()> {
     check_resumed_world(&run)?;
     let footage = footage(&run, info, options)?;
     prepare_folders(&run, &footage)?;
-    progress::watch_for_interrupt();
+    interrupt::watch();
     for stage in stages {
         let finished = match stage {
             Stage::Tokenizer | Stage::All => {

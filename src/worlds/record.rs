@@ -12,7 +12,7 @@ use super::{Hand, Kind, Policy, World};
 use crate::data::staging::Staging;
 use crate::data::{Episode, Extra};
 use crate::model::checkpoint::write_json;
-use crate::{Error, Result};
+use crate::{Error, Result, interrupt};
 
 /// The version of `manifest.json`.
 const MANIFEST_VERSION: u32 = 1;
@@ -79,7 +79,8 @@ pub struct Manifest {
 /// `tick` is called with an episode's frames when it is done.
 ///
 /// # Errors
-/// There is nothing to record, `out` holds something, or it cannot be written.
+/// There is nothing to record, `out` holds something, it cannot be written, or the user asked to
+/// stop ([`interrupt::watch`]).
 pub fn record(plan: &Plan, out: &Path, tick: &(dyn Fn(usize) + Sync)) -> Result<Manifest> {
     if plan.frames == 0 || plan.episode_frames < 2 {
         return Err(Error::Argument(format!(
@@ -105,6 +106,9 @@ fn write_all(plan: &Plan, folder: &Path, tick: &(dyn Fn(usize) + Sync)) -> Resul
         let more: Vec<Result<(Line, Vec<u32>)>> = (first..first + missing)
             .into_par_iter()
             .map(|index| {
+                if interrupt::asked() {
+                    return Err(Error::Interrupted);
+                }
                 let (episode, line) = play(plan, index)?;
                 episode.write(&folder.join(&line.file))?;
                 tick(line.frames);

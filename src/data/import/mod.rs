@@ -27,7 +27,7 @@ pub use self::report::{Count, Report, Written};
 use super::staging::Staging;
 use super::{DatasetInfo, Episode, Extra};
 use crate::model::checkpoint::write_json;
-use crate::{Error, Result};
+use crate::{Error, Result, interrupt};
 
 /// How far from a whole number of frames the wished pace may be: a hundredth.
 const PACE_TOLERANCE: f32 = 0.01;
@@ -126,7 +126,7 @@ trait Source {
 /// # Errors
 /// The source is not of its format; an episode cannot be read (without `skip_bad`) or none can; an
 /// action has no place in the map; the pace cannot be reached by dropping frames; the folder to
-/// write holds something. Nothing is written then.
+/// write holds something; the user asked to stop ([`interrupt::watch`]). Nothing is written then.
 pub fn run(options: &Options, notify: &mut dyn FnMut(Event<'_>)) -> Result<Report> {
     let mut source = open(options)?;
     let fps = options.source_fps.or(source.fps()).ok_or_else(|| {
@@ -142,6 +142,9 @@ pub fn run(options: &Options, notify: &mut dyn FnMut(Event<'_>)) -> Result<Repor
     let mut report = Report::new(options, source.pairing(), fps, every)?;
     let labels = source.episodes();
     for (index, label) in labels.iter().enumerate() {
+        if interrupt::asked() {
+            return Err(Error::Interrupted);
+        }
         let mut film = Film::new(options.size, every);
         // What an episode that is left out has named stays unnamed.
         let mut trial = map.clone();
