@@ -5,6 +5,7 @@ pub mod eval;
 pub mod import;
 pub mod info;
 pub mod likelihood;
+pub mod new;
 pub mod play;
 pub mod record;
 pub mod rollout;
@@ -13,10 +14,7 @@ pub mod train;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use driftless::data::{self, Episode};
-use driftless::engine::{Along, Clip, SamplerParams, Solver};
-use driftless::model::checkpoint::CONTEXTS;
-use driftless::model::config::WorldConfig;
+use driftless::engine::{Along, SamplerParams, Solver};
 use driftless::{Error, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -53,9 +51,14 @@ const DEFAULT_WORLD: &str = "pong";
 
 /// The given checkpoint, else the shipped default world.
 fn checkpoint_or_default(given: Option<PathBuf>) -> Result<PathBuf> {
-    if let Some(folder) = given {
-        return Ok(folder);
-    }
+    given.or_else(default_world).ok_or_else(|| {
+        Error::Argument(format!(
+            "no shipped world found ({WORLDS}/{DEFAULT_WORLD}): name a checkpoint folder with --checkpoint"
+        ))
+    })
+}
+
+fn default_world() -> Option<PathBuf> {
     let own = std::env::current_exe().ok();
     let beside = own.as_deref().and_then(Path::parent).map(Path::to_path_buf);
     let built = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
@@ -64,36 +67,6 @@ fn checkpoint_or_default(given: Option<PathBuf>) -> Result<PathBuf> {
         .flatten()
         .map(|root| root.join(WORLDS).join(DEFAULT_WORLD))
         .find(|folder| folder.is_dir())
-        .ok_or_else(|| {
-            Error::Argument(format!(
-                "no shipped world found ({WORLDS}/{DEFAULT_WORLD}): name a checkpoint folder with --checkpoint"
-            ))
-        })
-}
-
-/// Starting contexts and the index of the first: the world's own, or the start of an episode.
-fn contexts(
-    folder: &Path,
-    world: &WorldConfig,
-    wanted: Option<&str>,
-) -> Result<(Vec<Clip>, usize)> {
-    let own = || data::contexts::read(&folder.join(CONTEXTS), world);
-    let Some(wanted) = wanted else {
-        return Ok((own()?, 0));
-    };
-    if let Ok(index) = wanted.parse::<usize>() {
-        let clips = own()?;
-        if index >= clips.len() {
-            return Err(Error::Argument(format!(
-                "--context {index}: the world has {} starting contexts (0 to {})",
-                clips.len(),
-                clips.len().saturating_sub(1)
-            )));
-        }
-        return Ok((clips, index));
-    }
-    let episode = Episode::read(Path::new(wanted))?;
-    Ok((vec![episode.clip(0..world.dynamics.context)], 0))
 }
 
 /// How frames are sampled.
