@@ -116,6 +116,26 @@ pub fn free(parent: &Path, name: &str) -> PathBuf {
         .unwrap_or_else(|| parent.join(name))
 }
 
+/// Episodes that lie in the hidden folder beside `target` which is to become it.
+pub fn episodes_so_far(target: &Path) -> usize {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let (before, after) = (format!(".{name}."), ".partial");
+    let staged = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with(&before) && name.ends_with(after)
+    };
+    let inside = |folder: &Path| -> Vec<PathBuf> {
+        let entries = folder.read_dir().into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).collect()
+    };
+    let folders = target.parent().map(inside).unwrap_or_default();
+    let files = folders.iter().filter(|path| staged(path));
+    files
+        .flat_map(|folder| inside(folder))
+        .filter(|file| file.extension().is_some_and(|end| end == "npz"))
+        .count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,6 +167,19 @@ mod tests {
         for name in ["", "  ", "..", "//"] {
             assert!(folder_name(name).is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn episodes_are_counted_while_their_folder_is_being_made() {
+        let root = tempfile::tempdir().unwrap();
+        let target = root.path().join("maze");
+        assert_eq!(episodes_so_far(&target), 0);
+        let staging = crate::data::staging::Staging::new(&target).unwrap();
+        for name in ["a.npz", "b.npz", "dataset.json"] {
+            std::fs::write(staging.path().join(name), "").unwrap();
+        }
+        assert_eq!(episodes_so_far(&target), 2);
+        assert_eq!(episodes_so_far(&root.path().join("drive")), 0);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use eframe::egui::{self, Align, Color32, Layout, Margin, RichText, Ui};
+use eframe::egui::{self, Align, Color32, Layout, Margin, RichText, Sense, Ui, vec2};
 
 use crate::app::theme;
 use crate::studio::progress::spoken;
@@ -20,8 +20,8 @@ pub(in crate::app) enum Clicked {
 /// Above a simulator that is recorded.
 pub(in crate::app) fn recording(ui: &mut Ui, frames: u64, episodes: usize) -> Option<Clicked> {
     strip(ui, |ui| {
-        let dot = RichText::new("●").color(theme::ALERT);
-        ui.label(dot);
+        let (dot, _) = ui.allocate_exact_size(vec2(14.0, 14.0), Sense::hover());
+        ui.painter().circle_filled(dot.center(), 5.0, theme::ALERT);
         let plural = if episodes == 1 { "" } else { "s" };
         let count = format!("{frames} frames · {episodes} episode{plural}");
         ui.label(

@@ -69,6 +69,7 @@ enum Step {
     /// A dataset is being made.
     Making {
         what: String,
+        folder: PathBuf,
         task: Task<PathBuf>,
     },
     Setup(Box<Setup>),
@@ -147,16 +148,17 @@ impl Page {
     /// What was played becomes a dataset.
     pub fn take_recording(&mut self, session: Session, kind: Kind) {
         let folder = session.path().to_path_buf();
+        let out = folder.clone();
         let task = Task::start(self.notify.clone(), move |_| {
-            recording::write(session, kind, &folder).map(|_| folder)
+            recording::write(session, kind, &out).map(|_| out)
         });
-        self.make("Writing the recording …".into(), task);
+        self.make("Writing the recording".into(), folder, task);
     }
 
-    fn make(&mut self, what: String, task: Result<Task<PathBuf>>) {
+    fn make(&mut self, what: String, folder: PathBuf, task: Result<Task<PathBuf>>) {
         self.complaint = None;
         match task {
-            Ok(task) => self.step = Step::Making { what, task },
+            Ok(task) => self.step = Step::Making { what, folder, task },
             Err(error) => self.complain("The work cannot begin", &error),
         }
     }
@@ -246,12 +248,13 @@ impl Page {
                 arguments,
             } => {
                 let notify = self.notify.clone();
+                let out = folder.clone();
                 let task = Program::own().and_then(|own| {
                     Task::start(notify, move |cancelled| {
-                        own.run(&arguments, cancelled).map(|()| folder)
+                        own.run(&arguments, cancelled).map(|()| out)
                     })
                 });
-                self.make(what, task);
+                self.make(what, folder, task);
             }
             Wish::OpenRun { folder, data } => self.open_run_with(&folder, data),
             Wish::Start(start) => self.start(&start),
@@ -367,12 +370,15 @@ impl Page {
                     }),
                 }
             }
-            Step::Making { what, .. } => {
+            Step::Making { what, folder, .. } => {
                 let stop = widgets::card(ui, |ui| {
                     ui.horizontal(|ui| {
-                        ui.spinner();
+                        widgets::working(ui);
                         ui.label(RichText::new(what.as_str()).color(theme::TEXT));
                     });
+                    let done = places::episodes_so_far(folder);
+                    let count = format!("{done} episodes so far");
+                    ui.label(RichText::new(count).monospace().color(theme::MUTED));
                     ui.button("Stop").clicked()
                 });
                 stop.then_some(Wish::Source)

@@ -1,6 +1,6 @@
 //! The loss of both stages as curves.
 
-use eframe::egui::{Ui, Vec2b};
+use eframe::egui::{RichText, Ui, Vec2b};
 use egui_plot::{Legend, Line, Plot, PlotPoints};
 
 use crate::app::theme;
@@ -11,7 +11,12 @@ const POINTS: usize = 400;
 
 /// Draws log₁₀ of the loss over the steps of each stage.
 pub(super) fn loss(ui: &mut Ui, progress: &Progress, height: f32) {
-    let colours = [theme::MUTED, theme::ACCENT];
+    if progress.stages.iter().all(|stage| stage.entries.len() < 2) {
+        let hint = RichText::new("The curve begins with the second line of the log.");
+        ui.label(hint.color(theme::MUTED));
+        return;
+    }
+    let colours = [theme::TEXT, theme::ACCENT];
     Plot::new("loss")
         .height(height)
         .width(ui.available_width())
@@ -21,6 +26,7 @@ pub(super) fn loss(ui: &mut Ui, progress: &Progress, height: f32) {
         .allow_boxed_zoom(false)
         .auto_bounds(Vec2b::TRUE)
         .show_background(false)
+        .grid_color(theme::LINE)
         .legend(Legend::default())
         .y_axis_formatter(|mark, _| power(mark.value))
         .x_axis_formatter(|mark, _| steps(mark.value))

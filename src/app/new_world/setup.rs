@@ -153,7 +153,7 @@ impl Setup {
             }
             Known::Reading(_) => card(ui, |ui| {
                 ui.horizontal(|ui| {
-                    ui.spinner();
+                    widgets::working(ui);
                     ui.label(RichText::new("Reading the dataset …").color(theme::MUTED));
                 });
                 false

@@ -147,7 +147,7 @@ impl Source {
         title(
             ui,
             "Record a world that is built in",
-            "Play the real simulator; every frame and every key is kept. Half an hour of play makes a good start, and a scripted player can do it for you.",
+            "Play the real simulator: every frame and every key is kept. A scripted player can do it for you.",
         );
         if self.pictures.is_empty() {
             self.pictures = [Kind::Maze, Kind::Drive]
@@ -194,7 +194,7 @@ impl Source {
         title(
             ui,
             "A dataset",
-            "Episodes that were recorded here, by `driftless record` or by the scripts that come with it.",
+            "Episodes that were recorded here, on the command line, or by the scripts that come with the program.",
         );
         let mut wish = None;
         ui.horizontal(|ui| {
@@ -266,7 +266,7 @@ impl Source {
             arguments.extend(["--source-fps".into(), self.source_fps.to_string().into()]);
         }
         Wish::Make {
-            what: format!("Importing {} …", path.display()),
+            what: format!("Importing {}", path.display()),
             folder,
             arguments,
         }
@@ -340,7 +340,7 @@ fn script(kind: Kind, frames: usize, places: &Places) -> Wish {
         folder.clone().into(),
     ]);
     Wish::Make {
-        what: format!("The script plays {frames} frames of {} …", kind.name()),
+        what: format!("The script plays {frames} frames of {}", kind.name()),
         folder,
         arguments,
     }
@@ -349,6 +349,9 @@ fn script(kind: Kind, frames: usize, places: &Places) -> Wish {
 /// A row of folders by name; the one that was clicked.
 fn listed(ui: &mut Ui, folders: &[PathBuf]) -> Option<PathBuf> {
     let mut clicked = None;
+    if folders.is_empty() {
+        return clicked;
+    }
     ui.horizontal_wrapped(|ui| {
         for folder in folders.iter().take(LISTED) {
             let name = folder.file_name().unwrap_or_default().to_string_lossy();

@@ -91,7 +91,10 @@ impl Watch {
                     ui.set_min_height(CURVE + 30.0);
                     figures(ui, &view);
                 });
-                card(&mut columns[1], |ui| curve(ui, &view.progress));
+                card(&mut columns[1], |ui| {
+                    ui.set_min_height(CURVE + 30.0);
+                    curve(ui, &view.progress);
+                });
             });
         }
         card(ui, |ui| self.preview(ui, view.preview.as_ref()));
@@ -139,7 +142,7 @@ impl Watch {
             }
             ui.add_space(8.0);
             if matches!(view.state, State::Running | State::Stopping) {
-                ui.add(egui::Spinner::new().size(14.0).color(theme::ACCENT));
+                widgets::working(ui);
             }
             ui.label(RichText::new(word).color(colour));
         });
@@ -277,11 +280,11 @@ fn figures(ui: &mut Ui, view: &View) {
             figure(left(&view.progress).filter(|_| running)),
         ),
         (
-            "Weights",
+            "Last save",
             figure(
                 view.saved
                     .and_then(|saved| saved.elapsed().ok())
-                    .map(|age| format!("saved {} ago", spoken(age))),
+                    .map(|age| format!("{} ago", spoken(age))),
             ),
         ),
     ];

@@ -1,6 +1,7 @@
 //! What the page's steps are built of.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use eframe::egui::{self, Button, Margin, RichText, Stroke, Ui, vec2};
 
@@ -56,6 +57,21 @@ pub(super) fn named<T>(ui: &mut Ui, name: &str, control: impl FnOnce(&mut Ui) ->
         control(ui)
     })
     .inner
+}
+
+/// A sign of work in the background. It moves twice a second, not at every frame of the screen,
+/// which would take a software adapter's processor from the work.
+pub(super) fn working(ui: &mut Ui) {
+    let step = Duration::from_millis(500);
+    let now = ui.input(|input| input.time) / step.as_secs_f64();
+    ui.request_repaint_after(step);
+    let (rect, _) = ui.allocate_exact_size(vec2(30.0, 16.0), egui::Sense::hover());
+    for i in 0..3 {
+        let lit = now as u64 % 3 == i;
+        let colour = if lit { theme::ACCENT } else { theme::LINE };
+        let at = rect.left_center() + vec2(5.0 + 10.0 * i as f32, 0.0);
+        ui.painter().circle_filled(at, 3.0, colour);
+    }
 }
 
 /// What went wrong, and what to do.
