@@ -10,7 +10,8 @@ use std::time::Duration;
 use display::{Display, Window, wait};
 use driftless::data::Dataset;
 use driftless::model::checkpoint::{CONFIG, DYNAMICS, read_config};
-use driftless::worlds::{Kind, Policy, record};
+use driftless::worlds::record::{Plan, record};
+use driftless::worlds::{Kind, Policy};
 
 /// Networks so small that both are trained in a moment; `steps` of each.
 fn settings(folder: &Path, steps: u64) -> PathBuf {
@@ -46,12 +47,8 @@ fn enter_until(window: &Window<'_>, path: &Path) {
 
 /// Whether the strip above what is played from the page is in sight, by the colour of its button.
 fn shows_the_strip(shot: &image::RgbImage) -> bool {
-    let strip = image::imageops::crop_imm(shot, 0, 0, shot.width(), 44);
-    strip
-        .pixels()
-        .filter(|(_, _, p)| p.0[..3] == [104, 196, 122])
-        .count()
-        > 300
+    let lit = |(_, y, pixel): &(u32, u32, &image::Rgb<u8>)| *y < 44 && pixel.0 == [104, 196, 122];
+    shot.enumerate_pixels().filter(lit).count() > 300
 }
 
 #[test]
@@ -118,14 +115,14 @@ fn a_window_that_is_closed_while_it_trains_saves_the_run_for_another_time() {
     };
     let folder = tempfile::tempdir().unwrap();
     let (home, data) = (folder.path().join("home"), folder.path().join("drive"));
-    let plan = record::Plan {
+    let plan = Plan {
         world: Kind::Drive,
         policy: Policy::Random,
         seed: 1,
         frames: 60,
         episode_frames: 30,
     };
-    record::record(&plan, &data, &|_| {}).unwrap();
+    record(&plan, &data, &|_| {}).unwrap();
     let settings = settings(folder.path(), 1_000_000);
     let window = display.open(&[
         "new",

@@ -25,8 +25,10 @@ pub(super) struct Bar<'a> {
 /// Height of the bar's content.
 pub(super) const HEIGHT: f32 = 40.0;
 
-/// Width of the buttons with the gaps around them, of a key, and of a letter of a name.
-const BUTTONS: f32 = 336.0;
+/// Width of a button with the gap behind it, of the gaps around all, of a key, and of a letter of a
+/// name.
+const BUTTON: f32 = 40.0;
+const GAPS: f32 = 16.0;
 const KEY: f32 = 32.0;
 const LETTER: f32 = 6.2;
 /// Width around a name.
@@ -93,7 +95,7 @@ impl Bar<'_> {
             .keys
             .shown()
             .map(|bound| LETTER * letters(bound) + AROUND);
-        let room = width - BUTTONS;
+        let room = width - GAPS - BUTTON * self.keys.shortcuts().len() as f32;
         (room >= all, room >= all + names.sum::<f32>())
     }
 
@@ -328,7 +330,7 @@ mod tests {
             training: false,
             running: true,
         };
-        let room = [986.0, 700.0, 376.0].map(|width| bar.room_for_keys_and_names(width));
+        let room = [1026.0, 700.0, 376.0].map(|width| bar.room_for_keys_and_names(width));
         assert_eq!(room, [(true, true), (true, false), (false, false)]);
     }
 }

@@ -129,7 +129,7 @@ fn open(parts: Parts, played: Played) -> Result<()> {
             .with_title(format!("Driftless – {}", played.world.name))
             .with_app_id("driftless")
             .with_icon(theme::icon())
-            .with_inner_size([1010.0, 792.0])
+            .with_inner_size([1050.0, 792.0])
             .with_min_inner_size([400.0, 360.0]),
         wgpu_options: egui_wgpu::WgpuConfiguration {
             surface: egui_wgpu::SurfaceConfig::LOW_LATENCY,

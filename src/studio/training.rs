@@ -164,6 +164,11 @@ impl Training {
         Self::watch(folder.to_path_buf(), note, own, notify)
     }
 
+    /// Whether a run says which dataset it was trained from.
+    pub fn names_its_data(folder: &Path) -> bool {
+        folder.join(NOTE).is_file()
+    }
+
     fn watch(folder: PathBuf, note: Note, own: Program, notify: Notify) -> Result<Self> {
         let (orders, inbox) = unbounded();
         let settings = read_settings(&folder)?;

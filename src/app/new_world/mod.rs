@@ -185,7 +185,9 @@ impl Page {
             Ok(run) => self.step = Step::Training(Box::new(Watch::new(run))),
             Err(error) => {
                 self.step = Step::Source;
-                self.source.want_data_of(folder);
+                if !Training::names_its_data(folder) {
+                    self.source.want_data_of(folder);
+                }
                 self.complain("The run cannot be opened", &error);
             }
         }

@@ -319,7 +319,7 @@ fn no_dialog(error: crate::Error) -> Wish {
 
 /// A simulator's own picture.
 fn picture(ui: &Ui, kind: Kind) -> TextureHandle {
-    let world = kind.open(3);
+    let world = kind.open(2);
     let [height, width] = world.info().image;
     let image = ColorImage::from_rgb([width, height], world.image());
     let name = format!("simulator-{}", kind.name());
