@@ -174,8 +174,8 @@ mod tests {
         assert_eq!((manifest.frames, manifest.episodes.len()), (6, 2));
         assert_eq!(dataset.info, Kind::Maze.open(0).info());
         let mut file = Archive::open(&dataset.files[1]).unwrap();
-        let first = file.array("is_first").unwrap().to_i64();
-        assert_eq!(first.unwrap(), [1, 0]);
+        let first = file.array("is_first").unwrap().to_f32();
+        assert_eq!(first.unwrap(), [1.0, 0.0]);
     }
 
     #[test]

@@ -365,7 +365,7 @@ impl Watcher {
     /// Reads what is new; whether anything was.
     fn look(&mut self) -> bool {
         // Before the files, so that what a process wrote last is read after its end was seen.
-        let state = self.process.as_mut().and_then(|process| ended(process));
+        let state = self.process.as_mut().and_then(ended);
         let mut changed = state.is_some();
         if !self.settings_known
             && let Ok(settings) = self
@@ -454,6 +454,7 @@ fn lock(folder: &Path) -> Result<File> {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 #[path = "training_tests.rs"]
 mod tests;
