@@ -73,9 +73,9 @@ impl Watch {
         // A copy, so that the run's thread never waits for the drawing.
         let view = self.run.view().clone();
         if let State::Failed(what) = &view.state
-            && failure(ui, "Training failed", what, "Another source")
+            && failure(ui, "Training failed", what, "Back to the settings")
         {
-            return Some(Wish::Source);
+            return Some(Wish::Data(self.run.data().to_path_buf()));
         }
         let mut wish = card(ui, |ui| self.head(ui, &view));
         if view.saved.is_some() {
@@ -226,7 +226,7 @@ fn said(state: &State, complete: bool) -> (&'static str, Color32) {
         State::Stopping => ("saving and stopping …", theme::MUTED),
         State::Stopped if complete => ("done", theme::ACCENT),
         State::Stopped => ("stopped; it can go on", theme::MUTED),
-        State::Failed(_) => ("failed; it can go on from its last save", theme::ALERT),
+        State::Failed(_) => ("failed; what was saved stays", theme::ALERT),
     }
 }
 
