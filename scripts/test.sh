@@ -76,7 +76,7 @@ fi
 result=$?
 
 if [ -n "$missing" ]; then
-    say "not installed:$missing. The window tests (tests/window.rs) were skipped."
+    say "not installed:$missing. The window tests (tests/window.rs, tests/new_world.rs) were skipped."
     if [ "${CI:-}" = true ]; then
         say "CI=true: that is a failure."
         result=1

@@ -1,7 +1,7 @@
 //! Driftless: play inside a learned world model.
 //!
 //! The rooms, and the one direction in which they depend on each other
-//! (`app → sim → engine → model → flow`, `sim → worlds → data`, `train → model, data, flow`, `eval → engine, model, data`,
+//! (`app → studio → sim → engine → model → flow`, `sim → worlds → data`, `studio → train, worlds`, `train → model, data, flow`, `eval → engine, model, data`,
 //! `bench → eval, engine`):
 //!
 //! - [`flow`]: the mathematics of flow matching on tensors. Knows no model and no window.
@@ -13,6 +13,7 @@
 //! - [`bench`]: the engine's speed, beside the machine's.
 //! - [`worlds`]: real simulators, to record from, to play and to compare with.
 //! - [`sim`]: the world-model thread: commands in, frames out, paced.
+//! - [`studio`]: what the window makes worlds with: jobs in the background, and where their results lie.
 //! - [`app`]: the window: viewport, panels, keys.
 //! - [`interrupt`]: Ctrl-C, which long work looks for between two steps.
 
@@ -27,6 +28,7 @@ pub mod interrupt;
 mod memory;
 pub mod model;
 pub mod sim;
+pub mod studio;
 pub mod train;
 pub mod worlds;
 

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{bench, eval, import, info, likelihood, play, record, rollout, train};
+use commands::{bench, eval, import, info, likelihood, new, play, record, rollout, train};
 
 /// Play inside a learned world model: record, train, measure and play.
 #[derive(Parser)]
@@ -24,6 +24,8 @@ struct Cli {
 enum Command {
     /// Play a world in a window, or headless into a file (the default command).
     Play(play::Args),
+    /// Make a world in the window: record, train, try, save.
+    New(new::Args),
     /// Record a dataset from a simulator that is built in.
     Record(record::Args),
     /// Predict frames of a recorded episode from its actions.
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command.unwrap_or(Command::Play(cli.play)) {
         Command::Play(args) => play::run(args),
+        Command::New(args) => new::run(args),
         Command::Record(args) => record::run(&args),
         Command::Rollout(args) => rollout::run(&args),
         Command::Eval(args) => eval::run(&args),

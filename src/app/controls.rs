@@ -16,6 +16,8 @@ pub(super) struct Bar<'a> {
     pub hud: bool,
     pub denoising: bool,
     pub tuning: bool,
+    /// Whether a world is trained in the background.
+    pub training: bool,
     /// Whether there is a world to control.
     pub running: bool,
 }
@@ -23,8 +25,10 @@ pub(super) struct Bar<'a> {
 /// Height of the bar's content.
 pub(super) const HEIGHT: f32 = 40.0;
 
-/// Width of the buttons with the gaps around them, of a key, and of a letter of a name.
-const BUTTONS: f32 = 296.0;
+/// Width of a button with the gap behind it, of the gaps around all, of a key, and of a letter of a
+/// name.
+const BUTTON: f32 = 40.0;
+const GAPS: f32 = 16.0;
 const KEY: f32 = 32.0;
 const LETTER: f32 = 6.2;
 /// Width around a name.
@@ -67,6 +71,7 @@ impl Bar<'_> {
             }
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 for (icon, shortcut, lit) in [
+                    (Icon::Plus, Shortcut::NewWorld, self.training),
                     (Icon::Sliders, Shortcut::Tuning, self.tuning),
                     (Icon::Strip, Shortcut::Denoising, self.denoising),
                     (Icon::Numbers, Shortcut::Hud, self.hud),
@@ -90,7 +95,7 @@ impl Bar<'_> {
             .keys
             .shown()
             .map(|bound| LETTER * letters(bound) + AROUND);
-        let room = width - BUTTONS;
+        let room = width - GAPS - BUTTON * self.keys.shortcuts().len() as f32;
         (room >= all, room >= all + names.sum::<f32>())
     }
 
@@ -217,6 +222,7 @@ enum Icon {
     Numbers,
     Strip,
     Sliders,
+    Plus,
 }
 
 impl Icon {
@@ -263,6 +269,10 @@ impl Icon {
                     let line = Stroke::new(1.3, colour);
                     painter.rect_stroke(square, 1, line, StrokeKind::Middle);
                 }
+            }
+            Self::Plus => {
+                block(0.0, 0.0, 12.0, 2.5);
+                block(0.0, 0.0, 2.5, 12.0);
             }
             Self::Sliders => {
                 for (y, knob) in [(-5.0, -2.0), (0.0, 3.0), (5.0, -1.0)] {
@@ -317,9 +327,10 @@ mod tests {
             hud: true,
             denoising: false,
             tuning: true,
+            training: false,
             running: true,
         };
-        let room = [986.0, 700.0, 376.0].map(|width| bar.room_for_keys_and_names(width));
+        let room = [1026.0, 700.0, 376.0].map(|width| bar.room_for_keys_and_names(width));
         assert_eq!(room, [(true, true), (true, false), (false, false)]);
     }
 }

@@ -22,11 +22,13 @@ pub enum Shortcut {
     Denoising,
     /// Show or hide the tuning panel.
     Tuning,
+    /// Open the page on which worlds are made.
+    NewWorld,
 }
 
 impl Shortcut {
     /// Every shortcut, in the order in which they are shown.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Pause,
         Self::Step,
         Self::Reset,
@@ -34,6 +36,7 @@ impl Shortcut {
         Self::Hud,
         Self::Denoising,
         Self::Tuning,
+        Self::NewWorld,
     ];
 
     /// What it does, in a few words.
@@ -46,6 +49,7 @@ impl Shortcut {
             Self::Hud => "numbers",
             Self::Denoising => "denoising",
             Self::Tuning => "tuning",
+            Self::NewWorld => "new world",
         }
     }
 
@@ -59,6 +63,7 @@ impl Shortcut {
             Self::Hud => &[Key::H],
             Self::Denoising => &[Key::V],
             Self::Tuning => &[Key::T],
+            Self::NewWorld => &[Key::M, Key::F2],
         }
     }
 }

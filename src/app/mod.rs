@@ -8,6 +8,8 @@ mod controls;
 mod denoising;
 mod hud;
 pub mod keys;
+mod new_world;
+mod played;
 mod present;
 mod stats;
 mod theme;
@@ -17,36 +19,59 @@ mod window;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use eframe::egui::ViewportBuilder;
 use eframe::{egui_wgpu, wgpu};
 
-use self::keys::{KeyMap, Shortcut};
-use self::present::Scaling;
-use self::tuning::{Settings, Tuning};
+use self::played::Played;
 use self::window::{Parts, Window};
-use crate::data::DatasetInfo;
 use crate::engine::SamplerParams;
-use crate::model::config::DynamicsConfig;
-use crate::sim::{self, PlayerFactory, Session};
+use crate::sim::Session;
+use crate::studio::{Game, Training, recording};
+use crate::worlds::Kind;
 use crate::{Error, Result};
+
+/// How long a closed window waits for the trainer's save.
+const SAVE_TIME: Duration = Duration::from_secs(120);
 
 /// What the window plays.
 pub struct Options {
-    /// Name, pace, frame size, actions and keys.
-    pub world: DatasetInfo,
-    /// What the sampler's panel turns; none of a simulator, which samples nothing.
-    pub dynamics: Option<DynamicsConfig>,
-    /// Index of the first context.
-    pub first_context: usize,
+    /// The world.
+    pub game: Game,
     /// Target frames a second; the world's own without one.
     pub fps: Option<f32>,
     /// Sampler parameters to start with.
     pub params: SamplerParams,
     /// Where the played frames are written as an episode when the window closes.
     pub record: Option<PathBuf>,
-    /// Makes what is played inside the world-model thread, again after each failure.
-    pub player: Box<PlayerFactory>,
+    /// Whether the window opens on its "New world" page, and where on it.
+    pub new_world: Option<NewWorld>,
+    /// Where worlds, data and runs are kept, instead of the platform's folder.
+    pub home: Option<PathBuf>,
+}
+
+/// How the "New world" page opens.
+#[derive(Clone, Debug, Default)]
+pub struct NewWorld {
+    /// Its first step.
+    pub first: FirstStep,
+    /// Settings (TOML) that it proposes for training.
+    pub settings: Option<PathBuf>,
+}
+
+/// A step of the "New world" page to begin with.
+#[derive(Clone, Debug, Default)]
+pub enum FirstStep {
+    /// The choice of a source.
+    #[default]
+    Source,
+    /// Playing and recording a simulator.
+    Record(Kind),
+    /// The settings for training from a dataset.
+    Data(PathBuf),
+    /// A run that has begun.
+    Run(PathBuf),
 }
 
 /// What is left once the window has closed.
@@ -54,6 +79,10 @@ pub struct Options {
 struct Left {
     /// The recording.
     session: Option<Session>,
+    /// A recording on the way to a dataset.
+    recording: Option<(Session, Kind)>,
+    /// A run in the background.
+    training: Option<Training>,
     /// Why the world had stopped, if it was not started again.
     failure: Option<String>,
 }
@@ -66,62 +95,41 @@ type Ended = Arc<Mutex<Left>>;
 /// A key binding is wrong, there is no display or no graphics
 /// adapter, the recording cannot be written, or the window was closed over a world that failed.
 pub fn run(options: Options) -> Result<()> {
-    let mut keys = KeyMap::new(&options.world.actions)?;
-    if options.dynamics.is_none() {
-        keys = keys.without(Shortcut::Denoising);
-    }
+    let played = Played::new(options.game, options.fps, options.params, options.record)?;
     check_display()?;
     let ended = Ended::default();
-    let parts = parts(options, keys, Arc::clone(&ended));
-    let opened = open(parts);
+    let parts = Parts {
+        new_world: options.new_world,
+        home: options.home,
+        mailbox: Arc::default(),
+        close: Arc::default(),
+        ended: Arc::clone(&ended),
+    };
+    let opened = open(parts, played);
     let left = ended
         .lock()
         .map(|mut left| std::mem::take(&mut *left))
         .unwrap_or_default();
+    if let Some(training) = left.training {
+        training.finish(SAVE_TIME);
+    }
     left.session.map_or(Ok(()), Session::write)?;
+    if let Some((session, world)) = left.recording {
+        let folder = session.path().to_path_buf();
+        recording::write(session, world, &folder)?;
+    }
     opened?;
     left.failure.map_or(Ok(()), |what| Err(Error::Device(what)))
 }
 
-fn parts(options: Options, keys: KeyMap, ended: Ended) -> Parts {
-    let settings = Settings {
-        params: options.params,
-        free_seed: false,
-        ends_restart: true,
-        fps: options.fps.unwrap_or(options.world.fps),
-        unlimited: false,
-        scaling: Scaling::default(),
-    };
-    let tuning = Tuning::new(settings, options.dynamics.as_ref());
-    let sim = sim::Options {
-        player: Arc::from(options.player),
-        context: options.first_context,
-        params: tuning.settings.params,
-        free_seed: settings.free_seed,
-        pace: settings.pace(),
-        paused: false,
-        record: options.record,
-    };
-    Parts {
-        world: options.world,
-        sampled: options.dynamics.is_some(),
-        keys,
-        sim,
-        tuning,
-        mailbox: Arc::default(),
-        close: Arc::default(),
-        ended,
-    }
-}
-
 /// Runs the event loop until the window is closed.
-fn open(parts: Parts) -> Result<()> {
+fn open(parts: Parts, played: Played) -> Result<()> {
     let native = eframe::NativeOptions {
         viewport: ViewportBuilder::default()
-            .with_title(format!("Driftless – {}", parts.world.name))
+            .with_title(format!("Driftless – {}", played.world.name))
             .with_app_id("driftless")
             .with_icon(theme::icon())
-            .with_inner_size([1010.0, 792.0])
+            .with_inner_size([1050.0, 792.0])
             .with_min_inner_size([400.0, 360.0]),
         wgpu_options: egui_wgpu::WgpuConfiguration {
             surface: egui_wgpu::SurfaceConfig::LOW_LATENCY,
@@ -135,7 +143,7 @@ fn open(parts: Parts) -> Result<()> {
         native,
         Box::new(|creation| {
             close_on_interrupt(&parts.close, &creation.egui_ctx);
-            Ok(Box::new(Window::new(parts, creation)?))
+            Ok(Box::new(Window::new(parts, played, creation)?))
         }),
     );
     opened.map_err(|error| match error {

@@ -1,7 +1,10 @@
 //! What the tests of this room share, and the checks that come before the window opens.
 
 use super::*;
-use crate::model::config::{ActionSpec, FORMAT_VERSION, TokenizerConfig, WorldConfig};
+use crate::data::DatasetInfo;
+use crate::model::config::{
+    ActionSpec, DynamicsConfig, FORMAT_VERSION, TokenizerConfig, WorldConfig,
+};
 
 /// A small world with these actions and keys.
 pub(super) fn world(actions: &[(&str, &[&str])]) -> WorldConfig {
@@ -46,13 +49,17 @@ pub(super) fn world(actions: &[(&str, &[&str])]) -> WorldConfig {
 fn options(keys: &[&str]) -> Options {
     let world = world(&[("noop", &[]), ("up", keys)]);
     Options {
-        world: DatasetInfo::from(&world),
-        dynamics: Some(world.dynamics),
-        first_context: 0,
+        game: Game {
+            world: DatasetInfo::from(&world),
+            dynamics: Some(world.dynamics),
+            first_context: 0,
+            player: Arc::new(|| Err(Error::Device("not asked for".into()))),
+        },
         fps: None,
         params: SamplerParams::default(),
         record: None,
-        player: Box::new(|| Err(Error::Device("not asked for".into()))),
+        new_world: None,
+        home: None,
     }
 }
 

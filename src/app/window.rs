@@ -1,5 +1,8 @@
 //! The window: it listens to keys and to the world-model thread, and draws; it waits for neither.
 
+mod away;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -7,15 +10,16 @@ use std::time::{Duration, Instant};
 use eframe::egui::{self, Event, Frame as Fill, Key, RawInput, Ui, ViewportCommand};
 use eframe::{egui_wgpu, wgpu};
 
+use self::away::{Home, View};
 use super::cards::{self, Answer, Notices};
 use super::controls::{self, Bar};
 use super::denoising::{self, Denoising};
-use super::keys::{HeldKeys, KeyMap, Shortcut};
+use super::keys::{HeldKeys, Shortcut};
+use super::new_world::Page;
+use super::played::Played;
 use super::present::{self, Picture, Presenter};
 use super::stats::Stats;
-use super::tuning::Tuning;
-use super::{Ended, Left, hud, theme};
-use crate::data::DatasetInfo;
+use super::{Ended, NewWorld, hud, theme};
 use crate::sim::{self, Command, Frame, Message, Session, Sim};
 
 /// Windows narrower than this open without the tuning panel.
@@ -23,17 +27,15 @@ const ROOM_FOR_TUNING: f32 = 760.0;
 
 /// What the window is made of.
 pub(super) struct Parts {
-    pub world: DatasetInfo,
-    /// Whether frames are predicted and not simulated.
-    pub sampled: bool,
-    pub keys: KeyMap,
-    pub sim: sim::Options,
-    pub tuning: Tuning,
+    /// Whether the "New world" page is opened first, and where.
+    pub new_world: Option<NewWorld>,
+    /// Where worlds, data and runs are kept, instead of the platform's folder.
+    pub home: Option<PathBuf>,
     /// Whether the surface can show the newest frame without waiting for the screen.
     pub mailbox: Arc<AtomicBool>,
     /// Set from outside to close the window.
     pub close: Arc<AtomicBool>,
-    /// Receives the recording, and a failure, when the window closes.
+    /// Receives what is left to do when the window closes.
     pub ended: Ended,
 }
 
@@ -45,10 +47,19 @@ enum World {
 
 pub(super) struct Window {
     parts: Parts,
+    played: Played,
+    /// The game that waits while another is played from the "New world" page.
+    home: Option<Home>,
+    view: View,
+    /// The "New world" page, once it was opened.
+    page: Option<Page>,
+    render: egui_wgpu::RenderState,
     context: egui::Context,
     world: World,
     /// The recording of a thread that failed, for the next one.
     session: Option<Session>,
+    /// The recording of a game that is not played any more.
+    kept: Option<Session>,
     engine: String,
     held: HeldKeys,
     stats: Stats,
@@ -66,21 +77,30 @@ pub(super) struct Window {
 
 impl Window {
     /// Puts the presenter into egui's renderer and starts the world-model thread.
-    pub fn new(parts: Parts, creation: &eframe::CreationContext<'_>) -> crate::Result<Self> {
+    pub fn new(
+        parts: Parts,
+        played: Played,
+        creation: &eframe::CreationContext<'_>,
+    ) -> crate::Result<Self> {
         theme::apply(&creation.egui_ctx);
         let Some(state) = &creation.wgpu_render_state else {
             return Err(super::no_adapter("the window has no renderer"));
         };
-        let presenter = Presenter::new(&state.device, state.target_format, parts.world.image);
-        state.renderer.write().callback_resources.insert(presenter);
+        put_presenter(state, played.world.image);
         let context = creation.egui_ctx.clone();
-        let world = World::Running(start(&parts.sim, None, &context)?);
-        Ok(Self {
-            paused: parts.sim.paused,
+        let world = World::Running(start(&played.sim, None, &context)?);
+        let mut window = Self {
+            paused: played.sim.paused,
             parts,
+            played,
+            home: None,
+            view: View::Game,
+            page: None,
+            render: state.clone(),
             context,
             world,
             session: None,
+            kept: None,
             engine: String::new(),
             held: HeldKeys::default(),
             stats: Stats::default(),
@@ -91,7 +111,11 @@ impl Window {
             denoising: None,
             tuning_open: None,
             welcome: true,
-        })
+        };
+        if let Some(NewWorld { first, settings }) = window.parts.new_world.take() {
+            window.open_page_at(first, settings);
+        }
+        Ok(window)
     }
 
     fn send(&self, command: Command) {
@@ -112,8 +136,8 @@ impl Window {
                 Message::Started { engine } => self.engine = engine,
                 Message::Notice(text) => self.notices.say(text),
                 Message::ParamsRefused { why, kept } => {
-                    self.parts.tuning.settings.params = kept;
-                    self.parts.sim.params = kept;
+                    self.played.tuning.settings.params = kept;
+                    self.played.sim.params = kept;
                     self.notices.say(why);
                 }
                 Message::Failed(what) => self.fail(what),
@@ -134,7 +158,7 @@ impl Window {
             if self.paused {
                 self.stats.forget_rates();
             }
-            self.parts.sim.context = frame.context;
+            self.played.sim.context = frame.context;
             self.image_id += 1;
             self.frame = Some(frame);
         }
@@ -148,15 +172,15 @@ impl Window {
     }
 
     fn restart(&mut self) {
-        let settings = &self.parts.tuning.settings;
+        let settings = &self.played.tuning.settings;
         if settings.params.check().is_ok() {
-            self.parts.sim.params = settings.params;
+            self.played.sim.params = settings.params;
         }
-        self.parts.sim.free_seed = settings.free_seed;
-        self.parts.sim.pace = settings.pace();
-        self.parts.sim.paused = self.paused;
+        self.played.sim.free_seed = settings.free_seed;
+        self.played.sim.pace = settings.pace();
+        self.played.sim.paused = self.paused;
         self.stats.restarted();
-        self.world = match start(&self.parts.sim, self.session.take(), &self.context) {
+        self.world = match start(&self.played.sim, self.session.take(), &self.context) {
             Ok(sim) => World::Running(sim),
             Err(error) => World::Failed(error.to_string()),
         };
@@ -166,7 +190,7 @@ impl Window {
 
     /// Tells the thread which action is held now.
     fn hold(&self, since: Instant) {
-        let action = self.held.action(&self.parts.keys);
+        let action = self.held.action(&self.played.keys);
         self.send(Command::Held { action, since });
     }
 
@@ -183,11 +207,14 @@ impl Window {
         if typing || !plain {
             return false;
         }
+        if self.view == View::Page {
+            return self.page_key(key);
+        }
         if key == Key::Enter && matches!(self.world, World::Failed(_)) {
             self.restart();
             return true;
         }
-        if self.parts.keys.uses(key) {
+        if self.played.keys.uses(key) {
             self.welcome = false;
             if !self.held.is_down(key) {
                 self.held.press(key);
@@ -199,11 +226,11 @@ impl Window {
             self.welcome = false;
             return true;
         }
-        if let Some(shortcut) = self.parts.keys.shortcut(key) {
+        if let Some(shortcut) = self.played.keys.shortcut(key) {
             self.act(shortcut);
             return true;
         }
-        false
+        self.away_key(key)
     }
 
     fn act(&mut self, shortcut: Shortcut) {
@@ -233,17 +260,19 @@ impl Window {
                 self.send(Command::Trace(self.denoising.is_some()));
             }
             Shortcut::Tuning => self.tuning_open = Some(!self.tuning_open.unwrap_or(true)),
+            Shortcut::NewWorld => self.open_page(),
         }
     }
 
     fn bar(&mut self, ui: &mut Ui) {
         let bar = Bar {
-            keys: &self.parts.keys,
+            keys: &self.played.keys,
             held: &self.held,
             paused: self.paused,
             hud: self.hud,
             denoising: self.denoising.is_some(),
             tuning: self.tuning_open == Some(true),
+            training: self.page.as_ref().is_some_and(Page::trains),
             running: matches!(self.world, World::Running(_)),
         };
         if let Some(shortcut) = bar.ui(ui) {
@@ -252,10 +281,10 @@ impl Window {
     }
 
     fn tuning(&mut self, ui: &mut Ui) {
-        let before = self.parts.tuning.settings;
+        let before = self.played.tuning.settings;
         let seed = self.frame.as_ref().map_or(0, |frame| frame.params.seed);
-        self.parts.tuning.ui(ui, seed);
-        for command in self.parts.tuning.settings.commands_since(&before) {
+        self.played.tuning.ui(ui, seed);
+        for command in self.played.tuning.settings.commands_since(&before) {
             self.send(command);
         }
     }
@@ -264,12 +293,12 @@ impl Window {
         let space = ui.max_rect();
         let pixels_per_point = ui.pixels_per_point();
         if let Some(frame) = &self.frame {
-            let rect = present::fit(space, self.parts.world.image, pixels_per_point);
+            let rect = present::fit(space, self.played.world.image, pixels_per_point);
             let picture = Picture {
                 image: Arc::clone(&frame.image),
                 id: self.image_id,
                 pixels: (rect.size() * pixels_per_point).into(),
-                scaling: self.parts.tuning.settings.scaling,
+                scaling: self.played.tuning.settings.scaling,
             };
             ui.painter().add(present::shape(rect, picture));
         }
@@ -279,7 +308,7 @@ impl Window {
     fn over_picture(&mut self, ui: &Ui, space: egui::Rect) {
         if self.hud && space.width() >= hud::ROOM {
             let number = self.frame.as_ref().map_or(0, |frame| frame.number);
-            let sampled = self.parts.sampled;
+            let sampled = self.played.sampled;
             hud::show(ui, space, &self.stats, number, &self.engine, sampled);
         }
         if let World::Failed(what) = &self.world {
@@ -295,17 +324,24 @@ impl Window {
         } else if self.paused {
             cards::mark(ui, space, "PAUSED");
         }
-        let Parts {
+        let Played {
             world,
             sampled,
             keys,
             ..
-        } = &self.parts;
+        } = &self.played;
         if self.welcome && cards::welcome(ui, space, &world.name, *sampled, keys) {
             self.welcome = false;
         }
         self.notices.show(ui, space);
     }
+}
+
+/// Puts what draws frames of this height and width into egui's renderer.
+fn put_presenter(render: &egui_wgpu::RenderState, size: [usize; 2]) {
+    let presenter = Presenter::new(&render.device, render.target_format, size);
+    let mut renderer = render.renderer.write();
+    renderer.callback_resources.insert(presenter);
 }
 
 fn start(
@@ -322,7 +358,11 @@ fn start(
 impl eframe::App for Window {
     fn raw_input_hook(&mut self, context: &egui::Context, input: &mut RawInput) {
         let now = Instant::now();
-        let typing = context.text_edit_focused();
+        // On the page, Enter and Escape belong to a control that has the focus.
+        let typing = match self.view {
+            View::Page => context.memory(|memory| memory.focused().is_some()),
+            _ => context.text_edit_focused(),
+        };
         input.events.retain(|event| match event {
             Event::Key {
                 key,
@@ -353,14 +393,22 @@ impl eframe::App for Window {
             context.send_viewport_cmd(ViewportCommand::Close);
         }
         self.listen();
+        if let Some(page) = &mut self.page {
+            page.listen();
+        }
     }
 
     fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
         self.stats.drawn(Instant::now());
+        if self.view == View::Page {
+            self.page_ui(ui);
+            return;
+        }
         if self.tuning_open.is_none() {
             self.tuning_open = Some(ui.available_width() >= ROOM_FOR_TUNING);
         }
         let fill = Fill::new().fill(theme::PANEL);
+        self.banner(ui);
         egui::Panel::bottom("bar")
             .exact_size(controls::HEIGHT + 12.0)
             .resizable(false)
@@ -379,7 +427,7 @@ impl eframe::App for Window {
                 .resizable(false)
                 .frame(fill.inner_margin(egui::Margin::symmetric(16, 10)))
                 .show(ui, |ui| {
-                    denoising.ui(ui, self.frame.as_ref(), self.parts.world.image);
+                    denoising.ui(ui, self.frame.as_ref(), self.played.world.image);
                 });
         }
         egui::CentralPanel::default()
@@ -392,17 +440,7 @@ impl eframe::App for Window {
     }
 
     fn on_exit(&mut self) {
-        let closed = World::Failed("the window is closed".into());
-        let left = match std::mem::replace(&mut self.world, closed) {
-            World::Running(sim) => Left {
-                session: sim.finish(),
-                failure: None,
-            },
-            World::Failed(what) => Left {
-                session: self.session.take(),
-                failure: Some(what),
-            },
-        };
+        let left = self.leave();
         if let Ok(mut ended) = self.parts.ended.lock() {
             *ended = left;
         }

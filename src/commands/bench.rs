@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use driftless::bench::{self, Options};
 use driftless::engine::{self, DeviceChoice};
+use driftless::studio::game;
 use driftless::{Error, Result};
 
 /// What to measure, where.
@@ -34,7 +35,7 @@ pub fn run(args: &Args) -> Result<()> {
     let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
     let mut engine = engine::open(&folder, args.device)?;
     let device = engine::candle_device(args.device)?;
-    let (contexts, first) = super::contexts(&folder, engine.world(), None)?;
+    let (contexts, first) = game::starts(&folder, engine.world(), None)?;
     let Some(context) = contexts.get(first) else {
         return Err(Error::invalid(&folder, "holds no starting context"));
     };

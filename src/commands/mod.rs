@@ -5,6 +5,7 @@ pub mod eval;
 pub mod import;
 pub mod info;
 pub mod likelihood;
+pub mod new;
 pub mod play;
 pub mod record;
 pub mod rollout;
@@ -13,10 +14,7 @@ pub mod train;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use driftless::data::{self, Episode};
-use driftless::engine::{Along, Clip, SamplerParams, Solver};
-use driftless::model::checkpoint::CONTEXTS;
-use driftless::model::config::WorldConfig;
+use driftless::engine::{Along, SamplerParams, Solver};
 use driftless::{Error, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -54,13 +52,28 @@ const DEFAULT_WORLD: &str = "pong";
 /// The given checkpoint's folder, or the shipped world of that name; the default one of these
 /// where none is given.
 fn checkpoint_or_default(given: Option<PathBuf>) -> Result<PathBuf> {
-    let name = match &given {
-        None => DEFAULT_WORLD,
-        Some(given) => match given.to_str().filter(|name| !name.contains(['/', '\\'])) {
-            Some(name) if !given.exists() => name,
-            _ => return Ok(given.clone()),
-        },
+    let Some(given) = given else {
+        return default_world().ok_or_else(|| {
+            Error::Argument(format!(
+                "no shipped world found ({WORLDS}/{DEFAULT_WORLD}): name a checkpoint folder with --checkpoint"
+            ))
+        });
     };
+    if given.exists() || given.components().count() != 1 {
+        return Ok(given);
+    }
+    shipped(&given).ok_or_else(|| {
+        let what = "neither a checkpoint folder nor the name of a shipped world";
+        Error::invalid(&given, what)
+    })
+}
+
+fn default_world() -> Option<PathBuf> {
+    shipped(Path::new(DEFAULT_WORLD))
+}
+
+/// The folder of a shipped world.
+fn shipped(name: &Path) -> Option<PathBuf> {
     let own = std::env::current_exe().ok();
     let beside = own.as_deref().and_then(Path::parent).map(Path::to_path_buf);
     let built = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
@@ -69,40 +82,6 @@ fn checkpoint_or_default(given: Option<PathBuf>) -> Result<PathBuf> {
         .flatten()
         .map(|root| root.join(WORLDS).join(name))
         .find(|folder| folder.is_dir())
-        .ok_or_else(|| match given {
-            Some(given) => Error::invalid(
-                &given,
-                "neither a checkpoint folder nor the name of a shipped world",
-            ),
-            None => Error::Argument(format!(
-                "no shipped world found ({WORLDS}/{DEFAULT_WORLD}): name a checkpoint folder with --checkpoint"
-            )),
-        })
-}
-
-/// Starting contexts and the index of the first: the world's own, or the start of an episode.
-fn contexts(
-    folder: &Path,
-    world: &WorldConfig,
-    wanted: Option<&str>,
-) -> Result<(Vec<Clip>, usize)> {
-    let own = || data::contexts::read(&folder.join(CONTEXTS), world);
-    let Some(wanted) = wanted else {
-        return Ok((own()?, 0));
-    };
-    if let Ok(index) = wanted.parse::<usize>() {
-        let clips = own()?;
-        if index >= clips.len() {
-            return Err(Error::Argument(format!(
-                "--context {index}: the world has {} starting contexts (0 to {})",
-                clips.len(),
-                clips.len().saturating_sub(1)
-            )));
-        }
-        return Ok((clips, index));
-    }
-    let episode = Episode::read(Path::new(wanted))?;
-    Ok((vec![episode.clip(0..world.dynamics.context)], 0))
 }
 
 /// How frames are sampled.

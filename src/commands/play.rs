@@ -1,14 +1,12 @@
 //! `driftless play`, in a window or headless.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use driftless::data::{DatasetInfo, export};
-use driftless::engine::{self, Clip, DeviceChoice};
+use driftless::data::export;
+use driftless::engine::DeviceChoice;
 use driftless::eval::rollout::held_actions;
-use driftless::model::checkpoint;
-use driftless::model::config::DynamicsConfig;
-use driftless::sim::{Dream, PlayerFactory, Real, headless};
+use driftless::sim::headless;
+use driftless::studio::Game;
 use driftless::worlds::Kind;
 use driftless::{Error, Result, app};
 
@@ -64,8 +62,11 @@ pub fn run(args: Args) -> Result<()> {
         return Err(Error::Argument(what));
     }
     let game = match args.world {
-        Some(kind) => simulated(kind),
-        None => dreamed(&args)?,
+        Some(kind) => Game::simulator(kind),
+        None => {
+            let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
+            Game::learned(&folder, args.device, args.context.as_deref())?
+        }
     };
     match (args.frames, args.out.clone()) {
         (Some(frames), Some(out)) if args.headless => play_headless(&args, &game, frames, &out),
@@ -73,52 +74,14 @@ pub fn run(args: Args) -> Result<()> {
     }
 }
 
-/// What is played.
-struct Game {
-    world: DatasetInfo,
-    /// None of a simulator.
-    dynamics: Option<DynamicsConfig>,
-    first_context: usize,
-    player: Box<PlayerFactory>,
-}
-
-/// A learned world.
-fn dreamed(args: &Args) -> Result<Game> {
-    let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
-    let config = checkpoint::read_config(&folder)?;
-    let (contexts, first_context) = super::contexts(&folder, &config, args.context.as_deref())?;
-    let contexts: Arc<[Clip]> = contexts.into();
-    let device = args.device;
-    Ok(Game {
-        world: DatasetInfo::from(&config),
-        dynamics: Some(config.dynamics),
-        first_context,
-        player: Box::new(move || {
-            let engine = engine::open(&folder, device)?;
-            Ok(Box::new(Dream::new(engine, Arc::clone(&contexts))))
-        }),
-    })
-}
-
-/// A simulator itself.
-fn simulated(kind: Kind) -> Game {
-    Game {
-        world: kind.open(0).info(),
-        dynamics: None,
-        first_context: 0,
-        player: Box::new(move || Ok(Box::new(Real::new(kind.open(0))))),
-    }
-}
-
 fn play_in_window(args: Args, game: Game) -> Result<()> {
     app::run(app::Options {
-        world: game.world,
-        dynamics: game.dynamics,
-        first_context: game.first_context,
+        game,
         fps: args.fps,
         params: args.sampling.params()?,
         record: args.record,
-        player: game.player,
+        new_world: None,
+        home: None,
     })
 }
 

@@ -15,7 +15,7 @@ use crate::model::checkpoint::write_json;
 use crate::{Error, Result, interrupt};
 
 /// The version of `manifest.json`.
-const MANIFEST_VERSION: u32 = 1;
+pub(crate) const MANIFEST_VERSION: u32 = 1;
 
 /// What to record.
 #[derive(Clone, Copy, Debug)]

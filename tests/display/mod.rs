@@ -1,6 +1,9 @@
 //! An X server of its own with a window manager, and a person's hands on it: xdotool, wmctrl,
 //! ImageMagick's import.
 
+// Each file of tests needs a part of it.
+#![allow(dead_code)]
+
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -232,7 +235,7 @@ impl Drop for Window<'_> {
 }
 
 /// Asks again and again until there is an answer.
-fn wait<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+pub fn wait<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(answer) = ask() {

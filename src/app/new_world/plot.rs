@@ -1,0 +1,114 @@
+//! The loss of both stages as curves.
+
+use eframe::egui::{RichText, Ui, Vec2b};
+use egui_plot::{Legend, Line, Plot, PlotPoints};
+
+use crate::app::theme;
+use crate::studio::progress::{Progress, Stage};
+
+/// Points of a curve; more would lie on top of each other.
+const POINTS: usize = 400;
+
+/// Draws log₁₀ of the loss over the steps of each stage.
+pub(super) fn loss(ui: &mut Ui, progress: &Progress, height: f32) {
+    if progress.stages.iter().all(|stage| stage.entries.len() < 2) {
+        let hint = RichText::new("The curve begins with the second line of the log.");
+        ui.label(hint.color(theme::MUTED));
+        return;
+    }
+    let colours = [theme::TEXT, theme::ACCENT];
+    Plot::new("loss")
+        .height(height)
+        .width(ui.available_width())
+        .allow_drag(false)
+        .allow_zoom(false)
+        .allow_scroll(false)
+        .allow_boxed_zoom(false)
+        .auto_bounds(Vec2b::TRUE)
+        .show_background(false)
+        .grid_color(theme::LINE)
+        .legend(Legend::default())
+        .y_axis_formatter(|mark, _| power(mark.value))
+        .x_axis_formatter(|mark, _| steps(mark.value))
+        .label_formatter(|_| None)
+        .show(ui, |plot| {
+            for (stage, colour) in progress.stages.iter().zip(colours) {
+                if !stage.entries.is_empty() {
+                    let points = PlotPoints::from(curve(stage));
+                    plot.line(Line::new(stage.name, points).color(colour).width(1.5));
+                }
+            }
+        });
+}
+
+/// Step and log₁₀ of the mean loss around it.
+fn curve(stage: &Stage) -> Vec<[f64; 2]> {
+    let together = stage.entries.len().div_ceil(POINTS).max(1);
+    stage
+        .entries
+        .chunks(together)
+        .map(|chunk| {
+            let mean = chunk.iter().map(|entry| entry.loss).sum::<f64>() / chunk.len() as f64;
+            let step = chunk.last().map_or(0, |entry| entry.step);
+            [step as f64, mean.max(1e-9).log10()]
+        })
+        .collect()
+}
+
+/// A loss, from its logarithm.
+fn power(exponent: f64) -> String {
+    let value = 10_f64.powf(exponent);
+    match value {
+        0.01..1000.0 => format!("{value:.3}")
+            .trim_end_matches('0')
+            .trim_end_matches('.')
+            .to_owned(),
+        _ => format!("{value:.0e}"),
+    }
+}
+
+/// A number of steps, short.
+fn steps(value: f64) -> String {
+    match value {
+        1000.0.. => format!("{}k", value / 1000.0),
+        _ => format!("{value:.0}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::studio::log::Entry;
+
+    #[test]
+    fn a_long_curve_is_drawn_through_means() {
+        let entries = (0..4000).map(|i| Entry {
+            stage: "dynamics".into(),
+            step: 1 + 20 * i,
+            loss: if i % 2 == 0 { 0.5 } else { 1.5 },
+            frames_per_s: 1.0,
+            seconds: 1.0,
+        });
+        let stage = Stage {
+            name: "dynamics",
+            steps: 80_000,
+            entries: entries.collect(),
+        };
+        let curve = curve(&stage);
+        assert_eq!(curve.len(), POINTS);
+        assert!(curve.iter().all(|[_, loss]| loss.abs() < 1e-9));
+        assert_eq!(curve[399][0], 79_981.0);
+    }
+
+    #[test]
+    fn axes_are_labelled_with_losses_and_steps() {
+        let labels = [
+            power(0.0),
+            power(-1.0),
+            power(2.0),
+            power(-5.0),
+            steps(1500.0),
+        ];
+        assert_eq!(labels, ["1", "0.1", "100", "1e-5", "1.5k"]);
+    }
+}

@@ -1,0 +1,87 @@
+//! What the window plays: a world with its keys, its thread's options and its tuning.
+
+use std::path::PathBuf;
+
+use super::keys::{KeyMap, Shortcut};
+use super::present::Scaling;
+use super::tuning::{Settings, Tuning};
+use crate::Result;
+use crate::data::DatasetInfo;
+use crate::engine::SamplerParams;
+use crate::sim;
+use crate::studio::Game;
+
+/// A world as the window plays it.
+pub(super) struct Played {
+    pub world: DatasetInfo,
+    /// Whether frames are predicted and not simulated.
+    pub sampled: bool,
+    pub keys: KeyMap,
+    pub sim: sim::Options,
+    pub tuning: Tuning,
+}
+
+impl Played {
+    /// A game at its own pace, or at `fps`.
+    ///
+    /// # Errors
+    /// A key binding is wrong.
+    pub fn new(
+        game: Game,
+        fps: Option<f32>,
+        params: SamplerParams,
+        record: Option<PathBuf>,
+    ) -> Result<Self> {
+        let mut keys = KeyMap::new(&game.world.actions)?;
+        if game.dynamics.is_none() {
+            keys = keys.without(Shortcut::Denoising);
+        }
+        let settings = Settings {
+            params,
+            free_seed: false,
+            ends_restart: true,
+            fps: fps.unwrap_or(game.world.fps),
+            unlimited: false,
+            scaling: Scaling::default(),
+        };
+        let tuning = Tuning::new(settings, game.dynamics.as_ref());
+        let sim = sim::Options {
+            player: game.player,
+            context: game.first_context,
+            params: tuning.settings.params,
+            free_seed: settings.free_seed,
+            pace: settings.pace(),
+            paused: false,
+            record,
+        };
+        Ok(Self {
+            world: game.world,
+            sampled: game.dynamics.is_some(),
+            keys,
+            sim,
+            tuning,
+        })
+    }
+
+    /// A game on a way from the "New world" page and back to it.
+    ///
+    /// # Errors
+    /// A key binding is wrong.
+    pub fn away(game: Game) -> Result<Self> {
+        let mut played = Self::new(game, None, SamplerParams::default(), None)?;
+        played.keys = played.keys.without(Shortcut::NewWorld);
+        Ok(played)
+    }
+
+    /// The same, where every frame is kept and every reset is another world.
+    ///
+    /// # Errors
+    /// A key binding is wrong.
+    pub fn recorded(game: Game, folder: PathBuf) -> Result<Self> {
+        let mut played = Self::away(game)?;
+        played.tuning.settings.free_seed = true;
+        played.sim.free_seed = true;
+        played.sim.record = Some(folder);
+        Ok(played)
+    }
+}

@@ -1,0 +1,64 @@
+//! `driftless new`.
+
+use std::path::PathBuf;
+
+use driftless::app::{self, FirstStep};
+use driftless::engine::{DeviceChoice, SamplerParams};
+use driftless::studio::Game;
+use driftless::worlds::Kind;
+use driftless::{Error, Result};
+
+/// Where to begin.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Begin by playing and recording this simulator.
+    #[arg(long, value_enum, conflicts_with_all = ["data", "run"])]
+    world: Option<Kind>,
+    /// Begin with this dataset: what to train is chosen next.
+    #[arg(long, value_name = "DIR", conflicts_with = "run")]
+    data: Option<PathBuf>,
+    /// Open a run that `train` or the window has begun.
+    #[arg(long, value_name = "DIR")]
+    run: Option<PathBuf>,
+    /// Settings (TOML) that the page proposes for training.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where worlds, data and runs are kept; without it DRIFTLESS_HOME, else the platform's folder.
+    #[arg(long, value_name = "DIR")]
+    home: Option<PathBuf>,
+}
+
+/// Opens the window on its "New world" page.
+///
+/// # Errors
+/// A folder is missing, there is no display, or a file cannot be written.
+pub fn run(args: Args) -> Result<()> {
+    for folder in [&args.data, &args.run].into_iter().flatten() {
+        if !folder.is_dir() {
+            let what = "no such folder, expected a dataset or a run";
+            return Err(Error::invalid(folder, what));
+        }
+    }
+    // The page covers a world that waits, the shipped one where there is one.
+    let game = match super::default_world() {
+        Some(folder) => Game::learned(&folder, DeviceChoice::Auto, None)?,
+        None => Game::simulator(Kind::Maze),
+    };
+    let first = match (args.world, args.data, args.run) {
+        (Some(kind), _, _) => FirstStep::Record(kind),
+        (_, Some(folder), _) => FirstStep::Data(folder),
+        (_, _, Some(folder)) => FirstStep::Run(folder),
+        _ => FirstStep::Source,
+    };
+    app::run(app::Options {
+        game,
+        fps: None,
+        params: SamplerParams::default(),
+        record: None,
+        new_world: Some(app::NewWorld {
+            first,
+            settings: args.config,
+        }),
+        home: args.home,
+    })
+}

@@ -1,0 +1,150 @@
+//! The "New world" page, as a person meets it: record, train, try, save, in the real program.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod display;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use display::{Display, Window, wait};
+use driftless::data::Dataset;
+use driftless::model::checkpoint::{CONFIG, DYNAMICS, read_config};
+use driftless::worlds::record::{Plan, record};
+use driftless::worlds::{Kind, Policy};
+
+/// Networks so small that both are trained in a moment; `steps` of each.
+fn settings(folder: &Path, steps: u64) -> PathBuf {
+    let text = format!(
+        "save_minutes = 60.0\npreview_minutes = 0.0\n\
+         [tokenizer_shape]\nwidth = 8\nhidden = 16\nblocks = 1\nchannels = 4\n\
+         [dynamics_shape]\nstem_width = 8\nstem_frames = 1\nwidth = 16\ndepth = 2\nheads = 2\n\
+         mlp = 16\ncontext = 4\nregisters = 1\nk_max = 4\n\
+         [tokenizer]\nbatch = 4\n[tokenizer.optimizer]\nsteps = {steps}\nwarm_up = 1\n\
+         [dynamics]\nbatch = 2\nframes = 6\ncopies = 1\n[dynamics.optimizer]\nsteps = {steps}\nwarm_up = 1\n"
+    );
+    let path = folder.join("tiny.toml");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn wait_for_file(path: &Path) {
+    wait(text(path), || path.is_file().then_some(()));
+}
+
+/// Presses Enter, which the page passes over while it is busy, until the file is there.
+fn enter_until(window: &Window<'_>, path: &Path) {
+    wait(text(path), || {
+        window.press("Return");
+        std::thread::sleep(Duration::from_millis(200));
+        path.is_file().then_some(())
+    });
+}
+
+/// Whether the strip above what is played from the page is in sight, by the colour of its button.
+fn shows_the_strip(shot: &image::RgbImage) -> bool {
+    let lit = |(_, y, pixel): &(u32, u32, &image::Rgb<u8>)| *y < 44 && pixel.0 == [104, 196, 122];
+    shot.enumerate_pixels().filter(lit).count() > 300
+}
+
+#[test]
+fn a_person_records_a_maze_trains_on_it_tries_the_world_and_saves_it() {
+    let Some(display) = Display::start() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("home");
+    let shot = folder.path().join("shot.png");
+    let settings = settings(folder.path(), 21);
+    let window = display.open(&[
+        "new",
+        "--world",
+        "maze",
+        "--home",
+        text(&home),
+        "--config",
+        text(&settings),
+    ]);
+
+    window.wait_for("the recording", &shot, shows_the_strip);
+    window.down("Left");
+    std::thread::sleep(Duration::from_millis(1500));
+    window.up("Left");
+    window.press("r");
+    window.down("Up");
+    std::thread::sleep(Duration::from_millis(1500));
+    window.up("Up");
+    let data = home.join("data/maze");
+    enter_until(&window, &data.join("dataset.json"));
+    let recorded = Dataset::read(&data).unwrap();
+    assert_eq!(recorded.info, Kind::Maze.open(0).info());
+    assert_eq!(recorded.episodes.len(), 2);
+    for episode in &recorded.episodes {
+        assert_eq!(episode.actions[0], 0);
+        assert!(episode.actions.iter().any(|action| *action > 0));
+    }
+
+    let run = home.join("runs/maze");
+    enter_until(&window, &run.join("settings.toml"));
+    wait_for_file(&run.join("checkpoint").join(DYNAMICS));
+    wait("the half-trained world", || {
+        window.press("Return");
+        std::thread::sleep(Duration::from_millis(300));
+        shows_the_strip(&window.screenshot(&shot)).then_some(())
+    });
+    window.press("Escape");
+    let saved = home.join("worlds/maze");
+    wait(text(&saved), || {
+        window.press("s");
+        std::thread::sleep(Duration::from_millis(200));
+        saved.join(CONFIG).is_file().then_some(())
+    });
+    assert_eq!(read_config(&saved).unwrap().name, "maze");
+    let (status, stderr) = window.close();
+    assert!(status.success(), "{status}: {stderr}");
+}
+
+#[test]
+fn a_window_that_is_closed_while_it_trains_saves_the_run_for_another_time() {
+    let Some(display) = Display::start() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (home, data) = (folder.path().join("home"), folder.path().join("drive"));
+    let plan = Plan {
+        world: Kind::Drive,
+        policy: Policy::Random,
+        seed: 1,
+        world_seed: None,
+        frames: 60,
+        episode_frames: 30,
+    };
+    record(&plan, &data, &|_| {}).unwrap();
+    let settings = settings(folder.path(), 1_000_000);
+    let window = display.open(&[
+        "new",
+        "--data",
+        text(&data),
+        "--home",
+        text(&home),
+        "--config",
+        text(&settings),
+    ]);
+    let run = home.join("runs/drive");
+    enter_until(&window, &run.join("log.jsonl"));
+    let (status, stderr) = window.close();
+    assert!(status.success(), "{status}: {stderr}");
+    assert!(run.join("tokenizer/state.safetensors").is_file());
+
+    // Nothing trains on behind the window's back, and the run can be opened again.
+    let log = std::fs::read(run.join("log.jsonl")).unwrap();
+    let window = display.open(&["new", "--run", text(&run), "--home", text(&home)]);
+    std::thread::sleep(Duration::from_secs(1));
+    let (status, stderr) = window.close();
+    assert!(status.success(), "{status}: {stderr}");
+    assert!(log == std::fs::read(run.join("log.jsonl")).unwrap());
+}
