@@ -276,6 +276,7 @@ mod tests {
             world: Kind::Maze,
             policy: Policy::Random,
             seed: 1,
+            world_seed: None,
             frames: 30,
             episode_frames,
         };
