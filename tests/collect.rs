@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use driftless::data::{Dataset, Episode};
-use driftless::eval::objects::Game;
+use driftless::eval::objects::{Game, Point};
 
 /// Runs a script of scripts/ that writes to `data`; false where the packages are missing.
 fn collect(script: &str, args: &[&str], data: &Path) -> bool {
@@ -62,21 +62,38 @@ fn a_collected_episode_is_read_and_its_positions_are_what_the_frames_show() {
         serde_json::json!(["ArrowUp", "W"])
     );
 
+    positions_are_what_the_frames_show(Game::Pong, "player_y", &data);
+}
+
+#[test]
+fn breakouts_positions_are_what_the_frames_show() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("breakout");
+    let args = ["--game", "breakout", "--max-episode-frames", "200"];
+    let args = [&args[..], &["--policy", "follow"]].concat();
+    if collect("collect_ale.py", &args, &data) {
+        positions_are_what_the_frames_show(Game::Breakout, "player_x", &data);
+    }
+}
+
+/// Compares what is found in the frames of the first episode with its extra arrays.
+fn positions_are_what_the_frames_show(game: Game, player: &str, data: &Path) {
     let episode = Episode::read(&data.join("episode_00000.npz")).unwrap();
     assert_eq!(episode.actions[0], 0);
+    assert_eq!(Game::of(&episode), Some(game));
     let truth = |name: &str, t: usize, axis: usize, width: usize| {
         Some(episode.extras[name].values[t * width + axis]).filter(|value| value.is_finite())
     };
     let (mut balls, mut paddles) = (Vec::new(), Vec::new());
     for t in 0..episode.frames() {
-        let seen = Game::Pong.find(episode.frame(t));
-        if let (Some(ball), Some(x), Some(y)) =
-            (seen.ball(), truth("ball", t, 0, 2), truth("ball", t, 1, 2))
-        {
+        let seen = game.find(episode.frame(t));
+        let ball = truth("ball", t, 0, 2).zip(truth("ball", t, 1, 2));
+        let told = ball.filter(|&(x, y)| game.tells(Point { x, y }));
+        if let (Some(ball), Some((x, y))) = (seen.ball(), told) {
             balls.push((ball.x - x).hypot(ball.y - y));
         }
-        if let (Some(row), Some(y)) = (seen.player, truth("player_y", t, 0, 1)) {
-            paddles.push((row - y).abs());
+        if let (Some(at), Some(true_at)) = (seen.player, truth(player, t, 0, 1)) {
+            paddles.push((at - true_at).abs());
         }
     }
     for (name, errors, least) in [("ball", balls, 30), ("player", paddles, 100)] {

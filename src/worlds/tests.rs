@@ -190,6 +190,22 @@ fn an_episode_depends_on_the_seed_and_its_number_alone() {
 }
 
 #[test]
+fn a_world_seed_puts_all_episodes_into_one_world() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = Plan {
+        world_seed: Some(7),
+        ..plan(Kind::Maze)
+    };
+    let manifest = record(&plan, &folder.path().join("one"), &|_| {}).unwrap();
+    assert!(manifest.episodes.iter().all(|line| line.seed == 7));
+    let data = Dataset::read(&folder.path().join("one")).unwrap();
+    let [first, second, ..] = data.episodes.as_slice() else {
+        panic!("{} episodes", data.episodes.len());
+    };
+    assert!(first.frame(0) == second.frame(0) && first.actions != second.actions);
+}
+
+#[test]
 fn a_folder_that_holds_something_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("data");
