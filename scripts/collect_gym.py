@@ -187,7 +187,9 @@ def record(job):
             ended = terminal or truncated
             if ended:
                 break
-        frame = pixels(env, seen)
+        # ViZDoom shows nothing, black, once it is over: what was last seen stays.
+        if not (ended and options["env"].startswith("Vizdoom")):
+            frame = pixels(env, seen)
         pending.append(frame)
         actions.append(action)
         rewards.append(reward)
