@@ -4,7 +4,7 @@ import numpy as np
 
 from collecting import RandomPolicy
 
-from .shared import GONE, SCREEN_WIDTH, error_sums, span_centre, visible_centre
+from .shared import GONE, SCREEN_WIDTH, MixPolicy, error_sums, span_centre, visible_centre
 
 # RAM cells and sizes, in emulated pixels.
 BALL_X, BALL_Y, ENEMY_Y, PLAYER_Y = 49, 54, 50, 51
@@ -69,25 +69,6 @@ class FollowPolicy:
         return NOOP if abs(error) < 5.0 else (UP if error < 0 else DOWN)
 
 
-class MixPolicy:
-    """Follows, with stretches of random play of a length drawn for the episode."""
-
-    def __init__(self, rng):
-        self.rng = rng
-        self.follow, self.random = FollowPolicy(rng), RandomPolicy(rng, 3)
-        self.rate = rng.uniform(0.0, 0.0025)
-        self.left = 0
-
-    def act(self, ram):
-        follow = self.follow.act(ram)  # always asked: it tracks the ball
-        if self.left == 0 and self.rng.random() < self.rate:
-            self.left = int(self.rng.integers(10, 60))
-        if self.left > 0:
-            self.left -= 1
-            return self.random.act(ram)
-        return follow
-
-
 def policy(name, rng):
     """The policy of one episode, and the name under which the manifest counts it."""
     if name == "follow":
@@ -95,7 +76,8 @@ def policy(name, rng):
     share = rng.random()
     if share < 0.06:
         return "random", RandomPolicy(rng, len(ACTIONS))
-    return ("follow", FollowPolicy(rng)) if share < 0.56 else ("mix", MixPolicy(rng))
+    return ("follow", FollowPolicy(rng)) if share < 0.56 else (
+        "mix", MixPolicy(rng, FollowPolicy(rng), len(ACTIONS), 0.0025))
 
 
 def truth(ram, pixels, crop, size):

@@ -1,9 +1,29 @@
-"""What the games share whose true positions are known: where things are in RAM and on the screen."""
+"""What the games share whose true positions are known: a player, and where things are on the screen."""
 
 import numpy as np
 
+from collecting import RandomPolicy
+
 SCREEN_WIDTH = 160
 GONE = -1000  # an edge far outside of every crop
+
+
+class MixPolicy:
+    """Follows, with stretches of random play that begin at a rate drawn for the episode."""
+
+    def __init__(self, rng, follow, actions, highest_rate):
+        self.rng, self.follow, self.random = rng, follow, RandomPolicy(rng, actions)
+        self.rate = rng.uniform(0.0, highest_rate)
+        self.left = 0
+
+    def act(self, ram):
+        follow = self.follow.act(ram)  # always asked: it tracks the ball
+        if self.left == 0 and self.rng.random() < self.rate:
+            self.left = int(self.rng.integers(10, 60))
+        if self.left > 0:
+            self.left -= 1
+            return self.random.act(ram)
+        return follow
 
 
 def visible_centre(top, height, rows):

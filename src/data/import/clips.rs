@@ -48,13 +48,7 @@ impl Source for Clips {
     }
 
     fn episodes(&self) -> Vec<String> {
-        let name = |path: &PathBuf| {
-            path.file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into()
-        };
-        self.videos.iter().map(name).collect()
+        super::names(&self.videos)
     }
 
     fn pairing(&self) -> Pairing {

@@ -278,6 +278,17 @@ fn between<T>(mut values: Vec<T>, pairing: Pairing) -> Vec<T> {
     values
 }
 
+/// The names of files without their folders.
+fn names(files: &[PathBuf]) -> Vec<String> {
+    let name = |path: &PathBuf| {
+        path.file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into()
+    };
+    files.iter().map(name).collect()
+}
+
 /// The files of a folder with this extension, sorted by name.
 fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
