@@ -31,8 +31,9 @@ impl Flop {
 /// Counted: linear maps, 3×3 convolutions (border cells like inner ones) and the two products of
 /// attention. Left out: embeddings of action, signal and step, norms, activations, softmax and
 /// additions, a few percent of the whole. What depends on earlier frames alone is counted once a
-/// frame, not once a pass. The cache pass is what keys and values need: nothing behind those of
-/// the last time attention, and so no head.
+/// frame, not once a pass. The cache pass is what keys and values need, nothing behind those of
+/// the last time attention; a world that predicts outcomes needs that attention and the outcome's
+/// head too.
 pub fn count(world: &WorldConfig) -> Flop {
     let (t, d) = (&world.tokenizer, &world.dynamics);
     let (cells, channels) = (world.cells(), t.channels);
@@ -52,7 +53,14 @@ pub fn count(world: &WorldConfig) -> Flop {
     let written = last.map_or(0, |last| {
         let before: usize = (0..last).map(|i| layer(d, tokens, i)).sum();
         let keys_and_values = tokens * d.width * 2 * d.width;
-        stem + before + attention(tokens, d.width, tokens) + keys_and_values
+        let behind = match d.outcome {
+            0 => 0,
+            hidden => {
+                let attended = attention(tokens, d.width, d.context);
+                attended - tokens * d.width * 2 * d.width + d.width * hidden + 2 * hidden
+            }
+        };
+        stem + before + attention(tokens, d.width, tokens) + keys_and_values + behind
     });
 
     let pixels = t.patch * t.patch * 3;
@@ -144,6 +152,15 @@ mod tests {
     fn a_frame_shares_one_part_among_its_k_passes() {
         let flop = count(&tiny());
         assert_eq!(flop.frame(4), 936 + 4 * 13_528 + 6_992 + 5_176);
+    }
+
+    #[test]
+    fn a_predicted_outcome_costs_the_rest_of_the_last_time_attention_and_its_head() {
+        let mut world = tiny();
+        world.dynamics.outcome = 5;
+        // Queries, logits, values, output; then 6 to 5 to 2 numbers.
+        let more = 4 * 6 * 6 + 4 * 8 * 6 + 4 * 8 * 6 + 4 * 6 * 6 + 6 * 5 + 5 * 2;
+        assert_eq!(count(&world).cache, 6_992 + 2 * more);
     }
 
     #[test]
