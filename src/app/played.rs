@@ -50,6 +50,7 @@ impl Played {
             context: game.first_context,
             params: tuning.settings.params,
             free_seed: settings.free_seed,
+            ends_restart: settings.ends_restart,
             pace: settings.pace(),
             paused: false,
             record,

@@ -177,6 +177,7 @@ impl Window {
             self.played.sim.params = settings.params;
         }
         self.played.sim.free_seed = settings.free_seed;
+        self.played.sim.ends_restart = settings.ends_restart;
         self.played.sim.pace = settings.pace();
         self.played.sim.paused = self.paused;
         self.stats.restarted();

@@ -167,6 +167,8 @@ pub struct Options {
     pub params: SamplerParams,
     /// Whether every reset draws a new seed.
     pub free_seed: bool,
+    /// Whether a predicted end of the episode starts the context again.
+    pub ends_restart: bool,
     /// The pace.
     pub pace: Pace,
     /// Whether the thread starts paused.

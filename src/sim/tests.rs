@@ -21,6 +21,7 @@ fn options() -> Options {
         context: 0,
         params: SamplerParams::default(),
         free_seed: false,
+        ends_restart: true,
         pace: Pace::Unlimited,
         paused: true,
         record: None,
@@ -260,6 +261,19 @@ fn a_predicted_end_starts_again_unless_the_player_goes_on() {
     sim.send(Command::EndsRestart(false));
     let numbers: Vec<u64> = (0..4).map(|_| step(&sim).number).collect();
     assert_eq!(numbers, [1, 2, 3, 4]);
+    // So too from the start on, as when a thread that failed is started again.
+    let params = SamplerParams {
+        steps: usize::from(fake::ENDS),
+        ..SamplerParams::default()
+    };
+    let sim = spawn(Options {
+        ends_restart: false,
+        params,
+        ..options()
+    });
+    next(&sim);
+    let numbers: Vec<u64> = (0..3).map(|_| step(&sim).number).collect();
+    assert_eq!(numbers, [1, 2, 3]);
 }
 
 #[test]

@@ -125,7 +125,7 @@ impl<'a> World<'a> {
             number: 0,
             last: Instant::now(),
             score: 0.0,
-            ends_restart: true,
+            ends_restart: options.ends_restart,
             ended: false,
             player,
         };

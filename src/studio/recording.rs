@@ -139,6 +139,7 @@ mod tests {
             context: 0,
             params: SamplerParams::default(),
             free_seed: true,
+            ends_restart: true,
             pace: Pace::Unlimited,
             paused: true,
             record: Some("unused".into()),

@@ -356,6 +356,7 @@ mod tests {
         let states = [State::Running, State::Stopping, State::Stopped, failed];
         let mut words: Vec<_> = states.iter().map(|state| said(state, false).0).collect();
         words.push(said(&State::Stopped, true).0);
+        words.sort_unstable();
         words.dedup();
         assert_eq!(words.len(), 5);
     }
