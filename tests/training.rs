@@ -190,12 +190,15 @@ fn outcomes(checkpoint: &Path, data: &Path) -> [f64; 4] {
     std::array::from_fn(|i| sums[i] / counts[i])
 }
 
-/// The block's error in pixels, and its [`outcomes`].
-fn trained(late: usize) -> (f64, [f64; 4]) {
+/// The block's error in pixels, and its [`outcomes`]; `keys` are set beside [`SETTINGS`].
+fn trained(late: usize, keys: &str) -> (f64, [f64; 4]) {
     let folder = tempfile::tempdir().unwrap();
     record(&folder.path().join("data"), 1, 12, late);
     record(&folder.path().join("held-out"), 2, 4, late);
-    train::run(&options(folder.path(), "run")).unwrap();
+    let options = options(folder.path(), "run");
+    let config = folder.path().join("settings.toml");
+    std::fs::write(config, format!("{keys}{SETTINGS}")).unwrap();
+    train::run(&options).unwrap();
     let (checkpoint, data) = (
         folder.path().join("run/checkpoint"),
         folder.path().join("held-out"),
@@ -208,7 +211,7 @@ fn trained(late: usize) -> (f64, [f64; 4]) {
 
 #[test]
 fn a_world_learns_its_actions_and_outcomes_and_one_with_shifted_actions_visibly_does_not() {
-    let ((right, outcomes), (shifted, _)) = (trained(0), trained(1));
+    let ((right, outcomes), (shifted, _)) = (trained(0, ""), trained(1, ""));
     let figures =
         format!("px off: {right:.2} under right actions, {shifted:.2} under shifted ones");
     assert!(right < 0.6 && shifted > 2.5 * right, "{figures}");
@@ -216,6 +219,13 @@ fn a_world_learns_its_actions_and_outcomes_and_one_with_shifted_actions_visibly_
     let off = f64::from(REWARD) - reward;
     assert!(off.abs() < 1.0 && elsewhere.abs() < 0.5, "{outcomes:?}");
     assert!(end > 0.7 && no_end < 0.2, "{outcomes:?}");
+}
+
+#[test]
+fn factors_of_16_bits_are_enough_to_learn_from() {
+    let (error, [reward, ..]) = trained(0, "precision = \"bf16\"\n");
+    assert!(error < 0.6, "{error:.2} px off");
+    assert!((f64::from(REWARD) - reward).abs() < 1.0, "{reward:.2}");
 }
 
 #[test]

@@ -14,8 +14,8 @@ use candle_core::{D, DType, Tensor};
 use super::attention::Pattern;
 use super::config::WorldConfig;
 use super::layers::{AttentionLayer, CellBlock, Linear, MlpLayer, Norm};
-use super::ops::conv3x3;
 use super::params::{Init, Params};
+use super::precision::Precision;
 use crate::{Error, Result};
 
 /// Cosine features of the signal level.
@@ -146,6 +146,7 @@ pub struct Dynamics {
     merge: usize,
     channels: usize,
     window: usize,
+    precision: Precision,
     pub(crate) stem_conditions: Conditions,
     pub(crate) stem_in: Tensor,
     pub(crate) stem_block: CellBlock,
@@ -196,6 +197,7 @@ impl Dynamics {
             merge: d.merge,
             channels: c,
             window: d.context,
+            precision: p.precision(),
             stem_conditions: Conditions::new(p, "stem", config, d.stem_width)?,
             stem_in: p.get("stem.conv.weight", &[d.stem_width, 9 * seen], Init::FanIn)?,
             stem_block: CellBlock::new(p, "stem.block", d.stem_width)?,
@@ -290,7 +292,10 @@ impl Dynamics {
         let seen = Tensor::cat(&[&input.latents, &input.past], 4)?.reshape((b * f, gh, gw, ()))?;
         let (action, signal) = self.stem_conditions.forward(input)?;
         let condition = (action + signal)?.reshape((b * f, 1, 1, ()))?;
-        let cells = conv3x3(&seen, &self.stem_in)?.broadcast_add(&condition)?;
+        let cells = self
+            .precision
+            .conv3x3(&seen, &self.stem_in)?
+            .broadcast_add(&condition)?;
         let cells = self.stem_block.forward(&cells)?;
         // [B·F, gh/m, m, gw/m, m, sw] → [B, F, tokens, m·m·sw]
         let merged = cells

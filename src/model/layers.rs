@@ -3,14 +3,16 @@
 use candle_core::Tensor;
 
 use super::attention::{Pattern, attention};
-use super::ops::{conv3x3, rms_norm, swiglu};
+use super::ops::{rms_norm, swiglu};
 use super::params::{Init, Params};
+use super::precision::Precision;
 use crate::Result;
 
 /// y = x Wᵀ (+ b).
 pub struct Linear {
     pub(crate) weight: Tensor,
     pub(crate) bias: Option<Tensor>,
+    precision: Precision,
 }
 
 impl Linear {
@@ -24,7 +26,11 @@ impl Linear {
             true => Some(p.get(&format!("{name}.bias"), &size[..1], Init::Constant(0.0))?),
             false => None,
         };
-        Ok(Self { weight, bias })
+        Ok(Self {
+            weight,
+            bias,
+            precision: p.precision(),
+        })
     }
 
     /// [.., in] → [.., out].
@@ -38,10 +44,8 @@ impl Linear {
         if let Some(last) = dims.last_mut() {
             *last = out;
         }
-        let y = x
-            .reshape((rows, inner))?
-            .matmul(&self.weight.t()?)?
-            .reshape(dims)?;
+        let x = x.reshape((rows, inner))?;
+        let y = self.precision.product(&x, &self.weight)?.reshape(dims)?;
         Ok(match &self.bias {
             Some(bias) => y.broadcast_add(bias)?,
             None => y,
@@ -79,6 +83,7 @@ pub struct CellBlock {
     pub(crate) conv: Tensor,
     pub(crate) bias: Tensor,
     pub(crate) out: Linear,
+    precision: Precision,
 }
 
 impl CellBlock {
@@ -102,6 +107,7 @@ impl CellBlock {
                 Init::Normal(0.3 / (width as f32).sqrt()),
                 false,
             )?,
+            precision: p.precision(),
         })
     }
 
@@ -110,7 +116,10 @@ impl CellBlock {
     /// # Errors
     /// The shapes do not fit, or the device failed.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let h = conv3x3(&self.norm.forward(x)?, &self.conv)?.broadcast_add(&self.bias)?;
+        let h = self
+            .precision
+            .conv3x3(&self.norm.forward(x)?, &self.conv)?
+            .broadcast_add(&self.bias)?;
         Ok((x + self.out.forward(&candle_nn::ops::silu(&h)?)?)?)
     }
 }

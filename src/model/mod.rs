@@ -8,5 +8,6 @@ mod given;
 pub mod layers;
 pub mod ops;
 pub mod params;
+pub mod precision;
 pub(crate) mod simd;
 pub mod tokenizer;

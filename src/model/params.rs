@@ -9,6 +9,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
+use super::precision::Precision;
 use crate::{Error, Result};
 
 /// How a parameter starts when a network is trained from nothing.
@@ -35,6 +36,7 @@ enum Source {
 pub struct Params {
     source: Source,
     device: Device,
+    precision: Precision,
     vars: RefCell<BTreeMap<String, Var>>,
 }
 
@@ -44,6 +46,7 @@ impl Params {
         Self {
             source: Source::Seeded(Box::new(RefCell::new(ChaCha8Rng::seed_from_u64(seed)))),
             device: device.clone(),
+            precision: Precision::F32,
             vars: RefCell::default(),
         }
     }
@@ -68,8 +71,20 @@ impl Params {
                 used: RefCell::default(),
             },
             device: device.clone(),
+            precision: Precision::F32,
             vars: RefCell::default(),
         }
+    }
+
+    /// The same, for a network that multiplies in another number type than f32.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+
+    /// The number type in which the network multiplies.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// The device that the parameters live on.

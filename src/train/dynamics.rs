@@ -109,7 +109,8 @@ impl<'a> DynamicsTask<'a> {
                 _ => windows(settings.long_frames)?,
             },
         ];
-        let params = Params::seeded(run.settings.seed, &run.device);
+        let params =
+            Params::seeded(run.settings.seed, &run.device).with_precision(run.settings.precision);
         let dynamics = Dynamics::new(&params, &run.world)?;
         let task = Self {
             run,

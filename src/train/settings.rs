@@ -11,6 +11,7 @@ use crate::model::config::{
     DynamicsConfig, FORMAT_VERSION, FlowConfig, TokenizerConfig, WorldConfig, trained_path,
     trained_prediction,
 };
+use crate::model::precision::Precision;
 use crate::{Error, Result};
 
 /// The settings of a run.
@@ -26,6 +27,8 @@ pub struct Settings {
     /// Frames, and then their latents, that take more than so much are read from a file in the run's
     /// folder and not from memory.
     pub memory_gib: f64,
+    /// In what number type matrices are multiplied while training.
+    pub precision: Precision,
     /// The tokenizer's shape.
     pub tokenizer_shape: TokenizerConfig,
     /// The dynamics' shape.
@@ -141,6 +144,7 @@ impl Default for Settings {
             save_minutes: 5.0,
             preview_minutes: 10.0,
             memory_gib: 4.0,
+            precision: Precision::F32,
             tokenizer_shape: TokenizerConfig {
                 patch: 8,
                 width: 64,

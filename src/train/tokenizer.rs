@@ -58,7 +58,8 @@ pub(super) struct TokenizerTask<'a> {
 
 impl<'a> TokenizerTask<'a> {
     pub(super) fn new(run: &'a Run, footage: &'a Footage) -> Result<(Self, BTreeMap<String, Var>)> {
-        let params = Params::seeded(run.settings.seed, &run.device);
+        let params =
+            Params::seeded(run.settings.seed, &run.device).with_precision(run.settings.precision);
         let tokenizer = Tokenizer::new(&params, &run.world)?;
         let median = median_frame(&footage.spread(MEDIAN_FRAMES)?, run.world.image_len());
         let background = images_to_tensor(&median, run.world.image, &run.device)?;
