@@ -8,8 +8,8 @@ MiniGrid, ViZDoom (ships with Freedoom), Crafter (--env crafter) and ALE have th
 and bound to keys; other environments get a0, a1, ... or what --actions says. An environment of
 another package is named with its module: --env package.module:Name-v0.
 
-Pixels are the observation where it is a picture, else what the environment renders; they are
-area-averaged to SIZE. An action is held for SKIP steps of the environment. action[t] is the action
+Pixels are the observation where it is a picture, else what the environment renders; what --crop
+leaves of them is area-averaged to SIZE. An action is held for SKIP steps of the environment. action[t] is the action
 that led to image[t]; action[0] is 0. Episode i depends on (seed, i) alone.
 """
 
@@ -149,6 +149,14 @@ def pixels(env, seen):
     return frame
 
 
+def cropped(shape, crop):
+    """The rows and columns to keep of a picture of this height and width."""
+    crop = crop or [0, shape[0], 0, shape[1]]
+    if crop[1] > shape[0] or crop[3] > shape[1]:
+        sys.exit(f"--crop: the picture has {shape[0]} rows and {shape[1]} columns")
+    return slice(*crop[:2]), slice(*crop[2:])
+
+
 def choose_policy(name, rng, table):
     """Random play, or `Policy(rng, names)` of a Python file, whose act(picture) gives an index."""
     if name == "random":
@@ -170,13 +178,15 @@ def record(job):
     seen, _ = env.reset(seed=int(rng.integers(2**31 - 1)))
     frame = pixels(env, seen)
     height, width = options["size"]
-    rows, columns = area_weights(frame.shape[0], height), area_weights(frame.shape[1], width)
+    crop = cropped(frame.shape[:2], options["crop"])
+    rows, columns = (area_weights(part.stop - part.start, size)
+                     for part, size in zip(crop, (height, width)))
 
     def flush():
         images.append(shrink(np.stack(pending), rows, columns))
         pending.clear()
 
-    pending.append(frame)
+    pending.append(frame[crop])
     ended = terminal = False
     while len(actions) < options["max_episode_frames"] and not ended:
         action = policy.act(frame)
@@ -190,7 +200,7 @@ def record(job):
         # ViZDoom shows nothing, black, once it is over: what was last seen stays.
         if not (ended and options["env"].startswith("Vizdoom")):
             frame = pixels(env, seen)
-        pending.append(frame)
+        pending.append(frame[crop])
         actions.append(action)
         rewards.append(reward)
         if len(pending) == CHUNK:
@@ -225,6 +235,17 @@ def size_argument(text):
     return size
 
 
+def crop_argument(text):
+    """`top:bottom,left:right`, the first row and the one after the last, and columns likewise."""
+    try:
+        top, bottom, left, right = (int(n) for part in text.split(",") for n in part.split(":"))
+    except ValueError:
+        top = bottom = left = right = 0
+    if not (0 <= top < bottom and 0 <= left < right):
+        raise argparse.ArgumentTypeError("expected TOP:BOTTOM,LEFT:RIGHT, for example 40:200,0:320")
+    return [top, bottom, left, right]
+
+
 def parse(argv):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--env", required=True, help="for example VizdoomTakeCover-v1, or crafter")
@@ -233,6 +254,8 @@ def parse(argv):
     collecting.add_arguments(parser, max_episode_frames=1000)
     parser.add_argument("--size", type=size_argument, default=(64, 64), metavar="HxW",
                         help="height and width of the frames in pixels")
+    parser.add_argument("--crop", type=crop_argument, metavar="TOP:BOTTOM,LEFT:RIGHT",
+                        help="rows and columns of the picture to keep; all without it")
     parser.add_argument("--skip", type=int, default=1, help="steps of the environment an action is held")
     parser.add_argument("--fps", type=float, help="steps a second, where the environment does not say")
     parser.add_argument("--policy", default="random",
@@ -251,7 +274,7 @@ def main(argv):
     args = parse(argv)
     args.out = args.out.absolute()
     options = {key: getattr(args, key) for key in
-               ("env", "seed", "size", "skip", "max_episode_frames", "policy")}
+               ("env", "seed", "size", "crop", "skip", "max_episode_frames", "policy")}
     options["env_args"] = dict(args.env_arg)
     options["actions"] = json.loads(args.actions.read_text()) if args.actions else None
     if args.policy != "random":
@@ -269,7 +292,8 @@ def main(argv):
         if not steps:
             sys.exit(f"--env {args.env}: does not say how many steps a second it has; give --fps")
         seen, _ = env.reset(seed=0)
-        pixels(env, seen)  # ends here, not in a worker, where there are none
+        # Ends here, not in a worker, where there are no pixels or too few for the crop.
+        cropped(pixels(env, seen).shape[:2], options["crop"])
         env.close()
         collecting.open_folder(args.out)
         results = collecting.collect(record, options, args)

@@ -140,3 +140,34 @@ fn a_gymnasium_world_turns_when_the_action_that_led_to_the_frame_says_so() {
     }
     assert!(turns >= 10, "{turns} turns");
 }
+
+#[test]
+fn a_cropped_recording_is_that_part_of_the_whole_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = |name: &str, args: &[&str]| {
+        let data = folder.path().join(name);
+        let common = [
+            "--env",
+            "MiniGrid-Empty-8x8-v0",
+            "--max-episode-frames",
+            "20",
+        ];
+        let args = [&common[..], args].concat();
+        collect("collect_gym.py", &args, &data).then(|| Dataset::read(&data).unwrap())
+    };
+    // The picture has 256 rows and columns.
+    let Some(whole) = record("whole", &["--size", "64x64"]) else {
+        return;
+    };
+    let crop = ["--size", "32x16", "--crop", "64:192,128:192"];
+    let Some(part) = record("part", &crop) else {
+        return;
+    };
+    let (whole, part) = (&whole.episodes[0], &part.episodes[0]);
+    assert_eq!(whole.actions, part.actions);
+    for t in 0..whole.frames() {
+        let rows = whole.frame(t).chunks_exact(64 * 3).skip(16).take(32);
+        let cut: Vec<u8> = rows.flat_map(|row| &row[32 * 3..48 * 3]).copied().collect();
+        assert!(cut == part.frame(t), "frame {t}");
+    }
+}
