@@ -114,6 +114,7 @@ fn options(folder: &Path, out: &str) -> Options {
         config: Some(config),
         preset: None,
         unlabelled: None,
+        from: None,
         skip_bad: false,
         resume: false,
         device: DeviceChoice::Cpu,
@@ -339,6 +340,65 @@ fn a_resumed_run_gives_the_same_weights_as_one_in_one_go() {
         let events = folder.path().join("parts/events").join(stage);
         assert_eq!(std::fs::read_dir(events).unwrap().count(), 2);
     }
+}
+
+#[test]
+fn a_run_starts_from_the_weights_of_a_checkpoint_and_from_fresh_ones_for_what_it_lacks() {
+    let folder = tempfile::tempdir().unwrap();
+    record(&folder.path().join("data"), 9, 2, 0);
+    let run = |out: &str, settings: String, more: &dyn Fn(Options) -> Options| {
+        let options = options(folder.path(), out);
+        std::fs::write(options.config.as_ref().unwrap(), settings).unwrap();
+        train::run(&more(options))?;
+        let read = |file: &str| {
+            let path = folder.path().join(out).join("checkpoint").join(file);
+            candle_core::safetensors::load(path, &candle_core::Device::Cpu).unwrap()
+        };
+        Ok::<_, driftless::Error>((read("tokenizer.safetensors"), read("dynamics.safetensors")))
+    };
+    let without = SETTINGS.replace("k_max = 4\n", "k_max = 4\nunknown_action = false\n");
+    let without = without.replace("outcome = 16", "outcome = 0");
+    let without = without.replace("[dynamics]\n", "[dynamics]\naction_dropout = 0.0\n");
+    let (tokenizer, dynamics) = run("old", without, &|o| Options {
+        max_steps: Some(3),
+        ..o
+    })
+    .unwrap();
+    let from = Some(folder.path().join("old/checkpoint"));
+    let continued = |o: Options| Options {
+        stage: Stage::Dynamics,
+        from: from.clone(),
+        max_steps: Some(0),
+        seed: Some(5),
+        ..o
+    };
+    let (given, more) = run("new", SETTINGS.into(), &continued).unwrap();
+    let numbers = |t: &candle_core::Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let same = |name: &str, old: &candle_core::Tensor, new: &candle_core::Tensor| {
+        let (old, new) = (numbers(old), numbers(new));
+        assert_eq!(old[..], new[..old.len()], "{name}");
+        new.len() - old.len()
+    };
+    for (name, old) in &tokenizer {
+        assert_eq!(same(name, old, &given[name]), 0, "{name}");
+    }
+    let grown: Vec<_> = dynamics
+        .iter()
+        .filter(|(name, old)| same(name, old, &more[*name]) > 0)
+        .collect();
+    // The unknown action is one row more.
+    assert_eq!(grown.len(), 1, "{grown:?}");
+    let fresh: Vec<_> = more.keys().filter(|k| !dynamics.contains_key(*k)).collect();
+    assert!(
+        !fresh.is_empty() && fresh.iter().all(|k| k.starts_with("outcome.")),
+        "{fresh:?}"
+    );
+    let wide = SETTINGS.replace("mlp = 32", "mlp = 48");
+    let error = run("wide", wide, &continued).unwrap_err().to_string();
+    assert!(error.contains("by the settings"), "{error}");
+    let cosine = SETTINGS.replace("[dynamics]\n", "[dynamics]\npath = \"cosine\"\n");
+    let error = run("cosine", cosine, &continued).unwrap_err().to_string();
+    assert!(error.contains("path"), "{error}");
 }
 
 #[test]

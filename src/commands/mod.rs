@@ -52,13 +52,18 @@ const DEFAULT_WORLD: &str = "pong";
 /// The given checkpoint's folder, or the shipped world of that name; the default one of these
 /// where none is given.
 fn checkpoint_or_default(given: Option<PathBuf>) -> Result<PathBuf> {
-    let Some(given) = given else {
-        return default_world().ok_or_else(|| {
+    match given {
+        Some(given) => checkpoint(given),
+        None => default_world().ok_or_else(|| {
             Error::Argument(format!(
                 "no shipped world found ({WORLDS}/{DEFAULT_WORLD}): name a checkpoint folder with --checkpoint"
             ))
-        });
-    };
+        }),
+    }
+}
+
+/// The given checkpoint's folder, or the shipped world of that name.
+fn checkpoint(given: PathBuf) -> Result<PathBuf> {
     if given.exists() || given.components().count() != 1 {
         return Ok(given);
     }

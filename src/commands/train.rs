@@ -18,6 +18,10 @@ pub struct Args {
     /// trained on beside --data.
     #[arg(long, value_name = "DIR")]
     unlabelled: Option<PathBuf>,
+    /// Start from the weights of a checkpoint (a folder, or a shipped world by its name) instead of
+    /// random ones; `train dynamics` also takes its tokenizer where the run has none.
+    #[arg(long, value_name = "DIR|NAME", conflicts_with = "resume")]
+    from: Option<PathBuf>,
     /// The run's folder; its `checkpoint` is what is played.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -53,7 +57,9 @@ pub struct Args {
 /// # Errors
 /// As [`train::run`].
 pub fn run(args: Args) -> Result<()> {
+    let from = args.from.map(super::checkpoint).transpose()?;
     train::run(&Options {
+        from,
         stage: args.stage,
         data: args.data,
         unlabelled: args.unlabelled,

@@ -10,6 +10,7 @@ mod contexts;
 mod dynamics;
 mod events;
 mod footage;
+mod initial;
 mod optimizer;
 mod preview;
 mod progress;
@@ -45,6 +46,8 @@ pub struct Options {
     pub data: PathBuf,
     /// Folder of a dataset whose actions count as unknown, to be trained on beside `data`.
     pub unlabelled: Option<PathBuf>,
+    /// Checkpoint folder whose weights the networks start from, instead of random ones.
+    pub from: Option<PathBuf>,
     /// The run's folder.
     pub out: PathBuf,
     /// Settings (TOML); without it, and without a preset, a run's own, else the defaults.

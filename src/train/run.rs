@@ -12,6 +12,7 @@ use super::balance::total;
 use super::dynamics::DynamicsTask;
 use super::events::EventFile;
 use super::footage::Footage;
+use super::initial;
 use super::optimizer::Optimizer;
 use super::progress::{self, Deadline};
 use super::settings::{OptimizerSettings, Settings};
@@ -128,6 +129,10 @@ pub fn run(options: &Options) -> Result<()> {
         resume: options.resume,
     };
     check_resumed_world(&run)?;
+    let from = options.from.as_deref();
+    if let Some(folder) = from {
+        initial::check(folder, &run.world)?;
+    }
     let footage = footage(&run, info, options)?;
     prepare_folders(&run, &footage)?;
     interrupt::watch();
@@ -135,11 +140,20 @@ pub fn run(options: &Options) -> Result<()> {
         let finished = match stage {
             Stage::Tokenizer | Stage::All => {
                 let (mut task, vars) = TokenizerTask::new(&run, &footage)?;
+                if let Some(folder) = from {
+                    initial::weights(&folder.join(checkpoint::TOKENIZER), &vars)?;
+                }
                 let o = run.settings.tokenizer.optimizer.clone();
                 drive(&mut task, &run, &o, Optimizer::new(&vars, &o)?)?
             }
             Stage::Dynamics => {
+                if let Some(folder) = from {
+                    initial::tokenizer(folder, &run.checkpoint())?;
+                }
                 let (mut task, vars) = DynamicsTask::new(&run, &footage)?;
+                if let Some(folder) = from {
+                    initial::weights(&folder.join(checkpoint::DYNAMICS), &vars)?;
+                }
                 let o = run.settings.dynamics.optimizer.clone();
                 drive(&mut task, &run, &o, Optimizer::new(&vars, &o)?)?
             }

@@ -1,8 +1,13 @@
 //! Everything that a training run depends on, as one TOML file with defaults.
 
+mod check;
+mod defaults;
+
 use std::path::Path;
 
 use serde::{Deserialize, Deserializer, Serialize};
+
+pub use self::defaults::Preset;
 
 use crate::data::DatasetInfo;
 use crate::flow::path::Path as FlowPath;
@@ -137,138 +142,7 @@ pub struct OptimizerSettings {
     pub ema: f64,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            seed: 0,
-            save_minutes: 5.0,
-            preview_minutes: 10.0,
-            memory_gib: 4.0,
-            precision: Precision::F32,
-            tokenizer_shape: TokenizerConfig {
-                patch: 8,
-                width: 64,
-                hidden: 128,
-                blocks: 2,
-                channels: 8,
-            },
-            dynamics_shape: DynamicsConfig {
-                merge: 2,
-                stem_width: 64,
-                stem_frames: 2,
-                width: 128,
-                depth: 4,
-                heads: 4,
-                mlp: 256,
-                time_every: 2,
-                context: 12,
-                registers: 2,
-                k_max: 8,
-                unknown_action: true,
-                outcome: 64,
-            },
-            tokenizer: TokenizerSettings::default(),
-            dynamics: DynamicsSettings::default(),
-        }
-    }
-}
-
-impl Default for TokenizerSettings {
-    fn default() -> Self {
-        Self {
-            optimizer: OptimizerSettings {
-                steps: 12_000,
-                rate: 2e-3,
-                muon_rate: 4e-3,
-                warm_up: 100,
-                decay: 0.25,
-                weight_decay: 0.0,
-                clip: 1.0,
-                ema: 0.99,
-            },
-            batch: 32,
-            rare: 0.5,
-            foreground: 20.0,
-            noise: 0.5,
-            polish_noise: 0.1,
-            polish: 0.6,
-            curvature: 2.0,
-            shift: 2,
-            mask: 0.0,
-        }
-    }
-}
-
-impl Default for DynamicsSettings {
-    fn default() -> Self {
-        Self {
-            optimizer: OptimizerSettings {
-                steps: 16_000,
-                rate: 2e-3,
-                muon_rate: 4e-3,
-                warm_up: 100,
-                decay: 0.4,
-                weight_decay: 0.0,
-                clip: 1.0,
-                ema: 0.998,
-            },
-            prediction: Prediction::X,
-            path: FlowPath::Linear,
-            loss: None,
-            batch: 6,
-            frames: 16,
-            copies: 2,
-            shortcut_every: 2,
-            pure_noise: 0.4,
-            between: 0.3,
-            context_signal: 0.8,
-            own_context: 0.4,
-            own_passes: 2,
-            action_dropout: 0.1,
-            outcome_weight: 0.1,
-            long_every: 0,
-            long_frames: 48,
-        }
-    }
-}
-
-/// Sizes of networks and batches.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Preset {
-    /// For processors: what the shipped worlds are made with, about a million parameters.
-    #[default]
-    Tiny,
-    /// For a small GPU: about twelve million parameters, twice the context.
-    Small,
-    /// For a large GPU: about sixty million parameters, four times the context.
-    Base,
-}
-
 impl Settings {
-    /// The defaults of a preset.
-    pub fn preset(preset: Preset) -> Self {
-        let mut settings = Self::default();
-        let (t, d) = (&mut settings.tokenizer_shape, &mut settings.dynamics_shape);
-        let (tokenizer, dynamics) = (&mut settings.tokenizer, &mut settings.dynamics);
-        match preset {
-            Preset::Tiny => {}
-            Preset::Small => {
-                (t.width, t.hidden, t.channels) = (96, 256, 12);
-                (d.stem_width, d.width, d.depth, d.heads, d.mlp) = (96, 320, 8, 5, 832);
-                (d.context, d.registers) = (24, 4);
-                (tokenizer.batch, dynamics.batch, dynamics.frames) = (64, 16, 28);
-            }
-            Preset::Base => {
-                (t.width, t.hidden, t.blocks, t.channels) = (128, 512, 3, 16);
-                (d.stem_width, d.width, d.depth, d.heads, d.mlp) = (128, 640, 10, 10, 1728);
-                (d.time_every, d.context, d.registers) = (2, 48, 4);
-                (tokenizer.batch, dynamics.batch, dynamics.frames) = (128, 8, 52);
-                dynamics.optimizer.rate = 1e-3;
-            }
-        }
-        settings
-    }
-
     /// Reads settings; keys that are left out are those of `base`.
     ///
     /// # Errors
@@ -286,94 +160,6 @@ impl Settings {
             .check()
             .map_err(|what| Error::invalid(path, what))?;
         Ok(settings)
-    }
-
-    /// The first key that is out of its range, if any.
-    fn check(&self) -> std::result::Result<(), String> {
-        let (t, d) = (&self.tokenizer, &self.dynamics);
-        let (in_share, share) = (|x: f64| (0.0..=1.0).contains(&x), "0 to 1");
-        let (in_noise, noise) = (|x: f64| (0.0..10.0).contains(&x), "0 to below 10");
-        let not_negative = "0 or more";
-        let shape = &self.dynamics_shape;
-        let stem = shape.stem_frames;
-        let rows = [
-            ("save_minutes", self.save_minutes >= 0.0, not_negative),
-            ("memory_gib", self.memory_gib >= 0.0, not_negative),
-            ("preview_minutes", self.preview_minutes >= 0.0, not_negative),
-            ("tokenizer.batch", t.batch >= 4, "4 or more"),
-            ("tokenizer.rare", in_share(t.rare), share),
-            ("tokenizer.foreground", t.foreground >= 0.0, not_negative),
-            ("tokenizer.noise", in_noise(t.noise), noise),
-            ("tokenizer.polish_noise", in_noise(t.polish_noise), noise),
-            ("tokenizer.polish", in_share(t.polish), share),
-            ("tokenizer.mask", in_share(t.mask), share),
-            ("tokenizer.curvature", t.curvature >= 0.0, not_negative),
-            (
-                "tokenizer.shift",
-                (1..self.tokenizer_shape.patch).contains(&t.shift),
-                "1 or more, less than tokenizer_shape.patch",
-            ),
-            ("dynamics.batch", d.batch >= 1, "1 or more"),
-            (
-                "dynamics.frames",
-                d.frames > stem,
-                "more than dynamics_shape.stem_frames",
-            ),
-            ("dynamics.copies", d.copies >= 1, "1 or more"),
-            (
-                "dynamics.shortcut_every",
-                d.shortcut_every >= 1,
-                "1 or more",
-            ),
-            ("dynamics.pure_noise", in_share(d.pure_noise), share),
-            ("dynamics.between", in_share(d.between), share),
-            ("dynamics.own_context", in_share(d.own_context), share),
-            ("dynamics.own_passes", d.own_passes >= 1, "1 or more"),
-            (
-                "dynamics.action_dropout",
-                in_share(d.action_dropout) && (d.action_dropout == 0.0 || shape.unknown_action),
-                "0 to 1, and 0 where dynamics_shape.unknown_action is false",
-            ),
-            (
-                "dynamics.outcome_weight",
-                d.outcome_weight >= 0.0,
-                not_negative,
-            ),
-            (
-                "dynamics.long_frames",
-                d.long_every == 0 || d.long_frames > d.frames,
-                "more than dynamics.frames",
-            ),
-            (
-                "dynamics.context_signal",
-                (0.0..1.0).contains(&d.context_signal),
-                "0 to below 1",
-            ),
-        ];
-        let found = |key: &str, expected: &str| {
-            Err(format!("{key} is out of its range, expected {expected}"))
-        };
-        for (key, fits, expected) in rows {
-            if !fits {
-                return found(key, expected);
-            }
-        }
-        for (stage, o) in [("tokenizer", &t.optimizer), ("dynamics", &d.optimizer)] {
-            let rows = [
-                ("rate", o.rate > 0.0, "above 0"),
-                ("muon_rate", o.muon_rate >= 0.0, not_negative),
-                ("decay", in_share(o.decay), share),
-                ("weight_decay", o.weight_decay >= 0.0, not_negative),
-                ("clip", o.clip > 0.0, "above 0"),
-                ("ema", (0.0..1.0).contains(&o.ema), "0 to below 1"),
-            ];
-            for (key, fits, expected) in rows {
-                if !fits {
-                    return found(&format!("{stage}.optimizer.{key}"), expected);
-                }
-            }
-        }
-        Ok(())
     }
 
     /// The world that these settings make of a dataset.
