@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{bench, eval, import, info, likelihood, new, play, record, rollout, train};
+use commands::{bench, devices, eval, import, info, likelihood, new, play, record, rollout, train};
 
 /// Play inside a learned world model: record, train, measure and play.
 #[derive(Parser)]
@@ -40,6 +40,8 @@ enum Command {
     Train(train::Args),
     /// Make a dataset of other recordings: pictures, videos, VPT, Minari, LeRobot.
     Import(import::Args),
+    /// List what there is to compute on, and what each engine makes of it.
+    Devices(devices::Args),
     /// Describe a checkpoint, a dataset or an episode.
     Info(info::Args),
 }
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Train(args) => train::run(args),
         Command::Import(args) => import::run(args),
+        Command::Devices(args) => devices::run(&args),
         Command::Info(args) => info::run(&args),
     };
     match done {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use candle_core::{Device, Tensor};
 
 use crate::Result;
+use crate::engine::Place;
 
 /// Side of the measured matrices.
 pub const SIDE: usize = 1024;
@@ -22,24 +23,28 @@ fn name_in(cpuinfo: &str) -> Option<String> {
     })
 }
 
-/// Threads that an engine computes on: the engine named `cpu` one, others rayon's pool.
+/// Threads that an engine computes on: the engine named `cpu` one, and one hands the work to wgpu;
+/// others rayon's pool.
 pub fn threads(engine: &str) -> usize {
     match engine {
         "cpu" => 1,
+        name if name.starts_with("wgpu") => 1,
         _ => rayon::current_num_threads(),
     }
 }
 
 /// The best of `times` f32 multiplications of two [`SIDE`]×[`SIDE`] matrices, in GFLOP/s.
 ///
-/// On the processor it is the `gemm` crate's, on `threads` threads of rayon's pool.
+/// On the processor it is the `gemm` crate's, on `threads` threads of rayon's pool; through wgpu it is
+/// the engine's own kernel.
 ///
 /// # Errors
 /// The device failed.
-pub fn matmul_gflops(device: &Device, threads: usize, times: usize) -> Result<f64> {
-    let best = match device {
-        Device::Cpu => fastest_on_processor(threads, times),
-        _ => fastest_on(device, times)?,
+pub fn matmul_gflops(place: &Place, threads: usize, times: usize) -> Result<f64> {
+    let best = match place {
+        Place::Candle(Device::Cpu) => fastest_on_processor(threads, times),
+        Place::Candle(device) => fastest_on(device, times)?,
+        Place::Wgpu(gpu) => gpu.fastest_matmul(SIDE, times)?,
     };
     let flop = 2.0 * (SIDE as f64).powi(3);
     Ok(flop / best.as_secs_f64().max(f64::MIN_POSITIVE) / 1e9)
@@ -121,7 +126,7 @@ mod tests {
 
     #[test]
     fn the_matmul_rate_is_a_rate_of_this_age() {
-        let rate = matmul_gflops(&Device::Cpu, 1, 1).unwrap();
+        let rate = matmul_gflops(&Place::Candle(Device::Cpu), 1, 1).unwrap();
         assert!((0.05..100_000.0).contains(&rate), "{rate} GFLOP/s");
     }
 }

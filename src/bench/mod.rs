@@ -4,17 +4,18 @@
 //! The values of K take turns over several rounds, with the machine's matmul rate measured in
 //! between, so that a machine that slows down or speeds up does so for all of them.
 
+pub mod devices;
 mod flops;
 mod machine;
 mod statistics;
+pub mod sweep;
 mod table;
 
 use std::time::{Duration, Instant};
 
-use candle_core::Device;
 use serde::Serialize;
 
-use crate::engine::{Clip, Engine, SamplerParams, StageTimes};
+use crate::engine::{Clip, Engine, Place, SamplerParams, StageTimes};
 use crate::eval::rollout::held_actions;
 use crate::{Error, Result};
 
@@ -99,7 +100,7 @@ pub struct StepsReport {
 /// A frame's wall time and its stages.
 type Sample = (Duration, StageTimes);
 
-/// Measures an engine that starts after `context`; `device` is what it computes on, and
+/// Measures an engine that starts after `context`; `place` is where it computes, and
 /// `tick` is called after each frame.
 ///
 /// # Errors
@@ -108,7 +109,7 @@ type Sample = (Duration, StageTimes);
 pub fn run(
     engine: &mut dyn Engine,
     context: &Clip,
-    device: &Device,
+    place: &Place,
     options: &Options,
     tick: &mut dyn FnMut(),
 ) -> Result<BenchReport> {
@@ -147,7 +148,7 @@ pub fn run(
             engine.encode(&image)?;
             encodes.push(started.elapsed());
         }
-        matmul = matmul.max(matmul_gflops(device, threads, PROBES)?);
+        matmul = matmul.max(matmul_gflops(place, threads, PROBES)?);
     }
 
     let world = engine.world();

@@ -101,7 +101,13 @@ fn measure(engine: &mut Fake, steps: &[usize], frames: usize) -> Result<(BenchRe
         frames,
     };
     let mut ticks = 0;
-    let report = run(engine, &context, &Device::Cpu, &options, &mut || ticks += 1)?;
+    let report = run(
+        engine,
+        &context,
+        &Place::Candle(candle_core::Device::Cpu),
+        &options,
+        &mut || ticks += 1,
+    )?;
     Ok((report, ticks))
 }
 

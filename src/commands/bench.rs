@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use driftless::bench::{self, Options};
-use driftless::engine::{self, DeviceChoice};
+use driftless::bench::{self, Options, sweep};
+use driftless::engine::{self, DeviceChoice, Place};
 use driftless::studio::game;
 use driftless::{Error, Result};
 
@@ -22,6 +22,10 @@ pub struct Args {
     /// Frames to measure for each K.
     #[arg(long, value_name = "N", default_value_t = Options::default().frames)]
     frames: usize,
+    /// Measure growth instead: frame time against width, context, tokens a frame and K, with random
+    /// weights.
+    #[arg(long, conflicts_with_all = ["checkpoint", "steps", "frames"])]
+    sweep: bool,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -32,9 +36,12 @@ pub struct Args {
 /// # Errors
 /// As [`bench::run`].
 pub fn run(args: &Args) -> Result<()> {
+    let place = engine::place(args.device)?;
+    if args.sweep {
+        return sweep(&place, args.json);
+    }
     let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
-    let mut engine = engine::open(&folder, args.device)?;
-    let device = engine::candle_device(args.device)?;
+    let mut engine = engine::open_at(&folder, &place)?;
     let (contexts, first) = game::starts(&folder, engine.world(), None)?;
     let Some(context) = contexts.get(first) else {
         return Err(Error::invalid(&folder, "holds no starting context"));
@@ -45,10 +52,23 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let bar = super::bar(options.work() as u64, "frames");
     let mut tick = || bar.inc(1);
-    let report = bench::run(engine.as_mut(), context, &device, &options, &mut tick)?;
+    let report = bench::run(engine.as_mut(), context, &place, &options, &mut tick)?;
     bar.finish_and_clear();
     match args.json {
         true => super::print_json(&report),
         false => super::print(&bench::text(&report)),
+    }
+}
+
+fn sweep(place: &Place, json: bool) -> Result<()> {
+    let bar = super::bar(0, "shapes");
+    let report = sweep::run(place, &mut |done, all| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    })?;
+    bar.finish_and_clear();
+    match json {
+        true => super::print_json(&report),
+        false => super::print(&sweep::text(&report)),
     }
 }

@@ -1,6 +1,7 @@
 //! One file a subcommand: its arguments, and the library call behind it.
 
 pub mod bench;
+pub mod devices;
 pub mod eval;
 pub mod import;
 pub mod info;

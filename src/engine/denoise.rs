@@ -2,7 +2,7 @@
 
 use super::noise::{self, Use};
 use super::params::{SamplerParams, Solver};
-use super::sampler::{Ask, Network};
+use super::sampler::{Ask, Network, Share};
 use crate::Result;
 use crate::flow::FlowError;
 use crate::flow::objective::step_shares;
@@ -14,6 +14,27 @@ use crate::model::dynamics::step_index;
 
 /// Most steps of the adaptive solver for one frame.
 const MOST_ADAPTIVE_STEPS: usize = 256;
+
+/// The steps of shortcut sampling in terms of what the network puts out: its x̂ is affine in that and
+/// in z, and the next z in both.
+pub(super) fn shares(world: &WorldConfig, steps: usize) -> Result<Vec<Share>> {
+    let flow = world.flow;
+    let share = |k: usize| {
+        let from = (k as f64 / steps as f64).max(flow.least_level());
+        let to = (k + 1) as f64 / steps as f64;
+        let (keep, take) = step_shares(flow.path, from, to)?;
+        let [own, from_z] = match flow.prediction {
+            Prediction::X => [1.0, 0.0],
+            _ => flow.prediction.weights(&flow.path.at(from)?).clean,
+        };
+        Ok(Share {
+            signal: from as f32,
+            keep: (keep + take * from_z) as f32,
+            take: (take * own) as f32,
+        })
+    };
+    (0..steps).map(share).collect()
+}
 
 /// One pass of the network on the way from noise to data, on the network's own path.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,12 +2,14 @@
 
 use candle_core::Device;
 
+use super::wgpu::Gpu;
 use crate::{Error, Result};
 
 /// Where networks run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum DeviceChoice {
-    /// CUDA or Metal where compiled in and present, else the CPU.
+    /// A GPU where there is one, through wgpu to play and through CUDA or Metal, where compiled in, to
+    /// train; else the CPU.
     #[default]
     Auto,
     /// The processor.
@@ -16,6 +18,45 @@ pub enum DeviceChoice {
     Cuda,
     /// An Apple GPU; needs the cargo feature `metal`.
     Metal,
+    /// Any GPU, through Vulkan, Metal or DirectX 12, to play; a software renderer where there is none.
+    Wgpu,
+}
+
+/// Where an engine computes.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// The processor, or a GPU through candle.
+    Candle(Device),
+    /// A GPU through wgpu.
+    Wgpu(Gpu),
+}
+
+impl Place {
+    /// Where weights are read to.
+    pub fn device(&self) -> &Device {
+        match self {
+            Self::Candle(device) => device,
+            Self::Wgpu(_) => &Device::Cpu,
+        }
+    }
+}
+
+/// The place of a choice, for playing.
+///
+/// # Errors
+/// The device was asked for by name and is missing, or this build does not support it.
+pub fn place(choice: DeviceChoice) -> Result<Place> {
+    Ok(match choice {
+        DeviceChoice::Wgpu => Place::Wgpu(Gpu::open(true)?),
+        DeviceChoice::Auto => match Gpu::open(false) {
+            Ok(gpu) => Place::Wgpu(gpu),
+            Err(error) => {
+                tracing::info!("{error}");
+                Place::Candle(candle_device(choice)?)
+            }
+        },
+        _ => Place::Candle(candle_device(choice)?),
+    })
 }
 
 /// The candle device of a choice.
@@ -27,6 +68,9 @@ pub fn candle_device(choice: DeviceChoice) -> Result<Device> {
         DeviceChoice::Cpu => Ok(Device::Cpu),
         DeviceChoice::Cuda => cuda(),
         DeviceChoice::Metal => metal(),
+        DeviceChoice::Wgpu => Err(Error::Device(
+            "wgpu plays worlds; training and likelihoods need --device cpu, cuda or metal".into(),
+        )),
         DeviceChoice::Auto => Ok(cuda().or_else(|_| metal()).unwrap_or(Device::Cpu)),
     }
 }

@@ -10,6 +10,8 @@ mod device;
 pub(crate) mod noise;
 mod params;
 mod sampler;
+mod weights;
+mod wgpu;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -20,35 +22,59 @@ use std::time::Duration;
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
 use crate::model::checkpoint::World;
 use crate::model::config::WorldConfig;
+use crate::{Error, Result};
 
+pub use self::wgpu::{AdapterReport, Gpu, WgpuEngine, WgpuNetwork, adapters};
 pub use candle::{CandleEngine, CandleNetwork};
 pub use cpu::{CpuEngine, CpuNetwork};
 pub use denoise::Pass;
-pub use device::{DeviceChoice, candle_device};
+pub use device::{DeviceChoice, Place, candle_device, place};
 pub use params::{Along, MAX_STEPS, SamplerParams, Solver};
-pub use sampler::{Ask, Moment, Network, Outcome, Sampler};
+pub use sampler::{Ask, Made, Moment, Network, Outcome, Sampler, Share, Whole};
 
-/// The engine of a checkpoint folder: [`CpuEngine`] on the processor, [`CandleEngine`] elsewhere.
+/// The engine of a checkpoint folder on a device of choice. Where the choice is left to the program,
+/// a GPU that a world does not fit on is passed over.
 ///
 /// # Errors
 /// The checkpoint is missing or broken, or the device is missing.
 pub fn open(folder: &Path, choice: DeviceChoice) -> Result<Box<dyn Engine>> {
-    open_on(folder, &candle_device(choice)?)
+    match (open_at(folder, &place(choice)?), choice) {
+        (Err(error @ Error::Device(_)), DeviceChoice::Auto) => {
+            tracing::warn!("{error}; playing on the processor");
+            open_on(folder, &Device::Cpu)
+        }
+        (opened, _) => opened,
+    }
 }
 
-/// The same on a device that is there.
+/// The engine of a checkpoint folder, where `place` says.
+///
+/// # Errors
+/// The checkpoint is missing or broken, or the device failed.
+pub fn open_at(folder: &Path, place: &Place) -> Result<Box<dyn Engine>> {
+    build(World::read(folder, place.device())?, place)
+}
+
+/// The same on a device of candle's.
 ///
 /// # Errors
 /// The checkpoint is missing or broken, or the device failed.
 pub fn open_on(folder: &Path, device: &Device) -> Result<Box<dyn Engine>> {
-    let world = World::read(folder, device)?;
-    Ok(if device.is_cpu() {
-        Box::new(CpuEngine::new(&world)?)
-    } else {
-        Box::new(CandleEngine::new(world)?)
+    open_at(folder, &Place::Candle(device.clone()))
+}
+
+/// The engine of a world: [`WgpuEngine`] through wgpu, [`CpuEngine`] on the processor,
+/// [`CandleEngine`] elsewhere.
+///
+/// # Errors
+/// The world does not fit on the device, or that failed.
+pub fn build(world: World, place: &Place) -> Result<Box<dyn Engine>> {
+    Ok(match place {
+        Place::Candle(device) if device.is_cpu() => Box::new(CpuEngine::new(&world)?),
+        Place::Candle(_) => Box::new(CandleEngine::new(world)?),
+        Place::Wgpu(gpu) => Box::new(WgpuEngine::new(&world, gpu)?),
     })
 }
 
@@ -97,7 +123,7 @@ pub trait Engine: Send {
     /// The world that this engine runs.
     fn world(&self) -> &WorldConfig;
 
-    /// A short name for people: `cpu`, `candle cpu`, `candle cuda`.
+    /// A short name for people: `cpu`, `candle cuda`, `wgpu NAME (Vulkan)`.
     fn name(&self) -> &str;
 
     /// Forgets everything and starts after `context` (only its last frames that fit are used).

@@ -4,9 +4,9 @@
 
 use std::time::Instant;
 
-use super::denoise::{Denoiser, Pass};
+use super::denoise::{Denoiser, Pass, shares};
 use super::noise::{self, Use};
-use super::{Clip, Engine, SamplerParams, Snapshot, StageTimes};
+use super::{Clip, Engine, SamplerParams, Snapshot, Solver, StageTimes};
 use crate::model::config::WorldConfig;
 use crate::model::dynamics::step_index;
 use crate::{Error, Result};
@@ -33,6 +33,51 @@ pub struct Ask<'a> {
     pub step: u32,
     /// The action that leads to the frame, or [`WorldConfig::unknown_action`].
     pub action: u32,
+}
+
+/// One step of shortcut sampling: a pass, and z ← keep · z + take · (what the network puts out).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Share {
+    /// Signal level τ of the pass.
+    pub signal: f32,
+    /// Share of z.
+    pub keep: f32,
+    /// Share of the network's output.
+    pub take: f32,
+}
+
+/// A frame from noise to pixels, for a network that can do all of it on its own device.
+#[derive(Clone, Copy, Debug)]
+pub struct Whole<'a> {
+    /// What its passes share.
+    pub moment: Moment<'a>,
+    /// The action that leads to the frame.
+    pub action: u32,
+    /// Seed of its noise.
+    pub seed: u64,
+    /// Factor of the starting noise.
+    pub temperature: f32,
+    /// The steps, in order.
+    pub shares: &'a [Share],
+    /// Index of their size.
+    pub step: u32,
+    /// Signal level of the frame as context, and the shares α of the clean latent and σ of noise.
+    pub context: [f32; 3],
+}
+
+/// What [`Network::frame`] makes.
+#[derive(Debug)]
+pub struct Made<'a> {
+    /// The clean latent, `[cells, channels]`.
+    pub latent: &'a mut [f32],
+    /// The latent as the context keeps it.
+    pub kept: &'a mut [f32],
+    /// u8 RGB `[H, W, 3]`.
+    pub image: &'a mut [u8],
+    /// What is predicted beside the picture, where the network has a head for it.
+    pub outcome: Option<Outcome>,
+    /// Time spent in each stage, where the device tells it.
+    pub times: StageTimes,
 }
 
 /// What a network predicts of a frame beside its picture.
@@ -82,6 +127,15 @@ pub trait Network: Send {
     /// # Errors
     /// The device failed.
     fn cache(&mut self, ask: &Ask) -> Result<Option<Outcome>>;
+
+    /// Makes a whole frame, its cache entry included; false where the network leaves it to the
+    /// single passes.
+    ///
+    /// # Errors
+    /// The device failed, or the network's prediction is not finite.
+    fn frame(&mut self, _whole: &Whole, _made: &mut Made) -> Result<bool> {
+        Ok(false)
+    }
 
     /// u8 RGB frames `[T, H, W, 3]` → latents `[T, cells, channels]`.
     ///
@@ -184,14 +238,58 @@ impl<N: Network> Sampler<N> {
         Ok(())
     }
 
-    fn begin(&mut self, params: &SamplerParams) -> Result<()> {
+    /// Earlier frames that time attention sees.
+    fn seen(&self, params: &SamplerParams) -> usize {
         let context = params.context.min(self.world.dynamics.context);
-        let seen = (context - 1).min(usize::try_from(self.frame).unwrap_or(usize::MAX));
+        (context - 1).min(usize::try_from(self.frame).unwrap_or(usize::MAX))
+    }
+
+    fn begin(&mut self, params: &SamplerParams) -> Result<()> {
+        let seen = self.seen(params);
         self.network.begin(&Moment {
             past: &self.past,
             frame: self.frame,
             seen,
         })
+    }
+
+    /// The whole frame by the network itself, where it can and nobody looks in between.
+    fn whole(&mut self, action: u32, params: &SamplerParams) -> Result<Option<StageTimes>> {
+        if params.solver != Solver::Shortcut || params.guidance != 1.0 || self.tracing {
+            return Ok(None);
+        }
+        let signal = params.context_signal;
+        let at = self.world.flow.path.at(f64::from(signal))?;
+        let whole = Whole {
+            moment: Moment {
+                past: &self.past,
+                frame: self.frame,
+                seen: self.seen(params),
+            },
+            action,
+            seed: params.seed,
+            temperature: params.temperature,
+            shares: &shares(&self.world, params.steps)?,
+            step: step_index(params.steps, self.world.dynamics.k_max),
+            context: match signal < 1.0 {
+                true => [signal, at.alpha as f32, at.sigma as f32],
+                false => [signal, 1.0, 0.0],
+            },
+        };
+        let mut made = Made {
+            latent: &mut self.latent,
+            kept: &mut self.z,
+            image: &mut self.image,
+            outcome: None,
+            times: StageTimes::default(),
+        };
+        if !self.network.frame(&whole, &mut made)? {
+            return Ok(None);
+        }
+        let times = made.times;
+        self.outcome = made.outcome;
+        self.advance();
+        Ok(Some(times))
     }
 
     /// The denoise passes: noise to the clean estimate, in `z`.
@@ -231,6 +329,12 @@ impl<N: Network> Sampler<N> {
             step: finest,
             action,
         })?;
+        self.advance();
+        Ok(())
+    }
+
+    /// The frame whose kept latent is in `z` is over.
+    fn advance(&mut self) {
         let c = self.world.tokenizer.channels;
         let row = c * self.world.dynamics.stem_frames;
         if row > 0 {
@@ -240,7 +344,6 @@ impl<N: Network> Sampler<N> {
             }
         }
         self.frame += 1;
-        Ok(())
     }
 }
 
@@ -291,6 +394,12 @@ impl<N: Network> Engine for Sampler<N> {
             return Err(Error::Argument("a step before the first reset".into()));
         }
         let start = Instant::now();
+        if let Some(mut times) = self.whole(action, params)? {
+            if times == StageTimes::default() {
+                times.denoise = start.elapsed();
+            }
+            return Ok(times);
+        }
         self.begin(params)?;
         self.sample(action, params)?;
         self.latent.copy_from_slice(&self.z);

@@ -55,6 +55,27 @@ impl World {
     }
 }
 
+impl World {
+    /// A world that has learned nothing, and how many numbers its dynamics has.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn random(config: &WorldConfig, device: &Device) -> Result<(Self, usize)> {
+        let params = Params::seeded(0, device);
+        let tokenizer = Tokenizer::new(&params, config)?;
+        params.finish()?;
+        let params = Params::seeded(1, device);
+        let dynamics = Dynamics::new(&params, config)?;
+        let parameters = params.finish()?.values().map(|var| var.elem_count()).sum();
+        let world = Self {
+            config: config.clone(),
+            tokenizer,
+            dynamics,
+        };
+        Ok((world, parameters))
+    }
+}
+
 /// Reads a checkpoint folder's configuration.
 ///
 /// # Errors

@@ -2,8 +2,9 @@
 
 use super::cells::Norm;
 use super::kernel::{LANES, Product, multiply};
-use super::matrix::{Matrix, Mode, Rows, numbers};
+use super::matrix::{Matrix, Mode, Rows};
 use crate::Result;
+use crate::engine::weights::numbers;
 use crate::model::layers::AttentionLayer;
 use crate::model::ops::NORM_EPS;
 use crate::model::simd::{axpy, dispatch, dot, exp};

@@ -1,8 +1,9 @@
 //! Work on the grid of cells: 3×3 convolutions over a grid with a border, and residual blocks.
 
-use super::matrix::{Matrix, Mode, Rows, numbers};
+use super::matrix::{Matrix, Mode, Rows};
 use crate::Result;
-use crate::model::layers::{self, Linear};
+use crate::engine::weights::numbers;
+use crate::model::layers;
 use crate::model::ops::rms_norm_rows;
 use crate::model::simd::{dispatch, sigmoid};
 
@@ -60,14 +61,6 @@ impl Norm {
     /// Rows [.., width] of `x` into `y`.
     pub(super) fn apply(&self, x: &[f32], y: &mut [f32]) {
         rms_norm_rows(x, &self.0, y);
-    }
-}
-
-/// The bias of a linear map that has one; zeros for one that has none.
-pub(super) fn bias(linear: &Linear) -> Result<Vec<f32>> {
-    match &linear.bias {
-        Some(bias) => numbers(bias),
-        None => Ok(vec![0.0; linear.weight.dim(0)?]),
     }
 }
 

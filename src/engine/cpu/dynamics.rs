@@ -2,10 +2,11 @@
 //! computed once, the rest in place.
 
 use super::attention::{Ring, Scratch, Shape, SpaceAttention, TimeAttention};
-use super::cells::{Bordered, CellBlock, Norm, bias};
-use super::matrix::{Matrix, Mode, Rows, numbers};
+use super::cells::{Bordered, CellBlock, Norm};
+use super::matrix::{Matrix, Mode, Rows};
 use crate::Result;
 use crate::engine::sampler::{Ask, Moment, Outcome};
+use crate::engine::weights::{bias, numbers};
 use crate::model::config::WorldConfig;
 use crate::model::dynamics::{self, SIGNAL_FEATURES};
 use crate::model::layers::MlpLayer;

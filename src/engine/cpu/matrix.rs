@@ -1,9 +1,10 @@
 //! Weights packed once into panels of sixteen outputs, and where a product finds its rows.
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 
 use super::kernel::{LANES, Product, multiply};
 use crate::Result;
+use crate::engine::weights::numbers;
 
 /// Where the rows of a product's left side lie in a slice.
 ///
@@ -123,9 +124,4 @@ impl Matrix {
         };
         multiply(&product, y);
     }
-}
-
-/// The elements of a tensor.
-pub(super) fn numbers(tensor: &Tensor) -> Result<Vec<f32>> {
-    Ok(tensor.to_device(&Device::Cpu)?.flatten_all()?.to_vec1()?)
 }

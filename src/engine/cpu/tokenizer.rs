@@ -1,8 +1,9 @@
 //! The tokenizer on packed weights: one frame at a time, in place.
 
-use super::cells::{Bordered, CellBlock, Norm, bias};
-use super::matrix::{Matrix, Mode, Rows, numbers};
+use super::cells::{Bordered, CellBlock, Norm};
+use super::matrix::{Matrix, Mode, Rows};
 use crate::Result;
+use crate::engine::weights::{bias, numbers};
 use crate::model::config::WorldConfig;
 use crate::model::ops::swiglu_rows;
 use crate::model::simd::dispatch;

@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::{Along, Clip, SamplerParams, Solver};
+use super::{Along, Clip, Gpu, SamplerParams, Solver};
 use crate::flow::path::Path;
 use crate::flow::prediction::Prediction;
 use crate::model::checkpoint::World;
@@ -204,4 +204,17 @@ fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
         .zip(b)
         .map(|(a, b)| (a - b).abs())
         .fold(0.0, f32::max)
+}
+
+/// Any adapter, a software renderer too; none where none is installed.
+pub(crate) fn gpu() -> Option<Gpu> {
+    match Gpu::open(true) {
+        Ok(gpu) => Some(gpu),
+        Err(error) => {
+            let ci = std::env::var("CI").as_deref() == Ok("true");
+            assert!(!ci, "{error}");
+            eprintln!("skipped: {error}");
+            None
+        }
+    }
 }

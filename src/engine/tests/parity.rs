@@ -1,22 +1,33 @@
 //! The fast engine against the reference engine.
 
 use super::*;
-use crate::engine::{CandleEngine, CpuEngine, Engine};
+use crate::engine::{CandleEngine, CpuEngine, Engine, WgpuEngine};
 
 fn compare(name: &str, config: &WorldConfig, params: impl Fn(usize) -> SamplerParams) {
-    let world = world(config);
-    let mut fast = CpuEngine::new(&world).unwrap();
-    let mut reference = CandleEngine::new(world).unwrap();
+    let mut fast = CpuEngine::new(&world(config)).unwrap();
+    compare_engines(name, config, &mut fast, 64, 1e-4, params);
+}
+
+/// Whether an engine's frames stay within `bar` of the reference engine's.
+fn compare_engines(
+    name: &str,
+    config: &WorldConfig,
+    fast: &mut dyn Engine,
+    frames: usize,
+    bar: f32,
+    params: impl Fn(usize) -> SamplerParams,
+) {
+    let mut reference = CandleEngine::new(world(config)).unwrap();
     let start = clip(config, 3);
     fast.reset(&start, &params(0)).unwrap();
     reference.reset(&start, &params(0)).unwrap();
     let (mut moved, mut last) = (0.0f32, fast.latent().to_vec());
-    for (frame, &action) in actions(config, 64, 5).iter().enumerate() {
+    for (frame, &action) in actions(config, frames, 5).iter().enumerate() {
         fast.step(action, &params(frame)).unwrap();
         reference.step(action, &params(frame)).unwrap();
         let difference = largest_difference(fast.latent(), reference.latent());
         assert!(
-            difference < 1e-4,
+            difference < bar,
             "{name}: frame {frame} differs by {difference}"
         );
         let images = fast.image().iter().zip(reference.image());
@@ -28,7 +39,7 @@ fn compare(name: &str, config: &WorldConfig, params: impl Fn(usize) -> SamplerPa
         match (fast.outcome(), reference.outcome()) {
             (Some(a), Some(b)) => {
                 let off = (a.reward - b.reward).abs().max((a.end - b.end).abs());
-                assert!(off < 1e-4, "{name}: outcome of frame {frame} off by {off}");
+                assert!(off < bar, "{name}: outcome of frame {frame} off by {off}");
             }
             (a, b) => assert!(
                 a == b && config.dynamics.outcome == 0,
@@ -41,7 +52,7 @@ fn compare(name: &str, config: &WorldConfig, params: impl Fn(usize) -> SamplerPa
     assert!(moved > 0.1, "{name}: nothing moves, so nothing is compared");
     let states = [fast.snapshot().state, reference.snapshot().state];
     let difference = largest_difference(&states[0], &states[1]);
-    assert!(difference < 1e-4, "{name}: states differ by {difference}");
+    assert!(difference < bar, "{name}: states differ by {difference}");
 }
 
 #[test]
@@ -102,4 +113,30 @@ fn a_snapshot_of_one_engine_goes_on_in_the_other() {
         reference.step(action, &params).unwrap();
     }
     assert!(largest_difference(fast.latent(), reference.latent()) < 1e-4);
+}
+
+#[test]
+fn a_gpu_makes_the_frames_of_the_processor() {
+    let Some(gpu) = gpu() else { return };
+    for (name, config) in shapes() {
+        let mut fast = WgpuEngine::new(&world(&config), &gpu).unwrap();
+        compare_engines(name, &config, &mut fast, 24, 1e-3, changing);
+    }
+}
+
+#[test]
+fn a_gpu_encodes_and_reconstructs_as_the_processor_does() {
+    let Some(gpu) = gpu() else { return };
+    for (name, config) in shapes() {
+        let world = world(&config);
+        let mut fast = WgpuEngine::new(&world, &gpu).unwrap();
+        let mut reference = CandleEngine::new(world).unwrap();
+        let images = clip(&config, 3).images;
+        let latents = fast.encode(&images).unwrap();
+        let difference = largest_difference(&latents, &reference.encode(&images).unwrap());
+        assert!(difference < 1e-3, "{name}: latents differ by {difference}");
+        let [a, b] =
+            [fast.reconstruct(&images), reference.reconstruct(&images)].map(Result::unwrap);
+        assert!(a.iter().zip(&b).all(|(a, b)| a.abs_diff(*b) <= 1), "{name}");
+    }
 }

@@ -1,0 +1,126 @@
+// y = act(x W^T + b), or y += it: x [m, k] gathered by rows, W packed in panels.
+//
+// A workgroup makes a tile of BM x BN, BK inputs at a time; a thread 4 x 4 of it in registers.
+// W is stored as panels of BN outputs: [panel, k, BN], so a tile of it is one run of memory.
+
+struct Op {
+    x: Rows,
+    y: Rows,
+    m: u32,
+    n: u32,
+    k: u32,
+    // Of the panels, in vec4s.
+    weight: u32,
+    // Of the bias, in numbers, or NONE.
+    bias: u32,
+    // 0 none, 1 silu, 2 swiglu: outputs 2j and 2j + 1 are the two halves of output j.
+    act: u32,
+    // 1: add to y.
+    add: u32,
+    // 1: four inputs in a row lie in one vec4.
+    aligned: u32,
+};
+
+override BM: u32 = 64u;
+override BN: u32 = 64u;
+override BK: u32 = 16u;
+
+// [BK, BM / 4] and [BK, BN / 4].
+var<workgroup> tile_x: array<vec4<f32>, BK * BM / 4u>;
+var<workgroup> tile_w: array<vec4<f32>, BK * BN / 4u>;
+
+fn input(r: u32, i: u32) -> f32 {
+    if r >= op.m || i >= op.k {
+        return 0.0;
+    }
+    return load(row_start(op.x, r) + along(op.x, i));
+}
+
+// Inputs i to i + 3 of a row; i is a multiple of 4.
+fn inputs(r: u32, i: u32) -> vec4<f32> {
+    if op.aligned == 0u {
+        return vec4<f32>(input(r, i), input(r, i + 1u), input(r, i + 2u), input(r, i + 3u));
+    }
+    if r >= op.m || i >= op.k {
+        return vec4<f32>();
+    }
+    return arena[(row_start(op.x, r) + along(op.x, i)) >> 2u];
+}
+
+fn store_output(r: u32, i: u32, value: f32) {
+    let at = row_start(op.y, r) + along(op.y, i);
+    if op.add == 1u {
+        store(at, load(at) + value);
+    } else {
+        store(at, value);
+    }
+}
+
+@compute @workgroup_size(BN / 4u, BM / 4u)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_id) local: vec3<u32>,
+    @builtin(local_invocation_index) index: u32,
+) {
+    let threads = BM * BN / 16u;
+    let first = group.y * BM;
+    let panel = op.weight + group.x * op.k * (BN / 4u);
+    var sum = array<vec4<f32>, 4>();
+    for (var k = 0u; k < op.k; k += BK) {
+        for (var i = index; i < BM * BK / 4u; i += threads) {
+            let r = i % BM;
+            let part = i / BM;
+            let x = inputs(first + r, k + 4u * part);
+            for (var j = 0u; j < 4u; j += 1u) {
+                tile_x[(4u * part + j) * (BM / 4u) + r / 4u][r % 4u] = x[j];
+            }
+        }
+        for (var i = index; i < BK * BN / 4u; i += threads) {
+            var w = vec4<f32>();
+            if k + i / (BN / 4u) < op.k {
+                w = weights[panel + k * (BN / 4u) + i];
+            }
+            tile_w[i] = w;
+        }
+        workgroupBarrier();
+        for (var i = 0u; i < BK; i += 1u) {
+            let x = tile_x[i * (BM / 4u) + local.y];
+            let w = tile_w[i * (BN / 4u) + local.x];
+            sum[0] = fma(vec4<f32>(x.x), w, sum[0]);
+            sum[1] = fma(vec4<f32>(x.y), w, sum[1]);
+            sum[2] = fma(vec4<f32>(x.z), w, sum[2]);
+            sum[3] = fma(vec4<f32>(x.w), w, sum[3]);
+        }
+        workgroupBarrier();
+    }
+    let column = group.x * BN + 4u * local.x;
+    for (var i = 0u; i < 4u; i += 1u) {
+        let r = first + 4u * local.y + i;
+        if r >= op.m {
+            continue;
+        }
+        var out = sum[i];
+        for (var j = 0u; j < 4u; j += 1u) {
+            if op.bias != NONE && column + j < op.n {
+                out[j] += weight(op.bias + column + j);
+            }
+            if op.act == 1u {
+                out[j] = silu(out[j]);
+            }
+        }
+        if op.act == 2u {
+            if column < op.n {
+                store_output(r, column / 2u, silu(out.x) * out.y);
+            }
+            if column + 2u < op.n {
+                store_output(r, column / 2u + 1u, silu(out.z) * out.w);
+            }
+            continue;
+        }
+        for (var j = 0u; j < 4u; j += 1u) {
+            if column + j < op.n {
+                store_output(r, column + j, out[j]);
+            }
+        }
+    }
+}

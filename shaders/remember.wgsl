@@ -1,0 +1,38 @@
+// Writes the present frame's keys, brought to length 1, and its values into its slot of the ring:
+// one thread a token and head.
+
+struct Op {
+    // Rows of queries, keys and values one after the other, [tokens, 3 * heads * HEAD].
+    qkv: u32,
+    // [slots, tokens, heads * HEAD] each.
+    keys: u32,
+    values: u32,
+    tokens: u32,
+    heads: u32,
+};
+
+const EPSILON: f32 = 1e-6;
+// Numbers of a head in vec4s; the engine writes the model's.
+const HEAD: u32 = 8u;
+override THREADS: u32 = 64u;
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    let token = id.x / op.heads;
+    let head = id.x % op.heads;
+    if token >= op.tokens {
+        return;
+    }
+    let width = op.heads * HEAD;
+    let key = op.qkv / 4u + (token * 3u + 1u) * width + head * HEAD;
+    var square = EPSILON;
+    for (var i = 0u; i < HEAD; i += 1u) {
+        square += dot(arena[key + i], arena[key + i]);
+    }
+    let scale = inverseSqrt(square);
+    let at = (frame.slot * op.tokens + token) * width + head * HEAD;
+    for (var i = 0u; i < HEAD; i += 1u) {
+        arena[op.keys / 4u + at + i] = arena[key + i] * scale;
+        arena[op.values / 4u + at + i] = arena[key + width + i];
+    }
+}

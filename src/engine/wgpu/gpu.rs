@@ -1,0 +1,231 @@
+//! A GPU through wgpu: adapter, device, queue, and reading back.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use serde::Serialize;
+use wgpu::{
+    Adapter, Backends, Buffer, BufferUsages, Device, DeviceType, Features, Instance,
+    InstanceDescriptor, Limits, PollType, Queue,
+};
+
+use crate::{Error, Result};
+
+/// A device and its queue.
+#[derive(Clone, Debug)]
+pub struct Gpu {
+    pub(super) device: Device,
+    pub(super) queue: Queue,
+    /// Name and kind of the adapter, for people.
+    pub(super) name: String,
+    /// What went wrong first: wgpu tells it where nobody waits for it.
+    trouble: Arc<OnceLock<String>>,
+}
+
+impl Gpu {
+    /// Opens the best adapter: a discrete GPU before an integrated one, and a software renderer only
+    /// where `software` allows it.
+    ///
+    /// # Errors
+    /// There is no such adapter, or its device cannot be opened.
+    pub fn open(software: bool) -> Result<Self> {
+        let mut adapters = found().into_iter();
+        let best = adapters.find(|adapter| software || is_real(adapter));
+        let Some(adapter) = best else {
+            let what = match software {
+                true => "no graphics adapter",
+                false => "no GPU, only a software renderer or nothing",
+            };
+            return Err(Error::Device(format!("wgpu: {what}")));
+        };
+        Self::of(&adapter)
+    }
+
+    fn of(adapter: &Adapter) -> Result<Self> {
+        let info = adapter.get_info();
+        let name = format!("{} ({:?})", info.name, info.backend);
+        // What the adapter has of memory, and defaults of the rest.
+        let own = adapter.limits();
+        let limits = Limits {
+            max_buffer_size: own.max_buffer_size,
+            max_storage_buffer_binding_size: own.max_storage_buffer_binding_size,
+            ..Limits::default()
+        };
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("driftless"),
+            required_limits: limits,
+            required_features: adapter.features() & Features::TIMESTAMP_QUERY,
+            ..Default::default()
+        };
+        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
+            .map_err(|e| Error::Device(format!("wgpu: {name}: {e}")))?;
+        let trouble = Arc::new(OnceLock::new());
+        // Only the first counts: what follows is its consequence.
+        let note = Arc::clone(&trouble);
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            let _ = note.set(error.to_string());
+        }));
+        let note = Arc::clone(&trouble);
+        device.set_device_lost_callback(move |reason, what| {
+            let _ = note.set(format!("the device is lost ({reason:?}): {what}"));
+        });
+        Ok(Self {
+            device,
+            queue,
+            name,
+            trouble,
+        })
+    }
+
+    /// # Errors
+    /// Something went wrong since the device was opened.
+    pub(super) fn check(&self) -> Result<()> {
+        match self.trouble.get() {
+            Some(what) => Err(self.failed(what)),
+            None => Ok(()),
+        }
+    }
+
+    fn failed(&self, what: &str) -> Error {
+        let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
+        Error::Device(format!("{}: {what}", self.name))
+    }
+
+    /// A storage buffer of so many f32 numbers, zeros.
+    ///
+    /// # Errors
+    /// The device allows no buffer of that size.
+    pub(super) fn storage(&self, label: &str, numbers: usize) -> Result<Buffer> {
+        let bytes = (numbers * size_of::<f32>()).max(16) as u64;
+        let limits = self.device.limits();
+        let most = limits
+            .max_storage_buffer_binding_size
+            .min(limits.max_buffer_size);
+        if bytes > most {
+            return Err(Error::Device(format!(
+                "{}: {label} takes {bytes} bytes, and a buffer may have {most}",
+                self.name
+            )));
+        }
+        Ok(self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size: bytes,
+            usage: BufferUsages::STORAGE | BufferUsages::COPY_DST | BufferUsages::COPY_SRC,
+            mapped_at_creation: false,
+        }))
+    }
+
+    /// Waits for the queue, and copies the first bytes of a buffer that can be mapped.
+    ///
+    /// # Errors
+    /// The device is lost.
+    pub(super) fn read(&self, buffer: &Buffer, out: &mut [u8]) -> Result<()> {
+        self.check()?;
+        let lost = |what: String| self.failed(self.trouble.get().unwrap_or(&what));
+        let bytes = out.len() as u64;
+        let (send, receive) = crossbeam_channel::bounded(1);
+        let slice = buffer.slice(..bytes);
+        slice.map_async(wgpu::MapMode::Read, move |result| {
+            // Nobody waits any more where the receiver has gone.
+            let _ = send.send(result);
+        });
+        self.device
+            .poll(PollType::wait_indefinitely())
+            .map_err(|e| lost(e.to_string()))?;
+        receive
+            .recv()
+            .map_err(|e| lost(e.to_string()))?
+            .map_err(|e| lost(e.to_string()))?;
+        {
+            let view = slice.get_mapped_range().map_err(|e| lost(e.to_string()))?;
+            out.copy_from_slice(&view);
+        }
+        buffer.unmap();
+        Ok(())
+    }
+}
+
+/// All adapters, the best first.
+fn found() -> Vec<Adapter> {
+    let instance = Instance::new(InstanceDescriptor::new_without_display_handle());
+    let mut adapters = pollster::block_on(instance.enumerate_adapters(Backends::PRIMARY));
+    adapters.sort_by_key(|adapter| rank(adapter.get_info().device_type));
+    adapters
+}
+
+/// What an adapter is and can do for the engine.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AdapterReport {
+    /// Its name.
+    pub name: String,
+    /// Vulkan, Metal or DirectX 12.
+    pub backend: String,
+    /// Its driver, with its version where it tells.
+    pub driver: String,
+    /// Whether it is a program that plays a GPU.
+    pub software: bool,
+    /// Most bytes of one buffer: all weights of a world, and all of its activations and rings, take
+    /// one each.
+    pub buffer_bytes: u64,
+    /// Bytes that the threads of a workgroup share.
+    pub workgroup_bytes: u32,
+    /// Whether it has a clock for the stages of a frame.
+    pub clock: bool,
+}
+
+impl fmt::Display for AdapterReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.software {
+            true => "software, only where asked for",
+            false => "ready: play",
+        };
+        write!(
+            f,
+            "{} ({}, {}): {kind}; buffers to {} MiB{}",
+            self.name,
+            self.backend,
+            self.driver,
+            self.buffer_bytes >> 20,
+            if self.clock { "" } else { ", no clock" }
+        )
+    }
+}
+
+/// Every graphics adapter of the machine, the best first.
+pub fn adapters() -> Vec<AdapterReport> {
+    let report = |adapter: &Adapter| {
+        let (info, limits) = (adapter.get_info(), adapter.limits());
+        AdapterReport {
+            backend: format!("{:?}", info.backend),
+            driver: format!("{} {}", info.driver, info.driver_info)
+                .trim()
+                .to_owned(),
+            software: !is_real(adapter),
+            buffer_bytes: limits
+                .max_storage_buffer_binding_size
+                .min(limits.max_buffer_size),
+            workgroup_bytes: limits.max_compute_workgroup_storage_size,
+            clock: adapter.features().contains(Features::TIMESTAMP_QUERY),
+            name: info.name,
+        }
+    };
+    found().iter().map(report).collect()
+}
+
+/// Whether an adapter is a GPU and not a program that plays one.
+fn is_real(adapter: &Adapter) -> bool {
+    matches!(
+        adapter.get_info().device_type,
+        DeviceType::DiscreteGpu | DeviceType::IntegratedGpu | DeviceType::VirtualGpu
+    )
+}
+
+fn rank(kind: DeviceType) -> u8 {
+    match kind {
+        DeviceType::DiscreteGpu => 0,
+        DeviceType::IntegratedGpu => 1,
+        DeviceType::VirtualGpu => 2,
+        DeviceType::Other => 3,
+        DeviceType::Cpu => 4,
+    }
+}

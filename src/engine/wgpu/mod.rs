@@ -1,0 +1,408 @@
+//! The engine on any GPU through wgpu: the kernels of `shaders/`, recorded once and replayed.
+
+mod dynamics;
+mod gpu;
+mod kernels;
+mod ops;
+mod peak;
+mod recorder;
+mod tokenizer;
+mod weights;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use wgpu::{Buffer, BufferUsages};
+
+use self::dynamics::Dynamics;
+use self::kernels::{Clock, Kernels, Program, Recorder};
+use self::ops::{FrameHead, PassValues, Rows};
+use self::recorder::{Arena, Sample};
+use self::tokenizer::Tokenizer;
+use self::weights::Weights;
+use super::StageTimes;
+use super::sampler::{Ask, Made, Moment, Network, Outcome, Sampler, Whole};
+use crate::Result;
+use crate::flow::FlowError;
+use crate::model::checkpoint::World;
+use crate::model::config::WorldConfig;
+use crate::model::dynamics::step_index;
+use crate::model::tokenizer::to_byte;
+
+pub use self::gpu::{AdapterReport, Gpu, adapters};
+
+/// Most steps of a frame that is recorded whole; longer ones go pass by pass.
+const RECORDED_STEPS: usize = 64;
+
+/// The engine that runs WGSL kernels on a GPU.
+pub type WgpuEngine = Sampler<WgpuNetwork>;
+
+impl WgpuEngine {
+    /// Uploads a world's weights and records its passes.
+    ///
+    /// # Errors
+    /// The world does not fit into the device's buffers, or the device is lost.
+    pub fn new(world: &World, gpu: &Gpu) -> Result<Self> {
+        let network = WgpuNetwork::new(world, gpu)?;
+        Ok(Self::around(network, world.config.clone()))
+    }
+}
+
+/// A world's networks on a GPU.
+pub struct WgpuNetwork {
+    gpu: Gpu,
+    name: String,
+    config: WorldConfig,
+    kernels: Kernels,
+    clock: Option<Clock>,
+    tokenizer: Tokenizer,
+    dynamics: Dynamics,
+    weights: Buffer,
+    arena: Buffer,
+    frame: Buffer,
+    /// What is read back.
+    staging: Buffer,
+    head: FrameHead,
+    begin: Program,
+    denoise: Program,
+    cache: Program,
+    encode: Program,
+    decode: Program,
+    /// Whole frames, by their number of steps.
+    frames: BTreeMap<usize, Program>,
+}
+
+impl WgpuNetwork {
+    fn new(world: &World, gpu: &Gpu) -> Result<Self> {
+        let config = &world.config;
+        let (mut weights, mut arena) = (Weights::default(), Arena::default());
+        let tokenizer = Tokenizer::new(&mut weights, &mut arena, &world.tokenizer, config)?;
+        let dynamics = Dynamics::new(&mut weights, &mut arena, &world.dynamics, config)?;
+        let kernels = Kernels::new(gpu, dynamics.heads.padded);
+        let weight_buffer = gpu.storage("weights", weights.data.len())?;
+        let write = |buffer: &Buffer, at: u32, numbers: &[f32]| {
+            let bytes = bytemuck::cast_slice(numbers);
+            gpu.queue.write_buffer(buffer, u64::from(at) * 4, bytes);
+        };
+        write(&weight_buffer, 0, &weights.data);
+        let arena_buffer = gpu.storage("arena", arena.len as usize)?;
+        write(&arena_buffer, dynamics.position.0, &dynamics.position.1);
+        let passes = size_of::<PassValues>() * (RECORDED_STEPS + 1);
+        let frame = gpu.storage("frame", (size_of::<FrameHead>() + passes) / 4)?;
+        let rings = dynamics.rings().count() * 2;
+        let ring = (dynamics.slots * dynamics.tokens) as usize * dynamics.heads.width();
+        let largest = (rings * ring).max(config.image_len() + 2 * config.latent_len() + 2);
+        let staging = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("staging"),
+            size: (largest * 4) as u64 + Clock::BYTES,
+            usage: BufferUsages::MAP_READ | BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let record = |f: &dyn Fn(&mut Recorder)| {
+            let buffers = [&weight_buffer, &arena_buffer, &frame];
+            Program::record(gpu, &kernels, buffers, f)
+        };
+        let network = Self {
+            name: format!("wgpu {}", gpu.name),
+            begin: record(&|r| dynamics.begin(r)),
+            denoise: record(&|r| dynamics.denoise(r, 0)),
+            cache: record(&|r| dynamics.cache(r, 0)),
+            encode: record(&|r| tokenizer.encode(r, dynamics.x)),
+            decode: record(&|r| tokenizer.decode(r, dynamics.x)),
+            frames: BTreeMap::new(),
+            gpu: gpu.clone(),
+            config: config.clone(),
+            clock: Clock::new(gpu),
+            kernels,
+            tokenizer,
+            dynamics,
+            weights: weight_buffer,
+            arena: arena_buffer,
+            frame,
+            staging,
+            head: bytemuck::Zeroable::zeroed(),
+        };
+        gpu.check()?;
+        Ok(network)
+    }
+
+    fn write(&self, at: u32, numbers: &[f32]) {
+        let bytes = bytemuck::cast_slice(numbers);
+        let at = u64::from(at) * 4;
+        self.gpu.queue.write_buffer(&self.arena, at, bytes);
+    }
+
+    /// Replays `program`, then copies regions of the arena into the slices; how long its stages took
+    /// where the device has a clock.
+    fn run(
+        &self,
+        program: Option<&Program>,
+        out: &mut [(u32, &mut [f32])],
+    ) -> Result<Option<[Duration; 3]>> {
+        let label = wgpu::CommandEncoderDescriptor {
+            label: Some("engine"),
+        };
+        let mut encoder = self.gpu.device.create_command_encoder(&label);
+        let clock = self.clock.as_ref();
+        let clock = clock.filter(|_| program.is_some_and(Program::is_staged));
+        if let Some(program) = program {
+            program.encode(&self.kernels, &mut encoder, clock);
+        }
+        let staging = &self.staging;
+        let mut at = 0;
+        for (from, to) in out.iter() {
+            let bytes = size_of_val(*to) as u64;
+            encoder.copy_buffer_to_buffer(&self.arena, u64::from(*from) * 4, staging, at, bytes);
+            at += bytes;
+        }
+        let end = at as usize;
+        if let Some(clock) = clock {
+            encoder.copy_buffer_to_buffer(&clock.times, 0, staging, at, Clock::BYTES);
+            at += Clock::BYTES;
+        }
+        self.gpu.queue.submit([encoder.finish()]);
+        if at == 0 {
+            self.gpu.check()?;
+            return Ok(None);
+        }
+        let mut all = vec![0; at as usize];
+        self.gpu.read(staging, &mut all)?;
+        let mut rest = &all[..end];
+        for (_, to) in out {
+            let (numbers, others) = rest.split_at(size_of_val(*to));
+            bytemuck::cast_slice_mut(to).copy_from_slice(numbers);
+            rest = others;
+        }
+        Ok(clock.map(|clock| clock.durations(&all[end..])))
+    }
+
+    /// Hands a pass over to the device.
+    fn ask(&mut self, ask: &Ask) {
+        self.write(self.dynamics.z, ask.z);
+        self.head.action = ask.action;
+        self.write_frame(&[PassValues {
+            tau: ask.signal,
+            keep: 0.0,
+            take: 0.0,
+            step: ask.step,
+        }]);
+    }
+
+    fn write_frame(&self, passes: &[PassValues]) {
+        let bytes = [bytemuck::bytes_of(&self.head), bytemuck::cast_slice(passes)].concat();
+        self.gpu.queue.write_buffer(&self.frame, 0, &bytes);
+    }
+
+    /// Where a frame lies among the earlier ones.
+    fn turn_to(&mut self, moment: &Moment) {
+        let slots = u64::from(self.dynamics.slots);
+        if slots > 0 {
+            self.head.slot = (moment.frame % slots) as u32;
+            self.head.slots = self.dynamics.slots;
+            self.head.seen = moment.seen as u32;
+        }
+        self.write(self.dynamics.past, moment.past);
+    }
+
+    /// A frame from noise to pixels in `steps` steps.
+    fn record_frame(&self, r: &mut Recorder, steps: usize) {
+        let (d, numbers) = (&self.dynamics, self.config.latent_len() as u32);
+        d.begin(r);
+        r.sample(Sample::Start, [d.z, d.z], numbers, 0);
+        for k in 0..steps as u32 {
+            d.denoise(r, k);
+            r.sample(Sample::Step, [d.z, d.x], numbers, k);
+        }
+        let all = [1, numbers];
+        r.copy(
+            all,
+            Rows::plain(d.z, numbers),
+            Rows::plain(d.latent, numbers),
+        );
+        r.sample(Sample::Context, [d.z, d.latent], numbers, 0);
+        r.mark();
+        d.cache(r, steps as u32);
+        r.mark();
+        self.tokenizer.decode(r, d.latent);
+    }
+
+    /// Numbers of one ring's keys, or values, as the kernels have them and as snapshots do.
+    fn ring_lengths(&self) -> (usize, usize) {
+        let d = &self.dynamics;
+        let rows = (d.slots * d.tokens) as usize;
+        (rows * d.heads.width(), rows * d.heads.count * d.heads.own)
+    }
+}
+
+impl Network for WgpuNetwork {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn begin(&mut self, moment: &Moment) -> Result<()> {
+        self.turn_to(moment);
+        self.run(Some(&self.begin), &mut [])?;
+        Ok(())
+    }
+
+    fn denoise(&mut self, ask: &Ask, x: &mut [f32]) -> Result<()> {
+        self.ask(ask);
+        self.run(Some(&self.denoise), &mut [(self.dynamics.x, x)])?;
+        Ok(())
+    }
+
+    fn cache(&mut self, ask: &Ask) -> Result<Option<Outcome>> {
+        self.ask(ask);
+        if self.config.dynamics.outcome == 0 {
+            self.run(Some(&self.cache), &mut [])?;
+            return Ok(None);
+        }
+        let mut outcome = [0.0; 2];
+        let out = &mut [(self.dynamics.outcome, &mut outcome[..])];
+        self.run(Some(&self.cache), out)?;
+        Ok(Some(Outcome::new(outcome)))
+    }
+
+    fn frame(&mut self, whole: &Whole, made: &mut Made) -> Result<bool> {
+        let steps = whole.shares.len();
+        if steps > RECORDED_STEPS {
+            return Ok(false);
+        }
+        if !self.frames.contains_key(&steps) {
+            let buffers = [&self.weights, &self.arena, &self.frame];
+            let record = |r: &mut Recorder| self.record_frame(r, steps);
+            let program = Program::record(&self.gpu, &self.kernels, buffers, &record);
+            self.frames.insert(steps, program);
+        }
+        self.turn_to(&whole.moment);
+        let words = |x: u64| [x as u32, (x >> 32) as u32];
+        self.head.action = whole.action;
+        self.head.seed = words(whole.seed);
+        self.head.number = words(whole.moment.frame);
+        self.head.temperature = whole.temperature;
+        let [signal, alpha, sigma] = whole.context;
+        (self.head.alpha, self.head.sigma) = (alpha, sigma);
+        let mut passes: Vec<_> = whole
+            .shares
+            .iter()
+            .map(|share| PassValues {
+                tau: share.signal,
+                keep: share.keep,
+                take: share.take,
+                step: whole.step,
+            })
+            .collect();
+        passes.push(PassValues {
+            tau: signal,
+            keep: 0.0,
+            take: 0.0,
+            step: step_index(usize::MAX, self.config.dynamics.k_max),
+        });
+        self.write_frame(&passes);
+        let (mut outcome, mut pixels) = ([0.0; 2], vec![0.0; self.config.image_len()]);
+        let out = &mut [
+            (self.dynamics.latent, &mut *made.latent),
+            (self.dynamics.z, &mut *made.kept),
+            (self.dynamics.outcome, &mut outcome[..]),
+            (self.tokenizer.image, &mut pixels[..]),
+        ];
+        if let Some([denoise, cache, decode]) = self.run(self.frames.get(&steps), out)? {
+            made.times = StageTimes {
+                denoise,
+                cache,
+                decode,
+            };
+        }
+        if made.latent.iter().any(|value| !value.is_finite()) {
+            let what = "the network's prediction";
+            return Err(FlowError::NotFinite { what, tau: 1.0 }.into());
+        }
+        to_bytes(&pixels, made.image);
+        let known = self.config.dynamics.outcome > 0;
+        made.outcome = known.then(|| Outcome::new(outcome));
+        Ok(true)
+    }
+
+    fn encode(&mut self, images: &[u8], latents: &mut [f32]) -> Result<()> {
+        let latents = latents.chunks_exact_mut(self.config.latent_len());
+        for (image, latent) in images.chunks_exact(self.config.image_len()).zip(latents) {
+            let pixels: Vec<f32> = image.iter().map(|&b| f32::from(b) / 127.5 - 1.0).collect();
+            self.write(self.tokenizer.image, &pixels);
+            self.run(Some(&self.encode), &mut [(self.dynamics.x, latent)])?;
+        }
+        Ok(())
+    }
+
+    fn decode(&mut self, latents: &[f32], images: &mut [u8]) -> Result<()> {
+        let images = images.chunks_exact_mut(self.config.image_len());
+        let mut pixels = vec![0.0; self.config.image_len()];
+        for (latent, image) in latents.chunks_exact(self.config.latent_len()).zip(images) {
+            self.write(self.dynamics.x, latent);
+            let out = &mut [(self.tokenizer.image, &mut pixels[..])];
+            self.run(Some(&self.decode), out)?;
+            to_bytes(&pixels, image);
+        }
+        Ok(())
+    }
+
+    fn save(&self, out: &mut [f32]) -> Result<()> {
+        let (padded, own) = self.ring_lengths();
+        if padded == 0 {
+            return Ok(());
+        }
+        let rings: Vec<u32> = self
+            .dynamics
+            .rings()
+            .flat_map(|r| [r.keys, r.values])
+            .collect();
+        let mut all = vec![0.0; rings.len() * padded];
+        let mut parts: Vec<_> = rings
+            .into_iter()
+            .zip(all.chunks_exact_mut(padded))
+            .collect();
+        self.run(None, &mut parts)?;
+        let heads = self.dynamics.heads;
+        for (from, to) in all.chunks_exact(padded).zip(out.chunks_exact_mut(own)) {
+            let tokens = from.chunks_exact(heads.width());
+            for (from, to) in tokens.zip(to.chunks_exact_mut(heads.count * heads.own)) {
+                for (i, value) in from.iter().enumerate() {
+                    if let Some(at) = heads.source(i) {
+                        to[at] = *value;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn load(&mut self, cache: &[f32]) -> Result<()> {
+        let (padded, own) = self.ring_lengths();
+        if padded == 0 {
+            return Ok(());
+        }
+        let heads = self.dynamics.heads;
+        let rings = self.dynamics.rings().flat_map(|r| [r.keys, r.values]);
+        for (at, from) in rings.zip(cache.chunks_exact(own)) {
+            let tokens = from.chunks_exact(heads.count * heads.own);
+            let numbers: Vec<f32> = tokens
+                .flat_map(|token| {
+                    let of = |i: usize| heads.source(i).map_or(0.0, |at| token[at]);
+                    (0..heads.width()).map(of)
+                })
+                .collect();
+            debug_assert_eq!(numbers.len(), padded);
+            self.write(at, &numbers);
+        }
+        Ok(())
+    }
+}
+
+/// Pixels in [−1, 1] as bytes.
+fn to_bytes(pixels: &[f32], image: &mut [u8]) {
+    for (byte, pixel) in image.iter_mut().zip(pixels) {
+        *byte = to_byte(*pixel);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,603 @@
+//! Every kernel against a plain loop, over random shapes; what a kernel writes is poisoned before,
+//! and what it may not write is looked at after.
+
+use std::ops::Range;
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::kernels::{Kernel, Kernels, Program, Recorder, groups};
+use super::ops::{
+    Act, ConditionOp, FrameHead, NONE, PassValues, RememberOp, Rows, SpaceOp, TimeOp,
+};
+use super::recorder::{Arena, CellBlock, Norm, Sample};
+use super::weights::{Matrix, Weights};
+use super::*;
+use crate::Error;
+use crate::engine::Engine;
+use crate::engine::noise::{self, Use};
+use crate::engine::tests::gpu;
+
+const BAR: f32 = 1e-4;
+
+/// An arena and weights in the making, and what a frame says.
+struct Trial {
+    rng: ChaCha8Rng,
+    weights: Weights,
+    regions: Arena,
+    arena: Vec<f32>,
+    head: FrameHead,
+    passes: Vec<PassValues>,
+}
+
+impl Trial {
+    fn new(seed: u64) -> Self {
+        Self {
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            weights: Weights::default(),
+            regions: Arena::default(),
+            arena: Vec::new(),
+            head: bytemuck::Zeroable::zeroed(),
+            passes: Vec::new(),
+        }
+    }
+
+    fn numbers(&mut self, count: usize) -> Vec<f32> {
+        (0..count)
+            .map(|_| self.rng.random_range(-1.0..1.0))
+            .collect()
+    }
+
+    /// A region with random numbers: where it is, and they.
+    fn region(&mut self, count: usize) -> (u32, Vec<f32>) {
+        let numbers = self.numbers(count);
+        (self.given(&numbers), numbers)
+    }
+
+    fn given(&mut self, numbers: &[f32]) -> u32 {
+        let at = self.regions.take(numbers.len());
+        self.arena.resize(at as usize, f32::NAN);
+        self.arena.extend_from_slice(numbers);
+        at
+    }
+
+    /// A region of poison.
+    fn poison(&mut self, count: usize) -> u32 {
+        self.given(&vec![f32::NAN; count])
+    }
+
+    /// The arena after what `f` records. Everything that was poison outside of `written` still is.
+    fn run(
+        mut self,
+        gpu: &Gpu,
+        head: usize,
+        written: Range<usize>,
+        f: &dyn Fn(&mut Recorder),
+    ) -> Vec<f32> {
+        self.arena.resize(self.regions.len as usize + 64, f32::NAN);
+        let kernels = Kernels::new(gpu, head);
+        let buffer = |label, bytes: &[u8]| {
+            let buffer = gpu.storage(label, bytes.len() / 4).unwrap();
+            gpu.queue.write_buffer(&buffer, 0, bytes);
+            buffer
+        };
+        let weights = buffer("weights", bytemuck::cast_slice(&self.weights.data));
+        let arena = buffer("arena", bytemuck::cast_slice(&self.arena));
+        self.passes.push(bytemuck::Zeroable::zeroed());
+        let frame = [
+            bytemuck::bytes_of(&self.head),
+            bytemuck::cast_slice(&self.passes),
+        ];
+        let frame = buffer("frame", &frame.concat());
+        let program = Program::record(gpu, &kernels, [&weights, &arena, &frame], f);
+        let bytes = size_of_val(&self.arena[..]) as u64;
+        let staging = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size: bytes,
+            usage: BufferUsages::MAP_READ | BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let mut encoder = gpu
+            .device
+            .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        program.encode(&kernels, &mut encoder, None);
+        encoder.copy_buffer_to_buffer(&arena, 0, &staging, 0, bytes);
+        gpu.queue.submit([encoder.finish()]);
+        let mut after = self.arena.clone();
+        gpu.read(&staging, bytemuck::cast_slice_mut(&mut after))
+            .unwrap();
+        for (i, (before, after)) in self.arena.iter().zip(&after).enumerate() {
+            let same = before.to_bits() == after.to_bits();
+            assert!(same || written.contains(&i), "wrote to {i} of {written:?}");
+        }
+        after
+    }
+}
+
+fn region(at: u32, len: usize) -> Range<usize> {
+    at as usize..at as usize + len
+}
+
+fn assert_near(what: &str, got: &[f32], expected: &[f32]) {
+    assert_eq!(got.len(), expected.len(), "{what}");
+    let size = expected.iter().fold(0f32, |a, x| a.max(x.abs())).max(1e-3);
+    for (i, (got, expected)) in got.iter().zip(expected).enumerate() {
+        let off = (got - expected).abs() / size;
+        assert!(
+            off <= BAR,
+            "{what}: number {i} is {got}, expected {expected}"
+        );
+    }
+}
+
+fn silu(x: f32) -> f32 {
+    x / (1.0 + (-x).exp())
+}
+
+/// Element `i` of row `r`.
+fn at(rows: Rows, r: u32, i: u32) -> usize {
+    let start = rows.offset + (r / rows.run) * rows.outer + (r % rows.run) * rows.inner;
+    (start + (i / rows.segment) * rows.stride + i % rows.segment) as usize
+}
+
+#[test]
+fn products_of_any_shape_are_those_of_a_plain_loop() {
+    let Some(gpu) = gpu() else { return };
+    let sizes = [
+        [1, 1, 1],
+        [3, 5, 7],
+        [16, 64, 16],
+        [20, 130, 33],
+        [33, 64, 64],
+        [64, 192, 128],
+        [67, 66, 100],
+        [150, 10, 4],
+    ];
+    for (n, [m, outputs, inputs]) in sizes.into_iter().enumerate() {
+        for act in [Act::None, Act::Silu, Act::SwiGlu] {
+            for add in [false, true] {
+                let outputs = outputs + usize::from(act == Act::SwiGlu) * (outputs % 2);
+                let mut t = Trial::new(n as u64);
+                let w = t.numbers(outputs * inputs);
+                let b = t.numbers(outputs);
+                let matrix = t.weights.matrix(outputs, inputs, |o, i| w[o * inputs + i]);
+                let matrix = Matrix {
+                    bias: t.weights.push(&b),
+                    ..matrix
+                };
+                let (x_at, x) = t.region(m * inputs);
+                let width = if act == Act::SwiGlu {
+                    outputs / 2
+                } else {
+                    outputs
+                };
+                let (y_at, before) = match add {
+                    true => t.region(m * width),
+                    false => (t.poison(m * width), vec![0.0; m * width]),
+                };
+                let mut expected = before;
+                for r in 0..m {
+                    let sums: Vec<f32> = (0..outputs)
+                        .map(|o| {
+                            let row = &x[r * inputs..(r + 1) * inputs];
+                            let terms = row.iter().zip(&w[o * inputs..]).map(|(x, w)| x * w);
+                            terms.sum::<f32>() + b[o]
+                        })
+                        .collect();
+                    for (o, y) in expected[r * width..(r + 1) * width].iter_mut().enumerate() {
+                        *y += match act {
+                            Act::None => sums[o],
+                            Act::Silu => silu(sums[o]),
+                            Act::SwiGlu => silu(sums[2 * o]) * sums[2 * o + 1],
+                        };
+                    }
+                }
+                let (from, to) = (
+                    Rows::plain(x_at, inputs as u32),
+                    Rows::plain(y_at, width as u32),
+                );
+                let written = region(y_at, m * width);
+                let after = t.run(&gpu, 8, written.clone(), &|r| {
+                    r.matmul(matrix, m as u32, from, to, act, add);
+                });
+                let what = format!("{m}×{outputs}×{inputs} {act:?} add {add}");
+                assert_near(&what, &after[written], &expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn products_gather_patches_and_neighbourhoods_and_scatter_blocks() {
+    let Some(gpu) = gpu() else { return };
+    for (seed, (grid, side, c)) in [([4u32, 6u32], 2u32, 3u32), ([8, 8], 4, 8)]
+        .into_iter()
+        .enumerate()
+    {
+        let cells = (grid[0] * grid[1]) as usize;
+        let mut t = Trial::new(seed as u64);
+        let (plane, x) = t.region(cells * c as usize);
+        let blocks = cells / (side * side) as usize;
+        let inputs = (side * side * c) as usize;
+        let w = t.numbers(inputs * inputs);
+        let matrix = t.weights.matrix(inputs, inputs, |o, i| w[o * inputs + i]);
+        let out = t.poison(cells * c as usize);
+        let (from, to) = (
+            Rows::blocks(plane, grid, side, c),
+            Rows::blocks(out, grid, side, c),
+        );
+        let written = region(out, cells * c as usize);
+        let mut expected = vec![0.0; cells * c as usize];
+        for r in 0..blocks as u32 {
+            for o in 0..inputs {
+                let terms = (0..inputs)
+                    .map(|i| x[at(from, r, i as u32) - plane as usize] * w[o * inputs + i]);
+                expected[at(to, r, o as u32) - out as usize] = terms.sum();
+            }
+        }
+        let after = t.run(&gpu, 8, written.clone(), &|r| {
+            r.matmul(matrix, blocks as u32, from, to, Act::None, false);
+        });
+        assert_near("blocks", &after[written], &expected);
+    }
+}
+
+#[test]
+fn a_residual_block_convolves_the_normalised_grid() {
+    let Some(gpu) = gpu() else { return };
+    for (seed, (grid, width)) in [([4usize, 6usize], 10usize), ([8, 8], 64)]
+        .into_iter()
+        .enumerate()
+    {
+        let device = candle_core::Device::Cpu;
+        let params = crate::model::params::Params::seeded(seed as u64, &device);
+        let net = crate::model::layers::CellBlock::new(&params, "b", width).unwrap();
+        let mut t = Trial::new(seed as u64);
+        let block = CellBlock::new(&mut t.weights, &net).unwrap();
+        let cells = grid[0] * grid[1];
+        let (x_at, x) = t.region(cells * width);
+        let hidden = t.poison(cells * width);
+        let bordered = t.given(&vec![0.0; (grid[0] + 2) * (grid[1] + 2) * width]);
+        let end = t.regions.len as usize;
+        let shape = (1, grid[0], grid[1], width);
+        let expected = candle_core::Tensor::from_vec(x, shape, &device).unwrap();
+        let expected = net.forward(&expected).unwrap().flatten_all().unwrap();
+        let expected: Vec<f32> = expected.to_vec1().unwrap();
+        let size = grid.map(|side| side as u32);
+        let after = t.run(&gpu, 8, x_at as usize..end, &|r| {
+            r.block(&block, size, x_at, bordered, hidden);
+        });
+        assert_near("block", &after[region(x_at, cells * width)], &expected);
+    }
+}
+
+#[test]
+fn a_norm_divides_by_the_root_mean_square() {
+    let Some(gpu) = gpu() else { return };
+    for width in [1usize, 7, 64, 200] {
+        let mut t = Trial::new(width as u64);
+        let gain = t.numbers(width);
+        let norm = Norm {
+            width: width as u32,
+            gain: t.weights.push(&gain),
+        };
+        let (x_at, x) = t.region(5 * width);
+        let y = t.poison(5 * width);
+        let expected: Vec<f32> = x
+            .chunks_exact(width)
+            .flat_map(|row| {
+                let square = row.iter().map(|x| x * x).sum::<f32>() / width as f32;
+                let scale = (square + 1e-6).sqrt().recip();
+                row.iter().zip(&gain).map(move |(x, g)| x * scale * g)
+            })
+            .collect();
+        let rows = |at| Rows::plain(at, width as u32);
+        let after = t.run(&gpu, 8, region(y, 5 * width), &|r| {
+            r.norm(norm, 5, rows(x_at), rows(y));
+        });
+        assert_near("norm", &after[region(y, 5 * width)], &expected);
+    }
+}
+
+/// `scale` / |x|, as queries and keys are brought to a length.
+fn unit(x: &[f32], scale: f32) -> Vec<f32> {
+    let length = (x.iter().map(|x| x * x).sum::<f32>() + 1e-6).sqrt();
+    x.iter().map(|x| x * scale / length).collect()
+}
+
+/// Values mixed by the softmax of logits.
+fn mixed(logits: &[f32], values: &[&[f32]]) -> Vec<f32> {
+    let most = logits.iter().fold(f32::NEG_INFINITY, |a, x| a.max(*x));
+    let shares: Vec<f32> = logits.iter().map(|x| (x - most).exp()).collect();
+    let total: f32 = shares.iter().sum();
+    let mut y = vec![0.0; values[0].len()];
+    for (share, value) in shares.iter().zip(values) {
+        for (y, value) in y.iter_mut().zip(*value) {
+            *y += share / total * value;
+        }
+    }
+    y
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+#[test]
+fn attention_over_a_frame_mixes_values_by_scaled_cosines() {
+    let Some(gpu) = gpu() else { return };
+    for (tokens, heads, head) in [
+        (1usize, 1usize, 4usize),
+        (20, 4, 32),
+        (67, 3, 8),
+        (130, 2, 64),
+    ] {
+        let mut t = Trial::new(tokens as u64);
+        let width = heads * head;
+        let scales: Vec<f32> = (0..heads).map(|h| 2.0 + 3.0 * h as f32).collect();
+        let (qkv, all) = t.region(tokens * 3 * width);
+        let y = t.poison(tokens * width);
+        let op = SpaceOp {
+            qkv,
+            y,
+            tokens: tokens as u32,
+            heads: heads as u32,
+            scale: t.weights.push(&scales),
+            unused: [0; 3],
+        };
+        let part = |token: usize, which: usize, h: usize| {
+            let at = (token * 3 + which) * width + h * head;
+            &all[at..at + head]
+        };
+        let mut expected = Vec::new();
+        for token in 0..tokens {
+            for (h, scale) in scales.iter().enumerate() {
+                let query = unit(part(token, 0, h), *scale);
+                let logits: Vec<f32> = (0..tokens)
+                    .map(|j| dot(&query, &unit(part(j, 1, h), 1.0)))
+                    .collect();
+                let values: Vec<&[f32]> = (0..tokens).map(|j| part(j, 2, h)).collect();
+                expected.extend(mixed(&logits, &values));
+            }
+        }
+        let count = groups((tokens * heads) as u32);
+        let written = region(y, tokens * width);
+        let after = t.run(&gpu, head, written.clone(), &|r| {
+            r.push(Kernel::AttendSpace, &op, [count, 1]);
+        });
+        assert_near(&format!("{tokens} tokens"), &after[written], &expected);
+    }
+}
+
+#[test]
+fn attention_over_time_reads_the_ring_backwards_and_the_present_last_writes_it() {
+    let Some(gpu) = gpu() else { return };
+    for (slot, seen) in [(0u32, 0usize), (0, 3), (2, 4), (4, 5)] {
+        let (tokens, heads, head, slots, context) = (6usize, 2usize, 8usize, 5usize, 6usize);
+        let width = heads * head;
+        let mut t = Trial::new(u64::from(slot) + seen as u64);
+        (t.head.slot, t.head.slots, t.head.seen) = (slot, slots as u32, seen as u32);
+        let parameters = t.numbers(heads * (1 + context));
+        let (qkv, all) = t.region(tokens * 3 * width);
+        let (keys, old_keys) = t.region(slots * tokens * width);
+        let (values, old_values) = t.region(slots * tokens * width);
+        let y = t.poison(tokens * width);
+        let op = TimeOp {
+            qkv,
+            y,
+            keys,
+            values,
+            tokens: tokens as u32,
+            heads: heads as u32,
+            parameters: t.weights.push(&parameters),
+            context: context as u32,
+        };
+        let remember = RememberOp {
+            qkv,
+            keys,
+            values,
+            tokens: tokens as u32,
+            heads: heads as u32,
+            unused: [0; 3],
+        };
+        let part = |token: usize, which: usize, h: usize| {
+            let at = (token * 3 + which) * width + h * head;
+            &all[at..at + head]
+        };
+        let (mut expected, mut new_keys) = (Vec::new(), old_keys.clone());
+        let mut new_values = old_values.clone();
+        for token in 0..tokens {
+            for h in 0..heads {
+                let own = &parameters[h * (1 + context)..];
+                let query = unit(part(token, 0, h), own[0]);
+                let key = unit(part(token, 1, h), 1.0);
+                let old = |n: usize| {
+                    let slot = (slot as usize + slots - n) % slots;
+                    let at = (slot * tokens + token) * width + h * head;
+                    at..at + head
+                };
+                let mut logits = vec![dot(&query, &key) + own[1]];
+                let mut mixture = vec![part(token, 2, h)];
+                for n in 1..=seen {
+                    logits.push(dot(&query, &old_keys[old(n)]) + own[1 + n]);
+                    mixture.push(&old_values[old(n)]);
+                }
+                expected.extend(mixed(&logits, &mixture));
+                new_keys[old(0)].copy_from_slice(&key);
+                new_values[old(0)].copy_from_slice(part(token, 2, h));
+            }
+        }
+        let count = groups((tokens * heads) as u32);
+        let end = t.regions.len as usize;
+        let after = t.run(&gpu, head, keys as usize..end, &|r| {
+            r.push(Kernel::AttendTime, &op, [count, 1]);
+            r.push(Kernel::Remember, &remember, [count, 1]);
+        });
+        let what = format!("slot {slot}, {seen} seen");
+        assert_near(&what, &after[region(y, tokens * width)], &expected);
+        let ring = slots * tokens * width;
+        assert_near(&what, &after[region(keys, ring)], &new_keys);
+        assert_near(&what, &after[region(values, ring)], &new_values);
+    }
+}
+
+#[test]
+fn conditions_go_to_their_rows_or_to_all() {
+    let Some(gpu) = gpu() else { return };
+    for rows_of in [(NONE, NONE), (3, 4)] {
+        let (rows, width) = (6usize, 10usize);
+        let mut t = Trial::new(1);
+        t.head.action = 2;
+        t.passes = vec![bytemuck::Zeroable::zeroed(); 2];
+        (t.passes[1].tau, t.passes[1].step) = (0.37, 1);
+        let tables = [3, 16, 4].map(|n| t.numbers(n * width));
+        let [action, signal, step] = tables.clone().map(|table| t.weights.push(&table));
+        let (start, numbers) = t.region(rows * width);
+        let y = t.poison(rows * width);
+        let op = ConditionOp {
+            start,
+            y,
+            rows: rows as u32,
+            width: width as u32,
+            action,
+            signal,
+            step,
+            action_row: rows_of.0,
+            signal_row: rows_of.1,
+            pass: 1,
+            unused: [0; 2],
+        };
+        let mut expected = numbers;
+        for (at, value) in expected.iter_mut().enumerate() {
+            let (row, i) = ((at / width) as u32, at % width);
+            if [NONE, row].contains(&rows_of.0) {
+                *value += tables[0][2 * width + i];
+            }
+            if [NONE, row].contains(&rows_of.1) {
+                let waves = (0..16).map(|k| {
+                    let wave = (0.37 * (k as f32 * std::f32::consts::PI)).cos();
+                    tables[1][i * 16 + k] * wave
+                });
+                *value += tables[2][width + i] + waves.sum::<f32>();
+            }
+        }
+        let written = region(y, rows * width);
+        let after = t.run(&gpu, 8, written.clone(), &|r| {
+            let count = groups((rows * width) as u32);
+            r.push(Kernel::Condition, &op, [count, 1]);
+        });
+        assert_near("condition", &after[written], &expected);
+    }
+}
+
+#[test]
+fn a_shift_and_a_scale_go_through_any_rows() {
+    let Some(gpu) = gpu() else { return };
+    let (grid, c) = ([3u32, 5u32], 7u32);
+    let cells = grid[0] * grid[1];
+    let count = (cells * c) as usize;
+    let mut t = Trial::new(4);
+    let (shift, scale) = (t.numbers(count), t.numbers(c as usize));
+    let (x_at, x) = t.region(count);
+    let bordered = (grid[0] + 2) * (grid[1] + 2) * c;
+    let y = t.poison(bordered as usize);
+    let [shift_at, scale_at] = [&shift, &scale].map(|numbers| t.weights.push(numbers));
+    let inside = Rows::inside(y, grid, c);
+    let after = t.run(&gpu, 8, region(y, bordered as usize), &|r| {
+        r.shift([cells, c], Rows::plain(x_at, c), inside, shift_at, scale_at);
+    });
+    let mut left = bordered as usize;
+    for cell in 0..cells {
+        for i in 0..c {
+            let n = (cell * c + i) as usize;
+            let expected = (x[n] + shift[n]) * scale[i as usize];
+            assert!((after[at(inside, cell, i)] - expected).abs() < 1e-5);
+            left -= 1;
+        }
+    }
+    let border = after[region(y, bordered as usize)]
+        .iter()
+        .filter(|x| x.is_nan());
+    assert_eq!(border.count(), left);
+}
+
+#[test]
+fn the_sampler_starts_from_the_processors_noise_and_steps_by_shares() {
+    let Some(gpu) = gpu() else { return };
+    let count = 98;
+    let mut t = Trial::new(5);
+    t.head.seed = [7, 9];
+    t.head.number = [3, 1];
+    (t.head.temperature, t.head.alpha, t.head.sigma) = (0.5, 0.9, 0.1);
+    t.passes = vec![bytemuck::Zeroable::zeroed(); 2];
+    (t.passes[1].keep, t.passes[1].take) = (0.25, 0.75);
+    let (x_at, x) = t.region(count);
+    let [start, kept] = [t.poison(count), t.poison(count)];
+    let end = t.regions.len as usize;
+    let after = t.run(&gpu, 8, start as usize..end, &|r| {
+        r.sample(Sample::Start, [start, x_at], count as u32, 0);
+        r.sample(Sample::Step, [start, x_at], count as u32, 1);
+        r.sample(Sample::Context, [kept, x_at], count as u32, 0);
+    });
+    let words = |low: u64, high: u64| high << 32 | low;
+    let of = |purpose| {
+        let mut out = vec![0.0; count];
+        noise::fill(&mut out, words(7, 9), words(3, 1), purpose);
+        out
+    };
+    let stepped: Vec<f32> = of(Use::Start)
+        .iter()
+        .zip(&x)
+        .map(|(z, x)| 0.25 * (0.5 * z) + 0.75 * x)
+        .collect();
+    assert_near("a step", &after[region(start, count)], &stepped);
+    let blurred: Vec<f32> = of(Use::Context)
+        .iter()
+        .zip(&x)
+        .map(|(z, x)| 0.9 * x + 0.1 * z)
+        .collect();
+    assert_near("context", &after[region(kept, count)], &blurred);
+}
+
+#[test]
+fn a_world_too_large_for_a_buffer_is_refused_by_its_size() {
+    let Some(gpu) = gpu() else { return };
+    let error = gpu.storage("weights", usize::MAX / 8).unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("weights") && text.contains("bytes"), "{text}");
+}
+
+#[test]
+fn the_devices_own_clock_tells_the_stages_apart() {
+    let Some(gpu) = gpu() else { return };
+    let config = crate::engine::tests::plain();
+    let world = crate::engine::tests::world(&config);
+    let mut engine = WgpuEngine::new(&world, &gpu).unwrap();
+    let params = crate::engine::SamplerParams::default();
+    engine
+        .reset(&crate::engine::tests::clip(&config, 2), &params)
+        .unwrap();
+    let times = engine.step(0, &params).unwrap();
+    assert!(times.denoise > Duration::ZERO);
+    if Clock::new(&gpu).is_some() {
+        assert!(times.cache > Duration::ZERO && times.decode > Duration::ZERO);
+        assert!(times.denoise > times.cache);
+    }
+}
+
+#[test]
+fn a_failure_of_the_device_is_an_error_and_names_it() {
+    let Some(gpu) = gpu() else { return };
+    let config = crate::engine::tests::plain();
+    let world = crate::engine::tests::world(&config);
+    let mut engine = WgpuEngine::new(&world, &gpu).unwrap();
+    let params = crate::engine::SamplerParams::default();
+    engine
+        .reset(&crate::engine::tests::clip(&config, 2), &params)
+        .unwrap();
+    engine.step(0, &params).unwrap();
+    gpu.device.destroy();
+    let error = engine.step(0, &params).unwrap_err();
+    assert!(matches!(error, Error::Device(_)), "{error}");
+    assert!(error.to_string().contains(&gpu.name), "{error}");
+}
