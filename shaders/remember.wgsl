@@ -11,11 +11,6 @@ struct Op {
     heads: u32,
 };
 
-const EPSILON: f32 = 1e-6;
-// Numbers of a head in vec4s; the engine writes the model's.
-const HEAD: u32 = 8u;
-override THREADS: u32 = 64u;
-
 @compute @workgroup_size(THREADS)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let token = id.x / op.heads;

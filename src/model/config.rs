@@ -175,6 +175,40 @@ pub struct DynamicsConfig {
     pub outcome: usize,
 }
 
+/// The shape of the shipped worlds.
+impl Default for TokenizerConfig {
+    fn default() -> Self {
+        Self {
+            patch: 8,
+            width: 64,
+            hidden: 128,
+            blocks: 2,
+            channels: 8,
+        }
+    }
+}
+
+/// The shape of the shipped worlds.
+impl Default for DynamicsConfig {
+    fn default() -> Self {
+        Self {
+            merge: 2,
+            stem_width: 64,
+            stem_frames: 2,
+            width: 128,
+            depth: 4,
+            heads: 4,
+            mlp: 256,
+            time_every: 2,
+            context: 12,
+            registers: 2,
+            k_max: 8,
+            unknown_action: true,
+            outcome: 64,
+        }
+    }
+}
+
 impl WorldConfig {
     /// Latent cells along height and width.
     pub fn grid(&self) -> [usize; 2] {

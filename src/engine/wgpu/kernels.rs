@@ -67,9 +67,18 @@ impl Kernel {
         match self {
             Self::Matmul { .. } => include_str!("../../../shaders/matmul.wgsl"),
             Self::Norm => include_str!("../../../shaders/norm.wgsl"),
-            Self::AttendSpace => include_str!("../../../shaders/attend_space.wgsl"),
-            Self::AttendTime => include_str!("../../../shaders/attend_time.wgsl"),
-            Self::Remember => include_str!("../../../shaders/remember.wgsl"),
+            Self::AttendSpace => concat!(
+                include_str!("../../../shaders/shared/heads.wgsl"),
+                include_str!("../../../shaders/attend_space.wgsl")
+            ),
+            Self::AttendTime => concat!(
+                include_str!("../../../shaders/shared/heads.wgsl"),
+                include_str!("../../../shaders/attend_time.wgsl")
+            ),
+            Self::Remember => concat!(
+                include_str!("../../../shaders/shared/heads.wgsl"),
+                include_str!("../../../shaders/remember.wgsl")
+            ),
             Self::Condition => include_str!("../../../shaders/condition.wgsl"),
             Self::Shift => include_str!("../../../shaders/shift.wgsl"),
             Self::Sample => concat!(

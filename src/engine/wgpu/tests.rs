@@ -14,9 +14,9 @@ use super::recorder::{Arena, CellBlock, Norm, Sample};
 use super::weights::{Matrix, Weights};
 use super::*;
 use crate::Error;
-use crate::engine::Engine;
 use crate::engine::noise::{self, Use};
 use crate::engine::tests::gpu;
+use crate::engine::{Engine, SamplerParams};
 
 const BAR: f32 = 1e-4;
 
@@ -567,17 +567,20 @@ fn a_world_too_large_for_a_buffer_is_refused_by_its_size() {
     assert!(text.contains("weights") && text.contains("bytes"), "{text}");
 }
 
+/// An engine of a small world after its context.
+fn started(gpu: &Gpu) -> WgpuEngine {
+    let config = crate::engine::tests::plain();
+    let world = crate::engine::tests::world(&config);
+    let mut engine = WgpuEngine::new(&world, gpu).unwrap();
+    let context = crate::engine::tests::clip(&config, 2);
+    engine.reset(&context, &SamplerParams::default()).unwrap();
+    engine
+}
+
 #[test]
 fn the_devices_own_clock_tells_the_stages_apart() {
     let Some(gpu) = gpu() else { return };
-    let config = crate::engine::tests::plain();
-    let world = crate::engine::tests::world(&config);
-    let mut engine = WgpuEngine::new(&world, &gpu).unwrap();
-    let params = crate::engine::SamplerParams::default();
-    engine
-        .reset(&crate::engine::tests::clip(&config, 2), &params)
-        .unwrap();
-    let times = engine.step(0, &params).unwrap();
+    let times = started(&gpu).step(0, &SamplerParams::default()).unwrap();
     assert!(times.denoise > Duration::ZERO);
     if Clock::new(&gpu).is_some() {
         assert!(times.cache > Duration::ZERO && times.decode > Duration::ZERO);
@@ -588,16 +591,10 @@ fn the_devices_own_clock_tells_the_stages_apart() {
 #[test]
 fn a_failure_of_the_device_is_an_error_and_names_it() {
     let Some(gpu) = gpu() else { return };
-    let config = crate::engine::tests::plain();
-    let world = crate::engine::tests::world(&config);
-    let mut engine = WgpuEngine::new(&world, &gpu).unwrap();
-    let params = crate::engine::SamplerParams::default();
-    engine
-        .reset(&crate::engine::tests::clip(&config, 2), &params)
-        .unwrap();
-    engine.step(0, &params).unwrap();
+    let mut engine = started(&gpu);
+    engine.step(0, &SamplerParams::default()).unwrap();
     gpu.device.destroy();
-    let error = engine.step(0, &params).unwrap_err();
+    let error = engine.step(0, &SamplerParams::default()).unwrap_err();
     assert!(matches!(error, Error::Device(_)), "{error}");
     assert!(error.to_string().contains(&gpu.name), "{error}");
 }
