@@ -66,7 +66,7 @@ fn lines(ui: &mut Ui, stats: &Stats, frame: u64, engine: &str, sampled: bool) {
         ("      99 %", latency.map_or("–".into(), |(_, p99)| ms(p99))),
         ("frame", frame.to_string()),
         ("dropped", stats.dropped.to_string()),
-        ("engine", engine.to_owned()),
+        ("engine", shortened(engine)),
     ]);
     let font = FontId::monospace(11.5);
     let (height, width) = (16.0, 164.0);
@@ -90,4 +90,28 @@ fn lines(ui: &mut Ui, stats: &Stats, frame: u64, engine: &str, sampled: bool) {
 
 fn ms(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f32() * 1000.0)
+}
+
+/// Letters of an engine's name that fit beside their label.
+const FITTING: usize = 15;
+
+/// A name, or its beginning: a GPU's can be long.
+fn shortened(name: &str) -> String {
+    if name.chars().count() <= FITTING {
+        return name.to_owned();
+    }
+    let begun: String = name.chars().take(FITTING - 1).collect();
+    format!("{}…", begun.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shortened;
+
+    #[test]
+    fn a_long_name_of_an_engine_is_cut_where_it_would_cover_its_label() {
+        assert_eq!(shortened("candle cuda"), "candle cuda");
+        assert_eq!(shortened("wgpu GPU 1000 X"), "wgpu GPU 1000 X");
+        assert_eq!(shortened("wgpu llvmpipe (LLVM 15)"), "wgpu llvmpipe…");
+    }
 }
