@@ -24,6 +24,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     for (var i = 0u; i < HEAD; i += 1u) {
         square += dot(arena[key + i], arena[key + i]);
     }
+    // What is not finite is refused by the sampler, and must not have replaced the oldest frame.
+    if (bitcast<u32>(square) & 0x7f800000u) == 0x7f800000u {
+        return;
+    }
     let scale = inverseSqrt(square);
     let at = (frame.slot * op.tokens + token) * width + head * HEAD;
     for (var i = 0u; i < HEAD; i += 1u) {

@@ -95,3 +95,30 @@ pub fn text(report: &Report) -> String {
     lines.push(format!("auto   plays on {}", report.auto));
     lines.join("\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_said_and_what_auto_takes() {
+        let report = Report {
+            processor: None,
+            threads: 2,
+            cuda: Support::NotBuilt,
+            metal: Support::Missing,
+            adapters: Vec::new(),
+            auto: "cpu".into(),
+        };
+        let text = text(&report);
+        for line in [
+            "cpu    unknown processor, 2 threads",
+            "cuda   not in this build",
+            "metal  in this build, no device",
+            "wgpu   no graphics adapter",
+            "auto   plays on cpu",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+    }
+}

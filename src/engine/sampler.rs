@@ -128,13 +128,17 @@ pub trait Network: Send {
     /// The device failed.
     fn cache(&mut self, ask: &Ask) -> Result<Option<Outcome>>;
 
-    /// Makes a whole frame, its cache entry included; false where the network leaves it to the
-    /// single passes.
+    /// Whether [`Network::frame`] makes frames of so many steps; others go pass by pass.
+    fn makes_frames(&self, _steps: usize) -> bool {
+        false
+    }
+
+    /// Makes a whole frame, its cache entry included. After an error the cache is as before.
     ///
     /// # Errors
     /// The device failed, or the network's prediction is not finite.
-    fn frame(&mut self, _whole: &Whole, _made: &mut Made) -> Result<bool> {
-        Ok(false)
+    fn frame(&mut self, _whole: &Whole, _made: &mut Made) -> Result<()> {
+        Err(Error::Argument("this network makes no whole frames".into()))
     }
 
     /// u8 RGB frames `[T, H, W, 3]` → latents `[T, cells, channels]`.
@@ -255,7 +259,8 @@ impl<N: Network> Sampler<N> {
 
     /// The whole frame by the network itself, where it can and nobody looks in between.
     fn whole(&mut self, action: u32, params: &SamplerParams) -> Result<Option<StageTimes>> {
-        if params.solver != Solver::Shortcut || params.guidance != 1.0 || self.tracing {
+        let plain = params.solver == Solver::Shortcut && params.guidance == 1.0 && !self.tracing;
+        if !plain || !self.network.makes_frames(params.steps) {
             return Ok(None);
         }
         let signal = params.context_signal;
@@ -277,17 +282,16 @@ impl<N: Network> Sampler<N> {
             },
         };
         let mut made = Made {
-            latent: &mut self.latent,
+            latent: &mut self.x,
             kept: &mut self.z,
             image: &mut self.image,
             outcome: None,
             times: StageTimes::default(),
         };
-        if !self.network.frame(&whole, &mut made)? {
-            return Ok(None);
-        }
+        self.network.frame(&whole, &mut made)?;
         let times = made.times;
         self.outcome = made.outcome;
+        self.latent.copy_from_slice(&self.x);
         self.advance();
         Ok(Some(times))
     }

@@ -263,11 +263,12 @@ impl Network for WgpuNetwork {
         Ok(Some(Outcome::new(outcome)))
     }
 
-    fn frame(&mut self, whole: &Whole, made: &mut Made) -> Result<bool> {
+    fn makes_frames(&self, steps: usize) -> bool {
+        steps <= RECORDED_STEPS
+    }
+
+    fn frame(&mut self, whole: &Whole, made: &mut Made) -> Result<()> {
         let steps = whole.shares.len();
-        if steps > RECORDED_STEPS {
-            return Ok(false);
-        }
         if !self.frames.contains_key(&steps) {
             let buffers = [&self.weights, &self.arena, &self.frame];
             let record = |r: &mut Recorder| self.record_frame(r, steps);
@@ -320,7 +321,7 @@ impl Network for WgpuNetwork {
         to_bytes(&pixels, made.image);
         let known = self.config.dynamics.outcome > 0;
         made.outcome = known.then(|| Outcome::new(outcome));
-        Ok(true)
+        Ok(())
     }
 
     fn encode(&mut self, images: &[u8], latents: &mut [f32]) -> Result<()> {

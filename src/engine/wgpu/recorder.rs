@@ -16,7 +16,9 @@ impl Arena {
     /// A region of so many numbers; whole vec4s.
     pub fn take(&mut self, numbers: usize) -> u32 {
         let at = self.len;
-        self.len += (numbers as u32).next_multiple_of(4);
+        // Too many are refused when the buffer is made.
+        let numbers = u32::try_from(numbers.next_multiple_of(4)).unwrap_or(u32::MAX);
+        self.len = self.len.saturating_add(numbers);
         at
     }
 }

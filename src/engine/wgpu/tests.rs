@@ -442,6 +442,27 @@ fn attention_over_time_reads_the_ring_backwards_and_the_present_last_writes_it()
 }
 
 #[test]
+fn keys_that_are_not_finite_do_not_replace_the_oldest_frames() {
+    let Some(gpu) = gpu() else { return };
+    for wrong in [f32::NAN, f32::INFINITY] {
+        let mut t = Trial::new(1);
+        t.head.slots = 1;
+        let mut row = t.numbers(3 * 8);
+        row[8] = wrong;
+        let op = RememberOp {
+            qkv: t.given(&row),
+            keys: t.region(8).0,
+            values: t.region(8).0,
+            tokens: 1,
+            heads: 1,
+            unused: [0; 3],
+        };
+        // Nothing at all may be written.
+        t.run(&gpu, 8, 0..0, &|r| r.push(Kernel::Remember, &op, [1, 1]));
+    }
+}
+
+#[test]
 fn conditions_go_to_their_rows_or_to_all() {
     let Some(gpu) = gpu() else { return };
     for rows_of in [(NONE, NONE), (3, 4)] {
