@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use driftless::data::{Episode, Extra};
-use driftless::engine::{self, DeviceChoice, SamplerParams};
+use driftless::engine::{self, DeviceChoice, SamplerParams, Seat};
 use driftless::eval::rollout::rollout;
 use driftless::train::{self, Options, Stage};
 use rand::{Rng, SeedableRng};
@@ -137,7 +137,7 @@ fn column(image: &[u8]) -> f64 {
 
 /// Mean distance of the predicted block from the true one over four frames, in pixels.
 fn block_error(checkpoint: &Path, data: &Path, steps: usize) -> f64 {
-    let mut engine = engine::open(checkpoint, DeviceChoice::Cpu).unwrap();
+    let mut engine = engine::open(checkpoint, DeviceChoice::Cpu, &Seat::Own).unwrap();
     let (mut total, mut count) = (0.0, 0);
     let frame = SIDE * SIDE * 3;
     for e in 0..4 {
@@ -166,7 +166,7 @@ fn block_error(checkpoint: &Path, data: &Path, steps: usize) -> f64 {
 /// Mean predicted reward and end over frames whose truth has one, and over the others:
 /// [reward, elsewhere, end, elsewhere].
 fn outcomes(checkpoint: &Path, data: &Path) -> [f64; 4] {
-    let mut engine = engine::open(checkpoint, DeviceChoice::Cpu).unwrap();
+    let mut engine = engine::open(checkpoint, DeviceChoice::Cpu, &Seat::Own).unwrap();
     let (mut sums, mut counts) = ([0.0; 4], [0.0; 4]);
     let params = SamplerParams::default();
     for e in 0..4 {

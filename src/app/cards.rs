@@ -64,12 +64,13 @@ fn shortcut_line(keys: &KeyMap) -> String {
 /// What the player chose on the failure card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
+    GoOn,
     Restart,
     Close,
 }
 
-/// Says what happened and offers to start again.
-pub(super) fn failure(ui: &Ui, space: Rect, what: &str) -> Option<Answer> {
+/// Says what happened and offers to start again, or, where a device failed, to go on without it.
+pub(super) fn failure(ui: &Ui, space: Rect, what: &str, device: bool) -> Option<Answer> {
     let mut answer = None;
     ui.painter()
         .rect_filled(space, 0, Color32::from_black_alpha(150));
@@ -87,11 +88,22 @@ pub(super) fn failure(ui: &Ui, space: Rect, what: &str) -> Option<Answer> {
                     ui.label(RichText::new(what).color(theme::TEXT));
                 });
             ui.add_space(6.0);
-            ui.horizontal(|ui| {
-                let text = RichText::new("Restart").color(theme::ON_ACCENT).strong();
-                let restart = egui::Button::new(text).fill(theme::ACCENT);
-                let restart = ui.add_sized([110.0, 30.0], restart);
-                if restart.on_hover_text("Enter").clicked() {
+            ui.horizontal_wrapped(|ui| {
+                let (first, says) = match device {
+                    true => (Answer::GoOn, "Go on with the processor"),
+                    false => (Answer::Restart, "Restart"),
+                };
+                let text = RichText::new(says).color(theme::ON_ACCENT).strong();
+                let size = [if device { 200.0 } else { 110.0 }, 30.0];
+                let button = ui.add_sized(size, egui::Button::new(text).fill(theme::ACCENT));
+                if button.on_hover_text("Enter").clicked() {
+                    answer = Some(first);
+                }
+                if device
+                    && ui
+                        .add_sized([90.0, 30.0], egui::Button::new("Restart"))
+                        .clicked()
+                {
                     answer = Some(Answer::Restart);
                 }
                 let close = egui::Button::new("Close");

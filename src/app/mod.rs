@@ -26,7 +26,7 @@ use eframe::{egui_wgpu, wgpu};
 
 use self::played::Played;
 use self::window::{Parts, Window};
-use crate::engine::SamplerParams;
+use crate::engine::{Gpu, SamplerParams};
 use crate::sim::Session;
 use crate::studio::{Game, Training, recording};
 use crate::worlds::Kind;
@@ -169,9 +169,11 @@ fn close_on_interrupt(close: &Arc<AtomicBool>, context: &eframe::egui::Context) 
     }
 }
 
-/// Takes any adapter that can draw to the window, software ones last, and asks for no feature.
+/// Takes any adapter that can draw to the window, software ones last, and asks of its device what the
+/// engine needs, too.
 fn setup(mailbox: Arc<AtomicBool>) -> egui_wgpu::WgpuSetupCreateNew {
     let mut setup = egui_wgpu::WgpuSetupCreateNew::without_display_handle();
+    setup.device_descriptor = Arc::new(Gpu::descriptor);
     setup.native_adapter_selector = Some(Arc::new(move |adapters, surface| {
         let rank = |adapter: &&wgpu::Adapter| {
             let info = adapter.get_info();

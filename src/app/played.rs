@@ -7,7 +7,7 @@ use super::present::Scaling;
 use super::tuning::{Settings, Tuning};
 use crate::Result;
 use crate::data::DatasetInfo;
-use crate::engine::SamplerParams;
+use crate::engine::{SamplerParams, Seat};
 use crate::sim;
 use crate::studio::Game;
 
@@ -47,6 +47,8 @@ impl Played {
         let tuning = Tuning::new(settings, game.dynamics.as_ref());
         let sim = sim::Options {
             player: game.player,
+            seat: Seat::Own,
+            from: None,
             context: game.first_context,
             params: tuning.settings.params,
             free_seed: settings.free_seed,

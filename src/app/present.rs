@@ -1,9 +1,9 @@
 //! Draws the latest frame with `shaders/present.wgsl` inside egui's render pass.
 
-use std::sync::Arc;
-
 use eframe::egui_wgpu::{self, CallbackResources, CallbackTrait, ScreenDescriptor};
 use eframe::{egui, wgpu};
+
+use crate::sim;
 
 /// How the frame is scaled to the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,13 +55,14 @@ pub(super) fn fit(space: egui::Rect, size: [usize; 2], pixels_per_point: f32) ->
 pub(super) struct Presenter {
     pipeline: wgpu::RenderPipeline,
     bindings: wgpu::BindGroup,
+    sampler: wgpu::Sampler,
     uniforms: wgpu::Buffer,
     texture: wgpu::Texture,
     /// Height and width in texels.
     size: [usize; 2],
     encode: bool,
     rgba: Vec<u8>,
-    uploaded: Option<u64>,
+    shown: Option<u64>,
 }
 
 const UNIFORM_BYTES: u64 = 24;
@@ -109,17 +110,38 @@ impl Presenter {
             multiview_mask: None,
             cache: None,
         });
-        let bindings = bind(device, &pipeline, &uniforms, &texture);
+        let sampler = device.create_sampler(&wgpu::SamplerDescriptor {
+            label: Some("frame"),
+            mag_filter: wgpu::FilterMode::Linear,
+            min_filter: wgpu::FilterMode::Linear,
+            ..Default::default()
+        });
+        let view = texture.create_view(&wgpu::TextureViewDescriptor::default());
         Self {
+            bindings: bind(device, &pipeline, &uniforms, &view, &sampler),
             pipeline,
-            bindings,
+            sampler,
             uniforms,
             texture,
             size,
             encode: !target.is_srgb(),
             rgba: Vec::new(),
-            uploaded: None,
+            shown: None,
         }
+    }
+
+    /// Turns to another frame.
+    fn turn_to(&mut self, device: &wgpu::Device, queue: &wgpu::Queue, image: &sim::Picture) {
+        let view = match image {
+            sim::Picture::Bytes(bytes) => {
+                self.upload(queue, bytes);
+                self.texture
+                    .create_view(&wgpu::TextureViewDescriptor::default())
+            }
+            sim::Picture::Painting(painting) => painting.view(),
+        };
+        let (pipeline, uniforms) = (&self.pipeline, &self.uniforms);
+        self.bindings = bind(device, pipeline, uniforms, &view, &self.sampler);
     }
 
     /// Uploads u8 RGB `[H, W, 3]`; an image of another size is not shown.
@@ -178,15 +200,9 @@ fn bind(
     device: &wgpu::Device,
     pipeline: &wgpu::RenderPipeline,
     uniforms: &wgpu::Buffer,
-    texture: &wgpu::Texture,
+    view: &wgpu::TextureView,
+    sampler: &wgpu::Sampler,
 ) -> wgpu::BindGroup {
-    let view = texture.create_view(&wgpu::TextureViewDescriptor::default());
-    let sampler = device.create_sampler(&wgpu::SamplerDescriptor {
-        label: Some("frame"),
-        mag_filter: wgpu::FilterMode::Linear,
-        min_filter: wgpu::FilterMode::Linear,
-        ..Default::default()
-    });
     device.create_bind_group(&wgpu::BindGroupDescriptor {
         label: Some("present"),
         layout: &pipeline.get_bind_group_layout(0),
@@ -197,11 +213,11 @@ fn bind(
             },
             wgpu::BindGroupEntry {
                 binding: 1,
-                resource: wgpu::BindingResource::TextureView(&view),
+                resource: wgpu::BindingResource::TextureView(view),
             },
             wgpu::BindGroupEntry {
                 binding: 2,
-                resource: wgpu::BindingResource::Sampler(&sampler),
+                resource: wgpu::BindingResource::Sampler(sampler),
             },
         ],
     })
@@ -209,8 +225,7 @@ fn bind(
 
 /// One frame to draw, handed to egui's renderer.
 pub(super) struct Picture {
-    /// u8 RGB `[H, W, 3]`.
-    pub image: Arc<[u8]>,
+    pub image: sim::Picture,
     /// Changes with every new image, so each is uploaded once.
     pub id: u64,
     /// Physical width and height of the rectangle.
@@ -221,16 +236,16 @@ pub(super) struct Picture {
 impl CallbackTrait for Picture {
     fn prepare(
         &self,
-        _device: &wgpu::Device,
+        device: &wgpu::Device,
         queue: &wgpu::Queue,
         _screen: &ScreenDescriptor,
         _encoder: &mut wgpu::CommandEncoder,
         resources: &mut CallbackResources,
     ) -> Vec<wgpu::CommandBuffer> {
         if let Some(presenter) = resources.get_mut::<Presenter>() {
-            if presenter.uploaded != Some(self.id) {
-                presenter.upload(queue, &self.image);
-                presenter.uploaded = Some(self.id);
+            if presenter.shown != Some(self.id) {
+                presenter.turn_to(device, queue, &self.image);
+                presenter.shown = Some(self.id);
             }
             presenter.write_uniforms(queue, self.pixels, self.scaling);
         }

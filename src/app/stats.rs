@@ -130,8 +130,6 @@ fn push<T>(queue: &mut VecDeque<T>, value: T, most: usize) {
 #[cfg(test)]
 mod tests {
 
-    use std::sync::Arc;
-
     use super::*;
     use crate::engine::SamplerParams;
 
@@ -143,7 +141,7 @@ mod tests {
             score: 0.0,
             sequence,
             number: sequence,
-            image: Arc::from([0_u8; 3].as_slice()),
+            image: crate::sim::Picture::Bytes([0_u8; 3].as_slice().into()),
             action: 0,
             reflects: None,
             made,

@@ -53,7 +53,7 @@ fn options(keys: &[&str]) -> Options {
             world: DatasetInfo::from(&world),
             dynamics: Some(world.dynamics),
             first_context: 0,
-            player: Arc::new(|| Err(Error::Device("not asked for".into()))),
+            player: Arc::new(|_| Err(Error::Device("not asked for".into()))),
         },
         fps: None,
         params: SamplerParams::default(),

@@ -20,7 +20,8 @@ use super::played::Played;
 use super::present::{self, Picture, Presenter};
 use super::stats::Stats;
 use super::{Ended, NewWorld, hud, theme};
-use crate::sim::{self, Command, Frame, Message, Session, Sim};
+use crate::engine::{Gpu, Seat};
+use crate::sim::{self, Command, Frame, Message, Point, Session, Sim};
 
 /// Windows narrower than this open without the tuning panel.
 const ROOM_FOR_TUNING: f32 = 760.0;
@@ -42,7 +43,26 @@ pub(super) struct Parts {
 /// The world-model thread as the window sees it.
 enum World {
     Running(Sim),
-    Failed(String),
+    Failed(Failure),
+}
+
+/// Why a world has stopped.
+struct Failure {
+    what: String,
+    /// Whether it was the device, in whose place the processor can go on.
+    device: bool,
+    /// Where the game stood.
+    point: Option<Point>,
+}
+
+impl Failure {
+    fn new(what: String) -> Self {
+        Self {
+            what,
+            device: false,
+            point: None,
+        }
+    }
 }
 
 pub(super) struct Window {
@@ -54,6 +74,8 @@ pub(super) struct Window {
     /// The "New world" page, once it was opened.
     page: Option<Page>,
     render: egui_wgpu::RenderState,
+    /// What engines may compute on.
+    seat: Seat,
     context: egui::Context,
     world: World,
     /// The recording of a thread that failed, for the next one.
@@ -79,7 +101,7 @@ impl Window {
     /// Puts the presenter into egui's renderer and starts the world-model thread.
     pub fn new(
         parts: Parts,
-        played: Played,
+        mut played: Played,
         creation: &eframe::CreationContext<'_>,
     ) -> crate::Result<Self> {
         theme::apply(&creation.egui_ctx);
@@ -88,6 +110,9 @@ impl Window {
         };
         put_presenter(state, played.world.image);
         let context = creation.egui_ctx.clone();
+        let gpu = Gpu::shared(&state.adapter, state.device.clone(), state.queue.clone());
+        let seat = gpu.map_or(Seat::Own, Seat::Shared);
+        played.sim.seat = seat.clone();
         let world = World::Running(start(&played.sim, None, &context)?);
         let mut window = Self {
             paused: played.sim.paused,
@@ -97,6 +122,7 @@ impl Window {
             view: View::Game,
             page: None,
             render: state.clone(),
+            seat,
             context,
             world,
             session: None,
@@ -140,7 +166,7 @@ impl Window {
                     self.played.sim.params = kept;
                     self.notices.say(why);
                 }
-                Message::Failed(what) => self.fail(what),
+                Message::Failed { what, device } => self.fail(what, device),
             }
         }
     }
@@ -164,14 +190,33 @@ impl Window {
         }
     }
 
-    fn fail(&mut self, what: String) {
-        let failed = World::Failed(what);
-        if let World::Running(sim) = std::mem::replace(&mut self.world, failed) {
-            self.session = sim.finish();
+    fn fail(&mut self, what: String, device: bool) {
+        let mut failure = Failure::new(what);
+        let stopped = World::Failed(Failure::new(String::new()));
+        if let World::Running(sim) = std::mem::replace(&mut self.world, stopped) {
+            let left = sim.finish();
+            self.session = left.session;
+            (failure.device, failure.point) = (device, left.point);
         }
+        self.world = World::Failed(failure);
+    }
+
+    /// Goes on from where the device failed.
+    fn go_on(&mut self) {
+        let World::Failed(failure) = &mut self.world else {
+            return;
+        };
+        let from = failure.point.take().map(Arc::new);
+        self.played.sim.seat = Seat::Processor;
+        self.restart_from(from);
     }
 
     fn restart(&mut self) {
+        self.restart_from(None);
+    }
+
+    fn restart_from(&mut self, point: Option<Arc<Point>>) {
+        self.played.sim.from = point;
         let settings = &self.played.tuning.settings;
         if settings.params.check().is_ok() {
             self.played.sim.params = settings.params;
@@ -183,7 +228,7 @@ impl Window {
         self.stats.restarted();
         self.world = match start(&self.played.sim, self.session.take(), &self.context) {
             Ok(sim) => World::Running(sim),
-            Err(error) => World::Failed(error.to_string()),
+            Err(error) => World::Failed(Failure::new(error.to_string())),
         };
         self.send(Command::Trace(self.denoising.is_some()));
         self.hold(Instant::now());
@@ -211,8 +256,11 @@ impl Window {
         if self.view == View::Page {
             return self.page_key(key);
         }
-        if key == Key::Enter && matches!(self.world, World::Failed(_)) {
-            self.restart();
+        if let (Key::Enter, World::Failed(failure)) = (key, &self.world) {
+            match failure.device {
+                true => self.go_on(),
+                false => self.restart(),
+            }
             return true;
         }
         if self.played.keys.uses(key) {
@@ -296,7 +344,7 @@ impl Window {
         if let Some(frame) = &self.frame {
             let rect = present::fit(space, self.played.world.image, pixels_per_point);
             let picture = Picture {
-                image: Arc::clone(&frame.image),
+                image: frame.image.clone(),
                 id: self.image_id,
                 pixels: (rect.size() * pixels_per_point).into(),
                 scaling: self.played.tuning.settings.scaling,
@@ -312,8 +360,9 @@ impl Window {
             let sampled = self.played.sampled;
             hud::show(ui, space, &self.stats, number, &self.engine, sampled);
         }
-        if let World::Failed(what) = &self.world {
-            match cards::failure(ui, space, what) {
+        if let World::Failed(failure) = &self.world {
+            match cards::failure(ui, space, &failure.what, failure.device) {
+                Some(Answer::GoOn) => self.go_on(),
                 Some(Answer::Restart) => self.restart(),
                 Some(Answer::Close) => ui.send_viewport_cmd(ViewportCommand::Close),
                 None => {}

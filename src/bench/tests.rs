@@ -50,12 +50,12 @@ impl Engine for Fake {
         })
     }
 
-    fn image(&self) -> &[u8] {
-        &[0; 3]
+    fn image(&mut self) -> Result<&[u8]> {
+        Ok(&[0; 3])
     }
 
-    fn latent(&self) -> &[f32] {
-        &[0.0]
+    fn latent(&mut self) -> Result<&[f32]> {
+        Ok(&[0.0])
     }
 
     fn trace(&mut self, _on: bool) {}
@@ -77,13 +77,13 @@ impl Engine for Fake {
         Ok(images.to_vec())
     }
 
-    fn snapshot(&self) -> Snapshot {
-        Snapshot {
+    fn snapshot(&mut self) -> Result<Snapshot> {
+        Ok(Snapshot {
             frame: 0,
             state: Vec::new(),
             outcome: None,
             image: Vec::new(),
-        }
+        })
     }
 
     fn restore(&mut self, _snapshot: &Snapshot) -> Result<()> {

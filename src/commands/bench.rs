@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use driftless::bench::{self, Options, sweep};
-use driftless::engine::{self, DeviceChoice, Place};
+use driftless::engine::{self, DeviceChoice, Place, Seat};
 use driftless::studio::game;
 use driftless::{Error, Result};
 
@@ -36,7 +36,7 @@ pub struct Args {
 /// # Errors
 /// As [`bench::run`].
 pub fn run(args: &Args) -> Result<()> {
-    let place = engine::place(args.device)?;
+    let place = engine::place(args.device, &Seat::Own)?;
     if args.sweep {
         return sweep(&place, args.json);
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use driftless::data::Dataset;
-use driftless::engine::{self, DeviceChoice};
+use driftless::engine::{self, DeviceChoice, Seat};
 use driftless::eval::pose::{self, Probe};
 use driftless::eval::report::{self, Options, Progress};
 use driftless::eval::table;
@@ -71,7 +71,7 @@ pub struct Args {
 /// As [`report::run`].
 pub fn run(args: &Args) -> Result<()> {
     let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
-    let mut engine = engine::open(&folder, args.device)?;
+    let mut engine = engine::open(&folder, args.device, &Seat::Own)?;
     let dataset = Dataset::read(&args.data)?;
     let mut options = Options {
         horizon: args.horizon,

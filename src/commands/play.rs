@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use driftless::data::export;
-use driftless::engine::DeviceChoice;
+use driftless::engine::{DeviceChoice, Seat};
 use driftless::eval::rollout::held_actions;
 use driftless::sim::headless;
 use driftless::studio::Game;
@@ -86,7 +86,7 @@ fn play_in_window(args: Args, game: Game) -> Result<()> {
 }
 
 fn play_headless(args: &Args, game: &Game, frames: usize, out: &Path) -> Result<()> {
-    let mut player = (game.player)()?;
+    let mut player = (game.player)(&Seat::Own)?;
     let Game {
         world,
         first_context,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use driftless::data::Episode;
-use driftless::engine::{self, DeviceChoice};
+use driftless::engine::{self, DeviceChoice, Seat};
 use driftless::eval::rollout::{rollout, shuffled};
 use driftless::{Error, Result};
 
@@ -45,7 +45,7 @@ pub struct Args {
 /// The episode is too short or does not fit the world, or a file cannot be read or written.
 pub fn run(args: &Args) -> Result<()> {
     let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
-    let mut engine = engine::open(&folder, args.device)?;
+    let mut engine = engine::open(&folder, args.device, &Seat::Own)?;
     let episode = Episode::read(&args.episode)?;
     let first = args.start.saturating_add(args.context);
     let end = first.saturating_add(args.horizon);

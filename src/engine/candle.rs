@@ -3,7 +3,8 @@
 
 use candle_core::{D, DType, Device, Tensor};
 
-use super::sampler::{Ask, Moment, Network, Outcome, Sampler};
+use super::network::{Ask, Moment, Network, Outcome};
+use super::sampler::Sampler;
 use crate::model::attention::{Pattern, normalise};
 use crate::model::checkpoint::World;
 use crate::model::dynamics::DynamicsInput;

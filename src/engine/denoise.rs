@@ -1,8 +1,8 @@
 //! One frame from noise to data: the player's solver around the network's passes.
 
+use super::network::{Ask, Network, Share};
 use super::noise::{self, Use};
 use super::params::{SamplerParams, Solver};
-use super::sampler::{Ask, Network, Share};
 use crate::Result;
 use crate::flow::FlowError;
 use crate::flow::objective::step_shares;

@@ -41,14 +41,29 @@ impl Place {
     }
 }
 
+/// What somebody who plays has already opened, or has lost.
+#[derive(Clone, Debug, Default)]
+pub enum Seat {
+    /// Nothing: the engine opens a device of its own.
+    #[default]
+    Own,
+    /// The device that a window draws with, which shows what the engine paints there.
+    Shared(Gpu),
+    /// The device of choice has failed: the processor takes its place.
+    Processor,
+}
+
 /// The place of a choice, for playing.
 ///
 /// # Errors
 /// The device was asked for by name and is missing, or this build does not support it.
-pub fn place(choice: DeviceChoice) -> Result<Place> {
-    Ok(match choice {
-        DeviceChoice::Wgpu => Place::Wgpu(Gpu::open(true)?),
-        DeviceChoice::Auto => match Gpu::open(false) {
+pub fn place(choice: DeviceChoice, seat: &Seat) -> Result<Place> {
+    Ok(match (choice, seat) {
+        (_, Seat::Processor) => Place::Candle(Device::Cpu),
+        (DeviceChoice::Wgpu, Seat::Shared(gpu)) => Place::Wgpu(gpu.clone()),
+        (DeviceChoice::Auto, Seat::Shared(gpu)) if gpu.is_real() => Place::Wgpu(gpu.clone()),
+        (DeviceChoice::Wgpu, Seat::Own) => Place::Wgpu(Gpu::open(true)?),
+        (DeviceChoice::Auto, _) => match Gpu::open(false) {
             Ok(gpu) => Place::Wgpu(gpu),
             Err(error) => {
                 tracing::info!("{error}");
@@ -114,5 +129,13 @@ mod tests {
             }
         }
         assert!(candle_device(DeviceChoice::Cpu).unwrap().is_cpu());
+    }
+
+    #[test]
+    fn the_processor_takes_the_place_of_a_device_that_failed() {
+        for choice in [DeviceChoice::Wgpu, DeviceChoice::Auto, DeviceChoice::Cuda] {
+            let place = place(choice, &Seat::Processor).unwrap();
+            assert!(matches!(place, Place::Candle(Device::Cpu)));
+        }
     }
 }

@@ -7,6 +7,7 @@ mod candle;
 mod cpu;
 mod denoise;
 mod device;
+mod network;
 pub(crate) mod noise;
 mod params;
 mod sampler;
@@ -17,6 +18,7 @@ mod wgpu;
 pub(crate) mod tests;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use candle_core::Device;
@@ -26,21 +28,22 @@ use crate::model::checkpoint::World;
 use crate::model::config::WorldConfig;
 use crate::{Error, Result};
 
-pub use self::wgpu::{AdapterReport, Gpu, WgpuEngine, WgpuNetwork, adapters};
+pub use self::wgpu::{AdapterReport, Gpu, Painting, WgpuEngine, WgpuNetwork, adapters};
 pub use candle::{CandleEngine, CandleNetwork};
 pub use cpu::{CpuEngine, CpuNetwork};
 pub use denoise::Pass;
-pub use device::{DeviceChoice, Place, candle_device, place};
+pub use device::{DeviceChoice, Place, Seat, candle_device, place};
+pub use network::{Ask, Copies, Made, Moment, Network, Outcome, Share, Whole};
 pub use params::{Along, MAX_STEPS, SamplerParams, Solver};
-pub use sampler::{Ask, Made, Moment, Network, Outcome, Sampler, Share, Whole};
+pub use sampler::Sampler;
 
 /// The engine of a checkpoint folder on a device of choice. Where the choice is left to the program,
 /// a GPU that a world does not fit on is passed over.
 ///
 /// # Errors
 /// The checkpoint is missing or broken, or the device is missing.
-pub fn open(folder: &Path, choice: DeviceChoice) -> Result<Box<dyn Engine>> {
-    match (open_at(folder, &place(choice)?), choice) {
+pub fn open(folder: &Path, choice: DeviceChoice, seat: &Seat) -> Result<Box<dyn Engine>> {
+    match (open_at(folder, &place(choice, seat)?), choice) {
         (Err(error @ Error::Device(_)), DeviceChoice::Auto) => {
             tracing::warn!("{error}; playing on the processor");
             open_on(folder, &Device::Cpu)
@@ -105,12 +108,13 @@ pub struct StageTimes {
     pub decode: Duration,
 }
 
-/// The complete state of an engine between two frames; restoring it replays bit-identically.
+/// The complete state of an engine between two frames; on an engine of the same kind it replays
+/// bit-identically.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
     /// Frames since the reset, context included.
     pub frame: u64,
-    /// Engine-specific numbers (rings and latents); opaque to callers.
+    /// Latents and rings; opaque to callers.
     pub state: Vec<f32>,
     /// What was predicted of the last frame beside its picture.
     pub outcome: Option<Outcome>,
@@ -139,10 +143,25 @@ pub trait Engine: Send {
     fn step(&mut self, action: u32, params: &SamplerParams) -> Result<StageTimes>;
 
     /// The last frame, u8 RGB `[H, W, 3]` (after a reset: the context's last frame).
-    fn image(&self) -> &[u8];
+    ///
+    /// # Errors
+    /// It had stayed on the device, and that failed.
+    fn image(&mut self) -> Result<&[u8]>;
 
     /// The last frame's clean latent, `[cells, channels]`.
-    fn latent(&self) -> &[f32];
+    ///
+    /// # Errors
+    /// It had stayed on the device, and that failed.
+    fn latent(&mut self) -> Result<&[f32]>;
+
+    /// Whether frames stay on the device from now on, painted there, until they are asked for; only
+    /// an engine that shares the window's device has a use for it.
+    fn stay(&mut self, _on: bool) {}
+
+    /// The last frame as a texture of the window's device, if it was painted.
+    fn painting(&self) -> Option<Arc<Painting>> {
+        None
+    }
 
     /// Reward and end that the network predicts of the last frame (after a reset: of the context's
     /// last); none of a world without that head.
@@ -177,9 +196,12 @@ pub trait Engine: Send {
     fn reconstruct(&mut self, images: &[u8]) -> Result<Vec<u8>>;
 
     /// Everything that the next frames depend on.
-    fn snapshot(&self) -> Snapshot;
+    ///
+    /// # Errors
+    /// The device failed.
+    fn snapshot(&mut self) -> Result<Snapshot>;
 
-    /// Goes back to a snapshot of an engine of the same kind and world.
+    /// Goes back to a snapshot of the same world, of an engine of any kind.
     ///
     /// # Errors
     /// The snapshot's sizes do not fit.

@@ -2,170 +2,16 @@
 //!
 //! Everything that is not the network itself lives here, so that all engines sample alike.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::denoise::{Denoiser, Pass, shares};
+use super::network::{Ask, Copies, Moment, Network, Outcome, Whole};
 use super::noise::{self, Use};
-use super::{Clip, Engine, SamplerParams, Snapshot, Solver, StageTimes};
+use super::{Clip, Engine, Painting, SamplerParams, Snapshot, Solver, StageTimes};
 use crate::model::config::WorldConfig;
 use crate::model::dynamics::step_index;
 use crate::{Error, Result};
-
-/// What all passes over one frame share.
-#[derive(Clone, Copy, Debug)]
-pub struct Moment<'a> {
-    /// The `stem_frames` frames before, as they are kept, latest first: `[cells, stem_frames · c]`.
-    pub past: &'a [f32],
-    /// Frames since the reset.
-    pub frame: u64,
-    /// Earlier frames that time attention sees.
-    pub seen: usize,
-}
-
-/// What one pass asks.
-#[derive(Clone, Copy, Debug)]
-pub struct Ask<'a> {
-    /// z_τ, `[cells, channels]`.
-    pub z: &'a [f32],
-    /// Signal level τ.
-    pub signal: f32,
-    /// Index of the step size.
-    pub step: u32,
-    /// The action that leads to the frame, or [`WorldConfig::unknown_action`].
-    pub action: u32,
-}
-
-/// One step of shortcut sampling: a pass, and z ← keep · z + take · (what the network puts out).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Share {
-    /// Signal level τ of the pass.
-    pub signal: f32,
-    /// Share of z.
-    pub keep: f32,
-    /// Share of the network's output.
-    pub take: f32,
-}
-
-/// A frame from noise to pixels, for a network that can do all of it on its own device.
-#[derive(Clone, Copy, Debug)]
-pub struct Whole<'a> {
-    /// What its passes share.
-    pub moment: Moment<'a>,
-    /// The action that leads to the frame.
-    pub action: u32,
-    /// Seed of its noise.
-    pub seed: u64,
-    /// Factor of the starting noise.
-    pub temperature: f32,
-    /// The steps, in order.
-    pub shares: &'a [Share],
-    /// Index of their size.
-    pub step: u32,
-    /// Signal level of the frame as context, and the shares α of the clean latent and σ of noise.
-    pub context: [f32; 3],
-}
-
-/// What [`Network::frame`] makes.
-#[derive(Debug)]
-pub struct Made<'a> {
-    /// The clean latent, `[cells, channels]`.
-    pub latent: &'a mut [f32],
-    /// The latent as the context keeps it.
-    pub kept: &'a mut [f32],
-    /// u8 RGB `[H, W, 3]`.
-    pub image: &'a mut [u8],
-    /// What is predicted beside the picture, where the network has a head for it.
-    pub outcome: Option<Outcome>,
-    /// Time spent in each stage, where the device tells it.
-    pub times: StageTimes,
-}
-
-/// What a network predicts of a frame beside its picture.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Outcome {
-    /// The reward that comes with the frame.
-    pub reward: f32,
-    /// The probability that the frame ends its episode.
-    pub end: f32,
-}
-
-impl Outcome {
-    /// Whether the end is as likely as not, or more.
-    pub fn ends(self) -> bool {
-        self.end >= 0.5
-    }
-
-    /// From what the head puts out: a reward and a logit.
-    pub(super) fn new([reward, logit]: [f32; 2]) -> Self {
-        Self {
-            reward,
-            end: 1.0 / (1.0 + (-logit).exp()),
-        }
-    }
-}
-
-/// The networks of a world with their cache of earlier frames' keys and values.
-pub trait Network: Send {
-    /// A short name for people.
-    fn name(&self) -> &str;
-
-    /// Turns to a frame; the passes after it are about this frame.
-    ///
-    /// # Errors
-    /// The device failed.
-    fn begin(&mut self, moment: &Moment) -> Result<()>;
-
-    /// What the dynamics puts out (x̂, v̂ or ε̂), `[cells, channels]`; leaves the cache as it is.
-    ///
-    /// # Errors
-    /// The device failed.
-    fn denoise(&mut self, ask: &Ask, x: &mut [f32]) -> Result<()>;
-
-    /// Writes the frame's keys and values into the cache, where they replace the oldest frame's;
-    /// the frame's outcome, where the network has a head for it.
-    ///
-    /// # Errors
-    /// The device failed.
-    fn cache(&mut self, ask: &Ask) -> Result<Option<Outcome>>;
-
-    /// Whether [`Network::frame`] makes frames of so many steps; others go pass by pass.
-    fn makes_frames(&self, _steps: usize) -> bool {
-        false
-    }
-
-    /// Makes a whole frame, its cache entry included. After an error the cache is as before.
-    ///
-    /// # Errors
-    /// The device failed, or the network's prediction is not finite.
-    fn frame(&mut self, _whole: &Whole, _made: &mut Made) -> Result<()> {
-        Err(Error::Argument("this network makes no whole frames".into()))
-    }
-
-    /// u8 RGB frames `[T, H, W, 3]` → latents `[T, cells, channels]`.
-    ///
-    /// # Errors
-    /// The device failed.
-    fn encode(&mut self, images: &[u8], latents: &mut [f32]) -> Result<()>;
-
-    /// Latents `[T, cells, channels]` → u8 RGB frames `[T, H, W, 3]`.
-    ///
-    /// # Errors
-    /// The device failed.
-    fn decode(&mut self, latents: &[f32], images: &mut [u8]) -> Result<()>;
-
-    /// Copies the cache into `out`, `[time layers, 2, context − 1, tokens, width]`: of each layer
-    /// the normalised keys, then the values.
-    ///
-    /// # Errors
-    /// The device failed.
-    fn save(&self, out: &mut [f32]) -> Result<()>;
-
-    /// The inverse of [`Network::save`].
-    ///
-    /// # Errors
-    /// The device failed.
-    fn load(&mut self, cache: &[f32]) -> Result<()>;
-}
 
 /// An [`Engine`] made of a [`Network`].
 pub struct Sampler<N> {
@@ -183,6 +29,19 @@ pub struct Sampler<N> {
     passes: Vec<Pass>,
     /// Numbers in the network's cache.
     cache_len: usize,
+    newest: Newest,
+    stays: bool,
+    painting: Option<Arc<Painting>>,
+}
+
+/// Who has the last frame's latent and picture and the frames before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Newest {
+    /// The sampler.
+    Here,
+    /// The network's device.
+    There,
+    Both,
 }
 
 impl<N: Network> Sampler<N> {
@@ -201,6 +60,9 @@ impl<N: Network> Sampler<N> {
             tracing: false,
             passes: Vec::new(),
             cache_len: time_layers * 2 * (d.context - 1) * world.tokens() * d.width,
+            newest: Newest::Here,
+            stays: false,
+            painting: None,
             world,
         }
     }
@@ -250,11 +112,26 @@ impl<N: Network> Sampler<N> {
 
     fn begin(&mut self, params: &SamplerParams) -> Result<()> {
         let seen = self.seen(params);
+        self.painting = None;
+        self.newest = Newest::Here;
         self.network.begin(&Moment {
             past: &self.past,
             frame: self.frame,
             seen,
         })
+    }
+
+    /// Brings back what stayed on the device.
+    fn catch_up(&mut self) -> Result<()> {
+        if self.newest == Newest::There {
+            self.network.fetch(Copies {
+                latent: &mut self.latent,
+                past: &mut self.past,
+                image: &mut self.image,
+            })?;
+            self.newest = Newest::Both;
+        }
+        Ok(())
     }
 
     /// The whole frame by the network itself, where it can and nobody looks in between.
@@ -265,12 +142,10 @@ impl<N: Network> Sampler<N> {
         }
         let signal = params.context_signal;
         let at = self.world.flow.path.at(f64::from(signal))?;
+        let seen = self.seen(params);
         let whole = Whole {
-            moment: Moment {
-                past: &self.past,
-                frame: self.frame,
-                seen: self.seen(params),
-            },
+            frame: self.frame,
+            seen,
             action,
             seed: params.seed,
             temperature: params.temperature,
@@ -281,19 +156,24 @@ impl<N: Network> Sampler<N> {
                 false => [signal, 1.0, 0.0],
             },
         };
-        let mut made = Made {
-            latent: &mut self.x,
-            kept: &mut self.z,
+        if self.newest == Newest::Here {
+            self.network.put_past(&self.past);
+        }
+        let stays = self.stays && self.network.paints();
+        let copies = (!stays).then_some(Copies {
+            latent: &mut self.latent,
+            past: &mut self.past,
             image: &mut self.image,
-            outcome: None,
-            times: StageTimes::default(),
+        });
+        let made = self.network.frame(&whole, copies)?;
+        self.newest = match stays {
+            true => Newest::There,
+            false => Newest::Both,
         };
-        self.network.frame(&whole, &mut made)?;
-        let times = made.times;
         self.outcome = made.outcome;
-        self.latent.copy_from_slice(&self.x);
-        self.advance();
-        Ok(Some(times))
+        self.painting = made.painting;
+        self.frame += 1;
+        Ok(Some(made.times))
     }
 
     /// The denoise passes: noise to the clean estimate, in `z`.
@@ -333,12 +213,6 @@ impl<N: Network> Sampler<N> {
             step: finest,
             action,
         })?;
-        self.advance();
-        Ok(())
-    }
-
-    /// The frame whose kept latent is in `z` is over.
-    fn advance(&mut self) {
         let c = self.world.tokenizer.channels;
         let row = c * self.world.dynamics.stem_frames;
         if row > 0 {
@@ -348,6 +222,7 @@ impl<N: Network> Sampler<N> {
             }
         }
         self.frame += 1;
+        Ok(())
     }
 }
 
@@ -376,6 +251,7 @@ impl<N: Network> Engine for Sampler<N> {
         let kept = frames.min(self.world.dynamics.context);
         let images = &context.images[(frames - kept) * self.world.image_len()..];
         let latents = self.encode(images)?;
+        self.newest = Newest::Here;
         self.network.load(&vec![0.0; self.cache_len])?;
         self.past.fill(0.0);
         self.passes.clear();
@@ -404,6 +280,7 @@ impl<N: Network> Engine for Sampler<N> {
             }
             return Ok(times);
         }
+        self.catch_up()?;
         self.begin(params)?;
         self.sample(action, params)?;
         self.latent.copy_from_slice(&self.z);
@@ -418,12 +295,22 @@ impl<N: Network> Engine for Sampler<N> {
         })
     }
 
-    fn image(&self) -> &[u8] {
-        &self.image
+    fn image(&mut self) -> Result<&[u8]> {
+        self.catch_up()?;
+        Ok(&self.image)
     }
 
-    fn latent(&self) -> &[f32] {
-        &self.latent
+    fn latent(&mut self) -> Result<&[f32]> {
+        self.catch_up()?;
+        Ok(&self.latent)
+    }
+
+    fn stay(&mut self, on: bool) {
+        self.stays = on;
+    }
+
+    fn painting(&self) -> Option<Arc<Painting>> {
+        self.painting.clone()
     }
 
     fn outcome(&self) -> Option<Outcome> {
@@ -447,12 +334,14 @@ impl<N: Network> Engine for Sampler<N> {
                 latents.len()
             )));
         }
+        self.catch_up()?;
         let mut images = vec![0; latents.len() / len * self.image.len()];
         self.network.decode(latents, &mut images)?;
         Ok(images)
     }
 
     fn encode(&mut self, images: &[u8]) -> Result<Vec<f32>> {
+        self.catch_up()?;
         let mut latents = vec![0.0; self.frames(images)? * self.latent.len()];
         self.network.encode(images, &mut latents)?;
         Ok(latents)
@@ -465,22 +354,19 @@ impl<N: Network> Engine for Sampler<N> {
         Ok(images)
     }
 
-    fn snapshot(&self) -> Snapshot {
+    fn snapshot(&mut self) -> Result<Snapshot> {
+        self.catch_up()?;
         let (latent, past) = (self.latent.len(), self.past.len());
         let mut state = vec![0.0; latent + past + self.cache_len];
         state[..latent].copy_from_slice(&self.latent);
         state[latent..latent + past].copy_from_slice(&self.past);
-        if let Err(error) = self.network.save(&mut state[latent + past..]) {
-            // A snapshot without a state is refused by `restore`.
-            tracing::error!("snapshot: {error}");
-            state.clear();
-        }
-        Snapshot {
+        self.network.save(&mut state[latent + past..])?;
+        Ok(Snapshot {
             frame: self.frame,
             state,
             outcome: self.outcome,
             image: self.image.clone(),
-        }
+        })
     }
 
     fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
@@ -502,6 +388,7 @@ impl<N: Network> Engine for Sampler<N> {
         self.image.copy_from_slice(&snapshot.image);
         self.outcome = snapshot.outcome;
         self.frame = snapshot.frame;
+        (self.newest, self.painting) = (Newest::Here, None);
         Ok(())
     }
 }

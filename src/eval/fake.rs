@@ -116,12 +116,12 @@ impl Engine for Fake {
         Ok(StageTimes::default())
     }
 
-    fn image(&self) -> &[u8] {
-        &self.image
+    fn image(&mut self) -> Result<&[u8]> {
+        Ok(&self.image)
     }
 
-    fn latent(&self) -> &[f32] {
-        &self.latent
+    fn latent(&mut self) -> Result<&[f32]> {
+        Ok(&self.latent)
     }
 
     fn trace(&mut self, _on: bool) {}
@@ -152,13 +152,13 @@ impl Engine for Fake {
         Ok(images.to_vec())
     }
 
-    fn snapshot(&self) -> Snapshot {
-        Snapshot {
+    fn snapshot(&mut self) -> Result<Snapshot> {
+        Ok(Snapshot {
             frame: self.t as u64,
             state: vec![],
             outcome: None,
             image: self.image.clone(),
-        }
+        })
     }
 
     fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {

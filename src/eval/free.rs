@@ -144,14 +144,14 @@ pub(crate) fn measure(
             &params,
         )?;
         let mut kept = Vec::new();
-        let mut last = engine.image().to_vec();
+        let mut last = engine.image()?.to_vec();
         for (t, action) in held_actions(options.free_frames, kinds, params.seed)
             .into_iter()
             .enumerate()
         {
             engine.step(action, &params)?;
             progress.tick(1);
-            let image = engine.image();
+            let image = engine.image()?;
             changes.push(change(&last, image));
             last.copy_from_slice(image);
             if (t + 1) % options.picture_every() == 0 {
@@ -159,7 +159,7 @@ pub(crate) fn measure(
             }
             let again = engine.encode(&last)?;
             if let Some(bin) = bins.get_mut(t / size) {
-                bin.add_latents(engine.latent(), &again);
+                bin.add_latents(engine.latent()?, &again);
                 if let Some(game) = game {
                     bin.count.add(&game.find(&last));
                 }

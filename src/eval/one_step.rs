@@ -73,7 +73,7 @@ pub(crate) fn measure(
             };
             engine.reset(&context, &params)?;
             engine.step(action, &params)?;
-            let found = game.find(engine.image()).ball();
+            let found = game.find(engine.image()?).ball();
             let right = found.is_some_and(|ball| ball.distance(to) <= NEAR);
             if let Some((hits, all)) = counts.get_mut(kind) {
                 *hits += usize::from(right);

@@ -22,7 +22,7 @@ pub fn rollout(
     let mut images = Vec::with_capacity(actions.len() * engine.world().image_len());
     for &action in actions {
         engine.step(action, params)?;
-        images.extend_from_slice(engine.image());
+        images.extend_from_slice(engine.image()?);
     }
     Ok(images)
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Frame, Player, Session};
+use super::{Frame, Picture, Player, Session};
 use crate::data::Episode;
 use crate::engine::{SamplerParams, StageTimes};
 use crate::model::config::ActionSpec;
@@ -25,15 +25,16 @@ pub fn play(
     params: &SamplerParams,
     tick: &mut dyn FnMut(),
 ) -> Result<Episode> {
-    let [height, width] = player.image_size();
+    let size = player.image_size();
     let mut session = Session::new(PathBuf::new());
     let mut number = 0;
-    let mut keep = |player: &dyn Player, sequence: u64, number, action, times| {
+    let mut keep = |player: &mut dyn Player, sequence: u64, number, action, times| {
+        let image: Arc<[u8]> = player.image()?.into();
         let frame = Frame {
             trace: [].into(),
             sequence,
             number,
-            image: Arc::from(player.image()),
+            image: Picture::Bytes(Arc::clone(&image)),
             truth: player.truth(),
             outcome: player.outcome().filter(|_| number > 0),
             score: 0.0,
@@ -44,7 +45,7 @@ pub fn play(
             params: *params,
             context: start,
         };
-        match session.append(&frame, height, width) {
+        match session.append(&frame, &image, size) {
             Some(full) => Err(Error::Argument(full)),
             None => Ok(()),
         }

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
-use crate::engine::{Outcome, SamplerParams, StageTimes};
+use crate::engine::{Outcome, Painting, SamplerParams, Seat, Snapshot, StageTimes};
 use crate::{Error, Result};
 
 pub use player::{Dream, Player, Real, Truth};
@@ -32,8 +32,8 @@ pub const FRAMES_IN_FLIGHT: usize = 3;
 /// Free seeds are drawn below this bound, short enough to be read and typed by a person.
 pub const FREE_SEEDS: u64 = 1 << 24;
 
-/// Makes what is played; called inside the world-model thread, once for every start.
-pub type PlayerFactory = dyn Fn() -> Result<Box<dyn Player>> + Send + Sync;
+/// Makes what is played, on that seat; called inside the world-model thread, once for every start.
+pub type PlayerFactory = dyn Fn(&Seat) -> Result<Box<dyn Player>> + Send + Sync;
 
 /// How fast frames are made.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -110,7 +110,12 @@ pub enum Message {
         kept: SamplerParams,
     },
     /// The thread failed and has ended; it can be started again.
-    Failed(String),
+    Failed {
+        /// What happened.
+        what: String,
+        /// Whether it was the device, in whose place the processor may go on.
+        device: bool,
+    },
 }
 
 /// One frame of the world.
@@ -120,8 +125,8 @@ pub struct Frame {
     pub sequence: u64,
     /// Predicted frames since the reset; 0 is the last frame of the starting context.
     pub number: u64,
-    /// u8 RGB `[H, W, 3]`.
-    pub image: Arc<[u8]>,
+    /// The picture.
+    pub image: Picture,
     /// The action that led to this frame.
     pub action: u32,
     /// When the key changed that this frame is the first to show, if one did.
@@ -145,6 +150,25 @@ pub struct Frame {
     pub score: f32,
 }
 
+/// A frame's picture.
+#[derive(Clone, Debug)]
+pub enum Picture {
+    /// u8 RGB `[H, W, 3]`.
+    Bytes(Arc<[u8]>),
+    /// A texture of the device that the window draws with.
+    Painting(Arc<Painting>),
+}
+
+impl Picture {
+    /// u8 RGB `[H, W, 3]`, unless it stayed on the device.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Bytes(bytes) => Some(bytes),
+            Self::Painting(_) => None,
+        }
+    }
+}
+
 /// One pass of a frame's denoising as pictures, u8 RGB `[H, W, 3]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TracedPass {
@@ -161,6 +185,10 @@ pub struct TracedPass {
 pub struct Options {
     /// Makes the engine or the simulator inside the thread.
     pub player: Arc<PlayerFactory>,
+    /// What there is to compute on.
+    pub seat: Seat,
+    /// Where an earlier thread stopped, to go on from there.
+    pub from: Option<Arc<Point>>,
     /// Index of the first starting context.
     pub context: usize,
     /// Sampler parameters of the first frame.
@@ -177,12 +205,34 @@ pub struct Options {
     pub record: Option<PathBuf>,
 }
 
+/// What a world-model thread leaves.
+#[derive(Debug, Default)]
+pub struct Left {
+    /// What it recorded.
+    pub session: Option<Session>,
+    /// Where it stood, if it can be gone on from.
+    pub point: Option<Point>,
+}
+
+/// A moment of a game: a snapshot, and what was played since.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Point {
+    snapshot: Snapshot,
+    /// Actions and parameters of the frames after it.
+    since: Vec<(u32, SamplerParams)>,
+    context: usize,
+    sequence: u64,
+    number: u64,
+    score: f32,
+    free_seed: Option<u64>,
+}
+
 /// A running world-model thread.
 pub struct Sim {
     commands: Sender<Command>,
     frames: Receiver<Frame>,
     messages: Receiver<Message>,
-    thread: JoinHandle<Option<Session>>,
+    thread: JoinHandle<Left>,
 }
 
 impl Sim {
@@ -235,10 +285,10 @@ impl Sim {
         &self.messages
     }
 
-    /// Ends the thread after its current frame and returns what it recorded.
-    pub fn finish(self) -> Option<Session> {
+    /// Ends the thread after its current frame and returns what is left of it.
+    pub fn finish(self) -> Left {
         self.send(Command::Quit);
-        // The thread catches its own panics, so a join error has no session to lose.
-        self.thread.join().ok().flatten()
+        // The thread catches its own panics, so a join error has nothing to lose.
+        self.thread.join().unwrap_or_default()
     }
 }

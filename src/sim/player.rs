@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::TracedPass;
-use crate::engine::{Clip, Engine, Outcome, SamplerParams, StageTimes};
+use crate::engine::{Clip, Engine, Outcome, Painting, SamplerParams, Snapshot, StageTimes};
 use crate::worlds::{State, World};
 use crate::{Error, Result};
 
@@ -34,7 +34,34 @@ pub trait Player: Send {
     fn step(&mut self, action: u32, params: &SamplerParams) -> Result<StageTimes>;
 
     /// The last frame, u8 RGB `[H, W, 3]`.
-    fn image(&self) -> &[u8];
+    ///
+    /// # Errors
+    /// The device failed.
+    fn image(&mut self) -> Result<&[u8]>;
+
+    /// Whether frames stay on the device from now on, where they can be shown from there.
+    fn stay(&mut self, _on: bool) {}
+
+    /// The last frame as a texture of the window's device, if it is one.
+    fn painting(&self) -> Option<Arc<Painting>> {
+        None
+    }
+
+    /// Everything that the next frames depend on; none of what cannot go back to it.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn snapshot(&mut self) -> Result<Option<Snapshot>> {
+        Ok(None)
+    }
+
+    /// Goes back to a snapshot.
+    ///
+    /// # Errors
+    /// It is of another world, or the device failed.
+    fn restore(&mut self, _snapshot: &Snapshot) -> Result<()> {
+        Err(Error::Argument("this cannot go back".into()))
+    }
 
     /// Whether [`Player::passes`] are kept from now on.
     fn trace(&mut self, on: bool);
@@ -111,8 +138,24 @@ impl Player for Dream {
         self.engine.step(action, params)
     }
 
-    fn image(&self) -> &[u8] {
+    fn image(&mut self) -> Result<&[u8]> {
         self.engine.image()
+    }
+
+    fn stay(&mut self, on: bool) {
+        self.engine.stay(on);
+    }
+
+    fn painting(&self) -> Option<Arc<Painting>> {
+        self.engine.painting()
+    }
+
+    fn snapshot(&mut self) -> Result<Option<Snapshot>> {
+        self.engine.snapshot().map(Some)
+    }
+
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
+        self.engine.restore(snapshot)
     }
 
     fn trace(&mut self, on: bool) {
@@ -190,8 +233,8 @@ impl Player for Real {
         Ok(StageTimes::default())
     }
 
-    fn image(&self) -> &[u8] {
-        self.world.image()
+    fn image(&mut self) -> Result<&[u8]> {
+        Ok(self.world.image())
     }
 
     fn trace(&mut self, _: bool) {}

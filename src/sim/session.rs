@@ -57,12 +57,17 @@ impl Session {
         self.actions.len()
     }
 
-    /// Adds a frame; says so, once, when there is no room for more.
-    pub(super) fn append(&mut self, frame: &Frame, height: usize, width: usize) -> Option<String> {
+    /// Adds a frame with its picture; says so, once, when there is no room for more.
+    pub(super) fn append(
+        &mut self,
+        frame: &Frame,
+        image: &[u8],
+        [height, width]: [usize; 2],
+    ) -> Option<String> {
         if self.full {
             return None;
         }
-        if self.frames() >= MAX_FRAMES || self.images.len() + frame.image.len() > MAX_BYTES {
+        if self.frames() >= MAX_FRAMES || self.images.len() + image.len() > MAX_BYTES {
             self.full = true;
             return Some(format!(
                 "recording stopped after {} frames; play goes on",
@@ -70,7 +75,7 @@ impl Session {
             ));
         }
         self.size = [height, width];
-        self.images.extend_from_slice(&frame.image);
+        self.images.extend_from_slice(image);
         self.actions.push(frame.action);
         let truth = frame.truth.as_ref();
         let foreseen = frame.outcome.map_or(0.0, |outcome| outcome.reward);

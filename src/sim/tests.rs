@@ -2,6 +2,7 @@
 //! that is stepped does the same in every run; time limits below only end a test that hangs.
 
 mod fake;
+mod going_on;
 mod real;
 mod recording;
 
@@ -18,6 +19,8 @@ const HANGS: Duration = Duration::from_secs(30);
 fn options() -> Options {
     Options {
         player: fake::factory(|| Ok(Fake::new())),
+        seat: Seat::Own,
+        from: None,
         context: 0,
         params: SamplerParams::default(),
         free_seed: false,
@@ -43,6 +46,14 @@ fn spawn_unread(options: Options) -> (Sim, Receiver<()>) {
 
 fn next(sim: &Sim) -> Frame {
     sim.frames().recv_timeout(HANGS).expect("a frame")
+}
+
+fn rgb(frame: &Frame) -> &[u8] {
+    frame.image.bytes().expect("a picture in memory")
+}
+
+fn recording(sim: Sim) -> Session {
+    sim.finish().session.expect("a recording")
 }
 
 fn word(sim: &Sim) -> Message {
@@ -79,7 +90,7 @@ fn it_starts_with_the_contexts_last_frame() {
     });
     let frame = next(&sim);
     assert_eq!((frame.number, frame.context, frame.action), (0, 1, 0));
-    assert_eq!(frame.image[0], 100);
+    assert_eq!(rgb(&frame)[0], 100);
     let started = sim.messages().recv_timeout(HANGS).unwrap();
     assert_eq!(
         started,
@@ -97,7 +108,7 @@ fn the_action_held_last_before_a_frame_counts_for_it_and_stays() {
     hold(&sim, 2);
     assert_eq!(step(&sim).action, 2);
     let frame = step(&sim);
-    assert_eq!((frame.action, frame.image[1]), (2, 2));
+    assert_eq!((frame.action, rgb(&frame)[1]), (2, 2));
     hold(&sim, 0);
     assert_eq!(step(&sim).action, 0);
 }
@@ -123,7 +134,7 @@ fn parameters_count_from_the_next_frame_on() {
     };
     sim.send(Command::Params(params));
     let frame = step(&sim);
-    assert_eq!((frame.params, frame.image[2]), (params, 8));
+    assert_eq!((frame.params, rgb(&frame)[2]), (params, 8));
     assert_eq!(step(&sim).params, params);
 }
 
@@ -234,7 +245,7 @@ fn a_reset_starts_the_same_context_and_next_goes_round() {
         sim.send(command);
         let frame = next(&sim);
         assert_eq!(frame.number, 0);
-        (frame.context, frame.image[0])
+        (frame.context, rgb(&frame)[0])
     };
     assert_eq!(started(Command::Reset), (0, 0));
     assert_eq!(started(Command::NextContext), (1, 100));
@@ -244,7 +255,7 @@ fn a_reset_starts_the_same_context_and_next_goes_round() {
     assert_eq!(started(Command::Context(2)), (2, 200));
     sim.send(Command::Context(3));
     assert!(matches!(word(&sim), Message::Notice(text) if text.contains("expected 0 to 2")));
-    assert_eq!(step(&sim).image[0], 201);
+    assert_eq!(rgb(&step(&sim))[0], 201);
 }
 
 #[test]
@@ -397,8 +408,10 @@ fn an_engine_that_cannot_be_made_is_said() {
         player: fake::factory(|| Err(Error::Device("no such device".into()))),
         ..options()
     });
-    assert_eq!(word(&sim), Message::Failed("no such device".into()));
-    assert!(sim.finish().is_none());
+    let what = "no such device".to_owned();
+    assert_eq!(word(&sim), Message::Failed { what, device: true });
+    let left = sim.finish();
+    assert!(left.session.is_none() && left.point.is_none());
 }
 
 #[test]
@@ -412,7 +425,7 @@ fn the_thread_ends_when_it_is_told_to_and_when_its_owner_is_gone() {
         });
         next(&sim);
         if told {
-            assert!(sim.finish().is_none());
+            assert!(sim.finish().session.is_none());
         } else {
             drop(sim);
         }

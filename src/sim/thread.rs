@@ -7,9 +7,15 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError};
 
-use super::{Command, FREE_SEEDS, Frame, Message, Options, Pace, Player, Session, TracedPass};
+use super::{
+    Command, FREE_SEEDS, Frame, Left, Message, Options, Pace, Picture, Player, Point, Session,
+    TracedPass,
+};
 use crate::engine::{Outcome, SamplerParams, StageTimes};
 use crate::{Error, Result};
+
+/// Frames after which a new snapshot is kept, from which a failed game can be played again.
+const SNAPSHOT_EVERY: usize = 64;
 
 /// The thread's ends of the channels.
 pub(super) struct Ports {
@@ -41,21 +47,30 @@ impl Ports {
     }
 }
 
-/// Runs until it is told to quit or fails; the session survives both.
-pub(super) fn run(options: &Options, session: Option<Session>, ports: &Ports) -> Option<Session> {
-    let mut session = session.or_else(|| options.record.clone().map(Session::new));
+/// Runs until it is told to quit or fails; what is left survives both.
+pub(super) fn run(options: &Options, session: Option<Session>, ports: &Ports) -> Left {
+    let mut left = Left {
+        session: session.or_else(|| options.record.clone().map(Session::new)),
+        point: options.from.as_deref().cloned(),
+    };
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        World::start(options, &mut session, ports)?.run()
+        World::start(options, &mut left, ports)?.run()
     }));
     match outcome {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => ports.say(Message::Failed(error.to_string())),
-        Err(panic) => ports.say(Message::Failed(format!(
-            "the world-model thread panicked: {}",
-            panic_text(panic.as_ref())
-        ))),
+        Ok(Err(error)) => ports.say(Message::Failed {
+            what: error.to_string(),
+            device: matches!(error, Error::Device(_)),
+        }),
+        Err(panic) => ports.say(Message::Failed {
+            what: format!(
+                "the world-model thread panicked: {}",
+                panic_text(panic.as_ref())
+            ),
+            device: false,
+        }),
     }
-    session
+    left
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {
@@ -74,7 +89,7 @@ enum Next {
 
 struct World<'a> {
     ports: &'a Ports,
-    session: &'a mut Option<Session>,
+    left: &'a mut Left,
     player: Box<dyn Player>,
     context: usize,
     actions: u32,
@@ -102,15 +117,13 @@ struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    fn start(
-        options: &'a Options,
-        session: &'a mut Option<Session>,
-        ports: &'a Ports,
-    ) -> Result<Self> {
-        let player = (options.player)()?;
+    fn start(options: &'a Options, left: &'a mut Left, ports: &'a Ports) -> Result<Self> {
+        let mut player = (options.player)(&options.seat)?;
+        // A recording wants every frame anyway.
+        player.stay(left.session.is_none());
         let mut world = Self {
             ports,
-            session,
+            left,
             context: options.context,
             actions: u32::try_from(player.actions()).unwrap_or(u32::MAX),
             wanted: options.params,
@@ -132,8 +145,53 @@ impl<'a> World<'a> {
         world.ports.say(Message::Started {
             engine: world.player.name().to_owned(),
         });
-        world.reset()?;
+        match &options.from {
+            Some(point) => world.go_on(point)?,
+            None => world.reset()?,
+        }
         Ok(world)
+    }
+
+    /// Plays again what was played since the point's snapshot.
+    fn go_on(&mut self, point: &Point) -> Result<()> {
+        self.player.restore(&point.snapshot)?;
+        for (action, params) in &point.since {
+            self.player.step(*action, params)?;
+        }
+        self.context = point.context;
+        (self.sequence, self.number) = (point.sequence, point.number);
+        (self.score, self.free_seed) = (point.score, point.free_seed);
+        let (action, params) = match point.since.last() {
+            Some((action, params)) => (*action, *params),
+            None => (0, self.kept),
+        };
+        let frame = self.frame(action, None, StageTimes::default(), params)?;
+        self.ports.show(frame);
+        Ok(())
+    }
+
+    /// Notes where the game stands after a frame, or after a start where no action led to it.
+    fn note(&mut self, led: Option<(u32, SamplerParams)>) -> Result<()> {
+        let mut due = true;
+        if let (Some(point), Some(led)) = (&mut self.left.point, led) {
+            point.since.push(led);
+            (point.sequence, point.number) = (self.sequence, self.number);
+            point.score = self.score;
+            due = point.since.len() >= SNAPSHOT_EVERY;
+        }
+        if due {
+            // Until the new one is there, the old one stands.
+            self.left.point = self.player.snapshot()?.map(|snapshot| Point {
+                snapshot,
+                since: Vec::new(),
+                context: self.context,
+                sequence: self.sequence,
+                number: self.number,
+                score: self.score,
+                free_seed: self.free_seed,
+            });
+        }
+        Ok(())
     }
 
     fn run(mut self) -> Result<()> {
@@ -265,8 +323,8 @@ impl<'a> World<'a> {
         .0;
         self.number = 0;
         self.score = 0.0;
-        self.finish(0, None, StageTimes::default(), params);
-        Ok(())
+        self.finish(0, None, StageTimes::default(), params)?;
+        self.note(None)
     }
 
     /// Makes one frame under the action held right now, or starts again after an episode's end.
@@ -288,8 +346,8 @@ impl<'a> World<'a> {
         )?;
         self.number += 1;
         let reflects = self.key_changed.take();
-        self.finish(action, reflects, times, params);
-        Ok(())
+        self.finish(action, reflects, times, params)?;
+        self.note(Some((action, params)))
     }
 
     /// The passes of the last frame as pictures.
@@ -301,24 +359,49 @@ impl<'a> World<'a> {
         passes.into()
     }
 
+    /// Counts, records and shows the frame that the player has made.
     fn finish(
         &mut self,
         action: u32,
         reflects: Option<Instant>,
         times: StageTimes,
         params: SamplerParams,
-    ) {
+    ) -> Result<()> {
         self.sequence += 1;
-        let truth = self.player.truth();
         let outcome = self.player.outcome().filter(|_| self.number > 0);
         self.score += outcome.map_or(0.0, |outcome| outcome.reward);
+        let frame = self.frame(action, reflects, times, params)?;
+        if let Some(session) = &mut self.left.session {
+            let size = self.player.image_size();
+            if let Some(notice) = session.append(&frame, self.player.image()?, size) {
+                self.ports.say(Message::Notice(notice));
+            }
+        }
+        self.ports.show(frame);
+        Ok(())
+    }
+
+    /// The frame that the player has made.
+    fn frame(
+        &mut self,
+        action: u32,
+        reflects: Option<Instant>,
+        times: StageTimes,
+        params: SamplerParams,
+    ) -> Result<Frame> {
+        let truth = self.player.truth();
+        let outcome = self.player.outcome().filter(|_| self.number > 0);
         let foreseen = outcome.is_some_and(Outcome::ends);
         self.ended =
             truth.as_ref().is_some_and(|truth| truth.ended) || (foreseen && self.ends_restart);
-        let frame = Frame {
+        let image = match self.player.painting() {
+            Some(painting) => Picture::Painting(painting),
+            None => Picture::Bytes(self.player.image()?.into()),
+        };
+        Ok(Frame {
             sequence: self.sequence,
             number: self.number,
-            image: Arc::from(self.player.image()),
+            image,
             action,
             reflects,
             made: Instant::now(),
@@ -329,14 +412,7 @@ impl<'a> World<'a> {
             truth,
             outcome,
             score: self.score,
-        };
-        if let Some(session) = self.session {
-            let [height, width] = self.player.image_size();
-            if let Some(notice) = session.append(&frame, height, width) {
-                self.ports.say(Message::Notice(notice));
-            }
-        }
-        self.ports.show(frame);
+        })
     }
 }
 

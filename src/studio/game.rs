@@ -39,8 +39,8 @@ impl Game {
             world: DatasetInfo::from(&config),
             dynamics: Some(config.dynamics),
             first_context,
-            player: Arc::new(move || {
-                let engine = engine::open(&folder, device)?;
+            player: Arc::new(move |seat| {
+                let engine = engine::open(&folder, device, seat)?;
                 Ok(Box::new(Dream::new(engine, Arc::clone(&contexts))))
             }),
         })
@@ -52,7 +52,7 @@ impl Game {
             world: kind.open(0).info(),
             dynamics: None,
             first_context: 0,
-            player: Arc::new(move || Ok(Box::new(Real::new(kind.open(0))))),
+            player: Arc::new(move |_| Ok(Box::new(Real::new(kind.open(0))))),
         }
     }
 }

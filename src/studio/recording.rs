@@ -128,7 +128,7 @@ mod tests {
     use super::*;
     use crate::data::Dataset;
     use crate::data::npz::Archive;
-    use crate::engine::SamplerParams;
+    use crate::engine::{SamplerParams, Seat};
     use crate::sim::{Command, Frame, Options, Pace, Sim};
     use crate::studio::Game;
 
@@ -136,6 +136,8 @@ mod tests {
     fn played(commands: &[Command]) -> Session {
         let options = Options {
             player: Game::simulator(Kind::Maze).player,
+            seat: Seat::Own,
+            from: None,
             context: 0,
             params: SamplerParams::default(),
             free_seed: true,
@@ -153,7 +155,7 @@ mod tests {
                 let _: Frame = sim.frames().recv_timeout(wait).unwrap();
             }
         }
-        sim.finish().unwrap()
+        sim.finish().session.unwrap()
     }
 
     fn held(action: u32) -> Command {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use eframe::egui::{self, Key, Ui, ViewportCommand};
 
-use super::{Window, World, put_presenter};
+use super::{Failure, Window, World, put_presenter};
 use crate::app::keys::Shortcut;
 use crate::app::new_world::{Ask, Page, banner};
 use crate::app::played::Played;
@@ -204,6 +204,7 @@ impl Window {
         let before = self.end_world().0;
         put_presenter(&self.render, to.world.image);
         let played = std::mem::replace(&mut self.played, to);
+        self.played.sim.seat = self.seat.clone();
         self.session = session;
         self.frame = None;
         self.engine.clear();
@@ -216,10 +217,10 @@ impl Window {
 
     /// Ends the world's thread; its recording, and why it had stopped before, if it had.
     fn end_world(&mut self) -> (Option<Session>, Option<String>) {
-        let closed = World::Failed("the window is closed".into());
+        let closed = World::Failed(Failure::new("the window is closed".into()));
         match std::mem::replace(&mut self.world, closed) {
-            World::Running(sim) => (sim.finish(), None),
-            World::Failed(what) => (self.session.take(), Some(what)),
+            World::Running(sim) => (sim.finish().session, None),
+            World::Failed(failure) => (self.session.take(), Some(failure.what)),
         }
     }
 

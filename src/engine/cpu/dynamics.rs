@@ -5,7 +5,7 @@ use super::attention::{Ring, Scratch, Shape, SpaceAttention, TimeAttention};
 use super::cells::{Bordered, CellBlock, Norm};
 use super::matrix::{Matrix, Mode, Rows};
 use crate::Result;
-use crate::engine::sampler::{Ask, Moment, Outcome};
+use crate::engine::network::{Ask, Moment, Outcome};
 use crate::engine::weights::{bias, numbers};
 use crate::model::config::WorldConfig;
 use crate::model::dynamics::{self, SIGNAL_FEATURES};

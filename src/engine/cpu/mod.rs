@@ -10,7 +10,8 @@ mod tokenizer;
 use dynamics::Dynamics;
 use tokenizer::Tokenizer;
 
-use super::sampler::{Ask, Moment, Network, Outcome, Sampler};
+use super::network::{Ask, Moment, Network, Outcome};
+use super::sampler::Sampler;
 use crate::Result;
 use crate::model::checkpoint::World;
 

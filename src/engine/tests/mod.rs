@@ -198,7 +198,7 @@ fn changing(frame: usize) -> SamplerParams {
     }
 }
 
-fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
+pub(super) fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
     a.iter()
         .zip(b)

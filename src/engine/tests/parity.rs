@@ -21,16 +21,16 @@ fn compare_engines(
     let start = clip(config, 3);
     fast.reset(&start, &params(0)).unwrap();
     reference.reset(&start, &params(0)).unwrap();
-    let (mut moved, mut last) = (0.0f32, fast.latent().to_vec());
+    let (mut moved, mut last) = (0.0f32, fast.latent().unwrap().to_vec());
     for (frame, &action) in actions(config, frames, 5).iter().enumerate() {
         fast.step(action, &params(frame)).unwrap();
         reference.step(action, &params(frame)).unwrap();
-        let difference = largest_difference(fast.latent(), reference.latent());
+        let difference = largest_difference(fast.latent().unwrap(), reference.latent().unwrap());
         assert!(
             difference < bar,
             "{name}: frame {frame} differs by {difference}"
         );
-        let images = fast.image().iter().zip(reference.image());
+        let images = fast.image().unwrap().iter().zip(reference.image().unwrap());
         let difference = images.map(|(a, b)| a.abs_diff(*b)).max();
         assert!(
             difference <= Some(1),
@@ -46,11 +46,14 @@ fn compare_engines(
                 "{name}: {a:?} {b:?}"
             ),
         }
-        moved = moved.max(largest_difference(fast.latent(), &last));
-        last = fast.latent().to_vec();
+        moved = moved.max(largest_difference(fast.latent().unwrap(), &last));
+        last = fast.latent().unwrap().to_vec();
     }
     assert!(moved > 0.1, "{name}: nothing moves, so nothing is compared");
-    let states = [fast.snapshot().state, reference.snapshot().state];
+    let states = [
+        fast.snapshot().unwrap().state,
+        reference.snapshot().unwrap().state,
+    ];
     let difference = largest_difference(&states[0], &states[1]);
     assert!(difference < bar, "{name}: states differ by {difference}");
 }
@@ -107,12 +110,12 @@ fn a_snapshot_of_one_engine_goes_on_in_the_other() {
     for &action in &actions(&config, 9, 6) {
         fast.step(action, &params).unwrap();
     }
-    reference.restore(&fast.snapshot()).unwrap();
+    reference.restore(&fast.snapshot().unwrap()).unwrap();
     for &action in &actions(&config, 9, 7) {
         fast.step(action, &params).unwrap();
         reference.step(action, &params).unwrap();
     }
-    assert!(largest_difference(fast.latent(), reference.latent()) < 1e-4);
+    assert!(largest_difference(fast.latent().unwrap(), reference.latent().unwrap()) < 1e-4);
 }
 
 #[test]

@@ -160,7 +160,7 @@ fn compare(name: &str, config: &WorldConfig, steps: usize, context_frames: usize
                 *z = next_alpha * x + next_sigma * noise;
             }
         }
-        let difference = largest_difference(&z, engine.latent());
+        let difference = largest_difference(&z, engine.latent().unwrap());
         assert!(
             difference < 1e-4,
             "{name}: frame {frame} differs by {difference}"

@@ -1,7 +1,7 @@
 //! The dynamics as dispatches: what begins a frame, one denoise pass, the pass that writes the ring.
 
 use super::kernels::{Kernel, Recorder, groups};
-use super::ops::{Act, ConditionOp, NONE, RememberOp, Rows, SpaceOp, TimeOp};
+use super::ops::{Act, CloseOp, ConditionOp, NONE, RememberOp, Rows, SpaceOp, TimeOp};
 use super::recorder::{Arena, CellBlock, Norm};
 use super::weights::{Matrix, Weights};
 use crate::Result;
@@ -148,8 +148,8 @@ pub(super) struct Dynamics {
     pub latent: u32,
     /// The frames before, [cells, stem frames · c].
     pub past: u32,
-    /// Reward and logit of the end.
-    pub outcome: u32,
+    /// Of a frame: reward, logit of the end, and 1 where its latent is finite.
+    pub report: u32,
     cells_start: u32,
     x_start: u32,
     cells: u32,
@@ -166,6 +166,9 @@ pub(super) struct Dynamics {
 }
 
 impl Dynamics {
+    /// Numbers of a frame's report.
+    pub const REPORT: usize = 3;
+
     pub fn new(
         weights: &mut Weights,
         arena: &mut Arena,
@@ -259,7 +262,7 @@ impl Dynamics {
             x: arena.take(cells * c),
             latent: arena.take(cells * c),
             past: arena.take(cells * past),
-            outcome: arena.take(2),
+            report: arena.take(Self::REPORT),
             cells_start: arena.take(cells * d.stem_width),
             x_start: arena.take(cells * c),
             cells: arena.take(cells * d.stem_width),
@@ -274,6 +277,21 @@ impl Dynamics {
             hidden: arena.take(tokens * d.mlp),
             outcome_hidden: arena.take(d.outcome),
         })
+    }
+
+    /// Ends a frame whose kept version is in `z`.
+    pub fn close(&self, r: &mut Recorder) {
+        let op = CloseOp {
+            latent: self.latent,
+            kept: self.z,
+            past: self.past,
+            frames: self.past_channels / self.channels,
+            cells: self.cell_count(),
+            channels: self.channels,
+            report: self.report + 2,
+            unused: 0,
+        };
+        r.push(Kernel::Close, &op, [1, 1]);
     }
 
     /// The rings, in order.
@@ -315,7 +333,7 @@ impl Dynamics {
         self.head(r);
     }
 
-    /// Writes the keys and values of `z` into the ring, and its outcome into `outcome`; whether
+    /// Writes the keys and values of `z` into the ring, and its outcome into `report`; whether
     /// anything is to be done at all.
     pub fn cache(&self, r: &mut Recorder, pass: u32) {
         let last = self.layers.iter().rposition(|layer| layer.time.is_some());
@@ -354,7 +372,7 @@ impl Dynamics {
             let hidden = Rows::plain(self.outcome_hidden, head.up.n);
             r.norm(head.norm, 1, Rows::plain(signal, self.width), normed);
             r.matmul(head.up, 1, normed, hidden, Act::Silu, false);
-            let outcome = Rows::plain(self.outcome, 2);
+            let outcome = Rows::plain(self.report, 2);
             r.matmul(head.out, 1, hidden, outcome, Act::None, false);
         }
     }

@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
 use wgpu::{
-    Adapter, Backends, Buffer, BufferUsages, Device, DeviceType, Features, Instance,
-    InstanceDescriptor, Limits, PollType, Queue,
+    Adapter, Backends, Buffer, BufferUsages, Device, DeviceType, ErrorFilter, Features, Instance,
+    InstanceDescriptor, Limits, PollType, Queue, SubmissionIndex,
 };
 
 use crate::{Error, Result};
@@ -18,6 +18,9 @@ pub struct Gpu {
     pub(super) queue: Queue,
     /// Name and kind of the adapter, for people.
     pub(super) name: String,
+    real: bool,
+    /// Whether a window draws with it.
+    pub(super) shared: bool,
     /// What went wrong first: wgpu tells it where nobody waits for it.
     trouble: Arc<OnceLock<String>>,
 }
@@ -42,23 +45,46 @@ impl Gpu {
     }
 
     fn of(adapter: &Adapter) -> Result<Self> {
-        let info = adapter.get_info();
-        let name = format!("{} ({:?})", info.name, info.backend);
-        // What the adapter has of memory, and defaults of the rest.
+        let (device, queue) =
+            pollster::block_on(adapter.request_device(&Self::descriptor(adapter)))
+                .map_err(|e| Error::Device(format!("wgpu: {}: {e}", name(adapter))))?;
+        Ok(Self::on(adapter, device, queue, false))
+    }
+
+    /// The device and queue that a window draws with, opened with [`Gpu::descriptor`]. None where the
+    /// adapter has no compute shaders that write storage.
+    pub fn shared(adapter: &Adapter, device: Device, queue: Queue) -> Option<Self> {
+        let limits = device.limits();
+        let computes = limits.max_compute_invocations_per_workgroup
+            >= Limits::default().max_compute_invocations_per_workgroup
+            && limits.max_storage_buffers_per_shader_stage >= 3;
+        computes.then(|| Self::on(adapter, device, queue, true))
+    }
+
+    /// What a device is asked for: all of the adapter's memory, and the defaults of the rest.
+    pub fn descriptor(adapter: &Adapter) -> wgpu::DeviceDescriptor<'static> {
         let own = adapter.limits();
-        let limits = Limits {
-            max_buffer_size: own.max_buffer_size,
-            max_storage_buffer_binding_size: own.max_storage_buffer_binding_size,
-            ..Limits::default()
+        let limits = match adapter.get_info().backend {
+            wgpu::Backend::Gl => Limits {
+                // As large as a window may become.
+                max_texture_dimension_2d: 8192,
+                ..Limits::downlevel_webgl2_defaults()
+            },
+            _ => Limits {
+                max_buffer_size: own.max_buffer_size,
+                max_storage_buffer_binding_size: own.max_storage_buffer_binding_size,
+                ..Limits::default()
+            },
         };
-        let descriptor = wgpu::DeviceDescriptor {
+        wgpu::DeviceDescriptor {
             label: Some("driftless"),
             required_limits: limits,
             required_features: adapter.features() & Features::TIMESTAMP_QUERY,
             ..Default::default()
-        };
-        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
-            .map_err(|e| Error::Device(format!("wgpu: {name}: {e}")))?;
+        }
+    }
+
+    fn on(adapter: &Adapter, device: Device, queue: Queue, shared: bool) -> Self {
         let trouble = Arc::new(OnceLock::new());
         // Only the first counts: what follows is its consequence.
         let note = Arc::clone(&trouble);
@@ -69,12 +95,37 @@ impl Gpu {
         device.set_device_lost_callback(move |reason, what| {
             let _ = note.set(format!("the device is lost ({reason:?}): {what}"));
         });
-        Ok(Self {
+        Self {
             device,
             queue,
-            name,
+            name: name(adapter),
+            real: is_real(adapter),
+            shared,
             trouble,
-        })
+        }
+    }
+
+    /// Whether it is a GPU and not a program that plays one.
+    pub fn is_real(&self) -> bool {
+        self.real
+    }
+
+    /// Runs `work`, whose failures on the device are its own and not those of what comes after.
+    ///
+    /// # Errors
+    /// It failed, or something did not fit on the device.
+    pub(super) fn scoped<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let memory = self.device.push_error_scope(ErrorFilter::OutOfMemory);
+        let validation = self.device.push_error_scope(ErrorFilter::Validation);
+        let internal = self.device.push_error_scope(ErrorFilter::Internal);
+        let done = work();
+        let scopes = [internal, validation, memory];
+        let failed = scopes.map(|scope| pollster::block_on(scope.pop()));
+        match failed.into_iter().flatten().next() {
+            Some(wgpu::Error::OutOfMemory { .. }) => Err(self.failed("not enough memory")),
+            Some(error) => Err(self.failed(&error.to_string())),
+            None => done,
+        }
     }
 
     /// # Errors
@@ -115,11 +166,16 @@ impl Gpu {
         }))
     }
 
-    /// Waits for the queue, and copies the first bytes of a buffer that can be mapped.
+    /// Waits for a submission, and copies the first bytes of a buffer that can be mapped.
     ///
     /// # Errors
     /// The device is lost.
-    pub(super) fn read(&self, buffer: &Buffer, out: &mut [u8]) -> Result<()> {
+    pub(super) fn read(
+        &self,
+        buffer: &Buffer,
+        submission: SubmissionIndex,
+        out: &mut [u8],
+    ) -> Result<()> {
         self.check()?;
         let lost = |what: String| self.failed(self.trouble.get().unwrap_or(&what));
         let bytes = out.len() as u64;
@@ -130,7 +186,10 @@ impl Gpu {
             let _ = send.send(result);
         });
         self.device
-            .poll(PollType::wait_indefinitely())
+            .poll(PollType::Wait {
+                submission_index: Some(submission),
+                timeout: None,
+            })
             .map_err(|e| lost(e.to_string()))?;
         receive
             .recv()
@@ -143,6 +202,12 @@ impl Gpu {
         buffer.unmap();
         Ok(())
     }
+}
+
+/// Name and kind of an adapter, for people.
+fn name(adapter: &Adapter) -> String {
+    let info = adapter.get_info();
+    format!("{} ({:?})", info.name, info.backend)
 }
 
 /// All adapters, the best first.

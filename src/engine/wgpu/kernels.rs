@@ -35,10 +35,11 @@ pub(super) enum Kernel {
     Condition,
     Shift,
     Sample,
+    Close,
 }
 
 impl Kernel {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Matmul { small: false },
         Self::Matmul { small: true },
         Self::Norm,
@@ -48,6 +49,7 @@ impl Kernel {
         Self::Condition,
         Self::Shift,
         Self::Sample,
+        Self::Close,
     ];
 
     fn index(self) -> usize {
@@ -60,6 +62,7 @@ impl Kernel {
             Self::Condition => 6,
             Self::Shift => 7,
             Self::Sample => 8,
+            Self::Close => 9,
         }
     }
 
@@ -81,6 +84,7 @@ impl Kernel {
             ),
             Self::Condition => include_str!("../../../shaders/condition.wgsl"),
             Self::Shift => include_str!("../../../shaders/shift.wgsl"),
+            Self::Close => include_str!("../../../shaders/close.wgsl"),
             Self::Sample => concat!(
                 include_str!("../../../shaders/shared/noise.wgsl"),
                 include_str!("../../../shaders/sample.wgsl")

@@ -4,6 +4,7 @@ mod dynamics;
 mod gpu;
 mod kernels;
 mod ops;
+mod painting;
 mod peak;
 mod recorder;
 mod tokenizer;
@@ -17,11 +18,13 @@ use wgpu::{Buffer, BufferUsages};
 use self::dynamics::Dynamics;
 use self::kernels::{Clock, Kernels, Program, Recorder};
 use self::ops::{FrameHead, PassValues, Rows};
+use self::painting::Painter;
 use self::recorder::{Arena, Sample};
 use self::tokenizer::Tokenizer;
 use self::weights::Weights;
 use super::StageTimes;
-use super::sampler::{Ask, Made, Moment, Network, Outcome, Sampler, Whole};
+use super::network::{Ask, Copies, Made, Moment, Network, Outcome, Whole};
+use super::sampler::Sampler;
 use crate::Result;
 use crate::flow::FlowError;
 use crate::model::checkpoint::World;
@@ -30,6 +33,7 @@ use crate::model::dynamics::step_index;
 use crate::model::tokenizer::to_byte;
 
 pub use self::gpu::{AdapterReport, Gpu, adapters};
+pub use self::painting::Painting;
 
 /// Most steps of a frame that is recorded whole; longer ones go pass by pass.
 const RECORDED_STEPS: usize = 64;
@@ -43,7 +47,7 @@ impl WgpuEngine {
     /// # Errors
     /// The world does not fit into the device's buffers, or the device is lost.
     pub fn new(world: &World, gpu: &Gpu) -> Result<Self> {
-        let network = WgpuNetwork::new(world, gpu)?;
+        let network = gpu.scoped(|| WgpuNetwork::new(world, gpu))?;
         Ok(Self::around(network, world.config.clone()))
     }
 }
@@ -70,6 +74,16 @@ pub struct WgpuNetwork {
     decode: Program,
     /// Whole frames, by their number of steps.
     frames: BTreeMap<usize, Program>,
+    /// Where a window draws with the same device.
+    painter: Option<Painter>,
+}
+
+/// What a submission brought back.
+struct Back {
+    /// The regions that were asked for, one after the other.
+    numbers: Vec<f32>,
+    /// How long the stages took, where the device has a clock.
+    times: Option<[Duration; 3]>,
 }
 
 impl WgpuNetwork {
@@ -91,7 +105,9 @@ impl WgpuNetwork {
         let frame = gpu.storage("frame", (size_of::<FrameHead>() + passes) / 4)?;
         let rings = dynamics.rings().count() * 2;
         let ring = (dynamics.slots * dynamics.tokens) as usize * dynamics.heads.width();
-        let largest = (rings * ring).max(config.image_len() + 2 * config.latent_len() + 2);
+        let past = config.latent_len() * config.dynamics.stem_frames;
+        let frame_len = Dynamics::REPORT + config.latent_len() + past + config.image_len();
+        let largest = (rings * ring).max(frame_len);
         let staging = gpu.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("staging"),
             size: (largest * 4) as u64 + Clock::BYTES,
@@ -102,7 +118,10 @@ impl WgpuNetwork {
             let buffers = [&weight_buffer, &arena_buffer, &frame];
             Program::record(gpu, &kernels, buffers, f)
         };
+        let size = config.image.map(|side| side as u32);
+        let painter = || Painter::new(gpu, tokenizer.image, size);
         let network = Self {
+            painter: gpu.shared.then(painter),
             name: format!("wgpu {}", gpu.name),
             begin: record(&|r| dynamics.begin(r)),
             denoise: record(&|r| dynamics.denoise(r, 0)),
@@ -132,13 +151,14 @@ impl WgpuNetwork {
         self.gpu.queue.write_buffer(&self.arena, at, bytes);
     }
 
-    /// Replays `program`, then copies regions of the arena into the slices; how long its stages took
-    /// where the device has a clock.
+    /// Replays `program`, paints on a canvas if there is one, and brings back regions of the arena, each
+    /// where it begins and how long it is.
     fn run(
         &self,
         program: Option<&Program>,
-        out: &mut [(u32, &mut [f32])],
-    ) -> Result<Option<[Duration; 3]>> {
+        canvas: Option<usize>,
+        regions: &[(u32, usize)],
+    ) -> Result<Back> {
         let label = wgpu::CommandEncoderDescriptor {
             label: Some("engine"),
         };
@@ -148,10 +168,13 @@ impl WgpuNetwork {
         if let Some(program) = program {
             program.encode(&self.kernels, &mut encoder, clock);
         }
+        if let (Some(canvas), Some(painter)) = (canvas, &self.painter) {
+            painter.encode(canvas, &mut encoder);
+        }
         let staging = &self.staging;
         let mut at = 0;
-        for (from, to) in out.iter() {
-            let bytes = size_of_val(*to) as u64;
+        for (from, numbers) in regions.iter().filter(|(_, numbers)| *numbers > 0) {
+            let bytes = (numbers * size_of::<f32>()) as u64;
             encoder.copy_buffer_to_buffer(&self.arena, u64::from(*from) * 4, staging, at, bytes);
             at += bytes;
         }
@@ -160,20 +183,29 @@ impl WgpuNetwork {
             encoder.copy_buffer_to_buffer(&clock.times, 0, staging, at, Clock::BYTES);
             at += Clock::BYTES;
         }
-        self.gpu.queue.submit([encoder.finish()]);
+        let submission = self.gpu.queue.submit([encoder.finish()]);
         if at == 0 {
             self.gpu.check()?;
-            return Ok(None);
+            return Ok(Back {
+                numbers: Vec::new(),
+                times: None,
+            });
         }
         let mut all = vec![0; at as usize];
-        self.gpu.read(staging, &mut all)?;
-        let mut rest = &all[..end];
-        for (_, to) in out {
-            let (numbers, others) = rest.split_at(size_of_val(*to));
-            bytemuck::cast_slice_mut(to).copy_from_slice(numbers);
-            rest = others;
-        }
-        Ok(clock.map(|clock| clock.durations(&all[end..])))
+        self.gpu.read(staging, submission, &mut all)?;
+        Ok(Back {
+            numbers: bytemuck::pod_collect_to_vec(&all[..end]),
+            times: clock.map(|clock| clock.durations(&all[end..])),
+        })
+    }
+
+    /// Where the parts of a frame's copies are.
+    fn regions(&self, copies: &Copies) -> [(u32, usize); 3] {
+        [
+            (self.dynamics.latent, copies.latent.len()),
+            (self.dynamics.past, copies.past.len()),
+            (self.tokenizer.image, copies.image.len()),
+        ]
     }
 
     /// Hands a pass over to the device.
@@ -194,14 +226,13 @@ impl WgpuNetwork {
     }
 
     /// Where a frame lies among the earlier ones.
-    fn turn_to(&mut self, moment: &Moment) {
+    fn turn_to(&mut self, frame: u64, seen: usize) {
         let slots = u64::from(self.dynamics.slots);
         if slots > 0 {
-            self.head.slot = (moment.frame % slots) as u32;
+            self.head.slot = (frame % slots) as u32;
             self.head.slots = self.dynamics.slots;
-            self.head.seen = moment.seen as u32;
+            self.head.seen = seen as u32;
         }
-        self.write(self.dynamics.past, moment.past);
     }
 
     /// A frame from noise to pixels in `steps` steps.
@@ -222,6 +253,7 @@ impl WgpuNetwork {
         r.sample(Sample::Context, [d.z, d.latent], numbers, 0);
         r.mark();
         d.cache(r, steps as u32);
+        d.close(r);
         r.mark();
         self.tokenizer.decode(r, d.latent);
     }
@@ -240,34 +272,44 @@ impl Network for WgpuNetwork {
     }
 
     fn begin(&mut self, moment: &Moment) -> Result<()> {
-        self.turn_to(moment);
-        self.run(Some(&self.begin), &mut [])?;
+        self.turn_to(moment.frame, moment.seen);
+        self.put_past(moment.past);
+        self.run(Some(&self.begin), None, &[])?;
         Ok(())
     }
 
     fn denoise(&mut self, ask: &Ask, x: &mut [f32]) -> Result<()> {
         self.ask(ask);
-        self.run(Some(&self.denoise), &mut [(self.dynamics.x, x)])?;
+        let region = (self.dynamics.x, x.len());
+        let back = self.run(Some(&self.denoise), None, &[region])?;
+        x.copy_from_slice(&back.numbers);
         Ok(())
     }
 
     fn cache(&mut self, ask: &Ask) -> Result<Option<Outcome>> {
         self.ask(ask);
         if self.config.dynamics.outcome == 0 {
-            self.run(Some(&self.cache), &mut [])?;
+            self.run(Some(&self.cache), None, &[])?;
             return Ok(None);
         }
-        let mut outcome = [0.0; 2];
-        let out = &mut [(self.dynamics.outcome, &mut outcome[..])];
-        self.run(Some(&self.cache), out)?;
-        Ok(Some(Outcome::new(outcome)))
+        let region = (self.dynamics.report, Dynamics::REPORT);
+        let back = self.run(Some(&self.cache), None, &[region])?;
+        Ok(Some(Outcome::new([back.numbers[0], back.numbers[1]])))
     }
 
     fn makes_frames(&self, steps: usize) -> bool {
         steps <= RECORDED_STEPS
     }
 
-    fn frame(&mut self, whole: &Whole, made: &mut Made) -> Result<()> {
+    fn paints(&self) -> bool {
+        self.painter.is_some()
+    }
+
+    fn put_past(&mut self, past: &[f32]) {
+        self.write(self.dynamics.past, past);
+    }
+
+    fn frame(&mut self, whole: &Whole, copies: Option<Copies>) -> Result<Made> {
         let steps = whole.shares.len();
         if !self.frames.contains_key(&steps) {
             let buffers = [&self.weights, &self.arena, &self.frame];
@@ -275,11 +317,11 @@ impl Network for WgpuNetwork {
             let program = Program::record(&self.gpu, &self.kernels, buffers, &record);
             self.frames.insert(steps, program);
         }
-        self.turn_to(&whole.moment);
+        self.turn_to(whole.frame, whole.seen);
         let words = |x: u64| [x as u32, (x >> 32) as u32];
         self.head.action = whole.action;
         self.head.seed = words(whole.seed);
-        self.head.number = words(whole.moment.frame);
+        self.head.number = words(whole.frame);
         self.head.temperature = whole.temperature;
         let [signal, alpha, sigma] = whole.context;
         (self.head.alpha, self.head.sigma) = (alpha, sigma);
@@ -300,27 +342,37 @@ impl Network for WgpuNetwork {
             step: step_index(usize::MAX, self.config.dynamics.k_max),
         });
         self.write_frame(&passes);
-        let (mut outcome, mut pixels) = ([0.0; 2], vec![0.0; self.config.image_len()]);
-        let out = &mut [
-            (self.dynamics.latent, &mut *made.latent),
-            (self.dynamics.z, &mut *made.kept),
-            (self.dynamics.outcome, &mut outcome[..]),
-            (self.tokenizer.image, &mut pixels[..]),
-        ];
-        if let Some([denoise, cache, decode]) = self.run(self.frames.get(&steps), out)? {
-            made.times = StageTimes {
-                denoise,
-                cache,
-                decode,
-            };
-        }
-        if made.latent.iter().any(|value| !value.is_finite()) {
+        let canvas = match (&copies, &mut self.painter) {
+            (None, Some(painter)) => Some(painter.canvas(&self.gpu, &self.arena)),
+            _ => None,
+        };
+        let mut regions = vec![(self.dynamics.report, Dynamics::REPORT)];
+        regions.extend(copies.iter().flat_map(|copies| self.regions(copies)));
+        let back = self.run(self.frames.get(&steps), canvas, &regions)?;
+        let (report, parts) = back.numbers.split_at(Dynamics::REPORT);
+        if report[2] != 1.0 {
             let what = "the network's prediction";
             return Err(FlowError::NotFinite { what, tau: 1.0 }.into());
         }
-        to_bytes(&pixels, made.image);
-        let known = self.config.dynamics.outcome > 0;
-        made.outcome = known.then(|| Outcome::new(outcome));
+        if let Some(copies) = copies {
+            hand_over(parts, copies);
+        }
+        let [denoise, cache, decode] = back.times.unwrap_or_default();
+        let outcome = Outcome::new([report[0], report[1]]);
+        Ok(Made {
+            painting: canvas.and_then(|canvas| Some(self.painter.as_ref()?.painting(canvas))),
+            outcome: (self.config.dynamics.outcome > 0).then_some(outcome),
+            times: StageTimes {
+                denoise,
+                cache,
+                decode,
+            },
+        })
+    }
+
+    fn fetch(&mut self, copies: Copies) -> Result<()> {
+        let back = self.run(None, None, &self.regions(&copies))?;
+        hand_over(&back.numbers, copies);
         Ok(())
     }
 
@@ -329,19 +381,20 @@ impl Network for WgpuNetwork {
         for (image, latent) in images.chunks_exact(self.config.image_len()).zip(latents) {
             let pixels: Vec<f32> = image.iter().map(|&b| f32::from(b) / 127.5 - 1.0).collect();
             self.write(self.tokenizer.image, &pixels);
-            self.run(Some(&self.encode), &mut [(self.dynamics.x, latent)])?;
+            let region = (self.dynamics.x, latent.len());
+            let back = self.run(Some(&self.encode), None, &[region])?;
+            latent.copy_from_slice(&back.numbers);
         }
         Ok(())
     }
 
     fn decode(&mut self, latents: &[f32], images: &mut [u8]) -> Result<()> {
         let images = images.chunks_exact_mut(self.config.image_len());
-        let mut pixels = vec![0.0; self.config.image_len()];
         for (latent, image) in latents.chunks_exact(self.config.latent_len()).zip(images) {
             self.write(self.dynamics.x, latent);
-            let out = &mut [(self.tokenizer.image, &mut pixels[..])];
-            self.run(Some(&self.decode), out)?;
-            to_bytes(&pixels, image);
+            let region = (self.tokenizer.image, image.len());
+            let back = self.run(Some(&self.decode), None, &[region])?;
+            to_bytes(&back.numbers, image);
         }
         Ok(())
     }
@@ -351,17 +404,12 @@ impl Network for WgpuNetwork {
         if padded == 0 {
             return Ok(());
         }
-        let rings: Vec<u32> = self
+        let regions: Vec<_> = self
             .dynamics
             .rings()
-            .flat_map(|r| [r.keys, r.values])
+            .flat_map(|r| [(r.keys, padded), (r.values, padded)])
             .collect();
-        let mut all = vec![0.0; rings.len() * padded];
-        let mut parts: Vec<_> = rings
-            .into_iter()
-            .zip(all.chunks_exact_mut(padded))
-            .collect();
-        self.run(None, &mut parts)?;
+        let all = self.run(None, None, &regions)?.numbers;
         let heads = self.dynamics.heads;
         for (from, to) in all.chunks_exact(padded).zip(out.chunks_exact_mut(own)) {
             let tokens = from.chunks_exact(heads.width());
@@ -398,6 +446,15 @@ impl Network for WgpuNetwork {
     }
 }
 
+/// Deals out what was brought back of a frame.
+fn hand_over(parts: &[f32], copies: Copies) {
+    let (latent, rest) = parts.split_at(copies.latent.len());
+    let (past, pixels) = rest.split_at(copies.past.len());
+    copies.latent.copy_from_slice(latent);
+    copies.past.copy_from_slice(past);
+    to_bytes(pixels, copies.image);
+}
+
 /// Pixels in [−1, 1] as bytes.
 fn to_bytes(pixels: &[f32], image: &mut [u8]) {
     for (byte, pixel) in image.iter_mut().zip(pixels) {
@@ -405,5 +462,7 @@ fn to_bytes(pixels: &[f32], image: &mut [u8]) {
     }
 }
 
+#[cfg(test)]
+mod frame_tests;
 #[cfg(test)]
 mod tests;

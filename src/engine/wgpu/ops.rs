@@ -196,6 +196,19 @@ pub(super) struct SampleOp {
     pub unused: [u32; 3],
 }
 
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub(super) struct CloseOp {
+    pub latent: u32,
+    pub kept: u32,
+    pub past: u32,
+    pub frames: u32,
+    pub cells: u32,
+    pub channels: u32,
+    pub report: u32,
+    pub unused: u32,
+}
+
 /// What all passes over a frame share; the head of `Frame` in the shaders.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]

@@ -57,8 +57,8 @@ impl Gpu {
                 .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             programs[many].encode(&kernels, &mut encoder, None);
             encoder.copy_buffer_to_buffer(&arena, 0, &staging, 0, 16);
-            self.queue.submit([encoder.finish()]);
-            self.read(&staging, &mut [0; 16])?;
+            let submission = self.queue.submit([encoder.finish()]);
+            self.read(&staging, submission, &mut [0; 16])?;
             best = best.min(started.elapsed() / QUEUED[many]);
             if begun.elapsed() > MOST {
                 break;

@@ -8,15 +8,13 @@ use rand_chacha::ChaCha8Rng;
 
 use super::kernels::{Kernel, Kernels, Program, Recorder, groups};
 use super::ops::{
-    Act, ConditionOp, FrameHead, NONE, PassValues, RememberOp, Rows, SpaceOp, TimeOp,
+    Act, CloseOp, ConditionOp, FrameHead, NONE, PassValues, RememberOp, Rows, SpaceOp, TimeOp,
 };
 use super::recorder::{Arena, CellBlock, Norm, Sample};
 use super::weights::{Matrix, Weights};
 use super::*;
-use crate::Error;
 use crate::engine::noise::{self, Use};
 use crate::engine::tests::gpu;
-use crate::engine::{Engine, SamplerParams};
 
 const BAR: f32 = 1e-4;
 
@@ -102,9 +100,9 @@ impl Trial {
             .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         program.encode(&kernels, &mut encoder, None);
         encoder.copy_buffer_to_buffer(&arena, 0, &staging, 0, bytes);
-        gpu.queue.submit([encoder.finish()]);
+        let submission = gpu.queue.submit([encoder.finish()]);
         let mut after = self.arena.clone();
-        gpu.read(&staging, bytemuck::cast_slice_mut(&mut after))
+        gpu.read(&staging, submission, bytemuck::cast_slice_mut(&mut after))
             .unwrap();
         for (i, (before, after)) in self.arena.iter().zip(&after).enumerate() {
             let same = before.to_bits() == after.to_bits();
@@ -588,34 +586,40 @@ fn a_world_too_large_for_a_buffer_is_refused_by_its_size() {
     assert!(text.contains("weights") && text.contains("bytes"), "{text}");
 }
 
-/// An engine of a small world after its context.
-fn started(gpu: &Gpu) -> WgpuEngine {
-    let config = crate::engine::tests::plain();
-    let world = crate::engine::tests::world(&config);
-    let mut engine = WgpuEngine::new(&world, gpu).unwrap();
-    let context = crate::engine::tests::clip(&config, 2);
-    engine.reset(&context, &SamplerParams::default()).unwrap();
-    engine
-}
-
 #[test]
-fn the_devices_own_clock_tells_the_stages_apart() {
+fn a_frames_end_moves_the_past_on_unless_the_latent_is_not_finite() {
     let Some(gpu) = gpu() else { return };
-    let times = started(&gpu).step(0, &SamplerParams::default()).unwrap();
-    assert!(times.denoise > Duration::ZERO);
-    if Clock::new(&gpu).is_some() {
-        assert!(times.cache > Duration::ZERO && times.decode > Duration::ZERO);
-        assert!(times.denoise > times.cache);
+    for (frames, wrong) in [(0, None), (1, None), (3, None), (3, Some(f32::NAN))] {
+        let (cells, channels) = (70usize, 5usize);
+        let (count, row) = (cells * channels, frames * channels);
+        let mut t = Trial::new(6);
+        let mut latent = t.numbers(count);
+        if let Some(wrong) = wrong {
+            latent[count - 2] = wrong;
+        }
+        let (latent, (kept_at, kept)) = (t.given(&latent), t.region(count));
+        let (past_at, past) = t.region(cells * row);
+        let report = t.poison(1);
+        let op = CloseOp {
+            latent,
+            kept: kept_at,
+            past: past_at,
+            frames: frames as u32,
+            cells: cells as u32,
+            channels: channels as u32,
+            report,
+            unused: 0,
+        };
+        let mut expected = past.clone();
+        if wrong.is_none() && frames > 0 {
+            for (cell, past) in expected.chunks_exact_mut(row).enumerate() {
+                past.rotate_right(channels);
+                past[..channels].copy_from_slice(&kept[cell * channels..][..channels]);
+            }
+        }
+        let written = past_at as usize..report as usize + 1;
+        let after = t.run(&gpu, 8, written, &|r| r.push(Kernel::Close, &op, [1, 1]));
+        assert_eq!(after[region(past_at, cells * row)], expected);
+        assert_eq!(after[report as usize], f32::from(u8::from(wrong.is_none())));
     }
-}
-
-#[test]
-fn a_failure_of_the_device_is_an_error_and_names_it() {
-    let Some(gpu) = gpu() else { return };
-    let mut engine = started(&gpu);
-    engine.step(0, &SamplerParams::default()).unwrap();
-    gpu.device.destroy();
-    let error = engine.step(0, &SamplerParams::default()).unwrap_err();
-    assert!(matches!(error, Error::Device(_)), "{error}");
-    assert!(error.to_string().contains(&gpu.name), "{error}");
 }

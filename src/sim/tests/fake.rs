@@ -26,6 +26,8 @@ pub struct Fake {
     world: WorldConfig,
     image: [u8; 3],
     reset: bool,
+    /// Whether [`FAILS`] is an action like the others.
+    on_processor: bool,
     tracing: bool,
     passes: Vec<Pass>,
     /// Each step waits for one word, as long as there is somebody who could send it.
@@ -40,6 +42,7 @@ impl Fake {
             world: world(),
             image: [0; 3],
             reset: false,
+            on_processor: false,
             tracing: false,
             passes: Vec::new(),
             gate: None,
@@ -87,13 +90,27 @@ fn world() -> WorldConfig {
 
 /// A way to start fakes, whose contexts start at 0, 100 and 200.
 pub fn factory(make: impl Fn() -> Result<Fake> + Send + Sync + 'static) -> Arc<PlayerFactory> {
+    seated(move |_| make())
+}
+
+/// A way to start fakes on a seat: on the processor they do not fail.
+pub fn on_seats() -> Arc<PlayerFactory> {
+    seated(|seat| {
+        Ok(Fake {
+            on_processor: matches!(seat, Seat::Processor),
+            ..Fake::new()
+        })
+    })
+}
+
+fn seated(make: impl Fn(&Seat) -> Result<Fake> + Send + Sync + 'static) -> Arc<PlayerFactory> {
     let context = |brightness: u8| Clip {
         images: vec![brightness; 3],
         actions: vec![0],
     };
     let contexts: Arc<[Clip]> = [0, 100, 200].map(context).into();
-    Arc::new(move || {
-        let dream = Dream::new(Box::new(make()?), Arc::clone(&contexts));
+    Arc::new(move |seat| {
+        let dream = Dream::new(Box::new(make(seat)?), Arc::clone(&contexts));
         Ok(Box::new(dream))
     })
 }
@@ -146,7 +163,9 @@ impl Engine for Fake {
             let _ = gate.recv();
         }
         match action {
-            FAILS => return Err(Error::Device("the device went away".into())),
+            FAILS if !self.on_processor => {
+                return Err(Error::Device("the device went away".into()));
+            }
             PANICS => panic!("index out of range"),
             HARD if params.solver == Solver::Adaptive => {
                 return Err(FlowError::Tolerance {
@@ -178,12 +197,12 @@ impl Engine for Fake {
         })
     }
 
-    fn image(&self) -> &[u8] {
-        &self.image
+    fn image(&mut self) -> Result<&[u8]> {
+        Ok(&self.image)
     }
 
-    fn latent(&self) -> &[f32] {
-        &[]
+    fn latent(&mut self) -> Result<&[f32]> {
+        Ok(&[])
     }
 
     /// A reward of the action's number; the end is likely at [`ENDS`] steps.
@@ -216,16 +235,18 @@ impl Engine for Fake {
         Ok(images.to_vec())
     }
 
-    fn snapshot(&self) -> Snapshot {
-        Snapshot {
+    fn snapshot(&mut self) -> Result<Snapshot> {
+        Ok(Snapshot {
             frame: 0,
             state: Vec::new(),
             outcome: None,
             image: self.image.to_vec(),
-        }
+        })
     }
 
-    fn restore(&mut self, _snapshot: &Snapshot) -> Result<()> {
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
+        self.image.copy_from_slice(&snapshot.image);
+        self.reset = true;
         Ok(())
     }
 }

@@ -21,14 +21,14 @@ fn a_failed_or_panicked_engine_is_said_and_the_next_thread_goes_on_recording() {
         step(&sim);
         hold(&sim, action);
         sim.send(Command::Step);
-        assert!(matches!(word(&sim), Message::Failed(what) if what.contains(reason)));
-        let session = sim.finish().expect("the recording of a failed thread");
+        assert!(matches!(word(&sim), Message::Failed { what, .. } if what.contains(reason)));
+        let session = recording(sim);
         assert_eq!(session.frames(), 2);
 
         let sim = Sim::spawn(recorded(), Some(session), || {}).unwrap();
         next(&sim);
         assert_eq!(step(&sim).number, 1);
-        let session = sim.finish().unwrap();
+        let session = recording(sim);
         assert_eq!(session.frames(), 4);
         assert_eq!(session.path(), std::path::Path::new("never-written.npz"));
     }
@@ -44,7 +44,7 @@ fn the_recording_holds_every_frame_even_those_that_nobody_read() {
         words.recv_timeout(HANGS).unwrap();
     }
     let frames = sim.frames().clone();
-    let session = sim.finish().unwrap();
+    let session = recording(sim);
     let newest = frames.try_iter().last().unwrap();
     assert_eq!(session.frames() as u64, newest.sequence);
     let episode = session.into_episode();
@@ -70,7 +70,7 @@ fn the_recording_tells_actions_context_and_parameters_of_each_frame() {
     next(&sim);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("played.npz");
-    let episode = sim.finish().unwrap().into_episode();
+    let episode = recording(sim).into_episode();
     episode.write(&path).unwrap();
     let read = crate::data::Episode::read(&path).unwrap();
     assert_eq!([read.height, read.width, read.frames()], [1, 1, 3]);
@@ -89,7 +89,7 @@ fn a_full_recording_is_said_once_and_play_goes_on() {
     let frame = next(&sim);
     let mut session = Session::new("never-written.npz".into());
     let said: Vec<String> = (0..36_010)
-        .filter_map(|_| session.append(&frame, 1, 1))
+        .filter_map(|_| session.append(&frame, rgb(&frame), [1, 1]))
         .collect();
     assert_eq!(said, ["recording stopped after 36000 frames; play goes on"]);
     assert_eq!(session.frames(), 36_000);
