@@ -42,6 +42,9 @@ pub(super) struct Parts {
 
 /// The world-model thread as the window sees it.
 enum World {
+    /// Until the window has been drawn once: a surface cannot be set up while an engine submits to its
+    /// device.
+    Waiting,
     Running(Sim),
     Failed(Failure),
 }
@@ -95,6 +98,8 @@ pub(super) struct Window {
     denoising: Option<Denoising>,
     tuning_open: Option<bool>,
     welcome: bool,
+    /// Whether the window has been drawn.
+    drawn: bool,
 }
 
 impl Window {
@@ -113,7 +118,6 @@ impl Window {
         let gpu = Gpu::shared(&state.adapter, state.device.clone(), state.queue.clone());
         let seat = gpu.map_or(Seat::Own, Seat::Shared);
         played.sim.seat = seat.clone();
-        let world = World::Running(start(&played.sim, None, &context)?);
         let mut window = Self {
             paused: played.sim.paused,
             parts,
@@ -124,7 +128,7 @@ impl Window {
             render: state.clone(),
             seat,
             context,
-            world,
+            world: World::Waiting,
             session: None,
             kept: None,
             engine: String::new(),
@@ -137,6 +141,7 @@ impl Window {
             denoising: None,
             tuning_open: None,
             welcome: true,
+            drawn: false,
         };
         if let Some(NewWorld { first, settings }) = window.parts.new_world.take() {
             window.open_page_at(first, settings);
@@ -322,7 +327,7 @@ impl Window {
             denoising: self.denoising.is_some(),
             tuning: self.tuning_open == Some(true),
             training: self.page.as_ref().is_some_and(Page::trains),
-            running: matches!(self.world, World::Running(_)),
+            running: !matches!(self.world, World::Failed(_)),
         };
         if let Some(shortcut) = bar.ui(ui) {
             self.act(shortcut);
@@ -442,6 +447,9 @@ impl eframe::App for Window {
         if self.parts.close.load(Ordering::Relaxed) {
             context.send_viewport_cmd(ViewportCommand::Close);
         }
+        if matches!(self.world, World::Waiting) && self.drawn {
+            self.restart();
+        }
         self.listen();
         if let Some(page) = &mut self.page {
             page.listen();
@@ -450,6 +458,9 @@ impl eframe::App for Window {
 
     fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
         self.stats.drawn(Instant::now());
+        if !std::mem::replace(&mut self.drawn, true) {
+            ui.request_repaint();
+        }
         if self.view == View::Page {
             self.page_ui(ui);
             return;

@@ -220,6 +220,7 @@ impl Window {
         let closed = World::Failed(Failure::new("the window is closed".into()));
         match std::mem::replace(&mut self.world, closed) {
             World::Running(sim) => (sim.finish().session, None),
+            World::Waiting => (self.session.take(), None),
             World::Failed(failure) => (self.session.take(), Some(failure.what)),
         }
     }

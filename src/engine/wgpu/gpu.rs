@@ -21,7 +21,7 @@ pub struct Gpu {
     real: bool,
     /// Whether a window draws with it.
     pub(super) shared: bool,
-    /// What went wrong first: wgpu tells it where nobody waits for it.
+    /// How the device was lost: wgpu tells it where nobody waits for it.
     trouble: Arc<OnceLock<String>>,
 }
 
@@ -86,13 +86,14 @@ impl Gpu {
 
     fn on(adapter: &Adapter, device: Device, queue: Queue, shared: bool) -> Self {
         let trouble = Arc::new(OnceLock::new());
-        // Only the first counts: what follows is its consequence.
-        let note = Arc::clone(&trouble);
-        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
-            let _ = note.set(error.to_string());
+        // The engine's own failures are caught where they happen. What is left is a window's, whose
+        // surface cannot be made anew in the moment in which the engine submits; it tries again.
+        device.on_uncaptured_error(Arc::new(|error: wgpu::Error| {
+            tracing::warn!("{}", one_line(&error.to_string()));
         }));
         let note = Arc::clone(&trouble);
         device.set_device_lost_callback(move |reason, what| {
+            // Only the first counts: what follows is its consequence.
             let _ = note.set(format!("the device is lost ({reason:?}): {what}"));
         });
         Self {
@@ -129,7 +130,7 @@ impl Gpu {
     }
 
     /// # Errors
-    /// Something went wrong since the device was opened.
+    /// The device is lost.
     pub(super) fn check(&self) -> Result<()> {
         match self.trouble.get() {
             Some(what) => Err(self.failed(what)),
@@ -138,8 +139,7 @@ impl Gpu {
     }
 
     fn failed(&self, what: &str) -> Error {
-        let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
-        Error::Device(format!("{}: {what}", self.name))
+        Error::Device(format!("{}: {}", self.name, one_line(what)))
     }
 
     /// A storage buffer of so many f32 numbers, zeros.
@@ -202,6 +202,10 @@ impl Gpu {
         buffer.unmap();
         Ok(())
     }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Name and kind of an adapter, for people.

@@ -159,6 +159,16 @@ impl WgpuNetwork {
         canvas: Option<usize>,
         regions: &[(u32, usize)],
     ) -> Result<Back> {
+        self.gpu
+            .scoped(|| self.run_unguarded(program, canvas, regions))
+    }
+
+    fn run_unguarded(
+        &self,
+        program: Option<&Program>,
+        canvas: Option<usize>,
+        regions: &[(u32, usize)],
+    ) -> Result<Back> {
         let label = wgpu::CommandEncoderDescriptor {
             label: Some("engine"),
         };
