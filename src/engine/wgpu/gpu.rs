@@ -154,7 +154,7 @@ impl Gpu {
             .min(limits.max_buffer_size);
         if bytes > most {
             return Err(Error::Device(format!(
-                "{}: {label} takes {bytes} bytes, and a buffer may have {most}",
+                "{}: the {label} need a buffer of {bytes} bytes, and the largest may have {most}",
                 self.name
             )));
         }

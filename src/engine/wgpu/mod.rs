@@ -99,10 +99,10 @@ impl WgpuNetwork {
             gpu.queue.write_buffer(buffer, u64::from(at) * 4, bytes);
         };
         write(&weight_buffer, 0, &weights.data);
-        let arena_buffer = gpu.storage("arena", arena.len as usize)?;
+        let arena_buffer = gpu.storage("activations and rings", arena.len as usize)?;
         write(&arena_buffer, dynamics.position.0, &dynamics.position.1);
         let passes = size_of::<PassValues>() * (RECORDED_STEPS + 1);
-        let frame = gpu.storage("frame", (size_of::<FrameHead>() + passes) / 4)?;
+        let frame = gpu.storage("values of a frame", (size_of::<FrameHead>() + passes) / 4)?;
         let rings = dynamics.rings().count() * 2;
         let ring = (dynamics.slots * dynamics.tokens) as usize * dynamics.heads.width();
         let past = config.latent_len() * config.dynamics.stem_frames;
