@@ -11,26 +11,43 @@ pub mod keys;
 mod new_world;
 mod played;
 mod present;
+mod shell;
 mod stats;
 mod theme;
 mod tuning;
 mod window;
 
+use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use eframe::egui::ViewportBuilder;
+use eframe::egui::{Context, ViewportId};
 use eframe::{egui_wgpu, wgpu};
 
 use self::played::Played;
-use self::window::{Parts, Window};
+use self::window::Parts;
 use crate::engine::{Gpu, SamplerParams};
 use crate::sim::Session;
 use crate::studio::{Game, Training, recording};
 use crate::worlds::Kind;
 use crate::{Error, Result};
+
+/// Has the window drawn again, from any thread; the one that is open now.
+#[derive(Clone, Default)]
+struct Waker(Arc<Mutex<Context>>);
+
+impl Waker {
+    fn wake(&self) {
+        let context = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        context.request_repaint_of(ViewportId::ROOT);
+    }
+
+    fn attach(&self, to: &Context) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = to.clone();
+    }
+}
 
 /// How long a closed window waits for the trainer's save.
 const SAVE_TIME: Duration = Duration::from_secs(120);
@@ -87,8 +104,6 @@ struct Left {
     failure: Option<String>,
 }
 
-type Ended = Arc<Mutex<Left>>;
-
 /// Opens the window and returns when it is closed.
 ///
 /// # Errors
@@ -97,19 +112,16 @@ type Ended = Arc<Mutex<Left>>;
 pub fn run(options: Options) -> Result<()> {
     let played = Played::new(options.game, options.fps, options.params, options.record)?;
     check_display()?;
-    let ended = Ended::default();
     let parts = Parts {
         new_world: options.new_world,
         home: options.home,
         mailbox: Arc::default(),
         close: Arc::default(),
-        ended: Arc::clone(&ended),
+        waker: Waker::default(),
     };
-    let opened = open(parts, played);
-    let left = ended
-        .lock()
-        .map(|mut left| std::mem::take(&mut *left))
-        .unwrap_or_default();
+    close_on_interrupt(&parts.close, &parts.waker);
+    let (window, opened) = shell::open(parts, played);
+    let left = window.map(|mut window| window.leave()).unwrap_or_default();
     if let Some(training) = left.training {
         training.finish(SAVE_TIME);
     }
@@ -118,51 +130,16 @@ pub fn run(options: Options) -> Result<()> {
         let folder = session.path().to_path_buf();
         recording::write(session, world, &folder)?;
     }
-    opened?;
+    opened.unwrap_or_else(|panic| resume_unwind(panic))?;
     left.failure.map_or(Ok(()), |what| Err(Error::Device(what)))
 }
 
-/// Runs the event loop until the window is closed.
-fn open(parts: Parts, played: Played) -> Result<()> {
-    let native = eframe::NativeOptions {
-        viewport: ViewportBuilder::default()
-            .with_title(format!("Driftless – {}", played.world.name))
-            .with_app_id("driftless")
-            .with_icon(theme::icon())
-            .with_inner_size([1050.0, 792.0])
-            .with_min_inner_size([400.0, 360.0]),
-        wgpu_options: egui_wgpu::WgpuConfiguration {
-            surface: egui_wgpu::SurfaceConfig::LOW_LATENCY,
-            wgpu_setup: setup(Arc::clone(&parts.mailbox)).into(),
-            ..Default::default()
-        },
-        ..Default::default()
-    };
-    let opened = eframe::run_native(
-        "driftless",
-        native,
-        Box::new(|creation| {
-            close_on_interrupt(&parts.close, &creation.egui_ctx);
-            Ok(Box::new(Window::new(parts, played, creation)?))
-        }),
-    );
-    opened.map_err(|error| match error {
-        eframe::Error::AppCreation(inner) => match inner.downcast::<Error>() {
-            Ok(error) => *error,
-            Err(inner) => Error::Device(format!("cannot open the window: {inner}")),
-        },
-        eframe::Error::Winit(error) => no_display(&error.to_string()),
-        eframe::Error::WinitEventLoop(error) => no_display(&error.to_string()),
-        eframe::Error::Wgpu(error) => no_adapter(&error.to_string()),
-    })
-}
-
 /// Ctrl-C closes the window as its button does, so that a recording is written.
-fn close_on_interrupt(close: &Arc<AtomicBool>, context: &eframe::egui::Context) {
-    let (close, context) = (Arc::clone(close), context.clone());
+fn close_on_interrupt(close: &Arc<AtomicBool>, waker: &Waker) {
+    let (close, waker) = (Arc::clone(close), waker.clone());
     let set = ctrlc::set_handler(move || {
         close.store(true, Ordering::Relaxed);
-        context.request_repaint_of(eframe::egui::ViewportId::ROOT);
+        waker.wake();
     });
     if let Err(error) = set {
         tracing::warn!("Ctrl-C ends the program at once: {error}");

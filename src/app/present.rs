@@ -135,10 +135,13 @@ impl Presenter {
         let view = match image {
             sim::Picture::Bytes(bytes) => {
                 self.upload(queue, bytes);
-                self.texture
-                    .create_view(&wgpu::TextureViewDescriptor::default())
+                let whole = wgpu::TextureViewDescriptor::default();
+                Some(self.texture.create_view(&whole))
             }
-            sim::Picture::Painting(painting) => painting.view(),
+            sim::Picture::Painting(painting) => painting.view(device),
+        };
+        let Some(view) = view else {
+            return;
         };
         let (pipeline, uniforms) = (&self.pipeline, &self.uniforms);
         self.bindings = bind(device, pipeline, uniforms, &view, &self.sampler);

@@ -19,9 +19,9 @@ use super::new_world::Page;
 use super::played::Played;
 use super::present::{self, Picture, Presenter};
 use super::stats::Stats;
-use super::{Ended, NewWorld, hud, theme};
+use super::{NewWorld, Waker, hud, theme};
 use crate::engine::{Gpu, Seat};
-use crate::sim::{self, Command, Frame, Message, Point, Session, Sim};
+use crate::sim::{Command, Frame, Message, Point, Session, Sim};
 
 /// Windows narrower than this open without the tuning panel.
 const ROOM_FOR_TUNING: f32 = 760.0;
@@ -36,8 +36,7 @@ pub(super) struct Parts {
     pub mailbox: Arc<AtomicBool>,
     /// Set from outside to close the window.
     pub close: Arc<AtomicBool>,
-    /// Receives what is left to do when the window closes.
-    pub ended: Ended,
+    pub waker: Waker,
 }
 
 /// The world-model thread as the window sees it.
@@ -109,14 +108,7 @@ impl Window {
         mut played: Played,
         creation: &eframe::CreationContext<'_>,
     ) -> crate::Result<Self> {
-        theme::apply(&creation.egui_ctx);
-        let Some(state) = &creation.wgpu_render_state else {
-            return Err(super::no_adapter("the window has no renderer"));
-        };
-        put_presenter(state, played.world.image);
-        let context = creation.egui_ctx.clone();
-        let gpu = Gpu::shared(&state.adapter, state.device.clone(), state.queue.clone());
-        let seat = gpu.map_or(Seat::Own, Seat::Shared);
+        let (render, seat) = prepare(creation, &parts.waker, played.world.image)?;
         played.sim.seat = seat.clone();
         let mut window = Self {
             paused: played.sim.paused,
@@ -125,9 +117,9 @@ impl Window {
             home: None,
             view: View::Game,
             page: None,
-            render: state.clone(),
+            render,
             seat,
-            context,
+            context: creation.egui_ctx.clone(),
             world: World::Waiting,
             session: None,
             kept: None,
@@ -147,6 +139,35 @@ impl Window {
             window.open_page_at(first, settings);
         }
         Ok(window)
+    }
+
+    /// Moves into a new window, with a device of its own.
+    ///
+    /// # Errors
+    /// The window has no renderer.
+    pub fn attach(&mut self, creation: &eframe::CreationContext<'_>) -> crate::Result<()> {
+        let size = self.played.world.image;
+        (self.render, self.seat) = prepare(creation, &self.parts.waker, size)?;
+        self.context = creation.egui_ctx.clone();
+        if let Seat::Shared(_) = self.played.sim.seat {
+            self.played.sim.seat = self.seat.clone();
+        }
+        // Pictures of the old one are lost with it.
+        self.frame = None;
+        self.denoising = self.denoising.is_some().then(Denoising::default);
+        if let Some(page) = &mut self.page {
+            page.forget_pictures();
+        }
+        self.held.release_all();
+        self.hold(Instant::now());
+        self.drawn = false;
+        Ok(())
+    }
+
+    /// Whether the window had been drawn with a device that is lost.
+    pub fn is_lost(&self) -> bool {
+        let lost = matches!(&self.seat, Seat::Shared(gpu) if gpu.is_lost());
+        lost && self.drawn && !self.parts.close.load(Ordering::Relaxed)
     }
 
     fn send(&self, command: Command) {
@@ -231,7 +252,9 @@ impl Window {
         self.played.sim.pace = settings.pace();
         self.played.sim.paused = self.paused;
         self.stats.restarted();
-        self.world = match start(&self.played.sim, self.session.take(), &self.context) {
+        let waker = self.parts.waker.clone();
+        let (options, session) = (self.played.sim.clone(), self.session.take());
+        self.world = match Sim::spawn(options, session, move || waker.wake()) {
             Ok(sim) => World::Running(sim),
             Err(error) => World::Failed(Failure::new(error.to_string())),
         };
@@ -399,15 +422,20 @@ fn put_presenter(render: &egui_wgpu::RenderState, size: [usize; 2]) {
     renderer.callback_resources.insert(presenter);
 }
 
-fn start(
-    options: &sim::Options,
-    session: Option<Session>,
-    context: &egui::Context,
-) -> crate::Result<Sim> {
-    let context = context.clone();
-    Sim::spawn(options.clone(), session, move || {
-        context.request_repaint_of(egui::ViewportId::ROOT);
-    })
+/// Sets a new window up for frames of this height and width: its looks, who wakes it, and its device.
+fn prepare(
+    creation: &eframe::CreationContext<'_>,
+    waker: &Waker,
+    size: [usize; 2],
+) -> crate::Result<(egui_wgpu::RenderState, Seat)> {
+    theme::apply(&creation.egui_ctx);
+    let Some(state) = &creation.wgpu_render_state else {
+        return Err(super::no_adapter("the window has no renderer"));
+    };
+    put_presenter(state, size);
+    waker.attach(&creation.egui_ctx);
+    let gpu = Gpu::shared(&state.adapter, state.device.clone(), state.queue.clone());
+    Ok((state.clone(), gpu.map_or(Seat::Own, Seat::Shared)))
 }
 
 impl eframe::App for Window {
@@ -444,7 +472,7 @@ impl eframe::App for Window {
                 desired_maximum_frame_latency: Some(2),
             });
         }
-        if self.parts.close.load(Ordering::Relaxed) {
+        if self.parts.close.load(Ordering::Relaxed) || self.is_lost() {
             context.send_viewport_cmd(ViewportCommand::Close);
         }
         if matches!(self.world, World::Waiting) && self.drawn {
@@ -497,13 +525,6 @@ impl eframe::App for Window {
         if self.paused {
             // Nothing else asks for a repaint, and the screen rate should not stand still.
             ui.request_repaint_after(Duration::from_secs(1));
-        }
-    }
-
-    fn on_exit(&mut self) {
-        let left = self.leave();
-        if let Ok(mut ended) = self.parts.ended.lock() {
-            *ended = left;
         }
     }
 }

@@ -99,6 +99,14 @@ impl Page {
         }
     }
 
+    /// Loads pictures anew, for another window.
+    pub fn forget_pictures(&mut self) {
+        self.source.forget_pictures();
+        if let Step::Training(watch) = &mut self.step {
+            watch.forget_preview();
+        }
+    }
+
     /// The page comes into sight: what lies on the disk may have changed.
     pub fn open(&mut self) {
         if let Some(places) = self.places() {

@@ -131,6 +131,10 @@ impl Source {
         None
     }
 
+    pub fn forget_pictures(&mut self) {
+        self.pictures.clear();
+    }
+
     pub fn ui(&mut self, ui: &mut Ui, places: &Places, notify: &Notify) -> Option<Wish> {
         let simulator = card(ui, |ui| self.simulators(ui, places));
         let data = card(ui, |ui| self.dataset(ui, notify));

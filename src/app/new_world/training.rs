@@ -195,6 +195,10 @@ impl Watch {
         wish
     }
 
+    pub fn forget_preview(&mut self) {
+        self.preview = None;
+    }
+
     fn preview(&mut self, ui: &mut Ui, preview: Option<&Arc<Preview>>) {
         let Some(preview) = preview else {
             let about =

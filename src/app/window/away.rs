@@ -43,8 +43,8 @@ pub(super) struct Home {
 impl Window {
     /// Opens the page; the game waits.
     pub(super) fn open_page(&mut self) {
-        let context = self.context.clone();
-        let notify = Arc::new(move || context.request_repaint_of(egui::ViewportId::ROOT));
+        let waker = self.parts.waker.clone();
+        let notify = Arc::new(move || waker.wake());
         let home = &self.parts.home;
         self.page
             .get_or_insert_with(|| Page::new(home.clone(), notify))
@@ -259,7 +259,7 @@ impl Window {
     }
 
     /// What is left to do when the window closes.
-    pub(super) fn leave(&mut self) -> Left {
+    pub fn leave(&mut self) -> Left {
         let (session, failure) = self.end_world();
         let mut left = Left {
             training: self.page.take().and_then(Page::close),

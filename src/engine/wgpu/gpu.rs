@@ -111,6 +111,11 @@ impl Gpu {
         self.real
     }
 
+    /// Whether the device is lost, for good.
+    pub fn is_lost(&self) -> bool {
+        self.trouble.get().is_some()
+    }
+
     /// Runs `work`, whose failures on the device are its own and not those of what comes after.
     ///
     /// # Errors

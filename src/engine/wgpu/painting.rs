@@ -15,6 +15,7 @@ const SIDE: u32 = 8;
 
 /// A frame on the device. It is painted over once nobody holds it any more.
 pub struct Painting {
+    device: Device,
     texture: Texture,
 }
 
@@ -36,11 +37,18 @@ impl Painting {
                 | TextureUsages::COPY_SRC,
             view_formats: &[TextureFormat::Rgba8UnormSrgb],
         });
-        Self { texture }
+        Self {
+            device: device.clone(),
+            texture,
+        }
     }
 
-    /// The frame for drawing, its bytes read as sRGB.
-    pub fn view(&self) -> TextureView {
+    /// The frame for drawing on `device`, its bytes read as sRGB; none if it is on another one.
+    pub fn view(&self, device: &Device) -> Option<TextureView> {
+        (self.device == *device).then(|| self.srgb())
+    }
+
+    fn srgb(&self) -> TextureView {
         self.texture.create_view(&TextureViewDescriptor {
             label: Some("painting"),
             format: Some(TextureFormat::Rgba8UnormSrgb),
