@@ -13,6 +13,9 @@ use super::window::{Parts, Window};
 use super::{no_adapter, no_display, setup, theme};
 use crate::{Error, Result};
 
+/// How often a window is opened again. After a panic the event loop may end once more at once.
+const TRIES: usize = 8;
+
 /// Where a window is kept while none is open.
 type Slot = Rc<RefCell<Option<Window>>>;
 
@@ -58,6 +61,7 @@ pub(super) fn open(
     let name = played.world.name.clone();
     let mailbox = Arc::clone(&parts.mailbox);
     let mut fresh = Some((parts, played));
+    let mut tries = 0;
     loop {
         let native = eframe::NativeOptions {
             viewport: ViewportBuilder::default()
@@ -91,10 +95,11 @@ pub(super) fn open(
         let run = || eframe::run_native("driftless", native, Box::new(make));
         let ended = catch_unwind(AssertUnwindSafe(run));
         let lost = slot.borrow().as_ref().is_some_and(Window::is_lost);
-        if !lost {
+        if !lost || tries == TRIES {
             let ended = ended.map(|opened| opened.map_err(explained));
             return (slot.take(), ended);
         }
+        tries += 1;
         tracing::warn!("the window lost its device, and is opened again");
     }
 }

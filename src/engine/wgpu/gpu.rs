@@ -113,6 +113,8 @@ impl Gpu {
 
     /// Whether the device is lost, for good.
     pub fn is_lost(&self) -> bool {
+        // The word of it may be waiting to be fetched; a device that is lost cannot be polled.
+        let _ = self.device.poll(PollType::Poll);
         self.trouble.get().is_some()
     }
 
