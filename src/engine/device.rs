@@ -20,6 +20,8 @@ pub enum DeviceChoice {
     Metal,
     /// Any GPU, through Vulkan, Metal or DirectX 12, to play; a software renderer where there is none.
     Wgpu,
+    /// The same with matrices in 16 bits: half the memory, and frames that differ a little.
+    WgpuF16,
 }
 
 /// Where an engine computes.
@@ -61,8 +63,10 @@ pub fn place(choice: DeviceChoice, seat: &Seat) -> Result<Place> {
     Ok(match (choice, seat) {
         (_, Seat::Processor) => Place::Candle(Device::Cpu),
         (DeviceChoice::Wgpu, Seat::Shared(gpu)) => Place::Wgpu(gpu.clone()),
+        (DeviceChoice::WgpuF16, Seat::Shared(gpu)) => Place::Wgpu(gpu.clone().with_half()?),
         (DeviceChoice::Auto, Seat::Shared(gpu)) if gpu.is_real() => Place::Wgpu(gpu.clone()),
         (DeviceChoice::Wgpu, Seat::Own) => Place::Wgpu(Gpu::open(true)?),
+        (DeviceChoice::WgpuF16, Seat::Own) => Place::Wgpu(Gpu::open(true)?.with_half()?),
         (DeviceChoice::Auto, _) => match Gpu::open(false) {
             Ok(gpu) => Place::Wgpu(gpu),
             Err(error) => {
@@ -83,7 +87,7 @@ pub fn candle_device(choice: DeviceChoice) -> Result<Device> {
         DeviceChoice::Cpu => Ok(Device::Cpu),
         DeviceChoice::Cuda => cuda(),
         DeviceChoice::Metal => metal(),
-        DeviceChoice::Wgpu => Err(Error::Device(
+        DeviceChoice::Wgpu | DeviceChoice::WgpuF16 => Err(Error::Device(
             "wgpu plays worlds; training and likelihoods need --device cpu, cuda or metal".into(),
         )),
         DeviceChoice::Auto => Ok(cuda().or_else(|_| metal()).unwrap_or(Device::Cpu)),

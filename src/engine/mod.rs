@@ -77,7 +77,7 @@ pub fn build(world: World, place: &Place) -> Result<Box<dyn Engine>> {
     Ok(match place {
         Place::Candle(device) if device.is_cpu() => Box::new(CpuEngine::new(&world)?),
         Place::Candle(_) => Box::new(CandleEngine::new(world)?),
-        Place::Wgpu(gpu) => Box::new(WgpuEngine::new(&world, gpu)?),
+        Place::Wgpu(gpu) => Box::new(WgpuEngine::tuned(&world, gpu)?),
     })
 }
 

@@ -1,7 +1,8 @@
 //! The dynamics as dispatches: what begins a frame, one denoise pass, the pass that writes the ring.
 
-use super::kernels::{Kernel, Recorder, groups};
+use super::kernels::{Kernel, groups};
 use super::ops::{Act, CloseOp, ConditionOp, NONE, RememberOp, Rows, SpaceOp, TimeOp};
+use super::program::Recorder;
 use super::recorder::{Arena, CellBlock, Norm};
 use super::weights::{Matrix, Weights};
 use crate::Result;

@@ -21,6 +21,10 @@ pub struct Gpu {
     real: bool,
     /// Whether a window draws with it.
     pub(super) shared: bool,
+    /// Whether matrices are kept in 16 bits.
+    pub(super) half: bool,
+    /// Adapter and driver, as measurements are filed under.
+    measured_as: String,
     /// How the device was lost: wgpu tells it where nobody waits for it.
     trouble: Arc<OnceLock<String>>,
 }
@@ -79,13 +83,14 @@ impl Gpu {
         wgpu::DeviceDescriptor {
             label: Some("driftless"),
             required_limits: limits,
-            required_features: adapter.features() & Features::TIMESTAMP_QUERY,
+            required_features: adapter.features()
+                & (Features::TIMESTAMP_QUERY | Features::SHADER_F16),
             ..Default::default()
         }
     }
 
     fn on(adapter: &Adapter, device: Device, queue: Queue, shared: bool) -> Self {
-        let trouble = Arc::new(OnceLock::new());
+        let (trouble, info) = (Arc::new(OnceLock::new()), adapter.get_info());
         // The engine's own failures are caught where they happen. What is left is a window's, whose
         // surface cannot be made anew in the moment in which the engine submits; it tries again.
         device.on_uncaptured_error(Arc::new(|error: wgpu::Error| {
@@ -102,8 +107,31 @@ impl Gpu {
             name: name(adapter),
             real: is_real(adapter),
             shared,
+            half: false,
+            measured_as: format!(
+                "{} {:?} {} {}",
+                info.name, info.backend, info.driver, info.driver_info
+            ),
             trouble,
         }
+    }
+
+    /// The same with matrices in 16 bits.
+    ///
+    /// # Errors
+    /// Its shaders have no numbers of 16 bits.
+    pub fn with_half(mut self) -> Result<Self> {
+        if !self.device.features().contains(Features::SHADER_F16) {
+            return Err(self.failed("its shaders have no 16-bit numbers; use --device wgpu"));
+        }
+        self.half = true;
+        Ok(self)
+    }
+
+    /// What measurements of the kernels of this program on this device are filed under.
+    pub(super) fn tuning_key(&self) -> String {
+        let bits = if self.half { 16 } else { 32 };
+        format!("{} {bits} {}", env!("CARGO_PKG_VERSION"), self.measured_as)
     }
 
     /// Whether it is a GPU and not a program that plays one.

@@ -6,21 +6,26 @@ mod kernels;
 mod ops;
 mod painting;
 mod peak;
+mod program;
 mod recorder;
 mod tokenizer;
+mod tuning;
 mod weights;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use wgpu::{Buffer, BufferUsages};
 
 use self::dynamics::Dynamics;
-use self::kernels::{Clock, Kernels, Program, Recorder};
+use self::kernels::Kernels;
 use self::ops::{FrameHead, PassValues, Rows};
 use self::painting::Painter;
+use self::program::{Buffers, Clock, Program, Recorder};
 use self::recorder::{Arena, Sample};
 use self::tokenizer::Tokenizer;
+use self::tuning::{Cache, Shape, Tuning};
 use self::weights::Weights;
 use super::StageTimes;
 use super::network::{Ask, Copies, Made, Moment, Network, Outcome, Whole};
@@ -38,6 +43,9 @@ pub use self::painting::Painting;
 /// Most steps of a frame that is recorded whole; longer ones go pass by pass.
 const RECORDED_STEPS: usize = 64;
 
+/// About the longest time for which a start waits to find out which tiles are fastest.
+const TUNING_TIME: Duration = Duration::from_secs(2);
+
 /// The engine that runs WGSL kernels on a GPU.
 pub type WgpuEngine = Sampler<WgpuNetwork>;
 
@@ -48,6 +56,33 @@ impl WgpuEngine {
     /// The world does not fit into the device's buffers, or the device is lost.
     pub fn new(world: &World, gpu: &Gpu) -> Result<Self> {
         let network = gpu.scoped(|| WgpuNetwork::new(world, gpu))?;
+        Ok(Self::around(network, world.config.clone()))
+    }
+
+    /// The same with the tiles that multiply this world's matrices fastest on this device; what is
+    /// measured for that is kept in the platform's cache folder.
+    ///
+    /// # Errors
+    /// The world does not fit into the device's buffers, or the device is lost.
+    pub fn tuned(world: &World, gpu: &Gpu) -> Result<Self> {
+        let cache = Cache::platform();
+        let network = gpu.scoped(|| {
+            let mut network = WgpuNetwork::new(world, gpu)?;
+            let kept = cache.as_ref().map(|cache| cache.read(gpu));
+            let (tuning, measured) = Tuning::measure(
+                gpu,
+                &network.products(),
+                kept.unwrap_or_default(),
+                TUNING_TIME,
+            )?;
+            if let (true, Some(cache)) = (measured, &cache)
+                && let Err(error) = cache.write(gpu, &tuning)
+            {
+                tracing::warn!("measured again next time: {error}");
+            }
+            network.tune(tuning);
+            Ok(network)
+        })?;
         Ok(Self::around(network, world.config.clone()))
     }
 }
@@ -62,6 +97,7 @@ pub struct WgpuNetwork {
     tokenizer: Tokenizer,
     dynamics: Dynamics,
     weights: Buffer,
+    panels: Buffer,
     arena: Buffer,
     frame: Buffer,
     /// What is read back.
@@ -93,14 +129,12 @@ impl WgpuNetwork {
         let tokenizer = Tokenizer::new(&mut weights, &mut arena, &world.tokenizer, config)?;
         let dynamics = Dynamics::new(&mut weights, &mut arena, &world.dynamics, config)?;
         let kernels = Kernels::new(gpu, dynamics.heads.padded);
-        let weight_buffer = gpu.storage("weights", weights.data.len())?;
-        let write = |buffer: &Buffer, at: u32, numbers: &[f32]| {
-            let bytes = bytemuck::cast_slice(numbers);
-            gpu.queue.write_buffer(buffer, u64::from(at) * 4, bytes);
-        };
-        write(&weight_buffer, 0, &weights.data);
+        let (weight_buffer, panels) = (weights.upload(gpu)?, weights.upload_panels(gpu)?);
         let arena_buffer = gpu.storage("activations and rings", arena.len as usize)?;
-        write(&arena_buffer, dynamics.position.0, &dynamics.position.1);
+        let (at, position) = &dynamics.position;
+        let bytes = bytemuck::cast_slice(position);
+        gpu.queue
+            .write_buffer(&arena_buffer, u64::from(*at) * 4, bytes);
         let passes = size_of::<PassValues>() * (RECORDED_STEPS + 1);
         let frame = gpu.storage("values of a frame", (size_of::<FrameHead>() + passes) / 4)?;
         let rings = dynamics.rings().count() * 2;
@@ -114,10 +148,13 @@ impl WgpuNetwork {
             usage: BufferUsages::MAP_READ | BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
-        let record = |f: &dyn Fn(&mut Recorder)| {
-            let buffers = [&weight_buffer, &arena_buffer, &frame];
-            Program::record(gpu, &kernels, buffers, f)
+        let buffers = Buffers {
+            weights: &weight_buffer,
+            panels: &panels,
+            arena: &arena_buffer,
+            frame: &frame,
         };
+        let record = |f: &dyn Fn(&mut Recorder)| Program::record(gpu, &kernels, buffers, f);
         let size = config.image.map(|side| side as u32);
         let painter = || Painter::new(gpu, tokenizer.image, size);
         let network = Self {
@@ -136,6 +173,7 @@ impl WgpuNetwork {
             tokenizer,
             dynamics,
             weights: weight_buffer,
+            panels,
             arena: arena_buffer,
             frame,
             staging,
@@ -143,6 +181,40 @@ impl WgpuNetwork {
         };
         gpu.check()?;
         Ok(network)
+    }
+
+    /// The products of a frame of two steps, and how often each is made: of many steps, nearly the same.
+    fn products(&self) -> BTreeMap<Shape, usize> {
+        let mut recorder = Recorder::default();
+        self.tokenizer.encode(&mut recorder, self.dynamics.x);
+        self.record_frame(&mut recorder, 2);
+        recorder.products
+    }
+
+    /// Records all passes again, with other tiles.
+    fn tune(&mut self, tuning: Tuning) {
+        self.kernels.tuning = Arc::new(tuning);
+        self.frames.clear();
+        let (d, t) = (&self.dynamics, &self.tokenizer);
+        let begin = self.record(&|r| d.begin(r));
+        let denoise = self.record(&|r| d.denoise(r, 0));
+        let cache = self.record(&|r| {
+            d.cache(r, 0);
+        });
+        let encode = self.record(&|r| t.encode(r, d.x));
+        let decode = self.record(&|r| t.decode(r, d.x));
+        (self.begin, self.denoise, self.cache) = (begin, denoise, cache);
+        (self.encode, self.decode) = (encode, decode);
+    }
+
+    fn record(&self, f: &dyn Fn(&mut Recorder)) -> Program {
+        let buffers = Buffers {
+            weights: &self.weights,
+            panels: &self.panels,
+            arena: &self.arena,
+            frame: &self.frame,
+        };
+        Program::record(&self.gpu, &self.kernels, buffers, f)
     }
 
     fn write(&self, at: u32, numbers: &[f32]) {
@@ -176,7 +248,7 @@ impl WgpuNetwork {
         let clock = self.clock.as_ref();
         let clock = clock.filter(|_| program.is_some_and(Program::is_staged));
         if let Some(program) = program {
-            program.encode(&self.kernels, &mut encoder, clock);
+            program.encode(&mut encoder, clock);
         }
         if let (Some(canvas), Some(painter)) = (canvas, &self.painter) {
             painter.encode(canvas, &mut encoder);
@@ -322,9 +394,8 @@ impl Network for WgpuNetwork {
     fn frame(&mut self, whole: &Whole, copies: Option<Copies>) -> Result<Made> {
         let steps = whole.shares.len();
         if !self.frames.contains_key(&steps) {
-            let buffers = [&self.weights, &self.arena, &self.frame];
             let record = |r: &mut Recorder| self.record_frame(r, steps);
-            let program = Program::record(&self.gpu, &self.kernels, buffers, &record);
+            let program = self.record(&record);
             self.frames.insert(steps, program);
         }
         self.turn_to(whole.frame, whole.seen);

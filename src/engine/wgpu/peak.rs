@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::gpu::Gpu;
-use super::kernels::{Kernels, Program};
+use super::kernels::Kernels;
 use super::ops::{Act, Rows};
+use super::program::{Buffers, Program};
 use super::weights::Weights;
 use crate::Result;
 
@@ -27,15 +28,19 @@ impl Gpu {
         let kernels = Kernels::new(self, HEAD);
         let mut all = Weights::default();
         let matrix = all.matrix(side, side, |o, i| ((o + i) % 7) as f32);
-        let weights = self.storage("weights", all.data.len())?;
-        let bytes = bytemuck::cast_slice(&all.data);
-        self.queue.write_buffer(&weights, 0, bytes);
+        let (weights, panels) = (self.storage("tables", 4)?, all.upload_panels(self)?);
         let arena = self.storage("arena", 2 * side * side)?;
         let frame = self.storage("frame", 64)?;
         let n = side as u32;
         let (x, y) = (Rows::plain(0, n), Rows::plain(n * n, n));
+        let buffers = Buffers {
+            weights: &weights,
+            panels: &panels,
+            arena: &arena,
+            frame: &frame,
+        };
         let programs = QUEUED.map(|count| {
-            Program::record(self, &kernels, [&weights, &arena, &frame], &|r| {
+            Program::record(self, &kernels, buffers, &|r| {
                 for _ in 0..count {
                     r.matmul(matrix, n, x, y, Act::None, false);
                 }
@@ -55,7 +60,7 @@ impl Gpu {
             let mut encoder = self
                 .device
                 .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            programs[many].encode(&kernels, &mut encoder, None);
+            programs[many].encode(&mut encoder, None);
             encoder.copy_buffer_to_buffer(&arena, 0, &staging, 0, 16);
             let submission = self.queue.submit([encoder.finish()]);
             self.read(&staging, submission, &mut [0; 16])?;

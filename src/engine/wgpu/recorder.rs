@@ -1,7 +1,9 @@
 //! The operations that networks are made of, as dispatches.
 
-use super::kernels::{Kernel, PANEL, Recorder, groups};
+use super::kernels::{Kernel, PANEL, groups};
 use super::ops::{Act, MatmulOp, NONE, NormOp, Rows, SampleOp, ShiftOp};
+use super::program::Recorder;
+use super::tuning::VARIANTS;
 use super::weights::{Matrix, Weights};
 use crate::Result;
 use crate::model::layers;
@@ -26,7 +28,22 @@ impl Arena {
 impl Recorder {
     /// y ← act(x Wᵀ + b) or y ← y + it, over `m` rows.
     pub fn matmul(&mut self, w: Matrix, m: u32, x: Rows, y: Rows, act: Act, add: bool) {
-        let (kernel, tile) = Kernel::matmul(m);
+        let shape = [m, w.n, w.k];
+        *self.products.entry(shape).or_default() += 1;
+        let variant = self.tuning.choose(shape);
+        self.matmul_by(variant, w, m, [x, y], act, add);
+    }
+
+    /// The same by one of the variants.
+    pub fn matmul_by(
+        &mut self,
+        variant: usize,
+        w: Matrix,
+        m: u32,
+        [x, y]: [Rows; 2],
+        act: Act,
+        add: bool,
+    ) {
         let op = MatmulOp {
             x,
             y,
@@ -39,7 +56,8 @@ impl Recorder {
             add: u32::from(add),
             aligned: u32::from(x.is_aligned() && w.k.is_multiple_of(4)),
         };
-        self.push(kernel, &op, [w.n.div_ceil(PANEL), m.div_ceil(tile)]);
+        let groups = [w.n.div_ceil(PANEL), m.div_ceil(VARIANTS[variant].rows)];
+        self.push(Kernel::Matmul(variant), &op, groups);
     }
 
     /// y ← x / rms(x) · gain, over `rows` rows.

@@ -6,11 +6,13 @@ use std::ops::Range;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::kernels::{Kernel, Kernels, Program, Recorder, groups};
+use super::kernels::{Kernel, Kernels, groups};
 use super::ops::{
     Act, CloseOp, ConditionOp, FrameHead, NONE, PassValues, RememberOp, Rows, SpaceOp, TimeOp,
 };
+use super::program::{Buffers, Program, Recorder};
 use super::recorder::{Arena, CellBlock, Norm, Sample};
+use super::tuning::VARIANTS;
 use super::weights::{Matrix, Weights};
 use super::*;
 use crate::engine::noise::{self, Use};
@@ -79,7 +81,8 @@ impl Trial {
             gpu.queue.write_buffer(&buffer, 0, bytes);
             buffer
         };
-        let weights = buffer("weights", bytemuck::cast_slice(&self.weights.data));
+        let weights = self.weights.upload(gpu).unwrap();
+        let panels = self.weights.upload_panels(gpu).unwrap();
         let arena = buffer("arena", bytemuck::cast_slice(&self.arena));
         self.passes.push(bytemuck::Zeroable::zeroed());
         let frame = [
@@ -87,7 +90,13 @@ impl Trial {
             bytemuck::cast_slice(&self.passes),
         ];
         let frame = buffer("frame", &frame.concat());
-        let program = Program::record(gpu, &kernels, [&weights, &arena, &frame], f);
+        let buffers = Buffers {
+            weights: &weights,
+            panels: &panels,
+            arena: &arena,
+            frame: &frame,
+        };
+        let program = Program::record(gpu, &kernels, buffers, f);
         let bytes = size_of_val(&self.arena[..]) as u64;
         let staging = gpu.device.create_buffer(&wgpu::BufferDescriptor {
             label: None,
@@ -98,7 +107,7 @@ impl Trial {
         let mut encoder = gpu
             .device
             .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        program.encode(&kernels, &mut encoder, None);
+        program.encode(&mut encoder, None);
         encoder.copy_buffer_to_buffer(&arena, 0, &staging, 0, bytes);
         let submission = gpu.queue.submit([encoder.finish()]);
         let mut after = self.arena.clone();
@@ -117,12 +126,16 @@ fn region(at: u32, len: usize) -> Range<usize> {
 }
 
 fn assert_near(what: &str, got: &[f32], expected: &[f32]) {
+    assert_within(BAR, what, got, expected);
+}
+
+fn assert_within(bar: f32, what: &str, got: &[f32], expected: &[f32]) {
     assert_eq!(got.len(), expected.len(), "{what}");
     let size = expected.iter().fold(0f32, |a, x| a.max(x.abs())).max(1e-3);
     for (i, (got, expected)) in got.iter().zip(expected).enumerate() {
         let off = (got - expected).abs() / size;
         assert!(
-            off <= BAR,
+            off <= bar,
             "{what}: number {i} is {got}, expected {expected}"
         );
     }
@@ -139,8 +152,19 @@ fn at(rows: Rows, r: u32, i: u32) -> usize {
 }
 
 #[test]
-fn products_of_any_shape_are_those_of_a_plain_loop() {
+fn products_of_any_shape_are_those_of_a_plain_loop_with_any_tiles() {
     let Some(gpu) = gpu() else { return };
+    products_are_those_of_a_plain_loop(&gpu, BAR);
+}
+
+#[test]
+fn products_of_matrices_in_16_bits_are_nearly_those_of_a_plain_loop() {
+    let Some(gpu) = gpu() else { return };
+    let Ok(half) = gpu.with_half() else { return };
+    products_are_those_of_a_plain_loop(&half, 5e-3);
+}
+
+fn products_are_those_of_a_plain_loop(gpu: &Gpu, bar: f32) {
     let sizes = [
         [1, 1, 1],
         [3, 5, 7],
@@ -169,10 +193,14 @@ fn products_of_any_shape_are_those_of_a_plain_loop() {
                 } else {
                     outputs
                 };
-                let (y_at, before) = match add {
-                    true => t.region(m * width),
-                    false => (t.poison(m * width), vec![0.0; m * width]),
+                let before = match add {
+                    true => t.numbers(m * width),
+                    false => vec![0.0; m * width],
                 };
+                let outs = VARIANTS.map(|_| match add {
+                    true => t.given(&before),
+                    false => t.poison(m * width),
+                });
                 let mut expected = before;
                 for r in 0..m {
                     let sums: Vec<f32> = (0..outputs)
@@ -190,16 +218,18 @@ fn products_of_any_shape_are_those_of_a_plain_loop() {
                         };
                     }
                 }
-                let (from, to) = (
-                    Rows::plain(x_at, inputs as u32),
-                    Rows::plain(y_at, width as u32),
-                );
-                let written = region(y_at, m * width);
-                let after = t.run(&gpu, 8, written.clone(), &|r| {
-                    r.matmul(matrix, m as u32, from, to, act, add);
+                let from = Rows::plain(x_at, inputs as u32);
+                let written = outs[0] as usize..t.regions.len as usize;
+                let after = t.run(gpu, 8, written, &|r| {
+                    for (variant, out) in outs.into_iter().enumerate() {
+                        let rows = [from, Rows::plain(out, width as u32)];
+                        r.matmul_by(variant, matrix, m as u32, rows, act, add);
+                    }
                 });
-                let what = format!("{m}×{outputs}×{inputs} {act:?} add {add}");
-                assert_near(&what, &after[written], &expected);
+                for (variant, out) in VARIANTS.iter().zip(outs) {
+                    let what = format!("{m}×{outputs}×{inputs} {act:?} add {add}, {variant:?}");
+                    assert_within(bar, &what, &after[region(out, m * width)], &expected);
+                }
             }
         }
     }

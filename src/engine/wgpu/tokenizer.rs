@@ -1,7 +1,7 @@
 //! The tokenizer as dispatches: one frame at a time.
 
-use super::kernels::Recorder;
 use super::ops::{Act, NONE, Rows};
+use super::program::Recorder;
 use super::recorder::{Arena, CellBlock, Norm};
 use super::weights::{Matrix, Weights};
 use crate::Result;

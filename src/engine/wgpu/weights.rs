@@ -1,7 +1,10 @@
-//! Weights as the kernels read them: one buffer, products' matrices in panels.
+//! Weights as the kernels read them: products' matrices in panels, all else in one buffer.
 
 use candle_core::Tensor;
+use half::f16;
+use wgpu::Buffer;
 
+use super::gpu::Gpu;
 use super::kernels::PANEL;
 use super::ops::NONE;
 use crate::Result;
@@ -11,7 +14,10 @@ use crate::model::layers::Linear;
 /// All weights of a world in the making.
 #[derive(Default)]
 pub(super) struct Weights {
+    /// Tables, gains and biases.
     pub data: Vec<f32>,
+    /// Matrices.
+    panels: Vec<f32>,
 }
 
 /// Where a product's matrix [n, k] and bias [n] are.
@@ -42,12 +48,12 @@ impl Weights {
     /// A matrix of `n` outputs and `k` inputs whose elements `weight(output, input)` gives.
     pub fn matrix(&mut self, n: usize, k: usize, weight: impl Fn(usize, usize) -> f32) -> Matrix {
         let panel = PANEL as usize;
-        let at = self.data.len();
+        let at = self.panels.len();
         for first in (0..n).step_by(panel) {
             for i in 0..k {
                 let outputs = first..first + panel;
                 let row = outputs.map(|o| if o < n { weight(o, i) } else { 0.0 });
-                self.data.extend(row);
+                self.panels.extend(row);
             }
         }
         Matrix {
@@ -56,6 +62,46 @@ impl Weights {
             panels: (at / 4) as u32,
             bias: NONE,
         }
+    }
+
+    /// The matrix that was added first.
+    pub fn first(&self, n: u32, k: u32) -> Matrix {
+        Matrix {
+            n,
+            k,
+            panels: 0,
+            bias: NONE,
+        }
+    }
+
+    /// Tables, gains and biases on the device.
+    ///
+    /// # Errors
+    /// They do not fit into a buffer.
+    pub fn upload(&self, gpu: &Gpu) -> Result<Buffer> {
+        let buffer = gpu.storage("tables", self.data.len())?;
+        let bytes = bytemuck::cast_slice(&self.data);
+        gpu.queue.write_buffer(&buffer, 0, bytes);
+        Ok(buffer)
+    }
+
+    /// Matrices on the device, in 16 bits where that is asked of it.
+    ///
+    /// # Errors
+    /// They do not fit into a buffer.
+    pub fn upload_panels(&self, gpu: &Gpu) -> Result<Buffer> {
+        if !gpu.half {
+            let buffer = gpu.storage("matrices", self.panels.len())?;
+            let bytes = bytemuck::cast_slice(&self.panels);
+            gpu.queue.write_buffer(&buffer, 0, bytes);
+            return Ok(buffer);
+        }
+        let half: Vec<f16> = self.panels.iter().copied().map(f16::from_f32).collect();
+        // Rows of panels are whole vec4s, so there are as many pairs as half the numbers.
+        let buffer = gpu.storage("matrices", half.len() / 2)?;
+        gpu.queue
+            .write_buffer(&buffer, 0, bytemuck::cast_slice(&half));
+        Ok(buffer)
     }
 
     /// A matrix [n, k], row by row.

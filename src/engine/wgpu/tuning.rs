@@ -1,0 +1,267 @@
+//! Which tiles multiply which matrices: what the device is fastest with, measured once and kept.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::gpu::Gpu;
+use super::kernels::{Kernels, PANEL};
+use super::ops::{Act, Rows};
+use super::program::{Buffers, Program, Recorder};
+use super::weights::Weights;
+use crate::model::checkpoint::write_atomic;
+use crate::{Error, Result};
+
+/// How a workgroup multiplies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Variant {
+    /// Rows of its tile; the columns are a panel's.
+    pub rows: u32,
+    /// Blocks of 4 × 4 that a thread holds, down and across.
+    pub blocks: [u32; 2],
+    /// Inputs that are held in the workgroup's memory at a time.
+    pub depth: u32,
+}
+
+impl Variant {
+    fn threads(self) -> u32 {
+        let [down, across] = self.blocks;
+        self.rows / (4 * down) * (PANEL / (4 * across))
+    }
+
+    fn workgroup_bytes(self) -> u32 {
+        self.depth * (self.rows + PANEL) * 4
+    }
+
+    /// Whether a device with these limits can run it.
+    fn fits(self, limits: &wgpu::Limits) -> bool {
+        self.threads() <= limits.max_compute_invocations_per_workgroup
+            && self.workgroup_bytes() <= limits.max_compute_workgroup_storage_size
+    }
+}
+
+const fn variant(rows: u32, blocks: [u32; 2], depth: u32) -> Variant {
+    Variant {
+        rows,
+        blocks,
+        depth,
+    }
+}
+
+/// All of them; the first two need no measuring.
+pub(super) const VARIANTS: [Variant; 8] = [
+    variant(64, [1, 1], 16),
+    variant(16, [1, 1], 16),
+    variant(32, [1, 1], 16),
+    variant(16, [1, 1], 32),
+    variant(16, [1, 2], 16),
+    variant(32, [2, 2], 16),
+    variant(64, [2, 2], 16),
+    variant(128, [2, 2], 16),
+];
+
+/// Rows, outputs and inputs of a product.
+pub(super) type Shape = [u32; 3];
+
+/// The variant of each product that was measured.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Tuning {
+    best: BTreeMap<Shape, usize>,
+}
+
+impl Tuning {
+    /// The variant of a product.
+    pub fn choose(&self, shape: Shape) -> usize {
+        let plain = usize::from(shape[0] <= VARIANTS[0].rows / 2);
+        self.best.get(&shape).copied().unwrap_or(plain)
+    }
+
+    /// Measures the products that are not in `kept`, the most work first, for about as long as `most`; the
+    /// rest keeps its plain tiles. Also whether anything was measured.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn measure(
+        gpu: &Gpu,
+        products: &BTreeMap<Shape, usize>,
+        kept: Self,
+        most: Duration,
+    ) -> Result<(Self, bool)> {
+        let mut tuning = kept;
+        let work = |(shape, count): &(&Shape, &usize)| {
+            shape.iter().map(|&n| u64::from(n)).product::<u64>() * **count as u64
+        };
+        let mut open: Vec<_> = products
+            .iter()
+            .filter(|(shape, _)| !tuning.best.contains_key(*shape))
+            .collect();
+        open.sort_by_key(|product| std::cmp::Reverse(work(product)));
+        let begun = Instant::now();
+        let limits = gpu.device.limits();
+        let fitting = (0..VARIANTS.len()).filter(|&v| VARIANTS[v].fits(&limits));
+        let fitting: Vec<usize> = fitting.collect();
+        let any = !open.is_empty();
+        for (&shape, _) in open {
+            if begun.elapsed() > most {
+                break;
+            }
+            let bench = Bench::new(gpu, shape)?;
+            let mut best = (Duration::MAX, 0);
+            for &variant in &fitting {
+                best = best.min((bench.time(gpu, variant)?, variant));
+            }
+            tuning.best.insert(shape, best.1);
+        }
+        Ok((tuning, any))
+    }
+}
+
+/// A product of one shape to be timed.
+struct Bench {
+    kernels: Kernels,
+    shape: Shape,
+    weights: Weights,
+    buffers: [wgpu::Buffer; 4],
+    staging: wgpu::Buffer,
+}
+
+impl Bench {
+    /// Times each variant so often, and takes the best.
+    const TIMES: usize = 3;
+    /// Products between two waits.
+    const QUEUED: usize = 8;
+    /// A product that takes as long alone is not queued.
+    const LONG: Duration = Duration::from_millis(2);
+
+    fn new(gpu: &Gpu, shape: Shape) -> Result<Self> {
+        let [m, n, k] = shape.map(|side| side as usize);
+        let mut weights = Weights::default();
+        weights.matrix(n, k, |o, i| ((o + i) % 7) as f32);
+        let arena = m * (k.next_multiple_of(4) + n.next_multiple_of(4));
+        Ok(Self {
+            // No head is asked for.
+            kernels: Kernels::new(gpu, 4),
+            shape,
+            buffers: [
+                gpu.storage("weights", 4)?,
+                weights.upload_panels(gpu)?,
+                gpu.storage("activations", arena)?,
+                gpu.storage("values of a frame", 64)?,
+            ],
+            weights,
+            staging: gpu.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("staging"),
+                size: 16,
+                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            }),
+        })
+    }
+
+    /// The best time of one product by a variant.
+    fn time(&self, gpu: &Gpu, variant: usize) -> Result<Duration> {
+        let [weights, panels, arena, frame] = &self.buffers;
+        let buffers = Buffers {
+            weights,
+            panels,
+            arena,
+            frame,
+        };
+        let [m, n, k] = self.shape;
+        let matrix = self.weights.first(n, k);
+        let x = Rows::plain(0, k.next_multiple_of(4));
+        let y = Rows::plain(m * k.next_multiple_of(4), n.next_multiple_of(4));
+        let program = |count| {
+            Program::record(gpu, &self.kernels, buffers, &|r: &mut Recorder| {
+                for _ in 0..count {
+                    r.matmul_by(variant, matrix, m, [x, y], Act::None, false);
+                }
+            })
+        };
+        let once = |program: &Program| {
+            let started = Instant::now();
+            let mut encoder = gpu.device.create_command_encoder(&Default::default());
+            program.encode(&mut encoder, None);
+            encoder.copy_buffer_to_buffer(arena, 0, &self.staging, 0, 16);
+            let submission = gpu.queue.submit([encoder.finish()]);
+            gpu.read(&self.staging, submission, &mut [0; 16])?;
+            Ok::<_, Error>(started.elapsed())
+        };
+        let alone = program(1);
+        // The first run compiles and warms up.
+        once(&alone)?;
+        let first = once(&alone)?;
+        if first > Self::LONG {
+            return Ok(first);
+        }
+        let queued = program(Self::QUEUED);
+        let mut best = Duration::MAX;
+        for _ in 0..Self::TIMES {
+            best = best.min(once(&queued)? / Self::QUEUED as u32);
+        }
+        Ok(best)
+    }
+}
+
+/// What was measured on this machine, a file of JSON: of each device, `"MxNxK"` to the variant.
+pub(super) struct Cache {
+    path: PathBuf,
+}
+
+type Kept = BTreeMap<String, BTreeMap<String, usize>>;
+
+impl Cache {
+    /// In the platform's folder for what can be made again; none where there is none.
+    pub fn platform() -> Option<Self> {
+        let folders = directories::ProjectDirs::from("", "", "driftless")?;
+        Some(Self::at(&folders.cache_dir().join("matmul.json")))
+    }
+
+    /// In a file.
+    pub fn at(path: &Path) -> Self {
+        Self {
+            path: path.to_path_buf(),
+        }
+    }
+
+    /// What the file says of a device; nothing where it is missing, broken or of other kernels.
+    pub fn read(&self, gpu: &Gpu) -> Tuning {
+        let kept = self.all().remove(&gpu.tuning_key()).unwrap_or_default();
+        let known = kept.into_iter().filter(|(_, v)| *v < VARIANTS.len());
+        let best = known.filter_map(|(name, variant)| Some((shape(&name)?, variant)));
+        Tuning {
+            best: best.collect(),
+        }
+    }
+
+    /// Adds what was measured on a device.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write(&self, gpu: &Gpu, tuning: &Tuning) -> Result<()> {
+        let mut all = self.all();
+        let name = |[m, n, k]: &Shape| format!("{m}x{n}x{k}");
+        let measured = tuning.best.iter().map(|(shape, v)| (name(shape), *v));
+        all.entry(gpu.tuning_key()).or_default().extend(measured);
+        if let Some(folder) = self.path.parent() {
+            std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
+        }
+        let text = serde_json::to_vec_pretty(&all)
+            .map_err(|e| Error::invalid(&self.path, e.to_string()))?;
+        write_atomic(&self.path, &text)
+    }
+
+    fn all(&self) -> Kept {
+        let text = std::fs::read(&self.path).unwrap_or_default();
+        serde_json::from_slice(&text).unwrap_or_default()
+    }
+}
+
+fn shape(name: &str) -> Option<Shape> {
+    let sides: Option<Vec<u32>> = name.split('x').map(|side| side.parse().ok()).collect();
+    sides?.try_into().ok()
+}
+
+#[cfg(test)]
+#[path = "tuning_tests.rs"]
+mod tests;
