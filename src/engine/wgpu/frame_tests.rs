@@ -147,3 +147,41 @@ fn a_world_that_does_not_fit_leaves_the_device_to_others() {
     assert!(matches!(refused, Err(Error::Device(_))), "{refused:?}");
     started(&gpu).step(0, &SamplerParams::default()).unwrap();
 }
+
+/// PSNR of two pictures in dB.
+fn psnr(a: &[u8], b: &[u8]) -> f64 {
+    let squares = a
+        .iter()
+        .zip(b)
+        .map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2));
+    10.0 * (255.0f64.powi(2) * a.len() as f64 / squares.sum::<f64>().max(1e-9)).log10()
+}
+
+#[test]
+fn the_shipped_world_is_nearly_the_processors_for_sixteen_frames_in_32_and_in_16_bits() {
+    let Some(gpu) = gpu() else { return };
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("checkpoints/pong");
+    let world = World::read(&folder, &candle_core::Device::Cpu).unwrap();
+    let contexts = folder.join(crate::model::checkpoint::CONTEXTS);
+    let contexts = crate::data::contexts::read(&contexts, &world.config).unwrap();
+    let params = SamplerParams::default();
+    let half = gpu.clone().with_half().ok();
+    for (gpu, off, alike) in [(Some(gpu), 1e-3, 60.0), (half, 1e-3, 45.0)] {
+        let Some(gpu) = gpu else { continue };
+        let mut engine = WgpuEngine::new(&world, &gpu).unwrap();
+        let mut processor = CpuEngine::new(&world).unwrap();
+        engine.reset(&contexts[0], &params).unwrap();
+        processor.reset(&contexts[0], &params).unwrap();
+        for t in 0..16 {
+            engine.step(t / 4 % 3, &params).unwrap();
+            processor.step(t / 4 % 3, &params).unwrap();
+            if t == 0 {
+                let (gpu, cpu) = (engine.latent().unwrap(), processor.latent().unwrap());
+                let difference = largest_difference(gpu, cpu);
+                assert!(difference < off, "{difference}");
+            }
+        }
+        let same = psnr(engine.image().unwrap(), processor.image().unwrap());
+        assert!(same >= alike, "{same} dB");
+    }
+}

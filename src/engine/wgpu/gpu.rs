@@ -23,6 +23,8 @@ pub struct Gpu {
     pub(super) shared: bool,
     /// Whether matrices are kept in 16 bits.
     pub(super) half: bool,
+    /// Whether the threads of a workgroup can sum in subgroups.
+    pub(super) subgroups: bool,
     /// Adapter and driver, as measurements are filed under.
     measured_as: String,
     /// How the device was lost: wgpu tells it where nobody waits for it.
@@ -84,7 +86,7 @@ impl Gpu {
             label: Some("driftless"),
             required_limits: limits,
             required_features: adapter.features()
-                & (Features::TIMESTAMP_QUERY | Features::SHADER_F16),
+                & (Features::TIMESTAMP_QUERY | Features::SHADER_F16 | Features::SUBGROUP),
             ..Default::default()
         }
     }
@@ -102,6 +104,7 @@ impl Gpu {
             let _ = note.set(format!("the device is lost ({reason:?}): {what}"));
         });
         Self {
+            subgroups: device.features().contains(Features::SUBGROUP),
             device,
             queue,
             name: name(adapter),

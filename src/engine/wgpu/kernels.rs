@@ -10,6 +10,8 @@ use super::gpu::Gpu;
 use super::tuning::{Tuning, VARIANTS};
 
 const MEMORY: &str = include_str!("../../../shaders/shared/memory.wgsl");
+const TOTAL: &str = include_str!("../../../shaders/shared/total.wgsl");
+const TOTAL_SUBGROUP: &str = include_str!("../../../shaders/shared/total_subgroup.wgsl");
 /// Threads of a workgroup where a kernel takes one a number, or a row's.
 const THREADS: u32 = 64;
 /// Outputs of a panel of packed weights, and of a workgroup's tile.
@@ -140,6 +142,11 @@ impl Kernels {
         }
     }
 
+    /// Without attention, which needs the size of a head.
+    pub fn headless(gpu: &Gpu) -> Self {
+        Self::new(gpu, 4)
+    }
+
     /// A kernel, ready to run.
     pub fn pipeline(&self, gpu: &Gpu, kernel: Kernel) -> ComputePipeline {
         let pipeline = self.pipelines[kernel.index()].get_or_init(|| self.compile(gpu, kernel));
@@ -178,15 +185,24 @@ impl Kernels {
             text.replace(&of(written), &of(own))
         };
         let text = set(kernel.source().into(), "HEAD", 8, (self.head / 4) as u32);
-        let Kernel::Matmul(variant) = kernel else {
-            return format!("{MEMORY}\n{text}");
+        let (enable, text) = match kernel {
+            Kernel::Matmul(variant) => {
+                let [rows, columns] = VARIANTS[variant].blocks;
+                let text = set(set(text, "ROWS4", 1, rows), "COLUMNS4", 1, columns);
+                let stored = "alias Stored = vec4<f32>;";
+                match gpu.half {
+                    true => (
+                        "enable f16;",
+                        text.replace(stored, "alias Stored = vec4<f16>;"),
+                    ),
+                    false => ("", text),
+                }
+            }
+            // wgpu's WGSL knows subgroups without being told to.
+            Kernel::Norm if gpu.subgroups => ("", format!("{TOTAL_SUBGROUP}\n{text}")),
+            Kernel::Norm => ("", format!("{TOTAL}\n{text}")),
+            _ => ("", text),
         };
-        let [rows, columns] = VARIANTS[variant].blocks;
-        let text = set(set(text, "ROWS4", 1, rows), "COLUMNS4", 1, columns);
-        if !gpu.half {
-            return format!("{MEMORY}\n{text}");
-        }
-        let text = text.replace("alias Stored = vec4<f32>;", "alias Stored = vec4<f16>;");
-        format!("enable f16;\n{MEMORY}\n{text}")
+        format!("{enable}\n{MEMORY}\n{text}")
     }
 }

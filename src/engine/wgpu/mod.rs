@@ -69,12 +69,9 @@ impl WgpuEngine {
         let network = gpu.scoped(|| {
             let mut network = WgpuNetwork::new(world, gpu)?;
             let kept = cache.as_ref().map(|cache| cache.read(gpu));
-            let (tuning, measured) = Tuning::measure(
-                gpu,
-                &network.products(),
-                kept.unwrap_or_default(),
-                TUNING_TIME,
-            )?;
+            let (products, kernels) = (network.products(), &network.kernels);
+            let kept = kept.unwrap_or_default();
+            let (tuning, measured) = kept.measure(gpu, kernels, &products, TUNING_TIME)?;
             if let (true, Some(cache)) = (measured, &cache)
                 && let Err(error) = cache.write(gpu, &tuning)
             {

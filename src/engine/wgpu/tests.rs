@@ -301,8 +301,15 @@ fn a_residual_block_convolves_the_normalised_grid() {
 
 #[test]
 fn a_norm_divides_by_the_root_mean_square() {
-    let Some(gpu) = gpu() else { return };
-    for width in [1usize, 7, 64, 200] {
+    let Some(mut gpu) = gpu() else { return };
+    let sizes = [1usize, 7, 64, 200].into_iter();
+    let ways = if gpu.subgroups {
+        vec![true, false]
+    } else {
+        vec![false]
+    };
+    for (width, subgroups) in sizes.flat_map(|n| ways.iter().map(move |way| (n, *way))) {
+        gpu.subgroups = subgroups;
         let mut t = Trial::new(width as u64);
         let gain = t.numbers(width);
         let norm = Norm {

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use wgpu::{Buffer, BufferUsages, CommandEncoderDescriptor};
+
 use super::gpu::Gpu;
 use super::kernels::{Kernels, PANEL};
 use super::ops::{Act, Rows};
-use super::program::{Buffers, Program, Recorder};
-use super::weights::Weights;
+use super::program::{Buffers, Program};
+use super::weights::{Matrix, Weights};
 use crate::model::checkpoint::write_atomic;
 use crate::{Error, Result};
 
@@ -60,6 +62,13 @@ pub(super) const VARIANTS: [Variant; 8] = [
     variant(128, [2, 2], 16),
 ];
 
+/// Each variant is timed so often, and the best time counts.
+const TIMES: usize = 4;
+/// Products between two waits: a device takes longer to answer than to multiply.
+const QUEUED: u32 = 16;
+/// A product that takes as long alone is not queued.
+const LONG: Duration = Duration::from_millis(2);
+
 /// Rows, outputs and inputs of a product.
 pub(super) type Shape = [u32; 3];
 
@@ -76,24 +85,24 @@ impl Tuning {
         self.best.get(&shape).copied().unwrap_or(plain)
     }
 
-    /// Measures the products that are not in `kept`, the most work first, for about as long as `most`; the
+    /// Measures the products that are not known yet, the most work first, for about as long as `most`; the
     /// rest keeps its plain tiles. Also whether anything was measured.
     ///
     /// # Errors
     /// The device failed.
     pub fn measure(
+        mut self,
         gpu: &Gpu,
+        kernels: &Kernels,
         products: &BTreeMap<Shape, usize>,
-        kept: Self,
         most: Duration,
     ) -> Result<(Self, bool)> {
-        let mut tuning = kept;
         let work = |(shape, count): &(&Shape, &usize)| {
             shape.iter().map(|&n| u64::from(n)).product::<u64>() * **count as u64
         };
         let mut open: Vec<_> = products
             .iter()
-            .filter(|(shape, _)| !tuning.best.contains_key(*shape))
+            .filter(|(shape, _)| !self.best.contains_key(*shape))
             .collect();
         open.sort_by_key(|product| std::cmp::Reverse(work(product)));
         let begun = Instant::now();
@@ -105,101 +114,105 @@ impl Tuning {
             if begun.elapsed() > most {
                 break;
             }
-            let bench = Bench::new(gpu, shape)?;
+            let bench = Bench::new(gpu, kernels, shape)?;
             let mut best = (Duration::MAX, 0);
             for &variant in &fitting {
-                best = best.min((bench.time(gpu, variant)?, variant));
+                best = best.min((bench.time(variant, TIMES, LONG)?, variant));
             }
-            tuning.best.insert(shape, best.1);
+            self.best.insert(shape, best.1);
         }
-        Ok((tuning, any))
+        Ok((self, any))
     }
 }
 
 /// A product of one shape to be timed.
-struct Bench {
-    kernels: Kernels,
+pub(super) struct Bench<'a> {
+    gpu: &'a Gpu,
+    kernels: &'a Kernels,
     shape: Shape,
-    weights: Weights,
-    buffers: [wgpu::Buffer; 4],
-    staging: wgpu::Buffer,
+    matrix: Matrix,
+    tables: Buffer,
+    panels: Buffer,
+    arena: Buffer,
+    frame: Buffer,
+    staging: Buffer,
 }
 
-impl Bench {
-    /// Times each variant so often, and takes the best.
-    const TIMES: usize = 3;
-    /// Products between two waits.
-    const QUEUED: usize = 8;
-    /// A product that takes as long alone is not queued.
-    const LONG: Duration = Duration::from_millis(2);
-
-    fn new(gpu: &Gpu, shape: Shape) -> Result<Self> {
+impl<'a> Bench<'a> {
+    /// # Errors
+    /// The matrices do not fit on the device.
+    pub fn new(gpu: &'a Gpu, kernels: &'a Kernels, shape: Shape) -> Result<Self> {
         let [m, n, k] = shape.map(|side| side as usize);
         let mut weights = Weights::default();
-        weights.matrix(n, k, |o, i| ((o + i) % 7) as f32);
-        let arena = m * (k.next_multiple_of(4) + n.next_multiple_of(4));
+        let matrix = weights.matrix(n, k, |o, i| ((o + i) % 7) as f32);
+        let numbers = m * (k.next_multiple_of(4) + n.next_multiple_of(4));
         Ok(Self {
-            // No head is asked for.
-            kernels: Kernels::new(gpu, 4),
+            gpu,
+            kernels,
             shape,
-            buffers: [
-                gpu.storage("weights", 4)?,
-                weights.upload_panels(gpu)?,
-                gpu.storage("activations", arena)?,
-                gpu.storage("values of a frame", 64)?,
-            ],
-            weights,
+            matrix,
+            tables: gpu.storage("tables", 4)?,
+            panels: weights.upload_panels(gpu)?,
+            arena: gpu.storage("activations", numbers)?,
+            frame: gpu.storage("values of a frame", 64)?,
             staging: gpu.device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some("staging"),
                 size: 16,
-                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+                usage: BufferUsages::MAP_READ | BufferUsages::COPY_DST,
                 mapped_at_creation: false,
             }),
         })
     }
 
-    /// The best time of one product by a variant.
-    fn time(&self, gpu: &Gpu, variant: usize) -> Result<Duration> {
-        let [weights, panels, arena, frame] = &self.buffers;
-        let buffers = Buffers {
-            weights,
-            panels,
-            arena,
-            frame,
-        };
-        let [m, n, k] = self.shape;
-        let matrix = self.weights.first(n, k);
-        let x = Rows::plain(0, k.next_multiple_of(4));
-        let y = Rows::plain(m * k.next_multiple_of(4), n.next_multiple_of(4));
-        let program = |count| {
-            Program::record(gpu, &self.kernels, buffers, &|r: &mut Recorder| {
-                for _ in 0..count {
-                    r.matmul_by(variant, matrix, m, [x, y], Act::None, false);
-                }
-            })
-        };
-        let once = |program: &Program| {
-            let started = Instant::now();
-            let mut encoder = gpu.device.create_command_encoder(&Default::default());
-            program.encode(&mut encoder, None);
-            encoder.copy_buffer_to_buffer(arena, 0, &self.staging, 0, 16);
-            let submission = gpu.queue.submit([encoder.finish()]);
-            gpu.read(&self.staging, submission, &mut [0; 16])?;
-            Ok::<_, Error>(started.elapsed())
-        };
-        let alone = program(1);
-        // The first run compiles and warms up.
-        once(&alone)?;
-        let first = once(&alone)?;
-        if first > Self::LONG {
-            return Ok(first);
-        }
-        let queued = program(Self::QUEUED);
-        let mut best = Duration::MAX;
-        for _ in 0..Self::TIMES {
-            best = best.min(once(&queued)? / Self::QUEUED as u32);
+    /// The best time of one product by a variant, of `times`, or of as many as `most` has room for.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn time(&self, variant: usize, times: usize, most: Duration) -> Result<Duration> {
+        let alone = self.program(variant, 1);
+        // The first one warms up.
+        self.run(&alone)?;
+        let mut best = self.run(&alone)?;
+        let queued = (best < LONG).then(|| self.program(variant, QUEUED));
+        let begun = Instant::now();
+        for _ in 1..times {
+            if begun.elapsed() + best > most {
+                break;
+            }
+            best = best.min(match &queued {
+                Some(queued) => self.run(queued)? / QUEUED,
+                None => self.run(&alone)?,
+            });
         }
         Ok(best)
+    }
+
+    fn program(&self, variant: usize, count: u32) -> Program {
+        let buffers = Buffers {
+            weights: &self.tables,
+            panels: &self.panels,
+            arena: &self.arena,
+            frame: &self.frame,
+        };
+        let [m, n, k] = self.shape;
+        let x = Rows::plain(0, k.next_multiple_of(4));
+        let y = Rows::plain(m * k.next_multiple_of(4), n.next_multiple_of(4));
+        Program::record(self.gpu, self.kernels, buffers, &|r| {
+            for _ in 0..count {
+                r.matmul_by(variant, self.matrix, m, [x, y], Act::None, false);
+            }
+        })
+    }
+
+    fn run(&self, program: &Program) -> Result<Duration> {
+        let started = Instant::now();
+        let device = &self.gpu.device;
+        let mut encoder = device.create_command_encoder(&CommandEncoderDescriptor::default());
+        program.encode(&mut encoder, None);
+        encoder.copy_buffer_to_buffer(&self.arena, 0, &self.staging, 0, 16);
+        let submission = self.gpu.queue.submit([encoder.finish()]);
+        self.gpu.read(&self.staging, submission, &mut [0; 16])?;
+        Ok(started.elapsed())
     }
 }
 

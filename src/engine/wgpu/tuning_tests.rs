@@ -11,12 +11,18 @@ fn what_is_measured_is_kept_and_not_measured_again() {
     let folder = tempfile::tempdir().unwrap();
     let cache = Cache::at(&folder.path().join("new/matmul.json"));
     let shapes = products(&[[5, 7, 9], [20, 64, 32]]);
-    let long = Duration::from_secs(60);
-    let (tuning, any) = Tuning::measure(&gpu, &shapes, cache.read(&gpu), long).unwrap();
+    let (kernels, long) = (Kernels::headless(&gpu), Duration::from_secs(60));
+    let (tuning, any) = cache
+        .read(&gpu)
+        .measure(&gpu, &kernels, &shapes, long)
+        .unwrap();
     assert!(any && tuning.best.keys().eq(shapes.keys()));
     cache.write(&gpu, &tuning).unwrap();
     assert_eq!(cache.read(&gpu), tuning);
-    let (again, any) = Tuning::measure(&gpu, &shapes, cache.read(&gpu), long).unwrap();
+    let (again, any) = cache
+        .read(&gpu)
+        .measure(&gpu, &kernels, &shapes, long)
+        .unwrap();
     assert!(!any && again == tuning);
     // Another precision is another measurement.
     if let Ok(half) = gpu.clone().with_half() {
@@ -30,8 +36,10 @@ fn what_is_measured_is_kept_and_not_measured_again() {
 fn without_time_products_keep_their_plain_tiles() {
     let Some(gpu) = gpu() else { return };
     let shapes = products(&[[5, 7, 9]]);
-    let kept = Tuning::default();
-    let (tuning, _) = Tuning::measure(&gpu, &shapes, kept, Duration::ZERO).unwrap();
+    let kernels = Kernels::headless(&gpu);
+    let (tuning, _) = Tuning::default()
+        .measure(&gpu, &kernels, &shapes, Duration::ZERO)
+        .unwrap();
     assert_eq!(tuning, Tuning::default());
     for (m, rows) in [(1, 16), (32, 16), (33, 64), (500, 64)] {
         assert_eq!(VARIANTS[tuning.choose([m, 64, 64])].rows, rows);

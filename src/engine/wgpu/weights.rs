@@ -64,16 +64,6 @@ impl Weights {
         }
     }
 
-    /// The matrix that was added first.
-    pub fn first(&self, n: u32, k: u32) -> Matrix {
-        Matrix {
-            n,
-            k,
-            panels: 0,
-            bias: NONE,
-        }
-    }
-
     /// Tables, gains and biases on the device.
     ///
     /// # Errors
