@@ -183,6 +183,27 @@ fn the_window_shows_the_predicted_frames_and_obeys_the_keys_and_the_close_button
 }
 
 #[test]
+fn frames_that_stay_on_the_device_are_shown_and_move() {
+    let Some(display) = Display::start() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let shot = folder.path().join("shot.png");
+    let window = display.open(&["play", "--checkpoint", text(&pong()), "--device", "wgpu"]);
+    window.press("h");
+    window.press("t");
+    let shown = |shot: &RgbImage| picture(shot).is_some_and(|[_, _, width, _]| width > 500);
+    let first = window.wait_for("the picture", &shot, shown);
+    let [left, top, width, height] = picture(&first).unwrap();
+    let inside = |shot: &RgbImage| imageops::crop_imm(shot, left, top, width, height).to_image();
+    let moved = |shot: &RgbImage| shown(shot) && difference(&inside(shot), &inside(&first)) > 10.0;
+    window.wait_for("another picture", &shot, moved);
+    assert!(!says_that_it_failed(&first));
+    let (status, stderr) = window.close();
+    assert!(status.success(), "{status}: {stderr}");
+}
+
+#[test]
 fn a_person_pauses_steps_resets_and_takes_the_next_start() {
     let Some(display) = Display::start() else {
         return;

@@ -10,7 +10,7 @@ mod hud;
 pub mod keys;
 mod new_world;
 mod played;
-mod present;
+pub(crate) mod present;
 mod shell;
 mod stats;
 mod theme;

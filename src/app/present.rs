@@ -1,8 +1,11 @@
 //! Draws the latest frame with `shaders/present.wgsl` inside egui's render pass.
 
+use std::time::{Duration, Instant};
+
 use eframe::egui_wgpu::{self, CallbackResources, CallbackTrait, ScreenDescriptor};
 use eframe::{egui, wgpu};
 
+use crate::engine::Gpu;
 use crate::sim;
 
 /// How the frame is scaled to the window.
@@ -224,6 +227,54 @@ fn bind(
             },
         ],
     })
+}
+
+/// How long it takes to show u8 RGB frames `[H, W, 3]` that lie in memory, one after the other: each is
+/// uploaded, scaled into a picture of `side`² pixels that nobody sees, and waited for.
+///
+/// # Errors
+/// The device failed.
+pub(crate) fn time(
+    gpu: &Gpu,
+    images: &[u8],
+    size: [usize; 2],
+    side: u32,
+) -> crate::Result<Vec<Duration>> {
+    let (device, queue) = gpu.parts();
+    let format = wgpu::TextureFormat::Rgba8UnormSrgb;
+    let mut presenter = Presenter::new(device, format, size);
+    let target = device.create_texture(&wgpu::TextureDescriptor {
+        label: Some("unseen"),
+        size: extent([side as usize; 2]),
+        mip_level_count: 1,
+        sample_count: 1,
+        dimension: wgpu::TextureDimension::D2,
+        format,
+        usage: wgpu::TextureUsages::RENDER_ATTACHMENT,
+        view_formats: &[],
+    });
+    let view = target.create_view(&wgpu::TextureViewDescriptor::default());
+    let show = |image: &[u8]| {
+        let started = Instant::now();
+        presenter.upload(queue, image);
+        presenter.write_uniforms(queue, [side as f32; 2], Scaling::default());
+        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        presenter.draw(&mut encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
+            color_attachments: &[Some(wgpu::RenderPassColorAttachment {
+                view: &view,
+                depth_slice: None,
+                resolve_target: None,
+                ops: wgpu::Operations::default(),
+            })],
+            ..Default::default()
+        }));
+        gpu.wait(queue.submit([encoder.finish()]))?;
+        Ok(started.elapsed())
+    };
+    images
+        .chunks_exact(size[0] * size[1] * 3)
+        .map(show)
+        .collect()
 }
 
 /// One frame to draw, handed to egui's renderer.

@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::engine::{Clip, Engine, Place, SamplerParams, StageTimes};
+use crate::app;
+use crate::engine::{Clip, Engine, Gpu, Place, SamplerParams, StageTimes};
 use crate::eval::rollout::held_actions;
 use crate::{Error, Result};
 
@@ -28,6 +29,10 @@ pub use table::text;
 const ROUNDS: usize = 5;
 /// Frames of each K before any is measured.
 const WARM_UP: usize = 16;
+/// Side of the picture that a frame is scaled to, in pixels.
+pub const PRESENTED: u32 = 1024;
+/// Frames that are shown.
+const SHOWN: usize = 64;
 /// Encoded frames and multiplied matrices a round.
 const PROBES: usize = 8;
 
@@ -70,8 +75,19 @@ pub struct BenchReport {
     pub flop: Flop,
     /// One frame, pixels to latent.
     pub encode: Timing,
+    /// One frame from memory to the screen; none where there is nothing to draw with.
+    pub present: Option<PresentReport>,
     /// One entry for each K, in the order asked for.
     pub steps: Vec<StepsReport>,
+}
+
+/// What it costs to show a frame as the window does, without a window.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PresentReport {
+    /// What draws.
+    pub adapter: String,
+    /// Upload and scaling into a picture of [`PRESENTED`]² pixels.
+    pub timing: Timing,
 }
 
 /// What a frame costs at one K.
@@ -166,6 +182,7 @@ pub fn run(
         matmul_gflops: matmul,
         flop,
         encode: Timing::of(encodes),
+        present: present(place, &image, world.image)?,
         steps: steps.iter().zip(&samples).map(report).collect(),
     })
 }
@@ -175,6 +192,22 @@ impl Options {
     pub fn work(&self) -> usize {
         self.steps.len() * (WARM_UP + self.frames)
     }
+}
+
+/// Shows a frame on the device of the engine, or else on the best that draws.
+fn present(place: &Place, image: &[u8], size: [usize; 2]) -> Result<Option<PresentReport>> {
+    let gpu = match place {
+        Place::Wgpu(gpu) => gpu.clone(),
+        Place::Candle(_) => match Gpu::open(true) {
+            Ok(gpu) => gpu,
+            Err(_) => return Ok(None),
+        },
+    };
+    let times = app::present::time(&gpu, &image.repeat(SHOWN), size, PRESENTED)?;
+    Ok((!times.is_empty()).then(|| PresentReport {
+        adapter: gpu.name().to_owned(),
+        timing: Timing::of(times),
+    }))
 }
 
 /// Plays `actions` with K = `steps` and hands each frame's times to `each`.

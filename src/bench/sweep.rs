@@ -6,19 +6,21 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::{Timing, count};
-use crate::Result;
 use crate::engine::{self, Clip, Place, SamplerParams};
 use crate::eval::table::{Table, text as table_text};
 use crate::model::checkpoint::World;
 use crate::model::config::{
     ActionSpec, DynamicsConfig, FORMAT_VERSION, FlowConfig, TokenizerConfig, WorldConfig,
 };
+use crate::{Error, Result};
 
 /// Frames before any is measured.
 const WARM_UP: usize = 2;
 /// Fewest measured frames of a shape, and the time after which no more are begun.
 const FEWEST: usize = 3;
 const LONGEST: Duration = Duration::from_secs(2);
+/// A shape of which a frame takes longer is left out.
+const LONGEST_FRAME: Duration = Duration::from_secs(10);
 
 /// One shape, and what a frame of it costs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -52,6 +54,19 @@ pub struct SweepReport {
     pub engine: String,
     /// All shapes, kind by kind, each from small to large.
     pub rows: Vec<Row>,
+    /// Shapes that were not measured, and why.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A shape that was not measured.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LeftOut {
+    /// What is varied.
+    pub vary: &'static str,
+    /// Its value.
+    pub value: usize,
+    /// Why: it does not fit on the device, or a frame would take too long.
+    pub why: String,
 }
 
 /// A shape to be measured.
@@ -118,20 +133,43 @@ fn shapes() -> Vec<Shape> {
     all
 }
 
-/// Measures every shape; `tick` is told how many there are and how many are done.
+/// Measures every shape that fits on the device and of which a frame does not take minutes; `tick` is told
+/// how many there are and how many are done.
 ///
 /// # Errors
-/// The device failed, or has no room for a shape.
+/// The device failed.
 pub fn run(place: &Place, tick: &mut dyn FnMut(usize, usize)) -> Result<SweepReport> {
     let shapes = shapes();
     let mut report = SweepReport {
         engine: String::new(),
         rows: Vec::with_capacity(shapes.len()),
+        left_out: Vec::new(),
     };
     for (done, shape) in shapes.iter().enumerate() {
         tick(done, shapes.len());
+        let flop = count(&shape.config).frame(shape.steps) as f64;
+        let mut leave_out = |why: String| {
+            report.left_out.push(LeftOut {
+                vary: shape.vary,
+                value: shape.value,
+                why,
+            });
+        };
+        let rate = report.rows.last().map_or(f64::INFINITY, |row| row.gflops);
+        let expected = flop / 1e9 / rate;
+        if expected > LONGEST_FRAME.as_secs_f64() {
+            leave_out(format!("a frame would take about {expected:.0} s"));
+            continue;
+        }
         let (world, parameters) = World::random(&shape.config, place.device())?;
-        let mut engine = engine::build(world, place)?;
+        let mut engine = match engine::build(world, place) {
+            Ok(engine) => engine,
+            Err(error @ Error::Device(_)) => {
+                leave_out(error.to_string());
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         let params = SamplerParams {
             steps: shape.steps,
             ..SamplerParams::default()
@@ -151,7 +189,6 @@ pub fn run(place: &Place, tick: &mut dyn FnMut(usize, usize)) -> Result<SweepRep
             engine.step(0, &params)?;
             times.push(started.elapsed());
         }
-        let flop = count(&shape.config).frame(shape.steps) as f64;
         let frame = Timing::of(times);
         let before = report.rows.last().filter(|row| row.vary == shape.vary);
         let row = Row {
@@ -207,12 +244,32 @@ pub fn text(report: &SweepReport) -> String {
         head: head.map(str::to_owned).to_vec(),
         rows: rows.collect(),
     };
-    table_text(&[table]).trim_end().to_owned()
+    let left_out = report.left_out.iter().map(|shape| {
+        let (vary, value, why) = (shape.vary, shape.value, &shape.why);
+        format!("\nleft out: {vary} {value}: {why}")
+    });
+    let left_out: String = left_out.collect();
+    format!("{}{left_out}", table_text(&[table]).trim_end())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_left_out_is_said_with_its_reason() {
+        let report = SweepReport {
+            engine: "slow".into(),
+            rows: Vec::new(),
+            left_out: vec![LeftOut {
+                vary: "large",
+                value: 1024,
+                why: "a frame would take about 300 s".into(),
+            }],
+        };
+        let text = text(&report);
+        assert!(text.ends_with("left out: large 1024: a frame would take about 300 s"));
+    }
 
     #[test]
     fn every_shape_is_a_world_and_the_largest_has_a_hundred_million_parameters() {

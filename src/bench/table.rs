@@ -1,6 +1,6 @@
 //! A report as text for a terminal.
 
-use super::{BenchReport, SIDE, StepsReport, Timing};
+use super::{BenchReport, PRESENTED, SIDE, StepsReport, Timing};
 use crate::eval::table::{Table, text as table_text};
 
 /// The report as lines of text.
@@ -12,10 +12,14 @@ pub fn text(report: &BenchReport) -> String {
     let processor = report.processor.as_deref().unwrap_or("unknown processor");
     let flop = &report.flop;
     let million = |flop: u64| format!("{:.1}", flop as f64 / 1e6);
+    let present = report.present.as_ref().map_or_else(String::new, |present| {
+        let (ms, adapter) = (both(&present.timing), &present.adapter);
+        format!("show one frame at {PRESENTED}² pixels: {ms} ms on {adapter}\n")
+    });
     format!(
         "{} on engine {}, {threads}, {processor}\n\
          matmul f32 {SIDE}³: {:.1} GFLOP/s; MFLOP: denoise {} a pass, shared {}, cache {}, decode {}\n\
-         encode one frame: {} ms\n\n{}",
+         encode one frame: {} ms\n{present}\n{}",
         report.world,
         report.engine,
         report.matmul_gflops,

@@ -136,6 +136,26 @@ mod tests {
     }
 
     #[test]
+    fn a_window_that_is_drawn_in_software_computes_with_it_only_where_asked_to() {
+        let Some(gpu) = crate::engine::tests::gpu() else {
+            return;
+        };
+        if gpu.is_real() {
+            return;
+        }
+        let seat = Seat::Shared(gpu);
+        assert!(matches!(
+            place(DeviceChoice::Wgpu, &seat),
+            Ok(Place::Wgpu(_))
+        ));
+        let cpu = place(DeviceChoice::Cpu, &seat).unwrap();
+        assert!(matches!(cpu, Place::Candle(Device::Cpu)));
+        if let Ok(Place::Wgpu(other)) = place(DeviceChoice::Auto, &seat) {
+            assert!(other.is_real());
+        }
+    }
+
+    #[test]
     fn the_processor_takes_the_place_of_a_device_that_failed() {
         for choice in [DeviceChoice::Wgpu, DeviceChoice::Auto, DeviceChoice::Cuda] {
             let place = place(choice, &Seat::Processor).unwrap();

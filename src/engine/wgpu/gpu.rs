@@ -142,6 +142,29 @@ impl Gpu {
         self.real
     }
 
+    /// Name and kind of the adapter, for people.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Device and queue, for drawing.
+    pub(crate) fn parts(&self) -> (&Device, &Queue) {
+        (&self.device, &self.queue)
+    }
+
+    /// Waits until a submission is done.
+    ///
+    /// # Errors
+    /// The device is lost.
+    pub(crate) fn wait(&self, submission: SubmissionIndex) -> Result<()> {
+        let done = self.device.poll(PollType::Wait {
+            submission_index: Some(submission),
+            timeout: None,
+        });
+        let lost = |e: wgpu::PollError| self.failed(self.trouble.get().unwrap_or(&e.to_string()));
+        done.map(|_| ()).map_err(lost)
+    }
+
     /// Whether the device is lost, for good.
     pub fn is_lost(&self) -> bool {
         // The word of it may be waiting to be fetched; a device that is lost cannot be polled.
@@ -223,12 +246,7 @@ impl Gpu {
             // Nobody waits any more where the receiver has gone.
             let _ = send.send(result);
         });
-        self.device
-            .poll(PollType::Wait {
-                submission_index: Some(submission),
-                timeout: None,
-            })
-            .map_err(|e| lost(e.to_string()))?;
+        self.wait(submission)?;
         receive
             .recv()
             .map_err(|e| lost(e.to_string()))?
