@@ -190,8 +190,9 @@ fn frames_that_stay_on_the_device_are_shown_and_move() {
     let folder = tempfile::tempdir().unwrap();
     let shot = folder.path().join("shot.png");
     let window = display.open(&["play", "--checkpoint", text(&pong()), "--device", "wgpu"]);
-    window.press("h");
-    window.press("t");
+    for key in ["Escape", "h", "t"] {
+        window.press(key);
+    }
     let shown = |shot: &RgbImage| picture(shot).is_some_and(|[_, _, width, _]| width > 500);
     let first = window.wait_for("the picture", &shot, shown);
     let [left, top, width, height] = picture(&first).unwrap();
