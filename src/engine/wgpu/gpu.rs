@@ -296,6 +296,10 @@ pub struct AdapterReport {
     pub workgroup_bytes: u32,
     /// Whether it has a clock for the stages of a frame.
     pub clock: bool,
+    /// Whether its shaders have numbers of 16 bits.
+    pub half: bool,
+    /// Whether its threads can sum in subgroups.
+    pub subgroups: bool,
 }
 
 impl fmt::Display for AdapterReport {
@@ -304,14 +308,23 @@ impl fmt::Display for AdapterReport {
             true => "software, only where asked for",
             false => "ready: play",
         };
+        let yes = |has: bool, what: &str| {
+            if has {
+                format!(", {what}")
+            } else {
+                String::new()
+            }
+        };
         write!(
             f,
-            "{} ({}, {}): {kind}; buffers to {} MiB{}",
+            "{} ({}, {}): {kind}; buffers to {} MiB{}{}{}",
             self.name,
             self.backend,
             self.driver,
             self.buffer_bytes >> 20,
-            if self.clock { "" } else { ", no clock" }
+            yes(self.half, "f16"),
+            yes(self.subgroups, "subgroups"),
+            yes(self.clock, "clock")
         )
     }
 }
@@ -331,6 +344,8 @@ pub fn adapters() -> Vec<AdapterReport> {
                 .min(limits.max_buffer_size),
             workgroup_bytes: limits.max_compute_workgroup_storage_size,
             clock: adapter.features().contains(Features::TIMESTAMP_QUERY),
+            half: adapter.features().contains(Features::SHADER_F16),
+            subgroups: adapter.features().contains(Features::SUBGROUP),
             name: info.name,
         }
     };

@@ -526,11 +526,16 @@ impl Network for WgpuNetwork {
 
 /// Deals out what was brought back of a frame.
 fn hand_over(parts: &[f32], copies: Copies) {
-    let (latent, rest) = parts.split_at(copies.latent.len());
-    let (past, pixels) = rest.split_at(copies.past.len());
-    copies.latent.copy_from_slice(latent);
-    copies.past.copy_from_slice(past);
-    to_bytes(pixels, copies.image);
+    let Copies {
+        latent,
+        past,
+        image,
+    } = copies;
+    let (first, rest) = parts.split_at(latent.len());
+    let (second, pixels) = rest.split_at(past.len());
+    latent.copy_from_slice(first);
+    past.copy_from_slice(second);
+    to_bytes(pixels, image);
 }
 
 /// Pixels in [−1, 1] as bytes.
