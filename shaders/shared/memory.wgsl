@@ -47,7 +47,8 @@ const NONE: u32 = 0xffffffffu;
 @group(0) @binding(0) var<storage, read> weights: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read_write> arena: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> frame: Frame;
-@group(0) @binding(3) var<uniform> op: Op;
+// Not a uniform: lavapipe would compile some kernels anew for each one.
+@group(0) @binding(3) var<storage, read> op: Op;
 
 fn row_start(rows: Rows, r: u32) -> u32 {
     return rows.offset + (r / rows.run) * rows.outer + (r % rows.run) * rows.inner;

@@ -124,7 +124,7 @@ impl Kernels {
                 entry(0, storage(true), false),
                 entry(1, storage(false), false),
                 entry(2, storage(true), false),
-                entry(3, BufferBindingType::Uniform, true),
+                entry(3, storage(true), true),
                 entry(4, storage(true), false),
             ],
         });

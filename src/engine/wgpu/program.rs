@@ -65,7 +65,7 @@ impl Recorder {
         let ops = gpu.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("ops"),
             size: self.records.len().max(RECORD) as u64,
-            usage: BufferUsages::UNIFORM | BufferUsages::COPY_DST,
+            usage: BufferUsages::STORAGE | BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
         gpu.queue.write_buffer(&ops, 0, &self.records);
