@@ -186,6 +186,19 @@ impl Presenter {
         queue.write_buffer(&self.uniforms, 0, words.as_flattened());
     }
 
+    /// Draws into all of a picture.
+    fn draw_alone(&self, encoder: &mut wgpu::CommandEncoder, view: &wgpu::TextureView) {
+        self.draw(&mut encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
+            color_attachments: &[Some(wgpu::RenderPassColorAttachment {
+                view,
+                depth_slice: None,
+                resolve_target: None,
+                ops: wgpu::Operations::default(),
+            })],
+            ..Default::default()
+        }));
+    }
+
     fn draw(&self, pass: &mut wgpu::RenderPass<'_>) {
         pass.set_pipeline(&self.pipeline);
         pass.set_bind_group(0, &self.bindings, &[]);
@@ -259,15 +272,7 @@ pub(crate) fn time(
         presenter.upload(queue, image);
         presenter.write_uniforms(queue, [side as f32; 2], Scaling::default());
         let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        presenter.draw(&mut encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
-            color_attachments: &[Some(wgpu::RenderPassColorAttachment {
-                view: &view,
-                depth_slice: None,
-                resolve_target: None,
-                ops: wgpu::Operations::default(),
-            })],
-            ..Default::default()
-        }));
+        presenter.draw_alone(&mut encoder, &view);
         gpu.wait(queue.submit([encoder.finish()]))?;
         Ok(started.elapsed())
     };

@@ -1,6 +1,7 @@
 //! The window: it listens to keys and to the world-model thread, and draws; it waits for neither.
 
 mod away;
+mod device;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,16 +12,17 @@ use eframe::egui::{self, Event, Frame as Fill, Key, RawInput, Ui, ViewportComman
 use eframe::{egui_wgpu, wgpu};
 
 use self::away::{Home, View};
+use self::device::prepare;
 use super::cards::{self, Answer, Notices};
 use super::controls::{self, Bar};
 use super::denoising::{self, Denoising};
 use super::keys::{HeldKeys, Shortcut};
 use super::new_world::Page;
 use super::played::Played;
-use super::present::{self, Picture, Presenter};
+use super::present::{self, Picture};
 use super::stats::Stats;
 use super::{NewWorld, Waker, hud, theme};
-use crate::engine::{Gpu, Seat};
+use crate::engine::Seat;
 use crate::sim::{Command, Frame, Message, Point, Session, Sim};
 
 /// Windows narrower than this open without the tuning panel.
@@ -141,35 +143,6 @@ impl Window {
         Ok(window)
     }
 
-    /// Moves into a new window, with a device of its own.
-    ///
-    /// # Errors
-    /// The window has no renderer.
-    pub fn attach(&mut self, creation: &eframe::CreationContext<'_>) -> crate::Result<()> {
-        let size = self.played.world.image;
-        (self.render, self.seat) = prepare(creation, &self.parts.waker, size)?;
-        self.context = creation.egui_ctx.clone();
-        if let Seat::Shared(_) = self.played.sim.seat {
-            self.played.sim.seat = self.seat.clone();
-        }
-        // Pictures of the old one are lost with it.
-        self.frame = None;
-        self.denoising = self.denoising.is_some().then(Denoising::default);
-        if let Some(page) = &mut self.page {
-            page.forget_pictures();
-        }
-        self.held.release_all();
-        self.hold(Instant::now());
-        self.drawn = false;
-        Ok(())
-    }
-
-    /// Whether the window had been drawn with a device that is lost.
-    pub fn is_lost(&self) -> bool {
-        let lost = matches!(&self.seat, Seat::Shared(gpu) if gpu.is_lost());
-        lost && self.drawn && !self.parts.close.load(Ordering::Relaxed)
-    }
-
     fn send(&self, command: Command) {
         if let World::Running(sim) = &self.world {
             sim.send(command);
@@ -225,16 +198,6 @@ impl Window {
             (failure.device, failure.point) = (device, left.point);
         }
         self.world = World::Failed(failure);
-    }
-
-    /// Goes on from where the device failed.
-    fn go_on(&mut self) {
-        let World::Failed(failure) = &mut self.world else {
-            return;
-        };
-        let from = failure.point.take().map(Arc::new);
-        self.played.sim.seat = Seat::Processor;
-        self.restart_from(from);
     }
 
     fn restart(&mut self) {
@@ -413,29 +376,6 @@ impl Window {
         }
         self.notices.show(ui, space);
     }
-}
-
-/// Puts what draws frames of this height and width into egui's renderer.
-fn put_presenter(render: &egui_wgpu::RenderState, size: [usize; 2]) {
-    let presenter = Presenter::new(&render.device, render.target_format, size);
-    let mut renderer = render.renderer.write();
-    renderer.callback_resources.insert(presenter);
-}
-
-/// Sets a new window up for frames of this height and width: its looks, who wakes it, and its device.
-fn prepare(
-    creation: &eframe::CreationContext<'_>,
-    waker: &Waker,
-    size: [usize; 2],
-) -> crate::Result<(egui_wgpu::RenderState, Seat)> {
-    theme::apply(&creation.egui_ctx);
-    let Some(state) = &creation.wgpu_render_state else {
-        return Err(super::no_adapter("the window has no renderer"));
-    };
-    put_presenter(state, size);
-    waker.attach(&creation.egui_ctx);
-    let gpu = Gpu::shared(&state.adapter, state.device.clone(), state.queue.clone());
-    Ok((state.clone(), gpu.map_or(Seat::Own, Seat::Shared)))
 }
 
 impl eframe::App for Window {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use eframe::egui::{self, Key, Ui, ViewportCommand};
 
-use super::{Failure, Window, World, put_presenter};
+use super::device::put_presenter;
+use super::{Failure, Window, World};
 use crate::app::keys::Shortcut;
 use crate::app::new_world::{Ask, Page, banner};
 use crate::app::played::Played;

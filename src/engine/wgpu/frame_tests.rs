@@ -33,7 +33,8 @@ fn a_failure_of_the_device_is_an_error_and_names_it() {
     gpu.device.destroy();
     let error = engine.step(0, &SamplerParams::default()).unwrap_err();
     assert!(matches!(error, Error::Device(_)), "{error}");
-    assert!(error.to_string().contains(&gpu.name), "{error}");
+    let text = error.to_string();
+    assert!(text.contains(&gpu.name) && text.contains("lost"), "{error}");
 }
 
 /// The bytes of a painting, u8 RGB `[H, W, 3]`.

@@ -183,7 +183,15 @@ impl Gpu {
         let done = work();
         let scopes = [internal, validation, memory];
         let failed = scopes.map(|scope| pollster::block_on(scope.pop()));
-        match failed.into_iter().flatten().next() {
+        let failed = failed.into_iter().flatten().next();
+        if failed.is_none() && done.is_ok() {
+            return done;
+        }
+        // On a lost device everything fails, with words that do not say so.
+        if self.is_lost() {
+            self.check()?;
+        }
+        match failed {
             Some(wgpu::Error::OutOfMemory { .. }) => Err(self.failed("not enough memory")),
             Some(error) => Err(self.failed(&error.to_string())),
             None => done,
