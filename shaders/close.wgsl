@@ -1,10 +1,12 @@
-// Ends a frame, in one workgroup: whether its latent is finite goes into the report, and if it is, the
-// frames before move on by one. What is not finite must not have replaced them.
+// Ends a frame, in one workgroup: whether its latent is finite goes into the report, and if it is, it is
+// the frame's, and the frames before move on by one. What is not finite must not have replaced them.
 
 struct Op {
-    // In numbers: the clean latent and the version that the context keeps, [cells, channels].
-    latent: u32,
+    // In numbers, [cells, channels] each: the new clean latent, the version that the context keeps, and
+    // where the last frame's clean latent is.
+    clean: u32,
     kept: u32,
+    latent: u32,
     // [cells, frames * channels], the latest first.
     past: u32,
     frames: u32,
@@ -25,7 +27,7 @@ fn main(@builtin(local_invocation_index) index: u32) {
     }
     workgroupBarrier();
     for (var i = index; i < op.cells * op.channels; i += THREADS) {
-        if (bitcast<u32>(load(op.latent + i)) & 0x7f800000u) == 0x7f800000u {
+        if (bitcast<u32>(load(op.clean + i)) & 0x7f800000u) == 0x7f800000u {
             atomicStore(&broken, 1u);
         }
     }
@@ -34,7 +36,13 @@ fn main(@builtin(local_invocation_index) index: u32) {
     if index == 0u {
         store(op.report, select(0.0, 1.0, whole));
     }
-    if !whole || op.frames == 0u {
+    if !whole {
+        return;
+    }
+    for (var i = index; i < op.cells * op.channels; i += THREADS) {
+        store(op.latent + i, load(op.clean + i));
+    }
+    if op.frames == 0u {
         return;
     }
     let row = op.frames * op.channels;

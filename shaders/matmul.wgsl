@@ -18,7 +18,7 @@ struct Op {
     act: u32,
     // 1: add to y.
     add: u32,
-    // 1: four inputs in a row lie in one vec4.
+    // 1: four inputs in a row, from a multiple of four on, lie side by side.
     aligned: u32,
 };
 
@@ -32,8 +32,8 @@ alias Stored = vec4<f32>;
 
 @group(0) @binding(4) var<storage, read> panels: array<Stored>;
 
-// [BK, BM / 4] and [BK, BN / 4].
-var<workgroup> tile_x: array<vec4<f32>, BK * BM / 4u>;
+// [BK, BM], and [BK, BN / 4] vectors.
+var<workgroup> tile_x: array<f32, BK * BM>;
 var<workgroup> tile_w: array<Stored, BK * BN / 4u>;
 
 fn input(r: u32, i: u32) -> f32 {
@@ -51,7 +51,8 @@ fn inputs(r: u32, i: u32) -> vec4<f32> {
     if r >= op.m || i >= op.k {
         return vec4<f32>();
     }
-    return arena[(row_start(op.x, r) + along(op.x, i)) >> 2u];
+    let at = row_start(op.x, r) + along(op.x, i);
+    return vec4<f32>(arena[at], arena[at + 1u], arena[at + 2u], arena[at + 3u]);
 }
 
 fn store_output(r: u32, i: u32, value: f32) {
@@ -107,7 +108,7 @@ fn main(
             let part = i / BM;
             let x = inputs(first + r, k + 4u * part);
             for (var j = 0u; j < 4u; j += 1u) {
-                tile_x[(4u * part + j) * (BM / 4u) + r / 4u][r % 4u] = x[j];
+                tile_x[(4u * part + j) * BM + r] = x[j];
             }
         }
         for (var i = index; i < BK * BN / 4u; i += threads) {
@@ -120,14 +121,14 @@ fn main(
         workgroupBarrier();
         for (var i = 0u; i < BK; i += 1u) {
             for (var a = 0u; a < ROWS4; a += 1u) {
-                let x = tile_x[i * (BM / 4u) + local.y * ROWS4 + a];
+                let x = i * BM + 4u * (local.y * ROWS4 + a);
                 for (var b = 0u; b < COLUMNS4; b += 1u) {
                     let w = vec4<f32>(tile_w[i * (BN / 4u) + b * lanes + local.x]);
                     let at = 4u * (a * COLUMNS4 + b);
-                    sum[at] = fma(vec4<f32>(x.x), w, sum[at]);
-                    sum[at + 1u] = fma(vec4<f32>(x.y), w, sum[at + 1u]);
-                    sum[at + 2u] = fma(vec4<f32>(x.z), w, sum[at + 2u]);
-                    sum[at + 3u] = fma(vec4<f32>(x.w), w, sum[at + 3u]);
+                    sum[at] = fma(vec4<f32>(tile_x[x]), w, sum[at]);
+                    sum[at + 1u] = fma(vec4<f32>(tile_x[x + 1u]), w, sum[at + 1u]);
+                    sum[at + 2u] = fma(vec4<f32>(tile_x[x + 2u]), w, sum[at + 2u]);
+                    sum[at + 3u] = fma(vec4<f32>(tile_x[x + 3u]), w, sum[at + 3u]);
                 }
             }
         }

@@ -183,7 +183,7 @@ fn the_window_shows_the_predicted_frames_and_obeys_the_keys_and_the_close_button
 }
 
 #[test]
-fn frames_that_stay_on_the_device_are_shown_and_move() {
+fn a_world_on_the_windows_own_device_is_shown_and_moves() {
     let Some(display) = Display::start() else {
         return;
     };

@@ -1,5 +1,5 @@
-// What every kernel of the engine sees: weights, the arena of activations, the values of the
-// present frame, and where this dispatch finds its rows.
+// What every kernel of the engine sees: weights, the values of the present frame, and where this
+// dispatch finds its rows. The arena of activations is in numbers.wgsl or vectors.wgsl.
 
 // Where rows of numbers lie in the arena or among the weights: element i of row r is at
 //   offset + (r / run) * outer + (r % run) * inner + (i / segment) * stride + i % segment,
@@ -45,7 +45,6 @@ struct Frame {
 const NONE: u32 = 0xffffffffu;
 
 @group(0) @binding(0) var<storage, read> weights: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read_write> arena: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> frame: Frame;
 // Not a uniform: lavapipe would compile some kernels anew for each one.
 @group(0) @binding(3) var<storage, read> op: Op;
@@ -56,14 +55,6 @@ fn row_start(rows: Rows, r: u32) -> u32 {
 
 fn along(rows: Rows, i: u32) -> u32 {
     return (i / rows.segment) * rows.stride + i % rows.segment;
-}
-
-fn load(i: u32) -> f32 {
-    return arena[i >> 2u][i & 3u];
-}
-
-fn store(i: u32, value: f32) {
-    arena[i >> 2u][i & 3u] = value;
 }
 
 fn weight(i: u32) -> f32 {

@@ -31,7 +31,7 @@ const ROUNDS: usize = 5;
 const WARM_UP: usize = 16;
 /// Side of the picture that a frame is scaled to, in pixels.
 pub const PRESENTED: u32 = 1024;
-/// Frames that are shown.
+/// Frames that are drawn.
 const SHOWN: usize = 64;
 /// Encoded frames and multiplied matrices a round.
 const PROBES: usize = 8;
@@ -75,13 +75,13 @@ pub struct BenchReport {
     pub flop: Flop,
     /// One frame, pixels to latent.
     pub encode: Timing,
-    /// One frame from memory to the screen; none where there is nothing to draw with.
+    /// Drawing one frame that lies in memory; none where there is nothing to draw with.
     pub present: Option<PresentReport>,
     /// One entry for each K, in the order asked for.
     pub steps: Vec<StepsReport>,
 }
 
-/// What it costs to show a frame as the window does, without a window.
+/// What it costs to draw a frame by the window's shader, off screen.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PresentReport {
     /// What draws.
@@ -203,7 +203,9 @@ fn present(place: &Place, image: &[u8], size: [usize; 2]) -> Result<Option<Prese
             Err(_) => return Ok(None),
         },
     };
-    let times = app::present::time(&gpu, &image.repeat(SHOWN), size, PRESENTED)?;
+    let mut times = app::present::time(&gpu, &image.repeat(SHOWN), size, PRESENTED)?;
+    // The first one warms up.
+    times.drain(..times.len().min(1));
     Ok((!times.is_empty()).then(|| PresentReport {
         adapter: gpu.name().to_owned(),
         timing: Timing::of(times),

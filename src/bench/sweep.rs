@@ -133,11 +133,11 @@ fn shapes() -> Vec<Shape> {
     all
 }
 
-/// Measures every shape that fits on the device and of which a frame does not take minutes; `tick` is told
-/// how many there are and how many are done.
+/// Measures every shape that fits on the device and of which a frame takes no longer than ten seconds;
+/// `tick` is told how many there are and how many are done.
 ///
 /// # Errors
-/// The device failed.
+/// The device is lost, or a network cannot be made.
 pub fn run(place: &Place, tick: &mut dyn FnMut(usize, usize)) -> Result<SweepReport> {
     let shapes = shapes();
     let mut report = SweepReport {
@@ -161,40 +161,19 @@ pub fn run(place: &Place, tick: &mut dyn FnMut(usize, usize)) -> Result<SweepRep
             leave_out(format!("a frame would take about {expected:.0} s"));
             continue;
         }
-        let (world, parameters) = World::random(&shape.config, place.device())?;
-        let mut engine = match engine::build(world, place) {
-            Ok(engine) => engine,
-            Err(error @ Error::Device(_)) => {
+        let measured = match measure(shape, place) {
+            Err(error @ Error::Device(_)) if !is_lost(place) => {
                 leave_out(error.to_string());
                 continue;
             }
-            Err(error) => return Err(error),
+            measured => measured?,
         };
-        let params = SamplerParams {
-            steps: shape.steps,
-            ..SamplerParams::default()
-        };
-        let frames = shape.config.dynamics.context;
-        let context = Clip {
-            images: vec![128; frames * shape.config.image_len()],
-            actions: vec![0; frames],
-        };
-        engine.reset(&context, &params)?;
-        for _ in 0..WARM_UP {
-            engine.step(0, &params)?;
-        }
-        let (begun, mut times) = (Instant::now(), Vec::new());
-        while times.len() < FEWEST || begun.elapsed() < LONGEST {
-            let started = Instant::now();
-            engine.step(0, &params)?;
-            times.push(started.elapsed());
-        }
-        let frame = Timing::of(times);
+        let frame = Timing::of(measured.times);
         let before = report.rows.last().filter(|row| row.vary == shape.vary);
         let row = Row {
             vary: shape.vary,
             value: shape.value,
-            parameters,
+            parameters: measured.parameters,
             tokens: shape.config.tokens(),
             steps: shape.steps,
             gflop: flop / 1e9,
@@ -204,10 +183,50 @@ pub fn run(place: &Place, tick: &mut dyn FnMut(usize, usize)) -> Result<SweepRep
             time_growth: before.map(|row| frame.median_ms / row.frame.median_ms),
         };
         report.rows.push(row);
-        engine.name().clone_into(&mut report.engine);
+        report.engine = measured.engine;
     }
     tick(shapes.len(), shapes.len());
     Ok(report)
+}
+
+/// What was measured of one shape.
+struct Measured {
+    engine: String,
+    parameters: usize,
+    times: Vec<Duration>,
+}
+
+fn measure(shape: &Shape, place: &Place) -> Result<Measured> {
+    let (world, parameters) = World::random(&shape.config, place.device())?;
+    let mut engine = engine::build(world, place)?;
+    let params = SamplerParams {
+        steps: shape.steps,
+        ..SamplerParams::default()
+    };
+    let frames = shape.config.dynamics.context;
+    let context = Clip {
+        images: vec![128; frames * shape.config.image_len()],
+        actions: vec![0; frames],
+    };
+    engine.reset(&context, &params)?;
+    for _ in 0..WARM_UP {
+        engine.step(0, &params)?;
+    }
+    let (begun, mut times) = (Instant::now(), Vec::new());
+    while times.len() < FEWEST || begun.elapsed() < LONGEST {
+        let started = Instant::now();
+        engine.step(0, &params)?;
+        times.push(started.elapsed());
+    }
+    Ok(Measured {
+        engine: engine.name().to_owned(),
+        parameters,
+        times,
+    })
+}
+
+fn is_lost(place: &Place) -> bool {
+    matches!(place, Place::Wgpu(gpu) if gpu.is_lost())
 }
 
 /// The report for people.

@@ -1,9 +1,10 @@
 //! The loop of the world-model thread.
 
 use std::any::Any;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError};
 
@@ -11,11 +12,15 @@ use super::{
     Command, FREE_SEEDS, Frame, Left, Message, Options, Pace, Picture, Player, Point, Session,
     TracedPass,
 };
-use crate::engine::{Outcome, SamplerParams, StageTimes};
+use crate::engine::{Outcome, SamplerParams, Seat, StageTimes};
 use crate::{Error, Result};
 
-/// Frames after which a new snapshot is kept, from which a failed game can be played again.
+/// Frames, or time of frames, after which a new snapshot is kept, from which a failed game can be played
+/// again.
 const SNAPSHOT_EVERY: usize = 64;
+const SNAPSHOT_AFTER: Duration = Duration::from_secs(1);
+/// Frames take at least so many times as long as snapshots, which bring everything back from a device.
+const SNAPSHOT_SHARE: u32 = 20;
 
 /// The thread's ends of the channels.
 pub(super) struct Ports {
@@ -60,17 +65,22 @@ pub(super) fn run(options: &Options, session: Option<Session>, ports: &Ports) ->
         Ok(Ok(())) => {}
         Ok(Err(error)) => ports.say(Message::Failed {
             what: error.to_string(),
-            device: matches!(error, Error::Device(_)),
+            device: matches!(error, Error::Device(_)) || lost(&options.seat),
         }),
         Err(panic) => ports.say(Message::Failed {
             what: format!(
                 "the world-model thread panicked: {}",
                 panic_text(panic.as_ref())
             ),
-            device: false,
+            device: lost(&options.seat),
         }),
     }
     left
+}
+
+/// Whether the device of a window that the engine computes on is lost.
+fn lost(seat: &Seat) -> bool {
+    matches!(seat, Seat::Shared(gpu) if gpu.is_lost())
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {
@@ -114,6 +124,11 @@ struct World<'a> {
     ended: bool,
     /// When the last frame was due.
     last: Instant,
+    /// Commands that came while a failed game was played again.
+    early: VecDeque<Command>,
+    /// Time that frames have taken since the last snapshot, and that the snapshot took.
+    played: Duration,
+    snapshot_time: Duration,
 }
 
 impl<'a> World<'a> {
@@ -140,6 +155,9 @@ impl<'a> World<'a> {
             score: 0.0,
             ends_restart: options.ends_restart,
             ended: false,
+            early: VecDeque::new(),
+            played: Duration::ZERO,
+            snapshot_time: Duration::ZERO,
             player,
         };
         world.ports.say(Message::Started {
@@ -156,11 +174,20 @@ impl<'a> World<'a> {
     fn go_on(&mut self, point: &Point) -> Result<()> {
         self.player.restore(&point.snapshot)?;
         for (action, params) in &point.since {
+            while let Ok(command) = self.ports.commands.try_recv() {
+                self.early.push_back(command);
+            }
+            if self.early.contains(&Command::Quit) {
+                return Ok(());
+            }
             self.player.step(*action, params)?;
         }
         self.context = point.context;
         (self.sequence, self.number) = (point.sequence, point.number);
-        (self.score, self.free_seed) = (point.score, point.free_seed);
+        self.score = point.score;
+        if let (Some(own), Some(seed)) = (&mut self.free_seed, point.free_seed) {
+            *own = seed;
+        }
         let (action, params) = match point.since.last() {
             Some((action, params)) => (*action, *params),
             None => (0, self.kept),
@@ -177,9 +204,11 @@ impl<'a> World<'a> {
             point.since.push(led);
             (point.sequence, point.number) = (self.sequence, self.number);
             point.score = self.score;
-            due = point.since.len() >= SNAPSHOT_EVERY;
+            let long = point.since.len() >= SNAPSHOT_EVERY || self.played >= SNAPSHOT_AFTER;
+            due = long && self.played >= self.snapshot_time * SNAPSHOT_SHARE;
         }
         if due {
+            let started = Instant::now();
             // Until the new one is there, the old one stands.
             self.left.point = self.player.snapshot()?.map(|snapshot| Point {
                 snapshot,
@@ -190,6 +219,8 @@ impl<'a> World<'a> {
                 score: self.score,
                 free_seed: self.free_seed,
             });
+            self.snapshot_time = started.elapsed();
+            self.played = Duration::ZERO;
         }
         Ok(())
     }
@@ -204,17 +235,20 @@ impl<'a> World<'a> {
     /// Handles commands until a frame is due.
     fn wait(&mut self) -> Result<Next> {
         loop {
-            let command = match self.due() {
-                None => match self.ports.commands.recv() {
+            let command = match (self.early.pop_front(), self.due()) {
+                (Some(command), _) => command,
+                (None, None) => match self.ports.commands.recv() {
                     Ok(command) => command,
                     Err(_) => return Ok(Next::Quit),
                 },
-                Some(due) if due > Instant::now() => match self.ports.commands.recv_deadline(due) {
-                    Ok(command) => command,
-                    Err(RecvTimeoutError::Timeout) => continue,
-                    Err(RecvTimeoutError::Disconnected) => return Ok(Next::Quit),
-                },
-                Some(due) => match self.ports.commands.try_recv() {
+                (None, Some(due)) if due > Instant::now() => {
+                    match self.ports.commands.recv_deadline(due) {
+                        Ok(command) => command,
+                        Err(RecvTimeoutError::Timeout) => continue,
+                        Err(RecvTimeoutError::Disconnected) => return Ok(Next::Quit),
+                    }
+                }
+                (None, Some(due)) => match self.ports.commands.try_recv() {
                     Ok(command) => command,
                     Err(TryRecvError::Empty) => {
                         self.keep_time(due);
@@ -323,6 +357,8 @@ impl<'a> World<'a> {
         .0;
         self.number = 0;
         self.score = 0.0;
+        // What was before is over, whatever happens to the snapshot of the new start.
+        self.left.point = None;
         self.finish(0, None, StageTimes::default(), params)?;
         self.note(None)
     }
@@ -335,7 +371,7 @@ impl<'a> World<'a> {
             self.ports.say(Message::Notice(notice));
             return self.reset();
         }
-        let action = self.held;
+        let (action, started) = (self.held, Instant::now());
         let player = &mut self.player;
         let (params, times) = tried(
             self.ports,
@@ -347,6 +383,7 @@ impl<'a> World<'a> {
         self.number += 1;
         let reflects = self.key_changed.take();
         self.finish(action, reflects, times, params)?;
+        self.played += started.elapsed();
         self.note(Some((action, params)))
     }
 

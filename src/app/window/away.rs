@@ -161,13 +161,19 @@ impl Window {
         let game = Game::learned(folder, DeviceChoice::Auto, None)?;
         let played = Played::new(game, None, SamplerParams::default(), None)?;
         self.paused = false;
-        let title = format!("Driftless – {}", played.world.name);
-        self.context
-            .send_viewport_cmd(ViewportCommand::Title(title));
         let (_, session) = self.switch(played, None);
+        self.name();
         self.kept = session.or(self.kept.take());
         self.view = View::Game;
         Ok(())
+    }
+
+    /// Puts the game's name on the window.
+    pub(super) fn name(&self) {
+        let game = self.home.as_ref().map_or(&self.played, |home| &home.played);
+        let title = format!("Driftless – {}", game.world.name);
+        self.context
+            .send_viewport_cmd(ViewportCommand::Title(title));
     }
 
     /// Plays something from the page; the game waits, with its recording.

@@ -24,8 +24,9 @@ impl Window {
         if let Seat::Shared(_) = self.played.sim.seat {
             self.played.sim.seat = self.seat.clone();
         }
-        // Pictures of the old one are lost with it.
-        self.frame = None;
+        // Pictures that lie on the old device are lost with it.
+        let frame = self.frame.take();
+        self.frame = frame.filter(|frame| frame.image.bytes().is_some());
         self.denoising = self.denoising.is_some().then(Denoising::default);
         if let Some(page) = &mut self.page {
             page.forget_pictures();
@@ -33,6 +34,7 @@ impl Window {
         self.held.release_all();
         self.hold(Instant::now());
         self.drawn = false;
+        self.name();
         Ok(())
     }
 

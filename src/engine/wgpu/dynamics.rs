@@ -145,7 +145,8 @@ pub(super) struct Dynamics {
     /// z_τ and what the network puts out, [cells, channels].
     pub z: u32,
     pub x: u32,
-    /// The finished latent of a frame, [cells, channels].
+    /// The clean latent in the making, and the last finite one, [cells, channels].
+    pub clean: u32,
     pub latent: u32,
     /// The frames before, [cells, stem frames · c].
     pub past: u32,
@@ -261,6 +262,7 @@ impl Dynamics {
             position: (arena.take(tokens * d.width), numbers(&net.position)?),
             z: arena.take(cells * c),
             x: arena.take(cells * c),
+            clean: arena.take(cells * c),
             latent: arena.take(cells * c),
             past: arena.take(cells * past),
             report: arena.take(Self::REPORT),
@@ -283,14 +285,14 @@ impl Dynamics {
     /// Ends a frame whose kept version is in `z`.
     pub fn close(&self, r: &mut Recorder) {
         let op = CloseOp {
-            latent: self.latent,
+            clean: self.clean,
             kept: self.z,
+            latent: self.latent,
             past: self.past,
             frames: self.past_channels / self.channels,
             cells: self.cell_count(),
             channels: self.channels,
             report: self.report + 2,
-            unused: 0,
         };
         r.push(Kernel::Close, &op, [1, 1]);
     }
@@ -334,8 +336,8 @@ impl Dynamics {
         self.head(r);
     }
 
-    /// Writes the keys and values of `z` into the ring, and its outcome into `report`; whether
-    /// anything is to be done at all.
+    /// Writes the keys and values of `z` into the ring, and its outcome into `report`;
+    /// nothing where there is neither ring nor outcome.
     pub fn cache(&self, r: &mut Recorder, pass: u32) {
         let last = self.layers.iter().rposition(|layer| layer.time.is_some());
         let kept = self.slots > 0 && last.is_some();

@@ -1,8 +1,11 @@
 //! A GPU through wgpu: adapter, device, queue, and reading back.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use crossbeam_channel::RecvTimeoutError;
 use serde::Serialize;
 use wgpu::{
     Adapter, Backends, Buffer, BufferUsages, Device, DeviceType, ErrorFilter, Features, Instance,
@@ -10,6 +13,9 @@ use wgpu::{
 };
 
 use crate::{Error, Result};
+
+/// How long the engine sleeps between two looks at a device that a window draws with.
+const LOOK_AGAIN: Duration = Duration::from_micros(100);
 
 /// A device and its queue.
 #[derive(Clone, Debug)]
@@ -63,7 +69,7 @@ impl Gpu {
         let limits = device.limits();
         let computes = limits.max_compute_invocations_per_workgroup
             >= Limits::default().max_compute_invocations_per_workgroup
-            && limits.max_storage_buffers_per_shader_stage >= 3;
+            && limits.max_storage_buffers_per_shader_stage >= 5;
         computes.then(|| Self::on(adapter, device, queue, true))
     }
 
@@ -157,19 +163,30 @@ impl Gpu {
     /// # Errors
     /// The device is lost.
     pub(crate) fn wait(&self, submission: SubmissionIndex) -> Result<()> {
-        let done = self.device.poll(PollType::Wait {
+        self.poll(PollType::Wait {
             submission_index: Some(submission),
             timeout: None,
-        });
-        let lost = |e: wgpu::PollError| self.failed(self.trouble.get().unwrap_or(&e.to_string()));
-        done.map(|_| ()).map_err(lost)
+        })
+    }
+
+    fn poll(&self, how: PollType) -> Result<()> {
+        self.check()?;
+        // Where a device is lost wgpu panics here.
+        let polled = catch_unwind(AssertUnwindSafe(|| self.device.poll(how)));
+        match polled {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(self.failed(self.trouble.get().unwrap_or(&error.to_string()))),
+            Err(_) => {
+                let _ = self.trouble.set("the device is lost".into());
+                self.check()
+            }
+        }
     }
 
     /// Whether the device is lost, for good.
     pub fn is_lost(&self) -> bool {
-        // The word of it may be waiting to be fetched; a device that is lost cannot be polled.
-        let _ = self.device.poll(PollType::Poll);
-        self.trouble.get().is_some()
+        // The word of it may be waiting to be fetched.
+        self.poll(PollType::Poll).is_err() || self.trouble.get().is_some()
     }
 
     /// Runs `work`, whose failures on the device are its own and not those of what comes after.
@@ -254,11 +271,21 @@ impl Gpu {
             // Nobody waits any more where the receiver has gone.
             let _ = send.send(result);
         });
-        self.wait(submission)?;
-        receive
-            .recv()
-            .map_err(|e| lost(e.to_string()))?
-            .map_err(|e| lost(e.to_string()))?;
+        let mapped = if self.shared {
+            // A wait holds a lock that a window needs to show what it has drawn.
+            loop {
+                self.poll(PollType::Poll)?;
+                self.check()?;
+                match receive.recv_timeout(LOOK_AGAIN) {
+                    Err(RecvTimeoutError::Timeout) => {}
+                    mapped => break mapped.map_err(|e| lost(e.to_string()))?,
+                }
+            }
+        } else {
+            self.wait(submission)?;
+            receive.recv().map_err(|e| lost(e.to_string()))?
+        };
+        mapped.map_err(|e| lost(e.to_string()))?;
         {
             let view = slice.get_mapped_range().map_err(|e| lost(e.to_string()))?;
             out.copy_from_slice(&view);

@@ -10,6 +10,8 @@ use super::gpu::Gpu;
 use super::tuning::{Tuning, VARIANTS};
 
 const MEMORY: &str = include_str!("../../../shaders/shared/memory.wgsl");
+const NUMBERS: &str = include_str!("../../../shaders/shared/numbers.wgsl");
+const VECTORS: &str = include_str!("../../../shaders/shared/vectors.wgsl");
 const TOTAL: &str = include_str!("../../../shaders/shared/total.wgsl");
 const TOTAL_SUBGROUP: &str = include_str!("../../../shaders/shared/total_subgroup.wgsl");
 /// Threads of a workgroup where a kernel takes one a number, or a row's.
@@ -203,6 +205,10 @@ impl Kernels {
             Kernel::Norm => ("", format!("{TOTAL}\n{text}")),
             _ => ("", text),
         };
-        format!("{enable}\n{MEMORY}\n{text}")
+        let arena = match kernel {
+            Kernel::AttendSpace | Kernel::AttendTime | Kernel::Remember | Kernel::Sample => VECTORS,
+            _ => NUMBERS,
+        };
+        format!("{enable}\n{MEMORY}\n{arena}\n{text}")
     }
 }

@@ -67,7 +67,7 @@ impl WgpuEngine {
             let (products, kernels) = (network.products(), &network.kernels);
             let kept = kept.unwrap_or_default();
             let (tuning, measured) = kept.measure(gpu, kernels, &products, TUNING_TIME)?;
-            if let (true, Some(cache)) = (measured, &cache)
+            if let (1.., Some(cache)) = (measured, &cache)
                 && let Err(error) = cache.write(gpu, &tuning)
             {
                 tracing::warn!("measured again next time: {error}");
@@ -322,9 +322,9 @@ impl WgpuNetwork {
         r.copy(
             all,
             Rows::plain(d.z, numbers),
-            Rows::plain(d.latent, numbers),
+            Rows::plain(d.clean, numbers),
         );
-        r.sample(Sample::Context, [d.z, d.latent], numbers, 0);
+        r.sample(Sample::Context, [d.z, d.clean], numbers, 0);
         r.mark();
         d.cache(r, steps as u32);
         d.close(r);

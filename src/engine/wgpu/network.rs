@@ -61,7 +61,7 @@ impl Network for WgpuNetwork {
         let steps = whole.shares.len();
         if !self.frames.contains_key(&steps) {
             let record = |r: &mut Recorder| self.record_frame(r, steps);
-            let program = self.record(&record);
+            let program = self.gpu.scoped(|| Ok(self.record(&record)))?;
             self.frames.insert(steps, program);
         }
         self.turn_to(whole.frame, whole.seen);
@@ -90,7 +90,10 @@ impl Network for WgpuNetwork {
         });
         self.write_frame(&passes);
         let canvas = match (&copies, &mut self.painter) {
-            (None, Some(painter)) => Some(painter.canvas(&self.gpu, &self.arena)),
+            (None, Some(painter)) => {
+                let canvas = || Ok(painter.canvas(&self.gpu, &self.arena));
+                Some(self.gpu.scoped(canvas)?)
+            }
             _ => None,
         };
         let mut regions = vec![(self.dynamics.report, Dynamics::REPORT)];

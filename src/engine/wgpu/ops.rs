@@ -199,14 +199,14 @@ pub(super) struct SampleOp {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub(super) struct CloseOp {
-    pub latent: u32,
+    pub clean: u32,
     pub kept: u32,
+    pub latent: u32,
     pub past: u32,
     pub frames: u32,
     pub cells: u32,
     pub channels: u32,
     pub report: u32,
-    pub unused: u32,
 }
 
 /// What all passes over a frame share; the head of `Frame` in the shaders.

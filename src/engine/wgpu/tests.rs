@@ -634,18 +634,18 @@ fn a_frames_end_moves_the_past_on_unless_the_latent_is_not_finite() {
         if let Some(wrong) = wrong {
             latent[count - 2] = wrong;
         }
-        let (latent, (kept_at, kept)) = (t.given(&latent), t.region(count));
+        let (clean, (kept_at, kept)) = (t.given(&latent), t.region(count));
         let (past_at, past) = t.region(cells * row);
-        let report = t.poison(1);
+        let (last, report) = (t.poison(count), t.poison(1));
         let op = CloseOp {
-            latent,
+            clean,
             kept: kept_at,
+            latent: last,
             past: past_at,
             frames: frames as u32,
             cells: cells as u32,
             channels: channels as u32,
             report,
-            unused: 0,
         };
         let mut expected = past.clone();
         if wrong.is_none() && frames > 0 {
@@ -658,5 +658,9 @@ fn a_frames_end_moves_the_past_on_unless_the_latent_is_not_finite() {
         let after = t.run(&gpu, 8, written, &|r| r.push(Kernel::Close, &op, [1, 1]));
         assert_eq!(after[region(past_at, cells * row)], expected);
         assert_eq!(after[report as usize], f32::from(u8::from(wrong.is_none())));
+        match wrong {
+            None => assert_eq!(after[region(last, count)], latent),
+            Some(_) => assert!(after[region(last, count)].iter().all(|x| x.is_nan())),
+        }
     }
 }

@@ -26,6 +26,12 @@ pub(super) struct Variant {
 }
 
 impl Variant {
+    /// `ROWS DOWNxACROSS DEPTH`.
+    fn name(self) -> String {
+        let [down, across] = self.blocks;
+        format!("{} {down}x{across} {}", self.rows, self.depth)
+    }
+
     fn threads(self) -> u32 {
         let [down, across] = self.blocks;
         self.rows / (4 * down) * (PANEL / (4 * across))
@@ -86,7 +92,7 @@ impl Tuning {
     }
 
     /// Measures the products that are not known yet, the most work first, for about as long as `most`; the
-    /// rest keeps its plain tiles. Also whether anything was measured.
+    /// rest keeps its plain tiles. Also how many were measured.
     ///
     /// # Errors
     /// The device failed.
@@ -96,7 +102,7 @@ impl Tuning {
         kernels: &Kernels,
         products: &BTreeMap<Shape, usize>,
         most: Duration,
-    ) -> Result<(Self, bool)> {
+    ) -> Result<(Self, usize)> {
         let work = |(shape, count): &(&Shape, &usize)| {
             shape.iter().map(|&n| u64::from(n)).product::<u64>() * **count as u64
         };
@@ -109,7 +115,7 @@ impl Tuning {
         let limits = gpu.device.limits();
         let fitting = (0..VARIANTS.len()).filter(|&v| VARIANTS[v].fits(&limits));
         let fitting: Vec<usize> = fitting.collect();
-        let any = !open.is_empty();
+        let before = self.best.len();
         for (&shape, _) in open {
             if begun.elapsed() > most {
                 break;
@@ -121,7 +127,8 @@ impl Tuning {
             }
             self.best.insert(shape, best.1);
         }
-        Ok((self, any))
+        let measured = self.best.len() - before;
+        Ok((self, measured))
     }
 }
 
@@ -216,12 +223,12 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// What was measured on this machine, a file of JSON: of each device, `"MxNxK"` to the variant.
+/// What was measured on this machine, a file of JSON: of each device, `"MxNxK"` to the variant's name.
 pub(super) struct Cache {
     path: PathBuf,
 }
 
-type Kept = BTreeMap<String, BTreeMap<String, usize>>;
+type Kept = BTreeMap<String, BTreeMap<String, String>>;
 
 impl Cache {
     /// In the platform's folder for what can be made again; none where there is none.
@@ -240,8 +247,10 @@ impl Cache {
     /// What the file says of a device; nothing where it is missing, broken or of other kernels.
     pub fn read(&self, gpu: &Gpu) -> Tuning {
         let kept = self.all().remove(&gpu.tuning_key()).unwrap_or_default();
-        let known = kept.into_iter().filter(|(_, v)| *v < VARIANTS.len());
-        let best = known.filter_map(|(name, variant)| Some((shape(&name)?, variant)));
+        let known = |variant: &str| VARIANTS.iter().position(|v| v.name() == variant);
+        let best = kept
+            .into_iter()
+            .filter_map(|(name, variant)| Some((shape(&name)?, known(&variant)?)));
         Tuning {
             best: best.collect(),
         }
@@ -254,7 +263,8 @@ impl Cache {
     pub fn write(&self, gpu: &Gpu, tuning: &Tuning) -> Result<()> {
         let mut all = self.all();
         let name = |[m, n, k]: &Shape| format!("{m}x{n}x{k}");
-        let measured = tuning.best.iter().map(|(shape, v)| (name(shape), *v));
+        let best = tuning.best.iter();
+        let measured = best.map(|(shape, v)| (name(shape), VARIANTS[*v].name()));
         all.entry(gpu.tuning_key()).or_default().extend(measured);
         if let Some(folder) = self.path.parent() {
             std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;

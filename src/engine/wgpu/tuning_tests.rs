@@ -12,18 +12,18 @@ fn what_is_measured_is_kept_and_not_measured_again() {
     let cache = Cache::at(&folder.path().join("new/matmul.json"));
     let shapes = products(&[[5, 7, 9], [20, 64, 32]]);
     let (kernels, long) = (Kernels::headless(&gpu), Duration::from_secs(60));
-    let (tuning, any) = cache
+    let (tuning, measured) = cache
         .read(&gpu)
         .measure(&gpu, &kernels, &shapes, long)
         .unwrap();
-    assert!(any && tuning.best.keys().eq(shapes.keys()));
+    assert!(measured == 2 && tuning.best.keys().eq(shapes.keys()));
     cache.write(&gpu, &tuning).unwrap();
     assert_eq!(cache.read(&gpu), tuning);
-    let (again, any) = cache
+    let (again, measured) = cache
         .read(&gpu)
         .measure(&gpu, &kernels, &shapes, long)
         .unwrap();
-    assert!(!any && again == tuning);
+    assert!(measured == 0 && again == tuning);
     // Another precision is another measurement.
     if let Ok(half) = gpu.clone().with_half() {
         assert_eq!(cache.read(&half), Tuning::default());
@@ -37,10 +37,10 @@ fn without_time_products_keep_their_plain_tiles() {
     let Some(gpu) = gpu() else { return };
     let shapes = products(&[[5, 7, 9]]);
     let kernels = Kernels::headless(&gpu);
-    let (tuning, _) = Tuning::default()
+    let (tuning, measured) = Tuning::default()
         .measure(&gpu, &kernels, &shapes, Duration::ZERO)
         .unwrap();
-    assert_eq!(tuning, Tuning::default());
+    assert_eq!((&tuning, measured), (&Tuning::default(), 0));
     for (m, rows) in [(1, 16), (32, 16), (33, 64), (500, 64)] {
         assert_eq!(VARIANTS[tuning.choose([m, 64, 64])].rows, rows);
     }
@@ -53,10 +53,10 @@ fn a_broken_file_and_variants_that_are_not_known_are_passed_over() {
     let path = folder.path().join("matmul.json");
     let cache = Cache::at(&path);
     let entries = [
-        r#""3x4x5": 2"#,
-        r#""6x7x8": 99"#,
-        r#""1x2": 0"#,
-        r#""axbxc": 1"#,
+        r#""3x4x5": "32 1x1 16""#,
+        r#""6x7x8": "99 1x1 16""#,
+        r#""1x2": "32 1x1 16""#,
+        r#""axbxc": "32 1x1 16""#,
     ];
     let name = serde_json::to_string(&gpu.tuning_key()).unwrap();
     std::fs::write(&path, format!("{{{name}: {{{}}}}}", entries.join(", "))).unwrap();

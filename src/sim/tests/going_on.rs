@@ -68,3 +68,20 @@ fn a_reset_is_a_new_place_to_go_on_from() {
     assert_eq!((again.number, again.context), (0, 2));
     assert_eq!(rgb(&again), rgb(&start));
 }
+
+#[test]
+fn seeds_are_free_after_going_on_where_they_are_wanted_free() {
+    let point = failed(2, FAILS).1.point.map(Arc::new);
+    for free in [false, true] {
+        let sim = spawn(Options {
+            free_seed: free,
+            ..seated(Seat::Processor, point.clone())
+        });
+        next(&sim);
+        let seeds = [(), ()].map(|()| {
+            sim.send(Command::Reset);
+            next(&sim).params.seed
+        });
+        assert_eq!(seeds[0] != seeds[1], free);
+    }
+}
