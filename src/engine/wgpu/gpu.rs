@@ -107,7 +107,8 @@ impl Gpu {
         let note = Arc::clone(&trouble);
         device.set_device_lost_callback(move |reason, what| {
             // Only the first counts: what follows is its consequence.
-            let _ = note.set(format!("the device is lost ({reason:?}): {what}"));
+            let text = format!("the device is lost ({reason:?}) {what}");
+            let _ = note.set(text.trim_end().to_owned());
         });
         Self {
             subgroups: device.features().contains(Features::SUBGROUP),
