@@ -19,6 +19,8 @@ fn driftless<S: AsRef<OsStr>>(args: &[S]) -> Command {
     for variable in ["DISPLAY", "WAYLAND_DISPLAY", "WAYLAND_SOCKET"] {
         command.env_remove(variable);
     }
+    // Without it a graphics driver may have something to say.
+    command.env("XDG_RUNTIME_DIR", env!("CARGO_TARGET_TMPDIR"));
     command
 }
 
