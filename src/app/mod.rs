@@ -10,7 +10,7 @@ mod hud;
 pub mod keys;
 mod new_world;
 mod played;
-pub(crate) mod present;
+mod present;
 mod shell;
 mod stats;
 mod theme;
@@ -25,6 +25,8 @@ use std::time::Duration;
 
 use eframe::egui::{Context, ViewportId};
 use eframe::{egui_wgpu, wgpu};
+
+pub use self::present::time as drawing_times;
 
 use self::played::Played;
 use self::window::Parts;

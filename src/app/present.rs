@@ -57,7 +57,10 @@ pub(super) fn fit(space: egui::Rect, size: [usize; 2], pixels_per_point: f32) ->
 /// The pipeline and the texture; lives in egui's renderer.
 pub(super) struct Presenter {
     pipeline: wgpu::RenderPipeline,
-    bindings: wgpu::BindGroup,
+    /// Of the texture, which bytes are uploaded to.
+    uploads: wgpu::BindGroup,
+    /// Of a painting that is shown instead.
+    painting: Option<wgpu::BindGroup>,
     sampler: wgpu::Sampler,
     uniforms: wgpu::Buffer,
     texture: wgpu::Texture,
@@ -121,7 +124,8 @@ impl Presenter {
         });
         let view = texture.create_view(&wgpu::TextureViewDescriptor::default());
         Self {
-            bindings: bind(device, &pipeline, &uniforms, &view, &sampler),
+            uploads: bind(device, &pipeline, &uniforms, &view, &sampler),
+            painting: None,
             pipeline,
             sampler,
             uniforms,
@@ -135,19 +139,19 @@ impl Presenter {
 
     /// Turns to another frame.
     fn turn_to(&mut self, device: &wgpu::Device, queue: &wgpu::Queue, image: &sim::Picture) {
-        let view = match image {
+        match image {
             sim::Picture::Bytes(bytes) => {
                 self.upload(queue, bytes);
-                let whole = wgpu::TextureViewDescriptor::default();
-                Some(self.texture.create_view(&whole))
+                self.painting = None;
             }
-            sim::Picture::Painting(painting) => painting.view(device),
-        };
-        let Some(view) = view else {
-            return;
-        };
-        let (pipeline, uniforms) = (&self.pipeline, &self.uniforms);
-        self.bindings = bind(device, pipeline, uniforms, &view, &self.sampler);
+            sim::Picture::Painting(painting) => {
+                if let Some(view) = painting.view(device) {
+                    let (pipeline, uniforms) = (&self.pipeline, &self.uniforms);
+                    let bindings = bind(device, pipeline, uniforms, &view, &self.sampler);
+                    self.painting = Some(bindings);
+                }
+            }
+        }
     }
 
     /// Uploads u8 RGB `[H, W, 3]`; an image of another size is not shown.
@@ -201,7 +205,8 @@ impl Presenter {
 
     fn draw(&self, pass: &mut wgpu::RenderPass<'_>) {
         pass.set_pipeline(&self.pipeline);
-        pass.set_bind_group(0, &self.bindings, &[]);
+        let shown = self.painting.as_ref().unwrap_or(&self.uploads);
+        pass.set_bind_group(0, shown, &[]);
         pass.draw(0..3, 0..1);
     }
 }
@@ -247,12 +252,7 @@ fn bind(
 ///
 /// # Errors
 /// The device failed.
-pub(crate) fn time(
-    gpu: &Gpu,
-    images: &[u8],
-    size: [usize; 2],
-    side: u32,
-) -> crate::Result<Vec<Duration>> {
+pub fn time(gpu: &Gpu, images: &[u8], size: [usize; 2], side: u32) -> crate::Result<Vec<Duration>> {
     let (device, queue) = gpu.parts();
     let format = wgpu::TextureFormat::Rgba8UnormSrgb;
     let mut presenter = Presenter::new(device, format, size);

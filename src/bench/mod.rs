@@ -15,8 +15,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::app;
-use crate::engine::{Clip, Engine, Gpu, Place, SamplerParams, StageTimes};
+use crate::engine::{Clip, Engine, Place, SamplerParams, StageTimes};
 use crate::eval::rollout::held_actions;
 use crate::{Error, Result};
 
@@ -31,8 +30,6 @@ const ROUNDS: usize = 5;
 const WARM_UP: usize = 16;
 /// Side of the picture that a frame is scaled to, in pixels.
 pub const PRESENTED: u32 = 1024;
-/// Frames that are drawn.
-const SHOWN: usize = 64;
 /// Encoded frames and multiplied matrices a round.
 const PROBES: usize = 8;
 
@@ -75,7 +72,7 @@ pub struct BenchReport {
     pub flop: Flop,
     /// One frame, pixels to latent.
     pub encode: Timing,
-    /// Drawing one frame that lies in memory; none where there is nothing to draw with.
+    /// Drawing one frame that lies in memory, where the caller has something to draw with.
     pub present: Option<PresentReport>,
     /// One entry for each K, in the order asked for.
     pub steps: Vec<StepsReport>,
@@ -182,7 +179,7 @@ pub fn run(
         matmul_gflops: matmul,
         flop,
         encode: Timing::of(encodes),
-        present: present(place, &image, world.image)?,
+        present: None,
         steps: steps.iter().zip(&samples).map(report).collect(),
     })
 }
@@ -192,24 +189,6 @@ impl Options {
     pub fn work(&self) -> usize {
         self.steps.len() * (WARM_UP + self.frames)
     }
-}
-
-/// Shows a frame on the device of the engine, or else on the best that draws.
-fn present(place: &Place, image: &[u8], size: [usize; 2]) -> Result<Option<PresentReport>> {
-    let gpu = match place {
-        Place::Wgpu(gpu) => gpu.clone(),
-        Place::Candle(_) => match Gpu::open(true) {
-            Ok(gpu) => gpu,
-            Err(_) => return Ok(None),
-        },
-    };
-    let mut times = app::present::time(&gpu, &image.repeat(SHOWN), size, PRESENTED)?;
-    // The first one warms up.
-    times.drain(..times.len().min(1));
-    Ok((!times.is_empty()).then(|| PresentReport {
-        adapter: gpu.name().to_owned(),
-        timing: Timing::of(times),
-    }))
 }
 
 /// Plays `actions` with K = `steps` and hands each frame's times to `each`.

@@ -2,10 +2,14 @@
 
 use std::path::PathBuf;
 
-use driftless::bench::{self, Options, sweep};
-use driftless::engine::{self, DeviceChoice, Place, Seat};
+use driftless::app;
+use driftless::bench::{self, Options, PRESENTED, PresentReport, Timing, sweep};
+use driftless::engine::{self, Clip, DeviceChoice, Gpu, Place, Seat};
 use driftless::studio::game;
 use driftless::{Error, Result};
+
+/// Frames that are drawn, to know what drawing one takes.
+const DRAWN: usize = 64;
 
 /// What to measure, where.
 #[derive(clap::Args)]
@@ -52,12 +56,32 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let bar = super::bar(options.work() as u64, "frames");
     let mut tick = || bar.inc(1);
-    let report = bench::run(engine.as_mut(), context, &place, &options, &mut tick)?;
+    let mut report = bench::run(engine.as_mut(), context, &place, &options, &mut tick)?;
+    report.present = present(&place, context, engine.world().image)?;
     bar.finish_and_clear();
     match args.json {
         true => super::print_json(&report),
         false => super::print(&bench::text(&report)),
     }
+}
+
+/// Draws a frame on the device of the engine, or else on the best that draws.
+fn present(place: &Place, clip: &Clip, size: [usize; 2]) -> Result<Option<PresentReport>> {
+    let gpu = match place {
+        Place::Wgpu(gpu) => gpu.clone(),
+        Place::Candle(_) => match Gpu::open(true) {
+            Ok(gpu) => gpu,
+            Err(_) => return Ok(None),
+        },
+    };
+    let image = &clip.images[..(size[0] * size[1] * 3).min(clip.images.len())];
+    let times = app::drawing_times(&gpu, &image.repeat(DRAWN), size, PRESENTED)?;
+    // The first one warms up.
+    let times: Vec<_> = times.into_iter().skip(1).collect();
+    Ok((!times.is_empty()).then(|| PresentReport {
+        adapter: gpu.name().to_owned(),
+        timing: Timing::of(times),
+    }))
 }
 
 fn sweep(place: &Place, json: bool) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use super::kernels::{Kernel, groups};
 use super::ops::{Act, CloseOp, ConditionOp, NONE, RememberOp, Rows, SpaceOp, TimeOp};
+use super::parts::{Attention, Conditions, Heads, Layer, OutcomeHead, Ring, Time};
 use super::program::Recorder;
 use super::recorder::{Arena, CellBlock, Norm};
 use super::weights::{Matrix, Weights};
@@ -9,107 +10,6 @@ use crate::Result;
 use crate::engine::weights::numbers;
 use crate::model::config::WorldConfig;
 use crate::model::dynamics;
-use crate::model::layers;
-
-/// Tables of the embeddings of action, signal level and step size.
-struct Conditions {
-    action: u32,
-    signal: u32,
-    step: u32,
-}
-
-impl Conditions {
-    fn new(weights: &mut Weights, c: &dynamics::Conditions) -> Result<Self> {
-        Ok(Self {
-            action: weights.tensor(&c.action)?,
-            signal: weights.tensor(&c.signal.weight)?,
-            step: weights.tensor(&c.step)?,
-        })
-    }
-}
-
-/// Numbers of a head as the networks have them, and as the kernels do: whole vec4s.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Heads {
-    pub count: usize,
-    pub own: usize,
-    pub padded: usize,
-}
-
-impl Heads {
-    fn new(count: usize, width: usize) -> Self {
-        let own = width / count;
-        Self {
-            count,
-            own,
-            padded: own.next_multiple_of(4),
-        }
-    }
-
-    /// Numbers of a token over all heads, for the kernels.
-    pub fn width(self) -> usize {
-        self.count * self.padded
-    }
-
-    /// Where the kernels' number `i` of a token is among the networks' ones, if anywhere.
-    pub fn source(self, i: usize) -> Option<usize> {
-        let (head, at) = (i / self.padded, i % self.padded);
-        (at < self.own).then_some(head * self.own + at)
-    }
-}
-
-struct Attention {
-    norm: Norm,
-    qkv: Matrix,
-    parameters: u32,
-    out: Matrix,
-}
-
-impl Attention {
-    fn new(weights: &mut Weights, layer: &layers::AttentionLayer, heads: Heads) -> Result<Self> {
-        let (width, padded) = (heads.count * heads.own, heads.width());
-        let qkv = numbers(&layer.qkv.weight)?;
-        let out = numbers(&layer.out.weight)?;
-        Ok(Self {
-            norm: Norm::new(weights, &layer.norm)?,
-            qkv: weights.matrix(3 * padded, width, |o, i| {
-                let source = heads.source(o % padded);
-                source.map_or(0.0, |at| qkv[(o / padded * width + at) * width + i])
-            }),
-            parameters: weights.tensor(&layer.parameters)?,
-            out: weights.matrix(width, padded, |o, i| {
-                heads.source(i).map_or(0.0, |at| out[o * width + at])
-            }),
-        })
-    }
-}
-
-/// A layer's attention over time and its ring.
-struct Time {
-    attention: Attention,
-    ring: Ring,
-}
-
-/// Where a ring's keys and values are, each [slots, tokens, heads · padded].
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Ring {
-    pub keys: u32,
-    pub values: u32,
-}
-
-struct Layer {
-    space: Attention,
-    time: Option<Time>,
-    norm: Norm,
-    up: Matrix,
-    down: Matrix,
-}
-
-struct OutcomeHead {
-    norm: Norm,
-    up: Matrix,
-    out: Matrix,
-}
 
 /// The network with its rings and its regions of the arena.
 pub(super) struct Dynamics {

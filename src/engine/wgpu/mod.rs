@@ -6,6 +6,7 @@ mod kernels;
 mod network;
 mod ops;
 mod painting;
+mod parts;
 mod peak;
 mod program;
 mod recorder;
