@@ -23,25 +23,25 @@ pub(super) fn welcome(ui: &Ui, space: Rect, world: &str, sampled: bool, keys: &K
     over(ui, "welcome", space.center(), Align2::CENTER_CENTER, |ui| {
         theme::card().show(ui, |ui| {
             ui.set_max_width((space.width() - 70.0).clamp(180.0, 340.0));
-            ui.label(RichText::new(world).heading().color(theme::TEXT));
-            ui.label(RichText::new(what).color(theme::MUTED));
+            ui.label(RichText::new(world).heading().color(theme::text()));
+            ui.label(RichText::new(what).color(theme::muted()));
             ui.add_space(4.0);
             for bound in keys.shown() {
                 ui.horizontal_wrapped(|ui| {
                     chords(ui, bound, &HeldKeys::default());
-                    ui.label(RichText::new(&bound.name).color(theme::TEXT));
+                    ui.label(RichText::new(&bound.name).color(theme::text()));
                 });
             }
             ui.add_space(2.0);
             ui.label(
                 RichText::new(shortcut_line(keys))
                     .small()
-                    .color(theme::MUTED),
+                    .color(theme::muted()),
             );
             ui.add_space(6.0);
-            let play = egui::Button::new(RichText::new("Play").color(theme::ON_ACCENT).strong());
+            let play = egui::Button::new(RichText::new("Play").color(theme::on_accent()).strong());
             let size = vec2(ui.available_width(), 30.0);
-            dismissed = ui.add_sized(size, play.fill(theme::ACCENT)).clicked();
+            dismissed = ui.add_sized(size, play.fill(theme::accent())).clicked();
         });
     });
     dismissed
@@ -80,12 +80,12 @@ pub(super) fn failure(ui: &Ui, space: Rect, what: &str, device: bool) -> Option<
             ui.label(
                 RichText::new("The world stopped")
                     .heading()
-                    .color(theme::ALERT),
+                    .color(theme::alert()),
             );
             egui::ScrollArea::vertical()
                 .max_height(140.0)
                 .show(ui, |ui| {
-                    ui.label(RichText::new(what).color(theme::TEXT));
+                    ui.label(RichText::new(what).color(theme::text()));
                 });
             ui.add_space(6.0);
             ui.horizontal_wrapped(|ui| {
@@ -93,9 +93,9 @@ pub(super) fn failure(ui: &Ui, space: Rect, what: &str, device: bool) -> Option<
                     true => (Answer::GoOn, "Go on with the processor"),
                     false => (Answer::Restart, "Restart"),
                 };
-                let text = RichText::new(says).color(theme::ON_ACCENT).strong();
+                let text = RichText::new(says).color(theme::on_accent()).strong();
                 let size = [if device { 200.0 } else { 110.0 }, 30.0];
-                let button = ui.add_sized(size, egui::Button::new(text).fill(theme::ACCENT));
+                let button = ui.add_sized(size, egui::Button::new(text).fill(theme::accent()));
                 if button.on_hover_text("Enter").clicked() {
                     answer = Some(first);
                 }
@@ -143,7 +143,7 @@ impl Notices {
                 .inner_margin(Margin::symmetric(14, 9))
                 .show(ui, |ui| {
                     ui.set_max_width((space.width() - 60.0).max(120.0));
-                    ui.label(RichText::new(text).color(theme::TEXT));
+                    ui.label(RichText::new(text).color(theme::text()));
                 });
         });
     }
@@ -158,7 +158,7 @@ pub(super) fn mark(ui: &Ui, space: Rect, text: &str) {
             .corner_radius(12)
             .inner_margin(Margin::symmetric(14, 5))
             .show(ui, |ui| {
-                let text = RichText::new(text).small().strong().color(theme::ACCENT);
+                let text = RichText::new(text).small().strong().color(theme::accent());
                 ui.add(egui::Label::new(text).extend());
             });
     });

@@ -64,7 +64,7 @@ impl Bar<'_> {
                             .iter()
                             .any(|chord| chord.iter().all(|key| played.contains(key)))
                     });
-                    let colour = if lit { theme::ACCENT } else { theme::MUTED };
+                    let colour = if lit { theme::accent() } else { theme::muted() };
                     ui.label(RichText::new(&bound.name).color(colour));
                     ui.add_space(8.0);
                 }
@@ -118,16 +118,16 @@ impl Bar<'_> {
         });
         let look = ui.style().interact(&response);
         let fill = if lit {
-            theme::RAISED
+            theme::raised()
         } else {
             look.weak_bg_fill
         };
         ui.painter()
             .rect(rect, 6, fill, look.bg_stroke, StrokeKind::Inside);
         let colour = match (enabled, lit) {
-            (false, _) => theme::LINE,
-            (true, true) => theme::ACCENT,
-            (true, false) => theme::TEXT,
+            (false, _) => theme::line(),
+            (true, true) => theme::accent(),
+            (true, false) => theme::text(),
         };
         icon.paint(ui, rect, colour);
         let keys: Vec<_> = self
@@ -154,7 +154,7 @@ pub(super) fn chords(ui: &mut Ui, bound: &BoundAction, held: &HeldKeys) {
     for chord in &bound.chords {
         for (i, key) in chord.iter().enumerate() {
             if i > 0 {
-                ui.label(RichText::new("+").color(theme::MUTED));
+                ui.label(RichText::new("+").color(theme::muted()));
             }
             keycap(ui, *key, held.is_down(*key));
         }
@@ -164,9 +164,9 @@ pub(super) fn chords(ui: &mut Ui, bound: &BoundAction, held: &HeldKeys) {
 /// A key as it looks on a keyboard; lit while it is held.
 fn keycap(ui: &mut Ui, key: Key, lit: bool) {
     let (text, fill, line) = if lit {
-        (theme::ON_ACCENT, theme::ACCENT, theme::ACCENT)
+        (theme::on_accent(), theme::accent(), theme::accent())
     } else {
-        (theme::TEXT, theme::RAISED, theme::LINE)
+        (theme::text(), theme::raised(), theme::line())
     };
     let arrow = arrow(key);
     let name = if arrow.is_some() {
@@ -289,9 +289,9 @@ pub(super) fn back(ui: &mut Ui) -> egui::Response {
     let (rect, response) = ui.allocate_exact_size(vec2(16.0, 16.0), Sense::click());
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, "default"));
     let colour = if response.hovered() {
-        theme::ACCENT
+        theme::accent()
     } else {
-        theme::MUTED
+        theme::muted()
     };
     reset_arrow(ui.painter(), rect.center(), 4.0, colour);
     response

@@ -39,7 +39,7 @@ impl Denoising {
                     RichText::new(
                         "The next predicted frame shows here how it came out of the noise.",
                     )
-                    .color(theme::MUTED),
+                    .color(theme::muted()),
                 );
             });
             return;
@@ -48,7 +48,7 @@ impl Denoising {
             ui.spacing_mut().item_spacing = egui::vec2(6.0, 4.0);
             ui.vertical(|ui| {
                 ui.set_width(NAMES);
-                ui.label(RichText::new("τ").color(theme::MUTED));
+                ui.label(RichText::new("τ").color(theme::muted()));
                 for (name, hint) in [
                     (
                         "noisy",
@@ -56,7 +56,7 @@ impl Denoising {
                     ),
                     ("clean", "What it takes for the clean frame, x̂."),
                 ] {
-                    let name = RichText::new(name).color(theme::MUTED);
+                    let name = RichText::new(name).color(theme::muted());
                     let label = egui::Label::new(name);
                     ui.add_sized([NAMES, PICTURE], label).on_hover_text(hint);
                 }
@@ -111,7 +111,7 @@ impl Pictures {
             ui.label(
                 RichText::new(format!("{:.2}", self.tau))
                     .monospace()
-                    .color(theme::TEXT),
+                    .color(theme::text()),
             );
             for texture in [&self.noisy, &self.clean] {
                 let image = egui::Image::new((texture.id(), size));

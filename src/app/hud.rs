@@ -77,13 +77,19 @@ fn lines(ui: &mut Ui, stats: &Stats, frame: u64, engine: &str, sampled: bool) {
         let y = rect.top() + height * (row as f32 + 0.5);
         let left = egui::pos2(rect.left(), y);
         let right = egui::pos2(rect.right(), y);
-        painter.text(left, Align2::LEFT_CENTER, label, font.clone(), theme::MUTED);
+        painter.text(
+            left,
+            Align2::LEFT_CENTER,
+            label,
+            font.clone(),
+            theme::muted(),
+        );
         painter.text(
             right,
             Align2::RIGHT_CENTER,
             value,
             font.clone(),
-            theme::TEXT,
+            theme::text(),
         );
     }
 }

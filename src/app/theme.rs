@@ -1,31 +1,97 @@
-//! The window's look: a dark, quiet frame around the picture, and its icon.
+//! The window's look: a quiet frame around the picture, dark or light, and its icon.
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use eframe::egui::{
     self, Color32, CornerRadius, FontFamily, FontId, IconData, Margin, Stroke, TextStyle, vec2,
 };
+use serde::{Deserialize, Serialize};
+
+/// The looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Look {
+    /// Light on dark.
+    #[default]
+    Dark,
+    /// Dark on light.
+    Light,
+}
+
+/// Whether the look is light: one for all of a program's windows.
+static LIGHT: AtomicBool = AtomicBool::new(false);
+
+fn pick(dark: [u8; 3], light: [u8; 3]) -> Color32 {
+    let [r, g, b] = if LIGHT.load(Ordering::Relaxed) {
+        light
+    } else {
+        dark
+    };
+    Color32::from_rgb(r, g, b)
+}
 
 /// Behind the picture.
-pub(super) const BACKDROP: Color32 = Color32::from_rgb(9, 10, 12);
+pub(super) fn backdrop() -> Color32 {
+    pick([9, 10, 12], [214, 217, 222])
+}
+
 /// Bars and panels.
-pub(super) const PANEL: Color32 = Color32::from_rgb(21, 23, 28);
+pub(super) fn panel() -> Color32 {
+    pick([21, 23, 28], [240, 241, 244])
+}
+
 /// Cards and raised controls.
-pub(super) const RAISED: Color32 = Color32::from_rgb(33, 36, 43);
+pub(super) fn raised() -> Color32 {
+    pick([33, 36, 43], [255, 255, 255])
+}
+
+/// Raised controls under the pointer.
+pub(super) fn hovered() -> Color32 {
+    pick([44, 48, 57], [229, 232, 237])
+}
+
+/// Raised controls that are pressed.
+pub(super) fn pressed() -> Color32 {
+    pick([54, 59, 70], [214, 219, 227])
+}
+
 /// Lines and outlines.
-pub(super) const LINE: Color32 = Color32::from_rgb(48, 52, 61);
+pub(super) fn line() -> Color32 {
+    pick([48, 52, 61], [196, 201, 209])
+}
+
 /// Text that matters.
-pub(super) const TEXT: Color32 = Color32::from_rgb(226, 229, 234);
+pub(super) fn text() -> Color32 {
+    pick([226, 229, 234], [28, 31, 37])
+}
+
 /// Labels and hints.
-pub(super) const MUTED: Color32 = Color32::from_rgb(141, 148, 160);
+pub(super) fn muted() -> Color32 {
+    pick([141, 148, 160], [92, 99, 111])
+}
+
 /// What is on, lit or chosen.
-pub(super) const ACCENT: Color32 = Color32::from_rgb(104, 196, 122);
+pub(super) fn accent() -> Color32 {
+    pick([104, 196, 122], [34, 128, 62])
+}
+
 /// Text on the accent.
-pub(super) const ON_ACCENT: Color32 = Color32::from_rgb(12, 26, 16);
+pub(super) fn on_accent() -> Color32 {
+    pick([12, 26, 16], [244, 252, 246])
+}
+
 /// What went wrong.
-pub(super) const ALERT: Color32 = Color32::from_rgb(232, 110, 98);
+pub(super) fn alert() -> Color32 {
+    pick([232, 110, 98], [186, 48, 38])
+}
 
 /// Sets colours, spacing and text sizes.
-pub(super) fn apply(context: &egui::Context) {
-    context.set_theme(egui::Theme::Dark);
+pub(super) fn apply(context: &egui::Context, look: Look) {
+    LIGHT.store(look == Look::Light, Ordering::Relaxed);
+    context.set_theme(match look {
+        Look::Dark => egui::Theme::Dark,
+        Look::Light => egui::Theme::Light,
+    });
     context.all_styles_mut(|style| {
         style.text_styles = [
             (TextStyle::Heading, 19.0, FontFamily::Proportional),
@@ -46,32 +112,22 @@ pub(super) fn apply(context: &egui::Context) {
 }
 
 fn colour(visuals: &mut egui::Visuals) {
-    visuals.dark_mode = true;
-    visuals.panel_fill = PANEL;
-    visuals.window_fill = RAISED;
-    visuals.extreme_bg_color = BACKDROP;
+    visuals.dark_mode = !LIGHT.load(Ordering::Relaxed);
+    visuals.panel_fill = panel();
+    visuals.window_fill = raised();
+    visuals.extreme_bg_color = backdrop();
     visuals.override_text_color = None;
     visuals.slider_trailing_fill = true;
-    visuals.window_stroke = Stroke::new(1.0, LINE);
-    visuals.selection.bg_fill = ACCENT;
-    visuals.selection.stroke = Stroke::new(1.0, ON_ACCENT);
+    visuals.window_stroke = Stroke::new(1.0, line());
+    visuals.selection.bg_fill = accent();
+    visuals.selection.stroke = Stroke::new(1.0, on_accent());
     let widgets = &mut visuals.widgets;
     let looks = [
-        (&mut widgets.noninteractive, PANEL, LINE, TEXT),
-        (&mut widgets.inactive, RAISED, RAISED, TEXT),
-        (
-            &mut widgets.hovered,
-            Color32::from_rgb(44, 48, 57),
-            LINE,
-            TEXT,
-        ),
-        (
-            &mut widgets.active,
-            Color32::from_rgb(54, 59, 70),
-            ACCENT,
-            TEXT,
-        ),
-        (&mut widgets.open, RAISED, LINE, TEXT),
+        (&mut widgets.noninteractive, panel(), line(), text()),
+        (&mut widgets.inactive, raised(), raised(), text()),
+        (&mut widgets.hovered, hovered(), line(), text()),
+        (&mut widgets.active, pressed(), accent(), text()),
+        (&mut widgets.open, raised(), line(), text()),
     ];
     for (look, fill, line, text) in looks {
         look.bg_fill = fill;
@@ -86,8 +142,8 @@ fn colour(visuals: &mut egui::Visuals) {
 /// A card that floats over the picture.
 pub(super) fn card() -> egui::Frame {
     egui::Frame::new()
-        .fill(PANEL.gamma_multiply(0.97))
-        .stroke(Stroke::new(1.0, LINE))
+        .fill(panel().gamma_multiply(0.97))
+        .stroke(Stroke::new(1.0, line()))
         .corner_radius(10)
         .inner_margin(Margin::same(18))
         .shadow(egui::Shadow {
@@ -108,15 +164,15 @@ pub(super) fn icon() -> IconData {
     for y in 0..SIDE {
         for x in 0..SIDE {
             let colour = if inside(x, y, 48, 12, 6, 26) {
-                ACCENT
+                accent()
             } else if inside(x, y, 36, 24, 7, 7) {
-                TEXT
+                text()
             } else if inside(x, y, 25, 32, 6, 6) {
-                MUTED
+                muted()
             } else if inside(x, y, 15, 40, 5, 5) {
-                LINE
+                line()
             } else {
-                PANEL
+                panel()
             };
             rgba.extend_from_slice(&colour.to_array());
         }

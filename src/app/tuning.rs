@@ -111,7 +111,7 @@ impl Tuning {
     /// Draws the panel; `seed` is the one in use.
     pub fn ui(&mut self, ui: &mut Ui, seed: u64) {
         ui.horizontal(|ui| {
-            ui.label(RichText::new("Tuning").heading().color(theme::TEXT));
+            ui.label(RichText::new("Tuning").heading().color(theme::text()));
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 let changed = self.settings != self.defaults;
                 let reset = ui.add_enabled(changed, egui::Button::new("Defaults"));
@@ -140,7 +140,7 @@ impl Tuning {
         let (params, defaults) = (&mut self.settings.params, &self.defaults.params);
         // Above the controls, whose tooltips would cover it.
         if let Err(why) = params.check() {
-            ui.label(RichText::new(format!("Not in force: {why}")).color(theme::ALERT));
+            ui.label(RichText::new(format!("Not in force: {why}")).color(theme::alert()));
         }
         line(
             ui,
@@ -279,7 +279,7 @@ impl Tuning {
         );
         if self.settings.free_seed {
             ui.horizontal(|ui| {
-                ui.label(RichText::new("In use").color(theme::MUTED));
+                ui.label(RichText::new("In use").color(theme::muted()));
                 ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                     if ui
                         .button("Keep")
@@ -362,7 +362,7 @@ fn section(ui: &mut Ui, title: &str) {
         RichText::new(title.to_uppercase())
             .small()
             .strong()
-            .color(theme::ACCENT),
+            .color(theme::accent()),
     );
 }
 
@@ -405,7 +405,7 @@ fn line<T: PartialEq + Copy>(
 
 /// A label with a hint, and a button back to the default when there is a way back.
 fn head<T: PartialEq + Copy>(ui: &mut Ui, label: &str, hint: &str, value: &mut T, default: T) {
-    ui.label(RichText::new(label).color(theme::MUTED))
+    ui.label(RichText::new(label).color(theme::muted()))
         .on_hover_text(hint);
     let changed = *value != default;
     let undone = |ui| controls::back(ui).on_hover_text("Back to the default.");

@@ -436,7 +436,7 @@ impl eframe::App for Window {
         if self.tuning_open.is_none() {
             self.tuning_open = Some(ui.available_width() >= ROOM_FOR_TUNING);
         }
-        let fill = Fill::new().fill(theme::PANEL);
+        let fill = Fill::new().fill(theme::panel());
         self.banner(ui);
         egui::Panel::bottom("bar")
             .exact_size(controls::HEIGHT + 12.0)
@@ -460,7 +460,7 @@ impl eframe::App for Window {
                 });
         }
         egui::CentralPanel::default()
-            .frame(Fill::new().fill(theme::BACKDROP))
+            .frame(Fill::new().fill(theme::backdrop()))
             .show(ui, |ui| self.picture(ui));
         if self.paused {
             // Nothing else asks for a repaint, and the screen rate should not stand still.

@@ -21,14 +21,15 @@ pub(in crate::app) enum Clicked {
 pub(in crate::app) fn recording(ui: &mut Ui, frames: u64, episodes: usize) -> Option<Clicked> {
     strip(ui, |ui| {
         let (dot, _) = ui.allocate_exact_size(vec2(14.0, 14.0), Sense::hover());
-        ui.painter().circle_filled(dot.center(), 5.0, theme::ALERT);
+        ui.painter()
+            .circle_filled(dot.center(), 5.0, theme::alert());
         let plural = if episodes == 1 { "" } else { "s" };
         let count = format!("{frames} frames · {episodes} episode{plural}");
         ui.label(
             RichText::new(count)
                 .monospace()
                 .size(14.0)
-                .color(theme::TEXT),
+                .color(theme::text()),
         );
         buttons(
             ui,
@@ -54,10 +55,10 @@ pub(in crate::app) fn trying(ui: &mut Ui, saved: Option<SystemTime>) -> Option<C
     let age = saved.and_then(|saved| saved.elapsed().ok());
     ui.request_repaint_after(Duration::from_secs(5));
     strip(ui, |ui| {
-        ui.label(RichText::new("The world as it is trained so far").color(theme::TEXT));
+        ui.label(RichText::new("The world as it is trained so far").color(theme::text()));
         if let Some(age) = age.filter(|_| ui.available_width() > 420.0) {
             let text = format!("newest weights {} old", spoken(age));
-            ui.label(RichText::new(text).color(theme::MUTED));
+            ui.label(RichText::new(text).color(theme::muted()));
         }
         buttons(
             ui,
@@ -71,7 +72,7 @@ pub(in crate::app) fn trying(ui: &mut Ui, saved: Option<SystemTime>) -> Option<C
 
 fn strip(ui: &mut Ui, content: impl FnOnce(&mut Ui) -> Option<Clicked>) -> Option<Clicked> {
     let fill = egui::Frame::new()
-        .fill(theme::RAISED)
+        .fill(theme::raised())
         .inner_margin(Margin::symmetric(14, 7));
     egui::Panel::top("banner")
         .resizable(false)
@@ -86,8 +87,8 @@ fn buttons(ui: &mut Ui, all: &[(&str, &str, Clicked)]) -> Option<Clicked> {
         let mut clicked = None;
         for (i, (name, hint, what)) in all.iter().enumerate() {
             let (text, fill) = match i {
-                0 => (theme::ON_ACCENT, theme::ACCENT),
-                _ => (theme::TEXT, Color32::from_rgb(54, 59, 70)),
+                0 => (theme::on_accent(), theme::accent()),
+                _ => (theme::text(), Color32::from_rgb(54, 59, 70)),
             };
             let button = egui::Button::new(RichText::new(*name).color(text)).fill(fill);
             if ui.add(button).on_hover_text(*hint).clicked() {

@@ -309,7 +309,7 @@ impl Page {
     pub fn ui(&mut self, ui: &mut Ui) -> Option<Ask> {
         let mut ask = None;
         let bar = egui::Frame::new()
-            .fill(theme::PANEL)
+            .fill(theme::panel())
             .inner_margin(egui::Margin::symmetric(18, 10));
         egui::Panel::top("page-bar")
             .resizable(false)
@@ -345,13 +345,13 @@ impl Page {
             Step::Training(_) => 2,
         };
         ui.horizontal(|ui| {
-            ui.label(RichText::new("New world").heading().color(theme::TEXT));
+            ui.label(RichText::new("New world").heading().color(theme::text()));
             ui.add_space(12.0);
             for (i, name) in ["1 Source", "2 Settings", "3 Training"].iter().enumerate() {
                 let colour = if i == now {
-                    theme::ACCENT
+                    theme::accent()
                 } else {
-                    theme::MUTED
+                    theme::muted()
                 };
                 ui.label(RichText::new(*name).color(colour));
             }
@@ -384,11 +384,11 @@ impl Page {
                 let stop = widgets::card(ui, |ui| {
                     ui.horizontal(|ui| {
                         widgets::working(ui);
-                        ui.label(RichText::new(what.as_str()).color(theme::TEXT));
+                        ui.label(RichText::new(what.as_str()).color(theme::text()));
                     });
                     let done = places::episodes_so_far(folder);
                     let count = format!("{done} episodes so far");
-                    ui.label(RichText::new(count).monospace().color(theme::MUTED));
+                    ui.label(RichText::new(count).monospace().color(theme::muted()));
                     ui.button("Stop").clicked()
                 });
                 stop.then_some(Wish::Source)

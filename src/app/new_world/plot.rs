@@ -13,10 +13,10 @@ const POINTS: usize = 400;
 pub(super) fn loss(ui: &mut Ui, progress: &Progress, height: f32) {
     if progress.stages.iter().all(|stage| stage.entries.len() < 2) {
         let hint = RichText::new("The curve begins with the second line of the log.");
-        ui.label(hint.color(theme::MUTED));
+        ui.label(hint.color(theme::muted()));
         return;
     }
-    let colours = [theme::TEXT, theme::ACCENT];
+    let colours = [theme::text(), theme::accent()];
     Plot::new("loss")
         .height(height)
         .width(ui.available_width())
@@ -26,7 +26,7 @@ pub(super) fn loss(ui: &mut Ui, progress: &Progress, height: f32) {
         .allow_boxed_zoom(false)
         .auto_bounds(Vec2b::TRUE)
         .show_background(false)
-        .grid_color(theme::LINE)
+        .grid_color(theme::line())
         .legend(Legend::default())
         .y_axis_formatter(|mark, _| power(mark.value))
         .x_axis_formatter(|mark, _| steps(mark.value))

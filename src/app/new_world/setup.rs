@@ -154,7 +154,7 @@ impl Setup {
             Known::Reading(_) => card(ui, |ui| {
                 ui.horizontal(|ui| {
                     widgets::working(ui);
-                    ui.label(RichText::new("Reading the dataset …").color(theme::MUTED));
+                    ui.label(RichText::new("Reading the dataset …").color(theme::muted()));
                 });
                 false
             }),
@@ -187,7 +187,7 @@ impl Setup {
                 });
                 ui.scope(|ui| {
                     ui.set_max_width(width - 80.0);
-                    ui.add(egui::Label::new(RichText::new(about).color(theme::MUTED)).wrap());
+                    ui.add(egui::Label::new(RichText::new(about).color(theme::muted())).wrap());
                 });
             });
         }
@@ -217,7 +217,7 @@ impl Setup {
                 wish = Some(self.start());
             }
             if let Some(what) = obstacle.filter(|what| !what.is_empty()) {
-                ui.add(egui::Label::new(RichText::new(what).color(theme::ALERT)).wrap());
+                ui.add(egui::Label::new(RichText::new(what).color(theme::alert())).wrap());
             }
         });
         wish
@@ -245,7 +245,7 @@ fn described(ui: &mut Ui, summary: &DatasetSummary, folder: &Path) {
     ];
     for (name, value) in rows {
         widgets::named(ui, name, |ui| {
-            ui.add(egui::Label::new(RichText::new(value).color(theme::TEXT)).wrap());
+            ui.add(egui::Label::new(RichText::new(value).color(theme::text())).wrap());
         });
     }
 }

@@ -169,8 +169,8 @@ impl Source {
                             Kind::Maze => ("Maze", "A walk among coloured walls, in first person."),
                             Kind::Drive => ("Drive", "A car on a closed track, from above."),
                         };
-                        ui.label(RichText::new(name).strong().color(theme::TEXT));
-                        ui.label(RichText::new(about).color(theme::MUTED));
+                        ui.label(RichText::new(name).strong().color(theme::text()));
+                        ui.label(RichText::new(about).color(theme::muted()));
                         if primary(ui, "Play and record", true).clicked() {
                             wish = Some(Wish::Ask(Ask::Record(*kind)));
                         }
@@ -179,7 +179,7 @@ impl Source {
             }
         });
         ui.horizontal_wrapped(|ui| {
-            ui.label(RichText::new("Or let the script play").color(theme::MUTED));
+            ui.label(RichText::new("Or let the script play").color(theme::muted()));
             let frames = DragValue::new(&mut self.frames)
                 .range(100..=1_000_000)
                 .speed(500)
@@ -231,7 +231,7 @@ impl Source {
                         ui.selectable_value(&mut self.format, format, word);
                     }
                 });
-            ui.add(egui::Label::new(RichText::new(about).color(theme::MUTED)).wrap());
+            ui.add(egui::Label::new(RichText::new(about).color(theme::muted())).wrap());
         });
         widgets::named(ui, "From", |ui| {
             failed = self.import.ui(ui, 0.0, notify).err();

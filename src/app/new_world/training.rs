@@ -182,11 +182,11 @@ impl Watch {
             }
         });
         if let Some(why) = &self.refused {
-            ui.label(RichText::new(why).color(theme::ALERT));
+            ui.label(RichText::new(why).color(theme::alert()));
         } else if let Saving::Saved(folder) = &self.saving {
             ui.horizontal_wrapped(|ui| {
                 let text = format!("Saved: {}", folder.display());
-                ui.label(RichText::new(text).color(theme::ACCENT));
+                ui.label(RichText::new(text).color(theme::accent()));
                 if ui.button("Play the saved world").clicked() {
                     wish = Some(Wish::Ask(Ask::Play(folder.clone())));
                 }
@@ -226,11 +226,11 @@ impl Watch {
 /// The state in words, and its colour.
 fn said(state: &State, complete: bool) -> (&'static str, Color32) {
     match state {
-        State::Running => ("training", theme::ACCENT),
-        State::Stopping => ("saving and stopping …", theme::MUTED),
-        State::Stopped if complete => ("done", theme::ACCENT),
-        State::Stopped => ("stopped; it can go on", theme::MUTED),
-        State::Failed(_) => ("failed; what was saved stays", theme::ALERT),
+        State::Running => ("training", theme::accent()),
+        State::Stopping => ("saving and stopping …", theme::muted()),
+        State::Stopped if complete => ("done", theme::accent()),
+        State::Stopped => ("stopped; it can go on", theme::muted()),
+        State::Failed(_) => ("failed; what was saved stays", theme::alert()),
     }
 }
 
@@ -298,7 +298,7 @@ fn figures(ui: &mut Ui, view: &View) {
                 RichText::new(value)
                     .monospace()
                     .size(13.0)
-                    .color(theme::TEXT),
+                    .color(theme::text()),
             );
         });
     }
@@ -315,13 +315,13 @@ fn bar(ui: &mut Ui, stage: &Stage) {
     widgets::named(ui, stage.name, |ui| {
         let text = format!("{done} / {}", stage.steps);
         let colour = if share > 0.5 {
-            theme::ON_ACCENT
+            theme::on_accent()
         } else {
-            theme::TEXT
+            theme::text()
         };
         let bar = ProgressBar::new(share)
             .desired_height(18.0)
-            .fill(theme::ACCENT.gamma_multiply(0.8))
+            .fill(theme::accent().gamma_multiply(0.8))
             .text(RichText::new(text).small().color(colour));
         ui.add(bar);
     });

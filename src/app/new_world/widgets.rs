@@ -12,8 +12,8 @@ use crate::{Error, Result};
 /// A part of the page.
 pub(super) fn card<T>(ui: &mut Ui, content: impl FnOnce(&mut Ui) -> T) -> T {
     let shown = egui::Frame::new()
-        .fill(theme::PANEL)
-        .stroke(Stroke::new(1.0, theme::LINE))
+        .fill(theme::panel())
+        .stroke(Stroke::new(1.0, theme::line()))
         .corner_radius(10)
         .inner_margin(Margin::same(16))
         .show(ui, |ui| {
@@ -26,9 +26,9 @@ pub(super) fn card<T>(ui: &mut Ui, content: impl FnOnce(&mut Ui) -> T) -> T {
 
 /// The headline of a card, and what it is about.
 pub(super) fn title(ui: &mut Ui, name: &str, about: &str) {
-    ui.label(RichText::new(name).strong().size(15.0).color(theme::TEXT));
+    ui.label(RichText::new(name).strong().size(15.0).color(theme::text()));
     if !about.is_empty() {
-        ui.label(RichText::new(about).color(theme::MUTED));
+        ui.label(RichText::new(about).color(theme::muted()));
     }
 }
 
@@ -36,8 +36,8 @@ pub(super) fn title(ui: &mut Ui, name: &str, about: &str) {
 pub(super) fn primary(ui: &mut Ui, text: &str, enabled: bool) -> egui::Response {
     let text = RichText::new(text).strong();
     let button = match enabled {
-        true => Button::new(text.color(theme::ON_ACCENT)).fill(theme::ACCENT),
-        false => Button::new(text.color(theme::MUTED)),
+        true => Button::new(text.color(theme::on_accent())).fill(theme::accent()),
+        false => Button::new(text.color(theme::muted())),
     };
     ui.add_enabled(enabled, button.min_size(vec2(96.0, 28.0)))
 }
@@ -45,7 +45,7 @@ pub(super) fn primary(ui: &mut Ui, text: &str, enabled: bool) -> egui::Response 
 /// A name before a control, as wide as the names in the lines around it.
 pub(super) fn named<T>(ui: &mut Ui, name: &str, control: impl FnOnce(&mut Ui) -> T) -> T {
     ui.horizontal(|ui| {
-        let label = egui::Label::new(RichText::new(name).color(theme::MUTED));
+        let label = egui::Label::new(RichText::new(name).color(theme::muted()));
         ui.allocate_ui_with_layout(
             vec2(112.0, 24.0),
             egui::Layout::left_to_right(egui::Align::Center),
@@ -68,7 +68,7 @@ pub(super) fn working(ui: &mut Ui) {
     let (rect, _) = ui.allocate_exact_size(vec2(30.0, 16.0), egui::Sense::hover());
     for i in 0..3 {
         let lit = now as u64 % 3 == i;
-        let colour = if lit { theme::ACCENT } else { theme::LINE };
+        let colour = if lit { theme::accent() } else { theme::line() };
         let at = rect.left_center() + vec2(5.0 + 10.0 * i as f32, 0.0);
         ui.painter().circle_filled(at, 3.0, colour);
     }
@@ -101,9 +101,9 @@ pub(super) fn failure(ui: &mut Ui, headline: &str, what: &str, button: &str) -> 
             RichText::new(headline)
                 .strong()
                 .size(15.0)
-                .color(theme::ALERT),
+                .color(theme::alert()),
         );
-        ui.label(RichText::new(what).color(theme::TEXT));
+        ui.label(RichText::new(what).color(theme::text()));
         ui.button(button).clicked()
     })
 }

@@ -86,7 +86,7 @@ impl Window {
         for file in dropped {
             page.drop_path(file.path());
         }
-        let fill = egui::Frame::new().fill(theme::BACKDROP);
+        let fill = egui::Frame::new().fill(theme::backdrop());
         let ask = egui::CentralPanel::default()
             .frame(fill)
             .show(ui, |ui| page.ui(ui));

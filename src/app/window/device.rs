@@ -68,7 +68,7 @@ pub(super) fn prepare(
     waker: &Waker,
     size: [usize; 2],
 ) -> crate::Result<(egui_wgpu::RenderState, Seat)> {
-    theme::apply(&creation.egui_ctx);
+    theme::apply(&creation.egui_ctx, theme::Look::default());
     let Some(state) = &creation.wgpu_render_state else {
         return Err(no_adapter("the window has no renderer"));
     };
