@@ -164,7 +164,13 @@ pub(super) fn mark(ui: &Ui, space: Rect, text: &str) {
     });
 }
 
-fn over(ui: &Ui, name: &str, at: egui::Pos2, pivot: Align2, content: impl FnOnce(&mut Ui)) {
+pub(super) fn over(
+    ui: &Ui,
+    name: &str,
+    at: egui::Pos2,
+    pivot: Align2,
+    content: impl FnOnce(&mut Ui),
+) {
     Area::new(Id::unique(name))
         .order(Order::Foreground)
         .pivot(pivot)

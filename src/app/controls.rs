@@ -16,6 +16,9 @@ pub(super) struct Bar<'a> {
     pub hud: bool,
     pub denoising: bool,
     pub tuning: bool,
+    pub timeline: bool,
+    pub truth: bool,
+    pub plots: bool,
     /// Whether a world is trained in the background.
     pub training: bool,
     /// Whether there is a world to control.
@@ -75,6 +78,9 @@ impl Bar<'_> {
                     (Icon::Sliders, Shortcut::Tuning, self.tuning),
                     (Icon::Strip, Shortcut::Denoising, self.denoising),
                     (Icon::Numbers, Shortcut::Hud, self.hud),
+                    (Icon::Curve, Shortcut::Plots, self.plots),
+                    (Icon::Halves, Shortcut::Truth, self.truth),
+                    (Icon::Line, Shortcut::Timeline, self.timeline),
                 ] {
                     let known = self.keys.shortcuts().contains(&shortcut);
                     if known && self.button(ui, icon, shortcut, lit, true) {
@@ -95,8 +101,20 @@ impl Bar<'_> {
             .keys
             .shown()
             .map(|bound| LETTER * letters(bound) + AROUND);
-        let room = width - GAPS - BUTTON * self.keys.shortcuts().len() as f32;
+        let room = width - GAPS - BUTTON * self.buttons() as f32;
         (room >= all, room >= all + names.sum::<f32>())
+    }
+
+    /// Shortcuts that have a button.
+    fn buttons(&self) -> usize {
+        let without = [
+            Shortcut::Back,
+            Shortcut::Ahead,
+            Shortcut::Difference,
+            Shortcut::Save,
+        ];
+        let known = self.keys.shortcuts().iter();
+        known.filter(|known| !without.contains(known)).count()
     }
 
     fn button(
@@ -223,6 +241,9 @@ enum Icon {
     Strip,
     Sliders,
     Plus,
+    Line,
+    Halves,
+    Curve,
 }
 
 impl Icon {
@@ -269,6 +290,23 @@ impl Icon {
                     let line = Stroke::new(1.3, colour);
                     painter.rect_stroke(square, 1, line, StrokeKind::Middle);
                 }
+            }
+            Self::Line => {
+                block(0.0, 3.0, 15.0, 2.0);
+                for x in [-6.0, 0.0, 6.0] {
+                    block(x, -2.0, 3.5, 5.0);
+                }
+            }
+            Self::Halves => {
+                let whole = Rect::from_center_size(c, vec2(15.0, 12.0));
+                let line = Stroke::new(1.3, colour);
+                painter.rect_stroke(whole, 1, line, StrokeKind::Middle);
+                block(3.75, 0.0, 7.5, 12.0);
+            }
+            Self::Curve => {
+                let points = [(-7.0, 4.0), (-3.0, -1.0), (1.0, 2.0), (7.0, -5.0)];
+                let points = points.map(|(x, y)| c + vec2(x, y)).into();
+                painter.add(egui::Shape::line(points, Stroke::new(1.6, colour)));
             }
             Self::Plus => {
                 block(0.0, 0.0, 12.0, 2.5);
@@ -327,6 +365,9 @@ mod tests {
             hud: true,
             denoising: false,
             tuning: true,
+            timeline: false,
+            truth: false,
+            plots: false,
             training: false,
             running: true,
         };

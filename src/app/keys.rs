@@ -22,13 +22,27 @@ pub enum Shortcut {
     Denoising,
     /// Show or hide the tuning panel.
     Tuning,
+    /// Show or hide the time line.
+    Timeline,
+    /// Pause, and go one frame back.
+    Back,
+    /// Go one frame ahead again.
+    Ahead,
+    /// Show or hide the truth beside the frame.
+    Truth,
+    /// Show or hide the difference to what is beside the frame.
+    Difference,
+    /// Show or hide curves of what is measured.
+    Plots,
+    /// Save the frames from the last start to this one.
+    Save,
     /// Open the page on which worlds are made.
     NewWorld,
 }
 
 impl Shortcut {
     /// Every shortcut, in the order in which they are shown.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 15] = [
         Self::Pause,
         Self::Step,
         Self::Reset,
@@ -36,6 +50,13 @@ impl Shortcut {
         Self::Hud,
         Self::Denoising,
         Self::Tuning,
+        Self::Timeline,
+        Self::Back,
+        Self::Ahead,
+        Self::Truth,
+        Self::Difference,
+        Self::Plots,
+        Self::Save,
         Self::NewWorld,
     ];
 
@@ -49,6 +70,13 @@ impl Shortcut {
             Self::Hud => "numbers",
             Self::Denoising => "denoising",
             Self::Tuning => "tuning",
+            Self::Timeline => "time line",
+            Self::Back => "a frame back",
+            Self::Ahead => "a frame ahead",
+            Self::Truth => "truth beside",
+            Self::Difference => "difference",
+            Self::Plots => "plots",
+            Self::Save => "save",
             Self::NewWorld => "new world",
         }
     }
@@ -63,6 +91,13 @@ impl Shortcut {
             Self::Hud => &[Key::H],
             Self::Denoising => &[Key::V],
             Self::Tuning => &[Key::T],
+            Self::Timeline => &[Key::L],
+            Self::Back => &[Key::OpenBracket, Key::Backspace],
+            Self::Ahead => &[Key::CloseBracket],
+            Self::Truth => &[Key::G],
+            Self::Difference => &[Key::J],
+            Self::Plots => &[Key::K],
+            Self::Save => &[Key::F5],
             Self::NewWorld => &[Key::M, Key::F2],
         }
     }

@@ -3,6 +3,7 @@
 //! It sends commands to the world-model thread ([`crate::sim`]) and draws the frames that come
 //! back; it knows nothing of the engine.
 
+mod beside;
 mod cards;
 mod controls;
 mod denoising;
@@ -10,10 +11,13 @@ mod hud;
 pub mod keys;
 mod new_world;
 mod played;
+mod plots;
 mod present;
+mod saving;
 mod shell;
 mod stats;
 mod theme;
+mod timeline;
 mod tuning;
 mod window;
 

@@ -139,6 +139,8 @@ mod tests {
             truth: None,
             outcome: None,
             score: 0.0,
+            place: crate::sim::Place::default(),
+            beside: None,
             sequence,
             number: sequence,
             image: crate::sim::Picture::Bytes([0_u8; 3].as_slice().into()),

@@ -2,6 +2,8 @@
 
 mod away;
 mod device;
+mod saving;
+mod study;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use eframe::{egui_wgpu, wgpu};
 
 use self::away::{Home, View};
 use self::device::prepare;
+use self::study::Study;
 use super::cards::{self, Answer, Notices};
 use super::controls::{self, Bar};
 use super::denoising::{self, Denoising};
@@ -20,10 +23,11 @@ use super::keys::{HeldKeys, Shortcut};
 use super::new_world::Page;
 use super::played::Played;
 use super::present::{self, Picture};
+use super::saving::Saving;
 use super::stats::Stats;
-use super::{NewWorld, Waker, hud, theme};
+use super::{NewWorld, Waker, hud, plots, theme, timeline};
 use crate::engine::Seat;
-use crate::sim::{Command, Frame, Message, Point, Session, Sim};
+use crate::sim::{Command, Frame, History, Message, Session, Sim};
 
 /// Windows narrower than this open without the tuning panel.
 const ROOM_FOR_TUNING: f32 = 760.0;
@@ -56,7 +60,7 @@ struct Failure {
     /// Whether it was the device, in whose place the processor can go on.
     device: bool,
     /// Where the game stood.
-    point: Option<Point>,
+    history: Option<History>,
 }
 
 impl Failure {
@@ -64,7 +68,7 @@ impl Failure {
         Self {
             what,
             device: false,
-            point: None,
+            history: None,
         }
     }
 }
@@ -97,6 +101,9 @@ pub(super) struct Window {
     hud: bool,
     /// How the frame came out of the noise, while that is on show.
     denoising: Option<Denoising>,
+    study: Study,
+    /// What was played, on its way to a file.
+    saving: Option<Saving>,
     tuning_open: Option<bool>,
     welcome: bool,
     /// Whether the window has been drawn.
@@ -133,6 +140,8 @@ impl Window {
             image_id: 0,
             hud: true,
             denoising: None,
+            study: Study::default(),
+            saving: None,
             tuning_open: None,
             welcome: true,
             drawn: false,
@@ -165,6 +174,13 @@ impl Window {
                     self.played.sim.params = kept;
                     self.notices.say(why);
                 }
+                Message::Branches(branches) => self.study.timeline.tell(branches),
+                Message::Pictures { branch, pictures } => {
+                    let size = self.played.world.image;
+                    let timeline = &mut self.study.timeline;
+                    timeline.take(&self.context, branch, pictures, size);
+                }
+                Message::Kept(episode) => self.offer_to_save(episode),
                 Message::Failed { what, device } => self.fail(what, device),
             }
         }
@@ -174,12 +190,25 @@ impl Window {
         let mut newest: Option<Frame> = None;
         for mut frame in frames {
             // A key that a skipped frame was the first to show is first seen on the next one.
-            let earlier = newest.take().and_then(|skipped| skipped.reflects);
-            frame.reflects = earlier.or(frame.reflects);
+            if let Some(skipped) = newest.take() {
+                frame.reflects = skipped.reflects.or(frame.reflects);
+                self.measure(&skipped, None, false);
+            }
             newest = Some(frame);
         }
         if let Some(frame) = newest {
-            self.stats.shown(&frame, frame.reflects, Instant::now());
+            let now = Instant::now();
+            self.stats.shown(&frame, frame.reflects, now);
+            self.study.timeline.shown(frame.place);
+            if let Some(side) = &mut self.study.side {
+                side.take(&self.context, &frame, self.played.world.image);
+            }
+            let latency = frame.reflects.map(|key| now.duration_since(key));
+            self.measure(
+                &frame,
+                latency.map(|time| time.as_secs_f64() * 1000.0),
+                true,
+            );
             if self.paused {
                 self.stats.forget_rates();
             }
@@ -195,7 +224,8 @@ impl Window {
         if let World::Running(sim) = std::mem::replace(&mut self.world, stopped) {
             let left = sim.finish();
             self.session = left.session;
-            (failure.device, failure.point) = (device, left.point);
+            failure.device = device;
+            failure.history = Some(left.history);
         }
         self.world = World::Failed(failure);
     }
@@ -204,8 +234,12 @@ impl Window {
         self.restart_from(None);
     }
 
-    fn restart_from(&mut self, point: Option<Arc<Point>>) {
-        self.played.sim.from = point;
+    fn restart_from(&mut self, history: Option<Arc<History>>) {
+        if history.is_none() {
+            self.study.begin_again();
+        }
+        self.study.side = None;
+        self.played.sim.from = history;
         let settings = &self.played.tuning.settings;
         if settings.params.check().is_ok() {
             self.played.sim.params = settings.params;
@@ -300,6 +334,13 @@ impl Window {
                 self.send(Command::Trace(self.denoising.is_some()));
             }
             Shortcut::Tuning => self.tuning_open = Some(!self.tuning_open.unwrap_or(true)),
+            Shortcut::Timeline => self.study.timeline_open = !self.study.timeline_open,
+            Shortcut::Back => self.travel(-1),
+            Shortcut::Ahead => self.travel(1),
+            Shortcut::Truth => self.toggle_truth(),
+            Shortcut::Difference => self.toggle_difference(),
+            Shortcut::Plots => self.study.plots_open = !self.study.plots_open,
+            Shortcut::Save => self.save(),
             Shortcut::NewWorld => self.open_page(),
         }
     }
@@ -312,6 +353,9 @@ impl Window {
             hud: self.hud,
             denoising: self.denoising.is_some(),
             tuning: self.tuning_open == Some(true),
+            timeline: self.study.timeline_open,
+            truth: self.study.truth(),
+            plots: self.study.plots_open,
             training: self.page.as_ref().is_some_and(Page::trains),
             running: !matches!(self.world, World::Failed(_)),
         };
@@ -333,12 +377,25 @@ impl Window {
         let space = ui.max_rect();
         let pixels_per_point = ui.pixels_per_point();
         if let Some(frame) = &self.frame {
-            let rect = present::fit(space, self.played.world.image, pixels_per_point);
+            let (size, scaling) = (self.played.world.image, self.played.tuning.settings.scaling);
+            let own = match &self.study.side {
+                Some(side) => {
+                    let name = if self.played.sampled {
+                        "predicted"
+                    } else {
+                        "real"
+                    };
+                    side.ui(ui, space, size, scaling, name);
+                    side.places(space)[0]
+                }
+                None => space,
+            };
+            let rect = present::fit(own, size, pixels_per_point);
             let picture = Picture {
                 image: frame.image.clone(),
                 id: self.image_id,
                 pixels: (rect.size() * pixels_per_point).into(),
-                scaling: self.played.tuning.settings.scaling,
+                scaling,
             };
             ui.painter().add(present::shape(rect, picture));
         }
@@ -374,6 +431,7 @@ impl Window {
         if self.welcome && cards::welcome(ui, space, &world.name, *sampled, keys) {
             self.welcome = false;
         }
+        self.saving_ui(ui, space);
         self.notices.show(ui, space);
     }
 }
@@ -419,6 +477,8 @@ impl eframe::App for Window {
             self.restart();
         }
         self.listen();
+        self.take_episode();
+        self.take_screenshot(context.pixels_per_point());
         if let Some(page) = &mut self.page {
             page.listen();
         }
@@ -433,6 +493,7 @@ impl eframe::App for Window {
             self.page_ui(ui);
             return;
         }
+        self.take_dropped(ui);
         if self.tuning_open.is_none() {
             self.tuning_open = Some(ui.available_width() >= ROOM_FOR_TUNING);
         }
@@ -450,14 +511,23 @@ impl eframe::App for Window {
                 .frame(fill.inner_margin(egui::Margin::symmetric(16, 14)))
                 .show(ui, |ui| self.tuning(ui));
         }
-        if let Some(denoising) = &mut self.denoising {
-            egui::Panel::bottom("denoising")
-                .exact_size(denoising::HEIGHT)
+        let panel = |name: &'static str, height: f32| {
+            egui::Panel::bottom(name)
+                .exact_size(height)
                 .resizable(false)
                 .frame(fill.inner_margin(egui::Margin::symmetric(16, 10)))
-                .show(ui, |ui| {
-                    denoising.ui(ui, self.frame.as_ref(), self.played.world.image);
-                });
+        };
+        if self.study.timeline_open {
+            let height = timeline::height(self.study.timeline.branches());
+            panel("time line", height).show(ui, |ui| self.timeline_ui(ui));
+        }
+        if self.study.plots_open {
+            panel("plots", plots::HEIGHT).show(ui, |ui| self.plots_ui(ui));
+        }
+        if let Some(denoising) = &mut self.denoising {
+            panel("denoising", denoising::HEIGHT).show(ui, |ui| {
+                denoising.ui(ui, self.frame.as_ref(), self.played.world.image);
+            });
         }
         egui::CentralPanel::default()
             .frame(Fill::new().fill(theme::backdrop()))

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Frame, Picture, Player, Session};
+use super::{Frame, Picture, Place, Player, Session};
 use crate::data::Episode;
 use crate::engine::{SamplerParams, StageTimes};
 use crate::model::config::ActionSpec;
@@ -38,6 +38,8 @@ pub fn play(
             truth: player.truth(),
             outcome: player.outcome().filter(|_| number > 0),
             score: 0.0,
+            place: Place::default(),
+            beside: None,
             action,
             reflects: None,
             made: Instant::now(),

@@ -6,9 +6,12 @@
 //! model.
 
 pub mod headless;
+mod history;
 mod player;
 mod session;
 mod thread;
+mod travel;
+mod truth;
 
 #[cfg(test)]
 mod tests;
@@ -20,11 +23,14 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
-use crate::engine::{Outcome, Painting, SamplerParams, Seat, Snapshot, StageTimes};
+use crate::data::Episode;
+use crate::engine::{Outcome, Painting, SamplerParams, Seat, StageTimes};
 use crate::{Error, Result};
 
-pub use player::{Dream, Player, Real, Truth};
+pub use history::{BranchInfo, History, MAX_BRANCHES, Place};
+pub use player::{Dream, Player, Real, Saved, Truth};
 pub use session::Session;
+pub use truth::{Beside, simulator_of};
 
 /// Frames that wait for a slow reader before the oldest is dropped.
 pub const FRAMES_IN_FLIGHT: usize = 3;
@@ -57,7 +63,7 @@ impl Pace {
 }
 
 /// What the owner asks of the world-model thread.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// The player now holds this action; the latest one at the start of a frame counts.
     Held {
@@ -88,6 +94,25 @@ pub enum Command {
     Context(usize),
     /// Starts the next context, the first one after the last.
     NextContext,
+    /// Pauses and goes to a frame that was played; who plays on from there begins a branch.
+    Seek(Place),
+    /// Begins a branch where the game stands.
+    Branch,
+    /// Forgets a branch that is not played.
+    DropBranch(u32),
+    /// What is shown beside the frames; a truth starts the game again, from its first frames.
+    Beside(Beside),
+    /// Asks for [`Message::Pictures`] of a branch's frames.
+    Pictures {
+        /// The branch.
+        branch: u32,
+        /// The frames.
+        indices: Arc<[usize]>,
+        /// How many frames earlier the picture may be.
+        within: usize,
+    },
+    /// Asks for [`Message::Kept`]: the frames from the last start to this one.
+    Keep(Place),
     /// Ends the thread.
     Quit,
 }
@@ -109,6 +134,17 @@ pub enum Message {
         /// The last parameters that worked.
         kept: SamplerParams,
     },
+    /// The branches, after one came or went.
+    Branches(Vec<BranchInfo>),
+    /// The pictures that there are of those asked for, u8 RGB `[H, W, 3]`, with their frames' indices.
+    Pictures {
+        /// The branch.
+        branch: u32,
+        /// The pictures.
+        pictures: Vec<(usize, Arc<[u8]>)>,
+    },
+    /// Frames that were asked for, as a recording.
+    Kept(Arc<Episode>),
     /// The thread failed and has ended; it can be started again.
     Failed {
         /// What happened.
@@ -148,6 +184,10 @@ pub struct Frame {
     pub outcome: Option<Outcome>,
     /// Sum of the predicted rewards since the reset.
     pub score: f32,
+    /// Where it lies in what was played.
+    pub place: Place,
+    /// What [`Command::Beside`] asked for, u8 RGB `[H, W, 3]`, where there is such a frame.
+    pub beside: Option<Arc<[u8]>>,
 }
 
 /// A frame's picture.
@@ -188,7 +228,7 @@ pub struct Options {
     /// What there is to compute on.
     pub seat: Seat,
     /// Where an earlier thread stopped, to go on from there.
-    pub from: Option<Arc<Point>>,
+    pub from: Option<Arc<History>>,
     /// Index of the first starting context.
     pub context: usize,
     /// Sampler parameters of the first frame.
@@ -210,21 +250,8 @@ pub struct Options {
 pub struct Left {
     /// What it recorded.
     pub session: Option<Session>,
-    /// Where it stood, if it can be gone on from.
-    pub point: Option<Point>,
-}
-
-/// A moment of a game: a snapshot, and what was played since.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Point {
-    snapshot: Snapshot,
-    /// Actions and parameters of the frames after it.
-    since: Vec<(u32, SamplerParams)>,
-    context: usize,
-    sequence: u64,
-    number: u64,
-    score: f32,
-    free_seed: Option<u64>,
+    /// What it played, to go on from.
+    pub history: History,
 }
 
 /// A running world-model thread.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::TracedPass;
 use crate::engine::{Clip, Engine, Outcome, Painting, SamplerParams, Snapshot, StageTimes};
-use crate::worlds::{State, World};
+use crate::worlds::{self, State, World};
 use crate::{Error, Result};
 
 /// Makes one frame after another from one of several starts.
@@ -27,6 +27,21 @@ pub trait Player: Send {
     /// There is no such start, a parameter is out of range, or the device failed.
     fn start(&mut self, index: usize, params: &SamplerParams) -> Result<()>;
 
+    /// Frames that a start should have; 0 of what starts without any.
+    fn context_frames(&self) -> usize {
+        0
+    }
+
+    /// Forgets everything and goes on from given frames.
+    ///
+    /// # Errors
+    /// It cannot, the frames do not fit the world, a parameter is out of range, or the device failed.
+    fn start_from(&mut self, _clip: &Clip, _params: &SamplerParams) -> Result<()> {
+        Err(Error::Argument(
+            "this cannot start from given frames".into(),
+        ))
+    }
+
     /// Makes the next frame under `action`.
     ///
     /// # Errors
@@ -47,21 +62,17 @@ pub trait Player: Send {
         None
     }
 
-    /// Everything that the next frames depend on; none of what cannot go back to it.
+    /// Everything that the next frames depend on.
     ///
     /// # Errors
     /// The device failed.
-    fn snapshot(&mut self) -> Result<Option<Snapshot>> {
-        Ok(None)
-    }
+    fn snapshot(&mut self) -> Result<Saved>;
 
     /// Goes back to a snapshot.
     ///
     /// # Errors
     /// It is of another world, or the device failed.
-    fn restore(&mut self, _snapshot: &Snapshot) -> Result<()> {
-        Err(Error::Argument("this cannot go back".into()))
-    }
+    fn restore(&mut self, saved: &Saved) -> Result<()>;
 
     /// Whether [`Player::passes`] are kept from now on.
     fn trace(&mut self, on: bool);
@@ -79,6 +90,37 @@ pub trait Player: Send {
 
     /// What is true of the last frame; none where nobody knows.
     fn truth(&self) -> Option<Truth>;
+}
+
+/// A moment that a player can go back to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Saved {
+    /// Of an engine.
+    Dream(Snapshot),
+    /// Of a simulator.
+    Real(worlds::Snapshot),
+}
+
+impl Saved {
+    /// About how much memory it takes.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Dream(snapshot) => 4 * snapshot.state.len() + snapshot.image.len(),
+            Self::Real(snapshot) => 4 * snapshot.state.len(),
+        }
+    }
+
+    /// The frame, u8 RGB `[H, W, 3]`, where it holds it.
+    pub fn image(&self) -> Option<&[u8]> {
+        match self {
+            Self::Dream(snapshot) => Some(&snapshot.image),
+            Self::Real(_) => None,
+        }
+    }
+
+    fn of_another_kind() -> Error {
+        Error::Argument("the snapshot is of another kind of world".into())
+    }
 }
 
 /// What only a simulator knows of a frame.
@@ -134,6 +176,14 @@ impl Player for Dream {
         self.engine.reset(context, params)
     }
 
+    fn context_frames(&self) -> usize {
+        self.engine.world().dynamics.context
+    }
+
+    fn start_from(&mut self, clip: &Clip, params: &SamplerParams) -> Result<()> {
+        self.engine.reset(clip, params)
+    }
+
     fn step(&mut self, action: u32, params: &SamplerParams) -> Result<StageTimes> {
         self.engine.step(action, params)
     }
@@ -150,12 +200,15 @@ impl Player for Dream {
         self.engine.painting()
     }
 
-    fn snapshot(&mut self) -> Result<Option<Snapshot>> {
-        self.engine.snapshot().map(Some)
+    fn snapshot(&mut self) -> Result<Saved> {
+        self.engine.snapshot().map(Saved::Dream)
     }
 
-    fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
-        self.engine.restore(snapshot)
+    fn restore(&mut self, saved: &Saved) -> Result<()> {
+        match saved {
+            Saved::Dream(snapshot) => self.engine.restore(snapshot),
+            Saved::Real(_) => Err(Saved::of_another_kind()),
+        }
     }
 
     fn trace(&mut self, on: bool) {
@@ -235,6 +288,19 @@ impl Player for Real {
 
     fn image(&mut self) -> Result<&[u8]> {
         Ok(self.world.image())
+    }
+
+    fn snapshot(&mut self) -> Result<Saved> {
+        Ok(Saved::Real(self.world.snapshot()))
+    }
+
+    fn restore(&mut self, saved: &Saved) -> Result<()> {
+        let Saved::Real(snapshot) = saved else {
+            return Err(Saved::of_another_kind());
+        };
+        self.world.restore(snapshot)?;
+        self.seed = snapshot.seed;
+        Ok(())
     }
 
     fn trace(&mut self, _: bool) {}

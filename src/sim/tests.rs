@@ -5,6 +5,7 @@ mod fake;
 mod going_on;
 mod real;
 mod recording;
+mod travel;
 
 use std::collections::HashSet;
 
@@ -59,7 +60,7 @@ fn recording(sim: Sim) -> Session {
 fn word(sim: &Sim) -> Message {
     loop {
         match sim.messages().recv_timeout(HANGS).expect("a message") {
-            Message::Started { .. } => {}
+            Message::Started { .. } | Message::Branches(_) => {}
             message => return message,
         }
     }
@@ -411,7 +412,7 @@ fn an_engine_that_cannot_be_made_is_said() {
     let what = "no such device".to_owned();
     assert_eq!(word(&sim), Message::Failed { what, device: true });
     let left = sim.finish();
-    assert!(left.session.is_none() && left.point.is_none());
+    assert!(left.session.is_none() && left.history.at().is_none());
 }
 
 #[test]

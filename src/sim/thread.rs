@@ -8,19 +8,20 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError};
 
+use super::history::{Entry, Made};
+use super::truth::{Reality, Start};
 use super::{
-    Command, FREE_SEEDS, Frame, Left, Message, Options, Pace, Picture, Player, Point, Session,
-    TracedPass,
+    Beside, Command, FREE_SEEDS, Frame, Left, Message, Options, Pace, Picture, Place, Player,
+    Session, TracedPass,
 };
 use crate::engine::{Outcome, SamplerParams, Seat, StageTimes};
 use crate::{Error, Result};
 
-/// Frames, or time of frames, after which a new snapshot is kept, from which a failed game can be played
-/// again.
-const SNAPSHOT_EVERY: usize = 64;
-const SNAPSHOT_AFTER: Duration = Duration::from_secs(1);
+/// Frames, or time of frames, after which a new snapshot is kept, from which the game can be played again.
+pub(super) const SNAPSHOT_EVERY: usize = 32;
+pub(super) const SNAPSHOT_AFTER: Duration = Duration::from_secs(1);
 /// Frames take at least so many times as long as snapshots, which bring everything back from a device.
-const SNAPSHOT_SHARE: u32 = 20;
+pub(super) const SNAPSHOT_SHARE: u32 = 20;
 
 /// The thread's ends of the channels.
 pub(super) struct Ports {
@@ -33,14 +34,14 @@ pub(super) struct Ports {
 }
 
 impl Ports {
-    fn say(&self, message: Message) {
+    pub fn say(&self, message: Message) {
         // Nobody listens any more: the owner is gone and its Quit or disconnect ends the loop.
         let _ = self.messages.send(message);
         (self.notify)();
     }
 
     /// Hands a frame over without ever waiting: when the reader is slow, the oldest goes.
-    fn show(&self, mut frame: Frame) {
+    pub fn show(&self, mut frame: Frame) {
         while let Err(TrySendError::Full(back)) = self.frames.try_send(frame) {
             frame = back;
             if let Ok(old) = self.oldest.try_recv() {
@@ -56,7 +57,7 @@ impl Ports {
 pub(super) fn run(options: &Options, session: Option<Session>, ports: &Ports) -> Left {
     let mut left = Left {
         session: session.or_else(|| options.record.clone().map(Session::new)),
-        point: options.from.as_deref().cloned(),
+        history: options.from.as_deref().cloned().unwrap_or_default(),
     };
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         World::start(options, &mut left, ports)?.run()
@@ -97,38 +98,45 @@ enum Next {
     Quit,
 }
 
-struct World<'a> {
-    ports: &'a Ports,
-    left: &'a mut Left,
-    player: Box<dyn Player>,
-    context: usize,
+pub(super) struct World<'a> {
+    pub ports: &'a Ports,
+    pub left: &'a mut Left,
+    pub player: Box<dyn Player>,
+    pub context: usize,
     actions: u32,
     /// The parameters that the player wants.
     wanted: SamplerParams,
     /// The last parameters that made a frame.
     kept: SamplerParams,
-    free_seed: Option<u64>,
+    pub free_seed: Option<u64>,
     pace: Pace,
-    paused: bool,
+    pub paused: bool,
     /// Frames to make although paused.
-    steps: usize,
+    pub steps: usize,
     held: u32,
-    key_changed: Option<Instant>,
-    sequence: u64,
-    number: u64,
+    pub key_changed: Option<Instant>,
+    pub sequence: u64,
+    pub number: u64,
     /// Sum of the predicted rewards since the reset.
-    score: f32,
+    pub score: f32,
     /// Whether a predicted end counts.
     ends_restart: bool,
     /// Whether the last frame ended its episode.
     ended: bool,
     /// When the last frame was due.
     last: Instant,
-    /// Commands that came while a failed game was played again.
-    early: VecDeque<Command>,
-    /// Time that frames have taken since the last snapshot, and that the snapshot took.
-    played: Duration,
-    snapshot_time: Duration,
+    /// Commands that came while a game was played again.
+    pub early: VecDeque<Command>,
+    /// Frames since the last snapshot, the time that they took, and that the snapshot took.
+    pub unsaved: usize,
+    pub played: Duration,
+    pub snapshot_time: Duration,
+    /// Whether frames show how they were denoised.
+    pub tracing: bool,
+    /// What is shown beside the frames.
+    pub beside: Beside,
+    /// The truth of what is played, while there is one.
+    pub reality: Option<Reality>,
 }
 
 impl<'a> World<'a> {
@@ -156,73 +164,22 @@ impl<'a> World<'a> {
             ends_restart: options.ends_restart,
             ended: false,
             early: VecDeque::new(),
+            unsaved: 0,
             played: Duration::ZERO,
             snapshot_time: Duration::ZERO,
+            tracing: false,
+            beside: Beside::Nothing,
+            reality: None,
             player,
         };
         world.ports.say(Message::Started {
             engine: world.player.name().to_owned(),
         });
-        match &options.from {
-            Some(point) => world.go_on(point)?,
+        match world.left.history.at() {
+            Some(place) => world.go_on(place)?,
             None => world.reset()?,
         }
         Ok(world)
-    }
-
-    /// Plays again what was played since the point's snapshot.
-    fn go_on(&mut self, point: &Point) -> Result<()> {
-        self.player.restore(&point.snapshot)?;
-        for (action, params) in &point.since {
-            while let Ok(command) = self.ports.commands.try_recv() {
-                self.early.push_back(command);
-            }
-            if self.early.contains(&Command::Quit) {
-                return Ok(());
-            }
-            self.player.step(*action, params)?;
-        }
-        self.context = point.context;
-        (self.sequence, self.number) = (point.sequence, point.number);
-        self.score = point.score;
-        if let (Some(own), Some(seed)) = (&mut self.free_seed, point.free_seed) {
-            *own = seed;
-        }
-        let (action, params) = match point.since.last() {
-            Some((action, params)) => (*action, *params),
-            None => (0, self.kept),
-        };
-        let frame = self.frame(action, None, StageTimes::default(), params)?;
-        self.ports.show(frame);
-        Ok(())
-    }
-
-    /// Notes where the game stands after a frame, or after a start where no action led to it.
-    fn note(&mut self, led: Option<(u32, SamplerParams)>) -> Result<()> {
-        let mut due = true;
-        if let (Some(point), Some(led)) = (&mut self.left.point, led) {
-            point.since.push(led);
-            (point.sequence, point.number) = (self.sequence, self.number);
-            point.score = self.score;
-            let long = point.since.len() >= SNAPSHOT_EVERY || self.played >= SNAPSHOT_AFTER;
-            due = long && self.played >= self.snapshot_time * SNAPSHOT_SHARE;
-        }
-        if due {
-            let started = Instant::now();
-            // Until the new one is there, the old one stands.
-            self.left.point = self.player.snapshot()?.map(|snapshot| Point {
-                snapshot,
-                since: Vec::new(),
-                context: self.context,
-                sequence: self.sequence,
-                number: self.number,
-                score: self.score,
-                free_seed: self.free_seed,
-            });
-            self.snapshot_time = started.elapsed();
-            self.played = Duration::ZERO;
-        }
-        Ok(())
     }
 
     fn run(mut self) -> Result<()> {
@@ -302,7 +259,10 @@ impl<'a> World<'a> {
             Command::FreeSeed(free) => self.free_seed = free.then(draw_seed),
             Command::EndsRestart(on) => self.ends_restart = on,
             Command::Pace(pace) => self.pace = pace,
-            Command::Trace(on) => self.player.trace(on),
+            Command::Trace(on) => {
+                self.tracing = on;
+                self.player.trace(on);
+            }
             Command::Pause => {
                 self.paused = true;
                 self.key_changed = None;
@@ -320,6 +280,25 @@ impl<'a> World<'a> {
             Command::NextContext => {
                 self.choose((self.context + 1) % self.player.starts().max(1))?;
             }
+            Command::Seek(place) => self.seek(place)?,
+            Command::Branch => {
+                self.left.history.fork();
+                self.tell_branches();
+            }
+            Command::DropBranch(branch) => {
+                if !self.left.history.drop_branch(branch) {
+                    let why = "the branch that is played cannot be forgotten".to_owned();
+                    self.ports.say(Message::Notice(why));
+                }
+                self.tell_branches();
+            }
+            Command::Beside(beside) => self.put_beside(beside)?,
+            Command::Pictures {
+                branch,
+                indices,
+                within,
+            } => self.send_pictures(branch, &indices, within),
+            Command::Keep(place) => self.keep(place)?,
             Command::Quit => {}
         }
         Ok(())
@@ -339,28 +318,29 @@ impl<'a> World<'a> {
         self.reset_with_seed()
     }
 
-    fn reset(&mut self) -> Result<()> {
+    pub fn reset(&mut self) -> Result<()> {
         self.free_seed = self.free_seed.map(|_| draw_seed());
         self.reset_with_seed()
     }
 
-    /// Starts the context and shows its last frame as frame 0.
+    /// Starts the context, or what the truth starts from, and shows its last frame as frame 0.
     fn reset_with_seed(&mut self) -> Result<()> {
-        let (player, context) = (&mut self.player, self.context);
+        let start = self.beside.start();
+        let (player, reality, context) = (&mut self.player, &mut self.reality, self.context);
         let params = tried(
             self.ports,
             &mut self.wanted,
             &mut self.kept,
             self.free_seed,
-            |params| player.start(context, params),
+            |params| {
+                *reality = begin(player.as_mut(), &start, context, params)?;
+                Ok(())
+            },
         )?
         .0;
         self.number = 0;
         self.score = 0.0;
-        // What was before is over, whatever happens to the snapshot of the new start.
-        self.left.point = None;
-        self.finish(0, None, StageTimes::default(), params)?;
-        self.note(None)
+        self.finish(Made::Start(start), None, StageTimes::default(), params)
     }
 
     /// Makes one frame under the action held right now, or starts again after an episode's end.
@@ -371,7 +351,8 @@ impl<'a> World<'a> {
             self.ports.say(Message::Notice(notice));
             return self.reset();
         }
-        let (action, started) = (self.held, Instant::now());
+        let given = self.reality.as_ref().and_then(Reality::action);
+        let (action, started) = (given.unwrap_or(self.held), Instant::now());
         let player = &mut self.player;
         let (params, times) = tried(
             self.ports,
@@ -380,11 +361,14 @@ impl<'a> World<'a> {
             self.free_seed,
             |params| player.step(action, params),
         )?;
+        if let Some(reality) = &mut self.reality {
+            reality.step(action)?;
+        }
         self.number += 1;
         let reflects = self.key_changed.take();
-        self.finish(action, reflects, times, params)?;
+        self.finish(Made::Step(action), reflects, times, params)?;
         self.played += started.elapsed();
-        self.note(Some((action, params)))
+        self.save()
     }
 
     /// The passes of the last frame as pictures.
@@ -396,18 +380,25 @@ impl<'a> World<'a> {
         passes.into()
     }
 
-    /// Counts, records and shows the frame that the player has made.
+    /// Counts, keeps, records and shows the frame that the player has made.
     fn finish(
         &mut self,
-        action: u32,
+        made: Made,
         reflects: Option<Instant>,
         times: StageTimes,
         params: SamplerParams,
     ) -> Result<()> {
-        self.sequence += 1;
+        self.count();
         let outcome = self.player.outcome().filter(|_| self.number > 0);
         self.score += outcome.map_or(0.0, |outcome| outcome.reward);
-        let frame = self.frame(action, reflects, times, params)?;
+        let entry = Entry::new(made, params, self.number, self.context, self.score);
+        let action = entry.action();
+        let place = self.left.history.push(entry);
+        self.tell_branches();
+        let frame = self.frame(place, action, reflects, times, params)?;
+        if let Picture::Bytes(bytes) = &frame.image {
+            self.left.history.keep_picture(place, Arc::clone(bytes));
+        }
         if let Some(session) = &mut self.left.session {
             let size = self.player.image_size();
             if let Some(notice) = session.append(&frame, self.player.image()?, size) {
@@ -419,8 +410,9 @@ impl<'a> World<'a> {
     }
 
     /// The frame that the player has made.
-    fn frame(
+    pub fn frame(
         &mut self,
+        place: Place,
         action: u32,
         reflects: Option<Instant>,
         times: StageTimes,
@@ -429,8 +421,13 @@ impl<'a> World<'a> {
         let truth = self.player.truth();
         let outcome = self.player.outcome().filter(|_| self.number > 0);
         let foreseen = outcome.is_some_and(Outcome::ends);
-        self.ended =
-            truth.as_ref().is_some_and(|truth| truth.ended) || (foreseen && self.ends_restart);
+        let over = match (&truth, &self.reality) {
+            (Some(truth), _) => truth.ended,
+            // Beside the truth, what it does counts and not what is foreseen.
+            (None, Some(reality)) => reality.ended(),
+            (None, None) => foreseen && self.ends_restart,
+        };
+        self.ended = over;
         let image = match self.player.painting() {
             Some(painting) => Picture::Painting(painting),
             None => Picture::Bytes(self.player.image()?.into()),
@@ -449,7 +446,28 @@ impl<'a> World<'a> {
             truth,
             outcome,
             score: self.score,
+            place,
+            beside: self.beside_frame(place),
         })
+    }
+}
+
+/// Starts a player; the truth beside it, where there is one.
+pub(super) fn begin(
+    player: &mut dyn Player,
+    start: &Start,
+    context: usize,
+    params: &SamplerParams,
+) -> Result<Option<Reality>> {
+    match Reality::start(start, params, context, player.context_frames())? {
+        Some((reality, clip)) => {
+            player.start_from(&clip, params)?;
+            Ok(Some(reality))
+        }
+        None => {
+            player.start(context, params)?;
+            Ok(None)
+        }
     }
 }
 

@@ -46,6 +46,11 @@ impl Places {
         self.root.join("data")
     }
 
+    /// What was saved while playing: recordings, tables, pictures.
+    pub fn saved(&self) -> PathBuf {
+        self.root.join("saved")
+    }
+
     /// Runs of the trainer.
     pub fn runs(&self) -> PathBuf {
         self.root.join("runs")
@@ -114,6 +119,23 @@ pub fn free(parent: &Path, name: &str) -> PathBuf {
         .map(|name| parent.join(name))
         .find(|folder| !folder.exists())
         .unwrap_or_else(|| parent.join(name))
+}
+
+/// `folder/name`, or the first of `NAME-2.EXT`, `NAME-3.EXT`, … that is not there yet; the folder is
+/// made.
+///
+/// # Errors
+/// The folder cannot be made.
+pub fn free_file(folder: &Path, name: &str) -> Result<PathBuf> {
+    std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
+    let (stem, end) = name.rsplit_once('.').unwrap_or((name, ""));
+    let numbered = (2_u32..).map(|number| format!("{stem}-{number}.{end}"));
+    let mut names = std::iter::once(name.to_owned()).chain(numbered);
+    let path = names.find_map(|name| {
+        let path = folder.join(name);
+        (!path.exists()).then_some(path)
+    });
+    Ok(path.unwrap_or_else(|| folder.join(name)))
 }
 
 /// Episodes that lie in the hidden folder beside `target` which is to become it.

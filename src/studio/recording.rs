@@ -150,7 +150,7 @@ mod tests {
         let wait = Duration::from_secs(60);
         sim.frames().recv_timeout(wait).unwrap();
         for command in commands {
-            sim.send(*command);
+            sim.send(command.clone());
             if matches!(command, Command::Step | Command::Reset) {
                 let _: Frame = sim.frames().recv_timeout(wait).unwrap();
             }
@@ -165,8 +165,10 @@ mod tests {
 
     #[test]
     fn every_reset_begins_an_episode_and_actions_lead_to_their_frames() {
-        let (step, reset) = (Command::Step, Command::Reset);
-        let commands = [step, held(3), step, step, reset, reset, held(1), step];
+        let (step, reset) = (|| Command::Step, || Command::Reset);
+        let begun = [step(), held(3), step(), step()];
+        let again = [reset(), reset(), held(1), step()];
+        let commands = [begun, again].concat();
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("maze");
         let manifest = write(played(&commands), Kind::Maze, &out).unwrap();

@@ -217,6 +217,7 @@ impl Window {
         self.engine.clear();
         self.held.release_all();
         self.stats = Stats::default();
+        self.study.begin_again();
         self.denoising = None;
         self.restart();
         (played, before)

@@ -28,6 +28,7 @@ impl Window {
         let frame = self.frame.take();
         self.frame = frame.filter(|frame| frame.image.bytes().is_some());
         self.denoising = self.denoising.is_some().then(Denoising::default);
+        self.study.forget_pictures();
         if let Some(page) = &mut self.page {
             page.forget_pictures();
         }
@@ -49,7 +50,7 @@ impl Window {
         let World::Failed(failure) = &mut self.world else {
             return;
         };
-        let from = failure.point.take().map(Arc::new);
+        let from = failure.history.take().map(Arc::new);
         self.played.sim.seat = Seat::Processor;
         self.restart_from(from);
     }

@@ -3,7 +3,7 @@
 use super::fake::{FAILS, PANICS};
 use super::*;
 
-fn seated(seat: Seat, from: Option<Arc<Point>>) -> Options {
+fn seated(seat: Seat, from: Option<Arc<History>>) -> Options {
     Options {
         player: fake::on_seats(),
         record: Some("never-written.npz".into()),
@@ -33,7 +33,7 @@ fn failed(frames: usize, how: u32) -> (Frame, Left) {
 fn a_game_whose_device_failed_goes_on_with_the_processor_from_the_same_frame() {
     for frames in [0, 3, 64, 70] {
         let (last, left) = failed(frames, FAILS);
-        let options = seated(Seat::Processor, left.point.map(Arc::new));
+        let options = seated(Seat::Processor, Some(Arc::new(left.history)));
         let sim = Sim::spawn(options, left.session, || {}).unwrap();
         let again = next(&sim);
         assert_eq!(rgb(&again), rgb(&last), "after {frames} frames");
@@ -62,8 +62,8 @@ fn a_reset_is_a_new_place_to_go_on_from() {
     hold(&sim, PANICS);
     sim.send(Command::Step);
     assert!(matches!(word(&sim), Message::Failed { device: false, .. }));
-    let point = sim.finish().point.map(Arc::new);
-    let sim = spawn(seated(Seat::Processor, point));
+    let history = Some(Arc::new(sim.finish().history));
+    let sim = spawn(seated(Seat::Processor, history));
     let again = next(&sim);
     assert_eq!((again.number, again.context), (0, 2));
     assert_eq!(rgb(&again), rgb(&start));
@@ -71,11 +71,11 @@ fn a_reset_is_a_new_place_to_go_on_from() {
 
 #[test]
 fn seeds_are_free_after_going_on_where_they_are_wanted_free() {
-    let point = failed(2, FAILS).1.point.map(Arc::new);
+    let history = Some(Arc::new(failed(2, FAILS).1.history));
     for free in [false, true] {
         let sim = spawn(Options {
             free_seed: free,
-            ..seated(Seat::Processor, point.clone())
+            ..seated(Seat::Processor, history.clone())
         });
         next(&sim);
         let seeds = [(), ()].map(|()| {

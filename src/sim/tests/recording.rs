@@ -72,7 +72,7 @@ fn the_recording_tells_actions_context_and_parameters_of_each_frame() {
     let path = folder.path().join("played.npz");
     let episode = recording(sim).into_episode();
     episode.write(&path).unwrap();
-    let read = crate::data::Episode::read(&path).unwrap();
+    let read = Episode::read(&path).unwrap();
     assert_eq!([read.height, read.width, read.frames()], [1, 1, 3]);
     assert_eq!(read.actions, [0, 2, 0]);
     let column = |name: &str| read.extras[name].values.clone();
