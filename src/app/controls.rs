@@ -95,7 +95,9 @@ impl Bar<'_> {
             .keys
             .shown()
             .map(|bound| LETTER * letters(bound) + AROUND);
-        let room = width - GAPS - BUTTON * self.keys.shortcuts().len() as f32;
+        let shortcuts = self.keys.shortcuts().iter();
+        let buttons = shortcuts.filter(|shortcut| shortcut.has_button()).count();
+        let room = width - GAPS - BUTTON * buttons as f32;
         (room >= all, room >= all + names.sum::<f32>())
     }
 
@@ -162,7 +164,7 @@ pub(super) fn chords(ui: &mut Ui, bound: &BoundAction, held: &HeldKeys) {
 }
 
 /// A key as it looks on a keyboard; lit while it is held.
-fn keycap(ui: &mut Ui, key: Key, lit: bool) {
+pub(super) fn keycap(ui: &mut Ui, key: Key, lit: bool) {
     let (text, fill, line) = if lit {
         (theme::on_accent(), theme::accent(), theme::accent())
     } else {
@@ -181,7 +183,7 @@ fn keycap(ui: &mut Ui, key: Key, lit: bool) {
     let painter = ui.painter();
     if !lit {
         let shadow = rect.translate(vec2(0.0, 2.0));
-        painter.rect_filled(shadow, 5, Color32::from_black_alpha(110));
+        painter.rect_filled(shadow, 5, theme::shadow());
     }
     let cap = if lit {
         rect.translate(vec2(0.0, 1.0))

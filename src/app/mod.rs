@@ -4,13 +4,19 @@
 //! back; it knows nothing of the engine.
 
 mod cards;
+mod config;
 mod controls;
 mod denoising;
+mod help;
 mod hud;
 pub mod keys;
+mod mouse;
 mod new_world;
+mod pad;
 mod played;
+mod preferences;
 mod present;
+mod presets;
 mod shell;
 mod stats;
 mod theme;
