@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use eframe::egui::{self, Align2, Area, Color32, Id, Key, Margin, Order, Rect, RichText, Ui, vec2};
+use eframe::egui::{self, Align2, Area, Id, Key, Margin, Order, Rect, RichText, Ui, vec2};
 
 use super::controls::chords;
-use super::keys::{HeldKeys, KeyMap};
+use super::keys::{HeldKeys, KeyMap, Shortcut};
 use super::theme;
 
 /// How long a notice stays.
@@ -52,6 +52,7 @@ fn shortcut_line(keys: &KeyMap) -> String {
     let parts: Vec<_> = keys
         .shortcuts()
         .iter()
+        .filter(|&&shortcut| shortcut.has_button() || shortcut == Shortcut::Help)
         .filter_map(|&shortcut| {
             let key = keys.shortcut_keys(shortcut).next()?;
             let text = format!("{} {}", Key::symbol_or_name(key), shortcut.label());
@@ -72,8 +73,7 @@ pub(super) enum Answer {
 /// Says what happened and offers to start again, or, where a device failed, to go on without it.
 pub(super) fn failure(ui: &Ui, space: Rect, what: &str, device: bool) -> Option<Answer> {
     let mut answer = None;
-    ui.painter()
-        .rect_filled(space, 0, Color32::from_black_alpha(150));
+    ui.painter().rect_filled(space, 0, theme::veil());
     over(ui, "failure", space.center(), Align2::CENTER_CENTER, |ui| {
         theme::card().show(ui, |ui| {
             ui.set_width((space.width() - 70.0).clamp(180.0, 420.0));
@@ -154,7 +154,7 @@ pub(super) fn mark(ui: &Ui, space: Rect, text: &str) {
     let at = space.right_top() + vec2(-12.0, 12.0);
     over(ui, "mark", at, Align2::RIGHT_TOP, |ui| {
         egui::Frame::new()
-            .fill(Color32::from_black_alpha(190))
+            .fill(theme::over_picture())
             .corner_radius(12)
             .inner_margin(Margin::symmetric(14, 5))
             .show(ui, |ui| {

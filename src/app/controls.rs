@@ -101,20 +101,10 @@ impl Bar<'_> {
             .keys
             .shown()
             .map(|bound| LETTER * letters(bound) + AROUND);
-        let room = width - GAPS - BUTTON * self.buttons() as f32;
+        let shortcuts = self.keys.shortcuts().iter();
+        let buttons = shortcuts.filter(|shortcut| shortcut.has_button()).count();
+        let room = width - GAPS - BUTTON * buttons as f32;
         (room >= all, room >= all + names.sum::<f32>())
-    }
-
-    /// Shortcuts that have a button.
-    fn buttons(&self) -> usize {
-        let without = [
-            Shortcut::Back,
-            Shortcut::Ahead,
-            Shortcut::Difference,
-            Shortcut::Save,
-        ];
-        let known = self.keys.shortcuts().iter();
-        known.filter(|known| !without.contains(known)).count()
     }
 
     fn button(
@@ -180,7 +170,7 @@ pub(super) fn chords(ui: &mut Ui, bound: &BoundAction, held: &HeldKeys) {
 }
 
 /// A key as it looks on a keyboard; lit while it is held.
-fn keycap(ui: &mut Ui, key: Key, lit: bool) {
+pub(super) fn keycap(ui: &mut Ui, key: Key, lit: bool) {
     let (text, fill, line) = if lit {
         (theme::on_accent(), theme::accent(), theme::accent())
     } else {
@@ -199,7 +189,7 @@ fn keycap(ui: &mut Ui, key: Key, lit: bool) {
     let painter = ui.painter();
     if !lit {
         let shadow = rect.translate(vec2(0.0, 2.0));
-        painter.rect_filled(shadow, 5, Color32::from_black_alpha(110));
+        painter.rect_filled(shadow, 5, theme::shadow());
     }
     let cap = if lit {
         rect.translate(vec2(0.0, 1.0))

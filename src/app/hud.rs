@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use eframe::egui::{self, Align2, Color32, FontId, Id, Margin, Ui};
+use eframe::egui::{self, Align2, FontId, Id, Margin, Ui};
 
 use super::stats::Stats;
 use super::theme;
@@ -25,7 +25,7 @@ pub(super) fn show(
         .interactable(false)
         .show(ui.ctx(), |ui| {
             egui::Frame::new()
-                .fill(Color32::from_black_alpha(170))
+                .fill(theme::over_picture())
                 .corner_radius(6)
                 .inner_margin(Margin::symmetric(10, 8))
                 .show(ui, |ui| lines(ui, stats, frame, engine, sampled));

@@ -1,9 +1,16 @@
 //! Which key does what: the world's own keys first, then the window's shortcuts.
 
+pub mod choice;
+mod held;
+
+use std::collections::{BTreeMap, BTreeSet};
+
 use eframe::egui::Key;
 
 use crate::model::config::ActionSpec;
 use crate::{Error, Result};
+
+pub use held::{HeldKeys, Source};
 
 /// What the window itself does for a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,11 +45,19 @@ pub enum Shortcut {
     Save,
     /// Open the page on which worlds are made.
     NewWorld,
+    /// Let the mouse turn or steer, or let it go.
+    Mouse,
+    /// Open the settings.
+    Preferences,
+    /// Fill the screen, or leave it.
+    FullScreen,
+    /// Show every key.
+    Help,
 }
 
 impl Shortcut {
     /// Every shortcut, in the order in which they are shown.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 19] = [
         Self::Pause,
         Self::Step,
         Self::Reset,
@@ -58,6 +73,10 @@ impl Shortcut {
         Self::Plots,
         Self::Save,
         Self::NewWorld,
+        Self::Mouse,
+        Self::Preferences,
+        Self::FullScreen,
+        Self::Help,
     ];
 
     /// What it does, in a few words.
@@ -78,7 +97,51 @@ impl Shortcut {
             Self::Plots => "plots",
             Self::Save => "save",
             Self::NewWorld => "new world",
+            Self::Mouse => "mouse",
+            Self::Preferences => "preferences",
+            Self::FullScreen => "full screen",
+            Self::Help => "help",
         }
+    }
+
+    /// What it does, in a line.
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::Pause => "Stop the world, and let it go on.",
+            Self::Step => "Stop it, and make a single frame.",
+            Self::Reset => "Start again.",
+            Self::NextContext => "Start again from the next beginning.",
+            Self::Hud => "Show or hide the numbers over the picture.",
+            Self::Denoising => "Show or hide how a frame comes out of the noise.",
+            Self::Tuning => "Show or hide the tuning panel.",
+            Self::Timeline => "Show or hide what was played, to go back to and branch from.",
+            Self::Back => "Stop, and go back by a frame, restored exactly.",
+            Self::Ahead => "Go ahead again by a frame that was played.",
+            Self::Truth => "Show or hide the real frames beside the predicted ones.",
+            Self::Difference => "Show or hide the difference between the two.",
+            Self::Plots => "Show or hide curves of what is measured.",
+            Self::Save => "Save what was played since the last start.",
+            Self::NewWorld => "Make a world: record, train, try, save.",
+            Self::Mouse => "Let the mouse turn or steer; Esc lets it go.",
+            Self::Preferences => "Look, size, keys, gamepad and mouse.",
+            Self::FullScreen => "Fill the screen, and leave it.",
+            Self::Help => "Show or hide this page.",
+        }
+    }
+
+    /// Whether the bar below the picture has a button for it.
+    pub fn has_button(self) -> bool {
+        !matches!(
+            self,
+            Self::Back
+                | Self::Ahead
+                | Self::Difference
+                | Self::Save
+                | Self::Mouse
+                | Self::Preferences
+                | Self::FullScreen
+                | Self::Help
+        )
     }
 
     /// The keys that it would like to have.
@@ -99,6 +162,10 @@ impl Shortcut {
             Self::Plots => &[Key::K],
             Self::Save => &[Key::F5],
             Self::NewWorld => &[Key::M, Key::F2],
+            Self::Mouse => &[Key::F4],
+            Self::Preferences => &[Key::F10, Key::Comma],
+            Self::FullScreen => &[Key::F11],
+            Self::Help => &[Key::F1],
         }
     }
 }
@@ -117,10 +184,15 @@ pub struct BoundAction {
     pub chords: Vec<Chord>,
 }
 
+/// A player's own keys: by an action's name, the names of its keys as in [`ActionSpec::keys`].
+pub type Bindings = BTreeMap<String, Vec<String>>;
+
 /// The key bindings of a world and of the window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyMap {
     actions: Vec<BoundAction>,
+    /// Actions whose keys are each an action: their keys follow from those.
+    composed: BTreeSet<u32>,
     shortcuts: Vec<Shortcut>,
 }
 
@@ -131,38 +203,97 @@ impl KeyMap {
     /// # Errors
     /// A key name is unknown; the message names the action, the key and what was expected.
     pub fn new(actions: &[ActionSpec]) -> Result<Self> {
-        let mut map = Self {
-            actions: Vec::new(),
-            shortcuts: Shortcut::ALL.to_vec(),
+        Self::with(actions, &Bindings::new())
+    }
+
+    /// The same, where a player's `own` keys stand in the place of an action's, and are taken from
+    /// the others. Actions and keys that nobody knows are passed over there.
+    ///
+    /// # Errors
+    /// As of [`KeyMap::new`], about the world's keys alone.
+    pub fn with(actions: &[ActionSpec], own: &Bindings) -> Result<Self> {
+        let worlds = worlds_chords(actions)?;
+        let parts = parts(&worlds);
+        let own_of = |index: usize| match parts.contains_key(&index) {
+            true => None,
+            false => own.get(&actions[index].name),
         };
-        for (index, action) in (0_u32..).zip(actions) {
-            let mut chords = Vec::new();
-            for name in &action.keys {
-                let chord = chord(name).ok_or_else(|| {
-                    Error::Argument(format!(
-                        "action `{}` is bound to the unknown key `{name}`, expected a key name \
-                         such as `ArrowUp`, `W` or `Space`, or several joined by `+`",
-                        action.name
-                    ))
-                })?;
-                if !chords.contains(&chord) && !map.chords().any(|taken| *taken == chord) {
-                    chords.push(chord);
-                }
-            }
-            if !chords.is_empty() {
-                map.actions.push(BoundAction {
-                    action: index,
-                    name: action.name.clone(),
-                    chords,
-                });
+        let mut taken: BTreeSet<Chord> = BTreeSet::new();
+        let mut chords: Vec<Vec<Chord>> = vec![Vec::new(); actions.len()];
+        let mut take = |index: usize, wanted: &mut dyn Iterator<Item = Chord>| {
+            chords[index].extend(wanted.filter(|chord| taken.insert(chord.clone())));
+        };
+        for index in 0..actions.len() {
+            if let Some(names) = own_of(index) {
+                take(index, &mut names.iter().filter_map(|name| chord(name)));
             }
         }
-        Ok(map)
+        for (index, own) in worlds.iter().enumerate() {
+            if own_of(index).is_none() && !parts.contains_key(&index) {
+                take(index, &mut own.iter().cloned());
+            }
+        }
+        for (index, sets) in &parts {
+            let together: Vec<_> = sets
+                .iter()
+                .flat_map(|set| product(set.iter().map(|part| chords[*part].as_slice())))
+                .collect();
+            chords[*index].extend(together.into_iter().filter(|c| taken.insert(c.clone())));
+        }
+        let bound = (0..).zip(actions).zip(chords);
+        let bound = bound.map(|((action, spec), chords)| BoundAction {
+            action,
+            name: spec.name.clone(),
+            chords,
+        });
+        Ok(Self {
+            actions: bound.filter(|bound| !bound.chords.is_empty()).collect(),
+            composed: parts
+                .keys()
+                .filter_map(|i| u32::try_from(*i).ok())
+                .collect(),
+            shortcuts: Shortcut::ALL.to_vec(),
+        })
+    }
+
+    /// The actions whose keys a player can choose, each with the keys it has.
+    pub fn choosable<'a>(
+        &'a self,
+        actions: &'a [ActionSpec],
+    ) -> impl Iterator<Item = (&'a ActionSpec, &'a [Chord])> {
+        let free = |(index, spec): &(u32, &ActionSpec)| {
+            let idle = *index == 0 && spec.keys.is_empty();
+            !idle && !self.composed.contains(index)
+        };
+        let bound = (0_u32..).zip(actions).filter(free);
+        bound.map(|(index, spec)| (spec, self.chords_of(index)))
+    }
+
+    /// An action that has keys.
+    pub fn bound(&self, action: u32) -> Option<&BoundAction> {
+        self.actions.iter().find(|bound| bound.action == action)
+    }
+
+    /// The keys of an action.
+    pub fn chords_of(&self, action: u32) -> &[Chord] {
+        self.bound(action).map_or(&[], |bound| &bound.chords)
+    }
+
+    /// The action that a single key plays.
+    pub fn action_of(&self, key: Key) -> Option<&BoundAction> {
+        let plays = |bound: &&BoundAction| bound.chords.iter().any(|chord| chord == &[key]);
+        self.actions.iter().find(plays)
     }
 
     /// The same bindings without a shortcut that has nothing to do.
     pub fn without(mut self, shortcut: Shortcut) -> Self {
         self.shortcuts.retain(|own| *own != shortcut);
+        self
+    }
+
+    /// The same bindings with the shortcuts that `keep` keeps.
+    pub fn keeping(mut self, keep: impl Fn(Shortcut) -> bool) -> Self {
+        self.shortcuts.retain(|own| keep(*own));
         self
     }
 
@@ -173,13 +304,8 @@ impl KeyMap {
 
     /// The actions that a player should be told of: not those whose keys are each an action.
     pub fn shown(&self) -> impl Iterator<Item = &BoundAction> {
-        let known = |key: &Key| self.chords().any(|chord| chord.as_slice() == [*key]);
-        self.actions.iter().filter(move |bound| {
-            bound
-                .chords
-                .iter()
-                .any(|c| c.len() == 1 || !c.iter().all(known))
-        })
+        let bound = self.actions.iter();
+        bound.filter(|bound| !self.composed.contains(&bound.action))
     }
 
     /// Whether the world uses a key.
@@ -207,6 +333,70 @@ impl KeyMap {
     }
 }
 
+/// The keys of each action as the world has them, without those of an earlier one.
+fn worlds_chords(actions: &[ActionSpec]) -> Result<Vec<Vec<Chord>>> {
+    let mut taken = BTreeSet::new();
+    let mut all = Vec::new();
+    for action in actions {
+        let mut chords = Vec::new();
+        for name in &action.keys {
+            let chord = chord(name).ok_or_else(|| {
+                Error::Argument(format!(
+                    "action `{}` is bound to the unknown key `{name}`, expected a key name \
+                     such as `ArrowUp`, `W` or `Space`, or several joined by `+`",
+                    action.name
+                ))
+            })?;
+            if taken.insert(chord.clone()) {
+                chords.push(chord);
+            }
+        }
+        all.push(chords);
+    }
+    Ok(all)
+}
+
+/// The actions whose keys are each an action, with the sets of those.
+fn parts(worlds: &[Vec<Chord>]) -> BTreeMap<usize, BTreeSet<BTreeSet<usize>>> {
+    let player = |key: &Key| {
+        let alone = |chords: &Vec<Chord>| chords.iter().any(|chord| chord == &[*key]);
+        worlds.iter().position(alone)
+    };
+    let of_chord = |chord: &Chord| -> Option<BTreeSet<usize>> {
+        let set: Option<BTreeSet<_>> = chord.iter().map(player).collect();
+        set.filter(|_| chord.len() > 1)
+    };
+    let of_action = |(index, chords): (usize, &Vec<Chord>)| {
+        let sets: Option<BTreeSet<_>> = chords.iter().map(of_chord).collect();
+        Some((index, sets.filter(|sets| !sets.is_empty())?))
+    };
+    worlds.iter().enumerate().filter_map(of_action).collect()
+}
+
+/// Every way to hold one chord of each together.
+fn product<'a>(of: impl Iterator<Item = &'a [Chord]>) -> Vec<Chord> {
+    let mut together: Vec<Chord> = vec![Vec::new()];
+    for chords in of {
+        let joined = |(held, chord): (&Chord, &Chord)| {
+            let mut both = [held.as_slice(), chord].concat();
+            both.sort_unstable();
+            both.dedup();
+            both
+        };
+        let pairs = together
+            .iter()
+            .flat_map(|held| chords.iter().map(move |chord| (held, chord)));
+        together = pairs.map(joined).collect();
+    }
+    together
+}
+
+/// The name of keys that are held together, as [`KeyMap::new`] reads it.
+pub fn chord_name(chord: &Chord) -> String {
+    let names: Vec<_> = chord.iter().map(|key| key.name()).collect();
+    names.join("+")
+}
+
 fn chord(name: &str) -> Option<Chord> {
     if let Some(key) = Key::from_name(name) {
         return Some(vec![key]);
@@ -217,149 +407,5 @@ fn chord(name: &str) -> Option<Chord> {
     Some(keys)
 }
 
-/// The world's keys that are down, in the order in which they were pressed.
-#[derive(Clone, Debug, Default)]
-pub struct HeldKeys {
-    down: Vec<Key>,
-}
-
-impl HeldKeys {
-    /// A key goes down; a repeat of a held key changes nothing.
-    pub fn press(&mut self, key: Key) {
-        if !self.is_down(key) {
-            self.down.push(key);
-        }
-    }
-
-    /// A key goes up.
-    pub fn release(&mut self, key: Key) {
-        self.down.retain(|held| *held != key);
-    }
-
-    /// All keys go up, as when the window loses the focus.
-    pub fn release_all(&mut self) {
-        self.down.clear();
-    }
-
-    /// Whether a key is down.
-    pub fn is_down(&self, key: Key) -> bool {
-        self.down.contains(&key)
-    }
-
-    /// The action of the keys that are down, or the idle action.
-    pub fn action(&self, map: &KeyMap) -> u32 {
-        self.chosen(map).map_or(0, |(bound, _)| bound.action)
-    }
-
-    /// The action that is played: more keys held together win over fewer, then what was pressed
-    /// last.
-    pub fn chosen<'a>(&self, map: &'a KeyMap) -> Option<(&'a BoundAction, &'a Chord)> {
-        let place = |key: &Key| self.down.iter().position(|down| down == key);
-        map.actions
-            .iter()
-            .flat_map(|bound| bound.chords.iter().map(move |chord| (bound, chord)))
-            .filter(|(_, chord)| chord.iter().all(|key| self.is_down(*key)))
-            .max_by_key(|(_, chord)| (chord.len(), chord.iter().filter_map(place).max()))
-    }
-}
-
 #[cfg(test)]
-mod tests {
-
-    use super::*;
-    use crate::app::tests::world;
-
-    fn map(actions: &[(&str, &[&str])]) -> Result<KeyMap> {
-        KeyMap::new(&world(actions).actions)
-    }
-
-    #[test]
-    fn the_first_action_keeps_a_key_that_is_bound_twice() {
-        let map = map(&[("noop", &[]), ("up", &["W", "Up"]), ("fire", &["W", "F"])]).unwrap();
-        let chords: Vec<_> = map
-            .shown()
-            .map(|bound| (bound.action, &bound.chords))
-            .collect();
-        let (up, fire) = (vec![vec![Key::W], vec![Key::ArrowUp]], vec![vec![Key::F]]);
-        assert_eq!(chords, [(1, &up), (2, &fire)]);
-    }
-
-    #[test]
-    fn an_unknown_key_is_refused_with_the_action_the_key_and_what_was_expected() {
-        for name in ["Upp", "Up+", "Up+Spce", ""] {
-            let error = map(&[("noop", &[]), ("up", &[name])]).unwrap_err();
-            let line = error.to_string();
-            assert!(matches!(error, Error::Argument(_)));
-            assert!(
-                line.contains("`up`") && line.contains(&format!("`{name}`")),
-                "{line}"
-            );
-            assert!(line.contains("ArrowUp") && !line.contains('\n'), "{line}");
-        }
-    }
-
-    #[test]
-    fn the_world_takes_a_shortcut_key_and_leaves_the_other() {
-        let map = map(&[("noop", &[]), ("fire", &["Space", "R"])]).unwrap();
-        assert_eq!(map.shortcut(Key::Space), None);
-        assert_eq!(map.shortcut(Key::P), Some(Shortcut::Pause));
-        assert_eq!(map.shortcut(Key::R), None);
-        assert_eq!(map.shortcut_keys(Shortcut::Reset).count(), 0);
-        assert_eq!(map.shortcut(Key::Period), Some(Shortcut::Step));
-    }
-
-    #[test]
-    fn a_shortcut_with_nothing_to_do_is_left_out() {
-        let map = map(&[("noop", &[])]).unwrap();
-        assert_eq!(map.shortcut(Key::V), Some(Shortcut::Denoising));
-        let map = map.without(Shortcut::Denoising);
-        assert_eq!(map.shortcut(Key::V), None);
-        assert_eq!(map.shortcuts().len(), Shortcut::ALL.len() - 1);
-    }
-
-    #[test]
-    fn the_latest_pressed_key_wins_and_the_earlier_one_comes_back() {
-        let map = map(&[("noop", &[]), ("up", &["Up"]), ("down", &["Down"])]).unwrap();
-        let mut held = HeldKeys::default();
-        assert_eq!(held.action(&map), 0);
-        held.press(Key::ArrowUp);
-        held.press(Key::ArrowDown);
-        held.press(Key::ArrowUp); // a key repeat
-        assert_eq!(held.action(&map), 2);
-        held.release(Key::ArrowDown);
-        assert_eq!(held.action(&map), 1);
-        held.release_all();
-        assert_eq!(held.action(&map), 0);
-    }
-
-    #[test]
-    fn keys_held_together_win_over_each_alone() {
-        let map = map(&[
-            ("noop", &[]),
-            ("up", &["Up"]),
-            ("fire", &["Space"]),
-            ("left", &["Left"]),
-            ("up-fire", &["Up+Space"]),
-            ("left-fire", &["Space+Left"]),
-        ])
-        .unwrap();
-        let mut held = HeldKeys::default();
-        held.press(Key::Space);
-        assert_eq!(held.action(&map), 2);
-        held.press(Key::ArrowUp);
-        assert_eq!(held.action(&map), 4);
-        held.press(Key::ArrowLeft);
-        assert_eq!(held.action(&map), 5);
-        held.release(Key::Space);
-        assert_eq!(held.action(&map), 3);
-        let shown: Vec<_> = map.shown().map(|bound| bound.name.as_str()).collect();
-        assert_eq!(shown, ["up", "fire", "left"]);
-    }
-
-    #[test]
-    fn a_chord_is_shown_when_its_keys_are_no_actions_of_their_own() {
-        let map = map(&[("noop", &[]), ("up", &["Up"]), ("jump", &["Up+J"])]).unwrap();
-        assert_eq!(map.shown().count(), 2);
-        assert!(map.uses(Key::J) && !map.uses(Key::K));
-    }
-}
+mod tests;

@@ -5,14 +5,20 @@
 
 mod beside;
 mod cards;
+mod config;
 mod controls;
 mod denoising;
+mod help;
 mod hud;
 pub mod keys;
+mod mouse;
 mod new_world;
+mod pad;
 mod played;
 mod plots;
+mod preferences;
 mod present;
+mod presets;
 mod saving;
 mod shell;
 mod stats;

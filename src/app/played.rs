@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::keys::{KeyMap, Shortcut};
+use super::keys::{Bindings, KeyMap, Shortcut};
+use super::mouse::Mouse;
 use super::present::Scaling;
 use super::tuning::{Settings, Tuning};
 use crate::Result;
@@ -86,5 +87,19 @@ impl Played {
         played.sim.free_seed = true;
         played.sim.record = Some(folder);
         Ok(played)
+    }
+
+    /// Plays with a person's `own` keys. The mouse has a key where there is something to do for it.
+    pub fn rebind(&mut self, own: &Bindings) {
+        // What is wrong with the world's keys was said when it was opened.
+        let Ok(keys) = KeyMap::with(&self.world.actions, own) else {
+            return;
+        };
+        let mouse = Mouse::new(&keys).is_some();
+        let before = self.keys.shortcuts().to_vec();
+        self.keys = keys.keeping(|shortcut| match shortcut {
+            Shortcut::Mouse => mouse,
+            other => before.contains(&other),
+        });
     }
 }

@@ -4,12 +4,14 @@ use std::time::{Duration, Instant};
 
 use eframe::egui_wgpu::{self, CallbackResources, CallbackTrait, ScreenDescriptor};
 use eframe::{egui, wgpu};
+use serde::{Deserialize, Serialize};
 
 use crate::engine::Gpu;
 use crate::sim;
 
 /// How the frame is scaled to the window.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Scaling {
     /// The nearest texel.
     Nearest,

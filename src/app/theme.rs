@@ -85,6 +85,30 @@ pub(super) fn alert() -> Color32 {
     pick([232, 110, 98], [186, 48, 38])
 }
 
+/// What raised things throw on what is below them.
+pub(super) fn shadow() -> Color32 {
+    match LIGHT.load(Ordering::Relaxed) {
+        true => Color32::from_black_alpha(44),
+        false => Color32::from_black_alpha(115),
+    }
+}
+
+/// Behind words over the picture, which shines through.
+pub(super) fn over_picture() -> Color32 {
+    match LIGHT.load(Ordering::Relaxed) {
+        true => Color32::from_rgba_unmultiplied(248, 249, 251, 215),
+        false => Color32::from_black_alpha(180),
+    }
+}
+
+/// Over all that has to wait for what is on top.
+pub(super) fn veil() -> Color32 {
+    match LIGHT.load(Ordering::Relaxed) {
+        true => Color32::from_rgba_unmultiplied(60, 66, 77, 120),
+        false => Color32::from_black_alpha(150),
+    }
+}
+
 /// Sets colours, spacing and text sizes.
 pub(super) fn apply(context: &egui::Context, look: Look) {
     LIGHT.store(look == Look::Light, Ordering::Relaxed);
@@ -150,7 +174,7 @@ pub(super) fn card() -> egui::Frame {
             offset: [0, 6],
             blur: 24,
             spread: 0,
-            color: Color32::from_black_alpha(120),
+            color: shadow(),
         })
 }
 

@@ -1,10 +1,12 @@
 //! The side panel that turns the sampler, the seed, the pace and the picture while playing.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use eframe::egui::{self, Align, Layout, RichText, Ui};
 
 use super::present::Scaling;
+use super::presets::{Preset, Presets};
 use super::{controls, theme};
 use crate::engine::{Along, SamplerParams, Solver};
 use crate::model::config::DynamicsConfig;
@@ -96,20 +98,38 @@ pub(super) struct Tuning {
 impl Tuning {
     pub fn new(settings: Settings, dynamics: Option<&DynamicsConfig>) -> Self {
         let limits = dynamics.map(Limits::new);
-        let mut settings = settings;
-        if let Some(Limits { context, .. }) = &limits {
-            let length = &mut settings.params.context;
-            *length = (*length).clamp(*context.start(), *context.end());
-        }
-        Self {
+        let mut tuning = Self {
             defaults: settings,
             settings,
             limits,
+        };
+        tuning.fit();
+        tuning.defaults = tuning.settings;
+        tuning
+    }
+
+    /// Brings what comes from elsewhere into the world's limits.
+    pub fn fit(&mut self) {
+        if let Some(Limits { context, .. }) = &self.limits {
+            let length = &mut self.settings.params.context;
+            *length = (*length).clamp(*context.start(), *context.end());
         }
     }
 
-    /// Draws the panel; `seed` is the one in use.
-    pub fn ui(&mut self, ui: &mut Ui, seed: u64) {
+    /// Scales the picture like this, and by default too.
+    pub fn scale(&mut self, scaling: Scaling) {
+        self.settings.scaling = scaling;
+        self.defaults.scaling = scaling;
+    }
+
+    /// Draws the panel; `seed` is the one in use, `kept` a person's own presets.
+    pub fn ui(
+        &mut self,
+        ui: &mut Ui,
+        seed: u64,
+        presets: &mut Presets,
+        kept: &mut BTreeMap<String, Preset>,
+    ) {
         ui.horizontal(|ui| {
             ui.label(RichText::new("Tuning").heading().color(theme::text()));
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
@@ -132,6 +152,10 @@ impl Tuning {
             self.seed(ui, seed);
             self.pace(ui);
             self.picture(ui);
+            // A simulator samples nothing.
+            if self.limits.is_some() && presets.ui(ui, kept, &mut self.settings) {
+                self.fit();
+            }
         });
     }
 
@@ -356,7 +380,7 @@ impl Tuning {
 /// Width of a control beside its label.
 const BESIDE: f32 = 156.0;
 
-fn section(ui: &mut Ui, title: &str) {
+pub(super) fn section(ui: &mut Ui, title: &str) {
     ui.add_space(10.0);
     ui.label(
         RichText::new(title.to_uppercase())
@@ -452,7 +476,7 @@ fn menu<T: PartialEq + Copy>(
 }
 
 /// A row of buttons of equal width, of which one is chosen.
-fn choices<T: PartialEq + Copy, S: Into<String>>(
+pub(super) fn choices<T: PartialEq + Copy, S: Into<String>>(
     ui: &mut Ui,
     value: &mut T,
     all: &[T],

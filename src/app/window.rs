@@ -2,6 +2,8 @@
 
 mod away;
 mod device;
+mod inputs;
+mod prefs;
 mod saving;
 mod study;
 
@@ -15,14 +17,18 @@ use eframe::{egui_wgpu, wgpu};
 
 use self::away::{Home, View};
 use self::device::prepare;
+use self::inputs::Inputs;
+use self::prefs::Overlay;
 use self::study::Study;
 use super::cards::{self, Answer, Notices};
+use super::config::Store;
 use super::controls::{self, Bar};
 use super::denoising::{self, Denoising};
 use super::keys::{HeldKeys, Shortcut};
 use super::new_world::Page;
 use super::played::Played;
 use super::present::{self, Picture};
+use super::presets::Presets;
 use super::saving::Saving;
 use super::stats::Stats;
 use super::{NewWorld, Waker, hud, plots, theme, timeline};
@@ -108,6 +114,15 @@ pub(super) struct Window {
     welcome: bool,
     /// Whether the window has been drawn.
     drawn: bool,
+    /// What a person has set, and the file of it.
+    store: Store,
+    /// A size of all that egui was asked for and has not taken yet.
+    zoom_asked: Option<f32>,
+    /// A page over everything else.
+    overlay: Option<Overlay>,
+    presets: Presets,
+    /// Gamepads and mouse.
+    inputs: Inputs,
 }
 
 impl Window {
@@ -119,6 +134,8 @@ impl Window {
     ) -> crate::Result<Self> {
         let (render, seat) = prepare(creation, &parts.waker, played.world.image)?;
         played.sim.seat = seat.clone();
+        let (store, said) = Store::find();
+        let name = played.world.name.clone();
         let mut window = Self {
             paused: played.sim.paused,
             parts,
@@ -142,10 +159,21 @@ impl Window {
             denoising: None,
             study: Study::default(),
             saving: None,
-            tuning_open: None,
-            welcome: true,
+            // By the window's width, unless it was closed.
+            tuning_open: store.config.tuning.filter(|open| !open),
+            welcome: !store.config.welcomed.contains(&name),
             drawn: false,
+            store,
+            zoom_asked: None,
+            overlay: None,
+            presets: Presets::default(),
+            inputs: Inputs::default(),
         };
+        window.put_on();
+        if let Some(said) = said {
+            tracing::warn!("{said}");
+            window.notices.say(said);
+        }
         if let Some(NewWorld { first, settings }) = window.parts.new_world.take() {
             window.open_page_at(first, settings);
         }
@@ -194,6 +222,7 @@ impl Window {
                 frame.reflects = skipped.reflects.or(frame.reflects);
                 self.measure(&skipped, None, false);
             }
+            self.mouse_saw(&frame);
             newest = Some(frame);
         }
         if let Some(frame) = newest {
@@ -267,9 +296,11 @@ impl Window {
 
     /// Handles the keys that belong to the world or the window; the others stay with egui.
     fn key(&mut self, key: Key, pressed: bool, plain: bool, typing: bool, now: Instant) -> bool {
+        if let Some(taken) = self.overlay_key(key, pressed, plain) {
+            return taken;
+        }
         if !pressed {
-            let was_down = self.held.is_down(key);
-            self.held.release(key);
+            let was_down = self.held.release(key);
             if was_down {
                 self.hold(now);
             }
@@ -289,15 +320,14 @@ impl Window {
             return true;
         }
         if self.played.keys.uses(key) {
-            self.welcome = false;
-            if !self.held.is_down(key) {
-                self.held.press(key);
+            self.dismiss();
+            if self.held.press(key) {
                 self.hold(now);
             }
             return true;
         }
         if self.welcome && matches!(key, Key::Escape | Key::Enter) {
-            self.welcome = false;
+            self.dismiss();
             return true;
         }
         if let Some(shortcut) = self.played.keys.shortcut(key) {
@@ -333,7 +363,6 @@ impl Window {
                 };
                 self.send(Command::Trace(self.denoising.is_some()));
             }
-            Shortcut::Tuning => self.tuning_open = Some(!self.tuning_open.unwrap_or(true)),
             Shortcut::Timeline => self.study.timeline_open = !self.study.timeline_open,
             Shortcut::Back => self.travel(-1),
             Shortcut::Ahead => self.travel(1),
@@ -341,7 +370,15 @@ impl Window {
             Shortcut::Difference => self.toggle_difference(),
             Shortcut::Plots => self.study.plots_open = !self.study.plots_open,
             Shortcut::Save => self.save(),
+            Shortcut::Tuning => {
+                self.tuning_open = Some(!self.tuning_open.unwrap_or(true));
+                self.store.config.tuning = self.tuning_open;
+            }
             Shortcut::NewWorld => self.open_page(),
+            Shortcut::Mouse => self.toggle_mouse(),
+            Shortcut::Preferences => self.toggle_preferences(),
+            Shortcut::FullScreen => self.toggle_full_screen(),
+            Shortcut::Help => self.toggle_help(),
         }
     }
 
@@ -367,7 +404,8 @@ impl Window {
     fn tuning(&mut self, ui: &mut Ui) {
         let before = self.played.tuning.settings;
         let seed = self.frame.as_ref().map_or(0, |frame| frame.params.seed);
-        self.played.tuning.ui(ui, seed);
+        let presets = &mut self.store.config.presets;
+        self.played.tuning.ui(ui, seed, &mut self.presets, presets);
         for command in self.played.tuning.settings.commands_since(&before) {
             self.send(command);
         }
@@ -398,6 +436,7 @@ impl Window {
                 scaling,
             };
             ui.painter().add(present::shape(rect, picture));
+            self.picture_mouse(ui, rect);
         }
         self.over_picture(ui, space);
     }
@@ -429,7 +468,7 @@ impl Window {
             ..
         } = &self.played;
         if self.welcome && cards::welcome(ui, space, &world.name, *sampled, keys) {
-            self.welcome = false;
+            self.dismiss();
         }
         self.saving_ui(ui, space);
         self.notices.show(ui, space);
@@ -455,11 +494,10 @@ impl eframe::App for Window {
                 !self.key(*key, *pressed, plain, typing, now)
             }
             Event::WindowFocused(false) => {
-                self.held.release_all();
-                self.hold(now);
+                self.let_all_go();
                 true
             }
-            _ => true,
+            _ => !self.mouse_event(event),
         });
     }
 
@@ -479,6 +517,8 @@ impl eframe::App for Window {
         self.listen();
         self.take_episode();
         self.take_screenshot(context.pixels_per_point());
+        self.hear_pads();
+        self.settle();
         if let Some(page) = &mut self.page {
             page.listen();
         }
@@ -491,6 +531,7 @@ impl eframe::App for Window {
         }
         if self.view == View::Page {
             self.page_ui(ui);
+            self.overlay_ui(ui.ctx());
             return;
         }
         self.take_dropped(ui);
@@ -532,6 +573,7 @@ impl eframe::App for Window {
         egui::CentralPanel::default()
             .frame(Fill::new().fill(theme::backdrop()))
             .show(ui, |ui| self.picture(ui));
+        self.overlay_ui(ui.ctx());
         if self.paused {
             // Nothing else asks for a repaint, and the screen rate should not stand still.
             ui.request_repaint_after(Duration::from_secs(1));

@@ -26,6 +26,8 @@ pub struct Display {
     name: String,
     server: Child,
     manager: Child,
+    /// Where its programs keep their settings.
+    settings: tempfile::TempDir,
 }
 
 impl Display {
@@ -84,6 +86,7 @@ impl Display {
             name,
             server,
             manager,
+            settings: tempfile::tempdir().unwrap(),
         };
         for _ in 0..100 {
             if display.run("wmctrl", &["-m"]).is_ok() {
@@ -102,6 +105,7 @@ impl Display {
             .env_remove("WAYLAND_DISPLAY")
             .env_remove("WAYLAND_SOCKET")
             .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
+            .env("DRIFTLESS_CONFIG", self.settings.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -59,8 +59,7 @@ impl Window {
         }
         self.view = View::Page;
         self.welcome = false;
-        self.held.release_all();
-        self.hold(std::time::Instant::now());
+        self.let_all_go();
     }
 
     /// The page's first look, as the command line asks for it.
@@ -215,7 +214,8 @@ impl Window {
         self.session = session;
         self.frame = None;
         self.engine.clear();
-        self.held.release_all();
+        self.let_all_go();
+        self.dress();
         self.stats = Stats::default();
         self.study.begin_again();
         self.denoising = None;
@@ -268,6 +268,9 @@ impl Window {
 
     /// What is left to do when the window closes.
     pub fn leave(&mut self) -> Left {
+        if let Err(error) = self.store.write() {
+            tracing::warn!("settings are not kept: {error}");
+        }
         let (session, failure) = self.end_world();
         let mut left = Left {
             training: self.page.take().and_then(Page::close),

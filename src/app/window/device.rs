@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use eframe::egui_wgpu;
 
 use super::{Window, World};
 use crate::app::denoising::Denoising;
 use crate::app::present::Presenter;
-use crate::app::{Waker, no_adapter, theme};
+use crate::app::{Waker, no_adapter};
 use crate::engine::{Gpu, Seat};
 
 impl Window {
@@ -32,8 +31,8 @@ impl Window {
         if let Some(page) = &mut self.page {
             page.forget_pictures();
         }
-        self.held.release_all();
-        self.hold(Instant::now());
+        self.let_all_go();
+        self.put_on();
         self.drawn = false;
         self.name();
         Ok(())
@@ -63,13 +62,12 @@ pub(super) fn put_presenter(render: &egui_wgpu::RenderState, size: [usize; 2]) {
     renderer.callback_resources.insert(presenter);
 }
 
-/// Sets a new window up for frames of this height and width: its looks, who wakes it, and its device.
+/// Sets a new window up for frames of this height and width: who wakes it, and its device.
 pub(super) fn prepare(
     creation: &eframe::CreationContext<'_>,
     waker: &Waker,
     size: [usize; 2],
 ) -> crate::Result<(egui_wgpu::RenderState, Seat)> {
-    theme::apply(&creation.egui_ctx, theme::Look::default());
     let Some(state) = &creation.wgpu_render_state else {
         return Err(no_adapter("the window has no renderer"));
     };

@@ -1,0 +1,234 @@
+//! Pads as the Linux kernel offers them, in `/dev/input/event*`.
+//!
+//! The kernel's drivers give buttons the same numbers on every pad, so no table of pads is needed.
+//! A system lets a person read the pads, and not the keyboards, beside them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use evdev::{AbsoluteAxisCode as Axis, Device, KeyCode};
+
+use super::{Button, Raw};
+
+const FOLDER: &str = "/dev/input";
+/// The driver of this maker's pads names the two buttons at the left and at the top the wrong way round.
+const SWAPPED_BY: u16 = 0x045e;
+
+/// The pads that are open, by their file.
+pub struct Source {
+    pads: BTreeMap<PathBuf, Opened>,
+    /// Files that are no pads.
+    others: BTreeSet<PathBuf>,
+}
+
+struct Opened {
+    device: Device,
+    name: String,
+    axes: BTreeSet<u16>,
+    swapped: bool,
+}
+
+impl Source {
+    pub fn open() -> Option<Self> {
+        Some(Self {
+            pads: BTreeMap::new(),
+            others: BTreeSet::new(),
+        })
+    }
+
+    /// Opens the pads that have come.
+    pub fn look(&mut self) {
+        let entries = Path::new(FOLDER).read_dir().into_iter().flatten().flatten();
+        let named = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default();
+            name.to_string_lossy().starts_with("event")
+        };
+        let files: BTreeSet<_> = entries.map(|entry| entry.path()).filter(named).collect();
+        self.others.retain(|file| files.contains(file));
+        for file in files {
+            if self.others.contains(&file) || self.pads.contains_key(&file) {
+                continue;
+            }
+            match Device::open(&file) {
+                Ok(device) => match Opened::new(device) {
+                    Some(pad) => {
+                        tracing::info!("gamepad {} in {}", pad.name, file.display());
+                        self.pads.insert(file, pad);
+                    }
+                    None => {
+                        self.others.insert(file);
+                    }
+                },
+                // A new pad's file may be given to the person only a moment later.
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
+                Err(_) => {
+                    self.others.insert(file);
+                }
+            }
+        }
+    }
+
+    /// The pads as they are now; one that is gone is closed.
+    pub fn read(&mut self) -> Vec<Raw> {
+        let mut read = Vec::new();
+        self.pads.retain(|_, pad| match pad.read() {
+            Ok(raw) => {
+                read.push(raw);
+                true
+            }
+            Err(_) => false,
+        });
+        read
+    }
+}
+
+impl Opened {
+    fn new(device: Device) -> Option<Self> {
+        let keys = device.supported_keys()?;
+        if !keys.contains(KeyCode::BTN_SOUTH) {
+            return None;
+        }
+        let axes = device.supported_absolute_axes();
+        Some(Self {
+            axes: axes
+                .into_iter()
+                .flat_map(|axes| axes.iter())
+                .map(|axis| axis.0)
+                .collect(),
+            name: device.name().unwrap_or("gamepad").to_owned(),
+            swapped: device.input_id().vendor() == SWAPPED_BY,
+            device,
+        })
+    }
+
+    fn read(&self) -> std::io::Result<Raw> {
+        let keys = self.device.get_key_state()?;
+        let all = self.device.get_abs_state()?;
+        let way = |axis: Axis| {
+            let info = all.get(usize::from(axis.0))?;
+            let known = self.axes.contains(&axis.0);
+            known.then_some((info.value, info.minimum, info.maximum))
+        };
+        let mut raw = translated(&|key| keys.contains(key), &way, self.swapped);
+        raw.name.clone_from(&self.name);
+        Ok(raw)
+    }
+}
+
+/// A pad of the kernel's buttons that are down, and of its axes: value, least and most.
+fn translated(
+    down: &dyn Fn(KeyCode) -> bool,
+    axis: &dyn Fn(Axis) -> Option<(i32, i32, i32)>,
+    swapped: bool,
+) -> Raw {
+    let (west, north) = match swapped {
+        true => (KeyCode::BTN_NORTH, KeyCode::BTN_WEST),
+        false => (KeyCode::BTN_WEST, KeyCode::BTN_NORTH),
+    };
+    let buttons = [
+        (KeyCode::BTN_SOUTH, Button::South),
+        (KeyCode::BTN_EAST, Button::East),
+        (west, Button::West),
+        (north, Button::North),
+        (KeyCode::BTN_TL, Button::LeftShoulder),
+        (KeyCode::BTN_TR, Button::RightShoulder),
+        (KeyCode::BTN_TL2, Button::LeftTrigger),
+        (KeyCode::BTN_TR2, Button::RightTrigger),
+        (KeyCode::BTN_START, Button::Start),
+        (KeyCode::BTN_SELECT, Button::Select),
+    ];
+    // 0 to 1 of the way from one end to the other.
+    let share = |of: Axis| {
+        let (value, least, most) = axis(of)?;
+        (most > least).then(|| {
+            let (value, least, most) = (f64::from(value), f64::from(least), f64::from(most));
+            ((value - least) / (most - least)) as f32
+        })
+    };
+    let centred = |of: Axis| share(of).map_or(0.0, |share| 2.0 * share - 1.0);
+    let hat = |of: Axis| axis(of).map_or(0, |(value, ..)| value);
+    // Where the right stick lies on these two, they are no triggers.
+    let own = axis(Axis::ABS_RX).is_some() && axis(Axis::ABS_RY).is_some();
+    let trigger = |usual: Axis, other: Axis| {
+        let usual = share(usual).filter(|_| own);
+        usual.or_else(|| share(other)).unwrap_or(0.0)
+    };
+    let pressed = buttons.into_iter().filter(|(key, _)| down(*key));
+    Raw {
+        name: String::new(),
+        buttons: pressed.map(|(_, button)| button).collect(),
+        cross: [
+            hat(Axis::ABS_HAT0Y) < 0 || down(KeyCode::BTN_DPAD_UP),
+            hat(Axis::ABS_HAT0Y) > 0 || down(KeyCode::BTN_DPAD_DOWN),
+            hat(Axis::ABS_HAT0X) < 0 || down(KeyCode::BTN_DPAD_LEFT),
+            hat(Axis::ABS_HAT0X) > 0 || down(KeyCode::BTN_DPAD_RIGHT),
+        ],
+        stick: [centred(Axis::ABS_X), -centred(Axis::ABS_Y)],
+        triggers: [
+            trigger(Axis::ABS_Z, Axis::ABS_BRAKE),
+            trigger(Axis::ABS_RZ, Axis::ABS_GAS),
+        ],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Axes<'a> = &'a [(Axis, (i32, i32, i32))];
+
+    fn read(down: &[KeyCode], axes: Axes<'_>, swapped: bool) -> Raw {
+        let axis = |of: Axis| axes.iter().find(|(has, _)| *has == of).map(|(_, way)| *way);
+        translated(&|key| down.contains(&key), &axis, swapped)
+    }
+
+    #[test]
+    fn sticks_point_up_and_right_and_triggers_begin_at_nothing() {
+        let raw = read(
+            &[],
+            &[
+                (Axis::ABS_X, (255, 0, 255)),
+                (Axis::ABS_Y, (-32768, -32768, 32767)),
+                (Axis::ABS_RX, (128, 0, 255)),
+                (Axis::ABS_RY, (128, 0, 255)),
+                (Axis::ABS_Z, (0, 0, 255)),
+                (Axis::ABS_RZ, (255, 0, 255)),
+                (Axis::ABS_HAT0X, (-1, -1, 1)),
+            ],
+            false,
+        );
+        assert_eq!((raw.stick, raw.triggers), ([1.0, 1.0], [0.0, 1.0]));
+        assert_eq!(raw.cross, [false, false, true, false]);
+    }
+
+    #[test]
+    fn a_right_stick_on_the_triggers_axes_is_no_trigger() {
+        let raw = read(
+            &[KeyCode::BTN_TR2],
+            &[(Axis::ABS_Z, (255, 0, 255)), (Axis::ABS_RZ, (255, 0, 255))],
+            false,
+        );
+        assert_eq!(raw.triggers, [0.0, 0.0]);
+        assert_eq!(raw.buttons, BTreeSet::from([Button::RightTrigger]));
+    }
+
+    #[test]
+    fn an_axis_without_a_way_does_not_point_anywhere() {
+        assert_eq!(read(&[], &[(Axis::ABS_X, (3, 0, 0))], false).stick[0], 0.0);
+    }
+
+    #[test]
+    fn buttons_are_where_they_lie() {
+        let west = |swapped| read(&[KeyCode::BTN_WEST], &[], swapped).buttons;
+        assert_eq!(west(false), BTreeSet::from([Button::West]));
+        assert_eq!(west(true), BTreeSet::from([Button::North]));
+    }
+
+    #[test]
+    fn a_machine_without_pads_has_none() {
+        let mut source = Source::open().unwrap();
+        source.look();
+        assert_eq!(source.read().len(), source.pads.len());
+    }
+}
