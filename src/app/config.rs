@@ -188,7 +188,8 @@ impl Store {
         }
     }
 
-    fn new(config: Config, path: Option<PathBuf>) -> Self {
+    /// Settings, and the file that they are kept in, if they are.
+    pub fn new(config: Config, path: Option<PathBuf>) -> Self {
         Self {
             written: config.clone(),
             config,

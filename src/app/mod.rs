@@ -127,6 +127,7 @@ pub fn run(options: Options) -> Result<()> {
     let parts = Parts {
         new_world: options.new_world,
         home: options.home,
+        store: None,
         mailbox: Arc::default(),
         close: Arc::default(),
         waker: Waker::default(),

@@ -74,6 +74,18 @@ impl Timeline {
             .retain(|(branch, _), _| known.contains(branch));
     }
 
+    /// Where the game stands.
+    #[cfg(test)]
+    pub fn at(&self) -> Place {
+        self.at
+    }
+
+    /// Whether every picture that was asked for is there.
+    #[cfg(test)]
+    pub fn is_complete(&self) -> bool {
+        self.asked.iter().all(|key| self.pictures.contains_key(key))
+    }
+
     /// How many branches there are.
     pub fn branches(&self) -> usize {
         self.branches.len()

@@ -1,13 +1,18 @@
 //! The side panel that turns the sampler, the seed, the pace and the picture while playing.
 
+mod widgets;
+
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use eframe::egui::{self, Align, Layout, RichText, Ui};
 
+pub(super) use self::widgets::{choices, section};
+use self::widgets::{line, menu, row, slider, slider_of};
 use super::present::Scaling;
 use super::presets::{Preset, Presets};
-use super::{controls, theme};
+use super::theme;
 use crate::engine::{Along, SamplerParams, Solver};
 use crate::model::config::DynamicsConfig;
 use crate::sim::{Command, FREE_SEEDS, Pace};
@@ -86,6 +91,45 @@ impl Limits {
     }
 }
 
+/// Settings of the sampler for those who do not want to turn each by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Quality {
+    /// One step.
+    Fast,
+    /// As the world was made to be played.
+    Balanced,
+    /// As many steps as the network was trained for.
+    Best,
+}
+
+impl Quality {
+    const ALL: [Self; 3] = [Self::Fast, Self::Balanced, Self::Best];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Fast => "fast",
+            Self::Balanced => "balanced",
+            Self::Best => "best",
+        }
+    }
+
+    /// The parameters, with the seed that there is.
+    fn of(self, params: &SamplerParams, limits: &Limits) -> SamplerParams {
+        let balanced = SamplerParams {
+            seed: params.seed,
+            context: *limits.context.end(),
+            ..SamplerParams::default()
+        };
+        let finest = limits.steps.last().copied().unwrap_or(1);
+        let steps = match self {
+            Self::Fast => 1,
+            Self::Balanced => balanced.steps.min(finest),
+            Self::Best => finest,
+        };
+        SamplerParams { steps, ..balanced }
+    }
+}
+
 /// The panel.
 pub(super) struct Tuning {
     /// What is set now.
@@ -122,11 +166,13 @@ impl Tuning {
         self.defaults.scaling = scaling;
     }
 
-    /// Draws the panel; `seed` is the one in use, `kept` a person's own presets.
+    /// Draws the panel; `seed` is the one in use, `cost` what a frame takes
+    /// now, `kept` a person's own presets.
     pub fn ui(
         &mut self,
         ui: &mut Ui,
         seed: u64,
+        cost: Option<Duration>,
         presets: &mut Presets,
         kept: &mut BTreeMap<String, Preset>,
     ) {
@@ -147,6 +193,7 @@ impl Tuning {
             // Room for the scroll bar.
             ui.set_max_width(ui.available_width() - 10.0);
             if let Some(limits) = self.limits.clone() {
+                self.quality(ui, &limits, cost);
                 self.sampler(ui, &limits);
             }
             self.seed(ui, seed);
@@ -156,6 +203,30 @@ impl Tuning {
             if self.limits.is_some() && presets.ui(ui, kept, &mut self.settings) {
                 self.fit();
             }
+        });
+    }
+
+    /// What most people want to choose, and what it costs.
+    fn quality(&mut self, ui: &mut Ui, limits: &Limits, cost: Option<Duration>) {
+        let params = &mut self.settings.params;
+        let mut chosen = Quality::ALL
+            .into_iter()
+            .find(|quality| quality.of(params, limits) == *params);
+        let before = chosen;
+        choices(ui, &mut chosen, &Quality::ALL.map(Some), |quality| {
+            quality.map_or("", Quality::label)
+        });
+        if let (true, Some(quality)) = (chosen != before, chosen) {
+            *params = quality.of(params, limits);
+        }
+        let text = cost.map_or("–".to_owned(), |time| {
+            format!("{:.1} ms", time.as_secs_f64() * 1000.0)
+        });
+        ui.horizontal(|ui| {
+            ui.label(RichText::new("A frame takes").color(theme::muted()));
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                ui.monospace(text);
+            });
         });
     }
 
@@ -197,7 +268,7 @@ impl Tuning {
                         egui::Slider::new(tolerance, 1e-3..=0.5)
                             .logarithmic(true)
                             .max_decimals(3),
-                    );
+                    )
                 },
             ),
             _ => row(
@@ -209,7 +280,7 @@ impl Tuning {
                 |ui, steps| {
                     choices(ui, steps, &limits.steps, usize::to_string);
                     ui.add_space(2.0);
-                    slider(ui, steps, 1..=64, 1.0);
+                    slider(ui, steps, 1..=64, 1.0)
                 },
             ),
         }
@@ -225,7 +296,7 @@ impl Tuning {
                     egui::Slider::new(shift, 0.1..=10.0)
                         .logarithmic(true)
                         .max_decimals(2),
-                );
+                )
             },
         );
         row(
@@ -281,7 +352,7 @@ impl Tuning {
                 |ui, restart| {
                     choices(ui, restart, &[true, false], |restart| {
                         if *restart { "start again" } else { "go on" }
-                    });
+                    })
                 },
             );
         }
@@ -298,7 +369,7 @@ impl Tuning {
             |ui, free| {
                 choices(ui, free, &[false, true], |free| {
                     if *free { "free" } else { "fixed" }
-                });
+                })
             },
         );
         if self.settings.free_seed {
@@ -332,7 +403,7 @@ impl Tuning {
                 self.defaults.params.seed,
                 |ui, seed| {
                     let number = egui::DragValue::new(seed).range(range).speed(0.2);
-                    ui.add_sized(ui.available_size(), number);
+                    Some(ui.add_sized(ui.available_size(), number))
                 },
             );
         }
@@ -349,7 +420,7 @@ impl Tuning {
             |ui, unlimited| {
                 choices(ui, unlimited, &[false, true], |unlimited| {
                     if *unlimited { "unlimited" } else { "paced" }
-                });
+                })
             },
         );
         if !self.settings.unlimited {
@@ -374,129 +445,6 @@ impl Tuning {
             self.defaults.scaling,
             |ui, scaling| choices(ui, scaling, &Scaling::ALL, |scaling| scaling.label()),
         );
-    }
-}
-
-/// Width of a control beside its label.
-const BESIDE: f32 = 156.0;
-
-pub(super) fn section(ui: &mut Ui, title: &str) {
-    ui.add_space(10.0);
-    ui.label(
-        RichText::new(title.to_uppercase())
-            .small()
-            .strong()
-            .color(theme::accent()),
-    );
-}
-
-/// A label, and the control below it.
-fn row<T: PartialEq + Copy>(
-    ui: &mut Ui,
-    label: &str,
-    hint: &str,
-    value: &mut T,
-    default: T,
-    control: impl FnOnce(&mut Ui, &mut T),
-) {
-    ui.horizontal(|ui| {
-        ui.set_min_height(18.0);
-        head(ui, label, hint, value, default);
-    });
-    let shown = ui.scope(|ui| control(ui, value)).response;
-    shown.on_hover_text(hint);
-}
-
-/// A label, and a small control beside it.
-fn line<T: PartialEq + Copy>(
-    ui: &mut Ui,
-    label: &str,
-    hint: &str,
-    value: &mut T,
-    default: T,
-    control: impl FnOnce(&mut Ui, &mut T),
-) {
-    ui.horizontal(|ui| {
-        head(ui, label, hint, value, default);
-        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            let size = egui::vec2(BESIDE, ui.spacing().interact_size.y);
-            let inner = Layout::left_to_right(Align::Center);
-            let shown = ui.allocate_ui_with_layout(size, inner, |ui| control(ui, value));
-            shown.response.on_hover_text(hint);
-        });
-    });
-}
-
-/// A label with a hint, and a button back to the default when there is a way back.
-fn head<T: PartialEq + Copy>(ui: &mut Ui, label: &str, hint: &str, value: &mut T, default: T) {
-    ui.label(RichText::new(label).color(theme::muted()))
-        .on_hover_text(hint);
-    let changed = *value != default;
-    let undone = |ui| controls::back(ui).on_hover_text("Back to the default.");
-    if changed && undone(ui).clicked() {
-        *value = default;
-    }
-}
-
-fn slider<T: egui::emath::Numeric>(
-    ui: &mut Ui,
-    value: &mut T,
-    range: RangeInclusive<T>,
-    step: f64,
-) {
-    let slider = egui::Slider::new(value, range)
-        .step_by(step)
-        .max_decimals(if T::INTEGRAL { 0 } else { 2 });
-    slider_of(ui, slider);
-}
-
-/// A slider over the panel's width.
-fn slider_of(ui: &mut Ui, slider: egui::Slider<'_>) {
-    ui.spacing_mut().slider_width = (ui.available_width() - 62.0).max(60.0);
-    // A value from the command line may lie outside; it stays until it is turned.
-    ui.add(slider.clamping(egui::SliderClamping::Edits));
-}
-
-/// A menu of which one entry is chosen.
-fn menu<T: PartialEq + Copy>(
-    ui: &mut Ui,
-    id: &str,
-    value: &mut T,
-    all: &[T],
-    name: impl Fn(&T) -> &str,
-) {
-    egui::ComboBox::from_id_salt(id)
-        .selected_text(name(value))
-        .width(ui.available_width())
-        .show_ui(ui, |ui| {
-            for choice in all {
-                ui.selectable_value(value, *choice, name(choice));
-            }
-        });
-}
-
-/// A row of buttons of equal width, of which one is chosen.
-pub(super) fn choices<T: PartialEq + Copy, S: Into<String>>(
-    ui: &mut Ui,
-    value: &mut T,
-    all: &[T],
-    name: impl Fn(&T) -> S,
-) {
-    let gap = 4.0;
-    let per_row = all.len().clamp(1, 5);
-    let width = (ui.available_width() - gap * (per_row - 1) as f32) / per_row as f32;
-    ui.spacing_mut().item_spacing = egui::vec2(gap, gap);
-    for part in all.chunks(per_row) {
-        ui.horizontal(|ui| {
-            for choice in part {
-                let button = egui::Button::selectable(*value == *choice, name(choice).into())
-                    .frame_when_inactive(true)
-                    .min_size(egui::vec2(width, 24.0));
-                if ui.add(button).clicked() {
-                    *value = *choice;
-                }
-            }
-        });
     }
 }
 

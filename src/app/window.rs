@@ -32,7 +32,7 @@ use super::presets::Presets;
 use super::saving::Saving;
 use super::stats::Stats;
 use super::{NewWorld, Waker, hud, plots, theme, timeline};
-use crate::engine::Seat;
+use crate::engine::{Seat, StageTimes};
 use crate::sim::{Command, Frame, History, Message, Session, Sim};
 
 /// Windows narrower than this open without the tuning panel.
@@ -44,6 +44,8 @@ pub(super) struct Parts {
     pub new_world: Option<NewWorld>,
     /// Where worlds, data and runs are kept, instead of the platform's folder.
     pub home: Option<PathBuf>,
+    /// Other settings than the person's own, and what there is to say about them.
+    pub store: Option<(Store, Option<String>)>,
     /// Whether the surface can show the newest frame without waiting for the screen.
     pub mailbox: Arc<AtomicBool>,
     /// Set from outside to close the window.
@@ -128,13 +130,13 @@ pub(super) struct Window {
 impl Window {
     /// Puts the presenter into egui's renderer and starts the world-model thread.
     pub fn new(
-        parts: Parts,
+        mut parts: Parts,
         mut played: Played,
         creation: &eframe::CreationContext<'_>,
     ) -> crate::Result<Self> {
         let (render, seat) = prepare(creation, &parts.waker, played.world.image)?;
         played.sim.seat = seat.clone();
-        let (store, said) = Store::find();
+        let (store, said) = parts.store.take().unwrap_or_else(Store::find);
         let name = played.world.name.clone();
         let mut window = Self {
             paused: played.sim.paused,
@@ -405,7 +407,9 @@ impl Window {
         let before = self.played.tuning.settings;
         let seed = self.frame.as_ref().map_or(0, |frame| frame.params.seed);
         let presets = &mut self.store.config.presets;
-        self.played.tuning.ui(ui, seed, &mut self.presets, presets);
+        let cost = self.stats.times().map(StageTimes::sum);
+        let tuning = &mut self.played.tuning;
+        tuning.ui(ui, seed, cost, &mut self.presets, presets);
         for command in self.played.tuning.settings.commands_since(&before) {
             self.send(command);
         }
@@ -580,3 +584,6 @@ impl eframe::App for Window {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

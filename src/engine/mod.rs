@@ -108,6 +108,13 @@ pub struct StageTimes {
     pub decode: Duration,
 }
 
+impl StageTimes {
+    /// Time of all stages together.
+    pub fn sum(self) -> Duration {
+        self.denoise + self.cache + self.decode
+    }
+}
+
 /// The complete state of an engine between two frames; on an engine of the same kind it replays
 /// bit-identically.
 #[derive(Clone, Debug, PartialEq)]

@@ -156,7 +156,7 @@ impl Window {
     }
 
     /// A saved world takes the game's place for good.
-    fn play(&mut self, folder: &Path) -> crate::Result<()> {
+    pub(super) fn play(&mut self, folder: &Path) -> crate::Result<()> {
         let game = Game::learned(folder, DeviceChoice::Auto, None)?;
         let played = Played::new(game, None, SamplerParams::default(), None)?;
         self.paused = false;

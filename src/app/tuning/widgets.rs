@@ -1,0 +1,150 @@
+//! What the panel is built of.
+
+use std::ops::RangeInclusive;
+
+use eframe::egui::{self, Align, Id, Layout, Response, RichText, Ui};
+
+use crate::app::{controls, theme};
+
+/// A control that gets its label's name; none of one whose parts have names of their own.
+pub(super) type Named = Option<Response>;
+
+/// Width of a control beside its label.
+const BESIDE: f32 = 156.0;
+
+pub(in crate::app) fn section(ui: &mut Ui, title: &str) {
+    ui.add_space(10.0);
+    ui.label(
+        RichText::new(title.to_uppercase())
+            .small()
+            .strong()
+            .color(theme::accent()),
+    );
+}
+
+/// A label, and the control below it.
+pub(super) fn row<T: PartialEq + Copy>(
+    ui: &mut Ui,
+    label: &str,
+    hint: &str,
+    value: &mut T,
+    default: T,
+    control: impl FnOnce(&mut Ui, &mut T) -> Named,
+) {
+    let name = ui.horizontal(|ui| {
+        ui.set_min_height(18.0);
+        head(ui, label, hint, value, default)
+    });
+    let shown = ui.scope(|ui| {
+        if let Some(control) = control(ui, value) {
+            control.labelled_by(name.inner);
+        }
+    });
+    shown.response.on_hover_text(hint);
+}
+
+/// A label, and a small control beside it.
+pub(super) fn line<T: PartialEq + Copy>(
+    ui: &mut Ui,
+    label: &str,
+    hint: &str,
+    value: &mut T,
+    default: T,
+    control: impl FnOnce(&mut Ui, &mut T) -> Named,
+) {
+    ui.horizontal(|ui| {
+        let name = head(ui, label, hint, value, default);
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            let size = egui::vec2(BESIDE, ui.spacing().interact_size.y);
+            let inner = Layout::left_to_right(Align::Center);
+            let shown = ui.allocate_ui_with_layout(size, inner, |ui| {
+                if let Some(control) = control(ui, value) {
+                    control.labelled_by(name);
+                }
+            });
+            shown.response.on_hover_text(hint);
+        });
+    });
+}
+
+/// A label with a hint, and a button back to the default when there is a way back; the label's id.
+fn head<T: PartialEq + Copy>(
+    ui: &mut Ui,
+    label: &str,
+    hint: &str,
+    value: &mut T,
+    default: T,
+) -> Id {
+    let name = ui.label(RichText::new(label).color(theme::muted()));
+    let name = name.on_hover_text(hint).id;
+    let changed = *value != default;
+    let undone = |ui| controls::back(ui).on_hover_text("Back to the default.");
+    if changed && undone(ui).clicked() {
+        *value = default;
+    }
+    name
+}
+
+pub(super) fn slider<T: egui::emath::Numeric>(
+    ui: &mut Ui,
+    value: &mut T,
+    range: RangeInclusive<T>,
+    step: f64,
+) -> Named {
+    let slider = egui::Slider::new(value, range)
+        .step_by(step)
+        .max_decimals(if T::INTEGRAL { 0 } else { 2 });
+    slider_of(ui, slider)
+}
+
+/// A slider over the panel's width.
+pub(super) fn slider_of(ui: &mut Ui, slider: egui::Slider<'_>) -> Named {
+    ui.spacing_mut().slider_width = (ui.available_width() - 62.0).max(60.0);
+    // A value from the command line may lie outside; it stays until it is turned.
+    Some(ui.add(slider.clamping(egui::SliderClamping::Edits)))
+}
+
+/// A menu of which one entry is chosen.
+pub(super) fn menu<T: PartialEq + Copy>(
+    ui: &mut Ui,
+    id: &str,
+    value: &mut T,
+    all: &[T],
+    name: impl Fn(&T) -> &str,
+) -> Named {
+    let menu = egui::ComboBox::from_id_salt(id)
+        .selected_text(name(value))
+        .width(ui.available_width())
+        .show_ui(ui, |ui| {
+            for choice in all {
+                ui.selectable_value(value, *choice, name(choice));
+            }
+        });
+    Some(menu.response)
+}
+
+/// A row of buttons of equal width, of which one is chosen.
+pub(in crate::app) fn choices<T: PartialEq + Copy, S: Into<String>>(
+    ui: &mut Ui,
+    value: &mut T,
+    all: &[T],
+    name: impl Fn(&T) -> S,
+) -> Named {
+    let gap = 4.0;
+    let per_row = all.len().clamp(1, 5);
+    let width = (ui.available_width() - gap * (per_row - 1) as f32) / per_row as f32;
+    ui.spacing_mut().item_spacing = egui::vec2(gap, gap);
+    for part in all.chunks(per_row) {
+        ui.horizontal(|ui| {
+            for choice in part {
+                let button = egui::Button::selectable(*value == *choice, name(choice).into())
+                    .frame_when_inactive(true)
+                    .min_size(egui::vec2(width, 24.0));
+                if ui.add(button).clicked() {
+                    *value = *choice;
+                }
+            }
+        });
+    }
+    None
+}

@@ -1,0 +1,240 @@
+//! A window that somebody plays with wildly, and one whose world fails.
+
+use std::sync::atomic::AtomicUsize;
+
+use rand::seq::IndexedRandom as _;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::*;
+use crate::engine::{Along, Solver};
+use crate::sim::Place;
+
+/// Something that a person may do at any moment.
+fn disturb(window: &mut Driven, rng: &mut ChaCha8Rng) {
+    let shortcuts = [
+        Key::P,
+        Key::N,
+        Key::R,
+        Key::C,
+        Key::H,
+        Key::V,
+        Key::T,
+        Key::L,
+        Key::OpenBracket,
+        Key::CloseBracket,
+        Key::G,
+        Key::J,
+        Key::K,
+        Key::I,
+    ];
+    match rng.random_range(0..12) {
+        0..=3 => press(window, *shortcuts.choose(rng).unwrap()),
+        4..=6 => {
+            let which = *[Key::ArrowUp, Key::ArrowDown, Key::W, Key::Space]
+                .choose(rng)
+                .unwrap();
+            key(window, which, rng.random());
+        }
+        7 => turn(window, rng),
+        8 => {
+            // Anywhere on the line, known or not.
+            let place = Place {
+                branch: rng.random_range(0..4),
+                index: rng.random_range(0..400),
+            };
+            window.state_mut().send(Command::Seek(place));
+            window.state_mut().send(Command::Resume);
+            window.state_mut().paused = false;
+        }
+        9 => window.state_mut().send(match rng.random_range(0..3) {
+            0 => Command::Branch,
+            1 => Command::DropBranch(rng.random_range(0..6)),
+            _ => Command::Beside(crate::sim::Beside::Branch(rng.random_range(0..4))),
+        }),
+        10 => {
+            let side = |rng: &mut ChaCha8Rng| rng.random_range(360.0..1100.0_f32).round();
+            let size = vec2(side(rng), side(rng));
+            window.set_size(size);
+        }
+        _ => {
+            if rng.random_bool(0.05) {
+                let name = ["pong", "maze", "breakout"].choose(rng).unwrap();
+                window.state_mut().play(&checkpoint(name)).unwrap();
+            }
+        }
+    }
+}
+
+/// Turns the sampler, within what it allows and beyond.
+fn turn(window: &mut Driven, rng: &mut ChaCha8Rng) {
+    let params = SamplerParams {
+        steps: *[1, 1, 1, 2, 4, 5].choose(rng).unwrap(),
+        solver: *[
+            Solver::Shortcut,
+            Solver::Shortcut,
+            Solver::Heun,
+            Solver::Euler,
+        ]
+        .choose(rng)
+        .unwrap(),
+        path: *Along::ALL.choose(rng).unwrap(),
+        seed: rng.random_range(0..5),
+        context: rng.random_range(1..14),
+        temperature: rng.random_range(0.0..1.5),
+        context_signal: rng.random_range(0.1..=1.0),
+        guidance: *[1.0, 1.0, 1.0, 2.0].choose(rng).unwrap(),
+        ..SamplerParams::default()
+    };
+    window.state_mut().send(Command::Params(params));
+}
+
+/// Memory that the process holds, in MiB, where the system tells it.
+fn resident() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find(|line| line.starts_with("VmRSS:"))?;
+    let kilobytes: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kilobytes / 1024.0)
+}
+
+/// Plays so many frames in a window that is disturbed all the time; the memory held after each fifth.
+fn play_wildly(frames: u64, seed: u64) -> Vec<f64> {
+    let home = tempfile::tempdir().unwrap();
+    let Some(mut window) = open(learned("pong"), home.path()) else {
+        return Vec::new();
+    };
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    window
+        .state_mut()
+        .send(Command::Pace(crate::sim::Pace::Unlimited));
+    let (mut count, mut last, mut moved) = (0, 0, Instant::now());
+    let mut held = Vec::new();
+    while count < frames {
+        disturb(&mut window, &mut rng);
+        // An unlimited pace for every world, and no long rests.
+        if rng.random_bool(0.2) {
+            window
+                .state_mut()
+                .send(Command::Pace(crate::sim::Pace::Unlimited));
+            window.state_mut().send(Command::Resume);
+            window.state_mut().paused = false;
+        }
+        window.step();
+        let state = window.state();
+        if let World::Failed(failure) = &state.world {
+            panic!("after {count} frames: {}", failure.what);
+        }
+        let sequence = state.frame.as_ref().map_or(0, |frame| frame.sequence);
+        if sequence != last {
+            count += sequence.saturating_sub(last);
+            (last, moved) = (sequence, Instant::now());
+        }
+        assert!(moved.elapsed() < HANGS, "stands still after {count} frames");
+        if count >= frames * (held.len() as u64 + 1) / 5 {
+            held.extend(resident());
+            eprintln!("{count} frames, {:?} MiB", held.last());
+        }
+    }
+    held
+}
+
+#[test]
+fn a_window_that_is_played_with_wildly_goes_on() {
+    play_wildly(1_500, 1);
+}
+
+/// The long run: `cargo nextest run --release --run-ignored only twenty_thousand --no-capture`.
+#[test]
+#[ignore = "takes minutes"]
+fn twenty_thousand_wild_frames_leave_memory_as_it_was() {
+    let held = play_wildly(20_000, 2);
+    if let [.., second, _, _, last] = held[..] {
+        assert!(last - second < 64.0, "memory grows: {held:?} MiB");
+    }
+}
+
+#[test]
+fn a_world_whose_thread_dies_shows_a_card_and_starts_again() {
+    let home = tempfile::tempdir().unwrap();
+    let mut game = learned("pong");
+    let (good, starts) = (Arc::clone(&game.player), AtomicUsize::new(0));
+    game.player = Arc::new(move |seat| {
+        let player = good(seat)?;
+        if starts.fetch_add(1, Ordering::Relaxed) == 0 {
+            return Ok(Box::new(Dies(player)));
+        }
+        Ok(player)
+    });
+    let Some(mut window) = open(game, home.path()) else {
+        return;
+    };
+    press(&mut window, Key::N);
+    wait(&mut window, "the card", |window| {
+        matches!(window.world, World::Failed(_))
+    });
+    click(&mut window, "Restart");
+    wait(&mut window, "the world", |window| {
+        matches!(window.world, World::Running(_)) && window.frame.is_some()
+    });
+    let before = shown(&window).sequence;
+    press(&mut window, Key::N);
+    wait(&mut window, "a frame", |window| {
+        window
+            .frame
+            .as_ref()
+            .is_some_and(|f| f.number == 1 && f.sequence != before)
+    });
+}
+
+/// Panics at its first step.
+struct Dies(Box<dyn crate::sim::Player>);
+
+impl crate::sim::Player for Dies {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn image_size(&self) -> [usize; 2] {
+        self.0.image_size()
+    }
+
+    fn actions(&self) -> usize {
+        self.0.actions()
+    }
+
+    fn starts(&self) -> usize {
+        self.0.starts()
+    }
+
+    fn start(&mut self, index: usize, params: &SamplerParams) -> crate::Result<()> {
+        self.0.start(index, params)
+    }
+
+    fn step(&mut self, _: u32, _: &SamplerParams) -> crate::Result<crate::engine::StageTimes> {
+        panic!("index out of range");
+    }
+
+    fn image(&mut self) -> crate::Result<&[u8]> {
+        self.0.image()
+    }
+
+    fn snapshot(&mut self) -> crate::Result<crate::sim::Saved> {
+        self.0.snapshot()
+    }
+
+    fn restore(&mut self, saved: &crate::sim::Saved) -> crate::Result<()> {
+        self.0.restore(saved)
+    }
+
+    fn trace(&mut self, on: bool) {
+        self.0.trace(on);
+    }
+
+    fn passes(&mut self) -> crate::Result<Vec<crate::sim::TracedPass>> {
+        self.0.passes()
+    }
+
+    fn truth(&self) -> Option<crate::sim::Truth> {
+        self.0.truth()
+    }
+}
