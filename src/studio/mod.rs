@@ -12,8 +12,10 @@
 //! - [`training`]: a run in the background.
 //! - [`recording`]: what a person played as a dataset.
 //! - [`save`]: a run's checkpoint as a world with a name.
+//! - [`export`]: frames on their way to a file.
 //! - [`game`]: what a window or a headless player plays.
 
+pub mod export;
 pub mod game;
 pub mod log;
 pub mod places;
@@ -26,6 +28,7 @@ pub mod training;
 
 use std::sync::Arc;
 
+pub use export::Export;
 pub use game::Game;
 pub use places::Places;
 pub use process::Program;
