@@ -5,8 +5,10 @@
 //! through a bounded channel: a slow reader loses old frames, never new ones, and never stalls the
 //! model.
 
+mod columns;
 pub mod headless;
 mod player;
+mod replay;
 mod session;
 mod thread;
 
@@ -23,7 +25,9 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use crate::engine::{Outcome, Painting, SamplerParams, Seat, Snapshot, StageTimes};
 use crate::{Error, Result};
 
+pub use columns::{OF_SESSION, recorded_seed};
 pub use player::{Dream, Player, Real, Truth};
+pub use replay::{Difference, Made, Recording, Report};
 pub use session::Session;
 
 /// Frames that wait for a slow reader before the oldest is dropped.

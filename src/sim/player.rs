@@ -12,6 +12,9 @@ pub trait Player: Send {
     /// A short name for people: `cpu`, `candle cuda`, `simulator`.
     fn name(&self) -> &str;
 
+    /// The name of the world that is played.
+    fn world(&self) -> String;
+
     /// Frame height and width in pixels.
     fn image_size(&self) -> [usize; 2];
 
@@ -20,6 +23,11 @@ pub trait Player: Send {
 
     /// Places to start from; at least one.
     fn starts(&self) -> usize;
+
+    /// The recorded frames behind a start, where there are any.
+    fn context(&self, _index: usize) -> Option<&Clip> {
+        None
+    }
 
     /// Forgets everything and goes to the start with this index.
     ///
@@ -112,6 +120,10 @@ impl Player for Dream {
         self.engine.name()
     }
 
+    fn world(&self) -> String {
+        self.engine.world().name.clone()
+    }
+
     fn image_size(&self) -> [usize; 2] {
         self.engine.world().image
     }
@@ -122,6 +134,10 @@ impl Player for Dream {
 
     fn starts(&self) -> usize {
         self.contexts.len()
+    }
+
+    fn context(&self, index: usize) -> Option<&Clip> {
+        self.contexts.get(index)
     }
 
     fn start(&mut self, index: usize, params: &SamplerParams) -> Result<()> {
@@ -186,6 +202,7 @@ impl Player for Dream {
 /// A simulator. Start i of seed s is the world of seed s + i; other parameters mean nothing to it.
 pub struct Real {
     world: Box<dyn World>,
+    name: String,
     size: [usize; 2],
     actions: usize,
     seed: u64,
@@ -197,6 +214,7 @@ impl Real {
         let info = world.info();
         Self {
             world,
+            name: info.name,
             size: info.image,
             actions: info.actions.len(),
             seed: 0,
@@ -207,6 +225,10 @@ impl Real {
 impl Player for Real {
     fn name(&self) -> &str {
         "simulator"
+    }
+
+    fn world(&self) -> String {
+        self.name.clone()
     }
 
     fn image_size(&self) -> [usize; 2] {

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::Frame;
+use super::columns::{self, ENGINE, WORLD};
+use super::{Frame, Player};
 use crate::Result;
 use crate::data::{Episode, Extra};
-use crate::engine::{Along, SamplerParams, Solver};
+use crate::engine::Clip;
 
 /// Frames after which recording stops.
 const MAX_FRAMES: usize = 36_000;
@@ -20,8 +21,12 @@ const MAX_BYTES: usize = 1 << 30;
 /// otherwise: `number` (frames since the reset, 0 for a starting frame), `context`, `seed` `[T, 4]`
 /// (16 bits each, lowest first, since the arrays hold f32); of a simulator its true state and
 /// `is_terminal`; of predicted frames the sampler's parameters: `steps`, `context_signal`, `context_length`, `temperature`, `guidance`,
-/// `solver` (its place in [`Solver::ALL`]), `path` (its place in [`Along::ALL`]), `shift`, `churn`,
-/// `tolerance`, and `end_probability`. Rewards of predicted frames are predicted ones.
+/// `solver` (its place in [`crate::engine::Solver::ALL`]), `path` (its place in
+/// [`crate::engine::Along::ALL`]), `shift`, `churn`, `tolerance`, and `end_probability`. Rewards of
+/// predicted frames are predicted ones. `world` and `engine` are names (UTF-8 bytes `[n]`), and
+/// `start_image` `[F, H, W, 3]`, `start_action` and `start_context` `[F]` the clips that predicted
+/// frames started from, each frame with the index of its context. A [`super::Recording`] reads all
+/// of it.
 #[derive(Debug)]
 pub struct Session {
     path: PathBuf,
@@ -30,6 +35,11 @@ pub struct Session {
     actions: Vec<u32>,
     rewards: Vec<f32>,
     extras: BTreeMap<&'static str, Vec<f32>>,
+    world: String,
+    /// What made the frames; more than one where the processor went on for a device.
+    engines: Vec<String>,
+    /// The clips that were started from, by the index of their context.
+    starts: BTreeMap<usize, Clip>,
     full: bool,
 }
 
@@ -43,6 +53,9 @@ impl Session {
             actions: Vec::new(),
             rewards: Vec::new(),
             extras: BTreeMap::new(),
+            world: String::new(),
+            engines: Vec::new(),
+            starts: BTreeMap::new(),
             full: false,
         }
     }
@@ -57,52 +70,62 @@ impl Session {
         self.actions.len()
     }
 
-    /// Adds a frame with its picture; says so, once, when there is no room for more.
+    /// Adds a frame that `player` has just made; says so, once, when there is no room for more.
+    ///
+    /// # Errors
+    /// The device failed.
     pub(super) fn append(
         &mut self,
         frame: &Frame,
-        image: &[u8],
-        [height, width]: [usize; 2],
-    ) -> Option<String> {
+        player: &mut dyn Player,
+    ) -> Result<Option<String>> {
         if self.full {
-            return None;
+            return Ok(None);
         }
+        let image = player.image()?;
         if self.frames() >= MAX_FRAMES || self.images.len() + image.len() > MAX_BYTES {
             self.full = true;
-            return Some(format!(
+            return Ok(Some(format!(
                 "recording stopped after {} frames; play goes on",
                 self.frames()
-            ));
+            )));
         }
-        self.size = [height, width];
         self.images.extend_from_slice(image);
+        self.size = player.image_size();
+        if !self.engines.iter().any(|engine| engine == player.name()) {
+            self.engines.push(player.name().to_owned());
+            self.world = player.world();
+        }
+        if let (0, Some(clip)) = (frame.number, player.context(frame.context)) {
+            let start = self.starts.entry(frame.context);
+            start.or_insert_with(|| clip.clone());
+        }
         self.actions.push(frame.action);
         let truth = frame.truth.as_ref();
         let foreseen = frame.outcome.map_or(0.0, |outcome| outcome.reward);
         self.rewards
             .push(truth.map_or(foreseen, |truth| truth.reward));
         let seed = truth.map_or(frame.params.seed, |truth| truth.seed);
-        let seed = [0, 16, 32, 48].map(|shift| ((seed >> shift) & 0xffff) as f32);
-        let mut columns = vec![
+        let mut rows = vec![
             ("number", vec![frame.number as f32]),
             ("context", vec![frame.context as f32]),
-            ("seed", seed.to_vec()),
+            ("seed", columns::seed(seed)),
         ];
         match truth {
             Some(truth) => {
-                columns.push(("is_terminal", vec![f32::from(truth.ended)]));
-                columns.extend(truth.state.iter().cloned());
+                rows.push(("is_terminal", vec![f32::from(truth.ended)]));
+                rows.extend(truth.state.iter().cloned());
             }
             None => {
-                columns.extend(sampled(&frame.params));
+                rows.extend(columns::sampled(&frame.params));
                 let end = frame.outcome.map_or(0.0, |outcome| outcome.end);
-                columns.push(("end_probability", vec![end]));
+                rows.push(("end_probability", vec![end]));
             }
         }
-        for (name, values) in columns {
+        for (name, values) in rows {
             self.extras.entry(name).or_default().extend(values);
         }
-        None
+        Ok(None)
     }
 
     /// The session as an episode.
@@ -115,15 +138,25 @@ impl Session {
             },
             values,
         };
+        let mut extras: BTreeMap<String, Extra> = self
+            .extras
+            .into_iter()
+            .map(|(name, values)| (name.to_owned(), extra(values)))
+            .collect();
+        for (name, value) in [(WORLD, self.world), (ENGINE, self.engines.join(", "))] {
+            if !value.is_empty() {
+                extras.insert(name.to_owned(), columns::text(&value));
+            }
+        }
+        if !self.starts.is_empty() {
+            let starts = columns::starts(&self.starts, self.size);
+            extras.extend(starts.map(|(name, extra)| (name.to_owned(), extra)));
+        }
         Episode {
             height: self.size[0],
             width: self.size[1],
             rewards: self.rewards,
-            extras: self
-                .extras
-                .into_iter()
-                .map(|(name, values)| (name.to_owned(), extra(values)))
-                .collect(),
+            extras,
             images: self.images,
             actions: self.actions,
         }
@@ -140,23 +173,4 @@ impl Session {
         let path = self.path.clone();
         self.into_episode().write(&path)
     }
-}
-
-/// How a frame was sampled.
-fn sampled(params: &SamplerParams) -> [(&'static str, Vec<f32>); 10] {
-    let solver = Solver::ALL.iter().position(|s| *s == params.solver);
-    let path = Along::ALL.iter().position(|p| *p == params.path);
-    [
-        ("steps", params.steps as f32),
-        ("context_signal", params.context_signal),
-        ("context_length", params.context as f32),
-        ("temperature", params.temperature),
-        ("guidance", params.guidance),
-        ("solver", solver.unwrap_or_default() as f32),
-        ("path", path.unwrap_or_default() as f32),
-        ("shift", params.shift),
-        ("churn", params.churn),
-        ("tolerance", params.tolerance),
-    ]
-    .map(|(name, value)| (name, vec![value]))
 }

@@ -408,11 +408,10 @@ impl<'a> World<'a> {
         let outcome = self.player.outcome().filter(|_| self.number > 0);
         self.score += outcome.map_or(0.0, |outcome| outcome.reward);
         let frame = self.frame(action, reflects, times, params)?;
-        if let Some(session) = &mut self.left.session {
-            let size = self.player.image_size();
-            if let Some(notice) = session.append(&frame, self.player.image()?, size) {
-                self.ports.say(Message::Notice(notice));
-            }
+        if let Some(session) = &mut self.left.session
+            && let Some(notice) = session.append(&frame, self.player.as_mut())?
+        {
+            self.ports.say(Message::Notice(notice));
         }
         self.ports.show(frame);
         Ok(())
