@@ -1,7 +1,7 @@
 //! Driftless: play inside a learned world model.
 //!
 //! The rooms, and the one direction in which they depend on each other
-//! (`app → studio → sim → engine → model → flow`, `sim → worlds → data`, `studio → train, worlds`, `train → model, data, flow`, `eval → engine, model, data`,
+//! (`app → studio → sim → engine → model → flow`, `sim → worlds → data`, `sim → eval`, `studio → train, worlds`, `train → model, data, flow`, `eval → engine, model, data`,
 //! `bench → eval, engine`):
 //!
 //! - [`flow`]: the mathematics of flow matching on tensors. Knows no model and no window.

@@ -8,7 +8,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{bench, devices, eval, import, info, likelihood, new, play, record, rollout, train};
+use commands::{
+    bench, devices, eval, import, info, likelihood, new, play, record, replay, rollout, train,
+};
 
 /// Play inside a learned world model: record, train, measure and play.
 #[derive(Parser)]
@@ -28,6 +30,8 @@ enum Command {
     New(new::Args),
     /// Record a dataset from a simulator that is built in.
     Record(record::Args),
+    /// Play a recorded session again, and compare it frame by frame.
+    Replay(replay::Args),
     /// Predict frames of a recorded episode from its actions.
     Rollout(rollout::Args),
     /// Measure a world on held-out episodes.
@@ -59,6 +63,7 @@ fn main() -> ExitCode {
         Command::Play(args) => play::run(args),
         Command::New(args) => new::run(args),
         Command::Record(args) => record::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Rollout(args) => rollout::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Likelihood(args) => likelihood::run(&args),

@@ -217,7 +217,7 @@ fn looks(ui: &mut Ui, config: &mut Config) {
         line(ui, |ui| {
             choices(ui, &mut config.scaling, &Scaling::ALL, |scaling| {
                 scaling.label()
-            })
+            });
         });
         name(ui, "Numbers");
         line(ui, |ui| {

@@ -9,6 +9,7 @@ pub mod likelihood;
 pub mod new;
 pub mod play;
 pub mod record;
+pub mod replay;
 pub mod rollout;
 pub mod train;
 
@@ -16,6 +17,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use driftless::engine::{Along, SamplerParams, Solver};
+use driftless::model::checkpoint::read_config;
 use driftless::{Error, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -80,14 +82,27 @@ fn default_world() -> Option<PathBuf> {
 
 /// The folder of a shipped world.
 fn shipped(name: &Path) -> Option<PathBuf> {
+    shipped_worlds()
+        .map(|worlds| worlds.join(name))
+        .find(|folder| folder.is_dir())
+}
+
+/// The folder of the shipped world that calls itself `name`.
+fn shipped_as(name: &str) -> Option<PathBuf> {
+    let folders = shipped_worlds().filter_map(|worlds| worlds.read_dir().ok());
+    let mut folders = folders.flatten().flatten().map(|entry| entry.path());
+    folders.find(|folder| read_config(folder).is_ok_and(|config| config.name == name))
+}
+
+/// Folders that may hold shipped worlds, the nearest first.
+fn shipped_worlds() -> impl Iterator<Item = PathBuf> {
     let own = std::env::current_exe().ok();
     let beside = own.as_deref().and_then(Path::parent).map(Path::to_path_buf);
     let built = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     [Some(PathBuf::from(".")), beside, Some(built)]
         .into_iter()
         .flatten()
-        .map(|root| root.join(WORLDS).join(name))
-        .find(|folder| folder.is_dir())
+        .map(|root| root.join(WORLDS))
 }
 
 /// How frames are sampled.

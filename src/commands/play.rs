@@ -86,6 +86,7 @@ fn play_in_window(args: Args, game: Game) -> Result<()> {
 }
 
 fn play_headless(args: &Args, game: &Game, frames: usize, out: &Path) -> Result<()> {
+    export::check(out)?;
     let mut player = (game.player)(&Seat::Own)?;
     let Game {
         world,

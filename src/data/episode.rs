@@ -112,6 +112,14 @@ impl Episode {
     /// # Errors
     /// The lengths do not fit each other, or the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
+        self.packed(path)?.save()
+    }
+
+    /// The `.npz` file for `path`, complete in memory.
+    ///
+    /// # Errors
+    /// The lengths do not fit each other.
+    pub(super) fn packed(&self, path: &Path) -> Result<Writer> {
         let t = self.frames();
         let actions: Vec<i32> = self
             .actions
@@ -134,7 +142,7 @@ impl Episode {
                 file.add(name, &extra.shape, &extra.values)?;
             }
         }
-        file.save()
+        Ok(file)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Frames as files that people look at: a GIF, a folder of PNGs, or an MP4 (through ffmpeg).
+//!
+//! Whatever is written lies under a temporary name beside its target until it is complete.
 
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::process::Stdio;
 
@@ -10,22 +12,117 @@ use image::{Delay, RgbImage};
 
 use super::Episode;
 use super::ffmpeg::Ffmpeg;
-use crate::model::checkpoint::write_atomic;
+use super::staging::Staging;
+use crate::model::checkpoint::{put_in_place, temporary_beside};
 use crate::{Error, Result};
 
-/// Writes an episode as what the name asks for: `.gif`, `.mp4`, `.npz`, or else a folder of PNGs.
+/// What can be done where there is no ffmpeg.
+const WITHOUT_FFMPEG: &str = "a .gif needs nothing";
+
+/// What a name asks for.
+enum Form {
+    Npz,
+    Gif,
+    Mp4,
+    Folder,
+}
+
+impl Form {
+    fn of(path: &Path) -> Self {
+        let extension = path.extension().unwrap_or_default().to_string_lossy();
+        match extension.to_ascii_lowercase().as_str() {
+            "npz" => Self::Npz,
+            "gif" => Self::Gif,
+            "mp4" => Self::Mp4,
+            _ => Self::Folder,
+        }
+    }
+}
+
+/// Writes an episode as what the name asks for: `.gif`, `.mp4`, `.npz`, or else a folder of PNGs,
+/// new or empty.
 ///
 /// `scale` enlarges pictures by whole pixels (the `.npz` stays as it is), `fps` is the pace of
 /// moving ones.
 ///
 /// # Errors
-/// The file cannot be written; for `.mp4` also where there is no ffmpeg.
+/// The scale or the pace is out of its range, the file cannot be written, or the folder holds
+/// something; for `.mp4` also where there is no ffmpeg.
 pub fn write(episode: &Episode, path: &Path, scale: u32, fps: f32) -> Result<()> {
-    match path.extension().and_then(|extension| extension.to_str()) {
-        Some("npz") => episode.write(path),
-        Some("gif") => write_gif(episode, path, scale, fps),
-        Some("mp4") => write_mp4(episode, path, scale, fps),
-        _ => write_folder(episode, path, scale),
+    write_while(episode, path, scale, fps, &mut |_| true)
+}
+
+/// The same, as long as `watch` says so: it is called with the frames done, before each and after
+/// the last, and returns whether to go on. Given up, nothing is left behind, and what was there
+/// before stays as it was.
+///
+/// # Errors
+/// As [`write`]; [`Error::Interrupted`] where `watch` gave it up.
+pub fn write_while(
+    episode: &Episode,
+    path: &Path,
+    scale: u32,
+    fps: f32,
+    watch: &mut dyn FnMut(usize) -> bool,
+) -> Result<()> {
+    if !(fps > 0.0 && fps <= 1000.0) {
+        let what = format!("{fps} frames a second: expected above 0, at most 1000");
+        return Err(Error::Argument(what));
+    }
+    if episode.frames() == 0 {
+        return Err(Error::Argument("there are no frames to write".into()));
+    }
+    let mut frames = Frames {
+        episode,
+        scale,
+        watch,
+    };
+    match Form::of(path) {
+        Form::Npz => write_npz(&mut frames, path),
+        Form::Gif => write_gif(&mut frames, path, fps),
+        Form::Mp4 => write_mp4(&mut frames, path, fps),
+        Form::Folder => write_folder(&mut frames, path),
+    }
+}
+
+/// Whether [`write()`] could do that, as far as it can be known before there are frames.
+///
+/// # Errors
+/// The folder to write holds something, or there is no ffmpeg for an `.mp4`.
+pub fn check(path: &Path) -> Result<()> {
+    match Form::of(path) {
+        Form::Npz | Form::Gif => Ok(()),
+        Form::Mp4 => Ffmpeg::start(path, WITHOUT_FFMPEG, |command| {
+            command.arg("-version");
+        })?
+        .finish(path),
+        Form::Folder => Staging::check(path),
+    }
+}
+
+/// The frames of an episode on their way to a file.
+struct Frames<'a> {
+    episode: &'a Episode,
+    scale: u32,
+    watch: &'a mut dyn FnMut(usize) -> bool,
+}
+
+impl Frames<'_> {
+    /// Hands each frame over, enlarged.
+    fn each(&mut self, mut put: impl FnMut(usize, RgbImage) -> Result<()>) -> Result<()> {
+        for t in 0..self.episode.frames() {
+            self.done(t)?;
+            put(t, picture(self.episode, t, self.scale)?)?;
+        }
+        self.done(self.episode.frames())
+    }
+
+    /// Says that so many are done.
+    fn done(&mut self, frames: usize) -> Result<()> {
+        match (self.watch)(frames) {
+            true => Ok(()),
+            false => Err(Error::Interrupted),
+        }
     }
 }
 
@@ -46,119 +143,84 @@ fn picture(episode: &Episode, t: usize, scale: u32) -> Result<RgbImage> {
     }
 }
 
-fn write_gif(episode: &Episode, path: &Path, scale: u32, fps: f32) -> Result<()> {
+fn write_npz(frames: &mut Frames, path: &Path) -> Result<()> {
+    frames.done(0)?;
+    let file = frames.episode.packed(path)?;
+    frames.done(frames.episode.frames())?;
+    file.save()
+}
+
+/// GIF counts hundredths of a second: the delay after frame `t`, so that the whole keeps its pace.
+/// Players take less than two for a mistake.
+fn hundredths(t: usize, fps: f32) -> u32 {
+    let at = |t: usize| (100.0 * t as f64 / f64::from(fps)).round();
+    (at(t + 1) - at(t)).max(2.0) as u32
+}
+
+fn write_gif(frames: &mut Frames, path: &Path, fps: f32) -> Result<()> {
     let wrong = |e: image::ImageError| Error::invalid(path, format!("GIF: {e}"));
-    let mut bytes = Vec::new();
+    let mut file = temporary_beside(path)?;
+    let mut bytes = BufWriter::new(&mut file);
     {
         let mut encoder = GifEncoder::new_with_speed(&mut bytes, 10);
         encoder.set_repeat(Repeat::Infinite).map_err(wrong)?;
-        // GIF counts hundredths of a second.
-        let delay = Delay::from_numer_denom_ms((1000.0 / fps).round().max(20.0) as u32, 1);
-        for t in 0..episode.frames() {
-            let frame = image::DynamicImage::from(picture(episode, t, scale)?).into_rgba8();
+        frames.each(|t, picture| {
+            let delay = Delay::from_numer_denom_ms(10 * hundredths(t, fps), 1);
+            let frame = image::DynamicImage::from(picture).into_rgba8();
             let frame = image::Frame::from_parts(frame, 0, 0, delay);
-            encoder.encode_frame(frame).map_err(wrong)?;
-        }
+            encoder.encode_frame(frame).map_err(wrong)
+        })?;
     }
-    write_atomic(path, &bytes)
+    bytes.flush().map_err(|e| Error::io(path, e))?;
+    drop(bytes);
+    put_in_place(file, path)
 }
 
-fn write_folder(episode: &Episode, folder: &Path, scale: u32) -> Result<()> {
-    std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
-    for t in 0..episode.frames() {
-        let path = folder.join(format!("{t:06}.png"));
-        let mut bytes = std::io::Cursor::new(Vec::new());
-        picture(episode, t, scale)?
-            .write_to(&mut bytes, image::ImageFormat::Png)
-            .map_err(|e| Error::invalid(&path, format!("PNG: {e}")))?;
-        write_atomic(&path, &bytes.into_inner())?;
-    }
-    Ok(())
+fn write_folder(frames: &mut Frames, folder: &Path) -> Result<()> {
+    let staging = Staging::new(folder)?;
+    frames.each(|t, picture| {
+        let path = staging.path().join(format!("{t:06}.png"));
+        picture.save(&path).map_err(|e| match e {
+            image::ImageError::IoError(e) => Error::io(&path, e),
+            e => Error::invalid(&path, format!("PNG: {e}")),
+        })
+    })?;
+    staging.finish()
 }
 
-/// Feeds raw frames to ffmpeg, which writes beside the target; the result is then renamed.
-fn write_mp4(episode: &Episode, path: &Path, scale: u32, fps: f32) -> Result<()> {
-    let first = picture(episode, 0, scale)?;
-    let partial = path.with_extension("partial.mp4");
+/// Feeds raw frames to ffmpeg.
+fn write_mp4(frames: &mut Frames, path: &Path, fps: f32) -> Result<()> {
+    let first = picture(frames.episode, 0, frames.scale)?;
+    let file = temporary_beside(path)?;
     let size = format!("{}x{}", first.width(), first.height());
-    let mut ffmpeg = Ffmpeg::start(path, "a .gif needs nothing", |command| {
+    let mut ffmpeg = Ffmpeg::start(path, WITHOUT_FFMPEG, |command| {
         command
             .args(["-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", &size])
             .args(["-r", &fps.to_string(), "-i", "-", "-pix_fmt", "yuv420p"])
-            .args(["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2"])
-            .arg(&partial)
+            .args(["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-f", "mp4"])
+            .arg(file.path())
             .stdin(Stdio::piped());
     })?;
-    if let Some(mut input) = ffmpeg.child.stdin.take() {
-        for t in 0..episode.frames() {
-            // Where ffmpeg stops early, its own message below says why.
-            if input
-                .write_all(picture(episode, t, scale)?.as_raw())
-                .is_err()
-            {
-                break;
-            }
-        }
+    let mut input = ffmpeg.child.stdin.take();
+    let mut stopped = false;
+    let fed = frames.each(|_, picture| {
+        let input = input
+            .as_mut()
+            .map_or(Ok(()), |input| input.write_all(picture.as_raw()));
+        stopped = input.is_err();
+        input.map_err(|e| Error::io(path, e))
+    });
+    drop(input);
+    if stopped {
+        // Its own message says why, where it has one.
+        ffmpeg.finish(path)?;
+        return fed;
     }
-    if let Err(error) = ffmpeg.finish(path) {
-        let _ = std::fs::remove_file(&partial);
-        return Err(error);
-    }
-    std::fs::rename(&partial, path).map_err(|e| Error::io(path, e))
+    fed?;
+    ffmpeg.finish(path)?;
+    put_in_place(file, path)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use image::AnimationDecoder;
-
-    use super::*;
-
-    /// Two frames of 2×1: red and green, then blue and black.
-    fn episode() -> Episode {
-        Episode {
-            height: 1,
-            width: 2,
-            images: vec![255, 0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0],
-            actions: vec![0, 1],
-            rewards: vec![0.0; 2],
-            extras: BTreeMap::new(),
-        }
-    }
-
-    #[test]
-    fn a_folder_of_pictures_shows_every_frame_enlarged() {
-        let folder = tempfile::tempdir().unwrap();
-        let out = folder.path().join("pictures");
-        write(&episode(), &out, 3, 15.0).unwrap();
-        let second = image::open(out.join("000001.png")).unwrap().into_rgb8();
-        assert_eq!(second.dimensions(), (6, 3));
-        assert_eq!(second.get_pixel(2, 2).0, [0, 0, 255]);
-        assert_eq!(second.get_pixel(3, 0).0, [0, 0, 0]);
-        assert_eq!(std::fs::read_dir(out).unwrap().count(), 2);
-    }
-
-    #[test]
-    fn a_gif_holds_the_frames_at_their_pace() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("clip.gif");
-        write(&episode(), &path, 4, 10.0).unwrap();
-        let file = std::io::BufReader::new(std::fs::File::open(path).unwrap());
-        let frames = image::codecs::gif::GifDecoder::new(file)
-            .unwrap()
-            .into_frames();
-        let frames: Vec<_> = frames.collect_frames().unwrap();
-        assert_eq!(frames.len(), 2);
-        assert_eq!(frames[0].delay().numer_denom_ms(), (100, 1));
-        assert_eq!(frames[1].buffer().dimensions(), (8, 4));
-        assert_eq!(frames[0].buffer().get_pixel(1, 1).0, [255, 0, 0, 255]);
-    }
-
-    #[test]
-    fn a_scale_of_nothing_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let error = write(&episode(), &folder.path().join("x.gif"), 0, 15.0).unwrap_err();
-        assert!(error.to_string().contains("scale 0"), "{error}");
-    }
-}
+#[path = "export_tests.rs"]
+mod tests;

@@ -1,13 +1,13 @@
 //! ffmpeg as a child process: started, waited for, and its complaints in one line.
 
 use std::fs::File;
-use std::io::{Read, Seek};
+use std::io::{ErrorKind, Read, Seek};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use crate::{Error, Result};
 
-/// A running ffmpeg that works on one file.
+/// A running ffmpeg that works on one file; dropped before it is done, it is stopped.
 pub(super) struct Ffmpeg {
     /// The process, whose pipes are the caller's.
     pub child: Child,
@@ -28,7 +28,11 @@ impl Ffmpeg {
         command.stdin(Stdio::null()).stdout(Stdio::null());
         set(&mut command);
         let child = command.stderr(stderr).spawn().map_err(|e| {
-            let what = format!("this needs ffmpeg, which cannot be started ({e}); {otherwise}");
+            let why = match e.kind() {
+                ErrorKind::NotFound => "is not installed".to_owned(),
+                _ => format!("cannot be started ({e})"),
+            };
+            let what = format!("this needs ffmpeg, which {why}; {otherwise}");
             Error::invalid(path, what)
         })?;
         Ok(Self { child, said })
@@ -51,5 +55,13 @@ impl Ffmpeg {
         let _ = self.said.read_to_end(&mut said);
         let said = String::from_utf8_lossy(&said).trim().replace('\n', "; ");
         Err(Error::invalid(path, format!("ffmpeg failed: {said}")))
+    }
+}
+
+impl Drop for Ffmpeg {
+    fn drop(&mut self) {
+        // One that has ended can be neither stopped nor waited for, and need not.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }

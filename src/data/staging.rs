@@ -13,18 +13,27 @@ pub struct Staging {
 }
 
 impl Staging {
+    /// Whether a folder may become `target`.
+    ///
+    /// # Errors
+    /// `target` is there and not an empty folder.
+    pub fn check(target: &Path) -> Result<()> {
+        if target.exists() {
+            let mut entries = target.read_dir().map_err(|e| Error::io(target, e))?;
+            if entries.next().is_some() {
+                let what = "already holds something, expected a new or an empty folder";
+                return Err(Error::invalid(target, what));
+            }
+        }
+        Ok(())
+    }
+
     /// Begins a folder that shall become `target`.
     ///
     /// # Errors
     /// `target` is there and not an empty folder, or the folder above it cannot be written.
     pub fn new(target: &Path) -> Result<Self> {
-        if target.exists() {
-            let mut entries = target.read_dir().map_err(|e| Error::io(target, e))?;
-            if entries.next().is_some() {
-                let what = "already holds something, expected a new or an empty folder for --out";
-                return Err(Error::invalid(target, what));
-            }
-        }
+        Self::check(target)?;
         let parent = match target.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),

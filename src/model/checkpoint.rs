@@ -8,6 +8,7 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor};
 use serde::Serialize;
+use tempfile::NamedTempFile;
 
 use super::config::WorldConfig;
 use super::dynamics::Dynamics;
@@ -214,6 +215,16 @@ pub fn serialize(
 /// # Errors
 /// The folder cannot be written, or the disk is full; an older file then stays as it was.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut file = temporary_beside(path)?;
+    file.write_all(bytes).map_err(|e| Error::io(path, e))?;
+    put_in_place(file, path)
+}
+
+/// A temporary file in the folder of `path`, for [`put_in_place`]; it is removed when dropped.
+///
+/// # Errors
+/// The folder cannot be written.
+pub fn temporary_beside(path: &Path) -> Result<NamedTempFile> {
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -222,10 +233,16 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     // As any new file: what the umask leaves of these, not only for the owner.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder
+    builder
         .tempfile_in(folder)
-        .map_err(|e| Error::io(folder, e))?;
-    file.write_all(bytes).map_err(|e| Error::io(path, e))?;
+        .map_err(|e| Error::io(folder, e))
+}
+
+/// Gives a temporary file the name `path`.
+///
+/// # Errors
+/// The disk is full, or the system refuses; an older file then stays as it was.
+pub fn put_in_place(file: NamedTempFile, path: &Path) -> Result<()> {
     file.as_file().sync_all().map_err(|e| Error::io(path, e))?;
     file.persist(path).map_err(|e| Error::io(path, e.error))?;
     Ok(())

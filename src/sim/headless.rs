@@ -1,7 +1,6 @@
 //! Play without a window: as fast as possible, under given actions.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Frame, Picture, Place, Player, Session};
@@ -25,48 +24,60 @@ pub fn play(
     params: &SamplerParams,
     tick: &mut dyn FnMut(),
 ) -> Result<Episode> {
-    let size = player.image_size();
     let mut session = Session::new(PathBuf::new());
     let mut number = 0;
-    let mut keep = |player: &mut dyn Player, sequence: u64, number, action, times| {
-        let image: Arc<[u8]> = player.image()?.into();
-        let frame = Frame {
-            trace: [].into(),
-            sequence,
-            number,
-            image: Picture::Bytes(Arc::clone(&image)),
-            truth: player.truth(),
-            outcome: player.outcome().filter(|_| number > 0),
-            score: 0.0,
-            place: Place::default(),
-            beside: None,
-            action,
-            reflects: None,
-            made: Instant::now(),
-            times,
-            params: *params,
-            context: start,
-        };
-        match session.append(&frame, &image, size) {
+    let mut keep = |player: &mut dyn Player, number, action| {
+        let frame = frame(player, number, start, action, params)?;
+        match session.append(&frame, player)? {
             Some(full) => Err(Error::Argument(full)),
             None => Ok(()),
         }
     };
     player.start(start, params)?;
-    keep(player, 0, number, 0, StageTimes::default())?;
-    for (sequence, &action) in (1..).zip(actions) {
+    keep(player, number, 0)?;
+    for &action in actions {
         if player.truth().is_some_and(|truth| truth.ended) {
             player.start(start, params)?;
             number = 0;
-            keep(player, sequence, number, 0, StageTimes::default())?;
+            keep(player, number, 0)?;
         } else {
-            let times = player.step(action, params)?;
+            player.step(action, params)?;
             number += 1;
-            keep(player, sequence, number, action, times)?;
+            keep(player, number, action)?;
         }
         tick();
     }
     Ok(session.into_episode())
+}
+
+/// The frame that the player has made, with nothing that only a window asks for.
+///
+/// # Errors
+/// The device failed.
+pub(super) fn frame(
+    player: &mut dyn Player,
+    number: u64,
+    context: usize,
+    action: u32,
+    params: &SamplerParams,
+) -> Result<Frame> {
+    Ok(Frame {
+        trace: [].into(),
+        sequence: 0,
+        number,
+        image: Picture::Bytes(player.image()?.into()),
+        truth: player.truth(),
+        outcome: player.outcome().filter(|_| number > 0),
+        score: 0.0,
+        action,
+        reflects: None,
+        made: Instant::now(),
+        times: StageTimes::default(),
+        params: *params,
+        context,
+        place: Place::default(),
+        beside: None,
+    })
 }
 
 /// Reads actions: an episode's (`.npz`, from its second frame on), or a text of lines `NAME` or
@@ -77,6 +88,11 @@ pub fn play(
 pub fn read_actions(path: &Path, known: &[ActionSpec]) -> Result<Vec<u32>> {
     if path.extension().is_some_and(|extension| extension == "npz") {
         let actions = Episode::read(path)?.actions;
+        if let Some(action) = actions.iter().find(|&&a| a as usize >= known.len()) {
+            let last = known.len().saturating_sub(1);
+            let what = format!("array `action`: holds {action}, expected 0 to {last}");
+            return Err(Error::invalid(path, what));
+        }
         return Ok(actions.into_iter().skip(1).collect());
     }
     let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;

@@ -243,6 +243,11 @@ impl History {
         self.picture_bytes = self.pictures.values().map(|picture| picture.len()).sum();
     }
 
+    /// What a frame is called on every branch that has it.
+    pub(super) fn id(&self, place: Place) -> Option<u64> {
+        self.entry(place).map(|entry| entry.id)
+    }
+
     fn entry(&self, place: Place) -> Option<&Entry> {
         self.branch(place.branch)?.upto(place.index)?.last()
     }

@@ -5,9 +5,11 @@
 //! through a bounded channel: a slow reader loses old frames, never new ones, and never stalls the
 //! model.
 
+mod columns;
 pub mod headless;
 mod history;
 mod player;
+mod replay;
 mod session;
 mod thread;
 mod travel;
@@ -27,8 +29,10 @@ use crate::data::Episode;
 use crate::engine::{Outcome, Painting, SamplerParams, Seat, StageTimes};
 use crate::{Error, Result};
 
+pub use columns::{OF_SESSION, recorded_seed};
 pub use history::{BranchInfo, History, MAX_BRANCHES, Place};
 pub use player::{Dream, Player, Real, Saved, Truth};
+pub use replay::{Difference, Made, Recording, Report};
 pub use session::Session;
 pub use truth::{Beside, simulator_of};
 

@@ -12,6 +12,9 @@ pub trait Player: Send {
     /// A short name for people: `cpu`, `candle cuda`, `simulator`.
     fn name(&self) -> &str;
 
+    /// The name of the world that is played.
+    fn world(&self) -> String;
+
     /// Frame height and width in pixels.
     fn image_size(&self) -> [usize; 2];
 
@@ -20,6 +23,11 @@ pub trait Player: Send {
 
     /// Places to start from; at least one.
     fn starts(&self) -> usize;
+
+    /// The frames that it started from last, where there are any.
+    fn started(&self) -> Option<&Clip> {
+        None
+    }
 
     /// Forgets everything and goes to the start with this index.
     ///
@@ -140,18 +148,35 @@ pub struct Truth {
 pub struct Dream {
     engine: Box<dyn Engine>,
     contexts: Arc<[Clip]>,
+    started: Started,
+}
+
+/// What a dream started from.
+enum Started {
+    /// One of its contexts.
+    Own(usize),
+    /// Frames that were given to it.
+    Given(Clip),
 }
 
 impl Dream {
     /// Predicts frames with `engine`, after one of `contexts`.
     pub fn new(engine: Box<dyn Engine>, contexts: Arc<[Clip]>) -> Self {
-        Self { engine, contexts }
+        Self {
+            engine,
+            contexts,
+            started: Started::Own(0),
+        }
     }
 }
 
 impl Player for Dream {
     fn name(&self) -> &str {
         self.engine.name()
+    }
+
+    fn world(&self) -> String {
+        self.engine.world().name.clone()
     }
 
     fn image_size(&self) -> [usize; 2] {
@@ -166,6 +191,13 @@ impl Player for Dream {
         self.contexts.len()
     }
 
+    fn started(&self) -> Option<&Clip> {
+        match &self.started {
+            Started::Own(index) => self.contexts.get(*index),
+            Started::Given(clip) => Some(clip),
+        }
+    }
+
     fn start(&mut self, index: usize, params: &SamplerParams) -> Result<()> {
         let context = self.contexts.get(index).ok_or_else(|| {
             Error::Argument(format!(
@@ -173,7 +205,9 @@ impl Player for Dream {
                 self.contexts.len()
             ))
         })?;
-        self.engine.reset(context, params)
+        self.engine.reset(context, params)?;
+        self.started = Started::Own(index);
+        Ok(())
     }
 
     fn context_frames(&self) -> usize {
@@ -181,7 +215,9 @@ impl Player for Dream {
     }
 
     fn start_from(&mut self, clip: &Clip, params: &SamplerParams) -> Result<()> {
-        self.engine.reset(clip, params)
+        self.engine.reset(clip, params)?;
+        self.started = Started::Given(clip.clone());
+        Ok(())
     }
 
     fn step(&mut self, action: u32, params: &SamplerParams) -> Result<StageTimes> {
@@ -239,6 +275,7 @@ impl Player for Dream {
 /// A simulator. Start i of seed s is the world of seed s + i; other parameters mean nothing to it.
 pub struct Real {
     world: Box<dyn World>,
+    name: String,
     size: [usize; 2],
     actions: usize,
     seed: u64,
@@ -250,6 +287,7 @@ impl Real {
         let info = world.info();
         Self {
             world,
+            name: info.name,
             size: info.image,
             actions: info.actions.len(),
             seed: 0,
@@ -260,6 +298,10 @@ impl Real {
 impl Player for Real {
     fn name(&self) -> &str {
         "simulator"
+    }
+
+    fn world(&self) -> String {
+        self.name.clone()
     }
 
     fn image_size(&self) -> [usize; 2] {

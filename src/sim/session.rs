@@ -1,12 +1,13 @@
 //! The recording of what was played, kept in memory and written as one episode.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use super::Frame;
+use super::columns::{self, ENGINE, WORLD};
+use super::{Frame, Player};
 use crate::Result;
 use crate::data::{Episode, Extra};
-use crate::engine::{Along, SamplerParams, Solver};
+use crate::engine::Clip;
 
 /// Frames after which recording stops.
 const MAX_FRAMES: usize = 36_000;
@@ -17,11 +18,16 @@ const MAX_BYTES: usize = 1 << 30;
 /// Every played frame, in order, the starting frame of each reset included.
 ///
 /// Written as an episode with these extra arrays beside the usual ones, each `[T]` unless said
-/// otherwise: `number` (frames since the reset, 0 for a starting frame), `context`, `seed` `[T, 4]`
+/// otherwise: `number` (frames since the reset, 0 for a starting frame), `context`, `follows` (the frame
+/// before it, which is an earlier one where the player had gone back; -1 for a starting frame), `seed` `[T, 4]`
 /// (16 bits each, lowest first, since the arrays hold f32); of a simulator its true state and
 /// `is_terminal`; of predicted frames the sampler's parameters: `steps`, `context_signal`, `context_length`, `temperature`, `guidance`,
-/// `solver` (its place in [`Solver::ALL`]), `path` (its place in [`Along::ALL`]), `shift`, `churn`,
-/// `tolerance`, and `end_probability`. Rewards of predicted frames are predicted ones.
+/// `solver` (its place in [`crate::engine::Solver::ALL`]), `path` (its place in
+/// [`crate::engine::Along::ALL`]), `shift`, `churn`, `tolerance`, and `end_probability`. Rewards of
+/// predicted frames are predicted ones. `world` and `engine` are names (UTF-8 bytes `[n]`), and
+/// `start_image` `[F, H, W, 3]`, `start_action` and `start_context` `[F]` the clips that predicted
+/// frames started from, each frame with the index of its context. A [`super::Recording`] reads all
+/// of it.
 #[derive(Debug)]
 pub struct Session {
     path: PathBuf,
@@ -30,8 +36,23 @@ pub struct Session {
     actions: Vec<u32>,
     rewards: Vec<f32>,
     extras: BTreeMap<&'static str, Vec<f32>>,
+    world: String,
+    /// What made the frames; more than one where the processor went on for a device.
+    engines: Vec<String>,
+    /// The clips that were started from, by the index of their context.
+    starts: BTreeMap<usize, Clip>,
+    /// Index of the context of the present game.
+    context: usize,
+    /// Where frames lie in the recording, by what the history calls them.
+    known: HashMap<u64, usize>,
+    /// The frame that the next one follows, where that is not the last one.
+    follows: Option<f32>,
     full: bool,
 }
+
+/// Of a frame that follows none in the recording: of a start, and of one that lies outside.
+const START: f32 = -1.0;
+const OUTSIDE: f32 = -2.0;
 
 impl Session {
     /// An empty session that will be written to `path`.
@@ -43,6 +64,12 @@ impl Session {
             actions: Vec::new(),
             rewards: Vec::new(),
             extras: BTreeMap::new(),
+            world: String::new(),
+            engines: Vec::new(),
+            starts: BTreeMap::new(),
+            context: 0,
+            known: HashMap::new(),
+            follows: None,
             full: false,
         }
     }
@@ -57,52 +84,103 @@ impl Session {
         self.actions.len()
     }
 
-    /// Adds a frame with its picture; says so, once, when there is no room for more.
+    /// Adds a frame that `player` has just made; says so, once, when there is no room for more.
+    ///
+    /// # Errors
+    /// The device failed.
     pub(super) fn append(
         &mut self,
         frame: &Frame,
-        image: &[u8],
-        [height, width]: [usize; 2],
-    ) -> Option<String> {
+        player: &mut dyn Player,
+    ) -> Result<Option<String>> {
         if self.full {
-            return None;
+            return Ok(None);
         }
+        let image = player.image()?;
         if self.frames() >= MAX_FRAMES || self.images.len() + image.len() > MAX_BYTES {
             self.full = true;
-            return Some(format!(
+            return Ok(Some(format!(
                 "recording stopped after {} frames; play goes on",
                 self.frames()
-            ));
+            )));
         }
-        self.size = [height, width];
         self.images.extend_from_slice(image);
+        self.size = player.image_size();
+        if !self.engines.iter().any(|engine| engine == player.name()) {
+            self.engines.push(player.name().to_owned());
+            self.world = player.world();
+        }
+        let last = self.actions.len().checked_sub(1);
+        let before = last.map_or(OUTSIDE, |last| last as f32);
+        let follows = self.follows.take().unwrap_or(before);
+        let follows = if frame.number == 0 { START } else { follows };
+        if frame.number == 0 {
+            self.context = match player.started() {
+                Some(clip) => self.start_of(frame.context, clip),
+                None => frame.context,
+            };
+        }
         self.actions.push(frame.action);
         let truth = frame.truth.as_ref();
         let foreseen = frame.outcome.map_or(0.0, |outcome| outcome.reward);
         self.rewards
             .push(truth.map_or(foreseen, |truth| truth.reward));
         let seed = truth.map_or(frame.params.seed, |truth| truth.seed);
-        let seed = [0, 16, 32, 48].map(|shift| ((seed >> shift) & 0xffff) as f32);
-        let mut columns = vec![
+        let mut rows = vec![
             ("number", vec![frame.number as f32]),
-            ("context", vec![frame.context as f32]),
-            ("seed", seed.to_vec()),
+            ("context", vec![self.context as f32]),
+            ("follows", vec![follows]),
+            ("seed", columns::seed(seed)),
         ];
         match truth {
             Some(truth) => {
-                columns.push(("is_terminal", vec![f32::from(truth.ended)]));
-                columns.extend(truth.state.iter().cloned());
+                rows.push(("is_terminal", vec![f32::from(truth.ended)]));
+                rows.extend(truth.state.iter().cloned());
             }
             None => {
-                columns.extend(sampled(&frame.params));
+                rows.extend(columns::sampled(&frame.params));
                 let end = frame.outcome.map_or(0.0, |outcome| outcome.end);
-                columns.push(("end_probability", vec![end]));
+                rows.push(("end_probability", vec![end]));
             }
         }
-        for (name, values) in columns {
+        for (name, values) in rows {
             self.extras.entry(name).or_default().extend(values);
         }
-        None
+        Ok(None)
+    }
+
+    /// The index under which the clip of a start is kept: that of its context, unless another clip
+    /// has it already.
+    fn start_of(&mut self, context: usize, clip: &Clip) -> usize {
+        let same = self.starts.iter().find(|(_, known)| *known == clip);
+        if let Some((index, _)) = same {
+            return *index;
+        }
+        let next = self.starts.keys().last().map_or(0, |last| last + 1);
+        let index = match self.starts.contains_key(&context) {
+            true => next,
+            false => context,
+        };
+        self.starts.insert(index, clip.clone());
+        index
+    }
+
+    /// Tells what the history calls the last frame.
+    pub(super) fn name_last(&mut self, id: u64) {
+        if let Some(last) = self.actions.len().checked_sub(1) {
+            self.known.insert(id, last);
+        }
+    }
+
+    /// The next frame follows the one that the history calls so.
+    pub(super) fn go_on_from(&mut self, id: u64) {
+        let found = self.known.get(&id).copied();
+        self.follows = Some(found.map_or(OUTSIDE, |index| index as f32));
+        let contexts = self.extras.get("context");
+        let context = found.and_then(|index| contexts?.get(index).copied());
+        if let Some(context) = context {
+            self.context = context as usize;
+        }
     }
 
     /// The session as an episode.
@@ -115,15 +193,25 @@ impl Session {
             },
             values,
         };
+        let mut extras: BTreeMap<String, Extra> = self
+            .extras
+            .into_iter()
+            .map(|(name, values)| (name.to_owned(), extra(values)))
+            .collect();
+        for (name, value) in [(WORLD, self.world), (ENGINE, self.engines.join(", "))] {
+            if !value.is_empty() {
+                extras.insert(name.to_owned(), columns::text(&value));
+            }
+        }
+        if !self.starts.is_empty() {
+            let starts = columns::starts(&self.starts, self.size);
+            extras.extend(starts.map(|(name, extra)| (name.to_owned(), extra)));
+        }
         Episode {
             height: self.size[0],
             width: self.size[1],
             rewards: self.rewards,
-            extras: self
-                .extras
-                .into_iter()
-                .map(|(name, values)| (name.to_owned(), extra(values)))
-                .collect(),
+            extras,
             images: self.images,
             actions: self.actions,
         }
@@ -140,23 +228,4 @@ impl Session {
         let path = self.path.clone();
         self.into_episode().write(&path)
     }
-}
-
-/// How a frame was sampled.
-fn sampled(params: &SamplerParams) -> [(&'static str, Vec<f32>); 10] {
-    let solver = Solver::ALL.iter().position(|s| *s == params.solver);
-    let path = Along::ALL.iter().position(|p| *p == params.path);
-    [
-        ("steps", params.steps as f32),
-        ("context_signal", params.context_signal),
-        ("context_length", params.context as f32),
-        ("temperature", params.temperature),
-        ("guidance", params.guidance),
-        ("solver", solver.unwrap_or_default() as f32),
-        ("path", path.unwrap_or_default() as f32),
-        ("shift", params.shift),
-        ("churn", params.churn),
-        ("tolerance", params.tolerance),
-    ]
-    .map(|(name, value)| (name, vec![value]))
 }

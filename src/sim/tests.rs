@@ -5,6 +5,7 @@ mod fake;
 mod going_on;
 mod real;
 mod recording;
+mod replaying;
 mod travel;
 
 use std::collections::HashSet;

@@ -400,8 +400,11 @@ impl<'a> World<'a> {
             self.left.history.keep_picture(place, Arc::clone(bytes));
         }
         if let Some(session) = &mut self.left.session {
-            let size = self.player.image_size();
-            if let Some(notice) = session.append(&frame, self.player.image()?, size) {
+            let notice = session.append(&frame, self.player.as_mut())?;
+            if let Some(id) = self.left.history.id(place) {
+                session.name_last(id);
+            }
+            if let Some(notice) = notice {
                 self.ports.say(Message::Notice(notice));
             }
         }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::history::{Entry, Made, Route};
 use super::thread::{SNAPSHOT_AFTER, SNAPSHOT_EVERY, SNAPSHOT_SHARE, World, begin};
 use super::truth::{Reality, Start};
-use super::{Beside, Command, Frame, Message, Picture, Place, Session};
+use super::{Beside, Command, Message, Place, Session, headless};
 use crate::Result;
 use crate::engine::StageTimes;
 
@@ -56,6 +56,9 @@ impl World<'_> {
         self.free_seed = self.free_seed.map(|_| last.params.seed);
         self.reality = self.reality_at(&route)?;
         (self.unsaved, self.played) = (route.steps.len(), Duration::ZERO);
+        if let (Some(session), Some(id)) = (&mut self.left.session, self.left.history.id(place)) {
+            session.go_on_from(id);
+        }
         self.count();
         let none = StageTimes::default();
         let frame = self.frame(place, last.action(), None, none, last.params)?;
@@ -231,11 +234,11 @@ impl World<'_> {
     pub fn keep(&mut self, place: Place) -> Result<()> {
         let frames = self.left.history.episode(place);
         let mut session = Session::new(PathBuf::new());
-        let size = self.player.image_size();
-        let all = self.make_again(&frames, |world, place, entry| {
-            let image: Arc<[u8]> = world.player.image()?.into();
-            let frame = world.kept_frame(place, entry, Arc::clone(&image));
-            if let Some(notice) = session.append(&frame, &image, size) {
+        let all = self.make_again(&frames, |world, _, entry| {
+            let (action, params) = (entry.action(), &entry.params);
+            let player = world.player.as_mut();
+            let frame = headless::frame(player, entry.number, entry.context, action, params)?;
+            if let Some(notice) = session.append(&frame, player)? {
                 world.ports.say(Message::Notice(notice));
             }
             Ok(())
@@ -271,25 +274,5 @@ impl World<'_> {
         }
         self.player.restore(&here)?;
         Ok(there)
-    }
-
-    fn kept_frame(&self, place: Place, entry: &Entry, image: Arc<[u8]>) -> Frame {
-        Frame {
-            sequence: place.index as u64,
-            number: entry.number,
-            image: Picture::Bytes(image),
-            action: entry.action(),
-            reflects: None,
-            made: Instant::now(),
-            times: StageTimes::default(),
-            params: entry.params,
-            context: entry.context,
-            trace: [].into(),
-            truth: self.player.truth(),
-            outcome: self.player.outcome().filter(|_| entry.number > 0),
-            score: entry.score,
-            place,
-            beside: None,
-        }
     }
 }

@@ -12,8 +12,10 @@
 //! - [`training`]: a run in the background.
 //! - [`recording`]: what a person played as a dataset.
 //! - [`save`]: a run's checkpoint as a world with a name.
+//! - [`export`]: frames on their way to a file.
 //! - [`game`]: what a window or a headless player plays.
 
+pub mod export;
 pub mod game;
 pub mod log;
 pub mod places;
@@ -26,6 +28,7 @@ pub mod training;
 
 use std::sync::Arc;
 
+pub use export::Export;
 pub use game::Game;
 pub use places::Places;
 pub use process::Program;
@@ -34,24 +37,3 @@ pub use training::Training;
 
 /// Called from a background thread whenever there is something new to look at.
 pub type Notify = Arc<dyn Fn() + Send + Sync>;
-#[allow(missing_docs)]
-pub struct Export;
-#[allow(missing_docs, clippy::all)]
-impl Export {
-    pub fn start(
-        _: impl Into<Arc<crate::data::Episode>>,
-        _: std::path::PathBuf,
-        _: u32,
-        _: f32,
-        _: Notify,
-    ) -> crate::Result<Self> {
-        Ok(Self)
-    }
-    pub fn progress(&self) -> (usize, usize) {
-        (0, 0)
-    }
-    pub fn cancel(&self) {}
-    pub fn finished(&mut self) -> Option<crate::Result<std::path::PathBuf>> {
-        None
-    }
-}

@@ -7,21 +7,20 @@ use std::path::Path;
 use crate::data::staging::Staging;
 use crate::data::{Episode, Extra};
 use crate::model::checkpoint::write_json;
-use crate::sim::Session;
+use crate::sim::{OF_SESSION, Session, recorded_seed};
 use crate::worlds::Kind;
 use crate::worlds::record::{Line, MANIFEST_VERSION, Manifest};
 use crate::{Error, Result};
 
 /// Frames of the shortest episode that is kept: an action leads from the first to the second.
 const SHORTEST: usize = 2;
-/// What a session holds beside the simulator's own arrays, and a dataset does not.
-const OF_SESSION: [&str; 3] = ["number", "context", "seed"];
 
 /// Writes the new or empty folder `out`, which is there in the end, whole, or not at all.
 ///
 /// # Errors
 /// Nothing was played, `out` holds something, or it cannot be written.
 pub fn write(session: Session, world: Kind, out: &Path) -> Result<Manifest> {
+    let path = session.path().to_path_buf();
     let played = session.into_episode();
     let mut episodes = episodes(&played);
     episodes.retain(|range| range.len() >= SHORTEST);
@@ -33,7 +32,7 @@ pub fn write(session: Session, world: Kind, out: &Path) -> Result<Manifest> {
     let staging = Staging::new(out)?;
     let (mut lines, mut counts) = (Vec::new(), vec![0_usize; info.actions.len()]);
     for (index, range) in episodes.into_iter().enumerate() {
-        let seed = seed(&played, range.start);
+        let seed = recorded_seed(&path, &played, range.start)?;
         let episode = part(&played, range);
         for action in &episode.actions {
             if let Some(count) = counts.get_mut(*action as usize) {
@@ -82,14 +81,6 @@ fn episodes(played: &Episode) -> Vec<Range<usize>> {
     let mut at: Vec<usize> = (0..played.frames()).filter(starts).collect();
     at.push(played.frames());
     at.windows(2).map(|pair| pair[0]..pair[1]).collect()
-}
-
-/// The seed of the world at frame `t`, of which the session keeps 16 bits in each number.
-fn seed(played: &Episode, t: usize) -> u64 {
-    let parts = played.extras.get("seed");
-    let parts = parts.and_then(|seed| seed.values.get(4 * t..4 * t + 4));
-    let joined = |sum: u64, (i, part): (usize, &f32)| sum | ((*part as u64) << (16 * i));
-    parts.map_or(0, |parts| parts.iter().enumerate().fold(0, joined))
 }
 
 fn part(played: &Episode, range: Range<usize>) -> Episode {

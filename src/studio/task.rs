@@ -66,6 +66,11 @@ impl<T: Send + 'static> Task<T> {
         }
     }
 
+    /// Cancels the work; its result still arrives.
+    pub fn cancel(&self) {
+        self.cancelled.set();
+    }
+
     /// Cancels the work, and waits a moment for it to end.
     pub fn end(self) {
         self.cancelled.set();

@@ -14,6 +14,8 @@ mod picture;
 pub mod policy;
 pub mod record;
 
+use clap::ValueEnum;
+
 use crate::data::DatasetInfo;
 use crate::model::config::ActionSpec;
 use crate::{Error, Result};
@@ -37,6 +39,12 @@ impl Kind {
             Self::Maze => Box::new(maze::Maze::new(seed)),
             Self::Drive => Box::new(drive::Drive::new(seed)),
         }
+    }
+
+    /// The one of this name, in small letters or as it calls itself.
+    pub fn called(name: &str) -> Option<Self> {
+        let mut kinds = Self::value_variants().iter().copied();
+        kinds.find(|kind| kind.name().eq_ignore_ascii_case(name))
     }
 
     /// The name on the command line.

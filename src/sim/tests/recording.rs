@@ -88,8 +88,9 @@ fn a_full_recording_is_said_once_and_play_goes_on() {
     let sim = spawn(options());
     let frame = next(&sim);
     let mut session = Session::new("never-written.npz".into());
+    let mut player = (options().player)(&Seat::Own).unwrap();
     let said: Vec<String> = (0..36_010)
-        .filter_map(|_| session.append(&frame, rgb(&frame), [1, 1]))
+        .filter_map(|_| session.append(&frame, player.as_mut()).unwrap())
         .collect();
     assert_eq!(said, ["recording stopped after 36000 frames; play goes on"]);
     assert_eq!(session.frames(), 36_000);

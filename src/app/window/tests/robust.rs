@@ -194,6 +194,10 @@ impl crate::sim::Player for Dies {
         self.0.name()
     }
 
+    fn world(&self) -> String {
+        self.0.world()
+    }
+
     fn image_size(&self) -> [usize; 2] {
         self.0.image_size()
     }
@@ -210,7 +214,7 @@ impl crate::sim::Player for Dies {
         self.0.start(index, params)
     }
 
-    fn step(&mut self, _: u32, _: &SamplerParams) -> crate::Result<crate::engine::StageTimes> {
+    fn step(&mut self, _: u32, _: &SamplerParams) -> crate::Result<StageTimes> {
         panic!("index out of range");
     }
 
