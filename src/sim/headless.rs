@@ -32,6 +32,7 @@ pub fn play(
         let image: Arc<[u8]> = player.image()?.into();
         let frame = Frame {
             trace: [].into(),
+            inspect: None,
             sequence,
             number,
             image: Picture::Bytes(Arc::clone(&image)),

@@ -6,6 +6,7 @@
 //! model.
 
 pub mod headless;
+mod inspection;
 mod player;
 mod session;
 mod thread;
@@ -23,6 +24,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use crate::engine::{Outcome, Painting, SamplerParams, Seat, Snapshot, StageTimes};
 use crate::{Error, Result};
 
+pub use inspection::Inspection;
 pub use player::{Dream, Player, Real, Truth};
 pub use session::Session;
 
@@ -76,6 +78,8 @@ pub enum Command {
     Pace(Pace),
     /// Whether frames from the next one on show how they were denoised.
     Trace(bool),
+    /// Whether frames from the next one on show what the model holds and where it looked.
+    Inspect(bool),
     /// Makes no frames until [`Command::Resume`] or [`Command::Step`].
     Pause,
     /// Makes frames again.
@@ -141,6 +145,8 @@ pub struct Frame {
     pub context: usize,
     /// How the frame was denoised, pass by pass; empty unless asked for with [`Command::Trace`].
     pub trace: Arc<[TracedPass]>,
+    /// What the model holds of the frame; none unless asked for with [`Command::Inspect`].
+    pub inspect: Option<Arc<Inspection>>,
     /// What a simulator knows of the frame; none of a predicted one.
     pub truth: Option<Truth>,
     /// Reward and end that the world model predicts of the frame, where it does; none of a starting

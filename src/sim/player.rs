@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::TracedPass;
+use super::{Inspection, TracedPass};
 use crate::engine::{Clip, Engine, Outcome, Painting, SamplerParams, Snapshot, StageTimes};
 use crate::worlds::{State, World};
 use crate::{Error, Result};
@@ -72,6 +72,17 @@ pub trait Player: Send {
     /// The device failed.
     fn passes(&mut self) -> Result<Vec<TracedPass>>;
 
+    /// Whether [`Player::inspection`] is kept from now on.
+    fn inspect(&mut self, _on: bool) {}
+
+    /// What a model holds of the last frame; none while not asked for, and of a simulator.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn inspection(&mut self) -> Result<Option<Inspection>> {
+        Ok(None)
+    }
+
     /// What a world model predicts of the last frame beside its picture, where it does.
     fn outcome(&self) -> Option<Outcome> {
         None
@@ -98,12 +109,17 @@ pub struct Truth {
 pub struct Dream {
     engine: Box<dyn Engine>,
     contexts: Arc<[Clip]>,
+    inspected: bool,
 }
 
 impl Dream {
     /// Predicts frames with `engine`, after one of `contexts`.
     pub fn new(engine: Box<dyn Engine>, contexts: Arc<[Clip]>) -> Self {
-        Self { engine, contexts }
+        Self {
+            engine,
+            contexts,
+            inspected: false,
+        }
     }
 }
 
@@ -172,6 +188,18 @@ impl Player for Dream {
             })
         };
         passes.into_iter().map(picture).collect()
+    }
+
+    fn inspect(&mut self, on: bool) {
+        self.inspected = on;
+        self.engine.inspect(on);
+    }
+
+    fn inspection(&mut self) -> Result<Option<Inspection>> {
+        match self.inspected {
+            true => Inspection::of(self.engine.as_mut()).map(Some),
+            false => Ok(None),
+        }
     }
 
     fn outcome(&self) -> Option<Outcome> {

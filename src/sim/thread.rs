@@ -303,6 +303,7 @@ impl<'a> World<'a> {
             Command::EndsRestart(on) => self.ends_restart = on,
             Command::Pace(pace) => self.pace = pace,
             Command::Trace(on) => self.player.trace(on),
+            Command::Inspect(on) => self.player.inspect(on),
             Command::Pause => {
                 self.paused = true;
                 self.key_changed = None;
@@ -446,6 +447,7 @@ impl<'a> World<'a> {
             params,
             context: self.context,
             trace: self.trace(),
+            inspect: self.player.inspection()?.map(Arc::new),
             truth,
             outcome,
             score: self.score,
