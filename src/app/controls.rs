@@ -15,6 +15,7 @@ pub(super) struct Bar<'a> {
     pub paused: bool,
     pub hud: bool,
     pub denoising: bool,
+    pub inspect: bool,
     pub tuning: bool,
     /// Whether a world is trained in the background.
     pub training: bool,
@@ -73,6 +74,7 @@ impl Bar<'_> {
                 for (icon, shortcut, lit) in [
                     (Icon::Plus, Shortcut::NewWorld, self.training),
                     (Icon::Sliders, Shortcut::Tuning, self.tuning),
+                    (Icon::Lens, Shortcut::Inspect, self.inspect),
                     (Icon::Strip, Shortcut::Denoising, self.denoising),
                     (Icon::Numbers, Shortcut::Hud, self.hud),
                 ] {
@@ -221,6 +223,7 @@ enum Icon {
     Next,
     Numbers,
     Strip,
+    Lens,
     Sliders,
     Plus,
 }
@@ -269,6 +272,11 @@ impl Icon {
                     let line = Stroke::new(1.3, colour);
                     painter.rect_stroke(square, 1, line, StrokeKind::Middle);
                 }
+            }
+            Self::Lens => {
+                let line = Stroke::new(1.6, colour);
+                painter.circle_stroke(c - vec2(1.5, 1.5), 4.5, line);
+                painter.line_segment([c + vec2(2.0, 2.0), c + vec2(6.5, 6.5)], line);
             }
             Self::Plus => {
                 block(0.0, 0.0, 12.0, 2.5);
@@ -326,6 +334,7 @@ mod tests {
             paused: false,
             hud: true,
             denoising: false,
+            inspect: false,
             tuning: true,
             training: false,
             running: true,

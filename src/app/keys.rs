@@ -20,6 +20,8 @@ pub enum Shortcut {
     Hud,
     /// Show or hide how the frame came out of the noise.
     Denoising,
+    /// Show or hide what the model holds and where it looked.
+    Inspect,
     /// Show or hide the tuning panel.
     Tuning,
     /// Open the page on which worlds are made.
@@ -28,13 +30,14 @@ pub enum Shortcut {
 
 impl Shortcut {
     /// Every shortcut, in the order in which they are shown.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Pause,
         Self::Step,
         Self::Reset,
         Self::NextContext,
         Self::Hud,
         Self::Denoising,
+        Self::Inspect,
         Self::Tuning,
         Self::NewWorld,
     ];
@@ -48,6 +51,7 @@ impl Shortcut {
             Self::NextContext => "next start",
             Self::Hud => "numbers",
             Self::Denoising => "denoising",
+            Self::Inspect => "inspect",
             Self::Tuning => "tuning",
             Self::NewWorld => "new world",
         }
@@ -62,6 +66,7 @@ impl Shortcut {
             Self::NextContext => &[Key::C],
             Self::Hud => &[Key::H],
             Self::Denoising => &[Key::V],
+            Self::Inspect => &[Key::I],
             Self::Tuning => &[Key::T],
             Self::NewWorld => &[Key::M, Key::F2],
         }

@@ -7,6 +7,7 @@ mod cards;
 mod controls;
 mod denoising;
 mod hud;
+mod inspect;
 pub mod keys;
 mod new_world;
 mod played;

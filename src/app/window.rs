@@ -16,6 +16,7 @@ use self::device::prepare;
 use super::cards::{self, Answer, Notices};
 use super::controls::{self, Bar};
 use super::denoising::{self, Denoising};
+use super::inspect::{self, Inspect};
 use super::keys::{HeldKeys, Shortcut};
 use super::new_world::Page;
 use super::played::Played;
@@ -97,6 +98,8 @@ pub(super) struct Window {
     hud: bool,
     /// How the frame came out of the noise, while that is on show.
     denoising: Option<Denoising>,
+    /// What the model holds and where it looked, while that is on show.
+    inspect: Option<Inspect>,
     tuning_open: Option<bool>,
     welcome: bool,
     /// Whether the window has been drawn.
@@ -133,6 +136,7 @@ impl Window {
             image_id: 0,
             hud: true,
             denoising: None,
+            inspect: None,
             tuning_open: None,
             welcome: true,
             drawn: false,
@@ -222,6 +226,7 @@ impl Window {
             Err(error) => World::Failed(Failure::new(error.to_string())),
         };
         self.send(Command::Trace(self.denoising.is_some()));
+        self.send(Command::Inspect(self.inspect.is_some()));
         self.hold(Instant::now());
     }
 
@@ -299,6 +304,13 @@ impl Window {
                 };
                 self.send(Command::Trace(self.denoising.is_some()));
             }
+            Shortcut::Inspect => {
+                self.inspect = match self.inspect {
+                    Some(_) => None,
+                    None => Some(Inspect::default()),
+                };
+                self.send(Command::Inspect(self.inspect.is_some()));
+            }
             Shortcut::Tuning => self.tuning_open = Some(!self.tuning_open.unwrap_or(true)),
             Shortcut::NewWorld => self.open_page(),
         }
@@ -311,6 +323,7 @@ impl Window {
             paused: self.paused,
             hud: self.hud,
             denoising: self.denoising.is_some(),
+            inspect: self.inspect.is_some(),
             tuning: self.tuning_open == Some(true),
             training: self.page.as_ref().is_some_and(Page::trains),
             running: !matches!(self.world, World::Failed(_)),
@@ -341,6 +354,9 @@ impl Window {
                 scaling: self.played.tuning.settings.scaling,
             };
             ui.painter().add(present::shape(rect, picture));
+            if let Some(inspect) = &mut self.inspect {
+                inspect.over_picture(ui, rect, Some(frame));
+            }
         }
         self.over_picture(ui, space);
     }
@@ -393,6 +409,10 @@ impl eframe::App for Window {
                 modifiers,
                 ..
             } => {
+                let chooses = self.inspect.as_ref().is_some_and(|own| own.takes(*key));
+                if chooses && *pressed {
+                    return true;
+                }
                 let plain = !modifiers.command && !modifiers.ctrl && !modifiers.alt;
                 !self.key(*key, *pressed, plain, typing, now)
             }
@@ -457,6 +477,15 @@ impl eframe::App for Window {
                 .frame(fill.inner_margin(egui::Margin::symmetric(16, 10)))
                 .show(ui, |ui| {
                     denoising.ui(ui, self.frame.as_ref(), self.played.world.image);
+                });
+        }
+        if let Some(inspect) = &mut self.inspect {
+            egui::Panel::bottom("inspect")
+                .exact_size(inspect::HEIGHT)
+                .resizable(false)
+                .frame(fill.inner_margin(egui::Margin::symmetric(16, 10)))
+                .show(ui, |ui| {
+                    inspect.ui(ui, self.frame.as_ref(), self.played.world.image);
                 });
         }
         egui::CentralPanel::default()

@@ -218,6 +218,7 @@ impl Window {
         self.held.release_all();
         self.stats = Stats::default();
         self.denoising = None;
+        self.inspect = None;
         self.restart();
         (played, before)
     }

@@ -244,3 +244,51 @@ fn a_wrong_frame_surprises_more_than_the_true_one() {
         places.len()
     );
 }
+#[test]
+fn zz_timing() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let world = World::read(&root.join("checkpoints/pong"), &Device::Cpu).unwrap();
+    let mut engine = CpuEngine::new(&world).unwrap();
+    let episode = crate::data::Episode::read(&root.join("assets/pong/episode_00000.npz")).unwrap();
+    let params = SamplerParams::default();
+    engine.reset(&episode.clip(0..12), &params).unwrap();
+    let time = |what: &str, n: u32, f: &mut dyn FnMut()| {
+        let mut best = f64::MAX;
+        for _ in 0..10 {
+            let start = std::time::Instant::now();
+            for _ in 0..n {
+                f();
+            }
+            best = best.min(start.elapsed().as_secs_f64() * 1e3 / f64::from(n));
+        }
+        println!("{what}: {best:.3} ms");
+    };
+    time("step", 20, &mut || {
+        engine.step(1, &params).unwrap();
+    });
+    time("reencoding", 20, &mut || {
+        reencoding_error(&mut engine).unwrap();
+    });
+    time("surprise", 20, &mut || {
+        engine.surprise(episode.frame(12), 1, &params).unwrap();
+    });
+    engine.inspect(true);
+    time("step inspected", 20, &mut || {
+        engine.step(1, &params).unwrap();
+    });
+    time("attention", 20, &mut || {
+        engine.attention().unwrap();
+    });
+    for later in [0usize, 1, 2, 4, 8, 16] {
+        let (mut own, mut n) = (0.0, 0);
+        for t in (20..100).step_by(8) {
+            engine.reset(&episode.clip(t - 12..t), &params).unwrap();
+            own += engine
+                .surprise(episode.frame(t + later), episode.actions[t], &params)
+                .unwrap()
+                .unwrap();
+            n += 1;
+        }
+        println!("surprise of {later} later: {}", own / n as f32);
+    }
+}
