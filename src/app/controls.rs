@@ -15,6 +15,7 @@ pub(super) struct Bar<'a> {
     pub paused: bool,
     pub hud: bool,
     pub denoising: bool,
+    pub inspect: bool,
     pub tuning: bool,
     pub timeline: bool,
     pub truth: bool,
@@ -76,6 +77,7 @@ impl Bar<'_> {
                 for (icon, shortcut, lit) in [
                     (Icon::Plus, Shortcut::NewWorld, self.training),
                     (Icon::Sliders, Shortcut::Tuning, self.tuning),
+                    (Icon::Lens, Shortcut::Inspect, self.inspect),
                     (Icon::Strip, Shortcut::Denoising, self.denoising),
                     (Icon::Numbers, Shortcut::Hud, self.hud),
                     (Icon::Curve, Shortcut::Plots, self.plots),
@@ -229,6 +231,7 @@ enum Icon {
     Next,
     Numbers,
     Strip,
+    Lens,
     Sliders,
     Plus,
     Line,
@@ -298,6 +301,11 @@ impl Icon {
                 let points = points.map(|(x, y)| c + vec2(x, y)).into();
                 painter.add(egui::Shape::line(points, Stroke::new(1.6, colour)));
             }
+            Self::Lens => {
+                let line = Stroke::new(1.6, colour);
+                painter.circle_stroke(c - vec2(1.5, 1.5), 4.5, line);
+                painter.line_segment([c + vec2(2.0, 2.0), c + vec2(6.5, 6.5)], line);
+            }
             Self::Plus => {
                 block(0.0, 0.0, 12.0, 2.5);
                 block(0.0, 0.0, 2.5, 12.0);
@@ -354,6 +362,7 @@ mod tests {
             paused: false,
             hud: true,
             denoising: false,
+            inspect: false,
             tuning: true,
             timeline: false,
             truth: false,

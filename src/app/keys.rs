@@ -27,6 +27,8 @@ pub enum Shortcut {
     Hud,
     /// Show or hide how the frame came out of the noise.
     Denoising,
+    /// Show or hide what the model holds and where it looked.
+    Inspect,
     /// Show or hide the tuning panel.
     Tuning,
     /// Show or hide the time line.
@@ -57,13 +59,14 @@ pub enum Shortcut {
 
 impl Shortcut {
     /// Every shortcut, in the order in which they are shown.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Pause,
         Self::Step,
         Self::Reset,
         Self::NextContext,
         Self::Hud,
         Self::Denoising,
+        Self::Inspect,
         Self::Tuning,
         Self::Timeline,
         Self::Back,
@@ -88,6 +91,7 @@ impl Shortcut {
             Self::NextContext => "next start",
             Self::Hud => "numbers",
             Self::Denoising => "denoising",
+            Self::Inspect => "inspect",
             Self::Tuning => "tuning",
             Self::Timeline => "time line",
             Self::Back => "a frame back",
@@ -113,6 +117,7 @@ impl Shortcut {
             Self::NextContext => "Start again from the next beginning.",
             Self::Hud => "Show or hide the numbers over the picture.",
             Self::Denoising => "Show or hide how a frame comes out of the noise.",
+            Self::Inspect => "Show or hide what the model holds and where it looked.",
             Self::Tuning => "Show or hide the tuning panel.",
             Self::Timeline => "Show or hide what was played, to go back to and branch from.",
             Self::Back => "Stop, and go back by a frame, restored exactly.",
@@ -153,6 +158,7 @@ impl Shortcut {
             Self::NextContext => &[Key::C],
             Self::Hud => &[Key::H],
             Self::Denoising => &[Key::V],
+            Self::Inspect => &[Key::I],
             Self::Tuning => &[Key::T],
             Self::Timeline => &[Key::L],
             Self::Back => &[Key::OpenBracket, Key::Backspace],

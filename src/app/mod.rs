@@ -10,6 +10,7 @@ mod controls;
 mod denoising;
 mod help;
 mod hud;
+mod inspect;
 pub mod keys;
 mod mouse;
 mod new_world;

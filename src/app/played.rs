@@ -35,7 +35,7 @@ impl Played {
     ) -> Result<Self> {
         let mut keys = KeyMap::new(&game.world.actions)?;
         if game.dynamics.is_none() {
-            keys = keys.without(Shortcut::Denoising);
+            keys = keys.without(Shortcut::Denoising).without(Shortcut::Inspect);
         }
         let settings = Settings {
             params,

@@ -136,6 +136,7 @@ mod tests {
     fn frame(sequence: u64, made: Instant) -> Frame {
         Frame {
             trace: [].into(),
+            inspect: None,
             truth: None,
             outcome: None,
             score: 0.0,

@@ -75,6 +75,16 @@ pub(super) fn accent() -> Color32 {
     pick([104, 196, 122], [34, 128, 62])
 }
 
+/// Numbers below 0 in a picture of numbers.
+pub(super) fn cold() -> Color32 {
+    pick([92, 160, 255], [20, 88, 200])
+}
+
+/// Numbers above 0 in a picture of numbers.
+pub(super) fn warm() -> Color32 {
+    pick([255, 150, 72], [200, 72, 8])
+}
+
 /// Text on the accent.
 pub(super) fn on_accent() -> Color32 {
     pick([12, 26, 16], [244, 252, 246])

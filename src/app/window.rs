@@ -24,6 +24,7 @@ use super::cards::{self, Answer, Notices};
 use super::config::Store;
 use super::controls::{self, Bar};
 use super::denoising::{self, Denoising};
+use super::inspect::{self, Inspect};
 use super::keys::{HeldKeys, Shortcut};
 use super::new_world::Page;
 use super::played::Played;
@@ -112,6 +113,8 @@ pub(super) struct Window {
     study: Study,
     /// What was played, on its way to a file.
     saving: Option<Saving>,
+    /// What the model holds and where it looked, while that is on show.
+    inspect: Option<Inspect>,
     tuning_open: Option<bool>,
     welcome: bool,
     /// Whether the window has been drawn.
@@ -164,6 +167,7 @@ impl Window {
             // By the window's width, unless it was closed.
             tuning_open: store.config.tuning.filter(|open| !open),
             welcome: !store.config.welcomed.contains(&name),
+            inspect: None,
             drawn: false,
             store,
             zoom_asked: None,
@@ -287,6 +291,7 @@ impl Window {
             Err(error) => World::Failed(Failure::new(error.to_string())),
         };
         self.send(Command::Trace(self.denoising.is_some()));
+        self.send(Command::Inspect(self.inspect.is_some()));
         self.hold(Instant::now());
     }
 
@@ -376,6 +381,13 @@ impl Window {
                 self.tuning_open = Some(!self.tuning_open.unwrap_or(true));
                 self.store.config.tuning = self.tuning_open;
             }
+            Shortcut::Inspect => {
+                self.inspect = match self.inspect {
+                    Some(_) => None,
+                    None => Some(Inspect::default()),
+                };
+                self.send(Command::Inspect(self.inspect.is_some()));
+            }
             Shortcut::NewWorld => self.open_page(),
             Shortcut::Mouse => self.toggle_mouse(),
             Shortcut::Preferences => self.toggle_preferences(),
@@ -391,6 +403,7 @@ impl Window {
             paused: self.paused,
             hud: self.hud,
             denoising: self.denoising.is_some(),
+            inspect: self.inspect.is_some(),
             tuning: self.tuning_open == Some(true),
             timeline: self.study.timeline_open,
             truth: self.study.truth(),
@@ -440,6 +453,9 @@ impl Window {
                 scaling,
             };
             ui.painter().add(present::shape(rect, picture));
+            if let Some(inspect) = &mut self.inspect {
+                inspect.over_picture(ui, rect, Some(frame));
+            }
             self.picture_mouse(ui, rect);
         }
         self.over_picture(ui, space);
@@ -494,6 +510,10 @@ impl eframe::App for Window {
                 modifiers,
                 ..
             } => {
+                let chooses = self.inspect.as_ref().is_some_and(|own| own.takes(*key));
+                if chooses && *pressed {
+                    return true;
+                }
                 let plain = !modifiers.command && !modifiers.ctrl && !modifiers.alt;
                 !self.key(*key, *pressed, plain, typing, now)
             }
@@ -572,6 +592,11 @@ impl eframe::App for Window {
         if let Some(denoising) = &mut self.denoising {
             panel("denoising", denoising::HEIGHT).show(ui, |ui| {
                 denoising.ui(ui, self.frame.as_ref(), self.played.world.image);
+            });
+        }
+        if let Some(inspect) = &mut self.inspect {
+            panel("inspect", inspect::HEIGHT).show(ui, |ui| {
+                inspect.ui(ui, self.frame.as_ref(), self.played.world.image);
             });
         }
         egui::CentralPanel::default()

@@ -3,6 +3,7 @@
 
 use candle_core::{D, DType, Device, Tensor};
 
+use super::Attention;
 use super::network::{Ask, Moment, Network, Outcome};
 use super::sampler::Sampler;
 use crate::model::attention::{Pattern, normalise};
@@ -46,6 +47,9 @@ pub struct CandleNetwork {
     /// One for every layer that attends over time; empty where there are no slots.
     rings: Vec<Ring>,
     now: Now,
+    /// Whether cache passes note where tokens look, and what the last one noted.
+    inspected: bool,
+    looked: Option<Attention>,
 }
 
 /// The current frame on the device.
@@ -54,6 +58,8 @@ struct Now {
     slot: usize,
     /// Columns of the biases for each slot, then for the frame itself; the last column hides.
     columns: Tensor,
+    /// Where the frame itself and those 1, 2, … frames back stand among these.
+    places: Vec<usize>,
 }
 
 impl CandleNetwork {
@@ -84,6 +90,7 @@ impl CandleNetwork {
             past: nothing.clone(),
             slot: 0,
             columns: nothing,
+            places: Vec::new(),
         };
         Ok(Self {
             name: name.to_owned(),
@@ -92,6 +99,8 @@ impl CandleNetwork {
             slots,
             rings,
             now,
+            inspected: false,
+            looked: None,
         })
     }
 
@@ -116,13 +125,13 @@ impl CandleNetwork {
     }
 
     /// Runs a time attention over a ring and the frame itself: x [1, 1, S, w] → (the same shape,
-    /// own keys and values [1, S, heads, d]).
+    /// own keys and values [1, S, heads, d], weights [S, heads, 1, slots + 1]).
     fn attend(
         &self,
         layer: &AttentionLayer,
         ring: Option<&Ring>,
         x: &Tensor,
-    ) -> Result<(Tensor, [Tensor; 2])> {
+    ) -> Result<(Tensor, [Tensor; 2], Tensor)> {
         let s = x.dim(2)?;
         let (heads, columns) = layer.parameters.dims2()?;
         let qkv = layer.qkv.forward(&layer.norm.forward(x)?)?;
@@ -155,9 +164,20 @@ impl CandleNetwork {
             .matmul(&keys.transpose(2, 3)?.contiguous()?)?
             .broadcast_mul(&scale)?
             .broadcast_add(&bias)?;
-        let y = candle_nn::ops::softmax(&logits, D::Minus1)?.matmul(&values)?;
+        let weights = candle_nn::ops::softmax(&logits, D::Minus1)?;
+        let y = weights.matmul(&values)?;
         let y = layer.out.forward(&y.reshape((1, 1, s, ()))?)?;
-        Ok(((x + y)?, [k, v]))
+        Ok(((x + y)?, [k, v], weights))
+    }
+
+    /// Notes the weights of a time attention, [S, heads, 1, slots + 1].
+    fn note_time(&self, noted: &mut Attention, layer: usize, weights: &Tensor) -> Result<()> {
+        noted.time_layers.push(layer);
+        let weights = weights.flatten_all()?.to_vec1::<f32>()?;
+        for row in weights.chunks_exact(self.slots + 1) {
+            noted.time.extend(self.now.places.iter().map(|&at| row[at]));
+        }
+        Ok(())
     }
 }
 
@@ -178,6 +198,8 @@ impl Network for CandleNetwork {
             columns[slot(distance as u64)] = distance as u32;
         }
         columns[self.slots] = 0;
+        let earlier = (1..=moment.seen).map(|distance| slot(distance as u64));
+        let places = std::iter::once(self.slots).chain(earlier).collect();
         self.now = Now {
             past: self.grid(
                 moment.past,
@@ -188,6 +210,7 @@ impl Network for CandleNetwork {
                 _ => slot(0),
             },
             columns: Tensor::from_vec(columns, self.slots + 1, &self.device)?,
+            places,
         };
         Ok(())
     }
@@ -199,7 +222,7 @@ impl Network for CandleNetwork {
         for layer in &dynamics.layers {
             tokens = layer.space.forward(&tokens, Pattern::Space)?;
             if let Some(time) = &layer.time {
-                (tokens, _) = self.attend(time, rings.next(), &tokens)?;
+                (tokens, ..) = self.attend(time, rings.next(), &tokens)?;
             }
             tokens = layer.mlp.forward(&tokens)?;
         }
@@ -211,13 +234,24 @@ impl Network for CandleNetwork {
         let (_, _, mut tokens) = dynamics.stem(&self.input(ask)?)?;
         let last = dynamics.last_time();
         let mut rings = self.rings.iter();
+        let mut noted = self.inspected.then(|| {
+            let heads = self.world.config.dynamics.heads;
+            Attention::new(self.world.config.tokens(), heads, self.now.places.len())
+        });
         // Nothing behind the last time attention is kept.
         for (i, layer) in dynamics.layers.iter().enumerate().take(last + 1) {
+            if let Some(noted) = &mut noted {
+                let weights = layer.space.weights(&tokens, Pattern::Space)?;
+                noted.space.extend(weights.flatten_all()?.to_vec1::<f32>()?);
+            }
             tokens = layer.space.forward(&tokens, Pattern::Space)?;
             if let Some(time) = &layer.time {
                 let ring = rings.next();
-                let (y, [keys, values]) = self.attend(time, ring, &tokens)?;
+                let (y, [keys, values], weights) = self.attend(time, ring, &tokens)?;
                 tokens = y;
+                if let Some(noted) = &mut noted {
+                    self.note_time(noted, i, &weights)?;
+                }
                 if let Some(ring) = ring {
                     ring.keys.slice_set(&keys, 0, self.now.slot)?;
                     ring.values.slice_set(&values, 0, self.now.slot)?;
@@ -227,12 +261,23 @@ impl Network for CandleNetwork {
                 tokens = layer.mlp.forward(&tokens)?;
             }
         }
-        let Some(outcome) = dynamics.outcome_of(&tokens)? else {
+        let outcome = dynamics.outcome_of(&tokens)?;
+        self.looked = noted;
+        let Some(outcome) = outcome else {
             return Ok(None);
         };
         let mut said = [0.0; 2];
         copy(&outcome, &mut said)?;
         Ok(Some(Outcome::new(said)))
+    }
+
+    fn inspect(&mut self, on: bool) {
+        self.inspected = on;
+        self.looked = self.looked.take().filter(|_| on);
+    }
+
+    fn attention(&mut self) -> Result<Option<Attention>> {
+        Ok(self.looked.clone())
     }
 
     fn encode(&mut self, images: &[u8], latents: &mut [f32]) -> Result<()> {
@@ -276,6 +321,7 @@ impl Network for CandleNetwork {
     }
 
     fn load(&mut self, cache: &[f32]) -> Result<()> {
+        self.looked = None;
         let len = (cache.len() / (2 * self.rings.len()).max(1)).max(1);
         let parts = self
             .rings

@@ -139,7 +139,7 @@ impl<N: Network> Denoiser<'_, N> {
     }
 
     /// The index of the finest step size, whose velocity is the ODE's own.
-    fn finest(&self) -> u32 {
+    pub(super) fn finest(&self) -> u32 {
         step_index(usize::MAX, self.world.dynamics.k_max)
     }
 
@@ -155,7 +155,7 @@ impl<N: Network> Denoiser<'_, N> {
     }
 
     /// x̂ of z at a signal level of the network's own path.
-    fn clean(&mut self, z: &[f32], tau: f64, step: u32) -> Result<Vec<f32>> {
+    pub(super) fn clean(&mut self, z: &[f32], tau: f64, step: u32) -> Result<Vec<f32>> {
         let mut output = self.guided(z, tau as f32, step)?;
         if output.iter().any(|value| !value.is_finite()) {
             let what = "the network's prediction";

@@ -3,14 +3,17 @@
 //! A frame is made by K denoise passes that read the cache of earlier frames without writing it,
 //! and one last pass that writes the finished frame's keys and values into the ring.
 
+mod attention;
 mod candle;
 mod cpu;
 mod denoise;
 mod device;
+mod drift;
 mod network;
 pub(crate) mod noise;
 mod params;
 mod sampler;
+mod surprise;
 mod weights;
 mod wgpu;
 
@@ -29,10 +32,12 @@ use crate::model::config::WorldConfig;
 use crate::{Error, Result};
 
 pub use self::wgpu::{AdapterReport, Gpu, Painting, WgpuEngine, WgpuNetwork, adapters};
+pub use attention::Attention;
 pub use candle::{CandleEngine, CandleNetwork};
 pub use cpu::{CpuEngine, CpuNetwork};
 pub use denoise::Pass;
 pub use device::{DeviceChoice, Place, Seat, candle_device, place};
+pub use drift::{latent_difference, reencoding_error};
 pub use network::{Ask, Copies, Made, Moment, Network, Outcome, Share, Whole};
 pub use params::{Along, MAX_STEPS, SamplerParams, Solver};
 pub use sampler::Sampler;
@@ -181,6 +186,36 @@ pub trait Engine: Send {
 
     /// The passes of the last step, in order; none while not traced.
     fn passes(&self) -> &[Pass];
+
+    /// Whether [`Engine::attention`] is kept from the next frame on. Frames are the same, to the bit.
+    fn inspect(&mut self, _on: bool) {}
+
+    /// Where the tokens of the last frame looked (after a reset: of the context's last); none while not
+    /// asked for, after [`Engine::restore`], and of an engine that does not tell.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn attention(&mut self) -> Result<Option<Attention>> {
+        Ok(None)
+    }
+
+    /// How much a given frame would surprise the network after the frames so far and `action`, which it
+    /// leaves as they are: ‖x̂(z_τ, τ) − x‖² / numbers with x the latent of `image` (u8 RGB `[H, W, 3]`),
+    /// z_τ = α x + σ ε, τ = ½, and ε fixed by the parameters' seed and the place of the frame. Latents are
+    /// standardised, so 1 is what a network that knows nothing pays. It costs one encoding and one pass;
+    /// densities in bits (`driftless likelihood`) cost some hundred. None of an engine without a network.
+    ///
+    /// # Errors
+    /// No reset came before, the image or the action does not fit the world, a parameter is out of range,
+    /// or the device failed.
+    fn surprise(
+        &mut self,
+        _image: &[u8],
+        _action: u32,
+        _params: &SamplerParams,
+    ) -> Result<Option<f32>> {
+        Ok(None)
+    }
 
     /// Latents `[T, cells, channels]` → u8 RGB frames `[T, H, W, 3]`.
     ///

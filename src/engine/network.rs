@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Painting, StageTimes};
+use super::{Attention, Painting, StageTimes};
 use crate::{Error, Result};
 
 /// What all passes over one frame share.
@@ -130,6 +130,18 @@ pub trait Network: Send {
     /// # Errors
     /// The device failed.
     fn cache(&mut self, ask: &Ask) -> Result<Option<Outcome>>;
+
+    /// Whether [`Network::attention`] is kept from the next [`Network::cache`] on.
+    fn inspect(&mut self, _on: bool) {}
+
+    /// Where tokens looked in the last [`Network::cache`]; none while not asked for, after
+    /// [`Network::load`], and of a network that does not tell.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn attention(&mut self) -> Result<Option<Attention>> {
+        Ok(None)
+    }
 
     /// Whether [`Network::frame`] makes frames of so many steps; others go pass by pass.
     fn makes_frames(&self, _steps: usize) -> bool {

@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::denoise::{Denoiser, Pass, shares};
 use super::network::{Ask, Copies, Moment, Network, Outcome, Whole};
 use super::noise::{self, Use};
-use super::{Clip, Engine, Painting, SamplerParams, Snapshot, Solver, StageTimes};
+use super::{Attention, Clip, Engine, Painting, SamplerParams, Snapshot, Solver, StageTimes};
 use crate::model::config::WorldConfig;
 use crate::model::dynamics::step_index;
 use crate::{Error, Result};
@@ -324,6 +324,44 @@ impl<N: Network> Engine for Sampler<N> {
 
     fn passes(&self) -> &[Pass] {
         &self.passes
+    }
+
+    fn inspect(&mut self, on: bool) {
+        self.network.inspect(on);
+    }
+
+    fn attention(&mut self) -> Result<Option<Attention>> {
+        self.network.attention()
+    }
+
+    fn surprise(
+        &mut self,
+        image: &[u8],
+        action: u32,
+        params: &SamplerParams,
+    ) -> Result<Option<f32>> {
+        self.check(params)?;
+        self.check_action(action)?;
+        if self.frame == 0 || self.frames(image)? != 1 {
+            return Err(Error::Argument(
+                "a surprise takes one frame, after a reset".into(),
+            ));
+        }
+        let x = self.encode(image)?;
+        self.begin(params)?;
+        let found = Denoiser {
+            network: &mut self.network,
+            world: &self.world,
+            params: &SamplerParams {
+                guidance: 1.0,
+                ..*params
+            },
+            action,
+            frame: self.frame,
+            passes: None,
+        }
+        .surprise(&x)?;
+        Ok(Some(found))
     }
 
     fn decode(&mut self, latents: &[f32]) -> Result<Vec<u8>> {

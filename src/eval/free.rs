@@ -2,14 +2,14 @@
 
 use serde::Serialize;
 
-use super::metrics::{self, median, share};
+use super::metrics::{median, share};
 use super::objects::{Game, Objects};
 use super::report::{Options, Progress};
 use super::rollout::{evenly, held_actions, windows};
 use super::truth;
 use crate::Result;
 use crate::data::Episode;
-use crate::engine::{Engine, SamplerParams};
+use crate::engine::{Engine, SamplerParams, latent_difference, reencoding_error};
 
 /// Held-out frames of each episode that are re-encoded.
 const REENCODED: usize = 100;
@@ -80,18 +80,19 @@ struct Count {
 struct Bin {
     count: Count,
     squares: f64,
-    numbers: usize,
+    frames: usize,
 }
 
 impl Bin {
-    /// Root mean square of the differences between latents and re-encoded latents.
-    fn add_latents(&mut self, latents: &[f32], again: &[f32]) {
-        self.squares += metrics::distance(latents, again).powi(2);
-        self.numbers += latents.len().min(again.len());
+    /// Adds a frame's re-encoding error.
+    fn add_error(&mut self, error: f64) {
+        self.squares += error.powi(2);
+        self.frames += 1;
     }
 
+    /// Root mean square over the frames, which are all of one size.
     fn reencoding(&self) -> Option<f64> {
-        (self.numbers > 0).then(|| (self.squares / self.numbers as f64).sqrt())
+        (self.frames > 0).then(|| (self.squares / self.frames as f64).sqrt())
     }
 }
 
@@ -157,9 +158,9 @@ pub(crate) fn measure(
             if (t + 1) % options.picture_every() == 0 {
                 kept.extend_from_slice(image);
             }
-            let again = engine.encode(&last)?;
+            let error = reencoding_error(engine)?;
             if let Some(bin) = bins.get_mut(t / size) {
-                bin.add_latents(engine.latent()?, &again);
+                bin.add_error(error.into());
                 if let Some(game) = game {
                     bin.count.add(&game.find(&last));
                 }
@@ -193,7 +194,7 @@ fn real_reencoding(engine: &mut dyn Engine, episodes: &[Episode]) -> Result<Opti
         for t in evenly(episode.frames(), REENCODED) {
             let latent = engine.encode(episode.frame(t))?;
             let rebuilt = engine.reconstruct(episode.frame(t))?;
-            bin.add_latents(&latent, &engine.encode(&rebuilt)?);
+            bin.add_error(latent_difference(&latent, &engine.encode(&rebuilt)?));
         }
     }
     Ok(bin.reencoding())

@@ -94,6 +94,29 @@ fn composed(qkv: &Tensor, parameters: &Tensor, pattern: Pattern) -> TensorResult
     let (b, f, s, w3) = qkv.dims4()?;
     let heads = parameters.dim(0)?;
     let (w, d) = (w3 / 3, w3 / 3 / heads);
+    let [q, k, v] = parts(qkv, heads, pattern)?;
+    let y = softmax(&q, &k, parameters, pattern)?.matmul(&v)?;
+    match pattern {
+        Pattern::Space => y.reshape((b, f, heads, s, d))?.permute((0, 1, 3, 2, 4))?,
+        Pattern::Time { .. } => y.reshape((b, s, heads, f, d))?.permute((0, 3, 1, 2, 4))?,
+    }
+    .reshape((b, f, s, w))
+}
+
+/// The weights of [`attention`], [sequences, heads, L, L]: rows of queries over keys. A sequence is a
+/// frame of tokens in space, a token of all frames in time.
+///
+/// # Errors
+/// The shapes do not fit.
+pub fn weights(qkv: &Tensor, parameters: &Tensor, pattern: Pattern) -> TensorResult<Tensor> {
+    let [q, k, _] = parts(qkv, parameters.dim(0)?, pattern)?;
+    softmax(&q, &k, parameters, pattern)
+}
+
+/// Queries, keys and values, each [sequences, heads, L, d].
+fn parts(qkv: &Tensor, heads: usize, pattern: Pattern) -> TensorResult<[Tensor; 3]> {
+    let (b, f, s, w3) = qkv.dims4()?;
+    let d = w3 / 3 / heads;
     let length = pattern.length(f, s);
     // [B, F, S, 3, heads, d] → [3, B, sequences, heads, L, d]
     let x = qkv.reshape(vec![b, f, s, 3, heads, d])?;
@@ -103,14 +126,20 @@ fn composed(qkv: &Tensor, parameters: &Tensor, pattern: Pattern) -> TensorResult
     }
     .contiguous()?;
     let part = |i: usize| x.get(i)?.reshape(((), heads, length, d));
-    let (q, k, v) = (normalise(&part(0)?)?, normalise(&part(1)?)?, part(2)?);
+    Ok([part(0)?, part(1)?, part(2)?])
+}
+
+/// The softmax of the logits of queries and keys, each [sequences, heads, L, d].
+fn softmax(q: &Tensor, k: &Tensor, parameters: &Tensor, pattern: Pattern) -> TensorResult<Tensor> {
+    let (_, heads, length, _) = q.dims4()?;
+    let (q, k) = (normalise(q)?, normalise(k)?);
     let scale = parameters.narrow(1, 0, 1)?.reshape((1, heads, 1, 1))?;
     let mut logits = q
         .matmul(&k.transpose(2, 3)?.contiguous()?)?
         .broadcast_mul(&scale)?;
     if let Pattern::Time { window, .. } = pattern {
         // A further column of −∞ stands for "not seen".
-        let hidden = Tensor::full(f32::NEG_INFINITY, (heads, 1), qkv.device())?;
+        let hidden = Tensor::full(f32::NEG_INFINITY, (heads, 1), q.device())?;
         let bias = Tensor::cat(&[&parameters.narrow(1, 1, window)?, &hidden], 1)?;
         let columns: Vec<u32> = (0..length * length)
             .map(|at| {
@@ -118,18 +147,13 @@ fn composed(qkv: &Tensor, parameters: &Tensor, pattern: Pattern) -> TensorResult
                 distance.unwrap_or(window) as u32
             })
             .collect();
-        let columns = Tensor::from_vec(columns, length * length, qkv.device())?;
+        let columns = Tensor::from_vec(columns, length * length, q.device())?;
         let bias = bias
             .index_select(&columns, 1)?
             .reshape((1, heads, length, length))?;
         logits = logits.broadcast_add(&bias)?;
     }
-    let y = candle_nn::ops::softmax(&logits, D::Minus1)?.matmul(&v)?;
-    match pattern {
-        Pattern::Space => y.reshape((b, f, heads, s, d))?.permute((0, 1, 3, 2, 4))?,
-        Pattern::Time { .. } => y.reshape((b, s, heads, f, d))?.permute((0, 3, 1, 2, 4))?,
-    }
-    .reshape((b, f, s, w))
+    candle_nn::ops::softmax(&logits, D::Minus1)
 }
 
 struct Attention {

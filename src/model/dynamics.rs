@@ -6,6 +6,11 @@
 //! token borders. The *trunk* merges cells into tokens; each layer attends over the frame's tokens
 //! (latent, action, signal, registers), every n-th also over time. The *head* goes back to cells.
 //!
+//! The tokens of a frame, in order: latent tokens row by row, of which the one in row r and column c
+//! holds the cells of rows `r·merge ..` and columns `c·merge ..`, as many as `merge` either way
+//! ([`token_of`]); then the action's, the signal's (level and step size), and the registers, which hold
+//! nothing of their own.
+//!
 //! A second, optional head reads the signal token of nearly clean frames behind the last time
 //! attention, and predicts the frame's reward and whether it ends the episode.
 
@@ -82,6 +87,13 @@ fn signal_features(signal: &Tensor) -> Result<Tensor> {
         .collect();
     let k = Tensor::from_vec(k, SIGNAL_FEATURES, signal.device())?;
     Ok(signal.unsqueeze(D::Minus1)?.broadcast_mul(&k)?.cos()?)
+}
+
+/// The latent token that holds a cell of a grid (height and width in cells); cells count row by row.
+pub fn token_of(cell: usize, grid: [usize; 2], merge: usize) -> usize {
+    let (width, merge) = (grid[1].max(1), merge.max(1));
+    let (row, column) = (cell / width / merge, cell % width / merge);
+    row * (width / merge) + column
 }
 
 /// Distinct step sizes 1, 1/2, …, 1/`k_max`.

@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::attention::{Pattern, attention};
+use super::attention::{self, Pattern, attention};
 use super::ops::{rms_norm, swiglu};
 use super::params::{Init, Params};
 use super::precision::Precision;
@@ -168,6 +168,15 @@ impl AttentionLayer {
                 false,
             )?,
         })
+    }
+
+    /// The weights with which [`AttentionLayer::forward`] mixes, as [`attention::weights`].
+    ///
+    /// # Errors
+    /// The shapes do not fit, or the device failed.
+    pub fn weights(&self, x: &Tensor, pattern: Pattern) -> Result<Tensor> {
+        let qkv = self.qkv.forward(&self.norm.forward(x)?)?;
+        Ok(attention::weights(&qkv, &self.parameters, pattern)?)
     }
 
     /// [B, F, S, width] → the same shape.

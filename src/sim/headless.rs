@@ -63,6 +63,7 @@ pub(super) fn frame(
 ) -> Result<Frame> {
     Ok(Frame {
         trace: [].into(),
+        inspect: None,
         sequence: 0,
         number,
         image: Picture::Bytes(player.image()?.into()),

@@ -8,6 +8,7 @@
 mod columns;
 pub mod headless;
 mod history;
+mod inspection;
 mod player;
 mod replay;
 mod session;
@@ -31,6 +32,7 @@ use crate::{Error, Result};
 
 pub use columns::{OF_SESSION, recorded_seed};
 pub use history::{BranchInfo, History, MAX_BRANCHES, Place};
+pub use inspection::Inspection;
 pub use player::{Dream, Player, Real, Saved, Truth};
 pub use replay::{Difference, Made, Recording, Report};
 pub use session::Session;
@@ -86,6 +88,8 @@ pub enum Command {
     Pace(Pace),
     /// Whether frames from the next one on show how they were denoised.
     Trace(bool),
+    /// Whether frames from the next one on show what the model holds and where it looked.
+    Inspect(bool),
     /// Makes no frames until [`Command::Resume`] or [`Command::Step`].
     Pause,
     /// Makes frames again.
@@ -181,6 +185,8 @@ pub struct Frame {
     pub context: usize,
     /// How the frame was denoised, pass by pass; empty unless asked for with [`Command::Trace`].
     pub trace: Arc<[TracedPass]>,
+    /// What the model holds of the frame; none unless asked for with [`Command::Inspect`].
+    pub inspect: Option<Arc<Inspection>>,
     /// What a simulator knows of the frame; none of a predicted one.
     pub truth: Option<Truth>,
     /// Reward and end that the world model predicts of the frame, where it does; none of a starting

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::TracedPass;
+use super::{Inspection, TracedPass};
 use crate::engine::{Clip, Engine, Outcome, Painting, SamplerParams, Snapshot, StageTimes};
 use crate::worlds::{self, State, World};
 use crate::{Error, Result};
@@ -91,6 +91,17 @@ pub trait Player: Send {
     /// The device failed.
     fn passes(&mut self) -> Result<Vec<TracedPass>>;
 
+    /// Whether [`Player::inspection`] is kept from now on.
+    fn inspect(&mut self, _on: bool) {}
+
+    /// What a model holds of the last frame; none while not asked for, and of a simulator.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn inspection(&mut self) -> Result<Option<Inspection>> {
+        Ok(None)
+    }
+
     /// What a world model predicts of the last frame beside its picture, where it does.
     fn outcome(&self) -> Option<Outcome> {
         None
@@ -149,6 +160,7 @@ pub struct Dream {
     engine: Box<dyn Engine>,
     contexts: Arc<[Clip]>,
     started: Started,
+    inspected: bool,
 }
 
 /// What a dream started from.
@@ -166,6 +178,7 @@ impl Dream {
             engine,
             contexts,
             started: Started::Own(0),
+            inspected: false,
         }
     }
 }
@@ -261,6 +274,18 @@ impl Player for Dream {
             })
         };
         passes.into_iter().map(picture).collect()
+    }
+
+    fn inspect(&mut self, on: bool) {
+        self.inspected = on;
+        self.engine.inspect(on);
+    }
+
+    fn inspection(&mut self) -> Result<Option<Inspection>> {
+        match self.inspected {
+            true => Inspection::of(self.engine.as_mut()).map(Some),
+            false => Ok(None),
+        }
     }
 
     fn outcome(&self) -> Option<Outcome> {

@@ -3,6 +3,7 @@
 
 mod fake;
 mod going_on;
+mod inspecting;
 mod real;
 mod recording;
 mod replaying;

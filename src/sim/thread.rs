@@ -133,6 +133,8 @@ pub(super) struct World<'a> {
     pub snapshot_time: Duration,
     /// Whether frames show how they were denoised.
     pub tracing: bool,
+    /// Whether frames show where the model looked.
+    pub inspecting: bool,
     /// What is shown beside the frames.
     pub beside: Beside,
     /// The truth of what is played, while there is one.
@@ -168,6 +170,7 @@ impl<'a> World<'a> {
             played: Duration::ZERO,
             snapshot_time: Duration::ZERO,
             tracing: false,
+            inspecting: false,
             beside: Beside::Nothing,
             reality: None,
             player,
@@ -262,6 +265,10 @@ impl<'a> World<'a> {
             Command::Trace(on) => {
                 self.tracing = on;
                 self.player.trace(on);
+            }
+            Command::Inspect(on) => {
+                self.inspecting = on;
+                self.player.inspect(on);
             }
             Command::Pause => {
                 self.paused = true;
@@ -446,6 +453,7 @@ impl<'a> World<'a> {
             params,
             context: self.context,
             trace: self.trace(),
+            inspect: self.player.inspection()?.map(Arc::new),
             truth,
             outcome,
             score: self.score,

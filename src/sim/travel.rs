@@ -39,7 +39,11 @@ impl World<'_> {
     }
 
     fn go_to(&mut self, place: Place) -> Result<()> {
-        let Some(route) = self.left.history.route(place, self.tracing) else {
+        let Some(route) = self
+            .left
+            .history
+            .route(place, self.tracing || self.inspecting)
+        else {
             let notice = "this frame is not known any more".to_owned();
             self.ports.say(Message::Notice(notice));
             return Ok(());

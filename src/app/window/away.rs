@@ -219,6 +219,7 @@ impl Window {
         self.stats = Stats::default();
         self.study.begin_again();
         self.denoising = None;
+        self.inspect = None;
         self.restart();
         (played, before)
     }

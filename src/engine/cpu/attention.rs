@@ -4,6 +4,7 @@ use super::cells::Norm;
 use super::kernel::{LANES, Product, multiply};
 use super::matrix::{Matrix, Mode, Rows};
 use crate::Result;
+use crate::engine::Attention;
 use crate::engine::weights::numbers;
 use crate::model::layers::AttentionLayer;
 use crate::model::ops::NORM_EPS;
@@ -39,6 +40,8 @@ pub(super) struct Scratch {
     logits: Vec<f32>,
     /// −∞ behind the last token, up to whole panels.
     mask: Vec<f32>,
+    /// Where the weights of a pass are noted, while somebody wants to know.
+    pub(super) noted: Option<Attention>,
 }
 
 impl Scratch {
@@ -56,6 +59,7 @@ impl Scratch {
             value_panels: vec![0.0; d.next_multiple_of(LANES) * s],
             logits: vec![0.0; (s * padded).max(weights)],
             mask,
+            noted: None,
         }
     }
 }
@@ -124,6 +128,11 @@ impl SpaceAttention {
         };
         multiply(&scores, &mut t.logits);
         softmax(&t.mask, &mut t.logits[..tokens * stride]);
+        if let Some(noted) = &mut t.noted {
+            for row in t.logits.chunks_exact(stride).take(tokens) {
+                noted.space.extend_from_slice(&row[..tokens]);
+            }
+        }
         let mixed = Product {
             x: &t.logits,
             rows: Rows::plain(tokens, stride),
@@ -226,6 +235,7 @@ impl TimeAttention {
             &t.qkv,
             &mut t.logits,
             &mut t.y,
+            t.noted.as_mut().map(|noted| &mut noted.time),
         );
         self.out.apply(&t.y, shape.rows(), x, Mode::Add);
     }
@@ -243,8 +253,9 @@ impl TimeAttention {
     }
 }
 
-dispatch!(fn over_time = over_time_body(shape: Shape, bias: &[f32], ring: &Ring, slots: &[usize], qkv: &[f32], weights: &mut [f32], y: &mut [f32]));
-/// Every token's mixture of its values in `slots` and its own, into `y` [tokens, width].
+dispatch!(fn over_time = over_time_body(shape: Shape, bias: &[f32], ring: &Ring, slots: &[usize], qkv: &[f32], weights: &mut [f32], y: &mut [f32], noted: Option<&mut Vec<f32>>));
+/// Every token's mixture of its values in `slots` and its own, into `y` [tokens, width]; notes the
+/// weights [tokens, heads, frames] where asked to.
 #[inline(always)]
 fn over_time_body<const FMA: bool>(
     shape: Shape,
@@ -254,6 +265,7 @@ fn over_time_body<const FMA: bool>(
     qkv: &[f32],
     weights: &mut [f32],
     y: &mut [f32],
+    mut noted: Option<&mut Vec<f32>>,
 ) {
     let (w, d) = (shape.width(), shape.d);
     let (context, frames) = (bias.len() / shape.heads, slots.len() + 1);
@@ -284,6 +296,11 @@ fn over_time_body<const FMA: bool>(
             let total = exponentials::<FMA>(weights);
             for weight in weights {
                 *weight *= total;
+            }
+        }
+        if let Some(noted) = &mut noted {
+            for weights in weights.chunks_exact(padded) {
+                noted.extend_from_slice(&weights[..frames]);
             }
         }
         y.fill(0.0);

@@ -5,6 +5,7 @@ use super::attention::{Ring, Scratch, Shape, SpaceAttention, TimeAttention};
 use super::cells::{Bordered, CellBlock, Norm};
 use super::matrix::{Matrix, Mode, Rows};
 use crate::Result;
+use crate::engine::Attention;
 use crate::engine::network::{Ask, Moment, Outcome};
 use crate::engine::weights::{bias, numbers};
 use crate::model::config::WorldConfig;
@@ -167,6 +168,9 @@ pub(super) struct Dynamics {
     condition: Vec<f32>,
     attention: Scratch,
     mlp: MlpScratch,
+    /// Whether cache passes note where tokens look, and what the last one noted.
+    inspected: bool,
+    looked: Option<Attention>,
 }
 
 impl Dynamics {
@@ -244,6 +248,8 @@ impl Dynamics {
                 up: vec![0.0; shape.tokens * 2 * d.mlp],
                 hidden: vec![0.0; shape.tokens * d.mlp],
             },
+            inspected: false,
+            looked: None,
         })
     }
 
@@ -288,16 +294,25 @@ impl Dynamics {
     pub(super) fn cache(&mut self, ask: &Ask) -> Option<Outcome> {
         let last = self.layers.iter().rposition(|layer| layer.time.is_some());
         let kept = self.slots > 0 && last.is_some();
-        if !kept && self.outcome.is_none() {
+        // The last time attention's mixture matters to the outcome, and to those who look.
+        let whole = self.outcome.is_some() || self.inspected;
+        if !kept && !whole {
             return None;
         }
         let last = last.unwrap_or(0);
+        self.attention.noted = self.inspected.then(|| {
+            let Shape { tokens, heads, .. } = self.shape;
+            Attention::new(tokens, heads, self.seen.len() + 1)
+        });
         self.stem(ask);
         for (i, layer) in self.layers[..=last].iter_mut().enumerate() {
             layer.space.apply(&mut self.tokens, &mut self.attention);
             if let Some((time, ring)) = &mut layer.time {
                 time.keys_and_values(&self.tokens, &mut self.attention);
-                if i < last || self.outcome.is_some() {
+                if let Some(noted) = &mut self.attention.noted {
+                    noted.time_layers.push(i);
+                }
+                if i < last || whole {
                     time.apply(&mut self.tokens, ring, &self.seen, &mut self.attention);
                 }
                 if kept {
@@ -308,10 +323,27 @@ impl Dynamics {
                 layer.mlp.apply(self.shape, &mut self.tokens, &mut self.mlp);
             }
         }
+        self.looked = self.attention.noted.take();
         let width = self.shape.width();
         let at = (self.latent_tokens + 1) * width;
         let signal = &self.tokens[at..at + width];
         self.outcome.as_ref().map(|head| head.apply(signal))
+    }
+
+    /// Whether cache passes note where tokens look from now on.
+    pub(super) fn inspect(&mut self, on: bool) {
+        self.inspected = on;
+        self.looked = self.looked.take().filter(|_| on);
+    }
+
+    /// What the last cache pass noted.
+    pub(super) fn looked(&self) -> Option<&Attention> {
+        self.looked.as_ref()
+    }
+
+    /// Forgets what was noted: the rings are of another frame now.
+    pub(super) fn forget_looks(&mut self) {
+        self.looked = None;
     }
 
     /// Keys and values of all rings, in order.

@@ -10,6 +10,7 @@ mod tokenizer;
 use dynamics::Dynamics;
 use tokenizer::Tokenizer;
 
+use super::Attention;
 use super::network::{Ask, Moment, Network, Outcome};
 use super::sampler::Sampler;
 use crate::Result;
@@ -61,6 +62,14 @@ impl Network for CpuNetwork {
         Ok(self.dynamics.cache(ask))
     }
 
+    fn inspect(&mut self, on: bool) {
+        self.dynamics.inspect(on);
+    }
+
+    fn attention(&mut self) -> Result<Option<Attention>> {
+        Ok(self.dynamics.looked().cloned())
+    }
+
     fn encode(&mut self, images: &[u8], latents: &mut [f32]) -> Result<()> {
         let latents = latents.chunks_exact_mut(self.latent_len);
         for (image, latent) in images.chunks_exact(self.image_len).zip(latents) {
@@ -88,6 +97,7 @@ impl Network for CpuNetwork {
     }
 
     fn load(&mut self, cache: &[f32]) -> Result<()> {
+        self.dynamics.forget_looks();
         let mut rest = cache;
         for part in self.dynamics.rings_mut() {
             let (values, others) = rest.split_at(part.len());

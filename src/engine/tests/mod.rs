@@ -1,3 +1,4 @@
+mod inspecting;
 mod parity;
 mod reference;
 mod sampling;

@@ -1,0 +1,90 @@
+//! What the parts of the panel are drawn with.
+
+use eframe::egui::{
+    self, Color32, ColorImage, Rect, Response, RichText, Sense, Stroke, StrokeKind, TextureHandle,
+    TextureOptions, Ui, WidgetInfo, pos2, vec2,
+};
+
+use super::sheets::place;
+use crate::app::theme;
+use crate::sim::Inspection;
+
+/// A texture that is kept from frame to frame.
+#[derive(Default)]
+pub(super) struct Sheet(Option<TextureHandle>);
+
+impl Sheet {
+    pub fn put(&mut self, context: &egui::Context, name: &str, image: Option<ColorImage>) {
+        match (&mut self.0, image) {
+            (Some(texture), Some(image)) => texture.set(image, TextureOptions::NEAREST),
+            (own, image) => {
+                *own =
+                    image.map(|image| context.load_texture(name, image, TextureOptions::NEAREST));
+            }
+        }
+    }
+
+    /// Draws the rows in `part`, shares of all, over `rect`.
+    pub fn paint(&self, ui: &Ui, rect: Rect, part: std::ops::Range<f32>) {
+        if let Some(texture) = &self.0 {
+            let from = Rect::from_min_max(pos2(0.0, part.start), pos2(1.0, part.end));
+            ui.painter().image(texture.id(), rect, from, Color32::WHITE);
+        }
+    }
+}
+
+/// Outlines a patch and, thinner, its token.
+pub(super) fn outline(ui: &Ui, picture: Rect, seen: &Inspection, cell: usize) {
+    let lines = [(seen.merge, 1.0, theme::accent()), (1, 2.0, theme::text())];
+    for (merge, width, colour) in lines {
+        let rect = place(picture, seen.grid, cell, merge);
+        // Dark and light beside each other show on any picture.
+        let around = Stroke::new(width + 2.0, Color32::from_black_alpha(120));
+        for stroke in [around, Stroke::new(width, colour)] {
+            ui.painter()
+                .rect_stroke(rect, 1, stroke, StrokeKind::Middle);
+        }
+    }
+}
+
+/// What a part shows.
+pub(super) fn title(ui: &mut Ui, text: &str) {
+    ui.label(RichText::new(text).color(theme::muted()));
+}
+
+/// Small text at a place.
+pub(super) fn write(ui: &Ui, at: egui::Pos2, anchor: egui::Align2, text: &str) {
+    let font = egui::FontId::proportional(11.0);
+    ui.painter().text(at, anchor, text, font, theme::muted());
+}
+
+/// A strip of colours with its ends named.
+pub(super) fn legend(ui: &mut Ui, [low, high]: [String; 2], colour: impl Fn(f32) -> Color32) {
+    const STEPS: usize = 24;
+    let (rect, _) = ui.allocate_exact_size(vec2(150.0, 12.0), Sense::hover());
+    let strip = Rect::from_center_size(rect.center(), vec2(74.0, 6.0));
+    for i in 0..STEPS {
+        let step = strip.width() / STEPS as f32;
+        let left = strip.left() + step * i as f32;
+        let part = Rect::from_min_size(pos2(left, strip.top()), vec2(step + 0.5, strip.height()));
+        let share = i as f32 / (STEPS - 1) as f32;
+        ui.painter().rect_filled(part, 0, colour(share));
+    }
+    write(
+        ui,
+        strip.left_center() - vec2(5.0, 0.0),
+        egui::Align2::RIGHT_CENTER,
+        &low,
+    );
+    write(
+        ui,
+        strip.right_center() + vec2(5.0, 0.0),
+        egui::Align2::LEFT_CENTER,
+        &high,
+    );
+}
+
+/// What a screen reader says of something drawn.
+pub(super) fn name(response: &Response, text: &str) {
+    response.widget_info(|| WidgetInfo::labeled(egui::Role::Image, true, text));
+}
