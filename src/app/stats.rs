@@ -142,6 +142,8 @@ mod tests {
             score: 0.0,
             place: crate::sim::Place::default(),
             beside: None,
+            drift: None,
+            surprise: None,
             sequence,
             number: sequence,
             image: crate::sim::Picture::Bytes([0_u8; 3].as_slice().into()),

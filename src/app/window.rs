@@ -291,6 +291,7 @@ impl Window {
             Err(error) => World::Failed(Failure::new(error.to_string())),
         };
         self.send(Command::Trace(self.denoising.is_some()));
+        self.send(Command::Measure(self.study.plots_open));
         self.send(Command::Inspect(self.inspect.is_some()));
         self.hold(Instant::now());
     }
@@ -375,7 +376,10 @@ impl Window {
             Shortcut::Ahead => self.travel(1),
             Shortcut::Truth => self.toggle_truth(),
             Shortcut::Difference => self.toggle_difference(),
-            Shortcut::Plots => self.study.plots_open = !self.study.plots_open,
+            Shortcut::Plots => {
+                self.study.plots_open = !self.study.plots_open;
+                self.send(Command::Measure(self.study.plots_open));
+            }
             Shortcut::Save => self.save(),
             Shortcut::Tuning => {
                 self.tuning_open = Some(!self.tuning_open.unwrap_or(true));

@@ -78,6 +78,8 @@ pub(super) fn frame(
         context,
         place: Place::default(),
         beside: None,
+        drift: None,
+        surprise: None,
     })
 }
 

@@ -90,6 +90,8 @@ pub enum Command {
     Trace(bool),
     /// Whether frames from the next one on show what the model holds and where it looked.
     Inspect(bool),
+    /// Whether frames from the next one on tell their drift, and how surprising the truth is.
+    Measure(bool),
     /// Makes no frames until [`Command::Resume`] or [`Command::Step`].
     Pause,
     /// Makes frames again.
@@ -196,6 +198,10 @@ pub struct Frame {
     pub score: f32,
     /// Where it lies in what was played.
     pub place: Place,
+    /// The re-encoding error ([`crate::engine::reencoding_error`]), where it was asked for.
+    pub drift: Option<f32>,
+    /// How much the true frame surprises ([`crate::engine::Engine::surprise`]), where it was asked for.
+    pub surprise: Option<f32>,
     /// What [`Command::Beside`] asked for, u8 RGB `[H, W, 3]`, where there is such a frame.
     pub beside: Option<Arc<[u8]>>,
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::{Inspection, TracedPass};
-use crate::engine::{Clip, Engine, Outcome, Painting, SamplerParams, Snapshot, StageTimes};
+use crate::engine::{
+    Clip, Engine, Outcome, Painting, SamplerParams, Snapshot, StageTimes, reencoding_error,
+};
 use crate::worlds::{self, State, World};
 use crate::{Error, Result};
 
@@ -99,6 +101,28 @@ pub trait Player: Send {
     /// # Errors
     /// The device failed.
     fn inspection(&mut self) -> Result<Option<Inspection>> {
+        Ok(None)
+    }
+
+    /// The last frame's re-encoding error ([`reencoding_error`]); none where nothing is encoded.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn drift(&mut self) -> Result<Option<f32>> {
+        Ok(None)
+    }
+
+    /// How much a frame, u8 RGB `[H, W, 3]`, would surprise in the place of the next one
+    /// ([`Engine::surprise`]); none where nothing is predicted.
+    ///
+    /// # Errors
+    /// The frame or the action does not fit the world, a parameter is out of range, or the device failed.
+    fn surprise(
+        &mut self,
+        _image: &[u8],
+        _action: u32,
+        _params: &SamplerParams,
+    ) -> Result<Option<f32>> {
         Ok(None)
     }
 
@@ -286,6 +310,19 @@ impl Player for Dream {
             true => Inspection::of(self.engine.as_mut()).map(Some),
             false => Ok(None),
         }
+    }
+
+    fn drift(&mut self) -> Result<Option<f32>> {
+        reencoding_error(self.engine.as_mut()).map(Some)
+    }
+
+    fn surprise(
+        &mut self,
+        image: &[u8],
+        action: u32,
+        params: &SamplerParams,
+    ) -> Result<Option<f32>> {
+        self.engine.surprise(image, action, params)
     }
 
     fn outcome(&self) -> Option<Outcome> {

@@ -135,6 +135,10 @@ pub(super) struct World<'a> {
     pub tracing: bool,
     /// Whether frames show where the model looked.
     pub inspecting: bool,
+    /// Whether frames tell their drift, and how surprising the truth is.
+    measuring: bool,
+    /// Of the last frame, where it was measured.
+    surprise: Option<f32>,
     /// What is shown beside the frames.
     pub beside: Beside,
     /// The truth of what is played, while there is one.
@@ -171,6 +175,8 @@ impl<'a> World<'a> {
             snapshot_time: Duration::ZERO,
             tracing: false,
             inspecting: false,
+            measuring: false,
+            surprise: None,
             beside: Beside::Nothing,
             reality: None,
             player,
@@ -270,6 +276,7 @@ impl<'a> World<'a> {
                 self.inspecting = on;
                 self.player.inspect(on);
             }
+            Command::Measure(on) => self.measuring = on,
             Command::Pause => {
                 self.paused = true;
                 self.key_changed = None;
@@ -360,17 +367,25 @@ impl<'a> World<'a> {
         }
         let given = self.reality.as_ref().and_then(Reality::action);
         let (action, started) = (given.unwrap_or(self.held), Instant::now());
-        let player = &mut self.player;
+        let (player, surprise) = (&mut self.player, &mut self.surprise);
+        if let Some(reality) = &mut self.reality {
+            reality.step(action)?;
+        }
+        let truth = self.reality.as_ref().and_then(Reality::image);
+        let truth = truth.filter(|_| self.measuring);
         let (params, times) = tried(
             self.ports,
             &mut self.wanted,
             &mut self.kept,
             self.free_seed,
-            |params| player.step(action, params),
+            |params| {
+                *surprise = match truth {
+                    Some(image) => player.surprise(image, action, params)?,
+                    None => None,
+                };
+                player.step(action, params)
+            },
         )?;
-        if let Some(reality) = &mut self.reality {
-            reality.step(action)?;
-        }
         self.number += 1;
         let reflects = self.key_changed.take();
         self.finish(Made::Step(action), reflects, times, params)?;
@@ -459,6 +474,11 @@ impl<'a> World<'a> {
             score: self.score,
             place,
             beside: self.beside_frame(place),
+            drift: match self.measuring && self.number > 0 {
+                true => self.player.drift()?,
+                false => None,
+            },
+            surprise: self.surprise.take(),
         })
     }
 }

@@ -188,9 +188,10 @@ impl Window {
             times: frame.times,
             latency,
             psnr: psnr.filter(|_| shown && frame.beside.is_some()),
+            drift: frame.drift.map(f64::from),
+            surprise: frame.surprise.map(f64::from),
             reward: outcome.map(|outcome| f64::from(outcome.reward)),
             end: outcome.map(|outcome| f64::from(outcome.end)),
-            ..Sample::default()
         });
     }
 

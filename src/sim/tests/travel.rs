@@ -264,6 +264,34 @@ fn the_simulator_runs_beside_a_dream_of_it_under_the_same_actions() {
 }
 
 #[test]
+fn drift_and_the_surprise_of_the_truth_are_told_while_they_are_asked_for() {
+    let sim = spawn(maze_dream());
+    next(&sim);
+    let silent = step(&sim);
+    assert_eq!((silent.drift, silent.surprise), (None, None));
+    sim.send(Command::Measure(true));
+    let alone = step(&sim);
+    assert!(alone.drift.unwrap() > 0.0 && alone.surprise.is_none());
+    sim.send(Command::Beside(Beside::Simulator(Kind::Maze)));
+    next(&sim);
+    let frames = played(&sim, &[1, 1, 3, 3]);
+    for frame in &frames {
+        let surprise = frame.surprise.unwrap();
+        assert!(surprise > 0.0 && surprise < 1.0, "{surprise}");
+    }
+    // Who measures plays the same game.
+    let again = spawn(maze_dream());
+    next(&again);
+    step(&again);
+    step(&again);
+    again.send(Command::Beside(Beside::Simulator(Kind::Maze)));
+    next(&again);
+    for (a, b) in frames.iter().zip(played(&again, &[1, 1, 3, 3])) {
+        assert_eq!(rgb(a), rgb(&b));
+    }
+}
+
+#[test]
 fn an_episode_runs_beside_a_dream_that_plays_its_actions() {
     let recorded = {
         let sim = spawn(pong());
