@@ -9,6 +9,7 @@ mod columns;
 pub mod headless;
 mod player;
 mod replay;
+mod script;
 mod session;
 mod thread;
 
@@ -24,6 +25,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use crate::engine::{Outcome, Painting, SamplerParams, Seat, Snapshot, StageTimes};
 use crate::{Error, Result};
+use script::Script;
 
 pub use columns::{OF_SESSION, recorded_seed};
 pub use player::{Dream, Player, Real, Truth};
@@ -61,7 +63,7 @@ impl Pace {
 }
 
 /// What the owner asks of the world-model thread.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// The player now holds this action; the latest one at the start of a frame counts.
     Held {
@@ -70,6 +72,9 @@ pub enum Command {
         /// When the key went down or up, for key-to-frame latency.
         since: Instant,
     },
+    /// Plays these actions in the next frames, one each, before the held one counts again. A key
+    /// of the world that is pressed meanwhile ends them.
+    Actions(Arc<[u32]>),
     /// Sampler parameters from the next frame on.
     Params(SamplerParams),
     /// With `true`, every reset draws a new seed; with `false`, the parameters' seed is used.
@@ -195,6 +200,8 @@ pub struct Options {
     pub from: Option<Arc<Point>>,
     /// Index of the first starting context.
     pub context: usize,
+    /// Actions of the first frames, as [`Command::Actions`]; empty where a person plays at once.
+    pub actions: Arc<[u32]>,
     /// Sampler parameters of the first frame.
     pub params: SamplerParams,
     /// Whether every reset draws a new seed.
@@ -229,6 +236,7 @@ pub struct Point {
     number: u64,
     score: f32,
     free_seed: Option<u64>,
+    script: Script,
 }
 
 /// A running world-model thread.

@@ -6,6 +6,7 @@ mod going_on;
 mod real;
 mod recording;
 mod replaying;
+mod scripted;
 
 use std::collections::HashSet;
 
@@ -23,6 +24,7 @@ fn options() -> Options {
         seat: Seat::Own,
         from: None,
         context: 0,
+        actions: Arc::default(),
         params: SamplerParams::default(),
         free_seed: false,
         ends_restart: true,

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError};
 
 use super::{
-    Command, FREE_SEEDS, Frame, Left, Message, Options, Pace, Picture, Player, Point, Session,
-    TracedPass,
+    Command, FREE_SEEDS, Frame, Left, Message, Options, Pace, Picture, Player, Point, Script,
+    Session, TracedPass,
 };
 use crate::engine::{Outcome, SamplerParams, Seat, StageTimes};
 use crate::{Error, Result};
@@ -113,6 +113,8 @@ struct World<'a> {
     /// Frames to make although paused.
     steps: usize,
     held: u32,
+    /// Actions from a file, which win over the held one.
+    script: Script,
     key_changed: Option<Instant>,
     sequence: u64,
     number: u64,
@@ -148,6 +150,7 @@ impl<'a> World<'a> {
             paused: options.paused,
             steps: 0,
             held: 0,
+            script: Script::default(),
             key_changed: None,
             sequence: 0,
             number: 0,
@@ -165,7 +168,10 @@ impl<'a> World<'a> {
         });
         match &options.from {
             Some(point) => world.go_on(point)?,
-            None => world.reset()?,
+            None => {
+                world.script(Arc::clone(&options.actions));
+                world.reset()?;
+            }
         }
         Ok(world)
     }
@@ -185,6 +191,7 @@ impl<'a> World<'a> {
         self.context = point.context;
         (self.sequence, self.number) = (point.sequence, point.number);
         self.score = point.score;
+        self.script = point.script.clone();
         if let (Some(own), Some(seed)) = (&mut self.free_seed, point.free_seed) {
             *own = seed;
         }
@@ -204,6 +211,7 @@ impl<'a> World<'a> {
             point.since.push(led);
             (point.sequence, point.number) = (self.sequence, self.number);
             point.score = self.score;
+            point.script.clone_from(&self.script);
             let long = point.since.len() >= SNAPSHOT_EVERY || self.played >= SNAPSHOT_AFTER;
             due = long && self.played >= self.snapshot_time * SNAPSHOT_SHARE;
         }
@@ -218,6 +226,7 @@ impl<'a> World<'a> {
                 number: self.number,
                 score: self.score,
                 free_seed: self.free_seed,
+                script: self.script.clone(),
             });
             self.snapshot_time = started.elapsed();
             self.played = Duration::ZERO;
@@ -290,6 +299,10 @@ impl<'a> World<'a> {
             Command::Held { action, since } if action < self.actions => {
                 if action != self.held {
                     self.held = action;
+                    if action != 0 && !self.script.is_over() {
+                        self.script = Script::default();
+                        self.notice("a key ends the actions from the file: now you play");
+                    }
                     // A key pressed in a pause waits for the player, not for the model.
                     self.key_changed = (!self.paused).then_some(since);
                 }
@@ -298,6 +311,7 @@ impl<'a> World<'a> {
                 "action {action} is unknown, expected 0 to {}",
                 self.actions.saturating_sub(1)
             ))),
+            Command::Actions(actions) => self.script(actions),
             Command::Params(params) => self.wanted = params,
             Command::FreeSeed(free) => self.free_seed = free.then(draw_seed),
             Command::EndsRestart(on) => self.ends_restart = on,
@@ -323,6 +337,33 @@ impl<'a> World<'a> {
             Command::Quit => {}
         }
         Ok(())
+    }
+
+    fn notice(&self, text: &str) {
+        self.ports.say(Message::Notice(text.to_owned()));
+    }
+
+    /// Takes actions to play before the held one counts.
+    fn script(&mut self, actions: Arc<[u32]>) {
+        let script = Script::new(actions);
+        match script.unknown(self.actions) {
+            Some(action) => self.notice(&format!(
+                "the actions from the file are not played: {action} is unknown, expected 0 to {}",
+                self.actions.saturating_sub(1)
+            )),
+            None => self.script = script,
+        }
+    }
+
+    /// The action of the next frame: the file's, else the held one.
+    fn action(&mut self) -> u32 {
+        let Some(action) = self.script.next() else {
+            return self.held;
+        };
+        if self.script.is_over() {
+            self.notice("the actions from the file are over: now you play");
+        }
+        action
     }
 
     fn choose(&mut self, index: usize) -> Result<()> {
@@ -366,12 +407,12 @@ impl<'a> World<'a> {
     /// Makes one frame under the action held right now, or starts again after an episode's end.
     fn play(&mut self) -> Result<()> {
         self.steps = self.steps.saturating_sub(1);
+        // An action that meets an episode's end is lost, as it is headless.
+        let (action, started) = (self.action(), Instant::now());
         if self.ended {
-            let notice = "the episode ended; it starts again".to_owned();
-            self.ports.say(Message::Notice(notice));
+            self.notice("the episode ended; it starts again");
             return self.reset();
         }
-        let (action, started) = (self.held, Instant::now());
         let player = &mut self.player;
         let (params, times) = tried(
             self.ports,
