@@ -1,13 +1,16 @@
 //! Sessions of the shipped worlds and of the simulators, recorded by the world-model thread and
 //! played again by the command line; and what the command line writes.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod display;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use display::Display;
 use driftless::data::Episode;
 use driftless::engine::{DeviceChoice, SamplerParams, Seat, Solver};
 use driftless::sim::{self, Frame, Options, Pace, Sim};
@@ -59,6 +62,7 @@ fn record(folder: &TempDir, game: &Game, commands: &[sim::Command]) -> PathBuf {
         seat: Seat::Own,
         from: None,
         context: game.first_context,
+        actions: Arc::default(),
         params: SamplerParams::default(),
         free_seed: true,
         ends_restart: true,
@@ -287,4 +291,68 @@ fn without_ffmpeg_an_mp4_says_what_it_needs_before_anything_is_played() {
         "{said}"
     );
     assert_eq!(folder.path().read_dir().unwrap().count(), 0);
+}
+
+#[test]
+fn actions_that_the_world_does_not_have_are_refused_before_anything_is_played() {
+    let folder = tempfile::tempdir().unwrap();
+    let maze = record(
+        &folder,
+        &Game::simulator(Kind::Maze),
+        &[held(7), sim::Command::Step],
+    );
+    let said = failure(&["play", "--actions", text(&maze)]);
+    assert!(
+        said.contains("array `action`: holds 7, expected 0 to 2"),
+        "{said}"
+    );
+    let file = folder.path().join("keys.txt");
+    std::fs::write(&file, "up 3\nsideways").unwrap();
+    let said = failure(&["play", "--actions", text(&file)]);
+    assert!(said.contains("line 2: unknown action 'sideways'"), "{said}");
+}
+
+#[test]
+fn a_window_plays_a_files_actions_and_then_the_persons_and_its_recording_is_replayed() {
+    let Some(display) = Display::start() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (path, keys) = (
+        folder.path().join("played.npz"),
+        folder.path().join("keys.txt"),
+    );
+    std::fs::write(&keys, "up 5\ndown 7\nup 3\n").unwrap();
+    let pong = root().join("checkpoints/pong");
+    let window = display.open(&[
+        "play",
+        "--checkpoint",
+        text(&pong),
+        "--device",
+        "cpu",
+        "--actions",
+        text(&keys),
+        "--record",
+        text(&path),
+    ]);
+    // A second of play, on a machine that may be busy.
+    std::thread::sleep(Duration::from_secs(5));
+    window.down("Down");
+    std::thread::sleep(Duration::from_secs(1));
+    window.up("Down");
+    window.press("r");
+    std::thread::sleep(Duration::from_secs(1));
+    let (status, stderr) = window.close();
+    assert!(status.success(), "{status}: {stderr}");
+
+    let actions = Episode::read(&path).unwrap().actions;
+    assert!(actions.len() > 20, "{actions:?}");
+    assert_eq!(
+        actions[1..16],
+        [[1; 5].as_slice(), &[2; 7], &[1; 3]].concat()
+    );
+    assert!(actions[16..].contains(&2), "{actions:?}");
+    let said = success(&["replay", text(&path), "--device", "cpu"]);
+    let frames = actions.len();
+    assert_eq!(said, format!("{frames} of {frames} frames are identical\n"));
 }

@@ -71,6 +71,8 @@ pub struct Options {
     pub game: Game,
     /// Target frames a second; the world's own without one.
     pub fps: Option<f32>,
+    /// Actions that are played before the person's.
+    pub actions: Arc<[u32]>,
     /// Sampler parameters to start with.
     pub params: SamplerParams,
     /// Where the played frames are written as an episode when the window closes.
@@ -123,7 +125,8 @@ struct Left {
 /// A key binding is wrong, there is no display or no graphics
 /// adapter, the recording cannot be written, or the window was closed over a world that failed.
 pub fn run(options: Options) -> Result<()> {
-    let played = Played::new(options.game, options.fps, options.params, options.record)?;
+    let mut played = Played::new(options.game, options.fps, options.params, options.record)?;
+    played.sim.actions = options.actions;
     check_display()?;
     let parts = Parts {
         new_world: options.new_world,

@@ -1,6 +1,7 @@
 //! What the window plays: a world with its keys, its thread's options and its tuning.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::keys::{Bindings, KeyMap, Shortcut};
 use super::mouse::Mouse;
@@ -51,6 +52,7 @@ impl Played {
             seat: Seat::Own,
             from: None,
             context: game.first_context,
+            actions: Arc::default(),
             params: tuning.settings.params,
             free_seed: settings.free_seed,
             ends_restart: settings.ends_restart,

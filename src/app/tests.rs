@@ -56,6 +56,7 @@ fn options(keys: &[&str]) -> Options {
             player: Arc::new(|_| Err(Error::Device("not asked for".into()))),
         },
         fps: None,
+        actions: Arc::default(),
         params: SamplerParams::default(),
         record: None,
         new_world: None,

@@ -1,6 +1,7 @@
 //! `driftless new`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use driftless::app::{self, FirstStep};
 use driftless::engine::{DeviceChoice, SamplerParams};
@@ -53,6 +54,7 @@ pub fn run(args: Args) -> Result<()> {
     app::run(app::Options {
         game,
         fps: None,
+        actions: Arc::default(),
         params: SamplerParams::default(),
         record: None,
         new_world: Some(app::NewWorld {

@@ -40,9 +40,10 @@ pub struct Args {
     /// Frames to play headless.
     #[arg(long, value_name = "N", requires = "headless")]
     frames: Option<usize>,
-    /// Actions to play headless: lines `NAME` or `NAME FRAMES`, or an episode (.npz); random held
-    /// keys without it. When they run out, the idle action is played.
-    #[arg(long, value_name = "FILE", requires = "headless")]
+    /// Actions to play: lines `NAME` or `NAME FRAMES`, or an episode (.npz). When they run out, your
+    /// keys count in the window, the first that you press ends them; headless, the idle action is
+    /// played. Without it, random held keys are played headless.
+    #[arg(long, value_name = "FILE")]
     actions: Option<PathBuf>,
     /// What to write headless: .gif, .mp4 (needs ffmpeg), .npz, or a folder for PNG files.
     #[arg(long, value_name = "FILE|DIR", requires = "headless")]
@@ -75,8 +76,13 @@ pub fn run(args: Args) -> Result<()> {
 }
 
 fn play_in_window(args: Args, game: Game) -> Result<()> {
+    let actions = match &args.actions {
+        Some(path) => headless::read_actions(path, &game.world.actions)?,
+        None => Vec::new(),
+    };
     app::run(app::Options {
         game,
+        actions: actions.into(),
         fps: args.fps,
         params: args.sampling.params()?,
         record: args.record,

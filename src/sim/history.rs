@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use super::Script;
 use super::player::Saved;
 use super::truth::Start;
 use crate::engine::SamplerParams;
@@ -128,6 +129,8 @@ pub struct History {
     next_id: u64,
     /// Frames that the thread had made, resets and travels included.
     pub(super) sequence: u64,
+    /// Actions of a file that are still to be played.
+    pub(super) script: Script,
     /// By the frame's id, so that branches share them.
     saved: BTreeMap<u64, Arc<Saved>>,
     pictures: BTreeMap<u64, Arc<[u8]>>,

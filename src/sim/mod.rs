@@ -11,6 +11,7 @@ mod history;
 mod inspection;
 mod player;
 mod replay;
+mod script;
 mod session;
 mod thread;
 mod travel;
@@ -29,6 +30,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use crate::data::Episode;
 use crate::engine::{Outcome, Painting, SamplerParams, Seat, StageTimes};
 use crate::{Error, Result};
+use script::Script;
 
 pub use columns::{OF_SESSION, recorded_seed};
 pub use history::{BranchInfo, History, MAX_BRANCHES, Place};
@@ -78,6 +80,9 @@ pub enum Command {
         /// When the key went down or up, for key-to-frame latency.
         since: Instant,
     },
+    /// Plays these actions in the next frames, one each, before the held one counts again. A key
+    /// of the world that is pressed meanwhile ends them.
+    Actions(Arc<[u32]>),
     /// Sampler parameters from the next frame on.
     Params(SamplerParams),
     /// With `true`, every reset draws a new seed; with `false`, the parameters' seed is used.
@@ -247,6 +252,8 @@ pub struct Options {
     pub from: Option<Arc<History>>,
     /// Index of the first starting context.
     pub context: usize,
+    /// Actions of the first frames, as [`Command::Actions`]; empty where a person plays at once.
+    pub actions: Arc<[u32]>,
     /// Sampler parameters of the first frame.
     pub params: SamplerParams,
     /// Whether every reset draws a new seed.

@@ -7,6 +7,7 @@ mod inspecting;
 mod real;
 mod recording;
 mod replaying;
+mod scripted;
 mod travel;
 
 use std::collections::HashSet;
@@ -25,6 +26,7 @@ fn options() -> Options {
         seat: Seat::Own,
         from: None,
         context: 0,
+        actions: Arc::default(),
         params: SamplerParams::default(),
         free_seed: false,
         ends_restart: true,

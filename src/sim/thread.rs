@@ -12,7 +12,7 @@ use super::history::{Entry, Made};
 use super::truth::{Reality, Start};
 use super::{
     Beside, Command, FREE_SEEDS, Frame, Left, Message, Options, Pace, Picture, Place, Player,
-    Session, TracedPass,
+    Script, Session, TracedPass,
 };
 use crate::engine::{Outcome, SamplerParams, Seat, StageTimes};
 use crate::{Error, Result};
@@ -114,6 +114,8 @@ pub(super) struct World<'a> {
     /// Frames to make although paused.
     pub steps: usize,
     held: u32,
+    /// Actions from a file, which win over the held one.
+    pub script: Script,
     pub key_changed: Option<Instant>,
     pub sequence: u64,
     pub number: u64,
@@ -162,6 +164,7 @@ impl<'a> World<'a> {
             paused: options.paused,
             steps: 0,
             held: 0,
+            script: Script::default(),
             key_changed: None,
             sequence: 0,
             number: 0,
@@ -186,7 +189,10 @@ impl<'a> World<'a> {
         });
         match world.left.history.at() {
             Some(place) => world.go_on(place)?,
-            None => world.reset()?,
+            None => {
+                world.script(Arc::clone(&options.actions));
+                world.reset()?;
+            }
         }
         Ok(world)
     }
@@ -256,6 +262,10 @@ impl<'a> World<'a> {
             Command::Held { action, since } if action < self.actions => {
                 if action != self.held {
                     self.held = action;
+                    if action != 0 && !self.script.is_over() {
+                        self.script = Script::default();
+                        self.notice("a key ends the actions from the file: now you play");
+                    }
                     // A key pressed in a pause waits for the player, not for the model.
                     self.key_changed = (!self.paused).then_some(since);
                 }
@@ -264,6 +274,7 @@ impl<'a> World<'a> {
                 "action {action} is unknown, expected 0 to {}",
                 self.actions.saturating_sub(1)
             ))),
+            Command::Actions(actions) => self.script(actions),
             Command::Params(params) => self.wanted = params,
             Command::FreeSeed(free) => self.free_seed = free.then(draw_seed),
             Command::EndsRestart(on) => self.ends_restart = on,
@@ -318,6 +329,33 @@ impl<'a> World<'a> {
         Ok(())
     }
 
+    fn notice(&self, text: &str) {
+        self.ports.say(Message::Notice(text.to_owned()));
+    }
+
+    /// Takes actions to play before the held one counts.
+    fn script(&mut self, actions: Arc<[u32]>) {
+        let script = Script::new(actions);
+        match script.unknown(self.actions) {
+            Some(action) => self.notice(&format!(
+                "the actions from the file are not played: {action} is unknown, expected 0 to {}",
+                self.actions.saturating_sub(1)
+            )),
+            None => self.script = script,
+        }
+    }
+
+    /// The action of the next frame: the file's, else the held one.
+    fn action(&mut self) -> u32 {
+        let Some(action) = self.script.next() else {
+            return self.held;
+        };
+        if self.script.is_over() {
+            self.notice("the actions from the file are over: now you play");
+        }
+        action
+    }
+
     fn choose(&mut self, index: usize) -> Result<()> {
         let starts = self.player.starts();
         if index >= starts {
@@ -360,13 +398,14 @@ impl<'a> World<'a> {
     /// Makes one frame under the action held right now, or starts again after an episode's end.
     fn play(&mut self) -> Result<()> {
         self.steps = self.steps.saturating_sub(1);
+        // An action that meets an episode's end is lost, as it is headless.
+        let (own, started) = (self.action(), Instant::now());
+        let given = self.reality.as_ref().and_then(Reality::action);
+        let action = given.unwrap_or(own);
         if self.ended {
-            let notice = "the episode ended; it starts again".to_owned();
-            self.ports.say(Message::Notice(notice));
+            self.notice("the episode ended; it starts again");
             return self.reset();
         }
-        let given = self.reality.as_ref().and_then(Reality::action);
-        let (action, started) = (given.unwrap_or(self.held), Instant::now());
         let (player, surprise) = (&mut self.player, &mut self.surprise);
         if let Some(reality) = &mut self.reality {
             reality.step(action)?;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::history::{Entry, Made, Route};
 use super::thread::{SNAPSHOT_AFTER, SNAPSHOT_EVERY, SNAPSHOT_SHARE, World, begin};
 use super::truth::{Reality, Start};
-use super::{Beside, Command, Message, Place, Session, headless};
+use super::{Beside, Command, Message, Place, Script, Session, headless};
 use crate::Result;
 use crate::engine::StageTimes;
 
@@ -20,6 +20,7 @@ impl World<'_> {
         let paused = self.paused;
         // The frame that is shown twice is counted once.
         self.sequence = self.left.history.sequence.saturating_sub(1);
+        self.script = self.left.history.script.clone();
         self.go_to(place)?;
         self.paused = paused;
         Ok(())
@@ -35,6 +36,8 @@ impl World<'_> {
             place = *later;
             self.early.pop_front();
         }
+        // Who goes back wants to play.
+        self.script = Script::default();
         self.go_to(place)
     }
 
@@ -119,6 +122,7 @@ impl World<'_> {
     pub fn count(&mut self) {
         self.sequence += 1;
         self.left.history.sequence = self.sequence;
+        self.left.history.script.clone_from(&self.script);
     }
 
     /// Keeps a snapshot from time to time.

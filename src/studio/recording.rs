@@ -114,6 +114,7 @@ fn part(played: &Episode, range: Range<usize>) -> Episode {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
@@ -130,6 +131,7 @@ mod tests {
             seat: Seat::Own,
             from: None,
             context: 0,
+            actions: Arc::default(),
             params: SamplerParams::default(),
             free_seed: true,
             ends_restart: true,
@@ -156,10 +158,8 @@ mod tests {
 
     #[test]
     fn every_reset_begins_an_episode_and_actions_lead_to_their_frames() {
-        let (step, reset) = (|| Command::Step, || Command::Reset);
-        let begun = [step(), held(3), step(), step()];
-        let again = [reset(), reset(), held(1), step()];
-        let commands = [begun, again].concat();
+        use Command::{Reset, Step};
+        let commands = [Step, held(3), Step, Step, Reset, Reset, held(1), Step];
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("maze");
         let manifest = write(played(&commands), Kind::Maze, &out).unwrap();

@@ -209,7 +209,9 @@ impl Window {
     fn switch(&mut self, to: Played, session: Option<Session>) -> (Played, Option<Session>) {
         let before = self.end_world().0;
         put_presenter(&self.render, to.world.image);
-        let played = std::mem::replace(&mut self.played, to);
+        let mut played = std::mem::replace(&mut self.played, to);
+        // They were for its beginning.
+        played.sim.actions = Arc::default();
         self.played.sim.seat = self.seat.clone();
         self.session = session;
         self.frame = None;
