@@ -13,9 +13,10 @@ pub mod rollout;
 pub mod train;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use driftless::engine::{Along, SamplerParams, Solver};
+use driftless::studio::Shipped;
 use driftless::{Error, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -45,21 +46,12 @@ fn bar(total: u64, unit: &str) -> ProgressBar {
     bar
 }
 
-/// Folder of the shipped worlds, searched for from where the program is started, from where it is
-/// installed, and from where it was built.
-const WORLDS: &str = "checkpoints";
-const DEFAULT_WORLD: &str = "pong";
-
 /// The given checkpoint's folder, or the shipped world of that name; the default one of these
 /// where none is given.
 fn checkpoint_or_default(given: Option<PathBuf>) -> Result<PathBuf> {
     match given {
         Some(given) => checkpoint(given),
-        None => default_world().ok_or_else(|| {
-            Error::Argument(format!(
-                "no shipped world found ({WORLDS}/{DEFAULT_WORLD}): name a checkpoint folder with --checkpoint"
-            ))
-        }),
+        None => Shipped::find(None).default_world(),
     }
 }
 
@@ -68,26 +60,11 @@ fn checkpoint(given: PathBuf) -> Result<PathBuf> {
     if given.exists() || given.components().count() != 1 {
         return Ok(given);
     }
-    shipped(&given).ok_or_else(|| {
+    let named = given.to_str().map(|name| Shipped::find(None).folder(name));
+    named.transpose()?.flatten().ok_or_else(|| {
         let what = "neither a checkpoint folder nor the name of a shipped world";
         Error::invalid(&given, what)
     })
-}
-
-fn default_world() -> Option<PathBuf> {
-    shipped(Path::new(DEFAULT_WORLD))
-}
-
-/// The folder of a shipped world.
-fn shipped(name: &Path) -> Option<PathBuf> {
-    let own = std::env::current_exe().ok();
-    let beside = own.as_deref().and_then(Path::parent).map(Path::to_path_buf);
-    let built = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    [Some(PathBuf::from(".")), beside, Some(built)]
-        .into_iter()
-        .flatten()
-        .map(|root| root.join(WORLDS).join(name))
-        .find(|folder| folder.is_dir())
 }
 
 /// How frames are sampled.
