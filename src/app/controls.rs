@@ -72,6 +72,7 @@ impl Bar<'_> {
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 for (icon, shortcut, lit) in [
                     (Icon::Plus, Shortcut::NewWorld, self.training),
+                    (Icon::Cards, Shortcut::Worlds, false),
                     (Icon::Sliders, Shortcut::Tuning, self.tuning),
                     (Icon::Strip, Shortcut::Denoising, self.denoising),
                     (Icon::Numbers, Shortcut::Hud, self.hud),
@@ -222,6 +223,7 @@ enum Icon {
     Numbers,
     Strip,
     Sliders,
+    Cards,
     Plus,
 }
 
@@ -268,6 +270,11 @@ impl Icon {
                     let square = Rect::from_center_size(c + vec2(x, 0.0), Vec2::splat(side));
                     let line = Stroke::new(1.3, colour);
                     painter.rect_stroke(square, 1, line, StrokeKind::Middle);
+                }
+            }
+            Self::Cards => {
+                for (x, y) in [(-3.5, -3.5), (3.5, -3.5), (-3.5, 3.5), (3.5, 3.5)] {
+                    block(x, y, 5.0, 5.0);
                 }
             }
             Self::Plus => {

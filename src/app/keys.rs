@@ -22,13 +22,15 @@ pub enum Shortcut {
     Denoising,
     /// Show or hide the tuning panel.
     Tuning,
+    /// Open the page on which a world is chosen.
+    Worlds,
     /// Open the page on which worlds are made.
     NewWorld,
 }
 
 impl Shortcut {
     /// Every shortcut, in the order in which they are shown.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Pause,
         Self::Step,
         Self::Reset,
@@ -36,6 +38,7 @@ impl Shortcut {
         Self::Hud,
         Self::Denoising,
         Self::Tuning,
+        Self::Worlds,
         Self::NewWorld,
     ];
 
@@ -49,6 +52,7 @@ impl Shortcut {
             Self::Hud => "numbers",
             Self::Denoising => "denoising",
             Self::Tuning => "tuning",
+            Self::Worlds => "worlds",
             Self::NewWorld => "new world",
         }
     }
@@ -63,6 +67,7 @@ impl Shortcut {
             Self::Hud => &[Key::H],
             Self::Denoising => &[Key::V],
             Self::Tuning => &[Key::T],
+            Self::Worlds => &[Key::O, Key::F3],
             Self::NewWorld => &[Key::M, Key::F2],
         }
     }

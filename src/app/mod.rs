@@ -9,6 +9,7 @@ mod denoising;
 mod hud;
 pub mod keys;
 mod new_world;
+mod picker;
 mod played;
 mod present;
 mod shell;

@@ -2,6 +2,7 @@
 
 mod away;
 mod device;
+mod worlds;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,11 +14,13 @@ use eframe::{egui_wgpu, wgpu};
 
 use self::away::{Home, View};
 use self::device::prepare;
+use self::worlds::Opening;
 use super::cards::{self, Answer, Notices};
 use super::controls::{self, Bar};
 use super::denoising::{self, Denoising};
 use super::keys::{HeldKeys, Shortcut};
 use super::new_world::Page;
+use super::picker::Picker;
 use super::played::Played;
 use super::present::{self, Picture};
 use super::stats::Stats;
@@ -77,6 +80,10 @@ pub(super) struct Window {
     view: View,
     /// The "New world" page, once it was opened.
     page: Option<Page>,
+    /// The page of worlds, once it was opened.
+    worlds: Option<Picker>,
+    /// A game that is being read.
+    opening: Option<Opening>,
     render: egui_wgpu::RenderState,
     /// What engines may compute on.
     seat: Seat,
@@ -119,6 +126,8 @@ impl Window {
             home: None,
             view: View::Game,
             page: None,
+            worlds: None,
+            opening: None,
             render,
             seat,
             context: creation.egui_ctx.clone(),
@@ -247,6 +256,9 @@ impl Window {
         if self.view == View::Page {
             return self.page_key(key);
         }
+        if let View::Worlds { .. } = self.view {
+            return self.worlds_key(key);
+        }
         if let (Key::Enter, World::Failed(failure)) = (key, &self.world) {
             match failure.device {
                 true => self.go_on(),
@@ -300,6 +312,7 @@ impl Window {
                 self.send(Command::Trace(self.denoising.is_some()));
             }
             Shortcut::Tuning => self.tuning_open = Some(!self.tuning_open.unwrap_or(true)),
+            Shortcut::Worlds => self.open_worlds(),
             Shortcut::NewWorld => self.open_page(),
         }
     }
@@ -422,6 +435,7 @@ impl eframe::App for Window {
         if let Some(page) = &mut self.page {
             page.listen();
         }
+        self.listen_to_worlds();
     }
 
     fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
@@ -431,6 +445,11 @@ impl eframe::App for Window {
         }
         if self.view == View::Page {
             self.page_ui(ui);
+            return;
+        }
+        self.take_dropped(ui);
+        if let View::Worlds { .. } = self.view {
+            self.worlds_ui(ui);
             return;
         }
         if self.tuning_open.is_none() {

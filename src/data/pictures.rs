@@ -126,10 +126,14 @@ fn unreadable(path: &Path, error: &image::ImageError) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::process::Command;
+
     use image::codecs::gif::GifEncoder;
     use image::{Delay, Frame, Rgb, RgbImage, RgbaImage};
 
     use super::*;
+    use crate::data::{Episode, export};
 
     fn grey(values: &[u8]) -> Vec<u8> {
         values.iter().flat_map(|&value| [value; 3]).collect()
@@ -191,6 +195,33 @@ mod tests {
         gif(&path, &[(0, 0), (255, 0)]);
         let seen = first(&path, [1, 1], 20.0, 9).unwrap();
         assert_eq!(seen, grey(&[0, 0, 255, 255]));
+    }
+
+    #[test]
+    fn a_video_comes_at_the_pace_of_the_world_through_ffmpeg() {
+        if Command::new("ffmpeg").arg("-version").output().is_err() {
+            eprintln!("skipped: no ffmpeg");
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.mp4");
+        let greys = [20, 20, 200, 200, 110, 110];
+        let episode = Episode {
+            height: 16,
+            width: 16,
+            images: greys.iter().flat_map(|&g| vec![g; 16 * 16 * 3]).collect(),
+            actions: vec![0; 6],
+            rewards: vec![0.0; 6],
+            extras: BTreeMap::new(),
+        };
+        export::write(&episode, &path, 1, 20.0).unwrap();
+        for (most, expected) in [(9, &[20, 200, 110][..]), (2, &[20, 200])] {
+            let seen = first(&path, [1, 1], 10.0, most).unwrap();
+            assert_eq!(seen.len(), expected.len() * 3);
+            for (seen, expected) in seen.chunks(3).zip(expected) {
+                assert!(seen[0].abs_diff(*expected) < 12, "{seen:?} {expected}");
+            }
+        }
     }
 
     #[test]

@@ -130,7 +130,13 @@ pub fn facts(folder: &Path) -> Result<(String, Facts)> {
         image: config.image,
         picture: picture.unwrap_or_default(),
         parameters: Some(parameters),
-        bytes: Some(files.iter().filter(|f| f.is_file()).map(|f| f.len()).sum()),
+        bytes: Some(
+            files
+                .iter()
+                .filter(|f| f.is_file())
+                .map(std::fs::Metadata::len)
+                .sum(),
+        ),
         written: files.iter().filter_map(|f| f.modified().ok()).max(),
         about,
         trained_on,

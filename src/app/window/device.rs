@@ -8,6 +8,7 @@ use eframe::egui_wgpu;
 
 use super::{Window, World};
 use crate::app::denoising::Denoising;
+use crate::app::picker::Picker;
 use crate::app::present::Presenter;
 use crate::app::{Waker, no_adapter, theme};
 use crate::engine::{Gpu, Seat};
@@ -31,6 +32,7 @@ impl Window {
         if let Some(page) = &mut self.page {
             page.forget_pictures();
         }
+        self.worlds.iter_mut().for_each(Picker::forget_pictures);
         self.held.release_all();
         self.hold(Instant::now());
         self.drawn = false;
