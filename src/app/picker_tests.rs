@@ -72,6 +72,8 @@ impl Page {
         };
         let mut picked = None;
         let output = self.context.run_ui(input, |ui| picked = self.picker.ui(ui));
+        // Nobody draws.
+        output.textures_delta.clear();
         let update = output.platform_output.accesskit_update;
         let nodes = update.into_iter().flat_map(|update| update.nodes);
         self.names = nodes

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use clap::ValueEnum;
 use safetensors::tensor::Metadata;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::places::Places;
 use super::shipped::Shipped;
@@ -17,8 +17,7 @@ use crate::model::checkpoint::{CONTEXTS, DYNAMICS, TOKENIZER, read_config};
 use crate::worlds::Kind;
 use crate::{Error, Result};
 
-/// What a checkpoint's author says of it, a file that may be missing: `about` and `trained_on`, each
-/// a short text.
+/// The file name of a checkpoint's [`Card`].
 pub const CARD: &str = "card.json";
 
 /// Letters of a card's text that are kept.
@@ -124,7 +123,7 @@ pub fn facts(folder: &Path) -> Result<(String, Facts)> {
     }
     let files = folder.read_dir().map_err(|e| Error::io(folder, e))?;
     let files: Vec<_> = files.flatten().filter_map(|f| f.metadata().ok()).collect();
-    let Card { about, trained_on } = card(&folder.join(CARD));
+    let Card { about, trained_on } = Card::of(folder);
     let facts = Facts {
         fps: config.fps,
         image: config.image,
@@ -162,10 +161,6 @@ fn checkpoint(source: Source, folder: &Path) -> Entry {
 fn simulator(kind: Kind) -> Entry {
     let world = kind.open(2);
     let info = world.info();
-    let about = match kind {
-        Kind::Maze => "A walk among coloured walls, in first person.",
-        Kind::Drive => "A car on a closed track, from above.",
-    };
     Entry {
         source: Source::Simulator(kind),
         name: info.name,
@@ -176,7 +171,7 @@ fn simulator(kind: Kind) -> Entry {
             parameters: None,
             bytes: None,
             written: None,
-            about: Some(about.to_owned()),
+            about: Some(kind.about().to_owned()),
             trained_on: None,
         }),
     }
@@ -201,31 +196,39 @@ fn numbers(path: &Path) -> Result<usize> {
     Ok(lengths.sum())
 }
 
-#[derive(Default, Deserialize)]
+/// What a checkpoint's author says of it, each a short text: the file [`CARD`], which may be missing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-struct Card {
-    about: Option<String>,
-    trained_on: Option<String>,
+pub struct Card {
+    /// What it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
+    /// What it was trained on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trained_on: Option<String>,
 }
 
-/// What a card says; nothing where there is none that can be read.
-fn card(path: &Path) -> Card {
-    let Ok(text) = std::fs::read_to_string(path) else {
-        return Card::default();
-    };
-    let mut card: Card = serde_json::from_str(&text).unwrap_or_else(|error| {
-        tracing::warn!("{}: {error}", path.display());
-        Card::default()
-    });
-    for text in [&mut card.about, &mut card.trained_on] {
-        let line = text
-            .take()
-            .unwrap_or_default()
-            .replace(char::is_control, " ");
-        let kept: String = line.trim().chars().take(TEXT).collect();
-        *text = (!kept.is_empty()).then_some(kept);
+impl Card {
+    /// What the card in a checkpoint folder says; nothing where there is none that can be read.
+    pub fn of(folder: &Path) -> Self {
+        let path = folder.join(CARD);
+        let Ok(text) = std::fs::read_to_string(&path) else {
+            return Self::default();
+        };
+        let mut card: Self = serde_json::from_str(&text).unwrap_or_else(|error| {
+            tracing::warn!("{}: {error}", path.display());
+            Self::default()
+        });
+        for text in [&mut card.about, &mut card.trained_on] {
+            let line = text
+                .take()
+                .unwrap_or_default()
+                .replace(char::is_control, " ");
+            let kept: String = line.trim().chars().take(TEXT).collect();
+            *text = (!kept.is_empty()).then_some(kept);
+        }
+        card
     }
-    card
 }
 
 /// The day of a moment in UTC, `2026-03-14`.
