@@ -206,6 +206,20 @@ fn arguments_out_of_range_are_named() {
     }
 }
 
+#[test]
+fn a_film_to_start_from_asks_for_ffmpeg_where_there_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let film = folder.path().join("film.mp4");
+    std::fs::write(&film, "").unwrap();
+    let mut command = driftless(&["play", "--context"]);
+    command.arg(&film).current_dir(root());
+    command.env("PATH", folder.path());
+    assert_says(
+        &failure(command),
+        &["film.mp4", "needs ffmpeg", "install it", ".gif"],
+    );
+}
+
 /// An episode of two small frames, after `arrays` have been added.
 fn episode(folder: &Path, arrays: impl Fn(&mut Writer)) -> PathBuf {
     let path = folder.join("episode.npz");

@@ -235,6 +235,41 @@ fn a_person_pauses_steps_resets_and_takes_the_next_start() {
 }
 
 #[test]
+fn a_person_chooses_another_world_on_the_page_of_worlds() {
+    let Some(display) = Display::start() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (record, shot) = (
+        folder.path().join("played.npz"),
+        folder.path().join("shot.png"),
+    );
+    let window = display.open(&["play", "--record", text(&record)]);
+    window.press("Escape");
+    window.press("o");
+    // The line around the card that has the focus.
+    let lit = |shot: &RgbImage| {
+        let accent = |pixel: &&image::Rgb<u8>| pixel.0 == [104, 196, 122];
+        shot.pixels().filter(accent).count() > 1200
+    };
+    window.wait_for("the cards", &shot, lit);
+    window.press("Escape");
+    assert_eq!(window.title(), "Driftless – Pong");
+    window.wait_for("the picture", &shot, |shot| picture(shot).is_some());
+    window.press("o");
+    window.wait_for("the cards", &shot, lit);
+    window.press("Right");
+    window.press("Return");
+    display::wait("the other world", || {
+        (window.title() == "Driftless – Breakout").then_some(())
+    });
+    let (status, stderr) = window.close();
+    assert!(status.success(), "{status}: {stderr}");
+    // What was played before is kept.
+    assert!(Episode::read(&record).unwrap().frames() > 0);
+}
+
+#[test]
 fn the_window_plays_a_simulator_itself() {
     let Some(display) = Display::start() else {
         return;

@@ -143,3 +143,34 @@ fn a_simulator_takes_no_checkpoint_and_no_sampler() {
         Some(2)
     );
 }
+
+#[test]
+fn a_shipped_world_is_played_from_an_empty_folder_by_the_program_alone() {
+    let root = tempfile::tempdir().unwrap();
+    let (empty, home) = (root.path().join("empty"), root.path().join("home"));
+    std::fs::create_dir(&empty).unwrap();
+    let clip = root.path().join("clip.npz");
+    let play = |world: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_driftless"));
+        command.args([
+            "play",
+            "--headless",
+            "--frames",
+            "3",
+            "--device",
+            "cpu",
+            "--out",
+        ]);
+        command.arg(&clip).args(world);
+        command.current_dir(&empty).env("DRIFTLESS_HOME", &home);
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        Episode::read(&clip).unwrap()
+    };
+    assert_eq!(play(&[]).height, 64);
+    assert_eq!(play(&["--checkpoint", "doom"]).height, 48);
+    let unpacked = home.join("shipped").read_dir().unwrap().count();
+    assert_eq!(unpacked, 2, "only what is played is unpacked");
+    assert_eq!(empty.read_dir().unwrap().count(), 0);
+}

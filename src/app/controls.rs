@@ -76,6 +76,7 @@ impl Bar<'_> {
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 for (icon, shortcut, lit) in [
                     (Icon::Plus, Shortcut::NewWorld, self.training),
+                    (Icon::Cards, Shortcut::Worlds, false),
                     (Icon::Sliders, Shortcut::Tuning, self.tuning),
                     (Icon::Lens, Shortcut::Inspect, self.inspect),
                     (Icon::Strip, Shortcut::Denoising, self.denoising),
@@ -233,6 +234,7 @@ enum Icon {
     Strip,
     Lens,
     Sliders,
+    Cards,
     Plus,
     Line,
     Halves,
@@ -306,6 +308,11 @@ impl Icon {
                 painter.circle_stroke(c - vec2(1.5, 1.5), 4.5, line);
                 painter.line_segment([c + vec2(2.0, 2.0), c + vec2(6.5, 6.5)], line);
             }
+            Self::Cards => {
+                for (x, y) in [(-3.5, -3.5), (3.5, -3.5), (-3.5, 3.5), (3.5, 3.5)] {
+                    block(x, y, 5.0, 5.0);
+                }
+            }
             Self::Plus => {
                 block(0.0, 0.0, 12.0, 2.5);
                 block(0.0, 0.0, 2.5, 12.0);
@@ -370,7 +377,7 @@ mod tests {
             training: false,
             running: true,
         };
-        let room = [1026.0, 700.0, 376.0].map(|width| bar.room_for_keys_and_names(width));
+        let room = [1056.0, 700.0, 376.0].map(|width| bar.room_for_keys_and_names(width));
         assert_eq!(room, [(true, true), (true, false), (false, false)]);
     }
 }

@@ -45,6 +45,8 @@ pub enum Shortcut {
     Plots,
     /// Save the frames from the last start to this one.
     Save,
+    /// Open the page on which a world is chosen.
+    Worlds,
     /// Open the page on which worlds are made.
     NewWorld,
     /// Let the mouse turn or steer, or let it go.
@@ -59,7 +61,7 @@ pub enum Shortcut {
 
 impl Shortcut {
     /// Every shortcut, in the order in which they are shown.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Pause,
         Self::Step,
         Self::Reset,
@@ -75,6 +77,7 @@ impl Shortcut {
         Self::Difference,
         Self::Plots,
         Self::Save,
+        Self::Worlds,
         Self::NewWorld,
         Self::Mouse,
         Self::Preferences,
@@ -100,6 +103,7 @@ impl Shortcut {
             Self::Difference => "difference",
             Self::Plots => "plots",
             Self::Save => "save",
+            Self::Worlds => "worlds",
             Self::NewWorld => "new world",
             Self::Mouse => "mouse",
             Self::Preferences => "preferences",
@@ -126,6 +130,7 @@ impl Shortcut {
             Self::Difference => "Show or hide the difference between the two.",
             Self::Plots => "Show or hide curves of what is measured.",
             Self::Save => "Save what was played since the last start.",
+            Self::Worlds => "Choose another world to play.",
             Self::NewWorld => "Make a world: record, train, try, save.",
             Self::Mouse => "Let the mouse turn or steer; Esc lets it go.",
             Self::Preferences => "Look, size, keys, gamepad and mouse.",
@@ -167,6 +172,7 @@ impl Shortcut {
             Self::Difference => &[Key::J],
             Self::Plots => &[Key::K],
             Self::Save => &[Key::F5],
+            Self::Worlds => &[Key::O, Key::F3],
             Self::NewWorld => &[Key::M, Key::F2],
             Self::Mouse => &[Key::F4],
             Self::Preferences => &[Key::F10, Key::Comma],

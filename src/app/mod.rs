@@ -15,6 +15,7 @@ pub mod keys;
 mod mouse;
 mod new_world;
 mod pad;
+mod picker;
 mod played;
 mod plots;
 mod preferences;

@@ -12,12 +12,15 @@ use crate::data::DatasetInfo;
 use crate::engine::{SamplerParams, Seat};
 use crate::sim;
 use crate::studio::Game;
+use crate::studio::game::Origin;
 
 /// A world as the window plays it.
 pub(super) struct Played {
     pub world: DatasetInfo,
     /// Whether frames are predicted and not simulated.
     pub sampled: bool,
+    /// Where a learned world comes from.
+    pub origin: Option<Origin>,
     pub keys: KeyMap,
     pub sim: sim::Options,
     pub tuning: Tuning,
@@ -62,6 +65,7 @@ impl Played {
         };
         Ok(Self {
             world: game.world,
+            origin: game.origin,
             sampled: game.dynamics.is_some(),
             keys,
             sim,
@@ -75,7 +79,8 @@ impl Played {
     /// A key binding is wrong.
     pub fn away(game: Game) -> Result<Self> {
         let mut played = Self::new(game, None, SamplerParams::default(), None)?;
-        played.keys = played.keys.without(Shortcut::NewWorld);
+        let keys = played.keys.without(Shortcut::NewWorld);
+        played.keys = keys.without(Shortcut::Worlds);
         Ok(played)
     }
 

@@ -68,7 +68,7 @@ pub(super) fn open(
                 .with_title(format!("Driftless – {name}"))
                 .with_app_id("driftless")
                 .with_icon(theme::icon())
-                .with_inner_size([1050.0, 792.0])
+                .with_inner_size([1080.0, 792.0])
                 .with_min_inner_size([400.0, 360.0]),
             wgpu_options: egui_wgpu::WgpuConfiguration {
                 surface: egui_wgpu::SurfaceConfig::LOW_LATENCY,

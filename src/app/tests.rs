@@ -53,6 +53,7 @@ fn options(keys: &[&str]) -> Options {
             world: DatasetInfo::from(&world),
             dynamics: Some(world.dynamics),
             first_context: 0,
+            origin: None,
             player: Arc::new(|_| Err(Error::Device("not asked for".into()))),
         },
         fps: None,

@@ -188,32 +188,32 @@ pub(super) fn card() -> egui::Frame {
         })
 }
 
-/// The window's icon: a paddle, a ball and the trail that it left.
+/// The window's icon, the one that packages install.
 pub(super) fn icon() -> IconData {
-    const SIDE: usize = 64;
-    let inside = |x: usize, y: usize, left: usize, top: usize, width: usize, height: usize| {
-        (left..left + width).contains(&x) && (top..top + height).contains(&y)
-    };
-    let mut rgba = Vec::with_capacity(SIDE * SIDE * 4);
-    for y in 0..SIDE {
-        for x in 0..SIDE {
-            let colour = if inside(x, y, 48, 12, 6, 26) {
-                accent()
-            } else if inside(x, y, 36, 24, 7, 7) {
-                text()
-            } else if inside(x, y, 25, 32, 6, 6) {
-                muted()
-            } else if inside(x, y, 15, 40, 5, 5) {
-                line()
-            } else {
-                panel()
-            };
-            rgba.extend_from_slice(&colour.to_array());
-        }
-    }
-    IconData {
-        rgba,
-        width: 64,
-        height: 64,
+    let png = include_bytes!("../../assets/icon.png");
+    image::load_from_memory(png).map_or_else(
+        |_| IconData::default(),
+        |image| {
+            let image = image.into_rgba8();
+            IconData {
+                width: image.width(),
+                height: image.height(),
+                rgba: image.into_raw(),
+            }
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::icon;
+
+    #[test]
+    fn the_icon_is_as_large_as_packages_say_and_clear_around_its_corners() {
+        let icon = icon();
+        assert_eq!((icon.width, icon.height), (256, 256));
+        assert_eq!(icon.rgba[3], 0);
+        let centre = 4 * (128 * 256 + 128);
+        assert_eq!(icon.rgba[centre + 3], 255);
     }
 }

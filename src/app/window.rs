@@ -6,6 +6,7 @@ mod inputs;
 mod prefs;
 mod saving;
 mod study;
+mod worlds;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use self::device::prepare;
 use self::inputs::Inputs;
 use self::prefs::Overlay;
 use self::study::Study;
+use self::worlds::Opening;
 use super::cards::{self, Answer, Notices};
 use super::config::Store;
 use super::controls::{self, Bar};
@@ -27,6 +29,7 @@ use super::denoising::{self, Denoising};
 use super::inspect::{self, Inspect};
 use super::keys::{HeldKeys, Shortcut};
 use super::new_world::Page;
+use super::picker::Picker;
 use super::played::Played;
 use super::present::{self, Picture};
 use super::presets::Presets;
@@ -90,6 +93,10 @@ pub(super) struct Window {
     view: View,
     /// The "New world" page, once it was opened.
     page: Option<Page>,
+    /// The page of worlds, once it was opened.
+    worlds: Option<Picker>,
+    /// A game that is being read.
+    opening: Option<Opening>,
     render: egui_wgpu::RenderState,
     /// What engines may compute on.
     seat: Seat,
@@ -148,6 +155,8 @@ impl Window {
             home: None,
             view: View::Game,
             page: None,
+            worlds: None,
+            opening: None,
             render,
             seat,
             context: creation.egui_ctx.clone(),
@@ -320,6 +329,9 @@ impl Window {
         if self.view == View::Page {
             return self.page_key(key);
         }
+        if let View::Worlds { .. } = self.view {
+            return self.worlds_key(key);
+        }
         if let (Key::Enter, World::Failed(failure)) = (key, &self.world) {
             match failure.device {
                 true => self.go_on(),
@@ -392,6 +404,7 @@ impl Window {
                 };
                 self.send(Command::Inspect(self.inspect.is_some()));
             }
+            Shortcut::Worlds => self.open_worlds(),
             Shortcut::NewWorld => self.open_page(),
             Shortcut::Mouse => self.toggle_mouse(),
             Shortcut::Preferences => self.toggle_preferences(),
@@ -550,6 +563,7 @@ impl eframe::App for Window {
         if let Some(page) = &mut self.page {
             page.listen();
         }
+        self.listen_to_worlds();
     }
 
     fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
@@ -563,6 +577,10 @@ impl eframe::App for Window {
             return;
         }
         self.take_dropped(ui);
+        if let View::Worlds { .. } = self.view {
+            self.worlds_ui(ui);
+            return;
+        }
         if self.tuning_open.is_none() {
             self.tuning_open = Some(ui.available_width() >= ROOM_FOR_TUNING);
         }

@@ -14,10 +14,11 @@ pub mod rollout;
 pub mod train;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use driftless::engine::{Along, SamplerParams, Solver};
 use driftless::model::checkpoint::read_config;
+use driftless::studio::Shipped;
 use driftless::{Error, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -47,21 +48,12 @@ fn bar(total: u64, unit: &str) -> ProgressBar {
     bar
 }
 
-/// Folder of the shipped worlds, searched for from where the program is started, from where it is
-/// installed, and from where it was built.
-const WORLDS: &str = "checkpoints";
-const DEFAULT_WORLD: &str = "pong";
-
 /// The given checkpoint's folder, or the shipped world of that name; the default one of these
 /// where none is given.
 fn checkpoint_or_default(given: Option<PathBuf>) -> Result<PathBuf> {
     match given {
         Some(given) => checkpoint(given),
-        None => default_world().ok_or_else(|| {
-            Error::Argument(format!(
-                "no shipped world found ({WORLDS}/{DEFAULT_WORLD}): name a checkpoint folder with --checkpoint"
-            ))
-        }),
+        None => Shipped::find(None).default_world(),
     }
 }
 
@@ -70,39 +62,19 @@ fn checkpoint(given: PathBuf) -> Result<PathBuf> {
     if given.exists() || given.components().count() != 1 {
         return Ok(given);
     }
-    shipped(&given).ok_or_else(|| {
+    let named = given.to_str().map(|name| Shipped::find(None).folder(name));
+    named.transpose()?.flatten().ok_or_else(|| {
         let what = "neither a checkpoint folder nor the name of a shipped world";
         Error::invalid(&given, what)
     })
 }
 
-fn default_world() -> Option<PathBuf> {
-    shipped(Path::new(DEFAULT_WORLD))
-}
-
-/// The folder of a shipped world.
-fn shipped(name: &Path) -> Option<PathBuf> {
-    shipped_worlds()
-        .map(|worlds| worlds.join(name))
-        .find(|folder| folder.is_dir())
-}
-
 /// The folder of the shipped world that calls itself `name`.
 fn shipped_as(name: &str) -> Option<PathBuf> {
-    let folders = shipped_worlds().filter_map(|worlds| worlds.read_dir().ok());
-    let mut folders = folders.flatten().flatten().map(|entry| entry.path());
+    let shipped = Shipped::find(None);
+    let names = shipped.names();
+    let mut folders = names.iter().filter_map(|name| shipped.folder(name).ok()?);
     folders.find(|folder| read_config(folder).is_ok_and(|config| config.name == name))
-}
-
-/// Folders that may hold shipped worlds, the nearest first.
-fn shipped_worlds() -> impl Iterator<Item = PathBuf> {
-    let own = std::env::current_exe().ok();
-    let beside = own.as_deref().and_then(Path::parent).map(Path::to_path_buf);
-    let built = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    [Some(PathBuf::from(".")), beside, Some(built)]
-        .into_iter()
-        .flatten()
-        .map(|root| root.join(WORLDS))
 }
 
 /// How frames are sampled.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use driftless::app::{self, FirstStep};
 use driftless::engine::{DeviceChoice, SamplerParams};
-use driftless::studio::Game;
+use driftless::studio::{Game, Shipped};
 use driftless::worlds::Kind;
 use driftless::{Error, Result};
 
@@ -40,10 +40,13 @@ pub fn run(args: Args) -> Result<()> {
             return Err(Error::invalid(folder, what));
         }
     }
-    // The page covers a world that waits, the shipped one where there is one.
-    let game = match super::default_world() {
-        Some(folder) => Game::learned(&folder, DeviceChoice::Auto, None)?,
-        None => Game::simulator(Kind::Maze),
+    // The page covers a world that waits, the shipped one where it can be had.
+    let game = match Shipped::find(args.home.clone()).default_world() {
+        Ok(folder) => Game::learned(&folder, DeviceChoice::Auto, None)?,
+        Err(error) => {
+            tracing::warn!("{error}; a simulator waits instead");
+            Game::simulator(Kind::Maze)
+        }
     };
     let first = match (args.world, args.data, args.run) {
         (Some(kind), _, _) => FirstStep::Record(kind),

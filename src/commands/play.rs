@@ -26,7 +26,8 @@ pub struct Args {
     /// Target frames a second; the world's own without it.
     #[arg(long, value_name = "N")]
     fps: Option<f32>,
-    /// Starting context: an index, or an episode (.npz) whose first frames are taken.
+    /// Starting context: an index, or a file whose first frames are taken: an episode (.npz), a picture
+    /// (.png, .jpg), a .gif, or a video (.mp4, ...; needs ffmpeg).
     #[arg(long, value_name = "I|FILE")]
     context: Option<String>,
     #[command(flatten)]

@@ -5,6 +5,7 @@
 //! - [`dataset`]: a folder of episodes with a `dataset.json`.
 //! - [`contexts`]: a world's starting contexts, `contexts.npz`.
 //! - [`export`]: frames as GIF, MP4 or PNG.
+//! - [`pictures`]: the first frames of a picture, an animation or a video.
 //! - [`import`]: other people's recordings as a dataset.
 //! - [`staging`]: a folder that is there whole or not at all.
 //! - [`info`]: the summary that `driftless info` prints.
@@ -17,6 +18,7 @@ mod ffmpeg;
 pub mod import;
 pub mod info;
 pub mod npz;
+pub mod pictures;
 pub mod staging;
 
 pub use dataset::{Dataset, DatasetInfo};

@@ -5,6 +5,9 @@
 //! smooth, a crash of training cannot take it down, and the command line can do all the same.
 //! Nothing here draws, and nothing here waits for the window.
 //!
+//! - [`shipped`]: the worlds that come with the program.
+//! - [`library`]: what there is to play, and what is known of it.
+//! - [`start`]: a starting context from a recording, a picture or a film.
 //! - [`places`]: where worlds, datasets and runs of this person lie.
 //! - [`process`]: a child process: started, asked to stop, and what it said when it failed.
 //! - [`task`]: work of a moment in a thread, with one result.
@@ -17,12 +20,15 @@
 
 pub mod export;
 pub mod game;
+pub mod library;
 pub mod log;
 pub mod places;
 pub mod process;
 pub mod progress;
 pub mod recording;
 pub mod save;
+pub mod shipped;
+pub mod start;
 pub mod task;
 pub mod training;
 
@@ -32,6 +38,7 @@ pub use export::Export;
 pub use game::Game;
 pub use places::Places;
 pub use process::Program;
+pub use shipped::Shipped;
 pub use task::Task;
 pub use training::Training;
 

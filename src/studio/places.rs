@@ -9,7 +9,8 @@ use crate::{Error, Result};
 /// The variable that names another folder than the platform's.
 pub const HOME: &str = "DRIFTLESS_HOME";
 
-/// The folder of everything that a person makes: `worlds/NAME`, `data/NAME`, `runs/NAME`.
+/// The folder of everything that a person makes: `worlds/NAME`, `data/NAME`, `runs/NAME`; and of what
+/// the program puts beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Places {
     root: PathBuf,
@@ -54,6 +55,11 @@ impl Places {
     /// Runs of the trainer.
     pub fn runs(&self) -> PathBuf {
         self.root.join("runs")
+    }
+
+    /// Shipped worlds out of the program itself; each can be unpacked again.
+    pub fn shipped(&self) -> PathBuf {
+        self.root.join("shipped")
     }
 
     /// The saved worlds, newest first.

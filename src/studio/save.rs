@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::library::{CARD, Card};
 use super::places::{Places, folder_name};
+use super::training::Training;
 use crate::data::staging::Staging;
 use crate::model::checkpoint::{CONFIG, CONTEXTS, DYNAMICS, TOKENIZER, read_config, write_json};
 use crate::{Error, Result};
@@ -36,8 +38,24 @@ pub fn save_as(checkpoint: &Path, places: &Places, name: &str) -> Result<PathBuf
         std::fs::copy(&from, staging.path().join(file)).map_err(|e| Error::io(&from, e))?;
     }
     write_json(&staging.path().join(CONFIG), &config)?;
+    if let Some(card) = card(checkpoint) {
+        write_json(&staging.path().join(CARD), &card)?;
+    }
     staging.finish()?;
     Ok(target)
+}
+
+/// What is said of a checkpoint: by its own card, else by the run that it belongs to.
+fn card(checkpoint: &Path) -> Option<Card> {
+    let own = Card::of(checkpoint);
+    if own != Card::default() {
+        return Some(own);
+    }
+    let trained_on = checkpoint.parent().and_then(Training::trained_on)?;
+    Some(Card {
+        about: None,
+        trained_on: Some(trained_on),
+    })
 }
 
 #[cfg(test)]
@@ -58,6 +76,28 @@ mod tests {
         let bytes = |folder: &Path| std::fs::read(folder.join(DYNAMICS)).unwrap();
         assert!(bytes(&saved) == bytes(&pong()));
         assert_eq!(places.saved_worlds(), [saved]);
+    }
+
+    #[test]
+    fn a_saved_world_says_what_it_was_trained_on() {
+        let root = tempfile::tempdir().unwrap();
+        let places = Places::find(Some(root.path().into())).unwrap();
+        let saved = save_as(&pong(), &places, "a").unwrap();
+        assert_eq!(Card::of(&saved), Card::of(&pong()));
+
+        let run = root.path().join("run");
+        let checkpoint = run.join("checkpoint");
+        std::fs::create_dir_all(&checkpoint).unwrap();
+        for file in [CONFIG, TOKENIZER, DYNAMICS, CONTEXTS] {
+            std::fs::copy(pong().join(file), checkpoint.join(file)).unwrap();
+        }
+        let unknown = save_as(&checkpoint, &places, "b").unwrap();
+        assert!(!unknown.join(CARD).exists());
+        let note = r#"{"name": "x", "data": "some/where/maze", "preset": "quick"}"#;
+        std::fs::write(run.join("new_world.json"), note).unwrap();
+        let known = save_as(&checkpoint, &places, "c").unwrap();
+        let trained_on = Card::of(&known).trained_on;
+        assert_eq!(trained_on.as_deref(), Some("the dataset maze"));
     }
 
     #[test]

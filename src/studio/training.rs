@@ -169,6 +169,14 @@ impl Training {
         folder.join(NOTE).is_file()
     }
 
+    /// What a run was trained on, in words, where it says so.
+    pub fn trained_on(folder: &Path) -> Option<String> {
+        let text = std::fs::read_to_string(folder.join(NOTE)).ok()?;
+        let note: Note = serde_json::from_str(&text).ok()?;
+        let name = note.data.file_name()?.to_string_lossy();
+        Some(format!("the dataset {name}"))
+    }
+
     fn watch(folder: PathBuf, note: Note, own: Program, notify: Notify) -> Result<Self> {
         let (orders, inbox) = unbounded();
         let settings = read_settings(&folder)?;

@@ -54,6 +54,14 @@ impl Kind {
             Self::Drive => "drive",
         }
     }
+
+    /// What it is, in a sentence.
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Maze => "A walk among coloured walls, in first person.",
+            Self::Drive => "A car on a closed track, from above.",
+        }
+    }
 }
 
 /// The true state: named numbers, of the same names and lengths in every frame.

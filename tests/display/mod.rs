@@ -197,6 +197,12 @@ impl Window<'_> {
         self.up(key);
     }
 
+    /// What is written above the window.
+    pub fn title(&self) -> String {
+        let title = self.display.run("xdotool", &["getwindowname", &self.id]);
+        title.unwrap().trim().to_owned()
+    }
+
     /// What the window shows.
     pub fn screenshot(&self, file: &Path) -> RgbImage {
         let path = file.to_str().unwrap();

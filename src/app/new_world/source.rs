@@ -165,12 +165,12 @@ impl Source {
                     ui.add(Image::new((picture.id(), vec2(PICTURE, PICTURE))).corner_radius(6));
                     ui.vertical(|ui| {
                         ui.set_width(180.0);
-                        let (name, about) = match kind {
-                            Kind::Maze => ("Maze", "A walk among coloured walls, in first person."),
-                            Kind::Drive => ("Drive", "A car on a closed track, from above."),
+                        let name = match kind {
+                            Kind::Maze => "Maze",
+                            Kind::Drive => "Drive",
                         };
                         ui.label(RichText::new(name).strong().color(theme::text()));
-                        ui.label(RichText::new(about).color(theme::muted()));
+                        ui.label(RichText::new(kind.about()).color(theme::muted()));
                         if primary(ui, "Play and record", true).clicked() {
                             wish = Some(Wish::Ask(Ask::Record(*kind)));
                         }

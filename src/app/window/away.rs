@@ -25,6 +25,11 @@ pub(super) enum View {
     Game,
     /// The page on which worlds are made.
     Page,
+    /// The page on which a world is chosen; whether the game that waits for it goes on afterwards.
+    Worlds {
+        /// It was not paused before.
+        resume: bool,
+    },
     /// A simulator, of which every frame is kept.
     Recording(Kind, Episodes),
     /// The world of a run, as far as it is trained.
@@ -157,7 +162,11 @@ impl Window {
 
     /// A saved world takes the game's place for good.
     pub(super) fn play(&mut self, folder: &Path) -> crate::Result<()> {
-        let game = Game::learned(folder, DeviceChoice::Auto, None)?;
+        self.play_game(Game::learned(folder, DeviceChoice::Auto, None)?)
+    }
+
+    /// Another game takes the place of the one that is played, for good.
+    pub(super) fn play_game(&mut self, game: Game) -> crate::Result<()> {
         let played = Played::new(game, None, SamplerParams::default(), None)?;
         self.paused = false;
         let (_, session) = self.switch(played, None);
@@ -227,7 +236,7 @@ impl Window {
     }
 
     /// Ends the world's thread; its recording, and why it had stopped before, if it had.
-    fn end_world(&mut self) -> (Option<Session>, Option<String>) {
+    pub(super) fn end_world(&mut self) -> (Option<Session>, Option<String>) {
         let closed = World::Failed(Failure::new("the window is closed".into()));
         match std::mem::replace(&mut self.world, closed) {
             World::Running(sim) => (sim.finish().session, None),
@@ -252,7 +261,7 @@ impl Window {
                 let saved = self.page.as_ref().and_then(Page::saved);
                 banner::trying(ui, saved)
             }
-            View::Game | View::Page => return,
+            View::Game | View::Page | View::Worlds { .. } => return,
         };
         match clicked {
             Some(banner::Clicked::Finish) => self.finish_recording(true),

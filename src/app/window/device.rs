@@ -7,6 +7,7 @@ use eframe::egui_wgpu;
 
 use super::{Window, World};
 use crate::app::denoising::Denoising;
+use crate::app::picker::Picker;
 use crate::app::present::Presenter;
 use crate::app::{Waker, no_adapter};
 use crate::engine::{Gpu, Seat};
@@ -33,6 +34,7 @@ impl Window {
         }
         self.let_all_go();
         self.put_on();
+        self.worlds.iter_mut().for_each(Picker::forget_pictures);
         self.drawn = false;
         self.name();
         Ok(())

@@ -127,13 +127,6 @@ impl Window {
         }
     }
 
-    /// Opens what was dropped on the game.
-    pub(super) fn take_dropped(&mut self, ui: &Ui) {
-        for file in ui.input(|input| input.raw.dropped_files.clone()) {
-            self.open_episode(file.path());
-        }
-    }
-
     /// Reads an episode, to show it beside a dream that plays its actions.
     pub(super) fn open_episode(&mut self, path: &Path) {
         let (path, world) = (path.to_path_buf(), self.played.world.clone());

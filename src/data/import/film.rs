@@ -63,6 +63,14 @@ impl Film {
         self.skip();
     }
 
+    /// Takes the last frame once more; at least one must have been kept, and none is dropped.
+    pub fn again(&mut self) {
+        let [height, width] = self.size;
+        let start = self.images.len().saturating_sub(height * width * 3);
+        self.images.extend_from_within(start..);
+        self.seen += 1;
+    }
+
     /// Forgets the frames from number `end` on.
     pub fn cut(&mut self, end: usize) {
         self.seen = self.seen.min(end);

@@ -8,12 +8,12 @@
 
 mod actions;
 mod clips;
-mod film;
+pub(super) mod film;
 mod images;
 mod lerobot;
 mod minari;
 mod report;
-mod video;
+pub(super) mod video;
 mod vpt;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,389 @@
+//! The page on which a world is chosen: a card of each, with its picture.
+
+use std::path::{Path, PathBuf};
+
+use eframe::egui::{
+    self, Align, Align2, Color32, ColorImage, FontId, Layout, Margin, Rect, Response, RichText,
+    ScrollArea, Sense, Stroke, StrokeKind, TextureHandle, TextureOptions, Ui, Vec2, pos2, vec2,
+};
+
+use super::theme;
+use crate::studio::library::{self, Entry, Facts, Source, day};
+use crate::studio::{Notify, Shipped, Task};
+use crate::worlds::Kind;
+use crate::{Error, Result};
+
+/// Size of a card, and the gap between two.
+const CARD: Vec2 = vec2(216.0, 284.0);
+const GAP: f32 = 14.0;
+/// Space inside a card, and the height of its picture.
+const INSIDE: f32 = 10.0;
+const PICTURE: f32 = 140.0;
+
+/// What was chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Picked {
+    /// The world in a checkpoint folder.
+    World(PathBuf),
+    /// A simulator itself.
+    Simulator(Kind),
+    /// The game that is played already.
+    Back,
+}
+
+/// What is played while the page is open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Playing {
+    /// The world in a checkpoint folder.
+    World(PathBuf),
+    /// The simulator of that name.
+    Simulator(String),
+}
+
+/// The page.
+pub(super) struct Picker {
+    home: Option<PathBuf>,
+    notify: Notify,
+    playing: Option<Playing>,
+    /// The worlds are being looked for.
+    reading: Option<Task<Vec<Card>>>,
+    cards: Vec<Card>,
+    /// Whether a card is to take the focus.
+    focus: bool,
+}
+
+struct Card {
+    entry: Entry,
+    playing: bool,
+    picture: Option<TextureHandle>,
+}
+
+impl Picker {
+    pub fn new(home: Option<PathBuf>, notify: Notify) -> Self {
+        Self {
+            home,
+            notify,
+            playing: None,
+            reading: None,
+            cards: Vec::new(),
+            focus: true,
+        }
+    }
+
+    /// The page comes into sight: what lies on the disk is looked at in the background.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn open(&mut self, playing: Playing) -> Result<()> {
+        self.playing = Some(playing.clone());
+        self.focus = true;
+        let home = self.home.clone();
+        let work = move |cancelled: &_| {
+            let shipped = Shipped::find(home.clone());
+            let entries = library::list(&shipped, home, cancelled)?;
+            Ok(cards(entries, &playing))
+        };
+        self.reading = Some(Task::start(self.notify.clone(), work)?);
+        Ok(())
+    }
+
+    /// Takes what was found in the background; an error is one to be shown.
+    pub fn listen(&mut self) -> Option<Error> {
+        let read = self.reading.as_ref().and_then(Task::take)?;
+        self.reading = None;
+        match read {
+            Ok(cards) => self.cards = cards,
+            Err(error) => return Some(error),
+        }
+        None
+    }
+
+    /// Loads pictures anew, for another window.
+    pub fn forget_pictures(&mut self) {
+        for card in &mut self.cards {
+            card.picture = None;
+        }
+    }
+
+    /// Gives the focus to a card, so that the keys go on from there.
+    pub fn take_focus(&mut self) {
+        self.focus = true;
+    }
+
+    /// Draws the page; what was chosen on it.
+    pub fn ui(&mut self, ui: &mut Ui) -> Option<Picked> {
+        let bar = egui::Frame::new()
+            .fill(theme::panel())
+            .inner_margin(Margin::symmetric(18, 10));
+        let back = egui::Panel::top("worlds-bar")
+            .resizable(false)
+            .frame(bar)
+            .show(ui, headline)
+            .inner;
+        let mut picked = back.then_some(Picked::Back);
+        ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+            if let Some(card) = self.shelves(ui) {
+                picked = Some(card);
+            }
+        });
+        picked
+    }
+
+    fn shelves(&mut self, ui: &mut Ui) -> Option<Picked> {
+        let mut picked = None;
+        let columns = columns(ui.available_width());
+        ui.add_space(14.0);
+        if self.cards.is_empty() {
+            let text = match self.reading {
+                Some(_) => "Looking for worlds …",
+                None => "No world was found.",
+            };
+            ui.vertical_centered(|ui| ui.label(RichText::new(text).color(theme::muted())));
+        }
+        let start = self.cards.iter().position(|card| card.playing);
+        let start = start.unwrap_or_default();
+        let shelf = |entry: &Entry| match entry.source {
+            Source::Shipped(_) => "Worlds that come with the program",
+            Source::Saved(_) => "Worlds that you saved",
+            Source::Simulator(_) => "Real simulators",
+        };
+        let mut first = 0;
+        for group in self
+            .cards
+            .chunk_by_mut(|a, b| shelf(&a.entry) == shelf(&b.entry))
+        {
+            let name = group.first().map_or("", |card| shelf(&card.entry));
+            let rects = room(ui, name, group.len(), columns);
+            for (i, (card, rect)) in group.iter_mut().zip(rects).enumerate() {
+                let response = card.ui(ui, rect, first + i);
+                if std::mem::take(&mut self.focus) {
+                    match first + i == start {
+                        true => response.request_focus(),
+                        false => self.focus = true,
+                    }
+                }
+                if response.gained_focus() {
+                    response.scroll_to_me(None);
+                }
+                if response.clicked() {
+                    picked = card.picked();
+                }
+            }
+            first += group.len();
+        }
+        picked
+    }
+}
+
+/// The cards of all that can be played.
+fn cards(entries: Vec<Entry>, playing: &Playing) -> Vec<Card> {
+    // One folder may have several names.
+    let full = |folder: &Path| folder.canonicalize().unwrap_or_else(|_| folder.into());
+    let is_played = |entry: &Entry| match (&entry.source, playing) {
+        (Source::Shipped(own) | Source::Saved(own), Playing::World(played)) => {
+            full(own) == full(played)
+        }
+        (Source::Simulator(_), Playing::Simulator(name)) => entry.name == *name,
+        _ => false,
+    };
+    let card = |entry| Card {
+        playing: is_played(&entry),
+        entry,
+        picture: None,
+    };
+    entries.into_iter().map(card).collect()
+}
+
+/// The name of the page, and whether the way back was clicked.
+fn headline(ui: &mut Ui) -> bool {
+    ui.horizontal(|ui| {
+        ui.label(RichText::new("Worlds").heading().color(theme::text()));
+        ui.add_space(12.0);
+        if ui.available_width() > 480.0 {
+            let hint = "arrows move  ·  Enter plays  ·  a checkpoint's folder can be dropped here";
+            ui.label(RichText::new(hint).color(theme::muted()));
+        }
+        let back = Layout::right_to_left(Align::Center);
+        ui.with_layout(back, |ui| {
+            ui.button("Back to the game").on_hover_text("Esc").clicked()
+        })
+        .inner
+    })
+    .inner
+}
+
+/// Cards in a row of this width.
+fn columns(width: f32) -> usize {
+    ((width - GAP) / (CARD.x + GAP)).floor().max(1.0) as usize
+}
+
+/// Makes room for a headline and so many cards.
+fn room(ui: &mut Ui, headline: &str, cards: usize, columns: usize) -> Vec<Rect> {
+    let wide = columns as f32 * (CARD.x + GAP) - GAP;
+    let aside = ((ui.available_width() - wide) / 2.0).max(0.0);
+    ui.horizontal(|ui| {
+        ui.add_space(aside);
+        let text = RichText::new(headline).strong().size(15.0);
+        ui.label(text.color(theme::text()));
+    });
+    let rows = cards.div_ceil(columns);
+    let size = vec2(aside + wide, rows as f32 * (CARD.y + GAP));
+    let (space, _) = ui.allocate_exact_size(size, Sense::hover());
+    let rect = |i: usize| {
+        let x = (i % columns) as f32 * (CARD.x + GAP);
+        let y = (i / columns) as f32 * (CARD.y + GAP);
+        Rect::from_min_size(space.min + vec2(aside + x, y), CARD)
+    };
+    (0..cards).map(rect).collect()
+}
+
+impl Card {
+    fn picked(&self) -> Option<Picked> {
+        self.entry.facts.as_ref().ok()?;
+        Some(match &self.entry.source {
+            Source::Shipped(folder) | Source::Saved(folder) => Picked::World(folder.clone()),
+            Source::Simulator(kind) => Picked::Simulator(*kind),
+        })
+    }
+
+    fn ui(&mut self, ui: &mut Ui, rect: Rect, index: usize) -> Response {
+        let response = ui.interact(rect, ui.scope_id().with(("world", index)), Sense::click());
+        let enabled = self.entry.facts.is_ok();
+        response
+            .widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, enabled, self.spoken()));
+        if ui.is_rect_visible(rect) {
+            self.paint(ui, rect, &response);
+        }
+        match &self.entry.facts {
+            Ok(_) => response,
+            Err(why) => response.on_hover_text(why),
+        }
+    }
+
+    fn paint(&mut self, ui: &Ui, rect: Rect, response: &Response) {
+        let lit = response.has_focus();
+        let fill = match response.hovered() {
+            true => theme::hovered(),
+            false => theme::panel(),
+        };
+        let line = match lit {
+            true => Stroke::new(2.0, theme::accent()),
+            false => Stroke::new(1.0, theme::line()),
+        };
+        let painter = ui.painter();
+        painter.rect(rect, 10, fill, line, StrokeKind::Inside);
+        let inner = rect.shrink(INSIDE);
+        let frame = Rect::from_min_size(inner.min, vec2(inner.width(), PICTURE));
+        painter.rect_filled(frame, 6, theme::backdrop());
+        self.paint_picture(ui, frame);
+        let mut tag = frame.left_top() + vec2(6.0, 6.0);
+        let real = matches!(self.entry.source, Source::Simulator(_));
+        for (shown, text) in [(real, "REAL"), (self.playing, "PLAYING")] {
+            if shown {
+                tag.x = mark(ui, tag, text) + 6.0;
+            }
+        }
+        let mut at = pos2(inner.left(), frame.bottom() + 8.0);
+        let mut write = |text: &str, size: f32, colour: Color32, rows: usize| {
+            let font = FontId::proportional(size);
+            let mut job =
+                egui::text::LayoutJob::simple(text.to_owned(), font, colour, inner.width());
+            job.wrap.max_rows = rows;
+            let galley = painter.layout_job(job);
+            let height = galley.size().y;
+            painter.galley(at, galley, colour);
+            at.y += height + 3.0;
+        };
+        write(&self.entry.name, 15.0, theme::text(), 1);
+        match &self.entry.facts {
+            Ok(facts) => {
+                if let Some(about) = &facts.about {
+                    write(about, 12.5, theme::text(), 2);
+                }
+                for line in lines(facts) {
+                    write(&line, 11.5, theme::muted(), 2);
+                }
+            }
+            Err(why) => {
+                write("This world cannot be played", 12.5, theme::alert(), 1);
+                write(why, 11.5, theme::muted(), 5);
+            }
+        }
+    }
+
+    /// The world's picture, as large as its shape allows.
+    fn paint_picture(&mut self, ui: &Ui, frame: Rect) {
+        let Ok(facts) = &self.entry.facts else {
+            return;
+        };
+        let [height, width] = facts.image;
+        if facts.picture.len() != height * width * 3 {
+            return;
+        }
+        let picture = self.picture.get_or_insert_with(|| {
+            let image = ColorImage::from_rgb([width, height], &facts.picture);
+            let name = format!("world-{}", self.entry.name);
+            ui.ctx().load_texture(name, image, TextureOptions::NEAREST)
+        });
+        let size = vec2(width as f32, height as f32);
+        let scale = (frame.size() / size).min_elem();
+        let rect = Rect::from_center_size(frame.center(), size * scale);
+        let whole = Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0));
+        ui.painter()
+            .image(picture.id(), rect, whole, Color32::WHITE);
+    }
+
+    /// The card as it is read aloud.
+    fn spoken(&self) -> String {
+        let kind = match self.entry.source {
+            Source::Shipped(_) => "comes with the program",
+            Source::Saved(_) => "saved by you",
+            Source::Simulator(_) => "a real simulator",
+        };
+        let mut words = vec![self.entry.name.clone(), kind.to_owned()];
+        if self.playing {
+            words.push("played now".to_owned());
+        }
+        match &self.entry.facts {
+            Ok(facts) => {
+                words.extend(facts.about.clone());
+                words.extend(lines(facts));
+            }
+            Err(why) => words.push(format!("cannot be played: {why}")),
+        }
+        words.join(", ")
+    }
+}
+
+/// What is known of a world, line by line.
+fn lines(facts: &Facts) -> Vec<String> {
+    let [height, width] = facts.image;
+    let millions = |n: usize| format!("{:.2} M parameters", n as f64 / 1e6);
+    let size = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
+    let shape = format!("{width}×{height}  ·  {} frames/s", facts.fps);
+    let disk = facts.bytes.map(size).into_iter();
+    let disk: Vec<String> = disk.chain(facts.written.map(day)).collect();
+    let disk = (!disk.is_empty()).then(|| disk.join("  ·  "));
+    let data = facts.trained_on.as_ref();
+    let data = data.map(|data| format!("trained on {data}"));
+    let lines = [Some(shape), facts.parameters.map(millions), disk, data];
+    lines.into_iter().flatten().collect()
+}
+
+/// A small sign over a picture; where it ends.
+fn mark(ui: &Ui, at: egui::Pos2, text: &str) -> f32 {
+    let font = FontId::proportional(10.5);
+    let galley = ui
+        .painter()
+        .layout_no_wrap(text.to_owned(), font, theme::accent());
+    let rect = Rect::from_min_size(at, galley.size() + vec2(12.0, 5.0));
+    ui.painter()
+        .rect_filled(rect, 8, Color32::from_black_alpha(190));
+    let at = Align2::CENTER_CENTER.anchor_size(rect.center(), galley.size());
+    ui.painter().galley(at.min, galley, theme::accent());
+    rect.right()
+}
+
+#[cfg(test)]
+#[path = "picker_tests.rs"]
+mod tests;

@@ -1,0 +1,191 @@
+use std::sync::Arc;
+
+use eframe::egui::{Context, Event, Key, Modifiers, PointerButton, Pos2, RawInput};
+
+use super::*;
+
+fn facts() -> Facts {
+    Facts {
+        fps: 15.0,
+        image: [4, 8],
+        picture: vec![90; 4 * 8 * 3],
+        parameters: Some(1_234_567),
+        bytes: Some(4_900_000),
+        written: Some(std::time::SystemTime::UNIX_EPOCH),
+        about: None,
+        trained_on: Some("a game".into()),
+    }
+}
+
+fn entry(source: Source, name: &str) -> Entry {
+    Entry {
+        source,
+        name: name.into(),
+        facts: Ok(facts()),
+    }
+}
+
+/// Two shipped worlds, a saved one that is broken, and a simulator; the second is played.
+fn picker() -> Picker {
+    let mut picker = Picker::new(None, Arc::new(|| {}));
+    let broken = Entry {
+        facts: Err("no weights".into()),
+        ..entry(Source::Saved("c".into()), "C")
+    };
+    let entries = vec![
+        entry(Source::Shipped("a".into()), "A"),
+        entry(Source::Shipped("b".into()), "B"),
+        broken,
+        entry(Source::Simulator(Kind::Drive), "Drive"),
+    ];
+    picker.cards = cards(entries, &Playing::World("b".into()));
+    picker
+}
+
+/// The page in a window that nobody sees.
+struct Page {
+    picker: Picker,
+    context: Context,
+    names: Vec<String>,
+}
+
+impl Page {
+    fn new() -> Self {
+        let context = Context::default();
+        context.enable_accesskit();
+        let mut page = Self {
+            picker: picker(),
+            context,
+            names: Vec::new(),
+        };
+        // The focus that is asked for in one frame is there in the next.
+        page.show(vec![]);
+        page.show(vec![]);
+        page
+    }
+
+    fn show(&mut self, events: Vec<Event>) -> Option<Picked> {
+        let input = RawInput {
+            screen_rect: Some(Rect::from_min_size(Pos2::ZERO, vec2(1000.0, 1100.0))),
+            events,
+            ..RawInput::default()
+        };
+        let mut picked = None;
+        let mut output = self.context.run_ui(input, |ui| picked = self.picker.ui(ui));
+        // Nobody draws.
+        output.textures_delta.clear();
+        let update = output.platform_output.accesskit_update;
+        let nodes = update.into_iter().flat_map(|update| update.nodes);
+        self.names = nodes
+            .filter_map(|(_, node)| node.label().map(str::to_owned))
+            .collect();
+        picked
+    }
+
+    fn press(&mut self, key: Key) -> Option<Picked> {
+        let event = |pressed| Event::Key {
+            key,
+            physical_key: None,
+            pressed,
+            repeat: false,
+            modifiers: Modifiers::NONE,
+        };
+        let down = self.show(vec![event(true)]);
+        let up = self.show(vec![event(false)]);
+        down.or(up).or_else(|| self.show(vec![]))
+    }
+
+    fn click(&mut self, at: Pos2) -> Option<Picked> {
+        let button = |pressed| Event::PointerButton {
+            pos: at,
+            button: PointerButton::Primary,
+            pressed,
+            modifiers: Modifiers::NONE,
+        };
+        self.show(vec![Event::PointerMoved(at)]);
+        let down = self.show(vec![button(true)]);
+        down.or(self.show(vec![button(false)]))
+    }
+}
+
+#[test]
+fn enter_plays_the_card_that_has_the_focus_and_first_it_is_the_one_that_is_played() {
+    let mut page = Page::new();
+    assert_eq!(page.press(Key::Enter), Some(Picked::World("b".into())));
+}
+
+#[test]
+fn arrows_go_from_card_to_card_and_from_shelf_to_shelf() {
+    let mut page = Page::new();
+    assert_eq!(page.press(Key::ArrowLeft), None);
+    assert_eq!(page.press(Key::Enter), Some(Picked::World("a".into())));
+    page.press(Key::ArrowDown);
+    assert_eq!(page.press(Key::Enter), None, "a broken world is not played");
+    page.press(Key::ArrowDown);
+    let drive = Some(Picked::Simulator(Kind::Drive));
+    assert_eq!(page.press(Key::Enter), drive);
+}
+
+#[test]
+fn tab_goes_from_card_to_card_in_their_order() {
+    let mut page = Page::new();
+    page.press(Key::Tab);
+    page.press(Key::Tab);
+    let drive = Some(Picked::Simulator(Kind::Drive));
+    assert_eq!(page.press(Key::Enter), drive);
+}
+
+#[test]
+fn a_click_plays_a_card() {
+    let mut page = Page::new();
+    let place = columns(1000.0) as f32 * (CARD.x + GAP) - GAP;
+    let left = (1000.0 - place) / 2.0;
+    let picked = page.click(pos2(left + 30.0, 250.0));
+    assert_eq!(picked, Some(Picked::World("a".into())));
+}
+
+#[test]
+fn cards_are_read_aloud_with_what_they_show() {
+    let page = Page::new();
+    let spoken = |part: &str| {
+        let found = page.names.iter().find(|name| name.starts_with(part));
+        found.unwrap_or_else(|| panic!("{part}: {:?}", page.names))
+    };
+    let played = spoken("B, ");
+    for part in [
+        "comes with the program",
+        "played now",
+        "8×4",
+        "15 frames/s",
+        "1.23 M parameters",
+        "4.9 MB",
+        "1970-01-01",
+        "trained on a game",
+    ] {
+        assert!(played.contains(part), "{part}: {played}");
+    }
+    assert!(spoken("C, ").contains("cannot be played: no weights"));
+    assert!(spoken("Drive, ").contains("a real simulator"));
+    assert!(!spoken("A, ").contains("played now"));
+    spoken("Back to the game");
+}
+
+#[test]
+fn a_window_shows_as_many_columns_as_it_has_room_for() {
+    assert_eq!([300.0, 476.0, 1050.0].map(columns), [1, 2, 4]);
+    assert_eq!(columns(10.0), 1);
+}
+
+#[test]
+fn what_lies_on_the_disk_is_found_in_the_background() {
+    let root = tempfile::tempdir().unwrap();
+    let mut picker = Picker::new(Some(root.path().into()), Arc::new(|| {}));
+    let pong = Path::new(env!("CARGO_MANIFEST_DIR")).join("checkpoints/pong");
+    picker.open(Playing::World(pong)).unwrap();
+    while picker.reading.is_some() {
+        assert!(picker.listen().is_none());
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    let played: Vec<_> = picker.cards.iter().map(|card| card.playing).collect();
+    assert_eq!(played, [true, false, false, false, false, false]);
+}
