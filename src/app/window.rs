@@ -126,6 +126,8 @@ pub(super) struct Window {
     welcome: bool,
     /// Whether the window has been drawn.
     drawn: bool,
+    /// Whether it has been drawn with a frame, and whether that was said.
+    playing: Option<bool>,
     /// What a person has set, and the file of it.
     store: Store,
     /// A size of all that egui was asked for and has not taken yet.
@@ -178,6 +180,7 @@ impl Window {
             welcome: !store.config.welcomed.contains(&name),
             inspect: None,
             drawn: false,
+            playing: None,
             store,
             zoom_asked: None,
             overlay: None,
@@ -413,6 +416,21 @@ impl Window {
         }
     }
 
+    /// Says, for those who measure it, when the first frame is on the screen: once it was drawn.
+    fn tell_start(&mut self, ui: &Ui) {
+        match (self.playing, &self.frame) {
+            (None, Some(_)) => {
+                self.playing = Some(false);
+                ui.request_repaint();
+            }
+            (Some(false), _) => {
+                self.playing = Some(true);
+                tracing::info!("the first frame is on the screen");
+            }
+            _ => {}
+        }
+    }
+
     fn bar(&mut self, ui: &mut Ui) {
         let bar = Bar {
             keys: &self.played.keys,
@@ -571,6 +589,7 @@ impl eframe::App for Window {
         if !std::mem::replace(&mut self.drawn, true) {
             ui.request_repaint();
         }
+        self.tell_start(ui);
         if self.view == View::Page {
             self.page_ui(ui);
             self.overlay_ui(ui.ctx());

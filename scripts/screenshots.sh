@@ -1,0 +1,96 @@
+#!/bin/sh
+# Takes the pictures of the window that README.md and docs/window.md show, on a display of its own.
+# Needs Xvfb, openbox, xdotool, ImageMagick's `import`, and a built program: target/release/driftless,
+# or the one that is given.
+set -eu
+cd "$(dirname "$0")/.."
+program=${1:-target/release/driftless}
+out=assets/window
+work=$(mktemp -d)
+number=97
+export DISPLAY=":$number" DRIFTLESS_CONFIG="$work" DRIFTLESS_HOME="$work/home" XDG_RUNTIME_DIR="$work"
+chmod 700 "$work"
+Xvfb "$DISPLAY" -screen 0 1280x900x24 -nolisten tcp >/dev/null 2>&1 &
+server=$!
+sleep 1
+openbox --sm-disable >/dev/null 2>&1 &
+manager=$!
+game=
+trap 'kill $game $manager $server 2>/dev/null; rm -rf "$work"' EXIT
+mkdir -p "$out"
+
+# Opens a world; `welcome` keeps its first card.
+open() {
+    "$program" play --checkpoint "$@" --seed 3 2>/dev/null &
+    game=$!
+    window=
+    while [ -z "$window" ]; do
+        sleep 0.3
+        window=$(xdotool search --onlyvisible --name '^Driftless' 2>/dev/null | head -n 1 || true)
+    done
+    xdotool windowactivate --sync "$window"
+    sleep 2
+}
+press() {
+    for key in "$@"; do
+        xdotool key "$key"
+        sleep 0.4
+    done
+}
+# hold KEY SECONDS
+hold() {
+    xdotool keydown "$1"
+    sleep "$2"
+    xdotool keyup "$1"
+}
+shot() {
+    sleep 0.6
+    import -window "$window" "$out/$1.png"
+}
+close() {
+    xdotool windowclose "$window"
+    wait "$game" 2>/dev/null || true
+}
+
+open pong
+shot first_run
+hold Up 0.5
+hold Down 1
+shot playing
+press v
+hold Up 0.7
+shot denoising
+press v i
+hold Down 0.6
+shot inspect
+press i l
+hold Up 2
+hold Down 1
+press p bracketleft bracketleft bracketleft bracketleft bracketleft bracketleft
+press p
+hold Down 1.5
+press p
+shot time_line
+press l p k
+hold Up 4
+shot plots
+press k F1
+shot help
+press F1 F10
+shot preferences
+press F10 F5
+shot saving
+close
+
+open maze
+press t g
+hold Up 0.7
+hold Left 0.5
+hold Up 0.4
+press j p
+shot truth
+press j g t o
+sleep 1.5
+shot worlds
+close
+echo "screenshots.sh: pictures are in $out"
