@@ -14,7 +14,7 @@ use crate::worlds::Kind;
 use crate::{Error, Result};
 
 /// Size of a card, and the gap between two.
-const CARD: Vec2 = vec2(216.0, 284.0);
+const CARD: Vec2 = vec2(216.0, 300.0);
 const GAP: f32 = 14.0;
 /// Space inside a card, and the height of its picture.
 const INSIDE: f32 = 10.0;
@@ -50,6 +50,8 @@ pub(super) struct Picker {
     cards: Vec<Card>,
     /// Whether a card is to take the focus.
     focus: bool,
+    /// The card that was brought into sight when it took the focus.
+    seen: Option<usize>,
 }
 
 struct Card {
@@ -67,6 +69,7 @@ impl Picker {
             reading: None,
             cards: Vec::new(),
             focus: true,
+            seen: None,
         }
     }
 
@@ -76,7 +79,7 @@ impl Picker {
     /// The system gives no thread.
     pub fn open(&mut self, playing: Playing) -> Result<()> {
         self.playing = Some(playing.clone());
-        self.focus = true;
+        (self.focus, self.seen) = (true, None);
         let home = self.home.clone();
         let work = move |cancelled: &_| {
             let shipped = Shipped::find(home.clone());
@@ -162,7 +165,7 @@ impl Picker {
                         false => self.focus = true,
                     }
                 }
-                if response.gained_focus() {
+                if response.has_focus() && self.seen.replace(first + i) != Some(first + i) {
                     response.scroll_to_me(None);
                 }
                 if response.clicked() {

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use eframe::egui::{Context, Event, Key, Modifiers, PointerButton, Pos2, RawInput};
+use eframe::egui::{Context, Event, Key, Modifiers, PointerButton, Pos2, RawInput, accesskit};
 
 use super::*;
 
@@ -46,16 +46,23 @@ fn picker() -> Picker {
 struct Page {
     picker: Picker,
     context: Context,
-    names: Vec<String>,
+    height: f32,
+    /// Names and places of all that is read aloud.
+    names: Vec<(String, accesskit::Rect)>,
 }
 
 impl Page {
     fn new() -> Self {
+        Self::of_height(1100.0)
+    }
+
+    fn of_height(height: f32) -> Self {
         let context = Context::default();
         context.enable_accesskit();
         let mut page = Self {
             picker: picker(),
             context,
+            height,
             names: Vec::new(),
         };
         // The focus that is asked for in one frame is there in the next.
@@ -66,7 +73,7 @@ impl Page {
 
     fn show(&mut self, events: Vec<Event>) -> Option<Picked> {
         let input = RawInput {
-            screen_rect: Some(Rect::from_min_size(Pos2::ZERO, vec2(1000.0, 1100.0))),
+            screen_rect: Some(Rect::from_min_size(Pos2::ZERO, vec2(1000.0, self.height))),
             events,
             ..RawInput::default()
         };
@@ -77,7 +84,7 @@ impl Page {
         let update = output.platform_output.accesskit_update;
         let nodes = update.into_iter().flat_map(|update| update.nodes);
         self.names = nodes
-            .filter_map(|(_, node)| node.label().map(str::to_owned))
+            .filter_map(|(_, node)| Some((node.label()?.to_owned(), node.bounds()?)))
             .collect();
         picked
     }
@@ -127,6 +134,24 @@ fn arrows_go_from_card_to_card_and_from_shelf_to_shelf() {
 }
 
 #[test]
+fn a_card_that_takes_the_focus_comes_into_sight() {
+    let mut page = Page::of_height(450.0);
+    let bottom = |page: &Page| {
+        let mut names = page.names.iter();
+        let drive = names.find(|(name, _)| name.starts_with("Drive"));
+        drive.unwrap().1.y1
+    };
+    assert!(bottom(&page) > 450.0);
+    page.press(Key::ArrowLeft);
+    page.press(Key::ArrowDown);
+    page.press(Key::ArrowDown);
+    for _ in 0..60 {
+        page.show(vec![]);
+    }
+    assert!(bottom(&page) <= 450.0, "{}", bottom(&page));
+}
+
+#[test]
 fn tab_goes_from_card_to_card_in_their_order() {
     let mut page = Page::new();
     page.press(Key::Tab);
@@ -148,7 +173,8 @@ fn a_click_plays_a_card() {
 fn cards_are_read_aloud_with_what_they_show() {
     let page = Page::new();
     let spoken = |part: &str| {
-        let found = page.names.iter().find(|name| name.starts_with(part));
+        let mut names = page.names.iter().map(|(name, _)| name);
+        let found = names.find(|name| name.starts_with(part));
         found.unwrap_or_else(|| panic!("{part}: {:?}", page.names))
     };
     let played = spoken("B, ");
