@@ -356,3 +356,39 @@ fn a_window_plays_a_files_actions_and_then_the_persons_and_its_recording_is_repl
     let frames = actions.len();
     assert_eq!(said, format!("{frames} of {frames} frames are identical\n"));
 }
+
+/// Ctrl-C arrives as a signal; elsewhere the console would have to send it.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_export_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("clip.gif");
+    let args = [
+        "play",
+        "--world",
+        "drive",
+        "--headless",
+        "--frames",
+        "1000",
+        "--scale",
+        "16",
+        "--out",
+    ];
+    let mut child = command(&args)
+        .arg(&out)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    display::wait("a temporary file", || {
+        let begun = folder.path().read_dir().unwrap().next().is_some();
+        begun.then_some(())
+    });
+    let id = child.id().to_string();
+    let killed = Command::new("kill").args(["-INT", &id]).status();
+    assert!(killed.unwrap().success());
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert!(said.contains("interrupted; nothing was written"), "{said}");
+    assert_eq!(folder.path().read_dir().unwrap().count(), 0);
+}

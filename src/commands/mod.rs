@@ -14,12 +14,13 @@ pub mod rollout;
 pub mod train;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use driftless::data::{Episode, export};
 use driftless::engine::{Along, SamplerParams, Solver};
 use driftless::model::checkpoint::read_config;
 use driftless::studio::Shipped;
-use driftless::{Error, Result};
+use driftless::{Error, Result, interrupt};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
@@ -46,6 +47,19 @@ fn bar(total: u64, unit: &str) -> ProgressBar {
         bar.set_style(style);
     }
     bar
+}
+
+/// Writes frames as what `out` asks for; Ctrl-C gives it up and leaves nothing.
+fn export(episode: &Episode, out: &Path, scale: u32, fps: f32) -> Result<()> {
+    interrupt::watch();
+    let bar = bar(episode.frames() as u64, "frames written");
+    let mut watch = |done| {
+        bar.set_position(done as u64);
+        !interrupt::asked()
+    };
+    export::write_while(episode, out, scale, fps, &mut watch)?;
+    bar.finish_and_clear();
+    Ok(())
 }
 
 /// The given checkpoint's folder, or the shipped world of that name; the default one of these

@@ -32,7 +32,7 @@ pub struct Args {
     context: Option<String>,
     #[command(flatten)]
     sampling: super::Sampling,
-    /// Write what was played as an episode (.npz) when the window closes.
+    /// Write what was played as an episode (.npz) when the window closes; `replay` plays it again.
     #[arg(long, value_name = "FILE", conflicts_with = "headless")]
     record: Option<PathBuf>,
     /// Play without a window, as fast as possible, into --out.
@@ -46,7 +46,7 @@ pub struct Args {
     /// played. Without it, random held keys are played headless.
     #[arg(long, value_name = "FILE")]
     actions: Option<PathBuf>,
-    /// What to write headless: .gif, .mp4 (needs ffmpeg), .npz, or a folder for PNG files.
+    /// What to write headless: .gif, .mp4 (needs ffmpeg), .npz, or a new folder for PNG files.
     #[arg(long, value_name = "FILE|DIR", requires = "headless")]
     out: Option<PathBuf>,
     /// Enlarges written pictures by whole pixels.
@@ -116,5 +116,5 @@ fn play_headless(args: &Args, game: &Game, frames: usize, out: &Path) -> Result<
         &mut tick,
     )?;
     bar.finish_and_clear();
-    export::write(&episode, out, args.scale, args.fps.unwrap_or(world.fps))
+    super::export(&episode, out, args.scale, args.fps.unwrap_or(world.fps))
 }

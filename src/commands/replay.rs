@@ -24,7 +24,7 @@ pub struct Args {
     /// Where to compute; frames are the same to the bit only where they were recorded.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceChoice,
-    /// Write the replayed frames: .gif, .mp4 (needs ffmpeg), .npz, or a folder for PNG files.
+    /// Write the replayed frames: .gif, .mp4 (needs ffmpeg), .npz, or a new folder for PNG files.
     #[arg(long, value_name = "FILE|DIR")]
     out: Option<PathBuf>,
     /// Enlarges written pictures by whole pixels.
@@ -59,7 +59,7 @@ pub fn run(args: &Args) -> Result<()> {
     bar.finish_and_clear();
     if let (Some(session), Some(out)) = (kept, &args.out) {
         let episode = session.into_episode();
-        export::write(&episode, out, args.scale, args.fps.unwrap_or(fps))?;
+        super::export(&episode, out, args.scale, args.fps.unwrap_or(fps))?;
     }
     if args.json {
         super::print_json(&report)?;

@@ -75,6 +75,7 @@ pub fn write_while(
     let mut frames = Frames {
         episode,
         scale,
+        at: 0,
         watch,
     };
     match Form::of(path) {
@@ -104,6 +105,8 @@ pub fn check(path: &Path) -> Result<()> {
 struct Frames<'a> {
     episode: &'a Episode,
     scale: u32,
+    /// How many are done.
+    at: usize,
     watch: &'a mut dyn FnMut(usize) -> bool,
 }
 
@@ -119,6 +122,7 @@ impl Frames<'_> {
 
     /// Says that so many are done.
     fn done(&mut self, frames: usize) -> Result<()> {
+        self.at = frames;
         match (self.watch)(frames) {
             true => Ok(()),
             false => Err(Error::Interrupted),
@@ -212,7 +216,8 @@ fn write_mp4(frames: &mut Frames, path: &Path, fps: f32) -> Result<()> {
     });
     drop(input);
     if stopped {
-        // Its own message says why, where it has one.
+        // Ctrl-C reaches it, too. Else its own message says why, where it has one.
+        frames.done(frames.at)?;
         ffmpeg.finish(path)?;
         return fed;
     }
