@@ -1,12 +1,10 @@
 //! The page of settings: looks, keys, gamepad, mouse. What is changed counts at once.
 
-use eframe::egui::{
-    self, Align, Context, Grid, Key, Layout, Response, RichText, ScrollArea, Ui, vec2,
-};
+use eframe::egui::{self, Align, Context, Grid, Key, Layout, Response, RichText, Ui, vec2};
 
 use super::config::{Config, SCALES, SENSITIVITIES};
 use super::controls::{back, keycap};
-use super::help::{modal, title};
+use super::help::{modal, page, title};
 use super::keys::{Bindings, Chord, KeyMap, choice, chord_name};
 use super::pad::{Button, Pad, PadMap};
 use super::present::Scaling;
@@ -78,11 +76,11 @@ impl Preferences {
     /// Draws the page over everything else; whether it was closed. `fresh` the first time.
     pub fn ui(&mut self, context: &Context, shown: &mut Shown<'_>, fresh: bool) -> bool {
         let space = context.content_rect().size() - vec2(60.0, 140.0);
-        let page = modal("preferences").show(context, |ui| {
+        let shown_page = modal("preferences").show(context, |ui| {
             ui.set_width(WIDTH.min(space.x));
             let mut closed = false;
             title(ui, "Preferences", fresh, &mut closed);
-            let scroll = ScrollArea::vertical().max_height(space.y);
+            let scroll = page(space.y);
             scroll.show(ui, |ui| {
                 // Room for the scroll bar.
                 ui.set_max_width(ui.available_width() - 12.0);
@@ -93,14 +91,11 @@ impl Preferences {
             });
             closed
         });
-        page.inner || page.should_close()
+        shown_page.inner || shown_page.should_close()
     }
 
     fn keys(&mut self, ui: &mut Ui, shown: &mut Shown<'_>) {
         section(ui, &format!("Keys of {}", shown.world));
-        if let Some(word) = &self.word {
-            ui.label(RichText::new(word).color(theme::alert()));
-        }
         let mut own = shown.config.keys.remove(shown.world).unwrap_or_default();
         let actions: Vec<(String, Vec<Chord>)> = shown
             .keys
@@ -127,6 +122,9 @@ impl Preferences {
                 ui.end_row();
             }
         });
+        if let Some(word) = &self.word {
+            ui.label(RichText::new(word).color(theme::alert()));
+        }
         let all = ui.add_enabled(
             !own.is_empty(),
             egui::Button::new("Back to the world's own"),
@@ -217,7 +215,7 @@ fn looks(ui: &mut Ui, config: &mut Config) {
         line(ui, |ui| {
             choices(ui, &mut config.scaling, &Scaling::ALL, |scaling| {
                 scaling.label()
-            })
+            });
         });
         name(ui, "Numbers");
         line(ui, |ui| {
