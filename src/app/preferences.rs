@@ -23,6 +23,8 @@ pub(super) struct Preferences {
     capture: Option<Capture>,
     /// Why a key was not taken.
     word: Option<String>,
+    /// What has the focus.
+    focused: Option<egui::Id>,
 }
 
 /// What a key is asked for.
@@ -88,10 +90,23 @@ impl Preferences {
                 self.keys(ui, shown);
                 self.gamepad(ui, shown);
                 mouse(ui, shown.config);
+                self.follow(ui);
             });
             closed
         });
         shown_page.inner || shown_page.should_close()
+    }
+
+    /// Brings what has got the focus into sight.
+    fn follow(&mut self, ui: &Ui) {
+        let focused = ui.memory(egui::Memory::focused);
+        if focused == self.focused {
+            return;
+        }
+        self.focused = focused;
+        if let Some(control) = focused.and_then(|id| ui.ctx().read_response(id)) {
+            ui.scroll_to_rect(control.rect.expand(8.0), None);
+        }
     }
 
     fn keys(&mut self, ui: &mut Ui, shown: &mut Shown<'_>) {
@@ -295,7 +310,7 @@ fn name(ui: &mut Ui, text: &str) {
 
 /// What is set, beside its name.
 fn line(ui: &mut Ui, content: impl FnOnce(&mut Ui)) {
-    let size = vec2(260.0, 24.0);
+    let size = vec2(ui.available_width().clamp(150.0, 260.0), 24.0);
     ui.allocate_ui_with_layout(size, Layout::left_to_right(Align::Center), content);
     ui.end_row();
 }
@@ -308,7 +323,7 @@ mod tests {
     fn asked(capture: Capture) -> Preferences {
         Preferences {
             capture: Some(capture),
-            word: None,
+            ..Preferences::default()
         }
     }
 
