@@ -314,6 +314,54 @@ fn the_window_plays_a_simulator_itself() {
 }
 
 #[test]
+fn a_person_plays_with_keys_of_their_own_and_turns_with_the_mouse() {
+    let Some(display) = Display::start() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let record = folder.path().join("played.npz");
+    let own = "look = \"light\"\n[keys.Maze]\nforward = [\"I\"]\n";
+    std::fs::write(display.settings(), own).unwrap();
+    let window = display.open(&["play", "--world", "maze", "--record", text(&record)]);
+    window.press("Escape");
+    // The world's own key for it, and then the person's.
+    for key in ["w", "i"] {
+        window.down(key);
+        play_for_a_while();
+        window.up(key);
+    }
+    window.press("F4");
+    window.move_right(100, 6);
+    window.press("Escape");
+    // The world stands still behind the page of all keys.
+    window.press("F1");
+    window.down("Left");
+    play_for_a_while();
+    window.up("Left");
+    let (status, stderr) = window.close();
+    assert!(status.success(), "{status}: {stderr}");
+
+    let played = Episode::read(&record).unwrap();
+    let [forward, left, right] = [1, 3, 4].map(|action| longest_stretch(&played, action));
+    assert!(forward.len() >= 5, "{forward:?}");
+    assert!(
+        played.actions[..forward.start]
+            .iter()
+            .all(|action| *action == 0)
+    );
+    assert!(right.len() >= 2 && right.start >= forward.end, "{right:?}");
+    assert!(left.is_empty(), "{left:?}");
+    let kept = std::fs::read_to_string(display.settings()).unwrap();
+    for part in [
+        "look = \"light\"",
+        "welcomed = [\"Maze\"]",
+        "forward = [\"I\"]",
+    ] {
+        assert!(kept.contains(part), "{kept}");
+    }
+}
+
+#[test]
 fn a_world_that_failed_can_be_started_again_and_otherwise_says_why_at_the_end() {
     let Some(display) = Display::start() else {
         return;

@@ -3,7 +3,7 @@
 use eframe::egui::{self, Context, Grid, Id, Key, RichText, ScrollArea, Ui, vec2};
 
 use super::controls::{chords, keycap};
-use super::keys::{HeldKeys, KeyMap};
+use super::keys::{HeldKeys, KeyMap, Shortcut};
 use super::mouse::Role;
 use super::pad::{Button, PadMap};
 use super::theme;
@@ -18,9 +18,10 @@ pub(super) struct Help<'a> {
     pub mouse: Option<Role>,
 }
 
-/// Width of a column of the page, and of the keys in it.
+/// Width of a column of the page, of the keys in it, and of a pad's buttons.
 const COLUMN: f32 = 390.0;
-const KEYS: f32 = 128.0;
+const KEYS: f32 = 96.0;
+const BUTTONS: f32 = 132.0;
 
 impl Help<'_> {
     /// Draws the page over everything else; whether it was closed. `fresh` the first time.
@@ -36,7 +37,7 @@ impl Help<'_> {
             ui.set_width(width);
             let mut closed = false;
             title(ui, "Keys", fresh, &mut closed);
-            let scroll = ScrollArea::vertical().max_height(space.y);
+            let scroll = page(space.y);
             scroll.show(ui, |ui| {
                 steps(ui);
                 if wide {
@@ -58,10 +59,10 @@ impl Help<'_> {
 
     fn world(&self, ui: &mut Ui) {
         section(ui, self.world);
-        rows(ui, "world", |ui| {
+        rows(ui, "world", KEYS, |ui| {
             for bound in self.keys.shown() {
                 row(ui, &bound.name, |ui| {
-                    chords(ui, bound, &HeldKeys::default())
+                    chords(ui, bound, &HeldKeys::default());
                 });
             }
         });
@@ -69,7 +70,7 @@ impl Help<'_> {
 
     fn window(&self, ui: &mut Ui) {
         section(ui, "Window");
-        rows(ui, "window", |ui| {
+        rows(ui, "window", KEYS, |ui| {
             for shortcut in self.keys.shortcuts() {
                 row(ui, shortcut.hint(), |ui| {
                     for key in self.keys.shortcut_keys(*shortcut) {
@@ -79,7 +80,7 @@ impl Help<'_> {
             }
         });
         section(ui, "New world");
-        rows(ui, "page", |ui| {
+        rows(ui, "page", KEYS, |ui| {
             let keys = [
                 (Key::Enter, "Begin what the page offers; end a recording."),
                 (Key::S, "Have the trainer save now."),
@@ -93,7 +94,7 @@ impl Help<'_> {
 
     fn devices(&self, ui: &mut Ui) {
         section(ui, "Gamepad");
-        rows(ui, "pad", |ui| {
+        rows(ui, "pad", BUTTONS, |ui| {
             words(
                 ui,
                 "Cross, left stick",
@@ -102,7 +103,7 @@ impl Help<'_> {
             for button in Button::PLAYED {
                 if let Some(key) = self.pad.key(button) {
                     let played = self.keys.action_of(key).map(|bound| bound.name.as_str());
-                    let shortcut = self.keys.shortcut(key).map(|shortcut| shortcut.label());
+                    let shortcut = self.keys.shortcut(key).map(Shortcut::label);
                     let what = played.or(shortcut).unwrap_or(key.name());
                     words(ui, button.label(), what);
                 }
@@ -125,7 +126,7 @@ impl Help<'_> {
 /// A page over everything else.
 pub(super) fn modal(name: &str) -> egui::Modal {
     egui::Modal::new(Id::unique(name))
-        .frame(theme::card())
+        .frame(theme::card().fill(theme::panel()))
         .backdrop_color(theme::veil())
 }
 
@@ -144,6 +145,13 @@ pub(super) fn title(ui: &mut Ui, text: &str, fresh: bool, closed: &mut bool) {
     });
 }
 
+/// What is too high for the window is scrolled.
+pub(super) fn page(height: f32) -> ScrollArea {
+    ScrollArea::vertical()
+        .max_height(height)
+        .min_scrolled_height(height)
+}
+
 /// Up and down move a page on which nothing but its button can have the focus.
 fn steps(ui: &Ui) {
     let by = ui.input(|input| {
@@ -156,10 +164,10 @@ fn steps(ui: &Ui) {
     }
 }
 
-fn rows(ui: &mut Ui, name: &str, content: impl FnOnce(&mut Ui)) {
+fn rows(ui: &mut Ui, name: &str, width: f32, content: impl FnOnce(&mut Ui)) {
     Grid::new(name)
         .num_columns(2)
-        .min_col_width(KEYS)
+        .min_col_width(width)
         .spacing(vec2(10.0, 6.0))
         .show(ui, content);
 }

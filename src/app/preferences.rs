@@ -1,12 +1,10 @@
 //! The page of settings: looks, keys, gamepad, mouse. What is changed counts at once.
 
-use eframe::egui::{
-    self, Align, Context, Grid, Key, Layout, Response, RichText, ScrollArea, Ui, vec2,
-};
+use eframe::egui::{self, Align, Context, Grid, Key, Layout, Response, RichText, Ui, vec2};
 
 use super::config::{Config, SCALES, SENSITIVITIES};
 use super::controls::{back, keycap};
-use super::help::{modal, title};
+use super::help::{modal, page, title};
 use super::keys::{Bindings, Chord, KeyMap, choice, chord_name};
 use super::pad::{Button, Pad, PadMap};
 use super::present::Scaling;
@@ -25,6 +23,8 @@ pub(super) struct Preferences {
     capture: Option<Capture>,
     /// Why a key was not taken.
     word: Option<String>,
+    /// What has the focus.
+    focused: Option<egui::Id>,
 }
 
 /// What a key is asked for.
@@ -78,11 +78,11 @@ impl Preferences {
     /// Draws the page over everything else; whether it was closed. `fresh` the first time.
     pub fn ui(&mut self, context: &Context, shown: &mut Shown<'_>, fresh: bool) -> bool {
         let space = context.content_rect().size() - vec2(60.0, 140.0);
-        let page = modal("preferences").show(context, |ui| {
+        let shown_page = modal("preferences").show(context, |ui| {
             ui.set_width(WIDTH.min(space.x));
             let mut closed = false;
             title(ui, "Preferences", fresh, &mut closed);
-            let scroll = ScrollArea::vertical().max_height(space.y);
+            let scroll = page(space.y);
             scroll.show(ui, |ui| {
                 // Room for the scroll bar.
                 ui.set_max_width(ui.available_width() - 12.0);
@@ -90,17 +90,27 @@ impl Preferences {
                 self.keys(ui, shown);
                 self.gamepad(ui, shown);
                 mouse(ui, shown.config);
+                self.follow(ui);
             });
             closed
         });
-        page.inner || page.should_close()
+        shown_page.inner || shown_page.should_close()
+    }
+
+    /// Brings what has got the focus into sight.
+    fn follow(&mut self, ui: &Ui) {
+        let focused = ui.memory(egui::Memory::focused);
+        if focused == self.focused {
+            return;
+        }
+        self.focused = focused;
+        if let Some(control) = focused.and_then(|id| ui.ctx().read_response(id)) {
+            ui.scroll_to_rect(control.rect.expand(8.0), None);
+        }
     }
 
     fn keys(&mut self, ui: &mut Ui, shown: &mut Shown<'_>) {
         section(ui, &format!("Keys of {}", shown.world));
-        if let Some(word) = &self.word {
-            ui.label(RichText::new(word).color(theme::alert()));
-        }
         let mut own = shown.config.keys.remove(shown.world).unwrap_or_default();
         let actions: Vec<(String, Vec<Chord>)> = shown
             .keys
@@ -127,6 +137,9 @@ impl Preferences {
                 ui.end_row();
             }
         });
+        if let Some(word) = &self.word {
+            ui.label(RichText::new(word).color(theme::alert()));
+        }
         let all = ui.add_enabled(
             !own.is_empty(),
             egui::Button::new("Back to the world's own"),
@@ -297,7 +310,7 @@ fn name(ui: &mut Ui, text: &str) {
 
 /// What is set, beside its name.
 fn line(ui: &mut Ui, content: impl FnOnce(&mut Ui)) {
-    let size = vec2(260.0, 24.0);
+    let size = vec2(ui.available_width().clamp(150.0, 260.0), 24.0);
     ui.allocate_ui_with_layout(size, Layout::left_to_right(Align::Center), content);
     ui.end_row();
 }
@@ -310,7 +323,7 @@ mod tests {
     fn asked(capture: Capture) -> Preferences {
         Preferences {
             capture: Some(capture),
-            word: None,
+            ..Preferences::default()
         }
     }
 

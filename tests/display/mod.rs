@@ -5,7 +5,7 @@
 #![allow(dead_code)]
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -95,6 +95,11 @@ impl Display {
             std::thread::sleep(Duration::from_millis(100));
         }
         None
+    }
+
+    /// The file in which programs on this display keep their settings.
+    pub fn settings(&self) -> PathBuf {
+        self.settings.path().join("settings.toml")
     }
 
     /// Starts `driftless` on this display and waits until its window has the focus.
@@ -201,6 +206,18 @@ impl Window<'_> {
     pub fn title(&self) -> String {
         let title = self.display.run("xdotool", &["getwindowname", &self.id]);
         title.unwrap().trim().to_owned()
+    }
+
+    /// Puts the pointer into the window's middle and moves it to the right, in so many steps.
+    pub fn move_right(&self, pixels: u32, steps: u32) {
+        let middle = ["mousemove", "--window", &self.id, "400", "400"];
+        self.display.run("xdotool", &middle).unwrap();
+        let pixels = pixels.to_string();
+        for _ in 0..steps {
+            std::thread::sleep(Duration::from_millis(300));
+            let by = ["mousemove_relative", &pixels, "0"];
+            self.display.run("xdotool", &by).unwrap();
+        }
     }
 
     /// What the window shows.

@@ -92,7 +92,7 @@ mod tests {
     fn a_key_is_added_to_those_that_are_there() {
         let (mut own, actions) = (Bindings::new(), actions());
         add(&mut own, &actions, "up", Key::I).unwrap();
-        assert_eq!(own["up"], ["ArrowUp", "W", "I"]);
+        assert_eq!(own["up"], ["Up", "W", "I"]);
         add(&mut own, &actions, "up", Key::I).unwrap();
         add(&mut own, &actions, "fly", Key::F).unwrap();
         assert_eq!((own.len(), own["up"].len()), (1, 3));

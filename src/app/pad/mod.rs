@@ -92,10 +92,10 @@ impl Button {
     /// What people call it.
     pub fn label(self) -> &'static str {
         match self {
-            Self::South => "South (A, ✕)",
-            Self::East => "East (B, ○)",
-            Self::West => "West (X, □)",
-            Self::North => "North (Y, △)",
+            Self::South => "South (A, cross)",
+            Self::East => "East (B, circle)",
+            Self::West => "West (X, square)",
+            Self::North => "North (Y, triangle)",
             Self::LeftShoulder => "Left shoulder",
             Self::RightShoulder => "Right shoulder",
             Self::LeftTrigger => "Left trigger",

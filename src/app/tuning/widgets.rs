@@ -140,8 +140,15 @@ pub(in crate::app) fn choices<T: PartialEq + Copy, S: Into<String>>(
                 let button = egui::Button::selectable(*value == *choice, name(choice).into())
                     .frame_when_inactive(true)
                     .min_size(egui::vec2(width, 24.0));
-                if ui.add(button).clicked() {
+                let button = ui.add(button);
+                if button.clicked() {
                     *value = *choice;
+                }
+                if button.has_focus() && *value == *choice {
+                    // What is chosen is as green as the frame of what has the focus.
+                    let ring = egui::Stroke::new(1.5, theme::text());
+                    let inside = egui::StrokeKind::Inside;
+                    ui.painter().rect_stroke(button.rect, 6, ring, inside);
                 }
             }
         });
