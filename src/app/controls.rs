@@ -31,7 +31,7 @@ pub(super) const HEIGHT: f32 = 40.0;
 
 /// Width of a button with the gap behind it, of the gaps around all, of a key, and of a letter of a
 /// name.
-const BUTTON: f32 = 40.0;
+const BUTTON: f32 = 37.0;
 const GAPS: f32 = 16.0;
 const KEY: f32 = 32.0;
 const LETTER: f32 = 6.2;
@@ -123,7 +123,7 @@ impl Bar<'_> {
         } else {
             Sense::hover()
         };
-        let (rect, response) = ui.allocate_exact_size(vec2(34.0, 30.0), sense);
+        let (rect, response) = ui.allocate_exact_size(vec2(31.0, 30.0), sense);
         response.widget_info(|| {
             egui::WidgetInfo::selected(egui::Role::Button, enabled, lit, shortcut.label())
         });

@@ -24,6 +24,11 @@ impl Sheet {
         }
     }
 
+    #[cfg(test)]
+    pub fn id(&self) -> Option<egui::TextureId> {
+        self.0.as_ref().map(TextureHandle::id)
+    }
+
     /// Draws the rows in `part`, shares of all, over `rect`.
     pub fn paint(&self, ui: &Ui, rect: Rect, part: std::ops::Range<f32>) {
         if let Some(texture) = &self.0 {
@@ -35,10 +40,11 @@ impl Sheet {
 
 /// Outlines a patch and, thinner, its token.
 pub(super) fn outline(ui: &Ui, picture: Rect, seen: &Inspection, cell: usize) {
-    let lines = [(seen.merge, 1.0, theme::accent()), (1, 2.0, theme::text())];
+    let token = Color32::from_white_alpha(150);
+    let lines = [(seen.merge, 1.0, token), (1, 2.0, Color32::WHITE)];
     for (merge, width, colour) in lines {
         let rect = place(picture, seen.grid, cell, merge);
-        // Dark and light beside each other show on any picture.
+        // Light beside dark shows on any picture, whatever the window's look.
         let around = Stroke::new(width + 2.0, Color32::from_black_alpha(120));
         for stroke in [around, Stroke::new(width, colour)] {
             ui.painter()

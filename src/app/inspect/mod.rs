@@ -17,20 +17,26 @@ use super::theme;
 use crate::engine::Attention;
 use crate::sim::{Frame, Inspection};
 
-/// Height of the panel's content.
-pub(super) const HEIGHT: f32 = 186.0;
-
-/// Height of the small frame, and of the parts beside it below their titles.
-const PICTURE: f32 = 140.0;
-/// Sides of the channels' tiles, and between them.
-const TILES: [f32; 2] = [30.0, 66.0];
-const GAP: f32 = 4.0;
+/// Most height and width of the small frame, and height of the parts beside it below their titles.
+const PICTURE: f32 = 128.0;
+/// Width of the shares of what is looked at.
+const SHARES: f32 = 100.0;
+/// Width of the channels' tiles together.
+const LATENT: f32 = 224.0;
 /// Most widths of the map over time and of a column in it; most height of a row.
-const MAP: f32 = 216.0;
+const MAP: f32 = 192.0;
 const COLUMN: f32 = 18.0;
 const ROW: f32 = 14.0;
 /// Width of the names of its rows.
-const NAMES: f32 = 62.0;
+const NAMES: f32 = 48.0;
+/// Space between the parts, and between rows.
+const SPACE: f32 = 17.0;
+const GAP: f32 = 4.0;
+/// Height of a legend.
+const LEGEND: f32 = 18.0;
+
+/// The panel's height: a title, and what is below it.
+pub(super) const HEIGHT: f32 = PICTURE + 46.0;
 
 /// The keys that choose another patch while the small frame has the focus.
 const ARROWS: [Key; 4] = [
@@ -101,15 +107,13 @@ impl Inspect {
         }
         ScrollArea::horizontal().show(ui, |ui| {
             ui.horizontal_top(|ui| {
-                ui.spacing_mut().item_spacing = vec2(6.0, GAP);
-                let part = |ui: &mut Ui, content: &mut dyn FnMut(&mut Ui)| {
-                    ui.vertical(|ui| content(ui));
-                    ui.add_space(14.0);
-                };
-                part(ui, &mut |ui| self.small_frame(ui, seen, cell, size));
-                part(ui, &mut |ui| self.looks(ui, layers));
-                part(ui, &mut |ui| self.latent(ui, seen, cell));
-                part(ui, &mut |ui| self.over_time(ui, seen.attention.as_ref()));
+                ui.spacing_mut().item_spacing = vec2(SPACE, GAP);
+                ui.vertical(|ui| self.small_frame(ui, seen, cell, size));
+                if layers > 0 {
+                    ui.vertical(|ui| self.looks(ui, layers));
+                }
+                ui.vertical(|ui| self.latent(ui, seen, cell));
+                ui.vertical(|ui| self.over_time(ui, seen.attention.as_ref()));
             });
         });
     }
@@ -124,9 +128,17 @@ impl Inspect {
         if response.clicked()
             && let Some(at) = response.interact_pointer_pos()
         {
-            self.chosen = cell_at(picture, seen.grid, at);
+            self.choose(ui, cell_at(picture, seen.grid, at));
         }
         outline(ui, picture, seen, self.cell(seen));
+    }
+
+    /// Chooses a cell, which is drawn even if no other frame comes.
+    fn choose(&mut self, ui: &Ui, cell: Option<usize>) {
+        if cell.is_some() {
+            self.chosen = cell;
+            ui.ctx().request_repaint();
+        }
     }
 
     /// The chosen cell, or the middle one.
@@ -167,19 +179,17 @@ impl Inspect {
 
     /// The frame with the chosen patch and where it looked.
     fn small_frame(&mut self, ui: &mut Ui, seen: &Inspection, cell: usize, size: [usize; 2]) {
-        let [row, column] = [cell / seen.grid[1].max(1), cell % seen.grid[1].max(1)];
-        title(ui, &format!("patch {row}, {column}"));
+        let width = seen.grid[1].max(1);
+        let place = format!("row {}, column {}", cell / width + 1, cell % width + 1);
+        title(ui, &place);
         let [height, width] = size.map(|side| side.max(1) as f32);
-        let drawn = vec2(PICTURE * width / height, PICTURE);
+        let drawn = vec2(width, height) * (PICTURE / height.max(width));
         let (rect, response) = ui.allocate_exact_size(drawn, Sense::click());
-        name(
-            &response,
-            &format!("chosen patch: row {row}, column {column}"),
-        );
+        name(&response, &format!("chosen patch: {place}"));
         if response.clicked()
             && let Some(at) = response.interact_pointer_pos()
         {
-            self.chosen = cell_at(rect, seen.grid, at);
+            self.choose(ui, cell_at(rect, seen.grid, at));
             response.request_focus();
         }
         self.focused = response.has_focus();
@@ -192,7 +202,7 @@ impl Inspect {
             ui.memory_mut(|memory| memory.set_focus_lock_filter(response.id, arrows));
             let pressed = ui.input(|input| ARROWS.into_iter().find(|key| input.key_pressed(*key)));
             let next = pressed.and_then(|key| neighbour(seen.grid, cell, key));
-            self.chosen = next.or(self.chosen);
+            self.choose(ui, next);
         }
         self.picture.paint(ui, rect, 0.0..1.0);
         self.veil.paint(ui, rect, 0.0..1.0);
@@ -210,10 +220,7 @@ impl Inspect {
 
     /// The choice of a layer, and what its attention went to.
     fn looks(&mut self, ui: &mut Ui, layers: usize) {
-        if layers == 0 {
-            return;
-        }
-        ui.set_width(112.0);
+        ui.set_width(SHARES);
         title(ui, "looks at, in layer");
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing = vec2(2.0, 2.0);
@@ -228,12 +235,13 @@ impl Inspect {
                 button.widget_info(info);
                 if button.clicked() {
                     self.layer = layer;
+                    ui.ctx().request_repaint();
                 }
             }
         });
         ui.add_space(4.0);
         for (kind, share) in &self.others {
-            let (rect, response) = ui.allocate_exact_size(vec2(108.0, 17.0), Sense::hover());
+            let (rect, response) = ui.allocate_exact_size(vec2(SHARES, 17.0), Sense::hover());
             let percent = format!("{:.0} %", 100.0 * share);
             name(&response, &format!("{kind}: {percent}"));
             let bar = Rect::from_min_max(rect.left_bottom() - vec2(0.0, 3.0), rect.right_bottom());
@@ -256,20 +264,14 @@ impl Inspect {
     fn latent(&self, ui: &mut Ui, seen: &Inspection, cell: usize) {
         title(ui, "latent, by channel");
         let count = seen.channels.max(1);
-        let rows = if count > 4 { 2 } else { 1 };
-        let columns = count.div_ceil(rows);
-        let [height, width] = seen.grid.map(|side| side.max(1) as f32);
-        let room = (PICTURE - 18.0 - GAP * (rows - 1) as f32) / rows as f32;
-        let side = room.clamp(TILES[0], TILES[1]);
-        let tile = vec2(side * width / height, side);
-        let whole = vec2(
-            columns as f32 * (tile.x + GAP) - GAP,
-            rows as f32 * (tile.y + GAP) - GAP,
-        );
-        let (area, _) = ui.allocate_exact_size(whole, Sense::hover());
+        let room = vec2(LATENT, PICTURE - LEGEND);
+        let (columns, tile) = sheets::tiles(count, seen.grid, room, GAP);
+        let gaps = vec2(GAP, GAP);
+        let table = vec2(columns as f32, count.div_ceil(columns) as f32);
+        let (area, _) = ui.allocate_exact_size(table * (tile + gaps) - gaps, Sense::hover());
         for channel in 0..seen.channels {
             let at = vec2((channel % columns) as f32, (channel / columns) as f32);
-            let rect = Rect::from_min_size(area.min + at * (tile + vec2(GAP, GAP)), tile);
+            let rect = Rect::from_min_size(area.min + at * (tile + gaps), tile);
             let part = |c: usize| c as f32 / count as f32;
             self.channels
                 .paint(ui, rect, part(channel)..part(channel + 1));
@@ -314,7 +316,7 @@ impl Inspect {
         };
         let heads = self.rows.len() - 1;
         let column = (MAP / columns as f32).min(COLUMN);
-        let row = ((PICTURE - 40.0) / (heads + 1) as f32).min(ROW);
+        let row = ((PICTURE - 2.0 * LEGEND - GAP) / (heads + 1) as f32).min(ROW);
         let size = vec2(
             NAMES + column * columns as f32,
             row * (heads + 1) as f32 + GAP,
@@ -407,3 +409,6 @@ impl Inspect {
 fn inspected(frame: Option<&Frame>) -> Option<(&Frame, &Inspection)> {
     frame.and_then(|frame| Some((frame, frame.inspect.as_deref()?)))
 }
+
+#[cfg(test)]
+mod tests;

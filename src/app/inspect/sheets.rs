@@ -1,6 +1,6 @@
 //! The pictures of the panel as numbers and colours: what is drawn, without the drawing.
 
-use eframe::egui::{Color32, ColorImage, Key, Pos2, Rect, pos2, vec2};
+use eframe::egui::{Color32, ColorImage, Key, Pos2, Rect, Vec2, pos2, vec2};
 
 use crate::app::theme;
 use crate::engine::Attention;
@@ -20,9 +20,9 @@ pub(super) fn diverging(value: f32) -> Color32 {
     theme::backdrop().lerp_to_gamma(end, if share.is_finite() { share } else { 1.0 })
 }
 
-/// The colour of a weight that is `share` of the largest.
+/// The colour of a weight that is `share` of the largest; by its root, so that small ones show.
 pub(super) fn heat(share: f32) -> Color32 {
-    theme::backdrop().lerp_to_gamma(theme::accent(), share.clamp(0.0, 1.0))
+    theme::backdrop().lerp_to_gamma(theme::accent(), share.clamp(0.0, 1.0).sqrt())
 }
 
 /// The channels of a latent below one another, `[channels · grid height, grid width]`; none of a latent of
@@ -36,6 +36,19 @@ pub(super) fn channels(seen: &Inspection) -> Option<ColorImage> {
     let pixels = (0..seen.channels).flat_map(channel);
     let pixels = pixels.map(|&value| diverging(value)).collect();
     Some(ColorImage::new([width, height * seen.channels], pixels))
+}
+
+/// Columns and size of so many tiles of a grid's shape, as large as fit into a room with gaps between.
+pub(super) fn tiles(count: usize, grid: [usize; 2], room: Vec2, gap: f32) -> (usize, Vec2) {
+    let [height, width] = grid.map(|side| side.max(1) as f32);
+    let sized = (1..=count.max(1)).map(|columns| {
+        let side = |room: f32, n: usize| ((room + gap) / n as f32 - gap).max(1.0);
+        let rows = count.max(1).div_ceil(columns);
+        let scale = (side(room.x, columns) / width).min(side(room.y, rows) / height);
+        (columns, vec2(width, height) * scale)
+    });
+    let best = sized.max_by(|(_, a), (_, b)| a.x.total_cmp(&b.x));
+    best.unwrap_or((1, room))
 }
 
 /// The least and the largest number of a channel.
@@ -169,30 +182,9 @@ pub(super) fn neighbour([height, width]: [usize; 2], cell: usize, key: Key) -> O
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::tests::{clip, plain, world};
-    use crate::engine::{CpuEngine, Engine, SamplerParams};
+    use crate::app::inspect::tests::seen;
 
     const GRID: [usize; 2] = [4, 6];
-
-    /// What a small engine holds after some frames, and its attention.
-    fn seen() -> (Inspection, Attention) {
-        let config = plain();
-        let mut engine = CpuEngine::new(&world(&config)).unwrap();
-        engine.inspect(true);
-        engine
-            .reset(&clip(&config, 4), &SamplerParams::default())
-            .unwrap();
-        let attention = engine.attention().unwrap().unwrap();
-        let seen = Inspection {
-            grid: config.grid(),
-            channels: config.tokenizer.channels,
-            merge: config.dynamics.merge,
-            latent: engine.latent().unwrap().to_vec(),
-            image: engine.image().unwrap().to_vec(),
-            attention: Some(attention.clone()),
-        };
-        (seen, attention)
-    }
 
     #[test]
     fn colours_are_symmetric_around_nothing_and_stop_at_the_ends() {
@@ -217,6 +209,23 @@ mod tests {
         assert!(least <= value && value <= most && least < most);
         seen.latent.pop();
         assert!(channels(&seen).is_none());
+    }
+
+    #[test]
+    fn tiles_are_as_large_as_fit() {
+        let room = vec2(224.0, 110.0);
+        let (columns, tile) = tiles(8, [8, 8], room, 4.0);
+        assert_eq!((columns, tile), (4, vec2(53.0, 53.0)));
+        for (count, grid) in [(1, [8, 8]), (16, [6, 8]), (5, [4, 10]), (64, [16, 16])] {
+            let (columns, tile) = tiles(count, grid, room, 4.0);
+            let rows = count.div_ceil(columns);
+            let table = vec2(columns as f32, rows as f32) * (tile + vec2(4.0, 4.0));
+            assert!(
+                table.x <= room.x + 4.1 && table.y <= room.y + 4.1,
+                "{count}: {table}"
+            );
+            assert!((tile.x * grid[0] as f32 - tile.y * grid[1] as f32).abs() < 0.1);
+        }
     }
 
     #[test]

@@ -230,8 +230,7 @@ impl TimeAttention {
         over_time(
             shape,
             &self.bias,
-            ring,
-            slots,
+            Earlier { ring, slots },
             &t.qkv,
             &mut t.logits,
             &mut t.y,
@@ -253,15 +252,21 @@ impl TimeAttention {
     }
 }
 
-dispatch!(fn over_time = over_time_body(shape: Shape, bias: &[f32], ring: &Ring, slots: &[usize], qkv: &[f32], weights: &mut [f32], y: &mut [f32], noted: Option<&mut Vec<f32>>));
+/// Earlier frames: `slots[n]` of the ring holds the one at distance n + 1.
+#[derive(Clone, Copy)]
+struct Earlier<'a> {
+    ring: &'a Ring,
+    slots: &'a [usize],
+}
+
+dispatch!(fn over_time = over_time_body(shape: Shape, bias: &[f32], earlier: Earlier, qkv: &[f32], weights: &mut [f32], y: &mut [f32], noted: Option<&mut Vec<f32>>));
 /// Every token's mixture of its values in `slots` and its own, into `y` [tokens, width]; notes the
 /// weights [tokens, heads, frames] where asked to.
 #[inline(always)]
 fn over_time_body<const FMA: bool>(
     shape: Shape,
     bias: &[f32],
-    ring: &Ring,
-    slots: &[usize],
+    Earlier { ring, slots }: Earlier,
     qkv: &[f32],
     weights: &mut [f32],
     y: &mut [f32],
