@@ -56,6 +56,10 @@ impl Panel {
             times: StageTimes::default(),
             params: SamplerParams::default(),
             context: 0,
+            place: crate::sim::Place::default(),
+            beside: None,
+            drift: None,
+            surprise: None,
         };
         Self {
             context,
