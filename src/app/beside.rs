@@ -45,6 +45,7 @@ impl Side {
 
     /// The places of the frame, of what is beside, and of the difference.
     pub fn places(&self, space: Rect) -> [Rect; 3] {
+        let space = space.shrink(GAP);
         let count = if self.difference { 3.0 } else { 2.0 };
         let across = space.width() >= space.height();
         let place = |i: f32| {

@@ -377,7 +377,7 @@ mod tests {
             training: false,
             running: true,
         };
-        let room = [1056.0, 700.0, 376.0].map(|width| bar.room_for_keys_and_names(width));
+        let room = [1226.0, 900.0, 576.0].map(|width| bar.room_for_keys_and_names(width));
         assert_eq!(room, [(true, true), (true, false), (false, false)]);
     }
 }

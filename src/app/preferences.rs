@@ -262,10 +262,11 @@ fn mouse(ui: &mut Ui, config: &mut Config) {
     section(ui, "Mouse");
     let (least, most) = SENSITIVITIES;
     grid(ui, "mouse", |ui| {
-        name(ui, "Sensitivity");
+        let name = name(ui, "Sensitivity");
         line(ui, |ui| {
             let slider = egui::Slider::new(&mut config.mouse.sensitivity, least..=most);
-            ui.add(slider.logarithmic(true).max_decimals(2));
+            ui.add(slider.logarithmic(true).max_decimals(2))
+                .labelled_by(name);
         });
     });
 }
@@ -304,8 +305,8 @@ fn grid(ui: &mut Ui, id: &str, content: impl FnOnce(&mut Ui)) {
         .show(ui, content);
 }
 
-fn name(ui: &mut Ui, text: &str) {
-    ui.label(RichText::new(text).color(theme::muted()));
+fn name(ui: &mut Ui, text: &str) -> egui::Id {
+    ui.label(RichText::new(text).color(theme::muted())).id
 }
 
 /// What is set, beside its name.

@@ -142,7 +142,7 @@ impl<'a> Columns<'a> {
             let what = format!("frame {t} follows one that is not in the session");
             return Err(self.error("follows", &what));
         }
-        let most = t.checked_sub(1).unwrap_or_default();
+        let most = t.saturating_sub(1);
         self.whole("follows", before, most).map(Some)
     }
 

@@ -76,9 +76,10 @@ impl Panel {
             ..RawInput::default()
         };
         let (own, frame) = (&mut self.own, &self.frame);
-        let output = self
+        let mut output = self
             .context
             .run_ui(input, |ui| own.ui(ui, Some(frame), [12, 18]));
+        output.textures_delta.clear();
         let update = output.platform_output.accesskit_update.unwrap();
         let nodes = update.nodes.iter().filter_map(|(_, node)| {
             let (text, at) = (node.label().or(node.value())?, node.bounds()?);

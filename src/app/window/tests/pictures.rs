@@ -9,6 +9,16 @@ use crate::app::theme::Look;
 fn compare(window: &mut Driven, name: &str) {
     window.remove_cursor();
     window.run_ok();
+    compare_as_it_is(window, name);
+}
+
+fn compare_as_it_is(window: &mut Driven, name: &str) {
+    // What a frame takes is another time each time.
+    if let Some(label) = window.query_by_label("A frame takes") {
+        let line = label.rect().expand2(vec2(0.0, 2.0));
+        let right = line.with_max_x(SIZE.x - 12.0).with_min_x(line.max.x);
+        window.mask(right);
+    }
     let options = SnapshotOptions::new().max_failed_pixels(300_usize);
     window.snapshot_options(name, &options);
 }
@@ -38,18 +48,26 @@ fn the_first_run_names_the_keys() {
     assert!(window.query_by_label("Play").is_none());
 }
 
-#[test]
-fn playing_with_the_panel_dark_and_light() {
+/// A few frames of play in these looks.
+fn playing(look: Look, name: &str) {
     let home = tempfile::tempdir().unwrap();
-    for (look, name) in [(Look::Light, "playing_light"), (Look::Dark, "playing")] {
-        let mut config = settled();
-        config.look = look;
-        let Some(mut window) = open_with(learned("pong"), home.path(), config, SIZE) else {
-            return;
-        };
-        steps(&mut window, 8);
-        compare(&mut window, name);
-    }
+    let mut config = settled();
+    config.look = look;
+    let Some(mut window) = open_with(learned("pong"), home.path(), config, SIZE) else {
+        return;
+    };
+    steps(&mut window, 8);
+    compare(&mut window, name);
+}
+
+#[test]
+fn playing_in_the_dark() {
+    playing(Look::Dark, "playing");
+}
+
+#[test]
+fn playing_in_the_light() {
+    playing(Look::Light, "playing_light");
 }
 
 #[test]
@@ -141,4 +159,34 @@ fn help_and_preferences() {
     press(&mut window, Key::F1);
     press(&mut window, Key::F10);
     compare(&mut window, "preferences");
+}
+
+#[test]
+fn inside_the_model() {
+    let home = tempfile::tempdir().unwrap();
+    let Some(mut window) = opened("pong", home.path()) else {
+        return;
+    };
+    press(&mut window, Key::I);
+    steps(&mut window, 3);
+    compare(&mut window, "inspect");
+}
+
+#[test]
+fn the_card_that_saves() {
+    let home = tempfile::tempdir().unwrap();
+    let Some(mut window) = opened("pong", home.path()) else {
+        return;
+    };
+    steps(&mut window, 2);
+    press(&mut window, Key::F5);
+    wait(&mut window, "the card", |window| window.saving.is_some());
+    click(&mut window, "GIF");
+    window.remove_cursor();
+    window.run_ok();
+    // The folder has another name each time.
+    let folder = format!("in {}", home.path().join("saved").display());
+    let place = window.get_by_label(&folder).rect();
+    window.mask(place);
+    compare_as_it_is(&mut window, "saving");
 }

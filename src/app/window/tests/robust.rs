@@ -140,7 +140,7 @@ fn play_wildly(frames: u64, seed: u64) -> Vec<f64> {
 
 #[test]
 fn a_window_that_is_played_with_wildly_goes_on() {
-    play_wildly(1_500, 1);
+    play_wildly(100, 1);
 }
 
 /// The long run: `cargo nextest run --release --run-ignored only twenty_thousand --no-capture`.

@@ -1,5 +1,6 @@
 //! What is turned in the panels reaches the world-model thread.
 
+use eframe::egui::accesskit::Role;
 use egui_kittest::kittest::NodeT as _;
 
 use super::*;
@@ -11,15 +12,21 @@ fn steps_seed_and_solver_count_from_the_next_frame_on() {
     let Some(mut window) = open(learned("pong"), home.path()) else {
         return;
     };
-    assert_eq!(step(&mut window).params, SamplerParams::default());
+    let own = SamplerParams {
+        context: 12,
+        ..SamplerParams::default()
+    };
+    assert_eq!(step(&mut window).params, own);
     click(&mut window, "8");
     assert_eq!(step(&mut window).params.steps, 8);
-    window.get_by_label("Solver").click();
+    window
+        .get_by_role_and_label(Role::ComboBox, "Solver")
+        .click();
     window.run_ok();
     click(&mut window, "heun");
     assert_eq!(step(&mut window).params.solver, Solver::Heun);
     click(&mut window, "Defaults");
-    assert_eq!(step(&mut window).params, SamplerParams::default());
+    assert_eq!(step(&mut window).params, own);
 }
 
 #[test]
@@ -28,13 +35,16 @@ fn sliders_offer_what_the_world_allows_and_no_more() {
     let Some(mut window) = open(learned("pong"), home.path()) else {
         return;
     };
-    let context = window.get_by_label("Context length").accesskit_node();
+    let slider = window.get_by_role_and_label(Role::Slider, "Context length");
+    let context = slider.accesskit_node();
     assert_eq!(
         (context.min_numeric_value(), context.max_numeric_value()),
         (Some(3.0), Some(12.0))
     );
     // Arrow keys turn a slider that has the focus.
-    window.get_by_label("Context length").focus();
+    window
+        .get_by_role_and_label(Role::Slider, "Context length")
+        .focus();
     window.run_ok();
     window.key_press(Key::ArrowLeft);
     window.run_ok();
