@@ -45,6 +45,7 @@ impl Played {
             params,
             free_seed: false,
             ends_restart: true,
+            repeat: 1,
             fps: fps.unwrap_or(game.world.fps),
             unlimited: false,
             scaling: Scaling::default(),

@@ -26,6 +26,8 @@ pub(super) struct Preset {
     pub context: usize,
     pub temperature: f32,
     pub guidance: f32,
+    /// For how many frames an action is held once it was taken.
+    pub repeat: u64,
     /// Target frames a second.
     pub fps: f32,
     /// Whether the target is ignored.
@@ -34,18 +36,19 @@ pub(super) struct Preset {
 
 impl Default for Preset {
     fn default() -> Self {
-        Self::new(&SamplerParams::default(), 15.0, false)
+        Self::new(&SamplerParams::default(), 1, 15.0, false)
     }
 }
 
 impl From<&Settings> for Preset {
     fn from(settings: &Settings) -> Self {
-        Self::new(&settings.params, settings.fps, settings.unlimited)
+        let Settings { repeat, fps, .. } = *settings;
+        Self::new(&settings.params, repeat, fps, settings.unlimited)
     }
 }
 
 impl Preset {
-    fn new(params: &SamplerParams, fps: f32, unlimited: bool) -> Self {
+    fn new(params: &SamplerParams, repeat: u64, fps: f32, unlimited: bool) -> Self {
         Self {
             solver: params.solver,
             path: params.path,
@@ -57,6 +60,7 @@ impl Preset {
             context: params.context.min(WHOLE),
             temperature: params.temperature,
             guidance: params.guidance,
+            repeat,
             fps,
             unlimited,
         }
@@ -77,6 +81,7 @@ impl Preset {
             guidance: self.guidance,
             ..settings.params
         };
+        settings.repeat = self.repeat.max(1);
         if self.fps.is_finite() {
             settings.fps = self.fps.clamp(1.0, 1000.0);
         }
@@ -176,6 +181,7 @@ mod tests {
             },
             free_seed: false,
             ends_restart: true,
+            repeat: 1,
             fps: 30.0,
             unlimited: true,
             scaling: Scaling::Sharp,
@@ -206,6 +212,7 @@ mod tests {
             params: SamplerParams::default(),
             free_seed: false,
             ends_restart: true,
+            repeat: 1,
             fps: 15.0,
             unlimited: false,
             scaling: Scaling::Sharp,

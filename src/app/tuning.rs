@@ -26,6 +26,8 @@ pub struct Settings {
     pub free_seed: bool,
     /// Whether a predicted end of the episode starts the context again.
     pub ends_restart: bool,
+    /// For how many frames an action is held once it was taken.
+    pub repeat: u64,
     /// Target frames a second.
     pub fps: f32,
     /// Whether the target is ignored.
@@ -56,6 +58,9 @@ impl Settings {
         }
         if self.ends_restart != before.ends_restart {
             commands.push(Command::EndsRestart(self.ends_restart));
+        }
+        if self.repeat != before.repeat {
+            commands.push(Command::Repeat(self.repeat));
         }
         if self.pace() != before.pace() {
             commands.push(Command::Pace(self.pace()));
@@ -433,6 +438,14 @@ impl Tuning {
                 |ui, fps| slider(ui, fps, 1.0..=120.0, 1.0),
             );
         }
+        row(
+            ui,
+            "Action repeat",
+            "For how many frames an action is held once it was taken: 1 listens at every frame.",
+            &mut self.settings.repeat,
+            self.defaults.repeat,
+            |ui, repeat| slider(ui, repeat, 1..=8, 1.0),
+        );
     }
 
     fn picture(&mut self, ui: &mut Ui) {
@@ -458,6 +471,7 @@ mod tests {
             params: SamplerParams::default(),
             free_seed: false,
             ends_restart: true,
+            repeat: 1,
             fps: 15.0,
             unlimited: false,
             scaling: Scaling::Sharp,

@@ -5,7 +5,9 @@ mod device;
 mod inputs;
 mod prefs;
 mod saving;
+mod shortcuts;
 mod study;
+mod world;
 mod worlds;
 
 use std::path::PathBuf;
@@ -13,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use eframe::egui::{self, Event, Frame as Fill, Key, RawInput, Ui, ViewportCommand};
+use eframe::egui::{self, Event, Frame as Fill, RawInput, Ui, ViewportCommand};
 use eframe::{egui_wgpu, wgpu};
 
 use self::away::{Home, View};
@@ -27,7 +29,7 @@ use super::config::Store;
 use super::controls::{self, Bar};
 use super::denoising::{self, Denoising};
 use super::inspect::{self, Inspect};
-use super::keys::{HeldKeys, Shortcut};
+use super::keys::HeldKeys;
 use super::new_world::Page;
 use super::picker::Picker;
 use super::played::Played;
@@ -37,7 +39,7 @@ use super::saving::Saving;
 use super::stats::Stats;
 use super::{NewWorld, Waker, hud, plots, theme, timeline};
 use crate::engine::{Seat, StageTimes};
-use crate::sim::{Command, Frame, History, Message, Session, Sim};
+use crate::sim::{Frame, History, Session, Sim};
 
 /// Windows narrower than this open without the tuning panel.
 const ROOM_FOR_TUNING: f32 = 760.0;
@@ -196,224 +198,6 @@ impl Window {
             window.open_page_at(first, settings);
         }
         Ok(window)
-    }
-
-    fn send(&self, command: Command) {
-        if let World::Running(sim) = &self.world {
-            sim.send(command);
-        }
-    }
-
-    /// Takes every message and the newest frame.
-    fn listen(&mut self) {
-        let World::Running(sim) = &self.world else {
-            return;
-        };
-        let (messages, frames) = (sim.messages().clone(), sim.frames().clone());
-        self.take_newest(frames.try_iter());
-        for message in messages.try_iter() {
-            match message {
-                Message::Started { engine } => self.engine = engine,
-                Message::Notice(text) => self.notices.say(text),
-                Message::ParamsRefused { why, kept } => {
-                    self.played.tuning.settings.params = kept;
-                    self.played.sim.params = kept;
-                    self.notices.say(why);
-                }
-                Message::Branches(branches) => self.study.timeline.tell(branches),
-                Message::Pictures { branch, pictures } => {
-                    let size = self.played.world.image;
-                    let timeline = &mut self.study.timeline;
-                    timeline.take(&self.context, branch, pictures, size);
-                }
-                Message::Kept(episode) => self.offer_to_save(episode),
-                Message::Failed { what, device } => self.fail(what, device),
-            }
-        }
-    }
-
-    fn take_newest(&mut self, frames: impl Iterator<Item = Frame>) {
-        let mut newest: Option<Frame> = None;
-        for mut frame in frames {
-            // A key that a skipped frame was the first to show is first seen on the next one.
-            if let Some(skipped) = newest.take() {
-                frame.reflects = skipped.reflects.or(frame.reflects);
-                self.measure(&skipped, None, false);
-            }
-            self.mouse_saw(&frame);
-            newest = Some(frame);
-        }
-        if let Some(frame) = newest {
-            let now = Instant::now();
-            self.stats.shown(&frame, frame.reflects, now);
-            self.study.timeline.shown(frame.place);
-            if let Some(side) = &mut self.study.side {
-                side.take(&self.context, &frame, self.played.world.image);
-            }
-            let latency = frame.reflects.map(|key| now.duration_since(key));
-            self.measure(
-                &frame,
-                latency.map(|time| time.as_secs_f64() * 1000.0),
-                true,
-            );
-            if self.paused {
-                self.stats.forget_rates();
-            }
-            self.played.sim.context = frame.context;
-            self.image_id += 1;
-            self.frame = Some(frame);
-        }
-    }
-
-    fn fail(&mut self, what: String, device: bool) {
-        let mut failure = Failure::new(what);
-        let stopped = World::Failed(Failure::new(String::new()));
-        if let World::Running(sim) = std::mem::replace(&mut self.world, stopped) {
-            let left = sim.finish();
-            self.session = left.session;
-            failure.device = device;
-            failure.history = Some(left.history);
-        }
-        self.world = World::Failed(failure);
-    }
-
-    fn restart(&mut self) {
-        self.restart_from(None);
-    }
-
-    fn restart_from(&mut self, history: Option<Arc<History>>) {
-        if history.is_none() {
-            self.study.begin_again();
-        }
-        self.study.side = None;
-        self.played.sim.from = history;
-        let settings = &self.played.tuning.settings;
-        if settings.params.check().is_ok() {
-            self.played.sim.params = settings.params;
-        }
-        self.played.sim.free_seed = settings.free_seed;
-        self.played.sim.ends_restart = settings.ends_restart;
-        self.played.sim.pace = settings.pace();
-        self.played.sim.paused = self.paused;
-        self.stats.restarted();
-        let waker = self.parts.waker.clone();
-        let (options, session) = (self.played.sim.clone(), self.session.take());
-        self.world = match Sim::spawn(options, session, move || waker.wake()) {
-            Ok(sim) => World::Running(sim),
-            Err(error) => World::Failed(Failure::new(error.to_string())),
-        };
-        self.send(Command::Trace(self.denoising.is_some()));
-        self.send(Command::Measure(self.study.plots_open));
-        self.send(Command::Inspect(self.inspect.is_some()));
-        self.hold(Instant::now());
-    }
-
-    /// Tells the thread which action is held now.
-    fn hold(&self, since: Instant) {
-        let action = self.held.action(&self.played.keys);
-        self.send(Command::Held { action, since });
-    }
-
-    /// Handles the keys that belong to the world or the window; the others stay with egui.
-    fn key(&mut self, key: Key, pressed: bool, plain: bool, typing: bool, now: Instant) -> bool {
-        if let Some(taken) = self.overlay_key(key, pressed, plain) {
-            return taken;
-        }
-        if !pressed {
-            let was_down = self.held.release(key);
-            if was_down {
-                self.hold(now);
-            }
-            return was_down;
-        }
-        if typing || !plain {
-            return false;
-        }
-        if self.view == View::Page {
-            return self.page_key(key);
-        }
-        if let View::Worlds { .. } = self.view {
-            return self.worlds_key(key);
-        }
-        if let (Key::Enter, World::Failed(failure)) = (key, &self.world) {
-            match failure.device {
-                true => self.go_on(),
-                false => self.restart(),
-            }
-            return true;
-        }
-        if self.played.keys.uses(key) {
-            self.dismiss();
-            if self.held.press(key) {
-                self.hold(now);
-            }
-            return true;
-        }
-        if self.welcome && matches!(key, Key::Escape | Key::Enter) {
-            self.dismiss();
-            return true;
-        }
-        if let Some(shortcut) = self.played.keys.shortcut(key) {
-            self.act(shortcut);
-            return true;
-        }
-        self.away_key(key)
-    }
-
-    fn act(&mut self, shortcut: Shortcut) {
-        match shortcut {
-            Shortcut::Pause => {
-                self.paused = !self.paused;
-                self.stats.forget_rates();
-                self.send(if self.paused {
-                    Command::Pause
-                } else {
-                    Command::Resume
-                });
-            }
-            Shortcut::Step => {
-                self.paused = true;
-                self.stats.forget_rates();
-                self.send(Command::Step);
-            }
-            Shortcut::Reset => self.send(Command::Reset),
-            Shortcut::NextContext => self.send(Command::NextContext),
-            Shortcut::Hud => self.hud = !self.hud,
-            Shortcut::Denoising => {
-                self.denoising = match self.denoising {
-                    Some(_) => None,
-                    None => Some(Denoising::default()),
-                };
-                self.send(Command::Trace(self.denoising.is_some()));
-            }
-            Shortcut::Timeline => self.study.timeline_open = !self.study.timeline_open,
-            Shortcut::Back => self.travel(-1),
-            Shortcut::Ahead => self.travel(1),
-            Shortcut::Truth => self.toggle_truth(),
-            Shortcut::Difference => self.toggle_difference(),
-            Shortcut::Plots => {
-                self.study.plots_open = !self.study.plots_open;
-                self.send(Command::Measure(self.study.plots_open));
-            }
-            Shortcut::Save => self.save(),
-            Shortcut::Tuning => {
-                self.tuning_open = Some(!self.tuning_open.unwrap_or(true));
-                self.store.config.tuning = self.tuning_open;
-            }
-            Shortcut::Inspect => {
-                self.inspect = match self.inspect {
-                    Some(_) => None,
-                    None => Some(Inspect::default()),
-                };
-                self.send(Command::Inspect(self.inspect.is_some()));
-            }
-            Shortcut::Worlds => self.open_worlds(),
-            Shortcut::NewWorld => self.open_page(),
-            Shortcut::Mouse => self.toggle_mouse(),
-            Shortcut::Preferences => self.toggle_preferences(),
-            Shortcut::FullScreen => self.toggle_full_screen(),
-            Shortcut::Help => self.toggle_help(),
-        }
     }
 
     /// Says, for those who measure it, when the first frame is on the screen: once it was drawn.

@@ -15,6 +15,7 @@ mod script;
 mod session;
 mod thread;
 mod travel;
+mod tried;
 mod truth;
 
 #[cfg(test)]
@@ -89,6 +90,8 @@ pub enum Command {
     FreeSeed(bool),
     /// Whether a predicted end of the episode starts the context again, as a real one does.
     EndsRestart(bool),
+    /// For how many frames an action is held once it was taken; at least one.
+    Repeat(u64),
     /// The pace from now on.
     Pace(Pace),
     /// Whether frames from the next one on show how they were denoised.

@@ -119,6 +119,20 @@ fn the_action_held_last_before_a_frame_counts_for_it_and_stays() {
 }
 
 #[test]
+fn an_action_is_repeated_for_as_many_frames_as_asked() {
+    let sim = spawn(options());
+    next(&sim);
+    sim.send(Command::Repeat(3));
+    hold(&sim, 1);
+    let mut actions = vec![step(&sim).action];
+    for held in [2, 2, 2, 0, 0, 0] {
+        hold(&sim, held);
+        actions.push(step(&sim).action);
+    }
+    assert_eq!(actions, [1, 1, 1, 2, 2, 2, 0]);
+}
+
+#[test]
 fn an_unknown_action_is_said_and_the_held_one_stays() {
     let sim = spawn(options());
     next(&sim);

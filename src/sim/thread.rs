@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError};
 
 use super::history::{Entry, Made};
-use super::truth::{Reality, Start};
+use super::tried::{begin, draw_seed, tried};
+use super::truth::Reality;
 use super::{
-    Beside, Command, FREE_SEEDS, Frame, Left, Message, Options, Pace, Picture, Place, Player,
-    Script, Session, TracedPass,
+    Beside, Command, Frame, Left, Message, Options, Pace, Picture, Place, Player, Script, Session,
+    TracedPass,
 };
 use crate::engine::{Outcome, SamplerParams, Seat, StageTimes};
 use crate::{Error, Result};
@@ -114,6 +115,9 @@ pub(super) struct World<'a> {
     /// Frames to make although paused.
     pub steps: usize,
     held: u32,
+    /// The action that is repeated, and for how many frames.
+    taken: u32,
+    repeat: u64,
     /// Actions from a file, which win over the held one.
     pub script: Script,
     pub key_changed: Option<Instant>,
@@ -164,6 +168,8 @@ impl<'a> World<'a> {
             paused: options.paused,
             steps: 0,
             held: 0,
+            taken: 0,
+            repeat: 1,
             script: Script::default(),
             key_changed: None,
             sequence: 0,
@@ -278,6 +284,7 @@ impl<'a> World<'a> {
             Command::Params(params) => self.wanted = params,
             Command::FreeSeed(free) => self.free_seed = free.then(draw_seed),
             Command::EndsRestart(on) => self.ends_restart = on,
+            Command::Repeat(frames) => self.repeat = frames.max(1),
             Command::Pace(pace) => self.pace = pace,
             Command::Trace(on) => {
                 self.tracing = on;
@@ -345,10 +352,18 @@ impl<'a> World<'a> {
         }
     }
 
+    /// Whether the next frame takes the action that is held, and does not repeat the one before.
+    fn takes_action(&self) -> bool {
+        self.number.is_multiple_of(self.repeat)
+    }
+
     /// The action of the next frame: the file's, else the held one.
     fn action(&mut self) -> u32 {
         let Some(action) = self.script.next() else {
-            return self.held;
+            if self.takes_action() {
+                self.taken = self.held;
+            }
+            return self.taken;
         };
         if self.script.is_over() {
             self.notice("the actions from the file are over: now you play");
@@ -399,7 +414,8 @@ impl<'a> World<'a> {
     fn play(&mut self) -> Result<()> {
         self.steps = self.steps.saturating_sub(1);
         // An action that meets an episode's end is lost, as it is headless.
-        let (own, started) = (self.action(), Instant::now());
+        let (takes, started) = (self.takes_action(), Instant::now());
+        let own = self.action();
         let given = self.reality.as_ref().and_then(Reality::action);
         let action = given.unwrap_or(own);
         if self.ended {
@@ -426,7 +442,10 @@ impl<'a> World<'a> {
             },
         )?;
         self.number += 1;
-        let reflects = self.key_changed.take();
+        let reflects = match takes {
+            true => self.key_changed.take(),
+            false => None,
+        };
         self.finish(Made::Step(action), reflects, times, params)?;
         self.played += started.elapsed();
         self.save()
@@ -520,61 +539,4 @@ impl<'a> World<'a> {
             surprise: self.surprise.take(),
         })
     }
-}
-
-/// Starts a player; the truth beside it, where there is one.
-pub(super) fn begin(
-    player: &mut dyn Player,
-    start: &Start,
-    context: usize,
-    params: &SamplerParams,
-) -> Result<Option<Reality>> {
-    match Reality::start(start, params, context, player.context_frames())? {
-        Some((reality, clip)) => {
-            player.start_from(&clip, params)?;
-            Ok(Some(reality))
-        }
-        None => {
-            player.start(context, params)?;
-            Ok(None)
-        }
-    }
-}
-
-/// Runs `work` with the wanted parameters, or with the last good ones if the engine refuses them, or
-/// with the plain sampler if it refuses those (an adaptive solver may fail at any frame).
-fn tried<T>(
-    ports: &Ports,
-    wanted: &mut SamplerParams,
-    kept: &mut SamplerParams,
-    free_seed: Option<u64>,
-    mut work: impl FnMut(&SamplerParams) -> Result<T>,
-) -> Result<(SamplerParams, T)> {
-    let seeded = |params: &SamplerParams| SamplerParams {
-        seed: free_seed.unwrap_or(params.seed),
-        ..*params
-    };
-    let first = work(&seeded(wanted));
-    match first {
-        Ok(value) => {
-            *kept = *wanted;
-            Ok((seeded(kept), value))
-        }
-        Err(error @ (Error::Argument(_) | Error::Flow(_)))
-            if wanted != kept || *wanted != wanted.plain() =>
-        {
-            if wanted == kept {
-                *kept = kept.plain();
-            }
-            *wanted = *kept;
-            let why = error.to_string();
-            ports.say(Message::ParamsRefused { why, kept: *kept });
-            Ok((seeded(kept), work(&seeded(kept))?))
-        }
-        Err(error) => Err(error),
-    }
-}
-
-fn draw_seed() -> u64 {
-    rand::random_range(0..FREE_SEEDS)
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::history::{Entry, Made, Route};
-use super::thread::{SNAPSHOT_AFTER, SNAPSHOT_EVERY, SNAPSHOT_SHARE, World, begin};
+use super::thread::{SNAPSHOT_AFTER, SNAPSHOT_EVERY, SNAPSHOT_SHARE, World};
+use super::tried::begin;
 use super::truth::{Reality, Start};
 use super::{Beside, Command, Message, Place, Script, Session, headless};
 use crate::Result;

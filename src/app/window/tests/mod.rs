@@ -17,6 +17,7 @@ use egui_kittest::kittest::Queryable as _;
 use super::*;
 use crate::app::config::{Config, Store};
 use crate::engine::{DeviceChoice, SamplerParams};
+use crate::sim::Command;
 use crate::studio::Game;
 
 /// Time after which a test has failed.
