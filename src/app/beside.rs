@@ -12,7 +12,7 @@ use super::theme;
 use crate::eval::metrics::psnr;
 use crate::sim::Frame;
 
-/// Space between the pictures, and above them for their names.
+/// Space between the pictures, and below them for their names.
 const GAP: f32 = 8.0;
 const NAME: f32 = 24.0;
 /// How many times a difference is enlarged.
@@ -60,7 +60,7 @@ impl Side {
                 }
             };
             let mut place = Rect::from_min_size(space.min + step * i, size);
-            place.min.y += NAME;
+            place.max.y -= NAME;
             place
         };
         [place(0.0), place(1.0), place(2.0)]
@@ -147,10 +147,10 @@ impl Side {
 }
 
 fn name(ui: &Ui, rect: Rect, text: &str) {
-    let at = rect.left_top() - vec2(0.0, 5.0);
+    let at = rect.left_bottom() + vec2(0.0, 5.0);
     let font = FontId::proportional(13.0);
     ui.painter()
-        .text(at, Align2::LEFT_BOTTOM, text, font, theme::text());
+        .text(at, Align2::LEFT_TOP, text, font, theme::text());
 }
 
 /// |a − b| of every number, enlarged.

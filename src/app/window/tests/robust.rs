@@ -108,9 +108,14 @@ fn play_wildly(frames: u64, seed: u64) -> Vec<f64> {
         .state_mut()
         .send(Command::Pace(crate::sim::Pace::Unlimited));
     let (mut count, mut last, mut moved) = (0, 0, Instant::now());
-    let mut held = Vec::new();
+    let (mut held, mut turns) = (Vec::new(), 0_u32);
     while count < frames {
         disturb(&mut window, &mut rng);
+        turns += 1;
+        if turns.is_multiple_of(32) {
+            // Textures that are never drawn would wait for it.
+            window.render().unwrap();
+        }
         // An unlimited pace for every world, and no long rests.
         if rng.random_bool(0.2) {
             window
