@@ -115,8 +115,8 @@ pub(super) fn largest<'a>(weights: impl IntoIterator<Item = &'a f32>) -> f32 {
         .fold(f32::MIN_POSITIVE, f32::max)
 }
 
-/// A veil over the frame, one pixel a token, thinnest where the weights are largest; none where there are
-/// fewer weights than such tokens.
+/// A veil of colour over the frame, one pixel a token, thickest where the weights are largest; none where
+/// there are fewer weights than such tokens.
 pub(super) fn veil(weights: &[f32], [height, width]: [usize; 2]) -> Option<ColorImage> {
     let weights = weights.get(..height * width).filter(|w| !w.is_empty())?;
     let most = largest(weights);
