@@ -6,6 +6,7 @@ mod robust;
 mod transport;
 mod tuned;
 
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,29 @@ use crate::studio::Game;
 const HANGS: Duration = Duration::from_secs(60);
 const SIZE: Vec2 = vec2(1050.0, 792.0);
 
-type Driven = Harness<'static, Window>;
+/// A window under a person's hands. Its world ends with it: a thread that still held the device at the
+/// program's end would be torn from its driver.
+struct Driven(Harness<'static, Window>);
+
+impl Deref for Driven {
+    type Target = Harness<'static, Window>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Driven {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+impl Drop for Driven {
+    fn drop(&mut self) {
+        self.0.state_mut().leave();
+    }
+}
 
 fn checkpoint(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -58,11 +81,12 @@ fn open_with(game: Game, home: &Path, config: Config, size: Vec2) -> Option<Driv
         close: Arc::default(),
         waker: Waker::default(),
     };
-    let mut harness = Harness::builder()
+    let harness = Harness::builder()
         .with_size(size)
         .with_max_steps(64)
         .wgpu()
         .build_eframe(|creation| Window::new(parts, played, creation).unwrap());
+    let mut harness = Driven(harness);
     wait(&mut harness, "the first frame", |window| {
         window.frame.is_some() || matches!(window.world, World::Failed(_))
     });
