@@ -83,7 +83,7 @@ impl Help<'_> {
         rows(ui, "page", KEYS, |ui| {
             let keys = [
                 (Key::Enter, "Begin what the page offers; end a recording."),
-                (Key::S, "Have the trainer save now."),
+                (Key::S, "Save the half-trained world under its name."),
                 (Key::Escape, "Go back; close what is on top."),
             ];
             for (key, text) in keys {

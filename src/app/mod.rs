@@ -143,11 +143,12 @@ pub fn run(options: Options) -> Result<()> {
     if let Some(training) = left.training {
         training.finish(SAVE_TIME);
     }
-    left.session.map_or(Ok(()), Session::write)?;
+    let written = left.session.map_or(Ok(()), Session::write);
     if let Some((session, world)) = left.recording {
         let folder = session.path().to_path_buf();
         recording::write(session, world, &folder)?;
     }
+    written?;
     opened.unwrap_or_else(|panic| resume_unwind(panic))?;
     left.failure.map_or(Ok(()), |what| Err(Error::Device(what)))
 }

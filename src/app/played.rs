@@ -19,6 +19,8 @@ pub(super) struct Played {
     pub world: DatasetInfo,
     /// Whether frames are predicted and not simulated.
     pub sampled: bool,
+    /// Frames that a dream starts from; 0 of what starts by itself.
+    pub context: usize,
     /// Where a learned world comes from.
     pub origin: Option<Origin>,
     pub keys: KeyMap,
@@ -68,6 +70,7 @@ impl Played {
             world: game.world,
             origin: game.origin,
             sampled: game.dynamics.is_some(),
+            context: game.dynamics.map_or(0, |dynamics| dynamics.context),
             keys,
             sim,
             tuning,
@@ -91,6 +94,9 @@ impl Played {
     /// A key binding is wrong.
     pub fn recorded(game: Game, folder: PathBuf) -> Result<Self> {
         let mut played = Self::away(game)?;
+        // One frame must follow the other in a dataset.
+        let travels = |s| matches!(s, Shortcut::Back | Shortcut::Ahead | Shortcut::Timeline);
+        played.keys = played.keys.keeping(|shortcut| !travels(shortcut));
         played.tuning.settings.free_seed = true;
         played.sim.free_seed = true;
         played.sim.record = Some(folder);

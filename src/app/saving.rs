@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use eframe::egui::{self, Align2, ProgressBar, Rect, RichText, TextEdit, Ui};
+use eframe::egui::{self, Align2, Key, ProgressBar, Rect, RichText, TextEdit, Ui};
 
 use super::{cards, theme};
 use crate::data::{DatasetInfo, Episode};
@@ -73,6 +73,8 @@ pub(super) struct Saving {
     scale: u32,
     notify: Notify,
     export: Option<Export>,
+    /// Whether the card has not been drawn yet.
+    fresh: bool,
 }
 
 impl Saving {
@@ -92,7 +94,21 @@ impl Saving {
             scale: 4,
             notify,
             export: None,
+            fresh: true,
         }
+    }
+
+    /// The window closes: what is being written is given up, and nothing is left of it.
+    pub fn end(self) {
+        if let Some(export) = self.export {
+            export.end();
+        }
+    }
+
+    /// Gives up what is being written; whether there was something.
+    pub fn cancel(&self) -> bool {
+        self.export.iter().for_each(Export::cancel);
+        self.export.is_some()
     }
 
     fn start(&mut self) -> Result<()> {
@@ -132,6 +148,7 @@ impl Saving {
     fn choose(&mut self, ui: &mut Ui) -> Option<Done> {
         let since = "Everything from the last start to the frame on show.";
         ui.label(RichText::new(since).color(theme::muted()));
+        let mut entered = false;
         ui.horizontal_wrapped(|ui| {
             for format in Format::ALL {
                 ui.selectable_value(&mut self.format, format, format.label())
@@ -146,7 +163,11 @@ impl Saving {
         ui.horizontal(|ui| {
             let name = ui.label("Name");
             let edit = TextEdit::singleline(&mut self.stem).desired_width(180.0);
-            ui.add(edit).labelled_by(name.id);
+            let edit = ui.add(edit).labelled_by(name.id);
+            if std::mem::take(&mut self.fresh) {
+                edit.request_focus();
+            }
+            entered = edit.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
         });
         if self.format != Format::Npz {
             ui.horizontal(|ui| {
@@ -161,7 +182,7 @@ impl Saving {
         ui.horizontal(|ui| {
             let text = RichText::new("Save").color(theme::on_accent()).strong();
             let save = egui::Button::new(text).fill(theme::accent());
-            if ui.add_sized([110.0, 30.0], save).clicked()
+            if (ui.add_sized([110.0, 30.0], save).clicked() || entered)
                 && let Err(error) = self.start()
             {
                 done = Some(Done::Failed(error));

@@ -99,6 +99,11 @@ impl Timeline {
         }
     }
 
+    /// The branch that is shown beside.
+    pub fn beside(&self) -> Option<u32> {
+        self.beside
+    }
+
     /// Something else is shown beside than a branch.
     pub fn forget_beside(&mut self) {
         self.beside = None;
@@ -155,8 +160,10 @@ impl Timeline {
         let first = self.branches.iter().map(|b| b.first).min().unwrap_or(0);
         let end = self.branches.iter().map(|b| b.end).max().unwrap_or(1);
         let width = ui.available_width();
-        let (strip, strip_response) =
-            ui.allocate_exact_size(vec2(width, PICTURES), Sense::click_and_drag());
+        // Its number above and the keys go to a frame without a pointer.
+        let mut sense = Sense::click_and_drag();
+        sense.remove(Sense::FOCUSABLE);
+        let (strip, strip_response) = ui.allocate_exact_size(vec2(width, PICTURES), sense);
         let scale = Scale { strip, first, end };
         self.strip(ui, &scale, &own, &mut asked);
         if let Some(pointer) = strip_response.interact_pointer_pos() {
@@ -314,6 +321,9 @@ impl Timeline {
                     if let Some(pointer) = response.interact_pointer_pos() {
                         let index = scale.index(pointer.x).clamp(branch.first, branch.end - 1);
                         asked.extend(self.seek(branch.branch, index));
+                    } else if response.clicked() {
+                        // By a key, or a screen reader.
+                        asked.extend(self.seek(branch.branch, branch.end - 1));
                     }
                     let name = format!("branch {}", self.position(branch.branch));
                     let played = branch.branch == self.at.branch;

@@ -128,6 +128,8 @@ pub(super) struct Window {
     welcome: bool,
     /// Whether the window has been drawn.
     drawn: bool,
+    /// Keys of shortcuts that are down.
+    down: Vec<egui::Key>,
     /// Whether it has been drawn with a frame, and whether that was said.
     playing: Option<bool>,
     /// What a person has set, and the file of it.
@@ -183,6 +185,7 @@ impl Window {
             inspect: None,
             drawn: false,
             playing: None,
+            down: Vec::new(),
             store,
             zoom_asked: None,
             overlay: None,
@@ -382,6 +385,7 @@ impl eframe::App for Window {
         self.take_dropped(ui);
         if let View::Worlds { .. } = self.view {
             self.worlds_ui(ui);
+            self.overlay_ui(ui.ctx());
             return;
         }
         if self.tuning_open.is_none() {

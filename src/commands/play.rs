@@ -77,6 +77,9 @@ pub fn run(args: Args) -> Result<()> {
 }
 
 fn play_in_window(args: Args, game: Game) -> Result<()> {
+    if let Some(path) = &args.record {
+        check_record(path)?;
+    }
     let actions = match &args.actions {
         Some(path) => headless::read_actions(path, &game.world.actions)?,
         None => Vec::new(),
@@ -90,6 +93,23 @@ fn play_in_window(args: Args, game: Game) -> Result<()> {
         new_world: None,
         home: None,
     })
+}
+
+/// Whether a recording can be written here at the end.
+fn check_record(path: &Path) -> Result<()> {
+    if path.extension().is_none_or(|end| end != "npz") {
+        return Err(Error::invalid(
+            path,
+            "expected the name of an episode (.npz)",
+        ));
+    }
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    match folder {
+        Some(folder) if !folder.is_dir() => Err(Error::invalid(folder, "no such folder")),
+        _ => Ok(()),
+    }
 }
 
 fn play_headless(args: &Args, game: &Game, frames: usize, out: &Path) -> Result<()> {

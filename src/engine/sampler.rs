@@ -408,6 +408,7 @@ impl<N: Network> Engine for Sampler<N> {
     }
 
     fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
+        self.passes.clear();
         let (latent, past) = (self.latent.len(), self.past.len());
         let expected = latent + past + self.cache_len;
         if snapshot.state.len() != expected || snapshot.image.len() != self.image.len() {

@@ -391,6 +391,11 @@ impl History {
         self.branches.iter().map(info).collect()
     }
 
+    /// The branches are to be told again.
+    pub(super) fn tell(&mut self) {
+        self.changed = self.branches.len() > 1;
+    }
+
     /// The branches, if they came or went since this was asked last.
     pub(super) fn news(&mut self) -> Option<Vec<BranchInfo>> {
         std::mem::take(&mut self.changed).then(|| self.branches())

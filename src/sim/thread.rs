@@ -116,7 +116,7 @@ pub(super) struct World<'a> {
     pub steps: usize,
     held: u32,
     /// The action that is repeated, and for how many frames.
-    taken: u32,
+    pub taken: u32,
     repeat: u64,
     /// Actions from a file, which win over the held one.
     pub script: Script,
@@ -316,6 +316,7 @@ impl<'a> World<'a> {
             Command::Branch => {
                 self.left.history.fork();
                 self.tell_branches();
+                self.show_again()?;
             }
             Command::DropBranch(branch) => {
                 if !self.left.history.drop_branch(branch) {
@@ -336,7 +337,7 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    fn notice(&self, text: &str) {
+    pub fn notice(&self, text: &str) {
         self.ports.say(Message::Notice(text.to_owned()));
     }
 
@@ -365,6 +366,7 @@ impl<'a> World<'a> {
             }
             return self.taken;
         };
+        self.taken = action;
         if self.script.is_over() {
             self.notice("the actions from the file are over: now you play");
         }
@@ -468,25 +470,29 @@ impl<'a> World<'a> {
         times: StageTimes,
         params: SamplerParams,
     ) -> Result<()> {
-        self.count();
         let outcome = self.player.outcome().filter(|_| self.number > 0);
         self.score += outcome.map_or(0.0, |outcome| outcome.reward);
         let entry = Entry::new(made, params, self.number, self.context, self.score);
         let action = entry.action();
+        // What fails on a device fails here, before anything counts the frame.
+        let mut frame = self.frame(Place::default(), action, reflects, times, params)?;
+        let mut notice = None;
+        if let Some(session) = &mut self.left.session {
+            notice = session.append(&frame, self.player.as_mut())?;
+        }
         let place = self.left.history.push(entry);
+        self.count();
         self.tell_branches();
-        let frame = self.frame(place, action, reflects, times, params)?;
+        (frame.place, frame.sequence) = (place, self.sequence);
+        frame.beside = self.beside_frame(place);
         if let Picture::Bytes(bytes) = &frame.image {
             self.left.history.keep_picture(place, Arc::clone(bytes));
         }
-        if let Some(session) = &mut self.left.session {
-            let notice = session.append(&frame, self.player.as_mut())?;
-            if let Some(id) = self.left.history.id(place) {
-                session.name_last(id);
-            }
-            if let Some(notice) = notice {
-                self.ports.say(Message::Notice(notice));
-            }
+        if let (Some(session), Some(id)) = (&mut self.left.session, self.left.history.id(place)) {
+            session.name_last(id);
+        }
+        if let Some(notice) = notice {
+            self.ports.say(Message::Notice(notice));
         }
         self.ports.show(frame);
         Ok(())

@@ -12,6 +12,8 @@ use super::{Beside, Command, Message, Place, Script, Session, headless};
 use crate::Result;
 use crate::engine::StageTimes;
 
+/// Frames that take long enough to be made again that it should be said.
+const LONG: usize = 200;
 /// Frames of a branch that are made again at most to be shown beside another.
 const MADE_AGAIN: usize = 2048;
 
@@ -22,6 +24,8 @@ impl World<'_> {
         // The frame that is shown twice is counted once.
         self.sequence = self.left.history.sequence.saturating_sub(1);
         self.script = self.left.history.script.clone();
+        self.left.history.tell();
+        self.tell_branches();
         self.go_to(place)?;
         self.paused = paused;
         Ok(())
@@ -43,18 +47,14 @@ impl World<'_> {
     }
 
     fn go_to(&mut self, place: Place) -> Result<()> {
-        let Some(route) = self
-            .left
-            .history
-            .route(place, self.tracing || self.inspecting)
-        else {
-            let notice = "this frame is not known any more".to_owned();
-            self.ports.say(Message::Notice(notice));
-            return Ok(());
-        };
         self.paused = true;
         self.steps = 0;
         self.key_changed = None;
+        let by_a_step = self.tracing || self.inspecting;
+        let Some(route) = self.left.history.route(place, by_a_step) else {
+            self.notice("this frame is not known any more");
+            return Ok(());
+        };
         if !self.travel(&route)? {
             return Ok(());
         }
@@ -62,6 +62,7 @@ impl World<'_> {
         let last = &route.last;
         (self.number, self.context, self.score) = (last.number, last.context, last.score);
         self.free_seed = self.free_seed.map(|_| last.params.seed);
+        self.taken = last.action();
         self.reality = self.reality_at(&route)?;
         (self.unsaved, self.played) = (route.steps.len(), Duration::ZERO);
         if let (Some(session), Some(id)) = (&mut self.left.session, self.left.history.id(place)) {
@@ -80,15 +81,20 @@ impl World<'_> {
             self.player.restore(saved)?;
         }
         for entry in &route.steps {
-            while let Ok(command) = self.ports.commands.try_recv() {
-                self.early.push_back(command);
-            }
-            if self.early.contains(&Command::Quit) {
+            if self.is_told_to_quit() {
                 return Ok(false);
             }
             self.again(entry)?;
         }
         Ok(true)
+    }
+
+    /// Whether the thread should end, with all commands that have come put by.
+    fn is_told_to_quit(&mut self) -> bool {
+        while let Ok(command) = self.ports.commands.try_recv() {
+            self.early.push_back(command);
+        }
+        self.early.contains(&Command::Quit)
     }
 
     /// Makes a frame as it was made.
@@ -106,9 +112,14 @@ impl World<'_> {
 
     /// The truth of a route's end, if its start had one.
     fn reality_at(&self, route: &Route) -> Result<Option<Reality>> {
+        let wanted = self.beside.start();
         let Some((start, params, actions)) = &route.since_start else {
             return Ok(None);
         };
+        // Of a truth that was turned off since then, nothing comes back.
+        if *start != wanted {
+            return Ok(None);
+        }
         let (context, frames) = (route.last.context, self.player.context_frames());
         let Some((mut reality, _)) = Reality::start(start, params, context, frames)? else {
             return Ok(None);
@@ -166,7 +177,7 @@ impl World<'_> {
     }
 
     /// Shows the frame where the game stands once more.
-    fn show_again(&mut self) -> Result<()> {
+    pub fn show_again(&mut self) -> Result<()> {
         let Some(place) = self.left.history.at() else {
             return Ok(());
         };
@@ -242,6 +253,9 @@ impl World<'_> {
     /// recording, and comes back.
     pub fn keep(&mut self, place: Place) -> Result<()> {
         let frames = self.left.history.episode(place);
+        if frames.len() > LONG {
+            self.notice(&format!("{} frames are made once more …", frames.len()));
+        }
         let mut session = Session::new(PathBuf::new());
         let all = self.make_again(&frames, |world, _, entry| {
             let (action, params) = (entry.action(), &entry.params);
@@ -277,6 +291,9 @@ impl World<'_> {
         if there {
             each(self, *first, entry)?;
             for (place, entry) in rest {
+                if self.is_told_to_quit() {
+                    return Ok(false);
+                }
                 self.again(entry)?;
                 each(self, *place, entry)?;
             }

@@ -14,7 +14,7 @@ use crate::app::played::Played;
 use crate::app::stats::Stats;
 use crate::app::{FirstStep, Left, theme};
 use crate::engine::{DeviceChoice, SamplerParams};
-use crate::sim::Session;
+use crate::sim::{History, Session};
 use crate::studio::Game;
 use crate::worlds::Kind;
 
@@ -44,6 +44,16 @@ pub(super) struct Episodes(BTreeSet<u64>);
 pub(super) struct Home {
     played: Played,
     session: Option<Session>,
+    history: History,
+}
+
+/// What is left of a world that has ended.
+#[derive(Default)]
+pub(super) struct Ended {
+    pub session: Option<Session>,
+    /// Why it had stopped before, if it had.
+    pub failure: Option<String>,
+    history: History,
 }
 
 impl Window {
@@ -143,7 +153,7 @@ impl Window {
         }
     }
 
-    fn record(&mut self, kind: Kind) -> crate::Result<()> {
+    pub(super) fn record(&mut self, kind: Kind) -> crate::Result<()> {
         let Some(page) = &self.page else {
             return Ok(());
         };
@@ -169,9 +179,14 @@ impl Window {
     pub(super) fn play_game(&mut self, game: Game) -> crate::Result<()> {
         let played = Played::new(game, None, SamplerParams::default(), None)?;
         self.paused = false;
-        let (_, session) = self.switch(played, None);
+        let (_, ended) = self.switch(played, None, None);
         self.name();
-        self.kept = session.or(self.kept.take());
+        if ended.session.is_some() {
+            let said = "The recording of the world before is over; it is written at the end.";
+            self.notices.say(said.into());
+        }
+        self.kept = ended.session.or(self.kept.take());
+        self.welcome = !self.store.config.welcomed.contains(&self.played.world.name);
         self.view = View::Game;
         Ok(())
     }
@@ -187,21 +202,26 @@ impl Window {
     /// Plays something from the page; the game waits, with its recording.
     fn go_away(&mut self, played: Played) {
         self.paused = false;
-        let (played, session) = self.switch(played, None);
+        let (played, ended) = self.switch(played, None, None);
         // Going from one to the next, the game has been waiting already.
-        self.home.get_or_insert(Home { played, session });
+        self.home.get_or_insert(Home {
+            played,
+            session: ended.session,
+            history: ended.history,
+        });
     }
 
     /// Ends what is played from the page, and shows the page over the game.
-    fn return_to_page(&mut self) -> Option<Session> {
-        let Home { played, session } = self.home.take()?;
+    pub(super) fn return_to_page(&mut self) -> Option<Session> {
+        let home = self.home.take()?;
         self.paused = true;
-        let (_, recorded) = self.switch(played, session);
+        let history = home.history.at().is_some().then(|| Arc::new(home.history));
+        let (_, ended) = self.switch(home.played, home.session, history);
         self.view = View::Page;
         if let Some(page) = &mut self.page {
             page.open();
         }
-        recorded
+        ended.session
     }
 
     fn finish_recording(&mut self, keep: bool) {
@@ -214,9 +234,15 @@ impl Window {
         }
     }
 
-    /// Plays something else; returns what was played before, and its recording.
-    fn switch(&mut self, to: Played, session: Option<Session>) -> (Played, Option<Session>) {
-        let before = self.end_world().0;
+    /// Plays something else, from where it stood if that is known; returns what was played before, and
+    /// what is left of it.
+    fn switch(
+        &mut self,
+        to: Played,
+        session: Option<Session>,
+        history: Option<Arc<History>>,
+    ) -> (Played, Ended) {
+        let before = self.end_world();
         put_presenter(&self.render, to.world.image);
         let mut played = std::mem::replace(&mut self.played, to);
         // They were for its beginning.
@@ -231,17 +257,32 @@ impl Window {
         self.study.begin_again();
         self.denoising = None;
         self.inspect = None;
-        self.restart();
+        self.saving = None;
+        self.restart_from(history);
         (played, before)
     }
 
-    /// Ends the world's thread; its recording, and why it had stopped before, if it had.
-    pub(super) fn end_world(&mut self) -> (Option<Session>, Option<String>) {
+    /// Ends the world's thread.
+    pub(super) fn end_world(&mut self) -> Ended {
         let closed = World::Failed(Failure::new("the window is closed".into()));
         match std::mem::replace(&mut self.world, closed) {
-            World::Running(sim) => (sim.finish().session, None),
-            World::Waiting => (self.session.take(), None),
-            World::Failed(failure) => (self.session.take(), Some(failure.what)),
+            World::Running(sim) => {
+                let left = sim.finish();
+                Ended {
+                    session: left.session,
+                    failure: None,
+                    history: left.history,
+                }
+            }
+            World::Waiting => Ended {
+                session: self.session.take(),
+                ..Ended::default()
+            },
+            World::Failed(failure) => Ended {
+                session: self.session.take(),
+                failure: Some(failure.what),
+                history: failure.history.unwrap_or_default(),
+            },
         }
     }
 
@@ -283,7 +324,12 @@ impl Window {
         if let Err(error) = self.store.write() {
             tracing::warn!("settings are not kept: {error}");
         }
-        let (session, failure) = self.end_world();
+        if let Some(saving) = self.saving.take() {
+            saving.end();
+        }
+        let Ended {
+            session, failure, ..
+        } = self.end_world();
         let mut left = Left {
             training: self.page.take().and_then(Page::close),
             ..Left::default()

@@ -7,6 +7,7 @@ use eframe::egui_wgpu;
 
 use super::{Window, World};
 use crate::app::denoising::Denoising;
+use crate::app::inspect::Inspect;
 use crate::app::picker::Picker;
 use crate::app::present::Presenter;
 use crate::app::{Waker, no_adapter};
@@ -28,6 +29,7 @@ impl Window {
         let frame = self.frame.take();
         self.frame = frame.filter(|frame| frame.image.bytes().is_some());
         self.denoising = self.denoising.is_some().then(Denoising::default);
+        self.inspect = self.inspect.is_some().then(Inspect::default);
         self.study.forget_pictures();
         if let Some(page) = &mut self.page {
             page.forget_pictures();

@@ -82,7 +82,8 @@ impl Window {
         for (at, pads) in pads.map(Pads::changes).unwrap_or_default() {
             let before = std::mem::replace(&mut self.inputs.there, pads);
             let focused = self.context.input(|input| input.focused);
-            if focused && !self.is_covered() && self.view != View::Page {
+            let away = matches!(self.view, View::Page | View::Worlds { .. });
+            if focused && !self.is_covered() && !away && self.saving.is_none() {
                 self.pads_changed(&before, at);
             }
         }
@@ -207,7 +208,8 @@ impl Window {
     /// A click on the picture catches the mouse where it has something to do.
     pub(super) fn picture_mouse(&mut self, ui: &Ui, picture: Rect) {
         self.inputs.picture = picture;
-        if self.inputs.mouse.is_none() {
+        // A click chooses a patch while the model is looked into.
+        if self.inputs.mouse.is_none() || self.inspect.is_some() {
             return;
         }
         // Not to be reached by Tab: there is a key for it.

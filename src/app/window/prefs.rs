@@ -110,7 +110,8 @@ impl Window {
             return;
         }
         self.let_all_go();
-        let runs = matches!(self.world, World::Running(_)) && self.view != View::Page;
+        let runs = matches!(self.world, World::Running(_))
+            && !matches!(self.view, View::Page | View::Worlds { .. });
         let resumes = runs && !self.paused;
         if resumes {
             self.act(Shortcut::Pause);
@@ -162,7 +163,8 @@ impl Window {
             Key::F11 => Some(Shortcut::FullScreen),
             _ => None,
         };
-        match shortcut.filter(|_| plain && (above || self.view == View::Page)) {
+        let page = matches!(self.view, View::Page | View::Worlds { .. });
+        match shortcut.filter(|_| plain && (above || page)) {
             Some(shortcut) => {
                 self.act(shortcut);
                 Some(true)

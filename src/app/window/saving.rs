@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use eframe::egui::Key;
+
 use super::Window;
+use crate::app::keys::Shortcut;
 use crate::app::saving::{Done, Saving};
 use crate::data::Episode;
 use crate::sim::Command;
@@ -10,6 +13,12 @@ use crate::sim::Command;
 impl Window {
     /// Asks for the frames from the last start to the present one.
     pub(super) fn save(&mut self) {
+        if self.saving.is_some() {
+            return;
+        }
+        if !self.paused {
+            self.act(Shortcut::Pause);
+        }
         if let Some(frame) = &self.frame {
             self.send(Command::Keep(frame.place));
         }
@@ -26,6 +35,15 @@ impl Window {
             }
             Err(error) => self.notices.say(error.to_string()),
         }
+    }
+
+    /// A key while the card is there that no control has taken.
+    pub(super) fn saving_key(&mut self, key: Key) -> bool {
+        let left = key == Key::Escape && !self.saving.as_ref().is_some_and(Saving::cancel);
+        if left {
+            self.saving = None;
+        }
+        left
     }
 
     /// Draws the card, while there is something to save.

@@ -25,6 +25,7 @@ impl Window {
             return taken;
         }
         if !pressed {
+            self.down.retain(|down| *down != key);
             let was_down = self.held.release(key);
             if was_down {
                 self.hold(now);
@@ -40,7 +41,11 @@ impl Window {
         if let View::Worlds { .. } = self.view {
             return self.worlds_key(key);
         }
-        if let (Key::Enter, World::Failed(failure)) = (key, &self.world) {
+        if self.saving.is_some() {
+            return self.saving_key(key);
+        }
+        let free = self.context.memory(|memory| memory.focused().is_none());
+        if let (Key::Enter, true, World::Failed(failure)) = (key, free, &self.world) {
             match failure.device {
                 true => self.go_on(),
                 false => self.restart(),
@@ -59,7 +64,15 @@ impl Window {
             return true;
         }
         if let Some(shortcut) = self.played.keys.shortcut(key) {
-            self.act(shortcut);
+            // Who holds a key down wants to travel on, and not to pause and resume.
+            let held = self.down.contains(&key);
+            if !held {
+                self.down.push(key);
+            }
+            let goes_on = matches!(shortcut, Shortcut::Back | Shortcut::Ahead | Shortcut::Step);
+            if !held || goes_on {
+                self.act(shortcut);
+            }
             return true;
         }
         self.away_key(key)

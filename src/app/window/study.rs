@@ -75,7 +75,14 @@ impl Window {
         for asked in self.study.timeline.ui(ui) {
             match asked {
                 timeline::Asked::Command(Command::Seek(place)) => self.seek(place),
-                timeline::Asked::Command(command) => self.send(command),
+                timeline::Asked::Command(command) => {
+                    if let Command::DropBranch(branch) = command
+                        && self.study.timeline.beside() == Some(branch)
+                    {
+                        self.put_nothing_beside();
+                    }
+                    self.send(command);
+                }
                 timeline::Asked::Beside(Some(branch)) => {
                     let number = self.study.timeline.position(branch);
                     self.study.timeline.put_beside(Some(branch));
@@ -122,14 +129,19 @@ impl Window {
     }
 
     pub(super) fn toggle_difference(&mut self) {
-        if let Some(side) = &mut self.study.side {
-            side.difference = !side.difference;
+        match &mut self.study.side {
+            Some(side) => side.difference = !side.difference,
+            None => {
+                let how = "Show something beside the frame first: the truth, or a branch.";
+                self.notices.say(how.into());
+            }
         }
     }
 
     /// Reads an episode, to show it beside a dream that plays its actions.
     pub(super) fn open_episode(&mut self, path: &Path) {
         let (path, world) = (path.to_path_buf(), self.played.world.clone());
+        let context = self.played.context;
         let waker = self.parts.waker.clone();
         let read = move |_: &_| {
             let episode = Episode::read(&path)?;
@@ -141,9 +153,9 @@ impl Window {
                 return Err(Error::invalid(&path, what));
             }
             let known = |action: &&u32| (**action as usize) < world.actions.len();
-            if episode.frames() < 2 || !episode.actions.iter().all(|action| known(&action)) {
+            if episode.frames() <= context || !episode.actions.iter().all(|action| known(&action)) {
                 let what = format!(
-                    "expected at least 2 frames, and actions below {}",
+                    "expected more than {context} frames, and actions below {}",
                     world.actions.len()
                 );
                 return Err(Error::invalid(&path, what));
@@ -174,6 +186,10 @@ impl Window {
 
     /// Remembers what was measured of a frame; `latency` is that of a key that it shows first.
     pub(super) fn measure(&mut self, frame: &Frame, latency: Option<f64>, shown: bool) {
+        // A frame that was gone back to was measured when it was made.
+        if self.played.sampled && frame.times.sum().is_zero() {
+            return;
+        }
         let outcome = frame.outcome;
         let psnr = self.study.side.as_ref().and_then(|side| side.psnr);
         self.study.plots.add(Sample {

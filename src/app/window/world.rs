@@ -95,6 +95,7 @@ impl Window {
             self.study.begin_again();
         }
         self.study.side = None;
+        self.study.timeline.forget_beside();
         self.played.sim.from = history;
         let settings = &self.played.tuning.settings;
         if settings.params.check().is_ok() {

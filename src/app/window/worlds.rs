@@ -140,6 +140,9 @@ impl Window {
         if matches!(self.view, View::Recording(..) | View::Trying) {
             let what = "go back to the page first; then other worlds can be dropped here";
             self.notices.say(what.to_owned());
+        } else if matches!(self.view, View::Worlds { .. }) && !path.is_dir() {
+            let what = "only a checkpoint's folder can be dropped on this page";
+            self.notices.say(what.to_owned());
         } else if !path.is_dir() {
             match path.extension().and_then(|end| end.to_str()) {
                 Some("npz") if self.played.sampled => self.open_episode(path),
@@ -196,8 +199,8 @@ impl Window {
 
     /// The world that is played goes on from the starts of `game`, with its settings and recording.
     fn start_from(&mut self, game: Game) {
-        let (session, _) = self.end_world();
-        self.session = session;
+        self.session = self.end_world().session;
+        self.played.sim.actions = Arc::default();
         self.played.sim.player = game.player;
         self.played.sim.context = game.first_context;
         self.frame = None;

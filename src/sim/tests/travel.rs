@@ -161,6 +161,9 @@ fn a_branch_is_begun_on_request_and_forgotten_when_it_is_not_played() {
     next(&sim);
     let first = played(&sim, &[1, 1]);
     sim.send(Command::Branch);
+    // The same frame, on the new branch.
+    let again = next(&sim);
+    assert_eq!((again.place.branch, rgb(&again)), (1, rgb(&first[1])));
     let own = played(&sim, &[2]);
     assert_eq!((own[0].place.branch, own[0].place.index), (1, 3));
     assert_eq!(branches(&sim).len(), 2);
@@ -318,6 +321,47 @@ fn an_episode_runs_beside_a_dream_that_plays_its_actions() {
     }
     // Behind the last frame it starts again.
     assert_eq!(step(&sim).number, 0);
+}
+
+#[test]
+fn a_truth_that_was_turned_off_stays_off_wherever_one_goes() {
+    let sim = spawn(pong());
+    next(&sim);
+    let before = played(&sim, &[1; 30]);
+    sim.messages().try_iter().for_each(drop);
+    sim.send(Command::Keep(before[29].place));
+    let Message::Kept(recorded) = word(&sim) else {
+        panic!("nothing kept");
+    };
+    sim.send(Command::Beside(Beside::Episode(recorded)));
+    next(&sim);
+    let beside = played(&sim, &[2, 2, 2]);
+    assert_eq!(beside[2].action, 1, "the recording's");
+    sim.send(Command::Beside(Beside::Nothing));
+    next(&sim);
+    seek(&sim, beside[0].place);
+    let own = played(&sim, &[2]);
+    assert_eq!((own[0].action, &own[0].beside), (2, &None));
+}
+
+#[test]
+fn who_ends_the_game_does_not_wait_for_frames_that_are_made_again() {
+    let (player, open) = fake::gated();
+    let sim = spawn(Options {
+        player,
+        ..options()
+    });
+    let mut last = next(&sim);
+    for _ in 0..5 {
+        open.send(()).unwrap();
+        last = step(&sim);
+    }
+    sim.send(Command::Keep(last.place));
+    sim.send(Command::Quit);
+    // One of the five frames, and no more.
+    open.send(()).unwrap();
+    sim.finish();
+    drop(open);
 }
 
 #[test]

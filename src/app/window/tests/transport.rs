@@ -134,6 +134,49 @@ fn a_recording_that_is_dropped_runs_beside_a_dream_of_its_actions() {
 }
 
 #[test]
+fn a_game_that_waited_for_another_stands_where_it_stood() {
+    let home = tempfile::tempdir().unwrap();
+    let Some(mut window) = open(learned("pong"), home.path()) else {
+        return;
+    };
+    let frames = steps(&mut window, 4);
+    let state = window.state_mut();
+    state.open_page();
+    state.record(crate::worlds::Kind::Drive).unwrap();
+    wait(&mut window, "the simulator", |window| {
+        window.frame.as_ref().is_some_and(|frame| frame.number > 2)
+    });
+    // A dataset has no way back.
+    let keys = &window.state().played.keys;
+    assert!(!keys.shortcuts().contains(&crate::app::keys::Shortcut::Back));
+    window.state_mut().return_to_page();
+    wait(&mut window, "the game", |window| window.frame.is_some());
+    assert_eq!(rgb(shown(&window)), rgb(&frames[3]));
+    assert_eq!(shown(&window).place.index, 4);
+}
+
+#[test]
+fn the_save_card_is_left_with_escape_and_saves_with_enter() {
+    let home = tempfile::tempdir().unwrap();
+    let Some(mut window) = open(learned("pong"), home.path()) else {
+        return;
+    };
+    steps(&mut window, 2);
+    press(&mut window, Key::F5);
+    wait(&mut window, "the card", |window| window.saving.is_some());
+    window.key_press(Key::Enter);
+    wait(&mut window, "the file", |window| window.saving.is_none());
+    assert!(home.path().join("saved/Pong.npz").exists());
+    press(&mut window, Key::F5);
+    wait(&mut window, "the card", |window| window.saving.is_some());
+    // The first lets go of the name, the second of the card.
+    window.key_press(Key::Escape);
+    window.run_ok();
+    press(&mut window, Key::Escape);
+    assert!(window.state().saving.is_none());
+}
+
+#[test]
 fn what_is_measured_can_be_saved_as_a_table() {
     let home = tempfile::tempdir().unwrap();
     let Some(mut window) = open(learned("breakout"), home.path()) else {
