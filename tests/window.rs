@@ -246,6 +246,8 @@ fn a_person_chooses_another_world_on_the_page_of_worlds() {
     );
     let window = display.open(&["play", "--record", text(&record)]);
     window.press("Escape");
+    // What is chosen in the tuning panel is as green as the card that has the focus.
+    window.press("t");
     window.press("o");
     // The line around the card that has the focus.
     let lit = |shot: &RgbImage| {
@@ -259,6 +261,8 @@ fn a_person_chooses_another_world_on_the_page_of_worlds() {
     window.press("o");
     window.wait_for("the cards", &shot, lit);
     window.press("Right");
+    // Until the focus has moved.
+    play_for_a_while();
     window.press("Return");
     display::wait("the other world", || {
         (window.title() == "Driftless – Breakout").then_some(())
