@@ -79,6 +79,7 @@ shot help
 press F1 F10
 shot preferences
 press F10 F5
+sleep 4
 shot saving
 close
 
