@@ -9,6 +9,7 @@ mod columns;
 pub mod headless;
 mod history;
 mod inspection;
+mod making;
 mod player;
 mod replay;
 mod script;

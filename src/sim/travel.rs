@@ -70,7 +70,8 @@ impl World<'_> {
         }
         self.count();
         let none = StageTimes::default();
-        let frame = self.frame(place, last.action(), None, none, last.params)?;
+        let mut frame = self.frame(last.action(), None, none, last.params)?;
+        self.put_at(&mut frame, place);
         self.ports.show(frame);
         Ok(())
     }
@@ -186,7 +187,8 @@ impl World<'_> {
         };
         self.count();
         let (last, none) = (&route.last, StageTimes::default());
-        let frame = self.frame(place, last.action(), None, none, last.params)?;
+        let mut frame = self.frame(last.action(), None, none, last.params)?;
+        self.put_at(&mut frame, place);
         self.ports.show(frame);
         Ok(())
     }
