@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use driftless::data::{Dataset, Episode};
+use driftless_data::{Dataset, Episode};
 use tempfile::TempDir;
 
 /// The steps that every recording took: 0 idle, 1 left, 2 right.

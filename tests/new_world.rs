@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use display::{Display, Window, wait};
-use driftless::data::Dataset;
-use driftless::model::checkpoint::{CONFIG, DYNAMICS, read_config};
-use driftless::worlds::record::{Plan, record};
-use driftless::worlds::{Kind, Policy};
+use driftless_data::Dataset;
+use driftless_model::checkpoint::{CONFIG, DYNAMICS, read_config};
+use driftless_worlds::record::{Plan, record};
+use driftless_worlds::{Kind, Policy};
 
 /// Networks so small that both are trained in a moment; `steps` of each.
 fn settings(folder: &Path, steps: u64) -> PathBuf {

@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use display::Display;
-use driftless::data::Episode;
-use driftless::engine::{DeviceChoice, SamplerParams, Seat, Solver};
-use driftless::sim::{self, Frame, Options, Pace, Sim};
-use driftless::studio::Game;
-use driftless::worlds::Kind;
+use driftless::workspace::Game;
+use driftless_data::Episode;
+use driftless_engine::{DeviceChoice, SamplerParams, Seat, Solver};
+use driftless_sim::{Frame, Options, Pace, Sim};
+use driftless_worlds::Kind;
 use tempfile::TempDir;
 
 fn root() -> &'static Path {
@@ -55,7 +55,7 @@ fn failure(args: &[&str]) -> String {
 }
 
 /// Records a game frame by frame, as a window would.
-fn record(folder: &TempDir, game: &Game, commands: &[sim::Command]) -> PathBuf {
+fn record(folder: &TempDir, game: &Game, commands: &[driftless_sim::Command]) -> PathBuf {
     let path = folder.path().join("played.npz");
     let options = Options {
         player: Arc::clone(&game.player),
@@ -76,7 +76,9 @@ fn record(folder: &TempDir, game: &Game, commands: &[sim::Command]) -> PathBuf {
     for command in commands {
         let quiet = matches!(
             command,
-            sim::Command::Held { .. } | sim::Command::Params(_) | sim::Command::FreeSeed(_)
+            driftless_sim::Command::Held { .. }
+                | driftless_sim::Command::Params(_)
+                | driftless_sim::Command::FreeSeed(_)
         );
         sim.send(command.clone());
         if !quiet {
@@ -87,14 +89,14 @@ fn record(folder: &TempDir, game: &Game, commands: &[sim::Command]) -> PathBuf {
     path
 }
 
-fn held(action: u32) -> sim::Command {
+fn held(action: u32) -> driftless_sim::Command {
     let since = Instant::now();
-    sim::Command::Held { action, since }
+    driftless_sim::Command::Held { action, since }
 }
 
 /// Two starts of context 0 and one of the next, under keys and other parameters on the way.
-fn commands() -> Vec<sim::Command> {
-    use sim::Command::{FreeSeed, NextContext, Params, Reset, Step};
+fn commands() -> Vec<driftless_sim::Command> {
+    use driftless_sim::Command::{FreeSeed, NextContext, Params, Reset, Step};
     let plain = SamplerParams::default();
     let euler = SamplerParams {
         solver: Solver::Euler,
@@ -196,7 +198,11 @@ fn a_game_from_a_file_is_replayed_without_that_file() {
     std::fs::copy(root().join("assets/pong/episode_00000.npz"), &file).unwrap();
     let pong = root().join("checkpoints/pong");
     let game = Game::learned(&pong, DeviceChoice::Cpu, Some(text(&file))).unwrap();
-    let steps = [sim::Command::Step, held(1), sim::Command::Step];
+    let steps = [
+        driftless_sim::Command::Step,
+        held(1),
+        driftless_sim::Command::Step,
+    ];
     let path = record(&folder, &game, &steps);
     std::fs::remove_file(&file).unwrap();
     let said = success(&["replay", text(&path), "--device", "cpu"]);
@@ -227,7 +233,7 @@ fn what_is_played_headless_is_replayed_too() {
 
 #[test]
 fn a_recorded_simulator_is_replayed_from_its_seeds() {
-    use sim::Command::{NextContext, Reset, Step};
+    use driftless_sim::Command::{NextContext, Reset, Step};
     let folder = tempfile::tempdir().unwrap();
     let game = Game::simulator(Kind::Maze);
     let path = record(
@@ -256,7 +262,7 @@ fn what_cannot_be_replayed_is_said() {
     std::fs::create_dir(&full).unwrap();
     std::fs::write(full.join("mine"), "").unwrap();
     let game = Game::simulator(Kind::Maze);
-    let path = record(&folder, &game, &[sim::Command::Step]);
+    let path = record(&folder, &game, &[driftless_sim::Command::Step]);
     let said = failure(&["replay", text(&path), "--out", text(&full)]);
     assert!(said.contains("already holds something"), "{said}");
     let args = ["replay", text(&path), "--world", "maze", "--device", "cpu"];
@@ -299,7 +305,7 @@ fn actions_that_the_world_does_not_have_are_refused_before_anything_is_played() 
     let maze = record(
         &folder,
         &Game::simulator(Kind::Maze),
-        &[held(7), sim::Command::Step],
+        &[held(7), driftless_sim::Command::Step],
     );
     let said = failure(&["play", "--actions", text(&maze)]);
     assert!(

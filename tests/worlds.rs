@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use driftless::data::{Dataset, Episode};
+use driftless_data::{Dataset, Episode};
 
 fn driftless(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_driftless"));

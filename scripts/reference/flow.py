@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Asks public libraries of flow matching for numbers that tests/flow_reference.rs compares with.
+"""Asks public libraries of flow matching for numbers that crates/driftless-flow/tests/reference.rs compares with.
 
     pip install -r scripts/reference/requirements.txt
     python scripts/reference/flow.py
 
-rewrites tests/data/flow_*.json in the repository that holds this script; `git diff` then shows
+rewrites crates/driftless-flow/tests/data/flow_*.json in the repository that holds this script; `git diff` then shows
 whether anything changed. Python 3.11 or later, no GPU; the seed is fixed, and another processor
 may change the last digits.
 

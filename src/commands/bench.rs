@@ -1,12 +1,15 @@
 //! `driftless bench`.
 
+use driftless_data::PathError as _;
 use std::path::PathBuf;
 
 use driftless::app;
-use driftless::bench::{self, Options, PRESENTED, PresentReport, Timing, sweep};
-use driftless::engine::{self, Clip, DeviceChoice, Gpu, Place, Seat};
-use driftless::studio::game;
+use driftless::workspace::game;
 use driftless::{Error, Result};
+use driftless_data::Clip;
+use driftless_engine::{DeviceChoice, Gpu, Place, Seat};
+use driftless_eval::bench;
+use driftless_eval::bench::{Options, PRESENTED, PresentReport, Timing, sweep};
 
 /// Frames that are drawn, to know what drawing one takes.
 const DRAWN: usize = 64;
@@ -40,12 +43,12 @@ pub struct Args {
 /// # Errors
 /// As [`bench::run`].
 pub fn run(args: &Args) -> Result<()> {
-    let place = engine::place(args.device, &Seat::Own)?;
+    let place = driftless_engine::place(args.device, &Seat::Own)?;
     if args.sweep {
         return sweep(&place, args.json);
     }
     let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
-    let mut engine = engine::open_at(&folder, &place)?;
+    let mut engine = driftless_engine::open_at(&folder, &place)?;
     let (contexts, first) = game::starts(&folder, engine.world(), None)?;
     let Some(context) = contexts.get(first) else {
         return Err(Error::invalid(&folder, "holds no starting context"));

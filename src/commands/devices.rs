@@ -1,7 +1,8 @@
 //! `driftless devices`.
 
 use driftless::Result;
-use driftless::bench::devices::{self, Report};
+use driftless_eval::bench::devices;
+use driftless_eval::bench::devices::Report;
 
 /// How to print.
 #[derive(clap::Args)]

@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
-use driftless::data::Dataset;
-use driftless::engine::{self, DeviceChoice, Seat};
-use driftless::eval::pose::{self, Probe};
-use driftless::eval::report::{self, Options, Progress};
-use driftless::eval::table;
-use driftless::{Error, Result};
+use driftless::Result;
+use driftless_data::Dataset;
+use driftless_engine::{DeviceChoice, Seat};
+use driftless_eval::pose;
+use driftless_eval::pose::Probe;
+use driftless_eval::report;
+use driftless_eval::report::{Options, Progress};
+use driftless_eval::table;
 
 /// What to measure on which episodes.
 #[derive(clap::Args)]
@@ -71,7 +73,7 @@ pub struct Args {
 /// As [`report::run`].
 pub fn run(args: &Args) -> Result<()> {
     let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
-    let mut engine = engine::open(&folder, args.device, &Seat::Own)?;
+    let mut engine = driftless_engine::open(&folder, args.device, &Seat::Own)?;
     let dataset = Dataset::read(&args.data)?;
     let mut options = Options {
         horizon: args.horizon,
@@ -88,10 +90,8 @@ pub fn run(args: &Args) -> Result<()> {
     options.params = args.method.put_into(options.params);
     let probe = args.probe.as_deref().map(|folder| {
         let real = Dataset::read(folder)?;
-        Probe::train(&real.episodes, pose::STEPS, args.seed).map_err(|e| match e {
-            Error::Argument(what) => Error::invalid(folder, what),
-            other => other,
-        })
+        Probe::train(&real.episodes, pose::STEPS, args.seed)
+            .map_err(|error| super::about(folder, error))
     });
     let probe = probe.transpose()?;
     let bar = super::bar(0, "frames");
@@ -108,10 +108,7 @@ pub fn run(args: &Args) -> Result<()> {
         args.pictures.as_deref(),
         progress,
     )
-    .map_err(|e| match e {
-        Error::Argument(what) => Error::invalid(&args.data, what),
-        other => other,
-    })?;
+    .map_err(|error| super::about(&args.data, error))?;
     bar.finish_and_clear();
     if args.json {
         return super::print_json(&report);

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use driftless::data::import::{self, Count, Event, Format, Options, Pairing, Report};
-use driftless::{Error, Result, interrupt};
+use driftless::{Result, interrupt};
+use driftless_data::import;
+use driftless_data::import::{Count, Event, Format, Options, Pairing, Report};
 
 /// What to read, what of it to keep, and where to write it.
 #[derive(clap::Args)]
@@ -87,7 +88,7 @@ pub fn run(args: Args) -> Result<()> {
     }
 }
 
-fn one_line(error: &Error) -> String {
+fn one_line(error: &driftless_data::Error) -> String {
     error.to_string().replace('\n', " ")
 }
 

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use driftless::model::checkpoint::{self, CONFIG};
-use driftless::{Result, data};
+use driftless::Result;
+use driftless_model::checkpoint;
+use driftless_model::checkpoint::CONFIG;
 
 /// What to describe.
 #[derive(clap::Args)]
@@ -27,7 +28,7 @@ pub fn run(args: &Args) -> Result<()> {
             false => super::print(&summary.to_string()),
         };
     }
-    let info = data::info::describe(&args.path)?;
+    let info = driftless_data::info::describe(&args.path)?;
     match args.json {
         true => super::print_json(&info),
         false => super::print(&info.to_string()),

@@ -1,12 +1,13 @@
 //! `driftless rollout`.
 
+use driftless_data::PathError as _;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use driftless::data::Episode;
-use driftless::engine::{self, DeviceChoice, Seat};
-use driftless::eval::rollout::{rollout, shuffled};
 use driftless::{Error, Result};
+use driftless_data::Episode;
+use driftless_engine::rollout::{rollout, shuffled};
+use driftless_engine::{DeviceChoice, Seat};
 
 /// Which frames to predict, and how.
 #[derive(clap::Args)]
@@ -45,7 +46,7 @@ pub struct Args {
 /// The episode is too short or does not fit the world, or a file cannot be read or written.
 pub fn run(args: &Args) -> Result<()> {
     let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
-    let mut engine = engine::open(&folder, args.device, &Seat::Own)?;
+    let mut engine = driftless_engine::open(&folder, args.device, &Seat::Own)?;
     let episode = Episode::read(&args.episode)?;
     let first = args.start.saturating_add(args.context);
     let end = first.saturating_add(args.horizon);
@@ -69,7 +70,7 @@ pub fn run(args: &Args) -> Result<()> {
     let context = episode.clip(args.start..first);
     let params = args.sampling.params()?;
     let images = rollout(engine.as_mut(), &context, &actions, &params)?;
-    Episode {
+    Ok(Episode {
         height: episode.height,
         width: episode.width,
         images,
@@ -77,5 +78,5 @@ pub fn run(args: &Args) -> Result<()> {
         actions,
         extras: BTreeMap::new(),
     }
-    .write(&args.out)
+    .write(&args.out)?)
 }

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use driftless::Result;
-use driftless::engine::DeviceChoice;
-use driftless::train::{self, Options, Preset, Stage};
+use driftless_engine::DeviceChoice;
+use driftless_train::{Options, Preset, Stage};
 
 /// What to train, from what, to where, and for how long.
 #[derive(clap::Args)]
@@ -55,10 +55,10 @@ pub struct Args {
 /// Trains.
 ///
 /// # Errors
-/// As [`train::run`].
+/// As [`driftless_train::run`].
 pub fn run(args: Args) -> Result<()> {
     let from = args.from.map(super::checkpoint).transpose()?;
-    train::run(&Options {
+    Ok(driftless_train::run(&Options {
         from,
         stage: args.stage,
         data: args.data,
@@ -72,5 +72,5 @@ pub fn run(args: Args) -> Result<()> {
         max_steps: args.max_steps,
         max_minutes: args.max_minutes,
         seed: args.seed,
-    })
+    })?)
 }
