@@ -1,10 +1,10 @@
 //! The networks, as candle modules: configuration, layers, tokenizer, dynamics, checkpoints.
 
 pub mod attention;
+mod cached_forward;
 pub mod checkpoint;
 pub mod config;
 pub mod dynamics;
-mod given;
 pub mod layers;
 pub mod ops;
 pub mod params;
