@@ -59,7 +59,7 @@ pub fn resized(images: &[u8], from: [usize; 2], to: [usize; 2]) -> Vec<u8> {
     frames.into_images()
 }
 
-/// Pushes a still image, rotated as its EXIF orientation says.
+/// Pushes a still image, rotated as its metadata says.
 fn read_image(path: &Path, frames: &mut FrameResampler) -> Result<()> {
     let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
     let mut reader = reader.map_err(|e| Error::io(path, e))?;

@@ -1,4 +1,4 @@
-//! Frames given those before them: the earlier ones run once, any number of passes follow.
+//! A forward pass that reuses the cached keys and values of earlier frames.
 
 use candle_core::Tensor;
 
@@ -7,39 +7,39 @@ use super::dynamics::{Dynamics, DynamicsInput};
 use crate::Result;
 
 impl Dynamics {
-    /// What [`Dynamics::forward`] predicts of the frames of `input` [B, F], each of which sees
-    /// itself, those of `input` before it, and the `earlier` frames.
+    /// Predicts the frames of `input` [B, F]. Each attends to itself, to the frames of `input` before
+    /// it, and to the `cached` frames.
     ///
-    /// `earlier` holds for every layer that attends over time the queries, keys and values of the
-    /// frames before, [B, E, S, 3·w]; empty where there are none. Those of the frames of `input`
-    /// come back beside the prediction [B, F, gh, gw, c].
+    /// `cached` holds the queries, keys and values of the earlier frames, [B, E, S, 3·w], one tensor per
+    /// layer with time attention; it is empty if there are no earlier frames. Returns the prediction
+    /// [B, F, gh, gw, c] and the queries, keys and values of the frames of `input`, in the same form.
     ///
     /// # Errors
-    /// The shapes do not fit, or the device failed.
+    /// Returns an error if the shapes are inconsistent or the device fails.
     pub fn forward_after(
         &self,
         input: &DynamicsInput,
-        earlier: &[Tensor],
+        cached: &[Tensor],
     ) -> Result<(Tensor, Vec<Tensor>)> {
         let f = input.actions.dim(1)?;
-        let (seen, cells, mut x) = self.stem(input)?;
-        let mut own = Vec::new();
+        let (latents, cells, mut x) = self.stem(input)?;
+        let mut new_qkv = Vec::new();
         for layer in &self.layers {
             x = layer.space.forward(&x, Pattern::Space)?;
             if let Some(time) = &layer.time {
                 let qkv = time.qkv.forward(&time.norm.forward(&x)?)?;
-                let all = match earlier.get(own.len()) {
-                    Some(earlier) => Tensor::cat(&[earlier, &qkv], 1)?,
+                let all = match cached.get(new_qkv.len()) {
+                    Some(cached) => Tensor::cat(&[cached, &qkv], 1)?,
                     None => qkv.clone(),
                 };
                 let frames = all.dim(1)?;
                 let y = attention(&all, &time.parameters, self.time(frames))?;
                 let y = y.narrow(1, frames - f, f)?.contiguous()?;
                 x = (x + time.out.forward(&y)?)?;
-                own.push(qkv);
+                new_qkv.push(qkv);
             }
             x = layer.mlp.forward(&x)?;
         }
-        Ok((self.head(&seen, &cells, &x)?, own))
+        Ok((self.head(&latents, &cells, &x)?, new_qkv))
     }
 }
