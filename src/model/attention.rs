@@ -96,7 +96,7 @@ fn composed(qkv: &Tensor, parameters: &Tensor, pattern: Pattern) -> TensorResult
     let heads = parameters.dim(0)?;
     let (w, d) = (w3 / 3, w3 / 3 / heads);
     let [q, k, v] = split_qkv(qkv, heads, pattern)?;
-    let y = attention_weights(&q, &k, parameters, pattern)?.matmul(&v)?;
+    let y = qk_weights(&q, &k, parameters, pattern)?.matmul(&v)?;
     match pattern {
         Pattern::Space => y.reshape((b, f, heads, s, d))?.permute((0, 1, 3, 2, 4))?,
         Pattern::Time { .. } => y.reshape((b, s, heads, f, d))?.permute((0, 3, 1, 2, 4))?,
@@ -109,9 +109,13 @@ fn composed(qkv: &Tensor, parameters: &Tensor, pattern: Pattern) -> TensorResult
 ///
 /// # Errors
 /// Returns an error if the shapes are inconsistent.
-pub fn weights(qkv: &Tensor, parameters: &Tensor, pattern: Pattern) -> TensorResult<Tensor> {
+pub fn attention_weights(
+    qkv: &Tensor,
+    parameters: &Tensor,
+    pattern: Pattern,
+) -> TensorResult<Tensor> {
     let [q, k, _] = split_qkv(qkv, parameters.dim(0)?, pattern)?;
-    attention_weights(&q, &k, parameters, pattern)
+    qk_weights(&q, &k, parameters, pattern)
 }
 
 /// Splits `qkv` into queries, keys and values, each [sequences, heads, L, d].
@@ -131,7 +135,7 @@ fn split_qkv(qkv: &Tensor, heads: usize, pattern: Pattern) -> TensorResult<[Tens
 }
 
 /// Softmax of the logits of `q` and `k`, each [sequences, heads, L, d].
-fn attention_weights(
+fn qk_weights(
     q: &Tensor,
     k: &Tensor,
     parameters: &Tensor,
@@ -350,6 +354,34 @@ fn forward_body<const FMA: bool>(p: &AttentionPlan, qkv: &[f32], y: &mut [f32]) 
     }
 }
 
+/// Buffers for the gradients of one sequence and one head.
+struct GradientScratch {
+    dlogit: Vec<f32>,
+    dscaled: Vec<f32>,
+    dq: Vec<f32>,
+    dk: Vec<f32>,
+    dv: Vec<f32>,
+    /// [L, padded], summed over the sequences of a head.
+    dbias: Vec<f32>,
+    /// Summed over the sequences of a head.
+    dscale: f32,
+}
+
+impl GradientScratch {
+    fn new(p: &AttentionPlan) -> Self {
+        let rows = vec![0f32; p.length * p.d];
+        Self {
+            dlogit: vec![0f32; p.padded],
+            dscaled: vec![0f32; p.padded],
+            dq: rows.clone(),
+            dk: rows.clone(),
+            dv: rows,
+            dbias: vec![0f32; p.length * p.padded],
+            dscale: 0.0,
+        }
+    }
+}
+
 dispatch!(fn backward_entry = backward_body(p: &AttentionPlan, qkv: &[f32], dy: &[f32], dqkv: &mut [f32]) -> Vec<f32>);
 #[inline(always)]
 fn backward_body<const FMA: bool>(
@@ -358,78 +390,102 @@ fn backward_body<const FMA: bool>(
     dy: &[f32],
     dqkv: &mut [f32],
 ) -> Vec<f32> {
-    let (w, d, n, columns) = (p.width(), p.d, p.padded, p.pattern.parameters());
-    let mut t = Scratch::new(p);
+    let (w, d, columns) = (p.width(), p.d, p.pattern.parameters());
+    let (mut t, mut g) = (Scratch::new(p), GradientScratch::new(p));
     let mut dparameters = vec![0f32; p.heads * columns];
-    let mut dlogit = vec![0f32; n];
-    let mut dscaled = vec![0f32; n];
-    let (mut dq, mut dk) = (vec![0f32; p.length * d], vec![0f32; p.length * d]);
-    let mut dv = vec![0f32; p.length * d];
     for head in 0..p.heads {
         let (scale, bias) = (p.head_parameters(head)[0], p.bias(head));
-        let mut dbias = vec![0f32; p.length * n];
-        let mut dscale = 0.0;
+        g.dbias.fill(0.0);
+        g.dscale = 0.0;
         for sequence in 0..p.sequences() {
             load::<FMA>(p, qkv, sequence, head, &mut t);
-            dq.fill(0.0);
-            dk.fill(0.0);
-            dv.fill(0.0);
+            g.dq.fill(0.0);
+            g.dk.fill(0.0);
+            g.dv.fill(0.0);
             for i in 0..p.length {
                 weights_of_query::<FMA>(p, scale, &bias, i, &mut t);
                 let at = p.token(sequence, i) * w + head * d;
-                let dy = &dy[at..at + d];
-                dlogit.fill(0.0);
-                for x in 0..d {
-                    axpy::<FMA>(dy[x], &t.v_columns[x * n..(x + 1) * n], &mut dlogit);
-                }
-                let mean = dot::<FMA>(&dlogit, &t.weight);
-                for j in 0..n {
-                    dlogit[j] = t.weight[j] * (dlogit[j] - mean);
-                    dscaled[j] = dlogit[j] * scale;
-                }
-                dscale += dot::<FMA>(&dlogit, &t.cosine);
-                for (sum, g) in dbias[i * n..(i + 1) * n].iter_mut().zip(&dlogit) {
-                    *sum += g;
-                }
-                let q = &t.q[i * d..(i + 1) * d];
-                for j in 0..p.length {
-                    if t.weight[j] != 0.0 {
-                        let row = j * d..(j + 1) * d;
-                        axpy::<FMA>(t.weight[j], dy, &mut dv[row.clone()]);
-                        axpy::<FMA>(dscaled[j], q, &mut dk[row.clone()]);
-                        axpy::<FMA>(dscaled[j], &t.k[row], &mut dq[i * d..(i + 1) * d]);
-                    }
-                }
+                backward_of_query::<FMA>(p, scale, i, &t, &dy[at..at + d], &mut g);
             }
-            for i in 0..p.length {
-                let (row, at) = (i * d..(i + 1) * d, p.token(sequence, i) * 3 * w + head * d);
-                let parts = [
-                    (0, &t.q[row.clone()], &dq[row.clone()], t.q_scale[i]),
-                    (w, &t.k[row.clone()], &dk[row.clone()], t.k_scale[i]),
-                ];
-                for (offset, unit, grad, scale) in parts {
-                    let radial = dot::<FMA>(unit, grad);
-                    let out = &mut dqkv[at + offset..at + offset + d];
-                    for x in 0..d {
-                        out[x] = scale * (grad[x] - unit[x] * radial);
-                    }
-                }
-                dqkv[at + 2 * w..at + 2 * w + d].copy_from_slice(&dv[row]);
-            }
+            store_gradients::<FMA>(p, sequence, head, &t, &g, dqkv);
         }
         let dhead = &mut dparameters[head * columns..(head + 1) * columns];
-        dhead[0] = dscale;
+        dhead[0] = g.dscale;
         if columns > 1 {
             for i in 0..p.length {
                 for j in 0..p.length {
                     if let Some(distance) = p.pattern.distance(i, j) {
-                        dhead[1 + distance] += dbias[i * n + j];
+                        dhead[1 + distance] += g.dbias[i * p.padded + j];
                     }
                 }
             }
         }
     }
     dparameters
+}
+
+/// Adds the gradients of query `i`, whose output gradient is `dy` [d].
+#[inline(always)]
+fn backward_of_query<const FMA: bool>(
+    p: &AttentionPlan,
+    scale: f32,
+    i: usize,
+    t: &Scratch,
+    dy: &[f32],
+    g: &mut GradientScratch,
+) {
+    let (d, n) = (p.d, p.padded);
+    g.dlogit.fill(0.0);
+    for x in 0..d {
+        axpy::<FMA>(dy[x], &t.v_columns[x * n..(x + 1) * n], &mut g.dlogit);
+    }
+    let mean = dot::<FMA>(&g.dlogit, &t.weight);
+    for j in 0..n {
+        g.dlogit[j] = t.weight[j] * (g.dlogit[j] - mean);
+        g.dscaled[j] = g.dlogit[j] * scale;
+    }
+    g.dscale += dot::<FMA>(&g.dlogit, &t.cosine);
+    for (sum, dlogit) in g.dbias[i * n..(i + 1) * n].iter_mut().zip(&g.dlogit) {
+        *sum += dlogit;
+    }
+    let q = &t.q[i * d..(i + 1) * d];
+    for j in 0..p.length {
+        if t.weight[j] != 0.0 {
+            let row = j * d..(j + 1) * d;
+            axpy::<FMA>(t.weight[j], dy, &mut g.dv[row.clone()]);
+            axpy::<FMA>(g.dscaled[j], q, &mut g.dk[row.clone()]);
+            axpy::<FMA>(g.dscaled[j], &t.k[row], &mut g.dq[i * d..(i + 1) * d]);
+        }
+    }
+}
+
+/// Writes the gradients of one sequence and one head to `dqkv`, through the normalization of queries
+/// and keys.
+#[inline(always)]
+fn store_gradients<const FMA: bool>(
+    p: &AttentionPlan,
+    sequence: usize,
+    head: usize,
+    t: &Scratch,
+    g: &GradientScratch,
+    dqkv: &mut [f32],
+) {
+    let (w, d) = (p.width(), p.d);
+    for i in 0..p.length {
+        let (row, at) = (i * d..(i + 1) * d, p.token(sequence, i) * 3 * w + head * d);
+        let normalized = [
+            (0, &t.q[row.clone()], &g.dq[row.clone()], t.q_scale[i]),
+            (w, &t.k[row.clone()], &g.dk[row.clone()], t.k_scale[i]),
+        ];
+        for (offset, unit, grad, scale) in normalized {
+            let radial = dot::<FMA>(unit, grad);
+            let out = &mut dqkv[at + offset..at + offset + d];
+            for x in 0..d {
+                out[x] = scale * (grad[x] - unit[x] * radial);
+            }
+        }
+        dqkv[at + 2 * w..at + 2 * w + d].copy_from_slice(&g.dv[row]);
+    }
 }
 
 impl AttentionOp {

@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::attention::{self, Pattern, attention};
+use super::attention::{Pattern, attention, attention_weights};
 use super::ops::{rms_norm, swiglu};
 use super::params::{Init, Params};
 use super::precision::Precision;
@@ -174,13 +174,13 @@ impl AttentionLayer {
         })
     }
 
-    /// The attention weights used by [`AttentionLayer::forward`]; see [`attention::weights`].
+    /// The attention weights used by [`AttentionLayer::forward`]; see [`attention_weights`].
     ///
     /// # Errors
     /// Returns an error if the shapes are inconsistent or the device fails.
     pub fn weights(&self, x: &Tensor, pattern: Pattern) -> Result<Tensor> {
         let qkv = self.qkv.forward(&self.norm.forward(x)?)?;
-        Ok(attention::weights(&qkv, &self.parameters, pattern)?)
+        Ok(attention_weights(&qkv, &self.parameters, pattern)?)
     }
 
     /// Maps [B, F, S, width] to the same shape.

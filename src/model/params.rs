@@ -58,7 +58,7 @@ impl Params {
     pub fn read(path: &Path, device: &Device) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
         let tensors = candle_core::safetensors::load_buffer(&bytes, device)
-            .map_err(|e| Error::invalid(path, format!("not a whole safetensors file ({e})")))?;
+            .map_err(|e| Error::invalid(path, format!("not a complete safetensors file ({e})")))?;
         Ok(Self::from_tensors(path, tensors, device))
     }
 
