@@ -12,9 +12,9 @@ use super::import::video_decoder;
 use crate::{Error, Result};
 
 /// Extensions of still images.
-pub const PICTURES: [&str; 3] = ["png", "jpg", "jpeg"];
+pub const IMAGE_EXTENSIONS: [&str; 3] = ["png", "jpg", "jpeg"];
 /// Extensions of videos, which ffmpeg decodes.
-pub const VIDEOS: [&str; 5] = ["mp4", "mkv", "webm", "mov", "avi"];
+pub const VIDEO_EXTENSIONS: [&str; 5] = ["mp4", "mkv", "webm", "mov", "avi"];
 
 /// Longest accepted side of an image in pixels.
 const MAX_SIDE: u32 = 16_384;
@@ -34,15 +34,15 @@ pub fn first(path: &Path, size: [usize; 2], fps: f32, max_frames: usize) -> Resu
     let extension = extension.to_lowercase();
     match extension.as_str() {
         "gif" => read_gif(path, &mut frames, fps, max_frames)?,
-        still if PICTURES.contains(&still) => read_image(path, &mut frames)?,
-        video if VIDEOS.contains(&video) => {
+        still if IMAGE_EXTENSIONS.contains(&still) => read_image(path, &mut frames)?,
+        video if VIDEO_EXTENSIONS.contains(&video) => {
             video_decoder::read_first(path, &mut frames, fps, max_frames)?;
         }
         _ => {
             let what = format!(
                 "not an image or a video, expected .{}, .gif or .{}",
-                PICTURES.join(", ."),
-                VIDEOS.join(", .")
+                IMAGE_EXTENSIONS.join(", ."),
+                VIDEO_EXTENSIONS.join(", .")
             );
             return Err(Error::invalid(path, what));
         }
