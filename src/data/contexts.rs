@@ -10,8 +10,8 @@ use crate::{Error, Result};
 /// Reads a world's starting contexts: `image` u8 `[N, T, H, W, 3]` and `action` i32 `[N, T]`.
 ///
 /// # Errors
-/// Returns an error if the file is missing or corrupt, an array is missing, its dtype or shape is not
-/// the world's, or an action is out of range.
+/// Returns an error if the file is missing or corrupt, an array is missing, its dtype or shape is
+/// not the world's, or an action is out of range.
 pub fn read(path: &Path, world: &WorldConfig) -> Result<Vec<Clip>> {
     let mut file = Archive::open(path)?;
     let [height, width] = world.image;

@@ -116,8 +116,8 @@ impl Dataset {
     /// Reads `dataset.json` and every `*.npz` of a folder.
     ///
     /// # Errors
-    /// Returns an error if the folder or `dataset.json` is missing, the folder has no episodes, or an
-    /// episode cannot be read or does not match `dataset.json` in frame size or actions.
+    /// Returns an error if the folder or `dataset.json` is missing, the folder has no episodes, or
+    /// an episode cannot be read or does not match `dataset.json` in frame size or actions.
     pub fn read(folder: &Path) -> Result<Self> {
         let info = DatasetInfo::read(folder)?;
         let files = episode_files(folder)?;
@@ -132,8 +132,9 @@ impl Dataset {
         })
     }
 
-    /// Calls `visit` with every episode of a folder, sorted by file name, or with the error of reading
-    /// it. Frame size and actions must match `info`. Only a few episodes are in memory at a time.
+    /// Calls `visit` with every episode of a folder, sorted by file name, or with the error of
+    /// reading it. Frame size and actions must match `info`. Only a few episodes are in memory at a
+    /// time.
     ///
     /// # Errors
     /// Returns an error if the folder is missing or has no episodes, or if `visit` returns one.

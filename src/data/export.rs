@@ -46,8 +46,9 @@ impl ExportFormat {
 /// `.gif` or `.mp4`.
 ///
 /// # Errors
-/// Returns an error if the episode has no frames, `scale` or `fps` is out of range, the output cannot
-/// be written, the folder is not empty, or an `.mp4` is requested and ffmpeg is missing or fails.
+/// Returns an error if the episode has no frames, `scale` or `fps` is out of range, the output
+/// cannot be written, the folder is not empty, or an `.mp4` is requested and ffmpeg is missing or
+/// fails.
 pub fn write(episode: &Episode, path: &Path, scale: u32, fps: f32) -> Result<()> {
     write_while(episode, path, scale, fps, &mut |_| true)
 }
@@ -164,8 +165,8 @@ fn write_npz(export: &mut FrameExport, path: &Path) -> Result<()> {
     file.save()
 }
 
-/// Delay after frame `t` in gif_delay of a second, the unit of a GIF. Rounded so that the error does
-/// not accumulate; at least 2, because viewers replace shorter delays.
+/// Delay after frame `t` in hundredths of a second, the unit of a GIF. Rounded so that the error
+/// does not accumulate; at least 2, because viewers replace shorter delays.
 fn gif_delay(t: usize, fps: f32) -> u32 {
     let at = |t: usize| (100.0 * t as f64 / f64::from(fps)).round();
     (at(t + 1) - at(t)).max(2.0) as u32

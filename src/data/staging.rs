@@ -31,7 +31,8 @@ impl Staging {
     /// Creates the temporary folder that will become `target`.
     ///
     /// # Errors
-    /// Returns an error if `target` exists and is not an empty folder, or its parent is not writable.
+    /// Returns an error if `target` exists and is not an empty folder, or its parent is not
+    /// writable.
     pub fn new(target: &Path) -> Result<Self> {
         Self::check(target)?;
         let parent = match target.parent() {
@@ -43,7 +44,8 @@ impl Staging {
         let prefix = format!(".{name}.");
         let mut builder = tempfile::Builder::new();
         builder.prefix(&prefix).suffix(".partial");
-        // Like any new folder, readable by whoever the umask allows; tempfile's default is owner only.
+        // Like any new folder, readable by whoever the umask allows; tempfile's default is owner
+        // only.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
         let folder = builder

@@ -1,8 +1,8 @@
 //! Attention with normalized queries and keys, fused with its backward pass.
 //!
-//! The logits of head h are `scale_h · q̂·k̂ + bias_h[distance]` with q̂ = q/‖q‖ and k̂ = k/‖k‖: a learned
-//! scale per head (QK normalization) and, over time, a learned bias for each distance in frames. Relative
-//! distances need no absolute positions, so a rollout can be arbitrarily long.
+//! The logits of head h are `scale_h · q̂·k̂ + bias_h[distance]` with q̂ = q/‖q‖ and k̂ = k/‖k‖: a
+//! learned scale per head (QK normalization) and, over time, a learned bias for each distance in
+//! frames. Relative distances need no absolute positions, so a rollout can be arbitrarily long.
 
 use candle_core::{CpuStorage, CustomOp2, D, DType, Layout, Shape, Tensor, bail};
 use rayon::prelude::*;
@@ -17,10 +17,10 @@ type TensorResult<T> = candle_core::Result<T>;
 pub enum Pattern {
     /// All tokens of a frame attend to each other.
     Space,
-    /// A token attends to the same token of other frames. The frames are one or more copies of the same
-    /// `frames` time steps. The first copy is the clean context, with causal attention; a frame of a later
-    /// copy attends to the clean frames of earlier time steps and to itself. Frames at a distance of
-    /// `window` or more are masked.
+    /// A token attends to the same token of other frames. The frames are one or more copies of the
+    /// same `frames` time steps. The first copy is the clean context, with causal attention; a
+    /// frame of a later copy attends to the clean frames of earlier time steps and to itself.
+    /// Frames at a distance of `window` or more are masked.
     Time {
         /// Number of time steps, T.
         frames: usize,
@@ -459,8 +459,8 @@ fn backward_of_query<const FMA: bool>(
     }
 }
 
-/// Writes the gradients of one sequence and one head to `dqkv`, through the normalization of queries
-/// and keys.
+/// Writes the gradients of one sequence and one head to `dqkv`, through the normalization of
+/// queries and keys.
 #[inline(always)]
 fn store_gradients<const FMA: bool>(
     p: &AttentionPlan,

@@ -7,12 +7,13 @@ use super::dynamics::{Dynamics, DynamicsInput};
 use crate::Result;
 
 impl Dynamics {
-    /// Predicts the frames of `input` [B, F]. Each attends to itself, to the frames of `input` before
-    /// it, and to the `cached` frames.
+    /// Predicts the frames of `input` [B, F]. Each attends to itself, to the frames of `input`
+    /// before it, and to the `cached` frames.
     ///
-    /// `cached` holds the queries, keys and values of the earlier frames, [B, E, S, 3·w], one tensor per
-    /// layer with time attention; it is empty if there are no earlier frames. Returns the prediction
-    /// [B, F, gh, gw, c] and the queries, keys and values of the frames of `input`, in the same form.
+    /// `cached` holds the queries, keys and values of the earlier frames, [B, E, S, 3·w], one
+    /// tensor per layer with time attention; it is empty if there are no earlier frames. Returns
+    /// the prediction [B, F, gh, gw, c] and the queries, keys and values of the frames of `input`,
+    /// in the same form.
     ///
     /// # Errors
     /// Returns an error if the shapes are inconsistent or the device fails.

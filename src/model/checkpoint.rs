@@ -39,7 +39,8 @@ impl World {
     /// Reads a checkpoint folder's configuration and networks.
     ///
     /// # Errors
-    /// Returns an error if a file is missing, truncated, or does not match the configuration's shapes.
+    /// Returns an error if a file is missing, truncated, or does not match the configuration's
+    /// shapes.
     pub fn read(folder: &Path, device: &Device) -> Result<Self> {
         let config = read_config(folder)?;
         let params = Params::read(&folder.join(TOKENIZER), device)?;

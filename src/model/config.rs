@@ -230,8 +230,8 @@ impl WorldConfig {
         self.cells() / (self.dynamics.merge * self.dynamics.merge)
     }
 
-    /// Tokens per frame: the latent tokens, one for the action, one for signal level and step size, and
-    /// the registers.
+    /// Tokens per frame: the latent tokens, one for the action, one for signal level and step size,
+    /// and the registers.
     pub fn tokens(&self) -> usize {
         self.latent_tokens() + 2 + self.dynamics.registers
     }

@@ -3,14 +3,14 @@
 //!
 //! It has three parts. The *stem* applies 3×3 convolutions to single latent cells and also sees the
 //! same cells in the last `stem_frames` frames, so that it can follow a small moving object locally
-//! and across token borders. The *trunk* merges cells into tokens; each layer attends over the tokens
-//! of a frame (latent, action, signal, registers), every n-th layer also over time. The *head*
-//! converts tokens back to cells.
+//! and across token borders. The *trunk* merges cells into tokens; each layer attends over the
+//! tokens of a frame (latent, action, signal, registers), every n-th layer also over time. The
+//! *head* converts tokens back to cells.
 //!
-//! The tokens of a frame, in order: the latent tokens row by row, where the token in row r and column
-//! c holds `merge`×`merge` cells from row `r·merge` and column `c·merge` on ([`token_of`]); the action
-//! token; the signal token (level and step size); and the registers, whose input is only their
-//! position embedding.
+//! The tokens of a frame, in order: the latent tokens row by row, where the token in row r and
+//! column c holds `merge`×`merge` cells from row `r·merge` and column `c·merge` on ([`token_of`]);
+//! the action token; the signal token (level and step size); and the registers, whose input is only
+//! their position embedding.
 //!
 //! An optional second head reads the signal tokens of nearly clean frames after the last time
 //! attention and predicts the frame's reward and whether it ends the episode.
@@ -90,8 +90,8 @@ fn signal_features(signal: &Tensor) -> Result<Tensor> {
     Ok(signal.unsqueeze(D::Minus1)?.broadcast_mul(&k)?.cos()?)
 }
 
-/// Index of the latent token that holds a cell. `grid` is (height, width) in cells; cells are numbered
-/// row by row.
+/// Index of the latent token that holds a cell. `grid` is (height, width) in cells; cells are
+/// numbered row by row.
 pub fn token_of(cell: usize, grid: [usize; 2], merge: usize) -> usize {
     let (width, merge) = (grid[1].max(1), merge.max(1));
     let (row, column) = (cell / width / merge, cell % width / merge);
@@ -251,8 +251,8 @@ impl Dynamics {
         }
     }
 
-    /// Predicts the frames from `first` on, and the outcomes of the frames before. `time` is the pattern
-    /// of time attention.
+    /// Predicts the frames from `first` on, and the outcomes of the frames before. `time` is the
+    /// pattern of time attention.
     ///
     /// # Errors
     /// Returns an error if the shapes are inconsistent or the device fails.
@@ -284,15 +284,15 @@ impl Dynamics {
         })
     }
 
-    /// Index of the last layer with time attention, 0 if there is none. Context frames are needed up to
-    /// this layer, and outcomes are predicted after it.
+    /// Index of the last layer with time attention, 0 if there is none. Context frames are needed
+    /// up to this layer, and outcomes are predicted after it.
     pub(crate) fn last_time(&self) -> usize {
         let last = self.layers.iter().rposition(|layer| layer.time.is_some());
         last.unwrap_or(0)
     }
 
-    /// Predicts reward and end-of-episode logit, [B, F, 2], from tokens [B, F, S, w] after the last time
-    /// attention.
+    /// Predicts reward and end-of-episode logit, [B, F, 2], from tokens [B, F, S, w] after the last
+    /// time attention.
     pub(crate) fn outcome_of(&self, tokens: &Tensor) -> Result<Option<Tensor>> {
         let Some(head) = &self.outcome else {
             return Ok(None);
@@ -302,8 +302,8 @@ impl Dynamics {
         Ok(Some(head.forward(&signal)?))
     }
 
-    /// Everything before the trunk. Returns (latents with past [B, F, gh, gw, (1 + stem_frames)·c], stem
-    /// features [B, F, gh, gw, stem_width], tokens [B, F, S, w]).
+    /// Everything before the trunk. Returns (latents with past [B, F, gh, gw, (1 + stem_frames)·c],
+    /// stem features [B, F, gh, gw, stem_width], tokens [B, F, S, w]).
     pub(crate) fn stem(&self, input: &DynamicsInput) -> Result<(Tensor, Tensor, Tensor)> {
         let (b, f) = input.actions.dims2()?;
         let ([gh, gw], m) = (self.grid, self.merge);
@@ -350,8 +350,8 @@ impl Dynamics {
         ))
     }
 
-    /// Everything after the trunk: maps tokens [B, F, S, w] to the prediction [B, F, gh, gw, c]. `latents`
-    /// and `cells` are from [`Self::stem`].
+    /// Everything after the trunk: maps tokens [B, F, S, w] to the prediction [B, F, gh, gw, c].
+    /// `latents` and `cells` are from [`Self::stem`].
     pub(crate) fn head(&self, latents: &Tensor, cells: &Tensor, tokens: &Tensor) -> Result<Tensor> {
         let (b, f, _, _) = tokens.dims4()?;
         let ([gh, gw], m) = (self.grid, self.merge);

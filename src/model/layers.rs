@@ -91,7 +91,8 @@ pub struct CellBlock {
 }
 
 impl CellBlock {
-    /// Creates `{name}.norm`, `{name}.conv.weight` [width, 9·width], `{name}.conv.bias`, `{name}.out`.
+    /// Creates `{name}.norm`, `{name}.conv.weight` [width, 9·width], `{name}.conv.bias`,
+    /// `{name}.out`.
     ///
     /// # Errors
     /// Returns an error if a parameter is missing or has another shape.

@@ -378,8 +378,8 @@ fn matmul(a: MatrixView, b: MatrixView, out: &mut [f32], accumulate: bool) {
     assert_eq!(b.rows, k, "inner dimensions differ");
     assert_eq!(out.len(), m * n, "output does not match the product's size");
     let ((a_row, a_col), (b_row, b_col)) = (a.strides(), b.strides());
-    // SAFETY: the asserts here and in `MatrixView::new` make each slice exactly rows × cols long, and
-    // the strides address only elements of such a matrix.
+    // SAFETY: the asserts here and in `MatrixView::new` make each slice exactly rows × cols long,
+    // and the strides address only elements of such a matrix.
     #[allow(unsafe_code)]
     unsafe {
         gemm::gemm(

@@ -95,8 +95,8 @@ impl Params {
     /// Returns the parameter `name`, initializing it if the parameters are seeded.
     ///
     /// # Errors
-    /// Returns an error if the file lacks the parameter, or has it with another shape or dtype or with
-    /// values that are not finite.
+    /// Returns an error if the file lacks the parameter, or has it with another shape or dtype or
+    /// with values that are not finite.
     pub fn get(&self, name: &str, shape: &[usize], init: Init) -> Result<Tensor> {
         match &self.source {
             ParamSource::Seeded(rng) => {

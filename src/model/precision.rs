@@ -14,8 +14,9 @@ pub enum Precision {
     /// 32 bits.
     #[default]
     F32,
-    /// bfloat16 factors, accumulated in f32 (mixed precision after Micikevicius et al., 2018). On a CPU
-    /// the rounded factors are multiplied in f32, which reproduces the rounding but saves no time.
+    /// bfloat16 factors, accumulated in f32 (mixed precision after Micikevicius et al., 2018). On a
+    /// CPU the rounded factors are multiplied in f32, which reproduces the rounding but saves no
+    /// time.
     Bf16,
 }
 

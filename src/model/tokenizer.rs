@@ -1,9 +1,10 @@
 //! The tokenizer: encodes a frame as a grid of latent cells and decodes it again.
 //!
 //! Each patch becomes one cell, through a SwiGLU wide enough to draw a small object anywhere in the
-//! patch. Residual 3×3 blocks give each cell its neighbours' context, so that a small object crosses
-//! cell borders smoothly. Latents are standardized: the mean of each cell (the static background) is
-//! subtracted, and each channel is scaled. Frames are encoded independently, so encoding is causal.
+//! patch. Residual 3×3 blocks give each cell its neighbours' context, so that a small object
+//! crosses cell borders smoothly. Latents are standardized: the mean of each cell
+//! (the static background) is subtracted, and each channel is scaled. Frames are encoded
+//! independently, so encoding is causal.
 
 use candle_core::{DType, Device, Tensor};
 
@@ -141,7 +142,8 @@ impl Tokenizer {
             .broadcast_div(&self.std)?)
     }
 
-    /// Decodes latents [N, gh, gw, channels] to images [N, H, W, 3], roughly in [−1, 1], not clamped.
+    /// Decodes latents [N, gh, gw, channels] to images [N, H, W, 3], roughly in [−1, 1], not
+    /// clamped.
     ///
     /// # Errors
     /// Returns an error if the shapes are inconsistent or the device fails.

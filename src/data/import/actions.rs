@@ -168,8 +168,8 @@ impl ActionMap {
     /// The dataset's action index of a recorded action.
     ///
     /// # Errors
-    /// Returns a message if a discrete action matches no rule, vectors or controls were recorded and
-    /// there are no rules, or a rule refers to an axis that the recording does not have.
+    /// Returns a message if a discrete action matches no rule, vectors or controls were recorded
+    /// and there are no rules, or a rule refers to an axis that the recording does not have.
     pub fn index(&mut self, action: &RawAction) -> std::result::Result<u32, String> {
         match &mut self.0 {
             ActionScheme::Rules(rules) => match_rules(rules, action),

@@ -85,7 +85,8 @@ impl FrameResampler {
     }
 }
 
-/// For one target pixel along an axis: the first source pixel it covers, and the weight of each one.
+/// For one target pixel along an axis: the first source pixel it covers, and the weight of each
+/// one.
 type PixelWeights = (usize, Vec<f32>);
 
 /// Area averaging from one size to another.

@@ -28,8 +28,8 @@ impl ImageFolder {
     /// Reads the CSV file at `path`, or the only one in the folder at `path`.
     ///
     /// # Errors
-    /// Returns an error if the folder does not have exactly one `.csv`, or the file is not valid CSV or
-    /// lacks a column.
+    /// Returns an error if the folder does not have exactly one `.csv`, or the file is not valid
+    /// CSV or lacks a column.
     pub fn open(path: &Path) -> Result<Self> {
         let csv = find_csv(path)?;
         let file = std::fs::File::open(&csv).map_err(|e| Error::io(&csv, e))?;

@@ -57,9 +57,9 @@ impl LerobotDataset {
     /// Reads a dataset's metadata.
     ///
     /// # Errors
-    /// Returns an error if a metadata file is missing or invalid, the version is not 2.x, or the image
-    /// feature cannot be determined: `image_key` is not one, or it is missing and there is not exactly
-    /// one.
+    /// Returns an error if a metadata file is missing or invalid, the version is not 2.x, or the
+    /// image feature cannot be determined: `image_key` is not one, or it is missing and there is
+    /// not exactly one.
     pub fn open(folder: &Path, image_key: Option<&str>) -> Result<Self> {
         let path = folder.join(INFO_FILE);
         let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, e))?;
@@ -192,7 +192,8 @@ impl LerobotDataset {
         Ok((actions, rewards))
     }
 
-    /// Reads an episode's video, which must have a frame for each of the `row_count` rows of `rows`.
+    /// Reads an episode's video, which must have a frame for each of the `row_count` rows of
+    /// `rows`.
     fn read_video(
         &self,
         episode: usize,

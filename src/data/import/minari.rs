@@ -73,7 +73,8 @@ impl MinariDataset {
         self.file.dataset(name).map_err(|e| self.error(name, e))
     }
 
-    /// Finds the image observations of an episode: those of `image_key`, otherwise the only candidate.
+    /// Finds the image observations of an episode: those of `image_key`, otherwise the only
+    /// candidate.
     fn find_images(&self, episode: &str) -> Result<(String, H5Dataset)> {
         let name = format!("{episode}/observations");
         if let Some(key) = &self.image_key {

@@ -98,7 +98,8 @@ pub enum Event<'a> {
 
 /// An episode as recorded, except for its frames, which are in the [`FrameResampler`].
 struct RawEpisode {
-    /// `actions[t]` was taken at the source's frame t and led to frame t + 1: one fewer than frames.
+    /// `actions[t]` was taken at the source's frame t and led to frame t + 1: one fewer than
+    /// frames.
     actions: Vec<RawAction>,
     /// The reward of each action; empty if the source has none.
     rewards: Vec<f32>,
@@ -130,10 +131,10 @@ trait RecordingSource {
 /// Reads every episode of a source and writes them as a dataset; `notify` receives the progress.
 ///
 /// # Errors
-/// Returns an error, and writes nothing, if the source is not in the given format, an episode cannot
-/// be read (without `skip_bad`) or none can, an action is not in the action map, the frame rate
-/// cannot be reached by dropping frames, the output folder is not empty, or the user interrupts
-/// ([`interrupt::watch`]).
+/// Returns an error, and writes nothing, if the source is not in the given format, an episode
+/// cannot be read (without `skip_bad`) or none can, an action is not in the action map, the frame
+/// rate cannot be reached by dropping frames, the output folder is not empty, or the user
+/// interrupts ([`interrupt::watch`]).
 pub fn run(options: &Options, notify: &mut dyn FnMut(Event<'_>)) -> Result<Report> {
     let mut source = open_source(options)?;
     let fps = options.source_fps.or(source.fps()).ok_or_else(|| {

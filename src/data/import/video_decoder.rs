@@ -35,8 +35,8 @@ pub fn read_first(
     decode(path, frames, &filter, &options, alternative)
 }
 
-/// Pushes the frames of a video, filtered in time by `filter`. `output_options` are passed to ffmpeg;
-/// `alternative` is suggested if it is missing.
+/// Pushes the frames of a video, filtered in time by `filter`. `output_options` are passed to
+/// ffmpeg; `alternative` is suggested if it is missing.
 fn decode(
     path: &Path,
     frames: &mut FrameResampler,

@@ -177,20 +177,23 @@ mod tests {
         let source = VptRecordings { videos: Vec::new() };
         let mut map = source.default_action_map().unwrap();
         let names: Vec<String> = map.actions().into_iter().map(|a| a.name).collect();
-        let mut named = |pressed: &[&str], dx: f64| {
+        let mut action_name = |pressed: &[&str], dx: f64| {
             let pressed = pressed.iter().map(|&key| key.to_string()).collect();
             let axes = BTreeMap::from([("mouse.dx", dx), ("mouse.dy", 0.0)]);
             names[map.index(&RawAction::Controls { pressed, axes }).unwrap() as usize].clone()
         };
-        assert_eq!(named(&[], 0.0), "noop");
-        assert_eq!(named(&["key.keyboard.w"], 0.0), "forward");
+        assert_eq!(action_name(&[], 0.0), "noop");
+        assert_eq!(action_name(&["key.keyboard.w"], 0.0), "forward");
         assert_eq!(
-            named(&["key.keyboard.w", "key.keyboard.space"], 50.0),
+            action_name(&["key.keyboard.w", "key.keyboard.space"], 50.0),
             "jump-forward"
         );
-        assert_eq!(named(&["key.keyboard.w", "mouse.0"], -50.0), "turn-left");
-        assert_eq!(named(&["key.keyboard.w", "mouse.0"], 3.0), "attack");
-        assert_eq!(named(&["key.keyboard.e"], 0.0), "noop");
+        assert_eq!(
+            action_name(&["key.keyboard.w", "mouse.0"], -50.0),
+            "turn-left"
+        );
+        assert_eq!(action_name(&["key.keyboard.w", "mouse.0"], 3.0), "attack");
+        assert_eq!(action_name(&["key.keyboard.e"], 0.0), "noop");
     }
 
     #[test]
