@@ -168,6 +168,7 @@ impl LerobotDataset {
             |e: parquet::errors::ParquetError| Error::invalid(path, format!("parquet: {e}"));
         let file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
         let reader = SerializedFileReader::new(file).map_err(parquet_error)?;
+        let images_in_rows = self.images_in_rows();
         let (mut actions, mut rewards) = (Vec::new(), Vec::new());
         for row in reader.get_row_iter(None).map_err(parquet_error)? {
             let row = row.map_err(parquet_error)?;
@@ -182,7 +183,7 @@ impl LerobotDataset {
             actions.push(action);
             let reward = column(&row, REWARD_COLUMN).and_then(finite_number);
             rewards.extend(reward.map(|reward| reward as f32));
-            if self.images_in_rows() {
+            if images_in_rows {
                 let bytes = column(&row, &self.image_key)
                     .and_then(encoded_image)
                     .ok_or_else(|| missing(&self.image_key, "an encoded image"))?;
