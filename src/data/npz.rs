@@ -84,6 +84,15 @@ struct NpyHeader {
     fortran: bool,
 }
 
+impl NpyHeader {
+    /// Length of the data in bytes according to the header; `None` if it overflows.
+    fn data_len(&self, element_len: usize) -> Option<u64> {
+        self.shape
+            .iter()
+            .try_fold(element_len as u64, |bytes, &side| bytes.checked_mul(side))
+    }
+}
+
 /// An array in memory, its elements still encoded as bytes.
 #[derive(Clone, Debug)]
 pub struct NpyArray {
@@ -220,31 +229,14 @@ fn read_entry(
     let Some(element_len) = header.dtype.size() else {
         return Ok(Err(header.dtype));
     };
-    let expected_len = header
-        .shape
-        .iter()
-        .try_fold(element_len as u64, |bytes, &side| bytes.checked_mul(side));
     let shape_text = format!("shape {:?} of {}", header.shape, header.dtype);
     let data_len = unpacked_len.saturating_sub(header_len);
-    let Some(data_len) = expected_len.filter(|&expected| expected == data_len) else {
+    if header.data_len(element_len) != Some(data_len) {
         return Err(format!(
             "its header says {shape_text}, but {data_len} bytes follow"
         ));
-    };
-    if unpacked_len
-        > packed_len
-            .saturating_mul(MAX_RATIO)
-            .saturating_add(MAX_RATIO)
-    {
-        return Err(format!(
-            "corrupt: {packed_len} compressed bytes cannot unpack to {unpacked_len}"
-        ));
     }
-    if data_len > MAX_ARRAY {
-        return Err(format!(
-            "{data_len} bytes long, expected at most {MAX_ARRAY}"
-        ));
-    }
+    check_data_len(data_len, unpacked_len, packed_len)?;
     if header.fortran && header.shape.len() > 1 {
         return Err("stored in Fortran order, expected C order".into());
     }
@@ -270,6 +262,28 @@ fn read_entry(
             .collect(),
         bytes,
     }))
+}
+
+/// Checks that an entry is not larger than its compressed size or the limit allows.
+fn check_data_len(
+    data_len: u64,
+    unpacked_len: u64,
+    packed_len: u64,
+) -> std::result::Result<(), String> {
+    let max_unpacked = packed_len
+        .saturating_mul(MAX_RATIO)
+        .saturating_add(MAX_RATIO);
+    if unpacked_len > max_unpacked {
+        return Err(format!(
+            "corrupt: {packed_len} compressed bytes cannot unpack to {unpacked_len}"
+        ));
+    }
+    if data_len > MAX_ARRAY {
+        return Err(format!(
+            "{data_len} bytes long, expected at most {MAX_ARRAY}"
+        ));
+    }
+    Ok(())
 }
 
 /// Reads an array header; also returns its length in bytes.
