@@ -139,12 +139,12 @@ fn weights_that_are_cut_off_or_of_another_network_are_refused() {
     let said = complaint_after(|world| cut(&world.join("tokenizer.safetensors")));
     assert_says(
         &said,
-        &["tokenizer.safetensors", "not a whole safetensors file"],
+        &["tokenizer.safetensors", "not a complete safetensors file"],
     );
     let said = complaint_after(|world| cut(&world.join("dynamics.safetensors")));
     assert_says(
         &said,
-        &["dynamics.safetensors", "not a whole safetensors file"],
+        &["dynamics.safetensors", "not a complete safetensors file"],
     );
     let said = complaint_after(|world| {
         std::fs::copy(

@@ -324,7 +324,7 @@ fn a_folder_that_holds_something_is_left_alone() {
     std::fs::write(desk.out().join("mine"), "mine").unwrap();
     let output = desk.import("images", source.path(), &["--source-fps", "15"]);
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("already holds something"), "{said}");
+    assert!(said.contains("is not empty"), "{said}");
     assert_eq!(desk.out().read_dir().unwrap().count(), 1);
 }
 
@@ -356,7 +356,7 @@ fn what_is_missing_is_said_with_what_was_expected() {
             "lerobot",
             &lerobot,
             &[],
-            "vectors of 2 numbers: say with --actions FILE",
+            "vectors of 2 numbers: map them with --actions FILE",
         ),
     ];
     for (from, path, args, expected) in cases {

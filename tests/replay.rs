@@ -264,7 +264,7 @@ fn what_cannot_be_replayed_is_said() {
     let game = Game::simulator(Kind::Maze);
     let path = record(&folder, &game, &[driftless_sim::Command::Step]);
     let said = failure(&["replay", text(&path), "--out", text(&full)]);
-    assert!(said.contains("already holds something"), "{said}");
+    assert!(said.contains("is not empty"), "{said}");
     let args = ["replay", text(&path), "--world", "maze", "--device", "cpu"];
     assert_eq!(driftless(&args).status.code(), Some(2));
     let args = ["replay", text(&path), "--fps", "10"];
@@ -293,7 +293,7 @@ fn without_ffmpeg_an_mp4_says_what_it_needs_before_anything_is_played() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");
     assert!(
-        said.contains("clip.mp4: this needs ffmpeg, which is not installed; a .gif needs nothing"),
+        said.contains("clip.mp4: this needs ffmpeg, which is not installed; export a .gif instead"),
         "{said}"
     );
     assert_eq!(folder.path().read_dir().unwrap().count(), 0);

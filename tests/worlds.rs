@@ -44,7 +44,7 @@ fn a_recorded_episode_is_played_again_from_its_seed_and_actions() {
             text(&data),
         ]);
         assert!(said.contains("2 episodes, 80 frames"), "{said}");
-        assert!(success(&["info", text(&data)]).contains("80 frames in all"));
+        assert!(success(&["info", text(&data)]).contains("80 frames in total"));
         let manifest = std::fs::read_to_string(data.join("manifest.json")).unwrap();
         let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
         assert_eq!(manifest["seed"], 9);
@@ -83,7 +83,7 @@ fn a_recorded_episode_is_played_again_from_its_seed_and_actions() {
         ]);
         assert_eq!(said.status.code(), Some(1));
         let said = String::from_utf8(said.stderr).unwrap();
-        assert!(said.contains("already holds something"), "{said}");
+        assert!(said.contains("is not empty"), "{said}");
         assert_eq!(Dataset::read(&data).unwrap().episodes.len(), 2);
     }
 }

@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-/// One discrete action and the keys that a player holds for it.
+/// A discrete action and the keys that trigger it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ActionSpec {
     /// The action's name, for example `up`.
     pub name: String,
-    /// Key names as egui spells them (`ArrowUp`, `W`, `Space`); none for the idle action.
+    /// Key names as in egui (`ArrowUp`, `W`, `Space`); empty for the idle action.
     pub keys: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! A dataset: a folder of episodes of one world, and the `dataset.json` that describes them.
+//! A dataset: a folder of episodes of one world with a `dataset.json` that describes them.
 
 use std::path::{Path, PathBuf};
 
@@ -10,12 +10,12 @@ use crate::ActionSpec;
 use crate::PathError as _;
 use crate::{Error, Result};
 
-/// `dataset.json`: what all episodes of the folder have in common.
+/// The contents of `dataset.json`: what all episodes of the folder have in common.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DatasetInfo {
     /// The world's name as shown to the player.
     pub name: String,
-    /// Frames a second at which the real world ran.
+    /// Frame rate of the recorded world in frames per second.
     pub fps: f32,
     /// Frame height and width in pixels.
     pub image: [usize; 2],
@@ -27,7 +27,7 @@ impl DatasetInfo {
     /// Reads and checks the `dataset.json` of `folder`.
     ///
     /// # Errors
-    /// The file is missing or not JSON, or a value is out of range.
+    /// Returns an error if the file is missing or not valid JSON, or a value is out of range.
     pub fn read(folder: &Path) -> Result<Self> {
         let path = folder.join("dataset.json");
         let text = std::fs::read_to_string(&path).map_err(|e| match e.kind() {
@@ -43,7 +43,7 @@ impl DatasetInfo {
         Ok(info)
     }
 
-    /// What is wrong with the values, if anything.
+    /// Checks the ranges of the values.
     fn check(&self) -> std::result::Result<(), String> {
         if !(self.fps > 0.0 && self.fps <= 1000.0) {
             return Err(format!(
@@ -63,27 +63,27 @@ impl DatasetInfo {
         Ok(())
     }
 
-    /// Whether an episode, read from `path`, is one of this dataset.
-    pub(super) fn fits(&self, path: &Path, episode: &Episode) -> Result<()> {
+    /// Checks that an episode, read from `path`, has this dataset's frame size and actions.
+    pub(super) fn check_episode(&self, path: &Path, episode: &Episode) -> Result<()> {
         let [height, width] = self.image;
         if [episode.height, episode.width] != self.image {
             return Err(Error::invalid(
                 path,
                 format!(
-                    "array `image`: frames are {}×{}, dataset.json says {height}×{width} (height×width)",
+                    "array `image`: frames are {}×{}, dataset.json has {height}×{width} (height×width)",
                     episode.height, episode.width
                 ),
             ));
         }
-        let known = self.actions.len();
-        let wrong = |&(_, &action): &(usize, &u32)| action as usize >= known;
-        match episode.actions.iter().enumerate().find(wrong) {
+        let count = self.actions.len();
+        let mut actions = episode.actions.iter().enumerate();
+        match actions.find(|&(_, &action)| action as usize >= count) {
             None => Ok(()),
             Some((t, action)) => Err(Error::invalid(
                 path,
                 format!(
-                    "array `action`: {action} at frame {t}, dataset.json names {known} actions (0 to {})",
-                    known - 1
+                    "array `action`: {action} at frame {t}, dataset.json has {count} actions (0 to {})",
+                    count - 1
                 ),
             )),
         }
@@ -93,7 +93,7 @@ impl DatasetInfo {
 /// A dataset in memory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
-    /// What `dataset.json` says.
+    /// The contents of `dataset.json`.
     pub info: DatasetInfo,
     /// The episodes, in the order of [`Dataset::files`].
     pub episodes: Vec<Episode>,
@@ -105,14 +105,14 @@ impl Dataset {
     /// Reads `dataset.json` and every `*.npz` of a folder.
     ///
     /// # Errors
-    /// The folder, `dataset.json` or every episode is missing; an episode cannot be read, its
-    /// frames have another size, or it holds an action that `dataset.json` does not name.
+    /// Returns an error if the folder or `dataset.json` is missing, the folder has no episodes, or
+    /// an episode cannot be read or does not match `dataset.json` in frame size or actions.
     pub fn read(folder: &Path) -> Result<Self> {
         let info = DatasetInfo::read(folder)?;
         let files = episode_files(folder)?;
         let episodes = files
             .par_iter()
-            .map(|path| read_fitting(path, &info))
+            .map(|path| read_episode(path, &info))
             .collect::<Result<_>>()?;
         Ok(Self {
             info,
@@ -121,34 +121,36 @@ impl Dataset {
         })
     }
 
-    /// Hands over every episode of a folder, or what is wrong with it, in the order of their names; a
-    /// few are in memory at a time. Frames and actions must be those of `info`.
+    /// Calls `visit` with every episode of a folder, sorted by file name, or with the error of
+    /// reading it. Frame size and actions must match `info`. Only a few episodes are in memory at a
+    /// time.
     ///
     /// # Errors
-    /// The folder is missing or holds no episodes, or `take` failed.
+    /// Returns an error if the folder is missing or has no episodes, or if `visit` returns one.
     pub fn each(
         folder: &Path,
         info: &DatasetInfo,
-        mut take: impl FnMut(Result<Episode>) -> Result<()>,
+        mut visit: impl FnMut(Result<Episode>) -> Result<()>,
     ) -> Result<()> {
         for files in episode_files(folder)?.chunks(2 * rayon::current_num_threads()) {
-            let read: Vec<Result<Episode>> = files
+            let episodes: Vec<Result<Episode>> = files
                 .par_iter()
-                .map(|path| read_fitting(path, info))
+                .map(|path| read_episode(path, info))
                 .collect();
-            read.into_iter().try_for_each(&mut take)?;
+            episodes.into_iter().try_for_each(&mut visit)?;
         }
         Ok(())
     }
 }
 
-fn read_fitting(path: &Path, info: &DatasetInfo) -> Result<Episode> {
+/// Reads an episode and checks it against `info`.
+fn read_episode(path: &Path, info: &DatasetInfo) -> Result<Episode> {
     let episode = Episode::read(path)?;
-    info.fits(path, &episode)?;
+    info.check_episode(path, &episode)?;
     Ok(episode)
 }
 
-/// Every `*.npz` of a folder, sorted by name.
+/// The `*.npz` files of a folder, sorted by name; an error if there are none.
 pub(super) fn episode_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))? {
@@ -199,14 +201,14 @@ mod tests {
         folder
     }
 
-    fn complaint(folder: &tempfile::TempDir) -> String {
+    fn error_text(folder: &tempfile::TempDir) -> String {
         let text = Dataset::read(folder.path()).unwrap_err().to_string();
         assert_eq!(text.lines().count(), 1, "{text}");
         text
     }
 
     #[test]
-    fn episodes_come_sorted_by_name_and_other_files_are_ignored() {
+    fn reads_npz_files_sorted_by_name() {
         let folder = folder(
             Some(INFO),
             &[
@@ -224,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shipped_episodes_are_a_dataset() {
+    fn reads_the_shipped_dataset() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/pong");
         let dataset = Dataset::read(&folder).unwrap();
         assert_eq!(dataset.info.image, [64, 64]);
@@ -237,25 +239,25 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_without_dataset_json_is_named() {
-        let text = complaint(&folder(None, &[("a.npz", episode(2, 4, &[0]))]));
+    fn missing_dataset_json_is_reported() {
+        let text = error_text(&folder(None, &[("a.npz", episode(2, 4, &[0]))]));
         assert!(text.contains("dataset.json is missing"), "{text}");
     }
 
     #[test]
-    fn a_folder_without_episodes_is_named() {
-        let text = complaint(&folder(Some(INFO), &[]));
+    fn folder_without_episodes_is_rejected() {
+        let text = error_text(&folder(Some(INFO), &[]));
         assert!(text.contains("holds no episodes"), "{text}");
     }
 
     #[test]
-    fn a_missing_folder_is_an_io_error() {
+    fn missing_folder_is_an_io_error() {
         let error = Dataset::read(Path::new("no/such/folder")).unwrap_err();
         assert!(matches!(error, Error::Io { .. }), "{error}");
     }
 
     #[test]
-    fn a_broken_dataset_json_names_file_and_key() {
+    fn bad_dataset_json_is_reported() {
         let cases = [
             ("{", "dataset.json: EOF"),
             (r#"{"name": "a"}"#, "missing field `fps`"),
@@ -263,42 +265,42 @@ mod tests {
             (&INFO.replace("[2, 4]", "[0, 4]"), "image is [0, 4]"),
         ];
         for (json, expected) in cases {
-            let text = complaint(&folder(Some(json), &[("a.npz", episode(2, 4, &[0]))]));
+            let text = error_text(&folder(Some(json), &[("a.npz", episode(2, 4, &[0]))]));
             assert!(text.contains(expected), "{text}");
         }
     }
 
     #[test]
-    fn frames_of_another_size_are_named() {
+    fn wrong_frame_size_is_reported() {
         let episodes = [
             ("a.npz", episode(2, 4, &[0])),
             ("b.npz", episode(4, 2, &[0])),
         ];
-        let text = complaint(&folder(Some(INFO), &episodes));
+        let text = error_text(&folder(Some(INFO), &episodes));
         assert!(
             text.contains("b.npz: array `image`: frames are 4×2"),
             "{text}"
         );
-        assert!(text.contains("says 2×4"), "{text}");
+        assert!(text.contains("has 2×4"), "{text}");
     }
 
     #[test]
-    fn an_unknown_action_is_named_with_its_frame() {
-        let text = complaint(&folder(Some(INFO), &[("a.npz", episode(2, 4, &[0, 1, 2]))]));
+    fn unknown_action_is_reported() {
+        let text = error_text(&folder(Some(INFO), &[("a.npz", episode(2, 4, &[0, 1, 2]))]));
         assert!(
             text.contains("a.npz: array `action`: 2 at frame 2"),
             "{text}"
         );
-        assert!(text.contains("names 2 actions (0 to 1)"), "{text}");
+        assert!(text.contains("has 2 actions (0 to 1)"), "{text}");
     }
 
     #[test]
-    fn one_broken_episode_among_good_ones_is_named_and_the_others_are_handed_over() {
+    fn each_passes_on_errors() {
         let folder = folder(Some(INFO), &[("a.npz", episode(2, 4, &[0]))]);
         let mut file = Writer::new(&folder.path().join("b.npz"));
         file.add("image", &[1, 2, 4, 3], &[0_u8; 24]).unwrap();
         file.save().unwrap();
-        let text = complaint(&folder);
+        let text = error_text(&folder);
         assert!(text.contains("b.npz: array `action`: missing"), "{text}");
         let info = DatasetInfo::read(folder.path()).unwrap();
         let mut seen = Vec::new();

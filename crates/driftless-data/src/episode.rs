@@ -1,24 +1,24 @@
-//! One recorded episode: frames, the action that led to each, rewards, and whatever else was kept.
+//! One recorded episode: frames, the action that led to each, rewards, and any further arrays.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
-use super::npz::{Archive, Dtype, Writer};
+use super::npz::{Archive, NpyDtype, Writer};
 use crate::Clip;
 use crate::{Error, Result};
 
-/// Arrays of the format that are not extras.
-const KNOWN: [&str; 5] = ["image", "action", "reward", "is_first", "is_last"];
-/// Kept among the extras when a file has it, because nothing else of an [`Episode`] says it.
+/// Arrays with a field of their own; all others are extras.
+const STANDARD_ARRAYS: [&str; 5] = ["image", "action", "reward", "is_first", "is_last"];
+/// Stored as an extra, because an [`Episode`] has no field for it.
 const TERMINAL: &str = "is_terminal";
 
-/// An array of an episode that the format does not know, as numbers.
+/// A further array of an episode, converted to f32.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Extra {
     /// Lengths of the axes, slowest first; usually `[T]` or `[T, n]`.
     pub shape: Vec<usize>,
-    /// The elements, whatever their dtype was.
+    /// The elements, converted to f32 from whatever dtype the file has.
     pub values: Vec<f32>,
 }
 
@@ -33,14 +33,14 @@ pub struct Episode {
     pub images: Vec<u8>,
     /// `[T]`; `actions[t]` led to frame t, `actions[0]` is 0.
     pub actions: Vec<u32>,
-    /// `[T]`; zeros where the file has none.
+    /// `[T]`; zeros if the file has no rewards.
     pub rewards: Vec<f32>,
-    /// Everything else that the file holds as numbers.
+    /// All other numeric arrays of the file, by name.
     pub extras: BTreeMap<String, Extra>,
 }
 
 impl Episode {
-    /// Frames in the episode, T.
+    /// Number of frames, T.
     pub fn frames(&self) -> usize {
         self.actions.len()
     }
@@ -48,13 +48,13 @@ impl Episode {
     /// Frame `t`, `[H, W, 3]`.
     ///
     /// # Panics
-    /// The episode has no frame `t`.
+    /// Panics if `t` is not below [`Episode::frames`].
     pub fn frame(&self, t: usize) -> &[u8] {
         let length = self.frame_len();
         &self.images[t * length..(t + 1) * length]
     }
 
-    /// A copy of the frames in `range`, which is cut to the episode.
+    /// Copies the frames in `range`, clamped to the episode.
     pub fn clip(&self, range: Range<usize>) -> Clip {
         let end = range.end.min(self.frames());
         let start = range.start.min(end);
@@ -69,24 +69,26 @@ impl Episode {
         self.height * self.width * 3
     }
 
-    /// Reads an `.npz` file: `image` u8 `[T, H, W, 3]`, `action` i32 or i64 `[T]`, and what else
-    /// it holds. Extra arrays that are not plain numbers are left out.
+    /// Reads an `.npz` file: `image` u8 `[T, H, W, 3]`, `action` i32 or i64 `[T]`, and any further
+    /// arrays. Those that are not plain numbers are skipped.
     ///
     /// # Errors
-    /// The file is missing, corrupt or no `.npz`; an array is missing, or has another dtype, rank
-    /// or length than expected; an action is negative; the actions are continuous.
+    /// Returns an error if the file is missing, corrupt or not an `.npz`; `image` or `action` is
+    /// missing; an array has an unexpected dtype, rank or length; an action is negative; or the
+    /// actions are continuous.
     pub fn read(path: &Path) -> Result<Self> {
         let mut file = Archive::open(path)?;
         let (images, [frames, height, width]) = read_images(&mut file)?;
         let actions = read_actions(&mut file, frames)?;
         let names = file.names();
-        let rewards = match names.iter().any(|name| name == "reward") {
-            true => read_rewards(&mut file, frames)?,
-            false => vec![0.0; frames],
+        let rewards = if names.iter().any(|name| name == "reward") {
+            read_rewards(&mut file, frames)?
+        } else {
+            vec![0.0; frames]
         };
         let mut extras = BTreeMap::new();
         for name in names {
-            if KNOWN.contains(&name.as_str()) {
+            if STANDARD_ARRAYS.contains(&name.as_str()) {
                 continue;
             }
             let Ok(array) = file.readable_array(&name)? else {
@@ -107,19 +109,19 @@ impl Episode {
         })
     }
 
-    /// Writes an `.npz` file, under a temporary name first.
+    /// Writes an `.npz` file atomically.
     ///
     /// # Errors
-    /// The lengths do not fit each other, or the file cannot be written.
+    /// Returns an error if the arrays' lengths disagree or the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
-        self.packed(path)?.save()
+        self.to_npz(path)?.save()
     }
 
-    /// The `.npz` file for `path`, complete in memory.
+    /// Builds the `.npz` file for `path` in memory.
     ///
     /// # Errors
-    /// The lengths do not fit each other.
-    pub(super) fn packed(&self, path: &Path) -> Result<Writer> {
+    /// Returns an error if the arrays' lengths disagree.
+    pub(super) fn to_npz(&self, path: &Path) -> Result<Writer> {
         let t = self.frames();
         let actions: Vec<i32> = self
             .actions
@@ -138,7 +140,7 @@ impl Episode {
         let terminal = |i| terminal.and_then(|v| v.get(i)).is_some_and(|&v| v != 0.0);
         file.add(TERMINAL, &[t], &flags(&terminal))?;
         for (name, extra) in &self.extras {
-            if !KNOWN.contains(&name.as_str()) && name != TERMINAL {
+            if !STANDARD_ARRAYS.contains(&name.as_str()) && name != TERMINAL {
                 file.add(name, &extra.shape, &extra.values)?;
             }
         }
@@ -146,7 +148,7 @@ impl Episode {
     }
 }
 
-/// `image`, and its [T, H, W].
+/// Reads `image`; also returns [T, H, W].
 fn read_images(file: &mut Archive) -> Result<(Vec<u8>, [usize; 3])> {
     const NAME: &str = "image";
     let array = file.array(NAME)?;
@@ -157,7 +159,7 @@ fn read_images(file: &mut Archive) -> Result<(Vec<u8>, [usize; 3])> {
         ));
     };
     if frames == 0 || height == 0 || width == 0 {
-        return Err(file.error(NAME, format!("shape {:?} holds no pixels", array.shape)));
+        return Err(file.error(NAME, format!("shape {:?} has no pixels", array.shape)));
     }
     let dtype = array.dtype.clone();
     let images = array
@@ -166,11 +168,11 @@ fn read_images(file: &mut Archive) -> Result<(Vec<u8>, [usize; 3])> {
     Ok((images, [frames, height, width]))
 }
 
-/// `action`, as many as frames.
+/// Reads `action`, one per frame.
 fn read_actions(file: &mut Archive, frames: usize) -> Result<Vec<u32>> {
     const NAME: &str = "action";
     let array = file.array(NAME)?;
-    if matches!(array.dtype, Dtype::Float(_)) {
+    if matches!(array.dtype, NpyDtype::Float(_)) {
         return Err(file.error(
             NAME,
             format!(
@@ -196,7 +198,7 @@ fn read_actions(file: &mut Archive, frames: usize) -> Result<Vec<u32>> {
         .collect()
 }
 
-/// `reward`, as many as frames.
+/// Reads `reward`, one per frame.
 fn read_rewards(file: &mut Archive, frames: usize) -> Result<Vec<f32>> {
     const NAME: &str = "reward";
     let array = file.array(NAME)?;
@@ -207,13 +209,13 @@ fn read_rewards(file: &mut Archive, frames: usize) -> Result<Vec<f32>> {
         .ok_or_else(|| file.error(NAME, format!("dtype is {dtype}, expected float32")))
 }
 
-/// Whether an array is one number a frame.
+/// Checks that an array has one number per frame.
 fn expect_length(file: &Archive, name: &str, shape: &[usize], frames: usize) -> Result<()> {
     match shape {
         [length] if *length == frames => Ok(()),
         [length] => Err(file.error(
             name,
-            format!("length is {length}, expected {frames} as of `image`"),
+            format!("length is {length}, expected {frames} as in `image`"),
         )),
         _ => Err(file.error(name, format!("shape is {shape:?}, expected [{frames}]"))),
     }

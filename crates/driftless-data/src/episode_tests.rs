@@ -1,4 +1,4 @@
-//! Episodes that must come back as they were, and broken files that must be named.
+//! Round trips of episodes, and the errors for invalid files.
 
 use std::path::PathBuf;
 
@@ -30,13 +30,13 @@ fn episode() -> Episode {
     }
 }
 
-/// A file whose `image` is `[4, 2, 3, 3]` of zeros and whose other arrays `fill` adds.
-struct Broken {
+/// An `.npz` file with the arrays that a closure adds.
+struct InvalidFile {
     _folder: tempfile::TempDir,
     path: PathBuf,
 }
 
-impl Broken {
+impl InvalidFile {
     fn new(fill: impl Fn(&mut Writer)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("broken.npz");
@@ -49,7 +49,7 @@ impl Broken {
         }
     }
 
-    fn complaint(&self) -> String {
+    fn error_text(&self) -> String {
         let text = Episode::read(&self.path).unwrap_err().to_string();
         assert_eq!(text.lines().count(), 1, "{text}");
         assert!(text.contains("broken.npz: array `"), "{text}");
@@ -61,11 +61,11 @@ fn add_image(file: &mut Writer) {
     file.add("image", &[4, 2, 3, 3], &[0_u8; 72]).unwrap();
 }
 
-/// What spoils a file, and what is said of it.
+/// Arrays of an invalid file, and the expected error.
 type Case = (fn(&mut Writer), &'static str);
 
 #[test]
-fn an_episode_comes_back_as_it_was_written() {
+fn episode_round_trips() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.npz");
     episode().write(&path).unwrap();
@@ -73,14 +73,14 @@ fn an_episode_comes_back_as_it_was_written() {
 }
 
 #[test]
-fn a_written_episode_marks_its_first_last_and_terminal_frame() {
+fn flags_mark_first_last_and_terminal() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.npz");
     episode().write(&path).unwrap();
     let mut file = Archive::open(&path).unwrap();
     let mut flags = |name| {
         let array = file.array(name).unwrap();
-        assert_eq!(array.dtype, Dtype::Bool);
+        assert_eq!(array.dtype, NpyDtype::Bool);
         array.to_f32().unwrap()
     };
     assert_eq!(flags("is_first"), [1.0, 0.0, 0.0, 0.0]);
@@ -89,7 +89,7 @@ fn a_written_episode_marks_its_first_last_and_terminal_frame() {
 }
 
 #[test]
-fn numpys_own_file_is_read() {
+fn reads_a_file_written_by_numpy() {
     // The shipped episodes were written by numpy.savez_compressed.
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/pong/episode_00000.npz");
     let episode = Episode::read(&path).unwrap();
@@ -100,7 +100,7 @@ fn numpys_own_file_is_read() {
 }
 
 #[test]
-fn frames_and_clips_are_cut_where_asked() {
+fn frame_and_clip_return_slices() {
     let episode = episode();
     assert_eq!(episode.frames(), 4);
     assert_eq!(episode.frame(1), &episode.images[18..36]);
@@ -112,8 +112,8 @@ fn frames_and_clips_are_cut_where_asked() {
 }
 
 #[test]
-fn only_images_and_actions_are_needed() {
-    let file = Broken::new(|file| {
+fn rewards_and_extras_are_optional() {
+    let file = InvalidFile::new(|file| {
         add_image(file);
         file.add("action", &[4], &[0, 1, 2, 3]).unwrap();
     });
@@ -123,19 +123,19 @@ fn only_images_and_actions_are_needed() {
 }
 
 #[test]
-fn a_missing_image_or_action_is_named() {
-    let no_image = Broken::new(|file| file.add("action", &[4], &[0; 4]).unwrap());
-    let text = no_image.complaint();
+fn missing_image_or_action_is_reported() {
+    let no_image = InvalidFile::new(|file| file.add("action", &[4], &[0; 4]).unwrap());
+    let text = no_image.error_text();
     assert!(text.contains("array `image`: missing"), "{text}");
-    let text = Broken::new(add_image).complaint();
+    let text = InvalidFile::new(add_image).error_text();
     assert!(
-        text.contains("array `action`: missing; the file holds: image"),
+        text.contains("array `action`: missing; the file has: image"),
         "{text}"
     );
 }
 
 #[test]
-fn images_of_another_dtype_or_rank_are_named() {
+fn invalid_images_are_reported() {
     let cases: [Case; 4] = [
         (
             |file| file.add("image", &[4, 2, 3, 3], &[0.0_f32; 72]).unwrap(),
@@ -151,11 +151,11 @@ fn images_of_another_dtype_or_rank_are_named() {
         ),
         (
             |file| file.add("image", &[0, 2, 3, 3], &[0_u8; 0]).unwrap(),
-            "shape [0, 2, 3, 3] holds no pixels",
+            "shape [0, 2, 3, 3] has no pixels",
         ),
     ];
     for (fill, expected) in cases {
-        let text = Broken::new(fill).complaint();
+        let text = InvalidFile::new(fill).error_text();
         assert!(
             text.contains(&format!("array `image`: {expected}")),
             "{text}"
@@ -164,7 +164,7 @@ fn images_of_another_dtype_or_rank_are_named() {
 }
 
 #[test]
-fn actions_of_another_dtype_rank_length_or_sign_are_named() {
+fn invalid_actions_are_reported() {
     let cases: [Case; 6] = [
         (
             |file| file.add("action", &[4, 2], &[0.0_f32; 8]).unwrap(),
@@ -184,7 +184,7 @@ fn actions_of_another_dtype_rank_length_or_sign_are_named() {
         ),
         (
             |file| file.add("action", &[3], &[0; 3]).unwrap(),
-            "length is 3, expected 4 as of `image`",
+            "length is 3, expected 4 as in `image`",
         ),
         (
             |file| file.add("action", &[4], &[0, 1, -1, 0]).unwrap(),
@@ -192,11 +192,11 @@ fn actions_of_another_dtype_rank_length_or_sign_are_named() {
         ),
     ];
     for (fill, expected) in cases {
-        let text = Broken::new(|file| {
+        let text = InvalidFile::new(|file| {
             add_image(file);
             fill(file);
         })
-        .complaint();
+        .error_text();
         assert!(
             text.contains(&format!("array `action`: {expected}")),
             "{text}"
@@ -205,13 +205,13 @@ fn actions_of_another_dtype_rank_length_or_sign_are_named() {
 }
 
 #[test]
-fn rewards_of_another_length_are_named() {
-    let text = Broken::new(|file| {
+fn wrong_reward_length_is_reported() {
+    let text = InvalidFile::new(|file| {
         add_image(file);
         file.add("action", &[4], &[0; 4]).unwrap();
         file.add("reward", &[5], &[0.0_f32; 5]).unwrap();
     })
-    .complaint();
+    .error_text();
     assert!(
         text.contains("array `reward`: length is 5, expected 4"),
         "{text}"
@@ -219,7 +219,7 @@ fn rewards_of_another_length_are_named() {
 }
 
 #[test]
-fn a_file_cut_short_is_named() {
+fn truncated_file_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cut.npz");
     episode().write(&path).unwrap();
@@ -227,13 +227,13 @@ fn a_file_cut_short_is_named() {
     std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
     let text = Episode::read(&path).unwrap_err().to_string();
     assert!(
-        text.contains("cut.npz: not an .npz file, or a truncated one"),
+        text.contains("cut.npz: not an .npz file, or truncated"),
         "{text}"
     );
 }
 
 #[test]
-fn an_episode_whose_lengths_disagree_is_not_written() {
+fn inconsistent_episode_is_not_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.npz");
     let mut short = episode();

@@ -1,6 +1,6 @@
-//! Frames as files that people look at: a GIF, a folder of PNGs, or an MP4 (through ffmpeg).
+//! Exports an episode as an animated GIF, an MP4 (through ffmpeg), a folder of PNGs, or an `.npz`.
 //!
-//! Whatever is written lies under a temporary name beside its target until it is complete.
+//! Output is written under a temporary name next to its target and renamed once it is complete.
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -17,163 +17,174 @@ use crate::PathError as _;
 use crate::fs::{put_in_place, temporary_beside};
 use crate::{Error, Result};
 
-/// What can be done where there is no ffmpeg.
-const WITHOUT_FFMPEG: &str = "a .gif needs nothing";
+/// Suggested when ffmpeg is missing.
+const FFMPEG_ALTERNATIVE: &str = "export a .gif instead";
 
-/// What a name asks for.
-enum Form {
+/// The output format, chosen by the file extension.
+enum ExportFormat {
     Npz,
     Gif,
     Mp4,
-    Folder,
+    PngFolder,
 }
 
-impl Form {
-    fn of(path: &Path) -> Self {
+impl ExportFormat {
+    fn from_path(path: &Path) -> Self {
         let extension = path.extension().unwrap_or_default().to_string_lossy();
         match extension.to_ascii_lowercase().as_str() {
             "npz" => Self::Npz,
             "gif" => Self::Gif,
             "mp4" => Self::Mp4,
-            _ => Self::Folder,
+            _ => Self::PngFolder,
         }
     }
 }
 
-/// Writes an episode as what the name asks for: `.gif`, `.mp4`, `.npz`, or else a folder of PNGs,
-/// new or empty.
+/// Writes an episode in the format of the path's extension: `.gif`, `.mp4`, `.npz`, or otherwise a
+/// folder of PNGs, which must be new or empty.
 ///
-/// `scale` enlarges pictures by whole pixels (the `.npz` stays as it is), `fps` is the pace of
-/// moving ones.
+/// `scale` is an integer enlargement of the images (not of an `.npz`), `fps` the playback rate of a
+/// `.gif` or `.mp4`.
 ///
 /// # Errors
-/// The scale or the pace is out of its range, the file cannot be written, or the folder holds
-/// something; for `.mp4` also where there is no ffmpeg.
+/// Returns an error if the episode has no frames, `scale` or `fps` is out of range, the output
+/// cannot be written, the folder is not empty, or an `.mp4` is requested and ffmpeg is missing or
+/// fails.
 pub fn write(episode: &Episode, path: &Path, scale: u32, fps: f32) -> Result<()> {
     write_while(episode, path, scale, fps, &mut |_| true)
 }
 
-/// The same, as long as `watch` says so: it is called with the frames done, before each and after
-/// the last, and returns whether to go on. Given up, nothing is left behind, and what was there
-/// before stays as it was.
+/// Like [`write()`], with progress and cancellation: `progress` is called with the number of frames
+/// done, before each frame and after the last, and returns whether to continue. A cancelled export
+/// leaves nothing behind, and an existing file unchanged.
 ///
 /// # Errors
-/// As [`write`]; [`Error::Interrupted`] where `watch` gave it up.
+/// As [`write()`], and [`Error::Interrupted`] if `progress` returned `false`.
 pub fn write_while(
     episode: &Episode,
     path: &Path,
     scale: u32,
     fps: f32,
-    watch: &mut dyn FnMut(usize) -> bool,
+    progress: &mut dyn FnMut(usize) -> bool,
 ) -> Result<()> {
     if !(fps > 0.0 && fps <= 1000.0) {
-        let what = format!("{fps} frames a second: expected above 0, at most 1000");
+        let what = format!("fps is {fps}, expected above 0 and at most 1000");
         return Err(Error::Argument(what));
     }
     if episode.frames() == 0 {
-        return Err(Error::Argument("there are no frames to write".into()));
+        return Err(Error::Argument("the episode has no frames".into()));
     }
-    let mut frames = Frames {
+    let mut frames = FrameExport {
         episode,
         scale,
-        at: 0,
-        watch,
+        done: 0,
+        progress,
     };
-    match Form::of(path) {
-        Form::Npz => write_npz(&mut frames, path),
-        Form::Gif => write_gif(&mut frames, path, fps),
-        Form::Mp4 => write_mp4(&mut frames, path, fps),
-        Form::Folder => write_folder(&mut frames, path),
+    match ExportFormat::from_path(path) {
+        ExportFormat::Npz => write_npz(&mut frames, path),
+        ExportFormat::Gif => write_gif(&mut frames, path, fps),
+        ExportFormat::Mp4 => write_mp4(&mut frames, path, fps),
+        ExportFormat::PngFolder => write_folder(&mut frames, path),
     }
 }
 
-/// Whether [`write()`] could do that, as far as it can be known before there are frames.
+/// Checks what can be checked before there are frames to [`write()`].
 ///
 /// # Errors
-/// The folder to write holds something, or there is no ffmpeg for an `.mp4`.
+/// Returns an error if the output folder is not empty, or an `.mp4` is requested without ffmpeg.
 pub fn check(path: &Path) -> Result<()> {
-    match Form::of(path) {
-        Form::Npz | Form::Gif => Ok(()),
-        Form::Mp4 => Ffmpeg::start(path, WITHOUT_FFMPEG, |command| {
+    match ExportFormat::from_path(path) {
+        ExportFormat::Npz | ExportFormat::Gif => Ok(()),
+        ExportFormat::Mp4 => Ffmpeg::start(path, FFMPEG_ALTERNATIVE, |command| {
             command.arg("-version");
         })?
         .finish(path),
-        Form::Folder => Staging::check(path),
+        ExportFormat::PngFolder => Staging::check(path),
     }
 }
 
-/// The frames of an episode on their way to a file.
-struct Frames<'a> {
+/// An export in progress.
+struct FrameExport<'a> {
     episode: &'a Episode,
     scale: u32,
-    /// How many are done.
-    at: usize,
-    watch: &'a mut dyn FnMut(usize) -> bool,
+    /// Frames done so far.
+    done: usize,
+    progress: &'a mut dyn FnMut(usize) -> bool,
 }
 
-impl Frames<'_> {
-    /// Hands each frame over, enlarged.
-    fn each(&mut self, mut put: impl FnMut(usize, RgbImage) -> Result<()>) -> Result<()> {
+impl FrameExport<'_> {
+    /// Calls `write_frame` with each enlarged frame.
+    fn for_each_frame(
+        &mut self,
+        mut write_frame: impl FnMut(usize, RgbImage) -> Result<()>,
+    ) -> Result<()> {
         for t in 0..self.episode.frames() {
-            self.done(t)?;
-            put(t, picture(self.episode, t, self.scale)?)?;
+            self.report(t)?;
+            write_frame(t, enlarged_frame(self.episode, t, self.scale)?)?;
         }
-        self.done(self.episode.frames())
+        self.report(self.episode.frames())
     }
 
-    /// Says that so many are done.
-    fn done(&mut self, frames: usize) -> Result<()> {
-        self.at = frames;
-        match (self.watch)(frames) {
-            true => Ok(()),
-            false => Err(Error::Interrupted),
+    /// Reports that `done` frames are done.
+    ///
+    /// # Errors
+    /// Returns [`Error::Interrupted`] if the caller cancels the export.
+    fn report(&mut self, done: usize) -> Result<()> {
+        self.done = done;
+        if (self.progress)(done) {
+            Ok(())
+        } else {
+            Err(Error::Interrupted)
         }
     }
 }
 
-/// Frame `t`, enlarged.
-fn picture(episode: &Episode, t: usize, scale: u32) -> Result<RgbImage> {
+/// Longest side of an exported image in pixels.
+const MAX_SIDE: u32 = 16_384;
+
+/// Frame `t`, enlarged `scale` times.
+fn enlarged_frame(episode: &Episode, t: usize, scale: u32) -> Result<RgbImage> {
     let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
     let (width, height) = (side(episode.width), side(episode.height));
     let frame = RgbImage::from_raw(width, height, episode.frame(t).to_vec())
         .ok_or_else(|| Error::Argument(format!("frame {t} is not {height}×{width} RGB")))?;
     let enlarged = width.checked_mul(scale).zip(height.checked_mul(scale));
     match enlarged {
-        Some((w, h)) if scale >= 1 && w.max(h) <= 16_384 => {
+        Some((w, h)) if scale >= 1 && w.max(h) <= MAX_SIDE => {
             Ok(resize(&frame, w, h, FilterType::Nearest))
         }
         _ => Err(Error::Argument(format!(
-            "scale {scale} is out of range, expected at least 1 and sides of at most 16384 pixels"
+            "scale {scale} is out of range, expected at least 1 and at most {MAX_SIDE} pixels a side"
         ))),
     }
 }
 
-fn write_npz(frames: &mut Frames, path: &Path) -> Result<()> {
-    frames.done(0)?;
-    let file = frames.episode.packed(path)?;
-    frames.done(frames.episode.frames())?;
+fn write_npz(export: &mut FrameExport, path: &Path) -> Result<()> {
+    export.report(0)?;
+    let file = export.episode.to_npz(path)?;
+    export.report(export.episode.frames())?;
     file.save()
 }
 
-/// GIF counts hundredths of a second: the delay after frame `t`, so that the whole keeps its pace.
-/// Players take less than two for a mistake.
-fn hundredths(t: usize, fps: f32) -> u32 {
+/// Delay after frame `t` in hundredths of a second, the unit of a GIF. Rounded so that the error
+/// does not accumulate; at least 2, because viewers replace shorter delays.
+fn gif_delay(t: usize, fps: f32) -> u32 {
     let at = |t: usize| (100.0 * t as f64 / f64::from(fps)).round();
     (at(t + 1) - at(t)).max(2.0) as u32
 }
 
-fn write_gif(frames: &mut Frames, path: &Path, fps: f32) -> Result<()> {
-    let wrong = |e: image::ImageError| Error::invalid(path, format!("GIF: {e}"));
+fn write_gif(export: &mut FrameExport, path: &Path, fps: f32) -> Result<()> {
+    let gif_error = |e: image::ImageError| Error::invalid(path, format!("GIF: {e}"));
     let mut file = temporary_beside(path)?;
     let mut bytes = BufWriter::new(&mut file);
     {
         let mut encoder = GifEncoder::new_with_speed(&mut bytes, 10);
-        encoder.set_repeat(Repeat::Infinite).map_err(wrong)?;
-        frames.each(|t, picture| {
-            let delay = Delay::from_numer_denom_ms(10 * hundredths(t, fps), 1);
-            let frame = image::DynamicImage::from(picture).into_rgba8();
+        encoder.set_repeat(Repeat::Infinite).map_err(gif_error)?;
+        export.for_each_frame(|t, image| {
+            let delay = Delay::from_numer_denom_ms(10 * gif_delay(t, fps), 1);
+            let frame = image::DynamicImage::from(image).into_rgba8();
             let frame = image::Frame::from_parts(frame, 0, 0, delay);
-            encoder.encode_frame(frame).map_err(wrong)
+            encoder.encode_frame(frame).map_err(gif_error)
         })?;
     }
     bytes.flush().map_err(|e| Error::io(path, e))?;
@@ -181,11 +192,11 @@ fn write_gif(frames: &mut Frames, path: &Path, fps: f32) -> Result<()> {
     put_in_place(file, path)
 }
 
-fn write_folder(frames: &mut Frames, folder: &Path) -> Result<()> {
+fn write_folder(export: &mut FrameExport, folder: &Path) -> Result<()> {
     let staging = Staging::new(folder)?;
-    frames.each(|t, picture| {
+    export.for_each_frame(|t, image| {
         let path = staging.path().join(format!("{t:06}.png"));
-        picture.save(&path).map_err(|e| match e {
+        image.save(&path).map_err(|e| match e {
             image::ImageError::IoError(e) => Error::io(&path, e),
             e => Error::invalid(&path, format!("PNG: {e}")),
         })
@@ -193,12 +204,12 @@ fn write_folder(frames: &mut Frames, folder: &Path) -> Result<()> {
     staging.finish()
 }
 
-/// Feeds raw frames to ffmpeg.
-fn write_mp4(frames: &mut Frames, path: &Path, fps: f32) -> Result<()> {
-    let first = picture(frames.episode, 0, frames.scale)?;
+/// Pipes raw frames through ffmpeg.
+fn write_mp4(export: &mut FrameExport, path: &Path, fps: f32) -> Result<()> {
+    let first = enlarged_frame(export.episode, 0, export.scale)?;
     let file = temporary_beside(path)?;
     let size = format!("{}x{}", first.width(), first.height());
-    let mut ffmpeg = Ffmpeg::start(path, WITHOUT_FFMPEG, |command| {
+    let mut ffmpeg = Ffmpeg::start(path, FFMPEG_ALTERNATIVE, |command| {
         command
             .args(["-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", &size])
             .args(["-r", &fps.to_string(), "-i", "-", "-pix_fmt", "yuv420p"])
@@ -207,22 +218,22 @@ fn write_mp4(frames: &mut Frames, path: &Path, fps: f32) -> Result<()> {
             .stdin(Stdio::piped());
     })?;
     let mut input = ffmpeg.child.stdin.take();
-    let mut stopped = false;
-    let fed = frames.each(|_, picture| {
+    let mut pipe_broken = false;
+    let result = export.for_each_frame(|_, image| {
         let input = input
             .as_mut()
-            .map_or(Ok(()), |input| input.write_all(picture.as_raw()));
-        stopped = input.is_err();
+            .map_or(Ok(()), |input| input.write_all(image.as_raw()));
+        pipe_broken = input.is_err();
         input.map_err(|e| Error::io(path, e))
     });
     drop(input);
-    if stopped {
-        // Ctrl-C reaches it, too. Else its own message says why, where it has one.
-        frames.done(frames.at)?;
+    if pipe_broken {
+        // Ctrl-C stops ffmpeg, too; otherwise its own message explains the failure best.
+        export.report(export.done)?;
         ffmpeg.finish(path)?;
-        return fed;
+        return result;
     }
-    fed?;
+    result?;
     ffmpeg.finish(path)?;
     put_in_place(file, path)
 }

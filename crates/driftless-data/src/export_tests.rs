@@ -4,7 +4,7 @@ use image::AnimationDecoder;
 
 use super::*;
 
-/// Two frames of 2×1: red and green, then blue and black.
+/// Two frames of 2×1 pixels: red and green, then blue and black.
 fn episode() -> Episode {
     Episode {
         height: 1,
@@ -26,13 +26,13 @@ fn entries(folder: &Path) -> usize {
     folder.read_dir().unwrap().count()
 }
 
-/// The forms that need nothing installed.
-const NAMES: [&str; 3] = ["clip.gif", "clip.npz", "pictures"];
+/// Outputs that need no ffmpeg.
+const OUTPUTS: [&str; 3] = ["clip.gif", "clip.npz", "images"];
 
 #[test]
-fn a_folder_of_pictures_shows_every_frame_enlarged() {
+fn png_folder_holds_enlarged_frames() {
     let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().join("pictures");
+    let out = folder.path().join("images");
     write(&episode(), &out, 3, 15.0).unwrap();
     let second = image::open(out.join("000001.png")).unwrap().into_rgb8();
     assert_eq!(second.dimensions(), (6, 3));
@@ -43,7 +43,7 @@ fn a_folder_of_pictures_shows_every_frame_enlarged() {
 }
 
 #[test]
-fn a_gif_holds_the_frames_at_their_pace() {
+fn gif_frames_have_the_right_delay() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("clip.gif");
     write(&episode(), &path, 4, 10.0).unwrap();
@@ -56,17 +56,17 @@ fn a_gif_holds_the_frames_at_their_pace() {
 }
 
 #[test]
-fn a_pace_that_hundredths_of_a_second_do_not_divide_is_kept_over_the_whole() {
-    let total = |fps, frames| (0..frames).map(|t| hundredths(t, fps)).sum::<u32>();
-    assert_eq!([0, 1, 2].map(|t| hundredths(t, 15.0)), [7, 6, 7]);
+fn gif_delays_do_not_drift() {
+    let total = |fps, frames| (0..frames).map(|t| gif_delay(t, fps)).sum::<u32>();
+    assert_eq!([0, 1, 2].map(|t| gif_delay(t, 15.0)), [7, 6, 7]);
     assert_eq!(total(15.0, 150), 1000);
     assert_eq!(total(17.5, 175), 1000);
-    // Faster than players go.
+    // Faster than viewers can play.
     assert_eq!(total(200.0, 10), 20);
 }
 
 #[test]
-fn an_mp4_can_be_watched_and_leaves_nothing_beside_it() {
+fn mp4_decodes_to_the_same_size() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("clip.mp4");
     if check(&path).is_err() {
@@ -86,7 +86,7 @@ fn an_mp4_can_be_watched_and_leaves_nothing_beside_it() {
 }
 
 #[test]
-fn a_name_in_capitals_asks_for_the_same() {
+fn extension_ignores_case() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("CLIP.GIF");
     write(&episode(), &path, 1, 10.0).unwrap();
@@ -94,23 +94,27 @@ fn a_name_in_capitals_asks_for_the_same() {
 }
 
 #[test]
-fn frames_done_are_counted_from_none_to_all() {
-    for name in NAMES {
+fn progress_runs_from_zero_to_all() {
+    for name in OUTPUTS {
         let folder = tempfile::tempdir().unwrap();
-        let mut said = Vec::new();
-        let watch = &mut |done| {
-            said.push(done);
+        let mut reported = Vec::new();
+        let progress = &mut |done| {
+            reported.push(done);
             true
         };
-        write_while(&episode(), &folder.path().join(name), 1, 15.0, watch).unwrap();
-        assert_eq!((said[0], said[said.len() - 1]), (0, 2), "{name}");
-        assert!(said.is_sorted(), "{name}");
+        write_while(&episode(), &folder.path().join(name), 1, 15.0, progress).unwrap();
+        assert_eq!(
+            (reported[0], reported[reported.len() - 1]),
+            (0, 2),
+            "{name}"
+        );
+        assert!(reported.is_sorted(), "{name}");
     }
 }
 
 #[test]
-fn given_up_at_any_moment_it_leaves_nothing_and_an_older_file_as_it_was() {
-    for name in NAMES.into_iter().chain(["clip.mp4"]) {
+fn cancelling_leaves_old_files_unchanged() {
+    for name in OUTPUTS.into_iter().chain(["clip.mp4"]) {
         for last in 0..=2 {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join(name);
@@ -133,7 +137,7 @@ fn given_up_at_any_moment_it_leaves_nothing_and_an_older_file_as_it_was() {
 }
 
 #[test]
-fn a_place_that_cannot_be_written_is_named_and_nothing_is_left() {
+fn unwritable_targets_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("missing");
     for name in ["clip.gif", "clip.npz"] {
@@ -141,25 +145,25 @@ fn a_place_that_cannot_be_written_is_named_and_nothing_is_left() {
         assert!(error.to_string().contains("missing"), "{error}");
     }
     assert_eq!(entries(folder.path()), 0);
-    let full = folder.path().join("pictures");
+    let full = folder.path().join("images");
     std::fs::create_dir(&full).unwrap();
     std::fs::write(full.join("mine"), "").unwrap();
     for error in [write(&episode(), &full, 1, 15.0), check(&full)] {
         let error = error.unwrap_err().to_string();
-        assert!(error.contains("already holds something"), "{error}");
+        assert!(error.contains("is not empty"), "{error}");
     }
     assert_eq!((entries(folder.path()), entries(&full)), (1, 1));
 }
 
 #[test]
-fn a_scale_or_a_pace_of_nothing_is_refused() {
+fn bad_scale_or_fps_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.gif");
     let error = write(&episode(), &path, 0, 15.0).unwrap_err();
     assert!(error.to_string().contains("scale 0"), "{error}");
     for fps in [0.0, -1.0, f32::NAN, f32::INFINITY] {
         let error = write(&episode(), &path, 1, fps).unwrap_err();
-        assert!(error.to_string().contains("frames a second"), "{error}");
+        assert!(error.to_string().contains("fps is"), "{error}");
     }
     assert_eq!(entries(folder.path()), 0);
 }

@@ -1,4 +1,4 @@
-//! ffmpeg as a child process: started, waited for, and its complaints in one line.
+//! Runs ffmpeg as a child process and turns its error output into one line.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek};
@@ -8,41 +8,49 @@ use std::process::{Child, Command, Stdio};
 use crate::PathError as _;
 use crate::{Error, Result};
 
-/// A running ffmpeg that works on one file; dropped before it is done, it is stopped.
+/// A running ffmpeg process. It is killed if dropped before it has finished.
 pub(super) struct Ffmpeg {
-    /// The process, whose pipes are the caller's.
+    /// The process; its pipes belong to the caller.
     pub child: Child,
-    /// What it complains about; a file, so that it never waits for a reader.
-    said: File,
+    /// Its standard error. A file rather than a pipe, so that ffmpeg never blocks on a full one.
+    error_output: File,
 }
 
 impl Ffmpeg {
-    /// Starts ffmpeg for `path`; `set` adds the arguments and the pipes.
+    /// Starts ffmpeg to work on `path`; `configure` adds arguments and pipes.
     ///
     /// # Errors
-    /// There is no ffmpeg, or it cannot be started; `otherwise` says what can be done without it.
-    pub fn start(path: &Path, otherwise: &str, set: impl FnOnce(&mut Command)) -> Result<Self> {
-        let said = tempfile::tempfile().map_err(|e| Error::io(std::env::temp_dir(), e))?;
-        let stderr = said.try_clone().map_err(|e| Error::io(path, e))?;
+    /// Returns an error if ffmpeg is not installed or cannot be started; its message ends with
+    /// `alternative`, which tells the user what works without ffmpeg.
+    pub fn start(
+        path: &Path,
+        alternative: &str,
+        configure: impl FnOnce(&mut Command),
+    ) -> Result<Self> {
+        let error_output = tempfile::tempfile().map_err(|e| Error::io(std::env::temp_dir(), e))?;
+        let stderr = error_output.try_clone().map_err(|e| Error::io(path, e))?;
         let mut command = Command::new("ffmpeg");
         command.args(["-nostdin", "-v", "error"]);
         command.stdin(Stdio::null()).stdout(Stdio::null());
-        set(&mut command);
+        configure(&mut command);
         let child = command.stderr(stderr).spawn().map_err(|e| {
-            let why = match e.kind() {
+            let reason = match e.kind() {
                 ErrorKind::NotFound => "is not installed".to_owned(),
                 _ => format!("cannot be started ({e})"),
             };
-            let what = format!("this needs ffmpeg, which {why}; {otherwise}");
+            let what = format!("this needs ffmpeg, which {reason}; {alternative}");
             Error::invalid(path, what)
         })?;
-        Ok(Self { child, said })
+        Ok(Self {
+            child,
+            error_output,
+        })
     }
 
-    /// Waits until it is done with `path`.
+    /// Waits for ffmpeg to finish with `path`.
     ///
     /// # Errors
-    /// It failed; the message holds what it said.
+    /// Returns an error with ffmpeg's own message if it exits with a failure.
     pub fn finish(mut self, path: &Path) -> Result<()> {
         drop(self.child.stdin.take());
         drop(self.child.stdout.take());
@@ -50,18 +58,23 @@ impl Ffmpeg {
         if status.success() {
             return Ok(());
         }
-        let mut said = Vec::new();
-        // A message that cannot be read leaves the plain one.
-        let _ = self.said.rewind();
-        let _ = self.said.read_to_end(&mut said);
-        let said = String::from_utf8_lossy(&said).trim().replace('\n', "; ");
-        Err(Error::invalid(path, format!("ffmpeg failed: {said}")))
+        let mut error_output = Vec::new();
+        // If its output cannot be read, the error is reported without it.
+        let _ = self.error_output.rewind();
+        let _ = self.error_output.read_to_end(&mut error_output);
+        let error_output = String::from_utf8_lossy(&error_output)
+            .trim()
+            .replace('\n', "; ");
+        Err(Error::invalid(
+            path,
+            format!("ffmpeg failed: {error_output}"),
+        ))
     }
 }
 
 impl Drop for Ffmpeg {
     fn drop(&mut self) {
-        // One that has ended can be neither stopped nor waited for, and need not.
+        // Both calls fail once the process has ended, which is fine.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

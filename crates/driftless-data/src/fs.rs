@@ -8,27 +8,28 @@ use tempfile::NamedTempFile;
 
 use crate::{Error, PathError as _, Result};
 
-/// Writes a file under a temporary name beside it, then renames it.
+/// Writes a file atomically: under a temporary name in the same folder, then renamed.
 ///
 /// # Errors
-/// The folder cannot be written, or the disk is full; an older file then stays as it was.
+/// Returns an error if the folder is not writable or the disk is full; an existing file is then
+/// unchanged.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut file = temporary_beside(path)?;
     file.write_all(bytes).map_err(|e| Error::io(path, e))?;
     put_in_place(file, path)
 }
 
-/// A temporary file in the folder of `path`, for [`put_in_place`]; it is removed when dropped.
+/// Creates a temporary file in the folder of `path`, for [`put_in_place`]; dropping it removes it.
 ///
 /// # Errors
-/// The folder cannot be written.
+/// Returns an error if the folder is not writable.
 pub fn temporary_beside(path: &Path) -> Result<NamedTempFile> {
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
     let mut builder = tempfile::Builder::new();
-    // As any new file: what the umask leaves of these, not only for the owner.
+    // Like any new file, readable by whoever the umask allows; tempfile's default is owner only.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     builder
@@ -36,20 +37,20 @@ pub fn temporary_beside(path: &Path) -> Result<NamedTempFile> {
         .map_err(|e| Error::io(folder, e))
 }
 
-/// Gives a temporary file the name `path`.
+/// Flushes a temporary file to disk and renames it to `path`.
 ///
 /// # Errors
-/// The disk is full, or the system refuses; an older file then stays as it was.
+/// Returns an error if the disk is full or the rename fails; an existing file is then unchanged.
 pub fn put_in_place(file: NamedTempFile, path: &Path) -> Result<()> {
     file.as_file().sync_all().map_err(|e| Error::io(path, e))?;
     file.persist(path).map_err(|e| Error::io(path, e.error))?;
     Ok(())
 }
 
-/// Writes a value as readable JSON.
+/// Writes a value as indented JSON, atomically.
 ///
 /// # Errors
-/// The folder cannot be written.
+/// Returns an error if the value cannot be serialized or the folder is not writable.
 pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let text =
         serde_json::to_string_pretty(value).map_err(|e| Error::invalid(path, e.to_string()))?;

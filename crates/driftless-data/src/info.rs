@@ -1,4 +1,4 @@
-//! What an episode or a dataset holds, in a few lines.
+//! Summaries of episodes and datasets, as `driftless info` prints them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,42 +20,42 @@ pub enum Info {
     Dataset(DatasetSummary),
 }
 
-/// What one episode holds.
+/// Summary of one episode.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct EpisodeSummary {
     /// Frames in the episode.
     pub frames: usize,
     /// Frame height and width in pixels.
     pub image: [usize; 2],
-    /// How often each action was taken, by its index.
+    /// Number of frames each action led to, by action index.
     pub action_counts: BTreeMap<u32, usize>,
     /// The sum of all rewards.
     pub reward: f64,
-    /// Shapes of the arrays that the format does not know.
+    /// Shapes of the extra arrays, by name.
     pub extras: BTreeMap<String, Vec<usize>>,
 }
 
-/// What a dataset holds.
+/// Summary of a dataset.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DatasetSummary {
-    /// What `dataset.json` says.
+    /// The contents of `dataset.json`.
     #[serde(flatten)]
     pub info: DatasetInfo,
     /// Episodes in the folder.
     pub episodes: usize,
-    /// Frames of all episodes.
+    /// Total number of frames.
     pub frames: usize,
-    /// Frames of the shortest and the longest episode.
+    /// Lengths of the shortest and the longest episode in frames.
     pub episode_frames: [usize; 2],
-    /// How often each action was taken, by index.
+    /// Number of frames each action led to, by action index.
     pub action_counts: Vec<usize>,
     /// The sum of all rewards.
     pub reward: f64,
-    /// Names of the arrays that the format does not know, of any episode.
+    /// Names of the extra arrays of any episode.
     pub extras: Vec<String>,
 }
 
-/// Reads an episode (a file) or a dataset (a folder) completely, and sums it up.
+/// Reads an episode (a file) or a dataset (a folder) completely and summarizes it.
 ///
 /// # Errors
 /// As [`Episode::read`] and [`super::Dataset::read`].
@@ -63,14 +63,14 @@ pub fn describe(path: &Path) -> Result<Info> {
     if path.is_dir() {
         Ok(Info::Dataset(describe_dataset(path)?))
     } else {
-        Ok(Info::Episode(summary(&Episode::read(path)?)))
+        Ok(Info::Episode(summarize_episode(&Episode::read(path)?)))
     }
 }
 
-/// Sums up a folder; one episode is in memory at a time.
+/// Summarises a folder with one episode in memory at a time.
 fn describe_dataset(folder: &Path) -> Result<DatasetSummary> {
     let info = DatasetInfo::read(folder)?;
-    let mut all = DatasetSummary {
+    let mut total = DatasetSummary {
         action_counts: vec![0; info.actions.len()],
         info,
         episodes: 0,
@@ -81,27 +81,27 @@ fn describe_dataset(folder: &Path) -> Result<DatasetSummary> {
     };
     for path in episode_files(folder)? {
         let episode = Episode::read(&path)?;
-        all.info.fits(&path, &episode)?;
-        let one = summary(&episode);
-        all.episodes += 1;
-        all.frames += one.frames;
-        let [shortest, longest] = all.episode_frames;
-        all.episode_frames = [shortest.min(one.frames), longest.max(one.frames)];
+        total.info.check_episode(&path, &episode)?;
+        let one = summarize_episode(&episode);
+        total.episodes += 1;
+        total.frames += one.frames;
+        let [shortest, longest] = total.episode_frames;
+        total.episode_frames = [shortest.min(one.frames), longest.max(one.frames)];
         for (action, count) in one.action_counts {
-            if let Some(sum) = all.action_counts.get_mut(action as usize) {
+            if let Some(sum) = total.action_counts.get_mut(action as usize) {
                 *sum += count;
             }
         }
-        all.reward += one.reward;
-        all.extras.extend(one.extras.into_keys());
+        total.reward += one.reward;
+        total.extras.extend(one.extras.into_keys());
     }
-    all.extras.sort();
-    all.extras.dedup();
-    Ok(all)
+    total.extras.sort();
+    total.extras.dedup();
+    Ok(total)
 }
 
-/// Sums up one episode.
-fn summary(episode: &Episode) -> EpisodeSummary {
+/// Summarises one episode.
+fn summarize_episode(episode: &Episode) -> EpisodeSummary {
     let mut action_counts = BTreeMap::new();
     for &action in &episode.actions {
         *action_counts.entry(action).or_insert(0) += 1;
@@ -160,15 +160,18 @@ impl fmt::Display for DatasetSummary {
         writeln!(f, "dataset {name}, {height}×{width} at {fps} frames/s")?;
         writeln!(
             f,
-            "episodes {} of {shortest} to {longest} frames, {} frames in all ({minutes:.1} min of play)",
+            "episodes {} of {shortest} to {longest} frames, {} frames in total ({minutes:.1} min of play)",
             self.episodes, self.frames
         )?;
         let counts: Vec<String> = actions
             .iter()
             .zip(&self.action_counts)
-            .map(|(action, count)| match action.keys.is_empty() {
-                true => format!("{}: {count}", action.name),
-                false => format!("{} ({}): {count}", action.name, action.keys.join(", ")),
+            .map(|(action, count)| {
+                if action.keys.is_empty() {
+                    format!("{}: {count}", action.name)
+                } else {
+                    format!("{} ({}): {count}", action.name, action.keys.join(", "))
+                }
             })
             .collect();
         writeln!(f, "actions  {}", counts.join(", "))?;
@@ -206,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn an_episode_is_summed_up() {
+    fn episode_is_summarized() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.npz");
         episode(&[0, 1, 1, 7]).write(&path).unwrap();
@@ -222,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dataset_is_summed_up_over_its_episodes() {
+    fn dataset_summary_adds_up_episodes() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("dataset.json"), INFO).unwrap();
         episode(&[0, 1, 1])
@@ -235,7 +238,7 @@ mod tests {
         let text = info.to_string();
         assert!(text.contains("dataset Tiny, 2×4 at 10 frames/s"), "{text}");
         assert!(
-            text.contains("episodes 2 of 2 to 3 frames, 5 frames in all"),
+            text.contains("episodes 2 of 2 to 3 frames, 5 frames in total"),
             "{text}"
         );
         assert!(text.contains("noop: 2, up (W): 3"), "{text}");
@@ -247,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_an_episode_nor_a_dataset_is_an_error() {
+    fn other_paths_are_an_error() {
         let folder = tempfile::tempdir().unwrap();
         assert!(describe(folder.path()).is_err());
         assert!(describe(&folder.path().join("missing.npz")).is_err());

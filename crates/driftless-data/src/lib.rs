@@ -1,16 +1,16 @@
 //! Episodes, datasets and starting contexts on disk.
 //!
-//! - [`npz`]: named arrays in a zip archive, NumPy's format, read without trusting any header.
-//! - [`episode`]: one recorded episode, frames and the actions that led to them.
+//! - [`npz`]: NumPy's `.npz` archives, read without trusting any header.
+//! - [`episode`]: one recorded episode: frames and the actions that led to them.
 //! - [`dataset`]: a folder of episodes with a `dataset.json`.
-//! - [`fs`]: files that are written whole or not at all.
+//! - [`fs`]: files that appear complete or not at all.
 //! - [`contact_sheet`]: frames side by side, as PNG files.
 //! - [`metrics`]: PSNR, SSIM, means.
 //! - [`interrupt`]: a request to stop.
-//! - [`export`]: frames as GIF, MP4 or PNG.
-//! - [`pictures`]: the first frames of a picture, an animation or a video.
-//! - [`import`]: other people's recordings as a dataset.
-//! - [`staging`]: a folder that is there whole or not at all.
+//! - [`export`]: episodes as GIF, MP4, PNG or `.npz`.
+//! - [`pictures`]: frames from an image, a GIF or a video.
+//! - [`import`]: recordings in other formats, converted to a dataset.
+//! - [`staging`]: a folder that appears complete or not at all.
 //! - [`info`]: the summary that `driftless info` prints.
 
 mod action;

@@ -1,7 +1,7 @@
-//! Named arrays in a zip archive, as `numpy.savez` writes them.
+//! Reads and writes NumPy's `.npz` files: named arrays in a zip archive.
 //!
-//! A file comes from anywhere: an array is allocated only after its header, the archive's entry
-//! and the file's size agree about its length.
+//! Files are not trusted: memory for an array is allocated only after its header, the zip entry and
+//! the file size agree on its length.
 
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read, Write};
@@ -15,18 +15,18 @@ use crate::PathError as _;
 use crate::fs::write_atomic;
 use crate::{Error, Result};
 
-/// The longest header that is read; NumPy's own stay below a few hundred bytes.
+/// Longest accepted array header in bytes; NumPy's own are a few hundred bytes at most.
 const MAX_HEADER: usize = 1 << 16;
-/// The largest array that is read.
+/// Largest accepted array in bytes.
 const MAX_ARRAY: u64 = 4 << 30;
-/// Deflate cannot shrink data further than this.
+/// The highest compression ratio that deflate can reach.
 const MAX_RATIO: u64 = 1040;
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 
-/// What the elements of an array are.
+/// NpyElement type of an array.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Dtype {
-    /// One byte, zero or not.
+pub enum NpyDtype {
+    /// One byte, false if zero.
     Bool,
     /// Signed integer of 1, 2, 4 or 8 bytes.
     Int(usize),
@@ -34,12 +34,12 @@ pub enum Dtype {
     Uint(usize),
     /// Floating-point number of 4 or 8 bytes.
     Float(usize),
-    /// Anything else, in NumPy's own words; such arrays cannot be read.
+    /// Any other type, as NumPy spells it; such arrays cannot be read.
     Other(String),
 }
 
-impl Dtype {
-    /// From NumPy's `descr`, for example `<f4`.
+impl NpyDtype {
+    /// Parses NumPy's `descr`, for example `<f4`.
     fn parse(descr: &str) -> Self {
         let (kind, size) = match descr.strip_prefix(['<', '|', '=']) {
             Some(rest) => rest.split_at_checked(1).unwrap_or(("", "")),
@@ -54,7 +54,7 @@ impl Dtype {
         }
     }
 
-    /// Bytes of an element; none where it cannot be read.
+    /// Size of an element in bytes; `None` for [`NpyDtype::Other`].
     fn size(&self) -> Option<usize> {
         match self {
             Self::Bool => Some(1),
@@ -64,7 +64,7 @@ impl Dtype {
     }
 }
 
-impl std::fmt::Display for Dtype {
+impl std::fmt::Display for NpyDtype {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Bool => write!(f, "bool"),
@@ -76,59 +76,68 @@ impl std::fmt::Display for Dtype {
     }
 }
 
-/// What stands before an array's numbers.
+/// NpyHeader of an `.npy` entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Header {
-    dtype: Dtype,
-    /// As declared: not to be trusted before it is compared with the bytes at hand.
+struct NpyHeader {
+    dtype: NpyDtype,
+    /// As declared; not to be trusted until compared with the size of the entry.
     shape: Vec<u64>,
     fortran: bool,
 }
 
-/// An array, complete in memory, its elements still bytes.
+impl NpyHeader {
+    /// Length of the data in bytes according to the header; `None` if it overflows.
+    fn data_len(&self, element_len: usize) -> Option<u64> {
+        self.shape
+            .iter()
+            .try_fold(element_len as u64, |bytes, &side| bytes.checked_mul(side))
+    }
+}
+
+/// An array in memory, its elements still encoded as bytes.
 #[derive(Clone, Debug)]
-pub struct Array {
-    /// What the elements are.
-    pub dtype: Dtype,
+pub struct NpyArray {
+    /// NpyElement type.
+    pub dtype: NpyDtype,
     /// Lengths of the axes, slowest first.
     pub shape: Vec<usize>,
     bytes: Vec<u8>,
 }
 
-impl Array {
-    /// The elements of a uint8 array; none for another dtype.
+impl NpyArray {
+    /// The elements of a uint8 array; `None` for other dtypes.
     pub fn into_u8(self) -> Option<Vec<u8>> {
-        (self.dtype == Dtype::Uint(1)).then_some(self.bytes)
+        (self.dtype == NpyDtype::Uint(1)).then_some(self.bytes)
     }
 
-    /// The elements of an int32 or int64 array; none for another dtype.
+    /// The elements of an int32 or int64 array; `None` for other dtypes.
     pub fn to_i64(&self) -> Option<Vec<i64>> {
         match self.dtype {
-            Dtype::Int(4) => Some(self.map(|b| i64::from(i32::from_le_bytes(b)))),
-            Dtype::Int(8) => Some(self.map(i64::from_le_bytes)),
+            NpyDtype::Int(4) => Some(self.decode(|b| i64::from(i32::from_le_bytes(b)))),
+            NpyDtype::Int(8) => Some(self.decode(i64::from_le_bytes)),
             _ => None,
         }
     }
 
-    /// The elements of any readable array as f32; none for [`Dtype::Other`].
+    /// The elements converted to f32; `None` for [`NpyDtype::Other`].
     pub fn to_f32(&self) -> Option<Vec<f32>> {
         match self.dtype {
-            Dtype::Bool => Some(self.map(|[b]| f32::from(u8::from(b != 0)))),
-            Dtype::Int(1) => Some(self.map(|b| f32::from(i8::from_le_bytes(b)))),
-            Dtype::Int(2) => Some(self.map(|b| f32::from(i16::from_le_bytes(b)))),
-            Dtype::Int(4) => Some(self.map(|b| i32::from_le_bytes(b) as f32)),
-            Dtype::Int(8) => Some(self.map(|b| i64::from_le_bytes(b) as f32)),
-            Dtype::Uint(1) => Some(self.map(|b| f32::from(u8::from_le_bytes(b)))),
-            Dtype::Uint(2) => Some(self.map(|b| f32::from(u16::from_le_bytes(b)))),
-            Dtype::Uint(4) => Some(self.map(|b| u32::from_le_bytes(b) as f32)),
-            Dtype::Uint(8) => Some(self.map(|b| u64::from_le_bytes(b) as f32)),
-            Dtype::Float(4) => Some(self.map(f32::from_le_bytes)),
-            Dtype::Float(8) => Some(self.map(|b| f64::from_le_bytes(b) as f32)),
-            Dtype::Int(_) | Dtype::Uint(_) | Dtype::Float(_) | Dtype::Other(_) => None,
+            NpyDtype::Bool => Some(self.decode(|[b]| f32::from(u8::from(b != 0)))),
+            NpyDtype::Int(1) => Some(self.decode(|b| f32::from(i8::from_le_bytes(b)))),
+            NpyDtype::Int(2) => Some(self.decode(|b| f32::from(i16::from_le_bytes(b)))),
+            NpyDtype::Int(4) => Some(self.decode(|b| i32::from_le_bytes(b) as f32)),
+            NpyDtype::Int(8) => Some(self.decode(|b| i64::from_le_bytes(b) as f32)),
+            NpyDtype::Uint(1) => Some(self.decode(|b| f32::from(u8::from_le_bytes(b)))),
+            NpyDtype::Uint(2) => Some(self.decode(|b| f32::from(u16::from_le_bytes(b)))),
+            NpyDtype::Uint(4) => Some(self.decode(|b| u32::from_le_bytes(b) as f32)),
+            NpyDtype::Uint(8) => Some(self.decode(|b| u64::from_le_bytes(b) as f32)),
+            NpyDtype::Float(4) => Some(self.decode(f32::from_le_bytes)),
+            NpyDtype::Float(8) => Some(self.decode(|b| f64::from_le_bytes(b) as f32)),
+            NpyDtype::Int(_) | NpyDtype::Uint(_) | NpyDtype::Float(_) | NpyDtype::Other(_) => None,
         }
     }
 
-    fn map<const N: usize, T>(&self, f: impl Fn([u8; N]) -> T) -> Vec<T> {
+    fn decode<const N: usize, T>(&self, f: impl Fn([u8; N]) -> T) -> Vec<T> {
         self.bytes.as_chunks().0.iter().copied().map(f).collect()
     }
 }
@@ -140,10 +149,10 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// Opens the file and reads its table of contents.
+    /// Opens a file and reads its zip directory.
     ///
     /// # Errors
-    /// The file cannot be opened, or is no zip archive (a truncated one has lost its table).
+    /// Returns an error if the file cannot be opened or is not a complete zip archive.
     pub fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(|e| Error::io(path, e))?;
         let zip = ZipArchive::new(BufReader::new(file)).map_err(|e| match e {
@@ -152,7 +161,7 @@ impl Archive {
             }
             other => Error::invalid(
                 path,
-                format!("not an .npz file, or a truncated one: {}", one_line(&other)),
+                format!("not an .npz file, or truncated: {}", one_line(&other)),
             ),
         })?;
         Ok(Self {
@@ -161,7 +170,7 @@ impl Archive {
         })
     }
 
-    /// The arrays' names, sorted.
+    /// Names of the arrays, sorted.
     pub fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = self
             .zip
@@ -175,22 +184,29 @@ impl Archive {
     /// Reads the array `name`.
     ///
     /// # Errors
-    /// The array is missing, its dtype cannot be read, its header lies about its length, or its
-    /// bytes are corrupt.
-    pub fn array(&mut self, name: &str) -> Result<Array> {
-        self.readable_array(name)?
-            .map_err(|dtype| self.error(name, format!("dtype is {dtype}, expected plain numbers")))
+    /// Returns an error if the array is missing, its dtype is not supported, its header and length
+    /// disagree, or its data is corrupt.
+    pub fn array(&mut self, name: &str) -> Result<NpyArray> {
+        self.readable_array(name)?.map_err(|dtype| {
+            self.error(
+                name,
+                format!("dtype is {dtype}, expected booleans, integers or floats"),
+            )
+        })
     }
 
-    /// Reads the array `name`; the inner error is a dtype that this version does not read.
+    /// Reads the array `name`; the inner error is an unsupported dtype.
     ///
     /// # Errors
-    /// As [`Archive::array`], but for the dtype.
-    pub fn readable_array(&mut self, name: &str) -> Result<std::result::Result<Array, Dtype>> {
-        let held = self.names();
-        if held.iter().all(|other| other != name) {
-            let held = held.join(", ");
-            return Err(self.error(name, format!("missing; the file holds: {held}")));
+    /// As [`Archive::array`], except for the dtype.
+    pub fn readable_array(
+        &mut self,
+        name: &str,
+    ) -> Result<std::result::Result<NpyArray, NpyDtype>> {
+        let names = self.names();
+        if names.iter().all(|other| other != name) {
+            let names = names.join(", ");
+            return Err(self.error(name, format!("missing; the file has: {names}")));
         }
         read_entry(&mut self.zip, name).map_err(|what| self.error(name, what))
     }
@@ -201,55 +217,45 @@ impl Archive {
     }
 }
 
-/// Reads one entry of the archive; the error says what is wrong with it.
+/// Reads one entry of the archive. The inner error is an unsupported dtype.
 fn read_entry(
     zip: &mut ZipArchive<BufReader<File>>,
     name: &str,
-) -> std::result::Result<std::result::Result<Array, Dtype>, String> {
+) -> std::result::Result<std::result::Result<NpyArray, NpyDtype>, String> {
     let mut file = zip
         .by_name(&format!("{name}.npy"))
         .map_err(|e| format!("cannot be read: {}", one_line(&e)))?;
-    let (declared, packed) = (file.size(), file.compressed_size());
-    let (header, used) = read_header(&mut file)?;
-    let Some(item) = header.dtype.size() else {
+    let (unpacked_len, packed_len) = (file.size(), file.compressed_size());
+    let (header, header_len) = read_header(&mut file)?;
+    let Some(element_len) = header.dtype.size() else {
         return Ok(Err(header.dtype));
     };
-    let wanted = header
-        .shape
-        .iter()
-        .try_fold(item as u64, |bytes, &side| bytes.checked_mul(side));
     let shape_text = format!("shape {:?} of {}", header.shape, header.dtype);
-    let at_hand = declared.saturating_sub(used);
-    let Some(wanted) = wanted.filter(|&wanted| wanted == at_hand) else {
+    let data_len = unpacked_len.saturating_sub(header_len);
+    if header.data_len(element_len) != Some(data_len) {
         return Err(format!(
-            "its header says {shape_text}, but {at_hand} bytes follow"
-        ));
-    };
-    if declared > packed.saturating_mul(MAX_RATIO).saturating_add(MAX_RATIO) {
-        return Err(format!(
-            "corrupt: {packed} stored bytes cannot unpack to {declared}"
+            "its header says {shape_text}, but {data_len} bytes follow"
         ));
     }
-    if wanted > MAX_ARRAY {
-        return Err(format!("{wanted} bytes long, expected at most {MAX_ARRAY}"));
-    }
+    check_data_len(data_len, unpacked_len, packed_len)?;
     if header.fortran && header.shape.len() > 1 {
         return Err("stored in Fortran order, expected C order".into());
     }
-    let too_large = |_| format!("{shape_text} does not fit into memory");
-    let length = usize::try_from(wanted).map_err(|_| format!("{shape_text} is too large"))?;
+    let length = usize::try_from(data_len).map_err(|_| format!("{shape_text} is too large"))?;
     let mut bytes = Vec::new();
-    bytes.try_reserve_exact(length).map_err(too_large)?;
-    // One byte more than expected: the archive's checksum is compared at the end of the entry.
-    file.take(wanted + 1)
+    bytes
+        .try_reserve_exact(length)
+        .map_err(|_| format!("{shape_text} does not fit into memory"))?;
+    // Try to read one byte more: the zip checksum is verified only at the end of the entry.
+    file.take(data_len + 1)
         .read_to_end(&mut bytes)
         .map_err(|e| format!("corrupt: {}", one_line(&e)))?;
     if bytes.len() != length {
         return Err(format!("{} bytes long, expected {length}", bytes.len()));
     }
-    Ok(Ok(Array {
+    Ok(Ok(NpyArray {
         dtype: header.dtype,
-        // Each side is at most the product, unless a side is zero and the array empty.
+        // Each axis is at most the product, unless the array is empty.
         shape: header
             .shape
             .iter()
@@ -259,20 +265,42 @@ fn read_entry(
     }))
 }
 
-/// Reads an array's header; also returns its length in bytes.
-fn read_header(file: &mut impl Read) -> std::result::Result<(Header, u64), String> {
-    let mut take = |length: usize| {
+/// Checks that an entry is not larger than its compressed size or the limit allows.
+fn check_data_len(
+    data_len: u64,
+    unpacked_len: u64,
+    packed_len: u64,
+) -> std::result::Result<(), String> {
+    let max_unpacked = packed_len
+        .saturating_mul(MAX_RATIO)
+        .saturating_add(MAX_RATIO);
+    if unpacked_len > max_unpacked {
+        return Err(format!(
+            "corrupt: {packed_len} compressed bytes cannot unpack to {unpacked_len}"
+        ));
+    }
+    if data_len > MAX_ARRAY {
+        return Err(format!(
+            "{data_len} bytes long, expected at most {MAX_ARRAY}"
+        ));
+    }
+    Ok(())
+}
+
+/// Reads an array header; also returns its length in bytes.
+fn read_header(file: &mut impl Read) -> std::result::Result<(NpyHeader, u64), String> {
+    let mut read = |length: usize| {
         let mut bytes = vec![0; length];
         file.read_exact(&mut bytes)
             .map(|()| bytes)
-            .map_err(|e| format!("header cannot be read: {}", one_line(&e)))
+            .map_err(|e| format!("header is truncated or corrupt: {}", one_line(&e)))
     };
-    let start = take(8)?;
+    let start = read(8)?;
     if !start.starts_with(MAGIC) {
         return Err("not a NumPy array".into());
     }
     let width = if start.get(6) == Some(&1) { 2 } else { 4 };
-    let length = take(width)?
+    let length = read(width)?
         .iter()
         .rev()
         .fold(0_usize, |length, &byte| length << 8 | usize::from(byte));
@@ -281,21 +309,21 @@ fn read_header(file: &mut impl Read) -> std::result::Result<(Header, u64), Strin
             "header is {length} bytes long, expected at most {MAX_HEADER}"
         ));
     }
-    let text = String::from_utf8_lossy(&take(length)?).into_owned();
-    let header = parse_header(&text).ok_or("header is not one of NumPy's")?;
+    let text = String::from_utf8_lossy(&read(length)?).into_owned();
+    let header = parse_header(&text).ok_or("header is not a NumPy header")?;
     Ok((header, (8 + width + length) as u64))
 }
 
 /// Parses `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`.
-fn parse_header(text: &str) -> Option<Header> {
+fn parse_header(text: &str) -> Option<NpyHeader> {
     let after = |key: &str| {
         let (_, rest) = text.split_once(&format!("'{key}':"))?;
         Some(rest.trim_start())
     };
     let descr = after("descr")?;
     let dtype = match descr.strip_prefix('\'') {
-        Some(rest) => Dtype::parse(rest.split_once('\'')?.0),
-        None => Dtype::Other("a record".into()),
+        Some(rest) => NpyDtype::parse(rest.split_once('\'')?.0),
+        None => NpyDtype::Other("structured".into()),
     };
     let (shape, _) = after("shape")?.strip_prefix('(')?.split_once(')')?;
     let shape = shape
@@ -304,62 +332,62 @@ fn parse_header(text: &str) -> Option<Header> {
         .filter(|side| !side.is_empty())
         .map(|side| side.parse().ok())
         .collect::<Option<Vec<u64>>>()?;
-    Some(Header {
+    Some(NpyHeader {
         dtype,
         shape,
         fortran: after("fortran_order")?.starts_with("True"),
     })
 }
 
-/// A message without line breaks.
+/// The message with line breaks replaced by spaces.
 fn one_line(message: &impl std::fmt::Display) -> String {
     message.to_string().replace(['\n', '\r'], " ")
 }
 
-/// A number that an array can be written of.
-pub trait Element: Copy {
-    /// NumPy's name of the dtype.
+/// An element type that can be written.
+pub trait NpyElement: Copy {
+    /// NumPy's `descr` of the dtype.
     const DESCR: &str;
-    /// Appends the element, little-endian.
-    fn put(self, bytes: &mut Vec<u8>);
+    /// Appends the element in little-endian order.
+    fn append(self, bytes: &mut Vec<u8>);
 }
 
-impl Element for bool {
+impl NpyElement for bool {
     const DESCR: &str = "|b1";
-    fn put(self, bytes: &mut Vec<u8>) {
+    fn append(self, bytes: &mut Vec<u8>) {
         bytes.push(u8::from(self));
     }
 }
 
-impl Element for u8 {
+impl NpyElement for u8 {
     const DESCR: &str = "|u1";
-    fn put(self, bytes: &mut Vec<u8>) {
+    fn append(self, bytes: &mut Vec<u8>) {
         bytes.push(self);
     }
 }
 
-impl Element for i32 {
+impl NpyElement for i32 {
     const DESCR: &str = "<i4";
-    fn put(self, bytes: &mut Vec<u8>) {
+    fn append(self, bytes: &mut Vec<u8>) {
         bytes.extend(self.to_le_bytes());
     }
 }
 
-impl Element for f32 {
+impl NpyElement for f32 {
     const DESCR: &str = "<f4";
-    fn put(self, bytes: &mut Vec<u8>) {
+    fn append(self, bytes: &mut Vec<u8>) {
         bytes.extend(self.to_le_bytes());
     }
 }
 
-/// Collects arrays in memory, and writes them as one `.npz` file.
+/// Collects arrays in memory and writes them as one `.npz` file.
 pub struct Writer {
     path: PathBuf,
     zip: ZipWriter<Cursor<Vec<u8>>>,
 }
 
 impl Writer {
-    /// A file to be written at `path` by [`Writer::save`].
+    /// Starts a file that [`Writer::save`] will write at `path`.
     pub fn new(path: &Path) -> Self {
         Self {
             path: path.to_path_buf(),
@@ -367,24 +395,24 @@ impl Writer {
         }
     }
 
-    /// Adds an array of `shape`, compressed.
+    /// Adds an array, compressed.
     ///
     /// # Errors
-    /// The shape does not hold as many elements as there are values.
-    pub fn add<T: Element>(&mut self, name: &str, shape: &[usize], values: &[T]) -> Result<()> {
-        let room = shape
+    /// Returns an error if `shape` and the number of values disagree.
+    pub fn add<T: NpyElement>(&mut self, name: &str, shape: &[usize], values: &[T]) -> Result<()> {
+        let count = shape
             .iter()
             .try_fold(1_usize, |n, &side| n.checked_mul(side));
-        if room != Some(values.len()) {
+        if count != Some(values.len()) {
             return Err(Error::Argument(format!(
-                "array `{name}`: {} values do not fill shape {shape:?}",
+                "array `{name}`: {} values for shape {shape:?}",
                 values.len()
             )));
         }
         let mut bytes = header_bytes(T::DESCR, shape);
         bytes.reserve(size_of_val(values));
         for value in values {
-            value.put(&mut bytes);
+            value.append(&mut bytes);
         }
         let options = SimpleFileOptions::default().large_file(bytes.len() >= u32::MAX as usize);
         self.zip
@@ -394,10 +422,11 @@ impl Writer {
             .map_err(|e| Error::io(&self.path, e))
     }
 
-    /// Writes the file under a temporary name in the same folder, then renames it.
+    /// Writes the file atomically: under a temporary name in the same folder, then renamed.
     ///
     /// # Errors
-    /// The folder cannot be written to, or the disk is full; an older file stays as it was.
+    /// Returns an error if the folder is not writable or the disk is full; an existing file is then
+    /// unchanged.
     pub fn save(self) -> Result<()> {
         let path = self.path;
         let bytes = self
@@ -409,7 +438,7 @@ impl Writer {
     }
 }
 
-/// The bytes before an array's numbers; its end is a multiple of 64, as NumPy aligns it.
+/// Encodes an array header, padded to a multiple of 64 bytes as NumPy does.
 fn header_bytes(descr: &str, shape: &[usize]) -> Vec<u8> {
     let shape: String = shape.iter().map(|side| format!("{side}, ")).collect();
     let mut text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}");

@@ -1,9 +1,9 @@
-//! Files that `npz` must read, and broken ones that it must name. Arrays are built byte by byte.
+//! Valid and invalid `.npz` files; arrays are built byte by byte.
 
 use super::*;
 
 /// An `.npz` with one array `a` of these bytes, header included.
-fn file_of(bytes: &[u8]) -> tempfile::NamedTempFile {
+fn npz_file(bytes: &[u8]) -> tempfile::NamedTempFile {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     zip.start_file("a.npy", SimpleFileOptions::default())
         .unwrap();
@@ -13,8 +13,8 @@ fn file_of(bytes: &[u8]) -> tempfile::NamedTempFile {
     file
 }
 
-/// A header with this dictionary, followed by `data`.
-fn array_of(dictionary: &str, data: &[u8]) -> Vec<u8> {
+/// An array with this header dictionary, followed by `data`.
+fn npy_bytes(dictionary: &str, data: &[u8]) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     bytes.extend([1, 0]);
     bytes.extend((dictionary.len() as u16).to_le_bytes());
@@ -23,11 +23,11 @@ fn array_of(dictionary: &str, data: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn read(bytes: &[u8]) -> Result<Array> {
-    Archive::open(file_of(bytes).path())?.array("a")
+fn read(bytes: &[u8]) -> Result<NpyArray> {
+    Archive::open(npz_file(bytes).path())?.array("a")
 }
 
-fn complaint(bytes: &[u8]) -> String {
+fn error_text(bytes: &[u8]) -> String {
     let text = read(bytes).unwrap_err().to_string();
     assert_eq!(text.lines().count(), 1, "{text}");
     assert!(text.contains("array `a`: "), "{text}");
@@ -35,7 +35,7 @@ fn complaint(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn every_plain_dtype_is_read_as_numbers() {
+fn reads_every_numeric_dtype() {
     let cases: [(&str, &[u8], f32); 11] = [
         ("|b1", &[1], 1.0),
         ("|u1", &[200], 200.0),
@@ -51,14 +51,14 @@ fn every_plain_dtype_is_read_as_numbers() {
     ];
     for (descr, data, expected) in cases {
         let text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (1,), }}\n");
-        let array = read(&array_of(&text, data)).unwrap();
+        let array = read(&npy_bytes(&text, data)).unwrap();
         assert_eq!(array.shape, [1], "{descr}");
         assert_eq!(array.to_f32().unwrap(), [expected], "{descr}");
     }
 }
 
 #[test]
-fn written_arrays_come_back_with_their_shapes() {
+fn arrays_round_trip() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.npz");
     let mut file = Writer::new(&path);
@@ -79,27 +79,27 @@ fn written_arrays_come_back_with_their_shapes() {
 }
 
 #[test]
-fn a_written_header_is_aligned_as_numpy_aligns_it() {
+fn headers_are_64_byte_aligned() {
     for shape in [&[][..], &[5], &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]] {
         let bytes = header_bytes("<f4", shape);
         assert_eq!(bytes.len() % 64, 0);
         let (header, used) = read_header(&mut bytes.as_slice()).unwrap();
         assert_eq!(used as usize, bytes.len());
-        assert_eq!(header.dtype, Dtype::Float(4));
+        assert_eq!(header.dtype, NpyDtype::Float(4));
         let sides: Vec<u64> = shape.iter().map(|&side| side as u64).collect();
         assert_eq!(header.shape, sides);
     }
 }
 
 #[test]
-fn values_that_do_not_fill_the_shape_are_refused() {
+fn wrong_value_count_is_rejected() {
     let mut file = Writer::new(Path::new("never-written.npz"));
     assert!(file.add("a", &[2, 2], &[1_u8, 2, 3]).is_err());
     assert!(file.add("a", &[usize::MAX, 2], &[1_u8]).is_err());
 }
 
 #[test]
-fn a_header_that_promises_too_much_is_refused_before_allocating() {
+fn oversized_header_is_rejected() {
     let shapes = [
         "(18446744073709551615,)",
         "(4294967296, 4294967296, 4294967296)",
@@ -109,20 +109,20 @@ fn a_header_that_promises_too_much_is_refused_before_allocating() {
     ];
     for shape in shapes {
         let text = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}\n");
-        let text = complaint(&array_of(&text, &[1, 2, 3, 4]));
+        let text = error_text(&npy_bytes(&text, &[1, 2, 3, 4]));
         assert!(text.contains("but 4 bytes follow"), "{text}");
     }
 }
 
 #[test]
-fn a_table_of_contents_that_promises_too_much_is_refused_before_allocating() {
-    // Three gigabytes promised by the archive's table and by the header alike, five bytes stored.
-    let promised = 3_000_000_000_u32;
-    let header = header_bytes("|u1", &[promised as usize]);
-    let mut bytes = std::fs::read(file_of(&[header.as_slice(), &[0; 5]].concat()).path()).unwrap();
-    let table = bytes.windows(4).position(|w| w == b"PK\x01\x02").unwrap();
-    let total = promised + header.len() as u32;
-    bytes[table + 24..table + 28].copy_from_slice(&total.to_le_bytes());
+fn oversized_zip_entry_is_rejected() {
+    // The zip directory and the header both declare three gigabytes, but only five bytes follow.
+    let declared = 3_000_000_000_u32;
+    let header = header_bytes("|u1", &[declared as usize]);
+    let mut bytes = std::fs::read(npz_file(&[header.as_slice(), &[0; 5]].concat()).path()).unwrap();
+    let directory = bytes.windows(4).position(|w| w == b"PK\x01\x02").unwrap();
+    let total = declared + header.len() as u32;
+    bytes[directory + 24..directory + 28].copy_from_slice(&total.to_le_bytes());
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), bytes).unwrap();
     let error = Archive::open(file.path()).unwrap().array("a").unwrap_err();
@@ -130,25 +130,25 @@ fn a_table_of_contents_that_promises_too_much_is_refused_before_allocating() {
 }
 
 #[test]
-fn broken_headers_are_named() {
+fn invalid_headers_are_reported() {
     let deep = format!("{{'descr': {}", "[".repeat(60_000));
     let cases: [(Vec<u8>, &str); 7] = [
-        (vec![1, 2, 3], "header cannot be read"),
+        (vec![1, 2, 3], "header is truncated or corrupt"),
         (b"not an array at all".to_vec(), "not a NumPy array"),
-        (array_of(&deep, &[]), "header is not one of NumPy's"),
+        (npy_bytes(&deep, &[]), "header is not a NumPy header"),
         (
-            array_of("{'descr': '|u1'}", &[]),
-            "header is not one of NumPy's",
+            npy_bytes("{'descr': '|u1'}", &[]),
+            "header is not a NumPy header",
         ),
         (
-            array_of(
+            npy_bytes(
                 "{'descr': '|u1', 'fortran_order': False, 'shape': (-1,)}",
                 &[],
             ),
-            "header is not one of NumPy's",
+            "header is not a NumPy header",
         ),
         (
-            array_of(
+            npy_bytes(
                 "{'descr': '|u1', 'fortran_order': True, 'shape': (1, 2)}",
                 &[1, 2],
             ),
@@ -160,13 +160,13 @@ fn broken_headers_are_named() {
         ),
     ];
     for (bytes, expected) in cases {
-        let text = complaint(&bytes);
+        let text = error_text(&bytes);
         assert!(text.contains(expected), "{text}");
     }
 }
 
 #[test]
-fn dtypes_that_are_not_plain_numbers_are_named() {
+fn unsupported_dtypes_are_reported() {
     for descr in [
         "'|O'",
         "'<U5'",
@@ -177,30 +177,33 @@ fn dtypes_that_are_not_plain_numbers_are_named() {
         "[('x', '<f4')]",
     ] {
         let text = format!("{{'descr': {descr}, 'fortran_order': False, 'shape': (1,), }}\n");
-        let text = complaint(&array_of(&text, &[0; 8]));
-        assert!(text.contains("expected plain numbers"), "{text}");
+        let text = error_text(&npy_bytes(&text, &[0; 8]));
+        assert!(
+            text.contains("expected booleans, integers or floats"),
+            "{text}"
+        );
     }
 }
 
 #[test]
-fn a_missing_array_is_named_with_those_at_hand() {
+fn missing_array_lists_the_others() {
     let text = "{'descr': '|u1', 'fortran_order': False, 'shape': (1,), }\n";
-    let file = file_of(&array_of(text, &[1]));
+    let file = npz_file(&npy_bytes(text, &[1]));
     let mut archive = Archive::open(file.path()).unwrap();
     let text = archive.array("b").unwrap_err().to_string();
     assert!(
-        text.contains("array `b`: missing; the file holds: a"),
+        text.contains("array `b`: missing; the file has: a"),
         "{text}"
     );
 }
 
 #[test]
-fn a_file_that_is_no_archive_is_named() {
+fn non_zip_file_is_reported() {
     let file = tempfile::NamedTempFile::new().unwrap();
     for bytes in [
         &b""[..],
         b"PK",
-        b"some text that is long enough to hold a table",
+        b"some text that is long enough to hold a zip directory",
     ] {
         std::fs::write(file.path(), bytes).unwrap();
         let error = Archive::open(file.path()).err().unwrap();
@@ -209,9 +212,10 @@ fn a_file_that_is_no_archive_is_named() {
 }
 
 #[test]
-fn truncated_and_damaged_files_are_errors_and_never_panics() {
+fn corrupt_files_never_panic() {
     let data: Vec<u8> = (0..600_u32).map(|i| (i * i / 7) as u8).collect();
-    let good = std::fs::read(file_of(&[header_bytes("|u1", &[600]), data.clone()].concat()).path());
+    let good =
+        std::fs::read(npz_file(&[header_bytes("|u1", &[600]), data.clone()].concat()).path());
     let good = good.unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
     let load = |bytes: &[u8]| {
@@ -226,7 +230,7 @@ fn truncated_and_damaged_files_are_errors_and_never_panics() {
     for position in 0..good.len() {
         let mut bytes = good.clone();
         bytes[position] ^= 0x55;
-        // A byte that nothing depends on (a date) may change; a changed number may not pass.
+        // Bytes that nothing depends on, such as dates, may change; the data may not.
         if let Ok(array) = load(&bytes) {
             assert_eq!(array.into_u8().unwrap(), data, "byte {position}");
         }
@@ -234,7 +238,7 @@ fn truncated_and_damaged_files_are_errors_and_never_panics() {
 }
 
 #[test]
-fn saving_into_a_missing_folder_fails_and_names_it() {
+fn missing_folder_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("missing/a.npz");
     let mut file = Writer::new(&path);
@@ -244,7 +248,7 @@ fn saving_into_a_missing_folder_fails_and_names_it() {
 }
 
 #[test]
-fn saving_leaves_nothing_but_the_file() {
+fn save_leaves_no_temporary_files() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.npz");
     for value in [1_u8, 2] {

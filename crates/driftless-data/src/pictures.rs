@@ -1,4 +1,4 @@
-//! The first frames of a picture, an animated GIF or a video, at a world's size and pace.
+//! Loads the first frames of an image, an animated GIF or a video at a given size and frame rate.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -7,122 +7,128 @@ use std::path::Path;
 use image::codecs::gif::GifDecoder;
 use image::{AnimationDecoder, DynamicImage, ImageDecoder, ImageReader, Limits};
 
-use super::import::film::Film;
-use super::import::video;
 use crate::PathError as _;
+use super::import::frame_resampler::FrameResampler;
+use super::import::video_decoder;
 use crate::{Error, Result};
 
-/// Files that are read here.
-pub const PICTURES: [&str; 3] = ["png", "jpg", "jpeg"];
-/// Files that are read through ffmpeg.
-pub const VIDEOS: [&str; 5] = ["mp4", "mkv", "webm", "mov", "avi"];
+/// Extensions of still images.
+pub const IMAGE_EXTENSIONS: [&str; 3] = ["png", "jpg", "jpeg"];
+/// Extensions of videos, which ffmpeg decodes.
+pub const VIDEO_EXTENSIONS: [&str; 5] = ["mp4", "mkv", "webm", "mov", "avi"];
 
-/// Longest side of a picture in pixels.
-const LONGEST: u32 = 16_384;
+/// Longest accepted side of an image in pixels.
+const MAX_SIDE: u32 = 16_384;
 
-/// A frame of an animation without a duration is shown so long, as browsers do.
-const UNTIMED_MS: f64 = 100.0;
+/// Duration of a GIF frame that has none, as in browsers.
+const DEFAULT_DELAY_MS: f64 = 100.0;
 
-/// Reads up to `most` frames, u8 RGB `[T, H, W, 3]`, area-averaged to the height and width `size`;
-/// moving ones `fps` a second, from the first on.
+/// Reads up to `max_frames` frames, u8 RGB `[T, H, W, 3]`, area-averaged to `size` (height, width).
+/// A GIF or a video is sampled from its start at `fps` frames per second.
 ///
 /// # Errors
-/// The file is missing, of another kind, broken, or a video where there is no ffmpeg.
-pub fn first(path: &Path, size: [usize; 2], fps: f32, most: usize) -> Result<Vec<u8>> {
-    let mut film = Film::new(size, 1);
-    let kind = path.extension().unwrap_or_default().to_string_lossy();
-    let kind = kind.to_lowercase();
-    match kind.as_str() {
-        "gif" => animation(path, &mut film, fps, most)?,
-        kind if PICTURES.contains(&kind) => picture(path, &mut film)?,
-        kind if VIDEOS.contains(&kind) => video::read_first(path, &mut film, fps, most)?,
+/// Returns an error if the file is missing or corrupt, its extension is not supported, or it is a
+/// video and ffmpeg is missing or fails.
+pub fn first(path: &Path, size: [usize; 2], fps: f32, max_frames: usize) -> Result<Vec<u8>> {
+    let mut frames = FrameResampler::new(size, 1);
+    let extension = path.extension().unwrap_or_default().to_string_lossy();
+    let extension = extension.to_lowercase();
+    match extension.as_str() {
+        "gif" => read_gif(path, &mut frames, fps, max_frames)?,
+        still if IMAGE_EXTENSIONS.contains(&still) => read_image(path, &mut frames)?,
+        video if VIDEO_EXTENSIONS.contains(&video) => {
+            video_decoder::read_first(path, &mut frames, fps, max_frames)?;
+        }
         _ => {
             let what = format!(
-                "neither a picture nor a film, expected .{}, .gif or .{}",
-                PICTURES.join(", ."),
-                VIDEOS.join(", .")
+                "not an image or a video, expected .{}, .gif or .{}",
+                IMAGE_EXTENSIONS.join(", ."),
+                VIDEO_EXTENSIONS.join(", .")
             );
             return Err(Error::invalid(path, what));
         }
     }
-    Ok(film.into_images())
+    Ok(frames.into_images())
 }
 
-/// Frames u8 RGB `[T, H, W, 3]` of the height and width `from`, area-averaged to those of `to`.
+/// Resizes u8 RGB frames `[T, H, W, 3]` by area averaging; `from` and `to` are (height, width).
 pub fn resized(images: &[u8], from: [usize; 2], to: [usize; 2]) -> Vec<u8> {
-    let mut film = Film::new(to, 1);
+    let mut frames = FrameResampler::new(to, 1);
     for frame in images.chunks_exact((from[0] * from[1] * 3).max(1)) {
-        film.push(from, frame);
+        frames.push(from, frame);
     }
-    film.into_images()
+    frames.into_images()
 }
 
-/// Shows a picture to `film`, turned as its file says.
-fn picture(path: &Path, film: &mut Film) -> Result<()> {
+/// Pushes a still image, rotated as its metadata says.
+fn read_image(path: &Path, frames: &mut FrameResampler) -> Result<()> {
     let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
     let mut reader = reader.map_err(|e| Error::io(path, e))?;
     reader.limits(limits());
-    let read = || {
+    let decode = || {
         let mut decoder = reader.into_decoder()?;
         let orientation = decoder.orientation()?;
         let mut image = DynamicImage::from_decoder(decoder)?;
         image.apply_orientation(orientation);
         Ok(image)
     };
-    let image = read().map_err(|e| unreadable(path, &e))?;
-    show(image, path, film)
+    let image = decode().map_err(|e| decode_error(path, &e))?;
+    push_image(image, path, frames)
 }
 
-/// Shows an animation to `film`, `most` frames at most: at every moment of a frame what is seen then.
-fn animation(path: &Path, film: &mut Film, fps: f32, most: usize) -> Result<()> {
+/// Samples a GIF at `fps`: each output frame is the one on display at its time.
+fn read_gif(path: &Path, frames: &mut FrameResampler, fps: f32, max_frames: usize) -> Result<()> {
     let file = File::open(path).map_err(|e| Error::io(path, e))?;
-    let wrong = |e: image::ImageError| unreadable(path, &e);
-    let mut decoder = GifDecoder::new(BufReader::new(file)).map_err(wrong)?;
-    decoder.set_limits(limits()).map_err(wrong)?;
-    let mut ends = 0.0;
+    let decode_error = |e: image::ImageError| decode_error(path, &e);
+    let mut decoder = GifDecoder::new(BufReader::new(file)).map_err(decode_error)?;
+    decoder.set_limits(limits()).map_err(decode_error)?;
+    let mut end_ms = 0.0;
     for frame in decoder.into_frames() {
-        let frame = frame.map_err(wrong)?;
+        let frame = frame.map_err(decode_error)?;
         let (numerator, denominator) = frame.delay().numer_denom_ms();
-        let shown = f64::from(numerator) / f64::from(denominator.max(1));
-        ends += if shown > 0.0 { shown } else { UNTIMED_MS };
+        let delay = f64::from(numerator) / f64::from(denominator.max(1));
+        end_ms += if delay > 0.0 { delay } else { DEFAULT_DELAY_MS };
         let image = DynamicImage::from(frame.into_buffer());
-        let next = |film: &Film| film.seen() as f64 * 1000.0 / f64::from(fps);
-        if next(film) < ends {
-            show(image, path, film)?;
-            while next(film) < ends && film.seen() < most {
-                film.again();
+        let next_ms = |frames: &FrameResampler| frames.received() as f64 * 1000.0 / f64::from(fps);
+        if next_ms(frames) < end_ms {
+            push_image(image, path, frames)?;
+            while next_ms(frames) < end_ms && frames.received() < max_frames {
+                frames.repeat_last();
             }
         }
-        if film.seen() >= most {
+        if frames.received() >= max_frames {
             break;
         }
     }
-    match film.seen() {
-        0 => Err(Error::invalid(path, "holds no frames, expected some")),
-        _ => Ok(()),
+    if frames.received() == 0 {
+        return Err(Error::invalid(
+            path,
+            "holds no frames, expected at least one",
+        ));
     }
+    Ok(())
 }
 
-fn show(image: DynamicImage, path: &Path, film: &mut Film) -> Result<()> {
+fn push_image(image: DynamicImage, path: &Path, frames: &mut FrameResampler) -> Result<()> {
     let image = image.into_rgb8();
     let size = [image.height() as usize, image.width() as usize];
     if size.contains(&0) {
         return Err(Error::invalid(path, "holds no pixels"));
     }
-    film.push(size, image.as_raw());
+    frames.push(size, image.as_raw());
     Ok(())
 }
 
-/// Beside the memory that decoders may take by default.
+/// Decoder limits: the default memory, and a longest side.
 fn limits() -> Limits {
     let mut limits = Limits::default();
-    limits.max_image_width = Some(LONGEST);
-    limits.max_image_height = Some(LONGEST);
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
     limits
 }
 
-fn unreadable(path: &Path, error: &image::ImageError) -> Error {
-    Error::invalid(path, format!("not a picture that can be read: {error}"))
+fn decode_error(path: &Path, error: &image::ImageError) -> Error {
+    Error::invalid(path, format!("not a readable image: {error}"))
 }
 
 #[cfg(test)]
@@ -140,8 +146,8 @@ mod tests {
         values.iter().flat_map(|&value| [value; 3]).collect()
     }
 
-    /// Frames of 2×2 pixels, each of one grey that a palette holds exactly, and how long they stay.
-    fn gif(path: &Path, frames: &[(u8, u32)]) {
+    /// Writes a GIF of uniform 2×2 frames, given as (grey, delay in ms).
+    fn write_gif(path: &Path, frames: &[(u8, u32)]) {
         let mut encoder = GifEncoder::new(File::create(path).unwrap());
         for &(grey, ms) in frames {
             let image = RgbaImage::from_pixel(2, 2, [grey, grey, grey, 255].into());
@@ -151,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_is_one_frame_of_the_wanted_size() {
+    fn image_is_one_resized_frame() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.PNG");
         let halves = RgbImage::from_fn(4, 2, |x, _| Rgb([if x < 2 { 10 } else { 200 }; 3]));
@@ -165,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jpeg_is_read_by_either_of_its_names() {
+    fn both_jpeg_extensions_are_read() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["a.jpg", "a.jpeg"] {
             let path = folder.path().join(name);
@@ -178,28 +184,28 @@ mod tests {
     }
 
     #[test]
-    fn an_animation_comes_at_the_pace_of_the_world() {
+    fn gif_is_resampled_in_time() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.gif");
-        // 100 ms of each; a world of 20 frames a second sees each twice, one of 5 every other.
-        gif(&path, &[(0, 100), (255, 100), (0, 100), (255, 100)]);
-        let seen = |fps, most| first(&path, [1, 1], fps, most).unwrap();
-        assert_eq!(seen(20.0, 5), grey(&[0, 0, 255, 255, 0]));
-        assert_eq!(seen(5.0, 9), grey(&[0, 0]));
-        assert_eq!(seen(10.0, 9), grey(&[0, 255, 0, 255]));
+        // 100 ms each: at 20 fps every frame comes twice, at 5 fps every other one.
+        write_gif(&path, &[(0, 100), (255, 100), (0, 100), (255, 100)]);
+        let frames = |fps, max_frames| first(&path, [1, 1], fps, max_frames).unwrap();
+        assert_eq!(frames(20.0, 5), grey(&[0, 0, 255, 255, 0]));
+        assert_eq!(frames(5.0, 9), grey(&[0, 0]));
+        assert_eq!(frames(10.0, 9), grey(&[0, 255, 0, 255]));
     }
 
     #[test]
-    fn a_frame_without_a_duration_stays_for_a_tenth_of_a_second() {
+    fn untimed_gif_frame_lasts_100_ms() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.gif");
-        gif(&path, &[(0, 0), (255, 0)]);
-        let seen = first(&path, [1, 1], 20.0, 9).unwrap();
-        assert_eq!(seen, grey(&[0, 0, 255, 255]));
+        write_gif(&path, &[(0, 0), (255, 0)]);
+        let frames = first(&path, [1, 1], 20.0, 9).unwrap();
+        assert_eq!(frames, grey(&[0, 0, 255, 255]));
     }
 
     #[test]
-    fn a_video_comes_at_the_pace_of_the_world_through_ffmpeg() {
+    fn video_is_resampled_in_time() {
         if Command::new("ffmpeg").arg("-version").output().is_err() {
             eprintln!("skipped: no ffmpeg");
             return;
@@ -216,31 +222,34 @@ mod tests {
             extras: BTreeMap::new(),
         };
         export::write(&episode, &path, 1, 20.0).unwrap();
-        for (most, expected) in [(9, &[20, 200, 110][..]), (2, &[20, 200])] {
-            let seen = first(&path, [1, 1], 10.0, most).unwrap();
-            assert_eq!(seen.len(), expected.len() * 3);
-            for (seen, expected) in seen.chunks(3).zip(expected) {
-                assert!(seen[0].abs_diff(*expected) < 12, "{seen:?} {expected}");
+        for (max_frames, expected) in [(9, &[20, 200, 110][..]), (2, &[20, 200])] {
+            let frames = first(&path, [1, 1], 10.0, max_frames).unwrap();
+            assert_eq!(frames.len(), expected.len() * 3);
+            for (frames, expected) in frames.chunks(3).zip(expected) {
+                assert!(frames[0].abs_diff(*expected) < 12, "{frames:?} {expected}");
             }
         }
     }
 
     #[test]
-    fn what_is_no_picture_is_named_with_what_was_expected() {
+    fn unreadable_files_are_reported() {
         let folder = tempfile::tempdir().unwrap();
-        let complaint = |name: &str, bytes: &[u8]| {
+        let error_text = |name: &str, bytes: &[u8]| {
             let path = folder.path().join(name);
             std::fs::write(&path, bytes).unwrap();
             let error = first(&path, [2, 2], 15.0, 2).unwrap_err();
             error.to_string()
         };
-        let said = complaint("a.txt", b"words");
-        assert!(said.contains("a.txt") && said.contains(".png"), "{said}");
+        let message = error_text("a.txt", b"words");
+        assert!(
+            message.contains("a.txt") && message.contains(".png"),
+            "{message}"
+        );
         for name in ["a.png", "a.jpg", "a.gif"] {
-            let said = complaint(name, b"no picture at all");
+            let message = error_text(name, b"not an image");
             assert!(
-                said.contains(name) && said.contains("not a picture"),
-                "{said}"
+                message.contains(name) && message.contains("not a readable image"),
+                "{message}"
             );
         }
         let missing = first(&folder.path().join("b.png"), [2, 2], 15.0, 2);

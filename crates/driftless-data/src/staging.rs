@@ -1,4 +1,4 @@
-//! The dataset folder to write: complete at once, or not at all.
+//! A folder that appears under its final name complete, or not at all.
 
 use std::path::{Path, PathBuf};
 
@@ -7,32 +7,33 @@ use tempfile::TempDir;
 use crate::PathError as _;
 use crate::{Error, Result};
 
-/// A folder beside the target, renamed to it at the end and removed if that is never reached.
+/// A temporary folder next to its target: [`Staging::finish`] renames it, dropping it removes it.
 pub struct Staging {
     target: PathBuf,
     folder: TempDir,
 }
 
 impl Staging {
-    /// Whether a folder may become `target`.
+    /// Checks that a new folder may be put at `target`.
     ///
     /// # Errors
-    /// `target` is there and not an empty folder.
+    /// Returns an error if `target` exists and is not an empty folder.
     pub fn check(target: &Path) -> Result<()> {
         if target.exists() {
             let mut entries = target.read_dir().map_err(|e| Error::io(target, e))?;
             if entries.next().is_some() {
-                let what = "already holds something, expected a new or an empty folder";
+                let what = "is not empty, expected a new or an empty folder";
                 return Err(Error::invalid(target, what));
             }
         }
         Ok(())
     }
 
-    /// Begins a folder that shall become `target`.
+    /// Creates the temporary folder that will become `target`.
     ///
     /// # Errors
-    /// `target` is there and not an empty folder, or the folder above it cannot be written.
+    /// Returns an error if `target` exists and is not an empty folder, or its parent is not
+    /// writable.
     pub fn new(target: &Path) -> Result<Self> {
         Self::check(target)?;
         let parent = match target.parent() {
@@ -44,7 +45,8 @@ impl Staging {
         let prefix = format!(".{name}.");
         let mut builder = tempfile::Builder::new();
         builder.prefix(&prefix).suffix(".partial");
-        // As any new folder: what the umask leaves of these, not only for the owner.
+        // Like any new folder, readable by whoever the umask allows; tempfile's default is owner
+        // only.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
         let folder = builder
@@ -56,23 +58,23 @@ impl Staging {
         })
     }
 
-    /// Where to write until then.
+    /// The temporary folder to write into.
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Gives the folder its name.
+    /// Renames the folder to its target.
     ///
     /// # Errors
-    /// The system refuses; the target then stays as it was.
+    /// Returns an error if the rename fails; the target is then unchanged.
     pub fn finish(self) -> Result<()> {
-        // An empty folder of that name stands in the way of the rename on some systems.
+        // On some systems a rename fails if the target exists, even as an empty folder.
         if self.target.exists() {
             std::fs::remove_dir(&self.target).map_err(|e| Error::io(&self.target, e))?;
         }
         std::fs::rename(self.folder.path(), &self.target)
             .map_err(|e| Error::io(&self.target, e))?;
-        // Renamed away: nothing is left to remove.
+        // It has been renamed, so there is nothing to remove.
         let _ = self.folder.keep();
         Ok(())
     }
@@ -83,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_target_appears_whole_and_nothing_else_is_left() {
+    fn finish_creates_only_the_target() {
         let root = tempfile::tempdir().unwrap();
         let target = root.path().join("deep/data");
         let staging = Staging::new(&target).unwrap();
@@ -95,21 +97,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_up_leaves_no_trace() {
+    fn drop_removes_the_folder() {
         let root = tempfile::tempdir().unwrap();
         drop(Staging::new(&root.path().join("data")).unwrap());
         assert_eq!(root.path().read_dir().unwrap().count(), 0);
     }
 
     #[test]
-    fn an_empty_folder_is_filled_and_another_refused() {
+    fn only_empty_targets_are_accepted() {
         let root = tempfile::tempdir().unwrap();
         let target = root.path().join("data");
         std::fs::create_dir(&target).unwrap();
         Staging::new(&target).unwrap().finish().unwrap();
         std::fs::write(target.join("mine"), "").unwrap();
-        let said = Staging::new(&target).err().unwrap().to_string();
-        assert!(said.contains("already holds something"), "{said}");
+        let message = Staging::new(&target).err().unwrap().to_string();
+        assert!(message.contains("is not empty"), "{message}");
         assert!(target.join("mine").exists());
     }
 }

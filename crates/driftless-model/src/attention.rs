@@ -1,35 +1,36 @@
-//! Attention with normalised queries and keys, fused with its backward pass.
+//! Attention with normalized queries and keys, fused with its backward pass.
 //!
-//! Logits are `scale_h · q̂·k̂ + bias_h[distance]` with q̂ = q/‖q‖, k̂ = k/‖k‖: a learned scale a
-//! head (QK normalisation) and, over time, a learned bias for every distance in frames. Relative
-//! distances need no absolute position, so a session has no last frame.
+//! The logits of head h are `scale_h · q̂·k̂ + bias_h[distance]` with q̂ = q/‖q‖ and k̂ = k/‖k‖: a
+//! learned scale per head (QK normalization) and, over time, a learned bias for each distance in
+//! frames. Relative distances need no absolute positions, so a rollout can be arbitrarily long.
 
 use candle_core::{CpuStorage, CustomOp2, D, DType, Layout, Shape, Tensor, bail};
 use rayon::prelude::*;
 
-use super::ops::{NORM_EPS, cpu_slice, sum_in_order, with_cpu};
+use super::ops::{NORM_EPS, cpu_slice, sum_in_order, with_cpu_slice};
 use super::simd::{axpy, dispatch, dot, exp, fma};
 
 type TensorResult<T> = candle_core::Result<T>;
 
-/// Which tokens see each other.
+/// Which tokens attend to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pattern {
-    /// All tokens of one frame.
+    /// All tokens of a frame attend to each other.
     Space,
-    /// The same token in other frames. The frames are one or more copies of the same `frames`
-    /// moments: the first copy is the clean context and is causal; a frame of a later copy sees
-    /// the clean frames strictly before its moment, and itself. No distance reaches `window`.
+    /// A token attends to the same token of other frames. The frames are one or more copies of the
+    /// same `frames` time steps. The first copy is the clean context, with causal attention; a
+    /// frame of a later copy attends to the clean frames of earlier time steps and to itself.
+    /// Frames at a distance of `window` or more are masked.
     Time {
-        /// Moments, T.
+        /// Number of time steps, T.
         frames: usize,
-        /// Frames seen, the current one included, W.
+        /// Window in frames, including the current one, W.
         window: usize,
     },
 }
 
 impl Pattern {
-    /// Columns of the attention parameters: the scale, and a bias for each distance.
+    /// Number of attention parameters per head: the scale, and a bias for each distance.
     pub fn parameters(self) -> usize {
         match self {
             Self::Space => 1,
@@ -37,16 +38,16 @@ impl Pattern {
         }
     }
 
-    /// Distance from query `i` back to key `j`; `None` where `i` does not see `j`.
+    /// Distance in frames from query `i` back to key `j`; `None` if masked.
     pub fn distance(self, i: usize, j: usize) -> Option<usize> {
         match self {
             Self::Space => Some(0),
             Self::Time { frames, window } => {
-                let (moment, clean) = (i % frames, i < frames);
+                let (step, clean) = (i % frames, i < frames);
                 let distance = if i == j {
                     0
-                } else if j < frames && (j < moment || (clean && j == moment)) {
-                    moment - j
+                } else if j < frames && (j < step || (clean && j == step)) {
+                    step - j
                 } else {
                     return None;
                 };
@@ -55,7 +56,7 @@ impl Pattern {
         }
     }
 
-    /// Tokens that attend to each other in a [B, F, S] batch.
+    /// Length of the attended sequences in a [B, F, S] batch.
     fn length(self, f: usize, s: usize) -> usize {
         match self {
             Self::Space => s,
@@ -66,16 +67,16 @@ impl Pattern {
 
 /// Attention over a batch of frames of tokens.
 ///
-/// `qkv` [B, F, S, 3·w] (queries, keys, values; each w = heads · head size), `parameters`
-/// [heads, 1 + distances] (see [`Pattern::parameters`]); result [B, F, S, w].
+/// Takes `qkv` [B, F, S, 3·w] (queries, keys and values, each of width w = heads · head size) and
+/// `parameters` [heads, 1 + distances] (see [`Pattern::parameters`]); returns [B, F, S, w].
 ///
 /// # Errors
-/// The shapes do not fit.
+/// Returns an error if the shapes are inconsistent.
 pub fn attention(qkv: &Tensor, parameters: &Tensor, pattern: Pattern) -> TensorResult<Tensor> {
     if qkv.device().is_cpu() {
         return qkv
             .contiguous()?
-            .apply_op2(&parameters.contiguous()?, Attention { pattern });
+            .apply_op2(&parameters.contiguous()?, AttentionOp { pattern });
     }
     composed(qkv, parameters, pattern)
 }
@@ -83,19 +84,19 @@ pub fn attention(qkv: &Tensor, parameters: &Tensor, pattern: Pattern) -> TensorR
 /// q/‖q‖ over the last dimension.
 ///
 /// # Errors
-/// Only where the device fails.
+/// Returns an error if the device fails.
 pub fn normalise(x: &Tensor) -> TensorResult<Tensor> {
     let r = (x.sqr()?.sum_keepdim(D::Minus1)? + f64::from(NORM_EPS))?.sqrt()?;
     x.broadcast_div(&r)
 }
 
-/// The same function from candle's own operations.
+/// The same function composed of candle operations.
 fn composed(qkv: &Tensor, parameters: &Tensor, pattern: Pattern) -> TensorResult<Tensor> {
     let (b, f, s, w3) = qkv.dims4()?;
     let heads = parameters.dim(0)?;
     let (w, d) = (w3 / 3, w3 / 3 / heads);
-    let [q, k, v] = parts(qkv, heads, pattern)?;
-    let y = softmax(&q, &k, parameters, pattern)?.matmul(&v)?;
+    let [q, k, v] = split_qkv(qkv, heads, pattern)?;
+    let y = qk_weights(&q, &k, parameters, pattern)?.matmul(&v)?;
     match pattern {
         Pattern::Space => y.reshape((b, f, heads, s, d))?.permute((0, 1, 3, 2, 4))?,
         Pattern::Time { .. } => y.reshape((b, s, heads, f, d))?.permute((0, 3, 1, 2, 4))?,
@@ -103,18 +104,22 @@ fn composed(qkv: &Tensor, parameters: &Tensor, pattern: Pattern) -> TensorResult
     .reshape((b, f, s, w))
 }
 
-/// The weights of [`attention`], [sequences, heads, L, L]: rows of queries over keys. A sequence is a
-/// frame of tokens in space, a token of all frames in time.
+/// The attention weights of [`attention`], [sequences, heads, L queries, L keys]. A sequence is the
+/// tokens of one frame in space, or one token of all frames in time.
 ///
 /// # Errors
-/// The shapes do not fit.
-pub fn weights(qkv: &Tensor, parameters: &Tensor, pattern: Pattern) -> TensorResult<Tensor> {
-    let [q, k, _] = parts(qkv, parameters.dim(0)?, pattern)?;
-    softmax(&q, &k, parameters, pattern)
+/// Returns an error if the shapes are inconsistent.
+pub fn attention_weights(
+    qkv: &Tensor,
+    parameters: &Tensor,
+    pattern: Pattern,
+) -> TensorResult<Tensor> {
+    let [q, k, _] = split_qkv(qkv, parameters.dim(0)?, pattern)?;
+    qk_weights(&q, &k, parameters, pattern)
 }
 
-/// Queries, keys and values, each [sequences, heads, L, d].
-fn parts(qkv: &Tensor, heads: usize, pattern: Pattern) -> TensorResult<[Tensor; 3]> {
+/// Splits `qkv` into queries, keys and values, each [sequences, heads, L, d].
+fn split_qkv(qkv: &Tensor, heads: usize, pattern: Pattern) -> TensorResult<[Tensor; 3]> {
     let (b, f, s, w3) = qkv.dims4()?;
     let d = w3 / 3 / heads;
     let length = pattern.length(f, s);
@@ -129,8 +134,13 @@ fn parts(qkv: &Tensor, heads: usize, pattern: Pattern) -> TensorResult<[Tensor; 
     Ok([part(0)?, part(1)?, part(2)?])
 }
 
-/// The softmax of the logits of queries and keys, each [sequences, heads, L, d].
-fn softmax(q: &Tensor, k: &Tensor, parameters: &Tensor, pattern: Pattern) -> TensorResult<Tensor> {
+/// Softmax of the logits of `q` and `k`, each [sequences, heads, L, d].
+fn qk_weights(
+    q: &Tensor,
+    k: &Tensor,
+    parameters: &Tensor,
+    pattern: Pattern,
+) -> TensorResult<Tensor> {
     let (_, heads, length, _) = q.dims4()?;
     let (q, k) = (normalise(q)?, normalise(k)?);
     let scale = parameters.narrow(1, 0, 1)?.reshape((1, heads, 1, 1))?;
@@ -138,9 +148,9 @@ fn softmax(q: &Tensor, k: &Tensor, parameters: &Tensor, pattern: Pattern) -> Ten
         .matmul(&k.transpose(2, 3)?.contiguous()?)?
         .broadcast_mul(&scale)?;
     if let Pattern::Time { window, .. } = pattern {
-        // A further column of −∞ stands for "not seen".
-        let hidden = Tensor::full(f32::NEG_INFINITY, (heads, 1), q.device())?;
-        let bias = Tensor::cat(&[&parameters.narrow(1, 1, window)?, &hidden], 1)?;
+        // An additional column of −∞ for masked pairs.
+        let masked = Tensor::full(f32::NEG_INFINITY, (heads, 1), q.device())?;
+        let bias = Tensor::cat(&[&parameters.narrow(1, 1, window)?, &masked], 1)?;
         let columns: Vec<u32> = (0..length * length)
             .map(|at| {
                 let distance = pattern.distance(at / length, at % length);
@@ -156,38 +166,41 @@ fn softmax(q: &Tensor, k: &Tensor, parameters: &Tensor, pattern: Pattern) -> Ten
     candle_nn::ops::softmax(&logits, D::Minus1)
 }
 
-struct Attention {
+struct AttentionOp {
     pattern: Pattern,
 }
 
-/// Everything about one call that its loops need.
+/// Shapes and parameters of one call, as its loops need them.
 #[derive(Clone, Copy)]
-struct Plan<'a> {
+struct AttentionPlan<'a> {
     pattern: Pattern,
+    /// Frames F.
     f: usize,
+    /// Tokens per frame S.
     s: usize,
     heads: usize,
     /// Head size.
     d: usize,
-    /// Sequence length L, and L rounded up to whole vectors.
+    /// Sequence length L.
     length: usize,
+    /// L rounded up to whole vectors.
     padded: usize,
     parameters: &'a [f32],
-    /// [L, padded]: 1 where seen.
+    /// [L, padded]: 1 for visible pairs, 0 for masked ones.
     mask: &'a [f32],
 }
 
-impl Plan<'_> {
+impl AttentionPlan<'_> {
     fn width(&self) -> usize {
         self.heads * self.d
     }
 
-    /// Sequences in one batch entry.
+    /// Sequences per batch entry.
     fn sequences(&self) -> usize {
         self.f * self.s / self.length
     }
 
-    /// Token index of element `i` of a sequence, inside its batch entry.
+    /// Index within the batch entry of token `i` of a sequence.
     fn token(&self, sequence: usize, i: usize) -> usize {
         match self.pattern {
             Pattern::Space => sequence * self.s + i,
@@ -200,7 +213,7 @@ impl Plan<'_> {
         &self.parameters[head * n..(head + 1) * n]
     }
 
-    /// [L, padded] biases of one head.
+    /// The biases of one head, [L, padded].
     fn bias(&self, head: usize) -> Vec<f32> {
         let mut bias = vec![0f32; self.length * self.padded];
         if let [_, by_distance @ ..] = self.head_parameters(head)
@@ -218,7 +231,7 @@ impl Plan<'_> {
     }
 }
 
-/// Buffers for one sequence and one head.
+/// Buffers for one sequence and one head. `columns` are transposed, [d, padded].
 struct Scratch {
     q: Vec<f32>,
     q_scale: Vec<f32>,
@@ -232,7 +245,7 @@ struct Scratch {
 }
 
 impl Scratch {
-    fn new(p: &Plan) -> Self {
+    fn new(p: &AttentionPlan) -> Self {
         let (rows, columns) = (vec![0f32; p.length * p.d], vec![0f32; p.padded * p.d]);
         Self {
             q: rows.clone(),
@@ -248,8 +261,15 @@ impl Scratch {
     }
 }
 
+/// Loads one sequence of one head into `t`, normalizing queries and keys.
 #[inline(always)]
-fn load<const FMA: bool>(p: &Plan, qkv: &[f32], sequence: usize, head: usize, t: &mut Scratch) {
+fn load<const FMA: bool>(
+    p: &AttentionPlan,
+    qkv: &[f32],
+    sequence: usize,
+    head: usize,
+    t: &mut Scratch,
+) {
     let (w, d) = (p.width(), p.d);
     for i in 0..p.length {
         let at = p.token(sequence, i) * 3 * w + head * d;
@@ -272,9 +292,15 @@ fn load<const FMA: bool>(p: &Plan, qkv: &[f32], sequence: usize, head: usize, t:
     }
 }
 
-/// Softmax weights of query `i` into `t.weight`, cosines into `t.cosine`.
+/// Writes the attention weights of query `i` to `t.weight` and its cosines to `t.cosine`.
 #[inline(always)]
-fn weigh<const FMA: bool>(p: &Plan, scale: f32, bias: &[f32], i: usize, t: &mut Scratch) {
+fn weights_of_query<const FMA: bool>(
+    p: &AttentionPlan,
+    scale: f32,
+    bias: &[f32],
+    i: usize,
+    t: &mut Scratch,
+) {
     let (d, n) = (p.d, p.padded);
     t.cosine.fill(0.0);
     for x in 0..d {
@@ -305,9 +331,9 @@ fn weigh<const FMA: bool>(p: &Plan, scale: f32, bias: &[f32], i: usize, t: &mut 
     }
 }
 
-dispatch!(fn forward_entry = forward_body(p: &Plan, qkv: &[f32], y: &mut [f32]));
+dispatch!(fn forward_entry = forward_body(p: &AttentionPlan, qkv: &[f32], y: &mut [f32]));
 #[inline(always)]
-fn forward_body<const FMA: bool>(p: &Plan, qkv: &[f32], y: &mut [f32]) {
+fn forward_body<const FMA: bool>(p: &AttentionPlan, qkv: &[f32], y: &mut [f32]) {
     let (w, d) = (p.width(), p.d);
     let mut t = Scratch::new(p);
     for head in 0..p.heads {
@@ -315,7 +341,7 @@ fn forward_body<const FMA: bool>(p: &Plan, qkv: &[f32], y: &mut [f32]) {
         for sequence in 0..p.sequences() {
             load::<FMA>(p, qkv, sequence, head, &mut t);
             for i in 0..p.length {
-                weigh::<FMA>(p, scale, &bias, i, &mut t);
+                weights_of_query::<FMA>(p, scale, &bias, i, &mut t);
                 let at = p.token(sequence, i) * w + head * d;
                 let out = &mut y[at..at + d];
                 for (v, weight) in t.v.chunks_exact(d).zip(&t.weight) {
@@ -328,75 +354,68 @@ fn forward_body<const FMA: bool>(p: &Plan, qkv: &[f32], y: &mut [f32]) {
     }
 }
 
-dispatch!(fn backward_entry = backward_body(p: &Plan, qkv: &[f32], dy: &[f32], dqkv: &mut [f32]) -> Vec<f32>);
+/// Buffers for the gradients of one sequence and one head.
+struct GradientScratch {
+    dlogit: Vec<f32>,
+    dscaled: Vec<f32>,
+    dq: Vec<f32>,
+    dk: Vec<f32>,
+    dv: Vec<f32>,
+    /// [L, padded], summed over the sequences of a head.
+    dbias: Vec<f32>,
+    /// Summed over the sequences of a head.
+    dscale: f32,
+}
+
+impl GradientScratch {
+    fn new(p: &AttentionPlan) -> Self {
+        let rows = vec![0f32; p.length * p.d];
+        Self {
+            dlogit: vec![0f32; p.padded],
+            dscaled: vec![0f32; p.padded],
+            dq: rows.clone(),
+            dk: rows.clone(),
+            dv: rows,
+            dbias: vec![0f32; p.length * p.padded],
+            dscale: 0.0,
+        }
+    }
+}
+
+dispatch!(fn backward_entry = backward_body(p: &AttentionPlan, qkv: &[f32], dy: &[f32], dqkv: &mut [f32]) -> Vec<f32>);
 #[inline(always)]
-fn backward_body<const FMA: bool>(p: &Plan, qkv: &[f32], dy: &[f32], dqkv: &mut [f32]) -> Vec<f32> {
-    let (w, d, n, columns) = (p.width(), p.d, p.padded, p.pattern.parameters());
-    let mut t = Scratch::new(p);
+fn backward_body<const FMA: bool>(
+    p: &AttentionPlan,
+    qkv: &[f32],
+    dy: &[f32],
+    dqkv: &mut [f32],
+) -> Vec<f32> {
+    let (w, d, columns) = (p.width(), p.d, p.pattern.parameters());
+    let (mut t, mut g) = (Scratch::new(p), GradientScratch::new(p));
     let mut dparameters = vec![0f32; p.heads * columns];
-    let mut dlogit = vec![0f32; n];
-    let mut dscaled = vec![0f32; n];
-    let (mut dq, mut dk) = (vec![0f32; p.length * d], vec![0f32; p.length * d]);
-    let mut dv = vec![0f32; p.length * d];
     for head in 0..p.heads {
         let (scale, bias) = (p.head_parameters(head)[0], p.bias(head));
-        let mut dbias = vec![0f32; p.length * n];
-        let mut dscale = 0.0;
+        g.dbias.fill(0.0);
+        g.dscale = 0.0;
         for sequence in 0..p.sequences() {
             load::<FMA>(p, qkv, sequence, head, &mut t);
-            dq.fill(0.0);
-            dk.fill(0.0);
-            dv.fill(0.0);
+            g.dq.fill(0.0);
+            g.dk.fill(0.0);
+            g.dv.fill(0.0);
             for i in 0..p.length {
-                weigh::<FMA>(p, scale, &bias, i, &mut t);
+                weights_of_query::<FMA>(p, scale, &bias, i, &mut t);
                 let at = p.token(sequence, i) * w + head * d;
-                let dy = &dy[at..at + d];
-                dlogit.fill(0.0);
-                for x in 0..d {
-                    axpy::<FMA>(dy[x], &t.v_columns[x * n..(x + 1) * n], &mut dlogit);
-                }
-                let mean = dot::<FMA>(&dlogit, &t.weight);
-                for j in 0..n {
-                    dlogit[j] = t.weight[j] * (dlogit[j] - mean);
-                    dscaled[j] = dlogit[j] * scale;
-                }
-                dscale += dot::<FMA>(&dlogit, &t.cosine);
-                for (sum, g) in dbias[i * n..(i + 1) * n].iter_mut().zip(&dlogit) {
-                    *sum += g;
-                }
-                let q = &t.q[i * d..(i + 1) * d];
-                for j in 0..p.length {
-                    if t.weight[j] != 0.0 {
-                        let row = j * d..(j + 1) * d;
-                        axpy::<FMA>(t.weight[j], dy, &mut dv[row.clone()]);
-                        axpy::<FMA>(dscaled[j], q, &mut dk[row.clone()]);
-                        axpy::<FMA>(dscaled[j], &t.k[row], &mut dq[i * d..(i + 1) * d]);
-                    }
-                }
+                backward_of_query::<FMA>(p, scale, i, &t, &dy[at..at + d], &mut g);
             }
-            for i in 0..p.length {
-                let (row, at) = (i * d..(i + 1) * d, p.token(sequence, i) * 3 * w + head * d);
-                let parts = [
-                    (0, &t.q[row.clone()], &dq[row.clone()], t.q_scale[i]),
-                    (w, &t.k[row.clone()], &dk[row.clone()], t.k_scale[i]),
-                ];
-                for (offset, unit, grad, scale) in parts {
-                    let along = dot::<FMA>(unit, grad);
-                    let out = &mut dqkv[at + offset..at + offset + d];
-                    for x in 0..d {
-                        out[x] = scale * (grad[x] - unit[x] * along);
-                    }
-                }
-                dqkv[at + 2 * w..at + 2 * w + d].copy_from_slice(&dv[row]);
-            }
+            store_gradients::<FMA>(p, sequence, head, &t, &g, dqkv);
         }
         let dhead = &mut dparameters[head * columns..(head + 1) * columns];
-        dhead[0] = dscale;
+        dhead[0] = g.dscale;
         if columns > 1 {
             for i in 0..p.length {
                 for j in 0..p.length {
                     if let Some(distance) = p.pattern.distance(i, j) {
-                        dhead[1 + distance] += dbias[i * n + j];
+                        dhead[1 + distance] += g.dbias[i * p.padded + j];
                     }
                 }
             }
@@ -405,24 +424,95 @@ fn backward_body<const FMA: bool>(p: &Plan, qkv: &[f32], dy: &[f32], dqkv: &mut 
     dparameters
 }
 
-impl Attention {
-    /// Checks the shapes and runs `f` with the plan.
+/// Adds the gradients of query `i`, whose output gradient is `dy` [d].
+#[inline(always)]
+fn backward_of_query<const FMA: bool>(
+    p: &AttentionPlan,
+    scale: f32,
+    i: usize,
+    t: &Scratch,
+    dy: &[f32],
+    g: &mut GradientScratch,
+) {
+    let (d, n) = (p.d, p.padded);
+    g.dlogit.fill(0.0);
+    for x in 0..d {
+        axpy::<FMA>(dy[x], &t.v_columns[x * n..(x + 1) * n], &mut g.dlogit);
+    }
+    let mean = dot::<FMA>(&g.dlogit, &t.weight);
+    for j in 0..n {
+        g.dlogit[j] = t.weight[j] * (g.dlogit[j] - mean);
+        g.dscaled[j] = g.dlogit[j] * scale;
+    }
+    g.dscale += dot::<FMA>(&g.dlogit, &t.cosine);
+    for (sum, dlogit) in g.dbias[i * n..(i + 1) * n].iter_mut().zip(&g.dlogit) {
+        *sum += dlogit;
+    }
+    let q = &t.q[i * d..(i + 1) * d];
+    for j in 0..p.length {
+        if t.weight[j] != 0.0 {
+            let row = j * d..(j + 1) * d;
+            axpy::<FMA>(t.weight[j], dy, &mut g.dv[row.clone()]);
+            axpy::<FMA>(g.dscaled[j], q, &mut g.dk[row.clone()]);
+            axpy::<FMA>(g.dscaled[j], &t.k[row], &mut g.dq[i * d..(i + 1) * d]);
+        }
+    }
+}
+
+/// Writes the gradients of one sequence and one head to `dqkv`, through the normalization of
+/// queries and keys.
+#[inline(always)]
+fn store_gradients<const FMA: bool>(
+    p: &AttentionPlan,
+    sequence: usize,
+    head: usize,
+    t: &Scratch,
+    g: &GradientScratch,
+    dqkv: &mut [f32],
+) {
+    let (w, d) = (p.width(), p.d);
+    for i in 0..p.length {
+        let (row, at) = (i * d..(i + 1) * d, p.token(sequence, i) * 3 * w + head * d);
+        let normalized = [
+            (0, &t.q[row.clone()], &g.dq[row.clone()], t.q_scale[i]),
+            (w, &t.k[row.clone()], &g.dk[row.clone()], t.k_scale[i]),
+        ];
+        for (offset, unit, grad, scale) in normalized {
+            let radial = dot::<FMA>(unit, grad);
+            let out = &mut dqkv[at + offset..at + offset + d];
+            for x in 0..d {
+                out[x] = scale * (grad[x] - unit[x] * radial);
+            }
+        }
+        dqkv[at + 2 * w..at + 2 * w + d].copy_from_slice(&g.dv[row]);
+    }
+}
+
+impl AttentionOp {
+    /// Checks the shapes and calls `f` with the plan.
     fn plan<R>(
         &self,
         qkv: &[usize],
         parameters: (&[usize], &[f32]),
-        f: impl FnOnce(&Plan) -> R,
+        f: impl FnOnce(&AttentionPlan) -> R,
     ) -> TensorResult<R> {
         let (&[_, frames, s, w3], &[heads, columns]) = (qkv, parameters.0) else {
-            bail!("attention: shapes {qkv:?} and {:?}", parameters.0)
+            bail!(
+                "attention: qkv {qkv:?} and parameters {:?}, expected 4 and 2 dimensions",
+                parameters.0
+            )
         };
-        let whole = match self.pattern {
+        let whole_copies = match self.pattern {
             Pattern::Space => true,
             Pattern::Time { frames: t, window } => t > 0 && window > 0 && frames % t == 0,
         };
-        if !whole || columns != self.pattern.parameters() || heads == 0 || w3 % (3 * heads) != 0 {
+        if !whole_copies
+            || columns != self.pattern.parameters()
+            || heads == 0
+            || w3 % (3 * heads) != 0
+        {
             bail!(
-                "attention: {qkv:?} and {:?} for {:?}",
+                "attention: qkv {qkv:?} and parameters {:?} do not fit {:?}",
                 parameters.0,
                 self.pattern
             )
@@ -437,7 +527,7 @@ impl Attention {
                 }
             }
         }
-        Ok(f(&Plan {
+        Ok(f(&AttentionPlan {
             pattern: self.pattern,
             f: frames,
             s,
@@ -451,7 +541,7 @@ impl Attention {
     }
 }
 
-impl CustomOp2 for Attention {
+impl CustomOp2 for AttentionOp {
     fn name(&self) -> &'static str {
         "attention"
     }
@@ -482,9 +572,9 @@ impl CustomOp2 for Attention {
         _res: &Tensor,
         dy: &Tensor,
     ) -> TensorResult<(Option<Tensor>, Option<Tensor>)> {
-        let (dqkv, dparameters) = with_cpu(qkv, |x| {
-            with_cpu(parameters, |values| {
-                with_cpu(dy, |dy| {
+        let (dqkv, dparameters) = with_cpu_slice(qkv, |x| {
+            with_cpu_slice(parameters, |values| {
+                with_cpu_slice(dy, |dy| {
                     self.plan(qkv.dims(), (parameters.dims(), values), |p| {
                         let size = p.f * p.s * p.width();
                         let mut dqkv = vec![0f32; x.len()];
@@ -524,12 +614,12 @@ mod tests {
     }
 
     #[test]
-    fn space_attention_and_its_gradients_equal_the_composed_form() {
+    fn space_attention_matches_composed_form() {
         compare(Pattern::Space, 2, 11);
     }
 
     #[test]
-    fn time_attention_and_its_gradients_equal_the_composed_form() {
+    fn time_attention_matches_composed_form() {
         let pattern = |frames, window| Pattern::Time { frames, window };
         compare(pattern(9, 4), 9, 2);
         compare(pattern(5, 8), 10, 2);
@@ -537,19 +627,19 @@ mod tests {
     }
 
     #[test]
-    fn a_noised_frame_sees_clean_frames_before_it_and_itself_only() {
+    fn noised_frame_sees_past_clean_frames() {
         let pattern = Pattern::Time {
             frames: 4,
             window: 3,
         };
-        let seen = |i: usize| -> Vec<usize> {
+        let visible = |i: usize| -> Vec<usize> {
             (0..8)
                 .filter(|&j| pattern.distance(i, j).is_some())
                 .collect()
         };
-        assert_eq!(seen(3), [1, 2, 3], "clean frame 3 with a window of 3");
-        assert_eq!(seen(7), [1, 2, 7], "noised frame 3");
-        assert_eq!(seen(4), [4], "noised frame 0");
+        assert_eq!(visible(3), [1, 2, 3], "clean frame 3 with a window of 3");
+        assert_eq!(visible(7), [1, 2, 7], "noised frame 3");
+        assert_eq!(visible(4), [4], "noised frame 0");
         assert_eq!(pattern.distance(7, 2), Some(1));
     }
 }

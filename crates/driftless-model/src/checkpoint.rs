@@ -1,5 +1,5 @@
 //! A checkpoint folder: `config.json`, `tokenizer.safetensors`, `dynamics.safetensors` and
-//! `contexts.npz` (a few starting contexts).
+//! `contexts.npz`, the starting contexts.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -16,22 +16,22 @@ use crate::{Error, Result};
 use driftless_data::PathError as _;
 use driftless_data::fs::write_atomic;
 
-/// The configuration's file name.
+/// File name of the configuration.
 pub const CONFIG: &str = "config.json";
-/// The tokenizer's file name.
+/// File name of the tokenizer's weights.
 pub const TOKENIZER: &str = "tokenizer.safetensors";
-/// The dynamics' file name.
+/// File name of the dynamics' weights.
 pub const DYNAMICS: &str = "dynamics.safetensors";
-/// The starting contexts' file name.
+/// File name of the starting contexts.
 pub const CONTEXTS: &str = "contexts.npz";
 
-/// A world's networks.
+/// A learned world: its configuration and networks.
 pub struct World {
-    /// Shapes, actions, pace.
+    /// Shapes, actions and frame rate.
     pub config: WorldConfig,
-    /// Frames to latents and back.
+    /// Encodes frames as latents and decodes them.
     pub tokenizer: Tokenizer,
-    /// The next latent.
+    /// Predicts the next latent.
     pub dynamics: Dynamics,
 }
 
@@ -39,7 +39,8 @@ impl World {
     /// Reads a checkpoint folder's configuration and networks.
     ///
     /// # Errors
-    /// A file is missing, truncated, or holds other shapes than the configuration.
+    /// Returns an error if a file is missing, truncated, or does not match the configuration's
+    /// shapes.
     pub fn read(folder: &Path, device: &Device) -> Result<Self> {
         let config = read_config(folder)?;
         let params = Params::read(&folder.join(TOKENIZER), device)?;
@@ -54,13 +55,11 @@ impl World {
             dynamics,
         })
     }
-}
 
-impl World {
-    /// A world that has learned nothing, and how many numbers its dynamics has.
+    /// An untrained world, for benchmarks; also returns the parameter count of its dynamics.
     ///
     /// # Errors
-    /// The device failed.
+    /// Returns an error if the device fails.
     pub fn random(config: &WorldConfig, device: &Device) -> Result<(Self, usize)> {
         let params = Params::seeded(0, device);
         let tokenizer = Tokenizer::new(&params, config)?;
@@ -80,7 +79,7 @@ impl World {
 /// Reads a checkpoint folder's configuration.
 ///
 /// # Errors
-/// The folder or its `config.json` is missing or broken.
+/// Returns an error if the folder or its `config.json` is missing or invalid.
 pub fn read_config(folder: &Path) -> Result<WorldConfig> {
     if !folder.is_dir() {
         return Err(Error::invalid(
@@ -93,28 +92,28 @@ pub fn read_config(folder: &Path) -> Result<WorldConfig> {
     WorldConfig::read(&folder.join(CONFIG))
 }
 
-/// What a checkpoint holds.
+/// CheckpointSummary of a checkpoint, as `driftless info` prints it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Summary {
+pub struct CheckpointSummary {
     /// Always `checkpoint`.
     pub kind: &'static str,
-    /// Shapes, actions, pace.
+    /// Shapes, actions and frame rate.
     pub config: WorldConfig,
-    /// Numbers in the tokenizer.
+    /// Parameters of the tokenizer.
     pub tokenizer_parameters: usize,
-    /// Numbers in the dynamics.
+    /// Parameters of the dynamics.
     pub dynamics_parameters: usize,
-    /// Tokens of a frame in the dynamics.
+    /// Tokens per frame in the dynamics.
     pub tokens: usize,
-    /// Bytes of all the folder's files.
+    /// Total size of the files in bytes.
     pub bytes: u64,
 }
 
-/// Reads a checkpoint folder completely, and sums it up.
+/// Reads a checkpoint folder completely and summarizes it.
 ///
 /// # Errors
 /// As [`World::read`].
-pub fn describe(folder: &Path) -> Result<Summary> {
+pub fn describe(folder: &Path) -> Result<CheckpointSummary> {
     let World { config, .. } = World::read(folder, &Device::Cpu)?;
     let parameters = |file: &str| -> Result<usize> {
         let path = folder.join(file);
@@ -130,7 +129,7 @@ pub fn describe(folder: &Path) -> Result<Summary> {
         let meta = std::fs::metadata(folder.join(file));
         meta.map_or(0, |meta| meta.len())
     });
-    Ok(Summary {
+    Ok(CheckpointSummary {
         kind: "checkpoint",
         tokenizer_parameters: parameters(TOKENIZER)?,
         dynamics_parameters: parameters(DYNAMICS)?,
@@ -140,7 +139,7 @@ pub fn describe(folder: &Path) -> Result<Summary> {
     })
 }
 
-impl fmt::Display for Summary {
+impl fmt::Display for CheckpointSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let WorldConfig {
             name,
@@ -156,7 +155,7 @@ impl fmt::Display for Summary {
         writeln!(f, "checkpoint {name}, {height}×{width} at {fps} frames/s")?;
         writeln!(
             f,
-            "tokenizer  {:.2} M parameters: {gh}×{gw} cells of {} numbers, width {}, {} blocks a side",
+            "tokenizer  {:.2} M parameters: {gh}×{gw} cells of {} channels, width {}, {} blocks each in encoder and decoder",
             millions(self.tokenizer_parameters),
             t.channels,
             t.width,
@@ -164,7 +163,7 @@ impl fmt::Display for Summary {
         )?;
         writeln!(
             f,
-            "dynamics   {:.2} M parameters: {} tokens a frame, width {}, depth {}, {} heads, context {} frames, K up to {}",
+            "dynamics   {:.2} M parameters: {} tokens per frame, width {}, depth {}, {} heads, context {} frames, K up to {}",
             millions(self.dynamics_parameters),
             self.tokens,
             d.width,
@@ -175,9 +174,12 @@ impl fmt::Display for Summary {
         )?;
         let names: Vec<String> = actions
             .iter()
-            .map(|action| match action.keys.is_empty() {
-                true => action.name.clone(),
-                false => format!("{} ({})", action.name, action.keys.join(", ")),
+            .map(|action| {
+                if action.keys.is_empty() {
+                    action.name.clone()
+                } else {
+                    format!("{} ({})", action.name, action.keys.join(", "))
+                }
             })
             .collect();
         writeln!(f, "actions    {}", names.join(", "))?;
@@ -185,27 +187,29 @@ impl fmt::Display for Summary {
     }
 }
 
-/// Writes tensors as `safetensors`, to a temporary name first.
+/// Writes tensors as a `safetensors` file, atomically.
 ///
 /// # Errors
-/// The folder cannot be written, or the disk is full; an older file then stays as it was.
+/// Returns an error if the folder is not writable or the disk is full; an existing file is then
+/// unchanged.
 pub fn write_tensors(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
     Ok(write_atomic(path, &serialize(path, tensors, None)?)?)
 }
 
-/// Tensors and, where given, named texts as the bytes of a `safetensors` file.
+/// Encodes tensors, and optionally text metadata, as a `safetensors` file; `path` is only named in
+/// error messages.
 ///
 /// # Errors
-/// A tensor's device failed.
+/// Returns an error if a tensor's device fails.
 pub fn serialize(
     path: &Path,
     tensors: &BTreeMap<String, Tensor>,
-    texts: Option<HashMap<String, String>>,
+    metadata: Option<HashMap<String, String>>,
 ) -> Result<Vec<u8>> {
     let cpu: Vec<(&String, Tensor)> = tensors
         .iter()
         .map(|(name, tensor)| Ok((name, tensor.to_device(&Device::Cpu)?.contiguous()?)))
         .collect::<Result<_>>()?;
-    safetensors::serialize(cpu.iter().map(|(name, tensor)| (name, tensor)), texts)
+    safetensors::serialize(cpu.iter().map(|(name, tensor)| (name, tensor)), metadata)
         .map_err(|e| Error::invalid(path, e.to_string()))
 }

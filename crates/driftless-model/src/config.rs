@@ -1,4 +1,4 @@
-//! `config.json`: everything needed to rebuild the networks and to play the world.
+//! `config.json`: the shapes of a world's networks, its actions and its frame rate.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use driftless_flow::prediction::Prediction;
 /// The checkpoint format that this version writes and reads.
 pub const FORMAT_VERSION: u32 = 1;
 
-/// A world: its networks' shapes, its actions and its pace.
+/// Configuration of a learned world, the contents of `config.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WorldConfig {
@@ -23,17 +23,17 @@ pub struct WorldConfig {
     pub format: u32,
     /// The world's name as shown to the player.
     pub name: String,
-    /// Frames a second at which the real world ran.
+    /// Frame rate in frames per second, as of the training data.
     pub fps: f32,
     /// Frame height and width in pixels.
     pub image: [usize; 2],
     /// The discrete actions; index 0 is the idle action.
     pub actions: Vec<ActionSpec>,
-    /// The tokenizer's shape.
+    /// Shape of the tokenizer.
     pub tokenizer: TokenizerConfig,
-    /// The dynamics' shape.
+    /// Shape of the dynamics.
     pub dynamics: DynamicsConfig,
-    /// What the dynamics puts out, and on which path it was trained.
+    /// What the dynamics predicts, and the path it was trained on.
     #[serde(default)]
     pub flow: FlowConfig,
 }
@@ -50,11 +50,11 @@ pub struct FlowConfig {
     pub path: FlowPath,
 }
 
-/// A prediction that a file names, of those that a dynamics can be trained on.
+/// Deserializes the name of a prediction that a dynamics can be trained on.
 pub fn trained_prediction<'de, D: Deserializer<'de>>(
-    file: D,
+    deserializer: D,
 ) -> std::result::Result<Prediction, D::Error> {
-    let name = String::deserialize(file)?;
+    let name = String::deserialize(deserializer)?;
     let known = [Prediction::X, Prediction::V, Prediction::Eps];
     known.into_iter().find(|p| p.name() == name).ok_or_else(|| {
         D::Error::custom(format!(
@@ -63,9 +63,11 @@ pub fn trained_prediction<'de, D: Deserializer<'de>>(
     })
 }
 
-/// A path that a file names, of those that a dynamics can be trained on.
-pub fn trained_path<'de, D: Deserializer<'de>>(file: D) -> std::result::Result<FlowPath, D::Error> {
-    match String::deserialize(file)?.as_str() {
+/// Deserializes the name of a path that a dynamics can be trained on.
+pub fn trained_path<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<FlowPath, D::Error> {
+    match String::deserialize(deserializer)?.as_str() {
         "linear" => Ok(FlowPath::Linear),
         "cosine" => Ok(FlowPath::Cosine),
         name => Err(D::Error::custom(format!(
@@ -87,8 +89,8 @@ impl From<&WorldConfig> for DatasetInfo {
 }
 
 impl FlowConfig {
-    /// The lowest signal level that the network is asked at. What predicts ε says nothing about x
-    /// in pure noise (α = 0), so it is trained and asked from a level on where a little data is in.
+    /// The lowest signal level at which the network is trained and evaluated. An ε-prediction says
+    /// nothing about x in pure noise (α = 0), so it starts at a level that contains some data.
     pub fn least_level(self) -> f64 {
         match self.prediction {
             Prediction::Eps => 1.0 / 32.0,
@@ -96,7 +98,7 @@ impl FlowConfig {
         }
     }
 
-    /// The objective that makes such a network, with the loss taken in `space`.
+    /// The training objective of such a network, with the loss computed in `space`.
     pub fn objective(self, space: Prediction) -> Objective {
         Objective {
             path: self.path,
@@ -105,10 +107,10 @@ impl FlowConfig {
         }
     }
 
-    /// Whether a dynamics can be trained and played like this.
+    /// Checks that a dynamics can be trained and sampled with these values.
     ///
     /// # Errors
-    /// Names the key and what was expected.
+    /// Returns an error that names the key and what was expected.
     pub fn check(self) -> Result<()> {
         if self.prediction == Prediction::Score {
             return Err(Error::Argument(
@@ -126,31 +128,31 @@ impl FlowConfig {
     }
 }
 
-/// The tokenizer: `patch`×`patch` pixels become one cell of `channels` numbers.
+/// Shape of the tokenizer: `patch`×`patch` pixels become one latent cell of `channels` values.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenizerConfig {
-    /// Side of a patch in pixels; divides the frame's sides.
+    /// Side of a patch in pixels; divides the frame's height and width.
     pub patch: usize,
     /// Hidden width.
     pub width: usize,
-    /// Hidden width of the SwiGLU between pixels and cells, on either side.
+    /// Hidden width of the SwiGLUs between pixels and cells, in encoder and decoder.
     pub hidden: usize,
-    /// Residual 3×3 blocks in the encoder, and as many in the decoder.
+    /// Residual 3×3 blocks in the encoder, and the same number in the decoder.
     pub blocks: usize,
     /// Channels of a latent cell.
     pub channels: usize,
 }
 
-/// The dynamics transformer.
+/// Shape of the dynamics transformer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DynamicsConfig {
-    /// Latent cells along a side that form one token (2: a token is 2×2 cells).
+    /// Side of a token in latent cells (2: a token is 2×2 cells).
     pub merge: usize,
-    /// Width of the 3×3 stem and head that work on single cells.
+    /// Width of the convolutional stem and head, which work on single cells.
     pub stem_width: usize,
-    /// Earlier frames that the stem sees beside the current one.
+    /// Number of previous frames in the stem's input.
     pub stem_frames: usize,
     /// Token width.
     pub width: usize,
@@ -160,24 +162,24 @@ pub struct DynamicsConfig {
     pub heads: usize,
     /// Hidden width of the SwiGLU.
     pub mlp: usize,
-    /// Every n-th layer attends over time.
+    /// Every n-th layer has time attention.
     pub time_every: usize,
-    /// Frames that time attention sees, the current one included.
+    /// Window of time attention in frames, including the current one.
     pub context: usize,
-    /// Register tokens a frame.
+    /// Register tokens per frame.
     pub registers: usize,
     /// The finest step of shortcut forcing is 1/`k_max`; a power of two.
     pub k_max: usize,
-    /// Whether the network also knows frames whose action nobody knows: what action guidance and
-    /// training on unlabelled video need.
+    /// Whether there is an embedding for an unknown action, as needed for action guidance and for
+    /// training on unlabelled video.
     #[serde(default)]
     pub unknown_action: bool,
-    /// Hidden width of the head that predicts reward and end of an episode; 0: no such head.
+    /// Hidden width of the head that predicts reward and end of episode; 0 for no head.
     #[serde(default)]
     pub outcome: usize,
 }
 
-/// The shape of the shipped worlds.
+/// The shape of the included worlds.
 impl Default for TokenizerConfig {
     fn default() -> Self {
         Self {
@@ -190,7 +192,7 @@ impl Default for TokenizerConfig {
     }
 }
 
-/// The shape of the shipped worlds.
+/// The shape of the included worlds.
 impl Default for DynamicsConfig {
     fn default() -> Self {
         Self {
@@ -212,39 +214,39 @@ impl Default for DynamicsConfig {
 }
 
 impl WorldConfig {
-    /// Latent cells along height and width.
+    /// Height and width of the latent grid in cells.
     pub fn grid(&self) -> [usize; 2] {
         self.image.map(|side| side / self.tokenizer.patch)
     }
 
-    /// Latent cells of a frame.
+    /// Latent cells per frame.
     pub fn cells(&self) -> usize {
         self.grid().iter().product()
     }
 
-    /// Numbers in the latent of a frame.
+    /// Values in the latent of a frame.
     pub fn latent_len(&self) -> usize {
         self.cells() * self.tokenizer.channels
     }
 
-    /// Latent tokens of a frame (cells merged).
+    /// Latent tokens per frame (merged cells).
     pub fn latent_tokens(&self) -> usize {
         self.cells() / (self.dynamics.merge * self.dynamics.merge)
     }
 
-    /// Tokens of a frame: latent tokens, action, signal level with step size, registers.
+    /// Tokens per frame: the latent tokens, one for the action, one for signal level and step size,
+    /// and the registers.
     pub fn tokens(&self) -> usize {
         self.latent_tokens() + 2 + self.dynamics.registers
     }
 
-    /// The index that stands for an action nobody knows, one behind the last; none where the
-    /// network has not learned it.
+    /// The index of the unknown action, one after the last action; `None` if the network has none.
     pub fn unknown_action(&self) -> Option<u32> {
         let known = u32::try_from(self.actions.len()).ok()?;
         self.dynamics.unknown_action.then_some(known)
     }
 
-    /// Bytes of a frame, `H · W · 3`.
+    /// Bytes per frame, `H · W · 3`.
     pub fn image_len(&self) -> usize {
         self.image[0] * self.image[1] * 3
     }
@@ -252,7 +254,8 @@ impl WorldConfig {
     /// Reads and checks a `config.json`.
     ///
     /// # Errors
-    /// The file is missing, not JSON, of another format version, or inconsistent in itself.
+    /// Returns an error if the file is missing, not valid JSON, of another format version, or
+    /// inconsistent.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
         let config: Self =
@@ -263,13 +266,35 @@ impl WorldConfig {
         Ok(config)
     }
 
-    /// Whether the numbers fit each other.
+    /// Checks that the values are in range and consistent.
     ///
     /// # Errors
-    /// Names the first key that does not fit, and what was expected.
+    /// Returns an error that names the first invalid key and what was expected.
     pub fn check(&self) -> Result<()> {
+        if self.format != FORMAT_VERSION {
+            return fail(format!(
+                "format is {}, expected {FORMAT_VERSION}",
+                self.format
+            ));
+        }
+        self.check_sizes()?;
+        if !(self.fps > 0.0 && self.fps <= 1000.0) {
+            return fail(format!(
+                "fps is {}, expected above 0, at most 1000",
+                self.fps
+            ));
+        }
+        if self.actions.is_empty() {
+            return fail("actions is empty, expected at least the idle action".into());
+        }
+        self.check_multiples()?;
+        self.flow.check()?;
+        self.dynamics.check()
+    }
+
+    fn check_sizes(&self) -> Result<()> {
         let (t, d) = (&self.tokenizer, &self.dynamics);
-        let positive = [
+        let sizes = [
             ("image[0]", self.image[0]),
             ("image[1]", self.image[1]),
             ("tokenizer.patch", t.patch),
@@ -285,27 +310,16 @@ impl WorldConfig {
             ("dynamics.time_every", d.time_every),
             ("dynamics.context", d.context),
         ];
-        let fail = |what: String| Err(Error::Argument(what));
-        if self.format != FORMAT_VERSION {
-            return fail(format!(
-                "format is {}, expected {FORMAT_VERSION}",
-                self.format
-            ));
-        }
-        for (key, value) in positive {
+        for (key, value) in sizes {
             if value == 0 || value > 65_536 {
                 return fail(format!("{key} is {value}, expected 1 to 65536"));
             }
         }
-        if !(self.fps > 0.0 && self.fps <= 1000.0) {
-            return fail(format!(
-                "fps is {}, expected above 0, at most 1000",
-                self.fps
-            ));
-        }
-        if self.actions.is_empty() {
-            return fail("actions is empty, expected at least the idle action".into());
-        }
+        Ok(())
+    }
+
+    fn check_multiples(&self) -> Result<()> {
+        let (t, d) = (&self.tokenizer, &self.dynamics);
         for (axis, side) in self.image.iter().enumerate() {
             if side % (t.patch * d.merge) != 0 {
                 return fail(format!(
@@ -320,25 +334,34 @@ impl WorldConfig {
                 d.width, d.heads
             ));
         }
-        self.flow.check()?;
-        if !d.k_max.is_power_of_two() || d.k_max > 1024 {
+        Ok(())
+    }
+}
+
+impl DynamicsConfig {
+    fn check(&self) -> Result<()> {
+        if !self.k_max.is_power_of_two() || self.k_max > 1024 {
             return fail(format!(
                 "dynamics.k_max is {}, expected a power of two up to 1024",
-                d.k_max
+                self.k_max
             ));
         }
-        if d.outcome > 65_536 {
+        if self.outcome > 65_536 {
             return fail(format!(
                 "dynamics.outcome is {}, expected 0 to 65536",
-                d.outcome
+                self.outcome
             ));
         }
-        if d.stem_frames >= d.context {
+        if self.stem_frames >= self.context {
             return fail(format!(
                 "dynamics.stem_frames is {}, expected less than dynamics.context = {}",
-                d.stem_frames, d.context
+                self.stem_frames, self.context
             ));
         }
         Ok(())
     }
+}
+
+fn fail(what: String) -> Result<()> {
+    Err(Error::Argument(what))
 }

@@ -1,4 +1,4 @@
-//! `contexts.npz`: the clips from which a world can be started.
+//! Reads and writes `contexts.npz`: the short clips that a rollout can start from.
 
 use std::path::Path;
 
@@ -10,8 +10,8 @@ use driftless_data::{Error, Result};
 /// Reads a world's starting contexts: `image` u8 `[N, T, H, W, 3]` and `action` i32 `[N, T]`.
 ///
 /// # Errors
-/// The file is missing or corrupt; an array is missing or has another dtype or shape than the
-/// world's; an action is not one of the world's.
+/// Returns an error if the file is missing or corrupt, an array is missing, its dtype or shape is
+/// not the world's, or an action is out of range.
 pub fn read(path: &Path, world: &WorldConfig) -> Result<Vec<Clip>> {
     let mut file = Archive::open(path)?;
     let [height, width] = world.image;
@@ -39,17 +39,20 @@ pub fn read(path: &Path, world: &WorldConfig) -> Result<Vec<Clip>> {
         let what = format!("dtype is {}, expected int32 or int64", action.dtype);
         file.error("action", what)
     })?;
-    let known = world.actions.len();
+    let action_count = world.actions.len();
     let actions = actions
         .iter()
         .map(|&value| {
             u32::try_from(value)
                 .ok()
-                .filter(|&action| (action as usize) < known)
+                .filter(|&action| (action as usize) < action_count)
                 .ok_or_else(|| {
                     file.error(
                         "action",
-                        format!("holds {value}, expected 0 to {}", known.saturating_sub(1)),
+                        format!(
+                            "holds {value}, expected 0 to {}",
+                            action_count.saturating_sub(1)
+                        ),
                     )
                 })
         })
@@ -64,11 +67,11 @@ pub fn read(path: &Path, world: &WorldConfig) -> Result<Vec<Clip>> {
     Ok(clips.collect())
 }
 
-/// Writes starting contexts, all of one length, under a temporary name first.
+/// Writes starting contexts of equal length, atomically.
 ///
 /// # Errors
-/// There are none, they differ in length, their frames do not fit the world, an action is not one
-/// of the world's, or the file cannot be written.
+/// Returns an error if there are no contexts, their lengths differ, their frames do not have the
+/// world's size, an action is out of range, or the file cannot be written.
 pub fn write(path: &Path, clips: &[Clip], world: &WorldConfig) -> Result<()> {
     let frames = clips.first().map_or(0, Clip::frames);
     if frames == 0 {
@@ -131,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn contexts_come_back_as_they_were_written() {
+    fn contexts_round_trip() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("contexts.npz");
         let clips = vec![clip(0, 3), clip(100, 3)];
@@ -140,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn contexts_of_another_size_or_length_are_not_written() {
+    fn inconsistent_contexts_are_not_written() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("contexts.npz");
         let mut short = clip(0, 3);
@@ -159,15 +162,15 @@ mod tests {
     }
 
     #[test]
-    fn contexts_of_another_world_are_named() {
+    fn contexts_of_another_world_are_rejected() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("contexts.npz");
         write(&path, &[clip(0, 3)], &world()).unwrap();
-        let complaint = |world: &WorldConfig| read(&path, world).unwrap_err().to_string();
+        let error_text = |world: &WorldConfig| read(&path, world).unwrap_err().to_string();
 
         let mut other = world();
         other.image = [4, 2];
-        let text = complaint(&other);
+        let text = error_text(&other);
         assert!(
             text.contains("array `image`: shape is [1, 3, 2, 4, 3]"),
             "{text}"
@@ -176,7 +179,7 @@ mod tests {
 
         let mut fewer = world();
         fewer.actions.pop();
-        let text = complaint(&fewer);
+        let text = error_text(&fewer);
         assert!(
             text.contains("array `action`: holds 1, expected 0 to 0"),
             "{text}"
@@ -184,11 +187,11 @@ mod tests {
     }
 
     #[test]
-    fn arrays_of_another_dtype_or_shape_are_named() {
+    fn wrong_dtype_or_shape_is_rejected() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("contexts.npz");
         let shape = [1, 2, 2, 4, 3];
-        let complaint = |file: Writer| {
+        let error_text = |file: Writer| {
             file.save().unwrap();
             read(&path, &world()).unwrap_err().to_string()
         };
@@ -196,7 +199,7 @@ mod tests {
         let mut file = Writer::new(&path);
         file.add("image", &shape, &[0.0_f32; 48]).unwrap();
         file.add("action", &[1, 2], &[0_i32; 2]).unwrap();
-        let text = complaint(file);
+        let text = error_text(file);
         assert!(
             text.contains("array `image`: dtype is float32, expected uint8"),
             "{text}"
@@ -205,7 +208,7 @@ mod tests {
         let mut file = Writer::new(&path);
         file.add("image", &shape, &[0_u8; 48]).unwrap();
         file.add("action", &[2], &[0_i32; 2]).unwrap();
-        let text = complaint(file);
+        let text = error_text(file);
         assert!(
             text.contains("array `action`: shape is [2], expected [1, 2]"),
             "{text}"

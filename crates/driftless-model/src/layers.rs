@@ -1,8 +1,8 @@
-//! The pieces that both networks are made of: linear maps, residual 3×3 blocks, SwiGLU layers.
+//! Layers of both networks: linear maps, residual 3×3 blocks, attention and SwiGLU layers.
 
 use candle_core::Tensor;
 
-use super::attention::{self, Pattern, attention};
+use super::attention::{Pattern, attention, attention_weights};
 use super::ops::{rms_norm, swiglu};
 use super::params::{Init, Params};
 use super::precision::Precision;
@@ -18,15 +18,16 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// `{name}.weight` [out, in] and, where asked for, `{name}.bias` [out].
+    /// Creates `{name}.weight` [out, in] and, if `bias`, `{name}.bias` [out]; `size` is [out, in].
     ///
     /// # Errors
-    /// A parameter is missing or of another shape.
+    /// Returns an error if a parameter is missing or has another shape.
     pub fn new(p: &Params, name: &str, size: [usize; 2], init: Init, bias: bool) -> Result<Self> {
         let weight = p.get(&format!("{name}.weight"), &size, init)?;
-        let bias = match bias {
-            true => Some(p.get(&format!("{name}.bias"), &size[..1], Init::Constant(0.0))?),
-            false => None,
+        let bias = if bias {
+            Some(p.get(&format!("{name}.bias"), &size[..1], Init::Constant(0.0))?)
+        } else {
+            None
         };
         Ok(Self {
             weight,
@@ -35,10 +36,10 @@ impl Linear {
         })
     }
 
-    /// [.., in] → [.., out].
+    /// Maps [.., in] to [.., out].
     ///
     /// # Errors
-    /// The shapes do not fit, or the device failed.
+    /// Returns an error if the shapes are inconsistent or the device fails.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let mut dims = x.dims().to_vec();
         let (out, inner) = self.weight.dims2()?;
@@ -47,7 +48,10 @@ impl Linear {
             *last = out;
         }
         let x = x.reshape((rows, inner))?;
-        let y = self.precision.product(&x, &self.weight)?.reshape(dims)?;
+        let y = self
+            .precision
+            .matmul_transposed(&x, &self.weight)?
+            .reshape(dims)?;
         Ok(match &self.bias {
             Some(bias) => y.broadcast_add(bias)?,
             None => y,
@@ -62,19 +66,19 @@ pub struct Norm {
 }
 
 impl Norm {
-    /// `{name}.weight` [width].
+    /// Creates `{name}.weight` [width].
     ///
     /// # Errors
-    /// The parameter is missing or of another shape.
+    /// Returns an error if the parameter is missing or has another shape.
     pub fn new(p: &Params, name: &str, width: usize) -> Result<Self> {
         let gain = p.get(&format!("{name}.weight"), &[width], Init::Constant(1.0))?;
         Ok(Self { gain })
     }
 
-    /// [.., width] → [.., width].
+    /// Normalizes the last dimension of [.., width].
     ///
     /// # Errors
-    /// The shapes do not fit, or the device failed.
+    /// Returns an error if the shapes are inconsistent or the device fails.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         Ok(rms_norm(x, &self.gain)?)
     }
@@ -94,10 +98,11 @@ pub struct CellBlock {
 }
 
 impl CellBlock {
-    /// `{name}.norm`, `{name}.conv.weight` [width, 9·width], `{name}.conv.bias`, `{name}.out`.
+    /// Creates `{name}.norm`, `{name}.conv.weight` [width, 9·width], `{name}.conv.bias`,
+    /// `{name}.out`.
     ///
     /// # Errors
-    /// A parameter is missing or of another shape.
+    /// Returns an error if a parameter is missing or has another shape.
     pub fn new(p: &Params, name: &str, width: usize) -> Result<Self> {
         Ok(Self {
             norm: Norm::new(p, &format!("{name}.norm"), width)?,
@@ -118,10 +123,10 @@ impl CellBlock {
         })
     }
 
-    /// [N, gh, gw, width] → the same shape.
+    /// Maps [N, gh, gw, width] to the same shape.
     ///
     /// # Errors
-    /// The shapes do not fit, or the device failed.
+    /// Returns an error if the shapes are inconsistent or the device fails.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let h = self
             .precision
@@ -144,11 +149,11 @@ pub struct AttentionLayer {
 }
 
 impl AttentionLayer {
-    /// `{name}.norm`, `{name}.qkv` [3·width, width], `{name}.attention` [heads, parameters]
-    /// (column 0 the scale of the logits, then a bias for each distance), `{name}.out`.
+    /// Creates `{name}.norm`, `{name}.qkv` [3·width, width], `{name}.attention` [heads, columns]
+    /// (column 0 is the scale of the logits, then a bias for each distance), and `{name}.out`.
     ///
     /// # Errors
-    /// A parameter is missing or of another shape.
+    /// Returns an error if a parameter is missing or has another shape.
     pub fn new(
         p: &Params,
         name: &str,
@@ -169,7 +174,7 @@ impl AttentionLayer {
             parameters: p.get(
                 &format!("{name}.attention"),
                 &[heads, columns],
-                Init::Constant(START_SCALE),
+                Init::Constant(INITIAL_SCALE),
             )?,
             out: Linear::new(
                 p,
@@ -181,19 +186,19 @@ impl AttentionLayer {
         })
     }
 
-    /// The weights with which [`AttentionLayer::forward`] mixes, as [`attention::weights`].
+    /// The attention weights used by [`AttentionLayer::forward`]; see [`attention_weights`].
     ///
     /// # Errors
-    /// The shapes do not fit, or the device failed.
+    /// Returns an error if the shapes are inconsistent or the device fails.
     pub fn weights(&self, x: &Tensor, pattern: Pattern) -> Result<Tensor> {
         let qkv = self.qkv.forward(&self.norm.forward(x)?)?;
-        Ok(attention::weights(&qkv, &self.parameters, pattern)?)
+        Ok(attention_weights(&qkv, &self.parameters, pattern)?)
     }
 
-    /// [B, F, S, width] → the same shape.
+    /// Maps [B, F, S, width] to the same shape.
     ///
     /// # Errors
-    /// The shapes do not fit, or the device failed.
+    /// Returns an error if the shapes are inconsistent or the device fails.
     pub fn forward(&self, x: &Tensor, pattern: Pattern) -> Result<Tensor> {
         let qkv = self.qkv.forward(&self.norm.forward(x)?)?;
         let y = attention(&qkv, &self.parameters, pattern)?;
@@ -201,8 +206,8 @@ impl AttentionLayer {
     }
 }
 
-/// Where the scale of the logits starts; equal biases for all distances change nothing.
-const START_SCALE: f32 = 6.0;
+/// Initial value of the scale and the biases of the logits; equal biases cancel in the softmax.
+const INITIAL_SCALE: f32 = 6.0;
 
 /// x + W_down swiglu(W_up norm x).
 pub struct MlpLayer {
@@ -215,10 +220,10 @@ pub struct MlpLayer {
 }
 
 impl MlpLayer {
-    /// `{name}.norm`, `{name}.up` [2·hidden, width], `{name}.down` [width, hidden].
+    /// Creates `{name}.norm`, `{name}.up` [2·hidden, width] and `{name}.down` [width, hidden].
     ///
     /// # Errors
-    /// A parameter is missing or of another shape.
+    /// Returns an error if a parameter is missing or has another shape.
     pub fn new(p: &Params, name: &str, width: usize, hidden: usize) -> Result<Self> {
         Ok(Self {
             norm: Norm::new(p, &format!("{name}.norm"), width)?,
@@ -239,10 +244,10 @@ impl MlpLayer {
         })
     }
 
-    /// [.., width] → the same shape.
+    /// Maps [.., width] to the same shape.
     ///
     /// # Errors
-    /// The shapes do not fit, or the device failed.
+    /// Returns an error if the shapes are inconsistent or the device fails.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let h = swiglu(&self.up.forward(&self.norm.forward(x)?)?)?;
         Ok((x + self.down.forward(&h)?)?)

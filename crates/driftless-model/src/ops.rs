@@ -1,7 +1,7 @@
 //! Fused operations with hand-written backward passes: RMSNorm, SwiGLU and 3×3 convolution.
 //!
-//! Each runs as one loop on the CPU; on other devices the same function is composed of candle's
-//! own operations, which is also what the tests compare with.
+//! On the CPU each is one fused loop. On other devices the same function is composed of candle
+//! operations; the tests compare the two.
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, D, Layout, Shape, Storage, Tensor, bail};
 use rayon::prelude::*;
@@ -10,19 +10,19 @@ use super::simd::{dispatch, dot, fma, sigmoid};
 
 type TensorResult<T> = candle_core::Result<T>;
 
-/// ε of every norm, inside the square root.
+/// ε of all norms, added inside the square root.
 pub const NORM_EPS: f32 = 1e-6;
 
 /// The elements of a contiguous f32 tensor on the CPU.
 pub(super) fn cpu_slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> TensorResult<&'a [f32]> {
     match layout.contiguous_offsets() {
         Some((start, end)) => Ok(&storage.as_slice::<f32>()?[start..end]),
-        None => bail!("a fused operation got a strided tensor"),
+        None => bail!("a fused operation needs a contiguous tensor"),
     }
 }
 
-/// Runs `f` on the elements of a tensor that lives on the CPU.
-pub(super) fn with_cpu<R>(t: &Tensor, f: impl FnOnce(&[f32]) -> R) -> TensorResult<R> {
+/// Calls `f` with the elements of a CPU tensor.
+pub(super) fn with_cpu_slice<R>(t: &Tensor, f: impl FnOnce(&[f32]) -> R) -> TensorResult<R> {
     let t = t.contiguous()?;
     let (storage, layout) = t.storage_and_layout();
     match &*storage {
@@ -31,18 +31,18 @@ pub(super) fn with_cpu<R>(t: &Tensor, f: impl FnOnce(&[f32]) -> R) -> TensorResu
     }
 }
 
-/// Rows handled by one task: enough to outweigh the hand-over.
-const ROWS: usize = 256;
+/// Rows per parallel task; enough to outweigh the cost of scheduling it.
+const ROWS_PER_TASK: usize = 256;
 
 // ---- RMSNorm -------------------------------------------------------------------------------
 
-/// y = g ∘ x / √(mean x² + ε) over the last dimension; `x` [.., w], `gain` [w].
+/// y = g ∘ x / √(mean x² + ε) over the last dimension of `x` [.., w], with `gain` g [w].
 ///
 /// # Errors
-/// The widths differ.
+/// Returns an error if the widths differ.
 pub fn rms_norm(x: &Tensor, gain: &Tensor) -> TensorResult<Tensor> {
     if x.device().is_cpu() {
-        return x.contiguous()?.apply_op2(gain, RmsNorm);
+        return x.contiguous()?.apply_op2(gain, RmsNormOp);
     }
     let scale = (x.sqr()?.mean_keepdim(D::Minus1)? + f64::from(NORM_EPS))?
         .sqrt()?
@@ -50,7 +50,7 @@ pub fn rms_norm(x: &Tensor, gain: &Tensor) -> TensorResult<Tensor> {
     x.broadcast_mul(&scale)?.broadcast_mul(gain)
 }
 
-struct RmsNorm;
+struct RmsNormOp;
 
 dispatch!(/// RMSNorm of every row of `x` by `gain` into `y`.
 pub fn rms_norm_rows = rms_norm_body(x: &[f32], gain: &[f32], y: &mut [f32]));
@@ -82,14 +82,14 @@ fn rms_norm_grad_body<const FMA: bool>(
             dx[i] = dy[i] * gain[i];
             dgain[i] = fma::<FMA>(dy[i], x[i] * r, dgain[i]);
         }
-        let along = dot::<FMA>(dx, x) * r * r / width as f32;
+        let radial = dot::<FMA>(dx, x) * r * r / width as f32;
         for (dx, x) in dx.iter_mut().zip(x) {
-            *dx = r * (*dx - x * along);
+            *dx = r * (*dx - x * radial);
         }
     }
 }
 
-impl CustomOp2 for RmsNorm {
+impl CustomOp2 for RmsNormOp {
     fn name(&self) -> &'static str {
         "rms-norm"
     }
@@ -104,11 +104,14 @@ impl CustomOp2 for RmsNorm {
         let (x, gain) = (cpu_slice(x, lx)?, cpu_slice(gain, lg)?);
         let width = gain.len();
         if lx.dims().last() != Some(&width) {
-            bail!("rms-norm: width {:?} against a gain of {width}", lx.dims());
+            bail!(
+                "rms-norm: input {:?} with a gain of width {width}",
+                lx.dims()
+            );
         }
         let mut y = vec![0f32; x.len()];
-        y.par_chunks_mut(ROWS * width)
-            .zip(x.par_chunks(ROWS * width))
+        y.par_chunks_mut(ROWS_PER_TASK * width)
+            .zip(x.par_chunks(ROWS_PER_TASK * width))
             .for_each(|(y, x)| rms_norm_rows(x, gain, y));
         Ok((CpuStorage::F32(y), lx.shape().clone()))
     }
@@ -120,15 +123,15 @@ impl CustomOp2 for RmsNorm {
         _res: &Tensor,
         dy: &Tensor,
     ) -> TensorResult<(Option<Tensor>, Option<Tensor>)> {
-        let (dx, dgain) = with_cpu(x, |xs| {
-            with_cpu(gain, |gain| {
-                with_cpu(dy, |dy| {
+        let (dx, dgain) = with_cpu_slice(x, |xs| {
+            with_cpu_slice(gain, |gain| {
+                with_cpu_slice(dy, |dy| {
                     let width = gain.len();
                     let mut dx = vec![0f32; xs.len()];
                     let dgain = dx
-                        .par_chunks_mut(ROWS * width)
-                        .zip(xs.par_chunks(ROWS * width))
-                        .zip(dy.par_chunks(ROWS * width))
+                        .par_chunks_mut(ROWS_PER_TASK * width)
+                        .zip(xs.par_chunks(ROWS_PER_TASK * width))
+                        .zip(dy.par_chunks(ROWS_PER_TASK * width))
                         .map(|((dx, x), dy)| {
                             let mut dgain = vec![0f32; width];
                             rms_norm_grad_rows(x, gain, dy, dx, &mut dgain);
@@ -146,7 +149,7 @@ impl CustomOp2 for RmsNorm {
     }
 }
 
-/// Sums per-task gradients in task order, so that the result does not depend on the scheduler.
+/// Sums per-task gradients in task order, so that the result does not depend on scheduling.
 pub(super) fn sum_in_order(parts: Vec<Vec<f32>>, len: usize) -> Vec<f32> {
     let mut total = vec![0f32; len];
     for part in parts {
@@ -159,19 +162,19 @@ pub(super) fn sum_in_order(parts: Vec<Vec<f32>>, len: usize) -> Vec<f32> {
 
 // ---- SwiGLU --------------------------------------------------------------------------------
 
-/// silu(a) ∘ b for the halves a, b of the last dimension: [.., 2h] → [.., h].
+/// silu(a) ∘ b for the halves a and b of the last dimension; maps [.., 2h] to [.., h].
 ///
 /// # Errors
-/// The last dimension is odd.
+/// Returns an error if the last dimension is odd.
 pub fn swiglu(x: &Tensor) -> TensorResult<Tensor> {
     if x.device().is_cpu() {
-        return x.contiguous()?.apply_op1(SwiGlu);
+        return x.contiguous()?.apply_op1(SwiGluOp);
     }
     let parts = x.chunk(2, D::Minus1)?;
     candle_nn::ops::silu(&parts[0])?.mul(&parts[1])
 }
 
-struct SwiGlu;
+struct SwiGluOp;
 
 dispatch!(/// SwiGLU of every row of `x` (2 × `half` numbers) into `y` (`half` numbers).
 pub fn swiglu_rows = swiglu_body(half: usize, x: &[f32], y: &mut [f32]));
@@ -200,7 +203,7 @@ fn swiglu_grad_body<const FMA: bool>(half: usize, x: &[f32], dy: &[f32], dx: &mu
     }
 }
 
-impl CustomOp1 for SwiGlu {
+impl CustomOp1 for SwiGluOp {
     fn name(&self) -> &'static str {
         "swiglu"
     }
@@ -216,20 +219,20 @@ impl CustomOp1 for SwiGlu {
         };
         let x = cpu_slice(x, l)?;
         let mut y = vec![0f32; x.len() / 2];
-        y.par_chunks_mut(ROWS * half)
-            .zip(x.par_chunks(ROWS * half * 2))
+        y.par_chunks_mut(ROWS_PER_TASK * half)
+            .zip(x.par_chunks(ROWS_PER_TASK * half * 2))
             .for_each(|(y, x)| swiglu_rows(half, x, y));
         Ok((CpuStorage::F32(y), Shape::from(dims)))
     }
 
     fn bwd(&self, x: &Tensor, _res: &Tensor, dy: &Tensor) -> TensorResult<Option<Tensor>> {
         let half = dy.dim(D::Minus1)?;
-        let dx = with_cpu(x, |x| {
-            with_cpu(dy, |dy| {
+        let dx = with_cpu_slice(x, |x| {
+            with_cpu_slice(dy, |dy| {
                 let mut dx = vec![0f32; x.len()];
-                dx.par_chunks_mut(ROWS * half * 2)
-                    .zip(x.par_chunks(ROWS * half * 2))
-                    .zip(dy.par_chunks(ROWS * half))
+                dx.par_chunks_mut(ROWS_PER_TASK * half * 2)
+                    .zip(x.par_chunks(ROWS_PER_TASK * half * 2))
+                    .zip(dy.par_chunks(ROWS_PER_TASK * half))
                     .for_each(|((dx, x), dy)| swiglu_grad_rows(half, x, dy, dx));
                 dx
             })
@@ -240,16 +243,16 @@ impl CustomOp1 for SwiGlu {
 
 // ---- 3×3 convolution on a grid of cells ----------------------------------------------------
 
-/// 3×3 convolution with zero padding over a grid of cells, without bias.
+/// 3×3 convolution over a grid of cells, with zero padding and without bias.
 ///
-/// `x` [N, gh, gw, C], `weight` [M, 9·C] with the nine neighbours in row order (top left first),
-/// C innermost; result [N, gh, gw, M].
+/// Takes `x` [N, gh, gw, C] and `weight` [M, 9·C], with the nine taps in row-major order (top left
+/// first) and C innermost; returns [N, gh, gw, M].
 ///
 /// # Errors
-/// The shapes do not fit.
+/// Returns an error if the shapes are inconsistent.
 pub fn conv3x3(x: &Tensor, weight: &Tensor) -> TensorResult<Tensor> {
     if x.device().is_cpu() {
-        return x.contiguous()?.apply_op2(&weight.contiguous()?, Conv3x3);
+        return x.contiguous()?.apply_op2(&weight.contiguous()?, Conv3x3Op);
     }
     let (n, gh, gw, c) = x.dims4()?;
     let padded = x.pad_with_zeros(1, 1, 1)?.pad_with_zeros(2, 1, 1)?;
@@ -266,9 +269,9 @@ pub fn conv3x3(x: &Tensor, weight: &Tensor) -> TensorResult<Tensor> {
         .reshape((n, gh, gw, weight.dim(0)?))
 }
 
-struct Conv3x3;
+struct Conv3x3Op;
 
-/// The grid and widths of one convolution.
+/// Shape of a convolution: N frames of gh×gw cells, C input and M output channels.
 #[derive(Clone, Copy)]
 struct ConvShape {
     n: usize,
@@ -290,7 +293,7 @@ impl ConvShape {
         self.gh * self.gw
     }
 
-    /// Frames handled by one task, so that the gathered columns stay in the cache.
+    /// Frames per parallel task; few enough that the gathered columns stay in the cache.
     fn frames_per_task(&self) -> usize {
         (512 / self.cells()).max(1)
     }
@@ -312,7 +315,7 @@ pub fn gather3x3(gh: usize, gw: usize, c: usize, x: &[f32], columns: &mut [f32])
     }
 }
 
-/// The transpose of [`gather3x3`]: adds each column back onto the cell that it was copied from.
+/// The transpose of [`gather3x3`]: adds each tap to the cell that it was copied from.
 fn scatter3x3(gh: usize, gw: usize, c: usize, columns: &[f32], x: &mut [f32]) {
     for (cell, row) in columns.chunks_exact(9 * c).enumerate() {
         let (y, x0) = (cell / gw, cell % gw);
@@ -328,18 +331,22 @@ fn scatter3x3(gh: usize, gw: usize, c: usize, columns: &[f32], x: &mut [f32]) {
     }
 }
 
-/// A row-major matrix, or the transpose of one, for [`matmul`].
+/// A view of a row-major matrix or its transpose, for [`matmul`].
 #[derive(Clone, Copy)]
-struct Matrix<'a> {
+struct MatrixView<'a> {
     data: &'a [f32],
     rows: usize,
     cols: usize,
     transposed: bool,
 }
 
-impl<'a> Matrix<'a> {
+impl<'a> MatrixView<'a> {
     fn new(data: &'a [f32], rows: usize, cols: usize) -> Self {
-        assert_eq!(data.len(), rows * cols, "a matrix of another size");
+        assert_eq!(
+            data.len(),
+            rows * cols,
+            "data does not match the matrix size"
+        );
         Self {
             data,
             rows,
@@ -348,7 +355,7 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    fn t(self) -> Self {
+    fn transpose(self) -> Self {
         Self {
             rows: self.cols,
             cols: self.rows,
@@ -357,7 +364,7 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// (row stride, column stride)
+    /// Returns (row stride, column stride).
     fn strides(&self) -> (isize, isize) {
         if self.transposed {
             (1, self.rows as isize)
@@ -368,12 +375,13 @@ impl<'a> Matrix<'a> {
 }
 
 /// out ← a·b, or out ← out + a·b; `out` is row-major.
-fn matmul(a: Matrix, b: Matrix, out: &mut [f32], accumulate: bool) {
+fn matmul(a: MatrixView, b: MatrixView, out: &mut [f32], accumulate: bool) {
     let (m, k, n) = (a.rows, a.cols, b.cols);
     assert_eq!(b.rows, k, "inner dimensions differ");
-    assert_eq!(out.len(), m * n, "an output of another size");
+    assert_eq!(out.len(), m * n, "output does not match the product's size");
     let ((a_row, a_col), (b_row, b_col)) = (a.strides(), b.strides());
-    // SAFETY: the sizes were checked against the slices above; the strides stay inside them.
+    // SAFETY: the asserts here and in `MatrixView::new` make each slice exactly rows × cols long,
+    // and the strides address only elements of such a matrix.
     #[allow(unsafe_code)]
     unsafe {
         gemm::gemm(
@@ -400,7 +408,7 @@ fn matmul(a: Matrix, b: Matrix, out: &mut [f32], accumulate: bool) {
     }
 }
 
-impl CustomOp2 for Conv3x3 {
+impl CustomOp2 for Conv3x3Op {
     fn name(&self) -> &'static str {
         "conv3x3"
     }
@@ -422,8 +430,13 @@ impl CustomOp2 for Conv3x3 {
                 let rows = y.len() / s.m;
                 let mut columns = vec![0f32; rows * 9 * s.c];
                 gather_frames(s, x, &mut columns);
-                let columns = Matrix::new(&columns, rows, 9 * s.c);
-                matmul(columns, Matrix::new(weight, s.m, 9 * s.c).t(), y, false);
+                let columns = MatrixView::new(&columns, rows, 9 * s.c);
+                matmul(
+                    columns,
+                    MatrixView::new(weight, s.m, 9 * s.c).transpose(),
+                    y,
+                    false,
+                );
             });
         Ok((CpuStorage::F32(y), Shape::from((s.n, s.gh, s.gw, s.m))))
     }
@@ -437,11 +450,11 @@ impl CustomOp2 for Conv3x3 {
     ) -> TensorResult<(Option<Tensor>, Option<Tensor>)> {
         let s = ConvShape::new(x.dims(), weight.dims())?;
         let (cells, frames) = (s.cells(), s.frames_per_task());
-        let (dx, dweight) = with_cpu(x, |xs| {
-            with_cpu(weight, |weight| {
-                with_cpu(dy, |dy| {
+        let (dx, dweight) = with_cpu_slice(x, |xs| {
+            with_cpu_slice(weight, |weight| {
+                with_cpu_slice(dy, |dy| {
                     let mut dx = vec![0f32; xs.len()];
-                    // One weight gradient per thread-sized share, so that few are summed.
+                    // Split by thread, so that only few weight gradients need to be summed.
                     let share = s.n.div_ceil(rayon::current_num_threads()).max(1);
                     let parts: Vec<_> = dx
                         .par_chunks_mut(share * cells * s.c)
@@ -460,6 +473,7 @@ impl CustomOp2 for Conv3x3 {
     }
 }
 
+/// [`gather3x3`] for several frames.
 fn gather_frames(s: ConvShape, x: &[f32], columns: &mut [f32]) {
     let cells = s.cells();
     for (x, columns) in x
@@ -470,7 +484,8 @@ fn gather_frames(s: ConvShape, x: &[f32], columns: &mut [f32]) {
     }
 }
 
-/// Fills `dx` for some frames and returns their share of the weight's gradient [M, 9·C].
+/// Writes the input gradient of some frames to `dx`; returns their part of the weight gradient,
+/// [M, 9·C].
 fn conv_grad_share(
     s: ConvShape,
     frames: usize,
@@ -490,9 +505,14 @@ fn conv_grad_share(
         let rows = dy.len() / s.m;
         let columns = &mut columns[..rows * k];
         gather_frames(s, x, columns);
-        let dy = Matrix::new(dy, rows, s.m);
-        matmul(dy.t(), Matrix::new(columns, rows, k), &mut dweight, true);
-        matmul(dy, Matrix::new(weight, s.m, k), columns, false);
+        let dy = MatrixView::new(dy, rows, s.m);
+        matmul(
+            dy.transpose(),
+            MatrixView::new(columns, rows, k),
+            &mut dweight,
+            true,
+        );
+        matmul(dy, MatrixView::new(weight, s.m, k), columns, false);
         for (dx, columns) in dx
             .chunks_exact_mut(cells * s.c)
             .zip(columns.chunks_exact(cells * k))
@@ -522,12 +542,16 @@ pub(super) mod tests {
         d.max(0).unwrap().to_scalar().unwrap()
     }
 
-    /// Compares values and gradients of a fused function with its composition.
-    pub fn assert_same(inputs: &[&Var], fused: impl Fn() -> Tensor, composed: impl Fn() -> Tensor) {
+    /// Compares values and gradients of a fused function and its composed form.
+    pub fn assert_same(
+        inputs: &[&Var],
+        fused: impl Fn() -> Tensor,
+        composed: impl Fn() -> Tensor,
+    ) {
         let (a, b) = (fused(), composed());
         assert_eq!(a.dims(), b.dims());
         assert!(largest_difference(&a, &b) < 2e-5, "values differ");
-        // A loss with a different weight for every output, so that no error cancels.
+        // Weight each output differently, so that errors do not cancel.
         let weight = random(a.dims(), 99);
         let grads = |y: &Tensor| {
             (y * weight.as_tensor())
@@ -548,7 +572,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn rms_norm_and_its_gradients_equal_the_composed_form() {
+    fn rms_norm_matches_composed_form() {
         let (x, g) = (random(&[3, 5, 19], 1), random(&[19], 2));
         assert_same(
             &[&x, &g],
@@ -563,7 +587,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn swiglu_and_its_gradient_equal_the_composed_form() {
+    fn swiglu_matches_composed_form() {
         let x = random(&[7, 22], 3);
         assert_same(
             &[&x],
@@ -576,7 +600,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn conv3x3_and_its_gradients_equal_candles_conv2d() {
+    fn conv3x3_matches_candle_conv2d() {
         let (x, w) = (random(&[5, 4, 6, 3], 4), random(&[7, 27], 5));
         assert_same(
             &[&x, &w],

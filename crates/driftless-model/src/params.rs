@@ -1,4 +1,4 @@
-//! Named parameters: created from a seed for training, or read from `safetensors` for play.
+//! Named parameters: initialized from a seed for training, or read from a `safetensors` file.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -13,18 +13,18 @@ use super::precision::Precision;
 use crate::{Error, Result};
 use driftless_data::PathError as _;
 
-/// How a parameter starts when a network is trained from nothing.
+/// Initial distribution of a parameter that is trained from scratch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
-    /// Every element the same.
+    /// All elements equal.
     Constant(f32),
-    /// Normal with this standard deviation.
+    /// Normal with zero mean and this standard deviation.
     Normal(f32),
-    /// Normal with variance 1/fan-in, the fan-in being the last dimension.
+    /// Normal with zero mean and variance 1/fan-in, where fan-in is the last dimension.
     FanIn,
 }
 
-enum Source {
+enum ParamSource {
     Seeded(Box<RefCell<ChaCha8Rng>>),
     File {
         path: PathBuf,
@@ -33,40 +33,40 @@ enum Source {
     },
 }
 
-/// Where a network's constructor takes its parameters from.
+/// Provides the parameters to a network's constructor.
 pub struct Params {
-    source: Source,
+    source: ParamSource,
     device: Device,
     precision: Precision,
     vars: RefCell<BTreeMap<String, Var>>,
 }
 
 impl Params {
-    /// Fresh trainable parameters; the same seed gives the same network.
+    /// Newly initialized, trainable parameters; the same seed gives the same network.
     pub fn seeded(seed: u64, device: &Device) -> Self {
         Self {
-            source: Source::Seeded(Box::new(RefCell::new(ChaCha8Rng::seed_from_u64(seed)))),
+            source: ParamSource::Seeded(Box::new(RefCell::new(ChaCha8Rng::seed_from_u64(seed)))),
             device: device.clone(),
             precision: Precision::F32,
             vars: RefCell::default(),
         }
     }
 
-    /// Parameters of a `safetensors` file.
+    /// Reads the parameters of a `safetensors` file.
     ///
     /// # Errors
-    /// The file is missing, truncated or not `safetensors`.
+    /// Returns an error if the file is missing, truncated or not `safetensors`.
     pub fn read(path: &Path, device: &Device) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
         let tensors = candle_core::safetensors::load_buffer(&bytes, device)
-            .map_err(|e| Error::invalid(path, format!("not a whole safetensors file ({e})")))?;
+            .map_err(|e| Error::invalid(path, format!("not a complete safetensors file ({e})")))?;
         Ok(Self::from_tensors(path, tensors, device))
     }
 
-    /// Parameters at hand; `path` names them in messages.
+    /// Uses the given tensors; `path` is only named in error messages.
     pub fn from_tensors(path: &Path, tensors: HashMap<String, Tensor>, device: &Device) -> Self {
         Self {
-            source: Source::File {
+            source: ParamSource::File {
                 path: path.to_path_buf(),
                 tensors,
                 used: RefCell::default(),
@@ -77,88 +77,58 @@ impl Params {
         }
     }
 
-    /// The same, for a network that multiplies in another number type than f32.
+    /// Sets the number type of matrix products; the default is f32.
     #[must_use]
     pub fn with_precision(self, precision: Precision) -> Self {
         Self { precision, ..self }
     }
 
-    /// The number type in which the network multiplies.
+    /// The number type of matrix products.
     pub fn precision(&self) -> Precision {
         self.precision
     }
 
-    /// The device that the parameters live on.
+    /// The device that holds the parameters.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// One parameter by its full name.
+    /// Returns the parameter `name`, initializing it if the parameters are seeded.
     ///
     /// # Errors
-    /// The file lacks it, or holds it with another shape or type, or with numbers that are not finite.
+    /// Returns an error if the file lacks the parameter, or has it with another shape or dtype or
+    /// with values that are not finite.
     pub fn get(&self, name: &str, shape: &[usize], init: Init) -> Result<Tensor> {
         match &self.source {
-            Source::Seeded(rng) => {
-                let mut rng = rng.borrow_mut();
-                let count = shape.iter().product::<usize>();
-                let mut normal = |std: f32| -> Vec<f32> {
-                    (0..count)
-                        .map(|_| {
-                            let x: f32 = StandardNormal.sample(&mut *rng);
-                            x * std
-                        })
-                        .collect()
-                };
-                let fan_in = shape.last().copied().unwrap_or(1).max(1) as f32;
-                let values = match init {
-                    Init::Constant(value) => vec![value; count],
-                    Init::Normal(std) => normal(std),
-                    Init::FanIn => normal(fan_in.sqrt().recip()),
-                };
+            ParamSource::Seeded(rng) => {
+                let values = initial_values(&mut rng.borrow_mut(), shape, init);
                 let var = Var::from_vec(values, shape, &self.device)?;
                 let tensor = var.as_tensor().clone();
                 self.vars.borrow_mut().insert(name.to_owned(), var);
                 Ok(tensor)
             }
-            Source::File {
+            ParamSource::File {
                 path,
                 tensors,
                 used,
             } => {
                 let tensor = tensors.get(name).ok_or_else(|| {
-                    Error::invalid(
-                        path,
-                        format!("no tensor '{name}', expected shape {shape:?}"),
-                    )
+                    let what = format!("no tensor '{name}', expected shape {shape:?}");
+                    Error::invalid(path, what)
                 })?;
-                if tensor.dims() != shape || tensor.dtype() != DType::F32 {
-                    return Err(Error::invalid(
-                        path,
-                        format!(
-                            "tensor '{name}' is {:?} {:?}, expected F32 {shape:?} by config.json",
-                            tensor.dtype(),
-                            tensor.dims()
-                        ),
-                    ));
-                }
-                // Cheap on any device; a sum of squares is finite for any weights that mean something.
-                if !tensor.sqr()?.sum_all()?.to_scalar::<f32>()?.is_finite() {
-                    let what = format!("tensor '{name}' holds numbers that are not finite");
-                    return Err(Error::invalid(path, what));
-                }
+                check_tensor(path, name, tensor, shape)?;
                 used.borrow_mut().insert(name.to_owned());
                 Ok(tensor.clone())
             }
         }
     }
 
-    /// After construction: whether the file holds tensors that the network does not know.
+    /// Ends construction: returns the trainable variables, none if the parameters come from a file.
     ///
     /// # Errors
-    /// Names the first such tensor.
+    /// Returns an error that names the first tensor of the file that the network did not use.
     pub fn finish(self) -> Result<BTreeMap<String, Var>> {
-        if let Source::File {
+        if let ParamSource::File {
             path,
             tensors,
             used,
@@ -170,10 +140,49 @@ impl Params {
             if let Some(name) = names.first() {
                 return Err(Error::invalid(
                     path,
-                    format!("unknown tensor '{name}': the file belongs to another network"),
+                    format!("unknown tensor '{name}': the file is of another network"),
                 ));
             }
         }
         Ok(self.vars.into_inner())
     }
+}
+
+/// Draws the initial values of a parameter.
+fn initial_values(rng: &mut ChaCha8Rng, shape: &[usize], init: Init) -> Vec<f32> {
+    let count = shape.iter().product::<usize>();
+    let mut normal = |std: f32| -> Vec<f32> {
+        (0..count)
+            .map(|_| {
+                let x: f32 = StandardNormal.sample(&mut *rng);
+                x * std
+            })
+            .collect()
+    };
+    let fan_in = shape.last().copied().unwrap_or(1).max(1) as f32;
+    match init {
+        Init::Constant(value) => vec![value; count],
+        Init::Normal(std) => normal(std),
+        Init::FanIn => normal(fan_in.sqrt().recip()),
+    }
+}
+
+/// Checks the shape, dtype and values of a tensor of the file `path`.
+fn check_tensor(path: &Path, name: &str, tensor: &Tensor, shape: &[usize]) -> Result<()> {
+    if tensor.dims() != shape || tensor.dtype() != DType::F32 {
+        return Err(Error::invalid(
+            path,
+            format!(
+                "tensor '{name}' is {:?} {:?}, expected F32 {shape:?} according to config.json",
+                tensor.dtype(),
+                tensor.dims()
+            ),
+        ));
+    }
+    // Cheap on any device. The sum of squares of sensible weights does not overflow.
+    if !tensor.sqr()?.sum_all()?.to_scalar::<f32>()?.is_finite() {
+        let what = format!("tensor '{name}' has values that are not finite");
+        return Err(Error::invalid(path, what));
+    }
+    Ok(())
 }

@@ -1,7 +1,7 @@
-//! Portable loops that the compiler vectorises, compiled twice: for AVX2 with fused
-//! multiply-add where the processor has it, and for the baseline.
+//! Portable loops for the compiler to vectorize, compiled twice: for AVX2 with fused multiply-add,
+//! chosen at run time if the processor has it, and for the baseline.
 
-/// Defines `fn $name(args)` that runs `$body::<FMA>(args)` compiled for the best instruction set.
+/// Defines `fn $name(args)`, which runs `$body::<FMA>(args)` compiled for the best instruction set.
 ///
 /// `$body` must be `#[inline(always)]` and generic over `const FMA: bool`.
 #[macro_export]
@@ -18,7 +18,7 @@ macro_rules! dispatch {
                     $body::<true>($($arg),*)
                 }
                 if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                    // SAFETY: the features that `wide` needs were detected just now.
+                    // SAFETY: the processor has the features that `wide` is compiled for.
                     #[allow(unsafe_code)]
                     return unsafe { wide($($arg),*) };
                 }
@@ -29,13 +29,13 @@ macro_rules! dispatch {
 }
 pub use crate::dispatch;
 
-/// `a · b + c`, fused where the instruction set has it.
+/// a·b + c, fused if the instruction set has it.
 #[inline(always)]
 pub fn fma<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FMA { a.mul_add(b, c) } else { a * b + c }
 }
 
-/// eˣ to about 2 ulp for x in [−87, 88] (clamped outside), without a branch or a call.
+/// eˣ to about 2 ulp for x in [−87, 88] (clamped outside), without branches or calls.
 ///
 /// Cody–Waite reduction to |r| ≤ ln 2 / 2 and the degree-6 minimax polynomial of Cephes `expf`.
 #[inline(always)]
@@ -60,7 +60,7 @@ pub fn exp<const FMA: bool>(x: f32) -> f32 {
         p = fma::<FMA>(p, r, c);
     }
     let y = fma::<FMA>(p, r * r, r) + 1.0;
-    // n is in the low bits of `shifted`; a cast of n would be checked lane by lane.
+    // The low bits of `shifted` hold n. Casting n instead would add a saturation check per lane.
     y * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
 }
 
@@ -70,7 +70,7 @@ pub fn sigmoid<const FMA: bool>(x: f32) -> f32 {
     1.0 / (1.0 + exp::<FMA>(-x))
 }
 
-/// Σ aᵢ bᵢ over eight running sums.
+/// Σ aᵢ bᵢ, accumulated in eight partial sums.
 #[inline(always)]
 pub fn dot<const FMA: bool>(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [0f32; 8];
@@ -105,7 +105,7 @@ pub fn axpy<const FMA: bool>(a: f32, x: &[f32], y: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn exp_agrees_with_the_standard_library_to_a_few_ulp() {
+    fn exp_matches_std() {
         for i in -8700..=8800 {
             let x = i as f32 * 0.01;
             let (ours, exact) = (super::exp::<true>(x), f64::from(x).exp());
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn dot_counts_every_element_of_an_awkward_length() {
+    fn dot_handles_odd_lengths() {
         let a: Vec<f32> = (1..=19).map(|x| x as f32).collect();
         assert_eq!(super::dot::<true>(&a, &a), 2470.0);
         assert_eq!(super::dot::<false>(&a, &a), 2470.0);

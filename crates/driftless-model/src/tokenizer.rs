@@ -1,10 +1,10 @@
-//! The tokenizer: a frame becomes a grid of smooth latent cells, and back.
+//! The tokenizer: encodes a frame as a grid of latent cells and decodes it again.
 //!
-//! A patch is one cell, through a SwiGLU wide enough that a small object can be drawn anywhere in
-//! it; residual 3×3 blocks let every cell know its neighbours' pixels, so that a
-//! small object is handed over smoothly where it crosses a border. Latents are standardised: the
-//! mean of every cell (the still background) goes, the rest is scaled per channel. Frames are coded
-//! one by one, so the code is causal.
+//! Each patch becomes one cell, through a SwiGLU wide enough to draw a small object anywhere in the
+//! patch. Residual 3×3 blocks give each cell its neighbours' context, so that a small object
+//! crosses cell borders smoothly. Latents are standardized: the mean of each cell
+//! (the static background) is subtracted, and each channel is scaled. Frames are encoded
+//! independently, so encoding is causal.
 
 use candle_core::{DType, Device, Tensor};
 
@@ -19,7 +19,7 @@ pub const LATENT_MEAN: &str = "latent.mean";
 /// Name of the stored standard deviation of the raw latents, [channels].
 pub const LATENT_STD: &str = "latent.std";
 
-/// Encoder and decoder.
+/// The encoder and the decoder.
 pub struct Tokenizer {
     patch: usize,
     grid: [usize; 2],
@@ -54,10 +54,10 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// Builds the network of a configuration from its parameters.
+    /// Builds the network for a configuration.
     ///
     /// # Errors
-    /// A parameter is missing or of another shape.
+    /// Returns an error if a parameter is missing or has another shape.
     pub fn new(p: &Params, config: &WorldConfig) -> Result<Self> {
         let (t, cells) = (&config.tokenizer, config.cells());
         let pixels = t.patch * t.patch * 3;
@@ -121,10 +121,10 @@ impl Tokenizer {
         })
     }
 
-    /// Latents before standardising: images [N, H, W, 3] in [−1, 1] → [N, gh, gw, channels].
+    /// Encodes images [N, H, W, 3] in [−1, 1] as latents [N, gh, gw, channels], not standardized.
     ///
     /// # Errors
-    /// The shapes do not fit, or the device failed.
+    /// Returns an error if the shapes are inconsistent or the device fails.
     pub fn encode_raw(&self, images: &Tensor) -> Result<Tensor> {
         let [gh, gw] = self.grid;
         let (n, p) = (images.dim(0)?, self.patch);
@@ -144,10 +144,10 @@ impl Tokenizer {
         self.latent_in.forward(&self.norm_in.forward(&h)?)
     }
 
-    /// Standardised latents: images [N, H, W, 3] in [−1, 1] → [N, gh, gw, channels].
+    /// Encodes images [N, H, W, 3] in [−1, 1] as standardized latents [N, gh, gw, channels].
     ///
     /// # Errors
-    /// The shapes do not fit, or the device failed.
+    /// Returns an error if the shapes are inconsistent or the device fails.
     pub fn encode(&self, images: &Tensor) -> Result<Tensor> {
         Ok(self
             .encode_raw(images)?
@@ -155,10 +155,11 @@ impl Tokenizer {
             .broadcast_div(&self.std)?)
     }
 
-    /// Latents [N, gh, gw, channels] → images [N, H, W, 3], about [−1, 1], not clamped.
+    /// Decodes latents [N, gh, gw, channels] to images [N, H, W, 3], roughly in [−1, 1], not
+    /// clamped.
     ///
     /// # Errors
-    /// The shapes do not fit, or the device failed.
+    /// Returns an error if the shapes are inconsistent or the device fails.
     pub fn decode(&self, latents: &Tensor) -> Result<Tensor> {
         let [gh, gw] = self.grid;
         let (n, p) = (latents.dim(0)?, self.patch);
@@ -181,10 +182,10 @@ impl Tokenizer {
     }
 }
 
-/// u8 RGB bytes of whole frames → [N, H, W, 3] in [−1, 1].
+/// Converts u8 RGB frames to a tensor [N, H, W, 3] in [−1, 1]; `image` is (height, width).
 ///
 /// # Errors
-/// The length is not a whole number of frames, or the device failed.
+/// Returns an error if the length is not a multiple of the frame size or the device fails.
 pub fn images_to_tensor(bytes: &[u8], image: [usize; 2], device: &Device) -> Result<Tensor> {
     let frame = image[0] * image[1] * 3;
     let n = bytes.len() / frame;
@@ -196,10 +197,10 @@ pub fn images_to_tensor(bytes: &[u8], image: [usize; 2], device: &Device) -> Res
     )?)
 }
 
-/// [.., 3] in [−1, 1] → u8 RGB bytes, rounded and clamped.
+/// Converts a tensor [.., 3] in [−1, 1] to u8 RGB, rounded and clamped.
 ///
 /// # Errors
-/// The device failed.
+/// Returns an error if the device fails.
 pub fn tensor_to_images(images: &Tensor) -> Result<Vec<u8>> {
     let values = images
         .to_dtype(DType::F32)?
@@ -208,9 +209,9 @@ pub fn tensor_to_images(images: &Tensor) -> Result<Vec<u8>> {
     Ok(values.into_iter().map(to_byte).collect())
 }
 
-/// One value in [−1, 1] → a byte, rounded and clamped.
+/// Converts a value in [−1, 1] to a byte, rounded and clamped.
 #[inline(always)]
 pub fn to_byte(value: f32) -> u8 {
-    // A float-to-integer cast saturates and sends NaN to 0.
+    // The cast saturates and maps NaN to 0.
     ((value + 1.0) * 127.5 + 0.5) as u8
 }

@@ -1,4 +1,4 @@
-//! What a source says that was done, as one of our actions: by a small file, or by plain defaults.
+//! Maps recorded actions to the dataset's discrete actions, by a map file or by defaults.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -9,12 +9,12 @@ use crate::ActionSpec;
 use crate::PathError as _;
 use crate::{Error, Result};
 
-/// The largest action number that gets a name of its own without a map.
+/// The largest action number accepted without a map.
 const MAX_NUMBER: i64 = 255;
-/// Names that are taken for the idle action without a map.
-const IDLE: [&str; 4] = ["noop", "idle", "none", "stay"];
-/// Keys that are bound without a map, by the action's name.
-const KEYS: [(&str, &[&str]); 6] = [
+/// Names of the idle action, without a map.
+const IDLE_NAMES: [&str; 4] = ["noop", "idle", "none", "stay"];
+/// Keys of well-known action names, without a map.
+const DEFAULT_KEYS: [(&str, &[&str]); 6] = [
     ("up", &["ArrowUp", "W"]),
     ("down", &["ArrowDown", "S"]),
     ("left", &["ArrowLeft", "A"]),
@@ -23,60 +23,60 @@ const KEYS: [(&str, &[&str]); 6] = [
     ("jump", &["Space"]),
 ];
 
-/// What a source recorded between two frames.
+/// An action as the source recorded it.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Taken {
+pub enum RawAction {
     /// A discrete action.
     Number(i64),
     /// A discrete action by its name.
     Name(String),
     /// A continuous action.
     Vector(Vec<f64>),
-    /// Keys and buttons that were down, and how far named axes (a mouse) moved.
-    Held {
+    /// The keys and buttons held down, and the movement of named axes (a mouse).
+    Controls {
         /// Names of the keys and buttons.
-        down: BTreeSet<String>,
-        /// Movement by the axis' name.
-        moved: BTreeMap<&'static str, f64>,
+        pressed: BTreeSet<String>,
+        /// Movement by axis name.
+        axes: BTreeMap<&'static str, f64>,
     },
 }
 
-/// The file given with `--actions`.
+/// The contents of the file given with `--actions`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct MapFile {
-    actions: Vec<Entry>,
+struct ActionMapFile {
+    actions: Vec<ActionRule>,
 }
 
-/// One of our actions, and when it counts as done.
+/// One of the dataset's actions, and the conditions under which it applies.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+struct ActionRule {
     name: String,
     #[serde(default)]
     keys: Vec<String>,
-    /// Numbers or names of the source's discrete actions.
-    #[serde(default)]
-    is: Vec<Discrete>,
-    /// Keys and buttons that are all down.
+    /// Numbers or names of the source's discrete actions; `is` in the file.
+    #[serde(default, rename = "is")]
+    discrete: Vec<DiscreteAction>,
+    /// Keys and buttons that must all be held.
     #[serde(default)]
     held: Vec<String>,
-    /// Bounds that all hold.
+    /// Bounds that must all hold; `where` in the file.
     #[serde(default, rename = "where")]
-    bounds: Vec<Bound>,
+    bounds: Vec<AxisBound>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(untagged)]
-enum Discrete {
+enum DiscreteAction {
     Number(i64),
     Name(String),
 }
 
-/// A number of a continuous action, or a named axis, beyond a threshold.
+/// A threshold on an element of a continuous action or on a named axis; bounds are exclusive.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Bound {
+struct AxisBound {
     axis: Axis,
     below: Option<f64>,
     above: Option<f64>,
@@ -89,172 +89,170 @@ enum Axis {
     Name(String),
 }
 
-/// From what a source recorded to the index of one of our actions.
+/// Maps recorded actions to action indices of the dataset.
 #[derive(Clone, Debug)]
-pub struct ActionMap(Kind);
+pub struct ActionMap(ActionScheme);
 
 #[derive(Clone, Debug)]
-enum Kind {
-    /// Of the entries that fit, the first counts; entry 0 is the idle action.
-    Given(Vec<Entry>),
-    /// Discrete actions by their numbers (`a0`, `a1`, ...), up to the largest that occurred.
+enum ActionScheme {
+    /// The first matching rule applies; rule 0 is the idle action.
+    Rules(Vec<ActionRule>),
+    /// Actions keep their numbers and are named `a0`, `a1`, …; holds the number of actions so far.
     Numbers(usize),
-    /// Named actions in the order in which they first occurred, after the idle one.
+    /// Action names in order of first occurrence, after the idle action.
     Names(Vec<String>),
-    /// Nothing has occurred yet.
-    Nothing,
+    /// No action has been seen yet.
+    Undecided,
 }
 
 impl ActionMap {
-    /// Reads a map, TOML or (`.json`) JSON.
+    /// Reads a map file: JSON if its extension is `.json`, otherwise TOML.
     ///
     /// # Errors
-    /// The file cannot be read, or an entry is no rule: the message names it.
+    /// Returns an error that names the action if the file cannot be read or a rule is invalid.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
-        let map = match path
+        let is_json = path
             .extension()
-            .is_some_and(|extension| extension == "json")
-        {
-            true => serde_json::from_str(&text).map_err(|e| e.to_string()),
-            false => Self::parse(&text),
+            .is_some_and(|extension| extension == "json");
+        let map = if is_json {
+            serde_json::from_str(&text).map_err(|e| e.to_string())
+        } else {
+            parse_toml(&text)
         };
         let map = map.map_err(|e| Error::invalid(path, e.trim().replace('\n', " ")))?;
-        Self::checked(map).map_err(|what| Error::invalid(path, what))
+        Self::from_file(map).map_err(|what| Error::invalid(path, what))
     }
 
-    /// A map that this program brings along, as TOML.
+    /// Reads a built-in map, in TOML.
     ///
     /// # Errors
     /// As [`ActionMap::read`].
     pub fn built_in(text: &str) -> Result<Self> {
-        Self::parse(text)
-            .and_then(Self::checked)
+        parse_toml(text)
+            .and_then(Self::from_file)
             .map_err(Error::Argument)
     }
 
-    /// Without a file: discrete actions keep their numbers or names.
-    pub fn plain() -> Self {
-        Self(Kind::Nothing)
+    /// A map without rules: discrete actions keep their numbers or names.
+    pub fn inferred() -> Self {
+        Self(ActionScheme::Undecided)
     }
 
-    fn parse(text: &str) -> std::result::Result<MapFile, String> {
-        toml::from_str(text).map_err(|e| e.to_string())
-    }
-
-    fn checked(map: MapFile) -> std::result::Result<Self, String> {
+    /// Checks the rules of a map file.
+    fn from_file(map: ActionMapFile) -> std::result::Result<Self, String> {
         let mut names = BTreeSet::new();
-        for (index, entry) in map.actions.iter().enumerate() {
-            let name = &entry.name;
+        for (index, rule) in map.actions.iter().enumerate() {
+            let name = &rule.name;
             if !names.insert(name) {
-                return Err(format!(
-                    "actions: `{name}` occurs twice, expected names of their own"
-                ));
+                return Err(format!("actions: duplicate name `{name}`"));
             }
-            if index > 0 && entry.is.is_empty() && entry.held.is_empty() && entry.bounds.is_empty()
-            {
+            if index > 0 && !rule.has_conditions() {
                 return Err(format!(
                     "action `{name}` has no condition, expected `is`, `held` or `where`"
                 ));
             }
-            for bound in &entry.bounds {
+            for bound in &rule.bounds {
                 if bound.below.is_none() && bound.above.is_none() {
                     return Err(format!(
-                        "action `{name}`: a bound of `where` has neither `below` nor `above`"
+                        "action `{name}`: a bound in `where` has neither `below` nor `above`"
                     ));
                 }
             }
         }
-        match map.actions.is_empty() {
-            true => Err("actions is empty, expected at least the idle action".into()),
-            false => Ok(Self(Kind::Given(map.actions))),
+        if map.actions.is_empty() {
+            return Err("actions is empty, expected at least the idle action".into());
         }
+        Ok(Self(ActionScheme::Rules(map.actions)))
     }
 
-    /// The index of our action for what a source recorded.
+    /// The dataset's action index of a recorded action.
     ///
     /// # Errors
-    /// A discrete action fits no entry; keys or numbers were recorded and there is no map; a map
-    /// asks for a number that the source does not have. The message says what and what was expected.
-    pub fn index(&mut self, taken: &Taken) -> std::result::Result<u32, String> {
+    /// Returns a message if a discrete action matches no rule, vectors or controls were recorded
+    /// and there are no rules, or a rule refers to an axis that the recording does not have.
+    pub fn index(&mut self, action: &RawAction) -> std::result::Result<u32, String> {
         match &mut self.0 {
-            Kind::Given(entries) => given(entries, taken),
-            Kind::Nothing => {
-                self.0 = match taken {
-                    Taken::Number(_) => Kind::Numbers(1),
-                    Taken::Name(_) => Kind::Names(Vec::new()),
-                    Taken::Vector(values) => {
+            ActionScheme::Rules(rules) => match_rules(rules, action),
+            ActionScheme::Undecided => {
+                self.0 = match action {
+                    RawAction::Number(_) => ActionScheme::Numbers(1),
+                    RawAction::Name(_) => ActionScheme::Names(Vec::new()),
+                    RawAction::Vector(values) => {
                         return Err(format!(
-                            "actions are vectors of {} numbers: say with --actions FILE which mean what",
+                            "actions are vectors of {} numbers: map them with --actions FILE",
                             values.len()
                         ));
                     }
-                    Taken::Held { .. } => {
-                        return Err(
-                            "actions are keys: say with --actions FILE which mean what".into()
-                        );
+                    RawAction::Controls { .. } => {
+                        return Err("actions are keys: map them with --actions FILE".into());
                     }
                 };
-                self.index(taken)
+                self.index(action)
             }
-            Kind::Numbers(count) => match *taken {
-                Taken::Number(value @ 0..=MAX_NUMBER) => {
+            ActionScheme::Numbers(count) => match *action {
+                RawAction::Number(value @ 0..=MAX_NUMBER) => {
                     *count = (*count).max(value as usize + 1);
                     Ok(value as u32)
                 }
                 _ => Err(format!(
-                    "{taken} is not a number from 0 to {MAX_NUMBER}: say with --actions FILE what it means"
+                    "{action} is not a number from 0 to {MAX_NUMBER}: map it with --actions FILE"
                 )),
             },
-            Kind::Names(names) => match taken {
-                Taken::Name(name) => Ok(named(names, name)),
-                _ => Err(format!(
-                    "{taken} among names: say with --actions FILE what it means"
-                )),
+            ActionScheme::Names(names) => match action {
+                RawAction::Name(name) => Ok(index_of_name(names, name)),
+                _ => Err(format!("{action} among names: map it with --actions FILE")),
             },
         }
     }
 
-    /// Our actions, with the keys for play; the first is the idle one.
+    /// The dataset's actions with their keys; the first is the idle action.
     pub fn actions(&self) -> Vec<ActionSpec> {
-        let plain = |name: String, keys: &[&str]| ActionSpec {
+        let spec = |name: String, keys: &[&str]| ActionSpec {
             name,
             keys: keys.iter().map(|&key| key.to_string()).collect(),
         };
         match &self.0 {
-            Kind::Given(entries) => entries
+            ActionScheme::Rules(rules) => rules
                 .iter()
-                .map(|entry| ActionSpec {
-                    name: entry.name.clone(),
-                    keys: entry.keys.clone(),
+                .map(|rule| ActionSpec {
+                    name: rule.name.clone(),
+                    keys: rule.keys.clone(),
                 })
                 .collect(),
-            Kind::Numbers(count) => (0..*count)
+            ActionScheme::Numbers(count) => (0..*count)
                 .map(|n| match n {
-                    1..=9 => plain(format!("a{n}"), &[&n.to_string()]),
-                    _ => plain(format!("a{n}"), &[]),
+                    1..=9 => spec(format!("a{n}"), &[&n.to_string()]),
+                    _ => spec(format!("a{n}"), &[]),
                 })
                 .collect(),
-            Kind::Names(names) => names
+            ActionScheme::Names(names) => names
                 .iter()
                 .map(|name| {
-                    let known = KEYS
+                    let known = DEFAULT_KEYS
                         .iter()
                         .find(|(known, _)| name.eq_ignore_ascii_case(known));
-                    plain(name.clone(), known.map_or(&[], |(_, keys)| keys))
+                    spec(name.clone(), known.map_or(&[], |(_, keys)| keys))
                 })
                 .collect(),
-            Kind::Nothing => vec![plain("noop".into(), &[])],
+            ActionScheme::Undecided => vec![spec("noop".into(), &[])],
         }
     }
 }
 
-/// The index of a name, which gets the next one where it is new.
-fn named(names: &mut Vec<String>, name: &str) -> u32 {
+fn parse_toml(text: &str) -> std::result::Result<ActionMapFile, String> {
+    toml::from_str(text).map_err(|e| e.to_string())
+}
+
+/// The index of a name; a new name gets the next index.
+fn index_of_name(names: &mut Vec<String>, name: &str) -> u32 {
     if names.is_empty() {
         names.push("noop".into());
     }
-    if IDLE.iter().any(|idle| name.eq_ignore_ascii_case(idle)) {
+    if IDLE_NAMES
+        .iter()
+        .any(|idle| name.eq_ignore_ascii_case(idle))
+    {
         return 0;
     }
     let known = names.iter().position(|known| known == name);
@@ -264,56 +262,62 @@ fn named(names: &mut Vec<String>, name: &str) -> u32 {
     }) as u32
 }
 
-/// The first entry after the idle one that fits; else the idle one.
-fn given(entries: &[Entry], taken: &Taken) -> std::result::Result<u32, String> {
-    for (index, entry) in entries.iter().enumerate().skip(1) {
-        if entry.fits(taken)? {
+/// The index of the first rule after the idle one that matches, otherwise that of the idle one.
+fn match_rules(rules: &[ActionRule], action: &RawAction) -> std::result::Result<u32, String> {
+    for (index, rule) in rules.iter().enumerate().skip(1) {
+        if rule.matches(action)? {
             return Ok(index as u32);
         }
     }
-    let discrete = matches!(taken, Taken::Number(_) | Taken::Name(_));
-    match entries.first() {
-        Some(idle) if discrete && !idle.fits(taken)? => Err(format!(
-            "{taken} is in no entry's `is`, expected one for every action that occurs"
+    let discrete = matches!(action, RawAction::Number(_) | RawAction::Name(_));
+    match rules.first() {
+        Some(idle) if discrete && !idle.matches(action)? => Err(format!(
+            "{action} is in no rule's `is`, expected a rule for every action that occurs"
         )),
         _ => Ok(0),
     }
 }
 
-impl Entry {
-    fn fits(&self, taken: &Taken) -> std::result::Result<bool, String> {
-        match taken {
-            Taken::Number(value) => Ok(self.is.contains(&Discrete::Number(*value))),
-            Taken::Name(name) => Ok(self.is.contains(&Discrete::Name(name.clone()))),
-            Taken::Vector(values) => {
+impl ActionRule {
+    fn has_conditions(&self) -> bool {
+        !(self.discrete.is_empty() && self.held.is_empty() && self.bounds.is_empty())
+    }
+
+    fn matches(&self, action: &RawAction) -> std::result::Result<bool, String> {
+        match action {
+            RawAction::Number(value) => Ok(self.discrete.contains(&DiscreteAction::Number(*value))),
+            RawAction::Name(name) => {
+                Ok(self.discrete.contains(&DiscreteAction::Name(name.clone())))
+            }
+            RawAction::Vector(values) => {
                 let axis = |axis: &Axis| match axis {
                     Axis::Index(index) => values.get(*index).copied(),
                     Axis::Name(_) => None,
                 };
-                Ok(!self.bounds.is_empty() && self.within(axis, taken)?)
+                Ok(!self.bounds.is_empty() && self.within_bounds(axis, action)?)
             }
-            Taken::Held { down, moved } => {
+            RawAction::Controls { pressed, axes } => {
                 let axis = |axis: &Axis| match axis {
                     Axis::Index(_) => None,
-                    Axis::Name(name) => moved.get(name.as_str()).copied(),
+                    Axis::Name(name) => axes.get(name.as_str()).copied(),
                 };
-                let some = !self.held.is_empty() || !self.bounds.is_empty();
-                let within = self.within(axis, taken)?;
-                Ok(some && within && self.held.iter().all(|key| down.contains(key)))
+                let applies = !self.held.is_empty() || !self.bounds.is_empty();
+                let within = self.within_bounds(axis, action)?;
+                Ok(applies && within && self.held.iter().all(|key| pressed.contains(key)))
             }
         }
     }
 
-    /// Whether every bound holds of what `value` says of its axis.
-    fn within(
+    /// Whether every bound holds, given the value of each axis.
+    fn within_bounds(
         &self,
-        value: impl Fn(&Axis) -> Option<f64>,
-        taken: &Taken,
+        axis_value: impl Fn(&Axis) -> Option<f64>,
+        action: &RawAction,
     ) -> std::result::Result<bool, String> {
         let mut all = true;
-        for Bound { axis, below, above } in &self.bounds {
-            let value = value(axis)
-                .ok_or_else(|| format!("action `{}`: no axis {axis} in {taken}", self.name))?;
+        for AxisBound { axis, below, above } in &self.bounds {
+            let value = axis_value(axis)
+                .ok_or_else(|| format!("action `{}`: no axis {axis} in {action}", self.name))?;
             all &= below.is_none_or(|limit| value < limit);
             all &= above.is_none_or(|limit| value > limit);
         }
@@ -330,34 +334,35 @@ impl std::fmt::Display for Axis {
     }
 }
 
-impl std::fmt::Display for Taken {
+impl std::fmt::Display for RawAction {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Number(value) => write!(f, "action {value}"),
             Self::Name(name) => write!(f, "action `{name}`"),
             Self::Vector(values) => write!(f, "a vector of {} numbers", values.len()),
-            Self::Held { moved, .. } => {
-                let axes: Vec<&str> = moved.keys().copied().collect();
+            Self::Controls { axes, .. } => {
+                let axes: Vec<&str> = axes.keys().copied().collect();
                 write!(f, "keys and the axes {}", axes.join(", "))
             }
         }
     }
 }
 
-/// The one action of several that led to one frame together: the one that most of them were, the
-/// latest of equals; the idle action only where there is no other.
-pub fn merged(actions: &[u32]) -> u32 {
+/// Merges the actions that together led to one frame: the most frequent one that is not idle, the
+/// latest one of equally frequent ones, and idle only if all are.
+pub fn merge_actions(actions: &[u32]) -> u32 {
     let mut counts = BTreeMap::new();
     for (at, &action) in actions
         .iter()
         .enumerate()
         .filter(|&(_, &action)| action != 0)
     {
-        let entry = counts.entry(action).or_insert((0, 0));
-        *entry = (entry.0 + 1, at);
+        let (count, last) = counts.entry(action).or_insert((0, 0));
+        *count += 1;
+        *last = at;
     }
-    let most = counts.into_iter().max_by_key(|&(_, rank)| rank);
-    most.map_or(0, |(action, _)| action)
+    let best = counts.into_iter().max_by_key(|&(_, rank)| rank);
+    best.map_or(0, |(action, _)| action)
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! A LeRobot dataset, version 2: `meta/info.json`, `meta/episodes.jsonl`, a parquet file an
-//! episode with a row a frame, and the pictures in it or in an .mp4 beside it.
+//! A LeRobot dataset, version 2: `meta/info.json`, `meta/episodes.jsonl`, and one parquet file per
+//! episode with one row per frame. Images are inside the parquet file or in an `.mp4` of their own.
 //!
 //! Row t holds the action taken at frame t, which led to frame t + 1.
 
@@ -10,60 +10,61 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
 use serde::Deserialize;
 
-use super::actions::Taken;
-use super::film::Film;
-use super::{Pairing, Recording, Source, between, picture, video};
 use crate::PathError as _;
+use super::actions::RawAction;
+use super::frame_resampler::FrameResampler;
+use super::{Pairing, RawEpisode, RecordingSource, per_transition, push_encoded, video_decoder};
 use crate::{Error, Result};
 
-const INFO: &str = "meta/info.json";
-const EPISODES: &str = "meta/episodes.jsonl";
-const ACTION: &str = "action";
-const REWARD: &str = "next.reward";
+const INFO_FILE: &str = "meta/info.json";
+const EPISODES_FILE: &str = "meta/episodes.jsonl";
+const ACTION_COLUMN: &str = "action";
+const REWARD_COLUMN: &str = "next.reward";
 
-/// A dataset's folder.
-pub struct Lerobot {
+/// An open LeRobot dataset.
+pub struct LerobotDataset {
     folder: PathBuf,
-    info: Info,
-    /// Numbers of the episodes.
+    info: LerobotInfo,
+    /// Indices of the episodes.
     episodes: Vec<usize>,
-    /// The feature with the pictures.
-    key: String,
+    /// The feature with the images.
+    image_key: String,
 }
 
-/// `meta/info.json`, as far as it matters here.
+/// The parts of `meta/info.json` that are used.
 #[derive(Deserialize)]
-struct Info {
+struct LerobotInfo {
     codebase_version: String,
     fps: f32,
     chunks_size: usize,
     data_path: String,
     #[serde(default)]
     video_path: Option<String>,
-    features: BTreeMap<String, Feature>,
+    features: BTreeMap<String, LerobotFeature>,
 }
 
 #[derive(Deserialize)]
-struct Feature {
+struct LerobotFeature {
     dtype: String,
 }
 
 /// A line of `meta/episodes.jsonl`.
 #[derive(Deserialize)]
-struct Line {
+struct EpisodeLine {
     episode_index: usize,
 }
 
-impl Lerobot {
-    /// Reads what a dataset's folder says of itself.
+impl LerobotDataset {
+    /// Reads a dataset's metadata.
     ///
     /// # Errors
-    /// A file is missing or not as expected; the version is another one; there is no picture among
-    /// the features, or more than one and no key.
-    pub fn open(folder: &Path, key: Option<&str>) -> Result<Self> {
-        let path = folder.join(INFO);
+    /// Returns an error if a metadata file is missing or invalid, the version is not 2.x, or the
+    /// image feature cannot be determined: `image_key` is not one, or it is missing and there is
+    /// not exactly one.
+    pub fn open(folder: &Path, image_key: Option<&str>) -> Result<Self> {
+        let path = folder.join(INFO_FILE);
         let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, e))?;
-        let info: Info =
+        let info: LerobotInfo =
             serde_json::from_str(&text).map_err(|e| Error::invalid(&path, e.to_string()))?;
         if !info.codebase_version.starts_with("v2.") || info.chunks_size == 0 {
             let what = format!(
@@ -72,25 +73,23 @@ impl Lerobot {
             );
             return Err(Error::invalid(&path, what));
         }
-        let pictures: Vec<&str> = info
+        let image_features: Vec<&str> = info
             .features
             .iter()
             .filter(|(_, feature)| matches!(feature.dtype.as_str(), "video" | "image"))
             .map(|(name, _)| name.as_str())
             .collect();
-        let key = match (key, pictures.as_slice()) {
+        let image_key = match (image_key, image_features.as_slice()) {
             (Some(key), found) if found.contains(&key) => key.to_string(),
             (None, [only]) => only.to_string(),
             (_, found) => {
-                let what = format!(
-                    "features: the pictures are {found:?}, expected one of them as --image-key"
-                );
+                let what = format!("the image features are {found:?}, choose one with --image-key");
                 return Err(Error::invalid(&path, what));
             }
         };
-        let path = folder.join(EPISODES);
+        let path = folder.join(EPISODES_FILE);
         let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, e))?;
-        let line = |(number, line): (usize, &str)| match serde_json::from_str::<Line>(line) {
+        let line = |(number, line): (usize, &str)| match serde_json::from_str::<EpisodeLine>(line) {
             Ok(line) => Ok(line.episode_index),
             Err(e) => Err(Error::invalid(&path, format!("line {}: {e}", number + 1))),
         };
@@ -99,102 +98,126 @@ impl Lerobot {
             folder: folder.to_path_buf(),
             info,
             episodes,
-            key,
+            image_key,
         })
     }
 
-    /// An episode's file, from a template of `info.json`.
-    fn file(&self, template: &str, episode: usize) -> PathBuf {
+    /// The path of an episode's file, from a template in `info.json`.
+    fn episode_path(&self, template: &str, episode: usize) -> PathBuf {
         let chunk = episode / self.info.chunks_size;
         let path = template
             .replace("{episode_chunk:03d}", &format!("{chunk:03}"))
             .replace("{episode_index:06d}", &format!("{episode:06}"))
-            .replace("{video_key}", &self.key);
+            .replace("{video_key}", &self.image_key);
         self.folder.join(path)
     }
 }
 
-impl Source for Lerobot {
+impl RecordingSource for LerobotDataset {
     fn fps(&self) -> Option<f32> {
         Some(self.info.fps)
     }
 
-    fn episodes(&self) -> Vec<String> {
+    fn episode_names(&self) -> Vec<String> {
         let name = |episode: &usize| format!("episode_{episode:06}");
         self.episodes.iter().map(name).collect()
     }
 
-    fn pairing(&self) -> Pairing {
+    fn default_pairing(&self) -> Pairing {
         Pairing::TakenAt
     }
 
-    fn read(&mut self, episode: usize, pairing: Pairing, film: &mut Film) -> Result<Recording> {
+    fn read(
+        &mut self,
+        episode: usize,
+        pairing: Pairing,
+        frames: &mut FrameResampler,
+    ) -> Result<RawEpisode> {
         let episode = self.episodes[episode];
-        let path = self.file(&self.info.data_path, episode);
-        let inside = self
-            .info
-            .features
-            .get(&self.key)
-            .is_some_and(|f| f.dtype == "image");
-        let wrong =
-            |e: parquet::errors::ParquetError| Error::invalid(&path, format!("parquet: {e}"));
-        let file = std::fs::File::open(&path).map_err(|e| Error::io(&path, e))?;
-        let reader = SerializedFileReader::new(file).map_err(wrong)?;
-        let (mut actions, mut rewards) = (Vec::new(), Vec::new());
-        for row in reader.get_row_iter(None).map_err(wrong)? {
-            let row = row.map_err(wrong)?;
-            let at = actions.len();
-            let missing = |name: &str, expected: &str| {
-                Error::invalid(
-                    &path,
-                    format!("row {at}: column `{name}`: expected {expected}"),
-                )
-            };
-            let action = column(&row, ACTION).and_then(taken);
-            actions
-                .push(action.ok_or_else(|| missing(ACTION, "a whole number, or finite numbers"))?);
-            rewards.extend(
-                column(&row, REWARD)
-                    .and_then(number)
-                    .map(|reward| reward as f32),
-            );
-            if inside {
-                let bytes = column(&row, &self.key).and_then(encoded);
-                let bytes = bytes.ok_or_else(|| missing(&self.key, "the bytes of a picture"))?;
-                picture(bytes, &path, film)?;
-            }
-        }
-        if !inside {
-            let template = self.info.video_path.as_deref().ok_or_else(|| {
-                Error::invalid(
-                    self.folder.join(INFO),
-                    "video_path is missing, expected where the videos are",
-                )
-            })?;
-            let video = self.file(template, episode);
-            video::read(&video, film)?;
-            if film.seen() != actions.len() {
-                let what = format!(
-                    "{} frames, but {} rows in {}; expected as many",
-                    film.seen(),
-                    actions.len(),
-                    path.display()
-                );
-                return Err(Error::invalid(video, what));
-            }
+        let path = self.episode_path(&self.info.data_path, episode);
+        let (actions, rewards) = self.read_rows(&path, frames)?;
+        if !self.images_in_rows() {
+            self.read_video(episode, &path, actions.len(), frames)?;
         }
         if !rewards.is_empty() && rewards.len() != actions.len() {
-            return Err(Error::invalid(
-                &path,
-                format!("column `{REWARD}`: a row has none"),
-            ));
+            let what = format!("column `{REWARD_COLUMN}`: some rows have no value");
+            return Err(Error::invalid(&path, what));
         }
-        Ok(Recording {
-            steps: between(actions, pairing),
-            // `next.` says it: the reward that came of the row's action.
-            rewards: between(rewards, Pairing::TakenAt),
+        Ok(RawEpisode {
+            actions: per_transition(actions, pairing),
+            // As the name `next.reward` says, it came after the row's action.
+            rewards: per_transition(rewards, Pairing::TakenAt),
             terminal: false,
         })
+    }
+}
+
+impl LerobotDataset {
+    /// Whether images are stored in the parquet file rather than in a video.
+    fn images_in_rows(&self) -> bool {
+        let feature = self.info.features.get(&self.image_key);
+        feature.is_some_and(|feature| feature.dtype == "image")
+    }
+
+    /// Reads the actions and rewards of a parquet file, and its images, if it has them.
+    fn read_rows(
+        &self,
+        path: &Path,
+        frames: &mut FrameResampler,
+    ) -> Result<(Vec<RawAction>, Vec<f32>)> {
+        let parquet_error =
+            |e: parquet::errors::ParquetError| Error::invalid(path, format!("parquet: {e}"));
+        let file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
+        let reader = SerializedFileReader::new(file).map_err(parquet_error)?;
+        let images_in_rows = self.images_in_rows();
+        let (mut actions, mut rewards) = (Vec::new(), Vec::new());
+        for row in reader.get_row_iter(None).map_err(parquet_error)? {
+            let row = row.map_err(parquet_error)?;
+            let index = actions.len();
+            let missing = |name: &str, expected: &str| {
+                let what = format!("row {index}: column `{name}`: expected {expected}");
+                Error::invalid(path, what)
+            };
+            let action = column(&row, ACTION_COLUMN)
+                .and_then(raw_action)
+                .ok_or_else(|| missing(ACTION_COLUMN, "an integer or finite numbers"))?;
+            actions.push(action);
+            let reward = column(&row, REWARD_COLUMN).and_then(finite_number);
+            rewards.extend(reward.map(|reward| reward as f32));
+            if images_in_rows {
+                let bytes = column(&row, &self.image_key)
+                    .and_then(encoded_image)
+                    .ok_or_else(|| missing(&self.image_key, "an encoded image"))?;
+                push_encoded(bytes, path, frames)?;
+            }
+        }
+        Ok((actions, rewards))
+    }
+
+    /// Reads an episode's video, which must have a frame for each of the `row_count` rows of
+    /// `rows`.
+    fn read_video(
+        &self,
+        episode: usize,
+        rows: &Path,
+        row_count: usize,
+        frames: &mut FrameResampler,
+    ) -> Result<()> {
+        let template = self.info.video_path.as_deref().ok_or_else(|| {
+            let what = "video_path is missing, expected a template for the paths of the videos";
+            Error::invalid(self.folder.join(INFO_FILE), what)
+        })?;
+        let video = self.episode_path(template, episode);
+        video_decoder::read(&video, frames)?;
+        if frames.received() != row_count {
+            let what = format!(
+                "{} frames, but {row_count} rows in {}; expected equal numbers",
+                frames.received(),
+                rows.display()
+            );
+            return Err(Error::invalid(video, what));
+        }
+        Ok(())
     }
 }
 
@@ -203,18 +226,19 @@ fn column<'a>(row: &'a Row, name: &str) -> Option<&'a Field> {
     Some(field)
 }
 
-/// A finite number of any kind.
-fn number(field: &Field) -> Option<f64> {
+/// The value of a numeric or boolean field, if it is finite.
+fn finite_number(field: &Field) -> Option<f64> {
     let value = match *field {
         Field::Float(value) => f64::from(value),
         Field::Double(value) => value,
         Field::Bool(value) => f64::from(u8::from(value)),
-        _ => whole(field)? as f64,
+        _ => integer(field)? as f64,
     };
     value.is_finite().then_some(value)
 }
 
-fn whole(field: &Field) -> Option<i64> {
+/// The value of an integer field.
+fn integer(field: &Field) -> Option<i64> {
     match *field {
         Field::Byte(value) => Some(value.into()),
         Field::Short(value) => Some(value.into()),
@@ -227,25 +251,25 @@ fn whole(field: &Field) -> Option<i64> {
     }
 }
 
-/// An action: one whole number, or numbers.
-fn taken(field: &Field) -> Option<Taken> {
-    if let Some(value) = whole(field) {
-        return Some(Taken::Number(value));
+/// An action: an integer or a vector of numbers.
+fn raw_action(field: &Field) -> Option<RawAction> {
+    if let Some(value) = integer(field) {
+        return Some(RawAction::Number(value));
     }
     match field {
         Field::ListInternal(list) => match list.elements() {
-            [only] if whole(only).is_some() => whole(only).map(Taken::Number),
+            [only] if integer(only).is_some() => integer(only).map(RawAction::Number),
             elements => {
-                let values: Option<Vec<f64>> = elements.iter().map(number).collect();
-                values.map(Taken::Vector)
+                let values: Option<Vec<f64>> = elements.iter().map(finite_number).collect();
+                values.map(RawAction::Vector)
             }
         },
-        _ => number(field).map(|value| Taken::Vector(vec![value])),
+        _ => finite_number(field).map(|value| RawAction::Vector(vec![value])),
     }
 }
 
-/// The file inside a picture's cell: a struct of `bytes` and `path`.
-fn encoded(field: &Field) -> Option<&[u8]> {
+/// The encoded file in an image cell, which is a struct of `bytes` and `path`.
+fn encoded_image(field: &Field) -> Option<&[u8]> {
     match field {
         Field::Group(row) => match column(row, "bytes")? {
             Field::Bytes(bytes) => Some(bytes.data()),

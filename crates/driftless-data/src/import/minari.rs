@@ -1,5 +1,5 @@
-//! A Minari dataset in HDF5: `data/main_data.hdf5` with a group `episode_N` each, which holds T + 1
-//! observations (plain pictures, or JPEG as Minari stores them by default), and T actions, rewards,
+//! A Minari dataset in HDF5: `data/main_data.hdf5` with one group `episode_N` per episode. A group
+//! holds T + 1 observations (raw images, or JPEG, Minari's default) and T actions, rewards and
 //! terminations. Action t was taken at observation t and led to observation t + 1.
 
 use std::path::{Path, PathBuf};
@@ -7,42 +7,46 @@ use std::path::{Path, PathBuf};
 use rust_hdf5::format::messages::datatype::DatatypeMessage;
 use rust_hdf5::{H5Dataset, H5File};
 
-use super::actions::Taken;
-use super::film::Film;
-use super::{Pairing, Recording, Source, picture};
 use crate::PathError as _;
+use super::actions::RawAction;
+use super::frame_resampler::FrameResampler;
+use super::{Pairing, RawEpisode, RecordingSource, push_encoded};
 use crate::{Error, Result};
 
-/// Where a dataset's folder has the file.
-const FILE: &str = "data/main_data.hdf5";
-/// Frames that are read together.
-const BLOCK: usize = 64;
+/// The HDF5 file in a dataset's folder.
+const DATA_FILE: &str = "data/main_data.hdf5";
+/// Raw frames read at a time.
+const FRAMES_PER_READ: usize = 64;
 
-/// An open dataset.
-pub struct Minari {
+/// An open Minari dataset.
+pub struct MinariDataset {
     path: PathBuf,
     file: H5File,
-    /// Groups of the episodes, in the order of their numbers.
+    /// Group names of the episodes, ordered by number.
     episodes: Vec<String>,
-    /// The observation that is the picture, below `observations/`.
-    key: Option<String>,
+    /// Name of the image observation below `observations/`, if given.
+    image_key: Option<String>,
 }
 
-impl Minari {
+impl MinariDataset {
     /// Opens a dataset's folder, or its `main_data.hdf5`.
     ///
     /// # Errors
-    /// It is no HDF5 file, or holds no episodes.
-    pub fn open(path: &Path, key: Option<&str>) -> Result<Self> {
-        let path = match path.is_dir() {
-            true => path.join(FILE),
-            false => path.to_path_buf(),
+    /// Returns an error if the file is missing, not HDF5, or has no episodes.
+    pub fn open(path: &Path, image_key: Option<&str>) -> Result<Self> {
+        let path = if path.is_dir() {
+            path.join(DATA_FILE)
+        } else {
+            path.to_path_buf()
         };
         std::fs::metadata(&path).map_err(|e| Error::io(&path, e))?;
-        let wrong = |e| Error::invalid(&path, format!("not an HDF5 file that can be read: {e}"));
-        let file = H5File::options().no_locking().open(&path).map_err(wrong)?;
+        let hdf5_error = |e| Error::invalid(&path, format!("not a readable HDF5 file: {e}"));
+        let file = H5File::options()
+            .no_locking()
+            .open(&path)
+            .map_err(hdf5_error)?;
         let number = |name: &str| name.strip_prefix("episode_")?.parse::<u64>().ok();
-        let names = file.root_group().group_names().map_err(wrong)?;
+        let names = file.root_group().group_names().map_err(hdf5_error)?;
         let mut episodes: Vec<(u64, String)> = names
             .into_iter()
             .filter_map(|name| Some((number(&name)?, name)))
@@ -51,29 +55,30 @@ impl Minari {
         if episodes.is_empty() {
             return Err(Error::invalid(
                 &path,
-                "holds no group `episode_N`, expected Minari's layout",
+                "has no group `episode_N`, expected Minari's layout",
             ));
         }
         Ok(Self {
             path,
             file,
             episodes: episodes.into_iter().map(|(_, name)| name).collect(),
-            key: key.map(str::to_string),
+            image_key: image_key.map(str::to_string),
         })
     }
 
-    fn wrong(&self, dataset: &str, what: impl std::fmt::Display) -> Error {
+    fn error(&self, dataset: &str, what: impl std::fmt::Display) -> Error {
         Error::invalid(&self.path, format!("`{dataset}`: {what}"))
     }
 
     fn dataset(&self, name: &str) -> Result<H5Dataset> {
-        self.file.dataset(name).map_err(|e| self.wrong(name, e))
+        self.file.dataset(name).map_err(|e| self.error(name, e))
     }
 
-    /// The dataset with an episode's pictures: the one asked for, else the only one that can be.
-    fn pictures(&self, episode: &str) -> Result<(String, H5Dataset)> {
+    /// Finds the image observations of an episode: those of `image_key`, otherwise the only
+    /// candidate.
+    fn find_images(&self, episode: &str) -> Result<(String, H5Dataset)> {
         let name = format!("{episode}/observations");
-        if let Some(key) = &self.key {
+        if let Some(key) = &self.image_key {
             let name = format!("{name}/{key}");
             let dataset = self.dataset(&name)?;
             return Ok((name, dataset));
@@ -88,122 +93,119 @@ impl Minari {
             .into_iter()
             .filter(|name| name.trim_start_matches('/').starts_with(&prefix))
             .filter_map(|name| Some((name.clone(), self.file.dataset(&name).ok()?)))
-            .filter(|(_, dataset)| Stored::of(dataset).is_some())
+            .filter(|(_, dataset)| ImageEncoding::of(dataset).is_some())
             .collect();
-        match (found.pop(), found.is_empty()) {
-            (Some(only), true) => Ok(only),
-            (None, _) => Err(self.wrong(
-                &name,
-                "no pictures (uint8 [T, H, W, 3] or JPEG) among the observations",
-            )),
-            (Some(last), false) => {
-                let keys: Vec<&str> = found
-                    .iter()
-                    .chain([&last])
-                    .filter_map(|(name, _)| name.split(&prefix).nth(1))
-                    .collect();
-                let what = format!(
-                    "several pictures ({}): choose with --image-key",
-                    keys.join(", ")
-                );
-                Err(self.wrong(&name, what))
-            }
+        if found.len() > 1 {
+            let keys = found
+                .iter()
+                .filter_map(|(name, _)| name.split(&prefix).nth(1));
+            let keys: Vec<&str> = keys.collect();
+            let what = format!(
+                "several image observations ({}): choose one with --image-key",
+                keys.join(", ")
+            );
+            return Err(self.error(&name, what));
         }
+        found.pop().ok_or_else(|| {
+            self.error(
+                &name,
+                "no images (uint8 [T, H, W, 3] or JPEG) among the observations",
+            )
+        })
     }
 
-    fn read_pictures(&self, episode: &str, film: &mut Film) -> Result<()> {
-        let (name, dataset) = self.pictures(episode)?;
+    fn read_images(&self, episode: &str, frames: &mut FrameResampler) -> Result<()> {
+        let (name, dataset) = self.find_images(episode)?;
         let shape = dataset.shape();
-        match Stored::of(&dataset) {
-            Some(Stored::Jpegs) => {
+        match ImageEncoding::of(&dataset) {
+            Some(ImageEncoding::Jpeg) => {
                 let files = dataset
                     .read_vlen_bytes()
-                    .map_err(|e| self.wrong(&name, e))?;
+                    .map_err(|e| self.error(&name, e))?;
                 files
                     .iter()
-                    .try_for_each(|bytes| picture(bytes, &self.path, film))
+                    .try_for_each(|bytes| push_encoded(bytes, &self.path, frames))
             }
-            Some(Stored::EqualJpegs) => {
-                let bytes = dataset.read_raw::<u8>().map_err(|e| self.wrong(&name, e))?;
+            Some(ImageEncoding::FixedLengthJpeg) => {
+                let bytes = dataset.read_raw::<u8>().map_err(|e| self.error(&name, e))?;
                 let mut files = bytes.chunks_exact(shape[1].max(1));
-                files.try_for_each(|bytes| picture(bytes, &self.path, film))
+                files.try_for_each(|bytes| push_encoded(bytes, &self.path, frames))
             }
-            Some(Stored::Pixels) => {
+            Some(ImageEncoding::Raw) => {
                 let size = [shape[1], shape[2]];
-                for start in (0..shape[0]).step_by(BLOCK) {
-                    let block = BLOCK.min(shape[0] - start);
-                    let counts = [block, shape[1], shape[2], 3];
+                for start in (0..shape[0]).step_by(FRAMES_PER_READ) {
+                    let count = FRAMES_PER_READ.min(shape[0] - start);
+                    let counts = [count, shape[1], shape[2], 3];
                     let bytes = dataset
                         .read_slice::<u8>(&[start, 0, 0, 0], &counts)
-                        .map_err(|e| self.wrong(&name, e))?;
+                        .map_err(|e| self.error(&name, e))?;
                     for frame in bytes.chunks_exact(size[0] * size[1] * 3) {
-                        film.push(size, frame);
+                        frames.push(size, frame);
                     }
                 }
                 Ok(())
             }
             None => {
-                let what =
-                    format!("shape {shape:?}, expected pictures: uint8 [T, H, W, 3] or JPEG");
-                Err(self.wrong(&name, what))
+                let what = format!("shape {shape:?}, expected images: uint8 [T, H, W, 3] or JPEG");
+                Err(self.error(&name, what))
             }
         }
     }
 
-    /// The numbers of a dataset, all finite.
-    fn numbers(&self, name: &str) -> Result<Numbers> {
+    /// Reads a numeric dataset; an error if a value is not finite.
+    fn numbers(&self, name: &str) -> Result<NumericDataset> {
         let dataset = self.dataset(name)?;
-        let wrong = |e| self.wrong(name, e);
-        let datatype = dataset.datatype().map_err(wrong)?;
+        let hdf5_error = |e| self.error(name, e);
+        let datatype = dataset.datatype().map_err(hdf5_error)?;
         let values: Vec<f64> = match datatype {
             DatatypeMessage::FixedPoint { .. } => {
-                let values = dataset.read_numeric_as::<i64>().map_err(wrong)?;
+                let values = dataset.read_numeric_as::<i64>().map_err(hdf5_error)?;
                 values.into_iter().map(|value| value as f64).collect()
             }
-            // NumPy's bool is an enumeration of two bytes.
+            // NumPy stores booleans as an enumeration of bytes.
             DatatypeMessage::Enum { .. } => {
-                let values = dataset.read_raw::<u8>().map_err(wrong)?;
+                let values = dataset.read_raw::<u8>().map_err(hdf5_error)?;
                 values.into_iter().map(f64::from).collect()
             }
-            _ => dataset.read_numeric_as::<f64>().map_err(wrong)?,
+            _ => dataset.read_numeric_as::<f64>().map_err(hdf5_error)?,
         };
         if values.iter().any(|value| !value.is_finite()) {
-            return Err(self.wrong(name, "holds a number that is not finite"));
+            return Err(self.error(name, "holds a value that is not finite"));
         }
-        let whole = matches!(datatype, DatatypeMessage::FixedPoint { .. });
-        let row = dataset.shape().iter().skip(1).product::<usize>().max(1);
-        Ok(Numbers {
+        let integer = matches!(datatype, DatatypeMessage::FixedPoint { .. });
+        let row_len = dataset.shape().iter().skip(1).product::<usize>().max(1);
+        Ok(NumericDataset {
             values,
-            row,
-            discrete: whole && dataset.ndims() == 1,
+            row_len,
+            discrete: integer && dataset.ndims() == 1,
         })
     }
 }
 
-/// A dataset of numbers.
-struct Numbers {
+/// The values of an HDF5 dataset.
+struct NumericDataset {
     values: Vec<f64>,
-    /// How many belong to a step.
-    row: usize,
-    /// One whole number a step.
+    /// Values per step.
+    row_len: usize,
+    /// Whether there is one integer per step.
     discrete: bool,
 }
 
-/// How pictures are stored.
-enum Stored {
+/// How image observations are stored.
+enum ImageEncoding {
     /// u8 `[T, H, W, 3]`.
-    Pixels,
-    /// Encoded pictures of any length.
-    Jpegs,
-    /// Encoded pictures that happen to be of one length, u8 `[T, length]`.
-    EqualJpegs,
+    Raw,
+    /// JPEG files of varying length.
+    Jpeg,
+    /// JPEG files that all have the same length, u8 `[T, length]`.
+    FixedLengthJpeg,
 }
 
-impl Stored {
-    /// How `dataset` stores pictures; none where it cannot be any.
+impl ImageEncoding {
+    /// The encoding of `dataset`; `None` if it does not hold images.
     fn of(dataset: &H5Dataset) -> Option<Self> {
-        const JPEG: [u8; 2] = [0xff, 0xd8];
-        let byte = |datatype: &DatatypeMessage| {
+        const JPEG_MAGIC: [u8; 2] = [0xff, 0xd8];
+        let is_u8 = |datatype: &DatatypeMessage| {
             matches!(
                 datatype,
                 DatatypeMessage::FixedPoint {
@@ -214,51 +216,56 @@ impl Stored {
             )
         };
         match (dataset.datatype().ok()?, dataset.shape().as_slice()) {
-            (DatatypeMessage::VarLenSequence { base }, [_]) if byte(&base) => Some(Self::Jpegs),
-            (datatype, [_, h, w, 3]) if byte(&datatype) && *h > 0 && *w > 0 => Some(Self::Pixels),
-            (datatype, [t, length]) if byte(&datatype) && *t > 0 && *length > 1 => {
+            (DatatypeMessage::VarLenSequence { base }, [_]) if is_u8(&base) => Some(Self::Jpeg),
+            (datatype, [_, h, w, 3]) if is_u8(&datatype) && *h > 0 && *w > 0 => Some(Self::Raw),
+            (datatype, [t, length]) if is_u8(&datatype) && *t > 0 && *length > 1 => {
                 let start = dataset.read_slice::<u8>(&[0, 0], &[1, 2]).ok()?;
-                (start == JPEG).then_some(Self::EqualJpegs)
+                (start == JPEG_MAGIC).then_some(Self::FixedLengthJpeg)
             }
             _ => None,
         }
     }
 }
 
-impl Source for Minari {
+impl RecordingSource for MinariDataset {
     fn fps(&self) -> Option<f32> {
         None
     }
 
-    fn episodes(&self) -> Vec<String> {
+    fn episode_names(&self) -> Vec<String> {
         self.episodes.clone()
     }
 
-    fn pairing(&self) -> Pairing {
+    fn default_pairing(&self) -> Pairing {
         Pairing::TakenAt
     }
 
-    fn read(&mut self, episode: usize, pairing: Pairing, film: &mut Film) -> Result<Recording> {
+    fn read(
+        &mut self,
+        episode: usize,
+        pairing: Pairing,
+        frames: &mut FrameResampler,
+    ) -> Result<RawEpisode> {
         let episode = self.episodes[episode].clone();
         if pairing != Pairing::TakenAt {
-            return Err(self.wrong(
+            return Err(self.error(
                 &episode,
-                "--pairing led-to does not go with Minari's layout",
+                "--pairing led-to is not possible with Minari's layout",
             ));
         }
-        self.read_pictures(&episode, film)?;
+        self.read_images(&episode, frames)?;
         let actions = self.numbers(&format!("{episode}/actions"))?;
-        let vectors = actions.values.chunks_exact(actions.row);
-        let steps = vectors.map(|row| match (actions.discrete, row) {
-            (true, &[value]) => Taken::Number(value as i64),
-            _ => Taken::Vector(row.to_vec()),
+        let rows = actions.values.chunks_exact(actions.row_len);
+        let raw_actions = rows.map(|row| match (actions.discrete, row) {
+            (true, &[value]) => RawAction::Number(value as i64),
+            _ => RawAction::Vector(row.to_vec()),
         });
         let rewards = self.numbers(&format!("{episode}/rewards"))?.values;
-        let ended = self.numbers(&format!("{episode}/terminations"))?.values;
-        Ok(Recording {
-            steps: steps.collect(),
+        let terminations = self.numbers(&format!("{episode}/terminations"))?.values;
+        Ok(RawEpisode {
+            actions: raw_actions.collect(),
             rewards: rewards.into_iter().map(|reward| reward as f32).collect(),
-            terminal: ended.last().is_some_and(|&last| last != 0.0),
+            terminal: terminations.last().is_some_and(|&last| last != 0.0),
         })
     }
 }

@@ -1,19 +1,20 @@
-//! Other people's recordings as a dataset of ours.
+//! Converts recordings in other formats to a dataset.
 //!
-//! - [`images`], [`clips`], [`vpt`], [`minari`], [`lerobot`]: one file a format; each is a [`Source`].
-//! - [`actions`]: what was recorded, as one of our actions.
-//! - [`film`]: frames shrunk by area averages and thinned.
-//! - [`video`]: frames out of a video, through ffmpeg.
-//! - [`report`]: what an import wrote, also as `manifest.json`.
+//! - [`image_folder`], [`video_files`], [`vpt`], [`minari`], [`lerobot`]: one [`RecordingSource`] per
+//!   format.
+//! - [`actions`]: maps recorded actions to the dataset's discrete actions.
+//! - [`frame_resampler`]: resizes frames by area averaging and keeps every n-th.
+//! - [`video_decoder`]: decodes videos with ffmpeg.
+//! - [`import_report`]: the result of an import, also written as `manifest.json`.
 
 mod actions;
-mod clips;
-pub(super) mod film;
-mod images;
+pub(super) mod frame_resampler;
+mod image_folder;
+mod import_report;
 mod lerobot;
 mod minari;
-mod report;
-pub(super) mod video;
+pub(super) mod video_decoder;
+mod video_files;
 mod vpt;
 
 use std::collections::BTreeMap;
@@ -21,28 +22,28 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use self::actions::{ActionMap, Taken, merged};
-use self::film::Film;
-pub use self::report::{Count, Report, Written};
+use self::actions::{ActionMap, RawAction, merge_actions};
+use self::frame_resampler::FrameResampler;
+pub use self::import_report::{Count, ImportedEpisode, Report};
 use super::staging::Staging;
 use super::{DatasetInfo, Episode, Extra};
 use crate::PathError as _;
 use crate::fs::write_json;
 use crate::{Error, Result, interrupt};
 
-/// How far from a whole number of frames the wished pace may be: a hundredth.
-const PACE_TOLERANCE: f32 = 0.01;
+/// How far the ratio of the frame rates may be from an integer, relative to it.
+const FPS_TOLERANCE: f32 = 0.01;
 
-/// What is read.
+/// Format of the recordings to import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// Pictures and a CSV file: columns file, action, and optionally episode.
+    /// Images and a CSV file with the columns file, action and optionally episode.
     Images,
-    /// A video, or those of a folder, of which nobody knows the actions.
+    /// A video, or a folder of videos, without action labels.
     Video,
-    /// Videos (.mp4) and key presses (.jsonl) of the same name, as OpenAI's VPT contractors recorded.
+    /// OpenAI VPT contractor data: videos (.mp4), each with its key presses (.jsonl).
     Vpt,
     /// A Minari dataset in HDF5.
     Minari,
@@ -50,131 +51,114 @@ pub enum Format {
     Lerobot,
 }
 
-/// Which frame a recorded action belongs to.
+/// How a source pairs actions with frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Pairing {
-    /// The action in a frame's row led to this frame.
+    /// The action in a frame's row led to that frame.
     LedTo,
-    /// The action in a frame's row was taken at this frame, and led to the next.
+    /// The action in a frame's row was taken at that frame and led to the next one.
     TakenAt,
 }
 
-/// What to import, and how.
+/// Settings of an import.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The source's format.
     pub format: Format,
-    /// The source's folder or file.
+    /// Folder or file to read.
     pub source: PathBuf,
-    /// The dataset's folder, new or empty.
+    /// Folder of the dataset to write, new or empty.
     pub out: PathBuf,
-    /// The world's name; the source's file name where none is given.
+    /// The world's name; by default the source's file name.
     pub name: Option<String>,
-    /// Height and width of the frames to write.
+    /// Height and width of the written frames in pixels.
     pub size: [usize; 2],
-    /// Frames a second to write.
+    /// Frame rate of the dataset; must divide the source's.
     pub fps: Option<f32>,
-    /// Keep one frame of so many.
+    /// Keep every n-th frame; ignored if `fps` is given.
     pub every: Option<usize>,
-    /// Frames a second of the source, where it does not say.
+    /// Frame rate of the source; overrides what the source says.
     pub source_fps: Option<f32>,
-    /// A map from recorded actions to ours.
+    /// File with the map from recorded to discrete actions, TOML or JSON.
     pub actions: Option<PathBuf>,
-    /// The observation that is the picture, where there are several.
+    /// Name of the image observation, if the source has several.
     pub image_key: Option<String>,
-    /// Which frame a recorded action belongs to, where it is not what the format says.
+    /// How actions pair with frames; by default as usual for the format.
     pub pairing: Option<Pairing>,
-    /// Go on without episodes that cannot be read.
+    /// Skip episodes that cannot be read instead of failing.
     pub skip_bad: bool,
 }
 
-/// How far an import is.
+/// Progress of an import.
 pub enum Event<'a> {
-    /// So many of so many episodes have been looked at.
+    /// Number of episodes processed, and in total.
     Done(usize, usize),
-    /// An episode is left out.
+    /// An episode was skipped because of this error.
     Skipped(&'a Error),
 }
 
-/// An episode as the source has it, but for frames, which went into the [`Film`].
-struct Recording {
-    /// `steps[t]` was taken at the source's frame t and led to frame t + 1: one fewer than frames.
-    steps: Vec<Taken>,
-    /// The reward of each step; none where the source has none.
+/// An episode as recorded, except for its frames, which are in the [`FrameResampler`].
+struct RawEpisode {
+    /// `actions[t]` was taken at the source's frame t and led to frame t + 1: one fewer than
+    /// frames.
+    actions: Vec<RawAction>,
+    /// The reward of each action; empty if the source has none.
     rewards: Vec<f32>,
-    /// Whether the episode ended by itself.
+    /// Whether the episode ended by itself rather than being cut off.
     terminal: bool,
 }
 
-/// Recordings of one format.
-trait Source {
-    /// Frames a second, if the source says.
+/// Recordings in one format.
+trait RecordingSource {
+    /// Frame rate, if the source specifies it.
     fn fps(&self) -> Option<f32>;
-    /// What its episodes are called.
-    fn episodes(&self) -> Vec<String>;
-    /// Which frame its actions belong to, if nothing else is asked for.
-    fn pairing(&self) -> Pairing;
-    /// The map of its actions without a file.
-    fn default_actions(&self) -> Result<ActionMap> {
-        Ok(ActionMap::plain())
+    /// Names of the episodes.
+    fn episode_names(&self) -> Vec<String>;
+    /// The usual pairing of actions and frames in this format.
+    fn default_pairing(&self) -> Pairing;
+    /// The action map to use without `--actions`.
+    fn default_action_map(&self) -> Result<ActionMap> {
+        Ok(ActionMap::inferred())
     }
-    /// Reads an episode, its frames into `film`.
-    fn read(&mut self, episode: usize, pairing: Pairing, film: &mut Film) -> Result<Recording>;
+    /// Reads an episode and pushes its frames to `frames`.
+    fn read(
+        &mut self,
+        episode: usize,
+        pairing: Pairing,
+        frames: &mut FrameResampler,
+    ) -> Result<RawEpisode>;
 }
 
-/// Reads every episode of a source and writes them as a dataset. `notify` hears how far it is.
+/// Reads every episode of a source and writes them as a dataset; `notify` receives the progress.
 ///
 /// # Errors
-/// The source is not of its format; an episode cannot be read (without `skip_bad`) or none can; an
-/// action has no place in the map; the pace cannot be reached by dropping frames; the folder to
-/// write holds something; the user asked to stop ([`interrupt::request`]). Nothing is written then.
+/// Returns an error, and writes nothing, if the source is not in the given format, an episode
+/// cannot be read (without `skip_bad`) or none can, an action is not in the action map, the frame
+/// rate cannot be reached by dropping frames, the output folder is not empty, or the user
+/// interrupts ([`interrupt::request`]).
 pub fn run(options: &Options, notify: &mut dyn FnMut(Event<'_>)) -> Result<Report> {
-    let mut source = open(options)?;
+    let mut source = open_source(options)?;
     let fps = options.source_fps.or(source.fps()).ok_or_else(|| {
-        let what = "the source does not say how many frames a second it has; give --source-fps";
+        let what = "the source does not specify its frame rate; give --source-fps";
         Error::invalid(&options.source, what)
     })?;
-    let every = every(fps, options)?;
+    let every = frame_stride(fps, options)?;
     let mut map = match &options.actions {
         Some(path) => ActionMap::read(path)?,
-        None => source.default_actions()?,
+        None => source.default_action_map()?,
     };
     let folder = Staging::new(&options.out)?;
-    let mut report = Report::new(options, source.pairing(), fps, every)?;
-    let labels = source.episodes();
-    for (index, label) in labels.iter().enumerate() {
-        if interrupt::requested() {
-            return Err(Error::Interrupted);
-        }
-        let mut film = Film::new(options.size, every);
-        // What an episode that is left out has named stays unnamed.
-        let mut trial = map.clone();
-        let read = source
-            .read(index, report.pairing, &mut film)
-            .and_then(|recording| {
-                episode(film, &recording, every, &mut trial)
-                    .map_err(|what| Error::invalid(options.source.join(label), what))
-            });
-        match read {
-            Ok(episode) => {
-                map = trial;
-                let file = report.add(label, &episode);
-                episode.write(&folder.path().join(file))?;
-            }
-            Err(error) if options.skip_bad => {
-                notify(Event::Skipped(&error));
-                report.skipped.push(error.to_string());
-            }
-            Err(error) => return Err(error),
-        }
-        notify(Event::Done(index + 1, labels.len()));
-    }
-    if report.episodes.is_empty() {
-        let what = format!("none of {} episodes can be read", labels.len());
-        return Err(Error::invalid(&options.source, what));
-    }
+    let mut report = Report::new(options, source.default_pairing(), fps, every)?;
+    write_episodes(
+        options,
+        source.as_mut(),
+        &mut map,
+        &folder,
+        &mut report,
+        notify,
+    )?;
     let info = DatasetInfo {
         name: options.name.clone().unwrap_or(report.source.clone()),
         fps: report.fps,
@@ -188,91 +172,137 @@ pub fn run(options: &Options, notify: &mut dyn FnMut(Event<'_>)) -> Result<Repor
     Ok(report)
 }
 
-fn open(options: &Options) -> Result<Box<dyn Source>> {
+/// Converts every episode and adds it to `folder` and `report`.
+fn write_episodes(
+    options: &Options,
+    source: &mut dyn RecordingSource,
+    map: &mut ActionMap,
+    folder: &Staging,
+    report: &mut Report,
+    notify: &mut dyn FnMut(Event<'_>),
+) -> Result<()> {
+    let names = source.episode_names();
+    for (index, name) in names.iter().enumerate() {
+        if interrupt::requested() {
+            return Err(Error::Interrupted);
+        }
+        let mut frames = FrameResampler::new(options.size, report.every);
+        // A copy, so that a skipped episode adds no action names.
+        let mut episode_map = map.clone();
+        let episode = source
+            .read(index, report.pairing, &mut frames)
+            .and_then(|raw| {
+                convert_episode(frames, &raw, report.every, &mut episode_map)
+                    .map_err(|what| Error::invalid(options.source.join(name), what))
+            });
+        match episode {
+            Ok(episode) => {
+                *map = episode_map;
+                let file = report.add(name, &episode);
+                episode.write(&folder.path().join(file))?;
+            }
+            Err(error) if options.skip_bad => {
+                notify(Event::Skipped(&error));
+                report.skipped.push(error.to_string());
+            }
+            Err(error) => return Err(error),
+        }
+        notify(Event::Done(index + 1, names.len()));
+    }
+    if report.episodes.is_empty() {
+        let what = format!("none of {} episodes can be read", names.len());
+        return Err(Error::invalid(&options.source, what));
+    }
+    Ok(())
+}
+
+fn open_source(options: &Options) -> Result<Box<dyn RecordingSource>> {
     let path = options.source.as_path();
     let key = options.image_key.as_deref();
     Ok(match options.format {
-        Format::Images => Box::new(images::Pictures::open(path)?),
-        Format::Video => Box::new(clips::Clips::open(path)?),
-        Format::Vpt => Box::new(vpt::Contractors::open(path)?),
-        Format::Minari => Box::new(minari::Minari::open(path, key)?),
-        Format::Lerobot => Box::new(lerobot::Lerobot::open(path, key)?),
+        Format::Images => Box::new(image_folder::ImageFolder::open(path)?),
+        Format::Video => Box::new(video_files::VideoFiles::open(path)?),
+        Format::Vpt => Box::new(vpt::VptRecordings::open(path)?),
+        Format::Minari => Box::new(minari::MinariDataset::open(path, key)?),
+        Format::Lerobot => Box::new(lerobot::LerobotDataset::open(path, key)?),
     })
 }
 
-/// One frame of how many is kept.
-fn every(fps: f32, options: &Options) -> Result<usize> {
-    let Some(wanted) = options.fps else {
+/// The n of "keep every n-th frame", for a source at `fps`.
+fn frame_stride(fps: f32, options: &Options) -> Result<usize> {
+    let Some(target) = options.fps else {
         return Ok(options.every.unwrap_or(1));
     };
-    let every = (fps / wanted).round().max(1.0);
-    if (fps / wanted - every).abs() > PACE_TOLERANCE * every {
+    let ratio = fps / target;
+    let every = ratio.round().max(1.0);
+    if (ratio - every).abs() > FPS_TOLERANCE * every {
         return Err(Error::Argument(format!(
-            "--fps {wanted}: {fps} frames a second become {:.3} or {:.3} by dropping whole frames",
+            "--fps {target}: dropping frames of a source at {fps} fps gives {:.3} or {:.3} fps",
             fps / every,
-            fps / (every + if fps / wanted > every { 1.0 } else { -1.0 }).max(1.0),
+            fps / (every + if ratio > every { 1.0 } else { -1.0 }).max(1.0),
         )));
     }
     Ok(every as usize)
 }
 
-/// A recording with its frames as one of our episodes.
-fn episode(
-    film: Film,
-    recording: &Recording,
+/// Combines a recording and its frames into an episode.
+fn convert_episode(
+    frames: FrameResampler,
+    raw: &RawEpisode,
     every: usize,
     map: &mut ActionMap,
 ) -> std::result::Result<Episode, String> {
-    let [height, width] = film.size();
-    let seen = film.seen();
-    let Recording { steps, rewards, .. } = recording;
-    if seen == 0 || steps.len() + 1 != seen {
+    let [height, width] = frames.size();
+    let received = frames.received();
+    let RawEpisode {
+        actions, rewards, ..
+    } = raw;
+    if received == 0 || actions.len() + 1 != received {
         return Err(format!(
-            "{} actions between {seen} frames, expected one fewer than frames",
-            steps.len()
+            "{} actions for {received} frames, expected one action fewer than frames",
+            actions.len()
         ));
     }
-    if !rewards.is_empty() && rewards.len() != steps.len() {
+    if !rewards.is_empty() && rewards.len() != actions.len() {
         return Err(format!(
-            "{} rewards for {} actions, expected as many",
+            "{} rewards for {} actions, expected equal numbers",
             rewards.len(),
-            steps.len()
+            actions.len()
         ));
     }
-    let mut indices = Vec::with_capacity(steps.len());
-    for (t, taken) in steps.iter().enumerate() {
-        let index = map.index(taken);
+    let mut indices = Vec::with_capacity(actions.len());
+    for (t, action) in actions.iter().enumerate() {
+        let index = map.index(action);
         indices.push(index.map_err(|what| format!("after frame {t}: {what}"))?);
     }
-    // Steps that lead beyond the last frame kept are dropped with their frames.
-    let kept = (seen - 1) / every;
-    let actions = indices.chunks_exact(every).take(kept).map(merged);
-    let rewards = match rewards.is_empty() {
-        true => vec![0.0; kept],
-        false => {
-            let sums = rewards.chunks_exact(every).map(|some| some.iter().sum());
-            sums.take(kept).collect()
-        }
+    // The actions after the last frame kept are dropped along with their frames.
+    let steps = (received - 1) / every;
+    let actions = indices.chunks_exact(every).take(steps).map(merge_actions);
+    let rewards = if rewards.is_empty() {
+        vec![0.0; steps]
+    } else {
+        let sums = rewards.chunks_exact(every).map(|group| group.iter().sum());
+        sums.take(steps).collect()
     };
     let mut extras = BTreeMap::new();
-    if recording.terminal && (seen - 1).is_multiple_of(every) {
-        let mut values = vec![0.0; kept + 1];
-        values[kept] = 1.0;
-        let shape = vec![kept + 1];
+    if raw.terminal && (received - 1).is_multiple_of(every) {
+        let mut values = vec![0.0; steps + 1];
+        values[steps] = 1.0;
+        let shape = vec![steps + 1];
         extras.insert("is_terminal".to_string(), Extra { shape, values });
     }
     Ok(Episode {
         height,
         width,
-        images: film.into_images(),
+        images: frames.into_images(),
         actions: std::iter::once(0).chain(actions).collect(),
         rewards: std::iter::once(0.0).chain(rewards).collect(),
         extras,
     })
 }
 
-/// What led from each frame to the next, of one value a frame.
-fn between<T>(mut values: Vec<T>, pairing: Pairing) -> Vec<T> {
+/// Turns one value per frame into one per transition from a frame to the next.
+fn per_transition<T>(mut values: Vec<T>, pairing: Pairing) -> Vec<T> {
     match pairing {
         Pairing::LedTo if !values.is_empty() => drop(values.remove(0)),
         Pairing::LedTo => {}
@@ -281,8 +311,8 @@ fn between<T>(mut values: Vec<T>, pairing: Pairing) -> Vec<T> {
     values
 }
 
-/// The names of files without their folders.
-fn names(files: &[PathBuf]) -> Vec<String> {
+/// The file names of paths, without folders.
+fn file_names(files: &[PathBuf]) -> Vec<String> {
     let name = |path: &PathBuf| {
         path.file_name()
             .unwrap_or_default()
@@ -292,8 +322,8 @@ fn names(files: &[PathBuf]) -> Vec<String> {
     files.iter().map(name).collect()
 }
 
-/// The files of a folder with this extension, sorted by name.
-fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
+/// The files of a folder with this extension (in any case), sorted by name.
+fn files_with_extension(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))? {
         let path = entry.map_err(|e| Error::io(folder, e))?.path();
@@ -308,20 +338,20 @@ fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Shows an encoded picture to `film`, without decoding one that is dropped.
-fn picture(bytes: &[u8], path: &Path, film: &mut Film) -> Result<()> {
-    if !film.wants_next() {
-        film.skip();
+/// Pushes an encoded image to `frames`; one that is dropped is not decoded.
+fn push_encoded(bytes: &[u8], path: &Path, frames: &mut FrameResampler) -> Result<()> {
+    if !frames.keeps_next() {
+        frames.skip_next();
         return Ok(());
     }
     let image = image::load_from_memory(bytes)
-        .map_err(|e| Error::invalid(path, format!("not a picture that can be read: {e}")))?
+        .map_err(|e| Error::invalid(path, format!("not a readable image: {e}")))?
         .into_rgb8();
     let size = [image.height() as usize, image.width() as usize];
     if size.contains(&0) {
         return Err(Error::invalid(path, "holds no pixels"));
     }
-    film.push(size, image.as_raw());
+    frames.push(size, image.as_raw());
     Ok(())
 }
 

@@ -1,148 +1,152 @@
-//! Videos with key presses beside them, as OpenAI's VPT contractors recorded Minecraft: `NAME.mp4`
-//! at 20 frames a second, and `NAME.jsonl` with one line of JSON a frame.
+//! OpenAI's VPT contractor recordings of Minecraft: `NAME.mp4` at 20 frames per second, and
+//! `NAME.jsonl` with one line of JSON per frame.
 //!
-//! Line t holds what was down when frame t was on the screen, so it led to frame t + 1.
+//! Line t holds the keys and buttons held while frame t was on screen, so it led to frame t + 1.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::actions::{ActionMap, Taken};
-use super::film::Film;
-use super::{Pairing, Recording, Source, between, video};
 use crate::PathError as _;
+use super::actions::{ActionMap, RawAction};
+use super::frame_resampler::FrameResampler;
+use super::{Pairing, RawEpisode, RecordingSource, per_transition, video_decoder};
 use crate::{Error, Result};
 
-/// The game's own pace, at which the recorder ran.
+/// Frame rate of the recordings: Minecraft's tick rate.
 const FPS: f32 = 20.0;
-/// By how many the frames of a video and the lines beside it may differ; the longer one is cut.
-const SLACK: usize = 1;
-/// The left mouse button, which some recordings hold down from the start though nobody does.
-const ATTACK: u32 = 0;
+/// Allowed difference between the numbers of frames and lines; the longer one is truncated.
+const MAX_LENGTH_DIFFERENCE: usize = 1;
+/// The left mouse button. In some recordings it is stuck down from the start.
+const LEFT_BUTTON: u32 = 0;
 
-/// The videos of a folder.
-pub struct Contractors {
+/// The recordings of a folder.
+pub struct VptRecordings {
     videos: Vec<PathBuf>,
 }
 
-/// A line of the `.jsonl` file, as far as it matters here.
+/// The parts of a `.jsonl` line that are used.
 #[derive(Deserialize)]
-struct Tick {
-    mouse: Mouse,
-    keyboard: Keyboard,
+struct VptTick {
+    mouse: VptMouse,
+    keyboard: VptKeyboard,
 }
 
 #[derive(Deserialize)]
-struct Mouse {
+struct VptMouse {
     dx: f64,
     dy: f64,
-    /// Buttons that are down: 0 left, 1 right, 2 middle.
+    /// Buttons held down: 0 left, 1 right, 2 middle.
     buttons: Vec<u32>,
-    /// Those that were not down a line before.
+    /// Buttons newly pressed in this line.
     #[serde(default, rename = "newButtons")]
-    pressed: Vec<u32>,
+    new_buttons: Vec<u32>,
 }
 
 #[derive(Deserialize)]
-struct Keyboard {
-    /// Keys that are down, as Minecraft calls them: `key.keyboard.w`.
+struct VptKeyboard {
+    /// Keys held down, by Minecraft's names: `key.keyboard.w`.
     keys: Vec<String>,
 }
 
-impl Contractors {
+impl VptRecordings {
     /// Lists the videos of a folder.
     ///
     /// # Errors
-    /// The folder cannot be read, or holds none.
+    /// Returns an error if the folder cannot be read or has no `.mp4` files.
     pub fn open(folder: &Path) -> Result<Self> {
-        let videos = super::files(folder, "mp4")?;
-        match videos.is_empty() {
-            true => Err(Error::invalid(
-                folder,
-                "holds no .mp4 file, expected videos with a .jsonl file of the same name each",
-            )),
-            false => Ok(Self { videos }),
+        let videos = super::files_with_extension(folder, "mp4")?;
+        if videos.is_empty() {
+            let what =
+                "holds no .mp4 file, expected videos, each with a .jsonl file of the same name";
+            return Err(Error::invalid(folder, what));
         }
+        Ok(Self { videos })
     }
 }
 
-impl Source for Contractors {
+impl RecordingSource for VptRecordings {
     fn fps(&self) -> Option<f32> {
         Some(FPS)
     }
 
-    fn episodes(&self) -> Vec<String> {
-        super::names(&self.videos)
+    fn episode_names(&self) -> Vec<String> {
+        super::file_names(&self.videos)
     }
 
-    fn pairing(&self) -> Pairing {
+    fn default_pairing(&self) -> Pairing {
         Pairing::TakenAt
     }
 
-    fn default_actions(&self) -> Result<ActionMap> {
+    fn default_action_map(&self) -> Result<ActionMap> {
         ActionMap::built_in(include_str!("vpt.toml"))
     }
 
-    fn read(&mut self, episode: usize, pairing: Pairing, film: &mut Film) -> Result<Recording> {
+    fn read(
+        &mut self,
+        episode: usize,
+        pairing: Pairing,
+        frames: &mut FrameResampler,
+    ) -> Result<RawEpisode> {
         let path = &self.videos[episode];
         let lines = path.with_extension("jsonl");
-        let mut taken = ticks(&lines)?;
-        let ticks = taken.len();
-        video::read(path, film)?;
-        let frames = film.seen();
-        if frames.abs_diff(ticks) > SLACK {
+        let mut actions = read_actions(&lines)?;
+        let line_count = actions.len();
+        video_decoder::read(path, frames)?;
+        let frame_count = frames.received();
+        if frame_count.abs_diff(line_count) > MAX_LENGTH_DIFFERENCE {
             let what = format!(
-                "{frames} frames, but {ticks} lines in the .jsonl file beside it; expected one a frame"
+                "{frame_count} frames, but {line_count} lines in its .jsonl file; expected one per frame"
             );
             return Err(Error::invalid(path, what));
         }
-        film.cut(ticks);
-        taken.truncate(frames);
-        Ok(Recording {
-            steps: between(taken, pairing),
+        frames.truncate(line_count);
+        actions.truncate(frame_count);
+        Ok(RawEpisode {
+            actions: per_transition(actions, pairing),
             rewards: Vec::new(),
             terminal: false,
         })
     }
 }
 
-/// What each line of a `.jsonl` file says was down.
-fn ticks(path: &Path) -> Result<Vec<Taken>> {
+/// Reads the controls held in each line of a `.jsonl` file.
+fn read_actions(path: &Path) -> Result<Vec<RawAction>> {
     let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
     let mut ticks = Vec::new();
     for (number, line) in text.lines().enumerate() {
-        let tick: Tick = serde_json::from_str(line)
+        let tick: VptTick = serde_json::from_str(line)
             .map_err(|e| Error::invalid(path, format!("line {}: {e}", number + 1)))?;
         ticks.push(tick);
     }
-    // Held from the first line on and not pressed again: nobody holds it.
+    // A button reported as pressed in the first line is stuck until it is pressed again.
     let mut stuck = ticks
         .first()
-        .is_some_and(|tick| tick.mouse.pressed == [ATTACK]);
-    let taken = |(t, tick): (usize, Tick)| {
-        let Tick { mouse, keyboard } = tick;
-        stuck &= t == 0 || !mouse.pressed.contains(&ATTACK);
+        .is_some_and(|tick| tick.mouse.new_buttons == [LEFT_BUTTON]);
+    let action = |(t, tick): (usize, VptTick)| {
+        let VptTick { mouse, keyboard } = tick;
+        stuck &= t == 0 || !mouse.new_buttons.contains(&LEFT_BUTTON);
         let buttons = mouse
             .buttons
             .iter()
-            .filter(|&&button| !(stuck && button == ATTACK));
-        let down: BTreeSet<String> = buttons
+            .filter(|&&button| !(stuck && button == LEFT_BUTTON));
+        let pressed: BTreeSet<String> = buttons
             .map(|button| format!("mouse.{button}"))
             .chain(keyboard.keys)
             .collect();
-        let moved = BTreeMap::from([("mouse.dx", mouse.dx), ("mouse.dy", mouse.dy)]);
-        Taken::Held { down, moved }
+        let axes = BTreeMap::from([("mouse.dx", mouse.dx), ("mouse.dy", mouse.dy)]);
+        RawAction::Controls { pressed, axes }
     };
-    Ok(ticks.into_iter().enumerate().map(taken).collect())
+    Ok(ticks.into_iter().enumerate().map(action).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The buttons that count in each line, of (buttons, newly pressed).
-    fn attacks(lines: &[(&str, &str)]) -> Vec<bool> {
+    /// Whether the left button counts in each line; lines are (buttons, newButtons).
+    fn left_button_held(lines: &[(&str, &str)]) -> Vec<bool> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.jsonl");
         let line = |(buttons, pressed): &(&str, &str)| {
@@ -154,48 +158,51 @@ mod tests {
         };
         let text: Vec<String> = lines.iter().map(line).collect();
         std::fs::write(&path, text.join("\n")).unwrap();
-        let attack = |taken: &Taken| match taken {
-            Taken::Held { down, .. } => down.contains("mouse.0"),
+        let held = |action: &RawAction| match action {
+            RawAction::Controls { pressed, .. } => pressed.contains("mouse.0"),
             _ => false,
         };
-        ticks(&path).unwrap().iter().map(attack).collect()
+        read_actions(&path).unwrap().iter().map(held).collect()
     }
 
     #[test]
-    fn a_button_that_is_stuck_from_the_first_line_counts_once_it_is_pressed() {
+    fn stuck_button_is_ignored_until_pressed() {
         let stuck = [("[0]", "[0]"), ("[0]", "[]"), ("[0]", "[0]"), ("[0]", "[]")];
-        assert_eq!(attacks(&stuck), [false, false, true, true]);
+        assert_eq!(left_button_held(&stuck), [false, false, true, true]);
         let pressed = [("[]", "[]"), ("[0]", "[0]"), ("[0]", "[]"), ("[]", "[]")];
-        assert_eq!(attacks(&pressed), [false, true, true, false]);
+        assert_eq!(left_button_held(&pressed), [false, true, true, false]);
     }
 
     #[test]
-    fn the_map_that_is_brought_along_knows_keys_buttons_and_the_mouse() {
-        let source = Contractors { videos: Vec::new() };
-        let mut map = source.default_actions().unwrap();
+    fn built_in_map_covers_keys_and_mouse() {
+        let source = VptRecordings { videos: Vec::new() };
+        let mut map = source.default_action_map().unwrap();
         let names: Vec<String> = map.actions().into_iter().map(|a| a.name).collect();
-        let mut named = |down: &[&str], dx: f64| {
-            let down = down.iter().map(|&key| key.to_string()).collect();
-            let moved = BTreeMap::from([("mouse.dx", dx), ("mouse.dy", 0.0)]);
-            names[map.index(&Taken::Held { down, moved }).unwrap() as usize].clone()
+        let mut action_name = |pressed: &[&str], dx: f64| {
+            let pressed = pressed.iter().map(|&key| key.to_string()).collect();
+            let axes = BTreeMap::from([("mouse.dx", dx), ("mouse.dy", 0.0)]);
+            names[map.index(&RawAction::Controls { pressed, axes }).unwrap() as usize].clone()
         };
-        assert_eq!(named(&[], 0.0), "noop");
-        assert_eq!(named(&["key.keyboard.w"], 0.0), "forward");
+        assert_eq!(action_name(&[], 0.0), "noop");
+        assert_eq!(action_name(&["key.keyboard.w"], 0.0), "forward");
         assert_eq!(
-            named(&["key.keyboard.w", "key.keyboard.space"], 50.0),
+            action_name(&["key.keyboard.w", "key.keyboard.space"], 50.0),
             "jump-forward"
         );
-        assert_eq!(named(&["key.keyboard.w", "mouse.0"], -50.0), "turn-left");
-        assert_eq!(named(&["key.keyboard.w", "mouse.0"], 3.0), "attack");
-        assert_eq!(named(&["key.keyboard.e"], 0.0), "noop");
+        assert_eq!(
+            action_name(&["key.keyboard.w", "mouse.0"], -50.0),
+            "turn-left"
+        );
+        assert_eq!(action_name(&["key.keyboard.w", "mouse.0"], 3.0), "attack");
+        assert_eq!(action_name(&["key.keyboard.e"], 0.0), "noop");
     }
 
     #[test]
-    fn a_line_that_is_no_json_is_named() {
+    fn invalid_json_line_is_reported() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.jsonl");
         std::fs::write(&path, "{\"mouse\": 1}").unwrap();
-        let said = ticks(&path).unwrap_err().to_string();
-        assert!(said.contains("a.jsonl: line 1: "), "{said}");
+        let message = read_actions(&path).unwrap_err().to_string();
+        assert!(message.contains("a.jsonl: line 1: "), "{message}");
     }
 }

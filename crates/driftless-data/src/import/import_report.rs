@@ -1,4 +1,4 @@
-//! What an import wrote, also as its `manifest.json`.
+//! The result of an import, also written as `manifest.json`.
 
 use serde::Serialize;
 
@@ -8,56 +8,56 @@ use crate::Episode;
 use crate::PathError as _;
 use crate::{Error, Result};
 
-/// What an import wrote; also its `manifest.json`.
+/// The result of an import, and the contents of its `manifest.json`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// The program's version.
+    /// Version of the program.
     pub driftless: &'static str,
     /// The source's format.
     pub from: Format,
     /// The source's file name.
     pub source: String,
-    /// Which frame the source's actions belong to.
+    /// How the source's actions pair with its frames.
     pub pairing: Pairing,
-    /// One frame of so many was kept.
+    /// Every n-th frame was kept.
     pub every: usize,
-    /// Frames a second, as written.
+    /// Frame rate of the dataset.
     pub fps: f32,
-    /// Frames, as written.
+    /// Total number of frames written.
     pub frames: usize,
-    /// How often each action led to a frame.
+    /// Number of frames that each action led to.
     pub actions: Vec<Count>,
     /// The episodes, in the order of their files.
-    pub episodes: Vec<Written>,
-    /// Why episodes were left out.
+    pub episodes: Vec<ImportedEpisode>,
+    /// The errors of skipped episodes.
     pub skipped: Vec<String>,
 }
 
-/// An episode that an import wrote.
+/// An episode written by an import.
 #[derive(Clone, Debug, Serialize)]
-pub struct Written {
-    /// The file's name in the dataset's folder.
+pub struct ImportedEpisode {
+    /// File name in the dataset's folder.
     pub file: String,
-    /// What the source calls the episode.
+    /// Name of the episode in the source.
     pub source: String,
     /// Frames, as written.
     pub frames: usize,
 }
 
-/// How often an action led to a frame.
+/// Number of frames that an action led to.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Count {
-    /// The action's name.
+    /// Name of the action.
     pub name: String,
     /// Frames, as written.
     pub frames: usize,
 }
 
 impl Report {
-    /// Nothing written yet, of a source at `fps` frames a second.
+    /// An empty report for a source at `fps` frames per second.
     ///
     /// # Errors
-    /// The working folder is gone, and with it the source's name.
+    /// Returns an error if the source's path cannot be made absolute.
     pub(super) fn new(options: &Options, pairing: Pairing, fps: f32, every: usize) -> Result<Self> {
         let path = &options.source;
         let path = std::path::absolute(path).map_err(|e| Error::io(path, e))?;
@@ -76,17 +76,17 @@ impl Report {
         })
     }
 
-    /// Counts an episode that the source calls `source`; the name of its file.
+    /// Adds an episode named `source`; returns the name of the file to write it to.
     pub(super) fn add(&mut self, source: &str, episode: &Episode) -> String {
         for &action in episode.actions.iter().skip(1) {
             let action = action as usize;
-            let known = self.actions.len().max(action + 1);
-            self.actions.resize(known, Count::default());
+            let count = self.actions.len().max(action + 1);
+            self.actions.resize(count, Count::default());
             self.actions[action].frames += 1;
         }
         let file = format!("episode_{:05}.npz", self.episodes.len());
         self.frames += episode.frames();
-        self.episodes.push(Written {
+        self.episodes.push(ImportedEpisode {
             file: file.clone(),
             source: source.to_string(),
             frames: episode.frames(),
@@ -94,7 +94,7 @@ impl Report {
         file
     }
 
-    /// Says which actions the counts are of.
+    /// Sets the names of the counted actions.
     pub(super) fn name_actions(&mut self, actions: &[ActionSpec]) {
         self.actions.resize(actions.len(), Count::default());
         for (count, action) in self.actions.iter_mut().zip(actions) {

@@ -1,0 +1,78 @@
+//! Videos without action labels, for training alongside labelled data
+//! (`driftless train --unlabelled`).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use crate::PathError as _;
+use super::actions::{ActionMap, RawAction};
+use super::frame_resampler::FrameResampler;
+use super::{Pairing, RawEpisode, RecordingSource, video_decoder};
+use crate::{Error, Result};
+
+/// Extensions of the files that are read from a folder.
+const EXTENSIONS: [&str; 6] = ["mp4", "mkv", "webm", "mov", "avi", "gif"];
+
+/// A single video, or the videos of a folder.
+pub struct VideoFiles {
+    videos: Vec<PathBuf>,
+}
+
+impl VideoFiles {
+    /// Lists the videos.
+    ///
+    /// # Errors
+    /// Returns an error if the path does not exist or is a folder without videos.
+    pub fn open(path: &Path) -> Result<Self> {
+        if path.is_file() {
+            let videos = vec![path.to_owned()];
+            return Ok(Self { videos });
+        }
+        let mut videos = Vec::new();
+        for extension in EXTENSIONS {
+            videos.extend(super::files_with_extension(path, extension)?);
+        }
+        videos.sort();
+        if videos.is_empty() {
+            let what = format!("holds no video, expected .{}", EXTENSIONS.join(", ."));
+            return Err(Error::invalid(path, what));
+        }
+        Ok(Self { videos })
+    }
+}
+
+impl RecordingSource for VideoFiles {
+    fn fps(&self) -> Option<f32> {
+        None
+    }
+
+    fn episode_names(&self) -> Vec<String> {
+        super::file_names(&self.videos)
+    }
+
+    fn default_pairing(&self) -> Pairing {
+        Pairing::LedTo
+    }
+
+    fn default_action_map(&self) -> Result<ActionMap> {
+        ActionMap::built_in("[[actions]]\nname = \"unknown\"\n")
+    }
+
+    fn read(
+        &mut self,
+        episode: usize,
+        _: Pairing,
+        frames: &mut FrameResampler,
+    ) -> Result<RawEpisode> {
+        video_decoder::read(&self.videos[episode], frames)?;
+        let idle = || RawAction::Controls {
+            pressed: BTreeSet::new(),
+            axes: BTreeMap::new(),
+        };
+        Ok(RawEpisode {
+            actions: (1..frames.received()).map(|_| idle()).collect(),
+            rewards: Vec::new(),
+            terminal: false,
+        })
+    }
+}
