@@ -1,4 +1,4 @@
-//! What this machine has to compute on, and what each engine makes of it.
+//! The compute devices of this machine and how each can be used.
 
 use candle_core::Device;
 use serde::Serialize;
@@ -6,32 +6,32 @@ use serde::Serialize;
 use super::machine::processor;
 use crate::engine::{AdapterReport, DeviceChoice, adapters, candle_device};
 
-/// Everything there is.
+/// The compute devices of this machine.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
-    /// The processor's name; none where the operating system does not tell.
+    /// The CPU's name; `None` if unknown.
     pub processor: Option<String>,
-    /// Threads that training may use.
+    /// Threads available to training.
     pub threads: usize,
-    /// Whether this build can use CUDA, and whether there is a device for it.
+    /// Whether CUDA is built in and a device is present.
     pub cuda: Support,
-    /// The same for Metal.
+    /// Whether Metal is built in and a device is present.
     pub metal: Support,
     /// Graphics adapters, the best first.
     pub adapters: Vec<AdapterReport>,
-    /// What `--device auto` plays on: `cpu`, `cuda`, `metal` or an adapter's name.
+    /// What `--device auto` plays on: `cpu`, `cuda`, `metal` or an adapter name.
     pub auto: String,
 }
 
-/// Whether a device can be used.
+/// Whether a kind of device can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Support {
-    /// This build lacks it.
+    /// Not built in.
     NotBuilt,
-    /// It is built in, and there is no such device.
+    /// Built in, but no device is present.
     Missing,
-    /// It can be used.
+    /// Ready to use.
     Ready,
 }
 
@@ -54,7 +54,7 @@ impl Support {
 }
 
 impl Report {
-    /// What there is at this moment.
+    /// Queries the devices.
     pub fn now() -> Self {
         let adapters = adapters();
         let real = adapters.iter().find(|adapter| !adapter.software);
@@ -75,9 +75,9 @@ impl Report {
     }
 }
 
-/// The report for people.
+/// Formats the report as lines of text.
 pub fn text(report: &Report) -> String {
-    let processor = report.processor.as_deref().unwrap_or("unknown processor");
+    let processor = report.processor.as_deref().unwrap_or("unknown CPU");
     let mut lines = vec![
         format!(
             "cpu    {processor}, {} threads: play on one, train on all",
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_is_said_and_what_auto_takes() {
+    fn text_lists_every_device() {
         let report = Report {
             processor: None,
             threads: 2,
@@ -112,7 +112,7 @@ mod tests {
         };
         let text = text(&report);
         for line in [
-            "cpu    unknown processor, 2 threads",
+            "cpu    unknown CPU, 2 threads",
             "cuda   not in this build",
             "metal  in this build, no device",
             "wgpu   no graphics adapter",

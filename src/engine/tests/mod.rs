@@ -1,4 +1,6 @@
-mod inspecting;
+//! Random small worlds and helpers for the engine's tests.
+
+mod inspection;
 mod parity;
 mod reference;
 mod sampling;
@@ -21,7 +23,7 @@ use crate::model::dynamics::Dynamics;
 use crate::model::params::Params;
 use crate::model::tokenizer::Tokenizer;
 
-/// A small world with a grid that is not square and widths that fill no vector.
+/// A small world with a non-square grid and widths that are not multiples of a vector.
 pub(crate) fn plain() -> WorldConfig {
     let action = |name: &str| ActionSpec {
         name: name.to_owned(),
@@ -59,7 +61,7 @@ pub(crate) fn plain() -> WorldConfig {
     }
 }
 
-/// Worlds whose shapes are at the edges of what the engines handle.
+/// Worlds with shapes that are edge cases for the backends.
 pub(crate) fn shapes() -> Vec<(&'static str, WorldConfig)> {
     let with = |change: fn(&mut WorldConfig)| {
         let mut config = plain();
@@ -70,7 +72,7 @@ pub(crate) fn shapes() -> Vec<(&'static str, WorldConfig)> {
     vec![
         ("plain", plain()),
         (
-            "whole vectors, layers behind the last time attention",
+            "whole vectors, layers after the last temporal attention",
             with(|c| {
                 c.image = [32, 32];
                 c.tokenizer = TokenizerConfig {
@@ -113,11 +115,12 @@ pub(crate) fn shapes() -> Vec<(&'static str, WorldConfig)> {
     ]
 }
 
-/// A network with no parameter left at a start that hides mistakes, such as zero or one.
+/// A world with random networks. Every parameter is perturbed, because initial values such as zero or one
+/// would hide mistakes.
 pub(crate) fn world(config: &WorldConfig) -> World {
     let device = Device::Cpu;
     let mut rng = ChaCha8Rng::seed_from_u64(3);
-    let mut shaken = |params: Params| -> Params {
+    let mut perturb = |params: Params| -> Params {
         let vars = params.finish().unwrap();
         let tensors: HashMap<String, Tensor> = vars
             .into_iter()
@@ -142,10 +145,10 @@ pub(crate) fn world(config: &WorldConfig) -> World {
     };
     let params = Params::seeded(1, &device);
     Tokenizer::new(&params, config).unwrap();
-    let tokenizer = Tokenizer::new(&shaken(params), config).unwrap();
+    let tokenizer = Tokenizer::new(&perturb(params), config).unwrap();
     let params = Params::seeded(2, &device);
     Dynamics::new(&params, config).unwrap();
-    let dynamics = Dynamics::new(&shaken(params), config).unwrap();
+    let dynamics = Dynamics::new(&perturb(params), config).unwrap();
     World {
         config: config.clone(),
         tokenizer,
@@ -153,7 +156,7 @@ pub(crate) fn world(config: &WorldConfig) -> World {
     }
 }
 
-/// A clip of smooth random pictures.
+/// A clip of random images and actions.
 pub(crate) fn clip(config: &WorldConfig, frames: usize) -> Clip {
     let mut rng = ChaCha8Rng::seed_from_u64(11);
     Clip {
@@ -170,8 +173,8 @@ pub(crate) fn actions(config: &WorldConfig, frames: usize, seed: u64) -> Vec<u32
     (0..frames).map(|_| rng.random_range(0..count)).collect()
 }
 
-/// Parameters that change from frame to frame.
-fn changing(frame: usize) -> SamplerParams {
+/// Sampler parameters that change from frame to frame.
+fn varying_params(frame: usize) -> SamplerParams {
     SamplerParams {
         solver: [
             Solver::Shortcut,
@@ -199,6 +202,7 @@ fn changing(frame: usize) -> SamplerParams {
     }
 }
 
+/// Largest absolute difference between two vectors.
 pub(super) fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
     a.iter()
@@ -207,7 +211,7 @@ pub(super) fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
         .fold(0.0, f32::max)
 }
 
-/// Any adapter, a software renderer too; none where none is installed.
+/// Any adapter, even a software renderer. `None` if there is none, which fails the test in CI.
 pub(crate) fn gpu() -> Option<Gpu> {
     match Gpu::open(true) {
         Ok(gpu) => Some(gpu),
