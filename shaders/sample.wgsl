@@ -31,8 +31,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             arena[z] = frame.temperature * normal_block(i, START);
         }
         case 1u: {
-            let step = frame.passes[args.pass_index];
-            arena[z] = step.z_scale * arena[z] + step.output_scale * arena[x];
+            let coefficients = frame.passes[args.pass_index];
+            arena[z] = coefficients.z_scale * arena[z] + coefficients.output_scale * arena[x];
         }
         default: {
             var context = frame.alpha * arena[x];

@@ -14,9 +14,9 @@ pub struct Report {
     /// Threads available to training.
     pub threads: usize,
     /// Whether CUDA is built in and a device is present.
-    pub cuda: Support,
+    pub cuda: DeviceSupport,
     /// Whether Metal is built in and a device is present.
-    pub metal: Support,
+    pub metal: DeviceSupport,
     /// Graphics adapters, the best first.
     pub adapters: Vec<AdapterReport>,
     /// What `--device auto` plays on: `cpu`, `cuda`, `metal` or an adapter name.
@@ -26,7 +26,7 @@ pub struct Report {
 /// Whether a kind of device can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Support {
+pub enum DeviceSupport {
     /// Not built in.
     NotBuilt,
     /// Built in, but no device is present.
@@ -35,12 +35,14 @@ pub enum Support {
     Ready,
 }
 
-impl Support {
+impl DeviceSupport {
     fn of(choice: DeviceChoice, built: bool) -> Self {
-        match (built, candle_device(choice)) {
-            (false, _) => Self::NotBuilt,
-            (true, Err(_)) => Self::Missing,
-            (true, Ok(_)) => Self::Ready,
+        if !built {
+            Self::NotBuilt
+        } else if candle_device(choice).is_ok() {
+            Self::Ready
+        } else {
+            Self::Missing
         }
     }
 
@@ -57,8 +59,8 @@ impl Report {
     /// Queries the devices.
     pub fn now() -> Self {
         let adapters = adapters();
-        let real = adapters.iter().find(|adapter| !adapter.software);
-        let auto = match (real, candle_device(DeviceChoice::Auto)) {
+        let hardware = adapters.iter().find(|adapter| !adapter.software);
+        let auto = match (hardware, candle_device(DeviceChoice::Auto)) {
             (Some(adapter), _) => adapter.name.clone(),
             (None, Ok(Device::Cuda(_))) => "cuda".into(),
             (None, Ok(Device::Metal(_))) => "metal".into(),
@@ -67,8 +69,8 @@ impl Report {
         Self {
             processor: processor(),
             threads: rayon::current_num_threads(),
-            cuda: Support::of(DeviceChoice::Cuda, cfg!(feature = "cuda")),
-            metal: Support::of(DeviceChoice::Metal, cfg!(feature = "metal")),
+            cuda: DeviceSupport::of(DeviceChoice::Cuda, cfg!(feature = "cuda")),
+            metal: DeviceSupport::of(DeviceChoice::Metal, cfg!(feature = "metal")),
             adapters,
             auto,
         }
@@ -105,8 +107,8 @@ mod tests {
         let report = Report {
             processor: None,
             threads: 2,
-            cuda: Support::NotBuilt,
-            metal: Support::Missing,
+            cuda: DeviceSupport::NotBuilt,
+            metal: DeviceSupport::Missing,
             adapters: Vec::new(),
             auto: "cpu".into(),
         };

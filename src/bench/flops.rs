@@ -6,7 +6,7 @@ use crate::model::config::{DynamicsConfig, WorldConfig};
 
 /// Floating-point operations of each stage of a frame; a multiply-add counts as 2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Flop {
+pub struct FlopCounts {
     /// What all passes over a frame share: the parts of stem and skip that read past latents.
     pub shared: u64,
     /// One denoise pass.
@@ -19,7 +19,7 @@ pub struct Flop {
     pub encode: u64,
 }
 
-impl Flop {
+impl FlopCounts {
     /// A whole frame with `steps` denoise passes.
     pub fn frame(&self, steps: usize) -> u64 {
         self.shared + steps as u64 * self.denoise + self.cache + self.decode
@@ -33,7 +33,7 @@ impl Flop {
 /// and additions, together a few percent. Work that depends only on earlier frames counts once per frame,
 /// not once per pass. The cache pass ends with the keys and values of the last temporal attention; worlds
 /// that predict outcomes also need that attention and the outcome head.
-pub fn count(world: &WorldConfig) -> Flop {
+pub fn count_flops(world: &WorldConfig) -> FlopCounts {
     let (t, d) = (&world.tokenizer, &world.dynamics);
     let (cells, channels) = (world.cells(), t.channels);
     let (tokens, latent_tokens) = (world.tokens(), world.latent_tokens());
@@ -66,7 +66,7 @@ pub fn count(world: &WorldConfig) -> Flop {
     let cell_part = cells * t.width * channels + t.blocks * cell_block(cells, t.width);
     let decode = cell_part + cells * t.hidden * (2 * t.width + pixels);
     let encode = cell_part + cells * t.hidden * (2 * pixels + t.width);
-    Flop {
+    FlopCounts {
         shared: 2 * shared as u64,
         denoise: 2 * (stem + layers + head) as u64,
         cache: 2 * written as u64,
@@ -136,21 +136,21 @@ mod tests {
         let blocks = 2 * (4 * 45 * 5 + 4 * 5 * 5); // 2000
         let decode = 4 * 3 * 5 + blocks + 4 * 5 * 12 + 4 * 6 * 12; // 2588
         let encode = 4 * 12 * 12 + 4 * 6 * 5 + blocks + 4 * 5 * 3; // 2756
-        let expected = Flop {
+        let expected = FlopCounts {
             shared: 2 * past,
             denoise: 2 * denoise,
             cache: 2 * cache,
             decode: 2 * decode,
             encode: 2 * encode,
         };
-        assert_eq!(count(&tiny()), expected);
+        assert_eq!(count_flops(&tiny()), expected);
         assert_eq!(expected.frame(0), 936 + 6_992 + 5_176);
         assert_eq!(expected.denoise, 13_528);
     }
 
     #[test]
     fn shared_part_counts_once() {
-        let flop = count(&tiny());
+        let flop = count_flops(&tiny());
         assert_eq!(flop.frame(4), 936 + 4 * 13_528 + 6_992 + 5_176);
     }
 
@@ -160,13 +160,13 @@ mod tests {
         world.dynamics.outcome = 5;
         // Queries, logits, values, output; then 6 → 5 → 2.
         let more = 4 * 6 * 6 + 4 * 8 * 6 + 4 * 8 * 6 + 4 * 6 * 6 + 6 * 5 + 5 * 2;
-        assert_eq!(count(&world).cache, 6_992 + 2 * more);
+        assert_eq!(count_flops(&world).cache, 6_992 + 2 * more);
     }
 
     #[test]
     fn no_time_attention_no_cache_pass() {
         let mut world = tiny();
         world.dynamics.time_every = 4;
-        assert_eq!(count(&world).cache, 0);
+        assert_eq!(count_flops(&world).cache, 0);
     }
 }

@@ -18,7 +18,7 @@ use crate::engine::{Clip, Engine, Place, SamplerParams, StageTimes};
 use crate::eval::rollout::held_actions;
 use crate::{Error, Result};
 
-pub use flops::{Flop, count};
+pub use flops::{FlopCounts, count_flops};
 pub use machine::{SIDE, matmul_gflops, processor};
 pub use statistics::Timing;
 pub use table::text;
@@ -68,7 +68,7 @@ pub struct BenchReport {
     /// Best f32 matmul speed of this run, [`SIDE`]³, in GFLOP/s.
     pub matmul_gflops: f64,
     /// Floating-point operations of each stage.
-    pub flop: Flop,
+    pub flop: FlopCounts,
     /// Encoding one frame.
     pub encode: Timing,
     /// Drawing one frame, if the caller measured it.
@@ -110,7 +110,7 @@ pub struct StepsReport {
 }
 
 /// A frame's wall time and stage times.
-type Sample = (Duration, StageTimes);
+type FrameSample = (Duration, StageTimes);
 
 /// Measures an engine on a backend, starting from `context`. Calls `tick` after each frame.
 ///
@@ -143,7 +143,7 @@ pub fn run(
     }
     engine.encode(&image)?;
 
-    let mut samples: Vec<Vec<Sample>> = vec![Vec::with_capacity(*frames); steps.len()];
+    let mut samples: Vec<Vec<FrameSample>> = vec![Vec::with_capacity(*frames); steps.len()];
     let mut encodes = Vec::new();
     let mut matmul = 0f64;
     for round in 0..ROUNDS {
@@ -163,8 +163,8 @@ pub fn run(
     }
 
     let world = engine.world();
-    let flop = count(world);
-    let report = |(&k, samples): (&usize, &Vec<Sample>)| {
+    let flop = count_flops(world);
+    let report = |(&k, samples): (&usize, &Vec<FrameSample>)| {
         steps_report(k, samples, flop.frame(k), f64::from(world.fps), matmul)
     };
     Ok(BenchReport {
@@ -194,7 +194,7 @@ fn play(
     engine: &mut dyn Engine,
     actions: &[u32],
     steps: usize,
-    each: &mut dyn FnMut(Sample),
+    each: &mut dyn FnMut(FrameSample),
 ) -> Result<()> {
     let params = SamplerParams {
         steps,
@@ -208,8 +208,14 @@ fn play(
     Ok(())
 }
 
-fn steps_report(steps: usize, samples: &[Sample], flop: u64, fps: f64, matmul: f64) -> StepsReport {
-    let timing = |part: fn(&Sample) -> Duration| Timing::of(samples.iter().map(part));
+fn steps_report(
+    steps: usize,
+    samples: &[FrameSample],
+    flop: u64,
+    fps: f64,
+    matmul: f64,
+) -> StepsReport {
+    let timing = |part: fn(&FrameSample) -> Duration| Timing::of(samples.iter().map(part));
     let frame = timing(|(whole, _)| *whole);
     let seconds = (frame.median_ms / 1e3).max(f64::MIN_POSITIVE);
     let gflops = flop as f64 / seconds / 1e9;

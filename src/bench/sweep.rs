@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::{Timing, count};
+use super::{Timing, count_flops};
 use crate::engine::{self, Clip, Place, SamplerParams};
 use crate::eval::table::{Table, text as table_text};
 use crate::model::checkpoint::World;
@@ -25,7 +25,7 @@ const MAX_FRAME_TIME: Duration = Duration::from_secs(10);
 
 /// A measured shape.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Row {
+pub struct SweepRow {
     /// What varies: `width`, `context`, `tokens`, `K`, or `large` for several at once.
     pub vary: &'static str,
     /// Its value.
@@ -54,14 +54,14 @@ pub struct SweepReport {
     /// The engine's name.
     pub engine: String,
     /// Measured shapes by kind, each from small to large.
-    pub rows: Vec<Row>,
+    pub rows: Vec<SweepRow>,
     /// Skipped shapes.
-    pub left_out: Vec<LeftOut>,
+    pub left_out: Vec<SkippedShape>,
 }
 
 /// A shape that was skipped.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct LeftOut {
+pub struct SkippedShape {
     /// What varies.
     pub vary: &'static str,
     /// Its value.
@@ -71,7 +71,7 @@ pub struct LeftOut {
 }
 
 /// A shape to measure.
-struct Shape {
+struct SweepShape {
     vary: &'static str,
     value: usize,
     config: WorldConfig,
@@ -95,12 +95,12 @@ fn base_config() -> WorldConfig {
     }
 }
 
-fn shapes() -> Vec<Shape> {
+fn shapes() -> Vec<SweepShape> {
     let mut all = Vec::new();
     let mut add = |vary, value, steps, change: &dyn Fn(&mut WorldConfig)| {
         let mut config = base_config();
         change(&mut config);
-        all.push(Shape {
+        all.push(SweepShape {
             vary,
             value,
             config,
@@ -148,9 +148,9 @@ pub fn run(place: &Place, tick: &mut dyn FnMut(usize, usize)) -> Result<SweepRep
     };
     for (done, shape) in shapes.iter().enumerate() {
         tick(done, shapes.len());
-        let flop = count(&shape.config).frame(shape.steps) as f64;
+        let flop = count_flops(&shape.config).frame(shape.steps) as f64;
         let mut skip = |why: String| {
-            report.left_out.push(LeftOut {
+            report.left_out.push(SkippedShape {
                 vary: shape.vary,
                 value: shape.value,
                 why,
@@ -171,7 +171,7 @@ pub fn run(place: &Place, tick: &mut dyn FnMut(usize, usize)) -> Result<SweepRep
         };
         let frame = Timing::of(measured.times);
         let before = report.rows.last().filter(|row| row.vary == shape.vary);
-        let row = Row {
+        let row = SweepRow {
             vary: shape.vary,
             value: shape.value,
             parameters: measured.parameters,
@@ -197,7 +197,7 @@ struct Measurement {
     times: Vec<Duration>,
 }
 
-fn measure(shape: &Shape, place: &Place) -> Result<Measurement> {
+fn measure(shape: &SweepShape, place: &Place) -> Result<Measurement> {
     let (world, parameters) = World::random(&shape.config, place.device())?;
     let mut engine = engine::build(world, place)?;
     let params = SamplerParams {
@@ -281,7 +281,7 @@ mod tests {
         let report = SweepReport {
             engine: "slow".into(),
             rows: Vec::new(),
-            left_out: vec![LeftOut {
+            left_out: vec![SkippedShape {
                 vary: "large",
                 value: 1024,
                 why: "a frame would take about 300 s".into(),
@@ -298,7 +298,7 @@ mod tests {
             shape.config.check().unwrap();
         }
         for pair in shapes.windows(2).filter(|p| p[0].vary == p[1].vary) {
-            let [a, b] = [&pair[0], &pair[1]].map(|s| count(&s.config).frame(s.steps));
+            let [a, b] = [&pair[0], &pair[1]].map(|s| count_flops(&s.config).frame(s.steps));
             assert!(a < b, "{} {}", pair[1].vary, pair[1].value);
         }
         let largest = &shapes[shapes.len() - 1].config;

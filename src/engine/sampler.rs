@@ -254,7 +254,7 @@ impl<N: Network> Engine for Sampler<N> {
         let frames = self.frame_count(&context.images)?;
         if frames != context.frames() || frames == 0 {
             return Err(Error::Argument(format!(
-                "the context has {frames} images and {} actions, expected as many, at least 1",
+                "the context has {frames} images and {} actions, expected equal numbers, at least 1",
                 context.frames()
             )));
         }

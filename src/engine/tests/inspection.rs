@@ -239,8 +239,8 @@ fn wrong_frames_are_more_surprising() {
             .unwrap();
         let action = episode.actions[t];
         let [next, later] = [t, t + 8].map(|at| {
-            let found = engine.surprise(episode.frame(at), action, &params);
-            found.unwrap().unwrap()
+            let surprise = engine.surprise(episode.frame(at), action, &params);
+            surprise.unwrap().unwrap()
         });
         correct += usize::from(next < later);
     }

@@ -128,7 +128,7 @@ fn context_and_action_matter() {
             engine.latent().unwrap().to_vec()
         };
         let all = after(usize::MAX, 0);
-        assert_eq!(all, after(5, 0), "the world's context is the most");
+        assert_eq!(all, after(5, 0), "the world's context is the limit");
         for shorter in 1..5 {
             assert_ne!(
                 all,
@@ -180,9 +180,9 @@ fn solvers_converge() {
 
 #[test]
 fn paths_converge() {
-    for own in [Path::Linear, Path::Cosine] {
+    for trained in [Path::Linear, Path::Cosine] {
         let mut config = plain();
-        config.flow.path = own;
+        config.flow.path = trained;
         let start = clip(&config, 4);
         for mut engine in engines(&config) {
             let mut after = |path, steps| {
@@ -198,13 +198,13 @@ fn paths_converge() {
                 let levels: Vec<f32> = engine.passes().iter().map(|pass| pass.tau).collect();
                 (engine.latent().unwrap().to_vec(), levels)
             };
-            let same = match own {
+            let same = match trained {
                 Path::Cosine => Along::Cosine,
                 _ => Along::Linear,
             };
             assert_eq!(after(Along::Own, 6), after(same, 6));
             let (fine, _) = after(Along::Own, 1000);
-            let other = match own {
+            let other = match trained {
                 Path::Cosine => Along::Linear,
                 _ => Along::Cosine,
             };
@@ -307,13 +307,18 @@ fn guidance_extrapolates_from_unknown_action() {
             engine.step(action, &params).unwrap();
             engine.latent().unwrap().to_vec()
         };
-        let [none, own, twice] = [0.0, 1.0, 2.0].map(|guidance| after(1, guidance));
-        assert!(largest_difference(&own, &none) > 1e-2);
+        let [unconditional, conditional, doubled] =
+            [0.0, 1.0, 2.0].map(|guidance| after(1, guidance));
+        assert!(largest_difference(&conditional, &unconditional) > 1e-2);
         // With one step, the frame is x̂.
-        let extrapolated: Vec<f32> = own.iter().zip(&none).map(|(a, b)| 2.0 * a - b).collect();
-        assert!(largest_difference(&twice, &extrapolated) < 1e-4);
-        assert_eq!(none, after(2, 0.0));
-        assert_ne!(own, after(2, 1.0));
+        let extrapolated: Vec<f32> = conditional
+            .iter()
+            .zip(&unconditional)
+            .map(|(a, b)| 2.0 * a - b)
+            .collect();
+        assert!(largest_difference(&doubled, &extrapolated) < 1e-4);
+        assert_eq!(unconditional, after(2, 0.0));
+        assert_ne!(conditional, after(2, 1.0));
     }
 }
 

@@ -259,19 +259,19 @@ fn affine_handles_any_row_layout() {
             scale_at,
         );
     });
-    let mut left = padded_cells as usize;
+    let mut untouched = padded_cells as usize;
     for cell in 0..cells {
         for i in 0..c {
             let n = (cell * c + i) as usize;
             let expected = (x[n] + shift[n]) * scale[i as usize];
             assert!((after[at(inside, cell, i)] - expected).abs() < 1e-5);
-            left -= 1;
+            untouched -= 1;
         }
     }
     let border = after[region(y, padded_cells as usize)]
         .iter()
         .filter(|x| x.is_nan());
-    assert_eq!(border.count(), left);
+    assert_eq!(border.count(), untouched);
 }
 
 #[test]
@@ -303,18 +303,18 @@ fn sampler_operations_match_cpu() {
         );
     });
     let words = |low: u64, high: u64| high << 32 | low;
-    let of = |purpose| {
+    let noise_of = |purpose| {
         let mut out = vec![0.0; count];
         noise::fill(&mut out, words(7, 9), words(3, 1), purpose);
         out
     };
-    let stepped: Vec<f32> = of(Use::Start)
+    let stepped: Vec<f32> = noise_of(Use::Start)
         .iter()
         .zip(&x)
         .map(|(z, x)| 0.25 * (0.5 * z) + 0.75 * x)
         .collect();
     assert_close("step", &after[region(start, count)], &stepped);
-    let blurred: Vec<f32> = of(Use::Context)
+    let blurred: Vec<f32> = noise_of(Use::Context)
         .iter()
         .zip(&x)
         .map(|(z, x)| 0.9 * x + 0.1 * z)
