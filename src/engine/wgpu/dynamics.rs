@@ -6,7 +6,7 @@ use super::kernel_args::{
 };
 use super::kernels::{Kernel, workgroups};
 use super::layers::{
-    AttentionWeights, ConditionTables, HeadLayout, KvCache, Layer, OutcomeHead, TimeAttention,
+    AttentionWeights, ConditionTables, HeadLayout, KvCache, Layer, OutcomeHead, TemporalAttention,
 };
 use super::operations::{ArenaLayout, CellBlock, RmsNorm};
 use super::program::ProgramBuilder;
@@ -207,16 +207,9 @@ impl WgpuDynamics {
         }
         let neighbourhoods = RowLayout::neighbourhoods(self.padded_past, self.grid, past);
         let start = RowLayout::contiguous(self.cells_start, self.stem_width);
-        r.matmul(
-            self.stem_past,
-            cells,
-            neighbourhoods,
-            start,
-            Activation::None,
-            false,
-        );
+        r.matmul(self.stem_past, cells, neighbourhoods, start);
         let x = RowLayout::contiguous(self.output_start, self.channels);
-        r.matmul(self.skip_past, cells, from, x, Activation::None, false);
+        r.matmul(self.skip_past, cells, from, x);
     }
 
     /// Runs denoise pass `pass_index` on `z`, into `output`.
@@ -224,13 +217,9 @@ impl WgpuDynamics {
         self.stem(r, pass_index);
         for layer in &self.layers {
             self.spatial_attention(r, &layer.space);
-            if let Some(TimeAttention {
-                attention,
-                kv_cache,
-            }) = &layer.time
-            {
-                self.project_qkv(r, attention);
-                self.temporal_attention(r, attention, *kv_cache);
+            if let Some(time) = &layer.time {
+                self.project_qkv(r, &time.attention);
+                self.temporal_attention(r, time);
             }
             self.mlp(r, layer);
         }
@@ -249,29 +238,13 @@ impl WgpuDynamics {
         self.stem(r, pass_index);
         for (i, layer) in self.layers[..=last].iter().enumerate() {
             self.spatial_attention(r, &layer.space);
-            if let Some(TimeAttention {
-                attention,
-                kv_cache,
-            }) = &layer.time
-            {
-                self.project_qkv(r, attention);
+            if let Some(time) = &layer.time {
+                self.project_qkv(r, &time.attention);
                 if i < last || self.outcome_head.is_some() {
-                    self.temporal_attention(r, attention, *kv_cache);
+                    self.temporal_attention(r, time);
                 }
                 if writes_cache {
-                    let args = KvCacheWriteArgs {
-                        qkv: self.qkv,
-                        keys: kv_cache.keys,
-                        values: kv_cache.values,
-                        tokens: self.tokens,
-                        heads: self.heads.count as u32,
-                        unused: [0; 3],
-                    };
-                    r.push(
-                        Kernel::KvCacheWrite,
-                        &args,
-                        [self.attention_workgroups(), 1],
-                    );
+                    self.write_keys_and_values(r, time.kv_cache);
                 }
             }
             if i < last {
@@ -279,19 +252,34 @@ impl WgpuDynamics {
             }
         }
         if let Some(head) = &self.outcome_head {
-            let signal = self.stream + (self.latent_tokens + 1) * self.width;
-            let normed = RowLayout::contiguous(self.normed, self.width);
-            let hidden = RowLayout::contiguous(self.outcome_hidden, head.up.n);
-            r.rms_norm(
-                head.norm,
-                1,
-                RowLayout::contiguous(signal, self.width),
-                normed,
-            );
-            r.matmul(head.up, 1, normed, hidden, Activation::Silu, false);
-            let outcome = RowLayout::contiguous(self.report, 2);
-            r.matmul(head.out, 1, hidden, outcome, Activation::None, false);
+            self.predict_outcome(r, head);
         }
+    }
+
+    /// Writes the keys and values in `qkv` into the frame's slot of a KV cache.
+    fn write_keys_and_values(&self, r: &mut ProgramBuilder, kv_cache: KvCache) {
+        let args = KvCacheWriteArgs {
+            qkv: self.qkv,
+            keys: kv_cache.keys,
+            values: kv_cache.values,
+            tokens: self.tokens,
+            heads: self.heads.count as u32,
+            unused: [0; 3],
+        };
+        let groups = [self.attention_workgroups(), 1];
+        r.push(Kernel::KvCacheWrite, &args, groups);
+    }
+
+    /// Predicts the outcome from the signal token in `stream`, into `report`.
+    fn predict_outcome(&self, r: &mut ProgramBuilder, head: &OutcomeHead) {
+        let signal = self.stream + (self.latent_tokens + 1) * self.width;
+        let signal = RowLayout::contiguous(signal, self.width);
+        let normed = RowLayout::contiguous(self.normed, self.width);
+        let hidden = RowLayout::contiguous(self.outcome_hidden, head.up.n);
+        let outcome = RowLayout::contiguous(self.report, 2);
+        r.rms_norm(head.norm, 1, signal, normed);
+        r.matmul_activated(head.up, 1, normed, hidden, Activation::Silu);
+        r.matmul(head.out, 1, hidden, outcome);
     }
 
     /// Computes the stem: fills `cells` and `stream`.
@@ -314,14 +302,7 @@ impl WgpuDynamics {
         let neighbourhoods =
             RowLayout::neighbourhoods(self.padded_latent, self.grid, self.channels);
         let to = RowLayout::contiguous(self.cells, self.stem_width);
-        r.matmul(
-            self.stem_latent,
-            cells,
-            neighbourhoods,
-            to,
-            Activation::None,
-            true,
-        );
+        r.matmul_add(self.stem_latent, cells, neighbourhoods, to);
         let (padded_cells, hidden) = (self.padded_cells, self.cells_hidden);
         r.cell_block(
             &self.stem_block,
@@ -336,14 +317,7 @@ impl WgpuDynamics {
         embed_conditioning(r, &self.conditions, size, [start, y], rows, pass_index);
         let blocks = RowLayout::blocks(self.cells, self.grid, self.merge, self.stem_width);
         let to = self.stream();
-        r.matmul(
-            self.merge_in,
-            self.latent_tokens,
-            blocks,
-            to,
-            Activation::None,
-            true,
-        );
+        r.matmul_add(self.merge_in, self.latent_tokens, blocks, to);
     }
 
     /// Computes `output` from `cells` and `stream`.
@@ -352,14 +326,7 @@ impl WgpuDynamics {
         let normed = RowLayout::contiguous(self.normed, self.width);
         r.rms_norm(self.norm_out, latent, self.stream(), normed);
         let blocks = RowLayout::blocks(self.cells, self.grid, self.merge, self.stem_width);
-        r.matmul(
-            self.merge_out,
-            latent,
-            normed,
-            blocks,
-            Activation::None,
-            true,
-        );
+        r.matmul_add(self.merge_out, latent, normed, blocks);
         let (padded_cells, hidden) = (self.padded_cells, self.cells_hidden);
         r.cell_block(
             &self.head_block,
@@ -377,21 +344,12 @@ impl WgpuDynamics {
             latent_rows(self.output_start),
             latent_rows(self.output),
         );
-        r.matmul(
-            self.head_out,
-            cells,
-            hidden,
-            latent_rows(self.output),
-            Activation::None,
-            true,
-        );
-        r.matmul(
+        r.matmul_add(self.head_out, cells, hidden, latent_rows(self.output));
+        r.matmul_add(
             self.skip_latent,
             cells,
             latent_rows(self.z),
             latent_rows(self.output),
-            Activation::None,
-            true,
         );
     }
 
@@ -408,14 +366,7 @@ impl WgpuDynamics {
         let normed = RowLayout::contiguous(self.normed, self.width);
         r.rms_norm(attention.norm, self.tokens, self.stream(), normed);
         let qkv = RowLayout::contiguous(self.qkv, 3 * self.heads.width() as u32);
-        r.matmul(
-            attention.qkv,
-            self.tokens,
-            normed,
-            qkv,
-            Activation::None,
-            false,
-        );
+        r.matmul(attention.qkv, self.tokens, normed, qkv);
     }
 
     fn spatial_attention(&self, r: &mut ProgramBuilder, attention: &AttentionWeights) {
@@ -436,63 +387,34 @@ impl WgpuDynamics {
         self.project_out(r, attention);
     }
 
-    fn temporal_attention(
-        &self,
-        r: &mut ProgramBuilder,
-        attention: &AttentionWeights,
-        kv_cache: KvCache,
-    ) {
+    fn temporal_attention(&self, r: &mut ProgramBuilder, time: &TemporalAttention) {
         let args = TemporalAttentionArgs {
             qkv: self.qkv,
             y: self.attention_out,
-            keys: kv_cache.keys,
-            values: kv_cache.values,
+            keys: time.kv_cache.keys,
+            values: time.kv_cache.values,
             tokens: self.tokens,
             heads: self.heads.count as u32,
-            parameters: attention.parameters,
+            parameters: time.attention.parameters,
             context: self.context,
         };
-        r.push(
-            Kernel::AttentionTemporal,
-            &args,
-            [self.attention_workgroups(), 1],
-        );
-        self.project_out(r, attention);
+        let groups = [self.attention_workgroups(), 1];
+        r.push(Kernel::AttentionTemporal, &args, groups);
+        self.project_out(r, &time.attention);
     }
 
     fn project_out(&self, r: &mut ProgramBuilder, attention: &AttentionWeights) {
         let attended = RowLayout::contiguous(self.attention_out, self.heads.width() as u32);
         let to = self.stream();
-        r.matmul(
-            attention.out,
-            self.tokens,
-            attended,
-            to,
-            Activation::None,
-            true,
-        );
+        r.matmul_add(attention.out, self.tokens, attended, to);
     }
 
     fn mlp(&self, r: &mut ProgramBuilder, layer: &Layer) {
         let normed = RowLayout::contiguous(self.normed, self.width);
         let hidden = RowLayout::contiguous(self.hidden, self.mlp);
         r.rms_norm(layer.norm, self.tokens, self.stream(), normed);
-        r.matmul(
-            layer.up,
-            self.tokens,
-            normed,
-            hidden,
-            Activation::SwiGlu,
-            false,
-        );
-        r.matmul(
-            layer.down,
-            self.tokens,
-            hidden,
-            self.stream(),
-            Activation::None,
-            true,
-        );
+        r.matmul_activated(layer.up, self.tokens, normed, hidden, Activation::SwiGlu);
+        r.matmul_add(layer.down, self.tokens, hidden, self.stream());
     }
 }
 

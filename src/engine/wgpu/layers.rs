@@ -88,7 +88,7 @@ impl AttentionWeights {
 }
 
 /// Temporal attention of a layer and its KV cache.
-pub(super) struct TimeAttention {
+pub(super) struct TemporalAttention {
     pub attention: AttentionWeights,
     pub kv_cache: KvCache,
 }
@@ -103,7 +103,7 @@ pub(super) struct KvCache {
 /// A transformer layer.
 pub(super) struct Layer {
     pub space: AttentionWeights,
-    pub time: Option<TimeAttention>,
+    pub time: Option<TemporalAttention>,
     pub norm: RmsNorm,
     pub up: MatrixRef,
     pub down: MatrixRef,
@@ -119,7 +119,7 @@ impl Layer {
         cache_len: usize,
     ) -> Result<Self> {
         let time = match &layer.time {
-            Some(time) => Some(TimeAttention {
+            Some(time) => Some(TemporalAttention {
                 attention: AttentionWeights::new(weights, time, heads)?,
                 kv_cache: KvCache {
                     keys: arena.allocate(cache_len),

@@ -28,23 +28,43 @@ impl ArenaLayout {
 }
 
 impl ProgramBuilder {
-    /// y ← activation(x Wᵀ + b), or y ← y + the same, over `m` rows.
-    pub fn matmul(
+    /// y ← x Wᵀ + b over `m` rows.
+    pub fn matmul(&mut self, w: MatrixRef, m: u32, x: RowLayout, y: RowLayout) {
+        self.tuned_matmul(w, m, [x, y], Activation::None, false);
+    }
+
+    /// y ← y + x Wᵀ + b over `m` rows.
+    pub fn matmul_add(&mut self, w: MatrixRef, m: u32, x: RowLayout, y: RowLayout) {
+        self.tuned_matmul(w, m, [x, y], Activation::None, true);
+    }
+
+    /// y ← activation(x Wᵀ + b) over `m` rows.
+    pub fn matmul_activated(
         &mut self,
         w: MatrixRef,
         m: u32,
         x: RowLayout,
         y: RowLayout,
         activation: Activation,
+    ) {
+        self.tuned_matmul(w, m, [x, y], activation, false);
+    }
+
+    fn tuned_matmul(
+        &mut self,
+        w: MatrixRef,
+        m: u32,
+        rows: [RowLayout; 2],
+        activation: Activation,
         add: bool,
     ) {
         let shape = [m, w.n, w.k];
         *self.products.entry(shape).or_default() += 1;
         let variant = self.tuning.choose(shape);
-        self.matmul_with_tiles(variant, w, m, [x, y], activation, add);
+        self.matmul_with_tiles(variant, w, m, rows, activation, add);
     }
 
-    /// As [`Self::matmul`], with the tile variant of an index.
+    /// A product with the tile variant of an index, whatever the tuning says.
     pub fn matmul_with_tiles(
         &mut self,
         variant: usize,
@@ -142,22 +162,14 @@ impl ProgramBuilder {
         let interior = RowLayout::interior(padded_cells, grid, width);
         self.rms_norm(block.norm, cells, rows(x), interior);
         let neighbourhoods = RowLayout::neighbourhoods(padded_cells, grid, width);
-        self.matmul(
+        self.matmul_activated(
             block.conv,
             cells,
             neighbourhoods,
             rows(hidden),
             Activation::Silu,
-            false,
         );
-        self.matmul(
-            block.out,
-            cells,
-            rows(hidden),
-            rows(x),
-            Activation::None,
-            true,
-        );
+        self.matmul_add(block.out, cells, rows(hidden), rows(x));
     }
 }
 

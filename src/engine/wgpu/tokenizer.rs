@@ -102,28 +102,14 @@ impl WgpuTokenizer {
             RowLayout::contiguous(self.normed, width),
         );
         let latent = RowLayout::contiguous(latent, self.channels);
-        r.matmul(
-            self.patch_in,
-            cells,
-            patches,
-            hidden,
-            Activation::SwiGlu,
-            false,
-        );
-        r.matmul(self.narrow, cells, hidden, x, Activation::None, false);
+        r.matmul_activated(self.patch_in, cells, patches, hidden, Activation::SwiGlu);
+        r.matmul(self.narrow, cells, hidden, x);
         r.affine([cells, width], x, x, self.position_in, NONE);
         for block in &self.encoder {
             r.cell_block(block, self.grid, self.x, self.padded_cells, self.normed);
         }
         r.rms_norm(self.norm_in, cells, x, normed);
-        r.matmul(
-            self.latent_in,
-            cells,
-            normed,
-            latent,
-            Activation::None,
-            false,
-        );
+        r.matmul(self.latent_in, cells, normed, latent);
         r.affine(
             [cells, self.channels],
             latent,
@@ -143,20 +129,13 @@ impl WgpuTokenizer {
             RowLayout::contiguous(self.normed, width),
         );
         let patches = RowLayout::blocks(self.image, self.image_size, self.patch, 3);
-        r.matmul(self.latent_out, cells, latent, x, Activation::None, false);
+        r.matmul(self.latent_out, cells, latent, x);
         r.affine([cells, width], x, x, self.position_out, NONE);
         for block in &self.decoder {
             r.cell_block(block, self.grid, self.x, self.padded_cells, self.normed);
         }
         r.rms_norm(self.norm_out, cells, x, normed);
-        r.matmul(self.widen, cells, normed, hidden, Activation::SwiGlu, false);
-        r.matmul(
-            self.patch_out,
-            cells,
-            hidden,
-            patches,
-            Activation::None,
-            false,
-        );
+        r.matmul_activated(self.widen, cells, normed, hidden, Activation::SwiGlu);
+        r.matmul(self.patch_out, cells, hidden, patches);
     }
 }

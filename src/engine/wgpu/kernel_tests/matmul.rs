@@ -125,7 +125,7 @@ fn matmul_gathers_and_scatters_blocks() {
             }
         }
         let after = t.run(&gpu, 8, written.clone(), &|r| {
-            r.matmul(matrix, blocks as u32, from, to, Activation::None, false);
+            r.matmul(matrix, blocks as u32, from, to);
         });
         assert_close("blocks", &after[written], &expected);
     }
