@@ -3,7 +3,7 @@
 use candle_core::Device;
 use serde::Serialize;
 
-use super::machine::processor;
+use super::machine::cpu_name;
 use crate::engine::{AdapterReport, DeviceChoice, adapters, candle_device};
 
 /// The compute devices of this machine.
@@ -67,7 +67,7 @@ impl Report {
             _ => "cpu".into(),
         };
         Self {
-            processor: processor(),
+            processor: cpu_name(),
             threads: rayon::current_num_threads(),
             cuda: DeviceSupport::of(DeviceChoice::Cuda, cfg!(feature = "cuda")),
             metal: DeviceSupport::of(DeviceChoice::Metal, cfg!(feature = "metal")),

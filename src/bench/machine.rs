@@ -11,7 +11,7 @@ use crate::engine::Place;
 pub const SIDE: usize = 1024;
 
 /// The CPU's name, on Linux.
-pub fn processor() -> Option<String> {
+pub fn cpu_name() -> Option<String> {
     first_model_name(&std::fs::read_to_string("/proc/cpuinfo").ok()?)
 }
 
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn cpu_matmul_takes_time() {
+    fn cpu_matmul_is_measured() {
         let rate = matmul_gflops(&Place::Candle(Device::Cpu), 1, 1).unwrap();
         assert!(rate > 1e-3 && rate.is_finite(), "{rate} GFLOP/s");
     }

@@ -19,7 +19,7 @@ use crate::eval::rollout::held_actions;
 use crate::{Error, Result};
 
 pub use flops::{FlopCounts, count_flops};
-pub use machine::{SIDE, matmul_gflops, processor};
+pub use machine::{SIDE, cpu_name, matmul_gflops};
 pub use statistics::Timing;
 pub use table::text;
 
@@ -171,7 +171,7 @@ pub fn run(
         world: world.name.clone(),
         fps: world.fps,
         engine: engine.name().to_owned(),
-        processor: processor(),
+        processor: cpu_name(),
         threads,
         frames: *frames,
         matmul_gflops: matmul,

@@ -28,7 +28,7 @@ const MAX_FRAME_TIME: Duration = Duration::from_secs(10);
 pub struct SweepRow {
     /// What varies: `width`, `context`, `tokens`, `K`, or `large` for several at once.
     pub vary: &'static str,
-    /// Its value.
+    /// The value of what varies.
     pub value: usize,
     /// Number of parameters of the dynamics network.
     pub parameters: usize,
@@ -64,7 +64,7 @@ pub struct SweepReport {
 pub struct SkippedShape {
     /// What varies.
     pub vary: &'static str,
-    /// Its value.
+    /// The value of what varies.
     pub value: usize,
     /// The reason: it does not fit on the device, or a frame would take too long.
     pub why: String,

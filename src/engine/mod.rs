@@ -137,7 +137,7 @@ pub struct Snapshot {
     pub image: Vec<u8>,
 }
 
-/// Predicts a world frame by frame.
+/// Predicts the frames of a world, one after another.
 pub trait Engine: Send {
     /// Configuration of the world that this engine runs.
     fn world(&self) -> &WorldConfig;

@@ -39,7 +39,7 @@ fn spatial_attention_matches_reference() {
         let mut t = KernelTest::new(tokens as u64);
         let width = heads * head;
         let scales: Vec<f32> = (0..heads).map(|h| 2.0 + 3.0 * h as f32).collect();
-        let (qkv, all) = t.random_region(tokens * 3 * width);
+        let (qkv, qkv_values) = t.random_region(tokens * 3 * width);
         let y = t.nan_region(tokens * width);
         let args = SpatialAttentionArgs {
             qkv,
@@ -49,18 +49,18 @@ fn spatial_attention_matches_reference() {
             scales: t.weights.push(&scales),
             unused: [0; 3],
         };
-        let part = |token: usize, which: usize, h: usize| {
+        let qkv_part = |token: usize, which: usize, h: usize| {
             let at = (token * 3 + which) * width + h * head;
-            &all[at..at + head]
+            &qkv_values[at..at + head]
         };
         let mut expected = Vec::new();
         for token in 0..tokens {
             for (h, scale) in scales.iter().enumerate() {
-                let query = normalised(part(token, 0, h), *scale);
+                let query = normalised(qkv_part(token, 0, h), *scale);
                 let logits: Vec<f32> = (0..tokens)
-                    .map(|j| dot(&query, &normalised(part(j, 1, h), 1.0)))
+                    .map(|j| dot(&query, &normalised(qkv_part(j, 1, h), 1.0)))
                     .collect();
-                let values: Vec<&[f32]> = (0..tokens).map(|j| part(j, 2, h)).collect();
+                let values: Vec<&[f32]> = (0..tokens).map(|j| qkv_part(j, 2, h)).collect();
                 expected.extend(weighted_average(&logits, &values));
             }
         }
@@ -83,7 +83,7 @@ fn temporal_attention_matches_reference() {
         (t.frame.slot, t.frame.slots, t.frame.attended_frames) =
             (slot, slots as u32, attended_frames as u32);
         let parameters = t.random(heads * (1 + context));
-        let (qkv, all) = t.random_region(tokens * 3 * width);
+        let (qkv, qkv_values) = t.random_region(tokens * 3 * width);
         let (keys, old_keys) = t.random_region(slots * tokens * width);
         let (values, old_values) = t.random_region(slots * tokens * width);
         let y = t.nan_region(tokens * width);
@@ -105,31 +105,31 @@ fn temporal_attention_matches_reference() {
             heads: heads as u32,
             unused: [0; 3],
         };
-        let part = |token: usize, which: usize, h: usize| {
+        let qkv_part = |token: usize, which: usize, h: usize| {
             let at = (token * 3 + which) * width + h * head;
-            &all[at..at + head]
+            &qkv_values[at..at + head]
         };
         let (mut expected, mut new_keys) = (Vec::new(), old_keys.clone());
         let mut new_values = old_values.clone();
         for token in 0..tokens {
             for h in 0..heads {
-                let own = &parameters[h * (1 + context)..];
-                let query = normalised(part(token, 0, h), own[0]);
-                let key = normalised(part(token, 1, h), 1.0);
-                let old = |n: usize| {
+                let head_params = &parameters[h * (1 + context)..];
+                let query = normalised(qkv_part(token, 0, h), head_params[0]);
+                let key = normalised(qkv_part(token, 1, h), 1.0);
+                let cached = |n: usize| {
                     let slot = (slot as usize + slots - n) % slots;
                     let at = (slot * tokens + token) * width + h * head;
                     at..at + head
                 };
-                let mut logits = vec![dot(&query, &key) + own[1]];
-                let mut mixture = vec![part(token, 2, h)];
+                let mut logits = vec![dot(&query, &key) + head_params[1]];
+                let mut attended_values = vec![qkv_part(token, 2, h)];
                 for n in 1..=attended_frames {
-                    logits.push(dot(&query, &old_keys[old(n)]) + own[1 + n]);
-                    mixture.push(&old_values[old(n)]);
+                    logits.push(dot(&query, &old_keys[cached(n)]) + head_params[1 + n]);
+                    attended_values.push(&old_values[cached(n)]);
                 }
-                expected.extend(weighted_average(&logits, &mixture));
-                new_keys[old(0)].copy_from_slice(&key);
-                new_values[old(0)].copy_from_slice(part(token, 2, h));
+                expected.extend(weighted_average(&logits, &attended_values));
+                new_keys[cached(0)].copy_from_slice(&key);
+                new_values[cached(0)].copy_from_slice(qkv_part(token, 2, h));
             }
         }
         let count = workgroups((tokens * heads) as u32);
