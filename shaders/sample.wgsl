@@ -1,19 +1,19 @@
-// What a sampler does between the network's passes, on latents: one thread four numbers.
+// The sampler's operations on latents between network passes. One thread per vec4.
 //
-//   0: z = temperature * noise           the start of a frame
-//   1: z = keep * z + take * x           a step, with the shares of pass `index`
-//   2: z = alpha * x + sigma * noise     the context's version of a clean latent
+//   0: z = temperature * noise                  initial noise of a frame
+//   1: z = z_scale * z + output_scale * x       one step, with the coefficients of pass `pass_index`
+//   2: z = alpha * x + sigma * noise            the noised latent that the context gets
 
-struct Op {
-    // All of the arena, whole vec4s.
+struct Args {
+    // Arena offsets, multiples of 4.
     z: u32,
     x: u32,
-    numbers: u32,
-    what: u32,
-    index: u32,
+    len: u32,
+    operation: u32,
+    pass_index: u32,
 };
 
-// Uses of noise, as src/engine/noise.rs numbers them.
+// What the noise is for, numbered as in the engine's noise.rs.
 const START: u32 = 0u;
 const CONTEXT: u32 = 1u;
 override THREADS: u32 = 64u;
@@ -21,25 +21,25 @@ override THREADS: u32 = 64u;
 @compute @workgroup_size(THREADS)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let i = id.x;
-    if 4u * i >= op.numbers {
+    if 4u * i >= args.len {
         return;
     }
-    let z = op.z / 4u + i;
-    let x = op.x / 4u + i;
-    switch op.what {
+    let z = args.z / 4u + i;
+    let x = args.x / 4u + i;
+    switch args.operation {
         case 0u: {
             arena[z] = frame.temperature * normal_block(i, START);
         }
         case 1u: {
-            let asked = frame.passes[op.index];
-            arena[z] = asked.keep * arena[z] + asked.take * arena[x];
+            let coefficients = frame.passes[args.pass_index];
+            arena[z] = coefficients.z_scale * arena[z] + coefficients.output_scale * arena[x];
         }
         default: {
-            var kept = frame.alpha * arena[x];
+            var context = frame.alpha * arena[x];
             if frame.sigma != 0.0 {
-                kept += frame.sigma * normal_block(i, CONTEXT);
+                context += frame.sigma * normal_block(i, CONTEXT);
             }
-            arena[z] = kept;
+            arena[z] = context;
         }
     }
 }

@@ -1,7 +1,8 @@
-// N(0, 1) by address, the same numbers as src/engine/noise.rs: Philox4x32-10 (Salmon et al. 2011),
-// made normal by Box and Muller; logarithm, sine and cosine as Cephes has them.
+// Addressed N(0, 1) noise, the same numbers as in the engine's noise.rs: Philox4x32-10 (Salmon et al.
+// 2011) and the Box-Muller transform, with logarithm, sine and cosine from Cephes.
 
-fn product(x: u32, by: u32) -> vec2<u32> {
+// High and low words of x * by.
+fn multiply_wide(x: u32, by: u32) -> vec2<u32> {
     let a = x & 0xffffu;
     let b = x >> 16u;
     let c = by & 0xffffu;
@@ -16,8 +17,8 @@ fn philox(counter: vec4<u32>, seed: vec2<u32>) -> vec4<u32> {
     var x = counter;
     var key = seed;
     for (var i = 0u; i < 10u; i += 1u) {
-        let a = product(x.x, 0xd2511f53u);
-        let c = product(x.z, 0xcd9e8d57u);
+        let a = multiply_wide(x.x, 0xd2511f53u);
+        let c = multiply_wide(x.z, 0xcd9e8d57u);
         x = vec4<u32>(c.x ^ x.y ^ key.x, c.y, a.x ^ x.w ^ key.y, a.y);
         key += vec2<u32>(0x9e3779b9u, 0xbb67ae85u);
     }
@@ -77,7 +78,7 @@ fn normal_pair(a: u32, b: u32) -> vec2<f32> {
     return radius * cos_sin_turns(f32(b >> 8u) * part);
 }
 
-// Numbers 4 * block to 4 * block + 3 of a frame and use.
+// Values 4 * block to 4 * block + 3 of this frame's noise for a purpose.
 fn normal_block(block: u32, purpose: u32) -> vec4<f32> {
     let counter = vec4<u32>(block, purpose, frame.number);
     let words = philox(counter, frame.seed);

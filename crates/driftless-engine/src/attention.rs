@@ -1,21 +1,21 @@
-//! Where a frame's tokens looked, for a person who looks into the model.
+//! Recorded attention weights of a frame, for the inspection view.
 
-/// With which softmax weights the tokens of a finished frame mixed what they looked at, in the pass that
-/// wrote the frame's keys and values. Such a pass ends behind the last layer that attends over time,
-/// so later layers are not in it. How tokens hold cells: [`driftless_model::dynamics`].
+/// Softmax weights of the pass that wrote a frame's keys and values. That pass stops after the last
+/// layer with temporal attention, so later layers are missing. [`driftless_model::dynamics`] describes how
+/// tokens map to cells.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Attention {
-    /// Tokens of a frame.
+    /// Tokens per frame.
     pub tokens: usize,
-    /// Heads of every layer.
+    /// Heads per layer.
     pub heads: usize,
-    /// Frames that a token saw, its own included.
+    /// Frames that a token attends to, its own included.
     pub frames: usize,
-    /// The layers that attend over time, counted from 0.
+    /// Indices, from 0, of the layers with temporal attention.
     pub time_layers: Vec<usize>,
-    /// `[time layers, tokens, heads, frames]`: a token at itself, then 1, 2, … frames back.
+    /// `[time layers, tokens, heads, frames]`: a token to itself now, then 1, 2, … frames back.
     pub(super) time: Vec<f32>,
-    /// `[layers, heads, tokens, tokens]`: a token at all tokens of its frame.
+    /// `[layers, heads, tokens, tokens]`: a token to all tokens of its frame.
     pub(super) space: Vec<f32>,
 }
 
@@ -29,13 +29,13 @@ impl Attention {
         }
     }
 
-    /// Layers of the pass, each of which attends over the tokens of the frame.
+    /// Number of recorded layers; each has spatial attention.
     pub fn layers(&self) -> usize {
         self.space.len() / (self.heads * self.tokens * self.tokens).max(1)
     }
 
-    /// The weights of a token over its own frames, `[frames]`: itself first, then 1, 2, … frames back.
-    /// `layer` counts those in [`Attention::time_layers`]; none of a layer, head or token that there is not.
+    /// Temporal attention weights of a token, `[frames]`: itself now, then 1, 2, … frames back. `layer`
+    /// is an index into [`Attention::time_layers`]. `None` if an index is out of range.
     pub fn over_time(&self, layer: usize, head: usize, token: usize) -> Option<&[f32]> {
         if head >= self.heads || token >= self.tokens {
             return None;
@@ -44,8 +44,8 @@ impl Attention {
         self.time.get(at..at + self.frames)
     }
 
-    /// The weights of a token over the tokens of its frame, `[tokens]`; none of a layer, head or token
-    /// that there is not.
+    /// Spatial attention weights of a token over the tokens of its frame, `[tokens]`. `None` if an index
+    /// is out of range.
     pub fn over_space(&self, layer: usize, head: usize, token: usize) -> Option<&[f32]> {
         if head >= self.heads || token >= self.tokens {
             return None;

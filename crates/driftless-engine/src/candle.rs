@@ -1,10 +1,9 @@
-//! The reference engine: the networks' own modules with a ring of keys and values, on any device
-//! that candle knows.
+//! The reference backend: the networks' candle modules with a KV cache, on any candle device.
 
 use candle_core::{D, DType, Device, Tensor};
 
 use super::Attention;
-use super::network::{Ask, Moment, Network, Outcome};
+use super::network::{DenoiseInput, FrameContext, Network, Outcome};
 use super::sampler::Sampler;
 use crate::{Error, Result};
 use driftless_model::attention::{Pattern, normalise};
@@ -13,53 +12,53 @@ use driftless_model::dynamics::DynamicsInput;
 use driftless_model::layers::AttentionLayer;
 use driftless_model::tokenizer::{images_to_tensor, tensor_to_images};
 
-/// Frames encoded or decoded at once.
+/// Frames per batch when encoding or decoding.
 const BATCH: usize = 32;
 
-/// The engine that runs the networks as candle modules.
+/// The engine on candle modules.
 pub type CandleEngine = Sampler<CandleNetwork>;
 
 impl CandleEngine {
-    /// An engine on the device that the world's tensors live on.
+    /// Builds an engine on the device that holds the world's tensors.
     ///
     /// # Errors
-    /// The device failed.
+    /// Returns an error if the device fails.
     pub fn new(world: World) -> Result<Self> {
         let config = world.config.clone();
-        Ok(Self::around(CandleNetwork::new(world)?, config))
+        Ok(Self::from_network(CandleNetwork::new(world)?, config))
     }
 }
 
-/// Keys and values of one layer's earlier frames, each [context − 1, S, heads, d]; the frame at
-/// distance n is in slot (frame − n) mod (context − 1).
-struct Ring {
+/// Keys and values of one layer's earlier frames, each [slots, tokens, heads, head size] with
+/// slots = context − 1. Frame n is in slot n mod slots.
+struct KvCache {
     keys: Tensor,
     values: Tensor,
 }
 
-/// A world's networks and their rings.
+/// A world's candle networks with their KV caches.
 pub struct CandleNetwork {
     world: World,
     device: Device,
     name: String,
-    /// Slots of a ring, context − 1.
+    /// Slots of a KV cache, context − 1.
     slots: usize,
-    /// One for every layer that attends over time; empty where there are no slots.
-    rings: Vec<Ring>,
-    now: Now,
-    /// Whether cache passes note where tokens look, and what the last one noted.
-    inspected: bool,
-    looked: Option<Attention>,
+    /// One for each layer with temporal attention; empty if there are no slots.
+    kv_caches: Vec<KvCache>,
+    current: FrameState,
+    /// Whether cache passes record attention weights, and those of the last one.
+    recording_attention: bool,
+    last_attention: Option<Attention>,
 }
 
-/// The current frame on the device.
-struct Now {
+/// Per-frame inputs on the device.
+struct FrameState {
     past: Tensor,
     slot: usize,
-    /// Columns of the biases for each slot, then for the frame itself; the last column hides.
-    columns: Tensor,
-    /// Where the frame itself and those 1, 2, … frames back stand among these.
-    places: Vec<usize>,
+    /// Column of the bias table for each slot and then the frame itself; the last column masks a slot.
+    bias_columns: Tensor,
+    /// Positions of the frame itself and of those 1, 2, … frames back among these.
+    attended_columns: Vec<usize>,
 }
 
 impl CandleNetwork {
@@ -72,9 +71,9 @@ impl CandleNetwork {
             0 => 0,
             _ => d.depth / d.time_every,
         };
-        let rings = (0..layers)
+        let kv_caches = (0..layers)
             .map(|_| {
-                Ok(Ring {
+                Ok(KvCache {
                     keys: zeros()?,
                     values: zeros()?,
                 })
@@ -85,22 +84,22 @@ impl CandleNetwork {
             Device::Cuda(_) => "candle cuda",
             Device::Metal(_) => "candle metal",
         };
-        let nothing = Tensor::zeros(1, DType::U32, &device)?;
-        let now = Now {
-            past: nothing.clone(),
+        let placeholder = Tensor::zeros(1, DType::U32, &device)?;
+        let current = FrameState {
+            past: placeholder.clone(),
             slot: 0,
-            columns: nothing,
-            places: Vec::new(),
+            bias_columns: placeholder,
+            attended_columns: Vec::new(),
         };
         Ok(Self {
             name: name.to_owned(),
             world,
             device,
             slots,
-            rings,
-            now,
-            inspected: false,
-            looked: None,
+            kv_caches,
+            current,
+            recording_attention: false,
+            last_attention: None,
         })
     }
 
@@ -114,22 +113,23 @@ impl CandleNetwork {
         )?)
     }
 
-    fn input(&self, ask: &Ask) -> Result<DynamicsInput> {
+    fn dynamics_input(&self, input: &DenoiseInput) -> Result<DynamicsInput> {
         Ok(DynamicsInput {
-            latents: self.grid(ask.z, self.world.config.tokenizer.channels)?,
-            past: self.now.past.clone(),
-            actions: Tensor::from_slice(&[ask.action], (1, 1), &self.device)?,
-            signal: Tensor::from_slice(&[ask.signal], (1, 1), &self.device)?,
-            steps: Tensor::from_slice(&[ask.step], (1, 1), &self.device)?,
+            latents: self.grid(input.z, self.world.config.tokenizer.channels)?,
+            past: self.current.past.clone(),
+            actions: Tensor::from_slice(&[input.action], (1, 1), &self.device)?,
+            signal: Tensor::from_slice(&[input.tau], (1, 1), &self.device)?,
+            steps: Tensor::from_slice(&[input.step_index], (1, 1), &self.device)?,
         })
     }
 
-    /// Runs a time attention over a ring and the frame itself: x [1, 1, S, w] → (the same shape,
-    /// own keys and values [1, S, heads, d], weights [S, heads, 1, slots + 1]).
-    fn attend(
+    /// Temporal attention over the KV cache and the frame itself. Takes x [1, 1, S, width]; returns the
+    /// output in the same shape, the frame's keys and values, each [1, S, heads, d], and the attention
+    /// weights [S, heads, 1, slots + 1].
+    fn temporal_attention(
         &self,
         layer: &AttentionLayer,
-        ring: Option<&Ring>,
+        kv_cache: Option<&KvCache>,
         x: &Tensor,
     ) -> Result<(Tensor, [Tensor; 2], Tensor)> {
         let s = x.dim(2)?;
@@ -137,27 +137,27 @@ impl CandleNetwork {
         let qkv = layer.qkv.forward(&layer.norm.forward(x)?)?;
         let qkv = qkv.reshape((s, 3, heads, ()))?;
         let part = |i: usize| -> Result<Tensor> { Ok(qkv.narrow(1, i, 1)?.contiguous()?) };
-        let own = |x: Tensor| x.reshape((1, s, heads, ()));
+        let as_frame = |x: Tensor| x.reshape((1, s, heads, ()));
         let q = normalise(&part(0)?.transpose(1, 2)?)?;
-        let k = own(normalise(&part(1)?)?)?;
-        let v = own(part(2)?)?;
+        let k = as_frame(normalise(&part(1)?)?)?;
+        let v = as_frame(part(2)?)?;
         // [slots + 1, S, heads, d] → [S, heads, slots + 1, d]
-        let all = |ring: Option<&Tensor>, own: &Tensor| -> Result<Tensor> {
-            let frames = match ring {
-                Some(ring) => Tensor::cat(&[ring, own], 0)?,
+        let with_cached = |cached: Option<&Tensor>, own: &Tensor| -> Result<Tensor> {
+            let frames = match cached {
+                Some(cached) => Tensor::cat(&[cached, own], 0)?,
                 None => own.clone(),
             };
             Ok(frames.permute((1, 2, 0, 3))?.contiguous()?)
         };
-        let keys = all(ring.map(|ring| &ring.keys), &k)?;
-        let values = all(ring.map(|ring| &ring.values), &v)?;
+        let keys = with_cached(kv_cache.map(|cache| &cache.keys), &k)?;
+        let values = with_cached(kv_cache.map(|cache| &cache.values), &v)?;
         let scale = layer
             .parameters
             .narrow(1, 0, 1)?
             .reshape((1, heads, 1, 1))?;
-        let hidden = Tensor::full(f32::NEG_INFINITY, (heads, 1), &self.device)?;
-        let bias = Tensor::cat(&[&layer.parameters.narrow(1, 1, columns - 1)?, &hidden], 1)?
-            .index_select(&self.now.columns, 1)?
+        let masked = Tensor::full(f32::NEG_INFINITY, (heads, 1), &self.device)?;
+        let bias = Tensor::cat(&[&layer.parameters.narrow(1, 1, columns - 1)?, &masked], 1)?
+            .index_select(&self.current.bias_columns, 1)?
             .reshape((1, heads, 1, ()))?;
         let logits = q
             .contiguous()?
@@ -170,12 +170,19 @@ impl CandleNetwork {
         Ok(((x + y)?, [k, v], weights))
     }
 
-    /// Notes the weights of a time attention, [S, heads, 1, slots + 1].
-    fn note_time(&self, noted: &mut Attention, layer: usize, weights: &Tensor) -> Result<()> {
-        noted.time_layers.push(layer);
+    /// Records temporal attention weights, [S, heads, 1, slots + 1].
+    fn record_time_weights(
+        &self,
+        recorded: &mut Attention,
+        layer: usize,
+        weights: &Tensor,
+    ) -> Result<()> {
+        recorded.time_layers.push(layer);
         let weights = weights.flatten_all()?.to_vec1::<f32>()?;
         for row in weights.chunks_exact(self.slots + 1) {
-            noted.time.extend(self.now.places.iter().map(|&at| row[at]));
+            recorded
+                .time
+                .extend(self.current.attended_columns.iter().map(|&at| row[at]));
         }
         Ok(())
     }
@@ -186,75 +193,82 @@ impl Network for CandleNetwork {
         &self.name
     }
 
-    fn begin(&mut self, moment: &Moment) -> Result<()> {
+    fn begin_frame(&mut self, context: &FrameContext) -> Result<()> {
         let config = &self.world.config;
         let slots = self.slots as u64;
         let slot = |distance: u64| {
-            // Adding `slots` first keeps the difference positive.
-            ((moment.frame % slots + slots - distance) % slots) as usize
+            // Adding `slots` first avoids an underflow.
+            ((context.frame % slots + slots - distance) % slots) as usize
         };
-        let mut columns = vec![config.dynamics.context as u32; self.slots + 1];
-        for distance in 1..=moment.seen {
-            columns[slot(distance as u64)] = distance as u32;
+        let mut bias_columns = vec![config.dynamics.context as u32; self.slots + 1];
+        for distance in 1..=context.attended_frames {
+            bias_columns[slot(distance as u64)] = distance as u32;
         }
-        columns[self.slots] = 0;
-        let earlier = (1..=moment.seen).map(|distance| slot(distance as u64));
-        let places = std::iter::once(self.slots).chain(earlier).collect();
-        self.now = Now {
+        bias_columns[self.slots] = 0;
+        let earlier = (1..=context.attended_frames).map(|distance| slot(distance as u64));
+        let attended_columns = std::iter::once(self.slots).chain(earlier).collect();
+        self.current = FrameState {
             past: self.grid(
-                moment.past,
+                context.past,
                 config.tokenizer.channels * config.dynamics.stem_frames,
             )?,
             slot: match self.slots {
                 0 => 0,
                 _ => slot(0),
             },
-            columns: Tensor::from_vec(columns, self.slots + 1, &self.device)?,
-            places,
+            bias_columns: Tensor::from_vec(bias_columns, self.slots + 1, &self.device)?,
+            attended_columns,
         };
         Ok(())
     }
 
-    fn denoise(&mut self, ask: &Ask, x: &mut [f32]) -> Result<()> {
+    fn denoise(&mut self, input: &DenoiseInput, output: &mut [f32]) -> Result<()> {
         let dynamics = &self.world.dynamics;
-        let (seen, cells, mut tokens) = dynamics.stem(&self.input(ask)?)?;
-        let mut rings = self.rings.iter();
+        let (context, cells, mut tokens) = dynamics.stem(&self.dynamics_input(input)?)?;
+        let mut kv_caches = self.kv_caches.iter();
         for layer in &dynamics.layers {
             tokens = layer.space.forward(&tokens, Pattern::Space)?;
             if let Some(time) = &layer.time {
-                (tokens, ..) = self.attend(time, rings.next(), &tokens)?;
+                (tokens, ..) = self.temporal_attention(time, kv_caches.next(), &tokens)?;
             }
             tokens = layer.mlp.forward(&tokens)?;
         }
-        copy(&dynamics.head(&seen, &cells, &tokens)?, x)
+        copy_values(&dynamics.head(&context, &cells, &tokens)?, output)
     }
 
-    fn cache(&mut self, ask: &Ask) -> Result<Option<Outcome>> {
+    fn write_cache(&mut self, input: &DenoiseInput) -> Result<Option<Outcome>> {
         let dynamics = &self.world.dynamics;
-        let (_, _, mut tokens) = dynamics.stem(&self.input(ask)?)?;
+        let (_, _, mut tokens) = dynamics.stem(&self.dynamics_input(input)?)?;
         let last = dynamics.last_time();
-        let mut rings = self.rings.iter();
-        let mut noted = self.inspected.then(|| {
+        let mut kv_caches = self.kv_caches.iter();
+        let mut recorded = self.recording_attention.then(|| {
             let heads = self.world.config.dynamics.heads;
-            Attention::new(self.world.config.tokens(), heads, self.now.places.len())
+            Attention::new(
+                self.world.config.tokens(),
+                heads,
+                self.current.attended_columns.len(),
+            )
         });
-        // Nothing behind the last time attention is kept.
+        // Layers after the last temporal attention write nothing.
         for (i, layer) in dynamics.layers.iter().enumerate().take(last + 1) {
-            if let Some(noted) = &mut noted {
+            if let Some(recorded) = &mut recorded {
                 let weights = layer.space.weights(&tokens, Pattern::Space)?;
-                noted.space.extend(weights.flatten_all()?.to_vec1::<f32>()?);
+                recorded
+                    .space
+                    .extend(weights.flatten_all()?.to_vec1::<f32>()?);
             }
             tokens = layer.space.forward(&tokens, Pattern::Space)?;
             if let Some(time) = &layer.time {
-                let ring = rings.next();
-                let (y, [keys, values], weights) = self.attend(time, ring, &tokens)?;
+                let kv_cache = kv_caches.next();
+                let (y, [keys, values], weights) =
+                    self.temporal_attention(time, kv_cache, &tokens)?;
                 tokens = y;
-                if let Some(noted) = &mut noted {
-                    self.note_time(noted, i, &weights)?;
+                if let Some(recorded) = &mut recorded {
+                    self.record_time_weights(recorded, i, &weights)?;
                 }
-                if let Some(ring) = ring {
-                    ring.keys.slice_set(&keys, 0, self.now.slot)?;
-                    ring.values.slice_set(&values, 0, self.now.slot)?;
+                if let Some(kv_cache) = kv_cache {
+                    kv_cache.keys.slice_set(&keys, 0, self.current.slot)?;
+                    kv_cache.values.slice_set(&values, 0, self.current.slot)?;
                 }
             }
             if i < last {
@@ -262,22 +276,22 @@ impl Network for CandleNetwork {
             }
         }
         let outcome = dynamics.outcome_of(&tokens)?;
-        self.looked = noted;
+        self.last_attention = recorded;
         let Some(outcome) = outcome else {
             return Ok(None);
         };
-        let mut said = [0.0; 2];
-        copy(&outcome, &mut said)?;
-        Ok(Some(Outcome::new(said)))
+        let mut values = [0.0; 2];
+        copy_values(&outcome, &mut values)?;
+        Ok(Some(Outcome::new(values)))
     }
 
-    fn inspect(&mut self, on: bool) {
-        self.inspected = on;
-        self.looked = self.looked.take().filter(|_| on);
+    fn record_attention(&mut self, on: bool) {
+        self.recording_attention = on;
+        self.last_attention = self.last_attention.take().filter(|_| on);
     }
 
     fn attention(&mut self) -> Result<Option<Attention>> {
-        Ok(self.looked.clone())
+        Ok(self.last_attention.clone())
     }
 
     fn encode(&mut self, images: &[u8], latents: &mut [f32]) -> Result<()> {
@@ -288,7 +302,7 @@ impl Network for CandleNetwork {
             .zip(latents.chunks_mut(BATCH * latent))
         {
             let images = images_to_tensor(images, config.image, &self.device)?;
-            copy(&self.world.tokenizer.encode(&images)?, latents)?;
+            copy_values(&self.world.tokenizer.encode(&images)?, latents)?;
         }
         Ok(())
     }
@@ -308,25 +322,25 @@ impl Network for CandleNetwork {
         Ok(())
     }
 
-    fn save(&self, out: &mut [f32]) -> Result<()> {
+    fn save_cache(&self, out: &mut [f32]) -> Result<()> {
         let parts = self
-            .rings
+            .kv_caches
             .iter()
-            .flat_map(|ring| [&ring.keys, &ring.values]);
-        let len = out.len() / (2 * self.rings.len()).max(1);
+            .flat_map(|cache| [&cache.keys, &cache.values]);
+        let len = out.len() / (2 * self.kv_caches.len()).max(1);
         for (part, out) in parts.zip(out.chunks_exact_mut(len.max(1))) {
-            copy(part, out)?;
+            copy_values(part, out)?;
         }
         Ok(())
     }
 
-    fn load(&mut self, cache: &[f32]) -> Result<()> {
-        self.looked = None;
-        let len = (cache.len() / (2 * self.rings.len()).max(1)).max(1);
+    fn load_cache(&mut self, cache: &[f32]) -> Result<()> {
+        self.last_attention = None;
+        let len = (cache.len() / (2 * self.kv_caches.len()).max(1)).max(1);
         let parts = self
-            .rings
+            .kv_caches
             .iter_mut()
-            .flat_map(|ring| [&mut ring.keys, &mut ring.values]);
+            .flat_map(|cache| [&mut cache.keys, &mut cache.values]);
         for (part, values) in parts.zip(cache.chunks_exact(len)) {
             *part = Tensor::from_slice(values, part.dims(), &self.device)?;
         }
@@ -334,12 +348,12 @@ impl Network for CandleNetwork {
     }
 }
 
-/// Copies a tensor's numbers into `out`, which holds as many.
-fn copy(tensor: &Tensor, out: &mut [f32]) -> Result<()> {
+/// Copies a tensor's values into `out`. Returns an error if the lengths differ.
+fn copy_values(tensor: &Tensor, out: &mut [f32]) -> Result<()> {
     let values = tensor.flatten_all()?.to_vec1::<f32>()?;
     if values.len() != out.len() {
         return Err(Error::Argument(format!(
-            "a tensor of {} numbers where {} were expected",
+            "a tensor holds {} values, expected {}",
             values.len(),
             out.len()
         )));

@@ -1,4 +1,4 @@
-//! Where to compute: the choice of the command line, and the candle device behind it.
+//! Device selection: from the command line's `--device` to a backend.
 
 use candle_core::Device;
 
@@ -10,37 +10,36 @@ pub const CUDA: bool = cfg!(feature = "cuda");
 /// Whether this build can compute through candle on Metal.
 pub const METAL: bool = cfg!(feature = "metal");
 
-/// Where networks run.
+/// The device chosen on the command line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum DeviceChoice {
-    /// A GPU where there is one, through wgpu to play and through CUDA or Metal, where compiled in, to
-    /// train; else the CPU.
+    /// A GPU if there is one (wgpu to play; CUDA or Metal, if built in, to train), else the CPU.
     #[default]
     Auto,
-    /// The processor.
+    /// The CPU.
     Cpu,
-    /// An NVIDIA GPU; needs the cargo feature `cuda`.
+    /// An NVIDIA GPU; needs the Cargo feature `cuda`.
     Cuda,
-    /// An Apple GPU; needs the cargo feature `metal`.
+    /// An Apple GPU; needs the Cargo feature `metal`.
     Metal,
-    /// Any GPU, through Vulkan, Metal or DirectX 12, to play; a software renderer where there is none.
+    /// Any GPU through Vulkan, Metal or DirectX 12, or else a software renderer; to play only.
     Wgpu,
-    /// The same with matrices in 16 bits: half the memory, and frames that differ a little.
+    /// Like `wgpu`, with 16-bit weights: half the memory, slightly different frames.
     WgpuF16,
 }
 
-/// Where an engine computes.
+/// The backend that an engine computes with.
 #[derive(Clone, Debug)]
 pub enum Place {
-    /// The processor, or a GPU through candle.
+    /// The CPU, or a GPU through candle.
     Candle(Device),
     /// A GPU through wgpu.
     Wgpu(Gpu),
 }
 
 impl Place {
-    /// Where weights are read to.
+    /// The candle device that checkpoints are loaded to.
     pub fn device(&self) -> &Device {
         match self {
             Self::Candle(device) => device,
@@ -49,28 +48,28 @@ impl Place {
     }
 }
 
-/// What somebody who plays has already opened, or has lost.
+/// Where an engine gets its GPU from.
 #[derive(Clone, Debug, Default)]
 pub enum Seat {
-    /// Nothing: the engine opens a device of its own.
+    /// The engine opens its own device.
     #[default]
     Own,
-    /// The device that a window draws with, which shows what the engine paints there.
+    /// The window's device: the window can show the engine's frames without a copy.
     Shared(Gpu),
-    /// The device of choice has failed: the processor takes its place.
+    /// No GPU: the chosen device has failed, so use the CPU.
     Processor,
 }
 
-/// The place of a choice, for playing.
+/// The backend for a device choice, for playing.
 ///
 /// # Errors
-/// The device was asked for by name and is missing, or this build does not support it.
+/// Returns an error if a device chosen by name is not available or not supported by this build.
 pub fn place(choice: DeviceChoice, seat: &Seat) -> Result<Place> {
     Ok(match (choice, seat) {
         (_, Seat::Processor) => Place::Candle(Device::Cpu),
         (DeviceChoice::Wgpu, Seat::Shared(gpu)) => Place::Wgpu(gpu.clone()),
         (DeviceChoice::WgpuF16, Seat::Shared(gpu)) => Place::Wgpu(gpu.clone().with_half()?),
-        (DeviceChoice::Auto, Seat::Shared(gpu)) if gpu.is_real() => Place::Wgpu(gpu.clone()),
+        (DeviceChoice::Auto, Seat::Shared(gpu)) if gpu.is_hardware() => Place::Wgpu(gpu.clone()),
         (DeviceChoice::Wgpu, Seat::Own) => Place::Wgpu(Gpu::open(true)?),
         (DeviceChoice::WgpuF16, Seat::Own) => Place::Wgpu(Gpu::open(true)?.with_half()?),
         (DeviceChoice::Auto, _) => match Gpu::open(false) {
@@ -84,17 +83,17 @@ pub fn place(choice: DeviceChoice, seat: &Seat) -> Result<Place> {
     })
 }
 
-/// The candle device of a choice.
+/// The candle device for a device choice, for training and likelihoods.
 ///
 /// # Errors
-/// The device was asked for by name and is missing, or this build does not support it.
+/// Returns an error if a device chosen by name is not available or not supported by this build.
 pub fn candle_device(choice: DeviceChoice) -> Result<Device> {
     match choice {
         DeviceChoice::Cpu => Ok(Device::Cpu),
         DeviceChoice::Cuda => cuda(),
         DeviceChoice::Metal => metal(),
         DeviceChoice::Wgpu | DeviceChoice::WgpuF16 => Err(Error::Device(
-            "wgpu plays worlds; training and likelihoods need --device cpu, cuda or metal".into(),
+            "wgpu can only play; training and likelihoods need --device cpu, cuda or metal".into(),
         )),
         DeviceChoice::Auto => Ok(cuda().or_else(|_| metal()).unwrap_or(Device::Cpu)),
     }
@@ -102,21 +101,21 @@ pub fn candle_device(choice: DeviceChoice) -> Result<Device> {
 
 fn cuda() -> Result<Device> {
     if !cfg!(feature = "cuda") {
-        return Err(not_built("cuda"));
+        return Err(unsupported("cuda"));
     }
     Device::new_cuda(0).map_err(|e| Error::Device(format!("no CUDA device: {e}")))
 }
 
 fn metal() -> Result<Device> {
     if !cfg!(feature = "metal") {
-        return Err(not_built("metal"));
+        return Err(unsupported("metal"));
     }
     Device::new_metal(0).map_err(|e| Error::Device(format!("no Metal device: {e}")))
 }
 
-fn not_built(name: &str) -> Error {
+fn unsupported(name: &str) -> Error {
     Error::Device(format!(
-        "this build has no {name}: build with `--features {name}`, or use --device cpu"
+        "this build does not support {name}: build with `--features {name}`, or use --device cpu"
     ))
 }
 
@@ -125,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_device_that_was_not_compiled_in_is_refused_by_name() {
+    fn missing_feature_is_named() {
         for (choice, name, built) in [
             (DeviceChoice::Cuda, "cuda", cfg!(feature = "cuda")),
             (DeviceChoice::Metal, "metal", cfg!(feature = "metal")),
@@ -142,11 +141,11 @@ mod tests {
     }
 
     #[test]
-    fn a_window_that_is_drawn_in_software_computes_with_it_only_where_asked_to() {
+    fn auto_skips_software_renderer() {
         let Some(gpu) = crate::testing::gpu() else {
             return;
         };
-        if gpu.is_real() {
+        if gpu.is_hardware() {
             return;
         }
         let seat = Seat::Shared(gpu);
@@ -158,12 +157,13 @@ mod tests {
         assert!(matches!(cpu, Place::Candle(Device::Cpu)));
         let auto = place(DeviceChoice::Auto, &seat).unwrap();
         assert!(
-            matches!(auto, Place::Candle(_)) || matches!(auto, Place::Wgpu(gpu) if gpu.is_real())
+            matches!(auto, Place::Candle(_))
+                || matches!(auto, Place::Wgpu(gpu) if gpu.is_hardware())
         );
     }
 
     #[test]
-    fn the_processor_takes_the_place_of_a_device_that_failed() {
+    fn failed_device_falls_back_to_cpu() {
         for choice in [DeviceChoice::Wgpu, DeviceChoice::Auto, DeviceChoice::Cuda] {
             let place = place(choice, &Seat::Processor).unwrap();
             assert!(matches!(place, Place::Candle(Device::Cpu)));

@@ -1,26 +1,23 @@
-//! How far a dream has drifted from what the tokenizer knows, frame by frame.
+//! Re-encoding error: how far a generated frame has drifted from what the tokenizer can represent.
 
 use super::Engine;
 use crate::Result;
 
-/// Root mean square of the differences between the numbers of two latents; 0 of empty ones.
+/// Root mean square difference between two latents; 0 if they are empty.
 pub fn latent_difference(a: &[f32], b: &[f32]) -> f64 {
     let count = a.len().min(b.len()).max(1);
     let squares = a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2));
     (squares.sum::<f64>() / count as f64).sqrt()
 }
 
-/// The re-encoding error of the last frame: how far the tokenizer takes its picture from the latent that
-/// it was drawn from, as [`latent_difference`] over standardised latents.
+/// Re-encoding error of the last frame: the [`latent_difference`] between its latent and the encoding of
+/// its image.
 ///
-/// Without a truth to compare with, it tells whether pictures are still such as the tokenizer learned:
-/// in a dream that falls apart it grows. 0 of a starting frame, whose latent is its picture's.
-/// What real frames cost, which is the least to expect, `driftless eval` reports. It costs one encoding.
-///
-/// # Errors
-/// The device failed.
+/// It needs no ground truth and grows when a rollout degrades. It is 0 for a context frame, whose latent
+/// is the encoding of its image. `driftless eval` reports the values of real frames, which are the floor.
+/// Costs one encoding. Returns an error if the device fails.
 pub fn reencoding_error(engine: &mut dyn Engine) -> Result<f32> {
     let image = engine.image()?.to_vec();
-    let again = engine.encode(&image)?;
-    Ok(latent_difference(engine.latent()?, &again) as f32)
+    let reencoded = engine.encode(&image)?;
+    Ok(latent_difference(engine.latent()?, &reencoded) as f32)
 }

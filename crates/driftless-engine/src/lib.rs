@@ -1,7 +1,7 @@
-//! The engine: one predicted frame after another, from actions and sampler parameters.
+//! The engine: predicts one frame after another from actions and sampler parameters.
 //!
-//! A frame is made by K denoise passes that read the cache of earlier frames without writing it,
-//! and one last pass that writes the finished frame's keys and values into the ring.
+//! Each frame takes K denoise passes, which read the KV cache of earlier frames, and one cache pass,
+//! which writes the finished frame's keys and values into it.
 
 mod attention;
 mod candle;
@@ -44,46 +44,49 @@ pub use cpu::{CpuEngine, CpuNetwork};
 pub use denoise::Pass;
 pub use device::{CUDA, DeviceChoice, METAL, Place, Seat, candle_device, place};
 pub use drift::{latent_difference, reencoding_error};
-pub use network::{Ask, Copies, Made, Moment, Network, Outcome, Share, Whole};
+pub use network::{
+    ContextNoise, DenoiseInput, FrameContext, FrameOutput, FrameRequest, Network, Outcome,
+    Readback, StepCoefficients,
+};
 pub use params::{Along, MAX_STEPS, SamplerParams, Solver};
 pub use sampler::Sampler;
 
-/// The engine of a checkpoint folder on a device of choice. Where the choice is left to the program,
-/// a GPU that a world does not fit on is passed over.
+/// Opens a checkpoint folder on the chosen device. With [`DeviceChoice::Auto`], falls back to the CPU if
+/// the world does not fit on the GPU.
 ///
 /// # Errors
-/// The checkpoint is missing or broken, or the device is missing.
+/// Returns an error if the checkpoint is missing or invalid, or the device is not available.
 pub fn open(folder: &Path, choice: DeviceChoice, seat: &Seat) -> Result<Box<dyn Engine>> {
     match (open_at(folder, &place(choice, seat)?), choice) {
         (Err(error @ Error::Device(_)), DeviceChoice::Auto) => {
-            tracing::warn!("{error}; playing on the processor");
+            tracing::warn!("{error}; playing on the CPU");
             open_on(folder, &Device::Cpu)
         }
         (opened, _) => opened,
     }
 }
 
-/// The engine of a checkpoint folder, where `place` says.
+/// Opens a checkpoint folder on a backend.
 ///
 /// # Errors
-/// The checkpoint is missing or broken, or the device failed.
+/// Returns an error if the checkpoint is missing or invalid, or the device fails.
 pub fn open_at(folder: &Path, place: &Place) -> Result<Box<dyn Engine>> {
     build(World::read(folder, place.device())?, place)
 }
 
-/// The same on a device of candle's.
+/// Opens a checkpoint folder on a candle device.
 ///
 /// # Errors
-/// The checkpoint is missing or broken, or the device failed.
+/// Returns an error if the checkpoint is missing or invalid, or the device fails.
 pub fn open_on(folder: &Path, device: &Device) -> Result<Box<dyn Engine>> {
     open_at(folder, &Place::Candle(device.clone()))
 }
 
-/// The engine of a world: [`WgpuEngine`] through wgpu, [`CpuEngine`] on the processor,
-/// [`CandleEngine`] elsewhere.
+/// Builds the engine of a world: [`WgpuEngine`] through wgpu, [`CpuEngine`] on the CPU, [`CandleEngine`] on
+/// other candle devices.
 ///
 /// # Errors
-/// The world does not fit on the device, or that failed.
+/// Returns an error if the world does not fit on the device, or the device fails.
 pub fn build(world: World, place: &Place) -> Result<Box<dyn Engine>> {
     Ok(match place {
         Place::Candle(device) if device.is_cpu() => Box::new(CpuEngine::new(&world)?),
@@ -92,112 +95,117 @@ pub fn build(world: World, place: &Place) -> Result<Box<dyn Engine>> {
     })
 }
 
-/// Time spent in each stage of one step.
+/// Time spent in each stage of a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StageTimes {
     /// The K denoise passes.
     pub denoise: Duration,
-    /// The pass that writes the ring.
+    /// The pass that writes the KV cache.
     pub cache: Duration,
-    /// Latent to pixels.
+    /// Decoding the latent to pixels.
     pub decode: Duration,
 }
 
 impl StageTimes {
-    /// Time of all stages together.
+    /// Total time of all stages.
     pub fn sum(self) -> Duration {
         self.denoise + self.cache + self.decode
     }
 }
 
-/// The complete state of an engine between two frames; on an engine of the same kind it replays
-/// bit-identically.
+/// The complete state of an engine between two frames. On a backend of the same kind, continuing from it
+/// reproduces the same frames bit for bit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
     /// Frames since the reset, context included.
     pub frame: u64,
-    /// Latents and rings; opaque to callers.
+    /// Latents and KV cache; the layout is private to the engine.
     pub state: Vec<f32>,
-    /// What was predicted of the last frame beside its picture.
+    /// Predicted outcome of the last frame.
     pub outcome: Option<Outcome>,
     /// The last image, u8 RGB `[H, W, 3]`.
     pub image: Vec<u8>,
 }
 
-/// Predicts a world frame by frame.
+/// Predicts the frames of a world, one after another.
 pub trait Engine: Send {
-    /// The world that this engine runs.
+    /// Configuration of the world that this engine runs.
     fn world(&self) -> &WorldConfig;
 
-    /// A short name for people: `cpu`, `candle cuda`, `wgpu NAME (Vulkan)`.
+    /// A short display name: `cpu`, `candle cuda`, `wgpu NAME (Vulkan)`.
     fn name(&self) -> &str;
 
-    /// Forgets everything and starts after `context` (only its last frames that fit are used).
+    /// Starts over after `context`, of which it uses as many of the last frames as the world's context
+    /// holds.
     ///
     /// # Errors
-    /// The clip is empty, or its sizes or actions do not fit the world.
+    /// Returns an error if the clip is empty, its sizes or actions do not match the world, or a parameter
+    /// is invalid.
     fn reset(&mut self, context: &Clip, params: &SamplerParams) -> Result<()>;
 
     /// Predicts the next frame under `action`; read it with [`Engine::image`].
     ///
     /// # Errors
-    /// No reset came before, the action is unknown, a parameter is out of range, or the device failed.
+    /// Returns an error before the first reset, if the action is unknown or a parameter is invalid, or if
+    /// the device fails.
     fn step(&mut self, action: u32, params: &SamplerParams) -> Result<StageTimes>;
 
-    /// The last frame, u8 RGB `[H, W, 3]` (after a reset: the context's last frame).
+    /// The last frame, u8 RGB `[H, W, 3]`; after a reset, the last context frame.
     ///
     /// # Errors
-    /// It had stayed on the device, and that failed.
+    /// Returns an error if the frame is still on the device and cannot be read back.
     fn image(&mut self) -> Result<&[u8]>;
 
     /// The last frame's clean latent, `[cells, channels]`.
     ///
     /// # Errors
-    /// It had stayed on the device, and that failed.
+    /// Returns an error if the latent is still on the device and cannot be read back.
     fn latent(&mut self) -> Result<&[f32]>;
 
-    /// Whether frames stay on the device from now on, painted there, until they are asked for; only
-    /// an engine that shares the window's device has a use for it.
+    /// Sets whether frames stay on the device, as a texture, until they are read. Has an effect only if the
+    /// engine shares the window's device.
     fn stay(&mut self, _on: bool) {}
 
-    /// The last frame as a texture of the window's device, if it was painted.
+    /// The last frame as a texture on the window's device, if it stayed there.
     fn painting(&self) -> Option<Arc<Painting>> {
         None
     }
 
-    /// Reward and end that the network predicts of the last frame (after a reset: of the context's
-    /// last); none of a world without that head.
+    /// Predicted reward and episode end of the last frame; after a reset, of the last context frame. `None`
+    /// if the world has no outcome head.
     fn outcome(&self) -> Option<Outcome> {
         None
     }
 
-    /// Whether [`Engine::passes`] are kept from now on.
+    /// Sets whether [`Engine::passes`] are recorded.
     fn trace(&mut self, on: bool);
 
-    /// The passes of the last step, in order; none while not traced.
+    /// Denoise passes of the last step, in order; empty unless recorded.
     fn passes(&self) -> &[Pass];
 
-    /// Whether [`Engine::attention`] is kept from the next frame on. Frames are the same, to the bit.
+    /// Sets whether [`Engine::attention`] is recorded from the next frame on. Does not change the frames.
     fn inspect(&mut self, _on: bool) {}
 
-    /// Where the tokens of the last frame looked (after a reset: of the context's last); none while not
-    /// asked for, after [`Engine::restore`], and of an engine that does not tell.
+    /// Attention weights of the last frame; after a reset, of the last context frame. `None` if they were
+    /// not recorded, after [`Engine::restore`], and on backends that cannot record them.
     ///
     /// # Errors
-    /// The device failed.
+    /// Returns an error if the device fails.
     fn attention(&mut self) -> Result<Option<Attention>> {
         Ok(None)
     }
 
-    /// How much a given frame would surprise the network after the frames so far and `action`, which it
-    /// leaves as they are: ‖x̂(z_τ, τ) − x‖² / numbers with x the latent of `image` (u8 RGB `[H, W, 3]`),
-    /// z_τ = α x + σ ε, τ = ½, and ε fixed by the parameters' seed and the place of the frame. Latents are
-    /// standardised, so 1 is what a network that knows nothing pays. It costs one encoding and one pass;
-    /// densities in bits (`driftless likelihood`) cost some hundred. None of an engine without a network.
+    /// Surprise of a given next frame, `image` (u8 RGB `[H, W, 3]`), after the frames so far and `action`.
+    /// Does not change the engine's state.
+    ///
+    /// The value is ‖x̂(z_τ, τ) − x‖² / len with x the latent of `image`, z_τ = α x + σ ε and τ = ½. The seed
+    /// and the frame number fix ε. Latents are standardised, so a network that knows nothing scores 1.
+    /// Costs one encoding and one pass; likelihoods in bits (`driftless likelihood`) cost some hundred.
+    /// `None` if the engine has no network.
     ///
     /// # Errors
-    /// No reset came before, the image or the action does not fit the world, a parameter is out of range,
-    /// or the device failed.
+    /// Returns an error before the first reset, if the image or the action does not match the world, if a
+    /// parameter is invalid, or if the device fails.
     fn surprise(
         &mut self,
         _image: &[u8],
@@ -207,35 +215,33 @@ pub trait Engine: Send {
         Ok(None)
     }
 
-    /// Latents `[T, cells, channels]` → u8 RGB frames `[T, H, W, 3]`.
+    /// Decodes standardised latents `[T, cells, channels]` to u8 RGB frames `[T, H, W, 3]`.
     ///
     /// # Errors
-    /// The length is not a whole number of latents, or the device failed.
+    /// Returns an error if the length is not a whole number of latents, or the device fails.
     fn decode(&mut self, latents: &[f32]) -> Result<Vec<u8>>;
 
-    /// Standardised latents `[T, cells, channels]` of u8 RGB frames `[T, H, W, 3]`.
+    /// Encodes u8 RGB frames `[T, H, W, 3]` to standardised latents `[T, cells, channels]`.
     ///
     /// # Errors
-    /// The length is not a whole number of frames, or the device failed.
+    /// Returns an error if the length is not a whole number of frames, or the device fails.
     fn encode(&mut self, images: &[u8]) -> Result<Vec<f32>>;
 
-    /// Encodes and decodes frames through the tokenizer alone: the ceiling of every rollout.
-    ///
-    /// `images` is u8 RGB `[T, H, W, 3]`, and so is the result.
+    /// Encodes and decodes u8 RGB frames `[T, H, W, 3]`: the best image quality that any rollout can reach.
     ///
     /// # Errors
-    /// The length is not a whole number of frames, or the device failed.
+    /// Returns an error if the length is not a whole number of frames, or the device fails.
     fn reconstruct(&mut self, images: &[u8]) -> Result<Vec<u8>>;
 
     /// Everything that the next frames depend on.
     ///
     /// # Errors
-    /// The device failed.
+    /// Returns an error if the device fails.
     fn snapshot(&mut self) -> Result<Snapshot>;
 
-    /// Goes back to a snapshot of the same world, of an engine of any kind.
+    /// Restores a snapshot of the same world, from any backend.
     ///
     /// # Errors
-    /// The snapshot's sizes do not fit.
+    /// Returns an error, and changes nothing, if the snapshot belongs to another world.
     fn restore(&mut self, snapshot: &Snapshot) -> Result<()>;
 }

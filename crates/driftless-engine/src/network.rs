@@ -1,4 +1,5 @@
-//! What an engine asks of a world's networks, pass by pass or a whole frame at once.
+//! The [`Network`] trait: what the sampler needs from a world's networks, pass by pass or one whole
+//! frame at a time.
 
 use std::sync::Arc;
 
@@ -7,98 +8,110 @@ use crate::{Error, Result};
 
 /// What all passes over one frame share.
 #[derive(Clone, Copy, Debug)]
-pub struct Moment<'a> {
-    /// The `stem_frames` frames before, as they are kept, latest first: `[cells, stem_frames · c]`.
+pub struct FrameContext<'a> {
+    /// Context latents of the `stem_frames` preceding frames, latest first:
+    /// `[cells, stem_frames · channels]`.
     pub past: &'a [f32],
     /// Frames since the reset.
     pub frame: u64,
-    /// Earlier frames that time attention sees.
-    pub seen: usize,
+    /// Earlier frames that temporal attention sees.
+    pub attended_frames: usize,
 }
 
-/// What one pass asks.
+/// Input of one network pass.
 #[derive(Clone, Copy, Debug)]
-pub struct Ask<'a> {
+pub struct DenoiseInput<'a> {
     /// z_τ, `[cells, channels]`.
     pub z: &'a [f32],
-    /// Signal level τ.
-    pub signal: f32,
-    /// Index of the step size.
-    pub step: u32,
-    /// The action that leads to the frame, or [`WorldConfig::unknown_action`].
+    /// Signal level τ of `z`.
+    pub tau: f32,
+    /// Index of the step size d, see [`step_index`](driftless_model::dynamics::step_index).
+    pub step_index: u32,
+    /// The action that leads to the frame, or `WorldConfig::unknown_action`.
     pub action: u32,
 }
 
-/// One step of shortcut sampling: a pass, and z ← keep · z + take · (what the network puts out).
+/// One step of shortcut sampling: z ← `z_scale` · z + `output_scale` · (network output).
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Share {
+pub struct StepCoefficients {
     /// Signal level τ of the pass.
-    pub signal: f32,
-    /// Share of z.
-    pub keep: f32,
-    /// Share of the network's output.
-    pub take: f32,
+    pub tau: f32,
+    /// Coefficient of z.
+    pub z_scale: f32,
+    /// Coefficient of the network's output.
+    pub output_scale: f32,
 }
 
-/// A frame from noise to pixels, for a network that can do all of it on its own device.
+/// How noisy a finished frame is as context: α · clean latent + σ · noise.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ContextNoise {
+    /// Signal level τ_ctx.
+    pub tau: f32,
+    /// Coefficient of the clean latent.
+    pub alpha: f32,
+    /// Coefficient of the noise; 0 if the context is clean.
+    pub sigma: f32,
+}
+
+/// Everything a network needs to make a frame, from noise to pixels, on its own device.
 #[derive(Clone, Copy, Debug)]
-pub struct Whole<'a> {
+pub struct FrameRequest<'a> {
     /// Frames since the reset.
     pub frame: u64,
-    /// Earlier frames that time attention sees.
-    pub seen: usize,
+    /// Earlier frames that temporal attention sees.
+    pub attended_frames: usize,
     /// The action that leads to the frame.
     pub action: u32,
-    /// Seed of its noise.
+    /// Seed of the frame's noise.
     pub seed: u64,
-    /// Factor of the starting noise.
+    /// Standard deviation of the initial noise.
     pub temperature: f32,
-    /// The steps, in order.
-    pub shares: &'a [Share],
-    /// Index of their size.
-    pub step: u32,
-    /// Signal level of the frame as context, and the shares α of the clean latent and σ of noise.
-    pub context: [f32; 3],
+    /// The denoise steps, in order.
+    pub steps: &'a [StepCoefficients],
+    /// Index of their step size d.
+    pub step_index: u32,
+    /// Noise of the frame as context.
+    pub context: ContextNoise,
 }
 
-/// What is brought back of a frame that was made on a device.
+/// Host buffers that receive a frame made on a device.
 #[derive(Debug)]
-pub struct Copies<'a> {
+pub struct Readback<'a> {
     /// The clean latent, `[cells, channels]`.
     pub latent: &'a mut [f32],
-    /// The frames before the next one, as [`Moment::past`].
+    /// Past latents of the next frame, laid out as [`FrameContext::past`].
     pub past: &'a mut [f32],
     /// u8 RGB `[H, W, 3]`.
     pub image: &'a mut [u8],
 }
 
-/// What [`Network::frame`] makes.
+/// Result of [`Network::run_frame`].
 #[derive(Debug, Default)]
-pub struct Made {
-    /// The picture as a texture, where it stays on the device.
-    pub painting: Option<Arc<Painting>>,
-    /// What is predicted beside the picture, where the network has a head for it.
+pub struct FrameOutput {
+    /// The image as a texture, if it stayed on the device.
+    pub texture: Option<Arc<Painting>>,
+    /// Predicted reward and episode end, if the network has an outcome head.
     pub outcome: Option<Outcome>,
-    /// Time spent in each stage, where the device tells it.
+    /// Time spent in each stage; zeros if the device cannot measure it.
     pub times: StageTimes,
 }
 
-/// What a network predicts of a frame beside its picture.
+/// Predicted reward and episode end of a frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outcome {
     /// The reward that comes with the frame.
     pub reward: f32,
-    /// The probability that the frame ends its episode.
+    /// Probability that the frame ends its episode.
     pub end: f32,
 }
 
 impl Outcome {
-    /// Whether the end is as likely as not, or more.
+    /// Whether the episode ends with a probability of at least ½.
     pub fn ends(self) -> bool {
         self.end >= 0.5
     }
 
-    /// From what the head puts out: a reward and a logit.
+    /// From the output of the outcome head: a reward and a logit.
     pub(super) fn new([reward, logit]: [f32; 2]) -> Self {
         Self {
             reward,
@@ -107,95 +120,77 @@ impl Outcome {
     }
 }
 
-/// The networks of a world with their cache of earlier frames' keys and values.
+/// A world's networks with the KV cache of earlier frames. All methods return an error if the device
+/// fails.
 pub trait Network: Send {
-    /// A short name for people.
+    /// A short display name, such as `cpu`.
     fn name(&self) -> &str;
 
-    /// Turns to a frame; the passes after it are about this frame.
-    ///
-    /// # Errors
-    /// The device failed.
-    fn begin(&mut self, moment: &Moment) -> Result<()>;
+    /// Starts a frame; the passes that follow are about this frame.
+    fn begin_frame(&mut self, context: &FrameContext) -> Result<()>;
 
-    /// What the dynamics puts out (x̂, v̂ or ε̂), `[cells, channels]`; leaves the cache as it is.
-    ///
-    /// # Errors
-    /// The device failed.
-    fn denoise(&mut self, ask: &Ask, x: &mut [f32]) -> Result<()>;
+    /// Runs one denoise pass: writes the network's output (x̂, v̂ or ε̂), `[cells, channels]`. Does not
+    /// change the KV cache.
+    fn denoise(&mut self, input: &DenoiseInput, output: &mut [f32]) -> Result<()>;
 
-    /// Writes the frame's keys and values into the cache, where they replace the oldest frame's;
-    /// the frame's outcome, where the network has a head for it.
-    ///
-    /// # Errors
-    /// The device failed.
-    fn cache(&mut self, ask: &Ask) -> Result<Option<Outcome>>;
+    /// Writes the frame's keys and values into the KV cache, over those of the oldest frame. Returns the
+    /// frame's outcome if the network has an outcome head.
+    fn write_cache(&mut self, input: &DenoiseInput) -> Result<Option<Outcome>>;
 
-    /// Whether [`Network::attention`] is kept from the next [`Network::cache`] on.
-    fn inspect(&mut self, _on: bool) {}
+    /// Sets whether [`Network::attention`] is recorded from the next [`Network::write_cache`] on.
+    fn record_attention(&mut self, _on: bool) {}
 
-    /// Where tokens looked in the last [`Network::cache`]; none while not asked for, after
-    /// [`Network::load`], and of a network that does not tell.
-    ///
-    /// # Errors
-    /// The device failed.
+    /// Attention weights of the last [`Network::write_cache`]. `None` if they were not recorded, after
+    /// [`Network::load_cache`], and for networks that cannot record them.
     fn attention(&mut self) -> Result<Option<Attention>> {
         Ok(None)
     }
 
-    /// Whether [`Network::frame`] makes frames of so many steps; others go pass by pass.
-    fn makes_frames(&self, _steps: usize) -> bool {
+    /// Whether [`Network::run_frame`] can make frames of `steps` steps.
+    fn supports_full_frames(&self, _steps: usize) -> bool {
         false
     }
 
-    /// Whether [`Network::frame`] can paint.
-    fn paints(&self) -> bool {
+    /// Whether [`Network::run_frame`] can leave its image on the device as a texture.
+    fn supports_textures(&self) -> bool {
         false
     }
 
-    /// Tells the frames before the next one, as [`Moment::past`]; [`Network::frame`] moves them on by
-    /// itself.
-    fn put_past(&mut self, _past: &[f32]) {}
+    /// Sets the past latents of the next frame, laid out as [`FrameContext::past`].
+    /// [`Network::run_frame`] then updates them itself.
+    fn set_past(&mut self, _past: &[f32]) {}
 
-    /// Makes a whole frame, its cache entry included; brings back what `copies` has room for, or paints.
-    /// After an error the cache is as before.
-    ///
-    /// # Errors
-    /// The device failed, or the network's prediction is not finite.
-    fn frame(&mut self, _whole: &Whole, _copies: Option<Copies>) -> Result<Made> {
-        Err(Error::Argument("this network makes no whole frames".into()))
+    /// Makes a whole frame, including its entry in the KV cache. Copies it into `readback`, or leaves it on
+    /// the device as a texture if there is none. Returns an error, and leaves the KV cache unchanged, if
+    /// the prediction is not finite.
+    fn run_frame(
+        &mut self,
+        _request: &FrameRequest,
+        _readback: Option<Readback>,
+    ) -> Result<FrameOutput> {
+        Err(no_full_frames())
     }
 
-    /// Brings back the last whole frame, which stays on the device until something else is asked.
-    ///
-    /// # Errors
-    /// The device failed.
-    fn fetch(&mut self, _copies: Copies) -> Result<()> {
-        Err(Error::Argument("this network makes no whole frames".into()))
+    /// Copies the last whole frame to the host. It stays on the device until another method but
+    /// [`Network::name`] is called.
+    fn read_back(&mut self, _readback: Readback) -> Result<()> {
+        Err(no_full_frames())
     }
 
-    /// u8 RGB frames `[T, H, W, 3]` → latents `[T, cells, channels]`.
-    ///
-    /// # Errors
-    /// The device failed.
+    /// Encodes u8 RGB frames `[T, H, W, 3]` to standardised latents `[T, cells, channels]`.
     fn encode(&mut self, images: &[u8], latents: &mut [f32]) -> Result<()>;
 
-    /// Latents `[T, cells, channels]` → u8 RGB frames `[T, H, W, 3]`.
-    ///
-    /// # Errors
-    /// The device failed.
+    /// Decodes standardised latents `[T, cells, channels]` to u8 RGB frames `[T, H, W, 3]`.
     fn decode(&mut self, latents: &[f32], images: &mut [u8]) -> Result<()>;
 
-    /// Copies the cache into `out`, `[time layers, 2, context − 1, tokens, width]`: of each layer
+    /// Copies the KV cache into `out`, `[time layers, 2, context − 1, tokens, width]`: for each layer
     /// the normalised keys, then the values.
-    ///
-    /// # Errors
-    /// The device failed.
-    fn save(&self, out: &mut [f32]) -> Result<()>;
+    fn save_cache(&self, out: &mut [f32]) -> Result<()>;
 
-    /// The inverse of [`Network::save`].
-    ///
-    /// # Errors
-    /// The device failed.
-    fn load(&mut self, cache: &[f32]) -> Result<()>;
+    /// Replaces the KV cache; the inverse of [`Network::save_cache`].
+    fn load_cache(&mut self, cache: &[f32]) -> Result<()>;
+}
+
+fn no_full_frames() -> Error {
+    Error::Argument("this network cannot make whole frames".into())
 }

@@ -1,38 +1,38 @@
-//! Noise that is addressed, not drawn in turn: the same (seed, frame, use) gives the same numbers,
-//! whatever was sampled before, on a processor as on a GPU (`shaders/shared/noise.wgsl`).
+//! Addressed noise: the same (seed, frame, purpose) always gives the same values, whatever was sampled
+//! before, on the CPU and on the GPU (`shaders/shared/noise.wgsl`).
 //!
-//! A block of four numbers is Philox4x32-10 of its address (Salmon et al., *Parallel Random Numbers:
-//! As Easy as 1, 2, 3*, 2011), made normal by Box and Muller (1958). Logarithm, sine and cosine are
-//! those of Moshier's Cephes in single precision, written out, since GPUs' own ones differ.
+//! A block of four values is Philox4x32-10 of its address (Salmon et al., *Parallel Random Numbers: As
+//! Easy as 1, 2, 3*, 2011) through the Box-Muller transform (1958). Logarithm, sine and cosine are the
+//! single-precision ones of Moshier's Cephes, because those of GPUs differ.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 /// What the noise is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Use {
-    /// The start of a frame's denoising.
+pub(crate) enum Use {
+    /// Initial noise of a frame.
     Start,
-    /// What blurs a finished frame to the context's signal level.
+    /// Noise added to a finished frame to bring it to the context's signal level.
     Context,
-    /// What churn adds between the steps.
+    /// Noise that churn adds between steps.
     Churn,
-    /// What a given frame is looked at through, and the probes of its likelihood.
+    /// Noise added to a given frame to measure its surprise, and the probes of its likelihood.
     Likelihood,
 }
 
-/// Uses that have a stream of their own.
-const USES: u64 = 4;
+/// Number of purposes, each with its own stream.
+const PURPOSES: u64 = 4;
 
-/// The generator of an address, for what is drawn in turn.
-pub fn rng(seed: u64, frame: u64, purpose: Use) -> ChaCha8Rng {
+/// A sequential generator for an address, for values that are drawn one after another.
+pub(crate) fn rng(seed: u64, frame: u64, purpose: Use) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(frame.wrapping_mul(USES).wrapping_add(purpose as u64));
+    rng.set_stream(frame.wrapping_mul(PURPOSES).wrapping_add(purpose as u64));
     rng
 }
 
-/// Fills `out` with N(0, 1).
-pub fn fill(out: &mut [f32], seed: u64, frame: u64, purpose: Use) {
+/// Fills `out` with the N(0, 1) values of an address.
+pub(crate) fn fill(out: &mut [f32], seed: u64, frame: u64, purpose: Use) {
     let [seed, frame] = [seed, frame].map(|x| [x as u32, (x >> 32) as u32]);
     for (block, out) in out.chunks_mut(4).enumerate() {
         let counter = [block as u32, purpose as u32, frame[0], frame[1]];
@@ -42,15 +42,15 @@ pub fn fill(out: &mut [f32], seed: u64, frame: u64, purpose: Use) {
     }
 }
 
-/// Philox4x32 of ten rounds.
+/// Philox4x32 with ten rounds.
 fn philox([mut a, mut b, mut c, mut d]: [u32; 4], [mut k, mut l]: [u32; 2]) -> [u32; 4] {
-    let product = |x: u32, by: u32| {
+    let multiply_wide = |x: u32, by: u32| {
         let wide = u64::from(x) * u64::from(by);
         ((wide >> 32) as u32, wide as u32)
     };
     for _ in 0..10 {
-        let (high_a, low_a) = product(a, 0xD251_1F53);
-        let (high_c, low_c) = product(c, 0xCD9E_8D57);
+        let (high_a, low_a) = multiply_wide(a, 0xD251_1F53);
+        let (high_c, low_c) = multiply_wide(c, 0xCD9E_8D57);
         (a, b, c, d) = (high_c ^ b ^ k, low_c, high_a ^ d ^ l, low_a);
         k = k.wrapping_add(0x9E37_79B9);
         l = l.wrapping_add(0xBB67_AE85);
@@ -58,7 +58,7 @@ fn philox([mut a, mut b, mut c, mut d]: [u32; 4], [mut k, mut l]: [u32; 2]) -> [
     [a, b, c, d]
 }
 
-/// Two normal numbers from two words.
+/// Two normal values from two random words.
 fn normal_pair(a: u32, b: u32) -> [f32; 2] {
     const PART: f32 = 1.0 / 16_777_216.0;
     let radius = (-2.0 * ln(((a >> 8) as f32 + 0.5) * PART)).sqrt();
@@ -66,7 +66,7 @@ fn normal_pair(a: u32, b: u32) -> [f32; 2] {
     [radius * cos, radius * sin]
 }
 
-/// ln x of a positive normal number.
+/// ln x for a positive normal `f32`.
 #[allow(
     clippy::excessive_precision,
     clippy::approx_constant,
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn every_address_has_its_own_standard_normal_noise() {
+    fn addresses_are_independent() {
         let all = [
             draw(1, 5, Use::Start),
             draw(1, 5, Use::Context),
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn philox_gives_its_known_answers() {
+    fn philox_matches_known_answers() {
         // Random123 1.14.0, kat_vectors, philox4x32 10.
         assert_eq!(
             philox([0; 4], [0; 2]),
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn logarithm_sine_and_cosine_are_right_to_single_precision() {
+    fn transcendentals_are_accurate() {
         for i in 1..100_000u32 {
             let x = i as f32 / 100_000.0;
             let exact = f64::from(x).ln();
@@ -189,14 +189,14 @@ mod tests {
     }
 
     #[test]
-    fn the_numbers_are_normal_far_out_too() {
+    fn tails_are_normal() {
         let mut out = vec![0.0; 400_000];
         fill(&mut out, 9, 1, Use::Start);
-        // Shares of N(0, 1) beyond x on either side.
-        for (x, share) in [(1.0, 0.317_311), (2.0, 0.045_500), (3.0, 0.002_700)] {
+        // Two-sided tail probabilities of N(0, 1).
+        for (x, tail) in [(1.0, 0.317_311), (2.0, 0.045_500), (3.0, 0.002_700)] {
             let beyond = out.iter().filter(|z| z.abs() > x).count() as f64 / 4e5;
-            let spread = (share * (1.0 - share) / 4e5f64).sqrt();
-            assert!((beyond - share).abs() < 4.0 * spread, "{x}: {beyond}");
+            let spread = (tail * (1.0 - tail) / 4e5f64).sqrt();
+            assert!((beyond - tail).abs() < 4.0 * spread, "{x}: {beyond}");
         }
         let fourth = out.iter().map(|z| f64::from(z.powi(4))).sum::<f64>() / 4e5;
         assert!((fourth - 3.0).abs() < 0.08, "{fourth}");

@@ -1,4 +1,4 @@
-//! What a player can turn between two frames, and which of it goes together.
+//! Sampler parameters, their ranges, and which of them can be combined.
 
 use std::fmt;
 
@@ -8,30 +8,30 @@ use crate::{Error, Result};
 use driftless_flow::FlowError;
 use driftless_flow::path::Path as FlowPath;
 
-/// Most denoise passes a frame.
+/// Upper limit on the steps per frame.
 pub const MAX_STEPS: usize = 1024;
 
-/// How a frame is brought from noise to data.
+/// The method that takes a frame from noise to data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "clap", value(rename_all = "snake_case"))]
 pub enum Solver {
-    /// K equal steps of the size that the network was asked to learn (shortcut forcing).
+    /// K equal steps of size 1/K, which the network was trained on (shortcut forcing).
     #[default]
     Shortcut,
-    /// Euler's method on the network's finest velocity; with churn, Euler-Maruyama on the SDE.
+    /// Euler's method on the velocity at the finest step size; with churn, Euler-Maruyama on the SDE.
     Euler,
-    /// The midpoint method: two passes a step.
+    /// The midpoint method: two passes per step.
     Midpoint,
-    /// Heun's method: two passes a step, one in the last.
+    /// Heun's method: two passes per step, one in the last step.
     Heun,
     /// Dormand-Prince 5(4) with as many steps as the tolerance needs.
     Adaptive,
 }
 
 impl Solver {
-    /// All of them.
+    /// All values, in the order of the stored indices.
     pub const ALL: [Self; 5] = [
         Self::Shortcut,
         Self::Euler,
@@ -40,7 +40,7 @@ impl Solver {
         Self::Adaptive,
     ];
 
-    /// Its name in settings and on the command line.
+    /// The name used in settings and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Shortcut => "shortcut",
@@ -58,18 +58,18 @@ impl fmt::Display for Solver {
     }
 }
 
-/// The path that a frame is brought along, from noise to data.
+/// The path from noise to data that the solver follows.
 ///
-/// A network knows one path; on another it is asked at the level of the same ratio α/σ, with z
-/// scaled to it ([`FlowPath::matching`]). In the limit of many steps all lead to one frame; with few,
-/// the steps lie elsewhere and err otherwise. Paths of exploding variance are not among them: noise
-/// falls by e^(ln(σ_max/σ_min)/K) a step there, which no fixed solver follows with a few steps.
+/// A network is trained on one path. On another path it is evaluated at the signal level with the same
+/// ratio α/σ, with z rescaled to match ([`FlowPath::matching`]). With many steps all paths lead to the
+/// same frame; with few steps the errors differ. Exploding-variance paths are excluded: on them the noise
+/// falls by e^(ln(σ_max/σ_min)/K) per step, which no fixed-step solver follows with a few steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "clap", value(rename_all = "snake_case"))]
 pub enum Along {
-    /// The one that the world was trained on.
+    /// The path that the world was trained on.
     #[default]
     Own,
     /// α = τ, σ = 1 − τ.
@@ -79,10 +79,10 @@ pub enum Along {
 }
 
 impl Along {
-    /// All of them.
+    /// All values, in the order of the stored indices.
     pub const ALL: [Self; 3] = [Self::Own, Self::Linear, Self::Cosine];
 
-    /// Its name in settings and on the command line.
+    /// The name used in settings and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Own => "own",
@@ -91,7 +91,7 @@ impl Along {
         }
     }
 
-    /// The path, for a world whose own is `own`.
+    /// The flow path, for a world trained on `own`.
     pub fn path(self, own: FlowPath) -> FlowPath {
         match self {
             Self::Own => own,
@@ -107,33 +107,33 @@ impl fmt::Display for Along {
     }
 }
 
-/// What a player can turn between two frames.
+/// Parameters of the sampler; they can change between two frames.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SamplerParams {
-    /// Steps a frame, K; the step size is d = 1/K. The adaptive solver chooses its own.
+    /// Steps per frame, K; the step size is d = 1/K. The adaptive solver ignores it.
     pub steps: usize,
-    /// The method.
+    /// The solver.
     pub solver: Solver,
-    /// The path that it follows.
+    /// The path that the solver follows.
     pub path: Along,
-    /// Where the levels of the steps lie: 1 evenly, above 1 denser near the noise, below 1 near
-    /// the data (t′ = s t / (1 + (s − 1) t) for t = 1 − τ, Esser et al., 2024, eq. 23).
+    /// Timestep shift: 1 spaces the signal levels evenly, above 1 puts more near the noise, below 1 more
+    /// near the data (t′ = s t / (1 + (s − 1) t) for t = 1 − τ, Esser et al., 2024, eq. 23).
     pub shift: f32,
-    /// Noise added between the steps, in units of the SDE of `flow::solver`; 0 is the ODE.
+    /// Noise added between steps, in units of the SDE in `flow::solver`; 0 is the ODE.
     pub churn: f32,
-    /// Largest error of an adaptive step, relative and absolute.
+    /// Error tolerance of an adaptive step, relative and absolute.
     pub tolerance: f32,
-    /// How far a frame is drawn from what would come without knowing the action towards what comes
-    /// with it: 1 as trained, above it actions count for more. Other values cost a second pass.
+    /// Action guidance (classifier-free guidance): 1 is as trained, above 1 strengthens the effect of
+    /// actions. Values other than 1 double the number of passes.
     pub guidance: f32,
-    /// Signal level τ_ctx at which finished frames are kept, in (0, 1]; 1 is clean.
+    /// Signal level τ_ctx of finished frames in the context, in (0, 1]; 1 is clean.
     pub context_signal: f32,
-    /// Frames that time attention sees, the current one included; at most the world's `context`.
+    /// Frames that temporal attention sees, the current one included; capped by the world's `context`.
     pub context: usize,
-    /// Standard deviation of the starting noise; 1 is the training distribution.
+    /// Standard deviation of the initial noise; 1 is the training distribution.
     pub temperature: f32,
-    /// Seed of the noise: frame n of a session draws its noise from (seed, n).
+    /// Seed of the noise: frame n of a session takes its noise from the address (seed, n).
     pub seed: u64,
 }
 
@@ -156,7 +156,7 @@ impl Default for SamplerParams {
 }
 
 impl SamplerParams {
-    /// The same with the plain shortcut sampler, which asks nothing of the network but its steps.
+    /// The same parameters with the default solver settings: plain shortcut sampling.
     #[must_use]
     pub fn plain(self) -> Self {
         let Self {
@@ -177,13 +177,14 @@ impl SamplerParams {
         }
     }
 
-    /// Whether every parameter is in its range, and goes with the others.
+    /// Checks every parameter's range and the combination of all.
     ///
     /// # Errors
-    /// Names the first one that is not and its range, or says what does not go together and why.
+    /// Returns an error that names the first parameter out of range and its range, or says which parameters
+    /// cannot be combined and why.
     pub fn check(&self) -> Result<()> {
         let finite = |value: f32, least: f32| value >= least && value.is_finite();
-        // As it was written: 0.1, not 0.10000000149.
+        // Through decimal, so that an error shows 0.1 and not 0.10000000149.
         let shown = |value: f32| value.to_string().parse().unwrap_or(f64::from(value));
         let ranges = [
             (
@@ -235,8 +236,8 @@ impl SamplerParams {
                 "0 to 10",
             ),
         ];
-        for (what, fits, value, expected) in ranges {
-            if !fits {
+        for (what, in_range, value, expected) in ranges {
+            if !in_range {
                 return Err(FlowError::Range {
                     what,
                     value,
@@ -245,14 +246,14 @@ impl SamplerParams {
                 .into());
             }
         }
-        self.pairing()
+        self.check_combination()
     }
 
-    /// Whether the parameters go together.
+    /// Checks that the parameters can be combined.
     ///
     /// # Errors
-    /// Says what does not, and what would.
-    pub fn pairing(&self) -> Result<()> {
+    /// Returns an error that says which ones cannot, and what would work.
+    pub fn check_combination(&self) -> Result<()> {
         let refuse = |why: &str| Err(Error::from(FlowError::Pairing(why.to_owned())));
         let shortcut = self.solver == Solver::Shortcut;
         if shortcut && !self.steps.is_power_of_two() {
@@ -282,7 +283,7 @@ impl SamplerParams {
         }
         if self.churn > 0.0 && self.steps == 1 {
             return refuse(
-                "churn adds noise between steps, and K = 1 has no between: set K to 2 or more, or churn to 0",
+                "churn adds noise between steps, and K = 1 is a single step: set K to 2 or more, or churn to 0",
             );
         }
         Ok(())
@@ -298,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_go_together_is_explained() {
+    fn invalid_combinations_are_explained() {
         let base = SamplerParams::default();
         base.check().unwrap();
         let of = |solver| SamplerParams { solver, ..base };
@@ -336,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_out_of_its_range_is_named_with_it() {
+    fn out_of_range_errors_name_the_range() {
         let base = SamplerParams::default();
         let error = why(SamplerParams { steps: 0, ..base });
         assert_eq!(error, "steps is 0, expected 1 to 1024");

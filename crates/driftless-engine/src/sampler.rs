@@ -1,12 +1,14 @@
 //! The sampling loop around a network: noise, K denoise passes, one cache pass, one decode.
 //!
-//! Everything that is not the network itself lives here, so that all engines sample alike.
+//! Everything except the network itself is here, so all backends sample in the same way.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::denoise::{Denoiser, Pass, shares};
-use super::network::{Ask, Copies, Moment, Network, Outcome, Whole};
+use super::denoise::{Denoiser, Pass, step_coefficients};
+use super::network::{
+    ContextNoise, DenoiseInput, FrameContext, FrameRequest, Network, Outcome, Readback,
+};
 use super::noise::{self, Use};
 use super::{Attention, Engine, Painting, SamplerParams, Snapshot, Solver, StageTimes};
 use crate::{Error, Result};
@@ -14,39 +16,41 @@ use driftless_data::Clip;
 use driftless_model::config::WorldConfig;
 use driftless_model::dynamics::step_index;
 
-/// An [`Engine`] made of a [`Network`].
+/// The [`Engine`] around a [`Network`].
 pub struct Sampler<N> {
     network: N,
     world: WorldConfig,
     /// Frames since the reset; 0 before the first reset.
     frame: u64,
+    /// Clean latent of the last frame, `[cells, channels]`.
     latent: Vec<f32>,
+    /// Past latents for the stem, see [`FrameContext::past`].
     past: Vec<f32>,
     image: Vec<u8>,
+    /// Scratch: the noisy latent and the context noise, `[cells, channels]`.
     z: Vec<f32>,
-    x: Vec<f32>,
+    noise: Vec<f32>,
     outcome: Option<Outcome>,
-    tracing: bool,
+    recording_passes: bool,
     passes: Vec<Pass>,
-    /// Numbers in the network's cache.
+    /// Elements of the network's KV cache.
     cache_len: usize,
-    newest: Newest,
-    stays: bool,
-    painting: Option<Arc<Painting>>,
+    residency: Residency,
+    keep_on_device: bool,
+    /// The last image, if it stayed on the device.
+    texture: Option<Arc<Painting>>,
 }
 
-/// Who has the last frame's latent and picture and the frames before.
+/// Where the current `latent`, `past` and `image` are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Newest {
-    /// The sampler.
-    Here,
-    /// The network's device.
-    There,
+enum Residency {
+    Host,
+    Device,
     Both,
 }
 
 impl<N: Network> Sampler<N> {
-    pub(super) fn around(network: N, world: WorldConfig) -> Self {
+    pub(super) fn from_network(network: N, world: WorldConfig) -> Self {
         let (d, len) = (&world.dynamics, world.latent_len());
         let time_layers = d.depth / d.time_every;
         Self {
@@ -56,14 +60,14 @@ impl<N: Network> Sampler<N> {
             past: vec![0.0; len * d.stem_frames],
             image: vec![0; world.image_len()],
             z: vec![0.0; len],
-            x: vec![0.0; len],
+            noise: vec![0.0; len],
             outcome: None,
-            tracing: false,
+            recording_passes: false,
             passes: Vec::new(),
             cache_len: time_layers * 2 * (d.context - 1) * world.tokens() * d.width,
-            newest: Newest::Here,
-            stays: false,
-            painting: None,
+            residency: Residency::Host,
+            keep_on_device: false,
+            texture: None,
             world,
         }
     }
@@ -79,8 +83,8 @@ impl<N: Network> Sampler<N> {
         )))
     }
 
-    /// Whole frames in `images`.
-    fn frames(&self, images: &[u8]) -> Result<usize> {
+    /// Number of frames in `images`. Returns an error if the last one is incomplete.
+    fn frame_count(&self, images: &[u8]) -> Result<usize> {
         let len = self.world.image_len();
         if images.len().is_multiple_of(len) {
             return Ok(images.len() / len);
@@ -93,7 +97,7 @@ impl<N: Network> Sampler<N> {
         )))
     }
 
-    /// Whether the world can be sampled like this.
+    /// Checks parameters on their own and against the world.
     fn check(&self, params: &SamplerParams) -> Result<()> {
         params.check()?;
         if params.guidance != 1.0 && self.world.unknown_action().is_none() {
@@ -105,79 +109,92 @@ impl<N: Network> Sampler<N> {
         Ok(())
     }
 
-    /// Earlier frames that time attention sees.
-    fn seen(&self, params: &SamplerParams) -> usize {
+    /// Earlier frames that temporal attention sees.
+    fn attended_frames(&self, params: &SamplerParams) -> usize {
         let context = params.context.min(self.world.dynamics.context);
         (context - 1).min(usize::try_from(self.frame).unwrap_or(usize::MAX))
     }
 
-    fn begin(&mut self, params: &SamplerParams) -> Result<()> {
-        let seen = self.seen(params);
-        self.painting = None;
-        self.newest = Newest::Here;
-        self.network.begin(&Moment {
+    fn begin_frame(&mut self, params: &SamplerParams) -> Result<()> {
+        let attended_frames = self.attended_frames(params);
+        self.texture = None;
+        self.residency = Residency::Host;
+        self.network.begin_frame(&FrameContext {
             past: &self.past,
             frame: self.frame,
-            seen,
+            attended_frames,
         })
     }
 
-    /// Brings back what stayed on the device.
-    fn catch_up(&mut self) -> Result<()> {
-        if self.newest == Newest::There {
-            self.network.fetch(Copies {
+    /// Copies the last frame to the host if only the device has it.
+    fn sync_to_host(&mut self) -> Result<()> {
+        if self.residency == Residency::Device {
+            self.network.read_back(Readback {
                 latent: &mut self.latent,
                 past: &mut self.past,
                 image: &mut self.image,
             })?;
-            self.newest = Newest::Both;
+            self.residency = Residency::Both;
         }
         Ok(())
     }
 
-    /// The whole frame by the network itself, where it can and nobody looks in between.
-    fn whole(&mut self, action: u32, params: &SamplerParams) -> Result<Option<StageTimes>> {
-        let plain = params.solver == Solver::Shortcut && params.guidance == 1.0 && !self.tracing;
-        if !plain || !self.network.makes_frames(params.steps) {
+    /// How the finished frame is noised for the context.
+    fn context_noise(&self, params: &SamplerParams) -> Result<ContextNoise> {
+        let tau = params.context_signal;
+        let (alpha, sigma) = if tau < 1.0 {
+            let at = self.world.flow.path.at(f64::from(tau))?;
+            (at.alpha as f32, at.sigma as f32)
+        } else {
+            (1.0, 0.0)
+        };
+        Ok(ContextNoise { tau, alpha, sigma })
+    }
+
+    /// Lets the network make the whole frame on its device. `None` if it cannot, or if the passes have to
+    /// be visible in between.
+    fn run_full_frame(
+        &mut self,
+        action: u32,
+        params: &SamplerParams,
+    ) -> Result<Option<StageTimes>> {
+        let plain = params.solver == Solver::Shortcut && params.guidance == 1.0;
+        let possible = plain && !self.recording_passes;
+        if !possible || !self.network.supports_full_frames(params.steps) {
             return Ok(None);
         }
-        let signal = params.context_signal;
-        let at = self.world.flow.path.at(f64::from(signal))?;
-        let seen = self.seen(params);
-        let whole = Whole {
+        let request = FrameRequest {
             frame: self.frame,
-            seen,
+            attended_frames: self.attended_frames(params),
             action,
             seed: params.seed,
             temperature: params.temperature,
-            shares: &shares(&self.world, params.steps)?,
-            step: step_index(params.steps, self.world.dynamics.k_max),
-            context: match signal < 1.0 {
-                true => [signal, at.alpha as f32, at.sigma as f32],
-                false => [signal, 1.0, 0.0],
-            },
+            steps: &step_coefficients(&self.world, params.steps)?,
+            step_index: step_index(params.steps, self.world.dynamics.k_max),
+            context: self.context_noise(params)?,
         };
-        if self.newest == Newest::Here {
-            self.network.put_past(&self.past);
+        if self.residency == Residency::Host {
+            self.network.set_past(&self.past);
         }
-        let stays = self.stays && self.network.paints();
-        let copies = (!stays).then_some(Copies {
+        let on_device = self.keep_on_device && self.network.supports_textures();
+        let readback = (!on_device).then_some(Readback {
             latent: &mut self.latent,
             past: &mut self.past,
             image: &mut self.image,
         });
-        let made = self.network.frame(&whole, copies)?;
-        self.newest = match stays {
-            true => Newest::There,
-            false => Newest::Both,
+        let output = self.network.run_frame(&request, readback)?;
+        self.residency = if on_device {
+            Residency::Device
+        } else {
+            Residency::Both
         };
-        self.outcome = made.outcome;
-        self.painting = made.painting;
+        self.outcome = output.outcome;
+        self.texture = output.texture;
         self.frame += 1;
-        Ok(Some(made.times))
+        Ok(Some(output.times))
     }
 
-    /// The denoise passes: noise to the clean estimate, in `z`.
+    /// Runs the denoise passes: turns noise into the clean latent, in `z`.
     fn sample(&mut self, action: u32, params: &SamplerParams) -> Result<()> {
         noise::fill(&mut self.z, params.seed, self.frame, Use::Start);
         for z in &mut self.z {
@@ -190,28 +207,25 @@ impl<N: Network> Sampler<N> {
             params,
             action,
             frame: self.frame,
-            passes: self.tracing.then_some(&mut self.passes),
+            passes: self.recording_passes.then_some(&mut self.passes),
         }
         .run(&mut self.z)
     }
 
-    /// The cache pass over the clean latent in `latent`; the frame is then over.
-    fn keep(&mut self, action: u32, params: &SamplerParams) -> Result<()> {
-        let signal = params.context_signal;
+    /// Runs the cache pass over the clean latent in `latent`, which completes the frame.
+    fn write_cache(&mut self, action: u32, params: &SamplerParams) -> Result<()> {
+        let ContextNoise { tau, alpha, sigma } = self.context_noise(params)?;
         self.z.copy_from_slice(&self.latent);
-        if signal < 1.0 {
-            noise::fill(&mut self.x, params.seed, self.frame, Use::Context);
-            let at = self.world.flow.path.at(f64::from(signal))?;
-            let (alpha, sigma) = (at.alpha as f32, at.sigma as f32);
-            for (z, noise) in self.z.iter_mut().zip(&self.x) {
+        if tau < 1.0 {
+            noise::fill(&mut self.noise, params.seed, self.frame, Use::Context);
+            for (z, noise) in self.z.iter_mut().zip(&self.noise) {
                 *z = alpha * *z + sigma * noise;
             }
         }
-        let finest = step_index(usize::MAX, self.world.dynamics.k_max);
-        self.outcome = self.network.cache(&Ask {
+        self.outcome = self.network.write_cache(&DenoiseInput {
             z: &self.z,
-            signal,
-            step: finest,
+            tau,
+            step_index: step_index(usize::MAX, self.world.dynamics.k_max),
             action,
         })?;
         let c = self.world.tokenizer.channels;
@@ -238,30 +252,30 @@ impl<N: Network> Engine for Sampler<N> {
 
     fn reset(&mut self, context: &Clip, params: &SamplerParams) -> Result<()> {
         self.check(params)?;
-        let frames = self.frames(&context.images)?;
+        let frames = self.frame_count(&context.images)?;
         if frames != context.frames() || frames == 0 {
             return Err(Error::Argument(format!(
-                "the context has {frames} images and {} actions, expected as many, at least 1",
+                "the context has {frames} images and {} actions, expected equal numbers, at least 1",
                 context.frames()
             )));
         }
         for &action in &context.actions {
             self.check_action(action)?;
         }
-        // As many as can be seen, even if `params` sees fewer now.
-        let kept = frames.min(self.world.dynamics.context);
-        let images = &context.images[(frames - kept) * self.world.image_len()..];
+        // As many as the world can attend to, even if `params` asks for fewer now.
+        let used = frames.min(self.world.dynamics.context);
+        let images = &context.images[(frames - used) * self.world.image_len()..];
         let latents = self.encode(images)?;
-        self.newest = Newest::Here;
-        self.network.load(&vec![0.0; self.cache_len])?;
+        self.residency = Residency::Host;
+        self.network.load_cache(&vec![0.0; self.cache_len])?;
         self.past.fill(0.0);
         self.passes.clear();
         self.frame = 0;
-        let actions = &context.actions[frames - kept..];
+        let actions = &context.actions[frames - used..];
         for (latent, &action) in latents.chunks_exact(self.latent.len()).zip(actions) {
             self.latent.copy_from_slice(latent);
-            self.begin(params)?;
-            self.keep(action, params)?;
+            self.begin_frame(params)?;
+            self.write_cache(action, params)?;
         }
         let last = images.len() - self.image.len();
         self.image.copy_from_slice(&images[last..]);
@@ -272,21 +286,21 @@ impl<N: Network> Engine for Sampler<N> {
         self.check(params)?;
         self.check_action(action)?;
         if self.frame == 0 {
-            return Err(Error::Argument("a step before the first reset".into()));
+            return Err(Error::Argument("step called before the first reset".into()));
         }
         let start = Instant::now();
-        if let Some(mut times) = self.whole(action, params)? {
+        if let Some(mut times) = self.run_full_frame(action, params)? {
             if times == StageTimes::default() {
                 times.denoise = start.elapsed();
             }
             return Ok(times);
         }
-        self.catch_up()?;
-        self.begin(params)?;
+        self.sync_to_host()?;
+        self.begin_frame(params)?;
         self.sample(action, params)?;
         self.latent.copy_from_slice(&self.z);
         let denoised = Instant::now();
-        self.keep(action, params)?;
+        self.write_cache(action, params)?;
         let cached = Instant::now();
         self.network.decode(&self.latent, &mut self.image)?;
         Ok(StageTimes {
@@ -297,21 +311,21 @@ impl<N: Network> Engine for Sampler<N> {
     }
 
     fn image(&mut self) -> Result<&[u8]> {
-        self.catch_up()?;
+        self.sync_to_host()?;
         Ok(&self.image)
     }
 
     fn latent(&mut self) -> Result<&[f32]> {
-        self.catch_up()?;
+        self.sync_to_host()?;
         Ok(&self.latent)
     }
 
     fn stay(&mut self, on: bool) {
-        self.stays = on;
+        self.keep_on_device = on;
     }
 
     fn painting(&self) -> Option<Arc<Painting>> {
-        self.painting.clone()
+        self.texture.clone()
     }
 
     fn outcome(&self) -> Option<Outcome> {
@@ -319,7 +333,7 @@ impl<N: Network> Engine for Sampler<N> {
     }
 
     fn trace(&mut self, on: bool) {
-        self.tracing = on;
+        self.recording_passes = on;
         self.passes.clear();
     }
 
@@ -328,7 +342,7 @@ impl<N: Network> Engine for Sampler<N> {
     }
 
     fn inspect(&mut self, on: bool) {
-        self.network.inspect(on);
+        self.network.record_attention(on);
     }
 
     fn attention(&mut self) -> Result<Option<Attention>> {
@@ -343,14 +357,14 @@ impl<N: Network> Engine for Sampler<N> {
     ) -> Result<Option<f32>> {
         self.check(params)?;
         self.check_action(action)?;
-        if self.frame == 0 || self.frames(image)? != 1 {
+        if self.frame == 0 || self.frame_count(image)? != 1 {
             return Err(Error::Argument(
-                "a surprise takes one frame, after a reset".into(),
+                "surprise takes exactly one frame, after a reset".into(),
             ));
         }
         let x = self.encode(image)?;
-        self.begin(params)?;
-        let found = Denoiser {
+        self.begin_frame(params)?;
+        let surprise = Denoiser {
             network: &mut self.network,
             world: &self.world,
             params: &SamplerParams {
@@ -362,26 +376,26 @@ impl<N: Network> Engine for Sampler<N> {
             passes: None,
         }
         .surprise(&x)?;
-        Ok(Some(found))
+        Ok(Some(surprise))
     }
 
     fn decode(&mut self, latents: &[f32]) -> Result<Vec<u8>> {
         let len = self.latent.len();
         if !latents.len().is_multiple_of(len) {
             return Err(Error::Argument(format!(
-                "latents hold {} numbers, expected a multiple of {len}",
+                "latents hold {} values, expected a multiple of {len}",
                 latents.len()
             )));
         }
-        self.catch_up()?;
+        self.sync_to_host()?;
         let mut images = vec![0; latents.len() / len * self.image.len()];
         self.network.decode(latents, &mut images)?;
         Ok(images)
     }
 
     fn encode(&mut self, images: &[u8]) -> Result<Vec<f32>> {
-        self.catch_up()?;
-        let mut latents = vec![0.0; self.frames(images)? * self.latent.len()];
+        self.sync_to_host()?;
+        let mut latents = vec![0.0; self.frame_count(images)? * self.latent.len()];
         self.network.encode(images, &mut latents)?;
         Ok(latents)
     }
@@ -394,12 +408,12 @@ impl<N: Network> Engine for Sampler<N> {
     }
 
     fn snapshot(&mut self) -> Result<Snapshot> {
-        self.catch_up()?;
+        self.sync_to_host()?;
         let (latent, past) = (self.latent.len(), self.past.len());
         let mut state = vec![0.0; latent + past + self.cache_len];
         state[..latent].copy_from_slice(&self.latent);
         state[latent..latent + past].copy_from_slice(&self.past);
-        self.network.save(&mut state[latent + past..])?;
+        self.network.save_cache(&mut state[latent + past..])?;
         Ok(Snapshot {
             frame: self.frame,
             state,
@@ -414,21 +428,21 @@ impl<N: Network> Engine for Sampler<N> {
         let expected = latent + past + self.cache_len;
         if snapshot.state.len() != expected || snapshot.image.len() != self.image.len() {
             return Err(Error::Argument(format!(
-                "the snapshot holds {} numbers and an image of {} bytes, expected {expected} and {}: \
+                "the snapshot holds {} values and an image of {} bytes, expected {expected} and {}: \
                  it belongs to another world",
                 snapshot.state.len(),
                 snapshot.image.len(),
                 self.image.len()
             )));
         }
-        self.network.load(&snapshot.state[latent + past..])?;
+        self.network.load_cache(&snapshot.state[latent + past..])?;
         self.latent.copy_from_slice(&snapshot.state[..latent]);
         self.past
             .copy_from_slice(&snapshot.state[latent..latent + past]);
         self.image.copy_from_slice(&snapshot.image);
         self.outcome = snapshot.outcome;
         self.frame = snapshot.frame;
-        (self.newest, self.painting) = (Newest::Here, None);
+        (self.residency, self.texture) = (Residency::Host, None);
         Ok(())
     }
 }

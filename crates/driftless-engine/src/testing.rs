@@ -20,7 +20,7 @@ use driftless_model::tokenizer::Tokenizer;
 
 use crate::Gpu;
 
-/// A small world with a grid that is not square and widths that fill no vector.
+/// A small world with a non-square grid and widths that are not multiples of a vector.
 pub fn plain() -> WorldConfig {
     let action = |name: &str| ActionSpec {
         name: name.to_owned(),
@@ -58,7 +58,7 @@ pub fn plain() -> WorldConfig {
     }
 }
 
-/// Worlds whose shapes are at the edges of what the engines handle.
+/// Worlds with shapes that are edge cases for the backends.
 pub fn shapes() -> Vec<(&'static str, WorldConfig)> {
     let with = |change: fn(&mut WorldConfig)| {
         let mut config = plain();
@@ -69,7 +69,7 @@ pub fn shapes() -> Vec<(&'static str, WorldConfig)> {
     vec![
         ("plain", plain()),
         (
-            "whole vectors, layers behind the last time attention",
+            "whole vectors, layers after the last temporal attention",
             with(|c| {
                 c.image = [32, 32];
                 c.tokenizer = TokenizerConfig {
@@ -112,11 +112,12 @@ pub fn shapes() -> Vec<(&'static str, WorldConfig)> {
     ]
 }
 
-/// A network with no parameter left at a start that hides mistakes, such as zero or one.
+/// A world with random networks. Every parameter is perturbed, because initial values such as zero or one
+/// would hide mistakes.
 pub fn world(config: &WorldConfig) -> World {
     let device = Device::Cpu;
     let mut rng = ChaCha8Rng::seed_from_u64(3);
-    let mut shaken = |params: Params| -> Params {
+    let mut perturb = |params: Params| -> Params {
         let vars = params.finish().unwrap();
         let tensors: HashMap<String, Tensor> = vars
             .into_iter()
@@ -141,10 +142,10 @@ pub fn world(config: &WorldConfig) -> World {
     };
     let params = Params::seeded(1, &device);
     Tokenizer::new(&params, config).unwrap();
-    let tokenizer = Tokenizer::new(&shaken(params), config).unwrap();
+    let tokenizer = Tokenizer::new(&perturb(params), config).unwrap();
     let params = Params::seeded(2, &device);
     Dynamics::new(&params, config).unwrap();
-    let dynamics = Dynamics::new(&shaken(params), config).unwrap();
+    let dynamics = Dynamics::new(&perturb(params), config).unwrap();
     World {
         config: config.clone(),
         tokenizer,
@@ -152,7 +153,7 @@ pub fn world(config: &WorldConfig) -> World {
     }
 }
 
-/// A clip of smooth random pictures.
+/// A clip of random images and actions.
 pub fn clip(config: &WorldConfig, frames: usize) -> Clip {
     let mut rng = ChaCha8Rng::seed_from_u64(11);
     Clip {
@@ -170,7 +171,7 @@ pub fn actions(config: &WorldConfig, frames: usize, seed: u64) -> Vec<u32> {
     (0..frames).map(|_| rng.random_range(0..count)).collect()
 }
 
-/// Any adapter, a software renderer too; none where none is installed.
+/// Any adapter, even a software renderer. `None` if there is none, which fails the test in CI.
 pub fn gpu() -> Option<Gpu> {
     match Gpu::open(true) {
         Ok(gpu) => Some(gpu),

@@ -1,18 +1,17 @@
-//! Weights packed once into panels of sixteen outputs, and where a product finds its rows.
+//! Weight matrices packed into panels of 16 outputs, and the layout of the rows they multiply.
 
 use candle_core::Tensor;
 
-use super::kernel::{LANES, Product, multiply};
+use super::matmul::{LANES, MatmulArgs, multiply};
 use crate::Result;
-use crate::weights::numbers;
+use crate::weights::tensor_values;
 
-/// Where the rows of a product's left side lie in a slice.
+/// Where the input rows of a matrix product are in a slice.
 ///
-/// Row r starts at `(r / run) · outer + (r % run) · inner` and consists of `segments` pieces,
-/// `stride` apart. So a 3×3 neighbourhood, a patch of an image or a token of merged cells is read
-/// in place.
+/// Row r starts at `(r / run) · outer + (r % run) · inner` and consists of `segments` pieces, `stride`
+/// apart. So 3×3 neighbourhoods, image patches and merged cells are read in place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Rows {
+pub(super) struct RowLayout {
     pub(super) count: usize,
     pub(super) run: usize,
     pub(super) outer: usize,
@@ -21,9 +20,9 @@ pub(super) struct Rows {
     pub(super) stride: usize,
 }
 
-impl Rows {
-    /// `count` rows, `stride` apart.
-    pub(super) fn plain(count: usize, stride: usize) -> Self {
+impl RowLayout {
+    /// `count` contiguous rows, `stride` apart.
+    pub(super) fn contiguous(count: usize, stride: usize) -> Self {
         Self {
             count,
             run: 1,
@@ -34,7 +33,7 @@ impl Rows {
         }
     }
 
-    /// Blocks of `side`×`side` cells of a grid [gh, gw, c], row by row.
+    /// Blocks of `side`×`side` cells of a grid [gh, gw, c], in row-major order.
     pub(super) fn blocks([gh, gw]: [usize; 2], side: usize, c: usize) -> Self {
         Self {
             count: gh * gw / (side * side),
@@ -51,7 +50,7 @@ impl Rows {
         (r / self.run) * self.outer + (r % self.run) * self.inner
     }
 
-    /// Numbers that the slice must hold for rows of `width` numbers.
+    /// Length that the slice needs for rows of `width` elements.
     pub(super) fn extent(&self, width: usize) -> usize {
         match self.count {
             0 => 0,
@@ -60,27 +59,28 @@ impl Rows {
     }
 }
 
-/// What becomes of the old content of a product's target.
+/// Whether a product overwrites its output or adds to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
+pub(super) enum WriteMode {
     Set,
     Add,
 }
 
 /// A weight matrix [outputs, inputs] in panels [outputs / 16][inputs][16], padded with zeros.
-pub(super) struct Matrix {
+pub(super) struct PackedMatrix {
     inputs: usize,
     outputs: usize,
     panels: Vec<f32>,
 }
 
-impl Matrix {
+impl PackedMatrix {
     pub(super) fn new(weight: &Tensor) -> Result<Self> {
         let (outputs, inputs) = weight.dims2()?;
-        let weight = numbers(weight)?;
+        let weight = tensor_values(weight)?;
         Ok(Self::pack(outputs, inputs, |o, i| weight[o * inputs + i]))
     }
 
+    /// Packs the matrix whose elements are `weight(output, input)`.
     pub(super) fn pack(
         outputs: usize,
         inputs: usize,
@@ -99,21 +99,21 @@ impl Matrix {
         }
     }
 
-    /// y ← x Wᵀ or y ← y + x Wᵀ; y [count, outputs].
-    pub(super) fn apply(&self, x: &[f32], rows: Rows, y: &mut [f32], mode: Mode) {
-        self.apply_into(x, rows, y, self.outputs, mode);
+    /// y ← x Wᵀ, or y ← y + x Wᵀ; y is [count, outputs].
+    pub(super) fn apply(&self, x: &[f32], rows: RowLayout, y: &mut [f32], mode: WriteMode) {
+        self.apply_strided(x, rows, y, self.outputs, mode);
     }
 
-    /// The same with rows of `y` that are `stride` apart.
-    pub(super) fn apply_into(
+    /// As [`Self::apply`], with rows of `y` that are `stride` apart.
+    pub(super) fn apply_strided(
         &self,
         x: &[f32],
-        rows: Rows,
+        rows: RowLayout,
         y: &mut [f32],
         stride: usize,
-        mode: Mode,
+        mode: WriteMode,
     ) {
-        let product = Product {
+        let product = MatmulArgs {
             x,
             rows,
             panels: &self.panels,

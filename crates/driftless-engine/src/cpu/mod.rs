@@ -1,46 +1,46 @@
-//! The fast engine on the processor: weights packed once, buffers allocated once, one thread.
+//! The CPU backend: weights packed once, buffers allocated once, one thread.
 
 mod attention;
-mod cells;
 mod dynamics;
-mod kernel;
+mod grid;
+mod matmul;
 mod matrix;
 mod tokenizer;
 
-use dynamics::Dynamics;
-use tokenizer::Tokenizer;
+use dynamics::PackedDynamics;
+use tokenizer::PackedTokenizer;
 
 use super::Attention;
-use super::network::{Ask, Moment, Network, Outcome};
+use super::network::{DenoiseInput, FrameContext, Network, Outcome};
 use super::sampler::Sampler;
 use crate::Result;
 use driftless_model::checkpoint::World;
 
-/// The engine that runs packed f32 weights on the processor.
+/// The engine on packed f32 weights, on the CPU.
 pub type CpuEngine = Sampler<CpuNetwork>;
 
 impl CpuEngine {
     /// Packs a world's weights.
     ///
     /// # Errors
-    /// The world's device failed.
+    /// Returns an error if the weights cannot be read from the world's device.
     pub fn new(world: &World) -> Result<Self> {
         let network = CpuNetwork {
             image_len: world.config.image_len(),
             latent_len: world.config.latent_len(),
-            tokenizer: Tokenizer::new(&world.tokenizer, &world.config)?,
-            dynamics: Dynamics::new(&world.dynamics, &world.config)?,
+            tokenizer: PackedTokenizer::new(&world.tokenizer, &world.config)?,
+            dynamics: PackedDynamics::new(&world.dynamics, &world.config)?,
         };
-        Ok(Self::around(network, world.config.clone()))
+        Ok(Self::from_network(network, world.config.clone()))
     }
 }
 
-/// A world's packed networks, their rings and buffers.
+/// A world's packed networks with their KV caches and buffers.
 pub struct CpuNetwork {
     image_len: usize,
     latent_len: usize,
-    tokenizer: Tokenizer,
-    dynamics: Dynamics,
+    tokenizer: PackedTokenizer,
+    dynamics: PackedDynamics,
 }
 
 impl Network for CpuNetwork {
@@ -48,26 +48,26 @@ impl Network for CpuNetwork {
         "cpu"
     }
 
-    fn begin(&mut self, moment: &Moment) -> Result<()> {
-        self.dynamics.begin(moment);
+    fn begin_frame(&mut self, context: &FrameContext) -> Result<()> {
+        self.dynamics.begin_frame(context);
         Ok(())
     }
 
-    fn denoise(&mut self, ask: &Ask, x: &mut [f32]) -> Result<()> {
-        self.dynamics.denoise(ask, x);
+    fn denoise(&mut self, input: &DenoiseInput, output: &mut [f32]) -> Result<()> {
+        self.dynamics.denoise(input, output);
         Ok(())
     }
 
-    fn cache(&mut self, ask: &Ask) -> Result<Option<Outcome>> {
-        Ok(self.dynamics.cache(ask))
+    fn write_cache(&mut self, input: &DenoiseInput) -> Result<Option<Outcome>> {
+        Ok(self.dynamics.write_cache(input))
     }
 
-    fn inspect(&mut self, on: bool) {
-        self.dynamics.inspect(on);
+    fn record_attention(&mut self, on: bool) {
+        self.dynamics.record_attention(on);
     }
 
     fn attention(&mut self) -> Result<Option<Attention>> {
-        Ok(self.dynamics.looked().cloned())
+        Ok(self.dynamics.last_attention().cloned())
     }
 
     fn encode(&mut self, images: &[u8], latents: &mut [f32]) -> Result<()> {
@@ -86,23 +86,23 @@ impl Network for CpuNetwork {
         Ok(())
     }
 
-    fn save(&self, out: &mut [f32]) -> Result<()> {
+    fn save_cache(&self, out: &mut [f32]) -> Result<()> {
         let mut rest = out;
-        for part in self.dynamics.rings() {
-            let (out, others) = rest.split_at_mut(part.len());
-            out.copy_from_slice(part);
-            rest = others;
+        for values in self.dynamics.kv_caches() {
+            let (out, tail) = rest.split_at_mut(values.len());
+            out.copy_from_slice(values);
+            rest = tail;
         }
         Ok(())
     }
 
-    fn load(&mut self, cache: &[f32]) -> Result<()> {
-        self.dynamics.forget_looks();
+    fn load_cache(&mut self, cache: &[f32]) -> Result<()> {
+        self.dynamics.clear_attention();
         let mut rest = cache;
-        for part in self.dynamics.rings_mut() {
-            let (values, others) = rest.split_at(part.len());
-            part.copy_from_slice(values);
-            rest = others;
+        for values in self.dynamics.kv_caches_mut() {
+            let (saved, tail) = rest.split_at(values.len());
+            values.copy_from_slice(saved);
+            rest = tail;
         }
         Ok(())
     }

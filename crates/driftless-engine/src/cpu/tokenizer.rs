@@ -1,60 +1,63 @@
-//! The tokenizer on packed weights: one frame at a time, in place.
+//! The tokenizer on packed weights, one frame at a time.
 
-use super::cells::{Bordered, CellBlock, Norm};
-use super::matrix::{Matrix, Mode, Rows};
+use super::grid::{CellBlock, PaddedGrid, RmsNorm};
+use super::matrix::{PackedMatrix, RowLayout, WriteMode};
 use crate::Result;
-use crate::weights::{bias, numbers};
+use crate::weights::{bias_or_zeros, tensor_values};
 use driftless_model::config::WorldConfig;
 use driftless_model::ops::swiglu_rows;
 use driftless_model::simd::dispatch;
 use driftless_model::tokenizer;
 use driftless_model::tokenizer::to_byte;
 
-/// Encoder and decoder with their buffers.
-pub(super) struct Tokenizer {
+/// Encoder and decoder with their buffers. cells = grid height · grid width.
+pub(super) struct PackedTokenizer {
     image: [usize; 2],
     grid: [usize; 2],
     patch: usize,
     channels: usize,
     width: usize,
-    patch_in: Matrix,
+    patch_in: PackedMatrix,
     patch_in_bias: Vec<f32>,
-    narrow: Matrix,
+    narrow: PackedMatrix,
     position_in: Vec<f32>,
     encoder: Vec<CellBlock>,
-    norm_in: Norm,
-    latent_in: Matrix,
-    /// Bias less mean, [cells, channels].
-    shift: Vec<f32>,
-    std: Vec<f32>,
-    latent_out: Matrix,
-    /// Bias and position, [cells, width].
-    start_out: Vec<f32>,
+    norm_in: RmsNorm,
+    latent_in: PackedMatrix,
+    /// Latent bias − latent mean, [cells, channels].
+    latent_shift: Vec<f32>,
+    /// Standard deviation of the latents, [channels].
+    latent_std: Vec<f32>,
+    latent_out: PackedMatrix,
+    /// Bias + position embedding, [cells, width].
+    decoder_start: Vec<f32>,
     decoder: Vec<CellBlock>,
-    norm_out: Norm,
-    widen: Matrix,
+    norm_out: RmsNorm,
+    widen: PackedMatrix,
     widen_bias: Vec<f32>,
-    patch_out: Matrix,
+    patch_out: PackedMatrix,
     patch_bias: Vec<f32>,
-    /// Halves of the SwiGLU, [cells, 2·hidden], and its result.
-    halves: Vec<f32>,
-    wide: Vec<f32>,
-    bordered: Bordered,
+    /// Input of the SwiGLU, [cells, 2·hidden], and its output, [cells, hidden].
+    swiglu_in: Vec<f32>,
+    swiglu_out: Vec<f32>,
+    padded: PaddedGrid,
     x: Vec<f32>,
     hidden: Vec<f32>,
     pixels: Vec<f32>,
 }
 
-impl Tokenizer {
+impl PackedTokenizer {
     pub(super) fn new(t: &tokenizer::Tokenizer, config: &WorldConfig) -> Result<Self> {
         let (grid, cells) = (config.grid(), config.cells());
         let (width, channels) = (config.tokenizer.width, config.tokenizer.channels);
-        let wide = config.tokenizer.hidden;
+        let hidden = config.tokenizer.hidden;
         let blocks = |all: &[driftless_model::layers::CellBlock]| -> Result<Vec<CellBlock>> {
             all.iter().map(CellBlock::new).collect()
         };
-        let latent_bias = bias(&t.latent_in)?;
-        let shift = added(&numbers(&t.mean)?, &latent_bias, |mean, bias| bias - mean);
+        let latent_bias = bias_or_zeros(&t.latent_in)?;
+        let latent_shift = combine_rows(&tensor_values(&t.mean)?, &latent_bias, |mean, bias| {
+            bias - mean
+        });
         let sum = |a: f32, b: f32| a + b;
         Ok(Self {
             image: config.image,
@@ -62,80 +65,92 @@ impl Tokenizer {
             patch: config.tokenizer.patch,
             channels,
             width,
-            patch_in: Matrix::new(&t.patch_in.weight)?,
-            patch_in_bias: bias(&t.patch_in)?,
-            narrow: Matrix::new(&t.narrow.weight)?,
-            position_in: numbers(&t.position_in)?,
+            patch_in: PackedMatrix::new(&t.patch_in.weight)?,
+            patch_in_bias: bias_or_zeros(&t.patch_in)?,
+            narrow: PackedMatrix::new(&t.narrow.weight)?,
+            position_in: tensor_values(&t.position_in)?,
             encoder: blocks(&t.encoder)?,
-            norm_in: Norm::new(&t.norm_in)?,
-            latent_in: Matrix::new(&t.latent_in.weight)?,
-            shift,
-            std: numbers(&t.std)?,
-            latent_out: Matrix::new(&t.latent_out.weight)?,
-            start_out: added(&numbers(&t.position_out)?, &bias(&t.latent_out)?, sum),
+            norm_in: RmsNorm::new(&t.norm_in)?,
+            latent_in: PackedMatrix::new(&t.latent_in.weight)?,
+            latent_shift,
+            latent_std: tensor_values(&t.std)?,
+            latent_out: PackedMatrix::new(&t.latent_out.weight)?,
+            decoder_start: combine_rows(
+                &tensor_values(&t.position_out)?,
+                &bias_or_zeros(&t.latent_out)?,
+                sum,
+            ),
             decoder: blocks(&t.decoder)?,
-            norm_out: Norm::new(&t.norm_out)?,
-            widen: Matrix::new(&t.widen.weight)?,
-            widen_bias: bias(&t.widen)?,
-            patch_out: Matrix::new(&t.patch_out.weight)?,
-            patch_bias: bias(&t.patch_out)?,
-            bordered: Bordered::new(grid, width),
+            norm_out: RmsNorm::new(&t.norm_out)?,
+            widen: PackedMatrix::new(&t.widen.weight)?,
+            widen_bias: bias_or_zeros(&t.widen)?,
+            patch_out: PackedMatrix::new(&t.patch_out.weight)?,
+            patch_bias: bias_or_zeros(&t.patch_out)?,
+            padded: PaddedGrid::new(grid, width),
             x: vec![0.0; cells * width],
             hidden: vec![0.0; cells * width],
             pixels: vec![0.0; config.image_len()],
-            halves: vec![0.0; cells * 2 * wide],
-            wide: vec![0.0; cells * wide],
+            swiglu_in: vec![0.0; cells * 2 * hidden],
+            swiglu_out: vec![0.0; cells * hidden],
         })
     }
 
-    /// u8 RGB [H, W, 3] → standardised latent [cells, channels].
+    /// Encodes u8 RGB [H, W, 3] to a standardised latent [cells, channels].
     pub(super) fn encode(&mut self, image: &[u8], latent: &mut [f32]) {
         for (pixel, &byte) in self.pixels.iter_mut().zip(image) {
             *pixel = f32::from(byte) / 127.5 - 1.0;
         }
-        let count = self.shift.len() / self.channels;
-        let hidden = self.wide.len() / count;
-        let patches = Rows::blocks(self.image, self.patch, 3);
-        repeat(&self.patch_in_bias, &mut self.halves);
+        let cells = self.latent_shift.len() / self.channels;
+        let hidden = self.swiglu_out.len() / cells;
+        let patches = RowLayout::blocks(self.image, self.patch, 3);
+        fill_rows(&self.patch_in_bias, &mut self.swiglu_in);
         self.patch_in
-            .apply(&self.pixels, patches, &mut self.halves, Mode::Add);
-        swiglu_rows(hidden, &self.halves, &mut self.wide);
+            .apply(&self.pixels, patches, &mut self.swiglu_in, WriteMode::Add);
+        swiglu_rows(hidden, &self.swiglu_in, &mut self.swiglu_out);
         self.x.copy_from_slice(&self.position_in);
-        let rows = Rows::plain(count, hidden);
-        self.narrow.apply(&self.wide, rows, &mut self.x, Mode::Add);
+        let rows = RowLayout::contiguous(cells, hidden);
+        self.narrow
+            .apply(&self.swiglu_out, rows, &mut self.x, WriteMode::Add);
         for block in &self.encoder {
-            block.apply(&mut self.x, &mut self.bordered, &mut self.hidden);
+            block.apply(&mut self.x, &mut self.padded, &mut self.hidden);
         }
         self.norm_in.apply(&self.x, &mut self.hidden);
-        latent.copy_from_slice(&self.shift);
-        let cells = Rows::plain(count, self.width);
-        self.latent_in.apply(&self.hidden, cells, latent, Mode::Add);
+        latent.copy_from_slice(&self.latent_shift);
+        let rows = RowLayout::contiguous(cells, self.width);
+        self.latent_in
+            .apply(&self.hidden, rows, latent, WriteMode::Add);
         for cell in latent.chunks_exact_mut(self.channels) {
-            for (z, std) in cell.iter_mut().zip(&self.std) {
+            for (z, std) in cell.iter_mut().zip(&self.latent_std) {
                 *z /= std;
             }
         }
     }
 
-    /// Latent [cells, channels] → u8 RGB [H, W, 3].
+    /// Decodes a standardised latent [cells, channels] to u8 RGB [H, W, 3].
     pub(super) fn decode(&mut self, latent: &[f32], image: &mut [u8]) {
-        let cells = self.shift.len() / self.channels;
-        self.x.copy_from_slice(&self.start_out);
-        let rows = Rows::plain(cells, self.channels);
-        self.latent_out.apply(latent, rows, &mut self.x, Mode::Add);
+        let cells = self.latent_shift.len() / self.channels;
+        self.x.copy_from_slice(&self.decoder_start);
+        let rows = RowLayout::contiguous(cells, self.channels);
+        self.latent_out
+            .apply(latent, rows, &mut self.x, WriteMode::Add);
         for block in &self.decoder {
-            block.apply(&mut self.x, &mut self.bordered, &mut self.hidden);
+            block.apply(&mut self.x, &mut self.padded, &mut self.hidden);
         }
         self.norm_out.apply(&self.x, &mut self.hidden);
-        let rows = Rows::plain(cells, self.width);
-        repeat(&self.widen_bias, &mut self.halves);
+        let rows = RowLayout::contiguous(cells, self.width);
+        fill_rows(&self.widen_bias, &mut self.swiglu_in);
         self.widen
-            .apply(&self.hidden, rows, &mut self.halves, Mode::Add);
-        let hidden = self.wide.len() / cells;
-        swiglu_rows(hidden, &self.halves, &mut self.wide);
-        let rows = Rows::plain(cells, hidden);
+            .apply(&self.hidden, rows, &mut self.swiglu_in, WriteMode::Add);
+        let hidden = self.swiglu_out.len() / cells;
+        swiglu_rows(hidden, &self.swiglu_in, &mut self.swiglu_out);
+        let rows = RowLayout::contiguous(cells, hidden);
         self.patch_out
-            .apply(&self.wide, rows, &mut self.pixels, Mode::Set);
+            .apply(&self.swiglu_out, rows, &mut self.pixels, WriteMode::Set);
+        self.write_patches(image);
+    }
+
+    /// Adds the bias to `pixels`, which are patch by patch, and stores them as rows of bytes.
+    fn write_patches(&self, image: &mut [u8]) {
         let (line, patch) = (self.image[1] * 3, self.patch * 3);
         for (cell, pixels) in self.pixels.chunks_exact(patch * self.patch).enumerate() {
             let (gy, gx) = (cell / self.grid[1], cell % self.grid[1]);
@@ -145,28 +160,29 @@ impl Tokenizer {
                 .zip(self.patch_bias.chunks_exact(patch));
             for (y, (pixels, bias)) in rows.enumerate() {
                 let at = at + y * line;
-                bytes(pixels, bias, &mut image[at..at + patch]);
+                pixels_to_bytes(pixels, bias, &mut image[at..at + patch]);
             }
         }
     }
 }
 
-/// Every row of `rows` [.., n] becomes `row` [n].
-fn repeat(row: &[f32], rows: &mut [f32]) {
+/// Sets every row of `rows` [.., n] to `row` [n].
+fn fill_rows(row: &[f32], rows: &mut [f32]) {
     for to in rows.chunks_exact_mut(row.len()) {
         to.copy_from_slice(row);
     }
 }
 
-/// `table` [rows, n] combined with `row` [n].
-fn added(table: &[f32], row: &[f32], f: impl Fn(f32, f32) -> f32) -> Vec<f32> {
+/// Combines every row of `table` [rows, n] with `row` [n], element by element.
+fn combine_rows(table: &[f32], row: &[f32], f: impl Fn(f32, f32) -> f32) -> Vec<f32> {
     let rows = table.iter().zip(row.iter().cycle());
     rows.map(|(a, b)| f(*a, *b)).collect()
 }
 
-dispatch!(fn bytes = bytes_body(pixels: &[f32], bias: &[f32], out: &mut [u8]));
+dispatch!(fn pixels_to_bytes = pixels_to_bytes_body(pixels: &[f32], bias: &[f32], out: &mut [u8]));
+/// Writes pixel + bias, in [−1, 1], as bytes.
 #[inline(always)]
-fn bytes_body<const FMA: bool>(pixels: &[f32], bias: &[f32], out: &mut [u8]) {
+fn pixels_to_bytes_body<const FMA: bool>(pixels: &[f32], bias: &[f32], out: &mut [u8]) {
     for ((out, pixel), bias) in out.iter_mut().zip(pixels).zip(bias) {
         *out = to_byte(pixel + bias);
     }

@@ -1,4 +1,4 @@
-mod inspecting;
+mod inspection;
 mod parity;
 mod reference;
 mod sampling;
@@ -13,8 +13,8 @@ use driftless_flow::prediction::Prediction;
 use driftless_model::checkpoint::World;
 use driftless_model::config::WorldConfig;
 
-/// Parameters that change from frame to frame.
-fn changing(frame: usize) -> SamplerParams {
+/// Sampler parameters that change from frame to frame.
+fn varying_params(frame: usize) -> SamplerParams {
     SamplerParams {
         solver: [
             Solver::Shortcut,
@@ -42,6 +42,7 @@ fn changing(frame: usize) -> SamplerParams {
     }
 }
 
+/// Largest absolute difference between two vectors.
 pub(crate) fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
     a.iter()

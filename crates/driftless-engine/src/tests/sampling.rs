@@ -1,4 +1,4 @@
-//! What the sampling loop promises, for both engines.
+//! Guarantees of the sampling loop, on the CPU and reference backends.
 
 use super::*;
 use crate::{CandleEngine, CpuEngine, Engine};
@@ -10,12 +10,12 @@ fn engines(config: &WorldConfig) -> Vec<Box<dyn Engine>> {
     ]
 }
 
-/// Bits of the latents and images of some frames.
+/// Plays frames; returns the bits of each latent, and each image.
 fn play(engine: &mut dyn Engine, frames: usize, first: usize) -> Vec<(Vec<u32>, Vec<u8>)> {
     let actions = actions(&engine.world().clone(), first + frames, 9);
     (first..first + frames)
         .map(|frame| {
-            engine.step(actions[frame], &changing(frame)).unwrap();
+            engine.step(actions[frame], &varying_params(frame)).unwrap();
             let bits = engine
                 .latent()
                 .unwrap()
@@ -28,17 +28,17 @@ fn play(engine: &mut dyn Engine, frames: usize, first: usize) -> Vec<(Vec<u32>, 
 }
 
 #[test]
-fn the_same_seed_and_actions_give_the_same_bits() {
+fn same_seed_replays_exactly() {
     let config = plain();
     let start = clip(&config, 4);
     for mut engine in engines(&config) {
-        engine.reset(&start, &changing(0)).unwrap();
+        engine.reset(&start, &varying_params(0)).unwrap();
         let first = play(&mut *engine, 30, 0);
-        engine.reset(&start, &changing(0)).unwrap();
+        engine.reset(&start, &varying_params(0)).unwrap();
         assert!(first == play(&mut *engine, 30, 0), "{}", engine.name());
         let other = SamplerParams {
             seed: 1,
-            ..changing(0)
+            ..varying_params(0)
         };
         engine.reset(&start, &other).unwrap();
         engine.step(0, &other).unwrap();
@@ -48,10 +48,10 @@ fn the_same_seed_and_actions_give_the_same_bits() {
 }
 
 #[test]
-fn a_snapshot_replays_the_same_bits_and_never_grows() {
+fn snapshots_replay_exactly() {
     let config = plain();
     for mut engine in engines(&config) {
-        engine.reset(&clip(&config, 1), &changing(0)).unwrap();
+        engine.reset(&clip(&config, 1), &varying_params(0)).unwrap();
         let size = engine.snapshot().unwrap().state.len();
         for first in [0, 20, 40] {
             play(&mut *engine, 20, first);
@@ -75,12 +75,12 @@ fn a_snapshot_replays_the_same_bits_and_never_grows() {
 }
 
 #[test]
-fn a_snapshot_of_another_world_is_refused_and_changes_nothing() {
+fn foreign_snapshot_is_rejected() {
     let (config, mut larger) = (plain(), plain());
     larger.dynamics.context += 1;
     for (mut engine, mut other) in engines(&config).into_iter().zip(engines(&larger)) {
-        engine.reset(&clip(&config, 2), &changing(0)).unwrap();
-        other.reset(&clip(&larger, 2), &changing(0)).unwrap();
+        engine.reset(&clip(&config, 2), &varying_params(0)).unwrap();
+        other.reset(&clip(&larger, 2), &varying_params(0)).unwrap();
         let before = engine.snapshot().unwrap();
         let error = engine
             .restore(&other.snapshot().unwrap())
@@ -92,7 +92,7 @@ fn a_snapshot_of_another_world_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn a_reset_shows_the_last_frame_and_uses_only_those_that_fit() {
+fn reset_uses_the_last_context_frames() {
     let config = plain();
     let long = clip(&config, 12);
     let len = config.image_len();
@@ -101,20 +101,20 @@ fn a_reset_shows_the_last_frame_and_uses_only_those_that_fit() {
         actions: long.actions[7..].to_vec(),
     };
     for mut engine in engines(&config) {
-        engine.reset(&long, &changing(0)).unwrap();
+        engine.reset(&long, &varying_params(0)).unwrap();
         assert_eq!(engine.image().unwrap(), &long.images[11 * len..]);
         let latents = engine.encode(&long.images[11 * len..]).unwrap();
-        // A batch of another size may round otherwise.
+        // Another batch size may round differently.
         assert!(largest_difference(engine.latent().unwrap(), &latents) < 1e-5);
         assert_eq!(engine.snapshot().unwrap().frame, 5);
         let first = play(&mut *engine, 8, 0);
-        engine.reset(&fits, &changing(0)).unwrap();
+        engine.reset(&fits, &varying_params(0)).unwrap();
         assert!(first == play(&mut *engine, 8, 0), "{}", engine.name());
     }
 }
 
 #[test]
-fn the_context_limits_what_is_seen_and_the_action_matters() {
+fn context_and_action_matter() {
     let config = plain();
     let start = clip(&config, 5);
     for mut engine in engines(&config) {
@@ -128,7 +128,7 @@ fn the_context_limits_what_is_seen_and_the_action_matters() {
             engine.latent().unwrap().to_vec()
         };
         let all = after(usize::MAX, 0);
-        assert_eq!(all, after(5, 0), "the world's context is the most");
+        assert_eq!(all, after(5, 0), "the world's context is the limit");
         for shorter in 1..5 {
             assert_ne!(
                 all,
@@ -141,7 +141,7 @@ fn the_context_limits_what_is_seen_and_the_action_matters() {
 }
 
 #[test]
-fn one_step_is_the_same_guess_for_every_solver_and_many_fine_steps_lead_to_one_place() {
+fn solvers_converge() {
     let config = plain();
     let start = clip(&config, 4);
     for mut engine in engines(&config) {
@@ -159,7 +159,7 @@ fn one_step_is_the_same_guess_for_every_solver_and_many_fine_steps_lead_to_one_p
         let euler = after(Solver::Euler, 1, 0.1);
         assert_eq!(euler, after(Solver::Midpoint, 1, 0.1));
         assert_eq!(euler, after(Solver::Heun, 1, 0.1));
-        // From k_max steps on, shortcut steps are Euler's of the finest velocity.
+        // From k_max steps on, shortcut steps are Euler steps on the finest velocity.
         let four = largest_difference(
             &after(Solver::Euler, 4, 0.1),
             &after(Solver::Shortcut, 4, 0.1),
@@ -174,15 +174,15 @@ fn one_step_is_the_same_guess_for_every_solver_and_many_fine_steps_lead_to_one_p
             gap(&finer),
             gap(&coarse)
         );
-        assert!(gap(&euler) > 1e-3, "all solvers say the same");
+        assert!(gap(&euler) > 1e-3, "the solvers do not differ");
     }
 }
 
 #[test]
-fn every_path_leads_to_one_frame_by_other_steps() {
-    for own in [Path::Linear, Path::Cosine] {
+fn paths_converge() {
+    for trained in [Path::Linear, Path::Cosine] {
         let mut config = plain();
-        config.flow.path = own;
+        config.flow.path = trained;
         let start = clip(&config, 4);
         for mut engine in engines(&config) {
             let mut after = |path, steps| {
@@ -195,21 +195,21 @@ fn every_path_leads_to_one_frame_by_other_steps() {
                 engine.trace(true);
                 engine.reset(&start, &params).unwrap();
                 engine.step(1, &params).unwrap();
-                let asked: Vec<f32> = engine.passes().iter().map(|pass| pass.tau).collect();
-                (engine.latent().unwrap().to_vec(), asked)
+                let levels: Vec<f32> = engine.passes().iter().map(|pass| pass.tau).collect();
+                (engine.latent().unwrap().to_vec(), levels)
             };
-            let same = match own {
+            let same = match trained {
                 Path::Cosine => Along::Cosine,
                 _ => Along::Linear,
             };
             assert_eq!(after(Along::Own, 6), after(same, 6));
             let (fine, _) = after(Along::Own, 1000);
-            let other = match own {
+            let other = match trained {
                 Path::Cosine => Along::Linear,
                 _ => Along::Cosine,
             };
-            let (coarse, asked) = after(other, 6);
-            assert_ne!(asked, after(Along::Own, 6).1);
+            let (coarse, levels) = after(other, 6);
+            assert_ne!(levels, after(Along::Own, 6).1);
             let gap = |latent: &[f32]| largest_difference(&fine, latent);
             let (coarse, finer) = (gap(&coarse), gap(&after(other, 1000).0));
             assert!(finer < 0.05 * coarse, "{other} {coarse} {finer}");
@@ -218,7 +218,7 @@ fn every_path_leads_to_one_frame_by_other_steps() {
 }
 
 #[test]
-fn a_tighter_tolerance_takes_the_adaptive_solver_more_passes() {
+fn tighter_tolerance_takes_more_passes() {
     let config = plain();
     let start = clip(&config, 4);
     for mut engine in engines(&config) {
@@ -238,7 +238,7 @@ fn a_tighter_tolerance_takes_the_adaptive_solver_more_passes() {
 }
 
 #[test]
-fn what_predicts_noise_starts_where_a_little_data_is_in() {
+fn noise_prediction_starts_above_zero() {
     let mut config = plain();
     config.flow.prediction = Prediction::Eps;
     let params = SamplerParams {
@@ -253,7 +253,7 @@ fn what_predicts_noise_starts_where_a_little_data_is_in() {
         let levels: Vec<f32> = engine.passes().iter().map(|pass| pass.tau).collect();
         assert_eq!(levels, [1.0 / 32.0, 0.5]);
         let first = &engine.passes()[0];
-        // x̂ = (z − σ ε̂)/α: where the network says nothing of size, z/α stands out.
+        // x̂ = (z − σ ε̂)/α: with small predictions, z/α dominates.
         let stretched = first
             .x
             .iter()
@@ -267,7 +267,7 @@ fn what_predicts_noise_starts_where_a_little_data_is_in() {
 }
 
 #[test]
-fn churn_changes_the_frame_and_replays_with_the_seed() {
+fn churn_depends_on_the_seed() {
     let config = plain();
     let start = clip(&config, 4);
     for mut engine in engines(&config) {
@@ -285,7 +285,7 @@ fn churn_changes_the_frame_and_replays_with_the_seed() {
             engine.step(1, &params).unwrap();
             engine.latent().unwrap().to_vec()
         };
-        // Without starting noise the seed acts through churn alone.
+        // Without initial noise, the seed acts through churn alone.
         assert_eq!(after(0.0, 1), after(0.0, 2));
         assert_eq!(after(0.5, 1), after(0.5, 1));
         assert_ne!(after(0.5, 1), after(0.5, 2));
@@ -294,7 +294,7 @@ fn churn_changes_the_frame_and_replays_with_the_seed() {
 }
 
 #[test]
-fn guidance_draws_the_frame_from_what_comes_without_the_action_to_what_comes_with_it() {
+fn guidance_extrapolates_from_unknown_action() {
     let config = plain();
     for mut engine in engines(&config) {
         let mut after = |action, guidance| {
@@ -307,18 +307,23 @@ fn guidance_draws_the_frame_from_what_comes_without_the_action_to_what_comes_wit
             engine.step(action, &params).unwrap();
             engine.latent().unwrap().to_vec()
         };
-        let [none, own, twice] = [0.0, 1.0, 2.0].map(|guidance| after(1, guidance));
-        assert!(largest_difference(&own, &none) > 1e-2);
-        // One step's frame is x̂ itself.
-        let drawn: Vec<f32> = own.iter().zip(&none).map(|(a, b)| 2.0 * a - b).collect();
-        assert!(largest_difference(&twice, &drawn) < 1e-4);
-        assert_eq!(none, after(2, 0.0));
-        assert_ne!(own, after(2, 1.0));
+        let [unconditional, conditional, doubled] =
+            [0.0, 1.0, 2.0].map(|guidance| after(1, guidance));
+        assert!(largest_difference(&conditional, &unconditional) > 1e-2);
+        // With one step, the frame is x̂.
+        let extrapolated: Vec<f32> = conditional
+            .iter()
+            .zip(&unconditional)
+            .map(|(a, b)| 2.0 * a - b)
+            .collect();
+        assert!(largest_difference(&doubled, &extrapolated) < 1e-4);
+        assert_eq!(unconditional, after(2, 0.0));
+        assert_ne!(conditional, after(2, 1.0));
     }
 }
 
 #[test]
-fn guidance_is_refused_by_a_world_that_knows_no_unknown_action() {
+fn guidance_needs_unknown_action() {
     let mut config = plain();
     config.dynamics.unknown_action = false;
     let params = SamplerParams {
@@ -332,7 +337,7 @@ fn guidance_is_refused_by_a_world_that_knows_no_unknown_action() {
 }
 
 #[test]
-fn traced_passes_lead_from_the_noise_to_the_frame() {
+fn recorded_passes_lead_to_the_frame() {
     let config = plain();
     for mut engine in engines(&config) {
         let params = SamplerParams::default();
@@ -345,12 +350,12 @@ fn traced_passes_lead_from_the_noise_to_the_frame() {
         let levels: Vec<f32> = passes.iter().map(|pass| pass.tau).collect();
         assert_eq!(levels, [0.0, 0.25, 0.5, 0.75]);
         for pair in passes.windows(2) {
-            let share = 0.25 / (1.0 - pair[0].tau);
+            let step = 0.25 / (1.0 - pair[0].tau);
             let next: Vec<f32> = pair[0]
                 .z
                 .iter()
                 .zip(&pair[0].x)
-                .map(|(z, x)| z + share * (x - z))
+                .map(|(z, x)| z + step * (x - z))
                 .collect();
             assert!(largest_difference(&next, &pair[1].z) < 1e-5);
         }
@@ -364,7 +369,7 @@ fn traced_passes_lead_from_the_noise_to_the_frame() {
 }
 
 #[test]
-fn wrong_arguments_are_named_and_leave_the_engine_as_it_was() {
+fn invalid_arguments_change_nothing() {
     let config = plain();
     let good = SamplerParams::default();
     for mut engine in engines(&config) {

@@ -1,18 +1,23 @@
-//! The dynamics as dispatches: what begins a frame, one denoise pass, the pass that writes the ring.
+//! The dynamics network as dispatches: the start of a frame, a denoise pass, the cache pass.
 
-use super::kernels::{Kernel, groups};
-use super::ops::{Act, CloseOp, ConditionOp, NONE, RememberOp, Rows, SpaceOp, TimeOp};
-use super::parts::{Attention, Conditions, Heads, Layer, OutcomeHead, Ring, Time};
-use super::program::Recorder;
-use super::recorder::{Arena, CellBlock, Norm};
-use super::weights::{Matrix, Weights};
+use super::kernel_args::{
+    Activation, EmbedConditioningArgs, FinishFrameArgs, KvCacheWriteArgs, NONE, RowLayout,
+    SpatialAttentionArgs, TemporalAttentionArgs,
+};
+use super::kernels::{Kernel, workgroups};
+use super::layers::{
+    AttentionWeights, ConditionTables, HeadLayout, KvCache, Layer, OutcomeHead, TemporalAttention,
+};
+use super::operations::{ArenaLayout, CellBlock, RmsNorm};
+use super::program::ProgramBuilder;
+use super::weights::{MatrixRef, Weights};
 use crate::Result;
-use crate::weights::numbers;
+use crate::weights::tensor_values;
 use driftless_model::config::WorldConfig;
 use driftless_model::dynamics;
 
-/// The network with its rings and its regions of the arena.
-pub(super) struct Dynamics {
+/// Weights, KV caches and arena regions of the network. All offsets are in elements.
+pub(super) struct WgpuDynamics {
     grid: [u32; 2],
     merge: u32,
     channels: u32,
@@ -20,111 +25,93 @@ pub(super) struct Dynamics {
     stem_width: u32,
     width: u32,
     mlp: u32,
-    pub heads: Heads,
+    pub heads: HeadLayout,
     pub tokens: u32,
     latent_tokens: u32,
     pub slots: u32,
     context: u32,
-    stem_conditions: Conditions,
-    stem_now: Matrix,
-    stem_past: Matrix,
+    stem_conditions: ConditionTables,
+    stem_latent: MatrixRef,
+    stem_past: MatrixRef,
     stem_block: CellBlock,
-    merge_in: Matrix,
-    conditions: Conditions,
+    merge_in: MatrixRef,
+    conditions: ConditionTables,
     layers: Vec<Layer>,
-    norm_out: Norm,
-    merge_out: Matrix,
+    norm_out: RmsNorm,
+    merge_out: MatrixRef,
     head_block: CellBlock,
-    head_norm: Norm,
-    head_out: Matrix,
-    skip_now: Matrix,
-    skip_past: Matrix,
+    head_norm: RmsNorm,
+    head_out: MatrixRef,
+    skip_latent: MatrixRef,
+    skip_past: MatrixRef,
     outcome_head: Option<OutcomeHead>,
-    /// Positions [tokens, width], and where they are in the arena.
+    /// Arena offset of the position embeddings, and their values [tokens, width].
     pub position: (u32, Vec<f32>),
-    /// z_τ and what the network puts out, [cells, channels].
+    /// z_τ and the network's output, [cells, channels].
     pub z: u32,
-    pub x: u32,
-    /// The clean latent in the making, and the last finite one, [cells, channels].
+    pub output: u32,
+    /// The new clean latent, and the last finite one, [cells, channels].
     pub clean: u32,
     pub latent: u32,
-    /// The frames before, [cells, stem frames · c].
+    /// Past latents, [cells, stem frames · channels].
     pub past: u32,
-    /// Of a frame: reward, logit of the end, and 1 where its latent is finite.
+    /// Report of a frame: reward, logit of the episode end, and 1 if the latent is finite.
     pub report: u32,
+    /// Contribution of past frames to the stem and to the output.
     cells_start: u32,
-    x_start: u32,
+    output_start: u32,
     cells: u32,
     cells_hidden: u32,
-    now_bordered: u32,
-    past_bordered: u32,
-    bordered: u32,
+    padded_latent: u32,
+    padded_past: u32,
+    padded_cells: u32,
+    /// Residual stream, [tokens, width].
     stream: u32,
     normed: u32,
     qkv: u32,
-    attended: u32,
+    attention_out: u32,
     hidden: u32,
     outcome_hidden: u32,
 }
 
-impl Dynamics {
-    /// Numbers of a frame's report.
-    pub const REPORT: usize = 3;
+impl WgpuDynamics {
+    /// Elements of a report.
+    pub const REPORT_LEN: usize = 3;
 
     pub fn new(
         weights: &mut Weights,
-        arena: &mut Arena,
+        arena: &mut ArenaLayout,
         net: &dynamics::Dynamics,
         config: &WorldConfig,
     ) -> Result<Self> {
         let (d, c) = (&config.dynamics, config.tokenizer.channels);
         let ([gh, gw], cells, tokens) = (config.grid(), config.cells(), config.tokens());
-        let heads = Heads::new(d.heads, d.width);
+        let heads = HeadLayout::new(d.heads, d.width);
         let slots = d.context - 1;
-        let ring = slots * tokens * heads.width();
+        let cache_len = slots * tokens * heads.width();
         let mut layers = Vec::with_capacity(net.layers.len());
         for layer in &net.layers {
-            let time = match &layer.time {
-                Some(time) => Some(Time {
-                    attention: Attention::new(weights, time, heads)?,
-                    ring: Ring {
-                        keys: arena.take(ring),
-                        values: arena.take(ring),
-                    },
-                }),
-                None => None,
-            };
-            layers.push(Layer {
-                space: Attention::new(weights, &layer.space, heads)?,
-                time,
-                norm: Norm::new(weights, &layer.mlp.norm)?,
-                up: weights.halves(&layer.mlp.up)?,
-                down: weights.linear(&layer.mlp.down)?,
-            });
+            layers.push(Layer::new(weights, arena, layer, heads, cache_len)?);
         }
-        let (seen, past) = ((1 + d.stem_frames) * c, d.stem_frames * c);
-        let stem = numbers(&net.stem_in)?;
-        let skip = numbers(&net.skip.weight)?;
-        // Input `i` of a part is channel `first + i % n` of tap `i / n`.
-        let mut part = |weight: &[f32], outputs: usize, taps: usize, first: usize, n: usize| {
+        let past = d.stem_frames * c;
+        let all_channels = c + past;
+        let stem = tensor_values(&net.stem_in)?;
+        let skip = tensor_values(&net.skip.weight)?;
+        // The part of a convolution for `n` input channels from `first` on: input `i` is channel
+        // `first + i % n` of tap `i / n`.
+        let mut split = |weight: &[f32], outputs: usize, taps: usize, first: usize, n: usize| {
             weights.matrix(outputs, taps * n, |o, i| {
-                weight[(o * taps + i / n) * seen + first + i % n]
+                weight[(o * taps + i / n) * all_channels + first + i % n]
             })
         };
-        let stem_now = part(&stem, d.stem_width, 9, 0, c);
-        let stem_past = part(&stem, d.stem_width, 9, c, past);
-        let skip_now = part(&skip, c, 1, 0, c);
-        let skip_past = part(&skip, c, 1, c, past);
+        let stem_latent = split(&stem, d.stem_width, 9, 0, c);
+        let stem_past = split(&stem, d.stem_width, 9, c, past);
+        let skip_latent = split(&skip, c, 1, 0, c);
+        let skip_past = split(&skip, c, 1, c, past);
         let head_out = weights.linear(&net.head_out)?;
-        let outcome_head = match &net.outcome {
-            Some(head) => Some(OutcomeHead {
-                norm: Norm::new(weights, &head.norm)?,
-                up: weights.linear(&head.up)?,
-                out: weights.linear(&head.out)?,
-            }),
-            None => None,
-        };
-        let bordered = (gh + 2) * (gw + 2);
+        let outcome_head = net.outcome.as_ref();
+        let outcome_head = outcome_head.map(|head| OutcomeHead::new(weights, head));
+        let padded_cells = (gh + 2) * (gw + 2);
         Ok(Self {
             grid: [gh as u32, gw as u32],
             merge: d.merge as u32,
@@ -138,131 +125,126 @@ impl Dynamics {
             latent_tokens: config.latent_tokens() as u32,
             slots: slots as u32,
             context: d.context as u32,
-            stem_conditions: Conditions::new(weights, &net.stem_conditions)?,
-            stem_now,
+            stem_conditions: ConditionTables::new(weights, &net.stem_conditions)?,
+            stem_latent,
             stem_past,
             stem_block: CellBlock::new(weights, &net.stem_block)?,
             merge_in: weights.linear(&net.merge_in)?,
-            conditions: Conditions::new(weights, &net.conditions)?,
+            conditions: ConditionTables::new(weights, &net.conditions)?,
             layers,
-            norm_out: Norm::new(weights, &net.norm_out)?,
+            norm_out: RmsNorm::new(weights, &net.norm_out)?,
             merge_out: weights.linear(&net.merge_out)?,
             head_block: CellBlock::new(weights, &net.head_block)?,
-            head_norm: Norm::new(weights, &net.head_norm)?,
-            head_out: Matrix {
+            head_norm: RmsNorm::new(weights, &net.head_norm)?,
+            head_out: MatrixRef {
                 bias: NONE,
                 ..head_out
             },
-            skip_now,
-            skip_past: Matrix {
+            skip_latent,
+            skip_past: MatrixRef {
                 bias: head_out.bias,
                 ..skip_past
             },
-            outcome_head,
-            position: (arena.take(tokens * d.width), numbers(&net.position)?),
-            z: arena.take(cells * c),
-            x: arena.take(cells * c),
-            clean: arena.take(cells * c),
-            latent: arena.take(cells * c),
-            past: arena.take(cells * past),
-            report: arena.take(Self::REPORT),
-            cells_start: arena.take(cells * d.stem_width),
-            x_start: arena.take(cells * c),
-            cells: arena.take(cells * d.stem_width),
-            cells_hidden: arena.take(cells * d.stem_width),
-            now_bordered: arena.take(bordered * c),
-            past_bordered: arena.take(bordered * past),
-            bordered: arena.take(bordered * d.stem_width),
-            stream: arena.take(tokens * d.width),
-            normed: arena.take(tokens * d.width),
-            qkv: arena.take(tokens * 3 * heads.width()),
-            attended: arena.take(tokens * heads.width()),
-            hidden: arena.take(tokens * d.mlp),
-            outcome_hidden: arena.take(d.outcome),
+            outcome_head: outcome_head.transpose()?,
+            position: (
+                arena.allocate(tokens * d.width),
+                tensor_values(&net.position)?,
+            ),
+            z: arena.allocate(cells * c),
+            output: arena.allocate(cells * c),
+            clean: arena.allocate(cells * c),
+            latent: arena.allocate(cells * c),
+            past: arena.allocate(cells * past),
+            report: arena.allocate(Self::REPORT_LEN),
+            cells_start: arena.allocate(cells * d.stem_width),
+            output_start: arena.allocate(cells * c),
+            cells: arena.allocate(cells * d.stem_width),
+            cells_hidden: arena.allocate(cells * d.stem_width),
+            padded_latent: arena.allocate(padded_cells * c),
+            padded_past: arena.allocate(padded_cells * past),
+            padded_cells: arena.allocate(padded_cells * d.stem_width),
+            stream: arena.allocate(tokens * d.width),
+            normed: arena.allocate(tokens * d.width),
+            qkv: arena.allocate(tokens * 3 * heads.width()),
+            attention_out: arena.allocate(tokens * heads.width()),
+            hidden: arena.allocate(tokens * d.mlp),
+            outcome_hidden: arena.allocate(d.outcome),
         })
     }
 
-    /// Ends a frame whose kept version is in `z`.
-    pub fn close(&self, r: &mut Recorder) {
-        let op = CloseOp {
+    /// Finishes a frame whose context latent is in `z`.
+    pub fn finish_frame(&self, r: &mut ProgramBuilder) {
+        let args = FinishFrameArgs {
             clean: self.clean,
-            kept: self.z,
+            context: self.z,
             latent: self.latent,
             past: self.past,
             frames: self.past_channels / self.channels,
             cells: self.cell_count(),
             channels: self.channels,
-            report: self.report + 2,
+            finite: self.report + 2,
         };
-        r.push(Kernel::Close, &op, [1, 1]);
+        r.push(Kernel::FinishFrame, &args, [1, 1]);
     }
 
-    /// The rings, in order.
-    pub fn rings(&self) -> impl Iterator<Item = Ring> {
+    /// KV caches of the temporal layers in order.
+    pub fn kv_caches(&self) -> impl Iterator<Item = KvCache> {
         let time = self.layers.iter().filter_map(|layer| layer.time.as_ref());
-        time.map(|time| time.ring)
+        time.map(|time| time.kv_cache)
     }
 
     fn cell_count(&self) -> u32 {
         self.grid[0] * self.grid[1]
     }
 
-    /// What does not change between the passes over a frame, from `past`.
-    pub fn begin(&self, r: &mut Recorder) {
+    /// Computes from `past` what the passes over a frame share.
+    pub fn begin_frame(&self, r: &mut ProgramBuilder) {
         let (cells, past) = (self.cell_count(), self.past_channels);
-        let from = Rows::plain(self.past, past);
+        let from = RowLayout::contiguous(self.past, past);
         if past > 0 {
-            let inside = Rows::inside(self.past_bordered, self.grid, past);
-            r.copy([cells, past], from, inside);
+            let interior = RowLayout::interior(self.padded_past, self.grid, past);
+            r.copy([cells, past], from, interior);
         }
-        let around = Rows::around(self.past_bordered, self.grid, past);
-        let start = Rows::plain(self.cells_start, self.stem_width);
-        r.matmul(self.stem_past, cells, around, start, Act::None, false);
-        let x = Rows::plain(self.x_start, self.channels);
-        r.matmul(self.skip_past, cells, from, x, Act::None, false);
+        let neighbourhoods = RowLayout::neighbourhoods(self.padded_past, self.grid, past);
+        let start = RowLayout::contiguous(self.cells_start, self.stem_width);
+        r.matmul(self.stem_past, cells, neighbourhoods, start);
+        let x = RowLayout::contiguous(self.output_start, self.channels);
+        r.matmul(self.skip_past, cells, from, x);
     }
 
-    /// What the network puts out for `z` in pass `pass`, into `x`.
-    pub fn denoise(&self, r: &mut Recorder, pass: u32) {
-        self.stem(r, pass);
+    /// Runs denoise pass `pass_index` on `z`, into `output`.
+    pub fn denoise(&self, r: &mut ProgramBuilder, pass_index: u32) {
+        self.stem(r, pass_index);
         for layer in &self.layers {
-            self.space(r, &layer.space);
-            if let Some(Time { attention, ring }) = &layer.time {
-                self.look(r, attention);
-                self.over_time(r, attention, *ring);
+            self.spatial_attention(r, &layer.space);
+            if let Some(time) = &layer.time {
+                self.project_qkv(r, &time.attention);
+                self.temporal_attention(r, time);
             }
             self.mlp(r, layer);
         }
         self.head(r);
     }
 
-    /// Writes the keys and values of `z` into the ring, and its outcome into `report`;
-    /// nothing where there is neither ring nor outcome.
-    pub fn cache(&self, r: &mut Recorder, pass: u32) {
+    /// Runs the cache pass on `z`: writes its keys and values into the KV cache and its outcome into
+    /// `report`. Does nothing if the world has neither.
+    pub fn write_cache(&self, r: &mut ProgramBuilder, pass_index: u32) {
         let last = self.layers.iter().rposition(|layer| layer.time.is_some());
-        let kept = self.slots > 0 && last.is_some();
-        if !kept && self.outcome_head.is_none() {
+        let writes_cache = self.slots > 0 && last.is_some();
+        if !writes_cache && self.outcome_head.is_none() {
             return;
         }
         let last = last.unwrap_or(0);
-        self.stem(r, pass);
+        self.stem(r, pass_index);
         for (i, layer) in self.layers[..=last].iter().enumerate() {
-            self.space(r, &layer.space);
-            if let Some(Time { attention, ring }) = &layer.time {
-                self.look(r, attention);
+            self.spatial_attention(r, &layer.space);
+            if let Some(time) = &layer.time {
+                self.project_qkv(r, &time.attention);
                 if i < last || self.outcome_head.is_some() {
-                    self.over_time(r, attention, *ring);
+                    self.temporal_attention(r, time);
                 }
-                if kept {
-                    let op = RememberOp {
-                        qkv: self.qkv,
-                        keys: ring.keys,
-                        values: ring.values,
-                        tokens: self.tokens,
-                        heads: self.heads.count as u32,
-                        unused: [0; 3],
-                    };
-                    r.push(Kernel::Remember, &op, [self.head_groups(), 1]);
+                if writes_cache {
+                    self.write_keys_and_values(r, time.kv_cache);
                 }
             }
             if i < last {
@@ -270,160 +252,197 @@ impl Dynamics {
             }
         }
         if let Some(head) = &self.outcome_head {
-            let signal = self.stream + (self.latent_tokens + 1) * self.width;
-            let normed = Rows::plain(self.normed, self.width);
-            let hidden = Rows::plain(self.outcome_hidden, head.up.n);
-            r.norm(head.norm, 1, Rows::plain(signal, self.width), normed);
-            r.matmul(head.up, 1, normed, hidden, Act::Silu, false);
-            let outcome = Rows::plain(self.report, 2);
-            r.matmul(head.out, 1, hidden, outcome, Act::None, false);
+            self.predict_outcome(r, head);
         }
     }
 
-    /// Fills `cells` and `stream`.
-    fn stem(&self, r: &mut Recorder, pass: u32) {
+    /// Writes the keys and values in `qkv` into the frame's slot of a KV cache.
+    fn write_keys_and_values(&self, r: &mut ProgramBuilder, kv_cache: KvCache) {
+        let args = KvCacheWriteArgs {
+            qkv: self.qkv,
+            keys: kv_cache.keys,
+            values: kv_cache.values,
+            tokens: self.tokens,
+            heads: self.heads.count as u32,
+            unused: [0; 3],
+        };
+        let groups = [self.attention_workgroups(), 1];
+        r.push(Kernel::KvCacheWrite, &args, groups);
+    }
+
+    /// Predicts the outcome from the signal token in `stream`, into `report`.
+    fn predict_outcome(&self, r: &mut ProgramBuilder, head: &OutcomeHead) {
+        let signal = self.stream + (self.latent_tokens + 1) * self.width;
+        let signal = RowLayout::contiguous(signal, self.width);
+        let normed = RowLayout::contiguous(self.normed, self.width);
+        let hidden = RowLayout::contiguous(self.outcome_hidden, head.up.n);
+        let outcome = RowLayout::contiguous(self.report, 2);
+        r.rms_norm(head.norm, 1, signal, normed);
+        r.matmul_activated(head.up, 1, normed, hidden, Activation::Silu);
+        r.matmul(head.out, 1, hidden, outcome);
+    }
+
+    /// Computes the stem: fills `cells` and `stream`.
+    fn stem(&self, r: &mut ProgramBuilder, pass_index: u32) {
         let cells = self.cell_count();
-        let both = (NONE, NONE);
+        let all_rows = (NONE, NONE);
         let (start, y) = (self.cells_start, self.cells);
         let size = [cells, self.stem_width];
-        condition(r, &self.stem_conditions, size, [start, y], both, pass);
-        let inside = Rows::inside(self.now_bordered, self.grid, self.channels);
-        let z = Rows::plain(self.z, self.channels);
-        r.copy([cells, self.channels], z, inside);
-        let around = Rows::around(self.now_bordered, self.grid, self.channels);
-        let to = Rows::plain(self.cells, self.stem_width);
-        r.matmul(self.stem_now, cells, around, to, Act::None, true);
-        let (bordered, hidden) = (self.bordered, self.cells_hidden);
-        r.block(&self.stem_block, self.grid, self.cells, bordered, hidden);
+        embed_conditioning(
+            r,
+            &self.stem_conditions,
+            size,
+            [start, y],
+            all_rows,
+            pass_index,
+        );
+        let interior = RowLayout::interior(self.padded_latent, self.grid, self.channels);
+        let z = RowLayout::contiguous(self.z, self.channels);
+        r.copy([cells, self.channels], z, interior);
+        let neighbourhoods =
+            RowLayout::neighbourhoods(self.padded_latent, self.grid, self.channels);
+        let to = RowLayout::contiguous(self.cells, self.stem_width);
+        r.matmul_add(self.stem_latent, cells, neighbourhoods, to);
+        let (padded_cells, hidden) = (self.padded_cells, self.cells_hidden);
+        r.cell_block(
+            &self.stem_block,
+            self.grid,
+            self.cells,
+            padded_cells,
+            hidden,
+        );
         let rows = (self.latent_tokens, self.latent_tokens + 1);
         let (start, y) = (self.position.0, self.stream);
         let size = [self.tokens, self.width];
-        condition(r, &self.conditions, size, [start, y], rows, pass);
-        let blocks = Rows::blocks(self.cells, self.grid, self.merge, self.stem_width);
+        embed_conditioning(r, &self.conditions, size, [start, y], rows, pass_index);
+        let blocks = RowLayout::blocks(self.cells, self.grid, self.merge, self.stem_width);
         let to = self.stream();
-        r.matmul(
-            self.merge_in,
-            self.latent_tokens,
-            blocks,
-            to,
-            Act::None,
-            true,
-        );
+        r.matmul_add(self.merge_in, self.latent_tokens, blocks, to);
     }
 
-    /// From `cells` and `stream` to `x`.
-    fn head(&self, r: &mut Recorder) {
+    /// Computes `output` from `cells` and `stream`.
+    fn head(&self, r: &mut ProgramBuilder) {
         let (cells, latent) = (self.cell_count(), self.latent_tokens);
-        let normed = Rows::plain(self.normed, self.width);
-        r.norm(self.norm_out, latent, self.stream(), normed);
-        let blocks = Rows::blocks(self.cells, self.grid, self.merge, self.stem_width);
-        r.matmul(self.merge_out, latent, normed, blocks, Act::None, true);
-        let (bordered, hidden) = (self.bordered, self.cells_hidden);
-        r.block(&self.head_block, self.grid, self.cells, bordered, hidden);
-        let from = Rows::plain(self.cells, self.stem_width);
-        let hidden = Rows::plain(self.cells_hidden, self.stem_width);
-        r.norm(self.head_norm, cells, from, hidden);
-        let of = |at| Rows::plain(at, self.channels);
-        r.copy([cells, self.channels], of(self.x_start), of(self.x));
-        r.matmul(self.head_out, cells, hidden, of(self.x), Act::None, true);
-        r.matmul(
-            self.skip_now,
+        let normed = RowLayout::contiguous(self.normed, self.width);
+        r.rms_norm(self.norm_out, latent, self.stream(), normed);
+        let blocks = RowLayout::blocks(self.cells, self.grid, self.merge, self.stem_width);
+        r.matmul_add(self.merge_out, latent, normed, blocks);
+        let (padded_cells, hidden) = (self.padded_cells, self.cells_hidden);
+        r.cell_block(
+            &self.head_block,
+            self.grid,
+            self.cells,
+            padded_cells,
+            hidden,
+        );
+        let from = RowLayout::contiguous(self.cells, self.stem_width);
+        let hidden = RowLayout::contiguous(self.cells_hidden, self.stem_width);
+        r.rms_norm(self.head_norm, cells, from, hidden);
+        let latent_rows = |at| RowLayout::contiguous(at, self.channels);
+        r.copy(
+            [cells, self.channels],
+            latent_rows(self.output_start),
+            latent_rows(self.output),
+        );
+        r.matmul_add(self.head_out, cells, hidden, latent_rows(self.output));
+        r.matmul_add(
+            self.skip_latent,
             cells,
-            of(self.z),
-            of(self.x),
-            Act::None,
-            true,
+            latent_rows(self.z),
+            latent_rows(self.output),
         );
     }
 
-    fn stream(&self) -> Rows {
-        Rows::plain(self.stream, self.width)
+    fn stream(&self) -> RowLayout {
+        RowLayout::contiguous(self.stream, self.width)
     }
 
-    fn head_groups(&self) -> u32 {
-        groups(self.tokens * self.heads.count as u32)
+    fn attention_workgroups(&self) -> u32 {
+        workgroups(self.tokens * self.heads.count as u32)
     }
 
-    /// Queries, keys and values of `stream`, into `qkv`.
-    fn look(&self, r: &mut Recorder, attention: &Attention) {
-        let normed = Rows::plain(self.normed, self.width);
-        r.norm(attention.norm, self.tokens, self.stream(), normed);
-        let qkv = Rows::plain(self.qkv, 3 * self.heads.width() as u32);
-        r.matmul(attention.qkv, self.tokens, normed, qkv, Act::None, false);
+    /// Computes queries, keys and values of `stream`, into `qkv`.
+    fn project_qkv(&self, r: &mut ProgramBuilder, attention: &AttentionWeights) {
+        let normed = RowLayout::contiguous(self.normed, self.width);
+        r.rms_norm(attention.norm, self.tokens, self.stream(), normed);
+        let qkv = RowLayout::contiguous(self.qkv, 3 * self.heads.width() as u32);
+        r.matmul(attention.qkv, self.tokens, normed, qkv);
     }
 
-    fn space(&self, r: &mut Recorder, attention: &Attention) {
-        self.look(r, attention);
-        let op = SpaceOp {
+    fn spatial_attention(&self, r: &mut ProgramBuilder, attention: &AttentionWeights) {
+        self.project_qkv(r, attention);
+        let args = SpatialAttentionArgs {
             qkv: self.qkv,
-            y: self.attended,
+            y: self.attention_out,
             tokens: self.tokens,
             heads: self.heads.count as u32,
-            scale: attention.parameters,
+            scales: attention.parameters,
             unused: [0; 3],
         };
-        r.push(Kernel::AttendSpace, &op, [self.head_groups(), 1]);
-        self.join(r, attention);
+        r.push(
+            Kernel::AttentionSpatial,
+            &args,
+            [self.attention_workgroups(), 1],
+        );
+        self.project_out(r, attention);
     }
 
-    fn over_time(&self, r: &mut Recorder, attention: &Attention, ring: Ring) {
-        let op = TimeOp {
+    fn temporal_attention(&self, r: &mut ProgramBuilder, time: &TemporalAttention) {
+        let args = TemporalAttentionArgs {
             qkv: self.qkv,
-            y: self.attended,
-            keys: ring.keys,
-            values: ring.values,
+            y: self.attention_out,
+            keys: time.kv_cache.keys,
+            values: time.kv_cache.values,
             tokens: self.tokens,
             heads: self.heads.count as u32,
-            parameters: attention.parameters,
+            parameters: time.attention.parameters,
             context: self.context,
         };
-        r.push(Kernel::AttendTime, &op, [self.head_groups(), 1]);
-        self.join(r, attention);
+        let groups = [self.attention_workgroups(), 1];
+        r.push(Kernel::AttentionTemporal, &args, groups);
+        self.project_out(r, &time.attention);
     }
 
-    fn join(&self, r: &mut Recorder, attention: &Attention) {
-        let attended = Rows::plain(self.attended, self.heads.width() as u32);
+    fn project_out(&self, r: &mut ProgramBuilder, attention: &AttentionWeights) {
+        let attended = RowLayout::contiguous(self.attention_out, self.heads.width() as u32);
         let to = self.stream();
-        r.matmul(attention.out, self.tokens, attended, to, Act::None, true);
+        r.matmul_add(attention.out, self.tokens, attended, to);
     }
 
-    fn mlp(&self, r: &mut Recorder, layer: &Layer) {
-        let normed = Rows::plain(self.normed, self.width);
-        let hidden = Rows::plain(self.hidden, self.mlp);
-        r.norm(layer.norm, self.tokens, self.stream(), normed);
-        r.matmul(layer.up, self.tokens, normed, hidden, Act::SwiGlu, false);
-        r.matmul(
-            layer.down,
-            self.tokens,
-            hidden,
-            self.stream(),
-            Act::None,
-            true,
-        );
+    fn mlp(&self, r: &mut ProgramBuilder, layer: &Layer) {
+        let normed = RowLayout::contiguous(self.normed, self.width);
+        let hidden = RowLayout::contiguous(self.hidden, self.mlp);
+        r.rms_norm(layer.norm, self.tokens, self.stream(), normed);
+        r.matmul_activated(layer.up, self.tokens, normed, hidden, Activation::SwiGlu);
+        r.matmul_add(layer.down, self.tokens, hidden, self.stream());
     }
 }
 
-/// y ← start and the embeddings: of the action and of the signal each in one row, or in all.
-fn condition(
-    r: &mut Recorder,
-    tables: &Conditions,
+/// y ← start + conditioning embeddings; action and signal embeddings each go to one row, or to all.
+fn embed_conditioning(
+    r: &mut ProgramBuilder,
+    tables: &ConditionTables,
     [rows, width]: [u32; 2],
     [start, y]: [u32; 2],
     (action_row, signal_row): (u32, u32),
-    pass: u32,
+    pass_index: u32,
 ) {
-    let op = ConditionOp {
+    let args = EmbedConditioningArgs {
         start,
         y,
         rows,
         width,
         action: tables.action,
         signal: tables.signal,
-        step: tables.step,
+        step_size: tables.step_size,
         action_row,
         signal_row,
-        pass,
+        pass_index,
         unused: [0; 2],
     };
-    r.push(Kernel::Condition, &op, [groups(rows * width), 1]);
+    r.push(
+        Kernel::EmbedConditioning,
+        &args,
+        [workgroups(rows * width), 1],
+    );
 }

@@ -1,4 +1,4 @@
-//! Whole frames of the engine: their clock, their pictures, and what is left of a lost device.
+//! Whole frames on the GPU: stage times, textures, snapshots, and lost devices.
 
 use super::*;
 use crate::Error;
@@ -6,8 +6,8 @@ use crate::testing::{clip, gpu, plain, world};
 use crate::tests::largest_difference;
 use crate::{CpuEngine, Engine, SamplerParams, Solver};
 
-/// An engine of a small world after its context.
-fn started(gpu: &Gpu) -> WgpuEngine {
+/// An engine of a small world, reset to a context.
+fn reset_engine(gpu: &Gpu) -> WgpuEngine {
     let config = plain();
     let mut engine = WgpuEngine::new(&world(&config), gpu).unwrap();
     let context = clip(&config, 2);
@@ -16,20 +16,22 @@ fn started(gpu: &Gpu) -> WgpuEngine {
 }
 
 #[test]
-fn the_devices_own_clock_tells_the_stages_apart() {
+fn stage_times_are_measured() {
     let Some(gpu) = gpu() else { return };
-    let times = started(&gpu).step(0, &SamplerParams::default()).unwrap();
+    let times = reset_engine(&gpu)
+        .step(0, &SamplerParams::default())
+        .unwrap();
     assert!(times.denoise > Duration::ZERO);
-    if Clock::new(&gpu).is_some() {
+    if StageTimer::new(&gpu).is_some() {
         assert!(times.cache > Duration::ZERO && times.decode > Duration::ZERO);
         assert!(times.denoise > times.cache);
     }
 }
 
 #[test]
-fn a_failure_of_the_device_is_an_error_and_names_it() {
+fn lost_device_is_named() {
     let Some(gpu) = gpu() else { return };
-    let mut engine = started(&gpu);
+    let mut engine = reset_engine(&gpu);
     engine.step(0, &SamplerParams::default()).unwrap();
     gpu.device.destroy();
     let error = engine.step(0, &SamplerParams::default()).unwrap_err();
@@ -38,9 +40,9 @@ fn a_failure_of_the_device_is_an_error_and_names_it() {
     assert!(text.contains(&gpu.name) && text.contains("lost"), "{error}");
 }
 
-/// The bytes of a painting, u8 RGB `[H, W, 3]`.
-fn look(gpu: &Gpu, painting: &Painting) -> Vec<u8> {
-    let size = painting.texture().size();
+/// Reads a texture back as u8 RGB `[H, W, 3]`.
+fn read_texture(gpu: &Gpu, texture: &Painting) -> Vec<u8> {
+    let size = texture.texture().size();
     let row = (4 * size.width).next_multiple_of(wgpu::COPY_BYTES_PER_ROW_ALIGNMENT);
     let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
         label: None,
@@ -59,7 +61,7 @@ fn look(gpu: &Gpu, painting: &Painting) -> Vec<u8> {
             rows_per_image: None,
         },
     };
-    encoder.copy_texture_to_buffer(painting.texture().as_image_copy(), to, size);
+    encoder.copy_texture_to_buffer(texture.texture().as_image_copy(), to, size);
     let submission = gpu.queue.submit([encoder.finish()]);
     let mut bytes = vec![0; (row * size.height) as usize];
     gpu.read(&buffer, submission, &mut bytes).unwrap();
@@ -69,15 +71,15 @@ fn look(gpu: &Gpu, painting: &Painting) -> Vec<u8> {
 }
 
 #[test]
-fn frames_that_stay_on_the_device_are_those_that_come_back() {
+fn device_frames_equal_host_frames() {
     let Some(mut gpu) = gpu() else { return };
     gpu.shared = true;
-    let (mut stays, mut comes) = (started(&gpu), started(&gpu));
-    stays.stay(true);
+    let (mut on_device, mut on_host) = (reset_engine(&gpu), reset_engine(&gpu));
+    on_device.stay(true);
     let params = |t: u64| SamplerParams {
         steps: 1 << (t % 3),
         seed: t,
-        // A frame that goes pass by pass, in between.
+        // One frame that runs pass by pass.
         solver: if t == 4 {
             Solver::Heun
         } else {
@@ -87,56 +89,60 @@ fn frames_that_stay_on_the_device_are_those_that_come_back() {
     };
     let mut held = Vec::new();
     for t in 0..8 {
-        stays.step(1, &params(t)).unwrap();
-        comes.step(1, &params(t)).unwrap();
-        assert!(comes.painting().is_none());
-        match stays.painting() {
-            Some(painting) => {
-                let picture = look(&gpu, &painting);
-                assert!(picture == comes.image().unwrap(), "frame {t}");
-                held.push((painting, picture));
+        on_device.step(1, &params(t)).unwrap();
+        on_host.step(1, &params(t)).unwrap();
+        assert!(on_host.painting().is_none());
+        match on_device.painting() {
+            Some(texture) => {
+                let image = read_texture(&gpu, &texture);
+                assert!(image == on_host.image().unwrap(), "frame {t}");
+                held.push((texture, image));
             }
-            None => assert_eq!(t, 4, "only a frame that goes pass by pass comes back"),
+            None => assert_eq!(t, 4, "only the pass-by-pass frame has no texture"),
         }
         if t % 3 == 2 {
-            assert_eq!(stays.latent().unwrap(), comes.latent().unwrap());
-            assert_eq!(stays.image().unwrap(), comes.image().unwrap());
+            assert_eq!(on_device.latent().unwrap(), on_host.latent().unwrap());
+            assert_eq!(on_device.image().unwrap(), on_host.image().unwrap());
         }
     }
-    assert_eq!(stays.snapshot().unwrap(), comes.snapshot().unwrap());
-    // A painting that somebody holds is not painted over.
-    for (painting, picture) in &held {
-        assert!(look(&gpu, painting) == *picture);
+    assert_eq!(on_device.snapshot().unwrap(), on_host.snapshot().unwrap());
+    // Held textures are not overwritten.
+    for (texture, image) in &held {
+        assert!(read_texture(&gpu, texture) == *image);
     }
     let bytes = |images: &[u8]| images.to_vec();
-    let last = bytes(stays.image().unwrap());
-    stays.encode(&last).unwrap();
-    assert_eq!(stays.image().unwrap(), last, "encoding leaves the picture");
+    let last = bytes(on_device.image().unwrap());
+    on_device.encode(&last).unwrap();
+    assert_eq!(
+        on_device.image().unwrap(),
+        last,
+        "encoding must not change the image"
+    );
 }
 
 #[test]
-fn the_processor_goes_on_from_a_snapshot_of_the_gpu() {
+fn cpu_continues_gpu_snapshot() {
     let Some(gpu) = gpu() else { return };
-    let mut engine = started(&gpu);
+    let mut engine = reset_engine(&gpu);
     let params = SamplerParams::default();
     for t in 0..5 {
         engine.step(t % 2, &params).unwrap();
     }
     let snapshot = engine.snapshot().unwrap();
-    let mut processor = CpuEngine::new(&world(&plain())).unwrap();
-    processor.restore(&snapshot).unwrap();
-    assert_eq!(processor.image().unwrap(), engine.image().unwrap());
+    let mut cpu_engine = CpuEngine::new(&world(&plain())).unwrap();
+    cpu_engine.restore(&snapshot).unwrap();
+    assert_eq!(cpu_engine.image().unwrap(), engine.image().unwrap());
     for t in 0..6 {
         engine.step(t % 2, &params).unwrap();
-        processor.step(t % 2, &params).unwrap();
-        let (gpu, cpu) = (engine.latent().unwrap(), processor.latent().unwrap());
+        cpu_engine.step(t % 2, &params).unwrap();
+        let (gpu, cpu) = (engine.latent().unwrap(), cpu_engine.latent().unwrap());
         let difference = largest_difference(gpu, cpu);
         assert!(difference < 1e-3, "frame {t}: {difference}");
     }
 }
 
 #[test]
-fn a_world_that_does_not_fit_leaves_the_device_to_others() {
+fn failed_allocation_leaves_device_usable() {
     let Some(gpu) = gpu() else { return };
     let refused = gpu.scoped(|| {
         Ok(gpu.device.create_buffer(&wgpu::BufferDescriptor {
@@ -147,10 +153,12 @@ fn a_world_that_does_not_fit_leaves_the_device_to_others() {
         }))
     });
     assert!(matches!(refused, Err(Error::Device(_))), "{refused:?}");
-    started(&gpu).step(0, &SamplerParams::default()).unwrap();
+    reset_engine(&gpu)
+        .step(0, &SamplerParams::default())
+        .unwrap();
 }
 
-/// PSNR of two pictures in dB.
+/// PSNR of two images in dB.
 fn psnr(a: &[u8], b: &[u8]) -> f64 {
     let squares = a
         .iter()
@@ -160,7 +168,7 @@ fn psnr(a: &[u8], b: &[u8]) -> f64 {
 }
 
 #[test]
-fn the_shipped_world_is_nearly_the_processors_for_sixteen_frames_in_32_and_in_16_bits() {
+fn shipped_world_matches_cpu() {
     let Some(gpu) = gpu() else { return };
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../checkpoints/pong");
     let world = World::read(&folder, &candle_core::Device::Cpu).unwrap();
@@ -168,22 +176,22 @@ fn the_shipped_world_is_nearly_the_processors_for_sixteen_frames_in_32_and_in_16
     let contexts = driftless_model::contexts::read(&contexts, &world.config).unwrap();
     let params = SamplerParams::default();
     let half = gpu.clone().with_half().ok();
-    for (gpu, off, alike) in [(Some(gpu), 1e-3, 60.0), (half, 1e-3, 45.0)] {
+    for (gpu, tolerance, min_psnr) in [(Some(gpu), 1e-3, 60.0), (half, 1e-3, 45.0)] {
         let Some(gpu) = gpu else { continue };
         let mut engine = WgpuEngine::new(&world, &gpu).unwrap();
-        let mut processor = CpuEngine::new(&world).unwrap();
+        let mut cpu_engine = CpuEngine::new(&world).unwrap();
         engine.reset(&contexts[0], &params).unwrap();
-        processor.reset(&contexts[0], &params).unwrap();
+        cpu_engine.reset(&contexts[0], &params).unwrap();
         for t in 0..16 {
             engine.step(t / 4 % 3, &params).unwrap();
-            processor.step(t / 4 % 3, &params).unwrap();
+            cpu_engine.step(t / 4 % 3, &params).unwrap();
             if t == 0 {
-                let (gpu, cpu) = (engine.latent().unwrap(), processor.latent().unwrap());
+                let (gpu, cpu) = (engine.latent().unwrap(), cpu_engine.latent().unwrap());
                 let difference = largest_difference(gpu, cpu);
-                assert!(difference < off, "{difference}");
+                assert!(difference < tolerance, "{difference}");
             }
         }
-        let same = psnr(engine.image().unwrap(), processor.image().unwrap());
-        assert!(same >= alike, "{same} dB");
+        let psnr = psnr(engine.image().unwrap(), cpu_engine.image().unwrap());
+        assert!(psnr >= min_psnr, "{psnr} dB");
     }
 }

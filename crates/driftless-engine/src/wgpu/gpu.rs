@@ -1,4 +1,4 @@
-//! A GPU through wgpu: adapter, device, queue, and reading back.
+//! A GPU through wgpu: choosing an adapter, opening a device, reading buffers back, reporting failures.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,77 +14,78 @@ use wgpu::{
 
 use crate::{Error, Result};
 
-/// How long the engine sleeps between two looks at a device that a window draws with.
-const LOOK_AGAIN: Duration = Duration::from_micros(100);
+/// Interval at which the engine polls a device that is shared with a window.
+const POLL_INTERVAL: Duration = Duration::from_micros(100);
 
 /// A device and its queue.
 #[derive(Clone, Debug)]
 pub struct Gpu {
     pub(super) device: Device,
     pub(super) queue: Queue,
-    /// Name and kind of the adapter, for people.
+    /// Display name: adapter and graphics API.
     pub(super) name: String,
-    real: bool,
-    /// Whether a window draws with it.
+    hardware: bool,
+    /// Whether a window draws with the same device.
     pub(super) shared: bool,
-    /// Whether matrices are kept in 16 bits.
+    /// Whether weight matrices are stored in 16 bits.
     pub(super) half: bool,
-    /// Whether the threads of a workgroup can sum in subgroups.
+    /// Whether shaders can sum over subgroups.
     pub(super) subgroups: bool,
-    /// Adapter and driver, as measurements are filed under.
-    measured_as: String,
-    /// How the device was lost: wgpu tells it where nobody waits for it.
-    trouble: Arc<OnceLock<String>>,
+    /// Adapter and driver, which identify measurements.
+    tuning_id: String,
+    /// Why the device was lost; wgpu reports it in a callback.
+    lost: Arc<OnceLock<String>>,
 }
 
 impl Gpu {
-    /// Opens the best adapter: a discrete GPU before an integrated one, and a software renderer only
-    /// where `software` allows it.
+    /// Opens the best adapter: a discrete GPU before an integrated one, and a software renderer only if
+    /// `software` is set.
     ///
     /// # Errors
-    /// There is no such adapter, or its device cannot be opened.
+    /// Returns an error if there is no such adapter, or its device cannot be opened.
     pub fn open(software: bool) -> Result<Self> {
-        let mut adapters = found().into_iter();
-        let best = adapters.find(|adapter| software || is_real(adapter));
+        let mut adapters = ranked_adapters().into_iter();
+        let best = adapters.find(|adapter| software || is_hardware(adapter));
         let Some(adapter) = best else {
-            let what = match software {
-                true => "no graphics adapter",
-                false => "no GPU, only a software renderer or nothing",
+            let what = if software {
+                "no graphics adapter"
+            } else {
+                "no hardware GPU"
             };
             return Err(Error::Device(format!("wgpu: {what}")));
         };
-        Self::of(&adapter)
+        Self::open_adapter(&adapter)
     }
 
-    fn of(adapter: &Adapter) -> Result<Self> {
+    fn open_adapter(adapter: &Adapter) -> Result<Self> {
         let (device, queue) =
             pollster::block_on(adapter.request_device(&Self::descriptor(adapter)))
-                .map_err(|e| Error::Device(format!("wgpu: {}: {e}", name(adapter))))?;
-        Ok(Self::on(adapter, device, queue, false))
+                .map_err(|e| Error::Device(format!("wgpu: {}: {e}", display_name(adapter))))?;
+        Ok(Self::from_device(adapter, device, queue, false))
     }
 
-    /// The device and queue that a window draws with, opened with [`Gpu::descriptor`]. None where the
-    /// adapter has no compute shaders that write storage.
+    /// Shares a window's device and queue, opened with [`Gpu::descriptor`]. `None` if the device cannot run
+    /// the engine's compute shaders.
     pub fn shared(adapter: &Adapter, device: Device, queue: Queue) -> Option<Self> {
         let limits = device.limits();
         let computes = limits.max_compute_invocations_per_workgroup
             >= Limits::default().max_compute_invocations_per_workgroup
             && limits.max_storage_buffers_per_shader_stage >= 5;
-        computes.then(|| Self::on(adapter, device, queue, true))
+        computes.then(|| Self::from_device(adapter, device, queue, true))
     }
 
-    /// What a device is asked for: all of the adapter's memory, and the defaults of the rest.
+    /// The device to request: buffers as large as the adapter allows, default limits otherwise.
     pub fn descriptor(adapter: &Adapter) -> wgpu::DeviceDescriptor<'static> {
-        let own = adapter.limits();
+        let available = adapter.limits();
         let limits = match adapter.get_info().backend {
             wgpu::Backend::Gl => Limits {
-                // As large as a window may become.
+                // The largest possible window.
                 max_texture_dimension_2d: 8192,
                 ..Limits::downlevel_webgl2_defaults()
             },
             _ => Limits {
-                max_buffer_size: own.max_buffer_size,
-                max_storage_buffer_binding_size: own.max_storage_buffer_binding_size,
+                max_buffer_size: available.max_buffer_size,
+                max_storage_buffer_binding_size: available.max_storage_buffer_binding_size,
                 ..Limits::default()
             },
         };
@@ -97,103 +98,105 @@ impl Gpu {
         }
     }
 
-    fn on(adapter: &Adapter, device: Device, queue: Queue, shared: bool) -> Self {
-        let (trouble, info) = (Arc::new(OnceLock::new()), adapter.get_info());
-        // The engine's own failures are caught where they happen. What is left is a window's, whose
-        // surface cannot be made anew in the moment in which the engine submits; it tries again.
+    fn from_device(adapter: &Adapter, device: Device, queue: Queue, shared: bool) -> Self {
+        let (lost, info) = (Arc::new(OnceLock::new()), adapter.get_info());
+        // Error scopes catch the engine's own errors. The rest come from the window, which cannot recreate
+        // its surface while the engine submits, and retries.
         device.on_uncaptured_error(Arc::new(|error: wgpu::Error| {
             tracing::warn!("{}", one_line(&error.to_string()));
         }));
-        let note = Arc::clone(&trouble);
-        device.set_device_lost_callback(move |reason, what| {
-            // Only the first counts: what follows is its consequence.
-            let text = format!("the device is lost ({reason:?}) {what}");
-            let _ = note.set(text.trim_end().to_owned());
+        let reason_cell = Arc::clone(&lost);
+        device.set_device_lost_callback(move |reason, message| {
+            // Keep the first reason; later ones follow from it.
+            let text = format!("the device is lost ({reason:?}) {message}");
+            let _ = reason_cell.set(text.trim_end().to_owned());
         });
         Self {
             subgroups: device.features().contains(Features::SUBGROUP),
             device,
             queue,
-            name: name(adapter),
-            real: is_real(adapter),
+            name: display_name(adapter),
+            hardware: is_hardware(adapter),
             shared,
             half: false,
-            measured_as: format!(
+            tuning_id: format!(
                 "{} {:?} {} {}",
                 info.name, info.backend, info.driver, info.driver_info
             ),
-            trouble,
+            lost,
         }
     }
 
-    /// The same with matrices in 16 bits.
+    /// The same device with weight matrices in 16 bits.
     ///
     /// # Errors
-    /// Its shaders have no numbers of 16 bits.
+    /// Returns an error if its shaders do not support 16-bit floats.
     pub fn with_half(mut self) -> Result<Self> {
         if !self.device.features().contains(Features::SHADER_F16) {
-            return Err(self.failed("its shaders have no 16-bit numbers; use --device wgpu"));
+            return Err(
+                self.failed("16-bit floats are not supported in shaders; use --device wgpu")
+            );
         }
         self.half = true;
         Ok(self)
     }
 
-    /// What measurements of the kernels of this program on this device are filed under.
+    /// Key of the measurements of this device with this version's kernels.
     pub(super) fn tuning_key(&self) -> String {
         let bits = if self.half { 16 } else { 32 };
-        format!("{} {bits} {}", env!("CARGO_PKG_VERSION"), self.measured_as)
+        format!("{} {bits} {}", env!("CARGO_PKG_VERSION"), self.tuning_id)
     }
 
-    /// Whether it is a GPU and not a program that plays one.
-    pub fn is_real(&self) -> bool {
-        self.real
+    /// Whether the device is a hardware GPU, not a software renderer.
+    pub fn is_hardware(&self) -> bool {
+        self.hardware
     }
 
-    /// Name and kind of the adapter, for people.
+    /// Display name: adapter and graphics API.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Device and queue, for drawing.
-    pub fn parts(&self) -> (&Device, &Queue) {
+    /// Device and queue, to draw with.
+    pub(crate) fn parts(&self) -> (&Device, &Queue) {
         (&self.device, &self.queue)
     }
 
     /// Waits until a submission is done.
     ///
     /// # Errors
-    /// The device is lost.
-    pub fn wait(&self, submission: SubmissionIndex) -> Result<()> {
+    /// Returns an error if the device is lost.
+    pub(crate) fn wait(&self, submission: SubmissionIndex) -> Result<()> {
         self.poll(PollType::Wait {
             submission_index: Some(submission),
             timeout: None,
         })
     }
 
-    fn poll(&self, how: PollType) -> Result<()> {
+    fn poll(&self, poll: PollType) -> Result<()> {
         self.check()?;
-        // Where a device is lost wgpu panics here.
-        let polled = catch_unwind(AssertUnwindSafe(|| self.device.poll(how)));
+        // wgpu panics here if the device is lost.
+        let polled = catch_unwind(AssertUnwindSafe(|| self.device.poll(poll)));
         match polled {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(self.failed(self.trouble.get().unwrap_or(&error.to_string()))),
+            Ok(Err(error)) => Err(self.failed(self.lost.get().unwrap_or(&error.to_string()))),
             Err(_) => {
-                let _ = self.trouble.set("the device is lost".into());
+                let _ = self.lost.set("the device is lost".into());
                 self.check()
             }
         }
     }
 
-    /// Whether the device is lost, for good.
+    /// Whether the device is lost. A lost device never comes back.
     pub fn is_lost(&self) -> bool {
-        // The word of it may be waiting to be fetched.
-        self.poll(PollType::Poll).is_err() || self.trouble.get().is_some()
+        // Polling delivers a pending loss callback.
+        self.poll(PollType::Poll).is_err() || self.lost.get().is_some()
     }
 
-    /// Runs `work`, whose failures on the device are its own and not those of what comes after.
+    /// Runs `work` and turns device errors during it into an error.
     ///
     /// # Errors
-    /// It failed, or something did not fit on the device.
+    /// Returns an error if `work` fails, or if the device reports one, such as too little memory.
     pub(super) fn scoped<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let memory = self.device.push_error_scope(ErrorFilter::OutOfMemory);
         let validation = self.device.push_error_scope(ErrorFilter::Validation);
@@ -205,7 +208,7 @@ impl Gpu {
         if failed.is_none() && done.is_ok() {
             return done;
         }
-        // On a lost device everything fails, with words that do not say so.
+        // On a lost device everything fails, with errors that do not mention the loss.
         if self.is_lost() {
             self.check()?;
         }
@@ -217,9 +220,9 @@ impl Gpu {
     }
 
     /// # Errors
-    /// The device is lost.
+    /// Returns an error if the device is lost.
     pub(super) fn check(&self) -> Result<()> {
-        match self.trouble.get() {
+        match self.lost.get() {
             Some(what) => Err(self.failed(what)),
             None => Ok(()),
         }
@@ -229,19 +232,19 @@ impl Gpu {
         Error::Device(format!("{}: {}", self.name, one_line(what)))
     }
 
-    /// A storage buffer of so many f32 numbers, zeros.
+    /// Creates a storage buffer of `len` f32 zeros.
     ///
     /// # Errors
-    /// The device allows no buffer of that size.
-    pub(super) fn storage(&self, label: &str, numbers: usize) -> Result<Buffer> {
-        let bytes = (numbers * size_of::<f32>()).max(16) as u64;
+    /// Returns an error if the device allows no buffer of that size.
+    pub(super) fn storage(&self, label: &str, len: usize) -> Result<Buffer> {
+        let bytes = (len * size_of::<f32>()).max(16) as u64;
         let limits = self.device.limits();
-        let most = limits
+        let largest = limits
             .max_storage_buffer_binding_size
             .min(limits.max_buffer_size);
-        if bytes > most {
+        if bytes > largest {
             return Err(Error::Device(format!(
-                "{}: the {label} need a buffer of {bytes} bytes, and the largest may have {most}",
+                "{}: the {label} need a buffer of {bytes} bytes, but the device allows at most {largest}",
                 self.name
             )));
         }
@@ -253,10 +256,10 @@ impl Gpu {
         }))
     }
 
-    /// Waits for a submission, and copies the first bytes of a buffer that can be mapped.
+    /// Waits for a submission, then copies the first bytes of a mappable buffer to `out`.
     ///
     /// # Errors
-    /// The device is lost.
+    /// Returns an error if the device is lost.
     pub(super) fn read(
         &self,
         buffer: &Buffer,
@@ -264,20 +267,20 @@ impl Gpu {
         out: &mut [u8],
     ) -> Result<()> {
         self.check()?;
-        let lost = |what: String| self.failed(self.trouble.get().unwrap_or(&what));
+        let lost = |what: String| self.failed(self.lost.get().unwrap_or(&what));
         let bytes = out.len() as u64;
         let (send, receive) = crossbeam_channel::bounded(1);
         let slice = buffer.slice(..bytes);
         slice.map_async(wgpu::MapMode::Read, move |result| {
-            // Nobody waits any more where the receiver has gone.
+            // The receiver is gone if waiting failed.
             let _ = send.send(result);
         });
         let mapped = if self.shared {
-            // A wait holds a lock that a window needs to show what it has drawn.
+            // Poll, because a blocking wait holds a lock that the window needs to present.
             loop {
                 self.poll(PollType::Poll)?;
                 self.check()?;
-                match receive.recv_timeout(LOOK_AGAIN) {
+                match receive.recv_timeout(POLL_INTERVAL) {
                     Err(RecvTimeoutError::Timeout) => {}
                     mapped => break mapped.map_err(|e| lost(e.to_string()))?,
                 }
@@ -300,51 +303,52 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Name and kind of an adapter, for people.
-fn name(adapter: &Adapter) -> String {
+/// Display name: adapter and graphics API.
+fn display_name(adapter: &Adapter) -> String {
     let info = adapter.get_info();
     format!("{} ({:?})", info.name, info.backend)
 }
 
 /// All adapters, the best first.
-fn found() -> Vec<Adapter> {
+fn ranked_adapters() -> Vec<Adapter> {
     let instance = Instance::new(InstanceDescriptor::new_without_display_handle());
     let mut adapters = pollster::block_on(instance.enumerate_adapters(Backends::PRIMARY));
     adapters.sort_by_key(|adapter| rank(adapter.get_info().device_type));
     adapters
 }
 
-/// What an adapter is and can do for the engine.
+/// A graphics adapter and its capabilities.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AdapterReport {
-    /// Its name.
+    /// Adapter name.
     pub name: String,
-    /// Vulkan, Metal or DirectX 12.
+    /// Graphics API: Vulkan, Metal or DirectX 12.
     pub backend: String,
-    /// Its driver, with its version where it tells.
+    /// Driver, with its version if known.
     pub driver: String,
-    /// Whether it is a program that plays a GPU.
+    /// Whether it is a software renderer.
     pub software: bool,
-    /// Most bytes of one buffer: all weights of a world, and all of its activations and rings, take
-    /// one each.
+    /// Size limit of a buffer in bytes. A world's matrices must fit into one buffer, and so must its
+    /// activations with the KV cache.
     pub buffer_bytes: u64,
-    /// Bytes that the threads of a workgroup share.
+    /// Size of workgroup memory in bytes.
     pub workgroup_bytes: u32,
-    /// Whether it has a clock for the stages of a frame.
+    /// Whether it has timestamps, to measure the stages of a frame.
     pub clock: bool,
-    /// Whether its shaders have numbers of 16 bits.
+    /// Whether its shaders support 16-bit floats.
     pub half: bool,
-    /// Whether its threads can sum in subgroups.
+    /// Whether its shaders support subgroups.
     pub subgroups: bool,
 }
 
 impl fmt::Display for AdapterReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match self.software {
-            true => "software, only where asked for",
-            false => "ready: play",
+        let kind = if self.software {
+            "software renderer, not used by auto"
+        } else {
+            "ready: play"
         };
-        let yes = |has: bool, what: &str| {
+        let feature = |has: bool, what: &str| {
             if has {
                 format!(", {what}")
             } else {
@@ -358,14 +362,14 @@ impl fmt::Display for AdapterReport {
             self.backend,
             self.driver,
             self.buffer_bytes >> 20,
-            yes(self.half, "f16"),
-            yes(self.subgroups, "subgroups"),
-            yes(self.clock, "clock")
+            feature(self.half, "f16"),
+            feature(self.subgroups, "subgroups"),
+            feature(self.clock, "timestamps")
         )
     }
 }
 
-/// Every graphics adapter of the machine, the best first.
+/// Every graphics adapter of this machine, the best first.
 pub fn adapters() -> Vec<AdapterReport> {
     let report = |adapter: &Adapter| {
         let (info, limits) = (adapter.get_info(), adapter.limits());
@@ -374,7 +378,7 @@ pub fn adapters() -> Vec<AdapterReport> {
             driver: format!("{} {}", info.driver, info.driver_info)
                 .trim()
                 .to_owned(),
-            software: !is_real(adapter),
+            software: !is_hardware(adapter),
             buffer_bytes: limits
                 .max_storage_buffer_binding_size
                 .min(limits.max_buffer_size),
@@ -385,11 +389,11 @@ pub fn adapters() -> Vec<AdapterReport> {
             name: info.name,
         }
     };
-    found().iter().map(report).collect()
+    ranked_adapters().iter().map(report).collect()
 }
 
-/// Whether an adapter is a GPU and not a program that plays one.
-fn is_real(adapter: &Adapter) -> bool {
+/// Whether an adapter is a hardware GPU, not a software renderer.
+fn is_hardware(adapter: &Adapter) -> bool {
     matches!(
         adapter.get_info().device_type,
         DeviceType::DiscreteGpu | DeviceType::IntegratedGpu | DeviceType::VirtualGpu

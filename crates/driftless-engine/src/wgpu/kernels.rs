@@ -7,69 +7,72 @@ use wgpu::{
 };
 
 use super::gpu::Gpu;
-use super::tuning::{Tuning, VARIANTS};
+use super::tuning::{MatmulTuning, TILE_VARIANTS};
+use crate::{Error, Result};
 
-const MEMORY: &str = include_str!("../../../../shaders/shared/memory.wgsl");
-const NUMBERS: &str = include_str!("../../../../shaders/shared/numbers.wgsl");
-const VECTORS: &str = include_str!("../../../../shaders/shared/vectors.wgsl");
-const TOTAL: &str = include_str!("../../../../shaders/shared/total.wgsl");
-const TOTAL_SUBGROUP: &str = include_str!("../../../../shaders/shared/total_subgroup.wgsl");
-/// Threads of a workgroup where a kernel takes one a number, or a row's.
+const BINDINGS: &str = include_str!("../../../../shaders/shared/bindings.wgsl");
+const ARENA_SCALAR: &str = include_str!("../../../../shaders/shared/arena_scalar.wgsl");
+const ARENA_VEC4: &str = include_str!("../../../../shaders/shared/arena_vec4.wgsl");
+const WORKGROUP_SUM: &str = include_str!("../../../../shaders/shared/workgroup_sum.wgsl");
+const WORKGROUP_SUM_SUBGROUP: &str =
+    include_str!("../../../../shaders/shared/workgroup_sum_subgroup.wgsl");
+/// Threads per workgroup of all kernels but the matrix product.
 const THREADS: u32 = 64;
-/// Outputs of a panel of packed weights, and of a workgroup's tile.
+/// Outputs per panel of packed weights, and columns of a workgroup's tile.
 pub(super) const PANEL: u32 = 64;
 
-/// A kernel with its variants.
+/// A kernel of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kernel {
-    /// With the tiles of one of [`VARIANTS`].
+    /// The matrix product with one of [`TILE_VARIANTS`], by index.
     Matmul(usize),
-    Norm,
-    AttendSpace,
-    AttendTime,
-    Remember,
-    Condition,
-    Shift,
+    RmsNorm,
+    AttentionSpatial,
+    AttentionTemporal,
+    KvCacheWrite,
+    EmbedConditioning,
+    Affine,
     Sample,
-    Close,
+    FinishFrame,
 }
 
 impl Kernel {
-    const COUNT: usize = 8 + VARIANTS.len();
+    const COUNT: usize = 8 + TILE_VARIANTS.len();
 
     fn index(self) -> usize {
         match self {
-            Self::Norm => 0,
-            Self::AttendSpace => 1,
-            Self::AttendTime => 2,
-            Self::Remember => 3,
-            Self::Condition => 4,
-            Self::Shift => 5,
+            Self::RmsNorm => 0,
+            Self::AttentionSpatial => 1,
+            Self::AttentionTemporal => 2,
+            Self::KvCacheWrite => 3,
+            Self::EmbedConditioning => 4,
+            Self::Affine => 5,
             Self::Sample => 6,
-            Self::Close => 7,
+            Self::FinishFrame => 7,
             Self::Matmul(variant) => 8 + variant,
         }
     }
 
-    fn source(self) -> &'static str {
+    /// The kernel's own WGSL, without shared declarations.
+    fn template(self) -> &'static str {
         match self {
             Self::Matmul(_) => include_str!("../../../../shaders/matmul.wgsl"),
-            Self::Norm => include_str!("../../../../shaders/norm.wgsl"),
-            Self::AttendSpace => concat!(
-                include_str!("../../../../shaders/shared/heads.wgsl"),
-                include_str!("../../../../shaders/attend_space.wgsl")
+            Self::RmsNorm => include_str!("../../../../shaders/rms_norm.wgsl"),
+            Self::AttentionSpatial => concat!(
+                include_str!("../../../../shaders/shared/attention.wgsl"),
+                include_str!("../../../../shaders/attention_spatial.wgsl")
             ),
-            Self::AttendTime => concat!(
-                include_str!("../../../../shaders/shared/heads.wgsl"),
-                include_str!("../../../../shaders/attend_time.wgsl")
+            Self::AttentionTemporal => concat!(
+                include_str!("../../../../shaders/shared/attention.wgsl"),
+                include_str!("../../../../shaders/attention_temporal.wgsl")
             ),
-            Self::Remember => concat!(
-                include_str!("../../../../shaders/shared/heads.wgsl"),
-                include_str!("../../../../shaders/remember.wgsl")
+            Self::KvCacheWrite => concat!(
+                include_str!("../../../../shaders/shared/attention.wgsl"),
+                include_str!("../../../../shaders/kv_cache_write.wgsl")
             ),
-            Self::Condition => include_str!("../../../../shaders/condition.wgsl"),
-            Self::Shift => include_str!("../../../../shaders/shift.wgsl"),
-            Self::Close => include_str!("../../../../shaders/close.wgsl"),
+            Self::EmbedConditioning => include_str!("../../../../shaders/embed_conditioning.wgsl"),
+            Self::Affine => include_str!("../../../../shaders/affine.wgsl"),
+            Self::FinishFrame => include_str!("../../../../shaders/finish_frame.wgsl"),
             Self::Sample => concat!(
                 include_str!("../../../../shaders/shared/noise.wgsl"),
                 include_str!("../../../../shaders/sample.wgsl")
@@ -77,11 +80,12 @@ impl Kernel {
         }
     }
 
+    /// Values of the WGSL `override` constants.
     fn constants(self) -> Vec<(&'static str, f64)> {
         let Self::Matmul(variant) = self else {
             return vec![("THREADS", f64::from(THREADS))];
         };
-        let variant = VARIANTS[variant];
+        let variant = TILE_VARIANTS[variant];
         vec![
             ("BM", f64::from(variant.rows)),
             ("BN", f64::from(PANEL)),
@@ -90,24 +94,24 @@ impl Kernel {
     }
 }
 
-/// Workgroups for so many threads.
-pub(super) fn groups(threads: u32) -> u32 {
+/// Workgroups needed for `threads` threads.
+pub(super) fn workgroups(threads: u32) -> u32 {
     threads.div_ceil(THREADS)
 }
 
-/// All kernels, for heads of one size.
-pub(super) struct Kernels {
+/// The compiled kernels for one head size.
+pub(super) struct KernelPipelines {
     pub layout: BindGroupLayout,
-    pub tuning: Arc<Tuning>,
+    pub tuning: Arc<MatmulTuning>,
     pipeline_layout: PipelineLayout,
-    /// Numbers of a head, a multiple of 4.
-    head: usize,
+    /// Padded head size, a multiple of 4.
+    head_size: usize,
     pipelines: [OnceLock<ComputePipeline>; Kernel::COUNT],
 }
 
-impl Kernels {
-    /// For heads of `head` numbers, a multiple of 4.
-    pub fn new(gpu: &Gpu, head: usize) -> Self {
+impl KernelPipelines {
+    /// Kernels for a padded head size, a multiple of 4. Nothing is compiled yet.
+    pub fn new(gpu: &Gpu, head_size: usize) -> Self {
         let entry = |binding, ty, dynamic| wgpu::BindGroupLayoutEntry {
             binding,
             visibility: ShaderStages::COMPUTE,
@@ -138,34 +142,46 @@ impl Kernels {
         Self {
             layout,
             pipeline_layout,
-            head,
+            head_size,
             tuning: Arc::default(),
             pipelines: std::array::from_fn(|_| OnceLock::new()),
         }
     }
 
-    /// Without attention, which needs the size of a head.
-    pub fn headless(gpu: &Gpu) -> Self {
+    /// For programs without attention kernels, whose head size does not matter.
+    pub fn without_attention(gpu: &Gpu) -> Self {
         Self::new(gpu, 4)
     }
 
-    /// A kernel, ready to run.
-    pub fn pipeline(&self, gpu: &Gpu, kernel: Kernel) -> ComputePipeline {
-        let pipeline = self.pipelines[kernel.index()].get_or_init(|| self.compile(gpu, kernel));
-        pipeline.clone()
+    /// The compiled pipeline of a kernel.
+    ///
+    /// # Errors
+    /// Returns an error if the kernel's WGSL lacks a constant that the engine sets.
+    pub fn pipeline(&self, gpu: &Gpu, kernel: Kernel) -> Result<ComputePipeline> {
+        let cell = &self.pipelines[kernel.index()];
+        if let Some(pipeline) = cell.get() {
+            return Ok(pipeline.clone());
+        }
+        let pipeline = self.compile(gpu, kernel)?;
+        Ok(cell.get_or_init(|| pipeline).clone())
     }
 
-    fn compile(&self, gpu: &Gpu, kernel: Kernel) -> ComputePipeline {
+    fn compile(&self, gpu: &Gpu, kernel: Kernel) -> Result<ComputePipeline> {
         let label = format!("{kernel:?}");
-        let source = self.source(gpu, kernel);
+        let options = SourceOptions {
+            head_size: self.head_size,
+            half: gpu.half,
+            subgroups: gpu.subgroups,
+        };
         let module = gpu
             .device
             .create_shader_module(wgpu::ShaderModuleDescriptor {
                 label: Some(&label),
-                source: wgpu::ShaderSource::Wgsl(source.into()),
+                source: wgpu::ShaderSource::Wgsl(source(kernel, options)?.into()),
             });
         let constants = kernel.constants();
-        gpu.device
+        let pipeline = gpu
+            .device
             .create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
                 label: Some(&label),
                 layout: Some(&self.pipeline_layout),
@@ -173,42 +189,142 @@ impl Kernels {
                 entry_point: Some("main"),
                 compilation_options: wgpu::PipelineCompilationOptions {
                     constants: &constants,
-                    // Every kernel writes what it reads.
+                    // Every kernel writes workgroup memory before reading it.
                     zero_initialize_workgroup_memory: false,
                 },
                 cache: None,
-            })
+            });
+        Ok(pipeline)
+    }
+}
+
+/// What the text of a kernel depends on.
+#[derive(Clone, Copy, Debug)]
+struct SourceOptions {
+    /// Padded head size, a multiple of 4.
+    head_size: usize,
+    /// Whether weight panels are stored in 16 bits.
+    half: bool,
+    /// Whether the device can sum over subgroups.
+    subgroups: bool,
+}
+
+/// The complete WGSL of a kernel. Array lengths in function scope and type aliases cannot be `override`
+/// constants, so the engine writes them into the text.
+fn source(kernel: Kernel, options: SourceOptions) -> Result<String> {
+    let text = kernel.template();
+    let (prefix, text) = match kernel {
+        Kernel::Matmul(variant) => {
+            let [rows, columns] = TILE_VARIANTS[variant].blocks;
+            let text = set_constant(text, "ROWS4", 1, rows)?;
+            let text = set_constant(&text, "COLUMNS4", 1, columns)?;
+            if options.half {
+                let alias = "alias PanelElement = vec4<f32>;";
+                let text = replace_once(&text, alias, "alias PanelElement = vec4<f16>;")?;
+                ("enable f16;", text)
+            } else {
+                ("", text)
+            }
+        }
+        Kernel::AttentionSpatial | Kernel::AttentionTemporal | Kernel::KvCacheWrite => {
+            let head_vec4s = (options.head_size / 4) as u32;
+            ("", set_constant(text, "HEAD", 8, head_vec4s)?)
+        }
+        // wgpu's WGSL needs no `enable` for subgroups.
+        Kernel::RmsNorm if options.subgroups => ("", format!("{WORKGROUP_SUM_SUBGROUP}\n{text}")),
+        Kernel::RmsNorm => ("", format!("{WORKGROUP_SUM}\n{text}")),
+        Kernel::EmbedConditioning | Kernel::Affine | Kernel::Sample | Kernel::FinishFrame => {
+            ("", text.to_owned())
+        }
+    };
+    let arena = match kernel {
+        Kernel::AttentionSpatial
+        | Kernel::AttentionTemporal
+        | Kernel::KvCacheWrite
+        | Kernel::Sample => ARENA_VEC4,
+        _ => ARENA_SCALAR,
+    };
+    Ok(format!("{prefix}\n{BINDINGS}\n{arena}\n{text}"))
+}
+
+/// Changes the value of a `u32` constant from `default` to `value`.
+fn set_constant(text: &str, name: &str, default: u32, value: u32) -> Result<String> {
+    let declaration = |value| format!("const {name}: u32 = {value}u;");
+    replace_once(text, &declaration(default), &declaration(value))
+}
+
+/// Replaces `marker`, which must occur exactly once: a renamed constant must not go unnoticed.
+fn replace_once(text: &str, marker: &str, replacement: &str) -> Result<String> {
+    match text.matches(marker).count() {
+        1 => Ok(text.replacen(marker, replacement, 1)),
+        count => Err(Error::Argument(format!(
+            "shader source: `{marker}` occurs {count} times, expected once"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPTIONS: SourceOptions = SourceOptions {
+        head_size: 32,
+        half: false,
+        subgroups: false,
+    };
+
+    #[test]
+    fn attention_kernels_get_the_head_size() {
+        for kernel in [
+            Kernel::AttentionSpatial,
+            Kernel::AttentionTemporal,
+            Kernel::KvCacheWrite,
+        ] {
+            for head_size in [4, 32, 64] {
+                let options = SourceOptions {
+                    head_size,
+                    ..OPTIONS
+                };
+                let text = source(kernel, options).unwrap();
+                let declaration = format!("const HEAD: u32 = {}u;", head_size / 4);
+                assert_eq!(text.matches(&declaration).count(), 1, "{kernel:?}");
+                assert_eq!(text.matches("const HEAD").count(), 1, "{kernel:?}");
+            }
+        }
     }
 
-    /// The kernel's text, with what WGSL has no constants for.
-    fn source(&self, gpu: &Gpu, kernel: Kernel) -> String {
-        let set = |text: String, name: &str, written: u32, own: u32| {
-            let of = |value| format!("const {name}: u32 = {value}u;");
-            text.replace(&of(written), &of(own))
-        };
-        let text = set(kernel.source().into(), "HEAD", 8, (self.head / 4) as u32);
-        let (enable, text) = match kernel {
-            Kernel::Matmul(variant) => {
-                let [rows, columns] = VARIANTS[variant].blocks;
-                let text = set(set(text, "ROWS4", 1, rows), "COLUMNS4", 1, columns);
-                let stored = "alias Stored = vec4<f32>;";
-                match gpu.half {
-                    true => (
-                        "enable f16;",
-                        text.replace(stored, "alias Stored = vec4<f16>;"),
-                    ),
-                    false => ("", text),
+    #[test]
+    fn matmul_gets_tiles_and_precision() {
+        for (i, variant) in TILE_VARIANTS.iter().enumerate() {
+            for half in [false, true] {
+                let text = source(Kernel::Matmul(i), SourceOptions { half, ..OPTIONS }).unwrap();
+                let [rows, columns] = variant.blocks;
+                let element = if half { "vec4<f16>" } else { "vec4<f32>" };
+                for declaration in [
+                    format!("const ROWS4: u32 = {rows}u;"),
+                    format!("const COLUMNS4: u32 = {columns}u;"),
+                    format!("alias PanelElement = {element};"),
+                ] {
+                    assert!(text.contains(&declaration), "{variant:?}: {declaration}");
                 }
+                assert_eq!(text.starts_with("enable f16;"), half);
             }
-            // wgpu's WGSL knows subgroups without being told to.
-            Kernel::Norm if gpu.subgroups => ("", format!("{TOTAL_SUBGROUP}\n{text}")),
-            Kernel::Norm => ("", format!("{TOTAL}\n{text}")),
-            _ => ("", text),
-        };
-        let arena = match kernel {
-            Kernel::AttendSpace | Kernel::AttendTime | Kernel::Remember | Kernel::Sample => VECTORS,
-            _ => NUMBERS,
-        };
-        format!("{enable}\n{MEMORY}\n{arena}\n{text}")
+        }
+    }
+
+    #[test]
+    fn unmatched_markers_are_errors() {
+        assert_eq!(
+            set_constant("const A: u32 = 1u;", "A", 1, 3).unwrap(),
+            "const A: u32 = 3u;"
+        );
+        for text in [
+            "",
+            "const A: u32 = 2u;",
+            "const A: u32 = 1u; const A: u32 = 1u;",
+        ] {
+            let error = set_constant(text, "A", 1, 3).unwrap_err().to_string();
+            assert!(error.contains("expected once"), "{error}");
+        }
     }
 }

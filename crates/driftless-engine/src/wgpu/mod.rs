@@ -1,15 +1,15 @@
-//! The engine on any GPU through wgpu: the kernels of `shaders/`, recorded once and replayed.
+//! The wgpu backend, for any GPU: the kernels of `shaders/`, recorded once as programs and replayed.
 
 mod dynamics;
+mod frame_texture;
 mod gpu;
+mod kernel_args;
 mod kernels;
+mod layers;
 mod network;
-mod ops;
-mod painting;
-mod parts;
-mod peak;
+mod operations;
+mod peak_matmul;
 mod program;
-mod recorder;
 mod tokenizer;
 mod tuning;
 mod weights;
@@ -20,328 +20,353 @@ use std::time::Duration;
 
 use wgpu::{Buffer, BufferUsages};
 
-use self::dynamics::Dynamics;
-use self::kernels::Kernels;
-use self::network::RECORDED_STEPS;
-use self::ops::{FrameHead, PassValues, Rows};
-use self::painting::Painter;
-use self::program::{Buffers, Clock, Program, Recorder};
-use self::recorder::{Arena, Sample};
-use self::tokenizer::Tokenizer;
-use self::tuning::{Cache, Shape, Tuning};
+use self::dynamics::WgpuDynamics;
+use self::frame_texture::TextureWriter;
+use self::kernel_args::{FrameParams, PassParams, RowLayout};
+use self::kernels::KernelPipelines;
+use self::network::MAX_RECORDED_STEPS;
+use self::operations::{ArenaLayout, SampleOperation};
+use self::program::{Program, ProgramBuffers, ProgramBuilder, StageTimer};
+use self::tokenizer::WgpuTokenizer;
+use self::tuning::{MatmulShape, MatmulTuning, TuningCache};
 use self::weights::Weights;
-use super::network::{Ask, Copies};
+use super::network::{DenoiseInput, Readback};
 use super::sampler::Sampler;
 use crate::Result;
 use driftless_model::checkpoint::World;
 use driftless_model::config::WorldConfig;
 
+pub use self::frame_texture::Painting;
 pub use self::gpu::{AdapterReport, Gpu, adapters};
-pub use self::painting::Painting;
 
-/// About the longest time for which a start waits to find out which tiles are fastest.
+/// Approximate limit on the time that opening a world spends on measuring tiles.
 const TUNING_TIME: Duration = Duration::from_secs(2);
 
-/// The engine that runs WGSL kernels on a GPU.
+/// The engine on WGSL kernels, on a GPU.
 pub type WgpuEngine = Sampler<WgpuNetwork>;
 
 impl WgpuEngine {
-    /// Uploads a world's weights and records its passes.
+    /// Uploads a world's weights and records its passes, with the default tiles.
     ///
     /// # Errors
-    /// The world does not fit into the device's buffers, or the device is lost.
+    /// Returns an error if the world does not fit into the device's buffers, or the device is lost.
     pub fn new(world: &World, gpu: &Gpu) -> Result<Self> {
         let network = gpu.scoped(|| WgpuNetwork::new(world, gpu))?;
-        Ok(Self::around(network, world.config.clone()))
+        Ok(Self::from_network(network, world.config.clone()))
     }
 
-    /// The same with the tiles that multiply this world's matrices fastest on this device; what is
-    /// measured for that is kept in the platform's cache folder.
+    /// Like [`WgpuEngine::new`], with the tiles that multiply this world's matrices fastest on this device.
+    /// Measurements are stored in the platform's cache folder.
     ///
     /// # Errors
-    /// The world does not fit into the device's buffers, or the device is lost.
+    /// Returns an error if the world does not fit into the device's buffers, or the device is lost.
     pub fn tuned(world: &World, gpu: &Gpu) -> Result<Self> {
-        let cache = Cache::platform();
+        let cache = TuningCache::platform();
         let network = gpu.scoped(|| {
             let mut network = WgpuNetwork::new(world, gpu)?;
-            let kept = cache.as_ref().map(|cache| cache.read(gpu));
+            let known = cache.as_ref().map(|cache| cache.read(gpu));
+            let known = known.unwrap_or_default();
             let (products, kernels) = (network.products(), &network.kernels);
-            let kept = kept.unwrap_or_default();
-            let (tuning, measured) = kept.measure(gpu, kernels, &products, TUNING_TIME)?;
+            let (tuning, measured) = known.measure(gpu, kernels, &products, TUNING_TIME)?;
             if let (1.., Some(cache)) = (measured, &cache)
                 && let Err(error) = cache.write(gpu, &tuning)
             {
-                tracing::warn!("measured again next time: {error}");
+                tracing::warn!("tile measurements were not saved: {error}");
             }
-            network.tune(tuning);
+            network.set_tuning(tuning)?;
             Ok(network)
         })?;
-        Ok(Self::around(network, world.config.clone()))
+        Ok(Self::from_network(network, world.config.clone()))
     }
 }
+
+/// A region of the arena: offset and length in elements.
+type Region = (u32, usize);
 
 /// A world's networks on a GPU.
 pub struct WgpuNetwork {
     gpu: Gpu,
     name: String,
     config: WorldConfig,
-    kernels: Kernels,
-    clock: Option<Clock>,
-    tokenizer: Tokenizer,
-    dynamics: Dynamics,
+    kernels: KernelPipelines,
+    timer: Option<StageTimer>,
+    tokenizer: WgpuTokenizer,
+    dynamics: WgpuDynamics,
     weights: Buffer,
     panels: Buffer,
     arena: Buffer,
     frame: Buffer,
-    /// What is read back.
+    /// Receives what is read back.
     staging: Buffer,
-    head: FrameHead,
-    begin: Program,
-    denoise: Program,
-    cache: Program,
-    encode: Program,
-    decode: Program,
-    /// Whole frames, by their number of steps.
-    frames: BTreeMap<usize, Program>,
-    /// Where a window draws with the same device.
-    painter: Option<Painter>,
+    frame_params: FrameParams,
+    programs: PassPrograms,
+    /// Programs of whole frames, by number of steps.
+    frame_programs: BTreeMap<usize, Program>,
+    /// Present if the window draws with the same device.
+    texture_writer: Option<TextureWriter>,
 }
 
-/// What a submission brought back.
-struct Back {
-    /// The regions that were asked for, one after the other.
-    numbers: Vec<f32>,
-    /// How long the stages took, where the device has a clock.
+/// The programs of single passes.
+struct PassPrograms {
+    begin_frame: Program,
+    denoise: Program,
+    write_cache: Program,
+    encode: Program,
+    decode: Program,
+}
+
+impl PassPrograms {
+    fn record(
+        gpu: &Gpu,
+        kernels: &KernelPipelines,
+        buffers: ProgramBuffers,
+        dynamics: &WgpuDynamics,
+        tokenizer: &WgpuTokenizer,
+    ) -> Result<Self> {
+        let record = |f: &dyn Fn(&mut ProgramBuilder)| Program::record(gpu, kernels, buffers, f);
+        Ok(Self {
+            begin_frame: record(&|r| dynamics.begin_frame(r))?,
+            denoise: record(&|r| dynamics.denoise(r, 0))?,
+            write_cache: record(&|r| dynamics.write_cache(r, 0))?,
+            encode: record(&|r| tokenizer.encode(r, dynamics.output))?,
+            decode: record(&|r| tokenizer.decode(r, dynamics.output))?,
+        })
+    }
+}
+
+/// What a submission read back.
+struct SubmissionResult {
+    /// The requested regions, concatenated.
+    values: Vec<f32>,
+    /// Duration of each stage, if the device has timestamps.
     times: Option<[Duration; 3]>,
 }
 
 impl WgpuNetwork {
     fn new(world: &World, gpu: &Gpu) -> Result<Self> {
         let config = &world.config;
-        let (mut weights, mut arena) = (Weights::default(), Arena::default());
-        let tokenizer = Tokenizer::new(&mut weights, &mut arena, &world.tokenizer, config)?;
-        let dynamics = Dynamics::new(&mut weights, &mut arena, &world.dynamics, config)?;
-        let kernels = Kernels::new(gpu, dynamics.heads.padded);
-        let (weight_buffer, panels) = (weights.upload(gpu)?, weights.upload_panels(gpu)?);
-        let arena_buffer = gpu.storage("activations and rings", arena.len as usize)?;
-        let (at, position) = &dynamics.position;
-        let bytes = bytemuck::cast_slice(position);
-        gpu.queue
-            .write_buffer(&arena_buffer, u64::from(*at) * 4, bytes);
-        let passes = size_of::<PassValues>() * (RECORDED_STEPS + 1);
-        let frame = gpu.storage("values of a frame", (size_of::<FrameHead>() + passes) / 4)?;
-        let rings = dynamics.rings().count() * 2;
-        let ring = (dynamics.slots * dynamics.tokens) as usize * dynamics.heads.width();
-        let past = config.latent_len() * config.dynamics.stem_frames;
-        let frame_len = Dynamics::REPORT + config.latent_len() + past + config.image_len();
-        let largest = (rings * ring).max(frame_len);
-        let staging = gpu.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("staging"),
-            size: (largest * 4) as u64 + Clock::BYTES,
-            usage: BufferUsages::MAP_READ | BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
-        let buffers = Buffers {
-            weights: &weight_buffer,
+        let (mut weights, mut arena) = (Weights::default(), ArenaLayout::default());
+        let tokenizer = WgpuTokenizer::new(&mut weights, &mut arena, &world.tokenizer, config)?;
+        let dynamics = WgpuDynamics::new(&mut weights, &mut arena, &world.dynamics, config)?;
+        let kernels = KernelPipelines::new(gpu, dynamics.heads.padded);
+        let (weights, panels) = (weights.upload(gpu)?, weights.upload_panels(gpu)?);
+        let arena = gpu.storage("activations and KV cache", arena.len as usize)?;
+        let passes = size_of::<PassParams>() * (MAX_RECORDED_STEPS + 1);
+        let frame = gpu.storage("frame parameters", (size_of::<FrameParams>() + passes) / 4)?;
+        let buffers = ProgramBuffers {
+            weights: &weights,
             panels: &panels,
-            arena: &arena_buffer,
+            arena: &arena,
             frame: &frame,
         };
-        let record = |f: &dyn Fn(&mut Recorder)| Program::record(gpu, &kernels, buffers, f);
+        let programs = PassPrograms::record(gpu, &kernels, buffers, &dynamics, &tokenizer)?;
         let size = config.image.map(|side| side as u32);
-        let painter = || Painter::new(gpu, tokenizer.image, size);
+        let texture_writer = || TextureWriter::new(gpu, tokenizer.image, size);
         let network = Self {
-            painter: gpu.shared.then(painter),
+            texture_writer: gpu.shared.then(texture_writer),
             name: format!("wgpu {}", gpu.name),
-            begin: record(&|r| dynamics.begin(r)),
-            denoise: record(&|r| dynamics.denoise(r, 0)),
-            cache: record(&|r| dynamics.cache(r, 0)),
-            encode: record(&|r| tokenizer.encode(r, dynamics.x)),
-            decode: record(&|r| tokenizer.decode(r, dynamics.x)),
-            frames: BTreeMap::new(),
+            programs,
+            frame_programs: BTreeMap::new(),
+            staging: staging_buffer(gpu, config, &dynamics),
             gpu: gpu.clone(),
             config: config.clone(),
-            clock: Clock::new(gpu),
+            timer: StageTimer::new(gpu),
             kernels,
             tokenizer,
             dynamics,
-            weights: weight_buffer,
+            weights,
             panels,
-            arena: arena_buffer,
+            arena,
             frame,
-            staging,
-            head: bytemuck::Zeroable::zeroed(),
+            frame_params: bytemuck::Zeroable::zeroed(),
         };
+        let (at, position) = &network.dynamics.position;
+        network.write_arena(*at, position);
         gpu.check()?;
         Ok(network)
     }
 
-    /// The products of a frame of two steps, and how often each is made: of many steps, nearly the same.
-    fn products(&self) -> BTreeMap<Shape, usize> {
-        let mut recorder = Recorder::default();
-        self.tokenizer.encode(&mut recorder, self.dynamics.x);
-        self.record_frame(&mut recorder, 2);
-        recorder.products
+    /// Shapes of the matrix products of a frame with two steps, with their counts. The proportions are
+    /// nearly the same with more steps.
+    fn products(&self) -> BTreeMap<MatmulShape, usize> {
+        let mut builder = ProgramBuilder::default();
+        self.tokenizer.encode(&mut builder, self.dynamics.output);
+        self.record_frame(&mut builder, 2);
+        builder.products
     }
 
-    /// Records all passes again, with other tiles.
-    fn tune(&mut self, tuning: Tuning) {
+    /// Records all passes again with other tiles.
+    fn set_tuning(&mut self, tuning: MatmulTuning) -> Result<()> {
         self.kernels.tuning = Arc::new(tuning);
-        self.frames.clear();
-        let (d, t) = (&self.dynamics, &self.tokenizer);
-        let begin = self.record(&|r| d.begin(r));
-        let denoise = self.record(&|r| d.denoise(r, 0));
-        let cache = self.record(&|r| {
-            d.cache(r, 0);
-        });
-        let encode = self.record(&|r| t.encode(r, d.x));
-        let decode = self.record(&|r| t.decode(r, d.x));
-        (self.begin, self.denoise, self.cache) = (begin, denoise, cache);
-        (self.encode, self.decode) = (encode, decode);
+        self.frame_programs.clear();
+        self.programs = PassPrograms::record(
+            &self.gpu,
+            &self.kernels,
+            self.buffers(),
+            &self.dynamics,
+            &self.tokenizer,
+        )?;
+        Ok(())
     }
 
-    fn record(&self, f: &dyn Fn(&mut Recorder)) -> Program {
-        let buffers = Buffers {
+    fn buffers(&self) -> ProgramBuffers<'_> {
+        ProgramBuffers {
             weights: &self.weights,
             panels: &self.panels,
             arena: &self.arena,
             frame: &self.frame,
-        };
-        Program::record(&self.gpu, &self.kernels, buffers, f)
+        }
     }
 
-    fn write(&self, at: u32, numbers: &[f32]) {
-        let bytes = bytemuck::cast_slice(numbers);
+    fn record(&self, f: &dyn Fn(&mut ProgramBuilder)) -> Result<Program> {
+        Program::record(&self.gpu, &self.kernels, self.buffers(), f)
+    }
+
+    fn write_arena(&self, at: u32, values: &[f32]) {
+        let bytes = bytemuck::cast_slice(values);
         let at = u64::from(at) * 4;
         self.gpu.queue.write_buffer(&self.arena, at, bytes);
     }
 
-    /// Replays `program`, paints on a canvas if there is one, and brings back regions of the arena, each
-    /// where it begins and how long it is.
+    /// Replays `program`, writes the frame into the texture with index `texture`, and reads `regions` of the
+    /// arena back; each of them is optional.
     fn run(
         &self,
         program: Option<&Program>,
-        canvas: Option<usize>,
-        regions: &[(u32, usize)],
-    ) -> Result<Back> {
-        self.gpu
-            .scoped(|| self.run_unguarded(program, canvas, regions))
+        texture: Option<usize>,
+        regions: &[Region],
+    ) -> Result<SubmissionResult> {
+        self.gpu.scoped(|| self.submit(program, texture, regions))
     }
 
-    fn run_unguarded(
+    fn submit(
         &self,
         program: Option<&Program>,
-        canvas: Option<usize>,
-        regions: &[(u32, usize)],
-    ) -> Result<Back> {
+        texture: Option<usize>,
+        regions: &[Region],
+    ) -> Result<SubmissionResult> {
         let label = wgpu::CommandEncoderDescriptor {
             label: Some("engine"),
         };
         let mut encoder = self.gpu.device.create_command_encoder(&label);
-        let clock = self.clock.as_ref();
-        let clock = clock.filter(|_| program.is_some_and(Program::is_staged));
+        let timer = self.timer.as_ref();
+        let timer = timer.filter(|_| program.is_some_and(Program::is_full_frame));
         if let Some(program) = program {
-            program.encode(&mut encoder, clock);
+            program.encode(&mut encoder, timer);
         }
-        if let (Some(canvas), Some(painter)) = (canvas, &self.painter) {
-            painter.encode(canvas, &mut encoder);
+        if let (Some(texture), Some(writer)) = (texture, &self.texture_writer) {
+            writer.encode(texture, &mut encoder);
         }
         let staging = &self.staging;
         let mut at = 0;
-        for (from, numbers) in regions.iter().filter(|(_, numbers)| *numbers > 0) {
-            let bytes = (numbers * size_of::<f32>()) as u64;
+        for (from, len) in regions.iter().filter(|(_, len)| *len > 0) {
+            let bytes = (len * size_of::<f32>()) as u64;
             encoder.copy_buffer_to_buffer(&self.arena, u64::from(*from) * 4, staging, at, bytes);
             at += bytes;
         }
-        let end = at as usize;
-        if let Some(clock) = clock {
-            encoder.copy_buffer_to_buffer(&clock.times, 0, staging, at, Clock::BYTES);
-            at += Clock::BYTES;
+        let values_end = at as usize;
+        if let Some(timer) = timer {
+            encoder.copy_buffer_to_buffer(&timer.timestamps, 0, staging, at, StageTimer::BYTES);
+            at += StageTimer::BYTES;
         }
         let submission = self.gpu.queue.submit([encoder.finish()]);
         if at == 0 {
             self.gpu.check()?;
-            return Ok(Back {
-                numbers: Vec::new(),
+            return Ok(SubmissionResult {
+                values: Vec::new(),
                 times: None,
             });
         }
-        let mut all = vec![0; at as usize];
-        self.gpu.read(staging, submission, &mut all)?;
-        Ok(Back {
-            numbers: bytemuck::pod_collect_to_vec(&all[..end]),
-            times: clock.map(|clock| clock.durations(&all[end..])),
+        let mut bytes = vec![0; at as usize];
+        self.gpu.read(staging, submission, &mut bytes)?;
+        Ok(SubmissionResult {
+            values: bytemuck::pod_collect_to_vec(&bytes[..values_end]),
+            times: timer.map(|timer| timer.durations(&bytes[values_end..])),
         })
     }
 
-    /// Where the parts of a frame's copies are.
-    fn regions(&self, copies: &Copies) -> [(u32, usize); 3] {
+    /// Arena regions of the parts of a [`Readback`].
+    fn regions(&self, readback: &Readback) -> [Region; 3] {
         [
-            (self.dynamics.latent, copies.latent.len()),
-            (self.dynamics.past, copies.past.len()),
-            (self.tokenizer.image, copies.image.len()),
+            (self.dynamics.latent, readback.latent.len()),
+            (self.dynamics.past, readback.past.len()),
+            (self.tokenizer.image, readback.image.len()),
         ]
     }
 
-    /// Hands a pass over to the device.
-    fn ask(&mut self, ask: &Ask) {
-        self.write(self.dynamics.z, ask.z);
-        self.head.action = ask.action;
-        self.write_frame(&[PassValues {
-            tau: ask.signal,
-            keep: 0.0,
-            take: 0.0,
-            step: ask.step,
-        }]);
+    /// Uploads the input of a single pass.
+    fn upload_input(&mut self, input: &DenoiseInput) {
+        self.write_arena(self.dynamics.z, input.z);
+        self.frame_params.action = input.action;
+        self.upload_frame_params(&[PassParams::without_step(input.tau, input.step_index)]);
     }
 
-    fn write_frame(&self, passes: &[PassValues]) {
-        let bytes = [bytemuck::bytes_of(&self.head), bytemuck::cast_slice(passes)].concat();
+    fn upload_frame_params(&self, passes: &[PassParams]) {
+        let bytes = [
+            bytemuck::bytes_of(&self.frame_params),
+            bytemuck::cast_slice(passes),
+        ]
+        .concat();
         self.gpu.queue.write_buffer(&self.frame, 0, &bytes);
     }
 
-    /// Where a frame lies among the earlier ones.
-    fn turn_to(&mut self, frame: u64, seen: usize) {
+    /// Sets the current frame's KV cache slot and how many earlier frames it attends to.
+    fn set_frame(&mut self, frame: u64, attended_frames: usize) {
         let slots = u64::from(self.dynamics.slots);
         if slots > 0 {
-            self.head.slot = (frame % slots) as u32;
-            self.head.slots = self.dynamics.slots;
-            self.head.seen = seen as u32;
+            self.frame_params.slot = (frame % slots) as u32;
+            self.frame_params.slots = self.dynamics.slots;
+            self.frame_params.attended_frames = attended_frames as u32;
         }
     }
 
-    /// A frame from noise to pixels in `steps` steps.
-    fn record_frame(&self, r: &mut Recorder, steps: usize) {
-        let (d, numbers) = (&self.dynamics, self.config.latent_len() as u32);
-        d.begin(r);
-        r.sample(Sample::Start, [d.z, d.z], numbers, 0);
+    /// Records a whole frame of `steps` steps, from noise to pixels.
+    fn record_frame(&self, r: &mut ProgramBuilder, steps: usize) {
+        let (d, len) = (&self.dynamics, self.config.latent_len() as u32);
+        d.begin_frame(r);
+        r.sample(SampleOperation::InitialNoise, [d.z, d.z], len, 0);
         for k in 0..steps as u32 {
             d.denoise(r, k);
-            r.sample(Sample::Step, [d.z, d.x], numbers, k);
+            r.sample(SampleOperation::Step, [d.z, d.output], len, k);
         }
-        let all = [1, numbers];
-        r.copy(
-            all,
-            Rows::plain(d.z, numbers),
-            Rows::plain(d.clean, numbers),
+        let (z, clean) = (
+            RowLayout::contiguous(d.z, len),
+            RowLayout::contiguous(d.clean, len),
         );
-        r.sample(Sample::Context, [d.z, d.clean], numbers, 0);
-        r.mark();
-        d.cache(r, steps as u32);
-        d.close(r);
-        r.mark();
+        r.copy([1, len], z, clean);
+        r.sample(SampleOperation::ContextNoise, [d.z, d.clean], len, 0);
+        r.begin_stage();
+        d.write_cache(r, steps as u32);
+        d.finish_frame(r);
+        r.begin_stage();
         self.tokenizer.decode(r, d.latent);
     }
 
-    /// Numbers of one ring's keys, or values, as the kernels have them and as snapshots do.
-    fn ring_lengths(&self) -> (usize, usize) {
+    /// Elements of one layer's keys (or values): with padded heads, as in the arena, and without, as in
+    /// snapshots.
+    fn kv_cache_lengths(&self) -> (usize, usize) {
         let d = &self.dynamics;
         let rows = (d.slots * d.tokens) as usize;
-        (rows * d.heads.width(), rows * d.heads.count * d.heads.own)
+        (rows * d.heads.width(), rows * d.heads.count * d.heads.size)
     }
+}
+
+/// A buffer for the largest readback: the whole KV cache, or a frame with its timestamps.
+fn staging_buffer(gpu: &Gpu, config: &WorldConfig, dynamics: &WgpuDynamics) -> Buffer {
+    let caches = dynamics.kv_caches().count() * 2;
+    let cache_len = (dynamics.slots * dynamics.tokens) as usize * dynamics.heads.width();
+    let past = config.latent_len() * config.dynamics.stem_frames;
+    let frame_len = WgpuDynamics::REPORT_LEN + config.latent_len() + past + config.image_len();
+    let largest = (caches * cache_len).max(frame_len);
+    gpu.device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("staging"),
+        size: (largest * 4) as u64 + StageTimer::BYTES,
+        usage: BufferUsages::MAP_READ | BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    })
 }
 
 #[cfg(test)]
 mod frame_tests;
 #[cfg(test)]
-mod tests;
+mod kernel_tests;

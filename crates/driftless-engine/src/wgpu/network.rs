@@ -1,116 +1,121 @@
-//! What the sampler asks, as programs to run and regions to bring back.
+//! The [`Network`] implementation: which programs to run and which arena regions to read back.
 
-use super::WgpuNetwork;
-use super::dynamics::Dynamics;
-use super::ops::PassValues;
-use super::program::Recorder;
+use super::dynamics::WgpuDynamics;
+use super::kernel_args::PassParams;
+use super::program::ProgramBuilder;
+use super::{Region, WgpuNetwork};
 use crate::Result;
 use crate::StageTimes;
-use crate::network::{Ask, Copies, Made, Moment, Network, Outcome, Whole};
+use crate::network::{DenoiseInput, FrameContext, FrameOutput, FrameRequest, Network, Outcome, Readback};
 use driftless_flow::FlowError;
 use driftless_model::dynamics::step_index;
 use driftless_model::tokenizer::to_byte;
 
-/// Most steps of a frame that is recorded whole; longer ones go pass by pass.
-pub(super) const RECORDED_STEPS: usize = 64;
+/// Upper limit on the steps of a frame that is recorded as one program; with more steps, the sampler runs
+/// pass by pass.
+pub(super) const MAX_RECORDED_STEPS: usize = 64;
+
+impl WgpuNetwork {
+    /// Uploads the parameters of all passes of a frame.
+    fn upload_request(&mut self, request: &FrameRequest) {
+        self.set_frame(request.frame, request.attended_frames);
+        let words = |x: u64| [x as u32, (x >> 32) as u32];
+        self.frame_params.action = request.action;
+        self.frame_params.seed = words(request.seed);
+        self.frame_params.number = words(request.frame);
+        self.frame_params.temperature = request.temperature;
+        self.frame_params.alpha = request.context.alpha;
+        self.frame_params.sigma = request.context.sigma;
+        let denoise = request.steps.iter().map(|step| PassParams {
+            tau: step.tau,
+            z_scale: step.z_scale,
+            output_scale: step.output_scale,
+            step_index: request.step_index,
+        });
+        let finest_step = step_index(usize::MAX, self.config.dynamics.k_max);
+        let cache = PassParams::without_step(request.context.tau, finest_step);
+        let passes: Vec<_> = denoise.chain([cache]).collect();
+        self.upload_frame_params(&passes);
+    }
+}
 
 impl Network for WgpuNetwork {
     fn name(&self) -> &str {
         &self.name
     }
 
-    fn begin(&mut self, moment: &Moment) -> Result<()> {
-        self.turn_to(moment.frame, moment.seen);
-        self.put_past(moment.past);
-        self.run(Some(&self.begin), None, &[])?;
+    fn begin_frame(&mut self, context: &FrameContext) -> Result<()> {
+        self.set_frame(context.frame, context.attended_frames);
+        self.set_past(context.past);
+        self.run(Some(&self.programs.begin_frame), None, &[])?;
         Ok(())
     }
 
-    fn denoise(&mut self, ask: &Ask, x: &mut [f32]) -> Result<()> {
-        self.ask(ask);
-        let region = (self.dynamics.x, x.len());
-        let back = self.run(Some(&self.denoise), None, &[region])?;
-        x.copy_from_slice(&back.numbers);
+    fn denoise(&mut self, input: &DenoiseInput, output: &mut [f32]) -> Result<()> {
+        self.upload_input(input);
+        let region = (self.dynamics.output, output.len());
+        let result = self.run(Some(&self.programs.denoise), None, &[region])?;
+        output.copy_from_slice(&result.values);
         Ok(())
     }
 
-    fn cache(&mut self, ask: &Ask) -> Result<Option<Outcome>> {
-        self.ask(ask);
+    fn write_cache(&mut self, input: &DenoiseInput) -> Result<Option<Outcome>> {
+        self.upload_input(input);
         if self.config.dynamics.outcome == 0 {
-            self.run(Some(&self.cache), None, &[])?;
+            self.run(Some(&self.programs.write_cache), None, &[])?;
             return Ok(None);
         }
-        let region = (self.dynamics.report, Dynamics::REPORT);
-        let back = self.run(Some(&self.cache), None, &[region])?;
-        Ok(Some(Outcome::new([back.numbers[0], back.numbers[1]])))
+        let region = (self.dynamics.report, WgpuDynamics::REPORT_LEN);
+        let result = self.run(Some(&self.programs.write_cache), None, &[region])?;
+        Ok(Some(Outcome::new([result.values[0], result.values[1]])))
     }
 
-    fn makes_frames(&self, steps: usize) -> bool {
-        steps <= RECORDED_STEPS
+    fn supports_full_frames(&self, steps: usize) -> bool {
+        steps <= MAX_RECORDED_STEPS
     }
 
-    fn paints(&self) -> bool {
-        self.painter.is_some()
+    fn supports_textures(&self) -> bool {
+        self.texture_writer.is_some()
     }
 
-    fn put_past(&mut self, past: &[f32]) {
-        self.write(self.dynamics.past, past);
+    fn set_past(&mut self, past: &[f32]) {
+        self.write_arena(self.dynamics.past, past);
     }
 
-    fn frame(&mut self, whole: &Whole, copies: Option<Copies>) -> Result<Made> {
-        let steps = whole.shares.len();
-        if !self.frames.contains_key(&steps) {
-            let record = |r: &mut Recorder| self.record_frame(r, steps);
-            let program = self.gpu.scoped(|| Ok(self.record(&record)))?;
-            self.frames.insert(steps, program);
+    fn run_frame(
+        &mut self,
+        request: &FrameRequest,
+        readback: Option<Readback>,
+    ) -> Result<FrameOutput> {
+        let steps = request.steps.len();
+        if !self.frame_programs.contains_key(&steps) {
+            let record = |r: &mut ProgramBuilder| self.record_frame(r, steps);
+            let program = self.gpu.scoped(|| self.record(&record))?;
+            self.frame_programs.insert(steps, program);
         }
-        self.turn_to(whole.frame, whole.seen);
-        let words = |x: u64| [x as u32, (x >> 32) as u32];
-        self.head.action = whole.action;
-        self.head.seed = words(whole.seed);
-        self.head.number = words(whole.frame);
-        self.head.temperature = whole.temperature;
-        let [signal, alpha, sigma] = whole.context;
-        (self.head.alpha, self.head.sigma) = (alpha, sigma);
-        let mut passes: Vec<_> = whole
-            .shares
-            .iter()
-            .map(|share| PassValues {
-                tau: share.signal,
-                keep: share.keep,
-                take: share.take,
-                step: whole.step,
-            })
-            .collect();
-        passes.push(PassValues {
-            tau: signal,
-            keep: 0.0,
-            take: 0.0,
-            step: step_index(usize::MAX, self.config.dynamics.k_max),
-        });
-        self.write_frame(&passes);
-        let canvas = match (&copies, &mut self.painter) {
-            (None, Some(painter)) => {
-                let canvas = || Ok(painter.canvas(&self.gpu, &self.arena));
-                Some(self.gpu.scoped(canvas)?)
+        self.upload_request(request);
+        let texture = match (&readback, &mut self.texture_writer) {
+            (None, Some(writer)) => {
+                let free_texture = || Ok(writer.free_texture(&self.gpu, &self.arena));
+                Some(self.gpu.scoped(free_texture)?)
             }
             _ => None,
         };
-        let mut regions = vec![(self.dynamics.report, Dynamics::REPORT)];
-        regions.extend(copies.iter().flat_map(|copies| self.regions(copies)));
-        let back = self.run(self.frames.get(&steps), canvas, &regions)?;
-        let (report, parts) = back.numbers.split_at(Dynamics::REPORT);
+        let mut regions: Vec<Region> = vec![(self.dynamics.report, WgpuDynamics::REPORT_LEN)];
+        regions.extend(readback.iter().flat_map(|readback| self.regions(readback)));
+        let result = self.run(self.frame_programs.get(&steps), texture, &regions)?;
+        let (report, frame) = result.values.split_at(WgpuDynamics::REPORT_LEN);
         if report[2] != 1.0 {
             let what = "the network's prediction";
             return Err(FlowError::NotFinite { what, tau: 1.0 }.into());
         }
-        if let Some(copies) = copies {
-            hand_over(parts, copies);
+        if let Some(readback) = readback {
+            fill_readback(frame, readback);
         }
-        let [denoise, cache, decode] = back.times.unwrap_or_default();
+        let [denoise, cache, decode] = result.times.unwrap_or_default();
         let outcome = Outcome::new([report[0], report[1]]);
-        Ok(Made {
-            painting: canvas.and_then(|canvas| Some(self.painter.as_ref()?.painting(canvas))),
+        Ok(FrameOutput {
+            texture: texture.and_then(|index| Some(self.texture_writer.as_ref()?.texture(index))),
             outcome: (self.config.dynamics.outcome > 0).then_some(outcome),
             times: StageTimes {
                 denoise,
@@ -120,9 +125,9 @@ impl Network for WgpuNetwork {
         })
     }
 
-    fn fetch(&mut self, copies: Copies) -> Result<()> {
-        let back = self.run(None, None, &self.regions(&copies))?;
-        hand_over(&back.numbers, copies);
+    fn read_back(&mut self, readback: Readback) -> Result<()> {
+        let result = self.run(None, None, &self.regions(&readback))?;
+        fill_readback(&result.values, readback);
         Ok(())
     }
 
@@ -130,10 +135,10 @@ impl Network for WgpuNetwork {
         let latents = latents.chunks_exact_mut(self.config.latent_len());
         for (image, latent) in images.chunks_exact(self.config.image_len()).zip(latents) {
             let pixels: Vec<f32> = image.iter().map(|&b| f32::from(b) / 127.5 - 1.0).collect();
-            self.write(self.tokenizer.image, &pixels);
-            let region = (self.dynamics.x, latent.len());
-            let back = self.run(Some(&self.encode), None, &[region])?;
-            latent.copy_from_slice(&back.numbers);
+            self.write_arena(self.tokenizer.image, &pixels);
+            let region = (self.dynamics.output, latent.len());
+            let result = self.run(Some(&self.programs.encode), None, &[region])?;
+            latent.copy_from_slice(&result.values);
         }
         Ok(())
     }
@@ -141,29 +146,29 @@ impl Network for WgpuNetwork {
     fn decode(&mut self, latents: &[f32], images: &mut [u8]) -> Result<()> {
         let images = images.chunks_exact_mut(self.config.image_len());
         for (latent, image) in latents.chunks_exact(self.config.latent_len()).zip(images) {
-            self.write(self.dynamics.x, latent);
+            self.write_arena(self.dynamics.output, latent);
             let region = (self.tokenizer.image, image.len());
-            let back = self.run(Some(&self.decode), None, &[region])?;
-            to_bytes(&back.numbers, image);
+            let result = self.run(Some(&self.programs.decode), None, &[region])?;
+            pixels_to_bytes(&result.values, image);
         }
         Ok(())
     }
 
-    fn save(&self, out: &mut [f32]) -> Result<()> {
-        let (padded, own) = self.ring_lengths();
-        if padded == 0 {
+    fn save_cache(&self, out: &mut [f32]) -> Result<()> {
+        let (padded_len, len) = self.kv_cache_lengths();
+        if padded_len == 0 {
             return Ok(());
         }
         let regions: Vec<_> = self
             .dynamics
-            .rings()
-            .flat_map(|r| [(r.keys, padded), (r.values, padded)])
+            .kv_caches()
+            .flat_map(|r| [(r.keys, padded_len), (r.values, padded_len)])
             .collect();
-        let all = self.run(None, None, &regions)?.numbers;
+        let all = self.run(None, None, &regions)?.values;
         let heads = self.dynamics.heads;
-        for (from, to) in all.chunks_exact(padded).zip(out.chunks_exact_mut(own)) {
+        for (from, to) in all.chunks_exact(padded_len).zip(out.chunks_exact_mut(len)) {
             let tokens = from.chunks_exact(heads.width());
-            for (from, to) in tokens.zip(to.chunks_exact_mut(heads.count * heads.own)) {
+            for (from, to) in tokens.zip(to.chunks_exact_mut(heads.count * heads.size)) {
                 for (i, value) in from.iter().enumerate() {
                     if let Some(at) = heads.source(i) {
                         to[at] = *value;
@@ -174,44 +179,44 @@ impl Network for WgpuNetwork {
         Ok(())
     }
 
-    fn load(&mut self, cache: &[f32]) -> Result<()> {
-        let (padded, own) = self.ring_lengths();
-        if padded == 0 {
+    fn load_cache(&mut self, cache: &[f32]) -> Result<()> {
+        let (padded_len, len) = self.kv_cache_lengths();
+        if padded_len == 0 {
             return Ok(());
         }
         let heads = self.dynamics.heads;
-        let rings = self.dynamics.rings().flat_map(|r| [r.keys, r.values]);
-        for (at, from) in rings.zip(cache.chunks_exact(own)) {
-            let tokens = from.chunks_exact(heads.count * heads.own);
-            let numbers: Vec<f32> = tokens
+        let kv_caches = self.dynamics.kv_caches().flat_map(|r| [r.keys, r.values]);
+        for (at, from) in kv_caches.zip(cache.chunks_exact(len)) {
+            let tokens = from.chunks_exact(heads.count * heads.size);
+            let padded: Vec<f32> = tokens
                 .flat_map(|token| {
-                    let of = |i: usize| heads.source(i).map_or(0.0, |at| token[at]);
-                    (0..heads.width()).map(of)
+                    let value = |i: usize| heads.source(i).map_or(0.0, |at| token[at]);
+                    (0..heads.width()).map(value)
                 })
                 .collect();
-            debug_assert_eq!(numbers.len(), padded);
-            self.write(at, &numbers);
+            debug_assert_eq!(padded.len(), padded_len);
+            self.write_arena(at, &padded);
         }
         Ok(())
     }
 }
 
-/// Deals out what was brought back of a frame.
-fn hand_over(parts: &[f32], copies: Copies) {
-    let Copies {
+/// Splits the values of [`WgpuNetwork::regions`] into latent, past latents and image.
+fn fill_readback(values: &[f32], readback: Readback) {
+    let Readback {
         latent,
         past,
         image,
-    } = copies;
-    let (first, rest) = parts.split_at(latent.len());
-    let (second, pixels) = rest.split_at(past.len());
-    latent.copy_from_slice(first);
-    past.copy_from_slice(second);
-    to_bytes(pixels, image);
+    } = readback;
+    let (latent_values, rest) = values.split_at(latent.len());
+    let (past_values, pixels) = rest.split_at(past.len());
+    latent.copy_from_slice(latent_values);
+    past.copy_from_slice(past_values);
+    pixels_to_bytes(pixels, image);
 }
 
-/// Pixels in [−1, 1] as bytes.
-fn to_bytes(pixels: &[f32], image: &mut [u8]) {
+/// Converts pixels in [−1, 1] to bytes.
+fn pixels_to_bytes(pixels: &[f32], image: &mut [u8]) {
     for (byte, pixel) in image.iter_mut().zip(pixels) {
         *byte = to_byte(*pixel);
     }

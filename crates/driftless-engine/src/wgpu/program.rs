@@ -1,4 +1,4 @@
-//! Lists of dispatches, recorded once and replayed, and how long their stages take.
+//! Programs: lists of dispatches, recorded once and replayed, with the duration of their stages.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,67 +12,78 @@ use wgpu::{
 };
 
 use super::gpu::Gpu;
-use super::kernels::{Kernel, Kernels};
-use super::tuning::{Shape, Tuning};
+use super::kernels::{Kernel, KernelPipelines};
+use super::tuning::{MatmulShape, MatmulTuning};
+use crate::Result;
 
-/// Bytes from one record to the next: what any device may ask of an offset.
-pub(super) const RECORD: usize = 256;
+/// Bytes between argument records: the largest offset alignment that a device may require.
+pub(super) const RECORD_BYTES: usize = 256;
 
 struct Dispatch {
     kernel: Kernel,
     groups: [u32; 2],
 }
 
-/// What the dispatches of a program work on.
+/// The buffers that a program's dispatches work on.
 #[derive(Clone, Copy)]
-pub(super) struct Buffers<'a> {
-    /// Tables, gains and biases.
+pub(super) struct ProgramBuffers<'a> {
+    /// Embedding tables, gains and biases.
     pub weights: &'a Buffer,
-    /// Matrices.
+    /// Packed matrices.
     pub panels: &'a Buffer,
+    /// Activations and KV caches.
     pub arena: &'a Buffer,
+    /// Parameters of the frame and its passes.
     pub frame: &'a Buffer,
 }
 
-/// Dispatches in the making.
+/// A program under construction.
 #[derive(Default)]
-pub(super) struct Recorder {
-    /// Which variant multiplies what.
-    pub tuning: Arc<Tuning>,
-    /// How often each product was recorded.
-    pub products: BTreeMap<Shape, usize>,
+pub(super) struct ProgramBuilder {
+    /// Which tile variant each product uses.
+    pub tuning: Arc<MatmulTuning>,
+    /// Number of recorded products of each shape.
+    pub products: BTreeMap<MatmulShape, usize>,
     records: Vec<u8>,
     dispatches: Vec<Dispatch>,
-    /// Dispatches before each stage but the first.
-    marks: Vec<usize>,
+    /// Index of the first dispatch of each stage but the first.
+    stage_starts: Vec<usize>,
 }
 
-impl Recorder {
-    /// What follows belongs to another stage.
-    pub fn mark(&mut self) {
-        self.marks.push(self.dispatches.len());
+impl ProgramBuilder {
+    /// Starts another stage.
+    pub fn begin_stage(&mut self) {
+        self.stage_starts.push(self.dispatches.len());
     }
 
-    /// Adds a dispatch.
-    pub fn push(&mut self, kernel: Kernel, op: &impl Pod, groups: [u32; 2]) {
-        self.records.extend_from_slice(bytemuck::bytes_of(op));
+    /// Adds a dispatch with its arguments.
+    pub fn push(&mut self, kernel: Kernel, args: &impl Pod, groups: [u32; 2]) {
+        self.records.extend_from_slice(bytemuck::bytes_of(args));
         self.dispatches.push(Dispatch { kernel, groups });
-        self.records.resize(self.dispatches.len() * RECORD, 0);
+        self.records.resize(self.dispatches.len() * RECORD_BYTES, 0);
     }
 
-    /// Ends the list; its dispatches work on these buffers.
-    fn finish(self, gpu: &Gpu, kernels: &Kernels, buffers: Buffers) -> Program {
-        let ops = gpu.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("ops"),
-            size: self.records.len().max(RECORD) as u64,
+    /// Uploads the arguments and compiles the kernels.
+    ///
+    /// # Errors
+    /// Returns an error if a kernel's WGSL lacks a constant that the engine sets.
+    fn finish(
+        self,
+        gpu: &Gpu,
+        kernels: &KernelPipelines,
+        buffers: ProgramBuffers,
+    ) -> Result<Program> {
+        let args = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("kernel arguments"),
+            size: self.records.len().max(RECORD_BYTES) as u64,
             usage: BufferUsages::STORAGE | BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
-        gpu.queue.write_buffer(&ops, 0, &self.records);
+        gpu.queue.write_buffer(&args, 0, &self.records);
         let record = wgpu::BufferBinding {
-            buffer: &ops,
+            buffer: &args,
             offset: 0,
-            size: std::num::NonZeroU64::new(RECORD as u64),
+            size: std::num::NonZeroU64::new(RECORD_BYTES as u64),
         };
         let bindings = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some("engine"),
@@ -88,16 +99,20 @@ impl Recorder {
                 entry(4, buffers.panels),
             ],
         });
-        let ends = self.marks.iter().copied().chain([self.dispatches.len()]);
-        let starts = [0].into_iter().chain(self.marks.iter().copied());
+        let ends = self
+            .stage_starts
+            .iter()
+            .copied()
+            .chain([self.dispatches.len()]);
+        let starts = [0].into_iter().chain(self.stage_starts.iter().copied());
         let dispatches = self.dispatches.into_iter();
-        Program {
+        Ok(Program {
             bindings,
             stages: starts.zip(ends).map(|(start, end)| start..end).collect(),
             dispatches: dispatches
-                .map(|Dispatch { kernel, groups }| (kernels.pipeline(gpu, kernel), groups))
-                .collect(),
-        }
+                .map(|Dispatch { kernel, groups }| Ok((kernels.pipeline(gpu, kernel)?, groups)))
+                .collect::<Result<_>>()?,
+        })
     }
 }
 
@@ -108,7 +123,7 @@ fn entry(binding: u32, buffer: &Buffer) -> wgpu::BindGroupEntry<'_> {
     }
 }
 
-/// A recorded list of dispatches, to be replayed.
+/// A recorded list of dispatches.
 pub(super) struct Program {
     bindings: BindGroup,
     dispatches: Vec<(ComputePipeline, [u32; 2])>,
@@ -116,35 +131,38 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Records what `f` adds; its dispatches work on these buffers.
+    /// Records the dispatches that `f` adds, to work on `buffers`.
+    ///
+    /// # Errors
+    /// Returns an error if a kernel's WGSL lacks a constant that the engine sets.
     pub fn record(
         gpu: &Gpu,
-        kernels: &Kernels,
-        buffers: Buffers,
-        f: &dyn Fn(&mut Recorder),
-    ) -> Self {
-        let mut recorder = Recorder {
+        kernels: &KernelPipelines,
+        buffers: ProgramBuffers,
+        f: &dyn Fn(&mut ProgramBuilder),
+    ) -> Result<Self> {
+        let mut builder = ProgramBuilder {
             tuning: Arc::clone(&kernels.tuning),
-            ..Recorder::default()
+            ..ProgramBuilder::default()
         };
-        f(&mut recorder);
-        recorder.finish(gpu, kernels, buffers)
+        f(&mut builder);
+        builder.finish(gpu, kernels, buffers)
     }
 
-    /// Whether the stages are those of a whole frame.
-    pub fn is_staged(&self) -> bool {
-        self.stages.len() == Clock::STAGES as usize
+    /// Whether this is a program of a whole frame, with all its stages.
+    pub fn is_full_frame(&self) -> bool {
+        self.stages.len() == StageTimer::STAGES as usize
     }
 
-    /// Encodes all dispatches, each of which sees what those before it wrote; a clock notes when
-    /// each stage begins and ends.
-    pub fn encode(&self, encoder: &mut CommandEncoder, clock: Option<&Clock>) {
+    /// Encodes all dispatches in order; each sees the writes of those before it. A timer records when each
+    /// stage begins and ends.
+    pub fn encode(&self, encoder: &mut CommandEncoder, timer: Option<&StageTimer>) {
         for (n, stage) in self.stages.iter().enumerate() {
             let n = n as u32;
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                 label: None,
-                timestamp_writes: clock.map(|clock| ComputePassTimestampWrites {
-                    query_set: &clock.queries,
+                timestamp_writes: timer.map(|timer| ComputePassTimestampWrites {
+                    query_set: &timer.queries,
                     beginning_of_pass_write_index: Some(2 * n),
                     end_of_pass_write_index: Some(2 * n + 1),
                 }),
@@ -156,33 +174,34 @@ impl Program {
                     pass.set_pipeline(pipeline);
                     bound = Some(pipeline);
                 }
-                let offset = u32::try_from(i * RECORD).unwrap_or(u32::MAX);
+                let offset = u32::try_from(i * RECORD_BYTES).unwrap_or(u32::MAX);
                 pass.set_bind_group(0, &self.bindings, &[offset]);
                 pass.dispatch_workgroups(groups[0], groups[1], 1);
             }
         }
-        if let Some(clock) = clock {
-            encoder.resolve_query_set(&clock.queries, 0..Clock::TIMES, &clock.times, 0);
+        if let Some(timer) = timer {
+            encoder.resolve_query_set(&timer.queries, 0..StageTimer::COUNT, &timer.timestamps, 0);
         }
     }
 }
 
-/// Times of a program's stages on the device's own clock.
-pub(super) struct Clock {
+/// Measures the stages of a program with the device's timestamps.
+pub(super) struct StageTimer {
     queries: QuerySet,
-    /// Begin and end of each stage, u64.
-    pub times: Buffer,
+    /// Begin and end of each stage in ticks, u64.
+    pub timestamps: Buffer,
+    /// Nanoseconds per tick.
     period: f64,
 }
 
-impl Clock {
-    /// Stages of the longest program.
+impl StageTimer {
+    /// Stages of a whole frame: denoise, cache, decode.
     const STAGES: u32 = 3;
-    const TIMES: u32 = 2 * Self::STAGES;
-    /// Bytes of `times`.
-    pub const BYTES: u64 = Self::TIMES as u64 * 8;
+    const COUNT: u32 = 2 * Self::STAGES;
+    /// Bytes of `timestamps`.
+    pub const BYTES: u64 = Self::COUNT as u64 * 8;
 
-    /// None where the device has no clock.
+    /// `None` if the device has no timestamps.
     pub fn new(gpu: &Gpu) -> Option<Self> {
         let device = &gpu.device;
         if !device.features().contains(Features::TIMESTAMP_QUERY) {
@@ -190,12 +209,12 @@ impl Clock {
         }
         Some(Self {
             queries: device.create_query_set(&wgpu::QuerySetDescriptor {
-                label: Some("clock"),
+                label: Some("stage timer"),
                 ty: wgpu::QueryType::Timestamp,
-                count: Self::TIMES,
+                count: Self::COUNT,
             }),
-            times: device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("clock"),
+            timestamps: device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("stage timer"),
                 size: Self::BYTES,
                 usage: BufferUsages::QUERY_RESOLVE | BufferUsages::COPY_SRC,
                 mapped_at_creation: false,
@@ -204,7 +223,7 @@ impl Clock {
         })
     }
 
-    /// How long each stage took, from the bytes of `times`.
+    /// Duration of each stage, from the bytes of `timestamps`.
     pub fn durations(&self, bytes: &[u8]) -> [Duration; Self::STAGES as usize] {
         let ticks: Vec<u64> = bytes
             .as_chunks::<8>()

@@ -1,49 +1,49 @@
-//! The tokenizer as dispatches: one frame at a time.
+//! The tokenizer as dispatches, one frame at a time.
 
-use super::ops::{Act, NONE, Rows};
-use super::program::Recorder;
-use super::recorder::{Arena, CellBlock, Norm};
-use super::weights::{Matrix, Weights};
+use super::kernel_args::{Activation, NONE, RowLayout};
+use super::operations::{ArenaLayout, CellBlock, RmsNorm};
+use super::program::ProgramBuilder;
+use super::weights::{MatrixRef, Weights};
 use crate::Result;
-use crate::weights::numbers;
+use crate::weights::tensor_values;
 use driftless_model::config::WorldConfig;
 use driftless_model::tokenizer;
 
-/// Encoder and decoder with their regions of the arena.
-pub(super) struct Tokenizer {
+/// Weights and arena regions of encoder and decoder.
+pub(super) struct WgpuTokenizer {
     image_size: [u32; 2],
     grid: [u32; 2],
     patch: u32,
     channels: u32,
     width: u32,
     hidden: u32,
-    patch_in: Matrix,
-    narrow: Matrix,
+    patch_in: MatrixRef,
+    narrow: MatrixRef,
     position_in: u32,
     encoder: Vec<CellBlock>,
-    norm_in: Norm,
-    latent_in: Matrix,
-    /// Less the mean, [cells, channels], and 1/std, [channels].
-    shift: u32,
-    scale: u32,
-    latent_out: Matrix,
+    norm_in: RmsNorm,
+    latent_in: MatrixRef,
+    /// −mean, [cells, channels], and 1/std, [channels], of the latents.
+    latent_shift: u32,
+    latent_scale: u32,
+    latent_out: MatrixRef,
     position_out: u32,
     decoder: Vec<CellBlock>,
-    norm_out: Norm,
-    widen: Matrix,
-    patch_out: Matrix,
-    /// Of the arena: a frame [H, W, 3] in [−1, 1], and buffers.
+    norm_out: RmsNorm,
+    widen: MatrixRef,
+    patch_out: MatrixRef,
+    /// Arena offsets: the frame [H, W, 3] in [−1, 1], and scratch.
     pub image: u32,
     x: u32,
     normed: u32,
-    wide: u32,
-    bordered: u32,
+    swiglu_out: u32,
+    padded_cells: u32,
 }
 
-impl Tokenizer {
+impl WgpuTokenizer {
     pub fn new(
         weights: &mut Weights,
-        arena: &mut Arena,
+        arena: &mut ArenaLayout,
         net: &tokenizer::Tokenizer,
         config: &WorldConfig,
     ) -> Result<Self> {
@@ -54,8 +54,11 @@ impl Tokenizer {
             let blocks = all.iter().map(|block| CellBlock::new(weights, block));
             blocks.collect::<Result<Vec<_>>>()
         };
-        let mean: Vec<f32> = numbers(&net.mean)?.into_iter().map(|x| -x).collect();
-        let scale: Vec<f32> = numbers(&net.std)?.into_iter().map(f32::recip).collect();
+        let mean: Vec<f32> = tensor_values(&net.mean)?.into_iter().map(|x| -x).collect();
+        let scale: Vec<f32> = tensor_values(&net.std)?
+            .into_iter()
+            .map(f32::recip)
+            .collect();
         Ok(Self {
             image_size: config.image.map(|side| side as u32),
             grid: [gh as u32, gw as u32],
@@ -63,25 +66,25 @@ impl Tokenizer {
             channels: t.channels as u32,
             width: t.width as u32,
             hidden: t.hidden as u32,
-            patch_in: weights.halves(&net.patch_in)?,
+            patch_in: weights.swiglu_linear(&net.patch_in)?,
             narrow: weights.linear(&net.narrow)?,
             position_in: weights.tensor(&net.position_in)?,
             encoder: blocks(weights, &net.encoder)?,
-            norm_in: Norm::new(weights, &net.norm_in)?,
+            norm_in: RmsNorm::new(weights, &net.norm_in)?,
             latent_in: weights.linear(&net.latent_in)?,
-            shift: weights.push(&mean),
-            scale: weights.push(&scale),
+            latent_shift: weights.push(&mean),
+            latent_scale: weights.push(&scale),
             latent_out: weights.linear(&net.latent_out)?,
             position_out: weights.tensor(&net.position_out)?,
             decoder: blocks(weights, &net.decoder)?,
-            norm_out: Norm::new(weights, &net.norm_out)?,
-            widen: weights.halves(&net.widen)?,
+            norm_out: RmsNorm::new(weights, &net.norm_out)?,
+            widen: weights.swiglu_linear(&net.widen)?,
             patch_out: weights.linear(&net.patch_out)?,
-            image: arena.take(config.image_len()),
-            x: arena.take(cells * t.width),
-            normed: arena.take(cells * t.width),
-            wide: arena.take(cells * t.hidden),
-            bordered: arena.take((gh + 2) * (gw + 2) * t.width),
+            image: arena.allocate(config.image_len()),
+            x: arena.allocate(cells * t.width),
+            normed: arena.allocate(cells * t.width),
+            swiglu_out: arena.allocate(cells * t.hidden),
+            padded_cells: arena.allocate((gh + 2) * (gw + 2) * t.width),
         })
     }
 
@@ -89,44 +92,50 @@ impl Tokenizer {
         self.grid[0] * self.grid[1]
     }
 
-    /// From `image` to a standardised latent [cells, channels].
-    pub fn encode(&self, r: &mut Recorder, latent: u32) {
+    /// Encodes `image` to a standardised latent [cells, channels].
+    pub fn encode(&self, r: &mut ProgramBuilder, latent: u32) {
         let (cells, width) = (self.cells(), self.width);
-        let patches = Rows::blocks(self.image, self.image_size, self.patch, 3);
-        let wide = Rows::plain(self.wide, self.hidden);
-        let (x, normed) = (Rows::plain(self.x, width), Rows::plain(self.normed, width));
-        let latent = Rows::plain(latent, self.channels);
-        r.matmul(self.patch_in, cells, patches, wide, Act::SwiGlu, false);
-        r.matmul(self.narrow, cells, wide, x, Act::None, false);
-        r.shift([cells, width], x, x, self.position_in, NONE);
+        let patches = RowLayout::blocks(self.image, self.image_size, self.patch, 3);
+        let hidden = RowLayout::contiguous(self.swiglu_out, self.hidden);
+        let (x, normed) = (
+            RowLayout::contiguous(self.x, width),
+            RowLayout::contiguous(self.normed, width),
+        );
+        let latent = RowLayout::contiguous(latent, self.channels);
+        r.matmul_activated(self.patch_in, cells, patches, hidden, Activation::SwiGlu);
+        r.matmul(self.narrow, cells, hidden, x);
+        r.affine([cells, width], x, x, self.position_in, NONE);
         for block in &self.encoder {
-            r.block(block, self.grid, self.x, self.bordered, self.normed);
+            r.cell_block(block, self.grid, self.x, self.padded_cells, self.normed);
         }
-        r.norm(self.norm_in, cells, x, normed);
-        r.matmul(self.latent_in, cells, normed, latent, Act::None, false);
-        r.shift(
+        r.rms_norm(self.norm_in, cells, x, normed);
+        r.matmul(self.latent_in, cells, normed, latent);
+        r.affine(
             [cells, self.channels],
             latent,
             latent,
-            self.shift,
-            self.scale,
+            self.latent_shift,
+            self.latent_scale,
         );
     }
 
-    /// From a latent to `image`, which may leave [−1, 1].
-    pub fn decode(&self, r: &mut Recorder, latent: u32) {
+    /// Decodes a standardised latent to `image`, which may exceed [−1, 1].
+    pub fn decode(&self, r: &mut ProgramBuilder, latent: u32) {
         let (cells, width) = (self.cells(), self.width);
-        let latent = Rows::plain(latent, self.channels);
-        let wide = Rows::plain(self.wide, self.hidden);
-        let (x, normed) = (Rows::plain(self.x, width), Rows::plain(self.normed, width));
-        let patches = Rows::blocks(self.image, self.image_size, self.patch, 3);
-        r.matmul(self.latent_out, cells, latent, x, Act::None, false);
-        r.shift([cells, width], x, x, self.position_out, NONE);
+        let latent = RowLayout::contiguous(latent, self.channels);
+        let hidden = RowLayout::contiguous(self.swiglu_out, self.hidden);
+        let (x, normed) = (
+            RowLayout::contiguous(self.x, width),
+            RowLayout::contiguous(self.normed, width),
+        );
+        let patches = RowLayout::blocks(self.image, self.image_size, self.patch, 3);
+        r.matmul(self.latent_out, cells, latent, x);
+        r.affine([cells, width], x, x, self.position_out, NONE);
         for block in &self.decoder {
-            r.block(block, self.grid, self.x, self.bordered, self.normed);
+            r.cell_block(block, self.grid, self.x, self.padded_cells, self.normed);
         }
-        r.norm(self.norm_out, cells, x, normed);
-        r.matmul(self.widen, cells, normed, wide, Act::SwiGlu, false);
-        r.matmul(self.patch_out, cells, wide, patches, Act::None, false);
+        r.rms_norm(self.norm_out, cells, x, normed);
+        r.matmul_activated(self.widen, cells, normed, hidden, Activation::SwiGlu);
+        r.matmul(self.patch_out, cells, hidden, patches);
     }
 }

@@ -1,4 +1,4 @@
-//! Which tiles multiply which matrices: what the device is fastest with, measured once and kept.
+//! Matrix product tuning: which tile variant is fastest for each shape, measured once per device.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,27 +7,27 @@ use std::time::{Duration, Instant};
 use wgpu::{Buffer, BufferUsages, CommandEncoderDescriptor};
 
 use super::gpu::Gpu;
-use super::kernels::{Kernels, PANEL};
-use super::ops::{Act, Rows};
-use super::program::{Buffers, Program};
-use super::weights::{Matrix, Weights};
+use super::kernel_args::{Activation, RowLayout};
+use super::kernels::{KernelPipelines, PANEL};
+use super::program::{Program, ProgramBuffers};
+use super::weights::{MatrixRef, Weights};
 use crate::{Error, Result};
 use driftless_data::PathError as _;
 use driftless_data::fs::write_atomic;
 
-/// How a workgroup multiplies.
+/// A tiling of the matrix product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Variant {
-    /// Rows of its tile; the columns are a panel's.
+pub(super) struct TileVariant {
+    /// Rows of a workgroup's tile; its columns are one panel.
     pub rows: u32,
-    /// Blocks of 4 × 4 that a thread holds, down and across.
+    /// Blocks of 4 × 4 outputs per thread, down and across.
     pub blocks: [u32; 2],
-    /// Inputs that are held in the workgroup's memory at a time.
+    /// Inputs held in workgroup memory at a time.
     pub depth: u32,
 }
 
-impl Variant {
-    /// `ROWS DOWNxACROSS DEPTH`.
+impl TileVariant {
+    /// The name in the cache file: `ROWS DOWNxACROSS DEPTH`.
     fn name(self) -> String {
         let [down, across] = self.blocks;
         format!("{} {down}x{across} {}", self.rows, self.depth)
@@ -42,23 +42,23 @@ impl Variant {
         self.depth * (self.rows + PANEL) * 4
     }
 
-    /// Whether a device with these limits can run it.
+    /// Whether a device with these limits can run the variant.
     fn fits(self, limits: &wgpu::Limits) -> bool {
         self.threads() <= limits.max_compute_invocations_per_workgroup
             && self.workgroup_bytes() <= limits.max_compute_workgroup_storage_size
     }
 }
 
-const fn variant(rows: u32, blocks: [u32; 2], depth: u32) -> Variant {
-    Variant {
+const fn variant(rows: u32, blocks: [u32; 2], depth: u32) -> TileVariant {
+    TileVariant {
         rows,
         blocks,
         depth,
     }
 }
 
-/// All of them; the first two need no measuring.
-pub(super) const VARIANTS: [Variant; 8] = [
+/// All variants. The first two are the defaults without measurements.
+pub(super) const TILE_VARIANTS: [TileVariant; 8] = [
     variant(64, [1, 1], 16),
     variant(16, [1, 1], 16),
     variant(32, [1, 1], 16),
@@ -69,62 +69,62 @@ pub(super) const VARIANTS: [Variant; 8] = [
     variant(128, [2, 2], 16),
 ];
 
-/// Each variant is timed so often, and the best time counts.
-const TIMES: usize = 4;
-/// Products between two waits: a device takes longer to answer than to multiply.
-const QUEUED: u32 = 16;
-/// A product that takes as long alone is not queued.
-const LONG: Duration = Duration::from_millis(2);
+/// Timings per variant; the best one counts.
+const REPETITIONS: usize = 4;
+/// Products per submission: waiting for a device takes longer than a product.
+const BATCH: u32 = 16;
+/// A product that takes this long is submitted alone.
+const SLOW: Duration = Duration::from_millis(2);
 
 /// Rows, outputs and inputs of a product.
-pub(super) type Shape = [u32; 3];
+pub(super) type MatmulShape = [u32; 3];
 
-/// The variant of each product that was measured.
+/// The fastest tile variant of each measured shape, as an index into [`TILE_VARIANTS`].
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Tuning {
-    best: BTreeMap<Shape, usize>,
+pub(super) struct MatmulTuning {
+    best: BTreeMap<MatmulShape, usize>,
 }
 
-impl Tuning {
-    /// The variant of a product.
-    pub fn choose(&self, shape: Shape) -> usize {
-        let plain = usize::from(shape[0] <= VARIANTS[0].rows / 2);
-        self.best.get(&shape).copied().unwrap_or(plain)
+impl MatmulTuning {
+    /// The variant to use for a shape: the measured one or a default.
+    pub fn choose(&self, shape: MatmulShape) -> usize {
+        let default = usize::from(shape[0] <= TILE_VARIANTS[0].rows / 2);
+        self.best.get(&shape).copied().unwrap_or(default)
     }
 
-    /// Measures the products that are not known yet, the most work first, for about as long as `most`; the
-    /// rest keeps its plain tiles. Also how many were measured.
+    /// Measures shapes without a measurement, those with the most work first, until `time_limit` has passed.
+    /// The rest keep the default tiles. Also returns the number of measured shapes.
     ///
     /// # Errors
-    /// The device failed.
+    /// Returns an error if the device fails.
     pub fn measure(
         mut self,
         gpu: &Gpu,
-        kernels: &Kernels,
-        products: &BTreeMap<Shape, usize>,
-        most: Duration,
+        kernels: &KernelPipelines,
+        products: &BTreeMap<MatmulShape, usize>,
+        time_limit: Duration,
     ) -> Result<(Self, usize)> {
-        let work = |(shape, count): &(&Shape, &usize)| {
+        let work = |(shape, count): &(&MatmulShape, &usize)| {
             shape.iter().map(|&n| u64::from(n)).product::<u64>() * **count as u64
         };
-        let mut open: Vec<_> = products
+        let mut unknown: Vec<_> = products
             .iter()
             .filter(|(shape, _)| !self.best.contains_key(*shape))
             .collect();
-        open.sort_by_key(|product| std::cmp::Reverse(work(product)));
-        let begun = Instant::now();
+        unknown.sort_by_key(|product| std::cmp::Reverse(work(product)));
+        let started = Instant::now();
         let limits = gpu.device.limits();
-        let fitting = (0..VARIANTS.len()).filter(|&v| VARIANTS[v].fits(&limits));
+        let fitting = (0..TILE_VARIANTS.len()).filter(|&v| TILE_VARIANTS[v].fits(&limits));
         let fitting: Vec<usize> = fitting.collect();
         let before = self.best.len();
-        for (&shape, _) in open {
-            if begun.elapsed() > most {
+        for (&shape, _) in unknown {
+            if started.elapsed() > time_limit {
                 break;
             }
-            let bench = Bench::new(gpu, kernels, shape)?;
+            let bench = MatmulBench::new(gpu, kernels, shape)?;
             let mut best = (Duration::MAX, 0);
             for &variant in &fitting {
-                best = best.min((bench.time(variant, TIMES, LONG)?, variant));
+                best = best.min((bench.time(variant, REPETITIONS, SLOW)?, variant));
             }
             self.best.insert(shape, best.1);
         }
@@ -133,12 +133,12 @@ impl Tuning {
     }
 }
 
-/// A product of one shape to be timed.
-pub(super) struct Bench<'a> {
+/// Times matrix products of one shape.
+pub(super) struct MatmulBench<'a> {
     gpu: &'a Gpu,
-    kernels: &'a Kernels,
-    shape: Shape,
-    matrix: Matrix,
+    kernels: &'a KernelPipelines,
+    shape: MatmulShape,
+    matrix: MatrixRef,
     tables: Buffer,
     panels: Buffer,
     arena: Buffer,
@@ -146,10 +146,12 @@ pub(super) struct Bench<'a> {
     staging: Buffer,
 }
 
-impl<'a> Bench<'a> {
+impl<'a> MatmulBench<'a> {
+    /// Allocates the matrices.
+    ///
     /// # Errors
-    /// The matrices do not fit on the device.
-    pub fn new(gpu: &'a Gpu, kernels: &'a Kernels, shape: Shape) -> Result<Self> {
+    /// Returns an error if they do not fit on the device.
+    pub fn new(gpu: &'a Gpu, kernels: &'a KernelPipelines, shape: MatmulShape) -> Result<Self> {
         let [m, n, k] = shape.map(|side| side as usize);
         let mut weights = Weights::default();
         let matrix = weights.matrix(n, k, |o, i| ((o + i) % 7) as f32);
@@ -162,7 +164,7 @@ impl<'a> Bench<'a> {
             tables: gpu.storage("tables", 4)?,
             panels: weights.upload_panels(gpu)?,
             arena: gpu.storage("activations", numbers)?,
-            frame: gpu.storage("values of a frame", 64)?,
+            frame: gpu.storage("frame parameters", 64)?,
             staging: gpu.device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some("staging"),
                 size: 16,
@@ -172,42 +174,49 @@ impl<'a> Bench<'a> {
         })
     }
 
-    /// The best time of one product by a variant, of `times`, or of as many as `most` has room for.
+    /// The best time of one product with a variant, out of `repetitions`, or of as many as fit into
+    /// `time_limit`.
     ///
     /// # Errors
-    /// The device failed.
-    pub fn time(&self, variant: usize, times: usize, most: Duration) -> Result<Duration> {
-        let alone = self.program(variant, 1);
-        // The first one warms up.
-        self.run(&alone)?;
-        let mut best = self.run(&alone)?;
-        let queued = (best < LONG).then(|| self.program(variant, QUEUED));
-        let begun = Instant::now();
-        for _ in 1..times {
-            if begun.elapsed() + best > most {
+    /// Returns an error if the device fails.
+    pub fn time(
+        &self,
+        variant: usize,
+        repetitions: usize,
+        time_limit: Duration,
+    ) -> Result<Duration> {
+        let single = self.program(variant, 1)?;
+        // Warm up.
+        self.run(&single)?;
+        let mut best = self.run(&single)?;
+        let batch = (best < SLOW).then(|| self.program(variant, BATCH));
+        let batch = batch.transpose()?;
+        let started = Instant::now();
+        for _ in 1..repetitions {
+            if started.elapsed() + best > time_limit {
                 break;
             }
-            best = best.min(match &queued {
-                Some(queued) => self.run(queued)? / QUEUED,
-                None => self.run(&alone)?,
+            best = best.min(match &batch {
+                Some(batch) => self.run(batch)? / BATCH,
+                None => self.run(&single)?,
             });
         }
         Ok(best)
     }
 
-    fn program(&self, variant: usize, count: u32) -> Program {
-        let buffers = Buffers {
+    fn program(&self, variant: usize, count: u32) -> Result<Program> {
+        let buffers = ProgramBuffers {
             weights: &self.tables,
             panels: &self.panels,
             arena: &self.arena,
             frame: &self.frame,
         };
         let [m, n, k] = self.shape;
-        let x = Rows::plain(0, k.next_multiple_of(4));
-        let y = Rows::plain(m * k.next_multiple_of(4), n.next_multiple_of(4));
+        let x = RowLayout::contiguous(0, k.next_multiple_of(4));
+        let y = RowLayout::contiguous(m * k.next_multiple_of(4), n.next_multiple_of(4));
         Program::record(self.gpu, self.kernels, buffers, &|r| {
             for _ in 0..count {
-                r.matmul_by(variant, self.matrix, m, [x, y], Act::None, false);
+                r.matmul_with_tiles(variant, self.matrix, m, [x, y], Activation::None, false);
             }
         })
     }
@@ -224,48 +233,51 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// What was measured on this machine, a file of JSON: of each device, `"MxNxK"` to the variant's name.
-pub(super) struct Cache {
+/// The JSON file of measurements: for each device, `"MxNxK"` to the name of the variant.
+pub(super) struct TuningCache {
     path: PathBuf,
 }
 
-type Kept = BTreeMap<String, BTreeMap<String, String>>;
+type TuningFile = BTreeMap<String, BTreeMap<String, String>>;
 
-impl Cache {
-    /// In the platform's folder for what can be made again; none where there is none.
+impl TuningCache {
+    /// In the platform's cache folder; `None` if the platform has none.
     pub fn platform() -> Option<Self> {
         let folders = directories::ProjectDirs::from("", "", "driftless")?;
         Some(Self::at(&folders.cache_dir().join("matmul.json")))
     }
 
-    /// In a file.
+    /// At a path.
     pub fn at(path: &Path) -> Self {
         Self {
             path: path.to_path_buf(),
         }
     }
 
-    /// What the file says of a device; nothing where it is missing, broken or of other kernels.
-    pub fn read(&self, gpu: &Gpu) -> Tuning {
-        let kept = self.all().remove(&gpu.tuning_key()).unwrap_or_default();
-        let known = |variant: &str| VARIANTS.iter().position(|v| v.name() == variant);
-        let best = kept
+    /// Measurements of a device. Ignores a missing or invalid file and unknown variants.
+    pub fn read(&self, gpu: &Gpu) -> MatmulTuning {
+        let entries = self
+            .read_file()
+            .remove(&gpu.tuning_key())
+            .unwrap_or_default();
+        let known = |variant: &str| TILE_VARIANTS.iter().position(|v| v.name() == variant);
+        let best = entries
             .into_iter()
-            .filter_map(|(name, variant)| Some((shape(&name)?, known(&variant)?)));
-        Tuning {
+            .filter_map(|(name, variant)| Some((parse_shape(&name)?, known(&variant)?)));
+        MatmulTuning {
             best: best.collect(),
         }
     }
 
-    /// Adds what was measured on a device.
+    /// Adds measurements of a device.
     ///
     /// # Errors
-    /// The file cannot be written.
-    pub fn write(&self, gpu: &Gpu, tuning: &Tuning) -> Result<()> {
-        let mut all = self.all();
-        let name = |[m, n, k]: &Shape| format!("{m}x{n}x{k}");
+    /// Returns an error if the file cannot be written.
+    pub fn write(&self, gpu: &Gpu, tuning: &MatmulTuning) -> Result<()> {
+        let mut all = self.read_file();
+        let name = |[m, n, k]: &MatmulShape| format!("{m}x{n}x{k}");
         let best = tuning.best.iter();
-        let measured = best.map(|(shape, v)| (name(shape), VARIANTS[*v].name()));
+        let measured = best.map(|(shape, v)| (name(shape), TILE_VARIANTS[*v].name()));
         all.entry(gpu.tuning_key()).or_default().extend(measured);
         if let Some(folder) = self.path.parent() {
             std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
@@ -275,17 +287,17 @@ impl Cache {
         Ok(write_atomic(&self.path, &text)?)
     }
 
-    fn all(&self) -> Kept {
+    fn read_file(&self) -> TuningFile {
         let text = std::fs::read(&self.path).unwrap_or_default();
         serde_json::from_slice(&text).unwrap_or_default()
     }
 }
 
-fn shape(name: &str) -> Option<Shape> {
+fn parse_shape(name: &str) -> Option<MatmulShape> {
     let sides: Option<Vec<u32>> = name.split('x').map(|side| side.parse().ok()).collect();
     sides?.try_into().ok()
 }
 
 #[cfg(test)]
 #[path = "tuning_tests.rs"]
-mod tests;
+mod kernel_tests;

@@ -1,52 +1,58 @@
-//! Weights as the kernels read them: products' matrices in panels, all else in one buffer.
+//! Weights in the layout of the kernels: matrices packed in panels, everything else in one buffer.
 
 use candle_core::Tensor;
 use half::f16;
 use wgpu::Buffer;
 
 use super::gpu::Gpu;
+use super::kernel_args::NONE;
 use super::kernels::PANEL;
-use super::ops::NONE;
 use crate::Result;
-use crate::weights::numbers;
+use crate::weights::tensor_values;
 use driftless_model::layers::Linear;
 
-/// All weights of a world in the making.
+/// Collects a world's weights before upload.
 #[derive(Default)]
 pub(super) struct Weights {
-    /// Tables, gains and biases.
-    pub data: Vec<f32>,
-    /// Matrices.
+    /// Embedding tables, gains and biases.
+    pub tables: Vec<f32>,
+    /// Packed matrices.
     panels: Vec<f32>,
 }
 
-/// Where a product's matrix [n, k] and bias [n] are.
+/// Where a packed matrix [n, k] and its bias [n] are.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Matrix {
+pub(super) struct MatrixRef {
     pub n: u32,
     pub k: u32,
-    /// Of the panels, in vec4s.
+    /// Offset in the panels, in vec4s.
     pub panels: u32,
-    /// In numbers, or [`NONE`].
+    /// Offset in the tables, in elements, or [`NONE`].
     pub bias: u32,
 }
 
 impl Weights {
-    /// Adds numbers; where they are.
-    pub fn push(&mut self, numbers: &[f32]) -> u32 {
-        let at = self.data.len();
-        self.data.extend_from_slice(numbers);
-        self.data.resize(self.data.len().next_multiple_of(4), 0.0);
+    /// Appends values to the tables; returns their offset.
+    pub fn push(&mut self, values: &[f32]) -> u32 {
+        let at = self.tables.len();
+        self.tables.extend_from_slice(values);
+        self.tables
+            .resize(self.tables.len().next_multiple_of(4), 0.0);
         at as u32
     }
 
-    /// The elements of a tensor.
+    /// Appends the elements of a tensor to the tables; returns their offset.
     pub fn tensor(&mut self, tensor: &Tensor) -> Result<u32> {
-        Ok(self.push(&numbers(tensor)?))
+        Ok(self.push(&tensor_values(tensor)?))
     }
 
-    /// A matrix of `n` outputs and `k` inputs whose elements `weight(output, input)` gives.
-    pub fn matrix(&mut self, n: usize, k: usize, weight: impl Fn(usize, usize) -> f32) -> Matrix {
+    /// Packs a matrix of `n` outputs and `k` inputs whose elements are `weight(output, input)`.
+    pub fn matrix(
+        &mut self,
+        n: usize,
+        k: usize,
+        weight: impl Fn(usize, usize) -> f32,
+    ) -> MatrixRef {
         let panel = PANEL as usize;
         let at = self.panels.len();
         for first in (0..n).step_by(panel) {
@@ -56,7 +62,7 @@ impl Weights {
                 self.panels.extend(row);
             }
         }
-        Matrix {
+        MatrixRef {
             n: n as u32,
             k: k as u32,
             panels: (at / 4) as u32,
@@ -64,21 +70,21 @@ impl Weights {
         }
     }
 
-    /// Tables, gains and biases on the device.
+    /// Uploads tables, gains and biases.
     ///
     /// # Errors
-    /// They do not fit into a buffer.
+    /// Returns an error if they do not fit into a buffer.
     pub fn upload(&self, gpu: &Gpu) -> Result<Buffer> {
-        let buffer = gpu.storage("tables", self.data.len())?;
-        let bytes = bytemuck::cast_slice(&self.data);
+        let buffer = gpu.storage("tables", self.tables.len())?;
+        let bytes = bytemuck::cast_slice(&self.tables);
         gpu.queue.write_buffer(&buffer, 0, bytes);
         Ok(buffer)
     }
 
-    /// Matrices on the device, in 16 bits where that is asked of it.
+    /// Uploads the packed matrices, in 16 bits if the device was opened so.
     ///
     /// # Errors
-    /// They do not fit into a buffer.
+    /// Returns an error if they do not fit into a buffer.
     pub fn upload_panels(&self, gpu: &Gpu) -> Result<Buffer> {
         if !gpu.half {
             let buffer = gpu.storage("matrices", self.panels.len())?;
@@ -87,25 +93,25 @@ impl Weights {
             return Ok(buffer);
         }
         let half: Vec<f16> = self.panels.iter().copied().map(f16::from_f32).collect();
-        // Rows of panels are whole vec4s, so there are as many pairs as half the numbers.
+        // Panel rows are whole vec4s, so the values come in pairs.
         let buffer = gpu.storage("matrices", half.len() / 2)?;
         gpu.queue
             .write_buffer(&buffer, 0, bytemuck::cast_slice(&half));
         Ok(buffer)
     }
 
-    /// A matrix [n, k], row by row.
-    pub fn rows(&mut self, tensor: &Tensor) -> Result<Matrix> {
+    /// Packs a tensor [n, k].
+    pub fn tensor_matrix(&mut self, tensor: &Tensor) -> Result<MatrixRef> {
         let (n, k) = tensor.dims2()?;
-        let all = numbers(tensor)?;
-        Ok(self.matrix(n, k, |o, i| all[o * k + i]))
+        let values = tensor_values(tensor)?;
+        Ok(self.matrix(n, k, |o, i| values[o * k + i]))
     }
 
-    /// A linear map, with its bias where it has one.
-    pub fn linear(&mut self, linear: &Linear) -> Result<Matrix> {
-        let matrix = self.rows(&linear.weight)?;
+    /// Packs a linear layer with its bias, if it has one.
+    pub fn linear(&mut self, linear: &Linear) -> Result<MatrixRef> {
+        let matrix = self.tensor_matrix(&linear.weight)?;
         Ok(match &linear.bias {
-            Some(bias) => Matrix {
+            Some(bias) => MatrixRef {
                 bias: self.tensor(bias)?,
                 ..matrix
             },
@@ -113,18 +119,18 @@ impl Weights {
         })
     }
 
-    /// The linear map before a SwiGLU, the halves of an output side by side.
-    pub fn halves(&mut self, linear: &Linear) -> Result<Matrix> {
+    /// Packs the linear layer before a SwiGLU, with gate and value of each output in neighbouring columns.
+    pub fn swiglu_linear(&mut self, linear: &Linear) -> Result<MatrixRef> {
         let (n, k) = linear.weight.dims2()?;
-        let all = numbers(&linear.weight)?;
-        let of = |o: usize| o / 2 + o % 2 * (n / 2);
-        let matrix = self.matrix(n, k, |o, i| all[of(o) * k + i]);
+        let values = tensor_values(&linear.weight)?;
+        let source = |o: usize| o / 2 + o % 2 * (n / 2);
+        let matrix = self.matrix(n, k, |o, i| values[source(o) * k + i]);
         let Some(bias) = &linear.bias else {
             return Ok(matrix);
         };
-        let bias = numbers(bias)?;
-        let bias: Vec<f32> = (0..n).map(|o| bias[of(o)]).collect();
-        Ok(Matrix {
+        let bias = tensor_values(bias)?;
+        let bias: Vec<f32> = (0..n).map(|o| bias[source(o)]).collect();
+        Ok(MatrixRef {
             bias: self.push(&bias),
             ..matrix
         })

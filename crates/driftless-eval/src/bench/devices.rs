@@ -1,46 +1,48 @@
-//! What this machine has to compute on, and what each engine makes of it.
+//! The compute devices of this machine and how each can be used.
 
 use candle_core::Device;
 use serde::Serialize;
 
-use super::machine::processor;
+use super::machine::cpu_name;
 use driftless_engine::{AdapterReport, DeviceChoice, adapters, candle_device};
 
-/// Everything there is.
+/// The compute devices of this machine.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
-    /// The processor's name; none where the operating system does not tell.
+    /// The CPU's name; `None` if unknown.
     pub processor: Option<String>,
-    /// Threads that training may use.
+    /// Threads available to training.
     pub threads: usize,
-    /// Whether this build can use CUDA, and whether there is a device for it.
-    pub cuda: Support,
-    /// The same for Metal.
-    pub metal: Support,
+    /// Whether CUDA is built in and a device is present.
+    pub cuda: DeviceSupport,
+    /// Whether Metal is built in and a device is present.
+    pub metal: DeviceSupport,
     /// Graphics adapters, the best first.
     pub adapters: Vec<AdapterReport>,
-    /// What `--device auto` plays on: `cpu`, `cuda`, `metal` or an adapter's name.
+    /// What `--device auto` plays on: `cpu`, `cuda`, `metal` or an adapter name.
     pub auto: String,
 }
 
-/// Whether a device can be used.
+/// Whether a kind of device can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Support {
-    /// This build lacks it.
+pub enum DeviceSupport {
+    /// Not built in.
     NotBuilt,
-    /// It is built in, and there is no such device.
+    /// Built in, but no device is present.
     Missing,
-    /// It can be used.
+    /// Ready to use.
     Ready,
 }
 
-impl Support {
+impl DeviceSupport {
     fn of(choice: DeviceChoice, built: bool) -> Self {
-        match (built, candle_device(choice)) {
-            (false, _) => Self::NotBuilt,
-            (true, Err(_)) => Self::Missing,
-            (true, Ok(_)) => Self::Ready,
+        if !built {
+            Self::NotBuilt
+        } else if candle_device(choice).is_ok() {
+            Self::Ready
+        } else {
+            Self::Missing
         }
     }
 
@@ -54,30 +56,30 @@ impl Support {
 }
 
 impl Report {
-    /// What there is at this moment.
+    /// Queries the devices.
     pub fn now() -> Self {
         let adapters = adapters();
-        let real = adapters.iter().find(|adapter| !adapter.software);
-        let auto = match (real, candle_device(DeviceChoice::Auto)) {
+        let hardware = adapters.iter().find(|adapter| !adapter.software);
+        let auto = match (hardware, candle_device(DeviceChoice::Auto)) {
             (Some(adapter), _) => adapter.name.clone(),
             (None, Ok(Device::Cuda(_))) => "cuda".into(),
             (None, Ok(Device::Metal(_))) => "metal".into(),
             _ => "cpu".into(),
         };
         Self {
-            processor: processor(),
+            processor: cpu_name(),
             threads: rayon::current_num_threads(),
-            cuda: Support::of(DeviceChoice::Cuda, driftless_engine::CUDA),
-            metal: Support::of(DeviceChoice::Metal, driftless_engine::METAL),
+            cuda: DeviceSupport::of(DeviceChoice::Cuda, cfg!(feature = "cuda")),
+            metal: DeviceSupport::of(DeviceChoice::Metal, cfg!(feature = "metal")),
             adapters,
             auto,
         }
     }
 }
 
-/// The report for people.
+/// Formats the report as lines of text.
 pub fn text(report: &Report) -> String {
-    let processor = report.processor.as_deref().unwrap_or("unknown processor");
+    let processor = report.processor.as_deref().unwrap_or("unknown CPU");
     let mut lines = vec![
         format!(
             "cpu    {processor}, {} threads: play on one, train on all",
@@ -101,18 +103,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_is_said_and_what_auto_takes() {
+    fn text_lists_every_device() {
         let report = Report {
             processor: None,
             threads: 2,
-            cuda: Support::NotBuilt,
-            metal: Support::Missing,
+            cuda: DeviceSupport::NotBuilt,
+            metal: DeviceSupport::Missing,
             adapters: Vec::new(),
             auto: "cpu".into(),
         };
         let text = text(&report);
         for line in [
-            "cpu    unknown processor, 2 threads",
+            "cpu    unknown CPU, 2 threads",
             "cuda   not in this build",
             "metal  in this build, no device",
             "wgpu   no graphics adapter",

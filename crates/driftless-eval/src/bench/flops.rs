@@ -1,40 +1,39 @@
-//! The arithmetic of the networks, counted from their shapes.
+//! Floating-point operations of the networks, counted from their shapes.
 
 use serde::Serialize;
 
 use driftless_model::config::{DynamicsConfig, WorldConfig};
 
-/// Floating-point operations of each stage of a frame; 2 for each multiply-add.
+/// Floating-point operations of each stage of a frame; a multiply-add counts as 2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Flop {
-    /// What all passes over a frame share: the part of stem and skip that sees earlier frames.
+pub struct FlopCounts {
+    /// What all passes over a frame share: the parts of stem and skip that read past latents.
     pub shared: u64,
     /// One denoise pass.
     pub denoise: u64,
-    /// The pass that writes the ring.
+    /// The pass that writes the KV cache.
     pub cache: u64,
-    /// Latent to pixels.
+    /// Decoding a latent to pixels.
     pub decode: u64,
-    /// Pixels to latent.
+    /// Encoding pixels to a latent.
     pub encode: u64,
 }
 
-impl Flop {
+impl FlopCounts {
     /// A whole frame with `steps` denoise passes.
     pub fn frame(&self, steps: usize) -> u64 {
         self.shared + steps as u64 * self.denoise + self.cache + self.decode
     }
 }
 
-/// Counts one frame of a world whose ring is full, no more than a frame needs.
+/// Counts the minimum for one frame of a world with a full KV cache.
 ///
-/// Counted: linear maps, 3×3 convolutions (border cells like inner ones) and the two products of
-/// attention. Left out: embeddings of action, signal and step, norms, activations, softmax and
-/// additions, a few percent of the whole. What depends on earlier frames alone is counted once a
-/// frame, not once a pass. The cache pass is what keys and values need, nothing behind those of
-/// the last time attention; a world that predicts outcomes needs that attention and the outcome's
-/// head too.
-pub fn count(world: &WorldConfig) -> Flop {
+/// Counted: linear layers, 3×3 convolutions (border cells like inner ones) and the two products of
+/// attention. Not counted: embeddings of action, signal level and step size, norms, activations, softmax
+/// and additions, together a few percent. Work that depends only on earlier frames counts once per frame,
+/// not once per pass. The cache pass ends with the keys and values of the last temporal attention; worlds
+/// that predict outcomes also need that attention and the outcome head.
+pub fn count_flops(world: &WorldConfig) -> FlopCounts {
     let (t, d) = (&world.tokenizer, &world.dynamics);
     let (cells, channels) = (world.cells(), t.channels);
     let (tokens, latent_tokens) = (world.tokens(), world.latent_tokens());
@@ -53,21 +52,21 @@ pub fn count(world: &WorldConfig) -> Flop {
     let written = last.map_or(0, |last| {
         let before: usize = (0..last).map(|i| layer(d, tokens, i)).sum();
         let keys_and_values = tokens * d.width * 2 * d.width;
-        let behind = match d.outcome {
+        let outcome = match d.outcome {
             0 => 0,
             hidden => {
                 let attended = attention(tokens, d.width, d.context);
                 attended - tokens * d.width * 2 * d.width + d.width * hidden + 2 * hidden
             }
         };
-        stem + before + attention(tokens, d.width, tokens) + keys_and_values + behind
+        stem + before + attention(tokens, d.width, tokens) + keys_and_values + outcome
     });
 
     let pixels = t.patch * t.patch * 3;
     let cell_part = cells * t.width * channels + t.blocks * cell_block(cells, t.width);
     let decode = cell_part + cells * t.hidden * (2 * t.width + pixels);
     let encode = cell_part + cells * t.hidden * (2 * pixels + t.width);
-    Flop {
+    FlopCounts {
         shared: 2 * shared as u64,
         denoise: 2 * (stem + layers + head) as u64,
         cache: 2 * written as u64,
@@ -83,9 +82,10 @@ fn has_time(d: &DynamicsConfig, layer: usize) -> bool {
 /// Multiply-adds of layer `i` of the trunk.
 fn layer(d: &DynamicsConfig, tokens: usize, i: usize) -> usize {
     let space = attention(tokens, d.width, tokens);
-    let time = match has_time(d, i) {
-        true => attention(tokens, d.width, d.context),
-        false => 0,
+    let time = if has_time(d, i) {
+        attention(tokens, d.width, d.context)
+    } else {
+        0
     };
     space + time + tokens * 3 * d.mlp * d.width
 }
@@ -104,8 +104,8 @@ fn cell_block(cells: usize, width: usize) -> usize {
 mod tests {
     use super::*;
 
-    /// 4×4 pixels, 2×2 cells of 3 numbers, 1 latent token and 3 others, time in the second of
-    /// three layers.
+    /// 4×4 pixels, 2×2 cells of 3 channels, 1 latent token and 3 others, temporal attention in the second
+    /// of three layers.
     fn tiny() -> WorldConfig {
         serde_json::from_value(serde_json::json!({
             "format": 1, "name": "Tiny", "fps": 15.0, "image": [4, 4],
@@ -118,8 +118,8 @@ mod tests {
     }
 
     #[test]
-    fn the_count_equals_a_count_by_hand() {
-        // 2·2 cells of 3 numbers now and 3 before.
+    fn count_matches_hand_count() {
+        // 2·2 cells with 3 channels of the current latent and 3 of the past one.
         let past = 4 * (9 * 3) * 4 + 4 * 3 * 3; // 468
         let stem_conv = 4 * (9 * 3) * 4; // 432
         let block = 4 * (9 * 4) * 4 + 4 * 4 * 4; // 640
@@ -132,41 +132,41 @@ mod tests {
         let denoise = stem_conv + block + merge + 3 * (space + mlp) + time + head;
         // Up to the second layer's keys and values.
         let cache = stem_conv + block + merge + (space + mlp) + space + 4 * 6 * 12;
-        // 12 numbers a patch, two blocks of width 5.
+        // 12 values per patch, two blocks of width 5.
         let blocks = 2 * (4 * 45 * 5 + 4 * 5 * 5); // 2000
         let decode = 4 * 3 * 5 + blocks + 4 * 5 * 12 + 4 * 6 * 12; // 2588
         let encode = 4 * 12 * 12 + 4 * 6 * 5 + blocks + 4 * 5 * 3; // 2756
-        let expected = Flop {
+        let expected = FlopCounts {
             shared: 2 * past,
             denoise: 2 * denoise,
             cache: 2 * cache,
             decode: 2 * decode,
             encode: 2 * encode,
         };
-        assert_eq!(count(&tiny()), expected);
+        assert_eq!(count_flops(&tiny()), expected);
         assert_eq!(expected.frame(0), 936 + 6_992 + 5_176);
         assert_eq!(expected.denoise, 13_528);
     }
 
     #[test]
-    fn a_frame_shares_one_part_among_its_k_passes() {
-        let flop = count(&tiny());
+    fn shared_part_counts_once() {
+        let flop = count_flops(&tiny());
         assert_eq!(flop.frame(4), 936 + 4 * 13_528 + 6_992 + 5_176);
     }
 
     #[test]
-    fn a_predicted_outcome_costs_the_rest_of_the_last_time_attention_and_its_head() {
+    fn outcome_head_costs_extra() {
         let mut world = tiny();
         world.dynamics.outcome = 5;
-        // Queries, logits, values, output; then 6 to 5 to 2 numbers.
+        // Queries, logits, values, output; then 6 → 5 → 2.
         let more = 4 * 6 * 6 + 4 * 8 * 6 + 4 * 8 * 6 + 4 * 6 * 6 + 6 * 5 + 5 * 2;
-        assert_eq!(count(&world).cache, 6_992 + 2 * more);
+        assert_eq!(count_flops(&world).cache, 6_992 + 2 * more);
     }
 
     #[test]
-    fn a_world_without_time_attention_writes_no_keys() {
+    fn no_time_attention_no_cache_pass() {
         let mut world = tiny();
         world.dynamics.time_every = 4;
-        assert_eq!(count(&world).cache, 0);
+        assert_eq!(count_flops(&world).cache, 0);
     }
 }

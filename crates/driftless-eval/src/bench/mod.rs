@@ -1,8 +1,7 @@
-//! The engine's speed: what a frame costs for each K, stage by stage, and how near that is to
-//! what the machine can multiply.
+//! Engine benchmark: frame time for each K, stage by stage, compared with the machine's matmul speed.
 //!
-//! The values of K take turns over several rounds, with the machine's matmul rate measured in
-//! between, so that a machine that slows down or speeds up does so for all of them.
+//! The values of K alternate over several rounds, with matmul measurements in between, so that changes in
+//! the machine's speed affect all of them alike.
 
 pub mod devices;
 mod flops;
@@ -20,26 +19,26 @@ use driftless_data::Clip;
 use driftless_engine::rollout::held_actions;
 use driftless_engine::{Engine, Place, SamplerParams, StageTimes};
 
-pub use flops::{Flop, count};
-pub use machine::{SIDE, matmul_gflops, processor};
+pub use flops::{FlopCounts, count_flops};
+pub use machine::{SIDE, cpu_name, matmul_gflops};
 pub use statistics::Timing;
 pub use table::text;
 
-/// Turns that each K takes.
+/// Rounds in which each K is measured.
 const ROUNDS: usize = 5;
-/// Frames of each K before any is measured.
+/// Unmeasured frames per K at the start.
 const WARM_UP: usize = 16;
-/// Side of the picture that a frame is scaled to, in pixels.
+/// Side of the image that a presented frame is scaled to, in pixels.
 pub const PRESENTED: u32 = 1024;
-/// Encoded frames and multiplied matrices a round.
-const PROBES: usize = 8;
+/// Encodings and matmuls per round.
+const PROBES_PER_ROUND: usize = 8;
 
 /// What to measure.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
-    /// Denoise passes a frame, K: every value is measured.
+    /// Values of K (denoise passes per frame) to measure.
     pub steps: Vec<usize>,
-    /// Measured frames for each K.
+    /// Measured frames per K.
     pub frames: usize,
 }
 
@@ -52,74 +51,73 @@ impl Default for Options {
     }
 }
 
-/// Everything that was measured.
+/// Result of the benchmark.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct BenchReport {
     /// The world's name.
     pub world: String,
-    /// The world's own frames a second.
+    /// The world's frame rate in frames per second.
     pub fps: f32,
     /// The engine's name.
     pub engine: String,
-    /// The processor's name; none where the operating system does not tell.
+    /// The CPU's name; `None` if unknown.
     pub processor: Option<String>,
-    /// Threads that the engine computes on, and the matmul too.
+    /// Threads used by the engine and by the matmul.
     pub threads: usize,
-    /// Measured frames for each K.
+    /// Measured frames per K.
     pub frames: usize,
-    /// The best f32 matmul of this run, [`SIDE`]³, in GFLOP/s.
+    /// Best f32 matmul speed of this run, [`SIDE`]³, in GFLOP/s.
     pub matmul_gflops: f64,
-    /// Arithmetic of each stage.
-    pub flop: Flop,
-    /// One frame, pixels to latent.
+    /// Floating-point operations of each stage.
+    pub flop: FlopCounts,
+    /// Encoding one frame.
     pub encode: Timing,
-    /// Drawing one frame that lies in memory, where the caller has something to draw with.
+    /// Drawing one frame, if the caller measured it.
     pub present: Option<PresentReport>,
-    /// One entry for each K, in the order asked for.
+    /// One entry per K, in the requested order.
     pub steps: Vec<StepsReport>,
 }
 
-/// What it costs to draw a frame by the window's shader, off screen.
+/// Time to draw a frame off screen with the window's shader.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PresentReport {
-    /// What draws.
+    /// The graphics adapter.
     pub adapter: String,
-    /// Upload and scaling into a picture of [`PRESENTED`]² pixels.
+    /// Upload and scaling to [`PRESENTED`]² pixels.
     pub timing: Timing,
 }
 
-/// What a frame costs at one K.
+/// Frame times for one K.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StepsReport {
-    /// Denoise passes a frame, K.
+    /// K, the denoise passes per frame.
     pub steps: usize,
-    /// The whole frame, as a caller waits for it.
+    /// The whole frame, as measured by the caller.
     pub frame: Timing,
     /// The K denoise passes.
     pub denoise: Timing,
-    /// The pass that writes the ring.
+    /// The pass that writes the KV cache.
     pub cache: Timing,
-    /// Latent to pixels.
+    /// Decoding the latent to pixels.
     pub decode: Timing,
-    /// Frames a second at the median frame.
+    /// Frames per second at the median frame time.
     pub frames_per_second: f64,
-    /// Share of the frame time left at the world's own pace; below 0: too slow for it.
+    /// Unused fraction of the frame time at the world's frame rate; negative if the engine is too slow.
     pub time_left: f64,
-    /// Arithmetic a second at the median frame, in GFLOP/s.
+    /// Speed at the median frame time, in GFLOP/s.
     pub gflops: f64,
-    /// `gflops` as a share of `matmul_gflops`.
+    /// `gflops` as a fraction of `matmul_gflops`.
     pub matmul_fraction: f64,
 }
 
-/// A frame's wall time and its stages.
-type Sample = (Duration, StageTimes);
+/// A frame's wall time and stage times.
+type FrameSample = (Duration, StageTimes);
 
-/// Measures an engine that starts after `context`; `place` is where it computes, and
-/// `tick` is called after each frame.
+/// Measures an engine on a backend, starting from `context`. Calls `tick` after each frame.
 ///
 /// # Errors
-/// There is no K or no frame to measure, the context or a K does not fit the world, or the
-/// device failed.
+/// Returns an error if there is no K or no frame to measure, the context or a K does not match the world,
+/// or the device fails.
 pub fn run(
     engine: &mut dyn Engine,
     context: &Clip,
@@ -130,7 +128,7 @@ pub fn run(
     let Options { steps, frames } = options;
     if steps.is_empty() || *frames == 0 {
         return Err(Error::Argument(format!(
-            "{} values of K and {frames} frames, expected at least 1 of both",
+            "{} values of K and {frames} frames, expected at least 1 of each",
             steps.len()
         )));
     }
@@ -146,7 +144,7 @@ pub fn run(
     }
     engine.encode(&image)?;
 
-    let mut samples: Vec<Vec<Sample>> = vec![Vec::with_capacity(*frames); steps.len()];
+    let mut samples: Vec<Vec<FrameSample>> = vec![Vec::with_capacity(*frames); steps.len()];
     let mut encodes = Vec::new();
     let mut matmul = 0f64;
     for round in 0..ROUNDS {
@@ -157,24 +155,24 @@ pub fn run(
                 tick();
             })?;
         }
-        for _ in 0..PROBES {
+        for _ in 0..PROBES_PER_ROUND {
             let started = Instant::now();
             engine.encode(&image)?;
             encodes.push(started.elapsed());
         }
-        matmul = matmul.max(matmul_gflops(place, threads, PROBES)?);
+        matmul = matmul.max(matmul_gflops(place, threads, PROBES_PER_ROUND)?);
     }
 
     let world = engine.world();
-    let flop = count(world);
-    let report = |(&k, samples): (&usize, &Vec<Sample>)| {
+    let flop = count_flops(world);
+    let report = |(&k, samples): (&usize, &Vec<FrameSample>)| {
         steps_report(k, samples, flop.frame(k), f64::from(world.fps), matmul)
     };
     Ok(BenchReport {
         world: world.name.clone(),
         fps: world.fps,
         engine: engine.name().to_owned(),
-        processor: processor(),
+        processor: cpu_name(),
         threads,
         frames: *frames,
         matmul_gflops: matmul,
@@ -186,18 +184,18 @@ pub fn run(
 }
 
 impl Options {
-    /// Frames that a run plays in all, the warm-up included.
+    /// Total frames of a run, including warm-up.
     pub fn work(&self) -> usize {
         self.steps.len() * (WARM_UP + self.frames)
     }
 }
 
-/// Plays `actions` with K = `steps` and hands each frame's times to `each`.
+/// Plays `actions` with K = `steps` and passes each frame's times to `each`.
 fn play(
     engine: &mut dyn Engine,
     actions: &[u32],
     steps: usize,
-    each: &mut dyn FnMut(Sample),
+    each: &mut dyn FnMut(FrameSample),
 ) -> Result<()> {
     let params = SamplerParams {
         steps,
@@ -211,17 +209,23 @@ fn play(
     Ok(())
 }
 
-fn steps_report(steps: usize, samples: &[Sample], flop: u64, fps: f64, matmul: f64) -> StepsReport {
-    let of = |part: fn(&Sample) -> Duration| Timing::of(samples.iter().map(part));
-    let frame = of(|(whole, _)| *whole);
+fn steps_report(
+    steps: usize,
+    samples: &[FrameSample],
+    flop: u64,
+    fps: f64,
+    matmul: f64,
+) -> StepsReport {
+    let timing = |part: fn(&FrameSample) -> Duration| Timing::of(samples.iter().map(part));
+    let frame = timing(|(whole, _)| *whole);
     let seconds = (frame.median_ms / 1e3).max(f64::MIN_POSITIVE);
     let gflops = flop as f64 / seconds / 1e9;
     StepsReport {
         steps,
         frame,
-        denoise: of(|(_, stages)| stages.denoise),
-        cache: of(|(_, stages)| stages.cache),
-        decode: of(|(_, stages)| stages.decode),
+        denoise: timing(|(_, stages)| stages.denoise),
+        cache: timing(|(_, stages)| stages.cache),
+        decode: timing(|(_, stages)| stages.decode),
         frames_per_second: 1.0 / seconds,
         time_left: 1.0 - seconds * fps,
         gflops,

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-/// How long something takes, over many times.
+/// Duration of something that was measured many times.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Timing {
-    /// Half of the times took less, in milliseconds.
+    /// Median in milliseconds.
     pub median_ms: f64,
-    /// 95 % of the times took at most this, in milliseconds.
+    /// 95th percentile in milliseconds.
     pub p95_ms: f64,
 }
 
 impl Timing {
-    /// Sums up some timings; zeros for none.
+    /// Summarises measurements; zeros if there are none.
     pub fn of(times: impl IntoIterator<Item = Duration>) -> Self {
         let times = times.into_iter().map(|time| time.as_secs_f64() * 1e3);
         let mut sorted: Vec<f64> = times.collect();
@@ -26,7 +26,7 @@ impl Timing {
     }
 }
 
-/// The middle of sorted numbers, or the mean of the two in the middle; 0 for none.
+/// Median of sorted values; 0 if there are none.
 fn median(sorted: &[f64]) -> f64 {
     let at = |i: usize| sorted.get(i).copied().unwrap_or(0.0);
     match sorted.len() {
@@ -36,7 +36,7 @@ fn median(sorted: &[f64]) -> f64 {
     }
 }
 
-/// The smallest of sorted numbers that at least `percent` % do not exceed; 0 for none.
+/// The smallest of the sorted values that at least `percent` % do not exceed; 0 if there are none.
 fn percentile(sorted: &[f64], percent: usize) -> f64 {
     let rank = (sorted.len() * percent).div_ceil(100).max(1);
     sorted.get(rank - 1).copied().unwrap_or(0.0)
@@ -52,19 +52,19 @@ mod tests {
     }
 
     #[test]
-    fn of_1_to_100_in_any_order_the_median_is_50_and_a_half_and_p95_is_95() {
+    fn median_and_p95_of_1_to_100() {
         assert_eq!(timing((1..=100).rev()), (50.5, 95.0));
     }
 
     #[test]
-    fn one_slow_frame_in_twenty_is_beyond_p95_and_two_are_not() {
+    fn p95_ignores_one_in_twenty() {
         let with_slow = |slow: usize| (0..20).map(move |i| if i < slow { 900 } else { 7 });
         assert_eq!(timing(with_slow(1)), (7.0, 7.0));
         assert_eq!(timing(with_slow(2)), (7.0, 900.0));
     }
 
     #[test]
-    fn a_single_time_is_both_and_no_time_is_zero() {
+    fn one_or_no_time() {
         assert_eq!(timing([3]), (3.0, 3.0));
         assert_eq!(timing([]), (0.0, 0.0));
     }

@@ -1,86 +1,86 @@
-//! How a frame's time grows with the network: width, context, tokens a frame and K, one at a time,
-//! with random weights, up to a hundred million parameters.
+//! Scaling benchmark: how frame time grows with width, context, tokens per frame and K, one at a time, with
+//! random weights, up to a hundred million parameters.
 
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::{Timing, count};
-use crate::Result;
-use crate::table::{Table, text as table_text};
-use driftless_data::ActionSpec;
+use super::{Timing, count_flops};
+use driftless_engine;
 use driftless_data::Clip;
 use driftless_engine::{Place, SamplerParams};
+use crate::table::{Table, text as table_text};
 use driftless_model::checkpoint::World;
 use driftless_model::config::{
-    DynamicsConfig, FORMAT_VERSION, FlowConfig, TokenizerConfig, WorldConfig,
+    ActionSpec, DynamicsConfig, FORMAT_VERSION, FlowConfig, TokenizerConfig, WorldConfig,
 };
 
-/// Frames before any is measured.
+/// Unmeasured frames at the start.
 const WARM_UP: usize = 2;
-/// Fewest measured frames of a shape, and the time after which no more are begun.
-const FEWEST: usize = 3;
-const LONGEST: Duration = Duration::from_secs(2);
-/// A shape of which a frame takes longer is left out.
-const LONGEST_FRAME: Duration = Duration::from_secs(10);
+/// Minimum number of measured frames per shape.
+const MIN_FRAMES: usize = 3;
+/// Time after which no more frames of a shape are measured.
+const TIME_LIMIT: Duration = Duration::from_secs(2);
+/// Shapes whose frames would take longer are skipped.
+const MAX_FRAME_TIME: Duration = Duration::from_secs(10);
 
-/// One shape, and what a frame of it costs.
+/// A measured shape.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Row {
-    /// What is varied: `width`, `context`, `tokens`, `K`, or `large` for all of it.
+pub struct SweepRow {
+    /// What varies: `width`, `context`, `tokens`, `K`, or `large` for several at once.
     pub vary: &'static str,
-    /// Its value.
+    /// The value of what varies.
     pub value: usize,
-    /// Numbers in the dynamics.
+    /// Number of parameters of the dynamics network.
     pub parameters: usize,
-    /// Tokens of a frame.
+    /// Tokens per frame.
     pub tokens: usize,
-    /// Denoise passes a frame.
+    /// Denoise passes per frame, K.
     pub steps: usize,
-    /// Arithmetic of a frame, in GFLOP.
+    /// Floating-point operations of a frame, in GFLOP.
     pub gflop: f64,
     /// The whole frame.
     pub frame: Timing,
-    /// Arithmetic a second at the median frame.
+    /// Speed at the median frame time, in GFLOP/s.
     pub gflops: f64,
-    /// How many times the arithmetic of the row before it of the same kind.
+    /// Ratio of `gflop` to the previous row of the same kind.
     pub arithmetic_growth: Option<f64>,
-    /// How many times the time of the row before it.
+    /// Ratio of the frame time to that of the previous row of the same kind.
     pub time_growth: Option<f64>,
 }
 
-/// What was measured.
+/// Result of the scaling benchmark.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SweepReport {
     /// The engine's name.
     pub engine: String,
-    /// All shapes, kind by kind, each from small to large.
-    pub rows: Vec<Row>,
-    /// Shapes that were not measured, and why.
-    pub left_out: Vec<LeftOut>,
+    /// Measured shapes by kind, each from small to large.
+    pub rows: Vec<SweepRow>,
+    /// Skipped shapes.
+    pub left_out: Vec<SkippedShape>,
 }
 
-/// A shape that was not measured.
+/// A shape that was skipped.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct LeftOut {
-    /// What is varied.
+pub struct SkippedShape {
+    /// What varies.
     pub vary: &'static str,
-    /// Its value.
+    /// The value of what varies.
     pub value: usize,
-    /// Why: it does not fit on the device, or a frame would take too long.
+    /// The reason: it does not fit on the device, or a frame would take too long.
     pub why: String,
 }
 
-/// A shape to be measured.
-struct Shape {
+/// A shape to measure.
+struct SweepShape {
     vary: &'static str,
     value: usize,
     config: WorldConfig,
     steps: usize,
 }
 
-/// The shipped worlds' shape.
-fn base() -> WorldConfig {
+/// The shape of the shipped worlds.
+fn base_config() -> WorldConfig {
     WorldConfig {
         format: FORMAT_VERSION,
         name: "random".into(),
@@ -96,12 +96,12 @@ fn base() -> WorldConfig {
     }
 }
 
-fn shapes() -> Vec<Shape> {
+fn shapes() -> Vec<SweepShape> {
     let mut all = Vec::new();
     let mut add = |vary, value, steps, change: &dyn Fn(&mut WorldConfig)| {
-        let mut config = base();
+        let mut config = base_config();
         change(&mut config);
-        all.push(Shape {
+        all.push(SweepShape {
             vary,
             value,
             config,
@@ -135,11 +135,11 @@ fn shapes() -> Vec<Shape> {
     all
 }
 
-/// Measures every shape that fits on the device and of which a frame takes no longer than ten seconds;
-/// `tick` is told how many there are and how many are done.
+/// Measures every shape that fits on the device and whose frames take at most ten seconds. Calls
+/// `tick(done, total)`.
 ///
 /// # Errors
-/// The device is lost, or a network cannot be made.
+/// Returns an error if the device is lost, or a network cannot be created.
 pub fn run(place: &Place, tick: &mut dyn FnMut(usize, usize)) -> Result<SweepReport> {
     let shapes = shapes();
     let mut report = SweepReport {
@@ -149,9 +149,9 @@ pub fn run(place: &Place, tick: &mut dyn FnMut(usize, usize)) -> Result<SweepRep
     };
     for (done, shape) in shapes.iter().enumerate() {
         tick(done, shapes.len());
-        let flop = count(&shape.config).frame(shape.steps) as f64;
-        let mut leave_out = |why: String| {
-            report.left_out.push(LeftOut {
+        let flop = count_flops(&shape.config).frame(shape.steps) as f64;
+        let mut skip = |why: String| {
+            report.left_out.push(SkippedShape {
                 vary: shape.vary,
                 value: shape.value,
                 why,
@@ -159,20 +159,20 @@ pub fn run(place: &Place, tick: &mut dyn FnMut(usize, usize)) -> Result<SweepRep
         };
         let rate = report.rows.last().map_or(f64::INFINITY, |row| row.gflops);
         let expected = flop / 1e9 / rate;
-        if expected > LONGEST_FRAME.as_secs_f64() {
-            leave_out(format!("a frame would take about {expected:.0} s"));
+        if expected > MAX_FRAME_TIME.as_secs_f64() {
+            skip(format!("a frame would take about {expected:.0} s"));
             continue;
         }
         let measured = match measure(shape, place) {
-            Err(error) if error.is_device() && !is_lost(place) => {
-                leave_out(error.to_string());
+            Err(error @ Error::Device(_)) if !is_lost(place) => {
+                skip(error.to_string());
                 continue;
             }
             measured => measured?,
         };
         let frame = Timing::of(measured.times);
         let before = report.rows.last().filter(|row| row.vary == shape.vary);
-        let row = Row {
+        let row = SweepRow {
             vary: shape.vary,
             value: shape.value,
             parameters: measured.parameters,
@@ -191,14 +191,14 @@ pub fn run(place: &Place, tick: &mut dyn FnMut(usize, usize)) -> Result<SweepRep
     Ok(report)
 }
 
-/// What was measured of one shape.
-struct Measured {
+/// Measurements of one shape.
+struct Measurement {
     engine: String,
     parameters: usize,
     times: Vec<Duration>,
 }
 
-fn measure(shape: &Shape, place: &Place) -> Result<Measured> {
+fn measure(shape: &SweepShape, place: &Place) -> Result<Measurement> {
     let (world, parameters) = World::random(&shape.config, place.device())?;
     let mut engine = driftless_engine::build(world, place)?;
     let params = SamplerParams {
@@ -214,13 +214,13 @@ fn measure(shape: &Shape, place: &Place) -> Result<Measured> {
     for _ in 0..WARM_UP {
         engine.step(0, &params)?;
     }
-    let (begun, mut times) = (Instant::now(), Vec::new());
-    while times.len() < FEWEST || begun.elapsed() < LONGEST {
+    let (start, mut times) = (Instant::now(), Vec::new());
+    while times.len() < MIN_FRAMES || start.elapsed() < TIME_LIMIT {
         let started = Instant::now();
         engine.step(0, &params)?;
         times.push(started.elapsed());
     }
-    Ok(Measured {
+    Ok(Measurement {
         engine: engine.name().to_owned(),
         parameters,
         times,
@@ -231,7 +231,7 @@ fn is_lost(place: &Place) -> bool {
     matches!(place, Place::Wgpu(gpu) if gpu.is_lost())
 }
 
-/// The report for people.
+/// Formats the report as a table.
 pub fn text(report: &SweepReport) -> String {
     let head = [
         "varied",
@@ -265,12 +265,12 @@ pub fn text(report: &SweepReport) -> String {
         head: head.map(str::to_owned).to_vec(),
         rows: rows.collect(),
     };
-    let left_out = report.left_out.iter().map(|shape| {
+    let skipped = report.left_out.iter().map(|shape| {
         let (vary, value, why) = (shape.vary, shape.value, &shape.why);
-        format!("\nleft out: {vary} {value}: {why}")
+        format!("\nskipped: {vary} {value}: {why}")
     });
-    let left_out: String = left_out.collect();
-    format!("{}{left_out}", table_text(&[table]).trim_end())
+    let skipped: String = skipped.collect();
+    format!("{}{skipped}", table_text(&[table]).trim_end())
 }
 
 #[cfg(test)]
@@ -278,28 +278,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_left_out_is_said_with_its_reason() {
+    fn skipped_shapes_give_their_reason() {
         let report = SweepReport {
             engine: "slow".into(),
             rows: Vec::new(),
-            left_out: vec![LeftOut {
+            left_out: vec![SkippedShape {
                 vary: "large",
                 value: 1024,
                 why: "a frame would take about 300 s".into(),
             }],
         };
         let text = text(&report);
-        assert!(text.ends_with("left out: large 1024: a frame would take about 300 s"));
+        assert!(text.ends_with("skipped: large 1024: a frame would take about 300 s"));
     }
 
     #[test]
-    fn every_shape_is_a_world_and_the_largest_has_a_hundred_million_parameters() {
+    fn shapes_are_valid_and_reach_100m() {
         let shapes = shapes();
         for shape in &shapes {
             shape.config.check().unwrap();
         }
         for pair in shapes.windows(2).filter(|p| p[0].vary == p[1].vary) {
-            let [a, b] = [&pair[0], &pair[1]].map(|s| count(&s.config).frame(s.steps));
+            let [a, b] = [&pair[0], &pair[1]].map(|s| count_flops(&s.config).frame(s.steps));
             assert!(a < b, "{} {}", pair[1].vary, pair[1].value);
         }
         let largest = &shapes[shapes.len() - 1].config;

@@ -1,24 +1,24 @@
-//! A report as text for a terminal.
+//! The benchmark report as text for a terminal.
 
 use super::{BenchReport, PRESENTED, SIDE, StepsReport, Timing};
 use crate::table::{Table, text as table_text};
 
-/// The report as lines of text.
+/// Formats the report as lines of text.
 pub fn text(report: &BenchReport) -> String {
     let threads = match report.threads {
         1 => "1 thread".to_owned(),
         n => format!("{n} threads"),
     };
-    let processor = report.processor.as_deref().unwrap_or("unknown processor");
+    let processor = report.processor.as_deref().unwrap_or("unknown CPU");
     let flop = &report.flop;
     let million = |flop: u64| format!("{:.1}", flop as f64 / 1e6);
     let present = report.present.as_ref().map_or_else(String::new, |present| {
-        let (ms, adapter) = (both(&present.timing), &present.adapter);
-        format!("show one frame at {PRESENTED}² pixels: {ms} ms on {adapter}\n")
+        let (ms, adapter) = (median_and_p95(&present.timing), &present.adapter);
+        format!("present one frame at {PRESENTED}² pixels: {ms} ms on {adapter}\n")
     });
     format!(
         "{} on engine {}, {threads}, {processor}\n\
-         matmul f32 {SIDE}³: {:.1} GFLOP/s; MFLOP: denoise {} a pass, shared {}, cache {}, decode {}\n\
+         matmul f32 {SIDE}³: {:.1} GFLOP/s; MFLOP: denoise {} per pass, shared {}, cache {}, decode {}\n\
          encode one frame: {} ms\n{present}\n{}",
         report.world,
         report.engine,
@@ -27,7 +27,7 @@ pub fn text(report: &BenchReport) -> String {
         million(flop.shared),
         million(flop.cache),
         million(flop.decode),
-        both(&report.encode),
+        median_and_p95(&report.encode),
         table_text(&[frames(report)]).trim_end(),
     )
 }
@@ -39,14 +39,14 @@ fn frames(report: &BenchReport) -> Table {
         "denoise",
         "cache",
         "decode",
-        "frames/s",
-        "left",
+        "FPS",
+        "unused",
         "GFLOP/s",
         "of matmul",
     ];
     Table {
         title: format!(
-            "ms: median / p95 of {} frames; left: share of the frame time at {} frames/s",
+            "ms: median / p95 of {} frames; unused: fraction of the frame time at {} FPS",
             report.frames, report.fps
         ),
         head: head.map(str::to_owned).to_vec(),
@@ -55,13 +55,13 @@ fn frames(report: &BenchReport) -> Table {
 }
 
 fn row(steps: &StepsReport) -> Vec<String> {
-    let percent = |share: f64| format!("{:.1} %", share * 100.0);
+    let percent = |fraction: f64| format!("{:.1} %", fraction * 100.0);
     vec![
         steps.steps.to_string(),
-        both(&steps.frame),
-        both(&steps.denoise),
-        both(&steps.cache),
-        both(&steps.decode),
+        median_and_p95(&steps.frame),
+        median_and_p95(&steps.denoise),
+        median_and_p95(&steps.cache),
+        median_and_p95(&steps.decode),
         format!("{:.1}", steps.frames_per_second),
         percent(steps.time_left),
         format!("{:.1}", steps.gflops),
@@ -69,6 +69,6 @@ fn row(steps: &StepsReport) -> Vec<String> {
     ]
 }
 
-fn both(timing: &Timing) -> String {
+fn median_and_p95(timing: &Timing) -> String {
     format!("{:.2} / {:.2}", timing.median_ms, timing.p95_ms)
 }

@@ -1,17 +1,17 @@
-//! The measurement under an engine whose stages take what it says they take.
+//! The benchmark on a fake engine that reports fixed stage times.
 
 use super::*;
 use driftless_engine::{Pass, Snapshot};
 use driftless_model::config::WorldConfig;
 
-/// Remembers which K it was asked for; a denoise pass takes 2 ms, cache 3 ms and decode 5 ms by
-/// its own account, and no time in truth.
-struct Fake {
+/// Records the requested values of K. Reports 2 ms per denoise pass, 3 ms for the cache pass and 5 ms for
+/// decoding, without taking that time.
+struct FakeEngine {
     world: WorldConfig,
     played: Vec<usize>,
 }
 
-impl Fake {
+impl FakeEngine {
     fn new() -> Self {
         let world = serde_json::from_value(serde_json::json!({
             "format": 1, "name": "Tiny", "fps": 15.0, "image": [1, 1],
@@ -27,7 +27,7 @@ impl Fake {
     }
 }
 
-impl Engine for Fake {
+impl Engine for FakeEngine {
     fn world(&self) -> &WorldConfig {
         &self.world
     }
@@ -95,7 +95,11 @@ impl Engine for Fake {
     }
 }
 
-fn measure(engine: &mut Fake, steps: &[usize], frames: usize) -> Result<(BenchReport, usize)> {
+fn measure(
+    engine: &mut FakeEngine,
+    steps: &[usize],
+    frames: usize,
+) -> Result<(BenchReport, usize)> {
     let context = Clip {
         images: vec![0; 6],
         actions: vec![0; 2],
@@ -116,8 +120,8 @@ fn measure(engine: &mut Fake, steps: &[usize], frames: usize) -> Result<(BenchRe
 }
 
 #[test]
-fn stages_are_reported_for_each_k_in_the_order_asked_for() {
-    let (report, _) = measure(&mut Fake::new(), &[4, 1], 10).unwrap();
+fn stages_are_reported_per_k() {
+    let (report, _) = measure(&mut FakeEngine::new(), &[4, 1], 10).unwrap();
     let stages = |s: &StepsReport| {
         (
             s.steps,
@@ -131,8 +135,8 @@ fn stages_are_reported_for_each_k_in_the_order_asked_for() {
 }
 
 #[test]
-fn values_of_k_take_turns_and_each_plays_all_its_frames() {
-    let mut engine = Fake::new();
+fn values_of_k_alternate() {
+    let mut engine = FakeEngine::new();
     let (report, ticks) = measure(&mut engine, &[1, 2], 12).unwrap();
     assert_eq!((report.frames, report.steps.len()), (12, 2));
     assert_eq!(ticks, engine.played.len());
@@ -152,7 +156,7 @@ fn values_of_k_take_turns_and_each_plays_all_its_frames() {
 }
 
 #[test]
-fn rates_follow_from_the_median_frame() {
+fn rates_use_the_median_frame() {
     let samples = [40, 50, 900].map(|ms| (Duration::from_millis(ms), StageTimes::default()));
     let report = steps_report(2, &samples, 1_000_000_000, 15.0, 40.0);
     assert!((report.frames_per_second - 20.0).abs() < 1e-9);
@@ -165,22 +169,22 @@ fn rates_follow_from_the_median_frame() {
 }
 
 #[test]
-fn a_frame_that_takes_longer_than_the_worlds_leaves_less_than_nothing() {
+fn slow_frames_have_negative_headroom() {
     let samples = [(Duration::from_millis(100), StageTimes::default())];
     assert!((steps_report(1, &samples, 1, 15.0, 1.0).time_left + 0.5).abs() < 1e-9);
 }
 
 #[test]
-fn nothing_to_measure_is_an_error() {
+fn empty_options_are_rejected() {
     for (steps, frames) in [(&[][..], 10), (&[1][..], 0)] {
-        let error = measure(&mut Fake::new(), steps, frames).unwrap_err();
+        let error = measure(&mut FakeEngine::new(), steps, frames).unwrap_err();
         assert!(error.to_string().contains("at least 1"), "{error}");
     }
 }
 
 #[test]
-fn the_text_has_a_row_for_each_k_and_the_json_its_units() {
-    let (report, _) = measure(&mut Fake::new(), &[1, 8], 5).unwrap();
+fn text_and_json_are_complete() {
+    let (report, _) = measure(&mut FakeEngine::new(), &[1, 8], 5).unwrap();
     let table = text(&report);
     assert!(table.contains("Tiny on engine fake"), "{table}");
     assert_eq!(

@@ -1,14 +1,14 @@
-//! What the kernels of `shaders/` are told: one record a dispatch, laid out as their `Op`.
+//! Arguments of the kernels: one record per dispatch, with the layout of their `Args` struct in WGSL.
 
 use bytemuck::{Pod, Zeroable};
 
-/// What an offset is where there is nothing.
+/// The offset of an absent operand.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// Where rows of numbers lie; see `shaders/shared/memory.wgsl`.
+/// Where rows are in the arena; see `shaders/shared/bindings.wgsl`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
-pub(super) struct Rows {
+pub(super) struct RowLayout {
     pub offset: u32,
     pub run: u32,
     pub outer: u32,
@@ -18,9 +18,9 @@ pub(super) struct Rows {
     pub unused: [u32; 2],
 }
 
-impl Rows {
-    /// Rows one after the other.
-    pub fn plain(offset: u32, width: u32) -> Self {
+impl RowLayout {
+    /// Contiguous rows.
+    pub fn contiguous(offset: u32, width: u32) -> Self {
         Self {
             offset,
             run: 1,
@@ -32,7 +32,7 @@ impl Rows {
         }
     }
 
-    /// Blocks of `side`×`side` cells of a grid [gh, gw, c], row by row.
+    /// Blocks of `side`×`side` cells of a grid [gh, gw, c], in row-major order.
     pub fn blocks(offset: u32, [_, gw]: [u32; 2], side: u32, c: u32) -> Self {
         Self {
             offset,
@@ -45,8 +45,8 @@ impl Rows {
         }
     }
 
-    /// The 3×3 neighbourhoods of a grid [gh, gw, c] inside a border, which starts at `offset`.
-    pub fn around(offset: u32, [_, gw]: [u32; 2], c: u32) -> Self {
+    /// The 3×3 neighbourhoods of a grid [gh, gw, c] with a border that starts at `offset`.
+    pub fn neighbourhoods(offset: u32, [_, gw]: [u32; 2], c: u32) -> Self {
         let row = (gw + 2) * c;
         Self {
             offset,
@@ -59,8 +59,8 @@ impl Rows {
         }
     }
 
-    /// The cells of a grid [gh, gw, c] inside a border, which starts at `offset`.
-    pub fn inside(offset: u32, [_, gw]: [u32; 2], c: u32) -> Self {
+    /// The interior cells of a grid [gh, gw, c] with a border that starts at `offset`.
+    pub fn interior(offset: u32, [_, gw]: [u32; 2], c: u32) -> Self {
         let row = (gw + 2) * c;
         Self {
             offset: offset + row + c,
@@ -73,7 +73,7 @@ impl Rows {
         }
     }
 
-    /// Whether four numbers in a row, from a multiple of four on, always share a vec4.
+    /// Whether elements 4i to 4i + 3 of every row share a vec4.
     pub fn is_aligned(&self) -> bool {
         [
             self.offset,
@@ -87,37 +87,37 @@ impl Rows {
     }
 }
 
-/// What a product's results become before they are stored.
+/// Activation applied to a product's results before they are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Act {
-    /// Themselves.
+pub(super) enum Activation {
+    /// None.
     None = 0,
     /// x · sigmoid(x).
     Silu = 1,
-    /// silu(first half) · second half.
+    /// silu(gate) · value.
     SwiGlu = 2,
 }
 
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub(super) struct MatmulOp {
-    pub x: Rows,
-    pub y: Rows,
+pub(super) struct MatmulArgs {
+    pub x: RowLayout,
+    pub y: RowLayout,
     pub m: u32,
     pub n: u32,
     pub k: u32,
     pub weight: u32,
     pub bias: u32,
-    pub act: u32,
+    pub activation: u32,
     pub add: u32,
     pub aligned: u32,
 }
 
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub(super) struct NormOp {
-    pub x: Rows,
-    pub y: Rows,
+pub(super) struct RmsNormArgs {
+    pub x: RowLayout,
+    pub y: RowLayout,
     pub width: u32,
     pub gain: u32,
     pub unused: [u32; 2],
@@ -125,18 +125,18 @@ pub(super) struct NormOp {
 
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub(super) struct SpaceOp {
+pub(super) struct SpatialAttentionArgs {
     pub qkv: u32,
     pub y: u32,
     pub tokens: u32,
     pub heads: u32,
-    pub scale: u32,
+    pub scales: u32,
     pub unused: [u32; 3],
 }
 
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub(super) struct TimeOp {
+pub(super) struct TemporalAttentionArgs {
     pub qkv: u32,
     pub y: u32,
     pub keys: u32,
@@ -149,7 +149,7 @@ pub(super) struct TimeOp {
 
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub(super) struct RememberOp {
+pub(super) struct KvCacheWriteArgs {
     pub qkv: u32,
     pub keys: u32,
     pub values: u32,
@@ -160,25 +160,25 @@ pub(super) struct RememberOp {
 
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub(super) struct ConditionOp {
+pub(super) struct EmbedConditioningArgs {
     pub start: u32,
     pub y: u32,
     pub rows: u32,
     pub width: u32,
     pub action: u32,
     pub signal: u32,
-    pub step: u32,
+    pub step_size: u32,
     pub action_row: u32,
     pub signal_row: u32,
-    pub pass: u32,
+    pub pass_index: u32,
     pub unused: [u32; 2],
 }
 
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub(super) struct ShiftOp {
-    pub x: Rows,
-    pub y: Rows,
+pub(super) struct AffineArgs {
+    pub x: RowLayout,
+    pub y: RowLayout,
     pub rows: u32,
     pub width: u32,
     pub shift: u32,
@@ -187,36 +187,36 @@ pub(super) struct ShiftOp {
 
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub(super) struct SampleOp {
+pub(super) struct SampleArgs {
     pub z: u32,
     pub x: u32,
-    pub numbers: u32,
-    pub what: u32,
-    pub index: u32,
+    pub len: u32,
+    pub operation: u32,
+    pub pass_index: u32,
     pub unused: [u32; 3],
 }
 
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub(super) struct CloseOp {
+pub(super) struct FinishFrameArgs {
     pub clean: u32,
-    pub kept: u32,
+    pub context: u32,
     pub latent: u32,
     pub past: u32,
     pub frames: u32,
     pub cells: u32,
     pub channels: u32,
-    pub report: u32,
+    pub finite: u32,
 }
 
-/// What all passes over a frame share; the head of `Frame` in the shaders.
+/// Parameters shared by all passes over a frame; the head of `Frame` in WGSL.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
-pub(super) struct FrameHead {
+pub(super) struct FrameParams {
     pub action: u32,
     pub slot: u32,
     pub slots: u32,
-    pub seen: u32,
+    pub attended_frames: u32,
     pub seed: [u32; 2],
     pub number: [u32; 2],
     pub temperature: f32,
@@ -225,12 +225,24 @@ pub(super) struct FrameHead {
     pub unused: u32,
 }
 
-/// One pass over a frame.
+/// Parameters of one pass over a frame.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
-pub(super) struct PassValues {
+pub(super) struct PassParams {
     pub tau: f32,
-    pub keep: f32,
-    pub take: f32,
-    pub step: u32,
+    pub z_scale: f32,
+    pub output_scale: f32,
+    pub step_index: u32,
+}
+
+impl PassParams {
+    /// A pass after which the kernels take no sampling step.
+    pub fn without_step(tau: f32, step_index: u32) -> Self {
+        Self {
+            tau,
+            z_scale: 0.0,
+            output_scale: 0.0,
+            step_index,
+        }
+    }
 }

@@ -1,20 +1,20 @@
-//! Work on the grid of cells: 3×3 convolutions over a grid with a border, and residual blocks.
+//! Layers on the grid of cells: RMSNorm, 3×3 convolutions and residual blocks.
 
-use super::matrix::{Matrix, Mode, Rows};
+use super::matrix::{PackedMatrix, RowLayout, WriteMode};
 use crate::Result;
-use crate::weights::numbers;
+use crate::weights::tensor_values;
 use driftless_model::layers;
 use driftless_model::ops::rms_norm_rows;
 use driftless_model::simd::{dispatch, sigmoid};
 
-/// A grid [gh, gw, c] with a border of zeros, so that every 3×3 neighbourhood lies inside.
-pub(super) struct Bordered {
+/// A grid [gh, gw, c] with a border of zeros, so that every 3×3 neighbourhood is in bounds.
+pub(super) struct PaddedGrid {
     grid: [usize; 2],
     c: usize,
     data: Vec<f32>,
 }
 
-impl Bordered {
+impl PaddedGrid {
     pub(super) fn new(grid: [usize; 2], c: usize) -> Self {
         Self {
             grid,
@@ -23,22 +23,22 @@ impl Bordered {
         }
     }
 
-    /// Fills the inside row by row: `f(source row, target row)` of `x` [gh, gw, c].
+    /// Fills the interior from `x` [gh, gw, c]; `f(source row, target row)` copies or transforms a row.
     pub(super) fn fill(&mut self, x: &[f32], f: impl Fn(&[f32], &mut [f32])) {
         let [_, gw] = self.grid;
         let row = gw * self.c;
-        let bordered = row + 2 * self.c;
-        let targets = self.data.chunks_exact_mut(bordered.max(1)).skip(1);
+        let padded_row = row + 2 * self.c;
+        let targets = self.data.chunks_exact_mut(padded_row.max(1)).skip(1);
         for (from, to) in x.chunks_exact(row.max(1)).zip(targets) {
             f(from, &mut to[self.c..self.c + row]);
         }
     }
 
-    /// y ← (y +) the convolution of the inside; y [gh, gw, outputs].
-    pub(super) fn convolve(&self, weight: &Matrix, y: &mut [f32], mode: Mode) {
+    /// 3×3 convolution of the interior into y [gh, gw, outputs].
+    pub(super) fn convolve(&self, weight: &PackedMatrix, y: &mut [f32], mode: WriteMode) {
         let [gh, gw] = self.grid;
         let row = (gw + 2) * self.c;
-        let rows = Rows {
+        let rows = RowLayout {
             count: gh * gw,
             run: gw,
             outer: row,
@@ -50,15 +50,15 @@ impl Bordered {
     }
 }
 
-/// RMSNorm's gain.
-pub(super) struct Norm(Vec<f32>);
+/// RMSNorm, stored as its gain [width].
+pub(super) struct RmsNorm(Vec<f32>);
 
-impl Norm {
+impl RmsNorm {
     pub(super) fn new(norm: &layers::Norm) -> Result<Self> {
-        Ok(Self(numbers(&norm.gain)?))
+        Ok(Self(tensor_values(&norm.gain)?))
     }
 
-    /// Rows [.., width] of `x` into `y`.
+    /// Normalises the rows of `x` [.., width] into `y`.
     pub(super) fn apply(&self, x: &[f32], y: &mut [f32]) {
         rms_norm_rows(x, &self.0, y);
     }
@@ -66,30 +66,30 @@ impl Norm {
 
 /// x + W silu(conv₃ₓ₃(norm x) + b).
 pub(super) struct CellBlock {
-    norm: Norm,
-    conv: Matrix,
+    norm: RmsNorm,
+    conv: PackedMatrix,
     bias: Vec<f32>,
-    out: Matrix,
+    out: PackedMatrix,
 }
 
 impl CellBlock {
     pub(super) fn new(block: &layers::CellBlock) -> Result<Self> {
         Ok(Self {
-            norm: Norm::new(&block.norm)?,
-            conv: Matrix::new(&block.conv)?,
-            bias: numbers(&block.bias)?,
-            out: Matrix::new(&block.out.weight)?,
+            norm: RmsNorm::new(&block.norm)?,
+            conv: PackedMatrix::new(&block.conv)?,
+            bias: tensor_values(&block.bias)?,
+            out: PackedMatrix::new(&block.out.weight)?,
         })
     }
 
-    /// In place on `x` [gh, gw, width]; `hidden` is as large.
-    pub(super) fn apply(&self, x: &mut [f32], bordered: &mut Bordered, hidden: &mut [f32]) {
-        bordered.fill(x, |from, to| self.norm.apply(from, to));
-        bordered.convolve(&self.conv, hidden, Mode::Set);
+    /// Updates `x` [gh, gw, width] in place; `hidden` is scratch of the same size.
+    pub(super) fn apply(&self, x: &mut [f32], padded: &mut PaddedGrid, hidden: &mut [f32]) {
+        padded.fill(x, |from, to| self.norm.apply(from, to));
+        padded.convolve(&self.conv, hidden, WriteMode::Set);
         biased_silu(&self.bias, hidden);
         let width = self.bias.len();
-        let rows = Rows::plain(x.len() / width, width);
-        self.out.apply(hidden, rows, x, Mode::Add);
+        let rows = RowLayout::contiguous(x.len() / width, width);
+        self.out.apply(hidden, rows, x, WriteMode::Add);
     }
 }
 

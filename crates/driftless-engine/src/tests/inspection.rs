@@ -1,10 +1,10 @@
-//! Looking into the model: attention, re-encoding and surprise.
+//! Inspection: attention weights, re-encoding error and surprise.
 
 use super::*;
 use crate::{Attention, CandleEngine, CpuEngine, Engine, reencoding_error};
 
-/// Every row of weights, over time and over space.
-fn rows(attention: &Attention) -> Vec<&[f32]> {
+/// Every row of attention weights, temporal then spatial.
+fn weight_rows(attention: &Attention) -> Vec<&[f32]> {
     let Attention { tokens, heads, .. } = *attention;
     let each = |layers: usize| {
         (0..layers).flat_map(move |l| {
@@ -19,21 +19,21 @@ fn rows(attention: &Attention) -> Vec<&[f32]> {
 }
 
 #[test]
-fn engines_tell_the_same_attention_and_every_row_of_it_sums_to_one() {
+fn backends_record_equal_attention() {
     for (name, config) in shapes() {
         let mut fast = CpuEngine::new(&world(&config)).unwrap();
         let mut reference = CandleEngine::new(world(&config)).unwrap();
         let start = clip(&config, 3);
         for engine in [&mut fast as &mut dyn Engine, &mut reference] {
             engine.inspect(true);
-            engine.reset(&start, &changing(0)).unwrap();
+            engine.reset(&start, &varying_params(0)).unwrap();
         }
         for (frame, &action) in actions(&config, 24, 5).iter().enumerate() {
-            let params = changing(frame);
+            let params = varying_params(frame);
             let d = &config.dynamics;
-            // The context clip counts as far as it fits.
-            let before = frame + 3.min(d.context);
-            let seen = (params.context.min(d.context) - 1).min(before) + 1;
+            // Only context frames that fit are used.
+            let earlier = frame + 3.min(d.context);
+            let attended = (params.context.min(d.context) - 1).min(earlier) + 1;
             let [a, b] = [&mut fast as &mut dyn Engine, &mut reference].map(|engine| {
                 engine.step(action, &params).unwrap();
                 engine.attention().unwrap().unwrap()
@@ -41,14 +41,14 @@ fn engines_tell_the_same_attention_and_every_row_of_it_sums_to_one() {
             assert_eq!((a.tokens, a.heads, a.frames), (b.tokens, b.heads, b.frames));
             assert_eq!(
                 (a.tokens, a.heads, a.frames),
-                (config.tokens(), d.heads, seen)
+                (config.tokens(), d.heads, attended)
             );
             let layers = (0..d.depth).filter(|layer| (layer + 1) % d.time_every == 0);
             assert_eq!(a.time_layers, layers.collect::<Vec<_>>(), "{name}");
             assert_eq!(a.time_layers, b.time_layers, "{name}");
             let last = a.time_layers.last().copied().unwrap_or(0);
             assert_eq!((a.layers(), b.layers()), (last + 1, last + 1), "{name}");
-            for (a, b) in rows(&a).iter().zip(rows(&b)) {
+            for (a, b) in weight_rows(&a).iter().zip(weight_rows(&b)) {
                 let difference = largest_difference(a, b);
                 assert!(difference < 1e-4, "{name}: frame {frame}: {difference}");
                 assert!((a.iter().sum::<f32>() - 1.0).abs() < 1e-5, "{name}");
@@ -58,7 +58,7 @@ fn engines_tell_the_same_attention_and_every_row_of_it_sums_to_one() {
 }
 
 #[test]
-fn frames_are_the_same_to_the_bit_while_somebody_looks() {
+fn recording_attention_keeps_frames() {
     for (name, config) in shapes() {
         let engines = || -> [Box<dyn Engine>; 2] {
             [
@@ -66,24 +66,25 @@ fn frames_are_the_same_to_the_bit_while_somebody_looks() {
                 Box::new(CandleEngine::new(world(&config)).unwrap()),
             ]
         };
-        for (mut alone, mut looked_at) in engines().into_iter().zip(engines()) {
-            looked_at.inspect(true);
-            for engine in [&mut alone, &mut looked_at] {
-                engine.reset(&clip(&config, 3), &changing(0)).unwrap();
+        for (mut plain_engine, mut recording) in engines().into_iter().zip(engines()) {
+            recording.inspect(true);
+            for engine in [&mut plain_engine, &mut recording] {
+                engine.reset(&clip(&config, 3), &varying_params(0)).unwrap();
                 for (frame, &action) in actions(&config, 16, 5).iter().enumerate() {
-                    engine.step(action, &changing(frame)).unwrap();
+                    engine.step(action, &varying_params(frame)).unwrap();
                 }
             }
-            let [a, b] = [&mut alone, &mut looked_at].map(|engine| engine.snapshot().unwrap());
-            assert!(a == b, "{name} on {}", alone.name());
-            assert_eq!(alone.attention().unwrap(), None);
+            let [a, b] =
+                [&mut plain_engine, &mut recording].map(|engine| engine.snapshot().unwrap());
+            assert!(a == b, "{name} on {}", plain_engine.name());
+            assert_eq!(plain_engine.attention().unwrap(), None);
         }
     }
 }
 
-/// With a scale of 0 only the biases are left: −n ln 2 for a frame n back, and none in space.
+/// With a logit scale of 0 only the biases remain: −n ln 2 for n frames back, and 0 within a frame.
 #[test]
-fn weights_of_known_logits_are_known() {
+fn attention_of_known_logits() {
     let config = plain();
     let (heads, context) = (config.dynamics.heads, config.dynamics.context);
     let mut world = world(&config);
@@ -101,20 +102,21 @@ fn weights_of_known_logits_are_known() {
         .reset(&clip(&config, 4), &SamplerParams::default())
         .unwrap();
     let attention = engine.attention().unwrap().unwrap();
-    // 1, ½, ¼ and ⅛ of 15/8.
+    // 1, ½, ¼ and ⅛, divided by their sum of 15/8.
     let time = [8.0, 4.0, 2.0, 1.0].map(|weight| weight / 15.0);
     let space = vec![1.0 / config.tokens() as f32; config.tokens()];
-    for row in rows(&attention) {
-        let expected = match row.len() == time.len() {
-            true => &time[..],
-            false => &space[..],
+    for row in weight_rows(&attention) {
+        let expected = if row.len() == time.len() {
+            &time[..]
+        } else {
+            &space[..]
         };
         assert!(largest_difference(row, expected) < 1e-6, "{row:?}");
     }
 }
 
 #[test]
-fn attention_is_of_the_last_frame_or_of_none() {
+fn attention_belongs_to_the_last_frame() {
     let config = plain();
     let engines: [Box<dyn Engine>; 2] = [
         Box::new(CpuEngine::new(&world(&config)).unwrap()),
@@ -124,7 +126,11 @@ fn attention_is_of_the_last_frame_or_of_none() {
         let params = SamplerParams::default();
         engine.reset(&clip(&config, 2), &params).unwrap();
         engine.inspect(true);
-        assert_eq!(engine.attention().unwrap(), None, "nobody had asked yet");
+        assert_eq!(
+            engine.attention().unwrap(),
+            None,
+            "recording starts with the next frame"
+        );
         engine.step(1, &params).unwrap();
         let first = engine.attention().unwrap();
         assert!(first.is_some());
@@ -140,7 +146,7 @@ fn attention_is_of_the_last_frame_or_of_none() {
 }
 
 #[test]
-fn a_place_that_is_not_there_has_no_weights() {
+fn attention_indices_are_checked() {
     let config = plain();
     let mut engine = CpuEngine::new(&world(&config)).unwrap();
     engine.inspect(true);
@@ -161,7 +167,7 @@ fn a_place_that_is_not_there_has_no_weights() {
 }
 
 #[test]
-fn re_encoding_compares_the_picture_with_the_latent_that_it_was_drawn_from() {
+fn reencoding_error_matches_definition() {
     let config = plain();
     let mut engine = CpuEngine::new(&world(&config)).unwrap();
     let params = SamplerParams::default();
@@ -172,50 +178,50 @@ fn re_encoding_compares_the_picture_with_the_latent_that_it_was_drawn_from() {
     let again = engine.encode(&image).unwrap();
     let squares = again.iter().zip(engine.latent().unwrap());
     let mean = squares.map(|(a, b)| (a - b) * (a - b)).sum::<f32>() / again.len() as f32;
-    let found = reencoding_error(&mut engine).unwrap();
+    let error = reencoding_error(&mut engine).unwrap();
     assert!(
-        found > 0.01 && (found - mean.sqrt()).abs() < 1e-5 * found,
-        "{found}"
+        error > 0.01 && (error - mean.sqrt()).abs() < 1e-5 * error,
+        "{error}"
     );
 }
 
 #[test]
-fn a_surprise_is_the_error_of_one_pass_and_leaves_the_game_as_it_is() {
+fn surprise_leaves_state_unchanged() {
     for prediction in [Prediction::X, Prediction::V] {
         let mut config = plain();
         config.flow.prediction = prediction;
-        let (mut asked, mut alone) = (
+        let (mut engine, mut control) = (
             CpuEngine::new(&world(&config)).unwrap(),
             CpuEngine::new(&world(&config)).unwrap(),
         );
         let mut reference = CandleEngine::new(world(&config)).unwrap();
         let params = SamplerParams::default();
-        let given = clip(&config, 9).images[8 * config.image_len()..].to_vec();
+        let image = clip(&config, 9).images[8 * config.image_len()..].to_vec();
         assert!(
-            asked.surprise(&given, 1, &params).is_err(),
+            engine.surprise(&image, 1, &params).is_err(),
             "before a reset"
         );
-        for engine in [&mut asked as &mut dyn Engine, &mut alone, &mut reference] {
-            engine.reset(&clip(&config, 4), &params).unwrap();
+        for each in [&mut engine as &mut dyn Engine, &mut control, &mut reference] {
+            each.reset(&clip(&config, 4), &params).unwrap();
         }
-        let found = asked.surprise(&given, 1, &params).unwrap().unwrap();
-        let other = reference.surprise(&given, 1, &params).unwrap().unwrap();
+        let surprise = engine.surprise(&image, 1, &params).unwrap().unwrap();
+        let expected = reference.surprise(&image, 1, &params).unwrap().unwrap();
         assert!(
-            found > 0.01 && (found - other).abs() < 1e-4 * found,
-            "{found} {other}"
+            surprise > 0.01 && (surprise - expected).abs() < 1e-4 * surprise,
+            "{surprise} {expected}"
         );
-        assert_ne!(asked.surprise(&given, 2, &params).unwrap(), Some(found));
-        assert!(asked.surprise(&given[3..], 1, &params).is_err());
-        assert!(asked.surprise(&given, 3, &params).is_err());
-        asked.step(1, &params).unwrap();
-        alone.step(1, &params).unwrap();
-        assert!(asked.snapshot().unwrap() == alone.snapshot().unwrap());
+        assert_ne!(engine.surprise(&image, 2, &params).unwrap(), Some(surprise));
+        assert!(engine.surprise(&image[3..], 1, &params).is_err());
+        assert!(engine.surprise(&image, 3, &params).is_err());
+        engine.step(1, &params).unwrap();
+        control.step(1, &params).unwrap();
+        assert!(engine.snapshot().unwrap() == control.snapshot().unwrap());
     }
 }
 
-/// In the shipped Pong, the frame that came next beside the one eight frames later.
+/// In the shipped Pong: the true next frame against the one eight frames later.
 #[test]
-fn a_wrong_frame_surprises_more_than_the_true_one() {
+fn wrong_frames_are_more_surprising() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let world = World::read(&root.join("checkpoints/pong"), &Device::Cpu).unwrap();
     let context = world.config.dynamics.context;
@@ -223,25 +229,25 @@ fn a_wrong_frame_surprises_more_than_the_true_one() {
     let episode =
         driftless_data::Episode::read(&root.join("assets/pong/episode_00000.npz")).unwrap();
     let params = SamplerParams::default();
-    let mut right = 0;
-    let places: Vec<usize> = (context..episode.frames() - 8)
+    let mut correct = 0;
+    let frames: Vec<usize> = (context..episode.frames() - 8)
         .step_by(8)
         .take(16)
         .collect();
-    for &t in &places {
+    for &t in &frames {
         engine
             .reset(&episode.clip(t - context..t), &params)
             .unwrap();
         let action = episode.actions[t];
-        let [own, later] = [t, t + 8].map(|at| {
-            let found = engine.surprise(episode.frame(at), action, &params);
-            found.unwrap().unwrap()
+        let [next, later] = [t, t + 8].map(|at| {
+            let surprise = engine.surprise(episode.frame(at), action, &params);
+            surprise.unwrap().unwrap()
         });
-        right += usize::from(own < later);
+        correct += usize::from(next < later);
     }
     assert!(
-        right * 10 >= places.len() * 9,
-        "{right} of {}",
-        places.len()
+        correct * 10 >= frames.len() * 9,
+        "{correct} of {}",
+        frames.len()
     );
 }

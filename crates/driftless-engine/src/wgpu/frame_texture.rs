@@ -1,4 +1,4 @@
-//! Frames as textures of the device that a window draws with.
+//! Frames as textures on the device that the window draws with.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use wgpu::{
 
 use super::gpu::Gpu;
 
-/// Side of a workgroup's square of texels.
-const SIDE: u32 = 8;
+/// Side of the square of texels that a workgroup writes.
+const WORKGROUP_SIDE: u32 = 8;
 
-/// A frame on the device. It is painted over once nobody holds it any more.
+/// A frame as a texture. The engine reuses it once no one else holds it.
 pub struct Painting {
     device: Device,
     texture: Texture,
@@ -22,7 +22,7 @@ pub struct Painting {
 impl Painting {
     fn new(device: &Device, [height, width]: [u32; 2]) -> Self {
         let texture = device.create_texture(&wgpu::TextureDescriptor {
-            label: Some("painting"),
+            label: Some("frame texture"),
             size: Extent3d {
                 width,
                 height,
@@ -43,21 +43,21 @@ impl Painting {
         }
     }
 
-    /// The frame for drawing on `device`, its bytes read as sRGB; none if it is on another one.
+    /// An sRGB view to draw with on `device`; `None` if the texture is on another device.
     pub fn view(&self, device: &Device) -> Option<TextureView> {
-        (self.device == *device).then(|| self.srgb())
+        (self.device == *device).then(|| self.srgb_view())
     }
 
-    fn srgb(&self) -> TextureView {
+    fn srgb_view(&self) -> TextureView {
         self.texture.create_view(&TextureViewDescriptor {
-            label: Some("painting"),
+            label: Some("frame texture"),
             format: Some(TextureFormat::Rgba8UnormSrgb),
             usage: Some(TextureUsages::TEXTURE_BINDING),
             ..Default::default()
         })
     }
 
-    /// The texture itself.
+    /// The underlying texture.
     pub fn texture(&self) -> &Texture {
         &self.texture
     }
@@ -66,34 +66,38 @@ impl Painting {
 impl fmt::Debug for Painting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let size = self.texture.size();
-        write!(f, "Painting({}×{})", size.height, size.width)
+        write!(f, "FrameTexture({}×{})", size.height, size.width)
     }
 }
 
-/// Paints the decoded frame.
-pub(super) struct Painter {
+/// Writes decoded frames into textures.
+pub(super) struct TextureWriter {
     pipeline: ComputePipeline,
+    /// Height and width.
     size: [u32; 2],
-    canvases: Vec<(Arc<Painting>, BindGroup)>,
+    /// All textures so far, with their bindings.
+    textures: Vec<(Arc<Painting>, BindGroup)>,
 }
 
-impl Painter {
-    /// For frames of this height and width at `image` in the arena.
+impl TextureWriter {
+    /// For frames of `size` (height, width) at the arena offset `image`.
     pub fn new(gpu: &Gpu, image: u32, size: [u32; 2]) -> Self {
         let device = &gpu.device;
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some("paint"),
-            source: wgpu::ShaderSource::Wgsl(include_str!("../../../../shaders/paint.wgsl").into()),
+            label: Some("frame texture"),
+            source: wgpu::ShaderSource::Wgsl(
+                include_str!("../../../../shaders/frame_texture.wgsl").into(),
+            ),
         });
         let [height, width] = size;
         let constants = [
             ("IMAGE", image),
             ("WIDTH", width),
             ("HEIGHT", height),
-            ("SIDE", SIDE),
+            ("SIDE", WORKGROUP_SIDE),
         ];
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some("paint"),
+            label: Some("frame texture"),
             layout: None,
             module: &module,
             entry_point: Some("main"),
@@ -106,21 +110,21 @@ impl Painter {
         Self {
             pipeline,
             size,
-            canvases: Vec::new(),
+            textures: Vec::new(),
         }
     }
 
-    /// Index of a canvas that nobody looks at.
-    pub fn canvas(&mut self, gpu: &Gpu, arena: &Buffer) -> usize {
-        let free = |(painting, _): &(Arc<Painting>, BindGroup)| Arc::strong_count(painting) == 1;
-        self.canvases.iter().position(free).unwrap_or_else(|| {
-            let painting = Painting::new(&gpu.device, self.size);
-            let texture = painting.texture.create_view(&TextureViewDescriptor {
+    /// Index of a texture that no one else holds; creates one if necessary.
+    pub fn free_texture(&mut self, gpu: &Gpu, arena: &Buffer) -> usize {
+        let free = |(texture, _): &(Arc<Painting>, BindGroup)| Arc::strong_count(texture) == 1;
+        self.textures.iter().position(free).unwrap_or_else(|| {
+            let frame = Painting::new(&gpu.device, self.size);
+            let view = frame.texture.create_view(&TextureViewDescriptor {
                 usage: Some(TextureUsages::STORAGE_BINDING),
                 ..Default::default()
             });
             let bindings = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
-                label: Some("paint"),
+                label: Some("frame texture"),
                 layout: &self.pipeline.get_bind_group_layout(0),
                 entries: &[
                     wgpu::BindGroupEntry {
@@ -129,26 +133,26 @@ impl Painter {
                     },
                     wgpu::BindGroupEntry {
                         binding: 1,
-                        resource: wgpu::BindingResource::TextureView(&texture),
+                        resource: wgpu::BindingResource::TextureView(&view),
                     },
                 ],
             });
-            self.canvases.push((Arc::new(painting), bindings));
-            self.canvases.len() - 1
+            self.textures.push((Arc::new(frame), bindings));
+            self.textures.len() - 1
         })
     }
 
-    /// The painting on a canvas.
-    pub fn painting(&self, canvas: usize) -> Arc<Painting> {
-        Arc::clone(&self.canvases[canvas].0)
+    /// The texture with an index.
+    pub fn texture(&self, index: usize) -> Arc<Painting> {
+        Arc::clone(&self.textures[index].0)
     }
 
-    /// Paints over a canvas.
-    pub fn encode(&self, canvas: usize, encoder: &mut CommandEncoder) {
-        let [height, width] = self.size.map(|side| side.div_ceil(SIDE));
+    /// Encodes writing the decoded frame into the texture with an index.
+    pub fn encode(&self, index: usize, encoder: &mut CommandEncoder) {
+        let [height, width] = self.size.map(|side| side.div_ceil(WORKGROUP_SIDE));
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         pass.set_pipeline(&self.pipeline);
-        pass.set_bind_group(0, &self.canvases[canvas].1, &[]);
+        pass.set_bind_group(0, &self.textures[index].1, &[]);
         pass.dispatch_workgroups(width, height, 1);
     }
 }

@@ -1,5 +1,5 @@
-// The arena number by number, for kernels whose threads write numbers side by side: to write a part of
-// a vector may be to write all of it.
+// The arena as scalars, for kernels whose threads write neighbouring elements: writing one component of a
+// vec4 may write all four.
 
 @group(0) @binding(1) var<storage, read_write> arena: array<f32>;
 

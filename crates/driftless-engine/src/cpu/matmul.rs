@@ -1,64 +1,67 @@
-//! The matrix product: few rows times packed panels, with the sums of a tile in registers.
+//! Matrix product of a few rows with packed panels, with the sums of a tile in registers.
 //!
-//! With M of 20 to 64 rows a general product spends its time packing; here the panels are packed
-//! at load, the rows are read in place, and what remains is one fused multiply-add after another.
+//! With M of 20 to 64 rows, a general GEMM spends its time on packing. Here the panels are packed when the
+//! weights are loaded and the rows are read in place, so only fused multiply-adds remain.
 
-use super::matrix::{Mode, Rows};
+use super::matrix::{RowLayout, WriteMode};
 use driftless_model::simd::{dispatch, fma};
 
-/// Outputs in a panel.
+/// Outputs per panel.
 pub(super) const LANES: usize = 16;
 
-/// One product y ← (y +) x·W.
-pub(super) struct Product<'a> {
+/// Arguments of one product, y ← x·W or y ← y + x·W.
+pub(super) struct MatmulArgs<'a> {
     pub(super) x: &'a [f32],
-    pub(super) rows: Rows,
+    pub(super) rows: RowLayout,
     /// [outputs / 16][inputs][16].
     pub(super) panels: &'a [f32],
     pub(super) inputs: usize,
     pub(super) outputs: usize,
-    /// From one row of y to the next.
+    /// Distance between rows of y.
     pub(super) stride: usize,
-    pub(super) mode: Mode,
+    pub(super) mode: WriteMode,
 }
 
-/// Computes a product into `y`.
-pub(super) fn multiply(p: &Product, y: &mut [f32]) {
+/// Computes a product into `y`. Panics if the sizes in `p` do not match the slices.
+pub(super) fn multiply(p: &MatmulArgs, y: &mut [f32]) {
     if p.rows.count == 0 || p.outputs == 0 {
         return;
     }
     assert!(
         p.inputs.is_multiple_of(p.rows.segments),
-        "rows of another width"
+        "the row segments do not divide the inputs"
     );
-    // Later rows then start later, so the last one reaches furthest.
+    // With this, later rows start later and the last row ends last.
     assert!(
         (p.rows.run - 1) * p.rows.inner <= p.rows.outer,
-        "rows out of order"
+        "row starts are not increasing"
     );
     assert!(
         p.rows.extent(p.inputs) <= p.x.len(),
-        "rows outside of the slice"
+        "rows exceed the input slice"
     );
     let panels = p.outputs.div_ceil(LANES) * p.inputs * LANES;
-    assert!(panels <= p.panels.len(), "panels of another matrix");
+    assert!(
+        panels <= p.panels.len(),
+        "panels are smaller than the matrix"
+    );
     let last = (p.rows.count - 1) * p.stride + p.outputs;
     assert!(
         last <= y.len() && p.outputs <= p.stride,
-        "a target of another size"
+        "the output has the wrong size"
     );
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx512f") {
-        // SAFETY: the feature was detected just now, and the sizes checked above.
+        // SAFETY: AVX-512F was just detected, and the sizes are checked above.
         #[allow(unsafe_code)]
         return unsafe { avx512::multiply(p, y) };
     }
     portable(p, y);
 }
 
-dispatch!(fn portable = portable_body(p: &Product, y: &mut [f32]));
+dispatch!(fn portable = portable_body(p: &MatmulArgs, y: &mut [f32]));
 #[inline(always)]
-fn portable_body<const FMA: bool>(p: &Product, y: &mut [f32]) {
+fn portable_body<const FMA: bool>(p: &MatmulArgs, y: &mut [f32]) {
     for column in (0..p.outputs).step_by(LANES) {
         let mut r = 0;
         while r < p.rows.count {
@@ -73,9 +76,9 @@ fn portable_body<const FMA: bool>(p: &Product, y: &mut [f32]) {
     }
 }
 
-/// `R` rows from `r` on times the panel at `column`.
+/// Multiplies rows `r` to `r + R` by the panel at `column`.
 #[inline(always)]
-fn tile<const FMA: bool, const R: usize>(p: &Product, y: &mut [f32], r: usize, column: usize) {
+fn tile<const FMA: bool, const R: usize>(p: &MatmulArgs, y: &mut [f32], r: usize, column: usize) {
     let (panel, _) = p.panels[column * p.inputs..].as_chunks::<LANES>();
     let length = p.inputs / p.rows.segments;
     let mut sums = [[0f32; LANES]; R];
@@ -94,22 +97,22 @@ fn tile<const FMA: bool, const R: usize>(p: &Product, y: &mut [f32], r: usize, c
             }
         }
     }
-    let (width, add) = (LANES.min(p.outputs - column), p.mode == Mode::Add);
+    let (width, add) = (LANES.min(p.outputs - column), p.mode == WriteMode::Add);
     for (i, sums) in sums.into_iter().enumerate() {
         let at = (r + i) * p.stride + column;
         let y = &mut y[at..at + width];
-        // Lanes are named one by one: a copy of variable length would keep the sums in memory.
-        let put = |y: &mut f32, sum: f32| *y = if add { *y + sum } else { sum };
+        // A copy of variable length would keep the sums in memory, so the lanes are stored one by one.
+        let write = |y: &mut f32, sum: f32| *y = if add { *y + sum } else { sum };
         match <&mut [f32; LANES]>::try_from(&mut *y) {
             Ok(y) => {
                 for (y, sum) in y.iter_mut().zip(sums) {
-                    put(y, sum);
+                    write(y, sum);
                 }
             }
             Err(_) => {
                 for (lane, sum) in sums.into_iter().enumerate() {
                     if let Some(y) = y.get_mut(lane) {
-                        put(y, sum);
+                        write(y, sum);
                     }
                 }
             }
@@ -117,8 +120,7 @@ fn tile<const FMA: bool, const R: usize>(p: &Product, y: &mut [f32], r: usize, c
     }
 }
 
-/// The same loops on sixteen lanes at once; compilers do not keep a tile this large in registers
-/// by themselves.
+/// The same loops with explicit 16-lane vectors; compilers do not keep a tile this large in registers.
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
 mod avx512 {
@@ -127,35 +129,35 @@ mod avx512 {
         _mm512_maskz_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps,
     };
 
-    use super::{LANES, Mode, Product};
+    use super::{LANES, MatmulArgs, WriteMode};
 
     /// # Safety
-    /// The sizes were checked by [`super::multiply`].
+    /// The caller has checked the sizes as [`super::multiply`] does.
     #[target_feature(enable = "avx512f")]
-    pub(super) unsafe fn multiply(p: &Product, y: &mut [f32]) {
+    pub(super) unsafe fn multiply(p: &MatmulArgs, y: &mut [f32]) {
         let mut column = 0;
         while column < p.outputs {
             if column + LANES < p.outputs {
-                // SAFETY: passed on.
+                // SAFETY: sizes as required here; column + 16 < outputs, so both panels exist.
                 unsafe { columns::<2>(p, y, column) };
                 column += 2 * LANES;
             } else {
-                // SAFETY: passed on.
+                // SAFETY: sizes as required here; column < outputs, so the panel exists.
                 unsafe { columns::<1>(p, y, column) };
                 column += LANES;
             }
         }
     }
 
-    /// All rows times `P` panels from `column` on.
+    /// Multiplies all rows by the `P` panels from `column` on.
     ///
     /// # Safety
-    /// As [`multiply`].
+    /// The sizes are checked as for [`multiply`], and `column` + 16 (P − 1) is below `p.outputs`.
     #[target_feature(enable = "avx512f")]
-    unsafe fn columns<const P: usize>(p: &Product, y: &mut [f32], column: usize) {
+    unsafe fn columns<const P: usize>(p: &MatmulArgs, y: &mut [f32], column: usize) {
         let mut r = 0;
         while r < p.rows.count {
-            // SAFETY: passed on.
+            // SAFETY: sizes as required here; each arm multiplies at most the `count - r` remaining rows.
             unsafe {
                 r += match p.rows.count - r {
                     8.. => tile::<8, P>(p, y, r, column),
@@ -167,21 +169,22 @@ mod avx512 {
         }
     }
 
-    /// `R` rows times `P` panels; returns `R`.
+    /// Multiplies rows r to r + R by the `P` panels from `column` on; returns `R`.
     ///
     /// # Safety
-    /// As [`multiply`], with rows r to r + R and the panels at `column` inside.
+    /// As [`columns`], and r + R is at most `p.rows.count`.
     #[target_feature(enable = "avx512f")]
     unsafe fn tile<const R: usize, const P: usize>(
-        p: &Product,
+        p: &MatmulArgs,
         y: &mut [f32],
         r: usize,
         column: usize,
     ) -> usize {
         let length = p.inputs / p.rows.segments;
         let mut sums = [[_mm512_setzero_ps(); P]; R];
-        // SAFETY: row r + i spans segments of `length` numbers inside x; panel q of the tile is
-        // at (column + 16 q) · inputs, and its `inputs` rows of 16 are inside.
+        // SAFETY: row r + i consists of segments of `length` elements in bounds of x. Panel q starts at
+        // (column + 16 q) · inputs, and its `inputs` rows of 16 are in bounds. Masked loads and stores touch
+        // only the outputs that exist.
         unsafe {
             let mut panel = p.panels.as_ptr().add(column * p.inputs);
             for segment in 0..p.rows.segments {
@@ -206,7 +209,7 @@ mod avx512 {
                     let first = column + q * LANES;
                     let mask = (u32::MAX >> (32 - LANES.min(p.outputs - first))) as u16;
                     let y = y.as_mut_ptr().add((r + i) * p.stride + first);
-                    if p.mode == Mode::Add {
+                    if p.mode == WriteMode::Add {
                         sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(mask, y));
                     }
                     _mm512_mask_storeu_ps(y, mask, sum);
@@ -227,7 +230,13 @@ mod tests {
             .collect()
     }
 
-    fn check(rows: Rows, inputs: usize, outputs: usize, stride: usize, mode: Mode) {
+    fn check_product(
+        rows: RowLayout,
+        inputs: usize,
+        outputs: usize,
+        stride: usize,
+        mode: WriteMode,
+    ) {
         let x = values(rows.extent(inputs), 1);
         let weight = values(outputs * inputs, 2);
         let padded = outputs.div_ceil(LANES) * LANES;
@@ -236,7 +245,7 @@ mod tests {
             let (o, i) = (at / inputs, at % inputs);
             panels[(o / LANES * inputs + i) * LANES + o % LANES] = *w;
         }
-        let product = Product {
+        let product = MatmulArgs {
             x: &x,
             rows,
             panels: &panels,
@@ -257,32 +266,38 @@ mod tests {
                     })
                     .sum();
                 let y = &mut expected[r * stride + o];
-                *y = sum + if mode == Mode::Add { *y } else { 0.0 };
+                *y = sum + if mode == WriteMode::Add { *y } else { 0.0 };
             }
         }
         for kernel in [multiply, portable, portable_body::<false>] {
             let mut y = old.clone();
             kernel(&product, &mut y);
             for (y, expected) in y.iter().zip(&expected) {
-                assert!((y - expected).abs() < 1e-4, "{y} instead of {expected}");
+                assert!((y - expected).abs() < 1e-4, "{y}, expected {expected}");
             }
         }
     }
 
     #[test]
-    fn products_of_awkward_sizes_equal_plain_sums() {
+    fn odd_sizes_match_reference() {
         for count in 1..=20 {
-            check(Rows::plain(count, 7), 5, 37, 40, Mode::Set);
+            check_product(RowLayout::contiguous(count, 7), 5, 37, 40, WriteMode::Set);
         }
         for outputs in 1..=50 {
-            check(Rows::plain(3, 19), 19, outputs, outputs, Mode::Add);
+            check_product(
+                RowLayout::contiguous(3, 19),
+                19,
+                outputs,
+                outputs,
+                WriteMode::Add,
+            );
         }
-        check(Rows::plain(4, 3), 0, 5, 5, Mode::Set);
+        check_product(RowLayout::contiguous(4, 3), 0, 5, 5, WriteMode::Set);
     }
 
     #[test]
-    fn blocks_of_a_grid_are_read_in_place() {
-        check(Rows::blocks([4, 6], 2, 5), 20, 17, 17, Mode::Set);
-        check(Rows::blocks([6, 3], 3, 1), 9, 16, 16, Mode::Add);
+    fn grid_blocks_match_reference() {
+        check_product(RowLayout::blocks([4, 6], 2, 5), 20, 17, 17, WriteMode::Set);
+        check_product(RowLayout::blocks([6, 3], 3, 1), 9, 16, 16, WriteMode::Add);
     }
 }
