@@ -1,5 +1,5 @@
-//! The KV cache that the engine has after running through an episode's frames, to evaluate the dynamics
-//! on further frames.
+//! The KV cache that the engine has after running through an episode's frames, to evaluate the
+//! dynamics on further frames.
 
 use candle_core::{DType, Device, Tensor};
 
@@ -14,8 +14,8 @@ use crate::model::tokenizer::images_to_tensor;
 /// Frames per call of a network.
 pub(super) const BATCH: usize = 16;
 
-/// The latest frames of an episode, noised to the context's signal level, and their queries, keys and
-/// values: what the engine's cache holds after the same frames.
+/// The latest frames of an episode, noised to the context's signal level, and their queries, keys
+/// and values: what the engine's cache holds after the same frames.
 pub(super) struct ContextCache<'a> {
     world: &'a World,
     episode: &'a Episode,
@@ -30,7 +30,7 @@ pub(super) struct ContextCache<'a> {
 }
 
 /// Frames after those in the cache, each conditioned on the frames before it.
-pub(super) struct CachedFrames<'a> {
+pub(super) struct ConditionedFrames<'a> {
     cache: &'a ContextCache<'a>,
     /// The latents before each frame, [N, 1, gh, gw, stem_frames·c].
     past: Tensor,
@@ -67,7 +67,8 @@ impl<'a> ContextCache<'a> {
         self.world.config.dynamics.context - 1
     }
 
-    /// Adds the frames up to `end` (exclusive), and drops those that no frame from `needed` on sees.
+    /// Adds the frames up to `end` (exclusive), and drops those that no frame from `needed` on
+    /// sees.
     pub fn advance(&mut self, needed: usize, end: usize) -> Result<()> {
         while self.end < end {
             self.drop_before(needed.min(self.end))?;
@@ -125,7 +126,7 @@ impl<'a> ContextCache<'a> {
         Ok(())
     }
 
-    /// u8 RGB [N, H, W, 3] → standardised latents [N, gh, gw, c].
+    /// u8 RGB [N, H, W, 3] → standardized latents [N, gh, gw, c].
     pub fn encode(&self, images: &[u8]) -> Result<Tensor> {
         let images = images_to_tensor(images, self.world.config.image, self.device())?;
         self.world.tokenizer.encode(&images)
@@ -150,7 +151,8 @@ impl<'a> ContextCache<'a> {
         Ok(Tensor::cat(&all, 3)?)
     }
 
-    /// For tests: (past, noised latents) of the first `frames` frames, all of which are in the cache.
+    /// For tests: (past, noised latents) of the first `frames` frames, all of which are in the
+    /// cache.
     #[cfg(test)]
     pub fn whole(&self, frames: usize) -> Result<(Tensor, Tensor)> {
         let rows = self.latents.dim(0)?;
@@ -158,7 +160,8 @@ impl<'a> ContextCache<'a> {
         Ok((self.past(&(0..frames).collect::<Vec<_>>())?, own))
     }
 
-    /// The input of the dynamics at the finest step size: z [B, F, gh, gw, c] at signal level `tau`.
+    /// The input of the dynamics at the finest step size: z [B, F, gh, gw, c] at signal level
+    /// `tau`.
     fn input(&self, z: Tensor, past: Tensor, actions: Tensor, tau: f64) -> Result<DynamicsInput> {
         let shape = actions.dims2()?;
         let finest = step_index(usize::MAX, self.world.config.dynamics.k_max);
@@ -174,7 +177,11 @@ impl<'a> ContextCache<'a> {
     /// Frames under the `actions` that lead to them, each conditioned on the frames before it.
     ///
     /// The cache must hold context − 1 frames before each.
-    pub fn frames(&'a self, frames: &[usize], actions: Vec<u32>) -> Result<CachedFrames<'a>> {
+    pub fn condition(
+        &'a self,
+        frames: &[usize],
+        actions: Vec<u32>,
+    ) -> Result<ConditionedFrames<'a>> {
         let window = self.window();
         let before = |qkv: &Tensor| -> Result<Tensor> {
             let rows = qkv.dim(1)?;
@@ -185,7 +192,7 @@ impl<'a> ContextCache<'a> {
                 .collect::<candle_core::Result<_>>()?;
             Ok(Tensor::cat(&all, 0)?)
         };
-        Ok(CachedFrames {
+        Ok(ConditionedFrames {
             past: self.past(frames)?.unsqueeze(1)?,
             actions: Tensor::from_vec(actions, (frames.len(), 1), self.device())?,
             qkv: self.qkv.iter().map(before).collect::<Result<_>>()?,
@@ -194,7 +201,7 @@ impl<'a> ContextCache<'a> {
     }
 }
 
-impl CachedFrames<'_> {
+impl ConditionedFrames<'_> {
     /// The velocity at z [N, gh, gw, c] and a signal level below 1. Differentiable.
     pub fn velocity(&self, z: &Tensor, tau: f64) -> Result<Tensor> {
         let (past, actions) = (self.past.clone(), self.actions.clone());

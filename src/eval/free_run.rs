@@ -117,8 +117,8 @@ impl ObjectCounts {
     }
 }
 
-/// Makes and measures the free runs. Also returns frames of each run for its contact sheet, one every
-/// [`Options::picture_interval`].
+/// Makes and measures the free runs. Also returns frames of each run for its contact sheet, one
+/// every [`Options::picture_interval`].
 pub(crate) fn measure(
     engine: &mut dyn Engine,
     episodes: &[Episode],

@@ -1,5 +1,5 @@
-//! Rollouts compared with the real frames: how frames, paddles and ball differ at horizon h, that is
-//! after h predicted frames.
+//! Rollouts compared with the real frames: how frames, paddles and ball differ at horizon h, that
+//! is after h predicted frames.
 
 use serde::Serialize;
 
@@ -80,8 +80,8 @@ pub struct BallStats {
     pub invented: Option<f64>,
 }
 
-/// Response to actions: the player's error under the true actions, and under the same actions shuffled
-/// in time.
+/// Response to actions: the player's error under the true actions, and under the same actions
+/// shuffled in time.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ShuffledReport {
     /// Denoise passes per frame.
@@ -155,7 +155,8 @@ pub(crate) fn cases(
     Ok(cases)
 }
 
-/// Drops the paddles that are not found in the true frame, because the frame's edge hides most of them.
+/// Drops the paddles that are not found in the true frame, because the frame's edge hides most of
+/// them.
 fn detectable(truth: ObjectPositions, found: &DetectedObjects) -> ObjectPositions {
     ObjectPositions {
         player: truth.player.filter(|_| found.player.is_some()),

@@ -1,13 +1,13 @@
 //! How likely a given frame is under a world: its log-likelihood, or surprise.
 //!
-//! The density is that of z = α x + σ ε: the frame's latent x with a little noise, at a signal level τ
-//! below 1. The frames before almost determine the next one, so its density is unbounded as τ → 1; at
-//! τ it is at most (2π σ²)^(−dimensions/2). ε depends only on the seed and the frame index, so two frames
-//! with the same index get the same noise.
+//! The density is that of z = α x + σ ε: the frame's latent x with a little noise, at a signal
+//! level τ below 1. The frames before almost determine the next one, so its density is unbounded as
+//! τ → 1; at τ it is at most (2π σ²)^(−dimensions/2). ε depends only on the seed and the frame
+//! index, so two frames with the same index get the same noise.
 //!
 //! The density is conditioned on the action that led to the frame and on the frames before, as the
-//! engine's cache holds them after it ran through the episode from its first frame. It is computed by
-//! the probability-flow ODE of the network's velocity at the finest step size; see
+//! engine's cache holds them after it ran through the episode from its first frame. It is computed
+//! by the probability-flow ODE of the network's velocity at the finest step size; see
 //! [`crate::flow::likelihood`].
 
 use std::f64::consts::{LN_2, TAU};
@@ -16,7 +16,7 @@ use std::ops::Range;
 use candle_core::Tensor;
 use serde::Serialize;
 
-use super::context_cache::{BATCH, CachedFrames, ContextCache};
+use super::context_cache::{BATCH, ConditionedFrames, ContextCache};
 use crate::data::Episode;
 use crate::engine::SamplerParams;
 use crate::engine::noise::{self, Use};
@@ -26,8 +26,8 @@ use crate::model::checkpoint::World;
 use crate::model::config::WorldConfig;
 use crate::{Error, Result};
 
-/// Shift of the solver's grid ([`Grid::Shifted`]): steps are denser near the data, where the velocity of
-/// an almost determined frame grows as 1/(1 − τ). It halves the error of even steps.
+/// Shift of the solver's grid ([`Grid::Shifted`]): steps are denser near the data, where the
+/// velocity of an almost determined frame grows as 1/(1 − τ). It halves the error of even steps.
 const SHIFT: f64 = 0.5;
 
 /// How likelihoods are computed.
@@ -120,8 +120,8 @@ pub struct FrameSurprise {
     pub action: u32,
     /// −log₂ p(z) / dimensions: the lower, the likelier. May be negative, since p is a density.
     pub bits_per_dimension: f64,
-    /// Bits per dimension above those of an exactly predicted frame, −log₂ N(z; α x, σ²). Its mean over
-    /// ε is a Kullback-Leibler divergence, so at least 0, and it varies less with ε.
+    /// Bits per dimension above those of an exactly predicted frame, −log₂ N(z; α x, σ²). Its mean
+    /// over ε is a Kullback-Leibler divergence, so at least 0, and it varies less with ε.
     pub excess: f64,
     /// ln p(z).
     pub nats: f64,
@@ -129,12 +129,12 @@ pub struct FrameSurprise {
     pub standard_error: Option<f64>,
 }
 
-/// The frames of an episode that can be measured: those with a full context before them. With `wanted`,
-/// checks and returns that range.
+/// The frames of an episode that can be measured: those with a full context before them. With
+/// `wanted`, checks and returns that range.
 ///
 /// # Errors
-/// Returns an error if the frame size or an action does not match the world, the episode is too short,
-/// or `wanted` is empty or out of range.
+/// Returns an error if the frame size or an action does not match the world, the episode is too
+/// short, or `wanted` is empty or out of range.
 pub fn measurable_frames(
     world: &WorldConfig,
     episode: &Episode,
@@ -176,12 +176,12 @@ pub fn measurable_frames(
     }
 }
 
-/// Measures the likelihoods of frames, in the order of `queries`. Calls `advance` with the number of
-/// frames after each batch.
+/// Measures the likelihoods of frames, in the order of `queries`. Calls `advance` with the number
+/// of frames after each batch.
 ///
 /// # Errors
-/// Returns an error if an option is out of its range, a frame is not one of [`measurable_frames`], its
-/// size or action does not match the world, or the device fails.
+/// Returns an error if an option is out of its range, a frame is not one of [`measurable_frames`],
+/// its size or action does not match the world, or the device fails.
 pub fn measure(
     world: &World,
     episode: &Episode,
@@ -241,8 +241,8 @@ fn measure_batch(
     let at = world.flow.path.at(options.level_for(world))?;
     let z = ((x * at.alpha)? + (&noise * at.sigma)?)?;
     let frames: Vec<usize> = queries.iter().map(|q| q.frame).collect();
-    let cached = cache.frames(&frames, queries.iter().map(|q| q.action).collect())?;
-    let likelihoods = log_densities(&cached, &z, world, options, &probes)?;
+    let conditioned = cache.condition(&frames, queries.iter().map(|q| q.action).collect())?;
+    let likelihoods = log_densities(&conditioned, &z, world, options, &probes)?;
     let squares = noise.sqr()?.flatten_from(1)?.sum(1)?.numbers()?;
     let surprise = |((query, likelihood), square): ((&FrameQuery, LogLikelihood), f64)| {
         let dimensions = likelihood.dimensions as f64;
@@ -264,14 +264,14 @@ fn measure_batch(
 
 /// The log-densities of z [N, gh, gw, c] at the signal level of the options.
 fn log_densities(
-    cached: &CachedFrames,
+    conditioned: &ConditionedFrames,
     z: &Tensor,
     world: &WorldConfig,
     options: &Options,
     probes: &Probes,
 ) -> Result<Vec<LogLikelihood>> {
     log_likelihood_between(
-        &|z, tau| cached.velocity(z, tau),
+        &|z, tau| conditioned.velocity(z, tau),
         z,
         world.flow.path,
         [options.level_for(world), world.flow.least_level()],
@@ -284,7 +284,8 @@ fn log_densities(
     )
 }
 
-/// Draws the noise of every frame [N, ..] and its probes. They do not depend on the rest of the batch.
+/// Draws the noise of every frame [N, ..] and its probes. They do not depend on the rest of the
+/// batch.
 fn draw_noise(x: &Tensor, queries: &[FrameQuery], options: &Options) -> Result<(Tensor, Probes)> {
     let address = |q: &FrameQuery| noise::rng(options.seed, q.frame as u64, Use::Likelihood);
     let mut rngs: Vec<_> = queries.iter().map(address).collect();

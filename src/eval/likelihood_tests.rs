@@ -66,8 +66,8 @@ fn assert_close(a: &[f32], b: &[f32], what: &str) {
 }
 
 /// x̂ of the velocity that likelihoods are computed with.
-fn clean(cached: &CachedFrames, config: &WorldConfig, z: &Tensor, tau: f64) -> Vec<f32> {
-    let v = cached.velocity(z, tau).unwrap();
+fn clean(conditioned: &ConditionedFrames, config: &WorldConfig, z: &Tensor, tau: f64) -> Vec<f32> {
+    let v = conditioned.velocity(z, tau).unwrap();
     let level = Tensor::full(tau as f32, (1, 1, 1, 1), &Device::Cpu).unwrap();
     let at = config.flow.path.coefficients(&level).unwrap();
     numbers(&Prediction::V.convert(Prediction::X, &v, z, &at).unwrap())
@@ -92,13 +92,13 @@ fn context_matches_the_engine() {
         let signal = f64::from(params.context_signal);
         let mut cache = ContextCache::new(&world_, &episode, signal, 5).unwrap();
         cache.advance(window, window).unwrap();
-        let cached = cache.frames(&[window], vec![2]).unwrap();
+        let conditioned = cache.condition(&[window], vec![2]).unwrap();
         let [gh, gw] = config.grid();
         for pass in engine.passes() {
             let shape = (1, gh, gw, config.tokenizer.channels);
             let z = Tensor::from_vec(pass.z.clone(), shape, &Device::Cpu).unwrap();
             assert_close(
-                &clean(&cached, &config, &z, f64::from(pass.tau)),
+                &clean(&conditioned, &config, &z, f64::from(pass.tau)),
                 &pass.x,
                 name,
             );
@@ -153,9 +153,9 @@ fn batches_match_training() {
             let (from, count) = (indices[0], indices.len());
             cache.advance(from, from + count - 1).unwrap();
             let actions = episode.actions[from..from + count].to_vec();
-            let cached = cache.frames(&indices, actions).unwrap();
+            let conditioned = cache.condition(&indices, actions).unwrap();
             let part = |x: &Tensor| x.narrow(0, from, count).unwrap();
-            let x = clean(&cached, &config, &part(&z), tau);
+            let x = clean(&conditioned, &config, &part(&z), tau);
             assert_close(&x, &numbers(&part(&truth)), name);
         }
     }
@@ -218,8 +218,8 @@ fn estimates_agree_with_the_exact_divergence() {
     )
     .unwrap();
     cache.advance(5, 8).unwrap();
-    let cached = cache
-        .frames(&[5, 6, 7, 8], episode.actions[5..9].to_vec())
+    let conditioned = cache
+        .condition(&[5, 6, 7, 8], episode.actions[5..9].to_vec())
         .unwrap();
     let images: Vec<u8> = queries.iter().flat_map(|a| a.image).copied().collect();
     let x = cache.encode(&images).unwrap();
@@ -227,7 +227,7 @@ fn estimates_agree_with_the_exact_divergence() {
     let z = ((x * 0.75).unwrap() + (noise * 0.25).unwrap()).unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     let exact = Probes::draw(Divergence::Exact, &z, &mut rng).unwrap();
-    let exact = log_densities(&cached, &z, &config, &options, &exact).unwrap();
+    let exact = log_densities(&conditioned, &z, &config, &options, &exact).unwrap();
     for (estimate, exact) in estimates.iter().zip(exact) {
         let (error, gap) = (estimate.standard_error.unwrap(), estimate.nats - exact.nats);
         assert!(error > 1e-3, "nothing was estimated");

@@ -53,7 +53,8 @@ pub fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// The median (for an even number of values, the mean of the middle two); `None` for an empty slice.
+/// The median (for an even number of values, the mean of the middle two); `None` for an empty
+/// slice.
 pub fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -171,8 +172,9 @@ mod tests {
         assert!((distance(&[0.0, 3.0], &[4.0, 0.0]) - 5.0).abs() < 1e-9);
     }
 
-    /// Expected values are from scikit-image 0.26.0, `structural_similarity(gaussian_weights=True, sigma=1.5,
-    /// use_sample_covariance=False, data_range=255)` on the luminance of the same frames.
+    /// Expected values are from scikit-image 0.26.0, `structural_similarity(gaussian_weights=True,
+    /// sigma=1.5, use_sample_covariance=False, data_range=255)` on the luminance of the same
+    /// frames.
     #[test]
     fn ssim_matches_scikit_image() {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));

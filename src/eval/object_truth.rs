@@ -1,6 +1,6 @@
-//! Ground truth of a game's objects: an episode's extra arrays `ball` [T, 2] (x, y), and `player_y` and
-//! `enemy_y` [T] for Pong or `player_x` [T] for Breakout. They are in pixels of the frame, and NaN where
-//! an object is not visible.
+//! Ground truth of a game's objects: an episode's extra arrays `ball` [T, 2] (x, y), and `player_y`
+//! and `enemy_y` [T] for Pong or `player_x` [T] for Breakout. They are in pixels of the frame, and
+//! NaN where an object is not visible.
 
 use super::objects::{Game, Point};
 use crate::data::{Episode, Extra};

@@ -1,5 +1,6 @@
-//! One-step predictions of the ball. Balls that cross from one patch of the tokenizer into another are
-//! counted separately: a model whose tokens know little of their neighbours loses the ball there.
+//! One-step predictions of the ball. Balls that cross from one patch of the tokenizer into another
+//! are counted separately: a model whose tokens know little of their neighbours loses the ball
+//! there.
 
 use serde::Serialize;
 

@@ -51,9 +51,9 @@ impl<'a> Perturbation<'a> {
 
 /// All perturbations of a range of frames.
 ///
-/// For episodes with ground truth of the objects, the ball is perturbed in frames where it is isolated.
-/// In Pong, other actions are counted separately for frames where the edge cuts the player's paddle,
-/// because no action moves it further.
+/// For episodes with ground truth of the objects, the ball is perturbed in frames where it is
+/// isolated. In Pong, other actions are counted separately for frames where the edge cuts the
+/// player's paddle, because no action moves it further.
 pub(super) fn perturbations(
     episode: &Episode,
     range: Range<usize>,

@@ -1,6 +1,6 @@
 //! Pose estimation for first-person worlds: a small network, the probe, that reads position and
-//! direction from a frame. It is trained on real frames whose episodes have the extra arrays `x`, `y`,
-//! `cos` and `sin`, [T] each.
+//! direction from a frame. It is trained on real frames whose episodes have the extra arrays `x`,
+//! `y`, `cos` and `sin`, [T] each.
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::Optimizer;
@@ -92,7 +92,8 @@ impl PoseStats {
     }
 }
 
-/// Reads a pose from a frame: W₃ silu(W₂ silu(W₁ x + b₁) + b₂) + b₃ of the means x of 16 × 16 blocks.
+/// Reads a pose from a frame: W₃ silu(W₂ silu(W₁ x + b₁) + b₂) + b₃ of the means x of 16 × 16
+/// blocks.
 pub struct Probe {
     size: [usize; 2],
     layers: [Linear; 3],

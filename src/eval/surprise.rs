@@ -36,8 +36,8 @@ pub struct SurpriseReport {
     pub perturbations: Vec<PerturbationReport>,
 }
 
-/// Measures frames of an episode: those of `wanted`, or all that have a full context. With `perturb`,
-/// also measures perturbed frames. Calls `show(done, total)` with numbers of frames.
+/// Measures frames of an episode: those of `wanted`, or all that have a full context. With
+/// `perturb`, also measures perturbed frames. Calls `show(done, total)` with numbers of frames.
 ///
 /// # Errors
 /// See [`measurable_frames`] and [`measure`].

@@ -62,7 +62,7 @@ fn image_tables(report: &EvalReport) -> Vec<Table> {
     }
     if any_span(rollouts, |span| span.pose.is_some()) {
         tables.push(spans(
-            "Pose read from the picture, median error: place / direction in degrees".to_owned(),
+            "Pose estimated from the frame, median error: position / direction in degrees".to_owned(),
             rollouts.iter(),
             is_single,
             |span| {
@@ -113,11 +113,11 @@ fn object_tables(rollouts: &[RolloutReport]) -> Vec<Table> {
         })
     };
     tables.push(ball(
-        "Ball where truth has one: exactly one / within 2 px of truth",
+        "Ball, frames with a true ball: exactly one found / within 2 px of it",
         |ball| [ball.exactly_one, ball.within_2px],
     ));
     tables.push(ball(
-        "Ball: none where truth has one / some where truth has none",
+        "Ball: missed where there is one / found where there is none",
         |ball| [ball.none, ball.invented],
     ));
     tables
@@ -372,7 +372,7 @@ fn free(report: &EvalReport) -> Option<Table> {
     }
     Some(Table {
         title: format!(
-            "Free running under random held keys: share of frames ({} runs of {} frames, K = {})",
+            "Free runs under random held actions: share of frames ({} runs of {} frames, K = {})",
             free.runs, free.frames, free.steps
         ),
         head: headings(

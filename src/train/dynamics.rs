@@ -1,9 +1,10 @@
 //! Training of the dynamics by shortcut forcing.
 //!
 //! A sequence enters the network as one *clean* copy (signal levels near 1, causal) and one or more
-//! *noised* copies. A noised frame attends to the clean frames before it and to itself, as a denoise
-//! pass with a KV cache does. Only the noised frames are trained on. Late in training, some clean
-//! frames are replaced by the network's own predictions, so that it learns to correct their errors.
+//! *noised* copies. A noised frame attends to the clean frames before it and to itself, as a
+//! denoise pass with a KV cache does. Only the noised frames are trained on. Late in training, some
+//! clean frames are replaced by the network's own predictions, so that it learns to correct their
+//! errors.
 
 mod batches;
 mod noised_copy;
@@ -80,8 +81,8 @@ impl<'a> DynamicsTask<'a> {
     }
 
     /// Replaces random frames of the clean copy by the network's own predictions. The targets stay
-    /// the real frames, and no gradient flows through the predictions. Each pass starts from the real
-    /// frames and predicts from the copy that the previous pass made.
+    /// the real frames, and no gradient flows through the predictions. Each pass starts from the
+    /// real frames and predicts from the copy that the previous pass made.
     fn with_self_generated_context(&self, mut batch: Batch, rng: &mut ChaCha8Rng) -> Result<Batch> {
         let dims = batch.actions.dims2()?;
         let real = batch.context.clone();
@@ -163,8 +164,8 @@ impl<'a> DynamicsTask<'a> {
         self.run.world.dynamics.k_max
     }
 
-    /// The losses of predicted outcomes [B, T, 2]: squared error of the reward, cross-entropy of the
-    /// end.
+    /// The losses of predicted outcomes [B, T, 2]: squared error of the reward, cross-entropy of
+    /// the end.
     fn outcome_losses(&self, predicted: &Tensor, batch: &Batch) -> Result<Vec<AuxiliaryLoss>> {
         let count = batch.mask.sum_all()?.clamp(1.0, f64::from(u32::MAX))?;
         let mean = |x: Tensor| -> Result<Tensor> { Ok((x * &batch.mask)?.sum_all()?.div(&count)?) };

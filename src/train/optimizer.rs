@@ -35,7 +35,8 @@ pub struct Optimizer {
     settings: OptimizerSettings,
 }
 
-/// Whether a parameter is a matrix between two hidden layers: no embedding, no input or output layer.
+/// Whether a parameter is a matrix between two hidden layers: no embedding, no input or output
+/// layer.
 fn is_hidden(name: &str, var: &Var) -> bool {
     let not_hidden = [
         "encoder.patch",
@@ -389,7 +390,7 @@ mod tests {
         for found in [wide, tall] {
             let found = found.flatten_all().unwrap().to_vec1::<f32>().unwrap();
             for (found, expected) in found.iter().zip(&expected) {
-                assert!((found - expected).abs() < 1e-4, "{found} {expected}");
+                assert!((found - expected).abs() < 1e-3, "{found} {expected}");
             }
         }
     }

@@ -45,7 +45,8 @@ pub(super) fn dynamics(run: &TrainingRun, store: &FrameStore) -> Result<ContactS
 }
 
 /// Pairs of rows: real frames, and those that `predict` returns for an episode and the index of the
-/// first frame in it. Each has at least `before` frames before it; they are spread over the dataset.
+/// first frame in it. Each has at least `before` frames before it; they are spread over the
+/// dataset.
 fn compare(
     run: &TrainingRun,
     store: &FrameStore,

@@ -193,7 +193,8 @@ fn folder_name(stage: Stage) -> &'static str {
     }
 }
 
-/// Reads the settings file, or else the run's own settings, on top of the preset; applies `options`.
+/// Reads the settings file, or else the run's own settings, on top of the preset; applies
+/// `options`.
 fn read_settings(options: &Options) -> Result<Settings> {
     let own = options.out.join("settings.toml");
     let base = Settings::preset(options.preset.unwrap_or_default());

@@ -1,7 +1,7 @@
 //! TensorBoard event files: scalars and images by step.
 //!
-//! A file is a sequence of TFRecords (length u64, masked CRC-32C of it, bytes, masked CRC-32C of them, all
-//! little-endian), each the protobuf message `Event` of TensorFlow's `event.proto` and
+//! A file is a sequence of TFRecords (length u64, masked CRC-32C of it, bytes, masked CRC-32C of
+//! them, all little-endian), each the protobuf message `Event` of TensorFlow's `event.proto` and
 //! `summary.proto`, restricted to the fields written here.
 
 use std::fs::OpenOptions;
@@ -62,7 +62,8 @@ pub struct EventFile {
 }
 
 impl EventFile {
-    /// Creates a file in `folder`, named so that TensorBoard finds it and sorts it after older ones.
+    /// Creates a file in `folder`, named so that TensorBoard finds it and sorts it after older
+    /// ones.
     ///
     /// # Errors
     /// Returns an error if the folder cannot be written.

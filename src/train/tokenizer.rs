@@ -1,11 +1,12 @@
-//! Training of the tokenizer, such that small objects survive and the latent moves smoothly with them.
+//! Training of the tokenizer: small objects have to survive, and the latent has to move smoothly
+//! with them.
 //!
 //! First, encoder and decoder are trained together. Latents are standardized with the statistics of
 //! the batch, and noise is added to them. The curvature penalty draws a frame's latent towards the
-//! mean of the latents of two copies of it, shifted by a few pixels one way and the other. Foreground
-//! pixels, which differ from the background, weigh more, and the rarer they are at their position, the
-//! more: a ball covers a pixel once in hundreds of frames, a paddle is in its column all the time. For
-//! the same reason, frames with rare foreground are drawn more often.
+//! mean of the latents of two copies of it, shifted by a few pixels one way and the other.
+//! Foreground pixels, which differ from the background, weigh more, and the rarer they are at their
+//! position, the more: a ball covers a pixel once in hundreds of frames, a paddle is in its column
+//! all the time. For the same reason, frames with rare foreground are drawn more often.
 //!
 //! Then the encoder and the statistics are frozen, and only the decoder is trained.
 
@@ -131,8 +132,8 @@ impl<'a> TokenizerTask<'a> {
         Ok((Tensor::from_vec(values, like.shape(), like.device())? * std)?)
     }
 
-    /// Latents of `images`, standardized with the statistics of the batch, and the curvature penalty
-    /// over `pairs`: the first M images shifted one way, then the other, [2·M, H, W, 3].
+    /// Latents of `images`, standardized with the statistics of the batch, and the curvature
+    /// penalty over `pairs`: the first M images shifted one way, then the other, [2·M, H, W, 3].
     fn encode_with_curvature(&self, images: &Tensor, pairs: &Tensor) -> Result<(Tensor, Tensor)> {
         let (n, m) = (images.dim(0)?, pairs.dim(0)? / 2);
         let raw = self
@@ -309,8 +310,8 @@ fn foreground_frequency(bytes: &[u8], background: &Tensor, run: &TrainingRun) ->
     Ok((Tensor::cat(&parts, 0)?.sum_keepdim(0)? / count.max(1) as f64)?)
 }
 
-/// Cumulative sum of the frames' rarity 1/f, where f is the frequency of the frame's rarest foreground
-/// pixel; 0 for a frame without foreground.
+/// Cumulative sum of the frames' rarity 1/f, where f is the frequency of the frame's rarest
+/// foreground pixel; 0 for a frame without foreground.
 fn cumulative_rarity(
     store: &FrameStore,
     background: &[u8],

@@ -9,7 +9,8 @@ use crate::model::checkpoint::{TOKENIZER, read_config, write_atomic};
 use crate::model::config::WorldConfig;
 use crate::{Error, Result};
 
-/// Checks that the checkpoint has the frame size, number of actions, prediction and path of `world`.
+/// Checks that the checkpoint has the frame size, number of actions, prediction and path of
+/// `world`.
 ///
 /// # Errors
 /// Returns an error if it does not, or if the folder holds no checkpoint.

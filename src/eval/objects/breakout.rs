@@ -1,8 +1,8 @@
 //! Detection of Breakout's objects: ball and paddle are red (200, 72, 72) on black, like a row of
 //! bricks.
 //!
-//! The ball is searched above and below the bricks, where nothing else is red. Rows are those of the
-//! recording script's crop: screen rows 34 to 194, scaled to 64.
+//! The ball is searched above and below the bricks, where nothing else is red. Rows are those of
+//! the recording script's crop: screen rows 34 to 194, scaled to 64.
 
 use super::{Coverage, DetectedObjects, MIN_PADDLE, Point, SIZE, find_blobs};
 

@@ -1,8 +1,8 @@
 //! Detection of a game's ball and paddles in a 64×64 frame by their colours.
 //!
-//! A downscaled object is a blend of its colour with the background. So each pixel's difference from
-//! the background is split into coverages: how much of the pixel each object covers, 0 to 1. The centre
-//! of pixel i is at i.
+//! A downscaled object is a blend of its colour with the background. So each pixel's difference
+//! from the background is split into coverages: how much of the pixel each object covers, 0 to 1.
+//! The centre of pixel i is at i.
 
 mod breakout;
 mod pong;
@@ -16,13 +16,13 @@ pub const SIZE: [usize; 2] = [64, 64];
 const BALL_NOISE: f32 = 0.1;
 /// Total coverage of a ball at rest: 2 × 4 of 160 × 160 pixels, in 64 × 64.
 const BALL_MASS: f32 = 1.28;
-/// Least mass of a ball, as a fraction of [`BALL_MASS`]. Real balls have at least half of it, even if
-/// the frame's edge cuts them.
+/// Least mass of a ball, as a fraction of [`BALL_MASS`]. Real balls have at least half of it, even
+/// if the frame's edge cuts them.
 const MIN_BALL: f32 = 0.45;
 /// Largest extent of a ball on either axis, in pixels.
 const MAX_BALL_SIZE: usize = 7;
-/// Least total coverage of a paddle. A paddle at rest has 10.24; at the frame's edge a quarter of it is
-/// visible.
+/// Least total coverage of a paddle. A paddle at rest has 10.24; at the frame's edge a quarter of
+/// it is visible.
 const MIN_PADDLE: f32 = 2.0;
 
 /// A game whose objects can be detected.
@@ -35,8 +35,8 @@ pub enum Game {
 }
 
 impl Game {
-    /// The game of an episode with ground truth of its objects: the extra array `ball` with `player_y`
-    /// and `enemy_y`, or with `player_x`.
+    /// The game of an episode with ground truth of its objects: the extra array `ball` with
+    /// `player_y` and `enemy_y`, or with `player_x`.
     pub fn of(episode: &Episode) -> Option<Self> {
         let has = |name: &str| episode.extras.contains_key(name);
         if [episode.height, episode.width] != SIZE || !has("ball") {
@@ -67,8 +67,8 @@ impl Game {
         }
     }
 
-    /// Whether a box of 9 × 9 pixels around the ball contains nothing else, even if the ball is shifted
-    /// by two pixels.
+    /// Whether a box of 9 × 9 pixels around the ball contains nothing else, even if the ball is
+    /// shifted by two pixels.
     pub(super) fn is_isolated(self, ball: Point) -> bool {
         let (x, y) = match self {
             Self::Pong => (14.0..=48.0, 6.0..=57.0),

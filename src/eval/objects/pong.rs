@@ -1,7 +1,7 @@
 //! Detection of Pong's objects.
 //!
-//! The edge of the moving player's paddle has a third colour, the channel-wise maximum of paddle and
-//! background. The linear forms below are chosen so that it does not look like a ball.
+//! The edge of the moving player's paddle has a third colour, the channel-wise maximum of paddle
+//! and background. The linear forms below are chosen so that it does not look like a ball.
 
 use super::{Coverage, DetectedObjects, MIN_PADDLE, SIZE, find_blobs};
 
