@@ -127,12 +127,8 @@ pub(crate) fn measure(
 ) -> Result<(FreeRunReport, Vec<Vec<u8>>)> {
     let game = object_truth::game(episodes);
     let steps = options.main_steps();
-    let action_count = engine.world().actions.len();
-    let bin_size = options.free_bin.max(1);
-    let mut bins = vec![Bin::default(); options.free_frames.div_ceil(bin_size)];
-    let mut changes = Vec::new();
-    let mut pictures = Vec::new();
     let starts = windows(episodes, options.context, options.free_runs)?;
+    let mut measurements = Measurements::new(game, options);
     for (run, start) in starts.iter().enumerate() {
         let Some(episode) = episodes.get(start.episode) else {
             continue;
@@ -142,51 +138,89 @@ pub(crate) fn measure(
             seed: options.params.seed.wrapping_add(run as u64),
             ..options.params
         };
-        engine.reset(
-            &episode.clip(start.start..start.start + options.context),
-            &params,
-        )?;
-        let mut run_pictures = Vec::new();
-        let mut last = engine.image()?.to_vec();
-        for (t, action) in held_actions(options.free_frames, action_count, params.seed)
-            .into_iter()
-            .enumerate()
-        {
-            engine.step(action, &params)?;
-            progress.advance(1);
-            let image = engine.image()?;
-            changes.push(image_change(&last, image));
-            last.copy_from_slice(image);
-            if (t + 1).is_multiple_of(options.picture_interval()) {
-                run_pictures.extend_from_slice(image);
-            }
-            let error = reencoding_error(engine)?;
-            if let Some(bin) = bins.get_mut(t / bin_size) {
-                bin.add_error(error.into());
-                if let Some(game) = game {
-                    bin.counts.add(&game.find(&last));
-                }
-            }
-        }
-        pictures.push(run_pictures);
+        let context = episode.clip(start.start..start.start + options.context);
+        engine.reset(&context, &params)?;
+        measurements.run(engine, options, &params, progress)?;
     }
-    let bins = bins.iter().enumerate().map(|(i, bin)| FreeRunBin {
-        from: i * bin_size + 1,
-        to: ((i + 1) * bin_size).min(options.free_frames),
-        presence: bin.counts.presence(),
-        reencoding: bin.reencoding(),
-    });
     let report = FreeRunReport {
         steps,
         runs: starts.len(),
         frames: options.free_frames,
-        change: median(&changes),
+        change: median(&measurements.changes),
         real_change: median(&real_changes(episodes)),
         real: game.map(|game| real_presence(episodes, game)),
         real_reencoding: real_reencoding(engine, episodes)?,
-        bins: bins.collect(),
+        bins: measurements.bins(options.free_frames),
     };
-    Ok((report, pictures))
+    Ok((report, measurements.pictures))
+}
+
+/// What the free runs so far showed.
+struct Measurements {
+    game: Option<Game>,
+    bin_size: usize,
+    bins: Vec<Bin>,
+    /// Change between consecutive frames, in grey levels.
+    changes: Vec<f64>,
+    /// Frames for the contact sheet of each run.
+    pictures: Vec<Vec<u8>>,
+}
+
+impl Measurements {
+    fn new(game: Option<Game>, options: &Options) -> Self {
+        let bin_size = options.free_bin.max(1);
+        Self {
+            game,
+            bin_size,
+            bins: vec![Bin::default(); options.free_frames.div_ceil(bin_size)],
+            changes: Vec::new(),
+            pictures: Vec::new(),
+        }
+    }
+
+    /// Makes one run from the engine's present context.
+    fn run(
+        &mut self,
+        engine: &mut dyn Engine,
+        options: &Options,
+        params: &SamplerParams,
+        progress: &mut Progress,
+    ) -> Result<()> {
+        let action_count = engine.world().actions.len();
+        let actions = held_actions(options.free_frames, action_count, params.seed);
+        let mut pictures = Vec::new();
+        let mut last = engine.image()?.to_vec();
+        for (t, action) in actions.into_iter().enumerate() {
+            engine.step(action, params)?;
+            progress.advance(1);
+            let image = engine.image()?;
+            self.changes.push(image_change(&last, image));
+            last.copy_from_slice(image);
+            if (t + 1).is_multiple_of(options.picture_interval()) {
+                pictures.extend_from_slice(image);
+            }
+            let error = reencoding_error(engine)?;
+            if let Some(bin) = self.bins.get_mut(t / self.bin_size) {
+                bin.add_error(error.into());
+                if let Some(game) = self.game {
+                    bin.counts.add(&game.find(&last));
+                }
+            }
+        }
+        self.pictures.push(pictures);
+        Ok(())
+    }
+
+    /// The bins of runs of `frames` frames.
+    fn bins(&self, frames: usize) -> Vec<FreeRunBin> {
+        let bins = self.bins.iter().enumerate().map(|(i, bin)| FreeRunBin {
+            from: i * self.bin_size + 1,
+            to: ((i + 1) * self.bin_size).min(frames),
+            presence: bin.counts.presence(),
+            reencoding: bin.reencoding(),
+        });
+        bins.collect()
+    }
 }
 
 /// The re-encoding error of held-out frames, spread evenly over each episode.

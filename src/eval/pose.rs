@@ -2,7 +2,7 @@
 //! direction from a frame. It is trained on real frames whose episodes have the extra arrays `x`,
 //! `y`, `cos` and `sin`, [T] each.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::Optimizer;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -16,6 +16,8 @@ use crate::{Error, Result};
 
 /// Blocks per side: the input of the probe is the mean colour of each block.
 const BLOCKS: usize = 16;
+/// Inputs of the probe: an RGB mean per block.
+const INPUTS: usize = BLOCKS * BLOCKS * 3;
 const HIDDEN: usize = 256;
 /// Training steps of a probe.
 pub const STEPS: usize = 4000;
@@ -109,20 +111,20 @@ impl Probe {
     /// Returns an error if an episode has no poses, if the frames' sides are not multiples of 16
     /// pixels, or if the episodes differ in frame size.
     pub fn train(episodes: &[Episode], steps: usize, seed: u64) -> Result<Self> {
-        let wrong = |what: &str| Error::Argument(format!("the pose probe needs {what}"));
-        let first = episodes.first().ok_or_else(|| wrong("an episode"))?;
+        let needs = |what: &str| Error::Argument(format!("the pose probe needs {what}"));
+        let first = episodes.first().ok_or_else(|| needs("an episode"))?;
         let size = [first.height, first.width];
         if size.iter().any(|side| side % BLOCKS != 0) {
-            return Err(wrong("frames whose sides are multiples of 16 pixels"));
+            return Err(needs("frames whose sides are multiples of 16 pixels"));
         }
         let (mut inputs, mut poses) = (Vec::new(), Vec::new());
         for episode in episodes {
-            let own = Pose::of(episode)
-                .ok_or_else(|| wrong("episodes with the arrays `x`, `y`, `cos` and `sin`"))?;
+            let episode_poses = Pose::of(episode)
+                .ok_or_else(|| needs("episodes with the arrays `x`, `y`, `cos` and `sin`"))?;
             if [episode.height, episode.width] != size {
-                return Err(wrong("frames of one size"));
+                return Err(needs("frames of one size"));
             }
-            poses.extend(own);
+            poses.extend(episode_poses);
             inputs.extend((0..episode.frames()).flat_map(|t| block_means(episode.frame(t), size)));
         }
         let range = |of: fn(&Pose) -> f32| {
@@ -136,12 +138,11 @@ impl Probe {
         let ((cx, sx), (cy, sy)) = (range(|p| p.x), range(|p| p.y));
         let (centre, scale) = ([cx, cy], [sx, sy]);
         let params = Params::seeded(seed, &Device::Cpu);
-        let input_len = BLOCKS * BLOCKS * 3;
         let layer = |name, size| Linear::new(&params, name, size, Init::FanIn, true);
         let probe = Self {
             size,
             layers: [
-                layer("first", [HIDDEN, input_len])?,
+                layer("first", [HIDDEN, INPUTS])?,
                 layer("second", [HIDDEN, HIDDEN])?,
                 layer("out", [4, HIDDEN])?,
             ],
@@ -153,6 +154,19 @@ impl Probe {
             .map(|p| [(p.x - cx) / sx, (p.y - cy) / sy, p.cos, p.sin])
             .collect();
         let vars = params.finish()?.into_values().collect();
+        probe.fit(vars, &inputs, &targets, steps, seed)?;
+        Ok(probe)
+    }
+
+    /// Minimizes the squared error with AdamW and a linearly decaying learning rate.
+    fn fit(
+        &self,
+        vars: Vec<Var>,
+        inputs: &[f32],
+        targets: &[[f32; 4]],
+        steps: usize,
+        seed: u64,
+    ) -> Result<()> {
         let mut optimizer = candle_nn::AdamW::new(vars, candle_nn::ParamsAdamW::default())?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         for step in 0..steps {
@@ -160,15 +174,15 @@ impl Probe {
             let (mut x, mut y) = (Vec::new(), Vec::new());
             for _ in 0..BATCH {
                 let at = rng.random_range(0..targets.len());
-                x.extend_from_slice(&inputs[at * input_len..(at + 1) * input_len]);
+                x.extend_from_slice(&inputs[at * INPUTS..(at + 1) * INPUTS]);
                 y.extend_from_slice(&targets[at]);
             }
-            let x = Tensor::from_vec(x, (BATCH, input_len), &Device::Cpu)?;
+            let x = Tensor::from_vec(x, (BATCH, INPUTS), &Device::Cpu)?;
             let y = Tensor::from_vec(y, (BATCH, 4), &Device::Cpu)?;
-            let loss = (probe.forward(&x)? - y)?.sqr()?.mean_all()?;
+            let loss = (self.forward(&x)? - y)?.sqr()?.mean_all()?;
             optimizer.backward_step(&loss)?;
         }
-        Ok(probe)
+        Ok(())
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
@@ -194,7 +208,7 @@ impl Probe {
                 .chunks_exact(len)
                 .flat_map(|image| block_means(image, self.size))
                 .collect();
-            let x = Tensor::from_vec(x, (chunk.len() / len, BLOCKS * BLOCKS * 3), &Device::Cpu)?;
+            let x = Tensor::from_vec(x, (chunk.len() / len, INPUTS), &Device::Cpu)?;
             let rows = self.forward(&x)?.to_dtype(DType::F32)?.to_vec2::<f32>()?;
             poses.extend(rows.iter().map(|row| Pose {
                 x: self.centre[0] + self.scale[0] * row[0],
@@ -210,7 +224,7 @@ impl Probe {
 /// The means of an image over 16 × 16 blocks, in [−1, 1].
 fn block_means(image: &[u8], [height, width]: [usize; 2]) -> Vec<f32> {
     let (bh, bw) = (height / BLOCKS, width / BLOCKS);
-    let mut sums = vec![0u32; BLOCKS * BLOCKS * 3];
+    let mut sums = vec![0u32; INPUTS];
     for (i, &value) in image.iter().enumerate() {
         let (y, x, channel) = (i / 3 / width, i / 3 % width, i % 3);
         sums[((y / bh) * BLOCKS + x / bw) * 3 + channel] += u32::from(value);

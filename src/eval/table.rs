@@ -62,7 +62,8 @@ fn image_tables(report: &EvalReport) -> Vec<Table> {
     }
     if any_span(rollouts, |span| span.pose.is_some()) {
         tables.push(spans(
-            "Pose estimated from the frame, median error: position / direction in degrees".to_owned(),
+            "Pose estimated from the frame, median error: position / direction in degrees"
+                .to_owned(),
             rollouts.iter(),
             is_single,
             |span| {
