@@ -334,9 +334,9 @@ depth = 2
 heads = 2
 mlp = 16
 [tokenizer]
-batch = 4
+batch_size = 4
 [dynamics]
-batch = 1
+batch_size = 1
 ";
 
 fn train(out: &Path, steps: &str, more: &[&str]) -> Command {

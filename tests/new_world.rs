@@ -20,8 +20,9 @@ fn settings(folder: &Path, steps: u64) -> PathBuf {
          [tokenizer_shape]\nwidth = 8\nhidden = 16\nblocks = 1\nchannels = 4\n\
          [dynamics_shape]\nstem_width = 8\nstem_frames = 1\nwidth = 16\ndepth = 2\nheads = 2\n\
          mlp = 16\ncontext = 4\nregisters = 1\nk_max = 4\n\
-         [tokenizer]\nbatch = 4\n[tokenizer.optimizer]\nsteps = {steps}\nwarm_up = 1\n\
-         [dynamics]\nbatch = 2\nframes = 6\ncopies = 1\n[dynamics.optimizer]\nsteps = {steps}\nwarm_up = 1\n"
+         [tokenizer]\nbatch_size = 4\n[tokenizer.optimizer]\nsteps = {steps}\nwarmup_steps = 1\n\
+         [dynamics]\nbatch_size = 2\nsequence_length = 6\nnoised_copies = 1\n\
+         [dynamics.optimizer]\nsteps = {steps}\nwarmup_steps = 1\n"
     );
     let path = folder.join("tiny.toml");
     std::fs::write(&path, text).unwrap();

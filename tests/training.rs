@@ -41,19 +41,19 @@ registers = 1
 k_max = 4
 outcome = 16
 [tokenizer]
-batch = 16
+batch_size = 16
 [tokenizer.optimizer]
 steps = 160
-warm_up = 10
-ema = 0.9
+warmup_steps = 10
+ema_decay = 0.9
 [dynamics]
-batch = 8
-frames = 6
-copies = 1
+batch_size = 8
+sequence_length = 6
+noised_copies = 1
 [dynamics.optimizer]
 steps = 300
-warm_up = 10
-ema = 0.9
+warmup_steps = 10
+ema_decay = 0.9
 ";
 
 /// A block that moves two pixels a frame under random actions; `late` frames pass before an
@@ -469,12 +469,22 @@ fn long_sequences_and_hidden_patches_are_trained_on_where_the_settings_say_so() 
         })
     };
     let plain = with("plain", "", "").unwrap();
-    let masked = with("masked", "mask = 0.5", "").unwrap();
+    let masked = with("masked", "max_mask_fraction = 0.5", "").unwrap();
     assert!(masked[0] != plain[0]);
-    let long = with("long", "", "long_every = 2\nlong_frames = 24").unwrap();
+    let long = with(
+        "long",
+        "",
+        "long_sequence_every = 2\nlong_sequence_length = 24",
+    )
+    .unwrap();
     assert!(long[0] == plain[0] && long[1] != plain[1]);
     // Longer than the episodes are.
-    let error = with("wrong", "", "long_every = 2\nlong_frames = 60").unwrap_err();
+    let error = with(
+        "wrong",
+        "",
+        "long_sequence_every = 2\nlong_sequence_length = 60",
+    )
+    .unwrap_err();
     assert!(error.to_string().contains("60 frames"), "{error}");
 }
 

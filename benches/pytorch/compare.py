@@ -1,9 +1,9 @@
-"""Runs `driftless bench` and the PyTorch twin in turns, and prints both beside each other.
+"""Runs `driftless bench` and the PyTorch reference alternately and compares their speed.
 
     python compare.py --checkpoint DIR [--driftless PATH] [--threads 1,2] [--turns 3] [--frames 300]
 
-Each turn is a process of its own that warms up first. A number is the median over the turns of
-a turn's median frame.
+Each turn is a new process that warms up first. The numbers are medians over the turns of each turn's
+median time per frame.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from statistics import median
 
-TWIN = Path(__file__).with_name("play.py")
+REFERENCE = Path(__file__).with_name("play.py")
 
 
 def run(command: list[str], threads: int) -> dict:
@@ -25,7 +25,7 @@ def run(command: list[str], threads: int) -> dict:
     return json.loads(done.stdout)
 
 
-def typical(reports: list[dict], row: int, stage: str) -> float:
+def median_ms(reports: list[dict], row: int, stage: str) -> float:
     return median(report["steps"][row][stage]["median_ms"] for report in reports)
 
 
@@ -34,22 +34,22 @@ def compare(args: argparse.Namespace, threads: int) -> list[dict]:
     ours, theirs = [], []
     for _ in range(args.turns):
         ours.append(run([args.driftless, "bench", "--json", "--device", "cpu", *what], threads))
-        twin = [sys.executable, str(TWIN), "bench", "--threads", str(threads), *what]
-        theirs.append(run(twin, threads))
+        command = [sys.executable, str(REFERENCE), "bench", "--threads", str(threads), *what]
+        theirs.append(run(command, threads))
     first, other = ours[0], theirs[0]
     matmul = max(report["matmul_gflops"] for report in ours)
     print(f"{first['processor']}; matmul f32 1024³ {matmul:.0f} GFLOP/s")
     print(f"driftless: engine {first['engine']}, threads {first['threads']}")
     print(f"{other['engine']}: threads {other['threads']}")
-    print(f"{args.turns} turns of {args.frames} frames; ms a frame and frames/s at the median\n")
+    print(f"{args.turns} turns of {args.frames} frames; median ms per frame and frames/s\n")
     print(f"{'K':>3}{'driftless':>12}{'frames/s':>10}{'pytorch':>12}{'frames/s':>10}{'ratio':>8}")
     rows = []
     for i, step in enumerate(first["steps"]):
         row = {"threads": threads, "steps": step["steps"]}
         for stage in ("frame", "denoise", "cache", "decode"):
             row[stage] = {
-                "driftless_ms": typical(ours, i, stage),
-                "pytorch_ms": typical(theirs, i, stage),
+                "driftless_ms": median_ms(ours, i, stage),
+                "pytorch_ms": median_ms(theirs, i, stage),
             }
         a, b = row["frame"].values()
         print(f"{row['steps']:>3}{a:>12.3f}{1e3 / a:>10.1f}{b:>12.3f}{1e3 / b:>10.1f}{b / a:>7.2f}×")
@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", required=True)
     parser.add_argument("--driftless", default="target/release/driftless")
     parser.add_argument("--steps", default="1,2,4,8")
-    parser.add_argument("--threads", default="1", help="comma-separated: one comparison each")
+    parser.add_argument("--threads", default="1", help="comma-separated thread counts, one comparison for each")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--frames", type=int, default=300)
     parser.add_argument("--json", type=Path, help="also write the numbers to this file")

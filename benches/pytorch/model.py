@@ -1,8 +1,8 @@
 """The networks of a checkpoint in eager PyTorch, one frame at a time, without a batch axis.
 
-The same parameters and the same arithmetic as in `src/model`. Plain callables instead of
-`nn.Module`, 3x3 weights as channels-last kernels made at load, and conditions that repeat kept
-from pass to pass: each measured to be the faster way.
+The same parameters and arithmetic as `src/model`. For speed, it uses plain callables instead of
+`nn.Module`, channels-last 3x3 kernels made at load time, and a cache of repeated conditioning
+embeddings; each was measured to be faster.
 """
 
 import json
@@ -20,7 +20,7 @@ SIGNAL_FEATURES = 16
 
 
 class Config:
-    """`config.json`, and the sizes that follow from it."""
+    """`config.json` and the sizes derived from it."""
 
     def __init__(self, folder: Path):
         self.world = json.loads((folder / "config.json").read_text())
@@ -36,7 +36,7 @@ class Config:
 
 
 class Parameters:
-    """Tensors of a file below a name."""
+    """The tensors of a file whose names have a prefix."""
 
     def __init__(self, tensors: dict[str, Tensor], prefix: str = ""):
         self.tensors, self.prefix = tensors, prefix
@@ -57,7 +57,7 @@ def norm(x: Tensor, gain: Tensor) -> Tensor:
 
 
 def kernel(weight: Tensor, first: int, channels: int) -> Tensor:
-    """Input channels from `first` on of [M, 9*C] -> [M, channels, 3, 3], channels last."""
+    """`channels` input channels from `first` on: [M, 9*C] -> [M, channels, 3, 3], channels last."""
     taps = weight.view(weight.shape[0], 3, 3, -1)[..., first : first + channels]
     return taps.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
 
@@ -81,14 +81,14 @@ class CellBlock:
 
 
 class Attention:
-    """What attention over space and over time share; tokens [S, width]."""
+    """Common parts of spatial and temporal attention; tokens [S, width]."""
 
     def __init__(self, p: Parameters):
         self.gain, self.qkv, self.out = p["norm.weight"], p["qkv.weight"], p["out.weight"]
         parameters = p["attention"]
         self.heads = parameters.shape[0]
         scale = parameters[:, 0]
-        # Of queries and of keys, [2, heads, 1].
+        # Scale of queries and keys, [2, heads, 1].
         self.scale = torch.stack([scale, torch.ones_like(scale)]).unsqueeze(-1)
         self.bias = parameters[:, 1:]
 
@@ -101,19 +101,19 @@ class Attention:
         return qk[:, 0], qk[:, 1], v
 
 
-class Space(Attention):
+class SpatialAttention(Attention):
     def __call__(self, x: Tensor) -> Tensor:
         q, k, v = self.project(x)
-        # [S, heads, d] -> [heads, S, d]; at these sizes faster than the fused attention.
+        # [S, heads, d] -> [heads, S, d]; at these sizes, faster than fused attention.
         logits = torch.bmm(q.transpose(0, 1), k.permute(1, 2, 0))
         y = torch.bmm(torch.softmax(logits, -1), v.transpose(0, 1))
         return F.linear(y.transpose(0, 1).reshape(x.shape), self.out).add_(x)
 
 
-class Time(Attention):
-    """Attends to a ring of earlier frames and to the frame itself.
+class TemporalAttention(Attention):
+    """Attends to the KV cache of earlier frames and to the frame itself.
 
-    Keys and values [S, heads, context, d]: slots of earlier frames, and last the frame's own.
+    Keys and values [S, heads, context, d]: slots of earlier frames, then the frame's own.
     """
 
     def __init__(self, p: Parameters, config: Config):
@@ -121,16 +121,16 @@ class Time(Attention):
         size = self.gain.shape[0] // self.heads
         shape = (config.tokens, self.heads, config.dynamics["context"], size)
         self.keys, self.values = torch.zeros(shape), torch.zeros(shape)
-        # A further column hides what is not there yet.
+        # An additional column hides empty slots.
         self.biases = F.pad(self.bias, (0, 1), value=-math.inf)
         self.mask = self.biases
 
-    def turn(self, columns: Tensor) -> None:
-        """To a frame that sees the slots at the distances `columns`."""
+    def begin_frame(self, columns: Tensor) -> None:
+        """Selects the biases of a frame that sees the slots at the distances `columns`."""
         self.mask = self.biases.index_select(1, columns).view(1, self.heads, 1, -1)
 
     def __call__(self, x: Tensor, slot: int = -1) -> Tensor:
-        """With a `slot`, also writes the frame's keys and values there."""
+        """Writes the frame's keys and values to `slot` unless it is negative."""
         q, k, v = self.project(x)
         self.write(-1, k, v)
         q = q.unsqueeze(2)
@@ -160,14 +160,14 @@ class Mlp:
 
 
 class Dynamics:
-    """x^ of a frame's noised latent, with the earlier frames in rings of keys and values."""
+    """Predicts x^ from a frame's noised latent, with earlier frames in a KV cache."""
 
     def __init__(self, p: Parameters, config: Config):
         self.config, d = config, config.dynamics
         c = config.tokenizer["channels"]
         self.merge, self.latent_tokens = d["merge"], config.latent_tokens
         self.stem, self.token = p.at("stem"), p.at("token")
-        self.stem_now = kernel(p["stem.conv.weight"], 0, c)
+        self.stem_current = kernel(p["stem.conv.weight"], 0, c)
         self.stem_past = kernel(p["stem.conv.weight"], c, d["stem_frames"] * c)
         self.stem_block, self.head_block = CellBlock(p.at("stem.block")), CellBlock(p.at("head.block"))
         self.merge_in, self.merge_out = p["merge.weight"].t(), p["unmerge.weight"]
@@ -177,49 +177,49 @@ class Dynamics:
         self.layers = []
         for i in range(d["depth"]):
             layer = p.at(f"layers.{i}")
-            timed = (i + 1) % d["time_every"] == 0
-            time = Time(layer.at("time"), config) if timed else None
-            self.layers.append((Space(layer.at("space")), time, Mlp(layer.at("mlp"))))
-        self.times = [time for _, time, _ in self.layers if time]
+            has_time = (i + 1) % d["time_every"] == 0
+            time = TemporalAttention(layer.at("time"), config) if has_time else None
+            self.layers.append((SpatialAttention(layer.at("space")), time, Mlp(layer.at("mlp"))))
+        self.time_layers = [time for _, time, _ in self.layers if time]
         self.gain, self.head_gain = p["norm.weight"], p["head.norm.weight"]
         self.head, self.head_bias = p["head.out.weight"], p["head.out.bias"]
-        self.skip_now = p["skip.weight"][:, :c].contiguous()
+        self.skip_current = p["skip.weight"][:, :c].contiguous()
         self.skip_past = p["skip.weight"][:, c:].contiguous()
         self.slots = d["context"] - 1
         self.slot = 0
-        self.conditions = lru_cache(maxsize=64)(self._conditions)
+        self.conditioning = lru_cache(maxsize=64)(self._conditioning)
 
-    def _conditions(self, signal: float, step: int) -> tuple[Tensor, Tensor]:
-        """The stem's bias [stem width], and the tokens behind the latent ones, without action."""
+    def _conditioning(self, signal: float, step: int) -> tuple[Tensor, Tensor]:
+        """The stem's bias [stem width], and the tokens after the latent ones, without the action."""
         k = torch.arange(SIGNAL_FEATURES, dtype=torch.float32)
         features = (signal * (k * math.pi)).cos()
 
-        def embed(p: Parameters) -> Tensor:
+        def embed_signal(p: Parameters) -> Tensor:
             return F.linear(features, p["signal.weight"]) + p["step"][step]
 
         others = self.other_position.clone()
-        others[1] += embed(self.token)
-        return embed(self.stem), others
+        others[1] += embed_signal(self.token)
+        return embed_signal(self.stem), others
 
-    def begin(self, frame: int, past: Tensor, action: int) -> None:
-        """Turns to a frame: `past` [gh, gw, stem_frames * c], latest first."""
+    def begin_frame(self, frame: int, past: Tensor, action: int) -> None:
+        """Starts a frame: `past` [gh, gw, stem_frames * c], latest first."""
         if self.slots:
             columns = [self.slots + 1] * self.slots + [0]
             for distance in range(1, min(self.slots, frame) + 1):
                 columns[(frame - distance) % self.slots] = distance
             self.slot = frame % self.slots
             columns = torch.tensor(columns)
-            for time in self.times:
-                time.turn(columns)
-        self.cells_start = conv(past, self.stem_past) + self.stem["action"][action]
-        self.x_start = F.linear(past, self.skip_past, self.head_bias)
+            for time in self.time_layers:
+                time.begin_frame(columns)
+        self.stem_offset = conv(past, self.stem_past) + self.stem["action"][action]
+        self.output_offset = F.linear(past, self.skip_past, self.head_bias)
         self.action = torch.zeros_like(self.other_position)
         self.action[0] = self.token["action"][action]
 
-    def enter(self, z: Tensor, signal: float, step: int) -> tuple[Tensor, Tensor]:
+    def embed(self, z: Tensor, signal: float, step: int) -> tuple[Tensor, Tensor]:
         """Stem features [gh, gw, stem width] and tokens [S, width]."""
-        bias, others = self.conditions(signal, step)
-        cells = self.stem_block(conv(z, self.stem_now, bias).add_(self.cells_start))
+        bias, others = self.conditioning(signal, step)
+        cells = self.stem_block(conv(z, self.stem_current, bias).add_(self.stem_offset))
         gh, gw, width = cells.shape
         m = self.merge
         # [gh/m, m, gw/m, m, sw] -> [tokens, m*m*sw]
@@ -229,8 +229,8 @@ class Dynamics:
         return cells, torch.cat((latent, others + self.action))
 
     def denoise(self, z: Tensor, signal: float, step: int) -> Tensor:
-        """[gh, gw, c] -> x^ [gh, gw, c]; the rings stay as they are."""
-        cells, x = self.enter(z, signal, step)
+        """[gh, gw, c] -> x^ [gh, gw, c]; does not write the KV cache."""
+        cells, x = self.embed(z, signal, step)
         for space, time, mlp in self.layers:
             x = space(x)
             if time:
@@ -241,16 +241,16 @@ class Dynamics:
         m = self.merge
         back = merged.view(gh // m, gw // m, m, m, width).transpose(1, 2).reshape(cells.shape)
         h = norm(self.head_block(back.add_(cells)), self.head_gain)
-        return F.linear(h, self.head).add_(self.x_start).add_(F.linear(z, self.skip_now))
+        return F.linear(h, self.head).add_(self.output_offset).add_(F.linear(z, self.skip_current))
 
-    def cache(self, z: Tensor, signal: float, step: int) -> None:
-        """Writes the frame's keys and values; nothing behind the last of them is computed."""
-        if not self.times or not self.slots:
+    def write_cache(self, z: Tensor, signal: float, step: int) -> None:
+        """Writes the frame's keys and values. Stops after the last layer that has any."""
+        if not self.time_layers or not self.slots:
             return
-        _, x = self.enter(z, signal, step)
+        _, x = self.embed(z, signal, step)
         for space, time, mlp in self.layers:
             x = space(x)
-            if time is self.times[-1]:
+            if time is self.time_layers[-1]:
                 _, k, v = time.project(x)
                 time.write(self.slot, k, v)
                 return
@@ -260,7 +260,7 @@ class Dynamics:
 
 
 class Tokenizer:
-    """u8 RGB [H, W, 3] to latents [gh, gw, c] and back."""
+    """Converts u8 RGB [H, W, 3] to latents [gh, gw, c] and back."""
 
     def __init__(self, p: Parameters, config: Config):
         self.grid, self.patch = config.grid, config.tokenizer["patch"]

@@ -1,6 +1,6 @@
-"""The dynamics in eager PyTorch for training: batches of sequences, clean and noised copies at once.
+"""The dynamics in eager PyTorch for training: batches of sequences, with clean and noised copies.
 
-The same parameters and the same arithmetic as `src/model/dynamics.rs`, with gradients.
+The same parameters and arithmetic as `src/model/dynamics.rs`, with gradients.
 """
 
 import math
@@ -13,8 +13,8 @@ from model import NORM_EPS, SIGNAL_FEATURES, Config
 
 
 class Network(nn.Module):
-    """z_tau of [B, F] frames with their past -> x^ of the frames behind the first `clean` ones, and
-    reward and end of the clean ones where the world has that head."""
+    """Maps z_tau of [B, F] frames and their past to x^ of the frames after the first `clean` ones, and to
+    reward and end of the clean frames if the world has the outcome head."""
 
     def __init__(self, tensors: dict[str, Tensor], config: Config):
         super().__init__()
@@ -42,7 +42,7 @@ class Network(nn.Module):
         h = F.silu(self.conv(self.norm(x, f"{name}.norm"), f"{name}.conv", self[f"{name}.conv.bias"]))
         return x + F.linear(h, self[f"{name}.out.weight"])
 
-    def conditions(self, name: str, actions: Tensor, signal: Tensor, steps: Tensor):
+    def conditioning(self, name: str, actions: Tensor, signal: Tensor, steps: Tensor):
         k = torch.arange(SIGNAL_FEATURES, dtype=torch.float32) * math.pi
         features = (signal.unsqueeze(-1) * k).cos()
         embedded = F.linear(features, self[f"{name}.signal.weight"])
@@ -61,53 +61,53 @@ class Network(nn.Module):
         k = k * (k.square().sum(-1, keepdim=True) + NORM_EPS).rsqrt()
         logits = (q * parameters[:, :1].view(heads, 1, 1)) @ k.transpose(-1, -2)
         if mask is not None:
-            # A further column hides what is not seen.
+            # An additional column hides frames that are not visible.
             bias = F.pad(parameters[:, 1:], (0, 1), value=-math.inf)
             logits = logits + bias[:, mask]
         y = torch.softmax(logits, -1) @ v
         y = y.permute(0, 3, 1, 2, 4) if over_time else y.permute(0, 1, 3, 2, 4)
         return x + F.linear(y.reshape(b, f, s, w), self[f"{name}.out.weight"])
 
-    def mask(self, frames: int, moments: int) -> Tensor:
-        """Column of the bias for each pair of frames; the last column hides."""
+    def mask(self, frames: int, clean_frames: int) -> Tensor:
+        """The bias column for each pair of frames; the last column hides."""
         window = self.d["context"]
         i, j = torch.arange(frames).view(-1, 1), torch.arange(frames).view(1, -1)
-        moment, clean = i % moments, i < moments
-        seen = (j < moments) & ((j < moment) | (clean & (j == moment)))
-        distance = torch.where(seen, moment - j, window)
+        time, clean = i % clean_frames, i < clean_frames
+        visible = (j < clean_frames) & ((j < time) | (clean & (j == time)))
+        distance = torch.where(visible, time - j, window)
         distance = torch.where(i == j, 0, distance)
         return torch.where(distance < window, distance, window)
 
     def forward(self, latents, past, actions, signal, steps, clean: int):
         (gh, gw), m, d = self.config.grid, self.d["merge"], self.d
         b, f = actions.shape
-        seen = torch.cat((latents, past), -1).view(b * f, gh, gw, -1)
-        action, level = self.conditions("stem", actions, signal, steps)
-        cells = self.conv(seen, "stem.conv") + (action + level).view(b * f, 1, 1, -1)
+        inputs = torch.cat((latents, past), -1).view(b * f, gh, gw, -1)
+        action, level = self.conditioning("stem", actions, signal, steps)
+        cells = self.conv(inputs, "stem.conv") + (action + level).view(b * f, 1, 1, -1)
         cells = self.block(cells, "stem.block")
         sw = cells.shape[-1]
         merged = cells.view(b * f, gh // m, m, gw // m, m, sw).transpose(2, 3)
         latent = F.linear(merged.reshape(b, f, -1, m * m * sw), self["merge.weight"])
-        action, level = self.conditions("token", actions, signal, steps)
+        action, level = self.conditioning("token", actions, signal, steps)
         registers = latent.new_zeros(b, f, d["registers"], d["width"])
         x = torch.cat((latent, action.unsqueeze(2), level.unsqueeze(2), registers), 2)
         x = x + self["position"]
         mask = self.mask(f, clean)
-        timed = [i for i in range(d["depth"]) if (i + 1) % d["time_every"] == 0]
+        time_layers = [i for i in range(d["depth"]) if (i + 1) % d["time_every"] == 0]
         outcome = None
         for i in range(d["depth"]):
             x = self.attention(x, f"layers.{i}.space", False, None)
-            if i in timed:
+            if i in time_layers:
                 x = self.attention(x, f"layers.{i}.time", True, mask)
-            if i == (timed[-1] if timed else 0):
+            if i == (time_layers[-1] if time_layers else 0):
                 if d.get("outcome", 0):
                     token = self.norm(x[:, :clean, latent.shape[2] + 1], "outcome.norm")
                     h = F.silu(F.linear(token, self["outcome.up.weight"], self["outcome.up.bias"]))
                     outcome = F.linear(h, self["outcome.out.weight"], self["outcome.out.bias"])
-                # Behind the last time attention nobody reads the clean copy.
+                # After the last temporal attention, the clean copy is not needed.
                 x = x[:, clean:]
                 cells = cells.view(b, f, gh, gw, sw)[:, clean:].reshape(-1, gh, gw, sw)
-                seen = seen.view(b, f, gh, gw, -1)[:, clean:].reshape(cells.shape[0], gh, gw, -1)
+                inputs = inputs.view(b, f, gh, gw, -1)[:, clean:].reshape(cells.shape[0], gh, gw, -1)
             h = F.linear(self.norm(x, f"layers.{i}.mlp.norm"), self[f"layers.{i}.mlp.up.weight"])
             a, g = h.chunk(2, -1)
             x = x + F.linear(F.silu(a) * g, self[f"layers.{i}.mlp.down.weight"])
@@ -116,5 +116,5 @@ class Network(nn.Module):
         cells = cells + back.transpose(2, 3).reshape(cells.shape)
         h = self.norm(self.block(cells, "head.block"), "head.norm")
         out = F.linear(h, self["head.out.weight"], self["head.out.bias"])
-        out = out + F.linear(seen, self["skip.weight"])
+        out = out + F.linear(inputs, self["skip.weight"])
         return out.view(b, f - clean, gh, gw, self.channels), outcome

@@ -1,4 +1,4 @@
-"""Plays a checkpoint with the PyTorch twin: measures its speed, or checks that it is the same network.
+"""Runs a checkpoint in PyTorch: measures the speed, or checks that its frames match driftless.
 
     python play.py bench --checkpoint DIR [--steps 1,2,4,8] [--frames 300] [--threads 1]
     python play.py check --checkpoint DIR --episode FILE.npz [--driftless PATH]
@@ -22,7 +22,7 @@ from player import Player, Sampling
 # As in `driftless bench`.
 ROUNDS = 5
 WARM_UP = 16
-LONGEST_HELD = 16
+MAX_HELD = 16
 STAGES = ("denoise", "cache", "decode")
 
 
@@ -36,12 +36,12 @@ def held_actions(frames: int, kinds: int) -> list[int]:
     draw = random.Random(0)
     actions = []
     while len(actions) < frames:
-        actions += [draw.randrange(kinds)] * draw.randint(1, LONGEST_HELD)
+        actions += [draw.randrange(kinds)] * draw.randint(1, MAX_HELD)
     return actions[:frames]
 
 
 def bench(args: argparse.Namespace) -> None:
-    """Prints one JSON object, shaped like that of `driftless bench --json`."""
+    """Prints one JSON object in the format of `driftless bench --json`."""
     player = Player(args.checkpoint)
     contexts = np.load(args.checkpoint / "contexts.npz")
     images, actions = contexts["image"][0], contexts["action"][0]
@@ -80,27 +80,27 @@ def bench(args: argparse.Namespace) -> None:
 
 
 def check(args: argparse.Namespace) -> int:
-    """Compares frames with those of `driftless rollout` where no noise enters."""
+    """Compares frames with those of `driftless rollout`, without noise."""
     player = Player(args.checkpoint)
     episode = np.load(args.episode)
     end = args.context + args.horizon
     actions = episode["action"][:end]
     same = True
     for k in args.steps:
-        theirs = rollout(args, k)
+        expected = rollout(args, k)
         sampling = Sampling(steps=k, context_signal=1.0, temperature=0.0)
         player.reset(episode["image"][: args.context], actions[: args.context], sampling)
-        ours = np.stack([player.step(int(a), sampling)[0] for a in actions[args.context :]])
-        apart = np.abs(ours.astype(int) - theirs.astype(int))
-        moving = np.abs(np.diff(theirs.astype(int), axis=0)).max()
-        differ, beyond = (np.count_nonzero(apart > by) / apart.size for by in (0, 1))
+        found = np.stack([player.step(int(a), sampling)[0] for a in actions[args.context :]])
+        error = np.abs(found.astype(int) - expected.astype(int))
+        motion = np.abs(np.diff(expected.astype(int), axis=0)).max()
+        differ, beyond = (np.count_nonzero(error > by) / error.size for by in (0, 1))
         same &= differ <= 10 * args.tolerance and beyond <= args.tolerance
         print(
-            f"K = {k}: {len(ours)} frames, largest difference {apart.max()} of 255, "
+            f"K = {k}: {len(found)} frames, largest difference {error.max()} of 255, "
             f"{differ:.1e} of the values differ, {beyond:.1e} by more than 1 "
-            f"(frame to frame they change by up to {moving})"
+            f"(frame to frame they change by up to {motion})"
         )
-    print("the same network" if same else "NOT the same network")
+    print("frames match" if same else "frames DIFFER")
     return 0 if same else 1
 
 
@@ -143,7 +143,7 @@ def main() -> int:
                 "--tolerance",
                 type=float,
                 default=1e-3,
-                help="share of the values that may differ by more than 1; ten times it, by 1",
+                help="fraction of the values that may differ by more than 1; ten times as many may differ by 1",
             )
     args = parser.parse_args()
     torch.set_num_threads(args.threads)

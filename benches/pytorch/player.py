@@ -1,4 +1,4 @@
-"""The sampling loop of `src/engine` around the twin's networks."""
+"""The sampling loop of `src/engine` for the networks of model.py."""
 
 import time
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from model import Config, Dynamics, Parameters, Tokenizer
 
 @dataclass
 class Sampling:
-    """How frames are sampled; as `SamplerParams`."""
+    """Sampler parameters, like `SamplerParams`."""
 
     steps: int = 4
     context_signal: float = 0.9
@@ -21,7 +21,7 @@ class Sampling:
 
 
 class Player:
-    """Plays a checkpoint frame by frame."""
+    """Generates frames from a checkpoint one by one."""
 
     def __init__(self, folder: Path, seed: int = 0):
         self.config = Config(folder)
@@ -33,24 +33,24 @@ class Player:
 
     @torch.inference_mode()
     def reset(self, images: np.ndarray, actions: np.ndarray, sampling: Sampling) -> None:
-        """Starts after frames u8 [T, H, W, 3], of which the last that can be seen are kept."""
-        kept = self.config.dynamics["context"]
+        """Starts from context frames u8 [T, H, W, 3]; only the last `context` of them are used."""
+        context = self.config.dynamics["context"]
         self.frame = 0
         self.past = torch.zeros(
             *self.config.grid, self.channels * self.config.dynamics["stem_frames"]
         )
-        for image, action in zip(images[-kept:], actions[-kept:], strict=True):
-            self.dynamics.begin(self.frame, self.past, int(action))
-            self.keep(self.tokenizer.encode(torch.from_numpy(image)), sampling)
+        for image, action in zip(images[-context:], actions[-context:], strict=True):
+            self.dynamics.begin_frame(self.frame, self.past, int(action))
+            self.write_cache(self.tokenizer.encode(torch.from_numpy(image)), sampling)
 
     @torch.inference_mode()
     def step(self, action: int, sampling: Sampling) -> tuple[np.ndarray, list[float]]:
-        """The next frame u8 [H, W, 3], and the times at start, after denoise, cache and decode."""
+        """Returns the next frame u8 [H, W, 3], and the times at the start and after denoise, cache and decode."""
         times = [time.perf_counter()]
-        self.dynamics.begin(self.frame, self.past, action)
+        self.dynamics.begin_frame(self.frame, self.past, action)
         x = self.sample(sampling)
         times.append(time.perf_counter())
-        self.keep(x, sampling)
+        self.write_cache(x, sampling)
         times.append(time.perf_counter())
         image = self.tokenizer.decode(x).numpy()
         times.append(time.perf_counter())
@@ -69,15 +69,15 @@ class Player:
         z = self.normal().mul_(sampling.temperature)
         for k in range(steps):
             x = self.dynamics.denoise(z, k / steps, step)
-            # d/(1 - tau) = 1/(steps - k): in the last step z becomes x^.
+            # d/(1 - tau) = 1/(steps - k), so the last step sets z to x^.
             z = torch.lerp(z, x, 1.0 / (steps - k))
         return z
 
-    def keep(self, x: Tensor, sampling: Sampling) -> None:
+    def write_cache(self, x: Tensor, sampling: Sampling) -> None:
         signal = sampling.context_signal
         if signal < 1.0:
             x = x * signal + self.normal().mul_(1.0 - signal)
-        self.dynamics.cache(x, signal, self.finest)
+        self.dynamics.write_cache(x, signal, self.finest)
         if self.past.shape[-1]:
             self.past = torch.cat((x, self.past[..., : -self.channels]), -1)
         self.frame += 1

@@ -1,13 +1,13 @@
-"""The dynamics' training in eager PyTorch, beside `driftless train dynamics`.
+"""Training of the dynamics in eager PyTorch, compared with `driftless train dynamics`.
 
-    python train.py check --checkpoint DIR                       the batched network against the one in model.py
+    python train.py check --checkpoint DIR                       compares the batched network with model.py
     python train.py bench --run DIR --data DIR [--steps 60] [--threads 1]
-                                                                 frames/s of both, in one go
+                                                                 frames/s of both
 
-`bench` trains the run's network anew for a few steps, once by each: the same shapes, batch, copies,
-shortcut targets, AdamW and Muon, clipping and averaged weights, f32, the same number of threads.
-PyTorch trains on random latents, since its speed does not depend on them. Own predictions as context
-come late in a run and are left out of both.
+`bench` trains the run's dynamics from scratch for a few steps with each, with the same shapes, batch,
+noised copies, shortcut targets, AdamW and Muon, gradient clipping, averaged weights, f32 and number of
+threads. PyTorch trains on random latents, since its speed does not depend on them. Self-generated context
+is used only late in a run and is left out of both.
 """
 
 import argparse
@@ -29,26 +29,26 @@ from torch import Tensor
 from model import Config, Dynamics, Parameters
 from network import Network
 
-SKIPPED = 10  # steps before the clock runs
+WARM_UP = 10  # steps that are not timed
 
 
-def hidden(name: str, value: Tensor) -> bool:
-    outer = ("stem.conv", "stem.signal", "token.signal", "head.out", "outcome.out", "skip")
-    return name.endswith(".weight") and value.dim() == 2 and not name.startswith(outer)
+def is_hidden(name: str, value: Tensor) -> bool:
+    not_hidden = ("stem.conv", "stem.signal", "token.signal", "head.out", "outcome.out", "skip")
+    return name.endswith(".weight") and value.dim() == 2 and not name.startswith(not_hidden)
 
 
 class Optimizer:
-    """AdamW, Muon for hidden matrices, and the averages, as in src/train/optimizer.rs."""
+    """Muon for hidden matrices, AdamW for the rest, and averaged weights, as in src/train/optimizer.rs."""
 
     def __init__(self, network: Network, s: dict):
         self.s, self.all = s, []
         for name, key in network.names.items():
             p = network.weights[key]
-            self.all.append((p, hidden(name, p), torch.zeros_like(p), torch.zeros_like(p), p.detach().clone()))
+            self.all.append((p, is_hidden(name, p), torch.zeros_like(p), torch.zeros_like(p), p.detach().clone()))
 
     @torch.no_grad()
     def step(self, n: int) -> None:
-        torch.nn.utils.clip_grad_norm_([p for p, *_ in self.all], self.s["clip"])
+        torch.nn.utils.clip_grad_norm_([p for p, *_ in self.all], self.s["grad_clip"])
         for p, muon, first, second, average in self.all:
             g = p.grad
             if muon:
@@ -61,14 +61,14 @@ class Optimizer:
                     gram = x @ x.t()
                     x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=-4.7750, alpha=2.0315), x, beta=3.4445)
                 scale = 0.2 * max(g.shape) ** 0.5
-                p.add_(x.t() if tall else x, alpha=-self.s["muon_rate"] * scale)
+                p.add_(x.t() if tall else x, alpha=-self.s["muon_learning_rate"] * scale)
             else:
                 first.lerp_(g, 0.1)
                 second.mul_(0.99).addcmul_(g, g, value=0.01)
                 m = first / (1 - 0.9 ** (n + 1))
                 v = (second / (1 - 0.99 ** (n + 1))).sqrt_().add_(1e-8)
-                p.addcdiv_(m, v, value=-self.s["rate"])
-            average.lerp_(p, 1 - self.s["ema"])
+                p.addcdiv_(m, v, value=-self.s["learning_rate"])
+            average.lerp_(p, 1 - self.s["ema_decay"])
             p.grad = None
 
 
@@ -93,8 +93,8 @@ class Trainer:
         u = torch.rand(b, t).square()
         tau = torch.minimum((u * steps).floor(), steps - 1.0) / steps
         if not shortcut:
-            tau = torch.where(torch.rand(b, t) < self.s["between"], u, tau)
-        tau = torch.where(torch.rand(b, t) < self.s["pure_noise"], 0.0, tau)
+            tau = torch.where(torch.rand(b, t) < self.s["off_grid_fraction"], u, tau)
+        tau = torch.where(torch.rand(b, t) < self.s["pure_noise_fraction"], 0.0, tau)
         z = self.level(1 - tau) * torch.randn_like(latents) + self.level(tau) * latents
         return z, tau, 1.0 / steps
 
@@ -122,28 +122,28 @@ class Trainer:
 
     def step(self, n: int) -> int:
         s, c = self.s, self.config
-        b, t = s["batch"], s["frames"]
+        b, t = s["batch_size"], s["sequence_length"]
         latents = torch.randn(b, t, *c.grid, c.tokenizer["channels"])
         actions = torch.randint(len(c.world["actions"]), (b, t))
-        signal = s["context_signal"] + (1 - s["context_signal"]) * torch.rand(b, t)
+        signal = s["min_context_signal"] + (1 - s["min_context_signal"]) * torch.rand(b, t)
         context = self.level(1 - signal) * torch.randn_like(latents) + self.level(signal) * latents
         batch = (context, self.past(context), actions, signal)
         shortcut = n % s["shortcut_every"] == s["shortcut_every"] - 1
         copies, targets = [], []
-        for i in range(s["copies"]):
-            short = shortcut and i == s["copies"] - 1
+        for i in range(s["noised_copies"]):
+            short = shortcut and i == s["noised_copies"] - 1
             copies.append(self.noised(latents, short))
             targets.append(self.target(batch, *copies[-1]) if short else latents)
         outputs, outcome = self.predict(batch, copies)
         mask = (torch.arange(t) >= max(c.dynamics["stem_frames"], 1)).float()
         loss = sum((((x - y).square().mean((2, 3, 4)) * (0.9 * tau + 0.1)) * mask).sum() / (mask.sum() * b)
-                   for x, y, (_, tau, _) in zip(outputs, targets, copies)) / s["copies"]
+                   for x, y, (_, tau, _) in zip(outputs, targets, copies)) / s["noised_copies"]
         if outcome is not None:
             loss = loss + 0.1 * outcome[..., 0].square().mean()
             loss = loss + 0.1 * F.binary_cross_entropy_with_logits(outcome[..., 1], torch.zeros(b, t))
         loss.backward()
         self.optimizer.step(n)
-        return b * t * s["copies"]
+        return b * t * s["noised_copies"]
 
 
 def load(folder: Path) -> tuple[Network, Config]:
@@ -152,7 +152,7 @@ def load(folder: Path) -> tuple[Network, Config]:
 
 
 def check(args: argparse.Namespace) -> None:
-    """One noised copy in a batch is what the network in model.py says frame by frame."""
+    """Checks that one noised copy in a batch gives the same as model.py frame by frame."""
     torch.manual_seed(0)
     network, config = load(args.checkpoint)
     single = Dynamics(Parameters.read(args.checkpoint / "dynamics.safetensors"), config)
@@ -169,39 +169,62 @@ def check(args: argparse.Namespace) -> None:
                        torch.cat((level(finest), level(step)), 1).long(), t)
         worst = 0.0
         for frame in range(t):
-            single.begin(frame, past[0, frame], int(actions[0, frame]))
+            single.begin_frame(frame, past[0, frame], int(actions[0, frame]))
             worst = max(worst, (single.denoise(noisy[0, frame], tau, step) - x[0, frame]).abs().max().item())
-            single.cache(clean[0, frame], signal, finest)
+            single.write_cache(clean[0, frame], signal, finest)
     print(f"{t} frames, largest difference {worst:.1e}")
     sys.exit(worst > 1e-3)
 
 
+# Old names of the settings used here.
+RENAMED = {
+    "batch": "batch_size",
+    "frames": "sequence_length",
+    "copies": "noised_copies",
+    "pure_noise": "pure_noise_fraction",
+    "between": "off_grid_fraction",
+    "context_signal": "min_context_signal",
+    "rate": "learning_rate",
+    "muon_rate": "muon_learning_rate",
+    "clip": "grad_clip",
+    "ema": "ema_decay",
+}
+
+
+def read_settings(path: Path) -> dict:
+    settings = tomllib.loads(path.read_text())["dynamics"]
+    optimizer = settings.pop("optimizer")
+    settings = {RENAMED.get(key, key): value for key, value in settings.items()}
+    settings["optimizer"] = {RENAMED.get(key, key): value for key, value in optimizer.items()}
+    return settings
+
+
 def bench(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
-    settings = tomllib.loads((args.run / "settings.toml").read_text())["dynamics"]
+    settings = read_settings(args.run / "settings.toml")
     network, config = load(args.run / "checkpoint")
     trainer = Trainer(network, config, settings)
     times = {"driftless": [], "pytorch": []}
     n = 0
     for turn in range(args.turns):
         times["driftless"] += driftless(args)
-        for i in range(args.steps + SKIPPED):
+        for i in range(args.steps + WARM_UP):
             started = time.perf_counter()
             frames = trainer.step(n)
             n += 1
-            if i >= SKIPPED:
+            if i >= WARM_UP:
                 times["pytorch"].append(time.perf_counter() - started)
     print(f"torch {torch.__version__}, {args.threads} threads, {args.turns} turns of {args.steps} steps of {frames} frames")
-    # A plain and a shortcut step differ, so speed is of the whole and not of the median step.
+    # Steps with and without shortcut targets differ, so the speed is that of all steps, not of the median.
     speed = {}
     for name, seconds in times.items():
         speed[name] = frames * len(seconds) / sum(seconds)
-        print(f"{name:10} {speed[name]:7.1f} frames/s, {sum(seconds) / len(seconds):.3f} s a step, median {median(seconds):.3f}")
+        print(f"{name:10} {speed[name]:7.1f} frames/s, {sum(seconds) / len(seconds):.3f} s per step, median {median(seconds):.3f}")
     print(f"ratio      {speed['driftless'] / speed['pytorch']:7.2f}")
 
 
 def driftless(args: argparse.Namespace) -> list[float]:
-    """Seconds of each step of `driftless train dynamics`, from its log."""
+    """Seconds per step of `driftless train dynamics`, from its log."""
     limits = {"RAYON_NUM_THREADS": str(args.threads)}
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
@@ -212,8 +235,8 @@ def driftless(args: argparse.Namespace) -> list[float]:
         text = (args.run / "settings.toml").read_text()
         lines = [line for line in text.splitlines() if not line.startswith("preview_minutes")]
         config.write_text("preview_minutes = 0.0\n" + "\n".join(lines) + "\n")
-        steps = args.steps + SKIPPED + 1
-        steps += (-steps + 1) % 20  # the log has every 20th step, from the first on
+        steps = args.steps + WARM_UP + 1
+        steps += (-steps + 1) % 20  # the log has every 20th step, starting with the first
         subprocess.run([args.driftless, "train", "dynamics", "--data", str(args.data), "--out", str(out),
                         "--config", str(config), "--max-steps", str(steps)],
                        check=True, env={**os.environ, **limits}, stderr=subprocess.DEVNULL)

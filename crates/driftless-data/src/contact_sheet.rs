@@ -1,29 +1,28 @@
-//! Contact sheets: frames side by side, enlarged, as PNG files.
+//! Contact sheets: rows of enlarged frames as PNG files.
 
 use std::io::Cursor;
 use std::path::Path;
 
-use crate::PathError as _;
 use crate::fs::write_atomic;
-use crate::{Error, Result};
+use crate::{Error, PathError as _, Result};
 
-/// Side of an enlarged pixel.
+/// Magnification.
 const SCALE: usize = 2;
 /// Pixels between two frames.
 const GAP: usize = 2;
-/// Frames in a row.
+/// Frames per row.
 const COLUMNS: usize = 16;
-/// Rollouts that get a sheet.
+/// Most rollouts that get a sheet.
 const SHEETS: usize = 8;
 
-/// Bytes of a PNG of one frame, u8 RGB `[H, W, 3]`.
+/// Encodes a frame, u8 RGB `[H, W, 3]`, as a PNG.
 ///
 /// # Errors
-/// The length does not fit the size.
+/// Returns an error if the length does not match the size.
 pub fn png(image: &[u8], [height, width]: [usize; 2]) -> Result<Vec<u8>> {
     let wrong = || {
         Error::Argument(format!(
-            "a picture has {} bytes, expected {width} × {height} × 3",
+            "the image has {} bytes, expected {width} × {height} × 3",
             image.len()
         ))
     };
@@ -37,29 +36,31 @@ pub fn png(image: &[u8], [height, width]: [usize; 2]) -> Result<Vec<u8>> {
     Ok(bytes.into_inner())
 }
 
-/// `rollout-00.png` and so on: rows of true frames, each above the row of its predictions.
+/// Writes `rollout-00.png` and so on: rows of real frames, each above the row of its predictions.
 ///
 /// # Errors
-/// The folder cannot be written.
+/// Returns an error if the folder cannot be written.
 pub fn write_rollouts(
     folder: &Path,
-    truth: &[&[u8]],
-    dreams: &[Vec<u8>],
+    real: &[&[u8]],
+    predictions: &[Vec<u8>],
     size: [usize; 2],
 ) -> Result<()> {
     let row_len = COLUMNS * size[0] * size[1] * 3;
-    for (i, (truth, dream)) in truth.iter().zip(dreams).take(SHEETS).enumerate() {
-        let pairs = truth.chunks(row_len).zip(dream.chunks(row_len));
-        let rows: Vec<&[u8]> = pairs.flat_map(|(truth, dream)| [truth, dream]).collect();
+    for (i, (real, predicted)) in real.iter().zip(predictions).take(SHEETS).enumerate() {
+        let pairs = real.chunks(row_len).zip(predicted.chunks(row_len));
+        let rows: Vec<&[u8]> = pairs
+            .flat_map(|(real, predicted)| [real, predicted])
+            .collect();
         write_sheet(&folder.join(format!("rollout-{i:02}.png")), &rows, size)?;
     }
     Ok(())
 }
 
-/// `free-00.png` and so on: frames of a free run, row by row.
+/// Writes `free-00.png` and so on: frames of a free run, row by row.
 ///
 /// # Errors
-/// The folder cannot be written.
+/// Returns an error if the folder cannot be written.
 pub fn write_free_runs(folder: &Path, runs: &[Vec<u8>], size: [usize; 2]) -> Result<()> {
     for (i, frames) in runs.iter().enumerate() {
         let rows: Vec<&[u8]> = frames.chunks(COLUMNS * size[0] * size[1] * 3).collect();
@@ -69,33 +70,33 @@ pub fn write_free_runs(folder: &Path, runs: &[Vec<u8>], size: [usize; 2]) -> Res
 }
 
 fn write_sheet(path: &Path, rows: &[&[u8]], size: [usize; 2]) -> Result<()> {
-    Sheet::new(rows, size)?.write(path)
+    ContactSheet::new(rows, size)?.write(path)
 }
 
-/// Rows of frames as one picture.
+/// A contact sheet: rows of frames in one image.
 #[derive(Debug)]
-pub struct Sheet {
-    /// Bytes of a PNG file.
+pub struct ContactSheet {
+    /// The encoded PNG.
     pub png: Vec<u8>,
     /// Height and width in pixels.
     pub size: [usize; 2],
 }
 
-impl Sheet {
-    /// Of rows of frames, each u8 RGB `[columns, H, W, 3]`, for frames of the size `[H, W]`.
+impl ContactSheet {
+    /// Makes a sheet of rows, each u8 RGB `[columns, H, W, 3]`, of frames of size `[H, W]`.
     ///
     /// # Errors
-    /// The picture is too large for a PNG.
+    /// Returns an error if the sheet is too large for a PNG.
     pub fn new(rows: &[&[u8]], frame: [usize; 2]) -> Result<Self> {
-        let (sheet, size) = sheet(rows, frame);
+        let (sheet, size) = draw(rows, frame);
         let png = png(&sheet, size)?;
         Ok(Self { png, size })
     }
 
-    /// Writes the PNG; makes the folder.
+    /// Writes the PNG, and creates its folder if necessary.
     ///
     /// # Errors
-    /// The folder cannot be written.
+    /// Returns an error if the folder cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
@@ -104,17 +105,17 @@ impl Sheet {
     }
 }
 
-/// Rows of frames, enlarged, with gaps in white; returns the picture and its height and width.
-fn sheet(rows: &[&[u8]], [height, width]: [usize; 2]) -> (Vec<u8>, [usize; 2]) {
+/// Rows of enlarged frames with white gaps. Returns the image and its height and width.
+fn draw(rows: &[&[u8]], [height, width]: [usize; 2]) -> (Vec<u8>, [usize; 2]) {
     let frame = height * width * 3;
     let columns = rows.iter().map(|row| row.len() / frame).max().unwrap_or(0);
-    let pitch = [height * SCALE + GAP, width * SCALE + GAP];
-    let size = [(rows.len() * pitch[0]).max(1), (columns * pitch[1]).max(1)];
+    let cell = [height * SCALE + GAP, width * SCALE + GAP];
+    let size = [(rows.len() * cell[0]).max(1), (columns * cell[1]).max(1)];
     let mut sheet = vec![255; size[0] * size[1] * 3];
     for (y, line) in sheet.chunks_exact_mut(size[1] * 3).enumerate() {
-        let (row, dy) = (y / pitch[0], y % pitch[0] / SCALE);
+        let (row, dy) = (y / cell[0], y % cell[0] / SCALE);
         for (x, pixel) in line.chunks_exact_mut(3).enumerate() {
-            let (column, dx) = (x / pitch[1], x % pitch[1] / SCALE);
+            let (column, dx) = (x / cell[1], x % cell[1] / SCALE);
             let at = column * frame + (dy * width + dx) * 3;
             let inside = dy < height && dx < width;
             let source = rows.get(row).and_then(|row| row.get(at..at + 3));
@@ -128,14 +129,13 @@ fn sheet(rows: &[&[u8]], [height, width]: [usize; 2]) -> (Vec<u8>, [usize; 2]) {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
 
     #[test]
-    fn a_sheet_shows_every_frame_in_its_place() {
+    fn sheet_shows_every_frame() {
         // Two rows of 2 × 1 frames: (grey 10, grey 20), (grey 30).
         let (top, bottom) = ([[10_u8; 6], [20; 6]].concat(), vec![30_u8; 6]);
-        let (sheet, [h, w]) = sheet(&[&top, &bottom], [2, 1]);
+        let (sheet, [h, w]) = draw(&[&top, &bottom], [2, 1]);
         assert_eq!([h, w], [2 * (2 * SCALE + GAP), 2 * (SCALE + GAP)]);
         let at = |y: usize, x: usize| sheet[(y * w + x) * 3];
         assert_eq!((at(0, 0), at(0, SCALE + GAP)), (10, 20));
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn sheets_are_pngs_of_the_stated_size() {
+    fn sheets_are_png_files() {
         let folder = tempfile::tempdir().unwrap();
         let frames = vec![7_u8; 20 * 4 * 4 * 3];
         write_rollouts(
@@ -154,13 +154,13 @@ mod tests {
             [4, 4],
         )
         .unwrap();
-        let picture = image::open(folder.path().join("rollout-00.png")).unwrap();
+        let image = image::open(folder.path().join("rollout-00.png")).unwrap();
         let side = (4 * SCALE + GAP) as u32;
-        assert_eq!((picture.width(), picture.height()), (16 * side, 4 * side));
+        assert_eq!((image.width(), image.height()), (16 * side, 4 * side));
     }
 
     #[test]
-    fn a_frame_of_another_size_is_refused() {
+    fn wrong_frame_size_is_an_error() {
         assert!(png(&[0; 10], [2, 2]).is_err());
     }
 }

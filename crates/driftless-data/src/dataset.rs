@@ -6,9 +6,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::Episode;
-use crate::ActionSpec;
-use crate::PathError as _;
-use crate::{Error, Result};
+use crate::{ActionSpec, Error, PathError as _, Result};
 
 /// The contents of `dataset.json`: what all episodes of the folder have in common.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -5,8 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::npz::{Archive, NpyDtype, Writer};
-use crate::Clip;
-use crate::{Error, Result};
+use crate::{Clip, Error, Result};
 
 /// Arrays with a field of their own; all others are extras.
 const STANDARD_ARRAYS: [&str; 5] = ["image", "action", "reward", "is_first", "is_last"];

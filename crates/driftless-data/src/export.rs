@@ -13,9 +13,8 @@ use image::{Delay, RgbImage};
 use super::Episode;
 use super::ffmpeg::Ffmpeg;
 use super::staging::Staging;
-use crate::PathError as _;
 use crate::fs::{put_in_place, temporary_beside};
-use crate::{Error, Result};
+use crate::{Error, PathError as _, Result};
 
 /// Suggested when ffmpeg is missing.
 const FFMPEG_ALTERNATIVE: &str = "export a .gif instead";

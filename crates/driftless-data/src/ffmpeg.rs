@@ -5,8 +5,7 @@ use std::io::{ErrorKind, Read, Seek};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::PathError as _;
-use crate::{Error, Result};
+use crate::{Error, PathError as _, Result};
 
 /// A running ffmpeg process. It is killed if dropped before it has finished.
 pub(super) struct Ffmpeg {

@@ -1,6 +1,6 @@
-//! Numbers about frames and samples: PSNR, means, medians, shares.
+//! Metrics of images and samples: PSNR, SSIM, means, medians, fractions.
 
-/// Squared error over many pixels, gathered piece by piece.
+/// Squared error, accumulated over many pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SquaredError {
     sum: f64,
@@ -8,7 +8,7 @@ pub struct SquaredError {
 }
 
 impl SquaredError {
-    /// Adds two images of the same size, u8.
+    /// Adds the error between two images of the same size, u8.
     pub fn add(&mut self, a: &[u8], b: &[u8]) {
         let sum: u64 = a
             .iter()
@@ -19,41 +19,42 @@ impl SquaredError {
         self.count += a.len().min(b.len()) as u64;
     }
 
-    /// Adds what another sum gathered.
+    /// Adds another accumulated error.
     pub fn merge(&mut self, other: &Self) {
         self.sum += other.sum;
         self.count += other.count;
     }
 
-    /// 10 log₁₀(255² / mean squared error) in dB; none without pixels, at most 99 (no error).
+    /// 10 log₁₀(255² / mean squared error) in dB, at most 99; `None` without pixels.
     ///
-    /// The mean is taken over all pixels added, so a few bad frames weigh as much as they differ.
+    /// The mean is over all added pixels, not over frames.
     pub fn psnr(&self) -> Option<f64> {
-        const PERFECT: f64 = 99.0;
+        const MAX_PSNR: f64 = 99.0;
         let mean = self.sum / self.count as f64;
         (self.count > 0).then(|| {
             if mean > 0.0 {
-                (10.0 * (255.0_f64.powi(2) / mean).log10()).min(PERFECT)
+                (10.0 * (255.0_f64.powi(2) / mean).log10()).min(MAX_PSNR)
             } else {
-                PERFECT
+                MAX_PSNR
             }
         })
     }
 }
 
-/// PSNR between two images of the same size, u8, in dB; at most 99, for equal images.
+/// PSNR between two images of the same size, u8, in dB; 99 for equal images.
 pub fn psnr(a: &[u8], b: &[u8]) -> Option<f64> {
     let mut error = SquaredError::default();
     error.add(a, b);
     error.psnr()
 }
 
-/// The arithmetic mean; none of nothing.
+/// The arithmetic mean; `None` for an empty slice.
 pub fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// The median (of an even number: the mean of the middle two); none of nothing.
+/// The median (for an even number of values, the mean of the middle two); `None` for an empty
+/// slice.
 pub fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -62,8 +63,8 @@ pub fn median(values: &[f64]) -> Option<f64> {
     Some((lower + upper) / 2.0)
 }
 
-/// `part` of `whole`; none of nothing.
-pub fn share(part: usize, whole: usize) -> Option<f64> {
+/// `part / whole`; `None` if `whole` is 0.
+pub fn fraction(part: usize, whole: usize) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
@@ -76,15 +77,16 @@ pub fn distance(a: &[f32], b: &[f32]) -> f64 {
         .sqrt()
 }
 
-/// Side of the window of [`ssim`], and the standard deviation of its Gaussian weights, in pixels.
+/// Side of the window of [`ssim`] in pixels.
 const SSIM_WINDOW: usize = 11;
+/// Standard deviation of its Gaussian weights in pixels.
 const SSIM_SIGMA: f64 = 1.5;
 
-/// Structural similarity of the luminance of two images, u8 RGB `[H, W, 3]`: 1 for equal ones.
+/// Structural similarity of the luminance of two images, u8 RGB `[H, W, 3]`; 1 for equal images.
 ///
 /// Wang et al., *Image Quality Assessment: From Error Visibility to Structural Similarity* (2004),
 /// eq. 13 with K₁ = 0.01 and K₂ = 0.03, Gaussian windows of 11 × 11 pixels that lie within the
-/// image, luminance 0.299 R + 0.587 G + 0.114 B. None of images smaller than a window.
+/// image, luminance 0.299 R + 0.587 G + 0.114 B. `None` for images smaller than a window.
 pub fn ssim(a: &[u8], b: &[u8], [height, width]: [usize; 2]) -> Option<f64> {
     if height < SSIM_WINDOW || width < SSIM_WINDOW {
         return None;
@@ -97,7 +99,7 @@ pub fn ssim(a: &[u8], b: &[u8], [height, width]: [usize; 2]) -> Option<f64> {
     let (a, b) = (luminance(a), luminance(b));
     let product =
         |a: &[f64], b: &[f64]| -> Vec<f64> { a.iter().zip(b).map(|(a, b)| a * b).collect() };
-    let mean = |x: &[f64]| windowed(x, width);
+    let mean = |x: &[f64]| gaussian_means(x, width);
     let (ma, mb) = (mean(&a), mean(&b));
     let (aa, bb, ab) = (
         mean(&product(&a, &a)),
@@ -105,16 +107,16 @@ pub fn ssim(a: &[u8], b: &[u8], [height, width]: [usize; 2]) -> Option<f64> {
         mean(&product(&a, &b)),
     );
     let [c1, c2] = [0.01_f64, 0.03].map(|k| (k * 255.0).powi(2));
-    let each = (0..ma.len()).map(|i| {
+    let similarities = (0..ma.len()).map(|i| {
         let (x, y) = (ma[i], mb[i]);
         let (vx, vy, cov) = (aa[i] - x * x, bb[i] - y * y, ab[i] - x * y);
         (2.0 * x * y + c1) * (2.0 * cov + c2) / ((x * x + y * y + c1) * (vx + vy + c2))
     });
-    Some(each.sum::<f64>() / ma.len() as f64)
+    Some(similarities.sum::<f64>() / ma.len() as f64)
 }
 
-/// Means under the Gaussian window at every place where it lies within the image of this width.
-fn windowed(x: &[f64], width: usize) -> Vec<f64> {
+/// Weighted means under the Gaussian window, at all positions within the image.
+fn gaussian_means(x: &[f64], width: usize) -> Vec<f64> {
     let middle = (SSIM_WINDOW / 2) as f64;
     let weight = |i: usize| (-((i as f64 - middle) / SSIM_SIGMA).powi(2) / 2.0).exp();
     let total: f64 = (0..SSIM_WINDOW).map(weight).sum();
@@ -139,7 +141,6 @@ fn windowed(x: &[f64], width: usize) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
 
     #[test]
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn psnr_is_of_the_pooled_error_and_capped() {
+    fn psnr_is_pooled_and_capped() {
         let mut error = SquaredError::default();
         error.add(&[0, 0], &[0, 0]);
         assert_eq!(error.psnr(), Some(99.0));
@@ -160,21 +161,22 @@ mod tests {
     }
 
     #[test]
-    fn medians_and_means_of_known_lists() {
+    fn statistics_of_known_lists() {
         assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
         assert_eq!(median(&[]), None);
         assert_eq!(mean(&[1.0, 2.0, 6.0]), Some(3.0));
         assert_eq!(mean(&[]), None);
-        assert_eq!(share(1, 4), Some(0.25));
-        assert_eq!(share(0, 0), None);
+        assert_eq!(fraction(1, 4), Some(0.25));
+        assert_eq!(fraction(0, 0), None);
         assert!((distance(&[0.0, 3.0], &[4.0, 0.0]) - 5.0).abs() < 1e-9);
     }
 
-    /// Values of scikit-image 0.26.0, `structural_similarity(gaussian_weights=True, sigma=1.5,
-    /// use_sample_covariance=False, data_range=255)` on the luminance of the same frames.
+    /// Expected values are from scikit-image 0.26.0, `structural_similarity(gaussian_weights=True,
+    /// sigma=1.5, use_sample_covariance=False, data_range=255)` on the luminance of the same
+    /// frames.
     #[test]
-    fn ssim_is_that_of_scikit_image() {
+    fn ssim_matches_scikit_image() {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
         let path = path.join("../../assets/pong/episode_00000.npz");
         let episode = crate::Episode::read(&path).unwrap();

@@ -11,9 +11,8 @@ use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
-use crate::PathError as _;
 use crate::fs::write_atomic;
-use crate::{Error, Result};
+use crate::{Error, PathError as _, Result};
 
 /// Longest accepted array header in bytes; NumPy's own are a few hundred bytes at most.
 const MAX_HEADER: usize = 1 << 16;

@@ -7,10 +7,9 @@ use std::path::Path;
 use image::codecs::gif::GifDecoder;
 use image::{AnimationDecoder, DynamicImage, ImageDecoder, ImageReader, Limits};
 
-use crate::PathError as _;
 use super::import::frame_resampler::FrameResampler;
 use super::import::video_decoder;
-use crate::{Error, Result};
+use crate::{Error, PathError as _, Result};
 
 /// Extensions of still images.
 pub const IMAGE_EXTENSIONS: [&str; 3] = ["png", "jpg", "jpeg"];

@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::PathError as _;
-use crate::{Error, Result};
+use crate::{Error, PathError as _, Result};
 
 /// A temporary folder next to its target: [`Staging::finish`] renames it, dropping it removes it.
 pub struct Staging {

@@ -2,15 +2,16 @@
 
 use candle_core::{D, DType, Device, Tensor};
 
-use super::Attention;
-use super::network::{DenoiseInput, FrameContext, Network, Outcome};
-use super::sampler::Sampler;
-use crate::{Error, Result};
 use driftless_model::attention::{Pattern, normalise};
 use driftless_model::checkpoint::World;
 use driftless_model::dynamics::DynamicsInput;
 use driftless_model::layers::AttentionLayer;
 use driftless_model::tokenizer::{images_to_tensor, tensor_to_images};
+
+use super::Attention;
+use super::network::{DenoiseInput, FrameContext, Network, Outcome};
+use super::sampler::Sampler;
+use crate::{Error, Result};
 
 /// Frames per batch when encoding or decoding.
 const BATCH: usize = 32;

@@ -1,9 +1,5 @@
 //! Denoising of one frame: the chosen solver around the network's passes.
 
-use super::network::{DenoiseInput, Network, StepCoefficients};
-use super::noise::{self, Use};
-use super::params::{SamplerParams, Solver};
-use crate::Result;
 use driftless_flow::FlowError;
 use driftless_flow::objective::step_shares;
 use driftless_flow::path::{Match, Path};
@@ -11,6 +7,12 @@ use driftless_flow::prediction::Prediction;
 use driftless_flow::solver::{Adaptive, Estimates, Grid, Method, State, solve, solve_sde};
 use driftless_model::config::WorldConfig;
 use driftless_model::dynamics::step_index;
+
+use super::network::{DenoiseInput, Network, StepCoefficients};
+use super::noise;
+use super::noise::Use;
+use super::params::{SamplerParams, Solver};
+use crate::Result;
 
 /// Upper limit on the adaptive solver's steps per frame.
 const MAX_ADAPTIVE_STEPS: usize = 256;

@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 
 /// What the noise is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Use {
+pub enum Use {
     /// Initial noise of a frame.
     Start,
     /// Noise added to a finished frame to bring it to the context's signal level.
@@ -25,14 +25,14 @@ pub(crate) enum Use {
 const PURPOSES: u64 = 4;
 
 /// A sequential generator for an address, for values that are drawn one after another.
-pub(crate) fn rng(seed: u64, frame: u64, purpose: Use) -> ChaCha8Rng {
+pub fn rng(seed: u64, frame: u64, purpose: Use) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(frame.wrapping_mul(PURPOSES).wrapping_add(purpose as u64));
     rng
 }
 
 /// Fills `out` with the N(0, 1) values of an address.
-pub(crate) fn fill(out: &mut [f32], seed: u64, frame: u64, purpose: Use) {
+pub fn fill(out: &mut [f32], seed: u64, frame: u64, purpose: Use) {
     let [seed, frame] = [seed, frame].map(|x| [x as u32, (x >> 32) as u32]);
     for (block, out) in out.chunks_mut(4).enumerate() {
         let counter = [block as u32, purpose as u32, frame[0], frame[1]];

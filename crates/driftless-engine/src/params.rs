@@ -4,9 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
 use driftless_flow::FlowError;
 use driftless_flow::path::Path as FlowPath;
+
+use crate::{Error, Result};
 
 /// Upper limit on the steps per frame.
 pub const MAX_STEPS: usize = 1024;

@@ -1,18 +1,17 @@
-//! Rollouts: from real context frames on, every frame is predicted from the frames before it.
+//! Rollouts: after real context frames, every frame is predicted from those before it.
 
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::{Engine, SamplerParams};
-use crate::{Error, Result};
-use driftless_data::Clip;
-use driftless_data::Episode;
+use driftless_data::{Clip, Episode};
 
-/// Predicts one frame for each of `actions` after `context`; u8 RGB `[actions, H, W, 3]`.
+use crate::{Engine, Error, Result, SamplerParams};
+
+/// Predicts one frame per action after `context`; u8 RGB `[actions, H, W, 3]`.
 ///
 /// # Errors
-/// The context or an action does not fit the world, or the device failed.
+/// Returns an error if the context or an action does not match the world, or if the device fails.
 pub fn rollout(
     engine: &mut dyn Engine,
     context: &Clip,
@@ -28,7 +27,7 @@ pub fn rollout(
     Ok(images)
 }
 
-/// The same actions in another order.
+/// The actions in random order.
 pub fn shuffled(actions: &[u32], seed: u64) -> Vec<u32> {
     let mut shuffled = actions.to_vec();
     shuffled.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
@@ -37,12 +36,12 @@ pub fn shuffled(actions: &[u32], seed: u64) -> Vec<u32> {
 
 /// Random actions below `kinds`, each held for 1 to 16 frames.
 pub fn held_actions(frames: usize, kinds: usize, seed: u64) -> Vec<u32> {
-    const LONGEST: usize = 16;
+    const MAX_HELD: usize = 16;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut actions = Vec::with_capacity(frames);
     while actions.len() < frames {
         let action = rng.random_range(0..kinds.max(1)) as u32;
-        let held = rng.random_range(1..=LONGEST);
+        let held = rng.random_range(1..=MAX_HELD);
         actions.extend(std::iter::repeat_n(
             action,
             held.min(frames - actions.len()),
@@ -51,13 +50,13 @@ pub fn held_actions(frames: usize, kinds: usize, seed: u64) -> Vec<u32> {
     actions
 }
 
-/// At most `count` of `0..total`: the middles of equal parts.
-pub fn evenly(total: usize, count: usize) -> impl Iterator<Item = usize> {
+/// At most `count` indices of `0..total`: the middles of equal parts.
+pub fn evenly_spaced(total: usize, count: usize) -> impl Iterator<Item = usize> {
     let count = count.min(total);
     (0..count).map(move |i| (2 * i + 1) * total / (2 * count))
 }
 
-/// A stretch of an episode: context frames, then the frames to predict.
+/// Part of an episode: context frames, then the frames to predict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     /// Index of the episode.
@@ -66,19 +65,19 @@ pub struct Window {
     pub start: usize,
 }
 
-/// `count` windows of `length` frames, spread evenly over the episodes; fewer where fewer exist.
+/// At most `count` windows of `length` frames, spread evenly over the episodes.
 ///
 /// # Errors
-/// No episode is that long.
+/// Returns an error if no episode is that long.
 pub fn windows(episodes: &[Episode], length: usize, count: usize) -> Result<Vec<Window>> {
-    windows_of(episodes.iter().map(Episode::frames), length, count)
+    windows_by_length(episodes.iter().map(Episode::frames), length, count)
 }
 
-/// The same in episodes of these numbers of frames.
+/// [`windows`] of episodes that have these numbers of frames.
 ///
 /// # Errors
-/// No episode is that long.
-pub fn windows_of(
+/// Returns an error if no episode is that long.
+pub fn windows_by_length(
     frames: impl Iterator<Item = usize>,
     length: usize,
     count: usize,
@@ -101,12 +100,11 @@ pub fn windows_of(
         }
         None
     };
-    Ok(evenly(total, count).filter_map(at).collect())
+    Ok(evenly_spaced(total, count).filter_map(at).collect())
 }
 
 #[cfg(test)]
 mod tests {
-
     use std::collections::BTreeMap;
 
     use super::*;
@@ -123,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn shuffling_keeps_the_actions_and_depends_on_the_seed_alone() {
+    fn shuffling_depends_on_the_seed() {
         let actions: Vec<u32> = (0..50).collect();
         let first = shuffled(&actions, 7);
         assert_eq!(first, shuffled(&actions, 7));
@@ -135,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn held_actions_are_known_ones_held_for_a_while() {
+    fn random_actions_are_held() {
         let actions = held_actions(1000, 3, 1);
         assert_eq!(actions.len(), 1000);
         assert!((0..3).all(|action| actions.contains(&action)));
@@ -145,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_spread_over_all_episodes_and_stay_inside() {
+    fn windows_spread_over_all_episodes() {
         let episodes = [episode(100), episode(5), episode(200)];
         let windows = windows(&episodes, 20, 8).unwrap();
         assert_eq!(windows.len(), 8);
@@ -157,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_are_at_most_all_there_are_and_none_is_an_error() {
+    fn too_long_windows_are_an_error() {
         assert_eq!(windows(&[episode(10)], 9, 50).unwrap().len(), 2);
         let error = windows(&[episode(10)], 11, 1).unwrap_err().to_string();
         assert!(error.contains("11 frames"), "{error}");

@@ -5,16 +5,17 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use driftless_data::Clip;
+use driftless_model::config::WorldConfig;
+use driftless_model::dynamics::step_index;
+
 use super::denoise::{Denoiser, Pass, step_coefficients};
 use super::network::{
     ContextNoise, DenoiseInput, FrameContext, FrameRequest, Network, Outcome, Readback,
 };
-use super::noise::{self, Use};
-use super::{Attention, Engine, Painting, SamplerParams, Snapshot, Solver, StageTimes};
+use super::noise::Use;
+use super::{Attention, Engine, Painting, SamplerParams, Snapshot, Solver, StageTimes, noise};
 use crate::{Error, Result};
-use driftless_data::Clip;
-use driftless_model::config::WorldConfig;
-use driftless_model::dynamics::step_index;
 
 /// The [`Engine`] around a [`Network`].
 pub struct Sampler<N> {

@@ -3,7 +3,8 @@
 use super::denoise::Denoiser;
 use super::drift::latent_difference;
 use super::network::Network;
-use super::noise::{self, Use};
+use super::noise;
+use super::noise::Use;
 use crate::Result;
 
 /// Signal level at which the given frame is noised.

@@ -2,8 +2,9 @@
 
 use candle_core::{Device, Tensor};
 
-use crate::Result;
 use driftless_model::layers::Linear;
+
+use crate::Result;
 
 /// The elements of a tensor in row-major order.
 pub(super) fn tensor_values(tensor: &Tensor) -> Result<Vec<f32>> {

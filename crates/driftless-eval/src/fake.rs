@@ -1,46 +1,43 @@
-//! Engines that are not networks, for tests of the measures.
+//! A fake engine that replays an episode, to test the measurements.
 
 use std::sync::Arc;
 
-use driftless_data::ActionSpec;
-use driftless_data::Clip;
-use driftless_data::Episode;
-use driftless_engine::{Engine, Pass, SamplerParams, Snapshot, StageTimes};
-use driftless_engine::{Error, Result};
+use driftless_data::{ActionSpec, Clip, Episode};
+use driftless_engine::{Engine, Error, Pass, Result, SamplerParams, Snapshot, StageTimes};
 use driftless_model::config::{DynamicsConfig, FORMAT_VERSION, TokenizerConfig, WorldConfig};
 
-/// What a [`Fake`] shows after a step.
+/// What a [`FakeEngine`] shows after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Manner {
-    /// The episode's next frame: a perfect world.
+pub(crate) enum FakeBehaviour {
+    /// The episode's next frame.
     Perfect,
-    /// The context's last frame.
+    /// The last frame of the context.
     Frozen,
-    /// The episode's next frame if the action is the true one, else the context's last frame.
-    Strict,
-    /// The colour of the background.
+    /// The episode's next frame if the action is the true one, else the last frame shown.
+    Obedient,
+    /// The background colour.
     Empty,
 }
 
-/// Plays an episode that it knows by heart.
-pub(crate) struct Fake {
+/// An engine that replays an episode.
+pub(crate) struct FakeEngine {
     world: WorldConfig,
     episode: Arc<Episode>,
-    manner: Manner,
+    behaviour: FakeBehaviour,
     t: usize,
     image: Vec<u8>,
     latent: Vec<f32>,
 }
 
-impl Fake {
-    pub(crate) fn new(episode: Arc<Episode>, manner: Manner) -> Self {
+impl FakeEngine {
+    pub(crate) fn new(episode: Arc<Episode>, behaviour: FakeBehaviour) -> Self {
         Self {
             world: world(),
             image: episode.frame(0).to_vec(),
             latent: Vec::new(),
             t: 0,
             episode,
-            manner,
+            behaviour,
         }
     }
 }
@@ -82,7 +79,7 @@ pub(crate) fn world() -> WorldConfig {
     }
 }
 
-impl Engine for Fake {
+impl Engine for FakeEngine {
     fn world(&self) -> &WorldConfig {
         &self.world
     }
@@ -92,10 +89,11 @@ impl Engine for Fake {
     }
 
     fn reset(&mut self, context: &Clip, _: &SamplerParams) -> Result<()> {
-        let places = (0..=self.episode.frames() - context.frames()).find(|&start| {
+        let start = (0..=self.episode.frames() - context.frames()).find(|&start| {
             self.episode.clip(start..start + context.frames()).images == context.images
         });
-        let start = places.ok_or_else(|| Error::Argument("an unknown context".to_owned()))?;
+        let start = start
+            .ok_or_else(|| Error::Argument("the context is not part of the episode".to_owned()))?;
         self.t = start + context.frames() - 1;
         self.image = self.episode.frame(self.t).to_vec();
         Ok(())
@@ -103,14 +101,16 @@ impl Engine for Fake {
 
     fn step(&mut self, action: u32, _: &SamplerParams) -> Result<StageTimes> {
         self.t += 1;
-        let right = self.episode.actions.get(self.t) == Some(&action);
-        match self.manner {
-            Manner::Perfect => self.image = self.episode.frame(self.t).to_vec(),
-            Manner::Strict if right => self.image = self.episode.frame(self.t).to_vec(),
-            Manner::Strict | Manner::Frozen => {}
-            Manner::Empty => self.image = [144, 72, 17].repeat(64 * 64),
+        let is_true_action = self.episode.actions.get(self.t) == Some(&action);
+        match self.behaviour {
+            FakeBehaviour::Perfect => self.image = self.episode.frame(self.t).to_vec(),
+            FakeBehaviour::Obedient if is_true_action => {
+                self.image = self.episode.frame(self.t).to_vec()
+            }
+            FakeBehaviour::Obedient | FakeBehaviour::Frozen => {}
+            FakeBehaviour::Empty => self.image = [144, 72, 17].repeat(64 * 64),
         }
-        // Half a grey level off what the picture is encoded to.
+        // Differs by half a grey level from the encoding of the image.
         let image = self.image.clone();
         self.latent = self.encode(&image)?.iter().map(|z| z + 0.5).collect();
         Ok(StageTimes::default())
@@ -134,16 +134,16 @@ impl Engine for Fake {
         Ok(Vec::new())
     }
 
-    /// The latent of a frame: the means of its four quarters.
+    /// The latent of a frame: the means of its four quadrants.
     fn encode(&mut self, images: &[u8]) -> Result<Vec<f32>> {
         let mut latents = Vec::new();
         for frame in images.chunks_exact(self.world.image_len()) {
-            let mut quarters = [0.0; 4];
+            let mut quadrants = [0.0; 4];
             for (i, &value) in frame.iter().enumerate() {
                 let (x, y) = (i / 3 % 64, i / 3 / 64);
-                quarters[y / 32 * 2 + x / 32] += f32::from(value) / 3072.0;
+                quadrants[y / 32 * 2 + x / 32] += f32::from(value) / 3072.0;
             }
-            latents.extend(quarters);
+            latents.extend(quadrants);
         }
         Ok(latents)
     }

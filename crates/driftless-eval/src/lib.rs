@@ -1,32 +1,31 @@
-//! Measuring a world: rollouts against held-out truth, known objects, poses, free running.
+//! Evaluation of a world on held-out episodes: rollouts, objects, poses, outcomes and free runs.
 //!
-//! [`report::run`] does all of it through an [`Engine`](driftless_engine::Engine) and returns a
-//! [`report::Report`]; [`table`] turns that into text or Markdown, [`pictures`] into PNG files.
-//! [`surprise::run`] says how likely the frames of a recording are to a world.
+//! [`report::run`] measures all of it through an [`Engine`](driftless_engine::Engine) and returns an
+//! [`report::EvalReport`]. [`table`] renders it as text or Markdown, [`contact_sheet`](driftless_data::contact_sheet) as PNG files.
+//! [`surprise::run`] measures how likely the frames of an episode are under a world.
 
-mod against;
 pub mod bench;
+mod context_cache;
 mod error;
 #[cfg(test)]
 pub(crate) mod fake;
-mod free;
+mod free_run;
 mod horizons;
-mod kept;
 pub mod likelihood;
+mod object_truth;
 pub mod objects;
 mod one_step;
 pub mod outcomes;
+mod perturbations;
 pub mod pose;
 pub mod report;
 pub mod surprise;
 pub mod table;
 mod tokenizer;
-mod truth;
 
 pub use error::{Error, Result};
-
-pub use against::{Comparison, Mean};
-pub use free::{FreeBin, FreeReport, Presence};
-pub use horizons::{BallStats, PaddleStats, RolloutReport, Shuffled, Span};
-pub use one_step::{Hits, OneStep};
+pub use free_run::{FreeRunBin, FreeRunReport, ObjectPresence};
+pub use horizons::{BallStats, HorizonSpan, PaddleStats, RolloutReport, ShuffledReport};
+pub use one_step::{HitRate, OneStepReport};
+pub use perturbations::{MeanBits, PerturbationReport};
 pub use tokenizer::{Smoothness, TokenizerReport};

@@ -1,13 +1,14 @@
-//! How likely a given frame is to a world model: the surprise meter.
+//! How likely a given frame is under a world: its log-likelihood, or surprise.
 //!
-//! The density is that of z = α x + σ ε, the frame's latent x seen through a little noise at a
-//! signal level τ below 1. A next frame is all but determined by those before it, so its density
-//! has no bound as τ → 1; at τ it is at most (2π σ²)^(−dimensions/2). ε is fixed by the seed and the
-//! frame, so that two frames in the same place are seen through the same noise.
+//! The density is that of z = α x + σ ε: the frame's latent x with a little noise, at a signal
+//! level τ below 1. The frames before almost determine the next one, so its density is unbounded as
+//! τ → 1; at τ it is at most (2π σ²)^(−dimensions/2). ε depends only on the seed and the frame
+//! index, so two frames with the same index get the same noise.
 //!
-//! It is taken given the frames before as the engine keeps them when it has run along the episode
-//! from its first frame, and the action that led to the frame, by the probability-flow ODE of the
-//! network's finest velocity; see [`driftless_flow::likelihood`].
+//! The density is conditioned on the action that led to the frame and on the frames before, as the
+//! engine's cache holds them after it ran through the episode from its first frame. It is computed
+//! by the probability-flow ODE of the network's velocity at the finest step size; see
+//! [`driftless_flow::likelihood`].
 
 use std::f64::consts::{LN_2, TAU};
 use std::ops::Range;
@@ -15,12 +16,9 @@ use std::ops::Range;
 use candle_core::Tensor;
 use serde::Serialize;
 
-use super::kept::{BATCH, Given, Kept};
-use crate::{Error, Result};
 use driftless_data::Episode;
-use driftless_engine::SamplerParams;
-use driftless_engine::noise;
 use driftless_engine::noise::Use;
+use driftless_engine::{SamplerParams, noise};
 use driftless_flow::likelihood::{
     Integrator, LogLikelihood, Probe, Probes, log_likelihood_between,
 };
@@ -28,23 +26,26 @@ use driftless_flow::solver::{Grid, Method, State};
 use driftless_model::checkpoint::World;
 use driftless_model::config::WorldConfig;
 
-/// How much denser the steps lie near the data than evenly ([`Grid::Shifted`]), where the velocity of
-/// an all but determined frame grows as 1/(1 − τ): it halves the error of even steps.
+use super::context_cache::{BATCH, ConditionedFrames, ContextCache};
+use crate::{Error, Result};
+
+/// Shift of the solver's grid ([`Grid::Shifted`]): steps are denser near the data, where the
+/// velocity of an almost determined frame grows as 1/(1 − τ). It halves the error of even steps.
 const SHIFT: f64 = 0.5;
 
-/// How likelihoods are taken.
+/// How likelihoods are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Options {
-    /// Signal level at which frames are seen, above the network's lowest and below 1; none for
-    /// [`level_of`] the world.
+    /// Signal level of the density, above the network's lowest and below 1; `None` for the world's
+    /// [`default_level`].
     pub level: Option<f64>,
-    /// Steps of the midpoint rule between the level and noise.
+    /// Steps of the midpoint rule from this level to pure noise.
     pub steps: usize,
-    /// Rademacher probes of the divergence.
+    /// Number of Rademacher probes for the divergence.
     pub probes: usize,
-    /// Signal level at which earlier frames are kept, in (0, 1].
+    /// Signal level of the context frames, in (0, 1].
     pub context_signal: f32,
-    /// Seed of all noise and of the probes.
+    /// Seed of noise and probes.
     pub seed: u64,
 }
 
@@ -60,25 +61,25 @@ impl Default for Options {
     }
 }
 
-/// The highest level at which frames are seen; beyond it the default steps are far too few.
-const MOST_LEVEL: f64 = 0.99;
+/// Highest signal level of the density. Beyond it, the default steps are far too few.
+const MAX_LEVEL: f64 = 0.99;
 
 impl Options {
-    /// The level at which the frames of a world are seen.
-    fn level_in(&self, world: &WorldConfig) -> f64 {
-        self.level.unwrap_or(level_of(world))
+    /// The signal level of the density for a world.
+    fn level_for(&self, world: &WorldConfig) -> f64 {
+        self.level.unwrap_or(default_level(world))
     }
 
-    /// Whether the numbers are in their ranges for a world.
+    /// Checks the ranges of the options for a world.
     ///
     /// # Errors
-    /// Names the first that is not.
+    /// Returns an error that names the first option out of its range.
     pub fn check(&self, world: &WorldConfig) -> Result<()> {
-        let (level, least) = (self.level_in(world), world.flow.least_level());
-        if !(level > least && level <= MOST_LEVEL) {
+        let (level, min_level) = (self.level_for(world), world.flow.least_level());
+        if !(level > min_level && level <= MAX_LEVEL) {
             return Err(Error::Argument(format!(
-                "level is {level}, expected above {least}, at most {MOST_LEVEL} (the density of a \
-                 next frame has no bound towards 1)"
+                "level is {level}, expected above {min_level}, at most {MAX_LEVEL} (the density of a \
+                 next frame is unbounded towards 1)"
             )));
         }
         for (name, count) in [("steps", self.steps), ("probes", self.probes)] {
@@ -96,18 +97,18 @@ impl Options {
     }
 }
 
-/// The finest signal level below 1 on the grid that a world is trained on, 1 − 1/`k_max`; ½ where
-/// that is noise alone.
-pub fn level_of(world: &WorldConfig) -> f64 {
+/// The highest signal level below 1 on the grid that a world is trained on, 1 − 1/`k_max`; ½ if
+/// `k_max` is 1.
+pub fn default_level(world: &WorldConfig) -> f64 {
     1.0 - 1.0 / world.dynamics.k_max.max(2) as f64
 }
 
-/// A frame whose likelihood is asked for, in the place of a frame of an episode.
+/// A frame whose likelihood is measured, in place of a frame of an episode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asked<'a> {
-    /// The place, counted from the episode's start; the frames before it are the episode's own.
+pub struct FrameQuery<'a> {
+    /// Index of the replaced frame; the frames before it are those of the episode.
     pub frame: usize,
-    /// The action that leads to it.
+    /// The action that leads to the frame.
     pub action: u32,
     /// u8 RGB `[H, W, 3]`.
     pub image: &'a [u8],
@@ -115,29 +116,29 @@ pub struct Asked<'a> {
 
 /// How likely one frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Surprise {
-    /// Its place, counted from the episode's start.
+pub struct FrameSurprise {
+    /// Index of the frame in the episode.
     pub frame: usize,
     /// The action that led to it.
     pub action: u32,
-    /// −log₂ p(z) / dimensions: the lower, the likelier. Of a density, so it may be negative.
+    /// −log₂ p(z) / dimensions: the lower, the likelier. May be negative, since p is a density.
     pub bits_per_dimension: f64,
-    /// Bits per dimension above those of a frame that was foreseen exactly, −log₂ N(z; α x, σ²).
-    /// Its mean over ε is a Kullback-Leibler divergence, never below 0, and it varies less with ε.
+    /// Bits per dimension above those of an exactly predicted frame, −log₂ N(z; α x, σ²). Its mean
+    /// over ε is a Kullback-Leibler divergence, so at least 0, and it varies less with ε.
     pub excess: f64,
     /// ln p(z).
     pub nats: f64,
-    /// The standard error of `nats` over the probes; none of a single probe.
+    /// Standard error of `nats` over the probes; `None` for a single probe.
     pub standard_error: Option<f64>,
 }
 
-/// The frames of an episode that can be asked about, or those of them in `wanted`: all that have a
-/// whole context before them.
+/// The frames of an episode that can be measured: those with a full context before them. With
+/// `wanted`, checks and returns that range.
 ///
 /// # Errors
-/// The episode's frames or actions are not those of the world, it is too short, or `wanted` is empty
-/// or reaches outside.
-pub fn frames(
+/// Returns an error if the frame size or an action does not match the world, the episode is too
+/// short, or `wanted` is empty or out of range.
+pub fn measurable_frames(
     world: &WorldConfig,
     episode: &Episode,
     wanted: Option<Range<usize>>,
@@ -164,7 +165,7 @@ pub fn frames(
     let (first, end) = (world.dynamics.context, episode.frames());
     if first >= end {
         return fail(format!(
-            "has {end} frames, expected at least {}: the world's context and one to measure",
+            "has {end} frames, expected at least {}: the world's context and one frame to measure",
             first + 1
         ));
     }
@@ -178,101 +179,105 @@ pub fn frames(
     }
 }
 
-/// The likelihoods of frames in places of an episode that [`frames`] allows, in the order asked;
-/// `tick` is called with the number of frames done at a time.
+/// Measures the likelihoods of frames, in the order of `queries`. Calls `advance` with the number
+/// of frames after each batch.
 ///
 /// # Errors
-/// An option is out of its range, a frame or its action does not fit the world, or the device
-/// failed.
+/// Returns an error if an option is out of its range, a frame is not one of [`measurable_frames`],
+/// its size or action does not match the world, or the device fails.
 pub fn measure(
     world: &World,
     episode: &Episode,
-    asked: &[Asked],
+    queries: &[FrameQuery],
     options: &Options,
-    tick: &mut dyn FnMut(usize),
-) -> Result<Vec<Surprise>> {
+    advance: &mut dyn FnMut(usize),
+) -> Result<Vec<FrameSurprise>> {
     let config = &world.config;
     options.check(config)?;
-    let allowed = frames(config, episode, None)?;
-    let fits = |asked: &Asked| {
-        allowed.contains(&asked.frame)
-            && asked.image.len() == config.image_len()
-            && (asked.action as usize) < config.actions.len()
+    let allowed = measurable_frames(config, episode, None)?;
+    let is_valid = |query: &FrameQuery| {
+        allowed.contains(&query.frame)
+            && query.image.len() == config.image_len()
+            && (query.action as usize) < config.actions.len()
     };
-    if let Some(odd) = asked.iter().find(|asked| !fits(asked)) {
+    if let Some(invalid) = queries.iter().find(|query| !is_valid(query)) {
         return Err(Error::Argument(format!(
-            "asked about frame {} with action {} and {} bytes, expected a frame of {allowed:?}, \
-             an action below {} and {} bytes",
-            odd.frame,
-            odd.action,
-            odd.image.len(),
+            "frame {} with action {} and {} bytes, expected a frame of {allowed:?}, an action below \
+             {} and {} bytes",
+            invalid.frame,
+            invalid.action,
+            invalid.image.len(),
             config.actions.len(),
             config.image_len()
         )));
     }
-    let mut order: Vec<usize> = (0..asked.len()).collect();
-    order.sort_by_key(|&i| asked[i].frame);
-    let mut kept = Kept::new(world, episode, options.context_signal.into(), options.seed)?;
-    let mut found = vec![None; asked.len()];
-    for some in order.chunks(BATCH) {
-        let batch: Vec<Asked> = some.iter().map(|&i| asked[i]).collect();
+    let mut order: Vec<usize> = (0..queries.len()).collect();
+    order.sort_by_key(|&i| queries[i].frame);
+    let mut cache = ContextCache::new(world, episode, options.context_signal.into(), options.seed)?;
+    let mut surprises = vec![None; queries.len()];
+    for chunk in order.chunks(BATCH) {
+        let batch: Vec<FrameQuery> = chunk.iter().map(|&i| queries[i]).collect();
         if let [first, .., last] | [first @ last] = batch.as_slice() {
-            kept.advance(first.frame, last.frame)?;
+            cache.advance(first.frame, last.frame)?;
         }
-        for (&i, surprise) in some.iter().zip(together(&kept, config, &batch, options)?) {
-            found[i] = Some(surprise);
+        for (&i, surprise) in chunk
+            .iter()
+            .zip(measure_batch(&cache, config, &batch, options)?)
+        {
+            surprises[i] = Some(surprise);
         }
-        tick(batch.len());
+        advance(batch.len());
     }
-    Ok(found.into_iter().flatten().collect())
+    Ok(surprises.into_iter().flatten().collect())
 }
 
-/// The likelihoods of frames whose past is kept, in one batch.
-fn together(
-    kept: &Kept,
+/// Measures frames whose context is in the cache, as one batch.
+fn measure_batch(
+    cache: &ContextCache,
     world: &WorldConfig,
-    asked: &[Asked],
+    queries: &[FrameQuery],
     options: &Options,
-) -> Result<Vec<Surprise>> {
-    let images: Vec<u8> = asked.iter().flat_map(|a| a.image).copied().collect();
-    let x = kept.encode(&images)?;
-    let (noise, probes) = draws(&x, asked, options)?;
-    let at = world.flow.path.at(options.level_in(world))?;
+) -> Result<Vec<FrameSurprise>> {
+    let images: Vec<u8> = queries.iter().flat_map(|q| q.image).copied().collect();
+    let x = cache.encode(&images)?;
+    let (noise, probes) = draw_noise(&x, queries, options)?;
+    let at = world.flow.path.at(options.level_for(world))?;
     let z = ((x * at.alpha)? + (&noise * at.sigma)?)?;
-    let places: Vec<usize> = asked.iter().map(|a| a.frame).collect();
-    let given = kept.given(&places, asked.iter().map(|a| a.action).collect())?;
-    let found = density(&given, &z, world, options, &probes)?;
+    let frames: Vec<usize> = queries.iter().map(|q| q.frame).collect();
+    let conditioned = cache.condition(&frames, queries.iter().map(|q| q.action).collect())?;
+    let likelihoods = log_densities(&conditioned, &z, world, options, &probes)?;
     let squares = noise.sqr()?.flatten_from(1)?.sum(1)?.numbers()?;
-    let surprise = |((asked, found), square): ((&Asked, LogLikelihood), f64)| {
-        let dimensions = found.dimensions as f64;
+    let surprise = |((query, likelihood), square): ((&FrameQuery, LogLikelihood), f64)| {
+        let dimensions = likelihood.dimensions as f64;
         // −log₂ N(z; α x, σ²) per dimension.
         let volume = (TAU * at.sigma.powi(2)).ln();
-        let foreseen = 0.5 * (square / dimensions + volume) / LN_2;
-        Surprise {
-            frame: asked.frame,
-            action: asked.action,
-            bits_per_dimension: found.bits_per_dimension(),
-            excess: found.bits_per_dimension() - foreseen,
-            nats: found.nats,
-            standard_error: found.standard_error,
+        let predicted_exactly = 0.5 * (square / dimensions + volume) / LN_2;
+        FrameSurprise {
+            frame: query.frame,
+            action: query.action,
+            bits_per_dimension: likelihood.bits_per_dimension(),
+            excess: likelihood.bits_per_dimension() - predicted_exactly,
+            nats: likelihood.nats,
+            standard_error: likelihood.standard_error,
         }
     };
-    Ok(asked.iter().zip(found).zip(squares).map(surprise).collect())
+    let pairs = queries.iter().zip(likelihoods).zip(squares);
+    Ok(pairs.map(surprise).collect())
 }
 
-/// The densities of z [N, gh, gw, c] at the level that is looked at.
-fn density(
-    given: &Given,
+/// The log-densities of z [N, gh, gw, c] at the signal level of the options.
+fn log_densities(
+    conditioned: &ConditionedFrames,
     z: &Tensor,
     world: &WorldConfig,
     options: &Options,
     probes: &Probes,
 ) -> Result<Vec<LogLikelihood>> {
     log_likelihood_between(
-        &|z, tau| given.velocity(z, tau),
+        &|z, tau| conditioned.velocity(z, tau),
         z,
         world.flow.path,
-        [options.level_in(world), world.flow.least_level()],
+        [options.level_for(world), world.flow.least_level()],
         &Integrator::Fixed {
             method: Method::Midpoint,
             grid: Grid::Shifted { shift: SHIFT },
@@ -282,10 +287,11 @@ fn density(
     )
 }
 
-/// The noise of every frame [N, ..], and its probes; neither depends on what else is in the batch.
-fn draws(x: &Tensor, asked: &[Asked], options: &Options) -> Result<(Tensor, Probes)> {
-    let address = |a: &Asked| noise::rng(options.seed, a.frame as u64, Use::Likelihood);
-    let mut rngs: Vec<_> = asked.iter().map(address).collect();
+/// Draws the noise of every frame [N, ..] and its probes. They do not depend on the rest of the
+/// batch.
+fn draw_noise(x: &Tensor, queries: &[FrameQuery], options: &Options) -> Result<(Tensor, Probes)> {
+    let address = |q: &FrameQuery| noise::rng(options.seed, q.frame as u64, Use::Likelihood);
+    let mut rngs: Vec<_> = queries.iter().map(address).collect();
     let one = x.narrow(0, 0, 1)?;
     let mut draw = |kind: Probe| -> Result<Tensor> {
         let rows = rngs.iter_mut().map(|rng| kind.draw(&one, rng));

@@ -4,7 +4,6 @@ use candle_core::Device;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::*;
 use driftless_engine::testing::{actions, plain, shapes, world};
 use driftless_engine::{CandleEngine, Engine, Solver};
 use driftless_flow::likelihood::Divergence;
@@ -12,6 +11,8 @@ use driftless_flow::path::Path;
 use driftless_flow::prediction::Prediction;
 use driftless_model::dynamics::{Dynamics, DynamicsInput, step_index};
 use driftless_model::params::Params;
+
+use super::*;
 
 fn episode(config: &WorldConfig, frames: usize) -> Episode {
     let mut rng = ChaCha8Rng::seed_from_u64(21);
@@ -28,16 +29,16 @@ fn episode(config: &WorldConfig, frames: usize) -> Episode {
     }
 }
 
-fn own(episode: &Episode, range: Range<usize>) -> Vec<Asked<'_>> {
-    let asked = |t: usize| Asked {
+fn real_queries(episode: &Episode, range: Range<usize>) -> Vec<FrameQuery<'_>> {
+    let query = |t: usize| FrameQuery {
         frame: t,
         action: episode.actions[t],
         image: episode.frame(t),
     };
-    range.map(asked).collect()
+    range.map(query).collect()
 }
 
-const FEW: Options = Options {
+const FEW_STEPS: Options = Options {
     level: None,
     steps: 3,
     probes: 2,
@@ -45,8 +46,13 @@ const FEW: Options = Options {
     seed: 5,
 };
 
-fn run(world: &World, episode: &Episode, asked: &[Asked], options: &Options) -> Vec<Surprise> {
-    measure(world, episode, asked, options, &mut |_| ()).unwrap()
+fn run(
+    world: &World,
+    episode: &Episode,
+    queries: &[FrameQuery],
+    options: &Options,
+) -> Vec<FrameSurprise> {
+    measure(world, episode, queries, options, &mut |_| ()).unwrap()
 }
 
 fn numbers(t: &Tensor) -> Vec<f32> {
@@ -60,16 +66,16 @@ fn assert_close(a: &[f32], b: &[f32], what: &str) {
     }
 }
 
-/// x̂ as the meter's velocity has it.
-fn clean(given: &Given, config: &WorldConfig, z: &Tensor, tau: f64) -> Vec<f32> {
-    let v = given.velocity(z, tau).unwrap();
+/// x̂ of the velocity that likelihoods are computed with.
+fn clean(conditioned: &ConditionedFrames, config: &WorldConfig, z: &Tensor, tau: f64) -> Vec<f32> {
+    let v = conditioned.velocity(z, tau).unwrap();
     let level = Tensor::full(tau as f32, (1, 1, 1, 1), &Device::Cpu).unwrap();
     let at = config.flow.path.coefficients(&level).unwrap();
     numbers(&Prediction::V.convert(Prediction::X, &v, z, &at).unwrap())
 }
 
 #[test]
-fn the_context_is_the_engines() {
+fn context_matches_the_engine() {
     for (name, config) in shapes() {
         let world_ = world(&config);
         let window = config.dynamics.context;
@@ -85,15 +91,15 @@ fn the_context_is_the_engines() {
         engine.trace(true);
         engine.step(2, &params).unwrap();
         let signal = f64::from(params.context_signal);
-        let mut kept = Kept::new(&world_, &episode, signal, 5).unwrap();
-        kept.advance(window, window).unwrap();
-        let given = kept.given(&[window], vec![2]).unwrap();
+        let mut cache = ContextCache::new(&world_, &episode, signal, 5).unwrap();
+        cache.advance(window, window).unwrap();
+        let conditioned = cache.condition(&[window], vec![2]).unwrap();
         let [gh, gw] = config.grid();
         for pass in engine.passes() {
             let shape = (1, gh, gw, config.tokenizer.channels);
             let z = Tensor::from_vec(pass.z.clone(), shape, &Device::Cpu).unwrap();
             assert_close(
-                &clean(&given, &config, &z, f64::from(pass.tau)),
+                &clean(&conditioned, &config, &z, f64::from(pass.tau)),
                 &pass.x,
                 name,
             );
@@ -101,15 +107,15 @@ fn the_context_is_the_engines() {
     }
 }
 
-/// [1, T, ..] of a clean copy and one noised copy, which the network is trained on.
+/// Compares with a training step of one clean and one noised copy, [1, T, ..].
 #[test]
-fn many_frames_at_once_are_the_noised_copy_of_training() {
+fn batches_match_training() {
     for (name, config) in shapes() {
         let world = world(&config);
         let (frames, first) = (2 * BATCH + 5, config.dynamics.context);
         let (episode, device) = (episode(&config, frames), &Device::Cpu);
         let (signal, tau) = (0.9, 0.4);
-        let mut all = Kept::new(&world, &episode, signal, 1).unwrap();
+        let mut all = ContextCache::new(&world, &episode, signal, 1).unwrap();
         all.advance(0, frames).unwrap();
         let (past, context) = all.whole(frames).unwrap();
         let z = context
@@ -141,82 +147,88 @@ fn many_frames_at_once_are_the_noised_copy_of_training() {
         let at = config.flow.path.coefficients(&level).unwrap();
         let prediction = config.flow.prediction;
         let truth = prediction.convert(Prediction::X, &output, &z, &at).unwrap();
-        // As `measure` goes along: some frames at a time, what lies behind them forgotten.
-        let mut kept = Kept::new(&world, &episode, signal, 1).unwrap();
+        // In batches with old frames dropped, as in `measure`.
+        let mut cache = ContextCache::new(&world, &episode, signal, 1).unwrap();
         for from in (first..frames).step_by(7) {
-            let places: Vec<usize> = (from..frames.min(from + 7)).collect();
-            let (from, count) = (places[0], places.len());
-            kept.advance(from, from + count - 1).unwrap();
+            let indices: Vec<usize> = (from..frames.min(from + 7)).collect();
+            let (from, count) = (indices[0], indices.len());
+            cache.advance(from, from + count - 1).unwrap();
             let actions = episode.actions[from..from + count].to_vec();
-            let given = kept.given(&places, actions).unwrap();
+            let conditioned = cache.condition(&indices, actions).unwrap();
             let part = |x: &Tensor| x.narrow(0, from, count).unwrap();
-            let x = clean(&given, &config, &part(&z), tau);
+            let x = clean(&conditioned, &config, &part(&z), tau);
             assert_close(&x, &numbers(&part(&truth)), name);
         }
     }
 }
 
 #[test]
-fn a_network_that_says_nothing_has_a_known_density() {
-    // A fresh dynamics predicts x̂ = 0: z ~ N(0, σ²).
+fn untrained_network_has_a_known_density() {
+    // An untrained dynamics predicts x̂ = 0: z ~ N(0, σ²).
     let config = plain();
     let mut world = world(&config);
     world.dynamics = Dynamics::new(&Params::seeded(1, &Device::Cpu), &config).unwrap();
     let episode = episode(&config, 7);
-    let asked = own(&episode, 5..7);
-    let options = Options { steps: 40, ..FEW };
-    let found = run(&world, &episode, &asked, &options);
-    let kept = Kept::new(&world, &episode, 1.0, 0).unwrap();
-    for (asked, found) in asked.iter().zip(found) {
-        let x = kept.encode(asked.image).unwrap();
-        let (noise, _) = draws(&x, &[*asked], &options).unwrap();
+    let queries = real_queries(&episode, 5..7);
+    let options = Options {
+        steps: 40,
+        ..FEW_STEPS
+    };
+    let found = run(&world, &episode, &queries, &options);
+    let cache = ContextCache::new(&world, &episode, 1.0, 0).unwrap();
+    for (query, found) in queries.iter().zip(found) {
+        let x = cache.encode(query.image).unwrap();
+        let (noise, _) = draw_noise(&x, &[*query], &options).unwrap();
         let z = ((x * 0.75).unwrap() + (&noise * 0.25).unwrap()).unwrap();
         let mean_square = |t: &Tensor| -> f64 {
             let numbers = t.numbers().unwrap();
             numbers.iter().map(|x| x * x).sum::<f64>() / numbers.len() as f64
         };
-        let of = |square: f64| 0.5 * (square + (TAU * 0.0625).ln()) / LN_2;
-        let bits = of(mean_square(&z) / 0.0625);
+        let bits_of = |square: f64| 0.5 * (square + (TAU * 0.0625).ln()) / LN_2;
+        let bits = bits_of(mean_square(&z) / 0.0625);
         assert!(
             (found.bits_per_dimension - bits).abs() < 2e-3,
             "{found:?} {bits}"
         );
-        let excess = bits - of(mean_square(&noise));
+        let excess = bits - bits_of(mean_square(&noise));
         assert!((found.excess - excess).abs() < 2e-3, "{found:?} {excess}");
         let nats = -bits * LN_2 * config.latent_len() as f64;
         assert!((found.nats - nats).abs() < 0.1, "{found:?} {nats}");
-        assert_eq!((found.frame, found.action), (asked.frame, asked.action));
+        assert_eq!((found.frame, found.action), (query.frame, query.action));
         // ∂v/∂z is diagonal.
         assert!(found.standard_error.unwrap() < 1e-3);
     }
 }
 
 #[test]
-fn estimates_lie_within_their_errors_of_the_exact_divergence() {
+fn estimates_agree_with_the_exact_divergence() {
     let config = plain();
     let world = world(&config);
     let episode = episode(&config, 9);
-    let asked = own(&episode, 5..9);
-    let options = Options { probes: 64, ..FEW };
-    let estimates = run(&world, &episode, &asked, &options);
-    let mut kept = Kept::new(
+    let queries = real_queries(&episode, 5..9);
+    let options = Options {
+        probes: 64,
+        ..FEW_STEPS
+    };
+    let estimates = run(&world, &episode, &queries, &options);
+    let mut cache = ContextCache::new(
         &world,
         &episode,
         options.context_signal.into(),
         options.seed,
     )
     .unwrap();
-    kept.advance(5, 8).unwrap();
-    let given = kept
-        .given(&[5, 6, 7, 8], episode.actions[5..9].to_vec())
+    cache.advance(5, 8).unwrap();
+    let conditioned = cache
+        .condition(&[5, 6, 7, 8], episode.actions[5..9].to_vec())
         .unwrap();
-    let images: Vec<u8> = asked.iter().flat_map(|a| a.image).copied().collect();
-    let x = kept.encode(&images).unwrap();
-    let (noise, _) = draws(&x, &asked, &options).unwrap();
+    let images: Vec<u8> = queries.iter().flat_map(|a| a.image).copied().collect();
+    let x = cache.encode(&images).unwrap();
+    let (noise, _) = draw_noise(&x, &queries, &options).unwrap();
     let z = ((x * 0.75).unwrap() + (noise * 0.25).unwrap()).unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     let exact = Probes::draw(Divergence::Exact, &z, &mut rng).unwrap();
-    let exact = density(&given, &z, &config, &options, &exact).unwrap();
+    let exact = log_densities(&conditioned, &z, &config, &options, &exact).unwrap();
     for (estimate, exact) in estimates.iter().zip(exact) {
         let (error, gap) = (estimate.standard_error.unwrap(), estimate.nats - exact.nats);
         assert!(error > 1e-3, "nothing was estimated");
@@ -225,42 +237,49 @@ fn estimates_lie_within_their_errors_of_the_exact_divergence() {
 }
 
 #[test]
-fn a_frame_is_the_same_alone_in_a_stretch_and_in_the_whole() {
+fn results_do_not_depend_on_the_batch() {
     for prediction in [Prediction::X, Prediction::Eps] {
         let mut config = plain();
         config.flow.prediction = prediction;
         let world = world(&config);
         let episode = episode(&config, 30);
-        let whole = run(&world, &episode, &own(&episode, 5..30), &FEW);
-        let same = |a: &Surprise, b: &Surprise| {
+        let whole = run(&world, &episode, &real_queries(&episode, 5..30), &FEW_STEPS);
+        let same = |a: &FrameSurprise, b: &FrameSurprise| {
             assert_eq!((a.frame, a.action), (b.frame, b.action));
             assert!((a.nats - b.nats).abs() < 1e-2, "{a:?} {b:?}");
             let gap = a.standard_error.unwrap() - b.standard_error.unwrap();
             assert!(gap.abs() < 1e-2, "{a:?} {b:?}");
         };
         for t in [5, 17, 29] {
-            let alone = run(&world, &episode, &own(&episode, t..t + 1), &FEW);
+            let alone = run(
+                &world,
+                &episode,
+                &real_queries(&episode, t..t + 1),
+                &FEW_STEPS,
+            );
             same(&alone[0], &whole[t - 5]);
         }
-        let stretch = run(&world, &episode, &own(&episode, 11..20), &FEW);
-        stretch
+        let part = run(
+            &world,
+            &episode,
+            &real_queries(&episode, 11..20),
+            &FEW_STEPS,
+        );
+        part.iter().zip(&whole[6..]).for_each(|(a, b)| same(a, b));
+        // In any order, with repeated frames.
+        let queries: Vec<FrameQuery> = [20, 8, 20]
             .iter()
-            .zip(&whole[6..])
-            .for_each(|(a, b)| same(a, b));
-        // In any order, several of one place.
-        let asked: Vec<Asked> = [20, 8, 20]
-            .iter()
-            .flat_map(|&t| own(&episode, t..t + 1))
+            .flat_map(|&t| real_queries(&episode, t..t + 1))
             .collect();
-        let mixed = run(&world, &episode, &asked, &FEW);
-        for (own, t) in mixed.iter().zip([20, 8, 20]) {
-            same(own, &whole[t - 5]);
+        let mixed = run(&world, &episode, &queries, &FEW_STEPS);
+        for (surprise, t) in mixed.iter().zip([20, 8, 20]) {
+            same(surprise, &whole[t - 5]);
         }
     }
 }
 
 #[test]
-fn the_seed_decides_and_every_world_has_likelihoods() {
+fn every_world_has_likelihoods() {
     let mut all = shapes();
     all.push(("noise", plain()));
     if let Some((_, config)) = all.last_mut() {
@@ -272,8 +291,13 @@ fn the_seed_decides_and_every_world_has_likelihoods() {
         let first = config.dynamics.context;
         let episode = episode(&config, first + 2);
         let run = |seed| {
-            let options = Options { seed, ..FEW };
-            run(&world, &episode, &own(&episode, first..first + 2), &options)
+            let options = Options { seed, ..FEW_STEPS };
+            run(
+                &world,
+                &episode,
+                &real_queries(&episode, first..first + 2),
+                &options,
+            )
         };
         let (one, other) = (run(1), run(2));
         assert_eq!(one, run(1), "{name}");
@@ -287,32 +311,34 @@ fn the_seed_decides_and_every_world_has_likelihoods() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused() {
+fn invalid_input_is_an_error() {
     let config = plain();
     let world = world(&config);
     let long = episode(&config, 9);
-    let said = |episode: &Episode, wanted: Option<Range<usize>>| {
-        frames(&config, episode, wanted).unwrap_err().to_string()
+    let error = |episode: &Episode, wanted: Option<Range<usize>>| {
+        measurable_frames(&config, episode, wanted)
+            .unwrap_err()
+            .to_string()
     };
-    assert_eq!(frames(&config, &long, None).unwrap(), 5..9);
-    assert_eq!(frames(&config, &long, Some(6..8)).unwrap(), 6..8);
+    assert_eq!(measurable_frames(&config, &long, None).unwrap(), 5..9);
+    assert_eq!(measurable_frames(&config, &long, Some(6..8)).unwrap(), 6..8);
     for range in [4..8, 6..10, 7..7] {
-        let said = said(&long, Some(range));
-        assert!(said.contains("5 ≤ A < B ≤ 9"), "{said}");
+        let error = error(&long, Some(range));
+        assert!(error.contains("5 ≤ A < B ≤ 9"), "{error}");
     }
-    assert!(said(&episode(&config, 5), None).contains("expected at least 6"));
+    assert!(error(&episode(&config, 5), None).contains("expected at least 6"));
     let mut other = long.clone();
     other.actions[3] = 7;
-    assert!(said(&other, None).contains("holds 7, expected 0 to 2"));
+    assert!(error(&other, None).contains("holds 7, expected 0 to 2"));
     other.height = 6;
-    assert!(said(&other, None).contains("6×18 pixels, expected 12×18"));
+    assert!(error(&other, None).contains("6×18 pixels, expected 12×18"));
     let mut eps = config.clone();
     eps.flow.prediction = Prediction::Eps;
     for (options, world, part) in [
         (
             Options {
                 level: Some(1.0),
-                ..FEW
+                ..FEW_STEPS
             },
             &config,
             "level is 1, expected above 0, at most 0.99",
@@ -320,29 +346,43 @@ fn what_does_not_fit_is_refused() {
         (
             Options {
                 level: Some(0.01),
-                ..FEW
+                ..FEW_STEPS
             },
             &eps,
             "expected above 0.03125",
         ),
-        (Options { steps: 0, ..FEW }, &config, "steps is 0"),
-        (Options { probes: 0, ..FEW }, &config, "probes is 0"),
+        (
+            Options {
+                steps: 0,
+                ..FEW_STEPS
+            },
+            &config,
+            "steps is 0",
+        ),
+        (
+            Options {
+                probes: 0,
+                ..FEW_STEPS
+            },
+            &config,
+            "probes is 0",
+        ),
         (
             Options {
                 context_signal: 0.0,
-                ..FEW
+                ..FEW_STEPS
             },
             &config,
             "context signal is 0",
         ),
     ] {
-        let said = options.check(world).unwrap_err().to_string();
-        assert!(said.contains(part), "{said}");
+        let error = options.check(world).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
     }
-    let odd = Asked {
+    let invalid = FrameQuery {
         frame: 3,
-        ..own(&long, 6..7)[0]
+        ..real_queries(&long, 6..7)[0]
     };
-    let error = measure(&world, &long, &[odd], &FEW, &mut |_| ()).unwrap_err();
+    let error = measure(&world, &long, &[invalid], &FEW_STEPS, &mut |_| ()).unwrap_err();
     assert!(error.to_string().contains("frame 3"), "{error}");
 }

@@ -1,70 +1,73 @@
-//! One-step predictions of the ball, apart for balls that cross from one patch of the tokenizer
-//! into another: where tokens know little of their neighbours, that is where a ball is lost.
+//! One-step predictions of the ball. Balls that cross from one patch of the tokenizer into another
+//! are counted separately: a model whose tokens know little of their neighbours loses the ball
+//! there.
 
 use serde::Serialize;
 
-use super::horizons::NEAR;
-use super::objects::Point;
-use super::report::{Options, Progress};
-use super::truth::{self, Truth};
-use crate::Result;
 use driftless_data::Episode;
-use driftless_data::metrics::share;
-use driftless_engine::rollout::evenly;
+use driftless_data::metrics::fraction;
+use driftless_engine::rollout::evenly_spaced;
 use driftless_engine::{Engine, SamplerParams};
 
-/// A ball that moves further than this in one frame was served anew, in pixels.
-const FURTHEST: f64 = 12.0;
+use super::horizons::BALL_TOLERANCE;
+use super::object_truth;
+use super::object_truth::ObjectTruth;
+use super::objects::Point;
+use super::report::{Options, Progress};
+use crate::Result;
 
-/// One-step hits at one K.
+/// Largest motion of a ball in one frame, in pixels. A ball that moves further is a new serve.
+const MAX_MOTION: f64 = 12.0;
+
+/// One-step predictions at one K.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct OneStep {
-    /// Denoise passes a frame.
+pub struct OneStepReport {
+    /// Denoise passes per frame.
     pub steps: usize,
-    /// The tokenizer's patch in pixels.
+    /// Side of the tokenizer's patches in pixels.
     pub patch: usize,
     /// Balls that stay in their patch.
-    pub inside: Hits,
+    pub inside: HitRate,
     /// Balls that cross into another patch.
-    pub crossing: Hits,
+    pub crossing: HitRate,
 }
 
-/// How often the predicted ball is right.
+/// How often the predicted ball is correct.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Hits {
-    /// Predictions.
+pub struct HitRate {
+    /// Number of predictions.
     pub frames: usize,
-    /// Share of them whose (heaviest) ball is within 2 px of the truth.
+    /// Fraction of these whose (largest) ball is within 2 px of the true one.
     pub within_2px: Option<f64>,
 }
 
-/// Predicts single frames, spread evenly over all that show a ball before and after.
+/// Predicts single frames, spread evenly over all with a ball in this and the previous frame.
 pub(crate) fn measure(
     engine: &mut dyn Engine,
     episodes: &[Episode],
     options: &Options,
     progress: &mut Progress,
-) -> Result<Vec<OneStep>> {
-    let Some(game) = truth::game(episodes) else {
+) -> Result<Vec<OneStepReport>> {
+    let Some(game) = object_truth::game(episodes) else {
         return Ok(Vec::new());
     };
     let patch = engine.world().tokenizer.patch;
-    let moves = moves(episodes, options.context);
-    // [K][stays, crosses] → (right, all)
+    let motions = motions(episodes, options.context);
+    // [K][inside, crossing] → (correct, all)
     let mut counts = vec![[(0, 0); 2]; options.steps.len()];
-    for i in evenly(moves.len(), options.one_step) {
-        let Some(&Move {
+    for i in evenly_spaced(motions.len(), options.one_step) {
+        let Some(&Motion {
             episode,
             t,
             from,
             to,
-        }) = moves.get(i)
+        }) = motions.get(i)
         else {
             continue;
         };
         let context = episode.clip(t - options.context..t);
         let action = episode.actions.get(t).copied().unwrap_or(0);
-        let kind = usize::from(crosses(from, to, patch));
+        let group = usize::from(crosses(from, to, patch));
         for (&steps, counts) in options.steps.iter().zip(&mut counts) {
             let params = SamplerParams {
                 steps,
@@ -74,23 +77,23 @@ pub(crate) fn measure(
             engine.reset(&context, &params)?;
             engine.step(action, &params)?;
             let found = game.find(engine.image()?).ball();
-            let right = found.is_some_and(|ball| ball.distance(to) <= NEAR);
-            if let Some((hits, all)) = counts.get_mut(kind) {
-                *hits += usize::from(right);
+            let correct = found.is_some_and(|ball| ball.distance(to) <= BALL_TOLERANCE);
+            if let Some((hits, all)) = counts.get_mut(group) {
+                *hits += usize::from(correct);
                 *all += 1;
             }
-            progress.tick(1);
+            progress.advance(1);
         }
     }
-    let hits = |(right, frames): (usize, usize)| Hits {
+    let hits = |(correct, frames): (usize, usize)| HitRate {
         frames,
-        within_2px: share(right, frames),
+        within_2px: fraction(correct, frames),
     };
     Ok(options
         .steps
         .iter()
         .zip(counts)
-        .map(|(&steps, [inside, crossing])| OneStep {
+        .map(|(&steps, [inside, crossing])| OneStepReport {
             steps,
             patch,
             inside: hits(inside),
@@ -99,24 +102,24 @@ pub(crate) fn measure(
         .collect())
 }
 
-/// A ball's way between two frames of an episode, the second being frame `t`.
-struct Move<'a> {
+/// The motion of a ball from frame t − 1 to frame t of an episode.
+struct Motion<'a> {
     episode: &'a Episode,
     t: usize,
     from: Point,
     to: Point,
 }
 
-fn moves(episodes: &[Episode], context: usize) -> Vec<Move<'_>> {
-    let mut moves = Vec::new();
+fn motions(episodes: &[Episode], context: usize) -> Vec<Motion<'_>> {
+    let mut motions = Vec::new();
     for episode in episodes {
-        let Some(truth) = Truth::of(episode) else {
+        let Some(truth) = ObjectTruth::of(episode) else {
             continue;
         };
         for t in context.max(1)..episode.frames() {
             let ends = truth.at(t - 1).ball.zip(truth.at(t).ball);
-            if let Some((from, to)) = ends.filter(|(a, b)| a.distance(*b) <= FURTHEST) {
-                moves.push(Move {
+            if let Some((from, to)) = ends.filter(|(a, b)| a.distance(*b) <= MAX_MOTION) {
+                motions.push(Motion {
                     episode,
                     t,
                     from,
@@ -125,7 +128,7 @@ fn moves(episodes: &[Episode], context: usize) -> Vec<Move<'_>> {
             }
         }
     }
-    moves
+    motions
 }
 
 fn crosses(from: Point, to: Point, patch: usize) -> bool {
@@ -139,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ball_crosses_where_its_centre_changes_the_patch() {
+    fn crossing_is_a_change_of_patch() {
         let at = |x, y| Point { x, y };
         assert!(!crosses(at(8.0, 8.0), at(15.4, 15.4), 8));
         assert!(crosses(at(15.4, 8.0), at(15.6, 8.0), 8));

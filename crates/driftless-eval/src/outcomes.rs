@@ -1,46 +1,47 @@
-//! Predicted rewards and ends, one frame after real ones.
+//! One-step predictions of rewards and ends.
 
 use serde::Serialize;
 
-use super::report::{Options, Progress};
-use crate::Result;
 use driftless_data::Episode;
-use driftless_data::metrics::{mean, share};
-use driftless_engine::rollout::evenly;
+use driftless_data::metrics::{fraction, mean};
+use driftless_engine::rollout::evenly_spaced;
 use driftless_engine::{Engine, Outcome, SamplerParams};
 
-/// Frames of each kind (rewarded, ending, neither) at most.
-const EACH: usize = 200;
+use super::report::{Options, Progress};
+use crate::Result;
 
-/// Predicted outcomes beside the true ones.
+/// Most frames of each kind: ending, rewarded, neither.
+const MAX_PER_KIND: usize = 200;
+
+/// Predicted outcomes compared with the true ones.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct OutcomeReport {
-    /// Denoise passes a frame.
+    /// Denoise passes per frame.
     pub steps: usize,
-    /// Frames with each true reward that occurs, zero included, smallest first.
+    /// Predicted rewards by true reward, zero included, in ascending order.
     pub rewards: Vec<RewardRow>,
-    /// Frames that end their episode for good.
+    /// Frames that end their episode (`is_terminal`).
     pub ends: usize,
-    /// Share of those that are predicted to, with a probability of a half at least.
+    /// Fraction of these for which an end is predicted, with a probability of at least ½.
     pub ends_found: Option<f64>,
-    /// Frames that do not.
+    /// Frames that do not end their episode.
     pub others: usize,
-    /// Share of those that are predicted to nevertheless.
+    /// Fraction of these for which an end is predicted.
     pub ends_invented: Option<f64>,
 }
 
 /// The frames with one true reward.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RewardRow {
-    /// The reward.
+    /// The true reward.
     pub reward: f32,
-    /// Frames.
+    /// Number of frames.
     pub frames: usize,
-    /// Mean of what is predicted there.
+    /// Mean predicted reward.
     pub predicted: Option<f64>,
 }
 
-/// Predicts single frames, all kinds of outcomes among them. None for a world that predicts none.
+/// Predicts single frames of all kinds of outcomes. `None` for a world that predicts no outcomes.
 pub(crate) fn measure(
     engine: &mut dyn Engine,
     episodes: &[Episode],
@@ -53,10 +54,12 @@ pub(crate) fn measure(
     let mut kinds: [Vec<(usize, usize)>; 3] = Default::default();
     for (e, episode) in episodes.iter().enumerate() {
         for t in options.context..episode.frames() {
-            let kind = match (ends(episode, t), episode.rewards[t] != 0.0) {
-                (true, _) => 0,
-                (false, true) => 1,
-                (false, false) => 2,
+            let kind = if is_end(episode, t) {
+                0
+            } else if episode.rewards[t] != 0.0 {
+                1
+            } else {
+                2
             };
             kinds[kind].push((e, t));
         }
@@ -65,48 +68,49 @@ pub(crate) fn measure(
         steps: options.main_steps(),
         ..options.params
     };
-    let mut found: Vec<(f32, bool, Outcome)> = Vec::new();
+    // (true reward, whether it ends, prediction)
+    let mut samples: Vec<(f32, bool, Outcome)> = Vec::new();
     for kind in kinds {
-        for at in evenly(kind.len(), EACH) {
+        for at in evenly_spaced(kind.len(), MAX_PER_KIND) {
             let (e, t) = kind[at];
             let episode = &episodes[e];
             engine.reset(&episode.clip(t - options.context..t), &params)?;
             engine.step(episode.actions[t], &params)?;
-            progress.tick(1);
+            progress.advance(1);
             let Some(outcome) = engine.outcome() else {
                 return Ok(None);
             };
-            found.push((episode.rewards[t], ends(episode, t), outcome));
+            samples.push((episode.rewards[t], is_end(episode, t), outcome));
         }
     }
-    let (ended, others): (Vec<_>, Vec<_>) = found.iter().partition(|(_, ended, _)| *ended);
-    let likely = |of: &[(f32, bool, Outcome)]| {
-        let likely = of.iter().filter(|(.., o)| o.ends()).count();
-        share(likely, of.len())
+    let (ended, others): (Vec<_>, Vec<_>) = samples.iter().partition(|(_, ended, _)| *ended);
+    let predicted_ends = |samples: &[(f32, bool, Outcome)]| {
+        let count = samples.iter().filter(|(.., o)| o.ends()).count();
+        fraction(count, samples.len())
     };
     Ok(Some(OutcomeReport {
         steps: params.steps,
-        rewards: rewards(&found),
+        rewards: rewards(&samples),
         ends: ended.len(),
-        ends_found: likely(&ended),
+        ends_found: predicted_ends(&ended),
         others: others.len(),
-        ends_invented: likely(&others),
+        ends_invented: predicted_ends(&others),
     }))
 }
 
-/// Whether frame `t` ends its episode for good.
-fn ends(episode: &Episode, t: usize) -> bool {
+/// Whether frame `t` ends its episode (`is_terminal`).
+fn is_end(episode: &Episode, t: usize) -> bool {
     let terminal = episode.extras.get("is_terminal");
     terminal.is_some_and(|extra| extra.values.get(t).is_some_and(|end| *end > 0.0))
 }
 
-fn rewards(found: &[(f32, bool, Outcome)]) -> Vec<RewardRow> {
-    let mut values: Vec<f32> = found.iter().map(|(reward, ..)| *reward).collect();
+fn rewards(samples: &[(f32, bool, Outcome)]) -> Vec<RewardRow> {
+    let mut values: Vec<f32> = samples.iter().map(|(reward, ..)| *reward).collect();
     values.sort_by(f32::total_cmp);
     values.dedup();
     let row = |reward: f32| {
-        let here = found.iter().filter(|(own, ..)| *own == reward);
-        let predicted: Vec<f64> = here.map(|(.., o)| f64::from(o.reward)).collect();
+        let matching = samples.iter().filter(|(found, ..)| *found == reward);
+        let predicted: Vec<f64> = matching.map(|(.., o)| f64::from(o.reward)).collect();
         RewardRow {
             reward,
             frames: predicted.len(),
@@ -121,15 +125,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn predicted_rewards_are_averaged_over_the_frames_with_the_same_true_one() {
-        let of = |reward: f32, predicted: f32| {
+    fn rewards_are_averaged_by_true_reward() {
+        let sample = |reward: f32, predicted: f32| {
             let outcome = Outcome {
                 reward: predicted,
                 end: 0.0,
             };
             (reward, false, outcome)
         };
-        let rows = rewards(&[of(1.0, 0.5), of(0.0, 0.25), of(1.0, 1.0), of(-1.0, 0.0)]);
+        let rows = rewards(&[
+            sample(1.0, 0.5),
+            sample(0.0, 0.25),
+            sample(1.0, 1.0),
+            sample(-1.0, 0.0),
+        ]);
         let rows: Vec<_> = rows
             .iter()
             .map(|r| (r.reward, r.frames, r.predicted))

@@ -1,43 +1,47 @@
-//! Where a picture of a first-person world was seen from: a small probe that is trained on real
-//! frames, whose episodes say so (extra arrays `x`, `y`, `cos` and `sin`, [T] each).
+//! Pose estimation for first-person worlds: a small network, the probe, that reads position and
+//! direction from a frame. It is trained on real frames whose episodes have the extra arrays `x`,
+//! `y`, `cos` and `sin`, [T] each.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::Optimizer;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
-use crate::{Error, Result};
 use driftless_data::Episode;
 use driftless_data::metrics::median;
 use driftless_model::layers::Linear;
 use driftless_model::params::{Init, Params};
 
-/// Blocks along a side that a picture is averaged to before the probe sees it.
+use crate::{Error, Result};
+
+/// Blocks per side: the input of the probe is the mean colour of each block.
 const BLOCKS: usize = 16;
+/// Inputs of the probe: an RGB mean per block.
+const INPUTS: usize = BLOCKS * BLOCKS * 3;
 const HIDDEN: usize = 256;
-/// Steps that a probe is trained for.
+/// Training steps of a probe.
 pub const STEPS: usize = 4000;
 const BATCH: usize = 256;
-const RATE: f64 = 2e-3;
-/// Pictures that are read at once.
-const AT_ONCE: usize = 256;
+const LEARNING_RATE: f64 = 2e-3;
+/// Frames that are read at once.
+const READ_BATCH: usize = 256;
 
-/// A place and a direction of view.
+/// A position and a viewing direction.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pose {
-    /// Place along x, in the world's own unit.
+    /// Position along x, in the units of the world.
     pub x: f32,
-    /// Place along y.
+    /// Position along y.
     pub y: f32,
-    /// Cosine of the direction; the pair need not be of length 1.
+    /// Cosine of the direction. The vector (`cos`, `sin`) need not have length 1.
     pub cos: f32,
     /// Sine of the direction.
     pub sin: f32,
 }
 
 impl Pose {
-    /// The poses of an episode that carries them.
+    /// The poses of an episode; `None` if it has no poses.
     pub fn of(episode: &Episode) -> Option<Vec<Self>> {
         let column = |name: &str| {
             let extra = episode.extras.get(name)?;
@@ -53,74 +57,76 @@ impl Pose {
         Some(poses.collect())
     }
 
-    /// Distance of the places.
-    fn off(self, other: Self) -> f64 {
+    /// Distance between the positions.
+    fn distance(self, other: Self) -> f64 {
         f64::from(self.x - other.x).hypot(f64::from(self.y - other.y))
     }
 
     /// Angle between the directions in degrees, 0 to 180.
-    fn turned(self, other: Self) -> f64 {
-        let angle = |pose: Self| f64::from(pose.sin).atan2(f64::from(pose.cos)).to_degrees();
-        let turned = (angle(self) - angle(other)).rem_euclid(360.0);
-        turned.min(360.0 - turned)
+    fn angle(self, other: Self) -> f64 {
+        let degrees = |pose: Self| f64::from(pose.sin).atan2(f64::from(pose.cos)).to_degrees();
+        let angle = (degrees(self) - degrees(other)).rem_euclid(360.0);
+        angle.min(360.0 - angle)
     }
 }
 
-/// How far the poses that are read from pictures lie from the true ones.
+/// Errors of the poses that are read from frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct PoseStats {
-    /// Pictures.
+    /// Number of frames.
     pub frames: usize,
-    /// Median distance of the places, in the world's own unit.
+    /// Median distance of the positions, in the units of the world.
     pub distance: Option<f64>,
     /// Median angle between the directions, in degrees.
     pub angle: Option<f64>,
 }
 
 impl PoseStats {
-    /// Of (read, true) pairs.
+    /// Statistics of (predicted, true) pairs.
     pub(super) fn of(pairs: &[(Pose, Pose)]) -> Self {
-        let each = |error: fn(Pose, Pose) -> f64| -> Vec<f64> {
+        let errors = |error: fn(Pose, Pose) -> f64| -> Vec<f64> {
             pairs.iter().map(|&(a, b)| error(a, b)).collect()
         };
         Self {
             frames: pairs.len(),
-            distance: median(&each(Pose::off)),
-            angle: median(&each(Pose::turned)),
+            distance: median(&errors(Pose::distance)),
+            angle: median(&errors(Pose::angle)),
         }
     }
 }
 
-/// Reads a pose from a picture: W₃ silu(W₂ silu(W₁ x + b₁) + b₂) + b₃ of the picture's 16 × 16 means.
+/// Reads a pose from a frame: W₃ silu(W₂ silu(W₁ x + b₁) + b₂) + b₃ of the means x of 16 × 16
+/// blocks.
 pub struct Probe {
     size: [usize; 2],
     layers: [Linear; 3],
-    /// Middle and half the range of the places.
+    /// Centre of the range of the positions, and half its width.
     centre: [f32; 2],
     scale: [f32; 2],
 }
 
 impl Probe {
-    /// Trains a probe for `steps` steps on episodes that carry their poses.
+    /// Trains a probe for `steps` steps on episodes with poses.
     ///
     /// # Errors
-    /// An episode says no pose, or its frames are smaller than 16 pixels or of another size.
+    /// Returns an error if an episode has no poses, if the frames' sides are not multiples of 16
+    /// pixels, or if the episodes differ in frame size.
     pub fn train(episodes: &[Episode], steps: usize, seed: u64) -> Result<Self> {
-        let wrong = |what: &str| Error::Argument(format!("the pose probe needs {what}"));
-        let first = episodes.first().ok_or_else(|| wrong("an episode"))?;
+        let needs = |what: &str| Error::Argument(format!("the pose probe needs {what}"));
+        let first = episodes.first().ok_or_else(|| needs("an episode"))?;
         let size = [first.height, first.width];
         if size.iter().any(|side| side % BLOCKS != 0) {
-            return Err(wrong("frames whose sides are multiples of 16 pixels"));
+            return Err(needs("frames whose sides are multiples of 16 pixels"));
         }
-        let (mut pictures, mut poses) = (Vec::new(), Vec::new());
+        let (mut inputs, mut poses) = (Vec::new(), Vec::new());
         for episode in episodes {
-            let own = Pose::of(episode)
-                .ok_or_else(|| wrong("episodes with the arrays `x`, `y`, `cos` and `sin`"))?;
+            let episode_poses = Pose::of(episode)
+                .ok_or_else(|| needs("episodes with the arrays `x`, `y`, `cos` and `sin`"))?;
             if [episode.height, episode.width] != size {
-                return Err(wrong("frames of one size"));
+                return Err(needs("frames of one size"));
             }
-            poses.extend(own);
-            pictures.extend((0..episode.frames()).flat_map(|t| blocks(episode.frame(t), size)));
+            poses.extend(episode_poses);
+            inputs.extend((0..episode.frames()).flat_map(|t| block_means(episode.frame(t), size)));
         }
         let range = |of: fn(&Pose) -> f32| {
             let values = || poses.iter().map(of);
@@ -133,12 +139,11 @@ impl Probe {
         let ((cx, sx), (cy, sy)) = (range(|p| p.x), range(|p| p.y));
         let (centre, scale) = ([cx, cy], [sx, sy]);
         let params = Params::seeded(seed, &Device::Cpu);
-        let inputs = BLOCKS * BLOCKS * 3;
         let layer = |name, size| Linear::new(&params, name, size, Init::FanIn, true);
         let probe = Self {
             size,
             layers: [
-                layer("first", [HIDDEN, inputs])?,
+                layer("first", [HIDDEN, INPUTS])?,
                 layer("second", [HIDDEN, HIDDEN])?,
                 layer("out", [4, HIDDEN])?,
             ],
@@ -150,22 +155,35 @@ impl Probe {
             .map(|p| [(p.x - cx) / sx, (p.y - cy) / sy, p.cos, p.sin])
             .collect();
         let vars = params.finish()?.into_values().collect();
+        probe.fit(vars, &inputs, &targets, steps, seed)?;
+        Ok(probe)
+    }
+
+    /// Minimizes the squared error with AdamW and a linearly decaying learning rate.
+    fn fit(
+        &self,
+        vars: Vec<Var>,
+        inputs: &[f32],
+        targets: &[[f32; 4]],
+        steps: usize,
+        seed: u64,
+    ) -> Result<()> {
         let mut optimizer = candle_nn::AdamW::new(vars, candle_nn::ParamsAdamW::default())?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         for step in 0..steps {
-            optimizer.set_learning_rate(RATE * (steps - step) as f64 / steps as f64);
+            optimizer.set_learning_rate(LEARNING_RATE * (steps - step) as f64 / steps as f64);
             let (mut x, mut y) = (Vec::new(), Vec::new());
             for _ in 0..BATCH {
                 let at = rng.random_range(0..targets.len());
-                x.extend_from_slice(&pictures[at * inputs..(at + 1) * inputs]);
+                x.extend_from_slice(&inputs[at * INPUTS..(at + 1) * INPUTS]);
                 y.extend_from_slice(&targets[at]);
             }
-            let x = Tensor::from_vec(x, (BATCH, inputs), &Device::Cpu)?;
+            let x = Tensor::from_vec(x, (BATCH, INPUTS), &Device::Cpu)?;
             let y = Tensor::from_vec(y, (BATCH, 4), &Device::Cpu)?;
-            let loss = (probe.forward(&x)? - y)?.sqr()?.mean_all()?;
+            let loss = (self.forward(&x)? - y)?.sqr()?.mean_all()?;
             optimizer.backward_step(&loss)?;
         }
-        Ok(probe)
+        Ok(())
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
@@ -173,25 +191,25 @@ impl Probe {
         Ok(out.forward(&second.forward(&first.forward(x)?.silu()?)?.silu()?)?)
     }
 
-    /// The poses of frames, u8 RGB `[T, H, W, 3]`.
+    /// Reads the poses of frames, u8 RGB `[T, H, W, 3]`.
     ///
     /// # Errors
-    /// The frames are not of the size that the probe was trained on.
+    /// Returns an error if the frames do not have the size that the probe was trained on.
     pub fn read(&self, images: &[u8]) -> Result<Vec<Pose>> {
         let len = self.size[0] * self.size[1] * 3;
         if !images.len().is_multiple_of(len) {
             return Err(Error::Argument(format!(
-                "frames hold {} bytes, the pose probe expects multiples of {len}",
+                "the frames have {} bytes, the pose probe expects a multiple of {len}",
                 images.len()
             )));
         }
         let mut poses = Vec::with_capacity(images.len() / len);
-        for some in images.chunks(AT_ONCE * len) {
-            let x: Vec<f32> = some
+        for chunk in images.chunks(READ_BATCH * len) {
+            let x: Vec<f32> = chunk
                 .chunks_exact(len)
-                .flat_map(|image| blocks(image, self.size))
+                .flat_map(|image| block_means(image, self.size))
                 .collect();
-            let x = Tensor::from_vec(x, (some.len() / len, BLOCKS * BLOCKS * 3), &Device::Cpu)?;
+            let x = Tensor::from_vec(x, (chunk.len() / len, INPUTS), &Device::Cpu)?;
             let rows = self.forward(&x)?.to_dtype(DType::F32)?.to_vec2::<f32>()?;
             poses.extend(rows.iter().map(|row| Pose {
                 x: self.centre[0] + self.scale[0] * row[0],
@@ -204,10 +222,10 @@ impl Probe {
     }
 }
 
-/// A picture's means over 16 × 16 blocks, in [−1, 1].
-fn blocks(image: &[u8], [height, width]: [usize; 2]) -> Vec<f32> {
+/// The means of an image over 16 × 16 blocks, in [−1, 1].
+fn block_means(image: &[u8], [height, width]: [usize; 2]) -> Vec<f32> {
     let (bh, bw) = (height / BLOCKS, width / BLOCKS);
-    let mut sums = vec![0u32; BLOCKS * BLOCKS * 3];
+    let mut sums = vec![0u32; INPUTS];
     for (i, &value) in image.iter().enumerate() {
         let (y, x, channel) = (i / 3 / width, i / 3 % width, i % 3);
         sums[((y / bh) * BLOCKS + x / bw) * 3 + channel] += u32::from(value);
@@ -223,7 +241,7 @@ mod tests {
     use super::*;
     use driftless_data::Extra;
 
-    /// A square that tells the place by where it stands and the direction by its colour.
+    /// Frames with a square: its place is the position, its colour the direction.
     fn episode(seed: u64, frames: usize) -> Episode {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut images = Vec::new();
@@ -231,7 +249,7 @@ mod tests {
         for _ in 0..frames {
             let (x, y) = (rng.random_range(0..24), rng.random_range(0..24));
             let (sin, cos) = rng.random_range(0.0..std::f32::consts::TAU).sin_cos();
-            let level = |share: f32| (127.0 + 120.0 * share) as u8;
+            let level = |value: f32| (127.0 + 120.0 * value) as u8;
             let colour = [level(cos), level(sin), 200];
             for at in 0..32 * 32 {
                 let inside = (x..x + 8).contains(&(at % 32)) && (y..y + 8).contains(&(at / 32));
@@ -256,22 +274,22 @@ mod tests {
     }
 
     #[test]
-    fn on_pictures_that_it_was_not_trained_on_the_probe_is_near_the_truth() {
+    fn probe_reads_unseen_frames() {
         let probe = Probe::train(&[episode(1, 500), episode(2, 500)], 300, 0).unwrap();
         let held_out = episode(3, 300);
-        let read = probe.read(&held_out.images).unwrap();
+        let predicted = probe.read(&held_out.images).unwrap();
         let truth = Pose::of(&held_out).unwrap();
-        let pairs: Vec<_> = read.into_iter().zip(truth.iter().copied()).collect();
+        let pairs: Vec<_> = predicted.into_iter().zip(truth.iter().copied()).collect();
         let stats = PoseStats::of(&pairs);
         assert!(stats.distance.unwrap() < 0.3, "{stats:?}");
         assert!(stats.angle.unwrap() < 15.0, "{stats:?}");
-        // One that reads nothing is far off.
-        let still: Vec<_> = truth.iter().map(|&pose| (truth[0], pose)).collect();
-        assert!(PoseStats::of(&still).distance.unwrap() > 1.0);
+        // A constant prediction is far off.
+        let constant: Vec<_> = truth.iter().map(|&pose| (truth[0], pose)).collect();
+        assert!(PoseStats::of(&constant).distance.unwrap() > 1.0);
     }
 
     #[test]
-    fn poses_are_compared_the_short_way_round() {
+    fn angles_wrap_around() {
         let at = |x: f32, degrees: f32| {
             let (sin, cos) = degrees.to_radians().sin_cos();
             Pose {
@@ -287,10 +305,10 @@ mod tests {
     }
 
     #[test]
-    fn an_episode_without_poses_is_refused() {
-        let mut bad = episode(1, 3);
-        bad.extras.remove("cos");
-        let error = Probe::train(&[bad], 1, 0).err().unwrap().to_string();
+    fn missing_poses_are_an_error() {
+        let mut without = episode(1, 3);
+        without.extras.remove("cos");
+        let error = Probe::train(&[without], 1, 0).err().unwrap().to_string();
         assert!(error.contains("`cos`"), "{error}");
     }
 }

@@ -1,46 +1,47 @@
-//! The whole evaluation of a world, and its numbers as one serialisable report.
+//! The complete evaluation of a world, and its results as one serializable report.
 
 use std::path::Path;
 use std::time::Instant;
 
 use serde::Serialize;
 
-use super::free::{self, FreeReport};
-use super::horizons::{self, RolloutReport, Shuffled};
-use super::one_step::{self, OneStep};
-use super::outcomes::{self, OutcomeReport};
-use super::pose::Probe;
-use super::tokenizer::{self, TokenizerReport};
-use crate::{Error, Result};
-use driftless_data::Dataset;
-use driftless_data::contact_sheet as pictures;
+use driftless_data::{Dataset, contact_sheet as pictures};
 use driftless_engine::{Engine, SamplerParams};
 
-/// Frames of a free run that a picture shows.
-const FREE_PICTURES: usize = 50;
+use super::free_run::FreeRunReport;
+use super::horizons::{RolloutReport, ShuffledReport};
+use super::one_step::OneStepReport;
+use super::outcomes::OutcomeReport;
+use super::pose::Probe;
+use super::tokenizer::TokenizerReport;
+use super::{free_run, horizons, one_step, outcomes, tokenizer};
+use crate::{Error, Result};
 
-/// What to measure, and how much of it.
+/// Number of frames of a free run that its contact sheet shows.
+const FREE_RUN_PICTURES: usize = 50;
+
+/// What to measure, and on how many frames.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
-    /// Sequences to roll out, spread evenly over the held-out episodes.
+    /// Number of rollouts, spread evenly over the held-out episodes.
     pub sequences: usize,
-    /// Context frames of each.
+    /// Context frames per rollout.
     pub context: usize,
-    /// Frames to predict after the context.
+    /// Predicted frames per rollout.
     pub horizon: usize,
-    /// Denoise passes a frame, K: every value is measured.
+    /// Denoise passes per frame, K. Rollouts are measured for each value.
     pub steps: Vec<usize>,
-    /// Frames for the tokenizer's measures.
+    /// Frames on which the tokenizer is measured.
     pub tokenizer_frames: usize,
-    /// Predictions of a single frame for the patch-crossing measure.
+    /// One-step predictions for [`EvalReport::one_step`].
     pub one_step: usize,
-    /// Free runs.
+    /// Number of free runs.
     pub free_runs: usize,
-    /// Frames of each free run.
+    /// Frames per free run.
     pub free_frames: usize,
-    /// Frames of a free run that are counted together.
+    /// Frames of a free run that are counted in one bin.
     pub free_bin: usize,
-    /// Everything else about sampling; `steps` is ignored, the seed is the first sequence's.
+    /// All other sampler parameters. `steps` is ignored; the seed is that of the first rollout.
     pub params: SamplerParams,
 }
 
@@ -62,15 +63,15 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The K of the measures that are taken at one K only: 4, or else the largest.
+    /// The K of what is measured for one K only: 4, or the largest if 4 is not among `steps`.
     pub fn main_steps(&self) -> usize {
         let largest = self.steps.iter().copied().max().unwrap_or(4);
         if self.steps.contains(&4) { 4 } else { largest }
     }
 
-    /// Every how many frames of a free run a picture is kept.
-    pub(crate) fn picture_every(&self) -> usize {
-        (self.free_frames / FREE_PICTURES).max(1)
+    /// Frames from one picture of a free run to the next.
+    pub(crate) fn picture_interval(&self) -> usize {
+        (self.free_frames / FREE_RUN_PICTURES).max(1)
     }
 
     fn check(&self) -> Result<()> {
@@ -87,53 +88,53 @@ impl Options {
         Ok(())
     }
 
-    /// Engine steps of the whole evaluation.
-    fn work(&self, dataset: &Dataset) -> usize {
+    /// Number of engine steps of the evaluation.
+    fn total_steps(&self, dataset: &Dataset) -> usize {
         let rollouts = self.sequences * self.horizon * (self.steps.len() + 1);
-        let truth = super::truth::game(&dataset.episodes).is_some();
+        let truth = super::object_truth::game(&dataset.episodes).is_some();
         let one_step = if truth { self.one_step } else { 0 } * self.steps.len();
         rollouts + one_step + self.free_runs * self.free_frames
     }
 }
 
-/// Everything that was measured.
+/// The results of an evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Report {
+pub struct EvalReport {
     /// The world's name.
     pub world: String,
     /// The engine's name.
     pub engine: String,
     /// The dataset's name.
     pub data: String,
-    /// Held-out episodes.
+    /// Number of held-out episodes.
     pub episodes: usize,
-    /// Frames in them.
+    /// Number of frames in them.
     pub frames: usize,
-    /// Sequences rolled out.
+    /// Number of rollouts.
     pub sequences: usize,
-    /// Context frames of each.
+    /// Context frames per rollout.
     pub context: usize,
-    /// Signal level τ_ctx of the context.
+    /// Signal level τ_ctx of the context frames.
     pub context_signal: f32,
-    /// Seed of the first sequence.
+    /// Seed of the first rollout.
     pub seed: u64,
     /// The tokenizer alone.
     pub tokenizer: TokenizerReport,
-    /// Rollouts beside their references.
+    /// The rollouts and the references they compare with.
     pub rollouts: Vec<RolloutReport>,
-    /// Whether the world obeys; none for worlds without known objects.
-    pub shuffled: Option<Shuffled>,
-    /// The ball one frame later; empty for worlds without known objects.
-    pub one_step: Vec<OneStep>,
-    /// Predicted rewards and ends; none of a world that predicts none.
+    /// Response to actions; `None` for worlds without known objects.
+    pub shuffled: Option<ShuffledReport>,
+    /// One-step predictions of the ball; empty for worlds without known objects.
+    pub one_step: Vec<OneStepReport>,
+    /// Predicted rewards and ends; `None` for a world that predicts none.
     pub outcomes: Option<OutcomeReport>,
-    /// Free running; none where no free run was asked for.
-    pub free: Option<FreeReport>,
-    /// Wall time of the evaluation.
+    /// Free runs; `None` if none were requested.
+    pub free: Option<FreeRunReport>,
+    /// Duration of the evaluation.
     pub seconds: f64,
 }
 
-/// Counts engine steps for whoever watches.
+/// Reports the progress of an evaluation in engine steps.
 pub struct Progress<'a> {
     done: usize,
     total: usize,
@@ -150,18 +151,18 @@ impl<'a> Progress<'a> {
         }
     }
 
-    pub(crate) fn tick(&mut self, steps: usize) {
+    pub(crate) fn advance(&mut self, steps: usize) {
         self.done += steps;
         (self.show)(self.done, self.total.max(self.done));
     }
 }
 
-/// Measures a world on held-out episodes, poses with a `probe` where there is one; writes contact
-/// sheets where a folder is named.
+/// Evaluates a world on held-out episodes. Poses are measured if there is a `probe`, and contact
+/// sheets are written if there is a `picture_folder`.
 ///
 /// # Errors
-/// The episodes do not fit the world or are too short, a number is out of range, the device
-/// failed, or a picture cannot be written.
+/// Returns an error if the episodes do not match the world or are too short, an option is out of
+/// range, the device fails, or a picture cannot be written.
 pub fn run(
     engine: &mut dyn Engine,
     dataset: &Dataset,
@@ -169,29 +170,30 @@ pub fn run(
     probe: Option<&Probe>,
     picture_folder: Option<&Path>,
     progress: &mut Progress,
-) -> Result<Report> {
+) -> Result<EvalReport> {
     let started = Instant::now();
     options.check()?;
-    check_fit(engine, dataset)?;
+    check_dataset(engine, dataset)?;
     let episodes = &dataset.episodes;
-    progress.total = options.work(dataset);
+    progress.total = options.total_steps(dataset);
     let tokenizer = tokenizer::measure(engine, episodes, options.tokenizer_frames)?;
     let cases = horizons::cases(engine, episodes, options)?;
     let rollouts = horizons::measure(engine, &cases, options, probe, progress)?;
     let one_step = one_step::measure(engine, episodes, options, progress)?;
     let outcomes = outcomes::measure(engine, episodes, options, progress)?;
-    let free = match options.free_runs.min(options.free_frames) {
-        0 => None,
-        _ => Some(free::measure(engine, episodes, options, progress)?),
+    let free = if options.free_runs == 0 || options.free_frames == 0 {
+        None
+    } else {
+        Some(free_run::measure(engine, episodes, options, progress)?)
     };
-    let (free, free_frames) = free.unzip();
+    let (free, free_pictures) = free.unzip();
     if let Some(folder) = picture_folder {
         let size = engine.world().image;
-        let truth: Vec<&[u8]> = cases.iter().map(|case| case.images.as_slice()).collect();
-        pictures::write_rollouts(folder, &truth, &rollouts.dreams, size)?;
-        pictures::write_free_runs(folder, &free_frames.unwrap_or_default(), size)?;
+        let real: Vec<&[u8]> = cases.iter().map(|case| case.images.as_slice()).collect();
+        pictures::write_rollouts(folder, &real, &rollouts.predictions, size)?;
+        pictures::write_free_runs(folder, &free_pictures.unwrap_or_default(), size)?;
     }
-    Ok(Report {
+    Ok(EvalReport {
         world: engine.world().name.clone(),
         engine: engine.name().to_owned(),
         data: dataset.info.name.clone(),
@@ -211,27 +213,27 @@ pub fn run(
     })
 }
 
-/// Frames and actions of the dataset must be those of the world.
-fn check_fit(engine: &dyn Engine, dataset: &Dataset) -> Result<()> {
+/// Checks that the dataset has the frame size and the actions of the world, and an episode.
+fn check_dataset(engine: &dyn Engine, dataset: &Dataset) -> Result<()> {
     let world = engine.world();
     let names = |actions: &[driftless_data::ActionSpec]| -> Vec<String> {
         actions.iter().map(|action| action.name.clone()).collect()
     };
-    let (ours, theirs) = (names(&world.actions), names(&dataset.info.actions));
-    if ours != theirs {
+    let (expected, found) = (names(&world.actions), names(&dataset.info.actions));
+    if expected != found {
         return Err(Error::Argument(format!(
-            "the dataset's actions are {theirs:?}, the world expects {ours:?}"
+            "the dataset's actions are {found:?}, expected {expected:?} as in the world"
         )));
     }
     if world.image != dataset.info.image {
         return Err(Error::Argument(format!(
-            "the dataset's frames are {:?} pixels, the world expects {:?}",
+            "the dataset's frames are {:?} pixels, expected {:?} (height, width) as in the world",
             dataset.info.image, world.image
         )));
     }
     if dataset.episodes.is_empty() {
         return Err(Error::Argument(
-            "the dataset holds no episode, expected at least one .npz".to_owned(),
+            "the dataset has no episodes, expected at least one .npz file".to_owned(),
         ));
     }
     Ok(())

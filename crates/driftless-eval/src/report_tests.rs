@@ -1,15 +1,16 @@
-//! The whole evaluation on real frames, with engines whose quality is known beforehand.
+//! The complete evaluation of real frames with fake engines of known quality.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::*;
-use crate::fake::{Fake, Manner, world};
-use crate::free::Presence;
-use crate::table;
 use driftless_data::{DatasetInfo, Episode};
 
-fn real() -> Episode {
+use super::*;
+use crate::fake::{FakeBehaviour, FakeEngine, world};
+use crate::free_run::ObjectPresence;
+use crate::table;
+
+fn real_episode() -> Episode {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/pong/episode_00000.npz");
     Episode::read(&path).unwrap()
 }
@@ -27,8 +28,8 @@ fn options() -> Options {
     }
 }
 
-fn evaluate(episode: Episode, manner: Manner, options: &Options) -> Result<Report> {
-    let mut engine = Fake::new(Arc::new(episode.clone()), manner);
+fn evaluate(episode: Episode, behaviour: FakeBehaviour, options: &Options) -> Result<EvalReport> {
+    let mut engine = FakeEngine::new(Arc::new(episode.clone()), behaviour);
     let dataset = Dataset {
         info: DatasetInfo {
             name: "test".to_owned(),
@@ -49,20 +50,20 @@ fn evaluate(episode: Episode, manner: Manner, options: &Options) -> Result<Repor
     )
 }
 
-fn row<'a>(report: &'a Report, label: &str) -> &'a RolloutReport {
+fn rollout<'a>(report: &'a EvalReport, label: &str) -> &'a RolloutReport {
     report
         .rollouts
         .iter()
-        .find(|rollout| rollout.label == label)
+        .find(|row| row.label == label)
         .unwrap()
 }
 
 #[test]
-fn a_perfect_world_scores_like_the_real_frames() {
-    let report = evaluate(real(), Manner::Perfect, &options()).unwrap();
-    let dream = row(&report, "K = 4");
-    assert_eq!(dream.spans, row(&report, "real frames").spans);
-    for span in &dream.spans {
+fn perfect_world_matches_real_frames() {
+    let report = evaluate(real_episode(), FakeBehaviour::Perfect, &options()).unwrap();
+    let predicted = rollout(&report, "K = 4");
+    assert_eq!(predicted.spans, rollout(&report, "real frames").spans);
+    for span in &predicted.spans {
         let (player, ball) = (span.player.as_ref().unwrap(), span.ball.as_ref().unwrap());
         assert!(player.mean.unwrap() < 0.3, "{span:?}");
         assert_eq!(player.missing, Some(0.0));
@@ -79,33 +80,36 @@ fn a_perfect_world_scores_like_the_real_frames() {
 }
 
 #[test]
-fn a_frozen_world_scores_like_repeating_the_last_frame() {
-    let report = evaluate(real(), Manner::Frozen, &options()).unwrap();
-    let (dream, repeat) = (row(&report, "K = 4"), row(&report, "repeat the last frame"));
-    assert_eq!(dream.spans, repeat.spans);
-    let late = dream
+fn frozen_world_matches_repeated_frames() {
+    let report = evaluate(real_episode(), FakeBehaviour::Frozen, &options()).unwrap();
+    let (predicted, repeated) = (
+        rollout(&report, "K = 4"),
+        rollout(&report, "repeat the last frame"),
+    );
+    assert_eq!(predicted.spans, repeated.spans);
+    let late = predicted
         .spans
         .iter()
         .find(|s| (s.from, s.to) == (5, 16))
         .unwrap();
     assert!(late.ball.as_ref().unwrap().within_2px.unwrap() < 0.3);
-    // It obeys nobody: shuffled actions change nothing.
+    // Actions have no effect.
     let shuffled = report.shuffled.unwrap();
     assert!(shuffled.spans.iter().all(|span| span.factor == Some(1.0)));
 }
 
 #[test]
-fn a_world_that_obeys_suffers_from_shuffled_actions() {
-    let report = evaluate(real(), Manner::Strict, &options()).unwrap();
+fn shuffled_actions_harm_an_obedient_world() {
+    let report = evaluate(real_episode(), FakeBehaviour::Obedient, &options()).unwrap();
     let whole = report.shuffled.unwrap().spans.pop().unwrap();
     assert_eq!((whole.from, whole.to), (1, 16));
     assert!(whole.factor.unwrap() > 5.0, "{whole:?}");
 }
 
 #[test]
-fn an_empty_world_misses_everything() {
-    let report = evaluate(real(), Manner::Empty, &options()).unwrap();
-    for span in &row(&report, "K = 4").spans {
+fn empty_world_misses_everything() {
+    let report = evaluate(real_episode(), FakeBehaviour::Empty, &options()).unwrap();
+    for span in &rollout(&report, "K = 4").spans {
         assert_eq!(span.player.as_ref().unwrap().missing, Some(1.0));
         assert_eq!(span.player.as_ref().unwrap().mean, None);
         assert!(span.ball.as_ref().unwrap().none.unwrap_or(1.0) == 1.0);
@@ -113,54 +117,58 @@ fn an_empty_world_misses_everything() {
 }
 
 #[test]
-fn free_runs_are_counted_in_bins_beside_the_real_frames() {
-    let mut episode = real();
-    // The fake can play as long as its episode: start early.
+fn free_runs_are_counted_in_bins() {
+    let mut episode = real_episode();
     episode.extras.clear();
     let options = Options {
         free_frames: 60,
         free_bin: 25,
         ..options()
     };
-    let report = evaluate(episode, Manner::Frozen, &options).unwrap();
+    let report = evaluate(episode, FakeBehaviour::Frozen, &options).unwrap();
     let free = report.free.unwrap();
     assert_eq!((free.real, free.change), (None, Some(0.0)));
-    assert_eq!(free.bins[0].presence, Presence::default());
+    assert_eq!(free.bins[0].presence, ObjectPresence::default());
 
-    let report = evaluate(real(), Manner::Frozen, &options).unwrap();
+    let report = evaluate(real_episode(), FakeBehaviour::Frozen, &options).unwrap();
     let free = report.free.unwrap();
     let ends: Vec<_> = free.bins.iter().map(|bin| (bin.from, bin.to)).collect();
     assert_eq!(ends, [(1, 25), (26, 50), (51, 60)]);
     assert_eq!(free.bins[2].presence.frames, 10);
     assert_eq!(free.bins[0].presence.player, Some(1.0));
     assert!(free.real.unwrap().player.unwrap() > 0.95);
-    // The fake's latents are 0.5 off what its pictures are encoded to; real frames lose nothing.
+    // The fake engine's latents differ by 0.5 from the encoding of its images.
     assert!((free.bins[1].reencoding.unwrap() - 0.5).abs() < 1e-4);
     assert_eq!(free.real_reencoding, Some(0.0));
 }
 
 #[test]
-fn worlds_without_known_objects_are_measured_by_their_pixels_alone() {
-    let mut episode = real();
+fn unknown_worlds_are_measured_by_pixels() {
+    let mut episode = real_episode();
     episode.extras.clear();
-    let report = evaluate(episode, Manner::Perfect, &options()).unwrap();
-    assert!(row(&report, "K = 4").spans.iter().all(|s| s.ball.is_none()));
+    let report = evaluate(episode, FakeBehaviour::Perfect, &options()).unwrap();
+    assert!(
+        rollout(&report, "K = 4")
+            .spans
+            .iter()
+            .all(|s| s.ball.is_none())
+    );
     assert_eq!((&report.shuffled, report.one_step.len()), (&None, 0));
     let text = table::text(&table::tables(&report));
     assert!(text.contains("PSNR") && !text.contains("paddle"), "{text}");
 }
 
 #[test]
-fn the_tables_name_what_was_measured() {
-    let report = evaluate(real(), Manner::Perfect, &options()).unwrap();
+fn tables_name_the_measures() {
+    let report = evaluate(real_episode(), FakeBehaviour::Perfect, &options()).unwrap();
     let markdown = table::markdown(&table::tables(&report));
     for part in [
         "h = 8",
         "h 5–16",
         "K = 4",
-        "times worse",
+        "ratio",
         "crosses",
-        "taken away",
+        "ball removed",
     ] {
         assert!(markdown.contains(part), "{part} is missing in\n{markdown}");
     }
@@ -169,17 +177,17 @@ fn the_tables_name_what_was_measured() {
 }
 
 #[test]
-fn episodes_of_another_world_and_zero_sizes_are_refused() {
+fn invalid_options_are_refused() {
     let none = Options {
         sequences: 0,
         ..options()
     };
-    let error = evaluate(real(), Manner::Perfect, &none).unwrap_err();
+    let error = evaluate(real_episode(), FakeBehaviour::Perfect, &none).unwrap_err();
     assert!(error.to_string().contains("sequences is 0"), "{error}");
     let long = Options {
         horizon: 100_000,
         ..options()
     };
-    let error = evaluate(real(), Manner::Perfect, &long).unwrap_err();
+    let error = evaluate(real_episode(), FakeBehaviour::Perfect, &long).unwrap_err();
     assert!(error.to_string().contains("100012 frames"), "{error}");
 }

@@ -1,92 +1,100 @@
-//! The surprise of a stretch of an episode, frame by frame, and beside frames that are wrong.
+//! The surprise of an episode's frames, and its comparison with that of perturbed frames.
 
 use std::ops::Range;
 
 use serde::Serialize;
 
-use super::against::{Changed, Comparison, Mean, changes};
-use super::likelihood::{Asked, Options, Surprise, frames, level_of, measure};
-use super::table::{Table, number, percent};
-use crate::Result;
 use driftless_data::Episode;
 use driftless_model::checkpoint::World;
 
-/// How likely the frames of an episode are.
+use super::likelihood::{
+    FrameQuery, FrameSurprise, Options, default_level, measurable_frames, measure,
+};
+use super::perturbations::{MeanBits, Perturbation, PerturbationReport, perturbations};
+use super::table::{Table, number, percent};
+use crate::Result;
+
+/// How likely the frames of an episode are under a world.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Report {
+pub struct SurpriseReport {
     /// The world's name.
     pub world: String,
-    /// How it was measured.
+    /// How it was measured. `level` is always set.
     pub options: Options,
-    /// Numbers in a frame's latent.
+    /// Length of a frame's latent.
     pub dimensions: usize,
     /// Names of the actions.
     pub actions: Vec<String>,
     /// The real frames.
-    pub frames: Vec<Surprise>,
-    /// Over the real frames.
-    pub mean: Mean,
-    /// Over the real frames, the excess.
-    pub excess: Mean,
-    /// The real frames beside wrong ones; empty unless asked for.
-    pub against: Vec<Comparison>,
+    pub frames: Vec<FrameSurprise>,
+    /// Mean over the real frames.
+    pub mean: MeanBits,
+    /// Mean excess over the real frames.
+    pub excess: MeanBits,
+    /// Comparisons with perturbed frames; empty unless requested.
+    #[serde(rename = "against")]
+    pub perturbations: Vec<PerturbationReport>,
 }
 
-/// Measures the frames of an episode that `wanted` names (all that have a context without it), and
-/// where asked wrong ones in their places; `show` is called with (done, all).
+/// Measures frames of an episode: those of `wanted`, or all that have a full context. With
+/// `perturb`, also measures perturbed frames. Calls `show(done, total)` with numbers of frames.
 ///
 /// # Errors
-/// As [`frames`] and [`measure`].
+/// See [`measurable_frames`] and [`measure`].
 pub fn run(
     world: &World,
     episode: &Episode,
     wanted: Option<Range<usize>>,
     options: &Options,
-    against: bool,
+    perturb: bool,
     show: &mut dyn FnMut(usize, usize),
-) -> Result<Report> {
+) -> Result<SurpriseReport> {
     let config = &world.config;
-    let range = frames(config, episode, wanted)?;
-    let real = range.clone().map(|t| Asked {
+    let range = measurable_frames(config, episode, wanted)?;
+    let real = range.clone().map(|t| FrameQuery {
         frame: t,
         action: episode.actions[t],
         image: episode.frame(t),
     });
-    let wrong = match against {
-        true => changes(episode, range.clone(), options.seed),
-        false => Vec::new(),
+    let perturbed = if perturb {
+        perturbations(episode, range.clone(), options.seed)
+    } else {
+        Vec::new()
     };
-    let asked: Vec<Asked> = real.chain(wrong.iter().flat_map(Changed::asked)).collect();
+    let queries: Vec<FrameQuery> = real
+        .chain(perturbed.iter().flat_map(Perturbation::queries))
+        .collect();
     let mut done = 0;
-    let mut found = measure(world, episode, &asked, options, &mut |frames| {
+    let mut measured = measure(world, episode, &queries, options, &mut |frames| {
         done += frames;
-        show(done, asked.len());
+        show(done, queries.len());
     })?;
-    let mut rest = found.split_off(range.len());
-    let compare = |changed: &Changed| {
-        let later = rest.split_off(changed.asked().count());
-        let own = std::mem::replace(&mut rest, later);
-        Comparison::new(changed.name.clone(), &found, own)
+    let mut rest = measured.split_off(range.len());
+    let compare = |perturbation: &Perturbation| {
+        let later = rest.split_off(perturbation.queries().count());
+        let frames = std::mem::replace(&mut rest, later);
+        PerturbationReport::new(perturbation.name.clone(), &measured, frames)
     };
-    let against = wrong.iter().map(compare).collect();
-    let mean = |of: fn(&Surprise) -> f64| Mean::of(&found.iter().map(of).collect::<Vec<_>>());
-    Ok(Report {
+    let perturbations = perturbed.iter().map(compare).collect();
+    let mean =
+        |of: fn(&FrameSurprise) -> f64| MeanBits::of(&measured.iter().map(of).collect::<Vec<_>>());
+    Ok(SurpriseReport {
         world: config.name.clone(),
         options: Options {
-            level: Some(options.level.unwrap_or(level_of(config))),
+            level: Some(options.level.unwrap_or(default_level(config))),
             ..*options
         },
         dimensions: config.latent_len(),
         actions: config.actions.iter().map(|a| a.name.clone()).collect(),
         mean: mean(|s| s.bits_per_dimension),
         excess: mean(|s| s.excess),
-        frames: found,
-        against,
+        frames: measured,
+        perturbations,
     })
 }
 
-/// The report as tables: every frame, or where there are comparisons these.
-pub fn tables(report: &Report) -> Vec<Table> {
+/// The table of the comparisons, or of every frame if there are none.
+pub fn tables(report: &SurpriseReport) -> Vec<Table> {
     let title = format!(
         "Surprise in bits per dimension, −log₂ p of {} numbers (the lower, the likelier), at τ = {}: \
          mean {}, excess {} over {} frames",
@@ -99,16 +107,17 @@ pub fn tables(report: &Report) -> Vec<Table> {
         with_error(&report.excess),
         report.frames.len()
     );
-    vec![match report.against.is_empty() {
-        true => every_frame(report, title),
-        false => comparisons(&report.against, title),
+    vec![if report.perturbations.is_empty() {
+        frame_table(report, title)
+    } else {
+        perturbation_table(&report.perturbations, title)
     }]
 }
 
-fn every_frame(report: &Report, title: String) -> Table {
+fn frame_table(report: &SurpriseReport, title: String) -> Table {
     // 1 nat = 1/ln 2 bits.
     let bits = |nats: f64| nats / (report.dimensions as f64 * std::f64::consts::LN_2);
-    let row = |s: &Surprise| {
+    let row = |s: &FrameSurprise| {
         let action = report.actions.get(s.action as usize);
         vec![
             s.frame.to_string(),
@@ -129,8 +138,8 @@ fn every_frame(report: &Report, title: String) -> Table {
     }
 }
 
-fn comparisons(against: &[Comparison], title: String) -> Table {
-    let row = |c: &Comparison| {
+fn perturbation_table(perturbations: &[PerturbationReport], title: String) -> Table {
+    let row = |c: &PerturbationReport| {
         vec![
             c.change.clone(),
             c.frames.len().to_string(),
@@ -153,11 +162,11 @@ fn comparisons(against: &[Comparison], title: String) -> Table {
     Table {
         title,
         head: head.map(str::to_owned).to_vec(),
-        rows: against.iter().map(row).collect(),
+        rows: perturbations.iter().map(row).collect(),
     }
 }
 
-fn with_error(mean: &Mean) -> String {
+fn with_error(mean: &MeanBits) -> String {
     let (mean, error) = (mean.bits_per_dimension, mean.standard_error);
     format!("{} ± {}", number(mean, 3), number(error, 3))
 }
@@ -169,7 +178,7 @@ mod tests {
     use driftless_engine::testing::{clip, plain, world};
 
     #[test]
-    fn a_report_has_every_frame_once_and_beside_wrong_ones() {
+    fn report_compares_with_perturbed_frames() {
         let config = plain();
         let (world, clip) = (world(&config), clip(&config, 12));
         let episode = Episode {
@@ -185,31 +194,39 @@ mod tests {
             ..Options::default()
         };
         let mut last = (0, 0);
-        let mut run = |wanted, against| {
+        let mut run = |wanted, perturb| {
             let mut show = |done, all| last = (done, all);
-            run(&world, &episode, wanted, &options, against, &mut show).unwrap()
+            run(&world, &episode, wanted, &options, perturb, &mut show).unwrap()
         };
         let alone = run(None, false);
         let places: Vec<usize> = alone.frames.iter().map(|s| s.frame).collect();
         assert_eq!(places, (5..12).collect::<Vec<_>>());
         assert_eq!(alone.options.level, Some(0.75));
         let report = run(Some(6..10), true);
-        let asked = report.against.iter().map(|c| c.frames.len()).sum::<usize>() + 4;
-        assert_eq!(last, (asked, asked));
-        let close = |a: &Surprise, b: &Surprise| (a.nats - b.nats).abs() < 1e-2;
+        let count = report
+            .perturbations
+            .iter()
+            .map(|c| c.frames.len())
+            .sum::<usize>()
+            + 4;
+        assert_eq!(last, (count, count));
+        let close = |a: &FrameSurprise, b: &FrameSurprise| (a.nats - b.nats).abs() < 1e-2;
         let own = report.frames.iter().zip(&alone.frames[1..]);
         assert!(report.frames.len() == 4 && own.into_iter().all(|(a, b)| close(a, b)));
-        // Of another action: only the action.
-        let other = &report.against[0];
+        // Only the action differs.
+        let other = &report.perturbations[0];
         assert_eq!(other.change, "another action");
         for s in &other.frames {
             assert_ne!(s.action, episode.actions[s.frame]);
         }
-        let rows = |report: &Report| {
+        let rows = |report: &SurpriseReport| {
             let tables = tables(report);
             assert!(table::text(&tables).contains("72 numbers"));
             tables[0].rows.len()
         };
-        assert_eq!((rows(&alone), rows(&report)), (7, report.against.len()));
+        assert_eq!(
+            (rows(&alone), rows(&report)),
+            (7, report.perturbations.len())
+        );
     }
 }

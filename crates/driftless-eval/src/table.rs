@@ -1,50 +1,71 @@
-//! A report as tables, for a terminal or for Markdown.
+//! Renders a report as tables, for a terminal or as Markdown.
 
-use super::free::{FreeBin, Presence};
-use super::horizons::{PaddleStats, RolloutReport, Span};
-use super::report::Report;
+use super::free_run::{FreeRunBin, ObjectPresence};
+use super::horizons::{BallStats, HorizonSpan, PaddleStats, RolloutReport};
+use super::report::EvalReport;
 
 /// One table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
-    /// What it shows, and over what.
+    /// What the table shows.
     pub title: String,
-    /// Column heads.
+    /// Column headings.
     pub head: Vec<String>,
-    /// Rows, each as long as the head; the first cell names the row.
+    /// Rows, each with as many cells as the head. The first cell names the row.
     pub rows: Vec<Vec<String>>,
 }
 
-/// The tables of a report; those without a measure are left out.
-pub fn tables(report: &Report) -> Vec<Table> {
+/// The tables of a report, without those that would be empty.
+pub fn tables(report: &EvalReport) -> Vec<Table> {
     let mut tables = vec![tokenizer(report)];
+    tables.extend(image_tables(report));
+    tables.extend(object_tables(&report.rollouts));
+    tables.extend(action_response(report));
+    tables.extend(one_step(report));
+    tables.extend(outcomes(report));
+    tables.extend(free(report));
+    tables
+}
+
+fn is_single(span: &HorizonSpan) -> bool {
+    span.from == span.to
+}
+
+fn is_range(span: &HorizonSpan) -> bool {
+    span.from < span.to
+}
+
+fn any_span(rollouts: &[RolloutReport], wanted: impl Fn(&HorizonSpan) -> bool) -> bool {
+    rollouts.iter().flat_map(|r| &r.spans).any(wanted)
+}
+
+/// PSNR, SSIM and poses of the rollouts.
+fn image_tables(report: &EvalReport) -> Vec<Table> {
     let rollouts = &report.rollouts;
-    let singles = |span: &Span| span.from == span.to;
-    let ranges = |span: &Span| span.from < span.to;
-    let about = format!(
-        "{} sequences, {} context frames, true actions",
-        report.sequences, report.context
-    );
-    tables.push(spans(
-        format!("PSNR in dB after h predicted frames ({about})"),
-        rollouts.iter().filter(|r| r.label != "real frames"),
-        singles,
+    let predicted = || rollouts.iter().filter(|r| r.label != "real frames");
+    let mut tables = vec![spans(
+        format!(
+            "PSNR in dB after h predicted frames ({} sequences, {} context frames, true actions)",
+            report.sequences, report.context
+        ),
+        predicted(),
+        is_single,
         |span| number(span.psnr, 1),
-    ));
-    let all_spans = || rollouts.iter().flat_map(|r| &r.spans);
-    if all_spans().any(|s| s.ssim.is_some()) {
+    )];
+    if any_span(rollouts, |span| span.ssim.is_some()) {
         tables.push(spans(
             "SSIM after h predicted frames".to_owned(),
-            rollouts.iter().filter(|r| r.label != "real frames"),
-            singles,
+            predicted(),
+            is_single,
             |span| number(span.ssim, 3),
         ));
     }
-    if all_spans().any(|s| s.pose.is_some()) {
+    if any_span(rollouts, |span| span.pose.is_some()) {
         tables.push(spans(
-            "Pose read from the picture, median error: place / direction in degrees".to_owned(),
+            "Pose estimated from the frame, median error: position / direction in degrees"
+                .to_owned(),
             rollouts.iter(),
-            singles,
+            is_single,
             |span| {
                 span.pose.as_ref().map_or_else(dash, |pose| {
                     format!("{} / {}", number(pose.distance, 2), number(pose.angle, 1))
@@ -52,68 +73,69 @@ pub fn tables(report: &Report) -> Vec<Table> {
             },
         ));
     }
-    if all_spans().any(|s| s.ball.is_some()) {
-        let paddle = |stats: &Option<PaddleStats>| {
-            stats.as_ref().map_or_else(dash, |s| {
-                format!(
-                    "{} / {} / {}",
-                    number(s.mean, 2),
-                    number(s.median, 2),
-                    percent(s.missing)
-                )
-            })
-        };
-        let what = "error px: mean / median / missing";
-        tables.push(spans(
-            format!("Player's paddle, {what}, at horizon h"),
-            rollouts.iter(),
-            singles,
-            |span| paddle(&span.player),
-        ));
-        tables.push(spans(
-            format!("Player's paddle, {what}, over horizons"),
-            rollouts.iter(),
-            ranges,
-            |span| paddle(&span.player),
-        ));
-        let enemy = |span: &Span| span.enemy.as_ref().is_some_and(|s| s.frames > 0);
-        if all_spans().any(enemy) {
-            tables.push(spans(
-                format!("Enemy's paddle, {what}, over horizons"),
-                rollouts.iter(),
-                ranges,
-                |span| paddle(&span.enemy),
-            ));
-        }
-        tables.push(spans(
-            "Ball where truth has one: exactly one / within 2 px of truth".to_owned(),
-            rollouts.iter(),
-            ranges,
-            |span| {
-                span.ball.as_ref().map_or_else(dash, |b| {
-                    format!("{} / {}", percent(b.exactly_one), percent(b.within_2px))
-                })
-            },
-        ));
-        tables.push(spans(
-            "Ball: none where truth has one / some where truth has none".to_owned(),
-            rollouts.iter(),
-            ranges,
-            |span| {
-                span.ball.as_ref().map_or_else(dash, |b| {
-                    format!("{} / {}", percent(b.none), percent(b.invented))
-                })
-            },
-        ));
-    }
-    tables.extend(obedience(report));
-    tables.extend(one_step(report));
-    tables.extend(outcomes(report));
-    tables.extend(free(report));
     tables
 }
 
-/// Tables for a terminal: columns aligned, numbers to the right.
+/// Paddles and ball of the rollouts; none for worlds without known objects.
+fn object_tables(rollouts: &[RolloutReport]) -> Vec<Table> {
+    if !any_span(rollouts, |span| span.ball.is_some()) {
+        return Vec::new();
+    }
+    let what = "error px: mean / median / missing";
+    let mut tables = vec![
+        spans(
+            format!("Player's paddle, {what}, at horizon h"),
+            rollouts.iter(),
+            is_single,
+            |span| paddle(span.player.as_ref()),
+        ),
+        spans(
+            format!("Player's paddle, {what}, over horizons"),
+            rollouts.iter(),
+            is_range,
+            |span| paddle(span.player.as_ref()),
+        ),
+    ];
+    let has_enemy = |span: &HorizonSpan| span.enemy.as_ref().is_some_and(|s| s.frames > 0);
+    if any_span(rollouts, has_enemy) {
+        tables.push(spans(
+            format!("Enemy's paddle, {what}, over horizons"),
+            rollouts.iter(),
+            is_range,
+            |span| paddle(span.enemy.as_ref()),
+        ));
+    }
+    let ball = |title: &str, of: fn(&BallStats) -> [Option<f64>; 2]| {
+        spans(title.to_owned(), rollouts.iter(), is_range, |span| {
+            span.ball.as_ref().map_or_else(dash, |ball| {
+                let [first, second] = of(ball).map(percent);
+                format!("{first} / {second}")
+            })
+        })
+    };
+    tables.push(ball(
+        "Ball, frames with a true ball: exactly one found / within 2 px of it",
+        |ball| [ball.exactly_one, ball.within_2px],
+    ));
+    tables.push(ball(
+        "Ball: missed where there is one / found where there is none",
+        |ball| [ball.none, ball.invented],
+    ));
+    tables
+}
+
+fn paddle(stats: Option<&PaddleStats>) -> String {
+    stats.map_or_else(dash, |stats| {
+        format!(
+            "{} / {} / {}",
+            number(stats.mean, 2),
+            number(stats.median, 2),
+            percent(stats.missing)
+        )
+    })
+}
+
+/// Renders tables for a terminal, with aligned columns.
 pub fn text(tables: &[Table]) -> String {
     let mut out = String::new();
     for table in tables {
@@ -141,7 +163,7 @@ pub fn text(tables: &[Table]) -> String {
     out
 }
 
-/// Tables as Markdown.
+/// Renders tables as Markdown.
 pub fn markdown(tables: &[Table]) -> String {
     let row = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
     let mut out = String::new();
@@ -170,7 +192,7 @@ pub(super) fn percent(value: Option<f64>) -> String {
     value.map_or_else(dash, |value| format!("{:.1} %", value * 100.0))
 }
 
-fn heads(first: &str, others: &[&str]) -> Vec<String> {
+fn headings(first: &str, others: &[&str]) -> Vec<String> {
     std::iter::once(first)
         .chain(others.iter().copied())
         .map(str::to_owned)
@@ -185,7 +207,7 @@ fn range(from: usize, to: usize) -> String {
     }
 }
 
-fn tokenizer(report: &Report) -> Table {
+fn tokenizer(report: &EvalReport) -> Table {
     let t = &report.tokenizer;
     let mut rows = vec![vec![
         "PSNR over the frame, dB".to_owned(),
@@ -201,17 +223,17 @@ fn tokenizer(report: &Report) -> Table {
         row("exactly one ball", percent(ball.exactly_one));
     }
     if let Some(s) = &t.smoothness {
-        let shift = format!("latent moves, ball shifted by {} px", s.shift_px);
+        let shift = format!("latent distance, ball shifted by {} px", s.shift_px);
         row(&shift, number(Some(s.shifted), 3));
-        row("latent moves, ball taken away", number(Some(s.removed), 3));
-        row("shifted / taken away", number(Some(s.ratio), 3));
+        row("latent distance, ball removed", number(Some(s.removed), 3));
+        row("shifted / removed", number(Some(s.ratio), 3));
     }
     Table {
         title: format!(
             "Tokenizer alone ({} of {} held-out frames)",
             t.frames, report.frames
         ),
-        head: heads("measure", &["value"]),
+        head: headings("measure", &["value"]),
         rows,
     }
 }
@@ -219,13 +241,13 @@ fn tokenizer(report: &Report) -> Table {
 fn spans<'a>(
     title: String,
     reports: impl Iterator<Item = &'a RolloutReport>,
-    wanted: impl Fn(&Span) -> bool,
-    cell: impl Fn(&Span) -> String,
+    wanted: impl Fn(&HorizonSpan) -> bool,
+    cell: impl Fn(&HorizonSpan) -> String,
 ) -> Table {
-    let mut head = heads("", &[]);
+    let mut head = headings("", &[]);
     let mut rows = Vec::new();
     for report in reports {
-        let spans: Vec<&Span> = report.spans.iter().filter(|span| wanted(span)).collect();
+        let spans: Vec<&HorizonSpan> = report.spans.iter().filter(|span| wanted(span)).collect();
         if rows.is_empty() {
             head.extend(spans.iter().map(|span| range(span.from, span.to)));
         }
@@ -235,7 +257,7 @@ fn spans<'a>(
     Table { title, head, rows }
 }
 
-fn obedience(report: &Report) -> Option<Table> {
+fn action_response(report: &EvalReport) -> Option<Table> {
     let shuffled = report.shuffled.as_ref()?;
     let rows = shuffled.spans.iter().map(|span| {
         vec![
@@ -247,15 +269,15 @@ fn obedience(report: &Report) -> Option<Table> {
     });
     Some(Table {
         title: format!(
-            "The player obeys: mean error px under true and under shuffled actions, K = {}",
+            "Response to actions: the player's mean error px under true and shuffled actions, K = {}",
             shuffled.steps
         ),
-        head: heads("horizon", &["true", "shuffled", "times worse"]),
+        head: headings("horizon", &["true", "shuffled", "ratio"]),
         rows: rows.collect(),
     })
 }
 
-fn one_step(report: &Report) -> Option<Table> {
+fn one_step(report: &EvalReport) -> Option<Table> {
     let first = report.one_step.first()?;
     let rows = report.one_step.iter().map(|one| {
         vec![
@@ -278,13 +300,13 @@ fn one_step(report: &Report) -> Option<Table> {
     })
 }
 
-fn outcomes(report: &Report) -> Option<Table> {
+fn outcomes(report: &EvalReport) -> Option<Table> {
     let outcomes = report.outcomes.as_ref()?;
     let mut rows: Vec<Vec<String>> = outcomes
         .rewards
         .iter()
         .map(|row| {
-            let name = format!("mean predicted reward where it is {}", row.reward);
+            let name = format!("mean predicted reward, true reward {}", row.reward);
             vec![name, number(row.predicted, 3), row.frames.to_string()]
         })
         .collect();
@@ -293,13 +315,13 @@ fn outcomes(report: &Report) -> Option<Table> {
     };
     if outcomes.ends > 0 {
         row(
-            "ends of episodes that are predicted",
+            "episode ends that are predicted",
             outcomes.ends_found,
             outcomes.ends,
         );
     }
     row(
-        "ends predicted where none is",
+        "ends predicted for other frames",
         outcomes.ends_invented,
         outcomes.others,
     );
@@ -308,14 +330,14 @@ fn outcomes(report: &Report) -> Option<Table> {
             "Reward and end of one predicted frame, K = {}",
             outcomes.steps
         ),
-        head: heads("", &["value", "frames"]),
+        head: headings("", &["value", "frames"]),
         rows,
     })
 }
 
-fn free(report: &Report) -> Option<Table> {
+fn free(report: &EvalReport) -> Option<Table> {
     let free = report.free.as_ref()?;
-    let row = |name: String, p: &Presence, reencoding: Option<f64>| {
+    let row = |name: String, p: &ObjectPresence, reencoding: Option<f64>| {
         vec![
             name,
             percent(p.player),
@@ -332,16 +354,16 @@ fn free(report: &Report) -> Option<Table> {
         let name = format!("frames {}–{}", bin.from, bin.to);
         row(name, &bin.presence, bin.reencoding)
     }));
-    // Relative to the first, so that a drift shows whatever a share's size.
+    // A relative change, so that small values show a drift, too.
     if let [first, .., last] = free.bins.as_slice() {
-        let change = |of: fn(&FreeBin) -> Option<f64>| {
+        let change = |of: fn(&FreeRunBin) -> Option<f64>| {
             let ratio = of(first).zip(of(last)).filter(|(first, _)| *first > 0.0);
             ratio.map_or_else(dash, |(first, last)| {
                 format!("{:+.1} %", (last / first - 1.0) * 100.0)
             })
         };
         rows.push(vec![
-            "last beside first".to_owned(),
+            "last relative to first".to_owned(),
             change(|bin| bin.presence.player),
             change(|bin| bin.presence.enemy),
             change(|bin| bin.presence.one_ball),
@@ -351,10 +373,10 @@ fn free(report: &Report) -> Option<Table> {
     }
     Some(Table {
         title: format!(
-            "Free running under random held keys: share of frames ({} runs of {} frames, K = {})",
+            "Free runs under random held actions: share of frames ({} runs of {} frames, K = {})",
             free.runs, free.frames, free.steps
         ),
-        head: heads(
+        head: headings(
             "",
             &[
                 "player",
@@ -375,8 +397,8 @@ mod tests {
     fn table() -> Table {
         Table {
             title: "T".to_owned(),
-            head: heads("name", &["x"]),
-            rows: vec![heads("é", &["1.5"]), heads("longer name", &["10"])],
+            head: headings("name", &["x"]),
+            rows: vec![headings("é", &["1.5"]), headings("longer name", &["10"])],
         }
     }
 
@@ -387,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn markdown_has_a_rule_under_the_head() {
+    fn markdown_has_a_header_rule() {
         let expected =
             "**T**\n\n| name | x |\n| --- | ---: |\n| é | 1.5 |\n| longer name | 10 |\n\n";
         assert_eq!(markdown(&[table()]), expected);

@@ -1,63 +1,65 @@
-//! The tokenizer alone: what is lost on the way through the latent, and how smooth the latent is.
+//! Evaluation of the tokenizer alone: the reconstruction error, and how smooth the latent is.
 
 use serde::Serialize;
 
-use super::objects::{Game, Point, SIZE};
-use super::truth::{self, Truth};
-use crate::Result;
-use driftless_data::Episode;
-use driftless_data::metrics::{self, SquaredError, mean, share};
+use driftless_data::metrics::{SquaredError, fraction, mean};
+use driftless_data::{Episode, metrics};
 use driftless_engine::Engine;
-use driftless_engine::rollout::evenly;
+use driftless_engine::rollout::evenly_spaced;
 
-/// Frames that pass through the engine at once.
+use super::object_truth;
+use super::object_truth::ObjectTruth;
+use super::objects::{Game, Point, SIZE};
+use crate::Result;
+
+/// Frames per call of the engine.
 const BATCH: usize = 32;
-/// Half the side of the box around the ball, in pixels.
-const BOX: usize = 4;
-/// A reconstructed ball survives within this distance of the truth, in pixels.
-const NEAR: f64 = 2.0;
-/// How far smoothness shifts the ball, in pixels.
+/// Distance from the centre of the box around the ball to its edge, in pixels.
+const BOX_RADIUS: usize = 4;
+/// Largest distance of a reconstructed ball from the true one, in pixels.
+const BALL_TOLERANCE: f64 = 2.0;
+/// How far [`Smoothness`] shifts the ball, in pixels.
 const SHIFT: f32 = 1.6;
 
-/// What the tokenizer keeps of held-out frames.
+/// How well the tokenizer reconstructs held-out frames.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TokenizerReport {
-    /// Frames measured.
+    /// Number of frames.
     pub frames: usize,
-    /// Over whole frames, dB.
+    /// PSNR of whole frames in dB.
     pub psnr: Option<f64>,
-    /// The ball; none for worlds without known objects.
+    /// The ball; `None` for worlds without known objects.
     pub ball: Option<BallReconstruction>,
-    /// The latent's smoothness; none for worlds without known objects.
+    /// Smoothness of the latent; `None` for worlds without known objects.
     pub smoothness: Option<Smoothness>,
 }
 
-/// What the tokenizer keeps of the ball.
+/// How well the tokenizer reconstructs the ball.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct BallReconstruction {
     /// Frames with a ball.
     pub frames: usize,
-    /// In a box of 9 × 9 pixels around the true ball, dB.
+    /// PSNR in a box of 9 × 9 pixels around the true ball, in dB.
     pub box_psnr: Option<f64>,
-    /// Share of frames with a ball within 2 px of the truth.
+    /// Fraction of the frames with a ball within 2 px of the true one.
     pub survives: Option<f64>,
-    /// Share of frames with exactly one ball.
+    /// Fraction of the frames with exactly one ball.
     pub exactly_one: Option<f64>,
 }
 
-/// How far the latent moves (mean Euclidean distance over standardised latents) when the ball
-/// moves a little, beside how far it moves when the ball is taken away.
+/// Distance that the latent moves when the ball moves a little, compared with that when the ball is
+/// removed: mean Euclidean distances of standardized latents.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Smoothness {
-    /// Frames measured: those whose ball is away from everything else.
+    /// Number of frames: those with an isolated ball.
     pub frames: usize,
-    /// The shift in pixels.
+    /// Shift of the ball in pixels.
     pub shift_px: f32,
-    /// Distance after the shift.
+    /// Distance when the ball is shifted.
     pub shifted: f64,
-    /// Distance after taking the ball away.
+    /// Distance when the ball is removed.
     pub removed: f64,
-    /// `shifted / removed`; below 1 where the latent is smooth.
+    /// `shifted / removed`; below 1 if the latent is smooth.
     pub ratio: f64,
 }
 
@@ -67,24 +69,29 @@ pub(crate) fn measure(
     episodes: &[Episode],
     count: usize,
 ) -> Result<TokenizerReport> {
-    let picked = pick(episodes, count, |_, _| true);
-    let game = truth::game(episodes);
+    let selected = select_frames(episodes, count, |_, _| true);
+    let game = object_truth::game(episodes);
     let (mut whole, mut boxed) = (SquaredError::default(), SquaredError::default());
-    let (mut balls, mut survive, mut single) = (0, 0, 0);
+    let (mut balls, mut surviving, mut single) = (0, 0, 0);
     let frame_len = engine.world().image_len();
-    for batch in picked.chunks(BATCH) {
-        let images: Vec<u8> = batch.iter().flat_map(Place::image).copied().collect();
-        let rebuilt = engine.reconstruct(&images)?;
-        for (place, rebuilt) in batch.iter().zip(rebuilt.chunks_exact(frame_len)) {
-            whole.add(place.image(), rebuilt);
-            let Some((game, ball)) = game.zip(place.ball()) else {
+    for batch in selected.chunks(BATCH) {
+        let images: Vec<u8> = batch.iter().flat_map(FrameRef::image).copied().collect();
+        let reconstructions = engine.reconstruct(&images)?;
+        for (frame, reconstruction) in batch.iter().zip(reconstructions.chunks_exact(frame_len)) {
+            whole.add(frame.image(), reconstruction);
+            let Some((game, ball)) = game.zip(frame.ball()) else {
                 continue;
             };
-            let found = game.find(rebuilt);
+            let found = game.find(reconstruction);
             balls += 1;
-            survive += usize::from(found.balls.iter().any(|b| b.centre.distance(ball) <= NEAR));
+            surviving += usize::from(
+                found
+                    .balls
+                    .iter()
+                    .any(|b| b.centre.distance(ball) <= BALL_TOLERANCE),
+            );
             single += usize::from(found.balls.len() == 1);
-            for (a, b) in box_rows(place.image(), ball).zip(box_rows(rebuilt, ball)) {
+            for (a, b) in box_rows(frame.image(), ball).zip(box_rows(reconstruction, ball)) {
                 boxed.add(a, b);
             }
         }
@@ -92,11 +99,11 @@ pub(crate) fn measure(
     let ball = game.map(|_| BallReconstruction {
         frames: balls,
         box_psnr: boxed.psnr(),
-        survives: share(survive, balls),
-        exactly_one: share(single, balls),
+        survives: fraction(surviving, balls),
+        exactly_one: fraction(single, balls),
     });
     Ok(TokenizerReport {
-        frames: picked.len(),
+        frames: selected.len(),
         psnr: whole.psnr(),
         ball,
         smoothness: match game {
@@ -106,39 +113,39 @@ pub(crate) fn measure(
     })
 }
 
-/// One frame of one episode.
+/// A frame of an episode.
 #[derive(Clone, Copy)]
-struct Place<'a> {
+struct FrameRef<'a> {
     episode: &'a Episode,
     index: usize,
     t: usize,
 }
 
-impl<'a> Place<'a> {
+impl<'a> FrameRef<'a> {
     fn image(&self) -> &'a [u8] {
         self.episode.frame(self.t)
     }
 
     fn ball(&self) -> Option<Point> {
-        Truth::of(self.episode)?.at(self.t).ball
+        ObjectTruth::of(self.episode)?.at(self.t).ball
     }
 }
 
-/// At most `count` of the frames that `wanted` accepts, spread evenly.
-fn pick(
+/// At most `count` of the frames for which `wanted` is true, spread evenly.
+fn select_frames(
     episodes: &[Episode],
     count: usize,
     wanted: impl Fn(&Episode, usize) -> bool,
-) -> Vec<Place<'_>> {
-    let all: Vec<Place> = episodes
+) -> Vec<FrameRef<'_>> {
+    let all: Vec<FrameRef> = episodes
         .iter()
         .enumerate()
         .flat_map(|(index, episode)| {
-            (0..episode.frames()).map(move |t| Place { episode, index, t })
+            (0..episode.frames()).map(move |t| FrameRef { episode, index, t })
         })
-        .filter(|place| wanted(place.episode, place.t))
+        .filter(|frame| wanted(frame.episode, frame.t))
         .collect();
-    evenly(all.len(), count)
+    evenly_spaced(all.len(), count)
         .filter_map(|i| all.get(i).copied())
         .collect()
 }
@@ -147,7 +154,10 @@ fn pick(
 fn box_rows(image: &[u8], ball: Point) -> impl Iterator<Item = &[u8]> {
     let range = |centre: f32, side: usize| {
         let centre = (centre.round().max(0.0) as usize).min(side - 1);
-        (centre.saturating_sub(BOX), (centre + BOX).min(side - 1))
+        (
+            centre.saturating_sub(BOX_RADIUS),
+            (centre + BOX_RADIUS).min(side - 1),
+        )
     };
     let (left, right) = range(ball.x, SIZE[1]);
     let (top, bottom) = range(ball.y, SIZE[0]);
@@ -161,27 +171,27 @@ fn smoothness(
     game: Game,
     count: usize,
 ) -> Result<Option<Smoothness>> {
-    let picked = pick(episodes, count, |episode, t| {
-        Truth::of(episode)
-            .is_some_and(|truth| truth.at(t).ball.is_some_and(|ball| game.alone(ball)))
+    let selected = select_frames(episodes, count, |episode, t| {
+        ObjectTruth::of(episode)
+            .is_some_and(|truth| truth.at(t).ball.is_some_and(|ball| game.is_isolated(ball)))
     });
     let backgrounds: Vec<Vec<u8>> = episodes.iter().map(median_image).collect();
     let latent_len = engine.world().latent_len();
     let (mut shifted, mut removed) = (Vec::new(), Vec::new());
-    for batch in picked.chunks(BATCH) {
+    for batch in selected.chunks(BATCH) {
         let mut images = Vec::new();
-        for place in batch {
-            let (Some(ball), Some(background)) = (place.ball(), backgrounds.get(place.index))
+        for frame in batch {
+            let (Some(ball), Some(background)) = (frame.ball(), backgrounds.get(frame.index))
             else {
                 continue;
             };
-            images.extend_from_slice(place.image());
-            images.extend(move_ball(place.image(), background, ball, Some(SHIFT)));
-            images.extend(move_ball(place.image(), background, ball, None));
+            images.extend_from_slice(frame.image());
+            images.extend(move_ball(frame.image(), background, ball, Some(SHIFT)));
+            images.extend(move_ball(frame.image(), background, ball, None));
         }
         let latents = engine.encode(&images)?;
-        for three in latents.chunks_exact(3 * latent_len) {
-            let (original, changed) = three.split_at(latent_len);
+        for group in latents.chunks_exact(3 * latent_len) {
+            let (original, changed) = group.split_at(latent_len);
             let (moved, without) = changed.split_at(latent_len);
             shifted.push(metrics::distance(original, moved));
             removed.push(metrics::distance(original, without));
@@ -198,9 +208,9 @@ fn smoothness(
         }))
 }
 
-/// The per-pixel median over an episode (of at most 201 frames, spread evenly).
+/// The per-pixel median over an episode, of at most 201 frames, spread evenly.
 pub(super) fn median_image(episode: &Episode) -> Vec<u8> {
-    let frames: Vec<&[u8]> = evenly(episode.frames(), 201)
+    let frames: Vec<&[u8]> = evenly_spaced(episode.frames(), 201)
         .map(|t| episode.frame(t))
         .collect();
     let len = frames.first().map_or(0, |frame| frame.len());
@@ -215,8 +225,8 @@ pub(super) fn median_image(episode: &Episode) -> Vec<u8> {
         .collect()
 }
 
-/// The frame with its ball shifted right by a fraction of pixels (linear interpolation of the
-/// ball's difference from the background), or taken away.
+/// The frame with its ball shifted to the right by `shift` pixels, which need not be whole (the
+/// ball's difference from the background is interpolated linearly), or without the ball.
 pub(super) fn move_ball(
     image: &[u8],
     background: &[u8],
@@ -224,7 +234,7 @@ pub(super) fn move_ball(
     shift: Option<f32>,
 ) -> Vec<u8> {
     let width = SIZE[1];
-    let within = |centre: f32, at: usize| (centre - at as f32).abs() <= BOX as f32 + 0.5;
+    let within = |centre: f32, at: usize| (centre - at as f32).abs() <= BOX_RADIUS as f32 + 0.5;
     let inside = |x: usize, y: usize| within(ball.x, x) && within(ball.y, y);
     let mut result = image.to_vec();
     let mut layer = vec![0.0_f32; image.len()];
@@ -260,46 +270,53 @@ mod tests {
 
     use super::*;
 
-    fn real() -> Episode {
+    fn real_episode() -> Episode {
         let path =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/pong/episode_00000.npz");
         Episode::read(&path).unwrap()
     }
 
     #[test]
-    fn on_real_frames_a_shifted_ball_is_found_shifted_and_a_removed_one_is_gone() {
-        let episode = real();
+    fn move_ball_shifts_or_removes_it() {
+        let episode = real_episode();
         let background = median_image(&episode);
-        let truth = Truth::of(&episode).unwrap();
-        let mut tried = 0;
+        let truth = ObjectTruth::of(&episode).unwrap();
+        let mut tested = 0;
         for t in (0..episode.frames()).step_by(7) {
-            let Some(ball) = truth.at(t).ball.filter(|ball| Game::Pong.alone(*ball)) else {
+            let Some(ball) = truth
+                .at(t)
+                .ball
+                .filter(|ball| Game::Pong.is_isolated(*ball))
+            else {
                 continue;
             };
-            tried += 1;
+            tested += 1;
             let image = episode.frame(t);
             let before = Game::Pong.find(image);
-            let gone = Game::Pong.find(&move_ball(image, &background, ball, None));
-            assert_eq!(gone.balls, vec![], "frame {t}");
-            assert_eq!((gone.player, gone.enemy), (before.player, before.enemy));
+            let removed = Game::Pong.find(&move_ball(image, &background, ball, None));
+            assert_eq!(removed.balls, vec![], "frame {t}");
+            assert_eq!(
+                (removed.player, removed.enemy),
+                (before.player, before.enemy)
+            );
             let moved = Game::Pong.find(&move_ball(image, &background, ball, Some(SHIFT)));
             let (a, b) = (before.ball().unwrap(), moved.ball().unwrap());
             assert!((b.x - a.x - SHIFT).abs() < 0.2, "frame {t}: {a:?} {b:?}");
             assert!((b.y - a.y).abs() < 0.2, "frame {t}: {a:?} {b:?}");
         }
-        assert!(tried > 20, "{tried} frames");
+        assert!(tested > 20, "{tested} frames");
     }
 
     #[test]
-    fn the_median_of_an_episode_is_the_empty_field() {
-        let background = median_image(&real());
+    fn median_image_is_the_empty_field() {
+        let background = median_image(&real_episode());
         let found = Game::Pong.find(&background);
         assert_eq!(found.balls, vec![]);
         assert_eq!(background.get(..3), Some(&[144, 72, 17][..]));
     }
 
     #[test]
-    fn the_box_around_the_ball_is_nine_pixels_wide_and_cut_at_the_border() {
+    fn box_is_cut_at_the_border() {
         let image: Vec<u8> = vec![0; SIZE[0] * SIZE[1] * 3];
         let size = |x, y| {
             let rows: Vec<&[u8]> = box_rows(&image, Point { x, y }).collect();

@@ -8,13 +8,14 @@ use std::path::Path;
 use candle_core::{Device, Tensor};
 use serde::Serialize;
 
+use driftless_data::PathError as _;
+use driftless_data::fs::write_atomic;
+
 use super::config::WorldConfig;
 use super::dynamics::Dynamics;
 use super::params::Params;
 use super::tokenizer::Tokenizer;
 use crate::{Error, Result};
-use driftless_data::PathError as _;
-use driftless_data::fs::write_atomic;
 
 /// File name of the configuration.
 pub const CONFIG: &str = "config.json";

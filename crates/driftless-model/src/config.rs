@@ -5,12 +5,12 @@ use std::path::Path;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{Error, Result};
-use driftless_data::PathError as _;
-use driftless_data::{ActionSpec, DatasetInfo};
+use driftless_data::{ActionSpec, DatasetInfo, PathError as _};
 use driftless_flow::objective::Objective;
 use driftless_flow::path::Path as FlowPath;
 use driftless_flow::prediction::Prediction;
+
+use crate::{Error, Result};
 
 /// The checkpoint format that this version writes and reads.
 pub const FORMAT_VERSION: u32 = 1;

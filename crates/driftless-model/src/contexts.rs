@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use crate::config::WorldConfig;
-use driftless_data::Clip;
 use driftless_data::npz::{Archive, Writer};
-use driftless_data::{Error, Result};
+use driftless_data::{Clip, Error, Result};
+
+use crate::config::WorldConfig;
 
 /// Reads a world's starting contexts: `image` u8 `[N, T, H, W, 3]` and `action` i32 `[N, T]`.
 ///

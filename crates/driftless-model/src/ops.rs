@@ -543,11 +543,7 @@ pub(super) mod tests {
     }
 
     /// Compares values and gradients of a fused function and its composed form.
-    pub fn assert_same(
-        inputs: &[&Var],
-        fused: impl Fn() -> Tensor,
-        composed: impl Fn() -> Tensor,
-    ) {
+    pub fn assert_same(inputs: &[&Var], fused: impl Fn() -> Tensor, composed: impl Fn() -> Tensor) {
         let (a, b) = (fused(), composed());
         assert_eq!(a.dims(), b.dims());
         assert!(largest_difference(&a, &b) < 2e-5, "values differ");

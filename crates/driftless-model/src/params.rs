@@ -9,9 +9,10 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
+use driftless_data::PathError as _;
+
 use super::precision::Precision;
 use crate::{Error, Result};
-use driftless_data::PathError as _;
 
 /// Initial distribution of a parameter that is trained from scratch.
 #[derive(Clone, Copy, Debug, PartialEq)]

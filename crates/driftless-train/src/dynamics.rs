@@ -1,12 +1,13 @@
-//! Training the dynamics as it is played: noised frames on top of nearly clean earlier ones.
+//! Training of the dynamics by shortcut forcing.
 //!
-//! A sequence enters as one *clean* copy (signal levels near 1, causal) and one or more *noised*
-//! copies; a noised frame attends to the clean frames strictly before it and to itself, which is
-//! what a denoise pass with a cache does. Only noised frames are trained on. Late in training, some
-//! clean frames may be the network's own predictions, whose errors it then learns not to pass on.
+//! A sequence enters the network as one *clean* copy (signal levels near 1, causal) and one or more
+//! *noised* copies. A noised frame attends to the clean frames before it and to itself, as a
+//! denoise pass with a KV cache does. Only the noised frames are trained on. Late in training, some
+//! clean frames are replaced by the network's own predictions, so that it learns to correct their
+//! errors.
 
-mod clips;
-mod noise;
+mod batches;
+mod noised_copy;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -15,16 +16,8 @@ use candle_core::{Tensor, Var};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use self::clips::{Batch, Clips, past_frames};
-use self::noise::{Noised, normal, step_indices};
-use super::footage::Footage;
-use super::optimizer::Optimizer;
-use super::preview;
-use super::run::{Further, Losses, Run, Task};
-use super::settings::DynamicsSettings;
-use crate::{Error, Result};
 use driftless_data::PathError as _;
-use driftless_data::contact_sheet::Sheet;
+use driftless_data::contact_sheet::ContactSheet;
 use driftless_flow::objective::{Objective, frame_errors};
 use driftless_flow::path::expand;
 use driftless_model::checkpoint::{DYNAMICS, TOKENIZER, write_tensors};
@@ -32,17 +25,29 @@ use driftless_model::dynamics::{Dynamics, DynamicsInput};
 use driftless_model::params::Params;
 use driftless_model::tokenizer::Tokenizer;
 
+use self::batches::{Batch, WindowSampler, past_frames};
+use self::noised_copy::{NoisedCopy, normal_like, step_indices};
+use super::frame_store::FrameStore;
+use super::optimizer::Optimizer;
+use super::preview;
+use super::run::{AuxiliaryLoss, Losses, Task, TrainingRun};
+use super::settings::DynamicsSettings;
+use crate::{Error, Result};
+
 pub(super) struct DynamicsTask<'a> {
-    run: &'a Run,
+    run: &'a TrainingRun,
     settings: &'a DynamicsSettings,
-    footage: &'a Footage,
-    clips: Clips<'a>,
+    store: &'a FrameStore,
+    sampler: WindowSampler<'a>,
     dynamics: Dynamics,
     objective: Objective,
 }
 
 impl<'a> DynamicsTask<'a> {
-    pub(super) fn new(run: &'a Run, footage: &'a Footage) -> Result<(Self, BTreeMap<String, Var>)> {
+    pub(super) fn new(
+        run: &'a TrainingRun,
+        store: &'a FrameStore,
+    ) -> Result<(Self, BTreeMap<String, Var>)> {
         let path = run.checkpoint().join(TOKENIZER);
         if !path.exists() {
             return Err(Error::invalid(
@@ -60,47 +65,51 @@ impl<'a> DynamicsTask<'a> {
         let task = Self {
             run,
             settings,
-            footage,
-            clips: Clips::new(run, footage, &tokenizer)?,
+            store,
+            sampler: WindowSampler::new(run, store, &tokenizer)?,
             dynamics,
             objective: run
                 .world
                 .flow
-                .objective(settings.loss.unwrap_or(settings.prediction)),
+                .objective(settings.loss_space.unwrap_or(settings.prediction)),
         };
         Ok((task, params.finish()?))
     }
 
-    /// Whether the step lies in the last part, where the rate decays.
-    fn decays(&self, step: u64) -> bool {
+    /// Whether the learning rate decays at this step.
+    fn in_decay_phase(&self, step: u64) -> bool {
         let o = &self.settings.optimizer;
-        step as f64 >= o.steps as f64 * (1.0 - o.decay)
+        step as f64 >= o.steps as f64 * (1.0 - o.decay_fraction)
     }
 
-    /// Puts the network's own predictions in the place of some frames of the clean copy; what is
-    /// trained towards stays the truth. No gradient flows through them. Every pass starts from the
-    /// real frames, and predicts from the copy that the pass before it made.
-    fn with_own_context(&self, mut batch: Batch, rng: &mut ChaCha8Rng) -> Result<Batch> {
+    /// Replaces random frames of the clean copy by the network's own predictions. The targets stay
+    /// the real frames, and no gradient flows through the predictions. Each pass starts from the
+    /// real frames and predicts from the copy that the previous pass made.
+    fn with_self_generated_context(&self, mut batch: Batch, rng: &mut ChaCha8Rng) -> Result<Batch> {
         let dims = batch.actions.dims2()?;
         let real = batch.context.clone();
         let level = self
             .objective
             .path
             .coefficients(&expand(&batch.context_signal, &real)?)?;
-        for _ in 0..self.settings.own_passes {
-            let tau = (batch.context_signal.zeros_like()? + self.least_level())?;
-            let guess = Noised {
-                z: normal(&batch.latents, rng)?,
+        for _ in 0..self.settings.self_generated_passes {
+            let tau = (batch.context_signal.zeros_like()? + self.min_level())?;
+            let pure_noise = NoisedCopy {
+                z: normal_like(&batch.latents, rng)?,
                 d: tau.ones_like()?,
                 actions: batch.actions.clone(),
                 tau,
             };
-            let own = self.clean(&batch, &guess)?.detach();
+            let predicted = self.predict_clean(&batch, &pure_noise)?.detach();
             let chosen: Vec<f32> = (0..dims.0 * dims.1)
-                .map(|_| f32::from(u8::from(rng.random_bool(self.settings.own_context))))
+                .map(|_| {
+                    f32::from(u8::from(
+                        rng.random_bool(self.settings.self_generated_context),
+                    ))
+                })
                 .collect();
-            let chosen = (Tensor::from_vec(chosen, dims, own.device())? * &batch.mask)?;
-            let change = (own - &batch.latents)?.broadcast_mul(&expand(&chosen, &real)?)?;
+            let chosen = (Tensor::from_vec(chosen, dims, predicted.device())? * &batch.mask)?;
+            let change = (predicted - &batch.latents)?.broadcast_mul(&expand(&chosen, &real)?)?;
             batch.context = (&real + change.broadcast_mul(&level.alpha)?)?;
             batch.past = past_frames(&batch.context, self.run.world.dynamics.stem_frames)?;
         }
@@ -108,32 +117,36 @@ impl<'a> DynamicsTask<'a> {
     }
 
     /// x̂ of one noised copy, [B, T, gh, gw, c].
-    fn clean(&self, batch: &Batch, copy: &Noised) -> Result<Tensor> {
-        let (outputs, _) = self.predict(batch, &[copy])?;
+    fn predict_clean(&self, batch: &Batch, copy: &NoisedCopy) -> Result<Tensor> {
+        let (outputs, _) = self.forward(batch, &[copy])?;
         let output = outputs
             .first()
             .ok_or_else(|| Error::Argument("no prediction".into()))?;
         Ok(self.objective.clean(output, &copy.z, &copy.tau)?)
     }
 
-    /// What the network puts out for each noised copy, [B, T, gh, gw, c], and for the outcomes of
-    /// the clean one, [B, T, 2].
-    fn predict(&self, batch: &Batch, copies: &[&Noised]) -> Result<(Vec<Tensor>, Option<Tensor>)> {
+    /// The network's output for each noised copy, [B, T, gh, gw, c], and the outcomes (reward and
+    /// end) that it predicts from the clean copy, [B, T, 2].
+    fn forward(
+        &self,
+        batch: &Batch,
+        copies: &[&NoisedCopy],
+    ) -> Result<(Vec<Tensor>, Option<Tensor>)> {
         let frames = batch.actions.dim(1)?;
         let n = copies.len() + 1;
-        let with = |first: &Tensor, part: &dyn Fn(&Noised) -> Tensor| -> Result<Tensor> {
-            let parts: Vec<Tensor> = std::iter::once(first.clone())
-                .chain(copies.iter().map(|c| part(c)))
+        let join = |clean: &Tensor, field: &dyn Fn(&NoisedCopy) -> Tensor| -> Result<Tensor> {
+            let parts: Vec<Tensor> = std::iter::once(clean.clone())
+                .chain(copies.iter().map(|copy| field(copy)))
                 .collect();
             Ok(Tensor::cat(&parts, 1)?)
         };
         let finest = (batch.context_signal.ones_like()? / self.k_max() as f64)?;
-        let d = with(&finest, &|c| c.d.clone())?;
+        let d = join(&finest, &|c| c.d.clone())?;
         let input = DynamicsInput {
-            latents: with(&batch.context, &|c| c.z.clone())?,
+            latents: join(&batch.context, &|c| c.z.clone())?,
             past: Tensor::cat(&vec![&batch.past; n], 1)?,
-            actions: with(&batch.actions, &|c| c.actions.clone())?,
-            signal: with(&batch.context_signal, &|c| c.tau.clone())?,
+            actions: join(&batch.actions, &|c| c.actions.clone())?,
+            signal: join(&batch.context_signal, &|c| c.tau.clone())?,
             steps: step_indices(&d, self.k_max())?,
         };
         let predicted = self
@@ -145,7 +158,7 @@ impl<'a> DynamicsTask<'a> {
         Ok((outputs, predicted.outcome))
     }
 
-    fn least_level(&self) -> f64 {
+    fn min_level(&self) -> f64 {
         self.run.world.flow.least_level()
     }
 
@@ -153,31 +166,32 @@ impl<'a> DynamicsTask<'a> {
         self.run.world.dynamics.k_max
     }
 
-    /// The losses of predicted rewards and ends [B, T, 2]: squared error, and cross-entropy.
-    fn outcomes(&self, predicted: &Tensor, batch: &Batch) -> Result<Vec<Further>> {
+    /// The losses of predicted outcomes [B, T, 2]: squared error of the reward, cross-entropy of
+    /// the end.
+    fn outcome_losses(&self, predicted: &Tensor, batch: &Batch) -> Result<Vec<AuxiliaryLoss>> {
         let count = batch.mask.sum_all()?.clamp(1.0, f64::from(u32::MAX))?;
         let mean = |x: Tensor| -> Result<Tensor> { Ok((x * &batch.mask)?.sum_all()?.div(&count)?) };
         let reward = (predicted.narrow(2, 0, 1)?.squeeze(2)? - &batch.rewards)?.sqr()?;
         let logit = predicted.narrow(2, 1, 1)?.squeeze(2)?;
         let weight = self.settings.outcome_weight;
-        let part = |name, loss| Further { name, loss, weight };
+        let auxiliary = |name, loss| AuxiliaryLoss { name, loss, weight };
         Ok(vec![
-            part("reward", mean(reward)?),
-            part("end", mean(cross_entropy(&logit, &batch.ends)?)?),
+            auxiliary("reward", mean(reward)?),
+            auxiliary("end", mean(cross_entropy(&logit, &batch.ends)?)?),
         ])
     }
 
-    /// What a shortcut copy is trained towards: two half steps of the network itself.
-    fn target(&self, batch: &Batch, copy: &Noised) -> Result<Tensor> {
+    /// The target of a shortcut copy: two half steps of the network itself.
+    fn shortcut_target(&self, batch: &Batch, copy: &NoisedCopy) -> Result<Tensor> {
         let half = (&copy.d * 0.5)?;
         let predict = |z: &Tensor, tau: &Tensor| {
-            let copy = Noised {
+            let copy = NoisedCopy {
                 z: z.clone(),
                 tau: tau.clone(),
                 d: half.clone(),
                 actions: copy.actions.clone(),
             };
-            self.clean(batch, &copy)
+            self.predict_clean(batch, &copy)
         };
         self.objective
             .shortcut_target(predict, &copy.z, &copy.tau, &copy.d)
@@ -189,35 +203,36 @@ impl Task for DynamicsTask<'_> {
         "dynamics"
     }
 
-    fn frames(&self, step: u64) -> u64 {
-        let (b, frames) = self.clips.size(step);
-        (b * frames * self.settings.copies) as u64
+    fn frames_per_step(&self, step: u64) -> u64 {
+        let (b, frames) = self.sampler.batch_shape(step);
+        (b * frames * self.settings.noised_copies) as u64
     }
 
-    fn prepare(&mut self, _step: u64, _optimizer: &mut Optimizer) -> Result<()> {
+    fn before_step(&mut self, _step: u64, _optimizer: &mut Optimizer) -> Result<()> {
         Ok(())
     }
 
     fn loss(&mut self, step: u64, rng: &mut ChaCha8Rng) -> Result<Losses> {
-        let fetching = Instant::now();
-        let mut batch = self.clips.batch(step, rng)?;
-        let fetched = fetching.elapsed();
+        let started = Instant::now();
+        let mut batch = self.sampler.draw(step, rng)?;
+        let fetch_time = started.elapsed();
         let shortcut = step % self.settings.shortcut_every == self.settings.shortcut_every - 1;
-        if self.settings.own_context > 0.0 && self.decays(step) && !shortcut {
-            batch = self.with_own_context(batch, rng)?;
+        if self.settings.self_generated_context > 0.0 && self.in_decay_phase(step) && !shortcut {
+            batch = self.with_self_generated_context(batch, rng)?;
         }
         let mut copies = Vec::new();
         let mut targets = Vec::new();
-        for i in 0..self.settings.copies {
-            let shortcut = shortcut && i == self.settings.copies - 1;
-            let copy = Noised::draw(self.run, &batch, shortcut, rng)?;
-            targets.push(match shortcut {
-                true => self.target(&batch, &copy)?,
-                false => batch.latents.clone(),
+        for i in 0..self.settings.noised_copies {
+            let shortcut = shortcut && i == self.settings.noised_copies - 1;
+            let copy = NoisedCopy::draw(self.run, &batch, shortcut, rng)?;
+            targets.push(if shortcut {
+                self.shortcut_target(&batch, &copy)?
+            } else {
+                batch.latents.clone()
             });
             copies.push(copy);
         }
-        let (outputs, outcome) = self.predict(&batch, &copies.iter().collect::<Vec<_>>())?;
+        let (outputs, outcome) = self.forward(&batch, &copies.iter().collect::<Vec<_>>())?;
         let mut loss: Option<Tensor> = None;
         for ((x, target), copy) in outputs.iter().zip(&targets).zip(&copies) {
             let part = self
@@ -228,56 +243,57 @@ impl Task for DynamicsTask<'_> {
                 None => part,
             });
         }
-        let loss = loss.ok_or_else(|| Error::Argument("dynamics.copies is 0".into()))?;
-        let loss = (loss / self.settings.copies as f64)?;
-        let figures = match (outputs.first(), copies.first()) {
+        let loss = loss.ok_or_else(|| Error::Argument("dynamics.noised_copies is 0".into()))?;
+        let loss = (loss / self.settings.noised_copies as f64)?;
+        let metrics = match (outputs.first(), copies.first()) {
             (Some(output), Some(copy)) => {
                 let x = self.objective.clean(&output.detach(), &copy.z, &copy.tau)?;
-                let pure = copy.tau.le(self.least_level())?;
-                vec![("from_noise", from_noise(&x, &pure, &batch)?)]
+                let pure = copy.tau.le(self.min_level())?;
+                vec![("from_noise", pure_noise_error(&x, &pure, &batch)?)]
             }
             _ => Vec::new(),
         };
-        let further = match outcome {
-            Some(outcome) => self.outcomes(&outcome, &batch)?,
+        let auxiliary = match outcome {
+            Some(outcome) => self.outcome_losses(&outcome, &batch)?,
             None => Vec::new(),
         };
         Ok(Losses {
             main: loss,
-            further,
-            figures,
-            fetched,
+            auxiliary,
+            metrics,
+            fetch_time,
         })
     }
 
-    fn frozen(&self, _step: u64, _name: &str) -> bool {
+    fn is_frozen(&self, _step: u64, _name: &str) -> bool {
         false
     }
 
     fn export(&self, _step: u64, optimizer: &Optimizer) -> Result<()> {
         Ok(write_tensors(
             &self.run.checkpoint().join(DYNAMICS),
-            &optimizer.averages(),
+            &optimizer.ema_weights(),
         )?)
     }
 
-    fn preview(&self) -> Result<Sheet> {
-        preview::dynamics(self.run, self.footage)
+    fn preview(&self) -> Result<ContactSheet> {
+        preview::dynamics(self.run, self.store)
     }
 }
 
-/// Mean squared error of the frames that are `pure` noise: the one-step latent error.
-fn from_noise(x: &Tensor, pure: &Tensor, batch: &Batch) -> Result<Tensor> {
+/// Mean squared error of x̂ over the frames whose input is pure noise (`pure` = 1).
+fn pure_noise_error(x: &Tensor, pure: &Tensor, batch: &Batch) -> Result<Tensor> {
     let mask = (pure.to_dtype(batch.mask.dtype())? * &batch.mask)?;
     let errors = (frame_errors(x, &batch.latents)? * &mask)?;
     let count = mask.sum_all()?.clamp(1.0, f64::from(u32::MAX))?;
     Ok(errors.sum_all()?.div(&count)?)
 }
 
-/// −y ln s(l) − (1 − y) ln(1 − s(l)) with the sigmoid s of the logits l, elementwise.
+/// Binary cross-entropy −y ln s(l) − (1 − y) ln(1 − s(l)) of the logits l, elementwise; s is the
+/// sigmoid.
 fn cross_entropy(logit: &Tensor, y: &Tensor) -> Result<Tensor> {
-    let spread = (logit.abs()?.neg()?.exp()? + 1.0)?.log()?;
-    Ok(((logit.relu()? - (logit * y)?)? + spread)?)
+    let log_term = (logit.abs()?.neg()?.exp()? + 1.0)?.log()?;
+    Ok(((logit.relu()? - (logit * y)?)? + log_term)?)
 }
 
 #[cfg(test)]
@@ -285,16 +301,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cross_entropy_is_that_of_the_sigmoid_and_stays_finite() {
-        let of = |logit: f32, y: f32| -> f32 {
+    fn cross_entropy_is_exact_and_finite() {
+        let loss = |logit: f32, y: f32| -> f32 {
             let [logit, y] = [logit, y].map(|x| Tensor::new(x, &candle_core::Device::Cpu).unwrap());
             cross_entropy(&logit, &y).unwrap().to_scalar().unwrap()
         };
         let sigmoid = |l: f32| 1.0 / (1.0 + (-l).exp());
         for logit in [-3.0, -0.5, 0.0, 1.5] {
-            assert!((of(logit, 1.0) + sigmoid(logit).ln()).abs() < 1e-6);
-            assert!((of(logit, 0.0) + (1.0 - sigmoid(logit)).ln()).abs() < 1e-6);
+            assert!((loss(logit, 1.0) + sigmoid(logit).ln()).abs() < 1e-6);
+            assert!((loss(logit, 0.0) + (1.0 - sigmoid(logit)).ln()).abs() < 1e-6);
         }
-        assert_eq!((of(200.0, 0.0), of(-200.0, 0.0)), (200.0, 0.0));
+        assert_eq!((loss(200.0, 0.0), loss(-200.0, 0.0)), (200.0, 0.0));
     }
 }

@@ -1,24 +1,26 @@
 //! The trainer: from a folder of episodes to a checkpoint.
 //!
-//! `--out` becomes a run's folder: `checkpoint/` is what is played (EMA weights), `tokenizer/` and
-//! `dynamics/` hold the state that `--resume` continues from, `log.jsonl` one JSON object a line,
-//! `events/` the same for TensorBoard, `previews/` pictures of real frames above predicted ones,
-//! `settings.toml` the settings in full.
+//! The run's folder (`--out`) holds:
+//! - `checkpoint/`: the playable world, with averaged (EMA) weights,
+//! - `tokenizer/` and `dynamics/`: the state from which `--resume` continues,
+//! - `log.jsonl`: one JSON object per line, and `events/`: the same for TensorBoard,
+//! - `previews/`: pictures of real frames above predicted ones,
+//! - `settings.toml`: all settings.
 
-mod balance;
-mod contexts;
 mod dynamics;
 mod error;
-mod events;
-mod footage;
-mod initial;
+mod frame_store;
+mod loss_scaling;
 mod optimizer;
 mod preview;
 mod progress;
 mod run;
 mod settings;
+mod starting_contexts;
 mod state;
+mod tensorboard;
 mod tokenizer;
+mod warm_start;
 
 pub use error::{Error, Result};
 
@@ -33,41 +35,42 @@ use driftless_engine::DeviceChoice;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Stage {
-    /// Frames to latents and back.
+    /// The tokenizer: frames to latents and back.
     Tokenizer,
-    /// The next latent; needs a trained tokenizer in the run's folder.
+    /// The dynamics: the next latent. Needs a trained tokenizer in the run's folder.
     Dynamics,
     /// The tokenizer, then the dynamics.
     All,
 }
 
-/// One call of the trainer.
+/// Arguments of a training run.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// What to train.
     pub stage: Stage,
     /// Folder of the dataset.
     pub data: PathBuf,
-    /// Folder of a dataset whose actions count as unknown, to be trained on beside `data`.
+    /// Folder of a second dataset, whose actions are treated as unknown.
     pub unlabelled: Option<PathBuf>,
-    /// Checkpoint folder whose weights the networks start from, instead of random ones.
+    /// Checkpoint folder to take the initial weights from, instead of random ones.
     pub from: Option<PathBuf>,
     /// The run's folder.
     pub out: PathBuf,
-    /// Settings (TOML); without it, and without a preset, a run's own, else the defaults.
+    /// Settings file (TOML). Without it and without a preset: the run's own settings, or the
+    /// defaults for a new run.
     pub config: Option<PathBuf>,
-    /// What keys that the settings leave out are taken from.
+    /// Preset for the keys that the settings file leaves out.
     pub preset: Option<Preset>,
-    /// Whether episodes that cannot be read are left out, each with a warning.
+    /// Whether to skip unreadable episodes, with a warning for each, instead of failing.
     pub skip_bad: bool,
     /// Whether to continue the run in `out`.
     pub resume: bool,
-    /// Where to compute.
+    /// Compute device.
     pub device: DeviceChoice,
-    /// Stop (and save) each stage at this step; the schedule stays that of the settings.
+    /// Save and stop each stage at this step. The learning-rate schedule does not change.
     pub max_steps: Option<u64>,
-    /// Stop (and save) after so many minutes.
+    /// Save and stop after this many minutes.
     pub max_minutes: Option<f64>,
-    /// Seed, instead of the settings'.
+    /// Seed, overriding that of the settings.
     pub seed: Option<u64>,
 }

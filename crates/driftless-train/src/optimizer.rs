@@ -1,4 +1,5 @@
-//! AdamW for all parameters, Muon for hidden matrices, clipping, and an average of the weights.
+//! The optimizer: Muon for hidden matrices, AdamW for everything else, gradient clipping, and an
+//! exponential moving average (EMA) of the weights.
 //!
 //! AdamW: Loshchilov and Hutter (2019). Muon: Jordan et al. (2024), with the update scaled by
 //! 0.2 √max(rows, columns) to AdamW's size (Liu et al., *Muon is Scalable for LLM Training*, 2025).
@@ -16,27 +17,28 @@ const BETA2: f64 = 0.99;
 const EPSILON: f64 = 1e-8;
 const MUON_MOMENTUM: f64 = 0.95;
 
-/// How one parameter is updated.
-enum Rule {
-    Adam { first: Tensor, second: Tensor },
+/// The update rule of a parameter, with its state.
+enum UpdateRule {
+    AdamW { first: Tensor, second: Tensor },
     Muon { momentum: Tensor },
 }
 
 struct Parameter {
     var: Var,
-    average: Tensor,
-    rule: Rule,
+    ema: Tensor,
+    rule: UpdateRule,
 }
 
-/// All parameters of a network with their state.
+/// All parameters of a network and the state of their updates.
 pub struct Optimizer {
     parameters: BTreeMap<String, Parameter>,
     settings: OptimizerSettings,
 }
 
-/// Hidden matrices: between two hidden layers, so neither an embedding nor an input or output map.
+/// Whether a parameter is a matrix between two hidden layers: no embedding, no input or output
+/// layer.
 fn is_hidden(name: &str, var: &Var) -> bool {
-    let outer = [
+    let not_hidden = [
         "encoder.patch",
         "encoder.latent",
         "decoder.latent",
@@ -50,30 +52,30 @@ fn is_hidden(name: &str, var: &Var) -> bool {
     ];
     name.ends_with(".weight")
         && var.rank() == 2
-        && !outer.iter().any(|prefix| name.starts_with(prefix))
+        && !not_hidden.iter().any(|prefix| name.starts_with(prefix))
 }
 
 impl Optimizer {
-    /// Fresh state for `vars`.
+    /// A new state for `vars`.
     ///
     /// # Errors
-    /// The device failed.
+    /// Returns an error if the device fails.
     pub fn new(vars: &BTreeMap<String, Var>, settings: &OptimizerSettings) -> Result<Self> {
         let parameters = vars
             .iter()
             .map(|(name, var)| {
                 let zero = var.as_tensor().zeros_like()?;
-                let rule = if settings.muon_rate > 0.0 && is_hidden(name, var) {
-                    Rule::Muon { momentum: zero }
+                let rule = if settings.muon_learning_rate > 0.0 && is_hidden(name, var) {
+                    UpdateRule::Muon { momentum: zero }
                 } else {
-                    Rule::Adam {
+                    UpdateRule::AdamW {
                         first: zero.clone(),
                         second: zero,
                     }
                 };
                 let parameter = Parameter {
                     var: var.clone(),
-                    average: var.as_tensor().copy()?.detach(),
+                    ema: var.as_tensor().copy()?.detach(),
                     rule,
                 };
                 Ok((name.clone(), parameter))
@@ -85,20 +87,21 @@ impl Optimizer {
         })
     }
 
-    /// Factor of the learning rates at `step` (from 0): warm-up, constant, linear decay.
-    pub fn schedule(&self, step: u64) -> f64 {
+    /// Factor of the learning rates at `step` (from 0): warm-up, constant, then linear decay.
+    pub fn schedule_factor(&self, step: u64) -> f64 {
         let s = &self.settings;
-        let warm = (step + 1) as f64 / s.warm_up.max(1) as f64;
-        let left = s.steps.saturating_sub(step) as f64 / (s.decay * s.steps as f64).max(1.0);
-        warm.min(left).min(1.0)
+        let warmup = (step + 1) as f64 / s.warmup_steps.max(1) as f64;
+        let decay_steps = (s.decay_fraction * s.steps as f64).max(1.0);
+        let decay = s.steps.saturating_sub(step) as f64 / decay_steps;
+        warmup.min(decay).min(1.0)
     }
 
     /// One update at `step` (from 0); returns the gradient's norm before clipping.
     ///
-    /// Parameters whose names `frozen` accepts, or without a gradient, stay as they are.
+    /// Parameters without a gradient, and those for which `frozen` is true, do not change.
     ///
     /// # Errors
-    /// The gradient is not finite ([`Error::Diverged`]), or the device failed.
+    /// Returns [`Error::Diverged`] if the gradient is not finite, or an error if the device fails.
     pub fn update(
         &mut self,
         grads: &GradStore,
@@ -117,11 +120,11 @@ impl Optimizer {
         let norm = total.sqrt();
         if !norm.is_finite() {
             return Err(Error::Diverged(format!(
-                "step {step}: the gradient is not finite; the last saved state is untouched"
+                "the gradient is not finite at step {step}; the last saved state is unchanged"
             )));
         }
-        let clip = (self.settings.clip / norm.max(1e-12)).min(1.0);
-        let factor = self.schedule(step);
+        let clip = (self.settings.grad_clip / norm.max(1e-12)).min(1.0);
+        let factor = self.schedule_factor(step);
         let s = &self.settings;
         for (name, p) in &mut self.parameters {
             let Some(g) = grads.get(&p.var) else { continue };
@@ -129,71 +132,76 @@ impl Optimizer {
                 continue;
             }
             let g = (g.detach() * clip)?;
-            let (rate, change) = match &mut p.rule {
-                Rule::Adam { first, second } => (s.rate * factor, adam(first, second, &g, step)?),
-                Rule::Muon { momentum } => (s.muon_rate * factor, muon(momentum, &g)?),
+            let (rate, update) = match &mut p.rule {
+                UpdateRule::AdamW { first, second } => (
+                    s.learning_rate * factor,
+                    adamw_update(first, second, &g, step)?,
+                ),
+                UpdateRule::Muon { momentum } => {
+                    (s.muon_learning_rate * factor, muon_update(momentum, &g)?)
+                }
             };
             let mut value = p.var.as_tensor().detach();
             if s.weight_decay > 0.0 && value.rank() == 2 {
                 value = (value * (1.0 - rate * s.weight_decay))?;
             }
-            p.var.set(&(value - (change * rate)?)?)?;
+            p.var.set(&(value - (update * rate)?)?)?;
         }
-        // Young averages follow faster, so that the start does not linger.
-        let ema = s.ema.min((1.0 + step as f64) / (10.0 + step as f64));
+        // A smaller decay at first, so that the initial weights are soon forgotten.
+        let decay = s.ema_decay.min((1.0 + step as f64) / (10.0 + step as f64));
         for p in self.parameters.values_mut() {
-            p.average = ((&p.average * ema)? + (p.var.as_tensor().detach() * (1.0 - ema))?)?;
+            p.ema = ((&p.ema * decay)? + (p.var.as_tensor().detach() * (1.0 - decay))?)?;
         }
         Ok(norm)
     }
 
     /// The averaged weights, by name.
-    pub fn averages(&self) -> BTreeMap<String, Tensor> {
+    pub fn ema_weights(&self) -> BTreeMap<String, Tensor> {
         self.parameters
             .iter()
-            .map(|(name, p)| (name.clone(), p.average.clone()))
+            .map(|(name, p)| (name.clone(), p.ema.clone()))
             .collect()
     }
 
-    /// Puts the averaged weights in the place of the trained ones of names that `which` accepts.
+    /// Replaces the trained weights, where `which` is true for their names, by the averaged ones.
     ///
     /// # Errors
-    /// The device failed.
-    pub fn adopt_averages(&mut self, which: impl Fn(&str) -> bool) -> Result<()> {
+    /// Returns an error if the device fails.
+    pub fn load_ema_weights(&mut self, which: impl Fn(&str) -> bool) -> Result<()> {
         for (name, p) in &self.parameters {
             if which(name) {
-                p.var.set(&p.average.copy()?)?;
+                p.var.set(&p.ema.copy()?)?;
             }
         }
         Ok(())
     }
 
-    /// Sets a parameter that is measured and not trained, and its average.
+    /// Sets a parameter that is measured instead of trained, and its average.
     ///
     /// # Errors
-    /// There is no such parameter, or the shapes differ.
+    /// Returns an error if there is no such parameter or the shapes differ.
     pub fn assign(&mut self, name: &str, value: &Tensor) -> Result<()> {
         let p = self
             .parameters
             .get_mut(name)
             .ok_or_else(|| Error::Argument(format!("no parameter '{name}'")))?;
         p.var.set(value)?;
-        p.average = value.copy()?.detach();
+        p.ema = value.copy()?.detach();
         Ok(())
     }
 
-    /// Everything that `--resume` needs, as named tensors.
+    /// The state that `--resume` needs, as named tensors.
     pub fn state(&self) -> BTreeMap<String, Tensor> {
         let mut all = BTreeMap::new();
         for (name, p) in &self.parameters {
             all.insert(format!("value/{name}"), p.var.as_tensor().clone());
-            all.insert(format!("average/{name}"), p.average.clone());
+            all.insert(format!("average/{name}"), p.ema.clone());
             match &p.rule {
-                Rule::Adam { first, second } => {
+                UpdateRule::AdamW { first, second } => {
                     all.insert(format!("first/{name}"), first.clone());
                     all.insert(format!("second/{name}"), second.clone());
                 }
-                Rule::Muon { momentum } => {
+                UpdateRule::Muon { momentum } => {
                     all.insert(format!("momentum/{name}"), momentum.clone());
                 }
             }
@@ -201,16 +209,16 @@ impl Optimizer {
         all
     }
 
-    /// Takes up a state made by [`Optimizer::state`].
+    /// Restores a state made by [`Optimizer::state`].
     ///
     /// # Errors
-    /// A tensor is missing or of another shape: the state belongs to other settings.
+    /// Returns an error if a tensor is missing or has another shape.
     pub fn restore(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
         let get = |key: String, like: &Tensor| -> Result<Tensor> {
             match state.get(&key) {
                 Some(t) if t.dims() == like.dims() => Ok(t.to_device(like.device())?),
                 Some(t) => Err(Error::Argument(format!(
-                    "'{key}' is {:?}, the settings ask for {:?}",
+                    "'{key}' is {:?}, expected {:?} by the settings",
                     t.dims(),
                     like.dims()
                 ))),
@@ -220,21 +228,23 @@ impl Optimizer {
         for (name, p) in &mut self.parameters {
             let like = p.var.as_tensor().detach();
             p.var.set(&get(format!("value/{name}"), &like)?)?;
-            p.average = get(format!("average/{name}"), &like)?;
+            p.ema = get(format!("average/{name}"), &like)?;
             match &mut p.rule {
-                Rule::Adam { first, second } => {
+                UpdateRule::AdamW { first, second } => {
                     *first = get(format!("first/{name}"), &like)?;
                     *second = get(format!("second/{name}"), &like)?;
                 }
-                Rule::Muon { momentum } => *momentum = get(format!("momentum/{name}"), &like)?,
+                UpdateRule::Muon { momentum } => {
+                    *momentum = get(format!("momentum/{name}"), &like)?
+                }
             }
         }
         Ok(())
     }
 }
 
-/// The change of AdamW without its rate: m̂/(√v̂ + ε).
-fn adam(first: &mut Tensor, second: &mut Tensor, g: &Tensor, step: u64) -> Result<Tensor> {
+/// The update of AdamW without its learning rate: m̂/(√v̂ + ε).
+fn adamw_update(first: &mut Tensor, second: &mut Tensor, g: &Tensor, step: u64) -> Result<Tensor> {
     *first = ((&*first * BETA1)? + (g * (1.0 - BETA1))?)?;
     *second = ((&*second * BETA2)? + (g.sqr()? * (1.0 - BETA2))?)?;
     let n = (step + 1) as f64;
@@ -243,18 +253,18 @@ fn adam(first: &mut Tensor, second: &mut Tensor, g: &Tensor, step: u64) -> Resul
     Ok((m / (v.sqrt()? + EPSILON)?)?)
 }
 
-/// The change of Muon without its rate: the Nesterov momentum, orthogonalised and scaled.
-fn muon(momentum: &mut Tensor, g: &Tensor) -> Result<Tensor> {
+/// The update of Muon without its learning rate: the Nesterov momentum, orthogonalized and scaled.
+fn muon_update(momentum: &mut Tensor, g: &Tensor) -> Result<Tensor> {
     *momentum = ((&*momentum * MUON_MOMENTUM)? + g)?;
     let direction = (g + (&*momentum * MUON_MOMENTUM)?)?;
     let (rows, columns) = direction.dims2()?;
     let scale = 0.2 * (rows.max(columns) as f64).sqrt();
-    Ok((orthogonalise(&direction)? * scale)?)
+    Ok((orthogonalize(&direction)? * scale)?)
 }
 
-/// The nearest semi-orthogonal matrix, roughly: five steps of the quintic Newton–Schulz iteration
-/// with the coefficients of Jordan et al., singular values end between about 0.7 and 1.2.
-fn orthogonalise(g: &Tensor) -> Result<Tensor> {
+/// Approximates the nearest semi-orthogonal matrix by five steps of the quintic Newton–Schulz
+/// iteration with the coefficients of Jordan et al. Singular values end between about 0.7 and 1.2.
+fn orthogonalize(g: &Tensor) -> Result<Tensor> {
     let (a, b, c) = (3.4445, -4.7750, 2.0315);
     let (rows, columns) = g.dims2()?;
     let tall = rows > columns;
@@ -280,16 +290,16 @@ mod tests {
     use super::*;
     use driftless_model::params::{Init, Params};
 
-    fn settings(muon_rate: f64) -> OptimizerSettings {
+    fn settings(muon_learning_rate: f64) -> OptimizerSettings {
         OptimizerSettings {
             steps: 100,
-            rate: 0.05,
-            muon_rate,
-            warm_up: 10,
-            decay: 0.5,
+            learning_rate: 0.05,
+            muon_learning_rate,
+            warmup_steps: 10,
+            decay_fraction: 0.5,
             weight_decay: 0.0,
-            clip: 1e9,
-            ema: 0.9,
+            grad_clip: 1e9,
+            ema_decay: 0.9,
         }
     }
 
@@ -313,16 +323,16 @@ mod tests {
     }
 
     #[test]
-    fn warm_up_rises_and_decay_falls_linearly() {
+    fn schedule_warms_up_and_decays_linearly() {
         let o = Optimizer::new(&network(), &settings(0.0)).unwrap();
-        let at = |step| o.schedule(step);
+        let at = |step| o.schedule_factor(step);
         assert!((at(0) - 0.1).abs() < 1e-9 && (at(4) - 0.5).abs() < 1e-9);
         assert!((at(30) - 1.0).abs() < 1e-9);
         assert!((at(75) - 0.5).abs() < 1e-9 && (at(99) - 0.02).abs() < 1e-9);
     }
 
     #[test]
-    fn the_first_adam_step_moves_every_weight_by_the_rate() {
+    fn first_adamw_step_has_the_learning_rate() {
         let vars = network();
         let mut o = Optimizer::new(&vars, &settings(0.0)).unwrap();
         let before = vars["gain"].as_tensor().to_vec1::<f32>().unwrap();
@@ -335,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn both_rules_lower_a_quadratic_loss() {
+    fn both_rules_minimize_a_quadratic_loss() {
         for muon_rate in [0.0, 0.3] {
             let vars = network();
             let mut o = Optimizer::new(&vars, &settings(muon_rate)).unwrap();
@@ -349,33 +359,44 @@ mod tests {
         }
     }
 
+    /// Singular values of the result: the iteration maps each σ of the normalized input to
+    /// p(p(p(p(p(σ))))) with p(σ) = aσ + bσ³ + cσ⁵ and keeps the singular vectors.
     #[test]
-    fn an_orthogonalised_matrix_has_singular_values_near_one() {
-        let g = network()["layer.weight"].as_tensor().detach();
-        for g in [g.clone(), g.t().unwrap().contiguous().unwrap()] {
-            let x = orthogonalise(&g).unwrap();
-            let (rows, columns) = x.dims2().unwrap();
-            let x = if rows > columns { x.t().unwrap() } else { x };
-            let gram: Vec<Vec<f32>> = x
-                .matmul(&x.t().unwrap().contiguous().unwrap())
-                .unwrap()
-                .to_vec2()
-                .unwrap();
-            for (i, row) in gram.iter().enumerate() {
-                assert!((0.4..1.6).contains(&row[i]), "diagonal {}", row[i]);
-                let off: f32 = row
-                    .iter()
-                    .enumerate()
-                    .filter(|(j, _)| *j != i)
-                    .map(|(_, v)| v.abs())
-                    .sum();
-                assert!(off < 0.9, "off diagonal {off}");
+    fn orthogonalization_maps_singular_values() {
+        // U diag(s) Vᵀ with rotations U and V, padded to 2 × 3.
+        let (u, v, singular) = (0.4f64, 1.1f64, [3.0f64, 0.5]);
+        let product = |s: [f64; 2]| -> Vec<f32> {
+            let u = [[u.cos(), -u.sin()], [u.sin(), u.cos()]];
+            let v = [[v.cos(), v.sin(), 0.0], [-v.sin(), v.cos(), 0.0]];
+            (0..6)
+                .map(|i| {
+                    (0..2)
+                        .map(|k| u[i / 3][k] * s[k] * v[k][i % 3])
+                        .sum::<f64>() as f32
+                })
+                .collect()
+        };
+        let norm = singular[0].hypot(singular[1]);
+        let expected = product(singular.map(|s| {
+            let p = |s: f64| 3.4445 * s - 4.7750 * s.powi(3) + 2.0315 * s.powi(5);
+            let s = (0..5).fold(s / norm, |s, _| p(s));
+            assert!((0.65..1.25).contains(&s), "{s}");
+            s
+        }));
+        let wide = Tensor::from_vec(product(singular), (2, 3), &Device::Cpu).unwrap();
+        let tall = wide.t().unwrap().contiguous().unwrap();
+        let wide = orthogonalize(&wide).unwrap();
+        let tall = orthogonalize(&tall).unwrap().t().unwrap();
+        for found in [wide, tall] {
+            let found = found.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            for (found, expected) in found.iter().zip(&expected) {
+                assert!((found - expected).abs() < 1e-3, "{found} {expected}");
             }
         }
     }
 
     #[test]
-    fn a_restored_optimizer_continues_exactly() {
+    fn restored_optimizer_continues_exactly() {
         let run = |vars: &BTreeMap<String, Var>, o: &mut Optimizer, steps: std::ops::Range<u64>| {
             for step in steps {
                 o.update(&loss(vars).backward().unwrap(), step, |_| false)
@@ -410,13 +431,13 @@ mod tests {
     }
 
     #[test]
-    fn a_gradient_that_is_not_finite_changes_nothing() {
+    fn infinite_gradient_changes_nothing() {
         let vars = network();
         let mut o = Optimizer::new(&vars, &settings(0.0)).unwrap();
         let before = vars["gain"].as_tensor().to_vec1::<f32>().unwrap();
-        let broken = (loss(&vars) * f64::NAN).unwrap();
+        let invalid = (loss(&vars) * f64::NAN).unwrap();
         let error = o
-            .update(&broken.backward().unwrap(), 0, |_| false)
+            .update(&invalid.backward().unwrap(), 0, |_| false)
             .unwrap_err();
         assert!(matches!(error, Error::Diverged(_)));
         assert_eq!(before, vars["gain"].as_tensor().to_vec1::<f32>().unwrap());

@@ -1,29 +1,31 @@
-//! What a half-trained world makes of real frames, as pictures to look at while it trains.
+//! Preview pictures of a run: real frames above those that the saved checkpoint makes.
 
-use super::footage::{Footage, Labels};
-use super::run::Run;
-use crate::{Error, Result};
-use driftless_data::contact_sheet::Sheet;
+use driftless_data::contact_sheet::ContactSheet;
+use driftless_engine;
 use driftless_engine::SamplerParams;
-use driftless_engine::rollout::{rollout, windows_of};
+use driftless_engine::rollout::{rollout, windows_by_length};
 use driftless_model::checkpoint::TOKENIZER;
 use driftless_model::params::Params;
 use driftless_model::tokenizer::{Tokenizer, images_to_tensor, tensor_to_images};
 
-/// Frames of a row.
+use super::frame_store::{EpisodeLabels, FrameStore};
+use super::run::TrainingRun;
+use crate::{Error, Result};
+
+/// Frames per row.
 const FRAMES: usize = 16;
-/// Stretches of real frames that are shown.
+/// Number of clips that are shown.
 const ROWS: usize = 4;
 
-/// Rows of real frames, each above what the exported tokenizer keeps of them.
+/// Rows of real frames, each above its reconstruction by the saved tokenizer.
 ///
 /// # Errors
-/// No episode is long enough, or the exported tokenizer cannot be read.
-pub(super) fn tokenizer(run: &Run, footage: &Footage) -> Result<Sheet> {
+/// Returns an error if no episode is long enough or the saved tokenizer cannot be read.
+pub(super) fn tokenizer(run: &TrainingRun, store: &FrameStore) -> Result<ContactSheet> {
     let params = Params::read(&run.checkpoint().join(TOKENIZER), &run.device)?;
     let tokenizer = Tokenizer::new(&params, &run.world)?;
-    pairs(run, footage, 0, &mut |episode, start| {
-        let real = frames(footage, episode, start)?;
+    compare(run, store, 0, &mut |episode, start| {
+        let real = frames(store, episode, start)?;
         let images = images_to_tensor(&real, run.world.image, &run.device)?;
         Ok(tensor_to_images(
             &tokenizer.decode(&tokenizer.encode(&images)?)?,
@@ -31,48 +33,49 @@ pub(super) fn tokenizer(run: &Run, footage: &Footage) -> Result<Sheet> {
     })
 }
 
-/// Rows of real frames, each above those that the exported world predicts from the frames before
-/// them and the same actions, with the default sampler.
+/// Rows of real frames, each above a rollout of the saved world from the frames before and the same
+/// actions, with the default sampler parameters.
 ///
 /// # Errors
-/// No episode is long enough, or the exported world cannot be read.
-pub(super) fn dynamics(run: &Run, footage: &Footage) -> Result<Sheet> {
+/// Returns an error if no episode is long enough or the saved world cannot be read.
+pub(super) fn dynamics(run: &TrainingRun, store: &FrameStore) -> Result<ContactSheet> {
     let mut engine = driftless_engine::open_on(&run.checkpoint(), &run.device)?;
     let params = SamplerParams::default();
-    pairs(run, footage, run.world.dynamics.context, &mut |e, start| {
-        let context = footage.clip(e, start - run.world.dynamics.context..start)?;
+    compare(run, store, run.world.dynamics.context, &mut |e, start| {
+        let context = store.clip(e, start - run.world.dynamics.context..start)?;
         let actions = &e.actions[start..start + FRAMES];
         Ok(rollout(engine.as_mut(), &context, actions, &params)?)
     })
 }
 
-/// Stretches of `before` + [`FRAMES`] frames, spread over the dataset: the last frames real, and as
-/// `make` makes them of an episode and the place of the first one.
-fn pairs(
-    run: &Run,
-    footage: &Footage,
+/// Pairs of rows: real frames, and those that `predict` returns for an episode and the index of the
+/// first frame in it. Each has at least `before` frames before it; they are spread over the
+/// dataset.
+fn compare(
+    run: &TrainingRun,
+    store: &FrameStore,
     before: usize,
-    make: &mut dyn FnMut(&Labels, usize) -> Result<Vec<u8>>,
-) -> Result<Sheet> {
+    predict: &mut dyn FnMut(&EpisodeLabels, usize) -> Result<Vec<u8>>,
+) -> Result<ContactSheet> {
     let mut rows = Vec::new();
-    let lengths = footage.episodes.iter().map(Labels::frames);
-    for window in windows_of(lengths, before + FRAMES, ROWS)? {
-        let episode = footage
+    let lengths = store.episodes.iter().map(EpisodeLabels::frames);
+    for window in windows_by_length(lengths, before + FRAMES, ROWS)? {
+        let episode = store
             .episodes
             .get(window.episode)
-            .ok_or_else(|| Error::Argument("no such episode".into()))?;
+            .ok_or_else(|| Error::Argument("the episode index is out of range".into()))?;
         let start = window.start + before;
-        rows.push(frames(footage, episode, start)?);
-        rows.push(make(episode, start)?);
+        rows.push(frames(store, episode, start)?);
+        rows.push(predict(episode, start)?);
     }
     let rows: Vec<&[u8]> = rows.iter().map(Vec::as_slice).collect();
-    Ok(Sheet::new(&rows, run.world.image)?)
+    Ok(ContactSheet::new(&rows, run.world.image)?)
 }
 
 /// [`FRAMES`] frames of an episode from `start` on.
-fn frames(footage: &Footage, episode: &Labels, start: usize) -> Result<Vec<u8>> {
+fn frames(store: &FrameStore, episode: &EpisodeLabels, start: usize) -> Result<Vec<u8>> {
     let mut images = Vec::new();
     let first = episode.start + start;
-    footage.read(first..first + FRAMES, &mut images)?;
+    store.read(first..first + FRAMES, &mut images)?;
     Ok(images)
 }

@@ -1,4 +1,4 @@
-//! What a person sees of a run, what the log keeps of it, and when it has to stop.
+//! The progress bar, the log file and the time limit of a run.
 
 use std::io::Write;
 use std::path::Path;
@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value};
 
-use crate::{Error, Result};
-use driftless_data::PathError as _;
-use driftless_data::interrupt;
+use driftless_data::{PathError as _, interrupt};
 
-/// The time that a run has.
+use crate::{Error, Result};
+
+/// When a run has to stop.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline(Option<Instant>);
 
 impl Deadline {
-    /// So many minutes from now; `None` is for ever.
+    /// In this many minutes; `None` means never.
     pub fn after(minutes: Option<f64>) -> Self {
         Self(minutes.and_then(|m| {
             let span = Duration::try_from_secs_f64(m * 60.0).ok()?;
@@ -24,13 +24,13 @@ impl Deadline {
         }))
     }
 
-    /// Whether the time is over or the user asked to stop.
+    /// Whether the time limit is reached or the user asked to stop.
     pub fn passed(self) -> bool {
         interrupt::requested() || self.0.is_some_and(|at| Instant::now() >= at)
     }
 }
 
-/// A bar of `steps` steps that stands at `done`.
+/// A progress bar of `steps` steps, `done` of which are done.
 pub fn bar(stage: &str, steps: u64, done: u64) -> ProgressBar {
     let bar = ProgressBar::new(steps).with_position(done);
     let template = "{prefix:9} {wide_bar:.cyan/blue} {pos}/{len} {msg} {eta} left";
@@ -45,7 +45,7 @@ pub fn bar(stage: &str, steps: u64, done: u64) -> ProgressBar {
 /// Appends one JSON object as a line.
 ///
 /// # Errors
-/// The file cannot be written.
+/// Returns an error if the file cannot be written.
 pub fn log(path: &Path, entry: Map<String, Value>) -> Result<()> {
     let mut file = std::fs::OpenOptions::new()
         .create(true)

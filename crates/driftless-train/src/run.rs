@@ -1,4 +1,4 @@
-//! One run: folders, resume, the loop of steps, saving.
+//! A training run: its folder, resuming, the step loop and saving.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -8,72 +8,72 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde_json::Map;
 
-use super::balance::total;
-use super::dynamics::DynamicsTask;
-use super::events::EventFile;
-use super::footage::Footage;
-use super::initial;
-use super::optimizer::Optimizer;
-use super::progress::{self, Deadline};
-use super::settings::{OptimizerSettings, Settings};
-use super::state::{self, Progress};
-use super::tokenizer::TokenizerTask;
-use super::{Options, Stage, contexts};
-use crate::{Error, Result};
-use driftless_data::DatasetInfo;
-use driftless_data::PathError as _;
-use driftless_data::contact_sheet::Sheet;
+use driftless_data;
+use driftless_data::contact_sheet::ContactSheet;
 use driftless_data::fs::{write_atomic, write_json};
+use driftless_data::{DatasetInfo, PathError as _};
 use driftless_engine::candle_device;
 use driftless_model::checkpoint;
 use driftless_model::config::WorldConfig;
 
-/// Steps between two lines of the log.
+use super::dynamics::DynamicsTask;
+use super::frame_store::FrameStore;
+use super::loss_scaling::combine;
+use super::optimizer::Optimizer;
+use super::progress::Deadline;
+use super::settings::{OptimizerSettings, Settings};
+use super::state::TrainingProgress;
+use super::tensorboard::EventFile;
+use super::tokenizer::TokenizerTask;
+use super::{Options, Stage, progress, starting_contexts, state, warm_start};
+use crate::{Error, Result};
+
+/// Steps between two log lines.
 const LOG_EVERY: u64 = 20;
 
-/// One network's training, seen from the loop.
+/// The training of one network, as the step loop sees it.
 pub(super) trait Task {
     /// `tokenizer` or `dynamics`.
     fn name(&self) -> &'static str;
 
-    /// Frames that a step trains on.
-    fn frames(&self, step: u64) -> u64;
+    /// Number of frames that a step trains on.
+    fn frames_per_step(&self, step: u64) -> u64;
 
-    /// Called before each step; may exchange parameters.
-    fn prepare(&mut self, step: u64, optimizer: &mut Optimizer) -> Result<()>;
+    /// Called before each step; may replace parameters.
+    fn before_step(&mut self, step: u64, optimizer: &mut Optimizer) -> Result<()>;
 
-    /// The loss of a step.
+    /// Draws a batch and returns its losses.
     fn loss(&mut self, step: u64, rng: &mut ChaCha8Rng) -> Result<Losses>;
 
-    /// Whether a parameter stays as it is at this step.
-    fn frozen(&self, step: u64, name: &str) -> bool;
+    /// Whether a parameter is not trained at this step.
+    fn is_frozen(&self, step: u64, name: &str) -> bool;
 
     /// Writes the averaged weights into the checkpoint.
     fn export(&self, step: u64, optimizer: &Optimizer) -> Result<()>;
 
-    /// Real frames above what the checkpoint makes of them.
-    fn preview(&self) -> Result<Sheet>;
+    /// A contact sheet of real frames above those that the saved checkpoint makes.
+    fn preview(&self) -> Result<ContactSheet>;
 }
 
-/// The loss of a step, before its parts are brought together.
+/// The losses of a step, before they are combined.
 pub(super) struct Losses {
     pub main: Tensor,
-    pub further: Vec<Further>,
-    /// Named figures for the log.
-    pub figures: Vec<(&'static str, Tensor)>,
-    /// Time until the step's frames were at hand.
-    pub fetched: Duration,
+    pub auxiliary: Vec<AuxiliaryLoss>,
+    /// Named scalars for the log.
+    pub metrics: Vec<(&'static str, Tensor)>,
+    /// Time spent on reading the step's frames.
+    pub fetch_time: Duration,
 }
 
-/// A part of the loss that counts `weight` times as much as the main one, whatever its units.
-pub(super) struct Further {
+/// A loss that counts `weight` times as much as the main one, whatever its units.
+pub(super) struct AuxiliaryLoss {
     pub name: &'static str,
     pub loss: Tensor,
     pub weight: f64,
 }
 
-/// The folders and limits of a run.
-pub(super) struct Run {
+/// What is fixed for a whole run: folder, settings, device and limits.
+pub(super) struct TrainingRun {
     pub(super) out: PathBuf,
     pub(super) settings: Settings,
     pub(super) world: WorldConfig,
@@ -83,43 +83,37 @@ pub(super) struct Run {
     resume: bool,
 }
 
-impl Run {
-    /// The folder that is played.
+impl TrainingRun {
+    /// Folder of the playable checkpoint.
     pub(super) fn checkpoint(&self) -> PathBuf {
         self.out.join("checkpoint")
     }
 
-    fn log(&self) -> PathBuf {
+    fn log_file(&self) -> PathBuf {
         self.out.join("log.jsonl")
     }
 }
 
-/// Trains as `options` say, until the steps are done, the time is over, or Ctrl-C.
+/// Trains until all steps are done, the time limit is reached, or Ctrl-C is pressed.
 ///
 /// # Errors
-/// The data, the settings or the run's folder do not fit; the loss is not finite; the disk is full.
-/// The last saved state stays in every case.
+/// Returns an error if the data, the settings or the run's folder do not match, the loss is not
+/// finite, or a file cannot be written. The last saved state is kept in every case.
 pub fn run(options: &Options) -> Result<()> {
     let deadline = Deadline::after(options.max_minutes);
-    let settings = settings(options)?;
+    let settings = read_settings(options)?;
     let stages: &[Stage] = match options.stage {
         Stage::All => &[Stage::Tokenizer, Stage::Dynamics],
         Stage::Tokenizer => &[Stage::Tokenizer],
         Stage::Dynamics => &[Stage::Dynamics],
     };
-    for stage in stages {
-        let folder = options.out.join(folder_name(*stage));
-        if !options.resume && state::exists(&folder) {
-            return Err(Error::invalid(
-                &folder,
-                "holds the state of a run: --resume continues it, another --out starts anew",
-            ));
-        }
+    if !options.resume {
+        check_new_run(&options.out, stages)?;
     }
     let device = candle_device(options.device)?;
     let info = DatasetInfo::read(&options.data)?;
     let world = settings.world(&info)?;
-    let run = Run {
+    let run = TrainingRun {
         out: options.out.clone(),
         settings,
         world,
@@ -131,30 +125,30 @@ pub fn run(options: &Options) -> Result<()> {
     check_resumed_world(&run)?;
     let from = options.from.as_deref();
     if let Some(folder) = from {
-        initial::check(folder, &run.world)?;
+        warm_start::check_compatible(folder, &run.world)?;
     }
-    let footage = footage(&run, info, options)?;
-    prepare_folders(&run, &footage)?;
+    let store = read_frames(&run, info, options)?;
+    prepare_folders(&run, &store)?;
     for stage in stages {
         let finished = match stage {
             Stage::Tokenizer | Stage::All => {
-                let (mut task, vars) = TokenizerTask::new(&run, &footage)?;
+                let (mut task, vars) = TokenizerTask::new(&run, &store)?;
                 if let Some(folder) = from {
-                    initial::weights(&folder.join(checkpoint::TOKENIZER), &vars)?;
+                    warm_start::load_weights(&folder.join(checkpoint::TOKENIZER), &vars)?;
                 }
                 let o = run.settings.tokenizer.optimizer.clone();
-                drive(&mut task, &run, &o, Optimizer::new(&vars, &o)?)?
+                train(&mut task, &run, &o, Optimizer::new(&vars, &o)?)?
             }
             Stage::Dynamics => {
                 if let Some(folder) = from {
-                    initial::tokenizer(folder, &run.checkpoint())?;
+                    warm_start::copy_tokenizer(folder, &run.checkpoint())?;
                 }
-                let (mut task, vars) = DynamicsTask::new(&run, &footage)?;
+                let (mut task, vars) = DynamicsTask::new(&run, &store)?;
                 if let Some(folder) = from {
-                    initial::weights(&folder.join(checkpoint::DYNAMICS), &vars)?;
+                    warm_start::load_weights(&folder.join(checkpoint::DYNAMICS), &vars)?;
                 }
                 let o = run.settings.dynamics.optimizer.clone();
-                drive(&mut task, &run, &o, Optimizer::new(&vars, &o)?)?
+                train(&mut task, &run, &o, Optimizer::new(&vars, &o)?)?
             }
         };
         if !finished {
@@ -164,18 +158,32 @@ pub fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// All frames that the run trains on.
-fn footage(run: &Run, info: DatasetInfo, options: &Options) -> Result<Footage> {
+/// A new run must not overwrite the state of an older one.
+fn check_new_run(out: &Path, stages: &[Stage]) -> Result<()> {
+    for stage in stages {
+        let folder = out.join(folder_name(*stage));
+        if state::exists(&folder) {
+            return Err(Error::invalid(
+                &folder,
+                "already holds a run: use --resume to continue it, or another --out to start a new one",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Reads all frames that the run trains on.
+fn read_frames(run: &TrainingRun, info: DatasetInfo, options: &Options) -> Result<FrameStore> {
     let memory = run.settings.memory_gib * f64::from(1 << 30);
-    let mut footage = Footage::new(info, &run.out, memory as u64);
-    footage.add(&options.data, options.skip_bad)?;
+    let mut store = FrameStore::new(info, &run.out, memory as u64);
+    store.add(&options.data, options.skip_bad)?;
     if let Some(folder) = &options.unlabelled {
         let unknown = run.world.unknown_action().ok_or_else(|| {
             Error::Argument("--unlabelled needs dynamics_shape.unknown_action = true".into())
         })?;
-        footage.add_unlabelled(folder, unknown, options.skip_bad)?;
+        store.add_unlabelled(folder, unknown, options.skip_bad)?;
     }
-    Ok(footage)
+    Ok(store)
 }
 
 fn folder_name(stage: Stage) -> &'static str {
@@ -185,8 +193,9 @@ fn folder_name(stage: Stage) -> &'static str {
     }
 }
 
-/// The settings file and the preset, else the run's own, else the defaults; then the options on top.
-fn settings(options: &Options) -> Result<Settings> {
+/// Reads the settings file, or else the run's own settings, on top of the preset; applies
+/// `options`.
+fn read_settings(options: &Options) -> Result<Settings> {
     let own = options.out.join("settings.toml");
     let base = Settings::preset(options.preset.unwrap_or_default());
     let mut settings = match &options.config {
@@ -200,8 +209,8 @@ fn settings(options: &Options) -> Result<Settings> {
     Ok(settings)
 }
 
-/// A resumed run keeps its networks: nothing is written before that is sure.
-fn check_resumed_world(run: &Run) -> Result<()> {
+/// Checks, before anything is written, that a resumed run keeps its networks.
+fn check_resumed_world(run: &TrainingRun) -> Result<()> {
     let path = run.checkpoint().join(checkpoint::CONFIG);
     if !run.resume || !path.exists() {
         return Ok(());
@@ -216,14 +225,14 @@ fn check_resumed_world(run: &Run) -> Result<()> {
     if !same {
         return Err(Error::invalid(
             &path,
-            "the run's networks, prediction, path, frames or actions differ from what settings and data ask for; another --out starts anew",
+            "the settings or the dataset do not match this run's networks, prediction, path, frame size or actions; use another --out to start a new run",
         ));
     }
     Ok(())
 }
 
-/// Makes the run's folders and what does not depend on training.
-fn prepare_folders(run: &Run, footage: &Footage) -> Result<()> {
+/// Creates the run's folders and writes the files that do not depend on training.
+fn prepare_folders(run: &TrainingRun, store: &FrameStore) -> Result<()> {
     let checkpoint = run.checkpoint();
     std::fs::create_dir_all(&checkpoint).map_err(|e| Error::io(&checkpoint, e))?;
     let path = run.out.join("settings.toml");
@@ -231,7 +240,7 @@ fn prepare_folders(run: &Run, footage: &Footage) -> Result<()> {
         toml::to_string_pretty(&run.settings).map_err(|e| Error::invalid(&path, e.to_string()))?;
     write_atomic(&path, text.as_bytes())?;
     write_json(&checkpoint.join(checkpoint::CONFIG), &run.world)?;
-    let clips = contexts::choose(footage, run.world.dynamics.context)?;
+    let clips = starting_contexts::choose(store, run.world.dynamics.context)?;
     Ok(driftless_model::contexts::write(
         &checkpoint.join(checkpoint::CONTEXTS),
         &clips,
@@ -239,106 +248,158 @@ fn prepare_folders(run: &Run, footage: &Footage) -> Result<()> {
     )?)
 }
 
-/// Runs a task's steps; returns whether all that were asked for are done.
-fn drive(
+/// Trains one network; returns whether all requested steps are done.
+fn train(
     task: &mut dyn Task,
-    run: &Run,
+    run: &TrainingRun,
     settings: &OptimizerSettings,
     mut optimizer: Optimizer,
 ) -> Result<bool> {
     let folder = run.out.join(task.name());
-    let mut at = Progress::default();
+    let mut progress = TrainingProgress::default();
     if run.resume && state::exists(&folder) {
-        let (tensors, progress) = state::read(&folder)?;
+        let (tensors, saved) = state::read(&folder)?;
         optimizer
             .restore(&tensors)
-            .map_err(|e| Error::invalid(&folder, format!("the state does not fit: {e}")))?;
-        at = progress;
+            .map_err(|e| Error::invalid(&folder, format!("the saved state does not match: {e}")))?;
+        progress = saved;
     }
     let steps = settings.steps.min(run.max_steps);
-    let bar = progress::bar(task.name(), steps, at.step);
+    let bar = progress::bar(task.name(), steps, progress.step);
     let events = EventFile::create(&run.out.join("events").join(task.name()))?;
-    let (mut saved, mut shown) = (Instant::now(), Instant::now());
-    while at.step < steps && !run.deadline.passed() {
-        let begun = Instant::now();
-        let mut rng = ChaCha8Rng::seed_from_u64(run.settings.seed);
-        rng.set_stream(at.step + 1);
-        task.prepare(at.step, &mut optimizer)?;
-        let losses = task.loss(at.step, &mut rng)?;
-        let loss = total(&losses, &mut at.squares)?;
-        let value = f64::from(loss.to_scalar::<f32>()?);
-        if !value.is_finite() {
-            return Err(Error::Diverged(format!(
-                "{}: step {}: the loss is {value}; the last saved state is untouched",
-                task.name(),
-                at.step
-            )));
-        }
-        let step = at.step;
-        let norm = optimizer.update(&loss.backward()?, step, |name| task.frozen(step, name))?;
-        let spent = begun.elapsed().as_secs_f64();
-        at.step += 1;
-        at.frames += task.frames(step);
-        at.seconds += spent;
-        let speed = task.frames(step) as f64 / spent;
-        bar.set_position(at.step);
-        bar.set_message(format!("loss {value:.4} {speed:.0} frames/s"));
-        if step % LOG_EVERY == 0 {
-            let mut scalars = vec![
-                ("loss", value),
-                ("gradient", norm),
-                ("rate", optimizer.schedule(step)),
-                ("frames_per_s", speed),
-                ("seconds", at.seconds),
-                ("fetching", losses.fetched.as_secs_f64() / spent),
-            ];
-            let further = losses.further.iter().map(|part| (part.name, &part.loss));
-            let figures = losses.figures.iter().map(|(name, figure)| (*name, figure));
-            for (key, figure) in further.chain(figures) {
-                scalars.push((key, f64::from(figure.to_scalar::<f32>()?)));
-            }
-            events.scalars(at.step, &scalars)?;
+    let (mut last_save, mut last_preview) = (Instant::now(), Instant::now());
+    while progress.step < steps && !run.deadline.passed() {
+        let index = progress.step;
+        let step = train_step(task, run, &mut optimizer, &mut progress)?;
+        bar.set_position(progress.step);
+        bar.set_message(format!(
+            "loss {:.4} {:.0} frames/s",
+            step.loss, step.frames_per_second
+        ));
+        if index.is_multiple_of(LOG_EVERY) {
+            let scalars = step.scalars(optimizer.schedule_factor(index), progress.seconds)?;
+            events.scalars(progress.step, &scalars)?;
             let mut entry = Map::new();
             entry.insert("stage".into(), task.name().into());
-            entry.insert("step".into(), at.step.into());
+            entry.insert("step".into(), progress.step.into());
             for (key, number) in scalars {
                 entry.insert(key.into(), number.into());
             }
-            progress::log(&run.log(), entry)?;
+            progress::log(&run.log_file(), entry)?;
         }
-        let over = |since: Instant, minutes: f64| since.elapsed().as_secs_f64() > minutes * 60.0;
+        let is_due = |last: Instant, minutes: f64| last.elapsed().as_secs_f64() > minutes * 60.0;
         let minutes = run.settings.preview_minutes;
-        let show = minutes > 0.0 && over(shown, minutes);
-        if show || over(saved, run.settings.save_minutes) {
-            save(task, &optimizer, &folder, &at)?;
-            saved = Instant::now();
+        let preview_due = minutes > 0.0 && is_due(last_preview, minutes);
+        if preview_due || is_due(last_save, run.settings.save_minutes) {
+            save(task, &optimizer, &folder, &progress)?;
+            last_save = Instant::now();
         }
-        if show {
-            preview(task, run, &events, at.step);
-            shown = Instant::now();
+        if preview_due {
+            preview(task, run, &events, progress.step);
+            last_preview = Instant::now();
         }
     }
-    save(task, &optimizer, &folder, &at)?;
+    save(task, &optimizer, &folder, &progress)?;
     if run.settings.preview_minutes > 0.0 {
-        preview(task, run, &events, at.step);
+        preview(task, run, &events, progress.step);
     }
     bar.abandon();
-    Ok(at.step >= steps)
+    Ok(progress.step >= steps)
 }
 
-fn save(task: &dyn Task, optimizer: &Optimizer, folder: &Path, at: &Progress) -> Result<()> {
-    state::write(folder, &optimizer.state(), at)?;
-    task.export(at.step, optimizer)
+/// The outcome of one step.
+struct Step {
+    losses: Losses,
+    /// The combined loss.
+    loss: f64,
+    gradient_norm: f64,
+    seconds: f64,
+    frames_per_second: f64,
 }
 
-/// Writes a picture of where the run stands. A run is not lost for want of one.
-fn preview(task: &dyn Task, run: &Run, events: &EventFile, step: u64) {
+impl Step {
+    /// Named numbers for the log.
+    fn scalars(&self, rate: f64, total_seconds: f64) -> Result<Vec<(&'static str, f64)>> {
+        let mut scalars = vec![
+            ("loss", self.loss),
+            ("gradient", self.gradient_norm),
+            ("rate", rate),
+            ("frames_per_s", self.frames_per_second),
+            ("seconds", total_seconds),
+            (
+                "fetching",
+                self.losses.fetch_time.as_secs_f64() / self.seconds,
+            ),
+        ];
+        let auxiliary = self.losses.auxiliary.iter().map(|a| (a.name, &a.loss));
+        let metrics = self
+            .losses
+            .metrics
+            .iter()
+            .map(|(name, value)| (*name, value));
+        for (name, value) in auxiliary.chain(metrics) {
+            scalars.push((name, f64::from(value.to_scalar::<f32>()?)));
+        }
+        Ok(scalars)
+    }
+}
+
+/// Draws a batch, updates the parameters and advances `progress`.
+fn train_step(
+    task: &mut dyn Task,
+    run: &TrainingRun,
+    optimizer: &mut Optimizer,
+    progress: &mut TrainingProgress,
+) -> Result<Step> {
+    let started = Instant::now();
+    let step = progress.step;
+    // Each step has its own random stream, so that a resumed run draws the same batches.
+    let mut rng = ChaCha8Rng::seed_from_u64(run.settings.seed);
+    rng.set_stream(step + 1);
+    task.before_step(step, optimizer)?;
+    let losses = task.loss(step, &mut rng)?;
+    let total = combine(&losses, &mut progress.loss_mean_squares)?;
+    let loss = f64::from(total.to_scalar::<f32>()?);
+    if !loss.is_finite() {
+        return Err(Error::Diverged(format!(
+            "{}: the loss is {loss} at step {step}; the last saved state is unchanged",
+            task.name(),
+        )));
+    }
+    let gradient_norm =
+        optimizer.update(&total.backward()?, step, |name| task.is_frozen(step, name))?;
+    let seconds = started.elapsed().as_secs_f64();
+    let frames = task.frames_per_step(step);
+    progress.step += 1;
+    progress.frames += frames;
+    progress.seconds += seconds;
+    Ok(Step {
+        losses,
+        loss,
+        gradient_norm,
+        seconds,
+        frames_per_second: frames as f64 / seconds,
+    })
+}
+
+fn save(
+    task: &dyn Task,
+    optimizer: &Optimizer,
+    folder: &Path,
+    progress: &TrainingProgress,
+) -> Result<()> {
+    state::write(folder, &optimizer.state(), progress)?;
+    task.export(progress.step, optimizer)
+}
+
+/// Writes a preview picture. A failure is only logged: it does not end the run.
+fn preview(task: &dyn Task, run: &TrainingRun, events: &EventFile, step: u64) {
     let name = format!("{}-{step:06}.png", task.name());
-    let shown = task.preview().and_then(|sheet| {
+    let written = task.preview().and_then(|sheet| {
         sheet.write(&run.out.join("previews").join(&name))?;
-        events.picture(step, "preview", sheet.png, sheet.size)
+        events.image(step, "preview", sheet.png, sheet.size)
     });
-    if let Err(error) = shown {
-        tracing::warn!("no preview {name}: {error}");
+    if let Err(error) = written {
+        tracing::warn!("could not write the preview {name}: {error}");
     }
 }

@@ -1,17 +1,14 @@
-//! Everything that a training run depends on, as one TOML file with defaults.
+//! The settings of a training run: one TOML file with defaults.
 
 mod check;
 mod defaults;
+mod old_keys;
 
 use std::path::Path;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-pub use self::defaults::Preset;
-
-use crate::{Error, Result};
-use driftless_data::DatasetInfo;
-use driftless_data::PathError as _;
+use driftless_data::{DatasetInfo, PathError as _};
 use driftless_flow::path::Path as FlowPath;
 use driftless_flow::prediction::Prediction;
 use driftless_model::config::{
@@ -20,7 +17,11 @@ use driftless_model::config::{
 };
 use driftless_model::precision::Precision;
 
-/// The settings of a run.
+use crate::{Error, Result};
+
+pub use self::defaults::Preset;
+
+/// The settings of a training run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
@@ -28,16 +29,16 @@ pub struct Settings {
     pub seed: u64,
     /// Minutes between two saves.
     pub save_minutes: f64,
-    /// Minutes between two preview pictures; 0: none.
+    /// Minutes between two preview pictures; 0 turns them off.
     pub preview_minutes: f64,
-    /// Frames, and then their latents, that take more than so much are read from a file in the run's
-    /// folder and not from memory.
+    /// Memory for the frames, and again for their latents, in GiB. What exceeds it is read from a
+    /// file in the run's folder.
     pub memory_gib: f64,
-    /// In what number type matrices are multiplied while training.
+    /// Number type of the matrix products during training.
     pub precision: Precision,
-    /// The tokenizer's shape.
+    /// Shape of the tokenizer.
     pub tokenizer_shape: TokenizerConfig,
-    /// The dynamics' shape.
+    /// Shape of the dynamics.
     pub dynamics_shape: DynamicsConfig,
     /// How the tokenizer is trained.
     pub tokenizer: TokenizerSettings,
@@ -49,124 +50,128 @@ pub struct Settings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenizerSettings {
-    /// Optimiser settings.
+    /// Optimizer and schedule.
     pub optimizer: OptimizerSettings,
-    /// Frames a step.
-    pub batch: usize,
-    /// Share of the frames that are drawn by the rarity of what they show.
-    pub rare: f64,
-    /// Extra weight of pixels that differ from the median background.
-    pub foreground: f64,
-    /// Standard deviation of the noise added to standardised latents before decoding.
-    pub noise: f64,
-    /// The same in the last part, where the encoder is frozen.
-    pub polish_noise: f64,
-    /// Share of the steps, at the end, in which only the decoder is trained.
-    pub polish: f64,
+    /// Frames per step.
+    pub batch_size: usize,
+    /// Fraction of the frames that are drawn in proportion to the rarity of what they show.
+    pub rare_fraction: f64,
+    /// Extra loss weight of pixels that differ from the median background.
+    pub foreground_weight: f64,
+    /// Standard deviation of the noise added to standardized latents before decoding.
+    pub latent_noise: f64,
+    /// The same while only the decoder is trained.
+    pub decoder_only_noise: f64,
+    /// Fraction of the steps, at the end, in which only the decoder is trained.
+    pub decoder_only_fraction: f64,
     /// Weight of the curvature penalty ‖z(x) − ½(z(x₊) + z(x₋))‖² for shifted frames.
-    pub curvature: f64,
-    /// Largest shift of the penalty in pixels.
-    pub shift: usize,
-    /// Largest share of a frame's patches that the encoder does not see while it is trained: each
-    /// frame hides U(0, this) of them (a masked autoencoder, He et al., 2022); 0: none.
-    pub mask: f64,
+    pub curvature_weight: f64,
+    /// Largest shift of the curvature penalty in pixels.
+    pub max_curvature_shift: usize,
+    /// Largest fraction of a frame's patches that are hidden from the encoder: each frame hides
+    /// U(0, this) of them (a masked autoencoder, He et al., 2022); 0 turns masking off.
+    pub max_mask_fraction: f64,
 }
 
 /// How the dynamics is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DynamicsSettings {
-    /// Optimiser settings.
+    /// Optimizer and schedule.
     pub optimizer: OptimizerSettings,
-    /// What the network puts out: `x`, `v` or `eps`.
+    /// What the network predicts: `x`, `v` or `eps`.
     #[serde(deserialize_with = "trained_prediction")]
     pub prediction: Prediction,
     /// The path from noise to data: `linear` or `cosine`.
     #[serde(deserialize_with = "trained_path")]
     pub path: FlowPath,
-    /// The space whose squared error is the loss; left out: that of the prediction.
+    /// The space in which the squared error is taken; by default that of the prediction.
     #[serde(
         default,
         deserialize_with = "loss_space",
         skip_serializing_if = "Option::is_none"
     )]
-    pub loss: Option<Prediction>,
-    /// Sequences a step.
-    pub batch: usize,
-    /// Frames of a sequence.
-    pub frames: usize,
+    pub loss_space: Option<Prediction>,
+    /// Sequences per step.
+    pub batch_size: usize,
+    /// Frames per sequence.
+    pub sequence_length: usize,
     /// Noised copies that share one clean copy of a sequence.
-    pub copies: usize,
-    /// Every n-th step one of the copies is trained on shortcut targets.
+    pub noised_copies: usize,
+    /// Every n-th step, one of the noised copies is trained on shortcut targets.
     pub shortcut_every: u64,
     /// Probability of signal level 0.
-    pub pure_noise: f64,
-    /// Probability that a level of the finest step lies between the grid's levels, so that solvers
-    /// and likelihoods may ask there.
-    pub between: f64,
+    pub pure_noise_fraction: f64,
+    /// Probability that a signal level at the finest step size lies between the levels of the grid.
+    /// Solvers and likelihoods evaluate the network there.
+    pub off_grid_fraction: f64,
     /// Lowest signal level of the clean copy, which is drawn from U(this, 1).
-    pub context_signal: f64,
-    /// Share of the clean copy's frames that are the network's own one-step predictions, in steps
-    /// without shortcut targets, once the rate decays; 0: all real.
-    pub own_context: f64,
-    /// Passes that put them there: from the second on, they are predictions from predictions.
-    pub own_passes: usize,
-    /// Share of the noised frames whose action the network is not told.
+    pub min_context_signal: f64,
+    /// Fraction of the clean copy's frames that are replaced by the network's own one-step
+    /// predictions, in steps without shortcut targets, while the learning rate decays; 0: none.
+    pub self_generated_context: f64,
+    /// Passes that generate them. From the second pass on, predictions are made from predictions.
+    pub self_generated_passes: usize,
+    /// Fraction of the noised frames whose action is hidden from the network.
     pub action_dropout: f64,
-    /// How much reward and end each count, relative to the frames.
+    /// Weight of the reward loss and of the end loss, relative to the loss of the frames.
     pub outcome_weight: f64,
-    /// Every n-th step trains on `long_frames` frames of fewer sequences; 0: never.
-    pub long_every: u64,
-    /// Frames of a long sequence.
-    pub long_frames: usize,
+    /// Every n-th step trains on fewer sequences of `long_sequence_length` frames; 0: never.
+    pub long_sequence_every: u64,
+    /// Frames per long sequence.
+    pub long_sequence_length: usize,
 }
 
-/// Optimiser and schedule.
+/// Optimizer and learning-rate schedule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OptimizerSettings {
-    /// Steps in all.
+    /// Number of steps.
     pub steps: u64,
-    /// AdamW's learning rate.
-    pub rate: f64,
-    /// Muon's learning rate for hidden matrices; 0: AdamW for all.
-    pub muon_rate: f64,
+    /// Learning rate of AdamW.
+    pub learning_rate: f64,
+    /// Learning rate of Muon, which trains the hidden matrices; 0: AdamW trains everything.
+    pub muon_learning_rate: f64,
     /// Steps of linear warm-up.
-    pub warm_up: u64,
-    /// Share of the steps, at the end, over which the rate falls linearly to zero.
-    pub decay: f64,
+    pub warmup_steps: u64,
+    /// Fraction of the steps, at the end, over which the learning rate falls linearly to zero.
+    pub decay_fraction: f64,
     /// Decoupled weight decay of matrices.
     pub weight_decay: f64,
     /// Largest norm of the gradient.
-    pub clip: f64,
+    pub grad_clip: f64,
     /// Decay of the exponential moving average of the weights.
-    pub ema: f64,
+    pub ema_decay: f64,
 }
 
 impl Settings {
-    /// Reads settings; keys that are left out are those of `base`.
+    /// Reads a TOML file. Keys that it leaves out are taken from `base`; old names of keys are
+    /// accepted.
     ///
     /// # Errors
-    /// The file is missing or not TOML, or a key is unknown or out of its range.
+    /// Returns an error if the file is missing or not TOML, or if a key is unknown, given twice or
+    /// out of its range.
     pub fn read(path: &Path, base: &Self) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
-        let wrong =
-            |e: toml::de::Error| Error::invalid(path, e.to_string().trim().replace('\n', " "));
-        let given: toml::Table = toml::from_str(&text).map_err(wrong)?;
-        let mut all =
-            toml::Table::try_from(base).map_err(|e| Error::invalid(path, e.to_string()))?;
-        overlay(&mut all, given);
-        let settings: Self = all.try_into().map_err(wrong)?;
-        settings
-            .check()
-            .map_err(|what| Error::invalid(path, what))?;
-        Ok(settings)
+        Self::parse(&text, base).map_err(|what| Error::invalid(path, what))
     }
 
-    /// The world that these settings make of a dataset.
+    fn parse(text: &str, base: &Self) -> std::result::Result<Self, String> {
+        let one_line = |e: toml::de::Error| e.to_string().trim().replace('\n', " ");
+        let mut given: toml::Table = toml::from_str(text).map_err(one_line)?;
+        let renamed = old_keys::rename(&mut given)?;
+        let mut all = toml::Table::try_from(base).map_err(|e| e.to_string())?;
+        overlay(&mut all, given);
+        all.try_into()
+            .map_err(one_line)
+            .and_then(|settings: Self| settings.check().map(|()| settings))
+            .map_err(|error| old_keys::explain(error, &renamed))
+    }
+
+    /// The configuration of the world that these settings train on a dataset.
     ///
     /// # Errors
-    /// The shapes do not fit each other or the dataset's frames.
+    /// Returns an error if the shapes do not fit each other or the dataset's frames.
     pub fn world(&self, info: &DatasetInfo) -> Result<WorldConfig> {
         let world = WorldConfig {
             format: FORMAT_VERSION,
@@ -186,14 +191,14 @@ impl Settings {
     }
 }
 
-/// The space of the loss: any that a dynamics can be trained on.
+/// Reads the space of the loss: any prediction that a dynamics can be trained on.
 fn loss_space<'de, D: Deserializer<'de>>(
     file: D,
 ) -> std::result::Result<Option<Prediction>, D::Error> {
     trained_prediction(file).map(Some)
 }
 
-/// Puts the values of `over` into `base`, table by table.
+/// Overwrites the values of `base` with those of `over`, table by table.
 fn overlay(base: &mut toml::Table, over: toml::Table) {
     for (key, value) in over {
         match (base.get_mut(&key), value) {
@@ -233,11 +238,14 @@ mod tests {
     }
 
     #[test]
-    fn settings_survive_a_round_trip_and_left_out_keys_keep_their_defaults() {
+    fn omitted_keys_keep_their_defaults() {
         let default = Settings::default();
         assert_eq!(read(&toml::to_string(&default).unwrap()).unwrap(), default);
-        let changed = read("seed = 7\n[tokenizer.optimizer]\nrate = 1e-4\n").unwrap();
-        assert_eq!((changed.seed, changed.tokenizer.optimizer.rate), (7, 1e-4));
+        let changed = read("seed = 7\n[tokenizer.optimizer]\nlearning_rate = 1e-4\n").unwrap();
+        assert_eq!(
+            (changed.seed, changed.tokenizer.optimizer.learning_rate),
+            (7, 1e-4)
+        );
         assert_eq!(
             changed.tokenizer.optimizer.steps,
             default.tokenizer.optimizer.steps
@@ -246,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_key_is_named() {
+    fn errors_name_the_key() {
         let error = read("seed = 7\n[dynamics]\nframe = 20\n")
             .unwrap_err()
             .to_string();
@@ -254,10 +262,10 @@ mod tests {
             error.contains("`frame`") && !error.contains('\n'),
             "{error}"
         );
-        let error = read("[dynamics]\npure_noise = 1.5\n")
+        let error = read("[dynamics]\npure_noise_fraction = 1.5\n")
             .unwrap_err()
             .to_string();
-        assert!(error.contains("dynamics.pure_noise"), "{error}");
+        assert!(error.contains("dynamics.pure_noise_fraction"), "{error}");
         assert!(error.contains("expected 0 to 1"), "{error}");
         let error = read("[dynamics]\nprediction = \"w\"\n")
             .unwrap_err()
@@ -266,13 +274,13 @@ mod tests {
     }
 
     #[test]
-    fn presets_are_worlds_of_the_sizes_that_they_state() {
+    fn presets_have_the_stated_sizes() {
         let info = info();
         let millions = |preset| {
             let settings = Settings::preset(preset);
             settings.check().unwrap();
             let world = settings.world(&info).unwrap();
-            assert!(settings.dynamics.frames >= world.dynamics.context);
+            assert!(settings.dynamics.sequence_length >= world.dynamics.context);
             let params = Params::seeded(0, &Device::Cpu);
             Tokenizer::new(&params, &world).unwrap();
             Dynamics::new(&params, &world).unwrap();
@@ -280,13 +288,13 @@ mod tests {
             vars.values().map(|v| v.elem_count()).sum::<usize>() as f64 / 1e6
         };
         let sizes = [Preset::Tiny, Preset::Small, Preset::Base].map(millions);
-        for (size, about) in sizes.into_iter().zip([1.25, 12.0, 60.0]) {
-            assert!((0.9..1.1).contains(&(size / about)), "{sizes:?}");
+        for (size, expected) in sizes.into_iter().zip([1.25, 12.0, 60.0]) {
+            assert!((0.9..1.1).contains(&(size / expected)), "{sizes:?}");
         }
     }
 
     #[test]
-    fn keys_that_a_file_leaves_out_are_the_presets() {
+    fn omitted_keys_come_from_the_preset() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "[dynamics_shape]\ndepth = 3\n").unwrap();
         let small = Settings::preset(Preset::Small);
@@ -297,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prediction_and_a_path_that_cannot_be_played_are_refused() {
+    fn unplayable_predictions_are_refused() {
         let info = info();
         let world = |text: &str| read(text).unwrap().world(&info);
         let flow = world("[dynamics]\nprediction = \"eps\"\npath = \"cosine\"\n")
@@ -309,7 +317,7 @@ mod tests {
         );
         for (key, wrong, expected) in [
             ("prediction", "score", "expected `x`, `v` or `eps`"),
-            ("loss", "score", "expected `x`, `v` or `eps`"),
+            ("loss_space", "score", "expected `x`, `v` or `eps`"),
             ("path", "exploding", "expected `linear` or `cosine`"),
         ] {
             let error = read(&format!("[dynamics]\n{key} = \"{wrong}\"\n")).unwrap_err();

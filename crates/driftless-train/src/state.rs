@@ -1,4 +1,4 @@
-//! What `--resume` continues from: one `safetensors` file, and the one before it.
+//! The saved state from which `--resume` continues: one `safetensors` file, and the one before it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -6,30 +6,31 @@ use std::path::{Path, PathBuf};
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
 use driftless_data::PathError as _;
 use driftless_data::fs::write_atomic;
 use driftless_model::checkpoint::serialize;
 
-/// Where a run stands.
+use crate::{Error, Result};
+
+/// How far the training of a network has come.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Progress {
+pub struct TrainingProgress {
     /// Steps done.
     pub step: u64,
     /// Frames trained on.
     pub frames: u64,
     /// Seconds spent in steps.
     pub seconds: f64,
-    /// Running mean squares of the parts of the loss.
-    #[serde(default)]
-    pub squares: BTreeMap<String, f64>,
+    /// Running mean squares of the losses, by name.
+    #[serde(default, rename = "squares")]
+    pub loss_mean_squares: BTreeMap<String, f64>,
 }
 
-/// Key of the progress in the file's texts.
+/// Key of the progress in the file's metadata.
 const PROGRESS: &str = "progress";
 
-fn file(folder: &Path) -> PathBuf {
+fn current(folder: &Path) -> PathBuf {
     folder.join("state.safetensors")
 }
 
@@ -37,20 +38,25 @@ fn previous(folder: &Path) -> PathBuf {
     folder.join("state.previous.safetensors")
 }
 
-/// Whether the folder holds a state.
+/// Whether the folder holds a saved state.
 pub fn exists(folder: &Path) -> bool {
-    file(folder).exists() || previous(folder).exists()
+    current(folder).exists() || previous(folder).exists()
 }
 
-/// Writes a state and keeps the one before; no moment leaves the folder without a whole state.
+/// Writes a state and keeps the previous one. The folder holds a complete state at any time, even
+/// if the program is killed.
 ///
 /// # Errors
-/// The folder cannot be written, or the disk is full; the older states then stay.
-pub fn write(folder: &Path, tensors: &BTreeMap<String, Tensor>, progress: &Progress) -> Result<()> {
-    let path = file(folder);
+/// Returns an error if the folder cannot be written. The older states are then kept.
+pub fn write(
+    folder: &Path,
+    tensors: &BTreeMap<String, Tensor>,
+    progress: &TrainingProgress,
+) -> Result<()> {
+    let path = current(folder);
     let text = serde_json::to_string(progress).map_err(|e| Error::invalid(&path, e.to_string()))?;
-    let texts = HashMap::from([(PROGRESS.to_owned(), text)]);
-    let bytes = serialize(&path, tensors, Some(texts))?;
+    let metadata = HashMap::from([(PROGRESS.to_owned(), text)]);
+    let bytes = serialize(&path, tensors, Some(metadata))?;
     std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
     let next = folder.join("state.next.safetensors");
     write_atomic(&next, &bytes)?;
@@ -60,18 +66,18 @@ pub fn write(folder: &Path, tensors: &BTreeMap<String, Tensor>, progress: &Progr
     std::fs::rename(&next, &path).map_err(|e| Error::io(&path, e))
 }
 
-/// Reads the latest whole state.
+/// Reads the latest complete state.
 ///
 /// # Errors
-/// Neither file is there and whole; the message is about the newer one.
-pub fn read(folder: &Path) -> Result<(BTreeMap<String, Tensor>, Progress)> {
-    match read_file(&file(folder)) {
+/// Returns the error of the newer file if neither can be read.
+pub fn read(folder: &Path) -> Result<(BTreeMap<String, Tensor>, TrainingProgress)> {
+    match read_file(&current(folder)) {
         Ok(state) => Ok(state),
         Err(error) => read_file(&previous(folder)).map_err(|_| error),
     }
 }
 
-fn read_file(path: &Path) -> Result<(BTreeMap<String, Tensor>, Progress)> {
+fn read_file(path: &Path) -> Result<(BTreeMap<String, Tensor>, TrainingProgress)> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
     let wrong = |what: String| Error::invalid(path, format!("not a training state ({what})"));
     let (_, header) =
@@ -79,8 +85,8 @@ fn read_file(path: &Path) -> Result<(BTreeMap<String, Tensor>, Progress)> {
     let progress = header
         .metadata()
         .as_ref()
-        .and_then(|texts| texts.get(PROGRESS))
-        .ok_or_else(|| wrong(format!("no text '{PROGRESS}'")))?;
+        .and_then(|metadata| metadata.get(PROGRESS))
+        .ok_or_else(|| wrong(format!("no metadata '{PROGRESS}'")))?;
     let progress = serde_json::from_str(progress).map_err(|e| wrong(e.to_string()))?;
     let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)
         .map_err(|e| wrong(e.to_string()))?;
@@ -96,32 +102,32 @@ mod tests {
         BTreeMap::from([("x".to_owned(), t)])
     }
 
-    fn at(step: u64) -> Progress {
-        Progress {
+    fn progress_at(step: u64) -> TrainingProgress {
+        TrainingProgress {
             step,
             frames: 8 * step,
             seconds: 0.5,
-            squares: BTreeMap::from([("reward".to_owned(), 0.25)]),
+            loss_mean_squares: BTreeMap::from([("reward".to_owned(), 0.25)]),
         }
     }
 
     #[test]
-    fn a_damaged_state_falls_back_to_the_one_before() {
+    fn damaged_state_falls_back_to_previous() {
         let folder = tempfile::tempdir().unwrap();
         assert!(!exists(folder.path()));
-        write(folder.path(), &tensors(1.0), &at(1)).unwrap();
-        write(folder.path(), &tensors(2.0), &at(2)).unwrap();
+        write(folder.path(), &tensors(1.0), &progress_at(1)).unwrap();
+        write(folder.path(), &tensors(2.0), &progress_at(2)).unwrap();
         let (t, progress) = read(folder.path()).unwrap();
         assert_eq!(
             (t["x"].to_vec1::<f32>().unwrap(), progress),
-            (vec![2.0], at(2))
+            (vec![2.0], progress_at(2))
         );
-        let whole = std::fs::read(file(folder.path())).unwrap();
-        std::fs::write(file(folder.path()), &whole[..whole.len() - 3]).unwrap();
+        let bytes = std::fs::read(current(folder.path())).unwrap();
+        std::fs::write(current(folder.path()), &bytes[..bytes.len() - 3]).unwrap();
         let (t, progress) = read(folder.path()).unwrap();
         assert_eq!(
             (t["x"].to_vec1::<f32>().unwrap(), progress),
-            (vec![1.0], at(1))
+            (vec![1.0], progress_at(1))
         );
     }
 }

@@ -1,12 +1,14 @@
-//! Training the tokenizer: small objects survive, and the latent moves smoothly with them.
+//! Training of the tokenizer: small objects have to survive, and the latent has to move smoothly
+//! with them.
 //!
-//! First both halves are trained together: latents are standardised with the batch's statistics,
-//! noise is added to them, and a frame's latent is drawn towards the mean of the latents of its two
-//! neighbours shifted by a few pixels. A pixel that differs from the background counts more, the
-//! more so the rarer that is at its place: a ball passes a pixel once in hundreds of frames, a
-//! paddle stands in its column all the time. Frames that show something at a rare place are drawn
-//! more often for the same reason. Then the encoder and the statistics are frozen, and the decoder is
-//! polished alone.
+//! First, encoder and decoder are trained together. Latents are standardized with the statistics of
+//! the batch, and noise is added to them. The curvature penalty draws a frame's latent towards the
+//! mean of the latents of two copies of it, shifted by a few pixels one way and the other.
+//! Foreground pixels, which differ from the background, weigh more, and the rarer they are at their
+//! position, the more: a ball covers a pixel once in hundreds of frames, a paddle is in its column
+//! all the time. For the same reason, frames with rare foreground are drawn more often.
+//!
+//! Then the encoder and the statistics are frozen, and only the decoder is trained.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -17,99 +19,106 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
-use super::footage::Footage;
-use super::optimizer::Optimizer;
-use super::preview;
-use super::run::{Losses, Run, Task};
-use super::settings::TokenizerSettings;
-use crate::Result;
-use driftless_data::contact_sheet::Sheet;
+use driftless_data::contact_sheet::ContactSheet;
 use driftless_model::checkpoint::{TOKENIZER, write_tensors};
 use driftless_model::config::WorldConfig;
 use driftless_model::params::Params;
 use driftless_model::tokenizer::{LATENT_MEAN, LATENT_STD, Tokenizer, images_to_tensor};
 
-/// Frames that the stored statistics of the latents are measured on.
+use super::frame_store::FrameStore;
+use super::optimizer::Optimizer;
+use super::preview;
+use super::run::{Losses, Task, TrainingRun};
+use super::settings::TokenizerSettings;
+use crate::Result;
+
+/// Frames from which the stored statistics of the latents are computed.
 const STATISTICS_FRAMES: usize = 2048;
-/// Frames that the median background is taken from.
+/// Frames from which the median background is computed.
 const MEDIAN_FRAMES: usize = 255;
-/// A pixel that differs by more (of a range of 2) in any channel belongs to the foreground.
-const FOREGROUND: f64 = 0.1;
-/// Frames that the foreground's frequencies are measured on.
+/// Foreground pixels differ from the background by more than this (of a range of 2) in a channel.
+const FOREGROUND_THRESHOLD: f64 = 0.1;
+/// Frames from which the frequency of the foreground is computed.
 const FREQUENCY_FRAMES: usize = 2048;
-/// No rarity counts for more than this many times the mean's.
-const LARGEST_RARITY: f32 = 10.0;
-/// No channel is scaled up further than by the inverse of this.
-const LEAST_STD: f64 = 1e-4;
+/// Upper bound of a pixel's rarity weight.
+const MAX_RARITY: f32 = 10.0;
+/// Lower bound of a channel's standard deviation.
+const MIN_STD: f64 = 1e-4;
 
 pub(super) struct TokenizerTask<'a> {
-    run: &'a Run,
+    run: &'a TrainingRun,
     settings: &'a TokenizerSettings,
-    footage: &'a Footage,
+    store: &'a FrameStore,
     tokenizer: Tokenizer,
     /// Median frame, [1, H, W, 3].
     background: Tensor,
-    /// Weight of the foreground at every pixel, [1, H, W, 1].
-    rarity: Tensor,
-    /// Running sums over all frames of the rarity by which they are drawn.
-    rare: Vec<f64>,
-    polishing: bool,
+    /// Rarity weight of the foreground at every pixel, [1, H, W, 1].
+    pixel_rarity: Tensor,
+    /// Cumulative sum of the rarity of all frames, by which they are drawn.
+    cumulative_rarity: Vec<f64>,
+    /// Whether the encoder is frozen.
+    decoder_only: bool,
 }
 
 impl<'a> TokenizerTask<'a> {
-    pub(super) fn new(run: &'a Run, footage: &'a Footage) -> Result<(Self, BTreeMap<String, Var>)> {
+    pub(super) fn new(
+        run: &'a TrainingRun,
+        store: &'a FrameStore,
+    ) -> Result<(Self, BTreeMap<String, Var>)> {
         let params =
             Params::seeded(run.settings.seed, &run.device).with_precision(run.settings.precision);
         let tokenizer = Tokenizer::new(&params, &run.world)?;
-        let median = median_frame(&footage.spread(MEDIAN_FRAMES)?, run.world.image_len());
+        let median = median_frame(&store.sample_evenly(MEDIAN_FRAMES)?, run.world.image_len());
         let background = images_to_tensor(&median, run.world.image, &run.device)?;
-        let sample = footage.spread(FREQUENCY_FRAMES)?;
+        let sample = store.sample_evenly(FREQUENCY_FRAMES)?;
         let frequency = foreground_frequency(&sample, &background, run)?;
-        let often = frequency.flatten_all()?.to_vec1::<f32>()?;
+        let frequencies = frequency.flatten_all()?.to_vec1::<f32>()?;
         let task = Self {
             run,
             settings: &run.settings.tokenizer,
-            footage,
-            rare: running_rarity(footage, &median, &often)?,
+            store,
+            cumulative_rarity: cumulative_rarity(store, &median, &frequencies)?,
             tokenizer,
-            rarity: rarity(&frequency)?,
+            pixel_rarity: pixel_rarity(&frequency)?,
             background,
-            polishing: false,
+            decoder_only: false,
         };
         Ok((task, params.finish()?))
     }
 
-    fn polish_from(&self) -> u64 {
+    /// The first step at which the encoder is frozen.
+    fn decoder_only_start(&self) -> u64 {
         let steps = self.settings.optimizer.steps as f64;
-        (steps * (1.0 - self.settings.polish)).round() as u64
+        (steps * (1.0 - self.settings.decoder_only_fraction)).round() as u64
     }
 
-    /// Index of a frame: any, or one in proportion to the rarity of what it shows.
-    fn draw(&self, rng: &mut ChaCha8Rng) -> usize {
-        let total = self.rare.last().copied().unwrap_or(0.0);
-        if total > 0.0 && rng.random_bool(self.settings.rare) {
+    /// Draws the index of a frame: uniformly, or in proportion to its rarity.
+    fn draw_frame(&self, rng: &mut ChaCha8Rng) -> usize {
+        let total = self.cumulative_rarity.last().copied().unwrap_or(0.0);
+        if total > 0.0 && rng.random_bool(self.settings.rare_fraction) {
             let at = rng.random_range(0.0..total);
-            return self.rare.partition_point(|sum| *sum <= at);
+            return self.cumulative_rarity.partition_point(|sum| *sum <= at);
         }
-        rng.random_range(0..self.footage.frames())
+        rng.random_range(0..self.store.frames())
     }
 
-    /// 1 + foreground · rarity where a pixel differs from the background, else 1: [N, H, W, 1].
+    /// Loss weights of the pixels: 1 + `foreground_weight` · rarity in the foreground, else 1;
+    /// [N, H, W, 1].
     fn pixel_weights(&self, images: &Tensor) -> Result<Tensor> {
-        let weights = foreground(images, &self.background)?.broadcast_mul(&self.rarity)?;
-        Ok(weights.affine(self.settings.foreground, 1.0)?)
+        let weights = foreground(images, &self.background)?.broadcast_mul(&self.pixel_rarity)?;
+        Ok(weights.affine(self.settings.foreground_weight, 1.0)?)
     }
 
-    /// What the encoder sees of images [N, H, W, 3]: hidden patches are grey.
-    fn masked(&self, images: &Tensor, rng: &mut ChaCha8Rng) -> Result<Tensor> {
-        if self.settings.mask == 0.0 {
+    /// Hides random patches of images [N, H, W, 3] by making them grey.
+    fn mask_patches(&self, images: &Tensor, rng: &mut ChaCha8Rng) -> Result<Tensor> {
+        if self.settings.max_mask_fraction == 0.0 {
             return Ok(images.clone());
         }
         let ([gh, gw], patch) = (self.run.world.grid(), self.run.world.tokenizer.patch);
         let n = images.dim(0)?;
         let mut seen = Vec::with_capacity(n * gh * gw);
         for _ in 0..n {
-            let hidden = rng.random_range(0.0..self.settings.mask);
+            let hidden = rng.random_range(0.0..self.settings.max_mask_fraction);
             seen.extend((0..gh * gw).map(|_| f32::from(u8::from(!rng.random_bool(hidden)))));
         }
         let seen = Tensor::from_vec(seen, (n, gh, 1, gw, 1, 1), images.device())?;
@@ -124,23 +133,23 @@ impl<'a> TokenizerTask<'a> {
         Ok((Tensor::from_vec(values, like.shape(), like.device())? * std)?)
     }
 
-    /// Latents of `images` in the batch's own statistics, and their curvature over `pairs`: the
-    /// first M images shifted one way and the other, [2·M, H, W, 3].
-    fn joint(&self, images: &Tensor, pairs: &Tensor) -> Result<(Tensor, Tensor)> {
+    /// Latents of `images`, standardized with the statistics of the batch, and the curvature
+    /// penalty over `pairs`: the first M images shifted one way, then the other, [2·M, H, W, 3].
+    fn encode_with_curvature(&self, images: &Tensor, pairs: &Tensor) -> Result<(Tensor, Tensor)> {
         let (n, m) = (images.dim(0)?, pairs.dim(0)? / 2);
         let raw = self
             .tokenizer
             .encode_raw(&Tensor::cat(&[images, pairs], 0)?)?;
-        let own = raw.narrow(0, 0, n)?;
-        let mean = own.mean_keepdim(0)?;
-        let centred = own.broadcast_sub(&mean)?;
+        let z = raw.narrow(0, 0, n)?;
+        let mean = z.mean_keepdim(0)?;
+        let centred = z.broadcast_sub(&mean)?;
         let std = channel_std(&centred)?;
         let scaled = |z: &Tensor| z.broadcast_div(&std);
-        let ahead = raw.narrow(0, n, m)?;
-        let behind = raw.narrow(0, n + m, m)?;
-        let middle = ((ahead + behind)? * 0.5)?;
-        let bend = scaled(&(own.narrow(0, 0, m)? - middle)?)?;
-        Ok((scaled(&centred)?, bend.sqr()?.mean_all()?))
+        let forward = raw.narrow(0, n, m)?;
+        let backward = raw.narrow(0, n + m, m)?;
+        let middle = ((forward + backward)? * 0.5)?;
+        let curvature = scaled(&(z.narrow(0, 0, m)? - middle)?)?;
+        Ok((scaled(&centred)?, curvature.sqr()?.mean_all()?))
     }
 }
 
@@ -149,71 +158,72 @@ impl Task for TokenizerTask<'_> {
         "tokenizer"
     }
 
-    fn frames(&self, _step: u64) -> u64 {
-        self.settings.batch as u64
+    fn frames_per_step(&self, _step: u64) -> u64 {
+        self.settings.batch_size as u64
     }
 
-    fn prepare(&mut self, step: u64, optimizer: &mut Optimizer) -> Result<()> {
-        if step == self.polish_from() {
-            optimizer.adopt_averages(|_| true)?;
-            let sample = self.footage.spread(STATISTICS_FRAMES)?;
+    fn before_step(&mut self, step: u64, optimizer: &mut Optimizer) -> Result<()> {
+        if step == self.decoder_only_start() {
+            optimizer.load_ema_weights(|_| true)?;
+            let sample = self.store.sample_evenly(STATISTICS_FRAMES)?;
             let (mean, std) = statistics(&self.tokenizer, &sample, self.run)?;
             optimizer.assign(LATENT_MEAN, &mean)?;
             optimizer.assign(LATENT_STD, &std)?;
         }
-        self.polishing = step >= self.polish_from();
+        self.decoder_only = step >= self.decoder_only_start();
         Ok(())
     }
 
     fn loss(&mut self, _step: u64, rng: &mut ChaCha8Rng) -> Result<Losses> {
         let image = self.run.world.image;
-        let mut bytes = Vec::with_capacity(self.settings.batch * self.run.world.image_len());
-        let fetching = Instant::now();
-        for _ in 0..self.settings.batch {
-            let at = self.draw(rng);
-            self.footage.read(at..at + 1, &mut bytes)?;
+        let mut bytes = Vec::with_capacity(self.settings.batch_size * self.run.world.image_len());
+        let started = Instant::now();
+        for _ in 0..self.settings.batch_size {
+            let at = self.draw_frame(rng);
+            self.store.read(at..at + 1, &mut bytes)?;
         }
-        let fetched = fetching.elapsed();
+        let fetch_time = started.elapsed();
         let images = images_to_tensor(&bytes, image, &self.run.device)?;
-        let (z, curvature) = if self.polishing {
+        let (z, curvature) = if self.decoder_only {
             let z = self.tokenizer.encode(&images)?.detach();
             (z, Tensor::zeros((), images.dtype(), images.device())?)
         } else {
-            let seen = self.masked(&images, rng)?;
-            let some = seen.narrow(0, 0, self.settings.batch / 4)?;
-            let shift = rng.random_range(1..=self.settings.shift);
-            self.joint(&seen, &shifted_pairs(&some, rng.random(), shift)?)?
+            let visible = self.mask_patches(&images, rng)?;
+            let subset = visible.narrow(0, 0, self.settings.batch_size / 4)?;
+            let shift = rng.random_range(1..=self.settings.max_curvature_shift);
+            self.encode_with_curvature(&visible, &shifted_pairs(&subset, rng.random(), shift)?)?
         };
-        let std = match self.polishing {
-            true => self.settings.polish_noise,
-            false => self.settings.noise,
+        let std = if self.decoder_only {
+            self.settings.decoder_only_noise
+        } else {
+            self.settings.latent_noise
         };
         let noisy = (&z + self.noise(&z, std, rng)?)?;
         let error = (self.tokenizer.decode(&noisy)? - &images)?.sqr()?;
-        let plain = error.mean_all()?;
+        let mse = error.mean_all()?;
         let pixels = error
             .broadcast_mul(&self.pixel_weights(&images)?)?
             .mean_all()?;
-        let loss = (&pixels + (&curvature * self.settings.curvature)?)?;
+        let loss = (&pixels + (&curvature * self.settings.curvature_weight)?)?;
         Ok(Losses {
             main: loss,
-            further: Vec::new(),
-            figures: vec![("pixels", pixels), ("mse", plain), ("curvature", curvature)],
-            fetched,
+            auxiliary: Vec::new(),
+            metrics: vec![("pixels", pixels), ("mse", mse), ("curvature", curvature)],
+            fetch_time,
         })
     }
 
-    fn frozen(&self, _step: u64, name: &str) -> bool {
-        self.polishing && name.starts_with("encoder.")
+    fn is_frozen(&self, _step: u64, name: &str) -> bool {
+        self.decoder_only && name.starts_with("encoder.")
     }
 
     fn export(&self, step: u64, optimizer: &Optimizer) -> Result<()> {
-        let mut weights = optimizer.averages();
-        if step <= self.polish_from() {
-            let given = weights.clone().into_iter().collect();
-            let params = Params::from_tensors(&self.run.out, given, &self.run.device);
+        let mut weights = optimizer.ema_weights();
+        if step <= self.decoder_only_start() {
+            let tensors = weights.clone().into_iter().collect();
+            let params = Params::from_tensors(&self.run.out, tensors, &self.run.device);
             let averaged = Tokenizer::new(&params, &self.run.world)?;
-            let sample = self.footage.spread(STATISTICS_FRAMES)?;
+            let sample = self.store.sample_evenly(STATISTICS_FRAMES)?;
             let (mean, std) = statistics(&averaged, &sample, self.run)?;
             weights.insert(LATENT_MEAN.to_owned(), mean);
             weights.insert(LATENT_STD.to_owned(), std);
@@ -224,25 +234,25 @@ impl Task for TokenizerTask<'_> {
         )?)
     }
 
-    fn preview(&self) -> Result<Sheet> {
-        preview::tokenizer(self.run, self.footage)
+    fn preview(&self) -> Result<ContactSheet> {
+        preview::tokenizer(self.run, self.store)
     }
 }
 
-/// Standard deviation per channel of centred latents [.., channels], bounded from below.
+/// Standard deviation per channel of centred latents [N, gh, gw, c], at least [`MIN_STD`].
 fn channel_std(centred: &Tensor) -> Result<Tensor> {
     let channels = centred.dim(3)?;
     let variance = centred.sqr()?.reshape(((), channels))?.mean(0)?;
-    Ok((variance + LEAST_STD * LEAST_STD)?.sqrt()?)
+    Ok((variance + MIN_STD * MIN_STD)?.sqrt()?)
 }
 
-/// Mean [gh, gw, c] and standard deviation [c] of the raw latents of some frames.
-fn statistics(tokenizer: &Tokenizer, bytes: &[u8], run: &Run) -> Result<(Tensor, Tensor)> {
+/// Mean [gh, gw, c] and standard deviation [c] of the raw latents of frames.
+fn statistics(tokenizer: &Tokenizer, bytes: &[u8], run: &TrainingRun) -> Result<(Tensor, Tensor)> {
     let WorldConfig { image, .. } = run.world;
     let latents = bytes
         .chunks(run.world.image_len() * 64)
-        .map(|some| {
-            let images = images_to_tensor(some, image, &run.device)?;
+        .map(|frames| {
+            let images = images_to_tensor(frames, image, &run.device)?;
             Ok(tokenizer.encode_raw(&images)?.detach())
         })
         .collect::<Result<Vec<_>>>()?;
@@ -252,7 +262,7 @@ fn statistics(tokenizer: &Tokenizer, bytes: &[u8], run: &Run) -> Result<(Tensor,
     Ok((mean, std))
 }
 
-/// The median of every byte over frames of `len` bytes.
+/// The median over frames of `len` bytes, byte by byte.
 fn median_frame(bytes: &[u8], len: usize) -> Vec<u8> {
     let count = bytes.len() / len;
     let mut column = vec![0u8; count];
@@ -267,36 +277,36 @@ fn median_frame(bytes: &[u8], len: usize) -> Vec<u8> {
         .collect()
 }
 
-/// Images [M, H, W, 3] shifted by `shift` pixels one way, then the other, edges repeated:
+/// Images [M, H, W, 3] shifted by `shift` pixels one way, then the other, with repeated edges:
 /// [2·M, H, W, 3].
 fn shifted_pairs(images: &Tensor, vertical: bool, shift: usize) -> Result<Tensor> {
     let axis = if vertical { 1 } else { 2 };
     let size = images.dim(axis)?;
-    let kept = images.narrow(axis, 0, size - shift)?;
+    let inner = images.narrow(axis, 0, size - shift)?;
     let first = vec![images.narrow(axis, 0, 1)?; shift];
-    let ahead = Tensor::cat(&[first, vec![kept]].concat(), axis)?;
-    let kept = images.narrow(axis, shift, size - shift)?;
+    let forward = Tensor::cat(&[first, vec![inner]].concat(), axis)?;
+    let inner = images.narrow(axis, shift, size - shift)?;
     let last = vec![images.narrow(axis, size - 1, 1)?; shift];
-    let behind = Tensor::cat(&[vec![kept], last].concat(), axis)?;
-    Ok(Tensor::cat(&[&ahead, &behind], 0)?)
+    let backward = Tensor::cat(&[vec![inner], last].concat(), axis)?;
+    Ok(Tensor::cat(&[&forward, &backward], 0)?)
 }
 
-/// 1 where a pixel differs from the background, else 0: [N, H, W, 3] → [N, H, W, 1].
+/// 1 where a pixel is foreground, else 0: [N, H, W, 3] → [N, H, W, 1].
 fn foreground(images: &Tensor, background: &Tensor) -> Result<Tensor> {
     Ok(images
         .broadcast_sub(background)?
         .abs()?
         .max_keepdim(3)?
-        .gt(FOREGROUND)?
+        .gt(FOREGROUND_THRESHOLD)?
         .to_dtype(images.dtype())?)
 }
 
-/// How often each pixel of some frames is foreground, [1, H, W, 1].
-fn foreground_frequency(bytes: &[u8], background: &Tensor, run: &Run) -> Result<Tensor> {
+/// Fraction of the frames in which each pixel is foreground, [1, H, W, 1].
+fn foreground_frequency(bytes: &[u8], background: &Tensor, run: &TrainingRun) -> Result<Tensor> {
     let parts = bytes
         .chunks(run.world.image_len() * 64)
-        .map(|some| {
-            let images = images_to_tensor(some, run.world.image, &run.device)?;
+        .map(|frames| {
+            let images = images_to_tensor(frames, run.world.image, &run.device)?;
             Ok(foreground(&images, background)?.sum_keepdim(0)?)
         })
         .collect::<Result<Vec<_>>>()?;
@@ -304,27 +314,31 @@ fn foreground_frequency(bytes: &[u8], background: &Tensor, run: &Run) -> Result<
     Ok((Tensor::cat(&parts, 0)?.sum_keepdim(0)? / count.max(1) as f64)?)
 }
 
-/// Running sums over frames of 1/f, where f is how often the frame's rarest foreground pixel is
-/// foreground.
-fn running_rarity(footage: &Footage, background: &[u8], often: &[f32]) -> Result<Vec<f64>> {
-    let least = 1.0 / FREQUENCY_FRAMES as f32;
-    let far = (FOREGROUND * 127.5) as u8;
-    let rarest = |image: &mut Vec<u8>, at: usize| -> Result<f64> {
+/// Cumulative sum of the frames' rarity 1/f, where f is the frequency of the frame's rarest
+/// foreground pixel; 0 for a frame without foreground.
+fn cumulative_rarity(
+    store: &FrameStore,
+    background: &[u8],
+    frequencies: &[f32],
+) -> Result<Vec<f64>> {
+    let min_frequency = 1.0 / FREQUENCY_FRAMES as f32;
+    let threshold = (FOREGROUND_THRESHOLD * 127.5) as u8;
+    let rarity = |image: &mut Vec<u8>, at: usize| -> Result<f64> {
         image.clear();
-        footage.read(at..at + 1, image)?;
+        store.read(at..at + 1, image)?;
         let foreground = image
             .chunks_exact(3)
             .zip(background.chunks_exact(3))
-            .zip(often)
-            .filter(|((a, b), _)| a.iter().zip(*b).any(|(a, b)| a.abs_diff(*b) > far));
-        let f = foreground.fold(f32::INFINITY, |f, (_, often)| f.min(*often));
-        Ok(f64::from(f.max(least).recip()))
+            .zip(frequencies)
+            .filter(|((a, b), _)| a.iter().zip(*b).any(|(a, b)| a.abs_diff(*b) > threshold));
+        let f = foreground.fold(f32::INFINITY, |f, (_, frequency)| f.min(*frequency));
+        Ok(f64::from(f.max(min_frequency).recip()))
     };
-    let each = (0..footage.frames())
+    let rarities = (0..store.frames())
         .into_par_iter()
-        .map_init(Vec::new, rarest)
+        .map_init(Vec::new, rarity)
         .collect::<Result<Vec<_>>>()?;
-    Ok(each
+    Ok(rarities
         .into_iter()
         .scan(0.0, |sum, rarity| {
             *sum += rarity;
@@ -333,14 +347,14 @@ fn running_rarity(footage: &Footage, background: &[u8], often: &[f32]) -> Result
         .collect())
 }
 
-/// √(mean/f) for pixels that are foreground in a share f of the frames, where the mean is taken
-/// over the pixels that ever are; at least 1, and bounded.
-fn rarity(frequency: &Tensor) -> Result<Tensor> {
+/// Rarity weight √(mean/f) of pixels that are foreground in a fraction f of the frames, from 1 to
+/// [`MAX_RARITY`]. The mean is over all pixels that are ever foreground.
+fn pixel_rarity(frequency: &Tensor) -> Result<Tensor> {
     let values = frequency.flatten_all()?.to_vec1::<f32>()?;
-    let ever: Vec<f32> = values.iter().copied().filter(|f| *f > 0.0).collect();
-    let mean = ever.iter().sum::<f32>() / ever.len().max(1) as f32;
-    let weigh = |f: &f32| (mean / f.max(1e-9)).sqrt().clamp(1.0, LARGEST_RARITY);
-    let weights = values.iter().map(weigh).collect();
+    let nonzero: Vec<f32> = values.iter().copied().filter(|f| *f > 0.0).collect();
+    let mean = nonzero.iter().sum::<f32>() / nonzero.len().max(1) as f32;
+    let weight = |f: &f32| (mean / f.max(1e-9)).sqrt().clamp(1.0, MAX_RARITY);
+    let weights = values.iter().map(weight).collect();
     Ok(Tensor::from_vec(
         weights,
         frequency.dims(),
@@ -355,7 +369,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pairs_are_shifted_either_way() {
+    fn pairs_are_shifted_both_ways() {
         let x = Tensor::arange(0f32, 6.0, &Device::Cpu)
             .unwrap()
             .reshape((1, 1, 6, 1))
@@ -369,8 +383,8 @@ mod tests {
     }
 
     #[test]
-    fn frames_that_show_something_at_a_rare_place_are_drawn_more_often() {
-        // Three frames of two pixels: nothing, a common thing, and a rare thing beside it.
+    fn rare_foreground_makes_frames_rare() {
+        // Three frames of two pixels: no foreground, a common one, and a common and a rare one.
         let images = [[0u8; 6], [90, 0, 0, 0, 0, 0], [90, 0, 0, 0, 0, 80]].concat();
         let episode = driftless_data::Episode {
             height: 1,
@@ -387,24 +401,24 @@ mod tests {
             actions: Vec::new(),
         };
         let folder = tempfile::tempdir().unwrap();
-        let mut footage = Footage::new(info, folder.path(), 1 << 20);
-        footage.push(&episode).unwrap();
-        let sums = running_rarity(&footage, &[0; 6], &[0.5, 0.125]).unwrap();
+        let mut store = FrameStore::new(info, folder.path(), 1 << 20);
+        store.push(&episode).unwrap();
+        let sums = cumulative_rarity(&store, &[0; 6], &[0.5, 0.125]).unwrap();
         assert_eq!(sums, [0.0, 2.0, 10.0]);
     }
 
     #[test]
-    fn what_is_rare_at_its_place_weighs_more_but_not_without_bound() {
+    fn pixel_rarity_is_bounded() {
         let f = Tensor::new(&[0.0f32, 0.4, 0.1, 0.0001], &Device::Cpu).unwrap();
-        let weights: Vec<f32> = rarity(&f).unwrap().to_vec1().unwrap();
+        let weights: Vec<f32> = pixel_rarity(&f).unwrap().to_vec1().unwrap();
         let mean = 0.5001f32 / 3.0;
         assert_eq!(weights[1], 1.0);
         assert!((weights[2] - (mean / 0.1).sqrt()).abs() < 1e-5);
-        assert_eq!((weights[0], weights[3]), (LARGEST_RARITY, LARGEST_RARITY));
+        assert_eq!((weights[0], weights[3]), (MAX_RARITY, MAX_RARITY));
     }
 
     #[test]
-    fn the_median_ignores_what_passes_by() {
+    fn median_ignores_outliers() {
         let frames = [[9u8, 1], [9, 200], [9, 1], [77, 1], [9, 1]].concat();
         assert_eq!(median_frame(&frames, 2), [9, 1]);
     }

@@ -5,9 +5,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::ActionSpec;
-use crate::PathError as _;
-use crate::{Error, Result};
+use crate::{ActionSpec, Error, PathError as _, Result};
 
 /// The largest action number accepted without a map.
 const MAX_NUMBER: i64 = 255;

@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::PathError as _;
 use super::actions::RawAction;
 use super::frame_resampler::FrameResampler;
 use super::{Pairing, RawEpisode, RecordingSource, per_transition, push_encoded};
-use crate::{Error, Result};
+use crate::{Error, PathError as _, Result};
 
 /// Images in the order of a CSV file, grouped into episodes.
 pub struct ImageFolder {

@@ -3,10 +3,7 @@
 use serde::Serialize;
 
 use super::{Format, Options, Pairing};
-use crate::ActionSpec;
-use crate::Episode;
-use crate::PathError as _;
-use crate::{Error, Result};
+use crate::{ActionSpec, Episode, Error, PathError as _, Result};
 
 /// The result of an import, and the contents of its `manifest.json`.
 #[derive(Clone, Debug, Serialize)]

@@ -10,11 +10,10 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
 use serde::Deserialize;
 
-use crate::PathError as _;
 use super::actions::RawAction;
 use super::frame_resampler::FrameResampler;
 use super::{Pairing, RawEpisode, RecordingSource, per_transition, push_encoded, video_decoder};
-use crate::{Error, Result};
+use crate::{Error, PathError as _, Result};
 
 const INFO_FILE: &str = "meta/info.json";
 const EPISODES_FILE: &str = "meta/episodes.jsonl";

@@ -7,11 +7,10 @@ use std::path::{Path, PathBuf};
 use rust_hdf5::format::messages::datatype::DatatypeMessage;
 use rust_hdf5::{H5Dataset, H5File};
 
-use crate::PathError as _;
 use super::actions::RawAction;
 use super::frame_resampler::FrameResampler;
 use super::{Pairing, RawEpisode, RecordingSource, push_encoded};
-use crate::{Error, Result};
+use crate::{Error, PathError as _, Result};
 
 /// The HDF5 file in a dataset's folder.
 const DATA_FILE: &str = "data/main_data.hdf5";

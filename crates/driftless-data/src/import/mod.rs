@@ -24,12 +24,12 @@ use serde::Serialize;
 
 use self::actions::{ActionMap, RawAction, merge_actions};
 use self::frame_resampler::FrameResampler;
-pub use self::import_report::{Count, ImportedEpisode, Report};
 use super::staging::Staging;
 use super::{DatasetInfo, Episode, Extra};
-use crate::PathError as _;
 use crate::fs::write_json;
-use crate::{Error, Result, interrupt};
+use crate::{Error, PathError as _, Result, interrupt};
+
+pub use self::import_report::{Count, ImportedEpisode, Report};
 
 /// How far the ratio of the frame rates may be from an integer, relative to it.
 const FPS_TOLERANCE: f32 = 0.01;

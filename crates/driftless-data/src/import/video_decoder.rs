@@ -5,10 +5,9 @@ use std::io::Read;
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::PathError as _;
 use super::frame_resampler::FrameResampler;
 use crate::ffmpeg::Ffmpeg;
-use crate::{Error, Result};
+use crate::{Error, PathError as _, Result};
 
 /// Pushes every frame of a video to `frames`, area-averaged to its size.
 ///

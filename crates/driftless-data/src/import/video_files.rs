@@ -4,11 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::PathError as _;
 use super::actions::{ActionMap, RawAction};
 use super::frame_resampler::FrameResampler;
 use super::{Pairing, RawEpisode, RecordingSource, video_decoder};
-use crate::{Error, Result};
+use crate::{Error, PathError as _, Result};
 
 /// Extensions of the files that are read from a folder.
 const EXTENSIONS: [&str; 6] = ["mp4", "mkv", "webm", "mov", "avi", "gif"];

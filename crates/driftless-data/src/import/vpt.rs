@@ -8,11 +8,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::PathError as _;
 use super::actions::{ActionMap, RawAction};
 use super::frame_resampler::FrameResampler;
 use super::{Pairing, RawEpisode, RecordingSource, per_transition, video_decoder};
-use crate::{Error, Result};
+use crate::{Error, PathError as _, Result};
 
 /// Frame rate of the recordings: Minecraft's tick rate.
 const FPS: f32 = 20.0;

@@ -1,14 +1,14 @@
 //! Spatial and temporal attention without allocation.
 
-use super::grid::RmsNorm;
-use super::matmul::{LANES, MatmulArgs, multiply};
-use super::matrix::{PackedMatrix, RowLayout, WriteMode};
-use crate::Result;
-use crate::Attention;
-use crate::weights::tensor_values;
 use driftless_model::layers::AttentionLayer;
 use driftless_model::ops::NORM_EPS;
 use driftless_model::simd::{axpy, dispatch, dot, exp};
+
+use super::grid::RmsNorm;
+use super::matmul::{LANES, MatmulArgs, multiply};
+use super::matrix::{PackedMatrix, RowLayout, WriteMode};
+use crate::weights::tensor_values;
+use crate::{Attention, Result};
 
 /// Sizes of the token sequence.
 #[derive(Clone, Copy, Debug)]

@@ -1,20 +1,20 @@
 //! The dynamics network on packed weights. What does not change between the passes over a frame is
 //! computed once per frame.
 
-use super::attention::{
-    AttentionScratch, KvCache, SpatialAttention, TemporalAttention, TokenShape,
-};
-use super::grid::{CellBlock, PaddedGrid, RmsNorm};
-use super::matrix::{PackedMatrix, RowLayout, WriteMode};
-use crate::Result;
-use crate::Attention;
-use crate::network::{DenoiseInput, FrameContext, Outcome};
-use crate::weights::{bias_or_zeros, tensor_values};
 use driftless_model::config::WorldConfig;
 use driftless_model::dynamics;
 use driftless_model::dynamics::SIGNAL_FEATURES;
 use driftless_model::layers::MlpLayer;
 use driftless_model::ops::swiglu_rows;
+
+use super::attention::{
+    AttentionScratch, KvCache, SpatialAttention, TemporalAttention, TokenShape,
+};
+use super::grid::{CellBlock, PaddedGrid, RmsNorm};
+use super::matrix::{PackedMatrix, RowLayout, WriteMode};
+use crate::network::{DenoiseInput, FrameContext, Outcome};
+use crate::weights::{bias_or_zeros, tensor_values};
+use crate::{Attention, Result};
 
 /// Conditioning embeddings of action, signal level and step size.
 struct ConditionTables {

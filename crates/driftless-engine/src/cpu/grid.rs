@@ -1,11 +1,12 @@
 //! Layers on the grid of cells: RMSNorm, 3×3 convolutions and residual blocks.
 
-use super::matrix::{PackedMatrix, RowLayout, WriteMode};
-use crate::Result;
-use crate::weights::tensor_values;
 use driftless_model::layers;
 use driftless_model::ops::rms_norm_rows;
 use driftless_model::simd::{dispatch, sigmoid};
+
+use super::matrix::{PackedMatrix, RowLayout, WriteMode};
+use crate::Result;
+use crate::weights::tensor_values;
 
 /// A grid [gh, gw, c] with a border of zeros, so that every 3×3 neighbourhood is in bounds.
 pub(super) struct PaddedGrid {

@@ -3,8 +3,9 @@
 //! With M of 20 to 64 rows, a general GEMM spends its time on packing. Here the panels are packed when the
 //! weights are loaded and the rows are read in place, so only fused multiply-adds remain.
 
-use super::matrix::{RowLayout, WriteMode};
 use driftless_model::simd::{dispatch, fma};
+
+use super::matrix::{RowLayout, WriteMode};
 
 /// Outputs per panel.
 pub(super) const LANES: usize = 16;

@@ -10,11 +10,12 @@ mod tokenizer;
 use dynamics::PackedDynamics;
 use tokenizer::PackedTokenizer;
 
+use driftless_model::checkpoint::World;
+
 use super::Attention;
 use super::network::{DenoiseInput, FrameContext, Network, Outcome};
 use super::sampler::Sampler;
 use crate::Result;
-use driftless_model::checkpoint::World;
 
 /// The engine on packed f32 weights, on the CPU.
 pub type CpuEngine = Sampler<CpuNetwork>;

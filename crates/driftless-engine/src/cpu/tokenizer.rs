@@ -1,14 +1,15 @@
 //! The tokenizer on packed weights, one frame at a time.
 
-use super::grid::{CellBlock, PaddedGrid, RmsNorm};
-use super::matrix::{PackedMatrix, RowLayout, WriteMode};
-use crate::Result;
-use crate::weights::{bias_or_zeros, tensor_values};
 use driftless_model::config::WorldConfig;
 use driftless_model::ops::swiglu_rows;
 use driftless_model::simd::dispatch;
 use driftless_model::tokenizer;
 use driftless_model::tokenizer::to_byte;
+
+use super::grid::{CellBlock, PaddedGrid, RmsNorm};
+use super::matrix::{PackedMatrix, RowLayout, WriteMode};
+use crate::Result;
+use crate::weights::{bias_or_zeros, tensor_values};
 
 /// Encoder and decoder with their buffers. cells = grid height · grid width.
 pub(super) struct PackedTokenizer {

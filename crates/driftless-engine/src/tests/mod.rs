@@ -5,13 +5,14 @@ mod sampling;
 
 use candle_core::{Device, Tensor};
 
-use super::testing::{actions, clip, gpu, plain, shapes, world};
-use super::{Along, SamplerParams, Solver};
 use driftless_data::Clip;
 use driftless_flow::path::Path;
 use driftless_flow::prediction::Prediction;
 use driftless_model::checkpoint::World;
 use driftless_model::config::WorldConfig;
+
+use super::testing::{actions, clip, gpu, plain, shapes, world};
+use super::{Along, SamplerParams, Solver};
 
 /// Sampler parameters that change from frame to frame.
 fn varying_params(frame: usize) -> SamplerParams {

@@ -1,11 +1,11 @@
 //! The KV cache against no cache: every frame is computed again from all frames since the reset, through
 //! `Dynamics::forward` with the attention pattern of training.
 
-use super::*;
-use crate::noise;
-use crate::noise::Use;
-use crate::{CandleEngine, Engine};
 use driftless_model::dynamics::{DynamicsInput, step_index};
+
+use super::*;
+use crate::noise::Use;
+use crate::{CandleEngine, Engine, noise};
 
 /// Everything since the reset: context latents with their actions and signal level.
 struct History {

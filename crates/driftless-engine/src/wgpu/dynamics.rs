@@ -1,5 +1,8 @@
 //! The dynamics network as dispatches: the start of a frame, a denoise pass, the cache pass.
 
+use driftless_model::config::WorldConfig;
+use driftless_model::dynamics;
+
 use super::kernel_args::{
     Activation, EmbedConditioningArgs, FinishFrameArgs, KvCacheWriteArgs, NONE, RowLayout,
     SpatialAttentionArgs, TemporalAttentionArgs,
@@ -13,8 +16,6 @@ use super::program::ProgramBuilder;
 use super::weights::{MatrixRef, Weights};
 use crate::Result;
 use crate::weights::tensor_values;
-use driftless_model::config::WorldConfig;
-use driftless_model::dynamics;
 
 /// Weights, KV caches and arena regions of the network. All offsets are in elements.
 pub(super) struct WgpuDynamics {

@@ -1,10 +1,9 @@
 //! Whole frames on the GPU: stage times, textures, snapshots, and lost devices.
 
 use super::*;
-use crate::Error;
 use crate::testing::{clip, gpu, plain, world};
 use crate::tests::largest_difference;
-use crate::{CpuEngine, Engine, SamplerParams, Solver};
+use crate::{CpuEngine, Engine, Error, SamplerParams, Solver};
 
 /// An engine of a small world, reset to a context.
 fn reset_engine(gpu: &Gpu) -> WgpuEngine {

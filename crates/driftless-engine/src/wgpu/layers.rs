@@ -1,10 +1,11 @@
 //! Layers of the dynamics network: offsets of their weights, and the layout of attention heads.
 
+use driftless_model::{dynamics, layers};
+
 use super::operations::{ArenaLayout, RmsNorm};
 use super::weights::{MatrixRef, Weights};
 use crate::Result;
 use crate::weights::tensor_values;
-use driftless_model::{dynamics, layers};
 
 /// Offsets of the embedding tables of action, signal level and step size.
 pub(super) struct ConditionTables {

@@ -20,6 +20,9 @@ use std::time::Duration;
 
 use wgpu::{Buffer, BufferUsages};
 
+use driftless_model::checkpoint::World;
+use driftless_model::config::WorldConfig;
+
 use self::dynamics::WgpuDynamics;
 use self::frame_texture::TextureWriter;
 use self::kernel_args::{FrameParams, PassParams, RowLayout};
@@ -33,8 +36,6 @@ use self::weights::Weights;
 use super::network::{DenoiseInput, Readback};
 use super::sampler::Sampler;
 use crate::Result;
-use driftless_model::checkpoint::World;
-use driftless_model::config::WorldConfig;
 
 pub use self::frame_texture::Painting;
 pub use self::gpu::{AdapterReport, Gpu, adapters};

@@ -1,15 +1,17 @@
 //! The [`Network`] implementation: which programs to run and which arena regions to read back.
 
+use driftless_flow::FlowError;
+use driftless_model::dynamics::step_index;
+use driftless_model::tokenizer::to_byte;
+
 use super::dynamics::WgpuDynamics;
 use super::kernel_args::PassParams;
 use super::program::ProgramBuilder;
 use super::{Region, WgpuNetwork};
-use crate::Result;
-use crate::StageTimes;
-use crate::network::{DenoiseInput, FrameContext, FrameOutput, FrameRequest, Network, Outcome, Readback};
-use driftless_flow::FlowError;
-use driftless_model::dynamics::step_index;
-use driftless_model::tokenizer::to_byte;
+use crate::network::{
+    DenoiseInput, FrameContext, FrameOutput, FrameRequest, Network, Outcome, Readback,
+};
+use crate::{Result, StageTimes};
 
 /// Upper limit on the steps of a frame that is recorded as one program; with more steps, the sampler runs
 /// pass by pass.

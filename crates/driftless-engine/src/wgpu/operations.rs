@@ -1,5 +1,7 @@
 //! Network operations as dispatches: matrix products, norms, affine maps, residual blocks.
 
+use driftless_model::layers;
+
 use super::kernel_args::{
     Activation, AffineArgs, MatmulArgs, NONE, RmsNormArgs, RowLayout, SampleArgs,
 };
@@ -8,7 +10,6 @@ use super::program::ProgramBuilder;
 use super::tuning::TILE_VARIANTS;
 use super::weights::{MatrixRef, Weights};
 use crate::Result;
-use driftless_model::layers;
 
 /// Allocates regions of the arena one after the other.
 #[derive(Debug, Default)]

@@ -1,13 +1,14 @@
 //! The tokenizer as dispatches, one frame at a time.
 
+use driftless_model::config::WorldConfig;
+use driftless_model::tokenizer;
+
 use super::kernel_args::{Activation, NONE, RowLayout};
 use super::operations::{ArenaLayout, CellBlock, RmsNorm};
 use super::program::ProgramBuilder;
 use super::weights::{MatrixRef, Weights};
 use crate::Result;
 use crate::weights::tensor_values;
-use driftless_model::config::WorldConfig;
-use driftless_model::tokenizer;
 
 /// Weights and arena regions of encoder and decoder.
 pub(super) struct WgpuTokenizer {

@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 
 use wgpu::{Buffer, BufferUsages, CommandEncoderDescriptor};
 
+use driftless_data::PathError as _;
+use driftless_data::fs::write_atomic;
+
 use super::gpu::Gpu;
 use super::kernel_args::{Activation, RowLayout};
 use super::kernels::{KernelPipelines, PANEL};
 use super::program::{Program, ProgramBuffers};
 use super::weights::{MatrixRef, Weights};
 use crate::{Error, Result};
-use driftless_data::PathError as _;
-use driftless_data::fs::write_atomic;
 
 /// A tiling of the matrix product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

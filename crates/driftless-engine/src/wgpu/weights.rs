@@ -4,12 +4,13 @@ use candle_core::Tensor;
 use half::f16;
 use wgpu::Buffer;
 
+use driftless_model::layers::Linear;
+
 use super::gpu::Gpu;
 use super::kernel_args::NONE;
 use super::kernels::PANEL;
 use crate::Result;
 use crate::weights::tensor_values;
-use driftless_model::layers::Linear;
 
 /// Collects a world's weights before upload.
 #[derive(Default)]

@@ -3,8 +3,9 @@
 use candle_core::Device;
 use serde::Serialize;
 
-use super::machine::cpu_name;
 use driftless_engine::{AdapterReport, DeviceChoice, adapters, candle_device};
+
+use super::machine::cpu_name;
 
 /// The compute devices of this machine.
 #[derive(Clone, Debug, PartialEq, Serialize)]

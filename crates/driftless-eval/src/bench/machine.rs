@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
 
-use crate::Result;
 use driftless_engine::Place;
+
+use crate::Result;
 
 /// Side of the matrices in the matmul measurement.
 pub const SIDE: usize = 1024;

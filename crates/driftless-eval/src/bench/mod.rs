@@ -14,10 +14,11 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::{Error, Result};
 use driftless_data::Clip;
 use driftless_engine::rollout::held_actions;
 use driftless_engine::{Engine, Place, SamplerParams, StageTimes};
+
+use crate::{Error, Result};
 
 pub use flops::{FlopCounts, count_flops};
 pub use machine::{SIDE, cpu_name, matmul_gflops};

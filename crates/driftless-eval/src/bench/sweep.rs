@@ -5,15 +5,16 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::{Timing, count_flops};
-use driftless_engine;
-use driftless_data::Clip;
+use driftless_data::{ActionSpec, Clip};
 use driftless_engine::{Place, SamplerParams};
-use crate::table::{Table, text as table_text};
 use driftless_model::checkpoint::World;
 use driftless_model::config::{
-    ActionSpec, DynamicsConfig, FORMAT_VERSION, FlowConfig, TokenizerConfig, WorldConfig,
+    DynamicsConfig, FORMAT_VERSION, FlowConfig, TokenizerConfig, WorldConfig,
 };
+
+use super::{Timing, count_flops};
+use crate::table::{Table, text as table_text};
+use crate::{Error, Result};
 
 /// Unmeasured frames at the start.
 const WARM_UP: usize = 2;

@@ -1,8 +1,9 @@
 //! The benchmark on a fake engine that reports fixed stage times.
 
-use super::*;
 use driftless_engine::{Pass, Snapshot};
 use driftless_model::config::WorldConfig;
+
+use super::*;
 
 /// Records the requested values of K. Reports 2 ms per denoise pass, 3 ms for the cache pass and 5 ms for
 /// decoding, without taking that time.

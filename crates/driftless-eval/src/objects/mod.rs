@@ -1,61 +1,65 @@
-//! Finding a game's ball and paddles in a 64×64 frame by their colours.
+//! Detection of a game's ball and paddles in a 64×64 frame by their colours.
 //!
-//! A down-scaled object is a blend of its colour with the background, so each pixel's difference
-//! from the background is split into shares of the known colours. Pixel i's centre is at i.
+//! A downscaled object is a blend of its colour with the background. So each pixel's difference
+//! from the background is split into coverages: how much of the pixel each object covers, 0 to 1.
+//! The centre of pixel i is at i.
 
 mod breakout;
 mod pong;
 
 use driftless_data::Episode;
 
-/// Height and width of the frames for which the games' columns and masses hold.
+/// Height and width of the frames that the detectors expect.
 pub const SIZE: [usize; 2] = [64, 64];
 
-/// Shares of a ball below this are taken for noise.
+/// Coverage by a ball below this is noise.
 const BALL_NOISE: f32 = 0.1;
-/// Sum of shares of a ball that does not move: 2 × 4 of 160 × 160 pixels, in 64 × 64.
+/// Total coverage of a ball at rest: 2 × 4 of 160 × 160 pixels, in 64 × 64.
 const BALL_MASS: f32 = 1.28;
-/// A blob with less than this part of a ball's mass is no ball (real balls, cut by an edge
-/// included, have at least half).
-const LEAST_BALL: f32 = 0.45;
-/// A blob longer than this on either axis is a line or a stain, not a ball.
-const LONGEST_BALL: usize = 7;
-/// A paddle that does not move has 10.24; at the edge a quarter of it shows.
-const LEAST_PADDLE: f32 = 2.0;
+/// Least mass of a ball, as a fraction of [`BALL_MASS`]. Real balls have at least half of it, even
+/// if the frame's edge cuts them.
+const MIN_BALL: f32 = 0.45;
+/// Largest extent of a ball on either axis, in pixels.
+const MAX_BALL_SIZE: usize = 7;
+/// Least total coverage of a paddle. A paddle at rest has 10.24; at the frame's edge a quarter of
+/// it is visible.
+const MIN_PADDLE: f32 = 2.0;
 
-/// A game whose objects are known.
+/// A game whose objects can be detected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Game {
-    /// A ball, the player's paddle on the right and the enemy's on the left.
+    /// A ball, the player's paddle on the right, and the enemy's on the left.
     Pong,
     /// A ball and the player's paddle at the bottom.
     Breakout,
 }
 
 impl Game {
-    /// The game of which an episode carries the truth: extra arrays `ball` with `player_y` and
-    /// `enemy_y`, or with `player_x`.
+    /// The game of an episode with ground truth of its objects: the extra array `ball` with
+    /// `player_y` and `enemy_y`, or with `player_x`.
     pub fn of(episode: &Episode) -> Option<Self> {
         let has = |name: &str| episode.extras.contains_key(name);
         if [episode.height, episode.width] != SIZE || !has("ball") {
             return None;
         }
-        match (has("player_y") && has("enemy_y"), has("player_x")) {
-            (true, _) => Some(Self::Pong),
-            (false, true) => Some(Self::Breakout),
-            (false, false) => None,
+        if has("player_y") && has("enemy_y") {
+            Some(Self::Pong)
+        } else if has("player_x") {
+            Some(Self::Breakout)
+        } else {
+            None
         }
     }
 
-    /// Finds the objects of one frame, u8 RGB `[64, 64, 3]`.
-    pub fn find(self, image: &[u8]) -> Objects {
+    /// Detects the objects of a frame, u8 RGB `[64, 64, 3]`.
+    pub fn find(self, image: &[u8]) -> DetectedObjects {
         match self {
             Self::Pong => pong::find(image),
             Self::Breakout => breakout::find(image),
         }
     }
 
-    /// Whether the ball is told from what lies around and behind it there.
+    /// Whether a ball at this position can be distinguished from its surroundings.
     pub fn tells(self, ball: Point) -> bool {
         match self {
             Self::Pong => true,
@@ -63,9 +67,9 @@ impl Game {
         }
     }
 
-    /// Whether the ball and a box of 9 × 9 pixels around it, also when shifted by two, are away
-    /// from everything else.
-    pub(super) fn alone(self, ball: Point) -> bool {
+    /// Whether a box of 9 × 9 pixels around the ball contains nothing else, even if the ball is
+    /// shifted by two pixels.
+    pub(super) fn is_isolated(self, ball: Point) -> bool {
         let (x, y) = match self {
             Self::Pong => (14.0..=48.0, 6.0..=57.0),
             Self::Breakout => (9.0..=53.0, 30.0..=56.0),
@@ -74,12 +78,12 @@ impl Game {
     }
 }
 
-/// A place in a frame, in pixels; pixel i's centre is at i.
+/// A position in a frame, in pixels. The centre of pixel i is at i.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {
-    /// Columns from the left.
+    /// Column, from the left.
     pub x: f32,
-    /// Rows from the top.
+    /// Row, from the top.
     pub y: f32,
 }
 
@@ -90,41 +94,41 @@ impl Point {
     }
 }
 
-/// A ball-like blob.
+/// A connected area that looks like a ball.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Blob {
-    /// Its centre, weighted by the ball's share in each pixel.
+    /// Its centre, weighted by coverage.
     pub centre: Point,
-    /// Sum of the shares; a real ball has 0.6 (cut by an edge) to 2.5 (moving).
+    /// Total coverage. A real ball has 0.6 (cut by an edge) to 2.5 (moving).
     pub mass: f32,
 }
 
-/// What a frame shows.
+/// The objects of a frame.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Objects {
-    /// Ball-like blobs, the heaviest first.
+pub struct DetectedObjects {
+    /// Balls, the largest mass first.
     pub balls: Vec<Blob>,
-    /// The player's centre along its way: a row in Pong, a column in Breakout.
+    /// Centre of the player's paddle: a row in Pong, a column in Breakout.
     pub player: Option<f32>,
-    /// Row of the enemy's centre, where there is one.
+    /// Centre of the enemy's paddle: a row in Pong.
     pub enemy: Option<f32>,
 }
 
-impl Objects {
-    /// The heaviest ball-like blob's centre.
+impl DetectedObjects {
+    /// Centre of the ball with the largest mass.
     pub fn ball(&self) -> Option<Point> {
         self.balls.first().map(|blob| blob.centre)
     }
 }
 
-/// A frame whose pixels are read as shares of known colours.
-struct Shares<'a> {
+/// A frame whose pixels are split into coverages.
+struct Coverage<'a> {
     image: &'a [u8],
     background: [f32; 3],
 }
 
-impl Shares<'_> {
-    /// The difference of pixel (x, y) from the background through a linear form, at most 1.
+impl Coverage<'_> {
+    /// A linear form of the difference of pixel (x, y) from the background, at most 1.
     fn at(&self, x: usize, y: usize, form: &[f32; 3]) -> f32 {
         let at = (y * SIZE[1] + x) * 3;
         let Some(pixel) = self.image.get(at..at + 3) else {
@@ -138,25 +142,25 @@ impl Shares<'_> {
     }
 }
 
-/// The ball-like connected components (8 neighbours) of a map of shares; clears the map.
-fn blobs(map: &mut [f32]) -> Vec<Blob> {
+/// The connected components (8 neighbours) of a coverage map that look like a ball. Clears the map.
+fn find_blobs(map: &mut [f32]) -> Vec<Blob> {
     let [height, width] = SIZE;
     let mut found = Vec::new();
     let mut open = Vec::new();
     for start in 0..map.len() {
         let mut take = |at: usize, open: &mut Vec<(usize, usize, f32)>| {
-            if let Some(share) = map.get_mut(at).filter(|share| **share > BALL_NOISE) {
-                open.push((at % width, at / width, *share));
-                *share = 0.0;
+            if let Some(coverage) = map.get_mut(at).filter(|coverage| **coverage > BALL_NOISE) {
+                open.push((at % width, at / width, *coverage));
+                *coverage = 0.0;
             }
         };
         take(start, &mut open);
         let (mut mass, mut mx, mut my) = (0.0, 0.0, 0.0);
         let (mut low, mut high) = ([usize::MAX; 2], [0; 2]);
-        while let Some((x, y, share)) = open.pop() {
-            mass += share;
-            mx += share * x as f32;
-            my += share * y as f32;
+        while let Some((x, y, coverage)) = open.pop() {
+            mass += coverage;
+            mx += coverage * x as f32;
+            my += coverage * y as f32;
             low = [low[0].min(x), low[1].min(y)];
             high = [high[0].max(x), high[1].max(y)];
             for v in y.saturating_sub(1)..=(y + 1).min(height - 1) {
@@ -165,8 +169,8 @@ fn blobs(map: &mut [f32]) -> Vec<Blob> {
                 }
             }
         }
-        let small = (0..2).all(|axis| high[axis] < low[axis].saturating_add(LONGEST_BALL));
-        if mass >= LEAST_BALL * BALL_MASS && small {
+        let small = (0..2).all(|axis| high[axis] < low[axis].saturating_add(MAX_BALL_SIZE));
+        if mass >= MIN_BALL * BALL_MASS && small {
             found.push(Blob {
                 centre: Point {
                     x: mx / mass,

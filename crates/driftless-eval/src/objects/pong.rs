@@ -1,9 +1,9 @@
-//! Pong's colours.
+//! Detection of Pong's objects.
 //!
-//! A moving player's edge takes the channel-wise maximum with the background, which is a third
-//! colour there; the forms ignore it where they must.
+//! The edge of the moving player's paddle has a third colour, the channel-wise maximum of paddle
+//! and background. The linear forms below are chosen so that it does not look like a ball.
 
-use super::{LEAST_PADDLE, Objects, SIZE, Shares, blobs};
+use super::{Coverage, DetectedObjects, MIN_PADDLE, SIZE, find_blobs};
 
 const BACKGROUND: [f32; 3] = [144.0, 72.0, 17.0];
 /// 1 on the ball, 0 on the background, on the player and on its pooled edge (144, 186, 92).
@@ -17,12 +17,12 @@ const ENEMY_FORM: [f32; 3] = [0.021_761, 0.001_277, -0.010_098];
 const PLAYER_COLUMNS: std::ops::Range<usize> = 54..62;
 const ENEMY_COLUMNS: std::ops::Range<usize> = 4..11;
 
-/// Shares of a paddle below this are taken for noise.
+/// Coverage by a paddle below this is noise.
 const PADDLE_NOISE: f32 = 0.15;
 
-/// Finds the objects of one frame.
-pub(super) fn find(image: &[u8]) -> Objects {
-    let shares = Shares {
+/// Detects the objects of a frame.
+pub(super) fn find(image: &[u8]) -> DetectedObjects {
+    let coverage = Coverage {
         image,
         background: BACKGROUND,
     };
@@ -30,14 +30,14 @@ pub(super) fn find(image: &[u8]) -> Objects {
         let (mut mass, mut moment) = (0.0, 0.0);
         for y in 0..SIZE[0] {
             for x in columns.clone() {
-                let share = shares.at(x, y, form);
-                if share > PADDLE_NOISE {
-                    mass += share;
-                    moment += share * y as f32;
+                let value = coverage.at(x, y, form);
+                if value > PADDLE_NOISE {
+                    mass += value;
+                    moment += value * y as f32;
                 }
             }
         }
-        (mass > LEAST_PADDLE).then(|| moment / mass)
+        (mass > MIN_PADDLE).then(|| moment / mass)
     };
     let mut ball = Vec::with_capacity(SIZE[0] * SIZE[1]);
     for y in 0..SIZE[0] {
@@ -47,11 +47,11 @@ pub(super) fn find(image: &[u8]) -> Objects {
             } else {
                 &BALL_FORM_RIGHT
             };
-            ball.push(shares.at(x, y, form));
+            ball.push(coverage.at(x, y, form));
         }
     }
-    Objects {
-        balls: blobs(&mut ball),
+    DetectedObjects {
+        balls: find_blobs(&mut ball),
         player: paddle(PLAYER_COLUMNS, &PLAYER_FORM),
         enemy: paddle(ENEMY_COLUMNS, &ENEMY_FORM),
     }

@@ -1,14 +1,15 @@
-//! The detector against the ground truth of real frames, and on painted ones.
+//! Tests of the detector on real frames with ground truth, and on painted ones.
 
 use std::path::Path;
 
 use proptest::prelude::*;
 
-use super::*;
-use crate::truth::Truth;
 use driftless_data::Episode;
 
-fn find(image: &[u8]) -> Objects {
+use super::*;
+use crate::object_truth::ObjectTruth;
+
+fn find(image: &[u8]) -> DetectedObjects {
     Game::Pong.find(image)
 }
 
@@ -16,7 +17,7 @@ fn background() -> Vec<u8> {
     [144, 72, 17].repeat(SIZE[0] * SIZE[1])
 }
 
-/// Blends a rectangle with area weights, as down-scaling does.
+/// Paints an antialiased rectangle, as downscaling does.
 fn paint(image: &mut [u8], colour: [u8; 3], x: [f32; 2], y: [f32; 2]) {
     let overlap = |range: [f32; 2], i: usize| {
         // Pixel i covers [i − ½, i + ½].
@@ -24,10 +25,10 @@ fn paint(image: &mut [u8], colour: [u8; 3], x: [f32; 2], y: [f32; 2]) {
     };
     for row in 0..SIZE[0] {
         for column in 0..SIZE[1] {
-            let share = overlap(x, column) * overlap(y, row);
+            let coverage = overlap(x, column) * overlap(y, row);
             for (channel, value) in colour.into_iter().enumerate() {
                 let pixel = &mut image[(row * SIZE[1] + column) * 3 + channel];
-                let blend = f32::from(*pixel) * (1.0 - share) + f32::from(value) * share;
+                let blend = f32::from(*pixel) * (1.0 - coverage) + f32::from(value) * coverage;
                 *pixel = blend.round() as u8;
             }
         }
@@ -39,45 +40,48 @@ fn paint_ball(image: &mut [u8], x: f32, y: f32) {
 }
 
 #[test]
-fn agrees_with_the_truth_of_real_frames() {
+fn detections_match_ground_truth() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/pong");
     let mut frames = 0;
-    let mut agree = 0;
-    let mut far = Vec::new();
+    let mut correct = 0;
+    let mut errors = Vec::new();
     for name in ["episode_00000.npz", "episode_00001.npz"] {
         let episode = Episode::read(&folder.join(name)).unwrap();
-        let truth = Truth::of(&episode).unwrap();
+        let truth = ObjectTruth::of(&episode).unwrap();
         for t in 0..episode.frames() {
             let (found, truth) = (find(episode.frame(t)), truth.at(t));
             frames += 1;
-            agree += usize::from(found.balls.len() == usize::from(truth.ball.is_some()));
+            correct += usize::from(found.balls.len() == usize::from(truth.ball.is_some()));
             if let (Some(a), Some(b)) = (found.ball(), truth.ball) {
-                far.push(a.distance(b));
+                errors.push(a.distance(b));
             }
             for (a, b) in [(found.player, truth.player), (found.enemy, truth.enemy)] {
                 if let (Some(a), Some(b)) = (a, b) {
-                    far.push(f64::from((a - b).abs()));
+                    errors.push(f64::from((a - b).abs()));
                 }
             }
         }
     }
-    let share = agree as f64 / frames as f64;
-    far.sort_by(f64::total_cmp);
-    let within = far.iter().filter(|d| **d <= 0.5).count() as f64 / far.len() as f64;
-    assert!(frames > 500 && share >= 0.995, "{agree} of {frames} frames");
+    let fraction = correct as f64 / frames as f64;
+    errors.sort_by(f64::total_cmp);
+    let within = errors.iter().filter(|d| **d <= 0.5).count() as f64 / errors.len() as f64;
+    assert!(
+        frames > 500 && fraction >= 0.995,
+        "{correct} of {frames} frames"
+    );
     assert!(
         within >= 0.995,
         "{within} within 0.5 px, worst {:?}",
-        far.last()
+        errors.last()
     );
 }
 
 #[test]
-fn an_empty_field_shows_nothing() {
+fn empty_field_has_no_objects() {
     let found = find(&background());
     assert_eq!(
         found,
-        Objects {
+        DetectedObjects {
             balls: vec![],
             player: None,
             enemy: None
@@ -86,7 +90,7 @@ fn an_empty_field_shows_nothing() {
 }
 
 #[test]
-fn two_balls_are_two_and_a_faint_one_is_none() {
+fn faint_balls_do_not_count() {
     let mut image = background();
     paint_ball(&mut image, 20.3, 30.0);
     paint_ball(&mut image, 45.0, 30.6);
@@ -98,14 +102,14 @@ fn two_balls_are_two_and_a_faint_one_is_none() {
 }
 
 #[test]
-fn a_white_border_line_is_no_ball() {
+fn border_line_is_no_ball() {
     let mut image = background();
     paint(&mut image, [236; 3], [-0.5, 63.5], [-0.5, 0.5]);
     assert_eq!(find(&image).balls, vec![]);
 }
 
 #[test]
-fn paddles_are_not_balls_even_where_their_edge_is_pooled() {
+fn paddles_are_not_balls() {
     let mut image = background();
     paint(&mut image, [92, 186, 92], [55.6, 57.2], [20.0, 26.4]);
     paint(&mut image, [144, 186, 92], [55.6, 57.2], [26.4, 29.6]);
@@ -117,14 +121,14 @@ fn paddles_are_not_balls_even_where_their_edge_is_pooled() {
 }
 
 #[test]
-fn a_short_or_foreign_image_does_not_panic() {
+fn wrong_image_size_does_not_panic() {
     find(&[]);
     find(&vec![255; 64 * 64 * 3 * 2]);
 }
 
 proptest! {
     #[test]
-    fn a_painted_ball_is_found_where_it_is(x in 1.0_f32..62.0, y in 1.0_f32..62.0) {
+    fn painted_ball_is_found(x in 1.0_f32..62.0, y in 1.0_f32..62.0) {
         let mut image = background();
         paint_ball(&mut image, x, y);
         let found = find(&image);

@@ -1,93 +1,100 @@
-//! The ranges of the settings.
+//! The valid ranges of the settings.
 
-use super::Settings;
+use super::{DynamicsSettings, OptimizerSettings, Settings, TokenizerSettings};
+
+/// (key, whether its value is valid, valid values).
+type Rule = (&'static str, bool, &'static str);
+
+const NOT_NEGATIVE: &str = "0 or more";
+const FRACTION: &str = "0 to 1";
+const BELOW_ONE: &str = "0 to below 1";
 
 impl Settings {
-    /// The first key that is out of its range, if any.
+    /// Returns an error that names the first key out of its range.
     pub(super) fn check(&self) -> Result<(), String> {
-        let (t, d) = (&self.tokenizer, &self.dynamics);
-        let (in_share, share) = (|x: f64| (0.0..=1.0).contains(&x), "0 to 1");
-        let (in_noise, noise) = (|x: f64| (0.0..10.0).contains(&x), "0 to below 10");
-        let not_negative = "0 or more";
-        let shape = &self.dynamics_shape;
-        let stem = shape.stem_frames;
-        let rows = [
-            ("save_minutes", self.save_minutes >= 0.0, not_negative),
-            ("memory_gib", self.memory_gib >= 0.0, not_negative),
-            ("preview_minutes", self.preview_minutes >= 0.0, not_negative),
-            ("tokenizer.batch", t.batch >= 4, "4 or more"),
-            ("tokenizer.rare", in_share(t.rare), share),
-            ("tokenizer.foreground", t.foreground >= 0.0, not_negative),
-            ("tokenizer.noise", in_noise(t.noise), noise),
-            ("tokenizer.polish_noise", in_noise(t.polish_noise), noise),
-            ("tokenizer.polish", in_share(t.polish), share),
-            ("tokenizer.mask", in_share(t.mask), share),
-            ("tokenizer.curvature", t.curvature >= 0.0, not_negative),
-            (
-                "tokenizer.shift",
-                (1..self.tokenizer_shape.patch).contains(&t.shift),
-                "1 or more, less than tokenizer_shape.patch",
-            ),
-            ("dynamics.batch", d.batch >= 1, "1 or more"),
-            (
-                "dynamics.frames",
-                d.frames > stem,
-                "more than dynamics_shape.stem_frames",
-            ),
-            ("dynamics.copies", d.copies >= 1, "1 or more"),
-            (
-                "dynamics.shortcut_every",
-                d.shortcut_every >= 1,
-                "1 or more",
-            ),
-            ("dynamics.pure_noise", in_share(d.pure_noise), share),
-            ("dynamics.between", in_share(d.between), share),
-            ("dynamics.own_context", in_share(d.own_context), share),
-            ("dynamics.own_passes", d.own_passes >= 1, "1 or more"),
-            (
-                "dynamics.action_dropout",
-                in_share(d.action_dropout) && (d.action_dropout == 0.0 || shape.unknown_action),
-                "0 to 1, and 0 where dynamics_shape.unknown_action is false",
-            ),
-            (
-                "dynamics.outcome_weight",
-                d.outcome_weight >= 0.0,
-                not_negative,
-            ),
-            (
-                "dynamics.long_frames",
-                d.long_every == 0 || d.long_frames > d.frames,
-                "more than dynamics.frames",
-            ),
-            (
-                "dynamics.context_signal",
-                (0.0..1.0).contains(&d.context_signal),
-                "0 to below 1",
-            ),
-        ];
-        let found = |key: &str, expected: &str| {
-            Err(format!("{key} is out of its range, expected {expected}"))
-        };
-        for (key, fits, expected) in rows {
-            if !fits {
-                return found(key, expected);
-            }
-        }
-        for (stage, o) in [("tokenizer", &t.optimizer), ("dynamics", &d.optimizer)] {
-            let rows = [
-                ("rate", o.rate > 0.0, "above 0"),
-                ("muon_rate", o.muon_rate >= 0.0, not_negative),
-                ("decay", in_share(o.decay), share),
-                ("weight_decay", o.weight_decay >= 0.0, not_negative),
-                ("clip", o.clip > 0.0, "above 0"),
-                ("ema", (0.0..1.0).contains(&o.ema), "0 to below 1"),
-            ];
-            for (key, fits, expected) in rows {
-                if !fits {
-                    return found(&format!("{stage}.optimizer.{key}"), expected);
-                }
-            }
-        }
-        Ok(())
+        let (tokenizer, dynamics) = (&self.tokenizer, &self.dynamics);
+        check_section("", &general(self))?;
+        check_section(
+            "tokenizer.",
+            &for_tokenizer(tokenizer, self.tokenizer_shape.patch),
+        )?;
+        check_section("dynamics.", &for_dynamics(dynamics, self))?;
+        check_section("tokenizer.optimizer.", &for_optimizer(&tokenizer.optimizer))?;
+        check_section("dynamics.optimizer.", &for_optimizer(&dynamics.optimizer))
     }
+}
+
+fn check_section(prefix: &str, rules: &[Rule]) -> Result<(), String> {
+    match rules.iter().find(|(_, valid, _)| !valid) {
+        Some((key, _, expected)) => Err(format!(
+            "{prefix}{key} is out of its range, expected {expected}"
+        )),
+        None => Ok(()),
+    }
+}
+
+fn is_fraction(x: f64) -> bool {
+    (0.0..=1.0).contains(&x)
+}
+
+#[rustfmt::skip] // One rule per line.
+fn general(s: &Settings) -> [Rule; 3] {
+    [
+        ("save_minutes", s.save_minutes >= 0.0, NOT_NEGATIVE),
+        ("memory_gib", s.memory_gib >= 0.0, NOT_NEGATIVE),
+        ("preview_minutes", s.preview_minutes >= 0.0, NOT_NEGATIVE),
+    ]
+}
+
+#[rustfmt::skip] // One rule per line.
+fn for_tokenizer(t: &TokenizerSettings, patch: usize) -> [Rule; 9] {
+    let is_noise = |std: f64| (0.0..10.0).contains(&std);
+    let noise = "0 to below 10";
+    let shift_fits = (1..patch).contains(&t.max_curvature_shift);
+    [
+        ("batch_size", t.batch_size >= 4, "4 or more"),
+        ("rare_fraction", is_fraction(t.rare_fraction), FRACTION),
+        ("foreground_weight", t.foreground_weight >= 0.0, NOT_NEGATIVE),
+        ("latent_noise", is_noise(t.latent_noise), noise),
+        ("decoder_only_noise", is_noise(t.decoder_only_noise), noise),
+        ("decoder_only_fraction", is_fraction(t.decoder_only_fraction), FRACTION),
+        ("max_mask_fraction", is_fraction(t.max_mask_fraction), FRACTION),
+        ("curvature_weight", t.curvature_weight >= 0.0, NOT_NEGATIVE),
+        ("max_curvature_shift", shift_fits, "1 or more, less than tokenizer_shape.patch"),
+    ]
+}
+
+#[rustfmt::skip] // One rule per line.
+fn for_dynamics(d: &DynamicsSettings, settings: &Settings) -> [Rule; 12] {
+    let shape = &settings.dynamics_shape;
+    let dropout_fits =
+        is_fraction(d.action_dropout) && (d.action_dropout == 0.0 || shape.unknown_action);
+    let is_longer = d.long_sequence_every == 0 || d.long_sequence_length > d.sequence_length;
+    let signal_fits = (0.0..1.0).contains(&d.min_context_signal);
+    [
+        ("batch_size", d.batch_size >= 1, "1 or more"),
+        ("sequence_length", d.sequence_length > shape.stem_frames, "more than dynamics_shape.stem_frames"),
+        ("noised_copies", d.noised_copies >= 1, "1 or more"),
+        ("shortcut_every", d.shortcut_every >= 1, "1 or more"),
+        ("pure_noise_fraction", is_fraction(d.pure_noise_fraction), FRACTION),
+        ("off_grid_fraction", is_fraction(d.off_grid_fraction), FRACTION),
+        ("self_generated_context", is_fraction(d.self_generated_context), FRACTION),
+        ("self_generated_passes", d.self_generated_passes >= 1, "1 or more"),
+        ("action_dropout", dropout_fits, "0 to 1, and 0 if dynamics_shape.unknown_action is false"),
+        ("outcome_weight", d.outcome_weight >= 0.0, NOT_NEGATIVE),
+        ("long_sequence_length", is_longer, "more than dynamics.sequence_length"),
+        ("min_context_signal", signal_fits, BELOW_ONE),
+    ]
+}
+
+#[rustfmt::skip] // One rule per line.
+fn for_optimizer(o: &OptimizerSettings) -> [Rule; 6] {
+    [
+        ("learning_rate", o.learning_rate > 0.0, "above 0"),
+        ("muon_learning_rate", o.muon_learning_rate >= 0.0, NOT_NEGATIVE),
+        ("decay_fraction", is_fraction(o.decay_fraction), FRACTION),
+        ("weight_decay", o.weight_decay >= 0.0, NOT_NEGATIVE),
+        ("grad_clip", o.grad_clip > 0.0, "above 0"),
+        ("ema_decay", (0.0..1.0).contains(&o.ema_decay), BELOW_ONE),
+    ]
 }

@@ -1,10 +1,11 @@
-//! What settings that a file leaves out are.
+//! Default settings and presets.
 
-use super::{DynamicsSettings, OptimizerSettings, Settings, TokenizerSettings};
 use driftless_flow::path::Path;
 use driftless_flow::prediction::Prediction;
 use driftless_model::config::{DynamicsConfig, TokenizerConfig};
 use driftless_model::precision::Precision;
+
+use super::{DynamicsSettings, OptimizerSettings, Settings, TokenizerSettings};
 
 impl Default for Settings {
     fn default() -> Self {
@@ -27,23 +28,23 @@ impl Default for TokenizerSettings {
         Self {
             optimizer: OptimizerSettings {
                 steps: 12_000,
-                rate: 2e-3,
-                muon_rate: 4e-3,
-                warm_up: 100,
-                decay: 0.25,
+                learning_rate: 2e-3,
+                muon_learning_rate: 4e-3,
+                warmup_steps: 100,
+                decay_fraction: 0.25,
                 weight_decay: 0.0,
-                clip: 1.0,
-                ema: 0.99,
+                grad_clip: 1.0,
+                ema_decay: 0.99,
             },
-            batch: 32,
-            rare: 0.5,
-            foreground: 20.0,
-            noise: 0.5,
-            polish_noise: 0.1,
-            polish: 0.6,
-            curvature: 2.0,
-            shift: 2,
-            mask: 0.0,
+            batch_size: 32,
+            rare_fraction: 0.5,
+            foreground_weight: 20.0,
+            latent_noise: 0.5,
+            decoder_only_noise: 0.1,
+            decoder_only_fraction: 0.6,
+            curvature_weight: 2.0,
+            max_curvature_shift: 2,
+            max_mask_fraction: 0.0,
         }
     }
 }
@@ -53,30 +54,30 @@ impl Default for DynamicsSettings {
         Self {
             optimizer: OptimizerSettings {
                 steps: 16_000,
-                rate: 2e-3,
-                muon_rate: 4e-3,
-                warm_up: 100,
-                decay: 0.4,
+                learning_rate: 2e-3,
+                muon_learning_rate: 4e-3,
+                warmup_steps: 100,
+                decay_fraction: 0.4,
                 weight_decay: 0.0,
-                clip: 1.0,
-                ema: 0.998,
+                grad_clip: 1.0,
+                ema_decay: 0.998,
             },
             prediction: Prediction::X,
             path: Path::Linear,
-            loss: None,
-            batch: 6,
-            frames: 16,
-            copies: 2,
+            loss_space: None,
+            batch_size: 6,
+            sequence_length: 16,
+            noised_copies: 2,
             shortcut_every: 2,
-            pure_noise: 0.4,
-            between: 0.3,
-            context_signal: 0.8,
-            own_context: 0.4,
-            own_passes: 2,
+            pure_noise_fraction: 0.4,
+            off_grid_fraction: 0.3,
+            min_context_signal: 0.8,
+            self_generated_context: 0.4,
+            self_generated_passes: 2,
             action_dropout: 0.1,
             outcome_weight: 0.1,
-            long_every: 0,
-            long_frames: 48,
+            long_sequence_every: 0,
+            long_sequence_length: 48,
         }
     }
 }
@@ -85,17 +86,17 @@ impl Default for DynamicsSettings {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Preset {
-    /// For processors: what the shipped worlds are made with, about a million parameters.
+    /// For CPUs, about 1 million parameters. The included worlds use it.
     #[default]
     Tiny,
-    /// For a small GPU: about twelve million parameters, twice the context.
+    /// For a small GPU, about 12 million parameters and twice the context of `tiny`.
     Small,
-    /// For a large GPU: about sixty million parameters, four times the context.
+    /// For a large GPU, about 60 million parameters and four times the context of `tiny`.
     Base,
 }
 
 impl Settings {
-    /// The defaults of a preset.
+    /// The default settings with the sizes of a preset.
     pub fn preset(preset: Preset) -> Self {
         let mut settings = Self::default();
         let (t, d) = (&mut settings.tokenizer_shape, &mut settings.dynamics_shape);
@@ -106,14 +107,22 @@ impl Settings {
                 (t.width, t.hidden, t.channels) = (96, 256, 12);
                 (d.stem_width, d.width, d.depth, d.heads, d.mlp) = (96, 320, 8, 5, 832);
                 (d.context, d.registers) = (24, 4);
-                (tokenizer.batch, dynamics.batch, dynamics.frames) = (64, 16, 28);
+                (
+                    tokenizer.batch_size,
+                    dynamics.batch_size,
+                    dynamics.sequence_length,
+                ) = (64, 16, 28);
             }
             Preset::Base => {
                 (t.width, t.hidden, t.blocks, t.channels) = (128, 512, 3, 16);
                 (d.stem_width, d.width, d.depth, d.heads, d.mlp) = (128, 640, 10, 10, 1728);
                 (d.time_every, d.context, d.registers) = (2, 48, 4);
-                (tokenizer.batch, dynamics.batch, dynamics.frames) = (128, 8, 52);
-                dynamics.optimizer.rate = 1e-3;
+                (
+                    tokenizer.batch_size,
+                    dynamics.batch_size,
+                    dynamics.sequence_length,
+                ) = (128, 8, 52);
+                dynamics.optimizer.learning_rate = 1e-3;
             }
         }
         settings

@@ -1,31 +1,32 @@
-//! Where a game's objects truly are: an episode's extra arrays `ball` [T, 2] (x, y), and `player_y`
-//! and `enemy_y` [T] of Pong or `player_x` [T] of Breakout, in pixels of the frame, NaN where an
-//! object does not show.
+//! Ground truth of a game's objects: an episode's extra arrays `ball` [T, 2] (x, y), and `player_y`
+//! and `enemy_y` [T] for Pong or `player_x` [T] for Breakout. They are in pixels of the frame, and
+//! NaN where an object is not visible.
 
-use super::objects::{Game, Point};
 use driftless_data::{Episode, Extra};
 
-/// The objects' true places in one frame.
+use super::objects::{Game, Point};
+
+/// True positions of the objects in a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Places {
+pub(crate) struct ObjectPositions {
     pub ball: Option<Point>,
-    /// Whether there is a ball where it cannot be told from what is around it.
-    pub hidden: bool,
-    /// Along the paddle's way.
+    /// Whether there is a ball that cannot be distinguished from its surroundings.
+    pub ball_hidden: bool,
+    /// Paddle positions along their direction of motion.
     pub player: Option<f32>,
     pub enemy: Option<f32>,
 }
 
-/// The objects' true places in every frame of an episode.
-pub(crate) struct Truth<'a> {
+/// True positions of the objects in an episode.
+pub(crate) struct ObjectTruth<'a> {
     pub game: Game,
     ball: &'a Extra,
     player: &'a Extra,
     enemy: Option<&'a Extra>,
 }
 
-impl<'a> Truth<'a> {
-    /// None for an episode of another game or frame size, or one that carries no truth.
+impl<'a> ObjectTruth<'a> {
+    /// `None` for an unknown game, another frame size, or an episode without ground truth.
     pub fn of(episode: &'a Episode) -> Option<Self> {
         let frames = episode.frames();
         let extra = |name: &str, shape: &[usize]| {
@@ -49,8 +50,8 @@ impl<'a> Truth<'a> {
         })
     }
 
-    /// The places in frame `t`.
-    pub fn at(&self, t: usize) -> Places {
+    /// The positions in frame `t`.
+    pub fn at(&self, t: usize) -> ObjectPositions {
         let value = |extra: &Extra, i: usize| {
             let value = extra.values.get(i).copied();
             value.filter(|value| value.is_finite())
@@ -58,19 +59,19 @@ impl<'a> Truth<'a> {
         let x = value(self.ball, 2 * t);
         let y = value(self.ball, 2 * t + 1);
         let ball = x.zip(y).map(|(x, y)| Point { x, y });
-        let told = ball.filter(|ball| self.game.tells(*ball));
-        Places {
-            ball: told,
-            hidden: told != ball,
+        let detectable = ball.filter(|ball| self.game.tells(*ball));
+        ObjectPositions {
+            ball: detectable,
+            ball_hidden: detectable != ball,
             player: value(self.player, t),
             enemy: self.enemy.and_then(|enemy| value(enemy, t)),
         }
     }
 }
 
-/// The game about whose objects every episode carries the truth.
+/// The game of the episodes, if all of them have ground truth of the same game.
 pub(crate) fn game(episodes: &[Episode]) -> Option<Game> {
-    let of = |episode| Truth::of(episode).map(|truth| truth.game);
+    let of = |episode| ObjectTruth::of(episode).map(|truth| truth.game);
     let first = of(episodes.first()?)?;
     let same = |episode| of(episode) == Some(first);
     episodes.iter().all(same).then_some(first)

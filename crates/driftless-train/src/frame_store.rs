@@ -1,90 +1,90 @@
-//! What a run trains on: every frame of its episodes, in memory or, where that is too much, in a
-//! file beside the run, and what is known of each.
+//! The training data of a run: all frames of its episodes, in memory or in a file, and their
+//! actions, rewards and ends.
 
 use std::fs::File;
 use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use driftless_data::Clip;
-use driftless_data::PathError as _;
-use driftless_data::{Dataset, DatasetInfo, Episode};
-use driftless_data::{Error, Result};
+use driftless_data::{Clip, Dataset, DatasetInfo, Episode, Error, PathError as _, Result};
 
-/// What is known of an episode's frames; every vector is [T].
+/// Actions, rewards and ends of an episode; every vector is [T].
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Labels {
-    /// The first frame's place among all frames.
+pub(super) struct EpisodeLabels {
+    /// Index of the first frame among all frames of the store.
     pub start: usize,
     pub actions: Vec<u32>,
     pub rewards: Vec<f32>,
-    /// 1 where the frame ends its episode for good (`is_terminal`).
+    /// 1 if the frame ends its episode (`is_terminal`), else 0.
     pub ends: Vec<f32>,
-    /// Where the data says where the ball is: whether it is in sight.
-    pub ball: Option<Vec<bool>>,
+    /// Whether the ball is visible, if the data tells.
+    pub ball_visible: Option<Vec<bool>>,
 }
 
-impl Labels {
+impl EpisodeLabels {
     fn of(episode: &Episode, start: usize) -> Self {
         let frames = episode.frames();
         let ends = episode.extras.get("is_terminal");
         let ends = ends.filter(|extra| extra.values.len() == frames);
-        let ball = episode.extras.get("ball").map(|ball| {
+        let ball_visible = episode.extras.get("ball").map(|ball| {
             let width = ball.shape.get(1).copied().unwrap_or(1).max(1);
-            let places = ball.values.chunks_exact(width);
-            places.map(|at| at.iter().all(|x| x.is_finite())).collect()
+            let positions = ball.values.chunks_exact(width);
+            positions
+                .map(|position| position.iter().all(|x| x.is_finite()))
+                .collect()
         });
         Self {
             start,
             actions: episode.actions.clone(),
             rewards: episode.rewards.clone(),
             ends: ends.map_or(vec![0.0; frames], |extra| extra.values.clone()),
-            ball,
+            ball_visible,
         }
     }
 
-    /// Frames of the episode, T.
+    /// Number of frames, T.
     pub fn frames(&self) -> usize {
         self.actions.len()
     }
 }
 
-/// All frames of one or two datasets.
-pub(super) struct Footage {
+/// All frames of one or two datasets, and their labels.
+pub(super) struct FrameStore {
     pub info: DatasetInfo,
-    pub episodes: Vec<Labels>,
+    pub episodes: Vec<EpisodeLabels>,
     frames: usize,
     frame_len: usize,
-    images: Store,
+    bytes: ByteStore,
 }
 
-impl Footage {
-    /// An empty one, whose frames go into a file of `folder` once they exceed `memory` bytes.
-    pub fn new(info: DatasetInfo, folder: &Path, memory: u64) -> Self {
+impl FrameStore {
+    /// An empty store. Once its frames exceed `memory_limit` bytes, they move into a file in
+    /// `folder`.
+    pub fn new(info: DatasetInfo, folder: &Path, memory_limit: u64) -> Self {
         Self {
             frame_len: info.image[0] * info.image[1] * 3,
             info,
             episodes: Vec::new(),
             frames: 0,
-            images: Store::new(folder, memory),
+            bytes: ByteStore::new(folder, memory_limit),
         }
     }
 
-    /// Adds a dataset, a few episodes in memory at a time. Those that cannot be read or do not fit
-    /// are left out with a warning where `skip_bad` says so.
+    /// Adds a dataset, with a few episodes in memory at a time. With `skip_bad`, invalid episodes
+    /// are skipped with a warning.
     ///
     /// # Errors
-    /// The dataset is missing or its frames are of another size, an episode is bad, none is good,
-    /// or the disk is full.
+    /// Returns an error if the dataset is missing, its frames have another size, an episode is
+    /// invalid (with `skip_bad`: all are), or the disk is full.
     pub fn add(&mut self, folder: &Path, skip_bad: bool) -> Result<()> {
         let info = self.info.clone();
         self.add_all(folder, &info, skip_bad)
     }
 
-    /// Adds a dataset whose actions count as unknown: index `unknown`.
+    /// Adds a dataset whose actions are replaced by the index `unknown`.
     ///
     /// # Errors
-    /// As [`Footage::add`].
+    /// See [`FrameStore::add`].
     pub fn add_unlabelled(&mut self, folder: &Path, unknown: u32, skip_bad: bool) -> Result<()> {
         let info = DatasetInfo::read(folder)?;
         if info.image != self.info.image {
@@ -110,7 +110,7 @@ impl Footage {
         Dataset::each(folder, info, |read| match read {
             Ok(episode) => self.push(&episode),
             Err(error) if skip_bad => {
-                tracing::warn!("left out: {error}");
+                tracing::warn!("skipped an episode: {error}");
                 first_bad.get_or_insert(error);
                 Ok(())
             }
@@ -123,30 +123,30 @@ impl Footage {
     }
 
     pub(super) fn push(&mut self, episode: &Episode) -> Result<()> {
-        self.episodes.push(Labels::of(episode, self.frames));
+        self.episodes.push(EpisodeLabels::of(episode, self.frames));
         self.frames += episode.frames();
-        self.images.push(&episode.images)
+        self.bytes.push(&episode.images)
     }
 
-    /// Frames in all.
+    /// Number of frames of all episodes.
     pub fn frames(&self) -> usize {
         self.frames
     }
 
-    /// The frames from `frames.start` on, u8 RGB `[T, H, W, 3]`, appended to `out`.
+    /// Appends a range of frames to `out`, u8 RGB `[T, H, W, 3]`.
     ///
     /// # Errors
-    /// The file cannot be read.
+    /// Returns an error if the file cannot be read.
     pub fn read(&self, frames: Range<usize>, out: &mut Vec<u8>) -> Result<()> {
-        let bytes = frames.start * self.frame_len..frames.end * self.frame_len;
-        self.images.read(bytes, out)
+        let range = frames.start * self.frame_len..frames.end * self.frame_len;
+        self.bytes.read(range, out)
     }
 
-    /// About `count` frames, evenly spread.
+    /// At most `count` frames, evenly spaced.
     ///
     /// # Errors
-    /// The file cannot be read.
-    pub fn spread(&self, count: usize) -> Result<Vec<u8>> {
+    /// Returns an error if the file cannot be read.
+    pub fn sample_evenly(&self, count: usize) -> Result<Vec<u8>> {
         let count = count.min(self.frames);
         let mut bytes = Vec::with_capacity(count * self.frame_len);
         for i in 0..count {
@@ -156,11 +156,11 @@ impl Footage {
         Ok(bytes)
     }
 
-    /// Frames `range` of an episode.
+    /// The frames `range` of an episode, with their actions.
     ///
     /// # Errors
-    /// The file cannot be read.
-    pub fn clip(&self, episode: &Labels, range: Range<usize>) -> Result<Clip> {
+    /// Returns an error if the file cannot be read.
+    pub fn clip(&self, episode: &EpisodeLabels, range: Range<usize>) -> Result<Clip> {
         let mut images = Vec::with_capacity(range.len() * self.frame_len);
         self.read(
             episode.start + range.start..episode.start + range.end,
@@ -173,65 +173,65 @@ impl Footage {
     }
 }
 
-/// Bytes that are written once, one after another, and then read at any place.
-pub(super) struct Store {
+/// Bytes that are appended once and then read at any position, in memory or in a file.
+pub(super) struct ByteStore {
     folder: PathBuf,
-    memory: u64,
-    kept: Kept,
+    memory_limit: u64,
+    storage: Storage,
 }
 
-enum Kept {
+enum Storage {
     Memory(Vec<u8>),
-    /// Without a name, so that nothing is left behind.
+    /// An unnamed temporary file, which the system deletes by itself, and its length.
     File(File, u64),
 }
 
-impl Store {
-    /// An empty one that moves into a file of `folder` once it exceeds `memory` bytes.
-    pub fn new(folder: &Path, memory: u64) -> Self {
+impl ByteStore {
+    /// An empty store that moves into a file in `folder` once it exceeds `memory_limit` bytes.
+    pub fn new(folder: &Path, memory_limit: u64) -> Self {
         Self {
             folder: folder.to_owned(),
-            memory,
-            kept: Kept::Memory(Vec::new()),
+            memory_limit,
+            storage: Storage::Memory(Vec::new()),
         }
     }
 
     /// Appends bytes.
     ///
     /// # Errors
-    /// The disk is full, or the folder cannot be written.
+    /// Returns an error if the disk is full or the folder cannot be written.
     pub fn push(&mut self, bytes: &[u8]) -> Result<()> {
-        let wrong = |e| Error::io(&self.folder, e);
-        if let Kept::Memory(all) = &mut self.kept {
-            if (all.len() + bytes.len()) as u64 <= self.memory {
+        let failed = |e| Error::io(&self.folder, e);
+        if let Storage::Memory(all) = &mut self.storage {
+            if (all.len() + bytes.len()) as u64 <= self.memory_limit {
                 all.extend_from_slice(bytes);
                 return Ok(());
             }
-            std::fs::create_dir_all(&self.folder).map_err(wrong)?;
-            let mut file = tempfile::tempfile_in(&self.folder).map_err(wrong)?;
-            file.write_all(all).map_err(wrong)?;
-            self.kept = Kept::File(file, all.len() as u64);
+            std::fs::create_dir_all(&self.folder).map_err(failed)?;
+            let mut file = tempfile::tempfile_in(&self.folder).map_err(failed)?;
+            file.write_all(all).map_err(failed)?;
+            self.storage = Storage::File(file, all.len() as u64);
         }
-        if let Kept::File(file, len) = &mut self.kept {
-            file.write_all(bytes).map_err(wrong)?;
+        if let Storage::File(file, len) = &mut self.storage {
+            file.write_all(bytes).map_err(failed)?;
             *len += bytes.len() as u64;
         }
         Ok(())
     }
 
-    /// The bytes of a range, appended to `out`.
+    /// Appends a range of bytes to `out`.
     ///
     /// # Errors
-    /// The file cannot be read, or does not reach so far.
+    /// Returns an error if the range exceeds the store or the file cannot be read.
     pub fn read(&self, range: Range<usize>, out: &mut Vec<u8>) -> Result<()> {
-        match &self.kept {
-            Kept::Memory(all) => {
-                let bytes = all.get(range).ok_or_else(beyond)?;
+        match &self.storage {
+            Storage::Memory(all) => {
+                let bytes = all.get(range).ok_or_else(out_of_range)?;
                 out.extend_from_slice(bytes);
                 Ok(())
             }
-            Kept::File(_, len) if range.end as u64 > *len => Err(beyond()),
-            Kept::File(file, _) => {
+            Storage::File(_, len) if range.end as u64 > *len => Err(out_of_range()),
+            Storage::File(file, _) => {
                 let before = out.len();
                 out.resize(before + range.len(), 0);
                 read_at(file, &mut out[before..], range.start as u64)
@@ -241,8 +241,8 @@ impl Store {
     }
 }
 
-fn beyond() -> Error {
-    Error::Argument("a frame behind the last one".into())
+fn out_of_range() -> Error {
+    Error::Argument("the frame index is out of range".into())
 }
 
 #[cfg(unix)]
@@ -268,11 +268,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_store_reads_the_same_from_memory_and_from_its_file() {
+    fn memory_and_file_hold_the_same() {
         let folder = tempfile::tempdir().unwrap();
         let bytes: Vec<u8> = (0..=250).collect();
         for memory in [0, 100, 1000] {
-            let mut store = Store::new(folder.path(), memory);
+            let mut store = ByteStore::new(folder.path(), memory);
             for part in bytes.chunks(60) {
                 store.push(part).unwrap();
             }

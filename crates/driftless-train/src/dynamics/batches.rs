@@ -1,23 +1,23 @@
-//! Batches of windows of latents.
+//! Batches of training sequences, drawn from the encoded frames of a run.
 
 use candle_core::{DType, Device, Tensor};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use super::noise::normal;
-use crate::footage::{Footage, Store};
-use crate::progress;
-use crate::run::Run;
-use crate::settings::DynamicsSettings;
-use crate::{Error, Result};
 use driftless_flow::path::expand;
 use driftless_model::config::WorldConfig;
 use driftless_model::tokenizer::{Tokenizer, images_to_tensor};
 
-/// Frames encoded at once.
-const ENCODE: usize = 64;
+use super::noised_copy::normal_like;
+use crate::frame_store::{ByteStore, FrameStore};
+use crate::run::TrainingRun;
+use crate::settings::DynamicsSettings;
+use crate::{Error, Result, progress};
 
-/// Latents and actions of a batch of windows, and their clean copy at levels near 1.
+/// Frames encoded at once.
+const ENCODE_BATCH: usize = 64;
+
+/// A batch of sequences, and their clean copy: the same latents at signal levels near 1.
 pub(super) struct Batch {
     /// [B, T, gh, gw, c].
     pub latents: Tensor,
@@ -25,76 +25,85 @@ pub(super) struct Batch {
     pub actions: Tensor,
     /// f32 [B, T].
     pub rewards: Tensor,
-    /// 1 where an episode ends for good, f32 [B, T].
+    /// 1 if the frame ends its episode, else 0; f32 [B, T].
     pub ends: Tensor,
-    /// The clean copy's latents and levels.
+    /// Latents of the clean copy, [B, T, gh, gw, c].
     pub context: Tensor,
+    /// Signal levels of the clean copy, f32 [B, T].
     pub context_signal: Tensor,
-    /// The `stem_frames` frames of the clean copy before each frame, latest first.
+    /// The `stem_frames` frames of the clean copy before each frame, latest first,
+    /// [B, T, gh, gw, stem_frames·c].
     pub past: Tensor,
-    /// 1 for frames that count: those whose whole stem past lies in the window.
+    /// 1 for the frames that are trained on: those with a complete stem past in the sequence; f32
+    /// [B, T].
     pub mask: Tensor,
 }
 
-/// Where the windows of a run's footage lie, and its frames as latents.
-pub(super) struct Clips<'a> {
-    run: &'a Run,
+/// Draws batches of sequences from the latents of all frames.
+pub(super) struct WindowSampler<'a> {
+    run: &'a TrainingRun,
     settings: &'a DynamicsSettings,
-    footage: &'a Footage,
+    store: &'a FrameStore,
     /// Latents of all frames, f32.
-    latents: Store,
-    /// (episode, start) of every window, of usual and of long ones.
+    latents: ByteStore,
+    /// (episode, start) of every window: of the usual length, and of the long one.
     windows: [Vec<(usize, usize)>; 2],
 }
 
-impl<'a> Clips<'a> {
+impl<'a> WindowSampler<'a> {
     /// Encodes all frames.
     ///
     /// # Errors
-    /// No episode is as long as a window; the device or the file of the latents failed.
-    pub fn new(run: &'a Run, footage: &'a Footage, tokenizer: &Tokenizer) -> Result<Self> {
+    /// Returns an error if no episode is long enough for a sequence, or if the device or the file
+    /// of the latents fails.
+    pub fn new(run: &'a TrainingRun, store: &'a FrameStore, tokenizer: &Tokenizer) -> Result<Self> {
         let settings = &run.settings.dynamics;
-        let long = match settings.long_every {
-            0 => Vec::new(),
-            _ => windows(footage, settings.long_frames)?,
+        let long = if settings.long_sequence_every == 0 {
+            Vec::new()
+        } else {
+            find_windows(store, settings.long_sequence_length)?
         };
         Ok(Self {
             run,
             settings,
-            footage,
-            windows: [windows(footage, settings.frames)?, long],
-            latents: encode(tokenizer, footage, run)?,
+            store,
+            windows: [find_windows(store, settings.sequence_length)?, long],
+            latents: encode_all(tokenizer, store, run)?,
         })
     }
 
     /// Whether the step trains on long sequences.
     fn is_long(&self, step: u64) -> bool {
-        let every = self.settings.long_every;
+        let every = self.settings.long_sequence_every;
         every > 0 && step % every == every - 1
     }
 
-    /// Sequences and frames of each at a step: long sequences are fewer, so that it costs the same.
-    pub fn size(&self, step: u64) -> (usize, usize) {
+    /// Number of sequences at a step, and frames per sequence. Batches of long sequences have fewer
+    /// of them, so that a step costs the same.
+    pub fn batch_shape(&self, step: u64) -> (usize, usize) {
         let s = self.settings;
-        match self.is_long(step) {
-            true => ((s.batch * s.frames / s.long_frames).max(1), s.long_frames),
-            false => (s.batch, s.frames),
+        if self.is_long(step) {
+            let frames = s.batch_size * s.sequence_length;
+            let long = s.long_sequence_length;
+            ((frames / long).max(1), long)
+        } else {
+            (s.batch_size, s.sequence_length)
         }
     }
 
-    /// Windows drawn for a step.
+    /// Draws the batch of a step.
     ///
     /// # Errors
-    /// The device or the file of the latents failed.
-    pub fn batch(&self, step: u64, rng: &mut ChaCha8Rng) -> Result<Batch> {
-        let (world, (b, frames)) = (&self.run.world, self.size(step));
+    /// Returns an error if the device or the file of the latents fails.
+    pub fn draw(&self, step: u64, rng: &mut ChaCha8Rng) -> Result<Batch> {
+        let (world, (b, frames)) = (&self.run.world, self.batch_shape(step));
         let windows = &self.windows[usize::from(self.is_long(step))];
         let len = world.latent_len() * size_of::<f32>();
         let mut latents = Vec::with_capacity(b * frames * len);
         let (mut actions, mut rewards, mut ends) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..b {
             let (i, start) = windows[rng.random_range(0..windows.len())];
-            let episode = &self.footage.episodes[i];
+            let episode = &self.store.episodes[i];
             let first = (episode.start + start) * len;
             self.latents
                 .read(first..first + frames * len, &mut latents)?;
@@ -106,12 +115,12 @@ impl<'a> Clips<'a> {
         let device = &self.run.device;
         let shape = latent_shape(world, b, frames);
         let latents = Tensor::from_raw_buffer(&latents, DType::F32, &shape, device)?;
-        let lowest = self.settings.context_signal as f32;
+        let lowest = self.settings.min_context_signal as f32;
         let signal: Vec<f32> = (0..b * frames)
             .map(|_| rng.random_range(lowest..1.0))
             .collect();
         let context_signal = Tensor::from_vec(signal, (b, frames), device)?;
-        let noise = normal(&latents, rng)?;
+        let noise = normal_like(&latents, rng)?;
         let level = expand(&context_signal, &latents)?;
         let path = world.flow.path;
         let context = path.interpolate(&noise, &latents, &level)?;
@@ -132,33 +141,36 @@ impl<'a> Clips<'a> {
     }
 }
 
-/// (episode, start) of every window of so many frames.
-fn windows(footage: &Footage, frames: usize) -> Result<Vec<(usize, usize)>> {
-    let episodes = footage.episodes.iter().enumerate();
+/// (episode, start) of every window of `frames` frames.
+///
+/// # Errors
+/// Returns an error if there is none.
+fn find_windows(store: &FrameStore, frames: usize) -> Result<Vec<(usize, usize)>> {
+    let episodes = store.episodes.iter().enumerate();
     let windows: Vec<_> = episodes
         .flat_map(|(i, episode)| {
             let starts = (episode.frames() + 1).saturating_sub(frames);
             (0..starts).map(move |start| (i, start))
         })
         .collect();
-    match windows.is_empty() {
-        true => Err(Error::Argument(format!(
-            "no episode has the {frames} frames that the settings ask for"
-        ))),
-        false => Ok(windows),
+    if windows.is_empty() {
+        return Err(Error::Argument(format!(
+            "no episode has {frames} frames, the sequence length of the settings"
+        )));
     }
+    Ok(windows)
 }
 
-/// The latents of all frames, f32.
-fn encode(tokenizer: &Tokenizer, footage: &Footage, run: &Run) -> Result<Store> {
-    let memory = run.settings.memory_gib * f64::from(1 << 30);
-    let mut latents = Store::new(&run.out, memory as u64);
-    let bar = progress::bar("encoding", footage.frames() as u64, 0);
+/// Encodes all frames; f32, native byte order.
+fn encode_all(tokenizer: &Tokenizer, store: &FrameStore, run: &TrainingRun) -> Result<ByteStore> {
+    let memory_limit = run.settings.memory_gib * f64::from(1 << 30);
+    let mut latents = ByteStore::new(&run.out, memory_limit as u64);
+    let bar = progress::bar("encoding", store.frames() as u64, 0);
     let mut images = Vec::new();
-    for first in (0..footage.frames()).step_by(ENCODE) {
-        let end = footage.frames().min(first + ENCODE);
+    for first in (0..store.frames()).step_by(ENCODE_BATCH) {
+        let end = store.frames().min(first + ENCODE_BATCH);
         images.clear();
-        footage.read(first..end, &mut images)?;
+        store.read(first..end, &mut images)?;
         let images = images_to_tensor(&images, run.world.image, &run.device)?;
         let z = tokenizer.encode(&images)?.to_device(&Device::Cpu)?;
         let z = z.flatten_all()?.to_vec1::<f32>()?;
@@ -175,7 +187,7 @@ fn latent_shape(world: &WorldConfig, b: usize, frames: usize) -> Vec<usize> {
     vec![b, frames, gh, gw, world.tokenizer.channels]
 }
 
-/// The `count` frames before each, latest first, zeros before the first:
+/// The `count` frames before each frame, latest first, with zeros before the first frame:
 /// [B, T, gh, gw, c] → [B, T, gh, gw, count·c].
 pub(super) fn past_frames(x: &Tensor, count: usize) -> Result<Tensor> {
     let t = x.dim(1)?;
@@ -196,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_past_is_latest_first_and_zero_before_the_start() {
+    fn past_is_latest_first_and_zero_padded() {
         let x = Tensor::new(&[1f32, 2.0, 3.0], &Device::Cpu).unwrap();
         let x = x.reshape((1, 3, 1, 1, 1)).unwrap();
         let past = past_frames(&x, 2).unwrap().flatten_all().unwrap();

@@ -1,8 +1,8 @@
-//! One loss of several parts.
+//! Combines the losses of a step into one.
 //!
-//! Dreamer 4 divides every part by its running root mean square (Hafner et al., 2025, section 3.2).
-//! Here the main part keeps its size and the others are brought to it, which differs by a factor
-//! common to all and so not to the optimisers, whose steps do not depend on the loss's scale.
+//! Dreamer 4 divides each loss by its running root mean square (Hafner et al., 2025, section 3.2).
+//! Here the main loss keeps its size and the others are scaled to it. The two differ by a common
+//! factor, which does not matter to the optimizers: their steps do not depend on the loss's scale.
 
 use std::collections::BTreeMap;
 
@@ -13,29 +13,29 @@ use crate::Result;
 
 /// Decay of the running mean squares.
 const DECAY: f64 = 0.99;
-/// No part is taken for smaller than this.
-const LEAST: f64 = 1e-8;
+/// Lower bound of the root mean squares.
+const MIN_RMS: f64 = 1e-8;
 const MAIN: &str = "main";
 
-/// L₁ + Σ wᵢ (r₁/rᵢ) Lᵢ with the running root mean squares r, whose squares are brought up to date.
+/// L₁ + Σ wᵢ (r₁/rᵢ) Lᵢ with the running root mean squares r. Updates their squares.
 ///
 /// # Errors
-/// The device failed.
-pub(super) fn total(losses: &Losses, squares: &mut BTreeMap<String, f64>) -> Result<Tensor> {
-    if losses.further.is_empty() {
+/// Returns an error if the device fails.
+pub(super) fn combine(losses: &Losses, mean_squares: &mut BTreeMap<String, f64>) -> Result<Tensor> {
+    if losses.auxiliary.is_empty() {
         return Ok(losses.main.clone());
     }
-    let mut size = |name: &str, loss: &Tensor| -> Result<f64> {
+    let mut rms = |name: &str, loss: &Tensor| -> Result<f64> {
         let square = f64::from(loss.to_scalar::<f32>()?).powi(2);
-        let running = squares.entry(name.to_owned()).or_insert(square);
+        let running = mean_squares.entry(name.to_owned()).or_insert(square);
         *running = DECAY * *running + (1.0 - DECAY) * square;
-        Ok(running.sqrt().max(LEAST))
+        Ok(running.sqrt().max(MIN_RMS))
     };
-    let main = size(MAIN, &losses.main)?;
+    let main = rms(MAIN, &losses.main)?;
     let mut sum = losses.main.clone();
-    for part in &losses.further {
-        let scale = part.weight * main / size(part.name, &part.loss)?;
-        sum = (sum + (&part.loss * scale)?)?;
+    for auxiliary in &losses.auxiliary {
+        let scale = auxiliary.weight * main / rms(auxiliary.name, &auxiliary.loss)?;
+        sum = (sum + (&auxiliary.loss * scale)?)?;
     }
     Ok(sum)
 }
@@ -46,29 +46,29 @@ mod tests {
 
     use candle_core::Device;
 
-    use super::super::run::Further;
+    use super::super::run::AuxiliaryLoss;
     use super::*;
 
     fn losses(main: f32, reward: f32) -> Losses {
         let scalar = |x: f32| Tensor::new(x, &Device::Cpu).unwrap();
         Losses {
             main: scalar(main),
-            further: vec![Further {
+            auxiliary: vec![AuxiliaryLoss {
                 name: "reward",
                 loss: scalar(reward),
                 weight: 0.1,
             }],
-            figures: Vec::new(),
-            fetched: Duration::ZERO,
+            metrics: Vec::new(),
+            fetch_time: Duration::ZERO,
         }
     }
 
     #[test]
-    fn a_part_counts_its_weight_whatever_its_units() {
+    fn weights_do_not_depend_on_units() {
         for units in [1e-4, 1.0, 1e5] {
             let mut squares = BTreeMap::new();
             for _ in 0..5 {
-                let sum = total(&losses(2.0, 3.0 * units), &mut squares).unwrap();
+                let sum = combine(&losses(2.0, 3.0 * units), &mut squares).unwrap();
                 let sum = sum.to_scalar::<f32>().unwrap();
                 assert!((sum - 2.2).abs() < 1e-4, "{sum}");
             }
@@ -76,11 +76,11 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_falls_counts_less_until_its_running_size_has_followed() {
+    fn running_size_follows_the_loss() {
         let mut squares = BTreeMap::new();
-        total(&losses(1.0, 1.0), &mut squares).unwrap();
+        combine(&losses(1.0, 1.0), &mut squares).unwrap();
         let after = |squares: &mut _| {
-            let sum = total(&losses(1.0, 0.5), squares).unwrap();
+            let sum = combine(&losses(1.0, 0.5), squares).unwrap();
             sum.to_scalar::<f32>().unwrap()
         };
         let first = after(&mut squares);
@@ -93,8 +93,8 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_is_zero_adds_nothing() {
-        let sum = total(&losses(0.5, 0.0), &mut BTreeMap::new()).unwrap();
+    fn zero_loss_adds_nothing() {
+        let sum = combine(&losses(0.5, 0.0), &mut BTreeMap::new()).unwrap();
         assert_eq!(sum.to_scalar::<f32>().unwrap(), 0.5);
     }
 }

@@ -1,8 +1,8 @@
-//! Event files that TensorBoard reads: scalars and pictures by step.
+//! TensorBoard event files: scalars and images by step.
 //!
-//! A file is a row of TFRecords (length u64, masked CRC-32C of it, bytes, masked CRC-32C of them, all
-//! little-endian), each the protobuf message `Event` of TensorFlow's `event.proto` and
-//! `summary.proto`, of which only the fields written here are declared.
+//! A file is a sequence of TFRecords (length u64, masked CRC-32C of it, bytes, masked CRC-32C of
+//! them, all little-endian), each the protobuf message `Event` of TensorFlow's `event.proto` and
+//! `summary.proto`, restricted to the fields written here.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -11,8 +11,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use prost::Message;
 
-use crate::{Error, Result};
 use driftless_data::PathError as _;
+
+use crate::{Error, Result};
 
 #[derive(Clone, PartialEq, Message)]
 struct Event {
@@ -40,11 +41,11 @@ struct Value {
     #[prost(float, optional, tag = "2")]
     simple_value: Option<f32>,
     #[prost(message, optional, tag = "4")]
-    image: Option<Picture>,
+    image: Option<EncodedImage>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Picture {
+struct EncodedImage {
     #[prost(int32, tag = "1")]
     height: i32,
     #[prost(int32, tag = "2")]
@@ -56,17 +57,18 @@ struct Picture {
     encoded_image_string: Vec<u8>,
 }
 
-/// One event file, which is only ever appended to.
+/// An event file; events are appended to it.
 #[derive(Debug)]
 pub struct EventFile {
     path: PathBuf,
 }
 
 impl EventFile {
-    /// A new file in `folder`, named so that TensorBoard finds it and orders it behind earlier ones.
+    /// Creates a file in `folder`, named so that TensorBoard finds it and sorts it after older
+    /// ones.
     ///
     /// # Errors
-    /// The folder cannot be written.
+    /// Returns an error if the folder cannot be written.
     pub fn create(folder: &Path) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
         let nanoseconds = since_1970().as_nanos();
@@ -86,10 +88,10 @@ impl EventFile {
         Ok(file)
     }
 
-    /// Appends named numbers.
+    /// Appends named scalars.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// Returns an error if the file cannot be written.
     pub fn scalars(&self, step: u64, scalars: &[(&str, f64)]) -> Result<()> {
         let value = |&(tag, number): &(&str, f64)| Value {
             tag: tag.to_owned(),
@@ -102,15 +104,15 @@ impl EventFile {
     /// Appends a PNG of the given height and width.
     ///
     /// # Errors
-    /// The file cannot be written.
-    pub fn picture(
+    /// Returns an error if the file cannot be written.
+    pub fn image(
         &self,
         step: u64,
         tag: &str,
         png: Vec<u8>,
         [height, width]: [usize; 2],
     ) -> Result<()> {
-        let image = Picture {
+        let image = EncodedImage {
             height: height as i32,
             width: width as i32,
             colorspace: 3,
@@ -133,7 +135,7 @@ impl EventFile {
         })
     }
 
-    /// One write a record, so that a reader beside the run rarely sees half of one.
+    /// Writes each record in one call, so that a concurrent reader rarely sees half of one.
     fn append(&self, event: &Event) -> Result<()> {
         let failed = |e| Error::io(&self.path, e);
         let mut file = OpenOptions::new()
@@ -163,7 +165,7 @@ fn record(bytes: &[u8]) -> Vec<u8> {
     record
 }
 
-/// CRC-32C, rotated and offset as TFRecords want it.
+/// CRC-32C, masked as the TFRecord format requires.
 fn masked_crc(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes)
         .rotate_right(15)
@@ -175,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn records_are_those_of_tensorboards_own_writer() {
+    fn records_match_tensorboard() {
         // tensorboard 2.21.0: `RecordWriter(file).write(event.SerializeToString())` with
         // `Event(wall_time=1.5, step=40)` and the summary value `tag="loss", simple_value=0.25`.
         let event = Event {
@@ -201,11 +203,11 @@ mod tests {
     }
 
     #[test]
-    fn a_file_holds_its_version_then_what_was_written() {
+    fn events_follow_the_file_version() {
         let folder = tempfile::tempdir().unwrap();
         let file = EventFile::create(&folder.path().join("events")).unwrap();
         file.scalars(3, &[("a", 1.0), ("b", 2.0)]).unwrap();
-        file.picture(4, "preview", vec![1, 2, 3], [5, 6]).unwrap();
+        file.image(4, "preview", vec![1, 2, 3], [5, 6]).unwrap();
         let bytes = std::fs::read(&file.path).unwrap();
         let (mut rest, mut events) = (&bytes[..], Vec::new());
         while !rest.is_empty() {
@@ -218,7 +220,7 @@ mod tests {
         assert_eq!(events[0].file_version.as_deref(), Some("brain.Event:2"));
         let values = |i: usize| &events[i].summary.as_ref().unwrap().value;
         assert_eq!((events[1].step, values(1)[1].simple_value), (3, Some(2.0)));
-        let picture = values(2)[0].image.as_ref().unwrap();
-        assert_eq!((picture.height, picture.width), (5, 6));
+        let image = values(2)[0].image.as_ref().unwrap();
+        assert_eq!((image.height, image.width), (5, 6));
     }
 }

@@ -1,29 +1,30 @@
 use std::path::Path;
 
-use super::*;
-use crate::objects::Game;
 use driftless_data::metrics::psnr;
 
-fn real() -> Episode {
+use super::*;
+use crate::objects::Game;
+
+fn real_episode() -> Episode {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/pong/episode_00000.npz");
     Episode::read(&path).unwrap()
 }
 
 #[test]
-fn every_change_changes_what_its_name_says_and_nothing_else() {
-    let episode = real();
-    let all = changes(&episode, 12..212, 1);
+fn perturbations_do_what_their_names_say() {
+    let episode = real_episode();
+    let all = perturbations(&episode, 12..212, 1);
     let at_edge = |t: usize| {
         let player = episode.extras["player_y"].values[t];
         !(2.7..=60.3).contains(&player)
     };
     assert_eq!(all.len(), 8);
-    for changed in &all {
-        let asked: Vec<Asked> = changed.asked().collect();
-        assert!(asked.len() > 20, "{}", changed.name);
-        assert!(asked.windows(2).all(|pair| pair[0].frame < pair[1].frame));
-        assert!(asked.iter().all(|a| (12..212).contains(&a.frame)));
-        for a in asked {
+    for perturbation in &all {
+        let queries: Vec<FrameQuery> = perturbation.queries().collect();
+        assert!(queries.len() > 20, "{}", perturbation.name);
+        assert!(queries.windows(2).all(|pair| pair[0].frame < pair[1].frame));
+        assert!(queries.iter().all(|a| (12..212).contains(&a.frame)));
+        for a in queries {
             let (own, action) = (episode.frame(a.frame), episode.actions[a.frame]);
             let ball = Game::Pong.find(own).ball();
             let found = || Game::Pong.find(a.image).ball();
@@ -36,7 +37,7 @@ fn every_change_changes_what_its_name_says_and_nothing_else() {
                 (low..high).contains(&psnr)
             };
             let other = a.action != action && a.image == own;
-            let as_named = match changed.name.as_str() {
+            let as_named = match perturbation.name.as_str() {
                 "another action, paddle in full view" => other && !at_edge(a.frame),
                 "another action, paddle cut by an edge" => other && at_edge(a.frame),
                 "the frame before once more" => a.image == episode.frame(a.frame - 1),
@@ -51,25 +52,25 @@ fn every_change_changes_what_its_name_says_and_nothing_else() {
             assert!(
                 as_named,
                 "{} in frame {}: {:?}",
-                changed.name,
+                perturbation.name,
                 a.frame,
                 psnr(own, a.image)
             );
             let same_action = a.action == action;
-            assert!(same_action || changed.name.contains("action"));
+            assert!(same_action || perturbation.name.contains("action"));
         }
     }
-    let again = changes(&episode, 12..212, 1);
+    let again = perturbations(&episode, 12..212, 1);
     for (a, b) in all.iter().zip(&again) {
-        assert!(a.asked().eq(b.asked()), "{}", a.name);
+        assert!(a.queries().eq(b.queries()), "{}", a.name);
     }
 }
 
 #[test]
-fn an_episode_that_says_nothing_of_its_ball_has_no_changes_of_it() {
-    let mut episode = real();
+fn unknown_games_have_no_ball_perturbations() {
+    let mut episode = real_episode();
     episode.extras.clear();
-    let names: Vec<String> = changes(&episode, 12..40, 1)
+    let names: Vec<String> = perturbations(&episode, 12..40, 1)
         .into_iter()
         .map(|c| c.name)
         .collect();
@@ -78,8 +79,8 @@ fn an_episode_that_says_nothing_of_its_ball_has_no_changes_of_it() {
 }
 
 #[test]
-fn comparisons_are_frame_by_frame() {
-    let surprise = |frame: usize, bits: f64| Surprise {
+fn frames_are_compared_in_pairs() {
+    let surprise = |frame: usize, bits: f64| FrameSurprise {
         frame,
         action: 0,
         bits_per_dimension: bits,
@@ -89,26 +90,26 @@ fn comparisons_are_frame_by_frame() {
     };
     let real = [(10, 1.0), (11, 2.0), (12, 4.0), (13, 9.0)].map(|(t, b)| surprise(t, b));
     let wrong = [(10, 2.0), (12, 3.0), (13, 12.0)].map(|(t, b)| surprise(t, b));
-    let comparison = Comparison::new("wrong".to_owned(), &real, wrong.to_vec());
-    let of = |mean: Mean| {
+    let comparison = PerturbationReport::new("wrong".to_owned(), &real, wrong.to_vec());
+    let values = |mean: MeanBits| {
         (
             mean.bits_per_dimension.unwrap(),
             mean.standard_error.unwrap(),
         )
     };
-    assert!((of(comparison.real).0 - 14.0 / 3.0).abs() < 1e-12);
-    assert!((of(comparison.changed).0 - 17.0 / 3.0).abs() < 1e-12);
+    assert!((values(comparison.real).0 - 14.0 / 3.0).abs() < 1e-12);
+    assert!((values(comparison.changed).0 - 17.0 / 3.0).abs() < 1e-12);
     // Differences 1, −1 and 3.
-    let (mean, error) = of(comparison.difference);
+    let (mean, error) = values(comparison.difference);
     assert!((mean - 1.0).abs() < 1e-12 && (error - (8.0f64 / 6.0).sqrt()).abs() < 1e-12);
     assert_eq!(comparison.real_likelier, Some(2.0 / 3.0));
-    // Only 12 is above the real 9; of 200 real frames, the two most surprising do not count.
+    // Only 12 is above the real 9. Of 200 real frames, the two most surprising ones do not count.
     assert_eq!(comparison.noticed, Some(1.0 / 3.0));
-    let many: Vec<Surprise> = (0..200).map(|t| surprise(t, t as f64)).collect();
+    let many: Vec<FrameSurprise> = (0..200).map(|t| surprise(t, t as f64)).collect();
     let wrong = [(10, 197.0), (11, 198.0), (12, 11.0)].map(|(t, b)| surprise(t, b));
-    let comparison = Comparison::new("wrong".to_owned(), &many, wrong.to_vec());
+    let comparison = PerturbationReport::new("wrong".to_owned(), &many, wrong.to_vec());
     assert_eq!(comparison.noticed, Some(1.0 / 3.0));
-    let none = Comparison::new("none".to_owned(), &real, vec![]);
+    let none = PerturbationReport::new("none".to_owned(), &real, vec![]);
     assert_eq!(
         (none.difference.bits_per_dimension, none.real_likelier),
         (None, None)

@@ -1,0 +1,72 @@
+//! Chooses the starting contexts of a checkpoint: a few short clips of the training data.
+
+use driftless_data::{Clip, Result};
+
+use super::frame_store::{EpisodeLabels, FrameStore};
+
+/// Most clips in a checkpoint.
+const CLIPS: usize = 8;
+
+/// Up to eight clips of `frames` frames, from different episodes if there are enough.
+///
+/// If the data tells where the ball is (array `ball`), clips with a visible ball are preferred.
+///
+/// # Errors
+/// Returns an error if the frames cannot be read.
+pub(super) fn choose(store: &FrameStore, frames: usize) -> Result<Vec<Clip>> {
+    let known = store.info.actions.len();
+    let usable: Vec<_> = store
+        .episodes
+        .iter()
+        .filter(|episode| episode.frames() >= frames)
+        .filter(|episode| episode.actions.iter().all(|&a| (a as usize) < known))
+        .collect();
+    let count = usable.len().min(CLIPS);
+    (0..count)
+        .map(|i| {
+            let episode = usable[i * usable.len() / count];
+            let start = start(episode, frames);
+            store.clip(episode, start..start + frames)
+        })
+        .collect()
+}
+
+/// The first start from the middle on whose clip shows the ball throughout; otherwise the middle.
+fn start(episode: &EpisodeLabels, frames: usize) -> usize {
+    let last = episode.frames() - frames;
+    let middle = last / 2;
+    let Some(visible) = &episode.ball_visible else {
+        return middle;
+    };
+    (middle..=last)
+        .chain(0..middle)
+        .find(|&at| {
+            visible
+                .get(at..at + frames)
+                .is_some_and(|clip| clip.iter().all(|&visible| visible))
+        })
+        .unwrap_or(middle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn episode(frames: usize, ball: Option<std::ops::Range<usize>>) -> EpisodeLabels {
+        EpisodeLabels {
+            start: 0,
+            actions: vec![0; frames],
+            rewards: vec![0.0; frames],
+            ends: vec![0.0; frames],
+            ball_visible: ball.map(|visible| (0..frames).map(|t| visible.contains(&t)).collect()),
+        }
+    }
+
+    #[test]
+    fn clips_show_the_ball_if_possible() {
+        assert_eq!(start(&episode(40, None), 10), 15);
+        assert_eq!(start(&episode(40, Some(22..40)), 10), 22);
+        assert_eq!(start(&episode(40, Some(3..14)), 10), 3);
+        assert_eq!(start(&episode(40, Some(3..9)), 10), 15);
+    }
+}
