@@ -78,7 +78,7 @@ pub enum FlowError {
         steps: usize,
         /// Where it stood.
         tau: f64,
-        /// The relative tolerance asked for.
+        /// The relative tolerance.
         tolerance: f64,
     },
     /// Batches of different sizes, which cannot be paired.

@@ -329,7 +329,7 @@ impl History {
     }
 
     /// How to get to a frame, or `None` if it is no longer in the history. With `by_step` the frame
-    /// itself is made again and not taken from a snapshot.
+    /// itself is made again instead of restored from a snapshot.
     pub(super) fn route(&self, to: Place, by_step: bool) -> Option<Route> {
         let before = self.branch(to.branch)?.up_to(to.index)?;
         let target = before.last()?.clone();

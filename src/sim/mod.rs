@@ -85,7 +85,7 @@ pub enum Command {
         since: Instant,
     },
     /// Plays these actions in the next frames, one each, before the held one counts again. Pressing
-    /// a key that stands for an action stops them.
+    /// a key of an action stops them.
     Actions(Arc<[u32]>),
     /// Sampler parameters from the next frame on.
     Params(SamplerParams),
@@ -130,7 +130,7 @@ pub enum Command {
         branch: u32,
         /// The frames.
         indices: Arc<[usize]>,
-        /// How many frames earlier an image may be than the frame it stands for.
+        /// How many frames earlier than requested an image may be.
         within: usize,
     },
     /// Requests [`Message::Kept`]: the frames from the last start up to this position.

@@ -110,8 +110,8 @@ impl Recording {
         self.simulated
     }
 
-    /// The starting contexts for a [`super::Dream`] that replays the session: those of the session,
-    /// or the `fallback` ones if it holds none.
+    /// The starting contexts for a [`super::Dream`] that replays the session: the session's
+    /// own, or the `fallback` ones if it holds none.
     ///
     /// # Errors
     /// Returns an error if `fallback` does.

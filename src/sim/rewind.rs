@@ -257,8 +257,8 @@ impl SimLoop<'_> {
             .send_message(Message::Pictures { branch, pictures });
     }
 
-    /// Answers [`Command::Keep`]: renders the frames from the last start to `position` again as a
-    /// recording, then returns to the current frame.
+    /// Answers [`Command::Keep`]: renders the frames from the last start to `position`
+    /// again as a recording, then returns to the current frame.
     pub fn render_episode(&mut self, position: Place) -> Result<()> {
         let frames = self.exit.history.episode(position);
         if frames.len() > NOTICE_FRAMES {

@@ -29,7 +29,7 @@ const MAX_REVERSE_SPEED: f32 = 5.0;
 pub enum Pedal {
     None,
     Throttle,
-    /// Reverses once the car stands.
+    /// Brakes, then reverses.
     Brake,
 }
 

@@ -101,7 +101,7 @@ fn rectangle(at: [f32; 2], centre: [f32; 2], size: [f32; 2]) -> f32 {
     out[0].max(out[1])
 }
 
-/// The colour of the car at metres ahead and to the left of its centre; `None` beside it.
+/// The colour of the car at metres ahead and to the left of its centre; `None` outside it.
 fn car_colour(at: [f32; 2], steering: f32) -> Option<Colour> {
     let within = |centre: [f32; 2], size: [f32; 2]| rectangle(at, centre, size) < 0.0;
     if within([0.0, 0.0], BODY) {

@@ -41,7 +41,7 @@ fn brake_stops_then_reverses() {
     while drive.car.speed > 0.0 {
         drive.step(BRAKE).unwrap();
     }
-    assert_eq!(drive.car.speed, 0.0, "it stands before it reverses");
+    assert_eq!(drive.car.speed, 0.0, "it stops before it reverses");
     steps(&mut drive, BRAKE, 30);
     assert!(drive.car.speed < -2.0);
 }
@@ -58,11 +58,11 @@ fn grass_is_slower_than_the_road() {
         speed: 15.0,
         ..Car::at(point)
     };
-    let mut beside = drive.car;
-    (beside.x, beside.y) = (beside.x - 9.0 * ay, beside.y + 9.0 * ax);
+    let mut off_road = drive.car;
+    (off_road.x, off_road.y) = (off_road.x - 9.0 * ay, off_road.y + 9.0 * ax);
     drive.step(0).unwrap();
     let on_road = drive.car.speed;
-    drive.car = beside;
+    drive.car = off_road;
     drive.step(0).unwrap();
     assert!(drive.car.speed < on_road - 0.5);
 }
@@ -217,6 +217,6 @@ fn scripted_policy_completes_laps() {
     let share = off as f32 / frames as f32;
     assert!(
         (0.02..0.4).contains(&share),
-        "{share} of the frames beside the road"
+        "{share} of the frames off the road"
     );
 }

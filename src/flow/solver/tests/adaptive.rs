@@ -49,15 +49,15 @@ fn error_estimate_has_order_4() {
 #[test]
 fn evaluations_are_counted() {
     let gaussian = Mixture::gaussian(&[1.0], &[0.05]);
-    let mut asked = 0;
+    let mut calls = 0;
     let start = point(0.8).reshape((1, 1)).unwrap();
     let solution = within(1e-8).solve(0.0, 1.0, &start, &mut |z, tau| {
-        asked += 1;
+        calls += 1;
         gaussian.velocity(Path::Linear, z, tau)
     });
     let solution = solution.unwrap();
-    assert_eq!(solution.evaluations, asked);
-    assert_eq!(asked, 2 + 6 * (solution.accepted + solution.rejected));
+    assert_eq!(solution.evaluations, calls);
+    assert_eq!(calls, 2 + 6 * (solution.accepted + solution.rejected));
     assert!(solution.rejected > 0);
 }
 

@@ -93,11 +93,11 @@ fn stages_stay_within_their_step() {
         for steps in [3, 7, 49] {
             let grid = Grid::Uniform.levels(steps, from, to).unwrap();
             for method in Method::ALL {
-                let asked = &mut |z: &Tensor, tau: f64| {
+                let velocity = &mut |z: &Tensor, tau: f64| {
                     assert!((from.min(to)..=from.max(to)).contains(&tau), "{tau:e}");
                     Ok(z.clone())
                 };
-                solve(method, &grid, &point(1.0), asked).unwrap();
+                solve(method, &grid, &point(1.0), velocity).unwrap();
             }
         }
     }

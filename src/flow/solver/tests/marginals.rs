@@ -154,8 +154,8 @@ fn paths_are_interchangeable() {
             let start = mixture.samples_at(sampled, from, 20, &mut rng(70)).unwrap();
             let field = &mut |z: &Tensor, tau: f64| {
                 let there = sampled.matching(tau, learned)?;
-                let asked = (z * there.scale)?;
-                let (clean, noise) = mixture.estimates(learned, &asked, there.tau)?;
+                let scaled = (z * there.scale)?;
+                let (clean, noise) = mixture.estimates(learned, &scaled, there.tau)?;
                 let at = sampled.at(tau)?;
                 Tensor::combine(&[(at.alpha_dot, &clean), (at.sigma_dot, &noise)])
             };
