@@ -6,12 +6,13 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::{
     Activation, AdamW, Module, Optimizer, Sequential, VarBuilder, VarMap, linear, seq,
 };
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
 use driftless_flow::Result;
 use driftless_flow::likelihood::{Divergence, Integrator, log_likelihood};
 use driftless_flow::path::Path;
 use driftless_flow::solver::{Adaptive, Grid, Method, solve};
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 
 /// `count` points of two interleaved half circles, [count, 2].
 fn two_moons(count: usize, rng: &mut impl Rng) -> Result<Tensor> {

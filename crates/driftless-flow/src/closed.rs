@@ -1,8 +1,8 @@
-//! Data of which everything is known: Gaussian mixtures on any affine path, in double precision.
+//! Test oracle: closed-form flows of Gaussian mixtures on any affine path, in double precision.
 //!
 //! With x ~ Σ wₖ N(mₖ, Cₖ) and z = α x + σ ε, z ~ Σ wₖ N(α mₖ, α² Cₖ + σ² I), and given z and
-//! component k, x and ε are Gaussian too, with means linear in z. States are [N, D]. All of it is
-//! made of differentiable tensor operations.
+//! component k, x and ε are Gaussian too, with means linear in z. States are [N, D]. All operations
+//! are differentiable.
 
 use candle_core::{D, Device, Tensor};
 use rand::{Rng, RngCore};
@@ -16,18 +16,18 @@ use crate::Result;
 #[derive(Clone, Debug)]
 pub(crate) struct Mixture {
     weights: Vec<f64>,
-    /// In the axes Q, [K, D].
+    /// Along the axes Q, [K, D].
     means: Vec<Vec<f64>>,
     deviations: Vec<Vec<f64>>,
-    /// Q [D, D], the identity where there is none.
+    /// Q [D, D]; `None` is the identity.
     axes: Option<Tensor>,
 }
 
-/// What every component knows about z.
+/// Densities and posterior means for every component.
 struct Components {
-    /// ln (wₖ · its density at z), [K, N, 1].
+    /// ln(wₖ pₖ(z)), [K, N, 1].
     log_densities: Tensor,
-    /// E[x | z, k] and E[ε | z, k], in the axes Q, [K, N, D].
+    /// E[x | z, k] and E[ε | z, k], along the axes Q, [K, N, D].
     clean: Tensor,
     noise: Tensor,
 }
@@ -41,14 +41,14 @@ fn row(values: impl Iterator<Item = f64>) -> Tensor {
     tensor(&[values.collect()])
 }
 
-/// Every row of `z` times `by` from the left, without waking the threads of a matrix product.
+/// Multiplies every row of `z` by the matrix `by`, without the thread pool of a matrix product.
 fn rows_times(z: &Tensor, by: &Tensor) -> Result<Tensor> {
     let products = z.unsqueeze(1)?.broadcast_mul(&by.unsqueeze(0)?)?;
     Ok(products.sum(D::Minus1)?)
 }
 
 impl Mixture {
-    /// Weights of sum 1, means and standard deviations along the axes, [K], [K, D], [K, D].
+    /// Weights [K] that sum to 1, and means and standard deviations [K, D] along the axes.
     pub(crate) fn new(weights: &[f64], means: &[&[f64]], deviations: &[&[f64]]) -> Self {
         assert!((weights.iter().sum::<f64>() - 1.0).abs() < 1e-12);
         let rows = |rows: &[&[f64]]| rows.iter().map(|row| row.to_vec()).collect();
@@ -65,8 +65,8 @@ impl Mixture {
         Self::new(&[1.0], &[mean], &[deviations])
     }
 
-    /// A mixture of `components` with random means, about as far apart in any number of
-    /// dimensions, deviations of 0.5 to 1.2 and axes: all covariances are full.
+    /// A mixture with random means, deviations from 0.5 to 1.2, and random axes, so that all
+    /// covariances are full. The means are about equally far apart in any number of dimensions.
     pub(crate) fn random(components: usize, dimensions: usize, rng: &mut impl Rng) -> Self {
         let mut rows = |low: f64, high: f64| -> Vec<Vec<f64>> {
             let mut row = || {
@@ -89,20 +89,20 @@ impl Mixture {
         .turned(rng)
     }
 
-    /// That of x · `factor`.
+    /// The distribution of x · `factor`.
     pub(crate) fn scaled(mut self, factor: f64) -> Self {
         let rows = self.means.iter_mut().chain(&mut self.deviations);
         rows.flatten().for_each(|x| *x *= factor);
         self
     }
 
-    /// The same turned by random orthonormal axes (Gram and Schmidt on normal vectors).
+    /// The mixture with random orthonormal axes (Gram-Schmidt on normal vectors).
     pub(crate) fn turned(mut self, rng: &mut impl Rng) -> Self {
         let d = self.dimensions();
         let mut axes: Vec<Vec<f64>> = Vec::new();
         while axes.len() < d {
             let mut new: Vec<f64> = (0..d).map(|_| StandardNormal.sample(rng)).collect();
-            // Twice, for what rounding leaves the first time.
+            // A second pass removes rounding errors of the first.
             for axis in axes.iter().chain(&axes) {
                 let along: f64 = axis.iter().zip(&new).map(|(a, b)| a * b).sum();
                 new.iter_mut().zip(axis).for_each(|(x, a)| *x -= along * a);
@@ -118,7 +118,7 @@ impl Mixture {
         self.means[0].len()
     }
 
-    /// Rows of coordinates along Q to rows of coordinates of the space.
+    /// Converts rows of coordinates along Q to coordinates of the space.
     fn out(&self, along: &Tensor) -> Result<Tensor> {
         match &self.axes {
             Some(q) => rows_times(along, q),
@@ -252,7 +252,7 @@ impl Mixture {
     }
 
     /// Where the ODE carries `start` from one level to another, for a single Gaussian:
-    /// (z − α m)/√(α² s² + σ²) along every axis stays as it is.
+    /// (z − α m)/√(α² s² + σ²) is constant along every axis.
     pub(crate) fn carried(&self, path: Path, start: &Tensor, from: f64, to: f64) -> Result<Tensor> {
         assert_eq!(self.weights.len(), 1, "known for one component only");
         let (a, b) = (path.at(from)?, path.at(to)?);

@@ -14,7 +14,7 @@ const PATHS: [Path; 3] = [
 ];
 
 #[test]
-fn the_score_is_the_gradient_of_the_log_density() {
+fn score_is_log_density_gradient() {
     let mut rng = ChaCha8Rng::seed_from_u64(5);
     let mixture = Mixture::random(3, 4, &mut rng);
     for path in PATHS {
@@ -33,7 +33,7 @@ fn the_score_is_the_gradient_of_the_log_density() {
 }
 
 #[test]
-fn the_density_is_transported_by_the_velocity() {
+fn velocity_transports_density() {
     // In one dimension: ∂p/∂τ + ∂(p v)/∂z = 0.
     let mixture = Mixture::new(&[0.3, 0.7], &[&[-1.5], &[1.0]], &[&[0.5], &[0.8]]);
     let h = 1e-5;
@@ -55,7 +55,7 @@ fn the_density_is_transported_by_the_velocity() {
 }
 
 #[test]
-fn clean_and_noise_make_up_the_sample_and_samples_have_the_moments() {
+fn estimates_and_moments_are_exact() {
     let mut rng = ChaCha8Rng::seed_from_u64(6);
     let mixture = Mixture::random(2, 3, &mut rng);
     for path in PATHS {

@@ -1,4 +1,4 @@
-//! A distribution that is data is carried to another: in closed form, and by a small network.
+//! Flows between two data distributions, in closed form and with a small network.
 
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::{AdamW, Linear, Module, Optimizer, ParamsAdamW};
@@ -37,14 +37,14 @@ fn largest(t: Result<Tensor>) -> f64 {
 }
 
 #[test]
-fn the_flow_of_a_monotone_coupling_carries_one_gaussian_to_another() {
+fn monotone_coupling_carries_gaussians() {
     let (shift, slope) = monotone();
     let map =
         |x: &Tensor| -> Result<Tensor> { Ok(x.broadcast_mul(&slope)?.broadcast_add(&shift)?) };
     let source = gaussian(4000, FROM, &mut ChaCha8Rng::seed_from_u64(1));
     let there = map(&source).unwrap();
     for path in [Path::Linear, Path::Cosine] {
-        // One x₀ lies behind every z: z = σ x₀ + α (shift + slope x₀).
+        // Each z comes from exactly one x₀: z = σ x₀ + α (shift + slope x₀).
         let mut velocity = |z: &Tensor, tau: f64| -> Result<_> {
             let at = path.at(tau)?;
             let away = z.broadcast_sub(&(&shift * at.alpha)?)?;
@@ -71,7 +71,7 @@ fn the_flow_of_a_monotone_coupling_carries_one_gaussian_to_another() {
             let square = numbers.iter().map(|x| (x - seen).powi(2)).sum::<f64>() / n;
             assert!((square.sqrt() / deviation - 1.0).abs() < 0.04);
         }
-        // Trajectories of optimal transport are straight on the linear path: one step does it.
+        // Optimal-transport trajectories are straight on the linear path, so one step is enough.
         let step = solve(Method::Euler, &[0.0, 1.0], &source, &mut velocity).unwrap();
         let off = largest(Ok((step - &there).unwrap()));
         assert!((off < 1e-12) == (path == Path::Linear), "{path:?} {off}");
@@ -79,8 +79,8 @@ fn the_flow_of_a_monotone_coupling_carries_one_gaussian_to_another() {
 }
 
 #[test]
-fn mini_batch_optimal_transport_finds_the_map_that_made_the_data() {
-    // Gradients of convex functions, as this map is one, are optimal (Brenier).
+fn minibatch_ot_recovers_the_map() {
+    // Like every gradient of a convex function, this map is optimal (Brenier's theorem).
     let (shift, slope) = monotone();
     let mut rng = ChaCha8Rng::seed_from_u64(2);
     let source = gaussian(100, FROM, &mut rng);
@@ -104,9 +104,10 @@ fn mini_batch_optimal_transport_finds_the_map_that_made_the_data() {
 fn moons(count: usize, rng: &mut ChaCha8Rng) -> Tensor {
     points(count, rng, |rng| {
         let (sin, cos) = rng.random_range(0.0..std::f64::consts::PI).sin_cos();
-        match rng.random() {
-            true => [3.0 * cos - 1.5, 3.0 * sin - 0.75],
-            false => [1.5 - 3.0 * cos, 0.75 - 3.0 * sin],
+        if rng.random() {
+            [3.0 * cos - 1.5, 3.0 * sin - 0.75]
+        } else {
+            [1.5 - 3.0 * cos, 0.75 - 3.0 * sin]
         }
     })
 }
@@ -145,8 +146,8 @@ impl Network {
         self.velocity(z, &Tensor::new(&[[tau as f32]], z.device())?)
     }
 
-    /// Where `start` is carried: in one step of Euler's method, and in many steps of Heun's with the
-    /// mean ratio of the way's length to that of the straight line.
+    /// The end of the trajectory from `start` in one step of Euler's method and in many of Heun's, and
+    /// the mean ratio of its length to the straight distance.
     fn carry(&self, start: &Tensor) -> (Tensor, Tensor, f64) {
         let mut velocity = |z: &Tensor, tau| self.at(z, tau);
         let one = solve(Method::Euler, &[0.0, 1.0], start, &mut velocity).unwrap();
@@ -165,7 +166,7 @@ impl Network {
     }
 }
 
-/// Row by row.
+/// Converts a tensor to rows.
 fn distances(a: &Tensor, b: &Tensor) -> Vec<f64> {
     let squares = (a - b).unwrap().sqr().unwrap().sum(1).unwrap();
     squares.sqrt().unwrap().numbers().unwrap()
@@ -224,7 +225,7 @@ fn train(coupling: Coupling, steps: usize) -> Network {
 const BATCH: usize = 96;
 
 #[test]
-fn mini_batch_optimal_transport_gives_straighter_paths() {
+fn minibatch_ot_straightens_paths() {
     let mut rng = ChaCha8Rng::seed_from_u64(4);
     let (start, data) = (moons(400, &mut rng), blobs(400, &mut rng));
     let untouched = energy(&start, &data);

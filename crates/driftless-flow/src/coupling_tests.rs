@@ -62,7 +62,7 @@ fn batches(most: usize) -> impl Strategy<Value = (usize, Vec<f64>, Vec<f64>)> {
 
 proptest! {
     #[test]
-    fn in_one_dimension_optimal_transport_pairs_by_rank(
+    fn one_dimensional_ot_pairs_by_rank(
         (source, data) in (1usize..40).prop_flat_map(|n| {
             let values = || proptest::collection::vec(-5.0..5.0, n);
             (values(), values())
@@ -74,7 +74,7 @@ proptest! {
     }
 
     #[test]
-    fn few_samples_cost_what_the_best_of_all_orders_costs((width, source, data) in batches(6)) {
+    fn ot_matches_brute_force((width, source, data) in batches(6)) {
         let order = ot(&tensor(&source, width), &tensor(&data, width));
         let best = least(&mut vec![], &source, &data, width);
         let own = cost(&order, &source, &data, width);
@@ -82,7 +82,7 @@ proptest! {
     }
 
     #[test]
-    fn no_random_order_costs_less((width, source, data) in batches(60), seed: u64) {
+    fn random_orders_cost_no_less((width, source, data) in batches(60), seed: u64) {
         let (x, y) = (tensor(&source, width), tensor(&data, width));
         let own = cost(&ot(&x, &y), &source, &data, width);
         for draw in 0..20 {
@@ -97,7 +97,7 @@ proptest! {
 }
 
 #[test]
-fn batches_far_apart_and_batches_of_equal_samples_are_paired_too() {
+fn distant_and_equal_batches_pair() {
     let source = [3.0, 1.0, 2.0];
     let far = [1e9 + 1.0, 1e9 + 2.0, 1e9 + 3.0];
     assert_eq!(ot(&tensor(&source, 1), &tensor(&far, 1)), [1, 2, 0]);
@@ -107,7 +107,7 @@ fn batches_far_apart_and_batches_of_equal_samples_are_paired_too() {
 }
 
 #[test]
-fn the_source_is_reordered_in_its_own_type_and_shape() {
+fn pairing_keeps_type_and_shape() {
     let source = Tensor::new(&[[[3f32, 3.0]], [[1.0, 1.0]]], &Device::Cpu).unwrap();
     let data = Tensor::new(&[[[0f32, 0.5]], [[4.0, 4.0]]], &Device::Cpu).unwrap();
     let pair = |coupling: Coupling| -> Vec<Vec<Vec<f32>>> {
@@ -119,7 +119,7 @@ fn the_source_is_reordered_in_its_own_type_and_shape() {
 }
 
 #[test]
-fn what_has_no_pairing_is_refused() {
+fn unpairable_batches_are_rejected() {
     let refusal = |source: &[f64], data: &[f64], width| {
         let (source, data) = (tensor(source, 1), tensor(data, width));
         match Coupling::MinibatchOt.order(&source, &data, &mut rng(0)) {
@@ -130,7 +130,7 @@ fn what_has_no_pairing_is_refused() {
     let error = refusal(&[1.0, 2.0], &[1.0], 1);
     assert_eq!(
         error.to_string(),
-        "the source has 2 samples and the data 1, expected as many"
+        "the source has 2 samples and the data 1, expected equally many"
     );
     assert!(matches!(
         refusal(&[1.0], &[1.0, 2.0], 2),

@@ -1,22 +1,23 @@
-//! Diffusion models as flow matching: one thing under a change of time and scale.
+//! Diffusion models as flow matching: the same models up to a change of time and scale.
 //!
-//! What is known about z at a level is known through the ratio α/σ alone, so a network trained on a
-//! discrete noise schedule (Ho et al., *Denoising Diffusion Probabilistic Models*, 2020), on the
-//! variance-preserving SDE in continuous time (Song et al., *Score-Based Generative Modeling through
-//! Stochastic Differential Equations*, 2021) or on any affine path gives the velocity on every
-//! affine path: ask it at its own time of the same ratio for z at its own scale, and put x̂ and ε̂
-//! into v = α′ x̂ + σ′ ε̂. Variance-preserving models live on the cosine path, walked at another pace.
+//! The posterior of the data given z depends on the level only through the ratio α/σ. So a network
+//! trained on a discrete noise schedule (Ho et al., *Denoising Diffusion Probabilistic Models*, 2020),
+//! on the variance-preserving SDE in continuous time (Song et al., *Score-Based Generative Modeling
+//! through Stochastic Differential Equations*, 2021) or on any affine path gives the velocity on every
+//! affine path: evaluate it at its own time with the same ratio, on z at its own scale, and insert x̂
+//! and ε̂ into v = α′ x̂ + σ′ ε̂. Variance-preserving models follow the cosine path at another speed.
 
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
+use super::FlowError;
 use super::path::{Coefficients, Match, Path, scale};
 use super::prediction::Prediction;
-use super::{FlowError, schedule::Schedule};
+use super::schedule::Schedule;
 use crate::Result;
 
-/// The score of the VP-SDE is asked no closer to the data than at this time, the end of its training
-/// (Song et al. 2021, appendix C): at 0 it is infinite.
+/// The least time at which the score of the VP-SDE is evaluated, the end of its training (Song et al.
+/// 2021, appendix C). At 0 the score is infinite.
 pub const LEAST_TIME: f64 = 1e-5;
 
 /// The variance-preserving SDE dx = −½β(t) x dt + √β(t) dw with β(t) linear, t ∈ [0, 1] from data to
@@ -31,7 +32,7 @@ pub struct VpSde {
 }
 
 impl Default for VpSde {
-    /// Song et al.'s: the limit of Ho et al.'s thousand steps.
+    /// The values of Song et al., the limit of Ho et al.'s thousand steps.
     fn default() -> Self {
         Self {
             least: 0.1,
@@ -44,7 +45,7 @@ impl VpSde {
     /// α/σ = √ᾱ/√(1 − ᾱ) at a time.
     ///
     /// # Errors
-    /// The time lies outside [0, 1], or the βs do not fit each other.
+    /// Returns an error if the time is outside [0, 1], or if not 0 < β(0) ≤ β(1).
     pub fn ratio(self, t: f64) -> Result<f64> {
         let slope = self.slope()?;
         let integral = self.least * time(t)? + 0.5 * slope * t * t;
@@ -63,12 +64,12 @@ impl VpSde {
         })
     }
 
-    /// The time of a ratio in [0, ∞]: ∫β = ln(1 + σ²/α²) is quadratic in t.
+    /// The time with a ratio in [0, ∞]: ∫β = ln(1 + σ²/α²) is quadratic in t.
     fn time_of_ratio(self, ratio: f64) -> Result<f64> {
         let integral = ratio.powi(-2).ln_1p();
         let root = (self.least.powi(2) + 2.0 * self.slope()? * integral).sqrt();
         let t = 2.0 * integral / (self.least + root);
-        // NaN only where ∞ is divided by ∞, beyond the noise end.
+        // NaN only for ∞/∞, beyond the noise end.
         Ok(if t.is_nan() { 1.0 } else { t }.clamp(LEAST_TIME, 1.0))
     }
 
@@ -85,7 +86,8 @@ impl VpSde {
     }
 }
 
-/// A diffusion dx = f(x, t) dt + g(t) dw towards the noise, with f linear in x, at one time.
+/// The coefficients at one time of a diffusion dx = f(x, t) dt + g(t) dw towards the noise, with f
+/// linear in x.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Diffusion {
     /// f(x, t) / x.
@@ -98,7 +100,7 @@ impl Diffusion {
     /// dx/dt = f − ½ g² ∇ log p of the probability-flow ODE (Song et al. 2021, eq. 13).
     ///
     /// # Errors
-    /// The shapes do not fit.
+    /// Returns an error if the shapes do not match.
     pub fn derivative(&self, x: &Tensor, score: &Tensor) -> Result<Tensor> {
         Ok(((x * self.drift)? - (score * (0.5 * self.noise))?)?)
     }
@@ -110,7 +112,7 @@ impl Path {
     /// f = (d ln α/dt) z and g² = dσ²/dt − 2 (d ln α/dt) σ².)
     ///
     /// # Errors
-    /// The level is not in (0, 1], or α is 0 there: the drift out of pure noise is infinite.
+    /// Returns an error if the level is outside [0, 1] or if α is 0 there, where the drift is infinite.
     pub fn diffusion(self, tau: f64) -> Result<Diffusion> {
         let at = self.at(tau)?;
         if at.alpha == 0.0 {
@@ -128,11 +130,11 @@ impl Path {
     }
 }
 
-/// What a network was trained as: its own time, and what it predicts there.
+/// How a network was trained: its own time, and what it predicts there.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Trained {
-    /// The noise ε(x, i) at the steps of a discrete schedule. Between them it is asked at steps that
-    /// are no integers: a network that knows only integers rounds.
+    /// The noise ε(x, i) at the steps of a discrete schedule. It is also evaluated at fractional steps;
+    /// a network that takes only integers must round.
     Ddpm(Schedule),
     /// The score s(x, t) of the variance-preserving SDE.
     VpSde(VpSde),
@@ -145,31 +147,33 @@ pub enum Trained {
     },
 }
 
-/// Where a network is asked about z at a level of some path.
+/// How to evaluate a network for z at a level of some path.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Asked {
-    /// Its own time: step, diffusion time or signal level.
+pub struct NetworkInput {
+    /// The network's own time: step, diffusion time or signal level.
     pub time: f64,
-    /// It is given this many times z.
+    /// The factor of z in the network's input.
     pub scale: f64,
 }
 
 impl Trained {
-    /// Where to ask this network about z at a level of `path`. Ratios it was not trained for are
-    /// asked at the nearest one it was.
+    /// How to evaluate this network for z at a level of `path`. Ratios α/σ outside its training range
+    /// are clamped to it.
     ///
     /// # Errors
-    /// The level lies outside [0, 1], or numbers of a path or of the SDE do not fit each other.
-    pub fn asked(&self, path: Path, tau: f64) -> Result<Asked> {
-        Ok(self.place(path, tau)?.0)
+    /// Returns an error if the level is outside [0, 1], or if parameters of a path or of the SDE are
+    /// invalid.
+    pub fn asked(&self, path: Path, tau: f64) -> Result<NetworkInput> {
+        Ok(self.input_and_coefficients(path, tau)?.0)
     }
 
-    /// The level of `path` that shows what the network's own time shows: z there is the scale times
-    /// the network's x.
+    /// The level of `path` that matches the network's own time, and the scale from the network's x to
+    /// z there.
     ///
     /// # Errors
-    /// The time lies outside the network's, or numbers of a path or of the SDE do not fit.
-    pub fn shown(&self, time: f64, path: Path) -> Result<Match> {
+    /// Returns an error if the time is outside the network's range, or if parameters of a path or of
+    /// the SDE are invalid.
+    pub fn level_of_time(&self, time: f64, path: Path) -> Result<Match> {
         let ratio = match self {
             Self::Ddpm(schedule) => schedule.ratio(time)?,
             Self::VpSde(sde) => sde.ratio(time)?,
@@ -181,7 +185,7 @@ impl Trained {
     /// The velocity on `path` for `z` at a level, from `network(x, time)`.
     ///
     /// # Errors
-    /// As [`Trained::asked`], or the network failed, or shapes do not fit.
+    /// As [`Trained::asked`], or if the network fails or the shapes do not match.
     pub fn velocity(
         &self,
         path: Path,
@@ -189,9 +193,9 @@ impl Trained {
         tau: f64,
         network: &mut dyn FnMut(&Tensor, f64) -> Result<Tensor>,
     ) -> Result<Tensor> {
-        let (asked, there) = self.place(path, tau)?;
-        let x = (z * asked.scale)?;
-        let output = network(&x, asked.time)?;
+        let (input, there) = self.input_and_coefficients(path, tau)?;
+        let x = (z * input.scale)?;
+        let output = network(&x, input.time)?;
         let prediction = match self {
             Self::Ddpm(_) => Prediction::Eps,
             Self::VpSde(_) => Prediction::Score,
@@ -202,8 +206,12 @@ impl Trained {
         Ok(((clean * at.alpha_dot)? + (noise * at.sigma_dot)?)?)
     }
 
-    /// Where to ask, and the coefficients of the network's own path there.
-    fn place(&self, path: Path, tau: f64) -> Result<(Asked, Coefficients<f64>)> {
+    /// The network's input, and the coefficients of its own path there.
+    fn input_and_coefficients(
+        &self,
+        path: Path,
+        tau: f64,
+    ) -> Result<(NetworkInput, Coefficients<f64>)> {
         let at = path.at(tau)?;
         let ratio = at.alpha / at.sigma;
         let (time, ratio, own) = match self {
@@ -218,16 +226,16 @@ impl Trained {
             Self::Flow { path: own, .. } => {
                 let there = path.matching(tau, *own)?;
                 let (time, scale) = (there.tau, there.scale);
-                return Ok((Asked { time, scale }, own.at(time)?));
+                return Ok((NetworkInput { time, scale }, own.at(time)?));
             }
         };
         let there = own.at(own.level_of_ratio(ratio)?)?;
         let scale = scale(&at, &there);
-        Ok((Asked { time, scale }, there))
+        Ok((NetworkInput { time, scale }, there))
     }
 }
 
-/// A time in [0, 1].
+/// Checks that a time is in [0, 1].
 fn time(t: f64) -> Result<f64> {
     if !(0.0..=1.0).contains(&t) {
         return Err(FlowError::Range {
@@ -240,7 +248,7 @@ fn time(t: f64) -> Result<f64> {
     Ok(t)
 }
 
-/// Coefficients that broadcast against `z`, in its type.
+/// Coefficients as tensors of z's type that broadcast against it.
 fn like(at: &Coefficients<f64>, z: &Tensor) -> Result<Coefficients<Tensor>> {
     let tensor = |value: f64| -> Result<Tensor> {
         let value = Tensor::full(value, vec![1; z.rank()], z.device())?;

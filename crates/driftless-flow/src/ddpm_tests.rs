@@ -44,7 +44,7 @@ fn preserving(ratio: Result<f64>) -> f64 {
     Path::Cosine.level_of_ratio(ratio.unwrap()).unwrap()
 }
 
-/// What the perfectly trained model says about x at its own time.
+/// The output of a perfectly trained model for x at its own time.
 fn perfect(model: &Trained, mixture: &Mixture, x: &Tensor, time: f64) -> Result<Tensor> {
     match model {
         Trained::Ddpm(schedule) => {
@@ -71,7 +71,7 @@ fn gap(a: &Tensor, b: &Tensor) -> f64 {
 }
 
 #[test]
-fn every_model_gives_the_velocity_of_every_path() {
+fn models_give_the_velocity_of_any_path() {
     let (mixture, mut rng) = (mixture(), ChaCha8Rng::seed_from_u64(2));
     let mut worst = 0f64;
     for path in PATHS {
@@ -91,20 +91,20 @@ fn every_model_gives_the_velocity_of_every_path() {
 }
 
 #[test]
-fn three_views_carry_a_start_to_the_same_samples() {
+fn three_views_reach_the_same_samples() {
     let mixture = mixture();
     let (schedule, sde) = (ho(), VpSde::default());
     let ddpm = Trained::Ddpm(schedule.clone());
-    // From the DDPM's step 990 to its step 0, which all three know.
+    // From the DDPM's step 990 to its step 0, which are in the range of all three.
     let shown = |path| {
-        let [from, to] = [990.0, 0.0].map(|i| ddpm.shown(i, path).unwrap());
+        let [from, to] = [990.0, 0.0].map(|i| ddpm.level_of_time(i, path).unwrap());
         (from, to)
     };
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let (from, _) = shown(Path::Cosine);
     let start = mixture.samples_at(Path::Cosine, from.tau, 16, &mut rng);
     let start = start.unwrap();
-    // Every end is brought to the variance-preserving scale.
+    // Every end is converted to the variance-preserving scale.
     let along = |path: Path, velocity: &mut dyn FnMut(&Tensor, f64) -> Result<Tensor>| {
         let (from, to) = shown(path);
         let start = (&start * from.scale).unwrap();
@@ -168,7 +168,7 @@ fn ddim_step(schedule: &Schedule, x: &Tensor, noise: &Tensor, from: usize, to: u
 }
 
 #[test]
-fn a_ddim_step_is_the_step_of_the_matching_path() {
+fn ddim_step_matches_path_step() {
     let mixture = mixture();
     let mut rng = ChaCha8Rng::seed_from_u64(4);
     for schedule in [ho(), Schedule::cosine(50).unwrap()] {
@@ -180,7 +180,7 @@ fn a_ddim_step_is_the_step_of_the_matching_path() {
             let (clean, noise) = mixture.estimates(Path::Cosine, &x, tau).unwrap();
             let there = ddim_step(&schedule, &x, &noise, i, j);
             for path in PATHS {
-                let [from, to] = [i, j].map(|i| model.shown(i as f64, path).unwrap());
+                let [from, to] = [i, j].map(|i| model.level_of_time(i as f64, path).unwrap());
                 let level = |tau: f64| Tensor::full(tau, (5, 1), &Device::Cpu).unwrap();
                 let (z, clean) = (x.unsqueeze(1).unwrap(), clean.unsqueeze(1).unwrap());
                 let z = (z * from.scale).unwrap();
@@ -194,7 +194,7 @@ fn a_ddim_step_is_the_step_of_the_matching_path() {
 }
 
 #[test]
-fn the_diffusion_form_of_every_path_flows_against_the_velocity() {
+fn diffusion_form_reverses_the_velocity() {
     let (mixture, mut rng) = (mixture(), ChaCha8Rng::seed_from_u64(5));
     let mut worst = 0f64;
     for path in PATHS {
@@ -218,12 +218,12 @@ fn the_diffusion_form_of_every_path_flows_against_the_velocity() {
 }
 
 #[test]
-fn times_and_levels_turn_into_each_other() {
+fn times_and_levels_round_trip() {
     for model in models() {
         for path in PATHS {
             for tau in [0.2, 0.5, 0.8] {
                 let asked = model.asked(path, tau).unwrap();
-                let back = model.shown(asked.time, path).unwrap();
+                let back = model.level_of_time(asked.time, path).unwrap();
                 assert!((back.tau - tau).abs() < 1e-9, "{model:?} {path:?} {tau}");
                 assert!((back.scale * asked.scale - 1.0).abs() < 1e-9);
             }
@@ -231,13 +231,13 @@ fn times_and_levels_turn_into_each_other() {
     }
     // Half of the variance is noise where ∫β = ln 2, and there the linear path is at ½.
     let asked = Trained::VpSde(VpSde::default()).asked(Path::Linear, 0.5);
-    let Asked { time, scale } = asked.unwrap();
+    let NetworkInput { time, scale } = asked.unwrap();
     assert!((0.1 * time + 9.95 * time * time - 2f64.ln()).abs() < 1e-12);
     assert!((scale - 2f64.sqrt()).abs() < 1e-12);
 }
 
 #[test]
-fn beyond_what_a_model_knows_its_nearest_time_is_asked() {
+fn times_clamp_to_the_trained_range() {
     let z = Tensor::new(&[[0.5f32, -1.0]], &Device::Cpu).unwrap();
     for model in models() {
         for path in [Path::Linear, Path::Cosine] {
@@ -259,7 +259,7 @@ fn beyond_what_a_model_knows_its_nearest_time_is_asked() {
 }
 
 #[test]
-fn numbers_that_do_not_fit_are_refused() {
+fn invalid_parameters_are_rejected() {
     for (least, most) in [
         (0.0, 1.0),
         (2.0, 1.0),
@@ -272,7 +272,10 @@ fn numbers_that_do_not_fit_are_refused() {
     for model in models() {
         assert!(model.asked(Path::Linear, 1.5).is_err());
         for time in [-1.0, 1001.0, f64::NAN] {
-            assert!(model.shown(time, Path::Linear).is_err(), "{model:?} {time}");
+            assert!(
+                model.level_of_time(time, Path::Linear).is_err(),
+                "{model:?} {time}"
+            );
         }
     }
     assert!(VpSde::default().diffusion(2.0).is_err());

@@ -1,53 +1,52 @@
-//! ∇·v of a velocity made of tensor operations, exactly or by random probes.
+//! The divergence ∇·v of a differentiable velocity, exact or estimated with random probes.
 //!
-//! The sum of the derivatives ∂vᵢ/∂zᵢ is taken by one backward pass for each dimension, or estimated
-//! as E[εᵀ (∂v/∂z) ε] with random probes of E[ε εᵀ] = I, one pass for each probe (Hutchinson's
-//! estimator; Grathwohl et al., *FFJORD*, 2019, section 3.1). A pass serves all items of a batch.
+//! The sum of ∂vᵢ/∂zᵢ takes one backward pass for each dimension. Hutchinson's estimator
+//! E[εᵀ (∂v/∂z) ε] with random probes of E[ε εᵀ] = I takes one pass for each probe (Grathwohl et al.,
+//! *FFJORD*, 2019, section 3.1). A pass serves all items of a batch.
 
-use crate::CallbackError;
 use candle_core::{DType, Tensor, Var};
 use rand::{Rng, RngCore};
 
 use super::FlowError;
 use super::path::level;
 use super::solver::State;
-use crate::Result;
+use crate::{CallbackError, Result};
 
-/// v(z, τ) made of differentiable tensor operations; z and v are [N, ..], and every item's velocity
-/// depends on that item alone. Where items depend on each other, give them as one: [1, N, ..].
+/// v(z, τ) made of differentiable tensor operations, with z and v [N, ..]. The velocity of an item
+/// must depend on that item alone. Items that depend on each other must be one item: [1, N, ..].
 ///
-/// Parameters that are variables get gradients too, for nothing: better detach them.
+/// Detach parameters that are variables: their gradients would be computed in vain.
 pub type Velocity<'a, E = crate::Error> =
     dyn Fn(&Tensor, f64) -> std::result::Result<Tensor, E> + 'a;
 
-/// How ∇·v is had.
+/// How ∇·v is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Divergence {
     /// One backward pass for each dimension of an item.
     Exact,
     /// An unbiased estimate, by one backward pass for each probe.
     Hutchinson {
-        /// How many, at least 1. From 2 on there is a standard error.
+        /// Number of probes, at least 1. Two or more give a standard error.
         probes: usize,
-        /// Of what.
+        /// Their distribution.
         kind: Probe,
     },
 }
 
-/// What a probe is made of.
+/// The distribution of a probe's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Probe {
-    /// −1 or 1: of least variance, and exact where ∂v/∂z is diagonal.
+    /// −1 or 1: the least variance, and exact if ∂v/∂z is diagonal.
     Rademacher,
     /// N(0, 1).
     Gaussian,
 }
 
 impl Probe {
-    /// One probe of the shape of `like`.
+    /// Draws a probe with the shape of `like`.
     ///
     /// # Errors
-    /// The device failed.
+    /// Returns an error if the device fails.
     pub fn draw(self, like: &Tensor, rng: &mut dyn RngCore) -> Result<Tensor> {
         if self == Self::Gaussian {
             return like.normal_like(rng);
@@ -62,8 +61,8 @@ impl Probe {
 /// ∇·v of every item of z [N, ..] at a level.
 ///
 /// # Errors
-/// The level lies outside [0, 1], z is empty, there are no probes, or the velocity is of another
-/// shape or not differentiable.
+/// Returns an error if the level is outside [0, 1], if z is empty, if there are no probes, or if the
+/// velocity has another shape or is not differentiable.
 pub fn divergences<E: CallbackError>(
     velocity: &Velocity<E>,
     z: &Tensor,
@@ -77,15 +76,15 @@ pub fn divergences<E: CallbackError>(
     Ok((0..z.dim(0)?).map(|n| probes.mean(&slope, n).0).collect())
 }
 
-/// The probes of every item, each a tensor of the shape of z; none stands for the exact way. They
-/// stay the same along a path (Grathwohl et al. 2019, section 3.1), so that the integrand is smooth.
+/// The probes, each a tensor with the shape of z; `None` means the exact divergence. They stay the
+/// same along a trajectory, so that the integrand is smooth (Grathwohl et al. 2019, section 3.1).
 pub struct Probes(pub(super) Option<Vec<Tensor>>);
 
 impl Probes {
-    /// Probes drawn for z [N, ..] as `divergence` says.
+    /// Draws the probes of `divergence` for z [N, ..].
     ///
     /// # Errors
-    /// z is empty, or there are no probes.
+    /// Returns an error if z is empty or if the number of probes is 0.
     pub fn draw(divergence: Divergence, z: &Tensor, rng: &mut dyn RngCore) -> Result<Self> {
         if z.elem_count() == 0 {
             return Err(shape("z", z, "at least one number".to_owned()));
@@ -99,10 +98,10 @@ impl Probes {
         }
     }
 
-    /// Probes drawn elsewhere, so that an item's need not depend on what it is batched with.
+    /// Uses given probes, so that those of an item need not depend on its batch.
     ///
     /// # Errors
-    /// There are none.
+    /// Returns an error if there are none.
     pub fn given(probes: Vec<Tensor>) -> Result<Self> {
         if probes.is_empty() {
             return Err(FlowError::Range {
@@ -115,7 +114,7 @@ impl Probes {
         Ok(Self(Some(probes)))
     }
 
-    /// Estimates for each item.
+    /// Number of estimates for each item.
     pub(super) fn count(&self) -> usize {
         self.0.as_ref().map_or(1, Vec::len)
     }
@@ -132,7 +131,7 @@ impl Probes {
         if v.dims() != z.dims() {
             return Err(shape("the velocity", &v, format!("that of z, {:?}", z.dims())).into());
         }
-        // Items do not depend on each other: the gradient of a sum over them is theirs, row by row.
+        // Items are independent, so the gradient of a sum over them holds each item's own gradient.
         let gradient = |sum: Tensor| -> Result<Tensor> {
             let mut all = sum.backward()?;
             all.remove(&z)
@@ -163,7 +162,7 @@ impl Probes {
         Ok((v.detach(), integrals))
     }
 
-    /// The mean over the probes of item n, and its standard error.
+    /// The mean over the probes for item n, and its standard error.
     pub(super) fn mean(&self, integrals: &[f64], n: usize) -> (f64, Option<f64>) {
         let count = self.count();
         let own = || integrals.iter().skip(n).step_by(integrals.len() / count);

@@ -1,6 +1,6 @@
-//! What this room refuses, and what it expected instead.
+//! The errors of this module. Each message states what was expected.
 
-/// Every way in which the mathematics is asked for what it cannot give.
+/// An invalid argument, or a computation that fails numerically.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum FlowError {
     /// A signal level outside the path.
@@ -9,7 +9,7 @@ pub enum FlowError {
         /// The level.
         tau: f64,
     },
-    /// A ratio of data to noise that no path has.
+    /// A negative or NaN ratio of data to noise.
     #[error("the ratio α/σ is {ratio}, expected 0 or more")]
     Ratio {
         /// The ratio.
@@ -23,14 +23,14 @@ pub enum FlowError {
         /// σ at τ = 0.
         most: f64,
     },
-    /// A name of something that does not exist.
+    /// An unknown name.
     #[error("unknown {what} \"{name}\", expected {expected}")]
     Name {
         /// The kind of thing.
         what: &'static str,
         /// The name given.
         name: String,
-        /// The names there are.
+        /// The known names.
         expected: &'static str,
     },
     /// A step count that shortcut forcing has no step size for.
@@ -39,9 +39,9 @@ pub enum FlowError {
         /// The step count.
         steps: usize,
     },
-    /// A grid of signal levels that does not go one way from level to level.
+    /// A grid of signal levels that is not strictly rising or falling within [0, 1].
     #[error(
-        "the τ grid {grid:?} is wrong, expected at least two different levels of 0 to 1, in order"
+        "the τ grid {grid:?} is invalid, expected at least two different levels from 0 to 1, in order"
     )]
     Grid {
         /// The grid.
@@ -50,7 +50,7 @@ pub enum FlowError {
     /// Two options that exclude each other.
     #[error("{0}")]
     Pairing(String),
-    /// A number out of its range.
+    /// A number outside its range.
     #[error("{what} is {value}, expected {expected}")]
     Range {
         /// Which number.
@@ -70,26 +70,26 @@ pub enum FlowError {
     },
     /// An adaptive solver that gave up.
     #[error(
-        "the adaptive solver stands at τ = {tau} after {steps} steps, too many or too small for a \
-         tolerance of {tolerance:e}, expected a larger tolerance"
+        "the adaptive solver gave up at τ = {tau} after {steps} steps: too many or too small steps for \
+         a tolerance of {tolerance:e}, expected a larger tolerance"
     )]
     Tolerance {
         /// Steps taken.
         steps: usize,
         /// Where it stood.
         tau: f64,
-        /// The relative tolerance asked for.
+        /// The relative tolerance.
         tolerance: f64,
     },
-    /// Batches that have no one-to-one pairing.
-    #[error("the source has {source_len} samples and the data {data_len}, expected as many")]
+    /// Batches of different sizes, which cannot be paired.
+    #[error("the source has {source_len} samples and the data {data_len}, expected equally many")]
     Unpaired {
         /// Samples of the source.
         source_len: usize,
         /// Samples of the data.
         data_len: usize,
     },
-    /// A tensor of another shape than what it goes with.
+    /// A tensor with the wrong shape.
     #[error("{what} has the shape {shape:?}, expected {expected}")]
     Shape {
         /// Which tensor.
@@ -99,10 +99,10 @@ pub enum FlowError {
         /// What it should be.
         expected: String,
     },
-    /// A noise schedule whose noise does not grow.
+    /// A noise schedule that does not decrease.
     #[error(
-        "ᾱ of the noise schedule is {alpha_bar} at step {step}, expected it in (0, 1] and below that of \
-         the step before"
+        "ᾱ of the noise schedule is {alpha_bar} at step {step}, expected a value in (0, 1] and below \
+         that of the previous step"
     )]
     Schedule {
         /// The step.
@@ -110,10 +110,10 @@ pub enum FlowError {
         /// ᾱ there.
         alpha_bar: f64,
     },
-    /// A velocity whose divergence cannot be had.
+    /// A velocity whose divergence cannot be computed.
     #[error(
-        "the velocity at signal level τ = {tau} does not depend on z by differentiable operations, \
-         expected it to"
+        "the velocity at signal level τ = {tau} is not differentiable with respect to z, expected \
+         differentiable operations"
     )]
     NotDifferentiable {
         /// The level.

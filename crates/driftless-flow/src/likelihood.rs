@@ -1,4 +1,4 @@
-//! How likely a sample is to the model: the change of variables along the probability-flow ODE.
+//! Log likelihoods by the change of variables along the probability-flow ODE.
 //!
 //! With dz/dτ = v(z, τ) the log density along a trajectory changes by d ln p_τ(z)/dτ = −∇·v, so
 //!
@@ -6,9 +6,8 @@
 //!
 //! where z_0 is where the ODE carries z_τ backwards (Chen et al., *Neural Ordinary Differential
 //! Equations*, 2018, theorem 1; Song et al., *Score-Based Generative Modeling through Stochastic
-//! Differential Equations*, 2021, appendix D.2). How ∇·v is had: see [`super::divergence`].
+//! Differential Equations*, 2021, appendix D.2). [`super::divergence`] computes ∇·v.
 
-use crate::CallbackError;
 use std::f64::consts::{LN_2, TAU};
 
 use candle_core::Tensor;
@@ -16,15 +15,16 @@ use rand::RngCore;
 
 use super::FlowError;
 use super::divergence::shape;
-pub use super::divergence::{Divergence, Probe, Probes, Velocity, divergences};
 use super::path::{Path, level};
 use super::solver::{Adaptive, Grid, Method, State, solve};
-use crate::Result;
+use crate::{CallbackError, Result};
+
+pub use super::divergence::{Divergence, Probe, Probes, Velocity, divergences};
 
 /// How the ODE is integrated.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Integrator {
-    /// In steps that are given.
+    /// With a fixed grid of steps.
     Fixed {
         /// The method.
         method: Method,
@@ -33,7 +33,7 @@ pub enum Integrator {
         /// Their number.
         steps: usize,
     },
-    /// In steps as large as a tolerance allows.
+    /// With steps as large as a tolerance allows.
     Adaptive(Adaptive),
 }
 
@@ -65,7 +65,8 @@ impl Integrator {
 pub struct LogLikelihood {
     /// ln p(z).
     pub nats: f64,
-    /// The standard error of `nats` over the probes, where there are several.
+    /// The standard error of `nats` over the probes; `None` for a single probe and for exact
+    /// divergence.
     pub standard_error: Option<f64>,
     /// Numbers in the item.
     pub dimensions: usize,
@@ -78,11 +79,11 @@ impl LogLikelihood {
     }
 }
 
-/// ln p(z) of every item of z [N, ..] at the level `from`, by the ODE from there to noise, which is
-/// N(0, σ(0)² I): [`log_likelihood_between`] `from` and 0 with probes drawn for the whole batch.
+/// ln p(z) of every item of z [N, ..] at the level `from`, by the ODE from there to the noise
+/// N(0, σ(0)² I). This is [`log_likelihood_between`] `from` and 0, with probes drawn for the batch.
 ///
 /// # Errors
-/// As [`log_likelihood_between`]; there are no probes.
+/// As [`log_likelihood_between`], or if the number of probes is 0.
 pub fn log_likelihood<E: CallbackError>(
     velocity: &Velocity<E>,
     z: &Tensor,
@@ -97,15 +98,16 @@ pub fn log_likelihood<E: CallbackError>(
 }
 
 /// ln p(z) of every item of z [N, ..] at the first of two levels, by the ODE from there to the
-/// second, lower one, where z is taken for noise alone, N(0, σ² I).
+/// second, lower one, where z is assumed to be pure noise N(0, σ² I).
 ///
-/// A velocity made of x̂ or ε̂ is not finite at τ = 1: start a little below it. Where data is left
-/// at the lower level (on the exploding path, and above τ = 0), the error is of the order of
-/// α ‖E x‖/σ nats there.
+/// A velocity computed from x̂ or ε̂ is not finite at τ = 1: start slightly below. If the lower level
+/// still contains data (on the exploding path, or above τ = 0), the error is of the order of
+/// α ‖E x‖/σ nats.
 ///
 /// # Errors
-/// The levels do not lie in [0, 1] or are equal, z is empty or not finite, the velocity is of
-/// another shape, not finite or not differentiable, or the integrator gave up.
+/// Returns an error if a level is outside [0, 1], if the second level is not below the first, if z is
+/// empty or not finite, if the velocity has another shape, is not finite or not differentiable, or
+/// if the integrator gives up.
 pub fn log_likelihood_between<E: CallbackError>(
     velocity: &Velocity<E>,
     z: &Tensor,
@@ -152,7 +154,7 @@ pub fn log_likelihood_between<E: CallbackError>(
     Ok(noise.chunks(dimensions).enumerate().map(item).collect())
 }
 
-/// What the solver moves: z and the integrals of ∇·v, [probe][item], in double precision.
+/// The solver's state: z and the integrals of ∇·v, [probe][item], in double precision.
 #[derive(Clone)]
 struct Joint {
     z: Tensor,

@@ -35,7 +35,7 @@ const fn probes(probes: usize, kind: Probe) -> Divergence {
     Divergence::Hutchinson { probes, kind }
 }
 
-/// Log likelihoods of samples of a mixture at a level, and the true ones in nats.
+/// Estimated and true log likelihoods, in nats, of samples of a mixture at a level.
 fn of_mixture(
     mixture: &Mixture,
     (path, from): (Path, f64),
@@ -58,7 +58,7 @@ fn worst((own, truth): (Vec<LogLikelihood>, Vec<f64>)) -> f64 {
 }
 
 #[test]
-fn exact_log_likelihoods_are_those_of_gaussians_and_mixtures() {
+fn exact_likelihoods_match_closed_form() {
     eprintln!("path    level  D   Gaussian  mixture (largest error of 6 samples, nats)");
     let integrator = adaptive(1e-7);
     for path in [Path::Linear, Path::Cosine] {
@@ -78,7 +78,7 @@ fn exact_log_likelihoods_are_those_of_gaussians_and_mixtures() {
 }
 
 #[test]
-fn on_the_exploding_path_the_error_is_that_of_the_start() {
+fn exploding_path_error_is_bounded() {
     for d in [1, 4] {
         let mixture = Mixture::random(3, d, &mut rng(1));
         let (mean, covariance) = mixture.moments();
@@ -98,7 +98,7 @@ fn on_the_exploding_path_the_error_is_that_of_the_start() {
 }
 
 #[test]
-fn fixed_steps_do_as_well_where_they_are_enough() {
+fn fixed_steps_match_closed_form() {
     let mixture = Mixture::random(3, 2, &mut rng(2));
     let at = (Path::Linear, 0.999);
     for (method, steps, within) in [
@@ -120,7 +120,7 @@ fn fixed_steps_do_as_well_where_they_are_enough() {
 }
 
 #[test]
-fn estimates_lie_within_their_standard_errors() {
+fn estimates_are_within_standard_error() {
     let mixture = Mixture::random(3, 4, &mut rng(3));
     let (at, integrator) = ((Path::Linear, 0.999), fixed(Method::DormandPrince, 8));
     for kind in [Probe::Rademacher, Probe::Gaussian] {
@@ -142,7 +142,7 @@ fn estimates_lie_within_their_standard_errors() {
 }
 
 #[test]
-fn the_mean_over_all_signs_is_exact() {
+fn mean_over_all_signs_is_exact() {
     let mixture = Mixture::random(3, 4, &mut rng(3));
     let z = mixture
         .samples_at(Path::Linear, 0.6, 5, &mut rng(1))
@@ -166,7 +166,7 @@ fn the_mean_over_all_signs_is_exact() {
 }
 
 #[test]
-fn signs_are_exact_where_the_jacobian_is_diagonal_and_normal_probes_are_not() {
+fn signs_are_exact_for_diagonal_jacobians() {
     let gaussian = Mixture::gaussian(&[1.0, -2.0, 0.5], &[0.5, 1.5, 0.8]);
     let at = (Path::Cosine, 1.0);
     let run = |divergence| of_mixture(&gaussian, at, 4, &adaptive(1e-7), divergence, 11);
@@ -182,7 +182,7 @@ fn signs_are_exact_where_the_jacobian_is_diagonal_and_normal_probes_are_not() {
 }
 
 #[test]
-fn the_standard_error_shrinks_with_the_root_of_the_probes() {
+fn standard_error_shrinks_with_probes() {
     let mixture = Mixture::random(2, 3, &mut rng(4));
     let integrator = fixed(Method::Midpoint, 6);
     let at = (Path::Linear, 0.99);
@@ -199,7 +199,7 @@ fn the_standard_error_shrinks_with_the_root_of_the_probes() {
 }
 
 #[test]
-fn the_divergence_of_a_linear_field_is_its_trace_for_every_item() {
+fn linear_divergence_is_the_trace() {
     let a = Tensor::new(
         &[[2.0, 1.0, -1.0], [0.5, -3.0, 4.0], [7.0, 0.0, 0.25]],
         &Device::Cpu,
@@ -222,8 +222,8 @@ fn the_divergence_of_a_linear_field_is_its_trace_for_every_item() {
 }
 
 #[test]
-fn items_that_depend_on_each_other_are_one_item() {
-    // Every number is pulled to the mean of all six: ∇·v = −6 (1 − 1/6).
+fn dependent_items_are_one_item() {
+    // Every number is drawn to the mean of all six: ∇·v = −6 (1 − 1/6).
     let velocity = |z: &Tensor, _: f64| -> Result<_> { Ok(z.mean_all()?.broadcast_sub(z)?) };
     let z = Tensor::new(&[[[1.0, 2.0], [3.0, -4.0], [0.0, 9.0]]], &Device::Cpu).unwrap();
     let own = divergences(&velocity, &z, 0.5, Divergence::Exact, &mut rng(0)).unwrap();
@@ -231,7 +231,7 @@ fn items_that_depend_on_each_other_are_one_item() {
 }
 
 #[test]
-fn frames_of_any_shape_in_single_precision_have_their_bits() {
+fn f32_frames_have_bits_per_dimension() {
     // N(0, s²) of [2, 3] numbers: v = (τ s² − (1 − τ)) / (τ² s² + (1 − τ)²) z.
     let variance = 0.25;
     let velocity = |z: &Tensor, tau: f64| -> Result<_> {
@@ -271,7 +271,7 @@ fn frames_of_any_shape_in_single_precision_have_their_bits() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_estimate() {
+fn same_seed_same_estimate() {
     let mixture = Mixture::random(2, 3, &mut rng(4));
     let run = |seed| {
         let at = (Path::Linear, 0.9);
@@ -283,7 +283,7 @@ fn the_same_seed_gives_the_same_estimate() {
 }
 
 #[test]
-fn nonsense_is_refused() {
+fn invalid_arguments_are_rejected() {
     let z = Tensor::new(&[[0.5, 1.0]], &Device::Cpu).unwrap();
     let run = |velocity: &Velocity, z: &Tensor, from, divergence| {
         let integrator = fixed(Method::Heun, 4);
@@ -337,8 +337,8 @@ fn nonsense_is_refused() {
     let error = run(&cut, &z, 0.5, exact);
     assert_eq!(
         error.to_string(),
-        "the velocity at signal level τ = 0.5 does not depend on z by differentiable operations, \
-         expected it to"
+        "the velocity at signal level τ = 0.5 is not differentiable with respect to z, expected \
+         differentiable operations"
     );
     let singular = |z: &Tensor, tau: f64| Ok((z / (1.0 - tau))?);
     assert!(matches!(

@@ -1,28 +1,27 @@
-//! What a network is trained towards, and at which levels: flow matching and shortcut forcing.
+//! Training objectives and noise levels: flow matching and shortcut forcing.
 //!
-//! Frans et al., *One Step Diffusion via Shortcut Models* (2024), in the clean-space form and with
-//! the ramp weight of Hafner et al., *Training Agents Inside of Scalable World Models* (2025); here
-//! on any affine path and for any prediction.
+//! Shortcut models are from Frans et al., *One Step Diffusion via Shortcut Models* (2024). The form
+//! in x-space and the ramp weight are from Hafner et al., *Training Agents Inside of Scalable World
+//! Models* (2025). Here they are extended to any affine path and any prediction.
 
-use crate::CallbackError;
 use candle_core::Tensor;
 use rand::Rng;
 
 use super::path::{LEAST_DIVISOR, Path, expand};
 use super::prediction::Prediction;
-use crate::Result;
+use crate::{CallbackError, Result};
 
-/// Ramp weight w(τ) = 0.9 τ + 0.1, elementwise.
+/// The ramp weight w(τ) = 0.9 τ + 0.1 (Hafner et al. 2025), elementwise.
 ///
 /// # Errors
-/// The device failed.
+/// Returns an error if the device fails.
 pub fn ramp_weight(tau: &Tensor) -> Result<Tensor> {
     Ok(tau.affine(0.9, 0.1)?)
 }
 
-/// A signal level: pure noise with probability `pure`, else u² with u ~ U(0, 1), so that early
-/// levels, which decide where things are, are drawn more often. Rounded down to the grid of step
-/// size 1/`steps`, but with probability `between` left where it is.
+/// Draws a signal level: 0 with probability `pure`, else u² with u ~ U(0, 1). The square favours low
+/// levels, which decide where things are. The level is rounded down to a multiple of 1/`steps`, the
+/// grid of shortcut models, except with probability `between`.
 pub fn draw_signal(rng: &mut impl Rng, steps: usize, pure: f64, between: f64) -> f32 {
     if rng.random_bool(pure) {
         return 0.0;
@@ -34,15 +33,15 @@ pub fn draw_signal(rng: &mut impl Rng, steps: usize, pure: f64, between: f64) ->
     (u * u * steps as f32).floor().min(steps as f32 - 1.0) / steps as f32
 }
 
-/// What a network learns: which quantity it puts out, on which path, and where errors count.
+/// What a network learns: the path, the predicted quantity and the space of the loss.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Objective {
-    /// From noise to data.
+    /// The path from noise to data.
     pub path: Path,
-    /// What the network puts out.
+    /// What the network outputs.
     pub prediction: Prediction,
-    /// Whose squared error is the loss. In x-space it is weighted by [`ramp_weight`], elsewhere
-    /// evenly; ‖v̂ − v‖² = (α′ − σ′α/σ)² ‖x̂ − x‖² and ‖ε̂ − ε‖² = (α/σ)² ‖x̂ − x‖².
+    /// The quantity whose squared error is the loss, weighted by [`ramp_weight`] for x and evenly
+    /// otherwise. ‖v̂ − v‖² = (α′ − σ′α/σ)² ‖x̂ − x‖² and ‖ε̂ − ε‖² = (α/σ)² ‖x̂ − x‖².
     pub space: Prediction,
 }
 
@@ -50,7 +49,7 @@ impl Objective {
     /// x̂ from the network's output for `z` at the levels `tau` [B, F].
     ///
     /// # Errors
-    /// The shapes do not fit.
+    /// Returns an error if the shapes do not match or if a level is outside [0, 1].
     pub fn clean(&self, output: &Tensor, z: &Tensor, tau: &Tensor) -> Result<Tensor> {
         if self.prediction == Prediction::X {
             return Ok(output.clone());
@@ -59,11 +58,11 @@ impl Objective {
         Ok(self.prediction.estimates(output, z, &at)?.0)
     }
 
-    /// The loss of the network's output for `z` against the clean `target`: the mean over the
-    /// frames that `mask` [B, F] marks with 1.
+    /// The loss of the network's output for `z` against the clean `target`, as a mean over the frames
+    /// for which `mask` [B, F] is 1.
     ///
     /// # Errors
-    /// The shapes do not fit.
+    /// Returns an error if the shapes do not match or if a level is outside [0, 1].
     pub fn loss(
         &self,
         output: &Tensor,
@@ -84,17 +83,18 @@ impl Objective {
         Ok((error * mask)?.sum_all()?.div(&count)?)
     }
 
-    /// The clean target of one step of size d from z: the x̂ whose single step lands where two half
-    /// steps of the network itself land. No gradient flows.
+    /// The shortcut target for a step of size d from z: the x̂ whose single step ends where two half
+    /// steps of the network end (Frans et al. 2024). It carries no gradient.
     ///
     /// Steps are those of [`step`]. On the linear path this is z + (1 − τ)(b′ + b″)/2 with the
     /// velocities b′ and b″ of the half steps, as in the papers.
     ///
-    /// `predict(z, τ)` is the network's x̂ at step size d/2, with `tau` and `d` [B, F]; a level is
-    /// a multiple of d, or a little above one where no lower level is asked.
+    /// `predict(z, τ)` is the network's x̂ at step size d/2; `tau` and `d` are [B, F]. If a level is
+    /// not a multiple of d, the step ends where that of the multiple below it does.
     ///
     /// # Errors
-    /// The network failed, or shapes do not fit.
+    /// Returns an error if `predict` fails, if the shapes do not match, or if a level is outside
+    /// [0, 1].
     pub fn shortcut_target<E: CallbackError>(
         &self,
         predict: impl Fn(&Tensor, &Tensor) -> Result<Tensor, E>,
@@ -120,21 +120,22 @@ impl Objective {
     }
 }
 
-/// Moves z from the levels `from` to `to`, both [B, F], as if x̂ (and with it ε̂) held all the way:
-/// z′ = (σ′/σ) z + (α′ − α σ′/σ) x̂, which is Euler's step on the linear path and DDIM's on any
-/// (Song et al., *Denoising Diffusion Implicit Models*, 2021, eq. 12 with η = 0).
+/// Moves z from the levels `from` to the levels `to`, both [B, F], with x̂ held constant. With α, σ at
+/// `from` and α′, σ′ at `to`, z′ = (σ′/σ) z + (α′ − α σ′/σ) x̂. This is Euler's step on the linear
+/// path, and DDIM's on any (Song et al., *Denoising Diffusion Implicit Models*, 2021, eq. 12 with
+/// η = 0).
 ///
 /// # Errors
-/// The shapes do not fit.
+/// Returns an error if the shapes do not match or if a level is outside [0, 1].
 pub fn step(path: Path, z: &Tensor, x: &Tensor, from: &Tensor, to: &Tensor) -> Result<Tensor> {
     let (keep, take) = shares(path, &expand(from, z)?, &expand(to, z)?)?;
     Ok((z.broadcast_mul(&keep)? + x.broadcast_mul(&take)?)?)
 }
 
-/// The shares of z and of x̂ in [`step`], for one pair of levels.
+/// The factors of z and of x̂ in [`step`], for one pair of levels.
 ///
 /// # Errors
-/// A level lies outside [0, 1].
+/// Returns an error if a level is outside [0, 1].
 pub fn step_shares(path: Path, from: f64, to: f64) -> Result<(f64, f64)> {
     let (a, b) = (path.at(from)?, path.at(to)?);
     let keep = b.sigma / a.sigma.max(LEAST_DIVISOR);
@@ -148,10 +149,10 @@ fn shares(path: Path, from: &Tensor, to: &Tensor) -> Result<(Tensor, Tensor)> {
     Ok((keep, take))
 }
 
-/// Mean squared error of every frame, [B, F].
+/// The mean squared error of every frame, [B, F], of tensors [B, F, ..].
 ///
 /// # Errors
-/// The shapes do not fit.
+/// Returns an error if the shapes do not match.
 pub fn frame_errors(x: &Tensor, target: &Tensor) -> Result<Tensor> {
     let (b, f) = (x.dim(0)?, x.dim(1)?);
     Ok((x - target)?.sqr()?.reshape((b, f, ()))?.mean(2)?)
@@ -166,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn levels_lie_on_the_grid_and_below_one() {
+    fn levels_are_on_the_grid_below_one() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let mut pure = 0;
         for _ in 0..4000 {
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn some_levels_lie_between_the_grids() {
+    fn some_levels_are_off_the_grid() {
         let mut rng = ChaCha8Rng::seed_from_u64(2);
         let levels: Vec<f32> = (0..4000)
             .map(|_| draw_signal(&mut rng, 8, 0.4, 0.5))
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_that_knows_the_data_is_its_own_shortcut_target() {
+    fn perfect_network_is_its_own_target() {
         // x̂ = z₁ everywhere: both half steps point at z₁, and so does the whole step.
         let data = Tensor::new(&[[[1f32, 2.0]], [[-1.0, 0.5]]], &Device::Cpu).unwrap();
         let z = Tensor::new(&[[[0f32, 0.3]], [[0.2, 0.1]]], &Device::Cpu).unwrap();
@@ -215,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shortcut_target_averages_the_two_half_velocities() {
+    fn target_averages_half_velocities() {
         // A velocity field v(z, τ) = τ: from τ = 0 with d = 1 the halves are 0 and 1/2.
         let z = Tensor::new(&[[[0f32]]], &Device::Cpu).unwrap();
         let (tau, d) = (
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn masked_frames_do_not_count_and_late_levels_weigh_more() {
+    fn loss_masks_frames_and_weighs_levels() {
         let x = Tensor::new(&[[[1f32, 1.0], [5.0, 5.0]]], &Device::Cpu).unwrap();
         let target = x.zeros_like().unwrap();
         let tau = Tensor::new(&[[0.5f32, 0.0]], &Device::Cpu).unwrap();
@@ -258,8 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn the_truth_costs_nothing_for_any_prediction_in_any_space_and_spaces_differ_by_known_factors()
-    {
+    fn losses_vanish_at_truth_and_scale() {
         for path in [Path::Linear, Path::Cosine] {
             let (x, noise, tau) = sample(0.5);
             let wide = expand(&tau, &x).unwrap();
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_with_the_true_data_stays_on_the_path() {
+    fn true_step_stays_on_the_path() {
         for path in [Path::Linear, Path::Cosine] {
             let (x, noise, from) = sample(0.25);
             let to = sample(0.875).2;

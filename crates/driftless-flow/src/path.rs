@@ -1,6 +1,6 @@
 //! Affine paths from noise to data: z_τ = α(τ) z₁ + σ(τ) z₀.
 //!
-//! Lipman et al., *Flow Matching for Generative Modeling* (2023); the general form and the change
+//! See Lipman et al., *Flow Matching for Generative Modeling* (2023). The general form and the change
 //! of path follow Lipman et al., *Flow Matching Guide and Code* (2024), sections 4.6 and 4.7.
 
 use std::f64::consts::FRAC_PI_2;
@@ -11,22 +11,26 @@ use serde::{Deserialize, Serialize};
 use super::FlowError;
 use crate::Result;
 
-/// Divisors that vanish at an end of a path are kept at least this large.
+/// Divisors that vanish at an end of a path are clamped to this value.
 ///
-/// At τ = 0 (α = 0) or τ = 1 (σ = 0) some quantities do not determine others: noise alone says
-/// nothing about the data that was lost in it. There, conversions stay finite instead.
+/// At τ = 0 (α = 0) and τ = 1 (σ = 0) some quantities do not determine others: pure noise says
+/// nothing about the data. Clamped conversions stay finite there.
 pub const LEAST_DIVISOR: f64 = 1e-6;
 
 /// How the shares of data and noise change with the signal level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Path {
-    /// α = τ, σ = 1 − τ: straight lines, optimal transport from N(0, I) to a point.
+    /// α = τ, σ = 1 − τ: straight lines, the optimal transport from N(0, I) to a point (Lipman et al.
+    /// 2023, with σ_min = 0).
     #[default]
     Linear,
-    /// α = sin(πτ/2), σ = cos(πτ/2): variance preserving, α² + σ² = 1.
+    /// α = sin(πτ/2), σ = cos(πτ/2): variance preserving, α² + σ² = 1 (the trigonometric interpolant
+    /// of Albergo and Vanden-Eijnden, *Building Normalizing Flows with Stochastic Interpolants*,
+    /// 2023).
     Cosine,
-    /// α = 1, σ = most · (least/most)^τ: variance exploding. At τ = 0 the data is still there
+    /// α = 1, σ = most · (least/most)^τ: variance exploding (Song et al., *Score-Based Generative
+    /// Modeling through Stochastic Differential Equations*, 2021). At τ = 0 the data is still there,
     /// under noise of standard deviation `most`.
     Exploding {
         /// σ at τ = 1.
@@ -36,7 +40,7 @@ pub enum Path {
     },
 }
 
-/// α, σ and their derivatives by τ at one level or at many.
+/// α, σ and their derivatives with respect to τ, at one level or at many.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Coefficients<T> {
     /// Share of the data.
@@ -50,18 +54,18 @@ pub struct Coefficients<T> {
 }
 
 impl Coefficients<f64> {
-    /// σα′ − σ′α, which vanishes nowhere on a path.
+    /// σα′ − σ′α, the determinant of the map from (x, ε) to (v, z); it is nonzero on every path.
     pub fn determinant(&self) -> f64 {
         self.sigma * self.alpha_dot - self.sigma_dot * self.alpha
     }
 }
 
-/// A level on another path that shows the same thing, up to a scale.
+/// A level on another path with the same ratio of data to noise.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Match {
-    /// The other path's level of the same ratio α/σ.
+    /// The other path's level with the same ratio α/σ.
     pub tau: f64,
-    /// z on the other path is this many times z on the own one.
+    /// z on the other path divided by z on this one.
     pub scale: f64,
 }
 
@@ -69,7 +73,8 @@ impl Path {
     /// The coefficients at a signal level in [0, 1].
     ///
     /// # Errors
-    /// The level lies outside, or the path's own numbers do not fit each other.
+    /// Returns an error if the level is outside [0, 1], or if the exploding path's parameters are
+    /// invalid.
     pub fn at(self, tau: f64) -> Result<Coefficients<f64>> {
         level(tau)?;
         Ok(match self {
@@ -106,7 +111,8 @@ impl Path {
     /// The coefficients at many signal levels, each a tensor of the shape of `tau`.
     ///
     /// # Errors
-    /// A level lies outside [0, 1], the path's own numbers do not fit each other, or the device failed.
+    /// Returns an error if a level is outside [0, 1], if the exploding path's parameters are invalid,
+    /// or if the device fails.
     pub fn coefficients(self, tau: &Tensor) -> Result<Coefficients<Tensor>> {
         let levels = tau.flatten_all()?.to_dtype(DType::F64)?;
         for tau in levels.to_vec1::<f64>()? {
@@ -144,16 +150,18 @@ impl Path {
     /// z_τ = α(τ) z₁ + σ(τ) z₀; `tau` broadcasts against the others.
     ///
     /// # Errors
-    /// The shapes do not fit, or a level lies outside [0, 1].
+    /// Returns an error if the shapes do not match or if a level is outside [0, 1].
     pub fn interpolate(self, noise: &Tensor, data: &Tensor, tau: &Tensor) -> Result<Tensor> {
         let c = self.coefficients(tau)?;
         Ok((noise.broadcast_mul(&c.sigma)? + data.broadcast_mul(&c.alpha)?)?)
     }
 
-    /// The level at which α/σ has a value in [0, ∞], the nearest one where no level has it.
+    /// The level with the ratio α/σ = `ratio` in [0, ∞], or the nearest end of the path if there is
+    /// none.
     ///
     /// # Errors
-    /// The ratio is negative or not a number, or the path's own numbers do not fit each other.
+    /// Returns an error if the ratio is negative or NaN, or if the exploding path's parameters are
+    /// invalid.
     pub fn level_of_ratio(self, ratio: f64) -> Result<f64> {
         if ratio.is_nan() || ratio < 0.0 {
             return Err(FlowError::Ratio { ratio }.into());
@@ -167,11 +175,12 @@ impl Path {
         Ok(tau.clamp(0.0, 1.0))
     }
 
-    /// Where a level of this path lies on another one: what was learned on `other` is asked at
-    /// `tau` for `scale` · z, and answers with the same x̂ and ε̂.
+    /// The level and scale on another path that match a level of this one. A network trained on
+    /// `other` gives x̂ and ε̂ for z if it is evaluated at the matching level on scale · z.
     ///
     /// # Errors
-    /// The level lies outside [0, 1], or a path's own numbers do not fit each other.
+    /// Returns an error if the level is outside [0, 1], or if an exploding path's parameters are
+    /// invalid.
     pub fn matching(self, tau: f64, other: Self) -> Result<Match> {
         let own = self.at(tau)?;
         if self == other {
@@ -184,12 +193,13 @@ impl Path {
     }
 }
 
-/// What z at the coefficients `own` is multiplied by to be z at those of the same ratio, `there`.
+/// The factor from z at the coefficients `own` to z at the coefficients `there` of the same ratio.
 pub(super) fn scale(own: &Coefficients<f64>, there: &Coefficients<f64>) -> f64 {
-    // Either quotient is the scale; the larger divisor loses less.
-    match own.alpha > own.sigma {
-        true => there.alpha / own.alpha,
-        false => there.sigma / own.sigma,
+    // Both quotients equal the scale; the larger divisor loses fewer digits.
+    if own.alpha > own.sigma {
+        there.alpha / own.alpha
+    } else {
+        there.sigma / own.sigma
     }
 }
 
@@ -201,10 +211,10 @@ fn rate(least: f64, most: f64) -> Result<f64> {
     Ok((least / most).ln())
 }
 
-/// Whether a signal level lies in [0, 1].
+/// Checks a signal level.
 ///
 /// # Errors
-/// It does not.
+/// Returns an error if the level is outside [0, 1].
 pub fn level(tau: f64) -> Result<()> {
     if !(0.0..=1.0).contains(&tau) {
         return Err(FlowError::Level { tau }.into());
@@ -212,10 +222,10 @@ pub fn level(tau: f64) -> Result<()> {
     Ok(())
 }
 
-/// τ as [B, F] with as many trailing dimensions of size 1 as `like` has more.
+/// Appends dimensions of size 1 to τ until it has as many as `like`, so that it broadcasts.
 ///
 /// # Errors
-/// `like` has fewer dimensions than `tau`.
+/// Returns an error if the device fails.
 pub fn expand(tau: &Tensor, like: &Tensor) -> Result<Tensor> {
     let mut dims = tau.dims().to_vec();
     dims.resize(like.rank().max(dims.len()), 1);
@@ -249,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn derivatives_are_those_of_the_coefficients() {
+    fn derivatives_match_differences() {
         for path in ALL {
             for tau in [0.1, 0.5, 0.9] {
                 let h = 1e-6;
@@ -286,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_matching_level_has_the_same_ratio_and_its_scale_turns_one_z_into_the_other() {
+    fn matching_levels_have_equal_ratios() {
         for own in ALL {
             for other in ALL {
                 for tau in [0.3, 0.5, 0.8] {
@@ -309,19 +319,19 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_outside_is_refused() {
-        let said = |error: crate::Error| error.to_string();
-        let error = said(Path::Linear.at(1.5).unwrap_err());
+    fn invalid_levels_are_rejected() {
+        let message = |error: crate::Error| error.to_string();
+        let error = message(Path::Linear.at(1.5).unwrap_err());
         assert_eq!(error, "signal level τ is 1.5, expected 0 to 1");
         assert!(Path::Cosine.at(f64::NAN).is_err());
         let levels = Tensor::new(&[0.5f32, -0.25], &Device::Cpu).unwrap();
-        let error = said(
+        let error = message(
             Path::Linear
                 .interpolate(&levels, &levels, &levels)
                 .unwrap_err(),
         );
         assert_eq!(error, "signal level τ is -0.25, expected 0 to 1");
-        let error = said(
+        let error = message(
             Path::Exploding {
                 least: 2.0,
                 most: 1.0,

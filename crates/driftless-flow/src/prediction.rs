@@ -1,10 +1,10 @@
-//! What a network may predict, each from each, on any affine path.
+//! What a network may predict, and conversions between the predictions, on any affine path.
 //!
-//! With z_τ = α x + σ ε: the velocity is v = α′ x + σ′ ε, the score ∇ log p(z_τ) = −ε/σ (Lipman et
-//! al., *Flow Matching Guide and Code*, 2024, table 1). Knowing z_τ and one of the four, the others
-//! follow. At the ends see [`LEAST_DIVISOR`]: x says nothing about ε and the score at σ = 0, and ε
-//! and the score nothing about x at α = 0; what comes out there is finite. The velocity determines
-//! x and ε everywhere, since σα′ − σ′α > 0.
+//! With z_τ = α x + σ ε, the velocity is v = α′ x + σ′ ε and the score is ∇ log p(z_τ) = −ε/σ (Lipman
+//! et al., *Flow Matching Guide and Code*, 2024, table 1). Given z_τ, each of x, v, ε and the score
+//! determines the others, except at the ends: where σ = 0, x says nothing about ε and the score;
+//! where α = 0, ε and the score say nothing about x. [`LEAST_DIVISOR`] keeps the conversions finite
+//! there. The velocity determines x and ε everywhere, since σα′ − σ′α > 0.
 
 use std::fmt;
 use std::str::FromStr;
@@ -31,7 +31,7 @@ pub enum Prediction {
     Score,
 }
 
-/// Weights of a prediction and of z.
+/// x̂ and ε̂ as linear combinations of a prediction and z.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Weights {
     /// x̂ = clean[0] · prediction + clean[1] · z.
@@ -54,8 +54,7 @@ impl Prediction {
         }
     }
 
-    /// x̂ and ε̂ as weighted sums of this prediction and z, at one level; the same sums as
-    /// [`Prediction::estimates`].
+    /// The weights of [`Prediction::estimates`] at one level.
     pub fn weights(self, at: &Coefficients<f64>) -> Weights {
         let &Coefficients {
             alpha,
@@ -90,10 +89,10 @@ impl Prediction {
         }
     }
 
-    /// (x̂, ε̂) from this prediction of `z`, where `at` broadcasts against `z`.
+    /// (x̂, ε̂) from this prediction `value` for `z`; `at` broadcasts against `z`.
     ///
     /// # Errors
-    /// The shapes do not fit.
+    /// Returns an error if the shapes do not match.
     pub fn estimates(
         self,
         value: &Tensor,
@@ -129,7 +128,7 @@ impl Prediction {
     /// This prediction from (x̂, ε̂).
     ///
     /// # Errors
-    /// The shapes do not fit.
+    /// Returns an error if the shapes do not match.
     pub fn of(self, (x, noise): (&Tensor, &Tensor), at: &Coefficients<Tensor>) -> Result<Tensor> {
         Ok(match self {
             Self::X => x.clone(),
@@ -139,10 +138,10 @@ impl Prediction {
         })
     }
 
-    /// Turns this prediction of `z` into another.
+    /// Converts this prediction for `z` into another.
     ///
     /// # Errors
-    /// The shapes do not fit.
+    /// Returns an error if the shapes do not match.
     pub fn convert(
         self,
         to: Self,
@@ -224,7 +223,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_prediction_is_what_made_the_sample_and_turns_into_every_other(
+        fn predictions_convert_into_each_other(
             path in path(),
             (shape, data, noise, tau) in samples(),
         ) {
@@ -251,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn all_conversions_stay_finite_at_both_ends() {
+    fn conversions_are_finite_at_the_ends() {
         let value = Tensor::new(&[0.5f32, -2.0], &Device::Cpu).unwrap();
         let z = Tensor::new(&[1.5f32, 0.25], &Device::Cpu).unwrap();
         for path in [Path::Linear, Path::Cosine] {
@@ -270,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_and_tensors_say_the_same_also_at_the_ends() {
+    fn weights_agree_with_estimates() {
         let tensor = |v: f64| Tensor::new(&[v], &Device::Cpu).unwrap();
         let (value, z) = (0.75, -1.5);
         for path in [Path::Linear, Path::Cosine] {
@@ -292,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn on_the_linear_path_the_formulas_are_the_known_ones() {
+    fn linear_path_matches_known_formulas() {
         // x = 3, ε = 0.5, τ = 0.25: z = 1.125, v = x − ε = 2.5, score = −ε/(1 − τ).
         let tensor = |v: f64| Tensor::new(&[v], &Device::Cpu).unwrap();
         let at = Path::Linear.coefficients(&tensor(0.25)).unwrap();
@@ -304,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn names_read_back_and_others_are_refused() {
+    fn names_round_trip() {
         for p in Prediction::ALL {
             assert_eq!(p.name().parse::<Prediction>().unwrap(), p);
         }

@@ -1,12 +1,13 @@
-//! Discrete noise schedules: x_i = √ᾱ_i x₀ + √(1 − ᾱ_i) ε at the steps i = 0, …, T − 1, from the
-//! least noise to the most. Step i is the papers' t = i + 1.
+//! Discrete noise schedules of diffusion models: x_i = √ᾱ_i x₀ + √(1 − ᾱ_i) ε at the steps
+//! i = 0, …, T − 1, from the least noise to the most (Ho et al., *Denoising Diffusion Probabilistic
+//! Models*, 2020, eq. 4). Step i is the papers' t = i + 1.
 
 use std::f64::consts::FRAC_PI_2;
 
 use super::FlowError;
 use crate::Result;
 
-/// The ratios α/σ = √ᾱ/√(1 − ᾱ) of the steps; between two steps ln(α/σ) is linear.
+/// A noise schedule by its ratios α/σ = √ᾱ/√(1 − ᾱ). Between two steps, ln(α/σ) is linear.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Schedule {
     /// ln(α/σ), decreasing.
@@ -14,10 +15,10 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Any schedule, by its ᾱ.
+    /// A schedule from its ᾱ.
     ///
     /// # Errors
-    /// There are fewer than two steps, or the ᾱ do not decrease from step to step within (0, 1].
+    /// Returns an error for fewer than two steps, or if the ᾱ do not strictly decrease within (0, 1].
     pub fn new(alpha_bars: &[f64]) -> Result<Self> {
         if alpha_bars.len() < 2 {
             return Err(FlowError::Range {
@@ -34,7 +35,7 @@ impl Schedule {
             }
             before = alpha_bar;
         }
-        // ᾱ = 1 has no finite ratio; half the least noise that another ᾱ can have takes its place.
+        // ᾱ = 1 has no finite ratio. Replace its noise by half the least that another ᾱ can have.
         let noise = |alpha_bar: f64| (1.0 - alpha_bar).max(f64::EPSILON / 4.0);
         let ln_ratio = |a: &f64| 0.5 * (a.ln() - noise(*a).ln());
         Ok(Self {
@@ -46,7 +47,7 @@ impl Schedule {
     /// ᾱ_i = Π (1 − β).
     ///
     /// # Errors
-    /// As [`Schedule::new`]: β is in (0, 1), but may begin at 0.
+    /// As [`Schedule::new`]: each β must be in (0, 1), except that the first may be 0.
     pub fn linear(steps: usize, first: f64, last: f64) -> Result<Self> {
         let slope = (last - first) / steps.saturating_sub(1) as f64;
         Self::of_betas((0..steps).map(|i| first + slope * i as f64))
@@ -56,7 +57,7 @@ impl Schedule {
     /// (Nichol & Dhariwal, *Improved Denoising Diffusion Probabilistic Models*, 2021, eq. 17).
     ///
     /// # Errors
-    /// There are fewer than two steps.
+    /// Returns an error for fewer than two steps.
     pub fn cosine(steps: usize) -> Result<Self> {
         let f = |t: usize| {
             let s = 0.008;
@@ -79,10 +80,10 @@ impl Schedule {
         self.ln_ratios.len()
     }
 
-    /// α/σ at a step or between two.
+    /// α/σ at a step, which may be fractional.
     ///
     /// # Errors
-    /// The step lies outside [0, T − 1].
+    /// Returns an error if the step is outside [0, T − 1].
     pub fn ratio(&self, step: f64) -> Result<f64> {
         if !(0.0..=(self.steps() - 1) as f64).contains(&step) {
             return Err(FlowError::Range {
@@ -97,7 +98,7 @@ impl Schedule {
         Ok((a + (b - a) * (step - below as f64)).exp())
     }
 
-    /// ᾱ at a step or between two.
+    /// ᾱ at a step, which may be fractional.
     ///
     /// # Errors
     /// As [`Schedule::ratio`].
@@ -105,7 +106,8 @@ impl Schedule {
         Ok(1.0 / (1.0 + self.ratio(step)?.powi(-2)))
     }
 
-    /// The step, mostly between two, of a ratio α/σ in [0, ∞]; the first or last for ratios beyond.
+    /// The fractional step with the ratio α/σ = `ratio` in [0, ∞]; the first or last step for ratios
+    /// outside the schedule's.
     pub fn step_of_ratio(&self, ratio: f64) -> f64 {
         let wanted = ratio.ln();
         let after = self.ln_ratios.partition_point(|&l| l > wanted);
@@ -136,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn the_published_schedules_have_their_published_values() {
+    fn published_schedules_match() {
         let [linear, cosine, given] = all();
         let near = |a: f64, b: f64| (a / b - 1.0).abs() < 1e-6;
         assert!(near(linear.alpha_bar(0.0).unwrap(), 1.0 - 1e-4));
@@ -156,7 +158,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn steps_and_ratios_turn_into_each_other(which in 0usize..3, share in 0.0..1.0f64) {
+        fn steps_and_ratios_round_trip(which in 0usize..3, share in 0.0..1.0f64) {
             let schedule = &all()[which];
             let step = share * (schedule.steps() - 1) as f64;
             let ratio = schedule.ratio(step).unwrap();
@@ -165,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn ratios_beyond_the_schedule_are_those_of_its_ends() {
+    fn ratios_clamp_to_the_ends() {
         for schedule in all() {
             let last = (schedule.steps() - 1) as f64;
             for (ratio, step) in [(f64::INFINITY, 0.0), (1e9, 0.0), (1e-9, last), (0.0, last)] {
@@ -175,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn schedules_that_do_not_fall_are_refused() {
+    fn invalid_schedules_are_rejected() {
         for (bad, step) in [
             (vec![0.9, 0.9], 1),
             (vec![0.9, 0.95, 0.2], 1),

@@ -7,6 +7,10 @@ use std::f64::consts::TAU;
 use std::fmt::Display;
 
 use candle_core::{Device, Tensor};
+use rand::{RngCore, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
+
 use driftless_flow::Result;
 use driftless_flow::coupling::Coupling;
 use driftless_flow::ddpm::{Trained, VpSde};
@@ -14,9 +18,6 @@ use driftless_flow::likelihood::{Divergence, Integrator, Probe, log_likelihood};
 use driftless_flow::path::{Coefficients, Path};
 use driftless_flow::prediction::Prediction;
 use driftless_flow::solver::{Adaptive, Grid, Method, solve};
-use rand::{RngCore, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-use serde_json::Value;
 
 fn read(name: &str) -> Value {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");

@@ -1,15 +1,14 @@
-//! A session's arrays beside pictures, actions and rewards: how they are written, and read again.
+//! Encodes and decodes the extra arrays of a recorded session.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::{Error, Result};
-use driftless_data::Clip;
-use driftless_data::PathError as _;
-use driftless_data::{Episode, Extra};
+use driftless_data::{Clip, Episode, Extra, PathError as _};
 use driftless_engine::{Along, SamplerParams, Solver};
 
-/// Arrays that say how a session came about, and are no part of what was played in it.
+use crate::{Error, Result};
+
+/// Arrays about how a session was made, which a dataset of its frames leaves out.
 pub const OF_SESSION: [&str; 9] = [
     "number",
     "follows",
@@ -22,20 +21,21 @@ pub const OF_SESSION: [&str; 9] = [
     START_CONTEXT,
 ];
 
-/// Names, as UTF-8 bytes `[n]`: of the world, and of what made its frames.
+/// The names of the world and of its engine, as UTF-8 bytes `[n]`.
 pub(super) const WORLD: &str = "world";
 pub(super) const ENGINE: &str = "engine";
-/// The clips that were started from, one after the other: frames `[F, H, W, 3]`, actions `[F]`, and
-/// the index of the context that each frame belongs to `[F]`.
+/// The starting clips, concatenated: frames `[F, H, W, 3]`, actions `[F]`, and the context index of
+/// each frame `[F]`.
 const START_IMAGE: &str = "start_image";
 const START_ACTION: &str = "start_action";
 const START_CONTEXT: &str = "start_context";
 
-/// Context lengths from here on, which f32 cannot tell apart, are read as "all that there is".
-const ALL_OF_IT: usize = 1 << 24;
+/// Larger whole numbers are not exact in f32. A context length of at least this much is read as
+/// "unlimited".
+const MAX_EXACT: usize = 1 << 24;
 
-/// How a frame was sampled; [`Columns::sampled`] reads it.
-pub(super) fn sampled(params: &SamplerParams) -> [(&'static str, Vec<f32>); 10] {
+/// The sampler parameters of a frame; [`Columns::sampler_params`] reads them.
+pub(super) fn sampler_params(params: &SamplerParams) -> [(&'static str, Vec<f32>); 10] {
     let solver = Solver::ALL.iter().position(|s| *s == params.solver);
     let path = Along::ALL.iter().position(|p| *p == params.path);
     [
@@ -53,14 +53,14 @@ pub(super) fn sampled(params: &SamplerParams) -> [(&'static str, Vec<f32>); 10] 
     .map(|(name, value)| (name, vec![value]))
 }
 
-/// A seed in numbers that f32 holds; [`Columns::seed`] reads it.
+/// A seed as four 16-bit numbers, lowest first, which f32 holds exactly; [`Columns::seed`] reads it.
 pub(super) fn seed(seed: u64) -> Vec<f32> {
     [0, 16, 32, 48]
         .map(|shift| ((seed >> shift) & 0xffff) as f32)
         .into()
 }
 
-/// A text; [`Columns::text`] reads it.
+/// A string; [`Columns::text`] reads it.
 pub(super) fn text(text: &str) -> Extra {
     Extra {
         shape: vec![text.len()],
@@ -68,7 +68,7 @@ pub(super) fn text(text: &str) -> Extra {
     }
 }
 
-/// Clips by the index of their context; [`Columns::starts`] reads them.
+/// Starting clips by context index; [`Columns::starts`] reads them.
 pub(super) fn starts(
     clips: &BTreeMap<usize, Clip>,
     [height, width]: [usize; 2],
@@ -88,8 +88,9 @@ pub(super) fn starts(
     ]
 }
 
-/// The arrays of a session as it was read from a file.
+/// The arrays of a session that was read from a file.
 pub(super) struct Columns<'a> {
+    /// Where the session comes from, for error messages.
     pub path: &'a Path,
     pub episode: &'a Episode,
 }
@@ -105,17 +106,18 @@ impl<'a> Columns<'a> {
 
     fn extra(&self, name: &str) -> Result<&'a Extra> {
         self.episode.extras.get(name).ok_or_else(|| {
-            let what = "missing, expected a session as `driftless play --record` writes it";
+            let what = "missing, expected a session written by `driftless play --record`";
             self.error(name, what)
         })
     }
 
-    /// Frame `t` of an array of N numbers a frame.
+    /// Frame `t` of an array with N numbers per frame.
     fn row<const N: usize>(&self, name: &str, t: usize) -> Result<[f32; N]> {
         let (extra, frames) = (self.extra(name)?, self.episode.frames());
-        let expected = match N {
-            1 => vec![frames],
-            _ => vec![frames, N],
+        let expected = if N == 1 {
+            vec![frames]
+        } else {
+            vec![frames, N]
         };
         let row = extra.values.get(t * N..(t + 1) * N);
         row.filter(|_| extra.shape == expected)
@@ -131,7 +133,7 @@ impl<'a> Columns<'a> {
         Ok(value)
     }
 
-    /// The frame that frame `t` follows; none of a start.
+    /// Index of the frame that frame `t` follows; `None` for a starting frame.
     pub fn follows(&self, t: usize) -> Result<Option<usize>> {
         if !self.has("follows") {
             return Ok(t.checked_sub(1));
@@ -141,64 +143,66 @@ impl<'a> Columns<'a> {
             return Ok(None);
         }
         if before == -2.0 {
-            let what = format!("frame {t} follows one that is not in the session");
+            let what = format!("frame {t} follows a frame that is not in the session");
             return Err(self.error("follows", &what));
         }
         let most = t.saturating_sub(1);
-        self.whole("follows", before, most).map(Some)
+        self.whole_number("follows", before, most).map(Some)
     }
 
-    /// A number that counts something.
+    /// Frame `t` of an array of counts.
     pub fn count(&self, name: &str, t: usize) -> Result<usize> {
-        self.whole(name, self.number(name, t)?, usize::MAX)
+        self.whole_number(name, self.number(name, t)?, usize::MAX)
     }
 
-    fn whole(&self, name: &str, value: f32, most: usize) -> Result<usize> {
-        // A value too large for usize becomes the largest.
+    fn whole_number(&self, name: &str, value: f32, most: usize) -> Result<usize> {
+        // The conversion saturates.
         let whole = value as usize;
         if value >= 0.0 && value.fract() == 0.0 && whole <= most {
             return Ok(whole);
         }
-        let expected = match most {
-            usize::MAX => "expected a whole number from 0 on".to_owned(),
-            _ => format!("expected a whole number from 0 to {most}"),
+        let expected = if most == usize::MAX {
+            "expected a whole number of 0 or more".to_owned()
+        } else {
+            format!("expected a whole number from 0 to {most}")
         };
         Err(self.error(name, &format!("holds {value}, {expected}")))
     }
 
-    /// The seed of frame `t`: of the noise, or of a simulator's world.
+    /// The seed of frame `t`: of its noise, or of the simulator's world.
     pub fn seed(&self, t: usize) -> Result<u64> {
         let parts: [f32; 4] = self.row("seed", t)?;
         parts.iter().rev().try_fold(0, |seed, &part| {
-            let part = self.whole("seed", part, 0xffff)?;
+            let part = self.whole_number("seed", part, 0xffff)?;
             Ok(seed << 16 | part as u64)
         })
     }
 
-    /// How frame `t` was sampled: what [`sampled`] and [`seed`] wrote.
-    pub fn sampled(&self, t: usize) -> Result<SamplerParams> {
+    /// The sampler parameters of frame `t`, as written by [`sampler_params`] and [`seed`].
+    pub fn sampler_params(&self, t: usize) -> Result<SamplerParams> {
         let number = |name| self.number(name, t);
-        let one_of = |name, count: usize| self.whole(name, number(name)?, count - 1);
+        let index = |name, count: usize| self.whole_number(name, number(name)?, count - 1);
         let context = self.count("context_length", t)?;
         Ok(SamplerParams {
             steps: self.count("steps", t)?,
-            solver: Solver::ALL[one_of("solver", Solver::ALL.len())?],
-            path: Along::ALL[one_of("path", Along::ALL.len())?],
+            solver: Solver::ALL[index("solver", Solver::ALL.len())?],
+            path: Along::ALL[index("path", Along::ALL.len())?],
             shift: number("shift")?,
             churn: number("churn")?,
             tolerance: number("tolerance")?,
             guidance: number("guidance")?,
             context_signal: number("context_signal")?,
-            context: match context < ALL_OF_IT {
-                true => context,
-                false => usize::MAX,
+            context: if context < MAX_EXACT {
+                context
+            } else {
+                usize::MAX
             },
             temperature: number("temperature")?,
             seed: self.seed(t)?,
         })
     }
 
-    /// A text, where there is one.
+    /// A string, if the session has one of this name.
     pub fn text(&self, name: &str) -> Result<Option<String>> {
         if !self.has(name) {
             return Ok(None);
@@ -206,16 +210,15 @@ impl<'a> Columns<'a> {
         let bytes = self.bytes(name)?;
         let text = String::from_utf8(bytes);
         text.map(Some)
-            .map_err(|_| self.error(name, "is no text in UTF-8"))
+            .map_err(|_| self.error(name, "is not valid UTF-8"))
     }
 
     fn bytes(&self, name: &str) -> Result<Vec<u8>> {
-        let byte = |&value: &f32| Ok(self.whole(name, value, 0xff)? as u8);
+        let byte = |&value: &f32| Ok(self.whole_number(name, value, 0xff)? as u8);
         self.extra(name)?.values.iter().map(byte).collect()
     }
 
-    /// The clips that were started from, by the index of their context; none of a session that
-    /// does not hold them.
+    /// The starting clips by context index; empty if the session holds none.
     pub fn starts(&self) -> Result<BTreeMap<usize, Clip>> {
         let mut clips = BTreeMap::new();
         if !self.has(START_IMAGE) {
@@ -234,8 +237,8 @@ impl<'a> Columns<'a> {
                 let what = format!("shape is {:?}, expected [{frames}]", extra.shape);
                 return Err(self.error(name, &what));
             }
-            let whole = |&value| self.whole(name, value, ALL_OF_IT);
-            extra.values.iter().map(whole).collect::<Result<Vec<_>>>()
+            let parse = |&value| self.whole_number(name, value, MAX_EXACT);
+            extra.values.iter().map(parse).collect::<Result<Vec<_>>>()
         });
         let (actions, contexts, images) = (actions?, contexts?, self.bytes(START_IMAGE)?);
         let images = images.chunks_exact(height * width * 3);
@@ -251,10 +254,10 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// The seed of the world that a simulator's session shows in frame `t`.
+/// The seed of the simulator's world in frame `t` of a session.
 ///
 /// # Errors
-/// The session holds none.
+/// Returns an error if the session holds no valid seed.
 pub fn recorded_seed(path: &Path, session: &Episode, t: usize) -> Result<u64> {
     let episode = session;
     Columns { path, episode }.seed(t)

@@ -1,23 +1,21 @@
-//! Play without a window: as fast as possible, under given actions.
+//! Plays given actions without a window, as fast as possible.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::{Frame, Picture, Place, Player, Session};
-use crate::{Error, Result};
-use driftless_data::ActionSpec;
-use driftless_data::Episode;
-use driftless_data::PathError as _;
+use driftless_data::{ActionSpec, Episode, PathError as _};
 use driftless_engine::{SamplerParams, StageTimes};
 
-/// Plays `actions` from a start on; frame 0 of the episode is the start's frame.
-///
-/// `tick` is called after each frame. A simulator that has ended starts again, in the place of the
-/// next action.
+use super::{Frame, Picture, Place, Player, Session};
+use crate::{Error, Result};
+
+/// Plays `actions` from the starting context with index `start`, whose last frame is frame 0 of the
+/// episode. Calls `tick` after each action. When a simulator's episode has ended, the next action is
+/// replaced by a restart.
 ///
 /// # Errors
-/// The start, an action or a parameter does not fit the world, the frames do not fit into
-/// memory, or the device failed.
+/// Returns an error if the start, an action or a parameter does not fit the world, if the recording
+/// is full, or if the device fails.
 pub fn play(
     player: &mut dyn Player,
     start: usize,
@@ -27,7 +25,7 @@ pub fn play(
 ) -> Result<Episode> {
     let mut session = Session::new(PathBuf::new());
     let mut number = 0;
-    let mut keep = |player: &mut dyn Player, number, action| {
+    let mut record = |player: &mut dyn Player, number, action| {
         let frame = frame(player, number, start, action, params)?;
         match session.append(&frame, player)? {
             Some(full) => Err(Error::Argument(full)),
@@ -35,26 +33,26 @@ pub fn play(
         }
     };
     player.start(start, params)?;
-    keep(player, number, 0)?;
+    record(player, number, 0)?;
     for &action in actions {
         if player.truth().is_some_and(|truth| truth.ended) {
             player.start(start, params)?;
             number = 0;
-            keep(player, number, 0)?;
+            record(player, number, 0)?;
         } else {
             player.step(action, params)?;
             number += 1;
-            keep(player, number, action)?;
+            record(player, number, action)?;
         }
         tick();
     }
     Ok(session.into_episode())
 }
 
-/// The frame that the player has made, with nothing that only a window asks for.
+/// The player's last frame, without what only the window needs.
 ///
 /// # Errors
-/// The device failed.
+/// Returns an error if the image cannot be read back from the device.
 pub(super) fn frame(
     player: &mut dyn Player,
     number: u64,
@@ -84,21 +82,31 @@ pub(super) fn frame(
     })
 }
 
-/// Reads actions: an episode's (`.npz`, from its second frame on), or a text of lines `NAME` or
-/// `NAME FRAMES`; `#` begins a comment.
+/// Reads actions from an episode (`.npz`, from its second frame on) or from a text file with lines
+/// `NAME` or `NAME FRAMES`, where `#` begins a comment.
 ///
 /// # Errors
-/// The file is missing or not of this form, or names an action that the world does not have.
+/// Returns an error if the file cannot be read, if a line has another form, or if an action is not
+/// among `known`.
 pub fn read_actions(path: &Path, known: &[ActionSpec]) -> Result<Vec<u32>> {
     if path.extension().is_some_and(|extension| extension == "npz") {
-        let actions = Episode::read(path)?.actions;
-        if let Some(action) = actions.iter().find(|&&a| a as usize >= known.len()) {
-            let last = known.len().saturating_sub(1);
-            let what = format!("array `action`: holds {action}, expected 0 to {last}");
-            return Err(Error::invalid(path, what));
-        }
-        return Ok(actions.into_iter().skip(1).collect());
+        read_episode_actions(path, known)
+    } else {
+        read_text_actions(path, known)
     }
+}
+
+fn read_episode_actions(path: &Path, known: &[ActionSpec]) -> Result<Vec<u32>> {
+    let actions = Episode::read(path)?.actions;
+    if let Some(action) = actions.iter().find(|&&a| a as usize >= known.len()) {
+        let last = known.len().saturating_sub(1);
+        let what = format!("array `action`: holds {action}, expected 0 to {last}");
+        return Err(Error::invalid(path, what));
+    }
+    Ok(actions.into_iter().skip(1).collect())
+}
+
+fn read_text_actions(path: &Path, known: &[ActionSpec]) -> Result<Vec<u32>> {
     let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
     let mut actions = Vec::new();
     for (number, line) in text.lines().enumerate() {
@@ -126,7 +134,9 @@ pub fn read_actions(path: &Path, known: &[ActionSpec]) -> Result<Vec<u32>> {
                 .ok()
                 .filter(|&count| count <= 1_000_000)
                 .ok_or_else(|| {
-                    wrong(format!("'{count}' is not a number of frames up to 1000000"))
+                    wrong(format!(
+                        "'{count}' is not a number of frames, expected 0 to 1000000"
+                    ))
                 })?,
             _ => return Err(wrong("expected NAME or NAME FRAMES".into())),
         };
@@ -148,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn actions_are_read_by_name_with_a_count_and_comments() {
+    fn reads_names_counts_and_comments() {
         assert_eq!(
             read("up 2\n\n# a comment\ndown # once\nnoop 1").unwrap(),
             [1, 1, 2, 0]
@@ -156,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_cannot_be_read_is_named() {
+    fn errors_name_the_line() {
         for (text, expected) in [
             (
                 "up\nleft 3",

@@ -1,62 +1,64 @@
-//! What was played, so that it can be gone back to: branches of frames, and snapshots on the way.
+//! The history of played frames: branches, and the snapshots needed to rewind.
 //!
-//! A branch is a line of frames, each made by an action under sampler parameters or by a start. Going
-//! back to a frame restores the nearest snapshot before it and plays the frames between again; on the
-//! same engine they come out bit-identical. Whoever plays on from a frame that is not its branch's last
-//! begins a new branch, so nothing that was played is lost.
+//! A branch is a sequence of frames, each made by a start or by an action under sampler parameters.
+//! To rewind to a frame, the nearest snapshot before it is restored and the frames in between are
+//! played again; on the same engine they come out bit-identical. Playing on from a frame that is not
+//! the last of its branch begins a new branch, so nothing is lost.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use super::Script;
-use super::player::Saved;
-use super::truth::Start;
 use driftless_engine::SamplerParams;
 
-/// Branches that are kept; of more, the one that was begun first goes, unless it is played.
-pub const MAX_BRANCHES: usize = 12;
-/// Frames of a branch that are kept.
-const MAX_FRAMES: usize = 36_000;
-/// Bytes of snapshots, and of pictures.
-const SAVED_BYTES: usize = 256 << 20;
-const PICTURE_BYTES: usize = 192 << 20;
+use super::ActionScript;
+use super::comparison::Start;
+use super::player::Saved;
 
-/// A frame's place: a branch, and the frame's number on it.
+/// Most branches in a history. Beyond that, the oldest one is dropped.
+pub const MAX_BRANCHES: usize = 12;
+/// Most frames of a branch.
+const MAX_FRAMES: usize = 36_000;
+/// Memory for snapshots and for images, in bytes.
+const SNAPSHOT_BYTES: usize = 256 << 20;
+const IMAGE_BYTES: usize = 192 << 20;
+
+/// Where a frame lies in the history.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Place {
     /// The branch.
     pub branch: u32,
-    /// Frames before it on the branch, those before the branch began included.
+    /// Index on the branch, counted from the first frame of the root branch.
     pub index: usize,
 }
 
-/// A branch as others see it.
+/// A summary of a branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BranchInfo {
-    /// Its number.
+    /// Its identifier.
     pub branch: u32,
-    /// The branch that it left; none of the first.
+    /// The branch that it forked from; `None` for the root.
     pub parent: Option<u32>,
-    /// Index of its first frame that is not the parent's.
+    /// Index of its first frame that the parent does not share.
     pub forked: usize,
-    /// Index of the first frame that is still known.
+    /// Index of the first frame that is still in the history.
     pub first: usize,
     /// One more than the index of its last frame.
     pub end: usize,
 }
 
-/// How a frame was made.
+/// How a frame came about.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Made {
+pub(super) enum FrameOrigin {
     Start(Start),
     Step(u32),
 }
 
-/// A frame that was played.
+/// A played frame: everything needed to make it again.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Entry {
+pub(super) struct HistoryEntry {
+    /// The same on every branch that shares the frame.
     id: u64,
-    pub made: Made,
+    pub origin: FrameOrigin,
     pub params: SamplerParams,
     /// Frames since the start.
     pub number: u64,
@@ -66,11 +68,17 @@ pub(super) struct Entry {
     pub score: f32,
 }
 
-impl Entry {
-    pub fn new(made: Made, params: SamplerParams, number: u64, context: usize, score: f32) -> Self {
+impl HistoryEntry {
+    pub fn new(
+        origin: FrameOrigin,
+        params: SamplerParams,
+        number: u64,
+        context: usize,
+        score: f32,
+    ) -> Self {
         Self {
             id: 0,
-            made,
+            origin,
             params,
             number,
             context,
@@ -78,11 +86,11 @@ impl Entry {
         }
     }
 
-    /// The action that led to the frame; the idle one for a start.
+    /// The action that led to the frame; 0 for a start.
     pub fn action(&self) -> u32 {
-        match self.made {
-            Made::Start(_) => 0,
-            Made::Step(action) => action,
+        match self.origin {
+            FrameOrigin::Start(_) => 0,
+            FrameOrigin::Step(action) => action,
         }
     }
 }
@@ -93,7 +101,7 @@ struct Branch {
     parent: Option<u32>,
     forked: usize,
     first: usize,
-    entries: Vec<Entry>,
+    entries: Vec<HistoryEntry>,
 }
 
 impl Branch {
@@ -101,7 +109,7 @@ impl Branch {
         self.first + self.entries.len()
     }
 
-    fn upto(&self, index: usize) -> Option<&[Entry]> {
+    fn up_to(&self, index: usize) -> Option<&[HistoryEntry]> {
         self.entries.get(..=index.checked_sub(self.first)?)
     }
 }
@@ -109,79 +117,83 @@ impl Branch {
 /// How to get to a frame.
 #[derive(Debug)]
 pub(super) struct Route {
-    /// What to go back to first; without it, the first of the steps is a start.
-    pub saved: Option<Arc<Saved>>,
-    /// What to play again then, the frame itself last.
-    pub steps: Vec<Entry>,
-    /// The frame itself.
-    pub last: Entry,
-    /// The start before the frame, and the actions from there to it, if they are still known.
+    /// The snapshot to restore first; without one, the first of the steps is a start.
+    pub snapshot: Option<Arc<Saved>>,
+    /// The frames to make again, ending with the target unless the snapshot is the target's.
+    pub steps: Vec<HistoryEntry>,
+    pub target: HistoryEntry,
+    /// The start before the target, its parameters, and the actions from there to the target, if
+    /// they are still in the history.
     pub since_start: Option<(Start, SamplerParams, Vec<u32>)>,
 }
 
-/// The branches that were played, and where the game stands on them.
+/// The branches that were played, and the current position.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
     branches: Vec<Branch>,
-    /// Place of the last frame; none before the first.
-    at: Option<Place>,
+    /// Position of the current frame; `None` before the first.
+    position: Option<Place>,
     next_branch: u32,
     next_id: u64,
-    /// Frames that the thread had made, resets and travels included.
+    /// Frames that the thread has shown, those shown again after a rewind included.
     pub(super) sequence: u64,
     /// Actions of a file that are still to be played.
-    pub(super) script: Script,
+    pub(super) script: ActionScript,
     /// By the frame's id, so that branches share them.
-    saved: BTreeMap<u64, Arc<Saved>>,
-    pictures: BTreeMap<u64, Arc<[u8]>>,
-    picture_bytes: usize,
-    /// Whether branches came or went since they were last told.
+    snapshots: BTreeMap<u64, Arc<Saved>>,
+    images: BTreeMap<u64, Arc<[u8]>>,
+    image_bytes: usize,
+    /// Whether the list of branches changed since [`History::take_changes`].
     changed: bool,
 }
 
 impl History {
-    /// Where the game stands; none before its first frame.
+    /// Position of the current frame; `None` before the first.
     pub fn at(&self) -> Option<Place> {
-        self.at
+        self.position
     }
 
     fn branch(&self, id: u32) -> Option<&Branch> {
         self.branches.iter().find(|branch| branch.id == id)
     }
 
-    /// Adds a frame after the one where the game stands; on a branch of its own if others follow there.
-    pub(super) fn push(&mut self, entry: Entry) -> Place {
-        let at_end = |at: Place| {
-            self.branch(at.branch)
-                .is_some_and(|b| at.index + 1 == b.end())
+    /// Adds a frame after the current one and makes it current. Begins a new branch if other frames
+    /// follow there already.
+    pub(super) fn push(&mut self, entry: HistoryEntry) -> Place {
+        let is_last = |position: Place| {
+            self.branch(position.branch)
+                .is_some_and(|b| position.index + 1 == b.end())
         };
-        if !self.at.is_some_and(at_end) {
+        if !self.position.is_some_and(is_last) {
             self.fork();
         }
         let id = self.next_id;
         self.next_id += 1;
-        let current = self.at.map_or(0, |at| at.branch);
-        let mut place = Place {
+        let current = self.position.map_or(0, |position| position.branch);
+        let mut position = Place {
             branch: current,
             index: 0,
         };
         if let Some(branch) = self.branches.iter_mut().find(|b| b.id == current) {
-            branch.entries.push(Entry { id, ..entry });
-            place.index = branch.end() - 1;
+            branch.entries.push(HistoryEntry { id, ..entry });
+            position.index = branch.end() - 1;
         }
-        self.at = Some(place);
-        self.forget_the_oldest(current);
-        place
+        self.position = Some(position);
+        self.trim(current);
+        position
     }
 
-    /// Begins a branch where the game stands and turns to it.
+    /// Begins a branch at the current frame and switches to it.
     pub(super) fn fork(&mut self) {
-        let here = self.at.and_then(|at| {
-            let branch = self.branch(at.branch)?;
-            Some((at, branch.first, branch.upto(at.index)?.to_vec()))
+        let current = self.position.and_then(|position| {
+            let branch = self.branch(position.branch)?;
+            let entries = branch.up_to(position.index)?.to_vec();
+            Some((position, branch.first, entries))
         });
-        let (parent, forked, first, entries) = match here {
-            Some((at, first, entries)) => (Some(at.branch), at.index + 1, first, entries),
+        let (parent, forked, first, entries) = match current {
+            Some((position, first, entries)) => {
+                (Some(position.branch), position.index + 1, first, entries)
+            }
             None => (None, 0, 0, Vec::new()),
         };
         let id = self.next_branch;
@@ -193,7 +205,7 @@ impl History {
             first,
             entries,
         });
-        self.at = Some(Place {
+        self.position = Some(Place {
             branch: id,
             index: forked.saturating_sub(1),
         });
@@ -201,14 +213,14 @@ impl History {
             self.branches.remove(0);
             self.prune();
         }
-        // Everybody knows the first one.
+        // The root branch needs no announcement.
         self.changed |= parent.is_some();
     }
 
-    /// Forgets a branch; not the one that is played.
+    /// Drops a branch. Returns false if it is unknown or the current one.
     pub(super) fn drop_branch(&mut self, id: u32) -> bool {
         let known = self.branch(id).is_some();
-        if !known || self.at.is_some_and(|at| at.branch == id) {
+        if !known || self.position.is_some_and(|position| position.branch == id) {
             return false;
         }
         self.branches.retain(|branch| branch.id != id);
@@ -217,18 +229,21 @@ impl History {
         true
     }
 
-    fn forget_the_oldest(&mut self, id: u32) {
+    /// Drops the oldest eighth of a branch that has grown too long, up to a frame that can still be
+    /// reached.
+    fn trim(&mut self, id: u32) {
         let Some(branch) = self.branches.iter_mut().find(|branch| branch.id == id) else {
             return;
         };
         if branch.entries.len() <= MAX_FRAMES {
             return;
         }
-        let saved = &self.saved;
-        let returnable =
-            |entry: &Entry| matches!(entry.made, Made::Start(_)) || saved.contains_key(&entry.id);
+        let snapshots = &self.snapshots;
+        let is_reachable = |entry: &HistoryEntry| {
+            matches!(entry.origin, FrameOrigin::Start(_)) || snapshots.contains_key(&entry.id)
+        };
         let cut = MAX_FRAMES / 8;
-        let found = branch.entries[cut..].iter().position(returnable);
+        let found = branch.entries[cut..].iter().position(is_reachable);
         if let Some(more) = found {
             branch.entries.drain(..cut + more);
             branch.first += cut + more;
@@ -237,149 +252,151 @@ impl History {
         }
     }
 
-    /// Lets go of what belongs to frames that no branch has any more.
+    /// Drops the snapshots and images of frames that are on no branch any more.
     fn prune(&mut self) {
         let entries = self.branches.iter().flat_map(|branch| &branch.entries);
         let known: HashSet<u64> = entries.map(|entry| entry.id).collect();
-        self.saved.retain(|id, _| known.contains(id));
-        self.pictures.retain(|id, _| known.contains(id));
-        self.picture_bytes = self.pictures.values().map(|picture| picture.len()).sum();
+        self.snapshots.retain(|id, _| known.contains(id));
+        self.images.retain(|id, _| known.contains(id));
+        self.image_bytes = self.images.values().map(|image| image.len()).sum();
     }
 
-    /// What a frame is called on every branch that has it.
-    pub(super) fn id(&self, place: Place) -> Option<u64> {
-        self.entry(place).map(|entry| entry.id)
+    /// The identifier of a frame, the same on every branch that shares it.
+    pub(super) fn id(&self, position: Place) -> Option<u64> {
+        self.entry(position).map(|entry| entry.id)
     }
 
-    fn entry(&self, place: Place) -> Option<&Entry> {
-        self.branch(place.branch)?.upto(place.index)?.last()
+    fn entry(&self, position: Place) -> Option<&HistoryEntry> {
+        self.branch(position.branch)?.up_to(position.index)?.last()
     }
 
-    /// Keeps a frame's picture, u8 RGB `[H, W, 3]`; those of the oldest frames go when there are too
-    /// many.
-    pub(super) fn keep_picture(&mut self, place: Place, picture: Arc<[u8]>) {
-        let Some(id) = self.entry(place).map(|entry| entry.id) else {
+    /// Stores a frame's image, u8 RGB `[H, W, 3]`. The oldest images are dropped when memory is full.
+    pub(super) fn store_image(&mut self, position: Place, image: Arc<[u8]>) {
+        let Some(id) = self.id(position) else {
             return;
         };
-        self.picture_bytes += picture.len();
-        if let Some(before) = self.pictures.insert(id, picture) {
-            self.picture_bytes -= before.len();
+        self.image_bytes += image.len();
+        if let Some(before) = self.images.insert(id, image) {
+            self.image_bytes -= before.len();
         }
-        while self.picture_bytes > PICTURE_BYTES {
-            let Some((_, oldest)) = self.pictures.pop_first() else {
+        while self.image_bytes > IMAGE_BYTES {
+            let Some((_, oldest)) = self.images.pop_first() else {
                 break;
             };
-            self.picture_bytes -= oldest.len();
+            self.image_bytes -= oldest.len();
         }
     }
 
-    /// Keeps a snapshot of where the game stands.
-    pub(super) fn keep_saved(&mut self, saved: Saved) {
-        let Some(id) = self.at.and_then(|at| self.entry(at)).map(|entry| entry.id) else {
+    /// Stores a snapshot of the current frame. Others are thinned out when memory is full.
+    pub(super) fn store_snapshot(&mut self, snapshot: Saved) {
+        let Some(id) = self.position.and_then(|position| self.id(position)) else {
             return;
         };
-        let most = SAVED_BYTES / saved.bytes().max(1);
-        self.saved.insert(id, Arc::new(saved));
-        while self.saved.len() > most.max(2) {
+        let most = SNAPSHOT_BYTES / snapshot.bytes().max(1);
+        self.snapshots.insert(id, Arc::new(snapshot));
+        while self.snapshots.len() > most.max(2) {
             self.thin_out();
         }
     }
 
-    /// Drops the snapshot that is missed least: the gap that it leaves is the smallest for its age.
+    /// Drops the least useful snapshot: the one that leaves the smallest gap for its age.
     fn thin_out(&mut self) {
-        let ids: Vec<u64> = self.saved.keys().copied().collect();
+        let ids: Vec<u64> = self.snapshots.keys().copied().collect();
         let newest = ids.last().copied().unwrap_or_default();
-        let missed = |three: &[u64]| (three[2] - three[0]) as f64 / (newest - three[1] + 1) as f64;
+        let usefulness =
+            |three: &[u64]| (three[2] - three[0]) as f64 / (newest - three[1] + 1) as f64;
         let least = ids
             .windows(3)
-            .min_by(|a, b| missed(a).total_cmp(&missed(b)))
+            .min_by(|a, b| usefulness(a).total_cmp(&usefulness(b)))
             .map(|three| three[1]);
         if let Some(id) = least.or_else(|| ids.first().copied()) {
-            self.saved.remove(&id);
+            self.snapshots.remove(&id);
         }
     }
 
-    /// The picture of a frame, where it was kept.
-    pub fn picture(&self, place: Place) -> Option<Arc<[u8]>> {
-        let entry = self.entry(place)?;
-        let kept = self.pictures.get(&entry.id).cloned();
-        kept.or_else(|| self.saved.get(&entry.id)?.image().map(Into::into))
+    /// The image of a frame, u8 RGB `[H, W, 3]`, if it was stored.
+    pub fn image(&self, position: Place) -> Option<Arc<[u8]>> {
+        let id = self.id(position)?;
+        let stored = self.images.get(&id).cloned();
+        stored.or_else(|| self.snapshots.get(&id)?.image().map(Into::into))
     }
 
-    /// The picture of a frame, or of one that is at most `within` frames earlier.
-    pub(super) fn picture_near(&self, place: Place, within: usize) -> Option<Arc<[u8]>> {
-        let earliest = place.index.saturating_sub(within);
-        (earliest..=place.index)
+    /// The image of a frame, or else of the nearest one at most `within` frames earlier.
+    pub(super) fn image_near(&self, position: Place, within: usize) -> Option<Arc<[u8]>> {
+        let earliest = position.index.saturating_sub(within);
+        (earliest..=position.index)
             .rev()
-            .find_map(|index| self.picture(Place { index, ..place }))
+            .find_map(|index| self.image(Place { index, ..position }))
     }
 
-    /// How to get to a frame; `by_a_step` if it should not be taken from a snapshot itself.
-    pub(super) fn route(&self, to: Place, by_a_step: bool) -> Option<Route> {
-        let before = self.branch(to.branch)?.upto(to.index)?;
-        let last = before.last()?.clone();
-        let from = before.iter().enumerate().rev().find_map(|(i, entry)| {
-            if matches!(entry.made, Made::Start(_)) {
+    /// How to get to a frame, or `None` if it is no longer in the history. With `by_step` the frame
+    /// itself is made again instead of restored from a snapshot.
+    pub(super) fn route(&self, to: Place, by_step: bool) -> Option<Route> {
+        let before = self.branch(to.branch)?.up_to(to.index)?;
+        let target = before.last()?.clone();
+        let found = before.iter().enumerate().rev().find_map(|(i, entry)| {
+            if matches!(entry.origin, FrameOrigin::Start(_)) {
                 return Some((i, None));
             }
-            if by_a_step && i + 1 == before.len() {
+            if by_step && i + 1 == before.len() {
                 return None;
             }
-            let saved = self.saved.get(&entry.id)?;
-            Some((i + 1, Some(Arc::clone(saved))))
+            let snapshot = self.snapshots.get(&entry.id)?;
+            Some((i + 1, Some(Arc::clone(snapshot))))
         });
-        let (from, saved) = from?;
+        let (from, snapshot) = found?;
         let start = before
             .iter()
-            .rposition(|e| matches!(e.made, Made::Start(_)));
+            .rposition(|e| matches!(e.origin, FrameOrigin::Start(_)));
         let since_start = start.and_then(|i| {
-            let Made::Start(start) = &before[i].made else {
+            let FrameOrigin::Start(start) = &before[i].origin else {
                 return None;
             };
-            let actions = before[i + 1..].iter().map(Entry::action).collect();
+            let actions = before[i + 1..].iter().map(HistoryEntry::action).collect();
             Some((start.clone(), before[i].params, actions))
         });
         Some(Route {
-            saved,
+            snapshot,
             steps: before[from..].to_vec(),
-            last,
+            target,
             since_start,
         })
     }
 
-    /// Moves to a frame that [`History::route`] knows the way to.
-    pub(super) fn turn_to(&mut self, place: Place) {
-        self.at = Some(place);
+    /// Makes a frame current. [`History::route`] must know how to get there.
+    pub(super) fn move_to(&mut self, position: Place) {
+        self.position = Some(position);
     }
 
-    /// A branch's frames from its last start at or before `upto`, with their places.
-    pub(super) fn episode(&self, upto: Place) -> Vec<(Place, Entry)> {
-        let Some((branch, before)) = self
-            .branch(upto.branch)
-            .and_then(|branch| Some((branch, branch.upto(upto.index)?)))
-        else {
+    /// The frames from the last start up to `end`, with their positions; those still in the history
+    /// if the start is not. Empty if `end` is unknown.
+    pub(super) fn episode(&self, end: Place) -> Vec<(Place, HistoryEntry)> {
+        let Some(branch) = self.branch(end.branch) else {
+            return Vec::new();
+        };
+        let Some(before) = branch.up_to(end.index) else {
             return Vec::new();
         };
         let start = before
             .iter()
-            .rposition(|e| matches!(e.made, Made::Start(_)));
+            .rposition(|e| matches!(e.origin, FrameOrigin::Start(_)));
         let from = start.unwrap_or(0);
-        let place = |i: usize| Place {
+        let position = |i: usize| Place {
             branch: branch.id,
             index: branch.first + from + i,
         };
         let entries = before[from..].iter().enumerate();
         entries
-            .map(|(i, entry)| (place(i), entry.clone()))
+            .map(|(i, entry)| (position(i), entry.clone()))
             .collect()
     }
 
-    /// The index after a branch's last frame.
+    /// One more than the index of a branch's last frame; `None` if the branch is unknown.
     pub(super) fn end(&self, branch: u32) -> Option<usize> {
         self.branch(branch).map(Branch::end)
     }
 
-    /// The branches, in the order in which they were begun.
+    /// All branches, oldest first.
     pub fn branches(&self) -> Vec<BranchInfo> {
         let info = |branch: &Branch| BranchInfo {
             branch: branch.id,
@@ -391,13 +408,13 @@ impl History {
         self.branches.iter().map(info).collect()
     }
 
-    /// The branches are to be told again.
-    pub(super) fn tell(&mut self) {
+    /// Makes [`History::take_changes`] return the branches again, if there are several.
+    pub(super) fn mark_changed(&mut self) {
         self.changed = self.branches.len() > 1;
     }
 
-    /// The branches, if they came or went since this was asked last.
-    pub(super) fn news(&mut self) -> Option<Vec<BranchInfo>> {
+    /// The branches, if their list changed since the last call.
+    pub(super) fn take_changes(&mut self) -> Option<Vec<BranchInfo>> {
         std::mem::take(&mut self.changed).then(|| self.branches())
     }
 }

@@ -1,29 +1,30 @@
-//! What a model holds of a frame, for a person who looks into it.
+//! The model's internal state for one frame: latent and attention.
 
-use crate::Result;
 use driftless_engine::{Attention, Engine};
 use driftless_model::dynamics::token_of;
 
-/// A frame as the model has it.
+use crate::Result;
+
+/// Latent, image and attention of a frame.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inspection {
     /// Latent cells along height and width.
     pub grid: [usize; 2],
-    /// Numbers of a cell.
+    /// Channels of a latent cell.
     pub channels: usize,
-    /// Cells along each side of a token.
+    /// Latent cells along each side of a token.
     pub merge: usize,
     /// The clean latent, standardised, `[cells, channels]`.
     pub latent: Vec<f32>,
-    /// u8 RGB `[H, W, 3]`, also where the frame's picture stays on a device.
+    /// u8 RGB `[H, W, 3]`, even if [`super::Frame::image`] stays on a device.
     pub image: Vec<u8>,
-    /// Where all tokens looked when the frame's keys and values were written; none of an engine that
-    /// does not tell.
+    /// Attention weights of all tokens in the pass that wrote the frame to the cache; `None` if the
+    /// engine does not report them.
     pub attention: Option<Attention>,
 }
 
 impl Inspection {
-    /// Of an engine's last frame.
+    /// Inspects the engine's last frame.
     pub(super) fn of(engine: &mut dyn Engine) -> Result<Self> {
         let attention = engine.attention()?;
         let (image, latent) = (engine.image()?.to_vec(), engine.latent()?.to_vec());
@@ -38,12 +39,12 @@ impl Inspection {
         })
     }
 
-    /// The token that holds a cell.
+    /// Index of the token that holds a latent cell.
     pub fn token(&self, cell: usize) -> usize {
         token_of(cell, self.grid, self.merge)
     }
 
-    /// Tokens that hold cells, along height and width; they come first among a frame's tokens.
+    /// Tokens that hold latent cells, along height and width. They are a frame's first tokens.
     pub fn tokens(&self) -> [usize; 2] {
         self.grid.map(|side| side / self.merge.max(1))
     }

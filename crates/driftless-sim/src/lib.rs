@@ -1,24 +1,25 @@
-//! The world-model thread: commands in, frames out, nothing else shared.
+//! The world-model thread: commands in, frames and messages out.
 //!
-//! The thread owns what is played, an engine or a simulator, which a factory makes inside it, so a
-//! failed thread can be started again. Commands are handled between two frames and at once while the thread waits. Frames leave
-//! through a bounded channel: a slow reader loses old frames, never new ones, and never stalls the
-//! model.
+//! The thread owns a [`Player`], an engine or a simulator. A factory makes it inside the thread, so
+//! a failed thread can be started again. Commands are handled between two frames, or at once while
+//! the thread waits. Frames leave through a bounded channel: a slow reader loses old frames, never
+//! new ones, and never stalls the model. Only a GPU shared with the window, and frames that stay on
+//! it, bypass the channels.
 
 mod columns;
+mod comparison;
 mod error;
+mod frame_loop;
 pub mod headless;
 mod history;
 mod inspection;
-mod making;
+mod params_fallback;
 mod player;
 mod replay;
+mod rewind;
 mod script;
 mod session;
 mod thread;
-mod travel;
-mod tried;
-mod truth;
 
 #[cfg(test)]
 mod tests;
@@ -31,39 +32,40 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use script::ActionScript;
 
 use driftless_data::Episode;
 use driftless_engine::{Outcome, Painting, SamplerParams, Seat, StageTimes};
-use script::Script;
 
 pub use columns::{OF_SESSION, recorded_seed};
+pub use comparison::{Beside, simulator_of};
 pub use history::{BranchInfo, History, MAX_BRANCHES, Place};
 pub use inspection::Inspection;
 pub use player::{Dream, Player, Real, Saved, Truth};
-pub use replay::{Difference, Made, Recording, Report};
+pub use replay::{FrameDifference, Provenance, Recording, ReplayReport};
 pub use session::Session;
-pub use truth::{Beside, simulator_of};
 
-/// Frames that wait for a slow reader before the oldest is dropped.
+/// Capacity of the frame channel. When it is full, the oldest frame is dropped.
 pub const FRAMES_IN_FLIGHT: usize = 3;
 
-/// Free seeds are drawn below this bound, short enough to be read and typed by a person.
+/// Random seeds are drawn below this bound, so that they are short enough to read and type.
 pub const FREE_SEEDS: u64 = 1 << 24;
 
-/// Makes what is played, on that seat; called inside the world-model thread, once for every start.
+/// Makes the player, on the given device. Called once for each thread, inside it.
 pub type PlayerFactory = dyn Fn(&Seat) -> Result<Box<dyn Player>> + Send + Sync;
 
 /// How fast frames are made.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pace {
-    /// Frames a second, evenly spaced.
+    /// Frames per second, evenly spaced.
     Fps(f32),
-    /// As fast as the engine can.
+    /// As fast as the player can.
     Unlimited,
 }
 
 impl Pace {
-    /// Time from one frame's start to the next; zero when unlimited or not a usable number.
+    /// Time from the start of one frame to the next. Zero if unlimited, or if the rate is not a
+    /// positive number.
     pub fn period(self) -> Duration {
         match self {
             Self::Fps(fps) if fps > 0.0 => {
@@ -74,34 +76,34 @@ impl Pace {
     }
 }
 
-/// What the owner asks of the world-model thread.
+/// A request to the world-model thread.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// The player now holds this action; the latest one at the start of a frame counts.
+    /// Holds this action. Each frame takes the action that is held when it starts.
     Held {
         /// Index into the world's actions.
         action: u32,
-        /// When the key went down or up, for key-to-frame latency.
+        /// When the key went down or up, for measuring latency.
         since: Instant,
     },
-    /// Plays these actions in the next frames, one each, before the held one counts again. A key
-    /// of the world that is pressed meanwhile ends them.
+    /// Plays these actions in the next frames, one each, before the held one counts again. Pressing
+    /// a key of an action stops them.
     Actions(Arc<[u32]>),
     /// Sampler parameters from the next frame on.
     Params(SamplerParams),
     /// With `true`, every reset draws a new seed; with `false`, the parameters' seed is used.
     FreeSeed(bool),
-    /// Whether a predicted end of the episode starts the context again, as a real one does.
+    /// Whether a predicted end of the episode resets, as a simulator's does.
     EndsRestart(bool),
-    /// For how many frames an action is held once it was taken; at least one.
+    /// Number of frames for which an action is repeated, at least 1.
     Repeat(u64),
-    /// The pace from now on.
+    /// Sets the pace.
     Pace(Pace),
-    /// Whether frames from the next one on show how they were denoised.
+    /// Whether frames carry their denoising passes, from the next one on.
     Trace(bool),
-    /// Whether frames from the next one on show what the model holds and where it looked.
+    /// Whether frames carry latent and attention, from the next one on.
     Inspect(bool),
-    /// Whether frames from the next one on tell their drift, and how surprising the truth is.
+    /// Whether frames carry drift and, next to ground truth, surprise, from the next one on.
     Measure(bool),
     /// Makes no frames until [`Command::Resume`] or [`Command::Step`].
     Pause,
@@ -115,62 +117,63 @@ pub enum Command {
     Context(usize),
     /// Starts the next context, the first one after the last.
     NextContext,
-    /// Pauses and goes to a frame that was played; who plays on from there begins a branch.
+    /// Pauses and goes to a frame of the history. Playing on from there begins a branch, unless it
+    /// is the last frame of one.
     Seek(Place),
-    /// Begins a branch where the game stands.
+    /// Begins a branch at the current frame.
     Branch,
-    /// Forgets a branch that is not played.
+    /// Deletes a branch other than the current one.
     DropBranch(u32),
-    /// What is shown beside the frames; a truth starts the game again, from its first frames.
+    /// Sets what is shown next to the frames. Ground truth resets to its first frames.
     Beside(Beside),
-    /// Asks for [`Message::Pictures`] of a branch's frames.
+    /// Requests [`Message::Pictures`] of a branch's frames.
     Pictures {
         /// The branch.
         branch: u32,
         /// The frames.
         indices: Arc<[usize]>,
-        /// How many frames earlier the picture may be.
+        /// How many frames earlier than requested an image may be.
         within: usize,
     },
-    /// Asks for [`Message::Kept`]: the frames from the last start to this one.
+    /// Requests [`Message::Kept`]: the frames from the last start up to this position.
     Keep(Place),
     /// Ends the thread.
     Quit,
 }
 
-/// What the world-model thread says besides frames.
+/// A message from the world-model thread, other than a frame.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Message {
-    /// The engine is ready.
+    /// The player is ready.
     Started {
-        /// The name of the engine, or of what else plays.
+        /// [`Player::name`].
         engine: String,
     },
-    /// Something the player should know; the thread goes on.
+    /// Something the user should know; the thread continues.
     Notice(String),
-    /// The engine refused the new parameters; these are in force instead.
+    /// The engine rejected the requested parameters and uses others.
     ParamsRefused {
-        /// Why, naming the parameter and what was expected.
+        /// The reason, naming the parameter and what was expected.
         why: String,
-        /// The last parameters that worked.
+        /// The parameters in use: the last ones that worked.
         kept: SamplerParams,
     },
-    /// The branches, after one came or went.
+    /// All branches, after their list changed.
     Branches(Vec<BranchInfo>),
-    /// The pictures that there are of those asked for, u8 RGB `[H, W, 3]`, with their frames' indices.
+    /// Answers [`Command::Pictures`] with the images that are stored.
     Pictures {
         /// The branch.
         branch: u32,
-        /// The pictures.
+        /// Requested frame indices and images, u8 RGB `[H, W, 3]`.
         pictures: Vec<(usize, Arc<[u8]>)>,
     },
-    /// Frames that were asked for, as a recording.
+    /// Answers [`Command::Keep`].
     Kept(Arc<Episode>),
     /// The thread failed and has ended; it can be started again.
     Failed {
-        /// What happened.
+        /// The error.
         what: String,
-        /// Whether it was the device, in whose place the processor may go on.
+        /// Whether the device failed, so that the CPU may take over.
         device: bool,
     },
 }
@@ -178,56 +181,57 @@ pub enum Message {
 /// One frame of the world.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// Frames since the thread started, resets included; a gap tells how many were dropped.
+    /// Frames since the thread started, across resets. A gap is the number of frames dropped.
     pub sequence: u64,
-    /// Predicted frames since the reset; 0 is the last frame of the starting context.
+    /// Frames since the reset; 0 is the last frame of the starting context.
     pub number: u64,
-    /// The picture.
+    /// The image.
     pub image: Picture,
     /// The action that led to this frame.
     pub action: u32,
-    /// When the key changed that this frame is the first to show, if one did.
+    /// When the held action changed, if this frame is the first to reflect the change.
     pub reflects: Option<Instant>,
     /// When the frame was finished.
     pub made: Instant,
     /// Time spent in each stage; zero for frame 0.
     pub times: StageTimes,
-    /// The parameters used, the seed among them.
+    /// The sampler parameters used, with the actual seed.
     pub params: SamplerParams,
     /// Index of the starting context.
     pub context: usize,
-    /// How the frame was denoised, pass by pass; empty unless asked for with [`Command::Trace`].
+    /// The denoising passes; empty without [`Command::Trace`].
     pub trace: Arc<[TracedPass]>,
-    /// What the model holds of the frame; none unless asked for with [`Command::Inspect`].
+    /// Latent and attention of the frame; `None` without [`Command::Inspect`].
     pub inspect: Option<Arc<Inspection>>,
-    /// What a simulator knows of the frame; none of a predicted one.
+    /// Reward, end and state; `None` for a predicted frame.
     pub truth: Option<Truth>,
-    /// Reward and end that the world model predicts of the frame, where it does; none of a starting
-    /// frame.
+    /// Predicted reward and end; `None` for a starting frame, and for a world that predicts none.
     pub outcome: Option<Outcome>,
     /// Sum of the predicted rewards since the reset.
     pub score: f32,
-    /// Where it lies in what was played.
+    /// Where the frame lies in the history.
     pub place: Place,
-    /// The re-encoding error ([`driftless_engine::reencoding_error`]), where it was asked for.
+    /// The re-encoding error ([`driftless_engine::reencoding_error`]); `None` without
+    /// [`Command::Measure`].
     pub drift: Option<f32>,
-    /// How much the true frame surprises ([`driftless_engine::Engine::surprise`]), where it was asked for.
+    /// The surprise of the true frame ([`driftless_engine::Engine::surprise`]); `None` without
+    /// [`Command::Measure`] or without ground truth.
     pub surprise: Option<f32>,
-    /// What [`Command::Beside`] asked for, u8 RGB `[H, W, 3]`, where there is such a frame.
+    /// The frame of [`Command::Beside`], u8 RGB `[H, W, 3]`, if there is one.
     pub beside: Option<Arc<[u8]>>,
 }
 
-/// A frame's picture.
+/// The image of a frame, in memory or on the window's device.
 #[derive(Clone, Debug)]
 pub enum Picture {
     /// u8 RGB `[H, W, 3]`.
     Bytes(Arc<[u8]>),
-    /// A texture of the device that the window draws with.
+    /// A texture on the device that the window draws with.
     Painting(Arc<Painting>),
 }
 
 impl Picture {
-    /// u8 RGB `[H, W, 3]`, unless it stayed on the device.
+    /// u8 RGB `[H, W, 3]`; `None` if the image stayed on the device.
     pub fn bytes(&self) -> Option<&[u8]> {
         match self {
             Self::Bytes(bytes) => Some(bytes),
@@ -236,50 +240,50 @@ impl Picture {
     }
 }
 
-/// One pass of a frame's denoising as pictures, u8 RGB `[H, W, 3]`.
+/// One denoising pass as decoded images.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TracedPass {
-    /// Signal level τ at which the network was asked.
+    /// Signal level τ of the network's input.
     pub tau: f32,
-    /// z_τ through the decoder.
+    /// The input z_τ through the decoder, u8 RGB `[H, W, 3]`.
     pub noisy: Vec<u8>,
-    /// x̂ through the decoder.
+    /// The prediction x̂ through the decoder, u8 RGB `[H, W, 3]`.
     pub clean: Vec<u8>,
 }
 
 /// How a world-model thread starts.
 #[derive(Clone)]
 pub struct Options {
-    /// Makes the engine or the simulator inside the thread.
+    /// Makes the player inside the thread.
     pub player: Arc<PlayerFactory>,
-    /// What there is to compute on.
+    /// The device to compute on.
     pub seat: Seat,
-    /// Where an earlier thread stopped, to go on from there.
+    /// The history of an earlier thread, to continue from its current frame.
     pub from: Option<Arc<History>>,
     /// Index of the first starting context.
     pub context: usize,
-    /// Actions of the first frames, as [`Command::Actions`]; empty where a person plays at once.
+    /// Actions of the first frames, as in [`Command::Actions`]; may be empty.
     pub actions: Arc<[u32]>,
     /// Sampler parameters of the first frame.
     pub params: SamplerParams,
     /// Whether every reset draws a new seed.
     pub free_seed: bool,
-    /// Whether a predicted end of the episode starts the context again.
+    /// Whether a predicted end of the episode resets.
     pub ends_restart: bool,
     /// The pace.
     pub pace: Pace,
     /// Whether the thread starts paused.
     pub paused: bool,
-    /// Where the played frames are written at the end, if anywhere.
+    /// Path of the recording, if there is one. The owner writes it when the thread has ended.
     pub record: Option<PathBuf>,
 }
 
-/// What a world-model thread leaves.
+/// What remains of a world-model thread that has ended.
 #[derive(Debug, Default)]
-pub struct Left {
-    /// What it recorded.
+pub struct ThreadExit {
+    /// The recording, if there is one.
     pub session: Option<Session>,
-    /// What it played, to go on from.
+    /// The history, from which another thread can continue.
     pub history: History,
 }
 
@@ -288,16 +292,16 @@ pub struct Sim {
     commands: Sender<Command>,
     frames: Receiver<Frame>,
     messages: Receiver<Message>,
-    thread: JoinHandle<Left>,
+    thread: JoinHandle<ThreadExit>,
 }
 
 impl Sim {
-    /// Starts the thread; `notify` is called inside it after each frame and message.
-    ///
-    /// `session` continues the recording of an earlier thread that failed.
+    /// Starts the thread. It calls `notify` after each frame and message. A `session` continues the
+    /// recording of an earlier thread.
     ///
     /// # Errors
-    /// The operating system gives no thread. A failing engine arrives as [`Message::Failed`].
+    /// Returns an error if the operating system cannot start a thread. A failing player arrives as
+    /// [`Message::Failed`].
     pub fn spawn(
         options: Options,
         session: Option<Session>,
@@ -305,12 +309,12 @@ impl Sim {
     ) -> Result<Self> {
         let (commands, inbox) = unbounded();
         let (outbox, frames) = bounded(FRAMES_IN_FLIGHT);
-        let (words, messages) = unbounded();
+        let (message_outbox, messages) = unbounded();
         let ports = thread::Ports {
             commands: inbox,
             frames: outbox,
-            oldest: frames.clone(),
-            messages: words,
+            oldest_frame: frames.clone(),
+            messages: message_outbox,
             notify: Box::new(notify),
         };
         let thread = std::thread::Builder::new()
@@ -325,8 +329,7 @@ impl Sim {
         })
     }
 
-    /// Sends a command; one that arrives after the thread has ended is lost, which
-    /// [`Message::Failed`] has announced.
+    /// Sends a command. It is lost if the thread has ended, which [`Message::Failed`] announces.
     pub fn send(&self, command: Command) {
         let _ = self.commands.send(command);
     }
@@ -341,10 +344,10 @@ impl Sim {
         &self.messages
     }
 
-    /// Ends the thread after its current frame and returns what is left of it.
-    pub fn finish(self) -> Left {
+    /// Ends the thread after its current frame.
+    pub fn finish(self) -> ThreadExit {
         self.send(Command::Quit);
-        // The thread catches its own panics, so a join error has nothing to lose.
+        // The thread catches its own panics, so a join error is not expected.
         self.thread.join().unwrap_or_default()
     }
 }

@@ -1,74 +1,78 @@
-//! What the thread plays: a world model that dreams, or a real simulator.
+//! What the thread plays: a learned world or a simulator.
 
 use std::sync::Arc;
 
-use super::{Inspection, TracedPass};
-use crate::{Error, Result};
 use driftless_data::Clip;
 use driftless_engine::{
     Engine, Outcome, Painting, SamplerParams, Snapshot, StageTimes, reencoding_error,
 };
-use driftless_worlds::{State, World};
+use driftless_worlds::{Simulator, SimulatorSnapshot, SimulatorState};
 
-/// Makes one frame after another from one of several starts.
+use super::{Inspection, TracedPass};
+use crate::{Error, Result};
+
+/// Makes one frame after another from one of several starting contexts.
 pub trait Player: Send {
-    /// A short name for people: `cpu`, `candle cuda`, `simulator`.
+    /// A short display name: `cpu`, `candle cuda`, `simulator`.
     fn name(&self) -> &str;
 
-    /// The name of the world that is played.
+    /// The name of the world.
     fn world(&self) -> String;
 
     /// Frame height and width in pixels.
     fn image_size(&self) -> [usize; 2];
 
-    /// Actions; 0 is the idle one.
+    /// Number of actions; action 0 is the idle one.
     fn actions(&self) -> usize;
 
-    /// Places to start from; at least one.
+    /// Number of starting contexts, at least 1.
     fn starts(&self) -> usize;
 
-    /// The frames that it started from last, where there are any.
-    fn started(&self) -> Option<&Clip> {
+    /// The clip of the last start; `None` for a simulator.
+    fn starting_clip(&self) -> Option<&Clip> {
         None
     }
 
-    /// Forgets everything and goes to the start with this index.
+    /// Resets to the starting context with this index.
     ///
     /// # Errors
-    /// There is no such start, a parameter is out of range, or the device failed.
+    /// Returns an error if there is no such context, if a parameter is out of range, or if the
+    /// device fails.
     fn start(&mut self, index: usize, params: &SamplerParams) -> Result<()>;
 
-    /// Frames that a start should have; 0 of what starts without any.
+    /// Number of frames that a starting clip should have; 0 for a simulator.
     fn context_frames(&self) -> usize {
         0
     }
 
-    /// Forgets everything and goes on from given frames.
+    /// Resets to a given clip.
     ///
     /// # Errors
-    /// It cannot, the frames do not fit the world, a parameter is out of range, or the device failed.
+    /// Returns an error if the player is a simulator, if the clip does not fit the world, if a
+    /// parameter is out of range, or if the device fails.
     fn start_from(&mut self, _clip: &Clip, _params: &SamplerParams) -> Result<()> {
         Err(Error::Argument(
-            "this cannot start from given frames".into(),
+            "a simulator cannot start from given frames".into(),
         ))
     }
 
     /// Makes the next frame under `action`.
     ///
     /// # Errors
-    /// The action is unknown, a parameter is out of range, or the device failed.
+    /// Returns an error if the action is unknown, if a parameter is out of range, or if the device
+    /// fails.
     fn step(&mut self, action: u32, params: &SamplerParams) -> Result<StageTimes>;
 
     /// The last frame, u8 RGB `[H, W, 3]`.
     ///
     /// # Errors
-    /// The device failed.
+    /// Returns an error if the frame cannot be read back from the device.
     fn image(&mut self) -> Result<&[u8]>;
 
-    /// Whether frames stay on the device from now on, where they can be shown from there.
-    fn stay(&mut self, _on: bool) {}
+    /// Whether frames stay on the device from now on, if they can be shown from there.
+    fn set_keep_on_device(&mut self, _on: bool) {}
 
-    /// The last frame as a texture of the window's device, if it is one.
+    /// The last frame as a texture on the window's device; `None` if it is not there.
     fn painting(&self) -> Option<Arc<Painting>> {
         None
     }
@@ -76,48 +80,49 @@ pub trait Player: Send {
     /// Everything that the next frames depend on.
     ///
     /// # Errors
-    /// The device failed.
+    /// Returns an error if the state cannot be read back from the device.
     fn snapshot(&mut self) -> Result<Saved>;
 
-    /// Goes back to a snapshot.
+    /// Restores a snapshot.
     ///
     /// # Errors
-    /// It is of another world, or the device failed.
+    /// Returns an error if the snapshot is of another world, or if the device fails.
     fn restore(&mut self, saved: &Saved) -> Result<()>;
 
-    /// Whether [`Player::passes`] are kept from now on.
+    /// Turns [`Player::passes`] on or off, from the next frame on.
     fn trace(&mut self, on: bool);
 
-    /// How the last frame was denoised; empty while not traced, and where nothing is denoised.
+    /// The last frame's denoising passes; empty for a simulator and while tracing is off.
     ///
     /// # Errors
-    /// The device failed.
+    /// Returns an error if decoding fails on the device.
     fn passes(&mut self) -> Result<Vec<TracedPass>>;
 
-    /// Whether [`Player::inspection`] is kept from now on.
+    /// Turns [`Player::inspection`] on or off, from the next frame on.
     fn inspect(&mut self, _on: bool) {}
 
-    /// What a model holds of the last frame; none while not asked for, and of a simulator.
+    /// Latent and attention of the last frame; `None` for a simulator and while inspection is off.
     ///
     /// # Errors
-    /// The device failed.
+    /// Returns an error if they cannot be read back from the device.
     fn inspection(&mut self) -> Result<Option<Inspection>> {
         Ok(None)
     }
 
-    /// The last frame's re-encoding error ([`reencoding_error`]); none where nothing is encoded.
+    /// The last frame's re-encoding error ([`reencoding_error`]); `None` for a simulator.
     ///
     /// # Errors
-    /// The device failed.
+    /// Returns an error if the device fails.
     fn drift(&mut self) -> Result<Option<f32>> {
         Ok(None)
     }
 
-    /// How much a frame, u8 RGB `[H, W, 3]`, would surprise in the place of the next one
-    /// ([`Engine::surprise`]); none where nothing is predicted.
+    /// How surprising `image`, u8 RGB `[H, W, 3]`, would be as the next frame
+    /// ([`Engine::surprise`]); `None` if the player cannot measure it.
     ///
     /// # Errors
-    /// The frame or the action does not fit the world, a parameter is out of range, or the device failed.
+    /// Returns an error if the image or the action does not fit the world, if a parameter is out of
+    /// range, or if the device fails.
     fn surprise(
         &mut self,
         _image: &[u8],
@@ -127,83 +132,81 @@ pub trait Player: Send {
         Ok(None)
     }
 
-    /// What a world model predicts of the last frame beside its picture, where it does.
+    /// Predicted reward and end of the last frame; `None` if the world predicts none.
     fn outcome(&self) -> Option<Outcome> {
         None
     }
 
-    /// What is true of the last frame; none where nobody knows.
+    /// Ground truth of the last frame; `None` for a learned world.
     fn truth(&self) -> Option<Truth>;
 }
 
-/// A moment that a player can go back to.
+/// The state of a player, from which it can continue bit-identically.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Saved {
-    /// Of an engine.
-    Dream(Snapshot),
+    /// Of a learned world.
+    Learned(Snapshot),
     /// Of a simulator.
-    Real(driftless_worlds::Snapshot),
+    Simulated(SimulatorSnapshot),
 }
 
 impl Saved {
-    /// About how much memory it takes.
+    /// Approximate size in memory.
     pub fn bytes(&self) -> usize {
         match self {
-            Self::Dream(snapshot) => 4 * snapshot.state.len() + snapshot.image.len(),
-            Self::Real(snapshot) => 4 * snapshot.state.len(),
+            Self::Learned(snapshot) => 4 * snapshot.state.len() + snapshot.image.len(),
+            Self::Simulated(snapshot) => 4 * snapshot.state.len(),
         }
     }
 
-    /// The frame, u8 RGB `[H, W, 3]`, where it holds it.
+    /// The frame, u8 RGB `[H, W, 3]`; `None` for a simulator.
     pub fn image(&self) -> Option<&[u8]> {
         match self {
-            Self::Dream(snapshot) => Some(&snapshot.image),
-            Self::Real(_) => None,
+            Self::Learned(snapshot) => Some(&snapshot.image),
+            Self::Simulated(_) => None,
         }
     }
 
-    fn of_another_kind() -> Error {
-        Error::Argument("the snapshot is of another kind of world".into())
+    fn wrong_kind() -> Error {
+        Error::Argument("the snapshot is of another kind of player".into())
     }
 }
 
-/// What only a simulator knows of a frame.
+/// What a simulator knows about a frame.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Truth {
-    /// The seed of what is played.
+    /// The seed of the world.
     pub seed: u64,
     /// The reward that came with the frame.
     pub reward: f32,
-    /// Whether the episode ended with it.
+    /// Whether the episode ended with the frame.
     pub ended: bool,
-    /// The state behind it.
-    pub state: State,
+    /// The true state.
+    pub state: SimulatorState,
 }
 
-/// A world model that starts from recorded contexts.
+/// A learned world: an engine and its starting contexts.
 pub struct Dream {
     engine: Box<dyn Engine>,
     contexts: Arc<[Clip]>,
-    started: Started,
-    inspected: bool,
+    last_start: LastStart,
+    inspecting: bool,
 }
 
-/// What a dream started from.
-enum Started {
-    /// One of its contexts.
-    Own(usize),
-    /// Frames that were given to it.
-    Given(Clip),
+/// What a learned world started from.
+enum LastStart {
+    Context(usize),
+    Clip(Clip),
 }
 
 impl Dream {
-    /// Predicts frames with `engine`, after one of `contexts`.
+    /// A world that predicts frames with `engine`, starting from one of `contexts`.
     pub fn new(engine: Box<dyn Engine>, contexts: Arc<[Clip]>) -> Self {
         Self {
             engine,
             contexts,
-            started: Started::Own(0),
-            inspected: false,
+            last_start: LastStart::Context(0),
+            inspecting: false,
         }
     }
 }
@@ -229,10 +232,10 @@ impl Player for Dream {
         self.contexts.len()
     }
 
-    fn started(&self) -> Option<&Clip> {
-        match &self.started {
-            Started::Own(index) => self.contexts.get(*index),
-            Started::Given(clip) => Some(clip),
+    fn starting_clip(&self) -> Option<&Clip> {
+        match &self.last_start {
+            LastStart::Context(index) => self.contexts.get(*index),
+            LastStart::Clip(clip) => Some(clip),
         }
     }
 
@@ -244,7 +247,7 @@ impl Player for Dream {
             ))
         })?;
         self.engine.reset(context, params)?;
-        self.started = Started::Own(index);
+        self.last_start = LastStart::Context(index);
         Ok(())
     }
 
@@ -254,7 +257,7 @@ impl Player for Dream {
 
     fn start_from(&mut self, clip: &Clip, params: &SamplerParams) -> Result<()> {
         self.engine.reset(clip, params)?;
-        self.started = Started::Given(clip.clone());
+        self.last_start = LastStart::Clip(clip.clone());
         Ok(())
     }
 
@@ -266,7 +269,7 @@ impl Player for Dream {
         Ok(self.engine.image()?)
     }
 
-    fn stay(&mut self, on: bool) {
+    fn set_keep_on_device(&mut self, on: bool) {
         self.engine.stay(on);
     }
 
@@ -275,13 +278,13 @@ impl Player for Dream {
     }
 
     fn snapshot(&mut self) -> Result<Saved> {
-        Ok(self.engine.snapshot().map(Saved::Dream)?)
+        Ok(self.engine.snapshot().map(Saved::Learned)?)
     }
 
     fn restore(&mut self, saved: &Saved) -> Result<()> {
         match saved {
-            Saved::Dream(snapshot) => Ok(self.engine.restore(snapshot)?),
-            Saved::Real(_) => Err(Saved::of_another_kind()),
+            Saved::Learned(snapshot) => Ok(self.engine.restore(snapshot)?),
+            Saved::Simulated(_) => Err(Saved::wrong_kind()),
         }
     }
 
@@ -291,26 +294,26 @@ impl Player for Dream {
 
     fn passes(&mut self) -> Result<Vec<TracedPass>> {
         let passes = self.engine.passes().to_vec();
-        let picture = |pass: driftless_engine::Pass| {
+        let decode = |pass: driftless_engine::Pass| {
             Ok(TracedPass {
                 tau: pass.tau,
                 noisy: self.engine.decode(&pass.z)?,
                 clean: self.engine.decode(&pass.x)?,
             })
         };
-        passes.into_iter().map(picture).collect()
+        passes.into_iter().map(decode).collect()
     }
 
     fn inspect(&mut self, on: bool) {
-        self.inspected = on;
+        self.inspecting = on;
         self.engine.inspect(on);
     }
 
     fn inspection(&mut self) -> Result<Option<Inspection>> {
-        match self.inspected {
-            true => Inspection::of(self.engine.as_mut()).map(Some),
-            false => Ok(None),
+        if !self.inspecting {
+            return Ok(None);
         }
+        Inspection::of(self.engine.as_mut()).map(Some)
     }
 
     fn drift(&mut self) -> Result<Option<f32>> {
@@ -335,9 +338,10 @@ impl Player for Dream {
     }
 }
 
-/// A simulator. Start i of seed s is the world of seed s + i; other parameters mean nothing to it.
+/// A simulator as a player. Starting context i under seed s is the world of seed s + i; other
+/// sampler parameters have no effect.
 pub struct Real {
-    world: Box<dyn World>,
+    simulator: Box<dyn Simulator>,
     name: String,
     size: [usize; 2],
     actions: usize,
@@ -345,11 +349,11 @@ pub struct Real {
 }
 
 impl Real {
-    /// Plays `world` itself.
-    pub fn new(world: Box<dyn World>) -> Self {
-        let info = world.info();
+    /// Plays `simulator`.
+    pub fn new(simulator: Box<dyn Simulator>) -> Self {
+        let info = simulator.info();
         Self {
-            world,
+            simulator,
             name: info.name,
             size: info.image,
             actions: info.actions.len(),
@@ -375,35 +379,35 @@ impl Player for Real {
         self.actions
     }
 
-    /// So many that nobody gets round.
+    /// Every index is a start, since it is added to the seed; this is only an upper bound.
     fn starts(&self) -> usize {
         1 << 24
     }
 
     fn start(&mut self, index: usize, params: &SamplerParams) -> Result<()> {
         self.seed = params.seed.wrapping_add(index as u64);
-        self.world.reset(self.seed);
+        self.simulator.reset(self.seed);
         Ok(())
     }
 
     fn step(&mut self, action: u32, _: &SamplerParams) -> Result<StageTimes> {
-        self.world.step(action)?;
+        self.simulator.step(action)?;
         Ok(StageTimes::default())
     }
 
     fn image(&mut self) -> Result<&[u8]> {
-        Ok(self.world.image())
+        Ok(self.simulator.image())
     }
 
     fn snapshot(&mut self) -> Result<Saved> {
-        Ok(Saved::Real(self.world.snapshot()))
+        Ok(Saved::Simulated(self.simulator.snapshot()))
     }
 
     fn restore(&mut self, saved: &Saved) -> Result<()> {
-        let Saved::Real(snapshot) = saved else {
-            return Err(Saved::of_another_kind());
+        let Saved::Simulated(snapshot) = saved else {
+            return Err(Saved::wrong_kind());
         };
-        self.world.restore(snapshot)?;
+        self.simulator.restore(snapshot)?;
         self.seed = snapshot.seed;
         Ok(())
     }
@@ -417,9 +421,9 @@ impl Player for Real {
     fn truth(&self) -> Option<Truth> {
         Some(Truth {
             seed: self.seed,
-            reward: self.world.reward(),
-            ended: self.world.ended(),
-            state: self.world.state(),
+            reward: self.simulator.reward(),
+            ended: self.simulator.ended(),
+            state: self.simulator.state(),
         })
     }
 }

@@ -1,4 +1,4 @@
-//! A recorded session played again, frame by frame, and compared with what was recorded.
+//! Plays a recorded session again and compares it, frame by frame, with the recording.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -6,56 +6,55 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use driftless_data::metrics::psnr;
+use driftless_data::{Clip, Episode, PathError as _};
+use driftless_engine::SamplerParams;
+
 use super::columns::{Columns, ENGINE, WORLD};
 use super::headless::frame;
 use super::{Player, Session};
 use crate::{Error, Result};
-use driftless_data::Clip;
-use driftless_data::Episode;
-use driftless_data::PathError as _;
-use driftless_data::metrics::psnr;
-use driftless_engine::SamplerParams;
 
-/// A session, and what led to each of its frames.
+/// A recorded session, and what led to each of its frames.
 pub struct Recording {
     path: PathBuf,
     episode: Episode,
-    moves: Vec<Move>,
+    frames: Vec<RecordedFrame>,
     world: Option<String>,
     engine: Option<String>,
     simulated: bool,
-    /// The clips that were started from; empty where the session does not hold them.
+    /// The starting clips; empty if the session holds none.
     starts: Vec<Clip>,
 }
 
 /// What led to a frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Move {
-    /// Frames since the reset; 0 of a start.
+struct RecordedFrame {
+    /// Frames since the reset; 0 for a starting frame.
     number: u64,
-    /// The frame that it follows; none of a start.
+    /// Index of the frame that it follows; `None` for a starting frame.
     follows: Option<usize>,
     /// Index of the starting context as it was recorded.
     context: usize,
-    /// What a player has to start from.
+    /// Index of the starting context in the player that replays the session.
     start: usize,
     params: SamplerParams,
 }
 
 impl Recording {
-    /// Reads a session as `driftless play --record` writes it.
+    /// Reads a session that `driftless play --record` has written.
     ///
     /// # Errors
-    /// The file is missing or no session; an array is missing or holds what cannot be; the session
-    /// begins or goes on in the middle of a game.
+    /// Returns an error if the file cannot be read, if an array is missing or holds an invalid
+    /// value, or if a frame does not continue the one that it follows.
     pub fn read(path: &Path) -> Result<Self> {
         Self::of(path, Episode::read(path)?)
     }
 
-    /// The same of a session in memory that belongs to `path`.
+    /// Uses a session in memory; `path` names it in error messages.
     ///
     /// # Errors
-    /// As [`Recording::read`].
+    /// As [`Recording::read`], except for reading the file.
     pub fn of(path: &Path, episode: Episode) -> Result<Self> {
         let columns = Columns {
             path,
@@ -63,59 +62,34 @@ impl Recording {
         };
         let simulated = !columns.has("steps");
         let clips = columns.starts()?;
-        let mut moves: Vec<Move> = Vec::with_capacity(episode.frames());
+        let mut frames: Vec<RecordedFrame> = Vec::with_capacity(episode.frames());
         for t in 0..episode.frames() {
-            let number = columns.count("number", t)? as u64;
-            let follows = match number {
-                0 => None,
-                _ => columns.follows(t)?,
-            };
-            let before = follows.and_then(|at| moves.get(at)).map(|m| m.number);
-            if number != 0 && before.is_none_or(|before| number != before + 1) {
-                let what = match before {
-                    None => format!("begins with {number}, in the middle of a game, expected 0"),
-                    Some(before) => format!(
-                        "frame {t} has number {number} after {before}, expected {} or 0",
-                        before + 1
-                    ),
-                };
-                return Err(columns.error("number", &what));
-            }
+            let (number, follows) = read_order(&columns, &frames, t)?;
             let context = columns.count("context", t)?;
-            let start = match clips.is_empty() {
-                true => context,
-                false => clips.keys().position(|&of| of == context).ok_or_else(|| {
-                    let what =
-                        format!("frame {t} is of context {context}, whose frames are missing");
-                    columns.error("context", &what)
-                })?,
+            let start = start_index(&columns, &clips, t, context)?;
+            let (start, params) = if simulated {
+                // The seed is the world's own, whatever the context and the session's seed were.
+                let params = SamplerParams {
+                    seed: columns.seed(t)?,
+                    ..SamplerParams::default()
+                };
+                (0, params)
+            } else {
+                (start, columns.sampler_params(t)?)
             };
-            moves.push(match simulated {
-                // The seed is that of the world itself, whichever start of whichever seed it was.
-                true => Move {
-                    number,
-                    follows,
-                    context,
-                    start: 0,
-                    params: SamplerParams {
-                        seed: columns.seed(t)?,
-                        ..SamplerParams::default()
-                    },
-                },
-                false => Move {
-                    number,
-                    follows,
-                    context,
-                    start,
-                    params: columns.sampled(t)?,
-                },
+            frames.push(RecordedFrame {
+                number,
+                follows,
+                context,
+                start,
+                params,
             });
         }
         Ok(Self {
             world: columns.text(WORLD)?,
             engine: columns.text(ENGINE)?,
             path: path.to_path_buf(),
-            moves,
+            frames,
             simulated,
             starts: clips.into_values().collect(),
             episode,
@@ -127,7 +101,7 @@ impl Recording {
         &self.episode
     }
 
-    /// The world's name, where the session tells it.
+    /// The world's name, if the session holds it.
     pub fn world(&self) -> Option<&str> {
         self.world.as_deref()
     }
@@ -137,121 +111,188 @@ impl Recording {
         self.simulated
     }
 
-    /// The starting contexts that a [`super::Dream`] plays it from: those of the session, or the
-    /// world's `own` where it holds none.
+    /// The starting contexts for a [`super::Dream`] that replays the session: the session's
+    /// own, or the `fallback` ones if it holds none.
     ///
     /// # Errors
-    /// As `own`.
-    pub fn contexts(&self, own: impl FnOnce() -> Result<Vec<Clip>>) -> Result<Vec<Clip>> {
-        match self.starts.is_empty() {
-            true => own(),
-            false => Ok(self.starts.clone()),
+    /// Returns an error if `fallback` does.
+    pub fn contexts(&self, fallback: impl FnOnce() -> Result<Vec<Clip>>) -> Result<Vec<Clip>> {
+        if self.starts.is_empty() {
+            fallback()
+        } else {
+            Ok(self.starts.clone())
         }
     }
 
-    /// Plays the session again; `kept` records it, and `tick` is called after each frame.
+    /// Plays the session again, recording it into `session` if there is one. Calls `tick` after each
+    /// frame.
     ///
     /// # Errors
-    /// The frames are of another size, an action or a parameter does not fit the world, or the
-    /// device failed.
+    /// Returns an error if the frame size differs, if an action or a parameter does not fit the
+    /// world, or if the device fails.
     pub fn replay(
         &self,
         player: &mut dyn Player,
-        mut kept: Option<&mut Session>,
+        mut session: Option<&mut Session>,
         tick: &mut dyn FnMut(),
-    ) -> Result<Report> {
-        let size = [self.episode.height, self.episode.width];
-        if player.image_size() != size {
-            let ([h, w], [height, width]) = (size, player.image_size());
-            let what = format!("frames are {h}×{w}, those of this world {height}×{width}");
-            return Err(Error::invalid(&self.path, what));
-        }
-        let mut report = Report {
-            frames: self.moves.len(),
+    ) -> Result<ReplayReport> {
+        self.check_image_size(player)?;
+        let mut report = ReplayReport {
+            frames: self.frames.len(),
             identical: 0,
             first: None,
-            recorded: Made {
+            recorded: Provenance {
                 world: self.world.clone(),
                 engine: self.engine.clone(),
             },
-            replayed: Made {
+            replayed: Provenance {
                 world: Some(player.world()),
                 engine: Some(player.name().to_owned()),
             },
             own_contexts: !self.simulated && self.starts.is_empty(),
         };
-        // Where the player went back to.
-        let jumps = |(t, made): (usize, &Move)| made.follows.filter(|before| before + 1 != t);
-        let left: BTreeSet<usize> = self.moves.iter().enumerate().filter_map(jumps).collect();
-        let mut saved = BTreeMap::new();
-        for (t, made) in self.moves.iter().enumerate() {
-            if let Some(back) = made.follows.filter(|before| before + 1 != t)
-                && let Some(there) = saved.get(&back)
-            {
-                player.restore(there)?;
+        // Frames to which the user went back.
+        let rewinds = |(t, recorded)| rewind_target(t, recorded);
+        let targets: BTreeSet<usize> = self.frames.iter().enumerate().filter_map(rewinds).collect();
+        let mut snapshots = BTreeMap::new();
+        for (t, recorded) in self.frames.iter().enumerate() {
+            let target = rewind_target(t, recorded);
+            if let Some(snapshot) = target.and_then(|target| snapshots.get(&target)) {
+                player.restore(snapshot)?;
             }
-            let action = self.episode.actions[t];
-            let done = match made.number {
-                0 => player.start(made.start, &made.params),
-                _ => player.step(action, &made.params).map(|_| ()),
-            };
-            done.map_err(|e| match e {
-                e if e.is_argument() => Error::invalid(&self.path, format!("frame {t}: {e}")),
-                other => other,
-            })?;
-            if let Some(session) = &mut kept {
-                let again = frame(player, made.number, made.context, action, &made.params)?;
-                session.append(&again, player)?;
+            self.make_frame(player, t, recorded)?;
+            if let Some(session) = &mut session {
+                let (number, context) = (recorded.number, recorded.context);
+                let action = self.episode.actions[t];
+                let replayed = frame(player, number, context, action, &recorded.params)?;
+                session.append(&replayed, player)?;
             }
-            report.compare(t, made.number, player.image()?, self.episode.frame(t));
-            if left.contains(&t) {
-                saved.insert(t, player.snapshot()?);
+            report.compare(t, recorded.number, player.image()?, self.episode.frame(t));
+            if targets.contains(&t) {
+                snapshots.insert(t, player.snapshot()?);
             }
             tick();
         }
         Ok(report)
     }
+
+    fn check_image_size(&self, player: &dyn Player) -> Result<()> {
+        let [h, w] = [self.episode.height, self.episode.width];
+        let [height, width] = player.image_size();
+        if [h, w] != [height, width] {
+            let what = format!("frames are {h}×{w}, expected {height}×{width} for this world");
+            return Err(Error::invalid(&self.path, what));
+        }
+        Ok(())
+    }
+
+    fn make_frame(
+        &self,
+        player: &mut dyn Player,
+        t: usize,
+        recorded: &RecordedFrame,
+    ) -> Result<()> {
+        let made = if recorded.number == 0 {
+            player.start(recorded.start, &recorded.params)
+        } else {
+            let action = self.episode.actions[t];
+            player.step(action, &recorded.params).map(drop)
+        };
+        made.map_err(|e| match e {
+            e if e.is_argument() => Error::invalid(&self.path, format!("frame {t}: {e}")),
+            other => other,
+        })
+    }
 }
 
-/// What a session came to when it was played again.
+/// The number of frame `t` and the frame that it follows, given the frames before it.
+fn read_order(
+    columns: &Columns,
+    frames: &[RecordedFrame],
+    t: usize,
+) -> Result<(u64, Option<usize>)> {
+    let number = columns.count("number", t)? as u64;
+    if number == 0 {
+        return Ok((number, None));
+    }
+    let follows = columns.follows(t)?;
+    let before = follows.and_then(|index| frames.get(index));
+    let Some(RecordedFrame { number: before, .. }) = before else {
+        let what = format!("starts with {number}, in the middle of an episode, expected 0");
+        return Err(columns.error("number", &what));
+    };
+    let expected = before + 1;
+    if number != expected {
+        let what =
+            format!("frame {t} has number {number} after {before}, expected {expected} or 0");
+        return Err(columns.error("number", &what));
+    }
+    Ok((number, follows))
+}
+
+/// Index of frame `t`'s context among the session's clips; the context itself if it holds none.
+fn start_index(
+    columns: &Columns,
+    clips: &BTreeMap<usize, Clip>,
+    t: usize,
+    context: usize,
+) -> Result<usize> {
+    if clips.is_empty() {
+        return Ok(context);
+    }
+    clips
+        .keys()
+        .position(|&index| index == context)
+        .ok_or_else(|| {
+            let what = format!("frame {t} has context {context}, whose clip is missing");
+            columns.error("context", &what)
+        })
+}
+
+/// The frame that frame `t` follows, if that is not the previous one.
+fn rewind_target(t: usize, recorded: &RecordedFrame) -> Option<usize> {
+    recorded.follows.filter(|before| before + 1 != t)
+}
+
+/// The result of a replay.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Report {
+pub struct ReplayReport {
     /// Frames of the session.
     pub frames: usize,
-    /// Frames that are the recorded ones, bit for bit.
+    /// Frames that are identical to the recorded ones, bit for bit.
     pub identical: usize,
-    /// The first one that is not.
-    pub first: Option<Difference>,
-    /// How it was recorded, as far as the session tells.
-    pub recorded: Made,
-    /// How it was played again.
-    pub replayed: Made,
-    /// Whether it began from the world's own contexts since the session holds none.
+    /// The first frame that is not.
+    pub first: Option<FrameDifference>,
+    /// World and engine of the recording.
+    pub recorded: Provenance,
+    /// World and engine of the replay.
+    pub replayed: Provenance,
+    /// Whether the replay used the world's own contexts, because the session holds none.
     pub own_contexts: bool,
 }
 
-/// What made frames.
+/// Where frames come from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Made {
-    /// The world's name.
+pub struct Provenance {
+    /// The world's name; `None` if unknown.
     pub world: Option<String>,
-    /// The engine's, or several where one went on for another.
+    /// The engine's name, or several if one took over from another; `None` if unknown.
     pub engine: Option<String>,
 }
 
-/// A frame that differs.
+/// A replayed frame that differs from the recorded one.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Difference {
-    /// Its place in the session.
+pub struct FrameDifference {
+    /// Its index in the session.
     pub frame: usize,
-    /// Frames since the reset before it.
+    /// Frames since the reset.
     pub number: u64,
     /// PSNR against the recorded frame in dB.
     pub psnr: f64,
 }
 
-impl Report {
-    /// Whether the session was replayed to the bit.
+impl ReplayReport {
+    /// Whether all frames are bit-identical.
     pub fn is_identical(&self) -> bool {
         self.first.is_none()
     }
@@ -260,7 +301,7 @@ impl Report {
         if played == recorded {
             self.identical += 1;
         } else if self.first.is_none() {
-            self.first = psnr(played, recorded).map(|psnr| Difference {
+            self.first = psnr(played, recorded).map(|psnr| FrameDifference {
                 frame,
                 number,
                 psnr,
@@ -269,7 +310,7 @@ impl Report {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for ReplayReport {
     /// One line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -277,7 +318,7 @@ impl fmt::Display for Report {
             "{} of {} frames are identical",
             self.identical, self.frames
         )?;
-        let Some(Difference {
+        let Some(FrameDifference {
             frame,
             number,
             psnr,
@@ -292,10 +333,10 @@ impl fmt::Display for Report {
         if number == 0 && self.own_contexts {
             write!(
                 f,
-                "; the session does not hold its starting contexts, and this is none of the world's"
+                "; the session does not hold its starting contexts, and the world's own differ"
             )?;
         }
-        let Made { world, engine } = &self.recorded;
+        let Provenance { world, engine } = &self.recorded;
         let pairs = [
             (world, &self.replayed.world),
             (engine, &self.replayed.engine),

@@ -1,35 +1,35 @@
-//! Actions from a file, which are played before the person's.
+//! Actions from a file, played before the held one counts.
 
 use std::sync::Arc;
 
-/// Actions on their way; empty ones are over at once.
+/// A queue of actions. An empty one is finished.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Script {
+pub(super) struct ActionScript {
     actions: Arc<[u32]>,
-    /// How many have been played.
-    at: usize,
+    /// Actions already played.
+    played: usize,
 }
 
-impl Script {
+impl ActionScript {
     /// Plays `actions` from the first one on.
     pub fn new(actions: Arc<[u32]>) -> Self {
-        Self { actions, at: 0 }
+        Self { actions, played: 0 }
     }
 
-    /// The action of the next frame, until there are no more.
+    /// Takes the action of the next frame, or `None` once the script is finished.
     pub fn next(&mut self) -> Option<u32> {
-        let action = self.actions.get(self.at).copied();
-        self.at += usize::from(action.is_some());
+        let action = self.actions.get(self.played).copied();
+        self.played += usize::from(action.is_some());
         action
     }
 
-    /// Whether there are no more.
-    pub fn is_over(&self) -> bool {
-        self.at == self.actions.len()
+    /// Whether all actions have been played.
+    pub fn is_finished(&self) -> bool {
+        self.played == self.actions.len()
     }
 
-    /// The first action that a world of so many does not have.
-    pub fn unknown(&self, actions: u32) -> Option<u32> {
-        self.actions.iter().copied().find(|&a| a >= actions)
+    /// The first action that is not below `action_count`.
+    pub fn first_unknown(&self, action_count: u32) -> Option<u32> {
+        self.actions.iter().copied().find(|&a| a >= action_count)
     }
 }

@@ -1,33 +1,38 @@
-//! The recording of what was played, kept in memory and written as one episode.
+//! The recording of a played session, held in memory and written as one episode.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use super::columns::{self, ENGINE, WORLD};
-use super::{Frame, Player};
-use crate::Result;
-use driftless_data::Clip;
-use driftless_data::{Episode, Extra};
+use driftless_data::{Clip, Episode, Extra};
 
-/// Frames after which recording stops.
+use super::columns::{ENGINE, WORLD};
+use super::{Frame, Player, columns};
+use crate::Result;
+
+/// Recording stops after this many frames.
 const MAX_FRAMES: usize = 36_000;
 
-/// Bytes of images after which recording stops, for worlds with large frames.
+/// Recording stops after this many bytes of images, for worlds with large frames.
 const MAX_BYTES: usize = 1 << 30;
 
-/// Every played frame, in order, the starting frame of each reset included.
+/// Every played frame, in order, with the starting frame of each reset.
 ///
-/// Written as an episode with these extra arrays beside the usual ones, each `[T]` unless said
-/// otherwise: `number` (frames since the reset, 0 for a starting frame), `context`, `follows` (the frame
-/// before it, which is an earlier one where the player had gone back; -1 for a starting frame), `seed` `[T, 4]`
-/// (16 bits each, lowest first, since the arrays hold f32); of a simulator its true state and
-/// `is_terminal`; of predicted frames the sampler's parameters: `steps`, `context_signal`, `context_length`, `temperature`, `guidance`,
-/// `solver` (its place in [`driftless_engine::Solver::ALL`]), `path` (its place in
-/// [`driftless_engine::Along::ALL`]), `shift`, `churn`, `tolerance`, and `end_probability`. Rewards of
-/// predicted frames are predicted ones. `world` and `engine` are names (UTF-8 bytes `[n]`), and
-/// `start_image` `[F, H, W, 3]`, `start_action` and `start_context` `[F]` the clips that predicted
-/// frames started from, each frame with the index of its context. A [`super::Recording`] reads all
-/// of it.
+/// It is written as an episode with these extra arrays, each `[T]` unless stated otherwise:
+///
+/// - `number`: frames since the reset, 0 for a starting frame
+/// - `context`: index of the starting context
+/// - `follows`: index of the frame before it, which is not the previous one after a rewind; -1 for
+///   a starting frame
+/// - `seed` `[T, 4]`: 16 bits each, lowest first, since the arrays hold f32
+/// - for a simulator: its true state, and `is_terminal`
+/// - for predicted frames: the sampler parameters `steps`, `context_signal`, `context_length`,
+///   `temperature`, `guidance`, `solver` (index into [`driftless_engine::Solver::ALL`]), `path` (index
+///   into [`driftless_engine::Along::ALL`]), `shift`, `churn` and `tolerance`, and `end_probability`
+/// - `world` and `engine`: names, as UTF-8 bytes `[n]`
+/// - `start_image` `[F, H, W, 3]`, `start_action` and `start_context` `[F]`: the clips that
+///   predicted frames started from; `start_context` is the context index of each of their frames
+///
+/// Rewards of predicted frames are predicted too. A [`super::Recording`] reads all of it.
 #[derive(Debug)]
 pub struct Session {
     path: PathBuf,
@@ -37,25 +42,26 @@ pub struct Session {
     rewards: Vec<f32>,
     extras: BTreeMap<&'static str, Vec<f32>>,
     world: String,
-    /// What made the frames; more than one where the processor went on for a device.
+    /// The engines that made the frames; several if the CPU took over from a failed device.
     engines: Vec<String>,
-    /// The clips that were started from, by the index of their context.
+    /// The starting clips, by context index.
     starts: BTreeMap<usize, Clip>,
-    /// Index of the context of the present game.
+    /// Index of the current context.
     context: usize,
-    /// Where frames lie in the recording, by what the history calls them.
-    known: HashMap<u64, usize>,
-    /// The frame that the next one follows, where that is not the last one.
+    /// Index of each frame in the recording, by its identifier in the history.
+    index_by_id: HashMap<u64, usize>,
+    /// What to write as `follows` for the next frame, if that is not the last one.
     follows: Option<f32>,
     full: bool,
 }
 
-/// Of a frame that follows none in the recording: of a start, and of one that lies outside.
+/// `follows` of a starting frame.
 const START: f32 = -1.0;
+/// `follows` of a frame whose predecessor is not in the recording.
 const OUTSIDE: f32 = -2.0;
 
 impl Session {
-    /// An empty session that will be written to `path`.
+    /// An empty recording that will be written to `path`.
     pub fn new(path: PathBuf) -> Self {
         Self {
             path,
@@ -68,26 +74,26 @@ impl Session {
             engines: Vec::new(),
             starts: BTreeMap::new(),
             context: 0,
-            known: HashMap::new(),
+            index_by_id: HashMap::new(),
             follows: None,
             full: false,
         }
     }
 
-    /// Where the session is written.
+    /// Where the recording will be written.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Frames recorded.
+    /// Number of recorded frames.
     pub fn frames(&self) -> usize {
         self.actions.len()
     }
 
-    /// Adds a frame that `player` has just made; says so, once, when there is no room for more.
+    /// Adds the frame that `player` has just made. Returns a notice, once, if there is no room left.
     ///
     /// # Errors
-    /// The device failed.
+    /// Returns an error if the image cannot be read back from the device.
     pub(super) fn append(
         &mut self,
         frame: &Frame,
@@ -100,7 +106,7 @@ impl Session {
         if self.frames() >= MAX_FRAMES || self.images.len() + image.len() > MAX_BYTES {
             self.full = true;
             return Ok(Some(format!(
-                "recording stopped after {} frames; play goes on",
+                "recording stopped after {} frames; play continues",
                 self.frames()
             )));
         }
@@ -110,23 +116,34 @@ impl Session {
             self.engines.push(player.name().to_owned());
             self.world = player.world();
         }
-        let last = self.actions.len().checked_sub(1);
-        let before = last.map_or(OUTSIDE, |last| last as f32);
-        let follows = self.follows.take().unwrap_or(before);
-        let follows = if frame.number == 0 { START } else { follows };
+        let follows = self.take_follows(frame.number);
         if frame.number == 0 {
-            self.context = match player.started() {
-                Some(clip) => self.start_of(frame.context, clip),
+            self.context = match player.starting_clip() {
+                Some(clip) => self.store_start(frame.context, clip),
                 None => frame.context,
             };
         }
-        self.actions.push(frame.action);
+        let predicted_reward = frame.outcome.map_or(0.0, |outcome| outcome.reward);
         let truth = frame.truth.as_ref();
-        let foreseen = frame.outcome.map_or(0.0, |outcome| outcome.reward);
         self.rewards
-            .push(truth.map_or(foreseen, |truth| truth.reward));
+            .push(truth.map_or(predicted_reward, |truth| truth.reward));
+        self.actions.push(frame.action);
+        self.append_extras(frame, follows);
+        Ok(None)
+    }
+
+    /// `follows` of the next frame.
+    fn take_follows(&mut self, number: u64) -> f32 {
+        let last = self.actions.len().checked_sub(1);
+        let default = last.map_or(OUTSIDE, |last| last as f32);
+        let follows = self.follows.take().unwrap_or(default);
+        if number == 0 { START } else { follows }
+    }
+
+    fn append_extras(&mut self, frame: &Frame, follows: f32) {
+        let truth = frame.truth.as_ref();
         let seed = truth.map_or(frame.params.seed, |truth| truth.seed);
-        let mut rows = vec![
+        let mut values_by_name = vec![
             ("number", vec![frame.number as f32]),
             ("context", vec![self.context as f32]),
             ("follows", vec![follows]),
@@ -134,47 +151,46 @@ impl Session {
         ];
         match truth {
             Some(truth) => {
-                rows.push(("is_terminal", vec![f32::from(truth.ended)]));
-                rows.extend(truth.state.iter().cloned());
+                values_by_name.push(("is_terminal", vec![f32::from(truth.ended)]));
+                values_by_name.extend(truth.state.iter().cloned());
             }
             None => {
-                rows.extend(columns::sampled(&frame.params));
+                values_by_name.extend(columns::sampler_params(&frame.params));
                 let end = frame.outcome.map_or(0.0, |outcome| outcome.end);
-                rows.push(("end_probability", vec![end]));
+                values_by_name.push(("end_probability", vec![end]));
             }
         }
-        for (name, values) in rows {
+        for (name, values) in values_by_name {
             self.extras.entry(name).or_default().extend(values);
         }
-        Ok(None)
     }
 
-    /// The index under which the clip of a start is kept: that of its context, unless another clip
-    /// has it already.
-    fn start_of(&mut self, context: usize, clip: &Clip) -> usize {
-        let same = self.starts.iter().find(|(_, known)| *known == clip);
+    /// Stores a starting clip and returns its context index: `context`, or a free one if another
+    /// clip has that.
+    fn store_start(&mut self, context: usize, clip: &Clip) -> usize {
+        let same = self.starts.iter().find(|(_, stored)| *stored == clip);
         if let Some((index, _)) = same {
             return *index;
         }
-        let next = self.starts.keys().last().map_or(0, |last| last + 1);
-        let index = match self.starts.contains_key(&context) {
-            true => next,
-            false => context,
+        let index = if self.starts.contains_key(&context) {
+            self.starts.keys().last().map_or(0, |last| last + 1)
+        } else {
+            context
         };
         self.starts.insert(index, clip.clone());
         index
     }
 
-    /// Tells what the history calls the last frame.
-    pub(super) fn name_last(&mut self, id: u64) {
+    /// Sets the identifier that the last frame has in the history.
+    pub(super) fn set_last_id(&mut self, id: u64) {
         if let Some(last) = self.actions.len().checked_sub(1) {
-            self.known.insert(id, last);
+            self.index_by_id.insert(id, last);
         }
     }
 
-    /// The next frame follows the one that the history calls so.
-    pub(super) fn go_on_from(&mut self, id: u64) {
-        let found = self.known.get(&id).copied();
+    /// The next frame will follow the one with this identifier.
+    pub(super) fn continue_from(&mut self, id: u64) {
+        let found = self.index_by_id.get(&id).copied();
         self.follows = Some(found.map_or(OUTSIDE, |index| index as f32));
         let contexts = self.extras.get("context");
         let context = found.and_then(|index| contexts?.get(index).copied());
@@ -183,7 +199,7 @@ impl Session {
         }
     }
 
-    /// The session as an episode.
+    /// The recording as an episode.
     pub fn into_episode(self) -> Episode {
         let frames = self.frames();
         let extra = |values: Vec<f32>| Extra {
@@ -217,10 +233,10 @@ impl Session {
         }
     }
 
-    /// Writes the episode; a session without frames writes nothing.
+    /// Writes the episode. Without frames, writes nothing.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// Returns an error if the file cannot be written.
     pub fn write(self) -> Result<()> {
         if self.frames() == 0 {
             return Ok(());

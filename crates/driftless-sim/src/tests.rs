@@ -1,25 +1,26 @@
-//! The world-model thread under a fake engine. Commands are handled in order, so a paused thread
-//! that is stepped does the same in every run; time limits below only end a test that hangs.
+//! The world-model thread with a fake engine. Commands are handled in order, so stepping a paused
+//! thread is deterministic; the timeouts only end a test that hangs.
 
 mod fake;
-mod going_on;
 mod inspecting;
-mod real;
 mod recording;
 mod replaying;
+mod resuming;
+mod rewinding;
 mod scripted;
-mod travel;
+mod simulators;
 
 use std::collections::HashSet;
 
 use fake::Fake;
 
-use super::*;
 use driftless_engine::Solver;
 
-const HANGS: Duration = Duration::from_secs(30);
+use super::*;
 
-/// A paused thread without a pace, whose contexts start at 0, 100 and 200.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A paused thread of unlimited pace, whose contexts start at 0, 100 and 200.
 fn options() -> Options {
     Options {
         player: fake::factory(|| Ok(Fake::new())),
@@ -40,17 +41,17 @@ fn spawn(options: Options) -> Sim {
     Sim::spawn(options, None, || {}).unwrap()
 }
 
-/// Starts a thread, with a word for each message and frame, and reads nothing.
+/// Starts a thread whose output is not read. The receiver gets one item for each message and frame.
 fn spawn_unread(options: Options) -> (Sim, Receiver<()>) {
-    let (notify, words) = unbounded();
+    let (notify, events) = unbounded();
     let sim = Sim::spawn(options, None, move || {
         let _ = notify.send(());
     });
-    (sim.unwrap(), words)
+    (sim.unwrap(), events)
 }
 
 fn next(sim: &Sim) -> Frame {
-    sim.frames().recv_timeout(HANGS).expect("a frame")
+    sim.frames().recv_timeout(TIMEOUT).expect("a frame")
 }
 
 fn rgb(frame: &Frame) -> &[u8] {
@@ -61,9 +62,9 @@ fn recording(sim: Sim) -> Session {
     sim.finish().session.expect("a recording")
 }
 
-fn word(sim: &Sim) -> Message {
+fn next_message(sim: &Sim) -> Message {
     loop {
-        match sim.messages().recv_timeout(HANGS).expect("a message") {
+        match sim.messages().recv_timeout(TIMEOUT).expect("a message") {
             Message::Started { .. } | Message::Branches(_) => {}
             message => return message,
         }
@@ -84,11 +85,12 @@ fn hold(sim: &Sim, action: u32) -> Instant {
 /// Returns when every command sent so far has been handled.
 fn settle(sim: &Sim) {
     sim.send(Command::Context(usize::MAX));
-    while !matches!(word(sim), Message::Notice(text) if text.contains("starting context")) {}
+    while !matches!(next_message(sim), Message::Notice(text) if text.contains("starting context")) {
+    }
 }
 
 #[test]
-fn it_starts_with_the_contexts_last_frame() {
+fn starts_with_last_context_frame() {
     let sim = spawn(Options {
         context: 1,
         ..options()
@@ -96,7 +98,7 @@ fn it_starts_with_the_contexts_last_frame() {
     let frame = next(&sim);
     assert_eq!((frame.number, frame.context, frame.action), (0, 1, 0));
     assert_eq!(rgb(&frame)[0], 100);
-    let started = sim.messages().recv_timeout(HANGS).unwrap();
+    let started = sim.messages().recv_timeout(TIMEOUT).unwrap();
     assert_eq!(
         started,
         Message::Started {
@@ -106,7 +108,7 @@ fn it_starts_with_the_contexts_last_frame() {
 }
 
 #[test]
-fn the_action_held_last_before_a_frame_counts_for_it_and_stays() {
+fn latest_held_action_counts() {
     let sim = spawn(options());
     next(&sim);
     hold(&sim, 1);
@@ -119,7 +121,7 @@ fn the_action_held_last_before_a_frame_counts_for_it_and_stays() {
 }
 
 #[test]
-fn an_action_is_repeated_for_as_many_frames_as_asked() {
+fn actions_repeat() {
     let sim = spawn(options());
     next(&sim);
     sim.send(Command::Repeat(3));
@@ -133,17 +135,19 @@ fn an_action_is_repeated_for_as_many_frames_as_asked() {
 }
 
 #[test]
-fn an_unknown_action_is_said_and_the_held_one_stays() {
+fn unknown_action_is_ignored() {
     let sim = spawn(options());
     next(&sim);
     hold(&sim, 1);
     hold(&sim, 5);
-    assert!(matches!(word(&sim), Message::Notice(text) if text.contains("expected 0 to 4")));
+    assert!(
+        matches!(next_message(&sim), Message::Notice(text) if text.contains("expected 0 to 4"))
+    );
     assert_eq!(step(&sim).action, 1);
 }
 
 #[test]
-fn parameters_count_from_the_next_frame_on() {
+fn parameters_apply_to_next_frame() {
     let sim = spawn(options());
     next(&sim);
     let params = SamplerParams {
@@ -158,7 +162,7 @@ fn parameters_count_from_the_next_frame_on() {
 }
 
 #[test]
-fn frames_show_how_they_were_denoised_while_asked_to() {
+fn frames_carry_passes_while_tracing() {
     let sim = spawn(options());
     assert!(next(&sim).trace.is_empty());
     assert!(step(&sim).trace.is_empty());
@@ -177,7 +181,7 @@ fn frames_show_how_they_were_denoised_while_asked_to() {
 }
 
 #[test]
-fn refused_parameters_are_said_and_the_last_good_ones_stay_in_force() {
+fn rejected_parameters_fall_back() {
     let sim = spawn(options());
     next(&sim);
     let with = |steps| SamplerParams {
@@ -188,21 +192,21 @@ fn refused_parameters_are_said_and_the_last_good_ones_stay_in_force() {
     step(&sim);
     sim.send(Command::Params(with(9)));
     assert_eq!(step(&sim).params, with(2));
-    let Message::ParamsRefused { why, kept } = word(&sim) else {
-        panic!("another message");
+    let Message::ParamsRefused { why, kept } = next_message(&sim) else {
+        panic!("unexpected message");
     };
     assert!(why.contains("steps is 9"), "{why}");
     assert_eq!(kept, with(2));
-    // The same at a reset, where no step is made.
+    // Also at a reset, which makes no step.
     sim.send(Command::Params(with(0)));
     sim.send(Command::Reset);
     assert_eq!(next(&sim).params, with(2));
-    assert!(matches!(word(&sim), Message::ParamsRefused { .. }));
+    assert!(matches!(next_message(&sim), Message::ParamsRefused { .. }));
     assert_eq!(step(&sim).params, with(2));
 }
 
 #[test]
-fn a_solver_that_gives_up_on_the_way_is_followed_by_the_plain_sampler() {
+fn failing_solver_falls_back_to_plain() {
     let sim = spawn(options());
     next(&sim);
     let adaptive = SamplerParams {
@@ -217,8 +221,8 @@ fn a_solver_that_gives_up_on_the_way_is_followed_by_the_plain_sampler() {
         since: Instant::now(),
     });
     assert_eq!(step(&sim).params, adaptive.plain());
-    let Message::ParamsRefused { why, kept } = word(&sim) else {
-        panic!("another message");
+    let Message::ParamsRefused { why, kept } = next_message(&sim) else {
+        panic!("unexpected message");
     };
     assert!(why.contains("larger tolerance"), "{why}");
     assert_eq!((kept.solver, kept.temperature), (Solver::Shortcut, 0.5));
@@ -226,7 +230,7 @@ fn a_solver_that_gives_up_on_the_way_is_followed_by_the_plain_sampler() {
 }
 
 #[test]
-fn paused_it_makes_one_frame_for_each_step_and_none_besides() {
+fn paused_makes_one_frame_per_step() {
     let sim = spawn(Options {
         paused: false,
         ..options()
@@ -247,7 +251,7 @@ fn paused_it_makes_one_frame_for_each_step_and_none_besides() {
 }
 
 #[test]
-fn resumed_it_makes_frames_by_itself() {
+fn resume_makes_frames() {
     let sim = spawn(options());
     next(&sim);
     sim.send(Command::Resume);
@@ -256,7 +260,7 @@ fn resumed_it_makes_frames_by_itself() {
 }
 
 #[test]
-fn a_reset_starts_the_same_context_and_next_goes_round() {
+fn reset_keeps_context_and_next_wraps() {
     let sim = spawn(options());
     next(&sim);
     step(&sim);
@@ -273,12 +277,14 @@ fn a_reset_starts_the_same_context_and_next_goes_round() {
     assert_eq!(started(Command::NextContext), (0, 0));
     assert_eq!(started(Command::Context(2)), (2, 200));
     sim.send(Command::Context(3));
-    assert!(matches!(word(&sim), Message::Notice(text) if text.contains("expected 0 to 2")));
+    assert!(
+        matches!(next_message(&sim), Message::Notice(text) if text.contains("expected 0 to 2"))
+    );
     assert_eq!(rgb(&step(&sim))[0], 201);
 }
 
 #[test]
-fn a_predicted_end_starts_again_unless_the_player_goes_on() {
+fn predicted_end_resets_if_enabled() {
     let sim = spawn(options());
     assert_eq!(next(&sim).outcome, None);
     sim.send(Command::Params(SamplerParams {
@@ -287,11 +293,11 @@ fn a_predicted_end_starts_again_unless_the_player_goes_on() {
     }));
     let numbers: Vec<u64> = (0..4).map(|_| step(&sim).number).collect();
     assert_eq!(numbers, [1, 0, 1, 0]);
-    assert!(matches!(word(&sim), Message::Notice(text) if text.contains("ended")));
+    assert!(matches!(next_message(&sim), Message::Notice(text) if text.contains("ended")));
     sim.send(Command::EndsRestart(false));
     let numbers: Vec<u64> = (0..4).map(|_| step(&sim).number).collect();
     assert_eq!(numbers, [1, 2, 3, 4]);
-    // So too from the start on, as when a thread that failed is started again.
+    // Also as an option, as when a failed thread is started again.
     let params = SamplerParams {
         steps: usize::from(fake::ENDS),
         ..SamplerParams::default()
@@ -307,7 +313,7 @@ fn a_predicted_end_starts_again_unless_the_player_goes_on() {
 }
 
 #[test]
-fn predicted_rewards_add_up_until_the_reset() {
+fn score_sums_rewards_until_reset() {
     let sim = spawn(options());
     next(&sim);
     hold(&sim, 2);
@@ -318,13 +324,15 @@ fn predicted_rewards_add_up_until_the_reset() {
 }
 
 #[test]
-fn a_reader_that_does_not_read_loses_the_oldest_frames_and_never_stalls_the_model() {
-    let (sim, words) = spawn_unread(Options {
+fn slow_reader_loses_oldest_frames() {
+    let (sim, events) = spawn_unread(Options {
         paused: false,
         ..options()
     });
     for _ in 0..100 {
-        words.recv_timeout(HANGS).expect("the model goes on");
+        events
+            .recv_timeout(TIMEOUT)
+            .expect("the model keeps running");
     }
     sim.send(Command::Pause);
     settle(&sim);
@@ -339,21 +347,21 @@ fn a_reader_that_does_not_read_loses_the_oldest_frames_and_never_stalls_the_mode
 }
 
 #[test]
-fn a_key_change_survives_the_loss_of_the_frame_that_showed_it_first() {
+fn input_time_survives_dropped_frames() {
     let (player, open) = fake::gated();
-    let (sim, words) = spawn_unread(Options {
+    let (sim, events) = spawn_unread(Options {
         player,
         paused: false,
         ..options()
     });
-    // The message that it started, and frame 0; then the thread waits inside the first step.
+    // The start message and frame 0; then the thread waits inside the first step.
     for _ in 0..2 {
-        words.recv_timeout(HANGS).unwrap();
+        events.recv_timeout(TIMEOUT).unwrap();
     }
     let since = hold(&sim, 1);
     for _ in 0..8 {
         open.send(()).unwrap();
-        words.recv_timeout(HANGS).unwrap();
+        events.recv_timeout(TIMEOUT).unwrap();
     }
     let waiting: Vec<Frame> = sim.frames().try_iter().collect();
     assert!(waiting.iter().all(|frame| frame.number > 2));
@@ -363,7 +371,7 @@ fn a_key_change_survives_the_loss_of_the_frame_that_showed_it_first() {
 }
 
 #[test]
-fn a_key_change_is_reflected_once_and_by_the_first_frame_made_after_it() {
+fn first_frame_reflects_input_once() {
     let (player, open) = fake::gated();
     let sim = spawn(Options {
         player,
@@ -388,7 +396,7 @@ fn a_key_change_is_reflected_once_and_by_the_first_frame_made_after_it() {
 }
 
 #[test]
-fn a_free_seed_is_new_at_each_reset_and_stays_between_them() {
+fn random_seed_changes_at_reset() {
     let sim = spawn(Options {
         free_seed: true,
         ..options()
@@ -407,7 +415,7 @@ fn a_free_seed_is_new_at_each_reset_and_stays_between_them() {
 }
 
 #[test]
-fn a_fixed_seed_is_the_same_after_each_reset() {
+fn fixed_seed_survives_reset() {
     let params = SamplerParams {
         seed: u64::MAX,
         ..SamplerParams::default()
@@ -422,19 +430,19 @@ fn a_fixed_seed_is_the_same_after_each_reset() {
 }
 
 #[test]
-fn an_engine_that_cannot_be_made_is_said() {
+fn failing_factory_is_reported() {
     let sim = spawn(Options {
         player: fake::factory(|| Err(Error::Device("no such device".into()))),
         ..options()
     });
     let what = "no such device".to_owned();
-    assert_eq!(word(&sim), Message::Failed { what, device: true });
-    let left = sim.finish();
-    assert!(left.session.is_none() && left.history.at().is_none());
+    assert_eq!(next_message(&sim), Message::Failed { what, device: true });
+    let exit = sim.finish();
+    assert!(exit.session.is_none() && exit.history.at().is_none());
 }
 
 #[test]
-fn the_thread_ends_when_it_is_told_to_and_when_its_owner_is_gone() {
+fn thread_ends_with_its_owner() {
     for told in [true, false] {
         let (player, watch) = fake::watched();
         let sim = spawn(Options {
@@ -448,13 +456,13 @@ fn the_thread_ends_when_it_is_told_to_and_when_its_owner_is_gone() {
         } else {
             drop(sim);
         }
-        let gone = watch.recv_timeout(HANGS);
+        let gone = watch.recv_timeout(TIMEOUT);
         assert_eq!(gone, Err(crossbeam_channel::RecvTimeoutError::Disconnected));
     }
 }
 
 #[test]
-fn a_pace_that_is_no_number_of_frames_is_no_pace() {
+fn invalid_pace_is_unlimited() {
     assert_eq!(Pace::Fps(8.0).period(), Duration::from_millis(125));
     for pace in [
         Pace::Fps(0.0),

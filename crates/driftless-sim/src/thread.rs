@@ -1,4 +1,4 @@
-//! The loop of the world-model thread.
+//! The world-model thread: its state, its pace and the commands it handles.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -8,16 +8,20 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError};
 
-use super::tried::draw_seed;
-use super::truth::Reality;
-use super::{Beside, Command, Frame, Left, Message, Options, Pace, Player, Script, Session};
-use crate::Result;
 use driftless_engine::{SamplerParams, Seat};
 
-/// Frames, or time of frames, after which a new snapshot is kept, from which the game can be played again.
+use super::comparison::GroundTruthSource;
+use super::params_fallback::draw_seed;
+use super::{
+    ActionScript, Beside, Command, Frame, Message, Options, Pace, Player, Session, ThreadExit,
+};
+use crate::{Error, Result};
+
+/// A snapshot is due after this many frames, or after this much time spent on frames.
 pub(super) const SNAPSHOT_EVERY: usize = 32;
 pub(super) const SNAPSHOT_AFTER: Duration = Duration::from_secs(1);
-/// Frames take at least so many times as long as snapshots, which bring everything back from a device.
+/// Frames since the last snapshot must take at least this many times as long as a snapshot, which
+/// copies everything back from the device.
 pub(super) const SNAPSHOT_SHARE: u32 = 20;
 
 /// The thread's ends of the channels.
@@ -25,59 +29,59 @@ pub(super) struct Ports {
     pub commands: Receiver<Command>,
     pub frames: Sender<Frame>,
     /// A second reader of `frames`, to take out the oldest when the channel is full.
-    pub oldest: Receiver<Frame>,
+    pub oldest_frame: Receiver<Frame>,
     pub messages: Sender<Message>,
     pub notify: Box<dyn Fn() + Send>,
 }
 
 impl Ports {
-    pub fn say(&self, message: Message) {
-        // Nobody listens any more: the owner is gone and its Quit or disconnect ends the loop.
+    pub fn send_message(&self, message: Message) {
+        // An error means that the owner is gone; its disconnect ends the loop.
         let _ = self.messages.send(message);
         (self.notify)();
     }
 
-    /// Hands a frame over without ever waiting: when the reader is slow, the oldest goes.
-    pub fn show(&self, mut frame: Frame) {
-        while let Err(TrySendError::Full(back)) = self.frames.try_send(frame) {
-            frame = back;
-            if let Ok(old) = self.oldest.try_recv() {
-                // The key's change is first seen on the next frame that is shown.
-                frame.reflects = old.reflects.or(frame.reflects);
+    /// Sends a frame without ever waiting: a slow reader loses the oldest one.
+    pub fn send_frame(&self, mut frame: Frame) {
+        while let Err(TrySendError::Full(rejected)) = self.frames.try_send(frame) {
+            frame = rejected;
+            if let Ok(dropped) = self.oldest_frame.try_recv() {
+                // The next frame that is shown is the first to reflect the key.
+                frame.reflects = dropped.reflects.or(frame.reflects);
             }
         }
         (self.notify)();
     }
 }
 
-/// Runs until it is told to quit or fails; what is left survives both.
-pub(super) fn run(options: &Options, session: Option<Session>, ports: &Ports) -> Left {
-    let mut left = Left {
+/// Runs until told to quit or until something fails. The returned state survives both.
+pub(super) fn run(options: &Options, session: Option<Session>, ports: &Ports) -> ThreadExit {
+    let mut exit = ThreadExit {
         session: session.or_else(|| options.record.clone().map(Session::new)),
         history: options.from.as_deref().cloned().unwrap_or_default(),
     };
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        World::start(options, &mut left, ports)?.run()
+        SimLoop::start(options, &mut exit, ports)?.run()
     }));
     match outcome {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => ports.say(Message::Failed {
+        Ok(Err(error)) => ports.send_message(Message::Failed {
             what: error.to_string(),
-            device: error.is_device() || lost(&options.seat),
+            device: error.is_device() || is_lost(&options.seat),
         }),
-        Err(panic) => ports.say(Message::Failed {
+        Err(panic) => ports.send_message(Message::Failed {
             what: format!(
                 "the world-model thread panicked: {}",
                 panic_text(panic.as_ref())
             ),
-            device: lost(&options.seat),
+            device: is_lost(&options.seat),
         }),
     }
-    left
+    exit
 }
 
-/// Whether the device of a window that the engine computes on is lost.
-fn lost(seat: &Seat) -> bool {
+/// Whether the engine computes on the window's device and that device is lost.
+fn is_lost(seat: &Seat) -> bool {
     matches!(seat, Seat::Shared(gpu) if gpu.is_lost())
 }
 
@@ -89,170 +93,177 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("no reason given")
 }
 
-/// What the thread does next.
-enum Next {
-    Play,
-    Quit,
+/// What ends the wait between two frames.
+enum Event {
+    Command(Command),
+    FrameDue,
+    /// The sender of the commands was dropped.
+    OwnerGone,
 }
 
-pub(super) struct World<'a> {
+/// The state of the thread.
+pub(super) struct SimLoop<'a> {
     pub ports: &'a Ports,
-    pub left: &'a mut Left,
+    /// What outlives the thread: the recording and the history.
+    pub exit: &'a mut ThreadExit,
     pub player: Box<dyn Player>,
+    /// Index of the starting context.
     pub context: usize,
-    actions: u32,
-    /// The parameters that the player wants.
-    pub wanted: SamplerParams,
+    action_count: u32,
+    /// The parameters that the user asked for.
+    pub requested_params: SamplerParams,
     /// The last parameters that made a frame.
-    pub kept: SamplerParams,
-    pub free_seed: Option<u64>,
+    pub working_params: SamplerParams,
+    /// The seed drawn at the last reset, where seeds are random.
+    pub random_seed: Option<u64>,
     pace: Pace,
     pub paused: bool,
     /// Frames to make although paused.
-    pub steps: usize,
-    held: u32,
-    /// The action that is repeated, and for how many frames.
-    pub taken: u32,
-    repeat: u64,
-    /// Actions from a file, which win over the held one.
-    pub script: Script,
-    pub key_changed: Option<Instant>,
+    pub pending_steps: usize,
+    held_action: u32,
+    /// The action of the last frame, which is repeated while `action_repeat` asks for it.
+    pub current_action: u32,
+    action_repeat: u64,
+    /// Actions from a file, which take precedence over the held one.
+    pub script: ActionScript,
+    /// When the held action changed, until a frame reflects it.
+    pub input_at: Option<Instant>,
     pub sequence: u64,
     pub number: u64,
     /// Sum of the predicted rewards since the reset.
     pub score: f32,
-    /// Whether a predicted end counts.
+    /// Whether a predicted end of the episode resets.
     pub ends_restart: bool,
     /// Whether the last frame ended its episode.
     pub ended: bool,
     /// When the last frame was due.
-    last: Instant,
-    /// Commands that came while a game was played again.
-    pub early: VecDeque<Command>,
-    /// Frames since the last snapshot, the time that they took, and that the snapshot took.
-    pub unsaved: usize,
-    pub played: Duration,
+    last_due: Instant,
+    /// Commands received while frames were replayed, to be handled afterwards.
+    pub deferred_commands: VecDeque<Command>,
+    /// Frames since the last snapshot.
+    pub frames_since_snapshot: usize,
+    /// Time spent on those frames.
+    pub time_since_snapshot: Duration,
+    /// Time that the last snapshot took.
     pub snapshot_time: Duration,
-    /// Whether frames show how they were denoised.
+    /// Whether frames carry their denoising passes.
     pub tracing: bool,
-    /// Whether frames show where the model looked.
+    /// Whether frames carry the latent and the attention.
     pub inspecting: bool,
-    /// Whether frames tell their drift, and how surprising the truth is.
+    /// Whether frames carry drift and surprise.
     pub measuring: bool,
-    /// Of the last frame, where it was measured.
+    /// The surprise of the frame being made, while measuring.
     pub surprise: Option<f32>,
-    /// What is shown beside the frames.
-    pub beside: Beside,
-    /// The truth of what is played, while there is one.
-    pub reality: Option<Reality>,
+    pub comparison: Beside,
+    /// The ground truth of `comparison`, if it has one.
+    pub truth_source: Option<GroundTruthSource>,
 }
 
-impl<'a> World<'a> {
-    fn start(options: &'a Options, left: &'a mut Left, ports: &'a Ports) -> Result<Self> {
+impl<'a> SimLoop<'a> {
+    fn start(options: &'a Options, exit: &'a mut ThreadExit, ports: &'a Ports) -> Result<Self> {
         let mut player = (options.player)(&options.seat)?;
-        // A recording wants every frame anyway.
-        player.stay(left.session.is_none());
-        let mut world = Self {
+        // A recording needs every frame in memory.
+        player.set_keep_on_device(exit.session.is_none());
+        let mut sim = Self {
             ports,
-            left,
+            exit,
             context: options.context,
-            actions: u32::try_from(player.actions()).unwrap_or(u32::MAX),
-            wanted: options.params,
-            kept: options.params,
-            free_seed: options.free_seed.then(draw_seed),
+            action_count: u32::try_from(player.actions()).unwrap_or(u32::MAX),
+            requested_params: options.params,
+            working_params: options.params,
+            random_seed: options.free_seed.then(draw_seed),
             pace: options.pace,
             paused: options.paused,
-            steps: 0,
-            held: 0,
-            taken: 0,
-            repeat: 1,
-            script: Script::default(),
-            key_changed: None,
+            pending_steps: 0,
+            held_action: 0,
+            current_action: 0,
+            action_repeat: 1,
+            script: ActionScript::default(),
+            input_at: None,
             sequence: 0,
             number: 0,
-            last: Instant::now(),
+            last_due: Instant::now(),
             score: 0.0,
             ends_restart: options.ends_restart,
             ended: false,
-            early: VecDeque::new(),
-            unsaved: 0,
-            played: Duration::ZERO,
+            deferred_commands: VecDeque::new(),
+            frames_since_snapshot: 0,
+            time_since_snapshot: Duration::ZERO,
             snapshot_time: Duration::ZERO,
             tracing: false,
             inspecting: false,
             measuring: false,
             surprise: None,
-            beside: Beside::Nothing,
-            reality: None,
+            comparison: Beside::Nothing,
+            truth_source: None,
             player,
         };
-        world.ports.say(Message::Started {
-            engine: world.player.name().to_owned(),
+        sim.ports.send_message(Message::Started {
+            engine: sim.player.name().to_owned(),
         });
-        match world.left.history.at() {
-            Some(place) => world.go_on(place)?,
+        match sim.exit.history.at() {
+            Some(position) => sim.resume_from(position)?,
             None => {
-                world.script(Arc::clone(&options.actions));
-                world.reset()?;
+                sim.set_script(Arc::clone(&options.actions));
+                sim.reset()?;
             }
         }
-        Ok(world)
+        Ok(sim)
     }
 
     fn run(mut self) -> Result<()> {
-        while let Next::Play = self.wait()? {
-            self.play()?;
-        }
-        Ok(())
-    }
-
-    /// Handles commands until a frame is due.
-    fn wait(&mut self) -> Result<Next> {
         loop {
-            let command = match (self.early.pop_front(), self.due()) {
-                (Some(command), _) => command,
-                (None, None) => match self.ports.commands.recv() {
-                    Ok(command) => command,
-                    Err(_) => return Ok(Next::Quit),
-                },
-                (None, Some(due)) if due > Instant::now() => {
-                    match self.ports.commands.recv_deadline(due) {
-                        Ok(command) => command,
-                        Err(RecvTimeoutError::Timeout) => continue,
-                        Err(RecvTimeoutError::Disconnected) => return Ok(Next::Quit),
-                    }
-                }
-                (None, Some(due)) => match self.ports.commands.try_recv() {
-                    Ok(command) => command,
-                    Err(TryRecvError::Empty) => {
-                        self.keep_time(due);
-                        return Ok(Next::Play);
-                    }
-                    Err(TryRecvError::Disconnected) => return Ok(Next::Quit),
-                },
-            };
-            if command == Command::Quit {
-                return Ok(Next::Quit);
+            match self.next_event() {
+                Event::Command(Command::Quit) | Event::OwnerGone => return Ok(()),
+                Event::Command(command) => self.handle(command)?,
+                Event::FrameDue => self.make_frame()?,
             }
-            self.handle(command)?;
         }
     }
 
-    /// When the next frame should start; never while paused.
-    fn due(&self) -> Option<Instant> {
+    /// Waits for a command or until a frame is due. Commands come first.
+    fn next_event(&mut self) -> Event {
+        if let Some(command) = self.deferred_commands.pop_front() {
+            return Event::Command(command);
+        }
+        let Some(due) = self.next_due() else {
+            return match self.ports.commands.recv() {
+                Ok(command) => Event::Command(command),
+                Err(_) => Event::OwnerGone,
+            };
+        };
+        if due > Instant::now() {
+            match self.ports.commands.recv_deadline(due) {
+                Ok(command) => return Event::Command(command),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Event::OwnerGone,
+            }
+        }
+        match self.ports.commands.try_recv() {
+            Ok(command) => Event::Command(command),
+            Err(TryRecvError::Empty) => {
+                self.keep_pace(due);
+                Event::FrameDue
+            }
+            Err(TryRecvError::Disconnected) => Event::OwnerGone,
+        }
+    }
+
+    /// When the next frame is due; `None` while paused.
+    fn next_due(&self) -> Option<Instant> {
         if !self.paused {
-            Some(self.last + self.pace.period())
-        } else if self.steps > 0 {
+            Some(self.last_due + self.pace.period())
+        } else if self.pending_steps > 0 {
             Some(Instant::now())
         } else {
             None
         }
     }
 
-    /// Stays on the beat unless a whole period was missed, which is not caught up.
-    fn keep_time(&mut self, due: Instant) {
+    /// Keeps to the beat. A delay of a whole period or more is not caught up.
+    fn keep_pace(&mut self, due: Instant) {
         let now = Instant::now();
-        self.last = if now.duration_since(due) < self.pace.period() {
+        self.last_due = if now.duration_since(due) < self.pace.period() {
             due
         } else {
             now
@@ -261,26 +272,12 @@ impl<'a> World<'a> {
 
     fn handle(&mut self, command: Command) -> Result<()> {
         match command {
-            Command::Held { action, since } if action < self.actions => {
-                if action != self.held {
-                    self.held = action;
-                    if action != 0 && !self.script.is_over() {
-                        self.script = Script::default();
-                        self.notice("a key ends the actions from the file: now you play");
-                    }
-                    // A key pressed in a pause waits for the player, not for the model.
-                    self.key_changed = (!self.paused).then_some(since);
-                }
-            }
-            Command::Held { action, .. } => self.ports.say(Message::Notice(format!(
-                "action {action} is unknown, expected 0 to {}",
-                self.actions.saturating_sub(1)
-            ))),
-            Command::Actions(actions) => self.script(actions),
-            Command::Params(params) => self.wanted = params,
-            Command::FreeSeed(free) => self.free_seed = free.then(draw_seed),
+            Command::Held { action, since } => self.hold_action(action, since),
+            Command::Actions(actions) => self.set_script(actions),
+            Command::Params(params) => self.requested_params = params,
+            Command::FreeSeed(random) => self.random_seed = random.then(draw_seed),
             Command::EndsRestart(on) => self.ends_restart = on,
-            Command::Repeat(frames) => self.repeat = frames.max(1),
+            Command::Repeat(frames) => self.action_repeat = frames.max(1),
             Command::Pace(pace) => self.pace = pace,
             Command::Trace(on) => {
                 self.tracing = on;
@@ -293,98 +290,121 @@ impl<'a> World<'a> {
             Command::Measure(on) => self.measuring = on,
             Command::Pause => {
                 self.paused = true;
-                self.key_changed = None;
+                self.input_at = None;
             }
             Command::Resume => {
                 self.paused = false;
-                self.steps = 0;
+                self.pending_steps = 0;
             }
             Command::Step => {
                 self.paused = true;
-                self.steps += 1;
+                self.pending_steps += 1;
             }
             Command::Reset => self.reset()?,
-            Command::Context(index) => self.choose(index)?,
+            Command::Context(index) => self.select_context(index)?,
             Command::NextContext => {
-                self.choose((self.context + 1) % self.player.starts().max(1))?;
+                self.select_context((self.context + 1) % self.player.starts().max(1))?;
             }
-            Command::Seek(place) => self.seek(place)?,
-            Command::Branch => {
-                self.left.history.fork();
-                self.tell_branches();
-                self.show_again()?;
-            }
-            Command::DropBranch(branch) => {
-                if !self.left.history.drop_branch(branch) {
-                    let why = "the branch that is played cannot be forgotten".to_owned();
-                    self.ports.say(Message::Notice(why));
-                }
-                self.tell_branches();
-            }
-            Command::Beside(beside) => self.put_beside(beside)?,
+            Command::Seek(position) => self.seek(position)?,
+            Command::Branch => self.new_branch()?,
+            Command::DropBranch(branch) => self.drop_branch(branch),
+            Command::Beside(comparison) => self.set_comparison(comparison)?,
             Command::Pictures {
                 branch,
                 indices,
                 within,
-            } => self.send_pictures(branch, &indices, within),
-            Command::Keep(place) => self.keep(place)?,
+            } => self.send_images(branch, &indices, within),
+            Command::Keep(position) => self.render_episode(position)?,
             Command::Quit => {}
         }
         Ok(())
     }
 
     pub fn notice(&self, text: &str) {
-        self.ports.say(Message::Notice(text.to_owned()));
+        self.ports.send_message(Message::Notice(text.to_owned()));
     }
 
-    /// Takes actions to play before the held one counts.
-    fn script(&mut self, actions: Arc<[u32]>) {
-        let script = Script::new(actions);
-        match script.unknown(self.actions) {
+    fn hold_action(&mut self, action: u32, since: Instant) {
+        if action >= self.action_count {
+            self.notice(&format!(
+                "action {action} is unknown, expected 0 to {}",
+                self.action_count.saturating_sub(1)
+            ));
+            return;
+        }
+        if action == self.held_action {
+            return;
+        }
+        self.held_action = action;
+        if action != 0 && !self.script.is_finished() {
+            self.script = ActionScript::default();
+            self.notice("a key stops the actions from the file; you are in control");
+        }
+        // Latency is not measured across a pause, which waits for the user and not for the model.
+        self.input_at = (!self.paused).then_some(since);
+    }
+
+    /// Plays `actions` before the held one, unless one of them is unknown.
+    fn set_script(&mut self, actions: Arc<[u32]>) {
+        let script = ActionScript::new(actions);
+        match script.first_unknown(self.action_count) {
             Some(action) => self.notice(&format!(
                 "the actions from the file are not played: {action} is unknown, expected 0 to {}",
-                self.actions.saturating_sub(1)
+                self.action_count.saturating_sub(1)
             )),
             None => self.script = script,
         }
     }
 
-    /// Whether the next frame takes the action that is held, and does not repeat the one before.
+    /// Whether the next frame takes the held action instead of repeating the last one.
     pub fn takes_action(&self) -> bool {
-        self.number.is_multiple_of(self.repeat)
+        self.number.is_multiple_of(self.action_repeat)
     }
 
-    /// The action of the next frame: the file's, else the held one.
-    pub fn action(&mut self) -> u32 {
+    /// Takes the action of the next frame: the script's, or else the held one.
+    pub fn next_action(&mut self) -> u32 {
         let Some(action) = self.script.next() else {
             if self.takes_action() {
-                self.taken = self.held;
+                self.current_action = self.held_action;
             }
-            return self.taken;
+            return self.current_action;
         };
-        self.taken = action;
-        if self.script.is_over() {
-            self.notice("the actions from the file are over: now you play");
+        self.current_action = action;
+        if self.script.is_finished() {
+            self.notice("all actions from the file are played; you are in control");
         }
         action
     }
 
-    fn choose(&mut self, index: usize) -> Result<()> {
-        let starts = self.player.starts();
-        if index >= starts {
-            self.ports.say(Message::Notice(format!(
+    fn select_context(&mut self, index: usize) -> Result<()> {
+        let count = self.player.starts();
+        if index >= count {
+            self.notice(&format!(
                 "starting context {index} does not exist, expected 0 to {}",
-                starts.saturating_sub(1)
-            )));
+                count.saturating_sub(1)
+            ));
             return Ok(());
         }
         self.context = index;
-        self.free_seed = self.free_seed.map(|_| draw_seed());
+        self.reset()
+    }
+
+    /// Starts the current context again, with a new seed where seeds are random.
+    pub fn reset(&mut self) -> Result<()> {
+        self.random_seed = self.random_seed.map(|_| draw_seed());
         self.reset_with_seed()
     }
 
-    pub fn reset(&mut self) -> Result<()> {
-        self.free_seed = self.free_seed.map(|_| draw_seed());
-        self.reset_with_seed()
+    fn new_branch(&mut self) -> Result<()> {
+        self.exit.history.fork();
+        self.send_branches();
+        self.show_current_frame()
+    }
+
+    fn drop_branch(&mut self, branch: u32) {
+        if !self.exit.history.drop_branch(branch) {
+            self.notice("the branch that is being played cannot be deleted");
+        }
+        self.send_branches();
     }
 }

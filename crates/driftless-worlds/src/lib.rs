@@ -1,24 +1,22 @@
-//! Real simulators: to record from, to play as they are, and to compare dreams with.
+//! Simulators: sources of training data, playable worlds, and ground truth for learned worlds.
 //!
-//! - [`maze`]: walls, pillars and balls seen by a walker.
+//! - [`maze`]: a first-person maze with pillars and balls.
 //! - [`drive`]: a car on a closed track, seen from above.
-//! - [`policy`]: who plays when nobody does.
-//! - [`record`]: a dataset of played episodes.
+//! - [`policy`]: scripted and random policies.
+//! - [`mod@record`]: records a dataset of episodes that a policy plays.
 //!
-//! Both count in x to the east and y to the north; angles are in radians from the east, growing to
-//! the left.
+//! In both worlds x points east and y north; angles are in radians, counterclockwise from the east.
 
 pub mod drive;
 mod error;
 pub mod maze;
-mod picture;
 pub mod policy;
+mod raster;
 pub mod record;
 
-use driftless_data::ActionSpec;
-use driftless_data::DatasetInfo;
+use driftless_data::{ActionSpec, DatasetInfo};
 
-pub use policy::{Hand, Policy};
+pub use policy::{Policy, PolicyAgent};
 pub use record::record;
 
 /// The simulators, as the command line names them.
@@ -35,15 +33,15 @@ impl Kind {
     /// Every simulator.
     pub const ALL: [Self; 2] = [Self::Maze, Self::Drive];
 
-    /// The simulator, at the start of a seed's world.
-    pub fn open(self, seed: u64) -> Box<dyn World> {
+    /// Creates the simulator with the world of `seed`.
+    pub fn open(self, seed: u64) -> Box<dyn Simulator> {
         match self {
             Self::Maze => Box::new(maze::Maze::new(seed)),
             Self::Drive => Box::new(drive::Drive::new(seed)),
         }
     }
 
-    /// The one of this name, in small letters or as it calls itself.
+    /// The simulator with this name, in upper or lower case.
     pub fn called(name: &str) -> Option<Self> {
         let mut kinds = Self::ALL.into_iter();
         kinds.find(|kind| kind.name().eq_ignore_ascii_case(name))
@@ -57,7 +55,7 @@ impl Kind {
         }
     }
 
-    /// What it is, in a sentence.
+    /// A one-sentence description.
     pub fn about(self) -> &'static str {
         match self {
             Self::Maze => "A walk among coloured walls, in first person.",
@@ -66,72 +64,72 @@ impl Kind {
     }
 }
 
-/// The true state: named numbers, of the same names and lengths in every frame.
-pub type State = Vec<(&'static str, Vec<f32>)>;
+/// The true state: named arrays, with the same names and lengths in every frame.
+pub type SimulatorState = Vec<(&'static str, Vec<f32>)>;
 
-/// Everything that the next frames depend on; restoring it replays bit-identically.
+/// Everything that the next frames depend on. A restored snapshot continues bit-identically.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Snapshot {
+pub struct SimulatorSnapshot {
     /// The seed of the last reset.
     pub seed: u64,
-    /// World-specific numbers; opaque to callers.
+    /// The state in numbers of the simulator's own; opaque to callers.
     pub state: Vec<f32>,
 }
 
-impl Snapshot {
-    /// The numbers of a world that has N of them.
+impl SimulatorSnapshot {
+    /// The state as N numbers.
     fn numbers<const N: usize>(&self) -> Result<[f32; N]> {
         self.state.as_slice().try_into().map_err(|_| {
             Error::Argument(format!(
-                "snapshot holds {} numbers, expected {N}",
+                "the snapshot holds {} numbers, expected {N}",
                 self.state.len()
             ))
         })
     }
 }
 
-/// A simulator: the same seed and actions lead to the same frames and states.
-pub trait World: Send {
-    /// Name, frames a second, frame size, actions and keys; action 0 is the idle one.
+/// A simulator. The same seed and actions lead to the same frames and states.
+pub trait Simulator: Send {
+    /// Name, frames per second, frame size, actions and keys. Action 0 is the idle one.
     fn info(&self) -> DatasetInfo;
 
-    /// Makes the world of a seed and goes to its start.
+    /// Generates the world of `seed` and goes to its start.
     fn reset(&mut self, seed: u64);
 
-    /// One frame under `action`. An episode that has ended goes on all the same.
+    /// Advances by one frame under `action`, even if the episode has ended.
     ///
     /// # Errors
-    /// The action is not one of the world's.
+    /// Returns an error if the action is unknown.
     fn step(&mut self, action: u32) -> Result<()>;
 
-    /// The frame, u8 RGB `[H, W, 3]`.
+    /// The current frame, u8 RGB `[H, W, 3]`.
     fn image(&self) -> &[u8];
 
-    /// The reward that came with the frame.
+    /// The reward that came with the current frame.
     fn reward(&self) -> f32;
 
-    /// Whether the episode ended with the frame.
+    /// Whether the episode ended with the current frame.
     fn ended(&self) -> bool;
 
-    /// The true state behind the frame.
-    fn state(&self) -> State;
+    /// The true state of the current frame.
+    fn state(&self) -> SimulatorState;
 
-    /// What a player does now who is after goal number `goal`; every number names one. None once
-    /// the goal is reached.
-    fn toward(&self, goal: u64) -> Option<u32>;
+    /// The action that a scripted player takes to reach goal number `goal`, or `None` once it is
+    /// reached. Every number is a valid goal.
+    fn action_toward(&self, goal: u64) -> Option<u32>;
 
     /// Everything that the next frames depend on.
-    fn snapshot(&self) -> Snapshot;
+    fn snapshot(&self) -> SimulatorSnapshot;
 
-    /// Goes back to a snapshot of a world of the same kind.
+    /// Restores a snapshot.
     ///
     /// # Errors
-    /// The snapshot is of another kind.
-    fn restore(&mut self, snapshot: &Snapshot) -> Result<()>;
+    /// Returns an error if the snapshot is of another kind of simulator.
+    fn restore(&mut self, snapshot: &SimulatorSnapshot) -> Result<()>;
 }
 
-/// Actions from their names and keys.
-fn specs<'a>(actions: impl Iterator<Item = (&'a str, &'a [&'a str])>) -> Vec<ActionSpec> {
+/// Action specifications from names and keys.
+fn action_specs<'a>(actions: impl Iterator<Item = (&'a str, &'a [&'a str])>) -> Vec<ActionSpec> {
     actions
         .map(|(name, keys)| ActionSpec {
             name: name.to_owned(),
@@ -140,8 +138,8 @@ fn specs<'a>(actions: impl Iterator<Item = (&'a str, &'a [&'a str])>) -> Vec<Act
         .collect()
 }
 
-/// What `action` stands for in a table of a world's actions.
-fn chosen<T>(actions: &[T], action: u32) -> Result<&T> {
+/// The entry of `action` in a table of actions.
+fn action_entry<T>(actions: &[T], action: u32) -> Result<&T> {
     actions.get(action as usize).ok_or_else(|| {
         Error::Argument(format!(
             "action {action} is unknown, expected 0 to {}",

@@ -1,19 +1,19 @@
-//! Who plays when nobody does: goals that the world knows the way to, and random held actions.
+//! Policies: pursuing goals with the simulator's help, and random held actions.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::World;
+use super::Simulator;
 
-/// How the actions of an episode come about.
+/// How the actions of an episode are chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Policy {
-    /// After one goal and the next, with stretches of random held actions in between.
+    /// One goal after another, with stretches of random held actions in between.
     Scripted,
     /// Random held actions.
     Random,
-    /// One episode in four random, the others scripted.
+    /// One episode in four is random, the others are scripted.
     #[default]
     Mixed,
 }
@@ -38,75 +38,75 @@ impl Policy {
     }
 }
 
-/// Frames that a random action is held at most.
-const LONGEST: u32 = 10;
+/// Most frames for which a random action is held.
+const MAX_HOLD: u32 = 10;
 /// Probability that a frame begins a stretch of random actions.
-const STRAY: f64 = 0.012;
+const RANDOM_PROBABILITY: f64 = 0.012;
 /// Frames of such a stretch.
-const STRAYING: std::ops::Range<u32> = 4..28;
+const RANDOM_FRAMES: std::ops::Range<u32> = 4..28;
 /// Frames after which a goal is given up.
-const PATIENCE: std::ops::Range<u32> = 60..240;
+const GOAL_FRAMES: std::ops::Range<u32> = 60..240;
 
-/// Plays an episode; the same seed and world lead to the same actions.
-pub struct Hand {
+/// Plays one episode under a policy. The same seed and simulator lead to the same actions.
+pub struct PolicyAgent {
     rng: ChaCha8Rng,
-    actions: u32,
+    action_count: u32,
     goal: u64,
-    patience: u32,
-    /// Frames that the random stretch lasts.
-    straying: u32,
-    action: u32,
-    /// Frames that the random action is still held.
-    held: u32,
+    /// Frames until the goal is given up.
+    goal_frames: u32,
+    /// Frames left of the stretch of random actions; `u32::MAX` for a random episode.
+    random_frames: u32,
+    random_action: u32,
+    /// Frames for which the random action is still held.
+    hold_frames: u32,
 }
 
-impl Hand {
-    /// Plays `world`; [`Policy::Mixed`] is decided by the seed.
-    pub fn new(policy: Policy, world: &dyn World, seed: u64) -> Self {
+impl PolicyAgent {
+    /// An agent for an episode in `simulator`. The seed decides [`Policy::Mixed`].
+    pub fn new(policy: Policy, simulator: &dyn Simulator, seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let straying = match policy.of_episode(&mut rng) {
+        let random_frames = match policy.of_episode(&mut rng) {
             Policy::Random => u32::MAX,
             _ => 0,
         };
         Self {
             rng,
-            actions: u32::try_from(world.info().actions.len()).unwrap_or(u32::MAX),
+            action_count: u32::try_from(simulator.info().actions.len()).unwrap_or(u32::MAX),
             goal: 0,
-            patience: 0,
-            straying,
-            action: 0,
-            held: 0,
+            goal_frames: 0,
+            random_frames,
+            random_action: 0,
+            hold_frames: 0,
         }
     }
 
     /// The action that leads to the next frame.
-    pub fn act(&mut self, world: &dyn World) -> u32 {
-        if self.straying == 0 && self.rng.random_bool(STRAY) {
-            self.straying = self.rng.random_range(STRAYING);
-            self.held = 0;
+    pub fn act(&mut self, simulator: &dyn Simulator) -> u32 {
+        if self.random_frames == 0 && self.rng.random_bool(RANDOM_PROBABILITY) {
+            self.random_frames = self.rng.random_range(RANDOM_FRAMES);
+            self.hold_frames = 0;
         }
-        if self.straying > 0 {
-            // A random episode strays for ever.
-            self.straying -= u32::from(self.straying != u32::MAX);
-            return self.random();
+        if self.random_frames > 0 {
+            self.random_frames -= u32::from(self.random_frames != u32::MAX);
+            return self.next_random_action();
         }
-        if self.patience > 0 {
-            self.patience -= 1;
-            if let Some(action) = world.toward(self.goal) {
+        if self.goal_frames > 0 {
+            self.goal_frames -= 1;
+            if let Some(action) = simulator.action_toward(self.goal) {
                 return action;
             }
         }
         self.goal = self.rng.random();
-        self.patience = self.rng.random_range(PATIENCE);
-        world.toward(self.goal).unwrap_or(0)
+        self.goal_frames = self.rng.random_range(GOAL_FRAMES);
+        simulator.action_toward(self.goal).unwrap_or(0)
     }
 
-    fn random(&mut self) -> u32 {
-        if self.held == 0 {
-            self.action = self.rng.random_range(0..self.actions);
-            self.held = self.rng.random_range(1..=LONGEST);
+    fn next_random_action(&mut self) -> u32 {
+        if self.hold_frames == 0 {
+            self.random_action = self.rng.random_range(0..self.action_count);
+            self.hold_frames = self.rng.random_range(1..=MAX_HOLD);
         }
-        self.held -= 1;
-        self.action
+        self.hold_frames -= 1;
+        self.random_action
     }
 }

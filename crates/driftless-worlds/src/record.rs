@@ -1,4 +1,4 @@
-//! A dataset of episodes that a policy played.
+//! Records a dataset of episodes that a policy plays.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,12 +8,12 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::{Hand, Kind, Policy, World};
-use crate::{Error, Result};
 use driftless_data::fs::write_json;
-use driftless_data::interrupt;
 use driftless_data::staging::Staging;
-use driftless_data::{Episode, Extra};
+use driftless_data::{Episode, Extra, interrupt};
+
+use super::{Kind, Policy, PolicyAgent, Simulator};
+use crate::{Error, Result};
 
 /// The version of `manifest.json`.
 pub const MANIFEST_VERSION: u32 = 1;
@@ -21,34 +21,35 @@ pub const MANIFEST_VERSION: u32 = 1;
 /// What to record.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// The world.
+    /// The simulator.
     pub world: Kind,
-    /// Who plays.
+    /// The policy that plays.
     pub policy: Policy,
-    /// Episode i depends on this and i alone.
+    /// Episode i depends only on this seed and on i.
     pub seed: u64,
-    /// The maze or track of all episodes; without it each has another.
+    /// The seed of one maze or track for all episodes. Without it, each episode has its own.
     pub world_seed: Option<u64>,
-    /// Frames of all episodes at least; the last episode is not cut.
+    /// Least number of frames in total; the last episode is not cut.
     pub frames: usize,
-    /// Frames of an episode at most, the starting frame included.
+    /// Most frames of an episode, including the starting frame.
     pub episode_frames: usize,
 }
 
-/// One episode in `manifest.json`.
+/// An episode's entry in `manifest.json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Line {
-    /// Its file.
+    /// File name.
     pub file: String,
-    /// Its frames.
+    /// Number of frames.
     pub frames: usize,
-    /// `scripted` or `random`.
+    /// `scripted`, `random` or, for a recorded session, `person`.
     pub policy: &'static str,
-    /// The world's seed: `driftless play --world W --seed S` goes there.
+    /// The world's seed: `driftless play --world W --seed S` plays in the same maze or on the same
+    /// track.
     pub seed: u64,
-    /// The sum of its rewards.
+    /// Sum of the rewards.
     pub reward: f64,
-    /// Whether it ended by itself.
+    /// Whether the simulator ended the episode.
     pub ended: bool,
 }
 
@@ -63,25 +64,24 @@ pub struct Manifest {
     pub world: &'static str,
     /// The policy's name on the command line.
     pub policy: &'static str,
-    /// The seed of all.
+    /// The seed of the recording.
     pub seed: u64,
-    /// The largest number of frames of an episode.
+    /// Most frames of an episode.
     pub episode_frames: usize,
-    /// Frames of all episodes.
+    /// Frames in total.
     pub frames: usize,
     /// Share of the frames under each action.
     pub action_share: Vec<f64>,
-    /// Every episode.
+    /// All episodes.
     pub episodes: Vec<Line>,
 }
 
-/// Records into the new or empty folder `out`, which is there in the end, whole, or not at all.
-///
-/// `tick` is called with an episode's frames when it is done.
+/// Records into `out`, a new or empty folder. If recording fails, the folder is not created.
+/// Calls `tick` with the number of frames of each finished episode.
 ///
 /// # Errors
-/// There is nothing to record, `out` holds something, it cannot be written, or the user asked to
-/// stop ([`interrupt::request`]).
+/// Returns an error if the plan has no frames or episodes of fewer than 2, if `out` is not empty, if
+/// it cannot be written, or if the user interrupts ([`interrupt::request`]).
 pub fn record(plan: &Plan, out: &Path, tick: &(dyn Fn(usize) + Sync)) -> Result<Manifest> {
     if plan.frames == 0 || plan.episode_frames < 2 {
         return Err(Error::Argument(format!(
@@ -101,7 +101,7 @@ fn write_all(plan: &Plan, folder: &Path, tick: &(dyn Fn(usize) + Sync)) -> Resul
     let mut counts = vec![0_usize; info.actions.len()];
     let total = |lines: &[Line]| lines.iter().map(|line| line.frames).sum::<usize>();
     while total(&lines) < plan.frames {
-        // As many as are needed if none ends early; then some more.
+        // Enough if none ends early; otherwise the loop records more.
         let missing = (plan.frames - total(&lines)).div_ceil(plan.episode_frames);
         let first = lines.len();
         let more: Vec<Result<(Line, Vec<u32>)>> = (first..first + missing)
@@ -116,8 +116,8 @@ fn write_all(plan: &Plan, folder: &Path, tick: &(dyn Fn(usize) + Sync)) -> Resul
                 Ok((line, episode.actions))
             })
             .collect();
-        for one in more {
-            let (line, actions) = one?;
+        for recorded in more {
+            let (line, actions) = recorded?;
             for action in actions {
                 counts[action as usize] += 1;
             }
@@ -146,11 +146,12 @@ fn play(plan: &Plan, index: usize) -> Result<(Episode, Line)> {
     let mut rng = ChaCha8Rng::seed_from_u64(plan.seed);
     rng.set_stream(index as u64);
     let policy = plan.policy.of_episode(&mut rng);
-    let own = u64::from(rng.random::<u32>());
-    let seed = plan.world_seed.unwrap_or(own);
-    let mut world = plan.world.open(seed);
-    let mut hand = Hand::new(policy, world.as_ref(), rng.random());
-    let [height, width] = world.info().image;
+    // Drawn in any case, so that the agent's seed does not depend on `world_seed`.
+    let episode_seed = u64::from(rng.random::<u32>());
+    let seed = plan.world_seed.unwrap_or(episode_seed);
+    let mut simulator = plan.world.open(seed);
+    let mut agent = PolicyAgent::new(policy, simulator.as_ref(), rng.random());
+    let [height, width] = simulator.info().image;
     let mut episode = Episode {
         height,
         width,
@@ -159,11 +160,11 @@ fn play(plan: &Plan, index: usize) -> Result<(Episode, Line)> {
         rewards: Vec::new(),
         extras: BTreeMap::new(),
     };
-    append(&mut episode, world.as_ref(), 0);
-    while episode.frames() < plan.episode_frames && !world.ended() {
-        let action = hand.act(world.as_ref());
-        world.step(action)?;
-        append(&mut episode, world.as_ref(), action);
+    append(&mut episode, simulator.as_ref(), 0);
+    while episode.frames() < plan.episode_frames && !simulator.ended() {
+        let action = agent.act(simulator.as_ref());
+        simulator.step(action)?;
+        append(&mut episode, simulator.as_ref(), action);
     }
     let line = Line {
         file: format!("episode_{index:05}.npz"),
@@ -171,18 +172,18 @@ fn play(plan: &Plan, index: usize) -> Result<(Episode, Line)> {
         policy: policy.name(),
         seed,
         reward: episode.rewards.iter().map(|&r| f64::from(r)).sum(),
-        ended: world.ended(),
+        ended: simulator.ended(),
     };
     Ok((episode, line))
 }
 
-/// Adds the world's frame to an episode, with reward and true state.
-fn append(episode: &mut Episode, world: &dyn World, action: u32) {
-    episode.images.extend_from_slice(world.image());
+/// Adds the simulator's current frame to an episode, with reward and true state.
+fn append(episode: &mut Episode, simulator: &dyn Simulator, action: u32) {
+    episode.images.extend_from_slice(simulator.image());
     episode.actions.push(action);
-    episode.rewards.push(world.reward());
-    let ended = ("is_terminal", vec![f32::from(world.ended())]);
-    for (name, values) in world.state().into_iter().chain([ended]) {
+    episode.rewards.push(simulator.reward());
+    let ended = ("is_terminal", vec![f32::from(simulator.ended())]);
+    for (name, values) in simulator.state().into_iter().chain([ended]) {
         let mut shape = vec![0];
         if values.len() > 1 {
             shape.push(values.len());

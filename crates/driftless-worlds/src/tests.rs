@@ -1,20 +1,21 @@
-//! What every simulator keeps to, and what a recording holds.
+//! Properties of every simulator, and recordings.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use driftless_data::{Dataset, Episode};
+
 use super::record::Plan;
 use super::*;
-use driftless_data::{Dataset, Episode};
 
 const KINDS: [Kind; 2] = [Kind::Maze, Kind::Drive];
 
-/// Plays `frames` by hand; returns frames and states.
-fn played(world: &mut dyn World, seed: u64, frames: usize) -> Vec<(Vec<u8>, State)> {
-    let mut hand = Hand::new(Policy::Scripted, world, seed);
+/// Plays `frames` frames by the scripted policy. Returns images and states.
+fn played(world: &mut dyn Simulator, seed: u64, frames: usize) -> Vec<(Vec<u8>, SimulatorState)> {
+    let mut agent = PolicyAgent::new(Policy::Scripted, world, seed);
     let mut seen = vec![(world.image().to_vec(), world.state())];
     for _ in 0..frames {
-        let action = hand.act(world);
+        let action = agent.act(world);
         world.step(action).unwrap();
         seen.push((world.image().to_vec(), world.state()));
     }
@@ -22,7 +23,7 @@ fn played(world: &mut dyn World, seed: u64, frames: usize) -> Vec<(Vec<u8>, Stat
 }
 
 #[test]
-fn the_same_seed_and_actions_lead_to_the_same_frames_and_states() {
+fn simulators_are_deterministic() {
     for kind in KINDS {
         let (mut first, mut second) = (kind.open(0), kind.open(0));
         second.reset(8);
@@ -39,13 +40,13 @@ fn the_same_seed_and_actions_lead_to_the_same_frames_and_states() {
 }
 
 #[test]
-fn frames_and_states_keep_their_shapes_and_actions_have_keys_that_exist() {
+fn shapes_are_constant_and_keys_valid() {
     for kind in KINDS {
         let mut world = kind.open(0);
         let info = world.info();
         assert_eq!(info.actions[0].keys, [""; 0]);
         assert_eq!(world.image().len(), info.image[0] * info.image[1] * 3);
-        let shape = |state: State| -> Vec<(&str, usize)> {
+        let shape = |state: SimulatorState| -> Vec<(&str, usize)> {
             state.iter().map(|(name, v)| (*name, v.len())).collect()
         };
         let first = shape(world.state());
@@ -59,7 +60,7 @@ fn frames_and_states_keep_their_shapes_and_actions_have_keys_that_exist() {
 }
 
 #[test]
-fn a_snapshot_goes_back_exactly_in_another_simulator_too() {
+fn snapshots_restore_in_other_instances() {
     for kind in KINDS {
         let mut world = kind.open(0);
         world.reset(3);
@@ -74,7 +75,7 @@ fn a_snapshot_goes_back_exactly_in_another_simulator_too() {
             assert!(played(world, 5, 50) == onward, "{kind:?}");
             assert_eq!((world.reward(), world.snapshot()), (reward, after.clone()));
         }
-        let foreign = Snapshot {
+        let foreign = SimulatorSnapshot {
             seed: 0,
             state: vec![0.0],
         };
@@ -84,13 +85,13 @@ fn a_snapshot_goes_back_exactly_in_another_simulator_too() {
 }
 
 #[test]
-fn the_policies_play_all_actions_and_mixed_is_both() {
+fn policies_play_all_actions() {
     for kind in KINDS {
         let mut world = kind.open(0);
         let mut counts = [0; 9];
-        let mut hand = Hand::new(Policy::Random, world.as_ref(), 1);
+        let mut agent = PolicyAgent::new(Policy::Random, world.as_ref(), 1);
         for _ in 0..900 {
-            let action = hand.act(world.as_ref());
+            let action = agent.act(world.as_ref());
             counts[action as usize] += 1;
             world.step(action).unwrap();
         }
@@ -128,7 +129,7 @@ fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn a_recording_reads_back_as_a_dataset_with_the_truth() {
+fn recording_reads_back_as_dataset() {
     for kind in KINDS {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("new/data");
@@ -145,7 +146,7 @@ fn a_recording_reads_back_as_a_dataset_with_the_truth() {
         assert_eq!(ticked.into_inner(), 90);
         for (episode, line) in data.episodes.iter().zip(&manifest.episodes) {
             assert_eq!(episode.actions[0], 0);
-            // Played again from the manifest's seed: action t led to frame t.
+            // Replayed from the manifest's seed: action t led to frame t.
             let mut world = kind.open(line.seed);
             for t in 0..episode.frames() {
                 if t > 0 {
@@ -163,7 +164,7 @@ fn a_recording_reads_back_as_a_dataset_with_the_truth() {
 }
 
 #[test]
-fn an_episode_depends_on_the_seed_and_its_number_alone() {
+fn episodes_depend_on_seed_and_index() {
     let folder = tempfile::tempdir().unwrap();
     let [first, again, longer, other] = ["a", "b", "c", "d"].map(|name| folder.path().join(name));
     let plan = plan(Kind::Maze);
@@ -187,7 +188,7 @@ fn an_episode_depends_on_the_seed_and_its_number_alone() {
 }
 
 #[test]
-fn a_world_seed_puts_all_episodes_into_one_world() {
+fn world_seed_is_shared_by_episodes() {
     let folder = tempfile::tempdir().unwrap();
     let plan = Plan {
         world_seed: Some(7),
@@ -203,7 +204,7 @@ fn a_world_seed_puts_all_episodes_into_one_world() {
 }
 
 #[test]
-fn a_folder_that_holds_something_is_left_alone() {
+fn used_folders_are_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("data");
     std::fs::create_dir(&out).unwrap();
@@ -219,6 +220,6 @@ fn a_folder_that_holds_something_is_left_alone() {
         ..plan(Kind::Maze)
     };
     assert!(record(&nothing, &folder.path().join("none"), &|_| {}).is_err());
-    // Nothing half-made stays behind.
+    // No unfinished folder remains.
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }

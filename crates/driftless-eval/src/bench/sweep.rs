@@ -165,7 +165,7 @@ pub fn run(place: &Place, tick: &mut dyn FnMut(usize, usize)) -> Result<SweepRep
             continue;
         }
         let measured = match measure(shape, place) {
-            Err(error @ Error::Device(_)) if !is_lost(place) => {
+            Err(error) if error.is_device() && !is_lost(place) => {
                 skip(error.to_string());
                 continue;
             }

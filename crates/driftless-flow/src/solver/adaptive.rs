@@ -1,41 +1,39 @@
-//! Steps as large as a tolerance allows.
+//! An adaptive solver: steps as large as a tolerance allows.
 
 use super::fixed::{DORMAND_PRINCE, slope, take_step};
 use super::{State, check_grid, finite};
-use crate::CallbackError;
-use crate::FlowError;
-use crate::Result;
+use crate::{CallbackError, FlowError, Result};
 
-/// Step sizes from an error estimate: Dormand and Prince's pair of orders 5 and 4 (1980), with the
+/// Chooses step sizes by an error estimate: Dormand and Prince's pair of orders 5 and 4 (1980), with the
 /// norm and the first step of Hairer, Nørsett and Wanner, *Solving Ordinary Differential Equations
 /// I* (1993), section II.4, and the PI control of Hairer and Wanner's *II* (1996), section IV.2.
 ///
-/// A step is accepted where the root mean square, over all numbers of the state, of
-/// errorᵢ / (absolute + tolerance · |zᵢ|) is at most 1. In a batch that is one norm of all samples.
+/// A step is accepted if the root mean square, over all numbers of the state, of
+/// errorᵢ / (absolute + tolerance · |zᵢ|) is at most 1. A batch has one norm for all its samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Adaptive {
     /// Relative tolerance of a step, above 0.
     pub tolerance: f64,
     /// Absolute tolerance of a step, above 0, in units of the state.
     pub absolute: f64,
-    /// Most steps, accepted and rejected.
+    /// Most steps, accepted and rejected together.
     pub max_steps: usize,
 }
 
-/// Where an adaptive solver ended, and what that took.
+/// The result of an adaptive solver.
 #[derive(Clone, Debug)]
 pub struct Solution<S> {
     /// The state at the last level.
     pub state: S,
-    /// Velocities asked for: 2 for the first step size, 6 for every step.
+    /// Evaluations of the velocity: 2 for the first step size, and 6 for every step.
     pub evaluations: usize,
-    /// Steps taken.
+    /// Accepted steps.
     pub accepted: usize,
-    /// Steps undone.
+    /// Rejected steps.
     pub rejected: usize,
 }
 
-/// The weights of order 5 less those of order 4, of the six stages and of the velocity at the end.
+/// The weights of order 5 minus those of order 4, for the six stages and the velocity at the end.
 pub(super) const ERROR: [f64; 7] = [
     71.0 / 57600.0,
     0.0,
@@ -46,21 +44,21 @@ pub(super) const ERROR: [f64; 7] = [
     -1.0 / 40.0,
 ];
 
-/// The share of the step size aimed at, and the exponents of the error and of the error before.
+/// PI control: the safety factor, and the exponents of the previous and of the current error.
 const SAFETY: f64 = 0.9;
 const MEMORY: f64 = 0.04;
 const EXPONENT: f64 = 0.2 - 0.75 * MEMORY;
 
-/// A step size shrinks by at most the first and grows by at most the second.
+/// Limits on how much a step size shrinks and grows.
 const FACTORS: (f64, f64) = (0.2, 10.0);
 
 impl Adaptive {
     /// Integrates dz/dτ = `velocity`(z, τ) from one level to another, up or down.
     ///
     /// # Errors
-    /// A tolerance is not above 0, `max_steps` is 0, the levels are equal or outside [0, 1], a
-    /// state or a velocity is not finite, the tolerance takes more than `max_steps` steps or steps
-    /// too small for floating point, or `velocity` failed.
+    /// Returns an error if a tolerance or `max_steps` is not above 0, if the levels are equal or
+    /// outside [0, 1], if a state or a velocity is not finite, if the tolerance needs more than
+    /// `max_steps` steps or steps too small for floating point, or if `velocity` fails.
     pub fn solve<S: State, E: CallbackError>(
         &self,
         from: f64,
@@ -82,10 +80,11 @@ impl Adaptive {
         let (mut tau, mut before, mut grow) = (from, 1e-4_f64, FACTORS.1);
         while tau != to {
             let step = accepted + rejected;
-            // The last step takes in what would be left over for a tiny one.
-            let next = match (to - tau).abs() <= 1.01 * size {
-                true => to,
-                false => tau + size.copysign(to - from),
+            // The last step absorbs a remainder too small for a step of its own.
+            let next = if (to - tau).abs() <= 1.01 * size {
+                to
+            } else {
+                tau + size.copysign(to - from)
             };
             if step == self.max_steps || next == tau {
                 return Err(FlowError::Tolerance {
@@ -111,7 +110,7 @@ impl Adaptive {
                 accepted += 1;
             } else {
                 size *= wanted.max(FACTORS.0);
-                // What was just refused is not tried again at once.
+                // Do not grow right after a rejection.
                 grow = 1.0;
                 rejected += 1;
             }
@@ -155,7 +154,7 @@ impl Adaptive {
         Ok((sum / what.len().max(1) as f64).sqrt())
     }
 
-    /// A first step size from how large z, its velocity and its acceleration are.
+    /// The first step size, from the magnitudes of z, its velocity and its acceleration.
     fn first_size<S: State, E: CallbackError>(
         &self,
         state: &S,

@@ -1,37 +1,37 @@
-//! Steps from one given level to the next.
+//! Runge-Kutta methods on a fixed grid of levels.
 
-use crate::CallbackError;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use super::{State, check_grid, finite};
-use crate::FlowError;
-use crate::{Error, Result};
+use crate::{CallbackError, Error, FlowError, Result};
 
 /// An explicit Runge-Kutta method on a fixed grid.
 ///
-/// Every method but [`Method::Euler`] and [`Method::Midpoint`] asks for the velocity at the end of
-/// a step. Where that is singular at τ = 1 (a velocity made of x̂ divides by σ = 0), end the grid a
-/// little earlier.
+/// All methods except [`Method::Euler`] and [`Method::Midpoint`] evaluate the velocity at the end of
+/// a step. If it is singular at τ = 1 (a velocity computed from x̂ divides by σ = 0), end the grid
+/// slightly earlier.
+///
+/// The methods of orders 1 and 2 are in Hairer, Nørsett and Wanner, *Solving Ordinary Differential
+/// Equations I* (1993), section II.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
-    /// Order 1, 1 evaluation a step.
+    /// Order 1, 1 evaluation per step.
     Euler,
-    /// Order 2, 2 evaluations a step, at its start and middle.
+    /// Order 2, 2 evaluations per step, at its start and middle.
     Midpoint,
-    /// Order 2, 2 evaluations a step, at its start and end (the trapezoidal rule made explicit).
+    /// Order 2, 2 evaluations per step, at its start and end (the explicit trapezoidal rule).
     Heun,
-    /// Order 5, 6 evaluations a step: the higher-order weights of Dormand and Prince, *A family of
+    /// Order 5, 6 evaluations per step: the higher-order weights of Dormand and Prince, *A family of
     /// embedded Runge-Kutta formulae* (1980).
     DormandPrince,
 }
 
-/// Coefficients of an explicit Runge-Kutta method (Butcher): where its stages lie, what they are
-/// made of, and how they add up.
+/// The Butcher tableau of an explicit Runge-Kutta method.
 pub(super) struct Tableau {
-    /// Of every stage: its place in the step, of 0 to 1, and the weights of the stages before.
+    /// For each stage, its position in the step, from 0 to 1, and the weights of the stages before.
     stages: &'static [(f64, &'static [f64])],
     weights: &'static [f64],
 }
@@ -128,10 +128,11 @@ impl FromStr for Method {
 }
 
 /// Integrates dz/dτ = `velocity`(z, τ) from the first level of `grid` to the last, one step from
-/// each level to the next. A grid may fall, as likelihoods need it, which go from data to noise.
+/// each level to the next. The grid may fall, as for likelihoods, which go from data to noise.
 ///
 /// # Errors
-/// The grid is not one, a state or a velocity is not finite, or `velocity` failed.
+/// Returns an error if the grid is not strictly rising or falling within [0, 1], if a state or a
+/// velocity is not finite, or if `velocity` fails.
 pub fn solve<S: State, E: CallbackError>(
     method: Method,
     grid: &[f64],
@@ -148,7 +149,7 @@ pub fn solve<S: State, E: CallbackError>(
     Ok(state)
 }
 
-/// The state after one step, and the velocities of its stages, of which `first` is known.
+/// The state after one step, and the velocities of its stages; `first` is the first of them.
 pub(super) fn take_step<S: State, E: CallbackError>(
     tableau: &Tableau,
     state: &S,
@@ -158,12 +159,12 @@ pub(super) fn take_step<S: State, E: CallbackError>(
 ) -> Result<(S, Vec<S>), E> {
     let size = to - from;
     let mut slopes = vec![first];
-    for &(place, weights) in &tableau.stages[1..] {
-        // Rounding must not carry the last stage past the end of the path.
-        let tau = if place == 1.0 {
+    for &(position, weights) in &tableau.stages[1..] {
+        // Rounding must not move the last stage past the end of the path.
+        let tau = if position == 1.0 {
             to
         } else {
-            from + place * size
+            from + position * size
         };
         let there = finite(moved(state, size, weights, &slopes)?, "the state", tau)?;
         slopes.push(slope(velocity, &there, tau)?);

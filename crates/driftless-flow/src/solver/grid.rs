@@ -1,27 +1,26 @@
-//! The levels that fixed steps go between.
+//! Grids of signal levels for solvers with fixed steps.
 
 use serde::{Deserialize, Serialize};
 
 use super::check_grid;
-use crate::FlowError;
-use crate::Result;
+use crate::{FlowError, Result};
 
-/// Where the steps of a solver end.
+/// How the levels of a solver's steps are spaced.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Grid {
-    /// Steps of one size.
+    /// Equal steps.
     #[default]
     Uniform,
-    /// Even steps of a noise level t = 1 − τ that is then mapped to t′ = s t / (1 + (s − 1) t):
-    /// small steps near the noise for s > 1, near the data for s < 1. Esser et al., *Scaling
-    /// Rectified Flow Transformers for High-Resolution Image Synthesis* (2024), eq. 23, with
-    /// s = √(m/n). Both ends stay where they are: the even steps go between what maps to them.
+    /// Equal steps of the noise level t = 1 − τ, mapped to t′ = s t / (1 + (s − 1) t): smaller steps
+    /// near the noise for s > 1, near the data for s < 1 (Esser et al., *Scaling Rectified Flow
+    /// Transformers for High-Resolution Image Synthesis*, 2024, eq. 23, with s = √(m/n)). The ends do
+    /// not move: the equal steps lie between the levels that map to them.
     Shifted {
         /// s > 0.
         shift: f64,
     },
-    /// These levels, which say themselves where they start and end.
+    /// Given levels, including both ends.
     Given(Vec<f64>),
 }
 
@@ -29,8 +28,8 @@ impl Grid {
     /// The `steps` + 1 levels from `from` to `to`, rising or falling.
     ///
     /// # Errors
-    /// No steps, a shift that is not above 0, ends that are equal or outside [0, 1], steps too
-    /// small for floating point, or given levels of another number or with other ends.
+    /// Returns an error if `steps` is 0, if the shift is not above 0, if the ends are equal or outside
+    /// [0, 1], if steps are too small for floating point, or if given levels differ in number or ends.
     pub fn levels(&self, steps: usize, from: f64, to: f64) -> Result<Vec<f64>> {
         if steps == 0 {
             return Err(FlowError::Range {
@@ -82,7 +81,7 @@ fn between(steps: usize, from: f64, to: f64, map: impl Fn(f64) -> f64) -> Vec<f6
     (0..=steps).map(|i| map(level(i))).collect()
 }
 
-/// Its own inverse is the one with 1/`shift`.
+/// The shifted level. The inverse has the shift 1/`shift`.
 fn shifted(tau: f64, shift: f64) -> f64 {
     let noise = 1.0 - tau;
     1.0 - shift * noise / (1.0 + (shift - 1.0) * noise)

@@ -1,5 +1,4 @@
-//! From noise to data: solvers of the probability-flow ODE dz/dτ = v(z, τ), and of the SDEs with
-//! the same marginals.
+//! Solvers of the probability-flow ODE dz/dτ = v(z, τ), and of SDEs with the same marginals.
 
 mod adaptive;
 mod fixed;
@@ -16,7 +15,7 @@ pub use state::State;
 use super::FlowError;
 use crate::Result;
 
-/// Whether there are at least two levels, all of [0, 1], that go one way.
+/// Checks that a grid has at least two levels, all in [0, 1], strictly rising or falling.
 fn check_grid(grid: &[f64]) -> Result<()> {
     let inside = grid.iter().all(|tau| (0.0..=1.0).contains(tau));
     let up = grid.windows(2).all(|w| w[0] < w[1]);
@@ -30,7 +29,7 @@ fn check_grid(grid: &[f64]) -> Result<()> {
     Ok(())
 }
 
-/// The state itself if all its numbers are finite.
+/// Returns the state if all its numbers are finite.
 fn finite<S: State>(state: S, what: &'static str, tau: f64) -> Result<S> {
     if !state.numbers()?.iter().all(|x| x.is_finite()) {
         return Err(FlowError::NotFinite { what, tau }.into());

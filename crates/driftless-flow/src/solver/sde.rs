@@ -1,14 +1,12 @@
-//! Stochastic samplers with the marginals of the ODE.
+//! Stochastic samplers with the same marginals as the ODE.
 
-use crate::CallbackError;
 use rand::RngCore;
 
 use super::{State, check_grid, finite};
-use crate::FlowError;
-use crate::Result;
 use crate::path::Path;
+use crate::{CallbackError, FlowError, Result};
 
-/// What a model says about z at a level.
+/// A model's estimates for z at a level.
 #[derive(Clone, Debug)]
 pub struct Estimates<S> {
     /// v̂, the velocity of the probability-flow ODE.
@@ -21,19 +19,20 @@ pub struct Estimates<S> {
 ///
 /// dz = (v + ½ w² s) dτ + w dW, with the score s = −ε̂/σ and w² = `churn` · σ |σ′|,
 ///
-/// that is dz = (v − ½ `churn` |σ′| ε̂) dτ + √(`churn` · σ |σ′|) dW, which divides by nothing and
-/// adds no noise at the data. Any w(τ) leaves the marginals as they are: Song et al., *Score-Based
+/// that is dz = (v − ½ `churn` |σ′| ε̂) dτ + √(`churn` · σ |σ′|) dW, which needs no division and
+/// adds no noise at the data. Any w(τ) preserves the marginals: Song et al., *Score-Based
 /// Generative Modeling through Stochastic Differential Equations* (2021); Ma et al., *SiT:
 /// Exploring Flow and Diffusion-based Generative Models with Scalable Interpolant Transformers*
-/// (2024). On the variance-exploding path `churn` = 2 is Song et al.'s reverse SDE. `churn` = 0 is
-/// Euler's method on the ODE, to the bit, and draws nothing from `rng`.
+/// (2024). On the variance-exploding path, `churn` = 2 is Song et al.'s reverse SDE. `churn` = 0 is
+/// bit-identical to Euler's method on the ODE and draws nothing from `rng`.
 ///
-/// On a falling grid, from data to noise, the drift towards higher density has |dτ| likewise. The
-/// noise of the last step stays in the result: make it a small one if the grid ends at the data.
+/// On a falling grid, from data to noise, the drift towards higher density still has the factor |dτ|.
+/// The noise of the last step stays in the result: make that step small if the grid ends at the data.
 ///
 /// # Errors
-/// `churn` is negative or not finite, the grid is not one, the path's own numbers do not fit each
-/// other, a state or an estimate is not finite, or `estimates` failed.
+/// Returns an error if `churn` is negative or not finite, if the grid is not strictly rising or
+/// falling within [0, 1], if the exploding path's parameters are invalid, if a state or an estimate
+/// is not finite, or if `estimates` fails.
 pub fn solve_sde<S: State, E: CallbackError>(
     path: Path,
     churn: f64,

@@ -1,30 +1,29 @@
-//! What solvers move.
+//! The states of solvers.
 
 use candle_core::{DType, Tensor};
 use rand::RngCore;
 use rand_distr::{Distribution, StandardNormal};
 
-use crate::FlowError;
-use crate::Result;
+use crate::{FlowError, Result};
 
-/// What a solver moves: a tensor, or a plain vector where an engine has no use for tensors.
+/// The state of a solver: a tensor, or a plain vector for engines without tensors.
 pub trait State: Clone {
-    /// Σ wᵢ termᵢ; terms are of one shape, at least one.
+    /// The weighted sum Σ wᵢ termᵢ of one or more terms of the same shape.
     ///
     /// # Errors
-    /// There is no term, the shapes differ, or the device failed.
+    /// Returns an error if there is no term, if the shapes differ, or if the device fails.
     fn combine(terms: &[(f64, &Self)]) -> Result<Self>;
 
-    /// Standard normal numbers in the shape of this state.
+    /// Standard normal numbers with the shape of this state.
     ///
     /// # Errors
-    /// The device failed.
+    /// Returns an error if the device fails.
     fn normal_like(&self, rng: &mut dyn RngCore) -> Result<Self>;
 
-    /// All numbers, for norms and for checks of finiteness.
+    /// All numbers, for norms and for checking that they are finite.
     ///
     /// # Errors
-    /// The device failed.
+    /// Returns an error if the device fails.
     fn numbers(&self) -> Result<Vec<f64>>;
 }
 

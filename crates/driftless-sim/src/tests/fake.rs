@@ -1,15 +1,15 @@
-//! An engine without networks: its picture tells the frame's number, the action and the steps.
+//! An engine without networks. Its one RGB pixel holds the frame's number, the action and the steps.
 
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use super::super::*;
-use driftless_data::ActionSpec;
-use driftless_data::Clip;
+use driftless_data::{ActionSpec, Clip};
 use driftless_engine::{Engine, Pass, Snapshot, Solver};
 use driftless_flow::FlowError;
 use driftless_model::config::{DynamicsConfig, FORMAT_VERSION, TokenizerConfig, WorldConfig};
+
+use super::super::*;
 
 /// Under this action a step fails.
 pub const FAILS: u32 = 3;
@@ -19,20 +19,20 @@ pub const PANICS: u32 = 4;
 /// Under this action the adaptive solver gives up.
 pub const HARD: u32 = 2;
 
-/// A frame made in so many steps is likely the last of its episode.
+/// With this many steps, the predicted end is likely.
 pub const ENDS: u8 = 7;
 
 pub struct Fake {
     world: WorldConfig,
     image: [u8; 3],
     reset: bool,
-    /// Whether [`FAILS`] is an action like the others.
-    on_processor: bool,
+    /// Makes [`FAILS`] an ordinary action.
+    on_cpu: bool,
     tracing: bool,
     passes: Vec<Pass>,
-    /// Each step waits for one word, as long as there is somebody who could send it.
+    /// If set, each step waits for one item, until all senders are dropped.
     gate: Option<Receiver<()>>,
-    /// Says, when it is dropped, that the engine is gone.
+    /// Closes its channel when the engine is dropped.
     _gone: Option<Sender<()>>,
 }
 
@@ -42,7 +42,7 @@ impl Fake {
             world: world(),
             image: [0; 3],
             reset: false,
-            on_processor: false,
+            on_cpu: false,
             tracing: false,
             passes: Vec::new(),
             gate: None,
@@ -88,34 +88,36 @@ fn world() -> WorldConfig {
     }
 }
 
-/// A way to start fakes, whose contexts start at 0, 100 and 200.
+/// A factory of learned worlds on fake engines, with contexts that start at 0, 100 and 200.
 pub fn factory(make: impl Fn() -> Result<Fake> + Send + Sync + 'static) -> Arc<PlayerFactory> {
-    seated(move |_| make())
+    with_contexts(move |_| make())
 }
 
-/// A way to start fakes on a seat: on the processor they do not fail.
-pub fn on_seats() -> Arc<PlayerFactory> {
-    seated(|seat| {
+/// Like [`factory`], but [`FAILS`] does not fail on the CPU.
+pub fn failing_devices() -> Arc<PlayerFactory> {
+    with_contexts(|seat| {
         Ok(Fake {
-            on_processor: matches!(seat, Seat::Processor),
+            on_cpu: matches!(seat, Seat::Processor),
             ..Fake::new()
         })
     })
 }
 
-fn seated(make: impl Fn(&Seat) -> Result<Fake> + Send + Sync + 'static) -> Arc<PlayerFactory> {
+fn with_contexts(
+    make: impl Fn(&Seat) -> Result<Fake> + Send + Sync + 'static,
+) -> Arc<PlayerFactory> {
     let context = |brightness: u8| Clip {
         images: vec![brightness; 3],
         actions: vec![0],
     };
     let contexts: Arc<[Clip]> = [0, 100, 200].map(context).into();
     Arc::new(move |seat| {
-        let dream = Dream::new(Box::new(make(seat)?), Arc::clone(&contexts));
-        Ok(Box::new(dream))
+        let world = Dream::new(Box::new(make(seat)?), Arc::clone(&contexts));
+        Ok(Box::new(world))
     })
 }
 
-/// Fakes whose every step waits for a word on the returned channel.
+/// Fakes whose every step waits for an item from the returned sender.
 pub fn gated() -> (Arc<PlayerFactory>, Sender<()>) {
     let (open, gate) = unbounded();
     let make = move || {
@@ -127,7 +129,7 @@ pub fn gated() -> (Arc<PlayerFactory>, Sender<()>) {
     (factory(make), open)
 }
 
-/// A fake that can start once; the returned channel closes when it has gone.
+/// A fake that can be made once. The returned channel closes when it is dropped.
 pub fn watched() -> (Arc<PlayerFactory>, Receiver<()>) {
     let (gone, watch) = unbounded();
     let gone = std::sync::Mutex::new(Some(gone));
@@ -167,7 +169,7 @@ impl Engine for Fake {
             let _ = gate.recv();
         }
         match action {
-            FAILS if !self.on_processor => {
+            FAILS if !self.on_cpu => {
                 return Err(driftless_engine::Error::Device(
                     "the device went away".into(),
                 ));
@@ -211,7 +213,7 @@ impl Engine for Fake {
         Ok(&[])
     }
 
-    /// A reward of the action's number; the end is likely at [`ENDS`] steps.
+    /// The reward is the action; the end is likely with [`ENDS`] steps.
     fn outcome(&self) -> Option<Outcome> {
         Some(Outcome {
             reward: f32::from(self.image[1]),
@@ -228,7 +230,7 @@ impl Engine for Fake {
         &self.passes
     }
 
-    /// Every number as a grey pixel.
+    /// Turns each number into a grey pixel.
     fn decode(&mut self, latents: &[f32]) -> driftless_engine::Result<Vec<u8>> {
         Ok(latents.iter().flat_map(|&z| [z as u8; 3]).collect())
     }

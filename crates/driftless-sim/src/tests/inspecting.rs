@@ -1,12 +1,13 @@
-//! Frames that show what a model holds.
+//! Frames with latent and attention.
 
-use super::*;
 use driftless_engine::testing::{clip, plain, world};
 use driftless_engine::{CpuEngine, Engine};
 use driftless_worlds::Kind;
 
-/// A small engine on the processor, with one start.
-fn dreaming() -> Options {
+use super::*;
+
+/// A learned world on a small CPU engine, with one context.
+fn learned() -> Options {
     Options {
         player: Arc::new(|_| {
             let config = plain();
@@ -19,14 +20,14 @@ fn dreaming() -> Options {
 }
 
 #[test]
-fn frames_show_what_the_model_holds_while_asked_to() {
+fn frames_carry_inspection_while_on() {
     let config = plain();
     let mut engine = CpuEngine::new(&world(&config)).unwrap();
     engine.inspect(true);
     engine
         .reset(&clip(&config, 3), &SamplerParams::default())
         .unwrap();
-    let sim = spawn(dreaming());
+    let sim = spawn(learned());
     assert_eq!(next(&sim).inspect, None);
     sim.send(Command::Inspect(true));
     hold(&sim, 2);
@@ -43,8 +44,8 @@ fn frames_show_what_the_model_holds_while_asked_to() {
 }
 
 #[test]
-fn a_reset_shows_the_starting_frame_and_where_it_looked() {
-    let sim = spawn(dreaming());
+fn reset_frame_carries_attention() {
+    let sim = spawn(learned());
     next(&sim);
     sim.send(Command::Inspect(true));
     step(&sim);
@@ -56,18 +57,18 @@ fn a_reset_shows_the_starting_frame_and_where_it_looked() {
 }
 
 #[test]
-fn an_engine_that_does_not_tell_shows_its_latent_and_a_simulator_nothing() {
+fn attention_is_optional() {
     let sim = spawn(options());
     next(&sim);
     sim.send(Command::Inspect(true));
     let frame = step(&sim);
     let seen = frame.inspect.as_deref().unwrap();
     assert_eq!((&seen.attention, &*seen.image), (&None, rgb(&frame)));
-    let real = Options {
+    let simulated = Options {
         player: Arc::new(|_| Ok(Box::new(Real::new(Kind::Maze.open(0))))),
         ..options()
     };
-    let sim = spawn(real);
+    let sim = spawn(simulated);
     next(&sim);
     sim.send(Command::Inspect(true));
     assert_eq!(step(&sim).inspect, None);

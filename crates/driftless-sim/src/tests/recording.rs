@@ -1,4 +1,4 @@
-//! What the recording of a played session holds, failures included.
+//! What the recording of a session holds.
 
 use super::fake::{FAILS, PANICS};
 use super::*;
@@ -11,7 +11,7 @@ fn recorded() -> Options {
 }
 
 #[test]
-fn a_failed_or_panicked_engine_is_said_and_the_next_thread_goes_on_recording() {
+fn recording_survives_failures() {
     for (action, reason) in [
         (FAILS, "the device went away"),
         (PANICS, "index out of range"),
@@ -21,7 +21,9 @@ fn a_failed_or_panicked_engine_is_said_and_the_next_thread_goes_on_recording() {
         step(&sim);
         hold(&sim, action);
         sim.send(Command::Step);
-        assert!(matches!(word(&sim), Message::Failed { what, .. } if what.contains(reason)));
+        assert!(
+            matches!(next_message(&sim), Message::Failed { what, .. } if what.contains(reason))
+        );
         let session = recording(sim);
         assert_eq!(session.frames(), 2);
 
@@ -35,13 +37,13 @@ fn a_failed_or_panicked_engine_is_said_and_the_next_thread_goes_on_recording() {
 }
 
 #[test]
-fn the_recording_holds_every_frame_even_those_that_nobody_read() {
-    let (sim, words) = spawn_unread(Options {
+fn recording_holds_dropped_frames() {
+    let (sim, events) = spawn_unread(Options {
         paused: false,
         ..recorded()
     });
     for _ in 0..60 {
-        words.recv_timeout(HANGS).unwrap();
+        events.recv_timeout(TIMEOUT).unwrap();
     }
     let frames = sim.frames().clone();
     let session = recording(sim);
@@ -55,7 +57,7 @@ fn the_recording_holds_every_frame_even_those_that_nobody_read() {
 }
 
 #[test]
-fn the_recording_tells_actions_context_and_parameters_of_each_frame() {
+fn recording_holds_frame_parameters() {
     let sim = spawn(recorded());
     next(&sim);
     hold(&sim, 2);
@@ -84,14 +86,17 @@ fn the_recording_tells_actions_context_and_parameters_of_each_frame() {
 }
 
 #[test]
-fn a_full_recording_is_said_once_and_play_goes_on() {
+fn full_recording_is_reported_once() {
     let sim = spawn(options());
     let frame = next(&sim);
     let mut session = Session::new("never-written.npz".into());
     let mut player = (options().player)(&Seat::Own).unwrap();
-    let said: Vec<String> = (0..36_010)
+    let notices: Vec<String> = (0..36_010)
         .filter_map(|_| session.append(&frame, player.as_mut()).unwrap())
         .collect();
-    assert_eq!(said, ["recording stopped after 36000 frames; play goes on"]);
+    assert_eq!(
+        notices,
+        ["recording stopped after 36000 frames; play continues"]
+    );
     assert_eq!(session.frames(), 36_000);
 }

@@ -1,20 +1,20 @@
-//! A recorded session is played again from what it holds.
+//! Replaying recorded sessions.
 
 use std::path::Path;
 
 use proptest::prelude::*;
 
-use super::*;
-use crate::columns;
-use crate::columns::Columns;
-use driftless_data::Clip;
-use driftless_data::{Episode, Extra};
+use driftless_data::{Clip, Episode, Extra};
 use driftless_engine::Along;
 use driftless_worlds::Kind;
 
+use super::*;
+use crate::columns;
+use crate::columns::Columns;
+
 const FILE: &str = "played.npz";
 
-/// A game of the fakes with other parameters on the way, a reset, another context, and a refusal.
+/// A session with changed and rejected parameters, a reset and another context.
 fn played() -> Episode {
     let sim = spawn(Options {
         record: Some(FILE.into()),
@@ -54,21 +54,21 @@ fn of(episode: Episode) -> Result<Recording> {
     Recording::of(Path::new(FILE), episode)
 }
 
-/// Fakes that start from what the session holds.
+/// A fake that starts from the clips of the session.
 fn player(recording: &Recording) -> Dream {
-    let own = || Err(Error::Argument("the session holds no contexts".into()));
-    let contexts = recording.contexts(own).unwrap();
+    let fallback = || Err(Error::Argument("the session holds no contexts".into()));
+    let contexts = recording.contexts(fallback).unwrap();
     Dream::new(Box::new(Fake::new()), contexts.into())
 }
 
-fn replay(episode: Episode) -> Report {
+fn replay(episode: Episode) -> ReplayReport {
     let recording = of(episode).unwrap();
     let mut player = player(&recording);
     recording.replay(&mut player, None, &mut || {}).unwrap()
 }
 
 #[test]
-fn a_session_with_resets_and_other_parameters_is_replayed_to_the_bit() {
+fn replay_is_bit_identical() {
     let report = replay(reread(&played()));
     assert_eq!((report.frames, report.identical), (7, 7));
     assert!(report.is_identical());
@@ -78,21 +78,21 @@ fn a_session_with_resets_and_other_parameters_is_replayed_to_the_bit() {
 }
 
 #[test]
-fn what_is_kept_of_a_replay_is_the_same_session() {
+fn replay_records_the_same_session() {
     let recording = of(reread(&played())).unwrap();
-    let mut kept = Session::new(FILE.into());
+    let mut copy = Session::new(FILE.into());
     let mut ticks = 0;
     let mut player = player(&recording);
     let mut tick = || ticks += 1;
     recording
-        .replay(&mut player, Some(&mut kept), &mut tick)
+        .replay(&mut player, Some(&mut copy), &mut tick)
         .unwrap();
     assert_eq!(ticks, 7);
-    assert_eq!(reread(&kept.into_episode()), *recording.episode());
+    assert_eq!(reread(&copy.into_episode()), *recording.episode());
 }
 
 #[test]
-fn another_picture_action_or_parameter_is_found_where_it_first_shows() {
+fn replay_finds_first_difference() {
     let mut other = played();
     other.images[4 * 3] += 1;
     let report = replay(other);
@@ -101,8 +101,8 @@ fn another_picture_action_or_parameter_is_found_where_it_first_shows() {
     assert_eq!((first.frame, first.number), (4, 1));
     // One of three bytes is off by one.
     assert!((first.psnr - 52.9).abs() < 0.05, "{}", first.psnr);
-    let said = report.to_string();
-    assert!(said.contains("6 of 7") && said.contains("frame 4 (1 after its start), 52.9 dB"));
+    let message = report.to_string();
+    assert!(message.contains("6 of 7") && message.contains("frame 4 (1 after its start), 52.9 dB"));
 
     let mut other = played();
     other.actions[2] = 2;
@@ -113,7 +113,7 @@ fn another_picture_action_or_parameter_is_found_where_it_first_shows() {
 }
 
 #[test]
-fn a_context_from_a_file_is_in_the_session() {
+fn session_holds_starting_clips() {
     let clip = Clip {
         images: vec![7, 7, 7, 50, 50, 50],
         actions: vec![0, 2],
@@ -121,8 +121,8 @@ fn a_context_from_a_file_is_in_the_session() {
     let contexts: Arc<[Clip]> = [clip].into();
     let sim = spawn(Options {
         player: Arc::new(move |_| {
-            let dream = Dream::new(Box::new(Fake::new()), Arc::clone(&contexts));
-            Ok(Box::new(dream))
+            let world = Dream::new(Box::new(Fake::new()), Arc::clone(&contexts));
+            Ok(Box::new(world))
         }),
         record: Some(FILE.into()),
         ..options()
@@ -134,7 +134,7 @@ fn a_context_from_a_file_is_in_the_session() {
     assert_eq!(episode.extras["start_action"].values, [0.0, 2.0]);
     assert!(replay(episode.clone()).is_identical());
 
-    // Without it the world's own are all that there is, and it is said that they are others.
+    // Without the clips, the world's own are used, and the report says that they differ.
     let mut without = episode;
     for name in ["start_image", "start_action", "start_context"] {
         without.extras.remove(name);
@@ -143,15 +143,15 @@ fn a_context_from_a_file_is_in_the_session() {
     let mut player = (options().player)(&Seat::Own).unwrap();
     let report = recording.replay(player.as_mut(), None, &mut || {}).unwrap();
     assert_eq!(report.first.unwrap().frame, 0);
-    let said = report.to_string();
+    let message = report.to_string();
     assert!(
-        said.contains("does not hold its starting contexts"),
-        "{said}"
+        message.contains("does not hold its starting contexts"),
+        "{message}"
     );
 }
 
 #[test]
-fn simulators_are_replayed_from_the_seed_of_each_start() {
+fn replays_simulators_by_seed() {
     for kind in [Kind::Maze, Kind::Drive] {
         let sim = spawn(Options {
             player: Arc::new(move |_| Ok(Box::new(Real::new(kind.open(0))))),
@@ -172,12 +172,12 @@ fn simulators_are_replayed_from_the_seed_of_each_start() {
         assert!(recording.simulated());
         assert_eq!(recording.world().and_then(Kind::called), Some(kind));
         let mut player = Real::new(kind.open(0));
-        let mut kept = Session::new(FILE.into());
+        let mut copy = Session::new(FILE.into());
         let report = recording
-            .replay(&mut player, Some(&mut kept), &mut || {})
+            .replay(&mut player, Some(&mut copy), &mut || {})
             .unwrap();
         assert_eq!((report.frames, report.identical), (6, 6));
-        assert_eq!(reread(&kept.into_episode()), *recording.episode());
+        assert_eq!(reread(&copy.into_episode()), *recording.episode());
         let mut other = recording.episode().clone();
         other.extras.get_mut("seed").unwrap().values[2 * 4] += 1.0;
         let report = of(other).unwrap().replay(&mut player, None, &mut || {});
@@ -186,16 +186,16 @@ fn simulators_are_replayed_from_the_seed_of_each_start() {
 }
 
 #[test]
-fn what_is_no_session_is_named() {
+fn invalid_sessions_are_rejected() {
     let change = |name: &str, change: &dyn Fn(&mut Extra)| {
         let mut episode = played();
         change(episode.extras.get_mut(name).unwrap());
         of(episode).err().unwrap().to_string()
     };
-    for (said, expected) in [
+    for (message, expected) in [
         (
             change("number", &|n| n.values[0] = 3.0),
-            "array `number`: begins with 3, in the middle of a game, expected 0",
+            "array `number`: starts with 3, in the middle of an episode, expected 0",
         ),
         (
             change("number", &|n| n.values[2] = 3.0),
@@ -203,7 +203,7 @@ fn what_is_no_session_is_named() {
         ),
         (
             change("number", &|n| n.values[1] = 0.5),
-            "array `number`: holds 0.5, expected a whole number from 0 on",
+            "array `number`: holds 0.5, expected a whole number of 0 or more",
         ),
         (
             change("solver", &|n| n.values[1] = 5.0),
@@ -215,7 +215,7 @@ fn what_is_no_session_is_named() {
         ),
         (
             change("context", &|n| n.values[0] = 2.0),
-            "array `context`: frame 0 is of context 2, whose frames are missing",
+            "array `context`: frame 0 has context 2, whose clip is missing",
         ),
         (
             change("start_image", &|n| n.values[0] = 256.0),
@@ -227,32 +227,38 @@ fn what_is_no_session_is_named() {
         ),
         (
             change("world", &|n| n.values[0] = 255.0),
-            "array `world`: is no text in UTF-8",
+            "array `world`: is not valid UTF-8",
         ),
     ] {
-        assert!(said.starts_with(FILE) && said.contains(expected), "{said}");
+        assert!(
+            message.starts_with(FILE) && message.contains(expected),
+            "{message}"
+        );
     }
     for name in ["number", "churn"] {
         let mut episode = played();
         episode.extras.remove(name);
-        let said = of(episode).err().unwrap().to_string();
-        assert!(said.contains(&format!("array `{name}`: missing")), "{said}");
+        let message = of(episode).err().unwrap().to_string();
+        assert!(
+            message.contains(&format!("array `{name}`: missing")),
+            "{message}"
+        );
     }
 }
 
 #[test]
-fn what_the_world_refuses_is_said_with_its_frame() {
+fn replay_errors_name_the_frame() {
     let mut episode = played();
     episode.extras.get_mut("steps").unwrap().values[1] = 9.0;
     let recording = of(episode).unwrap();
     let mut player = player(&recording);
-    let said = recording.replay(&mut player, None, &mut || {});
-    let said = said.unwrap_err().to_string();
-    assert_eq!(said, "played.npz: frame 1: steps is 9, expected 1 to 8");
+    let message = recording.replay(&mut player, None, &mut || {});
+    let message = message.unwrap_err().to_string();
+    assert_eq!(message, "played.npz: frame 1: steps is 9, expected 1 to 8");
     let mut other = Real::new(Kind::Maze.open(0));
-    let said = recording.replay(&mut other, None, &mut || {});
-    let said = said.unwrap_err().to_string();
-    assert!(said.contains("frames are 1×1, those of this world 64×64"));
+    let message = recording.replay(&mut other, None, &mut || {});
+    let message = message.unwrap_err().to_string();
+    assert!(message.contains("frames are 1×1, expected 64×64 for this world"));
 }
 
 fn params() -> impl Strategy<Value = SamplerParams> {
@@ -296,12 +302,12 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
 
     #[test]
-    fn parameters_come_back_from_the_file_exactly(all in prop::collection::vec(params(), 1..4)) {
+    fn parameters_round_trip_exactly(all in prop::collection::vec(params(), 1..4)) {
         let frames = all.len();
         let mut extras = std::collections::BTreeMap::<String, Extra>::new();
         for params in &all {
             let mut rows = vec![("seed", columns::seed(params.seed))];
-            rows.extend(columns::sampled(params));
+            rows.extend(columns::sampler_params(params));
             for (name, values) in rows {
                 let shape = match values.len() {
                     1 => vec![frames],
@@ -321,13 +327,13 @@ proptest! {
         });
         let columns = Columns { path: Path::new(FILE), episode: &episode };
         for (t, params) in all.iter().enumerate() {
-            prop_assert_eq!(columns.sampled(t).unwrap(), *params);
+            prop_assert_eq!(columns.sampler_params(t).unwrap(), *params);
         }
     }
 }
 
 #[test]
-fn a_session_in_which_somebody_went_back_replays_too() {
+fn replays_rewound_sessions() {
     let sim = spawn(Options {
         record: Some(FILE.into()),
         ..options()
@@ -353,7 +359,7 @@ fn a_session_in_which_somebody_went_back_replays_too() {
     let recording = of(episode.clone()).unwrap();
     let report = recording.replay(&mut player(&recording), None, &mut || {});
     assert!(report.unwrap().is_identical());
-    // What the last frame follows matters.
+    // Following another frame, the last one comes out differently.
     let mut wrong = episode;
     wrong.extras.get_mut("follows").unwrap().values[6] = 5.0;
     wrong.extras.get_mut("number").unwrap().values[6] = 4.0;

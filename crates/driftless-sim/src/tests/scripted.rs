@@ -1,4 +1,4 @@
-//! Actions from a file, before the person's.
+//! Actions from a file take precedence over the held one.
 
 use super::fake::FAILS;
 use super::*;
@@ -14,42 +14,42 @@ fn actions(sim: &Sim, frames: usize) -> Vec<u32> {
     (0..frames).map(|_| step(sim).action).collect()
 }
 
-fn says(sim: &Sim, part: &str) {
-    let Message::Notice(text) = word(sim) else {
-        panic!("another message");
+fn expect_notice(sim: &Sim, part: &str) {
+    let Message::Notice(text) = next_message(sim) else {
+        panic!("unexpected message");
     };
     assert!(text.contains(part), "{text}");
 }
 
 #[test]
-fn the_files_actions_are_played_first_and_then_the_held_one_counts() {
+fn script_precedes_held_action() {
     let sim = spawn(scripted(&[1, 2, 0, 1]));
     assert_eq!(next(&sim).action, 0);
     hold(&sim, 0);
     assert_eq!(actions(&sim, 5), [1, 2, 0, 1, 0]);
-    says(&sim, "are over");
+    expect_notice(&sim, "are played");
     hold(&sim, 2);
     assert_eq!(actions(&sim, 2), [2, 2]);
 }
 
 #[test]
-fn a_pressed_key_ends_them_and_a_released_one_does_not() {
+fn pressed_key_stops_script() {
     let sim = spawn(options());
     next(&sim);
     hold(&sim, 2);
     sim.send(Command::Actions([1, 1, 1, 1, 1].into()));
-    // What is still held from before waits.
+    // An action that was held before does not stop them.
     hold(&sim, 2);
     assert_eq!(actions(&sim, 1), [1]);
     hold(&sim, 0);
     assert_eq!(actions(&sim, 1), [1]);
     hold(&sim, 2);
     assert_eq!(actions(&sim, 2), [2, 2]);
-    says(&sim, "a key ends");
+    expect_notice(&sim, "a key stops");
 }
 
 #[test]
-fn a_reset_does_not_end_them_and_new_ones_take_their_place() {
+fn script_survives_reset() {
     let sim = spawn(scripted(&[1, 2, 1, 2]));
     next(&sim);
     assert_eq!(actions(&sim, 1), [1]);
@@ -61,37 +61,37 @@ fn a_reset_does_not_end_them_and_new_ones_take_their_place() {
 }
 
 #[test]
-fn actions_that_the_world_does_not_have_are_said_and_none_is_played() {
+fn script_with_unknown_action_is_rejected() {
     let sim = spawn(scripted(&[1, 5]));
     next(&sim);
-    says(&sim, "5 is unknown, expected 0 to 4");
+    expect_notice(&sim, "5 is unknown, expected 0 to 4");
     sim.send(Command::Actions([6].into()));
     assert_eq!(actions(&sim, 1), [0]);
-    says(&sim, "6 is unknown");
+    expect_notice(&sim, "6 is unknown");
 }
 
 #[test]
-fn a_thread_that_goes_on_plays_the_actions_that_are_left() {
-    let seated = Options {
-        player: fake::on_seats(),
+fn resumed_thread_continues_script() {
+    let options = Options {
+        player: fake::failing_devices(),
         ..scripted(&[1, 2, FAILS, 2, 1])
     };
-    let sim = spawn(seated.clone());
+    let sim = spawn(options.clone());
     next(&sim);
     assert_eq!(actions(&sim, 2), [1, 2]);
     sim.send(Command::Step);
-    assert!(matches!(word(&sim), Message::Failed { .. }));
+    assert!(matches!(next_message(&sim), Message::Failed { .. }));
     let sim = spawn(Options {
         seat: Seat::Processor,
         from: Some(Arc::new(sim.finish().history)),
-        ..seated
+        ..options
     });
     next(&sim);
     assert_eq!(actions(&sim, 4), [FAILS, 2, 1, 0]);
 }
 
 #[test]
-fn the_window_plays_a_files_actions_as_a_headless_game_does() {
+fn script_matches_headless_play() {
     let script = [3, 3, 1, 0, 3, 5];
     let player: Arc<PlayerFactory> =
         Arc::new(|_| Ok(Box::new(Real::new(driftless_worlds::Kind::Drive.open(0)))));

@@ -3,25 +3,26 @@
 //! Lengths are in metres, times in seconds.
 
 mod car;
+mod render;
 mod track;
-mod view;
+
+use driftless_data::DatasetInfo;
 
 use self::car::{Car, Pedal};
 use self::track::{HALF_WIDTH, Track};
-use super::{Snapshot, State, World, chosen, picture, specs};
+use super::{Simulator, SimulatorSnapshot, SimulatorState, action_entry, action_specs, raster};
 use crate::Result;
-use driftless_data::DatasetInfo;
 
-/// An episode ends this far from the centre line, where no track is in sight any more.
-const LOST: f32 = 34.0;
-/// Reward of a whole lap.
+/// Distance from the centre line, in metres, at which the track is out of sight and the episode ends.
+const MAX_OFFSET: f32 = 34.0;
+/// Reward for a whole lap.
 const LAP_REWARD: f32 = 100.0;
 
-/// What an action does in one frame.
+/// The controls of an action.
 struct Control {
     name: &'static str,
     keys: &'static [&'static str],
-    /// −1, 0 or 1: left is positive.
+    /// Steering input: 1 left, −1 right, 0 straight.
     wheel: f32,
     pedal: Pedal,
 }
@@ -72,7 +73,7 @@ static ACTIONS: [Control; 9] = [
     ),
 ];
 
-/// The track of a seed, and the car on it.
+/// A track and the car on it.
 pub struct Drive {
     seed: u64,
     track: Track,
@@ -84,7 +85,7 @@ pub struct Drive {
 }
 
 impl Drive {
-    /// The track of `seed`, the car standing somewhere on it.
+    /// The track of `seed`, with the car standing somewhere on it.
     pub fn new(seed: u64) -> Self {
         let (track, start) = Track::new(seed);
         let mut drive = Self {
@@ -93,24 +94,24 @@ impl Drive {
             track,
             laps: 0.0,
             reward: 0.0,
-            image: vec![0; picture::SIDE * picture::SIDE * 3],
+            image: vec![0; raster::IMAGE_SIDE * raster::IMAGE_SIDE * 3],
         };
-        drive.look();
+        drive.update_image();
         drive
     }
 
-    fn look(&mut self) {
-        view::draw(&mut self.image, &self.track, &self.car);
+    fn update_image(&mut self) {
+        render::render(&mut self.image, &self.track, &self.car);
     }
 }
 
-impl World for Drive {
+impl Simulator for Drive {
     fn info(&self) -> DatasetInfo {
         DatasetInfo {
             name: "Drive".into(),
             fps: car::FPS,
-            image: [picture::SIDE; 2],
-            actions: specs(ACTIONS.iter().map(|control| (control.name, control.keys))),
+            image: [raster::IMAGE_SIDE; 2],
+            actions: action_specs(ACTIONS.iter().map(|control| (control.name, control.keys))),
         }
     }
 
@@ -119,16 +120,17 @@ impl World for Drive {
     }
 
     fn step(&mut self, action: u32) -> Result<()> {
-        let control = chosen(&ACTIONS, action)?;
-        let before = self.track.spot(self.car.place());
+        let control = action_entry(&ACTIONS, action)?;
+        let before = self.track.locate(self.car.position());
         let on_grass = before.offset.abs() > HALF_WIDTH + track::KERB;
         self.car.drive(control.wheel, control.pedal, on_grass);
-        let after = self.track.spot(self.car.place());
+        let after = self.track.locate(self.car.position());
         let length = self.track.length();
-        let driven = (after.along - before.along + length / 2.0).rem_euclid(length) - length / 2.0;
+        let driven =
+            (after.distance - before.distance + length / 2.0).rem_euclid(length) - length / 2.0;
         self.laps += driven / length;
         self.reward = driven / length * LAP_REWARD;
-        self.look();
+        self.update_image();
         Ok(())
     }
 
@@ -136,47 +138,49 @@ impl World for Drive {
         &self.image
     }
 
-    /// Progress along the lap in hundredths of it; negative in the wrong direction.
+    /// Progress in the frame, in percent of a lap; negative in the wrong direction.
     fn reward(&self) -> f32 {
         self.reward
     }
 
-    /// Whether the car is lost in the grass.
+    /// Whether the car is so far off that the track is out of sight.
     fn ended(&self) -> bool {
-        self.track.spot(self.car.place()).offset.abs() > LOST
+        self.track.locate(self.car.position()).offset.abs() > MAX_OFFSET
     }
 
-    /// `x` and `y` in m, `heading` in radians, `speed` in m/s, `steering` (front wheels in
-    /// radians), `offset` (m to the left of the centre line), `along` (share of the lap from the
-    /// start line), `laps` driven since the reset.
-    fn state(&self) -> State {
-        let [x, y] = self.car.place();
-        let spot = self.track.spot([x, y]);
+    /// `x` and `y` in m, `heading` in radians, `speed` in m/s, `steering` (angle of the front wheels
+    /// in radians), `offset` (m to the left of the centre line), `along` (share of the lap since the
+    /// start line) and `laps` driven since the reset.
+    fn state(&self) -> SimulatorState {
+        let [x, y] = self.car.position();
+        let point = self.track.locate([x, y]);
         vec![
             ("x", vec![x]),
             ("y", vec![y]),
             ("heading", vec![self.car.heading]),
             ("speed", vec![self.car.speed]),
             ("steering", vec![self.car.steering]),
-            ("offset", vec![spot.offset]),
-            ("along", vec![spot.along / self.track.length()]),
+            ("offset", vec![point.offset]),
+            ("along", vec![point.distance / self.track.length()]),
             ("laps", vec![self.laps]),
         ]
     }
 
-    /// A goal is a manner: a line on the road (or beside it) and a share of the possible speed.
-    fn toward(&self, goal: u64) -> Option<u32> {
-        let part = |shift: u32| (goal >> shift & 0xff) as f32 / 255.0;
-        // One goal in eight leads beside the road.
+    /// A goal is a driving style: an offset from the centre line and a share of the possible speed.
+    fn action_toward(&self, goal: u64) -> Option<u32> {
+        let byte = |shift: u32| (goal >> shift & 0xff) as f32 / 255.0;
+        // One goal in eight may leave the road.
         let reach = if goal.is_multiple_of(8) { 2.2 } else { 0.7 };
-        let offset = (part(8) * 2.0 - 1.0) * reach * HALF_WIDTH;
-        let (wheel, pedal) = self.car.follow(&self.track, offset, 0.5 + 0.5 * part(16));
-        let same = |control: &Control| control.wheel == wheel && control.pedal == pedal;
-        let action = ACTIONS.iter().position(same)?;
+        let offset = (byte(8) * 2.0 - 1.0) * reach * HALF_WIDTH;
+        let (wheel, pedal) = self
+            .car
+            .follow_line(&self.track, offset, 0.5 + 0.5 * byte(16));
+        let matches = |control: &Control| control.wheel == wheel && control.pedal == pedal;
+        let action = ACTIONS.iter().position(matches)?;
         u32::try_from(action).ok()
     }
 
-    fn snapshot(&self) -> Snapshot {
+    fn snapshot(&self) -> SimulatorSnapshot {
         let Car {
             x,
             y,
@@ -184,13 +188,13 @@ impl World for Drive {
             speed,
             steering,
         } = self.car;
-        Snapshot {
+        SimulatorSnapshot {
             seed: self.seed,
             state: vec![x, y, heading, speed, steering, self.laps, self.reward],
         }
     }
 
-    fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
+    fn restore(&mut self, snapshot: &SimulatorSnapshot) -> Result<()> {
         let [x, y, heading, speed, steering, laps, reward] = snapshot.numbers()?;
         if snapshot.seed != self.seed {
             self.reset(snapshot.seed);
@@ -203,7 +207,7 @@ impl World for Drive {
             steering,
         };
         (self.laps, self.reward) = (laps, reward);
-        self.look();
+        self.update_image();
         Ok(())
     }
 }

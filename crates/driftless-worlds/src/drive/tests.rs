@@ -2,7 +2,7 @@
 
 use super::car::FPS;
 use super::*;
-use crate::{Hand, Policy};
+use crate::{Policy, PolicyAgent};
 
 const THROTTLE: u32 = 1;
 const BRAKE: u32 = 2;
@@ -26,7 +26,7 @@ fn top_speed(on_grass: bool) -> f32 {
 }
 
 #[test]
-fn the_throttle_accelerates_the_brake_stops_and_then_reverses() {
+fn brake_stops_then_reverses() {
     let mut drive = Drive::new(1);
     let start = drive.car;
     assert_eq!(start.speed, 0.0);
@@ -34,14 +34,14 @@ fn the_throttle_accelerates_the_brake_stops_and_then_reverses() {
     let fast = drive.car.speed;
     assert!(fast > 4.0, "{fast}");
     let moved = [drive.car.x - start.x, drive.car.y - start.y];
-    let [ax, ay] = start.ahead();
+    let [ax, ay] = start.direction();
     assert!(moved[0] * ax + moved[1] * ay > 1.5, "{moved:?}");
     steps(&mut drive, 0, 5);
     assert!(drive.car.speed < fast && drive.car.speed > 0.5 * fast);
     while drive.car.speed > 0.0 {
         drive.step(BRAKE).unwrap();
     }
-    assert_eq!(drive.car.speed, 0.0, "it stands before it reverses");
+    assert_eq!(drive.car.speed, 0.0, "it stops before it reverses");
     steps(&mut drive, BRAKE, 30);
     assert!(drive.car.speed < -2.0);
 }
@@ -50,25 +50,25 @@ fn the_throttle_accelerates_the_brake_stops_and_then_reverses() {
 fn grass_is_slower_than_the_road() {
     let (road, grass) = (top_speed(false), top_speed(true));
     assert!(road > 20.0 && grass < 0.5 * road, "{road} and {grass} m/s");
-    // The ground is told by where the car is.
+    // The position of the car decides which ground it drives on.
     let mut drive = Drive::new(2);
-    let spot = drive.track.at(0.0);
-    let [ax, ay] = spot.ahead;
+    let point = drive.track.at(0.0);
+    let [ax, ay] = point.direction;
     drive.car = Car {
         speed: 15.0,
-        ..Car::at(spot)
+        ..Car::at(point)
     };
-    let mut beside = drive.car;
-    (beside.x, beside.y) = (beside.x - 9.0 * ay, beside.y + 9.0 * ax);
+    let mut off_road = drive.car;
+    (off_road.x, off_road.y) = (off_road.x - 9.0 * ay, off_road.y + 9.0 * ax);
     drive.step(0).unwrap();
     let on_road = drive.car.speed;
-    drive.car = beside;
+    drive.car = off_road;
     drive.step(0).unwrap();
     assert!(drive.car.speed < on_road - 0.5);
 }
 
 #[test]
-fn steering_left_turns_left_and_a_standing_car_does_not_turn() {
+fn steering_turns_a_moving_car() {
     let mut drive = Drive::new(3);
     let heading = drive.car.heading;
     steps(&mut drive, LEFT, 5);
@@ -82,7 +82,7 @@ fn steering_left_turns_left_and_a_standing_car_does_not_turn() {
     };
     assert!(turned(THROTTLE_LEFT) > 0.2, "{}", turned(THROTTLE_LEFT));
     assert!(turned(THROTTLE_RIGHT) < -0.2);
-    // Fast cars turn less than their wheels want: grip g bounds the turn to g / v.
+    // Grip g limits the yaw rate at speed v to g / v.
     let mut fast = drive.car;
     fast.speed = 24.0;
     let before = fast.heading;
@@ -106,18 +106,18 @@ fn on_a_straight(seed: u64) -> Drive {
     let mut drive = Drive::new(seed);
     let bend = |along: f32| -> f32 {
         (0..30)
-            .map(|i| drive.track.at(along + i as f32).bend.abs())
+            .map(|i| drive.track.at(along + i as f32).curvature.abs())
             .sum()
     };
     let starts = (10..drive.track.length() as usize - 10).map(|along| along as f32);
     let best = starts.min_by(|a, b| bend(*a).total_cmp(&bend(*b))).unwrap();
     drive.car = Car::at(drive.track.at(best));
-    drive.look();
+    drive.update_image();
     drive
 }
 
 #[test]
-fn on_the_picture_the_road_ahead_swings_to_the_right_when_the_car_steers_left() {
+fn road_swings_against_the_steering() {
     for seed in 0..4 {
         let straight = road(on_a_straight(seed).image());
         let seen = |action: u32| {
@@ -133,7 +133,7 @@ fn on_the_picture_the_road_ahead_swings_to_the_right_when_the_car_steers_left() 
 }
 
 #[test]
-fn the_track_is_closed_and_its_spots_know_where_they_lie() {
+fn track_is_closed_and_points_locate() {
     for seed in 0..10 {
         let (track, start) = Track::new(seed);
         let length = track.length();
@@ -144,23 +144,23 @@ fn the_track_is_closed_and_its_spots_know_where_they_lie() {
             let along = length * i as f32 / 50.0;
             let on = track.at(along);
             for offset in [-5.0, -1.0, 0.0, 4.0] {
-                let place = [
-                    on.place[0] - on.ahead[1] * offset,
-                    on.place[1] + on.ahead[0] * offset,
+                let position = [
+                    on.position[0] - on.direction[1] * offset,
+                    on.position[1] + on.direction[0] * offset,
                 ];
-                let spot = track.spot(place);
-                assert!((spot.offset - offset).abs() < 0.2, "{spot:?}, {offset}");
-                let apart = (spot.along - on.along + length / 2.0).rem_euclid(length);
-                assert!((apart - length / 2.0).abs() < 1.5, "{spot:?}");
-                assert_eq!(track.spot_near(place), Some(spot));
+                let point = track.locate(position);
+                assert!((point.offset - offset).abs() < 0.2, "{point:?}, {offset}");
+                let apart = (point.distance - on.distance + length / 2.0).rem_euclid(length);
+                assert!((apart - length / 2.0).abs() < 1.5, "{point:?}");
+                assert_eq!(track.locate_near(position), Some(point));
             }
         }
-        assert_eq!(track.spot_near([500.0, 0.0]), None);
+        assert_eq!(track.locate_near([500.0, 0.0]), None);
     }
 }
 
 #[test]
-fn the_picture_shows_road_under_a_car_on_the_road_and_grass_under_a_lost_one() {
+fn image_shows_road_or_grass() {
     let mut drive = on_a_straight(5);
     let ahead = |drive: &Drive| {
         let i = (30 * 64 + 36) * 3;
@@ -170,21 +170,21 @@ fn the_picture_shows_road_under_a_car_on_the_road_and_grass_under_a_lost_one() {
     assert!(r.abs_diff(g) < 12 && g.abs_diff(b) < 20, "{r} {g} {b}");
     assert!(!drive.ended());
     drive.car.x += 2000.0;
-    drive.look();
+    drive.update_image();
     let [r, g, b] = ahead(&drive);
     assert!(g > r && g > b, "{r} {g} {b}");
     assert!(drive.ended());
 }
 
 #[test]
-fn a_lap_is_rewarded_with_a_hundred_and_backwards_counts_against_it() {
+fn reward_is_percent_of_lap() {
     let mut drive = on_a_straight(6);
     steps(&mut drive, THROTTLE, 10);
     assert!(drive.reward > 0.0 && drive.laps > 0.0);
     let mut sum = 0.0;
     let mut drive = Drive::new(6);
     while drive.laps < 1.0 {
-        let action = drive.toward(0xffff_7f01).unwrap();
+        let action = drive.action_toward(0xffff_7f01).unwrap();
         drive.step(action).unwrap();
         sum += drive.reward;
         assert!(sum < 101.0);
@@ -196,15 +196,15 @@ fn a_lap_is_rewarded_with_a_hundred_and_backwards_counts_against_it() {
 }
 
 #[test]
-fn the_scripted_policy_completes_laps_and_also_sees_the_grass() {
+fn scripted_policy_completes_laps() {
     let (mut laps, mut off, mut frames) = (0.0, 0, 0);
     for seed in 0..5 {
         let mut drive = Drive::new(seed);
-        let mut hand = Hand::new(Policy::Scripted, &drive, seed);
+        let mut agent = PolicyAgent::new(Policy::Scripted, &drive, seed);
         for _ in 0..800 {
-            let action = hand.act(&drive);
+            let action = agent.act(&drive);
             drive.step(action).unwrap();
-            let offset = drive.track.spot(drive.car.place()).offset;
+            let offset = drive.track.locate(drive.car.position()).offset;
             off += usize::from(offset.abs() > HALF_WIDTH);
             frames += 1;
             if drive.ended() {
@@ -217,6 +217,6 @@ fn the_scripted_policy_completes_laps_and_also_sees_the_grass() {
     let share = off as f32 / frames as f32;
     assert!(
         (0.02..0.4).contains(&share),
-        "{share} of the frames beside the road"
+        "{share} of the frames off the road"
     );
 }

@@ -1,39 +1,41 @@
-//! A maze in first person: coloured walls, and pillars and balls at fixed places to remember.
+//! A first-person maze with coloured walls, and pillars and balls as landmarks.
 //!
-//! Lengths are in blocks: a wall block and a passage are 1 wide, walls 1 high, the eye at half.
+//! Lengths are in blocks: wall blocks and passages are 1 wide, walls are 1 high, and the eye is at
+//! half of that.
 
-mod plan;
-mod view;
+mod layout;
+mod render;
 
 use std::f32::consts::TAU;
 
-use self::plan::Plan;
-use super::{Snapshot, State, World, chosen, picture, specs};
-use crate::Result;
 use driftless_data::DatasetInfo;
 
-/// Units of a full turn: an angle is a whole number of them, so that turns add up exactly.
+use self::layout::MazeLayout;
+use super::{Simulator, SimulatorSnapshot, SimulatorState, action_entry, action_specs, raster};
+use crate::Result;
+
+/// Angle units in a full turn. Angles are whole numbers of units, so that turns add up exactly.
 const FULL_TURN: u16 = 4096;
-/// Units of one frame's turn, 7.5°; no divisor of a full turn, so that all angles are met.
+/// Angle units turned in a frame, about 7.5°. It does not divide a full turn, so all angles occur.
 const TURN: i32 = 85;
-/// Blocks of one frame's step ahead, back and aside.
-const AHEAD: f32 = 0.14;
-const BACK: f32 = -0.1;
-const ASIDE: f32 = 0.1;
+/// Blocks moved in a frame.
+const FORWARD_STEP: f32 = 0.14;
+const BACK_STEP: f32 = -0.1;
+const STRAFE_STEP: f32 = 0.1;
 /// Half the walker's width.
 const RADIUS: f32 = 0.2;
-/// Parts of a step that are tried one after another.
-const PARTS: u16 = 4;
-/// An object this near is reached.
+/// A step is made in this many parts, each checked for collisions.
+const SUBSTEPS: u16 = 4;
+/// Distance at which an object is reached.
 const REACH: f32 = 1.1;
 
-/// What an action does in one frame.
+/// The motion of an action in one frame.
 struct Motion {
     name: &'static str,
     keys: &'static [&'static str],
     /// Blocks ahead and to the left.
     step: [f32; 2],
-    /// Units to the left.
+    /// Angle units to the left.
     turn: i32,
 }
 
@@ -59,32 +61,32 @@ const FORWARD_RIGHT: u32 = 8;
 
 static ACTIONS: [Motion; 9] = [
     motion("noop", &[], [0.0, 0.0], 0),
-    motion("forward", &["ArrowUp", "W"], [AHEAD, 0.0], 0),
-    motion("back", &["ArrowDown", "S"], [BACK, 0.0], 0),
+    motion("forward", &["ArrowUp", "W"], [FORWARD_STEP, 0.0], 0),
+    motion("back", &["ArrowDown", "S"], [BACK_STEP, 0.0], 0),
     motion("left", &["ArrowLeft", "A"], [0.0, 0.0], TURN),
     motion("right", &["ArrowRight", "D"], [0.0, 0.0], -TURN),
-    motion("strafe-left", &["Q"], [0.0, ASIDE], 0),
-    motion("strafe-right", &["E"], [0.0, -ASIDE], 0),
+    motion("strafe-left", &["Q"], [0.0, STRAFE_STEP], 0),
+    motion("strafe-right", &["E"], [0.0, -STRAFE_STEP], 0),
     motion(
         "forward-left",
         &["ArrowUp+ArrowLeft", "W+A"],
-        [AHEAD, 0.0],
+        [FORWARD_STEP, 0.0],
         TURN,
     ),
     motion(
         "forward-right",
         &["ArrowUp+ArrowRight", "W+D"],
-        [AHEAD, 0.0],
+        [FORWARD_STEP, 0.0],
         -TURN,
     ),
 ];
 
-/// Where the walker stands and looks.
+/// Position and heading of the walker.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Pose {
     x: f32,
     y: f32,
-    /// In units, below [`FULL_TURN`].
+    /// In angle units, below [`FULL_TURN`].
     angle: u16,
 }
 
@@ -93,66 +95,66 @@ impl Pose {
         f32::from(self.angle) / f32::from(FULL_TURN) * TAU
     }
 
-    /// The direction of view, of length 1.
-    fn ahead(self) -> [f32; 2] {
+    /// The direction of view as a unit vector.
+    fn direction(self) -> [f32; 2] {
         let (sin, cos) = self.radians().sin_cos();
         [cos, sin]
     }
 }
 
-/// The maze of a seed, and the walker in it.
+/// A maze and the walker in it.
 pub struct Maze {
     seed: u64,
-    plan: Plan,
+    layout: MazeLayout,
     pose: Pose,
     reward: f32,
     image: Vec<u8>,
 }
 
 impl Maze {
-    /// The maze of `seed`, the walker at its start.
+    /// The maze of `seed`, with the walker at the start.
     pub fn new(seed: u64) -> Self {
-        let (plan, pose) = Plan::new(seed);
+        let (layout, pose) = MazeLayout::new(seed);
         let mut maze = Self {
             seed,
-            plan,
+            layout,
             pose,
             reward: 0.0,
-            image: vec![0; picture::SIDE * picture::SIDE * 3],
+            image: vec![0; raster::IMAGE_SIDE * raster::IMAGE_SIDE * 3],
         };
-        maze.look();
+        maze.update_image();
         maze
     }
 
-    fn look(&mut self) {
-        view::draw(&mut self.image, &self.plan, self.pose);
+    fn update_image(&mut self) {
+        render::render(&mut self.image, &self.layout, self.pose);
     }
 
-    /// Moves in small parts, each along x and along y as far as there is room: walls are slid along.
+    /// Moves in small parts, along x and y separately, so that the walker slides along walls.
     fn walk(&mut self, [ahead, left]: [f32; 2]) {
-        let [cos, sin] = self.pose.ahead();
-        let part = 1.0 / f32::from(PARTS);
+        let [cos, sin] = self.pose.direction();
+        let part = 1.0 / f32::from(SUBSTEPS);
         let dx = (ahead * cos - left * sin) * part;
         let dy = (ahead * sin + left * cos) * part;
-        for _ in 0..PARTS {
+        for _ in 0..SUBSTEPS {
             let Pose { x, y, .. } = self.pose;
-            if self.plan.has_room(x + dx, y, RADIUS) {
+            if self.layout.has_room(x + dx, y, RADIUS) {
                 self.pose.x = x + dx;
             }
-            if self.plan.has_room(self.pose.x, y + dy, RADIUS) {
+            if self.layout.has_room(self.pose.x, y + dy, RADIUS) {
                 self.pose.y = y + dy;
             }
         }
     }
 }
 
-impl World for Maze {
+impl Simulator for Maze {
     fn info(&self) -> DatasetInfo {
         DatasetInfo {
             name: "Maze".into(),
             fps: 15.0,
-            image: [picture::SIDE; 2],
-            actions: specs(ACTIONS.iter().map(|motion| (motion.name, motion.keys))),
+            image: [raster::IMAGE_SIDE; 2],
+            actions: action_specs(ACTIONS.iter().map(|motion| (motion.name, motion.keys))),
         }
     }
 
@@ -161,14 +163,14 @@ impl World for Maze {
     }
 
     fn step(&mut self, action: u32) -> Result<()> {
-        let motion = chosen(&ACTIONS, action)?;
-        let before = self.plan.object_within(REACH, self.pose);
+        let motion = action_entry(&ACTIONS, action)?;
+        let before = self.layout.object_within(REACH, self.pose);
         let angle = i32::from(self.pose.angle) + motion.turn;
         self.pose.angle = angle.rem_euclid(i32::from(FULL_TURN)) as u16;
         self.walk(motion.step);
-        let now = self.plan.object_within(REACH, self.pose);
+        let now = self.layout.object_within(REACH, self.pose);
         self.reward = f32::from(now.is_some() && now != before);
-        self.look();
+        self.update_image();
         Ok(())
     }
 
@@ -176,19 +178,19 @@ impl World for Maze {
         &self.image
     }
 
-    /// 1 where an object comes within reach, else 0.
+    /// 1 when an object comes within reach, else 0.
     fn reward(&self) -> f32 {
         self.reward
     }
 
-    /// A maze has no end.
+    /// Episodes never end.
     fn ended(&self) -> bool {
         false
     }
 
-    /// `x` and `y` in blocks, `angle` in radians, `cos` and `sin` of it.
-    fn state(&self) -> State {
-        let [cos, sin] = self.pose.ahead();
+    /// `x` and `y` in blocks, `angle` in radians, and its `cos` and `sin`.
+    fn state(&self) -> SimulatorState {
+        let [cos, sin] = self.pose.direction();
         vec![
             ("x", vec![self.pose.x]),
             ("y", vec![self.pose.y]),
@@ -199,29 +201,33 @@ impl World for Maze {
     }
 
     /// Goals are the open blocks.
-    fn toward(&self, goal: u64) -> Option<u32> {
-        let [x, y] = self.plan.next_block(self.pose, goal)?;
-        let aim = (y - self.pose.y).atan2(x - self.pose.x) - self.pose.radians();
-        let left = (aim + TAU / 2.0).rem_euclid(TAU) - TAU / 2.0;
-        // Half a frame's turn counts as straight; by more than 35° it turns on the spot.
-        Some(match (left.abs(), left > 0.0) {
-            (off, _) if off < 0.07 => FORWARD,
-            (off, true) if off < 0.61 => FORWARD_LEFT,
-            (off, false) if off < 0.61 => FORWARD_RIGHT,
-            (_, true) => LEFT,
-            (_, false) => RIGHT,
+    fn action_toward(&self, goal: u64) -> Option<u32> {
+        let [x, y] = self.layout.next_block(self.pose, goal)?;
+        let bearing = (y - self.pose.y).atan2(x - self.pose.x) - self.pose.radians();
+        let left = (bearing + TAU / 2.0).rem_euclid(TAU) - TAU / 2.0;
+        // Straight on within about half a frame's turn; more than 35° is turned on the spot.
+        let straight = left.abs() < 0.07;
+        let walking = left.abs() < 0.61;
+        Some(if straight {
+            FORWARD
+        } else if left > 0.0 {
+            if walking { FORWARD_LEFT } else { LEFT }
+        } else if walking {
+            FORWARD_RIGHT
+        } else {
+            RIGHT
         })
     }
 
-    fn snapshot(&self) -> Snapshot {
+    fn snapshot(&self) -> SimulatorSnapshot {
         let Pose { x, y, angle } = self.pose;
-        Snapshot {
+        SimulatorSnapshot {
             seed: self.seed,
             state: vec![x, y, f32::from(angle), self.reward],
         }
     }
 
-    fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
+    fn restore(&mut self, snapshot: &SimulatorSnapshot) -> Result<()> {
         let [x, y, angle, reward] = snapshot.numbers()?;
         if snapshot.seed != self.seed {
             self.reset(snapshot.seed);
@@ -229,7 +235,7 @@ impl World for Maze {
         let angle = angle as u16 % FULL_TURN;
         self.pose = Pose { x, y, angle };
         self.reward = reward;
-        self.look();
+        self.update_image();
         Ok(())
     }
 }

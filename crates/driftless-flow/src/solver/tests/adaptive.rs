@@ -9,7 +9,7 @@ fn within(tolerance: f64) -> Adaptive {
 }
 
 #[test]
-fn it_reaches_the_closed_form_within_its_tolerance_both_ways() {
+fn reaches_closed_form_within_tolerance() {
     let rng = &mut rng(3);
     let gaussian = Mixture::random(1, 8, rng);
     for path in PATHS {
@@ -20,7 +20,7 @@ fn it_reaches_the_closed_form_within_its_tolerance_both_ways() {
             for tolerance in [1e-9, 1e-6, 1e-3] {
                 let field = &mut velocity(&gaussian, path);
                 let solution = within(tolerance).solve(from, to, start, field).unwrap();
-                // The tolerance is that of a step; a whole way may add up a few.
+                // The tolerance is per step; a trajectory may accumulate a few.
                 let scale = 1.0 + distance(end, &end.zeros_like().unwrap());
                 let off = distance(&solution.state, end) / scale;
                 assert!(off < 5.0 * tolerance, "{path:?} {from} {tolerance} {off}");
@@ -32,7 +32,7 @@ fn it_reaches_the_closed_form_within_its_tolerance_both_ways() {
 }
 
 #[test]
-fn the_error_estimate_is_blind_to_what_order_4_integrates_exactly() {
+fn error_estimate_has_order_4() {
     let places = [0.0, 0.2, 0.3, 0.8, 8.0 / 9.0, 1.0, 1.0];
     let estimate = |power: i32| -> f64 {
         let terms = places.iter().zip(crate::solver::adaptive::ERROR);
@@ -47,23 +47,23 @@ fn the_error_estimate_is_blind_to_what_order_4_integrates_exactly() {
 }
 
 #[test]
-fn evaluations_are_counted_as_they_are_asked() {
+fn evaluations_are_counted() {
     let gaussian = Mixture::gaussian(&[1.0], &[0.05]);
-    let mut asked = 0;
+    let mut calls = 0;
     let start = point(0.8).reshape((1, 1)).unwrap();
     let solution = within(1e-8).solve(0.0, 1.0, &start, &mut |z, tau| {
-        asked += 1;
+        calls += 1;
         gaussian.velocity(Path::Linear, z, tau)
     });
     let solution = solution.unwrap();
-    assert_eq!(solution.evaluations, asked);
-    assert_eq!(asked, 2 + 6 * (solution.accepted + solution.rejected));
+    assert_eq!(solution.evaluations, calls);
+    assert_eq!(calls, 2 + 6 * (solution.accepted + solution.rejected));
     assert!(solution.rejected > 0);
 }
 
 #[test]
-fn steps_are_small_where_the_field_is_steep() {
-    // Narrow data on the linear path: most happens at the very end.
+fn steps_shrink_on_steep_fields() {
+    // For narrow data on the linear path, the velocity changes most at the end.
     let gaussian = Mixture::gaussian(&[0.0], &[0.01]);
     let start = point(1.0).reshape((1, 1)).unwrap();
     let mut late = 0;
@@ -75,7 +75,7 @@ fn steps_are_small_where_the_field_is_steep() {
 }
 
 #[test]
-fn nothing_to_do_takes_few_steps() {
+fn constant_fields_take_few_steps() {
     let still = &mut |z: &Tensor, _| -> Result<_> { Ok(z.zeros_like()?) };
     let solution = within(1e-6).solve(0.0, 1.0, &point(3.0), still).unwrap();
     assert_eq!(solution.state.to_vec1::<f64>().unwrap(), [3.0]);
@@ -83,7 +83,7 @@ fn nothing_to_do_takes_few_steps() {
 }
 
 #[test]
-fn it_says_so_when_it_cannot() {
+fn gives_up_with_an_error() {
     // z′ = −10⁴ (z − cos 2πτ): stability alone takes thousands of explicit steps.
     let stiff = |z: &Tensor, tau: f64| {
         let target = (std::f64::consts::TAU * tau).cos();
@@ -114,13 +114,13 @@ fn it_says_so_when_it_cannot() {
     let solution = many.solve(0.0, 0.1, &point(0.0), &mut { stiff }).unwrap();
     let end = solution.state.to_vec1::<f64>().unwrap()[0];
     assert!((end - (0.1 * std::f64::consts::TAU).cos()).abs() < 1e-3);
-    // A pole in the way: steps shrink until floating point has no smaller ones.
+    // At a pole, steps shrink until they are too small for floating point.
     let pole = &mut |z: &Tensor, tau: f64| -> Result<_> { Ok((z * (1.0 / (0.5 - tau)))?) };
     assert!(many.solve(0.0, 1.0, &point(1.0), pole).is_err());
 }
 
 #[test]
-fn bad_settings_are_refused() {
+fn invalid_settings_are_rejected() {
     let still = &mut |z: &Tensor, _| -> Result<_> { Ok(z.zeros_like()?) };
     let good = within(1e-3);
     let start = point(1.0);
@@ -129,26 +129,26 @@ fn bad_settings_are_refused() {
             tolerance: bad,
             ..good
         };
-        let error = said(solver.solve(0.0, 1.0, &start, still));
+        let error = error_text(solver.solve(0.0, 1.0, &start, still));
         assert!(error.starts_with("the relative tolerance is "), "{error}");
         let solver = Adaptive {
             absolute: bad,
             ..good
         };
-        let error = said(solver.solve(0.0, 1.0, &start, still));
+        let error = error_text(solver.solve(0.0, 1.0, &start, still));
         assert!(error.starts_with("the absolute tolerance is "), "{error}");
     }
     let solver = Adaptive {
         max_steps: 0,
         ..good
     };
-    let error = said(solver.solve(0.0, 1.0, &start, still));
+    let error = error_text(solver.solve(0.0, 1.0, &start, still));
     assert_eq!(
         error,
         "the number of steps allowed is 0, expected more than 0"
     );
     for (from, to) in [(0.0, 1.5), (-0.5, 1.0), (0.5, 0.5)] {
-        let error = said(good.solve(from, to, &start, still));
+        let error = error_text(good.solve(from, to, &start, still));
         assert!(error.starts_with("the τ grid ["), "{error}");
     }
 }

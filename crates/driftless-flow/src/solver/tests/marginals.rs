@@ -2,7 +2,7 @@ use super::*;
 
 const COUNT: usize = 2000;
 
-/// Where the SDE carries samples of the path's start.
+/// Where the SDE carries samples from the start of the path.
 fn carried(mixture: &Mixture, path: Path, churn: f64, grid: &[f64], seed: u64) -> Tensor {
     let rng = &mut rng(seed);
     let start = mixture.samples_at(path, grid[0], COUNT, rng).unwrap();
@@ -41,7 +41,7 @@ fn kolmogorov_smirnov(a: &[f64], b: &[f64]) -> f64 {
 
 const DIRECTIONS: [[f64; 2]; 4] = [[1.0, 0.0], [0.0, 1.0], [0.6, 0.8], [0.8, -0.6]];
 
-/// Refuses samples that differ from `truth` in distribution along four directions.
+/// Asserts that samples have the distribution of `truth` along four directions.
 fn assert_same(samples: &Tensor, truth: &Tensor, what: &str) {
     for direction in DIRECTIONS {
         let statistic = kolmogorov_smirnov(&along(samples, direction), &along(truth, direction));
@@ -49,8 +49,8 @@ fn assert_same(samples: &Tensor, truth: &Tensor, what: &str) {
     }
 }
 
-/// Refuses samples of another mean or covariance, by more than 4 standard errors and the bias that
-/// a step of Euler's method may have.
+/// Asserts the mean and covariance of samples, to within 4 standard errors and the bias of a step of
+/// Euler's method.
 fn assert_moments(samples: &Tensor, mixture: &Mixture, what: &str) {
     let (mean, covariance) = mixture.moments();
     let rows: Vec<Vec<f64>> = samples.to_vec2().unwrap();
@@ -78,7 +78,7 @@ fn assert_moments(samples: &Tensor, mixture: &Mixture, what: &str) {
 }
 
 #[test]
-fn the_sde_ends_at_the_data_whatever_its_churn() {
+fn sde_ends_at_the_data() {
     let mixture = two_clusters();
     let truth = mixture.samples(20_000, &mut rng(21)).unwrap();
     for (i, path) in PATHS.into_iter().enumerate() {
@@ -94,7 +94,7 @@ fn the_sde_ends_at_the_data_whatever_its_churn() {
 }
 
 #[test]
-fn the_sde_has_the_marginals_of_the_path_on_the_way_and_backwards() {
+fn sde_keeps_the_marginals() {
     let mixture = two_clusters();
     for path in PATHS {
         for (from, to) in [(0.0, 0.6), (1.0, 0.4)] {
@@ -107,8 +107,8 @@ fn the_sde_has_the_marginals_of_the_path_on_the_way_and_backwards() {
 }
 
 #[test]
-fn the_test_of_distributions_sees_a_wrong_drift() {
-    // Noise without the drift that makes up for it.
+fn distribution_test_detects_wrong_drift() {
+    // Noise without the drift that compensates for it.
     let mixture = two_clusters();
     let grid = Grid::Uniform.levels(150, 0.0, 1.0).unwrap();
     let rng = &mut rng(53);
@@ -128,7 +128,7 @@ fn the_test_of_distributions_sees_a_wrong_drift() {
 }
 
 #[test]
-fn without_churn_it_is_eulers_method_to_the_bit() {
+fn zero_churn_is_euler() {
     let mixture = two_clusters();
     for path in PATHS {
         for shift in [1.0, 3.0] {
@@ -143,9 +143,9 @@ fn without_churn_it_is_eulers_method_to_the_bit() {
 }
 
 #[test]
-fn a_model_of_one_path_sampled_on_another_goes_the_same_way() {
+fn paths_are_interchangeable() {
     let mixture = two_clusters();
-    // Levels that every path has a matching one for.
+    // Levels for which every path has a matching one.
     let (from, to) = (0.1, 0.95);
     let grid = |from, to| Grid::Uniform.levels(200, from, to).unwrap();
     for learned in PATHS {
@@ -154,8 +154,8 @@ fn a_model_of_one_path_sampled_on_another_goes_the_same_way() {
             let start = mixture.samples_at(sampled, from, 20, &mut rng(70)).unwrap();
             let field = &mut |z: &Tensor, tau: f64| {
                 let there = sampled.matching(tau, learned)?;
-                let asked = (z * there.scale)?;
-                let (clean, noise) = mixture.estimates(learned, &asked, there.tau)?;
+                let scaled = (z * there.scale)?;
+                let (clean, noise) = mixture.estimates(learned, &scaled, there.tau)?;
                 let at = sampled.at(tau)?;
                 Tensor::combine(&[(at.alpha_dot, &clean), (at.sigma_dot, &noise)])
             };
@@ -184,7 +184,7 @@ fn a_model_of_one_path_sampled_on_another_goes_the_same_way() {
 }
 
 #[test]
-fn bad_churn_grids_and_estimates_are_refused() {
+fn invalid_sde_inputs_are_rejected() {
     let mixture = two_clusters();
     let start = mixture
         .samples_at(Path::Linear, 0.0, 2, &mut rng(80))
@@ -201,15 +201,15 @@ fn bad_churn_grids_and_estimates_are_refused() {
     };
     let (good, nan) = ((1.0, 1.0), f64::NAN);
     for churn in [-0.1, f64::NAN, f64::INFINITY] {
-        let error = said(run(Path::Linear, churn, &[0.0, 1.0], good));
+        let error = error_text(run(Path::Linear, churn, &[0.0, 1.0], good));
         assert!(error.starts_with("the churn of the SDE is "), "{error}");
     }
     for grid in [&[0.0][..], &[0.0, 1.5], &[0.5, 0.5], &[]] {
-        let error = said(run(Path::Linear, 1.0, grid, good));
+        let error = error_text(run(Path::Linear, 1.0, grid, good));
         assert!(error.starts_with("the τ grid ["), "{error}");
     }
-    let error = said(run(Path::Linear, 1.0, &[0.0, 1.0], (nan, 1.0)));
+    let error = error_text(run(Path::Linear, 1.0, &[0.0, 1.0], (nan, 1.0)));
     assert_eq!(error, "the velocity at signal level τ = 0 is not finite");
-    let error = said(run(Path::Linear, 1.0, &[0.0, 1.0], (1.0, nan)));
+    let error = error_text(run(Path::Linear, 1.0, &[0.0, 1.0], (1.0, nan)));
     assert_eq!(error, "the noise at signal level τ = 0 is not finite");
 }

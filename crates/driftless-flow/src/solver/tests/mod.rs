@@ -1,4 +1,4 @@
-//! What the solvers reach where the answer is known.
+//! Solvers against closed-form solutions.
 
 mod adaptive;
 mod grids;
@@ -41,7 +41,7 @@ fn velocity(mixture: &Mixture, path: Path) -> impl FnMut(&Tensor, f64) -> Result
     move |z, tau| mixture.velocity(path, z, tau)
 }
 
-/// Where the ODE leads from noise to data, to about 12 digits.
+/// The end of the ODE from noise to data, to about 12 digits.
 fn reference(mixture: &Mixture, path: Path, start: &Tensor) -> Tensor {
     let grid = Grid::Uniform.levels(600, 0.0, 1.0).unwrap();
     let end = solve(
@@ -53,6 +53,6 @@ fn reference(mixture: &Mixture, path: Path, start: &Tensor) -> Tensor {
     end.unwrap()
 }
 
-fn said<T>(result: Result<T>) -> String {
+fn error_text<T>(result: Result<T>) -> String {
     result.err().map(|error| error.to_string()).unwrap()
 }

@@ -14,7 +14,7 @@ fn order(steps: &[usize], errors: &[f64]) -> f64 {
     both / points.iter().map(|p| (p.0 - x).powi(2)).sum::<f64>()
 }
 
-/// Enough for the leading term of the error, too few for rounding to matter.
+/// Enough steps for the leading error term, too few for rounding to matter.
 fn steps(method: Method) -> &'static [usize] {
     match method {
         Method::DormandPrince => &[128, 160, 192],
@@ -29,7 +29,7 @@ fn uneven(steps: usize) -> Grid {
     Grid::Given((0..=steps).map(level).collect())
 }
 
-/// The order that a method must show.
+/// The order of convergence that a method must show.
 fn expected(method: Method, straight_gaussian: bool) -> f64 {
     match method {
         Method::Euler => 1.0,
@@ -43,9 +43,9 @@ fn expected(method: Method, straight_gaussian: bool) -> f64 {
 
 #[test]
 #[expect(clippy::print_stdout, reason = "docs/flow.md copies the table")]
-fn every_solver_has_its_order_on_even_and_uneven_grids() {
+fn solvers_have_their_order() {
     let rng = &mut rng(11);
-    // Data a few times as wide as the noise: what is too smooth drowns order 5 in rounding.
+    // The data is a few times as wide as the noise. With smoother flows, rounding would hide order 5.
     let problems = [
         ("1 Gaussian, 1 dimension", Mixture::gaussian(&[2.8], &[3.2])),
         (

@@ -1,11 +1,11 @@
-//! Going on, in another seat, from where a thread failed.
+//! Continuing a failed thread's history, on another device.
 
 use super::fake::{FAILS, PANICS};
 use super::*;
 
-fn seated(seat: Seat, from: Option<Arc<History>>) -> Options {
+fn on_device(seat: Seat, from: Option<Arc<History>>) -> Options {
     Options {
-        player: fake::on_seats(),
+        player: fake::failing_devices(),
         record: Some("never-written.npz".into()),
         context: 1,
         seat,
@@ -14,9 +14,9 @@ fn seated(seat: Seat, from: Option<Arc<History>>) -> Options {
     }
 }
 
-/// Plays so many frames, then fails; the last frame, and what is left.
-fn failed(frames: usize, how: u32) -> (Frame, Left) {
-    let sim = spawn(seated(Seat::Own, None));
+/// Plays some frames, then fails. Returns the last frame and what remains.
+fn failed(frames: usize, how: u32) -> (Frame, ThreadExit) {
+    let sim = spawn(on_device(Seat::Own, None));
     let mut last = next(&sim);
     hold(&sim, 2);
     for _ in 0..frames {
@@ -24,17 +24,17 @@ fn failed(frames: usize, how: u32) -> (Frame, Left) {
     }
     hold(&sim, how);
     sim.send(Command::Step);
-    let device = matches!(word(&sim), Message::Failed { device: true, .. });
+    let device = matches!(next_message(&sim), Message::Failed { device: true, .. });
     assert_eq!(device, how == FAILS);
     (last, sim.finish())
 }
 
 #[test]
-fn a_game_whose_device_failed_goes_on_with_the_processor_from_the_same_frame() {
+fn cpu_takes_over_from_failed_device() {
     for frames in [0, 3, 64, 70] {
-        let (last, left) = failed(frames, FAILS);
-        let options = seated(Seat::Processor, Some(Arc::new(left.history)));
-        let sim = Sim::spawn(options, left.session, || {}).unwrap();
+        let (last, exit) = failed(frames, FAILS);
+        let options = on_device(Seat::Processor, Some(Arc::new(exit.history)));
+        let sim = Sim::spawn(options, exit.session, || {}).unwrap();
         let again = next(&sim);
         assert_eq!(rgb(&again), rgb(&last), "after {frames} frames");
         assert_eq!(
@@ -45,7 +45,7 @@ fn a_game_whose_device_failed_goes_on_with_the_processor_from_the_same_frame() {
         let next = step(&sim);
         assert_eq!(next.number, last.number + 1);
         assert_eq!(rgb(&next)[0], rgb(&last)[0] + 1);
-        // The frame that was shown twice is recorded once.
+        // The frame is shown twice but recorded once.
         let episode = recording(sim).into_episode();
         let numbers: Vec<f32> = (0..=frames + 1).map(|n| n as f32).collect();
         assert_eq!(episode.extras["number"].values, numbers);
@@ -53,29 +53,32 @@ fn a_game_whose_device_failed_goes_on_with_the_processor_from_the_same_frame() {
 }
 
 #[test]
-fn a_reset_is_a_new_place_to_go_on_from() {
-    let sim = spawn(seated(Seat::Own, None));
+fn resumes_from_a_reset() {
+    let sim = spawn(on_device(Seat::Own, None));
     next(&sim);
     step(&sim);
     sim.send(Command::NextContext);
     let start = next(&sim);
     hold(&sim, PANICS);
     sim.send(Command::Step);
-    assert!(matches!(word(&sim), Message::Failed { device: false, .. }));
+    assert!(matches!(
+        next_message(&sim),
+        Message::Failed { device: false, .. }
+    ));
     let history = Some(Arc::new(sim.finish().history));
-    let sim = spawn(seated(Seat::Processor, history));
+    let sim = spawn(on_device(Seat::Processor, history));
     let again = next(&sim);
     assert_eq!((again.number, again.context), (0, 2));
     assert_eq!(rgb(&again), rgb(&start));
 }
 
 #[test]
-fn seeds_are_free_after_going_on_where_they_are_wanted_free() {
+fn random_seed_survives_resuming() {
     let history = Some(Arc::new(failed(2, FAILS).1.history));
     for free in [false, true] {
         let sim = spawn(Options {
             free_seed: free,
-            ..seated(Seat::Processor, history.clone())
+            ..on_device(Seat::Processor, history.clone())
         });
         next(&sim);
         let seeds = [(), ()].map(|()| {

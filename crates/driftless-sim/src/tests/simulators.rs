@@ -1,7 +1,8 @@
-//! The thread with a simulator in it.
+//! The thread with a simulator as its player.
+
+use driftless_worlds::{Kind, Simulator};
 
 use super::*;
-use driftless_worlds::{Kind, World};
 
 fn playing(kind: Kind) -> Options {
     Options {
@@ -11,7 +12,7 @@ fn playing(kind: Kind) -> Options {
 }
 
 #[test]
-fn the_simulators_frames_come_with_the_truth_and_without_passes() {
+fn frames_carry_ground_truth() {
     let sim = spawn(playing(Kind::Maze));
     let mut world = Kind::Maze.open(0);
     let first = next(&sim);
@@ -26,7 +27,7 @@ fn the_simulators_frames_come_with_the_truth_and_without_passes() {
 }
 
 #[test]
-fn a_reset_plays_the_seed_again_and_the_next_start_is_another_world() {
+fn context_index_is_added_to_seed() {
     let sim = spawn(playing(Kind::Drive));
     let first = next(&sim);
     hold(&sim, 1);
@@ -37,7 +38,7 @@ fn a_reset_plays_the_seed_again_and_the_next_start_is_another_world() {
     let other = next(&sim);
     assert!(rgb(&other) != rgb(&first));
     assert_eq!(other.truth.unwrap().seed, 1);
-    // A new seed counts from the next reset on, and the truth tells which one is played.
+    // A new seed counts from the next reset on; the ground truth holds the current one.
     sim.send(Command::Params(SamplerParams {
         seed: 40,
         ..SamplerParams::default()
@@ -48,7 +49,7 @@ fn a_reset_plays_the_seed_again_and_the_next_start_is_another_world() {
 }
 
 #[test]
-fn a_recording_of_a_simulator_holds_rewards_and_the_true_state_and_no_sampler() {
+fn recording_holds_rewards_and_state() {
     let sim = spawn(Options {
         record: Some("never-written.npz".into()),
         ..playing(Kind::Drive)
@@ -71,10 +72,10 @@ fn a_recording_of_a_simulator_holds_rewards_and_the_true_state_and_no_sampler() 
     assert!(!episode.extras.contains_key("steps"));
 }
 
-/// Ends every third frame.
-struct Short(Box<dyn World>, u64);
+/// Ends each episode with its third frame.
+struct Short(Box<dyn Simulator>, u64);
 
-impl World for Short {
+impl Simulator for Short {
     fn info(&self) -> driftless_data::DatasetInfo {
         self.0.info()
     }
@@ -95,17 +96,20 @@ impl World for Short {
     fn ended(&self) -> bool {
         self.1 == 2
     }
-    fn state(&self) -> driftless_worlds::State {
+    fn state(&self) -> driftless_worlds::SimulatorState {
         self.0.state()
     }
-    fn toward(&self, goal: u64) -> Option<u32> {
-        self.0.toward(goal)
+    fn action_toward(&self, goal: u64) -> Option<u32> {
+        self.0.action_toward(goal)
     }
-    fn snapshot(&self) -> driftless_worlds::Snapshot {
+    fn snapshot(&self) -> driftless_worlds::SimulatorSnapshot {
         self.0.snapshot()
     }
-    fn restore(&mut self, snapshot: &driftless_worlds::Snapshot) -> driftless_worlds::Result<()> {
-        Ok(self.0.restore(snapshot)?)
+    fn restore(
+        &mut self,
+        snapshot: &driftless_worlds::SimulatorSnapshot,
+    ) -> driftless_worlds::Result<()> {
+        self.0.restore(snapshot)
     }
 }
 
@@ -114,7 +118,7 @@ fn short() -> driftless_worlds::Result<Box<dyn Player>> {
 }
 
 #[test]
-fn an_episode_that_ended_starts_again_and_that_is_said() {
+fn ended_episode_restarts() {
     let sim = spawn(Options {
         player: Arc::new(|_| Ok(short()?)),
         ..options()
@@ -123,7 +127,7 @@ fn an_episode_that_ended_starts_again_and_that_is_said() {
     hold(&sim, 3);
     let numbers: Vec<u64> = (0..4).map(|_| step(&sim).number).collect();
     assert_eq!(numbers, [1, 2, 0, 1]);
-    assert!(matches!(word(&sim), Message::Notice(text) if text.contains("ended")));
+    assert!(matches!(next_message(&sim), Message::Notice(text) if text.contains("ended")));
     let mut player = short().unwrap();
     let params = SamplerParams::default();
     let played = headless::play(player.as_mut(), 0, &[3; 4], &params, &mut || {}).unwrap();

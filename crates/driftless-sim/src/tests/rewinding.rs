@@ -1,8 +1,9 @@
-//! Going back, branching, and what is shown beside the frames.
+//! Rewind, branches and comparisons.
 
-use super::*;
 use driftless_data::DatasetInfo;
 use driftless_worlds::Kind;
+
+use super::*;
 
 /// A shipped world on the processor.
 fn learned(name: &str) -> Arc<PlayerFactory> {
@@ -18,7 +19,7 @@ fn learned(name: &str) -> Arc<PlayerFactory> {
     })
 }
 
-/// The shipped Pong on the processor, without a pace.
+/// The shipped Pong on the CPU, at unlimited pace.
 fn pong() -> Options {
     Options {
         player: learned("pong"),
@@ -30,7 +31,7 @@ fn pong() -> Options {
     }
 }
 
-/// Plays `actions`, one frame each; the frames, the start's first.
+/// Plays `actions` and returns their frames.
 fn played(sim: &Sim, actions: &[u32]) -> Vec<Frame> {
     actions
         .iter()
@@ -47,15 +48,19 @@ fn seek(sim: &Sim, place: Place) -> Frame {
 }
 
 fn branches(sim: &Sim) -> Vec<BranchInfo> {
-    let told = |message| match message {
+    let branches = |message| match message {
         Message::Branches(branches) => Some(branches),
         _ => None,
     };
-    sim.messages().try_iter().filter_map(told).last().unwrap()
+    sim.messages()
+        .try_iter()
+        .filter_map(branches)
+        .last()
+        .unwrap()
 }
 
 #[test]
-fn every_earlier_frame_comes_back_bit_exact_and_plays_on_as_it_did() {
+fn rewind_is_bit_exact() {
     let sim = spawn(pong());
     let mut frames = vec![next(&sim)];
     let held: Vec<u32> = (0..70).map(|t| (t / 7) % 3).collect();
@@ -73,7 +78,7 @@ fn every_earlier_frame_comes_back_bit_exact_and_plays_on_as_it_did() {
             )
         );
     }
-    // From frame 12 on with the same keys: another branch, the same frames.
+    // The same actions from frame 12 on: another branch, the same frames.
     for (t, frame) in played(&sim, &held[12..40]).iter().enumerate() {
         assert_eq!(rgb(frame), rgb(&frames[13 + t]));
         assert_eq!((frame.place.branch, frame.place.index), (1, 13 + t));
@@ -82,7 +87,7 @@ fn every_earlier_frame_comes_back_bit_exact_and_plays_on_as_it_did() {
 }
 
 #[test]
-fn another_seed_or_other_keys_lead_elsewhere_and_both_branches_stay() {
+fn branches_diverge_and_stay() {
     let sim = spawn(pong());
     next(&sim);
     let first = played(&sim, &[1; 20]);
@@ -106,7 +111,7 @@ fn another_seed_or_other_keys_lead_elsewhere_and_both_branches_stay() {
 }
 
 #[test]
-fn the_way_back_leads_across_resets() {
+fn rewind_crosses_resets() {
     let sim = spawn(pong());
     next(&sim);
     let before = played(&sim, &[1, 1, 2]);
@@ -128,23 +133,23 @@ fn the_way_back_leads_across_resets() {
 }
 
 #[test]
-fn who_drags_along_the_line_is_taken_to_the_last_place_alone() {
+fn only_the_last_seek_counts() {
     let (player, open) = fake::gated();
-    let (sim, words) = spawn_unread(Options {
+    let (sim, events) = spawn_unread(Options {
         player,
         ..options()
     });
     for _ in 0..2 {
-        words.recv_timeout(HANGS).unwrap();
+        events.recv_timeout(TIMEOUT).unwrap();
     }
     sim.send(Command::Step);
     open.send(()).unwrap();
-    words.recv_timeout(HANGS).unwrap();
-    // The thread waits inside the second step while the places arrive.
+    events.recv_timeout(TIMEOUT).unwrap();
+    // The thread waits inside the second step while the positions arrive.
     sim.send(Command::Step);
-    let place = |index| Command::Seek(Place { branch: 0, index });
+    let seek = |index| Command::Seek(Place { branch: 0, index });
     for index in [2, 1, 0, 1, 0] {
-        sim.send(place(index));
+        sim.send(seek(index));
     }
     open.send(()).unwrap();
     settle(&sim);
@@ -154,7 +159,7 @@ fn who_drags_along_the_line_is_taken_to_the_last_place_alone() {
 }
 
 #[test]
-fn a_place_that_is_not_known_is_said_and_nothing_else_happens() {
+fn unknown_position_is_ignored() {
     let sim = spawn(options());
     next(&sim);
     let place = Place {
@@ -162,12 +167,12 @@ fn a_place_that_is_not_known_is_said_and_nothing_else_happens() {
         index: 2,
     };
     sim.send(Command::Seek(place));
-    assert!(matches!(word(&sim), Message::Notice(_)));
+    assert!(matches!(next_message(&sim), Message::Notice(_)));
     assert_eq!(step(&sim).number, 1);
 }
 
 #[test]
-fn a_branch_is_begun_on_request_and_forgotten_when_it_is_not_played() {
+fn branches_are_added_and_dropped() {
     let sim = spawn(options());
     next(&sim);
     let first = played(&sim, &[1, 1]);
@@ -179,11 +184,11 @@ fn a_branch_is_begun_on_request_and_forgotten_when_it_is_not_played() {
     assert_eq!((own[0].place.branch, own[0].place.index), (1, 3));
     assert_eq!(branches(&sim).len(), 2);
     sim.send(Command::DropBranch(1));
-    assert!(matches!(word(&sim), Message::Notice(_)));
+    assert!(matches!(next_message(&sim), Message::Notice(_)));
     sim.send(Command::DropBranch(0));
     step(&sim);
     assert_eq!(branches(&sim).len(), 1);
-    // The frames that both had are still there.
+    // The frames that both shared are still there.
     let place = Place {
         branch: 1,
         ..first[1].place
@@ -192,7 +197,7 @@ fn a_branch_is_begun_on_request_and_forgotten_when_it_is_not_played() {
 }
 
 #[test]
-fn another_branch_runs_beside_at_the_same_frame() {
+fn compares_with_another_branch() {
     let sim = spawn(pong());
     next(&sim);
     let first = played(&sim, &[1; 10]);
@@ -201,14 +206,14 @@ fn another_branch_runs_beside_at_the_same_frame() {
     let shown = next(&sim);
     assert_eq!(shown.beside.as_deref(), Some(rgb(&first[3])));
     for (t, frame) in played(&sim, &[2; 8]).iter().enumerate() {
-        // Behind its end, its last frame stays.
+        // Past its end, the branch keeps showing its last frame.
         let other = &first[(4 + t).min(9)];
         assert_eq!(frame.beside.as_deref(), Some(rgb(other)), "{t}");
     }
 }
 
 #[test]
-fn pictures_of_the_line_are_sent_where_they_are_known() {
+fn sends_stored_images() {
     let sim = spawn(options());
     next(&sim);
     let frames = played(&sim, &[1, 2, 1]);
@@ -218,8 +223,8 @@ fn pictures_of_the_line_are_sent_where_they_are_known() {
         indices: [1, 3, 9].into(),
         within: 0,
     });
-    let Message::Pictures { branch, pictures } = word(&sim) else {
-        panic!("no pictures");
+    let Message::Pictures { branch, pictures } = next_message(&sim) else {
+        panic!("no images");
     };
     assert_eq!(branch, 0);
     let expected: Vec<_> = [(1, 0), (3, 2)]
@@ -229,14 +234,14 @@ fn pictures_of_the_line_are_sent_where_they_are_known() {
 }
 
 #[test]
-fn what_was_played_can_be_kept_and_the_game_stays_where_it_is() {
+fn renders_an_episode_in_place() {
     let sim = spawn(pong());
     let mut frames = vec![next(&sim)];
     frames.extend(played(&sim, &[1, 1, 2, 0, 2]));
     sim.messages().try_iter().for_each(drop);
     sim.send(Command::Keep(frames[4].place));
-    let Message::Kept(episode) = word(&sim) else {
-        panic!("nothing kept");
+    let Message::Kept(episode) = next_message(&sim) else {
+        panic!("no episode");
     };
     assert_eq!(episode.actions, [0, 1, 1, 2, 0]);
     for (t, frame) in frames[..5].iter().enumerate() {
@@ -245,7 +250,7 @@ fn what_was_played_can_be_kept_and_the_game_stays_where_it_is() {
     assert_eq!(step(&sim).place.index, 6);
 }
 
-fn maze_dream() -> Options {
+fn learned_maze() -> Options {
     Options {
         player: learned("maze"),
         ..pong()
@@ -253,20 +258,20 @@ fn maze_dream() -> Options {
 }
 
 #[test]
-fn the_simulator_runs_beside_a_dream_of_it_under_the_same_actions() {
-    let sim = spawn(maze_dream());
+fn compares_with_a_simulator() {
+    let sim = spawn(learned_maze());
     next(&sim);
     sim.send(Command::Beside(Beside::Simulator(Kind::Maze)));
     let start = next(&sim);
-    // A dream begins with what is real.
+    // A learned world starts from the simulator's own frames.
     assert_eq!(start.beside.as_deref(), Some(rgb(&start)));
     let frames = played(&sim, &[1, 1, 1, 3, 3, 1, 1, 1]);
     for frame in &frames {
-        let real = frame.beside.as_deref().unwrap();
-        let psnr = driftless_data::metrics::psnr(rgb(frame), real).unwrap();
+        let truth = frame.beside.as_deref().unwrap();
+        let psnr = driftless_data::metrics::psnr(rgb(frame), truth).unwrap();
         assert!(psnr > 17.0, "frame {}: {psnr} dB", frame.number);
     }
-    // Back in time the truth goes back, too.
+    // A rewind takes the ground truth along.
     let again = seek(&sim, frames[3].place);
     assert_eq!(again.beside, frames[3].beside);
     hold(&sim, 3);
@@ -276,8 +281,8 @@ fn the_simulator_runs_beside_a_dream_of_it_under_the_same_actions() {
 }
 
 #[test]
-fn drift_and_the_surprise_of_the_truth_are_told_while_they_are_asked_for() {
-    let sim = spawn(maze_dream());
+fn measures_drift_and_surprise() {
+    let sim = spawn(learned_maze());
     next(&sim);
     let silent = step(&sim);
     assert_eq!((silent.drift, silent.surprise), (None, None));
@@ -291,8 +296,8 @@ fn drift_and_the_surprise_of_the_truth_are_told_while_they_are_asked_for() {
         let surprise = frame.surprise.unwrap();
         assert!(surprise > 0.0 && surprise < 1.0, "{surprise}");
     }
-    // Who measures plays the same game.
-    let again = spawn(maze_dream());
+    // Measuring does not change the frames.
+    let again = spawn(learned_maze());
     next(&again);
     step(&again);
     step(&again);
@@ -304,15 +309,15 @@ fn drift_and_the_surprise_of_the_truth_are_told_while_they_are_asked_for() {
 }
 
 #[test]
-fn an_episode_runs_beside_a_dream_that_plays_its_actions() {
+fn compares_with_an_episode() {
     let recorded = {
         let sim = spawn(pong());
         let mut frames = vec![next(&sim)];
         frames.extend(played(&sim, &[1; 40]));
         sim.messages().try_iter().for_each(drop);
         sim.send(Command::Keep(frames[40].place));
-        let Message::Kept(episode) = word(&sim) else {
-            panic!("nothing kept");
+        let Message::Kept(episode) = next_message(&sim) else {
+            panic!("no episode");
         };
         episode
     };
@@ -328,24 +333,24 @@ fn an_episode_runs_beside_a_dream_that_plays_its_actions() {
         assert_eq!(frame.action, recorded.actions[t]);
         assert_eq!(frame.beside.as_deref(), Some(recorded.frame(t)));
     }
-    // Behind the last frame it starts again.
+    // After its last frame, the episode restarts.
     assert_eq!(step(&sim).number, 0);
 }
 
 #[test]
-fn a_truth_that_was_turned_off_stays_off_wherever_one_goes() {
+fn disabled_comparison_stays_off() {
     let sim = spawn(pong());
     next(&sim);
     let before = played(&sim, &[1; 30]);
     sim.messages().try_iter().for_each(drop);
     sim.send(Command::Keep(before[29].place));
-    let Message::Kept(recorded) = word(&sim) else {
-        panic!("nothing kept");
+    let Message::Kept(recorded) = next_message(&sim) else {
+        panic!("no episode");
     };
     sim.send(Command::Beside(Beside::Episode(recorded)));
     next(&sim);
     let beside = played(&sim, &[2, 2, 2]);
-    assert_eq!(beside[2].action, 1, "the recording's");
+    assert_eq!(beside[2].action, 1, "the recorded action");
     sim.send(Command::Beside(Beside::Nothing));
     next(&sim);
     seek(&sim, beside[0].place);
@@ -354,7 +359,7 @@ fn a_truth_that_was_turned_off_stays_off_wherever_one_goes() {
 }
 
 #[test]
-fn who_ends_the_game_does_not_wait_for_frames_that_are_made_again() {
+fn quit_interrupts_rendering() {
     let (player, open) = fake::gated();
     let sim = spawn(Options {
         player,
@@ -367,14 +372,14 @@ fn who_ends_the_game_does_not_wait_for_frames_that_are_made_again() {
     }
     sim.send(Command::Keep(last.place));
     sim.send(Command::Quit);
-    // One of the five frames, and no more.
+    // Lets one of the five frames be rendered, and no more.
     open.send(()).unwrap();
     sim.finish();
     drop(open);
 }
 
 #[test]
-fn only_a_world_with_a_simulators_actions_has_one_beside_it() {
+fn simulator_must_match_world() {
     let maze = Kind::Maze.open(0).info();
     assert_eq!(simulator_of(&maze), Some(Kind::Maze));
     let other = DatasetInfo {
@@ -385,7 +390,7 @@ fn only_a_world_with_a_simulators_actions_has_one_beside_it() {
 }
 
 #[test]
-fn a_simulator_itself_can_be_gone_back_to() {
+fn rewinds_simulators() {
     let sim = spawn(Options {
         player: Arc::new(|_| Ok(Box::new(Real::new(Kind::Drive.open(0))))),
         ..options()

@@ -1,16 +1,16 @@
-//! What the walker sees: a ray through every point of the picture.
+//! Renders the walker's view by ray casting, one ray for each sample of the image.
 
 use super::Pose;
-use super::plan::{OBJECT_RADIUS, Object, Plan, Shape, WALL_COLOURS};
-use crate::picture;
-use crate::picture::{Colour, POINTS, SIDE, from_middle, lit, mix, smooth};
+use super::layout::{MazeLayout, OBJECT_RADIUS, Object, Shape, WALL_COLOURS};
+use crate::raster;
+use crate::raster::{Colour, IMAGE_SIDE, SAMPLES, from_centre, lit, mix, smoothstep};
 
-/// Tangent of half the field of view, which is 72° both ways.
-const SPREAD: f32 = 0.7265;
+/// Tangent of half the field of view, which is 72° horizontally and vertically.
+const HALF_FOV_TAN: f32 = 0.7265;
 /// Height of the eye; walls are 1 high.
 const EYE: f32 = 0.5;
 /// Distance over which light fades to 1/e.
-const FADE: f32 = 8.0;
+const FADE_DISTANCE: f32 = 8.0;
 
 const DARK: Colour = [0.04, 0.05, 0.09];
 const FLOOR: Colour = [0.56, 0.48, 0.39];
@@ -28,26 +28,26 @@ const OBJECTS: [Colour; 4] = [
     [1.00, 0.90, 0.20],
     [0.98, 0.40, 0.85],
 ];
-/// From where objects are lit: north, east and above; of length 1.
+/// Unit vector towards the light that falls on objects.
 const SUN: [f32; 3] = [0.48, 0.36, 0.8];
 
-/// Where a ray meets a wall.
+/// Where a ray hits a wall.
 #[derive(Clone, Copy, Debug)]
 pub struct Hit {
-    /// In lengths of the ray's direction.
+    /// In multiples of the length of the ray's direction.
     pub distance: f32,
     /// The block.
     pub block: [i32; 2],
-    /// Along the wall, in [0, 1).
+    /// Position along the wall, in [0, 1).
     pub along: f32,
-    /// Light of the side that is seen: each of the four has its own.
+    /// Brightness, which differs for each of the block's four sides.
     light: f32,
 }
 
-/// Follows a ray from `[x, y]` along the direction `[dx, dy]` to the first wall.
-pub fn cast(plan: &Plan, [x, y]: [f32; 2], [dx, dy]: [f32; 2]) -> Hit {
+/// Follows a ray from `[x, y]` in direction `[dx, dy]` to the first wall, block by block.
+pub fn cast(layout: &MazeLayout, [x, y]: [f32; 2], [dx, dy]: [f32; 2]) -> Hit {
     let mut block = [x.floor() as i32, y.floor() as i32];
-    // Distance to the next border along each axis, and from one border to the next.
+    // Distances along the ray: to the first block border of each axis, and between borders.
     let first = |at: f32, d: f32| {
         if d > 0.0 {
             (at.floor() + 1.0 - at) / d
@@ -63,7 +63,7 @@ pub fn cast(plan: &Plan, [x, y]: [f32; 2], [dx, dy]: [f32; 2]) -> Hit {
         next[axis] += between[axis];
         let forward = [dx, dy][axis] > 0.0;
         block[axis] += if forward { 1 } else { -1 };
-        if plan.is_wall(block[0], block[1]) {
+        if layout.is_wall(block[0], block[1]) {
             let along = [y + dy * distance, x + dx * distance][axis];
             let light = [[0.94, 0.70], [0.82, 1.0]][axis][usize::from(forward)];
             return Hit {
@@ -76,24 +76,25 @@ pub fn cast(plan: &Plan, [x, y]: [f32; 2], [dx, dy]: [f32; 2]) -> Hit {
     }
 }
 
-/// A column of points: the direction of its rays, the wall at their end, the objects before it.
+/// A column of samples: the direction of its rays, the wall that they hit, and the objects in
+/// front of it.
 struct Column {
     direction: [f32; 2],
     wall: Hit,
-    /// Nearest first, each with the distance at which the ray enters its outline.
+    /// Nearest first, each with the distance at which the ray enters its circle in the ground plan.
     objects: Vec<(Object, f32)>,
 }
 
 impl Column {
-    fn new(plan: &Plan, pose: Pose, point: usize) -> Self {
-        let [cos, sin] = pose.ahead();
-        let right = from_middle(point) * SPREAD;
+    fn new(layout: &MazeLayout, pose: Pose, sample: usize) -> Self {
+        let [cos, sin] = pose.direction();
+        let right = from_centre(sample) * HALF_FOV_TAN;
         let direction = [cos + right * sin, sin - right * cos];
-        let wall = cast(plan, [pose.x, pose.y], direction);
-        let mut objects: Vec<_> = plan
+        let wall = cast(layout, [pose.x, pose.y], direction);
+        let mut objects: Vec<_> = layout
             .objects()
             .iter()
-            .filter_map(|object| Some((*object, outline(object, pose, direction)?)))
+            .filter_map(|object| Some((*object, circle_entry(object, pose, direction)?)))
             .filter(|(_, near)| *near < wall.distance)
             .collect();
         objects.sort_by(|a, b| a.1.total_cmp(&b.1));
@@ -105,8 +106,8 @@ impl Column {
     }
 }
 
-/// Where a ray enters an object seen from above.
-fn outline(object: &Object, pose: Pose, [dx, dy]: [f32; 2]) -> Option<f32> {
+/// Distance at which a ray enters an object's circle in the ground plan.
+fn circle_entry(object: &Object, pose: Pose, [dx, dy]: [f32; 2]) -> Option<f32> {
     let (ox, oy) = (pose.x - object.x, pose.y - object.y);
     let (a, b) = (dx * dx + dy * dy, ox * dx + oy * dy);
     let c = ox * ox + oy * oy - OBJECT_RADIUS * OBJECT_RADIUS;
@@ -114,62 +115,62 @@ fn outline(object: &Object, pose: Pose, [dx, dy]: [f32; 2]) -> Option<f32> {
     (root > 0.0 && b < 0.0).then(|| (-b - root) / a)
 }
 
-/// Draws what is seen from `pose`.
-pub fn draw(image: &mut [u8], plan: &Plan, pose: Pose) {
-    let columns: Vec<Column> = (0..SIDE * POINTS)
-        .map(|point| Column::new(plan, pose, point))
+/// Renders the view from `pose`.
+pub fn render(image: &mut [u8], layout: &MazeLayout, pose: Pose) {
+    let columns: Vec<Column> = (0..IMAGE_SIDE * SAMPLES)
+        .map(|sample| Column::new(layout, pose, sample))
         .collect();
-    picture::draw(image, |column, row| {
+    raster::render(image, |column, row| {
         let column = &columns[column];
-        let rise = -from_middle(row) * SPREAD;
+        let rise = -from_centre(row) * HALF_FOV_TAN;
         let seen = column
             .objects
             .iter()
-            .find_map(|(object, near)| of_object(object, *near, pose, column.direction, rise));
+            .find_map(|(object, near)| object_colour(object, *near, pose, column.direction, rise));
         seen.unwrap_or_else(|| {
             let height = EYE + rise * column.wall.distance;
             if (0.0..=1.0).contains(&height) {
-                of_wall(plan, &column.wall, height)
+                wall_colour(layout, &column.wall, height)
             } else {
-                of_ground(plan, pose, column.direction, rise)
+                ground_colour(layout, pose, column.direction, rise)
             }
         })
     });
 }
 
-/// Light dies away with the distance.
+/// Colours fade to dark with the distance.
 fn faded(colour: Colour, distance: f32) -> Colour {
-    mix(DARK, colour, (-distance / FADE).exp())
+    mix(DARK, colour, (-distance / FADE_DISTANCE).exp())
 }
 
-fn of_wall(plan: &Plan, hit: &Hit, height: f32) -> Colour {
-    let base = WALLS[plan.wall_colour(hit.block[0], hit.block[1])];
-    // A dark foot, a bright band at the height of the eyes, and darker edges of each block.
-    let foot = 1.0 - 0.45 * smooth(0.16, 0.12, height);
-    let band = smooth(0.60, 0.63, height) * smooth(0.77, 0.74, height);
+fn wall_colour(layout: &MazeLayout, hit: &Hit, height: f32) -> Colour {
+    let base = WALLS[layout.wall_colour(hit.block[0], hit.block[1])];
+    // A dark foot, a bright band at eye level, and dark edges of each block.
+    let foot = 1.0 - 0.45 * smoothstep(0.16, 0.12, height);
+    let band = smoothstep(0.60, 0.63, height) * smoothstep(0.77, 0.74, height);
     let edge = hit.along.min(1.0 - hit.along);
-    let edges = 0.72 + 0.28 * smooth(0.0, 0.07, edge);
+    let edges = 0.72 + 0.28 * smoothstep(0.0, 0.07, edge);
     let colour = mix(base, [0.95, 0.93, 0.88], 0.5 * band);
     faded(lit(colour, hit.light * foot * edges), hit.distance)
 }
 
-fn of_ground(plan: &Plan, pose: Pose, [dx, dy]: [f32; 2], rise: f32) -> Colour {
+fn ground_colour(layout: &MazeLayout, pose: Pose, [dx, dy]: [f32; 2], rise: f32) -> Colour {
     let distance = EYE / rise.abs();
     let (x, y) = (pose.x + dx * distance, pose.y + dy * distance);
     if rise > 0.0 {
         return faded(CEILING, distance);
     }
-    // Large tiles that blur into each other far away, and shadows around the objects.
+    // Large tiles that blur in the distance, and shadows around the objects.
     let odd = (x.floor() + y.floor()).rem_euclid(2.0) * 2.0 - 1.0;
-    let tiles = 1.0 + 0.09 * odd * smooth(7.0, 2.0, distance);
+    let tiles = 1.0 + 0.09 * odd * smoothstep(7.0, 2.0, distance);
     let near = |object: &Object| (object.x - x).powi(2) + (object.y - y).powi(2);
-    let nearest = plan.objects().iter().map(near).fold(9.0, f32::min).sqrt();
-    let shadow = 0.45 + 0.55 * smooth(0.5 * OBJECT_RADIUS, 2.0 * OBJECT_RADIUS, nearest);
+    let nearest = layout.objects().iter().map(near).fold(9.0, f32::min).sqrt();
+    let shadow = 0.45 + 0.55 * smoothstep(0.5 * OBJECT_RADIUS, 2.0 * OBJECT_RADIUS, nearest);
     faded(lit(FLOOR, tiles * shadow), distance)
 }
 
-/// The colour of an object where a ray that rises by `rise` meets it, if it does.
-fn of_object(
+/// The colour of an object where a ray with slope `rise` hits it; `None` if it misses.
+fn object_colour(
     object: &Object,
     near: f32,
     pose: Pose,
@@ -179,7 +180,7 @@ fn of_object(
     let distance = match object.shape {
         Shape::Pillar => Some(near),
         Shape::Ball => {
-            // As the outline, with heights added: the ball's middle is its radius above the floor.
+            // As `circle_entry`, in three dimensions. The ball lies on the floor.
             let (ox, oy, oz) = (pose.x - object.x, pose.y - object.y, EYE - OBJECT_RADIUS);
             let a = dx * dx + dy * dy + rise * rise;
             let b = ox * dx + oy * dy + oz * rise;
@@ -199,9 +200,9 @@ fn of_object(
     };
     let normal = [x - object.x, y - object.y, up].map(|side| side / OBJECT_RADIUS);
     let sun: f32 = normal.iter().zip(SUN).map(|(n, s)| n * s).sum();
-    // Pillars have a white ring at the height of the eyes.
+    // Pillars have a white ring at eye level.
     let base = OBJECTS[object.colour % OBJECTS.len()];
-    let ring = smooth(0.40, 0.42, height) * smooth(0.60, 0.58, height);
+    let ring = smoothstep(0.40, 0.42, height) * smoothstep(0.60, 0.58, height);
     let ring = if object.shape == Shape::Pillar {
         ring
     } else {
@@ -216,25 +217,25 @@ mod tests {
     use super::super::FULL_TURN;
     use super::*;
 
-    /// Poses in the rooms of several mazes, looking into many directions.
-    fn poses() -> impl Iterator<Item = (Plan, Pose)> {
+    /// Poses in rooms of several mazes, facing in many directions.
+    fn poses() -> impl Iterator<Item = (MazeLayout, Pose)> {
         (0..40_u16).map(|i| {
-            let (plan, pose) = Plan::new(u64::from(i) / 4);
+            let (layout, pose) = MazeLayout::new(u64::from(i) / 4);
             let angle = (pose.angle + i * 997) % FULL_TURN;
-            (plan, Pose { angle, ..pose })
+            (layout, Pose { angle, ..pose })
         })
     }
 
     #[test]
-    fn a_ray_ends_where_the_first_wall_begins() {
-        for (plan, pose) in poses() {
-            let [dx, dy] = pose.ahead();
-            let hit = cast(&plan, [pose.x, pose.y], [dx, dy]);
+    fn ray_ends_at_first_wall() {
+        for (layout, pose) in poses() {
+            let [dx, dy] = pose.direction();
+            let hit = cast(&layout, [pose.x, pose.y], [dx, dy]);
             let wall = |t: f32| {
                 let (x, y) = (pose.x + dx * t, pose.y + dy * t);
-                plan.is_wall(x.floor() as i32, y.floor() as i32)
+                layout.is_wall(x.floor() as i32, y.floor() as i32)
             };
-            // In small steps along the ray.
+            // Marches along the ray in small steps.
             let met = (0..20_000).map(|i| i as f32 * 0.001).find(|&t| wall(t));
             let met = met.unwrap();
             assert!((met - hit.distance).abs() < 0.002, "{met}, {hit:?}");
@@ -242,13 +243,14 @@ mod tests {
     }
 
     #[test]
-    fn the_wall_ahead_is_as_high_in_the_picture_as_it_is_far() {
-        let mut image = vec![0; SIDE * SIDE * 3];
+    fn wall_height_matches_distance() {
+        let mut image = vec![0; IMAGE_SIDE * IMAGE_SIDE * 3];
         let mut checked = 0;
-        for (plan, pose) in poses() {
-            draw(&mut image, &plan, pose);
-            let column = |point| Column::new(&plan, pose, point);
-            let [left, right] = [SIDE * POINTS / 2 - 3, SIDE * POINTS / 2 + 2].map(column);
+        for (layout, pose) in poses() {
+            render(&mut image, &layout, pose);
+            let column = |sample| Column::new(&layout, pose, sample);
+            let [left, right] =
+                [IMAGE_SIDE * SAMPLES / 2 - 3, IMAGE_SIDE * SAMPLES / 2 + 2].map(column);
             let (near, far) = (left.wall.distance, right.wall.distance);
             let hidden = !left.objects.is_empty() || !right.objects.is_empty();
             if hidden || near.max(far) > 1.1 * near.min(far) {
@@ -256,14 +258,14 @@ mod tests {
             }
             // The ceiling is a bluish grey, which no wall is.
             let ceiling = |row: &usize| {
-                let pixel = &image[(row * SIDE + SIDE / 2) * 3..][..3];
+                let pixel = &image[(row * IMAGE_SIDE + IMAGE_SIDE / 2) * 3..][..3];
                 let [r, g, b] = [0, 1, 2].map(|i| f32::from(pixel[i]));
                 g >= r && b > g && b < 1.4 * r
             };
-            let rows = (0..SIDE).take_while(ceiling).count() as f32;
+            let rows = (0..IMAGE_SIDE).take_while(ceiling).count() as f32;
             let distance = f32::midpoint(near, far);
-            let half = SIDE as f32 / 2.0;
-            let expected = (half - half * EYE / (distance * SPREAD)).max(0.0);
+            let half = IMAGE_SIDE as f32 / 2.0;
+            let expected = (half - half * EYE / (distance * HALF_FOV_TAN)).max(0.0);
             assert!(
                 (rows - expected).abs() <= 1.5,
                 "{rows} rows, {expected} expected"

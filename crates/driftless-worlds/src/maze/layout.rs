@@ -1,4 +1,4 @@
-//! The plan of a maze: which blocks are walls, their colours, and the objects.
+//! The layout of a maze: its walls and their colours, and the objects.
 
 use std::collections::VecDeque;
 
@@ -10,18 +10,18 @@ use super::{FULL_TURN, Pose};
 
 /// Rooms along a side; the blocks between two rooms are walls or passages.
 const ROOMS: usize = 4;
-/// Blocks along a side, the outer walls included.
+/// Blocks along a side, including the outer walls.
 pub const BLOCKS: usize = 2 * ROOMS + 1;
-/// Passages more than a tree of them needs, so that there are ways around.
+/// Passages in addition to the spanning tree; each closes a loop.
 const LOOPS: usize = 2;
-/// Niches: gaps in walls that hold an object and cannot be walked through.
+/// Gaps in walls that hold an object, which blocks the way.
 const NICHES: usize = 4;
-/// Colours of walls and of objects.
+/// Number of wall colours.
 pub const WALL_COLOURS: usize = 5;
 /// Radius of an object.
 pub const OBJECT_RADIUS: f32 = 0.3;
 
-/// What is at a place.
+/// What a block is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Block {
     Wall,
@@ -30,7 +30,7 @@ enum Block {
     Niche(usize),
 }
 
-/// What an object looks like.
+/// The shape of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// From floor to ceiling.
@@ -39,10 +39,10 @@ pub enum Shape {
     Ball,
 }
 
-/// Something to remember.
+/// A landmark.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Object {
-    /// Its middle.
+    /// Its centre.
     pub x: f32,
     pub y: f32,
     pub shape: Shape,
@@ -50,34 +50,35 @@ pub struct Object {
     pub colour: usize,
 }
 
-/// A place, as column and row of blocks from the south-west.
-type Place = [usize; 2];
+/// A block's column and row, from the south-west.
+type BlockIndex = [usize; 2];
 
-pub struct Plan {
+/// The walls and the objects of a maze.
+pub struct MazeLayout {
     blocks: [[Block; BLOCKS]; BLOCKS],
-    /// The middle of each wall colour's quarter.
-    quarters: [[f32; 2]; WALL_COLOURS],
+    /// The centre of each wall colour's region; a wall has the colour of the nearest one.
+    colour_centres: [[f32; 2]; WALL_COLOURS],
     objects: Vec<Object>,
 }
 
-impl Plan {
-    /// The maze of a seed, and where its walker starts.
+impl MazeLayout {
+    /// The layout of a seed and the pose in which its walker starts.
     pub fn new(seed: u64) -> (Self, Pose) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut plan = Self {
+        let mut layout = Self {
             blocks: [[Block::Wall; BLOCKS]; BLOCKS],
-            quarters: [[0.0; 2]; WALL_COLOURS],
+            colour_centres: [[0.0; 2]; WALL_COLOURS],
             objects: Vec::new(),
         };
-        let mut walls = plan.dig(&mut rng);
+        let mut walls = layout.carve_passages(&mut rng);
         walls.shuffle(&mut rng);
         for (i, [x, y]) in walls.into_iter().take(LOOPS + NICHES).enumerate() {
-            plan.blocks[y][x] = match i.checked_sub(LOOPS) {
+            layout.blocks[y][x] = match i.checked_sub(LOOPS) {
                 None => Block::Open,
                 Some(niche) => Block::Niche(niche),
             };
             if let Some(niche) = i.checked_sub(LOOPS) {
-                plan.objects.push(Object {
+                layout.objects.push(Object {
                     x: x as f32 + 0.5,
                     y: y as f32 + 0.5,
                     shape: [Shape::Pillar, Shape::Ball][niche % 2],
@@ -85,8 +86,8 @@ impl Plan {
                 });
             }
         }
-        for quarter in &mut plan.quarters {
-            *quarter = [0.0; 2].map(|_: f32| rng.random_range(0.0..BLOCKS as f32));
+        for centre in &mut layout.colour_centres {
+            *centre = [0.0; 2].map(|_: f32| rng.random_range(0.0..BLOCKS as f32));
         }
         let room = |rng: &mut ChaCha8Rng| (2 * rng.random_range(0..ROOMS)) as f32 + 1.5;
         let pose = Pose {
@@ -94,24 +95,25 @@ impl Plan {
             y: room(&mut rng),
             angle: rng.random_range(0..FULL_TURN),
         };
-        (plan, pose)
+        (layout, pose)
     }
 
-    /// Opens all rooms and a tree of passages; returns the walls that are left between rooms.
-    fn dig(&mut self, rng: &mut ChaCha8Rng) -> Vec<Place> {
-        let mut trail = vec![[0_usize; 2].map(|_| 2 * rng.random_range(0..ROOMS) + 1)];
-        while let Some(&[x, y]) = trail.last() {
+    /// Opens all rooms and a spanning tree of passages, by randomized depth-first search. Returns the
+    /// walls that remain between rooms.
+    fn carve_passages(&mut self, rng: &mut ChaCha8Rng) -> Vec<BlockIndex> {
+        let mut stack = vec![[0_usize; 2].map(|_| 2 * rng.random_range(0..ROOMS) + 1)];
+        while let Some(&[x, y]) = stack.last() {
             self.blocks[y][x] = Block::Open;
-            let fresh: Vec<Place> = neighbours([x, y], 2)
+            let unvisited: Vec<BlockIndex> = neighbours([x, y], 2)
                 .filter(|&[x, y]| self.blocks[y][x] == Block::Wall)
                 .collect();
-            if fresh.is_empty() {
-                trail.pop();
+            if unvisited.is_empty() {
+                stack.pop();
                 continue;
             }
-            let next = fresh[rng.random_range(0..fresh.len())];
+            let next = unvisited[rng.random_range(0..unvisited.len())];
             self.blocks[(y + next[1]) / 2][(x + next[0]) / 2] = Block::Open;
-            trail.push(next);
+            stack.push(next);
         }
         let between = |x: usize, y: usize| (x + y) % 2 == 1;
         let inside = 1..BLOCKS - 1;
@@ -122,7 +124,7 @@ impl Plan {
             .collect()
     }
 
-    /// Whether a block is a wall; everything outside is.
+    /// Whether a block is a wall. Everything outside the maze is.
     pub fn is_wall(&self, x: i32, y: i32) -> bool {
         let at = |side: i32| usize::try_from(side).ok();
         let row = at(y).and_then(|y| self.blocks.get(y));
@@ -130,23 +132,23 @@ impl Plan {
         block.is_none_or(|block| *block == Block::Wall)
     }
 
-    /// Index of a wall's colour: walls near each other share it.
+    /// Index of a wall's colour, which neighbouring walls mostly share.
     pub fn wall_colour(&self, x: i32, y: i32) -> usize {
-        let far = |quarter: &[f32; 2]| (quarter[0] - x as f32).hypot(quarter[1] - y as f32);
+        let far = |centre: &[f32; 2]| (centre[0] - x as f32).hypot(centre[1] - y as f32);
         let nearest = self
-            .quarters
+            .colour_centres
             .iter()
             .enumerate()
             .min_by(|a, b| far(a.1).total_cmp(&far(b.1)));
         nearest.map_or(0, |(colour, _)| colour)
     }
 
-    /// Every object.
+    /// All objects.
     pub fn objects(&self) -> &[Object] {
         &self.objects
     }
 
-    /// Index of an object whose middle is at most `reach` away.
+    /// Index of an object whose centre is at most `reach` away.
     pub fn object_within(&self, reach: f32, pose: Pose) -> Option<usize> {
         let near = |object: &Object| (object.x - pose.x).hypot(object.y - pose.y) <= reach;
         self.objects.iter().position(near)
@@ -166,33 +168,32 @@ impl Plan {
             })
     }
 
-    /// Every block that can be walked on, in a fixed order.
-    pub fn open_blocks(&self) -> Vec<Place> {
-        let places = (0..BLOCKS).flat_map(|y| (0..BLOCKS).map(move |x| [x, y]));
-        places
-            .filter(|&[x, y]| self.blocks[y][x] == Block::Open)
+    /// All blocks that can be walked on, in a fixed order.
+    pub fn open_blocks(&self) -> Vec<BlockIndex> {
+        let all = (0..BLOCKS).flat_map(|y| (0..BLOCKS).map(move |x| [x, y]));
+        all.filter(|&[x, y]| self.blocks[y][x] == Block::Open)
             .collect()
     }
 
-    /// The middle of the next block on the shortest way to the open block number `goal` (counted
-    /// round and round); none once it is reached.
+    /// The centre of the next block on a shortest path to open block number `goal` (modulo their
+    /// number), or `None` once it is reached.
     pub fn next_block(&self, pose: Pose, goal: u64) -> Option<[f32; 2]> {
         let open = self.open_blocks();
         let goal = *open.get((goal % (open.len().max(1) as u64)) as usize)?;
         let here = [pose.x, pose.y].map(|side| side.max(0.0) as usize);
-        let middle = |place: Place| place.map(|side| side as f32 + 0.5);
+        let centre = |block: BlockIndex| block.map(|side| side as f32 + 0.5);
         if here == goal {
-            let [x, y] = middle(goal);
-            let there = (x - pose.x).hypot(y - pose.y) < 0.25;
-            return (!there).then_some([x, y]);
+            let [x, y] = centre(goal);
+            let reached = (x - pose.x).hypot(y - pose.y) < 0.25;
+            return (!reached).then_some([x, y]);
         }
-        // From the goal outwards: where the walker is met, the block before is the next one.
+        // Breadth-first search from the goal: the block from which it finds the walker is the next one.
         let mut seen = [[false; BLOCKS]; BLOCKS];
         let mut queue = VecDeque::from([goal]);
-        while let Some(place) = queue.pop_front() {
-            for next in neighbours(place, 1) {
+        while let Some(block) = queue.pop_front() {
+            for next in neighbours(block, 1) {
                 if next == here {
-                    return Some(middle(place));
+                    return Some(centre(block));
                 }
                 let [x, y] = next;
                 if self.blocks[y][x] == Block::Open && !seen[y][x] {
@@ -205,8 +206,8 @@ impl Plan {
     }
 }
 
-/// The places `step` away along an axis, outer walls left out.
-fn neighbours([x, y]: Place, step: usize) -> impl Iterator<Item = Place> {
+/// The blocks `step` away along an axis, without the outer walls.
+fn neighbours([x, y]: BlockIndex, step: usize) -> impl Iterator<Item = BlockIndex> {
     let inside = 1..BLOCKS - 1;
     [
         [x + step, y],
