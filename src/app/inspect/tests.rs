@@ -1,4 +1,4 @@
-//! The panel under a pointer and keys, without a window.
+//! The panel in a headless context.
 
 use std::time::Instant;
 
@@ -11,15 +11,15 @@ use crate::engine::tests::{clip, plain, world};
 use crate::engine::{CpuEngine, Engine, SamplerParams, StageTimes};
 use crate::sim::Picture;
 
-/// What a small engine holds after some frames, and its attention.
-pub(super) fn seen() -> (Inspection, Attention) {
+/// A small engine's inspection data after a few frames, and its attention.
+pub(super) fn inspection() -> (Inspection, Attention) {
     let config = plain();
     let mut engine = CpuEngine::new(&world(&config)).unwrap();
     engine.inspect(true);
     let params = SamplerParams::default();
     engine.reset(&clip(&config, 4), &params).unwrap();
     let attention = engine.attention().unwrap().unwrap();
-    let seen = Inspection {
+    let inspection = Inspection {
         grid: config.grid(),
         channels: config.tokenizer.channels,
         merge: config.dynamics.merge,
@@ -27,13 +27,13 @@ pub(super) fn seen() -> (Inspection, Attention) {
         image: engine.image().unwrap().to_vec(),
         attention: Some(attention.clone()),
     };
-    (seen, attention)
+    (inspection, attention)
 }
 
-/// The panel, with hands and eyes.
+/// The panel with simulated input.
 struct Panel {
     context: Context,
-    own: Inspect,
+    own: InspectPanel,
     frame: Frame,
 }
 
@@ -63,12 +63,12 @@ impl Panel {
         };
         Self {
             context,
-            own: Inspect::default(),
+            own: InspectPanel::default(),
             frame,
         }
     }
 
-    /// Draws once after some events; what a screen reader says, and where.
+    /// Draws once after some events; returns accessible names and their bounds.
     fn draw(&mut self, events: Vec<Event>) -> Vec<(String, Rect)> {
         let input = RawInput {
             screen_rect: Some(Rect::from_min_size(Pos2::ZERO, vec2(900.0, HEIGHT))),
@@ -90,13 +90,13 @@ impl Panel {
         nodes.collect()
     }
 
-    /// Where a part lies whose name begins like this.
+    /// Finds a part by the start of its name.
     fn find(&mut self, name: &str) -> Option<(String, Rect)> {
         let found = self.draw(Vec::new());
         found.into_iter().find(|(text, _)| text.starts_with(name))
     }
 
-    /// Clicks a part at a share of its width and height.
+    /// Clicks a part at a fraction of its width and height.
     fn click(&mut self, name: &str, share: Vec2) {
         let (_, rect) = self.find(name).unwrap();
         let pos = rect.min + rect.size() * share;
@@ -123,44 +123,52 @@ impl Panel {
 }
 
 #[test]
-fn a_click_on_the_small_frame_chooses_a_patch_and_arrows_go_on_from_there() {
-    let mut panel = Panel::new(Some(seen().0));
-    let (text, _) = panel.find("chosen patch").unwrap();
-    assert_eq!(text, "chosen patch: row 3, column 4", "the middle");
-    assert!(!panel.own.takes(Key::ArrowUp), "the arrows are the game's");
+fn click_and_arrows_select_patch() {
+    let mut panel = Panel::new(Some(inspection().0));
+    let (text, _) = panel.find("Selected patch").unwrap();
+    assert_eq!(text, "Selected patch: Row 3, column 4", "the middle");
+    assert!(
+        !panel.own.captures_key(Key::ArrowUp),
+        "the arrows belong to the game"
+    );
     // Row 2 of 4, column 5 of 6.
-    panel.click("chosen patch", vec2(4.5 / 6.0, 1.5 / 4.0));
-    assert_eq!(panel.own.chosen, Some(10));
-    assert!(panel.own.takes(Key::ArrowUp) && !panel.own.takes(Key::W));
+    panel.click("Selected patch", vec2(4.5 / 6.0, 1.5 / 4.0));
+    assert_eq!(panel.own.selected, Some(10));
+    assert!(panel.own.captures_key(Key::ArrowUp) && !panel.own.captures_key(Key::W));
     let before = panel.own.rows.clone();
     panel.press(Key::ArrowLeft);
     panel.press(Key::ArrowDown);
-    assert_eq!(panel.own.chosen, Some(15));
+    assert_eq!(panel.own.selected, Some(15));
     panel.draw(Vec::new());
     assert_ne!(panel.own.rows, before, "another token, in the same frame");
     panel.press(Key::Escape);
     panel.draw(Vec::new());
-    assert!(!panel.own.takes(Key::ArrowUp));
+    assert!(!panel.own.captures_key(Key::ArrowUp));
 }
 
 #[test]
-fn a_layer_is_chosen_by_its_button_and_every_part_has_a_name() {
-    let mut panel = Panel::new(Some(seen().0));
-    let first = panel.own.others.clone();
-    for name in ["channel 3: ", "attention over past", "registers: "] {
+fn layer_button_selects_layer() {
+    let mut panel = Panel::new(Some(inspection().0));
+    let first = panel.own.attention_shares.clone();
+    for name in ["Channel 3: ", "Attention over past", "registers: "] {
         assert!(panel.find(name).is_some(), "{name}");
     }
-    panel.click("space attention of layer 3", vec2(0.5, 0.5));
+    panel.click("Space attention of layer 3", vec2(0.5, 0.5));
     assert_eq!(panel.own.layer, 2);
-    assert_ne!(panel.own.others, first);
+    assert_ne!(panel.own.attention_shares, first);
 }
 
 #[test]
-fn textures_are_kept_from_frame_to_frame() {
-    let mut panel = Panel::new(Some(seen().0));
+fn textures_are_reused() {
+    let mut panel = Panel::new(Some(inspection().0));
     panel.draw(Vec::new());
-    let ids = |own: &Inspect| {
-        let sheets = [&own.picture, &own.channels, &own.veil, &own.map];
+    let ids = |own: &InspectPanel| {
+        let sheets = [
+            &own.picture,
+            &own.channels,
+            &own.attention_overlay,
+            &own.map,
+        ];
         sheets.map(|sheet| sheet.id().unwrap())
     };
     let before = ids(&panel.own);
@@ -170,13 +178,13 @@ fn textures_are_kept_from_frame_to_frame() {
 }
 
 #[test]
-fn what_is_missing_is_said() {
+fn missing_data_is_explained() {
     let mut panel = Panel::new(None);
-    assert!(panel.find("The next predicted frame").is_some());
-    let (mut seen, _) = seen();
-    seen.attention = None;
-    let mut panel = Panel::new(Some(seen));
-    assert!(panel.find("This engine does not tell").is_some());
-    assert!(panel.find("channel 1: ").is_some());
-    assert!(panel.find("space attention").is_none());
+    assert!(panel.find("The next generated frame").is_some());
+    let (mut inspection, _) = inspection();
+    inspection.attention = None;
+    let mut panel = Panel::new(Some(inspection));
+    assert!(panel.find("This engine does not report").is_some());
+    assert!(panel.find("Channel 1: ").is_some());
+    assert!(panel.find("Space attention").is_none());
 }

@@ -1,10 +1,10 @@
-//! The whole window, driven as a person drives it, with the world-model thread behind it. What is shown
-//! is compared with the pictures in `tests/snapshots` (`UPDATE_SNAPSHOTS=true` writes them anew).
+//! Tests of the whole window with a real world-model thread, through simulated input. Snapshots are
+//! in `tests/snapshots`; `UPDATE_SNAPSHOTS=true` rewrites them.
 
-mod pictures;
 mod robust;
+mod snapshots;
 mod transport;
-mod tuned;
+mod tuning;
 
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
@@ -16,17 +16,17 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
 
 use super::*;
-use crate::app::config::{Config, Store};
+use crate::app::config::{ConfigStore, UserConfig};
 use crate::engine::{DeviceChoice, SamplerParams};
 use crate::sim::Command;
 use crate::studio::Game;
 
-/// Time after which a test has failed.
+/// Timeout of every wait.
 const HANGS: Duration = Duration::from_secs(60);
 const SIZE: Vec2 = vec2(1050.0, 792.0);
 
-/// A window under a person's hands. Its world ends with it: a thread that still held the device at the
-/// program's end would be torn from its driver.
+/// A window under test. Dropping it ends its world: a thread that still held the device at exit
+/// would crash in the driver.
 struct Driven(Harness<'static, Window>);
 
 impl Deref for Driven {
@@ -55,28 +55,27 @@ fn checkpoint(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// A shipped world on the processor.
+/// An included world on the CPU.
 fn learned(name: &str) -> Game {
     Game::learned(&checkpoint(name), DeviceChoice::Cpu, None).unwrap()
 }
 
-/// A window that has just been opened on a game, which waits for steps. None where there is no graphics
-/// adapter to draw with, but on CI.
+/// Opens a window on a paused game. Returns `None` without a graphics adapter; on CI that is a failure.
 fn open(game: Game, home: &Path) -> Option<Driven> {
-    open_with(game, home, Config::default(), SIZE)
+    open_with(game, home, UserConfig::default(), SIZE)
 }
 
-fn open_with(game: Game, home: &Path, config: Config, size: Vec2) -> Option<Driven> {
+fn open_with(game: Game, home: &Path, config: UserConfig, size: Vec2) -> Option<Driven> {
     if crate::engine::adapters().is_empty() {
         assert!(std::env::var_os("CI").is_none(), "no graphics adapter");
         return None;
     }
-    let mut played = Played::new(game, None, SamplerParams::default(), None).unwrap();
-    played.sim.paused = true;
-    let parts = Parts {
+    let mut session = GameSession::new(game, None, SamplerParams::default(), None).unwrap();
+    session.sim.paused = true;
+    let setup = WindowSetup {
         new_world: None,
         home: Some(home.to_path_buf()),
-        store: Some((Store::new(config, None), None)),
+        store: Some((ConfigStore::new(config, None), None)),
         mailbox: Arc::default(),
         close: Arc::default(),
         waker: Waker::default(),
@@ -85,30 +84,30 @@ fn open_with(game: Game, home: &Path, config: Config, size: Vec2) -> Option<Driv
         .with_size(size)
         .with_max_steps(64)
         .wgpu()
-        .build_eframe(|creation| Window::new(parts, played, creation).unwrap());
+        .build_eframe(|creation| Window::new(setup, session, creation).unwrap());
     let mut harness = Driven(harness);
     wait(&mut harness, "the first frame", |window| {
-        window.frame.is_some() || matches!(window.world, World::Failed(_))
+        window.frame.is_some() || matches!(window.world, WorldThread::Failed(_))
     });
     Some(harness)
 }
 
-/// Draws until something is so.
+/// Draws until a condition holds.
 fn wait(harness: &mut Driven, what: &str, so: impl Fn(&Window) -> bool) {
     let since = Instant::now();
     loop {
         harness.step();
         if so(harness.state()) {
-            // What has come is drawn.
+            // Draw the new state.
             harness.step();
             return;
         }
-        assert!(since.elapsed() < HANGS, "waited in vain for {what}");
+        assert!(since.elapsed() < HANGS, "timed out waiting for {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }
 
-/// A key goes down or up, on the way that it takes through the window.
+/// Presses or releases a key, through the window's input hook.
 fn key(harness: &mut Driven, key: Key, pressed: bool) {
     let mut input = RawInput {
         events: vec![Event::Key {
@@ -138,7 +137,7 @@ fn click(harness: &mut Driven, label: &str) {
     harness.run_ok();
 }
 
-/// The frame on show.
+/// The current frame.
 fn shown(harness: &Driven) -> &Frame {
     harness.state().frame.as_ref().unwrap()
 }
@@ -147,7 +146,7 @@ fn rgb(frame: &Frame) -> Vec<u8> {
     frame.image.bytes().unwrap().to_vec()
 }
 
-/// Makes a frame and waits until it is shown.
+/// Generates one frame and waits until it is shown.
 fn step(harness: &mut Driven) -> Frame {
     let before = shown(harness).sequence;
     press(harness, Key::N);
@@ -161,13 +160,13 @@ fn steps(harness: &mut Driven, count: usize) -> Vec<Frame> {
     (0..count).map(|_| step(harness)).collect()
 }
 
-/// Waits until the frame of another place is shown.
+/// Waits until the frame at `index` is shown.
 fn arrive(harness: &mut Driven, index: usize) {
     wait(harness, "another frame", |window| {
         window
             .frame
             .as_ref()
             .is_some_and(|f| f.place.index == index)
-            && window.study.timeline.at().index == index
+            && window.analysis.timeline.at().index == index
     });
 }

@@ -1,4 +1,4 @@
-//! A window that somebody plays with wildly, and one whose world fails.
+//! Random input to the window, and recovery from a failed world.
 
 use std::sync::atomic::AtomicUsize;
 
@@ -10,7 +10,7 @@ use super::*;
 use crate::engine::{Along, Solver};
 use crate::sim::Place;
 
-/// Something that a person may do at any moment.
+/// Makes one random input.
 fn disturb(window: &mut Driven, rng: &mut ChaCha8Rng) {
     let shortcuts = [
         Key::P,
@@ -38,7 +38,7 @@ fn disturb(window: &mut Driven, rng: &mut ChaCha8Rng) {
         }
         7 => turn(window, rng),
         8 => {
-            // Anywhere on the line, known or not.
+            // Any position, valid or not.
             let place = Place {
                 branch: rng.random_range(0..4),
                 index: rng.random_range(0..400),
@@ -66,7 +66,7 @@ fn disturb(window: &mut Driven, rng: &mut ChaCha8Rng) {
     }
 }
 
-/// Turns the sampler, within what it allows and beyond.
+/// Sends random sampler parameters, including invalid ones.
 fn turn(window: &mut Driven, rng: &mut ChaCha8Rng) {
     let params = SamplerParams {
         steps: *[1, 1, 1, 2, 4, 5].choose(rng).unwrap(),
@@ -89,7 +89,7 @@ fn turn(window: &mut Driven, rng: &mut ChaCha8Rng) {
     window.state_mut().send(Command::Params(params));
 }
 
-/// Memory that the process holds, in MiB, where the system tells it.
+/// Resident memory in MiB, where available.
 fn resident() -> Option<f64> {
     let text = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = text.lines().find(|line| line.starts_with("VmRSS:"))?;
@@ -97,7 +97,7 @@ fn resident() -> Option<f64> {
     Some(kilobytes / 1024.0)
 }
 
-/// Plays so many frames in a window that is disturbed all the time; the memory held after each fifth.
+/// Plays `frames` frames under random input; returns the resident memory after each fifth.
 fn play_wildly(frames: u64, seed: u64) -> Vec<f64> {
     let home = tempfile::tempdir().unwrap();
     let Some(mut window) = open(learned("pong"), home.path()) else {
@@ -113,10 +113,10 @@ fn play_wildly(frames: u64, seed: u64) -> Vec<f64> {
         disturb(&mut window, &mut rng);
         turns += 1;
         if turns.is_multiple_of(32) {
-            // Textures that are never drawn would wait for it.
+            // Otherwise undrawn textures accumulate.
             window.render().unwrap();
         }
-        // An unlimited pace for every world, and no long rests.
+        // Keep every world running at an unlimited pace.
         if rng.random_bool(0.2) {
             window
                 .state_mut()
@@ -126,7 +126,7 @@ fn play_wildly(frames: u64, seed: u64) -> Vec<f64> {
         }
         window.step();
         let state = window.state();
-        if let World::Failed(failure) = &state.world {
+        if let WorldThread::Failed(failure) = &state.world {
             panic!("after {count} frames: {}", failure.what);
         }
         let sequence = state.frame.as_ref().map_or(0, |frame| frame.sequence);
@@ -134,7 +134,7 @@ fn play_wildly(frames: u64, seed: u64) -> Vec<f64> {
             count += sequence.saturating_sub(last);
             (last, moved) = (sequence, Instant::now());
         }
-        assert!(moved.elapsed() < HANGS, "stands still after {count} frames");
+        assert!(moved.elapsed() < HANGS, "no progress after {count} frames");
         if count >= frames * (held.len() as u64 + 1) / 5 {
             held.extend(resident());
             eprintln!("{count} frames, {:?} MiB", held.last());
@@ -144,14 +144,14 @@ fn play_wildly(frames: u64, seed: u64) -> Vec<f64> {
 }
 
 #[test]
-fn a_window_that_is_played_with_wildly_goes_on() {
+fn survives_random_input() {
     play_wildly(100, 1);
 }
 
-/// The long run: `cargo nextest run --release --run-ignored only twenty_thousand --no-capture`.
+/// The long run: `cargo nextest run --release --run-ignored only memory_stays_bounded --no-capture`.
 #[test]
 #[ignore = "takes minutes"]
-fn twenty_thousand_wild_frames_leave_memory_as_it_was() {
+fn memory_stays_bounded() {
     let held = play_wildly(20_000, 2);
     if let [.., second, _, _, last] = held[..] {
         assert!(last - second < 64.0, "memory grows: {held:?} MiB");
@@ -159,7 +159,7 @@ fn twenty_thousand_wild_frames_leave_memory_as_it_was() {
 }
 
 #[test]
-fn a_world_whose_thread_dies_shows_a_card_and_starts_again() {
+fn failed_world_can_be_restarted() {
     let home = tempfile::tempdir().unwrap();
     let mut game = learned("pong");
     let (good, starts) = (Arc::clone(&game.player), AtomicUsize::new(0));
@@ -174,12 +174,12 @@ fn a_world_whose_thread_dies_shows_a_card_and_starts_again() {
         return;
     };
     press(&mut window, Key::N);
-    wait(&mut window, "the card", |window| {
-        matches!(window.world, World::Failed(_))
+    wait(&mut window, "the failure card", |window| {
+        matches!(window.world, WorldThread::Failed(_))
     });
     click(&mut window, "Restart");
     wait(&mut window, "the world", |window| {
-        matches!(window.world, World::Running(_)) && window.frame.is_some()
+        matches!(window.world, WorldThread::Running(_)) && window.frame.is_some()
     });
     let before = shown(&window).sequence;
     press(&mut window, Key::N);

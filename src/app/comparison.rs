@@ -1,4 +1,4 @@
-//! What is shown beside the frame: the truth or another branch, and the difference to it.
+//! The comparison: ground truth or another branch next to the frame, and their difference.
 
 use std::sync::Arc;
 
@@ -12,29 +12,30 @@ use super::theme;
 use crate::eval::metrics::psnr;
 use crate::sim::Frame;
 
-/// Space between the pictures, and below them for their names.
+/// Space between the images, and for their names below, in points.
 const GAP: f32 = 8.0;
 const NAME: f32 = 24.0;
-/// How many times a difference is enlarged.
-const ENLARGED: u16 = 4;
+/// Factor by which differences are amplified.
+const AMPLIFICATION: u16 = 4;
 
-/// Pictures beside the frame.
+/// The reference image next to the frame.
 #[derive(Default)]
-pub(super) struct Side {
-    /// What the picture is, for people.
+pub(super) struct Comparison {
+    /// The reference's name for display.
     name: String,
-    /// Whether the difference is shown, too.
+    /// Whether the difference is also shown.
     pub difference: bool,
-    /// PSNR of the frame on show to it, in dB; none where they are the same, or there is no picture.
+    /// PSNR of the frame to the reference, in dB; `None` if they are identical or there is no
+    /// reference.
     pub psnr: Option<f64>,
-    /// Whether frame and picture are the same.
-    same: bool,
+    /// Whether frame and reference are identical.
+    identical: bool,
     shown: Option<u64>,
     textures: Option<[TextureHandle; 2]>,
 }
 
-impl Side {
-    /// Shows a picture of that name, and the difference to it if that is asked for.
+impl Comparison {
+    /// A comparison with a reference of this name.
     pub fn new(name: String, difference: bool) -> Self {
         Self {
             name,
@@ -43,7 +44,7 @@ impl Side {
         }
     }
 
-    /// The places of the frame, of what is beside, and of the difference.
+    /// The rectangles of the frame, the reference, and the difference.
     pub fn places(&self, space: Rect) -> [Rect; 3] {
         let space = space.shrink(GAP);
         let count = if self.difference { 3.0 } else { 2.0 };
@@ -66,23 +67,23 @@ impl Side {
         [place(0.0), place(1.0), place(2.0)]
     }
 
-    /// Takes the pictures of a frame of the height and width `size`.
+    /// Uploads the images of a frame of `[height, width]` `size`.
     pub fn take(&mut self, context: &egui::Context, frame: &Frame, size: [usize; 2]) {
         if self.shown.replace(frame.sequence) == Some(frame.sequence) {
             return;
         }
         let images = frame.image.bytes().zip(frame.beside.as_ref());
         let length = size[0] * size[1] * 3;
-        let Some((own, beside)) = images.filter(|(a, b)| a.len() == length && b.len() == length)
+        let Some((own, reference)) = images.filter(|(a, b)| a.len() == length && b.len() == length)
         else {
             self.textures = None;
-            (self.psnr, self.same) = (None, false);
+            (self.psnr, self.identical) = (None, false);
             return;
         };
-        self.same = own == &beside[..];
-        self.psnr = psnr(own, beside).filter(|db| db.is_finite());
+        self.identical = own == &reference[..];
+        self.psnr = psnr(own, reference).filter(|db| db.is_finite());
         let [height, width] = size;
-        let pictures = [Arc::clone(beside), difference(own, beside).into()];
+        let pictures = [Arc::clone(reference), difference(own, reference).into()];
         let images = pictures.map(|rgb| ColorImage::from_rgb([width, height], &rgb));
         match &mut self.textures {
             Some(textures) => {
@@ -97,40 +98,40 @@ impl Side {
         }
     }
 
-    /// Textures lie on a device that is gone.
-    pub fn forget_pictures(&mut self) {
+    /// Drops textures of a lost device.
+    pub fn drop_textures(&mut self) {
         self.textures = None;
         self.shown = None;
     }
 
-    /// Draws what is beside the frame, and the names of all pictures.
+    /// Draws the reference and difference, and the names of all images.
     pub fn ui(&self, ui: &Ui, space: Rect, size: [usize; 2], scaling: Scaling, own: &str) {
-        let [dream, beside, differs] = self.places(space);
+        let [own_place, reference, difference_place] = self.places(space);
         let fits = |place| present::fit(place, size, ui.pixels_per_point());
-        name(ui, fits(dream), own);
+        name(ui, fits(own_place), own);
         let Some(textures) = &self.textures else {
-            let hint = "there is none of this frame";
+            let hint = "not available for this frame";
             let font = FontId::proportional(13.0);
             ui.painter().text(
-                beside.center(),
+                reference.center(),
                 Align2::CENTER_CENTER,
                 format!("{}: {hint}", self.name),
                 font,
-                theme::muted(),
+                theme::palette(ui).muted,
             );
             return;
         };
-        let quality = match (self.psnr, self.same) {
-            (_, true) => "the same".to_owned(),
+        let quality = match (self.psnr, self.identical) {
+            (_, true) => "identical".to_owned(),
             (Some(db), _) => format!("{db:.1} dB"),
             (None, false) => String::new(),
         };
         let titles = [
             format!("{}   {quality}", self.name),
-            format!("difference × {ENLARGED}"),
+            format!("Difference ×{AMPLIFICATION}"),
         ];
         let shown = if self.difference { 2 } else { 1 };
-        let places = [beside, differs];
+        let places = [reference, difference_place];
         for ((texture, place), title) in textures.iter().zip(places).zip(titles).take(shown) {
             let rect = fits(place);
             let whole = Rect::from_min_max(Pos2::ZERO, pos2(1.0, 1.0));
@@ -150,16 +151,16 @@ fn name(ui: &Ui, rect: Rect, text: &str) {
     let at = rect.left_bottom() + vec2(0.0, 5.0);
     let font = FontId::proportional(13.0);
     ui.painter()
-        .text(at, Align2::LEFT_TOP, text, font, theme::text());
+        .text(at, Align2::LEFT_TOP, text, font, theme::palette(ui).text);
 }
 
-/// |a − b| of every number, enlarged.
+/// The amplified absolute difference |a − b| per value, saturating.
 fn difference(a: &[u8], b: &[u8]) -> Vec<u8> {
-    let enlarged = |(a, b): (&u8, &u8)| {
-        let difference = u16::from(a.abs_diff(*b)) * ENLARGED;
+    let amplified = |(a, b): (&u8, &u8)| {
+        let difference = u16::from(a.abs_diff(*b)) * AMPLIFICATION;
         u8::try_from(difference).unwrap_or(u8::MAX)
     };
-    a.iter().zip(b).map(enlarged).collect()
+    a.iter().zip(b).map(amplified).collect()
 }
 
 #[cfg(test)]
@@ -167,20 +168,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_difference_is_enlarged_and_never_wraps() {
+    fn difference_saturates() {
         assert_eq!(difference(&[0, 10, 200], &[3, 9, 20]), [12, 4, 255]);
     }
 
     #[test]
-    fn pictures_lie_along_the_longer_side_without_covering_each_other() {
+    fn images_do_not_overlap() {
         let wide = Rect::from_min_size(Pos2::ZERO, vec2(900.0, 400.0));
         let tall = Rect::from_min_size(Pos2::ZERO, vec2(400.0, 900.0));
         for (space, difference) in [(wide, false), (wide, true), (tall, false), (tall, true)] {
-            let side = Side {
+            let comparison = Comparison {
                 difference,
-                ..Side::default()
+                ..Comparison::default()
             };
-            let places = &side.places(space)[..if difference { 3 } else { 2 }];
+            let places = &comparison.places(space)[..if difference { 3 } else { 2 }];
             for (i, place) in places.iter().enumerate() {
                 assert!(space.contains_rect(*place) && place.is_positive());
                 for other in &places[i + 1..] {

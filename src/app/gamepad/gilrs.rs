@@ -1,51 +1,51 @@
-//! Pads on Windows and macOS, through `gilrs`.
+//! Gamepads on Windows and macOS, through `gilrs`.
 
 use gilrs::{Axis, Button as Own, Gilrs};
 
-use super::{Button, Raw};
+use super::{GamepadButton, RawGamepad};
 
-const BUTTONS: [(Own, Button); 10] = [
-    (Own::South, Button::South),
-    (Own::East, Button::East),
-    (Own::West, Button::West),
-    (Own::North, Button::North),
-    (Own::LeftTrigger, Button::LeftShoulder),
-    (Own::RightTrigger, Button::RightShoulder),
-    (Own::LeftTrigger2, Button::LeftTrigger),
-    (Own::RightTrigger2, Button::RightTrigger),
-    (Own::Start, Button::Start),
-    (Own::Select, Button::Select),
+const BUTTONS: [(Own, GamepadButton); 10] = [
+    (Own::South, GamepadButton::South),
+    (Own::East, GamepadButton::East),
+    (Own::West, GamepadButton::West),
+    (Own::North, GamepadButton::North),
+    (Own::LeftTrigger, GamepadButton::LeftShoulder),
+    (Own::RightTrigger, GamepadButton::RightShoulder),
+    (Own::LeftTrigger2, GamepadButton::LeftTrigger),
+    (Own::RightTrigger2, GamepadButton::RightTrigger),
+    (Own::Start, GamepadButton::Start),
+    (Own::Select, GamepadButton::Select),
 ];
 
-/// The system's pads.
-pub struct Source(Gilrs);
+/// The system's gamepads.
+pub struct GamepadBackend(Gilrs);
 
-impl Source {
-    /// None where the system offers no pads.
+impl GamepadBackend {
+    /// Returns `None` if the system offers no gamepad access.
     pub fn open() -> Option<Self> {
         match Gilrs::new() {
             Ok(pads) => Some(Self(pads)),
             Err(error) => {
-                tracing::warn!("gamepads are not read: {error}");
+                tracing::warn!("cannot read gamepads: {error}");
                 None
             }
         }
     }
 
-    /// Pads that come and go are events like the others.
-    pub fn look(&mut self) {}
+    /// Nothing to do: connections arrive as events.
+    pub fn scan(&mut self) {}
 
-    /// The pads as they are now.
-    pub fn read(&mut self) -> Vec<Raw> {
+    /// Reads the gamepads' current state.
+    pub fn read(&mut self) -> Vec<RawGamepad> {
         while self.0.next_event().is_some() {}
-        let pad = |(_, pad): (_, gilrs::Gamepad<'_>)| Raw {
+        let pad = |(_, pad): (_, gilrs::Gamepad<'_>)| RawGamepad {
             name: pad.name().to_owned(),
             buttons: BUTTONS
                 .into_iter()
                 .filter(|(own, _)| pad.is_pressed(*own))
                 .map(|(_, button)| button)
                 .collect(),
-            cross: [
+            dpad: [
                 pad.is_pressed(Own::DPadUp),
                 pad.is_pressed(Own::DPadDown),
                 pad.is_pressed(Own::DPadLeft),

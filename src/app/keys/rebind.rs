@@ -1,13 +1,13 @@
-//! A player's choice of keys, one at a time.
+//! Editing the user's key bindings, one key at a time.
 
 use eframe::egui::Key;
 
 use super::{Bindings, Chord, KeyMap, chord_name};
 use crate::model::config::ActionSpec;
 
-/// What a key can be used for in a binding. Those held for shortcuts of the system never arrive
-/// alone, and Escape is the way out of everything.
-pub fn can_be_chosen(key: Key) -> bool {
+/// Whether a key can be bound. Modifiers of system shortcuts never arrive alone, and Escape is
+/// reserved.
+pub fn is_bindable(key: Key) -> bool {
     !matches!(
         key,
         Key::Escape
@@ -20,24 +20,24 @@ pub fn can_be_chosen(key: Key) -> bool {
     )
 }
 
-/// Gives an action one more key.
+/// Adds a key to an action.
 ///
 /// # Errors
-/// Says who has the key.
+/// Returns a message naming the other action if the key is taken.
 pub fn add(
     own: &mut Bindings,
     actions: &[ActionSpec],
     action: &str,
     key: Key,
 ) -> Result<(), String> {
-    let Some((map, index)) = known(own, actions, action) else {
+    let Some((map, index)) = bindings_and_index(own, actions, action) else {
         return Ok(());
     };
     if let Some(other) = map.action_of(key) {
         return match other.action == index {
             true => Ok(()),
             false => Err(format!(
-                "{} plays {} already: remove it there first",
+                "{} already plays {}: remove it there first",
                 key.name(),
                 other.name
             )),
@@ -45,31 +45,35 @@ pub fn add(
     }
     let mut chords = map.chords_of(index).to_vec();
     chords.push(vec![key]);
-    put(own, actions, action, &chords);
+    set_chords(own, actions, action, &chords);
     Ok(())
 }
 
-/// Takes keys from an action.
+/// Removes a chord from an action.
 pub fn remove(own: &mut Bindings, actions: &[ActionSpec], action: &str, chord: &Chord) {
-    let Some((map, index)) = known(own, actions, action) else {
+    let Some((map, index)) = bindings_and_index(own, actions, action) else {
         return;
     };
     let mut chords = map.chords_of(index).to_vec();
     chords.retain(|has| has != chord);
-    put(own, actions, action, &chords);
+    set_chords(own, actions, action, &chords);
 }
 
-/// The bindings as they are, and the number of an action.
-fn known(own: &Bindings, actions: &[ActionSpec], action: &str) -> Option<(KeyMap, u32)> {
+/// The current bindings and the index of an action.
+fn bindings_and_index(
+    own: &Bindings,
+    actions: &[ActionSpec],
+    action: &str,
+) -> Option<(KeyMap, u32)> {
     let map = KeyMap::with(actions, own).ok()?;
     let index = actions.iter().position(|spec| spec.name == action)?;
     Some((map, u32::try_from(index).ok()?))
 }
 
-/// Sets an action's keys; those of the world itself are not a choice.
-fn put(own: &mut Bindings, actions: &[ActionSpec], action: &str, chords: &[Chord]) {
+/// Sets an action's chords; the world's defaults are not stored.
+fn set_chords(own: &mut Bindings, actions: &[ActionSpec], action: &str, chords: &[Chord]) {
     own.remove(action);
-    let worlds = known(own, actions, action);
+    let worlds = bindings_and_index(own, actions, action);
     let same = worlds.is_some_and(|(map, index)| {
         let worlds = map.chords_of(index);
         worlds.len() == chords.len() && worlds.iter().all(|chord| chords.contains(chord))
@@ -89,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_added_to_those_that_are_there() {
+    fn added_key_extends_defaults() {
         let (mut own, actions) = (Bindings::new(), actions());
         add(&mut own, &actions, "up", Key::I).unwrap();
         assert_eq!(own["up"], ["Up", "W", "I"]);
@@ -99,10 +103,10 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_another_action_is_refused_and_its_owner_named() {
+    fn taken_key_is_refused() {
         let (mut own, actions) = (Bindings::new(), actions());
         let why = add(&mut own, &actions, "jump", Key::W).unwrap_err();
-        assert!(why.contains("W plays up"), "{why}");
+        assert!(why.contains("W already plays up"), "{why}");
         assert!(own.is_empty());
         remove(&mut own, &actions, "up", &vec![Key::W]);
         add(&mut own, &actions, "jump", Key::W).unwrap();
@@ -110,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_removed_one_by_one_and_the_worlds_own_are_no_choice() {
+    fn defaults_are_not_stored() {
         let (mut own, actions) = (Bindings::new(), actions());
         remove(&mut own, &actions, "up", &vec![Key::ArrowUp]);
         assert_eq!(own["up"], ["W"]);

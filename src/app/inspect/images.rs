@@ -1,44 +1,59 @@
-//! The pictures of the panel as numbers and colours: what is drawn, without the drawing.
+//! The panel's images as data: colours and layouts, without drawing.
 
 use eframe::egui::{Color32, ColorImage, Key, Pos2, Rect, Vec2, pos2, vec2};
 
-use crate::app::theme;
+use crate::app::theme::Palette;
 use crate::engine::Attention;
 use crate::sim::Inspection;
 
-/// Latents are standardised; what lies beyond so many standard deviations looks like this many.
-pub(super) const MOST: f32 = 3.0;
+/// Values are clamped to this many standard deviations; latents are standardised.
+pub(super) const MAX_ABS: f32 = 3.0;
 
-/// The colour of a number between −[`MOST`] and [`MOST`]: cold below 0, warm above.
-pub(super) fn diverging(value: f32) -> Color32 {
+/// The diverging colour of a value in ±[`MAX_ABS`]: cold below 0, warm above.
+pub(super) fn diverging(palette: &Palette, value: f32) -> Color32 {
     let end = if value < 0.0 {
-        theme::cold()
+        palette.cold
     } else {
-        theme::warm()
+        palette.warm
     };
-    let share = (value.abs() / MOST).min(1.0);
-    theme::backdrop().lerp_to_gamma(end, if share.is_finite() { share } else { 1.0 })
+    let share = (value.abs() / MAX_ABS).min(1.0);
+    palette
+        .backdrop
+        .lerp_to_gamma(end, if share.is_finite() { share } else { 1.0 })
 }
 
-/// The colour of a weight that is `share` of the largest; by its root, so that small ones show.
-pub(super) fn heat(share: f32) -> Color32 {
-    theme::backdrop().lerp_to_gamma(theme::accent(), share.clamp(0.0, 1.0).sqrt())
+/// The colour of a weight relative to the largest; by its square root, so that small ones show.
+pub(super) fn heat(palette: &Palette, share: f32) -> Color32 {
+    palette
+        .backdrop
+        .lerp_to_gamma(palette.accent, share.clamp(0.0, 1.0).sqrt())
 }
 
-/// The channels of a latent below one another, `[channels · grid height, grid width]`; none of a latent of
-/// another size.
-pub(super) fn channels(seen: &Inspection) -> Option<ColorImage> {
-    let [height, width] = seen.grid;
-    if seen.latent.is_empty() || seen.latent.len() != height * width * seen.channels {
+/// The channels of a latent stacked vertically, `[channels · grid height, grid width]`; `None` if
+/// the sizes do not match.
+pub(super) fn channels(palette: &Palette, inspection: &Inspection) -> Option<ColorImage> {
+    let [height, width] = inspection.grid;
+    if inspection.latent.is_empty()
+        || inspection.latent.len() != height * width * inspection.channels
+    {
         return None;
     }
-    let channel = |c: usize| seen.latent.iter().skip(c).step_by(seen.channels);
-    let pixels = (0..seen.channels).flat_map(channel);
-    let pixels = pixels.map(|&value| diverging(value)).collect();
-    Some(ColorImage::new([width, height * seen.channels], pixels))
+    let channel = |c: usize| {
+        inspection
+            .latent
+            .iter()
+            .skip(c)
+            .step_by(inspection.channels)
+    };
+    let pixels = (0..inspection.channels).flat_map(channel);
+    let pixels = pixels.map(|&value| diverging(palette, value)).collect();
+    Some(ColorImage::new(
+        [width, height * inspection.channels],
+        pixels,
+    ))
 }
 
-/// Columns and size of so many tiles of a grid's shape, as large as fit into a room with gaps between.
+/// Columns and tile size for `count` tiles of the grid's shape, as large as fit into `room`.
 pub(super) fn tiles(count: usize, grid: [usize; 2], room: Vec2, gap: f32) -> (usize, Vec2) {
     let [height, width] = grid.map(|side| side.max(1) as f32);
     let sized = (1..=count.max(1)).map(|columns| {
@@ -51,20 +66,20 @@ pub(super) fn tiles(count: usize, grid: [usize; 2], room: Vec2, gap: f32) -> (us
     best.unwrap_or((1, room))
 }
 
-/// The least and the largest number of a channel.
-pub(super) fn range(seen: &Inspection, channel: usize) -> [f32; 2] {
-    let values = seen
+/// The minimum and maximum of a channel.
+pub(super) fn range(inspection: &Inspection, channel: usize) -> [f32; 2] {
+    let values = inspection
         .latent
         .iter()
         .skip(channel)
-        .step_by(seen.channels.max(1));
+        .step_by(inspection.channels.max(1));
     values.fold([f32::INFINITY, f32::NEG_INFINITY], |[least, most], &x| {
         [least.min(x), most.max(x)]
     })
 }
 
-/// A token's weights over frames, the latest last: the mean of all layers and heads first, then head by
-/// head, layer by layer; empty where no layer attends over time.
+/// A token's attention over frames, the latest last. The first row is the mean over layers and
+/// heads, then one row per head, layer by layer. Empty without time-attention layers.
 pub(super) fn over_time(attention: &Attention, token: usize) -> Vec<Vec<f32>> {
     let layers = 0..attention.time_layers.len();
     let places = layers.flat_map(|layer| (0..attention.heads).map(move |head| (layer, head)));
@@ -78,14 +93,14 @@ pub(super) fn over_time(attention: &Attention, token: usize) -> Vec<Vec<f32>> {
     std::iter::once(mean).chain(rows).collect()
 }
 
-/// A token's weights over the tokens of its frame in a layer, the mean of its heads; none of a layer or
-/// token that there is not.
+/// A token's attention over the tokens of its frame in a layer, averaged over heads; `None` if layer
+/// or token do not exist.
 pub(super) fn over_space(attention: &Attention, layer: usize, token: usize) -> Option<Vec<f32>> {
     let rows = (0..attention.heads).filter_map(|head| attention.over_space(layer, head, token));
     mean(&rows.collect::<Vec<_>>())
 }
 
-/// The mean of rows as long as the first.
+/// The mean of equally long rows; `None` without rows.
 fn mean<T: AsRef<[f32]>>(rows: &[T]) -> Option<Vec<f32>> {
     let mut sum = vec![0.0; rows.first()?.as_ref().len()];
     for row in rows {
@@ -96,18 +111,22 @@ fn mean<T: AsRef<[f32]>>(rows: &[T]) -> Option<Vec<f32>> {
     Some(sum)
 }
 
-/// Rows of weights as a heat map, in shares of the largest; none of nothing.
-pub(super) fn heat_map(rows: &[Vec<f32>]) -> Option<ColorImage> {
+/// A heat map of weights relative to the largest; `None` if empty or ragged.
+pub(super) fn heat_map(palette: &Palette, rows: &[Vec<f32>]) -> Option<ColorImage> {
     let width = rows.first().map_or(0, Vec::len);
     if width == 0 || rows.iter().any(|row| row.len() != width) {
         return None;
     }
     let most = largest(rows.iter().flatten());
-    let pixels = rows.iter().flatten().map(|&x| heat(x / most)).collect();
+    let pixels = rows
+        .iter()
+        .flatten()
+        .map(|&x| heat(palette, x / most))
+        .collect();
     Some(ColorImage::new([width, rows.len()], pixels))
 }
 
-/// The largest weight; a tiny one of none.
+/// The largest weight, at least the smallest positive number.
 pub(super) fn largest<'a>(weights: impl IntoIterator<Item = &'a f32>) -> f32 {
     weights
         .into_iter()
@@ -115,12 +134,16 @@ pub(super) fn largest<'a>(weights: impl IntoIterator<Item = &'a f32>) -> f32 {
         .fold(f32::MIN_POSITIVE, f32::max)
 }
 
-/// A veil of colour over the frame, one pixel a token, thickest where the weights are largest; none where
-/// there are fewer weights than such tokens.
-pub(super) fn veil(weights: &[f32], [height, width]: [usize; 2]) -> Option<ColorImage> {
+/// An overlay for the frame, one pixel per patch token, most opaque where the weights are largest;
+/// `None` with fewer weights than patch tokens.
+pub(super) fn attention_overlay(
+    palette: &Palette,
+    weights: &[f32],
+    [height, width]: [usize; 2],
+) -> Option<ColorImage> {
     let weights = weights.get(..height * width).filter(|w| !w.is_empty())?;
     let most = largest(weights);
-    let colour = theme::accent();
+    let colour = palette.accent;
     let pixel = |x: &f32| colour.gamma_multiply(0.75 * (x / most).clamp(0.0, 1.0));
     Some(ColorImage::new(
         [width, height],
@@ -128,9 +151,8 @@ pub(super) fn veil(weights: &[f32], [height, width]: [usize; 2]) -> Option<Color
     ))
 }
 
-/// What the tokens without cells get, in words: action, signal, registers; `latent` is the number of
-/// tokens with cells.
-pub(super) fn others(weights: &[f32], latent: usize) -> Vec<(&'static str, f32)> {
+/// The attention share of each kind of token; `latent` is the number of patch tokens.
+pub(super) fn attention_shares(weights: &[f32], latent: usize) -> Vec<(&'static str, f32)> {
     let share = |from: usize, to: usize| -> f32 {
         let part = weights.get(from.min(weights.len())..to.min(weights.len()));
         part.unwrap_or_default().iter().sum()
@@ -146,7 +168,7 @@ pub(super) fn others(weights: &[f32], latent: usize) -> Vec<(&'static str, f32)>
     parts
 }
 
-/// The cell of a grid under a place in a picture.
+/// The grid cell under a point in a picture.
 pub(super) fn cell_at(picture: Rect, [height, width]: [usize; 2], at: Pos2) -> Option<usize> {
     if !picture.contains(at) || picture.area() <= 0.0 || height * width == 0 {
         return None;
@@ -156,8 +178,13 @@ pub(super) fn cell_at(picture: Rect, [height, width]: [usize; 2], at: Pos2) -> O
     Some(along(share.y, height) * width + along(share.x, width))
 }
 
-/// Where the cell of a grid, or the `merge`² cells of its token, lies in a picture.
-pub(super) fn place(picture: Rect, [height, width]: [usize; 2], cell: usize, merge: usize) -> Rect {
+/// The rectangle of a grid cell, or of the `merge`² cells of its token, in a picture.
+pub(super) fn cell_rect(
+    picture: Rect,
+    [height, width]: [usize; 2],
+    cell: usize,
+    merge: usize,
+) -> Rect {
     let (width, height, merge) = (width.max(1), height.max(1), merge.max(1));
     let side = picture.size() / vec2(width as f32, height as f32);
     let (row, column) = (cell / width / merge * merge, cell % width / merge * merge);
@@ -165,7 +192,7 @@ pub(super) fn place(picture: Rect, [height, width]: [usize; 2], cell: usize, mer
     Rect::from_min_max(pos2(corner.x, corner.y), corner + side * merge as f32)
 }
 
-/// The cell next to one in the direction of an arrow key, which stays in the grid; none of another key.
+/// The neighbouring cell in the direction of an arrow key, clamped to the grid; `None` for other keys.
 pub(super) fn neighbour([height, width]: [usize; 2], cell: usize, key: Key) -> Option<usize> {
     let (width, height) = (width.max(1), height.max(1));
     let (row, column) = (cell / width, cell % width);
@@ -182,37 +209,47 @@ pub(super) fn neighbour([height, width]: [usize; 2], cell: usize, key: Key) -> O
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::inspect::tests::seen;
+    use crate::app::inspect::tests::inspection;
+    use crate::app::theme;
 
     const GRID: [usize; 2] = [4, 6];
 
     #[test]
-    fn colours_are_symmetric_around_nothing_and_stop_at_the_ends() {
-        assert_eq!(diverging(0.0), diverging(-0.0));
-        assert_eq!(diverging(0.0), heat(0.0));
-        assert_ne!(diverging(1.0), diverging(-1.0));
-        assert_eq!(diverging(MOST), diverging(10.0 * MOST));
-        assert_eq!(diverging(-MOST), theme::cold());
-        assert_eq!((heat(1.0), heat(2.0)), (theme::accent(), theme::accent()));
-        assert_eq!(diverging(f32::NAN), theme::warm());
+    fn colours_saturate_at_the_ends() {
+        assert_eq!(diverging(&theme::DARK, 0.0), diverging(&theme::DARK, -0.0));
+        assert_eq!(diverging(&theme::DARK, 0.0), heat(&theme::DARK, 0.0));
+        assert_ne!(diverging(&theme::DARK, 1.0), diverging(&theme::DARK, -1.0));
+        assert_eq!(
+            diverging(&theme::DARK, MAX_ABS),
+            diverging(&theme::DARK, 10.0 * MAX_ABS)
+        );
+        assert_eq!(diverging(&theme::DARK, -MAX_ABS), theme::DARK.cold);
+        assert_eq!(
+            (heat(&theme::DARK, 1.0), heat(&theme::DARK, 2.0)),
+            (theme::DARK.accent, theme::DARK.accent)
+        );
+        assert_eq!(diverging(&theme::DARK, f32::NAN), theme::DARK.warm);
     }
 
     #[test]
-    fn channels_are_tiles_below_one_another() {
-        let (mut seen, _) = seen();
-        let sheet = channels(&seen).unwrap();
+    fn channels_are_stacked() {
+        let (mut inspection, _) = inspection();
+        let sheet = channels(&theme::DARK, &inspection).unwrap();
         assert_eq!(sheet.size, [6, 4 * 3]);
         let (cell, channel) = (9, 2);
-        let value = seen.latent[cell * 3 + channel];
-        assert_eq!(sheet.pixels[channel * 24 + cell], diverging(value));
-        let [least, most] = range(&seen, channel);
+        let value = inspection.latent[cell * 3 + channel];
+        assert_eq!(
+            sheet.pixels[channel * 24 + cell],
+            diverging(&theme::DARK, value)
+        );
+        let [least, most] = range(&inspection, channel);
         assert!(least <= value && value <= most && least < most);
-        seen.latent.pop();
-        assert!(channels(&seen).is_none());
+        inspection.latent.pop();
+        assert!(channels(&theme::DARK, &inspection).is_none());
     }
 
     #[test]
-    fn tiles_are_as_large_as_fit() {
+    fn tiles_fill_the_space() {
         let room = vec2(224.0, 110.0);
         let (columns, tile) = tiles(8, [8, 8], room, 4.0);
         assert_eq!((columns, tile), (4, vec2(53.0, 53.0)));
@@ -229,8 +266,8 @@ mod tests {
     }
 
     #[test]
-    fn the_first_row_over_time_is_the_mean_and_the_latest_frame_is_last() {
-        let (_, attention) = seen();
+    fn first_time_row_is_the_mean() {
+        let (_, attention) = inspection();
         let token = 4;
         let rows = over_time(&attention, token);
         assert_eq!(rows.len(), 1 + 3 * 3);
@@ -238,46 +275,51 @@ mod tests {
         assert_eq!(rows[1].last(), first.first());
         let column: f32 = rows[1..].iter().map(|row| row[2]).sum();
         assert!((rows[0][2] - column / 9.0).abs() < 1e-6);
-        let map = heat_map(&rows).unwrap();
+        let map = heat_map(&theme::DARK, &rows).unwrap();
         assert_eq!(map.size, [4, 10]);
-        assert!(map.pixels.contains(&heat(1.0)));
+        assert!(map.pixels.contains(&heat(&theme::DARK, 1.0)));
         assert!(over_time(&Attention::default(), 0).is_empty());
-        assert!(heat_map(&[]).is_none());
+        assert!(heat_map(&theme::DARK, &[]).is_none());
     }
 
     #[test]
-    fn the_weights_over_a_frame_are_told_in_parts_that_make_a_whole() {
-        let (seen, attention) = seen();
+    fn attention_shares_sum_to_one() {
+        let (inspection, attention) = inspection();
         let weights = over_space(&attention, 1, 3).unwrap();
         assert_eq!(weights.len(), attention.tokens);
-        let parts = others(&weights, 6);
+        let parts = attention_shares(&weights, 6);
         let names: Vec<_> = parts.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, ["patches", "action", "signal", "registers"]);
         let sum: f32 = parts.iter().map(|(_, share)| share).sum();
         assert!((sum - 1.0).abs() < 1e-5);
         assert!((parts[2].1 - weights[7]).abs() < 1e-6);
-        assert_eq!(veil(&weights, seen.tokens()).unwrap().size, [3, 2]);
-        assert!(veil(&weights[..5], seen.tokens()).is_none());
-        assert_eq!(others(&[0.5, 0.25, 0.25], 1).len(), 3);
+        assert_eq!(
+            attention_overlay(&theme::DARK, &weights, inspection.tokens())
+                .unwrap()
+                .size,
+            [3, 2]
+        );
+        assert!(attention_overlay(&theme::DARK, &weights[..5], inspection.tokens()).is_none());
+        assert_eq!(attention_shares(&[0.5, 0.25, 0.25], 1).len(), 3);
         assert!(over_space(&attention, 3, 0).is_none());
     }
 
     #[test]
-    fn a_click_and_the_outline_agree_on_where_a_cell_is() {
+    fn cell_at_inverts_place() {
         let picture = Rect::from_min_size(pos2(10.0, 20.0), vec2(120.0, 80.0));
         for cell in 0..24 {
-            let centre = place(picture, GRID, cell, 1).center();
+            let centre = cell_rect(picture, GRID, cell, 1).center();
             assert_eq!(cell_at(picture, GRID, centre), Some(cell));
         }
         assert_eq!(cell_at(picture, GRID, picture.max), Some(23));
         assert_eq!(cell_at(picture, GRID, pos2(9.0, 30.0)), None);
         // Row 3, column 5 is in the last token.
         let token = Rect::from_min_max(pos2(90.0, 60.0), picture.max);
-        assert_eq!(place(picture, GRID, 23, 2), token);
+        assert_eq!(cell_rect(picture, GRID, 23, 2), token);
     }
 
     #[test]
-    fn arrows_go_from_cell_to_cell_and_stop_at_the_border() {
+    fn arrows_stop_at_the_border() {
         let go = |cell, key| neighbour(GRID, cell, key);
         assert_eq!(go(7, Key::ArrowUp), Some(1));
         assert_eq!(go(1, Key::ArrowUp), Some(1));
@@ -290,10 +332,13 @@ mod tests {
     }
 
     #[test]
-    fn a_cells_token_is_the_one_whose_square_holds_it() {
-        let (seen, _) = seen();
-        assert_eq!((seen.grid, seen.merge, seen.tokens()), (GRID, 2, [2, 3]));
-        let tokens: Vec<usize> = (0..24).map(|cell| seen.token(cell)).collect();
+    fn token_contains_its_cells() {
+        let (inspection, _) = inspection();
+        assert_eq!(
+            (inspection.grid, inspection.merge, inspection.tokens()),
+            (GRID, 2, [2, 3])
+        );
+        let tokens: Vec<usize> = (0..24).map(|cell| inspection.token(cell)).collect();
         let top = [0, 0, 1, 1, 2, 2];
         assert_eq!(
             tokens,

@@ -1,4 +1,4 @@
-//! What the window plays: a world with its keys, its thread's options and its tuning.
+//! The session: a world with its keys, thread options and tuning.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::keys::{Bindings, KeyMap, Shortcut};
 use super::mouse::Mouse;
 use super::present::Scaling;
-use super::tuning::{Settings, Tuning};
+use super::tuning::{TuningPanel, TuningSettings};
 use crate::Result;
 use crate::data::DatasetInfo;
 use crate::engine::{SamplerParams, Seat};
@@ -15,24 +15,24 @@ use crate::studio::Game;
 use crate::studio::game::Origin;
 
 /// A world as the window plays it.
-pub(super) struct Played {
+pub(super) struct GameSession {
     pub world: DatasetInfo,
-    /// Whether frames are predicted and not simulated.
-    pub sampled: bool,
-    /// Frames that a dream starts from; 0 of what starts by itself.
+    /// Whether a network predicts the frames, instead of a simulator.
+    pub learned: bool,
+    /// Context frames that a rollout starts from; 0 for a simulator.
     pub context: usize,
-    /// Where a learned world comes from.
+    /// Where a learned world was loaded from.
     pub origin: Option<Origin>,
     pub keys: KeyMap,
     pub sim: sim::Options,
-    pub tuning: Tuning,
+    pub tuning: TuningPanel,
 }
 
-impl Played {
-    /// A game at its own pace, or at `fps`.
+impl GameSession {
+    /// A session of `game`, at its own frame rate or at `fps`.
     ///
     /// # Errors
-    /// A key binding is wrong.
+    /// Returns an error if a key binding is invalid.
     pub fn new(
         game: Game,
         fps: Option<f32>,
@@ -43,7 +43,7 @@ impl Played {
         if game.dynamics.is_none() {
             keys = keys.without(Shortcut::Denoising).without(Shortcut::Inspect);
         }
-        let settings = Settings {
+        let settings = TuningSettings {
             params,
             free_seed: false,
             ends_restart: true,
@@ -52,7 +52,7 @@ impl Played {
             unlimited: false,
             scaling: Scaling::default(),
         };
-        let tuning = Tuning::new(settings, game.dynamics.as_ref());
+        let tuning = TuningPanel::new(settings, game.dynamics.as_ref());
         let sim = sim::Options {
             player: game.player,
             seat: Seat::Own,
@@ -69,7 +69,7 @@ impl Played {
         Ok(Self {
             world: game.world,
             origin: game.origin,
-            sampled: game.dynamics.is_some(),
+            learned: game.dynamics.is_some(),
             context: game.dynamics.map_or(0, |dynamics| dynamics.context),
             keys,
             sim,
@@ -77,41 +77,47 @@ impl Played {
         })
     }
 
-    /// A game on a way from the "New world" page and back to it.
+    /// A session played from the "New world" page, without shortcuts to other pages.
     ///
     /// # Errors
-    /// A key binding is wrong.
-    pub fn away(game: Game) -> Result<Self> {
-        let mut played = Self::new(game, None, SamplerParams::default(), None)?;
-        let keys = played.keys.without(Shortcut::NewWorld);
-        played.keys = keys.without(Shortcut::Worlds);
-        Ok(played)
+    /// Returns an error if a key binding is invalid.
+    pub fn temporary(game: Game) -> Result<Self> {
+        let mut session = Self::new(game, None, SamplerParams::default(), None)?;
+        let keys = session.keys.without(Shortcut::NewWorld);
+        session.keys = keys.without(Shortcut::Worlds);
+        Ok(session)
     }
 
-    /// The same, where every frame is kept and every reset is another world.
+    /// Like [`Self::temporary`], but records every frame, with a new seed at every restart.
     ///
     /// # Errors
-    /// A key binding is wrong.
+    /// Returns an error if a key binding is invalid.
     pub fn recorded(game: Game, folder: PathBuf) -> Result<Self> {
-        let mut played = Self::away(game)?;
-        // One frame must follow the other in a dataset.
-        let travels = |s| matches!(s, Shortcut::Back | Shortcut::Ahead | Shortcut::Timeline);
-        played.keys = played.keys.keeping(|shortcut| !travels(shortcut));
-        played.tuning.settings.free_seed = true;
-        played.sim.free_seed = true;
-        played.sim.record = Some(folder);
-        Ok(played)
+        let mut session = Self::temporary(game)?;
+        // A dataset's frames must be consecutive.
+        let navigates = |s| {
+            matches!(
+                s,
+                Shortcut::PreviousFrame | Shortcut::NextFrame | Shortcut::Timeline
+            )
+        };
+        session.keys = session.keys.with_shortcuts(|shortcut| !navigates(shortcut));
+        session.tuning.settings.free_seed = true;
+        session.sim.free_seed = true;
+        session.sim.record = Some(folder);
+        Ok(session)
     }
 
-    /// Plays with a person's `own` keys. The mouse has a key where there is something to do for it.
+    /// Applies the user's key bindings in `own`. The mouse shortcut exists only in worlds with mouse
+    /// controls.
     pub fn rebind(&mut self, own: &Bindings) {
-        // What is wrong with the world's keys was said when it was opened.
+        // Invalid world keys were reported when the world was opened.
         let Ok(keys) = KeyMap::with(&self.world.actions, own) else {
             return;
         };
         let mouse = Mouse::new(&keys).is_some();
         let before = self.keys.shortcuts().to_vec();
-        self.keys = keys.keeping(|shortcut| match shortcut {
+        self.keys = keys.with_shortcuts(|shortcut| match shortcut {
             Shortcut::Mouse => mouse,
             other => before.contains(&other),
         });

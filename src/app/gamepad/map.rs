@@ -1,14 +1,13 @@
-//! What a pad's buttons and directions stand for in a world.
+//! Maps a gamepad's buttons and directions to a world's keys.
 
 use std::collections::BTreeMap;
 
 use eframe::egui::Key;
 
-use super::{Button, Pad};
+use super::{Gamepad, GamepadButton};
 use crate::app::keys::{BoundAction, Chord, KeyMap};
 
-/// Keys of the directions, with the words in the names of actions that mean them where a world has
-/// no arrow keys.
+/// Keys of the directions, and the action names that mean them in worlds without arrow keys.
 const DIRECTIONS: [(Key, &[&str]); 4] = [
     (Key::ArrowUp, &["up", "forward", "north", "throttle"]),
     (
@@ -19,17 +18,17 @@ const DIRECTIONS: [(Key, &[&str]); 4] = [
     (Key::ArrowRight, &["right", "east"]),
 ];
 
-/// A pad's buttons and directions as keys of a world.
+/// A mapping from gamepad buttons and directions to keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::app) struct PadMap {
+pub(in crate::app) struct GamepadMap {
     directions: [Option<Key>; 4],
-    buttons: Vec<(Button, Key)>,
+    buttons: Vec<(GamepadButton, Key)>,
 }
 
-impl PadMap {
-    /// The directions are the arrow keys where the world has them, else the keys of the actions that
-    /// are called so. The buttons are the world's other keys in their order, Space first, but for
-    /// those that a person gave a key: `own`, by the names of buttons and keys.
+impl GamepadMap {
+    /// Directions map to the arrow keys if the world uses them, else to the keys of actions named
+    /// like them. Buttons map to the world's other keys in order, Space first, except those the user
+    /// has bound in `own`, by the names of buttons and keys.
     pub fn new(keys: &KeyMap, own: &BTreeMap<String, String>) -> Self {
         let directions = DIRECTIONS.map(|(arrow, words)| match keys.uses(arrow) {
             true => Some(arrow),
@@ -41,10 +40,14 @@ impl PadMap {
         };
         let mut others: Vec<Key> = keys.shown().filter(directed).filter_map(single).collect();
         others.sort_by_key(|key| *key != Key::Space);
-        let own_of = |button: Button| Key::from_name(own.get(button.name())?);
-        let taken = |key: &Key| Button::PLAYED.iter().any(|b| own_of(*b) == Some(*key));
+        let own_of = |button: GamepadButton| Key::from_name(own.get(button.name())?);
+        let taken = |key: &Key| {
+            GamepadButton::MAPPABLE
+                .iter()
+                .any(|b| own_of(*b) == Some(*key))
+        };
         let mut others = others.into_iter().filter(|key| !taken(key));
-        let buttons = Button::PLAYED.iter().filter_map(|button| {
+        let buttons = GamepadButton::MAPPABLE.iter().filter_map(|button| {
             let key = own_of(*button).or_else(|| others.next())?;
             Some((*button, key))
         });
@@ -55,20 +58,20 @@ impl PadMap {
     }
 
     /// The key of a button.
-    pub fn key(&self, button: Button) -> Option<Key> {
+    pub fn key(&self, button: GamepadButton) -> Option<Key> {
         let mut all = self.buttons.iter();
         all.find(|(has, _)| *has == button).map(|(_, key)| *key)
     }
 
-    /// The keys that these pads hold down, each once.
-    pub fn keys(&self, pads: &[Pad]) -> Vec<Key> {
-        let directed = |pad: &Pad| {
+    /// The keys that these gamepads hold down, without duplicates.
+    pub fn keys(&self, pads: &[Gamepad]) -> Vec<Key> {
+        let directed = |pad: &Gamepad| {
             let pairs = self.directions.into_iter().zip(pad.directions);
             pairs
                 .filter_map(|(key, on)| key.filter(|_| on))
                 .collect::<Vec<_>>()
         };
-        let pressed = |pad: &Pad| {
+        let pressed = |pad: &Gamepad| {
             let down = pad.buttons.iter();
             down.filter_map(|button| self.key(*button))
                 .collect::<Vec<_>>()
@@ -86,7 +89,7 @@ impl PadMap {
     }
 }
 
-/// The first action whose name has one of these words, and a key of its own.
+/// The first action named by one of these words that a single key plays.
 fn called<'a>(keys: &'a KeyMap, words: &[&str]) -> Option<&'a BoundAction> {
     let named = |bound: &&BoundAction, word: &str| {
         let name = bound.name.to_lowercase();
@@ -99,7 +102,7 @@ fn called<'a>(keys: &'a KeyMap, words: &[&str]) -> Option<&'a BoundAction> {
     found.find(|bound| single(bound).is_some())
 }
 
-/// The key that plays an action alone: Space, or the first.
+/// The single key that plays an action: Space if possible, else the first.
 fn single(bound: &BoundAction) -> Option<Key> {
     let alone = |chord: &Chord| match chord[..] {
         [key] => Some(key),
@@ -117,26 +120,26 @@ mod tests {
     use crate::app::tests::world;
     use crate::worlds::Kind;
 
-    fn map(actions: &[(&str, &[&str])], own: &[(&str, &str)]) -> PadMap {
+    fn map(actions: &[(&str, &[&str])], own: &[(&str, &str)]) -> GamepadMap {
         let keys = KeyMap::new(&world(actions).actions).unwrap();
         let own = own
             .iter()
             .map(|(button, key)| ((*button).into(), (*key).into()));
-        PadMap::new(&keys, &own.collect())
+        GamepadMap::new(&keys, &own.collect())
     }
 
-    fn pad(directions: [bool; 4], buttons: &[Button]) -> Pad {
-        Pad {
+    fn pad(directions: [bool; 4], buttons: &[GamepadButton]) -> Gamepad {
+        Gamepad {
             directions,
             buttons: buttons.iter().copied().collect::<BTreeSet<_>>(),
-            ..Pad::default()
+            ..Gamepad::default()
         }
     }
 
     const UP: [bool; 4] = [true, false, false, false];
 
     #[test]
-    fn space_comes_first_and_then_the_other_keys_in_order() {
+    fn buttons_take_keys_in_order() {
         let map = map(
             &[
                 ("noop", &[]),
@@ -147,14 +150,27 @@ mod tests {
             ],
             &[],
         );
-        let keys = [Button::South, Button::East, Button::West, Button::North].map(|b| map.key(b));
+        let keys = [
+            GamepadButton::South,
+            GamepadButton::East,
+            GamepadButton::West,
+            GamepadButton::North,
+        ]
+        .map(|b| map.key(b));
         assert_eq!(keys, [Some(Key::Space), Some(Key::C), Some(Key::J), None]);
-        let pressed = map.keys(&[pad(UP, &[Button::East, Button::North, Button::Start])]);
+        let pressed = map.keys(&[pad(
+            UP,
+            &[
+                GamepadButton::East,
+                GamepadButton::North,
+                GamepadButton::Start,
+            ],
+        )]);
         assert_eq!(pressed, [Key::ArrowUp, Key::C]);
     }
 
     #[test]
-    fn without_arrow_keys_directions_are_those_of_the_actions_called_so() {
+    fn directions_fall_back_to_action_names() {
         let map = map(
             &[
                 ("noop", &[]),
@@ -165,35 +181,35 @@ mod tests {
             &[],
         );
         assert_eq!(map.keys(&[pad([true; 4], &[])]), [Key::I, Key::J]);
-        assert_eq!(map.key(Button::South), Some(Key::U));
+        assert_eq!(map.key(GamepadButton::South), Some(Key::U));
     }
 
     #[test]
-    fn two_directions_are_the_keys_of_an_action_of_two() {
+    fn diagonal_plays_combined_action() {
         let keys = KeyMap::new(&Kind::Maze.open(0).info().actions).unwrap();
-        let map = PadMap::new(&keys, &BTreeMap::new());
+        let map = GamepadMap::new(&keys, &BTreeMap::new());
         let mut held = crate::app::keys::HeldKeys::default();
         let corner = map.keys(&[pad([true, false, true, false], &[])]);
-        held.set(crate::app::keys::Source::Pad, &corner);
-        assert_eq!(held.chosen(&keys).unwrap().0.name, "forward-left");
-        assert_eq!(map.key(Button::South), Some(Key::Q));
-        assert_eq!(map.key(Button::East), Some(Key::E));
+        held.set(crate::app::keys::InputSource::Gamepad, &corner);
+        assert_eq!(held.active_chord(&keys).unwrap().0.name, "forward-left");
+        assert_eq!(map.key(GamepadButton::South), Some(Key::Q));
+        assert_eq!(map.key(GamepadButton::East), Some(Key::E));
     }
 
     #[test]
-    fn a_button_that_a_person_gave_a_key_has_it_and_the_others_move_up() {
+    fn user_bindings_come_first() {
         let actions: &[(&str, &[&str])] = &[("noop", &[]), ("fire", &["Space"]), ("jump", &["J"])];
         let map = map(
             actions,
             &[("south", "J"), ("north", "H"), ("east", "Nothing")],
         );
-        assert_eq!(map.key(Button::South), Some(Key::J));
-        assert_eq!(map.key(Button::East), Some(Key::Space));
-        assert_eq!(map.key(Button::North), Some(Key::H));
+        assert_eq!(map.key(GamepadButton::South), Some(Key::J));
+        assert_eq!(map.key(GamepadButton::East), Some(Key::Space));
+        assert_eq!(map.key(GamepadButton::North), Some(Key::H));
     }
 
     #[test]
-    fn several_pads_hold_a_key_once() {
+    fn keys_of_several_gamepads_are_merged() {
         let map = map(&[("noop", &[]), ("up", &["Up"])], &[]);
         assert_eq!(map.keys(&[pad(UP, &[]), pad(UP, &[])]), [Key::ArrowUp]);
         assert!(map.keys(&[]).is_empty());

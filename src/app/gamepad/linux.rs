@@ -1,7 +1,7 @@
-//! Pads as the Linux kernel offers them, in `/dev/input/event*`.
+//! Gamepads on Linux, through evdev (`/dev/input/event*`).
 //!
-//! The kernel's drivers give buttons the same numbers on every pad, so no table of pads is needed.
-//! A system lets a person read the pads, and not the keyboards, beside them.
+//! The kernel's drivers use the same button codes for every gamepad, so no mapping table is needed.
+//! Systems let users read gamepads but not keyboards.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
@@ -9,16 +9,16 @@ use std::path::{Path, PathBuf};
 
 use evdev::{AbsoluteAxisCode as Axis, Device, KeyCode};
 
-use super::{Button, Raw};
+use super::{GamepadButton, RawGamepad};
 
 const FOLDER: &str = "/dev/input";
-/// The driver of this maker's pads names the two buttons at the left and at the top the wrong way round.
+/// USB vendor whose driver swaps the west and north buttons.
 const SWAPPED_BY: u16 = 0x045e;
 
-/// The pads that are open, by their file.
-pub struct Source {
+/// The open gamepads, by device file.
+pub struct GamepadBackend {
     pads: BTreeMap<PathBuf, Opened>,
-    /// Files that are no pads.
+    /// Device files that are not gamepads.
     others: BTreeSet<PathBuf>,
 }
 
@@ -29,7 +29,7 @@ struct Opened {
     swapped: bool,
 }
 
-impl Source {
+impl GamepadBackend {
     pub fn open() -> Option<Self> {
         Some(Self {
             pads: BTreeMap::new(),
@@ -37,8 +37,8 @@ impl Source {
         })
     }
 
-    /// Opens the pads that have come.
-    pub fn look(&mut self) {
+    /// Opens newly connected gamepads.
+    pub fn scan(&mut self) {
         let entries = Path::new(FOLDER).read_dir().into_iter().flatten().flatten();
         let named = |path: &PathBuf| {
             let name = path.file_name().unwrap_or_default();
@@ -60,7 +60,7 @@ impl Source {
                         self.others.insert(file);
                     }
                 },
-                // A new pad's file may be given to the person only a moment later.
+                // Permission for a new gamepad's file may arrive a moment later.
                 Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
                 Err(_) => {
                     self.others.insert(file);
@@ -69,8 +69,8 @@ impl Source {
         }
     }
 
-    /// The pads as they are now; one that is gone is closed.
-    pub fn read(&mut self) -> Vec<Raw> {
+    /// Reads the gamepads' current state and closes those that are gone.
+    pub fn read(&mut self) -> Vec<RawGamepad> {
         let mut read = Vec::new();
         self.pads.retain(|_, pad| match pad.read() {
             Ok(raw) => {
@@ -102,43 +102,43 @@ impl Opened {
         })
     }
 
-    fn read(&self) -> std::io::Result<Raw> {
+    fn read(&self) -> std::io::Result<RawGamepad> {
         let keys = self.device.get_key_state()?;
         let all = self.device.get_abs_state()?;
-        let way = |axis: Axis| {
+        let value = |axis: Axis| {
             let info = all.get(usize::from(axis.0))?;
             let known = self.axes.contains(&axis.0);
             known.then_some((info.value, info.minimum, info.maximum))
         };
-        let mut raw = translated(&|key| keys.contains(key), &way, self.swapped);
+        let mut raw = translated(&|key| keys.contains(key), &value, self.swapped);
         raw.name.clone_from(&self.name);
         Ok(raw)
     }
 }
 
-/// A pad of the kernel's buttons that are down, and of its axes: value, least and most.
+/// Translates kernel buttons and axes (value, minimum, maximum) to a gamepad state.
 fn translated(
     down: &dyn Fn(KeyCode) -> bool,
     axis: &dyn Fn(Axis) -> Option<(i32, i32, i32)>,
     swapped: bool,
-) -> Raw {
+) -> RawGamepad {
     let (west, north) = match swapped {
         true => (KeyCode::BTN_NORTH, KeyCode::BTN_WEST),
         false => (KeyCode::BTN_WEST, KeyCode::BTN_NORTH),
     };
     let buttons = [
-        (KeyCode::BTN_SOUTH, Button::South),
-        (KeyCode::BTN_EAST, Button::East),
-        (west, Button::West),
-        (north, Button::North),
-        (KeyCode::BTN_TL, Button::LeftShoulder),
-        (KeyCode::BTN_TR, Button::RightShoulder),
-        (KeyCode::BTN_TL2, Button::LeftTrigger),
-        (KeyCode::BTN_TR2, Button::RightTrigger),
-        (KeyCode::BTN_START, Button::Start),
-        (KeyCode::BTN_SELECT, Button::Select),
+        (KeyCode::BTN_SOUTH, GamepadButton::South),
+        (KeyCode::BTN_EAST, GamepadButton::East),
+        (west, GamepadButton::West),
+        (north, GamepadButton::North),
+        (KeyCode::BTN_TL, GamepadButton::LeftShoulder),
+        (KeyCode::BTN_TR, GamepadButton::RightShoulder),
+        (KeyCode::BTN_TL2, GamepadButton::LeftTrigger),
+        (KeyCode::BTN_TR2, GamepadButton::RightTrigger),
+        (KeyCode::BTN_START, GamepadButton::Start),
+        (KeyCode::BTN_SELECT, GamepadButton::Select),
     ];
-    // 0 to 1 of the way from one end to the other.
+    // The position between minimum and maximum, from 0 to 1.
     let share = |of: Axis| {
         let (value, least, most) = axis(of)?;
         (most > least).then(|| {
@@ -148,17 +148,17 @@ fn translated(
     };
     let centred = |of: Axis| share(of).map_or(0.0, |share| 2.0 * share - 1.0);
     let hat = |of: Axis| axis(of).map_or(0, |(value, ..)| value);
-    // Where the right stick lies on these two, they are no triggers.
+    // Z and RZ are triggers only if the right stick is on RX and RY.
     let own = axis(Axis::ABS_RX).is_some() && axis(Axis::ABS_RY).is_some();
     let trigger = |usual: Axis, other: Axis| {
         let usual = share(usual).filter(|_| own);
         usual.or_else(|| share(other)).unwrap_or(0.0)
     };
     let pressed = buttons.into_iter().filter(|(key, _)| down(*key));
-    Raw {
+    RawGamepad {
         name: String::new(),
         buttons: pressed.map(|(_, button)| button).collect(),
-        cross: [
+        dpad: [
             hat(Axis::ABS_HAT0Y) < 0 || down(KeyCode::BTN_DPAD_UP),
             hat(Axis::ABS_HAT0Y) > 0 || down(KeyCode::BTN_DPAD_DOWN),
             hat(Axis::ABS_HAT0X) < 0 || down(KeyCode::BTN_DPAD_LEFT),
@@ -178,13 +178,17 @@ mod tests {
 
     type Axes<'a> = &'a [(Axis, (i32, i32, i32))];
 
-    fn read(down: &[KeyCode], axes: Axes<'_>, swapped: bool) -> Raw {
-        let axis = |of: Axis| axes.iter().find(|(has, _)| *has == of).map(|(_, way)| *way);
+    fn read(down: &[KeyCode], axes: Axes<'_>, swapped: bool) -> RawGamepad {
+        let axis = |of: Axis| {
+            axes.iter()
+                .find(|(has, _)| *has == of)
+                .map(|(_, value)| *value)
+        };
         translated(&|key| down.contains(&key), &axis, swapped)
     }
 
     #[test]
-    fn sticks_point_up_and_right_and_triggers_begin_at_nothing() {
+    fn sticks_and_triggers_are_scaled() {
         let raw = read(
             &[],
             &[
@@ -199,36 +203,36 @@ mod tests {
             false,
         );
         assert_eq!((raw.stick, raw.triggers), ([1.0, 1.0], [0.0, 1.0]));
-        assert_eq!(raw.cross, [false, false, true, false]);
+        assert_eq!(raw.dpad, [false, false, true, false]);
     }
 
     #[test]
-    fn a_right_stick_on_the_triggers_axes_is_no_trigger() {
+    fn right_stick_on_z_axes_is_no_trigger() {
         let raw = read(
             &[KeyCode::BTN_TR2],
             &[(Axis::ABS_Z, (255, 0, 255)), (Axis::ABS_RZ, (255, 0, 255))],
             false,
         );
         assert_eq!(raw.triggers, [0.0, 0.0]);
-        assert_eq!(raw.buttons, BTreeSet::from([Button::RightTrigger]));
+        assert_eq!(raw.buttons, BTreeSet::from([GamepadButton::RightTrigger]));
     }
 
     #[test]
-    fn an_axis_without_a_way_does_not_point_anywhere() {
+    fn empty_axis_range_is_centred() {
         assert_eq!(read(&[], &[(Axis::ABS_X, (3, 0, 0))], false).stick[0], 0.0);
     }
 
     #[test]
-    fn buttons_are_where_they_lie() {
+    fn swapped_buttons_are_corrected() {
         let west = |swapped| read(&[KeyCode::BTN_WEST], &[], swapped).buttons;
-        assert_eq!(west(false), BTreeSet::from([Button::West]));
-        assert_eq!(west(true), BTreeSet::from([Button::North]));
+        assert_eq!(west(false), BTreeSet::from([GamepadButton::West]));
+        assert_eq!(west(true), BTreeSet::from([GamepadButton::North]));
     }
 
     #[test]
     fn a_machine_without_pads_has_none() {
-        let mut source = Source::open().unwrap();
-        source.look();
+        let mut source = GamepadBackend::open().unwrap();
+        source.scan();
         assert_eq!(source.read().len(), source.pads.len());
     }
 }

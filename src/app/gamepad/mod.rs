@@ -1,7 +1,7 @@
-//! Gamepads: found, watched in a thread of their own, and taken as keys.
+//! Gamepads: detected and watched on a thread of their own, and mapped to keys.
 //!
-//! A pad is read a few hundred times a second while one is there, and looked for once a second; the
-//! window hears of it when a button or a direction changes, and not of every tremble of a stick.
+//! Connected gamepads are read about 250 times a second, new ones are detected once a second. The
+//! window is notified only when a button or direction changes, not for every stick movement.
 
 #[cfg(target_os = "linux")]
 #[path = "linux.rs"]
@@ -11,17 +11,17 @@ mod source;
 mod source;
 #[cfg(not(any(target_os = "linux", windows, target_os = "macos")))]
 mod source {
-    /// Nothing to read pads with.
-    pub enum Source {}
+    /// No gamepad support on this platform.
+    pub enum GamepadBackend {}
 
-    impl Source {
+    impl GamepadBackend {
         pub fn open() -> Option<Self> {
             None
         }
 
-        pub fn look(&mut self) {}
+        pub fn scan(&mut self) {}
 
-        pub fn read(&mut self) -> Vec<super::Raw> {
+        pub fn read(&mut self) -> Vec<super::RawGamepad> {
             Vec::new()
         }
     }
@@ -34,20 +34,20 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
-use self::source::Source;
+use self::source::GamepadBackend;
 
-pub(super) use map::PadMap;
+pub(super) use map::GamepadMap;
 
-/// Between two looks at the pads that are there, and for pads that are not yet.
-const READ: Duration = Duration::from_millis(4);
-const LOOK: Duration = Duration::from_secs(1);
-/// From where on a stick or a trigger counts, and below which it does not any more.
+/// Interval between reads, and between scans for new gamepads.
+const READ_INTERVAL: Duration = Duration::from_millis(4);
+const SCAN_INTERVAL: Duration = Duration::from_secs(1);
+/// Hysteresis of sticks and triggers: pressed from `ON`, released below `OFF`.
 const ON: f32 = 0.5;
 const OFF: f32 = 0.3;
 
-/// A button, by where it lies and not by what is printed on it.
+/// A button by its position, not by its printed label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Button {
+pub(super) enum GamepadButton {
     South,
     East,
     West,
@@ -60,9 +60,9 @@ pub(super) enum Button {
     Select,
 }
 
-impl Button {
-    /// Those that stand for a world's keys, in the order in which they take them.
-    pub const PLAYED: [Self; 8] = [
+impl GamepadButton {
+    /// Buttons that can be mapped to keys, in mapping order.
+    pub const MAPPABLE: [Self; 8] = [
         Self::South,
         Self::East,
         Self::West,
@@ -73,7 +73,7 @@ impl Button {
         Self::RightShoulder,
     ];
 
-    /// Its name in the settings.
+    /// The button's key in the settings file.
     pub fn name(self) -> &'static str {
         match self {
             Self::South => "south",
@@ -89,7 +89,7 @@ impl Button {
         }
     }
 
-    /// What people call it.
+    /// The button's name for display.
     pub fn label(self) -> &'static str {
         match self {
             Self::South => "South (A, cross)",
@@ -109,41 +109,45 @@ impl Button {
 /// Up, down, left, right.
 pub(super) type Directions = [bool; 4];
 
-/// A pad as it is read.
+/// The raw state of a gamepad.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Raw {
+struct RawGamepad {
     name: String,
-    /// Those that are down, whatever the triggers' way.
-    buttons: BTreeSet<Button>,
-    cross: Directions,
-    /// The left stick from −1 to 1: to the right, and up.
+    /// Digital buttons that are down.
+    buttons: BTreeSet<GamepadButton>,
+    dpad: Directions,
+    /// The left stick `[right, up]`, from −1 to 1.
     stick: [f32; 2],
-    /// How far the left and the right trigger are pulled, 0 to 1.
+    /// The left and right trigger, from 0 to 1.
     triggers: [f32; 2],
 }
 
-/// A pad as it counts.
+/// The digital state of a gamepad, after hysteresis.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Pad {
+pub(super) struct Gamepad {
     pub name: String,
-    pub buttons: BTreeSet<Button>,
+    pub buttons: BTreeSet<GamepadButton>,
     pub directions: Directions,
 }
 
-impl Pad {
-    /// What counts of `raw`, where `before` counted until now.
-    fn new(raw: Raw, before: Option<&Self>) -> Self {
+impl Gamepad {
+    /// Applies hysteresis to `raw`, given the previous state.
+    fn new(raw: RawGamepad, before: Option<&Self>) -> Self {
         let was = |direction: usize| before.is_some_and(|pad| pad.directions[direction]);
         let [right, up] = raw.stick;
         let stick = [up, -up, -right, right];
         let mut pad = Self {
-            directions: [0, 1, 2, 3].map(|i| raw.cross[i] || passes(stick[i], was(i))),
+            directions: [0, 1, 2, 3]
+                .map(|i| raw.dpad[i] || is_pressed_with_hysteresis(stick[i], was(i))),
             name: raw.name,
             buttons: raw.buttons,
         };
-        let both = [Button::LeftTrigger, Button::RightTrigger];
-        for (button, way) in both.into_iter().zip(raw.triggers) {
-            if passes(way, before.is_some_and(|pad| pad.buttons.contains(&button))) {
+        let both = [GamepadButton::LeftTrigger, GamepadButton::RightTrigger];
+        for (button, value) in both.into_iter().zip(raw.triggers) {
+            if is_pressed_with_hysteresis(
+                value,
+                before.is_some_and(|pad| pad.buttons.contains(&button)),
+            ) {
                 pad.buttons.insert(button);
             }
         }
@@ -151,22 +155,22 @@ impl Pad {
     }
 }
 
-/// Whether a way counts, which counted until now or did not: between the two bounds it stays so.
-fn passes(way: f32, before: bool) -> bool {
-    way >= if before { OFF } else { ON }
+/// Whether an analog value counts as pressed; between the two thresholds it stays as before.
+fn is_pressed_with_hysteresis(value: f32, before: bool) -> bool {
+    value >= if before { OFF } else { ON }
 }
 
-/// What pads there are, and when that changed.
-pub(super) type Change = (Instant, Vec<Pad>);
+/// The connected gamepads, and when they changed.
+pub(super) type Change = (Instant, Vec<Gamepad>);
 
-/// The thread that watches pads; it ends when this is dropped.
-pub(super) struct Pads {
+/// A thread that watches gamepads; it ends when this is dropped.
+pub(super) struct GamepadWatcher {
     changes: Receiver<Change>,
     _alive: Sender<()>,
 }
 
-impl Pads {
-    /// Begins to watch; `notify` is called after each change, in the thread.
+impl GamepadWatcher {
+    /// Starts watching; `notify` is called on that thread after each change.
     pub fn watch(notify: impl Fn() + Send + 'static) -> Self {
         let (alive, ended) = bounded(0);
         let (outbox, changes) = unbounded();
@@ -174,7 +178,7 @@ impl Pads {
             .name("gamepads".into())
             .spawn(move || watch(&ended, &outbox, notify));
         if let Err(error) = started {
-            tracing::warn!("gamepads are not read: {error}");
+            tracing::warn!("cannot read gamepads: {error}");
         }
         Self {
             changes,
@@ -182,27 +186,27 @@ impl Pads {
         }
     }
 
-    /// What has changed since the last call, oldest first.
+    /// Changes since the last call, oldest first.
     pub fn changes(&self) -> Vec<Change> {
         self.changes.try_iter().collect()
     }
 }
 
 fn watch(ended: &Receiver<()>, changes: &Sender<Change>, notify: impl Fn()) {
-    let Some(mut source) = Source::open() else {
+    let Some(mut source) = GamepadBackend::open() else {
         return;
     };
-    let mut pads: Vec<Pad> = Vec::new();
+    let mut pads: Vec<Gamepad> = Vec::new();
     let mut looked: Option<Instant> = None;
     loop {
-        if looked.is_none_or(|at| at.elapsed() >= LOOK) {
-            source.look();
+        if looked.is_none_or(|at| at.elapsed() >= SCAN_INTERVAL) {
+            source.scan();
             looked = Some(Instant::now());
         }
         let raw = source.read();
-        // A pad that comes or goes moves the others, whose sticks then begin anew.
+        // A connection or disconnection shifts the indices, so hysteresis restarts.
         let same = raw.len() == pads.len();
-        let count = |(i, raw)| Pad::new(raw, pads.get(i).filter(|_| same));
+        let count = |(i, raw)| Gamepad::new(raw, pads.get(i).filter(|_| same));
         let now: Vec<_> = raw.into_iter().enumerate().map(count).collect();
         if now != pads {
             pads = now;
@@ -211,7 +215,11 @@ fn watch(ended: &Receiver<()>, changes: &Sender<Change>, notify: impl Fn()) {
             }
             notify();
         }
-        let pause = if pads.is_empty() { LOOK } else { READ };
+        let pause = if pads.is_empty() {
+            SCAN_INTERVAL
+        } else {
+            READ_INTERVAL
+        };
         if ended.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
             return;
         }
@@ -222,19 +230,19 @@ fn watch(ended: &Receiver<()>, changes: &Sender<Change>, notify: impl Fn()) {
 mod tests {
     use super::*;
 
-    fn stick(right: f32, up: f32) -> Raw {
-        Raw {
+    fn stick(right: f32, up: f32) -> RawGamepad {
+        RawGamepad {
             stick: [right, up],
-            ..Raw::default()
+            ..RawGamepad::default()
         }
     }
 
     #[test]
-    fn a_stick_counts_beyond_its_dead_zone_and_until_it_is_well_back() {
+    fn stick_has_hysteresis() {
         let ways = [0.1, 0.45, 0.55, 0.45, 0.31, 0.29, 0.45];
-        let mut pad: Option<Pad> = None;
-        let counted = ways.map(|way| {
-            let now = Pad::new(stick(0.0, way), pad.as_ref());
+        let mut pad: Option<Gamepad> = None;
+        let counted = ways.map(|value| {
+            let now = Gamepad::new(stick(0.0, value), pad.as_ref());
             pad = Some(now.clone());
             now.directions[0]
         });
@@ -242,43 +250,43 @@ mod tests {
     }
 
     #[test]
-    fn a_stick_pushed_into_a_corner_is_two_directions() {
-        let directions = |right, up| Pad::new(stick(right, up), None).directions;
+    fn diagonal_is_two_directions() {
+        let directions = |right, up| Gamepad::new(stick(right, up), None).directions;
         assert_eq!(directions(-0.7, 0.7), [true, false, true, false]);
         assert_eq!(directions(0.7, -0.7), [false, true, false, true]);
         assert_eq!(directions(f32::NAN, 0.0), [false; 4]);
     }
 
     #[test]
-    fn a_stick_that_turns_around_leaves_the_other_side() {
-        let left = Pad::new(stick(-1.0, 0.0), None);
-        let right = Pad::new(stick(0.6, 0.0), Some(&left));
+    fn reversed_stick_releases_other_side() {
+        let left = Gamepad::new(stick(-1.0, 0.0), None);
+        let right = Gamepad::new(stick(0.6, 0.0), Some(&left));
         assert_eq!(right.directions, [false, false, false, true]);
     }
 
     #[test]
-    fn the_cross_and_the_triggers_count_beside_the_stick() {
-        let raw = Raw {
-            cross: [false, false, true, false],
+    fn dpad_and_triggers_add_to_stick() {
+        let raw = RawGamepad {
+            dpad: [false, false, true, false],
             triggers: [0.2, 0.9],
             ..stick(0.0, 0.9)
         };
-        let pad = Pad::new(raw, None);
+        let pad = Gamepad::new(raw, None);
         assert_eq!(pad.directions, [true, false, true, false]);
-        assert_eq!(pad.buttons, BTreeSet::from([Button::RightTrigger]));
+        assert_eq!(pad.buttons, BTreeSet::from([GamepadButton::RightTrigger]));
     }
 
     #[test]
-    fn the_watch_ends_with_its_owner() {
+    fn watcher_thread_ends_on_drop() {
         let (sender, ended) = bounded::<()>(0);
         let held = std::sync::Arc::new(sender);
         let inside = std::sync::Arc::clone(&held);
-        let pads = Pads::watch(move || {
+        let pads = GamepadWatcher::watch(move || {
             let _ = &inside;
         });
         drop((pads, held));
-        // The thread drops what it was given when it ends.
-        let end = ended.recv_timeout(10 * LOOK);
+        // The thread drops its closure when it ends.
+        let end = ended.recv_timeout(10 * SCAN_INTERVAL);
         assert_eq!(end, Err(RecvTimeoutError::Disconnected));
     }
 }
