@@ -13,9 +13,10 @@ const NOTICE_TIME: Duration = Duration::from_secs(6);
 
 /// Draws the welcome card; returns whether it was dismissed.
 pub(super) fn welcome(ui: &Ui, space: Rect, world: &str, learned: bool, keys: &KeyMap) -> bool {
-    let what = match learned {
-        true => "A neural network predicts every frame from the previous frames and your keys.",
-        false => "This is the real simulator. Nothing here is predicted by a network.",
+    let what = if learned {
+        "A neural network predicts every frame from the previous frames and your keys."
+    } else {
+        "This is the real simulator. Nothing here is predicted by a network."
     };
     let mut dismissed = false;
     floating(ui, "welcome", space.center(), Align2::CENTER_CENTER, |ui| {
@@ -97,9 +98,10 @@ pub(super) fn failure(ui: &Ui, space: Rect, what: &str, device: bool) -> Option<
                 });
             ui.add_space(6.0);
             ui.horizontal_wrapped(|ui| {
-                let (first, says) = match device {
-                    true => (FailureChoice::ContinueOnCpu, "Continue on the CPU"),
-                    false => (FailureChoice::Restart, "Restart"),
+                let (first, says) = if device {
+                    (FailureChoice::ContinueOnCpu, "Continue on the CPU")
+                } else {
+                    (FailureChoice::Restart, "Restart")
                 };
                 let text = RichText::new(says)
                     .color(theme::palette(ui).on_accent)

@@ -50,15 +50,12 @@ impl Comparison {
         let count = if self.difference { 3.0 } else { 2.0 };
         let across = space.width() >= space.height();
         let place = |i: f32| {
-            let (size, step) = match across {
-                true => {
-                    let width = (space.width() - GAP * (count - 1.0)) / count;
-                    (vec2(width, space.height()), vec2(width + GAP, 0.0))
-                }
-                false => {
-                    let height = (space.height() - GAP * (count - 1.0)) / count;
-                    (vec2(space.width(), height), vec2(0.0, height + GAP))
-                }
+            let (size, step) = if across {
+                let width = (space.width() - GAP * (count - 1.0)) / count;
+                (vec2(width, space.height()), vec2(width + GAP, 0.0))
+            } else {
+                let height = (space.height() - GAP * (count - 1.0)) / count;
+                (vec2(space.width(), height), vec2(0.0, height + GAP))
             };
             let mut place = Rect::from_min_size(space.min + step * i, size);
             place.max.y -= NAME;

@@ -119,9 +119,12 @@ impl UserConfig {
             ));
         }
         let mut config: Self = table.try_into().map_err(line)?;
-        let within = |value: f32, (least, most): (f32, f32)| match value.is_finite() {
-            true => value.clamp(least, most),
-            false => 1.0,
+        let within = |value: f32, (least, most): (f32, f32)| {
+            if value.is_finite() {
+                value.clamp(least, most)
+            } else {
+                1.0
+            }
         };
         config.scale = within(config.scale, SCALES);
         config.mouse.sensitivity = within(config.mouse.sensitivity, SENSITIVITIES);

@@ -82,7 +82,7 @@ impl HelpPage<'_> {
         section(ui, "New world");
         rows(ui, "page", KEYS, |ui| {
             let keys = [
-                (Key::Enter, "Press the green button; finish a recording."),
+                (Key::Enter, "Press the primary button; finish a recording."),
                 (Key::S, "Save the world as trained so far."),
                 (Key::Escape, "Go back; close the top page."),
             ];

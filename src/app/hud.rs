@@ -39,40 +39,43 @@ fn lines(ui: &mut Ui, stats: &FrameStats, frame: u64, engine: &str, learned: boo
         times.as_ref().map_or("–".into(), |times| ms(stage(times)))
     };
     let latency = stats.latency();
-    let pace = if learned { "model FPS" } else { "world FPS" };
+    let pace = if learned { "Model FPS" } else { "World FPS" };
     let mut rows = vec![
         (pace, rate(stats.model_fps())),
-        ("display FPS", rate(stats.display_fps())),
+        ("Display FPS", rate(stats.display_fps())),
     ];
     if learned {
         rows.extend([
-            ("denoise", stage(|times| times.denoise)),
-            ("cache", stage(|times| times.cache)),
-            ("decode", stage(|times| times.decode)),
+            ("Denoise", stage(|times| times.denoise)),
+            ("Cache", stage(|times| times.cache)),
+            ("Decode", stage(|times| times.decode)),
         ]);
     }
     if let Some(outcome) = stats.outcome {
         rows.extend([
-            ("reward", format!("{:+.2}", outcome.reward)),
-            ("score", format!("{:.1}", stats.score)),
-            ("episode end", format!("{:.0} %", 100.0 * outcome.end)),
+            ("Reward", format!("{:+.2}", outcome.reward)),
+            ("Score", format!("{:.1}", stats.score)),
+            (
+                "Episode-end probability",
+                format!("{:.0} %", 100.0 * outcome.end),
+            ),
         ]);
     }
     rows.extend([
         (
-            "latency p50",
+            "Input latency p50",
             latency.map_or("–".into(), |(median, _)| ms(median)),
         ),
         (
-            "latency p99",
+            "Input latency p99",
             latency.map_or("–".into(), |(_, p99)| ms(p99)),
         ),
-        ("frame", frame.to_string()),
-        ("skipped", stats.skipped.to_string()),
-        ("engine", shortened(engine)),
+        ("Frame", frame.to_string()),
+        ("Skipped frames", stats.skipped.to_string()),
+        ("Engine", shortened(engine)),
     ]);
     let font = FontId::monospace(11.5);
-    let (height, width) = (16.0, 164.0);
+    let (height, width) = (16.0, 206.0);
     let size = egui::vec2(width, height * rows.len() as f32);
     let (rect, _) = ui.allocate_exact_size(size, egui::Sense::hover());
     let painter = ui.painter();

@@ -226,9 +226,12 @@ impl KeyMap {
     pub fn with(actions: &[ActionSpec], own: &Bindings) -> Result<Self> {
         let worlds = world_chords(actions)?;
         let combinations = combinations(&worlds);
-        let own_of = |index: usize| match combinations.contains_key(&index) {
-            true => None,
-            false => own.get(&actions[index].name),
+        let own_of = |index: usize| {
+            if combinations.contains_key(&index) {
+                None
+            } else {
+                own.get(&actions[index].name)
+            }
         };
         let mut taken: BTreeSet<Chord> = BTreeSet::new();
         let mut chords: Vec<Vec<Chord>> = vec![Vec::new(); actions.len()];

@@ -197,14 +197,16 @@ impl SettingsPage {
     /// A button that starts key capture, or the prompt while capturing.
     fn capture_button(&mut self, ui: &mut Ui, capture: KeyCapture, what: &str, whose: &str) {
         let asked = self.capture.as_ref() == Some(&capture);
-        let text = match asked {
-            true => RichText::new("Press a key, or Esc").color(theme::palette(ui).accent),
-            false => RichText::new(if what == "Add" { "+" } else { "…" }),
+        let text = if asked {
+            RichText::new("Press a key, or Esc").color(theme::palette(ui).accent)
+        } else {
+            RichText::new(if what == "Add" { "+" } else { "…" })
         };
         let button = ui.button(text);
-        let label = match asked {
-            true => format!("Press a key for {whose}, or Escape"),
-            false => format!("{what} the key for {whose}"),
+        let label = if asked {
+            format!("Press a key for {whose}, or Escape")
+        } else {
+            format!("{what} the key for {whose}")
         };
         named(&button, &label);
         let hint = "Click, then press the key.";
@@ -364,7 +366,7 @@ mod tests {
         let mut config = UserConfig::default();
         let mut page = capturing(KeyCapture::Action("up".into()));
         page.capture_key(Key::S, &mut config, "Test", &actions());
-        assert!(page.rejection.unwrap().contains("S plays down"));
+        assert!(page.rejection.unwrap().contains("S already plays down"));
         assert_eq!(config, UserConfig::default());
     }
 

@@ -171,7 +171,8 @@ impl TuningPanel {
         self.defaults.scaling = scaling;
     }
 
-    /// Draws the panel. `seed` is the seed in use, `cost` the current time per frame, `user_presets` the
+    /// Draws the panel. `seed` is the seed in use, `cost` the current time per frame, `user_presets`
+    /// the
     /// user's presets.
     pub fn ui(
         &mut self,
@@ -322,7 +323,7 @@ impl TuningPanel {
         );
         stacked_row(
             ui,
-            "Context noise τ",
+            "Context noise",
             "Signal level τ_ctx at which past frames enter the context: 1 is clean, lower adds noise and forgives errors.",
             &mut params.context_signal,
             defaults.context_signal,

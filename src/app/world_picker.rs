@@ -162,9 +162,10 @@ impl WorldPicker {
             for (i, (card, rect)) in group.iter_mut().zip(rects).enumerate() {
                 let response = card.ui(ui, rect, first + i);
                 if std::mem::take(&mut self.focus) {
-                    match first + i == start {
-                        true => response.request_focus(),
-                        false => self.focus = true,
+                    if first + i == start {
+                        response.request_focus();
+                    } else {
+                        self.focus = true;
                     }
                 }
                 if response.has_focus() && self.scrolled_to.replace(first + i) != Some(first + i) {
@@ -272,13 +273,15 @@ impl WorldCard {
 
     fn paint(&mut self, ui: &Ui, rect: Rect, response: &Response) {
         let lit = response.has_focus();
-        let fill = match response.hovered() {
-            true => theme::palette(ui).hovered,
-            false => theme::palette(ui).panel,
+        let fill = if response.hovered() {
+            theme::palette(ui).hovered
+        } else {
+            theme::palette(ui).panel
         };
-        let line = match lit {
-            true => Stroke::new(2.0, theme::palette(ui).accent),
-            false => Stroke::new(1.0, theme::palette(ui).line),
+        let line = if lit {
+            Stroke::new(2.0, theme::palette(ui).accent)
+        } else {
+            Stroke::new(1.0, theme::palette(ui).line)
         };
         let painter = ui.painter();
         painter.rect(rect, 10, fill, line, StrokeKind::Inside);

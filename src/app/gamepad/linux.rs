@@ -122,9 +122,10 @@ fn translated(
     axis: &dyn Fn(Axis) -> Option<(i32, i32, i32)>,
     swapped: bool,
 ) -> RawGamepad {
-    let (west, north) = match swapped {
-        true => (KeyCode::BTN_NORTH, KeyCode::BTN_WEST),
-        false => (KeyCode::BTN_WEST, KeyCode::BTN_NORTH),
+    let (west, north) = if swapped {
+        (KeyCode::BTN_NORTH, KeyCode::BTN_WEST)
+    } else {
+        (KeyCode::BTN_WEST, KeyCode::BTN_NORTH)
     };
     let buttons = [
         (KeyCode::BTN_SOUTH, GamepadButton::South),

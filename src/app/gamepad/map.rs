@@ -30,9 +30,12 @@ impl GamepadMap {
     /// like them. Buttons map to the world's other keys in order, Space first, except those the user
     /// has bound in `own`, by the names of buttons and keys.
     pub fn new(keys: &KeyMap, own: &BTreeMap<String, String>) -> Self {
-        let directions = DIRECTIONS.map(|(arrow, words)| match keys.uses(arrow) {
-            true => Some(arrow),
-            false => called(keys, words).and_then(single),
+        let directions = DIRECTIONS.map(|(arrow, words)| {
+            if keys.uses(arrow) {
+                Some(arrow)
+            } else {
+                called(keys, words).and_then(single)
+            }
         });
         let directed = |bound: &&BoundAction| {
             let mut chords = bound.chords.iter();

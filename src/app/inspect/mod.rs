@@ -354,7 +354,7 @@ impl InspectPanel {
             }
         }
         let (ends, _) = ui.allocate_exact_size(vec2(size.x, 12.0), Sense::hover());
-        let oldest = format!("{} back", columns - 1);
+        let oldest = format!("{} frames back", columns - 1);
         write(
             ui,
             ends.left_center() + vec2(LABELS_WIDTH, 0.0),

@@ -34,13 +34,14 @@ pub fn add(
         return Ok(());
     };
     if let Some(other) = map.action_of(key) {
-        return match other.action == index {
-            true => Ok(()),
-            false => Err(format!(
+        return if other.action == index {
+            Ok(())
+        } else {
+            Err(format!(
                 "{} already plays {}: remove it there first",
                 key.name(),
                 other.name
-            )),
+            ))
         };
     }
     let mut chords = map.chords_of(index).to_vec();

@@ -160,7 +160,7 @@ impl NewWorldPage {
         let task = Task::start(self.notify.clone(), move |_| {
             recording::write(recording, kind, &out).map(|_| out)
         });
-        self.make("Writing the recording".into(), folder, task);
+        self.make("Writing the recording…".into(), folder, task);
     }
 
     fn make(&mut self, what: String, folder: PathBuf, task: Result<Task<PathBuf>>) {

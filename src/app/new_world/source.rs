@@ -123,9 +123,10 @@ impl SourceStep {
             return Some(StepAction::Request(PageRequest::Play(path.to_path_buf())));
         }
         // A single video stands for its folder, which also holds its actions.
-        let folder = match path.is_dir() {
-            true => path,
-            false => path.parent().unwrap_or(path),
+        let folder = if path.is_dir() {
+            path
+        } else {
+            path.parent().unwrap_or(path)
         };
         self.import.text = folder.to_string_lossy().into_owned();
         None
@@ -140,9 +141,10 @@ impl SourceStep {
         let data = card(ui, |ui| self.dataset(ui, notify));
         let import = card(ui, |ui| self.others(ui, places, notify));
         let run = card(ui, |ui| self.runs(ui, notify));
-        let world = match self.worlds.is_empty() {
-            true => None,
-            false => card(ui, |ui| self.worlds(ui)),
+        let world = if self.worlds.is_empty() {
+            None
+        } else {
+            card(ui, |ui| self.worlds(ui))
         };
         simulator.or(data).or(import).or(run).or(world)
     }
@@ -270,7 +272,7 @@ impl SourceStep {
             arguments.extend(["--source-fps".into(), self.source_fps.to_string().into()]);
         }
         StepAction::Make {
-            what: format!("Importing {}", path.display()),
+            what: format!("Importing {}…", path.display()),
             folder,
             arguments,
         }
@@ -352,7 +354,7 @@ fn script(kind: Kind, frames: usize, places: &Places) -> StepAction {
         folder.clone().into(),
     ]);
     StepAction::Make {
-        what: format!("Recording {frames} frames of {}", kind.name()),
+        what: format!("Recording {frames} frames of {}…", title_of(kind)),
         folder,
         arguments,
     }

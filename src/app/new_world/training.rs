@@ -252,9 +252,10 @@ fn headline(name: &str) -> String {
 }
 
 fn description(name: &str) -> &'static str {
-    match name.starts_with("dynamics") {
-        true => "Rows of real frames, each above the model's predictions under the same actions.",
-        false => "Rows of real frames, each above its reconstruction by the tokenizer.",
+    if name.starts_with("dynamics") {
+        "Rows of real frames, each above the model's predictions under the same actions."
+    } else {
+        "Rows of real frames, each above its reconstruction by the tokenizer."
     }
 }
 
@@ -312,9 +313,10 @@ fn figures(ui: &mut Ui, view: &View) {
 
 /// Draws a stage's name, progress bar and steps.
 fn bar(ui: &mut Ui, stage: &Stage) {
-    let done = match stage.complete() {
-        true => stage.steps,
-        false => stage.done(),
+    let done = if stage.complete() {
+        stage.steps
+    } else {
+        stage.done()
     };
     let share = done as f32 / stage.steps.max(1) as f32;
     widgets::labelled(ui, stage.name, |ui| {

@@ -40,11 +40,10 @@ pub(super) fn title(ui: &mut Ui, name: &str, about: &str) {
 /// A primary button.
 pub(super) fn primary(ui: &mut Ui, text: &str, enabled: bool) -> egui::Response {
     let text = RichText::new(text).strong();
-    let button = match enabled {
-        true => {
-            Button::new(text.color(theme::palette(ui).on_accent)).fill(theme::palette(ui).accent)
-        }
-        false => Button::new(text.color(theme::palette(ui).muted)),
+    let button = if enabled {
+        Button::new(text.color(theme::palette(ui).on_accent)).fill(theme::palette(ui).accent)
+    } else {
+        Button::new(text.color(theme::palette(ui).muted))
     };
     ui.add_enabled(enabled, button.min_size(vec2(96.0, 28.0)))
 }

@@ -55,6 +55,11 @@ impl Inputs {
         self.mouse.as_ref().map(|mouse| mouse.role)
     }
 
+    /// The mouse, while captured.
+    fn captured_mouse(&mut self) -> Option<&mut Mouse> {
+        self.mouse.as_mut().filter(|_| self.captured)
+    }
+
     /// Whether any gamepad holds `button` down.
     fn is_down(gamepads: &[Gamepad], button: GamepadButton) -> bool {
         gamepads
@@ -140,9 +145,10 @@ impl Window {
         let text = match self.inputs.role() {
             Some(MouseRole::Turn) => {
                 // Each platform supports only one of the two modes with raw motion.
-                let grab = match cfg!(target_os = "macos") {
-                    true => CursorGrab::Locked,
-                    false => CursorGrab::Confined,
+                let grab = if cfg!(target_os = "macos") {
+                    CursorGrab::Locked
+                } else {
+                    CursorGrab::Confined
                 };
                 let command = ViewportCommand::CursorGrab(grab);
                 self.context.send_viewport_cmd(command);
@@ -170,10 +176,10 @@ impl Window {
 
     /// Handles a mouse event while captured; returns whether it is consumed.
     pub(super) fn mouse_event(&mut self, event: &Event) -> bool {
-        let (true, Some(mouse)) = (self.inputs.captured, &mut self.inputs.mouse) else {
+        let picture = self.inputs.picture;
+        let Some(mouse) = self.inputs.captured_mouse() else {
             return false;
         };
-        let picture = self.inputs.picture;
         match (mouse.role, event) {
             (MouseRole::Turn, Event::MouseMoved(by)) if !self.paused => {
                 mouse.add_motion(by.x, self.store.config.mouse.sensitivity);
@@ -196,7 +202,7 @@ impl Window {
     pub(super) fn mouse_frame_arrived(&mut self, frame: &Frame) {
         let frames = frame.sequence.saturating_sub(self.inputs.sequence);
         self.inputs.sequence = frame.sequence;
-        if let (true, Some(mouse)) = (self.inputs.captured, &mut self.inputs.mouse) {
+        if let Some(mouse) = self.inputs.captured_mouse() {
             mouse.subtract_turned(self.session.keys.bound(frame.action), frames);
             self.apply_mouse_keys();
         }

@@ -46,9 +46,10 @@ impl Window {
         }
         let free = self.context.memory(|memory| memory.focused().is_none());
         if let (Key::Enter, true, WorldThread::Failed(failure)) = (key, free, &self.world) {
-            match failure.device {
-                true => self.continue_on_cpu(),
-                false => self.restart(),
+            if failure.device {
+                self.continue_on_cpu()
+            } else {
+                self.restart()
             }
             return true;
         }
