@@ -98,12 +98,12 @@ pub(super) fn failure(ui: &Ui, space: Rect, what: &str, device: bool) -> Option<
                 });
             ui.add_space(6.0);
             ui.horizontal_wrapped(|ui| {
-                let (first, says) = if device {
+                let (first, label) = if device {
                     (FailureChoice::ContinueOnCpu, "Continue on the CPU")
                 } else {
                     (FailureChoice::Restart, "Restart")
                 };
-                let text = RichText::new(says)
+                let text = RichText::new(label)
                     .color(theme::palette(ui).on_accent)
                     .strong();
                 let size = [if device { 200.0 } else { 110.0 }, 30.0];

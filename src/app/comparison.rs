@@ -45,11 +45,11 @@ impl Comparison {
     }
 
     /// The rectangles of the frame, the reference, and the difference.
-    pub fn places(&self, space: Rect) -> [Rect; 3] {
+    pub fn rects(&self, space: Rect) -> [Rect; 3] {
         let space = space.shrink(GAP);
         let count = if self.difference { 3.0 } else { 2.0 };
         let across = space.width() >= space.height();
-        let place = |i: f32| {
+        let rect_at = |i: f32| {
             let (size, step) = if across {
                 let width = (space.width() - GAP * (count - 1.0)) / count;
                 (vec2(width, space.height()), vec2(width + GAP, 0.0))
@@ -57,11 +57,11 @@ impl Comparison {
                 let height = (space.height() - GAP * (count - 1.0)) / count;
                 (vec2(space.width(), height), vec2(0.0, height + GAP))
             };
-            let mut place = Rect::from_min_size(space.min + step * i, size);
-            place.max.y -= NAME;
-            place
+            let mut rect = Rect::from_min_size(space.min + step * i, size);
+            rect.max.y -= NAME;
+            rect
         };
-        [place(0.0), place(1.0), place(2.0)]
+        [rect_at(0.0), rect_at(1.0), rect_at(2.0)]
     }
 
     /// Uploads the images of a frame of `[height, width]` `size`.
@@ -103,9 +103,9 @@ impl Comparison {
 
     /// Draws the reference and difference, and the names of all images.
     pub fn ui(&self, ui: &Ui, space: Rect, size: [usize; 2], scaling: Scaling, own: &str) {
-        let [own_place, reference, difference_place] = self.places(space);
-        let fits = |place| present::fit(place, size, ui.pixels_per_point());
-        name(ui, fits(own_place), own);
+        let [own_rect, reference, difference_rect] = self.rects(space);
+        let fits = |slot| present::fit(slot, size, ui.pixels_per_point());
+        name(ui, fits(own_rect), own);
         let Some(textures) = &self.textures else {
             let hint = "not available for this frame";
             let font = FontId::proportional(13.0);
@@ -128,12 +128,12 @@ impl Comparison {
             format!("Difference ×{AMPLIFICATION}"),
         ];
         let shown = if self.difference { 2 } else { 1 };
-        let places = [reference, difference_place];
-        for ((texture, place), title) in textures.iter().zip(places).zip(titles).take(shown) {
-            let rect = fits(place);
-            let whole = Rect::from_min_max(Pos2::ZERO, pos2(1.0, 1.0));
+        let rects = [reference, difference_rect];
+        for ((texture, slot), title) in textures.iter().zip(rects).zip(titles).take(shown) {
+            let rect = fits(slot);
+            let uv = Rect::from_min_max(Pos2::ZERO, pos2(1.0, 1.0));
             let mut image = egui::Image::new((texture.id(), rect.size()))
-                .uv(whole)
+                .uv(uv)
                 .tint(Color32::WHITE);
             if scaling == Scaling::Smooth {
                 image = image.texture_options(TextureOptions::LINEAR);
@@ -178,11 +178,11 @@ mod tests {
                 difference,
                 ..Comparison::default()
             };
-            let places = &comparison.places(space)[..if difference { 3 } else { 2 }];
-            for (i, place) in places.iter().enumerate() {
-                assert!(space.contains_rect(*place) && place.is_positive());
-                for other in &places[i + 1..] {
-                    assert!(!place.intersects(*other));
+            let rects = &comparison.rects(space)[..if difference { 3 } else { 2 }];
+            for (i, rect) in rects.iter().enumerate() {
+                assert!(space.contains_rect(*rect) && rect.is_positive());
+                for other in &rects[i + 1..] {
+                    assert!(!rect.intersects(*other));
                 }
             }
         }

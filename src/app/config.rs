@@ -119,9 +119,9 @@ impl UserConfig {
             ));
         }
         let mut config: Self = table.try_into().map_err(line)?;
-        let within = |value: f32, (least, most): (f32, f32)| {
+        let within = |value: f32, (min, max): (f32, f32)| {
             if value.is_finite() {
-                value.clamp(least, most)
+                value.clamp(min, max)
             } else {
                 1.0
             }
@@ -179,15 +179,15 @@ impl ConfigStore {
         match text.and_then(|text| UserConfig::read(&text)) {
             Ok(config) => (Self::new(config, Some(path)), None),
             Err(why) => {
-                let (kept, notice) = match set_aside(&path) {
-                    Ok(aside) => (
+                let (saved_path, notice) = match set_aside(&path) {
+                    Ok(backup) => (
                         Some(path.clone()),
-                        format!("the old file was renamed to {}", aside.display()),
+                        format!("the old file was renamed to {}", backup.display()),
                     ),
                     Err(error) => (None, format!("changes will not be saved: {error}")),
                 };
                 let notice = format!("Settings were reset, {notice}. {}: {why}", path.display());
-                (Self::new(UserConfig::default(), kept), Some(notice))
+                (Self::new(UserConfig::default(), saved_path), Some(notice))
             }
         }
     }
@@ -249,10 +249,10 @@ impl ConfigStore {
 fn set_aside(path: &Path) -> Result<PathBuf> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let numbered = (1_u32..).map(|n| path.with_file_name(format!("{name}.broken-{n}")));
-    let mut free = numbered.filter(|aside| !aside.exists());
-    let aside = free.next().unwrap_or_else(|| path.with_extension("broken"));
-    std::fs::rename(path, &aside).map_err(|error| Error::io(path, error))?;
-    Ok(aside)
+    let mut free = numbered.filter(|backup| !backup.exists());
+    let backup = free.next().unwrap_or_else(|| path.with_extension("broken"));
+    std::fs::rename(path, &backup).map_err(|error| Error::io(path, error))?;
+    Ok(backup)
 }
 
 #[cfg(test)]

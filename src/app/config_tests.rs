@@ -121,11 +121,11 @@ fn broken_file_is_set_aside() {
     for (number, text) in (1..).zip(broken) {
         std::fs::write(&path, text).unwrap();
         let (mut store, notice) = ConfigStore::open(path.clone());
-        let aside = path.with_file_name(format!("{FILE}.broken-{number}"));
-        assert_eq!(std::fs::read(&aside).unwrap(), text);
+        let backup = path.with_file_name(format!("{FILE}.broken-{number}"));
+        assert_eq!(std::fs::read(&backup).unwrap(), text);
         assert!(!path.exists());
         let notice = notice.unwrap();
-        assert!(notice.contains(&*aside.to_string_lossy()), "{notice}");
+        assert!(notice.contains(&*backup.to_string_lossy()), "{notice}");
         assert!(!notice.contains('\n'), "{notice}");
         assert_eq!(store.config, UserConfig::default());
         store.config.hud = false;

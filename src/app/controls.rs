@@ -130,14 +130,14 @@ impl ControlBar<'_> {
         response.widget_info(|| {
             egui::WidgetInfo::selected(egui::Role::Button, enabled, lit, shortcut.label())
         });
-        let look = ui.style().interact(&response);
+        let visuals = ui.style().interact(&response);
         let fill = if lit {
             theme::palette(ui).raised
         } else {
-            look.weak_bg_fill
+            visuals.weak_bg_fill
         };
         ui.painter()
-            .rect(rect, 6, fill, look.bg_stroke, StrokeKind::Inside);
+            .rect(rect, 6, fill, visuals.bg_stroke, StrokeKind::Inside);
         let colour = match (enabled, lit) {
             (false, _) => theme::palette(ui).line,
             (true, true) => theme::palette(ui).accent,
@@ -304,9 +304,9 @@ impl Icon {
                 }
             }
             Self::Halves => {
-                let whole = Rect::from_center_size(c, vec2(15.0, 12.0));
+                let outline = Rect::from_center_size(c, vec2(15.0, 12.0));
                 let line = Stroke::new(1.3, colour);
-                painter.rect_stroke(whole, 1, line, StrokeKind::Middle);
+                painter.rect_stroke(outline, 1, line, StrokeKind::Middle);
                 block(3.75, 0.0, 7.5, 12.0);
             }
             Self::Curve => {

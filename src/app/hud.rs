@@ -112,8 +112,8 @@ fn shortened(name: &str) -> String {
     if name.chars().count() <= MAX_ENGINE_CHARS {
         return name.to_owned();
     }
-    let begun: String = name.chars().take(MAX_ENGINE_CHARS - 1).collect();
-    format!("{}…", begun.trim_end())
+    let prefix: String = name.chars().take(MAX_ENGINE_CHARS - 1).collect();
+    format!("{}…", prefix.trim_end())
 }
 
 #[cfg(test)]

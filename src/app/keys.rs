@@ -218,19 +218,19 @@ impl KeyMap {
         Self::with(actions, &Bindings::new())
     }
 
-    /// Like [`KeyMap::new`], but the user's bindings in `own` replace an action's keys and are taken
-    /// from other actions. Unknown actions and keys in `own` are ignored.
+    /// Like [`KeyMap::new`], but the user's bindings in `custom` replace an action's keys and are taken
+    /// from other actions. Unknown actions and keys in `custom` are ignored.
     ///
     /// # Errors
     /// Returns an error if one of the world's own key names is unknown.
-    pub fn with(actions: &[ActionSpec], own: &Bindings) -> Result<Self> {
-        let worlds = world_chords(actions)?;
-        let combinations = combinations(&worlds);
-        let own_of = |index: usize| {
+    pub fn with(actions: &[ActionSpec], custom: &Bindings) -> Result<Self> {
+        let defaults = world_chords(actions)?;
+        let combinations = combinations(&defaults);
+        let custom_of = |index: usize| {
             if combinations.contains_key(&index) {
                 None
             } else {
-                own.get(&actions[index].name)
+                custom.get(&actions[index].name)
             }
         };
         let mut taken: BTreeSet<Chord> = BTreeSet::new();
@@ -239,13 +239,13 @@ impl KeyMap {
             chords[index].extend(wanted.filter(|chord| taken.insert(chord.clone())));
         };
         for index in 0..actions.len() {
-            if let Some(names) = own_of(index) {
+            if let Some(names) = custom_of(index) {
                 take(index, &mut names.iter().filter_map(|name| chord(name)));
             }
         }
-        for (index, own) in worlds.iter().enumerate() {
-            if own_of(index).is_none() && !combinations.contains_key(&index) {
-                take(index, &mut own.iter().cloned());
+        for (index, chords) in defaults.iter().enumerate() {
+            if custom_of(index).is_none() && !combinations.contains_key(&index) {
+                take(index, &mut chords.iter().cloned());
             }
         }
         for (index, sets) in &combinations {
@@ -302,13 +302,13 @@ impl KeyMap {
 
     /// The same bindings without one shortcut.
     pub fn without(mut self, shortcut: Shortcut) -> Self {
-        self.shortcuts.retain(|own| *own != shortcut);
+        self.shortcuts.retain(|other| *other != shortcut);
         self
     }
 
     /// The same bindings with only the shortcuts that `keep` accepts.
     pub fn with_shortcuts(mut self, keep: impl Fn(Shortcut) -> bool) -> Self {
-        self.shortcuts.retain(|own| keep(*own));
+        self.shortcuts.retain(|shortcut| keep(*shortcut));
         self
     }
 
@@ -330,8 +330,8 @@ impl KeyMap {
 
     /// The shortcut of a key, unless the world uses the key.
     pub fn shortcut(&self, key: Key) -> Option<Shortcut> {
-        let mut own = self.shortcuts.iter().copied();
-        own.find(|shortcut| self.shortcut_keys(*shortcut).any(|free| free == key))
+        let mut shortcuts = self.shortcuts.iter().copied();
+        shortcuts.find(|shortcut| self.shortcut_keys(*shortcut).any(|free| free == key))
     }
 
     /// A shortcut's keys that the world does not use.
@@ -372,10 +372,10 @@ fn world_chords(actions: &[ActionSpec]) -> Result<Vec<Vec<Chord>>> {
 }
 
 /// The combined actions, each with the sets of actions it consists of.
-fn combinations(worlds: &[Vec<Chord>]) -> BTreeMap<usize, BTreeSet<BTreeSet<usize>>> {
+fn combinations(defaults: &[Vec<Chord>]) -> BTreeMap<usize, BTreeSet<BTreeSet<usize>>> {
     let player = |key: &Key| {
         let alone = |chords: &Vec<Chord>| chords.iter().any(|chord| chord == &[*key]);
-        worlds.iter().position(alone)
+        defaults.iter().position(alone)
     };
     let of_chord = |chord: &Chord| -> Option<BTreeSet<usize>> {
         let set: Option<BTreeSet<_>> = chord.iter().map(player).collect();
@@ -385,7 +385,7 @@ fn combinations(worlds: &[Vec<Chord>]) -> BTreeMap<usize, BTreeSet<BTreeSet<usiz
         let sets: Option<BTreeSet<_>> = chords.iter().map(of_chord).collect();
         Some((index, sets.filter(|sets| !sets.is_empty())?))
     };
-    worlds.iter().enumerate().filter_map(of_action).collect()
+    defaults.iter().enumerate().filter_map(of_action).collect()
 }
 
 /// Every combination of one chord from each.

@@ -139,18 +139,18 @@ pub fn run(options: Options) -> Result<()> {
     };
     close_on_interrupt(&setup.close, &setup.waker);
     let (window, opened) = shell::open(setup, session);
-    let left = window.map(|mut window| window.leave()).unwrap_or_default();
-    if let Some(training) = left.training {
+    let exit = window.map(|mut window| window.leave()).unwrap_or_default();
+    if let Some(training) = exit.training {
         training.finish(SAVE_TIME);
     }
-    let written = left.recording.map_or(Ok(()), Session::write);
-    if let Some((recording, world)) = left.dataset_recording {
+    let written = exit.recording.map_or(Ok(()), Session::write);
+    if let Some((recording, world)) = exit.dataset_recording {
         let folder = recording.path().to_path_buf();
         recording::write(recording, world, &folder)?;
     }
     written?;
     opened.unwrap_or_else(|panic| resume_unwind(panic))?;
-    left.failure.map_or(Ok(()), |what| Err(Error::Device(what)))
+    exit.failure.map_or(Ok(()), |what| Err(Error::Device(what)))
 }
 
 /// Makes Ctrl-C close the window normally, so that recordings are written.

@@ -65,17 +65,17 @@ impl Mouse {
 
     /// Adds motion in pixels to the right.
     pub fn add_motion(&mut self, pixels: f32, sensitivity: f32) {
-        let most = MAX_PENDING * PIXELS_PER_TURN;
+        let max = MAX_PENDING * PIXELS_PER_TURN;
         let moved = self.pending + pixels * sensitivity;
         if moved.is_finite() {
-            self.pending = moved.clamp(-most, most);
+            self.pending = moved.clamp(-max, max);
         }
     }
 
     /// Steers by position, a fraction of the picture's width from the left, or `None` outside. The
     /// nearest of left, straight and right is chosen.
-    pub fn set_position(&mut self, share: Option<f32>) {
-        self.steering = share.and_then(|share| match 2.0 * share - 1.0 {
+    pub fn set_position(&mut self, fraction: Option<f32>) {
+        self.steering = fraction.and_then(|fraction| match 2.0 * fraction - 1.0 {
             x if x < -0.5 => Some(Side::Left),
             x if x > 0.5 => Some(Side::Right),
             _ => None,
@@ -259,9 +259,9 @@ mod tests {
     fn position_steers_alongside_throttle() {
         let map = keys(Kind::Drive);
         let mut mouse = Mouse::new(&map).unwrap();
-        let places = [None, Some(0.0), Some(0.3), Some(0.5), Some(0.7), Some(1.2)];
-        let steered = places.map(|place| {
-            mouse.set_position(place);
+        let positions = [None, Some(0.0), Some(0.3), Some(0.5), Some(0.7), Some(1.2)];
+        let steered = positions.map(|position| {
+            mouse.set_position(position);
             name(&map, &mouse, &[])
         });
         assert_eq!(steered, ["", "left", "", "", "", "right"]);

@@ -233,7 +233,7 @@ impl Plots {
     fn crop(&self, image: &ColorImage, pixels_per_point: f32) -> Option<image::RgbaImage> {
         let rect = self.drawn? * pixels_per_point;
         let [width, height] = image.size;
-        let edge = |at: f32, most: usize| (at.round().max(0.0) as usize).min(most);
+        let edge = |at: f32, max: usize| (at.round().max(0.0) as usize).min(max);
         let (left, right) = (edge(rect.min.x, width), edge(rect.max.x, width));
         let (top, bottom) = (edge(rect.min.y, height), edge(rect.max.y, height));
         let side = |from: usize, to: usize| u32::try_from(to.checked_sub(from)?).ok();

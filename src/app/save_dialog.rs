@@ -208,8 +208,8 @@ impl SaveDialog {
 
 fn progress(ui: &mut Ui, export: &Export) {
     let (done, all) = export.progress();
-    let share = done as f32 / all.max(1) as f32;
-    ui.add(ProgressBar::new(share).text(format!("{done} of {all} frames")));
+    let fraction = done as f32 / all.max(1) as f32;
+    ui.add(ProgressBar::new(fraction).text(format!("{done} of {all} frames")));
     if ui.button("Cancel").clicked() {
         export.cancel();
     }

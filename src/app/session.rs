@@ -108,11 +108,11 @@ impl GameSession {
         Ok(session)
     }
 
-    /// Applies the user's key bindings in `own`. The mouse shortcut exists only in worlds with mouse
+    /// Applies the user's key bindings in `custom`. The mouse shortcut exists only in worlds with mouse
     /// controls.
-    pub fn rebind(&mut self, own: &Bindings) {
+    pub fn rebind(&mut self, custom: &Bindings) {
         // Invalid world keys were reported when the world was opened.
-        let Ok(keys) = KeyMap::with(&self.world.actions, own) else {
+        let Ok(keys) = KeyMap::with(&self.world.actions, custom) else {
             return;
         };
         let mouse = Mouse::new(&keys).is_some();

@@ -70,9 +70,9 @@ impl SettingsPage {
         };
         match capture {
             KeyCapture::Action(action) => {
-                let own = config.keys.entry(world.to_owned()).or_default();
-                self.rejection = rebind::add(own, actions, &action, key).err();
-                config.keys.retain(|_, own| !own.is_empty());
+                let custom = config.keys.entry(world.to_owned()).or_default();
+                self.rejection = rebind::add(custom, actions, &action, key).err();
+                config.keys.retain(|_, custom| !custom.is_empty());
             }
             KeyCapture::Button(button) => {
                 let buttons = &mut config.gamepad.buttons;
@@ -82,9 +82,14 @@ impl SettingsPage {
     }
 
     /// Draws the modal page; returns whether it was closed. `fresh` is true on the first draw.
-    pub fn ui(&mut self, context: &Context, shown: &mut SettingsContext<'_>, fresh: bool) -> bool {
+    pub fn ui(
+        &mut self,
+        context: &Context,
+        settings: &mut SettingsContext<'_>,
+        fresh: bool,
+    ) -> bool {
         let space = context.content_rect().size() - vec2(60.0, 140.0);
-        let shown_page = modal(context, "settings").show(context, |ui| {
+        let response = modal(context, "settings").show(context, |ui| {
             ui.set_width(WIDTH.min(space.x));
             let mut closed = false;
             title(ui, "Settings", fresh, &mut closed);
@@ -92,15 +97,15 @@ impl SettingsPage {
             scroll.show(ui, |ui| {
                 // Leave room for the scroll bar.
                 ui.set_max_width(ui.available_width() - 12.0);
-                appearance(ui, shown.config);
-                self.keys(ui, shown);
-                self.gamepad(ui, shown);
-                mouse(ui, shown.config);
+                appearance(ui, settings.config);
+                self.keys(ui, settings);
+                self.gamepad(ui, settings);
+                mouse(ui, settings.config);
                 self.follow(ui);
             });
             closed
         });
-        shown_page.inner || shown_page.should_close()
+        response.inner || response.should_close()
     }
 
     /// Scrolls a newly focused control into view.
@@ -115,12 +120,16 @@ impl SettingsPage {
         }
     }
 
-    fn keys(&mut self, ui: &mut Ui, shown: &mut SettingsContext<'_>) {
-        section(ui, &format!("Keys in {}", shown.world));
-        let mut own = shown.config.keys.remove(shown.world).unwrap_or_default();
-        let actions: Vec<(String, Vec<Chord>)> = shown
+    fn keys(&mut self, ui: &mut Ui, settings: &mut SettingsContext<'_>) {
+        section(ui, &format!("Keys in {}", settings.world));
+        let mut custom = settings
+            .config
             .keys
-            .rebindable(shown.actions)
+            .remove(settings.world)
+            .unwrap_or_default();
+        let actions: Vec<(String, Vec<Chord>)> = settings
+            .keys
+            .rebindable(settings.actions)
             .map(|(spec, chords)| (spec.name.clone(), chords.to_vec()))
             .collect();
         grid(ui, "keys", |ui| {
@@ -130,13 +139,13 @@ impl SettingsPage {
                     ui.spacing_mut().item_spacing.x = 4.0;
                     for chord in chords {
                         if removable(ui, action, chord) {
-                            rebind::remove(&mut own, shown.actions, action, chord);
+                            rebind::remove(&mut custom, settings.actions, action, chord);
                             self.rejection = None;
                         }
                     }
                     self.capture_button(ui, KeyCapture::Action(action.clone()), "Add", action);
-                    if own.contains_key(action) && reset_clicked(ui, action) {
-                        own.remove(action);
+                    if custom.contains_key(action) && reset_clicked(ui, action) {
+                        custom.remove(action);
                         self.rejection = None;
                     }
                 });
@@ -146,23 +155,26 @@ impl SettingsPage {
         if let Some(rejection) = &self.rejection {
             ui.label(RichText::new(rejection).color(theme::palette(ui).alert));
         }
-        let all = ui.add_enabled(!own.is_empty(), egui::Button::new("Reset to defaults"));
+        let all = ui.add_enabled(!custom.is_empty(), egui::Button::new("Reset to defaults"));
         if all.clicked() {
-            own = Bindings::new();
+            custom = Bindings::new();
             self.rejection = None;
         }
-        if !own.is_empty() {
-            shown.config.keys.insert(shown.world.to_owned(), own);
+        if !custom.is_empty() {
+            settings
+                .config
+                .keys
+                .insert(settings.world.to_owned(), custom);
         }
     }
 
-    fn gamepad(&mut self, ui: &mut Ui, shown: &mut SettingsContext<'_>) {
+    fn gamepad(&mut self, ui: &mut Ui, settings: &mut SettingsContext<'_>) {
         section(ui, "Gamepad");
-        ui.checkbox(&mut shown.config.gamepad.on, "Use gamepads");
-        if !shown.config.gamepad.on {
+        ui.checkbox(&mut settings.config.gamepad.on, "Use gamepads");
+        if !settings.config.gamepad.on {
             return;
         }
-        let there = match shown.gamepads {
+        let connected = match settings.gamepads {
             [] => "No gamepad connected.".to_owned(),
             gamepads => {
                 let names: Vec<_> = gamepads
@@ -172,16 +184,16 @@ impl SettingsPage {
                 format!("Connected: {}.", names.join(", "))
             }
         };
-        ui.label(RichText::new(there).color(theme::palette(ui).muted));
+        ui.label(RichText::new(connected).color(theme::palette(ui).muted));
         let directions =
             "The D-pad and the left stick give directions; Start pauses, Select restarts.";
         ui.label(RichText::new(directions).color(theme::palette(ui).muted));
-        let buttons = &mut shown.config.gamepad.buttons;
+        let buttons = &mut settings.config.gamepad.buttons;
         grid(ui, "buttons", |ui| {
             for button in GamepadButton::MAPPABLE {
                 name(ui, button.label());
                 ui.horizontal(|ui| {
-                    if let Some(key) = shown.gamepad.key(button) {
+                    if let Some(key) = settings.gamepad.key(button) {
                         keycap(ui, key, false);
                     }
                     self.capture_button(ui, KeyCapture::Button(button), "Change", button.label());
@@ -196,14 +208,14 @@ impl SettingsPage {
 
     /// A button that starts key capture, or the prompt while capturing.
     fn capture_button(&mut self, ui: &mut Ui, capture: KeyCapture, what: &str, whose: &str) {
-        let asked = self.capture.as_ref() == Some(&capture);
-        let text = if asked {
+        let capturing = self.capture.as_ref() == Some(&capture);
+        let text = if capturing {
             RichText::new("Press a key, or Esc").color(theme::palette(ui).accent)
         } else {
             RichText::new(if what == "Add" { "+" } else { "…" })
         };
         let button = ui.button(text);
-        let label = if asked {
+        let label = if capturing {
             format!("Press a key for {whose}, or Escape")
         } else {
             format!("{what} the key for {whose}")
@@ -212,7 +224,7 @@ impl SettingsPage {
         let hint = "Click, then press the key.";
         if button.on_hover_text(hint).clicked() {
             self.rejection = None;
-            self.capture = (!asked).then_some(capture);
+            self.capture = (!capturing).then_some(capture);
         }
     }
 }
@@ -245,7 +257,7 @@ fn appearance(ui: &mut Ui, config: &mut UserConfig) {
 
 /// Steps of a tenth: a slider would move away under the pointer.
 fn scale(ui: &mut Ui, scale: &mut f32) {
-    let (least, most) = SCALES;
+    let (min, max) = SCALES;
     let step = |ui: &mut Ui, scale: &mut f32, sign: &str, by: f32, enabled: bool| {
         let button = ui.add_enabled(enabled, egui::Button::new(sign).min_size(vec2(30.0, 24.0)));
         named(&button, if by > 0.0 { "Larger" } else { "Smaller" });
@@ -253,9 +265,9 @@ fn scale(ui: &mut Ui, scale: &mut f32) {
             *scale = ((*scale + by) * 10.0).round() / 10.0;
         }
     };
-    step(ui, scale, "−", -0.1, *scale > least);
+    step(ui, scale, "−", -0.1, *scale > min);
     ui.label(format!("{:.0} %", 100.0 * *scale));
-    step(ui, scale, "+", 0.1, *scale < most);
+    step(ui, scale, "+", 0.1, *scale < max);
     if *scale != 1.0
         && reset_button(ui)
             .on_hover_text("Reset to default.")
@@ -263,16 +275,16 @@ fn scale(ui: &mut Ui, scale: &mut f32) {
     {
         *scale = 1.0;
     }
-    *scale = scale.clamp(least, most);
+    *scale = scale.clamp(min, max);
 }
 
 fn mouse(ui: &mut Ui, config: &mut UserConfig) {
     section(ui, "Mouse");
-    let (least, most) = SENSITIVITIES;
+    let (min, max) = SENSITIVITIES;
     grid(ui, "mouse", |ui| {
         let name = name(ui, "Sensitivity");
         line(ui, |ui| {
-            let slider = egui::Slider::new(&mut config.mouse.sensitivity, least..=most);
+            let slider = egui::Slider::new(&mut config.mouse.sensitivity, min..=max);
             ui.add(slider.logarithmic(true).max_decimals(2))
                 .labelled_by(name);
         });

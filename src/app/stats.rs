@@ -42,10 +42,9 @@ impl FrameStats {
         self.last_sequence = Some(frame.sequence);
         self.generated.push_back((frame.made, frame.sequence));
         while self.generated.len() > 2
-            && self
-                .generated
-                .front()
-                .is_some_and(|(made, _)| frame.made.duration_since(*made) > RATE_WINDOW)
+            && self.generated.front().is_some_and(|(generated_at, _)| {
+                frame.made.duration_since(*generated_at) > RATE_WINDOW
+            })
         {
             self.generated.pop_front();
         }
@@ -120,8 +119,8 @@ impl FrameStats {
     }
 }
 
-fn push<T>(queue: &mut VecDeque<T>, value: T, most: usize) {
-    if queue.len() >= most {
+fn push<T>(queue: &mut VecDeque<T>, value: T, max: usize) {
+    if queue.len() >= max {
         queue.pop_front();
     }
     queue.push_back(value);
@@ -133,7 +132,7 @@ mod tests {
     use super::*;
     use crate::engine::SamplerParams;
 
-    fn frame(sequence: u64, made: Instant) -> Frame {
+    fn frame(sequence: u64, generated_at: Instant) -> Frame {
         Frame {
             trace: [].into(),
             inspect: None,
@@ -149,7 +148,7 @@ mod tests {
             image: crate::sim::Picture::Bytes([0_u8; 3].as_slice().into()),
             action: 0,
             reflects: None,
-            made,
+            made: generated_at,
             times: StageTimes {
                 denoise: Duration::from_millis(sequence),
                 ..StageTimes::default()
@@ -163,8 +162,8 @@ mod tests {
     fn model_rate_counts_skipped_frames() {
         let (mut stats, start) = (FrameStats::default(), Instant::now());
         for i in 0..10 {
-            let made = start + Duration::from_millis(40 * i);
-            stats.record_frame(&frame(1 + 2 * i, made), None, made);
+            let generated_at = start + Duration::from_millis(40 * i);
+            stats.record_frame(&frame(1 + 2 * i, generated_at), None, generated_at);
         }
         assert!((stats.model_fps().unwrap() - 50.0).abs() < 0.1);
         assert_eq!(stats.skipped, 9);

@@ -298,12 +298,12 @@ impl Timeline {
             );
             match self.thumbnails.get(&key) {
                 Some(texture) => {
-                    let whole = Rect::from_min_max(Pos2::ZERO, pos2(1.0, 1.0));
+                    let uv = Rect::from_min_max(Pos2::ZERO, pos2(1.0, 1.0));
                     let size = texture.size_vec2();
                     let wide =
                         (THUMBNAIL_HEIGHT * size.x / size.y.max(1.0)).min(THUMBNAIL_WIDTH - 2.0);
                     let rect = Rect::from_min_size(rect.min, vec2(wide, THUMBNAIL_HEIGHT));
-                    painter.image(texture.id(), rect, whole, egui::Color32::WHITE);
+                    painter.image(texture.id(), rect, uv, egui::Color32::WHITE);
                 }
                 None if self.requested.insert(key) => missing.push(index),
                 None => {}
@@ -390,14 +390,14 @@ impl Scale {
 
     fn x(&self, index: usize) -> f32 {
         let room = self.strip.width() - 8.0;
-        let share = index.saturating_sub(self.first) as f32 / self.frames();
-        self.strip.left() + 2.0 + room * share
+        let fraction = index.saturating_sub(self.first) as f32 / self.frames();
+        self.strip.left() + 2.0 + room * fraction
     }
 
     fn index(&self, x: f32) -> usize {
         let room = self.strip.width() - 8.0;
-        let share = ((x - self.strip.left() - 2.0) / room).clamp(0.0, 1.0);
-        self.first + (share * self.frames()).round() as usize
+        let fraction = ((x - self.strip.left() - 2.0) / room).clamp(0.0, 1.0);
+        self.first + (fraction * self.frames()).round() as usize
     }
 }
 

@@ -242,11 +242,22 @@ impl TuningPanel {
 
     fn sampler(&mut self, ui: &mut Ui, limits: &SamplerLimits) {
         section(ui, "Sampler");
-        let (params, defaults) = (&mut self.settings.params, &self.defaults.params);
         // Above the controls, so that their tooltips do not cover it.
-        if let Err(why) = params.check() {
+        if let Err(why) = self.settings.params.check() {
             ui.label(RichText::new(format!("Not applied: {why}")).color(theme::palette(ui).alert));
         }
+        self.solver_rows(ui, limits);
+        self.step_rows(ui);
+        self.context_rows(ui, limits);
+        self.noise_and_action_rows(ui, limits);
+        if limits.ends {
+            self.episode_end_row(ui);
+        }
+    }
+
+    /// The solver, its path, and its steps or tolerance.
+    fn solver_rows(&mut self, ui: &mut Ui, limits: &SamplerLimits) {
+        let (params, defaults) = (&mut self.settings.params, &self.defaults.params);
         inline_row(
             ui,
             "Solver",
@@ -298,6 +309,11 @@ impl TuningPanel {
                 },
             ),
         }
+    }
+
+    /// Where the steps lie, and the noise added between them.
+    fn step_rows(&mut self, ui: &mut Ui) {
+        let (params, defaults) = (&mut self.settings.params, &self.defaults.params);
         stacked_row(
             ui,
             "Timestep shift",
@@ -321,6 +337,11 @@ impl TuningPanel {
             defaults.churn,
             |ui, churn| slider(ui, churn, 0.0..=4.0, 0.05),
         );
+    }
+
+    /// The context's noise and length.
+    fn context_rows(&mut self, ui: &mut Ui, limits: &SamplerLimits) {
+        let (params, defaults) = (&mut self.settings.params, &self.defaults.params);
         stacked_row(
             ui,
             "Context noise",
@@ -338,6 +359,11 @@ impl TuningPanel {
             defaults.context,
             |ui, context| slider(ui, context, length, 1.0),
         );
+    }
+
+    /// Temperature, and guidance if the network supports it.
+    fn noise_and_action_rows(&mut self, ui: &mut Ui, limits: &SamplerLimits) {
+        let (params, defaults) = (&mut self.settings.params, &self.defaults.params);
         stacked_row(
             ui,
             "Temperature",
@@ -356,20 +382,21 @@ impl TuningPanel {
                 |ui, guidance| slider(ui, guidance, 0.0..=4.0, 0.05),
             );
         }
-        if limits.ends {
-            inline_row(
-                ui,
-                "Episode end",
-                "What happens when the model predicts that the episode has ended.",
-                &mut self.settings.ends_restart,
-                self.defaults.ends_restart,
-                |ui, restart| {
-                    choices(ui, restart, &[true, false], |restart| {
-                        if *restart { "Restart" } else { "Continue" }
-                    })
-                },
-            );
-        }
+    }
+
+    fn episode_end_row(&mut self, ui: &mut Ui) {
+        inline_row(
+            ui,
+            "Episode end",
+            "What happens when the model predicts that the episode has ended.",
+            &mut self.settings.ends_restart,
+            self.defaults.ends_restart,
+            |ui, restart| {
+                choices(ui, restart, &[true, false], |restart| {
+                    if *restart { "Restart" } else { "Continue" }
+                })
+            },
+        );
     }
 
     fn seed(&mut self, ui: &mut Ui, seed: u64) {

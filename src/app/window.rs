@@ -266,7 +266,7 @@ impl Window {
                         "Simulator"
                     };
                     comparison.ui(ui, space, size, scaling, name);
-                    comparison.places(space)[0]
+                    comparison.rects(space)[0]
                 }
                 None => space,
             };

@@ -290,8 +290,8 @@ impl WorldCard {
         painter.rect_filled(frame, 6, theme::palette(ui).backdrop);
         self.paint_picture(ui, frame);
         let mut tag = frame.left_top() + vec2(6.0, 6.0);
-        let real = matches!(self.entry.source, Source::Simulator(_));
-        for (shown, text) in [(real, "SIMULATOR"), (self.playing, "PLAYING")] {
+        let is_simulator = matches!(self.entry.source, Source::Simulator(_));
+        for (shown, text) in [(is_simulator, "SIMULATOR"), (self.playing, "PLAYING")] {
             if shown {
                 tag.x = badge(ui, tag, text) + 6.0;
             }
@@ -346,9 +346,8 @@ impl WorldCard {
         let size = vec2(width as f32, height as f32);
         let scale = (frame.size() / size).min_elem();
         let rect = Rect::from_center_size(frame.center(), size * scale);
-        let whole = Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0));
-        ui.painter()
-            .image(picture.id(), rect, whole, Color32::WHITE);
+        let uv = Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0));
+        ui.painter().image(picture.id(), rect, uv, Color32::WHITE);
     }
 
     /// The card's accessible name.

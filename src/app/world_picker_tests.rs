@@ -178,12 +178,12 @@ fn click_plays_card() {
 #[test]
 fn cards_have_accessible_names() {
     let page = Page::new();
-    let spoken = |part: &str| {
+    let accessible_name = |part: &str| {
         let mut names = page.names.iter().map(|(name, _)| name);
         let found = names.find(|name| name.starts_with(part));
         found.unwrap_or_else(|| panic!("{part}: {:?}", page.names))
     };
-    let played = spoken("B, ");
+    let played = accessible_name("B, ");
     for part in [
         "included",
         "playing",
@@ -196,10 +196,10 @@ fn cards_have_accessible_names() {
     ] {
         assert!(played.contains(part), "{part}: {played}");
     }
-    assert!(spoken("C, ").contains("cannot be loaded: no weights"));
-    assert!(spoken("Drive, ").contains("simulator"));
-    assert!(!spoken("A, ").contains("playing"));
-    spoken("Back to the game");
+    assert!(accessible_name("C, ").contains("cannot be loaded: no weights"));
+    assert!(accessible_name("Drive, ").contains("simulator"));
+    assert!(!accessible_name("A, ").contains("playing"));
+    accessible_name("Back to the game");
 }
 
 #[test]

@@ -1,20 +1,20 @@
 //! Gamepads on Windows and macOS, through `gilrs`.
 
-use gilrs::{Axis, Button as Own, Gilrs};
+use gilrs::{Axis, Button as GilrsButton, Gilrs};
 
 use super::{GamepadButton, RawGamepad};
 
-const BUTTONS: [(Own, GamepadButton); 10] = [
-    (Own::South, GamepadButton::South),
-    (Own::East, GamepadButton::East),
-    (Own::West, GamepadButton::West),
-    (Own::North, GamepadButton::North),
-    (Own::LeftTrigger, GamepadButton::LeftShoulder),
-    (Own::RightTrigger, GamepadButton::RightShoulder),
-    (Own::LeftTrigger2, GamepadButton::LeftTrigger),
-    (Own::RightTrigger2, GamepadButton::RightTrigger),
-    (Own::Start, GamepadButton::Start),
-    (Own::Select, GamepadButton::Select),
+const BUTTONS: [(GilrsButton, GamepadButton); 10] = [
+    (GilrsButton::South, GamepadButton::South),
+    (GilrsButton::East, GamepadButton::East),
+    (GilrsButton::West, GamepadButton::West),
+    (GilrsButton::North, GamepadButton::North),
+    (GilrsButton::LeftTrigger, GamepadButton::LeftShoulder),
+    (GilrsButton::RightTrigger, GamepadButton::RightShoulder),
+    (GilrsButton::LeftTrigger2, GamepadButton::LeftTrigger),
+    (GilrsButton::RightTrigger2, GamepadButton::RightTrigger),
+    (GilrsButton::Start, GamepadButton::Start),
+    (GilrsButton::Select, GamepadButton::Select),
 ];
 
 /// The system's gamepads.
@@ -24,7 +24,7 @@ impl GamepadBackend {
     /// Returns `None` if the system offers no gamepad access.
     pub fn open() -> Option<Self> {
         match Gilrs::new() {
-            Ok(pads) => Some(Self(pads)),
+            Ok(gamepads) => Some(Self(gamepads)),
             Err(error) => {
                 tracing::warn!("cannot read gamepads: {error}");
                 None
@@ -38,25 +38,28 @@ impl GamepadBackend {
     /// Reads the gamepads' current state.
     pub fn read(&mut self) -> Vec<RawGamepad> {
         while self.0.next_event().is_some() {}
-        let pad = |(_, pad): (_, gilrs::Gamepad<'_>)| RawGamepad {
-            name: pad.name().to_owned(),
+        let gamepad = |(_, gamepad): (_, gilrs::Gamepad<'_>)| RawGamepad {
+            name: gamepad.name().to_owned(),
             buttons: BUTTONS
                 .into_iter()
-                .filter(|(own, _)| pad.is_pressed(*own))
+                .filter(|(button, _)| gamepad.is_pressed(*button))
                 .map(|(_, button)| button)
                 .collect(),
             dpad: [
-                pad.is_pressed(Own::DPadUp),
-                pad.is_pressed(Own::DPadDown),
-                pad.is_pressed(Own::DPadLeft),
-                pad.is_pressed(Own::DPadRight),
+                gamepad.is_pressed(GilrsButton::DPadUp),
+                gamepad.is_pressed(GilrsButton::DPadDown),
+                gamepad.is_pressed(GilrsButton::DPadLeft),
+                gamepad.is_pressed(GilrsButton::DPadRight),
             ],
-            stick: [pad.value(Axis::LeftStickX), pad.value(Axis::LeftStickY)],
-            triggers: [Own::LeftTrigger2, Own::RightTrigger2].map(|own| {
-                let data = pad.button_data(own);
+            stick: [
+                gamepad.value(Axis::LeftStickX),
+                gamepad.value(Axis::LeftStickY),
+            ],
+            triggers: [GilrsButton::LeftTrigger2, GilrsButton::RightTrigger2].map(|button| {
+                let data = gamepad.button_data(button);
                 data.map_or(0.0, gilrs::ev::state::ButtonData::value)
             }),
         };
-        self.0.gamepads().map(pad).collect()
+        self.0.gamepads().map(gamepad).collect()
     }
 }

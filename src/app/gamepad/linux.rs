@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use evdev::{AbsoluteAxisCode as Axis, Device, KeyCode};
 
@@ -17,9 +17,10 @@ const SWAPPED_BY: u16 = 0x045e;
 
 /// The open gamepads, by device file.
 pub struct GamepadBackend {
-    pads: BTreeMap<PathBuf, Opened>,
+    folder: PathBuf,
+    gamepads: BTreeMap<PathBuf, Opened>,
     /// Device files that are not gamepads.
-    others: BTreeSet<PathBuf>,
+    not_gamepads: BTreeSet<PathBuf>,
 }
 
 struct Opened {
@@ -31,39 +32,44 @@ struct Opened {
 
 impl GamepadBackend {
     pub fn open() -> Option<Self> {
-        Some(Self {
-            pads: BTreeMap::new(),
-            others: BTreeSet::new(),
-        })
+        Some(Self::in_folder(FOLDER.into()))
+    }
+
+    fn in_folder(folder: PathBuf) -> Self {
+        Self {
+            folder,
+            gamepads: BTreeMap::new(),
+            not_gamepads: BTreeSet::new(),
+        }
     }
 
     /// Opens newly connected gamepads.
     pub fn scan(&mut self) {
-        let entries = Path::new(FOLDER).read_dir().into_iter().flatten().flatten();
+        let entries = self.folder.read_dir().into_iter().flatten().flatten();
         let named = |path: &PathBuf| {
             let name = path.file_name().unwrap_or_default();
             name.to_string_lossy().starts_with("event")
         };
         let files: BTreeSet<_> = entries.map(|entry| entry.path()).filter(named).collect();
-        self.others.retain(|file| files.contains(file));
+        self.not_gamepads.retain(|file| files.contains(file));
         for file in files {
-            if self.others.contains(&file) || self.pads.contains_key(&file) {
+            if self.not_gamepads.contains(&file) || self.gamepads.contains_key(&file) {
                 continue;
             }
             match Device::open(&file) {
                 Ok(device) => match Opened::new(device) {
-                    Some(pad) => {
-                        tracing::info!("gamepad {} in {}", pad.name, file.display());
-                        self.pads.insert(file, pad);
+                    Some(gamepad) => {
+                        tracing::info!("gamepad {} in {}", gamepad.name, file.display());
+                        self.gamepads.insert(file, gamepad);
                     }
                     None => {
-                        self.others.insert(file);
+                        self.not_gamepads.insert(file);
                     }
                 },
                 // Permission for a new gamepad's file may arrive a moment later.
                 Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
                 Err(_) => {
-                    self.others.insert(file);
+                    self.not_gamepads.insert(file);
                 }
             }
         }
@@ -72,7 +78,7 @@ impl GamepadBackend {
     /// Reads the gamepads' current state and closes those that are gone.
     pub fn read(&mut self) -> Vec<RawGamepad> {
         let mut read = Vec::new();
-        self.pads.retain(|_, pad| match pad.read() {
+        self.gamepads.retain(|_, gamepad| match gamepad.read() {
             Ok(raw) => {
                 read.push(raw);
                 true
@@ -140,20 +146,20 @@ fn translated(
         (KeyCode::BTN_SELECT, GamepadButton::Select),
     ];
     // The position between minimum and maximum, from 0 to 1.
-    let share = |of: Axis| {
-        let (value, least, most) = axis(of)?;
-        (most > least).then(|| {
-            let (value, least, most) = (f64::from(value), f64::from(least), f64::from(most));
-            ((value - least) / (most - least)) as f32
+    let fraction = |of: Axis| {
+        let (value, min, max) = axis(of)?;
+        (max > min).then(|| {
+            let (value, min, max) = (f64::from(value), f64::from(min), f64::from(max));
+            ((value - min) / (max - min)) as f32
         })
     };
-    let centred = |of: Axis| share(of).map_or(0.0, |share| 2.0 * share - 1.0);
+    let centred = |of: Axis| fraction(of).map_or(0.0, |fraction| 2.0 * fraction - 1.0);
     let hat = |of: Axis| axis(of).map_or(0, |(value, ..)| value);
     // Z and RZ are triggers only if the right stick is on RX and RY.
     let own = axis(Axis::ABS_RX).is_some() && axis(Axis::ABS_RY).is_some();
     let trigger = |usual: Axis, other: Axis| {
-        let usual = share(usual).filter(|_| own);
-        usual.or_else(|| share(other)).unwrap_or(0.0)
+        let usual = fraction(usual).filter(|_| own);
+        usual.or_else(|| fraction(other)).unwrap_or(0.0)
     };
     let pressed = buttons.into_iter().filter(|(key, _)| down(*key));
     RawGamepad {
@@ -231,9 +237,21 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_without_pads_has_none() {
-        let mut source = GamepadBackend::open().unwrap();
-        source.scan();
-        assert_eq!(source.read().len(), source.pads.len());
+    fn other_files_are_ignored() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["event0", "mouse0"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let mut backend = GamepadBackend::in_folder(folder.path().into());
+        backend.scan();
+        assert!(backend.read().is_empty());
+        let event = folder.path().join("event0");
+        assert_eq!(backend.not_gamepads, BTreeSet::from([event.clone()]));
+        std::fs::remove_file(event).unwrap();
+        backend.scan();
+        assert!(
+            backend.not_gamepads.is_empty(),
+            "a removed file is forgotten"
+        );
     }
 }

@@ -28,8 +28,8 @@ pub(in crate::app) struct GamepadMap {
 impl GamepadMap {
     /// Directions map to the arrow keys if the world uses them, else to the keys of actions named
     /// like them. Buttons map to the world's other keys in order, Space first, except those the user
-    /// has bound in `own`, by the names of buttons and keys.
-    pub fn new(keys: &KeyMap, own: &BTreeMap<String, String>) -> Self {
+    /// has bound in `custom`, by the names of buttons and keys.
+    pub fn new(keys: &KeyMap, custom: &BTreeMap<String, String>) -> Self {
         let directions = DIRECTIONS.map(|(arrow, words)| {
             if keys.uses(arrow) {
                 Some(arrow)
@@ -41,17 +41,17 @@ impl GamepadMap {
             let mut chords = bound.chords.iter();
             !chords.any(|chord| matches!(chord[..], [key] if directions.contains(&Some(key))))
         };
-        let mut others: Vec<Key> = keys.shown().filter(directed).filter_map(single).collect();
-        others.sort_by_key(|key| *key != Key::Space);
-        let own_of = |button: GamepadButton| Key::from_name(own.get(button.name())?);
-        let taken = |key: &Key| {
+        let mut other_keys: Vec<Key> = keys.shown().filter(directed).filter_map(single).collect();
+        other_keys.sort_by_key(|key| *key != Key::Space);
+        let custom_of = |button: GamepadButton| Key::from_name(custom.get(button.name())?);
+        let bound = |key: &Key| {
             GamepadButton::MAPPABLE
                 .iter()
-                .any(|b| own_of(*b) == Some(*key))
+                .any(|b| custom_of(*b) == Some(*key))
         };
-        let mut others = others.into_iter().filter(|key| !taken(key));
+        let mut other_keys = other_keys.into_iter().filter(|key| !bound(key));
         let buttons = GamepadButton::MAPPABLE.iter().filter_map(|button| {
-            let key = own_of(*button).or_else(|| others.next())?;
+            let key = custom_of(*button).or_else(|| other_keys.next())?;
             Some((*button, key))
         });
         Self {
@@ -67,22 +67,22 @@ impl GamepadMap {
     }
 
     /// The keys that these gamepads hold down, without duplicates.
-    pub fn keys(&self, pads: &[Gamepad]) -> Vec<Key> {
-        let directed = |pad: &Gamepad| {
-            let pairs = self.directions.into_iter().zip(pad.directions);
+    pub fn keys(&self, gamepads: &[Gamepad]) -> Vec<Key> {
+        let directed = |gamepad: &Gamepad| {
+            let pairs = self.directions.into_iter().zip(gamepad.directions);
             pairs
                 .filter_map(|(key, on)| key.filter(|_| on))
                 .collect::<Vec<_>>()
         };
-        let pressed = |pad: &Gamepad| {
-            let down = pad.buttons.iter();
+        let pressed = |gamepad: &Gamepad| {
+            let down = gamepad.buttons.iter();
             down.filter_map(|button| self.key(*button))
                 .collect::<Vec<_>>()
         };
         let mut keys = Vec::new();
-        for key in pads
+        for key in gamepads
             .iter()
-            .flat_map(|pad| [directed(pad), pressed(pad)].concat())
+            .flat_map(|gamepad| [directed(gamepad), pressed(gamepad)].concat())
         {
             if !keys.contains(&key) {
                 keys.push(key);
@@ -123,15 +123,15 @@ mod tests {
     use crate::app::tests::world;
     use crate::worlds::Kind;
 
-    fn map(actions: &[(&str, &[&str])], own: &[(&str, &str)]) -> GamepadMap {
+    fn map(actions: &[(&str, &[&str])], custom: &[(&str, &str)]) -> GamepadMap {
         let keys = KeyMap::new(&world(actions).actions).unwrap();
-        let own = own
+        let custom = custom
             .iter()
             .map(|(button, key)| ((*button).into(), (*key).into()));
-        GamepadMap::new(&keys, &own.collect())
+        GamepadMap::new(&keys, &custom.collect())
     }
 
-    fn pad(directions: [bool; 4], buttons: &[GamepadButton]) -> Gamepad {
+    fn gamepad(directions: [bool; 4], buttons: &[GamepadButton]) -> Gamepad {
         Gamepad {
             directions,
             buttons: buttons.iter().copied().collect::<BTreeSet<_>>(),
@@ -161,7 +161,7 @@ mod tests {
         ]
         .map(|b| map.key(b));
         assert_eq!(keys, [Some(Key::Space), Some(Key::C), Some(Key::J), None]);
-        let pressed = map.keys(&[pad(
+        let pressed = map.keys(&[gamepad(
             UP,
             &[
                 GamepadButton::East,
@@ -183,7 +183,7 @@ mod tests {
             ],
             &[],
         );
-        assert_eq!(map.keys(&[pad([true; 4], &[])]), [Key::I, Key::J]);
+        assert_eq!(map.keys(&[gamepad([true; 4], &[])]), [Key::I, Key::J]);
         assert_eq!(map.key(GamepadButton::South), Some(Key::U));
     }
 
@@ -192,7 +192,7 @@ mod tests {
         let keys = KeyMap::new(&Kind::Maze.open(0).info().actions).unwrap();
         let map = GamepadMap::new(&keys, &BTreeMap::new());
         let mut held = crate::app::keys::HeldKeys::default();
-        let corner = map.keys(&[pad([true, false, true, false], &[])]);
+        let corner = map.keys(&[gamepad([true, false, true, false], &[])]);
         held.set(crate::app::keys::InputSource::Gamepad, &corner);
         assert_eq!(held.active_chord(&keys).unwrap().0.name, "forward-left");
         assert_eq!(map.key(GamepadButton::South), Some(Key::Q));
@@ -214,7 +214,10 @@ mod tests {
     #[test]
     fn keys_of_several_gamepads_are_merged() {
         let map = map(&[("noop", &[]), ("up", &["Up"])], &[]);
-        assert_eq!(map.keys(&[pad(UP, &[]), pad(UP, &[])]), [Key::ArrowUp]);
+        assert_eq!(
+            map.keys(&[gamepad(UP, &[]), gamepad(UP, &[])]),
+            [Key::ArrowUp]
+        );
         assert!(map.keys(&[]).is_empty());
     }
 }

@@ -5,12 +5,12 @@
 
 #[cfg(target_os = "linux")]
 #[path = "linux.rs"]
-mod source;
+mod backend;
 #[cfg(any(windows, target_os = "macos"))]
 #[path = "gilrs.rs"]
-mod source;
+mod backend;
 #[cfg(not(any(target_os = "linux", windows, target_os = "macos")))]
-mod source {
+mod backend {
     /// No gamepad support on this platform.
     pub enum GamepadBackend {}
 
@@ -34,7 +34,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
-use self::source::GamepadBackend;
+use self::backend::GamepadBackend;
 
 pub(super) use map::GamepadMap;
 
@@ -133,10 +133,10 @@ pub(super) struct Gamepad {
 impl Gamepad {
     /// Applies hysteresis to `raw`, given the previous state.
     fn new(raw: RawGamepad, before: Option<&Self>) -> Self {
-        let was = |direction: usize| before.is_some_and(|pad| pad.directions[direction]);
+        let was = |direction: usize| before.is_some_and(|gamepad| gamepad.directions[direction]);
         let [right, up] = raw.stick;
         let stick = [up, -up, -right, right];
-        let mut pad = Self {
+        let mut gamepad = Self {
             directions: [0, 1, 2, 3]
                 .map(|i| raw.dpad[i] || is_pressed_with_hysteresis(stick[i], was(i))),
             name: raw.name,
@@ -146,12 +146,12 @@ impl Gamepad {
         for (button, value) in both.into_iter().zip(raw.triggers) {
             if is_pressed_with_hysteresis(
                 value,
-                before.is_some_and(|pad| pad.buttons.contains(&button)),
+                before.is_some_and(|gamepad| gamepad.buttons.contains(&button)),
             ) {
-                pad.buttons.insert(button);
+                gamepad.buttons.insert(button);
             }
         }
-        pad
+        gamepad
     }
 }
 
@@ -196,7 +196,7 @@ fn watch(ended: &Receiver<()>, changes: &Sender<Change>, notify: impl Fn()) {
     let Some(mut source) = GamepadBackend::open() else {
         return;
     };
-    let mut pads: Vec<Gamepad> = Vec::new();
+    let mut gamepads: Vec<Gamepad> = Vec::new();
     let mut looked: Option<Instant> = None;
     loop {
         if looked.is_none_or(|at| at.elapsed() >= SCAN_INTERVAL) {
@@ -205,17 +205,17 @@ fn watch(ended: &Receiver<()>, changes: &Sender<Change>, notify: impl Fn()) {
         }
         let raw = source.read();
         // A connection or disconnection shifts the indices, so hysteresis restarts.
-        let same = raw.len() == pads.len();
-        let count = |(i, raw)| Gamepad::new(raw, pads.get(i).filter(|_| same));
+        let same = raw.len() == gamepads.len();
+        let count = |(i, raw)| Gamepad::new(raw, gamepads.get(i).filter(|_| same));
         let now: Vec<_> = raw.into_iter().enumerate().map(count).collect();
-        if now != pads {
-            pads = now;
-            if changes.send((Instant::now(), pads.clone())).is_err() {
+        if now != gamepads {
+            gamepads = now;
+            if changes.send((Instant::now(), gamepads.clone())).is_err() {
                 return;
             }
             notify();
         }
-        let pause = if pads.is_empty() {
+        let pause = if gamepads.is_empty() {
             SCAN_INTERVAL
         } else {
             READ_INTERVAL
@@ -240,10 +240,10 @@ mod tests {
     #[test]
     fn stick_has_hysteresis() {
         let ways = [0.1, 0.45, 0.55, 0.45, 0.31, 0.29, 0.45];
-        let mut pad: Option<Gamepad> = None;
+        let mut gamepad: Option<Gamepad> = None;
         let counted = ways.map(|value| {
-            let now = Gamepad::new(stick(0.0, value), pad.as_ref());
-            pad = Some(now.clone());
+            let now = Gamepad::new(stick(0.0, value), gamepad.as_ref());
+            gamepad = Some(now.clone());
             now.directions[0]
         });
         assert_eq!(counted, [false, false, true, true, true, false, false]);
@@ -271,9 +271,12 @@ mod tests {
             triggers: [0.2, 0.9],
             ..stick(0.0, 0.9)
         };
-        let pad = Gamepad::new(raw, None);
-        assert_eq!(pad.directions, [true, false, true, false]);
-        assert_eq!(pad.buttons, BTreeSet::from([GamepadButton::RightTrigger]));
+        let gamepad = Gamepad::new(raw, None);
+        assert_eq!(gamepad.directions, [true, false, true, false]);
+        assert_eq!(
+            gamepad.buttons,
+            BTreeSet::from([GamepadButton::RightTrigger])
+        );
     }
 
     #[test]
@@ -281,10 +284,10 @@ mod tests {
         let (sender, ended) = bounded::<()>(0);
         let held = std::sync::Arc::new(sender);
         let inside = std::sync::Arc::clone(&held);
-        let pads = GamepadWatcher::watch(move || {
+        let gamepads = GamepadWatcher::watch(move || {
             let _ = &inside;
         });
-        drop((pads, held));
+        drop((gamepads, held));
         // The thread drops its closure when it ends.
         let end = ended.recv_timeout(10 * SCAN_INTERVAL);
         assert_eq!(end, Err(RecvTimeoutError::Disconnected));

@@ -74,8 +74,8 @@ pub(super) fn legend(ui: &mut Ui, [low, high]: [String; 2], colour: impl Fn(f32)
         let step = strip.width() / STEPS as f32;
         let left = strip.left() + step * i as f32;
         let part = Rect::from_min_size(pos2(left, strip.top()), vec2(step + 0.5, strip.height()));
-        let share = i as f32 / (STEPS - 1) as f32;
-        ui.painter().rect_filled(part, 0, colour(share));
+        let fraction = i as f32 / (STEPS - 1) as f32;
+        ui.painter().rect_filled(part, 0, colour(fraction));
     }
     write(
         ui,

@@ -16,17 +16,17 @@ pub(super) fn diverging(palette: &Palette, value: f32) -> Color32 {
     } else {
         palette.warm
     };
-    let share = (value.abs() / MAX_ABS).min(1.0);
+    let fraction = (value.abs() / MAX_ABS).min(1.0);
     palette
         .backdrop
-        .lerp_to_gamma(end, if share.is_finite() { share } else { 1.0 })
+        .lerp_to_gamma(end, if fraction.is_finite() { fraction } else { 1.0 })
 }
 
 /// The colour of a weight relative to the largest; by its square root, so that small ones show.
-pub(super) fn heat(palette: &Palette, share: f32) -> Color32 {
+pub(super) fn heat(palette: &Palette, fraction: f32) -> Color32 {
     palette
         .backdrop
-        .lerp_to_gamma(palette.accent, share.clamp(0.0, 1.0).sqrt())
+        .lerp_to_gamma(palette.accent, fraction.clamp(0.0, 1.0).sqrt())
 }
 
 /// The channels of a latent stacked vertically, `[channels · grid height, grid width]`; `None` if
@@ -73,8 +73,8 @@ pub(super) fn range(inspection: &Inspection, channel: usize) -> [f32; 2] {
         .iter()
         .skip(channel)
         .step_by(inspection.channels.max(1));
-    values.fold([f32::INFINITY, f32::NEG_INFINITY], |[least, most], &x| {
-        [least.min(x), most.max(x)]
+    values.fold([f32::INFINITY, f32::NEG_INFINITY], |[min, max], &x| {
+        [min.min(x), max.max(x)]
     })
 }
 
@@ -82,8 +82,8 @@ pub(super) fn range(inspection: &Inspection, channel: usize) -> [f32; 2] {
 /// heads, then one row per head, layer by layer. Empty without time-attention layers.
 pub(super) fn over_time(attention: &Attention, token: usize) -> Vec<Vec<f32>> {
     let layers = 0..attention.time_layers.len();
-    let places = layers.flat_map(|layer| (0..attention.heads).map(move |head| (layer, head)));
-    let rows: Vec<Vec<f32>> = places
+    let heads = layers.flat_map(|layer| (0..attention.heads).map(move |head| (layer, head)));
+    let rows: Vec<Vec<f32>> = heads
         .filter_map(|(layer, head)| attention.over_time(layer, head, token))
         .map(|weights| weights.iter().rev().copied().collect())
         .collect();
@@ -117,11 +117,11 @@ pub(super) fn heat_map(palette: &Palette, rows: &[Vec<f32>]) -> Option<ColorImag
     if width == 0 || rows.iter().any(|row| row.len() != width) {
         return None;
     }
-    let most = largest(rows.iter().flatten());
+    let max = largest(rows.iter().flatten());
     let pixels = rows
         .iter()
         .flatten()
-        .map(|&x| heat(palette, x / most))
+        .map(|&x| heat(palette, x / max))
         .collect();
     Some(ColorImage::new([width, rows.len()], pixels))
 }
@@ -142,9 +142,9 @@ pub(super) fn attention_overlay(
     [height, width]: [usize; 2],
 ) -> Option<ColorImage> {
     let weights = weights.get(..height * width).filter(|w| !w.is_empty())?;
-    let most = largest(weights);
+    let max = largest(weights);
     let colour = palette.accent;
-    let pixel = |x: &f32| colour.gamma_multiply(0.75 * (x / most).clamp(0.0, 1.0));
+    let pixel = |x: &f32| colour.gamma_multiply(0.75 * (x / max).clamp(0.0, 1.0));
     Some(ColorImage::new(
         [width, height],
         weights.iter().map(pixel).collect(),
@@ -153,17 +153,17 @@ pub(super) fn attention_overlay(
 
 /// The attention share of each kind of token; `latent` is the number of patch tokens.
 pub(super) fn attention_shares(weights: &[f32], latent: usize) -> Vec<(&'static str, f32)> {
-    let share = |from: usize, to: usize| -> f32 {
+    let fraction = |from: usize, to: usize| -> f32 {
         let part = weights.get(from.min(weights.len())..to.min(weights.len()));
         part.unwrap_or_default().iter().sum()
     };
     let mut parts = vec![
-        ("patches", share(0, latent)),
-        ("action", share(latent, latent + 1)),
-        ("signal", share(latent + 1, latent + 2)),
+        ("patches", fraction(0, latent)),
+        ("action", fraction(latent, latent + 1)),
+        ("signal", fraction(latent + 1, latent + 2)),
     ];
     if weights.len() > latent + 2 {
-        parts.push(("registers", share(latent + 2, weights.len())));
+        parts.push(("registers", fraction(latent + 2, weights.len())));
     }
     parts
 }
@@ -173,9 +173,9 @@ pub(super) fn cell_at(picture: Rect, [height, width]: [usize; 2], at: Pos2) -> O
     if !picture.contains(at) || picture.area() <= 0.0 || height * width == 0 {
         return None;
     }
-    let share = (at - picture.min) / picture.size();
-    let along = |share: f32, count: usize| ((share * count as f32) as usize).min(count - 1);
-    Some(along(share.y, height) * width + along(share.x, width))
+    let fraction = (at - picture.min) / picture.size();
+    let along = |fraction: f32, count: usize| ((fraction * count as f32) as usize).min(count - 1);
+    Some(along(fraction.y, height) * width + along(fraction.x, width))
 }
 
 /// The rectangle of a grid cell, or of the `merge`² cells of its token, in a picture.
@@ -242,8 +242,8 @@ mod tests {
             sheet.pixels[channel * 24 + cell],
             diverging(&theme::DARK, value)
         );
-        let [least, most] = range(&inspection, channel);
-        assert!(least <= value && value <= most && least < most);
+        let [min, max] = range(&inspection, channel);
+        assert!(min <= value && value <= max && min < max);
         inspection.latent.pop();
         assert!(channels(&theme::DARK, &inspection).is_none());
     }
@@ -290,7 +290,7 @@ mod tests {
         let parts = attention_shares(&weights, 6);
         let names: Vec<_> = parts.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, ["patches", "action", "signal", "registers"]);
-        let sum: f32 = parts.iter().map(|(_, share)| share).sum();
+        let sum: f32 = parts.iter().map(|(_, fraction)| fraction).sum();
         assert!((sum - 1.0).abs() < 1e-5);
         assert!((parts[2].1 - weights[7]).abs() < 1e-6);
         assert_eq!(

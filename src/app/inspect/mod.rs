@@ -181,12 +181,12 @@ impl InspectPanel {
     /// Draws the frame with the selected patch and its attention.
     fn small_frame(&mut self, ui: &mut Ui, inspection: &Inspection, cell: usize, size: [usize; 2]) {
         let width = inspection.grid[1].max(1);
-        let place = format!("Row {}, column {}", cell / width + 1, cell % width + 1);
-        title(ui, &place);
+        let position = format!("Row {}, column {}", cell / width + 1, cell % width + 1);
+        title(ui, &position);
         let [height, width] = size.map(|side| side.max(1) as f32);
         let drawn = vec2(width, height) * (PICTURE / height.max(width));
         let (rect, response) = ui.allocate_exact_size(drawn, Sense::click());
-        name(&response, &format!("Selected patch: {place}"));
+        name(&response, &format!("Selected patch: {position}"));
         if response.clicked()
             && let Some(at) = response.interact_pointer_pos()
         {
@@ -241,14 +241,14 @@ impl InspectPanel {
             }
         });
         ui.add_space(4.0);
-        for (kind, share) in &self.attention_shares {
+        for (kind, fraction) in &self.attention_shares {
             let (rect, response) = ui.allocate_exact_size(vec2(SHARES_WIDTH, 17.0), Sense::hover());
-            let percent = format!("{:.0} %", 100.0 * share);
+            let percent = format!("{:.0} %", 100.0 * fraction);
             name(&response, &format!("{kind}: {percent}"));
             let bar = Rect::from_min_max(rect.left_bottom() - vec2(0.0, 3.0), rect.right_bottom());
             ui.painter()
                 .rect_filled(bar, 1, images::heat(theme::palette(ui), 0.0));
-            let filled = bar.with_max_x(bar.left() + bar.width() * share.clamp(0.0, 1.0));
+            let filled = bar.with_max_x(bar.left() + bar.width() * fraction.clamp(0.0, 1.0));
             ui.painter()
                 .rect_filled(filled, 1, theme::palette(ui).accent);
             let line = bar.center().y - 4.0;
@@ -279,17 +279,18 @@ impl InspectPanel {
             self.channels
                 .paint(ui, rect, part(channel)..part(channel + 1));
             let line = Stroke::new(1.0, theme::palette(ui).text);
-            let place = cell_rect(rect, inspection.grid, cell, 1);
-            ui.painter().rect_stroke(place, 0, line, StrokeKind::Middle);
+            let outline = cell_rect(rect, inspection.grid, cell, 1);
+            ui.painter()
+                .rect_stroke(outline, 0, line, StrokeKind::Middle);
             let response = ui.interact(
                 rect,
                 ui.scope_id().with(("channel", channel)),
                 Sense::hover(),
             );
-            let [least, most] = images::range(inspection, channel);
+            let [min, max] = images::range(inspection, channel);
             let own = inspection.latent.get(cell * count + channel).copied();
             let text = format!(
-                "Channel {}: {least:+.2} to {most:+.2}; selected patch {:+.2}",
+                "Channel {}: {min:+.2} to {max:+.2}; selected patch {:+.2}",
                 channel + 1,
                 own.unwrap_or_default()
             );
@@ -298,8 +299,8 @@ impl InspectPanel {
         }
         let palette = theme::palette(ui);
         let ends = [format!("−{MAX_ABS}"), format!("+{MAX_ABS}")];
-        legend(ui, ends, |share| {
-            images::diverging(palette, MAX_ABS * (2.0 * share - 1.0))
+        legend(ui, ends, |fraction| {
+            images::diverging(palette, MAX_ABS * (2.0 * fraction - 1.0))
         });
     }
 
@@ -327,30 +328,30 @@ impl InspectPanel {
         );
         let (area, response) = ui.allocate_exact_size(size, Sense::hover());
         name(&response, "Attention over past frames, heat map");
-        let [mean, rest] = self.map_places(area, row);
+        let [mean_row, head_rows] = self.map_places(area, row);
         let first = 1.0 / self.rows.len() as f32;
-        self.map.paint(ui, mean, 0.0..first);
-        self.map.paint(ui, rest, first..1.0);
+        self.map.paint(ui, mean_row, 0.0..first);
+        self.map.paint(ui, head_rows, first..1.0);
         write(
             ui,
-            mean.left_center() - vec2(6.0, 0.0),
+            mean_row.left_center() - vec2(6.0, 0.0),
             Align2::RIGHT_CENTER,
             "mean",
         );
         let layers = attention.time_layers.len();
         for (i, layer) in attention.time_layers.iter().enumerate() {
-            let tall = rest.height() / layers as f32;
-            let top = rest.top() + tall * i as f32;
+            let tall = head_rows.height() / layers as f32;
+            let top = head_rows.top() + tall * i as f32;
             let text = format!("layer {}", layer + 1);
             write(
                 ui,
-                pos2(rest.left() - 6.0, top + tall / 2.0),
+                pos2(head_rows.left() - 6.0, top + tall / 2.0),
                 Align2::RIGHT_CENTER,
                 &text,
             );
             if i > 0 {
                 let line = Stroke::new(1.0, theme::palette(ui).panel);
-                ui.painter().hline(rest.x_range(), top, line);
+                ui.painter().hline(head_rows.x_range(), top, line);
             }
         }
         let (ends, _) = ui.allocate_exact_size(vec2(size.x, 12.0), Sense::hover());
@@ -363,13 +364,15 @@ impl InspectPanel {
         );
         write(ui, ends.right_center(), Align2::RIGHT_CENTER, "current");
         let palette = theme::palette(ui);
-        let most = largest(self.rows.iter().flatten());
+        let max = largest(self.rows.iter().flatten());
         legend(
             ui,
-            ["0 %".to_owned(), format!("{:.0} %", 100.0 * most)],
-            |share| images::heat(palette, share),
+            ["0 %".to_owned(), format!("{:.0} %", 100.0 * max)],
+            |fraction| images::heat(palette, fraction),
         );
-        if let Some(text) = self.weight_tooltip(attention, [mean, rest], response.hover_pos()) {
+        if let Some(text) =
+            self.weight_tooltip(attention, [mean_row, head_rows], response.hover_pos())
+        {
             response.on_hover_text_at_pointer(text);
         }
     }
@@ -385,16 +388,16 @@ impl InspectPanel {
     fn weight_tooltip(
         &self,
         attention: &Attention,
-        [mean, rest]: [Rect; 2],
+        [mean_row, head_rows]: [Rect; 2],
         at: Option<egui::Pos2>,
     ) -> Option<String> {
         let at = at?;
         let columns = self.rows.first()?.len();
         let heads = attention.heads.max(1);
-        let (row, column, which) = match cell_at(mean, [1, columns], at) {
+        let (row, column, which) = match cell_at(mean_row, [1, columns], at) {
             Some(column) => (0, column, "all layers and heads".to_owned()),
             None => {
-                let cell = cell_at(rest, [self.rows.len() - 1, columns], at)?;
+                let cell = cell_at(head_rows, [self.rows.len() - 1, columns], at)?;
                 let row = cell / columns;
                 let layer = attention.time_layers.get(row / heads)? + 1;
                 let which = format!("layer {layer}, head {}", row % heads + 1);

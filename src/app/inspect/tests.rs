@@ -97,9 +97,9 @@ impl Panel {
     }
 
     /// Clicks a part at a fraction of its width and height.
-    fn click(&mut self, name: &str, share: Vec2) {
+    fn click(&mut self, name: &str, fraction: Vec2) {
         let (_, rect) = self.find(name).unwrap();
-        let pos = rect.min + rect.size() * share;
+        let pos = rect.min + rect.size() * fraction;
         let button = |pressed| Event::PointerButton {
             pos,
             button: PointerButton::Primary,

@@ -25,12 +25,12 @@ pub fn is_bindable(key: Key) -> bool {
 /// # Errors
 /// Returns a message naming the other action if the key is taken.
 pub fn add(
-    own: &mut Bindings,
+    custom: &mut Bindings,
     actions: &[ActionSpec],
     action: &str,
     key: Key,
 ) -> Result<(), String> {
-    let Some((map, index)) = bindings_and_index(own, actions, action) else {
+    let Some((map, index)) = bindings_and_index(custom, actions, action) else {
         return Ok(());
     };
     if let Some(other) = map.action_of(key) {
@@ -46,41 +46,41 @@ pub fn add(
     }
     let mut chords = map.chords_of(index).to_vec();
     chords.push(vec![key]);
-    set_chords(own, actions, action, &chords);
+    set_chords(custom, actions, action, &chords);
     Ok(())
 }
 
 /// Removes a chord from an action.
-pub fn remove(own: &mut Bindings, actions: &[ActionSpec], action: &str, chord: &Chord) {
-    let Some((map, index)) = bindings_and_index(own, actions, action) else {
+pub fn remove(custom: &mut Bindings, actions: &[ActionSpec], action: &str, chord: &Chord) {
+    let Some((map, index)) = bindings_and_index(custom, actions, action) else {
         return;
     };
     let mut chords = map.chords_of(index).to_vec();
     chords.retain(|has| has != chord);
-    set_chords(own, actions, action, &chords);
+    set_chords(custom, actions, action, &chords);
 }
 
 /// The current bindings and the index of an action.
 fn bindings_and_index(
-    own: &Bindings,
+    custom: &Bindings,
     actions: &[ActionSpec],
     action: &str,
 ) -> Option<(KeyMap, u32)> {
-    let map = KeyMap::with(actions, own).ok()?;
+    let map = KeyMap::with(actions, custom).ok()?;
     let index = actions.iter().position(|spec| spec.name == action)?;
     Some((map, u32::try_from(index).ok()?))
 }
 
 /// Sets an action's chords; the world's defaults are not stored.
-fn set_chords(own: &mut Bindings, actions: &[ActionSpec], action: &str, chords: &[Chord]) {
-    own.remove(action);
-    let worlds = bindings_and_index(own, actions, action);
-    let same = worlds.is_some_and(|(map, index)| {
-        let worlds = map.chords_of(index);
-        worlds.len() == chords.len() && worlds.iter().all(|chord| chords.contains(chord))
+fn set_chords(custom: &mut Bindings, actions: &[ActionSpec], action: &str, chords: &[Chord]) {
+    custom.remove(action);
+    let defaults = bindings_and_index(custom, actions, action);
+    let same = defaults.is_some_and(|(map, index)| {
+        let defaults = map.chords_of(index);
+        defaults.len() == chords.len() && defaults.iter().all(|chord| chords.contains(chord))
     });
     if !same {
-        own.insert(action.to_owned(), chords.iter().map(chord_name).collect());
+        custom.insert(action.to_owned(), chords.iter().map(chord_name).collect());
     }
 }
 
@@ -95,36 +95,36 @@ mod tests {
 
     #[test]
     fn added_key_extends_defaults() {
-        let (mut own, actions) = (Bindings::new(), actions());
-        add(&mut own, &actions, "up", Key::I).unwrap();
-        assert_eq!(own["up"], ["Up", "W", "I"]);
-        add(&mut own, &actions, "up", Key::I).unwrap();
-        add(&mut own, &actions, "fly", Key::F).unwrap();
-        assert_eq!((own.len(), own["up"].len()), (1, 3));
+        let (mut custom, actions) = (Bindings::new(), actions());
+        add(&mut custom, &actions, "up", Key::I).unwrap();
+        assert_eq!(custom["up"], ["Up", "W", "I"]);
+        add(&mut custom, &actions, "up", Key::I).unwrap();
+        add(&mut custom, &actions, "fly", Key::F).unwrap();
+        assert_eq!((custom.len(), custom["up"].len()), (1, 3));
     }
 
     #[test]
     fn taken_key_is_refused() {
-        let (mut own, actions) = (Bindings::new(), actions());
-        let why = add(&mut own, &actions, "jump", Key::W).unwrap_err();
+        let (mut custom, actions) = (Bindings::new(), actions());
+        let why = add(&mut custom, &actions, "jump", Key::W).unwrap_err();
         assert!(why.contains("W already plays up"), "{why}");
-        assert!(own.is_empty());
-        remove(&mut own, &actions, "up", &vec![Key::W]);
-        add(&mut own, &actions, "jump", Key::W).unwrap();
-        assert_eq!(own["jump"], ["A+J", "W"]);
+        assert!(custom.is_empty());
+        remove(&mut custom, &actions, "up", &vec![Key::W]);
+        add(&mut custom, &actions, "jump", Key::W).unwrap();
+        assert_eq!(custom["jump"], ["A+J", "W"]);
     }
 
     #[test]
     fn defaults_are_not_stored() {
-        let (mut own, actions) = (Bindings::new(), actions());
-        remove(&mut own, &actions, "up", &vec![Key::ArrowUp]);
-        assert_eq!(own["up"], ["W"]);
-        remove(&mut own, &actions, "up", &vec![Key::W]);
-        assert!(own["up"].is_empty());
-        add(&mut own, &actions, "up", Key::W).unwrap();
-        add(&mut own, &actions, "up", Key::ArrowUp).unwrap();
-        assert!(own.is_empty(), "{own:?}");
-        remove(&mut own, &actions, "jump", &vec![Key::A, Key::J]);
-        assert!(own["jump"].is_empty());
+        let (mut custom, actions) = (Bindings::new(), actions());
+        remove(&mut custom, &actions, "up", &vec![Key::ArrowUp]);
+        assert_eq!(custom["up"], ["W"]);
+        remove(&mut custom, &actions, "up", &vec![Key::W]);
+        assert!(custom["up"].is_empty());
+        add(&mut custom, &actions, "up", Key::W).unwrap();
+        add(&mut custom, &actions, "up", Key::ArrowUp).unwrap();
+        assert!(custom.is_empty(), "{custom:?}");
+        remove(&mut custom, &actions, "jump", &vec![Key::A, Key::J]);
+        assert!(custom["jump"].is_empty());
     }
 }

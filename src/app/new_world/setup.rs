@@ -114,7 +114,7 @@ impl SetupStep {
     }
 
     /// Why training cannot start yet, if so; empty while the dataset is being read.
-    fn obstacle(&self) -> Option<String> {
+    fn blocker(&self) -> Option<String> {
         let DatasetState::Summary(summary) = &self.dataset else {
             return Some(String::new());
         };
@@ -143,7 +143,7 @@ impl SetupStep {
     }
 
     pub fn enter(&mut self) -> Option<StepAction> {
-        self.obstacle().is_none().then(|| self.start())
+        self.blocker().is_none().then(|| self.start())
     }
 
     pub fn ui(&mut self, ui: &mut Ui, notify: &Notify) -> Option<StepAction> {
@@ -178,12 +178,12 @@ impl SetupStep {
         widgets::labelled(ui, "Name", |ui| {
             ui.add(egui::TextEdit::singleline(&mut self.name).desired_width(260.0));
         });
-        for (i, (preset, word, about)) in PRESETS.into_iter().enumerate() {
+        for (i, (preset, label, about)) in PRESETS.into_iter().enumerate() {
             widgets::labelled(ui, if i == 0 { "Preset" } else { "" }, |ui| {
                 let width = ui.available_width();
                 ui.scope(|ui| {
                     ui.set_width(64.0);
-                    ui.radio_value(&mut self.preset, preset, word);
+                    ui.radio_value(&mut self.preset, preset, label);
                 });
                 ui.scope(|ui| {
                     ui.set_max_width(width - 80.0);
@@ -213,13 +213,13 @@ impl SetupStep {
                     error,
                 });
         });
-        let obstacle = self.obstacle();
+        let blocker = self.blocker();
         ui.horizontal(|ui| {
-            let button = primary(ui, "Start training", obstacle.is_none());
+            let button = primary(ui, "Start training", blocker.is_none());
             if button.on_hover_text("Enter").clicked() {
                 action = Some(self.start());
             }
-            if let Some(what) = obstacle.filter(|what| !what.is_empty()) {
+            if let Some(what) = blocker.filter(|what| !what.is_empty()) {
                 ui.add(
                     egui::Label::new(RichText::new(what).color(theme::palette(ui).alert)).wrap(),
                 );
@@ -270,12 +270,12 @@ fn episodes_text(episodes: usize, shortest: usize, longest: usize) -> String {
 /// Each action with its share of the frames.
 fn actions(summary: &DatasetSummary) -> String {
     let all: usize = summary.action_counts.iter().sum();
-    let share = |(action, count): (&crate::model::config::ActionSpec, &usize)| {
+    let with_share = |(action, count): (&crate::model::config::ActionSpec, &usize)| {
         let percent = 100.0 * *count as f64 / all.max(1) as f64;
         format!("{}\u{a0}{percent:.0}\u{a0}%", action.name)
     };
     let shares = summary.info.actions.iter().zip(&summary.action_counts);
-    shares.map(share).collect::<Vec<_>>().join("  ·  ")
+    shares.map(with_share).collect::<Vec<_>>().join("  ·  ")
 }
 
 #[cfg(test)]
@@ -320,7 +320,10 @@ mod tests {
     fn short_episodes_are_refused() {
         let (_folder, mut setup) = setup(6);
         assert!(setup.enter().is_none());
-        let said = setup.obstacle().unwrap();
-        assert!(said.contains("6 frames") && said.contains("12"), "{said}");
+        let message = setup.blocker().unwrap();
+        assert!(
+            message.contains("6 frames") && message.contains("12"),
+            "{message}"
+        );
     }
 }

@@ -224,13 +224,13 @@ impl SourceStep {
             "A world learns what actions do, so every frame needs an action. Recordings without action labels cannot be used. Videos need ffmpeg.",
         );
         let mut failed = None;
-        let (_, word, about) = format(self.format);
+        let (_, name_on_cli, about) = format(self.format);
         widgets::labelled(ui, "Format", |ui| {
             ComboBox::from_id_salt("format")
-                .selected_text(word)
+                .selected_text(name_on_cli)
                 .show_ui(ui, |ui| {
-                    for (format, word, _) in FORMATS {
-                        ui.selectable_value(&mut self.format, format, word);
+                    for (format, name_on_cli, _) in FORMATS {
+                        ui.selectable_value(&mut self.format, format, name_on_cli);
                     }
                 });
             ui.add(egui::Label::new(RichText::new(about).color(theme::palette(ui).muted)).wrap());
@@ -262,8 +262,8 @@ impl SourceStep {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         let name = places::folder_name(&name).unwrap_or_else(|_| "import".into());
         let folder = places::free(&places.data(), &name);
-        let (_, word, _) = format(self.format);
-        let mut arguments: Vec<OsString> = ["import", "--from", word].map(Into::into).into();
+        let (_, name_on_cli, _) = format(self.format);
+        let mut arguments: Vec<OsString> = ["import", "--from", name_on_cli].map(Into::into).into();
         arguments.extend([path.into(), "--out".into(), folder.clone().into()]);
         if let Some(map) = self.map.path().filter(|_| self.format != Format::Vpt) {
             arguments.extend(["--actions".into(), map.into()]);
@@ -386,7 +386,7 @@ mod tests {
         match action {
             StepAction::Make { arguments, .. } => arguments
                 .iter()
-                .map(|word| word.to_string_lossy().into_owned())
+                .map(|argument| argument.to_string_lossy().into_owned())
                 .collect(),
             _ => Vec::new(),
         }

@@ -115,7 +115,7 @@ impl TrainingStep {
             &self.run.folder().display().to_string(),
         );
         let complete = view.progress.complete();
-        let (word, colour) = state_label(theme::palette(ui), &view.state, complete);
+        let (label, colour) = state_label(theme::palette(ui), &view.state, complete);
         ui.horizontal_wrapped(|ui| {
             let play = primary(ui, "Play now", view.saved.is_some());
             let hint = "Enter: play the world as trained so far; training continues";
@@ -149,7 +149,7 @@ impl TrainingStep {
             if matches!(view.state, State::Running | State::Stopping) {
                 widgets::activity(ui);
             }
-            ui.label(RichText::new(word).color(colour));
+            ui.label(RichText::new(label).color(colour));
         });
         action
     }
@@ -161,12 +161,12 @@ impl TrainingStep {
         }
         self.refused = None;
         let (from, name) = (self.run.checkpoint(), self.name.clone());
-        let begun = places.and_then(|places| {
+        let started = places.and_then(|places| {
             Task::start(notify.clone(), move |_| {
                 save::save_as(&from, &places, &name)
             })
         });
-        match begun {
+        match started {
             Ok(task) => self.saving = SaveState::Running(task),
             Err(error) => self.refused = Some(error.to_string()),
         }
@@ -318,15 +318,15 @@ fn bar(ui: &mut Ui, stage: &Stage) {
     } else {
         stage.done()
     };
-    let share = done as f32 / stage.steps.max(1) as f32;
+    let fraction = done as f32 / stage.steps.max(1) as f32;
     widgets::labelled(ui, stage.name, |ui| {
         let text = format!("{done} / {}", stage.steps);
-        let colour = if share > 0.5 {
+        let colour = if fraction > 0.5 {
             theme::palette(ui).on_accent
         } else {
             theme::palette(ui).text
         };
-        let bar = ProgressBar::new(share)
+        let bar = ProgressBar::new(fraction)
             .desired_height(18.0)
             .fill(theme::palette(ui).accent.gamma_multiply(0.8))
             .text(RichText::new(text).small().color(colour));

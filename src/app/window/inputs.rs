@@ -89,8 +89,8 @@ impl Window {
         for (at, gamepads) in gamepads.map(GamepadWatcher::changes).unwrap_or_default() {
             let before = std::mem::replace(&mut self.inputs.connected, gamepads);
             let focused = self.context.input(|input| input.focused);
-            let away = matches!(self.screen, Screen::NewWorld | Screen::Worlds { .. });
-            if focused && !self.has_overlay() && !away && self.saving.is_none() {
+            let on_page = matches!(self.screen, Screen::NewWorld | Screen::Worlds { .. });
+            if focused && !self.has_overlay() && !on_page && self.saving.is_none() {
                 self.gamepads_changed(&before, at);
             }
         }
@@ -103,20 +103,20 @@ impl Window {
             pressed(GamepadButton::Start),
             pressed(GamepadButton::Select),
         );
-        let (was, keys) = (
+        let (keys_before, keys) = (
             self.inputs.gamepad_map.keys(before),
             self.inputs.gamepad_map.keys(now),
         );
-        let (worlds, others): (Vec<_>, Vec<_>) = keys
+        let (world_keys, other_keys): (Vec<_>, Vec<_>) = keys
             .into_iter()
             .partition(|key| self.session.keys.uses(*key));
-        if !worlds.is_empty() {
+        if !world_keys.is_empty() {
             self.dismiss_welcome();
         }
-        if self.held.set(InputSource::Gamepad, &worlds) {
+        if self.held.set(InputSource::Gamepad, &world_keys) {
             self.send_held_action(at);
         }
-        for key in others.iter().filter(|key| !was.contains(key)) {
+        for key in other_keys.iter().filter(|key| !keys_before.contains(key)) {
             if let Some(shortcut) = self.session.keys.shortcut(*key) {
                 self.act(shortcut);
             }
@@ -188,8 +188,8 @@ impl Window {
             | (MouseRole::Turn, Event::PointerButton { pressed: true, .. }) => return true,
             (MouseRole::Steer, Event::PointerMoved(at)) => {
                 let inside = picture.contains(*at);
-                let share = (at.x - picture.left()) / picture.width();
-                mouse.set_position(inside.then_some(share));
+                let fraction = (at.x - picture.left()) / picture.width();
+                mouse.set_position(inside.then_some(fraction));
             }
             (MouseRole::Steer, Event::PointerGone) => mouse.set_position(None),
             _ => return false,

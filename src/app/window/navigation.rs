@@ -182,9 +182,9 @@ impl Window {
         let (_, ended) = self.switch(session, None, None);
         self.update_title();
         if ended.recording.is_some() {
-            let said =
+            let notice =
                 "The previous world's recording has ended. It is written when the window closes.";
-            self.notices.post(said.into());
+            self.notices.post(notice.into());
         }
         self.previous_recording = ended.recording.or(self.previous_recording.take());
         self.welcome = !self
@@ -275,11 +275,11 @@ impl Window {
         let closed = WorldThread::Failed(WorldFailure::new("the window is closed".into()));
         match std::mem::replace(&mut self.world, closed) {
             WorldThread::Running(sim) => {
-                let left = sim.finish();
+                let exit = sim.finish();
                 EndedWorld {
-                    recording: left.session,
+                    recording: exit.session,
                     failure: None,
-                    history: left.history,
+                    history: exit.history,
                 }
             }
             WorldThread::NotStarted => EndedWorld {
@@ -338,20 +338,20 @@ impl Window {
         let EndedWorld {
             recording, failure, ..
         } = self.end_world();
-        let mut left = AppExit {
+        let mut exit = AppExit {
             training: self.page.take().and_then(NewWorldPage::close),
             ..AppExit::default()
         };
         let home = self.parked.take();
         match (&self.screen, home) {
             (Screen::Recording(kind, _), Some(home)) => {
-                left.dataset_recording = recording.map(|recording| (recording, *kind));
-                left.recording = home.recording;
+                exit.dataset_recording = recording.map(|recording| (recording, *kind));
+                exit.recording = home.recording;
             }
-            (_, Some(home)) => left.recording = home.recording,
-            (_, None) => (left.recording, left.failure) = (recording, failure),
+            (_, Some(home)) => exit.recording = home.recording,
+            (_, None) => (exit.recording, exit.failure) = (recording, failure),
         }
-        left.recording = left.recording.or(self.previous_recording.take());
-        left
+        exit.recording = exit.recording.or(self.previous_recording.take());
+        exit
     }
 }

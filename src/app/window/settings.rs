@@ -40,8 +40,8 @@ impl Window {
     /// Applies the settings that depend on the current world.
     pub(super) fn apply_bindings(&mut self) {
         let config = &self.store.config;
-        let own = config.keys.get(&self.session.world.name);
-        self.session.rebind(&own.cloned().unwrap_or_default());
+        let custom = config.keys.get(&self.session.world.name);
+        self.session.rebind(&custom.cloned().unwrap_or_default());
         self.session.tuning.set_scaling(config.scaling);
         let buttons = &config.gamepad.buttons;
         self.inputs.apply_bindings(&self.session.keys, buttons);
@@ -192,8 +192,8 @@ impl Window {
                 help.ui(context, fresh)
             }
             OverlayKind::Settings(page) => {
-                let asked = page.is_capturing();
-                let mut shown = SettingsContext {
+                let was_capturing = page.is_capturing();
+                let mut settings = SettingsContext {
                     config: &mut self.store.config,
                     world: &world.name,
                     actions: &world.actions,
@@ -201,8 +201,8 @@ impl Window {
                     gamepad: &self.inputs.gamepad_map,
                     gamepads: &self.inputs.connected,
                 };
-                let closed = page.ui(context, &mut shown, fresh);
-                if page.is_capturing() && !asked {
+                let closed = page.ui(context, &mut settings, fresh);
+                if page.is_capturing() && !was_capturing {
                     // The key that pressed the button must not be captured.
                     overlay.down = context.input(|input| input.keys_down.iter().copied().collect());
                 }

@@ -70,11 +70,11 @@ impl Window {
             if !held {
                 self.shortcut_keys_down.push(key);
             }
-            let goes_on = matches!(
+            let repeats = matches!(
                 shortcut,
                 Shortcut::PreviousFrame | Shortcut::NextFrame | Shortcut::Step
             );
-            if !held || goes_on {
+            if !held || repeats {
                 self.act(shortcut);
             }
             return true;

@@ -78,10 +78,10 @@ impl Window {
         let mut failure = WorldFailure::new(what);
         let stopped = WorldThread::Failed(WorldFailure::new(String::new()));
         if let WorldThread::Running(sim) = std::mem::replace(&mut self.world, stopped) {
-            let left = sim.finish();
-            self.recording = left.session;
+            let exit = sim.finish();
+            self.recording = exit.session;
             failure.device = device;
-            failure.history = Some(left.history);
+            failure.history = Some(exit.history);
         }
         self.world = WorldThread::Failed(failure);
     }

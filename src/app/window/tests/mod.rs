@@ -93,11 +93,11 @@ fn open_with(game: Game, home: &Path, config: UserConfig, size: Vec2) -> Option<
 }
 
 /// Draws until a condition holds.
-fn wait(harness: &mut Driven, what: &str, so: impl Fn(&Window) -> bool) {
+fn wait(harness: &mut Driven, what: &str, condition: impl Fn(&Window) -> bool) {
     let since = Instant::now();
     loop {
         harness.step();
-        if so(harness.state()) {
+        if condition(harness.state()) {
             // Draw the new state.
             harness.step();
             return;

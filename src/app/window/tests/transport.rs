@@ -47,8 +47,8 @@ fn playing_from_the_past_branches() {
     );
     assert_ne!(rgb(&second[2]), rgb(&first[5]));
     click(&mut window, "Branch 2 of 2");
-    let beside = window.get_all_by_label("Compare").next().unwrap();
-    beside.click();
+    let compare = window.get_all_by_label("Compare").next().unwrap();
+    compare.click();
     wait(&mut window, "the other branch", |window| {
         window
             .frame
