@@ -71,16 +71,20 @@ impl Comparison {
         }
         let images = frame.image.bytes().zip(frame.beside.as_ref());
         let length = size[0] * size[1] * 3;
-        let Some((own, reference)) = images.filter(|(a, b)| a.len() == length && b.len() == length)
+        let Some((frame_rgb, reference)) =
+            images.filter(|(a, b)| a.len() == length && b.len() == length)
         else {
             self.textures = None;
             (self.psnr, self.identical) = (None, false);
             return;
         };
-        self.identical = own == &reference[..];
-        self.psnr = psnr(own, reference).filter(|db| db.is_finite());
+        self.identical = frame_rgb == &reference[..];
+        self.psnr = psnr(frame_rgb, reference).filter(|db| db.is_finite());
         let [height, width] = size;
-        let pictures = [Arc::clone(reference), difference(own, reference).into()];
+        let pictures = [
+            Arc::clone(reference),
+            difference(frame_rgb, reference).into(),
+        ];
         let images = pictures.map(|rgb| ColorImage::from_rgb([width, height], &rgb));
         match &mut self.textures {
             Some(textures) => {
@@ -102,10 +106,10 @@ impl Comparison {
     }
 
     /// Draws the reference and difference, and the names of all images.
-    pub fn ui(&self, ui: &Ui, space: Rect, size: [usize; 2], scaling: Scaling, own: &str) {
-        let [own_rect, reference, difference_rect] = self.rects(space);
+    pub fn ui(&self, ui: &Ui, space: Rect, size: [usize; 2], scaling: Scaling, frame_name: &str) {
+        let [frame_rect, reference, difference_rect] = self.rects(space);
         let fits = |slot| present::fit(slot, size, ui.pixels_per_point());
-        name(ui, fits(own_rect), own);
+        name(ui, fits(frame_rect), frame_name);
         let Some(textures) = &self.textures else {
             let hint = "not available for this frame";
             let font = FontId::proportional(13.0);

@@ -96,8 +96,8 @@ impl Timeline {
     /// Sets the current position to that of the frame shown.
     pub fn set_position(&mut self, at: Place) {
         self.position = at;
-        if let Some(own) = self.branches.iter_mut().find(|b| b.branch == at.branch) {
-            own.end = own.end.max(at.index + 1);
+        if let Some(current) = self.branches.iter_mut().find(|b| b.branch == at.branch) {
+            current.end = current.end.max(at.index + 1);
         }
     }
 
@@ -140,12 +140,14 @@ impl Timeline {
 
     /// The position `frames` after the current one (before it if negative), if that frame exists.
     pub fn offset(&self, frames: isize) -> Option<Place> {
-        let own = self.branch(self.position.branch)?;
+        let current = self.branch(self.position.branch)?;
         let index = self.position.index.checked_add_signed(frames)?;
-        (own.first..own.end).contains(&index).then_some(Place {
-            index,
-            ..self.position
-        })
+        (current.first..current.end)
+            .contains(&index)
+            .then_some(Place {
+                index,
+                ..self.position
+            })
     }
 
     /// Frames between thumbnails: a power of two, so that loaded ones stay useful.
@@ -157,7 +159,7 @@ impl Timeline {
     pub fn ui(&mut self, ui: &mut Ui) -> Vec<TimelineAction> {
         let mut actions = Vec::new();
         self.head(ui, &mut actions);
-        let Some(own) = self.branch(self.position.branch).copied() else {
+        let Some(current) = self.branch(self.position.branch).copied() else {
             return actions;
         };
         let first = self.branches.iter().map(|b| b.first).min().unwrap_or(0);
@@ -168,10 +170,10 @@ impl Timeline {
         sense.remove(Sense::FOCUSABLE);
         let (strip, strip_response) = ui.allocate_exact_size(vec2(width, THUMBNAIL_HEIGHT), sense);
         let scale = Scale { strip, first, end };
-        self.strip(ui, &scale, &own, &mut actions);
+        self.strip(ui, &scale, &current, &mut actions);
         if let Some(pointer) = strip_response.interact_pointer_pos() {
-            let index = scale.index(pointer.x).clamp(own.first, own.end - 1);
-            actions.extend(self.seek(own.branch, index));
+            let index = scale.index(pointer.x).clamp(current.first, current.end - 1);
+            actions.extend(self.seek(current.branch, index));
         }
         strip_response.widget_info(|| {
             let value = self.position.index as f64;
@@ -188,7 +190,7 @@ impl Timeline {
 
     /// The row of controls.
     fn head(&self, ui: &mut Ui, actions: &mut Vec<TimelineAction>) {
-        let Some(own) = self.branch(self.position.branch).copied() else {
+        let Some(current) = self.branch(self.position.branch).copied() else {
             return;
         };
         ui.horizontal(|ui| {
@@ -199,13 +201,15 @@ impl Timeline {
             );
             let mut index = self.position.index;
             let number = egui::DragValue::new(&mut index)
-                .range(own.first..=own.end - 1)
+                .range(current.first..=current.end - 1)
                 .prefix("Frame ");
             let hint = "Drag, or click to type: go to this frame, restored exactly.";
             if ui.add(number).on_hover_text(hint).changed() {
-                actions.extend(self.seek(own.branch, index));
+                actions.extend(self.seek(current.branch, index));
             }
-            ui.label(RichText::new(format!("of {}", own.end - 1)).color(theme::palette(ui).muted));
+            ui.label(
+                RichText::new(format!("of {}", current.end - 1)).color(theme::palette(ui).muted),
+            );
             ui.add_space(8.0);
             self.menu(ui, actions);
             let branch = ui.button("New branch");
@@ -228,31 +232,31 @@ impl Timeline {
 
     /// The branch menu.
     fn menu(&self, ui: &mut Ui, actions: &mut Vec<TimelineAction>) {
-        let own = self.position.branch;
+        let current = self.position.branch;
         let text = format!(
             "Branch {} of {}",
-            self.branch_number(own),
+            self.branch_number(current),
             self.branches.len()
         );
         let menu = ui.menu_button(text, |ui| {
             for branch in &self.branches {
                 ui.horizontal(|ui| {
-                    let played = branch.branch == own;
+                    let is_current = branch.branch == current;
                     let name = format!("Branch {}", self.branch_number(branch.branch));
-                    if ui.selectable_label(played, name).clicked() && !played {
+                    if ui.selectable_label(is_current, name).clicked() && !is_current {
                         actions.extend(self.seek(branch.branch, branch.end - 1));
                         ui.close();
                     }
                     let compared = self.compared == Some(branch.branch);
                     let show =
-                        ui.add_enabled(!played, egui::Button::selectable(compared, "Compare"));
+                        ui.add_enabled(!is_current, egui::Button::selectable(compared, "Compare"));
                     let hint = "Show it next to the current branch, frame by frame.";
                     if show.on_hover_text(hint).clicked() {
                         actions.push(TimelineAction::Compare(
                             (!compared).then_some(branch.branch),
                         ));
                     }
-                    let forget = ui.add_enabled(!played, egui::Button::new("Delete"));
+                    let forget = ui.add_enabled(!is_current, egui::Button::new("Delete"));
                     if forget.clicked() {
                         let command = Command::DropBranch(branch.branch);
                         actions.push(TimelineAction::Command(command));
@@ -280,17 +284,17 @@ impl Timeline {
         &mut self,
         ui: &Ui,
         scale: &Scale,
-        own: &BranchInfo,
+        current: &BranchInfo,
         actions: &mut Vec<TimelineAction>,
     ) {
         let painter = ui.painter().with_clip_rect(scale.strip);
         painter.rect_filled(scale.strip, 4, theme::palette(ui).backdrop);
         let room = (scale.strip.width() / THUMBNAIL_WIDTH) as usize;
         let stride = self.stride(scale.first, scale.end, room);
-        let marks = (own.first.next_multiple_of(stride)..own.end).step_by(stride);
+        let marks = (current.first.next_multiple_of(stride)..current.end).step_by(stride);
         let mut missing = Vec::new();
         for index in marks {
-            let key = (own.branch, index);
+            let key = (current.branch, index);
             let left = scale.x(index);
             let rect = Rect::from_min_size(
                 pos2(left, scale.strip.top()),
@@ -311,7 +315,7 @@ impl Timeline {
         }
         if !missing.is_empty() {
             actions.push(TimelineAction::Command(Command::Pictures {
-                branch: own.branch,
+                branch: current.branch,
                 indices: missing.into(),
                 within: stride - 1,
             }));
@@ -347,9 +351,9 @@ impl Timeline {
                         actions.extend(self.seek(branch.branch, branch.end - 1));
                     }
                     let name = format!("Go to branch {}", self.branch_number(branch.branch));
-                    let played = branch.branch == self.position.branch;
+                    let is_current = branch.branch == self.position.branch;
                     response.widget_info(|| {
-                        egui::WidgetInfo::selected(egui::Role::Button, true, played, &name)
+                        egui::WidgetInfo::selected(egui::Role::Button, true, is_current, &name)
                     });
                 }
             });
@@ -357,20 +361,20 @@ impl Timeline {
 
     fn row(&self, ui: &Ui, scale: &Scale, branch: &BranchInfo, rect: Rect, hovered: bool) {
         let painter = ui.painter_at(rect);
-        let played = branch.branch == self.position.branch;
-        let colour = match (played, self.compared == Some(branch.branch), hovered) {
+        let is_current = branch.branch == self.position.branch;
+        let colour = match (is_current, self.compared == Some(branch.branch), hovered) {
             (true, ..) => theme::palette(ui).accent,
             (_, true, _) => theme::palette(ui).text,
             (_, _, true) => theme::palette(ui).muted,
             _ => theme::palette(ui).line,
         };
         let y = rect.center().y;
-        let own = scale.x(branch.forked.max(branch.first))..=scale.x(branch.end - 1);
-        let shared = scale.x(branch.first)..=*own.start();
+        let own_part = scale.x(branch.forked.max(branch.first))..=scale.x(branch.end - 1);
+        let shared = scale.x(branch.first)..=*own_part.start();
         painter.hline(shared, y, Stroke::new(1.0, theme::palette(ui).line));
-        painter.hline(own.clone(), y, Stroke::new(4.0, colour));
-        painter.circle_filled(pos2(*own.end(), y), 4.0, colour);
-        if played {
+        painter.hline(own_part.clone(), y, Stroke::new(4.0, colour));
+        painter.circle_filled(pos2(*own_part.end(), y), 4.0, colour);
+        if is_current {
             self.playhead(theme::palette(ui), &painter, scale, rect);
         }
     }

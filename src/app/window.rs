@@ -258,7 +258,7 @@ impl Window {
                 self.session.world.image,
                 self.session.tuning.settings.scaling,
             );
-            let own = match &self.analysis.comparison {
+            let slot = match &self.analysis.comparison {
                 Some(comparison) => {
                     let name = if self.session.learned {
                         "Prediction"
@@ -270,7 +270,7 @@ impl Window {
                 }
                 None => space,
             };
-            let rect = present::fit(own, size, pixels_per_point);
+            let rect = present::fit(slot, size, pixels_per_point);
             let picture = FrameCallback {
                 image: frame.image.clone(),
                 id: self.image_id,
@@ -338,7 +338,7 @@ impl eframe::App for Window {
                 let chooses = self
                     .inspect
                     .as_ref()
-                    .is_some_and(|own| own.captures_key(*key));
+                    .is_some_and(|panel| panel.captures_key(*key));
                 if chooses && *pressed {
                     return true;
                 }

@@ -186,8 +186,8 @@ fn cards(entries: Vec<Entry>, playing: &CurrentWorld) -> Vec<WorldCard> {
     // A folder may be reachable by several paths.
     let full = |folder: &Path| folder.canonicalize().unwrap_or_else(|_| folder.into());
     let is_played = |entry: &Entry| match (&entry.source, playing) {
-        (Source::Shipped(own) | Source::Saved(own), CurrentWorld::World(played)) => {
-            full(own) == full(played)
+        (Source::Shipped(folder) | Source::Saved(folder), CurrentWorld::World(played)) => {
+            full(folder) == full(played)
         }
         (Source::Simulator(_), CurrentWorld::Simulator(name)) => entry.name == *name,
         _ => false,

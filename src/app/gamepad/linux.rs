@@ -156,9 +156,9 @@ fn translated(
     let centred = |of: Axis| fraction(of).map_or(0.0, |fraction| 2.0 * fraction - 1.0);
     let hat = |of: Axis| axis(of).map_or(0, |(value, ..)| value);
     // Z and RZ are triggers only if the right stick is on RX and RY.
-    let own = axis(Axis::ABS_RX).is_some() && axis(Axis::ABS_RY).is_some();
+    let right_stick_on_rx = axis(Axis::ABS_RX).is_some() && axis(Axis::ABS_RY).is_some();
     let trigger = |usual: Axis, other: Axis| {
-        let usual = fraction(usual).filter(|_| own);
+        let usual = fraction(usual).filter(|_| right_stick_on_rx);
         usual.or_else(|| fraction(other)).unwrap_or(0.0)
     };
     let pressed = buttons.into_iter().filter(|(key, _)| down(*key));

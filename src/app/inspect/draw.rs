@@ -17,8 +17,8 @@ impl CachedTexture {
     pub fn put(&mut self, context: &egui::Context, name: &str, image: Option<ColorImage>) {
         match (&mut self.0, image) {
             (Some(texture), Some(image)) => texture.set(image, TextureOptions::NEAREST),
-            (own, image) => {
-                *own =
+            (slot, image) => {
+                *slot =
                     image.map(|image| context.load_texture(name, image, TextureOptions::NEAREST));
             }
         }

@@ -33,7 +33,7 @@ pub(super) fn inspection() -> (Inspection, Attention) {
 /// The panel with simulated input.
 struct Panel {
     context: Context,
-    own: InspectPanel,
+    inspect: InspectPanel,
     frame: Frame,
 }
 
@@ -63,7 +63,7 @@ impl Panel {
         };
         Self {
             context,
-            own: InspectPanel::default(),
+            inspect: InspectPanel::default(),
             frame,
         }
     }
@@ -75,10 +75,10 @@ impl Panel {
             events,
             ..RawInput::default()
         };
-        let (own, frame) = (&mut self.own, &self.frame);
+        let (inspect, frame) = (&mut self.inspect, &self.frame);
         let mut output = self
             .context
-            .run_ui(input, |ui| own.ui(ui, Some(frame), [12, 18]));
+            .run_ui(input, |ui| inspect.ui(ui, Some(frame), [12, 18]));
         output.textures_delta.clear();
         let update = output.platform_output.accesskit_update.unwrap();
         let nodes = update.nodes.iter().filter_map(|(_, node)| {
@@ -128,53 +128,56 @@ fn click_and_arrows_select_patch() {
     let (text, _) = panel.find("Selected patch").unwrap();
     assert_eq!(text, "Selected patch: Row 3, column 4", "the middle");
     assert!(
-        !panel.own.captures_key(Key::ArrowUp),
+        !panel.inspect.captures_key(Key::ArrowUp),
         "the arrows belong to the game"
     );
     // Row 2 of 4, column 5 of 6.
     panel.click("Selected patch", vec2(4.5 / 6.0, 1.5 / 4.0));
-    assert_eq!(panel.own.selected, Some(10));
-    assert!(panel.own.captures_key(Key::ArrowUp) && !panel.own.captures_key(Key::W));
-    let before = panel.own.rows.clone();
+    assert_eq!(panel.inspect.selected, Some(10));
+    assert!(panel.inspect.captures_key(Key::ArrowUp) && !panel.inspect.captures_key(Key::W));
+    let before = panel.inspect.rows.clone();
     panel.press(Key::ArrowLeft);
     panel.press(Key::ArrowDown);
-    assert_eq!(panel.own.selected, Some(15));
+    assert_eq!(panel.inspect.selected, Some(15));
     panel.draw(Vec::new());
-    assert_ne!(panel.own.rows, before, "another token, in the same frame");
+    assert_ne!(
+        panel.inspect.rows, before,
+        "another token, in the same frame"
+    );
     panel.press(Key::Escape);
     panel.draw(Vec::new());
-    assert!(!panel.own.captures_key(Key::ArrowUp));
+    assert!(!panel.inspect.captures_key(Key::ArrowUp));
 }
 
 #[test]
 fn layer_button_selects_layer() {
     let mut panel = Panel::new(Some(inspection().0));
-    let first = panel.own.attention_shares.clone();
+    let first = panel.inspect.attention_shares.clone();
     for name in ["Channel 3: ", "Attention over past", "registers: "] {
         assert!(panel.find(name).is_some(), "{name}");
     }
     panel.click("Space attention of layer 3", vec2(0.5, 0.5));
-    assert_eq!(panel.own.layer, 2);
-    assert_ne!(panel.own.attention_shares, first);
+    assert_eq!(panel.inspect.layer, 2);
+    assert_ne!(panel.inspect.attention_shares, first);
 }
 
 #[test]
 fn textures_are_reused() {
     let mut panel = Panel::new(Some(inspection().0));
     panel.draw(Vec::new());
-    let ids = |own: &InspectPanel| {
+    let ids = |inspect: &InspectPanel| {
         let sheets = [
-            &own.picture,
-            &own.channels,
-            &own.attention_overlay,
-            &own.map,
+            &inspect.picture,
+            &inspect.channels,
+            &inspect.attention_overlay,
+            &inspect.map,
         ];
         sheets.map(|sheet| sheet.id().unwrap())
     };
-    let before = ids(&panel.own);
+    let before = ids(&panel.inspect);
     panel.frame.sequence = 2;
     panel.draw(Vec::new());
-    assert_eq!(ids(&panel.own), before);
+    assert_eq!(ids(&panel.inspect), before);
 }
 
 #[test]

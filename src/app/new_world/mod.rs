@@ -187,8 +187,8 @@ impl NewWorldPage {
 
     fn open_run_with(&mut self, folder: &Path, data: Option<PathBuf>) {
         self.error_card = None;
-        let opened =
-            Program::own().and_then(|own| Training::open(folder, data, own, self.notify.clone()));
+        let opened = Program::own()
+            .and_then(|program| Training::open(folder, data, program, self.notify.clone()));
         match opened {
             Ok(run) => self.step = PageStep::Training(Box::new(TrainingStep::new(run))),
             Err(error) => {
@@ -259,9 +259,9 @@ impl NewWorldPage {
             } => {
                 let notify = self.notify.clone();
                 let out = folder.clone();
-                let task = Program::own().and_then(|own| {
+                let task = Program::own().and_then(|program| {
                     Task::start(notify, move |cancelled| {
-                        own.run(&arguments, cancelled).map(|()| out)
+                        program.run(&arguments, cancelled).map(|()| out)
                     })
                 });
                 self.make(what, folder, task);

@@ -314,7 +314,7 @@ impl SourceStep {
 
 fn format(format: Format) -> (Format, &'static str, &'static str) {
     let mut all = FORMATS.into_iter();
-    all.find(|(own, _, _)| *own == format)
+    all.find(|(known, _, _)| *known == format)
         .unwrap_or((format, "", ""))
 }
 

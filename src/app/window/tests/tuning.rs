@@ -12,11 +12,11 @@ fn changes_apply_to_the_next_frame() {
     let Some(mut window) = open(learned("pong"), home.path()) else {
         return;
     };
-    let own = SamplerParams {
+    let defaults = SamplerParams {
         context: 12,
         ..SamplerParams::default()
     };
-    assert_eq!(step(&mut window).params, own);
+    assert_eq!(step(&mut window).params, defaults);
     click(&mut window, "8");
     assert_eq!(step(&mut window).params.steps, 8);
     window
@@ -26,7 +26,7 @@ fn changes_apply_to_the_next_frame() {
     click(&mut window, "Heun");
     assert_eq!(step(&mut window).params.solver, Solver::Heun);
     click(&mut window, "Defaults");
-    assert_eq!(step(&mut window).params, own);
+    assert_eq!(step(&mut window).params, defaults);
 }
 
 #[test]
