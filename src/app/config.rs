@@ -22,9 +22,9 @@ const VERSION: i64 = 1;
 /// Delay between a change and writing the file, so that changes are collected.
 pub(super) const AUTOSAVE_DELAY: Duration = Duration::from_secs(1);
 /// Minimum and maximum interface scale.
-pub(super) const SCALES: (f32, f32) = (0.5, 3.0);
+pub(super) const SCALE_RANGE: (f32, f32) = (0.5, 3.0);
 /// Minimum and maximum mouse sensitivity.
-pub(super) const SENSITIVITIES: (f32, f32) = (0.1, 5.0);
+pub(super) const SENSITIVITY_RANGE: (f32, f32) = (0.1, 5.0);
 
 /// All settings. Keys missing from the file take their defaults.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -126,8 +126,8 @@ impl UserConfig {
                 1.0
             }
         };
-        config.scale = within(config.scale, SCALES);
-        config.mouse.sensitivity = within(config.mouse.sensitivity, SENSITIVITIES);
+        config.scale = within(config.scale, SCALE_RANGE);
+        config.mouse.sensitivity = within(config.mouse.sensitivity, SENSITIVITY_RANGE);
         Ok(config)
     }
 }

@@ -35,7 +35,7 @@ const GAPS: f32 = 16.0;
 const KEY: f32 = 32.0;
 const LETTER: f32 = 6.2;
 /// Width around an action's name.
-const AROUND: f32 = 14.0;
+const NAME_MARGIN: f32 = 14.0;
 
 impl ControlBar<'_> {
     /// Draws the bar and returns the shortcut whose button was clicked.
@@ -106,7 +106,7 @@ impl ControlBar<'_> {
         let names = self
             .keys
             .shown()
-            .map(|bound| LETTER * letters(bound) + AROUND);
+            .map(|bound| LETTER * letters(bound) + NAME_MARGIN);
         let shortcuts = self.keys.shortcuts().iter();
         let buttons = shortcuts.filter(|shortcut| shortcut.has_button()).count();
         let room = width - GAPS - BUTTON * buttons as f32;

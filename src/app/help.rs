@@ -39,7 +39,7 @@ impl HelpPage<'_> {
             title(ui, "Keys", fresh, &mut closed);
             let scroll = page(space.y);
             scroll.show(ui, |ui| {
-                steps(ui);
+                scroll_by_keys(ui);
                 if wide {
                     ui.columns(2, |columns| {
                         self.window(&mut columns[0]);
@@ -95,17 +95,17 @@ impl HelpPage<'_> {
     fn devices(&self, ui: &mut Ui) {
         section(ui, "Gamepad");
         rows(ui, "pad", BUTTONS, |ui| {
-            words(ui, "D-pad, left stick", "Directions, including diagonals.");
+            text_row(ui, "D-pad, left stick", "Directions, including diagonals.");
             for button in GamepadButton::MAPPABLE {
                 if let Some(key) = self.gamepad.key(button) {
                     let played = self.keys.action_of(key).map(|bound| bound.name.as_str());
                     let shortcut = self.keys.shortcut(key).map(Shortcut::label);
                     let what = played.or(shortcut).unwrap_or(key.name());
-                    words(ui, button.label(), what);
+                    text_row(ui, button.label(), what);
                 }
             }
-            words(ui, GamepadButton::Start.label(), "Pause.");
-            words(ui, GamepadButton::Select.label(), "Restart.");
+            text_row(ui, GamepadButton::Start.label(), "Pause.");
+            text_row(ui, GamepadButton::Select.label(), "Restart.");
         });
         section(ui, "Mouse");
         let text = match self.mouse {
@@ -148,7 +148,7 @@ pub(super) fn page(height: f32) -> ScrollArea {
 }
 
 /// Scrolls the page by keys: only its button can take the focus.
-fn steps(ui: &Ui) {
+fn scroll_by_keys(ui: &Ui) {
     let by = ui.input(|input| {
         let pressed = |key| input.num_presses(key) as f32;
         40.0 * (pressed(Key::ArrowUp) - pressed(Key::ArrowDown))
@@ -177,7 +177,7 @@ fn row(ui: &mut Ui, text: &str, keys: impl FnOnce(&mut Ui)) {
     ui.end_row();
 }
 
-fn words(ui: &mut Ui, name: &str, text: &str) {
+fn text_row(ui: &mut Ui, name: &str, text: &str) {
     row(ui, text, |ui| {
         ui.label(RichText::new(name).color(theme::palette(ui).muted));
     });

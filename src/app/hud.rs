@@ -72,7 +72,7 @@ fn lines(ui: &mut Ui, stats: &FrameStats, frame: u64, engine: &str, learned: boo
         ),
         ("Frame", frame.to_string()),
         ("Skipped frames", stats.skipped.to_string()),
-        ("Engine", shortened(engine)),
+        ("Engine", truncated(engine)),
     ]);
     let font = FontId::monospace(11.5);
     let (height, width) = (16.0, 206.0);
@@ -108,7 +108,7 @@ fn ms(time: Duration) -> String {
 const MAX_ENGINE_CHARS: usize = 15;
 
 /// Truncates a long engine name.
-fn shortened(name: &str) -> String {
+fn truncated(name: &str) -> String {
     if name.chars().count() <= MAX_ENGINE_CHARS {
         return name.to_owned();
     }
@@ -118,12 +118,12 @@ fn shortened(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::shortened;
+    use super::truncated;
 
     #[test]
     fn long_engine_name_is_truncated() {
-        assert_eq!(shortened("candle cuda"), "candle cuda");
-        assert_eq!(shortened("wgpu GPU 1000 X"), "wgpu GPU 1000 X");
-        assert_eq!(shortened("wgpu llvmpipe (LLVM 15)"), "wgpu llvmpipe…");
+        assert_eq!(truncated("candle cuda"), "candle cuda");
+        assert_eq!(truncated("wgpu GPU 1000 X"), "wgpu GPU 1000 X");
+        assert_eq!(truncated("wgpu llvmpipe (LLVM 15)"), "wgpu llvmpipe…");
     }
 }

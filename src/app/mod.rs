@@ -64,7 +64,7 @@ impl Waker {
 }
 
 /// How long closing the window waits for the trainer to save.
-const SAVE_TIME: Duration = Duration::from_secs(120);
+const TRAINER_SAVE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How the window opens.
 pub struct Options {
@@ -141,7 +141,7 @@ pub fn run(options: Options) -> Result<()> {
     let (window, opened) = shell::open(setup, session);
     let exit = window.map(|mut window| window.leave()).unwrap_or_default();
     if let Some(training) = exit.training {
-        training.finish(SAVE_TIME);
+        training.finish(TRAINER_SAVE_TIMEOUT);
     }
     let written = exit.recording.map_or(Ok(()), Session::write);
     if let Some((recording, world)) = exit.dataset_recording {

@@ -25,7 +25,7 @@ pub(super) enum MouseRole {
 
 /// A turning or steering direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
+pub(super) enum TurnSide {
     Left,
     Right,
 }
@@ -39,7 +39,7 @@ pub(super) struct Mouse {
     /// Pending motion in pixels; positive is right.
     pending: f32,
     /// The current steering direction.
-    steering: Option<Side>,
+    steering: Option<TurnSide>,
 }
 
 impl Mouse {
@@ -76,8 +76,8 @@ impl Mouse {
     /// nearest of left, straight and right is chosen.
     pub fn set_position(&mut self, fraction: Option<f32>) {
         self.steering = fraction.and_then(|fraction| match 2.0 * fraction - 1.0 {
-            x if x < -0.5 => Some(Side::Left),
-            x if x > 0.5 => Some(Side::Right),
+            x if x < -0.5 => Some(TurnSide::Left),
+            x if x > 0.5 => Some(TurnSide::Right),
             _ => None,
         });
     }
@@ -86,10 +86,10 @@ impl Mouse {
     pub fn subtract_turned(&mut self, action: Option<&BoundAction>, frames: u64) {
         let turned = frames as f32 * PIXELS_PER_TURN;
         match action.and_then(|action| self.side_of(action)) {
-            Some(Side::Right) if self.pending > 0.0 => {
+            Some(TurnSide::Right) if self.pending > 0.0 => {
                 self.pending = (self.pending - turned).max(0.0);
             }
-            Some(Side::Left) if self.pending < 0.0 => {
+            Some(TurnSide::Left) if self.pending < 0.0 => {
                 self.pending = (self.pending + turned).min(0.0);
             }
             _ => {}
@@ -106,26 +106,26 @@ impl Mouse {
     pub fn keys(&self) -> &[Key] {
         let side = match self.role {
             MouseRole::Steer => self.steering,
-            MouseRole::Turn if self.pending >= PIXELS_PER_TURN => Some(Side::Right),
-            MouseRole::Turn if self.pending <= -PIXELS_PER_TURN => Some(Side::Left),
+            MouseRole::Turn if self.pending >= PIXELS_PER_TURN => Some(TurnSide::Right),
+            MouseRole::Turn if self.pending <= -PIXELS_PER_TURN => Some(TurnSide::Left),
             MouseRole::Turn => None,
         };
         match side {
-            Some(Side::Left) => &self.left,
-            Some(Side::Right) => &self.right,
+            Some(TurnSide::Left) => &self.left,
+            Some(TurnSide::Right) => &self.right,
             None => &[],
         }
     }
 
     /// The direction an action turns to: that of the keys it needs.
-    fn side_of(&self, action: &BoundAction) -> Option<Side> {
+    fn side_of(&self, action: &BoundAction) -> Option<TurnSide> {
         let needs = |side: &[Key]| {
             let mut keys = action.chords.iter().flatten();
             keys.any(|key| side.contains(key))
         };
         match (needs(&self.left), needs(&self.right)) {
-            (true, false) => Some(Side::Left),
-            (false, true) => Some(Side::Right),
+            (true, false) => Some(TurnSide::Left),
+            (false, true) => Some(TurnSide::Right),
             _ => None,
         }
     }
@@ -161,7 +161,7 @@ mod tests {
         KeyMap::new(&kind.open(0).info().actions).unwrap()
     }
 
-    fn of(actions: &[(&str, &[&str])]) -> Option<Mouse> {
+    fn mouse_for(actions: &[(&str, &[&str])]) -> Option<Mouse> {
         Mouse::new(&KeyMap::new(&world(actions).actions).unwrap())
     }
 
@@ -182,13 +182,13 @@ mod tests {
         assert_eq!(role(Kind::Maze), Some(MouseRole::Turn));
         assert_eq!(role(Kind::Drive), Some(MouseRole::Steer));
         let paddle: &[(&str, &[&str])] = &[("left", &["A"]), ("right", &["D"])];
-        assert_eq!(of(paddle), None);
+        assert_eq!(mouse_for(paddle), None);
         let strafing: &[(&str, &[&str])] = &[("move_left", &["A"]), ("move_right", &["D"])];
-        assert_eq!(of(strafing), None);
+        assert_eq!(mouse_for(strafing), None);
         let turning: &[(&str, &[&str])] = &[("TURN_LEFT", &["A"]), ("turn-right", &["D"])];
-        assert_eq!(of(turning).unwrap().role, MouseRole::Turn);
+        assert_eq!(mouse_for(turning).unwrap().role, MouseRole::Turn);
         let unbound: &[(&str, &[&str])] = &[("turn-left", &["A"]), ("turn-right", &[])];
-        assert_eq!(of(unbound), None);
+        assert_eq!(mouse_for(unbound), None);
     }
 
     #[test]
@@ -225,13 +225,13 @@ mod tests {
         let map = keys(Kind::Maze);
         let mut mouse = Mouse::new(&map).unwrap();
         mouse.add_motion(PIXELS_PER_TURN, 1.0);
-        let called = |name: &str| map.shown().find(|bound| bound.name == name);
+        let bound = |name: &str| map.shown().find(|bound| bound.name == name);
         for other in ["left", "forward", "strafe-right"] {
-            mouse.subtract_turned(called(other), 1);
+            mouse.subtract_turned(bound(other), 1);
             assert_eq!(name(&map, &mouse, &[]), "right");
         }
         mouse.subtract_turned(None, 9);
-        mouse.subtract_turned(called("right"), 9);
+        mouse.subtract_turned(bound("right"), 9);
         assert_eq!(name(&map, &mouse, &[]), "");
         mouse.add_motion(-0.9 * PIXELS_PER_TURN, 1.0);
         assert_eq!(

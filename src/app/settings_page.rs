@@ -2,7 +2,7 @@
 
 use eframe::egui::{self, Align, Context, Grid, Key, Layout, Response, RichText, Ui, vec2};
 
-use super::config::{SCALES, SENSITIVITIES, UserConfig};
+use super::config::{SCALE_RANGE, SENSITIVITY_RANGE, UserConfig};
 use super::controls::{keycap, reset_button};
 use super::gamepad::{Gamepad, GamepadButton, GamepadMap};
 use super::help::{modal, page, title};
@@ -101,7 +101,7 @@ impl SettingsPage {
                 self.keys(ui, settings);
                 self.gamepad(ui, settings);
                 mouse(ui, settings.config);
-                self.follow(ui);
+                self.scroll_to_focus(ui);
             });
             closed
         });
@@ -109,7 +109,7 @@ impl SettingsPage {
     }
 
     /// Scrolls a newly focused control into view.
-    fn follow(&mut self, ui: &Ui) {
+    fn scroll_to_focus(&mut self, ui: &Ui) {
         let focused = ui.memory(egui::Memory::focused);
         if focused == self.focused {
             return;
@@ -138,7 +138,7 @@ impl SettingsPage {
                 ui.horizontal_wrapped(|ui| {
                     ui.spacing_mut().item_spacing.x = 4.0;
                     for chord in chords {
-                        if removable(ui, action, chord) {
+                        if removable_chord(ui, action, chord) {
                             rebind::remove(&mut custom, settings.actions, action, chord);
                             self.rejection = None;
                         }
@@ -257,7 +257,7 @@ fn appearance(ui: &mut Ui, config: &mut UserConfig) {
 
 /// Steps of a tenth: a slider would move away under the pointer.
 fn scale(ui: &mut Ui, scale: &mut f32) {
-    let (min, max) = SCALES;
+    let (min, max) = SCALE_RANGE;
     let step = |ui: &mut Ui, scale: &mut f32, sign: &str, by: f32, enabled: bool| {
         let button = ui.add_enabled(enabled, egui::Button::new(sign).min_size(vec2(30.0, 24.0)));
         named(&button, if by > 0.0 { "Larger" } else { "Smaller" });
@@ -280,7 +280,7 @@ fn scale(ui: &mut Ui, scale: &mut f32) {
 
 fn mouse(ui: &mut Ui, config: &mut UserConfig) {
     section(ui, "Mouse");
-    let (min, max) = SENSITIVITIES;
+    let (min, max) = SENSITIVITY_RANGE;
     grid(ui, "mouse", |ui| {
         let name = name(ui, "Sensitivity");
         line(ui, |ui| {
@@ -292,7 +292,7 @@ fn mouse(ui: &mut Ui, config: &mut UserConfig) {
 }
 
 /// Draws a chord with a remove button; returns whether it was clicked.
-fn removable(ui: &mut Ui, action: &str, chord: &Chord) -> bool {
+fn removable_chord(ui: &mut Ui, action: &str, chord: &Chord) -> bool {
     for key in chord {
         keycap(ui, *key, false);
     }

@@ -169,7 +169,7 @@ impl Timeline {
         let mut sense = Sense::click_and_drag();
         sense.remove(Sense::FOCUSABLE);
         let (strip, strip_response) = ui.allocate_exact_size(vec2(width, THUMBNAIL_HEIGHT), sense);
-        let scale = Scale { strip, first, end };
+        let scale = FrameScale { strip, first, end };
         self.strip(ui, &scale, &current, &mut actions);
         if let Some(pointer) = strip_response.interact_pointer_pos() {
             let index = scale.index(pointer.x).clamp(current.first, current.end - 1);
@@ -256,8 +256,8 @@ impl Timeline {
                             (!compared).then_some(branch.branch),
                         ));
                     }
-                    let forget = ui.add_enabled(!is_current, egui::Button::new("Delete"));
-                    if forget.clicked() {
+                    let delete = ui.add_enabled(!is_current, egui::Button::new("Delete"));
+                    if delete.clicked() {
                         let command = Command::DropBranch(branch.branch);
                         actions.push(TimelineAction::Command(command));
                     }
@@ -283,7 +283,7 @@ impl Timeline {
     fn strip(
         &mut self,
         ui: &Ui,
-        scale: &Scale,
+        scale: &FrameScale,
         current: &BranchInfo,
         actions: &mut Vec<TimelineAction>,
     ) {
@@ -327,14 +327,14 @@ impl Timeline {
         self.playhead(theme::palette(ui), &painter, scale, scale.strip);
     }
 
-    fn playhead(&self, palette: &Palette, painter: &egui::Painter, scale: &Scale, rect: Rect) {
+    fn playhead(&self, palette: &Palette, painter: &egui::Painter, scale: &FrameScale, rect: Rect) {
         let x = scale.x(self.position.index);
         let stroke = Stroke::new(2.0, palette.accent);
         painter.vline(x, rect.y_range(), stroke);
     }
 
     /// Draws the branches as lines; a click seeks to the frame under the pointer.
-    fn rows(&self, ui: &mut Ui, scale: &Scale, actions: &mut Vec<TimelineAction>) {
+    fn rows(&self, ui: &mut Ui, scale: &FrameScale, actions: &mut Vec<TimelineAction>) {
         egui::ScrollArea::vertical()
             .max_height(ROW * ROWS as f32)
             .show(ui, |ui| {
@@ -359,7 +359,7 @@ impl Timeline {
             });
     }
 
-    fn row(&self, ui: &Ui, scale: &Scale, branch: &BranchInfo, rect: Rect, hovered: bool) {
+    fn row(&self, ui: &Ui, scale: &FrameScale, branch: &BranchInfo, rect: Rect, hovered: bool) {
         let painter = ui.painter_at(rect);
         let is_current = branch.branch == self.position.branch;
         let colour = match (is_current, self.compared == Some(branch.branch), hovered) {
@@ -381,13 +381,13 @@ impl Timeline {
 }
 
 /// Maps frame indices to points across the panel.
-struct Scale {
+struct FrameScale {
     strip: Rect,
     first: usize,
     end: usize,
 }
 
-impl Scale {
+impl FrameScale {
     fn frames(&self) -> f32 {
         (self.end - self.first).max(2) as f32 - 1.0
     }
@@ -446,7 +446,7 @@ mod tests {
     #[test]
     fn scale_maps_points_to_frames() {
         let strip = Rect::from_min_size(pos2(10.0, 0.0), vec2(508.0, 50.0));
-        let scale = Scale {
+        let scale = FrameScale {
             strip,
             first: 100,
             end: 351,

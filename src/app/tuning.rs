@@ -119,7 +119,7 @@ impl QualityPreset {
     }
 
     /// The parameters of this preset, keeping the seed.
-    fn of(self, params: &SamplerParams, limits: &SamplerLimits) -> SamplerParams {
+    fn params(self, params: &SamplerParams, limits: &SamplerLimits) -> SamplerParams {
         let balanced = SamplerParams {
             seed: params.seed,
             context: *limits.context.end(),
@@ -221,13 +221,13 @@ impl TuningPanel {
         let params = &mut self.settings.params;
         let mut chosen = QualityPreset::ALL
             .into_iter()
-            .find(|quality| quality.of(params, limits) == *params);
+            .find(|quality| quality.params(params, limits) == *params);
         let before = chosen;
         choices(ui, &mut chosen, &QualityPreset::ALL.map(Some), |quality| {
             quality.map_or("", QualityPreset::label)
         });
         if let (true, Some(quality)) = (chosen != before, chosen) {
-            *params = quality.of(params, limits);
+            *params = quality.params(params, limits);
         }
         let text = cost.map_or("–".to_owned(), |time| {
             format!("{:.1} ms", time.as_secs_f64() * 1000.0)

@@ -23,7 +23,7 @@ use self::device::prepare_window;
 use self::inputs::Inputs;
 use self::navigation::{ParkedGame, Screen};
 use self::settings::Overlay;
-use self::world_picker::Opening;
+use self::world_picker::PendingGame;
 use super::cards::{self, FailureChoice, Notices};
 use super::config::ConfigStore;
 use super::controls::{self, ControlBar};
@@ -98,7 +98,7 @@ pub(super) struct Window {
     /// The worlds page, once it has been opened.
     worlds: Option<WorldPicker>,
     /// A game being loaded in the background.
-    opening: Option<Opening>,
+    pending_game: Option<PendingGame>,
     render: egui_wgpu::RenderState,
     /// The GPU that engines may use.
     seat: Seat,
@@ -162,7 +162,7 @@ impl Window {
             screen: Screen::Game,
             page: None,
             worlds: None,
-            opening: None,
+            pending_game: None,
             render,
             seat,
             context: creation.egui_ctx.clone(),
@@ -230,7 +230,7 @@ impl Window {
             timeline: self.analysis.timeline_open,
             comparing: self.analysis.is_comparing(),
             plots: self.analysis.plots_open,
-            training: self.page.as_ref().is_some_and(NewWorldPage::trains),
+            training: self.page.as_ref().is_some_and(NewWorldPage::is_training),
             running: !matches!(self.world, WorldThread::Failed(_)),
         };
         if let Some(shortcut) = bar.ui(ui) {

@@ -17,7 +17,7 @@ use crate::{Error, Result};
 const CARD: Vec2 = vec2(216.0, 300.0);
 const GAP: f32 = 14.0;
 /// Padding inside a card, and the height of its picture, in points.
-const INSIDE: f32 = 10.0;
+const PADDING: f32 = 10.0;
 const PICTURE: f32 = 140.0;
 
 /// The choice made on the page.
@@ -125,14 +125,14 @@ impl WorldPicker {
             .inner;
         let mut picked = back.then_some(PickerChoice::Back);
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-            if let Some(card) = self.shelves(ui) {
+            if let Some(card) = self.cards_ui(ui) {
                 picked = Some(card);
             }
         });
         picked
     }
 
-    fn shelves(&mut self, ui: &mut Ui) -> Option<PickerChoice> {
+    fn cards_ui(&mut self, ui: &mut Ui) -> Option<PickerChoice> {
         let mut picked = None;
         let columns = columns(ui.available_width());
         ui.add_space(14.0);
@@ -285,7 +285,7 @@ impl WorldCard {
         };
         let painter = ui.painter();
         painter.rect(rect, 10, fill, line, StrokeKind::Inside);
-        let inner = rect.shrink(INSIDE);
+        let inner = rect.shrink(PADDING);
         let frame = Rect::from_min_size(inner.min, vec2(inner.width(), PICTURE));
         painter.rect_filled(frame, 6, theme::palette(ui).backdrop);
         self.paint_picture(ui, frame);

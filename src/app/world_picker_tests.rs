@@ -43,7 +43,7 @@ fn picker() -> WorldPicker {
 }
 
 /// The page in a headless context.
-struct Page {
+struct TestPage {
     picker: WorldPicker,
     context: Context,
     height: f32,
@@ -51,7 +51,7 @@ struct Page {
     names: Vec<(String, accesskit::Rect)>,
 }
 
-impl Page {
+impl TestPage {
     fn new() -> Self {
         Self::of_height(1100.0)
     }
@@ -117,7 +117,7 @@ impl Page {
 
 #[test]
 fn current_world_is_focused_first() {
-    let mut page = Page::new();
+    let mut page = TestPage::new();
     assert_eq!(
         page.press(Key::Enter),
         Some(PickerChoice::World("b".into()))
@@ -126,7 +126,7 @@ fn current_world_is_focused_first() {
 
 #[test]
 fn arrows_move_between_cards() {
-    let mut page = Page::new();
+    let mut page = TestPage::new();
     assert_eq!(page.press(Key::ArrowLeft), None);
     assert_eq!(
         page.press(Key::Enter),
@@ -141,8 +141,8 @@ fn arrows_move_between_cards() {
 
 #[test]
 fn focused_card_scrolls_into_view() {
-    let mut page = Page::of_height(450.0);
-    let bottom = |page: &Page| {
+    let mut page = TestPage::of_height(450.0);
+    let bottom = |page: &TestPage| {
         let mut names = page.names.iter();
         let drive = names.find(|(name, _)| name.starts_with("Drive"));
         drive.unwrap().1.y1
@@ -159,7 +159,7 @@ fn focused_card_scrolls_into_view() {
 
 #[test]
 fn tab_follows_card_order() {
-    let mut page = Page::new();
+    let mut page = TestPage::new();
     page.press(Key::Tab);
     page.press(Key::Tab);
     let drive = Some(PickerChoice::Simulator(Kind::Drive));
@@ -168,7 +168,7 @@ fn tab_follows_card_order() {
 
 #[test]
 fn click_plays_card() {
-    let mut page = Page::new();
+    let mut page = TestPage::new();
     let place = columns(1000.0) as f32 * (CARD.x + GAP) - GAP;
     let left = (1000.0 - place) / 2.0;
     let picked = page.click(pos2(left + 30.0, 250.0));
@@ -177,7 +177,7 @@ fn click_plays_card() {
 
 #[test]
 fn cards_have_accessible_names() {
-    let page = Page::new();
+    let page = TestPage::new();
     let accessible_name = |part: &str| {
         let mut names = page.names.iter().map(|(name, _)| name);
         let found = names.find(|name| name.starts_with(part));

@@ -13,17 +13,17 @@ use super::{GamepadButton, RawGamepad};
 
 const FOLDER: &str = "/dev/input";
 /// USB vendor whose driver swaps the west and north buttons.
-const SWAPPED_BY: u16 = 0x045e;
+const SWAPPED_VENDOR: u16 = 0x045e;
 
 /// The open gamepads, by device file.
 pub struct GamepadBackend {
     folder: PathBuf,
-    gamepads: BTreeMap<PathBuf, Opened>,
+    gamepads: BTreeMap<PathBuf, OpenGamepad>,
     /// Device files that are not gamepads.
     not_gamepads: BTreeSet<PathBuf>,
 }
 
-struct Opened {
+struct OpenGamepad {
     device: Device,
     name: String,
     axes: BTreeSet<u16>,
@@ -57,7 +57,7 @@ impl GamepadBackend {
                 continue;
             }
             match Device::open(&file) {
-                Ok(device) => match Opened::new(device) {
+                Ok(device) => match OpenGamepad::new(device) {
                     Some(gamepad) => {
                         tracing::info!("gamepad {} in {}", gamepad.name, file.display());
                         self.gamepads.insert(file, gamepad);
@@ -89,7 +89,7 @@ impl GamepadBackend {
     }
 }
 
-impl Opened {
+impl OpenGamepad {
     fn new(device: Device) -> Option<Self> {
         let keys = device.supported_keys()?;
         if !keys.contains(KeyCode::BTN_SOUTH) {
@@ -103,7 +103,7 @@ impl Opened {
                 .map(|axis| axis.0)
                 .collect(),
             name: device.name().unwrap_or("gamepad").to_owned(),
-            swapped: device.input_id().vendor() == SWAPPED_BY,
+            swapped: device.input_id().vendor() == SWAPPED_VENDOR,
             device,
         })
     }
@@ -116,14 +116,14 @@ impl Opened {
             let known = self.axes.contains(&axis.0);
             known.then_some((info.value, info.minimum, info.maximum))
         };
-        let mut raw = translated(&|key| keys.contains(key), &value, self.swapped);
+        let mut raw = from_kernel(&|key| keys.contains(key), &value, self.swapped);
         raw.name.clone_from(&self.name);
         Ok(raw)
     }
 }
 
 /// Translates kernel buttons and axes (value, minimum, maximum) to a gamepad state.
-fn translated(
+fn from_kernel(
     down: &dyn Fn(KeyCode) -> bool,
     axis: &dyn Fn(Axis) -> Option<(i32, i32, i32)>,
     swapped: bool,
@@ -191,7 +191,7 @@ mod tests {
                 .find(|(has, _)| *has == of)
                 .map(|(_, value)| *value)
         };
-        translated(&|key| down.contains(&key), &axis, swapped)
+        from_kernel(&|key| down.contains(&key), &axis, swapped)
     }
 
     #[test]

@@ -34,14 +34,18 @@ impl GamepadMap {
             if keys.uses(arrow) {
                 Some(arrow)
             } else {
-                called(keys, words).and_then(single)
+                action_named(keys, words).and_then(single_key)
             }
         });
         let directed = |bound: &&BoundAction| {
             let mut chords = bound.chords.iter();
             !chords.any(|chord| matches!(chord[..], [key] if directions.contains(&Some(key))))
         };
-        let mut other_keys: Vec<Key> = keys.shown().filter(directed).filter_map(single).collect();
+        let mut other_keys: Vec<Key> = keys
+            .shown()
+            .filter(directed)
+            .filter_map(single_key)
+            .collect();
         other_keys.sort_by_key(|key| *key != Key::Space);
         let custom_of = |button: GamepadButton| Key::from_name(custom.get(button.name())?);
         let bound = |key: &Key| {
@@ -93,7 +97,7 @@ impl GamepadMap {
 }
 
 /// The first action named by one of these words that a single key plays.
-fn called<'a>(keys: &'a KeyMap, words: &[&str]) -> Option<&'a BoundAction> {
+fn action_named<'a>(keys: &'a KeyMap, words: &[&str]) -> Option<&'a BoundAction> {
     let named = |bound: &&BoundAction, word: &str| {
         let name = bound.name.to_lowercase();
         name.split(|c: char| !c.is_alphanumeric())
@@ -102,11 +106,11 @@ fn called<'a>(keys: &'a KeyMap, words: &[&str]) -> Option<&'a BoundAction> {
     let mut found = words
         .iter()
         .filter_map(|word| keys.shown().find(|bound| named(bound, word)));
-    found.find(|bound| single(bound).is_some())
+    found.find(|bound| single_key(bound).is_some())
 }
 
 /// The single key that plays an action: Space if possible, else the first.
-fn single(bound: &BoundAction) -> Option<Key> {
+fn single_key(bound: &BoundAction) -> Option<Key> {
     let alone = |chord: &Chord| match chord[..] {
         [key] => Some(key),
         _ => None,

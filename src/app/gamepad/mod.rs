@@ -41,9 +41,9 @@ pub(super) use map::GamepadMap;
 /// Interval between reads, and between scans for new gamepads.
 const READ_INTERVAL: Duration = Duration::from_millis(4);
 const SCAN_INTERVAL: Duration = Duration::from_secs(1);
-/// Hysteresis of sticks and triggers: pressed from `ON`, released below `OFF`.
-const ON: f32 = 0.5;
-const OFF: f32 = 0.3;
+/// Hysteresis of sticks and triggers: pressed from `PRESS_THRESHOLD`, released below `RELEASE_THRESHOLD`.
+const PRESS_THRESHOLD: f32 = 0.5;
+const RELEASE_THRESHOLD: f32 = 0.3;
 
 /// A button by its position, not by its printed label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -137,14 +137,13 @@ impl Gamepad {
         let [right, up] = raw.stick;
         let stick = [up, -up, -right, right];
         let mut gamepad = Self {
-            directions: [0, 1, 2, 3]
-                .map(|i| raw.dpad[i] || is_pressed_with_hysteresis(stick[i], was(i))),
+            directions: [0, 1, 2, 3].map(|i| raw.dpad[i] || counts_as_pressed(stick[i], was(i))),
             name: raw.name,
             buttons: raw.buttons,
         };
         let both = [GamepadButton::LeftTrigger, GamepadButton::RightTrigger];
         for (button, value) in both.into_iter().zip(raw.triggers) {
-            if is_pressed_with_hysteresis(
+            if counts_as_pressed(
                 value,
                 before.is_some_and(|gamepad| gamepad.buttons.contains(&button)),
             ) {
@@ -156,16 +155,21 @@ impl Gamepad {
 }
 
 /// Whether an analog value counts as pressed; between the two thresholds it stays as before.
-fn is_pressed_with_hysteresis(value: f32, before: bool) -> bool {
-    value >= if before { OFF } else { ON }
+fn counts_as_pressed(value: f32, before: bool) -> bool {
+    value
+        >= if before {
+            RELEASE_THRESHOLD
+        } else {
+            PRESS_THRESHOLD
+        }
 }
 
 /// The connected gamepads, and when they changed.
-pub(super) type Change = (Instant, Vec<Gamepad>);
+pub(super) type GamepadChange = (Instant, Vec<Gamepad>);
 
 /// A thread that watches gamepads; it ends when this is dropped.
 pub(super) struct GamepadWatcher {
-    changes: Receiver<Change>,
+    changes: Receiver<GamepadChange>,
     _alive: Sender<()>,
 }
 
@@ -187,12 +191,12 @@ impl GamepadWatcher {
     }
 
     /// Changes since the last call, oldest first.
-    pub fn changes(&self) -> Vec<Change> {
+    pub fn changes(&self) -> Vec<GamepadChange> {
         self.changes.try_iter().collect()
     }
 }
 
-fn watch(ended: &Receiver<()>, changes: &Sender<Change>, notify: impl Fn()) {
+fn watch(ended: &Receiver<()>, changes: &Sender<GamepadChange>, notify: impl Fn()) {
     let Some(mut source) = GamepadBackend::open() else {
         return;
     };

@@ -31,13 +31,13 @@ pub(super) fn inspection() -> (Inspection, Attention) {
 }
 
 /// The panel with simulated input.
-struct Panel {
+struct TestPanel {
     context: Context,
     inspect: InspectPanel,
     frame: Frame,
 }
 
-impl Panel {
+impl TestPanel {
     fn new(inspect: Option<Inspection>) -> Self {
         let context = Context::default();
         context.enable_accesskit();
@@ -124,7 +124,7 @@ impl Panel {
 
 #[test]
 fn click_and_arrows_select_patch() {
-    let mut panel = Panel::new(Some(inspection().0));
+    let mut panel = TestPanel::new(Some(inspection().0));
     let (text, _) = panel.find("Selected patch").unwrap();
     assert_eq!(text, "Selected patch: Row 3, column 4", "the middle");
     assert!(
@@ -151,7 +151,7 @@ fn click_and_arrows_select_patch() {
 
 #[test]
 fn layer_button_selects_layer() {
-    let mut panel = Panel::new(Some(inspection().0));
+    let mut panel = TestPanel::new(Some(inspection().0));
     let first = panel.inspect.attention_shares.clone();
     for name in ["Channel 3: ", "Attention over past", "registers: "] {
         assert!(panel.find(name).is_some(), "{name}");
@@ -163,7 +163,7 @@ fn layer_button_selects_layer() {
 
 #[test]
 fn textures_are_reused() {
-    let mut panel = Panel::new(Some(inspection().0));
+    let mut panel = TestPanel::new(Some(inspection().0));
     panel.draw(Vec::new());
     let ids = |inspect: &InspectPanel| {
         let sheets = [
@@ -182,11 +182,11 @@ fn textures_are_reused() {
 
 #[test]
 fn missing_data_is_explained() {
-    let mut panel = Panel::new(None);
+    let mut panel = TestPanel::new(None);
     assert!(panel.find("The next generated frame").is_some());
     let (mut inspection, _) = inspection();
     inspection.attention = None;
-    let mut panel = Panel::new(Some(inspection));
+    let mut panel = TestPanel::new(Some(inspection));
     assert!(panel.find("This engine does not report").is_some());
     assert!(panel.find("Channel 1: ").is_some());
     assert!(panel.find("Space attention").is_none());

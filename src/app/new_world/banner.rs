@@ -51,7 +51,7 @@ pub(in crate::app) fn recording(ui: &mut Ui, frames: u64, episodes: usize) -> Op
 }
 
 /// The banner of a world in training; `saved` is when its newest weights were written.
-pub(in crate::app) fn trying(ui: &mut Ui, saved: Option<SystemTime>) -> Option<BannerAction> {
+pub(in crate::app) fn try_out(ui: &mut Ui, saved: Option<SystemTime>) -> Option<BannerAction> {
     let age = saved.and_then(|saved| saved.elapsed().ok());
     ui.request_repaint_after(Duration::from_secs(5));
     strip(ui, |ui| {

@@ -46,7 +46,7 @@ enum StepAction {
     /// Continue with this dataset to the settings.
     Data(PathBuf),
     /// Run the program with these arguments to create a dataset in `folder`.
-    Make {
+    CreateDataset {
         what: String,
         folder: PathBuf,
         arguments: Vec<std::ffi::OsString>,
@@ -67,7 +67,7 @@ enum StepAction {
 enum PageStep {
     Source,
     /// A dataset is being created.
-    Making {
+    CreatingDataset {
         what: String,
         folder: PathBuf,
         task: Task<PathBuf>,
@@ -102,8 +102,8 @@ impl NewWorldPage {
     /// Drops textures of a lost device.
     pub fn drop_textures(&mut self) {
         self.source.drop_textures();
-        if let PageStep::Training(watch) = &mut self.step {
-            watch.drop_textures();
+        if let PageStep::Training(training) = &mut self.step {
+            training.drop_textures();
         }
     }
 
@@ -132,14 +132,14 @@ impl NewWorldPage {
     }
 
     /// Whether training is running.
-    pub fn trains(&self) -> bool {
-        matches!(&self.step, PageStep::Training(watch) if watch.run.busy())
+    pub fn is_training(&self) -> bool {
+        matches!(&self.step, PageStep::Training(training) if training.run.busy())
     }
 
     /// When the newest playable weights were saved.
     pub fn saved(&self) -> Option<SystemTime> {
         match &self.step {
-            PageStep::Training(watch) => watch.run.view().saved,
+            PageStep::Training(training) => training.run.view().saved,
             _ => None,
         }
     }
@@ -160,13 +160,13 @@ impl NewWorldPage {
         let task = Task::start(self.notify.clone(), move |_| {
             recording::write(recording, kind, &out).map(|_| out)
         });
-        self.make("Writing the recording…".into(), folder, task);
+        self.create_dataset("Writing the recording…".into(), folder, task);
     }
 
-    fn make(&mut self, what: String, folder: PathBuf, task: Result<Task<PathBuf>>) {
+    fn create_dataset(&mut self, what: String, folder: PathBuf, task: Result<Task<PathBuf>>) {
         self.error_card = None;
         match task {
-            Ok(task) => self.step = PageStep::Making { what, folder, task },
+            Ok(task) => self.step = PageStep::CreatingDataset { what, folder, task },
             Err(error) => self.show_error("Cannot start", &error),
         }
     }
@@ -194,7 +194,7 @@ impl NewWorldPage {
             Err(error) => {
                 self.step = PageStep::Source;
                 if !Training::names_its_data(folder) {
-                    self.source.want_data_of(folder);
+                    self.source.ask_for_data(folder);
                 }
                 self.show_error("Cannot open the run", &error);
             }
@@ -203,7 +203,10 @@ impl NewWorldPage {
 
     /// Handles a file or folder dropped on the window.
     pub fn drop_path(&mut self, path: &Path) {
-        if matches!(self.step, PageStep::Training(_) | PageStep::Making { .. }) {
+        if matches!(
+            self.step,
+            PageStep::Training(_) | PageStep::CreatingDataset { .. }
+        ) {
             return;
         }
         if let Some(action) = self.source.dropped(path) {
@@ -216,7 +219,7 @@ impl NewWorldPage {
     /// Takes results from background tasks.
     pub fn poll(&mut self) {
         match &mut self.step {
-            PageStep::Making { task, .. } => match task.take() {
+            PageStep::CreatingDataset { task, .. } => match task.take() {
                 Some(Ok(folder)) => self.choose_data(folder),
                 Some(Err(error)) => {
                     self.step = PageStep::Source;
@@ -225,7 +228,7 @@ impl NewWorldPage {
                 None => {}
             },
             PageStep::Setup(setup) => setup.poll(),
-            PageStep::Training(watch) => watch.poll(),
+            PageStep::Training(training) => training.poll(),
             PageStep::Source => {}
         }
         self.source.poll();
@@ -235,16 +238,16 @@ impl NewWorldPage {
     pub fn enter(&mut self) -> Option<PageRequest> {
         let action = match &mut self.step {
             PageStep::Setup(setup) => setup.enter(),
-            PageStep::Training(watch) => watch.enter(),
-            PageStep::Source | PageStep::Making { .. } => None,
+            PageStep::Training(training) => training.enter(),
+            PageStep::Source | PageStep::CreatingDataset { .. } => None,
         };
         action.and_then(|action| self.handle(action))
     }
 
     /// Handles S: saves a world in training under its name.
     pub fn save(&mut self) {
-        if let PageStep::Training(watch) = &mut self.step {
-            watch.save_as(Places::find(self.home.clone()), &self.notify);
+        if let PageStep::Training(training) = &mut self.step {
+            training.save_as(Places::find(self.home.clone()), &self.notify);
         }
     }
 
@@ -252,7 +255,7 @@ impl NewWorldPage {
         match action {
             StepAction::Request(request) => return Some(request),
             StepAction::Data(folder) => self.choose_data(folder),
-            StepAction::Make {
+            StepAction::CreateDataset {
                 what,
                 folder,
                 arguments,
@@ -264,7 +267,7 @@ impl NewWorldPage {
                         program.run(&arguments, cancelled).map(|()| out)
                     })
                 });
-                self.make(what, folder, task);
+                self.create_dataset(what, folder, task);
             }
             StepAction::OpenRun { folder, data } => self.open_run_with(&folder, data),
             StepAction::Start(start) => self.start(&start),
@@ -296,8 +299,8 @@ impl NewWorldPage {
     /// Ends background tasks; returns a running training to be waited for.
     pub fn close(self) -> Option<Training> {
         match self.step {
-            PageStep::Training(watch) => Some(watch.run),
-            PageStep::Making { task, .. } => {
+            PageStep::Training(training) => Some(training.run),
+            PageStep::CreatingDataset { task, .. } => {
                 task.end();
                 None
             }
@@ -340,7 +343,7 @@ impl NewWorldPage {
     /// Draws the page's title and steps; returns whether "Back" was clicked.
     fn headline(&self, ui: &mut Ui) -> bool {
         let now = match self.step {
-            PageStep::Source | PageStep::Making { .. } => 0,
+            PageStep::Source | PageStep::CreatingDataset { .. } => 0,
             PageStep::Setup(_) => 1,
             PageStep::Training(_) => 2,
         };
@@ -384,7 +387,7 @@ impl NewWorldPage {
                     }),
                 }
             }
-            PageStep::Making { what, folder, .. } => {
+            PageStep::CreatingDataset { what, folder, .. } => {
                 let stop = widgets::card(ui, |ui| {
                     ui.horizontal(|ui| {
                         widgets::activity(ui);
@@ -402,8 +405,8 @@ impl NewWorldPage {
                 stop.then_some(StepAction::Source)
             }
             PageStep::Setup(setup) => setup.ui(ui, &self.notify),
-            PageStep::Training(watch) => {
-                watch.ui(ui, Places::find(self.home.clone()), &self.notify)
+            PageStep::Training(training) => {
+                training.ui(ui, Places::find(self.home.clone()), &self.notify)
             }
         }
     }

@@ -28,8 +28,8 @@ pub(super) fn loss(ui: &mut Ui, progress: &Progress, height: f32) {
         .show_background(false)
         .grid_color(theme::palette(ui).line)
         .legend(Legend::default())
-        .y_axis_formatter(|mark, _| power(mark.value))
-        .x_axis_formatter(|mark, _| steps(mark.value))
+        .y_axis_formatter(|mark, _| loss_label(mark.value))
+        .x_axis_formatter(|mark, _| steps_label(mark.value))
         .label_formatter(|_| None)
         .show(ui, |plot| {
             for (stage, colour) in progress.stages.iter().zip(colours) {
@@ -56,7 +56,7 @@ fn curve(stage: &Stage) -> Vec<[f64; 2]> {
 }
 
 /// Formats a loss from its log₁₀.
-fn power(exponent: f64) -> String {
+fn loss_label(exponent: f64) -> String {
     let value = 10_f64.powf(exponent);
     match value {
         0.01..1000.0 => format!("{value:.3}")
@@ -68,7 +68,7 @@ fn power(exponent: f64) -> String {
 }
 
 /// Formats a number of steps.
-fn steps(value: f64) -> String {
+fn steps_label(value: f64) -> String {
     match value {
         1000.0.. => format!("{}k", value / 1000.0),
         _ => format!("{value:.0}"),
@@ -103,11 +103,11 @@ mod tests {
     #[test]
     fn axis_labels() {
         let labels = [
-            power(0.0),
-            power(-1.0),
-            power(2.0),
-            power(-5.0),
-            steps(1500.0),
+            loss_label(0.0),
+            loss_label(-1.0),
+            loss_label(2.0),
+            loss_label(-5.0),
+            steps_label(1500.0),
         ];
         assert_eq!(labels, ["1", "0.1", "100", "1e-5", "1.5k"]);
     }

@@ -159,7 +159,7 @@ impl SetupStep {
                 false
             }),
             DatasetState::Summary(summary) => card(ui, |ui| {
-                described(ui, summary, &self.data);
+                dataset_summary(ui, summary, &self.data);
                 ui.button("Change source").clicked()
             }),
         };
@@ -230,7 +230,7 @@ impl SetupStep {
 }
 
 /// Draws the dataset's summary, as in `driftless info`.
-fn described(ui: &mut Ui, summary: &DatasetSummary, folder: &Path) {
+fn dataset_summary(ui: &mut Ui, summary: &DatasetSummary, folder: &Path) {
     let info = &summary.info;
     let [height, width] = info.image;
     let minutes = summary.frames as f64 / f64::from(info.fps) / 60.0;

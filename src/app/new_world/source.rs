@@ -18,7 +18,7 @@ use crate::worlds::Kind;
 /// Side of a simulator's picture, in points.
 const PICTURE: f32 = 112.0;
 /// Maximum number of folders listed per kind.
-const LISTED: usize = 6;
+const MAX_LISTED: usize = 6;
 /// The import formats and their descriptions.
 const FORMATS: [(Format, &str, &str); 4] = [
     (
@@ -104,7 +104,7 @@ impl SourceStep {
     }
 
     /// Asks for the dataset that a run was trained on.
-    pub fn want_data_of(&mut self, run: &Path) {
+    pub fn ask_for_data(&mut self, run: &Path) {
         self.run.text = run.to_string_lossy().into_owned();
         let hint = "the dataset that the run was trained on";
         self.run_data = Some(PathField::new(PathKind::Folder, hint));
@@ -139,7 +139,7 @@ impl SourceStep {
     pub fn ui(&mut self, ui: &mut Ui, places: &Places, notify: &Notify) -> Option<StepAction> {
         let simulator = card(ui, |ui| self.simulators(ui, places));
         let data = card(ui, |ui| self.dataset(ui, notify));
-        let import = card(ui, |ui| self.others(ui, places, notify));
+        let import = card(ui, |ui| self.import_card(ui, places, notify));
         let run = card(ui, |ui| self.runs(ui, notify));
         let world = if self.worlds.is_empty() {
             None
@@ -209,15 +209,15 @@ impl SourceStep {
             if primary(ui, "Use", path.is_some()).clicked() {
                 action = path.map(StepAction::Data);
             }
-            action = action.take().or(failed.map(no_dialog));
+            action = action.take().or(failed.map(dialog_failed));
         });
-        if let Some(folder) = listed(ui, &self.datasets) {
+        if let Some(folder) = folder_buttons(ui, &self.datasets) {
             action = Some(StepAction::Data(folder));
         }
         action
     }
 
-    fn others(&mut self, ui: &mut Ui, places: &Places, notify: &Notify) -> Option<StepAction> {
+    fn import_card(&mut self, ui: &mut Ui, places: &Places, notify: &Notify) -> Option<StepAction> {
         title(
             ui,
             "Import recordings",
@@ -254,7 +254,7 @@ impl SourceStep {
         let action = path
             .filter(|_| clicked)
             .map(|path| self.import(&path, places));
-        action.or(failed.map(no_dialog))
+        action.or(failed.map(dialog_failed))
     }
 
     /// Runs the same import as the command line.
@@ -271,7 +271,7 @@ impl SourceStep {
         if matches!(self.format, Format::Images | Format::Minari) {
             arguments.extend(["--source-fps".into(), self.source_fps.to_string().into()]);
         }
-        StepAction::Make {
+        StepAction::CreateDataset {
             what: format!("Importing {}…", path.display()),
             folder,
             arguments,
@@ -286,7 +286,7 @@ impl SourceStep {
         );
         let mut action = None;
         ui.horizontal(|ui| {
-            action = self.run.ui(ui, 112.0, notify).err().map(no_dialog);
+            action = self.run.ui(ui, 112.0, notify).err().map(dialog_failed);
             let path = self.run.path();
             if primary(ui, "Open", path.is_some()).clicked() {
                 let data = self.run_data.as_ref().and_then(PathField::path);
@@ -297,10 +297,10 @@ impl SourceStep {
             widgets::labelled(ui, "Dataset", |ui| {
                 action = action
                     .take()
-                    .or(data.ui(ui, 0.0, notify).err().map(no_dialog));
+                    .or(data.ui(ui, 0.0, notify).err().map(dialog_failed));
             });
         }
-        if let Some(folder) = listed(ui, &self.runs) {
+        if let Some(folder) = folder_buttons(ui, &self.runs) {
             action = Some(StepAction::OpenRun { folder, data: None });
         }
         action
@@ -308,7 +308,8 @@ impl SourceStep {
 
     fn worlds(&mut self, ui: &mut Ui) -> Option<StepAction> {
         title(ui, "Play a saved world", "");
-        listed(ui, &self.worlds).map(|folder| StepAction::Request(PageRequest::Play(folder)))
+        folder_buttons(ui, &self.worlds)
+            .map(|folder| StepAction::Request(PageRequest::Play(folder)))
     }
 }
 
@@ -318,7 +319,7 @@ fn format(format: Format) -> (Format, &'static str, &'static str) {
         .unwrap_or((format, "", ""))
 }
 
-fn no_dialog(error: crate::Error) -> StepAction {
+fn dialog_failed(error: crate::Error) -> StepAction {
     let what = "Cannot open a file dialog; type the path instead";
     StepAction::Failed { what, error }
 }
@@ -353,7 +354,7 @@ fn script(kind: Kind, frames: usize, places: &Places) -> StepAction {
         "--out".into(),
         folder.clone().into(),
     ]);
-    StepAction::Make {
+    StepAction::CreateDataset {
         what: format!("Recording {frames} frames of {}…", title_of(kind)),
         folder,
         arguments,
@@ -361,13 +362,13 @@ fn script(kind: Kind, frames: usize, places: &Places) -> StepAction {
 }
 
 /// Draws a row of folder buttons; returns the clicked folder.
-fn listed(ui: &mut Ui, folders: &[PathBuf]) -> Option<PathBuf> {
+fn folder_buttons(ui: &mut Ui, folders: &[PathBuf]) -> Option<PathBuf> {
     let mut clicked = None;
     if folders.is_empty() {
         return clicked;
     }
     ui.horizontal_wrapped(|ui| {
-        for folder in folders.iter().take(LISTED) {
+        for folder in folders.iter().take(MAX_LISTED) {
             let name = folder.file_name().unwrap_or_default().to_string_lossy();
             let button = ui.button(RichText::new(name.as_ref()));
             if button.on_hover_text(folder.display().to_string()).clicked() {
@@ -384,7 +385,7 @@ mod tests {
 
     fn words(action: StepAction) -> Vec<String> {
         match action {
-            StepAction::Make { arguments, .. } => arguments
+            StepAction::CreateDataset { arguments, .. } => arguments
                 .iter()
                 .map(|argument| argument.to_string_lossy().into_owned())
                 .collect(),

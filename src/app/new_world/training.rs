@@ -88,13 +88,13 @@ impl TrainingStep {
             action = action.or(saved);
         }
         if ui.available_width() < TWO_COLUMNS {
-            card(ui, |ui| figures(ui, &view));
+            card(ui, |ui| progress_rows(ui, &view));
             card(ui, |ui| curve(ui, &view.progress));
         } else {
             ui.columns(2, |columns| {
                 card(&mut columns[0], |ui| {
                     ui.set_min_height(CURVE + 30.0);
-                    figures(ui, &view);
+                    progress_rows(ui, &view);
                 });
                 card(&mut columns[1], |ui| {
                     ui.set_min_height(CURVE + 30.0);
@@ -264,7 +264,7 @@ fn curve(ui: &mut Ui, progress: &Progress) {
     plot::loss(ui, progress, CURVE);
 }
 
-fn figures(ui: &mut Ui, view: &View) {
+fn progress_rows(ui: &mut Ui, view: &View) {
     let running = view.state == State::Running;
     title(ui, "Progress", "");
     for stage in &view.progress.stages {

@@ -183,15 +183,15 @@ fn browse_for(kind: PathKind, notify: Notify) -> Result<Task<Option<PathBuf>>> {
     match kind {
         PathKind::Folder => {
             let chosen = dialog.set_title("Choose a folder").pick_folder();
-            Task::start(notify, move |_| Ok(answer(pollster::block_on(chosen))))
+            Task::start(notify, move |_| Ok(chosen_path(pollster::block_on(chosen))))
         }
         PathKind::File => {
             let chosen = dialog.set_title("Choose a file").pick_file();
-            Task::start(notify, move |_| Ok(answer(pollster::block_on(chosen))))
+            Task::start(notify, move |_| Ok(chosen_path(pollster::block_on(chosen))))
         }
     }
 }
 
-fn answer(chosen: Option<rfd::FileHandle>) -> Option<PathBuf> {
+fn chosen_path(chosen: Option<rfd::FileHandle>) -> Option<PathBuf> {
     chosen.map(|file| file.path().to_path_buf())
 }

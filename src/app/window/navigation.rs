@@ -88,7 +88,7 @@ impl Window {
             FirstStep::Source => {}
             FirstStep::Data(folder) => page.choose_data(folder),
             FirstStep::Run(folder) => page.open_run(&folder),
-            FirstStep::Record(kind) => self.answer(PageRequest::Record(kind)),
+            FirstStep::Record(kind) => self.handle_request(PageRequest::Record(kind)),
         }
     }
 
@@ -105,18 +105,18 @@ impl Window {
             .frame(fill)
             .show(ui, |ui| page.ui(ui));
         if let Some(request) = request.inner {
-            self.answer(request);
+            self.handle_request(request);
         }
     }
 
     /// Handles a key on the page that no control has consumed.
     pub(super) fn new_world_key(&mut self, key: Key) -> bool {
         match key {
-            Key::Escape => self.answer(PageRequest::Back),
+            Key::Escape => self.handle_request(PageRequest::Back),
             Key::Enter => {
                 let request = self.page.as_mut().and_then(NewWorldPage::enter);
                 if let Some(request) = request {
-                    self.answer(request);
+                    self.handle_request(request);
                 }
             }
             Key::S => self.page.iter_mut().for_each(NewWorldPage::save),
@@ -137,7 +137,7 @@ impl Window {
         true
     }
 
-    fn answer(&mut self, request: PageRequest) {
+    fn handle_request(&mut self, request: PageRequest) {
         let done = match request {
             PageRequest::Back => {
                 self.screen = Screen::Game;
@@ -308,7 +308,7 @@ impl Window {
             }
             Screen::TryOut => {
                 let saved = self.page.as_ref().and_then(NewWorldPage::saved);
-                banner::trying(ui, saved)
+                banner::try_out(ui, saved)
             }
             Screen::Game | Screen::NewWorld | Screen::Worlds { .. } => return,
         };

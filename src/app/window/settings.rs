@@ -6,7 +6,7 @@ use eframe::egui::{Context, Key, ViewportCommand};
 
 use super::navigation::Screen;
 use super::{Window, WorldThread};
-use crate::app::config::{AUTOSAVE_DELAY, SCALES};
+use crate::app::config::{AUTOSAVE_DELAY, SCALE_RANGE};
 use crate::app::help::HelpPage;
 use crate::app::keys::Shortcut;
 use crate::app::settings_page::{SettingsContext, SettingsPage};
@@ -61,7 +61,7 @@ impl Window {
         let zoom = self.context.zoom_factor();
         if self.requested_zoom.is_none_or(|asked| asked == zoom) {
             self.requested_zoom = None;
-            config.scale = zoom.clamp(SCALES.0, SCALES.1);
+            config.scale = zoom.clamp(SCALE_RANGE.0, SCALE_RANGE.1);
             if config.scale != zoom {
                 self.set_zoom(self.store.config.scale);
             }

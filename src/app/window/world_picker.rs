@@ -18,7 +18,7 @@ use crate::studio::{Game, Notify, Task};
 use crate::{Error, Result};
 
 /// A game being loaded.
-pub(super) enum Opening {
+pub(super) enum PendingGame {
     /// Replaces the current game.
     World(Task<Game>),
     /// Restarts the current world from another starting scene.
@@ -68,11 +68,11 @@ impl Window {
             return;
         };
         let fill = egui::Frame::new().fill(theme::palette(ui).backdrop);
-        let picked = egui::CentralPanel::default()
+        let choice = egui::CentralPanel::default()
             .frame(fill)
             .show(ui, |ui| picker.ui(ui));
-        if let Some(picked) = picked.inner {
-            self.pick(picked);
+        if let Some(choice) = choice.inner {
+            self.handle_choice(choice);
         }
         self.notices.ui(ui, ui.max_rect());
     }
@@ -91,8 +91,8 @@ impl Window {
         false
     }
 
-    fn pick(&mut self, picked: PickerChoice) {
-        match picked {
+    fn handle_choice(&mut self, choice: PickerChoice) {
+        match choice {
             PickerChoice::Back => self.close_worlds(),
             PickerChoice::Simulator(kind) => {
                 if let Err(error) = self.play_game(Game::simulator(kind)) {
@@ -109,7 +109,7 @@ impl Window {
         let device = device.map_or(DeviceChoice::Auto, |origin| origin.device);
         let folder = folder.to_path_buf();
         let task = Task::start(self.notify(), move |_| Game::learned(&folder, device, None));
-        self.await_game(task.map(Opening::World));
+        self.await_game(task.map(PendingGame::World));
     }
 
     /// Loads a starting scene for the current world from a file, then restarts from it.
@@ -121,12 +121,12 @@ impl Window {
         };
         let file = file.to_path_buf();
         let task = Task::start(self.notify(), move |_| Game::started_from(origin, &file));
-        self.await_game(task.map(Opening::Start));
+        self.await_game(task.map(PendingGame::Start));
     }
 
-    fn await_game(&mut self, opening: Result<Opening>) {
-        match opening {
-            Ok(opening) => self.opening = Some(opening),
+    fn await_game(&mut self, pending_game: Result<PendingGame>) {
+        match pending_game {
+            Ok(pending_game) => self.pending_game = Some(pending_game),
             Err(error) => self.notices.post(error.to_string()),
         }
     }
@@ -173,24 +173,24 @@ impl Window {
         if let Some(error) = self.worlds.as_mut().and_then(WorldPicker::poll) {
             self.notices.post(error.to_string());
         }
-        let read = match &self.opening {
-            Some(Opening::World(task) | Opening::Start(task)) => task.take(),
+        let read = match &self.pending_game {
+            Some(PendingGame::World(task) | PendingGame::Start(task)) => task.take(),
             None => None,
         };
         let Some(read) = read else {
             return;
         };
-        let opening = self.opening.take();
+        let pending_game = self.pending_game.take();
         // The user may have moved to another page meanwhile.
         if !matches!(self.screen, Screen::Game | Screen::Worlds { .. }) {
             return;
         }
-        let done = read.and_then(|game| match opening {
-            Some(Opening::Start(_)) if game.origin == self.session.origin => {
+        let done = read.and_then(|game| match pending_game {
+            Some(PendingGame::Start(_)) if game.origin == self.session.origin => {
                 self.restart_with_scene(game);
                 Ok(())
             }
-            Some(Opening::World(_)) => self.play_game(game),
+            Some(PendingGame::World(_)) => self.play_game(game),
             // Another world is being played meanwhile.
             _ => Ok(()),
         });

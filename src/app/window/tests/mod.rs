@@ -22,14 +22,14 @@ use crate::sim::Command;
 use crate::studio::Game;
 
 /// Timeout of every wait.
-const HANGS: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 const SIZE: Vec2 = vec2(1050.0, 792.0);
 
 /// A window under test. Dropping it ends its world: a thread that still held the device at exit
 /// would crash in the driver.
-struct Driven(Harness<'static, Window>);
+struct TestWindow(Harness<'static, Window>);
 
-impl Deref for Driven {
+impl Deref for TestWindow {
     type Target = Harness<'static, Window>;
 
     fn deref(&self) -> &Self::Target {
@@ -37,13 +37,13 @@ impl Deref for Driven {
     }
 }
 
-impl DerefMut for Driven {
+impl DerefMut for TestWindow {
     fn deref_mut(&mut self) -> &mut Self::Target {
         &mut self.0
     }
 }
 
-impl Drop for Driven {
+impl Drop for TestWindow {
     fn drop(&mut self) {
         self.0.state_mut().leave();
     }
@@ -61,11 +61,11 @@ fn learned(name: &str) -> Game {
 }
 
 /// Opens a window on a paused game. Returns `None` without a graphics adapter; on CI that is a failure.
-fn open(game: Game, home: &Path) -> Option<Driven> {
+fn open(game: Game, home: &Path) -> Option<TestWindow> {
     open_with(game, home, UserConfig::default(), SIZE)
 }
 
-fn open_with(game: Game, home: &Path, config: UserConfig, size: Vec2) -> Option<Driven> {
+fn open_with(game: Game, home: &Path, config: UserConfig, size: Vec2) -> Option<TestWindow> {
     if crate::engine::adapters().is_empty() {
         assert!(std::env::var_os("CI").is_none(), "no graphics adapter");
         return None;
@@ -85,7 +85,7 @@ fn open_with(game: Game, home: &Path, config: UserConfig, size: Vec2) -> Option<
         .with_max_steps(64)
         .wgpu()
         .build_eframe(|creation| Window::new(setup, session, creation).unwrap());
-    let mut harness = Driven(harness);
+    let mut harness = TestWindow(harness);
     wait(&mut harness, "the first frame", |window| {
         window.frame.is_some() || matches!(window.world, WorldThread::Failed(_))
     });
@@ -93,7 +93,7 @@ fn open_with(game: Game, home: &Path, config: UserConfig, size: Vec2) -> Option<
 }
 
 /// Draws until a condition holds.
-fn wait(harness: &mut Driven, what: &str, condition: impl Fn(&Window) -> bool) {
+fn wait(harness: &mut TestWindow, what: &str, condition: impl Fn(&Window) -> bool) {
     let since = Instant::now();
     loop {
         harness.step();
@@ -102,13 +102,13 @@ fn wait(harness: &mut Driven, what: &str, condition: impl Fn(&Window) -> bool) {
             harness.step();
             return;
         }
-        assert!(since.elapsed() < HANGS, "timed out waiting for {what}");
+        assert!(since.elapsed() < TIMEOUT, "timed out waiting for {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }
 
 /// Presses or releases a key, through the window's input hook.
-fn key(harness: &mut Driven, key: Key, pressed: bool) {
+fn key(harness: &mut TestWindow, key: Key, pressed: bool) {
     let mut input = RawInput {
         events: vec![Event::Key {
             key,
@@ -127,18 +127,18 @@ fn key(harness: &mut Driven, key: Key, pressed: bool) {
     harness.step();
 }
 
-fn press(harness: &mut Driven, which: Key) {
+fn press(harness: &mut TestWindow, which: Key) {
     key(harness, which, true);
     key(harness, which, false);
 }
 
-fn click(harness: &mut Driven, label: &str) {
+fn click(harness: &mut TestWindow, label: &str) {
     harness.get_by_label(label).click();
     harness.run_ok();
 }
 
 /// The current frame.
-fn shown(harness: &Driven) -> &Frame {
+fn shown(harness: &TestWindow) -> &Frame {
     harness.state().frame.as_ref().unwrap()
 }
 
@@ -147,7 +147,7 @@ fn rgb(frame: &Frame) -> Vec<u8> {
 }
 
 /// Generates one frame and waits until it is shown.
-fn step(harness: &mut Driven) -> Frame {
+fn step(harness: &mut TestWindow) -> Frame {
     let before = shown(harness).sequence;
     press(harness, Key::N);
     wait(harness, "a frame", |window| {
@@ -156,12 +156,12 @@ fn step(harness: &mut Driven) -> Frame {
     shown(harness).clone()
 }
 
-fn steps(harness: &mut Driven, count: usize) -> Vec<Frame> {
+fn steps(harness: &mut TestWindow, count: usize) -> Vec<Frame> {
     (0..count).map(|_| step(harness)).collect()
 }
 
 /// Waits until the frame at `index` is shown.
-fn arrive(harness: &mut Driven, index: usize) {
+fn arrive(harness: &mut TestWindow, index: usize) {
     wait(harness, "another frame", |window| {
         window
             .frame

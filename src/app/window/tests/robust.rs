@@ -11,7 +11,7 @@ use crate::engine::{Along, Solver};
 use crate::sim::Place;
 
 /// Makes one random input.
-fn disturb(window: &mut Driven, rng: &mut ChaCha8Rng) {
+fn random_input(window: &mut TestWindow, rng: &mut ChaCha8Rng) {
     let shortcuts = [
         Key::P,
         Key::N,
@@ -36,7 +36,7 @@ fn disturb(window: &mut Driven, rng: &mut ChaCha8Rng) {
                 .unwrap();
             key(window, which, rng.random());
         }
-        7 => turn(window, rng),
+        7 => random_params(window, rng),
         8 => {
             // Any position, valid or not.
             let place = Place {
@@ -67,7 +67,7 @@ fn disturb(window: &mut Driven, rng: &mut ChaCha8Rng) {
 }
 
 /// Sends random sampler parameters, including invalid ones.
-fn turn(window: &mut Driven, rng: &mut ChaCha8Rng) {
+fn random_params(window: &mut TestWindow, rng: &mut ChaCha8Rng) {
     let params = SamplerParams {
         steps: *[1, 1, 1, 2, 4, 5].choose(rng).unwrap(),
         solver: *[
@@ -98,7 +98,7 @@ fn resident() -> Option<f64> {
 }
 
 /// Plays `frames` frames under random input; returns the resident memory after each fifth.
-fn play_wildly(frames: u64, seed: u64) -> Vec<f64> {
+fn play_randomly(frames: u64, seed: u64) -> Vec<f64> {
     let home = tempfile::tempdir().unwrap();
     let Some(mut window) = open(learned("pong"), home.path()) else {
         return Vec::new();
@@ -110,7 +110,7 @@ fn play_wildly(frames: u64, seed: u64) -> Vec<f64> {
     let (mut count, mut last, mut moved) = (0, 0, Instant::now());
     let (mut held, mut turns) = (Vec::new(), 0_u32);
     while count < frames {
-        disturb(&mut window, &mut rng);
+        random_input(&mut window, &mut rng);
         turns += 1;
         if turns.is_multiple_of(32) {
             // Otherwise undrawn textures accumulate.
@@ -134,7 +134,10 @@ fn play_wildly(frames: u64, seed: u64) -> Vec<f64> {
             count += sequence.saturating_sub(last);
             (last, moved) = (sequence, Instant::now());
         }
-        assert!(moved.elapsed() < HANGS, "no progress after {count} frames");
+        assert!(
+            moved.elapsed() < TIMEOUT,
+            "no progress after {count} frames"
+        );
         if count >= frames * (held.len() as u64 + 1) / 5 {
             held.extend(resident());
             eprintln!("{count} frames, {:?} MiB", held.last());
@@ -145,14 +148,14 @@ fn play_wildly(frames: u64, seed: u64) -> Vec<f64> {
 
 #[test]
 fn survives_random_input() {
-    play_wildly(100, 1);
+    play_randomly(100, 1);
 }
 
 /// The long run: `cargo nextest run --release --run-ignored only memory_stays_bounded --no-capture`.
 #[test]
 #[ignore = "takes minutes"]
 fn memory_stays_bounded() {
-    let held = play_wildly(20_000, 2);
+    let held = play_randomly(20_000, 2);
     if let [.., second, _, _, last] = held[..] {
         assert!(last - second < 64.0, "memory grows: {held:?} MiB");
     }
@@ -166,7 +169,7 @@ fn failed_world_can_be_restarted() {
     game.player = Arc::new(move |seat| {
         let player = good(seat)?;
         if starts.fetch_add(1, Ordering::Relaxed) == 0 {
-            return Ok(Box::new(Dies(player)));
+            return Ok(Box::new(FailingPlayer(player)));
         }
         Ok(player)
     });
@@ -192,9 +195,9 @@ fn failed_world_can_be_restarted() {
 }
 
 /// Panics at its first step.
-struct Dies(Box<dyn crate::sim::Player>);
+struct FailingPlayer(Box<dyn crate::sim::Player>);
 
-impl crate::sim::Player for Dies {
+impl crate::sim::Player for FailingPlayer {
     fn name(&self) -> &str {
         self.0.name()
     }

@@ -6,13 +6,13 @@ use super::*;
 use crate::app::theme::Appearance;
 
 /// Compares the window with a snapshot, allowing for text antialiasing that differs between drivers.
-fn compare(window: &mut Driven, name: &str) {
+fn compare(window: &mut TestWindow, name: &str) {
     window.remove_cursor();
     window.run_ok();
     compare_as_it_is(window, name);
 }
 
-fn compare_as_it_is(window: &mut Driven, name: &str) {
+fn compare_as_it_is(window: &mut TestWindow, name: &str) {
     // The time per frame varies.
     if let Some(label) = window.query_by_label("Time per frame") {
         let line = label.rect().expand2(vec2(0.0, 2.0));
@@ -31,7 +31,7 @@ fn settled() -> UserConfig {
     config
 }
 
-fn opened(world: &str, home: &Path) -> Option<Driven> {
+fn opened(world: &str, home: &Path) -> Option<TestWindow> {
     open_with(learned(world), home, settled(), SIZE)
 }
 
