@@ -8,7 +8,7 @@ use crate::sim::{Frame, TracedPass};
 /// Height of an image in points.
 const PICTURE: f32 = 72.0;
 /// Width of the row labels in points.
-const NAMES: f32 = 42.0;
+const NAMES: f32 = 88.0;
 /// The strip's height: two rows of images with their signal levels above.
 pub(super) const HEIGHT: f32 = 2.0 * PICTURE + 44.0;
 

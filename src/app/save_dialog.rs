@@ -39,7 +39,7 @@ impl SaveFormat {
                 "Frames, actions and sampler parameters; `driftless replay` reproduces it."
             }
             Self::Gif => "Animated GIF.",
-            Self::Mp4 => "H.264 video; needs ffmpeg.",
+            Self::Mp4 => "Video; needs ffmpeg.",
             Self::Png => "A folder with one image per frame.",
         }
     }

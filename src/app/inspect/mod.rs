@@ -222,7 +222,7 @@ impl InspectPanel {
     /// Draws the layer selection and the layer's attention shares.
     fn layer_attention(&mut self, ui: &mut Ui, layers: usize) {
         ui.set_width(SHARES_WIDTH);
-        title(ui, "Attention in layer");
+        title(ui, "Layer attention");
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing = vec2(2.0, 2.0);
             ui.spacing_mut().button_padding = vec2(7.0, 2.0);

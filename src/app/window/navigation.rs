@@ -201,7 +201,7 @@ impl Window {
         let game = self
             .parked
             .as_ref()
-            .map_or(&self.session, |home| &home.session);
+            .map_or(&self.session, |parked| &parked.session);
         let title = format!("Driftless – {}", game.world.name);
         self.context
             .send_viewport_cmd(ViewportCommand::Title(title));
@@ -221,10 +221,14 @@ impl Window {
 
     /// Ends the game played from the page, and returns to the page.
     pub(super) fn return_to_new_world(&mut self) -> Option<Session> {
-        let home = self.parked.take()?;
+        let parked = self.parked.take()?;
         self.paused = true;
-        let history = home.history.at().is_some().then(|| Arc::new(home.history));
-        let (_, ended) = self.switch(home.session, home.recording, history);
+        let history = parked
+            .history
+            .at()
+            .is_some()
+            .then(|| Arc::new(parked.history));
+        let (_, ended) = self.switch(parked.session, parked.recording, history);
         self.screen = Screen::NewWorld;
         if let Some(page) = &mut self.page {
             page.open();
@@ -342,13 +346,13 @@ impl Window {
             training: self.page.take().and_then(NewWorldPage::close),
             ..AppExit::default()
         };
-        let home = self.parked.take();
-        match (&self.screen, home) {
-            (Screen::Recording(kind, _), Some(home)) => {
+        let parked = self.parked.take();
+        match (&self.screen, parked) {
+            (Screen::Recording(kind, _), Some(parked)) => {
                 exit.dataset_recording = recording.map(|recording| (recording, *kind));
-                exit.recording = home.recording;
+                exit.recording = parked.recording;
             }
-            (_, Some(home)) => exit.recording = home.recording,
+            (_, Some(parked)) => exit.recording = parked.recording,
             (_, None) => (exit.recording, exit.failure) = (recording, failure),
         }
         exit.recording = exit.recording.or(self.previous_recording.take());
