@@ -28,11 +28,17 @@ pub(super) fn show(
                 .fill(theme::palette(ui).over_picture)
                 .corner_radius(6)
                 .inner_margin(Margin::symmetric(10, 8))
-                .show(ui, |ui| lines(ui, stats, frame, engine, learned));
+                .show(ui, |ui| draw(ui, rows(stats, frame, engine, learned)));
         });
 }
 
-fn lines(ui: &mut Ui, stats: &FrameStats, frame: u64, engine: &str, learned: bool) {
+/// The rows of the overlay: labels and values.
+fn rows(
+    stats: &FrameStats,
+    frame: u64,
+    engine: &str,
+    learned: bool,
+) -> Vec<(&'static str, String)> {
     let rate = |fps: Option<f32>| fps.map_or("–".into(), |fps| format!("{fps:.1}"));
     let times = stats.times();
     let stage = |stage: fn(&crate::engine::StageTimes) -> Duration| {
@@ -74,6 +80,10 @@ fn lines(ui: &mut Ui, stats: &FrameStats, frame: u64, engine: &str, learned: boo
         ("Skipped frames", stats.skipped.to_string()),
         ("Engine", truncated(engine)),
     ]);
+    rows
+}
+
+fn draw(ui: &mut Ui, rows: Vec<(&'static str, String)>) {
     let font = FontId::monospace(11.5);
     let (height, width) = (16.0, 206.0);
     let size = egui::vec2(width, height * rows.len() as f32);

@@ -218,6 +218,46 @@ impl Window {
         }
     }
 
+    /// Draws the control bar and the open panels around the picture.
+    fn panels(&mut self, ui: &mut Ui) {
+        let fill = Fill::new().fill(theme::palette(ui).panel);
+        egui::Panel::bottom("bar")
+            .exact_size(controls::HEIGHT + 12.0)
+            .resizable(false)
+            .frame(fill.inner_margin(egui::Margin::symmetric(12, 6)))
+            .show(ui, |ui| self.bar(ui));
+        if self.tuning_open == Some(true) {
+            egui::Panel::right("tuning")
+                .exact_size(270.0)
+                .resizable(false)
+                .frame(fill.inner_margin(egui::Margin::symmetric(16, 14)))
+                .show(ui, |ui| self.tuning(ui));
+        }
+        let panel = |name: &'static str, height: f32| {
+            egui::Panel::bottom(name)
+                .exact_size(height)
+                .resizable(false)
+                .frame(fill.inner_margin(egui::Margin::symmetric(16, 10)))
+        };
+        if self.analysis.timeline_open {
+            let height = timeline::height(self.analysis.timeline.branch_count());
+            panel("timeline", height).show(ui, |ui| self.timeline_ui(ui));
+        }
+        if self.analysis.plots_open {
+            panel("plots", plots::HEIGHT).show(ui, |ui| self.plots_ui(ui));
+        }
+        if let Some(denoising) = &mut self.denoising {
+            panel("denoising", denoising::HEIGHT).show(ui, |ui| {
+                denoising.ui(ui, self.frame.as_ref(), self.session.world.image);
+            });
+        }
+        if let Some(inspect) = &mut self.inspect {
+            panel("inspect", inspect::HEIGHT).show(ui, |ui| {
+                inspect.ui(ui, self.frame.as_ref(), self.session.world.image);
+            });
+        }
+    }
+
     fn bar(&mut self, ui: &mut Ui) {
         let bar = ControlBar {
             keys: &self.session.keys,
@@ -397,43 +437,8 @@ impl eframe::App for Window {
         if self.tuning_open.is_none() {
             self.tuning_open = Some(ui.available_width() >= MIN_WIDTH_FOR_TUNING);
         }
-        let fill = Fill::new().fill(theme::palette(ui).panel);
         self.banner(ui);
-        egui::Panel::bottom("bar")
-            .exact_size(controls::HEIGHT + 12.0)
-            .resizable(false)
-            .frame(fill.inner_margin(egui::Margin::symmetric(12, 6)))
-            .show(ui, |ui| self.bar(ui));
-        if self.tuning_open == Some(true) {
-            egui::Panel::right("tuning")
-                .exact_size(270.0)
-                .resizable(false)
-                .frame(fill.inner_margin(egui::Margin::symmetric(16, 14)))
-                .show(ui, |ui| self.tuning(ui));
-        }
-        let panel = |name: &'static str, height: f32| {
-            egui::Panel::bottom(name)
-                .exact_size(height)
-                .resizable(false)
-                .frame(fill.inner_margin(egui::Margin::symmetric(16, 10)))
-        };
-        if self.analysis.timeline_open {
-            let height = timeline::height(self.analysis.timeline.branch_count());
-            panel("timeline", height).show(ui, |ui| self.timeline_ui(ui));
-        }
-        if self.analysis.plots_open {
-            panel("plots", plots::HEIGHT).show(ui, |ui| self.plots_ui(ui));
-        }
-        if let Some(denoising) = &mut self.denoising {
-            panel("denoising", denoising::HEIGHT).show(ui, |ui| {
-                denoising.ui(ui, self.frame.as_ref(), self.session.world.image);
-            });
-        }
-        if let Some(inspect) = &mut self.inspect {
-            panel("inspect", inspect::HEIGHT).show(ui, |ui| {
-                inspect.ui(ui, self.frame.as_ref(), self.session.world.image);
-            });
-        }
+        self.panels(ui);
         egui::CentralPanel::default()
             .frame(Fill::new().fill(theme::palette(ui).backdrop))
             .show(ui, |ui| self.picture(ui));

@@ -24,17 +24,23 @@ impl Window {
         if let Some(taken) = self.overlay_key(key, pressed, plain) {
             return taken;
         }
-        if !pressed {
-            self.shortcut_keys_down.retain(|down| *down != key);
-            let was_down = self.held.release(key);
-            if was_down {
-                self.send_held_action(now);
-            }
-            return was_down;
+        if pressed {
+            plain && !typing && self.key_pressed(key, now)
+        } else {
+            self.key_released(key, now)
         }
-        if typing || !plain {
-            return false;
+    }
+
+    fn key_released(&mut self, key: Key, now: Instant) -> bool {
+        self.shortcut_keys_down.retain(|down| *down != key);
+        let was_down = self.held.release(key);
+        if was_down {
+            self.send_held_action(now);
         }
+        was_down
+    }
+
+    fn key_pressed(&mut self, key: Key, now: Instant) -> bool {
         if self.screen == Screen::NewWorld {
             return self.new_world_key(key);
         }
