@@ -1,4 +1,4 @@
-//! The session: a world with its keys, thread options and tuning.
+//! The game session: a world with its keys, thread options and tuning.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::sim;
 use crate::studio::Game;
 use crate::studio::game::Origin;
 
-/// A world as the window plays it.
+/// The current game: a world, its bindings, thread options and tuning.
 pub(super) struct GameSession {
     pub world: DatasetInfo,
     /// Whether a network predicts the frames, instead of a simulator.
