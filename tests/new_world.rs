@@ -1,4 +1,4 @@
-//! The "New world" page, as a person meets it: record, train, try, save, in the real program.
+//! End-to-end tests of the "New world" page in the real program: record, train, play, save.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -13,7 +13,7 @@ use driftless_model::checkpoint::{CONFIG, DYNAMICS, read_config};
 use driftless_worlds::record::{Plan, record};
 use driftless_worlds::{Kind, Policy};
 
-/// Networks so small that both are trained in a moment; `steps` of each.
+/// Settings of networks that train within seconds, for `steps` steps each.
 fn settings(folder: &Path, steps: u64) -> PathBuf {
     let text = format!(
         "save_minutes = 60.0\npreview_minutes = 0.0\n\
@@ -37,7 +37,7 @@ fn wait_for_file(path: &Path) {
     wait(text(path), || path.is_file().then_some(()));
 }
 
-/// Presses Enter, which the page passes over while it is busy, until the file is there.
+/// Presses Enter, which the page ignores while busy, until the file exists.
 fn enter_until(window: &Window<'_>, path: &Path) {
     wait(text(path), || {
         window.press("Return");
@@ -46,14 +46,14 @@ fn enter_until(window: &Window<'_>, path: &Path) {
     });
 }
 
-/// Whether the strip above what is played from the page is in sight, by the colour of its button.
-fn shows_the_strip(shot: &image::RgbImage) -> bool {
+/// Whether the banner above a game played from the page is visible, by the colour of its button.
+fn shows_banner(shot: &image::RgbImage) -> bool {
     let lit = |(_, y, pixel): &(u32, u32, &image::Rgb<u8>)| *y < 44 && pixel.0 == [104, 196, 122];
     shot.enumerate_pixels().filter(lit).count() > 300
 }
 
 #[test]
-fn a_person_records_a_maze_trains_on_it_tries_the_world_and_saves_it() {
+fn record_train_play_save() {
     let Some(display) = Display::start() else {
         return;
     };
@@ -71,7 +71,7 @@ fn a_person_records_a_maze_trains_on_it_tries_the_world_and_saves_it() {
         text(&settings),
     ]);
 
-    window.wait_for("the recording", &shot, shows_the_strip);
+    window.wait_for("the recording", &shot, shows_banner);
     window.down("Left");
     std::thread::sleep(Duration::from_millis(1500));
     window.up("Left");
@@ -95,7 +95,7 @@ fn a_person_records_a_maze_trains_on_it_tries_the_world_and_saves_it() {
     wait("the half-trained world", || {
         window.press("Return");
         std::thread::sleep(Duration::from_millis(300));
-        shows_the_strip(&window.screenshot(&shot)).then_some(())
+        shows_banner(&window.screenshot(&shot)).then_some(())
     });
     window.press("Escape");
     let saved = home.join("worlds/maze");
@@ -110,7 +110,7 @@ fn a_person_records_a_maze_trains_on_it_tries_the_world_and_saves_it() {
 }
 
 #[test]
-fn a_window_that_is_closed_while_it_trains_saves_the_run_for_another_time() {
+fn closing_while_training_saves_run() {
     let Some(display) = Display::start() else {
         return;
     };
@@ -141,7 +141,7 @@ fn a_window_that_is_closed_while_it_trains_saves_the_run_for_another_time() {
     assert!(status.success(), "{status}: {stderr}");
     assert!(run.join("tokenizer/state.safetensors").is_file());
 
-    // Nothing trains on behind the window's back, and the run can be opened again.
+    // The trainer has ended, and the run can be opened again.
     let log = std::fs::read(run.join("log.jsonl")).unwrap();
     let window = display.open(&["new", "--run", text(&run), "--home", text(&home)]);
     std::thread::sleep(Duration::from_secs(1));

@@ -1,4 +1,4 @@
-//! The window, as a person meets it: the real program on a real X server, drawn in software.
+//! End-to-end tests of the window: the real program on an X server with software rendering.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -16,12 +16,12 @@ use driftless_model::contexts;
 use image::RgbImage;
 use image::imageops::{self, FilterType};
 
-/// The shipped world.
+/// An included world.
 fn pong() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("checkpoints/pong")
 }
 
-/// The one line of the program itself; a graphics driver may have said more before it.
+/// The program's single line on stderr; a graphics driver may print more before it.
 fn last_word(stderr: &str) -> &str {
     let own = |line: &&str| line.starts_with("driftless: ");
     assert_eq!(stderr.lines().filter(own).count(), 1, "{stderr}");
@@ -32,12 +32,12 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// Long enough for a person, and for the paddle to cross the field.
+/// Long enough for the paddle to cross the field.
 fn play_for_a_while() {
     std::thread::sleep(Duration::from_millis(2500));
 }
 
-/// Where the window shows the world: the box around Pong's brown.
+/// Where the window shows the world: the bounding box of Pong's brown background.
 fn picture(screenshot: &RgbImage) -> Option<[u32; 4]> {
     let brown = |p: &image::Rgb<u8>| {
         p.0.iter()
@@ -54,12 +54,12 @@ fn picture(screenshot: &RgbImage) -> Option<[u32; 4]> {
     Some([left, top, right - left + 1, bottom - top + 1])
 }
 
-/// Whether the headline of the card about a failure is in sight, by its colour.
+/// Whether the failure card is visible, by the colour of its title.
 fn says_that_it_failed(screenshot: &RgbImage) -> bool {
     screenshot.pixels().any(|pixel| pixel.0 == [232, 110, 98])
 }
 
-/// Mean absolute difference over the pixels in which either shows more than the background.
+/// Mean absolute difference over the pixels where either image is not background.
 fn difference(a: &[u8], b: &[u8]) -> f64 {
     let shows = |pixel: &[u8]| {
         pixel
@@ -82,7 +82,7 @@ fn difference(a: &[u8], b: &[u8]) -> f64 {
     sum / f64::max(count, 1.0)
 }
 
-/// The longest stretch of frames under one action.
+/// The longest run of frames with the same action.
 fn longest_stretch(episode: &Episode, action: u32) -> Range<usize> {
     let mut longest = 0..0;
     let mut start = 0;
@@ -96,7 +96,7 @@ fn longest_stretch(episode: &Episode, action: u32) -> Range<usize> {
     longest
 }
 
-/// Row of the player's paddle in the mean of a few frames of a stretch's start and end.
+/// Mean row of the player's paddle over a few frames at the start and end of a range.
 fn player_from_to(episode: &Episode, stretch: Range<usize>) -> (f32, f32) {
     let mean = |frames: Range<usize>| {
         let rows: Vec<f32> = frames
@@ -112,7 +112,7 @@ fn player_from_to(episode: &Episode, stretch: Range<usize>) -> (f32, f32) {
 }
 
 #[test]
-fn the_window_shows_the_predicted_frames_and_obeys_the_keys_and_the_close_button() {
+fn shows_frames_and_obeys_keys() {
     let Some(display) = Display::start() else {
         return;
     };
@@ -131,7 +131,7 @@ fn the_window_shows_the_predicted_frames_and_obeys_the_keys_and_the_close_button
         "--record",
         text(&record),
     ]);
-    // Without the numbers and the panel, the picture lies open.
+    // Close the overlay and the panel, which cover the picture.
     window.press("h");
     window.press("t");
     window.down("Up");
@@ -159,11 +159,14 @@ fn the_window_shows_the_predicted_frames_and_obeys_the_keys_and_the_close_button
     for other in contexts::read(&world.join("contexts.npz"), &config).unwrap() {
         let last = &other.images[other.images.len() - config.image_len()..];
         let far = difference(&shown, last);
-        assert!(far > 10.0, "a frame that was not shown is as near as {far}");
+        assert!(
+            far > 10.0,
+            "a frame that was not shown differs by only {far}"
+        );
     }
     assert_eq!(
         played.actions[t], 2,
-        "frame {t} was made while Down was held"
+        "frame {t} was generated while Down was held"
     );
 
     let (up, down) = (longest_stretch(&played, 1), longest_stretch(&played, 2));
@@ -184,7 +187,7 @@ fn the_window_shows_the_predicted_frames_and_obeys_the_keys_and_the_close_button
 }
 
 #[test]
-fn a_world_on_the_windows_own_device_is_shown_and_moves() {
+fn plays_on_the_windows_device() {
     let Some(display) = Display::start() else {
         return;
     };
@@ -206,7 +209,7 @@ fn a_world_on_the_windows_own_device_is_shown_and_moves() {
 }
 
 #[test]
-fn a_person_pauses_steps_resets_and_takes_the_next_start() {
+fn pause_step_restart_next_scene() {
     let Some(display) = Display::start() else {
         return;
     };
@@ -236,7 +239,7 @@ fn a_person_pauses_steps_resets_and_takes_the_next_start() {
 }
 
 #[test]
-fn a_person_chooses_another_world_on_the_page_of_worlds() {
+fn worlds_page_switches_world() {
     let Some(display) = Display::start() else {
         return;
     };
@@ -247,10 +250,10 @@ fn a_person_chooses_another_world_on_the_page_of_worlds() {
     );
     let window = display.open(&["play", "--record", text(&record)]);
     window.press("Escape");
-    // What is chosen in the tuning panel is as green as the card that has the focus.
+    // Close the Tuning panel: its selected buttons are as green as the focused card.
     window.press("t");
     window.press("o");
-    // The line around the card that has the focus.
+    // The frame around the focused card.
     let lit = |shot: &RgbImage| {
         let accent = |pixel: &&image::Rgb<u8>| pixel.0 == [104, 196, 122];
         shot.pixels().filter(accent).count() > 1200
@@ -270,12 +273,12 @@ fn a_person_chooses_another_world_on_the_page_of_worlds() {
     });
     let (status, stderr) = window.close();
     assert!(status.success(), "{status}: {stderr}");
-    // What was played before is kept.
+    // The previous world's recording is written.
     assert!(Episode::read(&record).unwrap().frames() > 0);
 }
 
 #[test]
-fn the_window_plays_a_simulator_itself() {
+fn plays_a_simulator() {
     let Some(display) = Display::start() else {
         return;
     };
@@ -301,7 +304,7 @@ fn the_window_plays_a_simulator_itself() {
     let played = Episode::read(&record).unwrap();
     let left = longest_stretch(&played, 3);
     assert!(left.len() >= 5, "{left:?}");
-    // Every frame of the first maze is the simulator's own.
+    // Every frame of the first maze equals the simulator's.
     let numbers = &played.extras["number"].values;
     let starts: Vec<usize> = (0..played.frames())
         .filter(|&t| numbers[t] == 0.0)
@@ -319,7 +322,7 @@ fn the_window_plays_a_simulator_itself() {
 }
 
 #[test]
-fn a_person_plays_with_keys_of_their_own_and_turns_with_the_mouse() {
+fn custom_keys_and_mouse() {
     let Some(display) = Display::start() else {
         return;
     };
@@ -329,7 +332,7 @@ fn a_person_plays_with_keys_of_their_own_and_turns_with_the_mouse() {
     std::fs::write(display.settings(), own).unwrap();
     let window = display.open(&["play", "--world", "maze", "--record", text(&record)]);
     window.press("Escape");
-    // The world's own key for it, and then the person's.
+    // First the world's default key, then the custom one.
     for key in ["w", "i"] {
         window.down(key);
         play_for_a_while();
@@ -338,7 +341,7 @@ fn a_person_plays_with_keys_of_their_own_and_turns_with_the_mouse() {
     window.press("F4");
     window.move_right(100, 6);
     window.press("Escape");
-    // The world stands still behind the page of all keys.
+    // The Help page pauses the world.
     window.press("F1");
     window.down("Left");
     play_for_a_while();
@@ -367,7 +370,7 @@ fn a_person_plays_with_keys_of_their_own_and_turns_with_the_mouse() {
 }
 
 #[test]
-fn a_world_that_failed_can_be_started_again_and_otherwise_says_why_at_the_end() {
+fn failed_world_restarts_or_reports() {
     let Some(display) = Display::start() else {
         return;
     };
@@ -415,12 +418,12 @@ fn a_world_that_failed_can_be_started_again_and_otherwise_says_why_at_the_end() 
 }
 
 #[test]
-fn without_a_graphics_adapter_the_program_says_so_and_names_the_way_without() {
+fn missing_adapter_suggests_headless() {
     let Some(display) = Display::start() else {
         return;
     };
     let world = pong();
-    // No Vulkan driver is listed, and OpenGL is not asked.
+    // No Vulkan driver is listed, and OpenGL is not tried.
     let nothing = [
         ("VK_DRIVER_FILES", "/nonexistent.json"),
         ("VK_ICD_FILENAMES", "/nonexistent.json"),
@@ -436,7 +439,7 @@ fn without_a_graphics_adapter_the_program_says_so_and_names_the_way_without() {
 }
 
 #[test]
-fn without_a_display_the_program_says_so_and_names_the_way_without() {
+fn missing_display_suggests_headless() {
     for display in [None, Some(":64999")] {
         let world = pong();
         let mut command = Command::new(env!("CARGO_BIN_EXE_driftless"));

@@ -1,4 +1,4 @@
-//! What a person has set in the window, in a file that outlives it.
+//! The user's settings and their file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
@@ -9,51 +9,53 @@ use serde::{Deserialize, Serialize};
 
 use super::keys::Bindings;
 use super::present::Scaling;
-use super::presets::Preset;
-use super::theme::Look;
+use super::presets::SamplerPreset;
+use super::theme::Appearance;
+use driftless_data::fs::write_atomic;
 use crate::{Error, Result};
 use driftless_data::PathError as _;
 use driftless_data::fs::write_atomic;
 
-/// The variable that names another folder for the file than the platform's.
+/// Environment variable that overrides the settings folder.
 const FOLDER: &str = "DRIFTLESS_CONFIG";
 const FILE: &str = "settings.toml";
-/// The version of the file that this program writes.
+/// The file format version.
 const VERSION: i64 = 1;
-/// How long a change waits for the next one before the file is written.
-pub(super) const MOMENT: Duration = Duration::from_secs(1);
-/// Least and greatest factor on the size of text and controls.
-pub(super) const SCALES: (f32, f32) = (0.5, 3.0);
-/// Least and greatest factor on the mouse's motion.
-pub(super) const SENSITIVITIES: (f32, f32) = (0.1, 5.0);
+/// Delay between a change and writing the file, so that changes are collected.
+pub(super) const AUTOSAVE_DELAY: Duration = Duration::from_secs(1);
+/// Minimum and maximum interface scale.
+pub(super) const SCALE_RANGE: (f32, f32) = (0.5, 3.0);
+/// Minimum and maximum mouse sensitivity.
+pub(super) const SENSITIVITY_RANGE: (f32, f32) = (0.1, 5.0);
 
-/// Everything that is kept; what a file does not name is as here by default.
+/// All settings. Keys missing from the file take their defaults.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Config {
+pub(super) struct UserConfig {
     version: i64,
-    pub look: Look,
-    /// Factor on the size of text and controls.
+    #[serde(rename = "look")]
+    pub appearance: Appearance,
+    /// Interface scale factor.
     pub scale: f32,
-    /// Whether numbers stand over the picture.
+    /// Whether the performance overlay is shown.
     pub hud: bool,
-    /// Whether the tuning panel is open; by the window's width until somebody says.
+    /// Whether the Tuning panel is open; `None` decides by the window's width.
     pub tuning: Option<bool>,
     pub scaling: Scaling,
-    /// Worlds whose first card was dismissed.
+    /// Worlds whose welcome card was dismissed.
     pub welcomed: BTreeSet<String>,
     pub mouse: MouseConfig,
     pub gamepad: GamepadConfig,
-    /// By a world's name, the actions that have other keys than its own.
+    /// The user's key bindings, by world name.
     pub keys: BTreeMap<String, Bindings>,
-    /// By a name, a sampler's parameters and a pace.
-    pub presets: BTreeMap<String, Preset>,
+    /// The user's presets, by name.
+    pub presets: BTreeMap<String, SamplerPreset>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct MouseConfig {
-    /// Factor on the mouse's motion.
+    /// Factor on mouse motion.
     pub sensitivity: f32,
 }
 
@@ -61,15 +63,15 @@ pub(super) struct MouseConfig {
 #[serde(default)]
 pub(super) struct GamepadConfig {
     pub on: bool,
-    /// By a button's name, the key that it presses instead of its own one.
+    /// Custom keys, by button name.
     pub buttons: BTreeMap<String, String>,
 }
 
-impl Default for Config {
+impl Default for UserConfig {
     fn default() -> Self {
         Self {
             version: VERSION,
-            look: Look::default(),
+            appearance: Appearance::default(),
             scale: 1.0,
             hud: true,
             tuning: None,
@@ -98,11 +100,11 @@ impl Default for GamepadConfig {
     }
 }
 
-impl Config {
-    /// Reads a file's text; keys that nobody knows are passed over, numbers brought into their range.
+impl UserConfig {
+    /// Parses a file. Ignores unknown keys and clamps numbers to their ranges.
     ///
     /// # Errors
-    /// Says in one line what is wrong, or which newer version it is.
+    /// Returns a one-line message if the text is invalid or has another version.
     fn read(text: &str) -> std::result::Result<Self, String> {
         let line = |error: toml::de::Error| error.message().replace('\n', " ");
         let table: toml::Table = text.parse().map_err(line)?;
@@ -112,37 +114,40 @@ impl Config {
                 .as_integer()
                 .ok_or_else(|| format!("`version` is {value}, expected a whole number"))?,
         };
-        // The first version has no older one to come from.
+        // No older version exists to migrate from.
         if version != VERSION {
             return Err(format!(
-                "`version` is {version}, expected {VERSION}: another driftless wrote it"
+                "`version` is {version}, expected {VERSION}: written by another version of driftless"
             ));
         }
         let mut config: Self = table.try_into().map_err(line)?;
-        let within = |value: f32, (least, most): (f32, f32)| match value.is_finite() {
-            true => value.clamp(least, most),
-            false => 1.0,
+        let within = |value: f32, (min, max): (f32, f32)| {
+            if value.is_finite() {
+                value.clamp(min, max)
+            } else {
+                1.0
+            }
         };
-        config.scale = within(config.scale, SCALES);
-        config.mouse.sensitivity = within(config.mouse.sensitivity, SENSITIVITIES);
+        config.scale = within(config.scale, SCALE_RANGE);
+        config.mouse.sensitivity = within(config.mouse.sensitivity, SENSITIVITY_RANGE);
         Ok(config)
     }
 }
 
-/// The settings and the file that they are kept in.
-pub(super) struct Store {
-    pub config: Config,
-    /// None where nothing may be written.
+/// The settings and the file they are stored in.
+pub(super) struct ConfigStore {
+    pub config: UserConfig,
+    /// `None` if nothing may be written.
     path: Option<PathBuf>,
-    /// What the file holds.
-    written: Config,
-    /// When the settings first differed from it.
+    /// The settings last written.
+    written: UserConfig,
+    /// When the settings first differed from `written`.
     changed: Option<Instant>,
 }
 
-impl Store {
-    /// The settings of this person: in the folder of the variable [`FOLDER`], else in the platform's.
-    /// With it, what there is to say about the file, if anything.
+impl ConfigStore {
+    /// Loads the user's settings from the folder named by [`FOLDER`], else from the platform's. Also
+    /// returns a notice about the file, if any.
     pub fn find() -> (Self, Option<String>) {
         let named = std::env::var_os(FOLDER).filter(|name| !name.is_empty());
         let platform = || {
@@ -152,45 +157,45 @@ impl Store {
         match named.map(PathBuf::from).or_else(platform) {
             Some(folder) => Self::open(folder.join(FILE)),
             None => (
-                Self::new(Config::default(), None),
+                Self::new(UserConfig::default(), None),
                 Some(format!(
-                    "Settings are not kept: this system names no folder for them, expected one in {FOLDER}"
+                    "Settings cannot be saved: no settings folder found, set {FOLDER}"
                 )),
             ),
         }
     }
 
-    /// The settings in a file, which need not be there yet. A broken or newer one is set aside.
+    /// Loads a settings file, which need not exist yet. Sets a broken or newer file aside.
     fn open(path: PathBuf) -> (Self, Option<String>) {
-        // A link stays one when the file is written.
+        // Writing must not replace a symbolic link.
         let path = path.canonicalize().unwrap_or(path);
         let text = match std::fs::read(&path) {
             Ok(bytes) => String::from_utf8(bytes).map_err(|_| "not UTF-8 text".to_owned()),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
             Err(error) => {
                 let what = Error::io(&path, error);
-                let said = format!("Settings are not read, and not kept: {what}");
-                return (Self::new(Config::default(), None), Some(said));
+                let notice = format!("Cannot read settings, and will not save them: {what}");
+                return (Self::new(UserConfig::default(), None), Some(notice));
             }
         };
-        match text.and_then(|text| Config::read(&text)) {
+        match text.and_then(|text| UserConfig::read(&text)) {
             Ok(config) => (Self::new(config, Some(path)), None),
             Err(why) => {
-                let (kept, said) = match set_aside(&path) {
-                    Ok(aside) => (
+                let (saved_path, notice) = match set_aside(&path) {
+                    Ok(backup) => (
                         Some(path.clone()),
-                        format!("set aside as {}", aside.display()),
+                        format!("the old file was renamed to {}", backup.display()),
                     ),
-                    Err(error) => (None, format!("not kept: {error}")),
+                    Err(error) => (None, format!("changes will not be saved: {error}")),
                 };
-                let said = format!("Settings start anew, {said}. {}: {why}", path.display());
-                (Self::new(Config::default(), kept), Some(said))
+                let notice = format!("Settings were reset, {notice}. {}: {why}", path.display());
+                (Self::new(UserConfig::default(), saved_path), Some(notice))
             }
         }
     }
 
-    /// Settings, and the file that they are kept in, if they are.
-    pub fn new(config: Config, path: Option<PathBuf>) -> Self {
+    /// Settings and their file, if any.
+    pub fn new(config: UserConfig, path: Option<PathBuf>) -> Self {
         Self {
             written: config.clone(),
             config,
@@ -199,34 +204,34 @@ impl Store {
         }
     }
 
-    /// Whether there is something to write in a moment.
-    pub fn waits(&self) -> bool {
+    /// Whether there are unwritten changes.
+    pub fn is_dirty(&self) -> bool {
         self.path.is_some() && self.config != self.written
     }
 
-    /// Writes what changed a moment ago.
+    /// Writes changes older than [`AUTOSAVE_DELAY`].
     ///
     /// # Errors
-    /// The file cannot be written; it is tried again at the next change.
-    pub fn settle(&mut self, now: Instant) -> Result<()> {
-        if !self.waits() {
+    /// Returns an error if the file cannot be written; retried at the next change.
+    pub fn autosave(&mut self, now: Instant) -> Result<()> {
+        if !self.is_dirty() {
             self.changed = None;
             return Ok(());
         }
         let since = *self.changed.get_or_insert(now);
-        if now.saturating_duration_since(since) < MOMENT {
+        if now.saturating_duration_since(since) < AUTOSAVE_DELAY {
             return Ok(());
         }
         self.write()
     }
 
-    /// Writes what has changed.
+    /// Writes unwritten changes.
     ///
     /// # Errors
-    /// The file cannot be written; it is tried again at the next change.
+    /// Returns an error if the file cannot be written; retried at the next change.
     pub fn write(&mut self) -> Result<()> {
         self.changed = None;
-        if !self.waits() {
+        if !self.is_dirty() {
             return Ok(());
         }
         self.written = self.config.clone();
@@ -242,14 +247,14 @@ impl Store {
     }
 }
 
-/// Gives a file another name, `settings.toml.broken-1` or the next that is free, and returns it.
+/// Renames a file to `settings.toml.broken-1`, or the next free number, and returns the new path.
 fn set_aside(path: &Path) -> Result<PathBuf> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let numbered = (1_u32..).map(|n| path.with_file_name(format!("{name}.broken-{n}")));
-    let mut free = numbered.filter(|aside| !aside.exists());
-    let aside = free.next().unwrap_or_else(|| path.with_extension("broken"));
-    std::fs::rename(path, &aside).map_err(|error| Error::io(path, error))?;
-    Ok(aside)
+    let mut free = numbered.filter(|backup| !backup.exists());
+    let backup = free.next().unwrap_or_else(|| path.with_extension("broken"));
+    std::fs::rename(path, &backup).map_err(|error| Error::io(path, error))?;
+    Ok(backup)
 }
 
 #[cfg(test)]

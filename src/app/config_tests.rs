@@ -7,14 +7,14 @@ fn folder() -> (tempfile::TempDir, PathBuf) {
     (folder, path)
 }
 
-fn changed() -> Config {
-    let mut config = Config {
-        look: Look::Light,
+fn changed() -> UserConfig {
+    let mut config = UserConfig {
+        appearance: Appearance::Light,
         scale: 1.3,
         hud: false,
         tuning: Some(false),
         scaling: Scaling::Smooth,
-        ..Config::default()
+        ..UserConfig::default()
     };
     config.welcomed.insert("Doom: take cover".into());
     config.mouse.sensitivity = 0.7;
@@ -22,28 +22,31 @@ fn changed() -> Config {
     config.gamepad.buttons.insert("south".into(), "F".into());
     let keys = Bindings::from([("up".into(), vec!["I".into(), "Up+J".into()])]);
     config.keys.insert("Pong \"quoted\"".into(), keys);
-    let preset = Preset {
+    let preset = SamplerPreset {
         solver: Solver::Heun,
         context_signal: 0.9,
-        ..Preset::default()
+        ..SamplerPreset::default()
     };
     config.presets.insert("slow, but exact".into(), preset);
     config
 }
 
 #[test]
-fn without_a_file_everything_is_as_by_default_and_nothing_is_written() {
+fn missing_file_gives_defaults() {
     let (_folder, path) = folder();
-    let (mut store, said) = Store::open(path.clone());
-    assert_eq!((store.config.clone(), said), (Config::default(), None));
+    let (mut store, notice) = ConfigStore::open(path.clone());
+    assert_eq!(
+        (store.config.clone(), notice),
+        (UserConfig::default(), None)
+    );
     store.write().unwrap();
     assert!(!path.exists());
 }
 
 #[test]
-fn what_was_set_is_there_again() {
+fn settings_survive_reload() {
     let (_folder, path) = folder();
-    let (mut store, _) = Store::open(path.clone());
+    let (mut store, _) = ConfigStore::open(path.clone());
     store.config = changed();
     store.write().unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
@@ -52,60 +55,60 @@ fn what_was_set_is_there_again() {
         "{text}"
     );
     assert!(text.contains("scale = 1.3\n"), "{text}");
-    let (again, said) = Store::open(path);
-    assert_eq!((again.config, said), (changed(), None));
+    let (again, notice) = ConfigStore::open(path);
+    assert_eq!((again.config, notice), (changed(), None));
 }
 
 #[test]
-fn a_change_is_written_after_a_moment_and_once() {
+fn changes_are_written_once_after_delay() {
     let (_folder, path) = folder();
-    let (mut store, _) = Store::open(path.clone());
+    let (mut store, _) = ConfigStore::open(path.clone());
     let start = Instant::now();
     store.config.hud = false;
-    store.settle(start).unwrap();
-    store.settle(start + MOMENT / 2).unwrap();
-    assert!(store.waits() && !path.exists());
-    store.settle(start + MOMENT).unwrap();
-    assert!(!store.waits() && path.exists());
+    store.autosave(start).unwrap();
+    store.autosave(start + AUTOSAVE_DELAY / 2).unwrap();
+    assert!(store.is_dirty() && !path.exists());
+    store.autosave(start + AUTOSAVE_DELAY).unwrap();
+    assert!(!store.is_dirty() && path.exists());
     std::fs::remove_file(&path).unwrap();
-    store.settle(start + 3 * MOMENT).unwrap();
+    store.autosave(start + 3 * AUTOSAVE_DELAY).unwrap();
     store.write().unwrap();
     assert!(!path.exists());
 }
 
 #[test]
-fn what_is_changed_back_is_not_written() {
+fn reverted_change_is_not_written() {
     let (_folder, path) = folder();
-    let (mut store, _) = Store::open(path.clone());
+    let (mut store, _) = ConfigStore::open(path.clone());
     let start = Instant::now();
     store.config.hud = false;
-    store.settle(start).unwrap();
+    store.autosave(start).unwrap();
     store.config.hud = true;
-    store.settle(start + 2 * MOMENT).unwrap();
+    store.autosave(start + 2 * AUTOSAVE_DELAY).unwrap();
     assert!(!path.exists());
 }
 
 #[test]
-fn unknown_keys_are_passed_over_and_missing_ones_as_by_default() {
+fn unknown_keys_are_ignored() {
     let text = "hud = false\ncolour = \"blue\"\n[mouse]\nwheel = 3\n[presets.mine]\nsteps = 2\n";
-    let config = Config::read(text).unwrap();
+    let config = UserConfig::read(text).unwrap();
     assert!(!config.hud);
     assert_eq!(config.mouse, MouseConfig::default());
-    let mine = Preset {
+    let mine = SamplerPreset {
         steps: 2,
-        ..Preset::default()
+        ..SamplerPreset::default()
     };
     assert_eq!(config.presets["mine"], mine);
 }
 
 #[test]
-fn a_number_out_of_its_range_is_brought_into_it() {
-    let config = Config::read("scale = 100.0\n[mouse]\nsensitivity = nan").unwrap();
+fn numbers_are_clamped() {
+    let config = UserConfig::read("scale = 100.0\n[mouse]\nsensitivity = nan").unwrap();
     assert_eq!((config.scale, config.mouse.sensitivity), (3.0, 1.0));
 }
 
 #[test]
-fn a_broken_or_newer_file_is_set_aside_under_a_name_of_its_own() {
+fn broken_file_is_set_aside() {
     let (_folder, path) = folder();
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let broken: [&[u8]; 5] = [
@@ -117,35 +120,35 @@ fn a_broken_or_newer_file_is_set_aside_under_a_name_of_its_own() {
     ];
     for (number, text) in (1..).zip(broken) {
         std::fs::write(&path, text).unwrap();
-        let (mut store, said) = Store::open(path.clone());
-        let aside = path.with_file_name(format!("{FILE}.broken-{number}"));
-        assert_eq!(std::fs::read(&aside).unwrap(), text);
+        let (mut store, notice) = ConfigStore::open(path.clone());
+        let backup = path.with_file_name(format!("{FILE}.broken-{number}"));
+        assert_eq!(std::fs::read(&backup).unwrap(), text);
         assert!(!path.exists());
-        let said = said.unwrap();
-        assert!(said.contains(&*aside.to_string_lossy()), "{said}");
-        assert!(!said.contains('\n'), "{said}");
-        assert_eq!(store.config, Config::default());
+        let notice = notice.unwrap();
+        assert!(notice.contains(&*backup.to_string_lossy()), "{notice}");
+        assert!(!notice.contains('\n'), "{notice}");
+        assert_eq!(store.config, UserConfig::default());
         store.config.hud = false;
         store.write().unwrap();
-        assert!(!Store::open(path.clone()).0.config.hud);
+        assert!(!ConfigStore::open(path.clone()).0.config.hud);
     }
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_left_alone() {
+fn unreadable_file_is_left_alone() {
     let (_folder, path) = folder();
     std::fs::create_dir_all(&path).unwrap();
-    let (mut store, said) = Store::open(path.clone());
-    assert!(said.unwrap().contains(FILE));
+    let (mut store, notice) = ConfigStore::open(path.clone());
+    assert!(notice.unwrap().contains(FILE));
     store.config.hud = false;
     store.write().unwrap();
-    assert!(!store.waits() && path.is_dir());
+    assert!(!store.is_dirty() && path.is_dir());
 }
 
 #[test]
-fn a_write_that_fails_is_told_once() {
+fn write_error_is_reported_once() {
     let (_folder, path) = folder();
-    let (mut store, _) = Store::open(path.clone());
+    let (mut store, _) = ConfigStore::open(path.clone());
     std::fs::write(path.parent().unwrap(), "in the way").unwrap();
     store.config.hud = false;
     store.write().unwrap_err();

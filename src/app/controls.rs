@@ -1,4 +1,4 @@
-//! The bar below the picture: buttons, and the world's keys, lit while held.
+//! The control bar below the picture: buttons, and the world's keys, lit while held.
 
 use eframe::egui::{
     self, Align, Align2, Color32, FontId, Key, Layout, Rect, RichText, Sense, Stroke, StrokeKind,
@@ -8,8 +8,8 @@ use eframe::egui::{
 use super::keys::{BoundAction, HeldKeys, KeyMap, Shortcut};
 use super::theme;
 
-/// What the bar shows.
-pub(super) struct Bar<'a> {
+/// The bar's content.
+pub(super) struct ControlBar<'a> {
     pub keys: &'a KeyMap,
     pub held: &'a HeldKeys,
     pub paused: bool,
@@ -18,32 +18,31 @@ pub(super) struct Bar<'a> {
     pub inspect: bool,
     pub tuning: bool,
     pub timeline: bool,
-    pub truth: bool,
+    pub comparing: bool,
     pub plots: bool,
-    /// Whether a world is trained in the background.
+    /// Whether training runs in the background.
     pub training: bool,
-    /// Whether there is a world to control.
+    /// Whether a world is running.
     pub running: bool,
 }
 
-/// Height of the bar's content.
+/// Height of the bar's content, in points.
 pub(super) const HEIGHT: f32 = 40.0;
 
-/// Width of a button with the gap behind it, of the gaps around all, of a key, and of a letter of a
-/// name.
+/// Estimated widths in points: a button with its gap, all outer gaps, a key, a letter.
 const BUTTON: f32 = 37.0;
 const GAPS: f32 = 16.0;
 const KEY: f32 = 32.0;
 const LETTER: f32 = 6.2;
-/// Width around a name.
-const AROUND: f32 = 14.0;
+/// Width around an action's name.
+const NAME_MARGIN: f32 = 14.0;
 
-impl Bar<'_> {
-    /// Draws the bar; returns the shortcut whose button was clicked.
+impl ControlBar<'_> {
+    /// Draws the bar and returns the shortcut whose button was clicked.
     pub fn ui(&self, ui: &mut Ui) -> Option<Shortcut> {
         let mut clicked = None;
-        let (keyed, named) = self.room_for_keys_and_names(ui.available_width());
-        let chosen = self.held.chosen(self.keys);
+        let (keyed, named) = self.fits_keys_and_names(ui.available_width());
+        let chosen = self.held.active_chord(self.keys);
         ui.horizontal_centered(|ui| {
             ui.spacing_mut().item_spacing.x = 6.0;
             let pause = if self.paused { Icon::Play } else { Icon::Pause };
@@ -51,7 +50,7 @@ impl Bar<'_> {
                 (pause, Shortcut::Pause),
                 (Icon::Step, Shortcut::Step),
                 (Icon::Reset, Shortcut::Reset),
-                (Icon::Next, Shortcut::NextContext),
+                (Icon::Next, Shortcut::NextScene),
             ] {
                 let lit = shortcut == Shortcut::Pause && self.paused;
                 if self.button(ui, icon, shortcut, lit, self.running) {
@@ -68,7 +67,11 @@ impl Bar<'_> {
                             .iter()
                             .any(|chord| chord.iter().all(|key| played.contains(key)))
                     });
-                    let colour = if lit { theme::accent() } else { theme::muted() };
+                    let colour = if lit {
+                        theme::palette(ui).accent
+                    } else {
+                        theme::palette(ui).muted
+                    };
                     ui.label(RichText::new(&bound.name).color(colour));
                     ui.add_space(8.0);
                 }
@@ -80,9 +83,9 @@ impl Bar<'_> {
                     (Icon::Sliders, Shortcut::Tuning, self.tuning),
                     (Icon::Lens, Shortcut::Inspect, self.inspect),
                     (Icon::Strip, Shortcut::Denoising, self.denoising),
-                    (Icon::Numbers, Shortcut::Hud, self.hud),
+                    (Icon::Numbers, Shortcut::Overlay, self.hud),
                     (Icon::Curve, Shortcut::Plots, self.plots),
-                    (Icon::Halves, Shortcut::Truth, self.truth),
+                    (Icon::Halves, Shortcut::Compare, self.comparing),
                     (Icon::Line, Shortcut::Timeline, self.timeline),
                 ] {
                     let known = self.keys.shortcuts().contains(&shortcut);
@@ -95,15 +98,15 @@ impl Bar<'_> {
         clicked
     }
 
-    /// Whether a bar of this width has room for the actions' keys, and for their names too.
-    fn room_for_keys_and_names(&self, width: f32) -> (bool, bool) {
+    /// Whether a bar of this width has room for the actions' keys, and also for their names.
+    fn fits_keys_and_names(&self, width: f32) -> (bool, bool) {
         let keys = |bound: &BoundAction| bound.chords.iter().map(Vec::len).sum::<usize>() as f32;
         let letters = |bound: &BoundAction| bound.name.chars().count() as f32;
         let all: f32 = self.keys.shown().map(|bound| KEY * keys(bound)).sum();
         let names = self
             .keys
             .shown()
-            .map(|bound| LETTER * letters(bound) + AROUND);
+            .map(|bound| LETTER * letters(bound) + NAME_MARGIN);
         let shortcuts = self.keys.shortcuts().iter();
         let buttons = shortcuts.filter(|shortcut| shortcut.has_button()).count();
         let room = width - GAPS - BUTTON * buttons as f32;
@@ -127,18 +130,18 @@ impl Bar<'_> {
         response.widget_info(|| {
             egui::WidgetInfo::selected(egui::Role::Button, enabled, lit, shortcut.label())
         });
-        let look = ui.style().interact(&response);
+        let visuals = ui.style().interact(&response);
         let fill = if lit {
-            theme::raised()
+            theme::palette(ui).raised
         } else {
-            look.weak_bg_fill
+            visuals.weak_bg_fill
         };
         ui.painter()
-            .rect(rect, 6, fill, look.bg_stroke, StrokeKind::Inside);
+            .rect(rect, 6, fill, visuals.bg_stroke, StrokeKind::Inside);
         let colour = match (enabled, lit) {
-            (false, _) => theme::line(),
-            (true, true) => theme::accent(),
-            (true, false) => theme::text(),
+            (false, _) => theme::palette(ui).line,
+            (true, true) => theme::palette(ui).accent,
+            (true, false) => theme::palette(ui).text,
         };
         icon.paint(ui, rect, colour);
         let keys: Vec<_> = self
@@ -147,7 +150,7 @@ impl Bar<'_> {
             .map(Key::symbol_or_name)
             .collect();
         let name = if shortcut == Shortcut::Pause && self.paused {
-            "resume"
+            "Resume"
         } else {
             shortcut.label()
         };
@@ -160,24 +163,32 @@ impl Bar<'_> {
     }
 }
 
-/// The keys of an action, those that are held lit.
+/// Draws an action's keys, lit while held.
 pub(super) fn chords(ui: &mut Ui, bound: &BoundAction, held: &HeldKeys) {
     for chord in &bound.chords {
         for (i, key) in chord.iter().enumerate() {
             if i > 0 {
-                ui.label(RichText::new("+").color(theme::muted()));
+                ui.label(RichText::new("+").color(theme::palette(ui).muted));
             }
             keycap(ui, *key, held.is_down(*key));
         }
     }
 }
 
-/// A key as it looks on a keyboard; lit while it is held.
+/// Draws a key like a keycap; lit while held.
 pub(super) fn keycap(ui: &mut Ui, key: Key, lit: bool) {
     let (text, fill, line) = if lit {
-        (theme::on_accent(), theme::accent(), theme::accent())
+        (
+            theme::palette(ui).on_accent,
+            theme::palette(ui).accent,
+            theme::palette(ui).accent,
+        )
     } else {
-        (theme::text(), theme::raised(), theme::line())
+        (
+            theme::palette(ui).text,
+            theme::palette(ui).raised,
+            theme::palette(ui).line,
+        )
     };
     let arrow = arrow(key);
     let name = if arrow.is_some() {
@@ -192,7 +203,7 @@ pub(super) fn keycap(ui: &mut Ui, key: Key, lit: bool) {
     let painter = ui.painter();
     if !lit {
         let shadow = rect.translate(vec2(0.0, 2.0));
-        painter.rect_filled(shadow, 5, theme::shadow());
+        painter.rect_filled(shadow, 5, theme::palette(ui).shadow);
     }
     let cap = if lit {
         rect.translate(vec2(0.0, 1.0))
@@ -211,7 +222,7 @@ pub(super) fn keycap(ui: &mut Ui, key: Key, lit: bool) {
     response.widget_info(|| egui::WidgetInfo::selected(egui::Role::Label, true, lit, key.name()));
 }
 
-/// Where an arrow key points; the font has no such signs.
+/// The direction of an arrow key, drawn because the font lacks arrows.
 fn arrow(key: Key) -> Option<Vec2> {
     match key {
         Key::ArrowUp => Some(Vec2::UP),
@@ -222,7 +233,7 @@ fn arrow(key: Key) -> Option<Vec2> {
     }
 }
 
-/// Drawn rather than taken from a font, so they look the same everywhere.
+/// Drawn rather than taken from a font, so that they look the same everywhere.
 #[derive(Clone, Copy)]
 enum Icon {
     Pause,
@@ -293,9 +304,9 @@ impl Icon {
                 }
             }
             Self::Halves => {
-                let whole = Rect::from_center_size(c, vec2(15.0, 12.0));
+                let outline = Rect::from_center_size(c, vec2(15.0, 12.0));
                 let line = Stroke::new(1.3, colour);
-                painter.rect_stroke(whole, 1, line, StrokeKind::Middle);
+                painter.rect_stroke(outline, 1, line, StrokeKind::Middle);
                 block(3.75, 0.0, 7.5, 12.0);
             }
             Self::Curve => {
@@ -327,20 +338,21 @@ impl Icon {
     }
 }
 
-/// A small button that undoes.
-pub(super) fn back(ui: &mut Ui) -> egui::Response {
+/// A small reset button.
+pub(super) fn reset_button(ui: &mut Ui) -> egui::Response {
     let (rect, response) = ui.allocate_exact_size(vec2(16.0, 16.0), Sense::click());
-    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, "default"));
+    response
+        .widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, "Reset to default"));
     let colour = if response.hovered() {
-        theme::accent()
+        theme::palette(ui).accent
     } else {
-        theme::muted()
+        theme::palette(ui).muted
     };
     reset_arrow(ui.painter(), rect.center(), 4.0, colour);
     response
 }
 
-/// Three quarters of a circle with an arrow head at its end.
+/// A three-quarter circle with an arrow head.
 fn reset_arrow(painter: &egui::Painter, centre: egui::Pos2, radius: f32, colour: Color32) {
     let points = (0..=24)
         .map(|i| {
@@ -361,9 +373,9 @@ mod tests {
     use driftless_worlds::Kind;
 
     #[test]
-    fn a_narrow_bar_leaves_out_names_first_and_then_keys() {
+    fn narrow_bar_drops_names_then_keys() {
         let keys = KeyMap::new(&Kind::Maze.open(0).info().actions).unwrap();
-        let bar = Bar {
+        let bar = ControlBar {
             keys: &keys,
             held: &HeldKeys::default(),
             paused: false,
@@ -372,12 +384,12 @@ mod tests {
             inspect: false,
             tuning: true,
             timeline: false,
-            truth: false,
+            comparing: false,
             plots: false,
             training: false,
             running: true,
         };
-        let room = [1226.0, 900.0, 576.0].map(|width| bar.room_for_keys_and_names(width));
+        let room = [1226.0, 900.0, 576.0].map(|width| bar.fits_keys_and_names(width));
         assert_eq!(room, [(true, true), (true, false), (false, false)]);
     }
 }

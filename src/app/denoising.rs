@@ -1,33 +1,33 @@
-//! How the frame on show came out of the noise: a strip of pictures, one column a pass.
+//! The denoising strip: the current frame's denoise passes, one column each.
 
 use eframe::egui::{self, ColorImage, RichText, ScrollArea, TextureHandle, TextureOptions, Ui};
 
 use super::theme;
 use driftless_sim::{Frame, TracedPass};
 
-/// Width of a picture in points.
+/// Height of an image in points.
 const PICTURE: f32 = 72.0;
-/// Width of the rows' names.
-const NAMES: f32 = 42.0;
-/// The strip's height: two rows of pictures with their levels above.
+/// Width of the row labels in points.
+const NAMES: f32 = 88.0;
+/// The strip's height: two rows of images with their signal levels above.
 pub(super) const HEIGHT: f32 = 2.0 * PICTURE + 44.0;
 
-/// The strip, with the pictures of one frame as textures.
+/// The strip, with one frame's passes as textures.
 #[derive(Default)]
-pub(super) struct Denoising {
-    /// `Frame::sequence` of the frame whose pictures these are.
+pub(super) struct DenoisingStrip {
+    /// `Frame::sequence` of the uploaded frame.
     shown: Option<u64>,
-    passes: Vec<Pictures>,
+    passes: Vec<PassTextures>,
 }
 
-struct Pictures {
+struct PassTextures {
     tau: f32,
     noisy: TextureHandle,
     clean: TextureHandle,
 }
 
-impl Denoising {
-    /// Draws the strip of a frame, whose pictures have the height and width `size`.
+impl DenoisingStrip {
+    /// Draws the strip for a frame of `[height, width]` `size`.
     pub fn ui(&mut self, ui: &mut Ui, frame: Option<&Frame>, size: [usize; 2]) {
         if let Some(frame) = frame.filter(|frame| self.shown != Some(frame.sequence)) {
             self.shown = Some(frame.sequence);
@@ -36,10 +36,8 @@ impl Denoising {
         if self.passes.is_empty() {
             ui.centered_and_justified(|ui| {
                 ui.label(
-                    RichText::new(
-                        "The next predicted frame shows here how it came out of the noise.",
-                    )
-                    .color(theme::muted()),
+                    RichText::new("The next generated frame will show its denoising steps here.")
+                        .color(theme::palette(ui).muted),
                 );
             });
             return;
@@ -48,15 +46,18 @@ impl Denoising {
             ui.spacing_mut().item_spacing = egui::vec2(6.0, 4.0);
             ui.vertical(|ui| {
                 ui.set_width(NAMES);
-                ui.label(RichText::new("τ").color(theme::muted()));
+                ui.label(RichText::new("τ").color(theme::palette(ui).muted));
                 for (name, hint) in [
                     (
-                        "noisy",
-                        "What the network was given, z at the level τ, through the decoder.",
+                        "Input z_τ",
+                        "The network's input: the latent z_τ at signal level τ, decoded.",
                     ),
-                    ("clean", "What it takes for the clean frame, x̂."),
+                    (
+                        "Prediction x̂",
+                        "The network's prediction of the clean latent x̂, decoded.",
+                    ),
                 ] {
-                    let name = RichText::new(name).color(theme::muted());
+                    let name = RichText::new(name).color(theme::palette(ui).muted);
                     let label = egui::Label::new(name);
                     ui.add_sized([NAMES, PICTURE], label).on_hover_text(hint);
                 }
@@ -73,7 +74,7 @@ impl Denoising {
         });
     }
 
-    /// Puts the pictures into textures, which are kept from frame to frame.
+    /// Uploads the passes into textures that are reused from frame to frame.
     fn upload(&mut self, context: &egui::Context, trace: &[TracedPass], size: [usize; 2]) {
         let [height, width] = size;
         self.passes.truncate(trace.len());
@@ -92,7 +93,7 @@ impl Denoising {
                 None => {
                     let load =
                         |image| context.load_texture("denoising", image, TextureOptions::NEAREST);
-                    self.passes.push(Pictures {
+                    self.passes.push(PassTextures {
                         tau: pass.tau,
                         noisy: load(noisy),
                         clean: load(clean),
@@ -103,7 +104,7 @@ impl Denoising {
     }
 }
 
-impl Pictures {
+impl PassTextures {
     fn ui(&self, ui: &mut Ui, [height, width]: [usize; 2]) {
         let size = egui::vec2(PICTURE * width as f32 / height.max(1) as f32, PICTURE);
         ui.vertical(|ui| {
@@ -111,7 +112,7 @@ impl Pictures {
             ui.label(
                 RichText::new(format!("{:.2}", self.tau))
                     .monospace()
-                    .color(theme::text()),
+                    .color(theme::palette(ui).text),
             );
             for texture in [&self.noisy, &self.clean] {
                 let image = egui::Image::new((texture.id(), size));

@@ -1,33 +1,33 @@
-//! The page of all keys.
+//! The Help page: every key.
 
 use eframe::egui::{self, Context, Grid, Id, Key, RichText, ScrollArea, Ui, vec2};
 
 use super::controls::{chords, keycap};
+use super::gamepad::{GamepadButton, GamepadMap};
 use super::keys::{HeldKeys, KeyMap, Shortcut};
-use super::mouse::Role;
-use super::pad::{Button, PadMap};
+use super::mouse::MouseRole;
 use super::theme;
 use super::tuning::section;
 
-/// What the page tells of.
-pub(super) struct Help<'a> {
-    /// The world that is played.
+/// The Help page's content.
+pub(super) struct HelpPage<'a> {
+    /// The current world's name.
     pub world: &'a str,
     pub keys: &'a KeyMap,
-    pub pad: &'a PadMap,
-    pub mouse: Option<Role>,
+    pub gamepad: &'a GamepadMap,
+    pub mouse: Option<MouseRole>,
 }
 
-/// Width of a column of the page, of the keys in it, and of a pad's buttons.
+/// Widths of a column, of the keys in it, and of the gamepad buttons, in points.
 const COLUMN: f32 = 390.0;
 const KEYS: f32 = 96.0;
 const BUTTONS: f32 = 132.0;
 
-impl Help<'_> {
-    /// Draws the page over everything else; whether it was closed. `fresh` the first time.
+impl HelpPage<'_> {
+    /// Draws the modal page; returns whether it was closed. `fresh` is true on the first draw.
     pub fn ui(&self, context: &Context, fresh: bool) -> bool {
         let space = context.content_rect().size() - vec2(60.0, 140.0);
-        let shown = modal("help").show(context, |ui| {
+        let shown = modal(context, "help").show(context, |ui| {
             let wide = space.x >= 2.0 * COLUMN;
             let width = if wide {
                 2.0 * COLUMN
@@ -39,7 +39,7 @@ impl Help<'_> {
             title(ui, "Keys", fresh, &mut closed);
             let scroll = page(space.y);
             scroll.show(ui, |ui| {
-                steps(ui);
+                scroll_by_keys(ui);
                 if wide {
                     ui.columns(2, |columns| {
                         self.window(&mut columns[0]);
@@ -82,9 +82,9 @@ impl Help<'_> {
         section(ui, "New world");
         rows(ui, "page", KEYS, |ui| {
             let keys = [
-                (Key::Enter, "Begin what the page offers; end a recording."),
-                (Key::S, "Save the half-trained world under its name."),
-                (Key::Escape, "Go back; close what is on top."),
+                (Key::Enter, "Press the primary button; finish a recording."),
+                (Key::S, "Save the world as trained so far."),
+                (Key::Escape, "Go back; close the top page."),
             ];
             for (key, text) in keys {
                 row(ui, text, |ui| keycap(ui, key, false));
@@ -95,45 +95,40 @@ impl Help<'_> {
     fn devices(&self, ui: &mut Ui) {
         section(ui, "Gamepad");
         rows(ui, "pad", BUTTONS, |ui| {
-            words(
-                ui,
-                "Cross, left stick",
-                "The directions, also two at a time.",
-            );
-            for button in Button::PLAYED {
-                if let Some(key) = self.pad.key(button) {
+            text_row(ui, "D-pad, left stick", "Directions, including diagonals.");
+            for button in GamepadButton::MAPPABLE {
+                if let Some(key) = self.gamepad.key(button) {
                     let played = self.keys.action_of(key).map(|bound| bound.name.as_str());
                     let shortcut = self.keys.shortcut(key).map(Shortcut::label);
                     let what = played.or(shortcut).unwrap_or(key.name());
-                    words(ui, button.label(), what);
+                    text_row(ui, button.label(), what);
                 }
             }
-            words(ui, Button::Start.label(), "Pause.");
-            words(ui, Button::Select.label(), "Start again.");
+            text_row(ui, GamepadButton::Start.label(), "Pause.");
+            text_row(ui, GamepadButton::Select.label(), "Restart.");
         });
         section(ui, "Mouse");
         let text = match self.mouse {
-            Some(Role::Turn) => "A click on the picture lets the mouse turn you; Esc lets it go.",
-            Some(Role::Steer) => {
-                "A click on the picture lets the mouse steer, by its place; Esc lets it go."
-            }
-            None => "There is nothing to turn or to steer with a mouse in this world.",
+            Some(MouseRole::Turn) => "Click the picture to turn with the mouse; Esc releases it.",
+            Some(MouseRole::Steer) => "Click the picture to steer with the mouse; Esc releases it.",
+            None => "This world has no mouse controls.",
         };
-        ui.label(RichText::new(text).color(theme::text()));
+        ui.label(RichText::new(text).color(theme::palette(ui).text));
     }
 }
 
-/// A page over everything else.
-pub(super) fn modal(name: &str) -> egui::Modal {
+/// A modal page.
+pub(super) fn modal(context: &Context, name: &str) -> egui::Modal {
+    let palette = theme::palette_of(&context.global_style().visuals);
     egui::Modal::new(Id::unique(name))
-        .frame(theme::card().fill(theme::panel()))
-        .backdrop_color(theme::veil())
+        .frame(theme::card(palette).fill(palette.panel))
+        .backdrop_color(palette.veil)
 }
 
-/// The page's headline, and a button that closes it, which has the focus when the page is `fresh`.
+/// The page's title and its Close button, which takes the focus when the page is `fresh`.
 pub(super) fn title(ui: &mut Ui, text: &str, fresh: bool, closed: &mut bool) {
     ui.horizontal(|ui| {
-        ui.label(RichText::new(text).heading().color(theme::text()));
+        ui.label(RichText::new(text).heading().color(theme::palette(ui).text));
         let right = egui::Layout::right_to_left(egui::Align::Center);
         ui.with_layout(right, |ui| {
             let close = ui.button("Close");
@@ -145,15 +140,15 @@ pub(super) fn title(ui: &mut Ui, text: &str, fresh: bool, closed: &mut bool) {
     });
 }
 
-/// What is too high for the window is scrolled.
+/// A scroll area for content taller than the window.
 pub(super) fn page(height: f32) -> ScrollArea {
     ScrollArea::vertical()
         .max_height(height)
         .min_scrolled_height(height)
 }
 
-/// Up and down move a page on which nothing but its button can have the focus.
-fn steps(ui: &Ui) {
+/// Scrolls the page by keys: only its button can take the focus.
+fn scroll_by_keys(ui: &Ui) {
     let by = ui.input(|input| {
         let pressed = |key| input.num_presses(key) as f32;
         40.0 * (pressed(Key::ArrowUp) - pressed(Key::ArrowDown))
@@ -177,13 +172,13 @@ fn row(ui: &mut Ui, text: &str, keys: impl FnOnce(&mut Ui)) {
         ui.spacing_mut().item_spacing.x = 5.0;
         keys(ui);
     });
-    let text = RichText::new(text).color(theme::text());
+    let text = RichText::new(text).color(theme::palette(ui).text);
     ui.add(egui::Label::new(text).wrap());
     ui.end_row();
 }
 
-fn words(ui: &mut Ui, name: &str, text: &str) {
+fn text_row(ui: &mut Ui, name: &str, text: &str) {
     row(ui, text, |ui| {
-        ui.label(RichText::new(name).color(theme::muted()));
+        ui.label(RichText::new(name).color(theme::palette(ui).muted));
     });
 }

@@ -1,23 +1,23 @@
-//! The numbers in the corner of the picture.
+//! The performance overlay in the corner of the picture.
 
 use std::time::Duration;
 
 use eframe::egui::{self, Align2, FontId, Id, Margin, Ui};
 
-use super::stats::Stats;
+use super::stats::FrameStats;
 use super::theme;
 
-/// A picture narrower than this has no room for the numbers.
-pub(super) const ROOM: f32 = 240.0;
+/// Narrower pictures, in points, have no room for the overlay.
+pub(super) const MIN_WIDTH: f32 = 240.0;
 
-/// Draws the numbers over the top left of `space`; those of the sampler where there is one.
+/// Draws the overlay in the top left of `space`; `learned` adds the model's rows.
 pub(super) fn show(
     ui: &Ui,
     space: egui::Rect,
-    stats: &Stats,
+    stats: &FrameStats,
     frame: u64,
     engine: &str,
-    sampled: bool,
+    learned: bool,
 ) {
     egui::Area::new(Id::unique("hud"))
         .fixed_pos(space.left_top() + egui::vec2(12.0, 12.0))
@@ -25,51 +25,67 @@ pub(super) fn show(
         .interactable(false)
         .show(ui.ctx(), |ui| {
             egui::Frame::new()
-                .fill(theme::over_picture())
+                .fill(theme::palette(ui).over_picture)
                 .corner_radius(6)
                 .inner_margin(Margin::symmetric(10, 8))
-                .show(ui, |ui| lines(ui, stats, frame, engine, sampled));
+                .show(ui, |ui| draw(ui, rows(stats, frame, engine, learned)));
         });
 }
 
-fn lines(ui: &mut Ui, stats: &Stats, frame: u64, engine: &str, sampled: bool) {
-    let rate = |fps: Option<f32>| fps.map_or("–".into(), |fps| format!("{fps:.1} /s"));
+/// The rows of the overlay: labels and values.
+fn rows(
+    stats: &FrameStats,
+    frame: u64,
+    engine: &str,
+    learned: bool,
+) -> Vec<(&'static str, String)> {
+    let rate = |fps: Option<f32>| fps.map_or("–".into(), |fps| format!("{fps:.1}"));
     let times = stats.times();
     let stage = |stage: fn(&driftless_engine::StageTimes) -> Duration| {
         times.as_ref().map_or("–".into(), |times| ms(stage(times)))
     };
     let latency = stats.latency();
-    let pace = if sampled { "model" } else { "world" };
+    let pace = if learned { "Model FPS" } else { "World FPS" };
     let mut rows = vec![
         (pace, rate(stats.model_fps())),
-        ("screen", rate(stats.screen_fps())),
+        ("Display FPS", rate(stats.display_fps())),
     ];
-    if sampled {
+    if learned {
         rows.extend([
-            ("denoise", stage(|times| times.denoise)),
-            ("cache", stage(|times| times.cache)),
-            ("decode", stage(|times| times.decode)),
+            ("Denoise", stage(|times| times.denoise)),
+            ("Cache", stage(|times| times.cache)),
+            ("Decode", stage(|times| times.decode)),
         ]);
     }
     if let Some(outcome) = stats.outcome {
         rows.extend([
-            ("reward", format!("{:+.2}", outcome.reward)),
-            ("score", format!("{:.1}", stats.score)),
-            ("ends", format!("{:.0} %", 100.0 * outcome.end)),
+            ("Reward", format!("{:+.2}", outcome.reward)),
+            ("Score", format!("{:.1}", stats.score)),
+            (
+                "Episode-end probability",
+                format!("{:.0} %", 100.0 * outcome.end),
+            ),
         ]);
     }
     rows.extend([
         (
-            "key to frame",
+            "Input latency p50",
             latency.map_or("–".into(), |(median, _)| ms(median)),
         ),
-        ("      99 %", latency.map_or("–".into(), |(_, p99)| ms(p99))),
-        ("frame", frame.to_string()),
-        ("dropped", stats.dropped.to_string()),
-        ("engine", shortened(engine)),
+        (
+            "Input latency p99",
+            latency.map_or("–".into(), |(_, p99)| ms(p99)),
+        ),
+        ("Frame", frame.to_string()),
+        ("Skipped frames", stats.skipped.to_string()),
+        ("Engine", truncated(engine)),
     ]);
+    rows
+}
+
+fn draw(ui: &mut Ui, rows: Vec<(&'static str, String)>) {
     let font = FontId::monospace(11.5);
-    let (height, width) = (16.0, 164.0);
+    let (height, width) = (16.0, 206.0);
     let size = egui::vec2(width, height * rows.len() as f32);
     let (rect, _) = ui.allocate_exact_size(size, egui::Sense::hover());
     let painter = ui.painter();
@@ -82,14 +98,14 @@ fn lines(ui: &mut Ui, stats: &Stats, frame: u64, engine: &str, sampled: bool) {
             Align2::LEFT_CENTER,
             label,
             font.clone(),
-            theme::muted(),
+            theme::palette(ui).muted,
         );
         painter.text(
             right,
             Align2::RIGHT_CENTER,
             value,
             font.clone(),
-            theme::text(),
+            theme::palette(ui).text,
         );
     }
 }
@@ -98,26 +114,26 @@ fn ms(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f32() * 1000.0)
 }
 
-/// Letters of an engine's name that fit beside their label.
-const FITTING: usize = 15;
+/// Characters of an engine's name that fit next to its label.
+const MAX_ENGINE_CHARS: usize = 15;
 
-/// A name, or its beginning: a GPU's can be long.
-fn shortened(name: &str) -> String {
-    if name.chars().count() <= FITTING {
+/// Truncates a long engine name.
+fn truncated(name: &str) -> String {
+    if name.chars().count() <= MAX_ENGINE_CHARS {
         return name.to_owned();
     }
-    let begun: String = name.chars().take(FITTING - 1).collect();
-    format!("{}…", begun.trim_end())
+    let prefix: String = name.chars().take(MAX_ENGINE_CHARS - 1).collect();
+    format!("{}…", prefix.trim_end())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::shortened;
+    use super::truncated;
 
     #[test]
-    fn a_long_name_of_an_engine_is_cut_where_it_would_cover_its_label() {
-        assert_eq!(shortened("candle cuda"), "candle cuda");
-        assert_eq!(shortened("wgpu GPU 1000 X"), "wgpu GPU 1000 X");
-        assert_eq!(shortened("wgpu llvmpipe (LLVM 15)"), "wgpu llvmpipe…");
+    fn long_engine_name_is_truncated() {
+        assert_eq!(truncated("candle cuda"), "candle cuda");
+        assert_eq!(truncated("wgpu GPU 1000 X"), "wgpu GPU 1000 X");
+        assert_eq!(truncated("wgpu llvmpipe (LLVM 15)"), "wgpu llvmpipe…");
     }
 }

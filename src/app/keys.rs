@@ -1,7 +1,7 @@
-//! Which key does what: the world's own keys first, then the window's shortcuts.
+//! Key bindings: the world's keys take precedence over the window's shortcuts.
 
-pub mod choice;
 mod held;
+pub mod rebind;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,225 +10,228 @@ use eframe::egui::Key;
 use crate::{Error, Result};
 use driftless_data::ActionSpec;
 
-pub use held::{HeldKeys, Source};
+pub use held::{HeldKeys, InputSource};
 
-/// What the window itself does for a key.
+/// A shortcut of the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shortcut {
     /// Pause or resume.
     Pause,
-    /// Pause and make one frame.
+    /// Pause and generate one frame.
     Step,
-    /// Start the context again.
+    /// Restart the current starting scene.
     Reset,
-    /// Start the next context.
-    NextContext,
-    /// Show or hide the numbers over the picture.
-    Hud,
-    /// Show or hide how the frame came out of the noise.
+    /// Restart from the next starting scene.
+    NextScene,
+    /// Show or hide the performance overlay.
+    Overlay,
+    /// Show or hide the denoising strip.
     Denoising,
-    /// Show or hide what the model holds and where it looked.
+    /// Show or hide the inspection panel.
     Inspect,
-    /// Show or hide the tuning panel.
+    /// Show or hide the Tuning panel.
     Tuning,
-    /// Show or hide the time line.
+    /// Show or hide the timeline.
     Timeline,
-    /// Pause, and go one frame back.
-    Back,
-    /// Go one frame ahead again.
-    Ahead,
-    /// Show or hide the truth beside the frame.
-    Truth,
-    /// Show or hide the difference to what is beside the frame.
+    /// Pause and go one frame back.
+    PreviousFrame,
+    /// Go one frame forward again.
+    NextFrame,
+    /// Start or stop the comparison with the ground truth.
+    Compare,
+    /// Show or hide the difference in a comparison.
     Difference,
-    /// Show or hide curves of what is measured.
+    /// Show or hide the Plots panel.
     Plots,
-    /// Save the frames from the last start to this one.
+    /// Save the frames from the last restart to this one.
     Save,
-    /// Open the page on which a world is chosen.
+    /// Open the worlds page.
     Worlds,
-    /// Open the page on which worlds are made.
+    /// Open the "New world" page.
     NewWorld,
-    /// Let the mouse turn or steer, or let it go.
+    /// Capture or release the mouse.
     Mouse,
-    /// Open the settings.
-    Preferences,
-    /// Fill the screen, or leave it.
+    /// Open the Settings page.
+    Settings,
+    /// Toggle full screen.
     FullScreen,
-    /// Show every key.
+    /// Open the Help page.
     Help,
 }
 
 impl Shortcut {
-    /// Every shortcut, in the order in which they are shown.
+    /// Every shortcut, in display order.
     pub const ALL: [Self; 21] = [
         Self::Pause,
         Self::Step,
         Self::Reset,
-        Self::NextContext,
-        Self::Hud,
+        Self::NextScene,
+        Self::Overlay,
         Self::Denoising,
         Self::Inspect,
         Self::Tuning,
         Self::Timeline,
-        Self::Back,
-        Self::Ahead,
-        Self::Truth,
+        Self::PreviousFrame,
+        Self::NextFrame,
+        Self::Compare,
         Self::Difference,
         Self::Plots,
         Self::Save,
         Self::Worlds,
         Self::NewWorld,
         Self::Mouse,
-        Self::Preferences,
+        Self::Settings,
         Self::FullScreen,
         Self::Help,
     ];
 
-    /// What it does, in a few words.
+    /// A short label.
     pub fn label(self) -> &'static str {
         match self {
-            Self::Pause => "pause",
-            Self::Step => "single step",
-            Self::Reset => "reset",
-            Self::NextContext => "next start",
-            Self::Hud => "numbers",
-            Self::Denoising => "denoising",
-            Self::Inspect => "inspect",
-            Self::Tuning => "tuning",
-            Self::Timeline => "time line",
-            Self::Back => "a frame back",
-            Self::Ahead => "a frame ahead",
-            Self::Truth => "truth beside",
-            Self::Difference => "difference",
-            Self::Plots => "plots",
-            Self::Save => "save",
-            Self::Worlds => "worlds",
-            Self::NewWorld => "new world",
-            Self::Mouse => "mouse",
-            Self::Preferences => "preferences",
-            Self::FullScreen => "full screen",
-            Self::Help => "help",
+            Self::Pause => "Pause",
+            Self::Step => "Single step",
+            Self::Reset => "Restart scene",
+            Self::NextScene => "Next scene",
+            Self::Overlay => "Performance overlay",
+            Self::Denoising => "Denoising",
+            Self::Inspect => "Inspect",
+            Self::Tuning => "Tuning",
+            Self::Timeline => "Timeline",
+            Self::PreviousFrame => "Previous frame",
+            Self::NextFrame => "Next frame",
+            Self::Compare => "Compare with ground truth",
+            Self::Difference => "Difference",
+            Self::Plots => "Plots",
+            Self::Save => "Save",
+            Self::Worlds => "Worlds",
+            Self::NewWorld => "New world",
+            Self::Mouse => "Mouse",
+            Self::Settings => "Settings",
+            Self::FullScreen => "Full screen",
+            Self::Help => "Help",
         }
     }
 
-    /// What it does, in a line.
+    /// A one-line description.
     pub fn hint(self) -> &'static str {
         match self {
-            Self::Pause => "Stop the world, and let it go on.",
-            Self::Step => "Stop it, and make a single frame.",
-            Self::Reset => "Start again.",
-            Self::NextContext => "Start again from the next beginning.",
-            Self::Hud => "Show or hide the numbers over the picture.",
-            Self::Denoising => "Show or hide how a frame comes out of the noise.",
-            Self::Inspect => "Show or hide what the model holds and where it looked.",
-            Self::Tuning => "Show or hide the tuning panel.",
-            Self::Timeline => "Show or hide what was played, to go back to and branch from.",
-            Self::Back => "Stop, and go back by a frame, restored exactly.",
-            Self::Ahead => "Go ahead again by a frame that was played.",
-            Self::Truth => "Show or hide the real frames beside the predicted ones.",
-            Self::Difference => "Show or hide the difference between the two.",
-            Self::Plots => "Show or hide curves of what is measured.",
-            Self::Save => "Save what was played since the last start.",
+            Self::Pause => "Pause / resume.",
+            Self::Step => "Pause and generate one frame.",
+            Self::Reset => "Restart from this starting scene.",
+            Self::NextScene => "Restart from next starting scene.",
+            Self::Overlay => "Show or hide the performance overlay.",
+            Self::Denoising => "Show or hide the denoising steps of a frame.",
+            Self::Inspect => "Show or hide the model's latent and attention.",
+            Self::Tuning => "Show or hide the Tuning panel.",
+            Self::Timeline => "Show or hide the timeline, to rewind and branch.",
+            Self::PreviousFrame => "Pause and go back one frame, restored exactly.",
+            Self::NextFrame => "Go forward one frame.",
+            Self::Compare => "Compare predicted frames with the simulator's.",
+            Self::Difference => "Show or hide the difference in a comparison.",
+            Self::Plots => "Show or hide plots of frame time, PSNR, drift and more.",
+            Self::Save => "Save the frames since the last restart.",
             Self::Worlds => "Choose another world to play.",
-            Self::NewWorld => "Make a world: record, train, try, save.",
-            Self::Mouse => "Let the mouse turn or steer; Esc lets it go.",
-            Self::Preferences => "Look, size, keys, gamepad and mouse.",
-            Self::FullScreen => "Fill the screen, and leave it.",
+            Self::NewWorld => "Create a world: record, train, play, save.",
+            Self::Mouse => "Turn or steer with the mouse; Esc releases it.",
+            Self::Settings => "Theme, scale, keys, gamepad and mouse.",
+            Self::FullScreen => "Enter or leave full screen.",
             Self::Help => "Show or hide this page.",
         }
     }
 
-    /// Whether the bar below the picture has a button for it.
+    /// Whether the control bar has a button for it.
     pub fn has_button(self) -> bool {
         !matches!(
             self,
-            Self::Back
-                | Self::Ahead
+            Self::PreviousFrame
+                | Self::NextFrame
                 | Self::Difference
                 | Self::Save
                 | Self::Mouse
-                | Self::Preferences
+                | Self::Settings
                 | Self::FullScreen
                 | Self::Help
         )
     }
 
-    /// The keys that it would like to have.
-    fn candidates(self) -> &'static [Key] {
+    /// Its default keys, each used unless the world uses it.
+    fn default_keys(self) -> &'static [Key] {
         match self {
             Self::Pause => &[Key::P, Key::Space],
             Self::Step => &[Key::N, Key::Period],
             Self::Reset => &[Key::R],
-            Self::NextContext => &[Key::C],
-            Self::Hud => &[Key::H],
+            Self::NextScene => &[Key::C],
+            Self::Overlay => &[Key::H],
             Self::Denoising => &[Key::V],
             Self::Inspect => &[Key::I],
             Self::Tuning => &[Key::T],
             Self::Timeline => &[Key::L],
-            Self::Back => &[Key::OpenBracket, Key::Backspace],
-            Self::Ahead => &[Key::CloseBracket],
-            Self::Truth => &[Key::G],
+            Self::PreviousFrame => &[Key::OpenBracket, Key::Backspace],
+            Self::NextFrame => &[Key::CloseBracket],
+            Self::Compare => &[Key::G],
             Self::Difference => &[Key::J],
             Self::Plots => &[Key::K],
             Self::Save => &[Key::F5],
             Self::Worlds => &[Key::O, Key::F3],
             Self::NewWorld => &[Key::M, Key::F2],
             Self::Mouse => &[Key::F4],
-            Self::Preferences => &[Key::F10, Key::Comma],
+            Self::Settings => &[Key::F10, Key::Comma],
             Self::FullScreen => &[Key::F11],
             Self::Help => &[Key::F1],
         }
     }
 }
 
-/// Keys that are held together, sorted; a single key most of the time.
+/// Keys held together, sorted; usually a single key.
 pub type Chord = Vec<Key>;
 
-/// An action of the world with the keys that a player holds for it.
+/// An action and the chords that play it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BoundAction {
     /// Index into the world's actions.
     pub action: u32,
     /// The action's name.
     pub name: String,
-    /// Each is enough; those that an earlier action took are left out; never empty.
+    /// Any of these plays the action. Excludes chords taken by earlier actions; never empty.
     pub chords: Vec<Chord>,
 }
 
-/// A player's own keys: by an action's name, the names of its keys as in [`ActionSpec::keys`].
+/// The user's key bindings: action names to key names as in [`ActionSpec::keys`].
 pub type Bindings = BTreeMap<String, Vec<String>>;
 
-/// The key bindings of a world and of the window.
+/// The key bindings of a world and the window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyMap {
     actions: Vec<BoundAction>,
-    /// Actions whose keys are each an action: their keys follow from those.
-    composed: BTreeSet<u32>,
+    /// Combined actions: each of their keys plays an action itself.
+    combined: BTreeSet<u32>,
     shortcuts: Vec<Shortcut>,
 }
 
 impl KeyMap {
-    /// Reads the bindings of a world: names of keys, and of keys held together (`ArrowUp+Space`).
-    /// What is bound twice belongs to the first action that names it.
+    /// Reads a world's bindings: key names, and chords such as `ArrowUp+Space`. A chord bound twice
+    /// belongs to the first action that names it.
     ///
     /// # Errors
-    /// A key name is unknown; the message names the action, the key and what was expected.
+    /// Returns an error that names the action and the key if a key name is unknown.
     pub fn new(actions: &[ActionSpec]) -> Result<Self> {
         Self::with(actions, &Bindings::new())
     }
 
-    /// The same, where a player's `own` keys stand in the place of an action's, and are taken from
-    /// the others. Actions and keys that nobody knows are passed over there.
+    /// Like [`KeyMap::new`], but the user's bindings in `custom` replace an action's keys and are taken
+    /// from other actions. Unknown actions and keys in `custom` are ignored.
     ///
     /// # Errors
-    /// As of [`KeyMap::new`], about the world's keys alone.
-    pub fn with(actions: &[ActionSpec], own: &Bindings) -> Result<Self> {
-        let worlds = worlds_chords(actions)?;
-        let parts = parts(&worlds);
-        let own_of = |index: usize| match parts.contains_key(&index) {
-            true => None,
-            false => own.get(&actions[index].name),
+    /// Returns an error if one of the world's own key names is unknown.
+    pub fn with(actions: &[ActionSpec], custom: &Bindings) -> Result<Self> {
+        let defaults = world_chords(actions)?;
+        let combinations = combinations(&defaults);
+        let custom_of = |index: usize| {
+            if combinations.contains_key(&index) {
+                None
+            } else {
+                custom.get(&actions[index].name)
+            }
         };
         let mut taken: BTreeSet<Chord> = BTreeSet::new();
         let mut chords: Vec<Vec<Chord>> = vec![Vec::new(); actions.len()];
@@ -236,19 +239,19 @@ impl KeyMap {
             chords[index].extend(wanted.filter(|chord| taken.insert(chord.clone())));
         };
         for index in 0..actions.len() {
-            if let Some(names) = own_of(index) {
+            if let Some(names) = custom_of(index) {
                 take(index, &mut names.iter().filter_map(|name| chord(name)));
             }
         }
-        for (index, own) in worlds.iter().enumerate() {
-            if own_of(index).is_none() && !parts.contains_key(&index) {
-                take(index, &mut own.iter().cloned());
+        for (index, chords) in defaults.iter().enumerate() {
+            if custom_of(index).is_none() && !combinations.contains_key(&index) {
+                take(index, &mut chords.iter().cloned());
             }
         }
-        for (index, sets) in &parts {
+        for (index, sets) in &combinations {
             let together: Vec<_> = sets
                 .iter()
-                .flat_map(|set| product(set.iter().map(|part| chords[*part].as_slice())))
+                .flat_map(|set| chord_product(set.iter().map(|part| chords[*part].as_slice())))
                 .collect();
             chords[*index].extend(together.into_iter().filter(|c| taken.insert(c.clone())));
         }
@@ -260,7 +263,7 @@ impl KeyMap {
         });
         Ok(Self {
             actions: bound.filter(|bound| !bound.chords.is_empty()).collect(),
-            composed: parts
+            combined: combinations
                 .keys()
                 .filter_map(|i| u32::try_from(*i).ok())
                 .collect(),
@@ -268,56 +271,56 @@ impl KeyMap {
         })
     }
 
-    /// The actions whose keys a player can choose, each with the keys it has.
-    pub fn choosable<'a>(
+    /// The actions that the user can rebind, with their current chords.
+    pub fn rebindable<'a>(
         &'a self,
         actions: &'a [ActionSpec],
     ) -> impl Iterator<Item = (&'a ActionSpec, &'a [Chord])> {
         let free = |(index, spec): &(u32, &ActionSpec)| {
             let idle = *index == 0 && spec.keys.is_empty();
-            !idle && !self.composed.contains(index)
+            !idle && !self.combined.contains(index)
         };
         let bound = (0_u32..).zip(actions).filter(free);
         bound.map(|(index, spec)| (spec, self.chords_of(index)))
     }
 
-    /// An action that has keys.
+    /// The binding of an action, if it has keys.
     pub fn bound(&self, action: u32) -> Option<&BoundAction> {
         self.actions.iter().find(|bound| bound.action == action)
     }
 
-    /// The keys of an action.
+    /// The chords of an action.
     pub fn chords_of(&self, action: u32) -> &[Chord] {
         self.bound(action).map_or(&[], |bound| &bound.chords)
     }
 
-    /// The action that a single key plays.
+    /// The action played by a single key.
     pub fn action_of(&self, key: Key) -> Option<&BoundAction> {
         let plays = |bound: &&BoundAction| bound.chords.iter().any(|chord| chord == &[key]);
         self.actions.iter().find(plays)
     }
 
-    /// The same bindings without a shortcut that has nothing to do.
+    /// The same bindings without one shortcut.
     pub fn without(mut self, shortcut: Shortcut) -> Self {
-        self.shortcuts.retain(|own| *own != shortcut);
+        self.shortcuts.retain(|other| *other != shortcut);
         self
     }
 
-    /// The same bindings with the shortcuts that `keep` keeps.
-    pub fn keeping(mut self, keep: impl Fn(Shortcut) -> bool) -> Self {
-        self.shortcuts.retain(|own| keep(*own));
+    /// The same bindings with only the shortcuts that `keep` accepts.
+    pub fn with_shortcuts(mut self, keep: impl Fn(Shortcut) -> bool) -> Self {
+        self.shortcuts.retain(|shortcut| keep(*shortcut));
         self
     }
 
-    /// The window's shortcuts, in the order in which they are shown.
+    /// The window's shortcuts, in display order.
     pub fn shortcuts(&self) -> &[Shortcut] {
         &self.shortcuts
     }
 
-    /// The actions that a player should be told of: not those whose keys are each an action.
+    /// The actions to list for the player, without combined ones.
     pub fn shown(&self) -> impl Iterator<Item = &BoundAction> {
         let bound = self.actions.iter();
-        bound.filter(|bound| !self.composed.contains(&bound.action))
+        bound.filter(|bound| !self.combined.contains(&bound.action))
     }
 
     /// Whether the world uses a key.
@@ -325,16 +328,16 @@ impl KeyMap {
         self.chords().any(|chord| chord.contains(&key))
     }
 
-    /// The shortcut of a key that the world does not use.
+    /// The shortcut of a key, unless the world uses the key.
     pub fn shortcut(&self, key: Key) -> Option<Shortcut> {
-        let mut own = self.shortcuts.iter().copied();
-        own.find(|shortcut| self.shortcut_keys(*shortcut).any(|free| free == key))
+        let mut shortcuts = self.shortcuts.iter().copied();
+        shortcuts.find(|shortcut| self.shortcut_keys(*shortcut).any(|free| free == key))
     }
 
-    /// The keys of a shortcut that the world leaves free.
+    /// A shortcut's keys that the world does not use.
     pub fn shortcut_keys(&self, shortcut: Shortcut) -> impl Iterator<Item = Key> + '_ {
         shortcut
-            .candidates()
+            .default_keys()
             .iter()
             .copied()
             .filter(|key| !self.uses(*key))
@@ -345,8 +348,8 @@ impl KeyMap {
     }
 }
 
-/// The keys of each action as the world has them, without those of an earlier one.
-fn worlds_chords(actions: &[ActionSpec]) -> Result<Vec<Vec<Chord>>> {
+/// Each action's chords as the world defines them, without those of earlier actions.
+fn world_chords(actions: &[ActionSpec]) -> Result<Vec<Vec<Chord>>> {
     let mut taken = BTreeSet::new();
     let mut all = Vec::new();
     for action in actions {
@@ -368,11 +371,11 @@ fn worlds_chords(actions: &[ActionSpec]) -> Result<Vec<Vec<Chord>>> {
     Ok(all)
 }
 
-/// The actions whose keys are each an action, with the sets of those.
-fn parts(worlds: &[Vec<Chord>]) -> BTreeMap<usize, BTreeSet<BTreeSet<usize>>> {
+/// The combined actions, each with the sets of actions it consists of.
+fn combinations(defaults: &[Vec<Chord>]) -> BTreeMap<usize, BTreeSet<BTreeSet<usize>>> {
     let player = |key: &Key| {
         let alone = |chords: &Vec<Chord>| chords.iter().any(|chord| chord == &[*key]);
-        worlds.iter().position(alone)
+        defaults.iter().position(alone)
     };
     let of_chord = |chord: &Chord| -> Option<BTreeSet<usize>> {
         let set: Option<BTreeSet<_>> = chord.iter().map(player).collect();
@@ -382,11 +385,11 @@ fn parts(worlds: &[Vec<Chord>]) -> BTreeMap<usize, BTreeSet<BTreeSet<usize>>> {
         let sets: Option<BTreeSet<_>> = chords.iter().map(of_chord).collect();
         Some((index, sets.filter(|sets| !sets.is_empty())?))
     };
-    worlds.iter().enumerate().filter_map(of_action).collect()
+    defaults.iter().enumerate().filter_map(of_action).collect()
 }
 
-/// Every way to hold one chord of each together.
-fn product<'a>(of: impl Iterator<Item = &'a [Chord]>) -> Vec<Chord> {
+/// Every combination of one chord from each.
+fn chord_product<'a>(of: impl Iterator<Item = &'a [Chord]>) -> Vec<Chord> {
     let mut together: Vec<Chord> = vec![Vec::new()];
     for chords in of {
         let joined = |(held, chord): (&Chord, &Chord)| {
@@ -403,7 +406,7 @@ fn product<'a>(of: impl Iterator<Item = &'a [Chord]>) -> Vec<Chord> {
     together
 }
 
-/// The name of keys that are held together, as [`KeyMap::new`] reads it.
+/// The name of a chord, as [`KeyMap::new`] reads it.
 pub fn chord_name(chord: &Chord) -> String {
     let names: Vec<_> = chord.iter().map(|key| key.name()).collect();
     names.join("+")

@@ -1,33 +1,33 @@
-//! The window in which a person plays: picture, keys, numbers, tuning panel.
+//! The window: the picture, its controls, and the panels around it.
 //!
 //! It sends commands to the world-model thread ([`driftless_sim`]) and draws the frames that come
-//! back; it knows nothing of the engine.
+//! back; it never runs the model itself.
 
-mod beside;
 mod cards;
+mod comparison;
 mod config;
 mod controls;
 mod denoising;
+mod gamepad;
 mod help;
 mod hud;
 mod inspect;
 pub mod keys;
 mod mouse;
 mod new_world;
-mod pad;
-mod picker;
-mod played;
 mod plots;
-mod preferences;
 mod present;
 mod presets;
-mod saving;
+mod save_dialog;
+mod session;
+mod settings_page;
 mod shell;
 mod stats;
 mod theme;
 mod timeline;
 mod tuning;
 mod window;
+mod world_picker;
 
 use std::panic::resume_unwind;
 use std::path::PathBuf;
@@ -38,17 +38,20 @@ use std::time::Duration;
 use eframe::egui::{Context, ViewportId};
 use eframe::{egui_wgpu, wgpu};
 
-pub use self::present::time as drawing_times;
+pub use self::present::drawing_times;
 
-use self::played::Played;
-use self::window::Parts;
+use self::session::GameSession;
+use self::window::WindowSetup;
+use driftless_engine::{Gpu, SamplerParams};
+use driftless_sim::Session;
 use crate::workspace::{Game, Training, recording};
+use driftless_worlds::Kind;
 use crate::{Error, Result};
 use driftless_engine::{Gpu, SamplerParams};
 use driftless_sim::Session;
 use driftless_worlds::Kind;
 
-/// Has the window drawn again, from any thread; the one that is open now.
+/// Requests a repaint of the currently open window from any thread.
 #[derive(Clone, Default)]
 struct Waker(Arc<Mutex<Context>>);
 
@@ -63,73 +66,73 @@ impl Waker {
     }
 }
 
-/// How long a closed window waits for the trainer's save.
-const SAVE_TIME: Duration = Duration::from_secs(120);
+/// How long closing the window waits for the trainer to save.
+const TRAINER_SAVE_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What the window plays.
+/// How the window opens.
 pub struct Options {
-    /// The world.
+    /// The game to play.
     pub game: Game,
-    /// Target frames a second; the world's own without one.
+    /// Target frame rate; `None` uses the world's own.
     pub fps: Option<f32>,
-    /// Actions that are played before the person's.
+    /// Actions played before the player takes over.
     pub actions: Arc<[u32]>,
-    /// Sampler parameters to start with.
+    /// Initial sampler parameters.
     pub params: SamplerParams,
-    /// Where the played frames are written as an episode when the window closes.
+    /// Where to write the played frames as an episode when the window closes.
     pub record: Option<PathBuf>,
-    /// Whether the window opens on its "New world" page, and where on it.
+    /// Opens the "New world" page at this step.
     pub new_world: Option<NewWorld>,
-    /// Where worlds, data and runs are kept, instead of the platform's folder.
+    /// Where worlds, data and runs are stored; `None` uses the platform's folder.
     pub home: Option<PathBuf>,
 }
 
 /// How the "New world" page opens.
 #[derive(Clone, Debug, Default)]
 pub struct NewWorld {
-    /// Its first step.
+    /// The step shown first.
     pub first: FirstStep,
-    /// Settings (TOML) that it proposes for training.
+    /// Training settings (TOML) offered by default.
     pub settings: Option<PathBuf>,
 }
 
-/// A step of the "New world" page to begin with.
+/// The step of the "New world" page shown first.
 #[derive(Clone, Debug, Default)]
 pub enum FirstStep {
-    /// The choice of a source.
+    /// Choosing a source.
     #[default]
     Source,
-    /// Playing and recording a simulator.
+    /// Playing and recording this simulator.
     Record(Kind),
-    /// The settings for training from a dataset.
+    /// Training settings for this dataset.
     Data(PathBuf),
-    /// A run that has begun.
+    /// An existing training run.
     Run(PathBuf),
 }
 
-/// What is left once the window has closed.
+/// What remains to be finished after the window has closed.
 #[derive(Default)]
-struct Left {
-    /// The recording.
-    session: Option<Session>,
-    /// A recording on the way to a dataset.
-    recording: Option<(Session, Kind)>,
-    /// A run in the background.
+struct AppExit {
+    /// The recording of the game.
+    recording: Option<Session>,
+    /// A recording to be written as a dataset.
+    dataset_recording: Option<(Session, Kind)>,
+    /// A training run in the background.
     training: Option<Training>,
-    /// Why the world had stopped, if it was not started again.
+    /// Why the world stopped, if it was not restarted.
     failure: Option<String>,
 }
 
-/// Opens the window and returns when it is closed.
+/// Opens the window and blocks until it is closed.
 ///
 /// # Errors
-/// A key binding is wrong, there is no display or no graphics
-/// adapter, the recording cannot be written, or the window was closed over a world that failed.
+/// Returns an error if a key binding is invalid, there is no display or graphics adapter, the
+/// recording cannot be written, or the window was closed while its world had failed.
 pub fn run(options: Options) -> Result<()> {
-    let mut played = Played::new(options.game, options.fps, options.params, options.record)?;
-    played.sim.actions = options.actions;
+    let mut session = GameSession::new(options.game, options.fps, options.params, options.record)?;
+    session.sim.actions = options.actions;
     check_display()?;
-    let parts = Parts {
+    let setup = WindowSetup {
         new_world: options.new_world,
         home: options.home,
         store: None,
@@ -137,23 +140,23 @@ pub fn run(options: Options) -> Result<()> {
         close: Arc::default(),
         waker: Waker::default(),
     };
-    close_on_interrupt(&parts.close, &parts.waker);
-    let (window, opened) = shell::open(parts, played);
-    let left = window.map(|mut window| window.leave()).unwrap_or_default();
-    if let Some(training) = left.training {
-        training.finish(SAVE_TIME);
+    close_on_interrupt(&setup.close, &setup.waker);
+    let (window, opened) = shell::open(setup, session);
+    let exit = window.map(|mut window| window.leave()).unwrap_or_default();
+    if let Some(training) = exit.training {
+        training.finish(TRAINER_SAVE_TIMEOUT);
     }
-    let written = left.session.map_or(Ok(()), Session::write);
-    if let Some((session, world)) = left.recording {
-        let folder = session.path().to_path_buf();
-        recording::write(session, world, &folder)?;
+    let written = exit.recording.map_or(Ok(()), Session::write);
+    if let Some((recording, world)) = exit.dataset_recording {
+        let folder = recording.path().to_path_buf();
+        recording::write(recording, world, &folder)?;
     }
     written?;
     opened.unwrap_or_else(|panic| resume_unwind(panic))?;
-    left.failure.map_or(Ok(()), |what| Err(Error::Device(what)))
+    exit.failure.map_or(Ok(()), |what| Err(Error::Device(what)))
 }
 
-/// Ctrl-C closes the window as its button does, so that a recording is written.
+/// Makes Ctrl-C close the window normally, so that recordings are written.
 fn close_on_interrupt(close: &Arc<AtomicBool>, waker: &Waker) {
     let (close, waker) = (Arc::clone(close), waker.clone());
     let set = ctrlc::set_handler(move || {
@@ -161,13 +164,13 @@ fn close_on_interrupt(close: &Arc<AtomicBool>, waker: &Waker) {
         waker.wake();
     });
     if let Err(error) = set {
-        tracing::warn!("Ctrl-C ends the program at once: {error}");
+        tracing::warn!("cannot handle Ctrl-C, it will end the program at once: {error}");
     }
 }
 
-/// Takes any adapter that can draw to the window, software ones last, and asks of its device what the
-/// engine needs, too.
-fn setup(mailbox: Arc<AtomicBool>) -> egui_wgpu::WgpuSetupCreateNew {
+/// Picks the best adapter that can draw to the window, software adapters last, and requests the
+/// limits and features the engine needs.
+fn wgpu_setup(mailbox: Arc<AtomicBool>) -> egui_wgpu::WgpuSetupCreateNew {
     let mut setup = egui_wgpu::WgpuSetupCreateNew::without_display_handle();
     setup.device_descriptor = Arc::new(Gpu::descriptor);
     setup.native_adapter_selector = Some(Arc::new(move |adapters, surface| {
@@ -202,7 +205,7 @@ fn setup(mailbox: Arc<AtomicBool>) -> egui_wgpu::WgpuSetupCreateNew {
     setup
 }
 
-/// Whether there is a display to open a window on, as far as the environment tells.
+/// Checks the environment for a display before opening a window.
 fn check_display() -> Result<()> {
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let named = ["WAYLAND_DISPLAY", "WAYLAND_SOCKET", "DISPLAY"].map(set);

@@ -1,142 +1,142 @@
-//! The mouse as keys: its motion turns a walker, its place steers a car.
+//! The mouse as keys: motion turns a walker, position steers a car.
 
 use eframe::egui::Key;
 
 use super::keys::{BoundAction, KeyMap};
 
-/// Motion, in pixels, that is worth a frame of turning.
-const STEP: f32 = 24.0;
-/// Frames of turning that can wait: one swing of a hand does not turn for long after it.
-const WAITING: f32 = 6.0;
-/// Names of actions that turn a walker wherever they occur.
-const TURNS: [&str; 4] = ["turn", "look", "rotate", "camera"];
-/// What else there is in a world of a walker, and of a car.
-const WALKS: [&str; 2] = ["forward", "ahead"];
-const DRIVES: [&str; 3] = ["throttle", "gas", "accelerate"];
+/// Motion in pixels that equals one frame of turning.
+const PIXELS_PER_TURN: f32 = 24.0;
+/// Most frames of turning that can be pending, so that a fast swing does not keep turning for long.
+const MAX_PENDING: f32 = 6.0;
+/// Words in action names that mean turning.
+const TURN_WORDS: [&str; 4] = ["turn", "look", "rotate", "camera"];
+/// Words in action names that identify a walker, and a car.
+const WALKER_WORDS: [&str; 2] = ["forward", "ahead"];
+const CAR_WORDS: [&str; 3] = ["throttle", "gas", "accelerate"];
 
-/// What the mouse does in a world.
+/// What the mouse controls in a world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
-    /// Its motion to the side turns, while it is captured.
+pub(super) enum MouseRole {
+    /// Sideways motion turns while the mouse is captured.
     Turn,
-    /// Its place over the picture steers.
+    /// Its position over the picture steers.
     Steer,
 }
 
-/// A side of the way.
+/// A turning or steering direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
+pub(super) enum TurnSide {
     Left,
     Right,
 }
 
-/// The mouse in a world that has something to turn or to steer.
+/// Mouse state in a world with turning or steering.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Mouse {
-    pub role: Role,
+    pub role: MouseRole,
     left: Vec<Key>,
     right: Vec<Key>,
-    /// Motion, in pixels, that has not been turned yet; to the right it is positive.
-    waiting: f32,
-    /// Where it steers to.
-    steers: Option<Side>,
+    /// Pending motion in pixels; positive is right.
+    pending: f32,
+    /// The current steering direction.
+    steering: Option<TurnSide>,
 }
 
 impl Mouse {
-    /// The mouse in the world of these keys; none where it would have nothing to do.
+    /// Mouse controls for a world with these keys; `None` if nothing turns or steers.
     pub fn new(keys: &KeyMap) -> Option<Self> {
-        let turns = |side| find(keys, |parts| has(parts, &TURNS) && has(parts, &[side]));
+        let turns = |side| find(keys, |parts| has(parts, &TURN_WORDS) && has(parts, &[side]));
         let plain = |side| find(keys, |parts| parts == [side] || parts == ["steer", side]);
         let any = |words: &[&str]| find(keys, |parts| has(parts, words)).is_some();
         let (role, left, right) = match (turns("left"), turns("right")) {
-            (Some(left), Some(right)) => (Role::Turn, left, right),
-            _ if any(&WALKS) => (Role::Turn, plain("left")?, plain("right")?),
-            _ if any(&DRIVES) => (Role::Steer, plain("left")?, plain("right")?),
+            (Some(left), Some(right)) => (MouseRole::Turn, left, right),
+            _ if any(&WALKER_WORDS) => (MouseRole::Turn, plain("left")?, plain("right")?),
+            _ if any(&CAR_WORDS) => (MouseRole::Steer, plain("left")?, plain("right")?),
             _ => return None,
         };
         Some(Self {
             role,
-            left: alone(left),
-            right: alone(right),
-            waiting: 0.0,
-            steers: None,
+            left: single_keys(left),
+            right: single_keys(right),
+            pending: 0.0,
+            steering: None,
         })
     }
 
-    /// The mouse moved by so many pixels to the right.
-    pub fn moved(&mut self, pixels: f32, sensitivity: f32) {
-        let most = WAITING * STEP;
-        let moved = self.waiting + pixels * sensitivity;
+    /// Adds motion in pixels to the right.
+    pub fn add_motion(&mut self, pixels: f32, sensitivity: f32) {
+        let max = MAX_PENDING * PIXELS_PER_TURN;
+        let moved = self.pending + pixels * sensitivity;
         if moved.is_finite() {
-            self.waiting = moved.clamp(-most, most);
+            self.pending = moved.clamp(-max, max);
         }
     }
 
-    /// The mouse is at a share of the picture's width, 0 at the left, or nowhere. The nearest of
-    /// the actions left, straight and right is steered.
-    pub fn placed(&mut self, share: Option<f32>) {
-        self.steers = share.and_then(|share| match 2.0 * share - 1.0 {
-            x if x < -0.5 => Some(Side::Left),
-            x if x > 0.5 => Some(Side::Right),
+    /// Steers by position, a fraction of the picture's width from the left, or `None` outside. The
+    /// nearest of left, straight and right is chosen.
+    pub fn set_position(&mut self, fraction: Option<f32>) {
+        self.steering = fraction.and_then(|fraction| match 2.0 * fraction - 1.0 {
+            x if x < -0.5 => Some(TurnSide::Left),
+            x if x > 0.5 => Some(TurnSide::Right),
             _ => None,
         });
     }
 
-    /// So many frames were made under an action of these keys: what they turned waits no longer.
-    pub fn turned(&mut self, action: Option<&BoundAction>, frames: u64) {
-        let turned = frames as f32 * STEP;
+    /// Subtracts from the pending motion what `frames` frames under an action have turned.
+    pub fn subtract_turned(&mut self, action: Option<&BoundAction>, frames: u64) {
+        let turned = frames as f32 * PIXELS_PER_TURN;
         match action.and_then(|action| self.side_of(action)) {
-            Some(Side::Right) if self.waiting > 0.0 => {
-                self.waiting = (self.waiting - turned).max(0.0);
+            Some(TurnSide::Right) if self.pending > 0.0 => {
+                self.pending = (self.pending - turned).max(0.0);
             }
-            Some(Side::Left) if self.waiting < 0.0 => {
-                self.waiting = (self.waiting + turned).min(0.0);
+            Some(TurnSide::Left) if self.pending < 0.0 => {
+                self.pending = (self.pending + turned).min(0.0);
             }
             _ => {}
         }
     }
 
-    /// The mouse is let go: nothing waits, nothing is steered.
-    pub fn rest(&mut self) {
-        self.waiting = 0.0;
-        self.steers = None;
+    /// Clears pending motion and steering on release.
+    pub fn release(&mut self) {
+        self.pending = 0.0;
+        self.steering = None;
     }
 
-    /// The keys that the mouse holds down now.
+    /// The keys that the mouse currently holds down.
     pub fn keys(&self) -> &[Key] {
         let side = match self.role {
-            Role::Steer => self.steers,
-            Role::Turn if self.waiting >= STEP => Some(Side::Right),
-            Role::Turn if self.waiting <= -STEP => Some(Side::Left),
-            Role::Turn => None,
+            MouseRole::Steer => self.steering,
+            MouseRole::Turn if self.pending >= PIXELS_PER_TURN => Some(TurnSide::Right),
+            MouseRole::Turn if self.pending <= -PIXELS_PER_TURN => Some(TurnSide::Left),
+            MouseRole::Turn => None,
         };
         match side {
-            Some(Side::Left) => &self.left,
-            Some(Side::Right) => &self.right,
+            Some(TurnSide::Left) => &self.left,
+            Some(TurnSide::Right) => &self.right,
             None => &[],
         }
     }
 
-    /// Where an action turns to: all those that need one of the side's keys do.
-    fn side_of(&self, action: &BoundAction) -> Option<Side> {
+    /// The direction an action turns to: that of the keys it needs.
+    fn side_of(&self, action: &BoundAction) -> Option<TurnSide> {
         let needs = |side: &[Key]| {
             let mut keys = action.chords.iter().flatten();
             keys.any(|key| side.contains(key))
         };
         match (needs(&self.left), needs(&self.right)) {
-            (true, false) => Some(Side::Left),
-            (false, true) => Some(Side::Right),
+            (true, false) => Some(TurnSide::Left),
+            (false, true) => Some(TurnSide::Right),
             _ => None,
         }
     }
 }
 
-/// The first action that a player is told of whose name's words are as asked.
+/// The first listed action whose name matches and that a single key plays.
 fn find(keys: &KeyMap, fits: impl Fn(&[&str]) -> bool) -> Option<&BoundAction> {
     keys.shown().find(|bound| {
         let name = bound.name.to_lowercase();
         let parts: Vec<_> = name.split(['-', '_', ' ']).collect();
-        fits(&parts) && !alone(bound).is_empty()
+        fits(&parts) && !single_keys(bound).is_empty()
     })
 }
 
@@ -144,8 +144,8 @@ fn has(parts: &[&str], words: &[&str]) -> bool {
     parts.iter().any(|part| words.contains(part))
 }
 
-/// Every key that plays an action alone: one of them is in any chord with another action.
-fn alone(bound: &BoundAction) -> Vec<Key> {
+/// Every single key that plays an action; chords with other actions contain one of them.
+fn single_keys(bound: &BoundAction) -> Vec<Key> {
     let single = bound.chords.iter().filter(|chord| chord.len() == 1);
     single.flatten().copied().collect()
 }
@@ -153,7 +153,7 @@ fn alone(bound: &BoundAction) -> Vec<Key> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::keys::{HeldKeys, Source};
+    use crate::app::keys::{HeldKeys, InputSource};
     use crate::app::tests::world;
     use driftless_worlds::Kind;
 
@@ -161,15 +161,15 @@ mod tests {
         KeyMap::new(&kind.open(0).info().actions).unwrap()
     }
 
-    fn of(actions: &[(&str, &[&str])]) -> Option<Mouse> {
+    fn mouse_for(actions: &[(&str, &[&str])]) -> Option<Mouse> {
         Mouse::new(&KeyMap::new(&world(actions).actions).unwrap())
     }
 
     fn action<'a>(map: &'a KeyMap, mouse: &Mouse, held: &[Key]) -> Option<&'a BoundAction> {
         let mut all = HeldKeys::default();
-        all.set(Source::Keyboard, held);
-        all.set(Source::Mouse, mouse.keys());
-        all.chosen(map).map(|(bound, _)| bound)
+        all.set(InputSource::Keyboard, held);
+        all.set(InputSource::Mouse, mouse.keys());
+        all.active_chord(map).map(|(bound, _)| bound)
     }
 
     fn name<'a>(map: &'a KeyMap, mouse: &Mouse, held: &[Key]) -> &'a str {
@@ -177,92 +177,96 @@ mod tests {
     }
 
     #[test]
-    fn the_mouse_turns_where_a_world_turns_steers_where_it_drives_and_rests_elsewhere() {
+    fn role_follows_action_names() {
         let role = |kind| Mouse::new(&keys(kind)).map(|mouse| mouse.role);
-        assert_eq!(role(Kind::Maze), Some(Role::Turn));
-        assert_eq!(role(Kind::Drive), Some(Role::Steer));
+        assert_eq!(role(Kind::Maze), Some(MouseRole::Turn));
+        assert_eq!(role(Kind::Drive), Some(MouseRole::Steer));
         let paddle: &[(&str, &[&str])] = &[("left", &["A"]), ("right", &["D"])];
-        assert_eq!(of(paddle), None);
+        assert_eq!(mouse_for(paddle), None);
         let strafing: &[(&str, &[&str])] = &[("move_left", &["A"]), ("move_right", &["D"])];
-        assert_eq!(of(strafing), None);
+        assert_eq!(mouse_for(strafing), None);
         let turning: &[(&str, &[&str])] = &[("TURN_LEFT", &["A"]), ("turn-right", &["D"])];
-        assert_eq!(of(turning).unwrap().role, Role::Turn);
+        assert_eq!(mouse_for(turning).unwrap().role, MouseRole::Turn);
         let unbound: &[(&str, &[&str])] = &[("turn-left", &["A"]), ("turn-right", &[])];
-        assert_eq!(of(unbound), None);
+        assert_eq!(mouse_for(unbound), None);
     }
 
     #[test]
-    fn motion_adds_up_to_frames_of_turning() {
+    fn motion_accumulates_to_turns() {
         let map = keys(Kind::Maze);
         let mut mouse = Mouse::new(&map).unwrap();
-        mouse.moved(STEP * 0.6, 1.0);
+        mouse.add_motion(PIXELS_PER_TURN * 0.6, 1.0);
         assert_eq!(name(&map, &mouse, &[]), "");
-        mouse.moved(STEP * 0.6, 3.0);
+        mouse.add_motion(PIXELS_PER_TURN * 0.6, 3.0);
         assert_eq!(name(&map, &mouse, &[]), "right");
-        // 2.4 steps: two frames, and the rest waits for more.
+        // 2.4 steps: two frames, and the rest stays pending.
         for _ in 0..2 {
-            mouse.turned(action(&map, &mouse, &[]), 1);
+            mouse.subtract_turned(action(&map, &mouse, &[]), 1);
         }
         assert_eq!(name(&map, &mouse, &[]), "");
-        mouse.moved(STEP * 0.7, 1.0);
+        mouse.add_motion(PIXELS_PER_TURN * 0.7, 1.0);
         assert_eq!(name(&map, &mouse, &[]), "right");
     }
 
     #[test]
-    fn turning_goes_together_with_the_keys_that_are_held() {
+    fn turning_combines_with_held_keys() {
         let map = keys(Kind::Maze);
         let mut mouse = Mouse::new(&map).unwrap();
-        mouse.moved(-STEP, 1.0);
+        mouse.add_motion(-PIXELS_PER_TURN, 1.0);
         for key in [Key::W, Key::ArrowUp] {
             assert_eq!(name(&map, &mouse, &[key]), "forward-left");
         }
-        mouse.turned(action(&map, &mouse, &[Key::W]), 1);
+        mouse.subtract_turned(action(&map, &mouse, &[Key::W]), 1);
         assert_eq!(name(&map, &mouse, &[Key::W]), "forward");
     }
 
     #[test]
-    fn only_frames_that_turned_to_that_side_count() {
+    fn only_matching_turns_count() {
         let map = keys(Kind::Maze);
         let mut mouse = Mouse::new(&map).unwrap();
-        mouse.moved(STEP, 1.0);
-        let called = |name: &str| map.shown().find(|bound| bound.name == name);
+        mouse.add_motion(PIXELS_PER_TURN, 1.0);
+        let bound = |name: &str| map.shown().find(|bound| bound.name == name);
         for other in ["left", "forward", "strafe-right"] {
-            mouse.turned(called(other), 1);
+            mouse.subtract_turned(bound(other), 1);
             assert_eq!(name(&map, &mouse, &[]), "right");
         }
-        mouse.turned(None, 9);
-        mouse.turned(called("right"), 9);
+        mouse.subtract_turned(None, 9);
+        mouse.subtract_turned(bound("right"), 9);
         assert_eq!(name(&map, &mouse, &[]), "");
-        mouse.moved(-0.9 * STEP, 1.0);
-        assert_eq!(name(&map, &mouse, &[]), "", "an overshoot is no turn back");
+        mouse.add_motion(-0.9 * PIXELS_PER_TURN, 1.0);
+        assert_eq!(
+            name(&map, &mouse, &[]),
+            "",
+            "an overshoot does not turn back"
+        );
     }
 
     #[test]
-    fn a_long_swing_does_not_turn_for_long() {
+    fn pending_motion_is_limited() {
         let map = keys(Kind::Maze);
         let mut mouse = Mouse::new(&map).unwrap();
-        mouse.moved(1e9, 1.0);
-        mouse.moved(f32::NAN, 1.0);
+        mouse.add_motion(1e9, 1.0);
+        mouse.add_motion(f32::NAN, 1.0);
         let frames = (0..100).take_while(|_| {
             let played = action(&map, &mouse, &[]);
-            mouse.turned(played, 1);
+            mouse.subtract_turned(played, 1);
             played.is_some()
         });
-        assert_eq!(frames.count(), WAITING as usize);
+        assert_eq!(frames.count(), MAX_PENDING as usize);
     }
 
     #[test]
-    fn the_pointers_place_chooses_the_nearest_steering_beside_the_throttle() {
+    fn position_steers_alongside_throttle() {
         let map = keys(Kind::Drive);
         let mut mouse = Mouse::new(&map).unwrap();
-        let places = [None, Some(0.0), Some(0.3), Some(0.5), Some(0.7), Some(1.2)];
-        let steered = places.map(|place| {
-            mouse.placed(place);
+        let positions = [None, Some(0.0), Some(0.3), Some(0.5), Some(0.7), Some(1.2)];
+        let steered = positions.map(|position| {
+            mouse.set_position(position);
             name(&map, &mouse, &[])
         });
         assert_eq!(steered, ["", "left", "", "", "", "right"]);
         assert_eq!(name(&map, &mouse, &[Key::W]), "throttle-right");
-        mouse.rest();
+        mouse.release();
         assert_eq!(name(&map, &mouse, &[Key::W]), "throttle");
     }
 }

@@ -1,4 +1,4 @@
-//! Curves of what is measured while playing: to pan, to zoom, and to take along as CSV or PNG.
+//! Plots of per-frame measurements, with CSV and PNG export.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -12,33 +12,33 @@ use crate::{Error, Result};
 use driftless_data::fs::write_atomic;
 use driftless_engine::StageTimes;
 
-/// Frames that are remembered.
-const FRAMES: usize = 4096;
-/// Points of a curve; more would lie on top of each other.
-const POINTS: usize = 1000;
-/// The panel's height.
+/// Number of frames kept.
+const MAX_SAMPLES: usize = 4096;
+/// Points drawn per curve; more would overlap.
+const MAX_POINTS: usize = 1000;
+/// The panel's height in points.
 pub(super) const HEIGHT: f32 = 220.0;
 
-/// What was measured of a frame.
+/// The measurements of one frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Sample {
-    /// Frames since the thread started.
+pub(super) struct FrameSample {
+    /// Frames since the world-model thread started.
     pub frame: u64,
     pub times: StageTimes,
-    /// From a key's change to the frame that shows it first, in ms.
+    /// Input latency in ms, if this frame is the first to show a key change.
     pub latency: Option<f64>,
-    /// To the truth, in dB.
+    /// PSNR to the ground truth, in dB.
     pub psnr: Option<f64>,
-    /// Root mean square error of the tokenizer's encoding of the frame against its latent.
+    /// Root mean square error between the re-encoded frame and its latent.
     pub drift: Option<f64>,
-    /// Of the true frame to the world model.
+    /// How unexpected the true frame is to the model.
     pub surprise: Option<f64>,
     pub reward: Option<f64>,
     pub end: Option<f64>,
 }
 
-/// A number of a sample.
-type Column = (&'static str, fn(&Sample) -> Option<f64>);
+/// A column of the table: name and value of a sample.
+type Column = (&'static str, fn(&FrameSample) -> Option<f64>);
 
 fn ms(time: std::time::Duration) -> Option<f64> {
     Some(time.as_secs_f64() * 1000.0)
@@ -56,9 +56,9 @@ const COLUMNS: [Column; 9] = [
     ("end_probability", |s| s.end),
 ];
 
-/// A plot: curves of one unit.
+/// The plots; each shows curves of one unit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Chosen {
+pub(super) enum PlotKind {
     #[default]
     Times,
     Latency,
@@ -68,7 +68,7 @@ pub(super) enum Chosen {
     Reward,
 }
 
-impl Chosen {
+impl PlotKind {
     pub const ALL: [Self; 6] = [
         Self::Times,
         Self::Latency,
@@ -80,29 +80,31 @@ impl Chosen {
 
     fn label(self) -> &'static str {
         match self {
-            Self::Times => "stages",
-            Self::Latency => "latency",
+            Self::Times => "Frame time",
+            Self::Latency => "Latency",
             Self::Psnr => "PSNR",
-            Self::Drift => "drift",
-            Self::Surprise => "surprise",
-            Self::Reward => "reward",
+            Self::Drift => "Drift",
+            Self::Surprise => "Surprise",
+            Self::Reward => "Reward",
         }
     }
 
     fn hint(self) -> &'static str {
         match self {
-            Self::Times => "Milliseconds that each stage of a frame took.",
-            Self::Latency => "Milliseconds from a key to the first frame on screen that used it.",
-            Self::Psnr => "dB to the true frame; needs the truth beside the dream (G).",
+            Self::Times => "Time of each stage of a frame, in ms.",
+            Self::Latency => {
+                "Time from a key change to the first displayed frame that uses it, in ms."
+            }
+            Self::Psnr => {
+                "PSNR to the ground truth, in dB. Compare with the ground truth (G) to measure it."
+            }
             Self::Drift => {
-                "How far the frame, encoded again, lies from its latent: it grows where the dream leaves what the tokenizer knows."
+                "Distance between the re-encoded frame and its latent; it grows when the rollout leaves what the tokenizer knows."
             }
             Self::Surprise => {
-                "How far the true frame lies from what the world model expects; needs the truth beside the dream (G)."
+                "Distance between the true frame and the model's prediction. Compare with the ground truth (G) to measure it."
             }
-            Self::Reward => {
-                "What the world model predicts of the frame: the reward, and the probability of an end."
-            }
+            Self::Reward => "The model's predicted reward and episode-end probability.",
         }
     }
 
@@ -118,69 +120,73 @@ impl Chosen {
     }
 }
 
-/// The panel, and what it remembers.
+/// The Plots panel and its samples.
 #[derive(Default)]
 pub(super) struct Plots {
-    samples: VecDeque<Sample>,
-    pub chosen: Chosen,
-    /// Where the curves were drawn, to be cut out of a picture of the window.
+    samples: VecDeque<FrameSample>,
+    pub chosen: PlotKind,
+    /// Where the plot was drawn, to be cropped from a screenshot.
     drawn: Option<Rect>,
 }
 
-/// What a click in the panel asks for.
+/// An export requested in the panel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum PlotExport {
     Csv,
     Png,
 }
 
 impl Plots {
-    /// Remembers a frame.
-    pub fn add(&mut self, sample: Sample) {
-        if self.samples.len() == FRAMES {
+    /// Adds a frame's measurements.
+    pub fn add(&mut self, sample: FrameSample) {
+        if self.samples.len() == MAX_SAMPLES {
             self.samples.pop_front();
         }
         self.samples.push_back(sample);
     }
 
     /// Draws the panel.
-    pub fn ui(&mut self, ui: &mut Ui) -> Option<Asked> {
-        let mut asked = None;
+    pub fn ui(&mut self, ui: &mut Ui) -> Option<PlotExport> {
+        let mut export = None;
         ui.horizontal(|ui| {
-            for plot in Chosen::ALL {
+            for plot in PlotKind::ALL {
                 ui.selectable_value(&mut self.chosen, plot, plot.label())
                     .on_hover_text(plot.hint());
             }
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 let some = !self.samples.is_empty();
                 for (name, hint, what) in [
-                    ("PNG", "Save these curves as a picture.", Asked::Png),
-                    ("CSV", "Save every measured number as a table.", Asked::Csv),
+                    ("PNG", "Save this plot as an image.", PlotExport::Png),
+                    ("CSV", "Save all measurements as a table.", PlotExport::Csv),
                 ] {
                     let button = ui.add_enabled(some, egui::Button::new(name));
                     if button.on_hover_text(hint).clicked() {
-                        asked = Some(what);
+                        export = Some(what);
                     }
                 }
             });
         });
-        let colours = [theme::accent(), theme::text(), theme::alert()];
+        let colours = [
+            theme::palette(ui).accent,
+            theme::palette(ui).text,
+            theme::palette(ui).alert,
+        ];
         let columns = self.chosen.columns();
         let curves: Vec<_> = columns.iter().map(|column| self.curve(*column)).collect();
         if curves.iter().all(Vec::is_empty) {
             self.drawn = None;
             ui.centered_and_justified(|ui| {
-                let hint = format!("Nothing of this yet. {}", self.chosen.hint());
-                ui.label(RichText::new(hint).color(theme::muted()));
+                let hint = format!("No data yet. {}", self.chosen.hint());
+                ui.label(RichText::new(hint).color(theme::palette(ui).muted));
             });
-            return asked;
+            return export;
         }
         let plot = Plot::new(self.chosen.label())
             .auto_bounds(Vec2b::TRUE)
             .show_background(false)
-            .grid_color(theme::line())
+            .grid_color(theme::palette(ui).line)
             .legend(Legend::default())
-            .x_axis_label("frame")
+            .x_axis_label("Frame")
             .show(ui, |plot| {
                 for (((name, _), curve), colour) in columns.iter().zip(curves).zip(colours) {
                     let points = PlotPoints::from(curve);
@@ -188,24 +194,24 @@ impl Plots {
                 }
             });
         self.drawn = Some(plot.response.rect);
-        asked
+        export
     }
 
-    /// Frame and value, of every so manieth frame.
+    /// Points `[frame, value]`, thinned out to at most `MAX_POINTS`.
     fn curve(&self, (_, value): Column) -> Vec<[f64; 2]> {
         let points = self.samples.iter().filter_map(|sample| {
             let value = value(sample).filter(|value| value.is_finite())?;
             Some([sample.frame as f64, value])
         });
         let points: Vec<_> = points.collect();
-        let every = points.len().div_ceil(POINTS).max(1);
+        let every = points.len().div_ceil(MAX_POINTS).max(1);
         points.into_iter().step_by(every).collect()
     }
 
-    /// Every remembered number as a table.
+    /// All measurements as CSV.
     ///
     /// # Errors
-    /// A number cannot be written.
+    /// Returns an error if a value cannot be written.
     pub fn csv(&self) -> Result<Vec<u8>> {
         let wrong = |e: csv::Error| Error::Argument(format!("CSV: {e}"));
         let mut table = csv::Writer::from_writer(Vec::new());
@@ -223,11 +229,11 @@ impl Plots {
             .map_err(|e| Error::Argument(format!("CSV: {e}")))
     }
 
-    /// Where the curves lie in a picture of the window with so many pixels to a point.
-    fn cut(&self, image: &ColorImage, pixels_per_point: f32) -> Option<image::RgbaImage> {
+    /// Crops the plot from a screenshot of the window.
+    fn crop(&self, image: &ColorImage, pixels_per_point: f32) -> Option<image::RgbaImage> {
         let rect = self.drawn? * pixels_per_point;
         let [width, height] = image.size;
-        let edge = |at: f32, most: usize| (at.round().max(0.0) as usize).min(most);
+        let edge = |at: f32, max: usize| (at.round().max(0.0) as usize).min(max);
         let (left, right) = (edge(rect.min.x, width), edge(rect.max.x, width));
         let (top, bottom) = (edge(rect.min.y, height), edge(rect.max.y, height));
         let side = |from: usize, to: usize| u32::try_from(to.checked_sub(from)?).ok();
@@ -240,31 +246,34 @@ impl Plots {
         (w > 0 && h > 0).then(|| image::RgbaImage::from_fn(w, h, pixel))
     }
 
-    /// Saves the curves out of a picture of the window, into a folder; the file.
+    /// Saves the plot from a screenshot as a PNG in `folder`; returns the file.
     ///
     /// # Errors
-    /// Nothing is drawn, or the file cannot be written.
+    /// Returns an error if no plot is visible or the file cannot be written.
     pub fn save_png(
         &self,
         image: &ColorImage,
         pixels_per_point: f32,
         folder: &Path,
     ) -> Result<PathBuf> {
-        let cut = self.cut(image, pixels_per_point);
-        let cut = cut.ok_or_else(|| Error::Argument("no curves are in sight".into()))?;
+        let crop = self.crop(image, pixels_per_point);
+        let crop = crop.ok_or_else(|| Error::Argument("no plot is visible".into()))?;
         let mut bytes = std::io::Cursor::new(Vec::new());
-        cut.write_to(&mut bytes, image::ImageFormat::Png)
+        crop.write_to(&mut bytes, image::ImageFormat::Png)
             .map_err(|e| Error::Argument(format!("PNG: {e}")))?;
-        let name = format!("{}.png", self.chosen.label().to_lowercase());
+        let name = format!(
+            "{}.png",
+            self.chosen.label().to_lowercase().replace(' ', "-")
+        );
         let path = free_file(folder, &name)?;
         write_atomic(&path, &bytes.into_inner())?;
         Ok(path)
     }
 
-    /// Saves every remembered number as a table, into a folder; the file.
+    /// Saves all measurements as CSV in `folder`; returns the file.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// Returns an error if the file cannot be written.
     pub fn save_csv(&self, folder: &Path) -> Result<PathBuf> {
         let path = free_file(folder, "measured.csv")?;
         write_atomic(&path, &self.csv()?)?;
@@ -277,20 +286,20 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    fn sample(frame: u64) -> Sample {
-        Sample {
+    fn sample(frame: u64) -> FrameSample {
+        FrameSample {
             frame,
             times: StageTimes {
                 denoise: Duration::from_micros(1500),
                 ..StageTimes::default()
             },
             psnr: frame.is_multiple_of(2).then_some(30.5),
-            ..Sample::default()
+            ..FrameSample::default()
         }
     }
 
     #[test]
-    fn the_table_has_a_row_for_each_frame_and_leaves_out_what_was_not_measured() {
+    fn csv_has_one_row_per_frame() {
         let mut plots = Plots::default();
         plots.add(sample(7));
         plots.add(sample(8));
@@ -307,20 +316,20 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_frames_are_forgotten_and_a_curve_stays_short() {
+    fn samples_and_points_are_limited() {
         let mut plots = Plots::default();
-        for frame in 0..FRAMES as u64 + 10 {
+        for frame in 0..MAX_SAMPLES as u64 + 10 {
             plots.add(sample(frame));
         }
         assert_eq!(plots.samples.front().map(|s| s.frame), Some(10));
         let curve = plots.curve(COLUMNS[0]);
-        assert!(curve.len() <= POINTS && curve.len() > POINTS / 2);
+        assert!(curve.len() <= MAX_POINTS && curve.len() > MAX_POINTS / 2);
         assert_eq!(plots.curve(COLUMNS[4])[0], [10.0, 30.5]);
         assert!(plots.curve(COLUMNS[5]).is_empty());
     }
 
     #[test]
-    fn a_picture_of_the_curves_is_cut_out_of_the_windows() {
+    fn png_is_cropped_from_screenshot() {
         let mut plots = Plots::default();
         let image = ColorImage::new([8, 6], (0..48).map(Color32::from_gray).collect());
         let folder = tempfile::tempdir().unwrap();
@@ -328,8 +337,8 @@ mod tests {
         let corner = egui::pos2(1.0, 0.5);
         plots.drawn = Some(Rect::from_min_size(corner, egui::vec2(2.0, 9.0)));
         let path = plots.save_png(&image, 2.0, folder.path()).unwrap();
-        let cut = image::open(path).unwrap().into_rgb8();
-        assert_eq!(cut.dimensions(), (4, 5));
-        assert_eq!(cut.get_pixel(0, 0).0, [10; 3]);
+        let crop = image::open(path).unwrap().into_rgb8();
+        assert_eq!(crop.dimensions(), (4, 5));
+        assert_eq!(crop.get_pixel(0, 0).0, [10; 3]);
     }
 }

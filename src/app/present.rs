@@ -8,29 +8,29 @@ use serde::{Deserialize, Serialize};
 
 use driftless_engine::Gpu;
 
-/// How the frame is scaled to the window.
+/// The filter that scales the frame to the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scaling {
-    /// The nearest texel.
+    /// Nearest neighbour.
     Nearest,
-    /// Flat texels with one blended pixel on each seam.
+    /// Flat texels with one blended pixel at each edge.
     #[default]
     Sharp,
-    /// A smooth cubic.
+    /// Smooth cubic interpolation.
     Smooth,
 }
 
 impl Scaling {
-    /// Every filter, in the order in which they are shown.
+    /// Every filter, in display order.
     pub const ALL: [Self; 3] = [Self::Nearest, Self::Sharp, Self::Smooth];
 
-    /// Its name for people.
+    /// The filter's label.
     pub fn label(self) -> &'static str {
         match self {
-            Self::Nearest => "nearest",
-            Self::Sharp => "sharp",
-            Self::Smooth => "smooth",
+            Self::Nearest => "Nearest",
+            Self::Sharp => "Sharp",
+            Self::Smooth => "Smooth",
         }
     }
 
@@ -43,7 +43,7 @@ impl Scaling {
     }
 }
 
-/// The largest rectangle of the frame's shape inside `space`, on whole physical pixels.
+/// The largest rectangle with the aspect ratio of `[height, width]` inside `space`, on whole pixels.
 pub(super) fn fit(space: egui::Rect, size: [usize; 2], pixels_per_point: f32) -> egui::Rect {
     let [height, width] = size.map(|side| side.max(1) as f32);
     let scale = (space.width() / width).min(space.height() / height);
@@ -55,17 +55,17 @@ pub(super) fn fit(space: egui::Rect, size: [usize; 2], pixels_per_point: f32) ->
     egui::Rect::from_min_size(snapped, drawn)
 }
 
-/// The pipeline and the texture; lives in egui's renderer.
+/// The pipeline and texture, stored in egui's renderer.
 pub(super) struct Presenter {
     pipeline: wgpu::RenderPipeline,
-    /// Of the texture, which bytes are uploaded to.
+    /// Binds the texture that bytes are uploaded to.
     uploads: wgpu::BindGroup,
-    /// Of a painting that is shown instead.
+    /// Binds an engine's own texture, shown instead.
     painting: Option<wgpu::BindGroup>,
     sampler: wgpu::Sampler,
     uniforms: wgpu::Buffer,
     texture: wgpu::Texture,
-    /// Height and width in texels.
+    /// `[height, width]` in texels.
     size: [usize; 2],
     encode: bool,
     rgba: Vec<u8>,
@@ -138,13 +138,8 @@ impl Presenter {
         }
     }
 
-    /// Turns to another frame.
-    fn turn_to(
-        &mut self,
-        device: &wgpu::Device,
-        queue: &wgpu::Queue,
-        image: &driftless_sim::Picture,
-    ) {
+    /// Switches to another frame.
+    fn set_image(&mut self, device: &wgpu::Device, queue: &wgpu::Queue, image: &sim::Picture) {
         match image {
             driftless_sim::Picture::Bytes(bytes) => {
                 self.upload(queue, bytes);
@@ -160,7 +155,7 @@ impl Presenter {
         }
     }
 
-    /// Uploads u8 RGB `[H, W, 3]`; an image of another size is not shown.
+    /// Uploads u8 RGB `[H, W, 3]`; ignores images of another size.
     fn upload(&mut self, queue: &wgpu::Queue, image: &[u8]) {
         let [height, width] = self.size;
         if image.len() != height * width * 3 {
@@ -196,7 +191,7 @@ impl Presenter {
         queue.write_buffer(&self.uniforms, 0, words.as_flattened());
     }
 
-    /// Draws into all of a picture.
+    /// Draws to a whole texture view, outside egui.
     fn draw_alone(&self, encoder: &mut wgpu::CommandEncoder, view: &wgpu::TextureView) {
         self.draw(&mut encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
             color_attachments: &[Some(wgpu::RenderPassColorAttachment {
@@ -253,17 +248,22 @@ fn bind(
     })
 }
 
-/// How long it takes to show u8 RGB frames `[H, W, 3]` that lie in memory, one after the other: each is
-/// uploaded, scaled into a picture of `side`² pixels that nobody sees, and waited for.
+/// Measures how long it takes to show each of several u8 RGB frames `[H, W, 3]`: upload, scale to an
+/// offscreen target of `side`² pixels, and wait for the GPU.
 ///
 /// # Errors
-/// The device failed.
-pub fn time(gpu: &Gpu, images: &[u8], size: [usize; 2], side: u32) -> crate::Result<Vec<Duration>> {
+/// Returns an error if the device is lost while waiting.
+pub fn drawing_times(
+    gpu: &Gpu,
+    images: &[u8],
+    size: [usize; 2],
+    side: u32,
+) -> crate::Result<Vec<Duration>> {
     let (device, queue) = gpu.parts();
     let format = wgpu::TextureFormat::Rgba8UnormSrgb;
     let mut presenter = Presenter::new(device, format, size);
     let target = device.create_texture(&wgpu::TextureDescriptor {
-        label: Some("unseen"),
+        label: Some("offscreen"),
         size: extent([side as usize; 2]),
         mip_level_count: 1,
         sample_count: 1,
@@ -288,17 +288,17 @@ pub fn time(gpu: &Gpu, images: &[u8], size: [usize; 2], side: u32) -> crate::Res
         .collect()
 }
 
-/// One frame to draw, handed to egui's renderer.
-pub(super) struct Picture {
-    pub image: driftless_sim::Picture,
-    /// Changes with every new image, so each is uploaded once.
+/// A paint callback that draws one frame.
+pub(super) struct FrameCallback {
+    pub image: sim::Picture,
+    /// Changes with every new image, so that each is uploaded once.
     pub id: u64,
     /// Physical width and height of the rectangle.
     pub pixels: [f32; 2],
     pub scaling: Scaling,
 }
 
-impl CallbackTrait for Picture {
+impl CallbackTrait for FrameCallback {
     fn prepare(
         &self,
         device: &wgpu::Device,
@@ -309,7 +309,7 @@ impl CallbackTrait for Picture {
     ) -> Vec<wgpu::CommandBuffer> {
         if let Some(presenter) = resources.get_mut::<Presenter>() {
             if presenter.shown != Some(self.id) {
-                presenter.turn_to(device, queue, &self.image);
+                presenter.set_image(device, queue, &self.image);
                 presenter.shown = Some(self.id);
             }
             presenter.write_uniforms(queue, self.pixels, self.scaling);
@@ -329,8 +329,8 @@ impl CallbackTrait for Picture {
     }
 }
 
-/// The picture as a shape that fills `rect`.
-pub(super) fn shape(rect: egui::Rect, picture: Picture) -> egui::Shape {
+/// The frame as a shape that fills `rect`.
+pub(super) fn shape(rect: egui::Rect, picture: FrameCallback) -> egui::Shape {
     egui_wgpu::Callback::new_paint_callback(rect, picture).into()
 }
 

@@ -1,5 +1,4 @@
-//! The shader, drawn on whatever adapter the machine has; skipped where it has none, but not with
-//! `CI=true`.
+//! Tests of the shader on any available adapter; skipped without one, except with `CI=true`.
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -85,7 +84,7 @@ fn rgb(pixels: &[u8], x: usize, y: usize) -> [u8; 3] {
     [pixels[at], pixels[at + 1], pixels[at + 2]]
 }
 
-/// Every byte value appears, so a colour that is off by one shows.
+/// Contains every byte value, so that off-by-one colours are detected.
 fn ramp() -> Vec<u8> {
     (0..16 * 16_usize)
         .flat_map(|i| [i as u8, 255 - i as u8, (i * 7 % 256) as u8])
@@ -93,7 +92,7 @@ fn ramp() -> Vec<u8> {
 }
 
 #[test]
-fn nearest_and_sharp_show_every_colour_exactly_on_both_kinds_of_target() {
+fn colours_are_exact() {
     for format in [
         wgpu::TextureFormat::Rgba8Unorm,
         wgpu::TextureFormat::Rgba8UnormSrgb,
@@ -116,7 +115,7 @@ fn nearest_and_sharp_show_every_colour_exactly_on_both_kinds_of_target() {
 }
 
 #[test]
-fn the_picture_is_upright_and_not_mirrored() {
+fn image_is_upright() {
     // Red top left, green top right, blue bottom left, white bottom right.
     let image = [255, 0, 0, 0, 255, 0, 0, 0, 255, 255, 255, 255];
     for scaling in Scaling::ALL {
@@ -131,7 +130,7 @@ fn the_picture_is_upright_and_not_mirrored() {
 }
 
 #[test]
-fn sharp_blends_only_the_seam_and_smooth_blends_widely() {
+fn sharp_blends_only_edges() {
     let image = [
         0, 0, 0, 255, 255, 255, 0, 0, 0, 255, 255, 255, 0, 0, 0, 255, 255, 255,
     ];
@@ -149,7 +148,7 @@ fn sharp_blends_only_the_seam_and_smooth_blends_widely() {
 }
 
 #[test]
-fn the_frame_keeps_its_shape_and_lies_on_whole_pixels_inside_the_space() {
+fn fit_keeps_aspect_and_whole_pixels() {
     for (corner, pixels_per_point) in [(0.0, 1.0), (10.0, 1.0), (20.0, 1.25), (15.0, 2.0)] {
         let space = egui::Rect::from_min_size(egui::pos2(corner, corner), egui::vec2(450.0, 301.0));
         let drawn = fit(space, [64, 96], pixels_per_point);

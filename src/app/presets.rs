@@ -1,4 +1,4 @@
-//! A person's own settings of the sampler and the pace, under names.
+//! The user's named presets of sampler and speed settings.
 
 use std::collections::BTreeMap;
 
@@ -6,16 +6,16 @@ use eframe::egui::{self, Align, Layout, RichText, Ui};
 use serde::{Deserialize, Serialize};
 
 use super::theme;
-use super::tuning::{Settings, section};
+use super::tuning::{TuningSettings, section};
 use driftless_engine::{Along, SamplerParams, Solver};
 
-/// A context longer than that of any world: each shortens it to its own.
-const WHOLE: usize = i32::MAX as usize;
+/// Longer than any world's context; each world clamps it to its own.
+const MAX_CONTEXT: usize = i32::MAX as usize;
 
-/// All that the tuning panel turns, but the seed and how the picture is scaled.
+/// The Tuning panel's settings except seed and image scaling.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Preset {
+pub(super) struct SamplerPreset {
     pub solver: Solver,
     pub path: Along,
     pub steps: usize,
@@ -26,28 +26,28 @@ pub(super) struct Preset {
     pub context: usize,
     pub temperature: f32,
     pub guidance: f32,
-    /// For how many frames an action is held once it was taken.
+    /// How many frames each action is held for.
     pub repeat: u64,
-    /// Target frames a second.
+    /// Target frame rate.
     pub fps: f32,
-    /// Whether the target is ignored.
+    /// Whether to run as fast as possible instead.
     pub unlimited: bool,
 }
 
-impl Default for Preset {
+impl Default for SamplerPreset {
     fn default() -> Self {
         Self::new(&SamplerParams::default(), 1, 15.0, false)
     }
 }
 
-impl From<&Settings> for Preset {
-    fn from(settings: &Settings) -> Self {
-        let Settings { repeat, fps, .. } = *settings;
+impl From<&TuningSettings> for SamplerPreset {
+    fn from(settings: &TuningSettings) -> Self {
+        let TuningSettings { repeat, fps, .. } = *settings;
         Self::new(&settings.params, repeat, fps, settings.unlimited)
     }
 }
 
-impl Preset {
+impl SamplerPreset {
     fn new(params: &SamplerParams, repeat: u64, fps: f32, unlimited: bool) -> Self {
         Self {
             solver: params.solver,
@@ -57,7 +57,7 @@ impl Preset {
             shift: params.shift,
             churn: params.churn,
             context_signal: params.context_signal,
-            context: params.context.min(WHOLE),
+            context: params.context.min(MAX_CONTEXT),
             temperature: params.temperature,
             guidance: params.guidance,
             repeat,
@@ -66,8 +66,8 @@ impl Preset {
         }
     }
 
-    /// Puts the preset into the panel's settings.
-    pub fn put_into(&self, settings: &mut Settings) {
+    /// Applies the preset to the panel's settings.
+    pub fn apply_to(&self, settings: &mut TuningSettings) {
         settings.params = SamplerParams {
             solver: self.solver,
             path: self.path,
@@ -89,31 +89,31 @@ impl Preset {
     }
 }
 
-/// The part of the tuning panel about presets.
+/// The presets section of the Tuning panel.
 #[derive(Default)]
-pub(super) struct Presets {
-    /// The name that is being typed.
+pub(super) struct PresetPanel {
+    /// The name being typed.
     name: String,
 }
 
-impl Presets {
-    /// Draws it; whether a preset was put into the settings.
+impl PresetPanel {
+    /// Draws the section; returns whether a preset was applied.
     pub fn ui(
         &mut self,
         ui: &mut Ui,
-        presets: &mut BTreeMap<String, Preset>,
-        settings: &mut Settings,
+        presets: &mut BTreeMap<String, SamplerPreset>,
+        settings: &mut TuningSettings,
     ) -> bool {
         section(ui, "Presets");
-        let now = Preset::from(&*settings);
-        let (mut taken, mut removed) = (None, None);
+        let now = SamplerPreset::from(&*settings);
+        let (mut applied, mut removed) = (None, None);
         for (name, preset) in presets.iter() {
             ui.horizontal(|ui| {
                 let used = *preset == now;
                 let button = egui::Button::selectable(used, name).truncate();
                 let remove = |ui: &mut Ui| {
-                    let remove = ui.small_button("×").on_hover_text("Remove this preset.");
-                    let label = format!("remove {name}");
+                    let remove = ui.small_button("×").on_hover_text("Delete this preset.");
+                    let label = format!("Delete preset {name}");
                     remove.widget_info(|| {
                         egui::WidgetInfo::labeled(egui::Role::Button, true, &label)
                     });
@@ -125,7 +125,7 @@ impl Presets {
                     }
                     let button = button.frame_when_inactive(true);
                     if ui.add_sized(ui.available_size(), button).clicked() {
-                        taken = Some(*preset);
+                        applied = Some(*preset);
                     }
                 });
             });
@@ -136,30 +136,28 @@ impl Presets {
         ui.horizontal(|ui| {
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 let name = self.name.trim().to_owned();
-                let keep = egui::Button::new("Keep");
-                let kept = ui
-                    .add_enabled(!name.is_empty(), keep)
-                    .on_hover_text(
-                        "Keep the sampler and the pace as they are now, under this name.",
-                    )
+                let save = egui::Button::new("Save preset");
+                let saved = ui
+                    .add_enabled(!name.is_empty(), save)
+                    .on_hover_text("Save the current sampler and speed settings under this name.")
                     .clicked();
-                let hint = RichText::new("name of a preset").color(theme::muted());
+                let hint = RichText::new("preset name").color(theme::palette(ui).muted);
                 let field = egui::TextEdit::singleline(&mut self.name)
                     .hint_text(hint)
                     .char_limit(60);
                 let field = ui.add_sized(ui.available_size(), field);
                 let entered =
                     field.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
-                if !name.is_empty() && (kept || entered) {
+                if !name.is_empty() && (saved || entered) {
                     presets.insert(name, now);
                     self.name.clear();
                 }
             });
         });
-        if let Some(preset) = taken {
-            preset.put_into(settings);
+        if let Some(preset) = applied {
+            preset.apply_to(settings);
         }
-        taken.is_some()
+        applied.is_some()
     }
 }
 
@@ -169,8 +167,8 @@ mod tests {
     use crate::app::present::Scaling;
 
     #[test]
-    fn a_preset_brings_back_the_sampler_and_the_pace_and_leaves_the_rest() {
-        let mut settings = Settings {
+    fn preset_restores_sampler_and_speed() {
+        let mut settings = TuningSettings {
             params: SamplerParams {
                 solver: Solver::Euler,
                 steps: 6,
@@ -186,29 +184,29 @@ mod tests {
             unlimited: true,
             scaling: Scaling::Sharp,
         };
-        let (kept, preset) = (settings, Preset::from(&settings));
+        let (saved, preset) = (settings, SamplerPreset::from(&settings));
         settings.params = SamplerParams {
             seed: 2,
             ..SamplerParams::default()
         };
         (settings.fps, settings.unlimited) = (15.0, false);
         (settings.free_seed, settings.scaling) = (true, Scaling::Smooth);
-        preset.put_into(&mut settings);
-        let expected = Settings {
+        preset.apply_to(&mut settings);
+        let expected = TuningSettings {
             params: SamplerParams {
                 seed: 2,
-                ..kept.params
+                ..saved.params
             },
             free_seed: true,
             scaling: Scaling::Smooth,
-            ..kept
+            ..saved
         };
         assert_eq!(settings, expected);
     }
 
     #[test]
-    fn a_pace_that_is_no_number_is_not_taken() {
-        let mut settings = Settings {
+    fn nan_fps_is_ignored() {
+        let mut settings = TuningSettings {
             params: SamplerParams::default(),
             free_seed: false,
             ends_restart: true,
@@ -217,11 +215,11 @@ mod tests {
             unlimited: false,
             scaling: Scaling::Sharp,
         };
-        let preset = Preset {
+        let preset = SamplerPreset {
             fps: f32::NAN,
-            ..Preset::default()
+            ..SamplerPreset::default()
         };
-        preset.put_into(&mut settings);
+        preset.apply_to(&mut settings);
         assert_eq!(settings.fps, 15.0);
     }
 }

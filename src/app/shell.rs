@@ -1,4 +1,4 @@
-//! The window's life: it is opened, and opened again where the device that it draws with is lost.
+//! The window's lifecycle: opening it, and reopening it when its graphics device is lost.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,30 +8,30 @@ use std::sync::Arc;
 use eframe::egui::{self, RawInput, Ui, ViewportBuilder};
 use eframe::egui_wgpu;
 
-use super::played::Played;
-use super::window::{Parts, Window};
-use super::{no_adapter, no_display, setup, theme};
+use super::session::GameSession;
+use super::window::{Window, WindowSetup};
+use super::{no_adapter, no_display, theme, wgpu_setup};
 use crate::{Error, Result};
 
-/// How often a window is opened again. After a panic the event loop may end once more at once.
-const TRIES: usize = 8;
+/// How often to reopen the window. After a panic, the event loop may end again immediately.
+const MAX_REOPENS: usize = 8;
 
-/// Where a window is kept while none is open.
+/// Holds the window's state while no window is open.
 type Slot = Rc<RefCell<Option<Window>>>;
 
-/// What eframe owns; the window outlives it.
-struct Shell {
+/// The app that eframe owns. The window state outlives it.
+struct EframeShell {
     window: Option<Window>,
     slot: Slot,
 }
 
-impl Drop for Shell {
+impl Drop for EframeShell {
     fn drop(&mut self) {
         self.slot.replace(self.window.take());
     }
 }
 
-impl eframe::App for Shell {
+impl eframe::App for EframeShell {
     fn raw_input_hook(&mut self, context: &egui::Context, input: &mut RawInput) {
         if let Some(window) = &mut self.window {
             window.raw_input_hook(context, input);
@@ -51,16 +51,15 @@ impl eframe::App for Shell {
     }
 }
 
-/// Runs the event loop until the window is closed. What is left of the window comes back whatever
-/// happens, a panic included.
+/// Runs the event loop until the window is closed. Always returns the window state, even after a panic.
 pub(super) fn open(
-    parts: Parts,
-    played: Played,
+    setup: WindowSetup,
+    session: GameSession,
 ) -> (Option<Window>, std::thread::Result<Result<()>>) {
     let slot = Slot::default();
-    let name = played.world.name.clone();
-    let mailbox = Arc::clone(&parts.mailbox);
-    let mut fresh = Some((parts, played));
+    let name = session.world.name.clone();
+    let mailbox = Arc::clone(&setup.mailbox);
+    let mut fresh = Some((setup, session));
     let mut tries = 0;
     loop {
         let native = eframe::NativeOptions {
@@ -72,39 +71,39 @@ pub(super) fn open(
                 .with_min_inner_size([400.0, 360.0]),
             wgpu_options: egui_wgpu::WgpuConfiguration {
                 surface: egui_wgpu::SurfaceConfig::LOW_LATENCY,
-                wgpu_setup: setup(Arc::clone(&mailbox)).into(),
+                wgpu_setup: wgpu_setup(Arc::clone(&mailbox)).into(),
                 ..Default::default()
             },
             ..Default::default()
         };
         let make = |creation: &eframe::CreationContext<'_>| {
-            let mut shell = Shell {
+            let mut shell = EframeShell {
                 window: slot.take(),
                 slot: Rc::clone(&slot),
             };
             match (&mut shell.window, fresh.take()) {
                 (Some(window), _) => window.attach(creation)?,
-                (None, Some((parts, played))) => {
-                    shell.window = Some(Window::new(parts, played, creation)?);
+                (None, Some((setup, session))) => {
+                    shell.window = Some(Window::new(setup, session, creation)?);
                 }
-                (None, None) => return Err(no_adapter("the window was lost").into()),
+                (None, None) => return Err(no_adapter("the window state was lost").into()),
             }
             Ok(Box::new(shell) as Box<dyn eframe::App>)
         };
-        // On a lost device the renderer panics, sooner than it could be told not to draw.
+        // The renderer panics on a lost device before it can be told not to draw.
         let run = || eframe::run_native("driftless", native, Box::new(make));
         let ended = catch_unwind(AssertUnwindSafe(run));
         let lost = slot.borrow().as_ref().is_some_and(Window::is_lost);
-        if !lost || tries == TRIES {
-            let ended = ended.map(|opened| opened.map_err(explained));
+        if !lost || tries == MAX_REOPENS {
+            let ended = ended.map(|opened| opened.map_err(explain));
             return (slot.take(), ended);
         }
         tries += 1;
-        tracing::warn!("the window lost its device, and is opened again");
+        tracing::warn!("the graphics device was lost; reopening the window");
     }
 }
 
-fn explained(error: eframe::Error) -> Error {
+fn explain(error: eframe::Error) -> Error {
     match error {
         eframe::Error::AppCreation(inner) => match inner.downcast::<Error>() {
             Ok(error) => *error,

@@ -1,4 +1,4 @@
-//! The numbers over the picture: rates, stage times, key-to-frame latency, dropped frames.
+//! Performance statistics: frame rates, stage times, input latency, skipped frames.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -6,61 +6,60 @@ use std::time::{Duration, Instant};
 use driftless_engine::{Outcome, StageTimes};
 use driftless_sim::Frame;
 
-/// Latencies that the median and the 99th percentile are taken over.
-const LATENCIES: usize = 300;
+/// Number of latencies used for the percentiles.
+const MAX_LATENCIES: usize = 300;
 
-/// Frames that stage times are averaged over.
-const TIMES: usize = 30;
+/// Number of frames over which stage times are averaged.
+const MAX_TIMES: usize = 30;
 
-/// Rates are taken over this long.
+/// Time span over which rates are measured.
 const RATE_WINDOW: Duration = Duration::from_secs(1);
 
 /// Measures what the player sees.
 #[derive(Default)]
-pub(super) struct Stats {
-    /// When frames were made, with their sequence numbers.
-    made: VecDeque<(Instant, u64)>,
+pub(super) struct FrameStats {
+    /// When frames were generated, with their sequence numbers.
+    generated: VecDeque<(Instant, u64)>,
     /// When the window was drawn.
     drawn: VecDeque<Instant>,
     times: VecDeque<StageTimes>,
     latencies: VecDeque<Duration>,
     last_sequence: Option<u64>,
-    /// What the world predicted of the last frame that was shown.
+    /// Predicted reward and episode end of the last frame shown.
     pub outcome: Option<Outcome>,
-    /// Sum of the rewards that it predicted since the reset.
+    /// Sum of predicted rewards since the restart.
     pub score: f32,
-    /// Frames that were never shown.
-    pub dropped: u64,
+    /// Number of frames that were never shown.
+    pub skipped: u64,
 }
 
-impl Stats {
-    /// A frame is about to be shown; `reflects` is the earliest key change that it shows.
-    pub fn shown(&mut self, frame: &Frame, reflects: Option<Instant>, now: Instant) {
+impl FrameStats {
+    /// Records a frame about to be shown; `reflects` is the earliest key change it shows.
+    pub fn record_frame(&mut self, frame: &Frame, reflects: Option<Instant>, now: Instant) {
         if let Some(last) = self.last_sequence {
-            self.dropped += frame.sequence.saturating_sub(last + 1);
+            self.skipped += frame.sequence.saturating_sub(last + 1);
         }
         self.last_sequence = Some(frame.sequence);
-        self.made.push_back((frame.made, frame.sequence));
-        while self.made.len() > 2
-            && self
-                .made
-                .front()
-                .is_some_and(|(made, _)| frame.made.duration_since(*made) > RATE_WINDOW)
+        self.generated.push_back((frame.made, frame.sequence));
+        while self.generated.len() > 2
+            && self.generated.front().is_some_and(|(generated_at, _)| {
+                frame.made.duration_since(*generated_at) > RATE_WINDOW
+            })
         {
-            self.made.pop_front();
+            self.generated.pop_front();
         }
         self.outcome = frame.outcome;
         self.score = frame.score;
         if frame.number > 0 {
-            push(&mut self.times, frame.times, TIMES);
+            push(&mut self.times, frame.times, MAX_TIMES);
         }
         if let Some(key) = reflects {
-            push(&mut self.latencies, now.duration_since(key), LATENCIES);
+            push(&mut self.latencies, now.duration_since(key), MAX_LATENCIES);
         }
     }
 
-    /// The window is drawn once more.
-    pub fn drawn(&mut self, now: Instant) {
+    /// Records a draw of the window.
+    pub fn record_draw(&mut self, now: Instant) {
         self.drawn.push_back(now);
         while self
             .drawn
@@ -71,32 +70,32 @@ impl Stats {
         }
     }
 
-    /// The model starts from a standstill: its rate is measured afresh.
-    pub fn forget_rates(&mut self) {
-        self.made.clear();
+    /// Restarts the model's rate measurement, after a pause.
+    pub fn reset_rate(&mut self) {
+        self.generated.clear();
     }
 
-    /// A new world-model thread counts from one again.
-    pub fn restarted(&mut self) {
-        self.forget_rates();
+    /// Resets for a new world-model thread, whose sequence numbers start at one.
+    pub fn reset(&mut self) {
+        self.reset_rate();
         self.last_sequence = None;
     }
 
-    /// Frames that the model makes a second.
+    /// Frames generated per second.
     pub fn model_fps(&self) -> Option<f32> {
-        let (&(first, from), &(last, to)) = (self.made.front()?, self.made.back()?);
+        let (&(first, from), &(last, to)) = (self.generated.front()?, self.generated.back()?);
         let seconds = last.duration_since(first).as_secs_f32();
         (to > from && seconds > 0.0).then(|| to.saturating_sub(from) as f32 / seconds)
     }
 
-    /// Times that the window is drawn a second.
-    pub fn screen_fps(&self) -> Option<f32> {
+    /// Window draws per second.
+    pub fn display_fps(&self) -> Option<f32> {
         let (first, last) = (self.drawn.front()?, self.drawn.back()?);
         let seconds = last.duration_since(*first).as_secs_f32();
         (seconds > 0.0).then(|| (self.drawn.len() - 1) as f32 / seconds)
     }
 
-    /// Mean time of each stage.
+    /// Mean time per stage.
     pub fn times(&self) -> Option<StageTimes> {
         let count = u32::try_from(self.times.len())
             .ok()
@@ -111,7 +110,7 @@ impl Stats {
         })
     }
 
-    /// Median and 99th percentile from a key's change to the first frame drawn that shows it.
+    /// Input latency, median and 99th percentile: from a key change to the first frame that shows it.
     pub fn latency(&self) -> Option<(Duration, Duration)> {
         let mut sorted: Vec<_> = self.latencies.iter().copied().collect();
         sorted.sort_unstable();
@@ -120,8 +119,8 @@ impl Stats {
     }
 }
 
-fn push<T>(queue: &mut VecDeque<T>, value: T, most: usize) {
-    if queue.len() >= most {
+fn push<T>(queue: &mut VecDeque<T>, value: T, max: usize) {
+    if queue.len() >= max {
         queue.pop_front();
     }
     queue.push_back(value);
@@ -133,7 +132,7 @@ mod tests {
     use super::*;
     use driftless_engine::SamplerParams;
 
-    fn frame(sequence: u64, made: Instant) -> Frame {
+    fn frame(sequence: u64, generated_at: Instant) -> Frame {
         Frame {
             trace: [].into(),
             inspect: None,
@@ -149,7 +148,7 @@ mod tests {
             image: driftless_sim::Picture::Bytes([0_u8; 3].as_slice().into()),
             action: 0,
             reflects: None,
-            made,
+            made: generated_at,
             times: StageTimes {
                 denoise: Duration::from_millis(sequence),
                 ..StageTimes::default()
@@ -160,23 +159,23 @@ mod tests {
     }
 
     #[test]
-    fn the_model_rate_counts_frames_that_were_dropped_before_they_were_shown() {
-        let (mut stats, start) = (Stats::default(), Instant::now());
+    fn model_rate_counts_skipped_frames() {
+        let (mut stats, start) = (FrameStats::default(), Instant::now());
         for i in 0..10 {
-            let made = start + Duration::from_millis(40 * i);
-            stats.shown(&frame(1 + 2 * i, made), None, made);
+            let generated_at = start + Duration::from_millis(40 * i);
+            stats.record_frame(&frame(1 + 2 * i, generated_at), None, generated_at);
         }
         assert!((stats.model_fps().unwrap() - 50.0).abs() < 0.1);
-        assert_eq!(stats.dropped, 9);
+        assert_eq!(stats.skipped, 9);
         assert_eq!(stats.times().unwrap().denoise, Duration::from_millis(10));
     }
 
     #[test]
-    fn latency_is_the_median_and_the_99th_percentile_of_the_last_300() {
-        let (mut stats, start) = (Stats::default(), Instant::now());
+    fn latency_percentiles_of_last_300() {
+        let (mut stats, start) = (FrameStats::default(), Instant::now());
         for i in 0..400 {
             let now = start + Duration::from_millis(i);
-            stats.shown(&frame(i + 1, start), Some(start), now);
+            stats.record_frame(&frame(i + 1, start), Some(start), now);
         }
         // The last 300 are 100 ms to 399 ms.
         let (median, p99) = stats.latency().unwrap();
@@ -185,12 +184,12 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_drops_no_frames_and_starts_the_rate_again() {
-        let (mut stats, start) = (Stats::default(), Instant::now());
-        stats.shown(&frame(50, start), None, start);
-        stats.restarted();
-        stats.shown(&frame(1, start), None, start);
-        assert_eq!(stats.dropped, 0);
+    fn restart_resets_rate_and_sequence() {
+        let (mut stats, start) = (FrameStats::default(), Instant::now());
+        stats.record_frame(&frame(50, start), None, start);
+        stats.reset();
+        stats.record_frame(&frame(1, start), None, start);
+        assert_eq!(stats.skipped, 0);
         assert_eq!(stats.model_fps(), None);
     }
 }

@@ -1,4 +1,4 @@
-//! What the tests of this room share, and the checks that come before the window opens.
+//! Shared test helpers, and tests of the checks before the window opens.
 
 use super::*;
 use driftless_data::ActionSpec;
@@ -53,7 +53,7 @@ fn options(keys: &[&str]) -> Options {
             dynamics: Some(world.dynamics),
             first_context: 0,
             origin: None,
-            player: Arc::new(|_| Err(driftless_sim::Error::Device("not asked for".into()))),
+            player: Arc::new(|_| Err(Error::Device("not expected".into()))),
         },
         fps: None,
         actions: Arc::default(),
@@ -65,13 +65,13 @@ fn options(keys: &[&str]) -> Options {
 }
 
 #[test]
-fn a_wrong_key_is_found_before_a_window_opens() {
+fn invalid_key_fails_before_opening() {
     let error = run(options(&["Upwards"])).unwrap_err();
     assert!(error.to_string().contains("`Upwards`"), "{error}");
 }
 
 #[test]
-fn a_missing_display_or_adapter_names_the_way_without() {
+fn missing_display_suggests_headless() {
     for error in [no_display("x"), no_adapter("y")] {
         assert!(error.is_device());
         assert!(error.to_string().contains("--headless"), "{error}");

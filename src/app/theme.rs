@@ -1,16 +1,15 @@
-//! The window's look: a quiet frame around the picture, dark or light, and its icon.
-
-use std::sync::atomic::{AtomicBool, Ordering};
+//! The window's dark and light themes, and its icon.
 
 use eframe::egui::{
-    self, Color32, CornerRadius, FontFamily, FontId, IconData, Margin, Stroke, TextStyle, vec2,
+    self, Color32, CornerRadius, FontFamily, FontId, IconData, Margin, Stroke, TextStyle, Ui,
+    Visuals, vec2,
 };
 use serde::{Deserialize, Serialize};
 
-/// The looks.
+/// The theme, as the user chose it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Look {
+pub enum Appearance {
     /// Light on dark.
     #[default]
     Dark,
@@ -18,113 +17,98 @@ pub enum Look {
     Light,
 }
 
-/// Whether the look is light: one for all of a program's windows.
-static LIGHT: AtomicBool = AtomicBool::new(false);
-
-fn pick(dark: [u8; 3], light: [u8; 3]) -> Color32 {
-    let [r, g, b] = if LIGHT.load(Ordering::Relaxed) {
-        light
-    } else {
-        dark
-    };
-    Color32::from_rgb(r, g, b)
+/// The colours of a theme.
+#[derive(Debug)]
+pub(super) struct Palette {
+    /// Behind the picture.
+    pub backdrop: Color32,
+    /// Bars and panels.
+    pub panel: Color32,
+    /// Cards and raised controls.
+    pub raised: Color32,
+    /// Raised controls under the pointer.
+    pub hovered: Color32,
+    /// Raised controls while pressed.
+    pub pressed: Color32,
+    /// Lines and outlines.
+    pub line: Color32,
+    /// Primary text.
+    pub text: Color32,
+    /// Labels and hints.
+    pub muted: Color32,
+    /// Whatever is on, lit or selected.
+    pub accent: Color32,
+    /// Negative values in a heat map.
+    pub cold: Color32,
+    /// Positive values in a heat map.
+    pub warm: Color32,
+    /// Text on the accent colour.
+    pub on_accent: Color32,
+    /// Errors.
+    pub alert: Color32,
+    /// Shadows of raised things.
+    pub shadow: Color32,
+    /// Translucent background of text over the picture.
+    pub over_picture: Color32,
+    /// Dims everything behind a modal page.
+    pub veil: Color32,
 }
 
-/// Behind the picture.
-pub(super) fn backdrop() -> Color32 {
-    pick([9, 10, 12], [214, 217, 222])
+/// Light on dark.
+pub(super) static DARK: Palette = Palette {
+    backdrop: Color32::from_rgb(9, 10, 12),
+    panel: Color32::from_rgb(21, 23, 28),
+    raised: Color32::from_rgb(33, 36, 43),
+    hovered: Color32::from_rgb(44, 48, 57),
+    pressed: Color32::from_rgb(54, 59, 70),
+    line: Color32::from_rgb(48, 52, 61),
+    text: Color32::from_rgb(226, 229, 234),
+    muted: Color32::from_rgb(141, 148, 160),
+    accent: Color32::from_rgb(104, 196, 122),
+    cold: Color32::from_rgb(92, 160, 255),
+    warm: Color32::from_rgb(255, 150, 72),
+    on_accent: Color32::from_rgb(12, 26, 16),
+    alert: Color32::from_rgb(232, 110, 98),
+    shadow: Color32::from_black_alpha(115),
+    over_picture: Color32::from_black_alpha(180),
+    veil: Color32::from_black_alpha(150),
+};
+
+/// Dark on light.
+static LIGHT: Palette = Palette {
+    backdrop: Color32::from_rgb(214, 217, 222),
+    panel: Color32::from_rgb(240, 241, 244),
+    raised: Color32::from_rgb(255, 255, 255),
+    hovered: Color32::from_rgb(229, 232, 237),
+    pressed: Color32::from_rgb(214, 219, 227),
+    line: Color32::from_rgb(196, 201, 209),
+    text: Color32::from_rgb(28, 31, 37),
+    muted: Color32::from_rgb(92, 99, 111),
+    accent: Color32::from_rgb(34, 128, 62),
+    cold: Color32::from_rgb(20, 88, 200),
+    warm: Color32::from_rgb(200, 72, 8),
+    on_accent: Color32::from_rgb(244, 252, 246),
+    alert: Color32::from_rgb(186, 48, 38),
+    shadow: Color32::from_black_alpha(44),
+    over_picture: Color32::from_rgba_unmultiplied_const(248, 249, 251, 215),
+    veil: Color32::from_rgba_unmultiplied_const(60, 66, 77, 120),
+};
+
+/// The colours that `ui` is drawn with.
+pub(super) fn palette(ui: &Ui) -> &'static Palette {
+    palette_of(ui.visuals())
 }
 
-/// Bars and panels.
-pub(super) fn panel() -> Color32 {
-    pick([21, 23, 28], [240, 241, 244])
-}
-
-/// Cards and raised controls.
-pub(super) fn raised() -> Color32 {
-    pick([33, 36, 43], [255, 255, 255])
-}
-
-/// Raised controls under the pointer.
-pub(super) fn hovered() -> Color32 {
-    pick([44, 48, 57], [229, 232, 237])
-}
-
-/// Raised controls that are pressed.
-pub(super) fn pressed() -> Color32 {
-    pick([54, 59, 70], [214, 219, 227])
-}
-
-/// Lines and outlines.
-pub(super) fn line() -> Color32 {
-    pick([48, 52, 61], [196, 201, 209])
-}
-
-/// Text that matters.
-pub(super) fn text() -> Color32 {
-    pick([226, 229, 234], [28, 31, 37])
-}
-
-/// Labels and hints.
-pub(super) fn muted() -> Color32 {
-    pick([141, 148, 160], [92, 99, 111])
-}
-
-/// What is on, lit or chosen.
-pub(super) fn accent() -> Color32 {
-    pick([104, 196, 122], [34, 128, 62])
-}
-
-/// Numbers below 0 in a picture of numbers.
-pub(super) fn cold() -> Color32 {
-    pick([92, 160, 255], [20, 88, 200])
-}
-
-/// Numbers above 0 in a picture of numbers.
-pub(super) fn warm() -> Color32 {
-    pick([255, 150, 72], [200, 72, 8])
-}
-
-/// Text on the accent.
-pub(super) fn on_accent() -> Color32 {
-    pick([12, 26, 16], [244, 252, 246])
-}
-
-/// What went wrong.
-pub(super) fn alert() -> Color32 {
-    pick([232, 110, 98], [186, 48, 38])
-}
-
-/// What raised things throw on what is below them.
-pub(super) fn shadow() -> Color32 {
-    match LIGHT.load(Ordering::Relaxed) {
-        true => Color32::from_black_alpha(44),
-        false => Color32::from_black_alpha(115),
-    }
-}
-
-/// Behind words over the picture, which shines through.
-pub(super) fn over_picture() -> Color32 {
-    match LIGHT.load(Ordering::Relaxed) {
-        true => Color32::from_rgba_unmultiplied(248, 249, 251, 215),
-        false => Color32::from_black_alpha(180),
-    }
-}
-
-/// Over all that has to wait for what is on top.
-pub(super) fn veil() -> Color32 {
-    match LIGHT.load(Ordering::Relaxed) {
-        true => Color32::from_rgba_unmultiplied(60, 66, 77, 120),
-        false => Color32::from_black_alpha(150),
-    }
+/// The colours that go with egui's visuals.
+pub(super) fn palette_of(visuals: &Visuals) -> &'static Palette {
+    if visuals.dark_mode { &DARK } else { &LIGHT }
 }
 
 /// Sets colours, spacing and text sizes.
-pub(super) fn apply(context: &egui::Context, look: Look) {
-    LIGHT.store(look == Look::Light, Ordering::Relaxed);
-    context.set_theme(match look {
-        Look::Dark => egui::Theme::Dark,
-        Look::Light => egui::Theme::Light,
+pub(super) fn apply(context: &egui::Context, appearance: Appearance) {
+    context.set_theme(match appearance {
+        Appearance::Dark => egui::Theme::Dark,
+        Appearance::Light => egui::Theme::Light,
     });
     context.all_styles_mut(|style| {
         style.text_styles = [
@@ -141,54 +125,55 @@ pub(super) fn apply(context: &egui::Context, look: Look) {
         style.spacing.interact_size.y = 24.0;
         style.spacing.slider_rail_height = 4.0;
         style.interaction.tooltip_delay = 0.25;
-        colour(&mut style.visuals);
+        style.visuals.dark_mode = appearance == Appearance::Dark;
+        apply_palette(&mut style.visuals);
     });
 }
 
-fn colour(visuals: &mut egui::Visuals) {
-    visuals.dark_mode = !LIGHT.load(Ordering::Relaxed);
-    visuals.panel_fill = panel();
-    visuals.window_fill = raised();
-    visuals.extreme_bg_color = backdrop();
+fn apply_palette(visuals: &mut Visuals) {
+    let palette = palette_of(visuals);
+    visuals.panel_fill = palette.panel;
+    visuals.window_fill = palette.raised;
+    visuals.extreme_bg_color = palette.backdrop;
     visuals.override_text_color = None;
     visuals.slider_trailing_fill = true;
-    visuals.window_stroke = Stroke::new(1.0, line());
-    visuals.selection.bg_fill = accent();
-    visuals.selection.stroke = Stroke::new(1.0, on_accent());
+    visuals.window_stroke = Stroke::new(1.0, palette.line);
+    visuals.selection.bg_fill = palette.accent;
+    visuals.selection.stroke = Stroke::new(1.0, palette.on_accent);
     let widgets = &mut visuals.widgets;
-    let looks = [
-        (&mut widgets.noninteractive, panel(), line(), text()),
-        (&mut widgets.inactive, raised(), raised(), text()),
-        (&mut widgets.hovered, hovered(), line(), text()),
-        (&mut widgets.active, pressed(), accent(), text()),
-        (&mut widgets.open, raised(), line(), text()),
+    let states = [
+        (&mut widgets.noninteractive, palette.panel, palette.line),
+        (&mut widgets.inactive, palette.raised, palette.raised),
+        (&mut widgets.hovered, palette.hovered, palette.line),
+        (&mut widgets.active, palette.pressed, palette.accent),
+        (&mut widgets.open, palette.raised, palette.line),
     ];
-    for (look, fill, line, text) in looks {
-        look.bg_fill = fill;
-        look.weak_bg_fill = fill;
-        look.bg_stroke = Stroke::new(1.0, line);
-        look.fg_stroke = Stroke::new(1.0, text);
-        look.corner_radius = CornerRadius::same(6);
-        look.expansion = 0.0;
+    for (widget, fill, line) in states {
+        widget.bg_fill = fill;
+        widget.weak_bg_fill = fill;
+        widget.bg_stroke = Stroke::new(1.0, line);
+        widget.fg_stroke = Stroke::new(1.0, palette.text);
+        widget.corner_radius = CornerRadius::same(6);
+        widget.expansion = 0.0;
     }
 }
 
 /// A card that floats over the picture.
-pub(super) fn card() -> egui::Frame {
+pub(super) fn card(palette: &Palette) -> egui::Frame {
     egui::Frame::new()
-        .fill(panel().gamma_multiply(0.97))
-        .stroke(Stroke::new(1.0, line()))
+        .fill(palette.panel.gamma_multiply(0.97))
+        .stroke(Stroke::new(1.0, palette.line))
         .corner_radius(10)
         .inner_margin(Margin::same(18))
         .shadow(egui::Shadow {
             offset: [0, 6],
             blur: 24,
             spread: 0,
-            color: shadow(),
+            color: palette.shadow,
         })
 }
 
-/// The window's icon, the one that packages install.
+/// The window's icon, the same one that packages install.
 pub(super) fn icon() -> IconData {
     let png = include_bytes!("../../assets/icon.png");
     image::load_from_memory(png).map_or_else(
@@ -209,7 +194,7 @@ mod tests {
     use super::icon;
 
     #[test]
-    fn the_icon_is_as_large_as_packages_say_and_clear_around_its_corners() {
+    fn icon_size_and_corners() {
         let icon = icon();
         assert_eq!((icon.width, icon.height), (256, 256));
         assert_eq!(icon.rgba[3], 0);

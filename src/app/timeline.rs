@@ -1,4 +1,4 @@
-//! The time line: what was played as pictures and branches, to go back to and on from.
+//! The timeline: thumbnails and branches of what was played, to rewind to and continue from.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,42 +8,42 @@ use eframe::egui::{
     TextureOptions, Ui, pos2, vec2,
 };
 
-use super::theme;
+use super::theme::{self, Palette};
 use driftless_sim::{BranchInfo, Command, Place};
 
-/// Width and height of a picture in points, the gap behind it included.
-const PICTURE: f32 = 58.0;
-const PICTURES: f32 = 54.0;
-/// Height of a branch's row.
+/// Width of a thumbnail with its gap, and its height, in points.
+const THUMBNAIL_WIDTH: f32 = 58.0;
+const THUMBNAIL_HEIGHT: f32 = 54.0;
+/// Height of a branch's row in points.
 const ROW: f32 = 13.0;
-/// Rows of branches that are shown at once.
+/// Number of branch rows visible at once.
 const ROWS: usize = 5;
 
-/// The panel's height for so many branches.
+/// The panel's height for this many branches.
 pub(super) fn height(branches: usize) -> f32 {
-    2.0 * 10.0 + 26.0 + 8.0 + PICTURES + 8.0 + ROW * branches.clamp(1, ROWS) as f32
+    2.0 * 10.0 + 26.0 + 8.0 + THUMBNAIL_HEIGHT + 8.0 + ROW * branches.clamp(1, ROWS) as f32
 }
 
-/// What a click asks for.
+/// What the user asked for.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Asked {
-    /// Something of the world-model thread.
+pub(super) enum TimelineAction {
+    /// A command for the world-model thread.
     Command(Command),
-    /// To show a branch beside the one that is played, or none any more.
-    Beside(Option<u32>),
-    /// To save the frames from the last start to the present one.
+    /// Compare with a branch, or stop comparing.
+    Compare(Option<u32>),
+    /// Save the frames from the last restart to the current one.
     Save,
 }
 
-/// The time line as the window knows it.
+/// The timeline panel.
 pub(super) struct Timeline {
     branches: Vec<BranchInfo>,
-    at: Place,
-    pictures: BTreeMap<(u32, usize), TextureHandle>,
-    /// Pictures that were asked for.
-    asked: BTreeSet<(u32, usize)>,
-    /// The branch that is shown beside.
-    beside: Option<u32>,
+    position: Place,
+    thumbnails: BTreeMap<(u32, usize), TextureHandle>,
+    /// Thumbnails that have been requested.
+    requested: BTreeSet<(u32, usize)>,
+    /// The branch being compared with.
+    compared: Option<u32>,
 }
 
 impl Default for Timeline {
@@ -56,260 +56,285 @@ impl Default for Timeline {
                 first: 0,
                 end: 1,
             }],
-            at: Place::default(),
-            pictures: BTreeMap::new(),
-            asked: BTreeSet::new(),
-            beside: None,
+            position: Place::default(),
+            thumbnails: BTreeMap::new(),
+            requested: BTreeSet::new(),
+            compared: None,
         }
     }
 }
 
 impl Timeline {
-    /// Branches came or went.
-    pub fn tell(&mut self, branches: Vec<BranchInfo>) {
+    /// Updates the list of branches.
+    pub fn set_branches(&mut self, branches: Vec<BranchInfo>) {
         self.branches = branches;
         let known: BTreeSet<u32> = self.branches.iter().map(|b| b.branch).collect();
-        self.beside = self.beside.filter(|branch| known.contains(branch));
-        self.pictures
+        self.compared = self.compared.filter(|branch| known.contains(branch));
+        self.thumbnails
             .retain(|(branch, _), _| known.contains(branch));
     }
 
-    /// Where the game stands.
+    /// The current position.
     #[cfg(test)]
     pub fn at(&self) -> Place {
-        self.at
+        self.position
     }
 
-    /// Whether every picture that was asked for is there.
+    /// Whether every requested thumbnail has arrived.
     #[cfg(test)]
     pub fn is_complete(&self) -> bool {
-        self.asked.iter().all(|key| self.pictures.contains_key(key))
+        self.requested
+            .iter()
+            .all(|key| self.thumbnails.contains_key(key))
     }
 
-    /// How many branches there are.
-    pub fn branches(&self) -> usize {
+    /// The number of branches.
+    pub fn branch_count(&self) -> usize {
         self.branches.len()
     }
 
-    /// A frame is shown.
-    pub fn shown(&mut self, at: Place) {
-        self.at = at;
-        if let Some(own) = self.branches.iter_mut().find(|b| b.branch == at.branch) {
-            own.end = own.end.max(at.index + 1);
+    /// Sets the current position to that of the frame shown.
+    pub fn set_position(&mut self, at: Place) {
+        self.position = at;
+        if let Some(current) = self.branches.iter_mut().find(|b| b.branch == at.branch) {
+            current.end = current.end.max(at.index + 1);
         }
     }
 
-    /// The branch that is shown beside.
-    pub fn beside(&self) -> Option<u32> {
-        self.beside
+    /// The branch being compared with.
+    pub fn compared(&self) -> Option<u32> {
+        self.compared
     }
 
-    /// Something else is shown beside than a branch.
-    pub fn forget_beside(&mut self) {
-        self.beside = None;
+    /// Stops marking a compared branch.
+    pub fn clear_compared(&mut self) {
+        self.compared = None;
     }
 
-    /// Takes pictures that were asked for, of the height and width `size`.
-    pub fn take(
+    /// Adds requested thumbnails, u8 RGB `[height, width, 3]`.
+    pub fn add_thumbnails(
         &mut self,
         context: &egui::Context,
         branch: u32,
-        pictures: Vec<(usize, Arc<[u8]>)>,
+        thumbnails: Vec<(usize, Arc<[u8]>)>,
         [height, width]: [usize; 2],
     ) {
-        for (index, rgb) in pictures {
+        for (index, rgb) in thumbnails {
             if rgb.len() == height * width * 3 {
                 let image = ColorImage::from_rgb([width, height], &rgb);
-                let texture = context.load_texture("time line", image, TextureOptions::LINEAR);
-                self.pictures.insert((branch, index), texture);
+                let texture = context.load_texture("timeline", image, TextureOptions::LINEAR);
+                self.thumbnails.insert((branch, index), texture);
             }
         }
     }
 
-    /// Pictures lie on a device that is gone.
-    pub fn forget_pictures(&mut self) {
-        self.pictures.clear();
-        self.asked.clear();
+    /// Drops textures of a lost device.
+    pub fn drop_textures(&mut self) {
+        self.thumbnails.clear();
+        self.requested.clear();
     }
 
     fn branch(&self, id: u32) -> Option<&BranchInfo> {
         self.branches.iter().find(|branch| branch.branch == id)
     }
 
-    /// The place `frames` after the present one (before it, if negative), where there is such a frame.
-    pub fn away(&self, frames: isize) -> Option<Place> {
-        let own = self.branch(self.at.branch)?;
-        let index = self.at.index.checked_add_signed(frames)?;
-        (own.first..own.end)
+    /// The position `frames` after the current one (before it if negative), if that frame exists.
+    pub fn offset(&self, frames: isize) -> Option<Place> {
+        let current = self.branch(self.position.branch)?;
+        let index = self.position.index.checked_add_signed(frames)?;
+        (current.first..current.end)
             .contains(&index)
-            .then_some(Place { index, ..self.at })
+            .then_some(Place {
+                index,
+                ..self.position
+            })
     }
 
-    /// Frames between two pictures: a power of two, so that those that are known stay useful.
+    /// Frames between thumbnails: a power of two, so that loaded ones stay useful.
     fn stride(&self, first: usize, end: usize, room: usize) -> usize {
         (end - first).div_ceil(room.max(1)).next_power_of_two()
     }
 
     /// Draws the panel.
-    pub fn ui(&mut self, ui: &mut Ui) -> Vec<Asked> {
-        let mut asked = Vec::new();
-        self.head(ui, &mut asked);
-        let Some(own) = self.branch(self.at.branch).copied() else {
-            return asked;
+    pub fn ui(&mut self, ui: &mut Ui) -> Vec<TimelineAction> {
+        let mut actions = Vec::new();
+        self.head(ui, &mut actions);
+        let Some(current) = self.branch(self.position.branch).copied() else {
+            return actions;
         };
         let first = self.branches.iter().map(|b| b.first).min().unwrap_or(0);
         let end = self.branches.iter().map(|b| b.end).max().unwrap_or(1);
         let width = ui.available_width();
-        // Its number above and the keys go to a frame without a pointer.
+        // Not focusable: the frame number and shortcut keys do the same.
         let mut sense = Sense::click_and_drag();
         sense.remove(Sense::FOCUSABLE);
-        let (strip, strip_response) = ui.allocate_exact_size(vec2(width, PICTURES), sense);
-        let scale = Scale { strip, first, end };
-        self.strip(ui, &scale, &own, &mut asked);
+        let (strip, strip_response) = ui.allocate_exact_size(vec2(width, THUMBNAIL_HEIGHT), sense);
+        let scale = FrameScale { strip, first, end };
+        self.strip(ui, &scale, &current, &mut actions);
         if let Some(pointer) = strip_response.interact_pointer_pos() {
-            let index = scale.index(pointer.x).clamp(own.first, own.end - 1);
-            asked.extend(self.seek(own.branch, index));
+            let index = scale.index(pointer.x).clamp(current.first, current.end - 1);
+            actions.extend(self.seek(current.branch, index));
         }
         strip_response.widget_info(|| {
-            let value = self.at.index as f64;
-            egui::WidgetInfo::slider(true, value, "time line")
+            let value = self.position.index as f64;
+            egui::WidgetInfo::slider(true, value, "Timeline")
         });
-        self.rows(ui, &scale, &mut asked);
-        asked
+        self.rows(ui, &scale, &mut actions);
+        actions
     }
 
-    fn seek(&self, branch: u32, index: usize) -> Option<Asked> {
+    fn seek(&self, branch: u32, index: usize) -> Option<TimelineAction> {
         let place = Place { branch, index };
-        (place != self.at).then_some(Asked::Command(Command::Seek(place)))
+        (place != self.position).then_some(TimelineAction::Command(Command::Seek(place)))
     }
 
-    /// The line of controls.
-    fn head(&self, ui: &mut Ui, asked: &mut Vec<Asked>) {
-        let Some(own) = self.branch(self.at.branch).copied() else {
+    /// The row of controls.
+    fn head(&self, ui: &mut Ui, actions: &mut Vec<TimelineAction>) {
+        let Some(current) = self.branch(self.position.branch).copied() else {
             return;
         };
         ui.horizontal(|ui| {
-            ui.label(RichText::new("Time line").color(theme::text()).strong());
-            let mut index = self.at.index;
+            ui.label(
+                RichText::new("Timeline")
+                    .color(theme::palette(ui).text)
+                    .strong(),
+            );
+            let mut index = self.position.index;
             let number = egui::DragValue::new(&mut index)
-                .range(own.first..=own.end - 1)
-                .prefix("frame ");
-            let hint = "Drag, or click to type: goes to this frame, restored exactly.";
+                .range(current.first..=current.end - 1)
+                .prefix("Frame ");
+            let hint = "Drag, or click to type: go to this frame, restored exactly.";
             if ui.add(number).on_hover_text(hint).changed() {
-                asked.extend(self.seek(own.branch, index));
+                actions.extend(self.seek(current.branch, index));
             }
-            ui.label(RichText::new(format!("of {}", own.end - 1)).color(theme::muted()));
+            ui.label(
+                RichText::new(format!("of {}", current.end - 1)).color(theme::palette(ui).muted),
+            );
             ui.add_space(8.0);
-            self.menu(ui, asked);
-            let branch = ui.button("Branch here");
+            self.menu(ui, actions);
+            let branch = ui.button("New branch");
             if branch
-                .on_hover_text("Leaves this branch as it is; what you play now is a new one.")
+                .on_hover_text("Keep this branch as it is and continue on a new one.")
                 .clicked()
             {
-                asked.push(Asked::Command(Command::Branch));
+                actions.push(TimelineAction::Command(Command::Branch));
             }
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 let save = ui
                     .button("Save…")
-                    .on_hover_text("The frames from the last start to this one, as a file.");
+                    .on_hover_text("Save the frames from the last restart to this one.");
                 if save.clicked() {
-                    asked.push(Asked::Save);
+                    actions.push(TimelineAction::Save);
                 }
             });
         });
     }
 
-    /// The menu of branches.
-    fn menu(&self, ui: &mut Ui, asked: &mut Vec<Asked>) {
-        let own = self.at.branch;
-        let text = format!("Branch {} of {}", self.position(own), self.branches.len());
+    /// The branch menu.
+    fn menu(&self, ui: &mut Ui, actions: &mut Vec<TimelineAction>) {
+        let current = self.position.branch;
+        let text = format!(
+            "Branch {} of {}",
+            self.branch_number(current),
+            self.branches.len()
+        );
         let menu = ui.menu_button(text, |ui| {
             for branch in &self.branches {
                 ui.horizontal(|ui| {
-                    let played = branch.branch == own;
-                    let name = format!("Branch {}", self.position(branch.branch));
-                    if ui.selectable_label(played, name).clicked() && !played {
-                        asked.extend(self.seek(branch.branch, branch.end - 1));
+                    let is_current = branch.branch == current;
+                    let name = format!("Branch {}", self.branch_number(branch.branch));
+                    if ui.selectable_label(is_current, name).clicked() && !is_current {
+                        actions.extend(self.seek(branch.branch, branch.end - 1));
                         ui.close();
                     }
-                    let beside = self.beside == Some(branch.branch);
-                    let show = ui.add_enabled(!played, egui::Button::selectable(beside, "beside"));
-                    let hint = "Shows it beside the branch that is played, frame for frame.";
+                    let compared = self.compared == Some(branch.branch);
+                    let show =
+                        ui.add_enabled(!is_current, egui::Button::selectable(compared, "Compare"));
+                    let hint = "Show it next to the current branch, frame by frame.";
                     if show.on_hover_text(hint).clicked() {
-                        asked.push(Asked::Beside((!beside).then_some(branch.branch)));
+                        actions.push(TimelineAction::Compare(
+                            (!compared).then_some(branch.branch),
+                        ));
                     }
-                    let forget = ui.add_enabled(!played, egui::Button::new("forget"));
-                    if forget.clicked() {
+                    let delete = ui.add_enabled(!is_current, egui::Button::new("Delete"));
+                    if delete.clicked() {
                         let command = Command::DropBranch(branch.branch);
-                        asked.push(Asked::Command(command));
+                        actions.push(TimelineAction::Command(command));
                     }
                 });
             }
         });
         menu.response
-            .on_hover_text("Goes to another branch, shows one beside, or forgets one.");
+            .on_hover_text("Switch to, compare with, or delete a branch.");
     }
 
-    /// The number of a branch for people: from one, in the order of the rows.
-    pub fn position(&self, branch: u32) -> usize {
+    /// A branch's displayed number: its row, counted from one.
+    pub fn branch_number(&self, branch: u32) -> usize {
         let place = self.branches.iter().position(|b| b.branch == branch);
         place.unwrap_or(0) + 1
     }
 
-    /// Sets which branch is shown beside.
-    pub fn put_beside(&mut self, branch: Option<u32>) {
-        self.beside = branch;
+    /// Sets the branch being compared with.
+    pub fn set_compared(&mut self, branch: Option<u32>) {
+        self.compared = branch;
     }
 
-    /// The pictures along the branch that is played; asks for those that are missing.
-    fn strip(&mut self, ui: &Ui, scale: &Scale, own: &BranchInfo, asked: &mut Vec<Asked>) {
+    /// Draws the current branch's thumbnails and requests missing ones.
+    fn strip(
+        &mut self,
+        ui: &Ui,
+        scale: &FrameScale,
+        current: &BranchInfo,
+        actions: &mut Vec<TimelineAction>,
+    ) {
         let painter = ui.painter().with_clip_rect(scale.strip);
-        painter.rect_filled(scale.strip, 4, theme::backdrop());
-        let room = (scale.strip.width() / PICTURE) as usize;
+        painter.rect_filled(scale.strip, 4, theme::palette(ui).backdrop);
+        let room = (scale.strip.width() / THUMBNAIL_WIDTH) as usize;
         let stride = self.stride(scale.first, scale.end, room);
-        let marks = (own.first.next_multiple_of(stride)..own.end).step_by(stride);
+        let marks = (current.first.next_multiple_of(stride)..current.end).step_by(stride);
         let mut missing = Vec::new();
         for index in marks {
-            let key = (own.branch, index);
+            let key = (current.branch, index);
             let left = scale.x(index);
             let rect = Rect::from_min_size(
                 pos2(left, scale.strip.top()),
-                vec2(PICTURES - 2.0, PICTURES),
+                vec2(THUMBNAIL_HEIGHT - 2.0, THUMBNAIL_HEIGHT),
             );
-            match self.pictures.get(&key) {
+            match self.thumbnails.get(&key) {
                 Some(texture) => {
-                    let whole = Rect::from_min_max(Pos2::ZERO, pos2(1.0, 1.0));
+                    let uv = Rect::from_min_max(Pos2::ZERO, pos2(1.0, 1.0));
                     let size = texture.size_vec2();
-                    let wide = (PICTURES * size.x / size.y.max(1.0)).min(PICTURE - 2.0);
-                    let rect = Rect::from_min_size(rect.min, vec2(wide, PICTURES));
-                    painter.image(texture.id(), rect, whole, egui::Color32::WHITE);
+                    let wide =
+                        (THUMBNAIL_HEIGHT * size.x / size.y.max(1.0)).min(THUMBNAIL_WIDTH - 2.0);
+                    let rect = Rect::from_min_size(rect.min, vec2(wide, THUMBNAIL_HEIGHT));
+                    painter.image(texture.id(), rect, uv, egui::Color32::WHITE);
                 }
-                None if self.asked.insert(key) => missing.push(index),
+                None if self.requested.insert(key) => missing.push(index),
                 None => {}
             }
         }
         if !missing.is_empty() {
-            asked.push(Asked::Command(Command::Pictures {
-                branch: own.branch,
+            actions.push(TimelineAction::Command(Command::Pictures {
+                branch: current.branch,
                 indices: missing.into(),
                 within: stride - 1,
             }));
         }
-        // What another stride needed is let go of.
+        // Drop thumbnails that only another stride needs.
         let useful = |(_, index): &(u32, usize)| index.is_multiple_of(stride);
-        self.pictures.retain(|key, _| useful(key));
-        self.asked.retain(|key| useful(key));
-        self.playhead(&painter, scale, scale.strip);
+        self.thumbnails.retain(|key, _| useful(key));
+        self.requested.retain(|key| useful(key));
+        self.playhead(theme::palette(ui), &painter, scale, scale.strip);
     }
 
-    fn playhead(&self, painter: &egui::Painter, scale: &Scale, rect: Rect) {
-        let x = scale.x(self.at.index);
-        let stroke = Stroke::new(2.0, theme::accent());
+    fn playhead(&self, palette: &Palette, painter: &egui::Painter, scale: &FrameScale, rect: Rect) {
+        let x = scale.x(self.position.index);
+        let stroke = Stroke::new(2.0, palette.accent);
         painter.vline(x, rect.y_range(), stroke);
     }
 
-    /// The branches as lines; a click goes to the frame under the pointer.
-    fn rows(&self, ui: &mut Ui, scale: &Scale, asked: &mut Vec<Asked>) {
+    /// Draws the branches as lines; a click seeks to the frame under the pointer.
+    fn rows(&self, ui: &mut Ui, scale: &FrameScale, actions: &mut Vec<TimelineAction>) {
         egui::ScrollArea::vertical()
             .max_height(ROW * ROWS as f32)
             .show(ui, |ui| {
@@ -320,63 +345,63 @@ impl Timeline {
                     self.row(ui, scale, branch, rect, response.hovered());
                     if let Some(pointer) = response.interact_pointer_pos() {
                         let index = scale.index(pointer.x).clamp(branch.first, branch.end - 1);
-                        asked.extend(self.seek(branch.branch, index));
+                        actions.extend(self.seek(branch.branch, index));
                     } else if response.clicked() {
-                        // By a key, or a screen reader.
-                        asked.extend(self.seek(branch.branch, branch.end - 1));
+                        // Activated by a key or a screen reader.
+                        actions.extend(self.seek(branch.branch, branch.end - 1));
                     }
-                    let name = format!("branch {}", self.position(branch.branch));
-                    let played = branch.branch == self.at.branch;
+                    let name = format!("Go to branch {}", self.branch_number(branch.branch));
+                    let is_current = branch.branch == self.position.branch;
                     response.widget_info(|| {
-                        egui::WidgetInfo::selected(egui::Role::Button, true, played, &name)
+                        egui::WidgetInfo::selected(egui::Role::Button, true, is_current, &name)
                     });
                 }
             });
     }
 
-    fn row(&self, ui: &Ui, scale: &Scale, branch: &BranchInfo, rect: Rect, hovered: bool) {
+    fn row(&self, ui: &Ui, scale: &FrameScale, branch: &BranchInfo, rect: Rect, hovered: bool) {
         let painter = ui.painter_at(rect);
-        let played = branch.branch == self.at.branch;
-        let colour = match (played, self.beside == Some(branch.branch), hovered) {
-            (true, ..) => theme::accent(),
-            (_, true, _) => theme::text(),
-            (_, _, true) => theme::muted(),
-            _ => theme::line(),
+        let is_current = branch.branch == self.position.branch;
+        let colour = match (is_current, self.compared == Some(branch.branch), hovered) {
+            (true, ..) => theme::palette(ui).accent,
+            (_, true, _) => theme::palette(ui).text,
+            (_, _, true) => theme::palette(ui).muted,
+            _ => theme::palette(ui).line,
         };
         let y = rect.center().y;
-        let own = scale.x(branch.forked.max(branch.first))..=scale.x(branch.end - 1);
-        let shared = scale.x(branch.first)..=*own.start();
-        painter.hline(shared, y, Stroke::new(1.0, theme::line()));
-        painter.hline(own.clone(), y, Stroke::new(4.0, colour));
-        painter.circle_filled(pos2(*own.end(), y), 4.0, colour);
-        if played {
-            self.playhead(&painter, scale, rect);
+        let own_part = scale.x(branch.forked.max(branch.first))..=scale.x(branch.end - 1);
+        let shared = scale.x(branch.first)..=*own_part.start();
+        painter.hline(shared, y, Stroke::new(1.0, theme::palette(ui).line));
+        painter.hline(own_part.clone(), y, Stroke::new(4.0, colour));
+        painter.circle_filled(pos2(*own_part.end(), y), 4.0, colour);
+        if is_current {
+            self.playhead(theme::palette(ui), &painter, scale, rect);
         }
     }
 }
 
-/// Frames to points across the panel.
-struct Scale {
+/// Maps frame indices to points across the panel.
+struct FrameScale {
     strip: Rect,
     first: usize,
     end: usize,
 }
 
-impl Scale {
+impl FrameScale {
     fn frames(&self) -> f32 {
         (self.end - self.first).max(2) as f32 - 1.0
     }
 
     fn x(&self, index: usize) -> f32 {
         let room = self.strip.width() - 8.0;
-        let share = index.saturating_sub(self.first) as f32 / self.frames();
-        self.strip.left() + 2.0 + room * share
+        let fraction = index.saturating_sub(self.first) as f32 / self.frames();
+        self.strip.left() + 2.0 + room * fraction
     }
 
     fn index(&self, x: f32) -> usize {
         let room = self.strip.width() - 8.0;
-        let share = ((x - self.strip.left() - 2.0) / room).clamp(0.0, 1.0);
-        self.first + (share * self.frames()).round() as usize
+        let fraction = ((x - self.strip.left() - 2.0) / room).clamp(0.0, 1.0);
+        self.first + (fraction * self.frames()).round() as usize
     }
 }
 
@@ -395,33 +420,33 @@ mod tests {
     }
 
     #[test]
-    fn one_frame_back_or_ahead_is_a_place_where_there_is_such_a_frame() {
+    fn offset_stays_within_branch() {
         let mut timeline = Timeline::default();
-        assert_eq!(timeline.away(-1), None);
+        assert_eq!(timeline.offset(-1), None);
         for index in 0..4 {
-            timeline.shown(Place { branch: 0, index });
+            timeline.set_position(Place { branch: 0, index });
         }
-        assert_eq!(timeline.away(1), None);
-        let back = timeline.away(-1).unwrap();
+        assert_eq!(timeline.offset(1), None);
+        let back = timeline.offset(-1).unwrap();
         assert_eq!(back.index, 2);
-        timeline.shown(back);
-        assert_eq!(timeline.away(1).unwrap().index, 3);
+        timeline.set_position(back);
+        assert_eq!(timeline.offset(1).unwrap().index, 3);
     }
 
     #[test]
-    fn a_branch_that_is_gone_is_not_beside_any_more() {
+    fn deleted_branch_is_not_compared() {
         let mut timeline = Timeline::default();
-        timeline.tell(vec![branch(0, 0, 5), branch(1, 3, 9), branch(4, 2, 3)]);
-        timeline.put_beside(Some(1));
-        timeline.tell(vec![branch(0, 0, 5), branch(4, 2, 3)]);
-        assert_eq!(timeline.beside, None);
-        assert_eq!(timeline.position(4), 2);
+        timeline.set_branches(vec![branch(0, 0, 5), branch(1, 3, 9), branch(4, 2, 3)]);
+        timeline.set_compared(Some(1));
+        timeline.set_branches(vec![branch(0, 0, 5), branch(4, 2, 3)]);
+        assert_eq!(timeline.compared, None);
+        assert_eq!(timeline.branch_number(4), 2);
     }
 
     #[test]
-    fn a_point_of_the_strip_is_the_frame_that_is_drawn_there() {
+    fn scale_maps_points_to_frames() {
         let strip = Rect::from_min_size(pos2(10.0, 0.0), vec2(508.0, 50.0));
-        let scale = Scale {
+        let scale = FrameScale {
             strip,
             first: 100,
             end: 351,
@@ -433,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn strides_are_powers_of_two_that_leave_room_for_every_picture() {
+    fn stride_is_power_of_two() {
         let timeline = Timeline::default();
         assert_eq!(timeline.stride(0, 10, 16), 1);
         assert_eq!(timeline.stride(0, 17, 16), 2);

@@ -1,4 +1,4 @@
-//! The side panel that turns the sampler, the seed, the pace and the picture while playing.
+//! The Tuning panel: sampler, seed, speed and image settings while playing.
 
 mod widgets;
 
@@ -9,35 +9,35 @@ use std::time::Duration;
 use eframe::egui::{self, Align, Layout, RichText, Ui};
 
 pub(super) use self::widgets::{choices, section};
-use self::widgets::{line, menu, row, slider, slider_of};
+use self::widgets::{inline_row, menu, slider, slider_of, stacked_row}; // slider, slider_of};
 use super::present::Scaling;
-use super::presets::{Preset, Presets};
+use super::presets::{PresetPanel, SamplerPreset};
 use super::theme;
 use driftless_engine::{Along, SamplerParams, Solver};
 use driftless_model::config::DynamicsConfig;
 use driftless_sim::{Command, FREE_SEEDS, Pace};
 
-/// Everything that the panel turns.
+/// Everything the panel sets.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Settings {
-    /// Sampler parameters; the seed counts when it is fixed.
+pub struct TuningSettings {
+    /// Sampler parameters; the seed applies when it is fixed.
     pub params: SamplerParams,
-    /// Whether every reset draws a new seed.
+    /// Whether every restart draws a new seed.
     pub free_seed: bool,
-    /// Whether a predicted end of the episode starts the context again.
+    /// Whether a predicted episode end restarts the world.
     pub ends_restart: bool,
-    /// For how many frames an action is held once it was taken.
+    /// How many frames each action is held for.
     pub repeat: u64,
-    /// Target frames a second.
+    /// Target frame rate.
     pub fps: f32,
-    /// Whether the target is ignored.
+    /// Whether to run as fast as possible instead.
     pub unlimited: bool,
-    /// How the picture is scaled.
+    /// How the image is scaled.
     pub scaling: Scaling,
 }
 
-impl Settings {
-    /// The pace that the world-model thread should keep.
+impl TuningSettings {
+    /// The pace for the world-model thread.
     pub fn pace(&self) -> Pace {
         if self.unlimited {
             Pace::Unlimited
@@ -46,10 +46,10 @@ impl Settings {
         }
     }
 
-    /// The commands that lead from `before` to these settings.
+    /// The commands that turn `before` into these settings.
     pub fn commands_since(&self, before: &Self) -> Vec<Command> {
         let mut commands = Vec::new();
-        // What does not go together is explained in the panel; the last good ones stay in force.
+        // The panel explains invalid combinations; the last valid parameters stay in effect.
         if self.params != before.params && self.params.check().is_ok() {
             commands.push(Command::Params(self.params));
         }
@@ -69,21 +69,21 @@ impl Settings {
     }
 }
 
-/// What the world allows.
+/// What the world's network supports.
 #[derive(Clone, Debug)]
-pub struct Limits {
-    /// Sampler steps: powers of two up to the world's finest.
+pub struct SamplerLimits {
+    /// Step counts: powers of two up to K_max.
     pub steps: Vec<usize>,
-    /// Frames that time attention may see.
+    /// Context length in frames, the current one included.
     pub context: RangeInclusive<usize>,
-    /// Whether the world knows frames of unknown actions, which guidance needs.
+    /// Whether the network was trained with unknown actions, as guidance needs.
     pub guidance: bool,
-    /// Whether the world predicts the end of an episode.
+    /// Whether the network predicts episode ends.
     pub ends: bool,
 }
 
-impl Limits {
-    /// The limits of a world's dynamics.
+impl SamplerLimits {
+    /// The limits of a dynamics network.
     pub fn new(dynamics: &DynamicsConfig) -> Self {
         Self {
             steps: std::iter::successors(Some(1_usize), |steps| steps.checked_mul(2))
@@ -96,30 +96,30 @@ impl Limits {
     }
 }
 
-/// Settings of the sampler for those who do not want to turn each by itself.
+/// Built-in sampler presets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Quality {
+enum QualityPreset {
     /// One step.
     Fast,
-    /// As the world was made to be played.
+    /// The default steps.
     Balanced,
-    /// As many steps as the network was trained for.
+    /// The most steps the network was trained for.
     Best,
 }
 
-impl Quality {
+impl QualityPreset {
     const ALL: [Self; 3] = [Self::Fast, Self::Balanced, Self::Best];
 
     fn label(self) -> &'static str {
         match self {
-            Self::Fast => "fast",
-            Self::Balanced => "balanced",
-            Self::Best => "best",
+            Self::Fast => "Fast",
+            Self::Balanced => "Balanced",
+            Self::Best => "Best",
         }
     }
 
-    /// The parameters, with the seed that there is.
-    fn of(self, params: &SamplerParams, limits: &Limits) -> SamplerParams {
+    /// The parameters of this preset, keeping the seed.
+    fn params(self, params: &SamplerParams, limits: &SamplerLimits) -> SamplerParams {
         let balanced = SamplerParams {
             seed: params.seed,
             context: *limits.context.end(),
@@ -135,59 +135,64 @@ impl Quality {
     }
 }
 
-/// The panel.
-pub(super) struct Tuning {
-    /// What is set now.
-    pub settings: Settings,
-    defaults: Settings,
-    /// None where nothing is sampled: a simulator has a seed and a pace alone.
-    limits: Option<Limits>,
+/// The Tuning panel.
+pub(super) struct TuningPanel {
+    /// The current settings.
+    pub settings: TuningSettings,
+    defaults: TuningSettings,
+    /// `None` for a simulator, which has only a seed and a speed.
+    limits: Option<SamplerLimits>,
 }
 
-impl Tuning {
-    pub fn new(settings: Settings, dynamics: Option<&DynamicsConfig>) -> Self {
-        let limits = dynamics.map(Limits::new);
+impl TuningPanel {
+    pub fn new(settings: TuningSettings, dynamics: Option<&DynamicsConfig>) -> Self {
+        let limits = dynamics.map(SamplerLimits::new);
         let mut tuning = Self {
             defaults: settings,
             settings,
             limits,
         };
-        tuning.fit();
+        tuning.clamp_to_world();
         tuning.defaults = tuning.settings;
         tuning
     }
 
-    /// Brings what comes from elsewhere into the world's limits.
-    pub fn fit(&mut self) {
-        if let Some(Limits { context, .. }) = &self.limits {
+    /// Clamps settings from elsewhere to the world's limits.
+    pub fn clamp_to_world(&mut self) {
+        if let Some(SamplerLimits { context, .. }) = &self.limits {
             let length = &mut self.settings.params.context;
             *length = (*length).clamp(*context.start(), *context.end());
         }
     }
 
-    /// Scales the picture like this, and by default too.
-    pub fn scale(&mut self, scaling: Scaling) {
+    /// Sets the image scaling and its default.
+    pub fn set_scaling(&mut self, scaling: Scaling) {
         self.settings.scaling = scaling;
         self.defaults.scaling = scaling;
     }
 
-    /// Draws the panel; `seed` is the one in use, `cost` what a frame takes
-    /// now, `kept` a person's own presets.
+    /// Draws the panel. `seed` is the seed in use, `cost` the current time per frame, `user_presets`
+    /// the
+    /// user's presets.
     pub fn ui(
         &mut self,
         ui: &mut Ui,
         seed: u64,
         cost: Option<Duration>,
-        presets: &mut Presets,
-        kept: &mut BTreeMap<String, Preset>,
+        presets: &mut PresetPanel,
+        user_presets: &mut BTreeMap<String, SamplerPreset>,
     ) {
         ui.horizontal(|ui| {
-            ui.label(RichText::new("Tuning").heading().color(theme::text()));
+            ui.label(
+                RichText::new("Tuning")
+                    .heading()
+                    .color(theme::palette(ui).text),
+            );
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 let changed = self.settings != self.defaults;
                 let reset = ui.add_enabled(changed, egui::Button::new("Defaults"));
                 if reset
-                    .on_hover_text("Set everything back to how the window opened.")
+                    .on_hover_text("Reset everything to how the window opened.")
                     .clicked()
                 {
                     self.settings = self.defaults;
@@ -195,7 +200,7 @@ impl Tuning {
             });
         });
         egui::ScrollArea::vertical().show(ui, |ui| {
-            // Room for the scroll bar.
+            // Leave room for the scroll bar.
             ui.set_max_width(ui.available_width() - 10.0);
             if let Some(limits) = self.limits.clone() {
                 self.quality(ui, &limits, cost);
@@ -204,67 +209,82 @@ impl Tuning {
             self.seed(ui, seed);
             self.pace(ui);
             self.picture(ui);
-            // A simulator samples nothing.
-            if self.limits.is_some() && presets.ui(ui, kept, &mut self.settings) {
-                self.fit();
+            // A simulator has no sampler.
+            if self.limits.is_some() && presets.ui(ui, user_presets, &mut self.settings) {
+                self.clamp_to_world();
             }
         });
     }
 
-    /// What most people want to choose, and what it costs.
-    fn quality(&mut self, ui: &mut Ui, limits: &Limits, cost: Option<Duration>) {
+    /// The preset buttons and the time per frame.
+    fn quality(&mut self, ui: &mut Ui, limits: &SamplerLimits, cost: Option<Duration>) {
         let params = &mut self.settings.params;
-        let mut chosen = Quality::ALL
+        let mut chosen = QualityPreset::ALL
             .into_iter()
-            .find(|quality| quality.of(params, limits) == *params);
+            .find(|quality| quality.params(params, limits) == *params);
         let before = chosen;
-        choices(ui, &mut chosen, &Quality::ALL.map(Some), |quality| {
-            quality.map_or("", Quality::label)
+        choices(ui, &mut chosen, &QualityPreset::ALL.map(Some), |quality| {
+            quality.map_or("", QualityPreset::label)
         });
         if let (true, Some(quality)) = (chosen != before, chosen) {
-            *params = quality.of(params, limits);
+            *params = quality.params(params, limits);
         }
         let text = cost.map_or("–".to_owned(), |time| {
             format!("{:.1} ms", time.as_secs_f64() * 1000.0)
         });
         ui.horizontal(|ui| {
-            ui.label(RichText::new("A frame takes").color(theme::muted()));
+            ui.label(RichText::new("Time per frame").color(theme::palette(ui).muted));
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 ui.monospace(text);
             });
         });
     }
 
-    fn sampler(&mut self, ui: &mut Ui, limits: &Limits) {
+    fn sampler(&mut self, ui: &mut Ui, limits: &SamplerLimits) {
         section(ui, "Sampler");
-        let (params, defaults) = (&mut self.settings.params, &self.defaults.params);
-        // Above the controls, whose tooltips would cover it.
-        if let Err(why) = params.check() {
-            ui.label(RichText::new(format!("Not in force: {why}")).color(theme::alert()));
+        // Above the controls, so that their tooltips do not cover it.
+        if let Err(why) = self.settings.params.check() {
+            ui.label(RichText::new(format!("Not applied: {why}")).color(theme::palette(ui).alert));
         }
-        line(
+        self.solver_rows(ui, limits);
+        self.step_rows(ui);
+        self.context_rows(ui, limits);
+        self.noise_and_action_rows(ui, limits);
+        if limits.ends {
+            self.episode_end_row(ui);
+        }
+    }
+
+    /// The solver, its path, and its steps or tolerance.
+    fn solver_rows(&mut self, ui: &mut Ui, limits: &SamplerLimits) {
+        let (params, defaults) = (&mut self.settings.params, &self.defaults.params);
+        inline_row(
             ui,
             "Solver",
             "Shortcut takes the K equal steps that the network was trained for. The others follow \
-             its finest velocity; euler can also add noise, adaptive chooses its own steps.",
+             its finest velocity; Euler can also add noise, adaptive chooses its own steps.",
             &mut params.solver,
             defaults.solver,
-            |ui, solver| menu(ui, "solver", solver, &Solver::ALL, |solver| solver.name()),
+            |ui, solver| {
+                menu(ui, "solver", solver, &Solver::ALL, |solver| {
+                    solver_label(*solver)
+                })
+            },
         );
-        line(
+        inline_row(
             ui,
             "Path",
-            "The way from noise to data that the solver follows: the world's own, or another one. \
-             With many steps all lead to the same frame; with few they err otherwise.",
+            "The path from noise to data: as trained, or another one. With many steps all give the \
+             same frame; with few steps the errors differ.",
             &mut params.path,
             defaults.path,
-            |ui, path| menu(ui, "path", path, &Along::ALL, |path| path.name()),
+            |ui, path| menu(ui, "path", path, &Along::ALL, |path| path_label(*path)),
         );
         match params.solver {
-            Solver::Adaptive => row(
+            Solver::Adaptive => stacked_row(
                 ui,
                 "Tolerance",
-                "Largest error of a step: smaller is exacter and slower.",
+                "Largest error per step: smaller is more accurate and slower.",
                 &mut params.tolerance,
                 defaults.tolerance,
                 |ui, tolerance| {
@@ -276,10 +296,10 @@ impl Tuning {
                     )
                 },
             ),
-            _ => row(
+            _ => stacked_row(
                 ui,
                 "Steps K",
-                "Steps for each frame: more is sharper and slower.",
+                "Sampling steps per frame: more is sharper and slower.",
                 &mut params.steps,
                 defaults.steps,
                 |ui, steps| {
@@ -289,10 +309,15 @@ impl Tuning {
                 },
             ),
         }
-        row(
+    }
+
+    /// Where the steps lie, and the noise added between them.
+    fn step_rows(&mut self, ui: &mut Ui) {
+        let (params, defaults) = (&mut self.settings.params, &self.defaults.params);
+        stacked_row(
             ui,
-            "Grid shift",
-            "Where the steps' levels lie: above 1 denser near the noise, below 1 near the data.",
+            "Timestep shift",
+            "Where the steps lie: above 1 denser near the noise, below 1 denser near the data.",
             &mut params.shift,
             defaults.shift,
             |ui, shift| {
@@ -304,86 +329,97 @@ impl Tuning {
                 )
             },
         );
-        row(
+        stacked_row(
             ui,
-            "Churn",
-            "Noise added between the steps: 0 follows the ODE, above it the SDE of the same frames.",
+            "Stochasticity (churn)",
+            "Noise added between steps: 0 solves the ODE, above 0 the SDE with the same marginals.",
             &mut params.churn,
             defaults.churn,
             |ui, churn| slider(ui, churn, 0.0..=4.0, 0.05),
         );
-        row(
+    }
+
+    /// The context's noise and length.
+    fn context_rows(&mut self, ui: &mut Ui, limits: &SamplerLimits) {
+        let (params, defaults) = (&mut self.settings.params, &self.defaults.params);
+        stacked_row(
             ui,
-            "Context signal τ",
-            "How clean finished frames are kept for the next ones: 1 is clean, lower forgives errors.",
+            "Context noise",
+            "Signal level τ_ctx at which past frames enter the context: 1 is clean, lower adds noise and forgives errors.",
             &mut params.context_signal,
             defaults.context_signal,
             |ui, signal| slider(ui, signal, 0.1..=1.0, 0.01),
         );
         let length = limits.context.clone();
-        row(
+        stacked_row(
             ui,
             "Context length",
-            "Frames that the model looks back on, the current one included.",
+            "Frames in the model's context, including the current one.",
             &mut params.context,
             defaults.context,
             |ui, context| slider(ui, context, length, 1.0),
         );
-        row(
+    }
+
+    /// Temperature, and guidance if the network supports it.
+    fn noise_and_action_rows(&mut self, ui: &mut Ui, limits: &SamplerLimits) {
+        let (params, defaults) = (&mut self.settings.params, &self.defaults.params);
+        stacked_row(
             ui,
             "Temperature",
-            "Strength of the starting noise: 1 as in training, 0 always the same guess.",
+            "Scale of the initial noise: 1 as in training, 0 for no noise.",
             &mut params.temperature,
             defaults.temperature,
             |ui, temperature| slider(ui, temperature, 0.0..=2.0, 0.05),
         );
         if limits.guidance {
-            row(
+            stacked_row(
                 ui,
-                "Action guidance",
-                "How much your keys count: 1 as trained, above it more, at twice the cost; 0 ignores them.",
+                "Action guidance (CFG)",
+                "How strongly your actions count: 1 as trained, above 1 more, at twice the cost; 0 ignores them.",
                 &mut params.guidance,
                 defaults.guidance,
                 |ui, guidance| slider(ui, guidance, 0.0..=4.0, 0.05),
             );
         }
-        if limits.ends {
-            line(
-                ui,
-                "At an end",
-                "What happens when the world predicts that the episode is over.",
-                &mut self.settings.ends_restart,
-                self.defaults.ends_restart,
-                |ui, restart| {
-                    choices(ui, restart, &[true, false], |restart| {
-                        if *restart { "start again" } else { "go on" }
-                    })
-                },
-            );
-        }
+    }
+
+    fn episode_end_row(&mut self, ui: &mut Ui) {
+        inline_row(
+            ui,
+            "Episode end",
+            "What happens when the model predicts that the episode has ended.",
+            &mut self.settings.ends_restart,
+            self.defaults.ends_restart,
+            |ui, restart| {
+                choices(ui, restart, &[true, false], |restart| {
+                    if *restart { "Restart" } else { "Continue" }
+                })
+            },
+        );
     }
 
     fn seed(&mut self, ui: &mut Ui, seed: u64) {
         section(ui, "Seed");
-        line(
+        inline_row(
             ui,
             "Mode",
-            "Fixed: a reset plays the same world again. Free: a new seed at each reset.",
+            "Fixed: a restart uses the same seed again. Random: each restart draws a new seed.",
             &mut self.settings.free_seed,
             self.defaults.free_seed,
             |ui, free| {
                 choices(ui, free, &[false, true], |free| {
-                    if *free { "free" } else { "fixed" }
+                    if *free { "Random" } else { "Fixed" }
                 })
             },
         );
         if self.settings.free_seed {
             ui.horizontal(|ui| {
-                ui.label(RichText::new("In use").color(theme::muted()));
+                ui.label(RichText::new("In use").color(theme::palette(ui).muted));
                 ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                     if ui
-                        .button("Keep")
-                        .on_hover_text("Fix the seed in use.")
+                        .button("Pin")
+                        .on_hover_text("Fix the current seed.")
                         .clicked()
                     {
                         self.settings.params.seed = seed;
@@ -395,12 +431,10 @@ impl Tuning {
         } else {
             let range = 0..=(FREE_SEEDS - 1).max(self.defaults.params.seed);
             let hint = match self.limits {
-                Some(_) => {
-                    "The noise of frame n is drawn from this seed and n. Drag, or click to type."
-                }
-                None => "The world is made from this seed at the next reset.",
+                Some(_) => "Determines the noise of every frame. Drag, or click to type.",
+                None => "The world is generated from this seed at the next restart.",
             };
-            line(
+            inline_row(
                 ui,
                 "Number",
                 hint,
@@ -415,33 +449,33 @@ impl Tuning {
     }
 
     fn pace(&mut self, ui: &mut Ui) {
-        section(ui, "Pace");
-        line(
+        section(ui, "Speed");
+        inline_row(
             ui,
-            "Speed",
-            "Keep to a number of frames a second, or play as fast as the machine can.",
+            "Mode",
+            "Real time keeps to the FPS below; max runs as fast as the machine can.",
             &mut self.settings.unlimited,
             self.defaults.unlimited,
             |ui, unlimited| {
                 choices(ui, unlimited, &[false, true], |unlimited| {
-                    if *unlimited { "unlimited" } else { "paced" }
+                    if *unlimited { "Max" } else { "Real time" }
                 })
             },
         );
         if !self.settings.unlimited {
-            row(
+            stacked_row(
                 ui,
-                "Frames a second",
-                "The world's own pace is the default.",
+                "FPS",
+                "Frames per second; the default is the world's own.",
                 &mut self.settings.fps,
                 self.defaults.fps,
                 |ui, fps| slider(ui, fps, 1.0..=120.0, 1.0),
             );
         }
-        row(
+        stacked_row(
             ui,
             "Action repeat",
-            "For how many frames an action is held once it was taken: 1 listens at every frame.",
+            "How many frames each action is held for: 1 reads the keys at every frame.",
             &mut self.settings.repeat,
             self.defaults.repeat,
             |ui, repeat| slider(ui, repeat, 1..=8, 1.0),
@@ -449,15 +483,33 @@ impl Tuning {
     }
 
     fn picture(&mut self, ui: &mut Ui) {
-        section(ui, "Picture");
-        row(
+        section(ui, "Image");
+        stacked_row(
             ui,
             "Scaling",
-            "Nearest and sharp keep the world's pixels; smooth hides them.",
+            "Nearest and sharp keep the pixels visible; smooth hides them.",
             &mut self.settings.scaling,
             self.defaults.scaling,
             |ui, scaling| choices(ui, scaling, &Scaling::ALL, |scaling| scaling.label()),
         );
+    }
+}
+
+fn solver_label(solver: Solver) -> &'static str {
+    match solver {
+        Solver::Shortcut => "Shortcut",
+        Solver::Euler => "Euler",
+        Solver::Midpoint => "Midpoint",
+        Solver::Heun => "Heun",
+        Solver::Adaptive => "Adaptive",
+    }
+}
+
+fn path_label(path: Along) -> &'static str {
+    match path {
+        Along::Own => "As trained",
+        Along::Linear => "Linear",
+        Along::Cosine => "Cosine",
     }
 }
 
@@ -466,8 +518,8 @@ mod tests {
     use super::*;
     use crate::app::tests::world;
 
-    fn settings() -> Settings {
-        Settings {
+    fn settings() -> TuningSettings {
+        TuningSettings {
             params: SamplerParams::default(),
             free_seed: false,
             ends_restart: true,
@@ -479,17 +531,17 @@ mod tests {
     }
 
     #[test]
-    fn the_world_limits_steps_and_context() {
+    fn world_limits_steps_and_context() {
         let dynamics = world(&[("noop", &[])]).dynamics;
-        let limits = Limits::new(&dynamics);
+        let limits = SamplerLimits::new(&dynamics);
         assert_eq!(limits.steps, [1, 2, 4, 8]);
         assert_eq!(limits.context, 3..=16);
-        let tuning = Tuning::new(settings(), Some(&dynamics));
+        let tuning = TuningPanel::new(settings(), Some(&dynamics));
         assert_eq!(tuning.settings.params.context, 16);
     }
 
     #[test]
-    fn what_does_not_go_together_is_not_sent() {
+    fn invalid_params_are_not_sent() {
         let before = settings();
         let mut after = before;
         after.params.churn = 0.5;
@@ -501,7 +553,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_changed_is_sent() {
+    fn only_changes_are_sent() {
         let before = settings();
         let mut after = before;
         assert!(after.commands_since(&before).is_empty());

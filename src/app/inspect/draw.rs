@@ -1,24 +1,24 @@
-//! What the parts of the panel are drawn with.
+//! Drawing helpers of the panel.
 
 use eframe::egui::{
     self, Color32, ColorImage, Rect, Response, RichText, Sense, Stroke, StrokeKind, TextureHandle,
     TextureOptions, Ui, WidgetInfo, pos2, vec2,
 };
 
-use super::sheets::place;
+use super::cell_rect;
 use crate::app::theme;
 use driftless_sim::Inspection;
 
-/// A texture that is kept from frame to frame.
+/// A texture that is reused from frame to frame.
 #[derive(Default)]
-pub(super) struct Sheet(Option<TextureHandle>);
+pub(super) struct CachedTexture(Option<TextureHandle>);
 
-impl Sheet {
+impl CachedTexture {
     pub fn put(&mut self, context: &egui::Context, name: &str, image: Option<ColorImage>) {
         match (&mut self.0, image) {
             (Some(texture), Some(image)) => texture.set(image, TextureOptions::NEAREST),
-            (own, image) => {
-                *own =
+            (slot, image) => {
+                *slot =
                     image.map(|image| context.load_texture(name, image, TextureOptions::NEAREST));
             }
         }
@@ -29,7 +29,7 @@ impl Sheet {
         self.0.as_ref().map(TextureHandle::id)
     }
 
-    /// Draws the rows in `part`, shares of all, over `rect`.
+    /// Draws the rows in `part`, as fractions of the height, into `rect`.
     pub fn paint(&self, ui: &Ui, rect: Rect, part: std::ops::Range<f32>) {
         if let Some(texture) = &self.0 {
             let from = Rect::from_min_max(pos2(0.0, part.start), pos2(1.0, part.end));
@@ -38,13 +38,13 @@ impl Sheet {
     }
 }
 
-/// Outlines a patch and, thinner, its token.
-pub(super) fn outline(ui: &Ui, picture: Rect, seen: &Inspection, cell: usize) {
+/// Outlines a patch and, with a thinner line, its token.
+pub(super) fn outline(ui: &Ui, picture: Rect, inspection: &Inspection, cell: usize) {
     let token = Color32::from_white_alpha(150);
-    let lines = [(seen.merge, 1.0, token), (1, 2.0, Color32::WHITE)];
+    let lines = [(inspection.merge, 1.0, token), (1, 2.0, Color32::WHITE)];
     for (merge, width, colour) in lines {
-        let rect = place(picture, seen.grid, cell, merge);
-        // Light beside dark shows on any picture, whatever the window's look.
+        let rect = cell_rect(picture, inspection.grid, cell, merge);
+        // A light line on a dark one is visible on any picture.
         let around = Stroke::new(width + 2.0, Color32::from_black_alpha(120));
         for stroke in [around, Stroke::new(width, colour)] {
             ui.painter()
@@ -53,18 +53,19 @@ pub(super) fn outline(ui: &Ui, picture: Rect, seen: &Inspection, cell: usize) {
     }
 }
 
-/// What a part shows.
+/// A part's title.
 pub(super) fn title(ui: &mut Ui, text: &str) {
-    ui.label(RichText::new(text).color(theme::muted()));
+    ui.label(RichText::new(text).color(theme::palette(ui).muted));
 }
 
-/// Small text at a place.
+/// Draws small text.
 pub(super) fn write(ui: &Ui, at: egui::Pos2, anchor: egui::Align2, text: &str) {
     let font = egui::FontId::proportional(11.0);
-    ui.painter().text(at, anchor, text, font, theme::muted());
+    ui.painter()
+        .text(at, anchor, text, font, theme::palette(ui).muted);
 }
 
-/// A strip of colours with its ends named.
+/// A colour bar with labelled ends.
 pub(super) fn legend(ui: &mut Ui, [low, high]: [String; 2], colour: impl Fn(f32) -> Color32) {
     const STEPS: usize = 24;
     let (rect, _) = ui.allocate_exact_size(vec2(150.0, 12.0), Sense::hover());
@@ -73,8 +74,8 @@ pub(super) fn legend(ui: &mut Ui, [low, high]: [String; 2], colour: impl Fn(f32)
         let step = strip.width() / STEPS as f32;
         let left = strip.left() + step * i as f32;
         let part = Rect::from_min_size(pos2(left, strip.top()), vec2(step + 0.5, strip.height()));
-        let share = i as f32 / (STEPS - 1) as f32;
-        ui.painter().rect_filled(part, 0, colour(share));
+        let fraction = i as f32 / (STEPS - 1) as f32;
+        ui.painter().rect_filled(part, 0, colour(fraction));
     }
     write(
         ui,
@@ -90,7 +91,7 @@ pub(super) fn legend(ui: &mut Ui, [low, high]: [String; 2], colour: impl Fn(f32)
     );
 }
 
-/// What a screen reader says of something drawn.
+/// Sets the accessible name of something drawn.
 pub(super) fn name(response: &Response, text: &str) {
     response.widget_info(|| WidgetInfo::labeled(egui::Role::Image, true, text));
 }

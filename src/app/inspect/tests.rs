@@ -1,4 +1,4 @@
-//! The panel under a pointer and keys, without a window.
+//! The panel in a headless context.
 
 use std::time::Instant;
 
@@ -11,15 +11,15 @@ use driftless_engine::testing::{clip, plain, world};
 use driftless_engine::{CpuEngine, Engine, SamplerParams, StageTimes};
 use driftless_sim::Picture;
 
-/// What a small engine holds after some frames, and its attention.
-pub(super) fn seen() -> (Inspection, Attention) {
+/// A small engine's inspection data after a few frames, and its attention.
+pub(super) fn inspection() -> (Inspection, Attention) {
     let config = plain();
     let mut engine = CpuEngine::new(&world(&config)).unwrap();
     engine.inspect(true);
     let params = SamplerParams::default();
     engine.reset(&clip(&config, 4), &params).unwrap();
     let attention = engine.attention().unwrap().unwrap();
-    let seen = Inspection {
+    let inspection = Inspection {
         grid: config.grid(),
         channels: config.tokenizer.channels,
         merge: config.dynamics.merge,
@@ -27,17 +27,17 @@ pub(super) fn seen() -> (Inspection, Attention) {
         image: engine.image().unwrap().to_vec(),
         attention: Some(attention.clone()),
     };
-    (seen, attention)
+    (inspection, attention)
 }
 
-/// The panel, with hands and eyes.
-struct Panel {
+/// The panel with simulated input.
+struct TestPanel {
     context: Context,
-    own: Inspect,
+    inspect: InspectPanel,
     frame: Frame,
 }
 
-impl Panel {
+impl TestPanel {
     fn new(inspect: Option<Inspection>) -> Self {
         let context = Context::default();
         context.enable_accesskit();
@@ -63,22 +63,22 @@ impl Panel {
         };
         Self {
             context,
-            own: Inspect::default(),
+            inspect: InspectPanel::default(),
             frame,
         }
     }
 
-    /// Draws once after some events; what a screen reader says, and where.
+    /// Draws once after some events; returns accessible names and their bounds.
     fn draw(&mut self, events: Vec<Event>) -> Vec<(String, Rect)> {
         let input = RawInput {
             screen_rect: Some(Rect::from_min_size(Pos2::ZERO, vec2(900.0, HEIGHT))),
             events,
             ..RawInput::default()
         };
-        let (own, frame) = (&mut self.own, &self.frame);
+        let (inspect, frame) = (&mut self.inspect, &self.frame);
         let mut output = self
             .context
-            .run_ui(input, |ui| own.ui(ui, Some(frame), [12, 18]));
+            .run_ui(input, |ui| inspect.ui(ui, Some(frame), [12, 18]));
         output.textures_delta.clear();
         let update = output.platform_output.accesskit_update.unwrap();
         let nodes = update.nodes.iter().filter_map(|(_, node)| {
@@ -90,16 +90,16 @@ impl Panel {
         nodes.collect()
     }
 
-    /// Where a part lies whose name begins like this.
+    /// Finds a part by the start of its name.
     fn find(&mut self, name: &str) -> Option<(String, Rect)> {
         let found = self.draw(Vec::new());
         found.into_iter().find(|(text, _)| text.starts_with(name))
     }
 
-    /// Clicks a part at a share of its width and height.
-    fn click(&mut self, name: &str, share: Vec2) {
+    /// Clicks a part at a fraction of its width and height.
+    fn click(&mut self, name: &str, fraction: Vec2) {
         let (_, rect) = self.find(name).unwrap();
-        let pos = rect.min + rect.size() * share;
+        let pos = rect.min + rect.size() * fraction;
         let button = |pressed| Event::PointerButton {
             pos,
             button: PointerButton::Primary,
@@ -123,60 +123,71 @@ impl Panel {
 }
 
 #[test]
-fn a_click_on_the_small_frame_chooses_a_patch_and_arrows_go_on_from_there() {
-    let mut panel = Panel::new(Some(seen().0));
-    let (text, _) = panel.find("chosen patch").unwrap();
-    assert_eq!(text, "chosen patch: row 3, column 4", "the middle");
-    assert!(!panel.own.takes(Key::ArrowUp), "the arrows are the game's");
+fn click_and_arrows_select_patch() {
+    let mut panel = TestPanel::new(Some(inspection().0));
+    let (text, _) = panel.find("Selected patch").unwrap();
+    assert_eq!(text, "Selected patch: Row 3, column 4", "the middle");
+    assert!(
+        !panel.inspect.captures_key(Key::ArrowUp),
+        "the arrows belong to the game"
+    );
     // Row 2 of 4, column 5 of 6.
-    panel.click("chosen patch", vec2(4.5 / 6.0, 1.5 / 4.0));
-    assert_eq!(panel.own.chosen, Some(10));
-    assert!(panel.own.takes(Key::ArrowUp) && !panel.own.takes(Key::W));
-    let before = panel.own.rows.clone();
+    panel.click("Selected patch", vec2(4.5 / 6.0, 1.5 / 4.0));
+    assert_eq!(panel.inspect.selected, Some(10));
+    assert!(panel.inspect.captures_key(Key::ArrowUp) && !panel.inspect.captures_key(Key::W));
+    let before = panel.inspect.rows.clone();
     panel.press(Key::ArrowLeft);
     panel.press(Key::ArrowDown);
-    assert_eq!(panel.own.chosen, Some(15));
+    assert_eq!(panel.inspect.selected, Some(15));
     panel.draw(Vec::new());
-    assert_ne!(panel.own.rows, before, "another token, in the same frame");
+    assert_ne!(
+        panel.inspect.rows, before,
+        "another token, in the same frame"
+    );
     panel.press(Key::Escape);
     panel.draw(Vec::new());
-    assert!(!panel.own.takes(Key::ArrowUp));
+    assert!(!panel.inspect.captures_key(Key::ArrowUp));
 }
 
 #[test]
-fn a_layer_is_chosen_by_its_button_and_every_part_has_a_name() {
-    let mut panel = Panel::new(Some(seen().0));
-    let first = panel.own.others.clone();
-    for name in ["channel 3: ", "attention over past", "registers: "] {
+fn layer_button_selects_layer() {
+    let mut panel = TestPanel::new(Some(inspection().0));
+    let first = panel.inspect.attention_shares.clone();
+    for name in ["Channel 3: ", "Attention over past", "registers: "] {
         assert!(panel.find(name).is_some(), "{name}");
     }
-    panel.click("space attention of layer 3", vec2(0.5, 0.5));
-    assert_eq!(panel.own.layer, 2);
-    assert_ne!(panel.own.others, first);
+    panel.click("Space attention of layer 3", vec2(0.5, 0.5));
+    assert_eq!(panel.inspect.layer, 2);
+    assert_ne!(panel.inspect.attention_shares, first);
 }
 
 #[test]
-fn textures_are_kept_from_frame_to_frame() {
-    let mut panel = Panel::new(Some(seen().0));
+fn textures_are_reused() {
+    let mut panel = TestPanel::new(Some(inspection().0));
     panel.draw(Vec::new());
-    let ids = |own: &Inspect| {
-        let sheets = [&own.picture, &own.channels, &own.veil, &own.map];
+    let ids = |inspect: &InspectPanel| {
+        let sheets = [
+            &inspect.picture,
+            &inspect.channels,
+            &inspect.attention_overlay,
+            &inspect.map,
+        ];
         sheets.map(|sheet| sheet.id().unwrap())
     };
-    let before = ids(&panel.own);
+    let before = ids(&panel.inspect);
     panel.frame.sequence = 2;
     panel.draw(Vec::new());
-    assert_eq!(ids(&panel.own), before);
+    assert_eq!(ids(&panel.inspect), before);
 }
 
 #[test]
-fn what_is_missing_is_said() {
-    let mut panel = Panel::new(None);
-    assert!(panel.find("The next predicted frame").is_some());
-    let (mut seen, _) = seen();
-    seen.attention = None;
-    let mut panel = Panel::new(Some(seen));
-    assert!(panel.find("This engine does not tell").is_some());
-    assert!(panel.find("channel 1: ").is_some());
-    assert!(panel.find("space attention").is_none());
+fn missing_data_is_explained() {
+    let mut panel = TestPanel::new(None);
+    assert!(panel.find("The next generated frame").is_some());
+    let (mut inspection, _) = inspection();
+    inspection.attention = None;
+    let mut panel = TestPanel::new(Some(inspection));
+    assert!(panel.find("This engine does not report").is_some());
+    assert!(panel.find("Channel 1: ").is_some());
+    assert!(panel.find("Space attention").is_none());
 }

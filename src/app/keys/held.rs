@@ -1,30 +1,30 @@
-//! What is held down, by whom, and the action that it plays.
+//! Which keys are held, by which device, and the action they play.
 
 use eframe::egui::Key;
 
 use super::{BoundAction, Chord, KeyMap};
 
-/// Who holds a key.
+/// The device that holds a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// A person's hand on the keyboard.
+pub enum InputSource {
+    /// The keyboard.
     Keyboard,
-    /// A gamepad's buttons, which stand for keys.
-    Pad,
-    /// The mouse, whose motion stands for keys.
+    /// Gamepads, whose buttons are mapped to keys.
+    Gamepad,
+    /// The mouse, whose motion is mapped to keys.
     Mouse,
 }
 
-/// The world's keys that are down, in the order in which they were pressed.
+/// The world's keys that are held down, in the order they were pressed.
 #[derive(Clone, Debug, Default)]
 pub struct HeldKeys {
-    down: Vec<(Key, Source)>,
+    down: Vec<(Key, InputSource)>,
 }
 
 impl HeldKeys {
-    /// A key goes down on the keyboard; a repeat of a held key changes nothing.
+    /// Presses a key on the keyboard; returns false for a key repeat.
     pub fn press(&mut self, key: Key) -> bool {
-        let pressed = (key, Source::Keyboard);
+        let pressed = (key, InputSource::Keyboard);
         let new = !self.down.contains(&pressed);
         if new {
             self.down.push(pressed);
@@ -32,17 +32,18 @@ impl HeldKeys {
         new
     }
 
-    /// A key goes up on the keyboard; whether it was down there.
+    /// Releases a key on the keyboard; returns whether it was down.
     pub fn release(&mut self, key: Key) -> bool {
         let before = self.down.len();
-        self.down.retain(|held| *held != (key, Source::Keyboard));
+        self.down
+            .retain(|held| *held != (key, InputSource::Keyboard));
         self.down.len() < before
     }
 
-    /// A source holds these keys and no others; whether that changes anything.
-    pub fn set(&mut self, source: Source, keys: &[Key]) -> bool {
+    /// Sets the keys held by a device; returns whether anything changed.
+    pub fn set(&mut self, source: InputSource, keys: &[Key]) -> bool {
         let before = self.down.len();
-        let stays = |(key, by): &(Key, Source)| *by != source || keys.contains(key);
+        let stays = |(key, by): &(Key, InputSource)| *by != source || keys.contains(key);
         self.down.retain(stays);
         let mut changed = self.down.len() < before;
         for key in keys {
@@ -54,24 +55,23 @@ impl HeldKeys {
         changed
     }
 
-    /// All keys go up, as when the window loses the focus.
+    /// Releases all keys, for example when the window loses focus.
     pub fn release_all(&mut self) {
         self.down.clear();
     }
 
-    /// Whether a key is down.
+    /// Whether any device holds a key.
     pub fn is_down(&self, key: Key) -> bool {
         self.down.iter().any(|(held, _)| *held == key)
     }
 
-    /// The action of the keys that are down, or the idle action.
+    /// The action of the held keys, or the idle action 0.
     pub fn action(&self, map: &KeyMap) -> u32 {
-        self.chosen(map).map_or(0, |(bound, _)| bound.action)
+        self.active_chord(map).map_or(0, |(bound, _)| bound.action)
     }
 
-    /// The action that is played: more keys held together win over fewer, then what was pressed
-    /// last.
-    pub fn chosen<'a>(&self, map: &'a KeyMap) -> Option<(&'a BoundAction, &'a Chord)> {
+    /// The played action and its chord: longer chords win, then the most recent press.
+    pub fn active_chord<'a>(&self, map: &'a KeyMap) -> Option<(&'a BoundAction, &'a Chord)> {
         let place = |key: &Key| self.down.iter().rposition(|(down, _)| down == key);
         map.actions
             .iter()

@@ -6,7 +6,7 @@ fn map(actions: &[(&str, &[&str])]) -> Result<KeyMap> {
 }
 
 #[test]
-fn the_first_action_keeps_a_key_that_is_bound_twice() {
+fn first_action_keeps_duplicate_key() {
     let map = map(&[("noop", &[]), ("up", &["W", "Up"]), ("fire", &["W", "F"])]).unwrap();
     let chords: Vec<_> = map
         .shown()
@@ -17,7 +17,7 @@ fn the_first_action_keeps_a_key_that_is_bound_twice() {
 }
 
 #[test]
-fn an_unknown_key_is_refused_with_the_action_the_key_and_what_was_expected() {
+fn unknown_key_is_refused() {
     for name in ["Upp", "Up+", "Up+Spce", ""] {
         let error = map(&[("noop", &[]), ("up", &[name])]).unwrap_err();
         let line = error.to_string();
@@ -31,7 +31,7 @@ fn an_unknown_key_is_refused_with_the_action_the_key_and_what_was_expected() {
 }
 
 #[test]
-fn the_world_takes_a_shortcut_key_and_leaves_the_other() {
+fn world_keys_override_shortcuts() {
     let map = map(&[("noop", &[]), ("fire", &["Space", "R"])]).unwrap();
     assert_eq!(map.shortcut(Key::Space), None);
     assert_eq!(map.shortcut(Key::P), Some(Shortcut::Pause));
@@ -41,7 +41,7 @@ fn the_world_takes_a_shortcut_key_and_leaves_the_other() {
 }
 
 #[test]
-fn a_shortcut_with_nothing_to_do_is_left_out() {
+fn shortcut_can_be_removed() {
     let map = map(&[("noop", &[])]).unwrap();
     assert_eq!(map.shortcut(Key::V), Some(Shortcut::Denoising));
     let map = map.without(Shortcut::Denoising);
@@ -50,7 +50,7 @@ fn a_shortcut_with_nothing_to_do_is_left_out() {
 }
 
 #[test]
-fn the_latest_pressed_key_wins_and_the_earlier_one_comes_back() {
+fn latest_key_wins() {
     let map = map(&[("noop", &[]), ("up", &["Up"]), ("down", &["Down"])]).unwrap();
     let mut held = HeldKeys::default();
     assert_eq!(held.action(&map), 0);
@@ -65,7 +65,7 @@ fn the_latest_pressed_key_wins_and_the_earlier_one_comes_back() {
 }
 
 #[test]
-fn keys_held_together_win_over_each_alone() {
+fn longer_chord_wins() {
     let map = map(&[
         ("noop", &[]),
         ("up", &["Up"]),
@@ -89,7 +89,7 @@ fn keys_held_together_win_over_each_alone() {
 }
 
 #[test]
-fn a_chord_is_shown_when_its_keys_are_no_actions_of_their_own() {
+fn uncombined_chord_is_listed() {
     let map = map(&[("noop", &[]), ("up", &["Up"]), ("jump", &["Up+J"])]).unwrap();
     assert_eq!(map.shown().count(), 2);
     assert!(map.uses(Key::J) && !map.uses(Key::K));
@@ -102,7 +102,7 @@ fn own(keys: &[(&str, &[&str])]) -> Bindings {
         .collect()
 }
 
-/// A world of a walker, and a player's own keys for it.
+/// A walking world with custom keys.
 fn walker(keys: &[(&str, &[&str])]) -> KeyMap {
     let actions: [(&str, &[&str]); 5] = [
         ("noop", &[]),
@@ -123,7 +123,7 @@ fn action(map: &KeyMap, keys: &[Key]) -> u32 {
 }
 
 #[test]
-fn a_players_own_keys_stand_in_the_place_of_the_worlds() {
+fn custom_keys_replace_defaults() {
     let map = walker(&[("forward", &["I"]), ("wait", &[])]);
     assert_eq!(map.chords_of(1), [vec![Key::I]]);
     assert_eq!(action(&map, &[Key::I]), 1);
@@ -134,25 +134,25 @@ fn a_players_own_keys_stand_in_the_place_of_the_worlds() {
 }
 
 #[test]
-fn actions_of_several_keys_follow_the_keys_of_their_parts() {
+fn combined_actions_follow_their_parts() {
     let map = walker(&[("forward", &["I"])]);
     assert_eq!(action(&map, &[Key::I, Key::A]), 4);
     assert_eq!(action(&map, &[Key::ArrowLeft, Key::I]), 4);
-    // The world names W+A and not W+ArrowLeft, and both are the same two actions.
+    // The world binds W+A but not W+ArrowLeft; both combine the same two actions.
     assert_eq!(action(&walker(&[]), &[Key::W, Key::ArrowLeft]), 4);
     let without = walker(&[("left", &[])]);
     assert!(without.chords_of(4).is_empty());
 }
 
 #[test]
-fn a_key_that_a_player_gives_to_another_action_is_taken_from_the_first() {
+fn custom_key_is_taken_from_others() {
     let map = walker(&[("wait", &["W"])]);
     assert_eq!(map.chords_of(1), [vec![Key::ArrowUp]]);
     assert_eq!(action(&map, &[Key::W]), 3);
 }
 
 #[test]
-fn own_keys_that_nobody_knows_are_passed_over() {
+fn unknown_custom_keys_are_ignored() {
     let map = walker(&[
         ("forward", &["Upp", "I"]),
         ("fly", &["F"]),
@@ -163,7 +163,7 @@ fn own_keys_that_nobody_knows_are_passed_over() {
 }
 
 #[test]
-fn a_shortcut_gives_way_to_a_players_own_key_and_comes_back_without_it() {
+fn custom_key_overrides_shortcut() {
     let map = walker(&[("wait", &["P"])]);
     assert_eq!(map.shortcut(Key::P), None);
     assert_eq!(map.shortcut(Key::Space), Some(Shortcut::Pause));
@@ -171,7 +171,7 @@ fn a_shortcut_gives_way_to_a_players_own_key_and_comes_back_without_it() {
 }
 
 #[test]
-fn what_can_be_chosen_is_every_action_but_the_idle_and_the_composed() {
+fn idle_and_combined_cannot_be_rebound() {
     let world = world(&[
         ("noop", &[]),
         ("up", &["Up"]),
@@ -181,14 +181,14 @@ fn what_can_be_chosen_is_every_action_but_the_idle_and_the_composed() {
     ]);
     let map = KeyMap::new(&world.actions).unwrap();
     let names: Vec<_> = map
-        .choosable(&world.actions)
+        .rebindable(&world.actions)
         .map(|(spec, _)| spec.name.as_str())
         .collect();
     assert_eq!(names, ["up", "nameless", "fire"]);
 }
 
 #[test]
-fn every_shortcut_has_a_key_of_its_own_and_says_what_it_does() {
+fn shortcuts_have_unique_keys() {
     let map = KeyMap::new(&[]).unwrap();
     for shortcut in Shortcut::ALL {
         let keys: Vec<_> = map.shortcut_keys(shortcut).collect();
@@ -201,15 +201,15 @@ fn every_shortcut_has_a_key_of_its_own_and_says_what_it_does() {
 }
 
 #[test]
-fn a_key_stays_down_until_everybody_lets_it_go() {
+fn key_is_held_until_all_release() {
     let mut held = HeldKeys::default();
     assert!(held.press(Key::W));
     assert!(!held.press(Key::W));
-    assert!(held.set(Source::Pad, &[Key::W, Key::A]));
-    assert!(!held.set(Source::Pad, &[Key::A, Key::W]));
+    assert!(held.set(InputSource::Gamepad, &[Key::W, Key::A]));
+    assert!(!held.set(InputSource::Gamepad, &[Key::A, Key::W]));
     assert!(held.release(Key::W) && !held.release(Key::W));
     assert!(held.is_down(Key::W));
-    assert!(held.set(Source::Pad, &[]));
+    assert!(held.set(InputSource::Gamepad, &[]));
     assert!(!held.is_down(Key::W) && !held.is_down(Key::A));
 }
 

@@ -1,6 +1,6 @@
-//! The "New world" page: a source, the settings, the training, step by step.
+//! The "New world" page, in three steps: source, settings, training.
 //!
-//! It shows what [`crate::workspace`] is doing and asks the window for what only the window can do.
+//! It drives [`crate::workspace`] and returns requests that only the window can fulfil.
 
 pub(super) mod banner;
 mod plot;
@@ -14,39 +14,39 @@ use std::time::SystemTime;
 
 use eframe::egui::{self, Align, Layout, RichText, ScrollArea, Ui};
 
-use self::setup::Setup;
-use self::source::Source;
-use self::training::Watch;
-use self::widgets::Complaint;
+use self::setup::SetupStep;
+use self::source::SourceStep;
+use self::training::TrainingStep;
+use self::widgets::ErrorCard;
 use super::theme;
 use crate::workspace::{Notify, Places, Program, Task, Training, places, recording};
 use crate::{Error, Result};
 use driftless_sim::Session;
 use driftless_worlds::Kind;
 
-/// Width of the page's content at most.
+/// Maximum width of the page's content, in points.
 const WIDTH: f32 = 940.0;
 
-/// What the page asks of the window.
+/// A request to the window.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Ask {
-    /// Go back to the game.
+pub(super) enum PageRequest {
+    /// Return to the game.
     Back,
     /// Play and record a simulator.
     Record(Kind),
-    /// Play the checkpoint of a run, and come back.
+    /// Play the checkpoint of a training run temporarily.
     Try(PathBuf),
-    /// Play a saved world.
+    /// Play a saved world instead of the current game.
     Play(PathBuf),
 }
 
-/// What a part of the page asks of the page.
-enum Wish {
-    Ask(Ask),
-    /// A dataset is there: choose the settings.
+/// An action requested by a step of the page.
+enum StepAction {
+    Request(PageRequest),
+    /// Continue with this dataset to the settings.
     Data(PathBuf),
-    /// Work that leads to a dataset in this folder, by the program's command with these arguments.
-    Make {
+    /// Run the program with these arguments to create a dataset in `folder`.
+    CreateDataset {
         what: String,
         folder: PathBuf,
         arguments: Vec<std::ffi::OsString>,
@@ -55,8 +55,8 @@ enum Wish {
         folder: PathBuf,
         data: Option<PathBuf>,
     },
-    Start(Box<setup::Start>),
-    /// Choose another source.
+    Start(Box<setup::TrainingRequest>),
+    /// Return to the source step.
     Source,
     Failed {
         what: &'static str,
@@ -64,50 +64,50 @@ enum Wish {
     },
 }
 
-enum Step {
+enum PageStep {
     Source,
-    /// A dataset is being made.
-    Making {
+    /// A dataset is being created.
+    CreatingDataset {
         what: String,
         folder: PathBuf,
         task: Task<PathBuf>,
     },
-    Setup(Box<Setup>),
-    Training(Box<Watch>),
+    Setup(Box<SetupStep>),
+    Training(Box<TrainingStep>),
 }
 
-/// The page.
-pub(super) struct Page {
+/// The "New world" page.
+pub(super) struct NewWorldPage {
     home: Option<PathBuf>,
     notify: Notify,
-    step: Step,
-    source: Source,
-    complaint: Option<Complaint>,
-    /// Settings that are proposed for training.
+    step: PageStep,
+    source: SourceStep,
+    error_card: Option<ErrorCard>,
+    /// A settings file offered for training.
     settings: Option<PathBuf>,
 }
 
-impl Page {
+impl NewWorldPage {
     pub fn new(home: Option<PathBuf>, notify: Notify) -> Self {
         Self {
-            source: Source::new(),
-            step: Step::Source,
-            complaint: None,
+            source: SourceStep::new(),
+            step: PageStep::Source,
+            error_card: None,
             settings: None,
             home,
             notify,
         }
     }
 
-    /// Loads pictures anew, for another window.
-    pub fn forget_pictures(&mut self) {
-        self.source.forget_pictures();
-        if let Step::Training(watch) = &mut self.step {
-            watch.forget_preview();
+    /// Drops textures of a lost device.
+    pub fn drop_textures(&mut self) {
+        self.source.drop_textures();
+        if let PageStep::Training(training) = &mut self.step {
+            training.drop_textures();
         }
     }
 
-    /// The page comes into sight: what lies on the disk may have changed.
+    /// Opens the page and lists the files on disk again.
     pub fn open(&mut self) {
         if let Some(places) = self.places() {
             self.source.list(&places);
@@ -117,206 +117,209 @@ impl Page {
     fn places(&mut self) -> Option<Places> {
         let found = Places::find(self.home.clone());
         found
-            .map_err(|error| self.complain("No place for worlds", &error))
+            .map_err(|error| self.show_error("Cannot find the data folder", &error))
             .ok()
     }
 
-    /// Proposes a settings file for training.
+    /// Offers a settings file for training.
     pub fn propose_settings(&mut self, settings: Option<PathBuf>) {
         self.settings = settings;
     }
 
-    /// Shows a card about what went wrong.
-    pub fn complain(&mut self, what: &str, error: &Error) {
-        self.complaint = Some(Complaint::new(what, error));
+    /// Shows an error card.
+    pub fn show_error(&mut self, what: &str, error: &Error) {
+        self.error_card = Some(ErrorCard::new(what, error));
     }
 
-    /// Whether a run is at work.
-    pub fn trains(&self) -> bool {
-        matches!(&self.step, Step::Training(watch) if watch.run.busy())
+    /// Whether training is running.
+    pub fn is_training(&self) -> bool {
+        matches!(&self.step, PageStep::Training(training) if training.run.busy())
     }
 
-    /// When the weights that can be tried were saved.
+    /// When the newest playable weights were saved.
     pub fn saved(&self) -> Option<SystemTime> {
         match &self.step {
-            Step::Training(watch) => watch.run.view().saved,
+            PageStep::Training(training) => training.run.view().saved,
             _ => None,
         }
     }
 
-    /// The dataset that a recording becomes.
+    /// The dataset folder for a new recording.
     ///
     /// # Errors
-    /// There is no place for it.
+    /// Returns an error if the data folder cannot be determined.
     pub fn recording_folder(&self, kind: Kind) -> Result<PathBuf> {
         let data = Places::find(self.home.clone())?.data();
         Ok(places::free(&data, kind.name()))
     }
 
-    /// What was played becomes a dataset.
-    pub fn take_recording(&mut self, session: Session, kind: Kind) {
-        let folder = session.path().to_path_buf();
+    /// Writes a recording as a dataset.
+    pub fn take_recording(&mut self, recording: Session, kind: Kind) {
+        let folder = recording.path().to_path_buf();
         let out = folder.clone();
         let task = Task::start(self.notify.clone(), move |_| {
-            recording::write(session, kind, &out).map(|_| out)
+            recording::write(recording, kind, &out).map(|_| out)
         });
-        self.make("Writing the recording".into(), folder, task);
+        self.create_dataset("Writing the recording…".into(), folder, task);
     }
 
-    fn make(&mut self, what: String, folder: PathBuf, task: Result<Task<PathBuf>>) {
-        self.complaint = None;
+    fn create_dataset(&mut self, what: String, folder: PathBuf, task: Result<Task<PathBuf>>) {
+        self.error_card = None;
         match task {
-            Ok(task) => self.step = Step::Making { what, folder, task },
-            Err(error) => self.complain("The work cannot begin", &error),
+            Ok(task) => self.step = PageStep::CreatingDataset { what, folder, task },
+            Err(error) => self.show_error("Cannot start", &error),
         }
     }
 
-    /// Goes on with a dataset.
+    /// Continues with a dataset.
     pub fn choose_data(&mut self, folder: PathBuf) {
-        self.complaint = None;
-        match Setup::new(folder, self.settings.as_deref(), &self.notify) {
-            Ok(setup) => self.step = Step::Setup(Box::new(setup)),
-            Err(error) => self.complain("The dataset cannot be read", &error),
+        self.error_card = None;
+        match SetupStep::new(folder, self.settings.as_deref(), &self.notify) {
+            Ok(setup) => self.step = PageStep::Setup(Box::new(setup)),
+            Err(error) => self.show_error("Cannot read the dataset", &error),
         }
     }
 
-    /// Goes on with a run that has begun.
+    /// Opens an existing training run.
     pub fn open_run(&mut self, folder: &Path) {
         self.open_run_with(folder, None);
     }
 
     fn open_run_with(&mut self, folder: &Path, data: Option<PathBuf>) {
-        self.complaint = None;
-        let opened =
-            Program::own().and_then(|own| Training::open(folder, data, own, self.notify.clone()));
+        self.error_card = None;
+        let opened = Program::own()
+            .and_then(|program| Training::open(folder, data, program, self.notify.clone()));
         match opened {
-            Ok(run) => self.step = Step::Training(Box::new(Watch::new(run))),
+            Ok(run) => self.step = PageStep::Training(Box::new(TrainingStep::new(run))),
             Err(error) => {
-                self.step = Step::Source;
+                self.step = PageStep::Source;
                 if !Training::names_its_data(folder) {
-                    self.source.want_data_of(folder);
+                    self.source.ask_for_data(folder);
                 }
-                self.complain("The run cannot be opened", &error);
+                self.show_error("Cannot open the run", &error);
             }
         }
     }
 
-    /// A file or a folder that was dropped onto the window.
+    /// Handles a file or folder dropped on the window.
     pub fn drop_path(&mut self, path: &Path) {
-        if matches!(self.step, Step::Training(_) | Step::Making { .. }) {
+        if matches!(
+            self.step,
+            PageStep::Training(_) | PageStep::CreatingDataset { .. }
+        ) {
             return;
         }
-        if let Some(wish) = self.source.dropped(path) {
-            self.fulfil(wish);
+        if let Some(action) = self.source.dropped(path) {
+            self.handle(action);
         } else {
-            self.step = Step::Source;
+            self.step = PageStep::Source;
         }
     }
 
-    /// Takes the results of what runs in the background.
-    pub fn listen(&mut self) {
+    /// Takes results from background tasks.
+    pub fn poll(&mut self) {
         match &mut self.step {
-            Step::Making { task, .. } => match task.take() {
+            PageStep::CreatingDataset { task, .. } => match task.take() {
                 Some(Ok(folder)) => self.choose_data(folder),
                 Some(Err(error)) => {
-                    self.step = Step::Source;
-                    self.complain("No dataset was made", &error);
+                    self.step = PageStep::Source;
+                    self.show_error("No dataset was created", &error);
                 }
                 None => {}
             },
-            Step::Setup(setup) => setup.listen(),
-            Step::Training(watch) => watch.listen(),
-            Step::Source => {}
+            PageStep::Setup(setup) => setup.poll(),
+            PageStep::Training(training) => training.poll(),
+            PageStep::Source => {}
         }
-        self.source.listen();
+        self.source.poll();
     }
 
-    /// The key Enter: what the step's green button does.
-    pub fn enter(&mut self) -> Option<Ask> {
-        let wish = match &mut self.step {
-            Step::Setup(setup) => setup.enter(),
-            Step::Training(watch) => watch.enter(),
-            Step::Source | Step::Making { .. } => None,
+    /// Handles Enter: the step's primary button.
+    pub fn enter(&mut self) -> Option<PageRequest> {
+        let action = match &mut self.step {
+            PageStep::Setup(setup) => setup.enter(),
+            PageStep::Training(training) => training.enter(),
+            PageStep::Source | PageStep::CreatingDataset { .. } => None,
         };
-        wish.and_then(|wish| self.fulfil(wish))
+        action.and_then(|action| self.handle(action))
     }
 
-    /// The key S: a world in training is saved under its name.
+    /// Handles S: saves a world in training under its name.
     pub fn save(&mut self) {
-        if let Step::Training(watch) = &mut self.step {
-            watch.save_as(Places::find(self.home.clone()), &self.notify);
+        if let PageStep::Training(training) = &mut self.step {
+            training.save_as(Places::find(self.home.clone()), &self.notify);
         }
     }
 
-    fn fulfil(&mut self, wish: Wish) -> Option<Ask> {
-        match wish {
-            Wish::Ask(ask) => return Some(ask),
-            Wish::Data(folder) => self.choose_data(folder),
-            Wish::Make {
+    fn handle(&mut self, action: StepAction) -> Option<PageRequest> {
+        match action {
+            StepAction::Request(request) => return Some(request),
+            StepAction::Data(folder) => self.choose_data(folder),
+            StepAction::CreateDataset {
                 what,
                 folder,
                 arguments,
             } => {
                 let notify = self.notify.clone();
                 let out = folder.clone();
-                let task = Program::own().and_then(|own| {
+                let task = Program::own().and_then(|program| {
                     Task::start(notify, move |cancelled| {
-                        own.run(&arguments, cancelled).map(|()| out)
+                        program.run(&arguments, cancelled).map(|()| out)
                     })
                 });
-                self.make(what, folder, task);
+                self.create_dataset(what, folder, task);
             }
-            Wish::OpenRun { folder, data } => self.open_run_with(&folder, data),
-            Wish::Start(start) => self.start(&start),
-            Wish::Source => {
-                self.complaint = None;
-                self.step = Step::Source;
+            StepAction::OpenRun { folder, data } => self.open_run_with(&folder, data),
+            StepAction::Start(start) => self.start(&start),
+            StepAction::Source => {
+                self.error_card = None;
+                self.step = PageStep::Source;
                 self.open();
             }
-            Wish::Failed { what, error } => self.complain(what, &error),
+            StepAction::Failed { what, error } => self.show_error(what, &error),
         }
         None
     }
 
-    fn start(&mut self, start: &setup::Start) {
+    fn start(&mut self, start: &setup::TrainingRequest) {
         let Some(places) = self.places() else {
             return;
         };
-        self.complaint = None;
+        self.error_card = None;
         let started = places::folder_name(&start.name).and_then(|name| {
             let plan = start.plan(places::free(&places.runs(), &name));
             Training::start(&plan, start.minutes, Program::own()?, self.notify.clone())
         });
         match started {
-            Ok(run) => self.step = Step::Training(Box::new(Watch::new(run))),
-            Err(error) => self.complain("Training cannot begin", &error),
+            Ok(run) => self.step = PageStep::Training(Box::new(TrainingStep::new(run))),
+            Err(error) => self.show_error("Cannot start training", &error),
         }
     }
 
-    /// Ends what runs for the page; a run of the trainer is handed over to be waited for.
+    /// Ends background tasks; returns a running training to be waited for.
     pub fn close(self) -> Option<Training> {
         match self.step {
-            Step::Training(watch) => Some(watch.run),
-            Step::Making { task, .. } => {
+            PageStep::Training(training) => Some(training.run),
+            PageStep::CreatingDataset { task, .. } => {
                 task.end();
                 None
             }
-            Step::Source | Step::Setup(_) => None,
+            PageStep::Source | PageStep::Setup(_) => None,
         }
     }
 
     /// Draws the page.
-    pub fn ui(&mut self, ui: &mut Ui) -> Option<Ask> {
-        let mut ask = None;
+    pub fn ui(&mut self, ui: &mut Ui) -> Option<PageRequest> {
+        let mut request = None;
         let bar = egui::Frame::new()
-            .fill(theme::panel())
+            .fill(theme::palette(ui).panel)
             .inner_margin(egui::Margin::symmetric(18, 10));
         egui::Panel::top("page-bar")
             .resizable(false)
             .frame(bar)
             .show(ui, |ui| {
                 if self.headline(ui) {
-                    ask = Some(Ask::Back);
+                    request = Some(PageRequest::Back);
                 }
             });
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
@@ -327,31 +330,35 @@ impl Page {
                 ui.vertical(|ui| {
                     ui.set_width(width);
                     ui.add_space(14.0);
-                    if let Some(wish) = self.content(ui) {
-                        ask = self.fulfil(wish).or(ask.take());
+                    if let Some(action) = self.content(ui) {
+                        request = self.handle(action).or(request.take());
                     }
                     ui.add_space(14.0);
                 });
             });
         });
-        ask
+        request
     }
 
-    /// The name of the page and its steps; whether the way back was clicked.
+    /// Draws the page's title and steps; returns whether "Back" was clicked.
     fn headline(&self, ui: &mut Ui) -> bool {
         let now = match self.step {
-            Step::Source | Step::Making { .. } => 0,
-            Step::Setup(_) => 1,
-            Step::Training(_) => 2,
+            PageStep::Source | PageStep::CreatingDataset { .. } => 0,
+            PageStep::Setup(_) => 1,
+            PageStep::Training(_) => 2,
         };
         ui.horizontal(|ui| {
-            ui.label(RichText::new("New world").heading().color(theme::text()));
+            ui.label(
+                RichText::new("New world")
+                    .heading()
+                    .color(theme::palette(ui).text),
+            );
             ui.add_space(12.0);
             for (i, name) in ["1 Source", "2 Settings", "3 Training"].iter().enumerate() {
                 let colour = if i == now {
-                    theme::accent()
+                    theme::palette(ui).accent
                 } else {
-                    theme::muted()
+                    theme::palette(ui).muted
                 };
                 ui.label(RichText::new(*name).color(colour));
             }
@@ -363,38 +370,44 @@ impl Page {
         .inner
     }
 
-    fn content(&mut self, ui: &mut Ui) -> Option<Wish> {
-        if let Some(complaint) = &self.complaint
-            && complaint.ui(ui)
+    fn content(&mut self, ui: &mut Ui) -> Option<StepAction> {
+        if let Some(error_card) = &self.error_card
+            && error_card.ui(ui)
         {
-            self.complaint = None;
+            self.error_card = None;
         }
         match &mut self.step {
-            Step::Source => {
+            PageStep::Source => {
                 let places = Places::find(self.home.clone());
                 match places {
                     Ok(places) => self.source.ui(ui, &places, &self.notify),
-                    Err(error) => Some(Wish::Failed {
-                        what: "No place for worlds",
+                    Err(error) => Some(StepAction::Failed {
+                        what: "Cannot find the data folder",
                         error,
                     }),
                 }
             }
-            Step::Making { what, folder, .. } => {
+            PageStep::CreatingDataset { what, folder, .. } => {
                 let stop = widgets::card(ui, |ui| {
                     ui.horizontal(|ui| {
-                        widgets::working(ui);
-                        ui.label(RichText::new(what.as_str()).color(theme::text()));
+                        widgets::activity(ui);
+                        ui.label(RichText::new(what.as_str()).color(theme::palette(ui).text));
                     });
                     let done = places::episodes_so_far(folder);
                     let count = format!("{done} episodes so far");
-                    ui.label(RichText::new(count).monospace().color(theme::muted()));
+                    ui.label(
+                        RichText::new(count)
+                            .monospace()
+                            .color(theme::palette(ui).muted),
+                    );
                     ui.button("Stop").clicked()
                 });
-                stop.then_some(Wish::Source)
+                stop.then_some(StepAction::Source)
             }
-            Step::Setup(setup) => setup.ui(ui, &self.notify),
-            Step::Training(watch) => watch.ui(ui, Places::find(self.home.clone()), &self.notify),
+            PageStep::Setup(setup) => setup.ui(ui, &self.notify),
+            PageStep::Training(training) => {
+                training.ui(ui, Places::find(self.home.clone()), &self.notify)
+            }
         }
     }
 }

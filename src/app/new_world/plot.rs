@@ -1,4 +1,4 @@
-//! The loss of both stages as curves.
+//! The loss curves of both training stages.
 
 use eframe::egui::{RichText, Ui, Vec2b};
 use egui_plot::{Legend, Line, Plot, PlotPoints};
@@ -6,17 +6,17 @@ use egui_plot::{Legend, Line, Plot, PlotPoints};
 use crate::app::theme;
 use crate::workspace::progress::{Progress, Stage};
 
-/// Points of a curve; more would lie on top of each other.
+/// Points drawn per curve; more would overlap.
 const POINTS: usize = 400;
 
 /// Draws log₁₀ of the loss over the steps of each stage.
 pub(super) fn loss(ui: &mut Ui, progress: &Progress, height: f32) {
     if progress.stages.iter().all(|stage| stage.entries.len() < 2) {
-        let hint = RichText::new("The curve begins with the second line of the log.");
-        ui.label(hint.color(theme::muted()));
+        let hint = RichText::new("Waiting for data…");
+        ui.label(hint.color(theme::palette(ui).muted));
         return;
     }
-    let colours = [theme::text(), theme::accent()];
+    let colours = [theme::palette(ui).text, theme::palette(ui).accent];
     Plot::new("loss")
         .height(height)
         .width(ui.available_width())
@@ -26,10 +26,10 @@ pub(super) fn loss(ui: &mut Ui, progress: &Progress, height: f32) {
         .allow_boxed_zoom(false)
         .auto_bounds(Vec2b::TRUE)
         .show_background(false)
-        .grid_color(theme::line())
+        .grid_color(theme::palette(ui).line)
         .legend(Legend::default())
-        .y_axis_formatter(|mark, _| power(mark.value))
-        .x_axis_formatter(|mark, _| steps(mark.value))
+        .y_axis_formatter(|mark, _| loss_label(mark.value))
+        .x_axis_formatter(|mark, _| steps_label(mark.value))
         .label_formatter(|_| None)
         .show(ui, |plot| {
             for (stage, colour) in progress.stages.iter().zip(colours) {
@@ -41,7 +41,7 @@ pub(super) fn loss(ui: &mut Ui, progress: &Progress, height: f32) {
         });
 }
 
-/// Step and log₁₀ of the mean loss around it.
+/// Points `[step, log₁₀ loss]`, averaged over chunks.
 fn curve(stage: &Stage) -> Vec<[f64; 2]> {
     let together = stage.entries.len().div_ceil(POINTS).max(1);
     stage
@@ -55,8 +55,8 @@ fn curve(stage: &Stage) -> Vec<[f64; 2]> {
         .collect()
 }
 
-/// A loss, from its logarithm.
-fn power(exponent: f64) -> String {
+/// Formats a loss from its log₁₀.
+fn loss_label(exponent: f64) -> String {
     let value = 10_f64.powf(exponent);
     match value {
         0.01..1000.0 => format!("{value:.3}")
@@ -67,8 +67,8 @@ fn power(exponent: f64) -> String {
     }
 }
 
-/// A number of steps, short.
-fn steps(value: f64) -> String {
+/// Formats a number of steps.
+fn steps_label(value: f64) -> String {
     match value {
         1000.0.. => format!("{}k", value / 1000.0),
         _ => format!("{value:.0}"),
@@ -81,7 +81,7 @@ mod tests {
     use crate::workspace::log::Entry;
 
     #[test]
-    fn a_long_curve_is_drawn_through_means() {
+    fn long_curve_is_averaged() {
         let entries = (0..4000).map(|i| Entry {
             stage: "dynamics".into(),
             step: 1 + 20 * i,
@@ -101,13 +101,13 @@ mod tests {
     }
 
     #[test]
-    fn axes_are_labelled_with_losses_and_steps() {
+    fn axis_labels() {
         let labels = [
-            power(0.0),
-            power(-1.0),
-            power(2.0),
-            power(-5.0),
-            steps(1500.0),
+            loss_label(0.0),
+            loss_label(-1.0),
+            loss_label(2.0),
+            loss_label(-5.0),
+            steps_label(1500.0),
         ];
         assert_eq!(labels, ["1", "0.1", "100", "1e-5", "1.5k"]);
     }

@@ -1,11 +1,11 @@
-//! What is trained, and how: name, sizes, time.
+//! The settings step: name, model size, training time.
 
 use std::path::{Path, PathBuf};
 
 use eframe::egui::{self, DragValue, RichText, Ui};
 
-use super::Wish;
-use super::widgets::{self, PathField, Wanted, card, failure, primary, title};
+use super::StepAction;
+use super::widgets::{self, PathField, PathKind, card, failure, primary, title};
 use crate::Result;
 use crate::app::theme;
 use crate::workspace::{Notify, Task, training};
@@ -14,28 +14,28 @@ use driftless_data::info;
 use driftless_data::info::{DatasetSummary, Info};
 use driftless_train::{Preset, Settings};
 
-/// The presets, with what each is for.
+/// The presets and their descriptions.
 const PRESETS: [(Preset, &str, &str); 3] = [
     (
         Preset::Tiny,
         "tiny",
-        "1.2 million parameters. For a processor: the first pictures after minutes, a good world after hours.",
+        "1.2 million parameters. For a CPU: first images after minutes, a good world after hours.",
     ),
     (
         Preset::Small,
         "small",
-        "12 million parameters, twice the context. For a small graphics card.",
+        "12 million parameters, twice the context. For a small GPU.",
     ),
     (
         Preset::Base,
         "base",
-        "60 million parameters, four times the context. For a large graphics card.",
+        "60 million parameters, four times the context. For a large GPU.",
     ),
 ];
 
-/// What a person has chosen.
+/// The chosen training settings.
 #[derive(Debug)]
-pub(super) struct Start {
+pub(super) struct TrainingRequest {
     pub name: String,
     pub minutes: Option<f64>,
     data: PathBuf,
@@ -43,8 +43,8 @@ pub(super) struct Start {
     settings: Option<PathBuf>,
 }
 
-impl Start {
-    /// The run, in this folder.
+impl TrainingRequest {
+    /// The training plan for a run in this folder.
     pub fn plan(&self, folder: PathBuf) -> training::Plan {
         training::Plan {
             name: self.name.clone(),
@@ -56,17 +56,17 @@ impl Start {
     }
 }
 
-/// What is known of the dataset.
-enum Known {
+/// The state of reading the dataset.
+enum DatasetState {
     Reading(Task<DatasetSummary>),
     Summary(DatasetSummary),
     Broken(String),
 }
 
-/// The step.
-pub(super) struct Setup {
+/// The settings step.
+pub(super) struct SetupStep {
     data: PathBuf,
-    known: Known,
+    dataset: DatasetState,
     name: String,
     preset: Preset,
     limited: bool,
@@ -74,11 +74,11 @@ pub(super) struct Setup {
     settings: PathField,
 }
 
-impl Setup {
-    /// Begins to read the dataset in a folder.
+impl SetupStep {
+    /// Starts reading the dataset in a folder.
     ///
     /// # Errors
-    /// The system gives no thread.
+    /// Returns an error if no thread can be started.
     pub fn new(data: PathBuf, settings: Option<&Path>, notify: &Notify) -> Result<Self> {
         let folder = data.clone();
         let task = Task::start(notify.clone(), move |_| match info::describe(&folder)? {
@@ -88,7 +88,7 @@ impl Setup {
                 "is a single episode, expected a folder with dataset.json",
             )),
         })?;
-        let mut field = PathField::new(Wanted::File, "settings of your own (TOML); optional");
+        let mut field = PathField::new(PathKind::File, "your own settings (TOML), optional");
         if let Some(path) = settings {
             field.text = path.to_string_lossy().into_owned();
         }
@@ -96,7 +96,7 @@ impl Setup {
         Ok(Self {
             name: name.to_string_lossy().into_owned(),
             data,
-            known: Known::Reading(task),
+            dataset: DatasetState::Reading(task),
             preset: Preset::Tiny,
             limited: false,
             minutes: 60.0,
@@ -104,38 +104,38 @@ impl Setup {
         })
     }
 
-    pub fn listen(&mut self) {
-        self.settings.listen();
-        if let Known::Reading(task) = &self.known {
+    pub fn poll(&mut self) {
+        self.settings.poll();
+        if let DatasetState::Reading(task) = &self.dataset {
             match task.take() {
-                Some(Ok(summary)) => self.known = Known::Summary(summary),
-                Some(Err(error)) => self.known = Known::Broken(error.to_string()),
+                Some(Ok(summary)) => self.dataset = DatasetState::Summary(summary),
+                Some(Err(error)) => self.dataset = DatasetState::Broken(error.to_string()),
                 None => {}
             }
         }
     }
 
-    /// What keeps the training from beginning, if anything.
-    fn obstacle(&self) -> Option<String> {
-        let Known::Summary(summary) = &self.known else {
+    /// Why training cannot start yet, if so; empty while the dataset is being read.
+    fn blocker(&self) -> Option<String> {
+        let DatasetState::Summary(summary) = &self.dataset else {
             return Some(String::new());
         };
-        // Only the sizes of a preset are known here.
+        // Only the presets' sizes are known here, not those of a settings file.
         let needed = Settings::preset(self.preset).dynamics_shape.context;
         let longest = summary.episode_frames[1];
         if self.settings.path().is_none() && longest < needed {
             return Some(format!(
-                "The longest episode has {longest} frames, and this preset looks back on {needed}: record a longer one."
+                "The longest episode has {longest} frames, but this preset needs {needed}: record a longer one."
             ));
         }
         if self.name.trim().is_empty() {
-            return Some("The world needs a name.".into());
+            return Some("Enter a name for the world.".into());
         }
         None
     }
 
-    fn start(&self) -> Wish {
-        Wish::Start(Box::new(Start {
+    fn start(&self) -> StepAction {
+        StepAction::Start(Box::new(TrainingRequest {
             name: self.name.trim().to_owned(),
             minutes: self.limited.then_some(self.minutes),
             data: self.data.clone(),
@@ -144,90 +144,95 @@ impl Setup {
         }))
     }
 
-    pub fn enter(&mut self) -> Option<Wish> {
-        self.obstacle().is_none().then(|| self.start())
+    pub fn enter(&mut self) -> Option<StepAction> {
+        self.blocker().is_none().then(|| self.start())
     }
 
-    pub fn ui(&mut self, ui: &mut Ui, notify: &Notify) -> Option<Wish> {
-        let source = match &self.known {
-            Known::Broken(what) => {
-                failure(ui, "This dataset cannot be used", what, "Another source")
+    pub fn ui(&mut self, ui: &mut Ui, notify: &Notify) -> Option<StepAction> {
+        let source = match &self.dataset {
+            DatasetState::Broken(what) => {
+                failure(ui, "Cannot use this dataset", what, "Change source")
             }
-            Known::Reading(_) => card(ui, |ui| {
+            DatasetState::Reading(_) => card(ui, |ui| {
                 ui.horizontal(|ui| {
-                    widgets::working(ui);
-                    ui.label(RichText::new("Reading the dataset …").color(theme::muted()));
+                    widgets::activity(ui);
+                    ui.label(RichText::new("Reading the dataset…").color(theme::palette(ui).muted));
                 });
                 false
             }),
-            Known::Summary(summary) => card(ui, |ui| {
-                described(ui, summary, &self.data);
-                ui.button("Another source").clicked()
+            DatasetState::Summary(summary) => card(ui, |ui| {
+                dataset_summary(ui, summary, &self.data);
+                ui.button("Change source").clicked()
             }),
         };
         if source {
-            return Some(Wish::Source);
+            return Some(StepAction::Source);
         }
         card(ui, |ui| self.choices(ui, notify))
     }
 
-    fn choices(&mut self, ui: &mut Ui, notify: &Notify) -> Option<Wish> {
+    fn choices(&mut self, ui: &mut Ui, notify: &Notify) -> Option<StepAction> {
         title(
             ui,
             "Training",
-            "It runs beside the window; you can play, and try the world, meanwhile.",
+            "Runs in the background; you can keep playing, and play the new world as it trains.",
         );
-        widgets::named(ui, "Name", |ui| {
+        widgets::labelled(ui, "Name", |ui| {
             ui.add(egui::TextEdit::singleline(&mut self.name).desired_width(260.0));
         });
-        for (i, (preset, word, about)) in PRESETS.into_iter().enumerate() {
-            widgets::named(ui, if i == 0 { "Preset" } else { "" }, |ui| {
+        for (i, (preset, label, about)) in PRESETS.into_iter().enumerate() {
+            widgets::labelled(ui, if i == 0 { "Preset" } else { "" }, |ui| {
                 let width = ui.available_width();
                 ui.scope(|ui| {
                     ui.set_width(64.0);
-                    ui.radio_value(&mut self.preset, preset, word);
+                    ui.radio_value(&mut self.preset, preset, label);
                 });
                 ui.scope(|ui| {
                     ui.set_max_width(width - 80.0);
-                    ui.add(egui::Label::new(RichText::new(about).color(theme::muted())).wrap());
+                    ui.add(
+                        egui::Label::new(RichText::new(about).color(theme::palette(ui).muted))
+                            .wrap(),
+                    );
                 });
             });
         }
-        widgets::named(ui, "Time", |ui| {
-            ui.checkbox(&mut self.limited, "stop and save after");
+        widgets::labelled(ui, "Time limit", |ui| {
+            ui.checkbox(&mut self.limited, "Stop and save after");
             let minutes = DragValue::new(&mut self.minutes)
                 .range(1.0..=100_000.0)
                 .max_decimals(0)
                 .suffix(" min");
             ui.add_enabled(self.limited, minutes);
         });
-        let mut wish = None;
-        widgets::named(ui, "Settings", |ui| {
-            wish = self
+        let mut action = None;
+        widgets::labelled(ui, "Settings", |ui| {
+            action = self
                 .settings
                 .ui(ui, 0.0, notify)
                 .err()
-                .map(|error| Wish::Failed {
-                    what: "No dialog opens; the path can be typed",
+                .map(|error| StepAction::Failed {
+                    what: "Cannot open a file dialog; type the path instead",
                     error,
                 });
         });
-        let obstacle = self.obstacle();
+        let blocker = self.blocker();
         ui.horizontal(|ui| {
-            let button = primary(ui, "Start training", obstacle.is_none());
+            let button = primary(ui, "Start training", blocker.is_none());
             if button.on_hover_text("Enter").clicked() {
-                wish = Some(self.start());
+                action = Some(self.start());
             }
-            if let Some(what) = obstacle.filter(|what| !what.is_empty()) {
-                ui.add(egui::Label::new(RichText::new(what).color(theme::alert())).wrap());
+            if let Some(what) = blocker.filter(|what| !what.is_empty()) {
+                ui.add(
+                    egui::Label::new(RichText::new(what).color(theme::palette(ui).alert)).wrap(),
+                );
             }
         });
-        wish
+        action
     }
 }
 
-/// What `driftless info` says of a dataset.
-fn described(ui: &mut Ui, summary: &DatasetSummary, folder: &Path) {
+/// Draws the dataset's summary, as in `driftless info`.
+fn dataset_summary(ui: &mut Ui, summary: &DatasetSummary, folder: &Path) {
     let info = &summary.info;
     let [height, width] = info.image;
     let minutes = summary.frames as f64 / f64::from(info.fps) / 60.0;
@@ -240,27 +245,39 @@ fn described(ui: &mut Ui, summary: &DatasetSummary, folder: &Path) {
         ),
         (
             "Episodes",
-            format!("{} of {shortest} to {longest} frames", summary.episodes),
+            episodes_text(summary.episodes, shortest, longest),
         ),
-        ("Size", format!("{height}×{width} at {} frames/s", info.fps)),
+        (
+            "Frame size",
+            format!("{width}×{height} at {} FPS", info.fps),
+        ),
         ("Actions", actions(summary)),
     ];
     for (name, value) in rows {
-        widgets::named(ui, name, |ui| {
-            ui.add(egui::Label::new(RichText::new(value).color(theme::text())).wrap());
+        widgets::labelled(ui, name, |ui| {
+            ui.add(egui::Label::new(RichText::new(value).color(theme::palette(ui).text)).wrap());
         });
     }
 }
 
-/// Each action with the share of the frames under it.
+/// `1 episode, 149 frames` or `3 episodes, 20 to 149 frames each`.
+fn episodes_text(episodes: usize, shortest: usize, longest: usize) -> String {
+    match episodes {
+        1 => format!("1 episode, {longest} frames"),
+        _ if shortest == longest => format!("{episodes} episodes, {longest} frames each"),
+        _ => format!("{episodes} episodes, {shortest} to {longest} frames each"),
+    }
+}
+
+/// Each action with its share of the frames.
 fn actions(summary: &DatasetSummary) -> String {
     let all: usize = summary.action_counts.iter().sum();
-    let share = |(action, count): (&driftless_data::ActionSpec, &usize)| {
+    let with_share = |(action, count): (&driftless_data::ActionSpec, &usize)| {
         let percent = 100.0 * *count as f64 / all.max(1) as f64;
         format!("{}\u{a0}{percent:.0}\u{a0}%", action.name)
     };
     let shares = summary.info.actions.iter().zip(&summary.action_counts);
-    shares.map(share).collect::<Vec<_>>().join("  ·  ")
+    shares.map(with_share).collect::<Vec<_>>().join("  ·  ")
 }
 
 #[cfg(test)]
@@ -271,7 +288,7 @@ mod tests {
     use driftless_worlds::record::{Plan, record};
     use driftless_worlds::{Kind, Policy};
 
-    fn setup(episode_frames: usize) -> (tempfile::TempDir, Setup) {
+    fn setup(episode_frames: usize) -> (tempfile::TempDir, SetupStep) {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("maze");
         let plan = Plan {
@@ -284,28 +301,31 @@ mod tests {
         };
         record(&plan, &data, &|_| {}).unwrap();
         let notify: Notify = Arc::new(|| {});
-        let mut setup = Setup::new(data, None, &notify).unwrap();
-        while matches!(setup.known, Known::Reading(_)) {
-            setup.listen();
+        let mut setup = SetupStep::new(data, None, &notify).unwrap();
+        while matches!(setup.dataset, DatasetState::Reading(_)) {
+            setup.poll();
             std::thread::yield_now();
         }
         (folder, setup)
     }
 
     #[test]
-    fn a_dataset_with_a_long_episode_can_be_trained_from_at_once() {
+    fn long_episode_can_be_trained() {
         let (_folder, mut setup) = setup(30);
-        let Some(Wish::Start(start)) = setup.enter() else {
+        let Some(StepAction::Start(start)) = setup.enter() else {
             panic!("not ready");
         };
         assert_eq!((start.name.as_str(), start.minutes), ("maze", None));
     }
 
     #[test]
-    fn what_is_missing_is_said_before_training_begins() {
+    fn short_episodes_are_refused() {
         let (_folder, mut setup) = setup(6);
         assert!(setup.enter().is_none());
-        let said = setup.obstacle().unwrap();
-        assert!(said.contains("6 frames") && said.contains("12"), "{said}");
+        let message = setup.blocker().unwrap();
+        assert!(
+            message.contains("6 frames") && message.contains("12"),
+            "{message}"
+        );
     }
 }

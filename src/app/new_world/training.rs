@@ -1,4 +1,4 @@
-//! The training as it goes: figures, curve, preview, and what a person can do.
+//! The training step: progress, loss, preview, and controls.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,53 +9,54 @@ use eframe::egui::{
 };
 
 use super::widgets::{self, card, failure, primary, title};
-use super::{Ask, Wish, plot};
+use super::{PageRequest, StepAction, plot};
 use crate::Result;
 use crate::app::theme;
+use crate::app::theme::Palette;
 use crate::workspace::progress::{Progress, Stage, spoken};
 use crate::workspace::training::{Preview, State, View};
 use crate::workspace::{Notify, Places, Task, Training, save};
 
-/// Below this width everything lies in one column.
+/// Below this width in points, everything is in one column.
 const TWO_COLUMNS: f32 = 720.0;
-/// Height of the curve, and of the preview at most.
+/// Height of the loss plot, and maximum height of the preview, in points.
 const CURVE: f32 = 190.0;
 const PREVIEW: f32 = 460.0;
 
-/// What became of saving.
-enum Saving {
-    Not,
+/// The state of saving the world.
+enum SaveState {
+    Idle,
     Running(Task<std::path::PathBuf>),
     Saved(std::path::PathBuf),
 }
 
-/// The step.
-pub(super) struct Watch {
+/// The training step.
+pub(super) struct TrainingStep {
     pub run: Training,
     name: String,
-    saving: Saving,
+    saving: SaveState,
     /// Why saving failed, if it did.
     refused: Option<String>,
     preview: Option<(String, TextureHandle)>,
 }
 
-impl Watch {
+impl TrainingStep {
     pub fn new(run: Training) -> Self {
         Self {
             name: run.name().to_owned(),
             run,
-            saving: Saving::Not,
+            saving: SaveState::Idle,
             refused: None,
             preview: None,
         }
     }
 
-    pub fn listen(&mut self) {
-        if let Saving::Running(task) = &self.saving {
+    pub fn poll(&mut self) {
+        if let SaveState::Running(task) = &self.saving {
             match task.take() {
-                Some(Ok(folder)) => self.saving = Saving::Saved(folder),
+                Some(Ok(folder)) => self.saving = SaveState::Saved(folder),
                 Some(Err(error)) => {
-                    self.saving = Saving::Not;
+                    self.saving = SaveState::Idle;
                     self.refused = Some(error.to_string());
                 }
                 None => {}
@@ -63,33 +64,38 @@ impl Watch {
         }
     }
 
-    /// Plays the world as it is.
-    pub fn enter(&mut self) -> Option<Wish> {
+    /// Handles Enter: plays the world as trained so far.
+    pub fn enter(&mut self) -> Option<StepAction> {
         let saved = self.run.view().saved;
-        saved.map(|_| Wish::Ask(Ask::Try(self.run.checkpoint())))
+        saved.map(|_| StepAction::Request(PageRequest::Try(self.run.checkpoint())))
     }
 
-    pub fn ui(&mut self, ui: &mut Ui, places: Result<Places>, notify: &Notify) -> Option<Wish> {
-        // A copy, so that the run's thread never waits for the drawing.
+    pub fn ui(
+        &mut self,
+        ui: &mut Ui,
+        places: Result<Places>,
+        notify: &Notify,
+    ) -> Option<StepAction> {
+        // A copy, so that the run's thread never waits for drawing.
         let view = self.run.view().clone();
         if let State::Failed(what) = &view.state
-            && failure(ui, "Training failed", what, "Back to the settings")
+            && failure(ui, "Training failed", what, "Back to settings")
         {
-            return Some(Wish::Data(self.run.data().to_path_buf()));
+            return Some(StepAction::Data(self.run.data().to_path_buf()));
         }
-        let mut wish = card(ui, |ui| self.head(ui, &view));
+        let mut action = card(ui, |ui| self.head(ui, &view));
         if view.saved.is_some() {
             let saved = card(ui, |ui| self.save(ui, places, notify));
-            wish = wish.or(saved);
+            action = action.or(saved);
         }
         if ui.available_width() < TWO_COLUMNS {
-            card(ui, |ui| figures(ui, &view));
+            card(ui, |ui| progress_rows(ui, &view));
             card(ui, |ui| curve(ui, &view.progress));
         } else {
             ui.columns(2, |columns| {
                 card(&mut columns[0], |ui| {
                     ui.set_min_height(CURVE + 30.0);
-                    figures(ui, &view);
+                    progress_rows(ui, &view);
                 });
                 card(&mut columns[1], |ui| {
                     ui.set_min_height(CURVE + 30.0);
@@ -98,32 +104,32 @@ impl Watch {
             });
         }
         card(ui, |ui| self.preview(ui, view.preview.as_ref()));
-        wish
+        action
     }
 
-    /// The name, the state, and the buttons.
-    fn head(&mut self, ui: &mut Ui, view: &View) -> Option<Wish> {
-        let mut wish = None;
+    /// Draws the name, the state and the buttons.
+    fn head(&mut self, ui: &mut Ui, view: &View) -> Option<StepAction> {
+        let mut action = None;
         title(
             ui,
             self.run.name(),
             &self.run.folder().display().to_string(),
         );
         let complete = view.progress.complete();
-        let (word, colour) = said(&view.state, complete);
+        let (label, colour) = state_label(theme::palette(ui), &view.state, complete);
         ui.horizontal_wrapped(|ui| {
-            let play = primary(ui, "Play it now", view.saved.is_some());
-            let hint = "Enter: as far as it is trained; training goes on";
-            let early = "When the second network, the dynamics, has been saved for the first time";
+            let play = primary(ui, "Play now", view.saved.is_some());
+            let hint = "Enter: play the world as trained so far; training continues";
+            let early = "Available once the dynamics network has been saved for the first time";
             let play = play.on_hover_text(hint).on_disabled_hover_text(early);
             if play.clicked() {
-                wish = Some(Wish::Ask(Ask::Try(self.run.checkpoint())));
+                action = Some(StepAction::Request(PageRequest::Try(self.run.checkpoint())));
             }
             match &view.state {
                 State::Running => {
                     let stop = ui
                         .button("Stop")
-                        .on_hover_text("Saves first; it can go on later");
+                        .on_hover_text("Save and stop; training can be resumed later");
                     if stop.clicked() {
                         self.run.stop();
                     }
@@ -132,77 +138,77 @@ impl Watch {
                     ui.add_enabled(false, egui::Button::new("Stop"));
                 }
                 State::Stopped | State::Failed(_) => {
-                    if !complete && ui.button("Continue").clicked() {
+                    if !complete && ui.button("Resume").clicked() {
                         self.run.go_on(None);
                     }
-                    if ui.button("Another world").clicked() {
-                        wish = Some(Wish::Source);
+                    if ui.button("New world").clicked() {
+                        action = Some(StepAction::Source);
                     }
                 }
             }
             ui.add_space(8.0);
             if matches!(view.state, State::Running | State::Stopping) {
-                widgets::working(ui);
+                widgets::activity(ui);
             }
-            ui.label(RichText::new(word).color(colour));
+            ui.label(RichText::new(label).color(colour));
         });
-        wish
+        action
     }
 
-    /// Saves the world as it is under the name in the field.
+    /// Saves the world as trained so far under the name in the field.
     pub fn save_as(&mut self, places: Result<Places>, notify: &Notify) {
-        if matches!(self.saving, Saving::Running(_)) || self.run.view().saved.is_none() {
+        if matches!(self.saving, SaveState::Running(_)) || self.run.view().saved.is_none() {
             return;
         }
         self.refused = None;
         let (from, name) = (self.run.checkpoint(), self.name.clone());
-        let begun = places.and_then(|places| {
+        let started = places.and_then(|places| {
             Task::start(notify.clone(), move |_| {
                 save::save_as(&from, &places, &name)
             })
         });
-        match begun {
-            Ok(task) => self.saving = Saving::Running(task),
+        match started {
+            Ok(task) => self.saving = SaveState::Running(task),
             Err(error) => self.refused = Some(error.to_string()),
         }
     }
 
-    fn save(&mut self, ui: &mut Ui, places: Result<Places>, notify: &Notify) -> Option<Wish> {
-        let mut wish = None;
-        widgets::named(ui, "Save as", |ui| {
+    fn save(&mut self, ui: &mut Ui, places: Result<Places>, notify: &Notify) -> Option<StepAction> {
+        let mut action = None;
+        widgets::labelled(ui, "Save as", |ui| {
             let edit = egui::TextEdit::singleline(&mut self.name).desired_width(220.0);
             ui.add(edit);
-            let idle = !matches!(self.saving, Saving::Running(_));
+            let idle = !matches!(self.saving, SaveState::Running(_));
             let button = ui.add_enabled(idle, egui::Button::new("Save"));
             if button
-                .on_hover_text("S: a copy that further training leaves alone")
+                .on_hover_text("S: save a copy that further training does not change")
                 .clicked()
             {
                 self.save_as(places, notify);
             }
         });
         if let Some(why) = &self.refused {
-            ui.label(RichText::new(why).color(theme::alert()));
-        } else if let Saving::Saved(folder) = &self.saving {
+            ui.label(RichText::new(why).color(theme::palette(ui).alert));
+        } else if let SaveState::Saved(folder) = &self.saving {
             ui.horizontal_wrapped(|ui| {
-                let text = format!("Saved: {}", folder.display());
-                ui.label(RichText::new(text).color(theme::accent()));
-                if ui.button("Play the saved world").clicked() {
-                    wish = Some(Wish::Ask(Ask::Play(folder.clone())));
+                let text = format!("Saved as {}", folder.display());
+                ui.label(RichText::new(text).color(theme::palette(ui).accent));
+                if ui.button("Play saved world").clicked() {
+                    action = Some(StepAction::Request(PageRequest::Play(folder.clone())));
                 }
             });
         }
-        wish
+        action
     }
 
-    pub fn forget_preview(&mut self) {
+    pub fn drop_textures(&mut self) {
         self.preview = None;
     }
 
     fn preview(&mut self, ui: &mut Ui, preview: Option<&Arc<Preview>>) {
         let Some(preview) = preview else {
             let about =
-                "Real frames above what the network makes of them, a few minutes after the start.";
+                "Real frames above the network's output; appears a few minutes after the start.";
             return title(ui, "Preview", about);
         };
         let shown = self.preview.as_ref().map(|(name, _)| name);
@@ -213,7 +219,7 @@ impl Watch {
                 .load_texture("preview", image, TextureOptions::LINEAR);
             self.preview = Some((preview.name.clone(), texture));
         }
-        title(ui, &headline(&preview.name), about(&preview.name));
+        title(ui, &headline(&preview.name), description(&preview.name));
         if let Some((_, texture)) = &self.preview {
             let [width, height] = preview.size.map(|side| side.max(1) as f32);
             let scale = (ui.available_width() / width).min(PREVIEW / height);
@@ -223,14 +229,14 @@ impl Watch {
     }
 }
 
-/// The state in words, and its colour.
-fn said(state: &State, complete: bool) -> (&'static str, Color32) {
+/// The state's label and colour.
+fn state_label(palette: &Palette, state: &State, complete: bool) -> (&'static str, Color32) {
     match state {
-        State::Running => ("training", theme::accent()),
-        State::Stopping => ("saving and stopping …", theme::muted()),
-        State::Stopped if complete => ("done", theme::accent()),
-        State::Stopped => ("stopped; it can go on", theme::muted()),
-        State::Failed(_) => ("failed; what was saved stays", theme::alert()),
+        State::Running => ("Training", palette.accent),
+        State::Stopping => ("Saving and stopping…", palette.muted),
+        State::Stopped if complete => ("Done", palette.accent),
+        State::Stopped => ("Stopped; can be resumed", palette.muted),
+        State::Failed(_) => ("Failed; saved progress is kept", palette.alert),
     }
 }
 
@@ -246,10 +252,11 @@ fn headline(name: &str) -> String {
     }
 }
 
-fn about(name: &str) -> &'static str {
-    match name.starts_with("dynamics") {
-        true => "Rows of real frames, each above what the world predicts under the same actions.",
-        false => "Rows of real frames, each above what the tokenizer keeps of them.",
+fn description(name: &str) -> &'static str {
+    if name.starts_with("dynamics") {
+        "Rows of real frames, each above the model's predictions under the same actions."
+    } else {
+        "Rows of real frames, each above its reconstruction by the tokenizer."
     }
 }
 
@@ -258,7 +265,7 @@ fn curve(ui: &mut Ui, progress: &Progress) {
     plot::loss(ui, progress, CURVE);
 }
 
-fn figures(ui: &mut Ui, view: &View) {
+fn progress_rows(ui: &mut Ui, view: &View) {
     let running = view.state == State::Running;
     title(ui, "Progress", "");
     for stage in &view.progress.stages {
@@ -273,7 +280,7 @@ fn figures(ui: &mut Ui, view: &View) {
             figure(last.map(|entry| format!("{:.4}", entry.loss))),
         ),
         (
-            "Pace",
+            "Speed",
             figure(
                 last.filter(|_| running)
                     .map(|e| format!("{:.0} frames/s", e.frames_per_s)),
@@ -281,7 +288,7 @@ fn figures(ui: &mut Ui, view: &View) {
         ),
         (
             "Time left",
-            figure(left(&view.progress).filter(|_| running)),
+            figure(time_left(&view.progress).filter(|_| running)),
         ),
         (
             "Last save",
@@ -293,42 +300,43 @@ fn figures(ui: &mut Ui, view: &View) {
         ),
     ];
     for (name, value) in rows {
-        widgets::named(ui, name, |ui| {
+        widgets::labelled(ui, name, |ui| {
             ui.label(
                 RichText::new(value)
                     .monospace()
                     .size(13.0)
-                    .color(theme::text()),
+                    .color(theme::palette(ui).text),
             );
         });
     }
     ui.request_repaint_after(Duration::from_secs(1));
 }
 
-/// A stage's name, its bar, its steps.
+/// Draws a stage's name, progress bar and steps.
 fn bar(ui: &mut Ui, stage: &Stage) {
-    let done = match stage.complete() {
-        true => stage.steps,
-        false => stage.done(),
+    let done = if stage.complete() {
+        stage.steps
+    } else {
+        stage.done()
     };
-    let share = done as f32 / stage.steps.max(1) as f32;
-    widgets::named(ui, stage.name, |ui| {
+    let fraction = done as f32 / stage.steps.max(1) as f32;
+    widgets::labelled(ui, stage.name, |ui| {
         let text = format!("{done} / {}", stage.steps);
-        let colour = if share > 0.5 {
-            theme::on_accent()
+        let colour = if fraction > 0.5 {
+            theme::palette(ui).on_accent
         } else {
-            theme::text()
+            theme::palette(ui).text
         };
-        let bar = ProgressBar::new(share)
+        let bar = ProgressBar::new(fraction)
             .desired_height(18.0)
-            .fill(theme::accent().gamma_multiply(0.8))
+            .fill(theme::palette(ui).accent.gamma_multiply(0.8))
             .text(RichText::new(text).small().color(colour));
         ui.add(bar);
     });
 }
 
-/// What the log tells of the time that is left: the pace of a stage is known once it has begun.
-fn left(progress: &Progress) -> Option<String> {
+/// The remaining time. A stage's speed is known only once it has started.
+fn time_left(progress: &Progress) -> Option<String> {
     let current = progress.current();
     let left = spoken(current.left()?);
     Some(match current.name {
@@ -342,7 +350,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_previews_name_tells_stage_and_step() {
+    fn preview_name_gives_headline() {
         assert_eq!(
             headline("dynamics-000300"),
             "Preview: dynamics after 300 steps"
@@ -351,15 +359,18 @@ mod tests {
             headline("tokenizer-000000"),
             "Preview: tokenizer after 0 steps"
         );
-        assert_ne!(about("dynamics-1"), about("tokenizer-1"));
+        assert_ne!(description("dynamics-1"), description("tokenizer-1"));
     }
 
     #[test]
-    fn each_state_has_its_words() {
+    fn states_have_distinct_labels() {
         let failed = State::Failed("x".into());
         let states = [State::Running, State::Stopping, State::Stopped, failed];
-        let mut words: Vec<_> = states.iter().map(|state| said(state, false).0).collect();
-        words.push(said(&State::Stopped, true).0);
+        let mut words: Vec<_> = states
+            .iter()
+            .map(|state| state_label(&theme::DARK, state, false).0)
+            .collect();
+        words.push(state_label(&theme::DARK, &State::Stopped, true).0);
         words.sort_unstable();
         words.dedup();
         assert_eq!(words.len(), 5);

@@ -1,73 +1,72 @@
-//! The window's device: taken from eframe, lost, and taken anew.
+//! The window's graphics device: setup, loss, and recovery.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use eframe::egui_wgpu;
 
-use super::{Window, World};
-use crate::app::denoising::Denoising;
-use crate::app::inspect::Inspect;
-use crate::app::picker::Picker;
+use super::{Window, WorldThread};
+use crate::app::denoising::DenoisingStrip;
+use crate::app::inspect::InspectPanel;
 use crate::app::present::Presenter;
+use crate::app::world_picker::WorldPicker;
 use crate::app::{Waker, no_adapter};
 use driftless_engine::{Gpu, Seat};
 
 impl Window {
-    /// Moves into a new window, with a device of its own.
-    ///
+    /// Moves the state into a new window with a new device.
     /// # Errors
-    /// The window has no renderer.
+    /// Returns an error if the window has no renderer.
     pub fn attach(&mut self, creation: &eframe::CreationContext<'_>) -> crate::Result<()> {
-        let size = self.played.world.image;
-        (self.render, self.seat) = prepare(creation, &self.parts.waker, size)?;
+        let size = self.session.world.image;
+        (self.render, self.seat) = prepare_window(creation, &self.setup.waker, size)?;
         self.context = creation.egui_ctx.clone();
-        if let Seat::Shared(_) = self.played.sim.seat {
-            self.played.sim.seat = self.seat.clone();
+        if let Seat::Shared(_) = self.session.sim.seat {
+            self.session.sim.seat = self.seat.clone();
         }
-        // Pictures that lie on the old device are lost with it.
+        // Textures on the old device are lost.
         let frame = self.frame.take();
         self.frame = frame.filter(|frame| frame.image.bytes().is_some());
-        self.denoising = self.denoising.is_some().then(Denoising::default);
-        self.inspect = self.inspect.is_some().then(Inspect::default);
-        self.study.forget_pictures();
+        self.denoising = self.denoising.is_some().then(DenoisingStrip::default);
+        self.inspect = self.inspect.is_some().then(InspectPanel::default);
+        self.analysis.drop_textures();
         if let Some(page) = &mut self.page {
-            page.forget_pictures();
+            page.drop_textures();
         }
-        self.let_all_go();
-        self.put_on();
-        self.worlds.iter_mut().for_each(Picker::forget_pictures);
+        self.release_all_input();
+        self.apply_theme();
+        self.worlds.iter_mut().for_each(WorldPicker::drop_textures);
         self.drawn = false;
-        self.name();
+        self.update_title();
         Ok(())
     }
 
-    /// Whether the window had been drawn with a device that is lost.
+    /// Whether the window's device has been lost after drawing with it.
     pub fn is_lost(&self) -> bool {
         let lost = matches!(&self.seat, Seat::Shared(gpu) if gpu.is_lost());
-        lost && self.drawn && !self.parts.close.load(Ordering::Relaxed)
+        lost && self.drawn && !self.setup.close.load(Ordering::Relaxed)
     }
 
-    /// Goes on from where the device failed.
-    pub(super) fn go_on(&mut self) {
-        let World::Failed(failure) = &mut self.world else {
+    /// Continues on the CPU from where the device failed.
+    pub(super) fn continue_on_cpu(&mut self) {
+        let WorldThread::Failed(failure) = &mut self.world else {
             return;
         };
         let from = failure.history.take().map(Arc::new);
-        self.played.sim.seat = Seat::Processor;
+        self.session.sim.seat = Seat::Processor;
         self.restart_from(from);
     }
 }
 
-/// Puts what draws frames of this height and width into egui's renderer.
-pub(super) fn put_presenter(render: &egui_wgpu::RenderState, size: [usize; 2]) {
+/// Installs a presenter for frames of `[height, width]` in egui's renderer.
+pub(super) fn install_presenter(render: &egui_wgpu::RenderState, size: [usize; 2]) {
     let presenter = Presenter::new(&render.device, render.target_format, size);
     let mut renderer = render.renderer.write();
     renderer.callback_resources.insert(presenter);
 }
 
-/// Sets a new window up for frames of this height and width: who wakes it, and its device.
-pub(super) fn prepare(
+/// Sets up a new window for frames of `[height, width]`: presenter, waker and device.
+pub(super) fn prepare_window(
     creation: &eframe::CreationContext<'_>,
     waker: &Waker,
     size: [usize; 2],
@@ -75,7 +74,7 @@ pub(super) fn prepare(
     let Some(state) = &creation.wgpu_render_state else {
         return Err(no_adapter("the window has no renderer"));
     };
-    put_presenter(state, size);
+    install_presenter(state, size);
     waker.attach(&creation.egui_ctx);
     let gpu = Gpu::shared(&state.adapter, state.device.clone(), state.queue.clone());
     Ok((state.clone(), gpu.map_or(Seat::Own, Seat::Shared)))

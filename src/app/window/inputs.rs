@@ -1,4 +1,4 @@
-//! What plays beside the keyboard: gamepads, and the mouse where a world turns or steers.
+//! Input besides the keyboard: gamepads, and the mouse in worlds that turn or steer.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -6,37 +6,37 @@ use std::time::Instant;
 use eframe::egui::{CursorGrab, CursorIcon, Event, Id, Rect, Sense, Ui, ViewportCommand};
 
 use super::Window;
-use super::away::View;
-use crate::app::keys::{KeyMap, Shortcut, Source};
-use crate::app::mouse::{Mouse, Role};
-use crate::app::pad::{Button, Pad, PadMap, Pads};
+use super::navigation::Screen;
+use crate::app::gamepad::{Gamepad, GamepadButton, GamepadMap, GamepadWatcher};
+use crate::app::keys::{InputSource, KeyMap, Shortcut};
+use crate::app::mouse::{Mouse, MouseRole};
 use driftless_sim::Frame;
 
-/// Gamepads and mouse as the window has them.
+/// The state of gamepads and mouse.
 pub(super) struct Inputs {
-    /// None while they are turned off.
-    pads: Option<Pads>,
-    /// The pads that are there.
-    pub there: Vec<Pad>,
-    pub pad_map: PadMap,
-    /// None in a world in which it has nothing to do.
+    /// `None` while gamepads are disabled.
+    gamepads: Option<GamepadWatcher>,
+    /// The connected gamepads.
+    pub connected: Vec<Gamepad>,
+    pub gamepad_map: GamepadMap,
+    /// `None` in a world without mouse controls.
     mouse: Option<Mouse>,
-    /// Whether the mouse plays.
-    caught: bool,
-    /// Number of the last frame that was seen.
+    /// Whether the mouse is captured by the game.
+    captured: bool,
+    /// Sequence number of the last frame seen.
     sequence: u64,
-    /// Where the picture is, in points.
+    /// Where the picture is drawn, in points.
     picture: Rect,
 }
 
 impl Default for Inputs {
     fn default() -> Self {
         Self {
-            pads: None,
-            there: Vec::new(),
-            pad_map: PadMap::default(),
+            gamepads: None,
+            connected: Vec::new(),
+            gamepad_map: GamepadMap::default(),
             mouse: None,
-            caught: false,
+            captured: false,
             sequence: 0,
             picture: Rect::NOTHING,
         }
@@ -44,75 +44,85 @@ impl Default for Inputs {
 }
 
 impl Inputs {
-    /// Sets what a world's keys decide.
-    pub fn dress(&mut self, keys: &KeyMap, buttons: &BTreeMap<String, String>) {
-        self.pad_map = PadMap::new(keys, buttons);
+    /// Rebuilds the mappings for a world's keys.
+    pub fn apply_bindings(&mut self, keys: &KeyMap, buttons: &BTreeMap<String, String>) {
+        self.gamepad_map = GamepadMap::new(keys, buttons);
         self.mouse = Mouse::new(keys);
     }
 
     /// What the mouse does in this world.
-    pub fn role(&self) -> Option<Role> {
+    pub fn role(&self) -> Option<MouseRole> {
         self.mouse.as_ref().map(|mouse| mouse.role)
     }
 
-    /// The keys of a button that the pads hold down, of one that any has.
-    fn is_down(pads: &[Pad], button: Button) -> bool {
-        pads.iter().any(|pad| pad.buttons.contains(&button))
+    /// The mouse, while captured.
+    fn captured_mouse(&mut self) -> Option<&mut Mouse> {
+        self.mouse.as_mut().filter(|_| self.captured)
+    }
+
+    /// Whether any gamepad holds `button` down.
+    fn is_down(gamepads: &[Gamepad], button: GamepadButton) -> bool {
+        gamepads
+            .iter()
+            .any(|gamepad| gamepad.buttons.contains(&button))
     }
 }
 
 impl Window {
-    /// Turns pads on or off as it is set, and takes what they have done.
-    pub(super) fn hear_pads(&mut self) {
-        match (self.store.config.gamepad.on, &self.inputs.pads) {
+    /// Starts or stops watching gamepads as configured, and handles their changes.
+    pub(super) fn poll_gamepads(&mut self) {
+        match (self.store.config.gamepad.on, &self.inputs.gamepads) {
             (true, None) => {
-                let waker = self.parts.waker.clone();
-                self.inputs.pads = Some(Pads::watch(move || waker.wake()));
+                let waker = self.setup.waker.clone();
+                self.inputs.gamepads = Some(GamepadWatcher::watch(move || waker.wake()));
             }
             (false, Some(_)) => {
-                self.inputs.pads = None;
-                self.inputs.there.clear();
-                if self.held.set(Source::Pad, &[]) {
-                    self.hold(Instant::now());
+                self.inputs.gamepads = None;
+                self.inputs.connected.clear();
+                if self.held.set(InputSource::Gamepad, &[]) {
+                    self.send_held_action(Instant::now());
                 }
             }
             _ => {}
         }
-        let pads = self.inputs.pads.as_ref();
-        for (at, pads) in pads.map(Pads::changes).unwrap_or_default() {
-            let before = std::mem::replace(&mut self.inputs.there, pads);
+        let gamepads = self.inputs.gamepads.as_ref();
+        for (at, gamepads) in gamepads.map(GamepadWatcher::changes).unwrap_or_default() {
+            let before = std::mem::replace(&mut self.inputs.connected, gamepads);
             let focused = self.context.input(|input| input.focused);
-            let away = matches!(self.view, View::Page | View::Worlds { .. });
-            if focused && !self.is_covered() && !away && self.saving.is_none() {
-                self.pads_changed(&before, at);
+            let on_page = matches!(self.screen, Screen::NewWorld | Screen::Worlds { .. });
+            if focused && !self.has_overlay() && !on_page && self.saving.is_none() {
+                self.gamepads_changed(&before, at);
             }
         }
     }
 
-    fn pads_changed(&mut self, before: &[Pad], at: Instant) {
-        let now = &self.inputs.there;
+    fn gamepads_changed(&mut self, before: &[Gamepad], at: Instant) {
+        let now = &self.inputs.connected;
         let pressed = |button| Inputs::is_down(now, button) && !Inputs::is_down(before, button);
-        let (start, select) = (pressed(Button::Start), pressed(Button::Select));
-        let (was, keys) = (
-            self.inputs.pad_map.keys(before),
-            self.inputs.pad_map.keys(now),
+        let (start, select) = (
+            pressed(GamepadButton::Start),
+            pressed(GamepadButton::Select),
         );
-        let (worlds, others): (Vec<_>, Vec<_>) = keys
+        let (keys_before, keys) = (
+            self.inputs.gamepad_map.keys(before),
+            self.inputs.gamepad_map.keys(now),
+        );
+        let (world_keys, other_keys): (Vec<_>, Vec<_>) = keys
             .into_iter()
-            .partition(|key| self.played.keys.uses(*key));
-        if !worlds.is_empty() {
-            self.dismiss();
+            .partition(|key| self.session.keys.uses(*key));
+        if !world_keys.is_empty() {
+            self.dismiss_welcome();
         }
-        if self.held.set(Source::Pad, &worlds) {
-            self.hold(at);
+        if self.held.set(InputSource::Gamepad, &world_keys) {
+            self.send_held_action(at);
         }
-        for key in others.iter().filter(|key| !was.contains(key)) {
-            if let Some(shortcut) = self.played.keys.shortcut(*key) {
+        for key in other_keys.iter().filter(|key| !keys_before.contains(key)) {
+            if let Some(shortcut) = self.session.keys.shortcut(*key) {
                 self.act(shortcut);
             }
         }
         if start && self.welcome {
-            self.dismiss();
+            self.dismiss_welcome();
         } else if start {
             self.act(Shortcut::Pause);
         }
@@ -121,103 +131,104 @@ impl Window {
         }
     }
 
-    /// Everything that is held goes up, as when the window loses the focus.
-    pub(super) fn let_all_go(&mut self) {
-        self.free_mouse();
+    /// Releases every held key, for example when the window loses focus.
+    pub(super) fn release_all_input(&mut self) {
+        self.release_mouse();
         self.held.release_all();
-        self.hold(Instant::now());
+        self.send_held_action(Instant::now());
     }
 
     pub(super) fn toggle_mouse(&mut self) {
-        if self.free_mouse() {
+        if self.release_mouse() {
             return;
         }
         let text = match self.inputs.role() {
-            Some(Role::Turn) => {
-                // Each system knows one of the two, and takes motion from it.
-                let grab = match cfg!(target_os = "macos") {
-                    true => CursorGrab::Locked,
-                    false => CursorGrab::Confined,
+            Some(MouseRole::Turn) => {
+                // Each platform supports only one of the two modes with raw motion.
+                let grab = if cfg!(target_os = "macos") {
+                    CursorGrab::Locked
+                } else {
+                    CursorGrab::Confined
                 };
                 let command = ViewportCommand::CursorGrab(grab);
                 self.context.send_viewport_cmd(command);
-                "The mouse turns you. Esc lets it go."
+                "Move the mouse to turn. Esc releases it."
             }
-            Some(Role::Steer) => "The mouse steers, by its place. Esc lets it go.",
+            Some(MouseRole::Steer) => "Move the mouse left or right to steer. Esc releases it.",
             None => return,
         };
-        self.inputs.caught = true;
-        self.dismiss();
-        self.notices.say(text.into());
+        self.inputs.captured = true;
+        self.dismiss_welcome();
+        self.notices.post(text.into());
     }
 
-    /// The mouse plays no longer; whether it did.
-    pub(super) fn free_mouse(&mut self) -> bool {
-        let caught = std::mem::take(&mut self.inputs.caught);
-        if caught {
+    /// Releases the mouse; returns whether it was captured.
+    pub(super) fn release_mouse(&mut self) -> bool {
+        let captured = std::mem::take(&mut self.inputs.captured);
+        if captured {
             let command = ViewportCommand::CursorGrab(CursorGrab::None);
             self.context.send_viewport_cmd(command);
-            self.inputs.mouse.iter_mut().for_each(Mouse::rest);
-            self.hold_mouse();
+            self.inputs.mouse.iter_mut().for_each(Mouse::release);
+            self.apply_mouse_keys();
         }
-        caught
+        captured
     }
 
-    /// What the mouse does while it plays; whether that is all that the event is for.
+    /// Handles a mouse event while captured; returns whether it is consumed.
     pub(super) fn mouse_event(&mut self, event: &Event) -> bool {
-        let (true, Some(mouse)) = (self.inputs.caught, &mut self.inputs.mouse) else {
+        let picture = self.inputs.picture;
+        let Some(mouse) = self.inputs.captured_mouse() else {
             return false;
         };
-        let picture = self.inputs.picture;
         match (mouse.role, event) {
-            (Role::Turn, Event::MouseMoved(by)) if !self.paused => {
-                mouse.moved(by.x, self.store.config.mouse.sensitivity);
+            (MouseRole::Turn, Event::MouseMoved(by)) if !self.paused => {
+                mouse.add_motion(by.x, self.store.config.mouse.sensitivity);
             }
-            (Role::Turn, Event::PointerMoved(_) | Event::MouseWheel { .. })
-            | (Role::Turn, Event::PointerButton { pressed: true, .. }) => return true,
-            (Role::Steer, Event::PointerMoved(at)) => {
+            (MouseRole::Turn, Event::PointerMoved(_) | Event::MouseWheel { .. })
+            | (MouseRole::Turn, Event::PointerButton { pressed: true, .. }) => return true,
+            (MouseRole::Steer, Event::PointerMoved(at)) => {
                 let inside = picture.contains(*at);
-                let share = (at.x - picture.left()) / picture.width();
-                mouse.placed(inside.then_some(share));
+                let fraction = (at.x - picture.left()) / picture.width();
+                mouse.set_position(inside.then_some(fraction));
             }
-            (Role::Steer, Event::PointerGone) => mouse.placed(None),
+            (MouseRole::Steer, Event::PointerGone) => mouse.set_position(None),
             _ => return false,
         }
-        self.hold_mouse();
+        self.apply_mouse_keys();
         false
     }
 
-    /// Counts a frame that has arrived.
-    pub(super) fn mouse_saw(&mut self, frame: &Frame) {
+    /// Counts arrived frames against the pending turn.
+    pub(super) fn mouse_frame_arrived(&mut self, frame: &Frame) {
         let frames = frame.sequence.saturating_sub(self.inputs.sequence);
         self.inputs.sequence = frame.sequence;
-        if let (true, Some(mouse)) = (self.inputs.caught, &mut self.inputs.mouse) {
-            mouse.turned(self.played.keys.bound(frame.action), frames);
-            self.hold_mouse();
+        if let Some(mouse) = self.inputs.captured_mouse() {
+            mouse.subtract_turned(self.session.keys.bound(frame.action), frames);
+            self.apply_mouse_keys();
         }
     }
 
-    fn hold_mouse(&mut self) {
+    fn apply_mouse_keys(&mut self) {
         let mouse = self.inputs.mouse.as_ref();
         let keys = mouse.map_or(&[][..], Mouse::keys);
-        if self.held.set(Source::Mouse, keys) {
-            self.hold(Instant::now());
+        if self.held.set(InputSource::Mouse, keys) {
+            self.send_held_action(Instant::now());
         }
     }
 
-    /// A click on the picture catches the mouse where it has something to do.
-    pub(super) fn picture_mouse(&mut self, ui: &Ui, picture: Rect) {
+    /// Captures the mouse on a click on the picture, in worlds with mouse controls.
+    pub(super) fn picture_clicks(&mut self, ui: &Ui, picture: Rect) {
         self.inputs.picture = picture;
-        // A click chooses a patch while the model is looked into.
+        // While inspecting, a click selects a patch instead.
         if self.inputs.mouse.is_none() || self.inspect.is_some() {
             return;
         }
-        // Not to be reached by Tab: there is a key for it.
+        // Not focusable by Tab: a shortcut key does the same.
         let click = ui.interact(picture, Id::unique("picture"), Sense::CLICK);
         if click.clicked() {
             self.toggle_mouse();
         }
-        if self.inputs.caught && self.inputs.role() == Some(Role::Turn) {
+        if self.inputs.captured && self.inputs.role() == Some(MouseRole::Turn) {
             ui.set_cursor_icon(CursorIcon::None);
         }
     }

@@ -1,18 +1,18 @@
-//! What a key, or a button in its place, does.
+//! What keys and buttons do.
 
 use std::time::Instant;
 
 use eframe::egui::Key;
 
-use super::away::View;
-use super::{Window, World};
-use crate::app::denoising::Denoising;
-use crate::app::inspect::Inspect;
+use super::navigation::Screen;
+use super::{Window, WorldThread};
+use crate::app::denoising::DenoisingStrip;
+use crate::app::inspect::InspectPanel;
 use crate::app::keys::Shortcut;
 use driftless_sim::Command;
 
 impl Window {
-    /// Handles the keys that belong to the world or the window; the others stay with egui.
+    /// Handles a key for the world or the window; returns whether it is consumed, else egui gets it.
     pub(super) fn key(
         &mut self,
         key: Key,
@@ -24,65 +24,75 @@ impl Window {
         if let Some(taken) = self.overlay_key(key, pressed, plain) {
             return taken;
         }
-        if !pressed {
-            self.down.retain(|down| *down != key);
-            let was_down = self.held.release(key);
-            if was_down {
-                self.hold(now);
-            }
-            return was_down;
+        if pressed {
+            plain && !typing && self.key_pressed(key, now)
+        } else {
+            self.key_released(key, now)
         }
-        if typing || !plain {
-            return false;
+    }
+
+    fn key_released(&mut self, key: Key, now: Instant) -> bool {
+        self.shortcut_keys_down.retain(|down| *down != key);
+        let was_down = self.held.release(key);
+        if was_down {
+            self.send_held_action(now);
         }
-        if self.view == View::Page {
-            return self.page_key(key);
+        was_down
+    }
+
+    fn key_pressed(&mut self, key: Key, now: Instant) -> bool {
+        if self.screen == Screen::NewWorld {
+            return self.new_world_key(key);
         }
-        if let View::Worlds { .. } = self.view {
+        if let Screen::Worlds { .. } = self.screen {
             return self.worlds_key(key);
         }
         if self.saving.is_some() {
             return self.saving_key(key);
         }
         let free = self.context.memory(|memory| memory.focused().is_none());
-        if let (Key::Enter, true, World::Failed(failure)) = (key, free, &self.world) {
-            match failure.device {
-                true => self.go_on(),
-                false => self.restart(),
+        if let (Key::Enter, true, WorldThread::Failed(failure)) = (key, free, &self.world) {
+            if failure.device {
+                self.continue_on_cpu()
+            } else {
+                self.restart()
             }
             return true;
         }
-        if self.played.keys.uses(key) {
-            self.dismiss();
+        if self.session.keys.uses(key) {
+            self.dismiss_welcome();
             if self.held.press(key) {
-                self.hold(now);
+                self.send_held_action(now);
             }
             return true;
         }
         if self.welcome && matches!(key, Key::Escape | Key::Enter) {
-            self.dismiss();
+            self.dismiss_welcome();
             return true;
         }
-        if let Some(shortcut) = self.played.keys.shortcut(key) {
-            // Who holds a key down wants to travel on, and not to pause and resume.
-            let held = self.down.contains(&key);
+        if let Some(shortcut) = self.session.keys.shortcut(key) {
+            // Key repeat steps through frames, but must not toggle pause.
+            let held = self.shortcut_keys_down.contains(&key);
             if !held {
-                self.down.push(key);
+                self.shortcut_keys_down.push(key);
             }
-            let goes_on = matches!(shortcut, Shortcut::Back | Shortcut::Ahead | Shortcut::Step);
-            if !held || goes_on {
+            let repeats = matches!(
+                shortcut,
+                Shortcut::PreviousFrame | Shortcut::NextFrame | Shortcut::Step
+            );
+            if !held || repeats {
                 self.act(shortcut);
             }
             return true;
         }
-        self.away_key(key)
+        self.temporary_game_key(key)
     }
 
     pub(super) fn act(&mut self, shortcut: Shortcut) {
         match shortcut {
             Shortcut::Pause => {
                 self.paused = !self.paused;
-                self.stats.forget_rates();
+                self.stats.reset_rate();
                 self.send(if self.paused {
                     Command::Pause
                 } else {
@@ -91,27 +101,27 @@ impl Window {
             }
             Shortcut::Step => {
                 self.paused = true;
-                self.stats.forget_rates();
+                self.stats.reset_rate();
                 self.send(Command::Step);
             }
             Shortcut::Reset => self.send(Command::Reset),
-            Shortcut::NextContext => self.send(Command::NextContext),
-            Shortcut::Hud => self.hud = !self.hud,
+            Shortcut::NextScene => self.send(Command::NextContext),
+            Shortcut::Overlay => self.hud = !self.hud,
             Shortcut::Denoising => {
                 self.denoising = match self.denoising {
                     Some(_) => None,
-                    None => Some(Denoising::default()),
+                    None => Some(DenoisingStrip::default()),
                 };
                 self.send(Command::Trace(self.denoising.is_some()));
             }
-            Shortcut::Timeline => self.study.timeline_open = !self.study.timeline_open,
-            Shortcut::Back => self.travel(-1),
-            Shortcut::Ahead => self.travel(1),
-            Shortcut::Truth => self.toggle_truth(),
+            Shortcut::Timeline => self.analysis.timeline_open = !self.analysis.timeline_open,
+            Shortcut::PreviousFrame => self.seek_by(-1),
+            Shortcut::NextFrame => self.seek_by(1),
+            Shortcut::Compare => self.toggle_comparison(),
             Shortcut::Difference => self.toggle_difference(),
             Shortcut::Plots => {
-                self.study.plots_open = !self.study.plots_open;
-                self.send(Command::Measure(self.study.plots_open));
+                self.analysis.plots_open = !self.analysis.plots_open;
+                self.send(Command::Measure(self.analysis.plots_open));
             }
             Shortcut::Save => self.save(),
             Shortcut::Tuning => {
@@ -121,14 +131,14 @@ impl Window {
             Shortcut::Inspect => {
                 self.inspect = match self.inspect {
                     Some(_) => None,
-                    None => Some(Inspect::default()),
+                    None => Some(InspectPanel::default()),
                 };
                 self.send(Command::Inspect(self.inspect.is_some()));
             }
             Shortcut::Worlds => self.open_worlds(),
-            Shortcut::NewWorld => self.open_page(),
+            Shortcut::NewWorld => self.open_new_world(),
             Shortcut::Mouse => self.toggle_mouse(),
-            Shortcut::Preferences => self.toggle_preferences(),
+            Shortcut::Settings => self.toggle_settings(),
             Shortcut::FullScreen => self.toggle_full_screen(),
             Shortcut::Help => self.toggle_help(),
         }

@@ -1,10 +1,10 @@
-//! The whole window, driven as a person drives it, with the world-model thread behind it. What is shown
-//! is compared with the pictures in `tests/snapshots` (`UPDATE_SNAPSHOTS=true` writes them anew).
+//! Tests of the whole window with a real world-model thread, through simulated input. Snapshots are
+//! in `tests/snapshots`; `UPDATE_SNAPSHOTS=true` rewrites them.
 
-mod pictures;
 mod robust;
+mod snapshots;
 mod transport;
-mod tuned;
+mod tuning;
 
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
@@ -16,20 +16,20 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
 
 use super::*;
-use crate::app::config::{Config, Store};
-use crate::workspace::Game;
+use crate::app::config::{ConfigStore, UserConfig};
 use driftless_engine::{DeviceChoice, SamplerParams};
 use driftless_sim::Command;
+use crate::workspace::Game;
 
-/// Time after which a test has failed.
-const HANGS: Duration = Duration::from_secs(60);
+/// Timeout of every wait.
+const TIMEOUT: Duration = Duration::from_secs(60);
 const SIZE: Vec2 = vec2(1050.0, 792.0);
 
-/// A window under a person's hands. Its world ends with it: a thread that still held the device at the
-/// program's end would be torn from its driver.
-struct Driven(Harness<'static, Window>);
+/// A window under test. Dropping it ends its world: a thread that still held the device at exit
+/// would crash in the driver.
+struct TestWindow(Harness<'static, Window>);
 
-impl Deref for Driven {
+impl Deref for TestWindow {
     type Target = Harness<'static, Window>;
 
     fn deref(&self) -> &Self::Target {
@@ -37,13 +37,13 @@ impl Deref for Driven {
     }
 }
 
-impl DerefMut for Driven {
+impl DerefMut for TestWindow {
     fn deref_mut(&mut self) -> &mut Self::Target {
         &mut self.0
     }
 }
 
-impl Drop for Driven {
+impl Drop for TestWindow {
     fn drop(&mut self) {
         self.0.state_mut().leave();
     }
@@ -55,28 +55,28 @@ fn checkpoint(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// A shipped world on the processor.
+/// An included world on the CPU.
 fn learned(name: &str) -> Game {
     Game::learned(&checkpoint(name), DeviceChoice::Cpu, None).unwrap()
 }
 
-/// A window that has just been opened on a game, which waits for steps. None where there is no graphics
-/// adapter to draw with, but on CI.
-fn open(game: Game, home: &Path) -> Option<Driven> {
-    open_with(game, home, Config::default(), SIZE)
+/// Opens a window on a paused game. Returns `None` without a graphics adapter; with `CI=true` that is a failure.
+fn open(game: Game, home: &Path) -> Option<TestWindow> {
+    open_with(game, home, UserConfig::default(), SIZE)
 }
 
-fn open_with(game: Game, home: &Path, config: Config, size: Vec2) -> Option<Driven> {
+fn open_with(game: Game, home: &Path, config: UserConfig, size: Vec2) -> Option<TestWindow> {
     if driftless_engine::adapters().is_empty() {
-        assert!(std::env::var_os("CI").is_none(), "no graphics adapter");
+        let ci = std::env::var("CI").as_deref() == Ok("true");
+        assert!(!ci, "no graphics adapter");
         return None;
     }
-    let mut played = Played::new(game, None, SamplerParams::default(), None).unwrap();
-    played.sim.paused = true;
-    let parts = Parts {
+    let mut session = GameSession::new(game, None, SamplerParams::default(), None).unwrap();
+    session.sim.paused = true;
+    let setup = WindowSetup {
         new_world: None,
         home: Some(home.to_path_buf()),
-        store: Some((Store::new(config, None), None)),
+        store: Some((ConfigStore::new(config, None), None)),
         mailbox: Arc::default(),
         close: Arc::default(),
         waker: Waker::default(),
@@ -85,31 +85,31 @@ fn open_with(game: Game, home: &Path, config: Config, size: Vec2) -> Option<Driv
         .with_size(size)
         .with_max_steps(64)
         .wgpu()
-        .build_eframe(|creation| Window::new(parts, played, creation).unwrap());
-    let mut harness = Driven(harness);
+        .build_eframe(|creation| Window::new(setup, session, creation).unwrap());
+    let mut harness = TestWindow(harness);
     wait(&mut harness, "the first frame", |window| {
-        window.frame.is_some() || matches!(window.world, World::Failed(_))
+        window.frame.is_some() || matches!(window.world, WorldThread::Failed(_))
     });
     Some(harness)
 }
 
-/// Draws until something is so.
-fn wait(harness: &mut Driven, what: &str, so: impl Fn(&Window) -> bool) {
+/// Draws until a condition holds.
+fn wait(harness: &mut TestWindow, what: &str, condition: impl Fn(&Window) -> bool) {
     let since = Instant::now();
     loop {
         harness.step();
-        if so(harness.state()) {
-            // What has come is drawn.
+        if condition(harness.state()) {
+            // Draw the new state.
             harness.step();
             return;
         }
-        assert!(since.elapsed() < HANGS, "waited in vain for {what}");
+        assert!(since.elapsed() < TIMEOUT, "timed out waiting for {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }
 
-/// A key goes down or up, on the way that it takes through the window.
-fn key(harness: &mut Driven, key: Key, pressed: bool) {
+/// Presses or releases a key, through the window's input hook.
+fn key(harness: &mut TestWindow, key: Key, pressed: bool) {
     let mut input = RawInput {
         events: vec![Event::Key {
             key,
@@ -128,18 +128,18 @@ fn key(harness: &mut Driven, key: Key, pressed: bool) {
     harness.step();
 }
 
-fn press(harness: &mut Driven, which: Key) {
+fn press(harness: &mut TestWindow, which: Key) {
     key(harness, which, true);
     key(harness, which, false);
 }
 
-fn click(harness: &mut Driven, label: &str) {
+fn click(harness: &mut TestWindow, label: &str) {
     harness.get_by_label(label).click();
     harness.run_ok();
 }
 
-/// The frame on show.
-fn shown(harness: &Driven) -> &Frame {
+/// The current frame.
+fn shown(harness: &TestWindow) -> &Frame {
     harness.state().frame.as_ref().unwrap()
 }
 
@@ -147,8 +147,8 @@ fn rgb(frame: &Frame) -> Vec<u8> {
     frame.image.bytes().unwrap().to_vec()
 }
 
-/// Makes a frame and waits until it is shown.
-fn step(harness: &mut Driven) -> Frame {
+/// Generates one frame and waits until it is shown.
+fn step(harness: &mut TestWindow) -> Frame {
     let before = shown(harness).sequence;
     press(harness, Key::N);
     wait(harness, "a frame", |window| {
@@ -157,17 +157,17 @@ fn step(harness: &mut Driven) -> Frame {
     shown(harness).clone()
 }
 
-fn steps(harness: &mut Driven, count: usize) -> Vec<Frame> {
+fn steps(harness: &mut TestWindow, count: usize) -> Vec<Frame> {
     (0..count).map(|_| step(harness)).collect()
 }
 
-/// Waits until the frame of another place is shown.
-fn arrive(harness: &mut Driven, index: usize) {
+/// Waits until the frame at `index` is shown.
+fn arrive(harness: &mut TestWindow, index: usize) {
     wait(harness, "another frame", |window| {
         window
             .frame
             .as_ref()
             .is_some_and(|f| f.place.index == index)
-            && window.study.timeline.at().index == index
+            && window.analysis.timeline.at().index == index
     });
 }

@@ -1,4 +1,4 @@
-//! A window that somebody plays with wildly, and one whose world fails.
+//! Random input to the window, and recovery from a failed world.
 
 use std::sync::atomic::AtomicUsize;
 
@@ -10,8 +10,8 @@ use super::*;
 use driftless_engine::{Along, Solver};
 use driftless_sim::Place;
 
-/// Something that a person may do at any moment.
-fn disturb(window: &mut Driven, rng: &mut ChaCha8Rng) {
+/// Makes one random input.
+fn random_input(window: &mut TestWindow, rng: &mut ChaCha8Rng) {
     let shortcuts = [
         Key::P,
         Key::N,
@@ -36,9 +36,9 @@ fn disturb(window: &mut Driven, rng: &mut ChaCha8Rng) {
                 .unwrap();
             key(window, which, rng.random());
         }
-        7 => turn(window, rng),
+        7 => random_params(window, rng),
         8 => {
-            // Anywhere on the line, known or not.
+            // Any position, valid or not.
             let place = Place {
                 branch: rng.random_range(0..4),
                 index: rng.random_range(0..400),
@@ -66,8 +66,8 @@ fn disturb(window: &mut Driven, rng: &mut ChaCha8Rng) {
     }
 }
 
-/// Turns the sampler, within what it allows and beyond.
-fn turn(window: &mut Driven, rng: &mut ChaCha8Rng) {
+/// Sends random sampler parameters, including invalid ones.
+fn random_params(window: &mut TestWindow, rng: &mut ChaCha8Rng) {
     let params = SamplerParams {
         steps: *[1, 1, 1, 2, 4, 5].choose(rng).unwrap(),
         solver: *[
@@ -89,7 +89,7 @@ fn turn(window: &mut Driven, rng: &mut ChaCha8Rng) {
     window.state_mut().send(Command::Params(params));
 }
 
-/// Memory that the process holds, in MiB, where the system tells it.
+/// Resident memory in MiB, where available.
 fn resident() -> Option<f64> {
     let text = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = text.lines().find(|line| line.starts_with("VmRSS:"))?;
@@ -97,8 +97,8 @@ fn resident() -> Option<f64> {
     Some(kilobytes / 1024.0)
 }
 
-/// Plays so many frames in a window that is disturbed all the time; the memory held after each fifth.
-fn play_wildly(frames: u64, seed: u64) -> Vec<f64> {
+/// Plays `frames` frames under random input; returns the resident memory after each fifth.
+fn play_randomly(frames: u64, seed: u64) -> Vec<f64> {
     let home = tempfile::tempdir().unwrap();
     let Some(mut window) = open(learned("pong"), home.path()) else {
         return Vec::new();
@@ -110,13 +110,13 @@ fn play_wildly(frames: u64, seed: u64) -> Vec<f64> {
     let (mut count, mut last, mut moved) = (0, 0, Instant::now());
     let (mut held, mut turns) = (Vec::new(), 0_u32);
     while count < frames {
-        disturb(&mut window, &mut rng);
+        random_input(&mut window, &mut rng);
         turns += 1;
         if turns.is_multiple_of(32) {
-            // Textures that are never drawn would wait for it.
+            // Otherwise undrawn textures accumulate.
             window.render().unwrap();
         }
-        // An unlimited pace for every world, and no long rests.
+        // Keep every world running at an unlimited pace.
         if rng.random_bool(0.2) {
             window
                 .state_mut()
@@ -126,7 +126,7 @@ fn play_wildly(frames: u64, seed: u64) -> Vec<f64> {
         }
         window.step();
         let state = window.state();
-        if let World::Failed(failure) = &state.world {
+        if let WorldThread::Failed(failure) = &state.world {
             panic!("after {count} frames: {}", failure.what);
         }
         let sequence = state.frame.as_ref().map_or(0, |frame| frame.sequence);
@@ -134,7 +134,10 @@ fn play_wildly(frames: u64, seed: u64) -> Vec<f64> {
             count += sequence.saturating_sub(last);
             (last, moved) = (sequence, Instant::now());
         }
-        assert!(moved.elapsed() < HANGS, "stands still after {count} frames");
+        assert!(
+            moved.elapsed() < TIMEOUT,
+            "no progress after {count} frames"
+        );
         if count >= frames * (held.len() as u64 + 1) / 5 {
             held.extend(resident());
             eprintln!("{count} frames, {:?} MiB", held.last());
@@ -144,29 +147,29 @@ fn play_wildly(frames: u64, seed: u64) -> Vec<f64> {
 }
 
 #[test]
-fn a_window_that_is_played_with_wildly_goes_on() {
-    play_wildly(100, 1);
+fn survives_random_input() {
+    play_randomly(100, 1);
 }
 
-/// The long run: `cargo nextest run --release --run-ignored only twenty_thousand --no-capture`.
+/// The long run: `cargo nextest run --release --run-ignored only memory_stays_bounded --no-capture`.
 #[test]
 #[ignore = "takes minutes"]
-fn twenty_thousand_wild_frames_leave_memory_as_it_was() {
-    let held = play_wildly(20_000, 2);
+fn memory_stays_bounded() {
+    let held = play_randomly(20_000, 2);
     if let [.., second, _, _, last] = held[..] {
         assert!(last - second < 64.0, "memory grows: {held:?} MiB");
     }
 }
 
 #[test]
-fn a_world_whose_thread_dies_shows_a_card_and_starts_again() {
+fn failed_world_can_be_restarted() {
     let home = tempfile::tempdir().unwrap();
     let mut game = learned("pong");
     let (good, starts) = (Arc::clone(&game.player), AtomicUsize::new(0));
     game.player = Arc::new(move |seat| {
         let player = good(seat)?;
         if starts.fetch_add(1, Ordering::Relaxed) == 0 {
-            return Ok(Box::new(Dies(player)));
+            return Ok(Box::new(FailingPlayer(player)));
         }
         Ok(player)
     });
@@ -174,12 +177,12 @@ fn a_world_whose_thread_dies_shows_a_card_and_starts_again() {
         return;
     };
     press(&mut window, Key::N);
-    wait(&mut window, "the card", |window| {
-        matches!(window.world, World::Failed(_))
+    wait(&mut window, "the failure card", |window| {
+        matches!(window.world, WorldThread::Failed(_))
     });
     click(&mut window, "Restart");
     wait(&mut window, "the world", |window| {
-        matches!(window.world, World::Running(_)) && window.frame.is_some()
+        matches!(window.world, WorldThread::Running(_)) && window.frame.is_some()
     });
     let before = shown(&window).sequence;
     press(&mut window, Key::N);
@@ -192,9 +195,9 @@ fn a_world_whose_thread_dies_shows_a_card_and_starts_again() {
 }
 
 /// Panics at its first step.
-struct Dies(Box<dyn driftless_sim::Player>);
+struct FailingPlayer(Box<dyn driftless_sim::Player>);
 
-impl driftless_sim::Player for Dies {
+impl driftless_sim::Player for FailingPlayer {
     fn name(&self) -> &str {
         self.0.name()
     }

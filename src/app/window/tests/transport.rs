@@ -1,10 +1,10 @@
-//! Going back, branching, and what is shown beside the picture.
+//! Rewinding, branching, comparing and saving.
 
 use super::*;
 use driftless_sim::Place;
 
 #[test]
-fn a_frame_back_and_ahead_shows_exactly_what_was_there() {
+fn rewind_restores_frames_exactly() {
     let home = tempfile::tempdir().unwrap();
     let Some(mut window) = open(learned("pong"), home.path()) else {
         return;
@@ -24,7 +24,7 @@ fn a_frame_back_and_ahead_shows_exactly_what_was_there() {
 }
 
 #[test]
-fn who_plays_on_from_an_earlier_frame_is_on_a_branch_and_can_show_both() {
+fn playing_from_the_past_branches() {
     let home = tempfile::tempdir().unwrap();
     let Some(mut window) = open(learned("pong"), home.path()) else {
         return;
@@ -47,8 +47,8 @@ fn who_plays_on_from_an_earlier_frame_is_on_a_branch_and_can_show_both() {
     );
     assert_ne!(rgb(&second[2]), rgb(&first[5]));
     click(&mut window, "Branch 2 of 2");
-    let beside = window.get_all_by_label("beside").next().unwrap();
-    beside.click();
+    let compare = window.get_all_by_label("Compare").next().unwrap();
+    compare.click();
     wait(&mut window, "the other branch", |window| {
         window
             .frame
@@ -56,8 +56,8 @@ fn who_plays_on_from_an_earlier_frame_is_on_a_branch_and_can_show_both() {
             .is_some_and(|frame| frame.beside.is_some())
     });
     assert_eq!(shown(&window).beside.as_deref(), Some(&rgb(&first[5])[..]));
-    // To the first branch by its row, and on to its last frame.
-    window.get_by_label("branch 1").click();
+    // The first branch's row seeks to its last frame.
+    window.get_by_label("Go to branch 1").click();
     wait(&mut window, "the first branch", |window| {
         window
             .frame
@@ -67,13 +67,13 @@ fn who_plays_on_from_an_earlier_frame_is_on_a_branch_and_can_show_both() {
 }
 
 #[test]
-fn the_real_maze_runs_beside_the_dream_of_it() {
+fn compares_with_the_simulator() {
     let home = tempfile::tempdir().unwrap();
     let Some(mut window) = open(learned("maze"), home.path()) else {
         return;
     };
     press(&mut window, Key::G);
-    wait(&mut window, "the truth", |window| {
+    wait(&mut window, "the ground truth", |window| {
         window
             .frame
             .as_ref()
@@ -87,7 +87,7 @@ fn the_real_maze_runs_beside_the_dream_of_it() {
             .iter()
             .all(|frame| frame.action == 1 && frame.beside.is_some())
     );
-    let samples = window.state().study.plots.csv().unwrap();
+    let samples = window.state().analysis.plots.csv().unwrap();
     let text = String::from_utf8(samples).unwrap();
     let psnr: f64 = text
         .lines()
@@ -100,7 +100,7 @@ fn the_real_maze_runs_beside_the_dream_of_it() {
         .unwrap();
     assert!(psnr > 15.0, "{psnr}");
     press(&mut window, Key::G);
-    wait(&mut window, "the dream alone", |window| {
+    wait(&mut window, "the end of the comparison", |window| {
         window
             .frame
             .as_ref()
@@ -109,14 +109,14 @@ fn the_real_maze_runs_beside_the_dream_of_it() {
 }
 
 #[test]
-fn a_recording_that_is_dropped_runs_beside_a_dream_of_its_actions() {
+fn compares_with_a_recording() {
     let home = tempfile::tempdir().unwrap();
     let Some(mut window) = open(learned("pong"), home.path()) else {
         return;
     };
     steps(&mut window, 16);
     press(&mut window, Key::F5);
-    wait(&mut window, "the card", |window| window.saving.is_some());
+    wait(&mut window, "the dialog", |window| window.saving.is_some());
     click(&mut window, "Save");
     wait(&mut window, "the file", |window| window.saving.is_none());
     let path = home.path().join("saved/Pong.npz");
@@ -134,42 +134,46 @@ fn a_recording_that_is_dropped_runs_beside_a_dream_of_its_actions() {
 }
 
 #[test]
-fn a_game_that_waited_for_another_stands_where_it_stood() {
+fn parked_game_resumes_in_place() {
     let home = tempfile::tempdir().unwrap();
     let Some(mut window) = open(learned("pong"), home.path()) else {
         return;
     };
     let frames = steps(&mut window, 4);
     let state = window.state_mut();
-    state.open_page();
+    state.open_new_world();
     state.record(driftless_worlds::Kind::Drive).unwrap();
     wait(&mut window, "the simulator", |window| {
         window.frame.as_ref().is_some_and(|frame| frame.number > 2)
     });
-    // A dataset has no way back.
-    let keys = &window.state().played.keys;
-    assert!(!keys.shortcuts().contains(&crate::app::keys::Shortcut::Back));
-    window.state_mut().return_to_page();
+    // A dataset recording cannot be rewound.
+    let keys = &window.state().session.keys;
+    assert!(
+        !keys
+            .shortcuts()
+            .contains(&crate::app::keys::Shortcut::PreviousFrame)
+    );
+    window.state_mut().return_to_new_world();
     wait(&mut window, "the game", |window| window.frame.is_some());
     assert_eq!(rgb(shown(&window)), rgb(&frames[3]));
     assert_eq!(shown(&window).place.index, 4);
 }
 
 #[test]
-fn the_save_card_is_left_with_escape_and_saves_with_enter() {
+fn save_dialog_handles_enter_and_escape() {
     let home = tempfile::tempdir().unwrap();
     let Some(mut window) = open(learned("pong"), home.path()) else {
         return;
     };
     steps(&mut window, 2);
     press(&mut window, Key::F5);
-    wait(&mut window, "the card", |window| window.saving.is_some());
+    wait(&mut window, "the dialog", |window| window.saving.is_some());
     window.key_press(Key::Enter);
     wait(&mut window, "the file", |window| window.saving.is_none());
     assert!(home.path().join("saved/Pong.npz").exists());
     press(&mut window, Key::F5);
-    wait(&mut window, "the card", |window| window.saving.is_some());
-    // The first lets go of the name, the second of the card.
+    wait(&mut window, "the dialog", |window| window.saving.is_some());
+    // The first Escape leaves the name field, the second the dialog.
     window.key_press(Key::Escape);
     window.run_ok();
     press(&mut window, Key::Escape);
@@ -177,17 +181,17 @@ fn the_save_card_is_left_with_escape_and_saves_with_enter() {
 }
 
 #[test]
-fn what_is_measured_can_be_saved_as_a_table() {
+fn measurements_are_saved_as_csv() {
     let home = tempfile::tempdir().unwrap();
     let Some(mut window) = open(learned("breakout"), home.path()) else {
         return;
     };
     press(&mut window, Key::K);
     steps(&mut window, 3);
-    click(&mut window, "reward");
+    click(&mut window, "Reward");
     click(&mut window, "CSV");
     let text = std::fs::read_to_string(home.path().join("saved/measured.csv")).unwrap();
-    // A head and three frames: the first frame was not made.
+    // A header and three frames: the first frame was not generated.
     assert_eq!(text.lines().count(), 4, "{text}");
     assert!(
         text.lines()

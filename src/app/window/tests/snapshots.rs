@@ -1,20 +1,20 @@
-//! The main states as pictures.
+//! Snapshots of the main states.
 
 use egui_kittest::SnapshotOptions;
 
 use super::*;
-use crate::app::theme::Look;
+use crate::app::theme::Appearance;
 
-/// Compares what is drawn with a picture; other drivers may round the edges of letters otherwise.
-fn compare(window: &mut Driven, name: &str) {
+/// Compares the window with a snapshot, allowing for text antialiasing that differs between drivers.
+fn compare(window: &mut TestWindow, name: &str) {
     window.remove_cursor();
     window.run_ok();
     compare_as_it_is(window, name);
 }
 
-fn compare_as_it_is(window: &mut Driven, name: &str) {
-    // What a frame takes is another time each time.
-    if let Some(label) = window.query_by_label("A frame takes") {
+fn compare_as_it_is(window: &mut TestWindow, name: &str) {
+    // The time per frame varies.
+    if let Some(label) = window.query_by_label("Time per frame") {
         let line = label.rect().expand2(vec2(0.0, 2.0));
         let right = line.with_max_x(SIZE.x - 12.0).with_min_x(line.max.x);
         window.mask(right);
@@ -23,20 +23,20 @@ fn compare_as_it_is(window: &mut Driven, name: &str) {
     window.snapshot_options(name, &options);
 }
 
-/// Settings of somebody who has been here: no first card, no numbers that change with the machine.
-fn settled() -> Config {
-    let mut config = Config::default();
+/// Settings of a returning user: no welcome card, and no overlay, whose numbers depend on the machine.
+fn settled() -> UserConfig {
+    let mut config = UserConfig::default();
     config.hud = false;
     config.welcomed = ["Pong", "Maze", "Breakout"].map(str::to_owned).into();
     config
 }
 
-fn opened(world: &str, home: &Path) -> Option<Driven> {
+fn opened(world: &str, home: &Path) -> Option<TestWindow> {
     open_with(learned(world), home, settled(), SIZE)
 }
 
 #[test]
-fn the_first_run_names_the_keys() {
+fn first_run() {
     let home = tempfile::tempdir().unwrap();
     let mut config = settled();
     config.welcomed.clear();
@@ -48,11 +48,11 @@ fn the_first_run_names_the_keys() {
     assert!(window.query_by_label("Play").is_none());
 }
 
-/// A few frames of play in these looks.
-fn playing(look: Look, name: &str) {
+/// A few frames of play in a theme.
+fn playing(theme: Appearance, name: &str) {
     let home = tempfile::tempdir().unwrap();
     let mut config = settled();
-    config.look = look;
+    config.appearance = theme;
     let Some(mut window) = open_with(learned("pong"), home.path(), config, SIZE) else {
         return;
     };
@@ -61,17 +61,17 @@ fn playing(look: Look, name: &str) {
 }
 
 #[test]
-fn playing_in_the_dark() {
-    playing(Look::Dark, "playing");
+fn dark_theme() {
+    playing(Appearance::Dark, "playing");
 }
 
 #[test]
-fn playing_in_the_light() {
-    playing(Look::Light, "playing_light");
+fn light_theme() {
+    playing(Appearance::Light, "playing_light");
 }
 
 #[test]
-fn the_time_line_with_branches() {
+fn timeline_with_branches() {
     let home = tempfile::tempdir().unwrap();
     let Some(mut window) = opened("pong", home.path()) else {
         return;
@@ -85,21 +85,21 @@ fn the_time_line_with_branches() {
     key(&mut window, Key::ArrowDown, true);
     steps(&mut window, 6);
     key(&mut window, Key::ArrowDown, false);
-    wait(&mut window, "the pictures", |window| {
-        window.study.timeline.is_complete()
+    wait(&mut window, "the thumbnails", |window| {
+        window.analysis.timeline.is_complete()
     });
-    compare(&mut window, "time_line");
+    compare(&mut window, "timeline");
 }
 
 #[test]
-fn the_truth_and_the_difference_beside_a_dream() {
+fn comparison_with_difference() {
     let home = tempfile::tempdir().unwrap();
     let Some(mut window) = opened("maze", home.path()) else {
         return;
     };
     press(&mut window, Key::T);
     press(&mut window, Key::G);
-    wait(&mut window, "the truth", |window| {
+    wait(&mut window, "the ground truth", |window| {
         window
             .frame
             .as_ref()
@@ -109,23 +109,23 @@ fn the_truth_and_the_difference_beside_a_dream() {
     steps(&mut window, 4);
     key(&mut window, Key::ArrowUp, false);
     press(&mut window, Key::J);
-    compare(&mut window, "truth");
+    compare(&mut window, "comparison");
 }
 
 #[test]
-fn curves_of_what_is_predicted() {
+fn reward_plot() {
     let home = tempfile::tempdir().unwrap();
     let Some(mut window) = opened("breakout", home.path()) else {
         return;
     };
     press(&mut window, Key::K);
     steps(&mut window, 12);
-    click(&mut window, "reward");
+    click(&mut window, "Reward");
     compare(&mut window, "plots");
 }
 
 #[test]
-fn how_a_frame_comes_out_of_the_noise() {
+fn denoising_strip() {
     let home = tempfile::tempdir().unwrap();
     let Some(mut window) = opened("pong", home.path()) else {
         return;
@@ -136,7 +136,7 @@ fn how_a_frame_comes_out_of_the_noise() {
 }
 
 #[test]
-fn a_failure_is_a_card_that_says_what_to_do() {
+fn failure_card() {
     let home = tempfile::tempdir().unwrap();
     let mut game = learned("pong");
     let why = "the tokenizer's weights are of another world";
@@ -149,7 +149,7 @@ fn a_failure_is_a_card_that_says_what_to_do() {
 }
 
 #[test]
-fn help_and_preferences() {
+fn help_and_settings() {
     let home = tempfile::tempdir().unwrap();
     let Some(mut window) = opened("pong", home.path()) else {
         return;
@@ -158,11 +158,11 @@ fn help_and_preferences() {
     compare(&mut window, "help");
     press(&mut window, Key::F1);
     press(&mut window, Key::F10);
-    compare(&mut window, "preferences");
+    compare(&mut window, "settings");
 }
 
 #[test]
-fn inside_the_model() {
+fn inspection_panel() {
     let home = tempfile::tempdir().unwrap();
     let Some(mut window) = opened("pong", home.path()) else {
         return;
@@ -173,18 +173,18 @@ fn inside_the_model() {
 }
 
 #[test]
-fn the_card_that_saves() {
+fn save_dialog() {
     let home = tempfile::tempdir().unwrap();
     let Some(mut window) = opened("pong", home.path()) else {
         return;
     };
     steps(&mut window, 2);
     press(&mut window, Key::F5);
-    wait(&mut window, "the card", |window| window.saving.is_some());
+    wait(&mut window, "the dialog", |window| window.saving.is_some());
     click(&mut window, "GIF");
     window.remove_cursor();
     window.run_ok();
-    // The folder has another name each time.
+    // The temporary folder's name varies.
     let folder = format!("in {}", home.path().join("saved").display());
     let place = window.get_by_label(&folder).rect();
     window.mask(place);

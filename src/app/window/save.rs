@@ -1,4 +1,4 @@
-//! Frames that were played, on their way to a file.
+//! Saving played frames to a file.
 
 use std::sync::Arc;
 
@@ -6,12 +6,12 @@ use eframe::egui::Key;
 
 use super::Window;
 use crate::app::keys::Shortcut;
-use crate::app::saving::{Done, Saving};
+use crate::app::save_dialog::{SaveDialog, SaveOutcome};
 use driftless_data::Episode;
 use driftless_sim::Command;
 
 impl Window {
-    /// Asks for the frames from the last start to the present one.
+    /// Requests the frames from the last restart to the current frame.
     pub(super) fn save(&mut self) {
         if self.saving.is_some() {
             return;
@@ -24,41 +24,41 @@ impl Window {
         }
     }
 
-    /// The frames are there: a card asks what they should become.
-    pub(super) fn offer_to_save(&mut self, episode: Arc<Episode>) {
-        let waker = self.parts.waker.clone();
+    /// Opens the save dialog for the requested frames.
+    pub(super) fn open_save_dialog(&mut self, episode: Arc<Episode>) {
+        let waker = self.setup.waker.clone();
         let notify = Arc::new(move || waker.wake());
         match self.saved_folder() {
             Ok(folder) => {
-                let world = &self.played.world;
-                self.saving = Some(Saving::new(episode, world, folder, notify));
+                let world = &self.session.world;
+                self.saving = Some(SaveDialog::new(episode, world, folder, notify));
             }
-            Err(error) => self.notices.say(error.to_string()),
+            Err(error) => self.notices.post(error.to_string()),
         }
     }
 
-    /// A key while the card is there that no control has taken.
+    /// Handles a key that no control of the save dialog has consumed.
     pub(super) fn saving_key(&mut self, key: Key) -> bool {
-        let left = key == Key::Escape && !self.saving.as_ref().is_some_and(Saving::cancel);
+        let left = key == Key::Escape && !self.saving.as_ref().is_some_and(SaveDialog::cancel);
         if left {
             self.saving = None;
         }
         left
     }
 
-    /// Draws the card, while there is something to save.
+    /// Draws the save dialog, if open.
     pub(super) fn saving_ui(&mut self, ui: &eframe::egui::Ui, space: eframe::egui::Rect) {
         let Some(saving) = &mut self.saving else {
             return;
         };
         match saving.ui(ui, space) {
-            Some(Done::Saved(path)) => self.say_saved(Ok(path)),
-            Some(Done::Failed(error)) => {
-                // Another name or format may do.
-                self.notices.say(error.to_string());
+            Some(SaveOutcome::Saved(path)) => self.report_saved(Ok(path)),
+            Some(SaveOutcome::Failed(error)) => {
+                // Keep the dialog: another name or format may work.
+                self.notices.post(error.to_string());
                 return;
             }
-            Some(Done::Left) => {}
+            Some(SaveOutcome::Cancelled) => {}
             None => return,
         }
         self.saving = None;

@@ -1,4 +1,4 @@
-//! The card that saves what was played: as a recording, a GIF, a film or pictures.
+//! The save dialog: played frames as an episode, GIF, video or images.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use crate::workspace::{Export, Notify};
 use crate::{Error, Result};
 use driftless_data::{DatasetInfo, Episode};
 
-/// What frames can become.
+/// The file formats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Format {
+enum SaveFormat {
     #[default]
     Npz,
     Gif,
@@ -21,64 +21,64 @@ enum Format {
     Png,
 }
 
-impl Format {
+impl SaveFormat {
     const ALL: [Self; 4] = [Self::Npz, Self::Gif, Self::Mp4, Self::Png];
 
     fn label(self) -> &'static str {
         match self {
-            Self::Npz => "recording",
+            Self::Npz => "Episode (.npz)",
             Self::Gif => "GIF",
             Self::Mp4 => "MP4",
-            Self::Png => "PNGs",
+            Self::Png => "PNG",
         }
     }
 
     fn hint(self) -> &'static str {
         match self {
             Self::Npz => {
-                "An episode (.npz) of frames, actions and parameters, which `driftless replay` plays again."
+                "Frames, actions and sampler parameters; `driftless replay` reproduces it."
             }
-            Self::Gif => "A moving picture that every browser shows.",
-            Self::Mp4 => "A film; needs ffmpeg.",
-            Self::Png => "A folder with a picture of each frame.",
+            Self::Gif => "Animated GIF.",
+            Self::Mp4 => "Video; needs ffmpeg.",
+            Self::Png => "A folder with one image per frame.",
         }
     }
 
-    /// The name with this format's ending.
+    /// The file name with this format's extension.
     fn name(self, stem: &str) -> String {
         match self {
             Self::Npz => format!("{stem}.npz"),
             Self::Gif => format!("{stem}.gif"),
             Self::Mp4 => format!("{stem}.mp4"),
-            // `free_file` counts up before the ending; a folder has none.
+            // `free_file` numbers names before the extension, which a folder lacks.
             Self::Png => format!("{stem}.frames"),
         }
     }
 }
 
-/// What became of it.
-pub(super) enum Done {
+/// How the dialog ended.
+pub(super) enum SaveOutcome {
     Saved(PathBuf),
     Failed(Error),
-    Left,
+    Cancelled,
 }
 
-/// Frames that wait for a format and a name.
-pub(super) struct Saving {
+/// The save dialog and its frames.
+pub(super) struct SaveDialog {
     episode: Arc<Episode>,
     fps: f32,
     folder: PathBuf,
     stem: String,
-    format: Format,
+    format: SaveFormat,
     scale: u32,
     notify: Notify,
     export: Option<Export>,
-    /// Whether the card has not been drawn yet.
+    /// Whether the dialog has not been drawn yet.
     fresh: bool,
 }
 
-impl Saving {
-    /// Offers to save frames of a world into a folder.
+impl SaveDialog {
+    /// Opens the dialog for frames of a world, to be saved in `folder`.
     pub fn new(
         episode: Arc<Episode>,
         world: &DatasetInfo,
@@ -90,7 +90,7 @@ impl Saving {
             fps: world.fps,
             folder,
             stem: folder_name(&world.name).unwrap_or_else(|_| "played".into()),
-            format: Format::default(),
+            format: SaveFormat::default(),
             scale: 4,
             notify,
             export: None,
@@ -98,14 +98,14 @@ impl Saving {
         }
     }
 
-    /// The window closes: what is being written is given up, and nothing is left of it.
-    pub fn end(self) {
+    /// Aborts a running export and removes its partial file.
+    pub fn abort(self) {
         if let Some(export) = self.export {
             export.end();
         }
     }
 
-    /// Gives up what is being written; whether there was something.
+    /// Cancels a running export; returns whether there was one.
     pub fn cancel(&self) -> bool {
         self.export.iter().for_each(Export::cancel);
         self.export.is_some()
@@ -119,23 +119,27 @@ impl Saving {
         Ok(())
     }
 
-    /// Draws the card in the middle of `space`.
-    pub fn ui(&mut self, ui: &Ui, space: Rect) -> Option<Done> {
+    /// Draws the dialog in the middle of `space`.
+    pub fn ui(&mut self, ui: &Ui, space: Rect) -> Option<SaveOutcome> {
         if let Some(result) = self.export.as_mut().and_then(Export::finished) {
             self.export = None;
             match result {
-                Ok(path) => return Some(Done::Saved(path)),
-                Err(Error::Data(driftless_data::Error::Interrupted)) => {}
-                Err(error) => return Some(Done::Failed(error)),
+                Ok(path) => return Some(SaveOutcome::Saved(path)),
+                Err(Error::Interrupted) => {}
+                Err(error) => return Some(SaveOutcome::Failed(error)),
             }
         }
         let mut done = None;
-        cards::over(ui, "saving", space.center(), Align2::CENTER_CENTER, |ui| {
-            theme::card().show(ui, |ui| {
+        cards::floating(ui, "saving", space.center(), Align2::CENTER_CENTER, |ui| {
+            theme::card(theme::palette(ui)).show(ui, |ui| {
                 ui.set_width((space.width() - 70.0).clamp(200.0, 380.0));
                 let frames = self.episode.frames();
                 let title = format!("Save {frames} frames");
-                ui.label(RichText::new(title).heading().color(theme::text()));
+                ui.label(
+                    RichText::new(title)
+                        .heading()
+                        .color(theme::palette(ui).text),
+                );
                 match &self.export {
                     Some(export) => progress(ui, export),
                     None => done = self.choose(ui),
@@ -145,12 +149,12 @@ impl Saving {
         done
     }
 
-    fn choose(&mut self, ui: &mut Ui) -> Option<Done> {
-        let since = "Everything from the last start to the frame on show.";
-        ui.label(RichText::new(since).color(theme::muted()));
+    fn choose(&mut self, ui: &mut Ui) -> Option<SaveOutcome> {
+        let hint = "From the last restart to the current frame.";
+        ui.label(RichText::new(hint).color(theme::palette(ui).muted));
         let mut entered = false;
         ui.horizontal_wrapped(|ui| {
-            for format in Format::ALL {
+            for format in SaveFormat::ALL {
                 ui.selectable_value(&mut self.format, format, format.label())
                     .on_hover_text(format.hint());
             }
@@ -158,7 +162,7 @@ impl Saving {
         ui.label(
             RichText::new(self.format.hint())
                 .small()
-                .color(theme::muted()),
+                .color(theme::palette(ui).muted),
         );
         ui.horizontal(|ui| {
             let name = ui.label("Name");
@@ -169,27 +173,33 @@ impl Saving {
             }
             entered = edit.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
         });
-        if self.format != Format::Npz {
+        if self.format != SaveFormat::Npz {
             ui.horizontal(|ui| {
-                let name = ui.label("Enlarged");
-                let slider = egui::Slider::new(&mut self.scale, 1..=12).suffix(" times");
+                let name = ui.label("Scale");
+                let slider = egui::Slider::new(&mut self.scale, 1..=12).suffix("×");
                 ui.add(slider).labelled_by(name.id);
             });
         }
         let folder = format!("in {}", self.folder.display());
-        ui.label(RichText::new(folder).small().color(theme::muted()));
+        ui.label(
+            RichText::new(folder)
+                .small()
+                .color(theme::palette(ui).muted),
+        );
         let mut done = None;
         ui.horizontal(|ui| {
-            let text = RichText::new("Save").color(theme::on_accent()).strong();
-            let save = egui::Button::new(text).fill(theme::accent());
+            let text = RichText::new("Save")
+                .color(theme::palette(ui).on_accent)
+                .strong();
+            let save = egui::Button::new(text).fill(theme::palette(ui).accent);
             if (ui.add_sized([110.0, 30.0], save).clicked() || entered)
                 && let Err(error) = self.start()
             {
-                done = Some(Done::Failed(error));
+                done = Some(SaveOutcome::Failed(error));
             }
             let cancel = egui::Button::new("Cancel");
             if ui.add_sized([90.0, 30.0], cancel).clicked() {
-                done = Some(Done::Left);
+                done = Some(SaveOutcome::Cancelled);
             }
         });
         done
@@ -198,8 +208,8 @@ impl Saving {
 
 fn progress(ui: &mut Ui, export: &Export) {
     let (done, all) = export.progress();
-    let share = done as f32 / all.max(1) as f32;
-    ui.add(ProgressBar::new(share).text(format!("{done} of {all} frames")));
+    let fraction = done as f32 / all.max(1) as f32;
+    ui.add(ProgressBar::new(fraction).text(format!("{done} of {all} frames")));
     if ui.button("Cancel").clicked() {
         export.cancel();
     }

@@ -1,4 +1,4 @@
-//! The page on which a world is chosen: a card of each, with its picture.
+//! The worlds page: a card with a picture for each world.
 
 use std::path::{Path, PathBuf};
 
@@ -14,54 +14,54 @@ use crate::workspace::{Notify, Shipped, Task};
 use crate::{Error, Result};
 use driftless_worlds::Kind;
 
-/// Size of a card, and the gap between two.
+/// Size of a card and the gap between cards, in points.
 const CARD: Vec2 = vec2(216.0, 300.0);
 const GAP: f32 = 14.0;
-/// Space inside a card, and the height of its picture.
-const INSIDE: f32 = 10.0;
+/// Padding inside a card, and the height of its picture, in points.
+const PADDING: f32 = 10.0;
 const PICTURE: f32 = 140.0;
 
-/// What was chosen.
+/// The choice made on the page.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Picked {
+pub(super) enum PickerChoice {
     /// The world in a checkpoint folder.
     World(PathBuf),
-    /// A simulator itself.
+    /// A simulator.
     Simulator(Kind),
-    /// The game that is played already.
+    /// Back to the current game.
     Back,
 }
 
-/// What is played while the page is open.
+/// The game behind the page.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Playing {
+pub(super) enum CurrentWorld {
     /// The world in a checkpoint folder.
     World(PathBuf),
-    /// The simulator of that name.
+    /// The simulator of this name.
     Simulator(String),
 }
 
-/// The page.
-pub(super) struct Picker {
+/// The worlds page.
+pub(super) struct WorldPicker {
     home: Option<PathBuf>,
     notify: Notify,
-    playing: Option<Playing>,
-    /// The worlds are being looked for.
-    reading: Option<Task<Vec<Card>>>,
-    cards: Vec<Card>,
-    /// Whether a card is to take the focus.
+    playing: Option<CurrentWorld>,
+    /// The background task that lists the worlds.
+    reading: Option<Task<Vec<WorldCard>>>,
+    cards: Vec<WorldCard>,
+    /// Whether a card should take the focus.
     focus: bool,
-    /// The card that was brought into sight when it took the focus.
-    seen: Option<usize>,
+    /// The focused card that was last scrolled into view.
+    scrolled_to: Option<usize>,
 }
 
-struct Card {
+struct WorldCard {
     entry: Entry,
     playing: bool,
     picture: Option<TextureHandle>,
 }
 
-impl Picker {
+impl WorldPicker {
     pub fn new(home: Option<PathBuf>, notify: Notify) -> Self {
         Self {
             home,
@@ -70,17 +70,17 @@ impl Picker {
             reading: None,
             cards: Vec::new(),
             focus: true,
-            seen: None,
+            scrolled_to: None,
         }
     }
 
-    /// The page comes into sight: what lies on the disk is looked at in the background.
+    /// Opens the page and lists the worlds on disk in the background.
     ///
     /// # Errors
-    /// The system gives no thread.
-    pub fn open(&mut self, playing: Playing) -> Result<()> {
+    /// Returns an error if no thread can be started.
+    pub fn open(&mut self, playing: CurrentWorld) -> Result<()> {
         self.playing = Some(playing.clone());
-        (self.focus, self.seen) = (true, None);
+        (self.focus, self.scrolled_to) = (true, None);
         let home = self.home.clone();
         let work = move |cancelled: &_| {
             let shipped = Shipped::find(home.clone());
@@ -91,8 +91,8 @@ impl Picker {
         Ok(())
     }
 
-    /// Takes what was found in the background; an error is one to be shown.
-    pub fn listen(&mut self) -> Option<Error> {
+    /// Takes the listed worlds; returns an error to be shown, if any.
+    pub fn poll(&mut self) -> Option<Error> {
         let read = self.reading.as_ref().and_then(Task::take)?;
         self.reading = None;
         match read {
@@ -102,54 +102,56 @@ impl Picker {
         None
     }
 
-    /// Loads pictures anew, for another window.
-    pub fn forget_pictures(&mut self) {
+    /// Drops textures of a lost device.
+    pub fn drop_textures(&mut self) {
         for card in &mut self.cards {
             card.picture = None;
         }
     }
 
-    /// Gives the focus to a card, so that the keys go on from there.
+    /// Moves the focus to a card, so that keys continue from there.
     pub fn take_focus(&mut self) {
         self.focus = true;
     }
 
-    /// Draws the page; what was chosen on it.
-    pub fn ui(&mut self, ui: &mut Ui) -> Option<Picked> {
+    /// Draws the page; returns the choice made on it.
+    pub fn ui(&mut self, ui: &mut Ui) -> Option<PickerChoice> {
         let bar = egui::Frame::new()
-            .fill(theme::panel())
+            .fill(theme::palette(ui).panel)
             .inner_margin(Margin::symmetric(18, 10));
         let back = egui::Panel::top("worlds-bar")
             .resizable(false)
             .frame(bar)
-            .show(ui, headline)
+            .show(ui, header)
             .inner;
-        let mut picked = back.then_some(Picked::Back);
+        let mut picked = back.then_some(PickerChoice::Back);
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-            if let Some(card) = self.shelves(ui) {
+            if let Some(card) = self.cards_ui(ui) {
                 picked = Some(card);
             }
         });
         picked
     }
 
-    fn shelves(&mut self, ui: &mut Ui) -> Option<Picked> {
+    fn cards_ui(&mut self, ui: &mut Ui) -> Option<PickerChoice> {
         let mut picked = None;
         let columns = columns(ui.available_width());
         ui.add_space(14.0);
         if self.cards.is_empty() {
             let text = match self.reading {
-                Some(_) => "Looking for worlds …",
-                None => "No world was found.",
+                Some(_) => "Looking for worlds…",
+                None => "No worlds found.",
             };
-            ui.vertical_centered(|ui| ui.label(RichText::new(text).color(theme::muted())));
+            ui.vertical_centered(|ui| {
+                ui.label(RichText::new(text).color(theme::palette(ui).muted))
+            });
         }
         let start = self.cards.iter().position(|card| card.playing);
         let start = start.unwrap_or_default();
         let shelf = |entry: &Entry| match entry.source {
-            Source::Shipped(_) => "Worlds that come with the program",
-            Source::Saved(_) => "Worlds that you saved",
-            Source::Simulator(_) => "Real simulators",
+            Source::Shipped(_) => "Included worlds",
+            Source::Saved(_) => "Saved worlds",
+            Source::Simulator(_) => "Simulators (ground truth)",
         };
         let mut first = 0;
         for group in self
@@ -157,16 +159,17 @@ impl Picker {
             .chunk_by_mut(|a, b| shelf(&a.entry) == shelf(&b.entry))
         {
             let name = group.first().map_or("", |card| shelf(&card.entry));
-            let rects = room(ui, name, group.len(), columns);
+            let rects = layout(ui, name, group.len(), columns);
             for (i, (card, rect)) in group.iter_mut().zip(rects).enumerate() {
                 let response = card.ui(ui, rect, first + i);
                 if std::mem::take(&mut self.focus) {
-                    match first + i == start {
-                        true => response.request_focus(),
-                        false => self.focus = true,
+                    if first + i == start {
+                        response.request_focus();
+                    } else {
+                        self.focus = true;
                     }
                 }
-                if response.has_focus() && self.seen.replace(first + i) != Some(first + i) {
+                if response.has_focus() && self.scrolled_to.replace(first + i) != Some(first + i) {
                     response.scroll_to_me(None);
                 }
                 if response.clicked() {
@@ -179,18 +182,18 @@ impl Picker {
     }
 }
 
-/// The cards of all that can be played.
-fn cards(entries: Vec<Entry>, playing: &Playing) -> Vec<Card> {
-    // One folder may have several names.
+/// Creates a card for each entry.
+fn cards(entries: Vec<Entry>, playing: &CurrentWorld) -> Vec<WorldCard> {
+    // A folder may be reachable by several paths.
     let full = |folder: &Path| folder.canonicalize().unwrap_or_else(|_| folder.into());
     let is_played = |entry: &Entry| match (&entry.source, playing) {
-        (Source::Shipped(own) | Source::Saved(own), Playing::World(played)) => {
-            full(own) == full(played)
+        (Source::Shipped(folder) | Source::Saved(folder), CurrentWorld::World(played)) => {
+            full(folder) == full(played)
         }
-        (Source::Simulator(_), Playing::Simulator(name)) => entry.name == *name,
+        (Source::Simulator(_), CurrentWorld::Simulator(name)) => entry.name == *name,
         _ => false,
     };
-    let card = |entry| Card {
+    let card = |entry| WorldCard {
         playing: is_played(&entry),
         entry,
         picture: None,
@@ -198,14 +201,18 @@ fn cards(entries: Vec<Entry>, playing: &Playing) -> Vec<Card> {
     entries.into_iter().map(card).collect()
 }
 
-/// The name of the page, and whether the way back was clicked.
-fn headline(ui: &mut Ui) -> bool {
+/// Draws the page's header; returns whether "Back" was clicked.
+fn header(ui: &mut Ui) -> bool {
     ui.horizontal(|ui| {
-        ui.label(RichText::new("Worlds").heading().color(theme::text()));
+        ui.label(
+            RichText::new("Worlds")
+                .heading()
+                .color(theme::palette(ui).text),
+        );
         ui.add_space(12.0);
         if ui.available_width() > 480.0 {
-            let hint = "arrows move  ·  Enter plays  ·  a checkpoint's folder can be dropped here";
-            ui.label(RichText::new(hint).color(theme::muted()));
+            let hint = "Arrow keys select  ·  Enter plays  ·  Drop a checkpoint folder to open it";
+            ui.label(RichText::new(hint).color(theme::palette(ui).muted));
         }
         let back = Layout::right_to_left(Align::Center);
         ui.with_layout(back, |ui| {
@@ -216,19 +223,19 @@ fn headline(ui: &mut Ui) -> bool {
     .inner
 }
 
-/// Cards in a row of this width.
+/// Number of cards that fit in a row of this width.
 fn columns(width: f32) -> usize {
     ((width - GAP) / (CARD.x + GAP)).floor().max(1.0) as usize
 }
 
-/// Makes room for a headline and so many cards.
-fn room(ui: &mut Ui, headline: &str, cards: usize, columns: usize) -> Vec<Rect> {
+/// Allocates space for a heading and cards; returns the cards' rectangles.
+fn layout(ui: &mut Ui, headline: &str, cards: usize, columns: usize) -> Vec<Rect> {
     let wide = columns as f32 * (CARD.x + GAP) - GAP;
     let aside = ((ui.available_width() - wide) / 2.0).max(0.0);
     ui.horizontal(|ui| {
         ui.add_space(aside);
         let text = RichText::new(headline).strong().size(15.0);
-        ui.label(text.color(theme::text()));
+        ui.label(text.color(theme::palette(ui).text));
     });
     let rows = cards.div_ceil(columns);
     let size = vec2(aside + wide, rows as f32 * (CARD.y + GAP));
@@ -241,20 +248,21 @@ fn room(ui: &mut Ui, headline: &str, cards: usize, columns: usize) -> Vec<Rect> 
     (0..cards).map(rect).collect()
 }
 
-impl Card {
-    fn picked(&self) -> Option<Picked> {
+impl WorldCard {
+    fn picked(&self) -> Option<PickerChoice> {
         self.entry.facts.as_ref().ok()?;
         Some(match &self.entry.source {
-            Source::Shipped(folder) | Source::Saved(folder) => Picked::World(folder.clone()),
-            Source::Simulator(kind) => Picked::Simulator(*kind),
+            Source::Shipped(folder) | Source::Saved(folder) => PickerChoice::World(folder.clone()),
+            Source::Simulator(kind) => PickerChoice::Simulator(*kind),
         })
     }
 
     fn ui(&mut self, ui: &mut Ui, rect: Rect, index: usize) -> Response {
         let response = ui.interact(rect, ui.scope_id().with(("world", index)), Sense::click());
         let enabled = self.entry.facts.is_ok();
-        response
-            .widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, enabled, self.spoken()));
+        response.widget_info(|| {
+            egui::WidgetInfo::labeled(egui::Role::Button, enabled, self.accessible_name())
+        });
         if ui.is_rect_visible(rect) {
             self.paint(ui, rect, &response);
         }
@@ -266,25 +274,27 @@ impl Card {
 
     fn paint(&mut self, ui: &Ui, rect: Rect, response: &Response) {
         let lit = response.has_focus();
-        let fill = match response.hovered() {
-            true => theme::hovered(),
-            false => theme::panel(),
+        let fill = if response.hovered() {
+            theme::palette(ui).hovered
+        } else {
+            theme::palette(ui).panel
         };
-        let line = match lit {
-            true => Stroke::new(2.0, theme::accent()),
-            false => Stroke::new(1.0, theme::line()),
+        let line = if lit {
+            Stroke::new(2.0, theme::palette(ui).accent)
+        } else {
+            Stroke::new(1.0, theme::palette(ui).line)
         };
         let painter = ui.painter();
         painter.rect(rect, 10, fill, line, StrokeKind::Inside);
-        let inner = rect.shrink(INSIDE);
+        let inner = rect.shrink(PADDING);
         let frame = Rect::from_min_size(inner.min, vec2(inner.width(), PICTURE));
-        painter.rect_filled(frame, 6, theme::backdrop());
+        painter.rect_filled(frame, 6, theme::palette(ui).backdrop);
         self.paint_picture(ui, frame);
         let mut tag = frame.left_top() + vec2(6.0, 6.0);
-        let real = matches!(self.entry.source, Source::Simulator(_));
-        for (shown, text) in [(real, "REAL"), (self.playing, "PLAYING")] {
+        let is_simulator = matches!(self.entry.source, Source::Simulator(_));
+        for (shown, text) in [(is_simulator, "SIMULATOR"), (self.playing, "PLAYING")] {
             if shown {
-                tag.x = mark(ui, tag, text) + 6.0;
+                tag.x = badge(ui, tag, text) + 6.0;
             }
         }
         let mut at = pos2(inner.left(), frame.bottom() + 8.0);
@@ -298,24 +308,29 @@ impl Card {
             painter.galley(at, galley, colour);
             at.y += height + 3.0;
         };
-        write(&self.entry.name, 15.0, theme::text(), 1);
+        write(&self.entry.name, 15.0, theme::palette(ui).text, 1);
         match &self.entry.facts {
             Ok(facts) => {
                 if let Some(about) = &facts.about {
-                    write(about, 12.5, theme::text(), 2);
+                    write(about, 12.5, theme::palette(ui).text, 2);
                 }
                 for line in lines(facts) {
-                    write(&line, 11.5, theme::muted(), 2);
+                    write(&line, 11.5, theme::palette(ui).muted, 2);
                 }
             }
             Err(why) => {
-                write("This world cannot be played", 12.5, theme::alert(), 1);
-                write(why, 11.5, theme::muted(), 5);
+                write(
+                    "This world cannot be loaded",
+                    12.5,
+                    theme::palette(ui).alert,
+                    1,
+                );
+                write(why, 11.5, theme::palette(ui).muted, 5);
             }
         }
     }
 
-    /// The world's picture, as large as its shape allows.
+    /// Draws the world's picture as large as fits.
     fn paint_picture(&mut self, ui: &Ui, frame: Rect) {
         let Ok(facts) = &self.entry.facts else {
             return;
@@ -332,39 +347,38 @@ impl Card {
         let size = vec2(width as f32, height as f32);
         let scale = (frame.size() / size).min_elem();
         let rect = Rect::from_center_size(frame.center(), size * scale);
-        let whole = Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0));
-        ui.painter()
-            .image(picture.id(), rect, whole, Color32::WHITE);
+        let uv = Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0));
+        ui.painter().image(picture.id(), rect, uv, Color32::WHITE);
     }
 
-    /// The card as it is read aloud.
-    fn spoken(&self) -> String {
+    /// The card's accessible name.
+    fn accessible_name(&self) -> String {
         let kind = match self.entry.source {
-            Source::Shipped(_) => "comes with the program",
-            Source::Saved(_) => "saved by you",
-            Source::Simulator(_) => "a real simulator",
+            Source::Shipped(_) => "included",
+            Source::Saved(_) => "saved",
+            Source::Simulator(_) => "simulator",
         };
         let mut words = vec![self.entry.name.clone(), kind.to_owned()];
         if self.playing {
-            words.push("played now".to_owned());
+            words.push("playing".to_owned());
         }
         match &self.entry.facts {
             Ok(facts) => {
                 words.extend(facts.about.clone());
                 words.extend(lines(facts));
             }
-            Err(why) => words.push(format!("cannot be played: {why}")),
+            Err(why) => words.push(format!("cannot be loaded: {why}")),
         }
         words.join(", ")
     }
 }
 
-/// What is known of a world, line by line.
+/// A world's facts, one per line.
 fn lines(facts: &Facts) -> Vec<String> {
     let [height, width] = facts.image;
     let millions = |n: usize| format!("{:.2} M parameters", n as f64 / 1e6);
     let size = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
-    let shape = format!("{width}×{height}  ·  {} frames/s", facts.fps);
+    let shape = format!("{width}×{height}  ·  {} FPS", facts.fps);
     let disk = facts.bytes.map(size).into_iter();
     let disk: Vec<String> = disk.chain(facts.written.map(day)).collect();
     let disk = (!disk.is_empty()).then(|| disk.join("  ·  "));
@@ -374,20 +388,21 @@ fn lines(facts: &Facts) -> Vec<String> {
     lines.into_iter().flatten().collect()
 }
 
-/// A small sign over a picture; where it ends.
-fn mark(ui: &Ui, at: egui::Pos2, text: &str) -> f32 {
+/// Draws a badge over a picture; returns its right edge.
+fn badge(ui: &Ui, at: egui::Pos2, text: &str) -> f32 {
     let font = FontId::proportional(10.5);
     let galley = ui
         .painter()
-        .layout_no_wrap(text.to_owned(), font, theme::accent());
+        .layout_no_wrap(text.to_owned(), font, theme::palette(ui).accent);
     let rect = Rect::from_min_size(at, galley.size() + vec2(12.0, 5.0));
     ui.painter()
         .rect_filled(rect, 8, Color32::from_black_alpha(190));
     let at = Align2::CENTER_CENTER.anchor_size(rect.center(), galley.size());
-    ui.painter().galley(at.min, galley, theme::accent());
+    ui.painter()
+        .galley(at.min, galley, theme::palette(ui).accent);
     rect.right()
 }
 
 #[cfg(test)]
-#[path = "picker_tests.rs"]
+#[path = "world_picker_tests.rs"]
 mod tests;

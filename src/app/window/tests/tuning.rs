@@ -1,4 +1,4 @@
-//! What is turned in the panels reaches the world-model thread.
+//! Settings changed in the Tuning panel reach the world-model thread.
 
 use eframe::egui::accesskit::Role;
 use egui_kittest::kittest::NodeT as _;
@@ -7,30 +7,30 @@ use super::*;
 use driftless_engine::Solver;
 
 #[test]
-fn steps_seed_and_solver_count_from_the_next_frame_on() {
+fn changes_apply_to_the_next_frame() {
     let home = tempfile::tempdir().unwrap();
     let Some(mut window) = open(learned("pong"), home.path()) else {
         return;
     };
-    let own = SamplerParams {
+    let defaults = SamplerParams {
         context: 12,
         ..SamplerParams::default()
     };
-    assert_eq!(step(&mut window).params, own);
+    assert_eq!(step(&mut window).params, defaults);
     click(&mut window, "8");
     assert_eq!(step(&mut window).params.steps, 8);
     window
         .get_by_role_and_label(Role::ComboBox, "Solver")
         .click();
     window.run_ok();
-    click(&mut window, "heun");
+    click(&mut window, "Heun");
     assert_eq!(step(&mut window).params.solver, Solver::Heun);
     click(&mut window, "Defaults");
-    assert_eq!(step(&mut window).params, own);
+    assert_eq!(step(&mut window).params, defaults);
 }
 
 #[test]
-fn sliders_offer_what_the_world_allows_and_no_more() {
+fn sliders_respect_the_worlds_limits() {
     let home = tempfile::tempdir().unwrap();
     let Some(mut window) = open(learned("pong"), home.path()) else {
         return;
@@ -41,7 +41,7 @@ fn sliders_offer_what_the_world_allows_and_no_more() {
         (context.min_numeric_value(), context.max_numeric_value()),
         (Some(3.0), Some(12.0))
     );
-    // Arrow keys turn a slider that has the focus.
+    // Arrow keys move a focused slider.
     window
         .get_by_role_and_label(Role::Slider, "Context length")
         .focus();
@@ -52,12 +52,12 @@ fn sliders_offer_what_the_world_allows_and_no_more() {
 }
 
 #[test]
-fn presets_set_the_sampler_and_keep_the_seed() {
+fn quality_presets_keep_the_seed() {
     let home = tempfile::tempdir().unwrap();
     let Some(mut window) = open(learned("pong"), home.path()) else {
         return;
     };
-    for (preset, steps) in [("fast", 1), ("best", 8), ("balanced", 4)] {
+    for (preset, steps) in [("Fast", 1), ("Best", 8), ("Balanced", 4)] {
         click(&mut window, preset);
         let params = step(&mut window).params;
         assert_eq!((params.steps, params.seed), (steps, 0), "{preset}");
@@ -65,7 +65,7 @@ fn presets_set_the_sampler_and_keep_the_seed() {
 }
 
 #[test]
-fn keys_count_while_they_are_held_and_all_go_up_when_the_window_loses_the_focus() {
+fn focus_loss_releases_keys() {
     let home = tempfile::tempdir().unwrap();
     let Some(mut window) = open(learned("pong"), home.path()) else {
         return;

@@ -25,9 +25,9 @@ fn entry(source: Source, name: &str) -> Entry {
     }
 }
 
-/// Two shipped worlds, a saved one that is broken, and a simulator; the second is played.
-fn picker() -> Picker {
-    let mut picker = Picker::new(None, Arc::new(|| {}));
+/// Two included worlds, a broken saved one, and a simulator; the second is being played.
+fn picker() -> WorldPicker {
+    let mut picker = WorldPicker::new(None, Arc::new(|| {}));
     let broken = Entry {
         facts: Err("no weights".into()),
         ..entry(Source::Saved("c".into()), "C")
@@ -38,20 +38,20 @@ fn picker() -> Picker {
         broken,
         entry(Source::Simulator(Kind::Drive), "Drive"),
     ];
-    picker.cards = cards(entries, &Playing::World("b".into()));
+    picker.cards = cards(entries, &CurrentWorld::World("b".into()));
     picker
 }
 
-/// The page in a window that nobody sees.
-struct Page {
-    picker: Picker,
+/// The page in a headless context.
+struct TestPage {
+    picker: WorldPicker,
     context: Context,
     height: f32,
-    /// Names and places of all that is read aloud.
+    /// Accessible names and their bounds.
     names: Vec<(String, accesskit::Rect)>,
 }
 
-impl Page {
+impl TestPage {
     fn new() -> Self {
         Self::of_height(1100.0)
     }
@@ -65,13 +65,13 @@ impl Page {
             height,
             names: Vec::new(),
         };
-        // The focus that is asked for in one frame is there in the next.
+        // Focus requested in one frame takes effect in the next.
         page.show(vec![]);
         page.show(vec![]);
         page
     }
 
-    fn show(&mut self, events: Vec<Event>) -> Option<Picked> {
+    fn show(&mut self, events: Vec<Event>) -> Option<PickerChoice> {
         let input = RawInput {
             screen_rect: Some(Rect::from_min_size(Pos2::ZERO, vec2(1000.0, self.height))),
             events,
@@ -79,7 +79,7 @@ impl Page {
         };
         let mut picked = None;
         let mut output = self.context.run_ui(input, |ui| picked = self.picker.ui(ui));
-        // Nobody draws.
+        // Nothing is drawn.
         output.textures_delta.clear();
         let update = output.platform_output.accesskit_update;
         let nodes = update.into_iter().flat_map(|update| update.nodes);
@@ -89,7 +89,7 @@ impl Page {
         picked
     }
 
-    fn press(&mut self, key: Key) -> Option<Picked> {
+    fn press(&mut self, key: Key) -> Option<PickerChoice> {
         let event = |pressed| Event::Key {
             key,
             physical_key: None,
@@ -102,7 +102,7 @@ impl Page {
         down.or(up).or_else(|| self.show(vec![]))
     }
 
-    fn click(&mut self, at: Pos2) -> Option<Picked> {
+    fn click(&mut self, at: Pos2) -> Option<PickerChoice> {
         let button = |pressed| Event::PointerButton {
             pos: at,
             button: PointerButton::Primary,
@@ -116,27 +116,33 @@ impl Page {
 }
 
 #[test]
-fn enter_plays_the_card_that_has_the_focus_and_first_it_is_the_one_that_is_played() {
-    let mut page = Page::new();
-    assert_eq!(page.press(Key::Enter), Some(Picked::World("b".into())));
+fn current_world_is_focused_first() {
+    let mut page = TestPage::new();
+    assert_eq!(
+        page.press(Key::Enter),
+        Some(PickerChoice::World("b".into()))
+    );
 }
 
 #[test]
-fn arrows_go_from_card_to_card_and_from_shelf_to_shelf() {
-    let mut page = Page::new();
+fn arrows_move_between_cards() {
+    let mut page = TestPage::new();
     assert_eq!(page.press(Key::ArrowLeft), None);
-    assert_eq!(page.press(Key::Enter), Some(Picked::World("a".into())));
+    assert_eq!(
+        page.press(Key::Enter),
+        Some(PickerChoice::World("a".into()))
+    );
     page.press(Key::ArrowDown);
     assert_eq!(page.press(Key::Enter), None, "a broken world is not played");
     page.press(Key::ArrowDown);
-    let drive = Some(Picked::Simulator(Kind::Drive));
+    let drive = Some(PickerChoice::Simulator(Kind::Drive));
     assert_eq!(page.press(Key::Enter), drive);
 }
 
 #[test]
-fn a_card_that_takes_the_focus_comes_into_sight() {
-    let mut page = Page::of_height(450.0);
-    let bottom = |page: &Page| {
+fn focused_card_scrolls_into_view() {
+    let mut page = TestPage::of_height(450.0);
+    let bottom = |page: &TestPage| {
         let mut names = page.names.iter();
         let drive = names.find(|(name, _)| name.starts_with("Drive"));
         drive.unwrap().1.y1
@@ -152,37 +158,37 @@ fn a_card_that_takes_the_focus_comes_into_sight() {
 }
 
 #[test]
-fn tab_goes_from_card_to_card_in_their_order() {
-    let mut page = Page::new();
+fn tab_follows_card_order() {
+    let mut page = TestPage::new();
     page.press(Key::Tab);
     page.press(Key::Tab);
-    let drive = Some(Picked::Simulator(Kind::Drive));
+    let drive = Some(PickerChoice::Simulator(Kind::Drive));
     assert_eq!(page.press(Key::Enter), drive);
 }
 
 #[test]
-fn a_click_plays_a_card() {
-    let mut page = Page::new();
+fn click_plays_card() {
+    let mut page = TestPage::new();
     let place = columns(1000.0) as f32 * (CARD.x + GAP) - GAP;
     let left = (1000.0 - place) / 2.0;
     let picked = page.click(pos2(left + 30.0, 250.0));
-    assert_eq!(picked, Some(Picked::World("a".into())));
+    assert_eq!(picked, Some(PickerChoice::World("a".into())));
 }
 
 #[test]
-fn cards_are_read_aloud_with_what_they_show() {
-    let page = Page::new();
-    let spoken = |part: &str| {
+fn cards_have_accessible_names() {
+    let page = TestPage::new();
+    let accessible_name = |part: &str| {
         let mut names = page.names.iter().map(|(name, _)| name);
         let found = names.find(|name| name.starts_with(part));
         found.unwrap_or_else(|| panic!("{part}: {:?}", page.names))
     };
-    let played = spoken("B, ");
+    let played = accessible_name("B, ");
     for part in [
-        "comes with the program",
-        "played now",
+        "included",
+        "playing",
         "8×4",
-        "15 frames/s",
+        "15 FPS",
         "1.23 M parameters",
         "4.9 MB",
         "1970-01-01",
@@ -190,26 +196,26 @@ fn cards_are_read_aloud_with_what_they_show() {
     ] {
         assert!(played.contains(part), "{part}: {played}");
     }
-    assert!(spoken("C, ").contains("cannot be played: no weights"));
-    assert!(spoken("Drive, ").contains("a real simulator"));
-    assert!(!spoken("A, ").contains("played now"));
-    spoken("Back to the game");
+    assert!(accessible_name("C, ").contains("cannot be loaded: no weights"));
+    assert!(accessible_name("Drive, ").contains("simulator"));
+    assert!(!accessible_name("A, ").contains("playing"));
+    accessible_name("Back to the game");
 }
 
 #[test]
-fn a_window_shows_as_many_columns_as_it_has_room_for() {
+fn column_count_follows_width() {
     assert_eq!([300.0, 476.0, 1050.0].map(columns), [1, 2, 4]);
     assert_eq!(columns(10.0), 1);
 }
 
 #[test]
-fn what_lies_on_the_disk_is_found_in_the_background() {
+fn worlds_are_listed_in_background() {
     let root = tempfile::tempdir().unwrap();
-    let mut picker = Picker::new(Some(root.path().into()), Arc::new(|| {}));
+    let mut picker = WorldPicker::new(Some(root.path().into()), Arc::new(|| {}));
     let pong = Path::new(env!("CARGO_MANIFEST_DIR")).join("checkpoints/pong");
-    picker.open(Playing::World(pong)).unwrap();
+    picker.open(CurrentWorld::World(pong)).unwrap();
     while picker.reading.is_some() {
-        assert!(picker.listen().is_none());
+        assert!(picker.poll().is_none());
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
     let played: Vec<_> = picker.cards.iter().map(|card| card.playing).collect();

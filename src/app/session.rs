@@ -1,0 +1,124 @@
+//! The game session: a world with its keys, thread options and tuning.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::keys::{Bindings, KeyMap, Shortcut};
+use super::mouse::Mouse;
+use super::present::Scaling;
+use super::tuning::{TuningPanel, TuningSettings};
+use crate::Result;
+use crate::workspace::Game;
+use crate::workspace::game::Origin;
+use driftless_data::DatasetInfo;
+use driftless_engine::{SamplerParams, Seat};
+
+/// The current game: a world, its bindings, thread options and tuning.
+pub(super) struct GameSession {
+    pub world: DatasetInfo,
+    /// Whether a network predicts the frames, instead of a simulator.
+    pub learned: bool,
+    /// Context frames that a rollout starts from; 0 for a simulator.
+    pub context: usize,
+    /// Where a learned world was loaded from.
+    pub origin: Option<Origin>,
+    pub keys: KeyMap,
+    pub sim: sim::Options,
+    pub tuning: TuningPanel,
+}
+
+impl GameSession {
+    /// A session of `game`, at its own frame rate or at `fps`.
+    ///
+    /// # Errors
+    /// Returns an error if a key binding is invalid.
+    pub fn new(
+        game: Game,
+        fps: Option<f32>,
+        params: SamplerParams,
+        record: Option<PathBuf>,
+    ) -> Result<Self> {
+        let mut keys = KeyMap::new(&game.world.actions)?;
+        if game.dynamics.is_none() {
+            keys = keys.without(Shortcut::Denoising).without(Shortcut::Inspect);
+        }
+        let settings = TuningSettings {
+            params,
+            free_seed: false,
+            ends_restart: true,
+            repeat: 1,
+            fps: fps.unwrap_or(game.world.fps),
+            unlimited: false,
+            scaling: Scaling::default(),
+        };
+        let tuning = TuningPanel::new(settings, game.dynamics.as_ref());
+        let sim = sim::Options {
+            player: game.player,
+            seat: Seat::Own,
+            from: None,
+            context: game.first_context,
+            actions: Arc::default(),
+            params: tuning.settings.params,
+            free_seed: settings.free_seed,
+            ends_restart: settings.ends_restart,
+            pace: settings.pace(),
+            paused: false,
+            record,
+        };
+        Ok(Self {
+            world: game.world,
+            origin: game.origin,
+            learned: game.dynamics.is_some(),
+            context: game.dynamics.map_or(0, |dynamics| dynamics.context),
+            keys,
+            sim,
+            tuning,
+        })
+    }
+
+    /// A session played from the "New world" page, without shortcuts to other pages.
+    ///
+    /// # Errors
+    /// Returns an error if a key binding is invalid.
+    pub fn temporary(game: Game) -> Result<Self> {
+        let mut session = Self::new(game, None, SamplerParams::default(), None)?;
+        let keys = session.keys.without(Shortcut::NewWorld);
+        session.keys = keys.without(Shortcut::Worlds);
+        Ok(session)
+    }
+
+    /// Like [`Self::temporary`], but records every frame, with a new seed at every restart.
+    ///
+    /// # Errors
+    /// Returns an error if a key binding is invalid.
+    pub fn recorded(game: Game, folder: PathBuf) -> Result<Self> {
+        let mut session = Self::temporary(game)?;
+        // A dataset's frames must be consecutive.
+        let navigates = |s| {
+            matches!(
+                s,
+                Shortcut::PreviousFrame | Shortcut::NextFrame | Shortcut::Timeline
+            )
+        };
+        session.keys = session.keys.with_shortcuts(|shortcut| !navigates(shortcut));
+        session.tuning.settings.free_seed = true;
+        session.sim.free_seed = true;
+        session.sim.record = Some(folder);
+        Ok(session)
+    }
+
+    /// Applies the user's key bindings in `custom`. The mouse shortcut exists only in worlds with mouse
+    /// controls.
+    pub fn rebind(&mut self, custom: &Bindings) {
+        // Invalid world keys were reported when the world was opened.
+        let Ok(keys) = KeyMap::with(&self.world.actions, custom) else {
+            return;
+        };
+        let mouse = Mouse::new(&keys).is_some();
+        let before = self.keys.shortcuts().to_vec();
+        self.keys = keys.with_shortcuts(|shortcut| match shortcut {
+            Shortcut::Mouse => mouse,
+            other => before.contains(&other),
+        });
+    }
+}
