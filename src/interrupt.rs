@@ -1,22 +1,22 @@
-//! Ctrl-C and a polite kill, as a wish that long work looks for.
+//! Turns Ctrl-C and SIGTERM into a flag that long-running work checks.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-static ASKED: AtomicBool = AtomicBool::new(false);
+static REQUESTED: AtomicBool = AtomicBool::new(false);
 static HANDLER: OnceLock<()> = OnceLock::new();
 
-/// From now on Ctrl-C and a polite kill do not end the program but are noted.
+/// Installs the handler: from now on Ctrl-C and SIGTERM set the flag instead of ending the process.
 pub fn watch() {
     HANDLER.get_or_init(|| {
-        let handler = || ASKED.store(true, Ordering::Relaxed);
+        let handler = || REQUESTED.store(true, Ordering::Relaxed);
         if let Err(error) = ctrlc::set_handler(handler) {
-            tracing::warn!("Ctrl-C ends the program at once: {error}");
+            tracing::warn!("Ctrl-C will end the program without saving: {error}");
         }
     });
 }
 
-/// Whether the program was asked to stop since [`watch`].
+/// Whether an interrupt was requested since [`watch`].
 pub fn asked() -> bool {
-    ASKED.load(Ordering::Relaxed)
+    REQUESTED.load(Ordering::Relaxed)
 }
