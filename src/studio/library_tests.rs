@@ -46,15 +46,15 @@ fn lists_included_saved_simulators() {
 
 #[test]
 fn summary_equals_full_read() {
-    let summary = describe(&pong()).unwrap();
+    let described = describe(&pong()).unwrap();
     let (name, facts) = facts(&pong()).unwrap();
     assert_eq!(name, "Pong");
-    let parameters = summary.tokenizer_parameters + summary.dynamics_parameters;
+    let parameters = described.tokenizer_parameters + described.dynamics_parameters;
     assert_eq!(facts.parameters, Some(parameters));
     let card = pong().join(CARD).metadata().unwrap().len();
-    assert_eq!(facts.bytes, Some(summary.bytes + card));
-    assert_eq!(facts.fps, summary.config.fps);
-    let clips = contexts::read(&pong().join(CONTEXTS), &summary.config).unwrap();
+    assert_eq!(facts.bytes, Some(described.bytes + card));
+    assert_eq!(facts.fps, described.config.fps);
+    let clips = contexts::read(&pong().join(CONTEXTS), &described.config).unwrap();
     assert!(clips[0].images.ends_with(&facts.picture));
     assert!(facts.trained_on.unwrap().contains("Atari Pong"));
 }
