@@ -69,9 +69,9 @@ for command in $COMMANDS; do
 done
 
 if command -v cargo-nextest >/dev/null; then
-    cargo nextest run --locked --no-fail-fast
+    cargo nextest run --workspace --locked --no-fail-fast
 else
-    cargo test --locked --no-fail-fast
+    cargo test --workspace --locked --no-fail-fast
 fi
 result=$?
 

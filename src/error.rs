@@ -1,63 +1,72 @@
-//! What can go wrong, said in one line: which file or argument, what is wrong, what was expected.
+//! What can go wrong in the program, in one line: which file or argument, what is wrong, what was expected.
 
-use std::path::{Path, PathBuf};
-
-/// The library's result.
+/// The result of the program's functions.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Every way in which a call of this library fails.
+/// Every way in which a function of the program fails.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The operating system refused a file operation.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// A file was read, but what it holds is not what was expected.
-    #[error("{}: {what}", path.display())]
-    Invalid {
-        /// The file or folder.
-        path: PathBuf,
-        /// What is wrong and what was expected, naming the key or array.
-        what: String,
-    },
+    /// A file or an argument: see [`driftless_data::Error`].
+    #[error(transparent)]
+    Data(#[from] driftless_data::Error),
+    /// A configuration or a checkpoint: see [`driftless_model::Error`].
+    #[error(transparent)]
+    Model(#[from] driftless_model::Error),
+    /// An engine: see [`driftless_engine::Error`].
+    #[error(transparent)]
+    Engine(#[from] driftless_engine::Error),
+    /// A simulator: see [`driftless_worlds::Error`].
+    #[error(transparent)]
+    Simulator(#[from] driftless_worlds::Error),
+    /// A session of a world: see [`driftless_sim::Error`].
+    #[error(transparent)]
+    Session(#[from] driftless_sim::Error),
+    /// The trainer: see [`driftless_train::Error`].
+    #[error(transparent)]
+    Training(#[from] driftless_train::Error),
+    /// A measurement: see [`driftless_eval::Error`].
+    #[error(transparent)]
+    Evaluation(#[from] driftless_eval::Error),
+    /// The mathematics of flow matching: see [`driftless_flow::Error`].
+    #[error(transparent)]
+    Flow(#[from] driftless_flow::Error),
     /// An argument or a setting is out of its range.
     #[error("{0}")]
     Argument(String),
-    /// A device (GPU, display) is missing or failed.
+    /// A device (GPU) is missing or failed.
     #[error("{0}")]
     Device(String),
-    /// The user asked to stop before the work was done.
-    #[error("interrupted; nothing was written")]
-    Interrupted,
-    /// Training met a number that is not finite.
-    #[error("{0}")]
-    Diverged(String),
-    /// The mathematics of flow matching was asked for what it cannot give.
-    #[error("{0}")]
-    Flow(#[from] crate::flow::FlowError),
     /// A tensor operation failed.
     #[error("tensor operation: {0}")]
     Tensor(#[from] candle_core::Error),
 }
 
 impl Error {
-    /// An [`Error::Io`] about `path`.
-    pub fn io(path: impl AsRef<Path>, source: std::io::Error) -> Self {
-        Self::Io {
-            path: path.as_ref().to_path_buf(),
-            source,
+    /// Whether an argument or a setting was out of its range.
+    pub fn is_argument(&self) -> bool {
+        match self {
+            Self::Argument(_) => true,
+            Self::Data(error) => error.is_argument(),
+            Self::Flow(error) => error.is_argument(),
+            Self::Model(error) => error.is_argument(),
+            Self::Engine(error) => error.is_argument(),
+            Self::Simulator(error) => error.is_argument(),
+            Self::Session(error) => error.is_argument(),
+            Self::Training(error) => error.is_argument(),
+            Self::Evaluation(error) => error.is_argument(),
+            _ => false,
         }
     }
 
-    /// An [`Error::Invalid`] about `path`.
-    pub fn invalid(path: impl AsRef<Path>, what: impl Into<String>) -> Self {
-        Self::Invalid {
-            path: path.as_ref().to_path_buf(),
-            what: what.into(),
+    /// Whether a device is missing or failed.
+    pub fn is_device(&self) -> bool {
+        match self {
+            Self::Device(_) => true,
+            Self::Engine(error) => error.is_device(),
+            Self::Session(error) => error.is_device(),
+            Self::Training(error) => error.is_device(),
+            Self::Evaluation(error) => error.is_device(),
+            _ => false,
         }
     }
 }

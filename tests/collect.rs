@@ -11,8 +11,8 @@ use std::path::Path;
 use std::process::Command;
 
 use common::skip_without;
-use driftless::data::{Dataset, Episode};
-use driftless::eval::objects::{Game, Point};
+use driftless_data::{Dataset, Episode};
+use driftless_eval::objects::{Game, Point};
 
 /// Runs a script of scripts/ that writes to `data`. Returns false if the packages are missing.
 fn collect(script: &str, args: &[&str], data: &Path) -> bool {

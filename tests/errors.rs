@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use driftless::data::npz::Writer;
+use driftless_data::npz::Writer;
 use tempfile::TempDir;
 
 fn root() -> &'static Path {

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use common::skip_without;
-use driftless::data::{Dataset, Episode};
+use driftless_data::{Dataset, Episode};
 use tempfile::TempDir;
 
 /// The actions of every recording: 0 idle, 1 left, 2 right.

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use common::{path_str, wait};
 use display::{Display, Window};
-use driftless::data::Dataset;
-use driftless::model::checkpoint::{CONFIG, DYNAMICS, read_config};
-use driftless::worlds::record::{Plan, record};
-use driftless::worlds::{Kind, Policy};
+use driftless_data::Dataset;
+use driftless_model::checkpoint::{CONFIG, DYNAMICS, read_config};
+use driftless_worlds::record::{Plan, record};
+use driftless_worlds::{Kind, Policy};
 
 /// Settings for tiny networks that train in a moment, with `steps` steps each.
 fn settings(folder: &Path, steps: u64) -> PathBuf {

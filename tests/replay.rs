@@ -13,11 +13,11 @@ use std::time::Instant;
 
 use common::{TIMEOUT, path_str, wait};
 use display::Display;
-use driftless::data::Episode;
-use driftless::engine::{DeviceChoice, SamplerParams, Seat, Solver};
-use driftless::sim::{self, Frame, Options, Pace, Sim};
-use driftless::studio::Game;
-use driftless::worlds::Kind;
+use driftless::workspace::Game;
+use driftless_data::Episode;
+use driftless_engine::{DeviceChoice, SamplerParams, Seat, Solver};
+use driftless_sim::{Frame, Options, Pace, Sim};
+use driftless_worlds::Kind;
 use tempfile::TempDir;
 
 fn root() -> &'static Path {
@@ -53,7 +53,7 @@ fn failure(args: &[&str]) -> String {
 }
 
 /// Records a session frame by frame, as a window would.
-fn record(folder: &TempDir, game: &Game, commands: &[sim::Command]) -> PathBuf {
+fn record(folder: &TempDir, game: &Game, commands: &[driftless_sim::Command]) -> PathBuf {
     let path = folder.path().join("played.npz");
     let options = Options {
         player: Arc::clone(&game.player),
@@ -74,7 +74,9 @@ fn record(folder: &TempDir, game: &Game, commands: &[sim::Command]) -> PathBuf {
     for command in commands {
         let makes_no_frame = matches!(
             command,
-            sim::Command::Held { .. } | sim::Command::Params(_) | sim::Command::FreeSeed(_)
+            driftless_sim::Command::Held { .. }
+                | driftless_sim::Command::Params(_)
+                | driftless_sim::Command::FreeSeed(_)
         );
         sim.send(command.clone());
         if !makes_no_frame {
@@ -85,14 +87,14 @@ fn record(folder: &TempDir, game: &Game, commands: &[sim::Command]) -> PathBuf {
     path
 }
 
-fn held(action: u32) -> sim::Command {
+fn held(action: u32) -> driftless_sim::Command {
     let since = Instant::now();
-    sim::Command::Held { action, since }
+    driftless_sim::Command::Held { action, since }
 }
 
 /// Two starts of context 0 and one of context 1, with changing actions and sampler parameters.
-fn commands() -> Vec<sim::Command> {
-    use sim::Command::{FreeSeed, NextContext, Params, Reset, Step};
+fn commands() -> Vec<driftless_sim::Command> {
+    use driftless_sim::Command::{FreeSeed, NextContext, Params, Reset, Step};
     let default = SamplerParams::default();
     let euler = SamplerParams {
         solver: Solver::Euler,
@@ -194,7 +196,11 @@ fn replay_needs_no_context_file() {
     std::fs::copy(root().join("assets/pong/episode_00000.npz"), &file).unwrap();
     let pong = root().join("checkpoints/pong");
     let game = Game::learned(&pong, DeviceChoice::Cpu, Some(path_str(&file))).unwrap();
-    let steps = [sim::Command::Step, held(1), sim::Command::Step];
+    let steps = [
+        driftless_sim::Command::Step,
+        held(1),
+        driftless_sim::Command::Step,
+    ];
     let path = record(&folder, &game, &steps);
     std::fs::remove_file(&file).unwrap();
     let stdout = success(&["replay", path_str(&path), "--device", "cpu"]);
@@ -225,7 +231,7 @@ fn headless_session_is_replayed() {
 
 #[test]
 fn simulator_is_replayed_from_seeds() {
-    use sim::Command::{NextContext, Reset, Step};
+    use driftless_sim::Command::{NextContext, Reset, Step};
     let folder = tempfile::tempdir().unwrap();
     let game = Game::simulator(Kind::Maze);
     let path = record(
@@ -257,7 +263,7 @@ fn unusable_sessions_are_refused() {
     std::fs::create_dir(&full).unwrap();
     std::fs::write(full.join("mine"), "").unwrap();
     let game = Game::simulator(Kind::Maze);
-    let path = record(&folder, &game, &[sim::Command::Step]);
+    let path = record(&folder, &game, &[driftless_sim::Command::Step]);
     let error = failure(&["replay", path_str(&path), "--out", path_str(&full)]);
     assert!(error.contains("already holds something"), "{error}");
     let args = [
@@ -307,7 +313,7 @@ fn unknown_actions_are_refused() {
     let maze = record(
         &folder,
         &Game::simulator(Kind::Maze),
-        &[held(7), sim::Command::Step],
+        &[held(7), driftless_sim::Command::Step],
     );
     let error = failure(&["play", "--actions", path_str(&maze)]);
     assert!(

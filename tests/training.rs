@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use driftless::data::{Episode, Extra};
-use driftless::engine::{self, DeviceChoice, SamplerParams, Seat};
-use driftless::eval::rollout::rollout;
-use driftless::train::{self, Options, Stage};
+use driftless_data::{Episode, Extra};
+use driftless_engine::rollout::rollout;
+use driftless_engine::{DeviceChoice, SamplerParams, Seat};
+use driftless_train::{Options, Stage};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -137,7 +137,7 @@ fn column(image: &[u8]) -> f64 {
 
 /// Mean distance of the predicted from the true block over four frames, in pixels.
 fn block_error(checkpoint: &Path, data: &Path, steps: usize) -> f64 {
-    let mut engine = engine::open(checkpoint, DeviceChoice::Cpu, &Seat::Own).unwrap();
+    let mut engine = driftless_engine::open(checkpoint, DeviceChoice::Cpu, &Seat::Own).unwrap();
     let (mut total, mut count) = (0.0, 0);
     let frame = SIDE * SIDE * 3;
     for e in 0..4 {
@@ -166,7 +166,7 @@ fn block_error(checkpoint: &Path, data: &Path, steps: usize) -> f64 {
 /// Mean predicted reward on rewarded and on other frames, then mean predicted end probability on
 /// terminal and on other frames.
 fn outcomes(checkpoint: &Path, data: &Path) -> [f64; 4] {
-    let mut engine = engine::open(checkpoint, DeviceChoice::Cpu, &Seat::Own).unwrap();
+    let mut engine = driftless_engine::open(checkpoint, DeviceChoice::Cpu, &Seat::Own).unwrap();
     let (mut sums, mut counts) = ([0.0; 4], [0.0; 4]);
     let params = SamplerParams::default();
     for e in 0..4 {
@@ -200,7 +200,7 @@ fn trained(delay: usize, keys: &str) -> (f64, [f64; 4]) {
     let options = options(folder.path(), "run");
     let config = folder.path().join("settings.toml");
     std::fs::write(config, format!("{keys}{SETTINGS}")).unwrap();
-    train::run(&options).unwrap();
+    driftless_train::run(&options).unwrap();
     let (checkpoint, data) = (
         folder.path().join("run/checkpoint"),
         folder.path().join("held-out"),
@@ -244,7 +244,7 @@ fn learns_every_prediction_and_path() {
         stage: Stage::Tokenizer,
         ..options(folder.path(), "run")
     };
-    train::run(&tokenizer).unwrap();
+    driftless_train::run(&tokenizer).unwrap();
     let checkpoint = folder.path().join("run/checkpoint");
     // Near pure noise ε determines x only loosely; a network this small learns no motion from it.
     for (prediction, path, max_error) in [
@@ -260,7 +260,7 @@ fn learns_every_prediction_and_path() {
             config: Some(config),
             ..options(folder.path(), "run")
         };
-        train::run(&dynamics).unwrap();
+        driftless_train::run(&dynamics).unwrap();
         let world = std::fs::read_to_string(checkpoint.join("config.json")).unwrap();
         for recorded in [("prediction", prediction), ("path", path)] {
             let entry = format!("\"{}\": \"{}\"", recorded.0, recorded.1);
@@ -277,7 +277,7 @@ fn learns_every_prediction_and_path() {
             resume: true,
             ..options(folder.path(), "run")
         };
-        let error = train::run(&other).unwrap_err().to_string();
+        let error = driftless_train::run(&other).unwrap_err().to_string();
         assert!(error.contains("prediction, path"), "{error}");
         std::fs::remove_dir_all(folder.path().join("run/dynamics")).unwrap();
     }
@@ -291,7 +291,7 @@ fn resumed_run_is_identical() {
         for stage in [Stage::Tokenizer, Stage::Dynamics] {
             let max_steps = Some(steps);
             let options = options(folder.path(), out);
-            train::run(&Options {
+            driftless_train::run(&Options {
                 stage,
                 resume,
                 max_steps,
@@ -310,9 +310,9 @@ fn resumed_run_is_identical() {
         max_steps: Some(20),
         ..options(folder.path(), "parts")
     };
-    train::run(&first).unwrap();
+    driftless_train::run(&first).unwrap();
     assert!(read("parts", "tokenizer.safetensors") != read("whole", "tokenizer.safetensors"));
-    train::run(&Options {
+    driftless_train::run(&Options {
         resume: true,
         max_steps: Some(40),
         ..first
@@ -325,9 +325,9 @@ fn resumed_run_is_identical() {
         max_steps: Some(20),
         ..options(folder.path(), "parts")
     };
-    train::run(&first).unwrap();
+    driftless_train::run(&first).unwrap();
     assert!(read("parts", "dynamics.safetensors") != read("whole", "dynamics.safetensors"));
-    train::run(&Options {
+    driftless_train::run(&Options {
         resume: true,
         max_steps: Some(40),
         ..first
@@ -354,7 +354,7 @@ fn starts_from_a_checkpoint() {
     let run = |out: &str, settings: String, more: &dyn Fn(Options) -> Options| {
         let options = options(folder.path(), out);
         std::fs::write(options.config.as_ref().unwrap(), settings).unwrap();
-        train::run(&more(options))?;
+        driftless_train::run(&more(options))?;
         let read = |file: &str| {
             let path = folder.path().join(out).join("checkpoint").join(file);
             candle_core::safetensors::load(path, &candle_core::Device::Cpu).unwrap()
@@ -425,7 +425,7 @@ fn frame_file_and_unlabelled_video() {
             unlabelled: unlabelled.then(|| folder.path().join("video")),
             ..options(folder.path(), out)
         };
-        train::run(&options).map(|()| {
+        driftless_train::run(&options).map(|()| {
             let checkpoint = folder.path().join(out).join("checkpoint");
             ["tokenizer", "dynamics"]
                 .map(|of| std::fs::read(checkpoint.join(format!("{of}.safetensors"))).unwrap())
@@ -443,7 +443,7 @@ fn frame_file_and_unlabelled_video() {
     let known = known.replace("[dynamics]\n", "[dynamics]\naction_dropout = 0.0\n");
     let config = folder.path().join("known.toml");
     std::fs::write(&config, known).unwrap();
-    let error = train::run(&Options {
+    let error = driftless_train::run(&Options {
         config: Some(config),
         unlabelled: Some(folder.path().join("video")),
         ..options(folder.path(), "known")
@@ -467,7 +467,7 @@ fn long_sequences_and_masking() {
             max_steps: Some(4),
             ..options(folder.path(), out)
         };
-        train::run(&options).map(|()| {
+        driftless_train::run(&options).map(|()| {
             let checkpoint = folder.path().join(out).join("checkpoint");
             ["tokenizer", "dynamics"]
                 .map(|of| std::fs::read(checkpoint.join(format!("{of}.safetensors"))).unwrap())
@@ -491,8 +491,8 @@ fn bad_data_leaves_no_run() {
         max_steps: Some(2),
         ..options(folder.path(), "run")
     };
-    train::run(&run).unwrap();
-    let error = train::run(&run).unwrap_err().to_string();
+    driftless_train::run(&run).unwrap();
+    let error = driftless_train::run(&run).unwrap_err().to_string();
     assert!(error.contains("--resume"), "{error}");
     let bad = folder.path().join("bad");
     record(&bad, 5, 1, 0);
@@ -501,10 +501,10 @@ fn bad_data_leaves_no_run() {
         data: bad,
         ..options(folder.path(), "other")
     };
-    let error = train::run(&options).unwrap_err().to_string();
+    let error = driftless_train::run(&options).unwrap_err().to_string();
     assert!(error.contains("zz.npz"), "{error}");
     assert!(!folder.path().join("other").exists());
-    train::run(&Options {
+    driftless_train::run(&Options {
         skip_bad: true,
         max_steps: Some(2),
         ..options

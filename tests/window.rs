@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use common::{path_str, wait};
 use display::Display;
-use driftless::data::{Episode, contexts};
-use driftless::eval::objects::Game;
+use driftless_data::Episode;
+use driftless_eval::objects::Game;
+use driftless_model::contexts;
 use image::RgbImage;
 use image::imageops::{self, FilterType};
 
@@ -155,7 +156,7 @@ fn window_shows_frames_and_obeys_keys() {
     let nearest = (0..played.frames()).map(|t| difference(&shown, played.frame(t)));
     let (nearest, t) = nearest.zip(0..).min_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
     assert!(nearest < 2.0, "the nearest is frame {t} at {nearest}");
-    let config = driftless::model::checkpoint::read_config(&world).unwrap();
+    let config = driftless_model::checkpoint::read_config(&world).unwrap();
     for other in contexts::read(&world.join("contexts.npz"), &config).unwrap() {
         let last = &other.images[other.images.len() - config.image_len()..];
         let distance = difference(&shown, last);
@@ -322,7 +323,7 @@ fn window_plays_a_simulator() {
         .filter(|&t| numbers[t] == 0.0)
         .collect();
     assert_eq!(starts.len(), 2, "{starts:?}");
-    let mut world = driftless::worlds::Kind::Maze.open(5);
+    let mut world = driftless_worlds::Kind::Maze.open(5);
     for t in 0..starts[1] {
         if t > 0 {
             world.step(played.actions[t]).unwrap();

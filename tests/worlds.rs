@@ -7,7 +7,7 @@ mod common;
 use std::process::{Command, Output};
 
 use common::{path_str, wait};
-use driftless::data::{Dataset, Episode};
+use driftless_data::{Dataset, Episode};
 
 fn driftless(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_driftless"));

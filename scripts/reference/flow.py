@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Computes reference values for tests/flow_reference.rs with public flow matching libraries.
+"""Computes reference values for crates/driftless-flow/tests/reference.rs with public
+flow matching libraries.
 
     pip install -r scripts/reference/requirements.txt
     python scripts/reference/flow.py
 
-rewrites tests/data/flow_*.json in the repository that holds this script; `git diff` then shows
+rewrites crates/driftless-flow/tests/data/flow_*.json in the repository that holds this script; `git diff` then shows
 whether anything changed. Python 3.11 or later, no GPU; the seed is fixed, and another processor
 may change the last digits.
 

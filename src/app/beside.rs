@@ -9,8 +9,8 @@ use eframe::egui::{
 
 use super::present::{self, Scaling};
 use super::theme;
-use crate::eval::metrics::psnr;
-use crate::sim::Frame;
+use driftless_data::metrics::psnr;
+use driftless_sim::Frame;
 
 /// Space between the pictures, and below them for their names.
 const GAP: f32 = 8.0;

@@ -11,8 +11,9 @@ use super::keys::Bindings;
 use super::present::Scaling;
 use super::presets::Preset;
 use super::theme::Look;
-use crate::model::checkpoint::write_atomic;
 use crate::{Error, Result};
+use driftless_data::PathError as _;
+use driftless_data::fs::write_atomic;
 
 /// The variable that names another folder for the file than the platform's.
 const FOLDER: &str = "DRIFTLESS_CONFIG";
@@ -237,7 +238,7 @@ impl Store {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(|error| Error::io(folder, error))?;
         }
-        write_atomic(path, text.as_bytes())
+        Ok(write_atomic(path, text.as_bytes())?)
     }
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::engine::Solver;
+use driftless_engine::Solver;
 
 fn folder() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();

@@ -358,7 +358,7 @@ fn reset_arrow(painter: &egui::Painter, centre: egui::Pos2, radius: f32, colour:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::worlds::Kind;
+    use driftless_worlds::Kind;
 
     #[test]
     fn a_narrow_bar_leaves_out_names_first_and_then_keys() {

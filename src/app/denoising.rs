@@ -3,7 +3,7 @@
 use eframe::egui::{self, ColorImage, RichText, ScrollArea, TextureHandle, TextureOptions, Ui};
 
 use super::theme;
-use crate::sim::{Frame, TracedPass};
+use driftless_sim::{Frame, TracedPass};
 
 /// Width of a picture in points.
 const PICTURE: f32 = 72.0;

@@ -35,7 +35,7 @@ pub(super) fn show(
 fn lines(ui: &mut Ui, stats: &Stats, frame: u64, engine: &str, sampled: bool) {
     let rate = |fps: Option<f32>| fps.map_or("–".into(), |fps| format!("{fps:.1} /s"));
     let times = stats.times();
-    let stage = |stage: fn(&crate::engine::StageTimes) -> Duration| {
+    let stage = |stage: fn(&driftless_engine::StageTimes) -> Duration| {
         times.as_ref().map_or("–".into(), |times| ms(stage(times)))
     };
     let latency = stats.latency();

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use eframe::egui::Key;
 
-use crate::model::config::ActionSpec;
 use crate::{Error, Result};
+use driftless_data::ActionSpec;
 
 pub use held::{HeldKeys, Source};
 

@@ -1,6 +1,6 @@
 //! The window in which a person plays: picture, keys, numbers, tuning panel.
 //!
-//! It sends commands to the world-model thread ([`crate::sim`]) and draws the frames that come
+//! It sends commands to the world-model thread ([`driftless_sim`]) and draws the frames that come
 //! back; it knows nothing of the engine.
 
 mod beside;
@@ -42,11 +42,11 @@ pub use self::present::time as drawing_times;
 
 use self::played::Played;
 use self::window::Parts;
-use crate::engine::{Gpu, SamplerParams};
-use crate::sim::Session;
-use crate::studio::{Game, Training, recording};
-use crate::worlds::Kind;
+use crate::workspace::{Game, Training, recording};
 use crate::{Error, Result};
+use driftless_engine::{Gpu, SamplerParams};
+use driftless_sim::Session;
+use driftless_worlds::Kind;
 
 /// Has the window drawn again, from any thread; the one that is open now.
 #[derive(Clone, Default)]

@@ -155,7 +155,7 @@ mod tests {
     use super::*;
     use crate::app::keys::{HeldKeys, Source};
     use crate::app::tests::world;
-    use crate::worlds::Kind;
+    use driftless_worlds::Kind;
 
     fn keys(kind: Kind) -> KeyMap {
         KeyMap::new(&kind.open(0).info().actions).unwrap()

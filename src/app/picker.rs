@@ -8,10 +8,11 @@ use eframe::egui::{
 };
 
 use super::theme;
-use crate::studio::library::{self, Entry, Facts, Source, day};
-use crate::studio::{Notify, Shipped, Task};
-use crate::worlds::Kind;
+use crate::workspace::library;
+use crate::workspace::library::{Entry, Facts, Source, day};
+use crate::workspace::{Notify, Shipped, Task};
 use crate::{Error, Result};
+use driftless_worlds::Kind;
 
 /// Size of a card, and the gap between two.
 const CARD: Vec2 = vec2(216.0, 300.0);

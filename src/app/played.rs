@@ -8,11 +8,10 @@ use super::mouse::Mouse;
 use super::present::Scaling;
 use super::tuning::{Settings, Tuning};
 use crate::Result;
-use crate::data::DatasetInfo;
-use crate::engine::{SamplerParams, Seat};
-use crate::sim;
-use crate::studio::Game;
-use crate::studio::game::Origin;
+use crate::workspace::Game;
+use crate::workspace::game::Origin;
+use driftless_data::DatasetInfo;
+use driftless_engine::{SamplerParams, Seat};
 
 /// A world as the window plays it.
 pub(super) struct Played {
@@ -24,7 +23,7 @@ pub(super) struct Played {
     /// Where a learned world comes from.
     pub origin: Option<Origin>,
     pub keys: KeyMap,
-    pub sim: sim::Options,
+    pub sim: driftless_sim::Options,
     pub tuning: Tuning,
 }
 
@@ -53,7 +52,7 @@ impl Played {
             scaling: Scaling::default(),
         };
         let tuning = Tuning::new(settings, game.dynamics.as_ref());
-        let sim = sim::Options {
+        let sim = driftless_sim::Options {
             player: game.player,
             seat: Seat::Own,
             from: None,

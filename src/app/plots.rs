@@ -7,10 +7,10 @@ use eframe::egui::{self, Align, Color32, ColorImage, Layout, Rect, RichText, Ui,
 use egui_plot::{Legend, Line, Plot, PlotPoints};
 
 use super::theme;
-use crate::engine::StageTimes;
-use crate::model::checkpoint::write_atomic;
-use crate::studio::places::free_file;
+use crate::workspace::places::free_file;
 use crate::{Error, Result};
+use driftless_data::fs::write_atomic;
+use driftless_engine::StageTimes;
 
 /// Frames that are remembered.
 const FRAMES: usize = 4096;

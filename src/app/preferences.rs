@@ -10,7 +10,7 @@ use super::pad::{Button, Pad, PadMap};
 use super::present::Scaling;
 use super::theme::{self, Look};
 use super::tuning::{choices, section};
-use crate::model::config::ActionSpec;
+use driftless_data::ActionSpec;
 
 const WIDTH: f32 = 460.0;
 /// Width of a name before what is set.

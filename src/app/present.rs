@@ -6,8 +6,7 @@ use eframe::egui_wgpu::{self, CallbackResources, CallbackTrait, ScreenDescriptor
 use eframe::{egui, wgpu};
 use serde::{Deserialize, Serialize};
 
-use crate::engine::Gpu;
-use crate::sim;
+use driftless_engine::Gpu;
 
 /// How the frame is scaled to the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,13 +139,18 @@ impl Presenter {
     }
 
     /// Turns to another frame.
-    fn turn_to(&mut self, device: &wgpu::Device, queue: &wgpu::Queue, image: &sim::Picture) {
+    fn turn_to(
+        &mut self,
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        image: &driftless_sim::Picture,
+    ) {
         match image {
-            sim::Picture::Bytes(bytes) => {
+            driftless_sim::Picture::Bytes(bytes) => {
                 self.upload(queue, bytes);
                 self.painting = None;
             }
-            sim::Picture::Painting(painting) => {
+            driftless_sim::Picture::Painting(painting) => {
                 if let Some(view) = painting.view(device) {
                     let (pipeline, uniforms) = (&self.pipeline, &self.uniforms);
                     let bindings = bind(device, pipeline, uniforms, &view, &self.sampler);
@@ -286,7 +290,7 @@ pub fn time(gpu: &Gpu, images: &[u8], size: [usize; 2], side: u32) -> crate::Res
 
 /// One frame to draw, handed to egui's renderer.
 pub(super) struct Picture {
-    pub image: sim::Picture,
+    pub image: driftless_sim::Picture,
     /// Changes with every new image, so each is uploaded once.
     pub id: u64,
     /// Physical width and height of the rectangle.

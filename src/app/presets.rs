@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::theme;
 use super::tuning::{Settings, section};
-use crate::engine::{Along, SamplerParams, Solver};
+use driftless_engine::{Along, SamplerParams, Solver};
 
 /// A context longer than that of any world: each shortens it to its own.
 const WHOLE: usize = i32::MAX as usize;

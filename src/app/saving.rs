@@ -6,10 +6,10 @@ use std::sync::Arc;
 use eframe::egui::{self, Align2, Key, ProgressBar, Rect, RichText, TextEdit, Ui};
 
 use super::{cards, theme};
-use crate::data::{DatasetInfo, Episode};
-use crate::studio::places::{folder_name, free_file};
-use crate::studio::{Export, Notify};
+use crate::workspace::places::{folder_name, free_file};
+use crate::workspace::{Export, Notify};
 use crate::{Error, Result};
+use driftless_data::{DatasetInfo, Episode};
 
 /// What frames can become.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -125,7 +125,7 @@ impl Saving {
             self.export = None;
             match result {
                 Ok(path) => return Some(Done::Saved(path)),
-                Err(Error::Interrupted) => {}
+                Err(Error::Data(driftless_data::Error::Interrupted)) => {}
                 Err(error) => return Some(Done::Failed(error)),
             }
         }

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::engine::{Outcome, StageTimes};
-use crate::sim::Frame;
+use driftless_engine::{Outcome, StageTimes};
+use driftless_sim::Frame;
 
 /// Latencies that the median and the 99th percentile are taken over.
 const LATENCIES: usize = 300;
@@ -131,7 +131,7 @@ fn push<T>(queue: &mut VecDeque<T>, value: T, most: usize) {
 mod tests {
 
     use super::*;
-    use crate::engine::SamplerParams;
+    use driftless_engine::SamplerParams;
 
     fn frame(sequence: u64, made: Instant) -> Frame {
         Frame {
@@ -140,13 +140,13 @@ mod tests {
             truth: None,
             outcome: None,
             score: 0.0,
-            place: crate::sim::Place::default(),
+            place: driftless_sim::Place::default(),
             beside: None,
             drift: None,
             surprise: None,
             sequence,
             number: sequence,
-            image: crate::sim::Picture::Bytes([0_u8; 3].as_slice().into()),
+            image: driftless_sim::Picture::Bytes([0_u8; 3].as_slice().into()),
             action: 0,
             reflects: None,
             made,

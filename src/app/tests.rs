@@ -1,16 +1,15 @@
 //! What the tests of this room share, and the checks that come before the window opens.
 
 use super::*;
-use crate::data::DatasetInfo;
-use crate::model::config::{
-    ActionSpec, DynamicsConfig, FORMAT_VERSION, TokenizerConfig, WorldConfig,
-};
+use driftless_data::ActionSpec;
+use driftless_data::DatasetInfo;
+use driftless_model::config::{DynamicsConfig, FORMAT_VERSION, TokenizerConfig, WorldConfig};
 
 /// A small world with these actions and keys.
 pub(super) fn world(actions: &[(&str, &[&str])]) -> WorldConfig {
     WorldConfig {
         format: FORMAT_VERSION,
-        flow: crate::model::config::FlowConfig::default(),
+        flow: driftless_model::config::FlowConfig::default(),
         name: "Test".into(),
         fps: 15.0,
         image: [8, 8],
@@ -54,7 +53,7 @@ fn options(keys: &[&str]) -> Options {
             dynamics: Some(world.dynamics),
             first_context: 0,
             origin: None,
-            player: Arc::new(|_| Err(Error::Device("not asked for".into()))),
+            player: Arc::new(|_| Err(driftless_sim::Error::Device("not asked for".into()))),
         },
         fps: None,
         actions: Arc::default(),
@@ -74,7 +73,7 @@ fn a_wrong_key_is_found_before_a_window_opens() {
 #[test]
 fn a_missing_display_or_adapter_names_the_way_without() {
     for error in [no_display("x"), no_adapter("y")] {
-        assert!(matches!(error, Error::Device(_)));
+        assert!(error.is_device());
         assert!(error.to_string().contains("--headless"), "{error}");
     }
 }

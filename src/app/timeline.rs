@@ -9,7 +9,7 @@ use eframe::egui::{
 };
 
 use super::theme;
-use crate::sim::{BranchInfo, Command, Place};
+use driftless_sim::{BranchInfo, Command, Place};
 
 /// Width and height of a picture in points, the gap behind it included.
 const PICTURE: f32 = 58.0;

@@ -13,9 +13,9 @@ use self::widgets::{line, menu, row, slider, slider_of};
 use super::present::Scaling;
 use super::presets::{Preset, Presets};
 use super::theme;
-use crate::engine::{Along, SamplerParams, Solver};
-use crate::model::config::DynamicsConfig;
-use crate::sim::{Command, FREE_SEEDS, Pace};
+use driftless_engine::{Along, SamplerParams, Solver};
+use driftless_model::config::DynamicsConfig;
+use driftless_sim::{Command, FREE_SEEDS, Pace};
 
 /// Everything that the panel turns.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -38,8 +38,8 @@ use super::presets::Presets;
 use super::saving::Saving;
 use super::stats::Stats;
 use super::{NewWorld, Waker, hud, plots, theme, timeline};
-use crate::engine::{Seat, StageTimes};
-use crate::sim::{Frame, History, Session, Sim};
+use driftless_engine::{Seat, StageTimes};
+use driftless_sim::{Frame, History, Session, Sim};
 
 /// Windows narrower than this open without the tuning panel.
 const ROOM_FOR_TUNING: f32 = 760.0;

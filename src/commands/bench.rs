@@ -1,12 +1,15 @@
 //! `driftless bench`: measures the speed of the engine.
 
+use driftless_data::PathError as _;
 use std::path::PathBuf;
 
 use driftless::app;
-use driftless::bench::{self, Options, PRESENTED, PresentReport, Timing, sweep};
-use driftless::engine::{self, Clip, DeviceChoice, Gpu, Place, Seat};
-use driftless::studio::game;
+use driftless::workspace::game;
 use driftless::{Error, Result};
+use driftless_data::Clip;
+use driftless_engine::{DeviceChoice, Gpu, Place, Seat};
+use driftless_eval::bench;
+use driftless_eval::bench::{Options, PRESENTED, PresentReport, Timing, sweep};
 
 /// Frames to present when measuring the presentation time.
 const PRESENT_FRAMES: usize = 64;
@@ -40,12 +43,12 @@ pub struct Args {
 /// # Errors
 /// Returns an error if the world, its contexts or the device cannot be opened, or if a frame fails.
 pub fn run(args: &Args) -> Result<()> {
-    let place = engine::place(args.device, &Seat::Own)?;
+    let place = driftless_engine::place(args.device, &Seat::Own)?;
     if args.sweep {
         return sweep(&place, args.json);
     }
     let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
-    let mut engine = engine::open_at(&folder, &place)?;
+    let mut engine = driftless_engine::open_at(&folder, &place)?;
     let (contexts, first) = game::starting_contexts(&folder, engine.world(), None)?;
     let Some(context) = contexts.get(first) else {
         return Err(Error::invalid(&folder, "contains no starting context"));

@@ -1,7 +1,8 @@
 //! `driftless devices`: lists the compute devices.
 
 use driftless::Result;
-use driftless::bench::devices::{self, Report};
+use driftless_eval::bench::devices;
+use driftless_eval::bench::devices::Report;
 
 /// Arguments of `devices`.
 #[derive(clap::Args)]

@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
-use driftless::data::Dataset;
-use driftless::engine::{self, DeviceChoice, Seat};
-use driftless::eval::pose::{self, Probe};
-use driftless::eval::report::{self, Options, Progress};
-use driftless::eval::table;
-use driftless::{Error, Result};
+use driftless::Result;
+use driftless_data::Dataset;
+use driftless_engine::{DeviceChoice, Seat};
+use driftless_eval::pose;
+use driftless_eval::pose::Probe;
+use driftless_eval::report;
+use driftless_eval::report::{Options, Progress};
+use driftless_eval::table;
 
 /// Arguments of `eval`.
 #[derive(clap::Args)]
@@ -72,7 +74,7 @@ pub struct Args {
 /// short or do not fit the world, or if a frame or an image file fails.
 pub fn run(args: &Args) -> Result<()> {
     let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
-    let mut engine = engine::open(&folder, args.device, &Seat::Own)?;
+    let mut engine = driftless_engine::open(&folder, args.device, &Seat::Own)?;
     let dataset = Dataset::read(&args.data)?;
     let mut options = Options {
         horizon: args.horizon,
@@ -89,10 +91,8 @@ pub fn run(args: &Args) -> Result<()> {
     options.params = args.solver.apply_to(options.params);
     let probe = args.probe.as_deref().map(|folder| {
         let dataset = Dataset::read(folder)?;
-        Probe::train(&dataset.episodes, pose::STEPS, args.seed).map_err(|e| match e {
-            Error::Argument(what) => Error::invalid(folder, what),
-            other => other,
-        })
+        Probe::train(&dataset.episodes, pose::STEPS, args.seed)
+            .map_err(|error| super::about(folder, error))
     });
     let probe = probe.transpose()?;
     let bar = super::bar(0, "frames");
@@ -109,10 +109,7 @@ pub fn run(args: &Args) -> Result<()> {
         args.pictures.as_deref(),
         progress,
     )
-    .map_err(|e| match e {
-        Error::Argument(what) => Error::invalid(&args.data, what),
-        other => other,
-    })?;
+    .map_err(|error| super::about(&args.data, error))?;
     bar.finish_and_clear();
     if args.json {
         return super::print_json(&report);

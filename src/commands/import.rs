@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use driftless::data::import::{self, Count, Event, Format, Options, Pairing, Report};
-use driftless::{Error, Result, interrupt};
+use driftless::{Result, interrupt};
+use driftless_data::import;
+use driftless_data::import::{Count, Event, Format, Options, Pairing, Report};
 
 /// Arguments of `import`.
 #[derive(clap::Args)]
@@ -90,7 +91,7 @@ pub fn run(args: Args) -> Result<()> {
     }
 }
 
-fn one_line(error: &Error) -> String {
+fn one_line(error: &driftless_data::Error) -> String {
     error.to_string().replace('\n', " ")
 }
 

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use driftless::model::checkpoint::{self, CONFIG};
-use driftless::{Result, data};
+use driftless::Result;
+use driftless_model::checkpoint;
+use driftless_model::checkpoint::CONFIG;
 
 /// Arguments of `info`.
 #[derive(clap::Args)]
@@ -28,7 +29,7 @@ pub fn run(args: &Args) -> Result<()> {
             super::print(&summary.to_string())
         };
     }
-    let info = data::info::describe(&args.path)?;
+    let info = driftless_data::info::describe(&args.path)?;
     if args.json {
         super::print_json(&info)
     } else {

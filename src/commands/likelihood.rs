@@ -3,12 +3,12 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
-use driftless::data::Episode;
-use driftless::engine::{self, DeviceChoice};
-use driftless::eval::likelihood::Options;
-use driftless::eval::{surprise, table};
-use driftless::model::checkpoint::World;
-use driftless::{Error, Result};
+use driftless::Result;
+use driftless_data::Episode;
+use driftless_engine::DeviceChoice;
+use driftless_eval::likelihood::Options;
+use driftless_eval::{surprise, table};
+use driftless_model::checkpoint::World;
 
 /// Arguments of `likelihood`.
 #[derive(clap::Args)]
@@ -67,7 +67,7 @@ fn range(text: &str) -> std::result::Result<Range<usize>, String> {
 /// range, or if a file cannot be read.
 pub fn run(args: &Args) -> Result<()> {
     let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
-    let world = World::read(&folder, &engine::candle_device(args.device)?)?;
+    let world = World::read(&folder, &driftless_engine::candle_device(args.device)?)?;
     let episode = Episode::read(&args.episode)?;
     let options = Options {
         level: args.level,
@@ -89,10 +89,7 @@ pub fn run(args: &Args) -> Result<()> {
             bar.set_position(done as u64);
         },
     )
-    .map_err(|e| match e {
-        Error::Argument(what) => Error::invalid(&args.episode, what),
-        other => other,
-    })?;
+    .map_err(|error| super::about(&args.episode, error))?;
     bar.finish_and_clear();
     if args.json {
         return super::print_json(&report);

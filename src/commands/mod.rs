@@ -13,14 +13,15 @@ pub mod replay;
 pub mod rollout;
 pub mod train;
 
+use driftless_data::PathError as _;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use driftless::data::{Episode, export};
-use driftless::engine::{Along, SamplerParams, Solver};
-use driftless::model::checkpoint::read_config;
-use driftless::studio::Shipped;
+use driftless::workspace::Shipped;
 use driftless::{Error, Result, interrupt};
+use driftless_data::{Episode, export};
+use driftless_engine::{Along, SamplerParams, Solver};
+use driftless_model::checkpoint::read_config;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
@@ -29,6 +30,16 @@ fn print(text: &str) -> Result<()> {
     match writeln!(std::io::stdout(), "{text}") {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("stdout", e)),
         _ => Ok(()),
+    }
+}
+
+/// Names `path` in an error about an argument; other errors stay as they are.
+fn about(path: &Path, error: impl Into<Error>) -> Error {
+    let error = error.into();
+    if error.is_argument() {
+        Error::invalid(path, error.to_string())
+    } else {
+        error
     }
 }
 
@@ -55,7 +66,7 @@ fn export(episode: &Episode, out: &Path, scale: u32, fps: f32) -> Result<()> {
     let bar = bar(episode.frames() as u64, "frames written");
     let mut watch = |done| {
         bar.set_position(done as u64);
-        !interrupt::asked()
+        !driftless_data::interrupt::requested()
     };
     export::write_while(episode, out, scale, fps, &mut watch)?;
     bar.finish_and_clear();

@@ -1,13 +1,15 @@
 //! `driftless new`: opens the "New world" page.
 
+use driftless_data::PathError as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use driftless::app::{self, FirstStep};
-use driftless::engine::{DeviceChoice, SamplerParams};
-use driftless::studio::{Game, Shipped};
-use driftless::worlds::Kind;
+use driftless::app;
+use driftless::app::FirstStep;
+use driftless::workspace::{Game, Shipped};
 use driftless::{Error, Result};
+use driftless_engine::{DeviceChoice, SamplerParams};
+use driftless_worlds::Kind;
 
 /// Arguments of `new`.
 #[derive(clap::Args)]

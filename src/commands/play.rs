@@ -1,14 +1,15 @@
 //! `driftless play`: plays a world in a window, or headless into a file.
 
+use driftless_data::PathError as _;
 use std::path::{Path, PathBuf};
 
-use driftless::data::export;
-use driftless::engine::{DeviceChoice, Seat};
-use driftless::eval::rollout::held_actions;
-use driftless::sim::headless;
-use driftless::studio::Game;
-use driftless::worlds::Kind;
+use driftless::workspace::Game;
 use driftless::{Error, Result, app};
+use driftless_data::export;
+use driftless_engine::rollout::held_actions;
+use driftless_engine::{DeviceChoice, Seat};
+use driftless_sim::headless;
+use driftless_worlds::Kind;
 
 const WORLD: &str = "World";
 const RECORDING: &str = "Recording";

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use driftless::worlds::record::{Plan, record};
-use driftless::worlds::{Kind, Policy};
 use driftless::{Result, interrupt};
+use driftless_worlds::record::{Plan, record};
+use driftless_worlds::{Kind, Policy};
 
 /// Arguments of `record`.
 #[derive(clap::Args)]

@@ -1,13 +1,15 @@
 //! `driftless replay`: replays a recorded session and compares it frame by frame.
 
+use driftless_data::PathError as _;
 use std::path::PathBuf;
 
-use driftless::data::{contexts, export};
-use driftless::engine::{self, DeviceChoice, Seat};
-use driftless::model::checkpoint::{CONTEXTS, read_config};
-use driftless::sim::{Dream, Player, Real, Recording, Session};
-use driftless::worlds::Kind;
 use driftless::{Error, Result};
+use driftless_data::export;
+use driftless_engine::{DeviceChoice, Seat};
+use driftless_model::checkpoint::{CONTEXTS, read_config};
+use driftless_model::contexts;
+use driftless_sim::{Dream, Player, Real, Recording, Session};
+use driftless_worlds::Kind;
 
 /// Arguments of `replay`.
 #[derive(clap::Args)]
@@ -113,7 +115,7 @@ fn learned(args: &Args, recording: &Recording) -> Result<(Box<dyn Player>, f32)>
         (None, None) => super::checkpoint_or_default(None)?,
     };
     let config = read_config(&folder)?;
-    let starts = recording.contexts(|| contexts::read(&folder.join(CONTEXTS), &config))?;
-    let engine = engine::open(&folder, args.device, &Seat::Own)?;
+    let starts = recording.contexts(|| Ok(contexts::read(&folder.join(CONTEXTS), &config)?))?;
+    let engine = driftless_engine::open(&folder, args.device, &Seat::Own)?;
     Ok((Box::new(Dream::new(engine, starts.into())), config.fps))
 }

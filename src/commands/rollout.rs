@@ -1,12 +1,13 @@
 //! `driftless rollout`: predicts the frames of a recorded episode from its actions.
 
+use driftless_data::PathError as _;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use driftless::data::Episode;
-use driftless::engine::{self, DeviceChoice, Seat};
-use driftless::eval::rollout::{rollout, shuffled};
 use driftless::{Error, Result};
+use driftless_data::Episode;
+use driftless_engine::rollout::{rollout, shuffled};
+use driftless_engine::{DeviceChoice, Seat};
 
 /// Arguments of `rollout`.
 #[derive(clap::Args)]
@@ -46,7 +47,7 @@ pub struct Args {
 /// or written.
 pub fn run(args: &Args) -> Result<()> {
     let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
-    let mut engine = engine::open(&folder, args.device, &Seat::Own)?;
+    let mut engine = driftless_engine::open(&folder, args.device, &Seat::Own)?;
     let episode = Episode::read(&args.episode)?;
     let first = args.start.saturating_add(args.context);
     let end = first.saturating_add(args.horizon);
@@ -71,7 +72,7 @@ pub fn run(args: &Args) -> Result<()> {
     let context = episode.clip(args.start..first);
     let params = args.sampler.params()?;
     let images = rollout(engine.as_mut(), &context, &actions, &params)?;
-    Episode {
+    Ok(Episode {
         height: episode.height,
         width: episode.width,
         images,
@@ -79,5 +80,5 @@ pub fn run(args: &Args) -> Result<()> {
         actions,
         extras: BTreeMap::new(),
     }
-    .write(&args.out)
+    .write(&args.out)?)
 }

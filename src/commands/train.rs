@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use driftless::Result;
-use driftless::engine::DeviceChoice;
-use driftless::train::{self, Options, Preset, Stage};
+use driftless_engine::DeviceChoice;
+use driftless_train::{Options, Preset, Stage};
 
 /// Arguments of `train`.
 #[derive(clap::Args)]
@@ -59,7 +59,7 @@ pub struct Args {
 /// --resume is not given, if the loss diverges, or if a file cannot be written.
 pub fn run(args: Args) -> Result<()> {
     let from = args.from.map(super::checkpoint).transpose()?;
-    train::run(&Options {
+    Ok(driftless_train::run(&Options {
         from,
         stage: args.stage,
         data: args.data,
@@ -73,5 +73,5 @@ pub fn run(args: Args) -> Result<()> {
         max_steps: args.max_steps,
         max_minutes: args.max_minutes,
         seed: args.seed,
-    })
+    })?)
 }

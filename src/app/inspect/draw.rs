@@ -7,7 +7,7 @@ use eframe::egui::{
 
 use super::sheets::place;
 use crate::app::theme;
-use crate::sim::Inspection;
+use driftless_sim::Inspection;
 
 /// A texture that is kept from frame to frame.
 #[derive(Default)]

@@ -14,8 +14,8 @@ use eframe::egui::{
 use self::draw::{Sheet, legend, name, outline, title, write};
 use self::sheets::{MOST, cell_at, largest, neighbour, place};
 use super::theme;
-use crate::engine::Attention;
-use crate::sim::{Frame, Inspection};
+use driftless_engine::Attention;
+use driftless_sim::{Frame, Inspection};
 
 /// Most height and width of the small frame, and height of the parts beside it below their titles.
 const PICTURE: f32 = 128.0;

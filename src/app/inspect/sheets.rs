@@ -3,8 +3,8 @@
 use eframe::egui::{Color32, ColorImage, Key, Pos2, Rect, Vec2, pos2, vec2};
 
 use crate::app::theme;
-use crate::engine::Attention;
-use crate::sim::Inspection;
+use driftless_engine::Attention;
+use driftless_sim::Inspection;
 
 /// Latents are standardised; what lies beyond so many standard deviations looks like this many.
 pub(super) const MOST: f32 = 3.0;

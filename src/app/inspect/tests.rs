@@ -7,9 +7,9 @@ use eframe::egui::{
 };
 
 use super::*;
-use crate::engine::tests::{clip, plain, world};
-use crate::engine::{CpuEngine, Engine, SamplerParams, StageTimes};
-use crate::sim::Picture;
+use driftless_engine::testing::{clip, plain, world};
+use driftless_engine::{CpuEngine, Engine, SamplerParams, StageTimes};
+use driftless_sim::Picture;
 
 /// What a small engine holds after some frames, and its attention.
 pub(super) fn seen() -> (Inspection, Attention) {
@@ -56,7 +56,7 @@ impl Panel {
             times: StageTimes::default(),
             params: SamplerParams::default(),
             context: 0,
-            place: crate::sim::Place::default(),
+            place: driftless_sim::Place::default(),
             beside: None,
             drift: None,
             surprise: None,

@@ -3,7 +3,7 @@
 use eframe::egui::Key;
 
 use super::{Bindings, Chord, KeyMap, chord_name};
-use crate::model::config::ActionSpec;
+use driftless_data::ActionSpec;
 
 /// What a key can be used for in a binding. Those held for shortcuts of the system never arrive
 /// alone, and Escape is the way out of everything.

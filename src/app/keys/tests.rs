@@ -212,3 +212,11 @@ fn a_key_stays_down_until_everybody_lets_it_go() {
     assert!(held.set(Source::Pad, &[]));
     assert!(!held.is_down(Key::W) && !held.is_down(Key::A));
 }
+
+#[test]
+fn simulators_bind_at_least_four_keys() {
+    for kind in driftless_worlds::Kind::ALL {
+        let keys = KeyMap::new(&kind.open(0).info().actions).unwrap();
+        assert!(keys.shown().count() >= 4, "{kind:?}");
+    }
+}

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use eframe::egui::{self, Align, Color32, Layout, Margin, RichText, Sense, Ui, vec2};
 
 use crate::app::theme;
-use crate::studio::progress::spoken;
+use crate::workspace::progress::spoken;
 
 /// What was clicked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

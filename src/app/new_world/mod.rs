@@ -1,6 +1,6 @@
 //! The "New world" page: a source, the settings, the training, step by step.
 //!
-//! It shows what [`crate::studio`] is doing and asks the window for what only the window can do.
+//! It shows what [`crate::workspace`] is doing and asks the window for what only the window can do.
 
 pub(super) mod banner;
 mod plot;
@@ -19,10 +19,10 @@ use self::source::Source;
 use self::training::Watch;
 use self::widgets::Complaint;
 use super::theme;
-use crate::sim::Session;
-use crate::studio::{Notify, Places, Program, Task, Training, places, recording};
-use crate::worlds::Kind;
+use crate::workspace::{Notify, Places, Program, Task, Training, places, recording};
 use crate::{Error, Result};
+use driftless_sim::Session;
+use driftless_worlds::Kind;
 
 /// Width of the page's content at most.
 const WIDTH: f32 = 940.0;

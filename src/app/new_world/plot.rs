@@ -4,7 +4,7 @@ use eframe::egui::{RichText, Ui, Vec2b};
 use egui_plot::{Legend, Line, Plot, PlotPoints};
 
 use crate::app::theme;
-use crate::studio::progress::{Progress, Stage};
+use crate::workspace::progress::{Progress, Stage};
 
 /// Points of a curve; more would lie on top of each other.
 const POINTS: usize = 400;
@@ -78,7 +78,7 @@ fn steps(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::studio::log::Entry;
+    use crate::workspace::log::Entry;
 
     #[test]
     fn a_long_curve_is_drawn_through_means() {

@@ -8,9 +8,11 @@ use super::Wish;
 use super::widgets::{self, PathField, Wanted, card, failure, primary, title};
 use crate::Result;
 use crate::app::theme;
-use crate::data::info::{self, DatasetSummary, Info};
-use crate::studio::{Notify, Task, training};
-use crate::train::{Preset, Settings};
+use crate::workspace::{Notify, Task, training};
+use driftless_data::PathError as _;
+use driftless_data::info;
+use driftless_data::info::{DatasetSummary, Info};
+use driftless_train::{Preset, Settings};
 
 /// The presets, with what each is for.
 const PRESETS: [(Preset, &str, &str); 3] = [
@@ -253,7 +255,7 @@ fn described(ui: &mut Ui, summary: &DatasetSummary, folder: &Path) {
 /// Each action with the share of the frames under it.
 fn actions(summary: &DatasetSummary) -> String {
     let all: usize = summary.action_counts.iter().sum();
-    let share = |(action, count): (&crate::model::config::ActionSpec, &usize)| {
+    let share = |(action, count): (&driftless_data::ActionSpec, &usize)| {
         let percent = 100.0 * *count as f64 / all.max(1) as f64;
         format!("{}\u{a0}{percent:.0}\u{a0}%", action.name)
     };
@@ -266,8 +268,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::worlds::record::{Plan, record};
-    use crate::worlds::{Kind, Policy};
+    use driftless_worlds::record::{Plan, record};
+    use driftless_worlds::{Kind, Policy};
 
     fn setup(episode_frames: usize) -> (tempfile::TempDir, Setup) {
         let folder = tempfile::tempdir().unwrap();

@@ -10,10 +10,10 @@ use eframe::egui::{
 use super::widgets::{self, PathField, Wanted, card, primary, title};
 use super::{Ask, Wish};
 use crate::app::theme;
-use crate::data::import::Format;
-use crate::model::checkpoint::CONFIG;
-use crate::studio::{Notify, Places, places};
-use crate::worlds::Kind;
+use crate::workspace::{Notify, Places, places};
+use driftless_data::import::Format;
+use driftless_model::checkpoint::CONFIG;
+use driftless_worlds::Kind;
 
 /// Side of a simulator's picture.
 const PICTURE: f32 = 112.0;

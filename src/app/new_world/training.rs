@@ -12,9 +12,9 @@ use super::widgets::{self, card, failure, primary, title};
 use super::{Ask, Wish, plot};
 use crate::Result;
 use crate::app::theme;
-use crate::studio::progress::{Progress, Stage, spoken};
-use crate::studio::training::{Preview, State, View};
-use crate::studio::{Notify, Places, Task, Training, save};
+use crate::workspace::progress::{Progress, Stage, spoken};
+use crate::workspace::training::{Preview, State, View};
+use crate::workspace::{Notify, Places, Task, Training, save};
 
 /// Below this width everything lies in one column.
 const TWO_COLUMNS: f32 = 720.0;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use eframe::egui::{self, Button, Margin, RichText, Stroke, Ui, vec2};
 
 use crate::app::theme;
-use crate::studio::{Notify, Task};
+use crate::workspace::{Notify, Task};
 use crate::{Error, Result};
 
 /// A part of the page.

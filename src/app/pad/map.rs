@@ -115,7 +115,7 @@ mod tests {
 
     use super::*;
     use crate::app::tests::world;
-    use crate::worlds::Kind;
+    use driftless_worlds::Kind;
 
     fn map(actions: &[(&str, &[&str])], own: &[(&str, &str)]) -> PadMap {
         let keys = KeyMap::new(&world(actions).actions).unwrap();

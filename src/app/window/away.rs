@@ -13,10 +13,10 @@ use crate::app::new_world::{Ask, Page, banner};
 use crate::app::played::Played;
 use crate::app::stats::Stats;
 use crate::app::{FirstStep, Left, theme};
-use crate::engine::{DeviceChoice, SamplerParams};
-use crate::sim::{History, Session};
-use crate::studio::Game;
-use crate::worlds::Kind;
+use crate::workspace::Game;
+use driftless_engine::{DeviceChoice, SamplerParams};
+use driftless_sim::{History, Session};
+use driftless_worlds::Kind;
 
 /// What the window shows.
 #[derive(Clone, Debug, PartialEq, Eq)]

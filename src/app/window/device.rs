@@ -11,7 +11,7 @@ use crate::app::inspect::Inspect;
 use crate::app::picker::Picker;
 use crate::app::present::Presenter;
 use crate::app::{Waker, no_adapter};
-use crate::engine::{Gpu, Seat};
+use driftless_engine::{Gpu, Seat};
 
 impl Window {
     /// Moves into a new window, with a device of its own.

@@ -10,7 +10,7 @@ use super::away::View;
 use crate::app::keys::{KeyMap, Shortcut, Source};
 use crate::app::mouse::{Mouse, Role};
 use crate::app::pad::{Button, Pad, PadMap, Pads};
-use crate::sim::Frame;
+use driftless_sim::Frame;
 
 /// Gamepads and mouse as the window has them.
 pub(super) struct Inputs {

@@ -7,8 +7,8 @@ use eframe::egui::Key;
 use super::Window;
 use crate::app::keys::Shortcut;
 use crate::app::saving::{Done, Saving};
-use crate::data::Episode;
-use crate::sim::Command;
+use driftless_data::Episode;
+use driftless_sim::Command;
 
 impl Window {
     /// Asks for the frames from the last start to the present one.

@@ -9,7 +9,7 @@ use super::{Window, World};
 use crate::app::denoising::Denoising;
 use crate::app::inspect::Inspect;
 use crate::app::keys::Shortcut;
-use crate::sim::Command;
+use driftless_sim::Command;
 
 impl Window {
     /// Handles the keys that belong to the world or the window; the others stay with egui.

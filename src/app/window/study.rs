@@ -8,13 +8,16 @@ use eframe::egui::{ColorImage, Ui};
 
 use super::Window;
 use crate::app::beside::Side;
-use crate::app::plots::{self, Plots, Sample};
-use crate::app::timeline::{self, Timeline};
-use crate::data::Episode;
-use crate::sim::{Beside, Command, Frame, Place, simulator_of};
-use crate::studio::Task;
-use crate::studio::places::Places;
+use crate::app::plots;
+use crate::app::plots::{Plots, Sample};
+use crate::app::timeline;
+use crate::app::timeline::Timeline;
+use crate::workspace::Task;
+use crate::workspace::places::Places;
 use crate::{Error, Result};
+use driftless_data::Episode;
+use driftless_data::PathError as _;
+use driftless_sim::{Beside, Command, Frame, Place, simulator_of};
 
 /// What the window knows of the game's past, and what it shows of it.
 #[derive(Default)]

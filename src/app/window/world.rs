@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Failure, Window, World};
-use crate::sim::{Command, Frame, History, Message, Sim};
+use driftless_sim::{Command, Frame, History, Message, Sim};
 
 impl Window {
     pub(super) fn send(&self, command: Command) {

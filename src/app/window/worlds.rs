@@ -10,12 +10,13 @@ use super::away::View;
 use crate::app::keys::Shortcut;
 use crate::app::picker::{Picked, Picker, Playing};
 use crate::app::theme;
-use crate::engine::DeviceChoice;
-use crate::model::checkpoint::CONFIG;
-use crate::sim::Command;
-use crate::sim::headless::read_actions;
-use crate::studio::{Game, Notify, Task};
+use crate::workspace::{Game, Notify, Task};
 use crate::{Error, Result};
+use driftless_data::PathError as _;
+use driftless_engine::DeviceChoice;
+use driftless_model::checkpoint::CONFIG;
+use driftless_sim::Command;
+use driftless_sim::headless::read_actions;
 
 /// A game on its way.
 pub(super) enum Opening {

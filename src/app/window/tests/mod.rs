@@ -17,9 +17,9 @@ use egui_kittest::kittest::Queryable as _;
 
 use super::*;
 use crate::app::config::{Config, Store};
-use crate::engine::{DeviceChoice, SamplerParams};
-use crate::sim::Command;
-use crate::studio::Game;
+use crate::workspace::Game;
+use driftless_engine::{DeviceChoice, SamplerParams};
+use driftless_sim::Command;
 
 /// Time after which a test has failed.
 const HANGS: Duration = Duration::from_secs(60);
@@ -67,7 +67,7 @@ fn open(game: Game, home: &Path) -> Option<Driven> {
 }
 
 fn open_with(game: Game, home: &Path, config: Config, size: Vec2) -> Option<Driven> {
-    if crate::engine::adapters().is_empty() {
+    if driftless_engine::adapters().is_empty() {
         assert!(std::env::var_os("CI").is_none(), "no graphics adapter");
         return None;
     }

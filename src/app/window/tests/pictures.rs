@@ -140,7 +140,7 @@ fn a_failure_is_a_card_that_says_what_to_do() {
     let home = tempfile::tempdir().unwrap();
     let mut game = learned("pong");
     let why = "the tokenizer's weights are of another world";
-    game.player = Arc::new(move |_| Err(crate::Error::Argument(why.into())));
+    game.player = Arc::new(move |_| Err(driftless_sim::Error::Argument(why.into())));
     let Some(mut window) = open_with(game, home.path(), settled(), SIZE) else {
         return;
     };

@@ -7,8 +7,8 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
-use crate::engine::{Along, Solver};
-use crate::sim::Place;
+use driftless_engine::{Along, Solver};
+use driftless_sim::Place;
 
 /// Something that a person may do at any moment.
 fn disturb(window: &mut Driven, rng: &mut ChaCha8Rng) {
@@ -50,7 +50,7 @@ fn disturb(window: &mut Driven, rng: &mut ChaCha8Rng) {
         9 => window.state_mut().send(match rng.random_range(0..3) {
             0 => Command::Branch,
             1 => Command::DropBranch(rng.random_range(0..6)),
-            _ => Command::Beside(crate::sim::Beside::Branch(rng.random_range(0..4))),
+            _ => Command::Beside(driftless_sim::Beside::Branch(rng.random_range(0..4))),
         }),
         10 => {
             let side = |rng: &mut ChaCha8Rng| rng.random_range(360.0..1100.0_f32).round();
@@ -106,7 +106,7 @@ fn play_wildly(frames: u64, seed: u64) -> Vec<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     window
         .state_mut()
-        .send(Command::Pace(crate::sim::Pace::Unlimited));
+        .send(Command::Pace(driftless_sim::Pace::Unlimited));
     let (mut count, mut last, mut moved) = (0, 0, Instant::now());
     let (mut held, mut turns) = (Vec::new(), 0_u32);
     while count < frames {
@@ -120,7 +120,7 @@ fn play_wildly(frames: u64, seed: u64) -> Vec<f64> {
         if rng.random_bool(0.2) {
             window
                 .state_mut()
-                .send(Command::Pace(crate::sim::Pace::Unlimited));
+                .send(Command::Pace(driftless_sim::Pace::Unlimited));
             window.state_mut().send(Command::Resume);
             window.state_mut().paused = false;
         }
@@ -192,9 +192,9 @@ fn a_world_whose_thread_dies_shows_a_card_and_starts_again() {
 }
 
 /// Panics at its first step.
-struct Dies(Box<dyn crate::sim::Player>);
+struct Dies(Box<dyn driftless_sim::Player>);
 
-impl crate::sim::Player for Dies {
+impl driftless_sim::Player for Dies {
     fn name(&self) -> &str {
         self.0.name()
     }
@@ -215,23 +215,23 @@ impl crate::sim::Player for Dies {
         self.0.starts()
     }
 
-    fn start(&mut self, index: usize, params: &SamplerParams) -> crate::Result<()> {
+    fn start(&mut self, index: usize, params: &SamplerParams) -> driftless_sim::Result<()> {
         self.0.start(index, params)
     }
 
-    fn step(&mut self, _: u32, _: &SamplerParams) -> crate::Result<StageTimes> {
+    fn step(&mut self, _: u32, _: &SamplerParams) -> driftless_sim::Result<StageTimes> {
         panic!("index out of range");
     }
 
-    fn image(&mut self) -> crate::Result<&[u8]> {
+    fn image(&mut self) -> driftless_sim::Result<&[u8]> {
         self.0.image()
     }
 
-    fn snapshot(&mut self) -> crate::Result<crate::sim::Saved> {
+    fn snapshot(&mut self) -> driftless_sim::Result<driftless_sim::Saved> {
         self.0.snapshot()
     }
 
-    fn restore(&mut self, saved: &crate::sim::Saved) -> crate::Result<()> {
+    fn restore(&mut self, saved: &driftless_sim::Saved) -> driftless_sim::Result<()> {
         self.0.restore(saved)
     }
 
@@ -239,11 +239,11 @@ impl crate::sim::Player for Dies {
         self.0.trace(on);
     }
 
-    fn passes(&mut self) -> crate::Result<Vec<crate::sim::TracedPass>> {
+    fn passes(&mut self) -> driftless_sim::Result<Vec<driftless_sim::TracedPass>> {
         self.0.passes()
     }
 
-    fn truth(&self) -> Option<crate::sim::Truth> {
+    fn truth(&self) -> Option<driftless_sim::Truth> {
         self.0.truth()
     }
 }

@@ -1,7 +1,7 @@
 //! Going back, branching, and what is shown beside the picture.
 
 use super::*;
-use crate::sim::Place;
+use driftless_sim::Place;
 
 #[test]
 fn a_frame_back_and_ahead_shows_exactly_what_was_there() {
@@ -120,7 +120,7 @@ fn a_recording_that_is_dropped_runs_beside_a_dream_of_its_actions() {
     click(&mut window, "Save");
     wait(&mut window, "the file", |window| window.saving.is_none());
     let path = home.path().join("saved/Pong.npz");
-    let episode = crate::data::Episode::read(&path).unwrap();
+    let episode = driftless_data::Episode::read(&path).unwrap();
     assert_eq!(episode.frames(), 17);
     window.state_mut().open_episode(&path);
     wait(&mut window, "the recording", |window| {
@@ -142,7 +142,7 @@ fn a_game_that_waited_for_another_stands_where_it_stood() {
     let frames = steps(&mut window, 4);
     let state = window.state_mut();
     state.open_page();
-    state.record(crate::worlds::Kind::Drive).unwrap();
+    state.record(driftless_worlds::Kind::Drive).unwrap();
     wait(&mut window, "the simulator", |window| {
         window.frame.as_ref().is_some_and(|frame| frame.number > 2)
     });

@@ -4,7 +4,7 @@ use eframe::egui::accesskit::Role;
 use egui_kittest::kittest::NodeT as _;
 
 use super::*;
-use crate::engine::Solver;
+use driftless_engine::Solver;
 
 #[test]
 fn steps_seed_and_solver_count_from_the_next_frame_on() {

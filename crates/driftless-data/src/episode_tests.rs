@@ -1,0 +1,246 @@
+//! Episodes that must come back as they were, and broken files that must be named.
+
+use std::path::PathBuf;
+
+use super::*;
+
+fn episode() -> Episode {
+    Episode {
+        height: 2,
+        width: 3,
+        images: (0..4 * 18).collect(),
+        actions: vec![0, 2, 1, 1],
+        rewards: vec![0.0, -1.0, 0.0, 0.5],
+        extras: BTreeMap::from([
+            (
+                "ball".to_string(),
+                Extra {
+                    shape: vec![4, 2],
+                    values: (0..8).map(|i| i as f32 / 2.0).collect(),
+                },
+            ),
+            (
+                TERMINAL.to_string(),
+                Extra {
+                    shape: vec![4],
+                    values: vec![0.0, 0.0, 0.0, 1.0],
+                },
+            ),
+        ]),
+    }
+}
+
+/// A file whose `image` is `[4, 2, 3, 3]` of zeros and whose other arrays `fill` adds.
+struct Broken {
+    _folder: tempfile::TempDir,
+    path: PathBuf,
+}
+
+impl Broken {
+    fn new(fill: impl Fn(&mut Writer)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("broken.npz");
+        let mut file = Writer::new(&path);
+        fill(&mut file);
+        file.save().unwrap();
+        Self {
+            _folder: folder,
+            path,
+        }
+    }
+
+    fn complaint(&self) -> String {
+        let text = Episode::read(&self.path).unwrap_err().to_string();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(text.contains("broken.npz: array `"), "{text}");
+        text
+    }
+}
+
+fn add_image(file: &mut Writer) {
+    file.add("image", &[4, 2, 3, 3], &[0_u8; 72]).unwrap();
+}
+
+/// What spoils a file, and what is said of it.
+type Case = (fn(&mut Writer), &'static str);
+
+#[test]
+fn an_episode_comes_back_as_it_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.npz");
+    episode().write(&path).unwrap();
+    assert_eq!(Episode::read(&path).unwrap(), episode());
+}
+
+#[test]
+fn a_written_episode_marks_its_first_last_and_terminal_frame() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.npz");
+    episode().write(&path).unwrap();
+    let mut file = Archive::open(&path).unwrap();
+    let mut flags = |name| {
+        let array = file.array(name).unwrap();
+        assert_eq!(array.dtype, Dtype::Bool);
+        array.to_f32().unwrap()
+    };
+    assert_eq!(flags("is_first"), [1.0, 0.0, 0.0, 0.0]);
+    assert_eq!(flags("is_last"), [0.0, 0.0, 0.0, 1.0]);
+    assert_eq!(flags("is_terminal"), [0.0, 0.0, 0.0, 1.0]);
+}
+
+#[test]
+fn numpys_own_file_is_read() {
+    // The shipped episodes were written by numpy.savez_compressed.
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/pong/episode_00000.npz");
+    let episode = Episode::read(&path).unwrap();
+    assert_eq!((episode.height, episode.width), (64, 64));
+    assert_eq!(episode.images.len(), episode.frames() * 64 * 64 * 3);
+    // The background of Pong.
+    assert_eq!(episode.frame(0)[..3], [144, 72, 17]);
+}
+
+#[test]
+fn frames_and_clips_are_cut_where_asked() {
+    let episode = episode();
+    assert_eq!(episode.frames(), 4);
+    assert_eq!(episode.frame(1), &episode.images[18..36]);
+    let clip = episode.clip(1..3);
+    assert_eq!(clip.actions, [2, 1]);
+    assert_eq!(clip.images, &episode.images[18..54]);
+    assert_eq!(episode.clip(3..99).actions, [1]);
+    assert_eq!(episode.clip(7..9).frames(), 0);
+}
+
+#[test]
+fn only_images_and_actions_are_needed() {
+    let file = Broken::new(|file| {
+        add_image(file);
+        file.add("action", &[4], &[0, 1, 2, 3]).unwrap();
+    });
+    let episode = Episode::read(&file.path).unwrap();
+    assert_eq!(episode.rewards, [0.0; 4]);
+    assert!(episode.extras.is_empty());
+}
+
+#[test]
+fn a_missing_image_or_action_is_named() {
+    let no_image = Broken::new(|file| file.add("action", &[4], &[0; 4]).unwrap());
+    let text = no_image.complaint();
+    assert!(text.contains("array `image`: missing"), "{text}");
+    let text = Broken::new(add_image).complaint();
+    assert!(
+        text.contains("array `action`: missing; the file holds: image"),
+        "{text}"
+    );
+}
+
+#[test]
+fn images_of_another_dtype_or_rank_are_named() {
+    let cases: [Case; 4] = [
+        (
+            |file| file.add("image", &[4, 2, 3, 3], &[0.0_f32; 72]).unwrap(),
+            "dtype is float32, expected uint8",
+        ),
+        (
+            |file| file.add("image", &[4, 2, 9], &[0_u8; 72]).unwrap(),
+            "shape is [4, 2, 9], expected [T, H, W, 3]",
+        ),
+        (
+            |file| file.add("image", &[4, 3, 2, 1], &[0_u8; 24]).unwrap(),
+            "shape is [4, 3, 2, 1], expected [T, H, W, 3]",
+        ),
+        (
+            |file| file.add("image", &[0, 2, 3, 3], &[0_u8; 0]).unwrap(),
+            "shape [0, 2, 3, 3] holds no pixels",
+        ),
+    ];
+    for (fill, expected) in cases {
+        let text = Broken::new(fill).complaint();
+        assert!(
+            text.contains(&format!("array `image`: {expected}")),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn actions_of_another_dtype_rank_length_or_sign_are_named() {
+    let cases: [Case; 6] = [
+        (
+            |file| file.add("action", &[4, 2], &[0.0_f32; 8]).unwrap(),
+            "continuous actions (float32 [4, 2]) are not supported by this version",
+        ),
+        (
+            |file| file.add("action", &[4], &[0.0_f32; 4]).unwrap(),
+            "continuous actions (float32 [4]) are not supported by this version",
+        ),
+        (
+            |file| file.add("action", &[4], &[false; 4]).unwrap(),
+            "dtype is bool, expected int32 or int64",
+        ),
+        (
+            |file| file.add("action", &[4, 1], &[0; 4]).unwrap(),
+            "shape is [4, 1], expected [4]",
+        ),
+        (
+            |file| file.add("action", &[3], &[0; 3]).unwrap(),
+            "length is 3, expected 4 as of `image`",
+        ),
+        (
+            |file| file.add("action", &[4], &[0, 1, -1, 0]).unwrap(),
+            "-1 at frame 2, expected 0 or more",
+        ),
+    ];
+    for (fill, expected) in cases {
+        let text = Broken::new(|file| {
+            add_image(file);
+            fill(file);
+        })
+        .complaint();
+        assert!(
+            text.contains(&format!("array `action`: {expected}")),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn rewards_of_another_length_are_named() {
+    let text = Broken::new(|file| {
+        add_image(file);
+        file.add("action", &[4], &[0; 4]).unwrap();
+        file.add("reward", &[5], &[0.0_f32; 5]).unwrap();
+    })
+    .complaint();
+    assert!(
+        text.contains("array `reward`: length is 5, expected 4"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_file_cut_short_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cut.npz");
+    episode().write(&path).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    let text = Episode::read(&path).unwrap_err().to_string();
+    assert!(
+        text.contains("cut.npz: not an .npz file, or a truncated one"),
+        "{text}"
+    );
+}
+
+#[test]
+fn an_episode_whose_lengths_disagree_is_not_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.npz");
+    let mut short = episode();
+    short.rewards.pop();
+    assert!(short.write(&path).is_err());
+    let mut short = episode();
+    short.images.pop();
+    assert!(short.write(&path).is_err());
+    assert!(!path.exists());
+}

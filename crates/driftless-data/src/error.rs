@@ -1,0 +1,58 @@
+//! Failures around files, and arguments that cannot be met.
+
+use std::path::{Path, PathBuf};
+
+/// The result of this crate's functions.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Every way in which a function of this crate fails.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The operating system refused a file operation.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's error.
+        source: std::io::Error,
+    },
+    /// A file was read, but does not hold what was expected.
+    #[error("{}: {what}", path.display())]
+    Invalid {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong and what was expected, naming the key or array.
+        what: String,
+    },
+    /// An argument or a setting is out of its range.
+    #[error("{0}")]
+    Argument(String),
+    /// The user asked to stop before the work was done.
+    #[error("interrupted; nothing was written")]
+    Interrupted,
+}
+
+impl Error {
+    /// Whether an argument or a setting was out of its range.
+    pub fn is_argument(&self) -> bool {
+        matches!(self, Self::Argument(_))
+    }
+}
+
+/// Constructors of errors about a path, for every error type that wraps [`Error`].
+pub trait PathError: From<Error> + Sized {
+    /// The operating system refused an operation on `path`.
+    fn io(path: impl AsRef<Path>, source: std::io::Error) -> Self {
+        let path = path.as_ref().to_path_buf();
+        Error::Io { path, source }.into()
+    }
+
+    /// `path` does not hold what was expected; `what` names the key or array.
+    fn invalid(path: impl AsRef<Path>, what: impl Into<String>) -> Self {
+        let path = path.as_ref().to_path_buf();
+        let what = what.into();
+        Error::Invalid { path, what }.into()
+    }
+}
+
+impl<E: From<Error>> PathError for E {}

@@ -1,0 +1,255 @@
+//! What an episode or a dataset holds, in a few lines.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::Episode;
+use super::dataset::{DatasetInfo, episode_files};
+use crate::Result;
+
+/// The summary of an episode or a dataset.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Info {
+    /// One `.npz` file.
+    Episode(EpisodeSummary),
+    /// A folder with a `dataset.json`.
+    Dataset(DatasetSummary),
+}
+
+/// What one episode holds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EpisodeSummary {
+    /// Frames in the episode.
+    pub frames: usize,
+    /// Frame height and width in pixels.
+    pub image: [usize; 2],
+    /// How often each action was taken, by its index.
+    pub action_counts: BTreeMap<u32, usize>,
+    /// The sum of all rewards.
+    pub reward: f64,
+    /// Shapes of the arrays that the format does not know.
+    pub extras: BTreeMap<String, Vec<usize>>,
+}
+
+/// What a dataset holds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DatasetSummary {
+    /// What `dataset.json` says.
+    #[serde(flatten)]
+    pub info: DatasetInfo,
+    /// Episodes in the folder.
+    pub episodes: usize,
+    /// Frames of all episodes.
+    pub frames: usize,
+    /// Frames of the shortest and the longest episode.
+    pub episode_frames: [usize; 2],
+    /// How often each action was taken, by index.
+    pub action_counts: Vec<usize>,
+    /// The sum of all rewards.
+    pub reward: f64,
+    /// Names of the arrays that the format does not know, of any episode.
+    pub extras: Vec<String>,
+}
+
+/// Reads an episode (a file) or a dataset (a folder) completely, and sums it up.
+///
+/// # Errors
+/// As [`Episode::read`] and [`super::Dataset::read`].
+pub fn describe(path: &Path) -> Result<Info> {
+    if path.is_dir() {
+        Ok(Info::Dataset(describe_dataset(path)?))
+    } else {
+        Ok(Info::Episode(summary(&Episode::read(path)?)))
+    }
+}
+
+/// Sums up a folder; one episode is in memory at a time.
+fn describe_dataset(folder: &Path) -> Result<DatasetSummary> {
+    let info = DatasetInfo::read(folder)?;
+    let mut all = DatasetSummary {
+        action_counts: vec![0; info.actions.len()],
+        info,
+        episodes: 0,
+        frames: 0,
+        episode_frames: [usize::MAX, 0],
+        reward: 0.0,
+        extras: Vec::new(),
+    };
+    for path in episode_files(folder)? {
+        let episode = Episode::read(&path)?;
+        all.info.fits(&path, &episode)?;
+        let one = summary(&episode);
+        all.episodes += 1;
+        all.frames += one.frames;
+        let [shortest, longest] = all.episode_frames;
+        all.episode_frames = [shortest.min(one.frames), longest.max(one.frames)];
+        for (action, count) in one.action_counts {
+            if let Some(sum) = all.action_counts.get_mut(action as usize) {
+                *sum += count;
+            }
+        }
+        all.reward += one.reward;
+        all.extras.extend(one.extras.into_keys());
+    }
+    all.extras.sort();
+    all.extras.dedup();
+    Ok(all)
+}
+
+/// Sums up one episode.
+fn summary(episode: &Episode) -> EpisodeSummary {
+    let mut action_counts = BTreeMap::new();
+    for &action in &episode.actions {
+        *action_counts.entry(action).or_insert(0) += 1;
+    }
+    EpisodeSummary {
+        frames: episode.frames(),
+        image: [episode.height, episode.width],
+        action_counts,
+        reward: episode
+            .rewards
+            .iter()
+            .map(|&reward| f64::from(reward))
+            .sum(),
+        extras: episode
+            .extras
+            .iter()
+            .map(|(name, extra)| (name.clone(), extra.shape.clone()))
+            .collect(),
+    }
+}
+
+impl fmt::Display for Info {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Episode(episode) => episode.fmt(f),
+            Self::Dataset(dataset) => dataset.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for EpisodeSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [height, width] = self.image;
+        writeln!(f, "episode of {} frames, {height}×{width}", self.frames)?;
+        let counts = self.action_counts.iter();
+        let counts: Vec<String> = counts.map(|(a, n)| format!("{a}: {n}")).collect();
+        writeln!(f, "actions  {}", counts.join(", "))?;
+        write!(f, "reward   {}", self.reward)?;
+        for (name, shape) in &self.extras {
+            write!(f, "\nextra    {name} {shape:?}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for DatasetSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let DatasetInfo {
+            name,
+            fps,
+            image: [height, width],
+            actions,
+        } = &self.info;
+        let minutes = self.frames as f64 / f64::from(*fps) / 60.0;
+        let [shortest, longest] = self.episode_frames;
+        writeln!(f, "dataset {name}, {height}×{width} at {fps} frames/s")?;
+        writeln!(
+            f,
+            "episodes {} of {shortest} to {longest} frames, {} frames in all ({minutes:.1} min of play)",
+            self.episodes, self.frames
+        )?;
+        let counts: Vec<String> = actions
+            .iter()
+            .zip(&self.action_counts)
+            .map(|(action, count)| match action.keys.is_empty() {
+                true => format!("{}: {count}", action.name),
+                false => format!("{} ({}): {count}", action.name, action.keys.join(", ")),
+            })
+            .collect();
+        writeln!(f, "actions  {}", counts.join(", "))?;
+        write!(f, "reward   {}", self.reward)?;
+        if !self.extras.is_empty() {
+            write!(f, "\nextras   {}", self.extras.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+
+    use super::*;
+    use crate::Extra;
+
+    const INFO: &str = r#"{"name": "Tiny", "fps": 10.0, "image": [2, 4],
+        "actions": [{"name": "noop", "keys": []}, {"name": "up", "keys": ["W"]}]}"#;
+
+    fn episode(actions: &[u32]) -> Episode {
+        let frames = actions.len();
+        let extra = Extra {
+            shape: vec![frames],
+            values: vec![0.5; frames],
+        };
+        Episode {
+            height: 2,
+            width: 4,
+            images: vec![0; frames * 24],
+            actions: actions.to_vec(),
+            rewards: vec![0.5; frames],
+            extras: BTreeMap::from([("height".to_string(), extra)]),
+        }
+    }
+
+    #[test]
+    fn an_episode_is_summed_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.npz");
+        episode(&[0, 1, 1, 7]).write(&path).unwrap();
+        let info = describe(&path).unwrap();
+        let text = info.to_string();
+        assert!(text.contains("episode of 4 frames, 2×4"), "{text}");
+        assert!(text.contains("0: 1, 1: 2, 7: 1"), "{text}");
+        assert!(text.contains("height [4]"), "{text}");
+        let json = serde_json::to_value(&info).unwrap();
+        assert_eq!(json["kind"], "episode");
+        assert_eq!(json["frames"], 4);
+        assert_eq!(json["reward"], 2.0);
+    }
+
+    #[test]
+    fn a_dataset_is_summed_up_over_its_episodes() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("dataset.json"), INFO).unwrap();
+        episode(&[0, 1, 1])
+            .write(&folder.path().join("a.npz"))
+            .unwrap();
+        episode(&[0, 1])
+            .write(&folder.path().join("b.npz"))
+            .unwrap();
+        let info = describe(folder.path()).unwrap();
+        let text = info.to_string();
+        assert!(text.contains("dataset Tiny, 2×4 at 10 frames/s"), "{text}");
+        assert!(
+            text.contains("episodes 2 of 2 to 3 frames, 5 frames in all"),
+            "{text}"
+        );
+        assert!(text.contains("noop: 2, up (W): 3"), "{text}");
+        let json = serde_json::to_value(&info).unwrap();
+        assert_eq!(json["kind"], "dataset");
+        assert_eq!(json["name"], "Tiny");
+        assert_eq!(json["action_counts"], serde_json::json!([2, 3]));
+        assert_eq!(json["episode_frames"], serde_json::json!([2, 3]));
+    }
+
+    #[test]
+    fn neither_an_episode_nor_a_dataset_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(describe(folder.path()).is_err());
+        assert!(describe(&folder.path().join("missing.npz")).is_err());
+    }
+}

@@ -1,0 +1,184 @@
+//! Small worlds for the tests of this crate and of those above it.
+
+use std::collections::HashMap;
+
+use candle_core::{Device, Tensor};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+
+use driftless_data::{ActionSpec, Clip};
+use driftless_flow::path::Path;
+use driftless_flow::prediction::Prediction;
+use driftless_model::checkpoint::World;
+use driftless_model::config::{
+    DynamicsConfig, FORMAT_VERSION, FlowConfig, TokenizerConfig, WorldConfig,
+};
+use driftless_model::dynamics::Dynamics;
+use driftless_model::params::Params;
+use driftless_model::tokenizer::Tokenizer;
+
+use crate::Gpu;
+
+/// A small world with a grid that is not square and widths that fill no vector.
+pub fn plain() -> WorldConfig {
+    let action = |name: &str| ActionSpec {
+        name: name.to_owned(),
+        keys: vec![],
+    };
+    WorldConfig {
+        format: FORMAT_VERSION,
+        flow: FlowConfig::default(),
+        name: "test".to_owned(),
+        fps: 15.0,
+        image: [12, 18],
+        actions: vec![action("noop"), action("up"), action("down")],
+        tokenizer: TokenizerConfig {
+            patch: 3,
+            width: 11,
+            hidden: 13,
+            blocks: 1,
+            channels: 3,
+        },
+        dynamics: DynamicsConfig {
+            merge: 2,
+            stem_width: 10,
+            stem_frames: 2,
+            width: 21,
+            depth: 3,
+            heads: 3,
+            mlp: 13,
+            time_every: 1,
+            context: 5,
+            registers: 1,
+            k_max: 4,
+            unknown_action: true,
+            outcome: 6,
+        },
+    }
+}
+
+/// Worlds whose shapes are at the edges of what the engines handle.
+pub fn shapes() -> Vec<(&'static str, WorldConfig)> {
+    let with = |change: fn(&mut WorldConfig)| {
+        let mut config = plain();
+        change(&mut config);
+        config.check().unwrap();
+        config
+    };
+    vec![
+        ("plain", plain()),
+        (
+            "whole vectors, layers behind the last time attention",
+            with(|c| {
+                c.image = [32, 32];
+                c.tokenizer = TokenizerConfig {
+                    patch: 4,
+                    width: 16,
+                    hidden: 18,
+                    blocks: 2,
+                    channels: 8,
+                };
+                c.dynamics.width = 32;
+                c.dynamics.heads = 2;
+                c.dynamics.stem_width = 16;
+                c.dynamics.mlp = 32;
+                c.dynamics.depth = 5;
+                c.dynamics.time_every = 2;
+                c.dynamics.registers = 2;
+                c.dynamics.context = 7;
+            }),
+        ),
+        (
+            "no stem frames, no registers, no merging",
+            with(|c| {
+                c.dynamics.stem_frames = 0;
+                c.dynamics.registers = 0;
+                c.dynamics.merge = 1;
+                c.dynamics.context = 2;
+                c.dynamics.k_max = 1;
+            }),
+        ),
+        (
+            "a context of one frame",
+            with(|c| {
+                c.dynamics.stem_frames = 0;
+                c.dynamics.context = 1;
+            }),
+        ),
+        ("no time attention", with(|c| c.dynamics.time_every = 4)),
+        ("the velocity", with(|c| c.flow.prediction = Prediction::V)),
+        ("the cosine path", with(|c| c.flow.path = Path::Cosine)),
+    ]
+}
+
+/// A network with no parameter left at a start that hides mistakes, such as zero or one.
+pub fn world(config: &WorldConfig) -> World {
+    let device = Device::Cpu;
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let mut shaken = |params: Params| -> Params {
+        let vars = params.finish().unwrap();
+        let tensors: HashMap<String, Tensor> = vars
+            .into_iter()
+            .map(|(name, var)| {
+                let fan_in = var.dims().last().copied().unwrap_or(1) as f32;
+                let size = if var.rank() == 1 {
+                    0.2
+                } else {
+                    0.5 / fan_in.sqrt()
+                };
+                let noise: Vec<f32> = (0..var.elem_count())
+                    .map(|_| {
+                        let x: f32 = StandardNormal.sample(&mut rng);
+                        x * size
+                    })
+                    .collect();
+                let noise = Tensor::from_vec(noise, var.dims(), &device).unwrap();
+                (name, (var.as_detached_tensor() + noise).unwrap())
+            })
+            .collect();
+        Params::from_tensors(std::path::Path::new("random"), tensors, &device)
+    };
+    let params = Params::seeded(1, &device);
+    Tokenizer::new(&params, config).unwrap();
+    let tokenizer = Tokenizer::new(&shaken(params), config).unwrap();
+    let params = Params::seeded(2, &device);
+    Dynamics::new(&params, config).unwrap();
+    let dynamics = Dynamics::new(&shaken(params), config).unwrap();
+    World {
+        config: config.clone(),
+        tokenizer,
+        dynamics,
+    }
+}
+
+/// A clip of smooth random pictures.
+pub fn clip(config: &WorldConfig, frames: usize) -> Clip {
+    let mut rng = ChaCha8Rng::seed_from_u64(11);
+    Clip {
+        images: (0..frames * config.image_len())
+            .map(|_| rng.random())
+            .collect(),
+        actions: actions(config, frames, 12),
+    }
+}
+
+/// Random actions of the world.
+pub fn actions(config: &WorldConfig, frames: usize, seed: u64) -> Vec<u32> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let count = config.actions.len() as u32;
+    (0..frames).map(|_| rng.random_range(0..count)).collect()
+}
+
+/// Any adapter, a software renderer too; none where none is installed.
+pub fn gpu() -> Option<Gpu> {
+    match Gpu::open(true) {
+        Ok(gpu) => Some(gpu),
+        Err(error) => {
+            let ci = std::env::var("CI").as_deref() == Ok("true");
+            assert!(!ci, "{error}");
+            eprintln!("skipped: {error}");
+            None
+        }
+    }
+}

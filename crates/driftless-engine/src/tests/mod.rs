@@ -1,0 +1,51 @@
+mod inspecting;
+mod parity;
+mod reference;
+mod sampling;
+
+use candle_core::{Device, Tensor};
+
+use super::testing::{actions, clip, gpu, plain, shapes, world};
+use super::{Along, SamplerParams, Solver};
+use driftless_data::Clip;
+use driftless_flow::path::Path;
+use driftless_flow::prediction::Prediction;
+use driftless_model::checkpoint::World;
+use driftless_model::config::WorldConfig;
+
+/// Parameters that change from frame to frame.
+fn changing(frame: usize) -> SamplerParams {
+    SamplerParams {
+        solver: [
+            Solver::Shortcut,
+            Solver::Shortcut,
+            Solver::Euler,
+            Solver::Midpoint,
+            Solver::Heun,
+        ][frame / 3 % 5],
+        steps: [1, 8, 2, 4, 3][frame / 3 % 5],
+        path: [
+            Along::Own,
+            Along::Own,
+            Along::Cosine,
+            Along::Linear,
+            Along::Own,
+        ][frame / 3 % 5],
+        churn: [0.0, 0.0, 0.5, 0.0, 0.0][frame / 3 % 5],
+        shift: [1.0, 1.0, 2.0, 1.0, 0.5][frame / 3 % 5],
+        context_signal: [0.9, 1.0, 0.6][frame / 5 % 3],
+        context: [usize::MAX, 3, 1, 4][frame / 7 % 4],
+        temperature: [1.0, 0.5, 0.0][frame / 11 % 3],
+        guidance: [1.0, 1.0, 2.5, 0.0][frame / 2 % 4],
+        seed: frame as u64 / 20,
+        ..SamplerParams::default()
+    }
+}
+
+pub(crate) fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter()
+        .zip(b)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f32::max)
+}

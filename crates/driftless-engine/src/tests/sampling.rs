@@ -1,0 +1,451 @@
+//! What the sampling loop promises, for both engines.
+
+use super::*;
+use crate::{CandleEngine, CpuEngine, Engine};
+
+fn engines(config: &WorldConfig) -> Vec<Box<dyn Engine>> {
+    vec![
+        Box::new(CpuEngine::new(&world(config)).unwrap()),
+        Box::new(CandleEngine::new(world(config)).unwrap()),
+    ]
+}
+
+/// Bits of the latents and images of some frames.
+fn play(engine: &mut dyn Engine, frames: usize, first: usize) -> Vec<(Vec<u32>, Vec<u8>)> {
+    let actions = actions(&engine.world().clone(), first + frames, 9);
+    (first..first + frames)
+        .map(|frame| {
+            engine.step(actions[frame], &changing(frame)).unwrap();
+            let bits = engine
+                .latent()
+                .unwrap()
+                .iter()
+                .map(|x| x.to_bits())
+                .collect();
+            (bits, engine.image().unwrap().to_vec())
+        })
+        .collect()
+}
+
+#[test]
+fn the_same_seed_and_actions_give_the_same_bits() {
+    let config = plain();
+    let start = clip(&config, 4);
+    for mut engine in engines(&config) {
+        engine.reset(&start, &changing(0)).unwrap();
+        let first = play(&mut *engine, 30, 0);
+        engine.reset(&start, &changing(0)).unwrap();
+        assert!(first == play(&mut *engine, 30, 0), "{}", engine.name());
+        let other = SamplerParams {
+            seed: 1,
+            ..changing(0)
+        };
+        engine.reset(&start, &other).unwrap();
+        engine.step(0, &other).unwrap();
+        let same = first[0].1 == engine.image().unwrap();
+        assert!(!same, "{}: the seed does nothing", engine.name());
+    }
+}
+
+#[test]
+fn a_snapshot_replays_the_same_bits_and_never_grows() {
+    let config = plain();
+    for mut engine in engines(&config) {
+        engine.reset(&clip(&config, 1), &changing(0)).unwrap();
+        let size = engine.snapshot().unwrap().state.len();
+        for first in [0, 20, 40] {
+            play(&mut *engine, 20, first);
+            let snapshot = engine.snapshot().unwrap();
+            let latent = engine.latent().unwrap().to_vec();
+            assert_eq!(snapshot.frame, 1 + first as u64 + 20);
+            assert_eq!(snapshot.state.len(), size);
+            let once = play(&mut *engine, 15, first + 20);
+            engine.restore(&snapshot).unwrap();
+            assert_eq!(engine.latent().unwrap(), latent);
+            assert_eq!(engine.image().unwrap(), snapshot.image);
+            assert_eq!(engine.snapshot().unwrap(), snapshot);
+            assert!(
+                once == play(&mut *engine, 15, first + 20),
+                "{}",
+                engine.name()
+            );
+            engine.restore(&snapshot).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_of_another_world_is_refused_and_changes_nothing() {
+    let (config, mut larger) = (plain(), plain());
+    larger.dynamics.context += 1;
+    for (mut engine, mut other) in engines(&config).into_iter().zip(engines(&larger)) {
+        engine.reset(&clip(&config, 2), &changing(0)).unwrap();
+        other.reset(&clip(&larger, 2), &changing(0)).unwrap();
+        let before = engine.snapshot().unwrap();
+        let error = engine
+            .restore(&other.snapshot().unwrap())
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("another world"), "{error}");
+        assert_eq!(engine.snapshot().unwrap(), before);
+    }
+}
+
+#[test]
+fn a_reset_shows_the_last_frame_and_uses_only_those_that_fit() {
+    let config = plain();
+    let long = clip(&config, 12);
+    let len = config.image_len();
+    let fits = Clip {
+        images: long.images[7 * len..].to_vec(),
+        actions: long.actions[7..].to_vec(),
+    };
+    for mut engine in engines(&config) {
+        engine.reset(&long, &changing(0)).unwrap();
+        assert_eq!(engine.image().unwrap(), &long.images[11 * len..]);
+        let latents = engine.encode(&long.images[11 * len..]).unwrap();
+        // A batch of another size may round otherwise.
+        assert!(largest_difference(engine.latent().unwrap(), &latents) < 1e-5);
+        assert_eq!(engine.snapshot().unwrap().frame, 5);
+        let first = play(&mut *engine, 8, 0);
+        engine.reset(&fits, &changing(0)).unwrap();
+        assert!(first == play(&mut *engine, 8, 0), "{}", engine.name());
+    }
+}
+
+#[test]
+fn the_context_limits_what_is_seen_and_the_action_matters() {
+    let config = plain();
+    let start = clip(&config, 5);
+    for mut engine in engines(&config) {
+        let mut after = |context: usize, action: u32| -> Vec<f32> {
+            let params = SamplerParams {
+                context,
+                ..Default::default()
+            };
+            engine.reset(&start, &SamplerParams::default()).unwrap();
+            engine.step(action, &params).unwrap();
+            engine.latent().unwrap().to_vec()
+        };
+        let all = after(usize::MAX, 0);
+        assert_eq!(all, after(5, 0), "the world's context is the most");
+        for shorter in 1..5 {
+            assert_ne!(
+                all,
+                after(shorter, 0),
+                "a context of {shorter} changes nothing"
+            );
+        }
+        assert_ne!(all, after(usize::MAX, 1), "the action changes nothing");
+    }
+}
+
+#[test]
+fn one_step_is_the_same_guess_for_every_solver_and_many_fine_steps_lead_to_one_place() {
+    let config = plain();
+    let start = clip(&config, 4);
+    for mut engine in engines(&config) {
+        let mut after = |solver, steps, tolerance| {
+            let params = SamplerParams {
+                solver,
+                steps,
+                tolerance,
+                ..Default::default()
+            };
+            engine.reset(&start, &params).unwrap();
+            engine.step(1, &params).unwrap();
+            engine.latent().unwrap().to_vec()
+        };
+        let euler = after(Solver::Euler, 1, 0.1);
+        assert_eq!(euler, after(Solver::Midpoint, 1, 0.1));
+        assert_eq!(euler, after(Solver::Heun, 1, 0.1));
+        // From k_max steps on, shortcut steps are Euler's of the finest velocity.
+        let four = largest_difference(
+            &after(Solver::Euler, 4, 0.1),
+            &after(Solver::Shortcut, 4, 0.1),
+        );
+        assert!(four < 1e-5, "{four}");
+        let fine = after(Solver::Midpoint, 256, 0.1);
+        let gap = |latent: &[f32]| largest_difference(&fine, latent);
+        let (coarse, finer) = (after(Solver::Heun, 8, 0.1), after(Solver::Heun, 64, 0.1));
+        assert!(
+            gap(&finer) < 0.5 * gap(&coarse),
+            "{} {}",
+            gap(&finer),
+            gap(&coarse)
+        );
+        assert!(gap(&euler) > 1e-3, "all solvers say the same");
+    }
+}
+
+#[test]
+fn every_path_leads_to_one_frame_by_other_steps() {
+    for own in [Path::Linear, Path::Cosine] {
+        let mut config = plain();
+        config.flow.path = own;
+        let start = clip(&config, 4);
+        for mut engine in engines(&config) {
+            let mut after = |path, steps| {
+                let params = SamplerParams {
+                    solver: Solver::Midpoint,
+                    path,
+                    steps,
+                    ..Default::default()
+                };
+                engine.trace(true);
+                engine.reset(&start, &params).unwrap();
+                engine.step(1, &params).unwrap();
+                let asked: Vec<f32> = engine.passes().iter().map(|pass| pass.tau).collect();
+                (engine.latent().unwrap().to_vec(), asked)
+            };
+            let same = match own {
+                Path::Cosine => Along::Cosine,
+                _ => Along::Linear,
+            };
+            assert_eq!(after(Along::Own, 6), after(same, 6));
+            let (fine, _) = after(Along::Own, 1000);
+            let other = match own {
+                Path::Cosine => Along::Linear,
+                _ => Along::Cosine,
+            };
+            let (coarse, asked) = after(other, 6);
+            assert_ne!(asked, after(Along::Own, 6).1);
+            let gap = |latent: &[f32]| largest_difference(&fine, latent);
+            let (coarse, finer) = (gap(&coarse), gap(&after(other, 1000).0));
+            assert!(finer < 0.05 * coarse, "{other} {coarse} {finer}");
+        }
+    }
+}
+
+#[test]
+fn a_tighter_tolerance_takes_the_adaptive_solver_more_passes() {
+    let config = plain();
+    let start = clip(&config, 4);
+    for mut engine in engines(&config) {
+        let mut passes = |tolerance| {
+            let params = SamplerParams {
+                solver: Solver::Adaptive,
+                tolerance,
+                ..Default::default()
+            };
+            engine.trace(true);
+            engine.reset(&start, &params).unwrap();
+            engine.step(1, &params).map(|_| engine.passes().len())
+        };
+        let (loose, tight) = (passes(0.3).unwrap(), passes(1e-3).unwrap());
+        assert!(loose < tight, "{loose} {tight}");
+    }
+}
+
+#[test]
+fn what_predicts_noise_starts_where_a_little_data_is_in() {
+    let mut config = plain();
+    config.flow.prediction = Prediction::Eps;
+    let params = SamplerParams {
+        steps: 2,
+        ..Default::default()
+    };
+    let mut guesses = Vec::new();
+    for mut engine in engines(&config) {
+        engine.trace(true);
+        engine.reset(&clip(&config, 4), &params).unwrap();
+        engine.step(1, &params).unwrap();
+        let levels: Vec<f32> = engine.passes().iter().map(|pass| pass.tau).collect();
+        assert_eq!(levels, [1.0 / 32.0, 0.5]);
+        let first = &engine.passes()[0];
+        // x̂ = (z − σ ε̂)/α: where the network says nothing of size, z/α stands out.
+        let stretched = first
+            .x
+            .iter()
+            .zip(&first.z)
+            .filter(|(x, z)| x.abs() > z.abs());
+        assert!(2 * stretched.count() > first.x.len());
+        guesses.push(first.x.clone());
+    }
+    let largest = guesses[0].iter().fold(1.0f32, |most, x| most.max(x.abs()));
+    assert!(largest_difference(&guesses[0], &guesses[1]) < 1e-4 * largest);
+}
+
+#[test]
+fn churn_changes_the_frame_and_replays_with_the_seed() {
+    let config = plain();
+    let start = clip(&config, 4);
+    for mut engine in engines(&config) {
+        let mut after = |churn, seed| {
+            let params = SamplerParams {
+                solver: Solver::Euler,
+                steps: 4,
+                churn,
+                seed,
+                temperature: 0.0,
+                context_signal: 1.0,
+                ..Default::default()
+            };
+            engine.reset(&start, &params).unwrap();
+            engine.step(1, &params).unwrap();
+            engine.latent().unwrap().to_vec()
+        };
+        // Without starting noise the seed acts through churn alone.
+        assert_eq!(after(0.0, 1), after(0.0, 2));
+        assert_eq!(after(0.5, 1), after(0.5, 1));
+        assert_ne!(after(0.5, 1), after(0.5, 2));
+        assert_ne!(after(0.5, 1), after(0.0, 1));
+    }
+}
+
+#[test]
+fn guidance_draws_the_frame_from_what_comes_without_the_action_to_what_comes_with_it() {
+    let config = plain();
+    for mut engine in engines(&config) {
+        let mut after = |action, guidance| {
+            let params = SamplerParams {
+                steps: 1,
+                guidance,
+                ..Default::default()
+            };
+            engine.reset(&clip(&config, 4), &params).unwrap();
+            engine.step(action, &params).unwrap();
+            engine.latent().unwrap().to_vec()
+        };
+        let [none, own, twice] = [0.0, 1.0, 2.0].map(|guidance| after(1, guidance));
+        assert!(largest_difference(&own, &none) > 1e-2);
+        // One step's frame is x̂ itself.
+        let drawn: Vec<f32> = own.iter().zip(&none).map(|(a, b)| 2.0 * a - b).collect();
+        assert!(largest_difference(&twice, &drawn) < 1e-4);
+        assert_eq!(none, after(2, 0.0));
+        assert_ne!(own, after(2, 1.0));
+    }
+}
+
+#[test]
+fn guidance_is_refused_by_a_world_that_knows_no_unknown_action() {
+    let mut config = plain();
+    config.dynamics.unknown_action = false;
+    let params = SamplerParams {
+        guidance: 1.5,
+        ..Default::default()
+    };
+    for mut engine in engines(&config) {
+        let error = engine.reset(&clip(&config, 4), &params).unwrap_err();
+        assert!(error.to_string().contains("expected 1"), "{error}");
+    }
+}
+
+#[test]
+fn traced_passes_lead_from_the_noise_to_the_frame() {
+    let config = plain();
+    for mut engine in engines(&config) {
+        let params = SamplerParams::default();
+        engine.reset(&clip(&config, 4), &params).unwrap();
+        engine.step(1, &params).unwrap();
+        assert!(engine.passes().is_empty());
+        engine.trace(true);
+        engine.step(1, &params).unwrap();
+        let passes = engine.passes().to_vec();
+        let levels: Vec<f32> = passes.iter().map(|pass| pass.tau).collect();
+        assert_eq!(levels, [0.0, 0.25, 0.5, 0.75]);
+        for pair in passes.windows(2) {
+            let share = 0.25 / (1.0 - pair[0].tau);
+            let next: Vec<f32> = pair[0]
+                .z
+                .iter()
+                .zip(&pair[0].x)
+                .map(|(z, x)| z + share * (x - z))
+                .collect();
+            assert!(largest_difference(&next, &pair[1].z) < 1e-5);
+        }
+        let last = passes.last().unwrap().x.clone();
+        assert_eq!(last, engine.latent().unwrap());
+        assert_eq!(engine.decode(&last).unwrap(), engine.image().unwrap());
+        assert!(engine.decode(&last[1..]).is_err());
+        engine.trace(false);
+        assert!(engine.passes().is_empty());
+    }
+}
+
+#[test]
+fn wrong_arguments_are_named_and_leave_the_engine_as_it_was() {
+    let config = plain();
+    let good = SamplerParams::default();
+    for mut engine in engines(&config) {
+        let error = engine.step(0, &good).unwrap_err().to_string();
+        assert!(error.contains("reset"), "{error}");
+        engine.reset(&clip(&config, 2), &good).unwrap();
+        let before = engine.snapshot().unwrap();
+        let wrong = [
+            ("steps", SamplerParams { steps: 0, ..good }),
+            (
+                "steps",
+                SamplerParams {
+                    steps: 1025,
+                    ..good
+                },
+            ),
+            (
+                "context_signal",
+                SamplerParams {
+                    context_signal: 0.0,
+                    ..good
+                },
+            ),
+            (
+                "context_signal",
+                SamplerParams {
+                    context_signal: 1.1,
+                    ..good
+                },
+            ),
+            (
+                "context_signal",
+                SamplerParams {
+                    context_signal: f32::NAN,
+                    ..good
+                },
+            ),
+            ("context is 0", SamplerParams { context: 0, ..good }),
+            (
+                "temperature",
+                SamplerParams {
+                    temperature: -0.1,
+                    ..good
+                },
+            ),
+            (
+                "temperature",
+                SamplerParams {
+                    temperature: f32::INFINITY,
+                    ..good
+                },
+            ),
+        ];
+        for (name, params) in wrong {
+            let error = engine.step(0, &params).unwrap_err().to_string();
+            assert!(
+                error.contains(name) && error.contains("expected"),
+                "{error}"
+            );
+            let error = engine
+                .reset(&clip(&config, 2), &params)
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(name), "{error}");
+        }
+        let error = engine.step(3, &good).unwrap_err().to_string();
+        assert!(error.contains("action 3, expected 0 to 2"), "{error}");
+        let mut clips = [
+            clip(&config, 2),
+            clip(&config, 2),
+            clip(&config, 2),
+            clip(&config, 0),
+        ];
+        clips[0].images.pop();
+        clips[1].actions.pop();
+        clips[2].actions[0] = 3;
+        for clip in clips {
+            let error = engine.reset(&clip, &good).unwrap_err().to_string();
+            assert!(error.contains("expected"), "{error}");
+        }
+        assert!(engine.encode(&[0; 5]).is_err() && engine.reconstruct(&[0; 5]).is_err());
+        assert_eq!(engine.snapshot().unwrap(), before);
+    }
+}

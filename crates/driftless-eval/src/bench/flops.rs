@@ -1,0 +1,172 @@
+//! The arithmetic of the networks, counted from their shapes.
+
+use serde::Serialize;
+
+use driftless_model::config::{DynamicsConfig, WorldConfig};
+
+/// Floating-point operations of each stage of a frame; 2 for each multiply-add.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Flop {
+    /// What all passes over a frame share: the part of stem and skip that sees earlier frames.
+    pub shared: u64,
+    /// One denoise pass.
+    pub denoise: u64,
+    /// The pass that writes the ring.
+    pub cache: u64,
+    /// Latent to pixels.
+    pub decode: u64,
+    /// Pixels to latent.
+    pub encode: u64,
+}
+
+impl Flop {
+    /// A whole frame with `steps` denoise passes.
+    pub fn frame(&self, steps: usize) -> u64 {
+        self.shared + steps as u64 * self.denoise + self.cache + self.decode
+    }
+}
+
+/// Counts one frame of a world whose ring is full, no more than a frame needs.
+///
+/// Counted: linear maps, 3×3 convolutions (border cells like inner ones) and the two products of
+/// attention. Left out: embeddings of action, signal and step, norms, activations, softmax and
+/// additions, a few percent of the whole. What depends on earlier frames alone is counted once a
+/// frame, not once a pass. The cache pass is what keys and values need, nothing behind those of
+/// the last time attention; a world that predicts outcomes needs that attention and the outcome's
+/// head too.
+pub fn count(world: &WorldConfig) -> Flop {
+    let (t, d) = (&world.tokenizer, &world.dynamics);
+    let (cells, channels) = (world.cells(), t.channels);
+    let (tokens, latent_tokens) = (world.tokens(), world.latent_tokens());
+    let past = d.stem_frames * channels;
+    let merged = d.merge * d.merge * d.stem_width;
+
+    let shared = cells * past * (9 * d.stem_width + channels);
+    let stem = cells * 9 * channels * d.stem_width
+        + cell_block(cells, d.stem_width)
+        + latent_tokens * merged * d.width;
+    let head = latent_tokens * d.width * merged
+        + cell_block(cells, d.stem_width)
+        + cells * channels * (d.stem_width + channels);
+    let layers: usize = (0..d.depth).map(|i| layer(d, tokens, i)).sum();
+    let last = (0..d.depth).rfind(|&i| has_time(d, i) && d.context > 1);
+    let written = last.map_or(0, |last| {
+        let before: usize = (0..last).map(|i| layer(d, tokens, i)).sum();
+        let keys_and_values = tokens * d.width * 2 * d.width;
+        let behind = match d.outcome {
+            0 => 0,
+            hidden => {
+                let attended = attention(tokens, d.width, d.context);
+                attended - tokens * d.width * 2 * d.width + d.width * hidden + 2 * hidden
+            }
+        };
+        stem + before + attention(tokens, d.width, tokens) + keys_and_values + behind
+    });
+
+    let pixels = t.patch * t.patch * 3;
+    let cell_part = cells * t.width * channels + t.blocks * cell_block(cells, t.width);
+    let decode = cell_part + cells * t.hidden * (2 * t.width + pixels);
+    let encode = cell_part + cells * t.hidden * (2 * pixels + t.width);
+    Flop {
+        shared: 2 * shared as u64,
+        denoise: 2 * (stem + layers + head) as u64,
+        cache: 2 * written as u64,
+        decode: 2 * decode as u64,
+        encode: 2 * encode as u64,
+    }
+}
+
+fn has_time(d: &DynamicsConfig, layer: usize) -> bool {
+    (layer + 1).is_multiple_of(d.time_every)
+}
+
+/// Multiply-adds of layer `i` of the trunk.
+fn layer(d: &DynamicsConfig, tokens: usize, i: usize) -> usize {
+    let space = attention(tokens, d.width, tokens);
+    let time = match has_time(d, i) {
+        true => attention(tokens, d.width, d.context),
+        false => 0,
+    };
+    space + time + tokens * 3 * d.mlp * d.width
+}
+
+/// Multiply-adds of an attention layer in which each of `tokens` queries sees `keys` keys.
+fn attention(tokens: usize, width: usize, keys: usize) -> usize {
+    tokens * width * (4 * width + 2 * keys)
+}
+
+/// Multiply-adds of a residual 3×3 block.
+fn cell_block(cells: usize, width: usize) -> usize {
+    cells * 10 * width * width
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 4×4 pixels, 2×2 cells of 3 numbers, 1 latent token and 3 others, time in the second of
+    /// three layers.
+    fn tiny() -> WorldConfig {
+        serde_json::from_value(serde_json::json!({
+            "format": 1, "name": "Tiny", "fps": 15.0, "image": [4, 4],
+            "actions": [{"name": "noop", "keys": []}],
+            "tokenizer": {"patch": 2, "width": 5, "hidden": 6, "blocks": 2, "channels": 3},
+            "dynamics": {"merge": 2, "stem_width": 4, "stem_frames": 1, "width": 6, "depth": 3,
+                "heads": 2, "mlp": 7, "time_every": 2, "context": 8, "registers": 1, "k_max": 4}
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_count_equals_a_count_by_hand() {
+        // 2·2 cells of 3 numbers now and 3 before.
+        let past = 4 * (9 * 3) * 4 + 4 * 3 * 3; // 468
+        let stem_conv = 4 * (9 * 3) * 4; // 432
+        let block = 4 * (9 * 4) * 4 + 4 * 4 * 4; // 640
+        let merge = (4 * 4) * 6; // 96
+        // 4 tokens of width 6.
+        let space = 4 * 6 * 18 + 4 * 4 * 6 + 4 * 4 * 6 + 4 * 6 * 6; // 768
+        let time = 4 * 6 * 18 + 4 * 8 * 6 + 4 * 8 * 6 + 4 * 6 * 6; // 960
+        let mlp = 4 * 6 * 14 + 4 * 7 * 6; // 504
+        let head = (6 * 16) + block + 4 * 4 * 3 + 4 * 3 * 3; // 820
+        let denoise = stem_conv + block + merge + 3 * (space + mlp) + time + head;
+        // Up to the second layer's keys and values.
+        let cache = stem_conv + block + merge + (space + mlp) + space + 4 * 6 * 12;
+        // 12 numbers a patch, two blocks of width 5.
+        let blocks = 2 * (4 * 45 * 5 + 4 * 5 * 5); // 2000
+        let decode = 4 * 3 * 5 + blocks + 4 * 5 * 12 + 4 * 6 * 12; // 2588
+        let encode = 4 * 12 * 12 + 4 * 6 * 5 + blocks + 4 * 5 * 3; // 2756
+        let expected = Flop {
+            shared: 2 * past,
+            denoise: 2 * denoise,
+            cache: 2 * cache,
+            decode: 2 * decode,
+            encode: 2 * encode,
+        };
+        assert_eq!(count(&tiny()), expected);
+        assert_eq!(expected.frame(0), 936 + 6_992 + 5_176);
+        assert_eq!(expected.denoise, 13_528);
+    }
+
+    #[test]
+    fn a_frame_shares_one_part_among_its_k_passes() {
+        let flop = count(&tiny());
+        assert_eq!(flop.frame(4), 936 + 4 * 13_528 + 6_992 + 5_176);
+    }
+
+    #[test]
+    fn a_predicted_outcome_costs_the_rest_of_the_last_time_attention_and_its_head() {
+        let mut world = tiny();
+        world.dynamics.outcome = 5;
+        // Queries, logits, values, output; then 6 to 5 to 2 numbers.
+        let more = 4 * 6 * 6 + 4 * 8 * 6 + 4 * 8 * 6 + 4 * 6 * 6 + 6 * 5 + 5 * 2;
+        assert_eq!(count(&world).cache, 6_992 + 2 * more);
+    }
+
+    #[test]
+    fn a_world_without_time_attention_writes_no_keys() {
+        let mut world = tiny();
+        world.dynamics.time_every = 4;
+        assert_eq!(count(&world).cache, 0);
+    }
+}

@@ -1,0 +1,348 @@
+use std::collections::BTreeMap;
+
+use candle_core::Device;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::*;
+use driftless_engine::testing::{actions, plain, shapes, world};
+use driftless_engine::{CandleEngine, Engine, Solver};
+use driftless_flow::likelihood::Divergence;
+use driftless_flow::path::Path;
+use driftless_flow::prediction::Prediction;
+use driftless_model::dynamics::{Dynamics, DynamicsInput, step_index};
+use driftless_model::params::Params;
+
+fn episode(config: &WorldConfig, frames: usize) -> Episode {
+    let mut rng = ChaCha8Rng::seed_from_u64(21);
+    let [height, width] = config.image;
+    Episode {
+        height,
+        width,
+        images: (0..frames * config.image_len())
+            .map(|_| rng.random())
+            .collect(),
+        actions: actions(config, frames, 22),
+        rewards: vec![0.0; frames],
+        extras: BTreeMap::new(),
+    }
+}
+
+fn own(episode: &Episode, range: Range<usize>) -> Vec<Asked<'_>> {
+    let asked = |t: usize| Asked {
+        frame: t,
+        action: episode.actions[t],
+        image: episode.frame(t),
+    };
+    range.map(asked).collect()
+}
+
+const FEW: Options = Options {
+    level: None,
+    steps: 3,
+    probes: 2,
+    context_signal: 0.9,
+    seed: 5,
+};
+
+fn run(world: &World, episode: &Episode, asked: &[Asked], options: &Options) -> Vec<Surprise> {
+    measure(world, episode, asked, options, &mut |_| ()).unwrap()
+}
+
+fn numbers(t: &Tensor) -> Vec<f32> {
+    t.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+fn assert_close(a: &[f32], b: &[f32], what: &str) {
+    assert_eq!(a.len(), b.len(), "{what}");
+    for (a, b) in a.iter().zip(b) {
+        assert!((a - b).abs() < 2e-4 * (1.0 + b.abs()), "{what}: {a} {b}");
+    }
+}
+
+/// x̂ as the meter's velocity has it.
+fn clean(given: &Given, config: &WorldConfig, z: &Tensor, tau: f64) -> Vec<f32> {
+    let v = given.velocity(z, tau).unwrap();
+    let level = Tensor::full(tau as f32, (1, 1, 1, 1), &Device::Cpu).unwrap();
+    let at = config.flow.path.coefficients(&level).unwrap();
+    numbers(&Prediction::V.convert(Prediction::X, &v, z, &at).unwrap())
+}
+
+#[test]
+fn the_context_is_the_engines() {
+    for (name, config) in shapes() {
+        let world_ = world(&config);
+        let window = config.dynamics.context;
+        let episode = episode(&config, window + 1);
+        let params = SamplerParams {
+            solver: Solver::Euler,
+            steps: 4,
+            seed: 5,
+            ..SamplerParams::default()
+        };
+        let mut engine = CandleEngine::new(world(&config)).unwrap();
+        engine.reset(&episode.clip(0..window), &params).unwrap();
+        engine.trace(true);
+        engine.step(2, &params).unwrap();
+        let signal = f64::from(params.context_signal);
+        let mut kept = Kept::new(&world_, &episode, signal, 5).unwrap();
+        kept.advance(window, window).unwrap();
+        let given = kept.given(&[window], vec![2]).unwrap();
+        let [gh, gw] = config.grid();
+        for pass in engine.passes() {
+            let shape = (1, gh, gw, config.tokenizer.channels);
+            let z = Tensor::from_vec(pass.z.clone(), shape, &Device::Cpu).unwrap();
+            assert_close(
+                &clean(&given, &config, &z, f64::from(pass.tau)),
+                &pass.x,
+                name,
+            );
+        }
+    }
+}
+
+/// [1, T, ..] of a clean copy and one noised copy, which the network is trained on.
+#[test]
+fn many_frames_at_once_are_the_noised_copy_of_training() {
+    for (name, config) in shapes() {
+        let world = world(&config);
+        let (frames, first) = (2 * BATCH + 5, config.dynamics.context);
+        let (episode, device) = (episode(&config, frames), &Device::Cpu);
+        let (signal, tau) = (0.9, 0.4);
+        let mut all = Kept::new(&world, &episode, signal, 1).unwrap();
+        all.advance(0, frames).unwrap();
+        let (past, context) = all.whole(frames).unwrap();
+        let z = context
+            .zeros_like()
+            .unwrap()
+            .normal_like(&mut noise::rng(3, 0, Use::Start));
+        let z = z.unwrap();
+        let twice = |a: &Tensor, b: &Tensor| Tensor::cat(&[a, b], 1).unwrap();
+        let row = |x: &Tensor| x.unsqueeze(0).unwrap();
+        let actions = Tensor::new(episode.actions.as_slice(), device).unwrap();
+        let level = |tau: f64| Tensor::full(tau as f32, (1, frames), device).unwrap();
+        let input = DynamicsInput {
+            latents: twice(&row(&context), &row(&z)),
+            past: twice(&row(&past), &row(&past)),
+            actions: twice(&row(&actions), &row(&actions)),
+            signal: twice(&level(signal), &level(tau)),
+            steps: Tensor::full(
+                step_index(usize::MAX, config.dynamics.k_max),
+                (1, 2 * frames),
+                device,
+            )
+            .unwrap(),
+        };
+        let output = world
+            .dynamics
+            .forward(&input, world.dynamics.time(frames), frames);
+        let output = output.unwrap().clean.squeeze(0).unwrap();
+        let level = Tensor::full(tau as f32, (1, 1, 1, 1), device).unwrap();
+        let at = config.flow.path.coefficients(&level).unwrap();
+        let prediction = config.flow.prediction;
+        let truth = prediction.convert(Prediction::X, &output, &z, &at).unwrap();
+        // As `measure` goes along: some frames at a time, what lies behind them forgotten.
+        let mut kept = Kept::new(&world, &episode, signal, 1).unwrap();
+        for from in (first..frames).step_by(7) {
+            let places: Vec<usize> = (from..frames.min(from + 7)).collect();
+            let (from, count) = (places[0], places.len());
+            kept.advance(from, from + count - 1).unwrap();
+            let actions = episode.actions[from..from + count].to_vec();
+            let given = kept.given(&places, actions).unwrap();
+            let part = |x: &Tensor| x.narrow(0, from, count).unwrap();
+            let x = clean(&given, &config, &part(&z), tau);
+            assert_close(&x, &numbers(&part(&truth)), name);
+        }
+    }
+}
+
+#[test]
+fn a_network_that_says_nothing_has_a_known_density() {
+    // A fresh dynamics predicts x̂ = 0: z ~ N(0, σ²).
+    let config = plain();
+    let mut world = world(&config);
+    world.dynamics = Dynamics::new(&Params::seeded(1, &Device::Cpu), &config).unwrap();
+    let episode = episode(&config, 7);
+    let asked = own(&episode, 5..7);
+    let options = Options { steps: 40, ..FEW };
+    let found = run(&world, &episode, &asked, &options);
+    let kept = Kept::new(&world, &episode, 1.0, 0).unwrap();
+    for (asked, found) in asked.iter().zip(found) {
+        let x = kept.encode(asked.image).unwrap();
+        let (noise, _) = draws(&x, &[*asked], &options).unwrap();
+        let z = ((x * 0.75).unwrap() + (&noise * 0.25).unwrap()).unwrap();
+        let mean_square = |t: &Tensor| -> f64 {
+            let numbers = t.numbers().unwrap();
+            numbers.iter().map(|x| x * x).sum::<f64>() / numbers.len() as f64
+        };
+        let of = |square: f64| 0.5 * (square + (TAU * 0.0625).ln()) / LN_2;
+        let bits = of(mean_square(&z) / 0.0625);
+        assert!(
+            (found.bits_per_dimension - bits).abs() < 2e-3,
+            "{found:?} {bits}"
+        );
+        let excess = bits - of(mean_square(&noise));
+        assert!((found.excess - excess).abs() < 2e-3, "{found:?} {excess}");
+        let nats = -bits * LN_2 * config.latent_len() as f64;
+        assert!((found.nats - nats).abs() < 0.1, "{found:?} {nats}");
+        assert_eq!((found.frame, found.action), (asked.frame, asked.action));
+        // ∂v/∂z is diagonal.
+        assert!(found.standard_error.unwrap() < 1e-3);
+    }
+}
+
+#[test]
+fn estimates_lie_within_their_errors_of_the_exact_divergence() {
+    let config = plain();
+    let world = world(&config);
+    let episode = episode(&config, 9);
+    let asked = own(&episode, 5..9);
+    let options = Options { probes: 64, ..FEW };
+    let estimates = run(&world, &episode, &asked, &options);
+    let mut kept = Kept::new(
+        &world,
+        &episode,
+        options.context_signal.into(),
+        options.seed,
+    )
+    .unwrap();
+    kept.advance(5, 8).unwrap();
+    let given = kept
+        .given(&[5, 6, 7, 8], episode.actions[5..9].to_vec())
+        .unwrap();
+    let images: Vec<u8> = asked.iter().flat_map(|a| a.image).copied().collect();
+    let x = kept.encode(&images).unwrap();
+    let (noise, _) = draws(&x, &asked, &options).unwrap();
+    let z = ((x * 0.75).unwrap() + (noise * 0.25).unwrap()).unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let exact = Probes::draw(Divergence::Exact, &z, &mut rng).unwrap();
+    let exact = density(&given, &z, &config, &options, &exact).unwrap();
+    for (estimate, exact) in estimates.iter().zip(exact) {
+        let (error, gap) = (estimate.standard_error.unwrap(), estimate.nats - exact.nats);
+        assert!(error > 1e-3, "nothing was estimated");
+        assert!(gap.abs() < 3.0 * error, "{gap} {error}");
+    }
+}
+
+#[test]
+fn a_frame_is_the_same_alone_in_a_stretch_and_in_the_whole() {
+    for prediction in [Prediction::X, Prediction::Eps] {
+        let mut config = plain();
+        config.flow.prediction = prediction;
+        let world = world(&config);
+        let episode = episode(&config, 30);
+        let whole = run(&world, &episode, &own(&episode, 5..30), &FEW);
+        let same = |a: &Surprise, b: &Surprise| {
+            assert_eq!((a.frame, a.action), (b.frame, b.action));
+            assert!((a.nats - b.nats).abs() < 1e-2, "{a:?} {b:?}");
+            let gap = a.standard_error.unwrap() - b.standard_error.unwrap();
+            assert!(gap.abs() < 1e-2, "{a:?} {b:?}");
+        };
+        for t in [5, 17, 29] {
+            let alone = run(&world, &episode, &own(&episode, t..t + 1), &FEW);
+            same(&alone[0], &whole[t - 5]);
+        }
+        let stretch = run(&world, &episode, &own(&episode, 11..20), &FEW);
+        stretch
+            .iter()
+            .zip(&whole[6..])
+            .for_each(|(a, b)| same(a, b));
+        // In any order, several of one place.
+        let asked: Vec<Asked> = [20, 8, 20]
+            .iter()
+            .flat_map(|&t| own(&episode, t..t + 1))
+            .collect();
+        let mixed = run(&world, &episode, &asked, &FEW);
+        for (own, t) in mixed.iter().zip([20, 8, 20]) {
+            same(own, &whole[t - 5]);
+        }
+    }
+}
+
+#[test]
+fn the_seed_decides_and_every_world_has_likelihoods() {
+    let mut all = shapes();
+    all.push(("noise", plain()));
+    if let Some((_, config)) = all.last_mut() {
+        config.flow.prediction = Prediction::Eps;
+        config.flow.path = Path::Cosine;
+    }
+    for (name, config) in all {
+        let world = world(&config);
+        let first = config.dynamics.context;
+        let episode = episode(&config, first + 2);
+        let run = |seed| {
+            let options = Options { seed, ..FEW };
+            run(&world, &episode, &own(&episode, first..first + 2), &options)
+        };
+        let (one, other) = (run(1), run(2));
+        assert_eq!(one, run(1), "{name}");
+        for (a, b) in one.iter().zip(&other) {
+            assert!(
+                a.nats.is_finite() && a.nats != b.nats,
+                "{name}: {a:?} {b:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let config = plain();
+    let world = world(&config);
+    let long = episode(&config, 9);
+    let said = |episode: &Episode, wanted: Option<Range<usize>>| {
+        frames(&config, episode, wanted).unwrap_err().to_string()
+    };
+    assert_eq!(frames(&config, &long, None).unwrap(), 5..9);
+    assert_eq!(frames(&config, &long, Some(6..8)).unwrap(), 6..8);
+    for range in [4..8, 6..10, 7..7] {
+        let said = said(&long, Some(range));
+        assert!(said.contains("5 ≤ A < B ≤ 9"), "{said}");
+    }
+    assert!(said(&episode(&config, 5), None).contains("expected at least 6"));
+    let mut other = long.clone();
+    other.actions[3] = 7;
+    assert!(said(&other, None).contains("holds 7, expected 0 to 2"));
+    other.height = 6;
+    assert!(said(&other, None).contains("6×18 pixels, expected 12×18"));
+    let mut eps = config.clone();
+    eps.flow.prediction = Prediction::Eps;
+    for (options, world, part) in [
+        (
+            Options {
+                level: Some(1.0),
+                ..FEW
+            },
+            &config,
+            "level is 1, expected above 0, at most 0.99",
+        ),
+        (
+            Options {
+                level: Some(0.01),
+                ..FEW
+            },
+            &eps,
+            "expected above 0.03125",
+        ),
+        (Options { steps: 0, ..FEW }, &config, "steps is 0"),
+        (Options { probes: 0, ..FEW }, &config, "probes is 0"),
+        (
+            Options {
+                context_signal: 0.0,
+                ..FEW
+            },
+            &config,
+            "context signal is 0",
+        ),
+    ] {
+        let said = options.check(world).unwrap_err().to_string();
+        assert!(said.contains(part), "{said}");
+    }
+    let odd = Asked {
+        frame: 3,
+        ..own(&long, 6..7)[0]
+    };
+    let error = measure(&world, &long, &[odd], &FEW, &mut |_| ()).unwrap_err();
+    assert!(error.to_string().contains("frame 3"), "{error}");
+}

@@ -1,0 +1,214 @@
+//! `contexts.npz`: the clips from which a world can be started.
+
+use std::path::Path;
+
+use crate::config::WorldConfig;
+use driftless_data::Clip;
+use driftless_data::npz::{Archive, Writer};
+use driftless_data::{Error, Result};
+
+/// Reads a world's starting contexts: `image` u8 `[N, T, H, W, 3]` and `action` i32 `[N, T]`.
+///
+/// # Errors
+/// The file is missing or corrupt; an array is missing or has another dtype or shape than the
+/// world's; an action is not one of the world's.
+pub fn read(path: &Path, world: &WorldConfig) -> Result<Vec<Clip>> {
+    let mut file = Archive::open(path)?;
+    let [height, width] = world.image;
+    let image = file.array("image")?;
+    let (count, frames) = match *image.shape.as_slice() {
+        [n, t, h, w, 3] if !image.shape.contains(&0) && [h, w] == world.image => (n, t),
+        _ => {
+            let what = format!(
+                "shape is {:?}, expected [N, T, {height}, {width}, 3] with N and T at least 1",
+                image.shape
+            );
+            return Err(file.error("image", what));
+        }
+    };
+    let dtype = image.dtype.clone();
+    let images = image
+        .into_u8()
+        .ok_or_else(|| file.error("image", format!("dtype is {dtype}, expected uint8")))?;
+    let action = file.array("action")?;
+    if action.shape != [count, frames] {
+        let what = format!("shape is {:?}, expected [{count}, {frames}]", action.shape);
+        return Err(file.error("action", what));
+    }
+    let actions = action.to_i64().ok_or_else(|| {
+        let what = format!("dtype is {}, expected int32 or int64", action.dtype);
+        file.error("action", what)
+    })?;
+    let known = world.actions.len();
+    let actions = actions
+        .iter()
+        .map(|&value| {
+            u32::try_from(value)
+                .ok()
+                .filter(|&action| (action as usize) < known)
+                .ok_or_else(|| {
+                    file.error(
+                        "action",
+                        format!("holds {value}, expected 0 to {}", known.saturating_sub(1)),
+                    )
+                })
+        })
+        .collect::<Result<Vec<u32>>>()?;
+    let clips = images
+        .chunks_exact(frames * world.image_len())
+        .zip(actions.chunks_exact(frames))
+        .map(|(images, actions)| Clip {
+            images: images.to_vec(),
+            actions: actions.to_vec(),
+        });
+    Ok(clips.collect())
+}
+
+/// Writes starting contexts, all of one length, under a temporary name first.
+///
+/// # Errors
+/// There are none, they differ in length, their frames do not fit the world, an action is not one
+/// of the world's, or the file cannot be written.
+pub fn write(path: &Path, clips: &[Clip], world: &WorldConfig) -> Result<()> {
+    let frames = clips.first().map_or(0, Clip::frames);
+    if frames == 0 {
+        return Err(Error::Argument(
+            "no starting contexts to write, expected at least one of at least one frame".into(),
+        ));
+    }
+    let (mut images, mut actions) = (Vec::new(), Vec::new());
+    for (index, clip) in clips.iter().enumerate() {
+        if clip.frames() != frames || clip.images.len() != frames * world.image_len() {
+            return Err(Error::Argument(format!(
+                "starting context {index} has {} actions and {} bytes of frames, expected {frames} and {}",
+                clip.frames(),
+                clip.images.len(),
+                frames * world.image_len()
+            )));
+        }
+        for &action in &clip.actions {
+            let value = i32::try_from(action).unwrap_or(i32::MAX);
+            if action as usize >= world.actions.len() {
+                return Err(Error::Argument(format!(
+                    "starting context {index} holds action {action}, expected below {}",
+                    world.actions.len()
+                )));
+            }
+            actions.push(value);
+        }
+        images.extend_from_slice(&clip.images);
+    }
+    let [height, width] = world.image;
+    let mut file = Writer::new(path);
+    file.add("image", &[clips.len(), frames, height, width, 3], &images)?;
+    file.add("action", &[clips.len(), frames], &actions)?;
+    file.save()
+}
+
+#[cfg(test)]
+mod tests {
+
+    use super::*;
+
+    fn world() -> WorldConfig {
+        serde_json::from_value(serde_json::json!({
+            "format": 1, "name": "Tiny", "fps": 15.0, "image": [2, 4],
+            "actions": [{"name": "noop", "keys": []}, {"name": "up", "keys": ["W"]}],
+            "tokenizer": {"patch": 1, "width": 1, "hidden": 1, "blocks": 0, "channels": 1},
+            "dynamics": {"merge": 1, "stem_width": 1, "stem_frames": 0, "width": 1, "depth": 1,
+                "heads": 1, "mlp": 1, "time_every": 1, "context": 1, "registers": 0, "k_max": 1}
+        }))
+        .unwrap()
+    }
+
+    fn clip(seed: u8, frames: usize) -> Clip {
+        Clip {
+            images: (0..frames * 24)
+                .map(|i| seed.wrapping_add(i as u8))
+                .collect(),
+            actions: (0..frames as u32).map(|t| t % 2).collect(),
+        }
+    }
+
+    #[test]
+    fn contexts_come_back_as_they_were_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("contexts.npz");
+        let clips = vec![clip(0, 3), clip(100, 3)];
+        write(&path, &clips, &world()).unwrap();
+        assert_eq!(read(&path, &world()).unwrap(), clips);
+    }
+
+    #[test]
+    fn contexts_of_another_size_or_length_are_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("contexts.npz");
+        let mut short = clip(0, 3);
+        short.images.pop();
+        let mut unknown = clip(0, 3);
+        unknown.actions[1] = 2;
+        for clips in [
+            vec![],
+            vec![clip(0, 3), clip(0, 2)],
+            vec![short],
+            vec![unknown],
+        ] {
+            assert!(write(&path, &clips, &world()).is_err());
+        }
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn contexts_of_another_world_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("contexts.npz");
+        write(&path, &[clip(0, 3)], &world()).unwrap();
+        let complaint = |world: &WorldConfig| read(&path, world).unwrap_err().to_string();
+
+        let mut other = world();
+        other.image = [4, 2];
+        let text = complaint(&other);
+        assert!(
+            text.contains("array `image`: shape is [1, 3, 2, 4, 3]"),
+            "{text}"
+        );
+        assert!(text.contains("expected [N, T, 4, 2, 3]"), "{text}");
+
+        let mut fewer = world();
+        fewer.actions.pop();
+        let text = complaint(&fewer);
+        assert!(
+            text.contains("array `action`: holds 1, expected 0 to 0"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn arrays_of_another_dtype_or_shape_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("contexts.npz");
+        let shape = [1, 2, 2, 4, 3];
+        let complaint = |file: Writer| {
+            file.save().unwrap();
+            read(&path, &world()).unwrap_err().to_string()
+        };
+
+        let mut file = Writer::new(&path);
+        file.add("image", &shape, &[0.0_f32; 48]).unwrap();
+        file.add("action", &[1, 2], &[0_i32; 2]).unwrap();
+        let text = complaint(file);
+        assert!(
+            text.contains("array `image`: dtype is float32, expected uint8"),
+            "{text}"
+        );
+
+        let mut file = Writer::new(&path);
+        file.add("image", &shape, &[0_u8; 48]).unwrap();
+        file.add("action", &[2], &[0_i32; 2]).unwrap();
+        let text = complaint(file);
+        assert!(
+            text.contains("array `action`: shape is [2], expected [1, 2]"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,250 @@
+//! The pieces that both networks are made of: linear maps, residual 3×3 blocks, SwiGLU layers.
+
+use candle_core::Tensor;
+
+use super::attention::{self, Pattern, attention};
+use super::ops::{rms_norm, swiglu};
+use super::params::{Init, Params};
+use super::precision::Precision;
+use crate::Result;
+
+/// y = x Wᵀ (+ b).
+pub struct Linear {
+    /// W, [out, in].
+    pub weight: Tensor,
+    /// b, [out].
+    pub bias: Option<Tensor>,
+    precision: Precision,
+}
+
+impl Linear {
+    /// `{name}.weight` [out, in] and, where asked for, `{name}.bias` [out].
+    ///
+    /// # Errors
+    /// A parameter is missing or of another shape.
+    pub fn new(p: &Params, name: &str, size: [usize; 2], init: Init, bias: bool) -> Result<Self> {
+        let weight = p.get(&format!("{name}.weight"), &size, init)?;
+        let bias = match bias {
+            true => Some(p.get(&format!("{name}.bias"), &size[..1], Init::Constant(0.0))?),
+            false => None,
+        };
+        Ok(Self {
+            weight,
+            bias,
+            precision: p.precision(),
+        })
+    }
+
+    /// [.., in] → [.., out].
+    ///
+    /// # Errors
+    /// The shapes do not fit, or the device failed.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let mut dims = x.dims().to_vec();
+        let (out, inner) = self.weight.dims2()?;
+        let rows = x.elem_count() / inner;
+        if let Some(last) = dims.last_mut() {
+            *last = out;
+        }
+        let x = x.reshape((rows, inner))?;
+        let y = self.precision.product(&x, &self.weight)?.reshape(dims)?;
+        Ok(match &self.bias {
+            Some(bias) => y.broadcast_add(bias)?,
+            None => y,
+        })
+    }
+}
+
+/// RMSNorm with a learned gain.
+pub struct Norm {
+    /// One factor a channel.
+    pub gain: Tensor,
+}
+
+impl Norm {
+    /// `{name}.weight` [width].
+    ///
+    /// # Errors
+    /// The parameter is missing or of another shape.
+    pub fn new(p: &Params, name: &str, width: usize) -> Result<Self> {
+        let gain = p.get(&format!("{name}.weight"), &[width], Init::Constant(1.0))?;
+        Ok(Self { gain })
+    }
+
+    /// [.., width] → [.., width].
+    ///
+    /// # Errors
+    /// The shapes do not fit, or the device failed.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(rms_norm(x, &self.gain)?)
+    }
+}
+
+/// x + W silu(conv₃ₓ₃(norm x) + b) on a grid of cells.
+pub struct CellBlock {
+    /// Before the convolution.
+    pub norm: Norm,
+    /// The 3×3 convolution's weights.
+    pub conv: Tensor,
+    /// b, one number a channel.
+    pub bias: Tensor,
+    /// W.
+    pub out: Linear,
+    precision: Precision,
+}
+
+impl CellBlock {
+    /// `{name}.norm`, `{name}.conv.weight` [width, 9·width], `{name}.conv.bias`, `{name}.out`.
+    ///
+    /// # Errors
+    /// A parameter is missing or of another shape.
+    pub fn new(p: &Params, name: &str, width: usize) -> Result<Self> {
+        Ok(Self {
+            norm: Norm::new(p, &format!("{name}.norm"), width)?,
+            conv: p.get(
+                &format!("{name}.conv.weight"),
+                &[width, 9 * width],
+                Init::FanIn,
+            )?,
+            bias: p.get(&format!("{name}.conv.bias"), &[width], Init::Constant(0.0))?,
+            out: Linear::new(
+                p,
+                &format!("{name}.out"),
+                [width, width],
+                Init::Normal(0.3 / (width as f32).sqrt()),
+                false,
+            )?,
+            precision: p.precision(),
+        })
+    }
+
+    /// [N, gh, gw, width] → the same shape.
+    ///
+    /// # Errors
+    /// The shapes do not fit, or the device failed.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let h = self
+            .precision
+            .conv3x3(&self.norm.forward(x)?, &self.conv)?
+            .broadcast_add(&self.bias)?;
+        Ok((x + self.out.forward(&candle_nn::ops::silu(&h)?)?)?)
+    }
+}
+
+/// x + W attention(norm x).
+pub struct AttentionLayer {
+    /// Before the products.
+    pub norm: Norm,
+    /// Queries, keys and values of all heads, in this order.
+    pub qkv: Linear,
+    /// The positional biases, and scales of the heads, of this layer.
+    pub parameters: Tensor,
+    /// W.
+    pub out: Linear,
+}
+
+impl AttentionLayer {
+    /// `{name}.norm`, `{name}.qkv` [3·width, width], `{name}.attention` [heads, parameters]
+    /// (column 0 the scale of the logits, then a bias for each distance), `{name}.out`.
+    ///
+    /// # Errors
+    /// A parameter is missing or of another shape.
+    pub fn new(
+        p: &Params,
+        name: &str,
+        width: usize,
+        heads: usize,
+        pattern: Pattern,
+    ) -> Result<Self> {
+        let columns = pattern.parameters();
+        Ok(Self {
+            norm: Norm::new(p, &format!("{name}.norm"), width)?,
+            qkv: Linear::new(
+                p,
+                &format!("{name}.qkv"),
+                [3 * width, width],
+                Init::FanIn,
+                false,
+            )?,
+            parameters: p.get(
+                &format!("{name}.attention"),
+                &[heads, columns],
+                Init::Constant(START_SCALE),
+            )?,
+            out: Linear::new(
+                p,
+                &format!("{name}.out"),
+                [width, width],
+                Init::Normal(0.3 / (width as f32).sqrt()),
+                false,
+            )?,
+        })
+    }
+
+    /// The weights with which [`AttentionLayer::forward`] mixes, as [`attention::weights`].
+    ///
+    /// # Errors
+    /// The shapes do not fit, or the device failed.
+    pub fn weights(&self, x: &Tensor, pattern: Pattern) -> Result<Tensor> {
+        let qkv = self.qkv.forward(&self.norm.forward(x)?)?;
+        Ok(attention::weights(&qkv, &self.parameters, pattern)?)
+    }
+
+    /// [B, F, S, width] → the same shape.
+    ///
+    /// # Errors
+    /// The shapes do not fit, or the device failed.
+    pub fn forward(&self, x: &Tensor, pattern: Pattern) -> Result<Tensor> {
+        let qkv = self.qkv.forward(&self.norm.forward(x)?)?;
+        let y = attention(&qkv, &self.parameters, pattern)?;
+        Ok((x + self.out.forward(&y)?)?)
+    }
+}
+
+/// Where the scale of the logits starts; equal biases for all distances change nothing.
+const START_SCALE: f32 = 6.0;
+
+/// x + W_down swiglu(W_up norm x).
+pub struct MlpLayer {
+    /// Before the products.
+    pub norm: Norm,
+    /// W_up: both halves of the SwiGLU.
+    pub up: Linear,
+    /// W_down.
+    pub down: Linear,
+}
+
+impl MlpLayer {
+    /// `{name}.norm`, `{name}.up` [2·hidden, width], `{name}.down` [width, hidden].
+    ///
+    /// # Errors
+    /// A parameter is missing or of another shape.
+    pub fn new(p: &Params, name: &str, width: usize, hidden: usize) -> Result<Self> {
+        Ok(Self {
+            norm: Norm::new(p, &format!("{name}.norm"), width)?,
+            up: Linear::new(
+                p,
+                &format!("{name}.up"),
+                [2 * hidden, width],
+                Init::FanIn,
+                false,
+            )?,
+            down: Linear::new(
+                p,
+                &format!("{name}.down"),
+                [width, hidden],
+                Init::Normal(0.5 / (hidden as f32).sqrt()),
+                false,
+            )?,
+        })
+    }
+
+    /// [.., width] → the same shape.
+    ///
+    /// # Errors
+    /// The shapes do not fit, or the device failed.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let h = swiglu(&self.up.forward(&self.norm.forward(x)?)?)?;
+        Ok((x + self.down.forward(&h)?)?)
+    }
+}

@@ -1,0 +1,57 @@
+//! What can go wrong in a session of a world.
+
+/// The result of this crate's functions.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Every way in which a function of this crate fails.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file or an argument: see [`driftless_data::Error`].
+    #[error(transparent)]
+    Data(#[from] driftless_data::Error),
+    /// A configuration or a checkpoint: see [`driftless_model::Error`].
+    #[error(transparent)]
+    Model(#[from] driftless_model::Error),
+    /// An engine: see [`driftless_engine::Error`].
+    #[error(transparent)]
+    Engine(#[from] driftless_engine::Error),
+    /// A simulator: see [`driftless_worlds::Error`].
+    #[error(transparent)]
+    Simulator(#[from] driftless_worlds::Error),
+    /// The mathematics of flow matching: see [`driftless_flow::Error`].
+    #[error(transparent)]
+    Flow(#[from] driftless_flow::Error),
+    /// An argument or a setting is out of its range.
+    #[error("{0}")]
+    Argument(String),
+    /// A device (GPU) is missing or failed.
+    #[error("{0}")]
+    Device(String),
+    /// A thread could not be started, or ended unexpectedly.
+    #[error("{0}")]
+    Thread(String),
+}
+
+impl Error {
+    /// Whether an argument or a setting was out of its range.
+    pub fn is_argument(&self) -> bool {
+        match self {
+            Self::Argument(_) => true,
+            Self::Data(error) => error.is_argument(),
+            Self::Flow(error) => error.is_argument(),
+            Self::Model(error) => error.is_argument(),
+            Self::Engine(error) => error.is_argument(),
+            Self::Simulator(error) => error.is_argument(),
+            _ => false,
+        }
+    }
+
+    /// Whether a device is missing or failed.
+    pub fn is_device(&self) -> bool {
+        match self {
+            Self::Device(_) => true,
+            Self::Engine(error) => error.is_device(),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Play without a window: as fast as possible, under given actions.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use super::{Frame, Picture, Place, Player, Session};
+use crate::{Error, Result};
+use driftless_data::ActionSpec;
+use driftless_data::Episode;
+use driftless_data::PathError as _;
+use driftless_engine::{SamplerParams, StageTimes};
+
+/// Plays `actions` from a start on; frame 0 of the episode is the start's frame.
+///
+/// `tick` is called after each frame. A simulator that has ended starts again, in the place of the
+/// next action.
+///
+/// # Errors
+/// The start, an action or a parameter does not fit the world, the frames do not fit into
+/// memory, or the device failed.
+pub fn play(
+    player: &mut dyn Player,
+    start: usize,
+    actions: &[u32],
+    params: &SamplerParams,
+    tick: &mut dyn FnMut(),
+) -> Result<Episode> {
+    let mut session = Session::new(PathBuf::new());
+    let mut number = 0;
+    let mut keep = |player: &mut dyn Player, number, action| {
+        let frame = frame(player, number, start, action, params)?;
+        match session.append(&frame, player)? {
+            Some(full) => Err(Error::Argument(full)),
+            None => Ok(()),
+        }
+    };
+    player.start(start, params)?;
+    keep(player, number, 0)?;
+    for &action in actions {
+        if player.truth().is_some_and(|truth| truth.ended) {
+            player.start(start, params)?;
+            number = 0;
+            keep(player, number, 0)?;
+        } else {
+            player.step(action, params)?;
+            number += 1;
+            keep(player, number, action)?;
+        }
+        tick();
+    }
+    Ok(session.into_episode())
+}
+
+/// The frame that the player has made, with nothing that only a window asks for.
+///
+/// # Errors
+/// The device failed.
+pub(super) fn frame(
+    player: &mut dyn Player,
+    number: u64,
+    context: usize,
+    action: u32,
+    params: &SamplerParams,
+) -> Result<Frame> {
+    Ok(Frame {
+        trace: [].into(),
+        inspect: None,
+        sequence: 0,
+        number,
+        image: Picture::Bytes(player.image()?.into()),
+        truth: player.truth(),
+        outcome: player.outcome().filter(|_| number > 0),
+        score: 0.0,
+        action,
+        reflects: None,
+        made: Instant::now(),
+        times: StageTimes::default(),
+        params: *params,
+        context,
+        place: Place::default(),
+        beside: None,
+        drift: None,
+        surprise: None,
+    })
+}
+
+/// Reads actions: an episode's (`.npz`, from its second frame on), or a text of lines `NAME` or
+/// `NAME FRAMES`; `#` begins a comment.
+///
+/// # Errors
+/// The file is missing or not of this form, or names an action that the world does not have.
+pub fn read_actions(path: &Path, known: &[ActionSpec]) -> Result<Vec<u32>> {
+    if path.extension().is_some_and(|extension| extension == "npz") {
+        let actions = Episode::read(path)?.actions;
+        if let Some(action) = actions.iter().find(|&&a| a as usize >= known.len()) {
+            let last = known.len().saturating_sub(1);
+            let what = format!("array `action`: holds {action}, expected 0 to {last}");
+            return Err(Error::invalid(path, what));
+        }
+        return Ok(actions.into_iter().skip(1).collect());
+    }
+    let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+    let mut actions = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let wrong = |what: String| Error::invalid(path, format!("line {}: {what}", number + 1));
+        let mut words = line
+            .split('#')
+            .next()
+            .unwrap_or_default()
+            .split_whitespace();
+        let Some(name) = words.next() else {
+            continue;
+        };
+        let action = known.iter().position(|a| a.name == name);
+        let action = action.ok_or_else(|| {
+            let known: Vec<&str> = known.iter().map(|a| a.name.as_str()).collect();
+            wrong(format!(
+                "unknown action '{name}', expected one of {}",
+                known.join(", ")
+            ))
+        })?;
+        let frames = match (words.next(), words.next()) {
+            (None, _) => 1,
+            (Some(count), None) => count
+                .parse::<usize>()
+                .ok()
+                .filter(|&count| count <= 1_000_000)
+                .ok_or_else(|| {
+                    wrong(format!("'{count}' is not a number of frames up to 1000000"))
+                })?,
+            _ => return Err(wrong("expected NAME or NAME FRAMES".into())),
+        };
+        let action = u32::try_from(action).unwrap_or(u32::MAX);
+        actions.extend(std::iter::repeat_n(action, frames));
+    }
+    Ok(actions)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use driftless_engine::testing::plain as world;
+
+    fn read(text: &str) -> Result<Vec<u32>> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        read_actions(file.path(), &world().actions)
+    }
+
+    #[test]
+    fn actions_are_read_by_name_with_a_count_and_comments() {
+        assert_eq!(
+            read("up 2\n\n# a comment\ndown # once\nnoop 1").unwrap(),
+            [1, 1, 2, 0]
+        );
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_read_is_named() {
+        for (text, expected) in [
+            (
+                "up\nleft 3",
+                "line 2: unknown action 'left', expected one of noop, up, down",
+            ),
+            ("up many", "line 1: 'many' is not a number of frames"),
+            ("up 1 2", "line 1: expected NAME or NAME FRAMES"),
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}

@@ -1,0 +1,363 @@
+//! A recorded session is played again from what it holds.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::columns;
+use crate::columns::Columns;
+use driftless_data::Clip;
+use driftless_data::{Episode, Extra};
+use driftless_engine::Along;
+use driftless_worlds::Kind;
+
+const FILE: &str = "played.npz";
+
+/// A game of the fakes with other parameters on the way, a reset, another context, and a refusal.
+fn played() -> Episode {
+    let sim = spawn(Options {
+        record: Some(FILE.into()),
+        context: 1,
+        ..options()
+    });
+    next(&sim);
+    hold(&sim, 1);
+    step(&sim);
+    sim.send(Command::Params(SamplerParams {
+        steps: 2,
+        ..SamplerParams::default()
+    }));
+    step(&sim);
+    sim.send(Command::Reset);
+    next(&sim);
+    sim.send(Command::Params(SamplerParams {
+        steps: 9,
+        ..SamplerParams::default()
+    }));
+    hold(&sim, 2);
+    step(&sim);
+    sim.send(Command::Context(0));
+    next(&sim);
+    step(&sim);
+    recording(sim).into_episode()
+}
+
+fn reread(episode: &Episode) -> Episode {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(FILE);
+    episode.write(&path).unwrap();
+    Episode::read(&path).unwrap()
+}
+
+fn of(episode: Episode) -> Result<Recording> {
+    Recording::of(Path::new(FILE), episode)
+}
+
+/// Fakes that start from what the session holds.
+fn player(recording: &Recording) -> Dream {
+    let own = || Err(Error::Argument("the session holds no contexts".into()));
+    let contexts = recording.contexts(own).unwrap();
+    Dream::new(Box::new(Fake::new()), contexts.into())
+}
+
+fn replay(episode: Episode) -> Report {
+    let recording = of(episode).unwrap();
+    let mut player = player(&recording);
+    recording.replay(&mut player, None, &mut || {}).unwrap()
+}
+
+#[test]
+fn a_session_with_resets_and_other_parameters_is_replayed_to_the_bit() {
+    let report = replay(reread(&played()));
+    assert_eq!((report.frames, report.identical), (7, 7));
+    assert!(report.is_identical());
+    assert_eq!(report.recorded, report.replayed);
+    assert_eq!(report.recorded.world.as_deref(), Some("Fake"));
+    assert_eq!(report.to_string(), "7 of 7 frames are identical");
+}
+
+#[test]
+fn what_is_kept_of_a_replay_is_the_same_session() {
+    let recording = of(reread(&played())).unwrap();
+    let mut kept = Session::new(FILE.into());
+    let mut ticks = 0;
+    let mut player = player(&recording);
+    let mut tick = || ticks += 1;
+    recording
+        .replay(&mut player, Some(&mut kept), &mut tick)
+        .unwrap();
+    assert_eq!(ticks, 7);
+    assert_eq!(reread(&kept.into_episode()), *recording.episode());
+}
+
+#[test]
+fn another_picture_action_or_parameter_is_found_where_it_first_shows() {
+    let mut other = played();
+    other.images[4 * 3] += 1;
+    let report = replay(other);
+    assert_eq!(report.identical, 6);
+    let first = report.first.unwrap();
+    assert_eq!((first.frame, first.number), (4, 1));
+    // One of three bytes is off by one.
+    assert!((first.psnr - 52.9).abs() < 0.05, "{}", first.psnr);
+    let said = report.to_string();
+    assert!(said.contains("6 of 7") && said.contains("frame 4 (1 after its start), 52.9 dB"));
+
+    let mut other = played();
+    other.actions[2] = 2;
+    assert_eq!(replay(other).first.unwrap().frame, 2);
+    let mut other = played();
+    other.extras.get_mut("steps").unwrap().values[6] = 5.0;
+    assert_eq!(replay(other).first.unwrap().frame, 6);
+}
+
+#[test]
+fn a_context_from_a_file_is_in_the_session() {
+    let clip = Clip {
+        images: vec![7, 7, 7, 50, 50, 50],
+        actions: vec![0, 2],
+    };
+    let contexts: Arc<[Clip]> = [clip].into();
+    let sim = spawn(Options {
+        player: Arc::new(move |_| {
+            let dream = Dream::new(Box::new(Fake::new()), Arc::clone(&contexts));
+            Ok(Box::new(dream))
+        }),
+        record: Some(FILE.into()),
+        ..options()
+    });
+    next(&sim);
+    step(&sim);
+    let episode = reread(&recording(sim).into_episode());
+    assert_eq!(episode.extras["start_image"].shape, [2, 1, 1, 3]);
+    assert_eq!(episode.extras["start_action"].values, [0.0, 2.0]);
+    assert!(replay(episode.clone()).is_identical());
+
+    // Without it the world's own are all that there is, and it is said that they are others.
+    let mut without = episode;
+    for name in ["start_image", "start_action", "start_context"] {
+        without.extras.remove(name);
+    }
+    let recording = of(without).unwrap();
+    let mut player = (options().player)(&Seat::Own).unwrap();
+    let report = recording.replay(player.as_mut(), None, &mut || {}).unwrap();
+    assert_eq!(report.first.unwrap().frame, 0);
+    let said = report.to_string();
+    assert!(
+        said.contains("does not hold its starting contexts"),
+        "{said}"
+    );
+}
+
+#[test]
+fn simulators_are_replayed_from_the_seed_of_each_start() {
+    for kind in [Kind::Maze, Kind::Drive] {
+        let sim = spawn(Options {
+            player: Arc::new(move |_| Ok(Box::new(Real::new(kind.open(0))))),
+            record: Some(FILE.into()),
+            free_seed: true,
+            ..options()
+        });
+        next(&sim);
+        hold(&sim, 1);
+        step(&sim);
+        for command in [Command::Reset, Command::NextContext] {
+            sim.send(command);
+            next(&sim);
+            hold(&sim, 3);
+            step(&sim);
+        }
+        let recording = of(reread(&recording(sim).into_episode())).unwrap();
+        assert!(recording.simulated());
+        assert_eq!(recording.world().and_then(Kind::called), Some(kind));
+        let mut player = Real::new(kind.open(0));
+        let mut kept = Session::new(FILE.into());
+        let report = recording
+            .replay(&mut player, Some(&mut kept), &mut || {})
+            .unwrap();
+        assert_eq!((report.frames, report.identical), (6, 6));
+        assert_eq!(reread(&kept.into_episode()), *recording.episode());
+        let mut other = recording.episode().clone();
+        other.extras.get_mut("seed").unwrap().values[2 * 4] += 1.0;
+        let report = of(other).unwrap().replay(&mut player, None, &mut || {});
+        assert_eq!(report.unwrap().first.unwrap().frame, 2);
+    }
+}
+
+#[test]
+fn what_is_no_session_is_named() {
+    let change = |name: &str, change: &dyn Fn(&mut Extra)| {
+        let mut episode = played();
+        change(episode.extras.get_mut(name).unwrap());
+        of(episode).err().unwrap().to_string()
+    };
+    for (said, expected) in [
+        (
+            change("number", &|n| n.values[0] = 3.0),
+            "array `number`: begins with 3, in the middle of a game, expected 0",
+        ),
+        (
+            change("number", &|n| n.values[2] = 3.0),
+            "array `number`: frame 2 has number 3 after 1, expected 2 or 0",
+        ),
+        (
+            change("number", &|n| n.values[1] = 0.5),
+            "array `number`: holds 0.5, expected a whole number from 0 on",
+        ),
+        (
+            change("solver", &|n| n.values[1] = 5.0),
+            "array `solver`: holds 5, expected a whole number from 0 to 4",
+        ),
+        (
+            change("seed", &|n| n.shape = vec![28]),
+            "array `seed`: shape is [28], expected [7, 4]",
+        ),
+        (
+            change("context", &|n| n.values[0] = 2.0),
+            "array `context`: frame 0 is of context 2, whose frames are missing",
+        ),
+        (
+            change("start_image", &|n| n.values[0] = 256.0),
+            "array `start_image`: holds 256, expected a whole number from 0 to 255",
+        ),
+        (
+            change("start_action", &|n| n.shape = vec![1]),
+            "array `start_action`: shape is [1], expected [2]",
+        ),
+        (
+            change("world", &|n| n.values[0] = 255.0),
+            "array `world`: is no text in UTF-8",
+        ),
+    ] {
+        assert!(said.starts_with(FILE) && said.contains(expected), "{said}");
+    }
+    for name in ["number", "churn"] {
+        let mut episode = played();
+        episode.extras.remove(name);
+        let said = of(episode).err().unwrap().to_string();
+        assert!(said.contains(&format!("array `{name}`: missing")), "{said}");
+    }
+}
+
+#[test]
+fn what_the_world_refuses_is_said_with_its_frame() {
+    let mut episode = played();
+    episode.extras.get_mut("steps").unwrap().values[1] = 9.0;
+    let recording = of(episode).unwrap();
+    let mut player = player(&recording);
+    let said = recording.replay(&mut player, None, &mut || {});
+    let said = said.unwrap_err().to_string();
+    assert_eq!(said, "played.npz: frame 1: steps is 9, expected 1 to 8");
+    let mut other = Real::new(Kind::Maze.open(0));
+    let said = recording.replay(&mut other, None, &mut || {});
+    let said = said.unwrap_err().to_string();
+    assert!(said.contains("frames are 1×1, those of this world 64×64"));
+}
+
+fn params() -> impl Strategy<Value = SamplerParams> {
+    let number = prop::num::f32::POSITIVE | prop::num::f32::ZERO;
+    let context = prop_oneof![1_usize..1 << 24, Just(usize::MAX)];
+    let choices = (0..Solver::ALL.len(), 0..Along::ALL.len());
+    let numbers = prop::array::uniform6(number);
+    (
+        1..=driftless_engine::MAX_STEPS,
+        context,
+        choices,
+        numbers,
+        any::<u64>(),
+    )
+        .prop_map(|(steps, context, (solver, path), numbers, seed)| {
+            let [
+                shift,
+                churn,
+                tolerance,
+                guidance,
+                context_signal,
+                temperature,
+            ] = numbers;
+            SamplerParams {
+                steps,
+                solver: Solver::ALL[solver],
+                path: Along::ALL[path],
+                shift,
+                churn,
+                tolerance,
+                guidance,
+                context_signal,
+                context,
+                temperature,
+                seed,
+            }
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
+
+    #[test]
+    fn parameters_come_back_from_the_file_exactly(all in prop::collection::vec(params(), 1..4)) {
+        let frames = all.len();
+        let mut extras = std::collections::BTreeMap::<String, Extra>::new();
+        for params in &all {
+            let mut rows = vec![("seed", columns::seed(params.seed))];
+            rows.extend(columns::sampled(params));
+            for (name, values) in rows {
+                let shape = match values.len() {
+                    1 => vec![frames],
+                    width => vec![frames, width],
+                };
+                let empty = Extra { shape, values: Vec::new() };
+                extras.entry(name.to_owned()).or_insert(empty).values.extend(values);
+            }
+        }
+        let episode = reread(&Episode {
+            height: 1,
+            width: 1,
+            images: vec![0; 3 * frames],
+            actions: vec![0; frames],
+            rewards: vec![0.0; frames],
+            extras,
+        });
+        let columns = Columns { path: Path::new(FILE), episode: &episode };
+        for (t, params) in all.iter().enumerate() {
+            prop_assert_eq!(columns.sampled(t).unwrap(), *params);
+        }
+    }
+}
+
+#[test]
+fn a_session_in_which_somebody_went_back_replays_too() {
+    let sim = spawn(Options {
+        record: Some(FILE.into()),
+        ..options()
+    });
+    next(&sim);
+    let mut frames = Vec::new();
+    for action in [1, 2, 1, 1] {
+        hold(&sim, action);
+        frames.push(step(&sim));
+    }
+    sim.send(Command::Seek(frames[1].place));
+    next(&sim);
+    hold(&sim, 2);
+    step(&sim);
+    sim.send(Command::Seek(frames[3].place));
+    next(&sim);
+    step(&sim);
+    let episode = reread(&recording(sim).into_episode());
+    assert_eq!(
+        episode.extras["follows"].values,
+        [-1.0, 0.0, 1.0, 2.0, 3.0, 2.0, 4.0]
+    );
+    let recording = of(episode.clone()).unwrap();
+    let report = recording.replay(&mut player(&recording), None, &mut || {});
+    assert!(report.unwrap().is_identical());
+    // What the last frame follows matters.
+    let mut wrong = episode;
+    wrong.extras.get_mut("follows").unwrap().values[6] = 5.0;
+    wrong.extras.get_mut("number").unwrap().values[6] = 4.0;
+    let recording = of(wrong).unwrap();
+    let report = recording.replay(&mut player(&recording), None, &mut || {});
+    assert_eq!(report.unwrap().first.unwrap().frame, 6);
+}

@@ -1,0 +1,230 @@
+//! What every simulator keeps to, and what a recording holds.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::record::Plan;
+use super::*;
+use driftless_data::{Dataset, Episode};
+
+const KINDS: [Kind; 2] = [Kind::Maze, Kind::Drive];
+
+/// Plays `frames` by hand; returns frames and states.
+fn played(world: &mut dyn World, seed: u64, frames: usize) -> Vec<(Vec<u8>, State)> {
+    let mut hand = Hand::new(Policy::Scripted, world, seed);
+    let mut seen = vec![(world.image().to_vec(), world.state())];
+    for _ in 0..frames {
+        let action = hand.act(world);
+        world.step(action).unwrap();
+        seen.push((world.image().to_vec(), world.state()));
+    }
+    seen
+}
+
+#[test]
+fn the_same_seed_and_actions_lead_to_the_same_frames_and_states() {
+    for kind in KINDS {
+        let (mut first, mut second) = (kind.open(0), kind.open(0));
+        second.reset(8);
+        second.step(1).unwrap();
+        first.reset(7);
+        second.reset(7);
+        let seen = played(first.as_mut(), 1, 60);
+        assert!(seen == played(second.as_mut(), 1, 60), "{kind:?}");
+        second.reset(7);
+        assert!(seen != played(second.as_mut(), 2, 60), "{kind:?}");
+        second.reset(8);
+        assert!(seen[0].0 != second.image(), "{kind:?}: another seed");
+    }
+}
+
+#[test]
+fn frames_and_states_keep_their_shapes_and_actions_have_keys_that_exist() {
+    for kind in KINDS {
+        let mut world = kind.open(0);
+        let info = world.info();
+        assert_eq!(info.actions[0].keys, [""; 0]);
+        assert_eq!(world.image().len(), info.image[0] * info.image[1] * 3);
+        let shape = |state: State| -> Vec<(&str, usize)> {
+            state.iter().map(|(name, v)| (*name, v.len())).collect()
+        };
+        let first = shape(world.state());
+        for action in 0..info.actions.len() as u32 {
+            world.step(action).unwrap();
+            assert_eq!(shape(world.state()), first);
+        }
+        let error = world.step(9).unwrap_err().to_string();
+        assert!(error.contains("expected 0 to 8"), "{error}");
+    }
+}
+
+#[test]
+fn a_snapshot_goes_back_exactly_in_another_simulator_too() {
+    for kind in KINDS {
+        let mut world = kind.open(0);
+        world.reset(3);
+        played(world.as_mut(), 4, 100);
+        let snapshot = world.snapshot();
+        let onward = played(world.as_mut(), 5, 50);
+        let (reward, after) = (world.reward(), world.snapshot());
+        let mut other = kind.open(0);
+        for world in [world.as_mut(), other.as_mut()] {
+            world.restore(&snapshot).unwrap();
+            assert_eq!(world.snapshot(), snapshot, "{kind:?}");
+            assert!(played(world, 5, 50) == onward, "{kind:?}");
+            assert_eq!((world.reward(), world.snapshot()), (reward, after.clone()));
+        }
+        let foreign = Snapshot {
+            seed: 0,
+            state: vec![0.0],
+        };
+        assert!(world.restore(&foreign).is_err());
+        assert_eq!(world.snapshot(), after);
+    }
+}
+
+#[test]
+fn the_policies_play_all_actions_and_mixed_is_both() {
+    for kind in KINDS {
+        let mut world = kind.open(0);
+        let mut counts = [0; 9];
+        let mut hand = Hand::new(Policy::Random, world.as_ref(), 1);
+        for _ in 0..900 {
+            let action = hand.act(world.as_ref());
+            counts[action as usize] += 1;
+            world.step(action).unwrap();
+        }
+        assert!(counts.iter().all(|&n| n > 30), "{kind:?}: {counts:?}");
+    }
+    let mut rng = <rand_chacha::ChaCha8Rng as rand::SeedableRng>::seed_from_u64(0);
+    let random = |_: &usize| Policy::Mixed.of_episode(&mut rng) == Policy::Random;
+    let random = (0..400).filter(random).count();
+    assert!((70..130).contains(&random), "{random} of 400");
+}
+
+fn plan(world: Kind) -> Plan {
+    Plan {
+        world,
+        policy: Policy::Mixed,
+        seed: 11,
+        world_seed: None,
+        frames: 70,
+        episode_frames: 30,
+    }
+}
+
+/// The bytes of every file of a folder, by name.
+fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| {
+            let entry = entry.unwrap();
+            let name = entry.file_name().into_string().unwrap();
+            (name, std::fs::read(entry.path()).unwrap())
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn a_recording_reads_back_as_a_dataset_with_the_truth() {
+    for kind in KINDS {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("new/data");
+        let ticked = AtomicUsize::new(0);
+        let tick = |frames: usize| {
+            ticked.fetch_add(frames, Ordering::Relaxed);
+        };
+        let manifest = record(&plan(kind), &out, &tick).unwrap();
+        let data = Dataset::read(&out).unwrap();
+        assert_eq!(data.info, kind.open(0).info());
+        assert_eq!((data.episodes.len(), manifest.episodes.len()), (3, 3));
+        let frames: usize = data.episodes.iter().map(Episode::frames).sum();
+        assert_eq!((frames, manifest.frames), (90, 90));
+        assert_eq!(ticked.into_inner(), 90);
+        for (episode, line) in data.episodes.iter().zip(&manifest.episodes) {
+            assert_eq!(episode.actions[0], 0);
+            // Played again from the manifest's seed: action t led to frame t.
+            let mut world = kind.open(line.seed);
+            for t in 0..episode.frames() {
+                if t > 0 {
+                    world.step(episode.actions[t]).unwrap();
+                }
+                assert!(episode.frame(t) == world.image(), "{kind:?}: frame {t}");
+                assert_eq!(episode.rewards[t], world.reward());
+                for (name, values) in world.state() {
+                    assert_eq!(episode.extras[name].shape, [episode.frames()]);
+                    assert_eq!(episode.extras[name].values[t], values[0], "{name}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_episode_depends_on_the_seed_and_its_number_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let [first, again, longer, other] = ["a", "b", "c", "d"].map(|name| folder.path().join(name));
+    let plan = plan(Kind::Maze);
+    record(&plan, &first, &|_| {}).unwrap();
+    record(&plan, &again, &|_| {}).unwrap();
+    assert!(contents(&first) == contents(&again));
+    let more = Plan {
+        frames: 130,
+        ..plan
+    };
+    record(&more, &longer, &|_| {}).unwrap();
+    let episodes = |folder: &Path| {
+        let mut files = contents(folder);
+        files.retain(|(name, _)| name.ends_with(".npz"));
+        files
+    };
+    assert_eq!(episodes(&longer).len(), 5);
+    assert!(episodes(&longer)[..3] == episodes(&first));
+    record(&Plan { seed: 12, ..plan }, &other, &|_| {}).unwrap();
+    assert!(episodes(&other)[0] != episodes(&first)[0]);
+}
+
+#[test]
+fn a_world_seed_puts_all_episodes_into_one_world() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = Plan {
+        world_seed: Some(7),
+        ..plan(Kind::Maze)
+    };
+    let manifest = record(&plan, &folder.path().join("one"), &|_| {}).unwrap();
+    assert!(manifest.episodes.iter().all(|line| line.seed == 7));
+    let data = Dataset::read(&folder.path().join("one")).unwrap();
+    let [first, second, ..] = data.episodes.as_slice() else {
+        panic!("{} episodes", data.episodes.len());
+    };
+    assert!(first.frame(0) == second.frame(0) && first.actions != second.actions);
+}
+
+#[test]
+fn a_folder_that_holds_something_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("data");
+    std::fs::create_dir(&out).unwrap();
+    record(&plan(Kind::Maze), &out, &|_| {}).unwrap();
+    let before = contents(&out);
+    let error = record(&plan(Kind::Drive), &out, &|_| {}).unwrap_err();
+    assert!(
+        error.to_string().contains("already holds something"),
+        "{error}"
+    );
+    assert!(contents(&out) == before);
+    let error = record(&plan(Kind::Drive), folder.path(), &|_| {}).unwrap_err();
+    assert!(
+        error.to_string().contains("already holds something"),
+        "{error}"
+    );
+    let nothing = Plan {
+        frames: 0,
+        ..plan(Kind::Maze)
+    };
+    assert!(record(&nothing, &folder.path().join("none"), &|_| {}).is_err());
+    // Nothing half-made stays behind.
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}

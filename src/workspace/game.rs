@@ -1,0 +1,161 @@
+//! A playable world, learned or simulated, for the window and for headless play.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::starting_clip;
+use crate::{Error, Result};
+use driftless_data::Clip;
+use driftless_data::DatasetInfo;
+use driftless_engine::DeviceChoice;
+use driftless_model::checkpoint;
+use driftless_model::checkpoint::CONTEXTS;
+use driftless_model::config::{DynamicsConfig, WorldConfig};
+use driftless_sim::{Dream, PlayerFactory, Real};
+use driftless_worlds::Kind;
+
+/// The checkpoint and compute device of a learned world.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Checkpoint folder.
+    pub folder: PathBuf,
+    /// Compute device.
+    pub device: DeviceChoice,
+}
+
+/// A world, with what is needed to start playing it.
+#[derive(Clone)]
+pub struct Game {
+    /// Name, frame rate, frame size, actions and keys.
+    pub world: DatasetInfo,
+    /// Network configuration, for the sampler panel; `None` for a simulator.
+    pub dynamics: Option<DynamicsConfig>,
+    /// Index of the first starting context.
+    pub first_context: usize,
+    /// Checkpoint and device; `None` for a simulator.
+    pub origin: Option<Origin>,
+    /// Creates the player inside the world-model thread, again after each failure.
+    pub player: Arc<PlayerFactory>,
+}
+
+impl Game {
+    /// The learned world in a checkpoint folder. `context` chooses the starting context: an index, or
+    /// a file for [`starting_clip::read`].
+    ///
+    /// # Errors
+    /// Returns an error if the checkpoint's configuration or the starting context is missing or
+    /// broken.
+    pub fn learned(folder: &Path, device: DeviceChoice, context: Option<&str>) -> Result<Self> {
+        let config = checkpoint::read_config(folder)?;
+        let (contexts, first_context) = starting_contexts(folder, &config, context)?;
+        let origin = Origin {
+            folder: folder.to_path_buf(),
+            device,
+        };
+        Ok(Self::new(origin, config, contexts, first_context))
+    }
+
+    /// A learned world that starts from a file for [`starting_clip::read`]. The world's own starting
+    /// contexts follow it.
+    ///
+    /// # Errors
+    /// Returns an error if the checkpoint's configuration or the file is missing or broken.
+    pub fn started_from(origin: Origin, file: &Path) -> Result<Self> {
+        let config = checkpoint::read_config(&origin.folder)?;
+        let mut contexts = vec![starting_clip::read(file, &config)?];
+        contexts.extend(starting_contexts(&origin.folder, &config, None)?.0);
+        Ok(Self::new(origin, config, contexts, 0))
+    }
+
+    fn new(origin: Origin, config: WorldConfig, contexts: Vec<Clip>, first_context: usize) -> Self {
+        let contexts: Arc<[Clip]> = contexts.into();
+        let Origin { folder, device } = origin.clone();
+        Self {
+            world: DatasetInfo::from(&config),
+            dynamics: Some(config.dynamics),
+            first_context,
+            origin: Some(origin),
+            player: Arc::new(move |seat| {
+                let engine = driftless_engine::open(&folder, device, seat)?;
+                Ok(Box::new(Dream::new(engine, Arc::clone(&contexts))))
+            }),
+        }
+    }
+
+    /// A simulator.
+    pub fn simulator(kind: Kind) -> Self {
+        Self {
+            world: kind.open(0).info(),
+            dynamics: None,
+            first_context: 0,
+            origin: None,
+            player: Arc::new(move |_| Ok(Box::new(Real::new(kind.open(0))))),
+        }
+    }
+}
+
+/// A world's starting contexts and the index of the first to play. If `context` names a file for
+/// [`starting_clip::read`], that is the only one.
+///
+/// # Errors
+/// Returns an error if the contexts or the file are missing or broken, or if the index is out of
+/// range.
+pub fn starting_contexts(
+    folder: &Path,
+    world: &WorldConfig,
+    context: Option<&str>,
+) -> Result<(Vec<Clip>, usize)> {
+    let read_own = || driftless_model::contexts::read(&folder.join(CONTEXTS), world);
+    let Some(context) = context else {
+        return Ok((read_own()?, 0));
+    };
+    if let Ok(index) = context.parse::<usize>() {
+        let clips = read_own()?;
+        if index >= clips.len() {
+            return Err(Error::Argument(format!(
+                "--context {index}: the world has {} starting contexts (0 to {})",
+                clips.len(),
+                clips.len().saturating_sub(1)
+            )));
+        }
+        return Ok((clips, index));
+    }
+    Ok((vec![starting_clip::read(Path::new(context), world)?], 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use driftless_engine::{SamplerParams, Seat};
+
+    #[test]
+    fn dropped_file_comes_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let picture = folder.path().join("red.png");
+        image::RgbImage::from_pixel(8, 8, image::Rgb([200, 30, 30]))
+            .save(&picture)
+            .unwrap();
+        let origin = Origin {
+            folder: Path::new(env!("CARGO_MANIFEST_DIR")).join("checkpoints/pong"),
+            device: DeviceChoice::Cpu,
+        };
+        let own = Game::learned(&origin.folder, origin.device, None).unwrap();
+        assert_eq!(own.origin.as_ref(), Some(&origin));
+        let game = Game::started_from(origin, &picture).unwrap();
+        let mut player = (game.player)(&Seat::Own).unwrap();
+        let mut plain = (own.player)(&Seat::Own).unwrap();
+        assert_eq!(player.starts(), plain.starts() + 1);
+        let params = SamplerParams::default();
+        player.start(game.first_context, &params).unwrap();
+        assert_eq!(player.image().unwrap()[..3], [200, 30, 30]);
+        player.step(0, &params).unwrap();
+        player.start(1, &params).unwrap();
+        plain.start(0, &params).unwrap();
+        assert!(player.image().unwrap() == plain.image().unwrap());
+    }
+
+    #[test]
+    fn simulator_has_no_origin() {
+        assert_eq!(Game::simulator(Kind::Drive).origin, None);
+    }
+}

@@ -1,0 +1,259 @@
+//! Lists the playable worlds and summarises each.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use safetensors::tensor::Metadata;
+use serde::{Deserialize, Serialize};
+
+use super::background_task::CancelFlag;
+use super::places::Places;
+use super::shipped::Shipped;
+use crate::{Error, Result};
+use driftless_data::PathError as _;
+use driftless_model::checkpoint::{CONTEXTS, DYNAMICS, TOKENIZER, read_config};
+use driftless_model::contexts;
+use driftless_worlds::Kind;
+
+/// File name of a [`CheckpointCard`].
+pub const CARD: &str = "card.json";
+
+/// Longest text of a card, in characters; the rest is cut off.
+const MAX_CARD_TEXT: usize = 200;
+/// Longest safetensors header that is read, in bytes.
+const MAX_HEADER: u64 = 1 << 24;
+/// Seed of the picture that represents a simulator.
+const PICTURE_SEED: u64 = 2;
+
+/// Where a world comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Included with the program; its checkpoint folder.
+    Shipped(PathBuf),
+    /// Saved by the user; its checkpoint folder.
+    Saved(PathBuf),
+    /// A built-in simulator.
+    Simulator(Kind),
+}
+
+/// A world in the list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Where it comes from.
+    pub source: Source,
+    /// Its name.
+    pub name: String,
+    /// Its summary, or why it cannot be played.
+    pub facts: std::result::Result<Facts, String>,
+}
+
+/// Summary of a world.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Facts {
+    /// Frames per second.
+    pub fps: f32,
+    /// Frame height and width in pixels.
+    pub image: [usize; 2],
+    /// Last frame of the first starting context, u8 RGB `[H, W, 3]`.
+    pub picture: Vec<u8>,
+    /// Number of network parameters; `None` for a simulator.
+    pub parameters: Option<usize>,
+    /// Total size of its files in bytes.
+    pub bytes: Option<u64>,
+    /// When its newest file was written.
+    pub written: Option<SystemTime>,
+    /// Short description.
+    pub about: Option<String>,
+    /// What it was trained on.
+    pub trained_on: Option<String>,
+}
+
+/// Lists all worlds: included ones, saved ones, simulators. A broken world is listed with the reason.
+///
+/// # Errors
+/// Returns [`driftless_data::Error::Interrupted`] if `cancelled` is set.
+pub fn list(
+    shipped: &Shipped,
+    home: Option<PathBuf>,
+    cancelled: &CancelFlag,
+) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    let mut add = |entry| {
+        entries.push(entry);
+        if cancelled.is_cancelled() {
+            return Err(Error::from(driftless_data::Error::Interrupted));
+        }
+        Ok(())
+    };
+    for name in shipped.names() {
+        match shipped.folder(&name) {
+            Ok(Some(folder)) => add(checkpoint_entry(Source::Shipped(folder.clone()), &folder))?,
+            // Removed since the names were read.
+            Ok(None) => {}
+            Err(error) => add(Entry {
+                source: Source::Shipped(PathBuf::from(&name)),
+                facts: Err(error.to_string()),
+                name,
+            })?,
+        }
+    }
+    // Without a data folder there are no saved worlds.
+    let saved = Places::find(home).map(|places| places.saved_worlds());
+    for folder in saved.unwrap_or_default() {
+        add(checkpoint_entry(Source::Saved(folder.clone()), &folder))?;
+    }
+    for kind in &Kind::ALL {
+        add(simulator_entry(*kind))?;
+    }
+    Ok(entries)
+}
+
+/// The name and summary of the world in a checkpoint folder. Of the weights, only the headers are
+/// read.
+///
+/// # Errors
+/// Returns an error if one of its files is missing or broken.
+pub fn facts(folder: &Path) -> Result<(String, Facts)> {
+    let config = read_config(folder)?;
+    let clips = contexts::read(&folder.join(CONTEXTS), &config)?;
+    let picture = clips.first().and_then(|clip| {
+        let frames = clip.images.chunks_exact(config.image_len());
+        frames.last().map(<[u8]>::to_vec)
+    });
+    let mut parameters = 0;
+    for file in [TOKENIZER, DYNAMICS] {
+        parameters += parameter_count(&folder.join(file))?;
+    }
+    let files = folder.read_dir().map_err(|e| Error::io(folder, e))?;
+    let files: Vec<_> = files.flatten().filter_map(|f| f.metadata().ok()).collect();
+    let bytes = files
+        .iter()
+        .filter(|file| file.is_file())
+        .map(std::fs::Metadata::len)
+        .sum();
+    let CheckpointCard { about, trained_on } = CheckpointCard::read(folder);
+    let facts = Facts {
+        fps: config.fps,
+        image: config.image,
+        picture: picture.unwrap_or_default(),
+        parameters: Some(parameters),
+        bytes: Some(bytes),
+        written: files.iter().filter_map(|f| f.modified().ok()).max(),
+        about,
+        trained_on,
+    };
+    Ok((config.name, facts))
+}
+
+fn checkpoint_entry(source: Source, folder: &Path) -> Entry {
+    let (name, facts) = match facts(folder) {
+        Ok((name, facts)) => (name, Ok(facts)),
+        Err(error) => {
+            let name = folder.file_name().unwrap_or_default();
+            (name.to_string_lossy().into_owned(), Err(error.to_string()))
+        }
+    };
+    Entry {
+        source,
+        name,
+        facts,
+    }
+}
+
+fn simulator_entry(kind: Kind) -> Entry {
+    let world = kind.open(PICTURE_SEED);
+    let info = world.info();
+    Entry {
+        source: Source::Simulator(kind),
+        name: info.name,
+        facts: Ok(Facts {
+            fps: info.fps,
+            image: info.image,
+            picture: world.image().to_vec(),
+            parameters: None,
+            bytes: None,
+            written: None,
+            about: Some(kind.about().to_owned()),
+            trained_on: None,
+        }),
+    }
+}
+
+/// Number of values in a safetensors file, from its header.
+fn parameter_count(path: &Path) -> Result<usize> {
+    let io_error = |e| Error::io(path, e);
+    let mut file = File::open(path).map_err(io_error)?;
+    let broken = || Error::invalid(path, "not a weights file, expected safetensors");
+    let mut length = [0; 8];
+    file.read_exact(&mut length).map_err(|_| broken())?;
+    let length = u64::from_le_bytes(length);
+    if length > MAX_HEADER {
+        return Err(broken());
+    }
+    let mut header = Vec::new();
+    file.take(length)
+        .read_to_end(&mut header)
+        .map_err(io_error)?;
+    let header: Metadata = serde_json::from_slice(&header).map_err(|_| broken())?;
+    let tensors = header.tensors();
+    let lengths = tensors.values().map(|t| t.shape.iter().product::<usize>());
+    Ok(lengths.sum())
+}
+
+/// A checkpoint's optional description by its author, in the file [`CARD`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CheckpointCard {
+    /// Short description.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
+    /// What the world was trained on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trained_on: Option<String>,
+}
+
+impl CheckpointCard {
+    /// Reads the card in a checkpoint folder, each text as one line of limited length. A missing or
+    /// broken card gives an empty one.
+    pub fn read(folder: &Path) -> Self {
+        let path = folder.join(CARD);
+        let Ok(text) = std::fs::read_to_string(&path) else {
+            return Self::default();
+        };
+        let mut card: Self = serde_json::from_str(&text).unwrap_or_else(|error| {
+            tracing::warn!("{}: {error}", path.display());
+            Self::default()
+        });
+        for text in [&mut card.about, &mut card.trained_on] {
+            let line = text
+                .take()
+                .unwrap_or_default()
+                .replace(char::is_control, " ");
+            let line: String = line.trim().chars().take(MAX_CARD_TEXT).collect();
+            *text = (!line.is_empty()).then_some(line);
+        }
+        card
+    }
+}
+
+/// A time's date in UTC, as `2026-03-14`.
+pub fn day(time: SystemTime) -> String {
+    let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH);
+    let days = since_epoch.map_or(0, |since| since.as_secs() / 86_400);
+    // Count from 1 March of year 0, so that the leap day is the last day of a year.
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = 400 * era + year + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+#[cfg(test)]
+#[path = "library_tests.rs"]
+mod tests;

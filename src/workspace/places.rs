@@ -1,0 +1,229 @@
+//! The folders for the user's worlds, datasets and runs, and unused names in them.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::{Error, Result};
+use driftless_data::PathError as _;
+use driftless_model::checkpoint::CONFIG;
+
+/// Environment variable that overrides the platform's data folder.
+pub const HOME: &str = "DRIFTLESS_HOME";
+
+/// Longest folder name in bytes.
+const MAX_NAME_BYTES: usize = 120;
+
+/// The user's data folder and what is in it: `worlds/NAME`, `data/NAME`, `runs/NAME`, `saved/` and
+/// `shipped/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Places {
+    root: PathBuf,
+}
+
+impl Places {
+    /// Uses `root` if given, else the folder in [`HOME`], else the platform's data folder.
+    ///
+    /// # Errors
+    /// Returns an error if none of the three exists.
+    pub fn find(root: Option<PathBuf>) -> Result<Self> {
+        let from_variable = || std::env::var_os(HOME).filter(|name| !name.is_empty());
+        let from_platform = || {
+            let folders = directories::ProjectDirs::from("", "", "driftless")?;
+            Some(folders.data_dir().to_path_buf())
+        };
+        let root = root
+            .or_else(|| from_variable().map(PathBuf::from))
+            .or_else(from_platform);
+        root.map(|root| Self { root }).ok_or_else(|| {
+            Error::Argument(format!(
+                "this system has no folder for user data: name one in {HOME}"
+            ))
+        })
+    }
+
+    /// Folder of the saved worlds, each a checkpoint folder.
+    pub fn worlds(&self) -> PathBuf {
+        self.root.join("worlds")
+    }
+
+    /// Folder of the recorded and imported datasets.
+    pub fn data(&self) -> PathBuf {
+        self.root.join("data")
+    }
+
+    /// Folder of the files saved while playing: recordings, tables, images.
+    pub fn saved(&self) -> PathBuf {
+        self.root.join("saved")
+    }
+
+    /// Folder of the training runs.
+    pub fn runs(&self) -> PathBuf {
+        self.root.join("runs")
+    }
+
+    /// Folder of the included worlds that were unpacked from the executable. It can be deleted; they
+    /// are unpacked again when needed.
+    pub fn shipped(&self) -> PathBuf {
+        self.root.join("shipped")
+    }
+
+    /// The saved worlds, newest first.
+    pub fn saved_worlds(&self) -> Vec<PathBuf> {
+        newest_first(&self.worlds(), CONFIG)
+    }
+
+    /// The datasets, newest first.
+    pub fn datasets(&self) -> Vec<PathBuf> {
+        newest_first(&self.data(), "dataset.json")
+    }
+
+    /// The runs that have been started, newest first.
+    pub fn begun_runs(&self) -> Vec<PathBuf> {
+        newest_first(&self.runs(), "settings.toml")
+    }
+}
+
+/// The folders in `parent` that contain `file`, ordered by its modification time, newest first.
+fn newest_first(parent: &Path, file: &str) -> Vec<PathBuf> {
+    let Ok(entries) = parent.read_dir() else {
+        return Vec::new();
+    };
+    let with_time = |folder: PathBuf| {
+        let modified = folder.join(file).metadata().ok()?.modified().ok();
+        Some((modified.unwrap_or(SystemTime::UNIX_EPOCH), folder))
+    };
+    let is_hidden = |folder: &PathBuf| {
+        let name = folder.file_name().unwrap_or_default();
+        name.to_string_lossy().starts_with('.')
+    };
+    let folders = entries.flatten().map(|entry| entry.path());
+    let mut found: Vec<_> = folders
+        .filter(|folder| !is_hidden(folder))
+        .filter_map(with_time)
+        .collect();
+    found.sort();
+    found.into_iter().rev().map(|(_, folder)| folder).collect()
+}
+
+/// Turns a name typed by the user into a folder name.
+///
+/// # Errors
+/// Returns an error if no usable character is left, or more than 120 bytes are.
+pub fn folder_name(name: &str) -> Result<String> {
+    let is_allowed = |c: char| c.is_alphanumeric() || "-_.".contains(c);
+    let replaced: String = name
+        .trim()
+        .chars()
+        .map(|c| if is_allowed(c) { c } else { '-' })
+        .collect();
+    let folder = replaced.trim_matches(['-', '.']);
+    if folder.is_empty() || folder.len() > MAX_NAME_BYTES {
+        return Err(Error::Argument(format!(
+            "'{name}' is not usable as a folder name, expected letters or digits, at most \
+             {MAX_NAME_BYTES} bytes"
+        )));
+    }
+    Ok(folder.to_owned())
+}
+
+/// `parent/name`, or the first of `name-2`, `name-3`, … that does not exist.
+pub fn free(parent: &Path, name: &str) -> PathBuf {
+    let numbered = (2_u32..).map(|number| format!("{name}-{number}"));
+    std::iter::once(name.to_owned())
+        .chain(numbered)
+        .map(|name| parent.join(name))
+        .find(|folder| !folder.exists())
+        .unwrap_or_else(|| parent.join(name))
+}
+
+/// `folder/NAME.EXT`, or the first of `NAME-2.EXT`, `NAME-3.EXT`, … that does not exist. Creates the
+/// folder.
+///
+/// # Errors
+/// Returns an error if the folder cannot be created.
+pub fn free_file(folder: &Path, name: &str) -> Result<PathBuf> {
+    std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
+    let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
+    let numbered = (2_u32..).map(|number| format!("{stem}-{number}.{extension}"));
+    let mut names = std::iter::once(name.to_owned()).chain(numbered);
+    let path = names.find_map(|name| {
+        let path = folder.join(name);
+        (!path.exists()).then_some(path)
+    });
+    Ok(path.unwrap_or_else(|| folder.join(name)))
+}
+
+/// Number of episodes in the hidden staging folder next to `target`, while a dataset is being written.
+pub fn episodes_so_far(target: &Path) -> usize {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let (prefix, suffix) = (format!(".{name}."), ".partial");
+    let is_staging = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with(&prefix) && name.ends_with(suffix)
+    };
+    let list = |folder: &Path| -> Vec<PathBuf> {
+        let entries = folder.read_dir().into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).collect()
+    };
+    let siblings = target.parent().map(list).unwrap_or_default();
+    let staging_folders = siblings.iter().filter(|path| is_staging(path));
+    staging_folders
+        .flat_map(|folder| list(folder))
+        .filter(|file| file.extension().is_some_and(|extension| extension == "npz"))
+        .count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_root_wins() {
+        let places = Places::find(Some("here".into())).unwrap();
+        assert_eq!(places.worlds(), Path::new("here").join("worlds"));
+        assert!(places.saved_worlds().is_empty());
+    }
+
+    #[test]
+    fn lists_only_whole_datasets() {
+        let root = tempfile::tempdir().unwrap();
+        let places = Places::find(Some(root.path().into())).unwrap();
+        for name in ["maze", "broken", ".maze.x.partial"] {
+            std::fs::create_dir_all(places.data().join(name)).unwrap();
+        }
+        for name in ["maze", ".maze.x.partial"] {
+            std::fs::write(places.data().join(name).join("dataset.json"), "{}").unwrap();
+        }
+        assert_eq!(places.datasets(), [places.data().join("maze")]);
+    }
+
+    #[test]
+    fn folder_names_stay_inside() {
+        assert_eq!(folder_name(" My maze/2 ").unwrap(), "My-maze-2");
+        assert_eq!(folder_name("../../etc").unwrap(), "etc");
+        for name in ["", "  ", "..", "//"] {
+            assert!(folder_name(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn counts_staged_episodes() {
+        let root = tempfile::tempdir().unwrap();
+        let target = root.path().join("maze");
+        assert_eq!(episodes_so_far(&target), 0);
+        let staging = driftless_data::staging::Staging::new(&target).unwrap();
+        for name in ["a.npz", "b.npz", "dataset.json"] {
+            std::fs::write(staging.path().join(name), "").unwrap();
+        }
+        assert_eq!(episodes_so_far(&target), 2);
+        assert_eq!(episodes_so_far(&root.path().join("drive")), 0);
+    }
+
+    #[test]
+    fn taken_name_gets_a_number() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(free(root.path(), "a"), root.path().join("a"));
+        std::fs::create_dir(root.path().join("a")).unwrap();
+        assert_eq!(free(root.path(), "a"), root.path().join("a-2"));
+    }
+}

@@ -1,0 +1,183 @@
+//! How far a run has got, computed from its log.
+
+use std::time::Duration;
+
+use super::log::Entry;
+use driftless_train::Settings;
+
+/// Steps between two log lines of the trainer.
+const LOG_EVERY: u64 = 20;
+/// Log lines over which the time per step is averaged.
+const PACE_WINDOW: usize = 10;
+
+/// Progress of one network's training.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stage {
+    /// `tokenizer` or `dynamics`, as in the log.
+    pub name: &'static str,
+    /// Total steps.
+    pub steps: u64,
+    /// Log entries in order of step.
+    pub entries: Vec<Entry>,
+}
+
+impl Stage {
+    fn new(name: &'static str, steps: u64) -> Self {
+        Self {
+            name,
+            steps,
+            entries: Vec::new(),
+        }
+    }
+
+    /// Steps done according to the log.
+    pub fn done(&self) -> u64 {
+        self.entries.last().map_or(0, |entry| entry.step)
+    }
+
+    /// Whether the log holds the stage's last line.
+    pub fn complete(&self) -> bool {
+        self.steps == 0 || (self.done() > 0 && self.done() + LOG_EVERY > self.steps)
+    }
+
+    /// Mean over the last [`PACE_WINDOW`] log lines.
+    fn seconds_per_step(&self) -> Option<f64> {
+        let last = self.entries.last()?;
+        let first_index = self.entries.len().saturating_sub(PACE_WINDOW + 1);
+        let first = self.entries.get(first_index)?;
+        let steps = last.step.checked_sub(first.step).filter(|n| *n > 0)?;
+        Some((last.seconds - first.seconds).max(0.0) / steps as f64)
+    }
+
+    /// Estimated time for the remaining steps; `None` until the pace is known.
+    pub fn left(&self) -> Option<Duration> {
+        let remaining = self.steps.saturating_sub(self.done()) as f64;
+        Duration::try_from_secs_f64(remaining * self.seconds_per_step()?).ok()
+    }
+}
+
+/// Progress of a whole run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Progress {
+    /// In training order.
+    pub stages: [Stage; 2],
+}
+
+impl Progress {
+    /// No steps done yet; the totals come from the settings.
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            stages: [
+                Stage::new("tokenizer", settings.tokenizer.optimizer.steps),
+                Stage::new("dynamics", settings.dynamics.optimizer.steps),
+            ],
+        }
+    }
+
+    /// Adds a log entry. A run resumed from an earlier save repeats steps; the later entries replace
+    /// the earlier ones.
+    pub fn add(&mut self, entry: Entry) {
+        let mut stages = self.stages.iter_mut();
+        if let Some(stage) = stages.find(|stage| stage.name == entry.stage) {
+            let earlier = stage.entries.partition_point(|own| own.step < entry.step);
+            stage.entries.truncate(earlier);
+            stage.entries.push(entry);
+        }
+    }
+
+    /// The stage in training, or the one trained last.
+    pub fn current(&self) -> &Stage {
+        let [tokenizer, dynamics] = &self.stages;
+        if dynamics.entries.is_empty() {
+            tokenizer
+        } else {
+            dynamics
+        }
+    }
+
+    /// Whether all stages are complete.
+    pub fn complete(&self) -> bool {
+        self.stages.iter().all(Stage::complete)
+    }
+}
+
+/// A duration for people: `2 h 05 min`, `12 min`, `40 s`.
+pub fn spoken(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64().round() as u64;
+    match (seconds / 3600, seconds / 60) {
+        (0, 0) => format!("{seconds} s"),
+        (0, minutes) => format!("{minutes} min"),
+        (hours, minutes) => format!("{hours} h {:02} min", minutes % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn progress(tokenizer: u64, dynamics: u64) -> Progress {
+        let mut settings = Settings::default();
+        settings.tokenizer.optimizer.steps = tokenizer;
+        settings.dynamics.optimizer.steps = dynamics;
+        Progress::new(&settings)
+    }
+
+    fn entry(stage: &str, step: u64, seconds: f64) -> Entry {
+        Entry {
+            stage: stage.into(),
+            step,
+            loss: 1.0,
+            frames_per_s: 100.0,
+            seconds,
+        }
+    }
+
+    #[test]
+    fn time_left_uses_the_latest_pace() {
+        let mut progress = progress(1000, 1000);
+        assert_eq!(progress.current().left(), None);
+        // Slow at first, then half a second a step.
+        progress.add(entry("tokenizer", 1, 50.0));
+        for i in 1..=20 {
+            let step = 1 + 20 * i;
+            progress.add(entry("tokenizer", step, 100.0 + 0.5 * step as f64));
+        }
+        let stage = progress.current();
+        assert_eq!(stage.done(), 401);
+        assert_eq!(stage.left(), Some(Duration::from_secs_f64(0.5 * 599.0)));
+    }
+
+    #[test]
+    fn complete_when_both_stages_are() {
+        let mut progress = progress(30, 50);
+        for step in [1, 21] {
+            progress.add(entry("tokenizer", step, 1.0));
+        }
+        assert!(progress.stages[0].complete() && !progress.complete());
+        assert_eq!(progress.current().name, "tokenizer");
+        for step in [1, 21, 41] {
+            progress.add(entry("dynamics", step, 1.0));
+        }
+        assert!(progress.complete());
+        assert_eq!(progress.current().name, "dynamics");
+    }
+
+    #[test]
+    fn repeated_steps_count_once() {
+        let mut progress = progress(1000, 1000);
+        for step in [1, 21, 41, 61, 21, 41] {
+            progress.add(entry("tokenizer", step, step as f64));
+        }
+        let steps: Vec<_> = progress.current().entries.iter().map(|e| e.step).collect();
+        assert_eq!(steps, [1, 21, 41]);
+        progress.add(entry("another", 5, 1.0));
+        assert_eq!(progress.current().done(), 41);
+    }
+
+    #[test]
+    fn durations_use_large_units() {
+        for (seconds, text) in [(7, "7 s"), (150, "2 min"), (7500, "2 h 05 min")] {
+            assert_eq!(spoken(Duration::from_secs(seconds)), text);
+        }
+    }
+}

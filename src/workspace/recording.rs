@@ -1,0 +1,208 @@
+//! Turns a recorded simulator session into a dataset. Each reset starts a new episode.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+
+use crate::{Error, Result};
+use driftless_data::fs::write_json;
+use driftless_data::staging::Staging;
+use driftless_data::{Episode, Extra};
+use driftless_sim::{OF_SESSION, Session, recorded_seed};
+use driftless_worlds::Kind;
+use driftless_worlds::record::{Line, MANIFEST_VERSION, Manifest};
+
+/// Frames of the shortest episode to keep: one action needs the frames before and after it.
+const MIN_FRAMES: usize = 2;
+
+/// Writes the new or empty folder `out`, completely or not at all.
+///
+/// # Errors
+/// Returns an error if the session has no episode of two frames or more, or if `out` is not empty or
+/// cannot be written.
+pub fn write(session: Session, world: Kind, out: &Path) -> Result<Manifest> {
+    let path = session.path().to_path_buf();
+    let recorded = session.into_episode();
+    let mut ranges = episode_ranges(&recorded);
+    ranges.retain(|range| range.len() >= MIN_FRAMES);
+    if ranges.is_empty() {
+        let what = "the recording is empty: expected at least one frame after a start";
+        return Err(Error::Argument(what.into()));
+    }
+    let info = world.open(0).info();
+    let staging = Staging::new(out)?;
+    let (mut lines, mut action_counts) = (Vec::new(), vec![0_usize; info.actions.len()]);
+    for (index, range) in ranges.into_iter().enumerate() {
+        let seed = recorded_seed(&path, &recorded, range.start)?;
+        let episode = cut(&recorded, range);
+        for action in &episode.actions {
+            if let Some(count) = action_counts.get_mut(*action as usize) {
+                *count += 1;
+            }
+        }
+        let line = manifest_line(format!("episode_{index:05}.npz"), seed, &episode);
+        episode.write(&staging.path().join(&line.file))?;
+        lines.push(line);
+    }
+    let frames: usize = lines.iter().map(|line| line.frames).sum();
+    let manifest = Manifest {
+        version: MANIFEST_VERSION,
+        driftless: env!("CARGO_PKG_VERSION"),
+        world: world.name(),
+        policy: "person",
+        seed: lines.first().map_or(0, |line| line.seed),
+        episode_frames: lines.iter().map(|line| line.frames).max().unwrap_or(0),
+        frames,
+        action_share: action_counts
+            .iter()
+            .map(|&count| count as f64 / frames as f64)
+            .collect(),
+        episodes: lines,
+    };
+    write_json(&staging.path().join("manifest.json"), &manifest)?;
+    write_json(&staging.path().join("dataset.json"), &info)?;
+    staging.finish()?;
+    Ok(manifest)
+}
+
+fn manifest_line(file: String, seed: u64, episode: &Episode) -> Line {
+    let is_terminal = episode.extras.get("is_terminal");
+    let last = is_terminal.and_then(|extra| extra.values.last());
+    Line {
+        file,
+        frames: episode.frames(),
+        policy: "person",
+        seed,
+        reward: episode.rewards.iter().map(|&r| f64::from(r)).sum(),
+        ended: last.is_some_and(|&ended| ended != 0.0),
+    }
+}
+
+/// Frame ranges of the episodes: from each reset to the next.
+fn episode_ranges(recorded: &Episode) -> Vec<Range<usize>> {
+    let number = recorded.extras.get("number");
+    let is_start = |t: &usize| number.is_some_and(|n| n.values.get(*t) == Some(&0.0));
+    let mut bounds: Vec<usize> = (0..recorded.frames()).filter(is_start).collect();
+    bounds.push(recorded.frames());
+    bounds.windows(2).map(|pair| pair[0]..pair[1]).collect()
+}
+
+/// A part of the recording, without the arrays that only sessions have.
+fn cut(recorded: &Episode, range: Range<usize>) -> Episode {
+    let clip = recorded.clip(range.clone());
+    let cut_extra = |extra: &Extra| {
+        let width = extra.values.len() / recorded.frames().max(1);
+        let mut shape = extra.shape.clone();
+        if let Some(length) = shape.first_mut() {
+            *length = range.len();
+        }
+        Extra {
+            shape,
+            values: extra.values[range.start * width..range.end * width].to_vec(),
+        }
+    };
+    let extras: BTreeMap<String, Extra> = recorded
+        .extras
+        .iter()
+        .filter(|(name, _)| !OF_SESSION.contains(&name.as_str()))
+        .map(|(name, extra)| (name.clone(), cut_extra(extra)))
+        .collect();
+    Episode {
+        height: recorded.height,
+        width: recorded.width,
+        images: clip.images,
+        actions: clip.actions,
+        rewards: recorded.rewards[range].to_vec(),
+        extras,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::workspace::Game;
+    use driftless_data::Dataset;
+    use driftless_data::npz::Archive;
+    use driftless_engine::{SamplerParams, Seat};
+    use driftless_sim::{Command, Frame, Options, Pace, Sim};
+
+    /// Plays frame by frame, as the window does while it records.
+    fn record(commands: &[Command]) -> Session {
+        let options = Options {
+            player: Game::simulator(Kind::Maze).player,
+            seat: Seat::Own,
+            from: None,
+            context: 0,
+            actions: Arc::default(),
+            params: SamplerParams::default(),
+            free_seed: true,
+            ends_restart: true,
+            pace: Pace::Unlimited,
+            paused: true,
+            record: Some("unused".into()),
+        };
+        let sim = Sim::spawn(options, None, || {}).unwrap();
+        let timeout = Duration::from_secs(60);
+        sim.frames().recv_timeout(timeout).unwrap();
+        for command in commands {
+            sim.send(command.clone());
+            if matches!(command, Command::Step | Command::Reset) {
+                let _: Frame = sim.frames().recv_timeout(timeout).unwrap();
+            }
+        }
+        sim.finish().session.unwrap()
+    }
+
+    fn held(action: u32) -> Command {
+        let since = std::time::Instant::now();
+        Command::Held { action, since }
+    }
+
+    #[test]
+    fn resets_split_episodes() {
+        use Command::{Reset, Step};
+        let commands = [Step, held(3), Step, Step, Reset, Reset, held(1), Step];
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("maze");
+        let manifest = write(record(&commands), Kind::Maze, &out).unwrap();
+        let dataset = Dataset::read(&out).unwrap();
+        let actions: Vec<_> = dataset.episodes.iter().map(|e| &e.actions).collect();
+        // The start between the two resets has a single frame, which is too short for an episode.
+        assert_eq!(actions, [&vec![0, 0, 3, 3], &vec![0, 1]]);
+        assert_eq!((manifest.frames, manifest.episodes.len()), (6, 2));
+        assert_eq!(dataset.info, Kind::Maze.open(0).info());
+        let mut file = Archive::open(&dataset.files[1]).unwrap();
+        let first = file.array("is_first").unwrap().to_f32();
+        assert_eq!(first.unwrap(), [1.0, 0.0]);
+    }
+
+    #[test]
+    fn manifest_seeds_reproduce_frames() {
+        let commands = [held(3), Command::Step, Command::Reset, Command::Step];
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("maze");
+        let manifest = write(record(&commands), Kind::Maze, &out).unwrap();
+        let dataset = Dataset::read(&out).unwrap();
+        assert_ne!(manifest.episodes[0].seed, manifest.episodes[1].seed);
+        for (line, episode) in manifest.episodes.iter().zip(&dataset.episodes) {
+            let mut world = Kind::Maze.open(line.seed);
+            assert!(episode.frame(0) == world.image());
+            world.step(episode.actions[1]).unwrap();
+            assert!(episode.frame(1) == world.image());
+            assert_eq!(episode.extras["x"].shape, [2]);
+            assert!(!episode.extras.contains_key("number"));
+        }
+    }
+
+    #[test]
+    fn empty_recording_writes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("maze");
+        let error = write(record(&[Command::Reset]), Kind::Maze, &out).unwrap_err();
+        assert!(error.to_string().contains("recording is empty"));
+        assert!(!out.exists());
+    }
+}

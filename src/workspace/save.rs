@@ -1,0 +1,131 @@
+//! Saves a run's checkpoint as a named world.
+
+use std::path::{Path, PathBuf};
+
+use super::library::{CARD, CheckpointCard};
+use super::places::{Places, folder_name};
+use super::training::Training;
+use crate::{Error, Result};
+use driftless_data::PathError as _;
+use driftless_data::fs::write_json;
+use driftless_data::staging::Staging;
+use driftless_model::checkpoint::{CONFIG, CONTEXTS, DYNAMICS, TOKENIZER, read_config};
+
+/// Whether a checkpoint has all files needed to play it, both networks among them.
+pub fn is_playable(checkpoint: &Path) -> bool {
+    [CONFIG, TOKENIZER, DYNAMICS, CONTEXTS]
+        .iter()
+        .all(|file| checkpoint.join(file).is_file())
+}
+
+/// Copies a checkpoint to the saved worlds under `name`, completely or not at all.
+///
+/// # Errors
+/// Returns an error if the checkpoint is not playable yet, if `name` is taken or is not usable as a
+/// folder name, or if a file cannot be copied.
+pub fn save_as(checkpoint: &Path, places: &Places, name: &str) -> Result<PathBuf> {
+    if !is_playable(checkpoint) {
+        let what = "is not a complete world yet, expected both networks";
+        return Err(Error::invalid(checkpoint, what));
+    }
+    let target = places.worlds().join(folder_name(name)?);
+    if target.exists() {
+        let what = "a world with this name already exists, expected another name";
+        return Err(Error::invalid(target, what));
+    }
+    let mut config = read_config(checkpoint)?;
+    name.trim().clone_into(&mut config.name);
+    let staging = Staging::new(&target)?;
+    for file in [TOKENIZER, DYNAMICS, CONTEXTS] {
+        let from = checkpoint.join(file);
+        std::fs::copy(&from, staging.path().join(file)).map_err(|e| Error::io(&from, e))?;
+    }
+    write_json(&staging.path().join(CONFIG), &config)?;
+    if let Some(card) = card(checkpoint) {
+        write_json(&staging.path().join(CARD), &card)?;
+    }
+    staging.finish()?;
+    Ok(target)
+}
+
+/// The checkpoint's own card, or else one that names the dataset of its run.
+fn card(checkpoint: &Path) -> Option<CheckpointCard> {
+    let own = CheckpointCard::read(checkpoint);
+    if own != CheckpointCard::default() {
+        return Some(own);
+    }
+    let trained_on = checkpoint.parent().and_then(Training::trained_on)?;
+    Some(CheckpointCard {
+        about: None,
+        trained_on: Some(trained_on),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pong() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("checkpoints/pong")
+    }
+
+    #[test]
+    fn saving_copies_and_renames() {
+        let root = tempfile::tempdir().unwrap();
+        let places = Places::find(Some(root.path().into())).unwrap();
+        let saved = save_as(&pong(), &places, " My Pong ").unwrap();
+        assert_eq!(saved, places.worlds().join("My-Pong"));
+        assert_eq!(read_config(&saved).unwrap().name, "My Pong");
+        let bytes = |folder: &Path| std::fs::read(folder.join(DYNAMICS)).unwrap();
+        assert!(bytes(&saved) == bytes(&pong()));
+        assert_eq!(places.saved_worlds(), [saved]);
+    }
+
+    #[test]
+    fn card_names_the_dataset() {
+        let root = tempfile::tempdir().unwrap();
+        let places = Places::find(Some(root.path().into())).unwrap();
+        let saved = save_as(&pong(), &places, "a").unwrap();
+        assert_eq!(CheckpointCard::read(&saved), CheckpointCard::read(&pong()));
+
+        let run = root.path().join("run");
+        let checkpoint = run.join("checkpoint");
+        std::fs::create_dir_all(&checkpoint).unwrap();
+        for file in [CONFIG, TOKENIZER, DYNAMICS, CONTEXTS] {
+            std::fs::copy(pong().join(file), checkpoint.join(file)).unwrap();
+        }
+        let unknown = save_as(&checkpoint, &places, "b").unwrap();
+        assert!(!unknown.join(CARD).exists());
+        let note = r#"{"name": "x", "data": "some/where/maze", "preset": "quick"}"#;
+        std::fs::write(run.join("new_world.json"), note).unwrap();
+        let known = save_as(&checkpoint, &places, "c").unwrap();
+        let trained_on = CheckpointCard::read(&known).trained_on;
+        assert_eq!(trained_on.as_deref(), Some("the dataset maze"));
+    }
+
+    #[test]
+    fn taken_name_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let places = Places::find(Some(root.path().into())).unwrap();
+        let taken = places.worlds().join("a");
+        std::fs::create_dir_all(&taken).unwrap();
+        std::fs::write(taken.join("mine"), "1").unwrap();
+        let error = save_as(&pong(), &places, "a").unwrap_err().to_string();
+        assert!(error.contains("already exists"), "{error}");
+        assert_eq!(std::fs::read_to_string(taken.join("mine")).unwrap(), "1");
+        assert_eq!(places.worlds().read_dir().unwrap().count(), 1);
+    }
+
+    #[test]
+    fn incomplete_checkpoint_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let places = Places::find(Some(root.path().into())).unwrap();
+        let half = root.path().join("half");
+        std::fs::create_dir(&half).unwrap();
+        for file in [CONFIG, TOKENIZER, CONTEXTS] {
+            std::fs::copy(pong().join(file), half.join(file)).unwrap();
+        }
+        assert!(!is_playable(&half) && save_as(&half, &places, "a").is_err());
+        assert!(!places.worlds().exists());
+    }
+}

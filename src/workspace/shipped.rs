@@ -1,0 +1,202 @@
+//! The worlds included with the program, wherever it is installed.
+//!
+//! A world is looked for in `checkpoints/` in the working directory, next to the executable, and in
+//! `../share/driftless/checkpoints` relative to the executable, where packages install it. If none of
+//! these has it, it is unpacked from the executable into the user's data folder on first use.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::library::CARD;
+use super::places::Places;
+use crate::{Error, Result};
+use driftless_data::PathError as _;
+use driftless_data::fs::write_atomic;
+use driftless_data::staging::Staging;
+use driftless_model::checkpoint::{CONFIG, CONTEXTS, DYNAMICS, TOKENIZER};
+
+/// The default world.
+pub const DEFAULT: &str = "pong";
+
+/// Name of the folder that holds the included worlds.
+const CHECKPOINTS: &str = "checkpoints";
+
+/// Staging folders older than this were left by a crash and are removed; unpacking never takes so
+/// long.
+const STALE_AFTER: Duration = Duration::from_secs(3600);
+
+/// A world embedded in the executable.
+struct EmbeddedWorld {
+    name: &'static str,
+    /// File names and contents.
+    files: &'static [(&'static str, &'static [u8])],
+}
+
+macro_rules! embedded {
+    ($name:literal: $($file:ident $text:literal),*) => {
+        EmbeddedWorld {
+            name: $name,
+            files: &[$((
+                $file,
+                include_bytes!(concat!("../../checkpoints/", $name, "/", $text)),
+            )),*],
+        }
+    };
+    ($name:literal) => {
+        embedded!($name: CONFIG "config.json", CARD "card.json", TOKENIZER "tokenizer.safetensors",
+            DYNAMICS "dynamics.safetensors", CONTEXTS "contexts.npz")
+    };
+}
+
+/// In display order, before all other worlds.
+static EMBEDDED: [EmbeddedWorld; 4] = [
+    embedded!("pong"),
+    embedded!("breakout"),
+    embedded!("doom"),
+    embedded!("maze"),
+];
+
+/// Finds the included worlds.
+pub struct Shipped {
+    /// Folders of worlds; the first one that contains a world wins.
+    folders: Vec<PathBuf>,
+    /// The user's data folder, instead of the default one.
+    home: Option<PathBuf>,
+    embedded: &'static [EmbeddedWorld],
+}
+
+impl Shipped {
+    /// The included worlds of this program. `home` overrides the user's data folder, into which
+    /// worlds are unpacked.
+    pub fn find(home: Option<PathBuf>) -> Self {
+        Self {
+            folders: search_folders(std::env::current_exe().ok().as_deref()),
+            home,
+            embedded: &EMBEDDED,
+        }
+    }
+
+    /// The checkpoint folder of the world called `name`, or `None` if there is no such world.
+    ///
+    /// # Errors
+    /// Returns an error if the world is only in the executable and cannot be unpacked.
+    pub fn folder(&self, name: &str) -> Result<Option<PathBuf>> {
+        let mut candidates = self.folders.iter().map(|folder| folder.join(name));
+        if let Some(found) = candidates.find(|folder| is_world(folder)) {
+            return Ok(Some(found));
+        }
+        let Some(world) = self.embedded.iter().find(|world| world.name == name) else {
+            return Ok(None);
+        };
+        let places = Places::find(self.home.clone())?;
+        unpack(world, &places.shipped()).map(Some)
+    }
+
+    /// The checkpoint folder of the [`DEFAULT`] world.
+    ///
+    /// # Errors
+    /// Returns an error if the world is missing or cannot be unpacked.
+    pub fn default_world(&self) -> Result<PathBuf> {
+        self.folder(DEFAULT)?.ok_or_else(|| {
+            Error::Argument(format!(
+                "no included world found ({CHECKPOINTS}/{DEFAULT}): name a checkpoint folder with --checkpoint"
+            ))
+        })
+    }
+
+    /// The names of all worlds: the embedded ones first, then the others in alphabetical order.
+    pub fn names(&self) -> Vec<String> {
+        let embedded = self.embedded.iter().map(|world| world.name.to_owned());
+        let mut names: Vec<String> = embedded.collect();
+        let on_disk = self.folders.iter().flat_map(|folder| worlds_in(folder));
+        let mut others: Vec<String> = on_disk.filter(|name| !names.contains(name)).collect();
+        others.sort();
+        others.dedup();
+        names.extend(others);
+        names
+    }
+}
+
+/// The folders to search, given the executable's path, in order.
+fn search_folders(executable: Option<&Path>) -> Vec<PathBuf> {
+    let mut folders = vec![PathBuf::from(CHECKPOINTS)];
+    if let Some(bin) = executable.and_then(Path::parent) {
+        folders.push(bin.join(CHECKPOINTS));
+        if let Some(prefix) = bin.parent() {
+            folders.push(prefix.join("share/driftless").join(CHECKPOINTS));
+        }
+    }
+    folders
+}
+
+fn is_world(folder: &Path) -> bool {
+    folder.join(CONFIG).is_file()
+}
+
+/// The names of the worlds in a folder.
+fn worlds_in(folder: &Path) -> Vec<String> {
+    let entries = folder.read_dir().into_iter().flatten().flatten();
+    let worlds = entries.filter(|entry| is_world(&entry.path()));
+    let names = worlds.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(|name| !name.starts_with('.')).collect()
+}
+
+/// The folder of an embedded world below `root`. Writes it unless it is already complete.
+///
+/// Its parent folder is named by the program's version and a checksum of the world, so that no
+/// program plays what another version has unpacked.
+fn unpack(world: &EmbeddedWorld, root: &Path) -> Result<PathBuf> {
+    let version = format!("{}-{:08x}", env!("CARGO_PKG_VERSION"), checksum(world));
+    let parent = root.join(version);
+    let folder = parent.join(world.name);
+    if is_complete(&folder, world) {
+        return Ok(folder);
+    }
+    remove_stale_staging(&parent, world.name);
+    match std::fs::remove_dir_all(&folder) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io(&folder, e)),
+        _ => {}
+    }
+    let staging = Staging::new(&folder)?;
+    for (file, bytes) in world.files {
+        write_atomic(&staging.path().join(file), bytes)?;
+    }
+    match staging.finish() {
+        // Another process unpacked it first.
+        Err(_) if is_complete(&folder, world) => Ok(folder),
+        finished => Ok(finished.map(|()| folder)?),
+    }
+}
+
+/// CRC-32C of all file names and contents.
+fn checksum(world: &EmbeddedWorld) -> u32 {
+    world.files.iter().fold(0, |sum, (file, bytes)| {
+        crc32c::crc32c_append(crc32c::crc32c_append(sum, file.as_bytes()), bytes)
+    })
+}
+
+/// Whether a folder holds all files of an embedded world, byte for byte.
+fn is_complete(folder: &Path, world: &EmbeddedWorld) -> bool {
+    world.files.iter().all(|(file, bytes)| {
+        std::fs::read(folder.join(file)).is_ok_and(|found| found.as_slice() == *bytes)
+    })
+}
+
+/// Removes the staging folders that a crash left while unpacking the world called `name`.
+fn remove_stale_staging(parent: &Path, name: &str) {
+    let prefix = format!(".{name}.");
+    for entry in parent.read_dir().into_iter().flatten().flatten() {
+        let file_name = entry.file_name();
+        let file_name = file_name.to_string_lossy();
+        let age = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
+        let is_staging = file_name.starts_with(&prefix) && file_name.ends_with(".partial");
+        if is_staging && age().is_some_and(|age| age > STALE_AFTER) {
+            // A folder that cannot be removed does no harm.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "shipped_tests.rs"]
+mod tests;

@@ -1,0 +1,186 @@
+use std::time::SystemTime;
+
+use super::*;
+use crate::workspace::save::is_playable;
+use driftless_model::checkpoint::read_config;
+
+/// Two worlds with dummy files.
+static TWO: [EmbeddedWorld; 2] = [
+    EmbeddedWorld {
+        name: "pong",
+        files: &[(CONFIG, b"{}"), (DYNAMICS, b"weights")],
+    },
+    EmbeddedWorld {
+        name: "maze",
+        files: &[(CONFIG, b"{}")],
+    },
+];
+
+fn world(parent: &Path, name: &str) -> PathBuf {
+    let folder = parent.join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join(CONFIG), "{}").unwrap();
+    folder
+}
+
+fn shipped(root: &Path, folders: &[&str]) -> Shipped {
+    Shipped {
+        folders: folders.iter().map(|folder| root.join(folder)).collect(),
+        home: Some(root.join("home")),
+        embedded: &TWO,
+    }
+}
+
+fn age(path: &Path, by: Duration) {
+    let then = SystemTime::now() - by;
+    std::fs::File::open(path)
+        .unwrap()
+        .set_modified(then)
+        .unwrap();
+}
+
+#[test]
+fn searches_three_folders() {
+    let found = search_folders(Some(Path::new("/usr/bin/driftless")));
+    let expected = [
+        "checkpoints",
+        "/usr/bin/checkpoints",
+        "/usr/share/driftless/checkpoints",
+    ];
+    assert_eq!(found, expected.map(PathBuf::from));
+    assert_eq!(search_folders(None), [PathBuf::from("checkpoints")]);
+}
+
+#[test]
+fn first_folder_wins() {
+    let root = tempfile::tempdir().unwrap();
+    let shipped = shipped(root.path(), &["a", "b"]);
+    let unpacked = shipped.folder("pong").unwrap().unwrap();
+    assert!(unpacked.starts_with(root.path().join("home")));
+    // A folder without a configuration is not a world.
+    std::fs::create_dir_all(root.path().join("a/pong")).unwrap();
+    let second = world(&root.path().join("b"), "pong");
+    assert_eq!(shipped.folder("pong").unwrap(), Some(second));
+    let first = world(&root.path().join("a"), "pong");
+    assert_eq!(shipped.folder("pong").unwrap(), Some(first));
+    assert_eq!(shipped.folder("chess").unwrap(), None);
+}
+
+#[test]
+fn names_are_ordered_and_unique() {
+    let root = tempfile::tempdir().unwrap();
+    for (folder, name) in [("a", "zoo"), ("a", "maze"), ("b", "art"), ("b", "zoo")] {
+        world(&root.path().join(folder), name);
+    }
+    world(&root.path().join("a"), ".zoo.x.partial");
+    std::fs::create_dir(root.path().join("b/empty")).unwrap();
+    let names = shipped(root.path(), &["a", "b", "missing"]).names();
+    assert_eq!(names, ["pong", "maze", "art", "zoo"]);
+}
+
+#[test]
+fn embedded_worlds_are_playable() {
+    let root = tempfile::tempdir().unwrap();
+    let shipped = Shipped {
+        folders: Vec::new(),
+        home: Some(root.path().into()),
+        embedded: &EMBEDDED,
+    };
+    assert_eq!(shipped.names(), ["pong", "breakout", "doom", "maze"]);
+    for name in shipped.names() {
+        let folder = shipped.folder(&name).unwrap().unwrap();
+        assert!(is_playable(&folder), "{name}");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(CHECKPOINTS);
+        let config = read_config(&folder).unwrap();
+        assert_eq!(config, read_config(&source.join(&name)).unwrap());
+        for file in folder.read_dir().unwrap() {
+            let file = file.unwrap();
+            let original = source.join(&name).join(file.file_name());
+            assert!(std::fs::read(original).unwrap() == std::fs::read(file.path()).unwrap());
+        }
+    }
+    assert!(shipped.default_world().unwrap().ends_with(DEFAULT));
+}
+
+#[test]
+fn unpacks_once() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = unpack(&TWO[0], root.path()).unwrap();
+    assert_eq!(std::fs::read(folder.join(DYNAMICS)).unwrap(), b"weights");
+    let note = folder.join("note");
+    std::fs::write(&note, "").unwrap();
+    assert_eq!(unpack(&TWO[0], root.path()).unwrap(), folder);
+    assert!(note.exists(), "the folder was written again");
+    assert_eq!(folder.parent().unwrap().read_dir().unwrap().count(), 1);
+}
+
+#[test]
+fn other_versions_are_ignored() {
+    let root = tempfile::tempdir().unwrap();
+    let old = EmbeddedWorld {
+        name: "pong",
+        files: &[(CONFIG, b"{}"), (DYNAMICS, b"WEIGHTS")],
+    };
+    let earlier = unpack(&old, root.path()).unwrap();
+    let now = unpack(&TWO[0], root.path()).unwrap();
+    assert_ne!(earlier, now);
+    assert_eq!(std::fs::read(now.join(DYNAMICS)).unwrap(), b"weights");
+    assert_eq!(std::fs::read(earlier.join(DYNAMICS)).unwrap(), b"WEIGHTS");
+}
+
+#[test]
+fn damaged_world_is_unpacked_again() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = unpack(&TWO[0], root.path()).unwrap();
+    let weights = folder.join(DYNAMICS);
+    for damaged in [&b"weig"[..], b"wEights", b""] {
+        std::fs::write(&weights, damaged).unwrap();
+        assert_eq!(unpack(&TWO[0], root.path()).unwrap(), folder);
+        assert_eq!(std::fs::read(&weights).unwrap(), b"weights");
+    }
+    std::fs::remove_file(&weights).unwrap();
+    unpack(&TWO[0], root.path()).unwrap();
+    assert_eq!(std::fs::read(&weights).unwrap(), b"weights");
+}
+
+#[test]
+fn only_stale_staging_is_removed() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = unpack(&TWO[0], root.path()).unwrap();
+    let parent = folder.parent().unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    let names = [".pong.old.partial", ".pong.new.partial", ".maze.x.partial"];
+    for name in names {
+        std::fs::create_dir(parent.join(name)).unwrap();
+        std::fs::write(parent.join(name).join(CONFIG), "{").unwrap();
+    }
+    let exists = |name: &str| parent.join(name).exists();
+    age(&parent.join(names[0]), STALE_AFTER * 2);
+    age(&parent.join(names[2]), STALE_AFTER * 2);
+    assert_eq!(unpack(&TWO[0], root.path()).unwrap(), folder);
+    assert!(!exists(names[0]) && exists(names[1]) && exists(names[2]));
+    assert_eq!(std::fs::read(folder.join(CONFIG)).unwrap(), b"{}");
+}
+
+#[test]
+fn concurrent_unpacking_is_safe() {
+    let root = tempfile::tempdir().unwrap();
+    std::thread::scope(|scope| {
+        let all: Vec<_> = (0..8)
+            .map(|_| scope.spawn(|| unpack(&TWO[0], root.path()).unwrap()))
+            .collect();
+        for one in all {
+            let folder = one.join().unwrap();
+            assert_eq!(std::fs::read(folder.join(DYNAMICS)).unwrap(), b"weights");
+        }
+    });
+}
+
+#[test]
+fn unwritable_home_is_named() {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::write(root.path().join("home"), "a file").unwrap();
+    let error = shipped(root.path(), &[]).folder("maze").unwrap_err();
+    let error = error.to_string();
+    assert!(error.contains("home"), "{error}");
+}

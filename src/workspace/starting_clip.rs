@@ -1,0 +1,159 @@
+//! A starting context from a file: an episode, an image or a video.
+
+use std::path::Path;
+
+use crate::{Error, Result};
+use driftless_data::Clip;
+use driftless_data::Episode;
+use driftless_data::PathError as _;
+use driftless_data::pictures;
+use driftless_data::pictures::resized;
+use driftless_model::config::WorldConfig;
+
+/// The first frames of a file, resized for the world, as many as its context holds.
+///
+/// An episode (`.npz`) keeps its actions and may be shorter than the context. An image, GIF or video
+/// has no action labels and gets the idle action; if it is too short, its first frame is repeated in
+/// front.
+///
+/// # Errors
+/// Returns an error if the file is missing, broken or of an unknown kind, if a video needs ffmpeg and
+/// there is none, or if an episode contains an action that the world does not have.
+pub fn read(path: &Path, world: &WorldConfig) -> Result<Clip> {
+    if path.extension().is_some_and(|extension| extension == "npz") {
+        from_episode(path, world)
+    } else {
+        from_images(path, world)
+    }
+}
+
+fn from_episode(path: &Path, world: &WorldConfig) -> Result<Clip> {
+    let episode = Episode::read(path)?;
+    let Clip { images, actions } = episode.clip(0..world.dynamics.context);
+    let count = world.actions.len();
+    if let Some(unknown) = actions.iter().find(|&&action| action as usize >= count) {
+        let what = format!(
+            "array `action`: holds {unknown}, expected 0 to {} for the world {}",
+            count.saturating_sub(1),
+            world.name
+        );
+        return Err(Error::invalid(path, what));
+    }
+    let size = [episode.height, episode.width];
+    Ok(Clip {
+        images: resized(&images, size, world.image),
+        actions,
+    })
+}
+
+fn from_images(path: &Path, world: &WorldConfig) -> Result<Clip> {
+    let frames = world.dynamics.context;
+    let frame_len = world.image_len();
+    let images = pictures::first(path, world.image, world.fps, frames)?;
+    let missing = (frames * frame_len).saturating_sub(images.len()) / frame_len;
+    let first = images.get(..frame_len).unwrap_or_default();
+    Ok(Clip {
+        images: [first.repeat(missing), images].concat(),
+        actions: vec![0; frames],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use image::{Rgb, RgbImage};
+
+    use super::*;
+
+    /// A world of 4×4 pixels with a context of three frames and two actions.
+    fn world() -> WorldConfig {
+        serde_json::from_value(serde_json::json!({
+            "format": 1, "name": "Tiny", "fps": 10.0, "image": [4, 4],
+            "actions": [{"name": "noop", "keys": []}, {"name": "up", "keys": ["W"]}],
+            "tokenizer": {"patch": 1, "width": 1, "hidden": 1, "blocks": 0, "channels": 1},
+            "dynamics": {"merge": 1, "stem_width": 1, "stem_frames": 0, "width": 1, "depth": 1,
+                "heads": 1, "mlp": 1, "time_every": 1, "context": 3, "registers": 0, "k_max": 1}
+        }))
+        .unwrap()
+    }
+
+    /// Frames, each of one grey level.
+    fn frames(greys: &[u8], side: usize) -> Vec<u8> {
+        let frame = |grey: &u8| vec![*grey; side * side * 3];
+        greys.iter().flat_map(frame).collect()
+    }
+
+    fn episode(path: &Path, side: usize, actions: &[u32]) {
+        let count = actions.len();
+        let greys: Vec<u8> = (0..count as u8).map(|t| 10 * t).collect();
+        let episode = Episode {
+            height: side,
+            width: side,
+            images: frames(&greys, side),
+            actions: actions.to_vec(),
+            rewards: vec![0.0; count],
+            extras: BTreeMap::new(),
+        };
+        episode.write(path).unwrap();
+    }
+
+    #[test]
+    fn episode_frames_are_resized() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.npz");
+        for side in [4, 7] {
+            episode(&path, side, &[0, 1, 1, 7]);
+            let clip = read(&path, &world()).unwrap();
+            assert_eq!(clip.images, frames(&[0, 10, 20], 4));
+            assert_eq!(clip.actions, [0, 1, 1]);
+        }
+        episode(&path, 4, &[0, 1]);
+        assert_eq!(read(&path, &world()).unwrap().frames(), 2);
+    }
+
+    #[test]
+    fn unknown_action_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.npz");
+        episode(&path, 4, &[0, 2, 0]);
+        let error = read(&path, &world()).unwrap_err().to_string();
+        assert!(error.contains("a.npz"), "{error}");
+        assert!(error.contains("holds 2, expected 0 to 1"), "{error}");
+    }
+
+    #[test]
+    fn image_fills_the_context() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.png");
+        RgbImage::from_pixel(9, 5, Rgb([70; 3]))
+            .save(&path)
+            .unwrap();
+        let clip = read(&path, &world()).unwrap();
+        assert_eq!(clip.images, frames(&[70; 3], 4));
+        assert_eq!(clip.actions, [0; 3]);
+    }
+
+    #[test]
+    fn video_is_padded_or_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.gif");
+        let from_gif = |greys: &[u8]| {
+            let count = greys.len();
+            let episode = Episode {
+                height: 4,
+                width: 4,
+                images: frames(greys, 4),
+                actions: vec![0; count],
+                rewards: vec![0.0; count],
+                extras: BTreeMap::new(),
+            };
+            driftless_data::export::write(&episode, &path, 1, 10.0).unwrap();
+            read(&path, &world()).unwrap()
+        };
+        assert_eq!(from_gif(&[0, 255]).images, frames(&[0, 0, 255], 4));
+        let long = from_gif(&[255, 0, 255, 0, 0]);
+        assert_eq!(long.images, frames(&[255, 0, 255], 4));
+        assert_eq!(long.actions, [0; 3]);
+    }
+}
