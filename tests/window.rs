@@ -167,7 +167,7 @@ fn window_shows_frames_and_obeys_keys() {
     }
     assert_eq!(
         played.actions[t], 2,
-        "frame {t} was made while Down was held"
+        "frame {t} was generated while Down was held"
     );
 
     let (up, down) = (longest_run(&played, 1), longest_run(&played, 2));

@@ -24,7 +24,7 @@ pub const CARD: &str = "card.json";
 const MAX_CARD_TEXT: usize = 200;
 /// Longest safetensors header that is read, in bytes.
 const MAX_HEADER: u64 = 1 << 24;
-/// Seed of the picture that represents a simulator.
+/// Seed of the world in a simulator's thumbnail.
 const PICTURE_SEED: u64 = 2;
 
 /// Where a world comes from.
