@@ -6,16 +6,15 @@
 
 Frames are RGB, area-averaged to SIZE x SIZE, the maximum over the last two of SKIP emulated
 frames, without sticky actions. action[t] is the action that led to image[t]; action[0] is 0.
-Episode i depends on (seed, i) alone, so the number of worker processes changes nothing.
-Pong's and Breakout's episodes carry the true positions as extra arrays; docs/data.md describes
-everything.
+Episode i depends only on (seed, i), so the number of worker processes does not change the data.
+Episodes of Pong and Breakout contain the true positions as extra arrays; see docs/data.md.
 """
 
 import argparse
 import sys
 import time
 
-# First: it keeps matrix libraries to one thread a worker.
+# Imported first: limits matrix libraries to one thread per worker.
 import collecting
 from collecting import RandomPolicy, area_weights, shrink
 
@@ -26,14 +25,14 @@ from ale_py import roms
 from atari import breakout, pong
 from atari.shared import SCREEN_WIDTH
 
-# Games with players that follow the ball, and with known positions.
+# Games with policies that follow the ball, and with known positions.
 KNOWN = {"pong": pong, "breakout": breakout}
 CHUNK = 256  # frames that are averaged down together
 
 
 
 def action_table(game, ale):
-    """ALE's minimal action set with names and keys; a chord of keys is joined by '+'."""
+    """ALE's minimal action set with names and keys; '+' joins keys pressed together."""
     if game in KNOWN:
         return KNOWN[game].ACTIONS
     parts = [("UP", "ArrowUp"), ("DOWN", "ArrowDown"), ("RIGHT", "ArrowRight"),
@@ -47,7 +46,7 @@ def action_table(game, ale):
 
 
 def open_game(game, seed):
-    """A loaded ALE without sticky actions."""
+    """An ALE with the game loaded, without sticky actions."""
     ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
     ale = ale_py.ALEInterface()
     ale.setInt("random_seed", seed)
@@ -57,14 +56,14 @@ def open_game(game, seed):
 
 
 def choose_policy(name, game, rng, actions):
-    """The policy of one episode, and the name under which the manifest counts it."""
+    """The policy of one episode, and its name in the manifest."""
     if game not in KNOWN or name == "random":
         return "random", RandomPolicy(rng, actions)
     return KNOWN[game].policy(name, rng)
 
 
 def record(job):
-    """Plays and writes episode `index`; returns what the manifest needs."""
+    """Plays and writes episode `index`; returns its manifest entry."""
     options, index = job
     game, crop, size = options["game"], options["crop"], options["size"]
     rng = np.random.default_rng([options["seed"], index])
@@ -115,7 +114,7 @@ def record(job):
 
 
 def manifest(options, argv, results, seconds):
-    """What was collected, by what, and how it measures."""
+    """The manifest: settings, versions and statistics."""
     summary = collecting.manifest("collect_ale.py", argv, options, {"ale_py": ale_py.__version__},
                                   results, seconds)
     summary["points"] = sum(r["points"] for r in results)
@@ -137,13 +136,13 @@ def manifest(options, argv, results, seconds):
 
 def parse(argv):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--game", default="pong", help="ALE's name of the ROM, for example pong")
+    parser.add_argument("--game", default="pong", help="ALE's name for the ROM, for example pong")
     collecting.add_arguments(parser, max_episode_frames=2000)
-    parser.add_argument("--crop", default="34,194", help="first and end row of the 210 to keep")
+    parser.add_argument("--crop", default="34,194", help="first row to keep and the row after the last, of 210")
     parser.add_argument("--size", type=int, default=64, help="side of the frames in pixels")
-    parser.add_argument("--skip", type=int, default=4, help="emulated frames an action is held")
+    parser.add_argument("--skip", type=int, default=4, help="emulated frames for which an action is held")
     parser.add_argument("--policy", choices=["mix", "random", "follow"], default="mix",
-                        help="mix and follow need pong or breakout; other games play random")
+                        help="mix and follow need pong or breakout; other games play at random")
     args = parser.parse_args(argv)
     try:
         args.crop = tuple(int(row) for row in args.crop.split(","))

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""Records episodes of any Gymnasium environment that shows pixels as a dataset for Driftless.
+"""Records episodes of any Gymnasium environment with pixels as a dataset for Driftless.
 
     pip install gymnasium minigrid
     python scripts/collect_gym.py --env MiniGrid-DoorKey-8x8-v0 --frames 20000 --seed 1 --out data/door
 
-MiniGrid, ViZDoom (ships with Freedoom), Crafter (--env crafter) and ALE have their actions named
-and bound to keys; other environments get a0, a1, ... or what --actions says. An environment of
-another package is named with its module: --env package.module:Name-v0.
+Actions of MiniGrid, ViZDoom (ships with Freedoom), Crafter (--env crafter) and ALE have names and
+keys; those of other environments are called a0, a1, ... unless --actions names them. For an
+environment of another package, give the module, too: --env package.module:Name-v0.
 
-Pixels are the observation where it is a picture, else what the environment renders; what --crop
-leaves of them is area-averaged to SIZE. An action is held for SKIP steps of the environment. action[t] is the action
-that led to image[t]; action[0] is 0. Episode i depends on (seed, i) alone.
+Pixels come from the observation if it is an image, or else from rendering; they are cropped to --crop
+and area-averaged to SIZE. An action is held for SKIP steps of the environment. action[t] is the
+action that led to image[t]; action[0] is 0. Episode i depends only on (seed, i).
 """
 
 import argparse
@@ -23,26 +23,26 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-# First: it keeps matrix libraries to one thread a worker.
+# Imported first: limits matrix libraries to one thread per worker.
 import collecting
 from collecting import RandomPolicy, area_weights, shrink
 
 import numpy as np
 
-# Beginning of an environment's name: the module that brings it, and the package that holds it.
+# Prefix of the environment's name, module that registers it, package.
 FAMILIES = [("MiniGrid-", "minigrid", "minigrid"), ("BabyAI-", "minigrid", "minigrid"),
             ("Vizdoom", "vizdoom.gymnasium_wrapper", "vizdoom"), ("ALE/", "ale_py", "ale-py")]
-SMALLEST_PICTURE = 32  # pixels a side: what is smaller is a map, as MiniGrid's 7 x 7
-CHUNK = 256  # frames that are averaged down together
+SMALLEST_PICTURE = 32  # pixels per side; smaller ones are maps, such as MiniGrid's 7 x 7
+CHUNK = 256  # frames to resize at once
 
-# Keys by the word that stands in an action's name.
+# Keys by a word in the action's name.
 KEYS = {"up": "ArrowUp", "down": "ArrowDown", "left": "ArrowLeft", "right": "ArrowRight",
         "fire": "Space", "upright": "ArrowUp+ArrowRight", "upleft": "ArrowUp+ArrowLeft",
         "downright": "ArrowDown+ArrowRight", "downleft": "ArrowDown+ArrowLeft"}
 DOOM_KEYS = {"ATTACK": "Space", "USE": "E", "JUMP": "J", "CROUCH": "X", "SPEED": "Q",
              "MOVE_FORWARD": "W", "MOVE_BACKWARD": "S", "MOVE_LEFT": "A", "MOVE_RIGHT": "D",
              "TURN_LEFT": "ArrowLeft", "TURN_RIGHT": "ArrowRight", "TURN180": "F"}
-MINIGRID_ACTIONS = [  # "done" does nothing but in a few tasks: it serves as the idle action.
+MINIGRID_ACTIONS = [  # "done" has no effect except in a few tasks, so it serves as the idle action.
     (6, "noop", []), (0, "left", ["ArrowLeft", "A"]), (1, "right", ["ArrowRight", "D"]),
     (2, "forward", ["ArrowUp", "W"]), (3, "pickup", ["E"]), (4, "drop", ["Q"]),
     (5, "toggle", ["Space"])]
@@ -55,7 +55,7 @@ CRAFTER_KEYS = {"move_left": ["ArrowLeft", "A"], "move_right": ["ArrowRight", "D
 
 
 class Crafter:
-    """Crafter as a Gymnasium environment. Its own random numbers come from the seed of a reset."""
+    """Crafter as a Gymnasium environment, seeded by reset."""
 
     metadata = {"render_fps": 10}
 
@@ -77,7 +77,7 @@ class Crafter:
 
 
 def open_environment(options):
-    """The environment, and the version of the package that it comes from."""
+    """The environment, and the version of its package."""
     name = options["env"]
     if name == "crafter":
         return Crafter(options["size"]), {"crafter": version("crafter")}
@@ -97,7 +97,7 @@ def open_environment(options):
 
 
 def action_table(options, env):
-    """The environment's action, name and keys of each of ours; a chord of keys is joined by '+'."""
+    """For each of our actions, the environment's action, name and keys; '+' joins keys pressed together."""
     if options["actions"]:
         return [(entry["action"], entry["name"], entry["keys"]) for entry in options["actions"]]
     if isinstance(env, Crafter):
@@ -138,27 +138,27 @@ def is_picture(seen):
 
 
 def pixels(env, seen):
-    """The picture of a moment, u8 [H, W, 3]: what was observed, else what is rendered."""
+    """The current frame, u8 [H, W, 3]: the observation if it is an image, or else rendered."""
     candidates = list(seen.values()) if isinstance(seen, dict) else [seen]
     for candidate in candidates:
         if is_picture(candidate):
             return candidate
     frame = env.render()
     if not is_picture(frame):
-        sys.exit("the environment neither observes nor renders a picture (uint8 [H, W, 3])")
+        sys.exit("the environment neither observes nor renders an image (uint8 [H, W, 3])")
     return frame
 
 
 def cropped(shape, crop):
-    """The rows and columns to keep of a picture of this height and width."""
+    """The rows and columns to keep of an image of this height and width."""
     crop = crop or [0, shape[0], 0, shape[1]]
     if crop[1] > shape[0] or crop[3] > shape[1]:
-        sys.exit(f"--crop: the picture has {shape[0]} rows and {shape[1]} columns")
+        sys.exit(f"--crop: the image has {shape[0]} rows and {shape[1]} columns")
     return slice(*crop[:2]), slice(*crop[2:])
 
 
 def choose_policy(name, rng, table):
-    """Random play, or `Policy(rng, names)` of a Python file, whose act(picture) gives an index."""
+    """Random play, or `Policy(rng, names)` of a Python file, whose act(image) returns an action index."""
     if name == "random":
         return "random", RandomPolicy(rng, len(table))
     spec = importlib.util.spec_from_file_location("policy", name)
@@ -168,7 +168,7 @@ def choose_policy(name, rng, table):
 
 
 def record(job):
-    """Plays and writes episode `index`; returns what the manifest needs."""
+    """Plays and writes episode `index`; returns its manifest entry."""
     options, index = job
     rng = np.random.default_rng([options["seed"], index])
     env, _ = open_environment(options)
@@ -197,7 +197,7 @@ def record(job):
             ended = terminal or truncated
             if ended:
                 break
-        # ViZDoom shows nothing, black, once it is over: what was last seen stays.
+        # ViZDoom returns a black frame at the end of an episode: keep the last frame.
         if not (ended and options["env"].startswith("Vizdoom")):
             frame = pixels(env, seen)
         pending.append(frame[crop])
@@ -213,7 +213,7 @@ def record(job):
 
 
 def env_argument(text):
-    """`name=value` with a value of JSON, or else a word."""
+    """`name=value` with a JSON value, or else a string."""
     name, equals, value = text.partition("=")
     if not equals:
         raise argparse.ArgumentTypeError("expected NAME=VALUE")
@@ -236,7 +236,7 @@ def size_argument(text):
 
 
 def crop_argument(text):
-    """`top:bottom,left:right`, the first row and the one after the last, and columns likewise."""
+    """`top:bottom,left:right`: the first row, the row after the last, and likewise for columns."""
     try:
         top, bottom, left, right = (int(n) for part in text.split(",") for n in part.split(":"))
     except ValueError:
@@ -255,13 +255,13 @@ def parse(argv):
     parser.add_argument("--size", type=size_argument, default=(64, 64), metavar="HxW",
                         help="height and width of the frames in pixels")
     parser.add_argument("--crop", type=crop_argument, metavar="TOP:BOTTOM,LEFT:RIGHT",
-                        help="rows and columns of the picture to keep; all without it")
-    parser.add_argument("--skip", type=int, default=1, help="steps of the environment an action is held")
-    parser.add_argument("--fps", type=float, help="steps a second, where the environment does not say")
+                        help="rows and columns of the image to keep (default: all)")
+    parser.add_argument("--skip", type=int, default=1, help="environment steps for which an action is held")
+    parser.add_argument("--fps", type=float, help="steps per second, if the environment does not specify them")
     parser.add_argument("--policy", default="random",
                         help="random, or a Python file with a class Policy(rng, names)")
     parser.add_argument("--actions", type=Path, metavar="JSON",
-                        help='which actions, in our order: [{"action": 0, "name": "noop", "keys": []}, ...]')
+                        help='actions, in our order: [{"action": 0, "name": "noop", "keys": []}, ...]')
     parser.add_argument("--name", help="the world's name")
     args = parser.parse_args(argv)
     collecting.check_arguments(parser, args, {"skip": 1})
@@ -285,14 +285,14 @@ def main(argv):
         os.chdir(folder)  # some environments leave files where they are started
         try:
             env, versions = open_environment(options)
-        except Exception as error:  # whatever its package raises
-            sys.exit(f"--env {args.env}: cannot be made: {error}")
+        except Exception as error:  # packages raise all kinds
+            sys.exit(f"--env {args.env}: cannot be created: {error}")
         table = action_table(options, env)
         steps = args.fps or getattr(env, "metadata", {}).get("render_fps")
         if not steps:
-            sys.exit(f"--env {args.env}: does not say how many steps a second it has; give --fps")
+            sys.exit(f"--env {args.env}: does not specify its steps per second; give --fps")
         seen, _ = env.reset(seed=0)
-        # Ends here, not in a worker, where there are no pixels or too few for the crop.
+        # Fails here, not in a worker, if there are no pixels or too few for the crop.
         cropped(pixels(env, seen).shape[:2], options["crop"])
         env.close()
         collecting.open_folder(args.out)

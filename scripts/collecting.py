@@ -1,6 +1,6 @@
-"""What scripts that record episodes share: small frames, random play, files, worker processes.
+"""Shared by the recording scripts: resizing frames, random play, files, worker processes.
 
-Episode i depends on (seed, i) alone, so the number of worker processes changes nothing.
+Episode i depends only on (seed, i), so the number of worker processes does not change the data.
 """
 
 import json
@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-# One thread a worker: threads of matrix libraries that spin would fight the other workers.
+# One thread per worker: spinning threads of matrix libraries would slow down the other workers.
 for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
@@ -50,7 +50,7 @@ class RandomPolicy:
 
 
 def episode_arrays(images, actions, rewards, terminal):
-    """The arrays of an episode file; the first action is 0 and the first reward too."""
+    """The arrays of an episode file; the first action and the first reward are 0."""
     t = len(actions)
     return {
         "image": images,
@@ -63,7 +63,7 @@ def episode_arrays(images, actions, rewards, terminal):
 
 
 def write_episode(folder, index, arrays, policy, actions):
-    """Writes episode `index`; returns what the manifest needs of it. `actions` is how many there are."""
+    """Writes episode `index`; returns its manifest entry. `actions` is the number of actions."""
     file = f"episode_{index:05d}.npz"
     write_atomically(Path(folder) / file, lambda out: np.savez_compressed(out, **arrays))
     return {"file": file, "frames": len(arrays["action"]), "policy": policy,
@@ -72,7 +72,7 @@ def write_episode(folder, index, arrays, policy, actions):
 
 
 def write_atomically(path, write):
-    """Writes beside the target and renames: a reader never sees half a file."""
+    """Writes a temporary file and renames it, so that a reader never sees a partial file."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with open(partial, "wb") as file:
@@ -88,18 +88,18 @@ def write_json(path, value):
 
 
 def add_arguments(parser, max_episode_frames):
-    """The arguments that every recording has."""
+    """Adds the arguments that all recording scripts have."""
     amount = parser.add_mutually_exclusive_group(required=True)
     amount.add_argument("--frames", type=int, help="stop after the episode that reaches this many")
     amount.add_argument("--episodes", type=int, help="record this many episodes")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write (must hold no episodes)")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write (must not contain episodes)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--max-episode-frames", type=int, default=max_episode_frames)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="worker processes")
 
 
 def check_arguments(parser, args, least):
-    """Ends with what was expected where a number is too small."""
+    """Exits with a message if a number is too small."""
     least = {"max_episode_frames": 2, "jobs": 1, "seed": 0, **least}
     for name, value in least.items():
         if getattr(args, name) < value:
@@ -109,14 +109,14 @@ def check_arguments(parser, args, least):
 
 
 def open_folder(folder):
-    """Makes the folder; ends where it holds episodes."""
+    """Creates the folder; exits with a message if it contains episodes."""
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.glob("*.npz")):
-        sys.exit(f"{folder}: already holds episodes; name an empty folder")
+        sys.exit(f"{folder}: already contains episodes; name an empty folder")
 
 
 def collect(record, options, args):
-    """Calls `record((options, i))` for i = 0, 1, ... until there is enough; the results in order."""
+    """Calls `record((options, i))` for i = 0, 1, ... until there is enough; returns the results."""
     started, results, total, index = time.time(), [], 0, 0
     with multiprocessing.Pool(args.jobs, maxtasksperchild=8) as pool:
         def wanted():
@@ -138,7 +138,7 @@ def collect(record, options, args):
 
 
 def manifest(script, argv, options, versions, results, seconds):
-    """What was collected, and by what; the list of files is added last, by the caller."""
+    """The manifest without the list of files, which the caller adds last."""
     frames = sum(r["frames"] for r in results)
     shares = {}
     for r in results:
@@ -156,7 +156,7 @@ def manifest(script, argv, options, versions, results, seconds):
 
 
 def write_dataset(folder, info, summary, results):
-    """Writes dataset.json and manifest.json, and prints the latter but for the files."""
+    """Writes dataset.json and manifest.json, and prints the latter without the files."""
     write_json(folder / "dataset.json", info)
     files = [{key: r[key] for key in ("file", "frames", "policy", "reward")} for r in results]
     write_json(folder / "manifest.json", {**summary, "files": files})

@@ -1,13 +1,13 @@
 #!/bin/sh
-# Makes target/package/driftless_VERSION_ARCH.deb and driftless-VERSION-ARCH.tar.xz.
+# Builds target/package/driftless_VERSION_ARCH.deb and driftless-VERSION-ARCH.tar.xz.
 #
-#   scripts/package.sh [PROGRAM]     a program that is built already (or DRIFTLESS_PROGRAM); without it
-#                                    `cargo build --release --locked` makes one
+#   scripts/package.sh [PROGRAM]     packages PROGRAM or $DRIFTLESS_PROGRAM; without either, builds one
+#                                    with `cargo build --release --locked`
 #
-# Both hold the program, its worlds, an entry for menus and its icon. The program has its worlds inside,
-# too. They are installed beside it all the same: then nothing is unpacked into the homes of those who
-# play, all share one copy, and a world has a path that can be given to `driftless info` or `--from`.
-# The larger dictionary of xz finds the second copy, so that downloads hold it once.
+# Both contain the program, its worlds, a menu entry and an icon. The program embeds the worlds, too. They
+# are installed next to it so that nothing is unpacked into home folders, all users share one copy, and
+# each world has a path for `driftless info` or `--from`. The large dictionary of xz finds the second copy,
+# so the download does not grow.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -27,14 +27,14 @@ if [ -z "$program" ]; then
     cargo build --release --locked
     program=${CARGO_TARGET_DIR:-target}/release/driftless
 fi
-[ -x "$program" ] || fail "$program: no program, expected one that can be run"
+[ -x "$program" ] || fail "$program: not an executable file"
 command -v xz >/dev/null || fail "xz is missing"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$out"
 
-# The files of a package under the folder $1, as /usr or a folder of that layout.
+# Writes the files of a package into $1, with the layout of /usr.
 fill() {
     mkdir -p "$1/bin" "$1/share/applications" "$1/share/driftless" "$1/share/doc/driftless" \
         "$1/share/icons/hicolor/256x256/apps" "$1/share/icons/hicolor/scalable/apps"
@@ -69,24 +69,24 @@ License: Apache-2.0
 END
 }
 
-# The crates that are linked into the program, each under its own licence.
+# The crates linked into the program, with their licences.
 libraries() {
     if command -v cargo >/dev/null &&
         crates=$(cargo tree --locked --offline --edges normal --prefix none \
             --format '{p}: {l}' 2>/dev/null); then
-        printf 'Comment: The program holds these libraries, under these licences:\n'
+        printf 'Comment: The program contains these libraries, under these licences:\n'
         printf '%s\n' "$crates" | grep -v '^driftless ' | sed 's/ (\*)$//; s/ ([^)]*)//; s/^/ /' | sort -u
     fi
 }
 
-# A licence's text as a field of the file above.
+# Formats a licence text as a field of the copyright file.
 licence() {
     sed 's/^$/./; s/^/ /' "$1"
 }
 
-# What the program asks of a Debian system.
+# The Debian dependencies of the program.
 depends() {
-    # What it is linked to, with the least version of each symbol's library.
+    # Linked libraries, each with the lowest version that has the needed symbols.
     linked=""
     if command -v dpkg-shlibdeps >/dev/null; then
         mkdir -p "$work/debian"
@@ -97,7 +97,7 @@ depends() {
         glibc=$(grep -aoE 'GLIBC_2\.[0-9]+' "$1" | sort -uV | tail -n 1)
         linked="libc6 (>= ${glibc#GLIBC_}), libgcc-s1"
     fi
-    # What the window opens as it starts (dlopen): keys, X11 and Wayland, one way to a GPU.
+    # Libraries that the window loads at run time (dlopen): keyboard, X11, Wayland, and one GPU interface.
     printf '%s' "$linked, libxkbcommon0, libxkbcommon-x11-0, libx11-6, libx11-xcb1, libxcursor1," \
         " libxi6, libwayland-client0, libvulkan1 | libegl1"
 }
@@ -123,9 +123,9 @@ Suggests: ffmpeg, xdg-desktop-portal
 Section: games
 Priority: optional
 Description: $(sed -n 's/^Comment=//p' assets/driftless.desktop)
- A program in which every frame is predicted by a small network, from the
- frames before it and the player's keys. It records, trains, measures and
- plays such worlds; some come with it.
+ Every frame is predicted by a small neural network from the previous
+ frames and the player's keys. The program records, trains, evaluates and
+ plays such world models, and includes some.
 END
     (cd "$root" && find usr -type f -exec md5sum {} + >DEBIAN/md5sums)
     chmod 755 "$root/DEBIAN"
@@ -143,18 +143,18 @@ tarball() {
 Driftless $version: play inside a learned world model.
 
     bin/driftless             opens a window, playing Pong
-    bin/driftless --help      all that it can do
+    bin/driftless --help      lists all commands
 
-It runs from here as it is. To install it for yourself, copy its two folders into ~/.local:
+It runs from this folder. To install it for yourself, copy its two folders into ~/.local:
 
     cp -r bin share ~/.local/
 
-or for everybody:
+or for all users:
 
     sudo cp -r bin share /usr/local/
 
-The worlds lie in share/driftless/checkpoints; bin/driftless also has them inside and plays without
-that folder. The window needs a graphics driver for Vulkan or OpenGL, a software one will do (Debian:
+The worlds are in share/driftless/checkpoints; bin/driftless also embeds them and runs without that
+folder. The window needs a Vulkan or OpenGL driver, which may be a software one (Debian:
 mesa-vulkan-drivers); videos need ffmpeg. Without a display:
 
     bin/driftless play --headless --frames 200 --out clip.gif

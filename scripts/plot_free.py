@@ -3,9 +3,9 @@
     pip install matplotlib
     python scripts/plot_free.py --out docs/x_vs_v.svg "x, K = 4"=x-4.json "v, K = 4"=v-4.json ...
 
-Four panels against the frame number: how far the tokenizer takes the pictures from the latents they
-were drawn from, and the shares of frames with the player's paddle, the enemy's and exactly one ball;
-dashed: the real game. A name's part before the comma chooses the colour, the rest the line.
+Four panels over the frame number: the distance between the latents and those re-encoded from the
+decoded frames, and the shares of frames with the player's paddle, the enemy's paddle and exactly one
+ball; dashed: the real game. The part of a name before the comma sets the colour, the rest the line.
 """
 
 import argparse
@@ -28,7 +28,7 @@ LINES = ["-", ":", "-.", (0, (5, 1))]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--out", type=Path, required=True, help="picture to write (.svg)")
+    parser.add_argument("--out", type=Path, required=True, help="image to write (.svg)")
     parser.add_argument("runs", nargs="+", metavar="NAME=FILE", help="JSON of driftless eval")
     arguments = parser.parse_args()
     runs = {}

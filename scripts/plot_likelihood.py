@@ -1,4 +1,4 @@
-"""Plots the surprise of an episode's frames beside that of wrong ones.
+"""Plots the surprise of an episode's frames and of perturbed ones.
 
     pip install matplotlib
     driftless likelihood --episode FILE.npz --against --json > likelihood.json
@@ -18,7 +18,7 @@ matplotlib.use("svg")
 matplotlib.rcParams["svg.hashsalt"] = "driftless"
 import matplotlib.pyplot as plt
 
-# Of the changes, those drawn.
+# The perturbations to plot.
 LINES = {
     "pixel noise of 8/255": "C4",
     "another action, paddle in full view": "C1",
@@ -35,8 +35,8 @@ def stretch(text: str) -> range:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("report", type=Path, help="JSON of driftless likelihood --against")
-    parser.add_argument("--frames", type=stretch, metavar="A..B", help="all without it")
-    parser.add_argument("--out", type=Path, required=True, help="picture to write (.svg)")
+    parser.add_argument("--frames", type=stretch, metavar="A..B", help="frames to plot (default: all)")
+    parser.add_argument("--out", type=Path, required=True, help="image to write (.svg)")
     arguments = parser.parse_args()
     report = json.loads(arguments.report.read_text())
     real = report["frames"]

@@ -1,7 +1,9 @@
 #!/bin/sh
-# Takes the pictures of the window that README.md and docs/window.md show, on a display of its own.
-# Needs Xvfb, openbox, xdotool, ImageMagick's `import`, and a built program: target/release/driftless,
-# or the one that is given.
+# Takes the screenshots in README.md and docs/window.md on a private X display.
+#
+#   scripts/screenshots.sh [PROGRAM]     default: target/release/driftless
+#
+# Needs Xvfb, openbox, xdotool and ImageMagick's `import`.
 set -eu
 cd "$(dirname "$0")/.."
 program=${1:-target/release/driftless}
@@ -19,7 +21,7 @@ game=
 trap 'kill $game $manager $server 2>/dev/null; rm -rf "$work"' EXIT
 mkdir -p "$out"
 
-# Opens a world; `welcome` keeps its first card.
+# open WORLD: opens a window and waits for it.
 open() {
     "$program" play --checkpoint "$@" --seed 3 2>/dev/null &
     game=$!
@@ -37,7 +39,7 @@ press() {
         sleep 0.4
     done
 }
-# hold KEY SECONDS
+# hold KEY SECONDS: keeps a key down.
 hold() {
     xdotool keydown "$1"
     sleep "$2"
@@ -94,4 +96,4 @@ press j g t o
 sleep 1.5
 shot worlds
 close
-echo "screenshots.sh: pictures are in $out"
+echo "screenshots.sh: wrote $out"

@@ -1,14 +1,14 @@
 #!/bin/sh
-# Runs every test. Installs what the window tests need, and ffmpeg, where it may (apt-get as root or
-# with passwordless sudo), and says at the end what is missing and which tests were skipped for it.
-# With CI=true, missing display tools or a missing ffmpeg are a failure.
+# Runs every test. First installs the tools of the window tests and ffmpeg if it can (apt-get as root or
+# with passwordless sudo), and the Python packages of the recording scripts (pip). At the end it lists
+# what is missing and which tests were skipped. With CI=true, a missing tool is a failure.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
 PACKAGES="xvfb xdotool wmctrl openbox imagemagick mesa-vulkan-drivers libxkbcommon-x11-0
 libx11-xcb1 libxcursor1 libxi6 libxrandr2"
 COMMANDS="Xvfb openbox xdotool wmctrl import"
-# Where tests/collect.rs looks for them.
+# tests/collect.rs expects them here.
 PYTHON_PACKAGES=target/test-python
 PYTHON_NAMES="ale-py gymnasium minigrid numpy"
 
@@ -65,7 +65,7 @@ install_python_packages
 
 missing=""
 for command in $COMMANDS; do
-    command -v "$command" >/dev/null || missing="$missing $command"
+    command -v "$command" >/dev/null || missing="${missing:+$missing }$command"
 done
 
 if command -v cargo-nextest >/dev/null; then
@@ -75,22 +75,20 @@ else
 fi
 result=$?
 
-if [ -n "$missing" ]; then
-    say "not installed:$missing. The window tests (tests/window.rs, tests/new_world.rs) were skipped."
+# skipped WHAT TESTS
+skipped() {
     if [ "${CI:-}" = true ]; then
-        say "CI=true: that is a failure."
+        say "missing, which is a failure with CI=true: $1 ($2)"
         result=1
+    else
+        say "missing: $1. Skipped: $2"
     fi
-fi
-if ! command -v ffmpeg >/dev/null; then
-    say "not installed: ffmpeg. The tests that import videos (tests/import.rs) were skipped."
-    if [ "${CI:-}" = true ]; then
-        say "CI=true: that is a failure."
-        result=1
-    fi
-fi
-if [ ! -d "$PYTHON_PACKAGES" ]; then
-    say "no $PYTHON_NAMES (python3, pip and a package registry are needed)." \
-        "The tests of scripts/collect_*.py (tests/collect.rs) were skipped."
-fi
+}
+[ -z "$missing" ] ||
+    skipped "$missing" "the window tests (tests/window.rs, tests/new_world.rs, tests/replay.rs)"
+command -v ffmpeg >/dev/null ||
+    skipped ffmpeg "the video tests (tests/import.rs)"
+[ -d "$PYTHON_PACKAGES" ] ||
+    skipped "$PYTHON_NAMES in $PYTHON_PACKAGES (needs python3, pip and a package registry)" \
+        "the recording scripts' tests (tests/collect.rs)"
 exit "$result"

@@ -1,15 +1,15 @@
-//! Ctrl-C and a termination signal, turned into a request to stop.
+//! Turns Ctrl-C and SIGTERM into a request to stop, which long-running work checks.
 
 use std::sync::OnceLock;
 
 static HANDLER: OnceLock<()> = OnceLock::new();
 
-/// From now on Ctrl-C and a termination signal do not end the program, but
-/// [request](driftless_data::interrupt::request) long work to stop.
+/// Installs the handler: from now on Ctrl-C and SIGTERM do not end the process, but
+/// [request](driftless_data::interrupt::request) long-running work to stop.
 pub fn watch() {
     HANDLER.get_or_init(|| {
         if let Err(error) = ctrlc::set_handler(driftless_data::interrupt::request) {
-            tracing::warn!("Ctrl-C ends the program at once: {error}");
+            tracing::warn!("Ctrl-C will end the program without saving: {error}");
         }
     });
 }

@@ -1,6 +1,6 @@
-//! The command line: parses, calls one library function a subcommand, prints.
+//! The command line: parses the arguments and runs one subcommand.
 //!
-//! Exit status: 0 done; 1 it failed, and one line on stderr says what; 2 wrong usage.
+//! Exit status: 0 on success, 1 on failure with one line on stderr, 2 on wrong usage.
 
 mod commands;
 
@@ -17,7 +17,7 @@ use commands::{
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Play inside a learned world model: record, train, measure and play.
+/// Play inside a learned world model. Also records, trains and evaluates world models.
 #[derive(Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -29,27 +29,27 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Play a world in a window, or headless into a file (the default command).
+    /// Play a world in a window, or headless into a file. This is the default command.
     Play(play::Args),
-    /// Make a world in the window: record, train, try, save.
+    /// Open the "New world" page: record or import data, train, try and save a world.
     New(new::Args),
-    /// Record a dataset from a simulator that is built in.
+    /// Record a dataset from a built-in simulator.
     Record(record::Args),
-    /// Play a recorded session again, and compare it frame by frame.
+    /// Replay a recorded session and compare it frame by frame.
     Replay(replay::Args),
-    /// Predict frames of a recorded episode from its actions.
+    /// Predict the frames of a recorded episode from its actions.
     Rollout(rollout::Args),
-    /// Measure a world on held-out episodes.
+    /// Evaluate a world on held-out episodes.
     Eval(eval::Args),
-    /// Measure how likely the frames of a recorded episode are to a world: the surprise meter.
+    /// Compute the log-likelihood of the frames of a recorded episode.
     Likelihood(likelihood::Args),
-    /// Measure the engine's speed.
+    /// Measure the speed of the engine.
     Bench(bench::Args),
     /// Train a world from a folder of episodes.
     Train(train::Args),
-    /// Make a dataset of other recordings: pictures, videos, VPT, Minari, LeRobot.
+    /// Import a dataset from images, videos, VPT, Minari or LeRobot.
     Import(import::Args),
-    /// List what there is to compute on, and what each engine makes of it.
+    /// List the compute devices, and which of them each engine can use.
     Devices(devices::Args),
     /// Describe a checkpoint, a dataset or an episode.
     Info(info::Args),
@@ -64,7 +64,7 @@ fn main() -> ExitCode {
         .without_time()
         .init();
     let cli = Cli::parse();
-    let done = match cli.command.unwrap_or(Command::Play(cli.play)) {
+    let result = match cli.command.unwrap_or(Command::Play(cli.play)) {
         Command::Play(args) => play::run(args),
         Command::New(args) => new::run(args),
         Command::Record(args) => record::run(&args),
@@ -78,7 +78,7 @@ fn main() -> ExitCode {
         Command::Devices(args) => devices::run(&args),
         Command::Info(args) => info::run(&args),
     };
-    match done {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("driftless: {}", error.to_string().replace('\n', " "));

@@ -1,20 +1,25 @@
-//! Episodes that scripts/collect_ale.py and scripts/collect_gym.py record, read by the program.
-//! Skipped without ale-py and minigrid, which scripts/test.sh installs where it can.
+//! Episodes recorded by scripts/collect_ale.py and scripts/collect_gym.py.
+//!
+//! Need ale-py and minigrid, which scripts/test.sh installs if it can. Without them these tests are
+//! skipped, or fail where `CI` is `true`.
 
 #![allow(clippy::unwrap_used)]
+
+mod common;
 
 use std::path::Path;
 use std::process::Command;
 
+use common::skip_without;
 use driftless_data::{Dataset, Episode};
 use driftless_eval::objects::{Game, Point};
 
-/// Runs a script of scripts/ that writes to `data`; false where the packages are missing.
+/// Runs a script of scripts/ that writes to `data`. Returns false if the packages are missing.
 fn collect(script: &str, args: &[&str], data: &Path) -> bool {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let packages = root.join("target/test-python");
     if !packages.is_dir() {
-        eprintln!("skipped: no Python packages in {}", packages.display());
+        skip_without(&format!("Python packages in {}", packages.display()));
         return false;
     }
     let output = Command::new("python3")
@@ -26,13 +31,13 @@ fn collect(script: &str, args: &[&str], data: &Path) -> bool {
         .env("PYTHONPATH", &packages)
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
     true
 }
 
 #[test]
-fn a_collected_episode_is_read_and_its_positions_are_what_the_frames_show() {
+fn pong_positions_match_frames() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("pong");
     let args = [
@@ -62,22 +67,22 @@ fn a_collected_episode_is_read_and_its_positions_are_what_the_frames_show() {
         serde_json::json!(["ArrowUp", "W"])
     );
 
-    positions_are_what_the_frames_show(Game::Pong, "player_y", &data);
+    assert_positions_match_frames(Game::Pong, "player_y", &data);
 }
 
 #[test]
-fn breakouts_positions_are_what_the_frames_show() {
+fn breakout_positions_match_frames() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("breakout");
     let args = ["--game", "breakout", "--max-episode-frames", "200"];
     let args = [&args[..], &["--policy", "follow"]].concat();
     if collect("collect_ale.py", &args, &data) {
-        positions_are_what_the_frames_show(Game::Breakout, "player_x", &data);
+        assert_positions_match_frames(Game::Breakout, "player_x", &data);
     }
 }
 
-/// Compares what is found in the frames of the first episode with its extra arrays.
-fn positions_are_what_the_frames_show(game: Game, player: &str, data: &Path) {
+/// Compares the objects found in the frames of the first episode with its position arrays.
+fn assert_positions_match_frames(game: Game, player: &str, data: &Path) {
     let episode = Episode::read(&data.join("episode_00000.npz")).unwrap();
     assert_eq!(episode.actions[0], 0);
     assert_eq!(Game::of(&episode), Some(game));
@@ -86,20 +91,20 @@ fn positions_are_what_the_frames_show(game: Game, player: &str, data: &Path) {
     };
     let (mut balls, mut paddles) = (Vec::new(), Vec::new());
     for t in 0..episode.frames() {
-        let seen = game.find(episode.frame(t));
+        let found = game.find(episode.frame(t));
         let ball = truth("ball", t, 0, 2).zip(truth("ball", t, 1, 2));
-        let told = ball.filter(|&(x, y)| game.tells(Point { x, y }));
-        if let (Some(ball), Some((x, y))) = (seen.ball(), told) {
+        let visible = ball.filter(|&(x, y)| game.tells(Point { x, y }));
+        if let (Some(ball), Some((x, y))) = (found.ball(), visible) {
             balls.push((ball.x - x).hypot(ball.y - y));
         }
-        if let (Some(at), Some(true_at)) = (seen.player, truth(player, t, 0, 1)) {
+        if let (Some(at), Some(true_at)) = (found.player, truth(player, t, 0, 1)) {
             paddles.push((at - true_at).abs());
         }
     }
-    for (name, errors, least) in [("ball", balls, 30), ("player", paddles, 100)] {
+    for (name, errors, min_count) in [("ball", balls, 30), ("player", paddles, 100)] {
         let mean = errors.iter().sum::<f32>() / errors.len() as f32;
         assert!(
-            errors.len() >= least && mean < 0.5,
+            errors.len() >= min_count && mean < 0.5,
             "{name}: {mean} over {} frames",
             errors.len()
         );
@@ -107,7 +112,7 @@ fn positions_are_what_the_frames_show(game: Game, player: &str, data: &Path) {
 }
 
 #[test]
-fn a_gymnasium_world_turns_when_the_action_that_led_to_the_frame_says_so() {
+fn gym_actions_led_to_their_frames() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("grid");
     let args = [
@@ -142,7 +147,7 @@ fn a_gymnasium_world_turns_when_the_action_that_led_to_the_frame_says_so() {
 }
 
 #[test]
-fn a_cropped_recording_is_that_part_of_the_whole_one() {
+fn crop_is_a_part_of_the_frame() {
     let folder = tempfile::tempdir().unwrap();
     let record = |name: &str, args: &[&str]| {
         let data = folder.path().join(name);
@@ -155,7 +160,7 @@ fn a_cropped_recording_is_that_part_of_the_whole_one() {
         let args = [&common[..], args].concat();
         collect("collect_gym.py", &args, &data).then(|| Dataset::read(&data).unwrap())
     };
-    // The picture has 256 rows and columns.
+    // The source image has 256 rows and columns.
     let Some(whole) = record("whole", &["--size", "64x64"]) else {
         return;
     };

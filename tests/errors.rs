@@ -1,4 +1,4 @@
-//! What goes wrong is said in one line on stderr with exit status 1, and nothing is lost.
+//! Failures: one line on stderr, exit status 1, and no file is damaged.
 
 #![allow(clippy::unwrap_used)]
 
@@ -19,12 +19,12 @@ fn driftless<S: AsRef<OsStr>>(args: &[S]) -> Command {
     for variable in ["DISPLAY", "WAYLAND_DISPLAY", "WAYLAND_SOCKET"] {
         command.env_remove(variable);
     }
-    // Without it a graphics driver may have something to say.
+    // Without it a graphics driver may print a warning.
     command.env("XDG_RUNTIME_DIR", env!("CARGO_TARGET_TMPDIR"));
     command
 }
 
-/// Runs to exit status 1; returns the one line that it said.
+/// Runs a command that must fail with exit status 1; returns its one line on stderr.
 fn failure(mut command: Command) -> String {
     let output = command.output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
@@ -40,7 +40,7 @@ fn success(mut command: Command) {
     assert!(output.status.success(), "{command:?}: {stderr}");
 }
 
-/// A copy of the shipped world to damage.
+/// A copy of an included world, to damage.
 fn world() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for file in std::fs::read_dir(root().join("checkpoints/pong")).unwrap() {
@@ -50,13 +50,13 @@ fn world() -> TempDir {
     folder
 }
 
-/// What the headless player says of a world after `damage`; it must leave the file to write alone.
-fn complaint_after(damage: impl Fn(&Path)) -> String {
+/// The error when a damaged world is played headless. The output file must stay untouched.
+fn error_after(damage: impl Fn(&Path)) -> String {
     let folder = world();
     damage(folder.path());
     let out = folder.path().join("out.npz");
     std::fs::write(&out, "an earlier recording").unwrap();
-    let said = failure(driftless(&[
+    let error = failure(driftless(&[
         "play".as_ref(),
         "--checkpoint".as_ref(),
         folder.path().as_os_str(),
@@ -70,7 +70,7 @@ fn complaint_after(damage: impl Fn(&Path)) -> String {
         std::fs::read_to_string(&out).unwrap(),
         "an earlier recording"
     );
-    said
+    error
 }
 
 fn cut(path: &Path) {
@@ -85,14 +85,14 @@ fn edit_config(world: &Path, edit: impl Fn(&mut serde_json::Value)) {
     std::fs::write(&path, config.to_string()).unwrap();
 }
 
-fn assert_says(said: &str, parts: &[&str]) {
+fn assert_says(error: &str, parts: &[&str]) {
     for part in parts {
-        assert!(said.contains(part), "`{part}` is not in: {said}");
+        assert!(error.contains(part), "`{part}` is not in: {error}");
     }
 }
 
 #[test]
-fn wrong_usage_is_status_2() {
+fn wrong_usage_exits_with_2() {
     for args in [
         vec!["fly"],
         vec!["play", "--fps", "fast"],
@@ -117,36 +117,36 @@ fn wrong_usage_is_status_2() {
 }
 
 #[test]
-fn a_folder_that_is_no_checkpoint_is_named_with_what_was_expected() {
-    let said = failure(driftless(&["play", "--checkpoint", "no/such/world"]));
+fn bad_checkpoint_folder_is_named() {
+    let error = failure(driftless(&["play", "--checkpoint", "no/such/world"]));
     assert_says(
-        &said,
+        &error,
         &["no/such/world", "config.json", "dynamics.safetensors"],
     );
-    let said = failure(driftless(&["play", "--checkpoint", "no-such-world"]));
-    assert_says(&said, &["no-such-world", "shipped world"]);
-    let said = complaint_after(|world| std::fs::remove_file(world.join("config.json")).unwrap());
-    assert_says(&said, &["config.json"]);
-    let said =
-        complaint_after(|world| std::fs::remove_file(world.join("tokenizer.safetensors")).unwrap());
-    assert_says(&said, &["tokenizer.safetensors"]);
-    let said = complaint_after(|world| std::fs::remove_file(world.join("contexts.npz")).unwrap());
-    assert_says(&said, &["contexts.npz"]);
+    let error = failure(driftless(&["play", "--checkpoint", "no-such-world"]));
+    assert_says(&error, &["no-such-world", "included world"]);
+    let error = error_after(|world| std::fs::remove_file(world.join("config.json")).unwrap());
+    assert_says(&error, &["config.json"]);
+    let error =
+        error_after(|world| std::fs::remove_file(world.join("tokenizer.safetensors")).unwrap());
+    assert_says(&error, &["tokenizer.safetensors"]);
+    let error = error_after(|world| std::fs::remove_file(world.join("contexts.npz")).unwrap());
+    assert_says(&error, &["contexts.npz"]);
 }
 
 #[test]
-fn weights_that_are_cut_off_or_of_another_network_are_refused() {
-    let said = complaint_after(|world| cut(&world.join("tokenizer.safetensors")));
+fn bad_weights_are_refused() {
+    let error = error_after(|world| cut(&world.join("tokenizer.safetensors")));
     assert_says(
-        &said,
+        &error,
         &["tokenizer.safetensors", "not a complete safetensors file"],
     );
-    let said = complaint_after(|world| cut(&world.join("dynamics.safetensors")));
+    let error = error_after(|world| cut(&world.join("dynamics.safetensors")));
     assert_says(
-        &said,
+        &error,
         &["dynamics.safetensors", "not a complete safetensors file"],
     );
-    let said = complaint_after(|world| {
+    let error = error_after(|world| {
         std::fs::copy(
             world.join("tokenizer.safetensors"),
             world.join("dynamics.safetensors"),
@@ -154,41 +154,41 @@ fn weights_that_are_cut_off_or_of_another_network_are_refused() {
         .unwrap();
     });
     assert_says(
-        &said,
+        &error,
         &["dynamics.safetensors", "no tensor '", "expected shape"],
     );
 }
 
 #[test]
-fn a_configuration_that_does_not_fit_is_refused_with_what_was_expected() {
-    let said = complaint_after(|world| edit_config(world, |c| c["dynamics"]["mlp"] = 24.into()));
-    assert_says(&said, &["dynamics.safetensors", "expected"]);
-    let said = complaint_after(|world| edit_config(world, |c| c["tokenizer"]["width"] = 24.into()));
-    assert_says(&said, &["tokenizer.safetensors", "expected"]);
-    let said = complaint_after(|world| edit_config(world, |c| c["format"] = 99.into()));
-    assert_says(&said, &["config.json", "format is 99", "expected 1"]);
-    let said = complaint_after(|world| edit_config(world, |c| c["dynamics"]["flux"] = 1.into()));
-    assert_says(&said, &["config.json", "unknown field `flux`"]);
-    let said = complaint_after(|world| std::fs::write(world.join("config.json"), "{").unwrap());
-    assert_says(&said, &["config.json"]);
+fn bad_config_is_refused() {
+    let error = error_after(|world| edit_config(world, |c| c["dynamics"]["mlp"] = 24.into()));
+    assert_says(&error, &["dynamics.safetensors", "expected"]);
+    let error = error_after(|world| edit_config(world, |c| c["tokenizer"]["width"] = 24.into()));
+    assert_says(&error, &["tokenizer.safetensors", "expected"]);
+    let error = error_after(|world| edit_config(world, |c| c["format"] = 99.into()));
+    assert_says(&error, &["config.json", "format is 99", "expected 1"]);
+    let error = error_after(|world| edit_config(world, |c| c["dynamics"]["flux"] = 1.into()));
+    assert_says(&error, &["config.json", "unknown field `flux`"]);
+    let error = error_after(|world| std::fs::write(world.join("config.json"), "{").unwrap());
+    assert_says(&error, &["config.json"]);
 }
 
 #[test]
-fn an_unknown_key_in_a_binding_is_named_before_a_window_opens() {
+fn unknown_key_binding_is_named() {
     let world = world();
     edit_config(world.path(), |config| {
         config["actions"][1]["keys"] = serde_json::json!(["Upwards"]);
     });
-    let said = failure(driftless(&[
+    let error = failure(driftless(&[
         "play".as_ref(),
         "--checkpoint".as_ref(),
         world.path().as_os_str(),
     ]));
-    assert_says(&said, &["`Upwards`", "`ArrowUp`"]);
+    assert_says(&error, &["`Upwards`", "`ArrowUp`"]);
 }
 
 #[test]
-fn arguments_out_of_range_are_named() {
+fn out_of_range_arguments_are_named() {
     for (args, parts) in [
         (["--fps", "0"], ["--fps 0", "expected above 0"]),
         (
@@ -207,20 +207,20 @@ fn arguments_out_of_range_are_named() {
 }
 
 #[test]
-fn a_film_to_start_from_asks_for_ffmpeg_where_there_is_none() {
+fn video_context_needs_ffmpeg() {
     let folder = tempfile::tempdir().unwrap();
-    let film = folder.path().join("film.mp4");
-    std::fs::write(&film, "").unwrap();
+    let video = folder.path().join("video.mp4");
+    std::fs::write(&video, "").unwrap();
     let mut command = driftless(&["play", "--context"]);
-    command.arg(&film).current_dir(root());
+    command.arg(&video).current_dir(root());
     command.env("PATH", folder.path());
     assert_says(
         &failure(command),
-        &["film.mp4", "needs ffmpeg", "install it", ".gif"],
+        &["video.mp4", "needs ffmpeg", "install it", ".gif"],
     );
 }
 
-/// An episode of two small frames, after `arrays` have been added.
+/// An episode file with the arrays that `arrays` adds.
 fn episode(folder: &Path, arrays: impl Fn(&mut Writer)) -> PathBuf {
     let path = folder.join("episode.npz");
     let mut file = Writer::new(&path);
@@ -230,21 +230,21 @@ fn episode(folder: &Path, arrays: impl Fn(&mut Writer)) -> PathBuf {
 }
 
 #[test]
-fn an_episode_that_does_not_fit_the_format_is_refused_by_array() {
+fn bad_episode_arrays_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let shape = [2, 8, 8, 3];
-    let said = |path: &Path| failure(driftless(&["info".as_ref(), path.as_os_str()]));
+    let error = |path: &Path| failure(driftless(&["info".as_ref(), path.as_os_str()]));
 
     let no_actions = episode(folder.path(), |file| {
         file.add("image", &shape, &[0_u8; 384]).unwrap();
     });
-    assert_says(&said(&no_actions), &["episode.npz", "action"]);
+    assert_says(&error(&no_actions), &["episode.npz", "action"]);
     let wrong_dtype = episode(folder.path(), |file| {
         file.add("image", &shape, &[0_f32; 384]).unwrap();
         file.add("action", &[2], &[0_i32; 2]).unwrap();
     });
     assert_says(
-        &said(&wrong_dtype),
+        &error(&wrong_dtype),
         &["`image`", "float32", "expected uint8"],
     );
     let wrong_length = episode(folder.path(), |file| {
@@ -252,7 +252,7 @@ fn an_episode_that_does_not_fit_the_format_is_refused_by_array() {
         file.add("action", &[3], &[0_i32; 3]).unwrap();
     });
     assert_says(
-        &said(&wrong_length),
+        &error(&wrong_length),
         &["`action`", "length is 3", "expected 2"],
     );
     let cut_off = episode(folder.path(), |file| {
@@ -260,15 +260,15 @@ fn an_episode_that_does_not_fit_the_format_is_refused_by_array() {
         file.add("action", &[2], &[0_i32; 2]).unwrap();
     });
     cut(&cut_off);
-    assert_says(&said(&cut_off), &["episode.npz"]);
+    assert_says(&error(&cut_off), &["episode.npz"]);
     assert_says(
-        &said(&folder.path().join("missing.npz")),
+        &error(&folder.path().join("missing.npz")),
         &["missing.npz", "No such file"],
     );
 }
 
 #[test]
-fn an_episode_of_another_world_is_not_rolled_out() {
+fn rollout_refuses_other_worlds() {
     let folder = tempfile::tempdir().unwrap();
     let small = episode(folder.path(), |file| {
         file.add("image", &[40, 8, 8, 3], &[0_u8; 40 * 192])
@@ -287,9 +287,9 @@ fn an_episode_of_another_world_is_not_rolled_out() {
 }
 
 #[test]
-fn likelihoods_that_cannot_be_had_are_refused() {
+fn likelihood_checks_its_arguments() {
     let folder = tempfile::tempdir().unwrap();
-    let said = |episode: &Path, more: &[&str]| {
+    let error = |episode: &Path, more: &[&str]| {
         let mut command = driftless(&["likelihood", "--episode"]);
         command.current_dir(root()).arg(episode).args(more);
         failure(command)
@@ -305,24 +305,27 @@ fn likelihoods_that_cannot_be_had_are_refused() {
         (["--steps", "0"], ["steps is 0", "at least 1"]),
         (["--context-signal", "1.5"], ["1.5", "at most 1"]),
     ] {
-        assert_says(&said(&real, &more), &parts);
+        assert_says(&error(&real, &more), &parts);
     }
     let small = episode(folder.path(), |file| {
         file.add("image", &[40, 8, 8, 3], &[0_u8; 40 * 192])
             .unwrap();
         file.add("action", &[40], &[0_i32; 40]).unwrap();
     });
-    assert_says(&said(&small, &[]), &["episode.npz", "8×8", "64×64"]);
+    assert_says(&error(&small, &[]), &["episode.npz", "8×8", "64×64"]);
     let short = episode(folder.path(), |file| {
         let frames = vec![0_u8; 12 * 64 * 64 * 3];
         file.add("image", &[12, 64, 64, 3], &frames).unwrap();
         file.add("action", &[12], &[0_i32; 12]).unwrap();
     });
-    assert_says(&said(&short, &[]), &["has 12 frames", "at least 13"]);
-    assert_says(&said(Path::new("no.npz"), &[]), &["no.npz", "No such file"]);
+    assert_says(&error(&short, &[]), &["has 12 frames", "at least 13"]);
+    assert_says(
+        &error(Path::new("no.npz"), &[]),
+        &["no.npz", "No such file"],
+    );
 }
 
-/// Networks so small that a few steps take no time.
+/// Networks so small that a few steps take almost no time.
 const TINY: &str = "
 [tokenizer_shape]
 width = 8
@@ -355,14 +358,16 @@ fn train(out: &Path, steps: &str, more: &[&str]) -> Command {
     command
 }
 
-/// Every file of a folder and what it holds.
+/// All files below a folder, with their contents.
 fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut all = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        match path.is_dir() {
-            true => all.extend(contents(&path)),
-            false => all.push((path.clone(), std::fs::read(&path).unwrap())),
+        if path.is_dir() {
+            all.extend(contents(&path));
+        } else {
+            let bytes = std::fs::read(&path).unwrap();
+            all.push((path, bytes));
         }
     }
     all.sort();
@@ -370,7 +375,7 @@ fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 #[test]
-fn data_that_is_no_dataset_is_refused_before_a_run_begins() {
+fn missing_dataset_starts_no_run() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
     let mut command = driftless(&["train", "all", "--data"]);
@@ -380,7 +385,7 @@ fn data_that_is_no_dataset_is_refused_before_a_run_begins() {
 }
 
 #[test]
-fn a_run_is_neither_overwritten_nor_resumed_as_another_network() {
+fn run_is_not_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
     success(train(&out, "2", &[]));
@@ -394,10 +399,10 @@ fn a_run_is_neither_overwritten_nor_resumed_as_another_network() {
     .unwrap();
     failure(train(&out, "4", &["--resume"]));
     let checkpoint = |files: &[(PathBuf, Vec<u8>)]| -> Vec<(PathBuf, Vec<u8>)> {
-        let kept = files
+        let own = files
             .iter()
             .filter(|(path, _)| path.starts_with(out.join("checkpoint")));
-        kept.cloned().collect()
+        own.cloned().collect()
     };
     assert!(
         checkpoint(&contents(&out)) == checkpoint(&before),
@@ -405,10 +410,10 @@ fn a_run_is_neither_overwritten_nor_resumed_as_another_network() {
     );
 }
 
-/// A full disk, as far as it can be had without privileges: writing past a size fails.
+/// Simulates a full disk without privileges: writing beyond a size limit fails.
 #[cfg(unix)]
 #[test]
-fn a_disk_without_room_ends_training_and_leaves_the_last_state_whole() {
+fn full_disk_keeps_the_last_state() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
     success(train(&out, "2", &[]));
@@ -417,8 +422,8 @@ fn a_disk_without_room_ends_training_and_leaves_the_last_state_whole() {
     let mut limited = Command::new("sh");
     limited.args(["-c", "trap '' XFSZ; ulimit -f 16; exec \"$0\" \"$@\""]);
     limited.arg(resumed.get_program()).args(resumed.get_args());
-    let said = failure(limited);
-    assert_says(&said, &["run", "too large"]);
+    let error = failure(limited);
+    assert_says(&error, &["run", "too large"]);
     assert!(
         contents(&out.join("checkpoint")) == checkpoint,
         "the checkpoint has changed"
@@ -428,7 +433,7 @@ fn a_disk_without_room_ends_training_and_leaves_the_last_state_whole() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn output_that_cannot_be_written_is_a_failure() {
+fn unwritable_stdout_fails() {
     let mut command = driftless(&["info"]);
     command.arg(root().join("assets/pong"));
     command.stdout(std::fs::File::create("/dev/full").unwrap());

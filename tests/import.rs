@@ -1,19 +1,24 @@
-//! `driftless import`, on recordings that scripts/reference/import_fixtures.py made with the formats'
-//! own libraries. All show a bright square that a step moves by an eighth of the picture, so that a
-//! picture tells which action led to it. Videos need ffmpeg, which scripts/test.sh installs where it
-//! may; without it those tests say so and are skipped.
+//! `driftless import`, on recordings made by scripts/reference/import_fixtures.py with the formats'
+//! own libraries.
+//!
+//! All show a bright square that an action moves by an eighth of the image, so that the frames tell
+//! which action led to them. Videos need ffmpeg, which scripts/test.sh installs if it can; without it
+//! those tests are skipped, or fail where `CI` is `true`.
 
 #![allow(clippy::unwrap_used)]
+
+mod common;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use common::skip_without;
 use driftless_data::{Dataset, Episode};
 use tempfile::TempDir;
 
-/// The steps that every recording took: 0 idle, 1 left, 2 right.
-const STEPS: [u32; 12] = [0, 2, 2, 0, 1, 1, 1, 0, 2, 0, 1, 2];
-/// Thresholds for the recordings whose action is a speed.
+/// The actions of every recording: 0 idle, 1 left, 2 right.
+const ACTIONS: [u32; 12] = [0, 2, 2, 0, 1, 1, 1, 0, 2, 0, 1, 2];
+/// Thresholds for the recordings with continuous actions (a speed).
 const SPEED: &str = r#"
 [[actions]]
 name = "stay"
@@ -28,7 +33,7 @@ name = "right"
 keys = ["ArrowRight"]
 where = [{ axis = 0, above = 0.5 }]
 "#;
-/// Keys for the recordings that hold keys.
+/// Map for the recordings of pressed keys.
 const KEYS: &str = r#"{"actions": [{"name": "stay"},
     {"name": "left", "keys": ["A"], "held": ["key.keyboard.a"]},
     {"name": "right", "keys": ["D"], "held": ["key.keyboard.d"]}]}"#;
@@ -42,18 +47,18 @@ fn fixture(name: &str) -> PathBuf {
 fn has_ffmpeg() -> bool {
     let found = Command::new("ffmpeg").arg("-version").output().is_ok();
     if !found {
-        eprintln!("skipped: no ffmpeg");
+        skip_without("ffmpeg");
     }
     found
 }
 
-/// A folder to import into, with a map file in it where one is given.
-struct Desk {
+/// A temporary folder to import into, with an optional action map.
+struct Importer {
     folder: TempDir,
     map: Option<PathBuf>,
 }
 
-impl Desk {
+impl Importer {
     fn new(map: Option<(&str, &str)>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let map = map.map(|(name, text)| {
@@ -85,30 +90,30 @@ impl Desk {
     fn dataset(&self, from: &str, path: &Path, args: &[&str]) -> Dataset {
         let args = [&["--size", "12x16"], args].concat();
         let output = self.import(from, path, &args);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{said}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{stderr}");
         Dataset::read(&self.out()).unwrap()
     }
 
-    /// The one line that a failed import says; it leaves no folder behind.
-    fn complaint(&self, from: &str, path: &Path, args: &[&str]) -> String {
+    /// The one line on stderr of an import that must fail and leave no folder behind.
+    fn error(&self, from: &str, path: &Path, args: &[&str]) -> String {
         let output = self.import(from, path, args);
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{said}");
-        assert_eq!(said.lines().count(), 1, "{said}");
-        let hidden = |name: &str| name.ends_with(".partial");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+        let is_staging = |name: &str| name.ends_with(".partial");
         let left = self.folder.path().read_dir().unwrap();
         assert!(
             !left
                 .into_iter()
-                .any(|e| hidden(&e.unwrap().file_name().to_string_lossy()))
+                .any(|e| is_staging(&e.unwrap().file_name().to_string_lossy()))
         );
         assert!(!self.out().exists());
-        said
+        error
     }
 }
 
-/// Middle of the columns that are bright, in pixels of a frame that is 16 wide.
+/// Centre column of the bright square, in pixels, in a frame 16 pixels wide.
 fn square(episode: &Episode, t: usize) -> f32 {
     let row = &episode.frame(t)[6 * 16 * 3..7 * 16 * 3];
     let bright = |x: &usize| row[x * 3] > 128;
@@ -117,11 +122,11 @@ fn square(episode: &Episode, t: usize) -> f32 {
     columns.iter().sum::<f32>() / 4.0
 }
 
-/// Every action is the one that moved the square.
+/// Asserts that every action is the one that moved the square.
 fn assert_actions_led_to_their_frames(episode: &Episode) {
-    assert_eq!(episode.frames(), STEPS.len() + 1);
+    assert_eq!(episode.frames(), ACTIONS.len() + 1);
     assert_eq!(episode.actions[0], 0);
-    assert_eq!(episode.actions[1..], STEPS);
+    assert_eq!(episode.actions[1..], ACTIONS);
     for t in 1..episode.frames() {
         let moved = [0.0, -2.0, 2.0][episode.actions[t] as usize];
         assert_eq!(
@@ -133,12 +138,12 @@ fn assert_actions_led_to_their_frames(episode: &Episode) {
 }
 
 #[test]
-fn keys_of_a_vpt_line_led_to_the_frame_after_it() {
+fn vpt_keys_led_to_the_next_frame() {
     if !has_ffmpeg() {
         return;
     }
-    let desk = Desk::new(Some(("map.json", KEYS)));
-    let dataset = desk.dataset("vpt", &fixture("vpt"), &["--name", "Square"]);
+    let importer = Importer::new(Some(("map.json", KEYS)));
+    let dataset = importer.dataset("vpt", &fixture("vpt"), &["--name", "Square"]);
     assert_actions_led_to_their_frames(&dataset.episodes[0]);
     assert_eq!(dataset.info.name, "Square");
     assert_eq!(dataset.info.fps, 20.0);
@@ -146,32 +151,32 @@ fn keys_of_a_vpt_line_led_to_the_frame_after_it() {
 }
 
 #[test]
-fn a_video_alone_becomes_frames_of_unknown_actions() {
+fn plain_video_has_unknown_actions() {
     let folder = fixture("vpt");
-    let missing = Desk::new(None).complaint("video", &folder, &[]);
+    let missing = Importer::new(None).error("video", &folder, &[]);
     assert!(missing.contains("--source-fps"), "{missing}");
     if !has_ffmpeg() {
         return;
     }
     for path in [folder.clone(), folder.join("square-0.mp4")] {
-        let dataset = Desk::new(None).dataset("video", &path, &["--source-fps", "20"]);
+        let dataset = Importer::new(None).dataset("video", &path, &["--source-fps", "20"]);
         let episode = &dataset.episodes[0];
         assert_eq!(dataset.info.actions[0].name, "unknown");
-        assert_eq!(episode.actions, [0; STEPS.len() + 1]);
+        assert_eq!(episode.actions, [0; ACTIONS.len() + 1]);
         assert_eq!(square(episode, 1), square(episode, 0));
         assert_eq!(square(episode, 2), square(episode, 1) + 2.0);
     }
     let empty = tempfile::tempdir().unwrap();
-    let said = Desk::new(None).complaint("video", empty.path(), &[]);
-    assert!(said.contains("holds no video"), "{said}");
+    let error = Importer::new(None).error("video", empty.path(), &[]);
+    assert!(error.contains("holds no video"), "{error}");
 }
 
 #[test]
-fn vpt_recordings_have_a_map_of_their_own() {
+fn vpt_has_a_default_map() {
     if !has_ffmpeg() {
         return;
     }
-    let dataset = Desk::new(None).dataset("vpt", &fixture("vpt"), &[]);
+    let dataset = Importer::new(None).dataset("vpt", &fixture("vpt"), &[]);
     let names: Vec<&str> = dataset.episodes[0]
         .actions
         .iter()
@@ -181,12 +186,12 @@ fn vpt_recordings_have_a_map_of_their_own() {
 }
 
 #[test]
-fn half_the_frames_keep_their_actions() {
+fn half_frame_rate_keeps_actions() {
     if !has_ffmpeg() {
         return;
     }
-    let desk = Desk::new(Some(("map.json", KEYS)));
-    let dataset = desk.dataset("vpt", &fixture("vpt"), &["--fps", "10"]);
+    let importer = Importer::new(Some(("map.json", KEYS)));
+    let dataset = importer.dataset("vpt", &fixture("vpt"), &["--fps", "10"]);
     let episode = &dataset.episodes[0];
     assert_eq!(dataset.info.fps, 10.0);
     assert_eq!(episode.actions, [0, 2, 2, 1, 1, 2, 2]);
@@ -197,29 +202,29 @@ fn half_the_frames_keep_their_actions() {
 }
 
 #[test]
-fn a_lerobot_row_s_action_led_to_the_next_frame_of_its_video() {
+fn lerobot_action_led_to_the_next_frame() {
     if !has_ffmpeg() {
         return;
     }
-    let desk = Desk::new(Some(("map.toml", SPEED)));
-    let dataset = desk.dataset("lerobot", &fixture("lerobot"), &[]);
+    let importer = Importer::new(Some(("map.toml", SPEED)));
+    let dataset = importer.dataset("lerobot", &fixture("lerobot"), &[]);
     assert_actions_led_to_their_frames(&dataset.episodes[0]);
     assert_eq!(dataset.info.fps, 10.0);
     assert_eq!(dataset.episodes[0].rewards[..3], [0.0, 0.0, 1.0]);
 }
 
 #[test]
-fn pictures_inside_a_parquet_file_are_read_without_ffmpeg() {
-    let desk = Desk::new(Some(("map.toml", SPEED)));
-    let dataset = desk.dataset("lerobot", &fixture("lerobot-images"), &[]);
+fn parquet_images_need_no_ffmpeg() {
+    let importer = Importer::new(Some(("map.toml", SPEED)));
+    let dataset = importer.dataset("lerobot", &fixture("lerobot-images"), &[]);
     assert_actions_led_to_their_frames(&dataset.episodes[0]);
 }
 
 #[test]
-fn minari_s_hdf5_is_read_as_jpeg_plain_and_compressed() {
+fn minari_reads_all_hdf5_layouts() {
     for name in ["minari", "minari-plain", "minari-gzip"] {
-        let desk = Desk::new(None);
-        let dataset = desk.dataset("minari", &fixture(name), &["--source-fps", "15"]);
+        let importer = Importer::new(None);
+        let dataset = importer.dataset("minari", &fixture(name), &["--source-fps", "15"]);
         let episode = &dataset.episodes[0];
         assert_actions_led_to_their_frames(episode);
         assert_eq!(episode.rewards[..3], [0.0, 1.0, 2.0], "{name}");
@@ -234,14 +239,14 @@ fn minari_s_hdf5_is_read_as_jpeg_plain_and_compressed() {
     }
 }
 
-/// Pictures of the square with a CSV file, PNG and JPEG in turn; the action is in the row of the
-/// picture to which it led.
-fn pictures(folder: &Path) {
+/// Writes images of the square, PNG and JPEG alternating, with a CSV file. A row holds an image and
+/// the action that led to it.
+fn write_images(folder: &Path) {
     let mut x = 12;
     let mut rows = vec!["episode, file, action".to_string()];
-    for (t, step) in [0].iter().chain(&STEPS).enumerate() {
+    for (t, step) in [0].iter().chain(&ACTIONS).enumerate() {
         x = [x, x - 4, x + 4][*step as usize];
-        let picture = image::RgbImage::from_fn(32, 24, |column, row| {
+        let image = image::RgbImage::from_fn(32, 24, |column, row| {
             let inside = (x..x + 8).contains(&(column as i32)) && (8..16).contains(&row);
             image::Rgb(if inside {
                 [230, 220, 210]
@@ -250,7 +255,7 @@ fn pictures(folder: &Path) {
             })
         });
         let name = format!("{t}.{}", ["png", "jpg"][t % 2]);
-        picture.save(folder.join(&name)).unwrap();
+        image.save(folder.join(&name)).unwrap();
         let action = ["noop", "left", "right"][*step as usize];
         rows.push(format!("one, {name}, {action}"));
     }
@@ -258,15 +263,15 @@ fn pictures(folder: &Path) {
 }
 
 #[test]
-fn a_picture_s_row_holds_the_action_that_led_to_it() {
+fn csv_action_led_to_its_image() {
     let source = tempfile::tempdir().unwrap();
-    pictures(source.path());
+    write_images(source.path());
     let map = r#"actions = [{ name = "stay", is = ["noop"] },
         { name = "left", is = ["left"] }, { name = "right", is = ["right"] }]"#;
-    let desk = Desk::new(Some(("map.toml", map)));
-    let dataset = desk.dataset("images", source.path(), &["--source-fps", "15"]);
+    let importer = Importer::new(Some(("map.toml", map)));
+    let dataset = importer.dataset("images", source.path(), &["--source-fps", "15"]);
     assert_actions_led_to_their_frames(&dataset.episodes[0]);
-    let manifest = std::fs::read_to_string(desk.out().join("manifest.json")).unwrap();
+    let manifest = std::fs::read_to_string(importer.out().join("manifest.json")).unwrap();
     let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
     assert_eq!(manifest["pairing"], "led-to");
     assert_eq!(manifest["episodes"][0]["source"], "one");
@@ -275,9 +280,9 @@ fn a_picture_s_row_holds_the_action_that_led_to_it() {
 }
 
 #[test]
-fn a_bad_episode_stops_the_import_or_is_left_out() {
+fn bad_episode_fails_or_is_skipped() {
     let source = tempfile::tempdir().unwrap();
-    pictures(source.path());
+    write_images(source.path());
     let csv = source.path().join("actions.csv");
     let rows = std::fs::read_to_string(&csv).unwrap();
     std::fs::write(
@@ -285,22 +290,22 @@ fn a_bad_episode_stops_the_import_or_is_left_out() {
         format!("{rows}\ntwo, 0.png, noop\ntwo, missing.png, jump"),
     )
     .unwrap();
-    let desk = Desk::new(None);
-    let said = desk.complaint("images", source.path(), &["--source-fps", "15"]);
-    assert!(said.contains("missing.png"), "{said}");
+    let importer = Importer::new(None);
+    let error = importer.error("images", source.path(), &["--source-fps", "15"]);
+    assert!(error.contains("missing.png"), "{error}");
 
     let args = ["--source-fps", "15", "--skip-bad"];
-    let output = desk.import("images", source.path(), &args);
-    let said = String::from_utf8(output.stderr).unwrap();
+    let output = importer.import("images", source.path(), &args);
+    let error = String::from_utf8(output.stderr).unwrap();
     assert!(
-        output.status.success() && said.lines().count() == 1,
-        "{said}"
+        output.status.success() && error.lines().count() == 1,
+        "{error}"
     );
     assert!(
-        said.contains("left out: ") && said.contains("missing.png"),
-        "{said}"
+        error.contains("skipped: ") && error.contains("missing.png"),
+        "{error}"
     );
-    let dataset = Dataset::read(&desk.out()).unwrap();
+    let dataset = Dataset::read(&importer.out()).unwrap();
     assert_eq!(dataset.episodes.len(), 1);
     let names: Vec<&str> = dataset
         .info
@@ -311,29 +316,29 @@ fn a_bad_episode_stops_the_import_or_is_left_out() {
     assert_eq!(
         names,
         ["noop", "right", "left"],
-        "nothing of the episode left out"
+        "the skipped episode adds no actions"
     );
 }
 
 #[test]
-fn a_folder_that_holds_something_is_left_alone() {
+fn nonempty_output_is_left_alone() {
     let source = tempfile::tempdir().unwrap();
-    pictures(source.path());
-    let desk = Desk::new(None);
-    std::fs::create_dir(desk.out()).unwrap();
-    std::fs::write(desk.out().join("mine"), "mine").unwrap();
-    let output = desk.import("images", source.path(), &["--source-fps", "15"]);
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("is not empty"), "{said}");
-    assert_eq!(desk.out().read_dir().unwrap().count(), 1);
+    write_images(source.path());
+    let importer = Importer::new(None);
+    std::fs::create_dir(importer.out()).unwrap();
+    std::fs::write(importer.out().join("mine"), "mine").unwrap();
+    let output = importer.import("images", source.path(), &["--source-fps", "15"]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("is not empty"), "{error}");
+    assert_eq!(importer.out().read_dir().unwrap().count(), 1);
 }
 
 #[test]
-fn what_is_missing_is_said_with_what_was_expected() {
+fn missing_parts_are_named() {
     let empty = tempfile::tempdir().unwrap();
     let minari = fixture("minari");
     let lerobot = fixture("lerobot-images");
-    let wide = ["--source-fps", "15", "--image-key", "x"];
+    let wrong_key = ["--source-fps", "15", "--image-key", "x"];
     let cases: [(&str, &Path, &[&str], &str); 8] = [
         ("images", empty.path(), &[], "holds 0 .csv files"),
         ("vpt", empty.path(), &[], "holds no .mp4 file"),
@@ -343,7 +348,7 @@ fn what_is_missing_is_said_with_what_was_expected() {
         (
             "minari",
             &minari,
-            &wide,
+            &wrong_key,
             "`episode_0/observations/x`: shape [13, 1]",
         ),
         (
@@ -360,13 +365,13 @@ fn what_is_missing_is_said_with_what_was_expected() {
         ),
     ];
     for (from, path, args, expected) in cases {
-        let said = Desk::new(None).complaint(from, path, args);
-        assert!(said.contains(expected), "{from}: {said}");
+        let error = Importer::new(None).error(from, path, args);
+        assert!(error.contains(expected), "{from}: {error}");
     }
 }
 
 #[test]
-fn recordings_that_are_cut_off_are_errors_unless_nothing_of_them_is_lost() {
+fn truncated_recordings_are_errors() {
     let parquet = "data/chunk-000/episode_000000.parquet";
     let cases = [
         ("minari", "minari", "data/main_data.hdf5", None),
@@ -391,29 +396,29 @@ fn recordings_that_are_cut_off_are_errors_unless_nothing_of_them_is_lost() {
             std::fs::copy(fixture(name).join(file), to).unwrap();
         }
         let fps = ["--source-fps", "15"];
-        let whole = Desk::new(map).dataset(from, &fixture(name), &fps);
+        let whole = Importer::new(map).dataset(from, &fixture(name), &fps);
         let bytes = std::fs::read(fixture(name).join(file)).unwrap();
         let mut errors = 0;
         for part in 0..16 {
             let cut = &bytes[..bytes.len() * part / 16];
             std::fs::write(source.path().join(file), cut).unwrap();
-            let desk = Desk::new(map);
-            let output = desk.import(
+            let importer = Importer::new(map);
+            let output = importer.import(
                 from,
                 source.path(),
                 &[&fps[..], &["--size", "12x16"]].concat(),
             );
             if output.status.success() {
                 assert_eq!(
-                    Dataset::read(&desk.out()).unwrap().episodes,
+                    Dataset::read(&importer.out()).unwrap().episodes,
                     whole.episodes,
                     "{name}, {part}/16"
                 );
             } else {
-                let said = String::from_utf8(output.stderr).unwrap();
+                let error = String::from_utf8(output.stderr).unwrap();
                 assert!(
-                    said.lines().count() == 1 && said.contains(file),
-                    "{name}, {part}/16: {said}"
+                    error.lines().count() == 1 && error.contains(file),
+                    "{name}, {part}/16: {error}"
                 );
                 errors += 1;
             }
@@ -423,7 +428,7 @@ fn recordings_that_are_cut_off_are_errors_unless_nothing_of_them_is_lost() {
 }
 
 #[test]
-fn a_video_that_is_broken_or_of_another_length_is_an_error() {
+fn mismatched_video_is_an_error() {
     if !has_ffmpeg() {
         return;
     }
@@ -432,22 +437,22 @@ fn a_video_that_is_broken_or_of_another_length_is_an_error() {
     let lines = source.path().join("a.jsonl");
     let text = std::fs::read_to_string(fixture("vpt/square-0.jsonl")).unwrap();
     std::fs::copy(fixture("vpt/square-0.mp4"), &video).unwrap();
-    let said = Desk::new(None).complaint("vpt", source.path(), &[]);
-    assert!(said.contains("a.jsonl"), "{said}");
+    let error = Importer::new(None).error("vpt", source.path(), &[]);
+    assert!(error.contains("a.jsonl"), "{error}");
 
     let fewer: Vec<&str> = text.lines().take(9).collect();
     std::fs::write(&lines, fewer.join("\n")).unwrap();
-    let said = Desk::new(None).complaint("vpt", source.path(), &[]);
-    assert!(said.contains("a.mp4: 13 frames, but 9 lines"), "{said}");
+    let error = Importer::new(None).error("vpt", source.path(), &[]);
+    assert!(error.contains("a.mp4: 13 frames, but 9 lines"), "{error}");
 
     std::fs::write(&lines, text).unwrap();
     std::fs::write(&video, "no video").unwrap();
-    let said = Desk::new(None).complaint("vpt", source.path(), &[]);
-    assert!(said.contains("a.mp4: ffmpeg failed"), "{said}");
+    let error = Importer::new(None).error("vpt", source.path(), &[]);
+    assert!(error.contains("a.mp4: ffmpeg failed"), "{error}");
 }
 
 #[test]
-fn without_ffmpeg_a_video_says_what_it_needs() {
+fn video_without_ffmpeg_is_an_error() {
     let output = Command::new(env!("CARGO_BIN_EXE_driftless"))
         .args(["import", "--from", "vpt"])
         .arg(fixture("vpt"))
@@ -456,7 +461,7 @@ fn without_ffmpeg_a_video_says_what_it_needs() {
         .env("PATH", "")
         .output()
         .unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("square-0.mp4: this needs ffmpeg"), "{said}");
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("square-0.mp4: this needs ffmpeg"), "{error}");
 }

@@ -1,19 +1,21 @@
-//! End-to-end tests of the "New world" page in the real program: record, train, play, save.
+//! The "New world" page end to end: record, train, try and save a world.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod common;
 mod display;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use display::{Display, Window, wait};
+use common::{path_str, wait};
+use display::{Display, Window};
 use driftless_data::Dataset;
 use driftless_model::checkpoint::{CONFIG, DYNAMICS, read_config};
 use driftless_worlds::record::{Plan, record};
 use driftless_worlds::{Kind, Policy};
 
-/// Settings of networks that train within seconds, for `steps` steps each.
+/// Settings for tiny networks that train in a moment, with `steps` steps each.
 fn settings(folder: &Path, steps: u64) -> PathBuf {
     let text = format!(
         "save_minutes = 60.0\npreview_minutes = 0.0\n\
@@ -21,39 +23,35 @@ fn settings(folder: &Path, steps: u64) -> PathBuf {
          [dynamics_shape]\nstem_width = 8\nstem_frames = 1\nwidth = 16\ndepth = 2\nheads = 2\n\
          mlp = 16\ncontext = 4\nregisters = 1\nk_max = 4\n\
          [tokenizer]\nbatch_size = 4\n[tokenizer.optimizer]\nsteps = {steps}\nwarmup_steps = 1\n\
-         [dynamics]\nbatch_size = 2\nsequence_length = 6\nnoised_copies = 1\n\
-         [dynamics.optimizer]\nsteps = {steps}\nwarmup_steps = 1\n"
+         [dynamics]\nbatch_size = 2\nsequence_length = 6\nnoised_copies = 1\n[dynamics.optimizer]\nsteps = {steps}\nwarmup_steps = 1\n"
     );
     let path = folder.join("tiny.toml");
     std::fs::write(&path, text).unwrap();
     path
 }
 
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
 fn wait_for_file(path: &Path) {
-    wait(text(path), || path.is_file().then_some(()));
+    wait(path_str(path), || path.is_file().then_some(()));
 }
 
-/// Presses Enter, which the page ignores while busy, until the file exists.
+/// Presses Enter until the file exists. The page ignores the key while it is busy.
 fn enter_until(window: &Window<'_>, path: &Path) {
-    wait(text(path), || {
+    wait(path_str(path), || {
         window.press("Return");
         std::thread::sleep(Duration::from_millis(200));
         path.is_file().then_some(())
     });
 }
 
-/// Whether the banner above a game played from the page is visible, by the colour of its button.
-fn shows_banner(shot: &image::RgbImage) -> bool {
-    let lit = |(_, y, pixel): &(u32, u32, &image::Rgb<u8>)| *y < 44 && pixel.0 == [104, 196, 122];
-    shot.enumerate_pixels().filter(lit).count() > 300
+/// Whether the bar above a world played from the page is visible, by the colour of its button.
+fn shows_bar(shot: &image::RgbImage) -> bool {
+    let accent =
+        |(_, y, pixel): &(u32, u32, &image::Rgb<u8>)| *y < 44 && pixel.0 == [104, 196, 122];
+    shot.enumerate_pixels().filter(accent).count() > 300
 }
 
 #[test]
-fn record_train_play_save() {
+fn record_train_try_and_save() {
     let Some(display) = Display::start() else {
         return;
     };
@@ -66,18 +64,19 @@ fn record_train_play_save() {
         "--world",
         "maze",
         "--home",
-        text(&home),
+        path_str(&home),
         "--config",
-        text(&settings),
+        path_str(&settings),
     ]);
 
-    window.wait_for("the recording", &shot, shows_banner);
+    window.wait_for("the recording", &shot, shows_bar);
+    // The bar counts the frames, so the window changes even if the player faces a wall.
     window.down("Left");
-    std::thread::sleep(Duration::from_millis(1500));
+    window.wait_for_changes(8, &shot);
     window.up("Left");
     window.press("r");
     window.down("Up");
-    std::thread::sleep(Duration::from_millis(1500));
+    window.wait_for_changes(8, &shot);
     window.up("Up");
     let data = home.join("data/maze");
     enter_until(&window, &data.join("dataset.json"));
@@ -95,11 +94,11 @@ fn record_train_play_save() {
     wait("the half-trained world", || {
         window.press("Return");
         std::thread::sleep(Duration::from_millis(300));
-        shows_banner(&window.screenshot(&shot)).then_some(())
+        shows_bar(&window.screenshot(&shot)).then_some(())
     });
     window.press("Escape");
     let saved = home.join("worlds/maze");
-    wait(text(&saved), || {
+    wait(path_str(&saved), || {
         window.press("s");
         std::thread::sleep(Duration::from_millis(200));
         saved.join(CONFIG).is_file().then_some(())
@@ -110,7 +109,7 @@ fn record_train_play_save() {
 }
 
 #[test]
-fn closing_while_training_saves_run() {
+fn closing_saves_the_run() {
     let Some(display) = Display::start() else {
         return;
     };
@@ -129,11 +128,11 @@ fn closing_while_training_saves_run() {
     let window = display.open(&[
         "new",
         "--data",
-        text(&data),
+        path_str(&data),
         "--home",
-        text(&home),
+        path_str(&home),
         "--config",
-        text(&settings),
+        path_str(&settings),
     ]);
     let run = home.join("runs/drive");
     enter_until(&window, &run.join("log.jsonl"));
@@ -141,9 +140,9 @@ fn closing_while_training_saves_run() {
     assert!(status.success(), "{status}: {stderr}");
     assert!(run.join("tokenizer/state.safetensors").is_file());
 
-    // The trainer has ended, and the run can be opened again.
+    // Nothing keeps training, and the run can be opened again without starting it.
     let log = std::fs::read(run.join("log.jsonl")).unwrap();
-    let window = display.open(&["new", "--run", text(&run), "--home", text(&home)]);
+    let window = display.open(&["new", "--run", path_str(&run), "--home", path_str(&home)]);
     std::thread::sleep(Duration::from_secs(1));
     let (status, stderr) = window.close();
     assert!(status.success(), "{status}: {stderr}");

@@ -1,15 +1,17 @@
-//! Sessions of the shipped worlds and of the simulators, recorded by the world-model thread and
-//! played again by the command line; and what the command line writes.
+//! Sessions of learned worlds and simulators, recorded by the world-model thread and replayed by the
+//! command line.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod common;
 mod display;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use common::{TIMEOUT, path_str, wait};
 use display::Display;
 use driftless::workspace::Game;
 use driftless_data::Episode;
@@ -22,14 +24,10 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
 fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_driftless"));
     command.current_dir(root()).args(args);
-    // Without it a graphics driver may have something to say.
+    // Without it a graphics driver may print a warning.
     command.env("XDG_RUNTIME_DIR", env!("CARGO_TARGET_TMPDIR"));
     command
 }
@@ -45,7 +43,7 @@ fn success(args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Runs to exit status 1; returns the one line that it said.
+/// Runs a command that must fail with exit status 1; returns its one line on stderr.
 fn failure(args: &[&str]) -> String {
     let output = driftless(args);
     let stderr = String::from_utf8(output.stderr).unwrap();
@@ -54,7 +52,7 @@ fn failure(args: &[&str]) -> String {
     stderr
 }
 
-/// Records a game frame by frame, as a window would.
+/// Records a session frame by frame, as a window would.
 fn record(folder: &TempDir, game: &Game, commands: &[driftless_sim::Command]) -> PathBuf {
     let path = folder.path().join("played.npz");
     let options = Options {
@@ -71,17 +69,17 @@ fn record(folder: &TempDir, game: &Game, commands: &[driftless_sim::Command]) ->
         record: Some(path.clone()),
     };
     let sim = Sim::spawn(options, None, || {}).unwrap();
-    let next = || -> Frame { sim.frames().recv_timeout(Duration::from_secs(120)).unwrap() };
+    let next = || -> Frame { sim.frames().recv_timeout(TIMEOUT).unwrap() };
     next();
     for command in commands {
-        let quiet = matches!(
+        let makes_no_frame = matches!(
             command,
             driftless_sim::Command::Held { .. }
                 | driftless_sim::Command::Params(_)
                 | driftless_sim::Command::FreeSeed(_)
         );
         sim.send(command.clone());
-        if !quiet {
+        if !makes_no_frame {
             next();
         }
     }
@@ -94,24 +92,24 @@ fn held(action: u32) -> driftless_sim::Command {
     driftless_sim::Command::Held { action, since }
 }
 
-/// Two starts of context 0 and one of the next, under keys and other parameters on the way.
+/// Two starts of context 0 and one of context 1, with changing actions and sampler parameters.
 fn commands() -> Vec<driftless_sim::Command> {
     use driftless_sim::Command::{FreeSeed, NextContext, Params, Reset, Step};
-    let plain = SamplerParams::default();
+    let default = SamplerParams::default();
     let euler = SamplerParams {
         solver: Solver::Euler,
         steps: 3,
         shift: 1.7,
         churn: 0.3,
         temperature: 0.9,
-        ..plain
+        ..default
     };
     let short = SamplerParams {
         steps: 2,
         context: 5,
         context_signal: 0.8,
         seed: u64::MAX - 5,
-        ..plain
+        ..default
     };
     vec![
         Step,
@@ -131,44 +129,44 @@ fn commands() -> Vec<driftless_sim::Command> {
         NextContext,
         held(0),
         Step,
-        Params(plain),
+        Params(default),
         Step,
     ]
 }
 
 #[test]
-fn a_recorded_game_of_pong_is_replayed_to_the_bit_and_a_changed_one_is_found() {
+fn pong_replay_is_bit_exact() {
     let folder = tempfile::tempdir().unwrap();
     let pong = root().join("checkpoints/pong");
     let game = Game::learned(&pong, DeviceChoice::Cpu, None).unwrap();
     let path = record(&folder, &game, &commands());
-    let replay = ["replay", text(&path), "--device", "cpu"];
+    let replay = ["replay", path_str(&path), "--device", "cpu"];
     assert_eq!(success(&replay), "13 of 13 frames are identical\n");
 
-    // Written again, the replay is the session.
+    // Written to a file, the replay equals the session.
     let again = folder.path().join("again.npz");
-    let args = [&replay[..], &["--json", "--out", text(&again)]].concat();
-    let said: serde_json::Value = serde_json::from_str(&success(&args)).unwrap();
+    let args = [&replay[..], &["--json", "--out", path_str(&again)]].concat();
+    let report: serde_json::Value = serde_json::from_str(&success(&args)).unwrap();
     assert_eq!(
-        (&said["frames"], &said["identical"]),
+        (&report["frames"], &report["identical"]),
         (&13.into(), &13.into())
     );
-    assert_eq!(said["first"], serde_json::Value::Null);
-    assert_eq!(said["recorded"]["world"], "Pong");
+    assert_eq!(report["first"], serde_json::Value::Null);
+    assert_eq!(report["recorded"]["world"], "Pong");
     let recorded = Episode::read(&path).unwrap();
     assert!(Episode::read(&again).unwrap() == recorded);
     let gif = folder.path().join("clip.gif");
-    success(&[&replay[..], &["--out", text(&gif), "--scale", "1"]].concat());
+    success(&[&replay[..], &["--out", path_str(&gif), "--scale", "1"]].concat());
     assert!(gif.metadata().unwrap().len() > 1000);
 
     let mut other = recorded.clone();
     other.images[12 * 64 * 64 * 3 + 5] ^= 1;
     other.write(&path).unwrap();
-    let said = failure(&replay);
-    assert!(said.contains("12 of 13 frames are identical"), "{said}");
+    let error = failure(&replay);
+    assert!(error.contains("12 of 13 frames are identical"), "{error}");
     assert!(
-        said.contains("the first that differs is frame 12 (2 after its start)"),
-        "{said}"
+        error.contains("the first that differs is frame 12 (2 after its start)"),
+        "{error}"
     );
     let mut other = recorded.clone();
     other.actions[4] = 1 - other.actions[4].min(1);
@@ -176,28 +174,28 @@ fn a_recorded_game_of_pong_is_replayed_to_the_bit_and_a_changed_one_is_found() {
     assert!(failure(&replay).contains("the first that differs is frame 4"));
     let args = [&replay[..], &["--json"]].concat();
     let output = driftless(&args);
-    let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(
-        (output.status.code(), &said["first"]["frame"]),
+        (output.status.code(), &report["first"]["frame"]),
         (Some(1), &4.into())
     );
 
-    // In another world of the same frames, that is said.
+    // Another world is reported as such.
     recorded.write(&path).unwrap();
-    let said = failure(&[&replay[..], &["--checkpoint", "breakout"]].concat());
+    let error = failure(&[&replay[..], &["--checkpoint", "breakout"]].concat());
     assert!(
-        said.contains("recorded with Pong, replayed with Breakout"),
-        "{said}"
+        error.contains("recorded with Pong, replayed with Breakout"),
+        "{error}"
     );
 }
 
 #[test]
-fn a_game_from_a_file_is_replayed_without_that_file() {
+fn replay_needs_no_context_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("episode.npz");
     std::fs::copy(root().join("assets/pong/episode_00000.npz"), &file).unwrap();
     let pong = root().join("checkpoints/pong");
-    let game = Game::learned(&pong, DeviceChoice::Cpu, Some(text(&file))).unwrap();
+    let game = Game::learned(&pong, DeviceChoice::Cpu, Some(path_str(&file))).unwrap();
     let steps = [
         driftless_sim::Command::Step,
         held(1),
@@ -205,12 +203,12 @@ fn a_game_from_a_file_is_replayed_without_that_file() {
     ];
     let path = record(&folder, &game, &steps);
     std::fs::remove_file(&file).unwrap();
-    let said = success(&["replay", text(&path), "--device", "cpu"]);
-    assert_eq!(said, "3 of 3 frames are identical\n");
+    let stdout = success(&["replay", path_str(&path), "--device", "cpu"]);
+    assert_eq!(stdout, "3 of 3 frames are identical\n");
 }
 
 #[test]
-fn what_is_played_headless_is_replayed_too() {
+fn headless_session_is_replayed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("played.npz");
     success(&[
@@ -225,14 +223,14 @@ fn what_is_played_headless_is_replayed_too() {
         "--steps",
         "2",
         "--out",
-        text(&path),
+        path_str(&path),
     ]);
-    let said = success(&["replay", text(&path), "--device", "cpu"]);
-    assert_eq!(said, "7 of 7 frames are identical\n");
+    let stdout = success(&["replay", path_str(&path), "--device", "cpu"]);
+    assert_eq!(stdout, "7 of 7 frames are identical\n");
 }
 
 #[test]
-fn a_recorded_simulator_is_replayed_from_its_seeds() {
+fn simulator_is_replayed_from_seeds() {
     use driftless_sim::Command::{NextContext, Reset, Step};
     let folder = tempfile::tempdir().unwrap();
     let game = Game::simulator(Kind::Maze);
@@ -241,38 +239,48 @@ fn a_recorded_simulator_is_replayed_from_its_seeds() {
         &game,
         &[held(3), Step, Step, Reset, Step, NextContext, Step],
     );
-    let said = success(&["replay", text(&path)]);
-    assert_eq!(said, "7 of 7 frames are identical\n");
-    assert_eq!(success(&["replay", text(&path), "--world", "maze"]), said);
-    let said = failure(&["replay", text(&path), "--world", "drive"]);
-    assert!(
-        said.contains("recorded with Maze, replayed with Drive"),
-        "{said}"
+    let stdout = success(&["replay", path_str(&path)]);
+    assert_eq!(stdout, "7 of 7 frames are identical\n");
+    assert_eq!(
+        success(&["replay", path_str(&path), "--world", "maze"]),
+        stdout
     );
-    let said = failure(&["replay", text(&path), "--checkpoint", "maze"]);
-    assert!(said.contains("is a session of a simulator"), "{said}");
+    let error = failure(&["replay", path_str(&path), "--world", "drive"]);
+    assert!(
+        error.contains("recorded with Maze, replayed with Drive"),
+        "{error}"
+    );
+    let error = failure(&["replay", path_str(&path), "--checkpoint", "maze"]);
+    assert!(error.contains("is a session of a simulator"), "{error}");
 }
 
 #[test]
-fn what_cannot_be_replayed_is_said() {
+fn unusable_sessions_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let said = failure(&["replay", "assets/pong/episode_00000.npz"]);
-    assert!(said.contains("array `number`: missing"), "{said}");
+    let error = failure(&["replay", "assets/pong/episode_00000.npz"]);
+    assert!(error.contains("array `number`: missing"), "{error}");
     let full = folder.path().join("full");
     std::fs::create_dir(&full).unwrap();
     std::fs::write(full.join("mine"), "").unwrap();
     let game = Game::simulator(Kind::Maze);
     let path = record(&folder, &game, &[driftless_sim::Command::Step]);
-    let said = failure(&["replay", text(&path), "--out", text(&full)]);
-    assert!(said.contains("is not empty"), "{said}");
-    let args = ["replay", text(&path), "--world", "maze", "--device", "cpu"];
+    let error = failure(&["replay", path_str(&path), "--out", path_str(&full)]);
+    assert!(error.contains("is not empty"), "{error}");
+    let args = [
+        "replay",
+        path_str(&path),
+        "--world",
+        "maze",
+        "--device",
+        "cpu",
+    ];
     assert_eq!(driftless(&args).status.code(), Some(2));
-    let args = ["replay", text(&path), "--fps", "10"];
+    let args = ["replay", path_str(&path), "--fps", "10"];
     assert_eq!(driftless(&args).status.code(), Some(2));
 }
 
 #[test]
-fn without_ffmpeg_an_mp4_says_what_it_needs_before_anything_is_played() {
+fn mp4_without_ffmpeg_fails_early() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("clip.mp4");
     let mut command = command(&[
@@ -289,65 +297,69 @@ fn without_ffmpeg_an_mp4_says_what_it_needs_before_anything_is_played() {
         .env("PATH", "")
         .output()
         .unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert_eq!(said.lines().count(), 1, "{said}");
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
     assert!(
-        said.contains("clip.mp4: this needs ffmpeg, which is not installed; export a .gif instead"),
-        "{said}"
+        error
+            .contains("clip.mp4: this needs ffmpeg, which is not installed; export a .gif instead"),
+        "{error}"
     );
     assert_eq!(folder.path().read_dir().unwrap().count(), 0);
 }
 
 #[test]
-fn actions_that_the_world_does_not_have_are_refused_before_anything_is_played() {
+fn unknown_actions_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let maze = record(
         &folder,
         &Game::simulator(Kind::Maze),
         &[held(7), driftless_sim::Command::Step],
     );
-    let said = failure(&["play", "--actions", text(&maze)]);
+    let error = failure(&["play", "--actions", path_str(&maze)]);
     assert!(
-        said.contains("array `action`: holds 7, expected 0 to 2"),
-        "{said}"
+        error.contains("array `action`: holds 7, expected 0 to 2"),
+        "{error}"
     );
     let file = folder.path().join("keys.txt");
     std::fs::write(&file, "up 3\nsideways").unwrap();
-    let said = failure(&["play", "--actions", text(&file)]);
-    assert!(said.contains("line 2: unknown action 'sideways'"), "{said}");
+    let error = failure(&["play", "--actions", path_str(&file)]);
+    assert!(
+        error.contains("line 2: unknown action 'sideways'"),
+        "{error}"
+    );
 }
 
 #[test]
-fn a_window_plays_a_files_actions_and_then_the_persons_and_its_recording_is_replayed() {
+fn window_session_is_replayed() {
     let Some(display) = Display::start() else {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    let (path, keys) = (
-        folder.path().join("played.npz"),
-        folder.path().join("keys.txt"),
-    );
+    let path = folder.path().join("played.npz");
+    let keys = folder.path().join("keys.txt");
+    let shot = folder.path().join("shot.png");
     std::fs::write(&keys, "up 5\ndown 7\nup 3\n").unwrap();
     let pong = root().join("checkpoints/pong");
     let window = display.open(&[
         "play",
         "--checkpoint",
-        text(&pong),
+        path_str(&pong),
         "--device",
         "cpu",
         "--actions",
-        text(&keys),
+        path_str(&keys),
         "--record",
-        text(&path),
+        path_str(&path),
     ]);
-    // A second of play, on a machine that may be busy.
-    std::thread::sleep(Duration::from_secs(5));
+    window.show_only_the_world();
+    // The file holds 15 actions.
+    window.wait_for_changes(20, &shot);
     window.down("Down");
-    std::thread::sleep(Duration::from_secs(1));
+    window.wait_for_changes(4, &shot);
     window.up("Down");
     window.press("r");
-    std::thread::sleep(Duration::from_secs(1));
+    window.wait_for_changes(2, &shot);
     let (status, stderr) = window.close();
     assert!(status.success(), "{status}: {stderr}");
 
@@ -358,15 +370,18 @@ fn a_window_plays_a_files_actions_and_then_the_persons_and_its_recording_is_repl
         [[1; 5].as_slice(), &[2; 7], &[1; 3]].concat()
     );
     assert!(actions[16..].contains(&2), "{actions:?}");
-    let said = success(&["replay", text(&path), "--device", "cpu"]);
+    let stdout = success(&["replay", path_str(&path), "--device", "cpu"]);
     let frames = actions.len();
-    assert_eq!(said, format!("{frames} of {frames} frames are identical\n"));
+    assert_eq!(
+        stdout,
+        format!("{frames} of {frames} frames are identical\n")
+    );
 }
 
-/// Ctrl-C arrives as a signal; elsewhere the console would have to send it.
+/// On other systems the console sends Ctrl-C, which a test cannot do.
 #[cfg(unix)]
 #[test]
-fn an_interrupted_export_leaves_nothing_behind() {
+fn interrupted_export_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("clip.gif");
     let args = [
@@ -385,16 +400,19 @@ fn an_interrupted_export_leaves_nothing_behind() {
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    display::wait("a temporary file", || {
-        let begun = folder.path().read_dir().unwrap().next().is_some();
-        begun.then_some(())
+    wait("a temporary file", || {
+        let exists = folder.path().read_dir().unwrap().next().is_some();
+        exists.then_some(())
     });
     let id = child.id().to_string();
-    let killed = Command::new("kill").args(["-INT", &id]).status();
-    assert!(killed.unwrap().success());
-    let mut said = String::new();
-    std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut said).unwrap();
+    let status = Command::new("kill").args(["-INT", &id]).status();
+    assert!(status.unwrap().success());
+    let mut error = String::new();
+    std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut error).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(1));
-    assert!(said.contains("interrupted; nothing was written"), "{said}");
+    assert!(
+        error.contains("interrupted; nothing was written"),
+        "{error}"
+    );
     assert_eq!(folder.path().read_dir().unwrap().count(), 0);
 }

@@ -1,4 +1,4 @@
-//! Training end to end on a tiny world: a white block that obeys three actions.
+//! Training end to end on a tiny world: a white block moved by three actions.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -56,22 +56,22 @@ warmup_steps = 10
 ema_decay = 0.9
 ";
 
-/// A block that moves two pixels a frame under random actions; `late` frames pass before an
-/// action that is written down takes effect (0 in a right recording). At the right wall it is
-/// rewarded with 5; at the left one an end is written down.
-fn record(folder: &Path, seed: u64, episodes: usize, late: usize) {
+/// Records a block that moves two pixels per frame under random actions. The recorded actions are
+/// shifted by `delay` frames (0 in a correct recording). The right wall gives a reward of 5, and the
+/// left wall marks the frame as terminal.
+fn record(folder: &Path, seed: u64, episodes: usize, delay: usize) {
     std::fs::create_dir_all(folder).unwrap();
     std::fs::write(folder.join("dataset.json"), DATASET).unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     for e in 0..episodes {
         let frames = 40;
-        let mut written = vec![0u32; frames + late];
+        let mut written = vec![0u32; frames + delay];
         let (mut images, mut rewards, mut ends) = (Vec::new(), Vec::new(), Vec::new());
         let mut x = rng.random_range(0..=SIDE - BLOCK) / 2 * 2;
         for t in 0..frames {
             if t > 0 {
-                written[t + late] = rng.random_range(0..3);
-                x = match written[t + late] {
+                written[t + delay] = rng.random_range(0..3);
+                x = match written[t + delay] {
                     1 => x.saturating_sub(2),
                     2 => (x + 2).min(SIDE - BLOCK),
                     _ => x,
@@ -124,7 +124,7 @@ fn options(folder: &Path, out: &str) -> Options {
     }
 }
 
-/// Column of the block's centre.
+/// Column of the block's centre of mass.
 fn column(image: &[u8]) -> f64 {
     let (mut mass, mut moment) = (0.0, 0.0);
     for (at, pixel) in image.chunks_exact(3).enumerate() {
@@ -135,7 +135,7 @@ fn column(image: &[u8]) -> f64 {
     moment / mass.max(1.0)
 }
 
-/// Mean distance of the predicted block from the true one over four frames, in pixels.
+/// Mean distance of the predicted from the true block over four frames, in pixels.
 fn block_error(checkpoint: &Path, data: &Path, steps: usize) -> f64 {
     let mut engine = driftless_engine::open(checkpoint, DeviceChoice::Cpu, &Seat::Own).unwrap();
     let (mut total, mut count) = (0.0, 0);
@@ -163,8 +163,8 @@ fn block_error(checkpoint: &Path, data: &Path, steps: usize) -> f64 {
     total / f64::from(count)
 }
 
-/// Mean predicted reward and end over frames whose truth has one, and over the others:
-/// [reward, elsewhere, end, elsewhere].
+/// Mean predicted reward on rewarded and on other frames, then mean predicted end probability on
+/// terminal and on other frames.
 fn outcomes(checkpoint: &Path, data: &Path) -> [f64; 4] {
     let mut engine = driftless_engine::open(checkpoint, DeviceChoice::Cpu, &Seat::Own).unwrap();
     let (mut sums, mut counts) = ([0.0; 4], [0.0; 4]);
@@ -191,11 +191,12 @@ fn outcomes(checkpoint: &Path, data: &Path) -> [f64; 4] {
     std::array::from_fn(|i| sums[i] / counts[i])
 }
 
-/// The block's error in pixels, and its [`outcomes`]; `keys` are set beside [`SETTINGS`].
-fn trained(late: usize, keys: &str) -> (f64, [f64; 4]) {
+/// Trains with [`SETTINGS`] and the additional `keys`; returns the [`block_error`] and the
+/// [`outcomes`].
+fn trained(delay: usize, keys: &str) -> (f64, [f64; 4]) {
     let folder = tempfile::tempdir().unwrap();
-    record(&folder.path().join("data"), 1, 12, late);
-    record(&folder.path().join("held-out"), 2, 4, late);
+    record(&folder.path().join("data"), 1, 12, delay);
+    record(&folder.path().join("held-out"), 2, 4, delay);
     let options = options(folder.path(), "run");
     let config = folder.path().join("settings.toml");
     std::fs::write(config, format!("{keys}{SETTINGS}")).unwrap();
@@ -211,26 +212,30 @@ fn trained(late: usize, keys: &str) -> (f64, [f64; 4]) {
 }
 
 #[test]
-fn a_world_learns_its_actions_and_outcomes_and_one_with_shifted_actions_visibly_does_not() {
+fn learns_actions_and_outcomes() {
     let ((right, outcomes), (shifted, _)) = (trained(0, ""), trained(1, ""));
-    let figures =
-        format!("px off: {right:.2} under right actions, {shifted:.2} under shifted ones");
-    assert!(right < 0.6 && shifted > 2.5 * right, "{figures}");
-    let [reward, elsewhere, end, no_end] = outcomes;
-    let off = f64::from(REWARD) - reward;
-    assert!(off.abs() < 1.0 && elsewhere.abs() < 0.5, "{outcomes:?}");
+    assert!(
+        right < 0.6 && shifted > 2.5 * right,
+        "error in pixels: {right:.2} with correct actions, {shifted:.2} with shifted ones"
+    );
+    let [reward, no_reward, end, no_end] = outcomes;
+    let reward_error = f64::from(REWARD) - reward;
+    assert!(
+        reward_error.abs() < 1.0 && no_reward.abs() < 0.5,
+        "{outcomes:?}"
+    );
     assert!(end > 0.7 && no_end < 0.2, "{outcomes:?}");
 }
 
 #[test]
-fn factors_of_16_bits_are_enough_to_learn_from() {
+fn learns_with_bf16() {
     let (error, [reward, ..]) = trained(0, "precision = \"bf16\"\n");
-    assert!(error < 0.6, "{error:.2} px off");
+    assert!(error < 0.6, "error of {error:.2} pixels");
     assert!((f64::from(REWARD) - reward).abs() < 1.0, "{reward:.2}");
 }
 
 #[test]
-fn every_prediction_on_either_path_is_recorded_learned_and_played() {
+fn learns_every_prediction_and_path() {
     let folder = tempfile::tempdir().unwrap();
     let (data, held_out) = (folder.path().join("data"), folder.path().join("held-out"));
     record(&data, 1, 12, 0);
@@ -241,8 +246,8 @@ fn every_prediction_on_either_path_is_recorded_learned_and_played() {
     };
     driftless_train::run(&tokenizer).unwrap();
     let checkpoint = folder.path().join("run/checkpoint");
-    // ε says little of x in nearly pure noise; so small a network learns no motion from it.
-    for (prediction, path, most) in [
+    // Near pure noise ε determines x only loosely; a network this small learns no motion from it.
+    for (prediction, path, max_error) in [
         ("v", "linear", 0.9),
         ("x", "cosine", 0.9),
         ("eps", "cosine", 4.0),
@@ -263,8 +268,8 @@ fn every_prediction_on_either_path_is_recorded_learned_and_played() {
         }
         let error = block_error(&checkpoint, &held_out, 4);
         assert!(
-            error < most,
-            "{prediction} on the {path} path: {error:.2} px off"
+            error < max_error,
+            "{prediction} on the {path} path: error of {error:.2} pixels"
         );
         // The same networks, but `options` asks for x on the linear path.
         let other = Options {
@@ -279,7 +284,7 @@ fn every_prediction_on_either_path_is_recorded_learned_and_played() {
 }
 
 #[test]
-fn a_resumed_run_gives_the_same_weights_as_one_in_one_go() {
+fn resumed_run_is_identical() {
     let folder = tempfile::tempdir().unwrap();
     record(&folder.path().join("data"), 3, 3, 0);
     let train = |out: &str, steps: u64, resume: bool| {
@@ -329,12 +334,12 @@ fn a_resumed_run_gives_the_same_weights_as_one_in_one_go() {
     })
     .unwrap();
     assert!(read("parts", "dynamics.safetensors") == read("whole", "dynamics.safetensors"));
-    // Each part of a run says what it saw, for people and for TensorBoard.
+    // Each part of a run writes previews and TensorBoard events.
     for stage in ["tokenizer", "dynamics"] {
         for step in ["000020", "000040"] {
             let preview = format!("parts/previews/{stage}-{step}.png");
             let picture = image::open(folder.path().join(preview)).unwrap();
-            // Sixteen frames of 16×16, twice as large, and four real rows above four made ones.
+            // Sixteen frames of 16×16 at twice their size; four real rows, each above a predicted one.
             assert_eq!((picture.width(), picture.height()), (16 * 34, 8 * 34));
         }
         let events = folder.path().join("parts/events").join(stage);
@@ -343,7 +348,7 @@ fn a_resumed_run_gives_the_same_weights_as_one_in_one_go() {
 }
 
 #[test]
-fn a_run_starts_from_the_weights_of_a_checkpoint_and_from_fresh_ones_for_what_it_lacks() {
+fn starts_from_a_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     record(&folder.path().join("data"), 9, 2, 0);
     let run = |out: &str, settings: String, more: &dyn Fn(Options) -> Options| {
@@ -387,7 +392,7 @@ fn a_run_starts_from_the_weights_of_a_checkpoint_and_from_fresh_ones_for_what_it
         .map(|(name, old)| (name.as_str(), same(name, old, &more[name])))
         .filter(|(_, more)| *more > 0)
         .collect();
-    // The unknown action is one row more in both tables of actions.
+    // The unknown action adds a row to both action embeddings.
     assert_eq!(grown.len(), 2, "{grown:?}");
     assert!(
         grown.iter().all(|(name, _)| name.ends_with(".action")),
@@ -407,17 +412,17 @@ fn a_run_starts_from_the_weights_of_a_checkpoint_and_from_fresh_ones_for_what_it
 }
 
 #[test]
-fn frames_from_a_file_and_film_of_unknown_actions_train_like_frames_in_memory() {
+fn frame_file_and_unlabelled_video() {
     let folder = tempfile::tempdir().unwrap();
     record(&folder.path().join("data"), 6, 2, 0);
-    record(&folder.path().join("film"), 7, 2, 0);
-    let with = |out: &str, keys: &str, film: bool| {
+    record(&folder.path().join("video"), 7, 2, 0);
+    let with = |out: &str, keys: &str, unlabelled: bool| {
         let config = folder.path().join(format!("{out}.toml"));
         std::fs::write(&config, format!("{keys}{SETTINGS}")).unwrap();
         let options = Options {
             config: Some(config),
             max_steps: Some(4),
-            unlabelled: film.then(|| folder.path().join("film")),
+            unlabelled: unlabelled.then(|| folder.path().join("video")),
             ..options(folder.path(), out)
         };
         driftless_train::run(&options).map(|()| {
@@ -428,19 +433,19 @@ fn frames_from_a_file_and_film_of_unknown_actions_train_like_frames_in_memory() 
     };
     let plain = with("memory", "", false).unwrap();
     assert!(with("file", "memory_gib = 0.0\n", false).unwrap() == plain);
-    // Nothing of the file is left.
+    // The frame file has been removed.
     let left = std::fs::read_dir(folder.path().join("file")).unwrap();
     let names: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names.len(), 7, "{names:?}");
-    let filmed = with("film", "", true).unwrap();
-    assert!(filmed[0] != plain[0] && filmed[1] != plain[1]);
+    let mixed = with("mixed", "", true).unwrap();
+    assert!(mixed[0] != plain[0] && mixed[1] != plain[1]);
     let known = SETTINGS.replace("k_max = 4\n", "k_max = 4\nunknown_action = false\n");
     let known = known.replace("[dynamics]\n", "[dynamics]\naction_dropout = 0.0\n");
     let config = folder.path().join("known.toml");
     std::fs::write(&config, known).unwrap();
     let error = driftless_train::run(&Options {
         config: Some(config),
-        unlabelled: Some(folder.path().join("film")),
+        unlabelled: Some(folder.path().join("video")),
         ..options(folder.path(), "known")
     });
     let error = error.unwrap_err().to_string();
@@ -448,7 +453,7 @@ fn frames_from_a_file_and_film_of_unknown_actions_train_like_frames_in_memory() 
 }
 
 #[test]
-fn long_sequences_and_hidden_patches_are_trained_on_where_the_settings_say_so() {
+fn long_sequences_and_masking() {
     let folder = tempfile::tempdir().unwrap();
     record(&folder.path().join("data"), 8, 2, 0);
     let with = |out: &str, tokenizer: &str, dynamics: &str| {
@@ -478,7 +483,7 @@ fn long_sequences_and_hidden_patches_are_trained_on_where_the_settings_say_so() 
     )
     .unwrap();
     assert!(long[0] == plain[0] && long[1] != plain[1]);
-    // Longer than the episodes are.
+    // Longer than the episodes.
     let error = with(
         "wrong",
         "",
@@ -489,7 +494,7 @@ fn long_sequences_and_hidden_patches_are_trained_on_where_the_settings_say_so() 
 }
 
 #[test]
-fn a_run_is_not_started_anew_over_its_own_state_and_bad_data_leaves_no_trace() {
+fn bad_data_leaves_no_run() {
     let folder = tempfile::tempdir().unwrap();
     record(&folder.path().join("data"), 4, 2, 0);
     let run = Options {

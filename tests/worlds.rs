@@ -1,10 +1,12 @@
-//! The simulators from the command line: recorded, described and played.
+//! Worlds from the command line: simulators recorded and played, included worlds unpacked.
 
 #![allow(clippy::unwrap_used)]
 
-use std::path::Path;
+mod common;
+
 use std::process::{Command, Output};
 
+use common::{path_str, wait};
 use driftless_data::{Dataset, Episode};
 
 fn driftless(args: &[&str]) -> Output {
@@ -19,16 +21,12 @@ fn success(args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
 #[test]
-fn a_recorded_episode_is_played_again_from_its_seed_and_actions() {
+fn recorded_episode_is_reproducible() {
     let folder = tempfile::tempdir().unwrap();
     for world in ["maze", "drive"] {
         let (data, again) = (folder.path().join(world), folder.path().join("again.npz"));
-        let said = success(&[
+        let stdout = success(&[
             "record",
             "--world",
             world,
@@ -41,10 +39,10 @@ fn a_recorded_episode_is_played_again_from_its_seed_and_actions() {
             "--episode-frames",
             "40",
             "--out",
-            text(&data),
+            path_str(&data),
         ]);
-        assert!(said.contains("2 episodes, 80 frames"), "{said}");
-        assert!(success(&["info", text(&data)]).contains("80 frames in total"));
+        assert!(stdout.contains("2 episodes, 80 frames"), "{stdout}");
+        assert!(success(&["info", path_str(&data)]).contains("80 frames in total"));
         let manifest = std::fs::read_to_string(data.join("manifest.json")).unwrap();
         let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
         assert_eq!(manifest["seed"], 9);
@@ -61,9 +59,9 @@ fn a_recorded_episode_is_played_again_from_its_seed_and_actions() {
             "--seed",
             &seed,
             "--actions",
-            text(&file),
+            path_str(&file),
             "--out",
-            text(&again),
+            path_str(&again),
         ]);
         let (recorded, played) = (
             Episode::read(&file).unwrap(),
@@ -72,26 +70,26 @@ fn a_recorded_episode_is_played_again_from_its_seed_and_actions() {
         assert!(recorded.images == played.images, "{world}");
         assert_eq!(recorded.rewards, played.rewards);
         assert_eq!(recorded.extras["x"], played.extras["x"]);
-        let said = driftless(&[
+        let output = driftless(&[
             "record",
             "--world",
             world,
             "--frames",
             "50",
             "--out",
-            text(&data),
+            path_str(&data),
         ]);
-        assert_eq!(said.status.code(), Some(1));
-        let said = String::from_utf8(said.stderr).unwrap();
-        assert!(said.contains("is not empty"), "{said}");
+        assert_eq!(output.status.code(), Some(1));
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains("is not empty"), "{error}");
         assert_eq!(Dataset::read(&data).unwrap().episodes.len(), 2);
     }
 }
 
-/// Ctrl-C arrives as a signal; elsewhere the console would have to send it.
+/// On other systems the console sends Ctrl-C, which a test cannot do.
 #[cfg(unix)]
 #[test]
-fn an_interrupted_recording_leaves_nothing_behind() {
+fn interrupted_recording_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("data");
     let mut child = Command::new(env!("CARGO_BIN_EXE_driftless"))
@@ -107,28 +105,29 @@ fn an_interrupted_recording_leaves_nothing_behind() {
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    let episodes = || {
+    wait("an episode", || {
         let folders = std::fs::read_dir(folder.path()).unwrap();
-        folders.flatten().any(|entry| {
+        let has_episode = folders.flatten().any(|entry| {
             let files = std::fs::read_dir(entry.path());
             files.is_ok_and(|mut files| files.next().is_some())
-        })
-    };
-    while !episodes() {
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+        });
+        has_episode.then_some(())
+    });
     let id = child.id().to_string();
-    let killed = Command::new("kill").args(["-INT", &id]).status();
-    assert!(killed.unwrap().success());
-    let mut said = String::new();
-    std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut said).unwrap();
+    let status = Command::new("kill").args(["-INT", &id]).status();
+    assert!(status.unwrap().success());
+    let mut error = String::new();
+    std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut error).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(1));
-    assert!(said.contains("interrupted; nothing was written"), "{said}");
+    assert!(
+        error.contains("interrupted; nothing was written"),
+        "{error}"
+    );
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[test]
-fn a_simulator_takes_no_checkpoint_and_no_sampler() {
+fn simulator_takes_no_sampler_options() {
     for more in [
         ["--checkpoint", "somewhere"],
         ["--steps", "2"],
@@ -145,7 +144,7 @@ fn a_simulator_takes_no_checkpoint_and_no_sampler() {
 }
 
 #[test]
-fn a_shipped_world_is_played_from_an_empty_folder_by_the_program_alone() {
+fn included_world_plays_from_anywhere() {
     let root = tempfile::tempdir().unwrap();
     let (empty, home) = (root.path().join("empty"), root.path().join("home"));
     std::fs::create_dir(&empty).unwrap();
@@ -164,13 +163,13 @@ fn a_shipped_world_is_played_from_an_empty_folder_by_the_program_alone() {
         command.arg(&clip).args(world);
         command.current_dir(&empty).env("DRIFTLESS_HOME", &home);
         let output = command.output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{said}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{stderr}");
         Episode::read(&clip).unwrap()
     };
     assert_eq!(play(&[]).height, 64);
     assert_eq!(play(&["--checkpoint", "doom"]).height, 48);
     let unpacked = home.join("shipped").read_dir().unwrap().count();
-    assert_eq!(unpacked, 2, "only what is played is unpacked");
+    assert_eq!(unpacked, 2, "only the worlds that are played are unpacked");
     assert_eq!(empty.read_dir().unwrap().count(), 0);
 }

@@ -1,1 +1,1 @@
-"""Atari games whose objects the recordings know: what collect_ale.py knows of each."""
+"""Atari games with known object positions, for collect_ale.py."""

@@ -1,4 +1,4 @@
-"""Breakout: actions, a player that follows the ball, and where ball and paddle are."""
+"""Breakout: actions, a policy that follows the ball, and positions of ball and paddle."""
 
 import numpy as np
 
@@ -22,8 +22,8 @@ NOOP, FIRE, RIGHT, LEFT = 0, 1, 2, 3
 
 
 class FollowPolicy:
-    """Serves after a pause, meets the ball at a random place of the paddle, wanders while the ball
-    rises, and slips at times."""
+    """Serves after a pause, hits the ball with a random part of the paddle, moves randomly while the
+    ball rises, and sometimes slips."""
 
     def __init__(self, rng):
         self.rng = rng
@@ -36,7 +36,7 @@ class FollowPolicy:
         self.draw()
 
     def draw(self):
-        """A new approach of the ball: aim, and the row from which the paddle follows."""
+        """Draws the aim for a new approach of the ball, and the row from which the paddle follows it."""
         self.aim = self.rng.uniform(-7.0, 7.0)
         if self.rng.random() < self.miss_rate:
             self.aim = self.rng.choice([-1, 1]) * self.rng.uniform(13.0, 40.0)
@@ -62,7 +62,7 @@ class FollowPolicy:
             return self.wander.act(ram)
         if vy <= 0 or y < self.care_from:
             return NOOP if self.idle and self.rng.random() < 0.95 else self.wander.act(ram)
-        # Where the ball will be when it arrives, the walls as mirrors.
+        # Where the ball will arrive, reflected by the walls.
         ahead = (PADDLE_TOP - y) / vy if y < PADDLE_TOP else 0.0
         span = WALLS[1] - WALLS[0]
         landing = (x + vx * ahead - WALLS[0]) % (2 * span)
@@ -72,7 +72,7 @@ class FollowPolicy:
 
 
 def policy(name, rng):
-    """The policy of one episode, and the name under which the manifest counts it."""
+    """The policy of one episode, and its name in the manifest."""
     if name == "follow":
         return "follow", FollowPolicy(rng)
     share = rng.random()
@@ -121,8 +121,8 @@ def screen(frames, crop):
 
 
 def measures(pixels, truth, ram, crop, size):
-    """What the manifest sums over episodes: visible frames, hits, and the ball's errors against
-    the pixels where both pooled frames show it between bricks and paddle."""
+    """Sums for the manifest: visible frames, hits, and errors of the ball's position against the
+    pixels, for frames where both pooled frames show it between bricks and paddle."""
     _, top, _ = edges(ram, crop)
     top = top + crop[0]
     clear = ((top >= BRICKS_END) & (top + BALL_SIZE[1] <= PADDLE_TOP)).all(1)

@@ -1,4 +1,4 @@
-"""Pong: actions, players, and where ball and paddles are."""
+"""Pong: actions, policies, and positions of ball and paddles."""
 
 import numpy as np
 
@@ -21,10 +21,10 @@ NOOP, UP, DOWN = 0, 1, 2
 
 
 class FollowPolicy:
-    """Meets the ball at a random place of the paddle, wanders in between, and slips at times.
+    """Hits the ball with a random part of the paddle, moves randomly in between, and sometimes slips.
 
-    Each approach of the ball draws a new aim and the place where the paddle starts to care; before
-    that the paddle wanders at random, so that the ball does not tell where the paddle goes.
+    Each approach of the ball draws a new aim and the ball's position from which the paddle follows;
+    before that the paddle moves randomly, so that the ball does not predict the paddle.
     """
 
     def __init__(self, rng):
@@ -40,7 +40,7 @@ class FollowPolicy:
         self.draw()
 
     def draw(self):
-        """A new approach: aim, and the ball's x from which the paddle follows."""
+        """Draws the aim for a new approach, and the ball's x from which the paddle follows it."""
         rng = self.rng
         self.aim = rng.uniform(-self.spread, self.spread)
         if rng.random() < self.miss_rate:
@@ -62,7 +62,7 @@ class FollowPolicy:
         playing = ram[BALL_Y] != 0 and abs(vx) < 40
         if not (playing and vx > 0 and ball_x >= self.care_from):
             return NOOP if self.idle and self.rng.random() < 0.95 else self.wander.act(ram)
-        # Where the ball will be when it arrives, walls ignored once it is close.
+        # Where the ball will arrive; close to the paddle the walls are ignored.
         ahead = min((142 - ball_x) / vx, 2.0) if ball_x < 142 else 0.0
         target = np.clip(ball_y + vy * ahead + self.aim, 2, 158)
         error = target - (paddle + 1.0 * vp)
@@ -70,7 +70,7 @@ class FollowPolicy:
 
 
 def policy(name, rng):
-    """The policy of one episode, and the name under which the manifest counts it."""
+    """The policy of one episode, and its name in the manifest."""
     if name == "follow":
         return "follow", FollowPolicy(rng)
     share = rng.random()
@@ -118,7 +118,7 @@ def screen(frames, _crop):
 
 
 def measures(pixels, truth, ram, crop, size):
-    """What the manifest sums over episodes: visible frames, hits, and errors against the pixels."""
+    """Sums for the manifest: visible frames, hits, and position errors against the pixels."""
     told = np.column_stack([truth["ball"], truth["player_y"], truth["enemy_y"]])
     x = ram[:, 1, BALL_X].astype(int)
     play = ~np.isnan(truth["ball"][:, 0])

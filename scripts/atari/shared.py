@@ -1,15 +1,15 @@
-"""What the games share whose true positions are known: a player, and where things are on the screen."""
+"""Shared by the games with known positions: a mixed policy, and positions on the screen."""
 
 import numpy as np
 
 from collecting import RandomPolicy
 
 SCREEN_WIDTH = 160
-GONE = -1000  # an edge far outside of every crop
+GONE = -1000  # an edge far outside every crop
 
 
 class MixPolicy:
-    """Follows, with stretches of random play that begin at a rate drawn for the episode."""
+    """Follows the ball, interrupted by random play at a rate drawn per episode."""
 
     def __init__(self, rng, follow, actions, highest_rate):
         self.rng, self.follow, self.random = rng, follow, RandomPolicy(rng, actions)
@@ -17,7 +17,7 @@ class MixPolicy:
         self.left = 0
 
     def act(self, ram):
-        follow = self.follow.act(ram)  # always asked: it tracks the ball
+        follow = self.follow.act(ram)  # always called, because it tracks the ball
         if self.left == 0 and self.rng.random() < self.rate:
             self.left = int(self.rng.integers(10, 60))
         if self.left > 0:
@@ -29,7 +29,7 @@ class MixPolicy:
 def visible_centre(top, height, rows):
     """Centre of the rows [top, top + height) that the crop shows, over both pooled frames.
 
-    top is [T, 2] in rows of the crop; the result [T] is in rows, NaN where nothing shows.
+    top is [T, 2] in rows of the crop; the result [T] is in rows, NaN where nothing is visible.
     """
     low, high = np.clip(top, 0, rows), np.clip(top + height, 0, rows)
     seen = high > low
@@ -40,14 +40,14 @@ def visible_centre(top, height, rows):
 
 
 def span_centre(mask):
-    """Middle of the first and last true cell of [N, L], in cell edges; NaN where none is."""
+    """Centre between the first and last true cell of [N, L], in cell edges; NaN where there is none."""
     first, last = mask.argmax(1), mask.shape[1] - mask[:, ::-1].argmax(1)
     return np.where(mask.any(1), (first + last) / 2, np.nan)
 
 
 def error_sums(pixels, told, crop, size, names):
-    """Sum, count and largest of the errors of `told` [T, N] in pixels of the small frame against
-    what the full-size screens show [T, N], and the frames where only one of the two sees a thing."""
+    """Sum, count and maximum of the errors of `told` [T, N], in pixels of the small frame, against
+    positions found in the full-size screens [T, N], and the frames where only one of them has one."""
     scale = np.array([SCREEN_WIDTH if name.endswith("x") else crop[1] - crop[0]
                       for name in names]) / size
     seen = pixels / scale - 0.5

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Builds driftless with CUDA on a machine that needs no GPU, no driver and no CUDA installed: compiler,
-# headers and libraries come from PyPI, and a stand-in for the driver's library is made for the linker.
+# Builds driftless with CUDA on a machine without a GPU, a driver or CUDA. The compiler, headers and
+# libraries come from PyPI; the linker gets a stub of the driver's library.
 #
 #   sh scripts/gpu/build.sh [cargo build arguments]
 #
-# Leaves target/gpu/driftless/: the program, the libraries that it needs beside the driver, and job.sh.
-# CUDA_COMPUTE_CAP (default 80: Ampere and newer) is the oldest generation of GPU that it will run on.
+# Writes target/gpu/driftless/: the program, its libraries except the driver, and job.sh.
+# CUDA_COMPUTE_CAP (default 80: Ampere) is the oldest GPU generation that it supports.
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -39,15 +39,15 @@ fi
 for CUDA_HOME in "$WORK"/toolkit/lib/python3*/site-packages/nvidia/cu13; do :; done
 [ -x "$CUDA_HOME/bin/nvcc" ] || fail "no nvcc in $CUDA_HOME: remove $WORK and try again"
 
-# The linker looks for names without a version.
+# The linker expects names without a version.
 for name in $LIBRARIES; do
     for file in "$CUDA_HOME/lib/lib$name.so".*; do
         ln -sf "$(basename "$file")" "$CUDA_HOME/lib/lib$name.so"
     done
 done
 
-# The driver's own library exists only beside a GPU. Its stand-in defines every function that cuda.h
-# declares, so a name that no driver has still fails at link time, and is never loaded.
+# The driver's library exists only on machines with a GPU. The stub defines every function declared in
+# cuda.h, so unknown names still fail at link time. It is never loaded.
 if [ ! -f "$CUDA_HOME/lib/stubs/libcuda.so" ]; then
     mkdir -p "$CUDA_HOME/lib/stubs"
     cc -E -P "$CUDA_HOME/include/cuda.h" |
@@ -60,7 +60,7 @@ export CUDA_HOME CUDA_PATH="$CUDA_HOME" CUDA_ROOT="$CUDA_HOME"
 export CUDA_COMPUTE_CAP="${CUDA_COMPUTE_CAP:-80}" CUDARC_CUDA_VERSION=13000
 export PATH="$CUDA_HOME/bin:$PATH"
 export LIBRARY_PATH="$CUDA_HOME/lib:$CUDA_HOME/lib/stubs${LIBRARY_PATH:+:$LIBRARY_PATH}"
-# The program finds its libraries beside itself, wherever the folder is copied to.
+# The program finds its libraries relative to itself, so that the folder can be moved.
 export RUSTFLAGS="${RUSTFLAGS:-} -C link-arg=-Wl,-rpath,\$ORIGIN/lib"
 cargo build --release --locked --features cuda --target-dir "$WORK/build" "$@"
 
@@ -72,8 +72,8 @@ for name in $LIBRARIES nvrtc-builtins; do
     cp -L "$CUDA_HOME/lib/lib$name.so".* "$PACK.new/lib/"
 done
 for name in libcuda.so.1 libcublas.so libcurand.so; do
-    readelf -d "$PACK.new/driftless" | grep -q "NEEDED.*$name" || fail "the program does not ask for $name"
+    readelf -d "$PACK.new/driftless" | grep -q "NEEDED.*$name" || fail "the program is not linked to $name"
 done
 rm -rf "$PACK"
 mv "$PACK.new" "$PACK"
-say "made ${PACK#"$PWD"/} ($(du -sh "$PACK" | cut -f1)): copy it, with a dataset, to the machine with the GPU"
+say "wrote ${PACK#"$PWD"/} ($(du -sh "$PACK" | cut -f1)): copy it, with a dataset, to the machine with the GPU"

@@ -1,19 +1,19 @@
-"""A player of ViZDoom's "defend the center" for collect_gym.py: turns to what stands out, and shoots.
+"""A policy for ViZDoom's "defend the center" for collect_gym.py: turns to what stands out and shoots.
 
     --env VizdoomDefendCenter-v1 --env-arg max_buttons_pressed=2 --policy scripts/policies/doom_defend.py
 """
 
 import numpy as np
 
-# Rows of the 240 x 320 screen where monsters stand, above the hand; the wall or floor behind is
-# much the same in every column.
+# Rows of the 240 x 320 screen where monsters stand, above the hand. The background is nearly the same
+# in every column.
 ROWS = slice(118, 150)
 DIFFERS = 40  # of 255, from the median of the row
 AIMED = 14  # columns off the middle
 
 
 class Policy:
-    """Stretches of aimed shots, of held random actions, and of turning one way without a shot."""
+    """Periods of aimed shots, of held random actions, and of turning one way without shooting."""
 
     def __init__(self, rng, names):
         self.rng, self.names = rng, names
@@ -49,7 +49,7 @@ class Policy:
         return self.names.index("-".join(held) or "noop")
 
     def target(self, picture):
-        """Columns from the middle to the nearest thing that stands out; None where nothing does."""
+        """Columns from the centre to the nearest object that stands out; None if there is none."""
         band = picture[ROWS].astype(int)
         far = np.abs(band - np.median(band, axis=1, keepdims=True)).max(-1) > DIFFERS
         columns = np.nonzero(far.sum(0) >= 6)[0]

@@ -1,4 +1,4 @@
-"""A player of ALE's Freeway for collect_gym.py: random stretches, with up twice as likely as down.
+"""A policy for ALE's Freeway for collect_gym.py: random held actions, up twice as likely as down.
 
     --env ALE/Freeway-v5 --policy scripts/policies/freeway.py
 

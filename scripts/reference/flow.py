@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Asks public libraries of flow matching for numbers that crates/driftless-flow/tests/reference.rs compares with.
+"""Computes reference values for crates/driftless-flow/tests/reference.rs with public
+flow matching libraries.
 
     pip install -r scripts/reference/requirements.txt
     python scripts/reference/flow.py
@@ -56,7 +57,7 @@ OUT = Path(__file__).resolve().parents[2] / "tests" / "data"
 
 
 class ExplodingScheduler(Scheduler):
-    """α = 1, σ = most · (least / most)^t; in no library, so written here."""
+    """α = 1, σ = most · (least / most)^t; no library has it, so it is implemented here."""
 
     def __init__(self, least, most):
         self.least, self.most = least, most
@@ -71,7 +72,7 @@ class ExplodingScheduler(Scheduler):
         return torch.log(snr * self.most) / math.log(self.most / self.least)
 
 
-# Driftless' name of each path, and who computes it.
+# Driftless' name for each path, and the library that computes it.
 PATHS = [
     ("linear", CondOTScheduler()),
     ("cosine", CosineScheduler()),
@@ -83,7 +84,7 @@ VP_SDE = ({"vp_sde": {"least": 0.1, "most": 20.0}}, VPScheduler(beta_min=0.1, be
 
 
 class Mixture:
-    """A mixture of round Gaussians as data, and what any affine path makes of it."""
+    """A mixture of isotropic Gaussians as data, and its marginals on affine paths."""
 
     weights = torch.tensor([0.5, 0.3, 0.2])
     means = torch.tensor([[1.5, 0.5], [-1.0, 1.25], [0.25, -2.0]])
@@ -128,7 +129,7 @@ class Mixture:
 
 
 class Field(ModelWrapper):
-    """The mixture's velocity as flow-matching's solvers want it."""
+    """The mixture's velocity in the form that flow-matching's solvers expect."""
 
     def __init__(self, scheduler):
         super().__init__(None)
@@ -149,7 +150,7 @@ def paths(draw):
         x_0, x_1 = draw(5, 3), draw(5, 3)
         sample = path.sample(x_0=x_0, x_1=x_1, t=inner)
         x_t, wide = sample.x_t, inner[:, None]
-        # What a network could say of x_t: not what made it.
+        # A plausible network output for x_t, not the sample it was made from.
         guess = draw(5, 3)
         conversions = {
             f"{a}_to_{b}": getattr(path, f"{a}_to_{b}")(guess, x_t, wide)
@@ -214,7 +215,7 @@ def transforms(draw):
         for new_name, new in PATHS:
             if original_name == new_name:
                 continue
-            # Ratios α/σ that all have: the exploding path those from 1/8 to 20.
+            # Ratios α/σ that all paths reach: the exploding path has 1/8 to 20.
             r = new.snr_inverse(torch.tensor([0.15, 0.5, 1.0, 4.0, 15.0]))
             c = new(r)
             t_r = original.snr_inverse(c.alpha_t / c.sigma_t)
@@ -272,7 +273,7 @@ def solutions(draw):
         for tolerance in [1e-5, 1e-11]:
             solve(path, noise, "dopri5", up, atol=tolerance, rtol=tolerance)
             solve(path, data, "dopri5", down, atol=tolerance, rtol=tolerance)
-        # Through ODESolver dopri5 chooses its steps; torchdiffeq itself can be told them.
+        # ODESolver lets dopri5 choose its steps; torchdiffeq accepts given ones.
         fixed = {"first_step": 1 / 8, "min_step": 1 / 8, "max_step": 1 / 8}
         scheduler = path[1]
         field = lambda t, x: Mixture.velocity(scheduler, x, t)
@@ -304,7 +305,7 @@ def likelihoods(draw):
         name, scheduler = path
         probe = None
         if probe_seed is not None:
-            # compute_likelihood draws the same again.
+            # compute_likelihood draws the same values again.
             torch.manual_seed(probe_seed)
             probe = (torch.randn_like(x_1) < 0) * 2.0 - 1.0
             torch.manual_seed(probe_seed)
@@ -340,7 +341,7 @@ def matchers(draw):
         VariancePreservingConditionalFlowMatcher(sigma=0.0),
         TargetConditionalFlowMatcher(sigma=0.0),
     ]:
-        # The last one makes the noise itself: from x_1 alone, with x_0 as its draw.
+        # The last one draws the noise itself, from x_1 alone; x_0 is that draw.
         epsilon = x_0 if isinstance(matcher, TargetConditionalFlowMatcher) else torch.zeros_like(x_0)
         x_t = matcher.sample_xt(x_0, x_1, t[:, None], epsilon)
         u_t = matcher.compute_conditional_flow(x_0, x_1, t, x_t)
@@ -373,7 +374,7 @@ def pairings(draw):
 
 
 def plain(value):
-    """Tensors as lists."""
+    """Converts tensors to lists."""
     if isinstance(value, dict):
         return {key: plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
@@ -384,7 +385,7 @@ def plain(value):
 
 
 def write(name, asked, values):
-    """A JSON file with one line for each list of numbers."""
+    """Writes JSON with one line per list of numbers."""
     made = {
         "by": "scripts/reference/flow.py",
         **{package: version(package) for package in [*asked, "torch"]},

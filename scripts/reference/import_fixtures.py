@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the recordings that tests/import.rs reads, with the libraries whose formats they are.
+"""Creates the recordings for tests/import.rs with the libraries that define the formats.
 
     pip install -r scripts/reference/import_requirements.txt
     python scripts/reference/import_fixtures.py
@@ -35,7 +35,7 @@ OUT = Path(__file__).resolve().parents[2] / "tests/data/import"
 
 
 def frame(x, scale=1):
-    """The picture with the square's left edge at x, u8 [HEIGHT, WIDTH, 3] times scale."""
+    """The image with the square's left edge at x, u8 [HEIGHT, WIDTH, 3] times scale."""
     picture = np.full((HEIGHT, WIDTH, 3), (20, 40, 60), np.uint8)
     picture[8:8 + SQUARE, x:x + SQUARE] = (230, 220, 210)
     return picture.repeat(scale, 0).repeat(scale, 1)
@@ -48,7 +48,7 @@ def positions():
 
 
 def write_video(path, fps, scale, codec):
-    """The frames, `scale` times as large, as a video."""
+    """Writes the frames, enlarged by `scale`, as a video."""
     path.parent.mkdir(parents=True, exist_ok=True)
     frames = b"".join(frame(x, scale).tobytes() for x in positions())
     subprocess.run(["ffmpeg", "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24",
@@ -82,7 +82,7 @@ def png(picture):
 
 
 def make_lerobot(folder, video):
-    """One episode; the action is the arm's speed along two axes, of which the first matters."""
+    """One episode; the action is a velocity along two axes, of which only the first has an effect."""
     import pyarrow as pa
     import pyarrow.parquet as pq
     key, fps, count = "observation.images.top", 10, len(STEPS) + 1
@@ -129,7 +129,7 @@ def make_lerobot(folder, video):
 
 
 def make_minari(folder, jpeg):
-    """Minari takes for pictures, and encodes, what has sides of at least 32 pixels."""
+    """Minari treats arrays with sides of at least 32 pixels as images and encodes them."""
     import gymnasium as gym
     import minari
     scale = 2 if jpeg else 1

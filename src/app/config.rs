@@ -11,9 +11,9 @@ use super::keys::Bindings;
 use super::present::Scaling;
 use super::presets::SamplerPreset;
 use super::theme::Appearance;
-use driftless_data::fs::write_atomic;
 use crate::{Error, Result};
 use driftless_data::PathError as _;
+use driftless_data::fs::write_atomic;
 use driftless_data::fs::write_atomic;
 
 /// Environment variable that overrides the settings folder.

@@ -42,13 +42,13 @@ pub use self::present::drawing_times;
 
 use self::session::GameSession;
 use self::window::WindowSetup;
-use driftless_engine::{Gpu, SamplerParams};
-use driftless_sim::Session;
 use crate::workspace::{Game, Training, recording};
-use driftless_worlds::Kind;
 use crate::{Error, Result};
 use driftless_engine::{Gpu, SamplerParams};
+use driftless_engine::{Gpu, SamplerParams};
 use driftless_sim::Session;
+use driftless_sim::Session;
+use driftless_worlds::Kind;
 use driftless_worlds::Kind;
 
 /// Requests a repaint of the currently open window from any thread.

@@ -1,4 +1,4 @@
-//! `driftless bench`.
+//! `driftless bench`: measures the speed of the engine.
 
 use driftless_data::PathError as _;
 use std::path::PathBuf;
@@ -11,37 +11,37 @@ use driftless_engine::{DeviceChoice, Gpu, Place, Seat};
 use driftless_eval::bench;
 use driftless_eval::bench::{Options, PRESENTED, PresentReport, Timing, sweep};
 
-/// Frames that are drawn, to know what drawing one takes.
-const DRAWN: usize = 64;
+/// Frames to present when measuring the presentation time.
+const PRESENT_FRAMES: usize = 64;
 
-/// What to measure, where.
+/// Arguments of `bench`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The world: a checkpoint folder, or a shipped world by its name; pong without it.
+    /// Checkpoint folder, or name of an included world [default: pong].
     #[arg(long, value_name = "DIR|NAME")]
     checkpoint: Option<PathBuf>,
-    /// Where to compute.
+    /// Compute device.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceChoice,
-    /// Denoise passes a frame; each is measured.
+    /// Sampling steps per frame, K; each value is measured.
     #[arg(long, value_name = "K,...", value_delimiter = ',', default_values_t = Options::default().steps)]
     steps: Vec<usize>,
-    /// Frames to measure for each K.
+    /// Frames to measure per value of K.
     #[arg(long, value_name = "N", default_value_t = Options::default().frames)]
     frames: usize,
-    /// Measure growth instead: frame time against width, context, tokens a frame and K, with random
-    /// weights.
+    /// Measure how the frame time grows with width, context, tokens per frame and K instead, using
+    /// random weights.
     #[arg(long, conflicts_with_all = ["checkpoint", "steps", "frames"])]
     sweep: bool,
-    /// Print one JSON object.
+    /// Print the result as one JSON object.
     #[arg(long)]
     json: bool,
 }
 
-/// Measures and prints.
+/// Runs the benchmark and prints the report.
 ///
 /// # Errors
-/// As [`bench::run`].
+/// Returns an error if the world, its contexts or the device cannot be opened, or if a frame fails.
 pub fn run(args: &Args) -> Result<()> {
     let place = driftless_engine::place(args.device, &Seat::Own)?;
     if args.sweep {
@@ -49,9 +49,9 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
     let mut engine = driftless_engine::open_at(&folder, &place)?;
-    let (contexts, first) = game::starts(&folder, engine.world(), None)?;
+    let (contexts, first) = game::starting_contexts(&folder, engine.world(), None)?;
     let Some(context) = contexts.get(first) else {
-        return Err(Error::invalid(&folder, "holds no starting context"));
+        return Err(Error::invalid(&folder, "contains no starting context"));
     };
     let options = Options {
         steps: args.steps.clone(),
@@ -62,13 +62,14 @@ pub fn run(args: &Args) -> Result<()> {
     let mut report = bench::run(engine.as_mut(), context, &place, &options, &mut tick)?;
     report.present = present(&place, context, engine.world().image)?;
     bar.finish_and_clear();
-    match args.json {
-        true => super::print_json(&report),
-        false => super::print(&bench::text(&report)),
+    if args.json {
+        super::print_json(&report)
+    } else {
+        super::print(&bench::text(&report))
     }
 }
 
-/// Draws a frame on the device of the engine, or else on the best that draws.
+/// Measures presentation on the engine's GPU, or on the best available one if the engine has none.
 fn present(place: &Place, clip: &Clip, size: [usize; 2]) -> Result<Option<PresentReport>> {
     let gpu = match place {
         Place::Wgpu(gpu) => gpu.clone(),
@@ -78,8 +79,8 @@ fn present(place: &Place, clip: &Clip, size: [usize; 2]) -> Result<Option<Presen
         },
     };
     let image = &clip.images[..(size[0] * size[1] * 3).min(clip.images.len())];
-    let times = app::drawing_times(&gpu, &image.repeat(DRAWN), size, PRESENTED)?;
-    // The first one warms up.
+    let times = app::drawing_times(&gpu, &image.repeat(PRESENT_FRAMES), size, PRESENTED)?;
+    // The first frame is a warm-up.
     let times: Vec<_> = times.into_iter().skip(1).collect();
     Ok((!times.is_empty()).then(|| PresentReport {
         adapter: gpu.name().to_owned(),
@@ -89,13 +90,14 @@ fn present(place: &Place, clip: &Clip, size: [usize; 2]) -> Result<Option<Presen
 
 fn sweep(place: &Place, json: bool) -> Result<()> {
     let bar = super::bar(0, "shapes");
-    let report = sweep::run(place, &mut |done, all| {
-        bar.set_length(all as u64);
+    let report = sweep::run(place, &mut |done, total| {
+        bar.set_length(total as u64);
         bar.set_position(done as u64);
     })?;
     bar.finish_and_clear();
-    match json {
-        true => super::print_json(&report),
-        false => super::print(&sweep::text(&report)),
+    if json {
+        super::print_json(&report)
+    } else {
+        super::print(&sweep::text(&report))
     }
 }

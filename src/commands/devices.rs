@@ -1,25 +1,26 @@
-//! `driftless devices`.
+//! `driftless devices`: lists the compute devices.
 
 use driftless::Result;
 use driftless_eval::bench::devices;
 use driftless_eval::bench::devices::Report;
 
-/// How to print.
+/// Arguments of `devices`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Print one JSON object.
+    /// Print the result as one JSON object.
     #[arg(long)]
     json: bool,
 }
 
-/// Lists what there is to compute on.
+/// Lists the compute devices.
 ///
 /// # Errors
-/// The output cannot be written.
+/// Returns an error if the output cannot be written.
 pub fn run(args: &Args) -> Result<()> {
     let report = Report::now();
-    match args.json {
-        true => super::print_json(&report),
-        false => super::print(&devices::text(&report)),
+    if args.json {
+        super::print_json(&report)
+    } else {
+        super::print(&devices::text(&report))
     }
 }

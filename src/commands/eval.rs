@@ -1,4 +1,4 @@
-//! `driftless eval`.
+//! `driftless eval`: evaluates a world on held-out episodes.
 
 use std::path::PathBuf;
 
@@ -11,66 +11,67 @@ use driftless_eval::report;
 use driftless_eval::report::{Options, Progress};
 use driftless_eval::table;
 
-/// What to measure on which episodes.
+/// Arguments of `eval`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The world: a checkpoint folder, or a shipped world by its name; pong without it.
+    /// Checkpoint folder, or name of an included world [default: pong].
     #[arg(long, value_name = "DIR|NAME")]
     checkpoint: Option<PathBuf>,
     /// Folder of held-out episodes.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// Frames to predict after the context.
+    /// Frames to predict after the context (horizon).
     #[arg(long, value_name = "H", default_value_t = Options::default().horizon)]
     horizon: usize,
-    /// Context frames.
+    /// Frames of context.
     #[arg(long, value_name = "C", default_value_t = Options::default().context)]
     context: usize,
-    /// Sequences to roll out, spread evenly over the episodes.
+    /// Number of rollouts, spread evenly over the episodes.
     #[arg(long, value_name = "N", default_value_t = Options::default().sequences)]
     sequences: usize,
-    /// Denoise passes a frame; each is measured.
+    /// Sampling steps per frame, K; each value is evaluated.
     #[arg(long, value_name = "K,...", value_delimiter = ',', default_values_t = Options::default().steps)]
     steps: Vec<usize>,
-    /// Frames of each free run; 0 leaves free running out.
+    /// Length of each free run in frames; 0 skips free running.
     #[arg(long, value_name = "N", default_value_t = Options::default().free_frames)]
     free_frames: usize,
-    /// Free runs, each from another start.
+    /// Number of free runs, each from a different start.
     #[arg(long, value_name = "N", default_value_t = Options::default().free_runs)]
     free_runs: usize,
-    /// Frames of a free run that are counted together.
+    /// Frames per bin in the statistics of free runs.
     #[arg(long, value_name = "N", default_value_t = Options::default().free_bin)]
     free_bin: usize,
-    /// Signal level at which finished frames are kept.
+    /// Signal level τ of the context frames, above 0 to 1 (clean).
     #[arg(long, value_name = "TAU", default_value_t = Options::default().params.context_signal)]
     context_signal: f32,
     #[command(flatten)]
-    method: super::Method,
-    /// Seed of the first sequence.
+    solver: super::SolverArgs,
+    /// Seed of the first rollout.
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
-    /// Where to compute.
+    /// Compute device.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceChoice,
-    /// Episodes (not the held-out ones) on which a probe learns to read place and direction from a
-    /// picture, for worlds whose episodes say them, such as the maze.
+    /// Episodes, not the held-out ones, to train a probe on that reads position and direction from a
+    /// frame. For worlds whose episodes contain them, such as the maze.
     #[arg(long, value_name = "DIR")]
     probe: Option<PathBuf>,
-    /// Folder for contact sheets (PNG): truth above prediction, and free runs.
+    /// Folder for contact sheets (PNG): ground truth above prediction, and free runs.
     #[arg(long, value_name = "DIR")]
     pictures: Option<PathBuf>,
     /// Print Markdown tables.
     #[arg(long)]
     markdown: bool,
-    /// Print one JSON object.
+    /// Print the result as one JSON object.
     #[arg(long, conflicts_with = "markdown")]
     json: bool,
 }
 
-/// Measures and prints.
+/// Evaluates the world and prints the report.
 ///
 /// # Errors
-/// As [`report::run`].
+/// Returns an error if the world, the device or the episodes cannot be read, if the episodes are too
+/// short or do not fit the world, or if a frame or an image file fails.
 pub fn run(args: &Args) -> Result<()> {
     let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
     let mut engine = driftless_engine::open(&folder, args.device, &Seat::Own)?;
@@ -87,10 +88,10 @@ pub fn run(args: &Args) -> Result<()> {
     };
     options.params.context_signal = args.context_signal;
     options.params.seed = args.seed;
-    options.params = args.method.put_into(options.params);
+    options.params = args.solver.apply_to(options.params);
     let probe = args.probe.as_deref().map(|folder| {
-        let real = Dataset::read(folder)?;
-        Probe::train(&real.episodes, pose::STEPS, args.seed)
+        let dataset = Dataset::read(folder)?;
+        Probe::train(&dataset.episodes, pose::STEPS, args.seed)
             .map_err(|error| super::about(folder, error))
     });
     let probe = probe.transpose()?;
@@ -114,8 +115,10 @@ pub fn run(args: &Args) -> Result<()> {
         return super::print_json(&report);
     }
     let tables = table::tables(&report);
-    super::print(&match args.markdown {
-        true => table::markdown(&tables),
-        false => table::text(&tables),
-    })
+    let text = if args.markdown {
+        table::markdown(&tables)
+    } else {
+        table::text(&tables)
+    };
+    super::print(&text)
 }

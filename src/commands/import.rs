@@ -1,4 +1,4 @@
-//! `driftless import`.
+//! `driftless import`: converts recordings in other formats to a dataset.
 
 use std::path::PathBuf;
 
@@ -6,53 +6,55 @@ use driftless::{Result, interrupt};
 use driftless_data::import;
 use driftless_data::import::{Count, Event, Format, Options, Pairing, Report};
 
-/// What to read, what of it to keep, and where to write it.
+/// Arguments of `import`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The format of what is read.
+    /// Source format.
     #[arg(long, value_enum, value_name = "FORMAT")]
     from: Format,
-    /// The folder or file to read.
+    /// Folder or file to read.
     path: PathBuf,
-    /// Folder of the dataset to write, new or empty.
+    /// Dataset folder to write, new or empty.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Height and width of the frames, which are area-averaged: 64x64, or 64 for a square.
+    /// Height and width of the frames, for example 64x48, or 64 for a square; area-averaged.
     #[arg(long, value_name = "HxW", default_value = "64x64", value_parser = size)]
     size: [usize; 2],
-    /// Frames a second to keep, a whole part of the source's.
-    #[arg(long, value_name = "N", value_parser = pace, conflicts_with = "every")]
+    /// Frame rate to keep; the source's must be a multiple of it.
+    #[arg(long, value_name = "N", value_parser = frame_rate, conflicts_with = "every")]
     fps: Option<f32>,
-    /// Keep one frame of N; of the actions that led to it, the most frequent that is not idle counts.
+    /// Keep every Nth frame; its action is the most frequent non-idle one of those that led to it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     every: Option<u16>,
-    /// Frames a second of the source, where it does not say (images, video, minari).
-    #[arg(long, value_name = "N", value_parser = pace)]
+    /// Frame rate of the source, if the source does not record it (images, video, minari).
+    #[arg(long, value_name = "N", value_parser = frame_rate)]
     source_fps: Option<f32>,
-    /// Which recorded actions are which of ours, and their keys (TOML, or .json); docs/data.md.
+    /// Map from recorded actions to the actions of the dataset and their keys (TOML or .json); see
+    /// docs/data.md.
     #[arg(long, value_name = "MAP")]
     actions: Option<PathBuf>,
-    /// The observation that is the picture, where there are several (minari, lerobot).
+    /// Observation that holds the image, if there are several (minari, lerobot).
     #[arg(long, value_name = "KEY")]
     image_key: Option<String>,
     /// Which frame an action belongs to [default: led-to for images, taken-at for the others].
     #[arg(long, value_enum, value_name = "WHICH")]
     pairing: Option<Pairing>,
-    /// The world's name [default: that of PATH].
+    /// Name of the world [default: name of PATH].
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Leave out episodes that cannot be read, with a line each.
+    /// Skip episodes that cannot be read, with a warning for each.
     #[arg(long)]
     skip_bad: bool,
-    /// Print one JSON object.
+    /// Print the result as one JSON object.
     #[arg(long)]
     json: bool,
 }
 
-/// Imports.
+/// Imports the recordings and prints a summary.
 ///
 /// # Errors
-/// As [`import::run`].
+/// Returns an error if the source cannot be read or does not fit the options, if the output folder is
+/// not empty or cannot be written, or on Ctrl-C.
 pub fn run(args: Args) -> Result<()> {
     interrupt::watch();
     let bar = super::bar(0, "episodes");
@@ -62,7 +64,7 @@ pub fn run(args: Args) -> Result<()> {
             bar.set_position(done as u64);
         }
         Event::Skipped(error) => {
-            bar.suspend(|| eprintln!("driftless: left out: {}", one_line(error)));
+            bar.suspend(|| eprintln!("driftless: skipped: {}", one_line(error)));
         }
     };
     let options = Options {
@@ -82,9 +84,10 @@ pub fn run(args: Args) -> Result<()> {
     let report = import::run(&options, &mut notify);
     bar.finish_and_clear();
     let report = report?;
-    match args.json {
-        true => super::print_json(&report),
-        false => super::print(&summary(&report, &options)),
+    if args.json {
+        super::print_json(&report)
+    } else {
+        super::print(&summary(&report, &options))
     }
 }
 
@@ -95,13 +98,13 @@ fn one_line(error: &driftless_data::Error) -> String {
 fn summary(report: &Report, options: &Options) -> String {
     let steps: usize = report.actions.iter().map(|count| count.frames).sum();
     let share = |count: &Count| {
-        let share = 100.0 * count.frames as f64 / steps.max(1) as f64;
-        format!("{} {share:.1} %", count.name)
+        let percent = 100.0 * count.frames as f64 / steps.max(1) as f64;
+        format!("{} {percent:.1} %", count.name)
     };
     let shares: Vec<String> = report.actions.iter().map(share).collect();
     let [height, width] = options.size;
     format!(
-        "{}: {} episodes, {} frames of {height}×{width} at {} a second, {} left out\nactions: {}",
+        "{}: {} episodes, {} frames of {height}×{width} at {} frames/s, {} skipped\nactions: {}",
         options.out.display(),
         report.episodes.len(),
         report.frames,
@@ -111,7 +114,7 @@ fn summary(report: &Report, options: &Options) -> String {
     )
 }
 
-/// `64x48` (height, width) or `64`.
+/// Parses `64x48` (height, width) or `64`.
 fn size(text: &str) -> std::result::Result<[usize; 2], String> {
     let side = |text: &str| text.parse().ok().filter(|side| (1..=4096).contains(side));
     let (height, width) = text.split_once('x').unwrap_or((text, text));
@@ -121,11 +124,11 @@ fn size(text: &str) -> std::result::Result<[usize; 2], String> {
     }
 }
 
-/// Frames a second.
-fn pace(text: &str) -> std::result::Result<f32, String> {
-    let pace = text
+/// Parses frames per second.
+fn frame_rate(text: &str) -> std::result::Result<f32, String> {
+    let rate = text
         .parse()
         .ok()
-        .filter(|pace| *pace > 0.0 && *pace <= 1000.0);
-    pace.ok_or_else(|| "expected frames a second, above 0, at most 1000".into())
+        .filter(|rate| *rate > 0.0 && *rate <= 1000.0);
+    rate.ok_or_else(|| "expected frames per second, above 0, at most 1000".into())
 }

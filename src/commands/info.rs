@@ -1,4 +1,4 @@
-//! `driftless info`.
+//! `driftless info`: describes a checkpoint, a dataset or an episode.
 
 use std::path::PathBuf;
 
@@ -6,12 +6,12 @@ use driftless::Result;
 use driftless_model::checkpoint;
 use driftless_model::checkpoint::CONFIG;
 
-/// What to describe.
+/// Arguments of `info`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// A checkpoint folder, a dataset folder, or an episode (.npz).
+    /// Checkpoint folder, dataset folder or episode (.npz).
     path: PathBuf,
-    /// Print one JSON object.
+    /// Print the result as one JSON object.
     #[arg(long)]
     json: bool,
 }
@@ -19,18 +19,20 @@ pub struct Args {
 /// Describes a checkpoint, a dataset or an episode.
 ///
 /// # Errors
-/// The path is none of them, or what it holds is broken.
+/// Returns an error if the path is none of these, or if its contents are broken.
 pub fn run(args: &Args) -> Result<()> {
     if args.path.join(CONFIG).is_file() {
         let summary = checkpoint::describe(&args.path)?;
-        return match args.json {
-            true => super::print_json(&summary),
-            false => super::print(&summary.to_string()),
+        return if args.json {
+            super::print_json(&summary)
+        } else {
+            super::print(&summary.to_string())
         };
     }
     let info = driftless_data::info::describe(&args.path)?;
-    match args.json {
-        true => super::print_json(&info),
-        false => super::print(&info.to_string()),
+    if args.json {
+        super::print_json(&info)
+    } else {
+        super::print(&info.to_string())
     }
 }

@@ -1,4 +1,4 @@
-//! `driftless likelihood`.
+//! `driftless likelihood`: computes the log-likelihood of recorded frames.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -10,48 +10,48 @@ use driftless_eval::likelihood::Options;
 use driftless_eval::{surprise, table};
 use driftless_model::checkpoint::World;
 
-/// Which frames to measure, and how.
+/// Arguments of `likelihood`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The world: a checkpoint folder, or a shipped world by its name; pong without it.
+    /// Checkpoint folder, or name of an included world [default: pong].
     #[arg(long, value_name = "DIR|NAME")]
     checkpoint: Option<PathBuf>,
-    /// The recorded episode (.npz) whose frames are measured.
+    /// Recorded episode (.npz) to measure.
     #[arg(long, value_name = "FILE")]
     episode: PathBuf,
-    /// Frames to measure, A to B − 1; all that have a whole context before them without it.
+    /// Frames to measure, A to B − 1 [default: all frames that have a full context before them].
     #[arg(long, value_name = "A..B", value_parser = range)]
     frames: Option<Range<usize>>,
-    /// Random probes of the divergence (Hutchinson); from 2 on there is a standard error.
+    /// Random probes of the divergence (Hutchinson); 2 or more give a standard error.
     #[arg(long, value_name = "N", default_value_t = Options::default().probes)]
     probes: usize,
-    /// Signal level at which frames are seen, at most 0.99; 1 − 1/k_max without it.
+    /// Signal level τ of the measured frames, at most 0.99 [default: 1 − 1/k_max].
     #[arg(long, value_name = "TAU")]
     level: Option<f64>,
-    /// Steps of the midpoint rule from there to noise.
+    /// Midpoint steps from that level to noise.
     #[arg(long, value_name = "K", default_value_t = Options::default().steps)]
     steps: usize,
-    /// Signal level at which the frames before are kept, above 0 to 1 (clean).
+    /// Signal level τ of the context frames, above 0 to 1 (clean).
     #[arg(long, value_name = "TAU", default_value_t = Options::default().context_signal)]
     context_signal: f32,
-    /// Seed of the noise and of the probes.
+    /// Seed of the noise and the probes.
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
-    /// Set the real frames against wrong ones: other actions, no ball, a shifted ball, noise.
+    /// Compare the real frames with perturbed ones: other actions, no ball, a shifted ball, noise.
     #[arg(long)]
     against: bool,
-    /// Where to compute.
+    /// Compute device.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceChoice,
     /// Print Markdown tables.
     #[arg(long)]
     markdown: bool,
-    /// Print one JSON object.
+    /// Print the result as one JSON object.
     #[arg(long, conflicts_with = "markdown")]
     json: bool,
 }
 
-/// `A..B`.
+/// Parses `A..B`.
 fn range(text: &str) -> std::result::Result<Range<usize>, String> {
     let ends = text.split_once("..").and_then(|(from, to)| {
         let ends = from.parse().ok().zip(to.parse().ok());
@@ -60,11 +60,11 @@ fn range(text: &str) -> std::result::Result<Range<usize>, String> {
     ends.ok_or_else(|| "expected A..B, for example 20..60".to_owned())
 }
 
-/// Measures and prints.
+/// Computes the likelihoods and prints the report.
 ///
 /// # Errors
-/// The episode is too short or does not fit the world, an option is out of its range, or a file
-/// cannot be read.
+/// Returns an error if the episode is too short or does not fit the world, if an option is out of
+/// range, or if a file cannot be read.
 pub fn run(args: &Args) -> Result<()> {
     let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
     let world = World::read(&folder, &driftless_engine::candle_device(args.device)?)?;
@@ -95,8 +95,10 @@ pub fn run(args: &Args) -> Result<()> {
         return super::print_json(&report);
     }
     let tables = surprise::tables(&report);
-    super::print(&match args.markdown {
-        true => table::markdown(&tables),
-        false => table::text(&tables),
-    })
+    let text = if args.markdown {
+        table::markdown(&tables)
+    } else {
+        table::text(&tables)
+    };
+    super::print(&text)
 }

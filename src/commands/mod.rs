@@ -1,4 +1,4 @@
-//! One file a subcommand: its arguments, and the library call behind it.
+//! One module per subcommand: its arguments, and the library calls behind it.
 
 pub mod bench;
 pub mod devices;
@@ -25,7 +25,7 @@ use driftless_model::checkpoint::read_config;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-/// Prints a line; a reader that has gone away is no failure.
+/// Prints a line. A closed pipe is not an error.
 fn print(text: &str) -> Result<()> {
     match writeln!(std::io::stdout(), "{text}") {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("stdout", e)),
@@ -33,7 +33,7 @@ fn print(text: &str) -> Result<()> {
     }
 }
 
-/// The error as one about `path`, if it is about what was asked of it.
+/// Names `path` in an error about an argument; other errors stay as they are.
 fn about(path: &Path, error: impl Into<Error>) -> Error {
     let error = error.into();
     if error.is_argument() {
@@ -49,7 +49,7 @@ fn print_json(value: &impl Serialize) -> Result<()> {
     print(&text)
 }
 
-/// A bar on stderr that counts to `total`.
+/// A progress bar on stderr.
 fn bar(total: u64, unit: &str) -> ProgressBar {
     let bar = ProgressBar::new(total);
     let template =
@@ -60,7 +60,7 @@ fn bar(total: u64, unit: &str) -> ProgressBar {
     bar
 }
 
-/// Writes frames as what `out` asks for; Ctrl-C gives it up and leaves nothing.
+/// Writes frames to `out` in the format of its extension. On Ctrl-C it stops and leaves no file.
 fn export(episode: &Episode, out: &Path, scale: u32, fps: f32) -> Result<()> {
     interrupt::watch();
     let bar = bar(episode.frames() as u64, "frames written");
@@ -73,62 +73,64 @@ fn export(episode: &Episode, out: &Path, scale: u32, fps: f32) -> Result<()> {
     Ok(())
 }
 
-/// The given checkpoint's folder, or the shipped world of that name; the default one of these
-/// where none is given.
-fn checkpoint_or_default(given: Option<PathBuf>) -> Result<PathBuf> {
-    match given {
-        Some(given) => checkpoint(given),
+/// The checkpoint folder of `world`, as [`checkpoint`] finds it, or of the default world.
+fn checkpoint_or_default(world: Option<PathBuf>) -> Result<PathBuf> {
+    match world {
+        Some(world) => checkpoint(world),
         None => Shipped::find(None).default_world(),
     }
 }
 
-/// The given checkpoint's folder, or the shipped world of that name.
-fn checkpoint(given: PathBuf) -> Result<PathBuf> {
-    if given.exists() || given.components().count() != 1 {
-        return Ok(given);
+/// The checkpoint folder of `world`, a folder or the name of an included world.
+fn checkpoint(world: PathBuf) -> Result<PathBuf> {
+    if world.exists() || world.components().count() != 1 {
+        return Ok(world);
     }
-    let named = given.to_str().map(|name| Shipped::find(None).folder(name));
-    named.transpose()?.flatten().ok_or_else(|| {
-        let what = "neither a checkpoint folder nor the name of a shipped world";
-        Error::invalid(&given, what)
+    let folder = world.to_str().map(|name| Shipped::find(None).folder(name));
+    folder.transpose()?.flatten().ok_or_else(|| {
+        let what = "neither a checkpoint folder nor the name of an included world";
+        Error::invalid(&world, what)
     })
 }
 
-/// The folder of the shipped world that calls itself `name`.
-fn shipped_as(name: &str) -> Option<PathBuf> {
+/// The folder of the included world whose configuration has this display name.
+fn included_world(name: &str) -> Option<PathBuf> {
     let shipped = Shipped::find(None);
     let names = shipped.names();
     let mut folders = names.iter().filter_map(|name| shipped.folder(name).ok()?);
     folders.find(|folder| read_config(folder).is_ok_and(|config| config.name == name))
 }
 
-/// How frames are sampled.
+/// Sampler options.
 #[derive(clap::Args)]
-struct Sampling {
-    /// Steps a frame, K.
+#[command(next_help_heading = "Sampler")]
+struct SamplerArgs {
+    /// Sampling steps per frame, K.
     #[arg(long = "steps", value_name = "K", default_value_t = SamplerParams::default().steps)]
     steps: usize,
     /// Seed of the noise.
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
-    /// Signal level at which finished frames are kept, above 0 to 1 (clean).
+    /// Signal level τ of the context frames, above 0 to 1 (clean).
     #[arg(long, value_name = "TAU", default_value_t = SamplerParams::default().context_signal)]
     context_signal: f32,
-    /// Standard deviation of the starting noise.
+    /// Standard deviation of the initial noise.
     #[arg(long, value_name = "T", default_value_t = SamplerParams::default().temperature)]
     temperature: f32,
-    /// How much the action counts: 1 as trained, above it more (costs a second pass).
+    /// Action guidance (CFG): 1 is off; above 1 strengthens the action and costs a second pass.
     #[arg(long, value_name = "G", default_value_t = SamplerParams::default().guidance)]
     guidance: f32,
     #[command(flatten)]
-    method: Method,
+    solver: SolverArgs,
 }
 
-impl Sampling {
+impl SamplerArgs {
+    /// The sampler parameters, checked.
+    ///
     /// # Errors
-    /// A parameter is out of its range, or does not go with another.
+    /// Returns an error if a parameter is out of range or conflicts with another.
     fn params(&self) -> Result<SamplerParams> {
-        let params = self.method.put_into(SamplerParams {
+        let params = self.solver.apply_to(SamplerParams {
             steps: self.steps,
             seed: self.seed,
             context_signal: self.context_signal,
@@ -141,28 +143,29 @@ impl Sampling {
     }
 }
 
-/// How a frame is brought from noise to data.
+/// Options of the ODE solver that takes a frame from noise to data.
 #[derive(clap::Args)]
-struct Method {
-    /// Solver of the probability-flow ODE.
+#[command(next_help_heading = "Sampler")]
+struct SolverArgs {
+    /// Solver for the probability-flow ODE.
     #[arg(long, value_enum, default_value_t)]
     solver: Solver,
-    /// Path that the solver follows: the world's own, or another with the same frames in the end.
+    /// Probability path to follow: as trained, or another one that ends in the same distribution.
     #[arg(long, value_enum, default_value_t)]
     path: Along,
-    /// Where the levels of the steps lie: 1 evenly, above it denser near the noise.
+    /// Timestep shift: 1 spaces the signal levels evenly, above 1 puts more of them near noise.
     #[arg(long, value_name = "S", default_value_t = SamplerParams::default().shift)]
     shift: f32,
-    /// Noise added between euler's steps; 0 is the ODE.
+    /// Stochasticity (churn): noise added between Euler steps; 0 solves the ODE.
     #[arg(long, value_name = "C", default_value_t = SamplerParams::default().churn)]
     churn: f32,
-    /// Largest error of an adaptive step.
+    /// Error tolerance of adaptive steps.
     #[arg(long, value_name = "TOL", default_value_t = SamplerParams::default().tolerance)]
     tolerance: f32,
 }
 
-impl Method {
-    fn put_into(&self, params: SamplerParams) -> SamplerParams {
+impl SolverArgs {
+    fn apply_to(&self, params: SamplerParams) -> SamplerParams {
         SamplerParams {
             solver: self.solver,
             path: self.path,

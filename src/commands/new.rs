@@ -1,4 +1,4 @@
-//! `driftless new`.
+//! `driftless new`: opens the "New world" page.
 
 use driftless_data::PathError as _;
 use std::path::PathBuf;
@@ -11,22 +11,22 @@ use driftless::{Error, Result};
 use driftless_engine::{DeviceChoice, SamplerParams};
 use driftless_worlds::Kind;
 
-/// Where to begin.
+/// Arguments of `new`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Begin by playing and recording this simulator.
+    /// Start by playing and recording this simulator.
     #[arg(long, value_enum, conflicts_with_all = ["data", "run"])]
     world: Option<Kind>,
-    /// Begin with this dataset: what to train is chosen next.
+    /// Start with this dataset; the training settings come next.
     #[arg(long, value_name = "DIR", conflicts_with = "run")]
     data: Option<PathBuf>,
-    /// Open a run that `train` or the window has begun.
+    /// Open a run started by `train` or the window.
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
-    /// Settings (TOML) that the page proposes for training.
+    /// Settings file (TOML) to suggest for training.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where worlds, data and runs are kept; without it DRIFTLESS_HOME, else the platform's folder.
+    /// Folder for worlds, datasets and runs [default: DRIFTLESS_HOME, or else the platform's folder].
     #[arg(long, value_name = "DIR")]
     home: Option<PathBuf>,
 }
@@ -34,7 +34,7 @@ pub struct Args {
 /// Opens the window on its "New world" page.
 ///
 /// # Errors
-/// A folder is missing, there is no display, or a file cannot be written.
+/// Returns an error if a folder is missing, if there is no display, or if a file cannot be written.
 pub fn run(args: Args) -> Result<()> {
     for folder in [&args.data, &args.run].into_iter().flatten() {
         if !folder.is_dir() {
@@ -42,11 +42,11 @@ pub fn run(args: Args) -> Result<()> {
             return Err(Error::invalid(folder, what));
         }
     }
-    // The page covers a world that waits, the shipped one where it can be had.
+    // Behind the page is a paused world: the default one if it can be opened.
     let game = match Shipped::find(args.home.clone()).default_world() {
         Ok(folder) => Game::learned(&folder, DeviceChoice::Auto, None)?,
         Err(error) => {
-            tracing::warn!("{error}; a simulator waits instead");
+            tracing::warn!("{error}; opening a simulator instead");
             Game::simulator(Kind::Maze)
         }
     };

@@ -1,4 +1,4 @@
-//! `driftless play`, in a window or headless.
+//! `driftless play`: plays a world in a window, or headless into a file.
 
 use driftless_data::PathError as _;
 use std::path::{Path, PathBuf};
@@ -11,54 +11,60 @@ use driftless_engine::{DeviceChoice, Seat};
 use driftless_sim::headless;
 use driftless_worlds::Kind;
 
-/// Which world to play, and how.
+const WORLD: &str = "World";
+const RECORDING: &str = "Recording";
+const HEADLESS: &str = "Headless";
+
+/// Arguments of `play`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The world: a checkpoint folder, or a shipped world by its name; pong without it.
-    #[arg(long, value_name = "DIR|NAME")]
+    /// Checkpoint folder, or name of an included world [default: pong].
+    #[arg(long, value_name = "DIR|NAME", help_heading = WORLD)]
     checkpoint: Option<PathBuf>,
-    /// Play a real simulator instead of a learned world; --seed chooses its maze or track.
-    #[arg(long, value_enum, conflicts_with_all = ["checkpoint", "device", "context", "steps",
-        "context_signal", "temperature", "guidance", "solver", "path", "shift", "churn", "tolerance"])]
+    /// Play a simulator instead of a learned world; --seed chooses its maze or track.
+    #[arg(long, value_enum, help_heading = WORLD, conflicts_with_all = ["checkpoint", "device",
+        "context", "steps", "context_signal", "temperature", "guidance", "solver", "path", "shift",
+        "churn", "tolerance"])]
     world: Option<Kind>,
-    /// Where to compute.
-    #[arg(long, value_enum, default_value_t)]
+    /// Compute device.
+    #[arg(long, value_enum, default_value_t, help_heading = WORLD)]
     device: DeviceChoice,
-    /// Target frames a second; the world's own without it.
-    #[arg(long, value_name = "N")]
+    /// Target frames per second [default: the world's own].
+    #[arg(long, value_name = "N", help_heading = WORLD)]
     fps: Option<f32>,
-    /// Starting context: an index, or a file whose first frames are taken: an episode (.npz), a picture
+    /// Starting context: an index, or a file whose first frames are used: an episode (.npz), an image
     /// (.png, .jpg), a .gif, or a video (.mp4, ...; needs ffmpeg).
-    #[arg(long, value_name = "I|FILE")]
+    #[arg(long, value_name = "I|FILE", help_heading = WORLD)]
     context: Option<String>,
     #[command(flatten)]
-    sampling: super::Sampling,
-    /// Write what was played as an episode (.npz) when the window closes; `replay` plays it again.
-    #[arg(long, value_name = "FILE", conflicts_with = "headless")]
+    sampler: super::SamplerArgs,
+    /// Save the session as an episode (.npz) when the window closes; `replay` replays it.
+    #[arg(long, value_name = "FILE", help_heading = RECORDING, conflicts_with = "headless")]
     record: Option<PathBuf>,
-    /// Play without a window, as fast as possible, into --out.
-    #[arg(long, requires = "frames", requires = "out")]
+    /// Actions to play: lines `NAME` or `NAME FRAMES`, or an episode (.npz). In the window, your keys
+    /// take over when they run out or when you press one. Headless, the idle action follows; without a
+    /// file, random actions are held for a while each.
+    #[arg(long, value_name = "FILE", help_heading = RECORDING)]
+    actions: Option<PathBuf>,
+    /// Play without a window, as fast as possible, and write --out.
+    #[arg(long, help_heading = HEADLESS, requires = "frames", requires = "out")]
     headless: bool,
     /// Frames to play headless.
-    #[arg(long, value_name = "N", requires = "headless")]
+    #[arg(long, value_name = "N", help_heading = HEADLESS, requires = "headless")]
     frames: Option<usize>,
-    /// Actions to play: lines `NAME` or `NAME FRAMES`, or an episode (.npz). When they run out, your
-    /// keys count in the window, the first that you press ends them; headless, the idle action is
-    /// played. Without it, random held keys are played headless.
-    #[arg(long, value_name = "FILE")]
-    actions: Option<PathBuf>,
-    /// What to write headless: .gif, .mp4 (needs ffmpeg), .npz, or a new folder for PNG files.
-    #[arg(long, value_name = "FILE|DIR", requires = "headless")]
+    /// File to write headless: .gif, .mp4 (needs ffmpeg), .npz, or a new folder for PNG files.
+    #[arg(long, value_name = "FILE|DIR", help_heading = HEADLESS, requires = "headless")]
     out: Option<PathBuf>,
-    /// Enlarges written pictures by whole pixels.
-    #[arg(long, value_name = "N", default_value_t = 4, requires = "headless")]
+    /// Integer scale of the written images.
+    #[arg(long, value_name = "N", default_value_t = 4, help_heading = HEADLESS, requires = "headless")]
     scale: u32,
 }
 
-/// Plays.
+/// Plays a world in a window, or headless.
 ///
 /// # Errors
-/// The world or an argument is wrong, there is no display, or a file cannot be written.
+/// Returns an error if the world cannot be opened, if an argument is out of range, if there is no
+/// display, or if a file cannot be written.
 pub fn run(args: Args) -> Result<()> {
     if let Some(fps) = args.fps.filter(|fps| !(*fps > 0.0 && *fps <= 1000.0)) {
         let what = format!("--fps {fps}: expected above 0, at most 1000");
@@ -79,7 +85,7 @@ pub fn run(args: Args) -> Result<()> {
 
 fn play_in_window(args: Args, game: Game) -> Result<()> {
     if let Some(path) = &args.record {
-        check_record(path)?;
+        check_record_path(path)?;
     }
     let actions = match &args.actions {
         Some(path) => headless::read_actions(path, &game.world.actions)?,
@@ -89,19 +95,19 @@ fn play_in_window(args: Args, game: Game) -> Result<()> {
         game,
         actions: actions.into(),
         fps: args.fps,
-        params: args.sampling.params()?,
+        params: args.sampler.params()?,
         record: args.record,
         new_world: None,
         home: None,
     })
 }
 
-/// Whether a recording can be written here at the end.
-fn check_record(path: &Path) -> Result<()> {
-    if path.extension().is_none_or(|end| end != "npz") {
+/// Checks that a recording can be written to `path` when the window closes.
+fn check_record_path(path: &Path) -> Result<()> {
+    if path.extension().is_none_or(|extension| extension != "npz") {
         return Err(Error::invalid(
             path,
-            "expected the name of an episode (.npz)",
+            "expected the extension .npz of an episode",
         ));
     }
     let folder = path
@@ -123,11 +129,11 @@ fn play_headless(args: &Args, game: &Game, frames: usize, out: &Path) -> Result<
     } = game;
     let mut actions = match &args.actions {
         Some(path) => headless::read_actions(path, &world.actions)?,
-        None => held_actions(frames, world.actions.len(), args.sampling.seed),
+        None => held_actions(frames, world.actions.len(), args.sampler.seed),
     };
     actions.resize(frames, 0);
     let bar = super::bar(frames as u64, "frames");
-    let params = args.sampling.params()?;
+    let params = args.sampler.params()?;
     let mut tick = || bar.inc(1);
     let episode = headless::play(
         player.as_mut(),

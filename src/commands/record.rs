@@ -1,4 +1,4 @@
-//! `driftless record`.
+//! `driftless record`: records a dataset from a built-in simulator.
 
 use std::path::PathBuf;
 
@@ -6,28 +6,28 @@ use driftless::{Result, interrupt};
 use driftless_worlds::record::{Plan, record};
 use driftless_worlds::{Kind, Policy};
 
-/// What to record, and where.
+/// Arguments of `record`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The simulator.
+    /// Simulator to record.
     #[arg(long, value_enum)]
     world: Kind,
-    /// Frames of all episodes at least; the last episode is not cut.
+    /// Minimum number of frames in total; the last episode is not cut short.
     #[arg(long, value_name = "N")]
     frames: usize,
-    /// Episode i depends on this and i alone.
+    /// Seed of the dataset; episode i depends only on the seed and i.
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
-    /// The seed of the maze or track that all episodes are played in; without it each has another.
+    /// Seed of the maze or track of all episodes [default: a different one per episode].
     #[arg(long, value_name = "S")]
     world_seed: Option<u64>,
-    /// Who plays.
+    /// Policy that plays.
     #[arg(long, value_enum, default_value_t)]
     policy: Policy,
-    /// Frames of an episode at most.
+    /// Maximum number of frames per episode.
     #[arg(long, value_name = "L", default_value_t = 1000)]
     episode_frames: usize,
-    /// The folder to write, new or empty.
+    /// Dataset folder to write, new or empty.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 }
@@ -35,7 +35,8 @@ pub struct Args {
 /// Records a dataset from a simulator.
 ///
 /// # Errors
-/// There is nothing to record, or the folder is not empty or cannot be written.
+/// Returns an error if the arguments leave nothing to record, if the folder is not empty or cannot be
+/// written, or on Ctrl-C.
 pub fn run(args: &Args) -> Result<()> {
     let plan = Plan {
         world: args.world,

@@ -1,4 +1,4 @@
-//! `driftless replay`.
+//! `driftless replay`: replays a recorded session and compares it frame by frame.
 
 use driftless_data::PathError as _;
 use std::path::PathBuf;
@@ -11,79 +11,83 @@ use driftless_model::contexts;
 use driftless_sim::{Dream, Player, Real, Recording, Session};
 use driftless_worlds::Kind;
 
-/// What to play again, and where.
+/// Arguments of `replay`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// A session (.npz) that `play --record` or `play --headless --out` has written.
+    /// Session (.npz) written by `play --record` or `play --headless --out`.
     file: PathBuf,
-    /// The world: a checkpoint folder, or a shipped world by its name; without it the shipped world
-    /// that the session names.
+    /// Checkpoint folder, or name of an included world [default: the included world that the session
+    /// was recorded in].
     #[arg(long, value_name = "DIR|NAME")]
     checkpoint: Option<PathBuf>,
-    /// The simulator of a simulator's session; without it the one that the session names.
+    /// Simulator, for a session of one [default: the simulator that the session was recorded in].
     #[arg(long, value_enum, conflicts_with_all = ["checkpoint", "device"])]
     world: Option<Kind>,
-    /// Where to compute; frames are the same to the bit only where they were recorded.
+    /// Compute device; frames are bit-identical only on the device that recorded them.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceChoice,
     /// Write the replayed frames: .gif, .mp4 (needs ffmpeg), .npz, or a new folder for PNG files.
     #[arg(long, value_name = "FILE|DIR")]
     out: Option<PathBuf>,
-    /// Enlarges written pictures by whole pixels.
+    /// Integer scale of the written images.
     #[arg(long, value_name = "N", default_value_t = 4, requires = "out")]
     scale: u32,
-    /// Frames a second of what is written; the world's own without it.
+    /// Frame rate of the written file [default: the world's own].
     #[arg(long, value_name = "N", requires = "out")]
     fps: Option<f32>,
-    /// Print one JSON object.
+    /// Print the result as one JSON object.
     #[arg(long)]
     json: bool,
 }
 
-/// Plays again, and compares.
+/// Replays the session and compares each frame with the recorded one.
 ///
 /// # Errors
-/// The file is no session, there is no such world or device, a frame differs from the recorded one,
-/// or a file cannot be written.
+/// Returns an error if the file is not a session, if the world or device is missing, if a frame
+/// differs from the recorded one, or if a file cannot be written.
 pub fn run(args: &Args) -> Result<()> {
     let recording = Recording::read(&args.file)?;
     if let Some(out) = &args.out {
         export::check(out)?;
     }
-    let (mut player, fps) = match recording.simulated() {
-        true => simulator(args, &recording)?,
-        false => learned(args, &recording)?,
+    let (mut player, fps) = if recording.simulated() {
+        simulator(args, &recording)?
+    } else {
+        learned(args, &recording)?
     };
-    let mut kept = args.out.clone().map(Session::new);
+    let mut replayed = args.out.clone().map(Session::new);
     let bar = super::bar(recording.episode().frames() as u64, "frames");
     let mut tick = || bar.inc(1);
-    let report = recording.replay(player.as_mut(), kept.as_mut(), &mut tick)?;
+    let report = recording.replay(player.as_mut(), replayed.as_mut(), &mut tick)?;
     bar.finish_and_clear();
-    if let (Some(session), Some(out)) = (kept, &args.out) {
+    if let (Some(session), Some(out)) = (replayed, &args.out) {
         let episode = session.into_episode();
         super::export(&episode, out, args.scale, args.fps.unwrap_or(fps))?;
     }
     if args.json {
         super::print_json(&report)?;
     }
-    match report.is_identical() {
-        true if args.json => Ok(()),
-        true => super::print(&report.to_string()),
-        false => Err(Error::invalid(&args.file, report.to_string())),
+    if !report.is_identical() {
+        return Err(Error::invalid(&args.file, report.to_string()));
+    }
+    if args.json {
+        Ok(())
+    } else {
+        super::print(&report.to_string())
     }
 }
 
-/// The session's simulator, and its pace.
+/// A player for the session's simulator, and its frame rate.
 fn simulator(args: &Args, recording: &Recording) -> Result<(Box<dyn Player>, f32)> {
-    let wrong = |what: String| Error::invalid(&args.file, what);
-    let name = recording.world().unwrap_or("of no name");
+    let invalid = |what: String| Error::invalid(&args.file, what);
+    let name = recording.world().unwrap_or("without a name");
     if args.checkpoint.is_some() {
-        let what = "is a session of a simulator, expected none with --checkpoint";
-        return Err(wrong(what.into()));
+        let what = "is a session of a simulator: --checkpoint does not apply";
+        return Err(invalid(what.into()));
     }
     let kind = args.world.or_else(|| Kind::called(name)).ok_or_else(|| {
-        wrong(format!(
-            "is a session of a simulator {name}, expected one that --world names"
+        invalid(format!(
+            "is a session of a simulator {name}, which is unknown: choose one with --world"
         ))
     })?;
     let world = kind.open(0);
@@ -91,20 +95,20 @@ fn simulator(args: &Args, recording: &Recording) -> Result<(Box<dyn Player>, f32
     Ok((Box::new(Real::new(world)), fps))
 }
 
-/// The session's learned world, and its pace.
+/// A player for the session's learned world, and its frame rate.
 fn learned(args: &Args, recording: &Recording) -> Result<(Box<dyn Player>, f32)> {
     if let Some(kind) = args.world {
-        let what = "is a session of a learned world, expected one of a simulator with --world";
-        return Err(Error::invalid(
-            &args.file,
-            format!("{what} {}", kind.name()),
-        ));
+        let what = format!(
+            "is a session of a learned world: --world {} does not apply",
+            kind.name()
+        );
+        return Err(Error::invalid(&args.file, what));
     }
     let folder = match (&args.checkpoint, recording.world()) {
-        (Some(given), _) => super::checkpoint(given.clone())?,
-        (None, Some(name)) => super::shipped_as(name).ok_or_else(|| {
+        (Some(world), _) => super::checkpoint(world.clone())?,
+        (None, Some(name)) => super::included_world(name).ok_or_else(|| {
             let what = format!(
-                "was recorded in {name}, which is no shipped world: name its folder with --checkpoint"
+                "was recorded in {name}, which is not an included world: name its folder with --checkpoint"
             );
             Error::invalid(&args.file, what)
         })?,

@@ -1,4 +1,4 @@
-//! `driftless rollout`.
+//! `driftless rollout`: predicts the frames of a recorded episode from its actions.
 
 use driftless_data::PathError as _;
 use std::collections::BTreeMap;
@@ -9,41 +9,42 @@ use driftless_data::Episode;
 use driftless_engine::rollout::{rollout, shuffled};
 use driftless_engine::{DeviceChoice, Seat};
 
-/// Which frames to predict, and how.
+/// Arguments of `rollout`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The world: a checkpoint folder, or a shipped world by its name; pong without it.
+    /// Checkpoint folder, or name of an included world [default: pong].
     #[arg(long, value_name = "DIR|NAME")]
     checkpoint: Option<PathBuf>,
-    /// The recorded episode (.npz) that gives context and actions.
+    /// Recorded episode (.npz) with the context and the actions.
     #[arg(long, value_name = "FILE")]
     episode: PathBuf,
-    /// First frame of the context.
+    /// Index of the first context frame.
     #[arg(long, value_name = "T", default_value_t = 0)]
     start: usize,
-    /// Context frames.
+    /// Frames of context.
     #[arg(long, value_name = "C", default_value_t = 12)]
     context: usize,
-    /// Frames to predict.
+    /// Frames to predict (horizon).
     #[arg(long, value_name = "H", default_value_t = 64)]
     horizon: usize,
     #[command(flatten)]
-    sampling: super::Sampling,
-    /// Use the episode's actions in another order (by the seed).
+    sampler: super::SamplerArgs,
+    /// Shuffle the episode's actions, using the seed.
     #[arg(long)]
     shuffle_actions: bool,
-    /// Where to compute.
+    /// Compute device.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceChoice,
-    /// Episode file to write: the predicted frames (image u8 [H, height, width, 3]) and their actions.
+    /// Episode (.npz) to write: the predicted frames (image u8 [H, height, width, 3]) and their actions.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 }
 
-/// Predicts.
+/// Predicts the frames and writes them as an episode.
 ///
 /// # Errors
-/// The episode is too short or does not fit the world, or a file cannot be read or written.
+/// Returns an error if the episode is too short or does not fit the world, or if a file cannot be read
+/// or written.
 pub fn run(args: &Args) -> Result<()> {
     let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
     let mut engine = driftless_engine::open(&folder, args.device, &Seat::Own)?;
@@ -63,12 +64,13 @@ pub fn run(args: &Args) -> Result<()> {
         ));
     }
     let future = episode.clip(first..end);
-    let actions = match args.shuffle_actions {
-        true => shuffled(&future.actions, args.sampling.seed),
-        false => future.actions,
+    let actions = if args.shuffle_actions {
+        shuffled(&future.actions, args.sampler.seed)
+    } else {
+        future.actions
     };
     let context = episode.clip(args.start..first);
-    let params = args.sampling.params()?;
+    let params = args.sampler.params()?;
     let images = rollout(engine.as_mut(), &context, &actions, &params)?;
     Ok(Episode {
         height: episode.height,

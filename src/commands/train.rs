@@ -1,4 +1,4 @@
-//! `driftless train`.
+//! `driftless train`: trains a world from a dataset.
 
 use std::path::PathBuf;
 
@@ -6,56 +6,57 @@ use driftless::Result;
 use driftless_engine::DeviceChoice;
 use driftless_train::{Options, Preset, Stage};
 
-/// What to train, from what, to where, and for how long.
+/// Arguments of `train`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Which network.
+    /// Network to train.
     stage: Stage,
-    /// Folder of the dataset: dataset.json and episodes (*.npz).
+    /// Dataset folder: dataset.json and episodes (*.npz).
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// Folder of a dataset whose actions are unknown or count as such: film of the same world, to be
-    /// trained on beside --data.
+    /// Dataset folder of additional video of the same world, trained on together with --data. Its
+    /// actions are treated as unknown.
     #[arg(long, value_name = "DIR")]
     unlabelled: Option<PathBuf>,
-    /// Start from the weights of a checkpoint (a folder, or a shipped world by its name) instead of
-    /// random ones; `train dynamics` also takes its tokenizer where the run has none.
+    /// Start from the weights of a checkpoint (a folder, or the name of an included world) instead of
+    /// random ones; `train dynamics` also uses its tokenizer if the run has none.
     #[arg(long, value_name = "DIR|NAME", conflicts_with = "resume")]
     from: Option<PathBuf>,
-    /// The run's folder; its `checkpoint` is what is played.
+    /// Folder of the run; the playable world is in its `checkpoint` folder.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Settings (TOML); keys left out keep their defaults.
+    /// Settings file (TOML); missing keys keep their defaults.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Sizes of networks and batches that keys left out are taken from, instead of the run's own
-    /// settings or the defaults (`tiny`).
+    /// Preset sizes of networks and batches for the keys that --config does not set, instead of the
+    /// run's own settings or the defaults (`tiny`).
     #[arg(long, value_enum)]
     preset: Option<Preset>,
-    /// Leave out episodes that cannot be read, with a warning for each.
+    /// Skip episodes that cannot be read, with a warning for each.
     #[arg(long)]
     skip_bad: bool,
-    /// Continue the run in --out from its last saved step.
+    /// Resume the run in --out from its last saved step.
     #[arg(long)]
     resume: bool,
-    /// Where to compute.
+    /// Compute device.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceChoice,
-    /// Save and stop each stage at this step; the schedule stays that of the settings.
+    /// Save and stop each stage at this step; the schedule in the settings is unchanged.
     #[arg(long, value_name = "N")]
     max_steps: Option<u64>,
-    /// Save and stop after so many minutes.
+    /// Save and stop after this many minutes.
     #[arg(long, value_name = "M")]
     max_minutes: Option<f64>,
-    /// Seed of weights, batches and noise, instead of the settings'.
+    /// Seed of weights, batches and noise, instead of the one in the settings.
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
 }
 
-/// Trains.
+/// Trains the networks.
 ///
 /// # Errors
-/// As [`driftless_train::run`].
+/// Returns an error if the data, the settings or the device cannot be used, if the run exists and
+/// --resume is not given, if the loss diverges, or if a file cannot be written.
 pub fn run(args: Args) -> Result<()> {
     let from = args.from.map(super::checkpoint).transpose()?;
     Ok(driftless_train::run(&Options {

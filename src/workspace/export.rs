@@ -1,4 +1,4 @@
-//! Frames on their way to a file, beside the window.
+//! Writes frames to a file in the background.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,25 +9,25 @@ use super::{Notify, Task};
 use crate::Result;
 use driftless_data::{Episode, export};
 
-/// The listener is not told of frames more often than this.
-const EVERY: Duration = Duration::from_millis(50);
+/// Shortest time between two progress notifications.
+const NOTIFY_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A thread that writes an episode; dropping it cancels.
+/// A thread that writes an episode; dropping it cancels the export.
 #[derive(Debug)]
 pub struct Export {
-    /// None once its result was taken.
+    /// `None` once its result was taken.
     task: Option<Task<PathBuf>>,
-    done: Arc<AtomicUsize>,
-    all: usize,
+    frames_done: Arc<AtomicUsize>,
+    frames_total: usize,
 }
 
 impl Export {
-    /// Starts to write what the name asks for, as [`export::write()`] does; `notify` is called now
-    /// and then on the way, and at the end.
+    /// Starts to write `path` in the format of its extension, as [`export::write()`] does. `notify`
+    /// is called on progress and at the end.
     ///
     /// # Errors
-    /// The system gives no thread. What else goes wrong, a missing ffmpeg too, [`Export::finished`]
-    /// tells.
+    /// Returns an error if no thread can be started. All other errors, a missing ffmpeg included, are
+    /// returned by [`Export::finished`].
     pub fn start(
         episode: impl Into<Arc<Episode>>,
         path: PathBuf,
@@ -36,50 +36,50 @@ impl Export {
         notify: Notify,
     ) -> Result<Self> {
         let episode = episode.into();
-        let all = episode.frames();
-        let done = Arc::new(AtomicUsize::new(0));
-        let (count, listener) = (Arc::clone(&done), Arc::clone(&notify));
+        let frames_total = episode.frames();
+        let frames_done = Arc::new(AtomicUsize::new(0));
+        let (counter, on_progress) = (Arc::clone(&frames_done), Arc::clone(&notify));
         let task = Task::start(notify, move |cancelled| {
-            let mut told = Instant::now();
+            let mut last_notified = Instant::now();
             let mut watch = |frames| {
-                count.store(frames, Ordering::Relaxed);
-                if told.elapsed() >= EVERY {
-                    told = Instant::now();
-                    listener();
+                counter.store(frames, Ordering::Relaxed);
+                if last_notified.elapsed() >= NOTIFY_INTERVAL {
+                    last_notified = Instant::now();
+                    on_progress();
                 }
-                !cancelled.is_set()
+                !cancelled.is_cancelled()
             };
             export::write_while(&episode, &path, scale, fps, &mut watch)?;
             Ok(path)
         })?;
         Ok(Self {
             task: Some(task),
-            done,
-            all,
+            frames_done,
+            frames_total,
         })
     }
 
-    /// Frames done, and all of them.
+    /// Frames written, and the total.
     pub fn progress(&self) -> (usize, usize) {
-        (self.done.load(Ordering::Relaxed), self.all)
+        (self.frames_done.load(Ordering::Relaxed), self.frames_total)
     }
 
-    /// Gives it up: after the frame at hand it ends with [`crate::Error::Interrupted`] and leaves
-    /// nothing.
+    /// Cancels the export. It stops after the current frame with [`crate::Error::Interrupted`] and
+    /// leaves no file.
     pub fn cancel(&self) {
         if let Some(task) = &self.task {
             task.cancel();
         }
     }
 
-    /// What became of it, once, when that is known: what was written, or why nothing was.
+    /// The result, once, when the export is done: the path written, or the error.
     pub fn finished(&mut self) -> Option<Result<PathBuf>> {
         let result = self.task.as_ref()?.take()?;
         self.task = None;
         Some(result)
     }
 
-    /// Cancels, and waits a moment until nothing is left of it: for a program that ends.
+    /// Cancels the export and waits up to two seconds for it to clean up. For a program that exits.
     pub fn end(mut self) {
         if let Some(task) = self.task.take() {
             task.end();
@@ -97,13 +97,13 @@ mod tests {
     use super::*;
     use crate::Error;
 
-    const HANGS: Duration = Duration::from_secs(30);
+    const TIMEOUT: Duration = Duration::from_secs(30);
 
     fn grey(t: usize) -> u8 {
         (t as u8).wrapping_mul(40)
     }
 
-    /// Frames of 3×2, each of one grey.
+    /// Frames of 3×2 pixels, each of one grey level.
     fn episode(frames: usize) -> Episode {
         Episode {
             height: 2,
@@ -115,33 +115,33 @@ mod tests {
         }
     }
 
-    /// An export, and a word for each time its listener is told.
+    /// An export, and a channel that receives its notifications.
     fn start(frames: usize, path: &Path) -> (Export, Receiver<()>) {
-        let (told, words) = unbounded();
+        let (notified, notifications) = unbounded();
         let notify: Notify = Arc::new(move || {
-            let _ = told.send(());
+            let _ = notified.send(());
         });
         let export = Export::start(episode(frames), path.into(), 2, 20.0, notify);
-        (export.unwrap(), words)
+        (export.unwrap(), notifications)
     }
 
-    fn wait(export: &mut Export, words: &Receiver<()>) -> Result<PathBuf> {
+    fn wait(export: &mut Export, notifications: &Receiver<()>) -> Result<PathBuf> {
         loop {
             if let Some(result) = export.finished() {
                 return result;
             }
-            words.recv_timeout(HANGS).expect("a word of it");
+            notifications.recv_timeout(TIMEOUT).expect("a notification");
         }
     }
 
     #[test]
-    fn a_finished_gif_is_the_frames_again() {
+    fn gif_holds_the_frames() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("clip.gif");
-        let (mut export, words) = start(4, &path);
-        assert_eq!(wait(&mut export, &words).unwrap(), path);
+        let (mut export, notifications) = start(4, &path);
+        assert_eq!(wait(&mut export, &notifications).unwrap(), path);
         assert_eq!(export.progress(), (4, 4));
-        assert!(export.finished().is_none(), "told twice");
+        assert!(export.finished().is_none(), "the result came twice");
         let file = std::io::BufReader::new(std::fs::File::open(&path).unwrap());
         let frames = image::codecs::gif::GifDecoder::new(file).unwrap();
         let frames = frames.into_frames().collect_frames().unwrap();
@@ -155,11 +155,11 @@ mod tests {
     }
 
     #[test]
-    fn finished_pictures_equal_the_frames() {
+    fn png_files_equal_the_frames() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pictures");
-        let (mut export, words) = start(3, &path);
-        wait(&mut export, &words).unwrap();
+        let (mut export, notifications) = start(3, &path);
+        wait(&mut export, &notifications).unwrap();
         assert_eq!(path.read_dir().unwrap().count(), 3);
         for t in 0..3 {
             let file = path.join(format!("{t:06}.png"));
@@ -169,24 +169,24 @@ mod tests {
         }
     }
 
-    /// An export of so many frames that it is on its way, not over, when it is looked at.
+    /// An export that is too long to finish before it is cancelled.
     fn long(path: &Path) -> (Export, Receiver<()>) {
-        let (export, words) = start(1_000_000, path);
-        let begun = Instant::now();
+        let (export, notifications) = start(1_000_000, path);
+        let started = Instant::now();
         while export.progress().0 == 0 {
-            assert!(begun.elapsed() < HANGS, "it does not begin");
+            assert!(started.elapsed() < TIMEOUT, "the export does not start");
             std::thread::sleep(Duration::from_millis(1));
         }
-        (export, words)
+        (export, notifications)
     }
 
     #[test]
-    fn cancelled_on_the_way_it_says_so_and_leaves_nothing() {
+    fn cancelling_leaves_nothing() {
         for name in ["clip.gif", "pictures"] {
             let folder = tempfile::tempdir().unwrap();
-            let (mut export, words) = long(&folder.path().join(name));
+            let (mut export, notifications) = long(&folder.path().join(name));
             export.cancel();
-            let result = wait(&mut export, &words);
+            let result = wait(&mut export, &notifications);
             assert!(
                 matches!(result, Err(Error::Data(driftless_data::Error::Interrupted))),
                 "{result:?}"
@@ -196,20 +196,21 @@ mod tests {
     }
 
     #[test]
-    fn dropped_or_ended_on_the_way_it_leaves_nothing() {
+    fn dropping_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("clip.gif");
         std::fs::write(&path, "older").unwrap();
         for ended in [true, false] {
-            let (export, words) = long(&path);
-            match ended {
-                true => export.end(),
-                false => drop(export),
+            let (export, notifications) = long(&path);
+            if ended {
+                export.end();
+            } else {
+                drop(export);
             }
-            // The thread lets go of its listener when it is gone.
-            let gone = std::iter::repeat_with(|| words.recv_timeout(HANGS))
+            // The thread drops its callback when it ends.
+            let disconnected = std::iter::repeat_with(|| notifications.recv_timeout(TIMEOUT))
                 .find(std::result::Result::is_err);
-            assert_eq!(gone, Some(Err(RecvTimeoutError::Disconnected)));
+            assert_eq!(disconnected, Some(Err(RecvTimeoutError::Disconnected)));
             let left = folder.path().read_dir().unwrap().count();
             assert_eq!(left, 1, "ended: {ended}");
             assert_eq!(std::fs::read_to_string(&path).unwrap(), "older");
@@ -217,24 +218,24 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_cannot_be_written_is_told_and_left_as_it_was() {
+    fn unwritable_path_is_reported() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut export, words) = start(2, &folder.path().join("missing/clip.gif"));
-        let error = wait(&mut export, &words).unwrap_err().to_string();
+        let (mut export, notifications) = start(2, &folder.path().join("missing/clip.gif"));
+        let error = wait(&mut export, &notifications).unwrap_err().to_string();
         assert!(error.contains("missing"), "{error}");
         assert_eq!(folder.path().read_dir().unwrap().count(), 0);
     }
 
     #[test]
-    fn the_listener_is_told_at_the_end_even_of_a_short_one() {
+    fn short_export_notifies() {
         let folder = tempfile::tempdir().unwrap();
-        let (told, words) = bounded(1);
+        let (notified, notifications) = bounded(1);
         let notify: Notify = Arc::new(move || {
-            let _ = told.try_send(());
+            let _ = notified.try_send(());
         });
         let path = folder.path().join("clip.npz");
         let mut export = Export::start(episode(1), path.clone(), 1, 20.0, notify).unwrap();
-        words.recv_timeout(HANGS).unwrap();
+        notifications.recv_timeout(TIMEOUT).unwrap();
         assert_eq!(export.finished().unwrap().unwrap(), path);
         assert_eq!(Episode::read(&path).unwrap().images, episode(1).images);
     }

@@ -1,9 +1,9 @@
-//! What a window or a headless player plays.
+//! A playable world, learned or simulated, for the window and for headless play.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::start;
+use super::starting_clip;
 use crate::{Error, Result};
 use driftless_data::Clip;
 use driftless_data::DatasetInfo;
@@ -14,59 +14,60 @@ use driftless_model::config::{DynamicsConfig, WorldConfig};
 use driftless_sim::{Dream, PlayerFactory, Real};
 use driftless_worlds::Kind;
 
-/// Where a learned world comes from.
+/// The checkpoint and compute device of a learned world.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// Its checkpoint folder.
+    /// Checkpoint folder.
     pub folder: PathBuf,
-    /// Where it is computed.
+    /// Compute device.
     pub device: DeviceChoice,
 }
 
-/// A world, and how to make what plays it.
+/// A world, with what is needed to start playing it.
 #[derive(Clone)]
 pub struct Game {
-    /// Name, pace, frame size, actions and keys.
+    /// Name, frame rate, frame size, actions and keys.
     pub world: DatasetInfo,
-    /// What the sampler's panel turns; none of a simulator, which samples nothing.
+    /// Network configuration, for the sampler panel; `None` for a simulator.
     pub dynamics: Option<DynamicsConfig>,
     /// Index of the first starting context.
     pub first_context: usize,
-    /// Where a learned world comes from; none of a simulator.
+    /// Checkpoint and device; `None` for a simulator.
     pub origin: Option<Origin>,
-    /// Makes what is played inside the world-model thread, again after each failure.
+    /// Creates the player inside the world-model thread, again after each failure.
     pub player: Arc<PlayerFactory>,
 }
 
 impl Game {
-    /// The learned world in a checkpoint folder, from the starting context that is `wanted`: an
-    /// index, or a file as [`start::clip`] takes it.
+    /// The learned world in a checkpoint folder. `context` chooses the starting context: an index, or
+    /// a file for [`starting_clip::read`].
     ///
     /// # Errors
-    /// The folder or the starting context is missing or broken.
-    pub fn learned(folder: &Path, device: DeviceChoice, wanted: Option<&str>) -> Result<Self> {
+    /// Returns an error if the checkpoint's configuration or the starting context is missing or
+    /// broken.
+    pub fn learned(folder: &Path, device: DeviceChoice, context: Option<&str>) -> Result<Self> {
         let config = checkpoint::read_config(folder)?;
-        let (contexts, first_context) = starts(folder, &config, wanted)?;
+        let (contexts, first_context) = starting_contexts(folder, &config, context)?;
         let origin = Origin {
             folder: folder.to_path_buf(),
             device,
         };
-        Ok(Self::of(origin, config, contexts, first_context))
+        Ok(Self::new(origin, config, contexts, first_context))
     }
 
-    /// A learned world from a file as [`start::clip`] takes it; the world's own starting contexts come
-    /// after it.
+    /// A learned world that starts from a file for [`starting_clip::read`]. The world's own starting
+    /// contexts follow it.
     ///
     /// # Errors
-    /// The folder or the file is missing or broken.
+    /// Returns an error if the checkpoint's configuration or the file is missing or broken.
     pub fn started_from(origin: Origin, file: &Path) -> Result<Self> {
         let config = checkpoint::read_config(&origin.folder)?;
-        let mut contexts = vec![start::clip(file, &config)?];
-        contexts.extend(starts(&origin.folder, &config, None)?.0);
-        Ok(Self::of(origin, config, contexts, 0))
+        let mut contexts = vec![starting_clip::read(file, &config)?];
+        contexts.extend(starting_contexts(&origin.folder, &config, None)?.0);
+        Ok(Self::new(origin, config, contexts, 0))
     }
 
-    fn of(origin: Origin, config: WorldConfig, contexts: Vec<Clip>, first_context: usize) -> Self {
+    fn new(origin: Origin, config: WorldConfig, contexts: Vec<Clip>, first_context: usize) -> Self {
         let contexts: Arc<[Clip]> = contexts.into();
         let Origin { folder, device } = origin.clone();
         Self {
@@ -81,7 +82,7 @@ impl Game {
         }
     }
 
-    /// A simulator itself.
+    /// A simulator.
     pub fn simulator(kind: Kind) -> Self {
         Self {
             world: kind.open(0).info(),
@@ -93,22 +94,23 @@ impl Game {
     }
 }
 
-/// Starting contexts and the index of the first: the world's own, or the start of a file as
-/// [`start::clip`] takes it.
+/// A world's starting contexts and the index of the first to play. If `context` names a file for
+/// [`starting_clip::read`], that is the only one.
 ///
 /// # Errors
-/// They are missing or broken, or there is none of that index.
-pub fn starts(
+/// Returns an error if the contexts or the file are missing or broken, or if the index is out of
+/// range.
+pub fn starting_contexts(
     folder: &Path,
     world: &WorldConfig,
-    wanted: Option<&str>,
+    context: Option<&str>,
 ) -> Result<(Vec<Clip>, usize)> {
-    let own = || driftless_model::contexts::read(&folder.join(CONTEXTS), world);
-    let Some(wanted) = wanted else {
-        return Ok((own()?, 0));
+    let read_own = || driftless_model::contexts::read(&folder.join(CONTEXTS), world);
+    let Some(context) = context else {
+        return Ok((read_own()?, 0));
     };
-    if let Ok(index) = wanted.parse::<usize>() {
-        let clips = own()?;
+    if let Ok(index) = context.parse::<usize>() {
+        let clips = read_own()?;
         if index >= clips.len() {
             return Err(Error::Argument(format!(
                 "--context {index}: the world has {} starting contexts (0 to {})",
@@ -118,7 +120,7 @@ pub fn starts(
         }
         return Ok((clips, index));
     }
-    Ok((vec![start::clip(Path::new(wanted), world)?], 0))
+    Ok((vec![starting_clip::read(Path::new(context), world)?], 0))
 }
 
 #[cfg(test)]
@@ -127,7 +129,7 @@ mod tests {
     use driftless_engine::{SamplerParams, Seat};
 
     #[test]
-    fn a_dropped_file_is_the_first_start_and_the_worlds_own_follow() {
+    fn dropped_file_comes_first() {
         let folder = tempfile::tempdir().unwrap();
         let picture = folder.path().join("red.png");
         image::RgbImage::from_pixel(8, 8, image::Rgb([200, 30, 30]))
@@ -153,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_simulator_has_no_checkpoint_behind_it() {
+    fn simulator_has_no_origin() {
         assert_eq!(Game::simulator(Kind::Drive).origin, None);
     }
 }

@@ -1,4 +1,4 @@
-//! What there is to play, and what is known of it.
+//! Lists the playable worlds and summarises each.
 
 use std::fs::File;
 use std::io::Read;
@@ -8,84 +8,89 @@ use std::time::SystemTime;
 use safetensors::tensor::Metadata;
 use serde::{Deserialize, Serialize};
 
+use super::background_task::CancelFlag;
 use super::places::Places;
 use super::shipped::Shipped;
-use super::task::Cancelled;
 use crate::{Error, Result};
 use driftless_data::PathError as _;
 use driftless_model::checkpoint::{CONTEXTS, DYNAMICS, TOKENIZER, read_config};
 use driftless_model::contexts;
 use driftless_worlds::Kind;
 
-/// The file name of a checkpoint's [`Card`].
+/// File name of a [`CheckpointCard`].
 pub const CARD: &str = "card.json";
 
-/// Letters of a card's text that are kept.
-const TEXT: usize = 200;
-/// The longest header of a file of weights that is read for its facts, in bytes.
-const HEADER: u64 = 1 << 24;
+/// Longest text of a card, in characters; the rest is cut off.
+const MAX_CARD_TEXT: usize = 200;
+/// Longest safetensors header that is read, in bytes.
+const MAX_HEADER: u64 = 1 << 24;
+/// Seed of the world in a simulator's thumbnail.
+const PICTURE_SEED: u64 = 2;
 
 /// Where a world comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// With the program; its checkpoint folder.
+    /// Included with the program; its checkpoint folder.
     Shipped(PathBuf),
-    /// The person saved it; its checkpoint folder.
+    /// Saved by the user; its checkpoint folder.
     Saved(PathBuf),
-    /// It is built in, and real: nothing of it is learned.
+    /// A built-in simulator.
     Simulator(Kind),
 }
 
-/// A world that can be chosen.
+/// A world in the list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     /// Where it comes from.
     pub source: Source,
     /// Its name.
     pub name: String,
-    /// What is known of it, or why it cannot be played.
+    /// Its summary, or why it cannot be played.
     pub facts: std::result::Result<Facts, String>,
 }
 
-/// What is known of a world.
+/// Summary of a world.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Facts {
-    /// Frames a second.
+    /// Frames per second.
     pub fps: f32,
     /// Frame height and width in pixels.
     pub image: [usize; 2],
-    /// The last frame of its first starting context, u8 RGB `[H, W, 3]`.
+    /// Last frame of the first starting context, u8 RGB `[H, W, 3]`.
     pub picture: Vec<u8>,
-    /// Numbers in its networks.
+    /// Number of network parameters; `None` for a simulator.
     pub parameters: Option<usize>,
-    /// Bytes of its files.
+    /// Total size of its files in bytes.
     pub bytes: Option<u64>,
-    /// When the last of its files was written.
+    /// When its newest file was written.
     pub written: Option<SystemTime>,
-    /// What it is.
+    /// Short description.
     pub about: Option<String>,
     /// What it was trained on.
     pub trained_on: Option<String>,
 }
 
-/// Everything that can be played: shipped worlds, saved ones, simulators. A world that is broken is
-/// listed with the reason.
+/// Lists all worlds: included ones, saved ones, simulators. A broken world is listed with the reason.
 ///
 /// # Errors
-/// Nobody waits for the list any more.
-pub fn list(shipped: &Shipped, home: Option<PathBuf>, cancelled: &Cancelled) -> Result<Vec<Entry>> {
+/// Returns [`driftless_data::Error::Interrupted`] if `cancelled` is set.
+pub fn list(
+    shipped: &Shipped,
+    home: Option<PathBuf>,
+    cancelled: &CancelFlag,
+) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     let mut add = |entry| {
         entries.push(entry);
-        match cancelled.is_set() {
-            true => Err(Error::from(driftless_data::Error::Interrupted)),
-            false => Ok(()),
+        if cancelled.is_cancelled() {
+            return Err(Error::from(driftless_data::Error::Interrupted));
         }
+        Ok(())
     };
     for name in shipped.names() {
         match shipped.folder(&name) {
-            Ok(Some(folder)) => add(checkpoint(Source::Shipped(folder.clone()), &folder))?,
-            // Gone since it was named.
+            Ok(Some(folder)) => add(checkpoint_entry(Source::Shipped(folder.clone()), &folder))?,
+            // Removed since the names were read.
             Ok(None) => {}
             Err(error) => add(Entry {
                 source: Source::Shipped(PathBuf::from(&name)),
@@ -94,21 +99,22 @@ pub fn list(shipped: &Shipped, home: Option<PathBuf>, cancelled: &Cancelled) -> 
             })?,
         }
     }
-    // Without a place for them there are no saved worlds.
+    // Without a data folder there are no saved worlds.
     let saved = Places::find(home).map(|places| places.saved_worlds());
     for folder in saved.unwrap_or_default() {
-        add(checkpoint(Source::Saved(folder.clone()), &folder))?;
+        add(checkpoint_entry(Source::Saved(folder.clone()), &folder))?;
     }
     for kind in &Kind::ALL {
-        add(simulator(*kind))?;
+        add(simulator_entry(*kind))?;
     }
     Ok(entries)
 }
 
-/// What is known of the world in a checkpoint folder.
+/// The name and summary of the world in a checkpoint folder. Of the weights, only the headers are
+/// read.
 ///
 /// # Errors
-/// A file of it is missing or broken; weights are not read but for their headers.
+/// Returns an error if one of its files is missing or broken.
 pub fn facts(folder: &Path) -> Result<(String, Facts)> {
     let config = read_config(folder)?;
     let clips = contexts::read(&folder.join(CONTEXTS), &config)?;
@@ -116,26 +122,24 @@ pub fn facts(folder: &Path) -> Result<(String, Facts)> {
         let frames = clip.images.chunks_exact(config.image_len());
         frames.last().map(<[u8]>::to_vec)
     });
-    let weights = [TOKENIZER, DYNAMICS].map(|file| numbers(&folder.join(file)));
     let mut parameters = 0;
-    for count in weights {
-        parameters += count?;
+    for file in [TOKENIZER, DYNAMICS] {
+        parameters += parameter_count(&folder.join(file))?;
     }
     let files = folder.read_dir().map_err(|e| Error::io(folder, e))?;
     let files: Vec<_> = files.flatten().filter_map(|f| f.metadata().ok()).collect();
-    let Card { about, trained_on } = Card::of(folder);
+    let bytes = files
+        .iter()
+        .filter(|file| file.is_file())
+        .map(std::fs::Metadata::len)
+        .sum();
+    let CheckpointCard { about, trained_on } = CheckpointCard::read(folder);
     let facts = Facts {
         fps: config.fps,
         image: config.image,
         picture: picture.unwrap_or_default(),
         parameters: Some(parameters),
-        bytes: Some(
-            files
-                .iter()
-                .filter(|f| f.is_file())
-                .map(std::fs::Metadata::len)
-                .sum(),
-        ),
+        bytes: Some(bytes),
         written: files.iter().filter_map(|f| f.modified().ok()).max(),
         about,
         trained_on,
@@ -143,7 +147,7 @@ pub fn facts(folder: &Path) -> Result<(String, Facts)> {
     Ok((config.name, facts))
 }
 
-fn checkpoint(source: Source, folder: &Path) -> Entry {
+fn checkpoint_entry(source: Source, folder: &Path) -> Entry {
     let (name, facts) = match facts(folder) {
         Ok((name, facts)) => (name, Ok(facts)),
         Err(error) => {
@@ -158,8 +162,8 @@ fn checkpoint(source: Source, folder: &Path) -> Entry {
     }
 }
 
-fn simulator(kind: Kind) -> Entry {
-    let world = kind.open(2);
+fn simulator_entry(kind: Kind) -> Entry {
+    let world = kind.open(PICTURE_SEED);
     let info = world.info();
     Entry {
         source: Source::Simulator(kind),
@@ -177,40 +181,43 @@ fn simulator(kind: Kind) -> Entry {
     }
 }
 
-/// Numbers in a file of weights, by its header alone.
-fn numbers(path: &Path) -> Result<usize> {
-    let io = |e| Error::io(path, e);
-    let mut file = File::open(path).map_err(io)?;
-    let broken = || Error::invalid(path, "not a file of weights, expected safetensors");
+/// Number of values in a safetensors file, from its header.
+fn parameter_count(path: &Path) -> Result<usize> {
+    let io_error = |e| Error::io(path, e);
+    let mut file = File::open(path).map_err(io_error)?;
+    let broken = || Error::invalid(path, "not a weights file, expected safetensors");
     let mut length = [0; 8];
     file.read_exact(&mut length).map_err(|_| broken())?;
     let length = u64::from_le_bytes(length);
-    if length > HEADER {
+    if length > MAX_HEADER {
         return Err(broken());
     }
     let mut header = Vec::new();
-    file.take(length).read_to_end(&mut header).map_err(io)?;
+    file.take(length)
+        .read_to_end(&mut header)
+        .map_err(io_error)?;
     let header: Metadata = serde_json::from_slice(&header).map_err(|_| broken())?;
     let tensors = header.tensors();
     let lengths = tensors.values().map(|t| t.shape.iter().product::<usize>());
     Ok(lengths.sum())
 }
 
-/// What a checkpoint's author says of it, each a short text: the file [`CARD`], which may be missing.
+/// A checkpoint's optional description by its author, in the file [`CARD`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Card {
-    /// What it is.
+pub struct CheckpointCard {
+    /// Short description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub about: Option<String>,
-    /// What it was trained on.
+    /// What the world was trained on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trained_on: Option<String>,
 }
 
-impl Card {
-    /// What the card in a checkpoint folder says; nothing where there is none that can be read.
-    pub fn of(folder: &Path) -> Self {
+impl CheckpointCard {
+    /// Reads the card in a checkpoint folder, each text as one line of limited length. A missing or
+    /// broken card gives an empty one.
+    pub fn read(folder: &Path) -> Self {
         let path = folder.join(CARD);
         let Ok(text) = std::fs::read_to_string(&path) else {
             return Self::default();
@@ -224,18 +231,18 @@ impl Card {
                 .take()
                 .unwrap_or_default()
                 .replace(char::is_control, " ");
-            let kept: String = line.trim().chars().take(TEXT).collect();
-            *text = (!kept.is_empty()).then_some(kept);
+            let line: String = line.trim().chars().take(MAX_CARD_TEXT).collect();
+            *text = (!line.is_empty()).then_some(line);
         }
         card
     }
 }
 
-/// The day of a moment in UTC, `2026-03-14`.
-pub fn day(moment: SystemTime) -> String {
-    let since = moment.duration_since(SystemTime::UNIX_EPOCH);
-    let days = since.map_or(0, |since| since.as_secs() / 86_400);
-    // Years are counted from 1 March of the year 0, so that the day that may be missing is the last.
+/// A time's date in UTC, as `2026-03-14`.
+pub fn day(time: SystemTime) -> String {
+    let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH);
+    let days = since_epoch.map_or(0, |since| since.as_secs() / 86_400);
+    // Count from 1 March of year 0, so that the leap day is the last day of a year.
     let days = days + 719_468;
     let (era, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;

@@ -8,22 +8,22 @@ fn pong() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("checkpoints/pong")
 }
 
-fn copied(root: &Path, name: &str) -> PathBuf {
+fn save_pong_as(root: &Path, name: &str) -> PathBuf {
     let places = Places::find(Some(root.into())).unwrap();
     save_as(&pong(), &places, name).unwrap()
 }
 
-fn listed(root: &Path) -> Vec<Entry> {
+fn list_all(root: &Path) -> Vec<Entry> {
     let home = Some(root.to_path_buf());
     let shipped = Shipped::find(home.clone());
-    list(&shipped, home, &Cancelled::default()).unwrap()
+    list(&shipped, home, &CancelFlag::default()).unwrap()
 }
 
 #[test]
-fn shipped_worlds_come_first_then_saved_ones_and_the_simulators() {
+fn lists_included_saved_simulators() {
     let root = tempfile::tempdir().unwrap();
-    let saved = copied(root.path(), "Mine");
-    let entries = listed(root.path());
+    let saved = save_pong_as(root.path(), "Mine");
+    let entries = list_all(root.path());
     let names: Vec<_> = entries.iter().map(|entry| entry.name.as_str()).collect();
     let expected = [
         "Pong",
@@ -45,73 +45,76 @@ fn shipped_worlds_come_first_then_saved_ones_and_the_simulators() {
 }
 
 #[test]
-fn the_facts_are_those_that_a_complete_reading_finds() {
-    let summary = describe(&pong()).unwrap();
+fn summary_equals_full_read() {
+    let described = describe(&pong()).unwrap();
     let (name, facts) = facts(&pong()).unwrap();
     assert_eq!(name, "Pong");
-    let parameters = summary.tokenizer_parameters + summary.dynamics_parameters;
+    let parameters = described.tokenizer_parameters + described.dynamics_parameters;
     assert_eq!(facts.parameters, Some(parameters));
     let card = pong().join(CARD).metadata().unwrap().len();
-    assert_eq!(facts.bytes, Some(summary.bytes + card));
-    assert_eq!(facts.fps, summary.config.fps);
-    let clips = contexts::read(&pong().join(CONTEXTS), &summary.config).unwrap();
+    assert_eq!(facts.bytes, Some(described.bytes + card));
+    assert_eq!(facts.fps, described.config.fps);
+    let clips = contexts::read(&pong().join(CONTEXTS), &described.config).unwrap();
     assert!(clips[0].images.ends_with(&facts.picture));
     assert!(facts.trained_on.unwrap().contains("Atari Pong"));
 }
 
 #[test]
-fn a_world_that_is_broken_is_listed_with_the_reason() {
+fn broken_world_lists_the_reason() {
     let root = tempfile::tempdir().unwrap();
-    let damages: [(&str, &str, &[u8]); 4] = [
+    let damage: [(&str, &str, &[u8]); 4] = [
         ("a", CONFIG, b"{"),
         ("b", CONTEXTS, b"no zip"),
         ("c", DYNAMICS, b"short"),
         ("d", TOKENIZER, &[255; 64]),
     ];
-    for (name, file, bytes) in damages {
-        std::fs::write(copied(root.path(), name).join(file), bytes).unwrap();
+    for (name, file, bytes) in damage {
+        std::fs::write(save_pong_as(root.path(), name).join(file), bytes).unwrap();
     }
-    let entries = listed(root.path());
-    for (name, file, _) in damages {
+    let entries = list_all(root.path());
+    for (name, file, _) in damage {
         let entry = entries.iter().find(|entry| entry.name == name).unwrap();
-        let why = entry.facts.as_ref().unwrap_err();
-        assert!(why.contains(file), "{why}");
+        let reason = entry.facts.as_ref().unwrap_err();
+        assert!(reason.contains(file), "{reason}");
     }
 }
 
 #[test]
-fn a_card_says_what_it_can_and_is_no_condition() {
+fn card_is_optional_and_cleaned() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(CARD);
     let read = |text: &str| {
         std::fs::write(&path, text).unwrap();
-        let Card { about, trained_on } = Card::of(folder.path());
+        let CheckpointCard { about, trained_on } = CheckpointCard::read(folder.path());
         (about, trained_on)
     };
     let one = read(r#"{"about": " a\nb ", "trained_on": "", "else": 1}"#);
     assert_eq!(one, (Some("a b".into()), None));
     assert_eq!(read("no JSON"), (None, None));
     let long = serde_json::json!({"about": "x".repeat(10_000)});
-    assert_eq!(read(&long.to_string()).0.unwrap().len(), TEXT);
+    assert_eq!(read(&long.to_string()).0.unwrap().len(), MAX_CARD_TEXT);
     std::fs::remove_file(&path).unwrap();
-    assert_eq!(Card::of(folder.path()), Card::default());
+    assert_eq!(
+        CheckpointCard::read(folder.path()),
+        CheckpointCard::default()
+    );
 }
 
 #[test]
-fn a_list_that_nobody_waits_for_is_given_up() {
+fn cancelled_list_is_interrupted() {
     let root = tempfile::tempdir().unwrap();
-    let cancelled = Cancelled::default();
-    cancelled.set();
+    let cancelled = CancelFlag::default();
+    cancelled.cancel();
     let shipped = Shipped::find(Some(root.path().into()));
-    let given_up = list(&shipped, Some(root.path().into()), &cancelled);
+    let result = list(&shipped, Some(root.path().into()), &cancelled);
     assert!(matches!(
-        given_up,
+        result,
         Err(Error::Data(driftless_data::Error::Interrupted))
     ));
 }
 
 #[test]
-fn days_are_those_of_the_calendar() {
+fn dates_follow_the_calendar() {
     let at = |seconds| day(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
     assert_eq!(at(0), "1970-01-01");
     assert_eq!(at(86_399), "1970-01-01");

@@ -1,4 +1,4 @@
-//! A run's `log.jsonl` as it grows.
+//! Follows a run's `log.jsonl` while the trainer writes it.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
@@ -9,56 +9,57 @@ use serde::Deserialize;
 use crate::{Error, Result};
 use driftless_data::PathError as _;
 
-/// A line of the log, as far as a person watches it.
+/// The fields of a log line that the progress display needs.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Entry {
     /// `tokenizer` or `dynamics`.
     pub stage: String,
-    /// Steps done.
+    /// Training steps done.
     pub step: u64,
-    /// The loss of the last of them.
+    /// Loss of the last step.
     pub loss: f64,
-    /// Frames trained on a second, in the last of them.
+    /// Training throughput of the last step, in frames per second.
     pub frames_per_s: f64,
-    /// Seconds spent in the stage's steps so far.
+    /// Seconds spent on the stage's steps so far.
     pub seconds: f64,
 }
 
-/// The end of the log that has not been read yet.
+/// Reads the lines appended to a log since the last read.
 #[derive(Debug)]
-pub struct Tail {
+pub struct LogTail {
     path: PathBuf,
-    read: u64,
+    /// Bytes read so far.
+    offset: u64,
 }
 
-impl Tail {
-    /// The whole of the file at `path`, which need not be there yet.
+impl LogTail {
+    /// Starts at the beginning of the file at `path`, which need not exist yet.
     pub fn new(path: PathBuf) -> Self {
-        Self { path, read: 0 }
+        Self { path, offset: 0 }
     }
 
-    /// The lines that have been completed since the last call. A line of another form is passed
-    /// over: the run is not worse for it.
+    /// The entries completed since the last call. Lines of another format are skipped, because
+    /// watching a run must not fail on them.
     ///
     /// # Errors
-    /// The file is there and cannot be read.
+    /// Returns an error if the file exists but cannot be read.
     pub fn read(&mut self) -> Result<Vec<Entry>> {
-        let wrong = |e| Error::io(&self.path, e);
+        let io_error = |e| Error::io(&self.path, e);
         let mut file = match File::open(&self.path) {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            opened => opened.map_err(wrong)?,
+            opened => opened.map_err(io_error)?,
         };
-        file.seek(SeekFrom::Start(self.read)).map_err(wrong)?;
+        file.seek(SeekFrom::Start(self.offset)).map_err(io_error)?;
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(wrong)?;
-        // What follows the last line break is still being written.
-        let whole = bytes.iter().rposition(|byte| *byte == b'\n');
-        let whole = &bytes[..whole.map_or(0, |at| at + 1)];
-        self.read += whole.len() as u64;
-        let entry = |line: &[u8]| serde_json::from_slice(line).ok();
-        Ok(whole
+        file.read_to_end(&mut bytes).map_err(io_error)?;
+        // The trainer is still writing what follows the last line break.
+        let line_end = bytes.iter().rposition(|byte| *byte == b'\n');
+        let complete = &bytes[..line_end.map_or(0, |at| at + 1)];
+        self.offset += complete.len() as u64;
+        let parse = |line: &[u8]| serde_json::from_slice(line).ok();
+        Ok(complete
             .split(|byte| *byte == b'\n')
-            .filter_map(entry)
+            .filter_map(parse)
             .collect())
     }
 }
@@ -76,10 +77,10 @@ mod tests {
     }
 
     #[test]
-    fn only_new_whole_lines_are_read() {
+    fn reads_only_new_complete_lines() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log.jsonl");
-        let mut tail = Tail::new(path.clone());
+        let mut tail = LogTail::new(path.clone());
         assert!(tail.read().unwrap().is_empty());
         let mut file = File::create(&path).unwrap();
         let mut read = |text: &str| {
@@ -96,11 +97,11 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_another_form_is_passed_over() {
+    fn skips_unknown_lines() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let text = format!("{}\nnot json\n{{\"stage\":\"x\"}}\n{}\n", line(1), line(21));
         std::fs::write(file.path(), text).unwrap();
-        let entries = Tail::new(file.path().into()).read().unwrap();
+        let entries = LogTail::new(file.path().into()).read().unwrap();
         assert_eq!(entries.len(), 2);
         assert_eq!((entries[1].loss, entries[1].frames_per_s), (0.5, 90.0));
     }

@@ -1,4 +1,4 @@
-//! Where worlds, datasets and runs of this person lie.
+//! The folders for the user's worlds, datasets and runs, and unused names in them.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -7,58 +7,62 @@ use crate::{Error, Result};
 use driftless_data::PathError as _;
 use driftless_model::checkpoint::CONFIG;
 
-/// The variable that names another folder than the platform's.
+/// Environment variable that overrides the platform's data folder.
 pub const HOME: &str = "DRIFTLESS_HOME";
 
-/// The folder of everything that a person makes: `worlds/NAME`, `data/NAME`, `runs/NAME`; and of what
-/// the program puts beside it.
+/// Longest folder name in bytes.
+const MAX_NAME_BYTES: usize = 120;
+
+/// The user's data folder and what is in it: `worlds/NAME`, `data/NAME`, `runs/NAME`, `saved/` and
+/// `shipped/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Places {
     root: PathBuf,
 }
 
 impl Places {
-    /// The given folder, else that of the variable [`HOME`], else the platform's folder for data.
+    /// Uses `root` if given, else the folder in [`HOME`], else the platform's data folder.
     ///
     /// # Errors
-    /// None is given and the platform names none.
-    pub fn find(given: Option<PathBuf>) -> Result<Self> {
-        let named = || std::env::var_os(HOME).filter(|name| !name.is_empty());
-        let platform = || {
+    /// Returns an error if none of the three exists.
+    pub fn find(root: Option<PathBuf>) -> Result<Self> {
+        let from_variable = || std::env::var_os(HOME).filter(|name| !name.is_empty());
+        let from_platform = || {
             let folders = directories::ProjectDirs::from("", "", "driftless")?;
             Some(folders.data_dir().to_path_buf())
         };
-        let root = given
-            .or_else(|| named().map(PathBuf::from))
-            .or_else(platform);
+        let root = root
+            .or_else(|| from_variable().map(PathBuf::from))
+            .or_else(from_platform);
         root.map(|root| Self { root }).ok_or_else(|| {
             Error::Argument(format!(
-                "this system names no folder for a person's data, expected one in {HOME}"
+                "this system has no folder for user data: name one in {HOME}"
             ))
         })
     }
 
-    /// Saved worlds, each a checkpoint folder.
+    /// Folder of the saved worlds, each a checkpoint folder.
     pub fn worlds(&self) -> PathBuf {
         self.root.join("worlds")
     }
 
-    /// Recorded and imported datasets.
+    /// Folder of the recorded and imported datasets.
     pub fn data(&self) -> PathBuf {
         self.root.join("data")
     }
 
-    /// What was saved while playing: recordings, tables, pictures.
+    /// Folder of the files saved while playing: recordings, tables, images.
     pub fn saved(&self) -> PathBuf {
         self.root.join("saved")
     }
 
-    /// Runs of the trainer.
+    /// Folder of the training runs.
     pub fn runs(&self) -> PathBuf {
         self.root.join("runs")
     }
 
-    /// Shipped worlds out of the program itself; each can be unpacked again.
+    /// Folder of the included worlds that were unpacked from the executable. It can be deleted; they
+    /// are unpacked again when needed.
     pub fn shipped(&self) -> PathBuf {
         self.root.join("shipped")
     }
@@ -73,52 +77,56 @@ impl Places {
         newest_first(&self.data(), "dataset.json")
     }
 
-    /// The runs that have begun, newest first.
+    /// The runs that have been started, newest first.
     pub fn begun_runs(&self) -> Vec<PathBuf> {
         newest_first(&self.runs(), "settings.toml")
     }
 }
 
-/// The folders in `parent` that hold `file`, the one whose file changed last first.
+/// The folders in `parent` that contain `file`, ordered by its modification time, newest first.
 fn newest_first(parent: &Path, file: &str) -> Vec<PathBuf> {
     let Ok(entries) = parent.read_dir() else {
         return Vec::new();
     };
-    let dated = |folder: PathBuf| {
-        let changed = folder.join(file).metadata().ok()?.modified().ok();
-        Some((changed.unwrap_or(SystemTime::UNIX_EPOCH), folder))
+    let with_time = |folder: PathBuf| {
+        let modified = folder.join(file).metadata().ok()?.modified().ok();
+        Some((modified.unwrap_or(SystemTime::UNIX_EPOCH), folder))
     };
-    let hidden = |folder: &PathBuf| {
+    let is_hidden = |folder: &PathBuf| {
         let name = folder.file_name().unwrap_or_default();
         name.to_string_lossy().starts_with('.')
     };
     let folders = entries.flatten().map(|entry| entry.path());
-    let mut found: Vec<_> = folders.filter(|f| !hidden(f)).filter_map(dated).collect();
+    let mut found: Vec<_> = folders
+        .filter(|folder| !is_hidden(folder))
+        .filter_map(with_time)
+        .collect();
     found.sort();
     found.into_iter().rev().map(|(_, folder)| folder).collect()
 }
 
-/// The name of a folder for something that a person called `name`.
+/// Turns a name typed by the user into a folder name.
 ///
 /// # Errors
-/// Nothing of the name can be one.
+/// Returns an error if no usable character is left, or more than 120 bytes are.
 pub fn folder_name(name: &str) -> Result<String> {
-    let allowed = |c: char| c.is_alphanumeric() || "-_.".contains(c);
-    let letters: String = name
+    let is_allowed = |c: char| c.is_alphanumeric() || "-_.".contains(c);
+    let replaced: String = name
         .trim()
         .chars()
-        .map(|c| if allowed(c) { c } else { '-' })
+        .map(|c| if is_allowed(c) { c } else { '-' })
         .collect();
-    let kept = letters.trim_matches(['-', '.']);
-    match kept.is_empty() || kept.len() > 120 {
-        true => Err(Error::Argument(format!(
-            "'{name}' cannot name a folder, expected letters or digits, at most 120 bytes"
-        ))),
-        false => Ok(kept.to_owned()),
+    let folder = replaced.trim_matches(['-', '.']);
+    if folder.is_empty() || folder.len() > MAX_NAME_BYTES {
+        return Err(Error::Argument(format!(
+            "'{name}' is not usable as a folder name, expected letters or digits, at most \
+             {MAX_NAME_BYTES} bytes"
+        )));
     }
+    Ok(folder.to_owned())
 }
 
-/// `parent/name`, or the first of `name-2`, `name-3`, … that is not there yet.
+/// `parent/name`, or the first of `name-2`, `name-3`, … that does not exist.
 pub fn free(parent: &Path, name: &str) -> PathBuf {
     let numbered = (2_u32..).map(|number| format!("{name}-{number}"));
     std::iter::once(name.to_owned())
@@ -128,15 +136,15 @@ pub fn free(parent: &Path, name: &str) -> PathBuf {
         .unwrap_or_else(|| parent.join(name))
 }
 
-/// `folder/name`, or the first of `NAME-2.EXT`, `NAME-3.EXT`, … that is not there yet; the folder is
-/// made.
+/// `folder/NAME.EXT`, or the first of `NAME-2.EXT`, `NAME-3.EXT`, … that does not exist. Creates the
+/// folder.
 ///
 /// # Errors
-/// The folder cannot be made.
+/// Returns an error if the folder cannot be created.
 pub fn free_file(folder: &Path, name: &str) -> Result<PathBuf> {
     std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
-    let (stem, end) = name.rsplit_once('.').unwrap_or((name, ""));
-    let numbered = (2_u32..).map(|number| format!("{stem}-{number}.{end}"));
+    let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
+    let numbered = (2_u32..).map(|number| format!("{stem}-{number}.{extension}"));
     let mut names = std::iter::once(name.to_owned()).chain(numbered);
     let path = names.find_map(|name| {
         let path = folder.join(name);
@@ -145,23 +153,23 @@ pub fn free_file(folder: &Path, name: &str) -> Result<PathBuf> {
     Ok(path.unwrap_or_else(|| folder.join(name)))
 }
 
-/// Episodes that lie in the hidden folder beside `target` which is to become it.
+/// Number of episodes in the hidden staging folder next to `target`, while a dataset is being written.
 pub fn episodes_so_far(target: &Path) -> usize {
     let name = target.file_name().unwrap_or_default().to_string_lossy();
-    let (before, after) = (format!(".{name}."), ".partial");
-    let staged = |path: &PathBuf| {
+    let (prefix, suffix) = (format!(".{name}."), ".partial");
+    let is_staging = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.starts_with(&before) && name.ends_with(after)
+        name.starts_with(&prefix) && name.ends_with(suffix)
     };
-    let inside = |folder: &Path| -> Vec<PathBuf> {
+    let list = |folder: &Path| -> Vec<PathBuf> {
         let entries = folder.read_dir().into_iter().flatten().flatten();
         entries.map(|entry| entry.path()).collect()
     };
-    let folders = target.parent().map(inside).unwrap_or_default();
-    let files = folders.iter().filter(|path| staged(path));
-    files
-        .flat_map(|folder| inside(folder))
-        .filter(|file| file.extension().is_some_and(|end| end == "npz"))
+    let siblings = target.parent().map(list).unwrap_or_default();
+    let staging_folders = siblings.iter().filter(|path| is_staging(path));
+    staging_folders
+        .flat_map(|folder| list(folder))
+        .filter(|file| file.extension().is_some_and(|extension| extension == "npz"))
         .count()
 }
 
@@ -170,14 +178,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_given_folder_goes_before_all_others() {
+    fn given_root_wins() {
         let places = Places::find(Some("here".into())).unwrap();
         assert_eq!(places.worlds(), Path::new("here").join("worlds"));
         assert!(places.saved_worlds().is_empty());
     }
 
     #[test]
-    fn only_folders_that_hold_what_they_should_are_listed() {
+    fn lists_only_whole_datasets() {
         let root = tempfile::tempdir().unwrap();
         let places = Places::find(Some(root.path().into())).unwrap();
         for name in ["maze", "broken", ".maze.x.partial"] {
@@ -190,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_becomes_a_folder_inside_its_place_or_is_refused() {
+    fn folder_names_stay_inside() {
         assert_eq!(folder_name(" My maze/2 ").unwrap(), "My-maze-2");
         assert_eq!(folder_name("../../etc").unwrap(), "etc");
         for name in ["", "  ", "..", "//"] {
@@ -199,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn episodes_are_counted_while_their_folder_is_being_made() {
+    fn counts_staged_episodes() {
         let root = tempfile::tempdir().unwrap();
         let target = root.path().join("maze");
         assert_eq!(episodes_so_far(&target), 0);
@@ -212,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_taken_name_gets_a_number() {
+    fn taken_name_gets_a_number() {
         let root = tempfile::tempdir().unwrap();
         assert_eq!(free(root.path(), "a"), root.path().join("a"));
         std::fs::create_dir(root.path().join("a")).unwrap();

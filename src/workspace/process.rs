@@ -1,4 +1,4 @@
-//! A child process: started at low priority, asked to stop, and what it said when it failed.
+//! A child process: started at low priority, stopped gracefully, and its error message if it fails.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -8,47 +8,51 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::task::Cancelled;
+use super::background_task::CancelFlag;
 use crate::{Error, Result};
 use driftless_data::PathError as _;
 
-/// How far a child's priority is lowered.
+/// The child's niceness.
 const NICENESS: &str = "10";
-/// Between two looks at a child that is waited for.
-const LOOK: Duration = Duration::from_millis(100);
-/// What a line of this program's own on stderr begins with.
-const OWN: &str = "driftless: ";
+/// Time between two checks on a child that is waited for.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// Prefix of this program's own error lines on stderr.
+const ERROR_PREFIX: &str = "driftless: ";
 
-/// The program that does the work.
+/// The executable that a child process runs.
 #[derive(Clone, Debug)]
 pub struct Program(PathBuf);
 
 impl Program {
-    /// This very program.
+    /// This program's own executable.
     ///
     /// # Errors
-    /// The system does not say where it lies.
+    /// Returns an error if the system does not report the executable's path.
     pub fn own() -> Result<Self> {
         let path = std::env::current_exe();
-        path.map(Self)
-            .map_err(|e| Error::Device(format!("where this program lies is unknown: {e}")))
+        path.map(Self).map_err(|e| {
+            Error::Device(format!(
+                "cannot find the path of this program's executable: {e}"
+            ))
+        })
     }
 
-    /// The program at `path`.
+    /// The executable at `path`.
     pub fn at(path: impl Into<PathBuf>) -> Self {
         Self(path.into())
     }
 
-    /// Starts it. `input` is its standard input, kept open as long as it runs.
+    /// Starts the program. `input` becomes its standard input and stays open while it runs.
     ///
     /// # Errors
-    /// The system starts no process.
-    pub fn start(&self, arguments: &[OsString], input: Option<File>) -> Result<Process> {
+    /// Returns an error if the process or the thread that reads its stderr cannot be started.
+    pub fn start(&self, arguments: &[OsString], input: Option<File>) -> Result<ChildProcess> {
         let mut command = low_priority(&self.0);
         if std::env::var_os("RAYON_NUM_THREADS").is_none() {
+            // One core stays free for the window.
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            let left_over = cores.saturating_sub(1).max(1);
-            command.env("RAYON_NUM_THREADS", left_over.to_string());
+            let threads = cores.saturating_sub(1).max(1);
+            command.env("RAYON_NUM_THREADS", threads.to_string());
         }
         let mut child = command
             .args(arguments)
@@ -58,41 +62,42 @@ impl Program {
             .spawn()
             .map_err(|e| Error::io(&self.0, e))?;
         let stderr = child.stderr.take();
-        let said = std::thread::Builder::new()
+        let stderr_reader = std::thread::Builder::new()
             .name("child-stderr".into())
-            .spawn(move || stderr.map(last_word).unwrap_or_default())
+            .spawn(move || stderr.map(last_error_line).unwrap_or_default())
             .map_err(|e| Error::Device(format!("cannot start a thread: {e}")))?;
-        Ok(Process {
+        Ok(ChildProcess {
             child,
-            said: Some(said),
-            asked: false,
-            end: None,
+            stderr_reader: Some(stderr_reader),
+            stop_requested: false,
+            exit: None,
         })
     }
 
-    /// Runs it to its end, or until `cancelled`.
+    /// Runs the program until it exits or `cancelled` is set.
     ///
     /// # Errors
-    /// It failed; the message is its own last line.
-    pub fn run(&self, arguments: &[OsString], cancelled: &Cancelled) -> Result<()> {
+    /// Returns an error if the program cannot be started, fails (the message is its own last line),
+    /// or is cancelled.
+    pub fn run(&self, arguments: &[OsString], cancelled: &CancelFlag) -> Result<()> {
         let mut process = self.start(arguments, None)?;
         loop {
-            match process.ended()? {
-                Some(End::Done) => return Ok(()),
-                Some(End::Failed(what)) => return Err(Error::Device(what)),
-                None if cancelled.is_set() => {
+            match process.try_wait()? {
+                Some(Exit::Success) => return Ok(()),
+                Some(Exit::Failure(message)) => return Err(Error::Device(message)),
+                None if cancelled.is_cancelled() => {
                     process.kill();
                     return Err(Error::Device("stopped".into()));
                 }
-                None => std::thread::sleep(LOOK),
+                None => std::thread::sleep(POLL_INTERVAL),
             }
         }
     }
 }
 
-/// The command at low priority, where the system has a way to ask for that.
+/// A command that runs `program` through `nice` where that is available.
 fn low_priority(program: &Path) -> Command {
-    match cfg!(unix).then(|| in_path("nice")).flatten() {
+    match cfg!(unix).then(|| find_in_path("nice")).flatten() {
         Some(nice) => {
             let mut command = Command::new(nice);
             command.args(["-n", NICENESS]).arg(program);
@@ -102,88 +107,93 @@ fn low_priority(program: &Path) -> Command {
     }
 }
 
-fn in_path(name: &str) -> Option<PathBuf> {
+fn find_in_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
         .map(|folder| folder.join(name))
         .find(|file| file.is_file())
 }
 
-/// The last line of this program's own, else the last line that says anything.
-fn last_word(stderr: impl Read) -> String {
+/// The last line with this program's prefix, or else the last line that is not empty.
+fn last_error_line(stderr: impl Read) -> String {
     let mut reader = BufReader::new(stderr);
-    let (mut own, mut other, mut bytes) = (None, String::new(), Vec::new());
+    let (mut prefixed, mut other, mut bytes) = (None, String::new(), Vec::new());
     while let Ok(1..) = reader.read_until(b'\n', &mut bytes) {
         let text = String::from_utf8_lossy(&bytes);
         let line = text.trim();
-        if let Some(rest) = line.strip_prefix(OWN) {
-            own = Some(rest.to_owned());
+        if let Some(rest) = line.strip_prefix(ERROR_PREFIX) {
+            prefixed = Some(rest.to_owned());
         } else if !line.is_empty() {
             line.clone_into(&mut other);
         }
         bytes.clear();
     }
-    own.unwrap_or(other)
+    prefixed.unwrap_or(other)
 }
 
-/// How a process ended.
+/// How a process exited.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
-    /// With status 0.
-    Done,
-    /// Otherwise; what it said last.
-    Failed(String),
+pub enum Exit {
+    /// With status 0, or because it was asked to stop.
+    Success,
+    /// With another status; the message is the last line on its stderr.
+    Failure(String),
 }
 
 /// A running child; killed when dropped.
 #[derive(Debug)]
-pub struct Process {
+pub struct ChildProcess {
     child: Child,
-    said: Option<JoinHandle<String>>,
-    /// Whether it was asked to stop.
-    asked: bool,
-    end: Option<End>,
+    /// Returns the child's last error line once its stderr is closed.
+    stderr_reader: Option<JoinHandle<String>>,
+    stop_requested: bool,
+    exit: Option<Exit>,
 }
 
-impl Process {
-    /// How it ended, if it has.
+impl ChildProcess {
+    /// How the process exited, or `None` while it runs.
     ///
     /// # Errors
-    /// The system does not say.
-    pub fn ended(&mut self) -> Result<Option<End>> {
-        if self.end.is_none() {
-            let status = self.child.try_wait();
-            let status =
-                status.map_err(|e| Error::Device(format!("a process is out of sight: {e}")))?;
-            self.end = status.map(|status| self.said_at_the_end(status));
+    /// Returns an error if the system does not report the child's status.
+    pub fn try_wait(&mut self) -> Result<Option<Exit>> {
+        if self.exit.is_none() {
+            let status = self.child.try_wait().map_err(|e| {
+                Error::Device(format!("cannot read the status of a child process: {e}"))
+            })?;
+            self.exit = status.map(|status| self.exit_from(status));
         }
-        Ok(self.end.clone())
+        Ok(self.exit.clone())
     }
 
-    fn said_at_the_end(&mut self, status: ExitStatus) -> End {
-        let said = self.said.take().and_then(|thread| thread.join().ok());
-        // Asked before it listens, it ends at once, which is what was asked for.
-        let obeyed = self.asked && status.code().is_none();
-        match said.filter(|said| !said.is_empty()) {
-            _ if status.success() || obeyed => End::Done,
-            Some(said) => End::Failed(said),
-            None => End::Failed(format!("the process ended without a word ({status})")),
+    fn exit_from(&mut self, status: ExitStatus) -> Exit {
+        let reader = self.stderr_reader.take();
+        let message = reader.and_then(|thread| thread.join().ok());
+        // A child that is asked to stop before it handles the signal is killed by it, as intended.
+        let killed_by_request = self.stop_requested && status.code().is_none();
+        if status.success() || killed_by_request {
+            return Exit::Success;
+        }
+        match message.filter(|message| !message.is_empty()) {
+            Some(message) => Exit::Failure(message),
+            None => Exit::Failure(format!(
+                "the process ended without an error message ({status})"
+            )),
         }
     }
 
-    /// Asks it to save and end, where the system knows a polite way; else ends it.
-    pub fn ask_to_stop(&mut self) {
-        // A process that has ended and was waited for may have given its number to another.
-        if !matches!(self.ended(), Ok(None)) {
+    /// Asks the process to save and exit (SIGTERM), or kills it where there is no such signal.
+    pub fn request_stop(&mut self) {
+        // The system may reuse the id of a process that has been waited for.
+        if !matches!(self.try_wait(), Ok(None)) {
             return;
         }
-        self.asked = true;
+        self.stop_requested = true;
         #[cfg(unix)]
         {
             let id = i32::try_from(self.child.id()).ok();
             if let Some(id) = id.and_then(rustix::process::Pid::from_raw) {
-                let asked = rustix::process::kill_process(id, rustix::process::Signal::TERM);
-                if asked.is_ok() {
+                let sent = rustix::process::kill_process(id, rustix::process::Signal::TERM);
+                if sent.is_ok() {
                     return;
                 }
             }
@@ -191,16 +201,16 @@ impl Process {
         self.kill();
     }
 
-    /// Ends it at once.
+    /// Kills the process and waits for it.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-impl Drop for Process {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
-        if !matches!(self.ended(), Ok(Some(_))) {
+        if !matches!(self.try_wait(), Ok(Some(_))) {
             self.kill();
         }
     }
@@ -220,11 +230,11 @@ mod tests {
 
     fn run(script: &str) -> Result<()> {
         let (program, arguments) = shell(script);
-        program.run(&arguments, &Cancelled::default())
+        program.run(&arguments, &CancelFlag::default())
     }
 
     #[test]
-    fn a_failure_is_told_in_the_programs_own_last_line() {
+    fn reports_prefixed_error_line() {
         run("echo noise >&2").unwrap();
         let error = run("echo 'driftless: the disk is full' >&2; echo later >&2; exit 1");
         assert_eq!(error.unwrap_err().to_string(), "the disk is full");
@@ -233,20 +243,20 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_dies_without_a_word_is_told_by_its_status() {
+    fn silent_failure_reports_status() {
         let error = run("kill -KILL $$").unwrap_err().to_string();
         assert!(error.contains("signal: 9"), "{error}");
     }
 
     #[test]
-    fn a_program_that_is_not_there_is_named() {
-        let error = Program::at("/nonexistent/program").run(&[], &Cancelled::default());
+    fn missing_program_is_named() {
+        let error = Program::at("/nonexistent/program").run(&[], &CancelFlag::default());
         let error = error.unwrap_err().to_string();
         assert!(error.contains("/nonexistent/program"), "{error}");
     }
 
     #[test]
-    fn a_polite_stop_lets_the_process_finish_its_work() {
+    fn stop_lets_the_child_finish() {
         let folder = tempfile::tempdir().unwrap();
         let (ready, saved) = (folder.path().join("ready"), folder.path().join("saved"));
         let script = format!(
@@ -259,32 +269,32 @@ mod tests {
         while !ready.exists() {
             std::thread::sleep(Duration::from_millis(10));
         }
-        process.ask_to_stop();
-        let end = loop {
-            if let Some(end) = process.ended().unwrap() {
-                break end;
+        process.request_stop();
+        let exit = loop {
+            if let Some(exit) = process.try_wait().unwrap() {
+                break exit;
             }
             std::thread::sleep(Duration::from_millis(10));
         };
-        assert_eq!(end, End::Done);
+        assert_eq!(exit, Exit::Success);
         assert!(saved.exists());
     }
 
     #[test]
-    fn a_process_that_does_not_listen_yet_ends_all_the_same() {
+    fn stop_before_signal_handler() {
         let (program, arguments) = shell("exec sleep 1000");
         let mut process = program.start(&arguments, None).unwrap();
-        process.ask_to_stop();
-        while process.ended().unwrap().is_none() {
+        process.request_stop();
+        while process.try_wait().unwrap().is_none() {
             std::thread::sleep(Duration::from_millis(10));
         }
-        assert_eq!(process.ended().unwrap(), Some(End::Done));
+        assert_eq!(process.try_wait().unwrap(), Some(Exit::Success));
     }
 
     #[test]
-    fn what_is_cancelled_is_ended() {
-        let cancelled = Cancelled::default();
-        cancelled.set();
+    fn cancelling_kills_the_child() {
+        let cancelled = CancelFlag::default();
+        cancelled.cancel();
         let (program, arguments) = shell("while :; do sleep 0.05; done");
         assert!(program.run(&arguments, &cancelled).is_err());
     }

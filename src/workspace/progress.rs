@@ -1,23 +1,23 @@
-//! Where a run stands, from its log.
+//! How far a run has got, computed from its log.
 
 use std::time::Duration;
 
 use super::log::Entry;
 use driftless_train::Settings;
 
-/// The trainer writes every so many steps into its log.
+/// Steps between two log lines of the trainer.
 const LOG_EVERY: u64 = 20;
-/// Lines of the log that the pace is measured over.
-const PACE: usize = 10;
+/// Log lines over which the time per step is averaged.
+const PACE_WINDOW: usize = 10;
 
-/// One network's training.
+/// Progress of one network's training.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stage {
-    /// `tokenizer` or `dynamics`, as the log names it.
+    /// `tokenizer` or `dynamics`, as in the log.
     pub name: &'static str,
-    /// Steps in all.
+    /// Total steps.
     pub steps: u64,
-    /// The log's lines, by growing step.
+    /// Log entries in order of step.
     pub entries: Vec<Entry>,
 }
 
@@ -30,41 +30,41 @@ impl Stage {
         }
     }
 
-    /// Steps done, as far as the log tells.
+    /// Steps done according to the log.
     pub fn done(&self) -> u64 {
         self.entries.last().map_or(0, |entry| entry.step)
     }
 
-    /// Whether no line of the log is missing.
+    /// Whether the log holds the stage's last line.
     pub fn complete(&self) -> bool {
         self.steps == 0 || (self.done() > 0 && self.done() + LOG_EVERY > self.steps)
     }
 
-    /// Seconds that a step takes lately.
-    fn pace(&self) -> Option<f64> {
+    /// Mean over the last [`PACE_WINDOW`] log lines.
+    fn seconds_per_step(&self) -> Option<f64> {
         let last = self.entries.last()?;
-        let before = self.entries.len().saturating_sub(PACE + 1);
-        let first = self.entries.get(before)?;
+        let first_index = self.entries.len().saturating_sub(PACE_WINDOW + 1);
+        let first = self.entries.get(first_index)?;
         let steps = last.step.checked_sub(first.step).filter(|n| *n > 0)?;
         Some((last.seconds - first.seconds).max(0.0) / steps as f64)
     }
 
-    /// Time that the missing steps take at the latest pace.
+    /// Estimated time for the remaining steps; `None` until the pace is known.
     pub fn left(&self) -> Option<Duration> {
-        let missing = self.steps.saturating_sub(self.done()) as f64;
-        Duration::try_from_secs_f64(missing * self.pace()?).ok()
+        let remaining = self.steps.saturating_sub(self.done()) as f64;
+        Duration::try_from_secs_f64(remaining * self.seconds_per_step()?).ok()
     }
 }
 
-/// All stages of a run.
+/// Progress of a whole run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Progress {
-    /// In the order in which they are trained.
+    /// In training order.
     pub stages: [Stage; 2],
 }
 
 impl Progress {
-    /// Nothing done yet of what the settings ask for.
+    /// No steps done yet; the totals come from the settings.
     pub fn new(settings: &Settings) -> Self {
         Self {
             stages: [
@@ -74,50 +74,36 @@ impl Progress {
         }
     }
 
-    /// One more line of the log. A run that went on from an earlier save repeats steps; the later
-    /// lines count.
+    /// Adds a log entry. A run resumed from an earlier save repeats steps; the later entries replace
+    /// the earlier ones.
     pub fn add(&mut self, entry: Entry) {
         let mut stages = self.stages.iter_mut();
         if let Some(stage) = stages.find(|stage| stage.name == entry.stage) {
-            let kept = stage.entries.partition_point(|own| own.step < entry.step);
-            stage.entries.truncate(kept);
+            let earlier = stage.entries.partition_point(|own| own.step < entry.step);
+            stage.entries.truncate(earlier);
             stage.entries.push(entry);
         }
     }
 
-    /// The stage that was trained last.
+    /// The stage in training, or the one trained last.
     pub fn current(&self) -> &Stage {
-        let [first, second] = &self.stages;
-        match second.entries.is_empty() {
-            true => first,
-            false => second,
+        let [tokenizer, dynamics] = &self.stages;
+        if dynamics.entries.is_empty() {
+            tokenizer
+        } else {
+            dynamics
         }
     }
 
-    /// Whether all steps are done.
+    /// Whether all stages are complete.
     pub fn complete(&self) -> bool {
         self.stages.iter().all(Stage::complete)
     }
-
-    /// Share of all steps that are done, 0 to 1.
-    pub fn share(&self) -> f32 {
-        let all: u64 = self.stages.iter().map(|stage| stage.steps).sum();
-        let done: u64 = self
-            .stages
-            .iter()
-            .map(|stage| stage.done().min(stage.steps))
-            .sum();
-        if self.complete() {
-            1.0
-        } else {
-            done as f32 / all.max(1) as f32
-        }
-    }
 }
 
-/// A time as people say it: `2 h 05 min`, `12 min`, `40 s`.
-pub fn spoken(time: Duration) -> String {
-    let seconds = time.as_secs_f64().round() as u64;
+/// A duration for people: `2 h 05 min`, `12 min`, `40 s`.
+pub fn spoken(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64().round() as u64;
     match (seconds / 3600, seconds / 60) {
         (0, 0) => format!("{seconds} s"),
         (0, minutes) => format!("{minutes} min"),
@@ -147,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn time_left_is_the_missing_steps_at_the_latest_pace() {
+    fn time_left_uses_the_latest_pace() {
         let mut progress = progress(1000, 1000);
         assert_eq!(progress.current().left(), None);
         // Slow at first, then half a second a step.
@@ -162,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_complete_when_no_line_of_either_stage_is_missing() {
+    fn complete_when_both_stages_are() {
         let mut progress = progress(30, 50);
         for step in [1, 21] {
             progress.add(entry("tokenizer", step, 1.0));
@@ -173,14 +159,11 @@ mod tests {
             progress.add(entry("dynamics", step, 1.0));
         }
         assert!(progress.complete());
-        assert_eq!(
-            (progress.current().name, progress.share()),
-            ("dynamics", 1.0)
-        );
+        assert_eq!(progress.current().name, "dynamics");
     }
 
     #[test]
-    fn steps_that_are_repeated_after_a_crash_count_once() {
+    fn repeated_steps_count_once() {
         let mut progress = progress(1000, 1000);
         for step in [1, 21, 41, 61, 21, 41] {
             progress.add(entry("tokenizer", step, step as f64));
@@ -192,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_said_in_the_largest_units() {
+    fn durations_use_large_units() {
         for (seconds, text) in [(7, "7 s"), (150, "2 min"), (7500, "2 h 05 min")] {
             assert_eq!(spoken(Duration::from_secs(seconds)), text);
         }

@@ -1,4 +1,4 @@
-//! What a person played as a dataset: every reset begins another episode.
+//! Turns a recorded simulator session into a dataset. Each reset starts a new episode.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,34 +12,35 @@ use driftless_sim::{OF_SESSION, Session, recorded_seed};
 use driftless_worlds::Kind;
 use driftless_worlds::record::{Line, MANIFEST_VERSION, Manifest};
 
-/// Frames of the shortest episode that is kept: an action leads from the first to the second.
-const SHORTEST: usize = 2;
+/// Frames of the shortest episode to keep: one action needs the frames before and after it.
+const MIN_FRAMES: usize = 2;
 
-/// Writes the new or empty folder `out`, which is there in the end, whole, or not at all.
+/// Writes the new or empty folder `out`, completely or not at all.
 ///
 /// # Errors
-/// Nothing was played, `out` holds something, or it cannot be written.
+/// Returns an error if the session has no episode of two frames or more, or if `out` is not empty or
+/// cannot be written.
 pub fn write(session: Session, world: Kind, out: &Path) -> Result<Manifest> {
     let path = session.path().to_path_buf();
-    let played = session.into_episode();
-    let mut episodes = episodes(&played);
-    episodes.retain(|range| range.len() >= SHORTEST);
-    if episodes.is_empty() {
-        let what = "nothing was played: expected at least one frame after a start";
+    let recorded = session.into_episode();
+    let mut ranges = episode_ranges(&recorded);
+    ranges.retain(|range| range.len() >= MIN_FRAMES);
+    if ranges.is_empty() {
+        let what = "the recording is empty: expected at least one frame after a start";
         return Err(Error::Argument(what.into()));
     }
     let info = world.open(0).info();
     let staging = Staging::new(out)?;
-    let (mut lines, mut counts) = (Vec::new(), vec![0_usize; info.actions.len()]);
-    for (index, range) in episodes.into_iter().enumerate() {
-        let seed = recorded_seed(&path, &played, range.start)?;
-        let episode = part(&played, range);
+    let (mut lines, mut action_counts) = (Vec::new(), vec![0_usize; info.actions.len()]);
+    for (index, range) in ranges.into_iter().enumerate() {
+        let seed = recorded_seed(&path, &recorded, range.start)?;
+        let episode = cut(&recorded, range);
         for action in &episode.actions {
-            if let Some(count) = counts.get_mut(*action as usize) {
+            if let Some(count) = action_counts.get_mut(*action as usize) {
                 *count += 1;
             }
         }
-        let line = line(format!("episode_{index:05}.npz"), seed, &episode);
+        let line = manifest_line(format!("episode_{index:05}.npz"), seed, &episode);
         episode.write(&staging.path().join(&line.file))?;
         lines.push(line);
     }
@@ -52,7 +53,10 @@ pub fn write(session: Session, world: Kind, out: &Path) -> Result<Manifest> {
         seed: lines.first().map_or(0, |line| line.seed),
         episode_frames: lines.iter().map(|line| line.frames).max().unwrap_or(0),
         frames,
-        action_share: counts.iter().map(|&n| n as f64 / frames as f64).collect(),
+        action_share: action_counts
+            .iter()
+            .map(|&count| count as f64 / frames as f64)
+            .collect(),
         episodes: lines,
     };
     write_json(&staging.path().join("manifest.json"), &manifest)?;
@@ -61,32 +65,33 @@ pub fn write(session: Session, world: Kind, out: &Path) -> Result<Manifest> {
     Ok(manifest)
 }
 
-fn line(file: String, seed: u64, episode: &Episode) -> Line {
-    let ended = episode.extras.get("is_terminal");
-    let ended = ended.and_then(|extra| extra.values.last());
+fn manifest_line(file: String, seed: u64, episode: &Episode) -> Line {
+    let is_terminal = episode.extras.get("is_terminal");
+    let last = is_terminal.and_then(|extra| extra.values.last());
     Line {
         file,
         frames: episode.frames(),
         policy: "person",
         seed,
         reward: episode.rewards.iter().map(|&r| f64::from(r)).sum(),
-        ended: ended.is_some_and(|&ended| ended != 0.0),
+        ended: last.is_some_and(|&ended| ended != 0.0),
     }
 }
 
-/// From each reset to the next.
-fn episodes(played: &Episode) -> Vec<Range<usize>> {
-    let number = played.extras.get("number");
-    let starts = |t: &usize| number.is_some_and(|n| n.values.get(*t) == Some(&0.0));
-    let mut at: Vec<usize> = (0..played.frames()).filter(starts).collect();
-    at.push(played.frames());
-    at.windows(2).map(|pair| pair[0]..pair[1]).collect()
+/// Frame ranges of the episodes: from each reset to the next.
+fn episode_ranges(recorded: &Episode) -> Vec<Range<usize>> {
+    let number = recorded.extras.get("number");
+    let is_start = |t: &usize| number.is_some_and(|n| n.values.get(*t) == Some(&0.0));
+    let mut bounds: Vec<usize> = (0..recorded.frames()).filter(is_start).collect();
+    bounds.push(recorded.frames());
+    bounds.windows(2).map(|pair| pair[0]..pair[1]).collect()
 }
 
-fn part(played: &Episode, range: Range<usize>) -> Episode {
-    let clip = played.clip(range.clone());
-    let extra = |extra: &Extra| {
-        let width = extra.values.len() / played.frames().max(1);
+/// A part of the recording, without the arrays that only sessions have.
+fn cut(recorded: &Episode, range: Range<usize>) -> Episode {
+    let clip = recorded.clip(range.clone());
+    let cut_extra = |extra: &Extra| {
+        let width = extra.values.len() / recorded.frames().max(1);
         let mut shape = extra.shape.clone();
         if let Some(length) = shape.first_mut() {
             *length = range.len();
@@ -96,18 +101,18 @@ fn part(played: &Episode, range: Range<usize>) -> Episode {
             values: extra.values[range.start * width..range.end * width].to_vec(),
         }
     };
-    let extras: BTreeMap<String, Extra> = played
+    let extras: BTreeMap<String, Extra> = recorded
         .extras
         .iter()
         .filter(|(name, _)| !OF_SESSION.contains(&name.as_str()))
-        .map(|(name, values)| (name.clone(), extra(values)))
+        .map(|(name, extra)| (name.clone(), cut_extra(extra)))
         .collect();
     Episode {
-        height: played.height,
-        width: played.width,
+        height: recorded.height,
+        width: recorded.width,
         images: clip.images,
         actions: clip.actions,
-        rewards: played.rewards[range].to_vec(),
+        rewards: recorded.rewards[range].to_vec(),
         extras,
     }
 }
@@ -125,7 +130,7 @@ mod tests {
     use driftless_sim::{Command, Frame, Options, Pace, Sim};
 
     /// Plays frame by frame, as the window does while it records.
-    fn played(commands: &[Command]) -> Session {
+    fn record(commands: &[Command]) -> Session {
         let options = Options {
             player: Game::simulator(Kind::Maze).player,
             seat: Seat::Own,
@@ -140,12 +145,12 @@ mod tests {
             record: Some("unused".into()),
         };
         let sim = Sim::spawn(options, None, || {}).unwrap();
-        let wait = Duration::from_secs(60);
-        sim.frames().recv_timeout(wait).unwrap();
+        let timeout = Duration::from_secs(60);
+        sim.frames().recv_timeout(timeout).unwrap();
         for command in commands {
             sim.send(command.clone());
             if matches!(command, Command::Step | Command::Reset) {
-                let _: Frame = sim.frames().recv_timeout(wait).unwrap();
+                let _: Frame = sim.frames().recv_timeout(timeout).unwrap();
             }
         }
         sim.finish().session.unwrap()
@@ -157,15 +162,15 @@ mod tests {
     }
 
     #[test]
-    fn every_reset_begins_an_episode_and_actions_lead_to_their_frames() {
+    fn resets_split_episodes() {
         use Command::{Reset, Step};
         let commands = [Step, held(3), Step, Step, Reset, Reset, held(1), Step];
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("maze");
-        let manifest = write(played(&commands), Kind::Maze, &out).unwrap();
+        let manifest = write(record(&commands), Kind::Maze, &out).unwrap();
         let dataset = Dataset::read(&out).unwrap();
         let actions: Vec<_> = dataset.episodes.iter().map(|e| &e.actions).collect();
-        // The start between the two resets was left at once, and is no episode.
+        // The start between the two resets has a single frame, which is too short for an episode.
         assert_eq!(actions, [&vec![0, 0, 3, 3], &vec![0, 1]]);
         assert_eq!((manifest.frames, manifest.episodes.len()), (6, 2));
         assert_eq!(dataset.info, Kind::Maze.open(0).info());
@@ -175,11 +180,11 @@ mod tests {
     }
 
     #[test]
-    fn each_episode_is_the_simulators_own_from_the_seed_in_the_manifest() {
+    fn manifest_seeds_reproduce_frames() {
         let commands = [held(3), Command::Step, Command::Reset, Command::Step];
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("maze");
-        let manifest = write(played(&commands), Kind::Maze, &out).unwrap();
+        let manifest = write(record(&commands), Kind::Maze, &out).unwrap();
         let dataset = Dataset::read(&out).unwrap();
         assert_ne!(manifest.episodes[0].seed, manifest.episodes[1].seed);
         for (line, episode) in manifest.episodes.iter().zip(&dataset.episodes) {
@@ -193,11 +198,11 @@ mod tests {
     }
 
     #[test]
-    fn a_recording_without_a_step_writes_nothing() {
+    fn empty_recording_writes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("maze");
-        let error = write(played(&[Command::Reset]), Kind::Maze, &out).unwrap_err();
-        assert!(error.to_string().contains("nothing was played"));
+        let error = write(record(&[Command::Reset]), Kind::Maze, &out).unwrap_err();
+        assert!(error.to_string().contains("recording is empty"));
         assert!(!out.exists());
     }
 }

@@ -1,8 +1,8 @@
-//! A run's checkpoint as a world with a name.
+//! Saves a run's checkpoint as a named world.
 
 use std::path::{Path, PathBuf};
 
-use super::library::{CARD, Card};
+use super::library::{CARD, CheckpointCard};
 use super::places::{Places, folder_name};
 use super::training::Training;
 use crate::{Error, Result};
@@ -11,25 +11,26 @@ use driftless_data::fs::write_json;
 use driftless_data::staging::Staging;
 use driftless_model::checkpoint::{CONFIG, CONTEXTS, DYNAMICS, TOKENIZER, read_config};
 
-/// Whether a checkpoint holds both networks, and so can be played.
-pub fn playable(checkpoint: &Path) -> bool {
+/// Whether a checkpoint has all files needed to play it, both networks among them.
+pub fn is_playable(checkpoint: &Path) -> bool {
     [CONFIG, TOKENIZER, DYNAMICS, CONTEXTS]
         .iter()
         .all(|file| checkpoint.join(file).is_file())
 }
 
-/// Copies a checkpoint to the saved worlds under `name`; it is there whole or not at all.
+/// Copies a checkpoint to the saved worlds under `name`, completely or not at all.
 ///
 /// # Errors
-/// Not playable yet, the name is taken or names no folder, or a file cannot be copied.
+/// Returns an error if the checkpoint is not playable yet, if `name` is taken or is not usable as a
+/// folder name, or if a file cannot be copied.
 pub fn save_as(checkpoint: &Path, places: &Places, name: &str) -> Result<PathBuf> {
-    if !playable(checkpoint) {
-        let what = "holds no whole world yet, expected both networks";
+    if !is_playable(checkpoint) {
+        let what = "is not a complete world yet, expected both networks";
         return Err(Error::invalid(checkpoint, what));
     }
     let target = places.worlds().join(folder_name(name)?);
     if target.exists() {
-        let what = "a world of this name is there already, expected another name";
+        let what = "a world with this name already exists, expected another name";
         return Err(Error::invalid(target, what));
     }
     let mut config = read_config(checkpoint)?;
@@ -47,14 +48,14 @@ pub fn save_as(checkpoint: &Path, places: &Places, name: &str) -> Result<PathBuf
     Ok(target)
 }
 
-/// What is said of a checkpoint: by its own card, else by the run that it belongs to.
-fn card(checkpoint: &Path) -> Option<Card> {
-    let own = Card::of(checkpoint);
-    if own != Card::default() {
+/// The checkpoint's own card, or else one that names the dataset of its run.
+fn card(checkpoint: &Path) -> Option<CheckpointCard> {
+    let own = CheckpointCard::read(checkpoint);
+    if own != CheckpointCard::default() {
         return Some(own);
     }
     let trained_on = checkpoint.parent().and_then(Training::trained_on)?;
-    Some(Card {
+    Some(CheckpointCard {
         about: None,
         trained_on: Some(trained_on),
     })
@@ -69,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_saved_world_is_the_checkpoint_under_its_new_name() {
+    fn saving_copies_and_renames() {
         let root = tempfile::tempdir().unwrap();
         let places = Places::find(Some(root.path().into())).unwrap();
         let saved = save_as(&pong(), &places, " My Pong ").unwrap();
@@ -81,11 +82,11 @@ mod tests {
     }
 
     #[test]
-    fn a_saved_world_says_what_it_was_trained_on() {
+    fn card_names_the_dataset() {
         let root = tempfile::tempdir().unwrap();
         let places = Places::find(Some(root.path().into())).unwrap();
         let saved = save_as(&pong(), &places, "a").unwrap();
-        assert_eq!(Card::of(&saved), Card::of(&pong()));
+        assert_eq!(CheckpointCard::read(&saved), CheckpointCard::read(&pong()));
 
         let run = root.path().join("run");
         let checkpoint = run.join("checkpoint");
@@ -98,25 +99,25 @@ mod tests {
         let note = r#"{"name": "x", "data": "some/where/maze", "preset": "quick"}"#;
         std::fs::write(run.join("new_world.json"), note).unwrap();
         let known = save_as(&checkpoint, &places, "c").unwrap();
-        let trained_on = Card::of(&known).trained_on;
+        let trained_on = CheckpointCard::read(&known).trained_on;
         assert_eq!(trained_on.as_deref(), Some("the dataset maze"));
     }
 
     #[test]
-    fn a_name_that_is_taken_is_refused_and_the_world_of_that_name_stays() {
+    fn taken_name_is_refused() {
         let root = tempfile::tempdir().unwrap();
         let places = Places::find(Some(root.path().into())).unwrap();
         let taken = places.worlds().join("a");
         std::fs::create_dir_all(&taken).unwrap();
         std::fs::write(taken.join("mine"), "1").unwrap();
         let error = save_as(&pong(), &places, "a").unwrap_err().to_string();
-        assert!(error.contains("there already"), "{error}");
+        assert!(error.contains("already exists"), "{error}");
         assert_eq!(std::fs::read_to_string(taken.join("mine")).unwrap(), "1");
         assert_eq!(places.worlds().read_dir().unwrap().count(), 1);
     }
 
     #[test]
-    fn half_a_checkpoint_is_refused() {
+    fn incomplete_checkpoint_is_refused() {
         let root = tempfile::tempdir().unwrap();
         let places = Places::find(Some(root.path().into())).unwrap();
         let half = root.path().join("half");
@@ -124,7 +125,7 @@ mod tests {
         for file in [CONFIG, TOKENIZER, CONTEXTS] {
             std::fs::copy(pong().join(file), half.join(file)).unwrap();
         }
-        assert!(!playable(&half) && save_as(&half, &places, "a").is_err());
+        assert!(!is_playable(&half) && save_as(&half, &places, "a").is_err());
         assert!(!places.worlds().exists());
     }
 }

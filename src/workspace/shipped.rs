@@ -1,8 +1,8 @@
-//! The worlds that come with the program, wherever it was put.
+//! The worlds included with the program, wherever it is installed.
 //!
-//! A world is looked for in `checkpoints/` where the program is started, beside the executable, and in
-//! `../share/driftless/checkpoints` from there, as packages install it. Where none of these has it, it
-//! comes out of the program itself, unpacked into the person's folder at its first use.
+//! A world is looked for in `checkpoints/` in the working directory, next to the executable, and in
+//! `../share/driftless/checkpoints` relative to the executable, where packages install it. If none of
+//! these has it, it is unpacked from the executable into the user's data folder on first use.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,25 +15,26 @@ use driftless_data::fs::write_atomic;
 use driftless_data::staging::Staging;
 use driftless_model::checkpoint::{CONFIG, CONTEXTS, DYNAMICS, TOKENIZER};
 
-/// The world that is played where none is named.
+/// The default world.
 pub const DEFAULT: &str = "pong";
 
-/// Folder of the shipped worlds in each of the places.
-const FOLDER: &str = "checkpoints";
+/// Name of the folder that holds the included worlds.
+const CHECKPOINTS: &str = "checkpoints";
 
-/// What is left of an unpacking that broke off is removed when it is so old; none takes so long.
-const LEFT_BEHIND: Duration = Duration::from_secs(3600);
+/// Staging folders older than this were left by a crash and are removed; unpacking never takes so
+/// long.
+const STALE_AFTER: Duration = Duration::from_secs(3600);
 
-/// A world inside the program.
-struct Packed {
+/// A world embedded in the executable.
+struct EmbeddedWorld {
     name: &'static str,
-    /// Names and contents.
+    /// File names and contents.
     files: &'static [(&'static str, &'static [u8])],
 }
 
-macro_rules! packed {
+macro_rules! embedded {
     ($name:literal: $($file:ident $text:literal),*) => {
-        Packed {
+        EmbeddedWorld {
             name: $name,
             files: &[$((
                 $file,
@@ -42,73 +43,73 @@ macro_rules! packed {
         }
     };
     ($name:literal) => {
-        packed!($name: CONFIG "config.json", CARD "card.json", TOKENIZER "tokenizer.safetensors",
+        embedded!($name: CONFIG "config.json", CARD "card.json", TOKENIZER "tokenizer.safetensors",
             DYNAMICS "dynamics.safetensors", CONTEXTS "contexts.npz")
     };
 }
 
-/// In the order in which they are shown, before any others.
-static PACKED: [Packed; 4] = [
-    packed!("pong"),
-    packed!("breakout"),
-    packed!("doom"),
-    packed!("maze"),
+/// In display order, before all other worlds.
+static EMBEDDED: [EmbeddedWorld; 4] = [
+    embedded!("pong"),
+    embedded!("breakout"),
+    embedded!("doom"),
+    embedded!("maze"),
 ];
 
-/// Where shipped worlds are looked for.
+/// Finds the included worlds.
 pub struct Shipped {
-    /// Folders of worlds; the first that has a world wins.
+    /// Folders of worlds; the first one that contains a world wins.
     folders: Vec<PathBuf>,
-    /// Where the person's things are kept, instead of the platform's folder.
+    /// The user's data folder, instead of the default one.
     home: Option<PathBuf>,
-    packed: &'static [Packed],
+    embedded: &'static [EmbeddedWorld],
 }
 
 impl Shipped {
-    /// The places of this program; `home` is where the person's things are kept, instead of the
-    /// platform's folder.
+    /// The included worlds of this program. `home` overrides the user's data folder, into which
+    /// worlds are unpacked.
     pub fn find(home: Option<PathBuf>) -> Self {
         Self {
-            folders: folders(std::env::current_exe().ok().as_deref()),
+            folders: search_folders(std::env::current_exe().ok().as_deref()),
             home,
-            packed: &PACKED,
+            embedded: &EMBEDDED,
         }
     }
 
-    /// The checkpoint folder of the world of that name, if there is one.
+    /// The checkpoint folder of the world called `name`, or `None` if there is no such world.
     ///
     /// # Errors
-    /// Only the program itself has it, and it cannot be unpacked.
+    /// Returns an error if the world is only in the executable and cannot be unpacked.
     pub fn folder(&self, name: &str) -> Result<Option<PathBuf>> {
-        let mut lying = self.folders.iter().map(|folder| folder.join(name));
-        if let Some(found) = lying.find(|folder| is_world(folder)) {
+        let mut candidates = self.folders.iter().map(|folder| folder.join(name));
+        if let Some(found) = candidates.find(|folder| is_world(folder)) {
             return Ok(Some(found));
         }
-        let Some(packed) = self.packed.iter().find(|packed| packed.name == name) else {
+        let Some(world) = self.embedded.iter().find(|world| world.name == name) else {
             return Ok(None);
         };
         let places = Places::find(self.home.clone())?;
-        unpack(packed, &places.shipped()).map(Some)
+        unpack(world, &places.shipped()).map(Some)
     }
 
-    /// The checkpoint folder of the world [`DEFAULT`].
+    /// The checkpoint folder of the [`DEFAULT`] world.
     ///
     /// # Errors
-    /// As of [`Self::folder`].
+    /// Returns an error if the world is missing or cannot be unpacked.
     pub fn default_world(&self) -> Result<PathBuf> {
         self.folder(DEFAULT)?.ok_or_else(|| {
             Error::Argument(format!(
-                "no shipped world found ({FOLDER}/{DEFAULT}): name a checkpoint folder with --checkpoint"
+                "no included world found ({CHECKPOINTS}/{DEFAULT}): name a checkpoint folder with --checkpoint"
             ))
         })
     }
 
-    /// The names of all worlds: those in the program first, then others by the alphabet.
+    /// The names of all worlds: the embedded ones first, then the others in alphabetical order.
     pub fn names(&self) -> Vec<String> {
-        let own = self.packed.iter().map(|packed| packed.name.to_owned());
-        let mut names: Vec<String> = own.collect();
-        let lying = self.folders.iter().flat_map(|folder| worlds_in(folder));
-        let mut others: Vec<String> = lying.filter(|name| !names.contains(name)).collect();
+        let embedded = self.embedded.iter().map(|world| world.name.to_owned());
+        let mut names: Vec<String> = embedded.collect();
+        let on_disk = self.folders.iter().flat_map(|folder| worlds_in(folder));
+        let mut others: Vec<String> = on_disk.filter(|name| !names.contains(name)).collect();
         others.sort();
         others.dedup();
         names.extend(others);
@@ -116,13 +117,13 @@ impl Shipped {
     }
 }
 
-/// Where worlds may lie around an executable, in the order in which they are looked for.
-fn folders(executable: Option<&Path>) -> Vec<PathBuf> {
-    let mut folders = vec![PathBuf::from(FOLDER)];
-    if let Some(beside) = executable.and_then(Path::parent) {
-        folders.push(beside.join(FOLDER));
-        if let Some(above) = beside.parent() {
-            folders.push(above.join("share/driftless").join(FOLDER));
+/// The folders to search, given the executable's path, in order.
+fn search_folders(executable: Option<&Path>) -> Vec<PathBuf> {
+    let mut folders = vec![PathBuf::from(CHECKPOINTS)];
+    if let Some(bin) = executable.and_then(Path::parent) {
+        folders.push(bin.join(CHECKPOINTS));
+        if let Some(prefix) = bin.parent() {
+            folders.push(prefix.join("share/driftless").join(CHECKPOINTS));
         }
     }
     folders
@@ -140,56 +141,57 @@ fn worlds_in(folder: &Path) -> Vec<String> {
     names.filter(|name| !name.starts_with('.')).collect()
 }
 
-/// The folder of a packed world below `root`, written where it is not there whole.
+/// The folder of an embedded world below `root`. Writes it unless it is already complete.
 ///
-/// The folder above it is named by the program's version and the world's contents, so that no program
-/// plays what another one has unpacked.
-fn unpack(packed: &Packed, root: &Path) -> Result<PathBuf> {
-    let version = format!("{}-{:08x}", env!("CARGO_PKG_VERSION"), checksum(packed));
+/// Its parent folder is named by the program's version and a checksum of the world, so that no
+/// program plays what another version has unpacked.
+fn unpack(world: &EmbeddedWorld, root: &Path) -> Result<PathBuf> {
+    let version = format!("{}-{:08x}", env!("CARGO_PKG_VERSION"), checksum(world));
     let parent = root.join(version);
-    let folder = parent.join(packed.name);
-    if is_whole(&folder, packed) {
+    let folder = parent.join(world.name);
+    if is_complete(&folder, world) {
         return Ok(folder);
     }
-    sweep(&parent, packed.name);
+    remove_stale_staging(&parent, world.name);
     match std::fs::remove_dir_all(&folder) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io(&folder, e)),
         _ => {}
     }
     let staging = Staging::new(&folder)?;
-    for (file, bytes) in packed.files {
+    for (file, bytes) in world.files {
         write_atomic(&staging.path().join(file), bytes)?;
     }
     match staging.finish() {
-        // Another program was faster.
-        Err(_) if is_whole(&folder, packed) => Ok(folder),
+        // Another process unpacked it first.
+        Err(_) if is_complete(&folder, world) => Ok(folder),
         finished => Ok(finished.map(|()| folder)?),
     }
 }
 
-fn checksum(packed: &Packed) -> u32 {
-    packed.files.iter().fold(0, |sum, (file, bytes)| {
+/// CRC-32C of all file names and contents.
+fn checksum(world: &EmbeddedWorld) -> u32 {
+    world.files.iter().fold(0, |sum, (file, bytes)| {
         crc32c::crc32c_append(crc32c::crc32c_append(sum, file.as_bytes()), bytes)
     })
 }
 
-/// Whether a folder holds a packed world's files, byte for byte.
-fn is_whole(folder: &Path, packed: &Packed) -> bool {
-    packed.files.iter().all(|(file, bytes)| {
+/// Whether a folder holds all files of an embedded world, byte for byte.
+fn is_complete(folder: &Path, world: &EmbeddedWorld) -> bool {
+    world.files.iter().all(|(file, bytes)| {
         std::fs::read(folder.join(file)).is_ok_and(|found| found.as_slice() == *bytes)
     })
 }
 
-/// Removes what is left of a world's unpackings that broke off.
-fn sweep(parent: &Path, world: &str) {
-    let before = format!(".{world}.");
+/// Removes the staging folders that a crash left while unpacking the world called `name`.
+fn remove_stale_staging(parent: &Path, name: &str) {
+    let prefix = format!(".{name}.");
     for entry in parent.read_dir().into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
+        let file_name = entry.file_name();
+        let file_name = file_name.to_string_lossy();
         let age = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
-        let partial = name.starts_with(&before) && name.ends_with(".partial");
-        if partial && age().is_some_and(|age| age > LEFT_BEHIND) {
-            // What cannot be removed takes room and does no harm.
+        let is_staging = file_name.starts_with(&prefix) && file_name.ends_with(".partial");
+        if is_staging && age().is_some_and(|age| age > STALE_AFTER) {
+            // A folder that cannot be removed does no harm.
             let _ = std::fs::remove_dir_all(entry.path());
         }
     }

@@ -1,15 +1,16 @@
 use std::time::SystemTime;
 
 use super::*;
-use crate::workspace::save::playable;
+use crate::workspace::save::is_playable;
 use driftless_model::checkpoint::read_config;
 
-static TWO: [Packed; 2] = [
-    Packed {
+/// Two worlds with dummy files.
+static TWO: [EmbeddedWorld; 2] = [
+    EmbeddedWorld {
         name: "pong",
         files: &[(CONFIG, b"{}"), (DYNAMICS, b"weights")],
     },
-    Packed {
+    EmbeddedWorld {
         name: "maze",
         files: &[(CONFIG, b"{}")],
     },
@@ -26,7 +27,7 @@ fn shipped(root: &Path, folders: &[&str]) -> Shipped {
     Shipped {
         folders: folders.iter().map(|folder| root.join(folder)).collect(),
         home: Some(root.join("home")),
-        packed: &TWO,
+        embedded: &TWO,
     }
 }
 
@@ -39,24 +40,24 @@ fn age(path: &Path, by: Duration) {
 }
 
 #[test]
-fn worlds_are_looked_for_at_the_start_beside_the_program_and_where_packages_put_them() {
-    let found = folders(Some(Path::new("/usr/bin/driftless")));
+fn searches_three_folders() {
+    let found = search_folders(Some(Path::new("/usr/bin/driftless")));
     let expected = [
         "checkpoints",
         "/usr/bin/checkpoints",
         "/usr/share/driftless/checkpoints",
     ];
     assert_eq!(found, expected.map(PathBuf::from));
-    assert_eq!(folders(None), [PathBuf::from("checkpoints")]);
+    assert_eq!(search_folders(None), [PathBuf::from("checkpoints")]);
 }
 
 #[test]
-fn the_first_place_that_has_a_world_wins_and_the_program_comes_last() {
+fn first_folder_wins() {
     let root = tempfile::tempdir().unwrap();
     let shipped = shipped(root.path(), &["a", "b"]);
     let unpacked = shipped.folder("pong").unwrap().unwrap();
     assert!(unpacked.starts_with(root.path().join("home")));
-    // A folder without a world in it is none.
+    // A folder without a configuration is not a world.
     std::fs::create_dir_all(root.path().join("a/pong")).unwrap();
     let second = world(&root.path().join("b"), "pong");
     assert_eq!(shipped.folder("pong").unwrap(), Some(second));
@@ -66,10 +67,10 @@ fn the_first_place_that_has_a_world_wins_and_the_program_comes_last() {
 }
 
 #[test]
-fn worlds_of_the_program_are_named_first_and_each_once() {
+fn names_are_ordered_and_unique() {
     let root = tempfile::tempdir().unwrap();
-    for (place, name) in [("a", "zoo"), ("a", "maze"), ("b", "art"), ("b", "zoo")] {
-        world(&root.path().join(place), name);
+    for (folder, name) in [("a", "zoo"), ("a", "maze"), ("b", "art"), ("b", "zoo")] {
+        world(&root.path().join(folder), name);
     }
     world(&root.path().join("a"), ".zoo.x.partial");
     std::fs::create_dir(root.path().join("b/empty")).unwrap();
@@ -78,31 +79,31 @@ fn worlds_of_the_program_are_named_first_and_each_once() {
 }
 
 #[test]
-fn the_four_worlds_in_the_program_can_be_played_as_they_are_unpacked() {
+fn embedded_worlds_are_playable() {
     let root = tempfile::tempdir().unwrap();
     let shipped = Shipped {
         folders: Vec::new(),
         home: Some(root.path().into()),
-        packed: &PACKED,
+        embedded: &EMBEDDED,
     };
     assert_eq!(shipped.names(), ["pong", "breakout", "doom", "maze"]);
     for name in shipped.names() {
         let folder = shipped.folder(&name).unwrap().unwrap();
-        assert!(playable(&folder), "{name}");
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(FOLDER);
+        assert!(is_playable(&folder), "{name}");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(CHECKPOINTS);
         let config = read_config(&folder).unwrap();
         assert_eq!(config, read_config(&source.join(&name)).unwrap());
         for file in folder.read_dir().unwrap() {
             let file = file.unwrap();
-            let own = source.join(&name).join(file.file_name());
-            assert!(std::fs::read(own).unwrap() == std::fs::read(file.path()).unwrap());
+            let original = source.join(&name).join(file.file_name());
+            assert!(std::fs::read(original).unwrap() == std::fs::read(file.path()).unwrap());
         }
     }
     assert!(shipped.default_world().unwrap().ends_with(DEFAULT));
 }
 
 #[test]
-fn a_world_is_unpacked_once() {
+fn unpacks_once() {
     let root = tempfile::tempdir().unwrap();
     let folder = unpack(&TWO[0], root.path()).unwrap();
     assert_eq!(std::fs::read(folder.join(DYNAMICS)).unwrap(), b"weights");
@@ -114,9 +115,9 @@ fn a_world_is_unpacked_once() {
 }
 
 #[test]
-fn what_a_program_with_other_worlds_has_unpacked_is_left_alone_and_not_played() {
+fn other_versions_are_ignored() {
     let root = tempfile::tempdir().unwrap();
-    let old = Packed {
+    let old = EmbeddedWorld {
         name: "pong",
         files: &[(CONFIG, b"{}"), (DYNAMICS, b"WEIGHTS")],
     };
@@ -128,7 +129,7 @@ fn what_a_program_with_other_worlds_has_unpacked_is_left_alone_and_not_played() 
 }
 
 #[test]
-fn a_world_that_is_not_there_whole_is_unpacked_again() {
+fn damaged_world_is_unpacked_again() {
     let root = tempfile::tempdir().unwrap();
     let folder = unpack(&TWO[0], root.path()).unwrap();
     let weights = folder.join(DYNAMICS);
@@ -143,7 +144,7 @@ fn a_world_that_is_not_there_whole_is_unpacked_again() {
 }
 
 #[test]
-fn what_a_crash_left_is_removed_and_what_another_program_writes_now_is_not() {
+fn only_stale_staging_is_removed() {
     let root = tempfile::tempdir().unwrap();
     let folder = unpack(&TWO[0], root.path()).unwrap();
     let parent = folder.parent().unwrap();
@@ -153,16 +154,16 @@ fn what_a_crash_left_is_removed_and_what_another_program_writes_now_is_not() {
         std::fs::create_dir(parent.join(name)).unwrap();
         std::fs::write(parent.join(name).join(CONFIG), "{").unwrap();
     }
-    let left = |name: &str| parent.join(name).exists();
-    age(&parent.join(names[0]), LEFT_BEHIND * 2);
-    age(&parent.join(names[2]), LEFT_BEHIND * 2);
+    let exists = |name: &str| parent.join(name).exists();
+    age(&parent.join(names[0]), STALE_AFTER * 2);
+    age(&parent.join(names[2]), STALE_AFTER * 2);
     assert_eq!(unpack(&TWO[0], root.path()).unwrap(), folder);
-    assert!(!left(names[0]) && left(names[1]) && left(names[2]));
+    assert!(!exists(names[0]) && exists(names[1]) && exists(names[2]));
     assert_eq!(std::fs::read(folder.join(CONFIG)).unwrap(), b"{}");
 }
 
 #[test]
-fn programs_that_unpack_at_the_same_time_do_not_disturb_each_other() {
+fn concurrent_unpacking_is_safe() {
     let root = tempfile::tempdir().unwrap();
     std::thread::scope(|scope| {
         let all: Vec<_> = (0..8)
@@ -176,10 +177,10 @@ fn programs_that_unpack_at_the_same_time_do_not_disturb_each_other() {
 }
 
 #[test]
-fn a_place_that_cannot_be_written_is_named() {
+fn unwritable_home_is_named() {
     let root = tempfile::tempdir().unwrap();
     std::fs::write(root.path().join("home"), "a file").unwrap();
     let error = shipped(root.path(), &[]).folder("maze").unwrap_err();
-    let said = error.to_string();
-    assert!(said.contains("home"), "{said}");
+    let error = error.to_string();
+    assert!(error.contains("home"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! A run of the trainer in the background: a child process, and a thread that watches it.
+//! A training run in the background: a child process, and a thread that watches it.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -11,8 +11,8 @@ use clap::ValueEnum;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use serde::{Deserialize, Serialize};
 
-use super::log::Tail;
-use super::process::{End, Process, Program};
+use super::log::LogTail;
+use super::process::{ChildProcess, Exit, Program};
 use super::progress::Progress;
 use super::{Notify, save};
 use crate::{Error, Result};
@@ -21,57 +21,57 @@ use driftless_data::fs::{write_atomic, write_json};
 use driftless_model::checkpoint::DYNAMICS;
 use driftless_train::{Preset, Settings};
 
-/// Between two looks at the run.
-const LOOK: Duration = Duration::from_millis(300);
-/// What is kept of a run for the next time it is opened.
+/// Time between two checks on the run.
+const POLL_INTERVAL: Duration = Duration::from_millis(300);
+/// The run's [`RunNote`], read when it is opened again.
 const NOTE: &str = "new_world.json";
-/// The settings that a run of the window begins with.
+/// The settings that the window passes to a new run.
 const CONFIG: &str = "new_world.toml";
-/// Locked as long as somebody trains in the folder.
+/// Locked while a process trains in the folder.
 const LOCK: &str = "training.lock";
-/// Minutes between saves and between previews where the settings name none: a person waits.
+/// Default minutes between saves and between previews. Short, because a person is watching.
 const MINUTES: f64 = 2.0;
 
-/// A run to be made.
+/// What a new run is made from.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The world's name, as a proposal for saving it.
+    /// Suggested name of the world.
     pub name: String,
     /// Folder of the dataset.
     pub data: PathBuf,
-    /// The run's folder, new.
+    /// Folder of the run, which must be new.
     pub folder: PathBuf,
     /// Sizes of networks and batches.
     pub preset: Preset,
-    /// Settings (TOML) on top of the preset.
+    /// Settings file (TOML) that overrides the preset.
     pub settings: Option<PathBuf>,
 }
 
-/// What the trainer's own files do not say of a run.
+/// What the window remembers about a run beside the trainer's own files.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Note {
+struct RunNote {
     name: String,
     data: PathBuf,
     preset: String,
 }
 
-/// Whether anybody trains.
+/// State of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Nobody; it can go on unless all is done.
+    /// No process trains. The run can be resumed unless it is complete.
     Stopped,
-    /// The child trains.
+    /// The child process trains.
     Running,
-    /// The child was asked to save and end.
+    /// The child process was asked to save and exit.
     Stopping,
-    /// The child failed and said this.
+    /// The child process failed, with this message.
     Failed(String),
 }
 
-/// The newest preview.
+/// A preview image of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Preview {
-    /// Its file's name, which tells stage and step.
+    /// Its file name without extension, made of stage and step.
     pub name: String,
     /// Width and height in pixels.
     pub size: [usize; 2],
@@ -79,108 +79,99 @@ pub struct Preview {
     pub rgb: Vec<u8>,
 }
 
-/// What there is to see of a run.
+/// What the window shows of a run.
 #[derive(Clone, Debug)]
 pub struct View {
-    /// Whether anybody trains.
+    /// State of the run.
     pub state: State,
-    /// What the log tells.
+    /// Progress according to the log.
     pub progress: Progress,
     /// The newest preview, if any.
     pub preview: Option<Arc<Preview>>,
-    /// When the weights that can be played were saved; none while there are none.
+    /// When the playable weights were saved; `None` until there are any.
     pub saved: Option<SystemTime>,
 }
 
-enum Order {
-    Continue(Option<f64>),
+/// A message to the watching thread.
+enum WatcherCommand {
+    /// Trains for so many minutes, or until the run is complete.
+    Train(Option<f64>),
+    /// Asks the trainer to save and exit.
     Stop,
-    Leave,
+    /// Ends the thread, and with it the trainer.
+    Exit,
 }
 
 /// A run, and the thread that watches it.
 pub struct Training {
     folder: PathBuf,
-    note: Note,
+    note: RunNote,
     view: Arc<Mutex<View>>,
-    orders: Sender<Order>,
+    commands: Sender<WatcherCommand>,
     thread: JoinHandle<()>,
 }
 
 impl Training {
-    /// Starts a new run, for so many `minutes` or until all steps are done.
+    /// Creates a run and trains it for so many `minutes`, or until it is complete.
     ///
     /// # Errors
-    /// The folder holds something, the settings are no TOML, or no process starts.
-    pub fn start(plan: &Plan, minutes: Option<f64>, own: Program, notify: Notify) -> Result<Self> {
+    /// Returns an error if the settings are not valid TOML, or if a file or thread cannot be created.
+    pub fn start(
+        plan: &Plan,
+        minutes: Option<f64>,
+        program: Program,
+        notify: Notify,
+    ) -> Result<Self> {
         let folder = &plan.folder;
         let preset = plan.preset.to_possible_value();
-        let note = Note {
+        let note = RunNote {
             name: plan.name.clone(),
-            data: std::path::absolute(&plan.data).map_err(|e| Error::io(&plan.data, e))?,
+            data: absolute(&plan.data)?,
             preset: preset.map_or_else(String::new, |value| value.get_name().to_owned()),
         };
-        let settings = first_settings(plan.settings.as_deref())?;
+        let settings = initial_settings(plan.settings.as_deref())?;
         std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
         write_atomic(&folder.join(CONFIG), settings.as_bytes())?;
         write_json(&folder.join(NOTE), &note)?;
-        let training = Self::watch(folder.clone(), note, own, notify)?;
+        let training = Self::watch(folder.clone(), note, program, notify)?;
         training.go_on(minutes);
         Ok(training)
     }
 
-    /// Opens a run that was made earlier, here or by the command line. A run of the command line
-    /// does not say what it was trained from: `data` does then.
+    /// Opens an existing run, from the window or the command line. `data` names the dataset of a run
+    /// from the command line, which does not record it.
     ///
     /// # Errors
-    /// The folder is no run, or its dataset is unknown.
+    /// Returns an error if the folder is not a run, or if its dataset is unknown.
     pub fn open(
         folder: &Path,
         data: Option<PathBuf>,
-        own: Program,
+        program: Program,
         notify: Notify,
     ) -> Result<Self> {
-        let path = folder.join(NOTE);
-        let note = match std::fs::read_to_string(&path) {
-            Ok(text) => {
-                serde_json::from_str(&text).map_err(|e| Error::invalid(&path, e.to_string()))?
-            }
-            Err(_) => {
-                let name = folder.file_name().unwrap_or_default().to_string_lossy();
-                let data = data.ok_or_else(|| {
-                    let what =
-                        "does not say which dataset it was trained from, expected its folder";
-                    Error::invalid(folder, what)
-                })?;
-                Note {
-                    name: name.into_owned(),
-                    data: std::path::absolute(&data).map_err(|e| Error::io(&data, e))?,
-                    preset: String::new(),
-                }
-            }
-        };
+        let note = read_note(folder, data)?;
         if !folder.join("settings.toml").is_file() {
-            let what = "is no run, expected a folder with settings.toml that `train` has made";
+            let what = "is not a training run, expected a folder with settings.toml, as written by `train`";
             return Err(Error::invalid(folder, what));
         }
-        Self::watch(folder.to_path_buf(), note, own, notify)
+        Self::watch(folder.to_path_buf(), note, program, notify)
     }
 
-    /// Whether a run says which dataset it was trained from.
+    /// Whether the run records which dataset it was trained on.
     pub fn names_its_data(folder: &Path) -> bool {
         folder.join(NOTE).is_file()
     }
 
-    /// What a run was trained on, in words, where it says so.
+    /// A description of the dataset that the run was trained on, if recorded.
     pub fn trained_on(folder: &Path) -> Option<String> {
         let text = std::fs::read_to_string(folder.join(NOTE)).ok()?;
-        let note: Note = serde_json::from_str(&text).ok()?;
+        let note: RunNote = serde_json::from_str(&text).ok()?;
         let name = note.data.file_name()?.to_string_lossy();
         Some(format!("the dataset {name}"))
     }
 
-    fn watch(folder: PathBuf, note: Note, own: Program, notify: Notify) -> Result<Self> {
-        let (orders, inbox) = unbounded();
+    fn watch(folder: PathBuf, note: RunNote, program: Program, notify: Notify) -> Result<Self> {
+        let (commands, inbox) = unbounded();
         let settings = read_settings(&folder)?;
         let view = Arc::new(Mutex::new(View {
             state: State::Stopped,
@@ -189,17 +180,17 @@ impl Training {
             saved: None,
         }));
         let mut watcher = Watcher {
-            tail: Tail::new(folder.join("log.jsonl")),
-            settings_known: folder.join("settings.toml").is_file(),
+            tail: LogTail::new(folder.join("log.jsonl")),
+            settings_read: folder.join("settings.toml").is_file(),
             folder: folder.clone(),
             note: note.clone(),
-            own,
+            program,
             view: Arc::clone(&view),
             process: None,
             notify,
         };
-        // So that a run that was opened is seen as it stands from the first moment on.
-        watcher.look();
+        // The view is complete before anyone sees it.
+        watcher.poll();
         let thread = std::thread::Builder::new()
             .name("training".into())
             .spawn(move || watcher.run(&inbox))
@@ -208,7 +199,7 @@ impl Training {
             folder,
             note,
             view,
-            orders,
+            commands,
             thread,
         })
     }
@@ -218,12 +209,12 @@ impl Training {
         &self.folder
     }
 
-    /// The folder that is played.
+    /// The checkpoint folder, which can be played once both networks were saved.
     pub fn checkpoint(&self) -> PathBuf {
         self.folder.join("checkpoint")
     }
 
-    /// The world's name.
+    /// Suggested name of the world.
     pub fn name(&self) -> &str {
         &self.note.name
     }
@@ -233,58 +224,81 @@ impl Training {
         &self.note.data
     }
 
-    /// What there is to see now.
+    /// The current view, locked. Hold it briefly.
     pub fn view(&self) -> MutexGuard<'_, View> {
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Trains on where the run stopped, for so many minutes or until all steps are done.
+    /// Resumes training, for so many minutes or until the run is complete.
     pub fn go_on(&self, minutes: Option<f64>) {
-        // Seen at once, so that nothing offers to do it twice.
+        // Set at once, so that the window does not offer it twice.
         self.view().state = State::Running;
-        let _ = self.orders.send(Order::Continue(minutes));
+        let _ = self.commands.send(WatcherCommand::Train(minutes));
     }
 
-    /// Asks the trainer to save and end.
+    /// Asks the trainer to save and exit.
     pub fn stop(&self) {
         self.view().state = State::Stopping;
-        let _ = self.orders.send(Order::Stop);
+        let _ = self.commands.send(WatcherCommand::Stop);
     }
 
-    /// Whether a child process is at work.
+    /// Whether the child process is running.
     pub fn busy(&self) -> bool {
         matches!(self.view().state, State::Running | State::Stopping)
     }
 
-    /// Asks the trainer to save and end, and waits so long for it; then it is ended as it is, and
-    /// the run's last save stays.
-    pub fn finish(self, wait: Duration) {
-        let _ = self.orders.send(Order::Stop);
-        let since = Instant::now();
-        while self.busy() && since.elapsed() < wait {
+    /// Asks the trainer to save and exit, and kills it after `timeout`. The last save remains in
+    /// either case.
+    pub fn finish(self, timeout: Duration) {
+        let _ = self.commands.send(WatcherCommand::Stop);
+        let start = Instant::now();
+        while self.busy() && start.elapsed() < timeout {
             std::thread::sleep(Duration::from_millis(50));
         }
-        let _ = self.orders.send(Order::Leave);
+        let _ = self.commands.send(WatcherCommand::Exit);
         let _ = self.thread.join();
     }
 }
 
-/// Settings of the run, or the defaults before the trainer has written them.
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(|e| Error::io(path, e))
+}
+
+/// The run's own note, or one made from its folder's name and `data`.
+fn read_note(folder: &Path, data: Option<PathBuf>) -> Result<RunNote> {
+    let path = folder.join(NOTE);
+    if let Ok(text) = std::fs::read_to_string(&path) {
+        return serde_json::from_str(&text).map_err(|e| Error::invalid(&path, e.to_string()));
+    }
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let data = data.ok_or_else(|| {
+        let what = "does not record which dataset it was trained on: choose its folder";
+        Error::invalid(folder, what)
+    })?;
+    Ok(RunNote {
+        name: name.into_owned(),
+        data: absolute(&data)?,
+        preset: String::new(),
+    })
+}
+
+/// The run's settings, or the defaults until the trainer has written them.
 fn read_settings(folder: &Path) -> Result<Settings> {
     let path = folder.join("settings.toml");
-    match path.is_file() {
-        true => Ok(Settings::read(&path, &Settings::default())?),
-        false => Ok(Settings::default()),
+    if path.is_file() {
+        Ok(Settings::read(&path, &Settings::default())?)
+    } else {
+        Ok(Settings::default())
     }
 }
 
-/// A person's settings, which save and show previews often unless they say otherwise.
-fn first_settings(given: Option<&Path>) -> Result<String> {
+/// The user's settings as TOML, with short intervals for saves and previews unless they are set.
+fn initial_settings(path: Option<&Path>) -> Result<String> {
     let mut table = toml::Table::new();
-    if let Some(path) = given {
+    if let Some(path) = path {
         let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
-        let wrong = |e: toml::de::Error| Error::invalid(path, e.message().to_owned());
-        table = toml::from_str(&text).map_err(wrong)?;
+        let invalid = |e: toml::de::Error| Error::invalid(path, e.message().to_owned());
+        table = toml::from_str(&text).map_err(invalid)?;
     }
     for key in ["save_minutes", "preview_minutes"] {
         let value = toml::Value::Float(MINUTES);
@@ -293,36 +307,37 @@ fn first_settings(given: Option<&Path>) -> Result<String> {
     toml::to_string(&table).map_err(|e| Error::Argument(e.to_string()))
 }
 
+/// The state of the watching thread.
 struct Watcher {
     folder: PathBuf,
-    note: Note,
-    own: Program,
-    tail: Tail,
-    /// Whether the trainer's own settings were read, which tell the number of steps.
-    settings_known: bool,
+    note: RunNote,
+    program: Program,
+    tail: LogTail,
+    /// Whether the trainer's settings were read, which hold the number of steps.
+    settings_read: bool,
     view: Arc<Mutex<View>>,
-    process: Option<Process>,
+    process: Option<ChildProcess>,
     notify: Notify,
 }
 
 impl Watcher {
-    fn run(mut self, orders: &Receiver<Order>) {
+    fn run(mut self, commands: &Receiver<WatcherCommand>) {
         loop {
-            match orders.recv_timeout(LOOK) {
-                Ok(Order::Continue(minutes)) => {
+            match commands.recv_timeout(POLL_INTERVAL) {
+                Ok(WatcherCommand::Train(minutes)) => {
                     if let Err(error) = self.start(minutes) {
                         self.set_state(State::Failed(error.to_string()));
                     }
                 }
-                Ok(Order::Stop) => match &mut self.process {
-                    Some(process) => process.ask_to_stop(),
-                    None => self.stopped(),
+                Ok(WatcherCommand::Stop) => match &mut self.process {
+                    Some(process) => process.request_stop(),
+                    None => self.stop_without_process(),
                 },
-                // Dropping the process ends it.
-                Ok(Order::Leave) | Err(RecvTimeoutError::Disconnected) => return,
+                // Dropping the process kills it.
+                Ok(WatcherCommand::Exit) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            if self.process.is_some() && self.look() {
+            if self.process.is_some() && self.poll() {
                 (self.notify)();
             }
         }
@@ -337,10 +352,10 @@ impl Watcher {
         (self.notify)();
     }
 
-    /// A stop without a process changes nothing but what was announced.
-    fn stopped(&self) {
-        let announced = self.view().state == State::Stopping;
-        if announced {
+    /// [`Training::stop`] has already set the state to stopping.
+    fn stop_without_process(&self) {
+        let stopping = self.view().state == State::Stopping;
+        if stopping {
             self.set_state(State::Stopped);
         }
     }
@@ -348,55 +363,42 @@ impl Watcher {
     fn start(&mut self, minutes: Option<f64>) -> Result<()> {
         if self.process.is_none() {
             let lock = lock(&self.folder)?;
-            self.process = Some(self.own.start(&self.arguments(minutes), Some(lock))?);
+            let arguments = self.arguments(minutes);
+            self.process = Some(self.program.start(&arguments, Some(lock))?);
         }
         self.set_state(State::Running);
         Ok(())
     }
 
-    /// The trainer's command line.
+    /// The trainer's command line arguments.
     fn arguments(&self, minutes: Option<f64>) -> Vec<OsString> {
-        let mut words: Vec<OsString> = ["train", "all", "--resume", "--data"]
+        let mut arguments: Vec<OsString> = ["train", "all", "--resume", "--data"]
             .map(Into::into)
             .into();
-        words.extend([self.note.data.clone().into(), "--out".into()]);
-        words.push(self.folder.clone().into());
-        // A run that has begun keeps its settings.
+        arguments.extend([self.note.data.clone().into(), "--out".into()]);
+        arguments.push(self.folder.clone().into());
+        // A run that was started before keeps its settings.
         if !self.folder.join("settings.toml").is_file() {
-            words.extend(["--preset".into(), self.note.preset.clone().into()]);
-            words.extend(["--config".into(), self.folder.join(CONFIG).into()]);
+            arguments.extend(["--preset".into(), self.note.preset.clone().into()]);
+            arguments.extend(["--config".into(), self.folder.join(CONFIG).into()]);
         }
         if let Some(minutes) = minutes {
-            words.extend(["--max-minutes".into(), minutes.to_string().into()]);
+            arguments.extend(["--max-minutes".into(), minutes.to_string().into()]);
         }
-        words
+        arguments
     }
 
-    /// Reads what is new; whether anything was.
-    fn look(&mut self) -> bool {
-        // Before the files, so that what a process wrote last is read after its end was seen.
-        let state = self.process.as_mut().and_then(ended);
-        let mut changed = state.is_some();
-        if !self.settings_known
-            && let Ok(settings) = self
-                .folder
-                .join("settings.toml")
-                .is_file()
-                .then(|| read_settings(&self.folder))
-                .transpose()
-            && let Some(settings) = settings
-        {
-            self.view().progress = Progress::new(&settings);
-            self.settings_known = true;
-            changed = true;
-        }
+    /// Updates the view from the process and the run's files. Returns whether anything changed.
+    fn poll(&mut self) -> bool {
+        // First, so that the last output of a process that has ended is read below.
+        let exit_state = self.process.as_mut().and_then(exit_state);
+        let mut changed = exit_state.is_some();
+        changed |= self.poll_settings();
         let entries = self.tail.read().unwrap_or_default();
         changed |= !entries.is_empty();
         let preview = self.newer_preview();
         changed |= preview.is_some();
-        let checkpoint = self.folder.join("checkpoint");
-        let written = || checkpoint.join(DYNAMICS).metadata().ok()?.modified().ok();
-        let saved = save::playable(&checkpoint).then(written).flatten();
+        let saved = self.saved_time();
         let mut view = self.view();
         entries
             .into_iter()
@@ -406,7 +408,7 @@ impl Watcher {
         if preview.is_some() {
             view.preview = preview;
         }
-        if let Some(state) = state {
+        if let Some(state) = exit_state {
             view.state = state;
             drop(view);
             self.process = None;
@@ -414,43 +416,66 @@ impl Watcher {
         changed
     }
 
-    /// The newest preview, unless it is the one on show.
+    /// Reads the settings once the trainer has written them. Returns whether it has.
+    fn poll_settings(&mut self) -> bool {
+        if self.settings_read || !self.folder.join("settings.toml").is_file() {
+            return false;
+        }
+        let Ok(settings) = read_settings(&self.folder) else {
+            return false;
+        };
+        self.view().progress = Progress::new(&settings);
+        self.settings_read = true;
+        true
+    }
+
+    /// When the playable weights were saved.
+    fn saved_time(&self) -> Option<SystemTime> {
+        let checkpoint = self.folder.join("checkpoint");
+        if !save::is_playable(&checkpoint) {
+            return None;
+        }
+        checkpoint.join(DYNAMICS).metadata().ok()?.modified().ok()
+    }
+
+    /// The newest preview, unless the view already has it.
     fn newer_preview(&self) -> Option<Arc<Preview>> {
         let entries = self.folder.join("previews").read_dir().ok()?;
-        let dated = entries.flatten().filter_map(|entry| {
+        let with_time = entries.flatten().filter_map(|entry| {
             let path = entry.path();
-            let png = path.extension().is_some_and(|extension| extension == "png");
-            let written = entry.metadata().ok()?.modified().ok()?;
-            png.then_some((written, path))
+            let is_png = path.extension().is_some_and(|extension| extension == "png");
+            let modified = entry.metadata().ok()?.modified().ok()?;
+            is_png.then_some((modified, path))
         });
-        let (_, path) = dated.max()?;
+        let (_, path) = with_time.max()?;
         let name = path.file_stem()?.to_string_lossy().into_owned();
         let shown = self.view().preview.as_ref().map(|p| p.name.clone());
         if shown.as_deref() == Some(name.as_str()) {
             return None;
         }
-        // One that cannot be read is still being written.
-        let picture = image::open(&path).ok()?.into_rgb8();
-        let size = [picture.width(), picture.height()].map(|side| side as usize);
+        // A file that cannot be read is still being written.
+        let image = image::open(&path).ok()?.into_rgb8();
+        let size = [image.width(), image.height()].map(|side| side as usize);
         Some(Arc::new(Preview {
             name,
             size,
-            rgb: picture.into_raw(),
+            rgb: image.into_raw(),
         }))
     }
 }
 
-fn ended(process: &mut Process) -> Option<State> {
-    match process.ended() {
+/// The run's state after its process has exited; `None` while it runs.
+fn exit_state(process: &mut ChildProcess) -> Option<State> {
+    match process.try_wait() {
         Ok(None) => None,
-        Ok(Some(End::Done)) => Some(State::Stopped),
-        Ok(Some(End::Failed(what))) => Some(State::Failed(what)),
+        Ok(Some(Exit::Success)) => Some(State::Stopped),
+        Ok(Some(Exit::Failure(message))) => Some(State::Failed(message)),
         Err(error) => Some(State::Failed(error.to_string())),
     }
 }
 
-/// The run's lock. The child gets it as its standard input: on Unix it then holds as long as the
-/// child lives, even where the window was killed.
+/// Locks the run. The child gets the file as its standard input: on Unix the lock then lasts as long
+/// as the child, even if the window is killed.
 fn lock(folder: &Path) -> Result<File> {
     let path = folder.join(LOCK);
     let file = File::create(&path).map_err(|e| Error::io(&path, e))?;
@@ -458,7 +483,7 @@ fn lock(folder: &Path) -> Result<File> {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => Err(Error::invalid(
             folder,
-            "is being trained by another process, which has to end first",
+            "another process is training this run: stop it first",
         )),
         Err(std::fs::TryLockError::Error(error)) => Err(Error::io(&path, error)),
     }

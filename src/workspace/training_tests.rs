@@ -1,10 +1,10 @@
-//! A run in the background, with a shell script in the trainer's place.
+//! Runs in the background, with a shell script as the trainer.
 
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 
-/// Writes what a trainer writes, step by step, until it is asked to stop.
+/// Writes the trainer's files step by step until it is asked to stop.
 const TRAINER: &str = r#"#!/bin/sh
 echo "$*" >> "$0.calls"
 out=$(echo "$*" | sed 's/.*--out \([^ ]*\).*/\1/')
@@ -19,18 +19,24 @@ while :; do
 done
 "#;
 
-/// A person who waits until the run looks as wanted.
-fn wait_for(training: &Training, wanted: impl Fn(&View) -> bool) {
-    while !wanted(&training.view()) {
+/// Fails a test that hangs.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Waits until the run's view satisfies `condition`.
+fn wait_for(training: &Training, condition: impl Fn(&View) -> bool) {
+    let start = Instant::now();
+    while !condition(&training.view()) {
+        assert!(start.elapsed() < TIMEOUT, "{:?}", training.view());
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
-struct Place {
+/// A temporary folder with a run and a trainer.
+struct Fixture {
     folder: tempfile::TempDir,
 }
 
-impl Place {
+impl Fixture {
     fn new() -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
@@ -66,9 +72,9 @@ impl Place {
 }
 
 #[test]
-fn a_run_is_seen_as_it_goes_and_goes_on_where_it_was_stopped() {
-    let place = Place::new();
-    let training = place.start(TRAINER);
+fn stopped_run_resumes() {
+    let fixture = Fixture::new();
+    let training = fixture.start(TRAINER);
     wait_for(&training, |view| view.progress.current().done() >= 41);
     assert_eq!(training.view().progress.stages[0].steps, 1000);
     training.stop();
@@ -76,32 +82,32 @@ fn a_run_is_seen_as_it_goes_and_goes_on_where_it_was_stopped() {
     let stopped = training.view().progress.current().done();
     training.go_on(Some(2.5));
     wait_for(&training, |view| view.progress.current().done() > stopped);
-    training.finish(Duration::from_secs(60));
-    let calls = place.calls();
+    training.finish(TIMEOUT);
+    let calls = fixture.calls();
     assert!(calls[0].contains("--preset small --config"), "{calls:?}");
-    let again = &calls[1];
-    assert!(again.contains("--resume") && !again.contains("--preset"));
-    assert!(again.contains("--max-minutes 2.5"), "{again}");
-    assert!(place.plan().folder.join("step").exists());
+    let resumed = &calls[1];
+    assert!(resumed.contains("--resume") && !resumed.contains("--preset"));
+    assert!(resumed.contains("--max-minutes 2.5"), "{resumed}");
+    assert!(fixture.plan().folder.join("step").exists());
 }
 
 #[test]
-fn a_failure_is_told_in_the_trainers_own_words() {
-    let place = Place::new();
-    let training = place.start("#!/bin/sh\necho 'driftless: no space left' >&2\nexit 1\n");
+fn failure_shows_the_trainers_message() {
+    let fixture = Fixture::new();
+    let training = fixture.start("#!/bin/sh\necho 'driftless: no space left' >&2\nexit 1\n");
     let failed = State::Failed("no space left".into());
     wait_for(&training, |view| view.state == failed);
     assert!(!training.busy());
 }
 
 #[test]
-fn a_run_is_opened_again_with_its_name_its_data_and_its_log() {
-    let place = Place::new();
-    let training = place.start(TRAINER);
+fn run_is_reopened() {
+    let fixture = Fixture::new();
+    let training = fixture.start(TRAINER);
     wait_for(&training, |view| view.progress.current().done() >= 21);
-    training.finish(Duration::from_secs(60));
-    let folder = place.plan().folder;
-    let program = place.script(TRAINER);
+    training.finish(TIMEOUT);
+    let folder = fixture.plan().folder;
+    let program = fixture.script(TRAINER);
     let opened = Training::open(&folder, None, program, Arc::new(|| {})).unwrap();
     assert_eq!((opened.name(), opened.busy()), ("Mine", false));
     assert!(opened.data().ends_with("data"));
@@ -109,41 +115,41 @@ fn a_run_is_opened_again_with_its_name_its_data_and_its_log() {
 }
 
 #[test]
-fn a_run_of_the_command_line_asks_for_its_dataset() {
-    let place = Place::new();
-    let folder = place.folder.path().join("other");
+fn command_line_run_needs_its_dataset() {
+    let fixture = Fixture::new();
+    let folder = fixture.folder.path().join("other");
     std::fs::create_dir(&folder).unwrap();
     let open = |data| Training::open(&folder, data, Program::at("x"), Arc::new(|| {}));
-    let complaint = |data| open(data).err().unwrap().to_string();
-    assert!(complaint(None).contains("which dataset"));
-    assert!(complaint(Some("data".into())).contains("settings.toml"));
+    let error = |data| open(data).err().unwrap().to_string();
+    assert!(error(None).contains("which dataset"));
+    assert!(error(Some("data".into())).contains("settings.toml"));
     std::fs::write(folder.join("settings.toml"), "").unwrap();
     assert_eq!(open(Some("data".into())).unwrap().name(), "other");
 }
 
 #[test]
-fn two_do_not_train_in_one_folder() {
-    let place = Place::new();
-    let training = place.start(TRAINER);
+fn folder_is_locked_while_training() {
+    let fixture = Fixture::new();
+    let training = fixture.start(TRAINER);
     wait_for(&training, |view| view.progress.current().done() >= 21);
-    let program = Program::at(place.folder.path().join("trainer"));
-    let second = Training::open(&place.plan().folder, None, program, Arc::new(|| {})).unwrap();
+    let program = Program::at(fixture.folder.path().join("trainer"));
+    let second = Training::open(&fixture.plan().folder, None, program, Arc::new(|| {})).unwrap();
     second.go_on(None);
     wait_for(
         &second,
         |view| matches!(&view.state, State::Failed(what) if what.contains("another process")),
     );
     assert_eq!(training.view().state, State::Running);
-    training.finish(Duration::from_secs(60));
+    training.finish(TIMEOUT);
 }
 
 #[test]
-fn settings_save_and_show_often_unless_they_say_otherwise() {
+fn initial_settings_keep_own_values() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "save_minutes = 7.0\n[dynamics]\nbatch = 2\n").unwrap();
-    let table: toml::Table = toml::from_str(&first_settings(Some(file.path())).unwrap()).unwrap();
+    let table: toml::Table = toml::from_str(&initial_settings(Some(file.path())).unwrap()).unwrap();
     assert_eq!(table["save_minutes"].as_float(), Some(7.0));
     assert_eq!(table["preview_minutes"].as_float(), Some(MINUTES));
     std::fs::write(file.path(), "save_minutes = ").unwrap();
-    assert!(first_settings(Some(file.path())).is_err());
+    assert!(initial_settings(Some(file.path())).is_err());
 }

@@ -1,7 +1,6 @@
-//! An X server of its own with a window manager, and a person's hands on it: xdotool, wmctrl,
-//! ImageMagick's import.
+//! A private X server with a window manager, driven by xdotool, wmctrl and ImageMagick's import.
 
-// Each file of tests needs a part of it.
+// Each test file uses only a part of it.
 #![allow(dead_code)]
 
 use std::io::{BufRead, BufReader, Read};
@@ -10,28 +9,26 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use image::RgbImage;
+use image::imageops;
 
-/// Waiting longer than this ends a test that hangs.
-const HANGS: Duration = Duration::from_secs(120);
+use crate::common::{path_str, skip_without, wait};
+
+/// A window that does not change for this long is considered still.
+const STILL: Duration = Duration::from_secs(1);
 
 const TOOLS: [&str; 5] = ["Xvfb", "openbox", "xdotool", "wmctrl", "import"];
 
-/// Whether tests may be skipped for missing tools.
-fn may_skip() -> bool {
-    std::env::var("CI").as_deref() != Ok("true")
-}
-
-/// A display, ended when dropped.
+/// An X display; its processes are killed when it is dropped.
 pub struct Display {
     name: String,
     server: Child,
     manager: Child,
-    /// Where its programs keep their settings.
+    /// Settings folder of the programs on this display.
     settings: tempfile::TempDir,
 }
 
 impl Display {
-    /// Starts one; without the tools the test is skipped, or fails where `CI` is `true`.
+    /// Starts a display. Without the tools the test is skipped, or fails where `CI` is `true`.
     pub fn start() -> Option<Self> {
         let found = |tool: &&str| {
             let path = std::env::var_os("PATH").unwrap_or_default();
@@ -39,20 +36,19 @@ impl Display {
         };
         let missing: Vec<_> = TOOLS.into_iter().filter(|tool| !found(tool)).collect();
         if !missing.is_empty() {
-            assert!(may_skip(), "not installed: {missing:?}");
-            eprintln!("skipped: not installed: {missing:?}");
+            skip_without(&missing.join(", "));
             return None;
         }
-        // On a loaded machine a server or its manager now and then fails to start.
-        let tried = (0..5).find_map(|_| Self::try_start());
+        // On a loaded machine the server or its window manager sometimes fails to start.
+        let display = (0..5).find_map(|_| Self::try_start());
         assert!(
-            tried.is_some(),
+            display.is_some(),
             "no X server with a window manager in five tries"
         );
-        tried
+        display
     }
 
-    /// One try; `None` where the window manager does not answer in time.
+    /// Returns `None` if the window manager does not answer in time.
     fn try_start() -> Option<Self> {
         let mut server = Command::new("Xvfb")
             .args([
@@ -69,10 +65,10 @@ impl Display {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        // The server writes the number that it found free, once it listens.
+        // Once the server listens, it writes the display number it has chosen.
         let mut number = String::new();
-        let mut told = BufReader::new(server.stdout.take().unwrap());
-        told.read_line(&mut number).unwrap();
+        let mut stdout = BufReader::new(server.stdout.take().unwrap());
+        stdout.read_line(&mut number).unwrap();
         let name = format!(":{}", number.trim());
         let manager = Command::new("openbox")
             .arg("--sm-disable")
@@ -97,7 +93,7 @@ impl Display {
         None
     }
 
-    /// The file in which programs on this display keep their settings.
+    /// The settings file of the programs on this display.
     pub fn settings(&self) -> PathBuf {
         self.settings.path().join("settings.toml")
     }
@@ -123,7 +119,7 @@ impl Display {
         };
         window.id = wait("the window", || {
             if let Some(status) = window.program.try_wait().unwrap() {
-                panic!("no window, but {status}: {}", window.stderr());
+                panic!("exited without a window, {status}: {}", window.stderr());
             }
             let found = self
                 .run(
@@ -141,8 +137,8 @@ impl Display {
         window
     }
 
-    /// The program's own word when it opens no window on this display.
-    pub fn refuse(&self, args: &[&str], env: &[(&str, &str)]) -> (ExitStatus, String) {
+    /// Runs `driftless`, which must exit by itself; returns its status and stderr.
+    pub fn run_to_exit(&self, args: &[&str], env: &[(&str, &str)]) -> (ExitStatus, String) {
         let output = Command::new(env!("CARGO_BIN_EXE_driftless"))
             .args(args)
             .env("DISPLAY", &self.name)
@@ -161,12 +157,11 @@ impl Display {
             .env("DISPLAY", &self.name)
             .output()
             .map_err(|e| e.to_string())?;
-        match output.status.success() {
-            true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-            false => Err(format!(
-                "{tool} {args:?}: {}",
-                String::from_utf8_lossy(&output.stderr)
-            )),
+        if output.status.success() {
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        } else {
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            Err(format!("{tool} {args:?}: {stderr}"))
         }
     }
 }
@@ -180,7 +175,7 @@ impl Drop for Display {
     }
 }
 
-/// The program's window, with the focus.
+/// The program's window, which has the focus.
 pub struct Window<'a> {
     display: &'a Display,
     program: Child,
@@ -188,7 +183,7 @@ pub struct Window<'a> {
 }
 
 impl Window<'_> {
-    /// Presses a key and leaves it down.
+    /// Presses a key and keeps it down.
     pub fn down(&self, key: &str) {
         self.display.run("xdotool", &["keydown", key]).unwrap();
     }
@@ -202,13 +197,19 @@ impl Window<'_> {
         self.up(key);
     }
 
-    /// What is written above the window.
+    /// Hides the performance overlay and the tuning panel, which change without new frames.
+    pub fn show_only_the_world(&self) {
+        self.press("h");
+        self.press("t");
+    }
+
+    /// The window's title.
     pub fn title(&self) -> String {
         let title = self.display.run("xdotool", &["getwindowname", &self.id]);
         title.unwrap().trim().to_owned()
     }
 
-    /// Puts the pointer into the window's middle and moves it to the right, in so many steps.
+    /// Moves the pointer to the right in steps, starting inside the window.
     pub fn move_right(&self, pixels: u32, steps: u32) {
         let middle = ["mousemove", "--window", &self.id, "400", "400"];
         self.display.run("xdotool", &middle).unwrap();
@@ -220,29 +221,68 @@ impl Window<'_> {
         }
     }
 
-    /// What the window shows.
+    /// A screenshot of the window.
     pub fn screenshot(&self, file: &Path) -> RgbImage {
-        let path = file.to_str().unwrap();
+        let path = path_str(file);
         self.display
             .run("import", &["-window", &self.id, path])
             .unwrap();
         image::open(file).unwrap().into_rgb8()
     }
 
-    /// Takes screenshots until one is as wanted.
+    /// Takes screenshots until one satisfies `condition`.
     pub fn wait_for(
         &self,
         what: &str,
         file: &Path,
-        wanted: impl Fn(&RgbImage) -> bool,
+        condition: impl Fn(&RgbImage) -> bool,
     ) -> RgbImage {
-        wait(what, || Some(self.screenshot(file)).filter(&wanted))
+        wait(what, || Some(self.screenshot(file)).filter(&condition))
     }
 
-    /// Presses the window's close button: the window manager sends WM_DELETE_WINDOW.
+    /// The part of the window above the notices and the controls.
+    fn upper_part(&self, file: &Path) -> RgbImage {
+        let shot = self.screenshot(file);
+        let (width, height) = shot.dimensions();
+        imageops::crop_imm(&shot, 0, 0, width, height * 4 / 5).to_image()
+    }
+
+    /// Waits until the window has changed `count` times. After [`Self::show_only_the_world`], each
+    /// change is at least one new frame.
+    pub fn wait_for_changes(&self, count: usize, file: &Path) {
+        let mut last = self.upper_part(file);
+        for _ in 0..count {
+            last = wait("a new frame", || {
+                Some(self.upper_part(file)).filter(|shot| *shot != last)
+            });
+        }
+    }
+
+    /// Waits until the window no longer changes.
+    pub fn wait_until_still(&self, file: &Path) {
+        let (mut last, mut since) = (self.upper_part(file), Instant::now());
+        wait("a still window", || {
+            let shot = self.upper_part(file);
+            if shot != last {
+                (last, since) = (shot, Instant::now());
+            }
+            (since.elapsed() > STILL).then_some(())
+        });
+    }
+
+    /// Presses a key and waits until it has changed the window.
+    pub fn press_and_wait(&self, key: &str, file: &Path) {
+        let before = self.upper_part(file);
+        self.press(key);
+        wait(key, || {
+            Some(self.upper_part(file)).filter(|shot| *shot != before)
+        });
+    }
+
+    /// Closes the window through the window manager (WM_DELETE_WINDOW); returns status and stderr.
     pub fn close(mut self) -> (ExitStatus, String) {
         self.display.run("wmctrl", &["-i", "-c", &self.id]).unwrap();
-        let status = wait("the end", || self.program.try_wait().unwrap());
+        let status = wait("the exit", || self.program.try_wait().unwrap());
         (status, self.stderr())
     }
 
@@ -259,17 +299,5 @@ impl Drop for Window<'_> {
     fn drop(&mut self) {
         let _ = self.program.kill();
         let _ = self.program.wait();
-    }
-}
-
-/// Asks again and again until there is an answer.
-pub fn wait<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(answer) = ask() {
-            return answer;
-        }
-        assert!(start.elapsed() < HANGS, "{what} did not come");
-        std::thread::sleep(Duration::from_millis(50));
     }
 }

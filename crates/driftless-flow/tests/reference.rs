@@ -1,5 +1,5 @@
-//! The flow library against public ones: the numbers in crates/driftless-flow/tests/data/flow_*.json come from
-//! scripts/reference/flow.py. docs/flow.md tells what is compared, and how close it is.
+//! Compares the flow library with public ones. The reference values in crates/driftless-flow/tests/data/flow_*.json come
+//! from scripts/reference/flow.py; docs/flow.md says what is compared and with which tolerance.
 
 #![allow(clippy::unwrap_used)]
 
@@ -31,7 +31,7 @@ fn list(value: &Value) -> &[Value] {
     list
 }
 
-/// All numbers in a nested list.
+/// All numbers of a nested list, flattened.
 fn numbers(value: &Value) -> Vec<f64> {
     match value.as_f64() {
         Some(number) => vec![number],
@@ -39,7 +39,7 @@ fn numbers(value: &Value) -> Vec<f64> {
     }
 }
 
-/// A list of rows.
+/// A matrix from a list of rows.
 fn tensor(value: &Value) -> Tensor {
     let rows = list(value).len();
     Tensor::from_vec(numbers(value), (rows, ()), &Device::Cpu).unwrap()
@@ -53,12 +53,12 @@ fn path(value: &Value) -> Path {
     serde_json::from_value(value.clone()).unwrap()
 }
 
-/// The coefficients at many levels, each a row of its own.
+/// The coefficients at many signal levels, one row each.
 fn coefficients(path: Path, levels: &Value) -> Coefficients<Tensor> {
     path.coefficients(&tensor(levels)).unwrap()
 }
 
-/// The script's mixture of round Gaussians as data, and what any affine path makes of it.
+/// The script's data distribution, a mixture of isotropic Gaussians, and its marginals on affine paths.
 struct Mixture {
     weights: Vec<f64>,
     means: Vec<Tensor>,
@@ -115,8 +115,7 @@ impl Mixture {
     }
 }
 
-/// The largest difference between our numbers and theirs, relative to theirs where those are
-/// larger than 1.
+/// The largest difference from the reference values, relative where these are larger than 1.
 struct Gap {
     what: &'static str,
     largest: f64,
@@ -153,7 +152,7 @@ impl Gap {
 }
 
 #[test]
-fn coefficients_and_their_derivatives() {
+fn path_coefficients_and_derivatives() {
     let mut gap = Gap::new("coefficients");
     for case in list(&read("flow_paths.json")["paths"]) {
         let (path, name) = (path(&case["path"]), &case["scheduler"]);
@@ -189,7 +188,7 @@ fn levels_of_ratios() {
 }
 
 #[test]
-fn samples_on_the_path_and_their_velocities() {
+fn path_samples_and_velocities() {
     let mut gap = Gap::new("samples and their velocities");
     for case in list(&read("flow_paths.json")["paths"]) {
         let (path, name, sample) = (path(&case["path"]), &case["scheduler"], &case["sample"]);
@@ -204,7 +203,7 @@ fn samples_on_the_path_and_their_velocities() {
 }
 
 #[test]
-fn conversions_between_data_noise_and_velocity() {
+fn prediction_conversions() {
     let mut gap = Gap::new("conversions between x, ε and v");
     let quantities = [
         ("target", Prediction::X),
@@ -226,12 +225,12 @@ fn conversions_between_data_noise_and_velocity() {
             }
         }
     }
-    // Written another way, and divided by α and σ down to 0.02.
+    // Their formula differs, and divides by α and σ down to 0.02.
     gap.within(1e-13);
 }
 
 #[test]
-fn scores_are_the_gradients_of_the_log_density() {
+fn scores_are_log_density_gradients() {
     let mut gap = Gap::new("score, x̂ and ε̂ of a marginal velocity");
     for case in list(&read("flow_paths.json")["paths"]) {
         let (path, name, mixture) = (path(&case["path"]), &case["scheduler"], &case["mixture"]);
@@ -254,7 +253,7 @@ fn scores_are_the_gradients_of_the_log_density() {
             &mixture["velocity"],
         );
     }
-    // Sums of exponentials, divided by σ down to 0.02 twice.
+    // Sums of exponentials, divided twice by σ down to 0.02.
     gap.within(1e-12);
 }
 
@@ -301,7 +300,7 @@ fn the_vp_sde_as_a_diffusion() {
     gap.compare("drift", &drifts, &theirs["drift"]);
     let noises: Vec<_> = all.iter().map(|d| d.noise).collect();
     gap.compare("noise", &noises, &theirs["noise"]);
-    // Theirs takes 1 − exp(−∫β), which loses a digit or two near the data.
+    // Theirs computes 1 − exp(−∫β), which loses a digit or two near the data.
     gap.within(1e-12);
 }
 
@@ -350,7 +349,7 @@ fn velocities_on_another_path() {
     gap.within(1e-12);
 }
 
-/// Our name of torchdiffeq's method.
+/// Our method for torchdiffeq's name.
 fn method(name: &Value) -> Method {
     match name.as_str().unwrap() {
         "euler" => Method::Euler,
@@ -361,7 +360,7 @@ fn method(name: &Value) -> Method {
     }
 }
 
-/// The integrator of a run from one end of the path to the other.
+/// The integrator of a run over the whole path.
 fn integrator(run: &Value) -> Integrator {
     match run["step_size"].as_f64() {
         Some(size) => Integrator::Fixed {
@@ -378,7 +377,7 @@ fn integrator(run: &Value) -> Integrator {
 }
 
 #[test]
-fn states_after_the_same_steps() {
+fn fixed_step_states() {
     let mut gap = Gap::new("states after the same steps");
     let file = read("flow_solutions.json");
     let mixture = Mixture::read(&file);
@@ -404,13 +403,13 @@ fn states_after_the_same_steps() {
 }
 
 #[test]
-fn ends_of_adaptive_steps() {
+fn adaptive_end_points() {
     let file = read("flow_solutions.json");
     let mixture = Mixture::read(&file);
     let tolerance = |run: &Value| run["rtol"].as_f64();
-    // The steps differ: torchdiffeq has another error estimate and control, and goes beyond the
-    // end and interpolates. Each is as close to the truth as the tolerance, of one step and in
-    // the mean over the batch, lets the errors of all steps add up.
+    // The steps differ: torchdiffeq has another error estimate and step control, and steps beyond the
+    // end and interpolates. The tolerance bounds the error of one step, as a mean over the batch; the
+    // errors of all steps add up.
     let mut loose = Gap::new("ends of adaptive steps, tolerance 1e-5");
     let mut truth = Gap::new("ends of our adaptive steps at 1e-5 and of theirs at 1e-11");
     let mut tight = Gap::new("ends of adaptive steps, tolerance 1e-11");
@@ -438,7 +437,7 @@ fn ends_of_adaptive_steps() {
     tight.within(2e-9);
 }
 
-/// Gives the signs of given probes where random ones are drawn.
+/// A random number generator that yields the signs of given probes.
 struct Signs(std::vec::IntoIter<f64>);
 
 impl RngCore for Signs {
@@ -501,13 +500,13 @@ fn log_likelihoods() {
         }
     }
     fixed.within(1e-12);
-    // Their steps are others, and they interpolate: see ends_of_adaptive_steps.
+    // Their steps differ, and they interpolate: see adaptive_end_points.
     adaptive.within(1e-8);
     density.within(1e-9);
 }
 
 #[test]
-fn pairings_of_least_cost() {
+fn least_cost_pairings() {
     let mut gap = Gap::new("mean cost of the exact pairing");
     for batch in list(&read("flow_pairings.json")["batches"]) {
         let (source, data) = (tensor(&batch["x_0"]), tensor(&batch["x_1"]));

@@ -10,13 +10,13 @@ use super::Window;
 use crate::app::comparison::Comparison;
 use crate::app::plots::{FrameSample, PlotExport, Plots};
 use crate::app::timeline::{Timeline, TimelineAction};
-use driftless_data::Episode;
-use driftless_sim::{Beside, Command, Frame, Place, simulator_of};
 use crate::workspace::Task;
 use crate::workspace::places::Places;
 use crate::{Error, Result};
 use driftless_data::Episode;
+use driftless_data::Episode;
 use driftless_data::PathError as _;
+use driftless_sim::{Beside, Command, Frame, Place, simulator_of};
 use driftless_sim::{Beside, Command, Frame, Place, simulator_of};
 
 /// The state of the analysis panels.

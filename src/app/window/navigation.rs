@@ -13,9 +13,9 @@ use crate::app::new_world::{NewWorldPage, PageRequest, banner};
 use crate::app::session::GameSession;
 use crate::app::stats::FrameStats;
 use crate::app::{AppExit, FirstStep, theme};
+use crate::workspace::Game;
 use driftless_engine::{DeviceChoice, SamplerParams};
 use driftless_sim::{History, Session};
-use crate::workspace::Game;
 use driftless_worlds::Kind;
 
 /// What the window currently shows.

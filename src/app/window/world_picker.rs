@@ -10,16 +10,16 @@ use super::navigation::Screen;
 use crate::app::keys::Shortcut;
 use crate::app::theme;
 use crate::app::world_picker::{CurrentWorld, PickerChoice, WorldPicker};
-use driftless_engine::DeviceChoice;
-use driftless_model::checkpoint::CONFIG;
-use driftless_sim::Command;
-use driftless_sim::headless::read_actions;
 use crate::workspace::{Game, Notify, Task};
 use crate::{Error, Result};
 use driftless_data::PathError as _;
 use driftless_engine::DeviceChoice;
+use driftless_engine::DeviceChoice;
+use driftless_model::checkpoint::CONFIG;
 use driftless_model::checkpoint::CONFIG;
 use driftless_sim::Command;
+use driftless_sim::Command;
+use driftless_sim::headless::read_actions;
 use driftless_sim::headless::read_actions;
 
 /// A game being loaded.

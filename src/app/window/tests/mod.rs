@@ -17,9 +17,9 @@ use egui_kittest::kittest::Queryable as _;
 
 use super::*;
 use crate::app::config::{ConfigStore, UserConfig};
+use crate::workspace::Game;
 use driftless_engine::{DeviceChoice, SamplerParams};
 use driftless_sim::Command;
-use crate::workspace::Game;
 
 /// Timeout of every wait.
 const TIMEOUT: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! Work of a moment in a thread of its own, with one result.
+//! A short job in a thread of its own, with one result.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,78 +9,78 @@ use crossbeam_channel::{Receiver, TryRecvError, bounded};
 use super::Notify;
 use crate::{Error, Result};
 
-/// Whether nobody wants the result any more.
+/// Tells a job that its result is no longer needed. Clones share the flag.
 #[derive(Clone, Debug, Default)]
-pub struct Cancelled(Arc<AtomicBool>);
+pub struct CancelFlag(Arc<AtomicBool>);
 
-impl Cancelled {
-    /// Nobody does.
-    pub fn set(&self) {
+impl CancelFlag {
+    /// Sets the flag.
+    pub fn cancel(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Whether nobody does.
-    pub fn is_set(&self) -> bool {
+    /// Whether the flag is set.
+    pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// A thread at work; dropping it cancels the work.
+/// A job that runs in a thread; dropping it cancels the job.
 #[derive(Debug)]
 pub struct Task<T> {
     result: Receiver<Result<T>>,
-    cancelled: Cancelled,
+    cancelled: CancelFlag,
 }
 
 impl<T: Send + 'static> Task<T> {
-    /// Starts `work`; `notify` is called once it is done.
+    /// Starts `work`; `notify` is called when it is done.
     ///
     /// # Errors
-    /// The system gives no thread.
+    /// Returns an error if no thread can be started.
     pub fn start(
         notify: Notify,
-        work: impl FnOnce(&Cancelled) -> Result<T> + Send + 'static,
+        work: impl FnOnce(&CancelFlag) -> Result<T> + Send + 'static,
     ) -> Result<Self> {
         let (sender, result) = bounded(1);
-        let cancelled = Cancelled::default();
-        let seen = cancelled.clone();
+        let cancelled = CancelFlag::default();
+        let flag = cancelled.clone();
         std::thread::Builder::new()
             .name("task".into())
             .spawn(move || {
-                // Nobody may be left to take it.
-                let _ = sender.send(work(&seen));
+                // The receiver may be gone.
+                let _ = sender.send(work(&flag));
                 notify();
             })
             .map_err(|e| Error::Device(format!("cannot start a thread: {e}")))?;
         Ok(Self { result, cancelled })
     }
 
-    /// The result, once, when it is there.
+    /// The result, once, when the job is done. A job that panicked gives an error.
     pub fn take(&self) -> Option<Result<T>> {
         match self.result.try_recv() {
             Ok(result) => Some(result),
             Err(TryRecvError::Empty) => None,
             Err(TryRecvError::Disconnected) => Some(Err(Error::Device(
-                "the work in the background broke off".into(),
+                "a background job stopped unexpectedly".into(),
             ))),
         }
     }
 
-    /// Cancels the work; its result still arrives.
+    /// Cancels the job; its result still arrives.
     pub fn cancel(&self) {
-        self.cancelled.set();
+        self.cancelled.cancel();
     }
 
-    /// Cancels the work, and waits a moment for it to end.
+    /// Cancels the job and waits up to two seconds for it to finish.
     pub fn end(self) {
-        self.cancelled.set();
+        self.cancelled.cancel();
         let _ = self.result.recv_timeout(Duration::from_secs(2));
     }
 }
 
 impl<T> Drop for Task<T> {
     fn drop(&mut self) {
-        self.cancelled.set();
+        self.cancelled.cancel();
     }
 }
 
@@ -102,34 +102,34 @@ mod tests {
     }
 
     #[test]
-    fn the_result_arrives_and_the_listener_is_told() {
-        let told = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&told);
-        let notify: Notify = Arc::new(move || seen.store(true, Ordering::SeqCst));
+    fn result_arrives_and_notifies() {
+        let notified = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&notified);
+        let notify: Notify = Arc::new(move || flag.store(true, Ordering::SeqCst));
         let task = Task::start(notify, |_| Ok(7)).unwrap();
         assert_eq!(wait(&task).unwrap(), 7);
-        while !told.load(Ordering::SeqCst) {
+        while !notified.load(Ordering::SeqCst) {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
 
     #[test]
-    fn work_that_panics_is_an_error_and_not_an_endless_wait() {
+    fn panic_becomes_an_error() {
         let task = Task::<()>::start(quiet(), |_| panic!("no")).unwrap();
         assert!(wait(&task).is_err());
     }
 
     #[test]
-    fn work_sees_that_it_is_cancelled() {
-        let (sender, ended) = bounded(1);
+    fn dropping_cancels_the_job() {
+        let (sender, cancelled_job) = bounded(1);
         let task = Task::<()>::start(quiet(), move |cancelled| {
-            while !cancelled.is_set() {
+            while !cancelled.is_cancelled() {
                 std::thread::sleep(Duration::from_millis(1));
             }
             let _ = sender.send(());
             Ok(())
         });
         drop(task.unwrap());
-        ended.recv().unwrap();
+        cancelled_job.recv().unwrap();
     }
 }

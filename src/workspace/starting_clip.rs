@@ -1,4 +1,4 @@
-//! A starting context from what a person has: a recording, a picture or a film.
+//! A starting context from a file: an episode, an image or a video.
 
 use std::path::Path;
 
@@ -10,29 +10,31 @@ use driftless_data::pictures;
 use driftless_data::pictures::resized;
 use driftless_model::config::WorldConfig;
 
-/// The frames at the beginning of a file, brought to the world's size, as many as its context holds:
-/// an episode (`.npz`) with its actions; a picture, a GIF or a video, of which nobody knows the
-/// actions, under the idle one. What is shorter begins with its first frame standing still; only an
-/// episode stays as short as it is.
+/// The first frames of a file, resized for the world, as many as its context holds.
+///
+/// An episode (`.npz`) keeps its actions and may be shorter than the context. An image, GIF or video
+/// has no action labels and gets the idle action; if it is too short, its first frame is repeated in
+/// front.
 ///
 /// # Errors
-/// The file is missing, broken or of another kind, a video needs ffmpeg that is not there, or an
-/// episode holds an action that the world does not have.
-pub fn clip(path: &Path, world: &WorldConfig) -> Result<Clip> {
-    match path.extension().is_some_and(|end| end == "npz") {
-        true => recorded(path, world),
-        false => seen(path, world),
+/// Returns an error if the file is missing, broken or of an unknown kind, if a video needs ffmpeg and
+/// there is none, or if an episode contains an action that the world does not have.
+pub fn read(path: &Path, world: &WorldConfig) -> Result<Clip> {
+    if path.extension().is_some_and(|extension| extension == "npz") {
+        from_episode(path, world)
+    } else {
+        from_images(path, world)
     }
 }
 
-fn recorded(path: &Path, world: &WorldConfig) -> Result<Clip> {
+fn from_episode(path: &Path, world: &WorldConfig) -> Result<Clip> {
     let episode = Episode::read(path)?;
     let Clip { images, actions } = episode.clip(0..world.dynamics.context);
-    let known = world.actions.len();
-    if let Some(unknown) = actions.iter().find(|&&action| action as usize >= known) {
+    let count = world.actions.len();
+    if let Some(unknown) = actions.iter().find(|&&action| action as usize >= count) {
         let what = format!(
-            "array `action`: holds {unknown}, expected 0 to {}, as of the world {}",
-            known.saturating_sub(1),
+            "array `action`: holds {unknown}, expected 0 to {} for the world {}",
+            count.saturating_sub(1),
             world.name
         );
         return Err(Error::invalid(path, what));
@@ -44,14 +46,14 @@ fn recorded(path: &Path, world: &WorldConfig) -> Result<Clip> {
     })
 }
 
-fn seen(path: &Path, world: &WorldConfig) -> Result<Clip> {
+fn from_images(path: &Path, world: &WorldConfig) -> Result<Clip> {
     let frames = world.dynamics.context;
-    let length = world.image_len();
+    let frame_len = world.image_len();
     let images = pictures::first(path, world.image, world.fps, frames)?;
-    let missing = (frames * length).saturating_sub(images.len()) / length;
-    let still = images.get(..length).unwrap_or_default().repeat(missing);
+    let missing = (frames * frame_len).saturating_sub(images.len()) / frame_len;
+    let first = images.get(..frame_len).unwrap_or_default();
     Ok(Clip {
-        images: [still, images].concat(),
+        images: [first.repeat(missing), images].concat(),
         actions: vec![0; frames],
     })
 }
@@ -76,7 +78,7 @@ mod tests {
         .unwrap()
     }
 
-    /// Frames of one grey each.
+    /// Frames, each of one grey level.
     fn frames(greys: &[u8], side: usize) -> Vec<u8> {
         let frame = |grey: &u8| vec![*grey; side * side * 3];
         greys.iter().flat_map(frame).collect()
@@ -97,48 +99,48 @@ mod tests {
     }
 
     #[test]
-    fn an_episode_gives_its_first_frames_with_their_actions_at_the_worlds_size() {
+    fn episode_frames_are_resized() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.npz");
         for side in [4, 7] {
             episode(&path, side, &[0, 1, 1, 7]);
-            let clip = clip(&path, &world()).unwrap();
+            let clip = read(&path, &world()).unwrap();
             assert_eq!(clip.images, frames(&[0, 10, 20], 4));
             assert_eq!(clip.actions, [0, 1, 1]);
         }
         episode(&path, 4, &[0, 1]);
-        assert_eq!(clip(&path, &world()).unwrap().frames(), 2);
+        assert_eq!(read(&path, &world()).unwrap().frames(), 2);
     }
 
     #[test]
-    fn an_episode_of_a_world_with_more_actions_is_refused() {
+    fn unknown_action_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.npz");
         episode(&path, 4, &[0, 2, 0]);
-        let said = clip(&path, &world()).unwrap_err().to_string();
-        assert!(said.contains("a.npz"), "{said}");
-        assert!(said.contains("holds 2, expected 0 to 1"), "{said}");
+        let error = read(&path, &world()).unwrap_err().to_string();
+        assert!(error.contains("a.npz"), "{error}");
+        assert!(error.contains("holds 2, expected 0 to 1"), "{error}");
     }
 
     #[test]
-    fn a_picture_stands_still_for_the_whole_context() {
+    fn image_fills_the_context() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.png");
         RgbImage::from_pixel(9, 5, Rgb([70; 3]))
             .save(&path)
             .unwrap();
-        let clip = clip(&path, &world()).unwrap();
+        let clip = read(&path, &world()).unwrap();
         assert_eq!(clip.images, frames(&[70; 3], 4));
         assert_eq!(clip.actions, [0; 3]);
     }
 
     #[test]
-    fn a_short_film_is_preceded_by_its_first_frame_and_a_long_one_cut() {
+    fn video_is_padded_or_cut() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.gif");
-        let film = |greys: &[u8]| {
+        let from_gif = |greys: &[u8]| {
             let count = greys.len();
-            let film = Episode {
+            let episode = Episode {
                 height: 4,
                 width: 4,
                 images: frames(greys, 4),
@@ -146,11 +148,11 @@ mod tests {
                 rewards: vec![0.0; count],
                 extras: BTreeMap::new(),
             };
-            driftless_data::export::write(&film, &path, 1, 10.0).unwrap();
-            clip(&path, &world()).unwrap()
+            driftless_data::export::write(&episode, &path, 1, 10.0).unwrap();
+            read(&path, &world()).unwrap()
         };
-        assert_eq!(film(&[0, 255]).images, frames(&[0, 0, 255], 4));
-        let long = film(&[255, 0, 255, 0, 0]);
+        assert_eq!(from_gif(&[0, 255]).images, frames(&[0, 0, 255], 4));
+        let long = from_gif(&[255, 0, 255, 0, 0]);
         assert_eq!(long.images, frames(&[255, 0, 255], 4));
         assert_eq!(long.actions, [0; 3]);
     }
