@@ -1,7 +1,7 @@
 """Plots free runs of several worlds from the JSON of `driftless eval`.
 
     pip install matplotlib
-    python scripts/plot_free.py --out docs/x_vs_v.svg "x, K = 4"=x-4.json "v, K = 4"=v-4.json ...
+    python scripts/plot_free.py --out docs/lab/x_vs_v.svg "x, K = 4"=x-4.json "v, K = 4"=v-4.json ...
 
 Four panels over the frame number: the distance between the latents and those re-encoded from the
 decoded frames, and the shares of frames with the player's paddle, the enemy's paddle and exactly one

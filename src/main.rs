@@ -7,7 +7,6 @@ mod commands;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-
 use commands::{
     bench, devices, eval, import, info, likelihood, new, play, record, replay, rollout, train,
 };

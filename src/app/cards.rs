@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use eframe::egui::{self, Align2, Area, Id, Key, Margin, Order, Rect, RichText, Ui, vec2};
+use eframe::egui;
+use eframe::egui::{Align2, Area, Id, Key, Margin, Order, Rect, RichText, Ui, vec2};
 
 use super::controls::chords;
 use super::keys::{HeldKeys, KeyMap, Shortcut};

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
+use eframe::egui;
 use eframe::egui::{
-    self, Align2, Color32, ColorImage, FontId, Pos2, Rect, TextureHandle, TextureOptions, Ui, pos2,
-    vec2,
+    Align2, Color32, ColorImage, FontId, Pos2, Rect, TextureHandle, TextureOptions, Ui, pos2, vec2,
 };
 
-use super::present::{self, Scaling};
-use super::theme;
 use driftless_data::metrics::psnr;
 use driftless_sim::Frame;
+
+use super::present::Scaling;
+use super::{present, theme};
 
 /// Space between the images, and for their names below, in points.
 const GAP: f32 = 8.0;

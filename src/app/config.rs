@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use driftless_data::PathError as _;
+use driftless_data::fs::write_atomic;
+
 use super::keys::Bindings;
 use super::present::Scaling;
 use super::presets::SamplerPreset;
 use super::theme::Appearance;
 use crate::{Error, Result};
-use driftless_data::PathError as _;
-use driftless_data::fs::write_atomic;
-use driftless_data::fs::write_atomic;
 
 /// Environment variable that overrides the settings folder.
 const FOLDER: &str = "DRIFTLESS_CONFIG";

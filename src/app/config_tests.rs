@@ -1,5 +1,6 @@
-use super::*;
 use driftless_engine::Solver;
+
+use super::*;
 
 fn folder() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();

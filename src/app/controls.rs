@@ -1,8 +1,9 @@
 //! The control bar below the picture: buttons, and the world's keys, lit while held.
 
+use eframe::egui;
 use eframe::egui::{
-    self, Align, Align2, Color32, FontId, Key, Layout, Rect, RichText, Sense, Stroke, StrokeKind,
-    Ui, Vec2, pos2, vec2,
+    Align, Align2, Color32, FontId, Key, Layout, Rect, RichText, Sense, Stroke, StrokeKind, Ui,
+    Vec2, pos2, vec2,
 };
 
 use super::keys::{BoundAction, HeldKeys, KeyMap, Shortcut};

@@ -1,9 +1,11 @@
 //! The denoising strip: the current frame's denoise passes, one column each.
 
-use eframe::egui::{self, ColorImage, RichText, ScrollArea, TextureHandle, TextureOptions, Ui};
+use eframe::egui;
+use eframe::egui::{ColorImage, RichText, ScrollArea, TextureHandle, TextureOptions, Ui};
+
+use driftless_sim::{Frame, TracedPass};
 
 use super::theme;
-use driftless_sim::{Frame, TracedPass};
 
 /// Height of an image in points.
 const PICTURE: f32 = 72.0;

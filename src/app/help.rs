@@ -1,6 +1,7 @@
 //! The Help page: every key.
 
-use eframe::egui::{self, Context, Grid, Id, Key, RichText, ScrollArea, Ui, vec2};
+use eframe::egui;
+use eframe::egui::{Context, Grid, Id, Key, RichText, ScrollArea, Ui, vec2};
 
 use super::controls::{chords, keycap};
 use super::gamepad::{GamepadButton, GamepadMap};

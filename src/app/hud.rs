@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use eframe::egui::{self, Align2, FontId, Id, Margin, Ui};
+use eframe::egui;
+use eframe::egui::{Align2, FontId, Id, Margin, Ui};
 
 use super::stats::FrameStats;
 use super::theme;

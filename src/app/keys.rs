@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use eframe::egui::Key;
 
-use crate::{Error, Result};
 use driftless_data::ActionSpec;
+
+use crate::{Error, Result};
 
 pub use held::{HeldKeys, InputSource};
 

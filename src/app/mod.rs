@@ -38,18 +38,16 @@ use std::time::Duration;
 use eframe::egui::{Context, ViewportId};
 use eframe::{egui_wgpu, wgpu};
 
-pub use self::present::drawing_times;
+use driftless_engine::{Gpu, SamplerParams};
+use driftless_sim::Session;
+use driftless_worlds::Kind;
 
 use self::session::GameSession;
 use self::window::WindowSetup;
 use crate::workspace::{Game, Training, recording};
 use crate::{Error, Result};
-use driftless_engine::{Gpu, SamplerParams};
-use driftless_engine::{Gpu, SamplerParams};
-use driftless_sim::Session;
-use driftless_sim::Session;
-use driftless_worlds::Kind;
-use driftless_worlds::Kind;
+
+pub use self::present::drawing_times;
 
 /// Requests a repaint of the currently open window from any thread.
 #[derive(Clone, Default)]

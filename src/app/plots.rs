@@ -3,14 +3,16 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
-use eframe::egui::{self, Align, Color32, ColorImage, Layout, Rect, RichText, Ui, Vec2b};
+use eframe::egui;
+use eframe::egui::{Align, Color32, ColorImage, Layout, Rect, RichText, Ui, Vec2b};
 use egui_plot::{Legend, Line, Plot, PlotPoints};
+
+use driftless_data::fs::write_atomic;
+use driftless_engine::StageTimes;
 
 use super::theme;
 use crate::workspace::places::free_file;
 use crate::{Error, Result};
-use driftless_data::fs::write_atomic;
-use driftless_engine::StageTimes;
 
 /// Number of frames kept.
 const MAX_SAMPLES: usize = 4096;

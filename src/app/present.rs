@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use eframe::egui_wgpu::{self, CallbackResources, CallbackTrait, ScreenDescriptor};
-use eframe::{egui, wgpu};
+use eframe::egui_wgpu::{CallbackResources, CallbackTrait, ScreenDescriptor};
+use eframe::{egui, egui_wgpu, wgpu};
 use serde::{Deserialize, Serialize};
 
 use driftless_engine::Gpu;

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use eframe::egui::{self, Align, Layout, RichText, Ui};
+use eframe::egui;
+use eframe::egui::{Align, Layout, RichText, Ui};
 use serde::{Deserialize, Serialize};
+
+use driftless_engine::{Along, SamplerParams, Solver};
 
 use super::theme;
 use super::tuning::{TuningSettings, section};
-use driftless_engine::{Along, SamplerParams, Solver};
 
 /// Longer than any world's context; each world clamps it to its own.
 const MAX_CONTEXT: usize = i32::MAX as usize;

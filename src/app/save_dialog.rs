@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use eframe::egui::{self, Align2, Key, ProgressBar, Rect, RichText, TextEdit, Ui};
+use eframe::egui;
+use eframe::egui::{Align2, Key, ProgressBar, Rect, RichText, TextEdit, Ui};
+
+use driftless_data::{DatasetInfo, Episode};
 
 use super::{cards, theme};
 use crate::workspace::places::{folder_name, free_file};
 use crate::workspace::{Export, Notify};
 use crate::{Error, Result};
-use driftless_data::{DatasetInfo, Episode};
 
 /// The file formats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use driftless_data::DatasetInfo;
+use driftless_engine::{SamplerParams, Seat};
+
 use super::keys::{Bindings, KeyMap, Shortcut};
 use super::mouse::Mouse;
 use super::present::Scaling;
@@ -10,8 +13,6 @@ use super::tuning::{TuningPanel, TuningSettings};
 use crate::Result;
 use crate::workspace::Game;
 use crate::workspace::game::Origin;
-use driftless_data::DatasetInfo;
-use driftless_engine::{SamplerParams, Seat};
 
 /// The current game: a world, its bindings, thread options and tuning.
 pub(super) struct GameSession {

@@ -1,6 +1,9 @@
 //! The Settings page: appearance, keys, gamepad, mouse. Changes apply immediately.
 
-use eframe::egui::{self, Align, Context, Grid, Key, Layout, Response, RichText, Ui, vec2};
+use eframe::egui;
+use eframe::egui::{Align, Context, Grid, Key, Layout, Response, RichText, Ui, vec2};
+
+use driftless_data::ActionSpec;
 
 use super::config::{SCALE_RANGE, SENSITIVITY_RANGE, UserConfig};
 use super::controls::{keycap, reset_button};
@@ -8,9 +11,9 @@ use super::gamepad::{Gamepad, GamepadButton, GamepadMap};
 use super::help::{modal, page, title};
 use super::keys::{Bindings, Chord, KeyMap, chord_name, rebind};
 use super::present::Scaling;
-use super::theme::{self, Appearance};
+use super::theme;
+use super::theme::Appearance;
 use super::tuning::{choices, section};
-use driftless_data::ActionSpec;
 
 const WIDTH: f32 = 460.0;
 /// Width of the label column, in points.

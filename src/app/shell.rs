@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use eframe::egui::{self, RawInput, Ui, ViewportBuilder};
-use eframe::egui_wgpu;
+use eframe::egui::{RawInput, Ui, ViewportBuilder};
+use eframe::{egui, egui_wgpu};
 
 use super::session::GameSession;
 use super::window::{Window, WindowSetup};

@@ -1,9 +1,9 @@
 //! Shared test helpers, and tests of the checks before the window opens.
 
-use super::*;
-use driftless_data::ActionSpec;
-use driftless_data::DatasetInfo;
+use driftless_data::{ActionSpec, DatasetInfo};
 use driftless_model::config::{DynamicsConfig, FORMAT_VERSION, TokenizerConfig, WorldConfig};
+
+use super::*;
 
 /// A small world with these actions and keys.
 pub(super) fn world(actions: &[(&str, &[&str])]) -> WorldConfig {

@@ -1,8 +1,9 @@
 //! The window's dark and light themes, and its icon.
 
+use eframe::egui;
 use eframe::egui::{
-    self, Color32, CornerRadius, FontFamily, FontId, IconData, Margin, Stroke, TextStyle, Ui,
-    Visuals, vec2,
+    Color32, CornerRadius, FontFamily, FontId, IconData, Margin, Stroke, TextStyle, Ui, Visuals,
+    vec2,
 };
 use serde::{Deserialize, Serialize};
 

@@ -3,13 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use eframe::egui;
 use eframe::egui::{
-    self, Align, ColorImage, Layout, Pos2, Rect, RichText, Sense, Stroke, TextureHandle,
-    TextureOptions, Ui, pos2, vec2,
+    Align, ColorImage, Layout, Pos2, Rect, RichText, Sense, Stroke, TextureHandle, TextureOptions,
+    Ui, pos2, vec2,
 };
 
-use super::theme::{self, Palette};
 use driftless_sim::{BranchInfo, Command, Place};
+
+use super::theme;
+use super::theme::Palette;
 
 /// Width of a thumbnail with its gap, and its height, in points.
 const THUMBNAIL_WIDTH: f32 = 58.0;

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use eframe::egui::{self, Align, Layout, RichText, Ui};
+use eframe::egui;
+use eframe::egui::{Align, Layout, RichText, Ui};
 
 pub(super) use self::widgets::{choices, section};
 use self::widgets::{inline_row, menu, slider, slider_of, stacked_row}; // slider, slider_of};

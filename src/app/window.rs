@@ -15,8 +15,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use eframe::egui::{self, Event, Frame as Fill, RawInput, Ui, ViewportCommand};
-use eframe::{egui_wgpu, wgpu};
+use eframe::egui::{Event, Frame as Fill, RawInput, Ui, ViewportCommand};
+use eframe::{egui, egui_wgpu, wgpu};
+
+use driftless_engine::{Seat, StageTimes};
+use driftless_sim::{Frame, History, Session, Sim};
 
 use self::analysis::Analysis;
 use self::device::prepare_window;
@@ -24,22 +27,22 @@ use self::inputs::Inputs;
 use self::navigation::{ParkedGame, Screen};
 use self::settings::Overlay;
 use self::world_picker::PendingGame;
-use super::cards::{self, FailureChoice, Notices};
+use super::cards::{FailureChoice, Notices};
 use super::config::ConfigStore;
-use super::controls::{self, ControlBar};
-use super::denoising::{self, DenoisingStrip};
-use super::inspect::{self, InspectPanel};
+use super::controls::ControlBar;
+use super::denoising::DenoisingStrip;
+use super::inspect::InspectPanel;
 use super::keys::HeldKeys;
 use super::new_world::NewWorldPage;
-use super::present::{self, FrameCallback};
+use super::present::FrameCallback;
 use super::presets::PresetPanel;
 use super::save_dialog::SaveDialog;
 use super::session::GameSession;
 use super::stats::FrameStats;
 use super::world_picker::WorldPicker;
-use super::{NewWorld, Waker, hud, plots, theme, timeline};
-use driftless_engine::{Seat, StageTimes};
-use driftless_sim::{Frame, History, Session, Sim};
+use super::{
+    NewWorld, Waker, cards, controls, denoising, hud, inspect, plots, present, theme, timeline,
+};
 
 /// Windows narrower than this, in points, open without the tuning panel.
 const MIN_WIDTH_FOR_TUNING: f32 = 760.0;

@@ -2,17 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
+use eframe::egui;
 use eframe::egui::{
-    self, Align, Align2, Color32, ColorImage, FontId, Layout, Margin, Rect, Response, RichText,
+    Align, Align2, Color32, ColorImage, FontId, Layout, Margin, Rect, Response, RichText,
     ScrollArea, Sense, Stroke, StrokeKind, TextureHandle, TextureOptions, Ui, Vec2, pos2, vec2,
 };
 
-use super::theme;
-use crate::workspace::library;
-use crate::workspace::library::{Entry, Facts, Source, day};
-use crate::workspace::{Notify, Shipped, Task};
-use crate::{Error, Result};
 use driftless_worlds::Kind;
+
+use super::theme;
+use crate::workspace::library::{Entry, Facts, Source, day};
+use crate::workspace::{Notify, Shipped, Task, library};
+use crate::{Error, Result};
 
 /// Size of a card and the gap between cards, in points.
 const CARD: Vec2 = vec2(216.0, 300.0);

@@ -1,12 +1,10 @@
 //! `driftless bench`: measures the speed of the engine.
 
-use driftless_data::PathError as _;
 use std::path::PathBuf;
 
-use driftless::app;
 use driftless::workspace::game;
-use driftless::{Error, Result};
-use driftless_data::Clip;
+use driftless::{Error, Result, app};
+use driftless_data::{Clip, PathError as _};
 use driftless_engine::{DeviceChoice, Gpu, Place, Seat};
 use driftless_eval::bench;
 use driftless_eval::bench::{Options, PRESENTED, PresentReport, Timing, sweep};

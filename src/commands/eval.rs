@@ -5,11 +5,9 @@ use std::path::PathBuf;
 use driftless::Result;
 use driftless_data::Dataset;
 use driftless_engine::{DeviceChoice, Seat};
-use driftless_eval::pose;
 use driftless_eval::pose::Probe;
-use driftless_eval::report;
 use driftless_eval::report::{Options, Progress};
-use driftless_eval::table;
+use driftless_eval::{pose, report, table};
 
 /// Arguments of `eval`.
 #[derive(clap::Args)]

@@ -13,17 +13,17 @@ pub mod replay;
 pub mod rollout;
 pub mod train;
 
-use driftless_data::PathError as _;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use driftless::workspace::Shipped;
-use driftless::{Error, Result, interrupt};
-use driftless_data::{Episode, export};
-use driftless_engine::{Along, SamplerParams, Solver};
-use driftless_model::checkpoint::read_config;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+
+use driftless::workspace::Shipped;
+use driftless::{Error, Result, interrupt};
+use driftless_data::{Episode, PathError as _, export};
+use driftless_engine::{Along, SamplerParams, Solver};
+use driftless_model::checkpoint::read_config;
 
 /// Prints a line. A closed pipe is not an error.
 fn print(text: &str) -> Result<()> {

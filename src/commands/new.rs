@@ -1,13 +1,12 @@
 //! `driftless new`: opens the "New world" page.
 
-use driftless_data::PathError as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use driftless::app;
 use driftless::app::FirstStep;
 use driftless::workspace::{Game, Shipped};
-use driftless::{Error, Result};
+use driftless::{Error, Result, app};
+use driftless_data::PathError as _;
 use driftless_engine::{DeviceChoice, SamplerParams};
 use driftless_worlds::Kind;
 

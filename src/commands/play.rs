@@ -1,11 +1,10 @@
 //! `driftless play`: plays a world in a window, or headless into a file.
 
-use driftless_data::PathError as _;
 use std::path::{Path, PathBuf};
 
 use driftless::workspace::Game;
 use driftless::{Error, Result, app};
-use driftless_data::export;
+use driftless_data::{PathError as _, export};
 use driftless_engine::rollout::held_actions;
 use driftless_engine::{DeviceChoice, Seat};
 use driftless_sim::headless;

@@ -1,10 +1,9 @@
 //! `driftless replay`: replays a recorded session and compares it frame by frame.
 
-use driftless_data::PathError as _;
 use std::path::PathBuf;
 
 use driftless::{Error, Result};
-use driftless_data::export;
+use driftless_data::{PathError as _, export};
 use driftless_engine::{DeviceChoice, Seat};
 use driftless_model::checkpoint::{CONTEXTS, read_config};
 use driftless_model::contexts;

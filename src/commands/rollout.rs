@@ -1,11 +1,10 @@
 //! `driftless rollout`: predicts the frames of a recorded episode from its actions.
 
-use driftless_data::PathError as _;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use driftless::{Error, Result};
-use driftless_data::Episode;
+use driftless_data::{Episode, PathError as _};
 use driftless_engine::rollout::{rollout, shuffled};
 use driftless_engine::{DeviceChoice, Seat};
 

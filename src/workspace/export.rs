@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use driftless_data::{Episode, export};
+
 use super::{Notify, Task};
 use crate::Result;
-use driftless_data::{Episode, export};
 
 /// Shortest time between two progress notifications.
 const NOTIFY_INTERVAL: Duration = Duration::from_millis(50);

@@ -3,16 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::starting_clip;
-use crate::{Error, Result};
-use driftless_data::Clip;
-use driftless_data::DatasetInfo;
+use driftless_data::{Clip, DatasetInfo};
 use driftless_engine::DeviceChoice;
 use driftless_model::checkpoint;
 use driftless_model::checkpoint::CONTEXTS;
 use driftless_model::config::{DynamicsConfig, WorldConfig};
 use driftless_sim::{Dream, PlayerFactory, Real};
 use driftless_worlds::Kind;
+
+use super::starting_clip;
+use crate::{Error, Result};
 
 /// The checkpoint and compute device of a learned world.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,14 +8,15 @@ use std::time::SystemTime;
 use safetensors::tensor::Metadata;
 use serde::{Deserialize, Serialize};
 
-use super::background_task::CancelFlag;
-use super::places::Places;
-use super::shipped::Shipped;
-use crate::{Error, Result};
 use driftless_data::PathError as _;
 use driftless_model::checkpoint::{CONTEXTS, DYNAMICS, TOKENIZER, read_config};
 use driftless_model::contexts;
 use driftless_worlds::Kind;
+
+use super::background_task::CancelFlag;
+use super::places::Places;
+use super::shipped::Shipped;
+use crate::{Error, Result};
 
 /// File name of a [`CheckpointCard`].
 pub const CARD: &str = "card.json";

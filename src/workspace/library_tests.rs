@@ -1,8 +1,9 @@
 use std::time::Duration;
 
+use driftless_model::checkpoint::{CONFIG, describe};
+
 use super::*;
 use crate::workspace::save::save_as;
-use driftless_model::checkpoint::{CONFIG, describe};
 
 fn pong() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("checkpoints/pong")

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::{Error, Result};
 use driftless_data::PathError as _;
+
+use crate::{Error, Result};
 
 /// The fields of a log line that the progress display needs.
 #[derive(Clone, Debug, PartialEq, Deserialize)]

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::{Error, Result};
 use driftless_data::PathError as _;
 use driftless_model::checkpoint::CONFIG;
+
+use crate::{Error, Result};
 
 /// Environment variable that overrides the platform's data folder.
 pub const HOME: &str = "DRIFTLESS_HOME";

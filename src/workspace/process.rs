@@ -8,9 +8,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use driftless_data::PathError as _;
+
 use super::background_task::CancelFlag;
 use crate::{Error, Result};
-use driftless_data::PathError as _;
 
 /// The child's niceness.
 const NICENESS: &str = "10";

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::log::Entry;
 use driftless_train::Settings;
+
+use super::log::Entry;
 
 /// Steps between two log lines of the trainer.
 const LOG_EVERY: u64 = 20;

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
-use crate::{Error, Result};
 use driftless_data::fs::write_json;
 use driftless_data::staging::Staging;
 use driftless_data::{Episode, Extra};
 use driftless_sim::{OF_SESSION, Session, recorded_seed};
 use driftless_worlds::Kind;
 use driftless_worlds::record::{Line, MANIFEST_VERSION, Manifest};
+
+use crate::{Error, Result};
 
 /// Frames of the shortest episode to keep: one action needs the frames before and after it.
 const MIN_FRAMES: usize = 2;

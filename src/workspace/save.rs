@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use super::library::{CARD, CheckpointCard};
-use super::places::{Places, folder_name};
-use super::training::Training;
-use crate::{Error, Result};
 use driftless_data::PathError as _;
 use driftless_data::fs::write_json;
 use driftless_data::staging::Staging;
 use driftless_model::checkpoint::{CONFIG, CONTEXTS, DYNAMICS, TOKENIZER, read_config};
+
+use super::library::{CARD, CheckpointCard};
+use super::places::{Places, folder_name};
+use super::training::Training;
+use crate::{Error, Result};
 
 /// Whether a checkpoint has all files needed to play it, both networks among them.
 pub fn is_playable(checkpoint: &Path) -> bool {

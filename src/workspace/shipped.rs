@@ -7,13 +7,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::library::CARD;
-use super::places::Places;
-use crate::{Error, Result};
 use driftless_data::PathError as _;
 use driftless_data::fs::write_atomic;
 use driftless_data::staging::Staging;
 use driftless_model::checkpoint::{CONFIG, CONTEXTS, DYNAMICS, TOKENIZER};
+
+use super::library::CARD;
+use super::places::Places;
+use crate::{Error, Result};
 
 /// The default world.
 pub const DEFAULT: &str = "pong";

@@ -1,8 +1,9 @@
 use std::time::SystemTime;
 
+use driftless_model::checkpoint::read_config;
+
 use super::*;
 use crate::workspace::save::is_playable;
-use driftless_model::checkpoint::read_config;
 
 /// Two worlds with dummy files.
 static TWO: [EmbeddedWorld; 2] = [

@@ -2,13 +2,11 @@
 
 use std::path::Path;
 
-use crate::{Error, Result};
-use driftless_data::Clip;
-use driftless_data::Episode;
-use driftless_data::PathError as _;
-use driftless_data::pictures;
 use driftless_data::pictures::resized;
+use driftless_data::{Clip, Episode, PathError as _, pictures};
 use driftless_model::config::WorldConfig;
+
+use crate::{Error, Result};
 
 /// The first frames of a file, resized for the world, as many as its context holds.
 ///

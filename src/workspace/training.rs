@@ -11,15 +11,16 @@ use clap::ValueEnum;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use serde::{Deserialize, Serialize};
 
+use driftless_data::PathError as _;
+use driftless_data::fs::{write_atomic, write_json};
+use driftless_model::checkpoint::DYNAMICS;
+use driftless_train::{Preset, Settings};
+
 use super::log::LogTail;
 use super::process::{ChildProcess, Exit, Program};
 use super::progress::Progress;
 use super::{Notify, save};
 use crate::{Error, Result};
-use driftless_data::PathError as _;
-use driftless_data::fs::{write_atomic, write_json};
-use driftless_model::checkpoint::DYNAMICS;
-use driftless_train::{Preset, Settings};
 
 /// Time between two checks on the run.
 const POLL_INTERVAL: Duration = Duration::from_millis(300);

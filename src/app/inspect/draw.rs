@@ -1,13 +1,15 @@
 //! Drawing helpers of the panel.
 
+use eframe::egui;
 use eframe::egui::{
-    self, Color32, ColorImage, Rect, Response, RichText, Sense, Stroke, StrokeKind, TextureHandle,
+    Color32, ColorImage, Rect, Response, RichText, Sense, Stroke, StrokeKind, TextureHandle,
     TextureOptions, Ui, WidgetInfo, pos2, vec2,
 };
 
+use driftless_sim::Inspection;
+
 use super::cell_rect;
 use crate::app::theme;
-use driftless_sim::Inspection;
 
 /// A texture that is reused from frame to frame.
 #[derive(Default)]

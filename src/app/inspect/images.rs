@@ -2,9 +2,10 @@
 
 use eframe::egui::{Color32, ColorImage, Key, Pos2, Rect, Vec2, pos2, vec2};
 
-use crate::app::theme::Palette;
 use driftless_engine::Attention;
 use driftless_sim::Inspection;
+
+use crate::app::theme::Palette;
 
 /// Values are clamped to this many standard deviations; latents are standardised.
 pub(super) const MAX_ABS: f32 = 3.0;

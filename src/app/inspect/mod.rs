@@ -7,16 +7,18 @@
 mod draw;
 mod images;
 
+use eframe::egui;
 use eframe::egui::{
-    self, Align2, ColorImage, EventFilter, Key, Rect, RichText, ScrollArea, Sense, Stroke,
-    StrokeKind, Ui, WidgetInfo, pos2, vec2,
+    Align2, ColorImage, EventFilter, Key, Rect, RichText, ScrollArea, Sense, Stroke, StrokeKind,
+    Ui, WidgetInfo, pos2, vec2,
 };
+
+use driftless_engine::Attention;
+use driftless_sim::{Frame, Inspection};
 
 use self::draw::{CachedTexture, legend, name, outline, title, write};
 use self::images::{MAX_ABS, cell_at, cell_rect, largest, neighbour};
 use super::theme;
-use driftless_engine::Attention;
-use driftless_sim::{Frame, Inspection};
 
 /// Maximum side of the small frame, and height of the other parts below their titles, in points.
 const PICTURE: f32 = 128.0;

@@ -6,10 +6,11 @@ use eframe::egui::{
     Context, Event, Modifiers, PointerButton, Pos2, RawInput, Rect, Vec2, pos2, vec2,
 };
 
-use super::*;
 use driftless_engine::testing::{clip, plain, world};
 use driftless_engine::{CpuEngine, Engine, SamplerParams, StageTimes};
 use driftless_sim::Picture;
+
+use super::*;
 
 /// A small engine's inspection data after a few frames, and its attention.
 pub(super) fn inspection() -> (Inspection, Attention) {

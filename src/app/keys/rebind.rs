@@ -2,8 +2,9 @@
 
 use eframe::egui::Key;
 
-use super::{Bindings, Chord, KeyMap, chord_name};
 use driftless_data::ActionSpec;
+
+use super::{Bindings, Chord, KeyMap, chord_name};
 
 /// Whether a key can be bound. Modifiers of system shortcuts never arrive alone, and Escape is
 /// reserved.

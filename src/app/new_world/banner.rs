@@ -2,7 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use eframe::egui::{self, Align, Layout, Margin, RichText, Sense, Ui, vec2};
+use eframe::egui;
+use eframe::egui::{Align, Layout, Margin, RichText, Sense, Ui, vec2};
 
 use crate::app::theme;
 use crate::workspace::progress::spoken;

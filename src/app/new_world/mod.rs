@@ -12,7 +12,11 @@ mod widgets;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use eframe::egui::{self, Align, Layout, RichText, ScrollArea, Ui};
+use eframe::egui;
+use eframe::egui::{Align, Layout, RichText, ScrollArea, Ui};
+
+use driftless_sim::Session;
+use driftless_worlds::Kind;
 
 use self::setup::SetupStep;
 use self::source::SourceStep;
@@ -21,8 +25,6 @@ use self::widgets::ErrorCard;
 use super::theme;
 use crate::workspace::{Notify, Places, Program, Task, Training, places, recording};
 use crate::{Error, Result};
-use driftless_sim::Session;
-use driftless_worlds::Kind;
 
 /// Maximum width of the page's content, in points.
 const WIDTH: f32 = 940.0;

@@ -2,17 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use eframe::egui::{self, DragValue, RichText, Ui};
+use eframe::egui;
+use eframe::egui::{DragValue, RichText, Ui};
 
-use super::StepAction;
-use super::widgets::{self, PathField, PathKind, card, failure, primary, title};
+use driftless_data::info::{DatasetSummary, Info};
+use driftless_data::{PathError as _, info};
+use driftless_train::{Preset, Settings};
+
+use super::widgets::{PathField, PathKind, card, failure, primary, title};
+use super::{StepAction, widgets};
 use crate::Result;
 use crate::app::theme;
 use crate::workspace::{Notify, Task, training};
-use driftless_data::PathError as _;
-use driftless_data::info;
-use driftless_data::info::{DatasetSummary, Info};
-use driftless_train::{Preset, Settings};
 
 /// The presets and their descriptions.
 const PRESETS: [(Preset, &str, &str); 3] = [

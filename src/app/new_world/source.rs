@@ -3,17 +3,19 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use eframe::egui;
 use eframe::egui::{
-    self, ColorImage, ComboBox, DragValue, Image, RichText, TextureHandle, TextureOptions, Ui, vec2,
+    ColorImage, ComboBox, DragValue, Image, RichText, TextureHandle, TextureOptions, Ui, vec2,
 };
 
-use super::widgets::{self, PathField, PathKind, card, primary, title};
-use super::{PageRequest, StepAction};
-use crate::app::theme;
-use crate::workspace::{Notify, Places, places};
 use driftless_data::import::Format;
 use driftless_model::checkpoint::CONFIG;
 use driftless_worlds::Kind;
+
+use super::widgets::{PathField, PathKind, card, primary, title};
+use super::{PageRequest, StepAction, widgets};
+use crate::app::theme;
+use crate::workspace::{Notify, Places, places};
 
 /// Side of a simulator's picture, in points.
 const PICTURE: f32 = 112.0;

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use eframe::egui;
 use eframe::egui::{
-    self, Color32, ColorImage, Image, ProgressBar, RichText, TextureHandle, TextureOptions, Ui,
-    vec2,
+    Color32, ColorImage, Image, ProgressBar, RichText, TextureHandle, TextureOptions, Ui, vec2,
 };
 
-use super::widgets::{self, card, failure, primary, title};
-use super::{PageRequest, StepAction, plot};
+use super::widgets::{card, failure, primary, title};
+use super::{PageRequest, StepAction, plot, widgets};
 use crate::Result;
 use crate::app::theme;
 use crate::app::theme::Palette;

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use eframe::egui::{self, Button, Margin, RichText, Stroke, Ui, vec2};
+use eframe::egui;
+use eframe::egui::{Button, Margin, RichText, Stroke, Ui, vec2};
 
 use crate::app::theme;
 use crate::workspace::{Notify, Task};

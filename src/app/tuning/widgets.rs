@@ -2,7 +2,8 @@
 
 use std::ops::RangeInclusive;
 
-use eframe::egui::{self, Align, Id, Layout, Response, RichText, Ui};
+use eframe::egui;
+use eframe::egui::{Align, Id, Layout, Response, RichText, Ui};
 
 use crate::app::{controls, theme};
 

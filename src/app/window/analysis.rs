@@ -6,6 +6,9 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, bounded};
 use eframe::egui::{ColorImage, Ui};
 
+use driftless_data::{Episode, PathError as _};
+use driftless_sim::{Beside, Command, Frame, Place, simulator_of};
+
 use super::Window;
 use crate::app::comparison::Comparison;
 use crate::app::plots::{FrameSample, PlotExport, Plots};
@@ -13,11 +16,6 @@ use crate::app::timeline::{Timeline, TimelineAction};
 use crate::workspace::Task;
 use crate::workspace::places::Places;
 use crate::{Error, Result};
-use driftless_data::Episode;
-use driftless_data::Episode;
-use driftless_data::PathError as _;
-use driftless_sim::{Beside, Command, Frame, Place, simulator_of};
-use driftless_sim::{Beside, Command, Frame, Place, simulator_of};
 
 /// The state of the analysis panels.
 #[derive(Default)]

@@ -5,13 +5,14 @@ use std::sync::atomic::Ordering;
 
 use eframe::egui_wgpu;
 
+use driftless_engine::{Gpu, Seat};
+
 use super::{Window, WorldThread};
 use crate::app::denoising::DenoisingStrip;
 use crate::app::inspect::InspectPanel;
 use crate::app::present::Presenter;
 use crate::app::world_picker::WorldPicker;
 use crate::app::{Waker, no_adapter};
-use driftless_engine::{Gpu, Seat};
 
 impl Window {
     /// Moves the state into a new window with a new device.

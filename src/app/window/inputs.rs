@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use eframe::egui::{CursorGrab, CursorIcon, Event, Id, Rect, Sense, Ui, ViewportCommand};
 
+use driftless_sim::Frame;
+
 use super::Window;
 use super::navigation::Screen;
 use crate::app::gamepad::{Gamepad, GamepadButton, GamepadMap, GamepadWatcher};
 use crate::app::keys::{InputSource, KeyMap, Shortcut};
 use crate::app::mouse::{Mouse, MouseRole};
-use driftless_sim::Frame;
 
 /// The state of gamepads and mouse.
 pub(super) struct Inputs {

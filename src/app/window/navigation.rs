@@ -4,7 +4,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use eframe::egui::{self, Key, Ui, ViewportCommand};
+use eframe::egui;
+use eframe::egui::{Key, Ui, ViewportCommand};
+
+use driftless_engine::{DeviceChoice, SamplerParams};
+use driftless_sim::{History, Session};
+use driftless_worlds::Kind;
 
 use super::device::install_presenter;
 use super::{Window, WorldFailure, WorldThread};
@@ -14,9 +19,6 @@ use crate::app::session::GameSession;
 use crate::app::stats::FrameStats;
 use crate::app::{AppExit, FirstStep, theme};
 use crate::workspace::Game;
-use driftless_engine::{DeviceChoice, SamplerParams};
-use driftless_sim::{History, Session};
-use driftless_worlds::Kind;
 
 /// What the window currently shows.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use eframe::egui::Key;
 
+use driftless_data::Episode;
+use driftless_sim::Command;
+
 use super::Window;
 use crate::app::keys::Shortcut;
 use crate::app::save_dialog::{SaveDialog, SaveOutcome};
-use driftless_data::Episode;
-use driftless_sim::Command;
 
 impl Window {
     /// Requests the frames from the last restart to the current frame.

@@ -4,12 +4,13 @@ use std::time::Instant;
 
 use eframe::egui::Key;
 
+use driftless_sim::Command;
+
 use super::navigation::Screen;
 use super::{Window, WorldThread};
 use crate::app::denoising::DenoisingStrip;
 use crate::app::inspect::InspectPanel;
 use crate::app::keys::Shortcut;
-use driftless_sim::Command;
 
 impl Window {
     /// Handles a key for the world or the window; returns whether it is consumed, else egui gets it.

@@ -3,7 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use eframe::egui::{self, Key, Ui};
+use eframe::egui;
+use eframe::egui::{Key, Ui};
+
+use driftless_data::PathError as _;
+use driftless_engine::DeviceChoice;
+use driftless_model::checkpoint::CONFIG;
+use driftless_sim::Command;
+use driftless_sim::headless::read_actions;
 
 use super::Window;
 use super::navigation::Screen;
@@ -12,15 +19,6 @@ use crate::app::theme;
 use crate::app::world_picker::{CurrentWorld, PickerChoice, WorldPicker};
 use crate::workspace::{Game, Notify, Task};
 use crate::{Error, Result};
-use driftless_data::PathError as _;
-use driftless_engine::DeviceChoice;
-use driftless_engine::DeviceChoice;
-use driftless_model::checkpoint::CONFIG;
-use driftless_model::checkpoint::CONFIG;
-use driftless_sim::Command;
-use driftless_sim::Command;
-use driftless_sim::headless::read_actions;
-use driftless_sim::headless::read_actions;
 
 /// A game being loaded.
 pub(super) enum PendingGame {

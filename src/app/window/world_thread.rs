@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Window, WorldFailure, WorldThread};
 use driftless_sim::{Command, Frame, History, Message, Sim};
+
+use super::{Window, WorldFailure, WorldThread};
 
 impl Window {
     pub(super) fn send(&self, command: Command) {

@@ -15,11 +15,12 @@ use eframe::egui::{Event, Key, Modifiers, RawInput, Vec2, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
 
+use driftless_engine::{DeviceChoice, SamplerParams};
+use driftless_sim::Command;
+
 use super::*;
 use crate::app::config::{ConfigStore, UserConfig};
 use crate::workspace::Game;
-use driftless_engine::{DeviceChoice, SamplerParams};
-use driftless_sim::Command;
 
 /// Timeout of every wait.
 const TIMEOUT: Duration = Duration::from_secs(60);

@@ -6,9 +6,10 @@ use rand::seq::IndexedRandom as _;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::*;
 use driftless_engine::{Along, Solver};
 use driftless_sim::Place;
+
+use super::*;
 
 /// Makes one random input.
 fn random_input(window: &mut TestWindow, rng: &mut ChaCha8Rng) {

@@ -1,7 +1,8 @@
 //! Rewinding, branching, comparing and saving.
 
-use super::*;
 use driftless_sim::Place;
+
+use super::*;
 
 #[test]
 fn rewind_restores_frames_exactly() {

@@ -3,8 +3,9 @@
 use eframe::egui::accesskit::Role;
 use egui_kittest::kittest::NodeT as _;
 
-use super::*;
 use driftless_engine::Solver;
+
+use super::*;
 
 #[test]
 fn changes_apply_to_the_next_frame() {
