@@ -139,7 +139,7 @@ impl Presenter {
     }
 
     /// Switches to another frame.
-    fn set_image(&mut self, device: &wgpu::Device, queue: &wgpu::Queue, image: &sim::Picture) {
+    fn set_image(&mut self, device: &wgpu::Device, queue: &wgpu::Queue, image: &driftless_sim::Picture) {
         match image {
             driftless_sim::Picture::Bytes(bytes) => {
                 self.upload(queue, bytes);
@@ -290,7 +290,7 @@ pub fn drawing_times(
 
 /// A paint callback that draws one frame.
 pub(super) struct FrameCallback {
-    pub image: sim::Picture,
+    pub image: driftless_sim::Picture,
     /// Changes with every new image, so that each is uploaded once.
     pub id: u64,
     /// Physical width and height of the rectangle.

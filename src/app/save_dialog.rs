@@ -127,7 +127,7 @@ impl SaveDialog {
             self.export = None;
             match result {
                 Ok(path) => return Some(SaveOutcome::Saved(path)),
-                Err(Error::Interrupted) => {}
+                Err(Error::Data(driftless_data::Error::Interrupted)) => {}
                 Err(error) => return Some(SaveOutcome::Failed(error)),
             }
         }

@@ -24,7 +24,7 @@ pub(super) struct GameSession {
     /// Where a learned world was loaded from.
     pub origin: Option<Origin>,
     pub keys: KeyMap,
-    pub sim: sim::Options,
+    pub sim: driftless_sim::Options,
     pub tuning: TuningPanel,
 }
 
@@ -53,7 +53,7 @@ impl GameSession {
             scaling: Scaling::default(),
         };
         let tuning = TuningPanel::new(settings, game.dynamics.as_ref());
-        let sim = sim::Options {
+        let sim = driftless_sim::Options {
             player: game.player,
             seat: Seat::Own,
             from: None,

@@ -53,7 +53,7 @@ fn options(keys: &[&str]) -> Options {
             dynamics: Some(world.dynamics),
             first_context: 0,
             origin: None,
-            player: Arc::new(|_| Err(Error::Device("not expected".into()))),
+            player: Arc::new(|_| Err(driftless_sim::Error::Device("not expected".into()))),
         },
         fps: None,
         actions: Arc::default(),

@@ -158,7 +158,7 @@ impl Gpu {
     }
 
     /// Device and queue, to draw with.
-    pub(crate) fn parts(&self) -> (&Device, &Queue) {
+    pub fn parts(&self) -> (&Device, &Queue) {
         (&self.device, &self.queue)
     }
 
@@ -166,7 +166,7 @@ impl Gpu {
     ///
     /// # Errors
     /// Returns an error if the device is lost.
-    pub(crate) fn wait(&self, submission: SubmissionIndex) -> Result<()> {
+    pub fn wait(&self, submission: SubmissionIndex) -> Result<()> {
         self.poll(PollType::Wait {
             submission_index: Some(submission),
             timeout: None,
