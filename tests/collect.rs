@@ -93,7 +93,7 @@ fn assert_positions_match_frames(game: Game, player: &str, data: &Path) {
     for t in 0..episode.frames() {
         let found = game.find(episode.frame(t));
         let ball = truth("ball", t, 0, 2).zip(truth("ball", t, 1, 2));
-        let visible = ball.filter(|&(x, y)| game.tells(Point { x, y }));
+        let visible = ball.filter(|&(x, y)| game.can_detect(Point { x, y }));
         if let (Some(ball), Some((x, y))) = (found.ball(), visible) {
             balls.push((ball.x - x).hypot(ball.y - y));
         }

@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use driftless_data::npz::Writer;
+use driftless_data::npz::NpzWriter;
 use tempfile::TempDir;
 
 fn root() -> &'static Path {
@@ -221,9 +221,9 @@ fn video_context_needs_ffmpeg() {
 }
 
 /// An episode file with the arrays that `arrays` adds.
-fn episode(folder: &Path, arrays: impl Fn(&mut Writer)) -> PathBuf {
+fn episode(folder: &Path, arrays: impl Fn(&mut NpzWriter)) -> PathBuf {
     let path = folder.join("episode.npz");
-    let mut file = Writer::new(&path);
+    let mut file = NpzWriter::new(&path);
     arrays(&mut file);
     file.save().unwrap();
     path

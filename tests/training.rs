@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use driftless_data::{Episode, Extra};
+use driftless_data::{Episode, ExtraArray};
 use driftless_engine::rollout::rollout;
 use driftless_engine::{DeviceChoice, SamplerParams, Seat};
-use driftless_train::{Options, Stage};
+use driftless_train::{TrainOptions, TrainStage};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -94,7 +94,7 @@ fn record(folder: &Path, seed: u64, episodes: usize, delay: usize) {
             rewards,
             extras: BTreeMap::from([(
                 "is_terminal".to_owned(),
-                Extra {
+                ExtraArray {
                     shape: vec![frames],
                     values: ends,
                 },
@@ -104,11 +104,11 @@ fn record(folder: &Path, seed: u64, episodes: usize, delay: usize) {
     }
 }
 
-fn options(folder: &Path, out: &str) -> Options {
+fn options(folder: &Path, out: &str) -> TrainOptions {
     let config = folder.join("settings.toml");
     std::fs::write(&config, SETTINGS).unwrap();
-    Options {
-        stage: Stage::All,
+    TrainOptions {
+        stage: TrainStage::All,
         data: folder.join("data"),
         out: folder.join(out),
         config: Some(config),
@@ -240,8 +240,8 @@ fn learns_every_prediction_and_path() {
     let (data, held_out) = (folder.path().join("data"), folder.path().join("held-out"));
     record(&data, 1, 12, 0);
     record(&held_out, 2, 4, 0);
-    let tokenizer = Options {
-        stage: Stage::Tokenizer,
+    let tokenizer = TrainOptions {
+        stage: TrainStage::Tokenizer,
         ..options(folder.path(), "run")
     };
     driftless_train::run(&tokenizer).unwrap();
@@ -255,8 +255,8 @@ fn learns_every_prediction_and_path() {
         let config = folder.path().join("flow.toml");
         let keys = format!("[dynamics]\nprediction = \"{prediction}\"\npath = \"{path}\"\n");
         std::fs::write(&config, SETTINGS.replace("[dynamics]\n", &keys)).unwrap();
-        let dynamics = Options {
-            stage: Stage::Dynamics,
+        let dynamics = TrainOptions {
+            stage: TrainStage::Dynamics,
             config: Some(config),
             ..options(folder.path(), "run")
         };
@@ -272,8 +272,8 @@ fn learns_every_prediction_and_path() {
             "{prediction} on the {path} path: error of {error:.2} pixels"
         );
         // The same networks, but `options` asks for x on the linear path.
-        let other = Options {
-            stage: Stage::Dynamics,
+        let other = TrainOptions {
+            stage: TrainStage::Dynamics,
             resume: true,
             ..options(folder.path(), "run")
         };
@@ -288,10 +288,10 @@ fn resumed_run_is_identical() {
     let folder = tempfile::tempdir().unwrap();
     record(&folder.path().join("data"), 3, 3, 0);
     let train = |out: &str, steps: u64, resume: bool| {
-        for stage in [Stage::Tokenizer, Stage::Dynamics] {
+        for stage in [TrainStage::Tokenizer, TrainStage::Dynamics] {
             let max_steps = Some(steps);
             let options = options(folder.path(), out);
-            driftless_train::run(&Options {
+            driftless_train::run(&TrainOptions {
                 stage,
                 resume,
                 max_steps,
@@ -304,30 +304,30 @@ fn resumed_run_is_identical() {
         std::fs::read(folder.path().join(out).join("checkpoint").join(file)).unwrap()
     };
     train("whole", 40, false);
-    let stage = Stage::Tokenizer;
-    let first = Options {
+    let stage = TrainStage::Tokenizer;
+    let first = TrainOptions {
         stage,
         max_steps: Some(20),
         ..options(folder.path(), "parts")
     };
     driftless_train::run(&first).unwrap();
     assert!(read("parts", "tokenizer.safetensors") != read("whole", "tokenizer.safetensors"));
-    driftless_train::run(&Options {
+    driftless_train::run(&TrainOptions {
         resume: true,
         max_steps: Some(40),
         ..first
     })
     .unwrap();
     assert!(read("parts", "tokenizer.safetensors") == read("whole", "tokenizer.safetensors"));
-    let stage = Stage::Dynamics;
-    let first = Options {
+    let stage = TrainStage::Dynamics;
+    let first = TrainOptions {
         stage,
         max_steps: Some(20),
         ..options(folder.path(), "parts")
     };
     driftless_train::run(&first).unwrap();
     assert!(read("parts", "dynamics.safetensors") != read("whole", "dynamics.safetensors"));
-    driftless_train::run(&Options {
+    driftless_train::run(&TrainOptions {
         resume: true,
         max_steps: Some(40),
         ..first
@@ -351,7 +351,7 @@ fn resumed_run_is_identical() {
 fn starts_from_a_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     record(&folder.path().join("data"), 9, 2, 0);
-    let run = |out: &str, settings: String, more: &dyn Fn(Options) -> Options| {
+    let run = |out: &str, settings: String, more: &dyn Fn(TrainOptions) -> TrainOptions| {
         let options = options(folder.path(), out);
         std::fs::write(options.config.as_ref().unwrap(), settings).unwrap();
         driftless_train::run(&more(options))?;
@@ -364,14 +364,14 @@ fn starts_from_a_checkpoint() {
     let without = SETTINGS.replace("k_max = 4\n", "k_max = 4\nunknown_action = false\n");
     let without = without.replace("outcome = 16", "outcome = 0");
     let without = without.replace("[dynamics]\n", "[dynamics]\naction_dropout = 0.0\n");
-    let (tokenizer, dynamics) = run("old", without, &|o| Options {
+    let (tokenizer, dynamics) = run("old", without, &|o| TrainOptions {
         max_steps: Some(3),
         ..o
     })
     .unwrap();
     let from = Some(folder.path().join("old/checkpoint"));
-    let continued = |o: Options| Options {
-        stage: Stage::Dynamics,
+    let continued = |o: TrainOptions| TrainOptions {
+        stage: TrainStage::Dynamics,
         from: from.clone(),
         max_steps: Some(0),
         seed: Some(5),
@@ -419,7 +419,7 @@ fn frame_file_and_unlabelled_video() {
     let with = |out: &str, keys: &str, unlabelled: bool| {
         let config = folder.path().join(format!("{out}.toml"));
         std::fs::write(&config, format!("{keys}{SETTINGS}")).unwrap();
-        let options = Options {
+        let options = TrainOptions {
             config: Some(config),
             max_steps: Some(4),
             unlabelled: unlabelled.then(|| folder.path().join("video")),
@@ -443,7 +443,7 @@ fn frame_file_and_unlabelled_video() {
     let known = known.replace("[dynamics]\n", "[dynamics]\naction_dropout = 0.0\n");
     let config = folder.path().join("known.toml");
     std::fs::write(&config, known).unwrap();
-    let error = driftless_train::run(&Options {
+    let error = driftless_train::run(&TrainOptions {
         config: Some(config),
         unlabelled: Some(folder.path().join("video")),
         ..options(folder.path(), "known")
@@ -462,7 +462,7 @@ fn long_sequences_and_masking() {
             .replace("[tokenizer]\n", &format!("[tokenizer]\n{tokenizer}\n"))
             .replace("[dynamics]\n", &format!("[dynamics]\n{dynamics}\n"));
         std::fs::write(&config, settings).unwrap();
-        let options = Options {
+        let options = TrainOptions {
             config: Some(config),
             max_steps: Some(4),
             ..options(folder.path(), out)
@@ -497,7 +497,7 @@ fn long_sequences_and_masking() {
 fn bad_data_leaves_no_run() {
     let folder = tempfile::tempdir().unwrap();
     record(&folder.path().join("data"), 4, 2, 0);
-    let run = Options {
+    let run = TrainOptions {
         max_steps: Some(2),
         ..options(folder.path(), "run")
     };
@@ -507,14 +507,14 @@ fn bad_data_leaves_no_run() {
     let bad = folder.path().join("bad");
     record(&bad, 5, 1, 0);
     std::fs::write(bad.join("zz.npz"), b"PK broken").unwrap();
-    let options = Options {
+    let options = TrainOptions {
         data: bad,
         ..options(folder.path(), "other")
     };
     let error = driftless_train::run(&options).unwrap_err().to_string();
     assert!(error.contains("zz.npz"), "{error}");
     assert!(!folder.path().join("other").exists());
-    driftless_train::run(&Options {
+    driftless_train::run(&TrainOptions {
         skip_bad: true,
         max_steps: Some(2),
         ..options

@@ -139,7 +139,12 @@ impl Presenter {
     }
 
     /// Switches to another frame.
-    fn set_image(&mut self, device: &wgpu::Device, queue: &wgpu::Queue, image: &driftless_sim::Picture) {
+    fn set_image(
+        &mut self,
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        image: &driftless_sim::Picture,
+    ) {
         match image {
             driftless_sim::Picture::Bytes(bytes) => {
                 self.upload(queue, bytes);

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use driftless::Result;
 use driftless_data::Dataset;
 use driftless_engine::{DeviceChoice, Seat};
-use driftless_eval::pose::Probe;
-use driftless_eval::report::{Options, Progress};
+use driftless_eval::pose::PoseProbe;
+use driftless_eval::report::{EvalOptions, EvalProgress};
 use driftless_eval::{pose, report, table};
 
 /// Arguments of `eval`.
@@ -19,28 +19,28 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// Frames to predict after the context (horizon).
-    #[arg(long, value_name = "H", default_value_t = Options::default().horizon)]
+    #[arg(long, value_name = "H", default_value_t = EvalOptions::default().horizon)]
     horizon: usize,
     /// Frames of context.
-    #[arg(long, value_name = "C", default_value_t = Options::default().context)]
+    #[arg(long, value_name = "C", default_value_t = EvalOptions::default().context)]
     context: usize,
     /// Number of rollouts, spread evenly over the episodes.
-    #[arg(long, value_name = "N", default_value_t = Options::default().sequences)]
+    #[arg(long, value_name = "N", default_value_t = EvalOptions::default().sequences)]
     sequences: usize,
     /// Sampling steps per frame, K; each value is evaluated.
-    #[arg(long, value_name = "K,...", value_delimiter = ',', default_values_t = Options::default().steps)]
+    #[arg(long, value_name = "K,...", value_delimiter = ',', default_values_t = EvalOptions::default().steps)]
     steps: Vec<usize>,
     /// Length of each free run in frames; 0 skips free running.
-    #[arg(long, value_name = "N", default_value_t = Options::default().free_frames)]
+    #[arg(long, value_name = "N", default_value_t = EvalOptions::default().free_frames)]
     free_frames: usize,
     /// Number of free runs, each from a different start.
-    #[arg(long, value_name = "N", default_value_t = Options::default().free_runs)]
+    #[arg(long, value_name = "N", default_value_t = EvalOptions::default().free_runs)]
     free_runs: usize,
     /// Frames per bin in the statistics of free runs.
-    #[arg(long, value_name = "N", default_value_t = Options::default().free_bin)]
+    #[arg(long, value_name = "N", default_value_t = EvalOptions::default().free_bin)]
     free_bin: usize,
     /// Signal level τ of the context frames, above 0 to 1 (clean).
-    #[arg(long, value_name = "TAU", default_value_t = Options::default().params.context_signal)]
+    #[arg(long, value_name = "TAU", default_value_t = EvalOptions::default().params.context_signal)]
     context_signal: f32,
     #[command(flatten)]
     solver: super::SolverArgs,
@@ -74,7 +74,7 @@ pub fn run(args: &Args) -> Result<()> {
     let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
     let mut engine = driftless_engine::open(&folder, args.device, &Seat::Own)?;
     let dataset = Dataset::read(&args.data)?;
-    let mut options = Options {
+    let mut options = EvalOptions {
         horizon: args.horizon,
         context: args.context,
         sequences: args.sequences,
@@ -82,14 +82,14 @@ pub fn run(args: &Args) -> Result<()> {
         free_frames: args.free_frames,
         free_runs: args.free_runs,
         free_bin: args.free_bin,
-        ..Options::default()
+        ..EvalOptions::default()
     };
     options.params.context_signal = args.context_signal;
     options.params.seed = args.seed;
     options.params = args.solver.apply_to(options.params);
     let probe = args.probe.as_deref().map(|folder| {
         let dataset = Dataset::read(folder)?;
-        Probe::train(&dataset.episodes, pose::STEPS, args.seed)
+        PoseProbe::train(&dataset.episodes, pose::PROBE_STEPS, args.seed)
             .map_err(|error| super::about(folder, error))
     });
     let probe = probe.transpose()?;
@@ -98,7 +98,7 @@ pub fn run(args: &Args) -> Result<()> {
         bar.set_length(total as u64);
         bar.set_position(done as u64);
     };
-    let progress = &mut Progress::new(&mut show);
+    let progress = &mut EvalProgress::new(&mut show);
     let report = report::run(
         engine.as_mut(),
         &dataset,

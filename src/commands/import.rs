@@ -4,14 +4,16 @@ use std::path::PathBuf;
 
 use driftless::{Result, interrupt};
 use driftless_data::import;
-use driftless_data::import::{Count, Event, Format, Options, Pairing, Report};
+use driftless_data::import::{
+    ActionCount, ActionPairing, ImportEvent, ImportFormat, ImportOptions, ImportReport,
+};
 
 /// Arguments of `import`.
 #[derive(clap::Args)]
 pub struct Args {
     /// Source format.
     #[arg(long, value_enum, value_name = "FORMAT")]
-    from: Format,
+    from: ImportFormat,
     /// Folder or file to read.
     path: PathBuf,
     /// Dataset folder to write, new or empty.
@@ -38,7 +40,7 @@ pub struct Args {
     image_key: Option<String>,
     /// Which frame an action belongs to [default: led-to for images, taken-at for the others].
     #[arg(long, value_enum, value_name = "WHICH")]
-    pairing: Option<Pairing>,
+    pairing: Option<ActionPairing>,
     /// Name of the world [default: name of PATH].
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -58,16 +60,16 @@ pub struct Args {
 pub fn run(args: Args) -> Result<()> {
     interrupt::watch();
     let bar = super::bar(0, "episodes");
-    let mut notify = |event: Event<'_>| match event {
-        Event::Done(done, total) => {
+    let mut notify = |event: ImportEvent<'_>| match event {
+        ImportEvent::Progress(done, total) => {
             bar.set_length(total as u64);
             bar.set_position(done as u64);
         }
-        Event::Skipped(error) => {
+        ImportEvent::Skipped(error) => {
             bar.suspend(|| eprintln!("driftless: skipped: {}", one_line(error)));
         }
     };
-    let options = Options {
+    let options = ImportOptions {
         format: args.from,
         source: args.path,
         out: args.out,
@@ -95,9 +97,9 @@ fn one_line(error: &driftless_data::Error) -> String {
     error.to_string().replace('\n', " ")
 }
 
-fn summary(report: &Report, options: &Options) -> String {
+fn summary(report: &ImportReport, options: &ImportOptions) -> String {
     let steps: usize = report.actions.iter().map(|count| count.frames).sum();
-    let share = |count: &Count| {
+    let share = |count: &ActionCount| {
         let percent = 100.0 * count.frames as f64 / steps.max(1) as f64;
         format!("{} {percent:.1} %", count.name)
     };

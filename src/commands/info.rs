@@ -22,14 +22,14 @@ pub struct Args {
 /// Returns an error if the path is none of these, or if its contents are broken.
 pub fn run(args: &Args) -> Result<()> {
     if args.path.join(CONFIG).is_file() {
-        let summary = checkpoint::describe(&args.path)?;
+        let summary = checkpoint::summarize(&args.path)?;
         return if args.json {
             super::print_json(&summary)
         } else {
             super::print(&summary.to_string())
         };
     }
-    let info = driftless_data::info::describe(&args.path)?;
+    let info = driftless_data::info::summarize(&args.path)?;
     if args.json {
         super::print_json(&info)
     } else {

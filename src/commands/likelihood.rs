@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use driftless::Result;
 use driftless_data::Episode;
 use driftless_engine::DeviceChoice;
-use driftless_eval::likelihood::Options;
+use driftless_eval::likelihood::LikelihoodOptions;
 use driftless_eval::{surprise, table};
-use driftless_model::checkpoint::World;
+use driftless_model::checkpoint::WorldModel;
 
 /// Arguments of `likelihood`.
 #[derive(clap::Args)]
@@ -23,16 +23,16 @@ pub struct Args {
     #[arg(long, value_name = "A..B", value_parser = range)]
     frames: Option<Range<usize>>,
     /// Random probes of the divergence (Hutchinson); 2 or more give a standard error.
-    #[arg(long, value_name = "N", default_value_t = Options::default().probes)]
+    #[arg(long, value_name = "N", default_value_t = LikelihoodOptions::default().probes)]
     probes: usize,
     /// Signal level τ of the measured frames, at most 0.99 [default: 1 − 1/k_max].
     #[arg(long, value_name = "TAU")]
     level: Option<f64>,
     /// Midpoint steps from that level to noise.
-    #[arg(long, value_name = "K", default_value_t = Options::default().steps)]
+    #[arg(long, value_name = "K", default_value_t = LikelihoodOptions::default().steps)]
     steps: usize,
     /// Signal level τ of the context frames, above 0 to 1 (clean).
-    #[arg(long, value_name = "TAU", default_value_t = Options::default().context_signal)]
+    #[arg(long, value_name = "TAU", default_value_t = LikelihoodOptions::default().context_signal)]
     context_signal: f32,
     /// Seed of the noise and the probes.
     #[arg(long, value_name = "S", default_value_t = 0)]
@@ -67,9 +67,9 @@ fn range(text: &str) -> std::result::Result<Range<usize>, String> {
 /// range, or if a file cannot be read.
 pub fn run(args: &Args) -> Result<()> {
     let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
-    let world = World::read(&folder, &driftless_engine::candle_device(args.device)?)?;
+    let world = WorldModel::read(&folder, &driftless_engine::candle_device(args.device)?)?;
     let episode = Episode::read(&args.episode)?;
-    let options = Options {
+    let options = LikelihoodOptions {
         level: args.level,
         steps: args.steps,
         probes: args.probes,

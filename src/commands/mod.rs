@@ -68,7 +68,7 @@ fn export(episode: &Episode, out: &Path, scale: u32, fps: f32) -> Result<()> {
         bar.set_position(done as u64);
         !driftless_data::interrupt::requested()
     };
-    export::write_while(episode, out, scale, fps, &mut watch)?;
+    export::write_with_progress(episode, out, scale, fps, &mut watch)?;
     bar.finish_and_clear();
     Ok(())
 }

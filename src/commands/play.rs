@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use driftless::workspace::Game;
 use driftless::{Error, Result, app};
 use driftless_data::{PathError as _, export};
-use driftless_engine::rollout::held_actions;
+use driftless_engine::rollout::random_held_actions;
 use driftless_engine::{DeviceChoice, Seat};
 use driftless_sim::headless;
 use driftless_worlds::Kind;
@@ -128,7 +128,7 @@ fn play_headless(args: &Args, game: &Game, frames: usize, out: &Path) -> Result<
     } = game;
     let mut actions = match &args.actions {
         Some(path) => headless::read_actions(path, &world.actions)?,
-        None => held_actions(frames, world.actions.len(), args.sampler.seed),
+        None => random_held_actions(frames, world.actions.len(), args.sampler.seed),
     };
     actions.resize(frames, 0);
     let bar = super::bar(frames as u64, "frames");

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use driftless::{Error, Result};
 use driftless_data::{Episode, PathError as _};
-use driftless_engine::rollout::{rollout, shuffled};
+use driftless_engine::rollout::{rollout, shuffle_actions};
 use driftless_engine::{DeviceChoice, Seat};
 
 /// Arguments of `rollout`.
@@ -64,7 +64,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let future = episode.clip(first..end);
     let actions = if args.shuffle_actions {
-        shuffled(&future.actions, args.sampler.seed)
+        shuffle_actions(&future.actions, args.sampler.seed)
     } else {
         future.actions
     };

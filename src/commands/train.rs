@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use driftless::Result;
 use driftless_engine::DeviceChoice;
-use driftless_train::{Options, Preset, Stage};
+use driftless_train::{TrainOptions, TrainPreset, TrainStage};
 
 /// Arguments of `train`.
 #[derive(clap::Args)]
 pub struct Args {
     /// Network to train.
-    stage: Stage,
+    stage: TrainStage,
     /// Dataset folder: dataset.json and episodes (*.npz).
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
@@ -31,7 +31,7 @@ pub struct Args {
     /// Preset sizes of networks and batches for the keys that --config does not set, instead of the
     /// run's own settings or the defaults (`tiny`).
     #[arg(long, value_enum)]
-    preset: Option<Preset>,
+    preset: Option<TrainPreset>,
     /// Skip episodes that cannot be read, with a warning for each.
     #[arg(long)]
     skip_bad: bool,
@@ -59,7 +59,7 @@ pub struct Args {
 /// --resume is not given, if the loss diverges, or if a file cannot be written.
 pub fn run(args: Args) -> Result<()> {
     let from = args.from.map(super::checkpoint).transpose()?;
-    Ok(driftless_train::run(&Options {
+    Ok(driftless_train::run(&TrainOptions {
         from,
         stage: args.stage,
         data: args.data,

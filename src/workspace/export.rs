@@ -50,7 +50,7 @@ impl Export {
                 }
                 !cancelled.is_cancelled()
             };
-            export::write_while(&episode, &path, scale, fps, &mut watch)?;
+            export::write_with_progress(&episode, &path, scale, fps, &mut watch)?;
             Ok(path)
         })?;
         Ok(Self {

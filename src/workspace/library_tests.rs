@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use driftless_model::checkpoint::{CONFIG, describe};
+use driftless_model::checkpoint::{CONFIG, summarize};
 
 use super::*;
 use crate::workspace::save::save_as;
@@ -47,7 +47,7 @@ fn lists_included_saved_simulators() {
 
 #[test]
 fn summary_equals_full_read() {
-    let described = describe(&pong()).unwrap();
+    let described = summarize(&pong()).unwrap();
     let (name, facts) = facts(&pong()).unwrap();
     assert_eq!(name, "Pong");
     let parameters = described.tokenizer_parameters + described.dynamics_parameters;

@@ -212,7 +212,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let target = root.path().join("maze");
         assert_eq!(episodes_so_far(&target), 0);
-        let staging = driftless_data::staging::Staging::new(&target).unwrap();
+        let staging = driftless_data::staging::StagingFolder::new(&target).unwrap();
         for name in ["a.npz", "b.npz", "dataset.json"] {
             std::fs::write(staging.path().join(name), "").unwrap();
         }

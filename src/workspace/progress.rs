@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use driftless_train::Settings;
+use driftless_train::TrainSettings;
 
 use super::log::Entry;
 
@@ -66,7 +66,7 @@ pub struct Progress {
 
 impl Progress {
     /// No steps done yet; the totals come from the settings.
-    pub fn new(settings: &Settings) -> Self {
+    pub fn new(settings: &TrainSettings) -> Self {
         Self {
             stages: [
                 Stage::new("tokenizer", settings.tokenizer.optimizer.steps),
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     fn progress(tokenizer: u64, dynamics: u64) -> Progress {
-        let mut settings = Settings::default();
+        let mut settings = TrainSettings::default();
         settings.tokenizer.optimizer.steps = tokenizer;
         settings.dynamics.optimizer.steps = dynamics;
         Progress::new(&settings)

@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::path::Path;
 
 use driftless_data::fs::write_json;
-use driftless_data::staging::Staging;
-use driftless_data::{Episode, Extra};
+use driftless_data::staging::StagingFolder;
+use driftless_data::{Episode, ExtraArray};
 use driftless_sim::{OF_SESSION, Session, recorded_seed};
 use driftless_worlds::Kind;
 use driftless_worlds::record::{Line, MANIFEST_VERSION, Manifest};
@@ -31,7 +31,7 @@ pub fn write(session: Session, world: Kind, out: &Path) -> Result<Manifest> {
         return Err(Error::Argument(what.into()));
     }
     let info = world.open(0).info();
-    let staging = Staging::new(out)?;
+    let staging = StagingFolder::new(out)?;
     let (mut lines, mut action_counts) = (Vec::new(), vec![0_usize; info.actions.len()]);
     for (index, range) in ranges.into_iter().enumerate() {
         let seed = recorded_seed(&path, &recorded, range.start)?;
@@ -91,18 +91,18 @@ fn episode_ranges(recorded: &Episode) -> Vec<Range<usize>> {
 /// A part of the recording, without the arrays that only sessions have.
 fn cut(recorded: &Episode, range: Range<usize>) -> Episode {
     let clip = recorded.clip(range.clone());
-    let cut_extra = |extra: &Extra| {
+    let cut_extra = |extra: &ExtraArray| {
         let width = extra.values.len() / recorded.frames().max(1);
         let mut shape = extra.shape.clone();
         if let Some(length) = shape.first_mut() {
             *length = range.len();
         }
-        Extra {
+        ExtraArray {
             shape,
             values: extra.values[range.start * width..range.end * width].to_vec(),
         }
     };
-    let extras: BTreeMap<String, Extra> = recorded
+    let extras: BTreeMap<String, ExtraArray> = recorded
         .extras
         .iter()
         .filter(|(name, _)| !OF_SESSION.contains(&name.as_str()))
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
     use crate::workspace::Game;
     use driftless_data::Dataset;
-    use driftless_data::npz::Archive;
+    use driftless_data::npz::NpzReader;
     use driftless_engine::{SamplerParams, Seat};
     use driftless_sim::{Command, Frame, Options, Pace, Sim};
 
@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(actions, [&vec![0, 0, 3, 3], &vec![0, 1]]);
         assert_eq!((manifest.frames, manifest.episodes.len()), (6, 2));
         assert_eq!(dataset.info, Kind::Maze.open(0).info());
-        let mut file = Archive::open(&dataset.files[1]).unwrap();
+        let mut file = NpzReader::open(&dataset.files[1]).unwrap();
         let first = file.array("is_first").unwrap().to_f32();
         assert_eq!(first.unwrap(), [1.0, 0.0]);
     }

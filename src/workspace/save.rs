@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use driftless_data::PathError as _;
 use driftless_data::fs::write_json;
-use driftless_data::staging::Staging;
+use driftless_data::staging::StagingFolder;
 use driftless_model::checkpoint::{CONFIG, CONTEXTS, DYNAMICS, TOKENIZER, read_config};
 
 use super::library::{CARD, CheckpointCard};
@@ -36,7 +36,7 @@ pub fn save_as(checkpoint: &Path, places: &Places, name: &str) -> Result<PathBuf
     }
     let mut config = read_config(checkpoint)?;
     name.trim().clone_into(&mut config.name);
-    let staging = Staging::new(&target)?;
+    let staging = StagingFolder::new(&target)?;
     for file in [TOKENIZER, DYNAMICS, CONTEXTS] {
         let from = checkpoint.join(file);
         std::fs::copy(&from, staging.path().join(file)).map_err(|e| Error::io(&from, e))?;

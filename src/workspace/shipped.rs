@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use driftless_data::PathError as _;
 use driftless_data::fs::write_atomic;
-use driftless_data::staging::Staging;
+use driftless_data::staging::StagingFolder;
 use driftless_model::checkpoint::{CONFIG, CONTEXTS, DYNAMICS, TOKENIZER};
 
 use super::library::CARD;
@@ -22,7 +22,7 @@ pub const DEFAULT: &str = "pong";
 /// Name of the folder that holds the included worlds.
 const CHECKPOINTS: &str = "checkpoints";
 
-/// Staging folders older than this were left by a crash and are removed; unpacking never takes so
+/// StagingFolder folders older than this were left by a crash and are removed; unpacking never takes so
 /// long.
 const STALE_AFTER: Duration = Duration::from_secs(3600);
 
@@ -158,7 +158,7 @@ fn unpack(world: &EmbeddedWorld, root: &Path) -> Result<PathBuf> {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io(&folder, e)),
         _ => {}
     }
-    let staging = Staging::new(&folder)?;
+    let staging = StagingFolder::new(&folder)?;
     for (file, bytes) in world.files {
         write_atomic(&staging.path().join(file), bytes)?;
     }

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use driftless_data::pictures::resized;
-use driftless_data::{Clip, Episode, PathError as _, pictures};
+use driftless_data::media::resize_frames;
+use driftless_data::{Clip, Episode, PathError as _, media};
 use driftless_model::config::WorldConfig;
 
 use crate::{Error, Result};
@@ -39,7 +39,7 @@ fn from_episode(path: &Path, world: &WorldConfig) -> Result<Clip> {
     }
     let size = [episode.height, episode.width];
     Ok(Clip {
-        images: resized(&images, size, world.image),
+        images: resize_frames(&images, size, world.image),
         actions,
     })
 }
@@ -47,7 +47,7 @@ fn from_episode(path: &Path, world: &WorldConfig) -> Result<Clip> {
 fn from_images(path: &Path, world: &WorldConfig) -> Result<Clip> {
     let frames = world.dynamics.context;
     let frame_len = world.image_len();
-    let images = pictures::first(path, world.image, world.fps, frames)?;
+    let images = media::read_frames(path, world.image, world.fps, frames)?;
     let missing = (frames * frame_len).saturating_sub(images.len()) / frame_len;
     let first = images.get(..frame_len).unwrap_or_default();
     Ok(Clip {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use driftless_data::PathError as _;
 use driftless_data::fs::{write_atomic, write_json};
 use driftless_model::checkpoint::DYNAMICS;
-use driftless_train::{Preset, Settings};
+use driftless_train::{TrainPreset, TrainSettings};
 
 use super::log::LogTail;
 use super::process::{ChildProcess, Exit, Program};
@@ -43,7 +43,7 @@ pub struct Plan {
     /// Folder of the run, which must be new.
     pub folder: PathBuf,
     /// Sizes of networks and batches.
-    pub preset: Preset,
+    pub preset: TrainPreset,
     /// Settings file (TOML) that overrides the preset.
     pub settings: Option<PathBuf>,
 }
@@ -284,12 +284,12 @@ fn read_note(folder: &Path, data: Option<PathBuf>) -> Result<RunNote> {
 }
 
 /// The run's settings, or the defaults until the trainer has written them.
-fn read_settings(folder: &Path) -> Result<Settings> {
+fn read_settings(folder: &Path) -> Result<TrainSettings> {
     let path = folder.join("settings.toml");
     if path.is_file() {
-        Ok(Settings::read(&path, &Settings::default())?)
+        Ok(TrainSettings::read(&path, &TrainSettings::default())?)
     } else {
-        Ok(Settings::default())
+        Ok(TrainSettings::default())
     }
 }
 

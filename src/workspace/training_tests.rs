@@ -60,7 +60,7 @@ impl Fixture {
             name: "Mine".into(),
             data: self.folder.path().join("data"),
             folder: self.folder.path().join("run"),
-            preset: Preset::Small,
+            preset: TrainPreset::Small,
             settings: None,
         }
     }

@@ -125,7 +125,7 @@ impl Dataset {
     ///
     /// # Errors
     /// Returns an error if the folder is missing or has no episodes, or if `visit` returns one.
-    pub fn each(
+    pub fn for_each_episode(
         folder: &Path,
         info: &DatasetInfo,
         mut visit: impl FnMut(Result<Episode>) -> Result<()>,
@@ -171,7 +171,7 @@ pub(super) fn episode_files(folder: &Path) -> Result<Vec<PathBuf>> {
 mod tests {
 
     use super::*;
-    use crate::npz::Writer;
+    use crate::npz::NpzWriter;
 
     const INFO: &str = r#"{"name": "Tiny", "fps": 15.0, "image": [2, 4],
         "actions": [{"name": "noop", "keys": []}, {"name": "up", "keys": ["W"]}]}"#;
@@ -295,14 +295,14 @@ mod tests {
     #[test]
     fn each_passes_on_errors() {
         let folder = folder(Some(INFO), &[("a.npz", episode(2, 4, &[0]))]);
-        let mut file = Writer::new(&folder.path().join("b.npz"));
+        let mut file = NpzWriter::new(&folder.path().join("b.npz"));
         file.add("image", &[1, 2, 4, 3], &[0_u8; 24]).unwrap();
         file.save().unwrap();
         let text = error_text(&folder);
         assert!(text.contains("b.npz: array `action`: missing"), "{text}");
         let info = DatasetInfo::read(folder.path()).unwrap();
         let mut seen = Vec::new();
-        Dataset::each(folder.path(), &info, |one| {
+        Dataset::for_each_episode(folder.path(), &info, |one| {
             seen.push(one.map(|e| e.frames()).map_err(|e| e.to_string()));
             Ok(())
         })

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
-use super::npz::{Archive, NpyDtype, Writer};
+use super::npz::{NpyDtype, NpzReader, NpzWriter};
 use crate::{Clip, Error, Result};
 
 /// Arrays with a field of their own; all others are extras.
@@ -14,7 +14,7 @@ const TERMINAL: &str = "is_terminal";
 
 /// A further array of an episode, converted to f32.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Extra {
+pub struct ExtraArray {
     /// Lengths of the axes, slowest first; usually `[T]` or `[T, n]`.
     pub shape: Vec<usize>,
     /// The elements, converted to f32 from whatever dtype the file has.
@@ -35,7 +35,7 @@ pub struct Episode {
     /// `[T]`; zeros if the file has no rewards.
     pub rewards: Vec<f32>,
     /// All other numeric arrays of the file, by name.
-    pub extras: BTreeMap<String, Extra>,
+    pub extras: BTreeMap<String, ExtraArray>,
 }
 
 impl Episode {
@@ -76,7 +76,7 @@ impl Episode {
     /// missing; an array has an unexpected dtype, rank or length; an action is negative; or the
     /// actions are continuous.
     pub fn read(path: &Path) -> Result<Self> {
-        let mut file = Archive::open(path)?;
+        let mut file = NpzReader::open(path)?;
         let (images, [frames, height, width]) = read_images(&mut file)?;
         let actions = read_actions(&mut file, frames)?;
         let names = file.names();
@@ -95,7 +95,7 @@ impl Episode {
             };
             if let Some(values) = array.to_f32() {
                 let shape = array.shape;
-                extras.insert(name, Extra { shape, values });
+                extras.insert(name, ExtraArray { shape, values });
             }
         }
         Ok(Self {
@@ -120,7 +120,7 @@ impl Episode {
     ///
     /// # Errors
     /// Returns an error if the arrays' lengths disagree.
-    pub(super) fn to_npz(&self, path: &Path) -> Result<Writer> {
+    pub(super) fn to_npz(&self, path: &Path) -> Result<NpzWriter> {
         let t = self.frames();
         let actions: Vec<i32> = self
             .actions
@@ -128,7 +128,7 @@ impl Episode {
             .map(|&action| i32::try_from(action))
             .collect::<std::result::Result<_, _>>()
             .map_err(|_| Error::Argument("an action is above 2147483647".into()))?;
-        let mut file = Writer::new(path);
+        let mut file = NpzWriter::new(path);
         file.add("image", &[t, self.height, self.width, 3], &self.images)?;
         file.add("action", &[t], &actions)?;
         file.add("reward", &[t], &self.rewards)?;
@@ -148,7 +148,7 @@ impl Episode {
 }
 
 /// Reads `image`; also returns [T, H, W].
-fn read_images(file: &mut Archive) -> Result<(Vec<u8>, [usize; 3])> {
+fn read_images(file: &mut NpzReader) -> Result<(Vec<u8>, [usize; 3])> {
     const NAME: &str = "image";
     let array = file.array(NAME)?;
     let &[frames, height, width, 3] = array.shape.as_slice() else {
@@ -168,7 +168,7 @@ fn read_images(file: &mut Archive) -> Result<(Vec<u8>, [usize; 3])> {
 }
 
 /// Reads `action`, one per frame.
-fn read_actions(file: &mut Archive, frames: usize) -> Result<Vec<u32>> {
+fn read_actions(file: &mut NpzReader, frames: usize) -> Result<Vec<u32>> {
     const NAME: &str = "action";
     let array = file.array(NAME)?;
     if matches!(array.dtype, NpyDtype::Float(_)) {
@@ -198,7 +198,7 @@ fn read_actions(file: &mut Archive, frames: usize) -> Result<Vec<u32>> {
 }
 
 /// Reads `reward`, one per frame.
-fn read_rewards(file: &mut Archive, frames: usize) -> Result<Vec<f32>> {
+fn read_rewards(file: &mut NpzReader, frames: usize) -> Result<Vec<f32>> {
     const NAME: &str = "reward";
     let array = file.array(NAME)?;
     expect_length(file, NAME, &array.shape, frames)?;
@@ -209,7 +209,7 @@ fn read_rewards(file: &mut Archive, frames: usize) -> Result<Vec<f32>> {
 }
 
 /// Checks that an array has one number per frame.
-fn expect_length(file: &Archive, name: &str, shape: &[usize], frames: usize) -> Result<()> {
+fn expect_length(file: &NpzReader, name: &str, shape: &[usize], frames: usize) -> Result<()> {
     match shape {
         [length] if *length == frames => Ok(()),
         [length] => Err(file.error(

@@ -14,14 +14,14 @@ fn episode() -> Episode {
         extras: BTreeMap::from([
             (
                 "ball".to_string(),
-                Extra {
+                ExtraArray {
                     shape: vec![4, 2],
                     values: (0..8).map(|i| i as f32 / 2.0).collect(),
                 },
             ),
             (
                 TERMINAL.to_string(),
-                Extra {
+                ExtraArray {
                     shape: vec![4],
                     values: vec![0.0, 0.0, 0.0, 1.0],
                 },
@@ -37,10 +37,10 @@ struct InvalidFile {
 }
 
 impl InvalidFile {
-    fn new(fill: impl Fn(&mut Writer)) -> Self {
+    fn new(fill: impl Fn(&mut NpzWriter)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("broken.npz");
-        let mut file = Writer::new(&path);
+        let mut file = NpzWriter::new(&path);
         fill(&mut file);
         file.save().unwrap();
         Self {
@@ -57,12 +57,12 @@ impl InvalidFile {
     }
 }
 
-fn add_image(file: &mut Writer) {
+fn add_image(file: &mut NpzWriter) {
     file.add("image", &[4, 2, 3, 3], &[0_u8; 72]).unwrap();
 }
 
 /// Arrays of an invalid file, and the expected error.
-type Case = (fn(&mut Writer), &'static str);
+type Case = (fn(&mut NpzWriter), &'static str);
 
 #[test]
 fn episode_round_trips() {
@@ -77,7 +77,7 @@ fn flags_mark_first_last_and_terminal() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.npz");
     episode().write(&path).unwrap();
-    let mut file = Archive::open(&path).unwrap();
+    let mut file = NpzReader::open(&path).unwrap();
     let mut flags = |name| {
         let array = file.array(name).unwrap();
         assert_eq!(array.dtype, NpyDtype::Bool);

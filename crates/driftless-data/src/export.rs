@@ -12,8 +12,8 @@ use image::{Delay, RgbImage};
 
 use super::Episode;
 use super::ffmpeg::Ffmpeg;
-use super::staging::Staging;
-use crate::fs::{put_in_place, temporary_beside};
+use super::staging::StagingFolder;
+use crate::fs::{replace_file, temporary_file_for};
 use crate::{Error, PathError as _, Result};
 
 /// Suggested when ffmpeg is missing.
@@ -50,7 +50,7 @@ impl ExportFormat {
 /// cannot be written, the folder is not empty, or an `.mp4` is requested and ffmpeg is missing or
 /// fails.
 pub fn write(episode: &Episode, path: &Path, scale: u32, fps: f32) -> Result<()> {
-    write_while(episode, path, scale, fps, &mut |_| true)
+    write_with_progress(episode, path, scale, fps, &mut |_| true)
 }
 
 /// Like [`write()`], with progress and cancellation: `progress` is called with the number of frames
@@ -59,7 +59,7 @@ pub fn write(episode: &Episode, path: &Path, scale: u32, fps: f32) -> Result<()>
 ///
 /// # Errors
 /// As [`write()`], and [`Error::Interrupted`] if `progress` returned `false`.
-pub fn write_while(
+pub fn write_with_progress(
     episode: &Episode,
     path: &Path,
     scale: u32,
@@ -98,7 +98,7 @@ pub fn check(path: &Path) -> Result<()> {
             command.arg("-version");
         })?
         .finish(path),
-        ExportFormat::PngFolder => Staging::check(path),
+        ExportFormat::PngFolder => StagingFolder::check(path),
     }
 }
 
@@ -174,7 +174,7 @@ fn gif_delay(t: usize, fps: f32) -> u32 {
 
 fn write_gif(export: &mut FrameExport, path: &Path, fps: f32) -> Result<()> {
     let gif_error = |e: image::ImageError| Error::invalid(path, format!("GIF: {e}"));
-    let mut file = temporary_beside(path)?;
+    let mut file = temporary_file_for(path)?;
     let mut bytes = BufWriter::new(&mut file);
     {
         let mut encoder = GifEncoder::new_with_speed(&mut bytes, 10);
@@ -188,11 +188,11 @@ fn write_gif(export: &mut FrameExport, path: &Path, fps: f32) -> Result<()> {
     }
     bytes.flush().map_err(|e| Error::io(path, e))?;
     drop(bytes);
-    put_in_place(file, path)
+    replace_file(file, path)
 }
 
 fn write_folder(export: &mut FrameExport, folder: &Path) -> Result<()> {
-    let staging = Staging::new(folder)?;
+    let staging = StagingFolder::new(folder)?;
     export.for_each_frame(|t, image| {
         let path = staging.path().join(format!("{t:06}.png"));
         image.save(&path).map_err(|e| match e {
@@ -206,7 +206,7 @@ fn write_folder(export: &mut FrameExport, folder: &Path) -> Result<()> {
 /// Pipes raw frames through ffmpeg.
 fn write_mp4(export: &mut FrameExport, path: &Path, fps: f32) -> Result<()> {
     let first = enlarged_frame(export.episode, 0, export.scale)?;
-    let file = temporary_beside(path)?;
+    let file = temporary_file_for(path)?;
     let size = format!("{}x{}", first.width(), first.height());
     let mut ffmpeg = Ffmpeg::start(path, FFMPEG_ALTERNATIVE, |command| {
         command
@@ -234,7 +234,7 @@ fn write_mp4(export: &mut FrameExport, path: &Path, fps: f32) -> Result<()> {
     }
     result?;
     ffmpeg.finish(path)?;
-    put_in_place(file, path)
+    replace_file(file, path)
 }
 
 #[cfg(test)]

@@ -102,7 +102,7 @@ fn progress_runs_from_zero_to_all() {
             reported.push(done);
             true
         };
-        write_while(&episode(), &folder.path().join(name), 1, 15.0, progress).unwrap();
+        write_with_progress(&episode(), &folder.path().join(name), 1, 15.0, progress).unwrap();
         assert_eq!(
             (reported[0], reported[reported.len() - 1]),
             (0, 2),
@@ -126,7 +126,7 @@ fn cancelling_leaves_old_files_unchanged() {
             if old {
                 std::fs::write(&path, "older").unwrap();
             }
-            let error = write_while(&episode(), &path, 1, 15.0, &mut |done| done < last);
+            let error = write_with_progress(&episode(), &path, 1, 15.0, &mut |done| done < last);
             assert!(matches!(error, Err(Error::Interrupted)), "{name} {last}");
             assert_eq!(entries(folder.path()), usize::from(old), "{name} {last}");
             if old {

@@ -1,4 +1,4 @@
-//! Writing files so that a reader sees the old content or the new, never half of it.
+//! Atomic writes: a file appears under its final name complete, or not at all.
 
 use std::io::Write;
 use std::path::Path;
@@ -14,16 +14,16 @@ use crate::{Error, PathError as _, Result};
 /// Returns an error if the folder is not writable or the disk is full; an existing file is then
 /// unchanged.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut file = temporary_beside(path)?;
+    let mut file = temporary_file_for(path)?;
     file.write_all(bytes).map_err(|e| Error::io(path, e))?;
-    put_in_place(file, path)
+    replace_file(file, path)
 }
 
-/// Creates a temporary file in the folder of `path`, for [`put_in_place`]; dropping it removes it.
+/// Creates a temporary file in the folder of `path`, for [`replace_file`]; dropping it removes it.
 ///
 /// # Errors
 /// Returns an error if the folder is not writable.
-pub fn temporary_beside(path: &Path) -> Result<NamedTempFile> {
+pub fn temporary_file_for(path: &Path) -> Result<NamedTempFile> {
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -41,7 +41,7 @@ pub fn temporary_beside(path: &Path) -> Result<NamedTempFile> {
 ///
 /// # Errors
 /// Returns an error if the disk is full or the rename fails; an existing file is then unchanged.
-pub fn put_in_place(file: NamedTempFile, path: &Path) -> Result<()> {
+pub fn replace_file(file: NamedTempFile, path: &Path) -> Result<()> {
     file.as_file().sync_all().map_err(|e| Error::io(path, e))?;
     file.persist(path).map_err(|e| Error::io(path, e.error))?;
     Ok(())

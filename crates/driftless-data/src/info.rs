@@ -13,7 +13,7 @@ use crate::Result;
 /// The summary of an episode or a dataset.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-pub enum Info {
+pub enum DataSummary {
     /// One `.npz` file.
     Episode(EpisodeSummary),
     /// A folder with a `dataset.json`.
@@ -59,16 +59,18 @@ pub struct DatasetSummary {
 ///
 /// # Errors
 /// As [`Episode::read`] and [`super::Dataset::read`].
-pub fn describe(path: &Path) -> Result<Info> {
+pub fn summarize(path: &Path) -> Result<DataSummary> {
     if path.is_dir() {
-        Ok(Info::Dataset(describe_dataset(path)?))
+        Ok(DataSummary::Dataset(summarize_dataset(path)?))
     } else {
-        Ok(Info::Episode(summarize_episode(&Episode::read(path)?)))
+        Ok(DataSummary::Episode(summarize_episode(&Episode::read(
+            path,
+        )?)))
     }
 }
 
 /// Summarises a folder with one episode in memory at a time.
-fn describe_dataset(folder: &Path) -> Result<DatasetSummary> {
+fn summarize_dataset(folder: &Path) -> Result<DatasetSummary> {
     let info = DatasetInfo::read(folder)?;
     let mut total = DatasetSummary {
         action_counts: vec![0; info.actions.len()],
@@ -123,7 +125,7 @@ fn summarize_episode(episode: &Episode) -> EpisodeSummary {
     }
 }
 
-impl fmt::Display for Info {
+impl fmt::Display for DataSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Episode(episode) => episode.fmt(f),
@@ -187,14 +189,14 @@ impl fmt::Display for DatasetSummary {
 mod tests {
 
     use super::*;
-    use crate::Extra;
+    use crate::ExtraArray;
 
     const INFO: &str = r#"{"name": "Tiny", "fps": 10.0, "image": [2, 4],
         "actions": [{"name": "noop", "keys": []}, {"name": "up", "keys": ["W"]}]}"#;
 
     fn episode(actions: &[u32]) -> Episode {
         let frames = actions.len();
-        let extra = Extra {
+        let extra = ExtraArray {
             shape: vec![frames],
             values: vec![0.5; frames],
         };
@@ -213,7 +215,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.npz");
         episode(&[0, 1, 1, 7]).write(&path).unwrap();
-        let info = describe(&path).unwrap();
+        let info = summarize(&path).unwrap();
         let text = info.to_string();
         assert!(text.contains("episode of 4 frames, 2×4"), "{text}");
         assert!(text.contains("0: 1, 1: 2, 7: 1"), "{text}");
@@ -234,7 +236,7 @@ mod tests {
         episode(&[0, 1])
             .write(&folder.path().join("b.npz"))
             .unwrap();
-        let info = describe(folder.path()).unwrap();
+        let info = summarize(folder.path()).unwrap();
         let text = info.to_string();
         assert!(text.contains("dataset Tiny, 2×4 at 10 frames/s"), "{text}");
         assert!(
@@ -252,7 +254,7 @@ mod tests {
     #[test]
     fn other_paths_are_an_error() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(describe(folder.path()).is_err());
-        assert!(describe(&folder.path().join("missing.npz")).is_err());
+        assert!(summarize(folder.path()).is_err());
+        assert!(summarize(&folder.path().join("missing.npz")).is_err());
     }
 }

@@ -8,7 +8,7 @@
 //! - [`metrics`]: PSNR, SSIM, means.
 //! - [`interrupt`]: a request to stop.
 //! - [`export`]: episodes as GIF, MP4, PNG or `.npz`.
-//! - [`pictures`]: frames from an image, a GIF or a video.
+//! - [`media`]: frames from an image, a GIF or a video.
 //! - [`import`]: recordings in other formats, converted to a dataset.
 //! - [`staging`]: a folder that appears complete or not at all.
 //! - [`info`]: the summary that `driftless info` prints.
@@ -25,9 +25,9 @@ pub mod fs;
 pub mod import;
 pub mod info;
 pub mod interrupt;
+pub mod media;
 pub mod metrics;
 pub mod npz;
-pub mod pictures;
 pub mod staging;
 
 pub use error::{Error, PathError, Result};
@@ -35,4 +35,4 @@ pub use error::{Error, PathError, Result};
 pub use action::ActionSpec;
 pub use clip::Clip;
 pub use dataset::{Dataset, DatasetInfo};
-pub use episode::{Episode, Extra};
+pub use episode::{Episode, ExtraArray};

@@ -142,12 +142,12 @@ impl NpyArray {
 }
 
 /// An `.npz` file opened for reading.
-pub struct Archive {
+pub struct NpzReader {
     path: PathBuf,
     zip: ZipArchive<BufReader<File>>,
 }
 
-impl Archive {
+impl NpzReader {
     /// Opens a file and reads its zip directory.
     ///
     /// # Errors
@@ -197,7 +197,7 @@ impl Archive {
     /// Reads the array `name`; the inner error is an unsupported dtype.
     ///
     /// # Errors
-    /// As [`Archive::array`], except for the dtype.
+    /// As [`NpzReader::array`], except for the dtype.
     pub fn readable_array(
         &mut self,
         name: &str,
@@ -380,13 +380,13 @@ impl NpyElement for f32 {
 }
 
 /// Collects arrays in memory and writes them as one `.npz` file.
-pub struct Writer {
+pub struct NpzWriter {
     path: PathBuf,
     zip: ZipWriter<Cursor<Vec<u8>>>,
 }
 
-impl Writer {
-    /// Starts a file that [`Writer::save`] will write at `path`.
+impl NpzWriter {
+    /// Starts a file that [`NpzWriter::save`] will write at `path`.
     pub fn new(path: &Path) -> Self {
         Self {
             path: path.to_path_buf(),

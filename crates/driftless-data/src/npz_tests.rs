@@ -24,7 +24,7 @@ fn npy_bytes(dictionary: &str, data: &[u8]) -> Vec<u8> {
 }
 
 fn read(bytes: &[u8]) -> Result<NpyArray> {
-    Archive::open(npz_file(bytes).path())?.array("a")
+    NpzReader::open(npz_file(bytes).path())?.array("a")
 }
 
 fn error_text(bytes: &[u8]) -> String {
@@ -61,14 +61,14 @@ fn reads_every_numeric_dtype() {
 fn arrays_round_trip() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.npz");
-    let mut file = Writer::new(&path);
+    let mut file = NpzWriter::new(&path);
     file.add("bytes", &[2, 3], &[0_u8, 1, 2, 3, 4, 255])
         .unwrap();
     file.add("numbers", &[2], &[-7_i32, 7]).unwrap();
     file.add("one", &[], &[0.25_f32]).unwrap();
     file.add("none", &[0, 4], &[] as &[bool]).unwrap();
     file.save().unwrap();
-    let mut archive = Archive::open(&path).unwrap();
+    let mut archive = NpzReader::open(&path).unwrap();
     assert_eq!(archive.names(), ["bytes", "none", "numbers", "one"]);
     let bytes = archive.array("bytes").unwrap();
     assert_eq!(bytes.shape, [2, 3]);
@@ -93,7 +93,7 @@ fn headers_are_64_byte_aligned() {
 
 #[test]
 fn wrong_value_count_is_rejected() {
-    let mut file = Writer::new(Path::new("never-written.npz"));
+    let mut file = NpzWriter::new(Path::new("never-written.npz"));
     assert!(file.add("a", &[2, 2], &[1_u8, 2, 3]).is_err());
     assert!(file.add("a", &[usize::MAX, 2], &[1_u8]).is_err());
 }
@@ -125,7 +125,10 @@ fn oversized_zip_entry_is_rejected() {
     bytes[directory + 24..directory + 28].copy_from_slice(&total.to_le_bytes());
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), bytes).unwrap();
-    let error = Archive::open(file.path()).unwrap().array("a").unwrap_err();
+    let error = NpzReader::open(file.path())
+        .unwrap()
+        .array("a")
+        .unwrap_err();
     assert!(error.to_string().contains("array `a`: "), "{error}");
 }
 
@@ -189,7 +192,7 @@ fn unsupported_dtypes_are_reported() {
 fn missing_array_lists_the_others() {
     let text = "{'descr': '|u1', 'fortran_order': False, 'shape': (1,), }\n";
     let file = npz_file(&npy_bytes(text, &[1]));
-    let mut archive = Archive::open(file.path()).unwrap();
+    let mut archive = NpzReader::open(file.path()).unwrap();
     let text = archive.array("b").unwrap_err().to_string();
     assert!(
         text.contains("array `b`: missing; the file has: a"),
@@ -206,7 +209,7 @@ fn non_zip_file_is_reported() {
         b"some text that is long enough to hold a zip directory",
     ] {
         std::fs::write(file.path(), bytes).unwrap();
-        let error = Archive::open(file.path()).err().unwrap();
+        let error = NpzReader::open(file.path()).err().unwrap();
         assert!(error.to_string().contains("not an .npz file"), "{error}");
     }
 }
@@ -220,7 +223,7 @@ fn corrupt_files_never_panic() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let load = |bytes: &[u8]| {
         std::fs::write(file.path(), bytes).unwrap();
-        Archive::open(file.path())?.array("a")
+        NpzReader::open(file.path())?.array("a")
     };
     assert_eq!(load(&good).unwrap().into_u8().unwrap(), data);
     for length in 0..good.len() {
@@ -241,7 +244,7 @@ fn corrupt_files_never_panic() {
 fn missing_folder_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("missing/a.npz");
-    let mut file = Writer::new(&path);
+    let mut file = NpzWriter::new(&path);
     file.add("a", &[1], &[1_u8]).unwrap();
     let text = file.save().unwrap_err().to_string();
     assert!(text.contains("missing"), "{text}");
@@ -252,10 +255,10 @@ fn save_leaves_no_temporary_files() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.npz");
     for value in [1_u8, 2] {
-        let mut file = Writer::new(&path);
+        let mut file = NpzWriter::new(&path);
         file.add("a", &[1], &[value]).unwrap();
         file.save().unwrap();
-        let array = Archive::open(&path).unwrap().array("a").unwrap();
+        let array = NpzReader::open(&path).unwrap().array("a").unwrap();
         assert_eq!(array.into_u8().unwrap(), [value]);
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);

@@ -6,13 +6,13 @@ use tempfile::TempDir;
 
 use crate::{Error, PathError as _, Result};
 
-/// A temporary folder next to its target: [`Staging::finish`] renames it, dropping it removes it.
-pub struct Staging {
+/// A temporary folder next to its target: [`StagingFolder::finish`] renames it, dropping it removes it.
+pub struct StagingFolder {
     target: PathBuf,
     folder: TempDir,
 }
 
-impl Staging {
+impl StagingFolder {
     /// Checks that a new folder may be put at `target`.
     ///
     /// # Errors
@@ -87,7 +87,7 @@ mod tests {
     fn finish_creates_only_the_target() {
         let root = tempfile::tempdir().unwrap();
         let target = root.path().join("deep/data");
-        let staging = Staging::new(&target).unwrap();
+        let staging = StagingFolder::new(&target).unwrap();
         std::fs::write(staging.path().join("a"), "1").unwrap();
         assert!(!target.exists());
         staging.finish().unwrap();
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn drop_removes_the_folder() {
         let root = tempfile::tempdir().unwrap();
-        drop(Staging::new(&root.path().join("data")).unwrap());
+        drop(StagingFolder::new(&root.path().join("data")).unwrap());
         assert_eq!(root.path().read_dir().unwrap().count(), 0);
     }
 
@@ -107,9 +107,9 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let target = root.path().join("data");
         std::fs::create_dir(&target).unwrap();
-        Staging::new(&target).unwrap().finish().unwrap();
+        StagingFolder::new(&target).unwrap().finish().unwrap();
         std::fs::write(target.join("mine"), "").unwrap();
-        let message = Staging::new(&target).err().unwrap().to_string();
+        let message = StagingFolder::new(&target).err().unwrap().to_string();
         assert!(message.contains("is not empty"), "{message}");
         assert!(target.join("mine").exists());
     }

@@ -2,8 +2,8 @@
 
 use candle_core::{D, DType, Device, Tensor};
 
-use driftless_model::attention::{Pattern, normalise};
-use driftless_model::checkpoint::World;
+use driftless_model::attention::{AttentionPattern, l2_normalize};
+use driftless_model::checkpoint::WorldModel;
 use driftless_model::dynamics::DynamicsInput;
 use driftless_model::layers::AttentionLayer;
 use driftless_model::tokenizer::{images_to_tensor, tensor_to_images};
@@ -24,7 +24,7 @@ impl CandleEngine {
     ///
     /// # Errors
     /// Returns an error if the device fails.
-    pub fn new(world: World) -> Result<Self> {
+    pub fn new(world: WorldModel) -> Result<Self> {
         let config = world.config.clone();
         Ok(Self::from_network(CandleNetwork::new(world)?, config))
     }
@@ -39,7 +39,7 @@ struct KvCache {
 
 /// A world's candle networks with their KV caches.
 pub struct CandleNetwork {
-    world: World,
+    world: WorldModel,
     device: Device,
     name: String,
     /// Slots of a KV cache, context − 1.
@@ -63,7 +63,7 @@ struct FrameState {
 }
 
 impl CandleNetwork {
-    fn new(world: World) -> Result<Self> {
+    fn new(world: WorldModel) -> Result<Self> {
         let device = world.dynamics.position.device().clone();
         let (d, slots) = (&world.config.dynamics, world.config.dynamics.context - 1);
         let shape = (slots, world.config.tokens(), d.heads, d.width / d.heads);
@@ -139,8 +139,8 @@ impl CandleNetwork {
         let qkv = qkv.reshape((s, 3, heads, ()))?;
         let part = |i: usize| -> Result<Tensor> { Ok(qkv.narrow(1, i, 1)?.contiguous()?) };
         let as_frame = |x: Tensor| x.reshape((1, s, heads, ()));
-        let q = normalise(&part(0)?.transpose(1, 2)?)?;
-        let k = as_frame(normalise(&part(1)?)?)?;
+        let q = l2_normalize(&part(0)?.transpose(1, 2)?)?;
+        let k = as_frame(l2_normalize(&part(1)?)?)?;
         let v = as_frame(part(2)?)?;
         // [slots + 1, S, heads, d] → [S, heads, slots + 1, d]
         let with_cached = |cached: Option<&Tensor>, own: &Tensor| -> Result<Tensor> {
@@ -228,7 +228,7 @@ impl Network for CandleNetwork {
         let (context, cells, mut tokens) = dynamics.stem(&self.dynamics_input(input)?)?;
         let mut kv_caches = self.kv_caches.iter();
         for layer in &dynamics.layers {
-            tokens = layer.space.forward(&tokens, Pattern::Space)?;
+            tokens = layer.space.forward(&tokens, AttentionPattern::Space)?;
             if let Some(time) = &layer.time {
                 (tokens, ..) = self.temporal_attention(time, kv_caches.next(), &tokens)?;
             }
@@ -240,7 +240,7 @@ impl Network for CandleNetwork {
     fn write_cache(&mut self, input: &DenoiseInput) -> Result<Option<Outcome>> {
         let dynamics = &self.world.dynamics;
         let (_, _, mut tokens) = dynamics.stem(&self.dynamics_input(input)?)?;
-        let last = dynamics.last_time();
+        let last = dynamics.last_time_layer();
         let mut kv_caches = self.kv_caches.iter();
         let mut recorded = self.recording_attention.then(|| {
             let heads = self.world.config.dynamics.heads;
@@ -253,12 +253,12 @@ impl Network for CandleNetwork {
         // Layers after the last temporal attention write nothing.
         for (i, layer) in dynamics.layers.iter().enumerate().take(last + 1) {
             if let Some(recorded) = &mut recorded {
-                let weights = layer.space.weights(&tokens, Pattern::Space)?;
+                let weights = layer.space.weights(&tokens, AttentionPattern::Space)?;
                 recorded
                     .space
                     .extend(weights.flatten_all()?.to_vec1::<f32>()?);
             }
-            tokens = layer.space.forward(&tokens, Pattern::Space)?;
+            tokens = layer.space.forward(&tokens, AttentionPattern::Space)?;
             if let Some(time) = &layer.time {
                 let kv_cache = kv_caches.next();
                 let (y, [keys, values], weights) =
@@ -276,7 +276,7 @@ impl Network for CandleNetwork {
                 tokens = layer.mlp.forward(&tokens)?;
             }
         }
-        let outcome = dynamics.outcome_of(&tokens)?;
+        let outcome = dynamics.predict_outcome(&tokens)?;
         self.last_attention = recorded;
         let Some(outcome) = outcome else {
             return Ok(None);

@@ -25,7 +25,7 @@ pub(super) fn step_coefficients(
 ) -> Result<Vec<StepCoefficients>> {
     let flow = world.flow;
     let coefficients = |k: usize| {
-        let from = (k as f64 / steps as f64).max(flow.least_level());
+        let from = (k as f64 / steps as f64).max(flow.min_signal_level());
         let to = (k + 1) as f64 / steps as f64;
         let (z_scale, x_scale) = step_shares(flow.path, from, to)?;
         let [from_output, from_z] = match flow.prediction {
@@ -71,7 +71,7 @@ impl<N: Network> Denoiser<'_, N> {
     /// With every solver, the last step is a single pass whose x̂ is the result: velocities are unbounded
     /// at τ = 1, and noise added there would remain.
     pub fn run(&mut self, z: &mut Vec<f32>) -> Result<()> {
-        let min_level = self.world.flow.least_level();
+        let min_level = self.world.flow.min_signal_level();
         if self.params.solver == Solver::Shortcut {
             return self.shortcut(z, min_level);
         }

@@ -34,7 +34,7 @@ use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
 use driftless_data::Clip;
-use driftless_model::checkpoint::World;
+use driftless_model::checkpoint::WorldModel;
 use driftless_model::config::WorldConfig;
 
 pub use self::wgpu::{AdapterReport, Gpu, Painting, WgpuEngine, WgpuNetwork, adapters};
@@ -71,7 +71,7 @@ pub fn open(folder: &Path, choice: DeviceChoice, seat: &Seat) -> Result<Box<dyn 
 /// # Errors
 /// Returns an error if the checkpoint is missing or invalid, or the device fails.
 pub fn open_at(folder: &Path, place: &Place) -> Result<Box<dyn Engine>> {
-    build(World::read(folder, place.device())?, place)
+    build(WorldModel::read(folder, place.device())?, place)
 }
 
 /// Opens a checkpoint folder on a candle device.
@@ -87,7 +87,7 @@ pub fn open_on(folder: &Path, device: &Device) -> Result<Box<dyn Engine>> {
 ///
 /// # Errors
 /// Returns an error if the world does not fit on the device, or the device fails.
-pub fn build(world: World, place: &Place) -> Result<Box<dyn Engine>> {
+pub fn build(world: WorldModel, place: &Place) -> Result<Box<dyn Engine>> {
     Ok(match place {
         Place::Candle(device) if device.is_cpu() => Box::new(CpuEngine::new(&world)?),
         Place::Candle(_) => Box::new(CandleEngine::new(world)?),

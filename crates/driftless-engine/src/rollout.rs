@@ -28,14 +28,14 @@ pub fn rollout(
 }
 
 /// The actions in random order.
-pub fn shuffled(actions: &[u32], seed: u64) -> Vec<u32> {
+pub fn shuffle_actions(actions: &[u32], seed: u64) -> Vec<u32> {
     let mut shuffled = actions.to_vec();
     shuffled.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
     shuffled
 }
 
 /// Random actions below `kinds`, each held for 1 to 16 frames.
-pub fn held_actions(frames: usize, kinds: usize, seed: u64) -> Vec<u32> {
+pub fn random_held_actions(frames: usize, kinds: usize, seed: u64) -> Vec<u32> {
     const MAX_HELD: usize = 16;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut actions = Vec::with_capacity(frames);
@@ -123,9 +123,9 @@ mod tests {
     #[test]
     fn shuffling_depends_on_the_seed() {
         let actions: Vec<u32> = (0..50).collect();
-        let first = shuffled(&actions, 7);
-        assert_eq!(first, shuffled(&actions, 7));
-        assert_ne!(first, shuffled(&actions, 8));
+        let first = shuffle_actions(&actions, 7);
+        assert_eq!(first, shuffle_actions(&actions, 7));
+        assert_ne!(first, shuffle_actions(&actions, 8));
         assert_ne!(first, actions);
         let mut sorted = first;
         sorted.sort_unstable();
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn random_actions_are_held() {
-        let actions = held_actions(1000, 3, 1);
+        let actions = random_held_actions(1000, 3, 1);
         assert_eq!(actions.len(), 1000);
         assert!((0..3).all(|action| actions.contains(&action)));
         assert!(actions.iter().all(|&action| action < 3));

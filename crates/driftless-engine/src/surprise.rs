@@ -14,7 +14,7 @@ impl<N: Network> Denoiser<'_, N> {
     /// ‖x̂(z_τ, τ) − x‖² / len at τ = ½ for the latent `x` of a given frame, with z_τ = α x + σ ε. This is
     /// one term of the training loss in terms of x̂. Seed and frame fix ε.
     pub fn surprise(&mut self, x: &[f32]) -> Result<f32> {
-        let tau = SIGNAL_LEVEL.max(self.world.flow.least_level());
+        let tau = SIGNAL_LEVEL.max(self.world.flow.min_signal_level());
         let at = self.world.flow.path.at(tau)?;
         let (alpha, sigma) = (at.alpha as f32, at.sigma as f32);
         let mut z = vec![0.0; x.len()];

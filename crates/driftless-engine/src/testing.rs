@@ -10,7 +10,7 @@ use rand_distr::{Distribution, StandardNormal};
 use driftless_data::{ActionSpec, Clip};
 use driftless_flow::path::Path;
 use driftless_flow::prediction::Prediction;
-use driftless_model::checkpoint::World;
+use driftless_model::checkpoint::WorldModel;
 use driftless_model::config::{
     DynamicsConfig, FORMAT_VERSION, FlowConfig, TokenizerConfig, WorldConfig,
 };
@@ -114,7 +114,7 @@ pub fn shapes() -> Vec<(&'static str, WorldConfig)> {
 
 /// A world with random networks. Every parameter is perturbed, because initial values such as zero or one
 /// would hide mistakes.
-pub fn world(config: &WorldConfig) -> World {
+pub fn world(config: &WorldConfig) -> WorldModel {
     let device = Device::Cpu;
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let mut perturb = |params: Params| -> Params {
@@ -146,7 +146,7 @@ pub fn world(config: &WorldConfig) -> World {
     let params = Params::seeded(2, &device);
     Dynamics::new(&params, config).unwrap();
     let dynamics = Dynamics::new(&perturb(params), config).unwrap();
-    World {
+    WorldModel {
         config: config.clone(),
         tokenizer,
         dynamics,

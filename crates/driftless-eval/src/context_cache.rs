@@ -7,7 +7,7 @@ use driftless_data::Episode;
 use driftless_engine::noise;
 use driftless_engine::noise::Use;
 use driftless_flow::prediction::Prediction;
-use driftless_model::checkpoint::World;
+use driftless_model::checkpoint::WorldModel;
 use driftless_model::dynamics::{DynamicsInput, step_index};
 use driftless_model::tokenizer::images_to_tensor;
 
@@ -19,7 +19,7 @@ pub(super) const BATCH: usize = 16;
 /// The latest frames of an episode, noised to the context's signal level, and their queries, keys
 /// and values: what the engine's cache holds after the same frames.
 pub(super) struct ContextCache<'a> {
-    world: &'a World,
+    world: &'a WorldModel,
     episode: &'a Episode,
     signal: f64,
     seed: u64,
@@ -45,7 +45,12 @@ pub(super) struct ConditionedFrames<'a> {
 
 impl<'a> ContextCache<'a> {
     /// An empty cache; `signal` and `seed` as in the engine's parameters.
-    pub fn new(world: &'a World, episode: &'a Episode, signal: f64, seed: u64) -> Result<Self> {
+    pub fn new(
+        world: &'a WorldModel,
+        episode: &'a Episode,
+        signal: f64,
+        seed: u64,
+    ) -> Result<Self> {
         let ([gh, gw], c) = (world.config.grid(), world.config.tokenizer.channels);
         let shape = (world.config.dynamics.stem_frames, gh, gw, c);
         let device = world.dynamics.position.device();
@@ -117,7 +122,7 @@ impl<'a> ContextCache<'a> {
         let actions = Tensor::from_vec(actions, (1, frames.len()), self.device())?;
         let past = self.past(frames)?.unsqueeze(0)?;
         let input = self.input(z.unsqueeze(0)?, past, actions, self.signal)?;
-        let (_, new) = self.world.dynamics.forward_after(&input, &self.qkv)?;
+        let (_, new) = self.world.dynamics.cached_forward(&input, &self.qkv)?;
         self.qkv = if self.qkv.is_empty() {
             new
         } else {
@@ -209,7 +214,7 @@ impl ConditionedFrames<'_> {
         let (past, actions) = (self.past.clone(), self.actions.clone());
         let input = self.cache.input(z.unsqueeze(1)?, past, actions, tau)?;
         let world = self.cache.world;
-        let (output, _) = world.dynamics.forward_after(&input, &self.qkv)?;
+        let (output, _) = world.dynamics.cached_forward(&input, &self.qkv)?;
         let flow = world.config.flow;
         let level = Tensor::full(tau as f32, (1, 1, 1, 1), z.device())?;
         let at = flow.path.coefficients(&level)?;

@@ -4,12 +4,12 @@ use serde::Serialize;
 
 use driftless_data::Episode;
 use driftless_data::metrics::{fraction, median};
-use driftless_engine::rollout::{evenly_spaced, held_actions, windows};
+use driftless_engine::rollout::{evenly_spaced, random_held_actions, windows};
 use driftless_engine::{Engine, SamplerParams, latent_difference, reencoding_error};
 
 use super::object_truth;
 use super::objects::{DetectedObjects, Game};
-use super::report::{Options, Progress};
+use super::report::{EvalOptions, EvalProgress};
 use crate::Result;
 
 /// Number of held-out frames per episode that are re-encoded.
@@ -119,12 +119,12 @@ impl ObjectCounts {
 }
 
 /// Makes and measures the free runs. Also returns frames of each run for its contact sheet, one
-/// every [`Options::picture_interval`].
+/// every [`EvalOptions::picture_interval`].
 pub(crate) fn measure(
     engine: &mut dyn Engine,
     episodes: &[Episode],
-    options: &Options,
-    progress: &mut Progress,
+    options: &EvalOptions,
+    progress: &mut EvalProgress,
 ) -> Result<(FreeRunReport, Vec<Vec<u8>>)> {
     let game = object_truth::game(episodes);
     let steps = options.main_steps();
@@ -168,7 +168,7 @@ struct Measurements {
 }
 
 impl Measurements {
-    fn new(game: Option<Game>, options: &Options) -> Self {
+    fn new(game: Option<Game>, options: &EvalOptions) -> Self {
         let bin_size = options.free_bin.max(1);
         Self {
             game,
@@ -183,12 +183,12 @@ impl Measurements {
     fn run(
         &mut self,
         engine: &mut dyn Engine,
-        options: &Options,
+        options: &EvalOptions,
         params: &SamplerParams,
-        progress: &mut Progress,
+        progress: &mut EvalProgress,
     ) -> Result<()> {
         let action_count = engine.world().actions.len();
-        let actions = held_actions(options.free_frames, action_count, params.seed);
+        let actions = random_held_actions(options.free_frames, action_count, params.seed);
         let mut pictures = Vec::new();
         let mut last = engine.image()?.to_vec();
         for (t, action) in actions.into_iter().enumerate() {

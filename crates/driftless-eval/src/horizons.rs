@@ -5,14 +5,14 @@ use serde::Serialize;
 
 use driftless_data::metrics::{SquaredError, fraction, mean, median, ssim};
 use driftless_data::{Clip, Episode};
-use driftless_engine::rollout::{rollout, shuffled, windows};
+use driftless_engine::rollout::{rollout, shuffle_actions, windows};
 use driftless_engine::{Engine, SamplerParams};
 
 use super::object_truth;
 use super::object_truth::{ObjectPositions, ObjectTruth};
 use super::objects::{DetectedObjects, Game};
-use super::pose::{Pose, PoseStats, Probe};
-use super::report::{Options, Progress};
+use super::pose::{Pose, PoseProbe, PoseStats};
+use super::report::{EvalOptions, EvalProgress};
 use crate::Result;
 
 /// Single horizons that are measured.
@@ -127,7 +127,7 @@ pub(crate) struct RolloutCase {
 pub(crate) fn cases(
     engine: &mut dyn Engine,
     episodes: &[Episode],
-    options: &Options,
+    options: &EvalOptions,
 ) -> Result<Vec<RolloutCase>> {
     let length = options.context + options.horizon;
     let game = object_truth::game(episodes);
@@ -171,7 +171,7 @@ fn detectable(truth: ObjectPositions, found: &DetectedObjects) -> ObjectPosition
 pub(crate) struct RolloutResults {
     pub reports: Vec<RolloutReport>,
     pub shuffled: Option<ShuffledReport>,
-    /// Predicted frames of every case at [`Options::main_steps`].
+    /// Predicted frames of every case at [`EvalOptions::main_steps`].
     pub predictions: Vec<Vec<u8>>,
 }
 
@@ -179,9 +179,9 @@ pub(crate) struct RolloutResults {
 pub(crate) fn measure(
     engine: &mut dyn Engine,
     cases: &[RolloutCase],
-    options: &Options,
-    probe: Option<&Probe>,
-    progress: &mut Progress,
+    options: &EvalOptions,
+    probe: Option<&PoseProbe>,
+    progress: &mut EvalProgress,
 ) -> Result<RolloutResults> {
     let size = engine.world().image;
     let params = |steps: usize, case: usize| SamplerParams {
@@ -217,7 +217,7 @@ pub(crate) fn measure(
     let steps = options.main_steps();
     let samples = measure(&mut |i, case| {
         let params = params(steps, i);
-        let actions = shuffled(&case.actions, params.seed);
+        let actions = shuffle_actions(&case.actions, params.seed);
         progress.advance(options.horizon);
         Ok(rollout(engine, &case.context, &actions, &params)?)
     })?;
@@ -290,7 +290,7 @@ impl Samples {
         case: &RolloutCase,
         images: &[u8],
         size: [usize; 2],
-        probe: Option<&Probe>,
+        probe: Option<&PoseProbe>,
     ) -> Result<()> {
         if let Some((probe, truth)) = probe.zip(case.poses.as_ref()) {
             let pairs = probe.read(images)?.into_iter().zip(truth.iter().copied());

@@ -23,7 +23,7 @@ use driftless_flow::likelihood::{
     Integrator, LogLikelihood, Probe, Probes, log_likelihood_between,
 };
 use driftless_flow::solver::{Grid, Method, State};
-use driftless_model::checkpoint::World;
+use driftless_model::checkpoint::WorldModel;
 use driftless_model::config::WorldConfig;
 
 use super::context_cache::{BATCH, ConditionedFrames, ContextCache};
@@ -35,7 +35,7 @@ const SHIFT: f64 = 0.5;
 
 /// How likelihoods are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Options {
+pub struct LikelihoodOptions {
     /// Signal level of the density, above the network's lowest and below 1; `None` for the world's
     /// [`default_level`].
     pub level: Option<f64>,
@@ -49,7 +49,7 @@ pub struct Options {
     pub seed: u64,
 }
 
-impl Default for Options {
+impl Default for LikelihoodOptions {
     fn default() -> Self {
         Self {
             level: None,
@@ -64,7 +64,7 @@ impl Default for Options {
 /// Highest signal level of the density. Beyond it, the default steps are far too few.
 const MAX_LEVEL: f64 = 0.99;
 
-impl Options {
+impl LikelihoodOptions {
     /// The signal level of the density for a world.
     fn level_for(&self, world: &WorldConfig) -> f64 {
         self.level.unwrap_or(default_level(world))
@@ -75,7 +75,7 @@ impl Options {
     /// # Errors
     /// Returns an error that names the first option out of its range.
     pub fn check(&self, world: &WorldConfig) -> Result<()> {
-        let (level, min_level) = (self.level_for(world), world.flow.least_level());
+        let (level, min_level) = (self.level_for(world), world.flow.min_signal_level());
         if !(level > min_level && level <= MAX_LEVEL) {
             return Err(Error::Argument(format!(
                 "level is {level}, expected above {min_level}, at most {MAX_LEVEL} (the density of a \
@@ -186,10 +186,10 @@ pub fn measurable_frames(
 /// Returns an error if an option is out of its range, a frame is not one of [`measurable_frames`],
 /// its size or action does not match the world, or the device fails.
 pub fn measure(
-    world: &World,
+    world: &WorldModel,
     episode: &Episode,
     queries: &[FrameQuery],
-    options: &Options,
+    options: &LikelihoodOptions,
     advance: &mut dyn FnMut(usize),
 ) -> Result<Vec<FrameSurprise>> {
     let config = &world.config;
@@ -236,7 +236,7 @@ fn measure_batch(
     cache: &ContextCache,
     world: &WorldConfig,
     queries: &[FrameQuery],
-    options: &Options,
+    options: &LikelihoodOptions,
 ) -> Result<Vec<FrameSurprise>> {
     let images: Vec<u8> = queries.iter().flat_map(|q| q.image).copied().collect();
     let x = cache.encode(&images)?;
@@ -270,14 +270,14 @@ fn log_densities(
     conditioned: &ConditionedFrames,
     z: &Tensor,
     world: &WorldConfig,
-    options: &Options,
+    options: &LikelihoodOptions,
     probes: &Probes,
 ) -> Result<Vec<LogLikelihood>> {
     log_likelihood_between(
         &|z, tau| conditioned.velocity(z, tau),
         z,
         world.flow.path,
-        [options.level_for(world), world.flow.least_level()],
+        [options.level_for(world), world.flow.min_signal_level()],
         &Integrator::Fixed {
             method: Method::Midpoint,
             grid: Grid::Shifted { shift: SHIFT },
@@ -289,7 +289,11 @@ fn log_densities(
 
 /// Draws the noise of every frame [N, ..] and its probes. They do not depend on the rest of the
 /// batch.
-fn draw_noise(x: &Tensor, queries: &[FrameQuery], options: &Options) -> Result<(Tensor, Probes)> {
+fn draw_noise(
+    x: &Tensor,
+    queries: &[FrameQuery],
+    options: &LikelihoodOptions,
+) -> Result<(Tensor, Probes)> {
     let address = |q: &FrameQuery| noise::rng(options.seed, q.frame as u64, Use::Likelihood);
     let mut rngs: Vec<_> = queries.iter().map(address).collect();
     let one = x.narrow(0, 0, 1)?;

@@ -38,7 +38,7 @@ fn real_queries(episode: &Episode, range: Range<usize>) -> Vec<FrameQuery<'_>> {
     range.map(query).collect()
 }
 
-const FEW_STEPS: Options = Options {
+const FEW_STEPS: LikelihoodOptions = LikelihoodOptions {
     level: None,
     steps: 3,
     probes: 2,
@@ -47,10 +47,10 @@ const FEW_STEPS: Options = Options {
 };
 
 fn run(
-    world: &World,
+    world: &WorldModel,
     episode: &Episode,
     queries: &[FrameQuery],
-    options: &Options,
+    options: &LikelihoodOptions,
 ) -> Vec<FrameSurprise> {
     measure(world, episode, queries, options, &mut |_| ()).unwrap()
 }
@@ -141,8 +141,8 @@ fn batches_match_training() {
         };
         let output = world
             .dynamics
-            .forward(&input, world.dynamics.time(frames), frames);
-        let output = output.unwrap().clean.squeeze(0).unwrap();
+            .forward(&input, world.dynamics.time_pattern(frames), frames);
+        let output = output.unwrap().prediction.squeeze(0).unwrap();
         let level = Tensor::full(tau as f32, (1, 1, 1, 1), device).unwrap();
         let at = config.flow.path.coefficients(&level).unwrap();
         let prediction = config.flow.prediction;
@@ -170,7 +170,7 @@ fn untrained_network_has_a_known_density() {
     world.dynamics = Dynamics::new(&Params::seeded(1, &Device::Cpu), &config).unwrap();
     let episode = episode(&config, 7);
     let queries = real_queries(&episode, 5..7);
-    let options = Options {
+    let options = LikelihoodOptions {
         steps: 40,
         ..FEW_STEPS
     };
@@ -206,7 +206,7 @@ fn estimates_agree_with_the_exact_divergence() {
     let world = world(&config);
     let episode = episode(&config, 9);
     let queries = real_queries(&episode, 5..9);
-    let options = Options {
+    let options = LikelihoodOptions {
         probes: 64,
         ..FEW_STEPS
     };
@@ -291,7 +291,7 @@ fn every_world_has_likelihoods() {
         let first = config.dynamics.context;
         let episode = episode(&config, first + 2);
         let run = |seed| {
-            let options = Options { seed, ..FEW_STEPS };
+            let options = LikelihoodOptions { seed, ..FEW_STEPS };
             run(
                 &world,
                 &episode,
@@ -336,7 +336,7 @@ fn invalid_input_is_an_error() {
     eps.flow.prediction = Prediction::Eps;
     for (options, world, part) in [
         (
-            Options {
+            LikelihoodOptions {
                 level: Some(1.0),
                 ..FEW_STEPS
             },
@@ -344,7 +344,7 @@ fn invalid_input_is_an_error() {
             "level is 1, expected above 0, at most 0.99",
         ),
         (
-            Options {
+            LikelihoodOptions {
                 level: Some(0.01),
                 ..FEW_STEPS
             },
@@ -352,7 +352,7 @@ fn invalid_input_is_an_error() {
             "expected above 0.03125",
         ),
         (
-            Options {
+            LikelihoodOptions {
                 steps: 0,
                 ..FEW_STEPS
             },
@@ -360,7 +360,7 @@ fn invalid_input_is_an_error() {
             "steps is 0",
         ),
         (
-            Options {
+            LikelihoodOptions {
                 probes: 0,
                 ..FEW_STEPS
             },
@@ -368,7 +368,7 @@ fn invalid_input_is_an_error() {
             "probes is 0",
         ),
         (
-            Options {
+            LikelihoodOptions {
                 context_signal: 0.0,
                 ..FEW_STEPS
             },

@@ -2,7 +2,7 @@
 //! and `enemy_y` [T] for Pong or `player_x` [T] for Breakout. They are in pixels of the frame, and
 //! NaN where an object is not visible.
 
-use driftless_data::{Episode, Extra};
+use driftless_data::{Episode, ExtraArray};
 
 use super::objects::{Game, Point};
 
@@ -20,9 +20,9 @@ pub(crate) struct ObjectPositions {
 /// True positions of the objects in an episode.
 pub(crate) struct ObjectTruth<'a> {
     pub game: Game,
-    ball: &'a Extra,
-    player: &'a Extra,
-    enemy: Option<&'a Extra>,
+    ball: &'a ExtraArray,
+    player: &'a ExtraArray,
+    enemy: Option<&'a ExtraArray>,
 }
 
 impl<'a> ObjectTruth<'a> {
@@ -52,14 +52,14 @@ impl<'a> ObjectTruth<'a> {
 
     /// The positions in frame `t`.
     pub fn at(&self, t: usize) -> ObjectPositions {
-        let value = |extra: &Extra, i: usize| {
+        let value = |extra: &ExtraArray, i: usize| {
             let value = extra.values.get(i).copied();
             value.filter(|value| value.is_finite())
         };
         let x = value(self.ball, 2 * t);
         let y = value(self.ball, 2 * t + 1);
         let ball = x.zip(y).map(|(x, y)| Point { x, y });
-        let detectable = ball.filter(|ball| self.game.tells(*ball));
+        let detectable = ball.filter(|ball| self.game.can_detect(*ball));
         ObjectPositions {
             ball: detectable,
             ball_hidden: detectable != ball,

@@ -13,7 +13,7 @@ use super::horizons::BALL_TOLERANCE;
 use super::object_truth;
 use super::object_truth::ObjectTruth;
 use super::objects::Point;
-use super::report::{Options, Progress};
+use super::report::{EvalOptions, EvalProgress};
 use crate::Result;
 
 /// Largest motion of a ball in one frame, in pixels. A ball that moves further is a new serve.
@@ -45,8 +45,8 @@ pub struct HitRate {
 pub(crate) fn measure(
     engine: &mut dyn Engine,
     episodes: &[Episode],
-    options: &Options,
-    progress: &mut Progress,
+    options: &EvalOptions,
+    progress: &mut EvalProgress,
 ) -> Result<Vec<OneStepReport>> {
     let Some(game) = object_truth::game(episodes) else {
         return Ok(Vec::new());

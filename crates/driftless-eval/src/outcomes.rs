@@ -7,7 +7,7 @@ use driftless_data::metrics::{fraction, mean};
 use driftless_engine::rollout::evenly_spaced;
 use driftless_engine::{Engine, Outcome, SamplerParams};
 
-use super::report::{Options, Progress};
+use super::report::{EvalOptions, EvalProgress};
 use crate::Result;
 
 /// Most frames of each kind: ending, rewarded, neither.
@@ -45,8 +45,8 @@ pub struct RewardRow {
 pub(crate) fn measure(
     engine: &mut dyn Engine,
     episodes: &[Episode],
-    options: &Options,
-    progress: &mut Progress,
+    options: &EvalOptions,
+    progress: &mut EvalProgress,
 ) -> Result<Option<OutcomeReport>> {
     if engine.world().dynamics.outcome == 0 {
         return Ok(None);

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use driftless_data::metrics::fraction;
 use driftless_data::{Episode, metrics};
-use driftless_engine::rollout::shuffled;
+use driftless_engine::rollout::shuffle_actions;
 
 use super::likelihood::{FrameQuery, FrameSurprise};
 use super::object_truth::ObjectTruth;
@@ -62,7 +62,7 @@ pub(super) fn perturbations(
 ) -> Vec<Perturbation<'_>> {
     let action = |t: usize| episode.actions[t];
     let image = |t: usize| Cow::Borrowed(episode.frame(t));
-    let order = shuffled(&episode.actions[range.clone()], seed);
+    let order = shuffle_actions(&episode.actions[range.clone()], seed);
     let other_actions = range.clone().zip(order).filter(|&(t, a)| a != action(t));
     let other_actions: Vec<_> = other_actions.map(|(t, a)| (t, a, image(t))).collect();
     let repeated = range.clone().filter(|&t| image(t - 1) != image(t));

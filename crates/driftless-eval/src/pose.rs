@@ -21,7 +21,7 @@ const BLOCKS: usize = 16;
 const INPUTS: usize = BLOCKS * BLOCKS * 3;
 const HIDDEN: usize = 256;
 /// Training steps of a probe.
-pub const STEPS: usize = 4000;
+pub const PROBE_STEPS: usize = 4000;
 const BATCH: usize = 256;
 const LEARNING_RATE: f64 = 2e-3;
 /// Frames that are read at once.
@@ -97,7 +97,7 @@ impl PoseStats {
 
 /// Reads a pose from a frame: W₃ silu(W₂ silu(W₁ x + b₁) + b₂) + b₃ of the means x of 16 × 16
 /// blocks.
-pub struct Probe {
+pub struct PoseProbe {
     size: [usize; 2],
     layers: [Linear; 3],
     /// Centre of the range of the positions, and half its width.
@@ -105,7 +105,7 @@ pub struct Probe {
     scale: [f32; 2],
 }
 
-impl Probe {
+impl PoseProbe {
     /// Trains a probe for `steps` steps on episodes with poses.
     ///
     /// # Errors
@@ -239,7 +239,7 @@ fn block_means(image: &[u8], [height, width]: [usize; 2]) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use driftless_data::Extra;
+    use driftless_data::ExtraArray;
 
     /// Frames with a square: its place is the position, its colour the direction.
     fn episode(seed: u64, frames: usize) -> Episode {
@@ -259,7 +259,7 @@ mod tests {
             columns.iter_mut().zip(row).for_each(|(c, v)| c.push(v));
         }
         let names = ["x", "y", "cos", "sin"].map(str::to_owned);
-        let extras = columns.map(|values| Extra {
+        let extras = columns.map(|values| ExtraArray {
             shape: vec![frames],
             values,
         });
@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn probe_reads_unseen_frames() {
-        let probe = Probe::train(&[episode(1, 500), episode(2, 500)], 300, 0).unwrap();
+        let probe = PoseProbe::train(&[episode(1, 500), episode(2, 500)], 300, 0).unwrap();
         let held_out = episode(3, 300);
         let predicted = probe.read(&held_out.images).unwrap();
         let truth = Pose::of(&held_out).unwrap();
@@ -308,7 +308,10 @@ mod tests {
     fn missing_poses_are_an_error() {
         let mut without = episode(1, 3);
         without.extras.remove("cos");
-        let error = Probe::train(&[without], 1, 0).err().unwrap().to_string();
+        let error = PoseProbe::train(&[without], 1, 0)
+            .err()
+            .unwrap()
+            .to_string();
         assert!(error.contains("`cos`"), "{error}");
     }
 }

@@ -12,7 +12,7 @@ use super::free_run::FreeRunReport;
 use super::horizons::{RolloutReport, ShuffledReport};
 use super::one_step::OneStepReport;
 use super::outcomes::OutcomeReport;
-use super::pose::Probe;
+use super::pose::PoseProbe;
 use super::tokenizer::TokenizerReport;
 use super::{free_run, horizons, one_step, outcomes, tokenizer};
 use crate::{Error, Result};
@@ -22,7 +22,7 @@ const FREE_RUN_PICTURES: usize = 50;
 
 /// What to measure, and on how many frames.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Options {
+pub struct EvalOptions {
     /// Number of rollouts, spread evenly over the held-out episodes.
     pub sequences: usize,
     /// Context frames per rollout.
@@ -45,7 +45,7 @@ pub struct Options {
     pub params: SamplerParams,
 }
 
-impl Default for Options {
+impl Default for EvalOptions {
     fn default() -> Self {
         Self {
             sequences: 32,
@@ -62,7 +62,7 @@ impl Default for Options {
     }
 }
 
-impl Options {
+impl EvalOptions {
     /// The K of what is measured for one K only: 4, or the largest if 4 is not among `steps`.
     pub fn main_steps(&self) -> usize {
         let largest = self.steps.iter().copied().max().unwrap_or(4);
@@ -135,13 +135,13 @@ pub struct EvalReport {
 }
 
 /// Reports the progress of an evaluation in engine steps.
-pub struct Progress<'a> {
+pub struct EvalProgress<'a> {
     done: usize,
     total: usize,
     show: &'a mut dyn FnMut(usize, usize),
 }
 
-impl<'a> Progress<'a> {
+impl<'a> EvalProgress<'a> {
     /// Calls `show(done, total)` as work is done.
     pub fn new(show: &'a mut dyn FnMut(usize, usize)) -> Self {
         Self {
@@ -166,10 +166,10 @@ impl<'a> Progress<'a> {
 pub fn run(
     engine: &mut dyn Engine,
     dataset: &Dataset,
-    options: &Options,
-    probe: Option<&Probe>,
+    options: &EvalOptions,
+    probe: Option<&PoseProbe>,
     picture_folder: Option<&Path>,
-    progress: &mut Progress,
+    progress: &mut EvalProgress,
 ) -> Result<EvalReport> {
     let started = Instant::now();
     options.check()?;

@@ -15,8 +15,8 @@ fn real_episode() -> Episode {
     Episode::read(&path).unwrap()
 }
 
-fn options() -> Options {
-    Options {
+fn options() -> EvalOptions {
+    EvalOptions {
         sequences: 12,
         horizon: 16,
         steps: vec![4],
@@ -24,11 +24,15 @@ fn options() -> Options {
         one_step: 20,
         free_runs: 1,
         free_frames: 0,
-        ..Options::default()
+        ..EvalOptions::default()
     }
 }
 
-fn evaluate(episode: Episode, behaviour: FakeBehaviour, options: &Options) -> Result<EvalReport> {
+fn evaluate(
+    episode: Episode,
+    behaviour: FakeBehaviour,
+    options: &EvalOptions,
+) -> Result<EvalReport> {
     let mut engine = FakeEngine::new(Arc::new(episode.clone()), behaviour);
     let dataset = Dataset {
         info: DatasetInfo {
@@ -46,7 +50,7 @@ fn evaluate(episode: Episode, behaviour: FakeBehaviour, options: &Options) -> Re
         options,
         None,
         None,
-        &mut Progress::new(&mut |_, _| ()),
+        &mut EvalProgress::new(&mut |_, _| ()),
     )
 }
 
@@ -120,7 +124,7 @@ fn empty_world_misses_everything() {
 fn free_runs_are_counted_in_bins() {
     let mut episode = real_episode();
     episode.extras.clear();
-    let options = Options {
+    let options = EvalOptions {
         free_frames: 60,
         free_bin: 25,
         ..options()
@@ -178,13 +182,13 @@ fn tables_name_the_measures() {
 
 #[test]
 fn invalid_options_are_refused() {
-    let none = Options {
+    let none = EvalOptions {
         sequences: 0,
         ..options()
     };
     let error = evaluate(real_episode(), FakeBehaviour::Perfect, &none).unwrap_err();
     assert!(error.to_string().contains("sequences is 0"), "{error}");
-    let long = Options {
+    let long = EvalOptions {
         horizon: 100_000,
         ..options()
     };

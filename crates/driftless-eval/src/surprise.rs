@@ -5,10 +5,10 @@ use std::ops::Range;
 use serde::Serialize;
 
 use driftless_data::Episode;
-use driftless_model::checkpoint::World;
+use driftless_model::checkpoint::WorldModel;
 
 use super::likelihood::{
-    FrameQuery, FrameSurprise, Options, default_level, measurable_frames, measure,
+    FrameQuery, FrameSurprise, LikelihoodOptions, default_level, measurable_frames, measure,
 };
 use super::perturbations::{MeanBits, Perturbation, PerturbationReport, perturbations};
 use super::table::{Table, number, percent};
@@ -20,7 +20,7 @@ pub struct SurpriseReport {
     /// The world's name.
     pub world: String,
     /// How it was measured. `level` is always set.
-    pub options: Options,
+    pub options: LikelihoodOptions,
     /// Length of a frame's latent.
     pub dimensions: usize,
     /// Names of the actions.
@@ -42,10 +42,10 @@ pub struct SurpriseReport {
 /// # Errors
 /// See [`measurable_frames`] and [`measure`].
 pub fn run(
-    world: &World,
+    world: &WorldModel,
     episode: &Episode,
     wanted: Option<Range<usize>>,
-    options: &Options,
+    options: &LikelihoodOptions,
     perturb: bool,
     show: &mut dyn FnMut(usize, usize),
 ) -> Result<SurpriseReport> {
@@ -80,7 +80,7 @@ pub fn run(
         |of: fn(&FrameSurprise) -> f64| MeanBits::of(&measured.iter().map(of).collect::<Vec<_>>());
     Ok(SurpriseReport {
         world: config.name.clone(),
-        options: Options {
+        options: LikelihoodOptions {
             level: Some(options.level.unwrap_or(default_level(config))),
             ..*options
         },
@@ -189,9 +189,9 @@ mod tests {
             actions: clip.actions,
             extras: std::collections::BTreeMap::new(),
         };
-        let options = Options {
+        let options = LikelihoodOptions {
             steps: 2,
-            ..Options::default()
+            ..LikelihoodOptions::default()
         };
         let mut last = (0, 0);
         let mut run = |wanted, perturb| {

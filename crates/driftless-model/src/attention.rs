@@ -14,7 +14,7 @@ type TensorResult<T> = candle_core::Result<T>;
 
 /// Which tokens attend to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pattern {
+pub enum AttentionPattern {
     /// All tokens of a frame attend to each other.
     Space,
     /// A token attends to the same token of other frames. The frames are one or more copies of the
@@ -29,7 +29,7 @@ pub enum Pattern {
     },
 }
 
-impl Pattern {
+impl AttentionPattern {
     /// Number of attention parameters per head: the scale, and a bias for each distance.
     pub fn parameters(self) -> usize {
         match self {
@@ -68,11 +68,15 @@ impl Pattern {
 /// Attention over a batch of frames of tokens.
 ///
 /// Takes `qkv` [B, F, S, 3·w] (queries, keys and values, each of width w = heads · head size) and
-/// `parameters` [heads, 1 + distances] (see [`Pattern::parameters`]); returns [B, F, S, w].
+/// `parameters` [heads, 1 + distances] (see [`AttentionPattern::parameters`]); returns [B, F, S, w].
 ///
 /// # Errors
 /// Returns an error if the shapes are inconsistent.
-pub fn attention(qkv: &Tensor, parameters: &Tensor, pattern: Pattern) -> TensorResult<Tensor> {
+pub fn attention(
+    qkv: &Tensor,
+    parameters: &Tensor,
+    pattern: AttentionPattern,
+) -> TensorResult<Tensor> {
     if qkv.device().is_cpu() {
         return qkv
             .contiguous()?
@@ -85,21 +89,23 @@ pub fn attention(qkv: &Tensor, parameters: &Tensor, pattern: Pattern) -> TensorR
 ///
 /// # Errors
 /// Returns an error if the device fails.
-pub fn normalise(x: &Tensor) -> TensorResult<Tensor> {
+pub fn l2_normalize(x: &Tensor) -> TensorResult<Tensor> {
     let r = (x.sqr()?.sum_keepdim(D::Minus1)? + f64::from(NORM_EPS))?.sqrt()?;
     x.broadcast_div(&r)
 }
 
 /// The same function composed of candle operations.
-fn composed(qkv: &Tensor, parameters: &Tensor, pattern: Pattern) -> TensorResult<Tensor> {
+fn composed(qkv: &Tensor, parameters: &Tensor, pattern: AttentionPattern) -> TensorResult<Tensor> {
     let (b, f, s, w3) = qkv.dims4()?;
     let heads = parameters.dim(0)?;
     let (w, d) = (w3 / 3, w3 / 3 / heads);
     let [q, k, v] = split_qkv(qkv, heads, pattern)?;
     let y = qk_weights(&q, &k, parameters, pattern)?.matmul(&v)?;
     match pattern {
-        Pattern::Space => y.reshape((b, f, heads, s, d))?.permute((0, 1, 3, 2, 4))?,
-        Pattern::Time { .. } => y.reshape((b, s, heads, f, d))?.permute((0, 3, 1, 2, 4))?,
+        AttentionPattern::Space => y.reshape((b, f, heads, s, d))?.permute((0, 1, 3, 2, 4))?,
+        AttentionPattern::Time { .. } => {
+            y.reshape((b, s, heads, f, d))?.permute((0, 3, 1, 2, 4))?
+        }
     }
     .reshape((b, f, s, w))
 }
@@ -112,22 +118,22 @@ fn composed(qkv: &Tensor, parameters: &Tensor, pattern: Pattern) -> TensorResult
 pub fn attention_weights(
     qkv: &Tensor,
     parameters: &Tensor,
-    pattern: Pattern,
+    pattern: AttentionPattern,
 ) -> TensorResult<Tensor> {
     let [q, k, _] = split_qkv(qkv, parameters.dim(0)?, pattern)?;
     qk_weights(&q, &k, parameters, pattern)
 }
 
 /// Splits `qkv` into queries, keys and values, each [sequences, heads, L, d].
-fn split_qkv(qkv: &Tensor, heads: usize, pattern: Pattern) -> TensorResult<[Tensor; 3]> {
+fn split_qkv(qkv: &Tensor, heads: usize, pattern: AttentionPattern) -> TensorResult<[Tensor; 3]> {
     let (b, f, s, w3) = qkv.dims4()?;
     let d = w3 / 3 / heads;
     let length = pattern.length(f, s);
     // [B, F, S, 3, heads, d] → [3, B, sequences, heads, L, d]
     let x = qkv.reshape(vec![b, f, s, 3, heads, d])?;
     let x = match pattern {
-        Pattern::Space => x.permute(vec![3, 0, 1, 4, 2, 5])?,
-        Pattern::Time { .. } => x.permute(vec![3, 0, 2, 4, 1, 5])?,
+        AttentionPattern::Space => x.permute(vec![3, 0, 1, 4, 2, 5])?,
+        AttentionPattern::Time { .. } => x.permute(vec![3, 0, 2, 4, 1, 5])?,
     }
     .contiguous()?;
     let part = |i: usize| x.get(i)?.reshape(((), heads, length, d));
@@ -139,15 +145,15 @@ fn qk_weights(
     q: &Tensor,
     k: &Tensor,
     parameters: &Tensor,
-    pattern: Pattern,
+    pattern: AttentionPattern,
 ) -> TensorResult<Tensor> {
     let (_, heads, length, _) = q.dims4()?;
-    let (q, k) = (normalise(q)?, normalise(k)?);
+    let (q, k) = (l2_normalize(q)?, l2_normalize(k)?);
     let scale = parameters.narrow(1, 0, 1)?.reshape((1, heads, 1, 1))?;
     let mut logits = q
         .matmul(&k.transpose(2, 3)?.contiguous()?)?
         .broadcast_mul(&scale)?;
-    if let Pattern::Time { window, .. } = pattern {
+    if let AttentionPattern::Time { window, .. } = pattern {
         // An additional column of −∞ for masked pairs.
         let masked = Tensor::full(f32::NEG_INFINITY, (heads, 1), q.device())?;
         let bias = Tensor::cat(&[&parameters.narrow(1, 1, window)?, &masked], 1)?;
@@ -167,13 +173,13 @@ fn qk_weights(
 }
 
 struct AttentionOp {
-    pattern: Pattern,
+    pattern: AttentionPattern,
 }
 
 /// Shapes and parameters of one call, as its loops need them.
 #[derive(Clone, Copy)]
 struct AttentionPlan<'a> {
-    pattern: Pattern,
+    pattern: AttentionPattern,
     /// Frames F.
     f: usize,
     /// Tokens per frame S.
@@ -203,8 +209,8 @@ impl AttentionPlan<'_> {
     /// Index within the batch entry of token `i` of a sequence.
     fn token(&self, sequence: usize, i: usize) -> usize {
         match self.pattern {
-            Pattern::Space => sequence * self.s + i,
-            Pattern::Time { .. } => i * self.s + sequence,
+            AttentionPattern::Space => sequence * self.s + i,
+            AttentionPattern::Time { .. } => i * self.s + sequence,
         }
     }
 
@@ -503,8 +509,8 @@ impl AttentionOp {
             )
         };
         let whole_copies = match self.pattern {
-            Pattern::Space => true,
-            Pattern::Time { frames: t, window } => t > 0 && window > 0 && frames % t == 0,
+            AttentionPattern::Space => true,
+            AttentionPattern::Time { frames: t, window } => t > 0 && window > 0 && frames % t == 0,
         };
         if !whole_copies
             || columns != self.pattern.parameters()
@@ -602,7 +608,7 @@ mod tests {
     use super::super::ops::tests::{assert_same, random};
     use super::*;
 
-    fn compare(pattern: Pattern, f: usize, s: usize) {
+    fn compare(pattern: AttentionPattern, f: usize, s: usize) {
         let (heads, d) = (2, 5);
         let qkv = random(&[3, f, s, 3 * heads * d], 1);
         let parameters = random(&[heads, pattern.parameters()], 2);
@@ -615,12 +621,12 @@ mod tests {
 
     #[test]
     fn space_attention_matches_composed_form() {
-        compare(Pattern::Space, 2, 11);
+        compare(AttentionPattern::Space, 2, 11);
     }
 
     #[test]
     fn time_attention_matches_composed_form() {
-        let pattern = |frames, window| Pattern::Time { frames, window };
+        let pattern = |frames, window| AttentionPattern::Time { frames, window };
         compare(pattern(9, 4), 9, 2);
         compare(pattern(5, 8), 10, 2);
         compare(pattern(4, 3), 12, 1);
@@ -628,7 +634,7 @@ mod tests {
 
     #[test]
     fn noised_frame_sees_past_clean_frames() {
-        let pattern = Pattern::Time {
+        let pattern = AttentionPattern::Time {
             frames: 4,
             window: 3,
         };

@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::attention::{Pattern, attention};
+use super::attention::{AttentionPattern, attention};
 use super::dynamics::{Dynamics, DynamicsInput};
 use crate::Result;
 
@@ -17,7 +17,7 @@ impl Dynamics {
     ///
     /// # Errors
     /// Returns an error if the shapes are inconsistent or the device fails.
-    pub fn forward_after(
+    pub fn cached_forward(
         &self,
         input: &DynamicsInput,
         cached: &[Tensor],
@@ -26,7 +26,7 @@ impl Dynamics {
         let (latents, cells, mut x) = self.stem(input)?;
         let mut new_qkv = Vec::new();
         for layer in &self.layers {
-            x = layer.space.forward(&x, Pattern::Space)?;
+            x = layer.space.forward(&x, AttentionPattern::Space)?;
             if let Some(time) = &layer.time {
                 let qkv = time.qkv.forward(&time.norm.forward(&x)?)?;
                 let all = match cached.get(new_qkv.len()) {
@@ -34,7 +34,7 @@ impl Dynamics {
                     None => qkv.clone(),
                 };
                 let frames = all.dim(1)?;
-                let y = attention(&all, &time.parameters, self.time(frames))?;
+                let y = attention(&all, &time.parameters, self.time_pattern(frames))?;
                 let y = y.narrow(1, frames - f, f)?.contiguous()?;
                 x = (x + time.out.forward(&y)?)?;
                 new_qkv.push(qkv);

@@ -27,7 +27,7 @@ pub const DYNAMICS: &str = "dynamics.safetensors";
 pub const CONTEXTS: &str = "contexts.npz";
 
 /// A learned world: its configuration and networks.
-pub struct World {
+pub struct WorldModel {
     /// Shapes, actions and frame rate.
     pub config: WorldConfig,
     /// Encodes frames as latents and decodes them.
@@ -36,7 +36,7 @@ pub struct World {
     pub dynamics: Dynamics,
 }
 
-impl World {
+impl WorldModel {
     /// Reads a checkpoint folder's configuration and networks.
     ///
     /// # Errors
@@ -113,9 +113,9 @@ pub struct CheckpointSummary {
 /// Reads a checkpoint folder completely and summarizes it.
 ///
 /// # Errors
-/// As [`World::read`].
-pub fn describe(folder: &Path) -> Result<CheckpointSummary> {
-    let World { config, .. } = World::read(folder, &Device::Cpu)?;
+/// As [`WorldModel::read`].
+pub fn summarize(folder: &Path) -> Result<CheckpointSummary> {
+    let WorldModel { config, .. } = WorldModel::read(folder, &Device::Cpu)?;
     let parameters = |file: &str| -> Result<usize> {
         let path = folder.join(file);
         let bytes = std::fs::read(&path).map_err(|e| Error::io(&path, e))?;
@@ -194,7 +194,10 @@ impl fmt::Display for CheckpointSummary {
 /// Returns an error if the folder is not writable or the disk is full; an existing file is then
 /// unchanged.
 pub fn write_tensors(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
-    Ok(write_atomic(path, &serialize(path, tensors, None)?)?)
+    Ok(write_atomic(
+        path,
+        &serialize_tensors(path, tensors, None)?,
+    )?)
 }
 
 /// Encodes tensors, and optionally text metadata, as a `safetensors` file; `path` is only named in
@@ -202,7 +205,7 @@ pub fn write_tensors(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<
 ///
 /// # Errors
 /// Returns an error if a tensor's device fails.
-pub fn serialize(
+pub fn serialize_tensors(
     path: &Path,
     tensors: &BTreeMap<String, Tensor>,
     metadata: Option<HashMap<String, String>>,

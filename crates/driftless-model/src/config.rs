@@ -43,15 +43,15 @@ pub struct WorldConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct FlowConfig {
     /// `x`, `v` or `eps`.
-    #[serde(deserialize_with = "trained_prediction")]
+    #[serde(deserialize_with = "deserialize_prediction")]
     pub prediction: Prediction,
     /// `linear` or `cosine`.
-    #[serde(deserialize_with = "trained_path")]
+    #[serde(deserialize_with = "deserialize_path")]
     pub path: FlowPath,
 }
 
 /// Deserializes the name of a prediction that a dynamics can be trained on.
-pub fn trained_prediction<'de, D: Deserializer<'de>>(
+pub fn deserialize_prediction<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> std::result::Result<Prediction, D::Error> {
     let name = String::deserialize(deserializer)?;
@@ -64,7 +64,7 @@ pub fn trained_prediction<'de, D: Deserializer<'de>>(
 }
 
 /// Deserializes the name of a path that a dynamics can be trained on.
-pub fn trained_path<'de, D: Deserializer<'de>>(
+pub fn deserialize_path<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> std::result::Result<FlowPath, D::Error> {
     match String::deserialize(deserializer)?.as_str() {
@@ -91,7 +91,7 @@ impl From<&WorldConfig> for DatasetInfo {
 impl FlowConfig {
     /// The lowest signal level at which the network is trained and evaluated. An ε-prediction says
     /// nothing about x in pure noise (α = 0), so it starts at a level that contains some data.
-    pub fn least_level(self) -> f64 {
+    pub fn min_signal_level(self) -> f64 {
         match self.prediction {
             Prediction::Eps => 1.0 / 32.0,
             _ => 0.0,

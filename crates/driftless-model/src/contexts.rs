@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use driftless_data::npz::{Archive, Writer};
+use driftless_data::npz::{NpzReader, NpzWriter};
 use driftless_data::{Clip, Error, Result};
 
 use crate::config::WorldConfig;
@@ -13,7 +13,7 @@ use crate::config::WorldConfig;
 /// Returns an error if the file is missing or corrupt, an array is missing, its dtype or shape is
 /// not the world's, or an action is out of range.
 pub fn read(path: &Path, world: &WorldConfig) -> Result<Vec<Clip>> {
-    let mut file = Archive::open(path)?;
+    let mut file = NpzReader::open(path)?;
     let [height, width] = world.image;
     let image = file.array("image")?;
     let (count, frames) = match *image.shape.as_slice() {
@@ -102,7 +102,7 @@ pub fn write(path: &Path, clips: &[Clip], world: &WorldConfig) -> Result<()> {
         images.extend_from_slice(&clip.images);
     }
     let [height, width] = world.image;
-    let mut file = Writer::new(path);
+    let mut file = NpzWriter::new(path);
     file.add("image", &[clips.len(), frames, height, width, 3], &images)?;
     file.add("action", &[clips.len(), frames], &actions)?;
     file.save()
@@ -191,12 +191,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("contexts.npz");
         let shape = [1, 2, 2, 4, 3];
-        let error_text = |file: Writer| {
+        let error_text = |file: NpzWriter| {
             file.save().unwrap();
             read(&path, &world()).unwrap_err().to_string()
         };
 
-        let mut file = Writer::new(&path);
+        let mut file = NpzWriter::new(&path);
         file.add("image", &shape, &[0.0_f32; 48]).unwrap();
         file.add("action", &[1, 2], &[0_i32; 2]).unwrap();
         let text = error_text(file);
@@ -205,7 +205,7 @@ mod tests {
             "{text}"
         );
 
-        let mut file = Writer::new(&path);
+        let mut file = NpzWriter::new(&path);
         file.add("image", &shape, &[0_u8; 48]).unwrap();
         file.add("action", &[2], &[0_i32; 2]).unwrap();
         let text = error_text(file);

@@ -8,7 +8,7 @@
 //! *head* converts tokens back to cells.
 //!
 //! The tokens of a frame, in order: the latent tokens row by row, where the token in row r and
-//! column c holds `merge`×`merge` cells from row `r·merge` and column `c·merge` on ([`token_of`]);
+//! column c holds `merge`×`merge` cells from row `r·merge` and column `c·merge` on ([`token_of_cell`]);
 //! the action token; the signal token (level and step size); and the registers, whose input is only
 //! their position embedding.
 //!
@@ -17,9 +17,9 @@
 
 use candle_core::{D, DType, Tensor};
 
-use super::attention::Pattern;
+use super::attention::AttentionPattern;
 use super::config::WorldConfig;
-use super::layers::{AttentionLayer, CellBlock, Linear, MlpLayer, Norm};
+use super::layers::{AttentionLayer, CellBlock, Linear, MlpLayer, RmsNorm};
 use super::params::{Init, Params};
 use super::precision::Precision;
 use crate::{Error, Result};
@@ -38,7 +38,7 @@ pub struct Layer {
 }
 
 /// Embeddings of action, signal level and step size.
-pub struct Conditions {
+pub struct ConditionEmbeddings {
     /// One row an action, [actions, width].
     pub action: Tensor,
     /// Of the cosine features of the signal level.
@@ -47,7 +47,7 @@ pub struct Conditions {
     pub step: Tensor,
 }
 
-impl Conditions {
+impl ConditionEmbeddings {
     fn new(p: &Params, name: &str, config: &WorldConfig, width: usize) -> Result<Self> {
         let steps = step_size_count(config.dynamics.k_max);
         let init = Init::Normal(0.5);
@@ -98,7 +98,7 @@ fn signal_features(signal: &Tensor) -> Result<Tensor> {
 
 /// Index of the latent token that holds a cell. `grid` is (height, width) in cells; cells are
 /// numbered row by row.
-pub fn token_of(cell: usize, grid: [usize; 2], merge: usize) -> usize {
+pub fn token_of_cell(cell: usize, grid: [usize; 2], merge: usize) -> usize {
     let (width, merge) = (grid[1].max(1), merge.max(1));
     let (row, column) = (cell / width / merge, cell % width / merge);
     row * (width / merge) + column
@@ -131,7 +131,7 @@ pub struct DynamicsInput {
 /// Predicts reward and end of episode from a frame's signal token: W₂ silu(W₁ norm x + b₁) + b₂.
 pub struct OutcomeHead {
     /// Before the first product.
-    pub norm: Norm,
+    pub norm: RmsNorm,
     /// W₁ and b₁.
     pub up: Linear,
     /// W₂ and b₂.
@@ -141,7 +141,7 @@ pub struct OutcomeHead {
 impl OutcomeHead {
     fn new(p: &Params, width: usize, hidden: usize) -> Result<Self> {
         Ok(Self {
-            norm: Norm::new(p, "outcome.norm", width)?,
+            norm: RmsNorm::new(p, "outcome.norm", width)?,
             up: Linear::new(p, "outcome.up", [hidden, width], Init::FanIn, true)?,
             out: Linear::new(p, "outcome.out", [2, hidden], Init::Constant(0.0), true)?,
         })
@@ -157,7 +157,7 @@ impl OutcomeHead {
 /// Output of [`Dynamics::forward`].
 pub struct DynamicsOutput {
     /// The prediction, x̂ (or v̂, ε̂), of the frames from `first` on, [B, F − `first`, gh, gw, c].
-    pub clean: Tensor,
+    pub prediction: Tensor,
     /// Reward and end-of-episode logit of the frames before `first`, [B, `first`, 2]; `None` if the
     /// network has no outcome head.
     pub outcome: Option<Tensor>,
@@ -171,7 +171,7 @@ pub struct Dynamics {
     window: usize,
     precision: Precision,
     /// What the stem knows of action, signal level and step size.
-    pub stem_conditions: Conditions,
+    pub stem_conditions: ConditionEmbeddings,
     /// The 3×3 convolution from the latents of `stem_frames` + 1 frames to the stem.
     pub stem_in: Tensor,
     /// The block of the stem.
@@ -179,19 +179,19 @@ pub struct Dynamics {
     /// From `merge`×`merge` cells to a token.
     pub merge_in: Linear,
     /// What the signal token is made of.
-    pub conditions: Conditions,
+    pub conditions: ConditionEmbeddings,
     /// Learned positions of the tokens.
     pub position: Tensor,
     /// The trunk.
     pub layers: Vec<Layer>,
     /// After the trunk.
-    pub norm_out: Norm,
+    pub norm_out: RmsNorm,
     /// From a token to `merge`×`merge` cells.
     pub merge_out: Linear,
     /// The block of the head.
     pub head_block: CellBlock,
     /// Before the last product.
-    pub head_norm: Norm,
+    pub head_norm: RmsNorm,
     /// From a cell to its prediction.
     pub head_out: Linear,
     /// From the noised latent straight to the prediction.
@@ -209,7 +209,7 @@ impl Dynamics {
         let (d, c) = (&config.dynamics, config.tokenizer.channels);
         let stem_channels = (1 + d.stem_frames) * c;
         let merged_width = d.merge * d.merge * d.stem_width;
-        let time = Pattern::Time {
+        let time = AttentionPattern::Time {
             frames: d.context,
             window: d.context,
         };
@@ -220,7 +220,7 @@ impl Dynamics {
                     AttentionLayer::new(p, &name(part), d.width, d.heads, pattern)
                 };
                 Ok(Layer {
-                    space: attention("space", Pattern::Space)?,
+                    space: attention("space", AttentionPattern::Space)?,
                     time: if (i + 1) % d.time_every == 0 {
                         Some(attention("time", time)?)
                     } else {
@@ -236,7 +236,7 @@ impl Dynamics {
             channels: c,
             window: d.context,
             precision: p.precision(),
-            stem_conditions: Conditions::new(p, "stem", config, d.stem_width)?,
+            stem_conditions: ConditionEmbeddings::new(p, "stem", config, d.stem_width)?,
             stem_in: p.get(
                 "stem.conv.weight",
                 &[d.stem_width, 9 * stem_channels],
@@ -244,10 +244,10 @@ impl Dynamics {
             )?,
             stem_block: CellBlock::new(p, "stem.block", d.stem_width)?,
             merge_in: Linear::new(p, "merge", [d.width, merged_width], Init::FanIn, false)?,
-            conditions: Conditions::new(p, "token", config, d.width)?,
+            conditions: ConditionEmbeddings::new(p, "token", config, d.width)?,
             position: p.get("position", &[config.tokens(), d.width], Init::Normal(0.5))?,
             layers,
-            norm_out: Norm::new(p, "norm", d.width)?,
+            norm_out: RmsNorm::new(p, "norm", d.width)?,
             merge_out: Linear::new(
                 p,
                 "unmerge",
@@ -256,7 +256,7 @@ impl Dynamics {
                 false,
             )?,
             head_block: CellBlock::new(p, "head.block", d.stem_width)?,
-            head_norm: Norm::new(p, "head.norm", d.stem_width)?,
+            head_norm: RmsNorm::new(p, "head.norm", d.stem_width)?,
             head_out: Linear::new(p, "head.out", [c, d.stem_width], Init::Constant(0.0), true)?,
             skip: Linear::new(p, "skip", [c, stem_channels], Init::Constant(0.0), false)?,
             outcome: match d.outcome {
@@ -267,8 +267,8 @@ impl Dynamics {
     }
 
     /// The time attention pattern over `frames` time steps.
-    pub fn time(&self, frames: usize) -> Pattern {
-        Pattern::Time {
+    pub fn time_pattern(&self, frames: usize) -> AttentionPattern {
+        AttentionPattern::Time {
             frames,
             window: self.window,
         }
@@ -282,41 +282,41 @@ impl Dynamics {
     pub fn forward(
         &self,
         input: &DynamicsInput,
-        time: Pattern,
+        time: AttentionPattern,
         first: usize,
     ) -> Result<DynamicsOutput> {
         let (mut latents, mut cells, mut x) = self.stem(input)?;
-        let last = self.last_time();
+        let last = self.last_time_layer();
         let mut outcome = None;
         // After the last time attention, the frames before `first` are no longer needed.
         let narrow = |x: &Tensor| x.narrow(1, first, x.dim(1)? - first)?.contiguous();
         for (i, layer) in self.layers.iter().enumerate() {
-            x = layer.space.forward(&x, Pattern::Space)?;
+            x = layer.space.forward(&x, AttentionPattern::Space)?;
             if let Some(attention) = &layer.time {
                 x = attention.forward(&x, time)?;
             }
             if first > 0 && i == last {
-                outcome = self.outcome_of(&x.narrow(1, 0, first)?)?;
+                outcome = self.predict_outcome(&x.narrow(1, 0, first)?)?;
                 (latents, cells, x) = (narrow(&latents)?, narrow(&cells)?, narrow(&x)?);
             }
             x = layer.mlp.forward(&x)?;
         }
         Ok(DynamicsOutput {
-            clean: self.head(&latents, &cells, &x)?,
+            prediction: self.head(&latents, &cells, &x)?,
             outcome,
         })
     }
 
     /// Index of the last layer with time attention, 0 if there is none. Context frames are needed
     /// up to this layer, and outcomes are predicted after it.
-    pub fn last_time(&self) -> usize {
+    pub fn last_time_layer(&self) -> usize {
         let last = self.layers.iter().rposition(|layer| layer.time.is_some());
         last.unwrap_or(0)
     }
 
     /// Predicts reward and end-of-episode logit, [B, F, 2], from tokens [B, F, S, w] after the last
     /// time attention.
-    pub fn outcome_of(&self, tokens: &Tensor) -> Result<Option<Tensor>> {
+    pub fn predict_outcome(&self, tokens: &Tensor) -> Result<Option<Tensor>> {
         let Some(head) = &self.outcome else {
             return Ok(None);
         };

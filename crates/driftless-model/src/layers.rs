@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::attention::{Pattern, attention, attention_weights};
+use super::attention::{AttentionPattern, attention, attention_weights};
 use super::ops::{rms_norm, swiglu};
 use super::params::{Init, Params};
 use super::precision::Precision;
@@ -60,12 +60,12 @@ impl Linear {
 }
 
 /// RMSNorm with a learned gain.
-pub struct Norm {
+pub struct RmsNorm {
     /// One factor a channel.
     pub gain: Tensor,
 }
 
-impl Norm {
+impl RmsNorm {
     /// Creates `{name}.weight` [width].
     ///
     /// # Errors
@@ -87,7 +87,7 @@ impl Norm {
 /// x + W silu(conv₃ₓ₃(norm x) + b) on a grid of cells.
 pub struct CellBlock {
     /// Before the convolution.
-    pub norm: Norm,
+    pub norm: RmsNorm,
     /// The 3×3 convolution's weights.
     pub conv: Tensor,
     /// b, one number a channel.
@@ -105,7 +105,7 @@ impl CellBlock {
     /// Returns an error if a parameter is missing or has another shape.
     pub fn new(p: &Params, name: &str, width: usize) -> Result<Self> {
         Ok(Self {
-            norm: Norm::new(p, &format!("{name}.norm"), width)?,
+            norm: RmsNorm::new(p, &format!("{name}.norm"), width)?,
             conv: p.get(
                 &format!("{name}.conv.weight"),
                 &[width, 9 * width],
@@ -139,7 +139,7 @@ impl CellBlock {
 /// x + W attention(norm x).
 pub struct AttentionLayer {
     /// Before the products.
-    pub norm: Norm,
+    pub norm: RmsNorm,
     /// Queries, keys and values of all heads, in this order.
     pub qkv: Linear,
     /// The positional biases, and scales of the heads, of this layer.
@@ -159,11 +159,11 @@ impl AttentionLayer {
         name: &str,
         width: usize,
         heads: usize,
-        pattern: Pattern,
+        pattern: AttentionPattern,
     ) -> Result<Self> {
         let columns = pattern.parameters();
         Ok(Self {
-            norm: Norm::new(p, &format!("{name}.norm"), width)?,
+            norm: RmsNorm::new(p, &format!("{name}.norm"), width)?,
             qkv: Linear::new(
                 p,
                 &format!("{name}.qkv"),
@@ -190,7 +190,7 @@ impl AttentionLayer {
     ///
     /// # Errors
     /// Returns an error if the shapes are inconsistent or the device fails.
-    pub fn weights(&self, x: &Tensor, pattern: Pattern) -> Result<Tensor> {
+    pub fn weights(&self, x: &Tensor, pattern: AttentionPattern) -> Result<Tensor> {
         let qkv = self.qkv.forward(&self.norm.forward(x)?)?;
         Ok(attention_weights(&qkv, &self.parameters, pattern)?)
     }
@@ -199,7 +199,7 @@ impl AttentionLayer {
     ///
     /// # Errors
     /// Returns an error if the shapes are inconsistent or the device fails.
-    pub fn forward(&self, x: &Tensor, pattern: Pattern) -> Result<Tensor> {
+    pub fn forward(&self, x: &Tensor, pattern: AttentionPattern) -> Result<Tensor> {
         let qkv = self.qkv.forward(&self.norm.forward(x)?)?;
         let y = attention(&qkv, &self.parameters, pattern)?;
         Ok((x + self.out.forward(&y)?)?)
@@ -212,7 +212,7 @@ const INITIAL_SCALE: f32 = 6.0;
 /// x + W_down swiglu(W_up norm x).
 pub struct MlpLayer {
     /// Before the products.
-    pub norm: Norm,
+    pub norm: RmsNorm,
     /// W_up: both halves of the SwiGLU.
     pub up: Linear,
     /// W_down.
@@ -226,7 +226,7 @@ impl MlpLayer {
     /// Returns an error if a parameter is missing or has another shape.
     pub fn new(p: &Params, name: &str, width: usize, hidden: usize) -> Result<Self> {
         Ok(Self {
-            norm: Norm::new(p, &format!("{name}.norm"), width)?,
+            norm: RmsNorm::new(p, &format!("{name}.norm"), width)?,
             up: Linear::new(
                 p,
                 &format!("{name}.up"),

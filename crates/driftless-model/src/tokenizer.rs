@@ -9,7 +9,7 @@
 use candle_core::{DType, Device, Tensor};
 
 use super::config::WorldConfig;
-use super::layers::{CellBlock, Linear, Norm};
+use super::layers::{CellBlock, Linear, RmsNorm};
 use super::ops::swiglu;
 use super::params::{Init, Params};
 use crate::Result;
@@ -32,7 +32,7 @@ pub struct Tokenizer {
     /// The blocks of the encoder.
     pub encoder: Vec<CellBlock>,
     /// After the encoder.
-    pub norm_in: Norm,
+    pub norm_in: RmsNorm,
     /// From a cell to its raw latent.
     pub latent_in: Linear,
     /// The mean of the raw latents, [gh, gw, channels].
@@ -46,7 +46,7 @@ pub struct Tokenizer {
     /// The blocks of the decoder.
     pub decoder: Vec<CellBlock>,
     /// After the decoder.
-    pub norm_out: Norm,
+    pub norm_out: RmsNorm,
     /// To the width of a patch.
     pub widen: Linear,
     /// To the pixels of a patch.
@@ -86,7 +86,7 @@ impl Tokenizer {
             narrow: Linear::new(p, "encoder.narrow", [t.width, t.hidden], Init::FanIn, false)?,
             position_in: position("encoder")?,
             encoder: blocks("encoder")?,
-            norm_in: Norm::new(p, "encoder.norm", t.width)?,
+            norm_in: RmsNorm::new(p, "encoder.norm", t.width)?,
             latent_in: Linear::new(
                 p,
                 "encoder.latent",
@@ -109,7 +109,7 @@ impl Tokenizer {
             )?,
             position_out: position("decoder")?,
             decoder: blocks("decoder")?,
-            norm_out: Norm::new(p, "decoder.norm", t.width)?,
+            norm_out: RmsNorm::new(p, "decoder.norm", t.width)?,
             widen: Linear::new(
                 p,
                 "decoder.widen",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use driftless_data::{Clip, Episode, Extra, PathError as _};
+use driftless_data::{Clip, Episode, ExtraArray, PathError as _};
 use driftless_engine::{Along, SamplerParams, Solver};
 
 use crate::{Error, Result};
@@ -61,8 +61,8 @@ pub(super) fn seed(seed: u64) -> Vec<f32> {
 }
 
 /// A string; [`Columns::text`] reads it.
-pub(super) fn text(text: &str) -> Extra {
-    Extra {
+pub(super) fn text(text: &str) -> ExtraArray {
+    ExtraArray {
         shape: vec![text.len()],
         values: text.bytes().map(f32::from).collect(),
     }
@@ -72,7 +72,7 @@ pub(super) fn text(text: &str) -> Extra {
 pub(super) fn starts(
     clips: &BTreeMap<usize, Clip>,
     [height, width]: [usize; 2],
-) -> [(&'static str, Extra); 3] {
+) -> [(&'static str, ExtraArray); 3] {
     let (mut images, mut actions, mut contexts) = (Vec::new(), Vec::new(), Vec::new());
     for (&context, clip) in clips {
         images.extend(clip.images.iter().map(|&value| f32::from(value)));
@@ -80,7 +80,7 @@ pub(super) fn starts(
         contexts.extend(vec![context as f32; clip.frames()]);
     }
     let frames = actions.len();
-    let extra = |shape, values| Extra { shape, values };
+    let extra = |shape, values| ExtraArray { shape, values };
     [
         (START_IMAGE, extra(vec![frames, height, width, 3], images)),
         (START_ACTION, extra(vec![frames], actions)),
@@ -104,7 +104,7 @@ impl<'a> Columns<'a> {
         Error::invalid(self.path, format!("array `{name}`: {what}"))
     }
 
-    fn extra(&self, name: &str) -> Result<&'a Extra> {
+    fn extra(&self, name: &str) -> Result<&'a ExtraArray> {
         self.episode.extras.get(name).ok_or_else(|| {
             let what = "missing, expected a session written by `driftless play --record`";
             self.error(name, what)

@@ -1,7 +1,7 @@
 //! The model's internal state for one frame: latent and attention.
 
 use driftless_engine::{Attention, Engine};
-use driftless_model::dynamics::token_of;
+use driftless_model::dynamics::token_of_cell;
 
 use crate::Result;
 
@@ -41,7 +41,7 @@ impl Inspection {
 
     /// Index of the token that holds a latent cell.
     pub fn token(&self, cell: usize) -> usize {
-        token_of(cell, self.grid, self.merge)
+        token_of_cell(cell, self.grid, self.merge)
     }
 
     /// Tokens that hold latent cells, along height and width. They are a frame's first tokens.

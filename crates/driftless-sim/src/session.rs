@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use driftless_data::{Clip, Episode, Extra};
+use driftless_data::{Clip, Episode, ExtraArray};
 
 use super::columns::{ENGINE, WORLD};
 use super::{Frame, Player, columns};
@@ -202,14 +202,14 @@ impl Session {
     /// The recording as an episode.
     pub fn into_episode(self) -> Episode {
         let frames = self.frames();
-        let extra = |values: Vec<f32>| Extra {
+        let extra = |values: Vec<f32>| ExtraArray {
             shape: match values.len() / frames.max(1) {
                 1 => vec![frames],
                 width => vec![frames, width],
             },
             values,
         };
-        let mut extras: BTreeMap<String, Extra> = self
+        let mut extras: BTreeMap<String, ExtraArray> = self
             .extras
             .into_iter()
             .map(|(name, values)| (name.to_owned(), extra(values)))

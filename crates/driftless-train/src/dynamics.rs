@@ -149,17 +149,17 @@ impl<'a> DynamicsTask<'a> {
             signal: join(&batch.context_signal, &|c| c.tau.clone())?,
             steps: step_indices(&d, self.k_max())?,
         };
-        let predicted = self
-            .dynamics
-            .forward(&input, self.dynamics.time(frames), frames)?;
+        let predicted =
+            self.dynamics
+                .forward(&input, self.dynamics.time_pattern(frames), frames)?;
         let outputs = (0..copies.len())
-            .map(|i| Ok(predicted.clean.narrow(1, i * frames, frames)?))
+            .map(|i| Ok(predicted.prediction.narrow(1, i * frames, frames)?))
             .collect::<Result<_>>()?;
         Ok((outputs, predicted.outcome))
     }
 
     fn min_level(&self) -> f64 {
-        self.run.world.flow.least_level()
+        self.run.world.flow.min_signal_level()
     }
 
     fn k_max(&self) -> usize {

@@ -107,7 +107,7 @@ impl FrameStore {
     fn add_all(&mut self, folder: &Path, info: &DatasetInfo, skip_bad: bool) -> Result<()> {
         let before = self.episodes.len();
         let mut first_bad = None;
-        Dataset::each(folder, info, |read| match read {
+        Dataset::for_each_episode(folder, info, |read| match read {
             Ok(episode) => self.push(&episode),
             Err(error) if skip_bad => {
                 tracing::warn!("skipped an episode: {error}");

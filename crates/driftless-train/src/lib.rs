@@ -25,7 +25,7 @@ mod warm_start;
 pub use error::{Error, Result};
 
 pub use run::run;
-pub use settings::{DynamicsSettings, Preset, Settings, TokenizerSettings};
+pub use settings::{DynamicsSettings, TokenizerSettings, TrainPreset, TrainSettings};
 
 use std::path::PathBuf;
 
@@ -34,7 +34,7 @@ use driftless_engine::DeviceChoice;
 /// What to train.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
-pub enum Stage {
+pub enum TrainStage {
     /// The tokenizer: frames to latents and back.
     Tokenizer,
     /// The dynamics: the next latent. Needs a trained tokenizer in the run's folder.
@@ -45,9 +45,9 @@ pub enum Stage {
 
 /// Arguments of a training run.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct TrainOptions {
     /// What to train.
-    pub stage: Stage,
+    pub stage: TrainStage,
     /// Folder of the dataset.
     pub data: PathBuf,
     /// Folder of a second dataset, whose actions are treated as unknown.
@@ -60,7 +60,7 @@ pub struct Options {
     /// defaults for a new run.
     pub config: Option<PathBuf>,
     /// Preset for the keys that the settings file leaves out.
-    pub preset: Option<Preset>,
+    pub preset: Option<TrainPreset>,
     /// Whether to skip unreadable episodes, with a warning for each, instead of failing.
     pub skip_bad: bool,
     /// Whether to continue the run in `out`.

@@ -21,11 +21,11 @@ use super::frame_store::FrameStore;
 use super::loss_scaling::combine;
 use super::optimizer::Optimizer;
 use super::progress::Deadline;
-use super::settings::{OptimizerSettings, Settings};
+use super::settings::{OptimizerSettings, TrainSettings};
 use super::state::TrainingProgress;
 use super::tensorboard::EventFile;
 use super::tokenizer::TokenizerTask;
-use super::{Options, Stage, progress, starting_contexts, state, warm_start};
+use super::{TrainOptions, TrainStage, progress, starting_contexts, state, warm_start};
 use crate::{Error, Result};
 
 /// Steps between two log lines.
@@ -75,7 +75,7 @@ pub(super) struct AuxiliaryLoss {
 /// What is fixed for a whole run: folder, settings, device and limits.
 pub(super) struct TrainingRun {
     pub(super) out: PathBuf,
-    pub(super) settings: Settings,
+    pub(super) settings: TrainSettings,
     pub(super) world: WorldConfig,
     pub(super) device: Device,
     deadline: Deadline,
@@ -99,13 +99,13 @@ impl TrainingRun {
 /// # Errors
 /// Returns an error if the data, the settings or the run's folder do not match, the loss is not
 /// finite, or a file cannot be written. The last saved state is kept in every case.
-pub fn run(options: &Options) -> Result<()> {
+pub fn run(options: &TrainOptions) -> Result<()> {
     let deadline = Deadline::after(options.max_minutes);
     let settings = read_settings(options)?;
-    let stages: &[Stage] = match options.stage {
-        Stage::All => &[Stage::Tokenizer, Stage::Dynamics],
-        Stage::Tokenizer => &[Stage::Tokenizer],
-        Stage::Dynamics => &[Stage::Dynamics],
+    let stages: &[TrainStage] = match options.stage {
+        TrainStage::All => &[TrainStage::Tokenizer, TrainStage::Dynamics],
+        TrainStage::Tokenizer => &[TrainStage::Tokenizer],
+        TrainStage::Dynamics => &[TrainStage::Dynamics],
     };
     if !options.resume {
         check_new_run(&options.out, stages)?;
@@ -131,7 +131,7 @@ pub fn run(options: &Options) -> Result<()> {
     prepare_folders(&run, &store)?;
     for stage in stages {
         let finished = match stage {
-            Stage::Tokenizer | Stage::All => {
+            TrainStage::Tokenizer | TrainStage::All => {
                 let (mut task, vars) = TokenizerTask::new(&run, &store)?;
                 if let Some(folder) = from {
                     warm_start::load_weights(&folder.join(checkpoint::TOKENIZER), &vars)?;
@@ -139,7 +139,7 @@ pub fn run(options: &Options) -> Result<()> {
                 let o = run.settings.tokenizer.optimizer.clone();
                 train(&mut task, &run, &o, Optimizer::new(&vars, &o)?)?
             }
-            Stage::Dynamics => {
+            TrainStage::Dynamics => {
                 if let Some(folder) = from {
                     warm_start::copy_tokenizer(folder, &run.checkpoint())?;
                 }
@@ -159,7 +159,7 @@ pub fn run(options: &Options) -> Result<()> {
 }
 
 /// A new run must not overwrite the state of an older one.
-fn check_new_run(out: &Path, stages: &[Stage]) -> Result<()> {
+fn check_new_run(out: &Path, stages: &[TrainStage]) -> Result<()> {
     for stage in stages {
         let folder = out.join(folder_name(*stage));
         if state::exists(&folder) {
@@ -173,7 +173,7 @@ fn check_new_run(out: &Path, stages: &[Stage]) -> Result<()> {
 }
 
 /// Reads all frames that the run trains on.
-fn read_frames(run: &TrainingRun, info: DatasetInfo, options: &Options) -> Result<FrameStore> {
+fn read_frames(run: &TrainingRun, info: DatasetInfo, options: &TrainOptions) -> Result<FrameStore> {
     let memory = run.settings.memory_gib * f64::from(1 << 30);
     let mut store = FrameStore::new(info, &run.out, memory as u64);
     store.add(&options.data, options.skip_bad)?;
@@ -186,21 +186,21 @@ fn read_frames(run: &TrainingRun, info: DatasetInfo, options: &Options) -> Resul
     Ok(store)
 }
 
-fn folder_name(stage: Stage) -> &'static str {
+fn folder_name(stage: TrainStage) -> &'static str {
     match stage {
-        Stage::Tokenizer | Stage::All => "tokenizer",
-        Stage::Dynamics => "dynamics",
+        TrainStage::Tokenizer | TrainStage::All => "tokenizer",
+        TrainStage::Dynamics => "dynamics",
     }
 }
 
 /// Reads the settings file, or else the run's own settings, on top of the preset; applies
 /// `options`.
-fn read_settings(options: &Options) -> Result<Settings> {
+fn read_settings(options: &TrainOptions) -> Result<TrainSettings> {
     let own = options.out.join("settings.toml");
-    let base = Settings::preset(options.preset.unwrap_or_default());
+    let base = TrainSettings::preset(options.preset.unwrap_or_default());
     let mut settings = match &options.config {
-        Some(path) => Settings::read(path, &base)?,
-        None if own.exists() && options.preset.is_none() => Settings::read(&own, &base)?,
+        Some(path) => TrainSettings::read(path, &base)?,
+        None if own.exists() && options.preset.is_none() => TrainSettings::read(&own, &base)?,
         None => base,
     };
     if let Some(seed) = options.seed {
@@ -221,7 +221,7 @@ fn check_resumed_world(run: &TrainingRun) -> Result<()> {
         && old.image == run.world.image
         && old.actions == run.world.actions
         && (old.flow == run.world.flow
-            || !state::exists(&run.out.join(folder_name(Stage::Dynamics))));
+            || !state::exists(&run.out.join(folder_name(TrainStage::Dynamics))));
     if !same {
         return Err(Error::invalid(
             &path,

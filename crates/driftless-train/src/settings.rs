@@ -12,19 +12,19 @@ use driftless_data::{DatasetInfo, PathError as _};
 use driftless_flow::path::Path as FlowPath;
 use driftless_flow::prediction::Prediction;
 use driftless_model::config::{
-    DynamicsConfig, FORMAT_VERSION, FlowConfig, TokenizerConfig, WorldConfig, trained_path,
-    trained_prediction,
+    DynamicsConfig, FORMAT_VERSION, FlowConfig, TokenizerConfig, WorldConfig, deserialize_path,
+    deserialize_prediction,
 };
 use driftless_model::precision::Precision;
 
 use crate::{Error, Result};
 
-pub use self::defaults::Preset;
+pub use self::defaults::TrainPreset;
 
 /// The settings of a training run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {
+pub struct TrainSettings {
     /// Seed of weights, batches and noise.
     pub seed: u64,
     /// Minutes between two saves.
@@ -80,10 +80,10 @@ pub struct DynamicsSettings {
     /// Optimizer and schedule.
     pub optimizer: OptimizerSettings,
     /// What the network predicts: `x`, `v` or `eps`.
-    #[serde(deserialize_with = "trained_prediction")]
+    #[serde(deserialize_with = "deserialize_prediction")]
     pub prediction: Prediction,
     /// The path from noise to data: `linear` or `cosine`.
-    #[serde(deserialize_with = "trained_path")]
+    #[serde(deserialize_with = "deserialize_path")]
     pub path: FlowPath,
     /// The space in which the squared error is taken; by default that of the prediction.
     #[serde(
@@ -144,7 +144,7 @@ pub struct OptimizerSettings {
     pub ema_decay: f64,
 }
 
-impl Settings {
+impl TrainSettings {
     /// Reads a TOML file. Keys that it leaves out are taken from `base`; old names of keys are
     /// accepted.
     ///
@@ -195,7 +195,7 @@ impl Settings {
 fn loss_space<'de, D: Deserializer<'de>>(
     file: D,
 ) -> std::result::Result<Option<Prediction>, D::Error> {
-    trained_prediction(file).map(Some)
+    deserialize_prediction(file).map(Some)
 }
 
 /// Overwrites the values of `base` with those of `over`, table by table.
@@ -219,10 +219,10 @@ mod tests {
     use driftless_model::params::Params;
     use driftless_model::tokenizer::Tokenizer;
 
-    fn read(text: &str) -> Result<Settings> {
+    fn read(text: &str) -> Result<TrainSettings> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
-        Settings::read(file.path(), &Settings::default())
+        TrainSettings::read(file.path(), &TrainSettings::default())
     }
 
     fn info() -> DatasetInfo {
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn omitted_keys_keep_their_defaults() {
-        let default = Settings::default();
+        let default = TrainSettings::default();
         assert_eq!(read(&toml::to_string(&default).unwrap()).unwrap(), default);
         let changed = read("seed = 7\n[tokenizer.optimizer]\nlearning_rate = 1e-4\n").unwrap();
         assert_eq!(
@@ -277,7 +277,7 @@ mod tests {
     fn presets_have_the_stated_sizes() {
         let info = info();
         let millions = |preset| {
-            let settings = Settings::preset(preset);
+            let settings = TrainSettings::preset(preset);
             settings.check().unwrap();
             let world = settings.world(&info).unwrap();
             assert!(settings.dynamics.sequence_length >= world.dynamics.context);
@@ -287,7 +287,7 @@ mod tests {
             let vars = params.finish().unwrap();
             vars.values().map(|v| v.elem_count()).sum::<usize>() as f64 / 1e6
         };
-        let sizes = [Preset::Tiny, Preset::Small, Preset::Base].map(millions);
+        let sizes = [TrainPreset::Tiny, TrainPreset::Small, TrainPreset::Base].map(millions);
         for (size, expected) in sizes.into_iter().zip([1.25, 12.0, 60.0]) {
             assert!((0.9..1.1).contains(&(size / expected)), "{sizes:?}");
         }
@@ -297,8 +297,8 @@ mod tests {
     fn omitted_keys_come_from_the_preset() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "[dynamics_shape]\ndepth = 3\n").unwrap();
-        let small = Settings::preset(Preset::Small);
-        let read = Settings::read(file.path(), &small).unwrap();
+        let small = TrainSettings::preset(TrainPreset::Small);
+        let read = TrainSettings::read(file.path(), &small).unwrap();
         assert_eq!(read.dynamics_shape.depth, 3);
         assert_eq!(read.dynamics_shape.width, small.dynamics_shape.width);
         assert_eq!(read.tokenizer, small.tokenizer);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use driftless_data::PathError as _;
 use driftless_data::fs::write_atomic;
-use driftless_model::checkpoint::serialize;
+use driftless_model::checkpoint::serialize_tensors;
 
 use crate::{Error, Result};
 
@@ -56,7 +56,7 @@ pub fn write(
     let path = current(folder);
     let text = serde_json::to_string(progress).map_err(|e| Error::invalid(&path, e.to_string()))?;
     let metadata = HashMap::from([(PROGRESS.to_owned(), text)]);
-    let bytes = serialize(&path, tensors, Some(metadata))?;
+    let bytes = serialize_tensors(&path, tensors, Some(metadata))?;
     std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
     let next = folder.join("state.next.safetensors");
     write_atomic(&next, &bytes)?;

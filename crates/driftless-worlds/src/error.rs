@@ -20,7 +20,6 @@ impl Error {
         match self {
             Self::Argument(_) => true,
             Self::Data(error) => error.is_argument(),
-            _ => false,
         }
     }
 }

@@ -9,8 +9,8 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use driftless_data::fs::write_json;
-use driftless_data::staging::Staging;
-use driftless_data::{Episode, Extra, interrupt};
+use driftless_data::staging::StagingFolder;
+use driftless_data::{Episode, ExtraArray, interrupt};
 
 use super::{Kind, Policy, PolicyAgent, Simulator};
 use crate::{Error, Result};
@@ -89,7 +89,7 @@ pub fn record(plan: &Plan, out: &Path, tick: &(dyn Fn(usize) + Sync)) -> Result<
             plan.frames, plan.episode_frames
         )));
     }
-    let staging = Staging::new(out)?;
+    let staging = StagingFolder::new(out)?;
     let manifest = write_all(plan, staging.path(), tick)?;
     staging.finish()?;
     Ok(manifest)
@@ -189,7 +189,7 @@ fn append(episode: &mut Episode, simulator: &dyn Simulator, action: u32) {
             shape.push(values.len());
         }
         let column = episode.extras.entry(name.to_owned());
-        let column = column.or_insert_with(|| Extra {
+        let column = column.or_insert_with(|| ExtraArray {
             shape,
             values: Vec::new(),
         });

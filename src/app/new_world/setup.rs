@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use eframe::egui;
 use eframe::egui::{DragValue, RichText, Ui};
 
-use driftless_data::info::{DatasetSummary, Info};
+use driftless_data::info::{DataSummary, DatasetSummary};
 use driftless_data::{PathError as _, info};
-use driftless_train::{Preset, Settings};
+use driftless_train::{TrainPreset, TrainSettings};
 
 use super::widgets::{PathField, PathKind, card, failure, primary, title};
 use super::{StepAction, widgets};
@@ -16,19 +16,19 @@ use crate::app::theme;
 use crate::workspace::{Notify, Task, training};
 
 /// The presets and their descriptions.
-const PRESETS: [(Preset, &str, &str); 3] = [
+const PRESETS: [(TrainPreset, &str, &str); 3] = [
     (
-        Preset::Tiny,
+        TrainPreset::Tiny,
         "tiny",
         "1.2 million parameters. For a CPU: first images after minutes, a good world after hours.",
     ),
     (
-        Preset::Small,
+        TrainPreset::Small,
         "small",
         "12 million parameters, twice the context. For a small GPU.",
     ),
     (
-        Preset::Base,
+        TrainPreset::Base,
         "base",
         "60 million parameters, four times the context. For a large GPU.",
     ),
@@ -40,7 +40,7 @@ pub(super) struct TrainingRequest {
     pub name: String,
     pub minutes: Option<f64>,
     data: PathBuf,
-    preset: Preset,
+    preset: TrainPreset,
     settings: Option<PathBuf>,
 }
 
@@ -69,7 +69,7 @@ pub(super) struct SetupStep {
     data: PathBuf,
     dataset: DatasetState,
     name: String,
-    preset: Preset,
+    preset: TrainPreset,
     limited: bool,
     minutes: f64,
     settings: PathField,
@@ -82,9 +82,9 @@ impl SetupStep {
     /// Returns an error if no thread can be started.
     pub fn new(data: PathBuf, settings: Option<&Path>, notify: &Notify) -> Result<Self> {
         let folder = data.clone();
-        let task = Task::start(notify.clone(), move |_| match info::describe(&folder)? {
-            Info::Dataset(summary) => Ok(summary),
-            Info::Episode(_) => Err(crate::Error::invalid(
+        let task = Task::start(notify.clone(), move |_| match info::summarize(&folder)? {
+            DataSummary::Dataset(summary) => Ok(summary),
+            DataSummary::Episode(_) => Err(crate::Error::invalid(
                 &folder,
                 "is a single episode, expected a folder with dataset.json",
             )),
@@ -98,7 +98,7 @@ impl SetupStep {
             name: name.to_string_lossy().into_owned(),
             data,
             dataset: DatasetState::Reading(task),
-            preset: Preset::Tiny,
+            preset: TrainPreset::Tiny,
             limited: false,
             minutes: 60.0,
             settings: field,
@@ -122,7 +122,7 @@ impl SetupStep {
             return Some(String::new());
         };
         // Only the presets' sizes are known here, not those of a settings file.
-        let needed = Settings::preset(self.preset).dynamics_shape.context;
+        let needed = TrainSettings::preset(self.preset).dynamics_shape.context;
         let longest = summary.episode_frames[1];
         if self.settings.path().is_none() && longest < needed {
             return Some(format!(

@@ -8,7 +8,7 @@ use eframe::egui::{
     ColorImage, ComboBox, DragValue, Image, RichText, TextureHandle, TextureOptions, Ui, vec2,
 };
 
-use driftless_data::import::Format;
+use driftless_data::import::ImportFormat;
 use driftless_model::checkpoint::CONFIG;
 use driftless_worlds::Kind;
 
@@ -22,24 +22,24 @@ const PICTURE: f32 = 112.0;
 /// Maximum number of folders listed per kind.
 const MAX_LISTED: usize = 6;
 /// The import formats and their descriptions.
-const FORMATS: [(Format, &str, &str); 4] = [
+const FORMATS: [(ImportFormat, &str, &str); 4] = [
     (
-        Format::Vpt,
+        ImportFormat::Vpt,
         "vpt",
         "a folder of videos NAME.mp4, each with its actions in NAME.jsonl, as in OpenAI's VPT for Minecraft",
     ),
     (
-        Format::Lerobot,
+        ImportFormat::Lerobot,
         "lerobot",
         "a LeRobot dataset (version 2.0 or 2.1); continuous actions need an action map",
     ),
     (
-        Format::Minari,
+        ImportFormat::Minari,
         "minari",
         "a Minari dataset folder or its main_data.hdf5",
     ),
     (
-        Format::Images,
+        ImportFormat::Images,
         "images",
         "a folder of images with one .csv: columns file, action, and optionally episode",
     ),
@@ -50,7 +50,7 @@ pub(super) struct SourceStep {
     pictures: Vec<(Kind, TextureHandle)>,
     frames: usize,
     data: PathField,
-    format: Format,
+    format: ImportFormat,
     import: PathField,
     map: PathField,
     source_fps: f32,
@@ -71,7 +71,7 @@ impl SourceStep {
                 PathKind::Folder,
                 "a folder with dataset.json, or drop it here",
             ),
-            format: Format::Vpt,
+            format: ImportFormat::Vpt,
             import: PathField::new(
                 PathKind::Folder,
                 "the folder, or drop it or one of its videos here",
@@ -240,12 +240,12 @@ impl SourceStep {
         widgets::labelled(ui, "From", |ui| {
             failed = self.import.ui(ui, 0.0, notify).err();
         });
-        if self.format != Format::Vpt {
+        if self.format != ImportFormat::Vpt {
             widgets::labelled(ui, "Action map", |ui| {
                 failed = failed.take().or(self.map.ui(ui, 0.0, notify).err());
             });
         }
-        if matches!(self.format, Format::Images | Format::Minari) {
+        if matches!(self.format, ImportFormat::Images | ImportFormat::Minari) {
             widgets::labelled(ui, "Frame rate", |ui| {
                 let pace = DragValue::new(&mut self.source_fps).range(0.1..=240.0);
                 ui.add(pace.suffix(" FPS"));
@@ -267,10 +267,10 @@ impl SourceStep {
         let (_, name_on_cli, _) = format(self.format);
         let mut arguments: Vec<OsString> = ["import", "--from", name_on_cli].map(Into::into).into();
         arguments.extend([path.into(), "--out".into(), folder.clone().into()]);
-        if let Some(map) = self.map.path().filter(|_| self.format != Format::Vpt) {
+        if let Some(map) = self.map.path().filter(|_| self.format != ImportFormat::Vpt) {
             arguments.extend(["--actions".into(), map.into()]);
         }
-        if matches!(self.format, Format::Images | Format::Minari) {
+        if matches!(self.format, ImportFormat::Images | ImportFormat::Minari) {
             arguments.extend(["--source-fps".into(), self.source_fps.to_string().into()]);
         }
         StepAction::CreateDataset {
@@ -315,7 +315,7 @@ impl SourceStep {
     }
 }
 
-fn format(format: Format) -> (Format, &'static str, &'static str) {
+fn format(format: ImportFormat) -> (ImportFormat, &'static str, &'static str) {
     let mut all = FORMATS.into_iter();
     all.find(|(known, _, _)| *known == format)
         .unwrap_or((format, "", ""))
@@ -427,7 +427,7 @@ mod tests {
         let vpt = words(source.import(Path::new("some/contractor"), &places));
         assert_eq!(vpt[..4], ["import", "--from", "vpt", "some/contractor"]);
         assert!(vpt[5].ends_with("contractor") && vpt.len() == 6, "{vpt:?}");
-        source.format = Format::Images;
+        source.format = ImportFormat::Images;
         source.map.text = "map.toml".into();
         let images = words(source.import(Path::new("shots"), &places));
         assert_eq!(images[6..], ["--actions", "map.toml", "--source-fps", "15"]);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::actions::RawAction;
 use super::frame_resampler::FrameResampler;
-use super::{Pairing, RawEpisode, RecordingSource, per_transition, push_encoded};
+use super::{ActionPairing, RawEpisode, RecordingSource, per_transition, push_encoded};
 use crate::{Error, PathError as _, Result};
 
 /// Images in the order of a CSV file, grouped into episodes.
@@ -89,14 +89,14 @@ impl RecordingSource for ImageFolder {
         self.episodes.iter().map(|rows| rows.name.clone()).collect()
     }
 
-    fn default_pairing(&self) -> Pairing {
-        Pairing::LedTo
+    fn default_pairing(&self) -> ActionPairing {
+        ActionPairing::LedTo
     }
 
     fn read(
         &mut self,
         episode: usize,
-        pairing: Pairing,
+        pairing: ActionPairing,
         frames: &mut FrameResampler,
     ) -> Result<RawEpisode> {
         let rows = &self.episodes[episode];

@@ -2,20 +2,20 @@
 
 use serde::Serialize;
 
-use super::{Format, Options, Pairing};
+use super::{ActionPairing, ImportFormat, ImportOptions};
 use crate::{ActionSpec, Episode, Error, PathError as _, Result};
 
 /// The result of an import, and the contents of its `manifest.json`.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct ImportReport {
     /// Version of the program.
     pub driftless: &'static str,
     /// The source's format.
-    pub from: Format,
+    pub from: ImportFormat,
     /// The source's file name.
     pub source: String,
     /// How the source's actions pair with its frames.
-    pub pairing: Pairing,
+    pub pairing: ActionPairing,
     /// Every n-th frame was kept.
     pub every: usize,
     /// Frame rate of the dataset.
@@ -23,7 +23,7 @@ pub struct Report {
     /// Total number of frames written.
     pub frames: usize,
     /// Number of frames that each action led to.
-    pub actions: Vec<Count>,
+    pub actions: Vec<ActionCount>,
     /// The episodes, in the order of their files.
     pub episodes: Vec<ImportedEpisode>,
     /// The errors of skipped episodes.
@@ -43,19 +43,24 @@ pub struct ImportedEpisode {
 
 /// Number of frames that an action led to.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Count {
+pub struct ActionCount {
     /// Name of the action.
     pub name: String,
     /// Frames, as written.
     pub frames: usize,
 }
 
-impl Report {
+impl ImportReport {
     /// An empty report for a source at `fps` frames per second.
     ///
     /// # Errors
     /// Returns an error if the source's path cannot be made absolute.
-    pub(super) fn new(options: &Options, pairing: Pairing, fps: f32, every: usize) -> Result<Self> {
+    pub(super) fn new(
+        options: &ImportOptions,
+        pairing: ActionPairing,
+        fps: f32,
+        every: usize,
+    ) -> Result<Self> {
         let path = &options.source;
         let path = std::path::absolute(path).map_err(|e| Error::io(path, e))?;
         let name = path.file_stem().unwrap_or_default();
@@ -78,7 +83,7 @@ impl Report {
         for &action in episode.actions.iter().skip(1) {
             let action = action as usize;
             let count = self.actions.len().max(action + 1);
-            self.actions.resize(count, Count::default());
+            self.actions.resize(count, ActionCount::default());
             self.actions[action].frames += 1;
         }
         let file = format!("episode_{:05}.npz", self.episodes.len());
@@ -93,7 +98,7 @@ impl Report {
 
     /// Sets the names of the counted actions.
     pub(super) fn name_actions(&mut self, actions: &[ActionSpec]) {
-        self.actions.resize(actions.len(), Count::default());
+        self.actions.resize(actions.len(), ActionCount::default());
         for (count, action) in self.actions.iter_mut().zip(actions) {
             count.name.clone_from(&action.name);
         }

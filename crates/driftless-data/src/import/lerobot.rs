@@ -12,7 +12,9 @@ use serde::Deserialize;
 
 use super::actions::RawAction;
 use super::frame_resampler::FrameResampler;
-use super::{Pairing, RawEpisode, RecordingSource, per_transition, push_encoded, video_decoder};
+use super::{
+    ActionPairing, RawEpisode, RecordingSource, per_transition, push_encoded, video_decoder,
+};
 use crate::{Error, PathError as _, Result};
 
 const INFO_FILE: &str = "meta/info.json";
@@ -122,14 +124,14 @@ impl RecordingSource for LerobotDataset {
         self.episodes.iter().map(name).collect()
     }
 
-    fn default_pairing(&self) -> Pairing {
-        Pairing::TakenAt
+    fn default_pairing(&self) -> ActionPairing {
+        ActionPairing::TakenAt
     }
 
     fn read(
         &mut self,
         episode: usize,
-        pairing: Pairing,
+        pairing: ActionPairing,
         frames: &mut FrameResampler,
     ) -> Result<RawEpisode> {
         let episode = self.episodes[episode];
@@ -145,7 +147,7 @@ impl RecordingSource for LerobotDataset {
         Ok(RawEpisode {
             actions: per_transition(actions, pairing),
             // As the name `next.reward` says, it came after the row's action.
-            rewards: per_transition(rewards, Pairing::TakenAt),
+            rewards: per_transition(rewards, ActionPairing::TakenAt),
             terminal: false,
         })
     }

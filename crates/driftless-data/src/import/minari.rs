@@ -9,7 +9,7 @@ use rust_hdf5::{H5Dataset, H5File};
 
 use super::actions::RawAction;
 use super::frame_resampler::FrameResampler;
-use super::{Pairing, RawEpisode, RecordingSource, push_encoded};
+use super::{ActionPairing, RawEpisode, RecordingSource, push_encoded};
 use crate::{Error, PathError as _, Result};
 
 /// The HDF5 file in a dataset's folder.
@@ -235,18 +235,18 @@ impl RecordingSource for MinariDataset {
         self.episodes.clone()
     }
 
-    fn default_pairing(&self) -> Pairing {
-        Pairing::TakenAt
+    fn default_pairing(&self) -> ActionPairing {
+        ActionPairing::TakenAt
     }
 
     fn read(
         &mut self,
         episode: usize,
-        pairing: Pairing,
+        pairing: ActionPairing,
         frames: &mut FrameResampler,
     ) -> Result<RawEpisode> {
         let episode = self.episodes[episode].clone();
-        if pairing != Pairing::TakenAt {
+        if pairing != ActionPairing::TakenAt {
             return Err(self.error(
                 &episode,
                 "--pairing led-to is not possible with Minari's layout",

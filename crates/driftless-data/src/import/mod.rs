@@ -24,21 +24,21 @@ use serde::Serialize;
 
 use self::actions::{ActionMap, RawAction, merge_actions};
 use self::frame_resampler::FrameResampler;
-use super::staging::Staging;
-use super::{DatasetInfo, Episode, Extra};
+use super::staging::StagingFolder;
+use super::{DatasetInfo, Episode, ExtraArray};
 use crate::fs::write_json;
 use crate::{Error, PathError as _, Result, interrupt};
 
-pub use self::import_report::{Count, ImportedEpisode, Report};
+pub use self::import_report::{ActionCount, ImportReport, ImportedEpisode};
 
 /// How far the ratio of the frame rates may be from an integer, relative to it.
 const FPS_TOLERANCE: f32 = 0.01;
 
-/// Format of the recordings to import.
+/// ImportFormat of the recordings to import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
-pub enum Format {
+pub enum ImportFormat {
     /// Images and a CSV file with the columns file, action and optionally episode.
     Images,
     /// A video, or a folder of videos, without action labels.
@@ -55,7 +55,7 @@ pub enum Format {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
-pub enum Pairing {
+pub enum ActionPairing {
     /// The action in a frame's row led to that frame.
     LedTo,
     /// The action in a frame's row was taken at that frame and led to the next one.
@@ -64,9 +64,9 @@ pub enum Pairing {
 
 /// Settings of an import.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct ImportOptions {
     /// The source's format.
-    pub format: Format,
+    pub format: ImportFormat,
     /// Folder or file to read.
     pub source: PathBuf,
     /// Folder of the dataset to write, new or empty.
@@ -86,15 +86,15 @@ pub struct Options {
     /// Name of the image observation, if the source has several.
     pub image_key: Option<String>,
     /// How actions pair with frames; by default as usual for the format.
-    pub pairing: Option<Pairing>,
+    pub pairing: Option<ActionPairing>,
     /// Skip episodes that cannot be read instead of failing.
     pub skip_bad: bool,
 }
 
 /// Progress of an import.
-pub enum Event<'a> {
+pub enum ImportEvent<'a> {
     /// Number of episodes processed, and in total.
-    Done(usize, usize),
+    Progress(usize, usize),
     /// An episode was skipped because of this error.
     Skipped(&'a Error),
 }
@@ -117,7 +117,7 @@ trait RecordingSource {
     /// Names of the episodes.
     fn episode_names(&self) -> Vec<String>;
     /// The usual pairing of actions and frames in this format.
-    fn default_pairing(&self) -> Pairing;
+    fn default_pairing(&self) -> ActionPairing;
     /// The action map to use without `--actions`.
     fn default_action_map(&self) -> Result<ActionMap> {
         Ok(ActionMap::inferred())
@@ -126,7 +126,7 @@ trait RecordingSource {
     fn read(
         &mut self,
         episode: usize,
-        pairing: Pairing,
+        pairing: ActionPairing,
         frames: &mut FrameResampler,
     ) -> Result<RawEpisode>;
 }
@@ -138,7 +138,10 @@ trait RecordingSource {
 /// cannot be read (without `skip_bad`) or none can, an action is not in the action map, the frame
 /// rate cannot be reached by dropping frames, the output folder is not empty, or the user
 /// interrupts ([`interrupt::request`]).
-pub fn run(options: &Options, notify: &mut dyn FnMut(Event<'_>)) -> Result<Report> {
+pub fn run(
+    options: &ImportOptions,
+    notify: &mut dyn FnMut(ImportEvent<'_>),
+) -> Result<ImportReport> {
     let mut source = open_source(options)?;
     let fps = options.source_fps.or(source.fps()).ok_or_else(|| {
         let what = "the source does not specify its frame rate; give --source-fps";
@@ -149,8 +152,8 @@ pub fn run(options: &Options, notify: &mut dyn FnMut(Event<'_>)) -> Result<Repor
         Some(path) => ActionMap::read(path)?,
         None => source.default_action_map()?,
     };
-    let folder = Staging::new(&options.out)?;
-    let mut report = Report::new(options, source.default_pairing(), fps, every)?;
+    let folder = StagingFolder::new(&options.out)?;
+    let mut report = ImportReport::new(options, source.default_pairing(), fps, every)?;
     write_episodes(
         options,
         source.as_mut(),
@@ -174,12 +177,12 @@ pub fn run(options: &Options, notify: &mut dyn FnMut(Event<'_>)) -> Result<Repor
 
 /// Converts every episode and adds it to `folder` and `report`.
 fn write_episodes(
-    options: &Options,
+    options: &ImportOptions,
     source: &mut dyn RecordingSource,
     map: &mut ActionMap,
-    folder: &Staging,
-    report: &mut Report,
-    notify: &mut dyn FnMut(Event<'_>),
+    folder: &StagingFolder,
+    report: &mut ImportReport,
+    notify: &mut dyn FnMut(ImportEvent<'_>),
 ) -> Result<()> {
     let names = source.episode_names();
     for (index, name) in names.iter().enumerate() {
@@ -202,12 +205,12 @@ fn write_episodes(
                 episode.write(&folder.path().join(file))?;
             }
             Err(error) if options.skip_bad => {
-                notify(Event::Skipped(&error));
+                notify(ImportEvent::Skipped(&error));
                 report.skipped.push(error.to_string());
             }
             Err(error) => return Err(error),
         }
-        notify(Event::Done(index + 1, names.len()));
+        notify(ImportEvent::Progress(index + 1, names.len()));
     }
     if report.episodes.is_empty() {
         let what = format!("none of {} episodes can be read", names.len());
@@ -216,20 +219,20 @@ fn write_episodes(
     Ok(())
 }
 
-fn open_source(options: &Options) -> Result<Box<dyn RecordingSource>> {
+fn open_source(options: &ImportOptions) -> Result<Box<dyn RecordingSource>> {
     let path = options.source.as_path();
     let key = options.image_key.as_deref();
     Ok(match options.format {
-        Format::Images => Box::new(image_folder::ImageFolder::open(path)?),
-        Format::Video => Box::new(video_files::VideoFiles::open(path)?),
-        Format::Vpt => Box::new(vpt::VptRecordings::open(path)?),
-        Format::Minari => Box::new(minari::MinariDataset::open(path, key)?),
-        Format::Lerobot => Box::new(lerobot::LerobotDataset::open(path, key)?),
+        ImportFormat::Images => Box::new(image_folder::ImageFolder::open(path)?),
+        ImportFormat::Video => Box::new(video_files::VideoFiles::open(path)?),
+        ImportFormat::Vpt => Box::new(vpt::VptRecordings::open(path)?),
+        ImportFormat::Minari => Box::new(minari::MinariDataset::open(path, key)?),
+        ImportFormat::Lerobot => Box::new(lerobot::LerobotDataset::open(path, key)?),
     })
 }
 
 /// The n of "keep every n-th frame", for a source at `fps`.
-fn frame_stride(fps: f32, options: &Options) -> Result<usize> {
+fn frame_stride(fps: f32, options: &ImportOptions) -> Result<usize> {
     let Some(target) = options.fps else {
         return Ok(options.every.unwrap_or(1));
     };
@@ -289,7 +292,7 @@ fn convert_episode(
         let mut values = vec![0.0; steps + 1];
         values[steps] = 1.0;
         let shape = vec![steps + 1];
-        extras.insert("is_terminal".to_string(), Extra { shape, values });
+        extras.insert("is_terminal".to_string(), ExtraArray { shape, values });
     }
     Ok(Episode {
         height,
@@ -302,11 +305,11 @@ fn convert_episode(
 }
 
 /// Turns one value per frame into one per transition from a frame to the next.
-fn per_transition<T>(mut values: Vec<T>, pairing: Pairing) -> Vec<T> {
+fn per_transition<T>(mut values: Vec<T>, pairing: ActionPairing) -> Vec<T> {
     match pairing {
-        Pairing::LedTo if !values.is_empty() => drop(values.remove(0)),
-        Pairing::LedTo => {}
-        Pairing::TakenAt => drop(values.pop()),
+        ActionPairing::LedTo if !values.is_empty() => drop(values.remove(0)),
+        ActionPairing::LedTo => {}
+        ActionPairing::TakenAt => drop(values.pop()),
     }
     values
 }

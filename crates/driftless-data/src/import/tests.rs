@@ -45,9 +45,12 @@ fn dropped_frames_merge_into_the_next() {
 
 #[test]
 fn pairing_selects_the_transition() {
-    assert_eq!(per_transition(vec![1, 2, 3], Pairing::LedTo), [2, 3]);
-    assert_eq!(per_transition(vec![1, 2, 3], Pairing::TakenAt), [1, 2]);
-    assert!(per_transition(Vec::<u8>::new(), Pairing::LedTo).is_empty());
+    assert_eq!(per_transition(vec![1, 2, 3], ActionPairing::LedTo), [2, 3]);
+    assert_eq!(
+        per_transition(vec![1, 2, 3], ActionPairing::TakenAt),
+        [1, 2]
+    );
+    assert!(per_transition(Vec::<u8>::new(), ActionPairing::LedTo).is_empty());
 }
 
 #[test]
@@ -65,8 +68,8 @@ fn wrong_action_count_is_rejected() {
 
 #[test]
 fn fps_must_divide_the_source_fps() {
-    let options = |fps| Options {
-        format: Format::Vpt,
+    let options = |fps| ImportOptions {
+        format: ImportFormat::Vpt,
         source: "videos".into(),
         out: "data".into(),
         name: None,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::actions::{ActionMap, RawAction};
 use super::frame_resampler::FrameResampler;
-use super::{Pairing, RawEpisode, RecordingSource, video_decoder};
+use super::{ActionPairing, RawEpisode, RecordingSource, video_decoder};
 use crate::{Error, PathError as _, Result};
 
 /// Extensions of the files that are read from a folder.
@@ -49,8 +49,8 @@ impl RecordingSource for VideoFiles {
         super::file_names(&self.videos)
     }
 
-    fn default_pairing(&self) -> Pairing {
-        Pairing::LedTo
+    fn default_pairing(&self) -> ActionPairing {
+        ActionPairing::LedTo
     }
 
     fn default_action_map(&self) -> Result<ActionMap> {
@@ -60,7 +60,7 @@ impl RecordingSource for VideoFiles {
     fn read(
         &mut self,
         episode: usize,
-        _: Pairing,
+        _: ActionPairing,
         frames: &mut FrameResampler,
     ) -> Result<RawEpisode> {
         video_decoder::read(&self.videos[episode], frames)?;

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::actions::{ActionMap, RawAction};
 use super::frame_resampler::FrameResampler;
-use super::{Pairing, RawEpisode, RecordingSource, per_transition, video_decoder};
+use super::{ActionPairing, RawEpisode, RecordingSource, per_transition, video_decoder};
 use crate::{Error, PathError as _, Result};
 
 /// Frame rate of the recordings: Minecraft's tick rate.
@@ -74,8 +74,8 @@ impl RecordingSource for VptRecordings {
         super::file_names(&self.videos)
     }
 
-    fn default_pairing(&self) -> Pairing {
-        Pairing::TakenAt
+    fn default_pairing(&self) -> ActionPairing {
+        ActionPairing::TakenAt
     }
 
     fn default_action_map(&self) -> Result<ActionMap> {
@@ -85,7 +85,7 @@ impl RecordingSource for VptRecordings {
     fn read(
         &mut self,
         episode: usize,
-        pairing: Pairing,
+        pairing: ActionPairing,
         frames: &mut FrameResampler,
     ) -> Result<RawEpisode> {
         let path = &self.videos[episode];

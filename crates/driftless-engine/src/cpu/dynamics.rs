@@ -25,7 +25,7 @@ struct ConditionTables {
 }
 
 impl ConditionTables {
-    fn new(c: &dynamics::Conditions) -> Result<Self> {
+    fn new(c: &dynamics::ConditionEmbeddings) -> Result<Self> {
         Ok(Self {
             width: c.action.dim(1)?,
             action: tensor_values(&c.action)?,

@@ -55,7 +55,7 @@ impl PaddedGrid {
 pub(super) struct RmsNorm(Vec<f32>);
 
 impl RmsNorm {
-    pub(super) fn new(norm: &layers::Norm) -> Result<Self> {
+    pub(super) fn new(norm: &layers::RmsNorm) -> Result<Self> {
         Ok(Self(tensor_values(&norm.gain)?))
     }
 

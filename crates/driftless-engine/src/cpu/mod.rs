@@ -10,7 +10,7 @@ mod tokenizer;
 use dynamics::PackedDynamics;
 use tokenizer::PackedTokenizer;
 
-use driftless_model::checkpoint::World;
+use driftless_model::checkpoint::WorldModel;
 
 use super::Attention;
 use super::network::{DenoiseInput, FrameContext, Network, Outcome};
@@ -25,7 +25,7 @@ impl CpuEngine {
     ///
     /// # Errors
     /// Returns an error if the weights cannot be read from the world's device.
-    pub fn new(world: &World) -> Result<Self> {
+    pub fn new(world: &WorldModel) -> Result<Self> {
         let network = CpuNetwork {
             image_len: world.config.image_len(),
             latent_len: world.config.latent_len(),

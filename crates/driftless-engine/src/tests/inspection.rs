@@ -223,7 +223,7 @@ fn surprise_leaves_state_unchanged() {
 #[test]
 fn wrong_frames_are_more_surprising() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let world = World::read(&root.join("checkpoints/pong"), &Device::Cpu).unwrap();
+    let world = WorldModel::read(&root.join("checkpoints/pong"), &Device::Cpu).unwrap();
     let context = world.config.dynamics.context;
     let mut engine = CpuEngine::new(&world).unwrap();
     let episode =

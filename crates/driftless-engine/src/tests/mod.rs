@@ -8,7 +8,7 @@ use candle_core::{Device, Tensor};
 use driftless_data::Clip;
 use driftless_flow::path::Path;
 use driftless_flow::prediction::Prediction;
-use driftless_model::checkpoint::World;
+use driftless_model::checkpoint::WorldModel;
 use driftless_model::config::WorldConfig;
 
 use super::testing::{actions, clip, gpu, plain, shapes, world};

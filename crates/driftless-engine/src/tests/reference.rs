@@ -44,7 +44,7 @@ impl History {
     /// Also returns reward and end logit of the last frame, if the world has an outcome head.
     fn predict(
         &self,
-        world: &World,
+        world: &WorldModel,
         z: &[f32],
         action: u32,
         tau: f32,
@@ -97,9 +97,9 @@ impl History {
         };
         let dynamics = &world.dynamics;
         let predicted = dynamics
-            .forward(&input, dynamics.time(n + 1), n + 1)
+            .forward(&input, dynamics.time_pattern(n + 1), n + 1)
             .unwrap();
-        let x = predicted.clean.get(0).unwrap().get(n).unwrap();
+        let x = predicted.prediction.get(0).unwrap().get(n).unwrap();
         let outcome = predicted.outcome.map(|outcome| {
             let last = outcome.get(0).unwrap().get(n - 1).unwrap();
             last.to_vec1().unwrap().try_into().unwrap()
@@ -143,7 +143,7 @@ fn compare(name: &str, config: &WorldConfig, steps: usize, context_frames: usize
             Use::Start,
         );
         for k in 0..steps {
-            let tau = (k as f32 / steps as f32).max(config.flow.least_level() as f32);
+            let tau = (k as f32 / steps as f32).max(config.flow.min_signal_level() as f32);
             let (output, reward_and_end) = history.predict(&net, &z, action, tau, step);
             assert_eq!(outcome.is_some(), config.dynamics.outcome > 0, "{name}");
             for (outcome, [reward, logit]) in outcome.iter().zip(reward_and_end) {

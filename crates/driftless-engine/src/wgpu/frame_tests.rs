@@ -170,7 +170,7 @@ fn psnr(a: &[u8], b: &[u8]) -> f64 {
 fn shipped_world_matches_cpu() {
     let Some(gpu) = gpu() else { return };
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../checkpoints/pong");
-    let world = World::read(&folder, &candle_core::Device::Cpu).unwrap();
+    let world = WorldModel::read(&folder, &candle_core::Device::Cpu).unwrap();
     let contexts = folder.join(driftless_model::checkpoint::CONTEXTS);
     let contexts = driftless_model::contexts::read(&contexts, &world.config).unwrap();
     let params = SamplerParams::default();

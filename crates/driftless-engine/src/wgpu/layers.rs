@@ -15,7 +15,7 @@ pub(super) struct ConditionTables {
 }
 
 impl ConditionTables {
-    pub fn new(weights: &mut Weights, c: &dynamics::Conditions) -> Result<Self> {
+    pub fn new(weights: &mut Weights, c: &dynamics::ConditionEmbeddings) -> Result<Self> {
         Ok(Self {
             action: weights.tensor(&c.action)?,
             signal: weights.tensor(&c.signal.weight)?,

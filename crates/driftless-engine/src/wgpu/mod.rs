@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use wgpu::{Buffer, BufferUsages};
 
-use driftless_model::checkpoint::World;
+use driftless_model::checkpoint::WorldModel;
 use driftless_model::config::WorldConfig;
 
 use self::dynamics::WgpuDynamics;
@@ -51,7 +51,7 @@ impl WgpuEngine {
     ///
     /// # Errors
     /// Returns an error if the world does not fit into the device's buffers, or the device is lost.
-    pub fn new(world: &World, gpu: &Gpu) -> Result<Self> {
+    pub fn new(world: &WorldModel, gpu: &Gpu) -> Result<Self> {
         let network = gpu.scoped(|| WgpuNetwork::new(world, gpu))?;
         Ok(Self::from_network(network, world.config.clone()))
     }
@@ -61,7 +61,7 @@ impl WgpuEngine {
     ///
     /// # Errors
     /// Returns an error if the world does not fit into the device's buffers, or the device is lost.
-    pub fn tuned(world: &World, gpu: &Gpu) -> Result<Self> {
+    pub fn tuned(world: &WorldModel, gpu: &Gpu) -> Result<Self> {
         let cache = TuningCache::platform();
         let network = gpu.scoped(|| {
             let mut network = WgpuNetwork::new(world, gpu)?;
@@ -144,7 +144,7 @@ struct SubmissionResult {
 }
 
 impl WgpuNetwork {
-    fn new(world: &World, gpu: &Gpu) -> Result<Self> {
+    fn new(world: &WorldModel, gpu: &Gpu) -> Result<Self> {
         let config = &world.config;
         let (mut weights, mut arena) = (Weights::default(), ArenaLayout::default());
         let tokenizer = WgpuTokenizer::new(&mut weights, &mut arena, &world.tokenizer, config)?;

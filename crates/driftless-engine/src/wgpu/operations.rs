@@ -193,7 +193,7 @@ pub(super) struct RmsNorm {
 }
 
 impl RmsNorm {
-    pub fn new(weights: &mut Weights, norm: &layers::Norm) -> Result<Self> {
+    pub fn new(weights: &mut Weights, norm: &layers::RmsNorm) -> Result<Self> {
         Ok(Self {
             width: norm.gain.elem_count() as u32,
             gain: weights.tensor(&norm.gain)?,

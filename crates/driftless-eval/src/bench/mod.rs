@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use driftless_data::Clip;
-use driftless_engine::rollout::held_actions;
+use driftless_engine::rollout::random_held_actions;
 use driftless_engine::{Engine, Place, SamplerParams, StageTimes};
 
 use crate::{Error, Result};
@@ -136,7 +136,7 @@ pub fn run(
     let threads = machine::threads(engine.name());
     let image_len = engine.world().image_len();
     let image = context.images[..image_len.min(context.images.len())].to_vec();
-    let actions = held_actions(WARM_UP + frames, engine.world().actions.len(), 0);
+    let actions = random_held_actions(WARM_UP + frames, engine.world().actions.len(), 0);
     let (warm_up, actions) = actions.split_at(WARM_UP);
 
     engine.reset(context, &SamplerParams::default())?;

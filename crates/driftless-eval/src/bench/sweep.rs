@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use driftless_data::{ActionSpec, Clip};
 use driftless_engine::{Place, SamplerParams};
-use driftless_model::checkpoint::World;
+use driftless_model::checkpoint::WorldModel;
 use driftless_model::config::{
     DynamicsConfig, FORMAT_VERSION, FlowConfig, TokenizerConfig, WorldConfig,
 };
@@ -200,7 +200,7 @@ struct Measurement {
 }
 
 fn measure(shape: &SweepShape, place: &Place) -> Result<Measurement> {
-    let (world, parameters) = World::random(&shape.config, place.device())?;
+    let (world, parameters) = WorldModel::random(&shape.config, place.device())?;
     let mut engine = driftless_engine::build(world, place)?;
     let params = SamplerParams {
         steps: shape.steps,

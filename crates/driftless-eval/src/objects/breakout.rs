@@ -19,7 +19,7 @@ const PADDLE_NOISE: f32 = 0.25;
 const HALF_HEIGHT: f32 = 0.8;
 
 /// Whether the whole ball lies in rows that are searched.
-pub(super) fn tells(ball: Point) -> bool {
+pub(super) fn can_detect(ball: Point) -> bool {
     // Pixel i covers [i − ½, i + ½].
     let (top, bottom) = (ball.y - HALF_HEIGHT + 0.5, ball.y + HALF_HEIGHT + 0.5);
     bottom <= BRICKS.start as f32 || (top >= BRICKS.end as f32 && bottom <= PADDLE.start as f32)

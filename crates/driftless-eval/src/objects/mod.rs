@@ -60,10 +60,10 @@ impl Game {
     }
 
     /// Whether a ball at this position can be distinguished from its surroundings.
-    pub fn tells(self, ball: Point) -> bool {
+    pub fn can_detect(self, ball: Point) -> bool {
         match self {
             Self::Pong => true,
-            Self::Breakout => breakout::tells(ball),
+            Self::Breakout => breakout::can_detect(ball),
         }
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-use driftless_data::{Clip, Episode, Extra};
+use driftless_data::{Clip, Episode, ExtraArray};
 use driftless_engine::Along;
 use driftless_worlds::Kind;
 
@@ -187,7 +187,7 @@ fn replays_simulators_by_seed() {
 
 #[test]
 fn invalid_sessions_are_rejected() {
-    let change = |name: &str, change: &dyn Fn(&mut Extra)| {
+    let change = |name: &str, change: &dyn Fn(&mut ExtraArray)| {
         let mut episode = played();
         change(episode.extras.get_mut(name).unwrap());
         of(episode).err().unwrap().to_string()
@@ -304,7 +304,7 @@ proptest! {
     #[test]
     fn parameters_round_trip_exactly(all in prop::collection::vec(params(), 1..4)) {
         let frames = all.len();
-        let mut extras = std::collections::BTreeMap::<String, Extra>::new();
+        let mut extras = std::collections::BTreeMap::<String, ExtraArray>::new();
         for params in &all {
             let mut rows = vec![("seed", columns::seed(params.seed))];
             rows.extend(columns::sampler_params(params));
@@ -313,7 +313,7 @@ proptest! {
                     1 => vec![frames],
                     width => vec![frames, width],
                 };
-                let empty = Extra { shape, values: Vec::new() };
+                let empty = ExtraArray { shape, values: Vec::new() };
                 extras.entry(name.to_owned()).or_insert(empty).values.extend(values);
             }
         }

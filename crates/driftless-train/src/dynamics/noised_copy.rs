@@ -38,7 +38,7 @@ impl NoisedCopy {
         rng: &mut ChaCha8Rng,
     ) -> Result<Self> {
         let (world, settings) = (&run.world, &run.settings.dynamics);
-        let (k_max, min_level) = (world.dynamics.k_max, world.flow.least_level() as f32);
+        let (k_max, min_level) = (world.dynamics.k_max, world.flow.min_signal_level() as f32);
         let dims = batch.actions.dims2()?;
         let log2_k_max = k_max.ilog2();
         let (mut tau, mut d) = (Vec::new(), Vec::new());

@@ -1,6 +1,6 @@
 //! The valid ranges of the settings.
 
-use super::{DynamicsSettings, OptimizerSettings, Settings, TokenizerSettings};
+use super::{DynamicsSettings, OptimizerSettings, TokenizerSettings, TrainSettings};
 
 /// (key, whether its value is valid, valid values).
 type Rule = (&'static str, bool, &'static str);
@@ -9,7 +9,7 @@ const NOT_NEGATIVE: &str = "0 or more";
 const FRACTION: &str = "0 to 1";
 const BELOW_ONE: &str = "0 to below 1";
 
-impl Settings {
+impl TrainSettings {
     /// Returns an error that names the first key out of its range.
     pub(super) fn check(&self) -> Result<(), String> {
         let (tokenizer, dynamics) = (&self.tokenizer, &self.dynamics);
@@ -38,7 +38,7 @@ fn is_fraction(x: f64) -> bool {
 }
 
 #[rustfmt::skip] // One rule per line.
-fn general(s: &Settings) -> [Rule; 3] {
+fn general(s: &TrainSettings) -> [Rule; 3] {
     [
         ("save_minutes", s.save_minutes >= 0.0, NOT_NEGATIVE),
         ("memory_gib", s.memory_gib >= 0.0, NOT_NEGATIVE),
@@ -65,7 +65,7 @@ fn for_tokenizer(t: &TokenizerSettings, patch: usize) -> [Rule; 9] {
 }
 
 #[rustfmt::skip] // One rule per line.
-fn for_dynamics(d: &DynamicsSettings, settings: &Settings) -> [Rule; 12] {
+fn for_dynamics(d: &DynamicsSettings, settings: &TrainSettings) -> [Rule; 12] {
     let shape = &settings.dynamics_shape;
     let dropout_fits =
         is_fraction(d.action_dropout) && (d.action_dropout == 0.0 || shape.unknown_action);

@@ -5,9 +5,9 @@ use driftless_flow::prediction::Prediction;
 use driftless_model::config::{DynamicsConfig, TokenizerConfig};
 use driftless_model::precision::Precision;
 
-use super::{DynamicsSettings, OptimizerSettings, Settings, TokenizerSettings};
+use super::{DynamicsSettings, OptimizerSettings, TokenizerSettings, TrainSettings};
 
-impl Default for Settings {
+impl Default for TrainSettings {
     fn default() -> Self {
         Self {
             seed: 0,
@@ -85,7 +85,7 @@ impl Default for DynamicsSettings {
 /// Sizes of networks and batches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
-pub enum Preset {
+pub enum TrainPreset {
     /// For CPUs, about 1 million parameters. The included worlds use it.
     #[default]
     Tiny,
@@ -95,15 +95,15 @@ pub enum Preset {
     Base,
 }
 
-impl Settings {
+impl TrainSettings {
     /// The default settings with the sizes of a preset.
-    pub fn preset(preset: Preset) -> Self {
+    pub fn preset(preset: TrainPreset) -> Self {
         let mut settings = Self::default();
         let (t, d) = (&mut settings.tokenizer_shape, &mut settings.dynamics_shape);
         let (tokenizer, dynamics) = (&mut settings.tokenizer, &mut settings.dynamics);
         match preset {
-            Preset::Tiny => {}
-            Preset::Small => {
+            TrainPreset::Tiny => {}
+            TrainPreset::Small => {
                 (t.width, t.hidden, t.channels) = (96, 256, 12);
                 (d.stem_width, d.width, d.depth, d.heads, d.mlp) = (96, 320, 8, 5, 832);
                 (d.context, d.registers) = (24, 4);
@@ -113,7 +113,7 @@ impl Settings {
                     dynamics.sequence_length,
                 ) = (64, 16, 28);
             }
-            Preset::Base => {
+            TrainPreset::Base => {
                 (t.width, t.hidden, t.blocks, t.channels) = (128, 512, 3, 16);
                 (d.stem_width, d.width, d.depth, d.heads, d.mlp) = (128, 640, 10, 10, 1728);
                 (d.time_every, d.context, d.registers) = (2, 48, 4);

@@ -95,7 +95,7 @@ fn subtable<'a>(settings: &'a mut Table, path: &str) -> Option<&'a mut Table> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Settings;
+    use super::super::TrainSettings;
     use super::*;
 
     /// Every key in TOML, with values that differ from the defaults.
@@ -167,10 +167,10 @@ ema = 0.92
 
     #[test]
     fn old_keys_give_the_same_settings() {
-        let base = Settings::default();
+        let base = TrainSettings::default();
         let new = in_new_names(OLD);
-        let old = Settings::parse(OLD, &base).unwrap();
-        assert_eq!(old, Settings::parse(&new, &base).unwrap());
+        let old = TrainSettings::parse(OLD, &base).unwrap();
+        assert_eq!(old, TrainSettings::parse(&new, &base).unwrap());
         let written: Table = toml::from_str(&toml::to_string(&old).unwrap()).unwrap();
         for (path, old, new) in RENAMED {
             let line = format!("\n{old} = ");
@@ -186,7 +186,7 @@ ema = 0.92
 
     #[test]
     fn errors_mention_the_old_key() {
-        let error = |text: &str| Settings::parse(text, &Settings::default()).unwrap_err();
+        let error = |text: &str| TrainSettings::parse(text, &TrainSettings::default()).unwrap_err();
         let range = error("[dynamics]\nown_context = 1.5\n");
         assert!(range.contains("dynamics.self_generated_context"), "{range}");
         assert!(range.contains("`own_context`"), "{range}");

@@ -28,7 +28,7 @@ const DEFAULT_DELAY_MS: f64 = 100.0;
 /// # Errors
 /// Returns an error if the file is missing or corrupt, its extension is not supported, or it is a
 /// video and ffmpeg is missing or fails.
-pub fn first(path: &Path, size: [usize; 2], fps: f32, max_frames: usize) -> Result<Vec<u8>> {
+pub fn read_frames(path: &Path, size: [usize; 2], fps: f32, max_frames: usize) -> Result<Vec<u8>> {
     let mut frames = FrameResampler::new(size, 1);
     let extension = path.extension().unwrap_or_default().to_string_lossy();
     let extension = extension.to_lowercase();
@@ -51,7 +51,7 @@ pub fn first(path: &Path, size: [usize; 2], fps: f32, max_frames: usize) -> Resu
 }
 
 /// Resizes u8 RGB frames `[T, H, W, 3]` by area averaging; `from` and `to` are (height, width).
-pub fn resized(images: &[u8], from: [usize; 2], to: [usize; 2]) -> Vec<u8> {
+pub fn resize_frames(images: &[u8], from: [usize; 2], to: [usize; 2]) -> Vec<u8> {
     let mut frames = FrameResampler::new(to, 1);
     for frame in images.chunks_exact((from[0] * from[1] * 3).max(1)) {
         frames.push(from, frame);
@@ -163,8 +163,11 @@ mod tests {
         halves
             .save_with_format(&path, image::ImageFormat::Png)
             .unwrap();
-        assert_eq!(first(&path, [1, 2], 15.0, 9).unwrap(), grey(&[10, 200]));
-        let large = first(&path, [2, 8], 15.0, 9).unwrap();
+        assert_eq!(
+            read_frames(&path, [1, 2], 15.0, 9).unwrap(),
+            grey(&[10, 200])
+        );
+        let large = read_frames(&path, [2, 8], 15.0, 9).unwrap();
         assert_eq!(large.len(), 2 * 8 * 3);
         assert_eq!(large[..3], [10; 3]);
     }
@@ -177,7 +180,7 @@ mod tests {
             RgbImage::from_pixel(16, 16, Rgb([120; 3]))
                 .save(&path)
                 .unwrap();
-            let frame = first(&path, [1, 1], 15.0, 1).unwrap();
+            let frame = read_frames(&path, [1, 1], 15.0, 1).unwrap();
             assert!(frame.iter().all(|value| value.abs_diff(120) < 3));
         }
     }
@@ -188,7 +191,7 @@ mod tests {
         let path = folder.path().join("a.gif");
         // 100 ms each: at 20 fps every frame comes twice, at 5 fps every other one.
         write_gif(&path, &[(0, 100), (255, 100), (0, 100), (255, 100)]);
-        let frames = |fps, max_frames| first(&path, [1, 1], fps, max_frames).unwrap();
+        let frames = |fps, max_frames| read_frames(&path, [1, 1], fps, max_frames).unwrap();
         assert_eq!(frames(20.0, 5), grey(&[0, 0, 255, 255, 0]));
         assert_eq!(frames(5.0, 9), grey(&[0, 0]));
         assert_eq!(frames(10.0, 9), grey(&[0, 255, 0, 255]));
@@ -199,7 +202,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.gif");
         write_gif(&path, &[(0, 0), (255, 0)]);
-        let frames = first(&path, [1, 1], 20.0, 9).unwrap();
+        let frames = read_frames(&path, [1, 1], 20.0, 9).unwrap();
         assert_eq!(frames, grey(&[0, 0, 255, 255]));
     }
 
@@ -222,7 +225,7 @@ mod tests {
         };
         export::write(&episode, &path, 1, 20.0).unwrap();
         for (max_frames, expected) in [(9, &[20, 200, 110][..]), (2, &[20, 200])] {
-            let frames = first(&path, [1, 1], 10.0, max_frames).unwrap();
+            let frames = read_frames(&path, [1, 1], 10.0, max_frames).unwrap();
             assert_eq!(frames.len(), expected.len() * 3);
             for (frames, expected) in frames.chunks(3).zip(expected) {
                 assert!(frames[0].abs_diff(*expected) < 12, "{frames:?} {expected}");
@@ -236,7 +239,7 @@ mod tests {
         let error_text = |name: &str, bytes: &[u8]| {
             let path = folder.path().join(name);
             std::fs::write(&path, bytes).unwrap();
-            let error = first(&path, [2, 2], 15.0, 2).unwrap_err();
+            let error = read_frames(&path, [2, 2], 15.0, 2).unwrap_err();
             error.to_string()
         };
         let message = error_text("a.txt", b"words");
@@ -251,7 +254,7 @@ mod tests {
                 "{message}"
             );
         }
-        let missing = first(&folder.path().join("b.png"), [2, 2], 15.0, 2);
+        let missing = read_frames(&folder.path().join("b.png"), [2, 2], 15.0, 2);
         assert!(matches!(missing, Err(Error::Io { .. })));
     }
 }
