@@ -15,7 +15,7 @@ use common::{TIMEOUT, path_str, wait};
 use display::Display;
 use driftless::workspace::Game;
 use driftless_data::Episode;
-use driftless_engine::{DeviceChoice, SamplerParams, Seat, Solver};
+use driftless_engine::{DeviceChoice, GpuSource, SamplerParams, Solver};
 use driftless_sim::{Frame, Options, Pace, Sim};
 use driftless_worlds::Kind;
 use tempfile::TempDir;
@@ -57,7 +57,7 @@ fn record(folder: &TempDir, game: &Game, commands: &[driftless_sim::Command]) ->
     let path = folder.path().join("played.npz");
     let options = Options {
         player: Arc::clone(&game.player),
-        seat: Seat::Own,
+        gpu_source: GpuSource::Own,
         from: None,
         context: game.first_context,
         actions: Arc::default(),

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use driftless_data::{Episode, ExtraArray};
 use driftless_engine::rollout::rollout;
-use driftless_engine::{DeviceChoice, SamplerParams, Seat};
+use driftless_engine::{DeviceChoice, GpuSource, SamplerParams};
 use driftless_train::{TrainOptions, TrainStage};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -137,7 +137,8 @@ fn column(image: &[u8]) -> f64 {
 
 /// Mean distance of the predicted from the true block over four frames, in pixels.
 fn block_error(checkpoint: &Path, data: &Path, steps: usize) -> f64 {
-    let mut engine = driftless_engine::open(checkpoint, DeviceChoice::Cpu, &Seat::Own).unwrap();
+    let mut engine =
+        driftless_engine::open(checkpoint, DeviceChoice::Cpu, &GpuSource::Own).unwrap();
     let (mut total, mut count) = (0.0, 0);
     let frame = SIDE * SIDE * 3;
     for e in 0..4 {
@@ -166,7 +167,8 @@ fn block_error(checkpoint: &Path, data: &Path, steps: usize) -> f64 {
 /// Mean predicted reward on rewarded and on other frames, then mean predicted end probability on
 /// terminal and on other frames.
 fn outcomes(checkpoint: &Path, data: &Path) -> [f64; 4] {
-    let mut engine = driftless_engine::open(checkpoint, DeviceChoice::Cpu, &Seat::Own).unwrap();
+    let mut engine =
+        driftless_engine::open(checkpoint, DeviceChoice::Cpu, &GpuSource::Own).unwrap();
     let (mut sums, mut counts) = ([0.0; 4], [0.0; 4]);
     let params = SamplerParams::default();
     for e in 0..4 {

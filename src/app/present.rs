@@ -150,7 +150,7 @@ impl Presenter {
                 self.upload(queue, bytes);
                 self.painting = None;
             }
-            driftless_sim::Picture::Painting(painting) => {
+            driftless_sim::Picture::FrameTexture(painting) => {
                 if let Some(view) = painting.view(device) {
                     let (pipeline, uniforms) = (&self.pipeline, &self.uniforms);
                     let bindings = bind(device, pipeline, uniforms, &view, &self.sampler);
@@ -264,7 +264,7 @@ pub fn drawing_times(
     size: [usize; 2],
     side: u32,
 ) -> crate::Result<Vec<Duration>> {
-    let (device, queue) = gpu.parts();
+    let (device, queue) = gpu.device_and_queue();
     let format = wgpu::TextureFormat::Rgba8UnormSrgb;
     let mut presenter = Presenter::new(device, format, size);
     let target = device.create_texture(&wgpu::TextureDescriptor {

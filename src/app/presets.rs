@@ -6,7 +6,7 @@ use eframe::egui;
 use eframe::egui::{Align, Layout, RichText, Ui};
 use serde::{Deserialize, Serialize};
 
-use driftless_engine::{Along, SamplerParams, Solver};
+use driftless_engine::{SamplerParams, SamplingPath, Solver};
 
 use super::theme;
 use super::tuning::{TuningSettings, section};
@@ -19,7 +19,7 @@ const MAX_CONTEXT: usize = i32::MAX as usize;
 #[serde(default)]
 pub(super) struct SamplerPreset {
     pub solver: Solver,
-    pub path: Along,
+    pub path: SamplingPath,
     pub steps: usize,
     pub tolerance: f32,
     pub shift: f32,

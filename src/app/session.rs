@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use driftless_data::DatasetInfo;
-use driftless_engine::{SamplerParams, Seat};
+use driftless_engine::{GpuSource, SamplerParams};
 
 use super::keys::{Bindings, KeyMap, Shortcut};
 use super::mouse::Mouse;
@@ -55,7 +55,7 @@ impl GameSession {
         let tuning = TuningPanel::new(settings, game.dynamics.as_ref());
         let sim = driftless_sim::Options {
             player: game.player,
-            seat: Seat::Own,
+            gpu_source: GpuSource::Own,
             from: None,
             context: game.first_context,
             actions: Arc::default(),

@@ -14,7 +14,7 @@ use self::widgets::{inline_row, menu, slider, slider_of, stacked_row}; // slider
 use super::present::Scaling;
 use super::presets::{PresetPanel, SamplerPreset};
 use super::theme;
-use driftless_engine::{Along, SamplerParams, Solver};
+use driftless_engine::{SamplerParams, SamplingPath, Solver};
 use driftless_model::config::DynamicsConfig;
 use driftless_sim::{Command, FREE_SEEDS, Pace};
 
@@ -279,7 +279,11 @@ impl TuningPanel {
              same frame; with few steps the errors differ.",
             &mut params.path,
             defaults.path,
-            |ui, path| menu(ui, "path", path, &Along::ALL, |path| path_label(*path)),
+            |ui, path| {
+                menu(ui, "path", path, &SamplingPath::ALL, |path| {
+                    path_label(*path)
+                })
+            },
         );
         match params.solver {
             Solver::Adaptive => stacked_row(
@@ -506,11 +510,11 @@ fn solver_label(solver: Solver) -> &'static str {
     }
 }
 
-fn path_label(path: Along) -> &'static str {
+fn path_label(path: SamplingPath) -> &'static str {
     match path {
-        Along::Own => "As trained",
-        Along::Linear => "Linear",
-        Along::Cosine => "Cosine",
+        SamplingPath::Own => "As trained",
+        SamplingPath::Linear => "Linear",
+        SamplingPath::Cosine => "Cosine",
     }
 }
 

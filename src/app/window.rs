@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use eframe::egui::{Event, Frame as Fill, RawInput, Ui, ViewportCommand};
 use eframe::{egui, egui_wgpu, wgpu};
 
-use driftless_engine::{Seat, StageTimes};
+use driftless_engine::{GpuSource, StageTimes};
 use driftless_sim::{Frame, History, Session, Sim};
 
 use self::analysis::Analysis;
@@ -104,7 +104,7 @@ pub(super) struct Window {
     pending_game: Option<PendingGame>,
     render: egui_wgpu::RenderState,
     /// The GPU that engines may use.
-    seat: Seat,
+    gpu_source: GpuSource,
     context: egui::Context,
     world: WorldThread,
     /// The recording handed over to the next world-model thread.
@@ -153,8 +153,8 @@ impl Window {
         mut session: GameSession,
         creation: &eframe::CreationContext<'_>,
     ) -> crate::Result<Self> {
-        let (render, seat) = prepare_window(creation, &setup.waker, session.world.image)?;
-        session.sim.seat = seat.clone();
+        let (render, gpu_source) = prepare_window(creation, &setup.waker, session.world.image)?;
+        session.sim.gpu_source = gpu_source.clone();
         let (store, notice) = setup.store.take().unwrap_or_else(ConfigStore::find);
         let name = session.world.name.clone();
         let mut window = Self {
@@ -167,7 +167,7 @@ impl Window {
             worlds: None,
             pending_game: None,
             render,
-            seat,
+            gpu_source,
             context: creation.egui_ctx.clone(),
             world: WorldThread::NotStarted,
             recording: None,
@@ -285,7 +285,7 @@ impl Window {
         let before = self.session.tuning.settings;
         let seed = self.frame.as_ref().map_or(0, |frame| frame.params.seed);
         let presets = &mut self.store.config.presets;
-        let cost = self.stats.times().map(StageTimes::sum);
+        let cost = self.stats.times().map(StageTimes::total);
         let tuning = &mut self.session.tuning;
         tuning.ui(ui, seed, cost, &mut self.presets, presets);
         for command in self.session.tuning.settings.commands_since(&before) {

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use driftless::workspace::game;
 use driftless::{Error, Result, app};
 use driftless_data::{Clip, PathError as _};
-use driftless_engine::{DeviceChoice, Gpu, Place, Seat};
+use driftless_engine::{Backend, DeviceChoice, Gpu, GpuSource};
 use driftless_eval::bench;
-use driftless_eval::bench::{Options, PRESENTED, PresentReport, Timing, sweep};
+use driftless_eval::bench::{BenchOptions, PRESENTED_SIDE, PresentReport, Timing, sweep};
 
 /// Frames to present when measuring the presentation time.
 const PRESENT_FRAMES: usize = 64;
@@ -22,10 +22,10 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t)]
     device: DeviceChoice,
     /// Sampling steps per frame, K; each value is measured.
-    #[arg(long, value_name = "K,...", value_delimiter = ',', default_values_t = Options::default().steps)]
+    #[arg(long, value_name = "K,...", value_delimiter = ',', default_values_t = BenchOptions::default().steps)]
     steps: Vec<usize>,
     /// Frames to measure per value of K.
-    #[arg(long, value_name = "N", default_value_t = Options::default().frames)]
+    #[arg(long, value_name = "N", default_value_t = BenchOptions::default().frames)]
     frames: usize,
     /// Measure how the frame time grows with width, context, tokens per frame and K instead, using
     /// random weights.
@@ -41,43 +41,43 @@ pub struct Args {
 /// # Errors
 /// Returns an error if the world, its contexts or the device cannot be opened, or if a frame fails.
 pub fn run(args: &Args) -> Result<()> {
-    let place = driftless_engine::place(args.device, &Seat::Own)?;
+    let backend = driftless_engine::choose_backend(args.device, &GpuSource::Own)?;
     if args.sweep {
-        return sweep(&place, args.json);
+        return sweep(&backend, args.json);
     }
     let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
-    let mut engine = driftless_engine::open_at(&folder, &place)?;
+    let mut engine = driftless_engine::open_on_backend(&folder, &backend)?;
     let (contexts, first) = game::starting_contexts(&folder, engine.world(), None)?;
     let Some(context) = contexts.get(first) else {
         return Err(Error::invalid(&folder, "contains no starting context"));
     };
-    let options = Options {
+    let options = BenchOptions {
         steps: args.steps.clone(),
         frames: args.frames,
     };
     let bar = super::bar(options.work() as u64, "frames");
     let mut tick = || bar.inc(1);
-    let mut report = bench::run(engine.as_mut(), context, &place, &options, &mut tick)?;
-    report.present = present(&place, context, engine.world().image)?;
+    let mut report = bench::run(engine.as_mut(), context, &backend, &options, &mut tick)?;
+    report.present = present(&backend, context, engine.world().image)?;
     bar.finish_and_clear();
     if args.json {
         super::print_json(&report)
     } else {
-        super::print(&bench::text(&report))
+        super::print(&bench::format_report(&report))
     }
 }
 
 /// Measures presentation on the engine's GPU, or on the best available one if the engine has none.
-fn present(place: &Place, clip: &Clip, size: [usize; 2]) -> Result<Option<PresentReport>> {
-    let gpu = match place {
-        Place::Wgpu(gpu) => gpu.clone(),
-        Place::Candle(_) => match Gpu::open(true) {
+fn present(backend: &Backend, clip: &Clip, size: [usize; 2]) -> Result<Option<PresentReport>> {
+    let gpu = match backend {
+        Backend::Wgpu(gpu) => gpu.clone(),
+        Backend::Candle(_) => match Gpu::open(true) {
             Ok(gpu) => gpu,
             Err(_) => return Ok(None),
         },
     };
     let image = &clip.images[..(size[0] * size[1] * 3).min(clip.images.len())];
-    let times = app::drawing_times(&gpu, &image.repeat(PRESENT_FRAMES), size, PRESENTED)?;
+    let times = app::drawing_times(&gpu, &image.repeat(PRESENT_FRAMES), size, PRESENTED_SIDE)?;
     // The first frame is a warm-up.
     let times: Vec<_> = times.into_iter().skip(1).collect();
     Ok((!times.is_empty()).then(|| PresentReport {
@@ -86,9 +86,9 @@ fn present(place: &Place, clip: &Clip, size: [usize; 2]) -> Result<Option<Presen
     }))
 }
 
-fn sweep(place: &Place, json: bool) -> Result<()> {
+fn sweep(backend: &Backend, json: bool) -> Result<()> {
     let bar = super::bar(0, "shapes");
-    let report = sweep::run(place, &mut |done, total| {
+    let report = sweep::run(backend, &mut |done, total| {
         bar.set_length(total as u64);
         bar.set_position(done as u64);
     })?;
@@ -96,6 +96,6 @@ fn sweep(place: &Place, json: bool) -> Result<()> {
     if json {
         super::print_json(&report)
     } else {
-        super::print(&sweep::text(&report))
+        super::print(&sweep::format_report(&report))
     }
 }

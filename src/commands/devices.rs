@@ -2,7 +2,7 @@
 
 use driftless::Result;
 use driftless_eval::bench::devices;
-use driftless_eval::bench::devices::Report;
+use driftless_eval::bench::devices::DeviceReport;
 
 /// Arguments of `devices`.
 #[derive(clap::Args)]
@@ -17,10 +17,10 @@ pub struct Args {
 /// # Errors
 /// Returns an error if the output cannot be written.
 pub fn run(args: &Args) -> Result<()> {
-    let report = Report::now();
+    let report = DeviceReport::now();
     if args.json {
         super::print_json(&report)
     } else {
-        super::print(&devices::text(&report))
+        super::print(&devices::format_report(&report))
     }
 }

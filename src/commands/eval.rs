@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use driftless::Result;
 use driftless_data::Dataset;
-use driftless_engine::{DeviceChoice, Seat};
+use driftless_engine::{DeviceChoice, GpuSource};
 use driftless_eval::pose::PoseProbe;
 use driftless_eval::report::{EvalOptions, EvalProgress};
 use driftless_eval::{pose, report, table};
@@ -72,7 +72,7 @@ pub struct Args {
 /// short or do not fit the world, or if a frame or an image file fails.
 pub fn run(args: &Args) -> Result<()> {
     let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
-    let mut engine = driftless_engine::open(&folder, args.device, &Seat::Own)?;
+    let mut engine = driftless_engine::open(&folder, args.device, &GpuSource::Own)?;
     let dataset = Dataset::read(&args.data)?;
     let mut options = EvalOptions {
         horizon: args.horizon,

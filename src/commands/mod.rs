@@ -22,7 +22,7 @@ use serde::Serialize;
 use driftless::workspace::Shipped;
 use driftless::{Error, Result, interrupt};
 use driftless_data::{Episode, PathError as _, export};
-use driftless_engine::{Along, SamplerParams, Solver};
+use driftless_engine::{SamplerParams, SamplingPath, Solver};
 use driftless_model::checkpoint::read_config;
 
 /// Prints a line. A closed pipe is not an error.
@@ -152,7 +152,7 @@ struct SolverArgs {
     solver: Solver,
     /// Probability path to follow: as trained, or another one that ends in the same distribution.
     #[arg(long, value_enum, default_value_t)]
-    path: Along,
+    path: SamplingPath,
     /// Timestep shift: 1 spaces the signal levels evenly, above 1 puts more of them near noise.
     #[arg(long, value_name = "S", default_value_t = SamplerParams::default().shift)]
     shift: f32,

@@ -6,7 +6,7 @@ use driftless::workspace::Game;
 use driftless::{Error, Result, app};
 use driftless_data::{PathError as _, export};
 use driftless_engine::rollout::random_held_actions;
-use driftless_engine::{DeviceChoice, Seat};
+use driftless_engine::{DeviceChoice, GpuSource};
 use driftless_sim::headless;
 use driftless_worlds::Kind;
 
@@ -120,7 +120,7 @@ fn check_record_path(path: &Path) -> Result<()> {
 
 fn play_headless(args: &Args, game: &Game, frames: usize, out: &Path) -> Result<()> {
     export::check(out)?;
-    let mut player = (game.player)(&Seat::Own)?;
+    let mut player = (game.player)(&GpuSource::Own)?;
     let Game {
         world,
         first_context,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use driftless::{Error, Result};
 use driftless_data::{PathError as _, export};
-use driftless_engine::{DeviceChoice, Seat};
+use driftless_engine::{DeviceChoice, GpuSource};
 use driftless_model::checkpoint::{CONTEXTS, read_config};
 use driftless_model::contexts;
 use driftless_sim::{Dream, Player, Real, Recording, Session};
@@ -115,6 +115,6 @@ fn learned(args: &Args, recording: &Recording) -> Result<(Box<dyn Player>, f32)>
     };
     let config = read_config(&folder)?;
     let starts = recording.contexts(|| Ok(contexts::read(&folder.join(CONTEXTS), &config)?))?;
-    let engine = driftless_engine::open(&folder, args.device, &Seat::Own)?;
+    let engine = driftless_engine::open(&folder, args.device, &GpuSource::Own)?;
     Ok((Box::new(Dream::new(engine, starts.into())), config.fps))
 }

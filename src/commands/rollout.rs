@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use driftless::{Error, Result};
 use driftless_data::{Episode, PathError as _};
 use driftless_engine::rollout::{rollout, shuffle_actions};
-use driftless_engine::{DeviceChoice, Seat};
+use driftless_engine::{DeviceChoice, GpuSource};
 
 /// Arguments of `rollout`.
 #[derive(clap::Args)]
@@ -46,7 +46,7 @@ pub struct Args {
 /// or written.
 pub fn run(args: &Args) -> Result<()> {
     let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
-    let mut engine = driftless_engine::open(&folder, args.device, &Seat::Own)?;
+    let mut engine = driftless_engine::open(&folder, args.device, &GpuSource::Own)?;
     let episode = Episode::read(&args.episode)?;
     let first = args.start.saturating_add(args.context);
     let end = first.saturating_add(args.horizon);

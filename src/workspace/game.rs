@@ -75,8 +75,8 @@ impl Game {
             dynamics: Some(config.dynamics),
             first_context,
             origin: Some(origin),
-            player: Arc::new(move |seat| {
-                let engine = driftless_engine::open(&folder, device, seat)?;
+            player: Arc::new(move |gpu_source| {
+                let engine = driftless_engine::open(&folder, device, gpu_source)?;
                 Ok(Box::new(Dream::new(engine, Arc::clone(&contexts))))
             }),
         }
@@ -126,7 +126,7 @@ pub fn starting_contexts(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use driftless_engine::{SamplerParams, Seat};
+    use driftless_engine::{GpuSource, SamplerParams};
 
     #[test]
     fn dropped_file_comes_first() {
@@ -142,8 +142,8 @@ mod tests {
         let own = Game::learned(&origin.folder, origin.device, None).unwrap();
         assert_eq!(own.origin.as_ref(), Some(&origin));
         let game = Game::started_from(origin, &picture).unwrap();
-        let mut player = (game.player)(&Seat::Own).unwrap();
-        let mut plain = (own.player)(&Seat::Own).unwrap();
+        let mut player = (game.player)(&GpuSource::Own).unwrap();
+        let mut plain = (own.player)(&GpuSource::Own).unwrap();
         assert_eq!(player.starts(), plain.starts() + 1);
         let params = SamplerParams::default();
         player.start(game.first_context, &params).unwrap();

@@ -127,14 +127,14 @@ mod tests {
     use crate::workspace::Game;
     use driftless_data::Dataset;
     use driftless_data::npz::NpzReader;
-    use driftless_engine::{SamplerParams, Seat};
+    use driftless_engine::{GpuSource, SamplerParams};
     use driftless_sim::{Command, Frame, Options, Pace, Sim};
 
     /// Plays frame by frame, as the window does while it records.
     fn record(commands: &[Command]) -> Session {
         let options = Options {
             player: Game::simulator(Kind::Maze).player,
-            seat: Seat::Own,
+            gpu_source: GpuSource::Own,
             from: None,
             context: 0,
             actions: Arc::default(),

@@ -10,7 +10,7 @@ use driftless_model::dynamics::step_index;
 
 use super::network::{DenoiseInput, Network, StepCoefficients};
 use super::noise;
-use super::noise::Use;
+use super::noise::NoisePurpose;
 use super::params::{SamplerParams, Solver};
 use crate::Result;
 
@@ -43,7 +43,7 @@ pub(super) fn step_coefficients(
 
 /// A recorded denoise pass, on the path that the network was trained on.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Pass {
+pub struct DenoisePass {
     /// Signal level τ of the network's input.
     pub tau: f32,
     /// z_τ, `[cells, channels]`.
@@ -62,7 +62,7 @@ pub(super) struct Denoiser<'a, N> {
     /// Frames since the reset; part of the noise address.
     pub frame: u64,
     /// Records every pass if set.
-    pub passes: Option<&'a mut Vec<Pass>>,
+    pub passes: Option<&'a mut Vec<DenoisePass>>,
 }
 
 impl<N: Network> Denoiser<'_, N> {
@@ -90,7 +90,7 @@ impl<N: Network> Denoiser<'_, N> {
             *z = match self.params.churn {
                 0.0 => solve(method, before_last, z, &mut |z, tau| self.velocity(z, tau))?,
                 churn => {
-                    let mut rng = noise::rng(self.params.seed, self.frame, Use::Churn);
+                    let mut rng = noise::rng(self.params.seed, self.frame, NoisePurpose::Churn);
                     let (path, churn) = (self.path(), f64::from(churn));
                     let mut estimate = |z: &Vec<f32>, tau| self.estimates(z, tau);
                     solve_sde(path, churn, before_last, z, &mut estimate, &mut rng)?
@@ -181,7 +181,7 @@ impl<N: Network> Denoiser<'_, N> {
             }
         }
         if let Some(passes) = &mut self.passes {
-            passes.push(Pass {
+            passes.push(DenoisePass {
                 tau: tau as f32,
                 z: z.to_vec(),
                 x: output.clone(),

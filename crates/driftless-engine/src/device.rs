@@ -31,14 +31,14 @@ pub enum DeviceChoice {
 
 /// The backend that an engine computes with.
 #[derive(Clone, Debug)]
-pub enum Place {
+pub enum Backend {
     /// The CPU, or a GPU through candle.
     Candle(Device),
     /// A GPU through wgpu.
     Wgpu(Gpu),
 }
 
-impl Place {
+impl Backend {
     /// The candle device that checkpoints are loaded to.
     pub fn device(&self) -> &Device {
         match self {
@@ -50,36 +50,38 @@ impl Place {
 
 /// Where an engine gets its GPU from.
 #[derive(Clone, Debug, Default)]
-pub enum Seat {
+pub enum GpuSource {
     /// The engine opens its own device.
     #[default]
     Own,
     /// The window's device: the window can show the engine's frames without a copy.
     Shared(Gpu),
     /// No GPU: the chosen device has failed, so use the CPU.
-    Processor,
+    Unavailable,
 }
 
 /// The backend for a device choice, for playing.
 ///
 /// # Errors
 /// Returns an error if a device chosen by name is not available or not supported by this build.
-pub fn place(choice: DeviceChoice, seat: &Seat) -> Result<Place> {
-    Ok(match (choice, seat) {
-        (_, Seat::Processor) => Place::Candle(Device::Cpu),
-        (DeviceChoice::Wgpu, Seat::Shared(gpu)) => Place::Wgpu(gpu.clone()),
-        (DeviceChoice::WgpuF16, Seat::Shared(gpu)) => Place::Wgpu(gpu.clone().with_half()?),
-        (DeviceChoice::Auto, Seat::Shared(gpu)) if gpu.is_hardware() => Place::Wgpu(gpu.clone()),
-        (DeviceChoice::Wgpu, Seat::Own) => Place::Wgpu(Gpu::open(true)?),
-        (DeviceChoice::WgpuF16, Seat::Own) => Place::Wgpu(Gpu::open(true)?.with_half()?),
+pub fn choose_backend(choice: DeviceChoice, gpu_source: &GpuSource) -> Result<Backend> {
+    Ok(match (choice, gpu_source) {
+        (_, GpuSource::Unavailable) => Backend::Candle(Device::Cpu),
+        (DeviceChoice::Wgpu, GpuSource::Shared(gpu)) => Backend::Wgpu(gpu.clone()),
+        (DeviceChoice::WgpuF16, GpuSource::Shared(gpu)) => Backend::Wgpu(gpu.clone().with_half()?),
+        (DeviceChoice::Auto, GpuSource::Shared(gpu)) if gpu.is_hardware() => {
+            Backend::Wgpu(gpu.clone())
+        }
+        (DeviceChoice::Wgpu, GpuSource::Own) => Backend::Wgpu(Gpu::open(true)?),
+        (DeviceChoice::WgpuF16, GpuSource::Own) => Backend::Wgpu(Gpu::open(true)?.with_half()?),
         (DeviceChoice::Auto, _) => match Gpu::open(false) {
-            Ok(gpu) => Place::Wgpu(gpu),
+            Ok(gpu) => Backend::Wgpu(gpu),
             Err(error) => {
                 tracing::info!("{error}");
-                Place::Candle(candle_device(choice)?)
+                Backend::Candle(candle_device(choice)?)
             }
         },
-        _ => Place::Candle(candle_device(choice)?),
+        _ => Backend::Candle(candle_device(choice)?),
     })
 }
 
@@ -148,25 +150,25 @@ mod tests {
         if gpu.is_hardware() {
             return;
         }
-        let seat = Seat::Shared(gpu);
+        let gpu_source = GpuSource::Shared(gpu);
         assert!(matches!(
-            place(DeviceChoice::Wgpu, &seat),
-            Ok(Place::Wgpu(_))
+            choose_backend(DeviceChoice::Wgpu, &gpu_source),
+            Ok(Backend::Wgpu(_))
         ));
-        let cpu = place(DeviceChoice::Cpu, &seat).unwrap();
-        assert!(matches!(cpu, Place::Candle(Device::Cpu)));
-        let auto = place(DeviceChoice::Auto, &seat).unwrap();
+        let cpu = choose_backend(DeviceChoice::Cpu, &gpu_source).unwrap();
+        assert!(matches!(cpu, Backend::Candle(Device::Cpu)));
+        let auto = choose_backend(DeviceChoice::Auto, &gpu_source).unwrap();
         assert!(
-            matches!(auto, Place::Candle(_))
-                || matches!(auto, Place::Wgpu(gpu) if gpu.is_hardware())
+            matches!(auto, Backend::Candle(_))
+                || matches!(auto, Backend::Wgpu(gpu) if gpu.is_hardware())
         );
     }
 
     #[test]
     fn failed_device_falls_back_to_cpu() {
         for choice in [DeviceChoice::Wgpu, DeviceChoice::Auto, DeviceChoice::Cuda] {
-            let place = place(choice, &Seat::Processor).unwrap();
-            assert!(matches!(place, Place::Candle(Device::Cpu)));
+            let backend = choose_backend(choice, &GpuSource::Unavailable).unwrap();
+            assert!(matches!(backend, Backend::Candle(Device::Cpu)));
         }
     }
 }

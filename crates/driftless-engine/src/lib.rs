@@ -37,18 +37,18 @@ use driftless_data::Clip;
 use driftless_model::checkpoint::WorldModel;
 use driftless_model::config::WorldConfig;
 
-pub use self::wgpu::{AdapterReport, Gpu, Painting, WgpuEngine, WgpuNetwork, adapters};
+pub use self::wgpu::{AdapterInfo, FrameTexture, Gpu, WgpuEngine, WgpuNetwork, adapters};
 pub use attention::Attention;
 pub use candle::{CandleEngine, CandleNetwork};
 pub use cpu::{CpuEngine, CpuNetwork};
-pub use denoise::Pass;
-pub use device::{CUDA, DeviceChoice, METAL, Place, Seat, candle_device, place};
+pub use denoise::DenoisePass;
+pub use device::{Backend, CUDA, DeviceChoice, GpuSource, METAL, candle_device, choose_backend};
 pub use drift::{latent_difference, reencoding_error};
 pub use network::{
     ContextNoise, DenoiseInput, FrameContext, FrameOutput, FrameRequest, Network, Outcome,
     Readback, StepCoefficients,
 };
-pub use params::{Along, MAX_STEPS, SamplerParams, Solver};
+pub use params::{MAX_STEPS, SamplerParams, SamplingPath, Solver};
 pub use sampler::Sampler;
 
 /// Opens a checkpoint folder on the chosen device. With [`DeviceChoice::Auto`], falls back to the CPU if
@@ -56,11 +56,18 @@ pub use sampler::Sampler;
 ///
 /// # Errors
 /// Returns an error if the checkpoint is missing or invalid, or the device is not available.
-pub fn open(folder: &Path, choice: DeviceChoice, seat: &Seat) -> Result<Box<dyn Engine>> {
-    match (open_at(folder, &place(choice, seat)?), choice) {
+pub fn open(
+    folder: &Path,
+    choice: DeviceChoice,
+    gpu_source: &GpuSource,
+) -> Result<Box<dyn Engine>> {
+    match (
+        open_on_backend(folder, &choose_backend(choice, gpu_source)?),
+        choice,
+    ) {
         (Err(error @ Error::Device(_)), DeviceChoice::Auto) => {
             tracing::warn!("{error}; playing on the CPU");
-            open_on(folder, &Device::Cpu)
+            open_on_candle(folder, &Device::Cpu)
         }
         (opened, _) => opened,
     }
@@ -70,16 +77,16 @@ pub fn open(folder: &Path, choice: DeviceChoice, seat: &Seat) -> Result<Box<dyn 
 ///
 /// # Errors
 /// Returns an error if the checkpoint is missing or invalid, or the device fails.
-pub fn open_at(folder: &Path, place: &Place) -> Result<Box<dyn Engine>> {
-    build(WorldModel::read(folder, place.device())?, place)
+pub fn open_on_backend(folder: &Path, backend: &Backend) -> Result<Box<dyn Engine>> {
+    build(WorldModel::read(folder, backend.device())?, backend)
 }
 
 /// Opens a checkpoint folder on a candle device.
 ///
 /// # Errors
 /// Returns an error if the checkpoint is missing or invalid, or the device fails.
-pub fn open_on(folder: &Path, device: &Device) -> Result<Box<dyn Engine>> {
-    open_at(folder, &Place::Candle(device.clone()))
+pub fn open_on_candle(folder: &Path, device: &Device) -> Result<Box<dyn Engine>> {
+    open_on_backend(folder, &Backend::Candle(device.clone()))
 }
 
 /// Builds the engine of a world: [`WgpuEngine`] through wgpu, [`CpuEngine`] on the CPU, [`CandleEngine`] on
@@ -87,11 +94,11 @@ pub fn open_on(folder: &Path, device: &Device) -> Result<Box<dyn Engine>> {
 ///
 /// # Errors
 /// Returns an error if the world does not fit on the device, or the device fails.
-pub fn build(world: WorldModel, place: &Place) -> Result<Box<dyn Engine>> {
-    Ok(match place {
-        Place::Candle(device) if device.is_cpu() => Box::new(CpuEngine::new(&world)?),
-        Place::Candle(_) => Box::new(CandleEngine::new(world)?),
-        Place::Wgpu(gpu) => Box::new(WgpuEngine::tuned(&world, gpu)?),
+pub fn build(world: WorldModel, backend: &Backend) -> Result<Box<dyn Engine>> {
+    Ok(match backend {
+        Backend::Candle(device) if device.is_cpu() => Box::new(CpuEngine::new(&world)?),
+        Backend::Candle(_) => Box::new(CandleEngine::new(world)?),
+        Backend::Wgpu(gpu) => Box::new(WgpuEngine::tuned(&world, gpu)?),
     })
 }
 
@@ -108,7 +115,7 @@ pub struct StageTimes {
 
 impl StageTimes {
     /// Total time of all stages.
-    pub fn sum(self) -> Duration {
+    pub fn total(self) -> Duration {
         self.denoise + self.cache + self.decode
     }
 }
@@ -164,10 +171,10 @@ pub trait Engine: Send {
 
     /// Sets whether frames stay on the device, as a texture, until they are read. Has an effect only if the
     /// engine shares the window's device.
-    fn stay(&mut self, _on: bool) {}
+    fn set_keep_on_device(&mut self, _on: bool) {}
 
     /// The last frame as a texture on the window's device, if it stayed there.
-    fn painting(&self) -> Option<Arc<Painting>> {
+    fn frame_texture(&self) -> Option<Arc<FrameTexture>> {
         None
     }
 
@@ -178,13 +185,13 @@ pub trait Engine: Send {
     }
 
     /// Sets whether [`Engine::passes`] are recorded.
-    fn trace(&mut self, on: bool);
+    fn record_passes(&mut self, on: bool);
 
     /// Denoise passes of the last step, in order; empty unless recorded.
-    fn passes(&self) -> &[Pass];
+    fn passes(&self) -> &[DenoisePass];
 
     /// Sets whether [`Engine::attention`] is recorded from the next frame on. Does not change the frames.
-    fn inspect(&mut self, _on: bool) {}
+    fn record_attention(&mut self, _on: bool) {}
 
     /// Attention weights of the last frame; after a reset, of the last context frame. `None` if they were
     /// not recorded, after [`Engine::restore`], and on backends that cannot record them.

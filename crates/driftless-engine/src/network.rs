@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Attention, Painting, StageTimes};
+use super::{Attention, FrameTexture, StageTimes};
 use crate::{Error, Result};
 
 /// What all passes over one frame share.
@@ -89,7 +89,7 @@ pub struct Readback<'a> {
 #[derive(Debug, Default)]
 pub struct FrameOutput {
     /// The image as a texture, if it stayed on the device.
-    pub texture: Option<Arc<Painting>>,
+    pub texture: Option<Arc<FrameTexture>>,
     /// Predicted reward and episode end, if the network has an outcome head.
     pub outcome: Option<Outcome>,
     /// Time spent in each stage; zeros if the device cannot measure it.

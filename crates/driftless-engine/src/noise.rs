@@ -10,9 +10,9 @@ use rand_chacha::ChaCha8Rng;
 
 /// What the noise is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Use {
+pub enum NoisePurpose {
     /// Initial noise of a frame.
-    Start,
+    Initial,
     /// Noise added to a finished frame to bring it to the context's signal level.
     Context,
     /// Noise that churn adds between steps.
@@ -25,14 +25,14 @@ pub enum Use {
 const PURPOSES: u64 = 4;
 
 /// A sequential generator for an address, for values that are drawn one after another.
-pub fn rng(seed: u64, frame: u64, purpose: Use) -> ChaCha8Rng {
+pub fn rng(seed: u64, frame: u64, purpose: NoisePurpose) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(frame.wrapping_mul(PURPOSES).wrapping_add(purpose as u64));
     rng
 }
 
 /// Fills `out` with the N(0, 1) values of an address.
-pub fn fill(out: &mut [f32], seed: u64, frame: u64, purpose: Use) {
+pub fn fill(out: &mut [f32], seed: u64, frame: u64, purpose: NoisePurpose) {
     let [seed, frame] = [seed, frame].map(|x| [x as u32, (x >> 32) as u32]);
     for (block, out) in out.chunks_mut(4).enumerate() {
         let counter = [block as u32, purpose as u32, frame[0], frame[1]];
@@ -122,7 +122,7 @@ fn sin_cos_turns(x: f32) -> (f32, f32) {
 mod tests {
     use super::*;
 
-    fn draw(seed: u64, frame: u64, purpose: Use) -> Vec<f32> {
+    fn draw(seed: u64, frame: u64, purpose: NoisePurpose) -> Vec<f32> {
         let mut out = vec![0.0; 1000];
         fill(&mut out, seed, frame, purpose);
         out
@@ -131,13 +131,13 @@ mod tests {
     #[test]
     fn addresses_are_independent() {
         let all = [
-            draw(1, 5, Use::Start),
-            draw(1, 5, Use::Context),
-            draw(1, 6, Use::Start),
-            draw(2, 5, Use::Start),
-            draw(1, u64::MAX, Use::Context),
-            draw(1, 5, Use::Churn),
-            draw(1, 5, Use::Likelihood),
+            draw(1, 5, NoisePurpose::Initial),
+            draw(1, 5, NoisePurpose::Context),
+            draw(1, 6, NoisePurpose::Initial),
+            draw(2, 5, NoisePurpose::Initial),
+            draw(1, u64::MAX, NoisePurpose::Context),
+            draw(1, 5, NoisePurpose::Churn),
+            draw(1, 5, NoisePurpose::Likelihood),
         ];
         for (i, a) in all.iter().enumerate() {
             let mean = a.iter().sum::<f32>() / 1000.0;
@@ -148,7 +148,7 @@ mod tests {
             );
             assert!(all[..i].iter().all(|b| a != b));
         }
-        assert_eq!(all[0], draw(1, 5, Use::Start));
+        assert_eq!(all[0], draw(1, 5, NoisePurpose::Initial));
     }
 
     #[test]
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn tails_are_normal() {
         let mut out = vec![0.0; 400_000];
-        fill(&mut out, 9, 1, Use::Start);
+        fill(&mut out, 9, 1, NoisePurpose::Initial);
         // Two-sided tail probabilities of N(0, 1).
         for (x, tail) in [(1.0, 0.317_311), (2.0, 0.045_500), (3.0, 0.002_700)] {
             let beyond = out.iter().filter(|z| z.abs() > x).count() as f64 / 4e5;

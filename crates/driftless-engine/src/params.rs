@@ -69,7 +69,7 @@ impl fmt::Display for Solver {
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "clap", value(rename_all = "snake_case"))]
-pub enum Along {
+pub enum SamplingPath {
     /// The path that the world was trained on.
     #[default]
     Own,
@@ -79,7 +79,7 @@ pub enum Along {
     Cosine,
 }
 
-impl Along {
+impl SamplingPath {
     /// All values, in the order of the stored indices.
     pub const ALL: [Self; 3] = [Self::Own, Self::Linear, Self::Cosine];
 
@@ -102,7 +102,7 @@ impl Along {
     }
 }
 
-impl fmt::Display for Along {
+impl fmt::Display for SamplingPath {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(self.name())
     }
@@ -117,7 +117,7 @@ pub struct SamplerParams {
     /// The solver.
     pub solver: Solver,
     /// The path that the solver follows.
-    pub path: Along,
+    pub path: SamplingPath,
     /// Timestep shift: 1 spaces the signal levels evenly, above 1 puts more near the noise, below 1 more
     /// near the data (t′ = s t / (1 + (s − 1) t) for t = 1 − τ, Esser et al., 2024, eq. 23).
     pub shift: f32,
@@ -143,7 +143,7 @@ impl Default for SamplerParams {
         Self {
             steps: 4,
             solver: Solver::Shortcut,
-            path: Along::Own,
+            path: SamplingPath::Own,
             shift: 1.0,
             churn: 0.0,
             tolerance: 1e-2,
@@ -159,7 +159,7 @@ impl Default for SamplerParams {
 impl SamplerParams {
     /// The same parameters with the default solver settings: plain shortcut sampling.
     #[must_use]
-    pub fn plain(self) -> Self {
+    pub fn with_default_solver(self) -> Self {
         let Self {
             steps,
             solver,
@@ -265,7 +265,7 @@ impl SamplerParams {
                 "shift moves the levels, but a shortcut step is 1/K long: choose euler, midpoint or heun",
             );
         }
-        if shortcut && self.path != Along::Own {
+        if shortcut && self.path != SamplingPath::Own {
             return refuse(
                 "a shortcut step is 1/K long on the world's own path: set path to own, or choose \
                  euler, midpoint, heun or adaptive",
@@ -329,9 +329,9 @@ mod tests {
             };
             let fixed = !matches!(solver, Solver::Shortcut | Solver::Adaptive);
             assert_eq!(shifted.check().is_ok(), fixed, "{solver}");
-            for path in Along::ALL {
+            for path in SamplingPath::ALL {
                 let there = SamplerParams { path, ..of(solver) };
-                let goes = solver != Solver::Shortcut || path == Along::Own;
+                let goes = solver != Solver::Shortcut || path == SamplingPath::Own;
                 assert_eq!(there.check().is_ok(), goes, "{solver} {path}");
             }
         }

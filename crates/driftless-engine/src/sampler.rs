@@ -9,12 +9,12 @@ use driftless_data::Clip;
 use driftless_model::config::WorldConfig;
 use driftless_model::dynamics::step_index;
 
-use super::denoise::{Denoiser, Pass, step_coefficients};
+use super::denoise::{DenoisePass, Denoiser, step_coefficients};
 use super::network::{
     ContextNoise, DenoiseInput, FrameContext, FrameRequest, Network, Outcome, Readback,
 };
-use super::noise::Use;
-use super::{Attention, Engine, Painting, SamplerParams, Snapshot, Solver, StageTimes, noise};
+use super::noise::NoisePurpose;
+use super::{Attention, Engine, FrameTexture, SamplerParams, Snapshot, Solver, StageTimes, noise};
 use crate::{Error, Result};
 
 /// The [`Engine`] around a [`Network`].
@@ -33,13 +33,13 @@ pub struct Sampler<N> {
     noise: Vec<f32>,
     outcome: Option<Outcome>,
     recording_passes: bool,
-    passes: Vec<Pass>,
+    passes: Vec<DenoisePass>,
     /// Elements of the network's KV cache.
     cache_len: usize,
     residency: Residency,
     keep_on_device: bool,
     /// The last image, if it stayed on the device.
-    texture: Option<Arc<Painting>>,
+    texture: Option<Arc<FrameTexture>>,
 }
 
 /// Where the current `latent`, `past` and `image` are.
@@ -197,7 +197,7 @@ impl<N: Network> Sampler<N> {
 
     /// Runs the denoise passes: turns noise into the clean latent, in `z`.
     fn sample(&mut self, action: u32, params: &SamplerParams) -> Result<()> {
-        noise::fill(&mut self.z, params.seed, self.frame, Use::Start);
+        noise::fill(&mut self.z, params.seed, self.frame, NoisePurpose::Initial);
         for z in &mut self.z {
             *z *= params.temperature;
         }
@@ -218,7 +218,12 @@ impl<N: Network> Sampler<N> {
         let ContextNoise { tau, alpha, sigma } = self.context_noise(params)?;
         self.z.copy_from_slice(&self.latent);
         if tau < 1.0 {
-            noise::fill(&mut self.noise, params.seed, self.frame, Use::Context);
+            noise::fill(
+                &mut self.noise,
+                params.seed,
+                self.frame,
+                NoisePurpose::Context,
+            );
             for (z, noise) in self.z.iter_mut().zip(&self.noise) {
                 *z = alpha * *z + sigma * noise;
             }
@@ -321,11 +326,11 @@ impl<N: Network> Engine for Sampler<N> {
         Ok(&self.latent)
     }
 
-    fn stay(&mut self, on: bool) {
+    fn set_keep_on_device(&mut self, on: bool) {
         self.keep_on_device = on;
     }
 
-    fn painting(&self) -> Option<Arc<Painting>> {
+    fn frame_texture(&self) -> Option<Arc<FrameTexture>> {
         self.texture.clone()
     }
 
@@ -333,16 +338,16 @@ impl<N: Network> Engine for Sampler<N> {
         self.outcome
     }
 
-    fn trace(&mut self, on: bool) {
+    fn record_passes(&mut self, on: bool) {
         self.recording_passes = on;
         self.passes.clear();
     }
 
-    fn passes(&self) -> &[Pass] {
+    fn passes(&self) -> &[DenoisePass] {
         &self.passes
     }
 
-    fn inspect(&mut self, on: bool) {
+    fn record_attention(&mut self, on: bool) {
         self.network.record_attention(on);
     }
 

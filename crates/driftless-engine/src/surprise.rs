@@ -4,7 +4,7 @@ use super::denoise::Denoiser;
 use super::drift::latent_difference;
 use super::network::Network;
 use super::noise;
-use super::noise::Use;
+use super::noise::NoisePurpose;
 use crate::Result;
 
 /// Signal level at which the given frame is noised.
@@ -18,7 +18,12 @@ impl<N: Network> Denoiser<'_, N> {
         let at = self.world.flow.path.at(tau)?;
         let (alpha, sigma) = (at.alpha as f32, at.sigma as f32);
         let mut z = vec![0.0; x.len()];
-        noise::fill(&mut z, self.params.seed, self.frame, Use::Likelihood);
+        noise::fill(
+            &mut z,
+            self.params.seed,
+            self.frame,
+            NoisePurpose::Likelihood,
+        );
         for (z, x) in z.iter_mut().zip(x) {
             *z = alpha * x + sigma * *z;
         }

@@ -21,7 +21,7 @@ use driftless_model::tokenizer::Tokenizer;
 use crate::Gpu;
 
 /// A small world with a non-square grid and widths that are not multiples of a vector.
-pub fn plain() -> WorldConfig {
+pub fn small_config() -> WorldConfig {
     let action = |name: &str| ActionSpec {
         name: name.to_owned(),
         keys: vec![],
@@ -59,15 +59,15 @@ pub fn plain() -> WorldConfig {
 }
 
 /// Worlds with shapes that are edge cases for the backends.
-pub fn shapes() -> Vec<(&'static str, WorldConfig)> {
+pub fn edge_case_configs() -> Vec<(&'static str, WorldConfig)> {
     let with = |change: fn(&mut WorldConfig)| {
-        let mut config = plain();
+        let mut config = small_config();
         change(&mut config);
         config.check().unwrap();
         config
     };
     vec![
-        ("plain", plain()),
+        ("plain", small_config()),
         (
             "whole vectors, layers after the last temporal attention",
             with(|c| {

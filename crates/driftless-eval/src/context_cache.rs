@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Tensor};
 
 use driftless_data::Episode;
 use driftless_engine::noise;
-use driftless_engine::noise::Use;
+use driftless_engine::noise::NoisePurpose;
 use driftless_flow::prediction::Prediction;
 use driftless_model::checkpoint::WorldModel;
 use driftless_model::dynamics::{DynamicsInput, step_index};
@@ -107,7 +107,7 @@ impl<'a> ContextCache<'a> {
             let mut noise = vec![0.0; z.elem_count()];
             let frame_noise = noise.chunks_exact_mut(self.world.config.latent_len());
             for (frame_noise, &t) in frame_noise.zip(frames) {
-                noise::fill(frame_noise, self.seed, t as u64, Use::Context);
+                noise::fill(frame_noise, self.seed, t as u64, NoisePurpose::Context);
             }
             let at = self.world.config.flow.path.at(self.signal)?;
             let noise = Tensor::from_vec(noise, z.shape(), self.device())?;

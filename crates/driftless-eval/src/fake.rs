@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use driftless_data::{ActionSpec, Clip, Episode};
-use driftless_engine::{Engine, Error, Pass, Result, SamplerParams, Snapshot, StageTimes};
+use driftless_engine::{DenoisePass, Engine, Error, Result, SamplerParams, Snapshot, StageTimes};
 use driftless_model::config::{DynamicsConfig, FORMAT_VERSION, TokenizerConfig, WorldConfig};
 
 /// What a [`FakeEngine`] shows after a step.
@@ -124,9 +124,9 @@ impl Engine for FakeEngine {
         Ok(&self.latent)
     }
 
-    fn trace(&mut self, _on: bool) {}
+    fn record_passes(&mut self, _on: bool) {}
 
-    fn passes(&self) -> &[Pass] {
+    fn passes(&self) -> &[DenoisePass] {
         &[]
     }
 

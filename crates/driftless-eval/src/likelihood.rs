@@ -17,7 +17,7 @@ use candle_core::Tensor;
 use serde::Serialize;
 
 use driftless_data::Episode;
-use driftless_engine::noise::Use;
+use driftless_engine::noise::NoisePurpose;
 use driftless_engine::{SamplerParams, noise};
 use driftless_flow::likelihood::{
     Integrator, LogLikelihood, Probe, Probes, log_likelihood_between,
@@ -294,7 +294,8 @@ fn draw_noise(
     queries: &[FrameQuery],
     options: &LikelihoodOptions,
 ) -> Result<(Tensor, Probes)> {
-    let address = |q: &FrameQuery| noise::rng(options.seed, q.frame as u64, Use::Likelihood);
+    let address =
+        |q: &FrameQuery| noise::rng(options.seed, q.frame as u64, NoisePurpose::Likelihood);
     let mut rngs: Vec<_> = queries.iter().map(address).collect();
     let one = x.narrow(0, 0, 1)?;
     let mut draw = |kind: Probe| -> Result<Tensor> {

@@ -4,7 +4,7 @@ use candle_core::Device;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use driftless_engine::testing::{actions, plain, shapes, world};
+use driftless_engine::testing::{actions, edge_case_configs, small_config, world};
 use driftless_engine::{CandleEngine, Engine, Solver};
 use driftless_flow::likelihood::Divergence;
 use driftless_flow::path::Path;
@@ -76,7 +76,7 @@ fn clean(conditioned: &ConditionedFrames, config: &WorldConfig, z: &Tensor, tau:
 
 #[test]
 fn context_matches_the_engine() {
-    for (name, config) in shapes() {
+    for (name, config) in edge_case_configs() {
         let world_ = world(&config);
         let window = config.dynamics.context;
         let episode = episode(&config, window + 1);
@@ -88,7 +88,7 @@ fn context_matches_the_engine() {
         };
         let mut engine = CandleEngine::new(world(&config)).unwrap();
         engine.reset(&episode.clip(0..window), &params).unwrap();
-        engine.trace(true);
+        engine.record_passes(true);
         engine.step(2, &params).unwrap();
         let signal = f64::from(params.context_signal);
         let mut cache = ContextCache::new(&world_, &episode, signal, 5).unwrap();
@@ -110,7 +110,7 @@ fn context_matches_the_engine() {
 /// Compares with a training step of one clean and one noised copy, [1, T, ..].
 #[test]
 fn batches_match_training() {
-    for (name, config) in shapes() {
+    for (name, config) in edge_case_configs() {
         let world = world(&config);
         let (frames, first) = (2 * BATCH + 5, config.dynamics.context);
         let (episode, device) = (episode(&config, frames), &Device::Cpu);
@@ -118,10 +118,11 @@ fn batches_match_training() {
         let mut all = ContextCache::new(&world, &episode, signal, 1).unwrap();
         all.advance(0, frames).unwrap();
         let (past, context) = all.whole(frames).unwrap();
-        let z = context
-            .zeros_like()
-            .unwrap()
-            .normal_like(&mut noise::rng(3, 0, Use::Start));
+        let z =
+            context
+                .zeros_like()
+                .unwrap()
+                .normal_like(&mut noise::rng(3, 0, NoisePurpose::Initial));
         let z = z.unwrap();
         let twice = |a: &Tensor, b: &Tensor| Tensor::cat(&[a, b], 1).unwrap();
         let row = |x: &Tensor| x.unsqueeze(0).unwrap();
@@ -165,7 +166,7 @@ fn batches_match_training() {
 #[test]
 fn untrained_network_has_a_known_density() {
     // An untrained dynamics predicts x̂ = 0: z ~ N(0, σ²).
-    let config = plain();
+    let config = small_config();
     let mut world = world(&config);
     world.dynamics = Dynamics::new(&Params::seeded(1, &Device::Cpu), &config).unwrap();
     let episode = episode(&config, 7);
@@ -202,7 +203,7 @@ fn untrained_network_has_a_known_density() {
 
 #[test]
 fn estimates_agree_with_the_exact_divergence() {
-    let config = plain();
+    let config = small_config();
     let world = world(&config);
     let episode = episode(&config, 9);
     let queries = real_queries(&episode, 5..9);
@@ -239,7 +240,7 @@ fn estimates_agree_with_the_exact_divergence() {
 #[test]
 fn results_do_not_depend_on_the_batch() {
     for prediction in [Prediction::X, Prediction::Eps] {
-        let mut config = plain();
+        let mut config = small_config();
         config.flow.prediction = prediction;
         let world = world(&config);
         let episode = episode(&config, 30);
@@ -280,8 +281,8 @@ fn results_do_not_depend_on_the_batch() {
 
 #[test]
 fn every_world_has_likelihoods() {
-    let mut all = shapes();
-    all.push(("noise", plain()));
+    let mut all = edge_case_configs();
+    all.push(("noise", small_config()));
     if let Some((_, config)) = all.last_mut() {
         config.flow.prediction = Prediction::Eps;
         config.flow.path = Path::Cosine;
@@ -312,7 +313,7 @@ fn every_world_has_likelihoods() {
 
 #[test]
 fn invalid_input_is_an_error() {
-    let config = plain();
+    let config = small_config();
     let world = world(&config);
     let long = episode(&config, 9);
     let error = |episode: &Episode, wanted: Option<Range<usize>>| {

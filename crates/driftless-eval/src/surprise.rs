@@ -175,11 +175,11 @@ fn with_error(mean: &MeanBits) -> String {
 mod tests {
     use super::*;
     use crate::table;
-    use driftless_engine::testing::{clip, plain, world};
+    use driftless_engine::testing::{clip, small_config, world};
 
     #[test]
     fn report_compares_with_perturbed_frames() {
-        let config = plain();
+        let config = small_config();
         let (world, clip) = (world(&config), clip(&config, 12));
         let episode = Episode {
             height: config.image[0],

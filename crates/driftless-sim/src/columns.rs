@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use driftless_data::{Clip, Episode, ExtraArray, PathError as _};
-use driftless_engine::{Along, SamplerParams, Solver};
+use driftless_engine::{SamplerParams, SamplingPath, Solver};
 
 use crate::{Error, Result};
 
@@ -37,7 +37,7 @@ const MAX_EXACT: usize = 1 << 24;
 /// The sampler parameters of a frame; [`Columns::sampler_params`] reads them.
 pub(super) fn sampler_params(params: &SamplerParams) -> [(&'static str, Vec<f32>); 10] {
     let solver = Solver::ALL.iter().position(|s| *s == params.solver);
-    let path = Along::ALL.iter().position(|p| *p == params.path);
+    let path = SamplingPath::ALL.iter().position(|p| *p == params.path);
     [
         ("steps", params.steps as f32),
         ("context_signal", params.context_signal),
@@ -186,7 +186,7 @@ impl<'a> Columns<'a> {
         Ok(SamplerParams {
             steps: self.count("steps", t)?,
             solver: Solver::ALL[index("solver", Solver::ALL.len())?],
-            path: Along::ALL[index("path", Along::ALL.len())?],
+            path: SamplingPath::ALL[index("path", SamplingPath::ALL.len())?],
             shift: number("shift")?,
             churn: number("churn")?,
             tolerance: number("tolerance")?,

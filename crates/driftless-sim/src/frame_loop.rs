@@ -156,8 +156,8 @@ impl SimLoop<'_> {
             (None, Some(truth_source)) => truth_source.ended(),
             (None, None) => outcome.is_some_and(Outcome::ends) && self.ends_restart,
         };
-        let image = match self.player.painting() {
-            Some(painting) => Picture::Painting(painting),
+        let image = match self.player.frame_texture() {
+            Some(painting) => Picture::FrameTexture(painting),
             None => Picture::Bytes(self.player.image()?.into()),
         };
         Ok(Frame {

@@ -149,7 +149,7 @@ fn read_text_actions(path: &Path, known: &[ActionSpec]) -> Result<Vec<u32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use driftless_engine::testing::plain as world;
+    use driftless_engine::testing::small_config as world;
 
     fn read(text: &str) -> Result<Vec<u32>> {
         let file = tempfile::NamedTempFile::new().unwrap();

@@ -35,7 +35,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use script::ActionScript;
 
 use driftless_data::Episode;
-use driftless_engine::{Outcome, Painting, SamplerParams, Seat, StageTimes};
+use driftless_engine::{FrameTexture, GpuSource, Outcome, SamplerParams, StageTimes};
 
 pub use columns::{OF_SESSION, recorded_seed};
 pub use comparison::{Beside, simulator_of};
@@ -52,7 +52,7 @@ pub const FRAMES_IN_FLIGHT: usize = 3;
 pub const FREE_SEEDS: u64 = 1 << 24;
 
 /// Makes the player, on the given device. Called once for each thread, inside it.
-pub type PlayerFactory = dyn Fn(&Seat) -> Result<Box<dyn Player>> + Send + Sync;
+pub type PlayerFactory = dyn Fn(&GpuSource) -> Result<Box<dyn Player>> + Send + Sync;
 
 /// How fast frames are made.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -227,7 +227,7 @@ pub enum Picture {
     /// u8 RGB `[H, W, 3]`.
     Bytes(Arc<[u8]>),
     /// A texture on the device that the window draws with.
-    Painting(Arc<Painting>),
+    FrameTexture(Arc<FrameTexture>),
 }
 
 impl Picture {
@@ -235,7 +235,7 @@ impl Picture {
     pub fn bytes(&self) -> Option<&[u8]> {
         match self {
             Self::Bytes(bytes) => Some(bytes),
-            Self::Painting(_) => None,
+            Self::FrameTexture(_) => None,
         }
     }
 }
@@ -257,7 +257,7 @@ pub struct Options {
     /// Makes the player inside the thread.
     pub player: Arc<PlayerFactory>,
     /// The device to compute on.
-    pub seat: Seat,
+    pub gpu_source: GpuSource,
     /// The history of an earlier thread, to continue from its current frame.
     pub from: Option<Arc<History>>,
     /// Index of the first starting context.

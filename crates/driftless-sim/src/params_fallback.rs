@@ -46,10 +46,11 @@ pub(super) fn with_fallback<T>(
             Ok((seeded(working), value))
         }
         Err(error)
-            if error.is_argument() && (requested != working || *requested != requested.plain()) =>
+            if error.is_argument()
+                && (requested != working || *requested != requested.with_default_solver()) =>
         {
             if requested == working {
-                *working = working.plain();
+                *working = working.with_default_solver();
             }
             *requested = *working;
             ports.send_message(Message::ParamsRefused {

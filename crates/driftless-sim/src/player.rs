@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use driftless_data::Clip;
 use driftless_engine::{
-    Engine, Outcome, Painting, SamplerParams, Snapshot, StageTimes, reencoding_error,
+    Engine, FrameTexture, Outcome, SamplerParams, Snapshot, StageTimes, reencoding_error,
 };
 use driftless_worlds::{Simulator, SimulatorSnapshot, SimulatorState};
 
@@ -73,7 +73,7 @@ pub trait Player: Send {
     fn set_keep_on_device(&mut self, _on: bool) {}
 
     /// The last frame as a texture on the window's device; `None` if it is not there.
-    fn painting(&self) -> Option<Arc<Painting>> {
+    fn frame_texture(&self) -> Option<Arc<FrameTexture>> {
         None
     }
 
@@ -90,7 +90,7 @@ pub trait Player: Send {
     fn restore(&mut self, saved: &Saved) -> Result<()>;
 
     /// Turns [`Player::passes`] on or off, from the next frame on.
-    fn trace(&mut self, on: bool);
+    fn record_passes(&mut self, on: bool);
 
     /// The last frame's denoising passes; empty for a simulator and while tracing is off.
     ///
@@ -270,11 +270,11 @@ impl Player for Dream {
     }
 
     fn set_keep_on_device(&mut self, on: bool) {
-        self.engine.stay(on);
+        self.engine.set_keep_on_device(on);
     }
 
-    fn painting(&self) -> Option<Arc<Painting>> {
-        self.engine.painting()
+    fn frame_texture(&self) -> Option<Arc<FrameTexture>> {
+        self.engine.frame_texture()
     }
 
     fn snapshot(&mut self) -> Result<Saved> {
@@ -288,13 +288,13 @@ impl Player for Dream {
         }
     }
 
-    fn trace(&mut self, on: bool) {
-        self.engine.trace(on);
+    fn record_passes(&mut self, on: bool) {
+        self.engine.record_passes(on);
     }
 
     fn passes(&mut self) -> Result<Vec<TracedPass>> {
         let passes = self.engine.passes().to_vec();
-        let decode = |pass: driftless_engine::Pass| {
+        let decode = |pass: driftless_engine::DenoisePass| {
             Ok(TracedPass {
                 tau: pass.tau,
                 noisy: self.engine.decode(&pass.z)?,
@@ -306,7 +306,7 @@ impl Player for Dream {
 
     fn inspect(&mut self, on: bool) {
         self.inspecting = on;
-        self.engine.inspect(on);
+        self.engine.record_attention(on);
     }
 
     fn inspection(&mut self) -> Result<Option<Inspection>> {
@@ -412,7 +412,7 @@ impl Player for Real {
         Ok(())
     }
 
-    fn trace(&mut self, _: bool) {}
+    fn record_passes(&mut self, _: bool) {}
 
     fn passes(&mut self) -> Result<Vec<TracedPass>> {
         Ok(Vec::new())

@@ -24,7 +24,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 fn options() -> Options {
     Options {
         player: fake::factory(|| Ok(Fake::new())),
-        seat: Seat::Own,
+        gpu_source: GpuSource::Own,
         from: None,
         context: 0,
         actions: Arc::default(),
@@ -220,7 +220,7 @@ fn failing_solver_falls_back_to_plain() {
         action: fake::HARD,
         since: Instant::now(),
     });
-    assert_eq!(step(&sim).params, adaptive.plain());
+    assert_eq!(step(&sim).params, adaptive.with_default_solver());
     let Message::ParamsRefused { why, kept } = next_message(&sim) else {
         panic!("unexpected message");
     };

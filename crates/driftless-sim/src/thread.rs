@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError};
 
-use driftless_engine::{SamplerParams, Seat};
+use driftless_engine::{GpuSource, SamplerParams};
 
 use super::comparison::GroundTruthSource;
 use super::params_fallback::draw_seed;
@@ -67,22 +67,22 @@ pub(super) fn run(options: &Options, session: Option<Session>, ports: &Ports) ->
         Ok(Ok(())) => {}
         Ok(Err(error)) => ports.send_message(Message::Failed {
             what: error.to_string(),
-            device: error.is_device() || is_lost(&options.seat),
+            device: error.is_device() || is_lost(&options.gpu_source),
         }),
         Err(panic) => ports.send_message(Message::Failed {
             what: format!(
                 "the world-model thread panicked: {}",
                 panic_text(panic.as_ref())
             ),
-            device: is_lost(&options.seat),
+            device: is_lost(&options.gpu_source),
         }),
     }
     exit
 }
 
 /// Whether the engine computes on the window's device and that device is lost.
-fn is_lost(seat: &Seat) -> bool {
-    matches!(seat, Seat::Shared(gpu) if gpu.is_lost())
+fn is_lost(gpu_source: &GpuSource) -> bool {
+    matches!(gpu_source, GpuSource::Shared(gpu) if gpu.is_lost())
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {
@@ -161,7 +161,7 @@ pub(super) struct SimLoop<'a> {
 
 impl<'a> SimLoop<'a> {
     fn start(options: &'a Options, exit: &'a mut ThreadExit, ports: &'a Ports) -> Result<Self> {
-        let mut player = (options.player)(&options.seat)?;
+        let mut player = (options.player)(&options.gpu_source)?;
         // A recording needs every frame in memory.
         player.set_keep_on_device(exit.session.is_none());
         let mut sim = Self {
@@ -281,7 +281,7 @@ impl<'a> SimLoop<'a> {
             Command::Pace(pace) => self.pace = pace,
             Command::Trace(on) => {
                 self.tracing = on;
-                self.player.trace(on);
+                self.player.record_passes(on);
             }
             Command::Inspect(on) => {
                 self.inspecting = on;

@@ -39,7 +39,7 @@ pub(super) fn tokenizer(run: &TrainingRun, store: &FrameStore) -> Result<Contact
 /// # Errors
 /// Returns an error if no episode is long enough or the saved world cannot be read.
 pub(super) fn dynamics(run: &TrainingRun, store: &FrameStore) -> Result<ContactSheet> {
-    let mut engine = driftless_engine::open_on(&run.checkpoint(), &run.device)?;
+    let mut engine = driftless_engine::open_on_candle(&run.checkpoint(), &run.device)?;
     let params = SamplerParams::default();
     compare(run, store, run.world.dynamics.context, &mut |e, start| {
         let context = store.clip(e, start - run.world.dynamics.context..start)?;

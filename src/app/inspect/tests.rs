@@ -6,7 +6,7 @@ use eframe::egui::{
     Context, Event, Modifiers, PointerButton, Pos2, RawInput, Rect, Vec2, pos2, vec2,
 };
 
-use driftless_engine::testing::{clip, plain, world};
+use driftless_engine::testing::{clip, small_config, world};
 use driftless_engine::{CpuEngine, Engine, SamplerParams, StageTimes};
 use driftless_sim::Picture;
 
@@ -14,9 +14,9 @@ use super::*;
 
 /// A small engine's inspection data after a few frames, and its attention.
 pub(super) fn inspection() -> (Inspection, Attention) {
-    let config = plain();
+    let config = small_config();
     let mut engine = CpuEngine::new(&world(&config)).unwrap();
-    engine.inspect(true);
+    engine.record_attention(true);
     let params = SamplerParams::default();
     engine.reset(&clip(&config, 4), &params).unwrap();
     let attention = engine.attention().unwrap().unwrap();

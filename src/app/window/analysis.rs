@@ -191,7 +191,7 @@ impl Window {
     /// Records a frame's measurements; `latency` (ms) is set if the frame is the first to show a key.
     pub(super) fn record_sample(&mut self, frame: &Frame, latency: Option<f64>, shown: bool) {
         // A rewound frame was measured when it was generated.
-        if self.session.learned && frame.times.sum().is_zero() {
+        if self.session.learned && frame.times.total().is_zero() {
             return;
         }
         let outcome = frame.outcome;

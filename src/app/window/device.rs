@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use eframe::egui_wgpu;
 
-use driftless_engine::{Gpu, Seat};
+use driftless_engine::{Gpu, GpuSource};
 
 use super::{Window, WorldThread};
 use crate::app::denoising::DenoisingStrip;
@@ -20,10 +20,10 @@ impl Window {
     /// Returns an error if the window has no renderer.
     pub fn attach(&mut self, creation: &eframe::CreationContext<'_>) -> crate::Result<()> {
         let size = self.session.world.image;
-        (self.render, self.seat) = prepare_window(creation, &self.setup.waker, size)?;
+        (self.render, self.gpu_source) = prepare_window(creation, &self.setup.waker, size)?;
         self.context = creation.egui_ctx.clone();
-        if let Seat::Shared(_) = self.session.sim.seat {
-            self.session.sim.seat = self.seat.clone();
+        if let GpuSource::Shared(_) = self.session.sim.gpu_source {
+            self.session.sim.gpu_source = self.gpu_source.clone();
         }
         // Textures on the old device are lost.
         let frame = self.frame.take();
@@ -44,7 +44,7 @@ impl Window {
 
     /// Whether the window's device has been lost after drawing with it.
     pub fn is_lost(&self) -> bool {
-        let lost = matches!(&self.seat, Seat::Shared(gpu) if gpu.is_lost());
+        let lost = matches!(&self.gpu_source, GpuSource::Shared(gpu) if gpu.is_lost());
         lost && self.drawn && !self.setup.close.load(Ordering::Relaxed)
     }
 
@@ -54,7 +54,7 @@ impl Window {
             return;
         };
         let from = failure.history.take().map(Arc::new);
-        self.session.sim.seat = Seat::Processor;
+        self.session.sim.gpu_source = GpuSource::Unavailable;
         self.restart_from(from);
     }
 }
@@ -71,12 +71,12 @@ pub(super) fn prepare_window(
     creation: &eframe::CreationContext<'_>,
     waker: &Waker,
     size: [usize; 2],
-) -> crate::Result<(egui_wgpu::RenderState, Seat)> {
+) -> crate::Result<(egui_wgpu::RenderState, GpuSource)> {
     let Some(state) = &creation.wgpu_render_state else {
         return Err(no_adapter("the window has no renderer"));
     };
     install_presenter(state, size);
     waker.attach(&creation.egui_ctx);
     let gpu = Gpu::shared(&state.adapter, state.device.clone(), state.queue.clone());
-    Ok((state.clone(), gpu.map_or(Seat::Own, Seat::Shared)))
+    Ok((state.clone(), gpu.map_or(GpuSource::Own, GpuSource::Shared)))
 }

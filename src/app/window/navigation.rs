@@ -261,7 +261,7 @@ impl Window {
         let mut session = std::mem::replace(&mut self.session, to);
         // Scripted actions apply only at the start.
         session.sim.actions = Arc::default();
-        self.session.sim.seat = self.seat.clone();
+        self.session.sim.gpu_source = self.gpu_source.clone();
         self.recording = recording;
         self.frame = None;
         self.engine.clear();

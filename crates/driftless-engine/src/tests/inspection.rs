@@ -20,12 +20,12 @@ fn weight_rows(attention: &Attention) -> Vec<&[f32]> {
 
 #[test]
 fn backends_record_equal_attention() {
-    for (name, config) in shapes() {
+    for (name, config) in edge_case_configs() {
         let mut fast = CpuEngine::new(&world(&config)).unwrap();
         let mut reference = CandleEngine::new(world(&config)).unwrap();
         let start = clip(&config, 3);
         for engine in [&mut fast as &mut dyn Engine, &mut reference] {
-            engine.inspect(true);
+            engine.record_attention(true);
             engine.reset(&start, &varying_params(0)).unwrap();
         }
         for (frame, &action) in actions(&config, 24, 5).iter().enumerate() {
@@ -59,7 +59,7 @@ fn backends_record_equal_attention() {
 
 #[test]
 fn recording_attention_keeps_frames() {
-    for (name, config) in shapes() {
+    for (name, config) in edge_case_configs() {
         let engines = || -> [Box<dyn Engine>; 2] {
             [
                 Box::new(CpuEngine::new(&world(&config)).unwrap()),
@@ -67,7 +67,7 @@ fn recording_attention_keeps_frames() {
             ]
         };
         for (mut plain_engine, mut recording) in engines().into_iter().zip(engines()) {
-            recording.inspect(true);
+            recording.record_attention(true);
             for engine in [&mut plain_engine, &mut recording] {
                 engine.reset(&clip(&config, 3), &varying_params(0)).unwrap();
                 for (frame, &action) in actions(&config, 16, 5).iter().enumerate() {
@@ -85,7 +85,7 @@ fn recording_attention_keeps_frames() {
 /// With a logit scale of 0 only the biases remain: −n ln 2 for n frames back, and 0 within a frame.
 #[test]
 fn attention_of_known_logits() {
-    let config = plain();
+    let config = small_config();
     let (heads, context) = (config.dynamics.heads, config.dynamics.context);
     let mut world = world(&config);
     for layer in &mut world.dynamics.layers {
@@ -97,7 +97,7 @@ fn attention_of_known_logits() {
             Tensor::zeros((heads, 1), candle_core::DType::F32, &Device::Cpu).unwrap();
     }
     let mut engine = CpuEngine::new(&world).unwrap();
-    engine.inspect(true);
+    engine.record_attention(true);
     engine
         .reset(&clip(&config, 4), &SamplerParams::default())
         .unwrap();
@@ -117,7 +117,7 @@ fn attention_of_known_logits() {
 
 #[test]
 fn attention_belongs_to_the_last_frame() {
-    let config = plain();
+    let config = small_config();
     let engines: [Box<dyn Engine>; 2] = [
         Box::new(CpuEngine::new(&world(&config)).unwrap()),
         Box::new(CandleEngine::new(world(&config)).unwrap()),
@@ -125,7 +125,7 @@ fn attention_belongs_to_the_last_frame() {
     for mut engine in engines {
         let params = SamplerParams::default();
         engine.reset(&clip(&config, 2), &params).unwrap();
-        engine.inspect(true);
+        engine.record_attention(true);
         assert_eq!(
             engine.attention().unwrap(),
             None,
@@ -140,16 +140,16 @@ fn attention_belongs_to_the_last_frame() {
         engine.restore(&snapshot).unwrap();
         assert_eq!(engine.attention().unwrap(), None);
         engine.step(2, &params).unwrap();
-        engine.inspect(false);
+        engine.record_attention(false);
         assert_eq!(engine.attention().unwrap(), None);
     }
 }
 
 #[test]
 fn attention_indices_are_checked() {
-    let config = plain();
+    let config = small_config();
     let mut engine = CpuEngine::new(&world(&config)).unwrap();
-    engine.inspect(true);
+    engine.record_attention(true);
     engine
         .reset(&clip(&config, 1), &SamplerParams::default())
         .unwrap();
@@ -168,7 +168,7 @@ fn attention_indices_are_checked() {
 
 #[test]
 fn reencoding_error_matches_definition() {
-    let config = plain();
+    let config = small_config();
     let mut engine = CpuEngine::new(&world(&config)).unwrap();
     let params = SamplerParams::default();
     engine.reset(&clip(&config, 2), &params).unwrap();
@@ -188,7 +188,7 @@ fn reencoding_error_matches_definition() {
 #[test]
 fn surprise_leaves_state_unchanged() {
     for prediction in [Prediction::X, Prediction::V] {
-        let mut config = plain();
+        let mut config = small_config();
         config.flow.prediction = prediction;
         let (mut engine, mut control) = (
             CpuEngine::new(&world(&config)).unwrap(),

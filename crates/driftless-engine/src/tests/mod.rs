@@ -11,8 +11,8 @@ use driftless_flow::prediction::Prediction;
 use driftless_model::checkpoint::WorldModel;
 use driftless_model::config::WorldConfig;
 
-use super::testing::{actions, clip, gpu, plain, shapes, world};
-use super::{Along, SamplerParams, Solver};
+use super::testing::{actions, clip, edge_case_configs, gpu, small_config, world};
+use super::{SamplerParams, SamplingPath, Solver};
 
 /// Sampler parameters that change from frame to frame.
 fn varying_params(frame: usize) -> SamplerParams {
@@ -26,11 +26,11 @@ fn varying_params(frame: usize) -> SamplerParams {
         ][frame / 3 % 5],
         steps: [1, 8, 2, 4, 3][frame / 3 % 5],
         path: [
-            Along::Own,
-            Along::Own,
-            Along::Cosine,
-            Along::Linear,
-            Along::Own,
+            SamplingPath::Own,
+            SamplingPath::Own,
+            SamplingPath::Cosine,
+            SamplingPath::Linear,
+            SamplingPath::Own,
         ][frame / 3 % 5],
         churn: [0.0, 0.0, 0.5, 0.0, 0.0][frame / 3 % 5],
         shift: [1.0, 1.0, 2.0, 1.0, 0.5][frame / 3 % 5],

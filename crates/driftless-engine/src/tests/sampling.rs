@@ -29,7 +29,7 @@ fn play(engine: &mut dyn Engine, frames: usize, first: usize) -> Vec<(Vec<u32>, 
 
 #[test]
 fn same_seed_replays_exactly() {
-    let config = plain();
+    let config = small_config();
     let start = clip(&config, 4);
     for mut engine in engines(&config) {
         engine.reset(&start, &varying_params(0)).unwrap();
@@ -49,7 +49,7 @@ fn same_seed_replays_exactly() {
 
 #[test]
 fn snapshots_replay_exactly() {
-    let config = plain();
+    let config = small_config();
     for mut engine in engines(&config) {
         engine.reset(&clip(&config, 1), &varying_params(0)).unwrap();
         let size = engine.snapshot().unwrap().state.len();
@@ -76,7 +76,7 @@ fn snapshots_replay_exactly() {
 
 #[test]
 fn foreign_snapshot_is_rejected() {
-    let (config, mut larger) = (plain(), plain());
+    let (config, mut larger) = (small_config(), small_config());
     larger.dynamics.context += 1;
     for (mut engine, mut other) in engines(&config).into_iter().zip(engines(&larger)) {
         engine.reset(&clip(&config, 2), &varying_params(0)).unwrap();
@@ -93,7 +93,7 @@ fn foreign_snapshot_is_rejected() {
 
 #[test]
 fn reset_uses_the_last_context_frames() {
-    let config = plain();
+    let config = small_config();
     let long = clip(&config, 12);
     let len = config.image_len();
     let fits = Clip {
@@ -115,7 +115,7 @@ fn reset_uses_the_last_context_frames() {
 
 #[test]
 fn context_and_action_matter() {
-    let config = plain();
+    let config = small_config();
     let start = clip(&config, 5);
     for mut engine in engines(&config) {
         let mut after = |context: usize, action: u32| -> Vec<f32> {
@@ -142,7 +142,7 @@ fn context_and_action_matter() {
 
 #[test]
 fn solvers_converge() {
-    let config = plain();
+    let config = small_config();
     let start = clip(&config, 4);
     for mut engine in engines(&config) {
         let mut after = |solver, steps, tolerance| {
@@ -181,7 +181,7 @@ fn solvers_converge() {
 #[test]
 fn paths_converge() {
     for trained in [Path::Linear, Path::Cosine] {
-        let mut config = plain();
+        let mut config = small_config();
         config.flow.path = trained;
         let start = clip(&config, 4);
         for mut engine in engines(&config) {
@@ -192,24 +192,24 @@ fn paths_converge() {
                     steps,
                     ..Default::default()
                 };
-                engine.trace(true);
+                engine.record_passes(true);
                 engine.reset(&start, &params).unwrap();
                 engine.step(1, &params).unwrap();
                 let levels: Vec<f32> = engine.passes().iter().map(|pass| pass.tau).collect();
                 (engine.latent().unwrap().to_vec(), levels)
             };
             let same = match trained {
-                Path::Cosine => Along::Cosine,
-                _ => Along::Linear,
+                Path::Cosine => SamplingPath::Cosine,
+                _ => SamplingPath::Linear,
             };
-            assert_eq!(after(Along::Own, 6), after(same, 6));
-            let (fine, _) = after(Along::Own, 1000);
+            assert_eq!(after(SamplingPath::Own, 6), after(same, 6));
+            let (fine, _) = after(SamplingPath::Own, 1000);
             let other = match trained {
-                Path::Cosine => Along::Linear,
-                _ => Along::Cosine,
+                Path::Cosine => SamplingPath::Linear,
+                _ => SamplingPath::Cosine,
             };
             let (coarse, levels) = after(other, 6);
-            assert_ne!(levels, after(Along::Own, 6).1);
+            assert_ne!(levels, after(SamplingPath::Own, 6).1);
             let gap = |latent: &[f32]| largest_difference(&fine, latent);
             let (coarse, finer) = (gap(&coarse), gap(&after(other, 1000).0));
             assert!(finer < 0.05 * coarse, "{other} {coarse} {finer}");
@@ -219,7 +219,7 @@ fn paths_converge() {
 
 #[test]
 fn tighter_tolerance_takes_more_passes() {
-    let config = plain();
+    let config = small_config();
     let start = clip(&config, 4);
     for mut engine in engines(&config) {
         let mut passes = |tolerance| {
@@ -228,7 +228,7 @@ fn tighter_tolerance_takes_more_passes() {
                 tolerance,
                 ..Default::default()
             };
-            engine.trace(true);
+            engine.record_passes(true);
             engine.reset(&start, &params).unwrap();
             engine.step(1, &params).map(|_| engine.passes().len())
         };
@@ -239,7 +239,7 @@ fn tighter_tolerance_takes_more_passes() {
 
 #[test]
 fn noise_prediction_starts_above_zero() {
-    let mut config = plain();
+    let mut config = small_config();
     config.flow.prediction = Prediction::Eps;
     let params = SamplerParams {
         steps: 2,
@@ -247,7 +247,7 @@ fn noise_prediction_starts_above_zero() {
     };
     let mut guesses = Vec::new();
     for mut engine in engines(&config) {
-        engine.trace(true);
+        engine.record_passes(true);
         engine.reset(&clip(&config, 4), &params).unwrap();
         engine.step(1, &params).unwrap();
         let levels: Vec<f32> = engine.passes().iter().map(|pass| pass.tau).collect();
@@ -268,7 +268,7 @@ fn noise_prediction_starts_above_zero() {
 
 #[test]
 fn churn_depends_on_the_seed() {
-    let config = plain();
+    let config = small_config();
     let start = clip(&config, 4);
     for mut engine in engines(&config) {
         let mut after = |churn, seed| {
@@ -295,7 +295,7 @@ fn churn_depends_on_the_seed() {
 
 #[test]
 fn guidance_extrapolates_from_unknown_action() {
-    let config = plain();
+    let config = small_config();
     for mut engine in engines(&config) {
         let mut after = |action, guidance| {
             let params = SamplerParams {
@@ -324,7 +324,7 @@ fn guidance_extrapolates_from_unknown_action() {
 
 #[test]
 fn guidance_needs_unknown_action() {
-    let mut config = plain();
+    let mut config = small_config();
     config.dynamics.unknown_action = false;
     let params = SamplerParams {
         guidance: 1.5,
@@ -338,13 +338,13 @@ fn guidance_needs_unknown_action() {
 
 #[test]
 fn recorded_passes_lead_to_the_frame() {
-    let config = plain();
+    let config = small_config();
     for mut engine in engines(&config) {
         let params = SamplerParams::default();
         engine.reset(&clip(&config, 4), &params).unwrap();
         engine.step(1, &params).unwrap();
         assert!(engine.passes().is_empty());
-        engine.trace(true);
+        engine.record_passes(true);
         engine.step(1, &params).unwrap();
         let passes = engine.passes().to_vec();
         let levels: Vec<f32> = passes.iter().map(|pass| pass.tau).collect();
@@ -363,14 +363,14 @@ fn recorded_passes_lead_to_the_frame() {
         assert_eq!(last, engine.latent().unwrap());
         assert_eq!(engine.decode(&last).unwrap(), engine.image().unwrap());
         assert!(engine.decode(&last[1..]).is_err());
-        engine.trace(false);
+        engine.record_passes(false);
         assert!(engine.passes().is_empty());
     }
 }
 
 #[test]
 fn invalid_arguments_change_nothing() {
-    let config = plain();
+    let config = small_config();
     let good = SamplerParams::default();
     for mut engine in engines(&config) {
         let error = engine.step(0, &good).unwrap_err().to_string();

@@ -1,13 +1,13 @@
 //! Whole frames on the GPU: stage times, textures, snapshots, and lost devices.
 
 use super::*;
-use crate::testing::{clip, gpu, plain, world};
+use crate::testing::{clip, gpu, small_config, world};
 use crate::tests::largest_difference;
 use crate::{CpuEngine, Engine, Error, SamplerParams, Solver};
 
 /// An engine of a small world, reset to a context.
 fn reset_engine(gpu: &Gpu) -> WgpuEngine {
-    let config = plain();
+    let config = small_config();
     let mut engine = WgpuEngine::new(&world(&config), gpu).unwrap();
     let context = clip(&config, 2);
     engine.reset(&context, &SamplerParams::default()).unwrap();
@@ -40,7 +40,7 @@ fn lost_device_is_named() {
 }
 
 /// Reads a texture back as u8 RGB `[H, W, 3]`.
-fn read_texture(gpu: &Gpu, texture: &Painting) -> Vec<u8> {
+fn read_texture(gpu: &Gpu, texture: &FrameTexture) -> Vec<u8> {
     let size = texture.texture().size();
     let row = (4 * size.width).next_multiple_of(wgpu::COPY_BYTES_PER_ROW_ALIGNMENT);
     let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
@@ -74,7 +74,7 @@ fn device_frames_equal_host_frames() {
     let Some(mut gpu) = gpu() else { return };
     gpu.shared = true;
     let (mut on_device, mut on_host) = (reset_engine(&gpu), reset_engine(&gpu));
-    on_device.stay(true);
+    on_device.set_keep_on_device(true);
     let params = |t: u64| SamplerParams {
         steps: 1 << (t % 3),
         seed: t,
@@ -90,8 +90,8 @@ fn device_frames_equal_host_frames() {
     for t in 0..8 {
         on_device.step(1, &params(t)).unwrap();
         on_host.step(1, &params(t)).unwrap();
-        assert!(on_host.painting().is_none());
-        match on_device.painting() {
+        assert!(on_host.frame_texture().is_none());
+        match on_device.frame_texture() {
             Some(texture) => {
                 let image = read_texture(&gpu, &texture);
                 assert!(image == on_host.image().unwrap(), "frame {t}");
@@ -128,7 +128,7 @@ fn cpu_continues_gpu_snapshot() {
         engine.step(t % 2, &params).unwrap();
     }
     let snapshot = engine.snapshot().unwrap();
-    let mut cpu_engine = CpuEngine::new(&world(&plain())).unwrap();
+    let mut cpu_engine = CpuEngine::new(&world(&small_config())).unwrap();
     cpu_engine.restore(&snapshot).unwrap();
     assert_eq!(cpu_engine.image().unwrap(), engine.image().unwrap());
     for t in 0..6 {

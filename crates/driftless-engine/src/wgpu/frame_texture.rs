@@ -14,12 +14,12 @@ use super::gpu::Gpu;
 const WORKGROUP_SIDE: u32 = 8;
 
 /// A frame as a texture. The engine reuses it once no one else holds it.
-pub struct Painting {
+pub struct FrameTexture {
     device: Device,
     texture: Texture,
 }
 
-impl Painting {
+impl FrameTexture {
     fn new(device: &Device, [height, width]: [u32; 2]) -> Self {
         let texture = device.create_texture(&wgpu::TextureDescriptor {
             label: Some("frame texture"),
@@ -63,7 +63,7 @@ impl Painting {
     }
 }
 
-impl fmt::Debug for Painting {
+impl fmt::Debug for FrameTexture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let size = self.texture.size();
         write!(f, "FrameTexture({}×{})", size.height, size.width)
@@ -76,7 +76,7 @@ pub(super) struct TextureWriter {
     /// Height and width.
     size: [u32; 2],
     /// All textures so far, with their bindings.
-    textures: Vec<(Arc<Painting>, BindGroup)>,
+    textures: Vec<(Arc<FrameTexture>, BindGroup)>,
 }
 
 impl TextureWriter {
@@ -116,9 +116,9 @@ impl TextureWriter {
 
     /// Index of a texture that no one else holds; creates one if necessary.
     pub fn free_texture(&mut self, gpu: &Gpu, arena: &Buffer) -> usize {
-        let free = |(texture, _): &(Arc<Painting>, BindGroup)| Arc::strong_count(texture) == 1;
+        let free = |(texture, _): &(Arc<FrameTexture>, BindGroup)| Arc::strong_count(texture) == 1;
         self.textures.iter().position(free).unwrap_or_else(|| {
-            let frame = Painting::new(&gpu.device, self.size);
+            let frame = FrameTexture::new(&gpu.device, self.size);
             let view = frame.texture.create_view(&TextureViewDescriptor {
                 usage: Some(TextureUsages::STORAGE_BINDING),
                 ..Default::default()
@@ -143,7 +143,7 @@ impl TextureWriter {
     }
 
     /// The texture with an index.
-    pub fn texture(&self, index: usize) -> Arc<Painting> {
+    pub fn texture(&self, index: usize) -> Arc<FrameTexture> {
         Arc::clone(&self.textures[index].0)
     }
 

@@ -158,7 +158,7 @@ impl Gpu {
     }
 
     /// Device and queue, to draw with.
-    pub fn parts(&self) -> (&Device, &Queue) {
+    pub fn device_and_queue(&self) -> (&Device, &Queue) {
         (&self.device, &self.queue)
     }
 
@@ -319,7 +319,7 @@ fn ranked_adapters() -> Vec<Adapter> {
 
 /// A graphics adapter and its capabilities.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct AdapterReport {
+pub struct AdapterInfo {
     /// Adapter name.
     pub name: String,
     /// Graphics API: Vulkan, Metal or DirectX 12.
@@ -341,7 +341,7 @@ pub struct AdapterReport {
     pub subgroups: bool,
 }
 
-impl fmt::Display for AdapterReport {
+impl fmt::Display for AdapterInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = if self.software {
             "software renderer, not used by auto"
@@ -370,10 +370,10 @@ impl fmt::Display for AdapterReport {
 }
 
 /// Every graphics adapter of this machine, the best first.
-pub fn adapters() -> Vec<AdapterReport> {
+pub fn adapters() -> Vec<AdapterInfo> {
     let report = |adapter: &Adapter| {
         let (info, limits) = (adapter.get_info(), adapter.limits());
-        AdapterReport {
+        AdapterInfo {
             backend: format!("{:?}", info.backend),
             driver: format!("{} {}", info.driver, info.driver_info)
                 .trim()

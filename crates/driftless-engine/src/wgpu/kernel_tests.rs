@@ -18,7 +18,7 @@ use super::program::{Program, ProgramBuffers, ProgramBuilder};
 use super::weights::Weights;
 use super::*;
 use crate::noise;
-use crate::noise::Use;
+use crate::noise::NoisePurpose;
 use crate::testing::gpu;
 
 const TOLERANCE: f32 = 1e-4;
@@ -309,13 +309,13 @@ fn sampler_operations_match_cpu() {
         noise::fill(&mut out, words(7, 9), words(3, 1), purpose);
         out
     };
-    let stepped: Vec<f32> = noise_of(Use::Start)
+    let stepped: Vec<f32> = noise_of(NoisePurpose::Initial)
         .iter()
         .zip(&x)
         .map(|(z, x)| 0.25 * (0.5 * z) + 0.75 * x)
         .collect();
     assert_close("step", &after[region(start, count)], &stepped);
-    let blurred: Vec<f32> = noise_of(Use::Context)
+    let blurred: Vec<f32> = noise_of(NoisePurpose::Context)
         .iter()
         .zip(&x)
         .map(|(z, x)| 0.9 * x + 0.1 * z)

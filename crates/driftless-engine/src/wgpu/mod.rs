@@ -37,8 +37,8 @@ use super::network::{DenoiseInput, Readback};
 use super::sampler::Sampler;
 use crate::Result;
 
-pub use self::frame_texture::Painting;
-pub use self::gpu::{AdapterReport, Gpu, adapters};
+pub use self::frame_texture::FrameTexture;
+pub use self::gpu::{AdapterInfo, Gpu, adapters};
 
 /// Approximate limit on the time that opening a world spends on measuring tiles.
 const TUNING_TIME: Duration = Duration::from_secs(2);

@@ -3,13 +3,13 @@
 use candle_core::Device;
 use serde::Serialize;
 
-use driftless_engine::{AdapterReport, DeviceChoice, adapters, candle_device};
+use driftless_engine::{AdapterInfo, DeviceChoice, adapters, candle_device};
 
 use super::machine::cpu_name;
 
 /// The compute devices of this machine.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Report {
+pub struct DeviceReport {
     /// The CPU's name; `None` if unknown.
     pub processor: Option<String>,
     /// Threads available to training.
@@ -19,7 +19,7 @@ pub struct Report {
     /// Whether Metal is built in and a device is present.
     pub metal: DeviceSupport,
     /// Graphics adapters, the best first.
-    pub adapters: Vec<AdapterReport>,
+    pub adapters: Vec<AdapterInfo>,
     /// What `--device auto` plays on: `cpu`, `cuda`, `metal` or an adapter name.
     pub auto: String,
 }
@@ -56,7 +56,7 @@ impl DeviceSupport {
     }
 }
 
-impl Report {
+impl DeviceReport {
     /// Queries the devices.
     pub fn now() -> Self {
         let adapters = adapters();
@@ -79,7 +79,7 @@ impl Report {
 }
 
 /// Formats the report as lines of text.
-pub fn text(report: &Report) -> String {
+pub fn format_report(report: &DeviceReport) -> String {
     let processor = report.processor.as_deref().unwrap_or("unknown CPU");
     let mut lines = vec![
         format!(
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn text_lists_every_device() {
-        let report = Report {
+        let report = DeviceReport {
             processor: None,
             threads: 2,
             cuda: DeviceSupport::NotBuilt,
@@ -113,7 +113,7 @@ mod tests {
             adapters: Vec::new(),
             auto: "cpu".into(),
         };
-        let text = text(&report);
+        let text = format_report(&report);
         for line in [
             "cpu    unknown CPU, 2 threads",
             "cuda   not in this build",

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
 
-use driftless_engine::Place;
+use driftless_engine::Backend;
 
 use crate::Result;
 
 /// Side of the matrices in the matmul measurement.
-pub const SIDE: usize = 1024;
+pub const MATMUL_SIDE: usize = 1024;
 
 /// The CPU's name, on Linux.
 pub fn cpu_name() -> Option<String> {
@@ -34,57 +34,57 @@ pub fn threads(engine: &str) -> usize {
     }
 }
 
-/// Speed of the best of `times` f32 products of two [`SIDE`]×[`SIDE`] matrices, in GFLOP/s.
+/// Speed of the best of `times` f32 products of two [`MATMUL_SIDE`]×[`MATMUL_SIDE`] matrices, in GFLOP/s.
 ///
 /// On the CPU this uses the `gemm` crate on `threads` threads of rayon's pool, through wgpu the engine's
 /// own kernel.
 ///
 /// # Errors
 /// Returns an error if the device fails.
-pub fn matmul_gflops(place: &Place, threads: usize, times: usize) -> Result<f64> {
+pub fn matmul_gflops(place: &Backend, threads: usize, times: usize) -> Result<f64> {
     let best = match place {
-        Place::Candle(Device::Cpu) => fastest_on_cpu(threads, times),
-        Place::Candle(device) => fastest_on_device(device, times)?,
-        Place::Wgpu(gpu) => gpu.fastest_matmul(SIDE, times)?,
+        Backend::Candle(Device::Cpu) => fastest_on_cpu(threads, times),
+        Backend::Candle(device) => fastest_on_device(device, times)?,
+        Backend::Wgpu(gpu) => gpu.fastest_matmul(MATMUL_SIDE, times)?,
     };
     Ok(gflops(best))
 }
 
-/// GFLOP/s of one product of two [`SIDE`]×[`SIDE`] matrices that takes `time`.
+/// GFLOP/s of one product of two [`MATMUL_SIDE`]×[`MATMUL_SIDE`] matrices that takes `time`.
 fn gflops(time: Duration) -> f64 {
-    let flop = 2.0 * (SIDE as f64).powi(3);
+    let flop = 2.0 * (MATMUL_SIDE as f64).powi(3);
     flop / time.as_secs_f64().max(f64::MIN_POSITIVE) / 1e9
 }
 
 fn fastest_on_cpu(threads: usize, times: usize) -> Duration {
     let [a, b] = [1.0f32, 0.5].map(|scale| {
-        let values = (0..SIDE * SIDE).map(|i| scale * (i % 7) as f32);
+        let values = (0..MATMUL_SIDE * MATMUL_SIDE).map(|i| scale * (i % 7) as f32);
         values.collect::<Vec<f32>>()
     });
-    let mut out = vec![0f32; SIDE * SIDE];
+    let mut out = vec![0f32; MATMUL_SIDE * MATMUL_SIDE];
     let parallelism = match threads {
         1 => gemm::Parallelism::None,
         n => gemm::Parallelism::Rayon(n),
     };
     let mut multiply = || {
         let started = Instant::now();
-        // SAFETY: all three matrices are row-major and hold SIDE·SIDE elements.
+        // SAFETY: all three matrices are row-major and hold MATMUL_SIDE·MATMUL_SIDE elements.
         #[allow(unsafe_code)]
         unsafe {
             gemm::gemm(
-                SIDE,
-                SIDE,
-                SIDE,
+                MATMUL_SIDE,
+                MATMUL_SIDE,
+                MATMUL_SIDE,
                 out.as_mut_ptr(),
                 1,
-                SIDE as isize,
+                MATMUL_SIDE as isize,
                 false,
                 a.as_ptr(),
                 1,
-                SIDE as isize,
+                MATMUL_SIDE as isize,
                 b.as_ptr(),
                 1,
-                SIDE as isize,
+                MATMUL_SIDE as isize,
                 0.0,
                 1.0,
                 false,
@@ -104,7 +104,7 @@ fn fastest_on_cpu(threads: usize, times: usize) -> Duration {
 /// Queues many products between two waits, because waiting for a GPU takes longer than a product.
 fn fastest_on_device(device: &Device, times: usize) -> Result<Duration> {
     const QUEUED: u32 = 20;
-    let a = Tensor::rand(-1f32, 1f32, (SIDE, SIDE), device)?;
+    let a = Tensor::rand(-1f32, 1f32, (MATMUL_SIDE, MATMUL_SIDE), device)?;
     let mut best = Duration::MAX;
     for _ in 0..times {
         device.synchronize()?;
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn cpu_matmul_is_measured() {
-        let rate = matmul_gflops(&Place::Candle(Device::Cpu), 1, 1).unwrap();
+        let rate = matmul_gflops(&Backend::Candle(Device::Cpu), 1, 1).unwrap();
         assert!(rate > 1e-3 && rate.is_finite(), "{rate} GFLOP/s");
     }
 }

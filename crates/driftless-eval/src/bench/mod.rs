@@ -16,34 +16,34 @@ use serde::Serialize;
 
 use driftless_data::Clip;
 use driftless_engine::rollout::random_held_actions;
-use driftless_engine::{Engine, Place, SamplerParams, StageTimes};
+use driftless_engine::{Backend, Engine, SamplerParams, StageTimes};
 
 use crate::{Error, Result};
 
 pub use flops::{FlopCounts, count_flops};
-pub use machine::{SIDE, cpu_name, matmul_gflops};
+pub use machine::{MATMUL_SIDE, cpu_name, matmul_gflops};
 pub use statistics::Timing;
-pub use table::text;
+pub use table::format_report;
 
 /// Rounds in which each K is measured.
 const ROUNDS: usize = 5;
 /// Unmeasured frames per K at the start.
 const WARM_UP: usize = 16;
 /// Side of the image that a presented frame is scaled to, in pixels.
-pub const PRESENTED: u32 = 1024;
+pub const PRESENTED_SIDE: u32 = 1024;
 /// Encodings and matmuls per round.
 const PROBES_PER_ROUND: usize = 8;
 
 /// What to measure.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Options {
+pub struct BenchOptions {
     /// Values of K (denoise passes per frame) to measure.
     pub steps: Vec<usize>,
     /// Measured frames per K.
     pub frames: usize,
 }
 
-impl Default for Options {
+impl Default for BenchOptions {
     fn default() -> Self {
         Self {
             steps: vec![1, 2, 4, 8],
@@ -67,7 +67,7 @@ pub struct BenchReport {
     pub threads: usize,
     /// Measured frames per K.
     pub frames: usize,
-    /// Best f32 matmul speed of this run, [`SIDE`]³, in GFLOP/s.
+    /// Best f32 matmul speed of this run, [`MATMUL_SIDE`]³, in GFLOP/s.
     pub matmul_gflops: f64,
     /// Floating-point operations of each stage.
     pub flop: FlopCounts,
@@ -84,7 +84,7 @@ pub struct BenchReport {
 pub struct PresentReport {
     /// The graphics adapter.
     pub adapter: String,
-    /// Upload and scaling to [`PRESENTED`]² pixels.
+    /// Upload and scaling to [`PRESENTED_SIDE`]² pixels.
     pub timing: Timing,
 }
 
@@ -122,11 +122,11 @@ type FrameSample = (Duration, StageTimes);
 pub fn run(
     engine: &mut dyn Engine,
     context: &Clip,
-    place: &Place,
-    options: &Options,
+    place: &Backend,
+    options: &BenchOptions,
     tick: &mut dyn FnMut(),
 ) -> Result<BenchReport> {
-    let Options { steps, frames } = options;
+    let BenchOptions { steps, frames } = options;
     if steps.is_empty() || *frames == 0 {
         return Err(Error::Argument(format!(
             "{} values of K and {frames} frames, expected at least 1 of each",
@@ -184,7 +184,7 @@ pub fn run(
     })
 }
 
-impl Options {
+impl BenchOptions {
     /// Total frames of a run, including warm-up.
     pub fn work(&self) -> usize {
         self.steps.len() * (WARM_UP + self.frames)

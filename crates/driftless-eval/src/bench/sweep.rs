@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use driftless_data::{ActionSpec, Clip};
-use driftless_engine::{Place, SamplerParams};
+use driftless_engine::{Backend, SamplerParams};
 use driftless_model::checkpoint::WorldModel;
 use driftless_model::config::{
     DynamicsConfig, FORMAT_VERSION, FlowConfig, TokenizerConfig, WorldConfig,
@@ -141,7 +141,7 @@ fn shapes() -> Vec<SweepShape> {
 ///
 /// # Errors
 /// Returns an error if the device is lost, or a network cannot be created.
-pub fn run(place: &Place, tick: &mut dyn FnMut(usize, usize)) -> Result<SweepReport> {
+pub fn run(place: &Backend, tick: &mut dyn FnMut(usize, usize)) -> Result<SweepReport> {
     let shapes = shapes();
     let mut report = SweepReport {
         engine: String::new(),
@@ -199,7 +199,7 @@ struct Measurement {
     times: Vec<Duration>,
 }
 
-fn measure(shape: &SweepShape, place: &Place) -> Result<Measurement> {
+fn measure(shape: &SweepShape, place: &Backend) -> Result<Measurement> {
     let (world, parameters) = WorldModel::random(&shape.config, place.device())?;
     let mut engine = driftless_engine::build(world, place)?;
     let params = SamplerParams {
@@ -228,12 +228,12 @@ fn measure(shape: &SweepShape, place: &Place) -> Result<Measurement> {
     })
 }
 
-fn is_lost(place: &Place) -> bool {
-    matches!(place, Place::Wgpu(gpu) if gpu.is_lost())
+fn is_lost(place: &Backend) -> bool {
+    matches!(place, Backend::Wgpu(gpu) if gpu.is_lost())
 }
 
 /// Formats the report as a table.
-pub fn text(report: &SweepReport) -> String {
+pub fn format_report(report: &SweepReport) -> String {
     let head = [
         "varied",
         "value",
@@ -289,7 +289,7 @@ mod tests {
                 why: "a frame would take about 300 s".into(),
             }],
         };
-        let text = text(&report);
+        let text = format_report(&report);
         assert!(text.ends_with("skipped: large 1024: a frame would take about 300 s"));
     }
 

@@ -1,10 +1,10 @@
 //! The benchmark report as text for a terminal.
 
-use super::{BenchReport, PRESENTED, SIDE, StepsReport, Timing};
+use super::{BenchReport, MATMUL_SIDE, PRESENTED_SIDE, StepsReport, Timing};
 use crate::table::{Table, text as table_text};
 
 /// Formats the report as lines of text.
-pub fn text(report: &BenchReport) -> String {
+pub fn format_report(report: &BenchReport) -> String {
     let threads = match report.threads {
         1 => "1 thread".to_owned(),
         n => format!("{n} threads"),
@@ -14,11 +14,11 @@ pub fn text(report: &BenchReport) -> String {
     let million = |flop: u64| format!("{:.1}", flop as f64 / 1e6);
     let present = report.present.as_ref().map_or_else(String::new, |present| {
         let (ms, adapter) = (median_and_p95(&present.timing), &present.adapter);
-        format!("present one frame at {PRESENTED}² pixels: {ms} ms on {adapter}\n")
+        format!("present one frame at {PRESENTED_SIDE}² pixels: {ms} ms on {adapter}\n")
     });
     format!(
         "{} on engine {}, {threads}, {processor}\n\
-         matmul f32 {SIDE}³: {:.1} GFLOP/s; MFLOP: denoise {} per pass, shared {}, cache {}, decode {}\n\
+         matmul f32 {MATMUL_SIDE}³: {:.1} GFLOP/s; MFLOP: denoise {} per pass, shared {}, cache {}, decode {}\n\
          encode one frame: {} ms\n{present}\n{}",
         report.world,
         report.engine,

@@ -1,6 +1,6 @@
 //! The benchmark on a fake engine that reports fixed stage times.
 
-use driftless_engine::{Pass, Snapshot};
+use driftless_engine::{DenoisePass, Snapshot};
 use driftless_model::config::WorldConfig;
 
 use super::*;
@@ -63,9 +63,9 @@ impl Engine for FakeEngine {
         Ok(&[0.0])
     }
 
-    fn trace(&mut self, _on: bool) {}
+    fn record_passes(&mut self, _on: bool) {}
 
-    fn passes(&self) -> &[Pass] {
+    fn passes(&self) -> &[DenoisePass] {
         &[]
     }
 
@@ -105,7 +105,7 @@ fn measure(
         images: vec![0; 6],
         actions: vec![0; 2],
     };
-    let options = Options {
+    let options = BenchOptions {
         steps: steps.to_vec(),
         frames,
     };
@@ -113,7 +113,7 @@ fn measure(
     let report = run(
         engine,
         &context,
-        &Place::Candle(candle_core::Device::Cpu),
+        &Backend::Candle(candle_core::Device::Cpu),
         &options,
         &mut || ticks += 1,
     )?;
@@ -186,7 +186,7 @@ fn empty_options_are_rejected() {
 #[test]
 fn text_and_json_are_complete() {
     let (report, _) = measure(&mut FakeEngine::new(), &[1, 8], 5).unwrap();
-    let table = text(&report);
+    let table = format_report(&report);
     assert!(table.contains("Tiny on engine fake"), "{table}");
     assert_eq!(
         table

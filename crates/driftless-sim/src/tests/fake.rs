@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use driftless_data::{ActionSpec, Clip};
-use driftless_engine::{Engine, Pass, Snapshot, Solver};
+use driftless_engine::{DenoisePass, Engine, Snapshot, Solver};
 use driftless_flow::FlowError;
 use driftless_model::config::{DynamicsConfig, FORMAT_VERSION, TokenizerConfig, WorldConfig};
 
@@ -29,7 +29,7 @@ pub struct Fake {
     /// Makes [`FAILS`] an ordinary action.
     on_cpu: bool,
     tracing: bool,
-    passes: Vec<Pass>,
+    passes: Vec<DenoisePass>,
     /// If set, each step waits for one item, until all senders are dropped.
     gate: Option<Receiver<()>>,
     /// Closes its channel when the engine is dropped.
@@ -95,24 +95,24 @@ pub fn factory(make: impl Fn() -> Result<Fake> + Send + Sync + 'static) -> Arc<P
 
 /// Like [`factory`], but [`FAILS`] does not fail on the CPU.
 pub fn failing_devices() -> Arc<PlayerFactory> {
-    with_contexts(|seat| {
+    with_contexts(|gpu_source| {
         Ok(Fake {
-            on_cpu: matches!(seat, Seat::Processor),
+            on_cpu: matches!(gpu_source, GpuSource::Unavailable),
             ..Fake::new()
         })
     })
 }
 
 fn with_contexts(
-    make: impl Fn(&Seat) -> Result<Fake> + Send + Sync + 'static,
+    make: impl Fn(&GpuSource) -> Result<Fake> + Send + Sync + 'static,
 ) -> Arc<PlayerFactory> {
     let context = |brightness: u8| Clip {
         images: vec![brightness; 3],
         actions: vec![0],
     };
     let contexts: Arc<[Clip]> = [0, 100, 200].map(context).into();
-    Arc::new(move |seat| {
-        let world = Dream::new(Box::new(make(seat)?), Arc::clone(&contexts));
+    Arc::new(move |gpu_source| {
+        let world = Dream::new(Box::new(make(gpu_source)?), Arc::clone(&contexts));
         Ok(Box::new(world))
     })
 }
@@ -192,7 +192,7 @@ impl Engine for Fake {
         ];
         if self.tracing {
             self.passes = (0..params.steps)
-                .map(|k| Pass {
+                .map(|k| DenoisePass {
                     tau: k as f32 / params.steps as f32,
                     z: vec![k as f32],
                     x: vec![100.0 + k as f32],
@@ -221,12 +221,12 @@ impl Engine for Fake {
         })
     }
 
-    fn trace(&mut self, on: bool) {
+    fn record_passes(&mut self, on: bool) {
         self.tracing = on;
         self.passes.clear();
     }
 
-    fn passes(&self) -> &[Pass] {
+    fn passes(&self) -> &[DenoisePass] {
         &self.passes
     }
 

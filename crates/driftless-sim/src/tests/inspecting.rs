@@ -1,6 +1,6 @@
 //! Frames with latent and attention.
 
-use driftless_engine::testing::{clip, plain, world};
+use driftless_engine::testing::{clip, small_config, world};
 use driftless_engine::{CpuEngine, Engine};
 use driftless_worlds::Kind;
 
@@ -10,7 +10,7 @@ use super::*;
 fn learned() -> Options {
     Options {
         player: Arc::new(|_| {
-            let config = plain();
+            let config = small_config();
             let engine = CpuEngine::new(&world(&config))?;
             let contexts = vec![clip(&config, 3)];
             Ok(Box::new(Dream::new(Box::new(engine), contexts.into())))
@@ -21,9 +21,9 @@ fn learned() -> Options {
 
 #[test]
 fn frames_carry_inspection_while_on() {
-    let config = plain();
+    let config = small_config();
     let mut engine = CpuEngine::new(&world(&config)).unwrap();
-    engine.inspect(true);
+    engine.record_attention(true);
     engine
         .reset(&clip(&config, 3), &SamplerParams::default())
         .unwrap();

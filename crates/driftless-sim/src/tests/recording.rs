@@ -90,7 +90,7 @@ fn full_recording_is_reported_once() {
     let sim = spawn(options());
     let frame = next(&sim);
     let mut session = Session::new("never-written.npz".into());
-    let mut player = (options().player)(&Seat::Own).unwrap();
+    let mut player = (options().player)(&GpuSource::Own).unwrap();
     let notices: Vec<String> = (0..36_010)
         .filter_map(|_| session.append(&frame, player.as_mut()).unwrap())
         .collect();

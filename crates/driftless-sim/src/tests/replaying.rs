@@ -5,7 +5,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use driftless_data::{Clip, Episode, ExtraArray};
-use driftless_engine::Along;
+use driftless_engine::SamplingPath;
 use driftless_worlds::Kind;
 
 use super::*;
@@ -140,7 +140,7 @@ fn session_holds_starting_clips() {
         without.extras.remove(name);
     }
     let recording = of(without).unwrap();
-    let mut player = (options().player)(&Seat::Own).unwrap();
+    let mut player = (options().player)(&GpuSource::Own).unwrap();
     let report = recording.replay(player.as_mut(), None, &mut || {}).unwrap();
     assert_eq!(report.first.unwrap().frame, 0);
     let message = report.to_string();
@@ -264,7 +264,7 @@ fn replay_errors_name_the_frame() {
 fn params() -> impl Strategy<Value = SamplerParams> {
     let number = prop::num::f32::POSITIVE | prop::num::f32::ZERO;
     let context = prop_oneof![1_usize..1 << 24, Just(usize::MAX)];
-    let choices = (0..Solver::ALL.len(), 0..Along::ALL.len());
+    let choices = (0..Solver::ALL.len(), 0..SamplingPath::ALL.len());
     let numbers = prop::array::uniform6(number);
     (
         1..=driftless_engine::MAX_STEPS,
@@ -285,7 +285,7 @@ fn params() -> impl Strategy<Value = SamplerParams> {
             SamplerParams {
                 steps,
                 solver: Solver::ALL[solver],
-                path: Along::ALL[path],
+                path: SamplingPath::ALL[path],
                 shift,
                 churn,
                 tolerance,

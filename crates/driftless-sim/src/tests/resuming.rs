@@ -3,12 +3,12 @@
 use super::fake::{FAILS, PANICS};
 use super::*;
 
-fn on_device(seat: Seat, from: Option<Arc<History>>) -> Options {
+fn on_device(gpu_source: GpuSource, from: Option<Arc<History>>) -> Options {
     Options {
         player: fake::failing_devices(),
         record: Some("never-written.npz".into()),
         context: 1,
-        seat,
+        gpu_source,
         from,
         ..options()
     }
@@ -16,7 +16,7 @@ fn on_device(seat: Seat, from: Option<Arc<History>>) -> Options {
 
 /// Plays some frames, then fails. Returns the last frame and what remains.
 fn failed(frames: usize, how: u32) -> (Frame, ThreadExit) {
-    let sim = spawn(on_device(Seat::Own, None));
+    let sim = spawn(on_device(GpuSource::Own, None));
     let mut last = next(&sim);
     hold(&sim, 2);
     for _ in 0..frames {
@@ -33,7 +33,7 @@ fn failed(frames: usize, how: u32) -> (Frame, ThreadExit) {
 fn cpu_takes_over_from_failed_device() {
     for frames in [0, 3, 64, 70] {
         let (last, exit) = failed(frames, FAILS);
-        let options = on_device(Seat::Processor, Some(Arc::new(exit.history)));
+        let options = on_device(GpuSource::Unavailable, Some(Arc::new(exit.history)));
         let sim = Sim::spawn(options, exit.session, || {}).unwrap();
         let again = next(&sim);
         assert_eq!(rgb(&again), rgb(&last), "after {frames} frames");
@@ -54,7 +54,7 @@ fn cpu_takes_over_from_failed_device() {
 
 #[test]
 fn resumes_from_a_reset() {
-    let sim = spawn(on_device(Seat::Own, None));
+    let sim = spawn(on_device(GpuSource::Own, None));
     next(&sim);
     step(&sim);
     sim.send(Command::NextContext);
@@ -66,7 +66,7 @@ fn resumes_from_a_reset() {
         Message::Failed { device: false, .. }
     ));
     let history = Some(Arc::new(sim.finish().history));
-    let sim = spawn(on_device(Seat::Processor, history));
+    let sim = spawn(on_device(GpuSource::Unavailable, history));
     let again = next(&sim);
     assert_eq!((again.number, again.context), (0, 2));
     assert_eq!(rgb(&again), rgb(&start));
@@ -78,7 +78,7 @@ fn random_seed_survives_resuming() {
     for free in [false, true] {
         let sim = spawn(Options {
             free_seed: free,
-            ..on_device(Seat::Processor, history.clone())
+            ..on_device(GpuSource::Unavailable, history.clone())
         });
         next(&sim);
         let seeds = [(), ()].map(|()| {

@@ -13,8 +13,9 @@ fn learned(name: &str) -> Arc<PlayerFactory> {
     let config = driftless_model::checkpoint::read_config(&folder).unwrap();
     let contexts = driftless_model::contexts::read(&folder.join("contexts.npz"), &config).unwrap();
     let contexts: Arc<[driftless_data::Clip]> = contexts.into();
-    Arc::new(move |seat| {
-        let engine = driftless_engine::open(&folder, driftless_engine::DeviceChoice::Cpu, seat)?;
+    Arc::new(move |gpu_source| {
+        let engine =
+            driftless_engine::open(&folder, driftless_engine::DeviceChoice::Cpu, gpu_source)?;
         Ok(Box::new(Dream::new(engine, Arc::clone(&contexts))))
     })
 }

@@ -82,7 +82,7 @@ fn resumed_thread_continues_script() {
     sim.send(Command::Step);
     assert!(matches!(next_message(&sim), Message::Failed { .. }));
     let sim = spawn(Options {
-        seat: Seat::Processor,
+        gpu_source: GpuSource::Unavailable,
         from: Some(Arc::new(sim.finish().history)),
         ..options
     });
@@ -102,7 +102,7 @@ fn script_matches_headless_play() {
     });
     next(&sim);
     actions(&sim, script.len());
-    let mut player = player(&Seat::Own).unwrap();
+    let mut player = player(&GpuSource::Own).unwrap();
     let params = SamplerParams::default();
     let headless = headless::play(player.as_mut(), 0, &script, &params, &mut || {});
     assert!(recording(sim).into_episode() == headless.unwrap());

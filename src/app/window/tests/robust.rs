@@ -6,7 +6,7 @@ use rand::seq::IndexedRandom as _;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use driftless_engine::{Along, Solver};
+use driftless_engine::{SamplingPath, Solver};
 use driftless_sim::Place;
 
 use super::*;
@@ -79,7 +79,7 @@ fn random_params(window: &mut TestWindow, rng: &mut ChaCha8Rng) {
         ]
         .choose(rng)
         .unwrap(),
-        path: *Along::ALL.choose(rng).unwrap(),
+        path: *SamplingPath::ALL.choose(rng).unwrap(),
         seed: rng.random_range(0..5),
         context: rng.random_range(1..14),
         temperature: rng.random_range(0.0..1.5),
@@ -167,8 +167,8 @@ fn failed_world_can_be_restarted() {
     let home = tempfile::tempdir().unwrap();
     let mut game = learned("pong");
     let (good, starts) = (Arc::clone(&game.player), AtomicUsize::new(0));
-    game.player = Arc::new(move |seat| {
-        let player = good(seat)?;
+    game.player = Arc::new(move |gpu_source| {
+        let player = good(gpu_source)?;
         if starts.fetch_add(1, Ordering::Relaxed) == 0 {
             return Ok(Box::new(FailingPlayer(player)));
         }
@@ -239,8 +239,8 @@ impl driftless_sim::Player for FailingPlayer {
         self.0.restore(saved)
     }
 
-    fn trace(&mut self, on: bool) {
-        self.0.trace(on);
+    fn record_passes(&mut self, on: bool) {
+        self.0.record_passes(on);
     }
 
     fn passes(&mut self) -> driftless_sim::Result<Vec<driftless_sim::TracedPass>> {
