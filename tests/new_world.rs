@@ -12,8 +12,8 @@ use common::{path_str, wait};
 use display::{Display, Window};
 use driftless_data::Dataset;
 use driftless_model::checkpoint::{CONFIG, DYNAMICS, read_config};
-use driftless_worlds::record::{Plan, record};
-use driftless_worlds::{Kind, Policy};
+use driftless_worlds::record::{RecordingPlan, record};
+use driftless_worlds::{Policy, SimulatorKind};
 
 /// Settings for tiny networks that train in a moment, with `steps` steps each.
 fn settings(folder: &Path, steps: u64) -> PathBuf {
@@ -81,7 +81,7 @@ fn record_train_try_and_save() {
     let data = home.join("data/maze");
     enter_until(&window, &data.join("dataset.json"));
     let recorded = Dataset::read(&data).unwrap();
-    assert_eq!(recorded.info, Kind::Maze.open(0).info());
+    assert_eq!(recorded.info, SimulatorKind::Maze.open(0).info());
     assert_eq!(recorded.episodes.len(), 2);
     for episode in &recorded.episodes {
         assert_eq!(episode.actions[0], 0);
@@ -115,8 +115,8 @@ fn closing_saves_the_run() {
     };
     let folder = tempfile::tempdir().unwrap();
     let (home, data) = (folder.path().join("home"), folder.path().join("drive"));
-    let plan = Plan {
-        world: Kind::Drive,
+    let plan = RecordingPlan {
+        world: SimulatorKind::Drive,
         policy: Policy::Random,
         seed: 1,
         world_seed: None,

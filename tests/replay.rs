@@ -13,11 +13,11 @@ use std::time::Instant;
 
 use common::{TIMEOUT, path_str, wait};
 use display::Display;
-use driftless::workspace::Game;
+use driftless::workspace::PlayableWorld;
 use driftless_data::Episode;
 use driftless_engine::{DeviceChoice, GpuSource, SamplerParams, Solver};
-use driftless_sim::{Frame, Options, Pace, Sim};
-use driftless_worlds::Kind;
+use driftless_sim::{Frame, Pace, SimOptions, SimThread};
+use driftless_worlds::SimulatorKind;
 use tempfile::TempDir;
 
 fn root() -> &'static Path {
@@ -53,30 +53,30 @@ fn failure(args: &[&str]) -> String {
 }
 
 /// Records a session frame by frame, as a window would.
-fn record(folder: &TempDir, game: &Game, commands: &[driftless_sim::Command]) -> PathBuf {
+fn record(folder: &TempDir, game: &PlayableWorld, commands: &[driftless_sim::Command]) -> PathBuf {
     let path = folder.path().join("played.npz");
-    let options = Options {
+    let options = SimOptions {
         player: Arc::clone(&game.player),
         gpu_source: GpuSource::Own,
-        from: None,
+        resume_from: None,
         context: game.first_context,
         actions: Arc::default(),
         params: SamplerParams::default(),
-        free_seed: true,
-        ends_restart: true,
+        random_seed: true,
+        restart_at_end: true,
         pace: Pace::Unlimited,
         paused: true,
         record: Some(path.clone()),
     };
-    let sim = Sim::spawn(options, None, || {}).unwrap();
+    let sim = SimThread::spawn(options, None, || {}).unwrap();
     let next = || -> Frame { sim.frames().recv_timeout(TIMEOUT).unwrap() };
     next();
     for command in commands {
         let makes_no_frame = matches!(
             command,
-            driftless_sim::Command::Held { .. }
+            driftless_sim::Command::HoldAction { .. }
                 | driftless_sim::Command::Params(_)
-                | driftless_sim::Command::FreeSeed(_)
+                | driftless_sim::Command::RandomSeed(_)
         );
         sim.send(command.clone());
         if !makes_no_frame {
@@ -89,12 +89,15 @@ fn record(folder: &TempDir, game: &Game, commands: &[driftless_sim::Command]) ->
 
 fn held(action: u32) -> driftless_sim::Command {
     let since = Instant::now();
-    driftless_sim::Command::Held { action, since }
+    driftless_sim::Command::HoldAction {
+        action,
+        changed_at: since,
+    }
 }
 
 /// Two starts of context 0 and one of context 1, with changing actions and sampler parameters.
 fn commands() -> Vec<driftless_sim::Command> {
-    use driftless_sim::Command::{FreeSeed, NextContext, Params, Reset, Step};
+    use driftless_sim::Command::{NextContext, Params, RandomSeed, Reset, Step};
     let default = SamplerParams::default();
     let euler = SamplerParams {
         solver: Solver::Euler,
@@ -122,7 +125,7 @@ fn commands() -> Vec<driftless_sim::Command> {
         Step,
         Reset,
         Step,
-        FreeSeed(false),
+        RandomSeed(false),
         Params(short),
         Step,
         Step,
@@ -138,7 +141,7 @@ fn commands() -> Vec<driftless_sim::Command> {
 fn pong_replay_is_bit_exact() {
     let folder = tempfile::tempdir().unwrap();
     let pong = root().join("checkpoints/pong");
-    let game = Game::learned(&pong, DeviceChoice::Cpu, None).unwrap();
+    let game = PlayableWorld::learned(&pong, DeviceChoice::Cpu, None).unwrap();
     let path = record(&folder, &game, &commands());
     let replay = ["replay", path_str(&path), "--device", "cpu"];
     assert_eq!(success(&replay), "13 of 13 frames are identical\n");
@@ -195,7 +198,7 @@ fn replay_needs_no_context_file() {
     let file = folder.path().join("episode.npz");
     std::fs::copy(root().join("assets/pong/episode_00000.npz"), &file).unwrap();
     let pong = root().join("checkpoints/pong");
-    let game = Game::learned(&pong, DeviceChoice::Cpu, Some(path_str(&file))).unwrap();
+    let game = PlayableWorld::learned(&pong, DeviceChoice::Cpu, Some(path_str(&file))).unwrap();
     let steps = [
         driftless_sim::Command::Step,
         held(1),
@@ -233,7 +236,7 @@ fn headless_session_is_replayed() {
 fn simulator_is_replayed_from_seeds() {
     use driftless_sim::Command::{NextContext, Reset, Step};
     let folder = tempfile::tempdir().unwrap();
-    let game = Game::simulator(Kind::Maze);
+    let game = PlayableWorld::simulator(SimulatorKind::Maze);
     let path = record(
         &folder,
         &game,
@@ -262,7 +265,7 @@ fn unusable_sessions_are_refused() {
     let full = folder.path().join("full");
     std::fs::create_dir(&full).unwrap();
     std::fs::write(full.join("mine"), "").unwrap();
-    let game = Game::simulator(Kind::Maze);
+    let game = PlayableWorld::simulator(SimulatorKind::Maze);
     let path = record(&folder, &game, &[driftless_sim::Command::Step]);
     let error = failure(&["replay", path_str(&path), "--out", path_str(&full)]);
     assert!(error.contains("is not empty"), "{error}");
@@ -313,7 +316,7 @@ fn unknown_actions_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let maze = record(
         &folder,
-        &Game::simulator(Kind::Maze),
+        &PlayableWorld::simulator(SimulatorKind::Maze),
         &[held(7), driftless_sim::Command::Step],
     );
     let error = failure(&["play", "--actions", path_str(&maze)]);

@@ -323,7 +323,7 @@ fn window_plays_a_simulator() {
         .filter(|&t| numbers[t] == 0.0)
         .collect();
     assert_eq!(starts.len(), 2, "{starts:?}");
-    let mut world = driftless_worlds::Kind::Maze.open(5);
+    let mut world = driftless_worlds::SimulatorKind::Maze.open(5);
     for t in 0..starts[1] {
         if t > 0 {
             world.step(played.actions[t]).unwrap();

@@ -30,7 +30,7 @@ pub(super) fn welcome(ui: &Ui, space: Rect, world: &str, learned: bool, keys: &K
             );
             ui.label(RichText::new(what).color(theme::palette(ui).muted));
             ui.add_space(4.0);
-            for bound in keys.shown() {
+            for bound in keys.listed_actions() {
                 ui.horizontal_wrapped(|ui| {
                     chords(ui, bound, &HeldKeys::default());
                     ui.label(RichText::new(&bound.name).color(theme::palette(ui).text));

@@ -70,7 +70,7 @@ impl Comparison {
         if self.shown.replace(frame.sequence) == Some(frame.sequence) {
             return;
         }
-        let images = frame.image.bytes().zip(frame.beside.as_ref());
+        let images = frame.image.bytes().zip(frame.comparison.as_ref());
         let length = size[0] * size[1] * 3;
         let Some((frame_rgb, reference)) =
             images.filter(|(a, b)| a.len() == length && b.len() == length)

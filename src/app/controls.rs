@@ -59,7 +59,7 @@ impl ControlBar<'_> {
                 }
             }
             ui.add_space(14.0);
-            for bound in self.keys.shown().filter(|_| keyed) {
+            for bound in self.keys.listed_actions().filter(|_| keyed) {
                 chords(ui, bound, self.held);
                 if named {
                     let lit = chosen.is_some_and(|(_, played)| {
@@ -103,10 +103,14 @@ impl ControlBar<'_> {
     fn fits_keys_and_names(&self, width: f32) -> (bool, bool) {
         let keys = |bound: &BoundAction| bound.chords.iter().map(Vec::len).sum::<usize>() as f32;
         let letters = |bound: &BoundAction| bound.name.chars().count() as f32;
-        let all: f32 = self.keys.shown().map(|bound| KEY * keys(bound)).sum();
+        let all: f32 = self
+            .keys
+            .listed_actions()
+            .map(|bound| KEY * keys(bound))
+            .sum();
         let names = self
             .keys
-            .shown()
+            .listed_actions()
             .map(|bound| LETTER * letters(bound) + NAME_MARGIN);
         let shortcuts = self.keys.shortcuts().iter();
         let buttons = shortcuts.filter(|shortcut| shortcut.has_button()).count();
@@ -371,11 +375,11 @@ fn reset_arrow(painter: &egui::Painter, centre: egui::Pos2, radius: f32, colour:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use driftless_worlds::Kind;
+    use driftless_worlds::SimulatorKind;
 
     #[test]
     fn narrow_bar_drops_names_then_keys() {
-        let keys = KeyMap::new(&Kind::Maze.open(0).info().actions).unwrap();
+        let keys = KeyMap::new(&SimulatorKind::Maze.open(0).info().actions).unwrap();
         let bar = ControlBar {
             keys: &keys,
             held: &HeldKeys::default(),

@@ -61,7 +61,7 @@ impl HelpPage<'_> {
     fn world(&self, ui: &mut Ui) {
         section(ui, self.world);
         rows(ui, "world", KEYS, |ui| {
-            for bound in self.keys.shown() {
+            for bound in self.keys.listed_actions() {
                 row(ui, &bound.name, |ui| {
                     chords(ui, bound, &HeldKeys::default());
                 });

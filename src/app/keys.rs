@@ -319,7 +319,7 @@ impl KeyMap {
     }
 
     /// The actions to list for the player, without combined ones.
-    pub fn shown(&self) -> impl Iterator<Item = &BoundAction> {
+    pub fn listed_actions(&self) -> impl Iterator<Item = &BoundAction> {
         let bound = self.actions.iter();
         bound.filter(|bound| !self.combined.contains(&bound.action))
     }

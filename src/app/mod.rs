@@ -40,11 +40,11 @@ use eframe::{egui_wgpu, wgpu};
 
 use driftless_engine::{Gpu, SamplerParams};
 use driftless_sim::Session;
-use driftless_worlds::Kind;
+use driftless_worlds::SimulatorKind;
 
 use self::session::GameSession;
 use self::window::WindowSetup;
-use crate::workspace::{Game, Training, recording};
+use crate::workspace::{BackgroundRun, PlayableWorld, recording};
 use crate::{Error, Result};
 
 pub use self::present::drawing_times;
@@ -68,9 +68,9 @@ impl Waker {
 const TRAINER_SAVE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How the window opens.
-pub struct Options {
+pub struct WindowOptions {
     /// The game to play.
-    pub game: Game,
+    pub game: PlayableWorld,
     /// Target frame rate; `None` uses the world's own.
     pub fps: Option<f32>,
     /// Actions played before the player takes over.
@@ -80,14 +80,14 @@ pub struct Options {
     /// Where to write the played frames as an episode when the window closes.
     pub record: Option<PathBuf>,
     /// Opens the "New world" page at this step.
-    pub new_world: Option<NewWorld>,
+    pub new_world: Option<NewWorldOptions>,
     /// Where worlds, data and runs are stored; `None` uses the platform's folder.
     pub home: Option<PathBuf>,
 }
 
 /// How the "New world" page opens.
 #[derive(Clone, Debug, Default)]
-pub struct NewWorld {
+pub struct NewWorldOptions {
     /// The step shown first.
     pub first: FirstStep,
     /// Training settings (TOML) offered by default.
@@ -101,7 +101,7 @@ pub enum FirstStep {
     #[default]
     Source,
     /// Playing and recording this simulator.
-    Record(Kind),
+    Record(SimulatorKind),
     /// Training settings for this dataset.
     Data(PathBuf),
     /// An existing training run.
@@ -114,9 +114,9 @@ struct AppExit {
     /// The recording of the game.
     recording: Option<Session>,
     /// A recording to be written as a dataset.
-    dataset_recording: Option<(Session, Kind)>,
+    dataset_recording: Option<(Session, SimulatorKind)>,
     /// A training run in the background.
-    training: Option<Training>,
+    training: Option<BackgroundRun>,
     /// Why the world stopped, if it was not restarted.
     failure: Option<String>,
 }
@@ -126,7 +126,7 @@ struct AppExit {
 /// # Errors
 /// Returns an error if a key binding is invalid, there is no display or graphics adapter, the
 /// recording cannot be written, or the window was closed while its world had failed.
-pub fn run(options: Options) -> Result<()> {
+pub fn run(options: WindowOptions) -> Result<()> {
     let mut session = GameSession::new(options.game, options.fps, options.params, options.record)?;
     session.sim.actions = options.actions;
     check_display()?;
@@ -142,12 +142,12 @@ pub fn run(options: Options) -> Result<()> {
     let (window, opened) = shell::open(setup, session);
     let exit = window.map(|mut window| window.leave()).unwrap_or_default();
     if let Some(training) = exit.training {
-        training.finish(TRAINER_SAVE_TIMEOUT);
+        training.shut_down(TRAINER_SAVE_TIMEOUT);
     }
     let written = exit.recording.map_or(Ok(()), Session::write);
     if let Some((recording, world)) = exit.dataset_recording {
         let folder = recording.path().to_path_buf();
-        recording::write(recording, world, &folder)?;
+        recording::write_dataset(recording, world, &folder)?;
     }
     written?;
     opened.unwrap_or_else(|panic| resume_unwind(panic))?;

@@ -133,7 +133,7 @@ impl Mouse {
 
 /// The first listed action whose name matches and that a single key plays.
 fn find(keys: &KeyMap, fits: impl Fn(&[&str]) -> bool) -> Option<&BoundAction> {
-    keys.shown().find(|bound| {
+    keys.listed_actions().find(|bound| {
         let name = bound.name.to_lowercase();
         let parts: Vec<_> = name.split(['-', '_', ' ']).collect();
         fits(&parts) && !single_keys(bound).is_empty()
@@ -155,9 +155,9 @@ mod tests {
     use super::*;
     use crate::app::keys::{HeldKeys, InputSource};
     use crate::app::tests::world;
-    use driftless_worlds::Kind;
+    use driftless_worlds::SimulatorKind;
 
-    fn keys(kind: Kind) -> KeyMap {
+    fn keys(kind: SimulatorKind) -> KeyMap {
         KeyMap::new(&kind.open(0).info().actions).unwrap()
     }
 
@@ -179,8 +179,8 @@ mod tests {
     #[test]
     fn role_follows_action_names() {
         let role = |kind| Mouse::new(&keys(kind)).map(|mouse| mouse.role);
-        assert_eq!(role(Kind::Maze), Some(MouseRole::Turn));
-        assert_eq!(role(Kind::Drive), Some(MouseRole::Steer));
+        assert_eq!(role(SimulatorKind::Maze), Some(MouseRole::Turn));
+        assert_eq!(role(SimulatorKind::Drive), Some(MouseRole::Steer));
         let paddle: &[(&str, &[&str])] = &[("left", &["A"]), ("right", &["D"])];
         assert_eq!(mouse_for(paddle), None);
         let strafing: &[(&str, &[&str])] = &[("move_left", &["A"]), ("move_right", &["D"])];
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn motion_accumulates_to_turns() {
-        let map = keys(Kind::Maze);
+        let map = keys(SimulatorKind::Maze);
         let mut mouse = Mouse::new(&map).unwrap();
         mouse.add_motion(PIXELS_PER_TURN * 0.6, 1.0);
         assert_eq!(name(&map, &mouse, &[]), "");
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn turning_combines_with_held_keys() {
-        let map = keys(Kind::Maze);
+        let map = keys(SimulatorKind::Maze);
         let mut mouse = Mouse::new(&map).unwrap();
         mouse.add_motion(-PIXELS_PER_TURN, 1.0);
         for key in [Key::W, Key::ArrowUp] {
@@ -222,10 +222,10 @@ mod tests {
 
     #[test]
     fn only_matching_turns_count() {
-        let map = keys(Kind::Maze);
+        let map = keys(SimulatorKind::Maze);
         let mut mouse = Mouse::new(&map).unwrap();
         mouse.add_motion(PIXELS_PER_TURN, 1.0);
-        let bound = |name: &str| map.shown().find(|bound| bound.name == name);
+        let bound = |name: &str| map.listed_actions().find(|bound| bound.name == name);
         for other in ["left", "forward", "strafe-right"] {
             mouse.subtract_turned(bound(other), 1);
             assert_eq!(name(&map, &mouse, &[]), "right");
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn pending_motion_is_limited() {
-        let map = keys(Kind::Maze);
+        let map = keys(SimulatorKind::Maze);
         let mut mouse = Mouse::new(&map).unwrap();
         mouse.add_motion(1e9, 1.0);
         mouse.add_motion(f32::NAN, 1.0);
@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn position_steers_alongside_throttle() {
-        let map = keys(Kind::Drive);
+        let map = keys(SimulatorKind::Drive);
         let mut mouse = Mouse::new(&map).unwrap();
         let positions = [None, Some(0.0), Some(0.3), Some(0.5), Some(0.7), Some(1.2)];
         let steered = positions.map(|position| {

@@ -11,7 +11,7 @@ use driftless_data::fs::write_atomic;
 use driftless_engine::StageTimes;
 
 use super::theme;
-use crate::workspace::places::free_file;
+use crate::workspace::paths::unused_file;
 use crate::{Error, Result};
 
 /// Number of frames kept.
@@ -267,7 +267,7 @@ impl Plots {
             "{}.png",
             self.chosen.label().to_lowercase().replace(' ', "-")
         );
-        let path = free_file(folder, &name)?;
+        let path = unused_file(folder, &name)?;
         write_atomic(&path, &bytes.into_inner())?;
         Ok(path)
     }
@@ -277,7 +277,7 @@ impl Plots {
     /// # Errors
     /// Returns an error if the file cannot be written.
     pub fn save_csv(&self, folder: &Path) -> Result<PathBuf> {
-        let path = free_file(folder, "measured.csv")?;
+        let path = unused_file(folder, "measured.csv")?;
         write_atomic(&path, &self.csv()?)?;
         Ok(path)
     }

@@ -143,14 +143,14 @@ impl Presenter {
         &mut self,
         device: &wgpu::Device,
         queue: &wgpu::Queue,
-        image: &driftless_sim::Picture,
+        image: &driftless_sim::FrameImage,
     ) {
         match image {
-            driftless_sim::Picture::Bytes(bytes) => {
+            driftless_sim::FrameImage::Bytes(bytes) => {
                 self.upload(queue, bytes);
                 self.painting = None;
             }
-            driftless_sim::Picture::FrameTexture(painting) => {
+            driftless_sim::FrameImage::Texture(painting) => {
                 if let Some(view) = painting.view(device) {
                     let (pipeline, uniforms) = (&self.pipeline, &self.uniforms);
                     let bindings = bind(device, pipeline, uniforms, &view, &self.sampler);
@@ -295,7 +295,7 @@ pub fn drawing_times(
 
 /// A paint callback that draws one frame.
 pub(super) struct FrameCallback {
-    pub image: driftless_sim::Picture,
+    pub image: driftless_sim::FrameImage,
     /// Changes with every new image, so that each is uploaded once.
     pub id: u64,
     /// Physical width and height of the rectangle.

@@ -9,8 +9,8 @@ use eframe::egui::{Align2, Key, ProgressBar, Rect, RichText, TextEdit, Ui};
 use driftless_data::{DatasetInfo, Episode};
 
 use super::{cards, theme};
-use crate::workspace::places::{folder_name, free_file};
-use crate::workspace::{Export, Notify};
+use crate::workspace::paths::{folder_name, unused_file};
+use crate::workspace::{BackgroundExport, Notify};
 use crate::{Error, Result};
 
 /// The file formats.
@@ -52,7 +52,7 @@ impl SaveFormat {
             Self::Npz => format!("{stem}.npz"),
             Self::Gif => format!("{stem}.gif"),
             Self::Mp4 => format!("{stem}.mp4"),
-            // `free_file` numbers names before the extension, which a folder lacks.
+            // `unused_file` numbers names before the extension, which a folder lacks.
             Self::Png => format!("{stem}.frames"),
         }
     }
@@ -74,7 +74,7 @@ pub(super) struct SaveDialog {
     format: SaveFormat,
     scale: u32,
     notify: Notify,
-    export: Option<Export>,
+    export: Option<BackgroundExport>,
     /// Whether the dialog has not been drawn yet.
     fresh: bool,
 }
@@ -103,27 +103,29 @@ impl SaveDialog {
     /// Aborts a running export and removes its partial file.
     pub fn abort(self) {
         if let Some(export) = self.export {
-            export.end();
+            export.cancel_and_wait();
         }
     }
 
     /// Cancels a running export; returns whether there was one.
     pub fn cancel(&self) -> bool {
-        self.export.iter().for_each(Export::cancel);
+        self.export.iter().for_each(BackgroundExport::cancel);
         self.export.is_some()
     }
 
     fn start(&mut self) -> Result<()> {
         let stem = folder_name(&self.stem)?;
-        let path = free_file(&self.folder, &self.format.name(&stem))?;
+        let path = unused_file(&self.folder, &self.format.name(&stem))?;
         let (episode, notify) = (Arc::clone(&self.episode), Arc::clone(&self.notify));
-        self.export = Some(Export::start(episode, path, self.scale, self.fps, notify)?);
+        self.export = Some(BackgroundExport::start(
+            episode, path, self.scale, self.fps, notify,
+        )?);
         Ok(())
     }
 
     /// Draws the dialog in the middle of `space`.
     pub fn ui(&mut self, ui: &Ui, space: Rect) -> Option<SaveOutcome> {
-        if let Some(result) = self.export.as_mut().and_then(Export::finished) {
+        if let Some(result) = self.export.as_mut().and_then(BackgroundExport::take_result) {
             self.export = None;
             match result {
                 Ok(path) => return Some(SaveOutcome::Saved(path)),
@@ -208,7 +210,7 @@ impl SaveDialog {
     }
 }
 
-fn progress(ui: &mut Ui, export: &Export) {
+fn progress(ui: &mut Ui, export: &BackgroundExport) {
     let (done, all) = export.progress();
     let fraction = done as f32 / all.max(1) as f32;
     ui.add(ProgressBar::new(fraction).text(format!("{done} of {all} frames")));

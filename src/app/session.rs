@@ -11,8 +11,8 @@ use super::mouse::Mouse;
 use super::present::Scaling;
 use super::tuning::{TuningPanel, TuningSettings};
 use crate::Result;
-use crate::workspace::Game;
-use crate::workspace::game::Origin;
+use crate::workspace::PlayableWorld;
+use crate::workspace::playable_world::CheckpointOrigin;
 
 /// The current game: a world, its bindings, thread options and tuning.
 pub(super) struct GameSession {
@@ -22,9 +22,9 @@ pub(super) struct GameSession {
     /// Context frames that a rollout starts from; 0 for a simulator.
     pub context: usize,
     /// Where a learned world was loaded from.
-    pub origin: Option<Origin>,
+    pub origin: Option<CheckpointOrigin>,
     pub keys: KeyMap,
-    pub sim: driftless_sim::Options,
+    pub sim: driftless_sim::SimOptions,
     pub tuning: TuningPanel,
 }
 
@@ -34,7 +34,7 @@ impl GameSession {
     /// # Errors
     /// Returns an error if a key binding is invalid.
     pub fn new(
-        game: Game,
+        game: PlayableWorld,
         fps: Option<f32>,
         params: SamplerParams,
         record: Option<PathBuf>,
@@ -53,15 +53,15 @@ impl GameSession {
             scaling: Scaling::default(),
         };
         let tuning = TuningPanel::new(settings, game.dynamics.as_ref());
-        let sim = driftless_sim::Options {
+        let sim = driftless_sim::SimOptions {
             player: game.player,
             gpu_source: GpuSource::Own,
-            from: None,
+            resume_from: None,
             context: game.first_context,
             actions: Arc::default(),
             params: tuning.settings.params,
-            free_seed: settings.free_seed,
-            ends_restart: settings.ends_restart,
+            random_seed: settings.free_seed,
+            restart_at_end: settings.ends_restart,
             pace: settings.pace(),
             paused: false,
             record,
@@ -81,7 +81,7 @@ impl GameSession {
     ///
     /// # Errors
     /// Returns an error if a key binding is invalid.
-    pub fn temporary(game: Game) -> Result<Self> {
+    pub fn temporary(game: PlayableWorld) -> Result<Self> {
         let mut session = Self::new(game, None, SamplerParams::default(), None)?;
         let keys = session.keys.without(Shortcut::NewWorld);
         session.keys = keys.without(Shortcut::Worlds);
@@ -92,7 +92,7 @@ impl GameSession {
     ///
     /// # Errors
     /// Returns an error if a key binding is invalid.
-    pub fn recorded(game: Game, folder: PathBuf) -> Result<Self> {
+    pub fn recorded(game: PlayableWorld, folder: PathBuf) -> Result<Self> {
         let mut session = Self::temporary(game)?;
         // A dataset's frames must be consecutive.
         let navigates = |s| {
@@ -103,7 +103,7 @@ impl GameSession {
         };
         session.keys = session.keys.with_shortcuts(|shortcut| !navigates(shortcut));
         session.tuning.settings.free_seed = true;
-        session.sim.free_seed = true;
+        session.sim.random_seed = true;
         session.sim.record = Some(folder);
         Ok(session)
     }

@@ -40,10 +40,11 @@ impl FrameStats {
             self.skipped += frame.sequence.saturating_sub(last + 1);
         }
         self.last_sequence = Some(frame.sequence);
-        self.generated.push_back((frame.made, frame.sequence));
+        self.generated
+            .push_back((frame.finished_at, frame.sequence));
         while self.generated.len() > 2
             && self.generated.front().is_some_and(|(generated_at, _)| {
-                frame.made.duration_since(*generated_at) > RATE_WINDOW
+                frame.finished_at.duration_since(*generated_at) > RATE_WINDOW
             })
         {
             self.generated.pop_front();
@@ -51,7 +52,7 @@ impl FrameStats {
         self.outcome = frame.outcome;
         self.score = frame.score;
         if frame.number > 0 {
-            push(&mut self.times, frame.times, MAX_TIMES);
+            push(&mut self.times, frame.stage_times, MAX_TIMES);
         }
         if let Some(key) = reflects {
             push(&mut self.latencies, now.duration_since(key), MAX_LATENCIES);
@@ -135,21 +136,21 @@ mod tests {
     fn frame(sequence: u64, generated_at: Instant) -> Frame {
         Frame {
             trace: [].into(),
-            inspect: None,
-            truth: None,
+            inspection: None,
+            ground_truth: None,
             outcome: None,
             score: 0.0,
-            place: driftless_sim::Place::default(),
-            beside: None,
+            position: driftless_sim::TimelinePosition::default(),
+            comparison: None,
             drift: None,
             surprise: None,
             sequence,
             number: sequence,
-            image: driftless_sim::Picture::Bytes([0_u8; 3].as_slice().into()),
+            image: driftless_sim::FrameImage::Bytes([0_u8; 3].as_slice().into()),
             action: 0,
-            reflects: None,
-            made: generated_at,
-            times: StageTimes {
+            input_at: None,
+            finished_at: generated_at,
+            stage_times: StageTimes {
                 denoise: Duration::from_millis(sequence),
                 ..StageTimes::default()
             },

@@ -45,10 +45,10 @@ pub(super) fn world(actions: &[(&str, &[&str])]) -> WorldConfig {
     }
 }
 
-fn options(keys: &[&str]) -> Options {
+fn options(keys: &[&str]) -> WindowOptions {
     let world = world(&[("noop", &[]), ("up", keys)]);
-    Options {
-        game: Game {
+    WindowOptions {
+        game: PlayableWorld {
             world: DatasetInfo::from(&world),
             dynamics: Some(world.dynamics),
             first_context: 0,

@@ -9,7 +9,7 @@ use eframe::egui::{
     Ui, pos2, vec2,
 };
 
-use driftless_sim::{BranchInfo, Command, Place};
+use driftless_sim::{BranchInfo, Command, TimelinePosition};
 
 use super::theme;
 use super::theme::Palette;
@@ -41,7 +41,7 @@ pub(super) enum TimelineAction {
 /// The timeline panel.
 pub(super) struct Timeline {
     branches: Vec<BranchInfo>,
-    position: Place,
+    position: TimelinePosition,
     thumbnails: BTreeMap<(u32, usize), TextureHandle>,
     /// Thumbnails that have been requested.
     requested: BTreeSet<(u32, usize)>,
@@ -55,11 +55,11 @@ impl Default for Timeline {
             branches: vec![BranchInfo {
                 branch: 0,
                 parent: None,
-                forked: 0,
+                fork_index: 0,
                 first: 0,
                 end: 1,
             }],
-            position: Place::default(),
+            position: TimelinePosition::default(),
             thumbnails: BTreeMap::new(),
             requested: BTreeSet::new(),
             compared: None,
@@ -79,7 +79,7 @@ impl Timeline {
 
     /// The current position.
     #[cfg(test)]
-    pub fn at(&self) -> Place {
+    pub fn at(&self) -> TimelinePosition {
         self.position
     }
 
@@ -97,7 +97,7 @@ impl Timeline {
     }
 
     /// Sets the current position to that of the frame shown.
-    pub fn set_position(&mut self, at: Place) {
+    pub fn set_position(&mut self, at: TimelinePosition) {
         self.position = at;
         if let Some(current) = self.branches.iter_mut().find(|b| b.branch == at.branch) {
             current.end = current.end.max(at.index + 1);
@@ -142,12 +142,12 @@ impl Timeline {
     }
 
     /// The position `frames` after the current one (before it if negative), if that frame exists.
-    pub fn offset(&self, frames: isize) -> Option<Place> {
+    pub fn offset(&self, frames: isize) -> Option<TimelinePosition> {
         let current = self.branch(self.position.branch)?;
         let index = self.position.index.checked_add_signed(frames)?;
         (current.first..current.end)
             .contains(&index)
-            .then_some(Place {
+            .then_some(TimelinePosition {
                 index,
                 ..self.position
             })
@@ -187,7 +187,7 @@ impl Timeline {
     }
 
     fn seek(&self, branch: u32, index: usize) -> Option<TimelineAction> {
-        let place = Place { branch, index };
+        let place = TimelinePosition { branch, index };
         (place != self.position).then_some(TimelineAction::Command(Command::Seek(place)))
     }
 
@@ -220,7 +220,7 @@ impl Timeline {
                 .on_hover_text("Keep this branch as it is and continue on a new one.")
                 .clicked()
             {
-                actions.push(TimelineAction::Command(Command::Branch));
+                actions.push(TimelineAction::Command(Command::NewBranch));
             }
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 let save = ui
@@ -261,7 +261,7 @@ impl Timeline {
                     }
                     let delete = ui.add_enabled(!is_current, egui::Button::new("Delete"));
                     if delete.clicked() {
-                        let command = Command::DropBranch(branch.branch);
+                        let command = Command::DeleteBranch(branch.branch);
                         actions.push(TimelineAction::Command(command));
                     }
                 });
@@ -317,7 +317,7 @@ impl Timeline {
             }
         }
         if !missing.is_empty() {
-            actions.push(TimelineAction::Command(Command::Pictures {
+            actions.push(TimelineAction::Command(Command::StoredImages {
                 branch: current.branch,
                 indices: missing.into(),
                 within: stride - 1,
@@ -372,7 +372,7 @@ impl Timeline {
             _ => theme::palette(ui).line,
         };
         let y = rect.center().y;
-        let own_part = scale.x(branch.forked.max(branch.first))..=scale.x(branch.end - 1);
+        let own_part = scale.x(branch.fork_index.max(branch.first))..=scale.x(branch.end - 1);
         let shared = scale.x(branch.first)..=*own_part.start();
         painter.hline(shared, y, Stroke::new(1.0, theme::palette(ui).line));
         painter.hline(own_part.clone(), y, Stroke::new(4.0, colour));
@@ -412,11 +412,11 @@ impl FrameScale {
 mod tests {
     use super::*;
 
-    fn branch(branch: u32, forked: usize, end: usize) -> BranchInfo {
+    fn branch(branch: u32, fork_index: usize, end: usize) -> BranchInfo {
         BranchInfo {
             branch,
             parent: branch.checked_sub(1),
-            forked,
+            fork_index,
             first: 0,
             end,
         }
@@ -427,7 +427,7 @@ mod tests {
         let mut timeline = Timeline::default();
         assert_eq!(timeline.offset(-1), None);
         for index in 0..4 {
-            timeline.set_position(Place { branch: 0, index });
+            timeline.set_position(TimelinePosition { branch: 0, index });
         }
         assert_eq!(timeline.offset(1), None);
         let back = timeline.offset(-1).unwrap();

@@ -16,7 +16,7 @@ use super::presets::{PresetPanel, SamplerPreset};
 use super::theme;
 use driftless_engine::{SamplerParams, SamplingPath, Solver};
 use driftless_model::config::DynamicsConfig;
-use driftless_sim::{Command, FREE_SEEDS, Pace};
+use driftless_sim::{Command, Pace, RANDOM_SEED_LIMIT};
 
 /// Everything the panel sets.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,13 +55,13 @@ impl TuningSettings {
             commands.push(Command::Params(self.params));
         }
         if self.free_seed != before.free_seed {
-            commands.push(Command::FreeSeed(self.free_seed));
+            commands.push(Command::RandomSeed(self.free_seed));
         }
         if self.ends_restart != before.ends_restart {
-            commands.push(Command::EndsRestart(self.ends_restart));
+            commands.push(Command::RestartAtEnd(self.ends_restart));
         }
         if self.repeat != before.repeat {
-            commands.push(Command::Repeat(self.repeat));
+            commands.push(Command::ActionRepeat(self.repeat));
         }
         if self.pace() != before.pace() {
             commands.push(Command::Pace(self.pace()));
@@ -434,7 +434,7 @@ impl TuningPanel {
                 });
             });
         } else {
-            let range = 0..=(FREE_SEEDS - 1).max(self.defaults.params.seed);
+            let range = 0..=(RANDOM_SEED_LIMIT - 1).max(self.defaults.params.seed);
             let hint = match self.limits {
                 Some(_) => "Determines the noise of every frame. Drag, or click to type.",
                 None => "The world is generated from this seed at the next restart.",

@@ -19,7 +19,7 @@ use eframe::egui::{Event, Frame as Fill, RawInput, Ui, ViewportCommand};
 use eframe::{egui, egui_wgpu, wgpu};
 
 use driftless_engine::{GpuSource, StageTimes};
-use driftless_sim::{Frame, History, Session, Sim};
+use driftless_sim::{Frame, History, Session, SimThread};
 
 use self::analysis::Analysis;
 use self::device::prepare_window;
@@ -41,7 +41,8 @@ use super::session::GameSession;
 use super::stats::FrameStats;
 use super::world_picker::WorldPicker;
 use super::{
-    NewWorld, Waker, cards, controls, denoising, hud, inspect, plots, present, theme, timeline,
+    NewWorldOptions, Waker, cards, controls, denoising, hud, inspect, plots, present, theme,
+    timeline,
 };
 
 /// Windows narrower than this, in points, open without the tuning panel.
@@ -50,7 +51,7 @@ const MIN_WIDTH_FOR_TUNING: f32 = 760.0;
 /// What is needed to build the window.
 pub(super) struct WindowSetup {
     /// Opens the "New world" page at this step.
-    pub new_world: Option<NewWorld>,
+    pub new_world: Option<NewWorldOptions>,
     /// Where worlds, data and runs are stored; `None` uses the platform's folder.
     pub home: Option<PathBuf>,
     /// Settings to use instead of the user's own, with a notice about them.
@@ -67,7 +68,7 @@ enum WorldThread {
     /// Not started until the window has been drawn once: a surface cannot be configured while an
     /// engine submits work to its device.
     NotStarted,
-    Running(Sim),
+    Running(SimThread),
     Failed(WorldFailure),
 }
 
@@ -200,7 +201,7 @@ impl Window {
             tracing::warn!("{notice}");
             window.notices.post(notice);
         }
-        if let Some(NewWorld { first, settings }) = window.setup.new_world.take() {
+        if let Some(NewWorldOptions { first, settings }) = window.setup.new_world.take() {
             window.open_new_world_at(first, settings);
         }
         Ok(window)

@@ -8,11 +8,11 @@ use eframe::egui::{
     ScrollArea, Sense, Stroke, StrokeKind, TextureHandle, TextureOptions, Ui, Vec2, pos2, vec2,
 };
 
-use driftless_worlds::Kind;
+use driftless_worlds::SimulatorKind;
 
 use super::theme;
-use crate::workspace::library::{Entry, Facts, Source, day};
-use crate::workspace::{Notify, Shipped, Task, library};
+use crate::workspace::library::{WorldEntry, WorldSource, WorldSummary, format_date};
+use crate::workspace::{BackgroundTask, IncludedWorlds, Notify, library};
 use crate::{Error, Result};
 
 /// Size of a card and the gap between cards, in points.
@@ -28,7 +28,7 @@ pub(super) enum PickerChoice {
     /// The world in a checkpoint folder.
     World(PathBuf),
     /// A simulator.
-    Simulator(Kind),
+    Simulator(SimulatorKind),
     /// Back to the current game.
     Back,
 }
@@ -48,7 +48,7 @@ pub(super) struct WorldPicker {
     notify: Notify,
     playing: Option<CurrentWorld>,
     /// The background task that lists the worlds.
-    reading: Option<Task<Vec<WorldCard>>>,
+    reading: Option<BackgroundTask<Vec<WorldCard>>>,
     cards: Vec<WorldCard>,
     /// Whether a card should take the focus.
     focus: bool,
@@ -57,7 +57,7 @@ pub(super) struct WorldPicker {
 }
 
 struct WorldCard {
-    entry: Entry,
+    entry: WorldEntry,
     playing: bool,
     picture: Option<TextureHandle>,
 }
@@ -84,17 +84,17 @@ impl WorldPicker {
         (self.focus, self.scrolled_to) = (true, None);
         let home = self.home.clone();
         let work = move |cancelled: &_| {
-            let shipped = Shipped::find(home.clone());
-            let entries = library::list(&shipped, home, cancelled)?;
+            let shipped = IncludedWorlds::find(home.clone());
+            let entries = library::list_worlds(&shipped, home, cancelled)?;
             Ok(cards(entries, &playing))
         };
-        self.reading = Some(Task::start(self.notify.clone(), work)?);
+        self.reading = Some(BackgroundTask::start(self.notify.clone(), work)?);
         Ok(())
     }
 
     /// Takes the listed worlds; returns an error to be shown, if any.
     pub fn poll(&mut self) -> Option<Error> {
-        let read = self.reading.as_ref().and_then(Task::take)?;
+        let read = self.reading.as_ref().and_then(BackgroundTask::take)?;
         self.reading = None;
         match read {
             Ok(cards) => self.cards = cards,
@@ -149,10 +149,10 @@ impl WorldPicker {
         }
         let start = self.cards.iter().position(|card| card.playing);
         let start = start.unwrap_or_default();
-        let shelf = |entry: &Entry| match entry.source {
-            Source::Shipped(_) => "Included worlds",
-            Source::Saved(_) => "Saved worlds",
-            Source::Simulator(_) => "Simulators (ground truth)",
+        let shelf = |entry: &WorldEntry| match entry.source {
+            WorldSource::Included(_) => "Included worlds",
+            WorldSource::Saved(_) => "Saved worlds",
+            WorldSource::Simulator(_) => "Simulators (ground truth)",
         };
         let mut first = 0;
         for group in self
@@ -184,14 +184,15 @@ impl WorldPicker {
 }
 
 /// Creates a card for each entry.
-fn cards(entries: Vec<Entry>, playing: &CurrentWorld) -> Vec<WorldCard> {
+fn cards(entries: Vec<WorldEntry>, playing: &CurrentWorld) -> Vec<WorldCard> {
     // A folder may be reachable by several paths.
     let full = |folder: &Path| folder.canonicalize().unwrap_or_else(|_| folder.into());
-    let is_played = |entry: &Entry| match (&entry.source, playing) {
-        (Source::Shipped(folder) | Source::Saved(folder), CurrentWorld::World(played)) => {
-            full(folder) == full(played)
-        }
-        (Source::Simulator(_), CurrentWorld::Simulator(name)) => entry.name == *name,
+    let is_played = |entry: &WorldEntry| match (&entry.source, playing) {
+        (
+            WorldSource::Included(folder) | WorldSource::Saved(folder),
+            CurrentWorld::World(played),
+        ) => full(folder) == full(played),
+        (WorldSource::Simulator(_), CurrentWorld::Simulator(name)) => entry.name == *name,
         _ => false,
     };
     let card = |entry| WorldCard {
@@ -251,23 +252,25 @@ fn layout(ui: &mut Ui, headline: &str, cards: usize, columns: usize) -> Vec<Rect
 
 impl WorldCard {
     fn picked(&self) -> Option<PickerChoice> {
-        self.entry.facts.as_ref().ok()?;
+        self.entry.summary.as_ref().ok()?;
         Some(match &self.entry.source {
-            Source::Shipped(folder) | Source::Saved(folder) => PickerChoice::World(folder.clone()),
-            Source::Simulator(kind) => PickerChoice::Simulator(*kind),
+            WorldSource::Included(folder) | WorldSource::Saved(folder) => {
+                PickerChoice::World(folder.clone())
+            }
+            WorldSource::Simulator(kind) => PickerChoice::Simulator(*kind),
         })
     }
 
     fn ui(&mut self, ui: &mut Ui, rect: Rect, index: usize) -> Response {
         let response = ui.interact(rect, ui.scope_id().with(("world", index)), Sense::click());
-        let enabled = self.entry.facts.is_ok();
+        let enabled = self.entry.summary.is_ok();
         response.widget_info(|| {
             egui::WidgetInfo::labeled(egui::Role::Button, enabled, self.accessible_name())
         });
         if ui.is_rect_visible(rect) {
             self.paint(ui, rect, &response);
         }
-        match &self.entry.facts {
+        match &self.entry.summary {
             Ok(_) => response,
             Err(why) => response.on_hover_text(why),
         }
@@ -292,7 +295,7 @@ impl WorldCard {
         painter.rect_filled(frame, 6, theme::palette(ui).backdrop);
         self.paint_picture(ui, frame);
         let mut tag = frame.left_top() + vec2(6.0, 6.0);
-        let is_simulator = matches!(self.entry.source, Source::Simulator(_));
+        let is_simulator = matches!(self.entry.source, WorldSource::Simulator(_));
         for (shown, text) in [(is_simulator, "SIMULATOR"), (self.playing, "PLAYING")] {
             if shown {
                 tag.x = badge(ui, tag, text) + 6.0;
@@ -310,12 +313,12 @@ impl WorldCard {
             at.y += height + 3.0;
         };
         write(&self.entry.name, 15.0, theme::palette(ui).text, 1);
-        match &self.entry.facts {
-            Ok(facts) => {
-                if let Some(about) = &facts.about {
+        match &self.entry.summary {
+            Ok(summary) => {
+                if let Some(about) = &summary.about {
                     write(about, 12.5, theme::palette(ui).text, 2);
                 }
-                for line in lines(facts) {
+                for line in lines(summary) {
                     write(&line, 11.5, theme::palette(ui).muted, 2);
                 }
             }
@@ -333,15 +336,15 @@ impl WorldCard {
 
     /// Draws the world's picture as large as fits.
     fn paint_picture(&mut self, ui: &Ui, frame: Rect) {
-        let Ok(facts) = &self.entry.facts else {
+        let Ok(summary) = &self.entry.summary else {
             return;
         };
-        let [height, width] = facts.image;
-        if facts.picture.len() != height * width * 3 {
+        let [height, width] = summary.image;
+        if summary.thumbnail.len() != height * width * 3 {
             return;
         }
         let picture = self.picture.get_or_insert_with(|| {
-            let image = ColorImage::from_rgb([width, height], &facts.picture);
+            let image = ColorImage::from_rgb([width, height], &summary.thumbnail);
             let name = format!("world-{}", self.entry.name);
             ui.ctx().load_texture(name, image, TextureOptions::NEAREST)
         });
@@ -355,18 +358,18 @@ impl WorldCard {
     /// The card's accessible name.
     fn accessible_name(&self) -> String {
         let kind = match self.entry.source {
-            Source::Shipped(_) => "included",
-            Source::Saved(_) => "saved",
-            Source::Simulator(_) => "simulator",
+            WorldSource::Included(_) => "included",
+            WorldSource::Saved(_) => "saved",
+            WorldSource::Simulator(_) => "simulator",
         };
         let mut words = vec![self.entry.name.clone(), kind.to_owned()];
         if self.playing {
             words.push("playing".to_owned());
         }
-        match &self.entry.facts {
-            Ok(facts) => {
-                words.extend(facts.about.clone());
-                words.extend(lines(facts));
+        match &self.entry.summary {
+            Ok(summary) => {
+                words.extend(summary.about.clone());
+                words.extend(lines(summary));
             }
             Err(why) => words.push(format!("cannot be loaded: {why}")),
         }
@@ -374,18 +377,18 @@ impl WorldCard {
     }
 }
 
-/// A world's facts, one per line.
-fn lines(facts: &Facts) -> Vec<String> {
-    let [height, width] = facts.image;
+/// A world's summary, one per line.
+fn lines(summary: &WorldSummary) -> Vec<String> {
+    let [height, width] = summary.image;
     let millions = |n: usize| format!("{:.2} M parameters", n as f64 / 1e6);
     let size = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
-    let shape = format!("{width}×{height}  ·  {} FPS", facts.fps);
-    let disk = facts.bytes.map(size).into_iter();
-    let disk: Vec<String> = disk.chain(facts.written.map(day)).collect();
+    let shape = format!("{width}×{height}  ·  {} FPS", summary.fps);
+    let disk = summary.bytes.map(size).into_iter();
+    let disk: Vec<String> = disk.chain(summary.modified.map(format_date)).collect();
     let disk = (!disk.is_empty()).then(|| disk.join("  ·  "));
-    let data = facts.trained_on.as_ref();
+    let data = summary.trained_on.as_ref();
     let data = data.map(|data| format!("trained on {data}"));
-    let lines = [Some(shape), facts.parameters.map(millions), disk, data];
+    let lines = [Some(shape), summary.parameters.map(millions), disk, data];
     lines.into_iter().flatten().collect()
 }
 

@@ -4,39 +4,39 @@ use eframe::egui::{Context, Event, Key, Modifiers, PointerButton, Pos2, RawInput
 
 use super::*;
 
-fn facts() -> Facts {
-    Facts {
+fn summary() -> WorldSummary {
+    WorldSummary {
         fps: 15.0,
         image: [4, 8],
-        picture: vec![90; 4 * 8 * 3],
+        thumbnail: vec![90; 4 * 8 * 3],
         parameters: Some(1_234_567),
         bytes: Some(4_900_000),
-        written: Some(std::time::SystemTime::UNIX_EPOCH),
+        modified: Some(std::time::SystemTime::UNIX_EPOCH),
         about: None,
         trained_on: Some("a game".into()),
     }
 }
 
-fn entry(source: Source, name: &str) -> Entry {
-    Entry {
+fn entry(source: WorldSource, name: &str) -> WorldEntry {
+    WorldEntry {
         source,
         name: name.into(),
-        facts: Ok(facts()),
+        summary: Ok(summary()),
     }
 }
 
 /// Two included worlds, a broken saved one, and a simulator; the second is being played.
 fn picker() -> WorldPicker {
     let mut picker = WorldPicker::new(None, Arc::new(|| {}));
-    let broken = Entry {
-        facts: Err("no weights".into()),
-        ..entry(Source::Saved("c".into()), "C")
+    let broken = WorldEntry {
+        summary: Err("no weights".into()),
+        ..entry(WorldSource::Saved("c".into()), "C")
     };
     let entries = vec![
-        entry(Source::Shipped("a".into()), "A"),
-        entry(Source::Shipped("b".into()), "B"),
+        entry(WorldSource::Included("a".into()), "A"),
+        entry(WorldSource::Included("b".into()), "B"),
         broken,
-        entry(Source::Simulator(Kind::Drive), "Drive"),
+        entry(WorldSource::Simulator(SimulatorKind::Drive), "Drive"),
     ];
     picker.cards = cards(entries, &CurrentWorld::World("b".into()));
     picker
@@ -135,7 +135,7 @@ fn arrows_move_between_cards() {
     page.press(Key::ArrowDown);
     assert_eq!(page.press(Key::Enter), None, "a broken world is not played");
     page.press(Key::ArrowDown);
-    let drive = Some(PickerChoice::Simulator(Kind::Drive));
+    let drive = Some(PickerChoice::Simulator(SimulatorKind::Drive));
     assert_eq!(page.press(Key::Enter), drive);
 }
 
@@ -162,7 +162,7 @@ fn tab_follows_card_order() {
     let mut page = TestPage::new();
     page.press(Key::Tab);
     page.press(Key::Tab);
-    let drive = Some(PickerChoice::Simulator(Kind::Drive));
+    let drive = Some(PickerChoice::Simulator(SimulatorKind::Drive));
     assert_eq!(page.press(Key::Enter), drive);
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use driftless::workspace::game;
+use driftless::workspace::playable_world;
 use driftless::{Error, Result, app};
 use driftless_data::{Clip, PathError as _};
 use driftless_engine::{Backend, DeviceChoice, Gpu, GpuSource};
@@ -47,7 +47,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
     let mut engine = driftless_engine::open_on_backend(&folder, &backend)?;
-    let (contexts, first) = game::starting_contexts(&folder, engine.world(), None)?;
+    let (contexts, first) = playable_world::starting_contexts(&folder, engine.world(), None)?;
     let Some(context) = contexts.get(first) else {
         return Err(Error::invalid(&folder, "contains no starting context"));
     };

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use driftless::workspace::Shipped;
+use driftless::workspace::IncludedWorlds;
 use driftless::{Error, Result, interrupt};
 use driftless_data::{Episode, PathError as _, export};
 use driftless_engine::{SamplerParams, SamplingPath, Solver};
@@ -77,7 +77,7 @@ fn export(episode: &Episode, out: &Path, scale: u32, fps: f32) -> Result<()> {
 fn checkpoint_or_default(world: Option<PathBuf>) -> Result<PathBuf> {
     match world {
         Some(world) => checkpoint(world),
-        None => Shipped::find(None).default_world(),
+        None => IncludedWorlds::find(None).default_world(),
     }
 }
 
@@ -86,7 +86,9 @@ fn checkpoint(world: PathBuf) -> Result<PathBuf> {
     if world.exists() || world.components().count() != 1 {
         return Ok(world);
     }
-    let folder = world.to_str().map(|name| Shipped::find(None).folder(name));
+    let folder = world
+        .to_str()
+        .map(|name| IncludedWorlds::find(None).folder(name));
     folder.transpose()?.flatten().ok_or_else(|| {
         let what = "neither a checkpoint folder nor the name of an included world";
         Error::invalid(&world, what)
@@ -95,7 +97,7 @@ fn checkpoint(world: PathBuf) -> Result<PathBuf> {
 
 /// The folder of the included world whose configuration has this display name.
 fn included_world(name: &str) -> Option<PathBuf> {
-    let shipped = Shipped::find(None);
+    let shipped = IncludedWorlds::find(None);
     let names = shipped.names();
     let mut folders = names.iter().filter_map(|name| shipped.folder(name).ok()?);
     folders.find(|folder| read_config(folder).is_ok_and(|config| config.name == name))

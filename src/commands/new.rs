@@ -4,18 +4,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use driftless::app::FirstStep;
-use driftless::workspace::{Game, Shipped};
+use driftless::workspace::{IncludedWorlds, PlayableWorld};
 use driftless::{Error, Result, app};
 use driftless_data::PathError as _;
 use driftless_engine::{DeviceChoice, SamplerParams};
-use driftless_worlds::Kind;
+use driftless_worlds::SimulatorKind;
 
 /// Arguments of `new`.
 #[derive(clap::Args)]
 pub struct Args {
     /// Start by playing and recording this simulator.
     #[arg(long, value_enum, conflicts_with_all = ["data", "run"])]
-    world: Option<Kind>,
+    world: Option<SimulatorKind>,
     /// Start with this dataset; the training settings come next.
     #[arg(long, value_name = "DIR", conflicts_with = "run")]
     data: Option<PathBuf>,
@@ -42,11 +42,11 @@ pub fn run(args: Args) -> Result<()> {
         }
     }
     // Behind the page is a paused world: the default one if it can be opened.
-    let game = match Shipped::find(args.home.clone()).default_world() {
-        Ok(folder) => Game::learned(&folder, DeviceChoice::Auto, None)?,
+    let game = match IncludedWorlds::find(args.home.clone()).default_world() {
+        Ok(folder) => PlayableWorld::learned(&folder, DeviceChoice::Auto, None)?,
         Err(error) => {
             tracing::warn!("{error}; opening a simulator instead");
-            Game::simulator(Kind::Maze)
+            PlayableWorld::simulator(SimulatorKind::Maze)
         }
     };
     let first = match (args.world, args.data, args.run) {
@@ -55,13 +55,13 @@ pub fn run(args: Args) -> Result<()> {
         (_, _, Some(folder)) => FirstStep::Run(folder),
         _ => FirstStep::Source,
     };
-    app::run(app::Options {
+    app::run(app::WindowOptions {
         game,
         fps: None,
         actions: Arc::default(),
         params: SamplerParams::default(),
         record: None,
-        new_world: Some(app::NewWorld {
+        new_world: Some(app::NewWorldOptions {
             first,
             settings: args.config,
         }),

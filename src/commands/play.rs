@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use driftless::workspace::Game;
+use driftless::workspace::PlayableWorld;
 use driftless::{Error, Result, app};
 use driftless_data::{PathError as _, export};
 use driftless_engine::rollout::random_held_actions;
 use driftless_engine::{DeviceChoice, GpuSource};
 use driftless_sim::headless;
-use driftless_worlds::Kind;
+use driftless_worlds::SimulatorKind;
 
 const WORLD: &str = "World";
 const RECORDING: &str = "Recording";
@@ -24,7 +24,7 @@ pub struct Args {
     #[arg(long, value_enum, help_heading = WORLD, conflicts_with_all = ["checkpoint", "device",
         "context", "steps", "context_signal", "temperature", "guidance", "solver", "path", "shift",
         "churn", "tolerance"])]
-    world: Option<Kind>,
+    world: Option<SimulatorKind>,
     /// Compute device.
     #[arg(long, value_enum, default_value_t, help_heading = WORLD)]
     device: DeviceChoice,
@@ -70,10 +70,10 @@ pub fn run(args: Args) -> Result<()> {
         return Err(Error::Argument(what));
     }
     let game = match args.world {
-        Some(kind) => Game::simulator(kind),
+        Some(kind) => PlayableWorld::simulator(kind),
         None => {
             let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
-            Game::learned(&folder, args.device, args.context.as_deref())?
+            PlayableWorld::learned(&folder, args.device, args.context.as_deref())?
         }
     };
     match (args.frames, args.out.clone()) {
@@ -82,7 +82,7 @@ pub fn run(args: Args) -> Result<()> {
     }
 }
 
-fn play_in_window(args: Args, game: Game) -> Result<()> {
+fn play_in_window(args: Args, game: PlayableWorld) -> Result<()> {
     if let Some(path) = &args.record {
         check_record_path(path)?;
     }
@@ -90,7 +90,7 @@ fn play_in_window(args: Args, game: Game) -> Result<()> {
         Some(path) => headless::read_actions(path, &game.world.actions)?,
         None => Vec::new(),
     };
-    app::run(app::Options {
+    app::run(app::WindowOptions {
         game,
         actions: actions.into(),
         fps: args.fps,
@@ -118,10 +118,10 @@ fn check_record_path(path: &Path) -> Result<()> {
     }
 }
 
-fn play_headless(args: &Args, game: &Game, frames: usize, out: &Path) -> Result<()> {
+fn play_headless(args: &Args, game: &PlayableWorld, frames: usize, out: &Path) -> Result<()> {
     export::check(out)?;
     let mut player = (game.player)(&GpuSource::Own)?;
-    let Game {
+    let PlayableWorld {
         world,
         first_context,
         ..

@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 
 use driftless::{Result, interrupt};
-use driftless_worlds::record::{Plan, record};
-use driftless_worlds::{Kind, Policy};
+use driftless_worlds::record::{RecordingPlan, record};
+use driftless_worlds::{Policy, SimulatorKind};
 
 /// Arguments of `record`.
 #[derive(clap::Args)]
 pub struct Args {
     /// Simulator to record.
     #[arg(long, value_enum)]
-    world: Kind,
+    world: SimulatorKind,
     /// Minimum number of frames in total; the last episode is not cut short.
     #[arg(long, value_name = "N")]
     frames: usize,
@@ -38,7 +38,7 @@ pub struct Args {
 /// Returns an error if the arguments leave nothing to record, if the folder is not empty or cannot be
 /// written, or on Ctrl-C.
 pub fn run(args: &Args) -> Result<()> {
-    let plan = Plan {
+    let plan = RecordingPlan {
         world: args.world,
         policy: args.policy,
         seed: args.seed,

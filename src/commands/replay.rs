@@ -7,8 +7,8 @@ use driftless_data::{PathError as _, export};
 use driftless_engine::{DeviceChoice, GpuSource};
 use driftless_model::checkpoint::{CONTEXTS, read_config};
 use driftless_model::contexts;
-use driftless_sim::{Dream, Player, Real, Recording, Session};
-use driftless_worlds::Kind;
+use driftless_sim::{LearnedWorld, Player, RecordedSession, Session, SimulatedWorld};
+use driftless_worlds::SimulatorKind;
 
 /// Arguments of `replay`.
 #[derive(clap::Args)]
@@ -21,7 +21,7 @@ pub struct Args {
     checkpoint: Option<PathBuf>,
     /// Simulator, for a session of one [default: the simulator that the session was recorded in].
     #[arg(long, value_enum, conflicts_with_all = ["checkpoint", "device"])]
-    world: Option<Kind>,
+    world: Option<SimulatorKind>,
     /// Compute device; frames are bit-identical only on the device that recorded them.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceChoice,
@@ -45,7 +45,7 @@ pub struct Args {
 /// Returns an error if the file is not a session, if the world or device is missing, if a frame
 /// differs from the recorded one, or if a file cannot be written.
 pub fn run(args: &Args) -> Result<()> {
-    let recording = Recording::read(&args.file)?;
+    let recording = RecordedSession::read(&args.file)?;
     if let Some(out) = &args.out {
         export::check(out)?;
     }
@@ -77,25 +77,28 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 /// A player for the session's simulator, and its frame rate.
-fn simulator(args: &Args, recording: &Recording) -> Result<(Box<dyn Player>, f32)> {
+fn simulator(args: &Args, recording: &RecordedSession) -> Result<(Box<dyn Player>, f32)> {
     let invalid = |what: String| Error::invalid(&args.file, what);
     let name = recording.world().unwrap_or("without a name");
     if args.checkpoint.is_some() {
         let what = "is a session of a simulator: --checkpoint does not apply";
         return Err(invalid(what.into()));
     }
-    let kind = args.world.or_else(|| Kind::called(name)).ok_or_else(|| {
-        invalid(format!(
-            "is a session of a simulator {name}, which is unknown: choose one with --world"
-        ))
-    })?;
+    let kind = args
+        .world
+        .or_else(|| SimulatorKind::from_name(name))
+        .ok_or_else(|| {
+            invalid(format!(
+                "is a session of a simulator {name}, which is unknown: choose one with --world"
+            ))
+        })?;
     let world = kind.open(0);
     let fps = world.info().fps;
-    Ok((Box::new(Real::new(world)), fps))
+    Ok((Box::new(SimulatedWorld::new(world)), fps))
 }
 
 /// A player for the session's learned world, and its frame rate.
-fn learned(args: &Args, recording: &Recording) -> Result<(Box<dyn Player>, f32)> {
+fn learned(args: &Args, recording: &RecordedSession) -> Result<(Box<dyn Player>, f32)> {
     if let Some(kind) = args.world {
         let what = format!(
             "is a session of a learned world: --world {} does not apply",
@@ -116,5 +119,8 @@ fn learned(args: &Args, recording: &Recording) -> Result<(Box<dyn Player>, f32)>
     let config = read_config(&folder)?;
     let starts = recording.contexts(|| Ok(contexts::read(&folder.join(CONTEXTS), &config)?))?;
     let engine = driftless_engine::open(&folder, args.device, &GpuSource::Own)?;
-    Ok((Box::new(Dream::new(engine, starts.into())), config.fps))
+    Ok((
+        Box::new(LearnedWorld::new(engine, starts.into())),
+        config.fps,
+    ))
 }

@@ -27,12 +27,12 @@ impl CancelFlag {
 
 /// A job that runs in a thread; dropping it cancels the job.
 #[derive(Debug)]
-pub struct Task<T> {
+pub struct BackgroundTask<T> {
     result: Receiver<Result<T>>,
     cancelled: CancelFlag,
 }
 
-impl<T: Send + 'static> Task<T> {
+impl<T: Send + 'static> BackgroundTask<T> {
     /// Starts `work`; `notify` is called when it is done.
     ///
     /// # Errors
@@ -72,13 +72,13 @@ impl<T: Send + 'static> Task<T> {
     }
 
     /// Cancels the job and waits up to two seconds for it to finish.
-    pub fn end(self) {
+    pub fn cancel_and_wait(self) {
         self.cancelled.cancel();
         let _ = self.result.recv_timeout(Duration::from_secs(2));
     }
 }
 
-impl<T> Drop for Task<T> {
+impl<T> Drop for BackgroundTask<T> {
     fn drop(&mut self) {
         self.cancelled.cancel();
     }
@@ -92,7 +92,7 @@ mod tests {
         Arc::new(|| {})
     }
 
-    fn wait<T: Send + 'static>(task: &Task<T>) -> Result<T> {
+    fn wait<T: Send + 'static>(task: &BackgroundTask<T>) -> Result<T> {
         loop {
             if let Some(result) = task.take() {
                 return result;
@@ -106,7 +106,7 @@ mod tests {
         let notified = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&notified);
         let notify: Notify = Arc::new(move || flag.store(true, Ordering::SeqCst));
-        let task = Task::start(notify, |_| Ok(7)).unwrap();
+        let task = BackgroundTask::start(notify, |_| Ok(7)).unwrap();
         assert_eq!(wait(&task).unwrap(), 7);
         while !notified.load(Ordering::SeqCst) {
             std::thread::sleep(Duration::from_millis(1));
@@ -115,14 +115,14 @@ mod tests {
 
     #[test]
     fn panic_becomes_an_error() {
-        let task = Task::<()>::start(quiet(), |_| panic!("no")).unwrap();
+        let task = BackgroundTask::<()>::start(quiet(), |_| panic!("no")).unwrap();
         assert!(wait(&task).is_err());
     }
 
     #[test]
     fn dropping_cancels_the_job() {
         let (sender, cancelled_job) = bounded(1);
-        let task = Task::<()>::start(quiet(), move |cancelled| {
+        let task = BackgroundTask::<()>::start(quiet(), move |cancelled| {
             while !cancelled.is_cancelled() {
                 std::thread::sleep(Duration::from_millis(1));
             }

@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 use driftless_data::PathError as _;
 use driftless_model::checkpoint::{CONTEXTS, DYNAMICS, TOKENIZER, read_config};
 use driftless_model::contexts;
-use driftless_worlds::Kind;
+use driftless_worlds::SimulatorKind;
 
 use super::background_task::CancelFlag;
-use super::places::Places;
-use super::shipped::Shipped;
+use super::included::IncludedWorlds;
+use super::paths::UserPaths;
 use crate::{Error, Result};
 
 /// File name of a [`CheckpointCard`].
@@ -30,41 +30,41 @@ const PICTURE_SEED: u64 = 2;
 
 /// Where a world comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum WorldSource {
     /// Included with the program; its checkpoint folder.
-    Shipped(PathBuf),
+    Included(PathBuf),
     /// Saved by the user; its checkpoint folder.
     Saved(PathBuf),
     /// A built-in simulator.
-    Simulator(Kind),
+    Simulator(SimulatorKind),
 }
 
 /// A world in the list.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
+pub struct WorldEntry {
     /// Where it comes from.
-    pub source: Source,
+    pub source: WorldSource,
     /// Its name.
     pub name: String,
     /// Its summary, or why it cannot be played.
-    pub facts: std::result::Result<Facts, String>,
+    pub summary: std::result::Result<WorldSummary, String>,
 }
 
 /// Summary of a world.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Facts {
+pub struct WorldSummary {
     /// Frames per second.
     pub fps: f32,
     /// Frame height and width in pixels.
     pub image: [usize; 2],
     /// Last frame of the first starting context, u8 RGB `[H, W, 3]`.
-    pub picture: Vec<u8>,
+    pub thumbnail: Vec<u8>,
     /// Number of network parameters; `None` for a simulator.
     pub parameters: Option<usize>,
     /// Total size of its files in bytes.
     pub bytes: Option<u64>,
     /// When its newest file was written.
-    pub written: Option<SystemTime>,
+    pub modified: Option<SystemTime>,
     /// Short description.
     pub about: Option<String>,
     /// What it was trained on.
@@ -75,11 +75,11 @@ pub struct Facts {
 ///
 /// # Errors
 /// Returns [`driftless_data::Error::Interrupted`] if `cancelled` is set.
-pub fn list(
-    shipped: &Shipped,
+pub fn list_worlds(
+    shipped: &IncludedWorlds,
     home: Option<PathBuf>,
     cancelled: &CancelFlag,
-) -> Result<Vec<Entry>> {
+) -> Result<Vec<WorldEntry>> {
     let mut entries = Vec::new();
     let mut add = |entry| {
         entries.push(entry);
@@ -90,22 +90,28 @@ pub fn list(
     };
     for name in shipped.names() {
         match shipped.folder(&name) {
-            Ok(Some(folder)) => add(checkpoint_entry(Source::Shipped(folder.clone()), &folder))?,
+            Ok(Some(folder)) => add(checkpoint_entry(
+                WorldSource::Included(folder.clone()),
+                &folder,
+            ))?,
             // Removed since the names were read.
             Ok(None) => {}
-            Err(error) => add(Entry {
-                source: Source::Shipped(PathBuf::from(&name)),
-                facts: Err(error.to_string()),
+            Err(error) => add(WorldEntry {
+                source: WorldSource::Included(PathBuf::from(&name)),
+                summary: Err(error.to_string()),
                 name,
             })?,
         }
     }
     // Without a data folder there are no saved worlds.
-    let saved = Places::find(home).map(|places| places.saved_worlds());
+    let saved = UserPaths::resolve(home).map(|places| places.list_worlds());
     for folder in saved.unwrap_or_default() {
-        add(checkpoint_entry(Source::Saved(folder.clone()), &folder))?;
+        add(checkpoint_entry(
+            WorldSource::Saved(folder.clone()),
+            &folder,
+        ))?;
     }
-    for kind in &Kind::ALL {
+    for kind in &SimulatorKind::ALL {
         add(simulator_entry(*kind))?;
     }
     Ok(entries)
@@ -116,7 +122,7 @@ pub fn list(
 ///
 /// # Errors
 /// Returns an error if one of its files is missing or broken.
-pub fn facts(folder: &Path) -> Result<(String, Facts)> {
+pub fn read_summary(folder: &Path) -> Result<(String, WorldSummary)> {
     let config = read_config(folder)?;
     let clips = contexts::read(&folder.join(CONTEXTS), &config)?;
     let picture = clips.first().and_then(|clip| {
@@ -135,48 +141,48 @@ pub fn facts(folder: &Path) -> Result<(String, Facts)> {
         .map(std::fs::Metadata::len)
         .sum();
     let CheckpointCard { about, trained_on } = CheckpointCard::read(folder);
-    let facts = Facts {
+    let summary = WorldSummary {
         fps: config.fps,
         image: config.image,
-        picture: picture.unwrap_or_default(),
+        thumbnail: picture.unwrap_or_default(),
         parameters: Some(parameters),
         bytes: Some(bytes),
-        written: files.iter().filter_map(|f| f.modified().ok()).max(),
+        modified: files.iter().filter_map(|f| f.modified().ok()).max(),
         about,
         trained_on,
     };
-    Ok((config.name, facts))
+    Ok((config.name, summary))
 }
 
-fn checkpoint_entry(source: Source, folder: &Path) -> Entry {
-    let (name, facts) = match facts(folder) {
-        Ok((name, facts)) => (name, Ok(facts)),
+fn checkpoint_entry(source: WorldSource, folder: &Path) -> WorldEntry {
+    let (name, summary) = match read_summary(folder) {
+        Ok((name, summary)) => (name, Ok(summary)),
         Err(error) => {
             let name = folder.file_name().unwrap_or_default();
             (name.to_string_lossy().into_owned(), Err(error.to_string()))
         }
     };
-    Entry {
+    WorldEntry {
         source,
         name,
-        facts,
+        summary,
     }
 }
 
-fn simulator_entry(kind: Kind) -> Entry {
+fn simulator_entry(kind: SimulatorKind) -> WorldEntry {
     let world = kind.open(PICTURE_SEED);
     let info = world.info();
-    Entry {
-        source: Source::Simulator(kind),
+    WorldEntry {
+        source: WorldSource::Simulator(kind),
         name: info.name,
-        facts: Ok(Facts {
+        summary: Ok(WorldSummary {
             fps: info.fps,
             image: info.image,
-            picture: world.image().to_vec(),
+            thumbnail: world.image().to_vec(),
             parameters: None,
             bytes: None,
-            written: None,
-            about: Some(kind.about().to_owned()),
+            modified: None,
+            about: Some(kind.description().to_owned()),
             trained_on: None,
         }),
     }
@@ -240,7 +246,7 @@ impl CheckpointCard {
 }
 
 /// A time's date in UTC, as `2026-03-14`.
-pub fn day(time: SystemTime) -> String {
+pub fn format_date(time: SystemTime) -> String {
     let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH);
     let days = since_epoch.map_or(0, |since| since.as_secs() / 86_400);
     // Count from 1 March of year 0, so that the leap day is the last day of a year.

@@ -10,14 +10,14 @@ fn pong() -> PathBuf {
 }
 
 fn save_pong_as(root: &Path, name: &str) -> PathBuf {
-    let places = Places::find(Some(root.into())).unwrap();
+    let places = UserPaths::resolve(Some(root.into())).unwrap();
     save_as(&pong(), &places, name).unwrap()
 }
 
-fn list_all(root: &Path) -> Vec<Entry> {
+fn list_all(root: &Path) -> Vec<WorldEntry> {
     let home = Some(root.to_path_buf());
-    let shipped = Shipped::find(home.clone());
-    list(&shipped, home, &CancelFlag::default()).unwrap()
+    let shipped = IncludedWorlds::find(home.clone());
+    list_worlds(&shipped, home, &CancelFlag::default()).unwrap()
 }
 
 #[test]
@@ -36,28 +36,34 @@ fn lists_included_saved_simulators() {
         "Drive",
     ];
     assert_eq!(names, expected);
-    assert_eq!(entries[4].source, Source::Saved(saved));
-    assert_eq!(entries[6].source, Source::Simulator(Kind::Drive));
+    assert_eq!(entries[4].source, WorldSource::Saved(saved));
+    assert_eq!(
+        entries[6].source,
+        WorldSource::Simulator(SimulatorKind::Drive)
+    );
     for entry in &entries {
-        let facts = entry.facts.as_ref().unwrap();
-        assert_eq!(facts.picture.len(), facts.image[0] * facts.image[1] * 3);
-        assert!(facts.about.is_some(), "{}", entry.name);
+        let summary = entry.summary.as_ref().unwrap();
+        assert_eq!(
+            summary.thumbnail.len(),
+            summary.image[0] * summary.image[1] * 3
+        );
+        assert!(summary.about.is_some(), "{}", entry.name);
     }
 }
 
 #[test]
 fn summary_equals_full_read() {
     let described = summarize(&pong()).unwrap();
-    let (name, facts) = facts(&pong()).unwrap();
+    let (name, summary) = read_summary(&pong()).unwrap();
     assert_eq!(name, "Pong");
     let parameters = described.tokenizer_parameters + described.dynamics_parameters;
-    assert_eq!(facts.parameters, Some(parameters));
+    assert_eq!(summary.parameters, Some(parameters));
     let card = pong().join(CARD).metadata().unwrap().len();
-    assert_eq!(facts.bytes, Some(described.bytes + card));
-    assert_eq!(facts.fps, described.config.fps);
+    assert_eq!(summary.bytes, Some(described.bytes + card));
+    assert_eq!(summary.fps, described.config.fps);
     let clips = contexts::read(&pong().join(CONTEXTS), &described.config).unwrap();
-    assert!(clips[0].images.ends_with(&facts.picture));
-    assert!(facts.trained_on.unwrap().contains("Atari Pong"));
+    assert!(clips[0].images.ends_with(&summary.thumbnail));
+    assert!(summary.trained_on.unwrap().contains("Atari Pong"));
 }
 
 #[test]
@@ -75,7 +81,7 @@ fn broken_world_lists_the_reason() {
     let entries = list_all(root.path());
     for (name, file, _) in damage {
         let entry = entries.iter().find(|entry| entry.name == name).unwrap();
-        let reason = entry.facts.as_ref().unwrap_err();
+        let reason = entry.summary.as_ref().unwrap_err();
         assert!(reason.contains(file), "{reason}");
     }
 }
@@ -106,8 +112,8 @@ fn cancelled_list_is_interrupted() {
     let root = tempfile::tempdir().unwrap();
     let cancelled = CancelFlag::default();
     cancelled.cancel();
-    let shipped = Shipped::find(Some(root.path().into()));
-    let result = list(&shipped, Some(root.path().into()), &cancelled);
+    let shipped = IncludedWorlds::find(Some(root.path().into()));
+    let result = list_worlds(&shipped, Some(root.path().into()), &cancelled);
     assert!(matches!(
         result,
         Err(Error::Data(driftless_data::Error::Interrupted))
@@ -116,7 +122,7 @@ fn cancelled_list_is_interrupted() {
 
 #[test]
 fn dates_follow_the_calendar() {
-    let at = |seconds| day(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+    let at = |seconds| format_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
     assert_eq!(at(0), "1970-01-01");
     assert_eq!(at(86_399), "1970-01-01");
     assert_eq!(at(951_782_400), "2000-02-29");

@@ -22,9 +22,9 @@ const ERROR_PREFIX: &str = "driftless: ";
 
 /// The executable that a child process runs.
 #[derive(Clone, Debug)]
-pub struct Program(PathBuf);
+pub struct ChildProgram(PathBuf);
 
-impl Program {
+impl ChildProgram {
     /// This program's own executable.
     ///
     /// # Errors
@@ -222,9 +222,9 @@ impl Drop for ChildProcess {
 mod tests {
     use super::*;
 
-    fn shell(script: &str) -> (Program, Vec<OsString>) {
+    fn shell(script: &str) -> (ChildProgram, Vec<OsString>) {
         (
-            Program::at("/bin/sh"),
+            ChildProgram::at("/bin/sh"),
             ["-c", script].map(OsString::from).to_vec(),
         )
     }
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn missing_program_is_named() {
-        let error = Program::at("/nonexistent/program").run(&[], &CancelFlag::default());
+        let error = ChildProgram::at("/nonexistent/program").run(&[], &CancelFlag::default());
         let error = error.unwrap_err().to_string();
         assert!(error.contains("/nonexistent/program"), "{error}");
     }

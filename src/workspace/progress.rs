@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use driftless_train::TrainSettings;
 
-use super::log::Entry;
+use super::run_log::LogEntry;
 
 /// Steps between two log lines of the trainer.
 const LOG_EVERY: u64 = 20;
@@ -13,16 +13,16 @@ const PACE_WINDOW: usize = 10;
 
 /// Progress of one network's training.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Stage {
+pub struct StageProgress {
     /// `tokenizer` or `dynamics`, as in the log.
     pub name: &'static str,
     /// Total steps.
     pub steps: u64,
     /// Log entries in order of step.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<LogEntry>,
 }
 
-impl Stage {
+impl StageProgress {
     fn new(name: &'static str, steps: u64) -> Self {
         Self {
             name,
@@ -32,13 +32,13 @@ impl Stage {
     }
 
     /// Steps done according to the log.
-    pub fn done(&self) -> u64 {
+    pub fn steps_done(&self) -> u64 {
         self.entries.last().map_or(0, |entry| entry.step)
     }
 
     /// Whether the log holds the stage's last line.
-    pub fn complete(&self) -> bool {
-        self.steps == 0 || (self.done() > 0 && self.done() + LOG_EVERY > self.steps)
+    pub fn is_complete(&self) -> bool {
+        self.steps == 0 || (self.steps_done() > 0 && self.steps_done() + LOG_EVERY > self.steps)
     }
 
     /// Mean over the last [`PACE_WINDOW`] log lines.
@@ -51,33 +51,33 @@ impl Stage {
     }
 
     /// Estimated time for the remaining steps; `None` until the pace is known.
-    pub fn left(&self) -> Option<Duration> {
-        let remaining = self.steps.saturating_sub(self.done()) as f64;
+    pub fn time_left(&self) -> Option<Duration> {
+        let remaining = self.steps.saturating_sub(self.steps_done()) as f64;
         Duration::try_from_secs_f64(remaining * self.seconds_per_step()?).ok()
     }
 }
 
 /// Progress of a whole run.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Progress {
+pub struct RunProgress {
     /// In training order.
-    pub stages: [Stage; 2],
+    pub stages: [StageProgress; 2],
 }
 
-impl Progress {
+impl RunProgress {
     /// No steps done yet; the totals come from the settings.
     pub fn new(settings: &TrainSettings) -> Self {
         Self {
             stages: [
-                Stage::new("tokenizer", settings.tokenizer.optimizer.steps),
-                Stage::new("dynamics", settings.dynamics.optimizer.steps),
+                StageProgress::new("tokenizer", settings.tokenizer.optimizer.steps),
+                StageProgress::new("dynamics", settings.dynamics.optimizer.steps),
             ],
         }
     }
 
     /// Adds a log entry. A run resumed from an earlier save repeats steps; the later entries replace
     /// the earlier ones.
-    pub fn add(&mut self, entry: Entry) {
+    pub fn add(&mut self, entry: LogEntry) {
         let mut stages = self.stages.iter_mut();
         if let Some(stage) = stages.find(|stage| stage.name == entry.stage) {
             let earlier = stage.entries.partition_point(|own| own.step < entry.step);
@@ -87,7 +87,7 @@ impl Progress {
     }
 
     /// The stage in training, or the one trained last.
-    pub fn current(&self) -> &Stage {
+    pub fn current_stage(&self) -> &StageProgress {
         let [tokenizer, dynamics] = &self.stages;
         if dynamics.entries.is_empty() {
             tokenizer
@@ -97,13 +97,13 @@ impl Progress {
     }
 
     /// Whether all stages are complete.
-    pub fn complete(&self) -> bool {
-        self.stages.iter().all(Stage::complete)
+    pub fn is_complete(&self) -> bool {
+        self.stages.iter().all(StageProgress::is_complete)
     }
 }
 
 /// A duration for people: `2 h 05 min`, `12 min`, `40 s`.
-pub fn spoken(duration: Duration) -> String {
+pub fn format_duration(duration: Duration) -> String {
     let seconds = duration.as_secs_f64().round() as u64;
     match (seconds / 3600, seconds / 60) {
         (0, 0) => format!("{seconds} s"),
@@ -116,15 +116,15 @@ pub fn spoken(duration: Duration) -> String {
 mod tests {
     use super::*;
 
-    fn progress(tokenizer: u64, dynamics: u64) -> Progress {
+    fn progress(tokenizer: u64, dynamics: u64) -> RunProgress {
         let mut settings = TrainSettings::default();
         settings.tokenizer.optimizer.steps = tokenizer;
         settings.dynamics.optimizer.steps = dynamics;
-        Progress::new(&settings)
+        RunProgress::new(&settings)
     }
 
-    fn entry(stage: &str, step: u64, seconds: f64) -> Entry {
-        Entry {
+    fn entry(stage: &str, step: u64, seconds: f64) -> LogEntry {
+        LogEntry {
             stage: stage.into(),
             step,
             loss: 1.0,
@@ -136,16 +136,19 @@ mod tests {
     #[test]
     fn time_left_uses_the_latest_pace() {
         let mut progress = progress(1000, 1000);
-        assert_eq!(progress.current().left(), None);
+        assert_eq!(progress.current_stage().time_left(), None);
         // Slow at first, then half a second a step.
         progress.add(entry("tokenizer", 1, 50.0));
         for i in 1..=20 {
             let step = 1 + 20 * i;
             progress.add(entry("tokenizer", step, 100.0 + 0.5 * step as f64));
         }
-        let stage = progress.current();
-        assert_eq!(stage.done(), 401);
-        assert_eq!(stage.left(), Some(Duration::from_secs_f64(0.5 * 599.0)));
+        let stage = progress.current_stage();
+        assert_eq!(stage.steps_done(), 401);
+        assert_eq!(
+            stage.time_left(),
+            Some(Duration::from_secs_f64(0.5 * 599.0))
+        );
     }
 
     #[test]
@@ -154,13 +157,13 @@ mod tests {
         for step in [1, 21] {
             progress.add(entry("tokenizer", step, 1.0));
         }
-        assert!(progress.stages[0].complete() && !progress.complete());
-        assert_eq!(progress.current().name, "tokenizer");
+        assert!(progress.stages[0].is_complete() && !progress.is_complete());
+        assert_eq!(progress.current_stage().name, "tokenizer");
         for step in [1, 21, 41] {
             progress.add(entry("dynamics", step, 1.0));
         }
-        assert!(progress.complete());
-        assert_eq!(progress.current().name, "dynamics");
+        assert!(progress.is_complete());
+        assert_eq!(progress.current_stage().name, "dynamics");
     }
 
     #[test]
@@ -169,16 +172,21 @@ mod tests {
         for step in [1, 21, 41, 61, 21, 41] {
             progress.add(entry("tokenizer", step, step as f64));
         }
-        let steps: Vec<_> = progress.current().entries.iter().map(|e| e.step).collect();
+        let steps: Vec<_> = progress
+            .current_stage()
+            .entries
+            .iter()
+            .map(|e| e.step)
+            .collect();
         assert_eq!(steps, [1, 21, 41]);
         progress.add(entry("another", 5, 1.0));
-        assert_eq!(progress.current().done(), 41);
+        assert_eq!(progress.current_stage().steps_done(), 41);
     }
 
     #[test]
     fn durations_use_large_units() {
         for (seconds, text) in [(7, "7 s"), (150, "2 min"), (7500, "2 h 05 min")] {
-            assert_eq!(spoken(Duration::from_secs(seconds)), text);
+            assert_eq!(format_duration(Duration::from_secs(seconds)), text);
         }
     }
 }

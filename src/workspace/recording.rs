@@ -7,9 +7,9 @@ use std::path::Path;
 use driftless_data::fs::write_json;
 use driftless_data::staging::StagingFolder;
 use driftless_data::{Episode, ExtraArray};
-use driftless_sim::{OF_SESSION, Session, recorded_seed};
-use driftless_worlds::Kind;
-use driftless_worlds::record::{Line, MANIFEST_VERSION, Manifest};
+use driftless_sim::{SESSION_ARRAYS, Session, recorded_seed};
+use driftless_worlds::SimulatorKind;
+use driftless_worlds::record::{MANIFEST_VERSION, ManifestEpisode, RecordingManifest};
 
 use crate::{Error, Result};
 
@@ -21,7 +21,11 @@ const MIN_FRAMES: usize = 2;
 /// # Errors
 /// Returns an error if the session has no episode of two frames or more, or if `out` is not empty or
 /// cannot be written.
-pub fn write(session: Session, world: Kind, out: &Path) -> Result<Manifest> {
+pub fn write_dataset(
+    session: Session,
+    world: SimulatorKind,
+    out: &Path,
+) -> Result<RecordingManifest> {
     let path = session.path().to_path_buf();
     let recorded = session.into_episode();
     let mut ranges = episode_ranges(&recorded);
@@ -46,7 +50,7 @@ pub fn write(session: Session, world: Kind, out: &Path) -> Result<Manifest> {
         lines.push(line);
     }
     let frames: usize = lines.iter().map(|line| line.frames).sum();
-    let manifest = Manifest {
+    let manifest = RecordingManifest {
         version: MANIFEST_VERSION,
         driftless: env!("CARGO_PKG_VERSION"),
         world: world.name(),
@@ -66,10 +70,10 @@ pub fn write(session: Session, world: Kind, out: &Path) -> Result<Manifest> {
     Ok(manifest)
 }
 
-fn manifest_line(file: String, seed: u64, episode: &Episode) -> Line {
+fn manifest_line(file: String, seed: u64, episode: &Episode) -> ManifestEpisode {
     let is_terminal = episode.extras.get("is_terminal");
     let last = is_terminal.and_then(|extra| extra.values.last());
-    Line {
+    ManifestEpisode {
         file,
         frames: episode.frames(),
         policy: "person",
@@ -105,7 +109,7 @@ fn cut(recorded: &Episode, range: Range<usize>) -> Episode {
     let extras: BTreeMap<String, ExtraArray> = recorded
         .extras
         .iter()
-        .filter(|(name, _)| !OF_SESSION.contains(&name.as_str()))
+        .filter(|(name, _)| !SESSION_ARRAYS.contains(&name.as_str()))
         .map(|(name, extra)| (name.clone(), cut_extra(extra)))
         .collect();
     Episode {
@@ -124,28 +128,28 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::workspace::Game;
+    use crate::workspace::PlayableWorld;
     use driftless_data::Dataset;
     use driftless_data::npz::NpzReader;
     use driftless_engine::{GpuSource, SamplerParams};
-    use driftless_sim::{Command, Frame, Options, Pace, Sim};
+    use driftless_sim::{Command, Frame, Pace, SimOptions, SimThread};
 
     /// Plays frame by frame, as the window does while it records.
     fn record(commands: &[Command]) -> Session {
-        let options = Options {
-            player: Game::simulator(Kind::Maze).player,
+        let options = SimOptions {
+            player: PlayableWorld::simulator(SimulatorKind::Maze).player,
             gpu_source: GpuSource::Own,
-            from: None,
+            resume_from: None,
             context: 0,
             actions: Arc::default(),
             params: SamplerParams::default(),
-            free_seed: true,
-            ends_restart: true,
+            random_seed: true,
+            restart_at_end: true,
             pace: Pace::Unlimited,
             paused: true,
             record: Some("unused".into()),
         };
-        let sim = Sim::spawn(options, None, || {}).unwrap();
+        let sim = SimThread::spawn(options, None, || {}).unwrap();
         let timeout = Duration::from_secs(60);
         sim.frames().recv_timeout(timeout).unwrap();
         for command in commands {
@@ -159,7 +163,10 @@ mod tests {
 
     fn held(action: u32) -> Command {
         let since = std::time::Instant::now();
-        Command::Held { action, since }
+        Command::HoldAction {
+            action,
+            changed_at: since,
+        }
     }
 
     #[test]
@@ -168,13 +175,13 @@ mod tests {
         let commands = [Step, held(3), Step, Step, Reset, Reset, held(1), Step];
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("maze");
-        let manifest = write(record(&commands), Kind::Maze, &out).unwrap();
+        let manifest = write_dataset(record(&commands), SimulatorKind::Maze, &out).unwrap();
         let dataset = Dataset::read(&out).unwrap();
         let actions: Vec<_> = dataset.episodes.iter().map(|e| &e.actions).collect();
         // The start between the two resets has a single frame, which is too short for an episode.
         assert_eq!(actions, [&vec![0, 0, 3, 3], &vec![0, 1]]);
         assert_eq!((manifest.frames, manifest.episodes.len()), (6, 2));
-        assert_eq!(dataset.info, Kind::Maze.open(0).info());
+        assert_eq!(dataset.info, SimulatorKind::Maze.open(0).info());
         let mut file = NpzReader::open(&dataset.files[1]).unwrap();
         let first = file.array("is_first").unwrap().to_f32();
         assert_eq!(first.unwrap(), [1.0, 0.0]);
@@ -185,11 +192,11 @@ mod tests {
         let commands = [held(3), Command::Step, Command::Reset, Command::Step];
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("maze");
-        let manifest = write(record(&commands), Kind::Maze, &out).unwrap();
+        let manifest = write_dataset(record(&commands), SimulatorKind::Maze, &out).unwrap();
         let dataset = Dataset::read(&out).unwrap();
         assert_ne!(manifest.episodes[0].seed, manifest.episodes[1].seed);
         for (line, episode) in manifest.episodes.iter().zip(&dataset.episodes) {
-            let mut world = Kind::Maze.open(line.seed);
+            let mut world = SimulatorKind::Maze.open(line.seed);
             assert!(episode.frame(0) == world.image());
             world.step(episode.actions[1]).unwrap();
             assert!(episode.frame(1) == world.image());
@@ -202,7 +209,8 @@ mod tests {
     fn empty_recording_writes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("maze");
-        let error = write(record(&[Command::Reset]), Kind::Maze, &out).unwrap_err();
+        let error =
+            write_dataset(record(&[Command::Reset]), SimulatorKind::Maze, &out).unwrap_err();
         assert!(error.to_string().contains("recording is empty"));
         assert!(!out.exists());
     }

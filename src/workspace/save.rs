@@ -7,9 +7,9 @@ use driftless_data::fs::write_json;
 use driftless_data::staging::StagingFolder;
 use driftless_model::checkpoint::{CONFIG, CONTEXTS, DYNAMICS, TOKENIZER, read_config};
 
+use super::background_run::BackgroundRun;
 use super::library::{CARD, CheckpointCard};
-use super::places::{Places, folder_name};
-use super::training::Training;
+use super::paths::{UserPaths, folder_name};
 use crate::{Error, Result};
 
 /// Whether a checkpoint has all files needed to play it, both networks among them.
@@ -24,7 +24,7 @@ pub fn is_playable(checkpoint: &Path) -> bool {
 /// # Errors
 /// Returns an error if the checkpoint is not playable yet, if `name` is taken or is not usable as a
 /// folder name, or if a file cannot be copied.
-pub fn save_as(checkpoint: &Path, places: &Places, name: &str) -> Result<PathBuf> {
+pub fn save_as(checkpoint: &Path, places: &UserPaths, name: &str) -> Result<PathBuf> {
     if !is_playable(checkpoint) {
         let what = "is not a complete world yet, expected both networks";
         return Err(Error::invalid(checkpoint, what));
@@ -55,7 +55,7 @@ fn card(checkpoint: &Path) -> Option<CheckpointCard> {
     if own != CheckpointCard::default() {
         return Some(own);
     }
-    let trained_on = checkpoint.parent().and_then(Training::trained_on)?;
+    let trained_on = checkpoint.parent().and_then(BackgroundRun::trained_on)?;
     Some(CheckpointCard {
         about: None,
         trained_on: Some(trained_on),
@@ -73,19 +73,19 @@ mod tests {
     #[test]
     fn saving_copies_and_renames() {
         let root = tempfile::tempdir().unwrap();
-        let places = Places::find(Some(root.path().into())).unwrap();
+        let places = UserPaths::resolve(Some(root.path().into())).unwrap();
         let saved = save_as(&pong(), &places, " My Pong ").unwrap();
         assert_eq!(saved, places.worlds().join("My-Pong"));
         assert_eq!(read_config(&saved).unwrap().name, "My Pong");
         let bytes = |folder: &Path| std::fs::read(folder.join(DYNAMICS)).unwrap();
         assert!(bytes(&saved) == bytes(&pong()));
-        assert_eq!(places.saved_worlds(), [saved]);
+        assert_eq!(places.list_worlds(), [saved]);
     }
 
     #[test]
     fn card_names_the_dataset() {
         let root = tempfile::tempdir().unwrap();
-        let places = Places::find(Some(root.path().into())).unwrap();
+        let places = UserPaths::resolve(Some(root.path().into())).unwrap();
         let saved = save_as(&pong(), &places, "a").unwrap();
         assert_eq!(CheckpointCard::read(&saved), CheckpointCard::read(&pong()));
 
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn taken_name_is_refused() {
         let root = tempfile::tempdir().unwrap();
-        let places = Places::find(Some(root.path().into())).unwrap();
+        let places = UserPaths::resolve(Some(root.path().into())).unwrap();
         let taken = places.worlds().join("a");
         std::fs::create_dir_all(&taken).unwrap();
         std::fs::write(taken.join("mine"), "1").unwrap();
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn incomplete_checkpoint_is_refused() {
         let root = tempfile::tempdir().unwrap();
-        let places = Places::find(Some(root.path().into())).unwrap();
+        let places = UserPaths::resolve(Some(root.path().into())).unwrap();
         let half = root.path().join("half");
         std::fs::create_dir(&half).unwrap();
         for file in [CONFIG, TOKENIZER, CONTEXTS] {

@@ -163,7 +163,7 @@ impl Trained {
     /// # Errors
     /// Returns an error if the level is outside [0, 1], or if parameters of a path or of the SDE are
     /// invalid.
-    pub fn asked(&self, path: Path, tau: f64) -> Result<NetworkInput> {
+    pub fn network_input(&self, path: Path, tau: f64) -> Result<NetworkInput> {
         Ok(self.input_and_coefficients(path, tau)?.0)
     }
 
@@ -185,7 +185,7 @@ impl Trained {
     /// The velocity on `path` for `z` at a level, from `network(x, time)`.
     ///
     /// # Errors
-    /// As [`Trained::asked`], or if the network fails or the shapes do not match.
+    /// As [`Trained::network_input`], or if the network fails or the shapes do not match.
     pub fn velocity(
         &self,
         path: Path,

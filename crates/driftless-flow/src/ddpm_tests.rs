@@ -222,7 +222,7 @@ fn times_and_levels_round_trip() {
     for model in models() {
         for path in PATHS {
             for tau in [0.2, 0.5, 0.8] {
-                let asked = model.asked(path, tau).unwrap();
+                let asked = model.network_input(path, tau).unwrap();
                 let back = model.level_of_time(asked.time, path).unwrap();
                 assert!((back.tau - tau).abs() < 1e-9, "{model:?} {path:?} {tau}");
                 assert!((back.scale * asked.scale - 1.0).abs() < 1e-9);
@@ -230,7 +230,7 @@ fn times_and_levels_round_trip() {
         }
     }
     // Half of the variance is noise where ∫β = ln 2, and there the linear path is at ½.
-    let asked = Trained::VpSde(VpSde::default()).asked(Path::Linear, 0.5);
+    let asked = Trained::VpSde(VpSde::default()).network_input(Path::Linear, 0.5);
     let NetworkInput { time, scale } = asked.unwrap();
     assert!((0.1 * time + 9.95 * time * time - 2f64.ln()).abs() < 1e-12);
     assert!((scale - 2f64.sqrt()).abs() < 1e-12);
@@ -251,7 +251,7 @@ fn times_clamp_to_the_trained_range() {
             }
         }
     }
-    let time = |model: Trained, tau| model.asked(Path::Linear, tau).unwrap().time;
+    let time = |model: Trained, tau| model.network_input(Path::Linear, tau).unwrap().time;
     assert_eq!(time(Trained::Ddpm(ho()), 0.0), 999.0);
     assert_eq!(time(Trained::Ddpm(ho()), 1.0), 0.0);
     assert_eq!(time(Trained::VpSde(VpSde::default()), 0.0), 1.0);
@@ -267,10 +267,13 @@ fn invalid_parameters_are_rejected() {
         (f64::NAN, 1.0),
     ] {
         let model = Trained::VpSde(VpSde { least, most });
-        assert!(model.asked(Path::Linear, 0.5).is_err(), "{least} {most}");
+        assert!(
+            model.network_input(Path::Linear, 0.5).is_err(),
+            "{least} {most}"
+        );
     }
     for model in models() {
-        assert!(model.asked(Path::Linear, 1.5).is_err());
+        assert!(model.network_input(Path::Linear, 1.5).is_err());
         for time in [-1.0, 1001.0, f64::NAN] {
             assert!(
                 model.level_of_time(time, Path::Linear).is_err(),

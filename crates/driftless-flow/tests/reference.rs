@@ -330,7 +330,7 @@ fn velocities_on_another_path() {
         };
         let (mut times, mut scales, mut velocities) = (Vec::new(), Vec::new(), Vec::new());
         for (n, tau) in numbers(&case["r"]).into_iter().enumerate() {
-            let asked = trained.asked(new, tau).unwrap();
+            let asked = trained.network_input(new, tau).unwrap();
             // The SDE's time runs from data to noise.
             times.push(if sde.is_some() {
                 1.0 - asked.time

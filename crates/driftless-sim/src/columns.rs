@@ -9,7 +9,7 @@ use driftless_engine::{SamplerParams, SamplingPath, Solver};
 use crate::{Error, Result};
 
 /// Arrays about how a session was made, which a dataset of its frames leaves out.
-pub const OF_SESSION: [&str; 9] = [
+pub const SESSION_ARRAYS: [&str; 9] = [
     "number",
     "follows",
     "context",

@@ -5,29 +5,29 @@ use std::sync::Arc;
 
 use driftless_data::{Clip, DatasetInfo, Episode};
 use driftless_engine::SamplerParams;
-use driftless_worlds::{Kind, Policy, PolicyAgent, Simulator};
+use driftless_worlds::{Policy, PolicyAgent, Simulator, SimulatorKind};
 
 use crate::Result;
 
 /// What is shown next to the played frames.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub enum Beside {
+pub enum ComparisonSource {
     /// Nothing.
     #[default]
-    Nothing,
+    Off,
     /// The frame of another branch at the same index.
     Branch(u32),
     /// A simulator, from the same first frames and under the same actions.
-    Simulator(Kind),
+    Simulator(SimulatorKind),
     /// A recorded episode, whose actions are played.
     Episode(Arc<Episode>),
 }
 
-impl Beside {
+impl ComparisonSource {
     /// What a reset starts from under this comparison.
     pub(super) fn start(&self) -> Start {
         match self {
-            Self::Nothing | Self::Branch(_) => Start::Context,
+            Self::Off | Self::Branch(_) => Start::Context,
             Self::Simulator(kind) => Start::Simulator(*kind),
             Self::Episode(episode) => Start::Episode(Arc::clone(episode)),
         }
@@ -40,7 +40,7 @@ pub(super) enum Start {
     /// A starting context of the player.
     Context,
     /// The first frames of a simulator, played by the scripted policy.
-    Simulator(Kind),
+    Simulator(SimulatorKind),
     /// The first frames of an episode.
     Episode(Arc<Episode>),
 }
@@ -146,13 +146,15 @@ fn play_clip(
 }
 
 /// The simulator with the same frame size and actions as `world`, if there is one.
-pub fn simulator_of(world: &DatasetInfo) -> Option<Kind> {
+pub fn matching_simulator(world: &DatasetInfo) -> Option<SimulatorKind> {
     let names = |info: &DatasetInfo| -> Vec<String> {
         info.actions.iter().map(|a| a.name.clone()).collect()
     };
-    let matches = |kind: &Kind| {
+    let matches = |kind: &SimulatorKind| {
         let simulator = kind.open(0).info();
         simulator.image == world.image && names(&simulator) == names(world)
     };
-    [Kind::Maze, Kind::Drive].into_iter().find(matches)
+    [SimulatorKind::Maze, SimulatorKind::Drive]
+        .into_iter()
+        .find(matches)
 }

@@ -9,7 +9,7 @@ use super::comparison::GroundTruthSource;
 use super::history::{FrameOrigin, HistoryEntry};
 use super::params_fallback::{start_player, with_fallback};
 use super::thread::SimLoop;
-use super::{Frame, Picture, Place, TracedPass};
+use super::{Frame, FrameImage, TimelinePosition, TracedPass};
 use crate::Result;
 
 impl SimLoop<'_> {
@@ -120,7 +120,7 @@ impl SimLoop<'_> {
         self.send_branches();
         frame.sequence = self.sequence;
         self.set_position(&mut frame, position);
-        if let Picture::Bytes(bytes) = &frame.image {
+        if let FrameImage::Bytes(bytes) = &frame.image {
             self.exit.history.store_image(position, Arc::clone(bytes));
         }
         if let (Some(session), Some(id)) = (&mut self.exit.session, self.exit.history.id(position))
@@ -135,9 +135,9 @@ impl SimLoop<'_> {
     }
 
     /// Sets where a frame lies in the history, and its comparison frame.
-    pub fn set_position(&self, frame: &mut Frame, position: Place) {
-        frame.place = position;
-        frame.beside = self.comparison_image(position);
+    pub fn set_position(&self, frame: &mut Frame, position: TimelinePosition) {
+        frame.position = position;
+        frame.comparison = self.comparison_image(position);
     }
 
     /// The frame that the player has made, not yet at a position in the history.
@@ -148,35 +148,35 @@ impl SimLoop<'_> {
         times: StageTimes,
         params: SamplerParams,
     ) -> Result<Frame> {
-        let truth = self.player.truth();
+        let truth = self.player.ground_truth();
         let outcome = self.player.outcome().filter(|_| self.number > 0);
         self.ended = match (&truth, &self.truth_source) {
             (Some(truth), _) => truth.ended,
             // Next to ground truth, its end counts and not the predicted one.
             (None, Some(truth_source)) => truth_source.ended(),
-            (None, None) => outcome.is_some_and(Outcome::ends) && self.ends_restart,
+            (None, None) => outcome.is_some_and(Outcome::ends) && self.restart_at_end,
         };
         let image = match self.player.frame_texture() {
-            Some(painting) => Picture::FrameTexture(painting),
-            None => Picture::Bytes(self.player.image()?.into()),
+            Some(painting) => FrameImage::Texture(painting),
+            None => FrameImage::Bytes(self.player.image()?.into()),
         };
         Ok(Frame {
             sequence: self.sequence,
             number: self.number,
             image,
             action,
-            reflects: input_at,
-            made: Instant::now(),
-            times,
+            input_at,
+            finished_at: Instant::now(),
+            stage_times: times,
             params,
             context: self.context,
             trace: self.traced_passes(),
-            inspect: self.player.inspection()?.map(Arc::new),
-            truth,
+            inspection: self.player.inspection()?.map(Arc::new),
+            ground_truth: truth,
             outcome,
             score: self.score,
-            place: Place::default(),
-            beside: None,
+            position: TimelinePosition::default(),
+            comparison: None,
             drift: if self.measuring && self.number > 0 {
                 self.player.drift()?
             } else {

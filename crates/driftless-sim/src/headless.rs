@@ -6,7 +6,7 @@ use std::time::Instant;
 use driftless_data::{ActionSpec, Episode, PathError as _};
 use driftless_engine::{SamplerParams, StageTimes};
 
-use super::{Frame, Picture, Place, Player, Session};
+use super::{Frame, FrameImage, Player, Session, TimelinePosition};
 use crate::{Error, Result};
 
 /// Plays `actions` from the starting context with index `start`, whose last frame is frame 0 of the
@@ -35,7 +35,7 @@ pub fn play(
     player.start(start, params)?;
     record(player, number, 0)?;
     for &action in actions {
-        if player.truth().is_some_and(|truth| truth.ended) {
+        if player.ground_truth().is_some_and(|truth| truth.ended) {
             player.start(start, params)?;
             number = 0;
             record(player, number, 0)?;
@@ -62,21 +62,21 @@ pub(super) fn frame(
 ) -> Result<Frame> {
     Ok(Frame {
         trace: [].into(),
-        inspect: None,
+        inspection: None,
         sequence: 0,
         number,
-        image: Picture::Bytes(player.image()?.into()),
-        truth: player.truth(),
+        image: FrameImage::Bytes(player.image()?.into()),
+        ground_truth: player.ground_truth(),
         outcome: player.outcome().filter(|_| number > 0),
         score: 0.0,
         action,
-        reflects: None,
-        made: Instant::now(),
-        times: StageTimes::default(),
+        input_at: None,
+        finished_at: Instant::now(),
+        stage_times: StageTimes::default(),
         params: *params,
         context,
-        place: Place::default(),
-        beside: None,
+        position: TimelinePosition::default(),
+        comparison: None,
         drift: None,
         surprise: None,
     })

@@ -12,7 +12,7 @@ use driftless_engine::SamplerParams;
 
 use super::ActionScript;
 use super::comparison::Start;
-use super::player::Saved;
+use super::player::PlayerSnapshot;
 
 /// Most branches in a history. Beyond that, the oldest one is dropped.
 pub const MAX_BRANCHES: usize = 12;
@@ -24,7 +24,7 @@ const IMAGE_BYTES: usize = 192 << 20;
 
 /// Where a frame lies in the history.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Place {
+pub struct TimelinePosition {
     /// The branch.
     pub branch: u32,
     /// Index on the branch, counted from the first frame of the root branch.
@@ -39,7 +39,7 @@ pub struct BranchInfo {
     /// The branch that it forked from; `None` for the root.
     pub parent: Option<u32>,
     /// Index of its first frame that the parent does not share.
-    pub forked: usize,
+    pub fork_index: usize,
     /// Index of the first frame that is still in the history.
     pub first: usize,
     /// One more than the index of its last frame.
@@ -99,7 +99,7 @@ impl HistoryEntry {
 struct Branch {
     id: u32,
     parent: Option<u32>,
-    forked: usize,
+    fork_index: usize,
     first: usize,
     entries: Vec<HistoryEntry>,
 }
@@ -118,7 +118,7 @@ impl Branch {
 #[derive(Debug)]
 pub(super) struct Route {
     /// The snapshot to restore first; without one, the first of the steps is a start.
-    pub snapshot: Option<Arc<Saved>>,
+    pub snapshot: Option<Arc<PlayerSnapshot>>,
     /// The frames to make again, ending with the target unless the snapshot is the target's.
     pub steps: Vec<HistoryEntry>,
     pub target: HistoryEntry,
@@ -132,7 +132,7 @@ pub(super) struct Route {
 pub struct History {
     branches: Vec<Branch>,
     /// Position of the current frame; `None` before the first.
-    position: Option<Place>,
+    position: Option<TimelinePosition>,
     next_branch: u32,
     next_id: u64,
     /// Frames that the thread has shown, those shown again after a rewind included.
@@ -140,7 +140,7 @@ pub struct History {
     /// Actions of a file that are still to be played.
     pub(super) script: ActionScript,
     /// By the frame's id, so that branches share them.
-    snapshots: BTreeMap<u64, Arc<Saved>>,
+    snapshots: BTreeMap<u64, Arc<PlayerSnapshot>>,
     images: BTreeMap<u64, Arc<[u8]>>,
     image_bytes: usize,
     /// Whether the list of branches changed since [`History::take_changes`].
@@ -149,7 +149,7 @@ pub struct History {
 
 impl History {
     /// Position of the current frame; `None` before the first.
-    pub fn at(&self) -> Option<Place> {
+    pub fn position(&self) -> Option<TimelinePosition> {
         self.position
     }
 
@@ -159,8 +159,8 @@ impl History {
 
     /// Adds a frame after the current one and makes it current. Begins a new branch if other frames
     /// follow there already.
-    pub(super) fn push(&mut self, entry: HistoryEntry) -> Place {
-        let is_last = |position: Place| {
+    pub(super) fn push(&mut self, entry: HistoryEntry) -> TimelinePosition {
+        let is_last = |position: TimelinePosition| {
             self.branch(position.branch)
                 .is_some_and(|b| position.index + 1 == b.end())
         };
@@ -170,7 +170,7 @@ impl History {
         let id = self.next_id;
         self.next_id += 1;
         let current = self.position.map_or(0, |position| position.branch);
-        let mut position = Place {
+        let mut position = TimelinePosition {
             branch: current,
             index: 0,
         };
@@ -190,7 +190,7 @@ impl History {
             let entries = branch.up_to(position.index)?.to_vec();
             Some((position, branch.first, entries))
         });
-        let (parent, forked, first, entries) = match current {
+        let (parent, fork_index, first, entries) = match current {
             Some((position, first, entries)) => {
                 (Some(position.branch), position.index + 1, first, entries)
             }
@@ -201,13 +201,13 @@ impl History {
         self.branches.push(Branch {
             id,
             parent,
-            forked,
+            fork_index,
             first,
             entries,
         });
-        self.position = Some(Place {
+        self.position = Some(TimelinePosition {
             branch: id,
-            index: forked.saturating_sub(1),
+            index: fork_index.saturating_sub(1),
         });
         if self.branches.len() > MAX_BRANCHES {
             self.branches.remove(0);
@@ -262,16 +262,16 @@ impl History {
     }
 
     /// The identifier of a frame, the same on every branch that shares it.
-    pub(super) fn id(&self, position: Place) -> Option<u64> {
+    pub(super) fn id(&self, position: TimelinePosition) -> Option<u64> {
         self.entry(position).map(|entry| entry.id)
     }
 
-    fn entry(&self, position: Place) -> Option<&HistoryEntry> {
+    fn entry(&self, position: TimelinePosition) -> Option<&HistoryEntry> {
         self.branch(position.branch)?.up_to(position.index)?.last()
     }
 
     /// Stores a frame's image, u8 RGB `[H, W, 3]`. The oldest images are dropped when memory is full.
-    pub(super) fn store_image(&mut self, position: Place, image: Arc<[u8]>) {
+    pub(super) fn store_image(&mut self, position: TimelinePosition, image: Arc<[u8]>) {
         let Some(id) = self.id(position) else {
             return;
         };
@@ -288,7 +288,7 @@ impl History {
     }
 
     /// Stores a snapshot of the current frame. Others are thinned out when memory is full.
-    pub(super) fn store_snapshot(&mut self, snapshot: Saved) {
+    pub(super) fn store_snapshot(&mut self, snapshot: PlayerSnapshot) {
         let Some(id) = self.position.and_then(|position| self.id(position)) else {
             return;
         };
@@ -315,23 +315,27 @@ impl History {
     }
 
     /// The image of a frame, u8 RGB `[H, W, 3]`, if it was stored.
-    pub fn image(&self, position: Place) -> Option<Arc<[u8]>> {
+    pub fn image(&self, position: TimelinePosition) -> Option<Arc<[u8]>> {
         let id = self.id(position)?;
         let stored = self.images.get(&id).cloned();
         stored.or_else(|| self.snapshots.get(&id)?.image().map(Into::into))
     }
 
     /// The image of a frame, or else of the nearest one at most `within` frames earlier.
-    pub(super) fn image_near(&self, position: Place, within: usize) -> Option<Arc<[u8]>> {
+    pub(super) fn image_near(
+        &self,
+        position: TimelinePosition,
+        within: usize,
+    ) -> Option<Arc<[u8]>> {
         let earliest = position.index.saturating_sub(within);
         (earliest..=position.index)
             .rev()
-            .find_map(|index| self.image(Place { index, ..position }))
+            .find_map(|index| self.image(TimelinePosition { index, ..position }))
     }
 
     /// How to get to a frame, or `None` if it is no longer in the history. With `by_step` the frame
     /// itself is made again instead of restored from a snapshot.
-    pub(super) fn route(&self, to: Place, by_step: bool) -> Option<Route> {
+    pub(super) fn route(&self, to: TimelinePosition, by_step: bool) -> Option<Route> {
         let before = self.branch(to.branch)?.up_to(to.index)?;
         let target = before.last()?.clone();
         let found = before.iter().enumerate().rev().find_map(|(i, entry)| {
@@ -364,13 +368,13 @@ impl History {
     }
 
     /// Makes a frame current. [`History::route`] must know how to get there.
-    pub(super) fn move_to(&mut self, position: Place) {
+    pub(super) fn move_to(&mut self, position: TimelinePosition) {
         self.position = Some(position);
     }
 
     /// The frames from the last start up to `end`, with their positions; those still in the history
     /// if the start is not. Empty if `end` is unknown.
-    pub(super) fn episode(&self, end: Place) -> Vec<(Place, HistoryEntry)> {
+    pub(super) fn episode(&self, end: TimelinePosition) -> Vec<(TimelinePosition, HistoryEntry)> {
         let Some(branch) = self.branch(end.branch) else {
             return Vec::new();
         };
@@ -381,7 +385,7 @@ impl History {
             .iter()
             .rposition(|e| matches!(e.origin, FrameOrigin::Start(_)));
         let from = start.unwrap_or(0);
-        let position = |i: usize| Place {
+        let position = |i: usize| TimelinePosition {
             branch: branch.id,
             index: branch.first + from + i,
         };
@@ -401,7 +405,7 @@ impl History {
         let info = |branch: &Branch| BranchInfo {
             branch: branch.id,
             parent: branch.parent,
-            forked: branch.forked,
+            fork_index: branch.fork_index,
             first: branch.first,
             end: branch.end(),
         };

@@ -24,8 +24,8 @@ fn step(action: u32) -> HistoryEntry {
     )
 }
 
-fn snapshot(numbers: usize) -> Saved {
-    Saved::Learned(Snapshot {
+fn snapshot(numbers: usize) -> PlayerSnapshot {
+    PlayerSnapshot::Learned(Snapshot {
         frame: 0,
         state: vec![0.0; numbers],
         outcome: None,
@@ -43,19 +43,19 @@ fn played(frames: u32) -> History {
     history
 }
 
-fn actions(history: &History, place: Place) -> Vec<u32> {
+fn actions(history: &History, place: TimelinePosition) -> Vec<u32> {
     let episode = history.episode(place);
     episode.iter().map(|(_, entry)| entry.action()).collect()
 }
 
-fn place(branch: u32, index: usize) -> Place {
-    Place { branch, index }
+fn place(branch: u32, index: usize) -> TimelinePosition {
+    TimelinePosition { branch, index }
 }
 
 #[test]
 fn playing_on_after_rewind_forks() {
     let mut history = played(4);
-    assert_eq!(history.at(), Some(place(0, 4)));
+    assert_eq!(history.position(), Some(place(0, 4)));
     history.move_to(place(0, 2));
     assert_eq!(history.push(step(9)), place(1, 3));
     assert_eq!(history.push(step(8)), place(1, 4));
@@ -64,7 +64,7 @@ fn playing_on_after_rewind_forks() {
     let branches = history.branches();
     let summary: Vec<_> = branches
         .iter()
-        .map(|b| (b.branch, b.parent, b.forked, b.end))
+        .map(|b| (b.branch, b.parent, b.fork_index, b.end))
         .collect();
     assert_eq!(summary, [(0, None, 0, 5), (1, Some(0), 3, 5)]);
 }
@@ -133,9 +133,9 @@ fn branches_share_snapshots_and_images() {
 fn oldest_branch_is_dropped() {
     let mut history = played(3);
     for _ in 0..MAX_BRANCHES {
-        history.move_to(Place {
+        history.move_to(TimelinePosition {
             index: 1,
-            ..history.at().unwrap()
+            ..history.position().unwrap()
         });
         history.push(step(1));
     }

@@ -37,19 +37,19 @@ use script::ActionScript;
 use driftless_data::Episode;
 use driftless_engine::{FrameTexture, GpuSource, Outcome, SamplerParams, StageTimes};
 
-pub use columns::{OF_SESSION, recorded_seed};
-pub use comparison::{Beside, simulator_of};
-pub use history::{BranchInfo, History, MAX_BRANCHES, Place};
+pub use columns::{SESSION_ARRAYS, recorded_seed};
+pub use comparison::{ComparisonSource, matching_simulator};
+pub use history::{BranchInfo, History, MAX_BRANCHES, TimelinePosition};
 pub use inspection::Inspection;
-pub use player::{Dream, Player, Real, Saved, Truth};
-pub use replay::{FrameDifference, Provenance, Recording, ReplayReport};
+pub use player::{GroundTruth, LearnedWorld, Player, PlayerSnapshot, SimulatedWorld};
+pub use replay::{FrameDifference, Provenance, RecordedSession, ReplayReport};
 pub use session::Session;
 
 /// Capacity of the frame channel. When it is full, the oldest frame is dropped.
 pub const FRAMES_IN_FLIGHT: usize = 3;
 
 /// Random seeds are drawn below this bound, so that they are short enough to read and type.
-pub const FREE_SEEDS: u64 = 1 << 24;
+pub const RANDOM_SEED_LIMIT: u64 = 1 << 24;
 
 /// Makes the player, on the given device. Called once for each thread, inside it.
 pub type PlayerFactory = dyn Fn(&GpuSource) -> Result<Box<dyn Player>> + Send + Sync;
@@ -80,23 +80,23 @@ impl Pace {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// Holds this action. Each frame takes the action that is held when it starts.
-    Held {
+    HoldAction {
         /// Index into the world's actions.
         action: u32,
         /// When the key went down or up, for measuring latency.
-        since: Instant,
+        changed_at: Instant,
     },
     /// Plays these actions in the next frames, one each, before the held one counts again. Pressing
     /// a key of an action stops them.
-    Actions(Arc<[u32]>),
+    PlayActions(Arc<[u32]>),
     /// Sampler parameters from the next frame on.
     Params(SamplerParams),
     /// With `true`, every reset draws a new seed; with `false`, the parameters' seed is used.
-    FreeSeed(bool),
+    RandomSeed(bool),
     /// Whether a predicted end of the episode resets, as a simulator's does.
-    EndsRestart(bool),
+    RestartAtEnd(bool),
     /// Number of frames for which an action is repeated, at least 1.
-    Repeat(u64),
+    ActionRepeat(u64),
     /// Sets the pace.
     Pace(Pace),
     /// Whether frames carry their denoising passes, from the next one on.
@@ -114,20 +114,20 @@ pub enum Command {
     /// Starts the current context again.
     Reset,
     /// Starts the context with this index.
-    Context(usize),
+    SelectContext(usize),
     /// Starts the next context, the first one after the last.
     NextContext,
     /// Pauses and goes to a frame of the history. Playing on from there begins a branch, unless it
     /// is the last frame of one.
-    Seek(Place),
+    Seek(TimelinePosition),
     /// Begins a branch at the current frame.
-    Branch,
+    NewBranch,
     /// Deletes a branch other than the current one.
-    DropBranch(u32),
+    DeleteBranch(u32),
     /// Sets what is shown next to the frames. Ground truth resets to its first frames.
-    Beside(Beside),
-    /// Requests [`Message::Pictures`] of a branch's frames.
-    Pictures {
+    Compare(ComparisonSource),
+    /// Requests [`Message::StoredImages`] of a branch's frames.
+    StoredImages {
         /// The branch.
         branch: u32,
         /// The frames.
@@ -135,8 +135,8 @@ pub enum Command {
         /// How many frames earlier than requested an image may be.
         within: usize,
     },
-    /// Requests [`Message::Kept`]: the frames from the last start up to this position.
-    Keep(Place),
+    /// Requests [`Message::RenderedEpisode`]: the frames from the last start up to this position.
+    RenderEpisode(TimelinePosition),
     /// Ends the thread.
     Quit,
 }
@@ -152,29 +152,29 @@ pub enum Message {
     /// Something the user should know; the thread continues.
     Notice(String),
     /// The engine rejected the requested parameters and uses others.
-    ParamsRefused {
+    ParamsRejected {
         /// The reason, naming the parameter and what was expected.
-        why: String,
+        reason: String,
         /// The parameters in use: the last ones that worked.
-        kept: SamplerParams,
+        active: SamplerParams,
     },
     /// All branches, after their list changed.
     Branches(Vec<BranchInfo>),
-    /// Answers [`Command::Pictures`] with the images that are stored.
-    Pictures {
+    /// Answers [`Command::StoredImages`] with the images that are stored.
+    StoredImages {
         /// The branch.
         branch: u32,
         /// Requested frame indices and images, u8 RGB `[H, W, 3]`.
-        pictures: Vec<(usize, Arc<[u8]>)>,
+        images: Vec<(usize, Arc<[u8]>)>,
     },
-    /// Answers [`Command::Keep`].
-    Kept(Arc<Episode>),
+    /// Answers [`Command::RenderEpisode`].
+    RenderedEpisode(Arc<Episode>),
     /// The thread failed and has ended; it can be started again.
     Failed {
         /// The error.
-        what: String,
+        reason: String,
         /// Whether the device failed, so that the CPU may take over.
-        device: bool,
+        device_failed: bool,
     },
 }
 
@@ -186,15 +186,15 @@ pub struct Frame {
     /// Frames since the reset; 0 is the last frame of the starting context.
     pub number: u64,
     /// The image.
-    pub image: Picture,
+    pub image: FrameImage,
     /// The action that led to this frame.
     pub action: u32,
     /// When the held action changed, if this frame is the first to reflect the change.
-    pub reflects: Option<Instant>,
+    pub input_at: Option<Instant>,
     /// When the frame was finished.
-    pub made: Instant,
+    pub finished_at: Instant,
     /// Time spent in each stage; zero for frame 0.
-    pub times: StageTimes,
+    pub stage_times: StageTimes,
     /// The sampler parameters used, with the actual seed.
     pub params: SamplerParams,
     /// Index of the starting context.
@@ -202,40 +202,40 @@ pub struct Frame {
     /// The denoising passes; empty without [`Command::Trace`].
     pub trace: Arc<[TracedPass]>,
     /// Latent and attention of the frame; `None` without [`Command::Inspect`].
-    pub inspect: Option<Arc<Inspection>>,
+    pub inspection: Option<Arc<Inspection>>,
     /// Reward, end and state; `None` for a predicted frame.
-    pub truth: Option<Truth>,
+    pub ground_truth: Option<GroundTruth>,
     /// Predicted reward and end; `None` for a starting frame, and for a world that predicts none.
     pub outcome: Option<Outcome>,
     /// Sum of the predicted rewards since the reset.
     pub score: f32,
     /// Where the frame lies in the history.
-    pub place: Place,
+    pub position: TimelinePosition,
     /// The re-encoding error ([`driftless_engine::reencoding_error`]); `None` without
     /// [`Command::Measure`].
     pub drift: Option<f32>,
     /// The surprise of the true frame ([`driftless_engine::Engine::surprise`]); `None` without
     /// [`Command::Measure`] or without ground truth.
     pub surprise: Option<f32>,
-    /// The frame of [`Command::Beside`], u8 RGB `[H, W, 3]`, if there is one.
-    pub beside: Option<Arc<[u8]>>,
+    /// The frame of [`Command::Compare`], u8 RGB `[H, W, 3]`, if there is one.
+    pub comparison: Option<Arc<[u8]>>,
 }
 
 /// The image of a frame, in memory or on the window's device.
 #[derive(Clone, Debug)]
-pub enum Picture {
+pub enum FrameImage {
     /// u8 RGB `[H, W, 3]`.
     Bytes(Arc<[u8]>),
     /// A texture on the device that the window draws with.
-    FrameTexture(Arc<FrameTexture>),
+    Texture(Arc<FrameTexture>),
 }
 
-impl Picture {
+impl FrameImage {
     /// u8 RGB `[H, W, 3]`; `None` if the image stayed on the device.
     pub fn bytes(&self) -> Option<&[u8]> {
         match self {
             Self::Bytes(bytes) => Some(bytes),
-            Self::FrameTexture(_) => None,
+            Self::Texture(_) => None,
         }
     }
 }
@@ -253,23 +253,23 @@ pub struct TracedPass {
 
 /// How a world-model thread starts.
 #[derive(Clone)]
-pub struct Options {
+pub struct SimOptions {
     /// Makes the player inside the thread.
     pub player: Arc<PlayerFactory>,
     /// The device to compute on.
     pub gpu_source: GpuSource,
     /// The history of an earlier thread, to continue from its current frame.
-    pub from: Option<Arc<History>>,
+    pub resume_from: Option<Arc<History>>,
     /// Index of the first starting context.
     pub context: usize,
-    /// Actions of the first frames, as in [`Command::Actions`]; may be empty.
+    /// Actions of the first frames, as in [`Command::PlayActions`]; may be empty.
     pub actions: Arc<[u32]>,
     /// Sampler parameters of the first frame.
     pub params: SamplerParams,
     /// Whether every reset draws a new seed.
-    pub free_seed: bool,
+    pub random_seed: bool,
     /// Whether a predicted end of the episode resets.
-    pub ends_restart: bool,
+    pub restart_at_end: bool,
     /// The pace.
     pub pace: Pace,
     /// Whether the thread starts paused.
@@ -288,14 +288,14 @@ pub struct ThreadExit {
 }
 
 /// A running world-model thread.
-pub struct Sim {
+pub struct SimThread {
     commands: Sender<Command>,
     frames: Receiver<Frame>,
     messages: Receiver<Message>,
     thread: JoinHandle<ThreadExit>,
 }
 
-impl Sim {
+impl SimThread {
     /// Starts the thread. It calls `notify` after each frame and message. A `session` continues the
     /// recording of an earlier thread.
     ///
@@ -303,7 +303,7 @@ impl Sim {
     /// Returns an error if the operating system cannot start a thread. A failing player arrives as
     /// [`Message::Failed`].
     pub fn spawn(
-        options: Options,
+        options: SimOptions,
         session: Option<Session>,
         notify: impl Fn() + Send + 'static,
     ) -> Result<Self> {

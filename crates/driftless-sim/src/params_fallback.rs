@@ -4,7 +4,7 @@ use driftless_engine::SamplerParams;
 
 use super::comparison::{GroundTruthSource, Start};
 use super::thread::Ports;
-use super::{FREE_SEEDS, Message, Player};
+use super::{Message, Player, RANDOM_SEED_LIMIT};
 use crate::Result;
 
 /// Resets the player to `start`. Returns the ground truth to compare with, if the start has one.
@@ -53,9 +53,9 @@ pub(super) fn with_fallback<T>(
                 *working = working.with_default_solver();
             }
             *requested = *working;
-            ports.send_message(Message::ParamsRefused {
-                why: error.to_string(),
-                kept: *working,
+            ports.send_message(Message::ParamsRejected {
+                reason: error.to_string(),
+                active: *working,
             });
             Ok((seeded(working), work(&seeded(working))?))
         }
@@ -64,5 +64,5 @@ pub(super) fn with_fallback<T>(
 }
 
 pub(super) fn draw_seed() -> u64 {
-    rand::random_range(0..FREE_SEEDS)
+    rand::random_range(0..RANDOM_SEED_LIMIT)
 }

@@ -26,7 +26,7 @@ pub trait Player: Send {
     fn actions(&self) -> usize;
 
     /// Number of starting contexts, at least 1.
-    fn starts(&self) -> usize;
+    fn start_count(&self) -> usize;
 
     /// The clip of the last start; `None` for a simulator.
     fn starting_clip(&self) -> Option<&Clip> {
@@ -81,13 +81,13 @@ pub trait Player: Send {
     ///
     /// # Errors
     /// Returns an error if the state cannot be read back from the device.
-    fn snapshot(&mut self) -> Result<Saved>;
+    fn snapshot(&mut self) -> Result<PlayerSnapshot>;
 
     /// Restores a snapshot.
     ///
     /// # Errors
     /// Returns an error if the snapshot is of another world, or if the device fails.
-    fn restore(&mut self, saved: &Saved) -> Result<()>;
+    fn restore(&mut self, saved: &PlayerSnapshot) -> Result<()>;
 
     /// Turns [`Player::passes`] on or off, from the next frame on.
     fn record_passes(&mut self, on: bool);
@@ -138,19 +138,19 @@ pub trait Player: Send {
     }
 
     /// Ground truth of the last frame; `None` for a learned world.
-    fn truth(&self) -> Option<Truth>;
+    fn ground_truth(&self) -> Option<GroundTruth>;
 }
 
 /// The state of a player, from which it can continue bit-identically.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Saved {
+pub enum PlayerSnapshot {
     /// Of a learned world.
     Learned(Snapshot),
     /// Of a simulator.
     Simulated(SimulatorSnapshot),
 }
 
-impl Saved {
+impl PlayerSnapshot {
     /// Approximate size in memory.
     pub fn bytes(&self) -> usize {
         match self {
@@ -174,7 +174,7 @@ impl Saved {
 
 /// What a simulator knows about a frame.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Truth {
+pub struct GroundTruth {
     /// The seed of the world.
     pub seed: u64,
     /// The reward that came with the frame.
@@ -186,7 +186,7 @@ pub struct Truth {
 }
 
 /// A learned world: an engine and its starting contexts.
-pub struct Dream {
+pub struct LearnedWorld {
     engine: Box<dyn Engine>,
     contexts: Arc<[Clip]>,
     last_start: LastStart,
@@ -199,7 +199,7 @@ enum LastStart {
     Clip(Clip),
 }
 
-impl Dream {
+impl LearnedWorld {
     /// A world that predicts frames with `engine`, starting from one of `contexts`.
     pub fn new(engine: Box<dyn Engine>, contexts: Arc<[Clip]>) -> Self {
         Self {
@@ -211,7 +211,7 @@ impl Dream {
     }
 }
 
-impl Player for Dream {
+impl Player for LearnedWorld {
     fn name(&self) -> &str {
         self.engine.name()
     }
@@ -228,7 +228,7 @@ impl Player for Dream {
         self.engine.world().actions.len()
     }
 
-    fn starts(&self) -> usize {
+    fn start_count(&self) -> usize {
         self.contexts.len()
     }
 
@@ -277,14 +277,14 @@ impl Player for Dream {
         self.engine.frame_texture()
     }
 
-    fn snapshot(&mut self) -> Result<Saved> {
-        Ok(self.engine.snapshot().map(Saved::Learned)?)
+    fn snapshot(&mut self) -> Result<PlayerSnapshot> {
+        Ok(self.engine.snapshot().map(PlayerSnapshot::Learned)?)
     }
 
-    fn restore(&mut self, saved: &Saved) -> Result<()> {
+    fn restore(&mut self, saved: &PlayerSnapshot) -> Result<()> {
         match saved {
-            Saved::Learned(snapshot) => Ok(self.engine.restore(snapshot)?),
-            Saved::Simulated(_) => Err(Saved::wrong_kind()),
+            PlayerSnapshot::Learned(snapshot) => Ok(self.engine.restore(snapshot)?),
+            PlayerSnapshot::Simulated(_) => Err(PlayerSnapshot::wrong_kind()),
         }
     }
 
@@ -333,14 +333,14 @@ impl Player for Dream {
         self.engine.outcome()
     }
 
-    fn truth(&self) -> Option<Truth> {
+    fn ground_truth(&self) -> Option<GroundTruth> {
         None
     }
 }
 
 /// A simulator as a player. Starting context i under seed s is the world of seed s + i; other
 /// sampler parameters have no effect.
-pub struct Real {
+pub struct SimulatedWorld {
     simulator: Box<dyn Simulator>,
     name: String,
     size: [usize; 2],
@@ -348,7 +348,7 @@ pub struct Real {
     seed: u64,
 }
 
-impl Real {
+impl SimulatedWorld {
     /// Plays `simulator`.
     pub fn new(simulator: Box<dyn Simulator>) -> Self {
         let info = simulator.info();
@@ -362,7 +362,7 @@ impl Real {
     }
 }
 
-impl Player for Real {
+impl Player for SimulatedWorld {
     fn name(&self) -> &str {
         "simulator"
     }
@@ -380,7 +380,7 @@ impl Player for Real {
     }
 
     /// Every index is a start, since it is added to the seed; this is only an upper bound.
-    fn starts(&self) -> usize {
+    fn start_count(&self) -> usize {
         1 << 24
     }
 
@@ -399,13 +399,13 @@ impl Player for Real {
         Ok(self.simulator.image())
     }
 
-    fn snapshot(&mut self) -> Result<Saved> {
-        Ok(Saved::Simulated(self.simulator.snapshot()))
+    fn snapshot(&mut self) -> Result<PlayerSnapshot> {
+        Ok(PlayerSnapshot::Simulated(self.simulator.snapshot()))
     }
 
-    fn restore(&mut self, saved: &Saved) -> Result<()> {
-        let Saved::Simulated(snapshot) = saved else {
-            return Err(Saved::wrong_kind());
+    fn restore(&mut self, saved: &PlayerSnapshot) -> Result<()> {
+        let PlayerSnapshot::Simulated(snapshot) = saved else {
+            return Err(PlayerSnapshot::wrong_kind());
         };
         self.simulator.restore(snapshot)?;
         self.seed = snapshot.seed;
@@ -418,8 +418,8 @@ impl Player for Real {
         Ok(Vec::new())
     }
 
-    fn truth(&self) -> Option<Truth> {
-        Some(Truth {
+    fn ground_truth(&self) -> Option<GroundTruth> {
+        Some(GroundTruth {
             seed: self.seed,
             reward: self.simulator.reward(),
             ended: self.simulator.ended(),

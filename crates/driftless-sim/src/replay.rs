@@ -16,7 +16,7 @@ use super::{Player, Session};
 use crate::{Error, Result};
 
 /// A recorded session, and what led to each of its frames.
-pub struct Recording {
+pub struct RecordedSession {
     path: PathBuf,
     episode: Episode,
     frames: Vec<RecordedFrame>,
@@ -41,7 +41,7 @@ struct RecordedFrame {
     params: SamplerParams,
 }
 
-impl Recording {
+impl RecordedSession {
     /// Reads a session that `driftless play --record` has written.
     ///
     /// # Errors
@@ -54,7 +54,7 @@ impl Recording {
     /// Uses a session in memory; `path` names it in error messages.
     ///
     /// # Errors
-    /// As [`Recording::read`], except for reading the file.
+    /// As [`RecordedSession::read`], except for reading the file.
     pub fn of(path: &Path, episode: Episode) -> Result<Self> {
         let columns = Columns {
             path,
@@ -111,7 +111,7 @@ impl Recording {
         self.simulated
     }
 
-    /// The starting contexts for a [`super::Dream`] that replays the session: the session's
+    /// The starting contexts for a [`super::LearnedWorld`] that replays the session: the session's
     /// own, or the `fallback` ones if it holds none.
     ///
     /// # Errors

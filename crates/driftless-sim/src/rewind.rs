@@ -10,7 +10,9 @@ use super::comparison::{GroundTruthSource, Start};
 use super::history::{FrameOrigin, HistoryEntry, Route};
 use super::params_fallback::start_player;
 use super::thread::{SNAPSHOT_AFTER, SNAPSHOT_EVERY, SNAPSHOT_SHARE, SimLoop};
-use super::{ActionScript, Beside, Command, Message, Place, Session, headless};
+use super::{
+    ActionScript, Command, ComparisonSource, Message, Session, TimelinePosition, headless,
+};
 use crate::Result;
 
 /// Rendering more frames than this takes long enough for a notice.
@@ -20,7 +22,7 @@ const MAX_COMPARISON_FRAMES: usize = 2048;
 
 impl SimLoop<'_> {
     /// Continues at the position where an earlier thread ended.
-    pub fn resume_from(&mut self, position: Place) -> Result<()> {
+    pub fn resume_from(&mut self, position: TimelinePosition) -> Result<()> {
         let paused = self.paused;
         // The last frame is shown a second time but counted once.
         self.sequence = self.exit.history.sequence.saturating_sub(1);
@@ -33,7 +35,7 @@ impl SimLoop<'_> {
     }
 
     /// Pauses and goes to a frame of the history.
-    pub fn seek(&mut self, mut position: Place) -> Result<()> {
+    pub fn seek(&mut self, mut position: TimelinePosition) -> Result<()> {
         self.defer_commands();
         // While the user drags along the timeline, only the last position counts.
         while let Some(Command::Seek(later)) = self.deferred_commands.front() {
@@ -45,7 +47,7 @@ impl SimLoop<'_> {
         self.go_to(position)
     }
 
-    fn go_to(&mut self, position: Place) -> Result<()> {
+    fn go_to(&mut self, position: TimelinePosition) -> Result<()> {
         self.paused = true;
         self.pending_steps = 0;
         self.input_at = None;
@@ -161,14 +163,15 @@ impl SimLoop<'_> {
     }
 
     /// Changes what is shown next to the frames; a new ground truth resets.
-    pub fn set_comparison(&mut self, comparison: Beside) -> Result<()> {
+    pub fn set_comparison(&mut self, comparison: ComparisonSource) -> Result<()> {
         let before = std::mem::replace(&mut self.comparison, comparison);
-        let keep_on_device = self.comparison == Beside::Nothing && self.exit.session.is_none();
+        let keep_on_device =
+            self.comparison == ComparisonSource::Off && self.exit.session.is_none();
         self.player.set_keep_on_device(keep_on_device);
         let start = self.comparison.start();
         if start == Start::Context {
             self.truth_source = None;
-            if let Beside::Branch(branch) = self.comparison {
+            if let ComparisonSource::Branch(branch) = self.comparison {
                 self.render_missing_images(branch)?;
             }
             self.show_current_frame()
@@ -181,7 +184,7 @@ impl SimLoop<'_> {
 
     /// Shows the current frame once more.
     pub fn show_current_frame(&mut self) -> Result<()> {
-        let Some(position) = self.exit.history.at() else {
+        let Some(position) = self.exit.history.position() else {
             return Ok(());
         };
         let Some(route) = self.exit.history.route(position, false) else {
@@ -191,7 +194,7 @@ impl SimLoop<'_> {
     }
 
     /// Shows the player's frame, which is that of `entry`.
-    fn show_entry(&mut self, entry: &HistoryEntry, position: Place) -> Result<()> {
+    fn show_entry(&mut self, entry: &HistoryEntry, position: TimelinePosition) -> Result<()> {
         self.count_frame();
         let times = StageTimes::default();
         let mut frame = self.frame(entry.action(), None, times, entry.params)?;
@@ -201,17 +204,17 @@ impl SimLoop<'_> {
     }
 
     /// The comparison image for a position, u8 RGB `[H, W, 3]`.
-    pub fn comparison_image(&self, position: Place) -> Option<Arc<[u8]>> {
+    pub fn comparison_image(&self, position: TimelinePosition) -> Option<Arc<[u8]>> {
         match &self.comparison {
-            Beside::Nothing => None,
-            Beside::Branch(branch) => {
+            ComparisonSource::Off => None,
+            ComparisonSource::Branch(branch) => {
                 let branch = *branch;
                 let end = self.exit.history.end(branch)?;
                 // Past its end, the branch keeps showing its last frame.
                 let index = position.index.min(end.checked_sub(1)?);
-                self.exit.history.image(Place { branch, index })
+                self.exit.history.image(TimelinePosition { branch, index })
             }
-            Beside::Simulator(_) | Beside::Episode(_) => {
+            ComparisonSource::Simulator(_) | ComparisonSource::Episode(_) => {
                 self.truth_source.as_ref()?.image().map(Into::into)
             }
         }
@@ -225,7 +228,7 @@ impl SimLoop<'_> {
         let Some(index) = last else {
             return Ok(());
         };
-        let frames = history.episode(Place { branch, index });
+        let frames = history.episode(TimelinePosition { branch, index });
         if frames
             .iter()
             .all(|(position, _)| history.image(*position).is_some())
@@ -246,21 +249,21 @@ impl SimLoop<'_> {
         .map(drop)
     }
 
-    /// Answers [`Command::Pictures`].
+    /// Answers [`Command::StoredImages`].
     pub fn send_images(&self, branch: u32, indices: &[usize], within: usize) {
         let history = &self.exit.history;
         let found = |&index: &usize| {
-            let image = history.image_near(Place { branch, index }, within)?;
+            let image = history.image_near(TimelinePosition { branch, index }, within)?;
             Some((index, image))
         };
-        let pictures = indices.iter().filter_map(found).collect();
+        let images = indices.iter().filter_map(found).collect();
         self.ports
-            .send_message(Message::Pictures { branch, pictures });
+            .send_message(Message::StoredImages { branch, images });
     }
 
-    /// Answers [`Command::Keep`]: renders the frames from the last start to `position`
+    /// Answers [`Command::RenderEpisode`]: renders the frames from the last start to `position`
     /// again as a recording, then returns to the current frame.
-    pub fn render_episode(&mut self, position: Place) -> Result<()> {
+    pub fn render_episode(&mut self, position: TimelinePosition) -> Result<()> {
         let frames = self.exit.history.episode(position);
         if frames.len() > NOTICE_FRAMES {
             self.notice(&format!("rendering {} frames again …", frames.len()));
@@ -277,7 +280,7 @@ impl SimLoop<'_> {
         })?;
         if complete {
             let episode = Arc::new(session.into_episode());
-            self.ports.send_message(Message::Kept(episode));
+            self.ports.send_message(Message::RenderedEpisode(episode));
         }
         Ok(())
     }
@@ -287,8 +290,8 @@ impl SimLoop<'_> {
     /// the way.
     fn replay_entries(
         &mut self,
-        frames: &[(Place, HistoryEntry)],
-        mut each: impl FnMut(&mut Self, Place, &HistoryEntry) -> Result<()>,
+        frames: &[(TimelinePosition, HistoryEntry)],
+        mut each: impl FnMut(&mut Self, TimelinePosition, &HistoryEntry) -> Result<()>,
     ) -> Result<bool> {
         let Some(((first, entry), rest)) = frames.split_first() else {
             return Ok(false);

@@ -32,7 +32,7 @@ const MAX_BYTES: usize = 1 << 30;
 /// - `start_image` `[F, H, W, 3]`, `start_action` and `start_context` `[F]`: the clips that
 ///   predicted frames started from; `start_context` is the context index of each of their frames
 ///
-/// Rewards of predicted frames are predicted too. A [`super::Recording`] reads all of it.
+/// Rewards of predicted frames are predicted too. A [`super::RecordedSession`] reads all of it.
 #[derive(Debug)]
 pub struct Session {
     path: PathBuf,
@@ -124,7 +124,7 @@ impl Session {
             };
         }
         let predicted_reward = frame.outcome.map_or(0.0, |outcome| outcome.reward);
-        let truth = frame.truth.as_ref();
+        let truth = frame.ground_truth.as_ref();
         self.rewards
             .push(truth.map_or(predicted_reward, |truth| truth.reward));
         self.actions.push(frame.action);
@@ -141,7 +141,7 @@ impl Session {
     }
 
     fn append_extras(&mut self, frame: &Frame, follows: f32) {
-        let truth = frame.truth.as_ref();
+        let truth = frame.ground_truth.as_ref();
         let seed = truth.map_or(frame.params.seed, |truth| truth.seed);
         let mut values_by_name = vec![
             ("number", vec![frame.number as f32]),

@@ -21,36 +21,36 @@ use super::*;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A paused thread of unlimited pace, whose contexts start at 0, 100 and 200.
-fn options() -> Options {
-    Options {
+fn options() -> SimOptions {
+    SimOptions {
         player: fake::factory(|| Ok(Fake::new())),
         gpu_source: GpuSource::Own,
-        from: None,
+        resume_from: None,
         context: 0,
         actions: Arc::default(),
         params: SamplerParams::default(),
-        free_seed: false,
-        ends_restart: true,
+        random_seed: false,
+        restart_at_end: true,
         pace: Pace::Unlimited,
         paused: true,
         record: None,
     }
 }
 
-fn spawn(options: Options) -> Sim {
-    Sim::spawn(options, None, || {}).unwrap()
+fn spawn(options: SimOptions) -> SimThread {
+    SimThread::spawn(options, None, || {}).unwrap()
 }
 
 /// Starts a thread whose output is not read. The receiver gets one item for each message and frame.
-fn spawn_unread(options: Options) -> (Sim, Receiver<()>) {
+fn spawn_unread(options: SimOptions) -> (SimThread, Receiver<()>) {
     let (notify, events) = unbounded();
-    let sim = Sim::spawn(options, None, move || {
+    let sim = SimThread::spawn(options, None, move || {
         let _ = notify.send(());
     });
     (sim.unwrap(), events)
 }
 
-fn next(sim: &Sim) -> Frame {
+fn next(sim: &SimThread) -> Frame {
     sim.frames().recv_timeout(TIMEOUT).expect("a frame")
 }
 
@@ -58,11 +58,11 @@ fn rgb(frame: &Frame) -> &[u8] {
     frame.image.bytes().expect("a picture in memory")
 }
 
-fn recording(sim: Sim) -> Session {
+fn recording(sim: SimThread) -> Session {
     sim.finish().session.expect("a recording")
 }
 
-fn next_message(sim: &Sim) -> Message {
+fn next_message(sim: &SimThread) -> Message {
     loop {
         match sim.messages().recv_timeout(TIMEOUT).expect("a message") {
             Message::Started { .. } | Message::Branches(_) => {}
@@ -71,27 +71,30 @@ fn next_message(sim: &Sim) -> Message {
     }
 }
 
-fn step(sim: &Sim) -> Frame {
+fn step(sim: &SimThread) -> Frame {
     sim.send(Command::Step);
     next(sim)
 }
 
-fn hold(sim: &Sim, action: u32) -> Instant {
+fn hold(sim: &SimThread, action: u32) -> Instant {
     let since = Instant::now();
-    sim.send(Command::Held { action, since });
+    sim.send(Command::HoldAction {
+        action,
+        changed_at: since,
+    });
     since
 }
 
 /// Returns when every command sent so far has been handled.
-fn settle(sim: &Sim) {
-    sim.send(Command::Context(usize::MAX));
+fn settle(sim: &SimThread) {
+    sim.send(Command::SelectContext(usize::MAX));
     while !matches!(next_message(sim), Message::Notice(text) if text.contains("starting context")) {
     }
 }
 
 #[test]
 fn starts_with_last_context_frame() {
-    let sim = spawn(Options {
+    let sim = spawn(SimOptions {
         context: 1,
         ..options()
     });
@@ -124,7 +127,7 @@ fn latest_held_action_counts() {
 fn actions_repeat() {
     let sim = spawn(options());
     next(&sim);
-    sim.send(Command::Repeat(3));
+    sim.send(Command::ActionRepeat(3));
     hold(&sim, 1);
     let mut actions = vec![step(&sim).action];
     for held in [2, 2, 2, 0, 0, 0] {
@@ -192,16 +195,16 @@ fn rejected_parameters_fall_back() {
     step(&sim);
     sim.send(Command::Params(with(9)));
     assert_eq!(step(&sim).params, with(2));
-    let Message::ParamsRefused { why, kept } = next_message(&sim) else {
+    let Message::ParamsRejected { reason, active } = next_message(&sim) else {
         panic!("unexpected message");
     };
-    assert!(why.contains("steps is 9"), "{why}");
-    assert_eq!(kept, with(2));
+    assert!(reason.contains("steps is 9"), "{reason}");
+    assert_eq!(active, with(2));
     // Also at a reset, which makes no step.
     sim.send(Command::Params(with(0)));
     sim.send(Command::Reset);
     assert_eq!(next(&sim).params, with(2));
-    assert!(matches!(next_message(&sim), Message::ParamsRefused { .. }));
+    assert!(matches!(next_message(&sim), Message::ParamsRejected { .. }));
     assert_eq!(step(&sim).params, with(2));
 }
 
@@ -216,22 +219,22 @@ fn failing_solver_falls_back_to_plain() {
     };
     sim.send(Command::Params(adaptive));
     assert_eq!(step(&sim).params, adaptive);
-    sim.send(Command::Held {
+    sim.send(Command::HoldAction {
         action: fake::HARD,
-        since: Instant::now(),
+        changed_at: Instant::now(),
     });
     assert_eq!(step(&sim).params, adaptive.with_default_solver());
-    let Message::ParamsRefused { why, kept } = next_message(&sim) else {
+    let Message::ParamsRejected { reason, active } = next_message(&sim) else {
         panic!("unexpected message");
     };
-    assert!(why.contains("larger tolerance"), "{why}");
-    assert_eq!((kept.solver, kept.temperature), (Solver::Shortcut, 0.5));
-    assert_eq!(step(&sim).params, kept);
+    assert!(reason.contains("larger tolerance"), "{reason}");
+    assert_eq!((active.solver, active.temperature), (Solver::Shortcut, 0.5));
+    assert_eq!(step(&sim).params, active);
 }
 
 #[test]
 fn paused_makes_one_frame_per_step() {
-    let sim = spawn(Options {
+    let sim = spawn(SimOptions {
         paused: false,
         ..options()
     });
@@ -275,8 +278,8 @@ fn reset_keeps_context_and_next_wraps() {
     assert_eq!(started(Command::Reset), (1, 100));
     assert_eq!(started(Command::NextContext), (2, 200));
     assert_eq!(started(Command::NextContext), (0, 0));
-    assert_eq!(started(Command::Context(2)), (2, 200));
-    sim.send(Command::Context(3));
+    assert_eq!(started(Command::SelectContext(2)), (2, 200));
+    sim.send(Command::SelectContext(3));
     assert!(
         matches!(next_message(&sim), Message::Notice(text) if text.contains("expected 0 to 2"))
     );
@@ -294,7 +297,7 @@ fn predicted_end_resets_if_enabled() {
     let numbers: Vec<u64> = (0..4).map(|_| step(&sim).number).collect();
     assert_eq!(numbers, [1, 0, 1, 0]);
     assert!(matches!(next_message(&sim), Message::Notice(text) if text.contains("ended")));
-    sim.send(Command::EndsRestart(false));
+    sim.send(Command::RestartAtEnd(false));
     let numbers: Vec<u64> = (0..4).map(|_| step(&sim).number).collect();
     assert_eq!(numbers, [1, 2, 3, 4]);
     // Also as an option, as when a failed thread is started again.
@@ -302,8 +305,8 @@ fn predicted_end_resets_if_enabled() {
         steps: usize::from(fake::ENDS),
         ..SamplerParams::default()
     };
-    let sim = spawn(Options {
-        ends_restart: false,
+    let sim = spawn(SimOptions {
+        restart_at_end: false,
         params,
         ..options()
     });
@@ -325,7 +328,7 @@ fn score_sums_rewards_until_reset() {
 
 #[test]
 fn slow_reader_loses_oldest_frames() {
-    let (sim, events) = spawn_unread(Options {
+    let (sim, events) = spawn_unread(SimOptions {
         paused: false,
         ..options()
     });
@@ -349,7 +352,7 @@ fn slow_reader_loses_oldest_frames() {
 #[test]
 fn input_time_survives_dropped_frames() {
     let (player, open) = fake::gated();
-    let (sim, events) = spawn_unread(Options {
+    let (sim, events) = spawn_unread(SimOptions {
         player,
         paused: false,
         ..options()
@@ -365,7 +368,7 @@ fn input_time_survives_dropped_frames() {
     }
     let waiting: Vec<Frame> = sim.frames().try_iter().collect();
     assert!(waiting.iter().all(|frame| frame.number > 2));
-    let reflects: Vec<Instant> = waiting.iter().filter_map(|frame| frame.reflects).collect();
+    let reflects: Vec<Instant> = waiting.iter().filter_map(|frame| frame.input_at).collect();
     assert_eq!(reflects, [since]);
     drop(open);
 }
@@ -373,7 +376,7 @@ fn input_time_survives_dropped_frames() {
 #[test]
 fn first_frame_reflects_input_once() {
     let (player, open) = fake::gated();
-    let sim = spawn(Options {
+    let sim = spawn(SimOptions {
         player,
         paused: false,
         ..options()
@@ -390,27 +393,27 @@ fn first_frame_reflects_input_once() {
     let first = frames.iter().position(|frame| frame.action == 2).unwrap();
     assert!(first <= 1);
     for (i, frame) in frames.iter().enumerate() {
-        assert_eq!(frame.reflects, (i == first).then_some(since));
+        assert_eq!(frame.input_at, (i == first).then_some(since));
     }
     drop(open);
 }
 
 #[test]
 fn random_seed_changes_at_reset() {
-    let sim = spawn(Options {
-        free_seed: true,
+    let sim = spawn(SimOptions {
+        random_seed: true,
         ..options()
     });
     let mut seeds = HashSet::from([next(&sim).params.seed]);
     for command in [Command::Reset, Command::NextContext, Command::Reset] {
         sim.send(command);
         let seed = next(&sim).params.seed;
-        assert!(seed < FREE_SEEDS);
+        assert!(seed < RANDOM_SEED_LIMIT);
         assert_eq!(step(&sim).params.seed, seed);
         seeds.insert(seed);
     }
     assert_eq!(seeds.len(), 4);
-    sim.send(Command::FreeSeed(false));
+    sim.send(Command::RandomSeed(false));
     assert_eq!(step(&sim).params.seed, SamplerParams::default().seed);
 }
 
@@ -420,7 +423,7 @@ fn fixed_seed_survives_reset() {
         seed: u64::MAX,
         ..SamplerParams::default()
     };
-    let sim = spawn(Options {
+    let sim = spawn(SimOptions {
         params,
         ..options()
     });
@@ -431,21 +434,27 @@ fn fixed_seed_survives_reset() {
 
 #[test]
 fn failing_factory_is_reported() {
-    let sim = spawn(Options {
+    let sim = spawn(SimOptions {
         player: fake::factory(|| Err(Error::Device("no such device".into()))),
         ..options()
     });
-    let what = "no such device".to_owned();
-    assert_eq!(next_message(&sim), Message::Failed { what, device: true });
+    let reason = "no such device".to_owned();
+    assert_eq!(
+        next_message(&sim),
+        Message::Failed {
+            reason,
+            device_failed: true
+        }
+    );
     let exit = sim.finish();
-    assert!(exit.session.is_none() && exit.history.at().is_none());
+    assert!(exit.session.is_none() && exit.history.position().is_none());
 }
 
 #[test]
 fn thread_ends_with_its_owner() {
     for told in [true, false] {
         let (player, watch) = fake::watched();
-        let sim = spawn(Options {
+        let sim = spawn(SimOptions {
             player,
             paused: false,
             ..options()

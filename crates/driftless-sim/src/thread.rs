@@ -13,9 +13,10 @@ use driftless_engine::{GpuSource, SamplerParams};
 use super::comparison::GroundTruthSource;
 use super::params_fallback::draw_seed;
 use super::{
-    ActionScript, Beside, Command, Frame, Message, Options, Pace, Player, Session, ThreadExit,
+    ActionScript, Command, ComparisonSource, Frame, Message, Pace, Player, Session, SimOptions,
+    ThreadExit,
 };
-use crate::{Error, Result};
+use crate::Result;
 
 /// A snapshot is due after this many frames, or after this much time spent on frames.
 pub(super) const SNAPSHOT_EVERY: usize = 32;
@@ -47,7 +48,7 @@ impl Ports {
             frame = rejected;
             if let Ok(dropped) = self.oldest_frame.try_recv() {
                 // The next frame that is shown is the first to reflect the key.
-                frame.reflects = dropped.reflects.or(frame.reflects);
+                frame.input_at = dropped.input_at.or(frame.input_at);
             }
         }
         (self.notify)();
@@ -55,10 +56,10 @@ impl Ports {
 }
 
 /// Runs until told to quit or until something fails. The returned state survives both.
-pub(super) fn run(options: &Options, session: Option<Session>, ports: &Ports) -> ThreadExit {
+pub(super) fn run(options: &SimOptions, session: Option<Session>, ports: &Ports) -> ThreadExit {
     let mut exit = ThreadExit {
         session: session.or_else(|| options.record.clone().map(Session::new)),
-        history: options.from.as_deref().cloned().unwrap_or_default(),
+        history: options.resume_from.as_deref().cloned().unwrap_or_default(),
     };
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         SimLoop::start(options, &mut exit, ports)?.run()
@@ -66,15 +67,15 @@ pub(super) fn run(options: &Options, session: Option<Session>, ports: &Ports) ->
     match outcome {
         Ok(Ok(())) => {}
         Ok(Err(error)) => ports.send_message(Message::Failed {
-            what: error.to_string(),
-            device: error.is_device() || is_lost(&options.gpu_source),
+            reason: error.to_string(),
+            device_failed: error.is_device() || is_lost(&options.gpu_source),
         }),
         Err(panic) => ports.send_message(Message::Failed {
-            what: format!(
+            reason: format!(
                 "the world-model thread panicked: {}",
                 panic_text(panic.as_ref())
             ),
-            device: is_lost(&options.gpu_source),
+            device_failed: is_lost(&options.gpu_source),
         }),
     }
     exit
@@ -133,7 +134,7 @@ pub(super) struct SimLoop<'a> {
     /// Sum of the predicted rewards since the reset.
     pub score: f32,
     /// Whether a predicted end of the episode resets.
-    pub ends_restart: bool,
+    pub restart_at_end: bool,
     /// Whether the last frame ended its episode.
     pub ended: bool,
     /// When the last frame was due.
@@ -154,13 +155,13 @@ pub(super) struct SimLoop<'a> {
     pub measuring: bool,
     /// The surprise of the frame being made, while measuring.
     pub surprise: Option<f32>,
-    pub comparison: Beside,
+    pub comparison: ComparisonSource,
     /// The ground truth of `comparison`, if it has one.
     pub truth_source: Option<GroundTruthSource>,
 }
 
 impl<'a> SimLoop<'a> {
-    fn start(options: &'a Options, exit: &'a mut ThreadExit, ports: &'a Ports) -> Result<Self> {
+    fn start(options: &'a SimOptions, exit: &'a mut ThreadExit, ports: &'a Ports) -> Result<Self> {
         let mut player = (options.player)(&options.gpu_source)?;
         // A recording needs every frame in memory.
         player.set_keep_on_device(exit.session.is_none());
@@ -171,7 +172,7 @@ impl<'a> SimLoop<'a> {
             action_count: u32::try_from(player.actions()).unwrap_or(u32::MAX),
             requested_params: options.params,
             working_params: options.params,
-            random_seed: options.free_seed.then(draw_seed),
+            random_seed: options.random_seed.then(draw_seed),
             pace: options.pace,
             paused: options.paused,
             pending_steps: 0,
@@ -184,7 +185,7 @@ impl<'a> SimLoop<'a> {
             number: 0,
             last_due: Instant::now(),
             score: 0.0,
-            ends_restart: options.ends_restart,
+            restart_at_end: options.restart_at_end,
             ended: false,
             deferred_commands: VecDeque::new(),
             frames_since_snapshot: 0,
@@ -194,14 +195,14 @@ impl<'a> SimLoop<'a> {
             inspecting: false,
             measuring: false,
             surprise: None,
-            comparison: Beside::Nothing,
+            comparison: ComparisonSource::Off,
             truth_source: None,
             player,
         };
         sim.ports.send_message(Message::Started {
             engine: sim.player.name().to_owned(),
         });
-        match sim.exit.history.at() {
+        match sim.exit.history.position() {
             Some(position) => sim.resume_from(position)?,
             None => {
                 sim.set_script(Arc::clone(&options.actions));
@@ -272,12 +273,12 @@ impl<'a> SimLoop<'a> {
 
     fn handle(&mut self, command: Command) -> Result<()> {
         match command {
-            Command::Held { action, since } => self.hold_action(action, since),
-            Command::Actions(actions) => self.set_script(actions),
+            Command::HoldAction { action, changed_at } => self.hold_action(action, changed_at),
+            Command::PlayActions(actions) => self.set_script(actions),
             Command::Params(params) => self.requested_params = params,
-            Command::FreeSeed(random) => self.random_seed = random.then(draw_seed),
-            Command::EndsRestart(on) => self.ends_restart = on,
-            Command::Repeat(frames) => self.action_repeat = frames.max(1),
+            Command::RandomSeed(random) => self.random_seed = random.then(draw_seed),
+            Command::RestartAtEnd(on) => self.restart_at_end = on,
+            Command::ActionRepeat(frames) => self.action_repeat = frames.max(1),
             Command::Pace(pace) => self.pace = pace,
             Command::Trace(on) => {
                 self.tracing = on;
@@ -301,20 +302,20 @@ impl<'a> SimLoop<'a> {
                 self.pending_steps += 1;
             }
             Command::Reset => self.reset()?,
-            Command::Context(index) => self.select_context(index)?,
+            Command::SelectContext(index) => self.select_context(index)?,
             Command::NextContext => {
-                self.select_context((self.context + 1) % self.player.starts().max(1))?;
+                self.select_context((self.context + 1) % self.player.start_count().max(1))?;
             }
             Command::Seek(position) => self.seek(position)?,
-            Command::Branch => self.new_branch()?,
-            Command::DropBranch(branch) => self.drop_branch(branch),
-            Command::Beside(comparison) => self.set_comparison(comparison)?,
-            Command::Pictures {
+            Command::NewBranch => self.new_branch()?,
+            Command::DeleteBranch(branch) => self.drop_branch(branch),
+            Command::Compare(comparison) => self.set_comparison(comparison)?,
+            Command::StoredImages {
                 branch,
                 indices,
                 within,
             } => self.send_images(branch, &indices, within),
-            Command::Keep(position) => self.render_episode(position)?,
+            Command::RenderEpisode(position) => self.render_episode(position)?,
             Command::Quit => {}
         }
         Ok(())
@@ -324,7 +325,7 @@ impl<'a> SimLoop<'a> {
         self.ports.send_message(Message::Notice(text.to_owned()));
     }
 
-    fn hold_action(&mut self, action: u32, since: Instant) {
+    fn hold_action(&mut self, action: u32, changed_at: Instant) {
         if action >= self.action_count {
             self.notice(&format!(
                 "action {action} is unknown, expected 0 to {}",
@@ -341,7 +342,7 @@ impl<'a> SimLoop<'a> {
             self.notice("a key stops the actions from the file; you are in control");
         }
         // Latency is not measured across a pause, which waits for the user and not for the model.
-        self.input_at = (!self.paused).then_some(since);
+        self.input_at = (!self.paused).then_some(changed_at);
     }
 
     /// Plays `actions` before the held one, unless one of them is unknown.
@@ -377,7 +378,7 @@ impl<'a> SimLoop<'a> {
     }
 
     fn select_context(&mut self, index: usize) -> Result<()> {
-        let count = self.player.starts();
+        let count = self.player.start_count();
         if index >= count {
             self.notice(&format!(
                 "starting context {index} does not exist, expected 0 to {}",

@@ -22,14 +22,14 @@ pub use record::record;
 /// The simulators, as the command line names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
-pub enum Kind {
+pub enum SimulatorKind {
     /// A maze in first person.
     Maze,
     /// A car on a track, from above.
     Drive,
 }
 
-impl Kind {
+impl SimulatorKind {
     /// Every simulator.
     pub const ALL: [Self; 2] = [Self::Maze, Self::Drive];
 
@@ -42,7 +42,7 @@ impl Kind {
     }
 
     /// The simulator with this name, in upper or lower case.
-    pub fn called(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         let mut kinds = Self::ALL.into_iter();
         kinds.find(|kind| kind.name().eq_ignore_ascii_case(name))
     }
@@ -56,7 +56,7 @@ impl Kind {
     }
 
     /// A one-sentence description.
-    pub fn about(self) -> &'static str {
+    pub fn description(self) -> &'static str {
         match self {
             Self::Maze => "A walk among coloured walls, in first person.",
             Self::Drive => "A car on a closed track, from above.",

@@ -12,7 +12,7 @@ use driftless_data::fs::write_json;
 use driftless_data::staging::StagingFolder;
 use driftless_data::{Episode, ExtraArray, interrupt};
 
-use super::{Kind, Policy, PolicyAgent, Simulator};
+use super::{Policy, PolicyAgent, Simulator, SimulatorKind};
 use crate::{Error, Result};
 
 /// The version of `manifest.json`.
@@ -20,9 +20,9 @@ pub const MANIFEST_VERSION: u32 = 1;
 
 /// What to record.
 #[derive(Clone, Copy, Debug)]
-pub struct Plan {
+pub struct RecordingPlan {
     /// The simulator.
-    pub world: Kind,
+    pub world: SimulatorKind,
     /// The policy that plays.
     pub policy: Policy,
     /// Episode i depends only on this seed and on i.
@@ -37,7 +37,7 @@ pub struct Plan {
 
 /// An episode's entry in `manifest.json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Line {
+pub struct ManifestEpisode {
     /// File name.
     pub file: String,
     /// Number of frames.
@@ -55,7 +55,7 @@ pub struct Line {
 
 /// `manifest.json`: what was recorded, and how.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Manifest {
+pub struct RecordingManifest {
     /// [`MANIFEST_VERSION`].
     pub version: u32,
     /// The program's version.
@@ -73,7 +73,7 @@ pub struct Manifest {
     /// Share of the frames under each action.
     pub action_share: Vec<f64>,
     /// All episodes.
-    pub episodes: Vec<Line>,
+    pub episodes: Vec<ManifestEpisode>,
 }
 
 /// Records into `out`, a new or empty folder. If recording fails, the folder is not created.
@@ -82,7 +82,11 @@ pub struct Manifest {
 /// # Errors
 /// Returns an error if the plan has no frames or episodes of fewer than 2, if `out` is not empty, if
 /// it cannot be written, or if the user interrupts ([`interrupt::request`]).
-pub fn record(plan: &Plan, out: &Path, tick: &(dyn Fn(usize) + Sync)) -> Result<Manifest> {
+pub fn record(
+    plan: &RecordingPlan,
+    out: &Path,
+    tick: &(dyn Fn(usize) + Sync),
+) -> Result<RecordingManifest> {
     if plan.frames == 0 || plan.episode_frames < 2 {
         return Err(Error::Argument(format!(
             "{} frames in episodes of {} cannot be recorded, expected at least 1 and 2",
@@ -95,16 +99,20 @@ pub fn record(plan: &Plan, out: &Path, tick: &(dyn Fn(usize) + Sync)) -> Result<
     Ok(manifest)
 }
 
-fn write_all(plan: &Plan, folder: &Path, tick: &(dyn Fn(usize) + Sync)) -> Result<Manifest> {
+fn write_all(
+    plan: &RecordingPlan,
+    folder: &Path,
+    tick: &(dyn Fn(usize) + Sync),
+) -> Result<RecordingManifest> {
     let info = plan.world.open(0).info();
-    let mut lines: Vec<Line> = Vec::new();
+    let mut lines: Vec<ManifestEpisode> = Vec::new();
     let mut counts = vec![0_usize; info.actions.len()];
-    let total = |lines: &[Line]| lines.iter().map(|line| line.frames).sum::<usize>();
+    let total = |lines: &[ManifestEpisode]| lines.iter().map(|line| line.frames).sum::<usize>();
     while total(&lines) < plan.frames {
         // Enough if none ends early; otherwise the loop records more.
         let missing = (plan.frames - total(&lines)).div_ceil(plan.episode_frames);
         let first = lines.len();
-        let more: Vec<Result<(Line, Vec<u32>)>> = (first..first + missing)
+        let more: Vec<Result<(ManifestEpisode, Vec<u32>)>> = (first..first + missing)
             .into_par_iter()
             .map(|index| {
                 if interrupt::requested() {
@@ -125,7 +133,7 @@ fn write_all(plan: &Plan, folder: &Path, tick: &(dyn Fn(usize) + Sync)) -> Resul
         }
     }
     let frames = total(&lines);
-    let manifest = Manifest {
+    let manifest = RecordingManifest {
         version: MANIFEST_VERSION,
         driftless: env!("CARGO_PKG_VERSION"),
         world: plan.world.name(),
@@ -142,7 +150,7 @@ fn write_all(plan: &Plan, folder: &Path, tick: &(dyn Fn(usize) + Sync)) -> Resul
 }
 
 /// Plays episode `index`.
-fn play(plan: &Plan, index: usize) -> Result<(Episode, Line)> {
+fn play(plan: &RecordingPlan, index: usize) -> Result<(Episode, ManifestEpisode)> {
     let mut rng = ChaCha8Rng::seed_from_u64(plan.seed);
     rng.set_stream(index as u64);
     let policy = plan.policy.of_episode(&mut rng);
@@ -166,7 +174,7 @@ fn play(plan: &Plan, index: usize) -> Result<(Episode, Line)> {
         simulator.step(action)?;
         append(&mut episode, simulator.as_ref(), action);
     }
-    let line = Line {
+    let line = ManifestEpisode {
         file: format!("episode_{index:05}.npz"),
         frames: episode.frames(),
         policy: policy.name(),

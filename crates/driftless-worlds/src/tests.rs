@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use driftless_data::{Dataset, Episode};
 
-use super::record::Plan;
+use super::record::RecordingPlan;
 use super::*;
 
-const KINDS: [Kind; 2] = [Kind::Maze, Kind::Drive];
+const KINDS: [SimulatorKind; 2] = [SimulatorKind::Maze, SimulatorKind::Drive];
 
 /// Plays `frames` frames by the scripted policy. Returns images and states.
 fn played(world: &mut dyn Simulator, seed: u64, frames: usize) -> Vec<(Vec<u8>, SimulatorState)> {
@@ -103,8 +103,8 @@ fn policies_play_all_actions() {
     assert!((70..130).contains(&random), "{random} of 400");
 }
 
-fn plan(world: Kind) -> Plan {
-    Plan {
+fn plan(world: SimulatorKind) -> RecordingPlan {
+    RecordingPlan {
         world,
         policy: Policy::Mixed,
         seed: 11,
@@ -167,11 +167,11 @@ fn recording_reads_back_as_dataset() {
 fn episodes_depend_on_seed_and_index() {
     let folder = tempfile::tempdir().unwrap();
     let [first, again, longer, other] = ["a", "b", "c", "d"].map(|name| folder.path().join(name));
-    let plan = plan(Kind::Maze);
+    let plan = plan(SimulatorKind::Maze);
     record(&plan, &first, &|_| {}).unwrap();
     record(&plan, &again, &|_| {}).unwrap();
     assert!(contents(&first) == contents(&again));
-    let more = Plan {
+    let more = RecordingPlan {
         frames: 130,
         ..plan
     };
@@ -183,16 +183,16 @@ fn episodes_depend_on_seed_and_index() {
     };
     assert_eq!(episodes(&longer).len(), 5);
     assert!(episodes(&longer)[..3] == episodes(&first));
-    record(&Plan { seed: 12, ..plan }, &other, &|_| {}).unwrap();
+    record(&RecordingPlan { seed: 12, ..plan }, &other, &|_| {}).unwrap();
     assert!(episodes(&other)[0] != episodes(&first)[0]);
 }
 
 #[test]
 fn world_seed_is_shared_by_episodes() {
     let folder = tempfile::tempdir().unwrap();
-    let plan = Plan {
+    let plan = RecordingPlan {
         world_seed: Some(7),
-        ..plan(Kind::Maze)
+        ..plan(SimulatorKind::Maze)
     };
     let manifest = record(&plan, &folder.path().join("one"), &|_| {}).unwrap();
     assert!(manifest.episodes.iter().all(|line| line.seed == 7));
@@ -208,16 +208,16 @@ fn used_folders_are_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("data");
     std::fs::create_dir(&out).unwrap();
-    record(&plan(Kind::Maze), &out, &|_| {}).unwrap();
+    record(&plan(SimulatorKind::Maze), &out, &|_| {}).unwrap();
     let before = contents(&out);
-    let error = record(&plan(Kind::Drive), &out, &|_| {}).unwrap_err();
+    let error = record(&plan(SimulatorKind::Drive), &out, &|_| {}).unwrap_err();
     assert!(error.to_string().contains("is not empty"), "{error}");
     assert!(contents(&out) == before);
-    let error = record(&plan(Kind::Drive), folder.path(), &|_| {}).unwrap_err();
+    let error = record(&plan(SimulatorKind::Drive), folder.path(), &|_| {}).unwrap_err();
     assert!(error.to_string().contains("is not empty"), "{error}");
-    let nothing = Plan {
+    let nothing = RecordingPlan {
         frames: 0,
-        ..plan(Kind::Maze)
+        ..plan(SimulatorKind::Maze)
     };
     assert!(record(&nothing, &folder.path().join("none"), &|_| {}).is_err());
     // No unfinished folder remains.

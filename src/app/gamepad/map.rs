@@ -42,7 +42,7 @@ impl GamepadMap {
             !chords.any(|chord| matches!(chord[..], [key] if directions.contains(&Some(key))))
         };
         let mut other_keys: Vec<Key> = keys
-            .shown()
+            .listed_actions()
             .filter(directed)
             .filter_map(single_key)
             .collect();
@@ -105,7 +105,7 @@ fn action_named<'a>(keys: &'a KeyMap, words: &[&str]) -> Option<&'a BoundAction>
     };
     let mut found = words
         .iter()
-        .filter_map(|word| keys.shown().find(|bound| named(bound, word)));
+        .filter_map(|word| keys.listed_actions().find(|bound| named(bound, word)));
     found.find(|bound| single_key(bound).is_some())
 }
 
@@ -125,7 +125,7 @@ mod tests {
 
     use super::*;
     use crate::app::tests::world;
-    use driftless_worlds::Kind;
+    use driftless_worlds::SimulatorKind;
 
     fn map(actions: &[(&str, &[&str])], custom: &[(&str, &str)]) -> GamepadMap {
         let keys = KeyMap::new(&world(actions).actions).unwrap();
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn diagonal_plays_combined_action() {
-        let keys = KeyMap::new(&Kind::Maze.open(0).info().actions).unwrap();
+        let keys = KeyMap::new(&SimulatorKind::Maze.open(0).info().actions).unwrap();
         let map = GamepadMap::new(&keys, &BTreeMap::new());
         let mut held = crate::app::keys::HeldKeys::default();
         let corner = map.keys(&[gamepad([true, false, true, false], &[])]);

@@ -8,7 +8,7 @@ use eframe::egui::{
 
 use driftless_engine::testing::{clip, small_config, world};
 use driftless_engine::{CpuEngine, Engine, SamplerParams, StageTimes};
-use driftless_sim::Picture;
+use driftless_sim::FrameImage;
 
 use super::*;
 
@@ -44,21 +44,21 @@ impl TestPanel {
         context.enable_accesskit();
         let frame = Frame {
             trace: [].into(),
-            inspect: inspect.map(Into::into),
-            truth: None,
+            inspection: inspect.map(Into::into),
+            ground_truth: None,
             outcome: None,
             score: 0.0,
             sequence: 1,
             number: 1,
-            image: Picture::Bytes([0_u8; 3].as_slice().into()),
+            image: FrameImage::Bytes([0_u8; 3].as_slice().into()),
             action: 0,
-            reflects: None,
-            made: Instant::now(),
-            times: StageTimes::default(),
+            input_at: None,
+            finished_at: Instant::now(),
+            stage_times: StageTimes::default(),
             params: SamplerParams::default(),
             context: 0,
-            place: driftless_sim::Place::default(),
-            beside: None,
+            position: driftless_sim::TimelinePosition::default(),
+            comparison: None,
             drift: None,
             surprise: None,
         };

@@ -9,7 +9,7 @@ fn map(actions: &[(&str, &[&str])]) -> Result<KeyMap> {
 fn first_action_keeps_duplicate_key() {
     let map = map(&[("noop", &[]), ("up", &["W", "Up"]), ("fire", &["W", "F"])]).unwrap();
     let chords: Vec<_> = map
-        .shown()
+        .listed_actions()
         .map(|bound| (bound.action, &bound.chords))
         .collect();
     let (up, fire) = (vec![vec![Key::W], vec![Key::ArrowUp]], vec![vec![Key::F]]);
@@ -84,14 +84,17 @@ fn longer_chord_wins() {
     assert_eq!(held.action(&map), 5);
     held.release(Key::Space);
     assert_eq!(held.action(&map), 3);
-    let shown: Vec<_> = map.shown().map(|bound| bound.name.as_str()).collect();
+    let shown: Vec<_> = map
+        .listed_actions()
+        .map(|bound| bound.name.as_str())
+        .collect();
     assert_eq!(shown, ["up", "fire", "left"]);
 }
 
 #[test]
 fn uncombined_chord_is_listed() {
     let map = map(&[("noop", &[]), ("up", &["Up"]), ("jump", &["Up+J"])]).unwrap();
-    assert_eq!(map.shown().count(), 2);
+    assert_eq!(map.listed_actions().count(), 2);
     assert!(map.uses(Key::J) && !map.uses(Key::K));
 }
 
@@ -215,8 +218,8 @@ fn key_is_held_until_all_release() {
 
 #[test]
 fn simulators_bind_at_least_four_keys() {
-    for kind in driftless_worlds::Kind::ALL {
+    for kind in driftless_worlds::SimulatorKind::ALL {
         let keys = KeyMap::new(&kind.open(0).info().actions).unwrap();
-        assert!(keys.shown().count() >= 4, "{kind:?}");
+        assert!(keys.listed_actions().count() >= 4, "{kind:?}");
     }
 }

@@ -6,7 +6,7 @@ use eframe::egui;
 use eframe::egui::{Align, Layout, Margin, RichText, Sense, Ui, vec2};
 
 use crate::app::theme;
-use crate::workspace::progress::spoken;
+use crate::workspace::progress::format_duration;
 
 /// The clicked button.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub(in crate::app) fn try_out(ui: &mut Ui, saved: Option<SystemTime>) -> Option<
     strip(ui, |ui| {
         ui.label(RichText::new("World as trained so far").color(theme::palette(ui).text));
         if let Some(age) = age.filter(|_| ui.available_width() > 420.0) {
-            let text = format!("newest weights: {} old", spoken(age));
+            let text = format!("newest weights: {} old", format_duration(age));
             ui.label(RichText::new(text).color(theme::palette(ui).muted));
         }
         buttons(

@@ -16,14 +16,16 @@ use eframe::egui;
 use eframe::egui::{Align, Layout, RichText, ScrollArea, Ui};
 
 use driftless_sim::Session;
-use driftless_worlds::Kind;
+use driftless_worlds::SimulatorKind;
 
 use self::setup::SetupStep;
 use self::source::SourceStep;
 use self::training::TrainingStep;
 use self::widgets::ErrorCard;
 use super::theme;
-use crate::workspace::{Notify, Places, Program, Task, Training, places, recording};
+use crate::workspace::{
+    BackgroundRun, BackgroundTask, ChildProgram, Notify, UserPaths, paths, recording,
+};
 use crate::{Error, Result};
 
 /// Maximum width of the page's content, in points.
@@ -35,7 +37,7 @@ pub(super) enum PageRequest {
     /// Return to the game.
     Back,
     /// Play and record a simulator.
-    Record(Kind),
+    Record(SimulatorKind),
     /// Play the checkpoint of a training run temporarily.
     Try(PathBuf),
     /// Play a saved world instead of the current game.
@@ -72,7 +74,7 @@ enum PageStep {
     CreatingDataset {
         what: String,
         folder: PathBuf,
-        task: Task<PathBuf>,
+        task: BackgroundTask<PathBuf>,
     },
     Setup(Box<SetupStep>),
     Training(Box<TrainingStep>),
@@ -116,8 +118,8 @@ impl NewWorldPage {
         }
     }
 
-    fn places(&mut self) -> Option<Places> {
-        let found = Places::find(self.home.clone());
+    fn places(&mut self) -> Option<UserPaths> {
+        let found = UserPaths::resolve(self.home.clone());
         found
             .map_err(|error| self.show_error("Cannot find the data folder", &error))
             .ok()
@@ -135,7 +137,7 @@ impl NewWorldPage {
 
     /// Whether training is running.
     pub fn is_training(&self) -> bool {
-        matches!(&self.step, PageStep::Training(training) if training.run.busy())
+        matches!(&self.step, PageStep::Training(training) if training.run.is_busy())
     }
 
     /// When the newest playable weights were saved.
@@ -150,22 +152,27 @@ impl NewWorldPage {
     ///
     /// # Errors
     /// Returns an error if the data folder cannot be determined.
-    pub fn recording_folder(&self, kind: Kind) -> Result<PathBuf> {
-        let data = Places::find(self.home.clone())?.data();
-        Ok(places::free(&data, kind.name()))
+    pub fn recording_folder(&self, kind: SimulatorKind) -> Result<PathBuf> {
+        let data = UserPaths::resolve(self.home.clone())?.data();
+        Ok(paths::unused_folder(&data, kind.name()))
     }
 
     /// Writes a recording as a dataset.
-    pub fn take_recording(&mut self, recording: Session, kind: Kind) {
+    pub fn take_recording(&mut self, recording: Session, kind: SimulatorKind) {
         let folder = recording.path().to_path_buf();
         let out = folder.clone();
-        let task = Task::start(self.notify.clone(), move |_| {
-            recording::write(recording, kind, &out).map(|_| out)
+        let task = BackgroundTask::start(self.notify.clone(), move |_| {
+            recording::write_dataset(recording, kind, &out).map(|_| out)
         });
         self.create_dataset("Writing the recording…".into(), folder, task);
     }
 
-    fn create_dataset(&mut self, what: String, folder: PathBuf, task: Result<Task<PathBuf>>) {
+    fn create_dataset(
+        &mut self,
+        what: String,
+        folder: PathBuf,
+        task: Result<BackgroundTask<PathBuf>>,
+    ) {
         self.error_card = None;
         match task {
             Ok(task) => self.step = PageStep::CreatingDataset { what, folder, task },
@@ -189,13 +196,13 @@ impl NewWorldPage {
 
     fn open_run_with(&mut self, folder: &Path, data: Option<PathBuf>) {
         self.error_card = None;
-        let opened = Program::own()
-            .and_then(|program| Training::open(folder, data, program, self.notify.clone()));
+        let opened = ChildProgram::own()
+            .and_then(|program| BackgroundRun::open(folder, data, program, self.notify.clone()));
         match opened {
             Ok(run) => self.step = PageStep::Training(Box::new(TrainingStep::new(run))),
             Err(error) => {
                 self.step = PageStep::Source;
-                if !Training::names_its_data(folder) {
+                if !BackgroundRun::records_dataset(folder) {
                     self.source.ask_for_data(folder);
                 }
                 self.show_error("Cannot open the run", &error);
@@ -249,7 +256,7 @@ impl NewWorldPage {
     /// Handles S: saves a world in training under its name.
     pub fn save(&mut self) {
         if let PageStep::Training(training) = &mut self.step {
-            training.save_as(Places::find(self.home.clone()), &self.notify);
+            training.save_as(UserPaths::resolve(self.home.clone()), &self.notify);
         }
     }
 
@@ -264,8 +271,8 @@ impl NewWorldPage {
             } => {
                 let notify = self.notify.clone();
                 let out = folder.clone();
-                let task = Program::own().and_then(|program| {
-                    Task::start(notify, move |cancelled| {
+                let task = ChildProgram::own().and_then(|program| {
+                    BackgroundTask::start(notify, move |cancelled| {
                         program.run(&arguments, cancelled).map(|()| out)
                     })
                 });
@@ -288,9 +295,14 @@ impl NewWorldPage {
             return;
         };
         self.error_card = None;
-        let started = places::folder_name(&start.name).and_then(|name| {
-            let plan = start.plan(places::free(&places.runs(), &name));
-            Training::start(&plan, start.minutes, Program::own()?, self.notify.clone())
+        let started = paths::folder_name(&start.name).and_then(|name| {
+            let plan = start.plan(paths::unused_folder(&places.runs(), &name));
+            BackgroundRun::start(
+                &plan,
+                start.minutes,
+                ChildProgram::own()?,
+                self.notify.clone(),
+            )
         });
         match started {
             Ok(run) => self.step = PageStep::Training(Box::new(TrainingStep::new(run))),
@@ -299,11 +311,11 @@ impl NewWorldPage {
     }
 
     /// Ends background tasks; returns a running training to be waited for.
-    pub fn close(self) -> Option<Training> {
+    pub fn close(self) -> Option<BackgroundRun> {
         match self.step {
             PageStep::Training(training) => Some(training.run),
             PageStep::CreatingDataset { task, .. } => {
-                task.end();
+                task.cancel_and_wait();
                 None
             }
             PageStep::Source | PageStep::Setup(_) => None,
@@ -380,7 +392,7 @@ impl NewWorldPage {
         }
         match &mut self.step {
             PageStep::Source => {
-                let places = Places::find(self.home.clone());
+                let places = UserPaths::resolve(self.home.clone());
                 match places {
                     Ok(places) => self.source.ui(ui, &places, &self.notify),
                     Err(error) => Some(StepAction::Failed {
@@ -395,7 +407,7 @@ impl NewWorldPage {
                         widgets::activity(ui);
                         ui.label(RichText::new(what.as_str()).color(theme::palette(ui).text));
                     });
-                    let done = places::episodes_so_far(folder);
+                    let done = paths::count_staged_episodes(folder);
                     let count = format!("{done} episodes so far");
                     ui.label(
                         RichText::new(count)
@@ -408,7 +420,7 @@ impl NewWorldPage {
             }
             PageStep::Setup(setup) => setup.ui(ui, &self.notify),
             PageStep::Training(training) => {
-                training.ui(ui, Places::find(self.home.clone()), &self.notify)
+                training.ui(ui, UserPaths::resolve(self.home.clone()), &self.notify)
             }
         }
     }

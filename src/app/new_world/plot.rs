@@ -4,13 +4,13 @@ use eframe::egui::{RichText, Ui, Vec2b};
 use egui_plot::{Legend, Line, Plot, PlotPoints};
 
 use crate::app::theme;
-use crate::workspace::progress::{Progress, Stage};
+use crate::workspace::progress::{RunProgress, StageProgress};
 
 /// Points drawn per curve; more would overlap.
 const POINTS: usize = 400;
 
 /// Draws log₁₀ of the loss over the steps of each stage.
-pub(super) fn loss(ui: &mut Ui, progress: &Progress, height: f32) {
+pub(super) fn loss(ui: &mut Ui, progress: &RunProgress, height: f32) {
     if progress.stages.iter().all(|stage| stage.entries.len() < 2) {
         let hint = RichText::new("Waiting for data…");
         ui.label(hint.color(theme::palette(ui).muted));
@@ -42,7 +42,7 @@ pub(super) fn loss(ui: &mut Ui, progress: &Progress, height: f32) {
 }
 
 /// Points `[step, log₁₀ loss]`, averaged over chunks.
-fn curve(stage: &Stage) -> Vec<[f64; 2]> {
+fn curve(stage: &StageProgress) -> Vec<[f64; 2]> {
     let together = stage.entries.len().div_ceil(POINTS).max(1);
     stage
         .entries
@@ -78,18 +78,18 @@ fn steps_label(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workspace::log::Entry;
+    use crate::workspace::run_log::LogEntry;
 
     #[test]
     fn long_curve_is_averaged() {
-        let entries = (0..4000).map(|i| Entry {
+        let entries = (0..4000).map(|i| LogEntry {
             stage: "dynamics".into(),
             step: 1 + 20 * i,
             loss: if i % 2 == 0 { 0.5 } else { 1.5 },
             frames_per_s: 1.0,
             seconds: 1.0,
         });
-        let stage = Stage {
+        let stage = StageProgress {
             name: "dynamics",
             steps: 80_000,
             entries: entries.collect(),

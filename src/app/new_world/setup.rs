@@ -13,7 +13,7 @@ use super::widgets::{PathField, PathKind, card, failure, primary, title};
 use super::{StepAction, widgets};
 use crate::Result;
 use crate::app::theme;
-use crate::workspace::{Notify, Task, training};
+use crate::workspace::{BackgroundTask, Notify, background_run};
 
 /// The presets and their descriptions.
 const PRESETS: [(TrainPreset, &str, &str); 3] = [
@@ -46,8 +46,8 @@ pub(super) struct TrainingRequest {
 
 impl TrainingRequest {
     /// The training plan for a run in this folder.
-    pub fn plan(&self, folder: PathBuf) -> training::Plan {
-        training::Plan {
+    pub fn plan(&self, folder: PathBuf) -> background_run::RunPlan {
+        background_run::RunPlan {
             name: self.name.clone(),
             data: self.data.clone(),
             folder,
@@ -59,7 +59,7 @@ impl TrainingRequest {
 
 /// The state of reading the dataset.
 enum DatasetState {
-    Reading(Task<DatasetSummary>),
+    Reading(BackgroundTask<DatasetSummary>),
     Summary(DatasetSummary),
     Broken(String),
 }
@@ -82,13 +82,14 @@ impl SetupStep {
     /// Returns an error if no thread can be started.
     pub fn new(data: PathBuf, settings: Option<&Path>, notify: &Notify) -> Result<Self> {
         let folder = data.clone();
-        let task = Task::start(notify.clone(), move |_| match info::summarize(&folder)? {
-            DataSummary::Dataset(summary) => Ok(summary),
-            DataSummary::Episode(_) => Err(crate::Error::invalid(
-                &folder,
-                "is a single episode, expected a folder with dataset.json",
-            )),
-        })?;
+        let task =
+            BackgroundTask::start(notify.clone(), move |_| match info::summarize(&folder)? {
+                DataSummary::Dataset(summary) => Ok(summary),
+                DataSummary::Episode(_) => Err(crate::Error::invalid(
+                    &folder,
+                    "is a single episode, expected a folder with dataset.json",
+                )),
+            })?;
         let mut field = PathField::new(PathKind::File, "your own settings (TOML), optional");
         if let Some(path) = settings {
             field.text = path.to_string_lossy().into_owned();
@@ -286,14 +287,14 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use driftless_worlds::record::{Plan, record};
-    use driftless_worlds::{Kind, Policy};
+    use driftless_worlds::record::{RecordingPlan, record};
+    use driftless_worlds::{Policy, SimulatorKind};
 
     fn setup(episode_frames: usize) -> (tempfile::TempDir, SetupStep) {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("maze");
-        let plan = Plan {
-            world: Kind::Maze,
+        let plan = RecordingPlan {
+            world: SimulatorKind::Maze,
             policy: Policy::Random,
             seed: 1,
             world_seed: None,

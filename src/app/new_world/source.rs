@@ -10,12 +10,12 @@ use eframe::egui::{
 
 use driftless_data::import::ImportFormat;
 use driftless_model::checkpoint::CONFIG;
-use driftless_worlds::Kind;
+use driftless_worlds::SimulatorKind;
 
 use super::widgets::{PathField, PathKind, card, primary, title};
 use super::{PageRequest, StepAction, widgets};
 use crate::app::theme;
-use crate::workspace::{Notify, Places, places};
+use crate::workspace::{Notify, UserPaths, paths};
 
 /// Side of a simulator's picture, in points.
 const PICTURE: f32 = 112.0;
@@ -47,7 +47,7 @@ const FORMATS: [(ImportFormat, &str, &str); 4] = [
 
 /// The source step.
 pub(super) struct SourceStep {
-    pictures: Vec<(Kind, TextureHandle)>,
+    pictures: Vec<(SimulatorKind, TextureHandle)>,
     frames: usize,
     data: PathField,
     format: ImportFormat,
@@ -87,10 +87,10 @@ impl SourceStep {
     }
 
     /// Lists the user's datasets, runs and worlds.
-    pub fn list(&mut self, places: &Places) {
-        self.datasets = places.datasets();
-        self.runs = places.begun_runs();
-        self.worlds = places.saved_worlds();
+    pub fn list(&mut self, places: &UserPaths) {
+        self.datasets = places.list_datasets();
+        self.runs = places.list_runs();
+        self.worlds = places.list_worlds();
     }
 
     pub fn poll(&mut self) {
@@ -138,7 +138,7 @@ impl SourceStep {
         self.pictures.clear();
     }
 
-    pub fn ui(&mut self, ui: &mut Ui, places: &Places, notify: &Notify) -> Option<StepAction> {
+    pub fn ui(&mut self, ui: &mut Ui, places: &UserPaths, notify: &Notify) -> Option<StepAction> {
         let simulator = card(ui, |ui| self.simulators(ui, places));
         let data = card(ui, |ui| self.dataset(ui, notify));
         let import = card(ui, |ui| self.import_card(ui, places, notify));
@@ -151,14 +151,14 @@ impl SourceStep {
         simulator.or(data).or(import).or(run).or(world)
     }
 
-    fn simulators(&mut self, ui: &mut Ui, places: &Places) -> Option<StepAction> {
+    fn simulators(&mut self, ui: &mut Ui, places: &UserPaths) -> Option<StepAction> {
         title(
             ui,
             "Record a built-in simulator",
             "Play the simulator while every frame and action is recorded, or let a scripted player do it.",
         );
         if self.pictures.is_empty() {
-            self.pictures = [Kind::Maze, Kind::Drive]
+            self.pictures = [SimulatorKind::Maze, SimulatorKind::Drive]
                 .map(|kind| (kind, picture(ui, kind)))
                 .into();
         }
@@ -174,7 +174,7 @@ impl SourceStep {
                                 .strong()
                                 .color(theme::palette(ui).text),
                         );
-                        ui.label(RichText::new(kind.about()).color(theme::palette(ui).muted));
+                        ui.label(RichText::new(kind.description()).color(theme::palette(ui).muted));
                         if primary(ui, "Play and record", true).clicked() {
                             action = Some(StepAction::Request(PageRequest::Record(*kind)));
                         }
@@ -189,7 +189,7 @@ impl SourceStep {
                 .speed(500)
                 .suffix(" frames");
             ui.add(frames);
-            for kind in [Kind::Maze, Kind::Drive] {
+            for kind in [SimulatorKind::Maze, SimulatorKind::Drive] {
                 if ui.button(title_of(kind)).clicked() {
                     action = Some(script(kind, self.frames, places));
                 }
@@ -219,7 +219,12 @@ impl SourceStep {
         action
     }
 
-    fn import_card(&mut self, ui: &mut Ui, places: &Places, notify: &Notify) -> Option<StepAction> {
+    fn import_card(
+        &mut self,
+        ui: &mut Ui,
+        places: &UserPaths,
+        notify: &Notify,
+    ) -> Option<StepAction> {
         title(
             ui,
             "Import recordings",
@@ -260,10 +265,10 @@ impl SourceStep {
     }
 
     /// Runs the same import as the command line.
-    fn import(&self, path: &Path, places: &Places) -> StepAction {
+    fn import(&self, path: &Path, places: &UserPaths) -> StepAction {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        let name = places::folder_name(&name).unwrap_or_else(|_| "import".into());
-        let folder = places::free(&places.data(), &name);
+        let name = paths::folder_name(&name).unwrap_or_else(|_| "import".into());
+        let folder = paths::unused_folder(&places.data(), &name);
         let (_, name_on_cli, _) = format(self.format);
         let mut arguments: Vec<OsString> = ["import", "--from", name_on_cli].map(Into::into).into();
         arguments.extend([path.into(), "--out".into(), folder.clone().into()]);
@@ -327,15 +332,15 @@ fn dialog_failed(error: crate::Error) -> StepAction {
 }
 
 /// A simulator's name for display.
-fn title_of(kind: Kind) -> &'static str {
+fn title_of(kind: SimulatorKind) -> &'static str {
     match kind {
-        Kind::Maze => "Maze",
-        Kind::Drive => "Drive",
+        SimulatorKind::Maze => "Maze",
+        SimulatorKind::Drive => "Drive",
     }
 }
 
 /// A simulator's first image as a texture.
-fn picture(ui: &Ui, kind: Kind) -> TextureHandle {
+fn picture(ui: &Ui, kind: SimulatorKind) -> TextureHandle {
     let world = kind.open(2);
     let [height, width] = world.info().image;
     let image = ColorImage::from_rgb([width, height], world.image());
@@ -344,8 +349,8 @@ fn picture(ui: &Ui, kind: Kind) -> TextureHandle {
 }
 
 /// Records with the scripted player, as on the command line, with a random seed.
-fn script(kind: Kind, frames: usize, places: &Places) -> StepAction {
-    let folder = places::free(&places.data(), &format!("{}-script", kind.name()));
+fn script(kind: SimulatorKind, frames: usize, places: &UserPaths) -> StepAction {
+    let folder = paths::unused_folder(&places.data(), &format!("{}-script", kind.name()));
     let seed = rand::random_range(0..1_000_000_u32);
     let mut arguments: Vec<OsString> = ["record", "--world", kind.name(), "--frames"]
         .map(Into::into)
@@ -422,7 +427,7 @@ mod tests {
     #[test]
     fn import_uses_command_line() {
         let root = tempfile::tempdir().unwrap();
-        let places = Places::find(Some(root.path().into())).unwrap();
+        let places = UserPaths::resolve(Some(root.path().into())).unwrap();
         let mut source = SourceStep::new();
         let vpt = words(source.import(Path::new("some/contractor"), &places));
         assert_eq!(vpt[..4], ["import", "--from", "vpt", "some/contractor"]);

@@ -13,9 +13,9 @@ use super::{PageRequest, StepAction, plot, widgets};
 use crate::Result;
 use crate::app::theme;
 use crate::app::theme::Palette;
-use crate::workspace::progress::{Progress, Stage, spoken};
-use crate::workspace::training::{Preview, State, View};
-use crate::workspace::{Notify, Places, Task, Training, save};
+use crate::workspace::background_run::{PreviewImage, RunState, RunView};
+use crate::workspace::progress::{RunProgress, StageProgress, format_duration};
+use crate::workspace::{BackgroundRun, BackgroundTask, Notify, UserPaths, save};
 
 /// Below this width in points, everything is in one column.
 const TWO_COLUMNS: f32 = 720.0;
@@ -26,13 +26,13 @@ const PREVIEW: f32 = 460.0;
 /// The state of saving the world.
 enum SaveState {
     Idle,
-    Running(Task<std::path::PathBuf>),
+    Running(BackgroundTask<std::path::PathBuf>),
     Saved(std::path::PathBuf),
 }
 
 /// The training step.
 pub(super) struct TrainingStep {
-    pub run: Training,
+    pub run: BackgroundRun,
     name: String,
     saving: SaveState,
     /// Why saving failed, if it did.
@@ -41,7 +41,7 @@ pub(super) struct TrainingStep {
 }
 
 impl TrainingStep {
-    pub fn new(run: Training) -> Self {
+    pub fn new(run: BackgroundRun) -> Self {
         Self {
             name: run.name().to_owned(),
             run,
@@ -73,12 +73,12 @@ impl TrainingStep {
     pub fn ui(
         &mut self,
         ui: &mut Ui,
-        places: Result<Places>,
+        places: Result<UserPaths>,
         notify: &Notify,
     ) -> Option<StepAction> {
         // A copy, so that the run's thread never waits for drawing.
         let view = self.run.view().clone();
-        if let State::Failed(what) = &view.state
+        if let RunState::Failed(what) = &view.state
             && failure(ui, "Training failed", what, "Back to settings")
         {
             return Some(StepAction::Data(self.run.data().to_path_buf()));
@@ -108,14 +108,14 @@ impl TrainingStep {
     }
 
     /// Draws the name, the state and the buttons.
-    fn head(&mut self, ui: &mut Ui, view: &View) -> Option<StepAction> {
+    fn head(&mut self, ui: &mut Ui, view: &RunView) -> Option<StepAction> {
         let mut action = None;
         title(
             ui,
             self.run.name(),
             &self.run.folder().display().to_string(),
         );
-        let complete = view.progress.complete();
+        let complete = view.progress.is_complete();
         let (label, colour) = state_label(theme::palette(ui), &view.state, complete);
         ui.horizontal_wrapped(|ui| {
             let play = primary(ui, "Play now", view.saved.is_some());
@@ -126,20 +126,20 @@ impl TrainingStep {
                 action = Some(StepAction::Request(PageRequest::Try(self.run.checkpoint())));
             }
             match &view.state {
-                State::Running => {
+                RunState::Running => {
                     let stop = ui
                         .button("Stop")
                         .on_hover_text("Save and stop; training can be resumed later");
                     if stop.clicked() {
-                        self.run.stop();
+                        self.run.request_stop();
                     }
                 }
-                State::Stopping => {
+                RunState::Stopping => {
                     ui.add_enabled(false, egui::Button::new("Stop"));
                 }
-                State::Stopped | State::Failed(_) => {
+                RunState::Stopped | RunState::Failed(_) => {
                     if !complete && ui.button("Resume").clicked() {
-                        self.run.go_on(None);
+                        self.run.resume(None);
                     }
                     if ui.button("New world").clicked() {
                         action = Some(StepAction::Source);
@@ -147,7 +147,7 @@ impl TrainingStep {
                 }
             }
             ui.add_space(8.0);
-            if matches!(view.state, State::Running | State::Stopping) {
+            if matches!(view.state, RunState::Running | RunState::Stopping) {
                 widgets::activity(ui);
             }
             ui.label(RichText::new(label).color(colour));
@@ -156,14 +156,14 @@ impl TrainingStep {
     }
 
     /// Saves the world as trained so far under the name in the field.
-    pub fn save_as(&mut self, places: Result<Places>, notify: &Notify) {
+    pub fn save_as(&mut self, places: Result<UserPaths>, notify: &Notify) {
         if matches!(self.saving, SaveState::Running(_)) || self.run.view().saved.is_none() {
             return;
         }
         self.refused = None;
         let (from, name) = (self.run.checkpoint(), self.name.clone());
         let started = places.and_then(|places| {
-            Task::start(notify.clone(), move |_| {
+            BackgroundTask::start(notify.clone(), move |_| {
                 save::save_as(&from, &places, &name)
             })
         });
@@ -173,7 +173,12 @@ impl TrainingStep {
         }
     }
 
-    fn save(&mut self, ui: &mut Ui, places: Result<Places>, notify: &Notify) -> Option<StepAction> {
+    fn save(
+        &mut self,
+        ui: &mut Ui,
+        places: Result<UserPaths>,
+        notify: &Notify,
+    ) -> Option<StepAction> {
         let mut action = None;
         widgets::labelled(ui, "Save as", |ui| {
             let edit = egui::TextEdit::singleline(&mut self.name).desired_width(220.0);
@@ -205,7 +210,7 @@ impl TrainingStep {
         self.preview = None;
     }
 
-    fn preview(&mut self, ui: &mut Ui, preview: Option<&Arc<Preview>>) {
+    fn preview(&mut self, ui: &mut Ui, preview: Option<&Arc<PreviewImage>>) {
         let Some(preview) = preview else {
             let about =
                 "Real frames above the network's output; appears a few minutes after the start.";
@@ -230,17 +235,17 @@ impl TrainingStep {
 }
 
 /// The state's label and colour.
-fn state_label(palette: &Palette, state: &State, complete: bool) -> (&'static str, Color32) {
+fn state_label(palette: &Palette, state: &RunState, complete: bool) -> (&'static str, Color32) {
     match state {
-        State::Running => ("Training", palette.accent),
-        State::Stopping => ("Saving and stopping…", palette.muted),
-        State::Stopped if complete => ("Done", palette.accent),
-        State::Stopped => ("Stopped; can be resumed", palette.muted),
-        State::Failed(_) => ("Failed; saved progress is kept", palette.alert),
+        RunState::Running => ("Training", palette.accent),
+        RunState::Stopping => ("Saving and stopping…", palette.muted),
+        RunState::Stopped if complete => ("Done", palette.accent),
+        RunState::Stopped => ("Stopped; can be resumed", palette.muted),
+        RunState::Failed(_) => ("Failed; saved progress is kept", palette.alert),
     }
 }
 
-/// `dynamics-000300` as `Preview: dynamics after 300 steps`.
+/// `dynamics-000300` as `PreviewImage: dynamics after 300 steps`.
 fn headline(name: &str) -> String {
     match name.rsplit_once('-') {
         Some((stage, step)) => {
@@ -260,18 +265,18 @@ fn description(name: &str) -> &'static str {
     }
 }
 
-fn curve(ui: &mut Ui, progress: &Progress) {
+fn curve(ui: &mut Ui, progress: &RunProgress) {
     title(ui, "Loss", "");
     plot::loss(ui, progress, CURVE);
 }
 
-fn progress_rows(ui: &mut Ui, view: &View) {
-    let running = view.state == State::Running;
+fn progress_rows(ui: &mut Ui, view: &RunView) {
+    let running = view.state == RunState::Running;
     title(ui, "Progress", "");
     for stage in &view.progress.stages {
         bar(ui, stage);
     }
-    let current = view.progress.current();
+    let current = view.progress.current_stage();
     let last = current.entries.last();
     let figure = |value: Option<String>| value.unwrap_or_else(|| "–".into());
     let rows = [
@@ -295,7 +300,7 @@ fn progress_rows(ui: &mut Ui, view: &View) {
             figure(
                 view.saved
                     .and_then(|saved| saved.elapsed().ok())
-                    .map(|age| format!("{} ago", spoken(age))),
+                    .map(|age| format!("{} ago", format_duration(age))),
             ),
         ),
     ];
@@ -313,11 +318,11 @@ fn progress_rows(ui: &mut Ui, view: &View) {
 }
 
 /// Draws a stage's name, progress bar and steps.
-fn bar(ui: &mut Ui, stage: &Stage) {
-    let done = if stage.complete() {
+fn bar(ui: &mut Ui, stage: &StageProgress) {
+    let done = if stage.is_complete() {
         stage.steps
     } else {
-        stage.done()
+        stage.steps_done()
     };
     let fraction = done as f32 / stage.steps.max(1) as f32;
     widgets::labelled(ui, stage.name, |ui| {
@@ -336,9 +341,9 @@ fn bar(ui: &mut Ui, stage: &Stage) {
 }
 
 /// The remaining time. A stage's speed is known only once it has started.
-fn time_left(progress: &Progress) -> Option<String> {
-    let current = progress.current();
-    let left = spoken(current.left()?);
+fn time_left(progress: &RunProgress) -> Option<String> {
+    let current = progress.current_stage();
+    let left = format_duration(current.time_left()?);
     Some(match current.name {
         "tokenizer" => format!("{left}, then the dynamics"),
         _ => left,
@@ -364,13 +369,18 @@ mod tests {
 
     #[test]
     fn states_have_distinct_labels() {
-        let failed = State::Failed("x".into());
-        let states = [State::Running, State::Stopping, State::Stopped, failed];
+        let failed = RunState::Failed("x".into());
+        let states = [
+            RunState::Running,
+            RunState::Stopping,
+            RunState::Stopped,
+            failed,
+        ];
         let mut words: Vec<_> = states
             .iter()
             .map(|state| state_label(&theme::DARK, state, false).0)
             .collect();
-        words.push(state_label(&theme::DARK, &State::Stopped, true).0);
+        words.push(state_label(&theme::DARK, &RunState::Stopped, true).0);
         words.sort_unstable();
         words.dedup();
         assert_eq!(words.len(), 5);

@@ -7,7 +7,7 @@ use eframe::egui;
 use eframe::egui::{Button, Margin, RichText, Stroke, Ui, vec2};
 
 use crate::app::theme;
-use crate::workspace::{Notify, Task};
+use crate::workspace::{BackgroundTask, Notify};
 use crate::{Error, Result};
 
 /// A card of the page.
@@ -131,7 +131,7 @@ pub(super) struct PathField {
     pub text: String,
     kind: PathKind,
     hint: &'static str,
-    dialog: Option<Task<Option<PathBuf>>>,
+    dialog: Option<BackgroundTask<Option<PathBuf>>>,
 }
 
 impl PathField {
@@ -152,7 +152,7 @@ impl PathField {
 
     /// Takes the path chosen in the dialog.
     pub fn poll(&mut self) {
-        let chosen = self.dialog.as_ref().and_then(Task::take);
+        let chosen = self.dialog.as_ref().and_then(BackgroundTask::take);
         if let Some(chosen) = chosen {
             self.dialog = None;
             if let Ok(Some(path)) = chosen {
@@ -179,16 +179,16 @@ impl PathField {
 
 /// Opens the system's file dialog. Some systems require creating it on this thread; a task waits for
 /// it.
-fn browse_for(kind: PathKind, notify: Notify) -> Result<Task<Option<PathBuf>>> {
+fn browse_for(kind: PathKind, notify: Notify) -> Result<BackgroundTask<Option<PathBuf>>> {
     let dialog = rfd::AsyncFileDialog::new();
     match kind {
         PathKind::Folder => {
             let chosen = dialog.set_title("Choose a folder").pick_folder();
-            Task::start(notify, move |_| Ok(chosen_path(pollster::block_on(chosen))))
+            BackgroundTask::start(notify, move |_| Ok(chosen_path(pollster::block_on(chosen))))
         }
         PathKind::File => {
             let chosen = dialog.set_title("Choose a file").pick_file();
-            Task::start(notify, move |_| Ok(chosen_path(pollster::block_on(chosen))))
+            BackgroundTask::start(notify, move |_| Ok(chosen_path(pollster::block_on(chosen))))
         }
     }
 }

@@ -7,14 +7,14 @@ use crossbeam_channel::{Receiver, bounded};
 use eframe::egui::{ColorImage, Ui};
 
 use driftless_data::{Episode, PathError as _};
-use driftless_sim::{Beside, Command, Frame, Place, simulator_of};
+use driftless_sim::{Command, ComparisonSource, Frame, TimelinePosition, matching_simulator};
 
 use super::Window;
 use crate::app::comparison::Comparison;
 use crate::app::plots::{FrameSample, PlotExport, Plots};
 use crate::app::timeline::{Timeline, TimelineAction};
-use crate::workspace::Task;
-use crate::workspace::places::Places;
+use crate::workspace::BackgroundTask;
+use crate::workspace::paths::UserPaths;
 use crate::{Error, Result};
 
 /// The state of the analysis panels.
@@ -26,7 +26,7 @@ pub(super) struct Analysis {
     pub plots: Plots,
     pub plots_open: bool,
     /// An episode being loaded for comparison.
-    episode: Option<Task<Episode>>,
+    episode: Option<BackgroundTask<Episode>>,
     /// A requested screenshot of the window.
     screenshot: Option<Receiver<Arc<ColorImage>>>,
 }
@@ -63,7 +63,7 @@ impl Window {
         }
     }
 
-    fn seek(&mut self, place: Place) {
+    fn seek(&mut self, place: TimelinePosition) {
         self.paused = true;
         self.stats.reset_rate();
         // Move the slider at once, before the frame arrives.
@@ -77,7 +77,7 @@ impl Window {
             match action {
                 TimelineAction::Command(Command::Seek(place)) => self.seek(place),
                 TimelineAction::Command(command) => {
-                    if let Command::DropBranch(branch) = command
+                    if let Command::DeleteBranch(branch) = command
                         && self.analysis.timeline.compared() == Some(branch)
                     {
                         self.stop_comparison();
@@ -87,7 +87,10 @@ impl Window {
                 TimelineAction::Compare(Some(branch)) => {
                     let number = self.analysis.timeline.branch_number(branch);
                     self.analysis.timeline.set_compared(Some(branch));
-                    self.start_comparison(Beside::Branch(branch), format!("Branch {number}"));
+                    self.start_comparison(
+                        ComparisonSource::Branch(branch),
+                        format!("Branch {number}"),
+                    );
                 }
                 TimelineAction::Compare(None) => self.stop_comparison(),
                 TimelineAction::Save => self.save(),
@@ -95,23 +98,23 @@ impl Window {
         }
     }
 
-    fn start_comparison(&mut self, reference: Beside, name: String) {
+    fn start_comparison(&mut self, reference: ComparisonSource, name: String) {
         let difference = self
             .analysis
             .comparison
             .as_ref()
             .is_some_and(|comparison| comparison.difference);
         self.analysis.comparison = Some(Comparison::new(name, difference));
-        if !matches!(reference, Beside::Branch(_)) {
+        if !matches!(reference, ComparisonSource::Branch(_)) {
             self.analysis.timeline.clear_compared();
         }
-        self.send(Command::Beside(reference));
+        self.send(Command::Compare(reference));
     }
 
     pub(super) fn stop_comparison(&mut self) {
         self.analysis.comparison = None;
         self.analysis.timeline.clear_compared();
-        self.send(Command::Beside(Beside::Nothing));
+        self.send(Command::Compare(ComparisonSource::Off));
     }
 
     /// Starts or stops the comparison with the world's simulator.
@@ -120,9 +123,9 @@ impl Window {
             self.stop_comparison();
             return;
         }
-        match simulator_of(&self.session.world) {
+        match matching_simulator(&self.session.world) {
             Some(kind) if self.session.learned => {
-                self.start_comparison(Beside::Simulator(kind), "Ground truth".into());
+                self.start_comparison(ComparisonSource::Simulator(kind), "Ground truth".into());
             }
             Some(_) => self.notices.post("This is the simulator itself.".into()),
             None => {
@@ -166,7 +169,7 @@ impl Window {
             }
             Ok(episode)
         };
-        match Task::start(Arc::new(move || waker.wake()), read) {
+        match BackgroundTask::start(Arc::new(move || waker.wake()), read) {
             Ok(task) => self.analysis.episode = Some(task),
             Err(error) => self.notices.post(error.to_string()),
         }
@@ -174,13 +177,21 @@ impl Window {
 
     /// Takes an episode loaded in the background.
     pub(super) fn poll_episode(&mut self) {
-        match self.analysis.episode.as_ref().and_then(Task::take) {
+        match self
+            .analysis
+            .episode
+            .as_ref()
+            .and_then(BackgroundTask::take)
+        {
             Some(Ok(_)) if !self.session.learned => {
                 let why = "A simulator cannot follow a recorded episode.";
                 self.notices.post(why.into());
             }
             Some(Ok(episode)) => {
-                self.start_comparison(Beside::Episode(Arc::new(episode)), "Recording".into());
+                self.start_comparison(
+                    ComparisonSource::Episode(Arc::new(episode)),
+                    "Recording".into(),
+                );
             }
             Some(Err(error)) => self.notices.post(error.to_string()),
             None => return,
@@ -191,7 +202,7 @@ impl Window {
     /// Records a frame's measurements; `latency` (ms) is set if the frame is the first to show a key.
     pub(super) fn record_sample(&mut self, frame: &Frame, latency: Option<f64>, shown: bool) {
         // A rewound frame was measured when it was generated.
-        if self.session.learned && frame.times.total().is_zero() {
+        if self.session.learned && frame.stage_times.total().is_zero() {
             return;
         }
         let outcome = frame.outcome;
@@ -202,9 +213,9 @@ impl Window {
             .and_then(|comparison| comparison.psnr);
         self.analysis.plots.add(FrameSample {
             frame: frame.sequence,
-            times: frame.times,
+            times: frame.stage_times,
             latency,
-            psnr: psnr.filter(|_| shown && frame.beside.is_some()),
+            psnr: psnr.filter(|_| shown && frame.comparison.is_some()),
             drift: frame.drift.map(f64::from),
             surprise: frame.surprise.map(f64::from),
             reward: outcome.map(|outcome| f64::from(outcome.reward)),
@@ -249,7 +260,7 @@ impl Window {
 
     /// The folder for saved clips, plots and tables.
     pub(super) fn saved_folder(&self) -> Result<PathBuf> {
-        Ok(Places::find(self.setup.home.clone())?.saved())
+        Ok(UserPaths::resolve(self.setup.home.clone())?.saved())
     }
 
     pub(super) fn report_saved(&mut self, saved: Result<PathBuf>) {

@@ -9,7 +9,7 @@ use eframe::egui::{Key, Ui, ViewportCommand};
 
 use driftless_engine::{DeviceChoice, SamplerParams};
 use driftless_sim::{History, Session};
-use driftless_worlds::Kind;
+use driftless_worlds::SimulatorKind;
 
 use super::device::install_presenter;
 use super::{Window, WorldFailure, WorldThread};
@@ -18,7 +18,7 @@ use crate::app::new_world::{NewWorldPage, PageRequest, banner};
 use crate::app::session::GameSession;
 use crate::app::stats::FrameStats;
 use crate::app::{AppExit, FirstStep, theme};
-use crate::workspace::Game;
+use crate::workspace::PlayableWorld;
 
 /// What the window currently shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(super) enum Screen {
         resume: bool,
     },
     /// A simulator whose every frame is recorded.
-    Recording(Kind, Episodes),
+    Recording(SimulatorKind, Episodes),
     /// The current checkpoint of a training run.
     TryOut,
 }
@@ -155,18 +155,19 @@ impl Window {
         }
     }
 
-    pub(super) fn record(&mut self, kind: Kind) -> crate::Result<()> {
+    pub(super) fn record(&mut self, kind: SimulatorKind) -> crate::Result<()> {
         let Some(page) = &self.page else {
             return Ok(());
         };
-        let session = GameSession::recorded(Game::simulator(kind), page.recording_folder(kind)?)?;
+        let session =
+            GameSession::recorded(PlayableWorld::simulator(kind), page.recording_folder(kind)?)?;
         self.play_temporarily(session);
         self.screen = Screen::Recording(kind, Episodes::default());
         Ok(())
     }
 
     fn play_checkpoint(&mut self, checkpoint: &Path) -> crate::Result<()> {
-        let game = Game::learned(checkpoint, DeviceChoice::Auto, None)?;
+        let game = PlayableWorld::learned(checkpoint, DeviceChoice::Auto, None)?;
         self.play_temporarily(GameSession::temporary(game)?);
         self.screen = Screen::TryOut;
         Ok(())
@@ -174,11 +175,11 @@ impl Window {
 
     /// Replaces the main game with a saved world.
     pub(super) fn play(&mut self, folder: &Path) -> crate::Result<()> {
-        self.play_game(Game::learned(folder, DeviceChoice::Auto, None)?)
+        self.play_game(PlayableWorld::learned(folder, DeviceChoice::Auto, None)?)
     }
 
     /// Replaces the main game with another one.
-    pub(super) fn play_game(&mut self, game: Game) -> crate::Result<()> {
+    pub(super) fn play_game(&mut self, game: PlayableWorld) -> crate::Result<()> {
         let session = GameSession::new(game, None, SamplerParams::default(), None)?;
         self.paused = false;
         let (_, ended) = self.switch(session, None, None);
@@ -227,7 +228,7 @@ impl Window {
         self.paused = true;
         let history = parked
             .history
-            .at()
+            .position()
             .is_some()
             .then(|| Arc::new(parked.history));
         let (_, ended) = self.switch(parked.session, parked.recording, history);

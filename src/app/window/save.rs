@@ -21,7 +21,7 @@ impl Window {
             self.act(Shortcut::Pause);
         }
         if let Some(frame) = &self.frame {
-            self.send(Command::Keep(frame.place));
+            self.send(Command::RenderEpisode(frame.position));
         }
     }
 

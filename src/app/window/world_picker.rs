@@ -17,15 +17,15 @@ use super::navigation::Screen;
 use crate::app::keys::Shortcut;
 use crate::app::theme;
 use crate::app::world_picker::{CurrentWorld, PickerChoice, WorldPicker};
-use crate::workspace::{Game, Notify, Task};
+use crate::workspace::{BackgroundTask, Notify, PlayableWorld};
 use crate::{Error, Result};
 
 /// A game being loaded.
 pub(super) enum PendingGame {
     /// Replaces the current game.
-    World(Task<Game>),
+    World(BackgroundTask<PlayableWorld>),
     /// Restarts the current world from another starting scene.
-    Start(Task<Game>),
+    Start(BackgroundTask<PlayableWorld>),
 }
 
 impl Window {
@@ -98,7 +98,7 @@ impl Window {
         match choice {
             PickerChoice::Back => self.close_worlds(),
             PickerChoice::Simulator(kind) => {
-                if let Err(error) = self.play_game(Game::simulator(kind)) {
+                if let Err(error) = self.play_game(PlayableWorld::simulator(kind)) {
                     self.notices.post(error.to_string());
                 }
             }
@@ -111,7 +111,9 @@ impl Window {
         let device = self.session.origin.as_ref();
         let device = device.map_or(DeviceChoice::Auto, |origin| origin.device);
         let folder = folder.to_path_buf();
-        let task = Task::start(self.notify(), move |_| Game::learned(&folder, device, None));
+        let task = BackgroundTask::start(self.notify(), move |_| {
+            PlayableWorld::learned(&folder, device, None)
+        });
         self.await_game(task.map(PendingGame::World));
     }
 
@@ -123,7 +125,9 @@ impl Window {
             return;
         };
         let file = file.to_path_buf();
-        let task = Task::start(self.notify(), move |_| Game::started_from(origin, &file));
+        let task = BackgroundTask::start(self.notify(), move |_| {
+            PlayableWorld::learned_from_file(origin, &file)
+        });
         self.await_game(task.map(PendingGame::Start));
     }
 
@@ -166,7 +170,7 @@ impl Window {
     /// Plays the actions listed in a file.
     fn open_actions(&mut self, path: &Path) {
         match read_actions(path, &self.session.world.actions) {
-            Ok(actions) => self.send(Command::Actions(actions.into())),
+            Ok(actions) => self.send(Command::PlayActions(actions.into())),
             Err(error) => self.notices.post(error.to_string()),
         }
     }
@@ -203,7 +207,7 @@ impl Window {
     }
 
     /// Restarts the current world from the starting scene of `game`, keeping settings and recording.
-    fn restart_with_scene(&mut self, game: Game) {
+    fn restart_with_scene(&mut self, game: PlayableWorld) {
         self.recording = self.end_world().recording;
         self.session.sim.actions = Arc::default();
         self.session.sim.player = game.player;

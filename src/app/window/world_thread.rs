@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use driftless_sim::{Command, Frame, History, Message, Sim};
+use driftless_sim::{Command, Frame, History, Message, SimThread};
 
 use super::{Window, WorldFailure, WorldThread};
 
@@ -25,19 +25,22 @@ impl Window {
             match message {
                 Message::Started { engine } => self.engine = engine,
                 Message::Notice(text) => self.notices.post(text),
-                Message::ParamsRefused { why, kept } => {
-                    self.session.tuning.settings.params = kept;
-                    self.session.sim.params = kept;
-                    self.notices.post(why);
+                Message::ParamsRejected { reason, active } => {
+                    self.session.tuning.settings.params = active;
+                    self.session.sim.params = active;
+                    self.notices.post(reason);
                 }
                 Message::Branches(branches) => self.analysis.timeline.set_branches(branches),
-                Message::Pictures { branch, pictures } => {
+                Message::StoredImages { branch, images } => {
                     let size = self.session.world.image;
                     let timeline = &mut self.analysis.timeline;
-                    timeline.add_thumbnails(&self.context, branch, pictures, size);
+                    timeline.add_thumbnails(&self.context, branch, images, size);
                 }
-                Message::Kept(episode) => self.open_save_dialog(episode),
-                Message::Failed { what, device } => self.world_failed(what, device),
+                Message::RenderedEpisode(episode) => self.open_save_dialog(episode),
+                Message::Failed {
+                    reason,
+                    device_failed,
+                } => self.world_failed(reason, device_failed),
             }
         }
     }
@@ -47,7 +50,7 @@ impl Window {
         for mut frame in frames {
             // A key change first shown by a skipped frame becomes visible with the next one.
             if let Some(skipped) = newest.take() {
-                frame.reflects = skipped.reflects.or(frame.reflects);
+                frame.input_at = skipped.input_at.or(frame.input_at);
                 self.record_sample(&skipped, None, false);
             }
             self.mouse_frame_arrived(&frame);
@@ -55,12 +58,12 @@ impl Window {
         }
         if let Some(frame) = newest {
             let now = Instant::now();
-            self.stats.record_frame(&frame, frame.reflects, now);
-            self.analysis.timeline.set_position(frame.place);
+            self.stats.record_frame(&frame, frame.input_at, now);
+            self.analysis.timeline.set_position(frame.position);
             if let Some(comparison) = &mut self.analysis.comparison {
                 comparison.take(&self.context, &frame, self.session.world.image);
             }
-            let latency = frame.reflects.map(|key| now.duration_since(key));
+            let latency = frame.input_at.map(|key| now.duration_since(key));
             self.record_sample(
                 &frame,
                 latency.map(|time| time.as_secs_f64() * 1000.0),
@@ -97,25 +100,25 @@ impl Window {
         }
         self.analysis.comparison = None;
         self.analysis.timeline.clear_compared();
-        self.session.sim.from = history;
+        self.session.sim.resume_from = history;
         let settings = &self.session.tuning.settings;
         if settings.params.check().is_ok() {
             self.session.sim.params = settings.params;
         }
-        self.session.sim.free_seed = settings.free_seed;
-        self.session.sim.ends_restart = settings.ends_restart;
+        self.session.sim.random_seed = settings.free_seed;
+        self.session.sim.restart_at_end = settings.ends_restart;
         self.session.sim.pace = settings.pace();
         self.session.sim.paused = self.paused;
         self.stats.reset();
         let waker = self.setup.waker.clone();
         let (options, recording) = (self.session.sim.clone(), self.recording.take());
-        self.world = match Sim::spawn(options, recording, move || waker.wake()) {
+        self.world = match SimThread::spawn(options, recording, move || waker.wake()) {
             Ok(sim) => WorldThread::Running(sim),
             Err(error) => WorldThread::Failed(WorldFailure::new(error.to_string())),
         };
         self.send(Command::Trace(self.denoising.is_some()));
         self.send(Command::Measure(self.analysis.plots_open));
-        self.send(Command::Repeat(self.session.tuning.settings.repeat));
+        self.send(Command::ActionRepeat(self.session.tuning.settings.repeat));
         self.send(Command::Inspect(self.inspect.is_some()));
         self.send_held_action(Instant::now());
     }
@@ -123,6 +126,9 @@ impl Window {
     /// Tells the thread which action is currently held.
     pub(super) fn send_held_action(&self, since: Instant) {
         let action = self.held.action(&self.session.keys);
-        self.send(Command::Held { action, since });
+        self.send(Command::HoldAction {
+            action,
+            changed_at: since,
+        });
     }
 }

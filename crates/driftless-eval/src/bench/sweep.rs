@@ -13,8 +13,8 @@ use driftless_model::config::{
 };
 
 use super::{Timing, count_flops};
+use crate::Result;
 use crate::table::{Table, text as table_text};
-use crate::{Error, Result};
 
 /// Unmeasured frames at the start.
 const WARM_UP: usize = 2;

@@ -112,7 +112,7 @@ fn with_contexts(
     };
     let contexts: Arc<[Clip]> = [0, 100, 200].map(context).into();
     Arc::new(move |gpu_source| {
-        let world = Dream::new(Box::new(make(gpu_source)?), Arc::clone(&contexts));
+        let world = LearnedWorld::new(Box::new(make(gpu_source)?), Arc::clone(&contexts));
         Ok(Box::new(world))
     })
 }

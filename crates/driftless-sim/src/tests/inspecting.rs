@@ -2,18 +2,21 @@
 
 use driftless_engine::testing::{clip, small_config, world};
 use driftless_engine::{CpuEngine, Engine};
-use driftless_worlds::Kind;
+use driftless_worlds::SimulatorKind;
 
 use super::*;
 
 /// A learned world on a small CPU engine, with one context.
-fn learned() -> Options {
-    Options {
+fn learned() -> SimOptions {
+    SimOptions {
         player: Arc::new(|_| {
             let config = small_config();
             let engine = CpuEngine::new(&world(&config))?;
             let contexts = vec![clip(&config, 3)];
-            Ok(Box::new(Dream::new(Box::new(engine), contexts.into())))
+            Ok(Box::new(LearnedWorld::new(
+                Box::new(engine),
+                contexts.into(),
+            )))
         }),
         ..options()
     }
@@ -28,19 +31,19 @@ fn frames_carry_inspection_while_on() {
         .reset(&clip(&config, 3), &SamplerParams::default())
         .unwrap();
     let sim = spawn(learned());
-    assert_eq!(next(&sim).inspect, None);
+    assert_eq!(next(&sim).inspection, None);
     sim.send(Command::Inspect(true));
     hold(&sim, 2);
     let frame = step(&sim);
     engine.step(2, &SamplerParams::default()).unwrap();
-    let seen = frame.inspect.as_deref().unwrap();
+    let seen = frame.inspection.as_deref().unwrap();
     assert_eq!((seen.grid, seen.channels, seen.merge), ([4, 6], 3, 2));
     assert_eq!(seen.latent, engine.latent().unwrap());
     assert_eq!(seen.image, rgb(&frame));
     assert_eq!(seen.attention, engine.attention().unwrap());
     assert_eq!(seen.attention.as_ref().unwrap().frames, 4);
     sim.send(Command::Inspect(false));
-    assert_eq!(step(&sim).inspect, None);
+    assert_eq!(step(&sim).inspection, None);
 }
 
 #[test]
@@ -51,7 +54,7 @@ fn reset_frame_carries_attention() {
     step(&sim);
     sim.send(Command::Reset);
     let frame = next(&sim);
-    let seen = frame.inspect.as_deref().unwrap();
+    let seen = frame.inspection.as_deref().unwrap();
     assert_eq!((frame.number, &*seen.image), (0, rgb(&frame)));
     assert_eq!(seen.attention.as_ref().unwrap().frames, 3);
 }
@@ -62,14 +65,14 @@ fn attention_is_optional() {
     next(&sim);
     sim.send(Command::Inspect(true));
     let frame = step(&sim);
-    let seen = frame.inspect.as_deref().unwrap();
+    let seen = frame.inspection.as_deref().unwrap();
     assert_eq!((&seen.attention, &*seen.image), (&None, rgb(&frame)));
-    let simulated = Options {
-        player: Arc::new(|_| Ok(Box::new(Real::new(Kind::Maze.open(0))))),
+    let simulated = SimOptions {
+        player: Arc::new(|_| Ok(Box::new(SimulatedWorld::new(SimulatorKind::Maze.open(0))))),
         ..options()
     };
     let sim = spawn(simulated);
     next(&sim);
     sim.send(Command::Inspect(true));
-    assert_eq!(step(&sim).inspect, None);
+    assert_eq!(step(&sim).inspection, None);
 }

@@ -3,8 +3,8 @@
 use super::fake::{FAILS, PANICS};
 use super::*;
 
-fn recorded() -> Options {
-    Options {
+fn recorded() -> SimOptions {
+    SimOptions {
         record: Some("never-written.npz".into()),
         ..options()
     }
@@ -22,12 +22,12 @@ fn recording_survives_failures() {
         hold(&sim, action);
         sim.send(Command::Step);
         assert!(
-            matches!(next_message(&sim), Message::Failed { what, .. } if what.contains(reason))
+            matches!(next_message(&sim), Message::Failed { reason: text, .. } if text.contains(reason))
         );
         let session = recording(sim);
         assert_eq!(session.frames(), 2);
 
-        let sim = Sim::spawn(recorded(), Some(session), || {}).unwrap();
+        let sim = SimThread::spawn(recorded(), Some(session), || {}).unwrap();
         next(&sim);
         assert_eq!(step(&sim).number, 1);
         let session = recording(sim);
@@ -38,7 +38,7 @@ fn recording_survives_failures() {
 
 #[test]
 fn recording_holds_dropped_frames() {
-    let (sim, events) = spawn_unread(Options {
+    let (sim, events) = spawn_unread(SimOptions {
         paused: false,
         ..recorded()
     });

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use driftless_data::{Clip, Episode, ExtraArray};
 use driftless_engine::SamplingPath;
-use driftless_worlds::Kind;
+use driftless_worlds::SimulatorKind;
 
 use super::*;
 use crate::columns;
@@ -16,7 +16,7 @@ const FILE: &str = "played.npz";
 
 /// A session with changed and rejected parameters, a reset and another context.
 fn played() -> Episode {
-    let sim = spawn(Options {
+    let sim = spawn(SimOptions {
         record: Some(FILE.into()),
         context: 1,
         ..options()
@@ -37,7 +37,7 @@ fn played() -> Episode {
     }));
     hold(&sim, 2);
     step(&sim);
-    sim.send(Command::Context(0));
+    sim.send(Command::SelectContext(0));
     next(&sim);
     step(&sim);
     recording(sim).into_episode()
@@ -50,15 +50,15 @@ fn reread(episode: &Episode) -> Episode {
     Episode::read(&path).unwrap()
 }
 
-fn of(episode: Episode) -> Result<Recording> {
-    Recording::of(Path::new(FILE), episode)
+fn of(episode: Episode) -> Result<RecordedSession> {
+    RecordedSession::of(Path::new(FILE), episode)
 }
 
 /// A fake that starts from the clips of the session.
-fn player(recording: &Recording) -> Dream {
+fn player(recording: &RecordedSession) -> LearnedWorld {
     let fallback = || Err(Error::Argument("the session holds no contexts".into()));
     let contexts = recording.contexts(fallback).unwrap();
-    Dream::new(Box::new(Fake::new()), contexts.into())
+    LearnedWorld::new(Box::new(Fake::new()), contexts.into())
 }
 
 fn replay(episode: Episode) -> ReplayReport {
@@ -119,9 +119,9 @@ fn session_holds_starting_clips() {
         actions: vec![0, 2],
     };
     let contexts: Arc<[Clip]> = [clip].into();
-    let sim = spawn(Options {
+    let sim = spawn(SimOptions {
         player: Arc::new(move |_| {
-            let world = Dream::new(Box::new(Fake::new()), Arc::clone(&contexts));
+            let world = LearnedWorld::new(Box::new(Fake::new()), Arc::clone(&contexts));
             Ok(Box::new(world))
         }),
         record: Some(FILE.into()),
@@ -152,11 +152,11 @@ fn session_holds_starting_clips() {
 
 #[test]
 fn replays_simulators_by_seed() {
-    for kind in [Kind::Maze, Kind::Drive] {
-        let sim = spawn(Options {
-            player: Arc::new(move |_| Ok(Box::new(Real::new(kind.open(0))))),
+    for kind in [SimulatorKind::Maze, SimulatorKind::Drive] {
+        let sim = spawn(SimOptions {
+            player: Arc::new(move |_| Ok(Box::new(SimulatedWorld::new(kind.open(0))))),
             record: Some(FILE.into()),
-            free_seed: true,
+            random_seed: true,
             ..options()
         });
         next(&sim);
@@ -170,8 +170,11 @@ fn replays_simulators_by_seed() {
         }
         let recording = of(reread(&recording(sim).into_episode())).unwrap();
         assert!(recording.simulated());
-        assert_eq!(recording.world().and_then(Kind::called), Some(kind));
-        let mut player = Real::new(kind.open(0));
+        assert_eq!(
+            recording.world().and_then(SimulatorKind::from_name),
+            Some(kind)
+        );
+        let mut player = SimulatedWorld::new(kind.open(0));
         let mut copy = Session::new(FILE.into());
         let report = recording
             .replay(&mut player, Some(&mut copy), &mut || {})
@@ -255,7 +258,7 @@ fn replay_errors_name_the_frame() {
     let message = recording.replay(&mut player, None, &mut || {});
     let message = message.unwrap_err().to_string();
     assert_eq!(message, "played.npz: frame 1: steps is 9, expected 1 to 8");
-    let mut other = Real::new(Kind::Maze.open(0));
+    let mut other = SimulatedWorld::new(SimulatorKind::Maze.open(0));
     let message = recording.replay(&mut other, None, &mut || {});
     let message = message.unwrap_err().to_string();
     assert!(message.contains("frames are 1×1, expected 64×64 for this world"));
@@ -334,7 +337,7 @@ proptest! {
 
 #[test]
 fn replays_rewound_sessions() {
-    let sim = spawn(Options {
+    let sim = spawn(SimOptions {
         record: Some(FILE.into()),
         ..options()
     });
@@ -344,11 +347,11 @@ fn replays_rewound_sessions() {
         hold(&sim, action);
         frames.push(step(&sim));
     }
-    sim.send(Command::Seek(frames[1].place));
+    sim.send(Command::Seek(frames[1].position));
     next(&sim);
     hold(&sim, 2);
     step(&sim);
-    sim.send(Command::Seek(frames[3].place));
+    sim.send(Command::Seek(frames[3].position));
     next(&sim);
     step(&sim);
     let episode = reread(&recording(sim).into_episode());

@@ -3,13 +3,13 @@
 use super::fake::{FAILS, PANICS};
 use super::*;
 
-fn on_device(gpu_source: GpuSource, from: Option<Arc<History>>) -> Options {
-    Options {
+fn on_device(gpu_source: GpuSource, from: Option<Arc<History>>) -> SimOptions {
+    SimOptions {
         player: fake::failing_devices(),
         record: Some("never-written.npz".into()),
         context: 1,
         gpu_source,
-        from,
+        resume_from: from,
         ..options()
     }
 }
@@ -24,7 +24,13 @@ fn failed(frames: usize, how: u32) -> (Frame, ThreadExit) {
     }
     hold(&sim, how);
     sim.send(Command::Step);
-    let device = matches!(next_message(&sim), Message::Failed { device: true, .. });
+    let device = matches!(
+        next_message(&sim),
+        Message::Failed {
+            device_failed: true,
+            ..
+        }
+    );
     assert_eq!(device, how == FAILS);
     (last, sim.finish())
 }
@@ -34,7 +40,7 @@ fn cpu_takes_over_from_failed_device() {
     for frames in [0, 3, 64, 70] {
         let (last, exit) = failed(frames, FAILS);
         let options = on_device(GpuSource::Unavailable, Some(Arc::new(exit.history)));
-        let sim = Sim::spawn(options, exit.session, || {}).unwrap();
+        let sim = SimThread::spawn(options, exit.session, || {}).unwrap();
         let again = next(&sim);
         assert_eq!(rgb(&again), rgb(&last), "after {frames} frames");
         assert_eq!(
@@ -63,7 +69,10 @@ fn resumes_from_a_reset() {
     sim.send(Command::Step);
     assert!(matches!(
         next_message(&sim),
-        Message::Failed { device: false, .. }
+        Message::Failed {
+            device_failed: false,
+            ..
+        }
     ));
     let history = Some(Arc::new(sim.finish().history));
     let sim = spawn(on_device(GpuSource::Unavailable, history));
@@ -76,8 +85,8 @@ fn resumes_from_a_reset() {
 fn random_seed_survives_resuming() {
     let history = Some(Arc::new(failed(2, FAILS).1.history));
     for free in [false, true] {
-        let sim = spawn(Options {
-            free_seed: free,
+        let sim = spawn(SimOptions {
+            random_seed: free,
             ..on_device(GpuSource::Unavailable, history.clone())
         });
         next(&sim);

@@ -1,7 +1,7 @@
 //! Rewind, branches and comparisons.
 
 use driftless_data::DatasetInfo;
-use driftless_worlds::Kind;
+use driftless_worlds::SimulatorKind;
 
 use super::*;
 
@@ -16,13 +16,13 @@ fn learned(name: &str) -> Arc<PlayerFactory> {
     Arc::new(move |gpu_source| {
         let engine =
             driftless_engine::open(&folder, driftless_engine::DeviceChoice::Cpu, gpu_source)?;
-        Ok(Box::new(Dream::new(engine, Arc::clone(&contexts))))
+        Ok(Box::new(LearnedWorld::new(engine, Arc::clone(&contexts))))
     })
 }
 
 /// The shipped Pong on the CPU, at unlimited pace.
-fn pong() -> Options {
-    Options {
+fn pong() -> SimOptions {
+    SimOptions {
         player: learned("pong"),
         params: SamplerParams {
             steps: 1,
@@ -33,7 +33,7 @@ fn pong() -> Options {
 }
 
 /// Plays `actions` and returns their frames.
-fn played(sim: &Sim, actions: &[u32]) -> Vec<Frame> {
+fn played(sim: &SimThread, actions: &[u32]) -> Vec<Frame> {
     actions
         .iter()
         .map(|&action| {
@@ -43,12 +43,12 @@ fn played(sim: &Sim, actions: &[u32]) -> Vec<Frame> {
         .collect()
 }
 
-fn seek(sim: &Sim, place: Place) -> Frame {
+fn seek(sim: &SimThread, place: TimelinePosition) -> Frame {
     sim.send(Command::Seek(place));
     next(sim)
 }
 
-fn branches(sim: &Sim) -> Vec<BranchInfo> {
+fn branches(sim: &SimThread) -> Vec<BranchInfo> {
     let branches = |message| match message {
         Message::Branches(branches) => Some(branches),
         _ => None,
@@ -67,14 +67,14 @@ fn rewind_is_bit_exact() {
     let held: Vec<u32> = (0..70).map(|t| (t / 7) % 3).collect();
     frames.extend(played(&sim, &held));
     for t in [0, 1, 31, 32, 33, 50, 70, 12] {
-        let again = seek(&sim, frames[t].place);
+        let again = seek(&sim, frames[t].position);
         assert_eq!(rgb(&again), rgb(&frames[t]), "frame {t}");
         assert_eq!(
-            (again.number, again.action, again.place, again.params),
+            (again.number, again.action, again.position, again.params),
             (
                 frames[t].number,
                 frames[t].action,
-                frames[t].place,
+                frames[t].position,
                 frames[t].params
             )
         );
@@ -82,7 +82,7 @@ fn rewind_is_bit_exact() {
     // The same actions from frame 12 on: another branch, the same frames.
     for (t, frame) in played(&sim, &held[12..40]).iter().enumerate() {
         assert_eq!(rgb(frame), rgb(&frames[13 + t]));
-        assert_eq!((frame.place.branch, frame.place.index), (1, 13 + t));
+        assert_eq!((frame.position.branch, frame.position.index), (1, 13 + t));
     }
     assert_eq!(branches(&sim).len(), 2);
 }
@@ -92,9 +92,9 @@ fn branches_diverge_and_stay() {
     let sim = spawn(pong());
     next(&sim);
     let first = played(&sim, &[1; 20]);
-    seek(&sim, first[4].place);
+    seek(&sim, first[4].position);
     let keys = played(&sim, &[2; 15]);
-    seek(&sim, first[4].place);
+    seek(&sim, first[4].position);
     sim.send(Command::Params(SamplerParams {
         seed: 9,
         ..pong().params
@@ -102,13 +102,13 @@ fn branches_diverge_and_stay() {
     let seed = played(&sim, &[1; 15]);
     assert_ne!(rgb(&keys[14]), rgb(&first[19]));
     assert_ne!(rgb(&seed[14]), rgb(&first[19]));
-    assert_eq!(rgb(&seek(&sim, keys[14].place)), rgb(&keys[14]));
-    assert_eq!(rgb(&seek(&sim, first[19].place)), rgb(&first[19]));
-    let forked: Vec<_> = branches(&sim)
+    assert_eq!(rgb(&seek(&sim, keys[14].position)), rgb(&keys[14]));
+    assert_eq!(rgb(&seek(&sim, first[19].position)), rgb(&first[19]));
+    let fork_index: Vec<_> = branches(&sim)
         .iter()
-        .map(|b| (b.parent, b.forked))
+        .map(|b| (b.parent, b.fork_index))
         .collect();
-    assert_eq!(forked, [(None, 0), (Some(0), 6), (Some(0), 6)]);
+    assert_eq!(fork_index, [(None, 0), (Some(0), 6), (Some(0), 6)]);
 }
 
 #[test]
@@ -119,24 +119,24 @@ fn rewind_crosses_resets() {
     sim.send(Command::NextContext);
     let start = next(&sim);
     let after = played(&sim, &[0, 2]);
-    assert_eq!(start.place.index, 4);
-    let back = seek(&sim, before[2].place);
+    assert_eq!(start.position.index, 4);
+    let back = seek(&sim, before[2].position);
     assert_eq!(
         (rgb(&back), back.context, back.number),
         (rgb(&before[2]), 0, 3)
     );
-    let there = seek(&sim, start.place);
+    let there = seek(&sim, start.position);
     assert_eq!(
         (rgb(&there), there.context, there.number),
         (rgb(&start), 1, 0)
     );
-    assert_eq!(rgb(&seek(&sim, after[1].place)), rgb(&after[1]));
+    assert_eq!(rgb(&seek(&sim, after[1].position)), rgb(&after[1]));
 }
 
 #[test]
 fn only_the_last_seek_counts() {
     let (player, open) = fake::gated();
-    let (sim, events) = spawn_unread(Options {
+    let (sim, events) = spawn_unread(SimOptions {
         player,
         ..options()
     });
@@ -148,7 +148,7 @@ fn only_the_last_seek_counts() {
     events.recv_timeout(TIMEOUT).unwrap();
     // The thread waits inside the second step while the positions arrive.
     sim.send(Command::Step);
-    let seek = |index| Command::Seek(Place { branch: 0, index });
+    let seek = |index| Command::Seek(TimelinePosition { branch: 0, index });
     for index in [2, 1, 0, 1, 0] {
         sim.send(seek(index));
     }
@@ -163,7 +163,7 @@ fn only_the_last_seek_counts() {
 fn unknown_position_is_ignored() {
     let sim = spawn(options());
     next(&sim);
-    let place = Place {
+    let place = TimelinePosition {
         branch: 4,
         index: 2,
     };
@@ -177,22 +177,22 @@ fn branches_are_added_and_dropped() {
     let sim = spawn(options());
     next(&sim);
     let first = played(&sim, &[1, 1]);
-    sim.send(Command::Branch);
+    sim.send(Command::NewBranch);
     // The same frame, on the new branch.
     let again = next(&sim);
-    assert_eq!((again.place.branch, rgb(&again)), (1, rgb(&first[1])));
+    assert_eq!((again.position.branch, rgb(&again)), (1, rgb(&first[1])));
     let own = played(&sim, &[2]);
-    assert_eq!((own[0].place.branch, own[0].place.index), (1, 3));
+    assert_eq!((own[0].position.branch, own[0].position.index), (1, 3));
     assert_eq!(branches(&sim).len(), 2);
-    sim.send(Command::DropBranch(1));
+    sim.send(Command::DeleteBranch(1));
     assert!(matches!(next_message(&sim), Message::Notice(_)));
-    sim.send(Command::DropBranch(0));
+    sim.send(Command::DeleteBranch(0));
     step(&sim);
     assert_eq!(branches(&sim).len(), 1);
     // The frames that both shared are still there.
-    let place = Place {
+    let place = TimelinePosition {
         branch: 1,
-        ..first[1].place
+        ..first[1].position
     };
     assert_eq!(rgb(&seek(&sim, place)), rgb(&first[1]));
 }
@@ -202,14 +202,14 @@ fn compares_with_another_branch() {
     let sim = spawn(pong());
     next(&sim);
     let first = played(&sim, &[1; 10]);
-    seek(&sim, first[3].place);
-    sim.send(Command::Beside(Beside::Branch(0)));
+    seek(&sim, first[3].position);
+    sim.send(Command::Compare(ComparisonSource::Branch(0)));
     let shown = next(&sim);
-    assert_eq!(shown.beside.as_deref(), Some(rgb(&first[3])));
+    assert_eq!(shown.comparison.as_deref(), Some(rgb(&first[3])));
     for (t, frame) in played(&sim, &[2; 8]).iter().enumerate() {
         // Past its end, the branch keeps showing its last frame.
         let other = &first[(4 + t).min(9)];
-        assert_eq!(frame.beside.as_deref(), Some(rgb(other)), "{t}");
+        assert_eq!(frame.comparison.as_deref(), Some(rgb(other)), "{t}");
     }
 }
 
@@ -219,19 +219,19 @@ fn sends_stored_images() {
     next(&sim);
     let frames = played(&sim, &[1, 2, 1]);
     sim.messages().try_iter().for_each(drop);
-    sim.send(Command::Pictures {
+    sim.send(Command::StoredImages {
         branch: 0,
         indices: [1, 3, 9].into(),
         within: 0,
     });
-    let Message::Pictures { branch, pictures } = next_message(&sim) else {
+    let Message::StoredImages { branch, images } = next_message(&sim) else {
         panic!("no images");
     };
     assert_eq!(branch, 0);
     let expected: Vec<_> = [(1, 0), (3, 2)]
         .map(|(index, t)| (index, rgb(&frames[t]).into()))
         .into();
-    assert_eq!(pictures, expected);
+    assert_eq!(images, expected);
 }
 
 #[test]
@@ -240,19 +240,19 @@ fn renders_an_episode_in_place() {
     let mut frames = vec![next(&sim)];
     frames.extend(played(&sim, &[1, 1, 2, 0, 2]));
     sim.messages().try_iter().for_each(drop);
-    sim.send(Command::Keep(frames[4].place));
-    let Message::Kept(episode) = next_message(&sim) else {
+    sim.send(Command::RenderEpisode(frames[4].position));
+    let Message::RenderedEpisode(episode) = next_message(&sim) else {
         panic!("no episode");
     };
     assert_eq!(episode.actions, [0, 1, 1, 2, 0]);
     for (t, frame) in frames[..5].iter().enumerate() {
         assert_eq!(episode.frame(t), rgb(frame));
     }
-    assert_eq!(step(&sim).place.index, 6);
+    assert_eq!(step(&sim).position.index, 6);
 }
 
-fn learned_maze() -> Options {
-    Options {
+fn learned_maze() -> SimOptions {
+    SimOptions {
         player: learned("maze"),
         ..pong()
     }
@@ -262,23 +262,25 @@ fn learned_maze() -> Options {
 fn compares_with_a_simulator() {
     let sim = spawn(learned_maze());
     next(&sim);
-    sim.send(Command::Beside(Beside::Simulator(Kind::Maze)));
+    sim.send(Command::Compare(ComparisonSource::Simulator(
+        SimulatorKind::Maze,
+    )));
     let start = next(&sim);
     // A learned world starts from the simulator's own frames.
-    assert_eq!(start.beside.as_deref(), Some(rgb(&start)));
+    assert_eq!(start.comparison.as_deref(), Some(rgb(&start)));
     let frames = played(&sim, &[1, 1, 1, 3, 3, 1, 1, 1]);
     for frame in &frames {
-        let truth = frame.beside.as_deref().unwrap();
+        let truth = frame.comparison.as_deref().unwrap();
         let psnr = driftless_data::metrics::psnr(rgb(frame), truth).unwrap();
         assert!(psnr > 17.0, "frame {}: {psnr} dB", frame.number);
     }
     // A rewind takes the ground truth along.
-    let again = seek(&sim, frames[3].place);
-    assert_eq!(again.beside, frames[3].beside);
+    let again = seek(&sim, frames[3].position);
+    assert_eq!(again.comparison, frames[3].comparison);
     hold(&sim, 3);
-    assert_eq!(step(&sim).beside, frames[4].beside);
-    sim.send(Command::Beside(Beside::Nothing));
-    assert_eq!(next(&sim).beside, None);
+    assert_eq!(step(&sim).comparison, frames[4].comparison);
+    sim.send(Command::Compare(ComparisonSource::Off));
+    assert_eq!(next(&sim).comparison, None);
 }
 
 #[test]
@@ -290,7 +292,9 @@ fn measures_drift_and_surprise() {
     sim.send(Command::Measure(true));
     let alone = step(&sim);
     assert!(alone.drift.unwrap() > 0.0 && alone.surprise.is_none());
-    sim.send(Command::Beside(Beside::Simulator(Kind::Maze)));
+    sim.send(Command::Compare(ComparisonSource::Simulator(
+        SimulatorKind::Maze,
+    )));
     next(&sim);
     let frames = played(&sim, &[1, 1, 3, 3]);
     for frame in &frames {
@@ -302,7 +306,9 @@ fn measures_drift_and_surprise() {
     next(&again);
     step(&again);
     step(&again);
-    again.send(Command::Beside(Beside::Simulator(Kind::Maze)));
+    again.send(Command::Compare(ComparisonSource::Simulator(
+        SimulatorKind::Maze,
+    )));
     next(&again);
     for (a, b) in frames.iter().zip(played(&again, &[1, 1, 3, 3])) {
         assert_eq!(rgb(a), rgb(&b));
@@ -316,8 +322,8 @@ fn compares_with_an_episode() {
         let mut frames = vec![next(&sim)];
         frames.extend(played(&sim, &[1; 40]));
         sim.messages().try_iter().for_each(drop);
-        sim.send(Command::Keep(frames[40].place));
-        let Message::Kept(episode) = next_message(&sim) else {
+        sim.send(Command::RenderEpisode(frames[40].position));
+        let Message::RenderedEpisode(episode) = next_message(&sim) else {
             panic!("no episode");
         };
         episode
@@ -325,14 +331,16 @@ fn compares_with_an_episode() {
     let sim = spawn(pong());
     next(&sim);
     hold(&sim, 2);
-    sim.send(Command::Beside(Beside::Episode(Arc::clone(&recorded))));
+    sim.send(Command::Compare(ComparisonSource::Episode(Arc::clone(
+        &recorded,
+    ))));
     let context = 12;
     let start = next(&sim);
     assert_eq!(rgb(&start), recorded.frame(context - 1));
     for t in context..recorded.frames() {
         let frame = step(&sim);
         assert_eq!(frame.action, recorded.actions[t]);
-        assert_eq!(frame.beside.as_deref(), Some(recorded.frame(t)));
+        assert_eq!(frame.comparison.as_deref(), Some(recorded.frame(t)));
     }
     // After its last frame, the episode restarts.
     assert_eq!(step(&sim).number, 0);
@@ -344,25 +352,25 @@ fn disabled_comparison_stays_off() {
     next(&sim);
     let before = played(&sim, &[1; 30]);
     sim.messages().try_iter().for_each(drop);
-    sim.send(Command::Keep(before[29].place));
-    let Message::Kept(recorded) = next_message(&sim) else {
+    sim.send(Command::RenderEpisode(before[29].position));
+    let Message::RenderedEpisode(recorded) = next_message(&sim) else {
         panic!("no episode");
     };
-    sim.send(Command::Beside(Beside::Episode(recorded)));
+    sim.send(Command::Compare(ComparisonSource::Episode(recorded)));
     next(&sim);
     let beside = played(&sim, &[2, 2, 2]);
     assert_eq!(beside[2].action, 1, "the recorded action");
-    sim.send(Command::Beside(Beside::Nothing));
+    sim.send(Command::Compare(ComparisonSource::Off));
     next(&sim);
-    seek(&sim, beside[0].place);
+    seek(&sim, beside[0].position);
     let own = played(&sim, &[2]);
-    assert_eq!((own[0].action, &own[0].beside), (2, &None));
+    assert_eq!((own[0].action, &own[0].comparison), (2, &None));
 }
 
 #[test]
 fn quit_interrupts_rendering() {
     let (player, open) = fake::gated();
-    let sim = spawn(Options {
+    let sim = spawn(SimOptions {
         player,
         ..options()
     });
@@ -371,7 +379,7 @@ fn quit_interrupts_rendering() {
         open.send(()).unwrap();
         last = step(&sim);
     }
-    sim.send(Command::Keep(last.place));
+    sim.send(Command::RenderEpisode(last.position));
     sim.send(Command::Quit);
     // Lets one of the five frames be rendered, and no more.
     open.send(()).unwrap();
@@ -381,26 +389,26 @@ fn quit_interrupts_rendering() {
 
 #[test]
 fn simulator_must_match_world() {
-    let maze = Kind::Maze.open(0).info();
-    assert_eq!(simulator_of(&maze), Some(Kind::Maze));
+    let maze = SimulatorKind::Maze.open(0).info();
+    assert_eq!(matching_simulator(&maze), Some(SimulatorKind::Maze));
     let other = DatasetInfo {
         image: [32, 32],
         ..maze
     };
-    assert_eq!(simulator_of(&other), None);
+    assert_eq!(matching_simulator(&other), None);
 }
 
 #[test]
 fn rewinds_simulators() {
-    let sim = spawn(Options {
-        player: Arc::new(|_| Ok(Box::new(Real::new(Kind::Drive.open(0))))),
+    let sim = spawn(SimOptions {
+        player: Arc::new(|_| Ok(Box::new(SimulatedWorld::new(SimulatorKind::Drive.open(0))))),
         ..options()
     });
     next(&sim);
     let frames = played(&sim, &[1; 40]);
     for t in [0, 20, 38] {
-        let again = seek(&sim, frames[t].place);
+        let again = seek(&sim, frames[t].position);
         assert_eq!(rgb(&again), rgb(&frames[t]));
-        assert_eq!(again.truth, frames[t].truth);
+        assert_eq!(again.ground_truth, frames[t].ground_truth);
     }
 }

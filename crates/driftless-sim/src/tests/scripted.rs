@@ -3,18 +3,18 @@
 use super::fake::FAILS;
 use super::*;
 
-fn scripted(actions: &[u32]) -> Options {
-    Options {
+fn scripted(actions: &[u32]) -> SimOptions {
+    SimOptions {
         actions: actions.into(),
         ..options()
     }
 }
 
-fn actions(sim: &Sim, frames: usize) -> Vec<u32> {
+fn actions(sim: &SimThread, frames: usize) -> Vec<u32> {
     (0..frames).map(|_| step(sim).action).collect()
 }
 
-fn expect_notice(sim: &Sim, part: &str) {
+fn expect_notice(sim: &SimThread, part: &str) {
     let Message::Notice(text) = next_message(sim) else {
         panic!("unexpected message");
     };
@@ -37,7 +37,7 @@ fn pressed_key_stops_script() {
     let sim = spawn(options());
     next(&sim);
     hold(&sim, 2);
-    sim.send(Command::Actions([1, 1, 1, 1, 1].into()));
+    sim.send(Command::PlayActions([1, 1, 1, 1, 1].into()));
     // An action that was held before does not stop them.
     hold(&sim, 2);
     assert_eq!(actions(&sim, 1), [1]);
@@ -56,7 +56,7 @@ fn script_survives_reset() {
     sim.send(Command::Reset);
     assert_eq!(next(&sim).number, 0);
     assert_eq!(actions(&sim, 1), [2]);
-    sim.send(Command::Actions([2, 2, 0].into()));
+    sim.send(Command::PlayActions([2, 2, 0].into()));
     assert_eq!(actions(&sim, 3), [2, 2, 0]);
 }
 
@@ -65,14 +65,14 @@ fn script_with_unknown_action_is_rejected() {
     let sim = spawn(scripted(&[1, 5]));
     next(&sim);
     expect_notice(&sim, "5 is unknown, expected 0 to 4");
-    sim.send(Command::Actions([6].into()));
+    sim.send(Command::PlayActions([6].into()));
     assert_eq!(actions(&sim, 1), [0]);
     expect_notice(&sim, "6 is unknown");
 }
 
 #[test]
 fn resumed_thread_continues_script() {
-    let options = Options {
+    let options = SimOptions {
         player: fake::failing_devices(),
         ..scripted(&[1, 2, FAILS, 2, 1])
     };
@@ -81,9 +81,9 @@ fn resumed_thread_continues_script() {
     assert_eq!(actions(&sim, 2), [1, 2]);
     sim.send(Command::Step);
     assert!(matches!(next_message(&sim), Message::Failed { .. }));
-    let sim = spawn(Options {
+    let sim = spawn(SimOptions {
         gpu_source: GpuSource::Unavailable,
-        from: Some(Arc::new(sim.finish().history)),
+        resume_from: Some(Arc::new(sim.finish().history)),
         ..options
     });
     next(&sim);
@@ -93,9 +93,12 @@ fn resumed_thread_continues_script() {
 #[test]
 fn script_matches_headless_play() {
     let script = [3, 3, 1, 0, 3, 5];
-    let player: Arc<PlayerFactory> =
-        Arc::new(|_| Ok(Box::new(Real::new(driftless_worlds::Kind::Drive.open(0)))));
-    let sim = spawn(Options {
+    let player: Arc<PlayerFactory> = Arc::new(|_| {
+        Ok(Box::new(SimulatedWorld::new(
+            driftless_worlds::SimulatorKind::Drive.open(0),
+        )))
+    });
+    let sim = spawn(SimOptions {
         player: Arc::clone(&player),
         record: Some("never-written.npz".into()),
         ..scripted(&script)

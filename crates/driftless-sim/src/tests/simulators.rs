@@ -1,20 +1,20 @@
 //! The thread with a simulator as its player.
 
-use driftless_worlds::{Kind, Simulator};
+use driftless_worlds::{Simulator, SimulatorKind};
 
 use super::*;
 
-fn playing(kind: Kind) -> Options {
-    Options {
-        player: Arc::new(move |_| Ok(Box::new(Real::new(kind.open(0))))),
+fn playing(kind: SimulatorKind) -> SimOptions {
+    SimOptions {
+        player: Arc::new(move |_| Ok(Box::new(SimulatedWorld::new(kind.open(0))))),
         ..options()
     }
 }
 
 #[test]
 fn frames_carry_ground_truth() {
-    let sim = spawn(playing(Kind::Maze));
-    let mut world = Kind::Maze.open(0);
+    let sim = spawn(playing(SimulatorKind::Maze));
+    let mut world = SimulatorKind::Maze.open(0);
     let first = next(&sim);
     assert!(*rgb(&first) == *world.image());
     sim.send(Command::Trace(true));
@@ -22,13 +22,13 @@ fn frames_carry_ground_truth() {
     world.step(3).unwrap();
     let frame = step(&sim);
     assert!(*rgb(&frame) == *world.image() && frame.trace.is_empty());
-    let truth = frame.truth.unwrap();
+    let truth = frame.ground_truth.unwrap();
     assert_eq!((truth.seed, truth.state), (0, world.state()));
 }
 
 #[test]
 fn context_index_is_added_to_seed() {
-    let sim = spawn(playing(Kind::Drive));
+    let sim = spawn(playing(SimulatorKind::Drive));
     let first = next(&sim);
     hold(&sim, 1);
     assert!(rgb(&step(&sim)) != rgb(&first));
@@ -37,25 +37,25 @@ fn context_index_is_added_to_seed() {
     sim.send(Command::NextContext);
     let other = next(&sim);
     assert!(rgb(&other) != rgb(&first));
-    assert_eq!(other.truth.unwrap().seed, 1);
+    assert_eq!(other.ground_truth.unwrap().seed, 1);
     // A new seed counts from the next reset on; the ground truth holds the current one.
     sim.send(Command::Params(SamplerParams {
         seed: 40,
         ..SamplerParams::default()
     }));
-    assert_eq!(step(&sim).truth.unwrap().seed, 1);
+    assert_eq!(step(&sim).ground_truth.unwrap().seed, 1);
     sim.send(Command::Reset);
-    assert_eq!(next(&sim).truth.unwrap().seed, 41);
+    assert_eq!(next(&sim).ground_truth.unwrap().seed, 41);
 }
 
 #[test]
 fn recording_holds_rewards_and_state() {
-    let sim = spawn(Options {
+    let sim = spawn(SimOptions {
         record: Some("never-written.npz".into()),
-        ..playing(Kind::Drive)
+        ..playing(SimulatorKind::Drive)
     });
-    let mut world = Kind::Drive.open(0);
-    let mut rewards = vec![next(&sim).truth.unwrap().reward];
+    let mut world = SimulatorKind::Drive.open(0);
+    let mut rewards = vec![next(&sim).ground_truth.unwrap().reward];
     let mut speeds = vec![0.0];
     hold(&sim, 1);
     for _ in 0..5 {
@@ -114,12 +114,15 @@ impl Simulator for Short {
 }
 
 fn short() -> driftless_worlds::Result<Box<dyn Player>> {
-    Ok(Box::new(Real::new(Box::new(Short(Kind::Maze.open(0), 0)))))
+    Ok(Box::new(SimulatedWorld::new(Box::new(Short(
+        SimulatorKind::Maze.open(0),
+        0,
+    )))))
 }
 
 #[test]
 fn ended_episode_restarts() {
-    let sim = spawn(Options {
+    let sim = spawn(SimOptions {
         player: Arc::new(|_| Ok(short()?)),
         ..options()
     });

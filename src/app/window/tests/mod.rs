@@ -20,7 +20,7 @@ use driftless_sim::Command;
 
 use super::*;
 use crate::app::config::{ConfigStore, UserConfig};
-use crate::workspace::Game;
+use crate::workspace::PlayableWorld;
 
 /// Timeout of every wait.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -57,16 +57,21 @@ fn checkpoint(name: &str) -> PathBuf {
 }
 
 /// An included world on the CPU.
-fn learned(name: &str) -> Game {
-    Game::learned(&checkpoint(name), DeviceChoice::Cpu, None).unwrap()
+fn learned(name: &str) -> PlayableWorld {
+    PlayableWorld::learned(&checkpoint(name), DeviceChoice::Cpu, None).unwrap()
 }
 
 /// Opens a window on a paused game. Returns `None` without a graphics adapter; with `CI=true` that is a failure.
-fn open(game: Game, home: &Path) -> Option<TestWindow> {
+fn open(game: PlayableWorld, home: &Path) -> Option<TestWindow> {
     open_with(game, home, UserConfig::default(), SIZE)
 }
 
-fn open_with(game: Game, home: &Path, config: UserConfig, size: Vec2) -> Option<TestWindow> {
+fn open_with(
+    game: PlayableWorld,
+    home: &Path,
+    config: UserConfig,
+    size: Vec2,
+) -> Option<TestWindow> {
     if driftless_engine::adapters().is_empty() {
         let ci = std::env::var("CI").as_deref() == Ok("true");
         assert!(!ci, "no graphics adapter");
@@ -168,7 +173,7 @@ fn arrive(harness: &mut TestWindow, index: usize) {
         window
             .frame
             .as_ref()
-            .is_some_and(|f| f.place.index == index)
+            .is_some_and(|f| f.position.index == index)
             && window.analysis.timeline.at().index == index
     });
 }

@@ -7,7 +7,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use driftless_engine::{SamplingPath, Solver};
-use driftless_sim::Place;
+use driftless_sim::TimelinePosition;
 
 use super::*;
 
@@ -40,7 +40,7 @@ fn random_input(window: &mut TestWindow, rng: &mut ChaCha8Rng) {
         7 => random_params(window, rng),
         8 => {
             // Any position, valid or not.
-            let place = Place {
+            let place = TimelinePosition {
                 branch: rng.random_range(0..4),
                 index: rng.random_range(0..400),
             };
@@ -49,9 +49,11 @@ fn random_input(window: &mut TestWindow, rng: &mut ChaCha8Rng) {
             window.state_mut().paused = false;
         }
         9 => window.state_mut().send(match rng.random_range(0..3) {
-            0 => Command::Branch,
-            1 => Command::DropBranch(rng.random_range(0..6)),
-            _ => Command::Beside(driftless_sim::Beside::Branch(rng.random_range(0..4))),
+            0 => Command::NewBranch,
+            1 => Command::DeleteBranch(rng.random_range(0..6)),
+            _ => Command::Compare(driftless_sim::ComparisonSource::Branch(
+                rng.random_range(0..4),
+            )),
         }),
         10 => {
             let side = |rng: &mut ChaCha8Rng| rng.random_range(360.0..1100.0_f32).round();
@@ -215,8 +217,8 @@ impl driftless_sim::Player for FailingPlayer {
         self.0.actions()
     }
 
-    fn starts(&self) -> usize {
-        self.0.starts()
+    fn start_count(&self) -> usize {
+        self.0.start_count()
     }
 
     fn start(&mut self, index: usize, params: &SamplerParams) -> driftless_sim::Result<()> {
@@ -231,11 +233,11 @@ impl driftless_sim::Player for FailingPlayer {
         self.0.image()
     }
 
-    fn snapshot(&mut self) -> driftless_sim::Result<driftless_sim::Saved> {
+    fn snapshot(&mut self) -> driftless_sim::Result<driftless_sim::PlayerSnapshot> {
         self.0.snapshot()
     }
 
-    fn restore(&mut self, saved: &driftless_sim::Saved) -> driftless_sim::Result<()> {
+    fn restore(&mut self, saved: &driftless_sim::PlayerSnapshot) -> driftless_sim::Result<()> {
         self.0.restore(saved)
     }
 
@@ -247,7 +249,7 @@ impl driftless_sim::Player for FailingPlayer {
         self.0.passes()
     }
 
-    fn truth(&self) -> Option<driftless_sim::Truth> {
-        self.0.truth()
+    fn ground_truth(&self) -> Option<driftless_sim::GroundTruth> {
+        self.0.ground_truth()
     }
 }

@@ -103,7 +103,7 @@ fn comparison_with_difference() {
         window
             .frame
             .as_ref()
-            .is_some_and(|frame| frame.beside.is_some())
+            .is_some_and(|frame| frame.comparison.is_some())
     });
     key(&mut window, Key::ArrowUp, true);
     steps(&mut window, 4);

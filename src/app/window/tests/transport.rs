@@ -1,6 +1,6 @@
 //! Rewinding, branching, comparing and saving.
 
-use driftless_sim::Place;
+use driftless_sim::TimelinePosition;
 
 use super::*;
 
@@ -40,8 +40,8 @@ fn playing_from_the_past_branches() {
     let second = steps(&mut window, 3);
     key(&mut window, Key::ArrowDown, false);
     assert_eq!(
-        second[2].place,
-        Place {
+        second[2].position,
+        TimelinePosition {
             branch: 1,
             index: 6
         }
@@ -54,16 +54,19 @@ fn playing_from_the_past_branches() {
         window
             .frame
             .as_ref()
-            .is_some_and(|frame| frame.beside.is_some())
+            .is_some_and(|frame| frame.comparison.is_some())
     });
-    assert_eq!(shown(&window).beside.as_deref(), Some(&rgb(&first[5])[..]));
+    assert_eq!(
+        shown(&window).comparison.as_deref(),
+        Some(&rgb(&first[5])[..])
+    );
     // The first branch's row seeks to its last frame.
     window.get_by_label("Go to branch 1").click();
     wait(&mut window, "the first branch", |window| {
         window
             .frame
             .as_ref()
-            .is_some_and(|frame| frame.place.branch == 0)
+            .is_some_and(|frame| frame.position.branch == 0)
     });
 }
 
@@ -78,7 +81,7 @@ fn compares_with_the_simulator() {
         window
             .frame
             .as_ref()
-            .is_some_and(|frame| frame.beside.is_some())
+            .is_some_and(|frame| frame.comparison.is_some())
     });
     key(&mut window, Key::ArrowUp, true);
     let frames = steps(&mut window, 3);
@@ -86,7 +89,7 @@ fn compares_with_the_simulator() {
     assert!(
         frames
             .iter()
-            .all(|frame| frame.action == 1 && frame.beside.is_some())
+            .all(|frame| frame.action == 1 && frame.comparison.is_some())
     );
     let samples = window.state().analysis.plots.csv().unwrap();
     let text = String::from_utf8(samples).unwrap();
@@ -105,7 +108,7 @@ fn compares_with_the_simulator() {
         window
             .frame
             .as_ref()
-            .is_some_and(|frame| frame.beside.is_none())
+            .is_some_and(|frame| frame.comparison.is_none())
     });
 }
 
@@ -128,10 +131,10 @@ fn compares_with_a_recording() {
         window
             .frame
             .as_ref()
-            .is_some_and(|frame| frame.beside.is_some())
+            .is_some_and(|frame| frame.comparison.is_some())
     });
     let next = step(&mut window);
-    assert_eq!(next.beside.as_deref(), Some(episode.frame(12)));
+    assert_eq!(next.comparison.as_deref(), Some(episode.frame(12)));
 }
 
 #[test]
@@ -143,7 +146,9 @@ fn parked_game_resumes_in_place() {
     let frames = steps(&mut window, 4);
     let state = window.state_mut();
     state.open_new_world();
-    state.record(driftless_worlds::Kind::Drive).unwrap();
+    state
+        .record(driftless_worlds::SimulatorKind::Drive)
+        .unwrap();
     wait(&mut window, "the simulator", |window| {
         window.frame.as_ref().is_some_and(|frame| frame.number > 2)
     });
@@ -157,7 +162,7 @@ fn parked_game_resumes_in_place() {
     window.state_mut().return_to_new_world();
     wait(&mut window, "the game", |window| window.frame.is_some());
     assert_eq!(rgb(shown(&window)), rgb(&frames[3]));
-    assert_eq!(shown(&window).place.index, 4);
+    assert_eq!(shown(&window).position.index, 4);
 }
 
 #[test]

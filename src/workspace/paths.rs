@@ -9,7 +9,7 @@ use driftless_model::checkpoint::CONFIG;
 use crate::{Error, Result};
 
 /// Environment variable that overrides the platform's data folder.
-pub const HOME: &str = "DRIFTLESS_HOME";
+pub const HOME_VARIABLE: &str = "DRIFTLESS_HOME";
 
 /// Longest folder name in bytes.
 const MAX_NAME_BYTES: usize = 120;
@@ -17,17 +17,17 @@ const MAX_NAME_BYTES: usize = 120;
 /// The user's data folder and what is in it: `worlds/NAME`, `data/NAME`, `runs/NAME`, `saved/` and
 /// `shipped/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Places {
+pub struct UserPaths {
     root: PathBuf,
 }
 
-impl Places {
-    /// Uses `root` if given, else the folder in [`HOME`], else the platform's data folder.
+impl UserPaths {
+    /// Uses `root` if given, else the folder in [`HOME_VARIABLE`], else the platform's data folder.
     ///
     /// # Errors
     /// Returns an error if none of the three exists.
-    pub fn find(root: Option<PathBuf>) -> Result<Self> {
-        let from_variable = || std::env::var_os(HOME).filter(|name| !name.is_empty());
+    pub fn resolve(root: Option<PathBuf>) -> Result<Self> {
+        let from_variable = || std::env::var_os(HOME_VARIABLE).filter(|name| !name.is_empty());
         let from_platform = || {
             let folders = directories::ProjectDirs::from("", "", "driftless")?;
             Some(folders.data_dir().to_path_buf())
@@ -37,7 +37,7 @@ impl Places {
             .or_else(from_platform);
         root.map(|root| Self { root }).ok_or_else(|| {
             Error::Argument(format!(
-                "this system has no folder for user data: name one in {HOME}"
+                "this system has no folder for user data: name one in {HOME_VARIABLE}"
             ))
         })
     }
@@ -69,17 +69,17 @@ impl Places {
     }
 
     /// The saved worlds, newest first.
-    pub fn saved_worlds(&self) -> Vec<PathBuf> {
+    pub fn list_worlds(&self) -> Vec<PathBuf> {
         newest_first(&self.worlds(), CONFIG)
     }
 
     /// The datasets, newest first.
-    pub fn datasets(&self) -> Vec<PathBuf> {
+    pub fn list_datasets(&self) -> Vec<PathBuf> {
         newest_first(&self.data(), "dataset.json")
     }
 
     /// The runs that have been started, newest first.
-    pub fn begun_runs(&self) -> Vec<PathBuf> {
+    pub fn list_runs(&self) -> Vec<PathBuf> {
         newest_first(&self.runs(), "settings.toml")
     }
 }
@@ -128,7 +128,7 @@ pub fn folder_name(name: &str) -> Result<String> {
 }
 
 /// `parent/name`, or the first of `name-2`, `name-3`, … that does not exist.
-pub fn free(parent: &Path, name: &str) -> PathBuf {
+pub fn unused_folder(parent: &Path, name: &str) -> PathBuf {
     let numbered = (2_u32..).map(|number| format!("{name}-{number}"));
     std::iter::once(name.to_owned())
         .chain(numbered)
@@ -142,7 +142,7 @@ pub fn free(parent: &Path, name: &str) -> PathBuf {
 ///
 /// # Errors
 /// Returns an error if the folder cannot be created.
-pub fn free_file(folder: &Path, name: &str) -> Result<PathBuf> {
+pub fn unused_file(folder: &Path, name: &str) -> Result<PathBuf> {
     std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
     let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
     let numbered = (2_u32..).map(|number| format!("{stem}-{number}.{extension}"));
@@ -155,7 +155,7 @@ pub fn free_file(folder: &Path, name: &str) -> Result<PathBuf> {
 }
 
 /// Number of episodes in the hidden staging folder next to `target`, while a dataset is being written.
-pub fn episodes_so_far(target: &Path) -> usize {
+pub fn count_staged_episodes(target: &Path) -> usize {
     let name = target.file_name().unwrap_or_default().to_string_lossy();
     let (prefix, suffix) = (format!(".{name}."), ".partial");
     let is_staging = |path: &PathBuf| {
@@ -180,22 +180,22 @@ mod tests {
 
     #[test]
     fn given_root_wins() {
-        let places = Places::find(Some("here".into())).unwrap();
+        let places = UserPaths::resolve(Some("here".into())).unwrap();
         assert_eq!(places.worlds(), Path::new("here").join("worlds"));
-        assert!(places.saved_worlds().is_empty());
+        assert!(places.list_worlds().is_empty());
     }
 
     #[test]
     fn lists_only_whole_datasets() {
         let root = tempfile::tempdir().unwrap();
-        let places = Places::find(Some(root.path().into())).unwrap();
+        let places = UserPaths::resolve(Some(root.path().into())).unwrap();
         for name in ["maze", "broken", ".maze.x.partial"] {
             std::fs::create_dir_all(places.data().join(name)).unwrap();
         }
         for name in ["maze", ".maze.x.partial"] {
             std::fs::write(places.data().join(name).join("dataset.json"), "{}").unwrap();
         }
-        assert_eq!(places.datasets(), [places.data().join("maze")]);
+        assert_eq!(places.list_datasets(), [places.data().join("maze")]);
     }
 
     #[test]
@@ -211,20 +211,20 @@ mod tests {
     fn counts_staged_episodes() {
         let root = tempfile::tempdir().unwrap();
         let target = root.path().join("maze");
-        assert_eq!(episodes_so_far(&target), 0);
+        assert_eq!(count_staged_episodes(&target), 0);
         let staging = driftless_data::staging::StagingFolder::new(&target).unwrap();
         for name in ["a.npz", "b.npz", "dataset.json"] {
             std::fs::write(staging.path().join(name), "").unwrap();
         }
-        assert_eq!(episodes_so_far(&target), 2);
-        assert_eq!(episodes_so_far(&root.path().join("drive")), 0);
+        assert_eq!(count_staged_episodes(&target), 2);
+        assert_eq!(count_staged_episodes(&root.path().join("drive")), 0);
     }
 
     #[test]
     fn taken_name_gets_a_number() {
         let root = tempfile::tempdir().unwrap();
-        assert_eq!(free(root.path(), "a"), root.path().join("a"));
+        assert_eq!(unused_folder(root.path(), "a"), root.path().join("a"));
         std::fs::create_dir(root.path().join("a")).unwrap();
-        assert_eq!(free(root.path(), "a"), root.path().join("a-2"));
+        assert_eq!(unused_folder(root.path(), "a"), root.path().join("a-2"));
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use driftless_data::{Episode, export};
 
-use super::{Notify, Task};
+use super::{BackgroundTask, Notify};
 use crate::Result;
 
 /// Shortest time between two progress notifications.
@@ -15,20 +15,20 @@ const NOTIFY_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A thread that writes an episode; dropping it cancels the export.
 #[derive(Debug)]
-pub struct Export {
+pub struct BackgroundExport {
     /// `None` once its result was taken.
-    task: Option<Task<PathBuf>>,
+    task: Option<BackgroundTask<PathBuf>>,
     frames_done: Arc<AtomicUsize>,
     frames_total: usize,
 }
 
-impl Export {
+impl BackgroundExport {
     /// Starts to write `path` in the format of its extension, as [`export::write()`] does. `notify`
     /// is called on progress and at the end.
     ///
     /// # Errors
     /// Returns an error if no thread can be started. All other errors, a missing ffmpeg included, are
-    /// returned by [`Export::finished`].
+    /// returned by [`BackgroundExport::take_result`].
     pub fn start(
         episode: impl Into<Arc<Episode>>,
         path: PathBuf,
@@ -40,7 +40,7 @@ impl Export {
         let frames_total = episode.frames();
         let frames_done = Arc::new(AtomicUsize::new(0));
         let (counter, on_progress) = (Arc::clone(&frames_done), Arc::clone(&notify));
-        let task = Task::start(notify, move |cancelled| {
+        let task = BackgroundTask::start(notify, move |cancelled| {
             let mut last_notified = Instant::now();
             let mut watch = |frames| {
                 counter.store(frames, Ordering::Relaxed);
@@ -74,16 +74,16 @@ impl Export {
     }
 
     /// The result, once, when the export is done: the path written, or the error.
-    pub fn finished(&mut self) -> Option<Result<PathBuf>> {
+    pub fn take_result(&mut self) -> Option<Result<PathBuf>> {
         let result = self.task.as_ref()?.take()?;
         self.task = None;
         Some(result)
     }
 
     /// Cancels the export and waits up to two seconds for it to clean up. For a program that exits.
-    pub fn end(mut self) {
+    pub fn cancel_and_wait(mut self) {
         if let Some(task) = self.task.take() {
-            task.end();
+            task.cancel_and_wait();
         }
     }
 }
@@ -117,18 +117,18 @@ mod tests {
     }
 
     /// An export, and a channel that receives its notifications.
-    fn start(frames: usize, path: &Path) -> (Export, Receiver<()>) {
+    fn start(frames: usize, path: &Path) -> (BackgroundExport, Receiver<()>) {
         let (notified, notifications) = unbounded();
         let notify: Notify = Arc::new(move || {
             let _ = notified.send(());
         });
-        let export = Export::start(episode(frames), path.into(), 2, 20.0, notify);
+        let export = BackgroundExport::start(episode(frames), path.into(), 2, 20.0, notify);
         (export.unwrap(), notifications)
     }
 
-    fn wait(export: &mut Export, notifications: &Receiver<()>) -> Result<PathBuf> {
+    fn wait(export: &mut BackgroundExport, notifications: &Receiver<()>) -> Result<PathBuf> {
         loop {
-            if let Some(result) = export.finished() {
+            if let Some(result) = export.take_result() {
                 return result;
             }
             notifications.recv_timeout(TIMEOUT).expect("a notification");
@@ -142,7 +142,7 @@ mod tests {
         let (mut export, notifications) = start(4, &path);
         assert_eq!(wait(&mut export, &notifications).unwrap(), path);
         assert_eq!(export.progress(), (4, 4));
-        assert!(export.finished().is_none(), "the result came twice");
+        assert!(export.take_result().is_none(), "the result came twice");
         let file = std::io::BufReader::new(std::fs::File::open(&path).unwrap());
         let frames = image::codecs::gif::GifDecoder::new(file).unwrap();
         let frames = frames.into_frames().collect_frames().unwrap();
@@ -171,7 +171,7 @@ mod tests {
     }
 
     /// An export that is too long to finish before it is cancelled.
-    fn long(path: &Path) -> (Export, Receiver<()>) {
+    fn long(path: &Path) -> (BackgroundExport, Receiver<()>) {
         let (export, notifications) = start(1_000_000, path);
         let started = Instant::now();
         while export.progress().0 == 0 {
@@ -204,7 +204,7 @@ mod tests {
         for ended in [true, false] {
             let (export, notifications) = long(&path);
             if ended {
-                export.end();
+                export.cancel_and_wait();
             } else {
                 drop(export);
             }
@@ -235,9 +235,10 @@ mod tests {
             let _ = notified.try_send(());
         });
         let path = folder.path().join("clip.npz");
-        let mut export = Export::start(episode(1), path.clone(), 1, 20.0, notify).unwrap();
+        let mut export =
+            BackgroundExport::start(episode(1), path.clone(), 1, 20.0, notify).unwrap();
         notifications.recv_timeout(TIMEOUT).unwrap();
-        assert_eq!(export.finished().unwrap().unwrap(), path);
+        assert_eq!(export.take_result().unwrap().unwrap(), path);
         assert_eq!(Episode::read(&path).unwrap().images, episode(1).images);
     }
 }

@@ -8,15 +8,15 @@ use driftless_engine::DeviceChoice;
 use driftless_model::checkpoint;
 use driftless_model::checkpoint::CONTEXTS;
 use driftless_model::config::{DynamicsConfig, WorldConfig};
-use driftless_sim::{Dream, PlayerFactory, Real};
-use driftless_worlds::Kind;
+use driftless_sim::{LearnedWorld, PlayerFactory, SimulatedWorld};
+use driftless_worlds::SimulatorKind;
 
 use super::starting_clip;
 use crate::{Error, Result};
 
 /// The checkpoint and compute device of a learned world.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
+pub struct CheckpointOrigin {
     /// Checkpoint folder.
     pub folder: PathBuf,
     /// Compute device.
@@ -25,7 +25,7 @@ pub struct Origin {
 
 /// A world, with what is needed to start playing it.
 #[derive(Clone)]
-pub struct Game {
+pub struct PlayableWorld {
     /// Name, frame rate, frame size, actions and keys.
     pub world: DatasetInfo,
     /// Network configuration, for the sampler panel; `None` for a simulator.
@@ -33,12 +33,12 @@ pub struct Game {
     /// Index of the first starting context.
     pub first_context: usize,
     /// Checkpoint and device; `None` for a simulator.
-    pub origin: Option<Origin>,
+    pub origin: Option<CheckpointOrigin>,
     /// Creates the player inside the world-model thread, again after each failure.
     pub player: Arc<PlayerFactory>,
 }
 
-impl Game {
+impl PlayableWorld {
     /// The learned world in a checkpoint folder. `context` chooses the starting context: an index, or
     /// a file for [`starting_clip::read`].
     ///
@@ -48,7 +48,7 @@ impl Game {
     pub fn learned(folder: &Path, device: DeviceChoice, context: Option<&str>) -> Result<Self> {
         let config = checkpoint::read_config(folder)?;
         let (contexts, first_context) = starting_contexts(folder, &config, context)?;
-        let origin = Origin {
+        let origin = CheckpointOrigin {
             folder: folder.to_path_buf(),
             device,
         };
@@ -60,16 +60,21 @@ impl Game {
     ///
     /// # Errors
     /// Returns an error if the checkpoint's configuration or the file is missing or broken.
-    pub fn started_from(origin: Origin, file: &Path) -> Result<Self> {
+    pub fn learned_from_file(origin: CheckpointOrigin, file: &Path) -> Result<Self> {
         let config = checkpoint::read_config(&origin.folder)?;
         let mut contexts = vec![starting_clip::read(file, &config)?];
         contexts.extend(starting_contexts(&origin.folder, &config, None)?.0);
         Ok(Self::new(origin, config, contexts, 0))
     }
 
-    fn new(origin: Origin, config: WorldConfig, contexts: Vec<Clip>, first_context: usize) -> Self {
+    fn new(
+        origin: CheckpointOrigin,
+        config: WorldConfig,
+        contexts: Vec<Clip>,
+        first_context: usize,
+    ) -> Self {
         let contexts: Arc<[Clip]> = contexts.into();
-        let Origin { folder, device } = origin.clone();
+        let CheckpointOrigin { folder, device } = origin.clone();
         Self {
             world: DatasetInfo::from(&config),
             dynamics: Some(config.dynamics),
@@ -77,19 +82,19 @@ impl Game {
             origin: Some(origin),
             player: Arc::new(move |gpu_source| {
                 let engine = driftless_engine::open(&folder, device, gpu_source)?;
-                Ok(Box::new(Dream::new(engine, Arc::clone(&contexts))))
+                Ok(Box::new(LearnedWorld::new(engine, Arc::clone(&contexts))))
             }),
         }
     }
 
     /// A simulator.
-    pub fn simulator(kind: Kind) -> Self {
+    pub fn simulator(kind: SimulatorKind) -> Self {
         Self {
             world: kind.open(0).info(),
             dynamics: None,
             first_context: 0,
             origin: None,
-            player: Arc::new(move |_| Ok(Box::new(Real::new(kind.open(0))))),
+            player: Arc::new(move |_| Ok(Box::new(SimulatedWorld::new(kind.open(0))))),
         }
     }
 }
@@ -135,16 +140,16 @@ mod tests {
         image::RgbImage::from_pixel(8, 8, image::Rgb([200, 30, 30]))
             .save(&picture)
             .unwrap();
-        let origin = Origin {
+        let origin = CheckpointOrigin {
             folder: Path::new(env!("CARGO_MANIFEST_DIR")).join("checkpoints/pong"),
             device: DeviceChoice::Cpu,
         };
-        let own = Game::learned(&origin.folder, origin.device, None).unwrap();
+        let own = PlayableWorld::learned(&origin.folder, origin.device, None).unwrap();
         assert_eq!(own.origin.as_ref(), Some(&origin));
-        let game = Game::started_from(origin, &picture).unwrap();
+        let game = PlayableWorld::learned_from_file(origin, &picture).unwrap();
         let mut player = (game.player)(&GpuSource::Own).unwrap();
         let mut plain = (own.player)(&GpuSource::Own).unwrap();
-        assert_eq!(player.starts(), plain.starts() + 1);
+        assert_eq!(player.start_count(), plain.start_count() + 1);
         let params = SamplerParams::default();
         player.start(game.first_context, &params).unwrap();
         assert_eq!(player.image().unwrap()[..3], [200, 30, 30]);
@@ -156,6 +161,6 @@ mod tests {
 
     #[test]
     fn simulator_has_no_origin() {
-        assert_eq!(Game::simulator(Kind::Drive).origin, None);
+        assert_eq!(PlayableWorld::simulator(SimulatorKind::Drive).origin, None);
     }
 }

@@ -24,8 +24,8 @@ fn world(parent: &Path, name: &str) -> PathBuf {
     folder
 }
 
-fn shipped(root: &Path, folders: &[&str]) -> Shipped {
-    Shipped {
+fn shipped(root: &Path, folders: &[&str]) -> IncludedWorlds {
+    IncludedWorlds {
         folders: folders.iter().map(|folder| root.join(folder)).collect(),
         home: Some(root.join("home")),
         embedded: &TWO,
@@ -82,7 +82,7 @@ fn names_are_ordered_and_unique() {
 #[test]
 fn embedded_worlds_are_playable() {
     let root = tempfile::tempdir().unwrap();
-    let shipped = Shipped {
+    let shipped = IncludedWorlds {
         folders: Vec::new(),
         home: Some(root.path().into()),
         embedded: &EMBEDDED,
@@ -100,7 +100,7 @@ fn embedded_worlds_are_playable() {
             assert!(std::fs::read(original).unwrap() == std::fs::read(file.path()).unwrap());
         }
     }
-    assert!(shipped.default_world().unwrap().ends_with(DEFAULT));
+    assert!(shipped.default_world().unwrap().ends_with(DEFAULT_WORLD));
 }
 
 #[test]

@@ -23,7 +23,7 @@ done
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Waits until the run's view satisfies `condition`.
-fn wait_for(training: &Training, condition: impl Fn(&View) -> bool) {
+fn wait_for(training: &BackgroundRun, condition: impl Fn(&RunView) -> bool) {
     let start = Instant::now();
     while !condition(&training.view()) {
         assert!(start.elapsed() < TIMEOUT, "{:?}", training.view());
@@ -43,11 +43,11 @@ impl Fixture {
         }
     }
 
-    fn script(&self, text: &str) -> Program {
+    fn script(&self, text: &str) -> ChildProgram {
         let path = self.folder.path().join("trainer");
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        Program::at(path)
+        ChildProgram::at(path)
     }
 
     fn calls(&self) -> Vec<String> {
@@ -55,8 +55,8 @@ impl Fixture {
         text.lines().map(str::to_owned).collect()
     }
 
-    fn plan(&self) -> Plan {
-        Plan {
+    fn plan(&self) -> RunPlan {
+        RunPlan {
             name: "Mine".into(),
             data: self.folder.path().join("data"),
             folder: self.folder.path().join("run"),
@@ -65,9 +65,9 @@ impl Fixture {
         }
     }
 
-    fn start(&self, text: &str) -> Training {
+    fn start(&self, text: &str) -> BackgroundRun {
         let program = self.script(text);
-        Training::start(&self.plan(), None, program, Arc::new(|| {})).unwrap()
+        BackgroundRun::start(&self.plan(), None, program, Arc::new(|| {})).unwrap()
     }
 }
 
@@ -75,14 +75,18 @@ impl Fixture {
 fn stopped_run_resumes() {
     let fixture = Fixture::new();
     let training = fixture.start(TRAINER);
-    wait_for(&training, |view| view.progress.current().done() >= 41);
+    wait_for(&training, |view| {
+        view.progress.current_stage().steps_done() >= 41
+    });
     assert_eq!(training.view().progress.stages[0].steps, 1000);
-    training.stop();
-    wait_for(&training, |view| view.state == State::Stopped);
-    let stopped = training.view().progress.current().done();
-    training.go_on(Some(2.5));
-    wait_for(&training, |view| view.progress.current().done() > stopped);
-    training.finish(TIMEOUT);
+    training.request_stop();
+    wait_for(&training, |view| view.state == RunState::Stopped);
+    let stopped = training.view().progress.current_stage().steps_done();
+    training.resume(Some(2.5));
+    wait_for(&training, |view| {
+        view.progress.current_stage().steps_done() > stopped
+    });
+    training.shut_down(TIMEOUT);
     let calls = fixture.calls();
     assert!(calls[0].contains("--preset small --config"), "{calls:?}");
     let resumed = &calls[1];
@@ -95,23 +99,25 @@ fn stopped_run_resumes() {
 fn failure_shows_the_trainers_message() {
     let fixture = Fixture::new();
     let training = fixture.start("#!/bin/sh\necho 'driftless: no space left' >&2\nexit 1\n");
-    let failed = State::Failed("no space left".into());
+    let failed = RunState::Failed("no space left".into());
     wait_for(&training, |view| view.state == failed);
-    assert!(!training.busy());
+    assert!(!training.is_busy());
 }
 
 #[test]
 fn run_is_reopened() {
     let fixture = Fixture::new();
     let training = fixture.start(TRAINER);
-    wait_for(&training, |view| view.progress.current().done() >= 21);
-    training.finish(TIMEOUT);
+    wait_for(&training, |view| {
+        view.progress.current_stage().steps_done() >= 21
+    });
+    training.shut_down(TIMEOUT);
     let folder = fixture.plan().folder;
     let program = fixture.script(TRAINER);
-    let opened = Training::open(&folder, None, program, Arc::new(|| {})).unwrap();
-    assert_eq!((opened.name(), opened.busy()), ("Mine", false));
+    let opened = BackgroundRun::open(&folder, None, program, Arc::new(|| {})).unwrap();
+    assert_eq!((opened.name(), opened.is_busy()), ("Mine", false));
     assert!(opened.data().ends_with("data"));
-    assert!(opened.view().progress.current().done() >= 21);
+    assert!(opened.view().progress.current_stage().steps_done() >= 21);
 }
 
 #[test]
@@ -119,7 +125,7 @@ fn command_line_run_needs_its_dataset() {
     let fixture = Fixture::new();
     let folder = fixture.folder.path().join("other");
     std::fs::create_dir(&folder).unwrap();
-    let open = |data| Training::open(&folder, data, Program::at("x"), Arc::new(|| {}));
+    let open = |data| BackgroundRun::open(&folder, data, ChildProgram::at("x"), Arc::new(|| {}));
     let error = |data| open(data).err().unwrap().to_string();
     assert!(error(None).contains("which dataset"));
     assert!(error(Some("data".into())).contains("settings.toml"));
@@ -131,16 +137,19 @@ fn command_line_run_needs_its_dataset() {
 fn folder_is_locked_while_training() {
     let fixture = Fixture::new();
     let training = fixture.start(TRAINER);
-    wait_for(&training, |view| view.progress.current().done() >= 21);
-    let program = Program::at(fixture.folder.path().join("trainer"));
-    let second = Training::open(&fixture.plan().folder, None, program, Arc::new(|| {})).unwrap();
-    second.go_on(None);
+    wait_for(&training, |view| {
+        view.progress.current_stage().steps_done() >= 21
+    });
+    let program = ChildProgram::at(fixture.folder.path().join("trainer"));
+    let second =
+        BackgroundRun::open(&fixture.plan().folder, None, program, Arc::new(|| {})).unwrap();
+    second.resume(None);
     wait_for(
         &second,
-        |view| matches!(&view.state, State::Failed(what) if what.contains("another process")),
+        |view| matches!(&view.state, RunState::Failed(what) if what.contains("another process")),
     );
-    assert_eq!(training.view().state, State::Running);
-    training.finish(TIMEOUT);
+    assert_eq!(training.view().state, RunState::Running);
+    training.shut_down(TIMEOUT);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::{Error, Result};
 
 /// The fields of a log line that the progress display needs.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct Entry {
+pub struct LogEntry {
     /// `tokenizer` or `dynamics`.
     pub stage: String,
     /// Training steps done.
@@ -44,7 +44,7 @@ impl LogTail {
     ///
     /// # Errors
     /// Returns an error if the file exists but cannot be read.
-    pub fn read(&mut self) -> Result<Vec<Entry>> {
+    pub fn read(&mut self) -> Result<Vec<LogEntry>> {
         let io_error = |e| Error::io(&self.path, e);
         let mut file = match File::open(&self.path) {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),

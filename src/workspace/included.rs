@@ -13,11 +13,11 @@ use driftless_data::staging::StagingFolder;
 use driftless_model::checkpoint::{CONFIG, CONTEXTS, DYNAMICS, TOKENIZER};
 
 use super::library::CARD;
-use super::places::Places;
+use super::paths::UserPaths;
 use crate::{Error, Result};
 
 /// The default world.
-pub const DEFAULT: &str = "pong";
+pub const DEFAULT_WORLD: &str = "pong";
 
 /// Name of the folder that holds the included worlds.
 const CHECKPOINTS: &str = "checkpoints";
@@ -58,7 +58,7 @@ static EMBEDDED: [EmbeddedWorld; 4] = [
 ];
 
 /// Finds the included worlds.
-pub struct Shipped {
+pub struct IncludedWorlds {
     /// Folders of worlds; the first one that contains a world wins.
     folders: Vec<PathBuf>,
     /// The user's data folder, instead of the default one.
@@ -66,7 +66,7 @@ pub struct Shipped {
     embedded: &'static [EmbeddedWorld],
 }
 
-impl Shipped {
+impl IncludedWorlds {
     /// The included worlds of this program. `home` overrides the user's data folder, into which
     /// worlds are unpacked.
     pub fn find(home: Option<PathBuf>) -> Self {
@@ -89,18 +89,18 @@ impl Shipped {
         let Some(world) = self.embedded.iter().find(|world| world.name == name) else {
             return Ok(None);
         };
-        let places = Places::find(self.home.clone())?;
+        let places = UserPaths::resolve(self.home.clone())?;
         unpack(world, &places.shipped()).map(Some)
     }
 
-    /// The checkpoint folder of the [`DEFAULT`] world.
+    /// The checkpoint folder of the [`DEFAULT_WORLD`] world.
     ///
     /// # Errors
     /// Returns an error if the world is missing or cannot be unpacked.
     pub fn default_world(&self) -> Result<PathBuf> {
-        self.folder(DEFAULT)?.ok_or_else(|| {
+        self.folder(DEFAULT_WORLD)?.ok_or_else(|| {
             Error::Argument(format!(
-                "no included world found ({CHECKPOINTS}/{DEFAULT}): name a checkpoint folder with --checkpoint"
+                "no included world found ({CHECKPOINTS}/{DEFAULT_WORLD}): name a checkpoint folder with --checkpoint"
             ))
         })
     }
@@ -199,5 +199,5 @@ fn remove_stale_staging(parent: &Path, name: &str) {
 }
 
 #[cfg(test)]
-#[path = "shipped_tests.rs"]
+#[path = "included_tests.rs"]
 mod tests;

@@ -16,9 +16,9 @@ use driftless_data::fs::{write_atomic, write_json};
 use driftless_model::checkpoint::DYNAMICS;
 use driftless_train::{TrainPreset, TrainSettings};
 
-use super::log::LogTail;
-use super::process::{ChildProcess, Exit, Program};
-use super::progress::Progress;
+use super::process::{ChildProcess, ChildProgram, Exit};
+use super::progress::RunProgress;
+use super::run_log::LogTail;
 use super::{Notify, save};
 use crate::{Error, Result};
 
@@ -35,7 +35,7 @@ const MINUTES: f64 = 2.0;
 
 /// What a new run is made from.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct RunPlan {
     /// Suggested name of the world.
     pub name: String,
     /// Folder of the dataset.
@@ -58,7 +58,7 @@ struct RunNote {
 
 /// State of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum RunState {
     /// No process trains. The run can be resumed unless it is complete.
     Stopped,
     /// The child process trains.
@@ -71,7 +71,7 @@ pub enum State {
 
 /// A preview image of a run.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Preview {
+pub struct PreviewImage {
     /// Its file name without extension, made of stage and step.
     pub name: String,
     /// Width and height in pixels.
@@ -82,13 +82,13 @@ pub struct Preview {
 
 /// What the window shows of a run.
 #[derive(Clone, Debug)]
-pub struct View {
+pub struct RunView {
     /// State of the run.
-    pub state: State,
+    pub state: RunState,
     /// Progress according to the log.
-    pub progress: Progress,
+    pub progress: RunProgress,
     /// The newest preview, if any.
-    pub preview: Option<Arc<Preview>>,
+    pub preview: Option<Arc<PreviewImage>>,
     /// When the playable weights were saved; `None` until there are any.
     pub saved: Option<SystemTime>,
 }
@@ -104,23 +104,23 @@ enum WatcherCommand {
 }
 
 /// A run, and the thread that watches it.
-pub struct Training {
+pub struct BackgroundRun {
     folder: PathBuf,
     note: RunNote,
-    view: Arc<Mutex<View>>,
+    view: Arc<Mutex<RunView>>,
     commands: Sender<WatcherCommand>,
     thread: JoinHandle<()>,
 }
 
-impl Training {
+impl BackgroundRun {
     /// Creates a run and trains it for so many `minutes`, or until it is complete.
     ///
     /// # Errors
     /// Returns an error if the settings are not valid TOML, or if a file or thread cannot be created.
     pub fn start(
-        plan: &Plan,
+        plan: &RunPlan,
         minutes: Option<f64>,
-        program: Program,
+        program: ChildProgram,
         notify: Notify,
     ) -> Result<Self> {
         let folder = &plan.folder;
@@ -135,7 +135,7 @@ impl Training {
         write_atomic(&folder.join(CONFIG), settings.as_bytes())?;
         write_json(&folder.join(NOTE), &note)?;
         let training = Self::watch(folder.clone(), note, program, notify)?;
-        training.go_on(minutes);
+        training.resume(minutes);
         Ok(training)
     }
 
@@ -147,7 +147,7 @@ impl Training {
     pub fn open(
         folder: &Path,
         data: Option<PathBuf>,
-        program: Program,
+        program: ChildProgram,
         notify: Notify,
     ) -> Result<Self> {
         let note = read_note(folder, data)?;
@@ -159,7 +159,7 @@ impl Training {
     }
 
     /// Whether the run records which dataset it was trained on.
-    pub fn names_its_data(folder: &Path) -> bool {
+    pub fn records_dataset(folder: &Path) -> bool {
         folder.join(NOTE).is_file()
     }
 
@@ -171,12 +171,17 @@ impl Training {
         Some(format!("the dataset {name}"))
     }
 
-    fn watch(folder: PathBuf, note: RunNote, program: Program, notify: Notify) -> Result<Self> {
+    fn watch(
+        folder: PathBuf,
+        note: RunNote,
+        program: ChildProgram,
+        notify: Notify,
+    ) -> Result<Self> {
         let (commands, inbox) = unbounded();
         let settings = read_settings(&folder)?;
-        let view = Arc::new(Mutex::new(View {
-            state: State::Stopped,
-            progress: Progress::new(&settings),
+        let view = Arc::new(Mutex::new(RunView {
+            state: RunState::Stopped,
+            progress: RunProgress::new(&settings),
             preview: None,
             saved: None,
         }));
@@ -226,34 +231,34 @@ impl Training {
     }
 
     /// The current view, locked. Hold it briefly.
-    pub fn view(&self) -> MutexGuard<'_, View> {
+    pub fn view(&self) -> MutexGuard<'_, RunView> {
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Resumes training, for so many minutes or until the run is complete.
-    pub fn go_on(&self, minutes: Option<f64>) {
+    pub fn resume(&self, minutes: Option<f64>) {
         // Set at once, so that the window does not offer it twice.
-        self.view().state = State::Running;
+        self.view().state = RunState::Running;
         let _ = self.commands.send(WatcherCommand::Train(minutes));
     }
 
     /// Asks the trainer to save and exit.
-    pub fn stop(&self) {
-        self.view().state = State::Stopping;
+    pub fn request_stop(&self) {
+        self.view().state = RunState::Stopping;
         let _ = self.commands.send(WatcherCommand::Stop);
     }
 
     /// Whether the child process is running.
-    pub fn busy(&self) -> bool {
-        matches!(self.view().state, State::Running | State::Stopping)
+    pub fn is_busy(&self) -> bool {
+        matches!(self.view().state, RunState::Running | RunState::Stopping)
     }
 
     /// Asks the trainer to save and exit, and kills it after `timeout`. The last save remains in
     /// either case.
-    pub fn finish(self, timeout: Duration) {
+    pub fn shut_down(self, timeout: Duration) {
         let _ = self.commands.send(WatcherCommand::Stop);
         let start = Instant::now();
-        while self.busy() && start.elapsed() < timeout {
+        while self.is_busy() && start.elapsed() < timeout {
             std::thread::sleep(Duration::from_millis(50));
         }
         let _ = self.commands.send(WatcherCommand::Exit);
@@ -312,11 +317,11 @@ fn initial_settings(path: Option<&Path>) -> Result<String> {
 struct Watcher {
     folder: PathBuf,
     note: RunNote,
-    program: Program,
+    program: ChildProgram,
     tail: LogTail,
     /// Whether the trainer's settings were read, which hold the number of steps.
     settings_read: bool,
-    view: Arc<Mutex<View>>,
+    view: Arc<Mutex<RunView>>,
     process: Option<ChildProcess>,
     notify: Notify,
 }
@@ -327,7 +332,7 @@ impl Watcher {
             match commands.recv_timeout(POLL_INTERVAL) {
                 Ok(WatcherCommand::Train(minutes)) => {
                     if let Err(error) = self.start(minutes) {
-                        self.set_state(State::Failed(error.to_string()));
+                        self.set_state(RunState::Failed(error.to_string()));
                     }
                 }
                 Ok(WatcherCommand::Stop) => match &mut self.process {
@@ -344,20 +349,20 @@ impl Watcher {
         }
     }
 
-    fn view(&self) -> MutexGuard<'_, View> {
+    fn view(&self) -> MutexGuard<'_, RunView> {
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set_state(&self, state: State) {
+    fn set_state(&self, state: RunState) {
         self.view().state = state;
         (self.notify)();
     }
 
-    /// [`Training::stop`] has already set the state to stopping.
+    /// [`BackgroundRun::request_stop`] has already set the state to stopping.
     fn stop_without_process(&self) {
-        let stopping = self.view().state == State::Stopping;
+        let stopping = self.view().state == RunState::Stopping;
         if stopping {
-            self.set_state(State::Stopped);
+            self.set_state(RunState::Stopped);
         }
     }
 
@@ -367,7 +372,7 @@ impl Watcher {
             let arguments = self.arguments(minutes);
             self.process = Some(self.program.start(&arguments, Some(lock))?);
         }
-        self.set_state(State::Running);
+        self.set_state(RunState::Running);
         Ok(())
     }
 
@@ -425,7 +430,7 @@ impl Watcher {
         let Ok(settings) = read_settings(&self.folder) else {
             return false;
         };
-        self.view().progress = Progress::new(&settings);
+        self.view().progress = RunProgress::new(&settings);
         self.settings_read = true;
         true
     }
@@ -440,7 +445,7 @@ impl Watcher {
     }
 
     /// The newest preview, unless the view already has it.
-    fn newer_preview(&self) -> Option<Arc<Preview>> {
+    fn newer_preview(&self) -> Option<Arc<PreviewImage>> {
         let entries = self.folder.join("previews").read_dir().ok()?;
         let with_time = entries.flatten().filter_map(|entry| {
             let path = entry.path();
@@ -457,7 +462,7 @@ impl Watcher {
         // A file that cannot be read is still being written.
         let image = image::open(&path).ok()?.into_rgb8();
         let size = [image.width(), image.height()].map(|side| side as usize);
-        Some(Arc::new(Preview {
+        Some(Arc::new(PreviewImage {
             name,
             size,
             rgb: image.into_raw(),
@@ -466,12 +471,12 @@ impl Watcher {
 }
 
 /// The run's state after its process has exited; `None` while it runs.
-fn exit_state(process: &mut ChildProcess) -> Option<State> {
+fn exit_state(process: &mut ChildProcess) -> Option<RunState> {
     match process.try_wait() {
         Ok(None) => None,
-        Ok(Some(Exit::Success)) => Some(State::Stopped),
-        Ok(Some(Exit::Failure(message))) => Some(State::Failed(message)),
-        Err(error) => Some(State::Failed(error.to_string())),
+        Ok(Some(Exit::Success)) => Some(RunState::Stopped),
+        Ok(Some(Exit::Failure(message))) => Some(RunState::Failed(message)),
+        Err(error) => Some(RunState::Failed(error.to_string())),
     }
 }
 
@@ -492,5 +497,5 @@ fn lock(folder: &Path) -> Result<File> {
 
 #[cfg(test)]
 #[cfg(unix)]
-#[path = "training_tests.rs"]
+#[path = "background_run_tests.rs"]
 mod tests;
