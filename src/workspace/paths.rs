@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use driftless_data::PathError as _;
 use driftless_model::checkpoint::CONFIG;
+use driftless_train::RunLayout;
 
 use crate::{Error, Result};
 
@@ -80,7 +81,7 @@ impl UserPaths {
 
     /// The runs that have been started, newest first.
     pub fn list_runs(&self) -> Vec<PathBuf> {
-        newest_first(&self.runs(), "settings.toml")
+        newest_first(&self.runs(), RunLayout::SETTINGS)
     }
 }
 

@@ -71,8 +71,7 @@ pub fn write_dataset(
 }
 
 fn manifest_line(file: String, seed: u64, episode: &Episode) -> ManifestEpisode {
-    let is_terminal = episode.extras.get("is_terminal");
-    let last = is_terminal.and_then(|extra| extra.values.last());
+    let last = episode.is_terminal().and_then(<[f32]>::last);
     ManifestEpisode {
         file,
         frames: episode.frames(),

@@ -9,8 +9,13 @@ use crate::{Clip, Error, Result};
 
 /// Arrays with a field of their own; all others are extras.
 const STANDARD_ARRAYS: [&str; 5] = ["image", "action", "reward", "is_first", "is_last"];
-/// Stored as an extra, because an [`Episode`] has no field for it.
-const TERMINAL: &str = "is_terminal";
+/// Name of the array `[T]` that is 1 for a frame with which the episode ended by itself, and else 0.
+pub const IS_TERMINAL: &str = "is_terminal";
+/// Name of the array `[T]` that is not 0 for frames that show what a starting clip should show.
+pub const CAN_START: &str = "can_start";
+/// Recordings from before [`CAN_START`] have the position of a ball, `[T, 2]`, NaN where none is in
+/// sight. A starting clip should show it.
+const BALL: &str = "ball";
 
 /// A further array of an episode, converted to f32.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,6 +67,29 @@ impl Episode {
             images: self.images[start * length..end * length].to_vec(),
             actions: self.actions[start..end].to_vec(),
         }
+    }
+
+    /// For every frame, 1 if the episode ended there by itself, else 0; `None` if it was not recorded.
+    pub fn is_terminal(&self) -> Option<&[f32]> {
+        let ends = &self.extras.get(IS_TERMINAL)?.values;
+        (ends.len() == self.frames()).then_some(ends)
+    }
+
+    /// For every frame, whether it shows what a starting clip should show, a ball in play for example;
+    /// `None` if the recording does not tell.
+    pub fn starting_frames(&self) -> Option<Vec<bool>> {
+        let per_frame = |extra: &ExtraArray| extra.values.len() == self.frames();
+        if let Some(flags) = self.extras.get(CAN_START).filter(|extra| per_frame(extra)) {
+            return Some(flags.values.iter().map(|&flag| flag != 0.0).collect());
+        }
+        let ball = self.extras.get(BALL)?;
+        let width = ball.shape.get(1).copied().unwrap_or(1).max(1);
+        let positions = ball.values.chunks_exact(width);
+        Some(
+            positions
+                .map(|position| position.iter().all(|x| x.is_finite()))
+                .collect(),
+        )
     }
 
     fn frame_len(&self) -> usize {
@@ -135,11 +163,11 @@ impl Episode {
         let flags = |f: &dyn Fn(usize) -> bool| (0..t).map(f).collect::<Vec<bool>>();
         file.add("is_first", &[t], &flags(&|i| i == 0))?;
         file.add("is_last", &[t], &flags(&|i| i + 1 == t))?;
-        let terminal = self.extras.get(TERMINAL).map(|extra| &extra.values);
+        let terminal = self.extras.get(IS_TERMINAL).map(|extra| &extra.values);
         let terminal = |i| terminal.and_then(|v| v.get(i)).is_some_and(|&v| v != 0.0);
-        file.add(TERMINAL, &[t], &flags(&terminal))?;
+        file.add(IS_TERMINAL, &[t], &flags(&terminal))?;
         for (name, extra) in &self.extras {
-            if !STANDARD_ARRAYS.contains(&name.as_str()) && name != TERMINAL {
+            if !STANDARD_ARRAYS.contains(&name.as_str()) && name != IS_TERMINAL {
                 file.add(name, &extra.shape, &extra.values)?;
             }
         }
