@@ -375,6 +375,7 @@ fn quit_interrupts_rendering() {
     let (player, open) = fake::gated();
     let sim = spawn(SimOptions {
         player,
+        record: Some("never-written.npz".into()),
         ..options()
     });
     let mut last = next(&sim);
@@ -383,10 +384,12 @@ fn quit_interrupts_rendering() {
         last = step(&sim);
     }
     sim.send(TimelineCommand::RenderEpisode(last.position));
+    // Would go on from a frame in the middle of the rendering.
+    sim.send(PlaybackCommand::Step);
     sim.send(Command::Quit);
     // Lets one of the five frames be rendered, and no more.
     open.send(()).unwrap();
-    sim.finish();
+    assert_eq!(recording(sim).frames(), 6);
     drop(open);
 }
 
