@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use driftless_data::fs::write_json;
+use driftless_data::layout::dataset;
 use driftless_data::staging::StagingFolder;
 use driftless_data::{Episode, ExtraArray};
 use driftless_sim::{SESSION_ARRAYS, Session, recorded_seed};
@@ -45,7 +46,7 @@ pub fn write_dataset(
                 *count += 1;
             }
         }
-        let line = manifest_line(format!("episode_{index:05}.npz"), seed, &episode);
+        let line = manifest_line(dataset::episode(index), seed, &episode);
         episode.write(&staging.path().join(&line.file))?;
         lines.push(line);
     }
@@ -64,22 +65,20 @@ pub fn write_dataset(
             .collect(),
         episodes: lines,
     };
-    write_json(&staging.path().join("manifest.json"), &manifest)?;
-    write_json(&staging.path().join("dataset.json"), &info)?;
+    write_json(&staging.path().join(dataset::MANIFEST), &manifest)?;
+    write_json(&staging.path().join(dataset::INFO), &info)?;
     staging.finish()?;
     Ok(manifest)
 }
 
 fn manifest_line(file: String, seed: u64, episode: &Episode) -> ManifestEpisode {
-    let is_terminal = episode.extras.get("is_terminal");
-    let last = is_terminal.and_then(|extra| extra.values.last());
     ManifestEpisode {
         file,
         frames: episode.frames(),
         policy: "person",
         seed,
         reward: episode.rewards.iter().map(|&r| f64::from(r)).sum(),
-        ended: last.is_some_and(|&ended| ended != 0.0),
+        ended: episode.is_terminal(episode.frames().saturating_sub(1)),
     }
 }
 

@@ -5,12 +5,11 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::npz::{NpyDtype, NpzReader, NpzWriter};
+use crate::layout::array::{ACTION, IMAGE, IS_FIRST, IS_LAST, IS_TERMINAL, REWARD};
 use crate::{Clip, Error, Result};
 
 /// Arrays with a field of their own; all others are extras.
-const STANDARD_ARRAYS: [&str; 5] = ["image", "action", "reward", "is_first", "is_last"];
-/// Stored as an extra, because an [`Episode`] has no field for it.
-const TERMINAL: &str = "is_terminal";
+const STANDARD_ARRAYS: [&str; 5] = [IMAGE, ACTION, REWARD, IS_FIRST, IS_LAST];
 
 /// A further array of an episode, converted to f32.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,6 +63,14 @@ impl Episode {
         }
     }
 
+    /// Whether the episode ended by itself at frame `t`, rather than being cut off. Stored as an extra
+    /// array, because not every source tells.
+    pub fn is_terminal(&self, t: usize) -> bool {
+        let ends = self.extras.get(IS_TERMINAL);
+        ends.and_then(|extra| extra.values.get(t))
+            .is_some_and(|&end| end != 0.0)
+    }
+
     fn frame_len(&self) -> usize {
         self.height * self.width * 3
     }
@@ -80,7 +87,7 @@ impl Episode {
         let (images, [frames, height, width]) = read_images(&mut file)?;
         let actions = read_actions(&mut file, frames)?;
         let names = file.names();
-        let rewards = if names.iter().any(|name| name == "reward") {
+        let rewards = if names.iter().any(|name| name == REWARD) {
             read_rewards(&mut file, frames)?
         } else {
             vec![0.0; frames]
@@ -129,17 +136,15 @@ impl Episode {
             .collect::<std::result::Result<_, _>>()
             .map_err(|_| Error::Argument("an action is above 2147483647".into()))?;
         let mut file = NpzWriter::new(path);
-        file.add("image", &[t, self.height, self.width, 3], &self.images)?;
-        file.add("action", &[t], &actions)?;
-        file.add("reward", &[t], &self.rewards)?;
+        file.add(IMAGE, &[t, self.height, self.width, 3], &self.images)?;
+        file.add(ACTION, &[t], &actions)?;
+        file.add(REWARD, &[t], &self.rewards)?;
         let flags = |f: &dyn Fn(usize) -> bool| (0..t).map(f).collect::<Vec<bool>>();
-        file.add("is_first", &[t], &flags(&|i| i == 0))?;
-        file.add("is_last", &[t], &flags(&|i| i + 1 == t))?;
-        let terminal = self.extras.get(TERMINAL).map(|extra| &extra.values);
-        let terminal = |i| terminal.and_then(|v| v.get(i)).is_some_and(|&v| v != 0.0);
-        file.add(TERMINAL, &[t], &flags(&terminal))?;
+        file.add(IS_FIRST, &[t], &flags(&|i| i == 0))?;
+        file.add(IS_LAST, &[t], &flags(&|i| i + 1 == t))?;
+        file.add(IS_TERMINAL, &[t], &flags(&|i| self.is_terminal(i)))?;
         for (name, extra) in &self.extras {
-            if !STANDARD_ARRAYS.contains(&name.as_str()) && name != TERMINAL {
+            if !STANDARD_ARRAYS.contains(&name.as_str()) && name != IS_TERMINAL {
                 file.add(name, &extra.shape, &extra.values)?;
             }
         }
@@ -149,7 +154,7 @@ impl Episode {
 
 /// Reads `image`; also returns [T, H, W].
 fn read_images(file: &mut NpzReader) -> Result<(Vec<u8>, [usize; 3])> {
-    const NAME: &str = "image";
+    const NAME: &str = IMAGE;
     let array = file.array(NAME)?;
     let &[frames, height, width, 3] = array.shape.as_slice() else {
         return Err(file.error(
@@ -169,7 +174,7 @@ fn read_images(file: &mut NpzReader) -> Result<(Vec<u8>, [usize; 3])> {
 
 /// Reads `action`, one per frame.
 fn read_actions(file: &mut NpzReader, frames: usize) -> Result<Vec<u32>> {
-    const NAME: &str = "action";
+    const NAME: &str = ACTION;
     let array = file.array(NAME)?;
     if matches!(array.dtype, NpyDtype::Float(_)) {
         return Err(file.error(
@@ -199,7 +204,7 @@ fn read_actions(file: &mut NpzReader, frames: usize) -> Result<Vec<u32>> {
 
 /// Reads `reward`, one per frame.
 fn read_rewards(file: &mut NpzReader, frames: usize) -> Result<Vec<f32>> {
-    const NAME: &str = "reward";
+    const NAME: &str = REWARD;
     let array = file.array(NAME)?;
     expect_length(file, NAME, &array.shape, frames)?;
     let dtype = &array.dtype;

@@ -20,7 +20,7 @@ fn episode() -> Episode {
                 },
             ),
             (
-                TERMINAL.to_string(),
+                IS_TERMINAL.to_string(),
                 ExtraArray {
                     shape: vec![4],
                     values: vec![0.0, 0.0, 0.0, 1.0],

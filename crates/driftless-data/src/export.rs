@@ -14,6 +14,7 @@ use super::Episode;
 use super::ffmpeg::Ffmpeg;
 use super::staging::StagingFolder;
 use crate::fs::{replace_file, temporary_file_for};
+use crate::layout::EPISODE_EXTENSION;
 use crate::{Error, PathError as _, Result};
 
 /// Suggested when ffmpeg is missing.
@@ -31,7 +32,7 @@ impl ExportFormat {
     fn from_path(path: &Path) -> Self {
         let extension = path.extension().unwrap_or_default().to_string_lossy();
         match extension.to_ascii_lowercase().as_str() {
-            "npz" => Self::Npz,
+            EPISODE_EXTENSION => Self::Npz,
             "gif" => Self::Gif,
             "mp4" => Self::Mp4,
             _ => Self::PngFolder,

@@ -54,7 +54,7 @@ pub(crate) fn measure(
     let mut kinds: [Vec<(usize, usize)>; 3] = Default::default();
     for (e, episode) in episodes.iter().enumerate() {
         for t in options.context..episode.frames() {
-            let kind = if is_end(episode, t) {
+            let kind = if episode.is_terminal(t) {
                 0
             } else if episode.rewards[t] != 0.0 {
                 1
@@ -80,7 +80,7 @@ pub(crate) fn measure(
             let Some(outcome) = engine.outcome() else {
                 return Ok(None);
             };
-            samples.push((episode.rewards[t], is_end(episode, t), outcome));
+            samples.push((episode.rewards[t], episode.is_terminal(t), outcome));
         }
     }
     let (ended, others): (Vec<_>, Vec<_>) = samples.iter().partition(|(_, ended, _)| *ended);
@@ -96,12 +96,6 @@ pub(crate) fn measure(
         others: others.len(),
         ends_invented: predicted_ends(&others),
     }))
-}
-
-/// Whether frame `t` ends its episode (`is_terminal`).
-fn is_end(episode: &Episode, t: usize) -> bool {
-    let terminal = episode.extras.get("is_terminal");
-    terminal.is_some_and(|extra| extra.values.get(t).is_some_and(|end| *end > 0.0))
 }
 
 fn rewards(samples: &[(f32, bool, Outcome)]) -> Vec<RewardRow> {

@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use driftless_data::Episode;
+use driftless_data::layout::array::{COS, SIN, X, Y};
 use driftless_data::metrics::median;
 use driftless_model::layers::Linear;
 use driftless_model::params::{Init, Params};
@@ -47,7 +48,7 @@ impl Pose {
             let extra = episode.extras.get(name)?;
             (extra.shape == [episode.frames()]).then_some(&extra.values)
         };
-        let (x, y, cos, sin) = (column("x")?, column("y")?, column("cos")?, column("sin")?);
+        let (x, y, cos, sin) = (column(X)?, column(Y)?, column(COS)?, column(SIN)?);
         let poses = (0..episode.frames()).map(|t| Self {
             x: x[t],
             y: y[t],

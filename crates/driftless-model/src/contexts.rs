@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use driftless_data::layout::array::{ACTION, IMAGE};
 use driftless_data::npz::{NpzReader, NpzWriter};
 use driftless_data::{Clip, Error, Result};
 
@@ -15,7 +16,7 @@ use crate::config::WorldConfig;
 pub fn read(path: &Path, world: &WorldConfig) -> Result<Vec<Clip>> {
     let mut file = NpzReader::open(path)?;
     let [height, width] = world.image;
-    let image = file.array("image")?;
+    let image = file.array(IMAGE)?;
     let (count, frames) = match *image.shape.as_slice() {
         [n, t, h, w, 3] if !image.shape.contains(&0) && [h, w] == world.image => (n, t),
         _ => {
@@ -23,21 +24,21 @@ pub fn read(path: &Path, world: &WorldConfig) -> Result<Vec<Clip>> {
                 "shape is {:?}, expected [N, T, {height}, {width}, 3] with N and T at least 1",
                 image.shape
             );
-            return Err(file.error("image", what));
+            return Err(file.error(IMAGE, what));
         }
     };
     let dtype = image.dtype.clone();
     let images = image
         .into_u8()
-        .ok_or_else(|| file.error("image", format!("dtype is {dtype}, expected uint8")))?;
-    let action = file.array("action")?;
+        .ok_or_else(|| file.error(IMAGE, format!("dtype is {dtype}, expected uint8")))?;
+    let action = file.array(ACTION)?;
     if action.shape != [count, frames] {
         let what = format!("shape is {:?}, expected [{count}, {frames}]", action.shape);
-        return Err(file.error("action", what));
+        return Err(file.error(ACTION, what));
     }
     let actions = action.to_i64().ok_or_else(|| {
         let what = format!("dtype is {}, expected int32 or int64", action.dtype);
-        file.error("action", what)
+        file.error(ACTION, what)
     })?;
     let action_count = world.actions.len();
     let actions = actions
@@ -48,7 +49,7 @@ pub fn read(path: &Path, world: &WorldConfig) -> Result<Vec<Clip>> {
                 .filter(|&action| (action as usize) < action_count)
                 .ok_or_else(|| {
                     file.error(
-                        "action",
+                        ACTION,
                         format!(
                             "holds {value}, expected 0 to {}",
                             action_count.saturating_sub(1)
@@ -103,8 +104,8 @@ pub fn write(path: &Path, clips: &[Clip], world: &WorldConfig) -> Result<()> {
     }
     let [height, width] = world.image;
     let mut file = NpzWriter::new(path);
-    file.add("image", &[clips.len(), frames, height, width, 3], &images)?;
-    file.add("action", &[clips.len(), frames], &actions)?;
+    file.add(IMAGE, &[clips.len(), frames, height, width, 3], &images)?;
+    file.add(ACTION, &[clips.len(), frames], &actions)?;
     file.save()
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use driftless_data::layout::is_episode;
 use driftless_data::{ActionSpec, Episode, PathError as _};
 use driftless_engine::{SamplerParams, StageTimes};
 
@@ -89,7 +90,7 @@ pub(super) fn frame(
 /// Returns an error if the file cannot be read, if a line has another form, or if an action is not
 /// among `known`.
 pub fn read_actions(path: &Path, known: &[ActionSpec]) -> Result<Vec<u32>> {
-    if path.extension().is_some_and(|extension| extension == "npz") {
+    if is_episode(path) {
         read_episode_actions(path, known)
     } else {
         read_text_actions(path, known)

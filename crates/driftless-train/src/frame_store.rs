@@ -6,6 +6,7 @@ use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use driftless_data::layout::array::{BALL, IS_TERMINAL};
 use driftless_data::{Clip, Dataset, DatasetInfo, Episode, Error, PathError as _, Result};
 
 /// Actions, rewards and ends of an episode; every vector is [T].
@@ -24,9 +25,9 @@ pub(super) struct EpisodeLabels {
 impl EpisodeLabels {
     fn of(episode: &Episode, start: usize) -> Self {
         let frames = episode.frames();
-        let ends = episode.extras.get("is_terminal");
+        let ends = episode.extras.get(IS_TERMINAL);
         let ends = ends.filter(|extra| extra.values.len() == frames);
-        let ball_visible = episode.extras.get("ball").map(|ball| {
+        let ball_visible = episode.extras.get(BALL).map(|ball| {
             let width = ball.shape.get(1).copied().unwrap_or(1).max(1);
             let positions = ball.values.chunks_exact(width);
             positions

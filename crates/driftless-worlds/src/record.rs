@@ -9,6 +9,8 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use driftless_data::fs::write_json;
+use driftless_data::layout::array::IS_TERMINAL;
+use driftless_data::layout::dataset;
 use driftless_data::staging::StagingFolder;
 use driftless_data::{Episode, ExtraArray, interrupt};
 
@@ -144,8 +146,8 @@ fn write_all(
         action_share: counts.iter().map(|&n| n as f64 / frames as f64).collect(),
         episodes: lines,
     };
-    write_json(&folder.join("manifest.json"), &manifest)?;
-    write_json(&folder.join("dataset.json"), &info)?;
+    write_json(&folder.join(dataset::MANIFEST), &manifest)?;
+    write_json(&folder.join(dataset::INFO), &info)?;
     Ok(manifest)
 }
 
@@ -175,7 +177,7 @@ fn play(plan: &RecordingPlan, index: usize) -> Result<(Episode, ManifestEpisode)
         append(&mut episode, simulator.as_ref(), action);
     }
     let line = ManifestEpisode {
-        file: format!("episode_{index:05}.npz"),
+        file: dataset::episode(index),
         frames: episode.frames(),
         policy: policy.name(),
         seed,
@@ -190,7 +192,7 @@ fn append(episode: &mut Episode, simulator: &dyn Simulator, action: u32) {
     episode.images.extend_from_slice(simulator.image());
     episode.actions.push(action);
     episode.rewards.push(simulator.reward());
-    let ended = ("is_terminal", vec![f32::from(simulator.ended())]);
+    let ended = (IS_TERMINAL, vec![f32::from(simulator.ended())]);
     for (name, values) in simulator.state().into_iter().chain([ended]) {
         let mut shape = vec![0];
         if values.len() > 1 {

@@ -27,6 +27,8 @@ use self::frame_resampler::FrameResampler;
 use super::staging::StagingFolder;
 use super::{DatasetInfo, Episode, ExtraArray};
 use crate::fs::write_json;
+use crate::layout::array::IS_TERMINAL;
+use crate::layout::dataset;
 use crate::{Error, PathError as _, Result, interrupt};
 
 pub use self::import_report::{ActionCount, ImportReport, ImportedEpisode};
@@ -169,8 +171,8 @@ pub fn run(
         actions: map.actions(),
     };
     report.name_actions(&info.actions);
-    write_json(&folder.path().join("dataset.json"), &info)?;
-    write_json(&folder.path().join("manifest.json"), &report)?;
+    write_json(&folder.path().join(dataset::INFO), &info)?;
+    write_json(&folder.path().join(dataset::MANIFEST), &report)?;
     folder.finish()?;
     Ok(report)
 }
@@ -292,7 +294,7 @@ fn convert_episode(
         let mut values = vec![0.0; steps + 1];
         values[steps] = 1.0;
         let shape = vec![steps + 1];
-        extras.insert("is_terminal".to_string(), ExtraArray { shape, values });
+        extras.insert(IS_TERMINAL.to_string(), ExtraArray { shape, values });
     }
     Ok(Episode {
         height,
