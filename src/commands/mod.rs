@@ -66,7 +66,7 @@ fn export(episode: &Episode, out: &Path, scale: u32, fps: f32) -> Result<()> {
     let bar = bar(episode.frames() as u64, "frames written");
     let mut watch = |done| {
         bar.set_position(done as u64);
-        !driftless_data::interrupt::requested()
+        !interrupt::requested()
     };
     export::write_with_progress(episode, out, scale, fps, &mut watch)?;
     bar.finish_and_clear();

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use driftless_data::PathError as _;
 use driftless_data::layout::{dataset, is_episode, is_partial};
 use driftless_model::checkpoint::CONFIG;
+use driftless_train::RunLayout;
 
 use crate::{Error, Result};
 
@@ -81,7 +82,7 @@ impl UserPaths {
 
     /// The runs that have been started, newest first.
     pub fn list_runs(&self) -> Vec<PathBuf> {
-        newest_first(&self.runs(), "settings.toml")
+        newest_first(&self.runs(), RunLayout::SETTINGS)
     }
 }
 

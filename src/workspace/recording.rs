@@ -72,13 +72,14 @@ pub fn write_dataset(
 }
 
 fn manifest_line(file: String, seed: u64, episode: &Episode) -> ManifestEpisode {
+    let last = episode.is_terminal().and_then(<[f32]>::last);
     ManifestEpisode {
         file,
         frames: episode.frames(),
         policy: "person",
         seed,
         reward: episode.rewards.iter().map(|&r| f64::from(r)).sum(),
-        ended: episode.is_terminal(episode.frames().saturating_sub(1)),
+        ended: last.is_some_and(|&ended| ended != 0.0),
     }
 }
 

@@ -65,6 +65,8 @@ fn card(checkpoint: &Path) -> Option<CheckpointCard> {
 
 #[cfg(test)]
 mod tests {
+    use driftless_train::RunLayout;
+
     use super::*;
 
     fn pong() -> PathBuf {
@@ -91,7 +93,7 @@ mod tests {
         assert_eq!(CheckpointCard::read(&saved), CheckpointCard::read(&pong()));
 
         let run = root.path().join("run");
-        let checkpoint = run.join("checkpoint");
+        let checkpoint = RunLayout::new(&run).checkpoint();
         std::fs::create_dir_all(&checkpoint).unwrap();
         for file in [CONFIG, TOKENIZER, DYNAMICS, CONTEXTS] {
             std::fs::copy(pong().join(file), checkpoint.join(file)).unwrap();

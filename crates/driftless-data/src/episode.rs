@@ -5,7 +5,9 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::npz::{NpyDtype, NpzReader, NpzWriter};
-use crate::layout::array::{ACTION, IMAGE, IS_FIRST, IS_LAST, IS_TERMINAL, REWARD};
+use crate::layout::array::{
+    ACTION, BALL, CAN_START, IMAGE, IS_FIRST, IS_LAST, IS_TERMINAL, REWARD,
+};
 use crate::{Clip, Error, Result};
 
 /// Arrays with a field of their own; all others are extras.
@@ -63,12 +65,28 @@ impl Episode {
         }
     }
 
-    /// Whether the episode ended by itself at frame `t`, rather than being cut off. Stored as an extra
-    /// array, because not every source tells.
-    pub fn is_terminal(&self, t: usize) -> bool {
-        let ends = self.extras.get(IS_TERMINAL);
-        ends.and_then(|extra| extra.values.get(t))
-            .is_some_and(|&end| end != 0.0)
+    /// For every frame, 1 if the episode ended there by itself, else 0; `None` if it was not recorded.
+    pub fn is_terminal(&self) -> Option<&[f32]> {
+        let ends = &self.extras.get(IS_TERMINAL)?.values;
+        (ends.len() == self.frames()).then_some(ends)
+    }
+
+    /// For every frame, whether it shows what a starting clip should show, a ball in play for example;
+    /// `None` if the recording does not tell. Recordings from before [`CAN_START`] tell if they have the
+    /// position of a ball: it should be in sight.
+    pub fn starting_frames(&self) -> Option<Vec<bool>> {
+        let per_frame = |extra: &ExtraArray| extra.values.len() == self.frames();
+        if let Some(flags) = self.extras.get(CAN_START).filter(|extra| per_frame(extra)) {
+            return Some(flags.values.iter().map(|&flag| flag != 0.0).collect());
+        }
+        let ball = self.extras.get(BALL)?;
+        let width = ball.shape.get(1).copied().unwrap_or(1).max(1);
+        let positions = ball.values.chunks_exact(width);
+        Some(
+            positions
+                .map(|position| position.iter().all(|x| x.is_finite()))
+                .collect(),
+        )
     }
 
     fn frame_len(&self) -> usize {
@@ -142,7 +160,9 @@ impl Episode {
         let flags = |f: &dyn Fn(usize) -> bool| (0..t).map(f).collect::<Vec<bool>>();
         file.add(IS_FIRST, &[t], &flags(&|i| i == 0))?;
         file.add(IS_LAST, &[t], &flags(&|i| i + 1 == t))?;
-        file.add(IS_TERMINAL, &[t], &flags(&|i| self.is_terminal(i)))?;
+        let terminal = self.extras.get(IS_TERMINAL).map(|extra| &extra.values);
+        let terminal = |i| terminal.and_then(|v| v.get(i)).is_some_and(|&v| v != 0.0);
+        file.add(IS_TERMINAL, &[t], &flags(&terminal))?;
         for (name, extra) in &self.extras {
             if !STANDARD_ARRAYS.contains(&name.as_str()) && name != IS_TERMINAL {
                 file.add(name, &extra.shape, &extra.values)?;

@@ -45,6 +45,8 @@ pub mod array {
     pub const IS_LAST: &str = "is_last";
     /// Whether the episode ended by itself at this frame, rather than being cut off.
     pub const IS_TERMINAL: &str = "is_terminal";
+    /// Whether the frame shows what a starting clip should show; optional.
+    pub const CAN_START: &str = "can_start";
 
     /// Ground truth of a game with a ball: its x and y in pixels, NaN while it is not visible.
     pub const BALL: &str = "ball";

@@ -7,7 +7,6 @@
 //! - [`fs`]: files that appear complete or not at all.
 //! - [`contact_sheet`]: frames side by side, as PNG files.
 //! - [`metrics`]: PSNR, SSIM, means.
-//! - [`interrupt`]: a request to stop.
 //! - [`export`]: episodes as GIF, MP4, PNG or `.npz`.
 //! - [`media`]: frames from an image, a GIF or a video.
 //! - [`import`]: recordings in other formats, converted to a dataset.
@@ -25,7 +24,6 @@ mod ffmpeg;
 pub mod fs;
 pub mod import;
 pub mod info;
-pub mod interrupt;
 pub mod layout;
 pub mod media;
 pub mod metrics;

@@ -7,7 +7,7 @@ use driftless_data::metrics::{fraction, mean};
 use driftless_engine::rollout::evenly_spaced;
 use driftless_engine::{Engine, Outcome, SamplerParams};
 
-use super::report::{EvalOptions, EvalProgress};
+use super::options::{EvalOptions, EvalProgress};
 use crate::Result;
 
 /// Most frames of each kind: ending, rewarded, neither.
@@ -54,7 +54,7 @@ pub(crate) fn measure(
     let mut kinds: [Vec<(usize, usize)>; 3] = Default::default();
     for (e, episode) in episodes.iter().enumerate() {
         for t in options.context..episode.frames() {
-            let kind = if episode.is_terminal(t) {
+            let kind = if is_end(episode, t) {
                 0
             } else if episode.rewards[t] != 0.0 {
                 1
@@ -80,7 +80,7 @@ pub(crate) fn measure(
             let Some(outcome) = engine.outcome() else {
                 return Ok(None);
             };
-            samples.push((episode.rewards[t], episode.is_terminal(t), outcome));
+            samples.push((episode.rewards[t], is_end(episode, t), outcome));
         }
     }
     let (ended, others): (Vec<_>, Vec<_>) = samples.iter().partition(|(_, ended, _)| *ended);
@@ -96,6 +96,13 @@ pub(crate) fn measure(
         others: others.len(),
         ends_invented: predicted_ends(&others),
     }))
+}
+
+/// Whether frame `t` ends its episode (`is_terminal`).
+fn is_end(episode: &Episode, t: usize) -> bool {
+    let ends = episode.is_terminal();
+    ends.and_then(|ends| ends.get(t))
+        .is_some_and(|&end| end > 0.0)
 }
 
 fn rewards(samples: &[(f32, bool, Outcome)]) -> Vec<RewardRow> {

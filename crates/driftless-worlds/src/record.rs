@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -12,7 +13,7 @@ use driftless_data::fs::write_json;
 use driftless_data::layout::array::IS_TERMINAL;
 use driftless_data::layout::dataset;
 use driftless_data::staging::StagingFolder;
-use driftless_data::{Episode, ExtraArray, interrupt};
+use driftless_data::{Episode, ExtraArray};
 
 use super::{Policy, PolicyAgent, Simulator, SimulatorKind};
 use crate::{Error, Result};
@@ -79,15 +80,16 @@ pub struct RecordingManifest {
 }
 
 /// Records into `out`, a new or empty folder. If recording fails, the folder is not created.
-/// Calls `tick` with the number of frames of each finished episode.
+/// Calls `tick` with the number of frames of each finished episode, from several threads; it cancels
+/// the recording by returning `false`.
 ///
 /// # Errors
 /// Returns an error if the plan has no frames or episodes of fewer than 2, if `out` is not empty, if
-/// it cannot be written, or if the user interrupts ([`interrupt::request`]).
+/// it cannot be written, or if `tick` cancels ([`driftless_data::Error::Interrupted`]).
 pub fn record(
     plan: &RecordingPlan,
     out: &Path,
-    tick: &(dyn Fn(usize) + Sync),
+    tick: &(dyn Fn(usize) -> bool + Sync),
 ) -> Result<RecordingManifest> {
     if plan.frames == 0 || plan.episode_frames < 2 {
         return Err(Error::Argument(format!(
@@ -104,11 +106,12 @@ pub fn record(
 fn write_all(
     plan: &RecordingPlan,
     folder: &Path,
-    tick: &(dyn Fn(usize) + Sync),
+    tick: &(dyn Fn(usize) -> bool + Sync),
 ) -> Result<RecordingManifest> {
     let info = plan.world.open(0).info();
     let mut lines: Vec<ManifestEpisode> = Vec::new();
     let mut counts = vec![0_usize; info.actions.len()];
+    let cancelled = AtomicBool::new(false);
     let total = |lines: &[ManifestEpisode]| lines.iter().map(|line| line.frames).sum::<usize>();
     while total(&lines) < plan.frames {
         // Enough if none ends early; otherwise the loop records more.
@@ -117,12 +120,15 @@ fn write_all(
         let more: Vec<Result<(ManifestEpisode, Vec<u32>)>> = (first..first + missing)
             .into_par_iter()
             .map(|index| {
-                if interrupt::requested() {
+                if cancelled.load(Ordering::Relaxed) {
                     return Err(driftless_data::Error::Interrupted.into());
                 }
                 let (episode, line) = play(plan, index)?;
                 episode.write(&folder.join(&line.file))?;
-                tick(line.frames);
+                if !tick(line.frames) {
+                    cancelled.store(true, Ordering::Relaxed);
+                    return Err(driftless_data::Error::Interrupted.into());
+                }
                 Ok((line, episode.actions))
             })
             .collect();

@@ -305,7 +305,7 @@ mod tests {
             frames: 30,
             episode_frames,
         };
-        record(&plan, &data, &|_| {}).unwrap();
+        record(&plan, &data, &|_| true).unwrap();
         let notify: Notify = Arc::new(|| {});
         let mut setup = SetupStep::new(data, None, &notify).unwrap();
         while matches!(setup.dataset, DatasetState::Reading(_)) {

@@ -5,6 +5,7 @@
 //! The centre of pixel i is at i.
 
 mod breakout;
+pub(crate) mod edit;
 mod pong;
 
 use driftless_data::Episode;
@@ -12,6 +13,9 @@ use driftless_data::layout::array::{BALL, ENEMY_Y, PLAYER_X, PLAYER_Y};
 
 /// Height and width of the frames that the detectors expect.
 pub const SIZE: [usize; 2] = [64, 64];
+
+/// Largest distance of a ball that counts as correct from the true one, in pixels.
+pub(crate) const BALL_TOLERANCE: f64 = 2.0;
 
 /// Coverage by a ball below this is noise.
 const BALL_NOISE: f32 = 0.1;
