@@ -99,7 +99,7 @@ impl IncludedWorlds {
     /// Returns an error if the world is missing or cannot be unpacked.
     pub fn default_world(&self) -> Result<PathBuf> {
         self.folder(DEFAULT_WORLD)?.ok_or_else(|| {
-            Error::Argument(format!(
+            Error::Config(format!(
                 "no included world found ({CHECKPOINTS}/{DEFAULT_WORLD}): name a checkpoint folder with --checkpoint"
             ))
         })

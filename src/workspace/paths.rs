@@ -38,7 +38,7 @@ impl UserPaths {
             .or_else(|| from_variable().map(PathBuf::from))
             .or_else(from_platform);
         root.map(|root| Self { root }).ok_or_else(|| {
-            Error::Argument(format!(
+            Error::Config(format!(
                 "this system has no folder for user data: name one in {HOME_VARIABLE}"
             ))
         })

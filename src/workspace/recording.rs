@@ -12,7 +12,7 @@ use driftless_sim::{SESSION_ARRAYS, Session, recorded_seed};
 use driftless_worlds::SimulatorKind;
 use driftless_worlds::record::{MANIFEST_VERSION, ManifestEpisode, RecordingManifest};
 
-use crate::{Error, Result};
+use crate::Result;
 
 /// Frames of the shortest episode to keep: one action needs the frames before and after it.
 const MIN_FRAMES: usize = 2;
@@ -33,7 +33,7 @@ pub fn write_dataset(
     ranges.retain(|range| range.len() >= MIN_FRAMES);
     if ranges.is_empty() {
         let what = "the recording is empty: expected at least one frame after a start";
-        return Err(Error::Argument(what.into()));
+        return Err(driftless_data::Error::Empty(what.into()).into());
     }
     let info = world.open(0).info();
     let staging = StagingFolder::new(out)?;

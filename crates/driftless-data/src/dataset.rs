@@ -284,7 +284,7 @@ mod tests {
         ];
         let text = error_text(&folder(Some(INFO), &episodes));
         assert!(
-            text.contains("b.npz: array `{IMAGE}`: frames are 4×2"),
+            text.contains("b.npz: array `image`: frames are 4×2"),
             "{text}"
         );
         assert!(text.contains("has 2×4"), "{text}");

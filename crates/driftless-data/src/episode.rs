@@ -8,7 +8,7 @@ use super::npz::{NpyDtype, NpzReader, NpzWriter};
 use crate::layout::array::{
     ACTION, BALL, CAN_START, IMAGE, IS_FIRST, IS_LAST, IS_TERMINAL, REWARD,
 };
-use crate::{Clip, Error, Result};
+use crate::{Clip, Error, PathError as _, Result};
 
 /// Arrays with a field of their own; all others are extras.
 const STANDARD_ARRAYS: [&str; 5] = [IMAGE, ACTION, REWARD, IS_FIRST, IS_LAST];
@@ -152,7 +152,7 @@ impl Episode {
             .iter()
             .map(|&action| i32::try_from(action))
             .collect::<std::result::Result<_, _>>()
-            .map_err(|_| Error::Argument("an action is above 2147483647".into()))?;
+            .map_err(|_| Error::invalid(path, "an action is above 2147483647"))?;
         let mut file = NpzWriter::new(path);
         file.add(IMAGE, &[t, self.height, self.width, 3], &self.images)?;
         file.add(ACTION, &[t], &actions)?;

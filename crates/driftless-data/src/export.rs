@@ -72,7 +72,7 @@ pub fn write_with_progress(
         return Err(Error::Argument(what));
     }
     if episode.frames() == 0 {
-        return Err(Error::Argument("the episode has no frames".into()));
+        return Err(Error::Empty("the episode has no frames".into()));
     }
     let mut frames = FrameExport {
         episode,
@@ -147,7 +147,7 @@ fn enlarged_frame(episode: &Episode, t: usize, scale: u32) -> Result<RgbImage> {
     let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
     let (width, height) = (side(episode.width), side(episode.height));
     let frame = RgbImage::from_raw(width, height, episode.frame(t).to_vec())
-        .ok_or_else(|| Error::Argument(format!("frame {t} is not {height}×{width} RGB")))?;
+        .ok_or_else(|| Error::Shape(format!("frame {t} is not {height}×{width} RGB")))?;
     let enlarged = width.checked_mul(scale).zip(height.checked_mul(scale));
     match enlarged {
         Some((w, h)) if scale >= 1 && w.max(h) <= MAX_SIDE => {

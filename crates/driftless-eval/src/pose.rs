@@ -113,7 +113,7 @@ impl PoseProbe {
     /// Returns an error if an episode has no poses, if the frames' sides are not multiples of 16
     /// pixels, or if the episodes differ in frame size.
     pub fn train(episodes: &[Episode], steps: usize, seed: u64) -> Result<Self> {
-        let needs = |what: &str| Error::Argument(format!("the pose probe needs {what}"));
+        let needs = |what: &str| Error::Episodes(format!("the pose probe needs {what}"));
         let first = episodes.first().ok_or_else(|| needs("an episode"))?;
         let size = [first.height, first.width];
         if size.iter().any(|side| side % BLOCKS != 0) {
@@ -199,7 +199,7 @@ impl PoseProbe {
     pub fn read(&self, images: &[u8]) -> Result<Vec<Pose>> {
         let len = self.size[0] * self.size[1] * 3;
         if !images.len().is_multiple_of(len) {
-            return Err(Error::Argument(format!(
+            return Err(Error::Shape(format!(
                 "the frames have {} bytes, the pose probe expects a multiple of {len}",
                 images.len()
             )));

@@ -76,14 +76,14 @@ pub fn read(path: &Path, world: &WorldConfig) -> Result<Vec<Clip>> {
 pub fn write(path: &Path, clips: &[Clip], world: &WorldConfig) -> Result<()> {
     let frames = clips.first().map_or(0, Clip::frames);
     if frames == 0 {
-        return Err(Error::Argument(
+        return Err(Error::Empty(
             "no starting contexts to write, expected at least one of at least one frame".into(),
         ));
     }
     let (mut images, mut actions) = (Vec::new(), Vec::new());
     for (index, clip) in clips.iter().enumerate() {
         if clip.frames() != frames || clip.images.len() != frames * world.image_len() {
-            return Err(Error::Argument(format!(
+            return Err(Error::Shape(format!(
                 "starting context {index} has {} actions and {} bytes of frames, expected {frames} and {}",
                 clip.frames(),
                 clip.images.len(),

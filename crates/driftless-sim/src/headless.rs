@@ -29,7 +29,7 @@ pub fn play(
     let mut record = |player: &mut dyn Player, number, action| {
         let frame = frame(player, number, start, action, params)?;
         match session.append(&frame, player)? {
-            Some(full) => Err(Error::Argument(full)),
+            Some(full) => Err(Error::Full(full)),
             None => Ok(()),
         }
     };

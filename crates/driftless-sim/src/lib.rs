@@ -320,7 +320,7 @@ impl SimThread {
         let thread = std::thread::Builder::new()
             .name("world-model".into())
             .spawn(move || thread::run(&options, session, &ports))
-            .map_err(|e| Error::Device(format!("cannot start the world-model thread: {e}")))?;
+            .map_err(|e| Error::Thread(format!("cannot start the world-model thread: {e}")))?;
         Ok(Self {
             commands,
             frames,
