@@ -100,7 +100,8 @@ pub fn run(args: Args) -> Result<()> {
         max_minutes: args.max_minutes,
         seed: args.seed,
     };
-    let outcome = driftless_train::run(&options, &mut TerminalProgress::default())?;
+    let outcome = driftless_train::run(&options, &mut TerminalProgress::default())
+        .map_err(|error| super::about(&options.data, error))?;
     if outcome == TrainOutcome::Stopped {
         eprintln!("stopped and saved; continue with --resume");
     }

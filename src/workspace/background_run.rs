@@ -199,7 +199,7 @@ impl BackgroundRun {
         let thread = std::thread::Builder::new()
             .name("training".into())
             .spawn(move || watcher.run(&inbox))
-            .map_err(|e| Error::Device(format!("cannot start a thread: {e}")))?;
+            .map_err(Error::no_thread)?;
         Ok(Self {
             folder,
             note,
@@ -309,7 +309,7 @@ fn initial_settings(path: Option<&Path>) -> Result<String> {
         let value = toml::Value::Float(MINUTES);
         table.entry(key).or_insert(value);
     }
-    toml::to_string(&table).map_err(|e| Error::Argument(e.to_string()))
+    Ok(toml::to_string(&table).map_err(|e| driftless_data::Error::encode("TOML", e))?)
 }
 
 /// The state of the watching thread.

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use driftless_data::PathError as _;
 use driftless_data::fs::write_json;
+use driftless_data::layout::checkpoint::CARD;
 use driftless_data::staging::StagingFolder;
 use driftless_model::checkpoint::{CONFIG, CONTEXTS, DYNAMICS, TOKENIZER, read_config};
 
 use super::background_run::BackgroundRun;
-use super::library::{CARD, CheckpointCard};
+use super::library::CheckpointCard;
 use super::paths::{UserPaths, folder_name};
 use crate::{Error, Result};
 

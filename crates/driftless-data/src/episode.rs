@@ -5,17 +5,13 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::npz::{NpyDtype, NpzReader, NpzWriter};
-use crate::{Clip, Error, Result};
+use crate::layout::array::{
+    ACTION, BALL, CAN_START, IMAGE, IS_FIRST, IS_LAST, IS_TERMINAL, REWARD,
+};
+use crate::{Clip, Error, PathError as _, Result};
 
 /// Arrays with a field of their own; all others are extras.
-const STANDARD_ARRAYS: [&str; 5] = ["image", "action", "reward", "is_first", "is_last"];
-/// Name of the array `[T]` that is 1 for a frame with which the episode ended by itself, and else 0.
-pub const IS_TERMINAL: &str = "is_terminal";
-/// Name of the array `[T]` that is not 0 for frames that show what a starting clip should show.
-pub const CAN_START: &str = "can_start";
-/// Recordings from before [`CAN_START`] have the position of a ball, `[T, 2]`, NaN where none is in
-/// sight. A starting clip should show it.
-const BALL: &str = "ball";
+const STANDARD_ARRAYS: [&str; 5] = [IMAGE, ACTION, REWARD, IS_FIRST, IS_LAST];
 
 /// A further array of an episode, converted to f32.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,7 +72,8 @@ impl Episode {
     }
 
     /// For every frame, whether it shows what a starting clip should show, a ball in play for example;
-    /// `None` if the recording does not tell.
+    /// `None` if the recording does not tell. Recordings from before [`CAN_START`] tell if they have the
+    /// position of a ball: it should be in sight.
     pub fn starting_frames(&self) -> Option<Vec<bool>> {
         let per_frame = |extra: &ExtraArray| extra.values.len() == self.frames();
         if let Some(flags) = self.extras.get(CAN_START).filter(|extra| per_frame(extra)) {
@@ -108,7 +105,7 @@ impl Episode {
         let (images, [frames, height, width]) = read_images(&mut file)?;
         let actions = read_actions(&mut file, frames)?;
         let names = file.names();
-        let rewards = if names.iter().any(|name| name == "reward") {
+        let rewards = if names.iter().any(|name| name == REWARD) {
             read_rewards(&mut file, frames)?
         } else {
             vec![0.0; frames]
@@ -155,14 +152,14 @@ impl Episode {
             .iter()
             .map(|&action| i32::try_from(action))
             .collect::<std::result::Result<_, _>>()
-            .map_err(|_| Error::Argument("an action is above 2147483647".into()))?;
+            .map_err(|_| Error::invalid(path, "an action is above 2147483647"))?;
         let mut file = NpzWriter::new(path);
-        file.add("image", &[t, self.height, self.width, 3], &self.images)?;
-        file.add("action", &[t], &actions)?;
-        file.add("reward", &[t], &self.rewards)?;
+        file.add(IMAGE, &[t, self.height, self.width, 3], &self.images)?;
+        file.add(ACTION, &[t], &actions)?;
+        file.add(REWARD, &[t], &self.rewards)?;
         let flags = |f: &dyn Fn(usize) -> bool| (0..t).map(f).collect::<Vec<bool>>();
-        file.add("is_first", &[t], &flags(&|i| i == 0))?;
-        file.add("is_last", &[t], &flags(&|i| i + 1 == t))?;
+        file.add(IS_FIRST, &[t], &flags(&|i| i == 0))?;
+        file.add(IS_LAST, &[t], &flags(&|i| i + 1 == t))?;
         let terminal = self.extras.get(IS_TERMINAL).map(|extra| &extra.values);
         let terminal = |i| terminal.and_then(|v| v.get(i)).is_some_and(|&v| v != 0.0);
         file.add(IS_TERMINAL, &[t], &flags(&terminal))?;
@@ -177,7 +174,7 @@ impl Episode {
 
 /// Reads `image`; also returns [T, H, W].
 fn read_images(file: &mut NpzReader) -> Result<(Vec<u8>, [usize; 3])> {
-    const NAME: &str = "image";
+    const NAME: &str = IMAGE;
     let array = file.array(NAME)?;
     let &[frames, height, width, 3] = array.shape.as_slice() else {
         return Err(file.error(
@@ -197,7 +194,7 @@ fn read_images(file: &mut NpzReader) -> Result<(Vec<u8>, [usize; 3])> {
 
 /// Reads `action`, one per frame.
 fn read_actions(file: &mut NpzReader, frames: usize) -> Result<Vec<u32>> {
-    const NAME: &str = "action";
+    const NAME: &str = ACTION;
     let array = file.array(NAME)?;
     if matches!(array.dtype, NpyDtype::Float(_)) {
         return Err(file.error(
@@ -227,7 +224,7 @@ fn read_actions(file: &mut NpzReader, frames: usize) -> Result<Vec<u32>> {
 
 /// Reads `reward`, one per frame.
 fn read_rewards(file: &mut NpzReader, frames: usize) -> Result<Vec<f32>> {
-    const NAME: &str = "reward";
+    const NAME: &str = REWARD;
     let array = file.array(NAME)?;
     expect_length(file, NAME, &array.shape, frames)?;
     let dtype = &array.dtype;

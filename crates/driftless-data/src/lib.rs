@@ -1,5 +1,6 @@
 //! Episodes, datasets and starting contexts on disk.
 //!
+//! - [`layout`]: the names of files and arrays.
 //! - [`npz`]: NumPy's `.npz` archives, read without trusting any header.
 //! - [`episode`]: one recorded episode: frames and the actions that led to them.
 //! - [`dataset`]: a folder of episodes with a `dataset.json`.
@@ -23,6 +24,7 @@ mod ffmpeg;
 pub mod fs;
 pub mod import;
 pub mod info;
+pub mod layout;
 pub mod media;
 pub mod metrics;
 pub mod npz;

@@ -127,18 +127,18 @@ fn check_dataset(engine: &dyn Engine, dataset: &Dataset) -> Result<()> {
     };
     let (expected, found) = (names(&world.actions), names(&dataset.info.actions));
     if expected != found {
-        return Err(Error::Argument(format!(
+        return Err(Error::Episodes(format!(
             "the dataset's actions are {found:?}, expected {expected:?} as in the world"
         )));
     }
     if world.image != dataset.info.image {
-        return Err(Error::Argument(format!(
+        return Err(Error::Episodes(format!(
             "the dataset's frames are {:?} pixels, expected {:?} (height, width) as in the world",
             dataset.info.image, world.image
         )));
     }
     if dataset.episodes.is_empty() {
-        return Err(Error::Argument(
+        return Err(Error::Episodes(
             "the dataset has no episodes, expected at least one .npz file".to_owned(),
         ));
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use driftless_data::episode::IS_TERMINAL;
+use driftless_data::layout::array::IS_TERMINAL;
 use driftless_data::{Clip, Episode, ExtraArray};
 
 use super::columns::{ENGINE, WORLD};

@@ -122,7 +122,7 @@ impl<'a> DynamicsTask<'a> {
         let (outputs, _) = self.forward(batch, &[copy])?;
         let output = outputs
             .first()
-            .ok_or_else(|| Error::Argument("no prediction".into()))?;
+            .ok_or_else(|| Error::Internal("no prediction"))?;
         Ok(self.objective.clean(output, &copy.z, &copy.tau)?)
     }
 
@@ -244,7 +244,7 @@ impl Task for DynamicsTask<'_> {
                 None => part,
             });
         }
-        let loss = loss.ok_or_else(|| Error::Argument("dynamics.noised_copies is 0".into()))?;
+        let loss = loss.ok_or_else(|| Error::Internal("dynamics.noised_copies is 0"))?;
         let loss = (loss / self.settings.noised_copies as f64)?;
         let metrics = match (outputs.first(), copies.first()) {
             (Some(output), Some(copy)) => {

@@ -233,7 +233,7 @@ impl ByteStore {
 }
 
 fn out_of_range() -> Error {
-    Error::Argument("the frame index is out of range".into())
+    Error::Shape("the frame index is out of range".into())
 }
 
 #[cfg(unix)]

@@ -73,7 +73,7 @@ fn compare(
         let episode = store
             .episodes
             .get(window.episode)
-            .ok_or_else(|| Error::Argument("the episode index is out of range".into()))?;
+            .ok_or_else(|| Error::Internal("the episode index is out of range"))?;
         let start = window.start + before;
         rows.push(frames(store, episode, start)?);
         rows.push(predict(episode, start)?);

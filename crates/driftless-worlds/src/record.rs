@@ -9,8 +9,9 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use driftless_data::episode::IS_TERMINAL;
 use driftless_data::fs::write_json;
+use driftless_data::layout::array::IS_TERMINAL;
+use driftless_data::layout::dataset;
 use driftless_data::staging::StagingFolder;
 use driftless_data::{Episode, ExtraArray};
 
@@ -150,8 +151,8 @@ fn write_all(
         action_share: counts.iter().map(|&n| n as f64 / frames as f64).collect(),
         episodes: lines,
     };
-    write_json(&folder.join("manifest.json"), &manifest)?;
-    write_json(&folder.join("dataset.json"), &info)?;
+    write_json(&folder.join(dataset::MANIFEST), &manifest)?;
+    write_json(&folder.join(dataset::INFO), &info)?;
     Ok(manifest)
 }
 
@@ -181,7 +182,7 @@ fn play(plan: &RecordingPlan, index: usize) -> Result<(Episode, ManifestEpisode)
         append(&mut episode, simulator.as_ref(), action);
     }
     let line = ManifestEpisode {
-        file: format!("episode_{index:05}.npz"),
+        file: dataset::episode(index),
         frames: episode.frames(),
         policy: policy.name(),
         seed,

@@ -9,6 +9,7 @@ use eframe::egui::{
 };
 
 use driftless_data::import::ImportFormat;
+use driftless_data::layout::dataset;
 use driftless_model::checkpoint::CONFIG;
 use driftless_train::RunLayout;
 use driftless_worlds::SimulatorKind;
@@ -115,7 +116,7 @@ impl SourceStep {
 
     /// Recognises a dropped file or folder; anything else is put into the import field.
     pub fn dropped(&mut self, path: &Path) -> Option<StepAction> {
-        if path.join("dataset.json").is_file() {
+        if path.join(dataset::INFO).is_file() {
             return Some(StepAction::Data(path.to_path_buf()));
         }
         if RunLayout::new(path).is_run() {

@@ -24,10 +24,11 @@ use serde::Serialize;
 
 use self::actions::{ActionMap, RawAction, merge_actions};
 use self::frame_resampler::FrameResampler;
-use super::episode::IS_TERMINAL;
 use super::staging::StagingFolder;
 use super::{DatasetInfo, Episode, ExtraArray};
 use crate::fs::write_json;
+use crate::layout::array::IS_TERMINAL;
+use crate::layout::dataset;
 use crate::{Error, PathError as _, Result};
 
 pub use self::import_report::{ActionCount, ImportReport, ImportedEpisode};
@@ -171,8 +172,8 @@ pub fn run(
         actions: map.actions(),
     };
     report.name_actions(&info.actions);
-    write_json(&folder.path().join("dataset.json"), &info)?;
-    write_json(&folder.path().join("manifest.json"), &report)?;
+    write_json(&folder.path().join(dataset::INFO), &info)?;
+    write_json(&folder.path().join(dataset::MANIFEST), &report)?;
     folder.finish()?;
     Ok(report)
 }

@@ -9,6 +9,7 @@ pub(crate) mod edit;
 mod pong;
 
 use driftless_data::Episode;
+use driftless_data::layout::array::{BALL, ENEMY_Y, PLAYER_X, PLAYER_Y};
 
 /// Height and width of the frames that the detectors expect.
 pub const SIZE: [usize; 2] = [64, 64];
@@ -43,12 +44,12 @@ impl Game {
     /// `player_y` and `enemy_y`, or with `player_x`.
     pub fn of(episode: &Episode) -> Option<Self> {
         let has = |name: &str| episode.extras.contains_key(name);
-        if [episode.height, episode.width] != SIZE || !has("ball") {
+        if [episode.height, episode.width] != SIZE || !has(BALL) {
             return None;
         }
-        if has("player_y") && has("enemy_y") {
+        if has(PLAYER_Y) && has(ENEMY_Y) {
             Some(Self::Pong)
-        } else if has("player_x") {
+        } else if has(PLAYER_X) {
             Some(Self::Breakout)
         } else {
             None

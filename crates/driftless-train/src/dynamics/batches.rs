@@ -160,7 +160,7 @@ fn find_windows(store: &FrameStore, frames: usize) -> Result<Vec<(usize, usize)>
         })
         .collect();
     if windows.is_empty() {
-        return Err(Error::Argument(format!(
+        return Err(Error::Episodes(format!(
             "no episode has {frames} frames, the sequence length of the settings"
         )));
     }
