@@ -4,6 +4,8 @@
 //! cargo run --release -p driftless-worlds --example record
 //! ```
 
+#![allow(clippy::print_stdout, reason = "an example shows its results")]
+
 use driftless_data::Dataset;
 use driftless_worlds::record::RecordingPlan;
 use driftless_worlds::{Policy, SimulatorKind, record};
