@@ -5,13 +5,14 @@ use std::ops::Range;
 use std::path::Path;
 
 use driftless_data::fs::write_json;
+use driftless_data::layout::dataset;
 use driftless_data::staging::StagingFolder;
 use driftless_data::{Episode, ExtraArray};
 use driftless_sim::{SESSION_ARRAYS, Session, recorded_seed};
 use driftless_worlds::SimulatorKind;
 use driftless_worlds::record::{MANIFEST_VERSION, ManifestEpisode, RecordingManifest};
 
-use crate::{Error, Result};
+use crate::Result;
 
 /// Frames of the shortest episode to keep: one action needs the frames before and after it.
 const MIN_FRAMES: usize = 2;
@@ -32,7 +33,7 @@ pub fn write_dataset(
     ranges.retain(|range| range.len() >= MIN_FRAMES);
     if ranges.is_empty() {
         let what = "the recording is empty: expected at least one frame after a start";
-        return Err(Error::Argument(what.into()));
+        return Err(driftless_data::Error::Empty(what.into()).into());
     }
     let info = world.open(0).info();
     let staging = StagingFolder::new(out)?;
@@ -45,7 +46,7 @@ pub fn write_dataset(
                 *count += 1;
             }
         }
-        let line = manifest_line(format!("episode_{index:05}.npz"), seed, &episode);
+        let line = manifest_line(dataset::episode(index), seed, &episode);
         episode.write(&staging.path().join(&line.file))?;
         lines.push(line);
     }
@@ -64,15 +65,14 @@ pub fn write_dataset(
             .collect(),
         episodes: lines,
     };
-    write_json(&staging.path().join("manifest.json"), &manifest)?;
-    write_json(&staging.path().join("dataset.json"), &info)?;
+    write_json(&staging.path().join(dataset::MANIFEST), &manifest)?;
+    write_json(&staging.path().join(dataset::INFO), &info)?;
     staging.finish()?;
     Ok(manifest)
 }
 
 fn manifest_line(file: String, seed: u64, episode: &Episode) -> ManifestEpisode {
-    let is_terminal = episode.extras.get("is_terminal");
-    let last = is_terminal.and_then(|extra| extra.values.last());
+    let last = episode.is_terminal().and_then(<[f32]>::last);
     ManifestEpisode {
         file,
         frames: episode.frames(),

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use driftless_data::layout::is_episode;
 use driftless_data::{ActionSpec, Episode, PathError as _};
 use driftless_engine::SamplerParams;
 
@@ -27,7 +28,7 @@ pub fn play(
     let mut record = |player: &mut dyn Player, number, action| {
         let frame = frame(player, number, start, action, params)?;
         match session.append(&frame, player)? {
-            Some(full) => Err(Error::Argument(full.to_string())),
+            Some(full) => Err(Error::Full(full.to_string())),
             None => Ok(()),
         }
     };
@@ -80,7 +81,7 @@ pub(super) fn frame(
 /// Returns an error if the file cannot be read, if a line has another form, or if an action is not
 /// among `known`.
 pub fn read_actions(path: &Path, known: &[ActionSpec]) -> Result<Vec<u32>> {
-    if path.extension().is_some_and(|extension| extension == "npz") {
+    if is_episode(path) {
         read_episode_actions(path, known)
     } else {
         read_text_actions(path, known)

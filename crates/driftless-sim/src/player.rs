@@ -52,7 +52,7 @@ pub trait Player: Send {
     /// Returns an error if the player is a simulator, if the clip does not fit the world, if a
     /// parameter is out of range, or if the device fails.
     fn start_from(&mut self, _clip: &Clip, _params: &SamplerParams) -> Result<()> {
-        Err(Error::Argument(
+        Err(Error::Unsupported(
             "a simulator cannot start from given frames".into(),
         ))
     }
@@ -169,7 +169,7 @@ impl PlayerSnapshot {
     }
 
     fn wrong_kind() -> Error {
-        Error::Argument("the snapshot is of another kind of player".into())
+        Error::Snapshot("the snapshot is of another kind of player".into())
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
+use driftless_data::layout::array::IS_TERMINAL;
 use driftless_data::{Clip, Episode, ExtraArray};
 
 use super::columns::{ENGINE, WORLD};
@@ -152,7 +153,7 @@ impl Session {
         ];
         match truth {
             Some(truth) => {
-                values_by_name.push(("is_terminal", vec![f32::from(truth.ended)]));
+                values_by_name.push((IS_TERMINAL, vec![f32::from(truth.ended)]));
                 values_by_name.extend(truth.state.iter().cloned());
             }
             None => {

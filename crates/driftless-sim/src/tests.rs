@@ -440,7 +440,9 @@ fn fixed_seed_survives_reset() {
 #[test]
 fn failing_factory_is_reported() {
     let sim = spawn(SimOptions {
-        player: fake::factory(|| Err(Error::Device("no such device".into()))),
+        player: fake::factory(|| {
+            Err(driftless_engine::Error::Device("no such device".into()).into())
+        }),
         ..options()
     });
     let reason = "no such device".to_owned();

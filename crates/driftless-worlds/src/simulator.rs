@@ -20,7 +20,7 @@ impl SimulatorSnapshot {
     /// The state as N numbers.
     pub(crate) fn numbers<const N: usize>(&self) -> Result<[f32; N]> {
         self.state.as_slice().try_into().map_err(|_| {
-            Error::Argument(format!(
+            Error::Snapshot(format!(
                 "the snapshot holds {} numbers, expected {N}",
                 self.state.len()
             ))

@@ -7,6 +7,7 @@ use eframe::egui;
 use eframe::egui::{Key, Ui};
 
 use driftless_data::PathError as _;
+use driftless_data::layout::EPISODE_EXTENSION;
 use driftless_engine::DeviceChoice;
 use driftless_model::checkpoint::CONFIG;
 use driftless_sim::InputCommand;
@@ -154,7 +155,7 @@ impl Window {
             self.notices.post(what.to_owned());
         } else if !path.is_dir() {
             match path.extension().and_then(|end| end.to_str()) {
-                Some("npz") if self.session.learned => self.open_episode(path),
+                Some(EPISODE_EXTENSION) if self.session.learned => self.open_episode(path),
                 Some("txt") => self.open_actions(path),
                 _ => self.open_start(path),
             }

@@ -7,6 +7,7 @@ mod render;
 mod track;
 
 use driftless_data::DatasetInfo;
+use driftless_data::layout::array::{X, Y};
 
 use self::car::{Car, Pedal};
 use self::track::{HALF_WIDTH, Track};
@@ -155,8 +156,8 @@ impl Simulator for Drive {
         let [x, y] = self.car.position();
         let point = self.track.locate([x, y]);
         vec![
-            ("x", vec![x]),
-            ("y", vec![y]),
+            (X, vec![x]),
+            (Y, vec![y]),
             ("heading", vec![self.car.heading]),
             ("speed", vec![self.car.speed]),
             ("steering", vec![self.car.steering]),

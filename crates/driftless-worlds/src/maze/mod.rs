@@ -10,6 +10,7 @@ mod render;
 use std::f32::consts::TAU;
 
 use driftless_data::DatasetInfo;
+use driftless_data::layout::array::{COS, SIN, X, Y};
 
 use self::layout::MazeLayout;
 use self::pose::{FULL_TURN, Pose};
@@ -171,11 +172,11 @@ impl Simulator for Maze {
     fn state(&self) -> SimulatorState {
         let [cos, sin] = self.pose.direction();
         vec![
-            ("x", vec![self.pose.x]),
-            ("y", vec![self.pose.y]),
+            (X, vec![self.pose.x]),
+            (Y, vec![self.pose.y]),
             ("angle", vec![self.pose.radians()]),
-            ("cos", vec![cos]),
-            ("sin", vec![sin]),
+            (COS, vec![cos]),
+            (SIN, vec![sin]),
         ]
     }
 
