@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         frames: 2 * FRAMES,
         episode_frames: FRAMES,
     };
-    let manifest = record(&plan, &out, &|_| {})?;
+    let manifest = record(&plan, &out, &|_frames| true)?;
 
     // A recorded dataset is read as any other one.
     let dataset = Dataset::read(&out)?;
