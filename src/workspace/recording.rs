@@ -124,55 +124,51 @@ fn cut(recorded: &Episode, range: Range<usize>) -> Episode {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
     use crate::workspace::PlayableWorld;
     use driftless_data::Dataset;
     use driftless_data::npz::NpzReader;
-    use driftless_engine::{GpuSource, SamplerParams};
-    use driftless_sim::{Command, Frame, Pace, SimOptions, SimThread};
+    use driftless_sim::{
+        Command, EpisodeCommand, Frame, InputCommand, PlaybackCommand, SimOptions, SimThread,
+    };
 
     /// Plays frame by frame, as the window does while it records.
     fn record(commands: &[Command]) -> Session {
         let options = SimOptions {
-            player: PlayableWorld::simulator(SimulatorKind::Maze).player,
-            gpu_source: GpuSource::Own,
-            resume_from: None,
-            context: 0,
-            actions: Arc::default(),
-            params: SamplerParams::default(),
             random_seed: true,
-            restart_at_end: true,
-            pace: Pace::Unlimited,
             paused: true,
             record: Some("unused".into()),
+            ..SimOptions::new(PlayableWorld::simulator(SimulatorKind::Maze).player)
         };
         let sim = SimThread::spawn(options, None, || {}).unwrap();
         let timeout = Duration::from_secs(60);
         sim.frames().recv_timeout(timeout).unwrap();
         for command in commands {
             sim.send(command.clone());
-            if matches!(command, Command::Step | Command::Reset) {
+            if [STEP, RESET].contains(command) {
                 let _: Frame = sim.frames().recv_timeout(timeout).unwrap();
             }
         }
         sim.finish().session.unwrap()
     }
 
+    const STEP: Command = Command::Playback(PlaybackCommand::Step);
+    const RESET: Command = Command::Episode(EpisodeCommand::Reset);
+
     fn held(action: u32) -> Command {
         let since = std::time::Instant::now();
-        Command::HoldAction {
+        InputCommand::Hold {
             action,
             changed_at: since,
         }
+        .into()
     }
 
     #[test]
     fn resets_split_episodes() {
-        use Command::{Reset, Step};
-        let commands = [Step, held(3), Step, Step, Reset, Reset, held(1), Step];
+        let commands = [STEP, held(3), STEP, STEP, RESET, RESET, held(1), STEP];
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("maze");
         let manifest = write_dataset(record(&commands), SimulatorKind::Maze, &out).unwrap();
@@ -189,7 +185,7 @@ mod tests {
 
     #[test]
     fn manifest_seeds_reproduce_frames() {
-        let commands = [held(3), Command::Step, Command::Reset, Command::Step];
+        let commands = [held(3), STEP, RESET, STEP];
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("maze");
         let manifest = write_dataset(record(&commands), SimulatorKind::Maze, &out).unwrap();
@@ -209,8 +205,7 @@ mod tests {
     fn empty_recording_writes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("maze");
-        let error =
-            write_dataset(record(&[Command::Reset]), SimulatorKind::Maze, &out).unwrap_err();
+        let error = write_dataset(record(&[RESET]), SimulatorKind::Maze, &out).unwrap_err();
         assert!(error.to_string().contains("recording is empty"));
         assert!(!out.exists());
     }

@@ -8,6 +8,7 @@ use driftless_engine::{
 };
 use driftless_worlds::{Simulator, SimulatorSnapshot, SimulatorState};
 
+use super::columns::MAX_EXACT;
 use super::{Inspection, TracedPass};
 use crate::{Error, Result};
 
@@ -379,9 +380,9 @@ impl Player for SimulatedWorld {
         self.actions
     }
 
-    /// Every index is a start, since it is added to the seed; this is only an upper bound.
+    /// Every index is a start, since it is added to the seed. A recording must hold it exactly.
     fn start_count(&self) -> usize {
-        1 << 24
+        MAX_EXACT
     }
 
     fn start(&mut self, index: usize, params: &SamplerParams) -> Result<()> {

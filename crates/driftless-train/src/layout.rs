@@ -4,8 +4,6 @@ use std::path::{Path, PathBuf};
 
 use super::TrainStage;
 
-/// Name of the settings file, by which a folder is recognised as a run.
-const SETTINGS: &str = "settings.toml";
 const LOG: &str = "log.jsonl";
 const CHECKPOINT: &str = "checkpoint";
 const PREVIEWS: &str = "previews";
@@ -29,8 +27,8 @@ pub struct RunLayout {
 }
 
 impl RunLayout {
-    /// Name of the file that [`RunLayout::settings`] returns.
-    pub const SETTINGS: &str = SETTINGS;
+    /// Name of the settings file, by which a folder is recognised as a run.
+    pub const SETTINGS: &str = "settings.toml";
 
     /// The layout of the run in the folder `root`.
     pub fn new(root: impl Into<PathBuf>) -> Self {
@@ -49,7 +47,7 @@ impl RunLayout {
 
     /// All settings of the run (TOML).
     pub fn settings(&self) -> PathBuf {
-        self.root.join(SETTINGS)
+        self.root.join(Self::SETTINGS)
     }
 
     /// The log: one [`LogEntry`](crate::LogEntry) a line.

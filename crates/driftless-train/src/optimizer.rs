@@ -235,7 +235,7 @@ impl Optimizer {
                     *second = get(format!("second/{name}"), &like)?;
                 }
                 UpdateRule::Muon { momentum } => {
-                    *momentum = get(format!("momentum/{name}"), &like)?
+                    *momentum = get(format!("momentum/{name}"), &like)?;
                 }
             }
         }

@@ -26,7 +26,7 @@ pub(super) struct RunLimits {
     /// Most steps of a stage.
     max_steps: u64,
     /// Whether to continue from the saved state.
-    pub resume: bool,
+    resume: bool,
 }
 
 impl RunLimits {

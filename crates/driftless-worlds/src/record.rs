@@ -15,8 +15,7 @@ use driftless_data::layout::dataset;
 use driftless_data::staging::StagingFolder;
 use driftless_data::{Episode, ExtraArray};
 
-use super::{Policy, PolicyAgent, Simulator, SimulatorKind};
-use crate::{Error, Result};
+use crate::{Error, Policy, PolicyAgent, Result, Simulator, SimulatorKind};
 
 /// The version of `manifest.json`.
 pub const MANIFEST_VERSION: u32 = 1;

@@ -205,6 +205,15 @@ fn world_seed_is_shared_by_episodes() {
 }
 
 #[test]
+fn cancelled_recording_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("data");
+    let error = record(&plan(SimulatorKind::Maze), &out, &|_| false).unwrap_err();
+    assert!(error.to_string().contains("interrupted"), "{error}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn used_folders_are_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("data");

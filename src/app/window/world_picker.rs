@@ -10,7 +10,7 @@ use driftless_data::PathError as _;
 use driftless_data::layout::EPISODE_EXTENSION;
 use driftless_engine::DeviceChoice;
 use driftless_model::checkpoint::CONFIG;
-use driftless_sim::Command;
+use driftless_sim::InputCommand;
 use driftless_sim::headless::read_actions;
 
 use super::Window;
@@ -171,7 +171,7 @@ impl Window {
     /// Plays the actions listed in a file.
     fn open_actions(&mut self, path: &Path) {
         match read_actions(path, &self.session.world.actions) {
-            Ok(actions) => self.send(Command::PlayActions(actions.into())),
+            Ok(actions) => self.send(InputCommand::Play(actions.into())),
             Err(error) => self.notices.post(error.to_string()),
         }
     }

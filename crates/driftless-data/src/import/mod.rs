@@ -1,10 +1,10 @@
 //! Converts recordings in other formats to a dataset.
 //!
-//! - `image_folder`, `video_files`, `vpt`, `minari`, `lerobot`: one [`RecordingSource`] per format.
-//! - [`actions`]: maps recorded actions to the dataset's discrete actions.
-//! - [`frame_resampler`]: resizes frames by area averaging and keeps every n-th.
-//! - [`video_decoder`]: decodes videos with ffmpeg.
-//! - [`import_report`]: the result of an import, also written as `manifest.json`.
+//! - `image_folder`, `video_files`, `vpt`, `minari`, `lerobot`: one `RecordingSource` per format.
+//! - `actions`: maps recorded actions to the dataset's discrete actions.
+//! - `frame_resampler`: resizes frames by area averaging and keeps every n-th.
+//! - `video_decoder`: decodes videos with ffmpeg.
+//! - `import_report`: the result of an import, also written as `manifest.json`.
 
 mod actions;
 pub(super) mod frame_resampler;

@@ -115,3 +115,34 @@ fn missing_features_are_named() {
         }
     }
 }
+
+#[test]
+fn cancelled_import_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, out) = (folder.path().join("shots"), folder.path().join("data"));
+    std::fs::create_dir(&source).unwrap();
+    for file in ["a.png", "b.png"] {
+        let picture = image::RgbImage::new(4, 4);
+        picture.save(source.join(file)).unwrap();
+    }
+    let rows = "file,action\na.png,noop\nb.png,left\n";
+    std::fs::write(source.join("actions.csv"), rows).unwrap();
+    let options = ImportOptions {
+        format: ImportFormat::Images,
+        source,
+        out,
+        size: [2, 2],
+        source_fps: Some(10.0),
+        ..options()
+    };
+    for calls in [1, 2] {
+        let mut left = calls;
+        let cancelled = run(&options, &mut |_| {
+            left -= 1;
+            left > 0
+        });
+        assert!(matches!(cancelled, Err(Error::Interrupted)));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+    assert_eq!(run(&options, &mut |_| true).unwrap().frames, 2);
+}

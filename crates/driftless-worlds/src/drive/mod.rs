@@ -11,8 +11,8 @@ use driftless_data::layout::array::{X, Y};
 
 use self::car::{Car, Pedal};
 use self::track::{HALF_WIDTH, Track};
-use super::{Simulator, SimulatorSnapshot, SimulatorState, action_entry, action_specs, raster};
-use crate::Result;
+use crate::simulator::{action_entry, action_specs};
+use crate::{Result, Simulator, SimulatorSnapshot, SimulatorState, raster};
 
 /// Distance from the centre line, in metres, at which the track is out of sight and the episode ends.
 const MAX_OFFSET: f32 = 34.0;
