@@ -1,14 +1,13 @@
 //! The Help page: every key.
 
 use eframe::egui;
-use eframe::egui::{Context, Grid, Id, Key, RichText, ScrollArea, Ui, vec2};
+use eframe::egui::{Context, Grid, Key, RichText, Ui, vec2};
 
-use super::controls::{chords, keycap};
 use super::gamepad::{GamepadButton, GamepadMap};
 use super::keys::{HeldKeys, KeyMap, Shortcut};
 use super::mouse::MouseRole;
 use super::theme;
-use super::tuning::section;
+use super::widgets::{chords, keycap, modal, page, section, title};
 
 /// The Help page's content.
 pub(super) struct HelpPage<'a> {
@@ -116,36 +115,6 @@ impl HelpPage<'_> {
         };
         ui.label(RichText::new(text).color(theme::palette(ui).text));
     }
-}
-
-/// A modal page.
-pub(super) fn modal(context: &Context, name: &str) -> egui::Modal {
-    let palette = theme::palette_of(&context.global_style().visuals);
-    egui::Modal::new(Id::unique(name))
-        .frame(theme::card(palette).fill(palette.panel))
-        .backdrop_color(palette.veil)
-}
-
-/// The page's title and its Close button, which takes the focus when the page is `fresh`.
-pub(super) fn title(ui: &mut Ui, text: &str, fresh: bool, closed: &mut bool) {
-    ui.horizontal(|ui| {
-        ui.label(RichText::new(text).heading().color(theme::palette(ui).text));
-        let right = egui::Layout::right_to_left(egui::Align::Center);
-        ui.with_layout(right, |ui| {
-            let close = ui.button("Close");
-            if fresh {
-                close.request_focus();
-            }
-            *closed |= close.clicked();
-        });
-    });
-}
-
-/// A scroll area for content taller than the window.
-pub(super) fn page(height: f32) -> ScrollArea {
-    ScrollArea::vertical()
-        .max_height(height)
-        .min_scrolled_height(height)
 }
 
 /// Scrolls the page by keys: only its button can take the focus.

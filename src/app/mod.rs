@@ -15,6 +15,7 @@ mod inspect;
 pub mod keys;
 mod mouse;
 mod new_world;
+mod notices;
 mod plots;
 mod present;
 mod presets;
@@ -26,16 +27,17 @@ mod stats;
 mod theme;
 mod timeline;
 mod tuning;
+mod waker;
+mod widgets;
 mod window;
 mod world_picker;
 
 use std::panic::resume_unwind;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use eframe::egui::{Context, ViewportId};
 use eframe::{egui_wgpu, wgpu};
 
 use driftless_engine::{Gpu, SamplerParams};
@@ -43,26 +45,12 @@ use driftless_sim::Session;
 use driftless_worlds::SimulatorKind;
 
 use self::session::GameSession;
+use self::waker::Waker;
 use self::window::WindowSetup;
 use crate::workspace::{BackgroundRun, PlayableWorld, recording};
 use crate::{Error, Result};
 
 pub use self::present::drawing_times;
-
-/// Requests a repaint of the currently open window from any thread.
-#[derive(Clone, Default)]
-struct Waker(Arc<Mutex<Context>>);
-
-impl Waker {
-    fn wake(&self) {
-        let context = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        context.request_repaint_of(ViewportId::ROOT);
-    }
-
-    fn attach(&self, to: &Context) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = to.clone();
-    }
-}
 
 /// How long closing the window waits for the trainer to save.
 const TRAINER_SAVE_TIMEOUT: Duration = Duration::from_secs(120);

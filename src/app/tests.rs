@@ -45,6 +45,18 @@ pub(super) fn world(actions: &[(&str, &[&str])]) -> WorldConfig {
     }
 }
 
+/// Whether a test that draws can run. Without a graphics adapter it is skipped, except with `CI=true`,
+/// where that is a failure.
+pub(super) fn has_adapter() -> bool {
+    let found = !driftless_engine::adapters().is_empty();
+    let ci = std::env::var("CI").as_deref() == Ok("true");
+    assert!(found || !ci, "no graphics adapter");
+    if !found {
+        eprintln!("skipped: no graphics adapter");
+    }
+    found
+}
+
 fn options(keys: &[&str]) -> WindowOptions {
     let world = world(&[("noop", &[]), ("up", keys)]);
     WindowOptions {

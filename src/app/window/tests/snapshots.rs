@@ -101,6 +101,7 @@ fn comparison_with_difference() {
     press(&mut window, Key::G);
     wait(&mut window, "the ground truth", |window| {
         window
+            .game
             .frame
             .as_ref()
             .is_some_and(|frame| frame.comparison.is_some())
@@ -180,7 +181,7 @@ fn save_dialog() {
     };
     steps(&mut window, 2);
     press(&mut window, Key::F5);
-    wait(&mut window, "the dialog", |window| window.saving.is_some());
+    wait(&mut window, "the dialog", |window| window.saving.is_open());
     click(&mut window, "GIF");
     window.remove_cursor();
     window.run_ok();
