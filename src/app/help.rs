@@ -19,7 +19,7 @@ pub(super) struct HelpPage<'a> {
 }
 
 /// Widths of a column, of the keys in it, and of the gamepad buttons, in points.
-const COLUMN: f32 = 390.0;
+const COLUMN: f32 = 420.0;
 const KEYS: f32 = 96.0;
 const BUTTONS: f32 = 132.0;
 
@@ -44,11 +44,13 @@ impl HelpPage<'_> {
                     ui.columns(2, |columns| {
                         self.window(&mut columns[0]);
                         self.world(&mut columns[1]);
+                        Self::new_world(&mut columns[1]);
                         self.devices(&mut columns[1]);
                     });
                 } else {
                     self.world(ui);
                     self.window(ui);
+                    Self::new_world(ui);
                     self.devices(ui);
                 }
             });
@@ -79,6 +81,9 @@ impl HelpPage<'_> {
                 });
             }
         });
+    }
+
+    fn new_world(ui: &mut Ui) {
         section(ui, "New world");
         rows(ui, "page", KEYS, |ui| {
             let keys = [
@@ -133,7 +138,7 @@ fn rows(ui: &mut Ui, name: &str, width: f32, content: impl FnOnce(&mut Ui)) {
     Grid::new(name)
         .num_columns(2)
         .min_col_width(width)
-        .spacing(vec2(10.0, 6.0))
+        .spacing(vec2(10.0, 3.0))
         .show(ui, content);
 }
 

@@ -194,7 +194,7 @@ fn arrow(key: Key) -> Option<Vec2> {
 }
 
 /// A small reset button.
-pub(super) fn reset_button(ui: &mut Ui) -> egui::Response {
+pub(super) fn reset_button(ui: &mut Ui) -> Response {
     let (rect, response) = ui.allocate_exact_size(vec2(16.0, 16.0), Sense::click());
     response
         .widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, "Reset to default"));
@@ -220,4 +220,19 @@ pub(super) fn reset_arrow(painter: &egui::Painter, centre: Pos2, radius: f32, co
     let head = [vec2(-0.82, -0.15), vec2(0.29, -0.65), vec2(0.16, 0.58)];
     let head = head.map(|corner| tip + corner * radius).into();
     painter.add(egui::Shape::convex_polygon(head, colour, Stroke::NONE));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::tests::snapshot_light;
+
+    #[test]
+    fn progress_stays_legible() {
+        snapshot_light("progress_light", vec2(300.0, 120.0), |ui| {
+            for fraction in [0.0, 0.15, 0.5, 1.0] {
+                progress_bar(ui, fraction, &format!("{} of 400 frames", 400.0 * fraction));
+            }
+        });
+    }
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use eframe::egui;
 use eframe::egui::{Color32, ColorImage, Image, RichText, TextureHandle, TextureOptions, Ui, vec2};
 
+use super::action::{PageRequest, StepAction};
 use super::widgets::{card, failure, primary, title};
-use super::{PageRequest, StepAction, plot, widgets};
+use super::{plot, widgets};
 use crate::Result;
 use crate::app::theme;
 use crate::app::theme::Palette;

@@ -8,6 +8,7 @@ use eframe::{egui_wgpu, wgpu};
 
 use driftless_engine::{Gpu, GpuSource};
 
+use crate::app::adapter::no_adapter;
 use crate::app::present::Presenter;
 use crate::app::waker::Waker;
 
@@ -142,7 +143,7 @@ fn renderer(
     creation: &eframe::CreationContext<'_>,
 ) -> crate::Result<(egui_wgpu::RenderState, GpuSource)> {
     let Some(state) = &creation.wgpu_render_state else {
-        return Err(crate::app::no_adapter("the window has no renderer"));
+        return Err(no_adapter("the window has no renderer"));
     };
     let gpu = Gpu::shared(&state.adapter, state.device.clone(), state.queue.clone());
     Ok((state.clone(), gpu.map_or(GpuSource::Own, GpuSource::Shared)))

@@ -10,15 +10,15 @@ use driftless_sim::headless::read_actions;
 use driftless_sim::{Command, History, Session};
 use driftless_worlds::SimulatorKind;
 
-use super::Window;
 use super::game::EndedWorld;
 use super::navigation::{DroppedFile, Episodes, LoadedGame, ParkedGame, Screen};
+use super::{AppExit, Window};
 use crate::Result;
 use crate::app::new_world::banner::BannerAction;
 use crate::app::new_world::{NewWorldPage, PageRequest};
+use crate::app::options::{FirstStep, NewWorldOptions};
 use crate::app::session::GameSession;
 use crate::app::world_picker::PickerChoice;
-use crate::app::{AppExit, FirstStep, NewWorldOptions};
 use crate::workspace::PlayableWorld;
 
 impl Window {

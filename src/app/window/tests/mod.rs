@@ -8,7 +8,7 @@ mod tuning;
 
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use eframe::App as _;
 use eframe::egui::{Event, Key, Modifiers, RawInput, Vec2, vec2};

@@ -6,7 +6,7 @@ use rand::seq::IndexedRandom as _;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use driftless_engine::{SamplingPath, Solver};
+use driftless_engine::{SamplingPath, Solver, StageTimes};
 use driftless_sim::TimelinePosition;
 
 use super::*;

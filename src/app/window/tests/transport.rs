@@ -151,9 +151,7 @@ fn parked_game_resumes_in_place() {
     let frames = steps(&mut window, 4);
     let state = window.state_mut();
     state.open_new_world();
-    state
-        .record(driftless_worlds::SimulatorKind::Drive)
-        .unwrap();
+    state.record(SimulatorKind::Drive).unwrap();
     wait(&mut window, "the simulator", |window| {
         window
             .game
