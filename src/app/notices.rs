@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
-use eframe::egui::{Align, Align2, Layout, Margin, Rect, RichText, Sense, Stroke, Ui, vec2};
+use eframe::egui::{Align2, Margin, Rect, Response, RichText, Sense, Stroke, Ui, vec2};
 
 use super::theme;
 use super::widgets::floating;
@@ -76,19 +76,28 @@ impl Notices {
             return;
         };
         ui.ctx().request_repaint_after(next - now);
-        let at = space.center_bottom() - vec2(0.0, 14.0);
-        floating(ui, "notices", at, Align2::CENTER_BOTTOM, |ui| {
-            ui.with_layout(Layout::top_down(Align::Center), |ui| {
-                self.shown
-                    .retain(|notice| !notice.ui(ui, (space.width() - 60.0).max(120.0)));
+        let width = (space.width() - 60.0).max(120.0);
+        let mut at = space.center_bottom() - vec2(0.0, 14.0);
+        let mut clicked = None;
+        for (i, notice) in self.shown.iter().enumerate().rev() {
+            let name = format!("notice {i}");
+            let card = floating(ui, &name, at, Align2::CENTER_BOTTOM, |ui| {
+                notice.ui(ui, width)
             });
-        });
+            at.y = card.rect.top() - 8.0;
+            if card.clicked() {
+                clicked = Some(i);
+            }
+        }
+        if let Some(i) = clicked {
+            self.shown.remove(i);
+        }
     }
 }
 
 impl Notice {
-    /// Draws the notice; returns whether it was clicked.
-    fn ui(&self, ui: &mut Ui, width: f32) -> bool {
+    /// Draws the notice as a card that can be clicked.
+    fn ui(&self, ui: &mut Ui, width: f32) -> Response {
         let palette = theme::palette(ui);
         let mut card = theme::card(palette).inner_margin(Margin::symmetric(14, 9));
         if self.severity == Severity::Error {
@@ -98,7 +107,7 @@ impl Notice {
             ui.set_max_width(width);
             ui.label(RichText::new(&self.text).color(palette.text));
         });
-        card.response.interact(Sense::CLICK).clicked()
+        card.response.interact(Sense::CLICK)
     }
 }
 

@@ -109,18 +109,19 @@ pub(super) fn page(height: f32) -> ScrollArea {
 }
 
 /// Content that floats above everything else at a fixed place.
-pub(super) fn floating(
+pub(super) fn floating<T>(
     ui: &Ui,
     name: &str,
     at: Pos2,
     pivot: Align2,
-    content: impl FnOnce(&mut Ui),
-) {
+    content: impl FnOnce(&mut Ui) -> T,
+) -> T {
     Area::new(Id::unique(name))
         .order(Order::Foreground)
         .pivot(pivot)
         .fixed_pos(at)
-        .show(ui.ctx(), content);
+        .show(ui.ctx(), content)
+        .inner
 }
 
 /// Draws an action's keys, lit while held.
@@ -230,8 +231,12 @@ mod tests {
     #[test]
     fn progress_stays_legible() {
         snapshot_light("progress_light", vec2(300.0, 120.0), |ui| {
-            for fraction in [0.0, 0.15, 0.5, 1.0] {
-                progress_bar(ui, fraction, &format!("{} of 400 frames", 400.0 * fraction));
+            for done in [0_u8, 30, 100, 200] {
+                progress_bar(
+                    ui,
+                    f32::from(done) / 200.0,
+                    &format!("{done} of 200 frames"),
+                );
             }
         });
     }

@@ -226,6 +226,6 @@ fn worlds_are_listed_in_background() {
 #[test]
 fn light_theme() {
     let mut picker = picker();
-    let size = vec2(500.0, 1080.0);
+    let size = vec2(500.0, 1150.0);
     snapshot_light("worlds_light", size, move |ui| drop(picker.ui(ui)));
 }

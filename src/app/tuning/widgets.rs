@@ -11,7 +11,7 @@ use crate::app::{theme, widgets};
 pub(super) type Labelled = Option<Response>;
 
 /// Width of a control next to its label, in points.
-const CONTROL_WIDTH: f32 = 148.0;
+const CONTROL_WIDTH: f32 = 156.0;
 
 /// A row with a label and a control below it.
 pub(super) fn stacked_row<T: PartialEq + Copy>(

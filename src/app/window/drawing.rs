@@ -24,7 +24,7 @@ impl Window {
             .show(ui, |ui| self.bar(ui));
         if self.preferences.shows_tuning() {
             egui::Panel::right("tuning")
-                .exact_size(270.0)
+                .exact_size(280.0)
                 .resizable(false)
                 .frame(fill.inner_margin(egui::Margin::symmetric(16, 14)))
                 .show(ui, |ui| self.tuning(ui));
