@@ -57,13 +57,13 @@ pub(super) fn check_display() -> Result<()> {
 }
 
 pub(super) fn no_display(why: &str) -> Error {
-    Error::Device(format!(
+    Error::Display(format!(
         "no display found ({why}); use `driftless play --headless`"
     ))
 }
 
 pub(super) fn no_adapter(why: &str) -> Error {
-    Error::Device(format!(
+    Error::Display(format!(
         "no graphics adapter for the window ({why}); use `driftless play --headless`"
     ))
 }

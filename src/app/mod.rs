@@ -84,7 +84,7 @@ pub fn run(options: WindowOptions) -> Result<()> {
     }
     written?;
     opened.unwrap_or_else(|panic| resume_unwind(panic))?;
-    exit.failure.map_or(Ok(()), |what| Err(Error::Device(what)))
+    exit.failure.map_or(Ok(()), |what| Err(Error::World(what)))
 }
 
 /// Makes Ctrl-C close the window normally, so that recordings are written.

@@ -201,7 +201,7 @@ impl Window {
         for message in messages {
             match message {
                 Message::Started { engine } => self.game.engine = engine,
-                Message::Notice(text) => self.notices.info(text),
+                Message::Notice(notice) => self.notices.info(notice.to_string()),
                 Message::ParamsRejected { reason, active } => {
                     self.game.accept_params(active);
                     self.notices.error(reason);
@@ -228,7 +228,7 @@ impl Window {
         for mut frame in frames {
             // A key change first shown by a skipped frame becomes visible with the next one.
             if let Some(skipped) = newest.take() {
-                frame.input_at = skipped.input_at.or(frame.input_at);
+                frame.timing.input_at = skipped.timing.input_at.or(frame.timing.input_at);
                 self.analysis.record(&skipped, None, false, learned);
             }
             self.inputs.frame_arrived(&frame, &mut self.game);
@@ -237,6 +237,7 @@ impl Window {
         if let Some(frame) = newest {
             self.analysis.show(&frame, &self.device.context, size);
             let latency = frame
+                .timing
                 .input_at
                 .map(|key| key.elapsed().as_secs_f64() * 1000.0);
             self.analysis.record(&frame, latency, true, learned);

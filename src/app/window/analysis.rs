@@ -7,7 +7,10 @@ use crossbeam_channel::{Receiver, bounded};
 use eframe::egui::{ColorImage, Context, Ui};
 
 use driftless_data::{Episode, PathError as _};
-use driftless_sim::{Command, ComparisonSource, Frame, TimelinePosition, matching_simulator};
+use driftless_sim::{
+    CaptureCommand, Command, ComparisonSource, Frame, TimelineCommand, TimelinePosition,
+    matching_simulator,
+};
 
 use super::game::GameState;
 use crate::app::comparison::Comparison;
@@ -68,11 +71,11 @@ impl Analysis {
     }
 
     /// Asks a new world-model thread for what the open panels show.
-    pub fn commands(&self) -> [Command; 3] {
+    pub fn commands(&self) -> [CaptureCommand; 3] {
         [
-            Command::Trace(self.denoising.is_some()),
-            Command::Measure(self.plots_open),
-            Command::Inspect(self.inspect.is_some()),
+            CaptureCommand::Trace(self.denoising.is_some()),
+            CaptureCommand::Measure(self.plots_open),
+            CaptureCommand::Inspect(self.inspect.is_some()),
         ]
     }
 
@@ -81,7 +84,7 @@ impl Analysis {
             Some(_) => None,
             None => Some(DenoisingStrip::default()),
         };
-        game.send(Command::Trace(self.denoising.is_some()));
+        game.send(CaptureCommand::Trace(self.denoising.is_some()));
     }
 
     pub fn toggle_inspect(&mut self, game: &GameState) {
@@ -89,12 +92,12 @@ impl Analysis {
             Some(_) => None,
             None => Some(InspectPanel::default()),
         };
-        game.send(Command::Inspect(self.inspect.is_some()));
+        game.send(CaptureCommand::Inspect(self.inspect.is_some()));
     }
 
     pub fn toggle_plots(&mut self, game: &GameState) {
         self.plots_open = !self.plots_open;
-        game.send(Command::Measure(self.plots_open));
+        game.send(CaptureCommand::Measure(self.plots_open));
     }
 
     /// Seeks by a number of frames, backward if negative, if there is such a frame.
@@ -115,9 +118,9 @@ impl Analysis {
         let mut saves = false;
         for action in self.timeline.ui(ui) {
             match action {
-                TimelineAction::Command(Command::Seek(place)) => self.seek(place, game),
+                TimelineAction::Command(TimelineCommand::Seek(place)) => self.seek(place, game),
                 TimelineAction::Command(command) => {
-                    if let Command::DeleteBranch(branch) = command
+                    if let TimelineCommand::DeleteBranch(branch) = command
                         && self.timeline.compared() == Some(branch)
                     {
                         self.stop_comparison(game);
@@ -248,19 +251,19 @@ impl Analysis {
     /// Records a frame's measurements; `latency` (ms) is set if the frame is the first to show a key.
     pub fn record(&mut self, frame: &Frame, latency: Option<f64>, shown: bool, learned: bool) {
         // A rewound frame was measured when it was generated.
-        if learned && frame.stage_times.total().is_zero() {
+        if learned && frame.timing.stages.total().is_zero() {
             return;
         }
-        let outcome = frame.outcome;
+        let outcome = frame.prediction.outcome;
         let comparison = self.comparison.as_ref();
         let psnr = comparison.and_then(|comparison| comparison.psnr);
         self.plots.add(FrameSample {
             frame: frame.sequence,
-            times: frame.stage_times,
+            times: frame.timing.stages,
             latency,
             psnr: psnr.filter(|_| shown && frame.comparison.is_some()),
-            drift: frame.drift.map(f64::from),
-            surprise: frame.surprise.map(f64::from),
+            drift: frame.diagnostics.drift.map(f64::from),
+            surprise: frame.diagnostics.surprise.map(f64::from),
             reward: outcome.map(|outcome| f64::from(outcome.reward)),
             end: outcome.map(|outcome| f64::from(outcome.end)),
         });

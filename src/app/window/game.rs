@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 use eframe::egui::Key;
 
 use driftless_engine::{GpuSource, SamplerParams};
-use driftless_sim::{Command, Frame, History, Message, Session, SimThread, TimelinePosition};
+use driftless_sim::{
+    CaptureCommand, Command, Frame, History, InputCommand, Message, PlaybackCommand, Session,
+    SimThread, TimelineCommand, TimelinePosition,
+};
 
 use crate::app::keys::{HeldKeys, InputSource};
 use crate::app::session::GameSession;
@@ -85,7 +88,7 @@ impl GameState {
         }
     }
 
-    pub fn send(&self, command: Command) {
+    pub fn send(&self, command: impl Into<Command>) {
         if let WorldThread::Running(sim) = &self.world {
             sim.send(command);
         }
@@ -111,7 +114,7 @@ impl GameState {
         let was_playing = !self.paused;
         if was_playing {
             self.stop_clock();
-            self.send(Command::Pause);
+            self.send(PlaybackCommand::Pause);
         }
         was_playing
     }
@@ -119,7 +122,7 @@ impl GameState {
     pub fn resume(&mut self) {
         self.paused = false;
         self.stats.reset_rate();
-        self.send(Command::Resume);
+        self.send(PlaybackCommand::Resume);
     }
 
     /// Pauses or resumes, as the player asks.
@@ -132,13 +135,13 @@ impl GameState {
     /// Pauses and generates one frame.
     pub fn step(&mut self) {
         self.stop_clock();
-        self.send(Command::Step);
+        self.send(PlaybackCommand::Step);
     }
 
     /// Pauses at another frame.
     pub fn seek(&mut self, place: TimelinePosition) {
         self.stop_clock();
-        self.send(Command::Seek(place));
+        self.send(TimelineCommand::Seek(place));
     }
 
     /// The thread pauses by itself at a step or a seek.
@@ -179,7 +182,7 @@ impl GameState {
     /// Tells the thread which action is currently held.
     fn send_held_action(&self, changed_at: Instant) {
         let action = self.held.action(&self.session.keys);
-        self.send(Command::HoldAction { action, changed_at });
+        self.send(InputCommand::Hold { action, changed_at });
     }
 
     /// The frames and messages that have arrived.
@@ -202,8 +205,8 @@ impl GameState {
     /// Shows a frame. Returns the input latency if it is the first to show a key change.
     pub fn show(&mut self, frame: Frame) -> Option<Duration> {
         let now = Instant::now();
-        let latency = frame.input_at.map(|key| now.duration_since(key));
-        self.stats.record_frame(&frame, frame.input_at, now);
+        let latency = frame.timing.input_at.map(|key| now.duration_since(key));
+        self.stats.record_frame(&frame, frame.timing.input_at, now);
         if self.paused {
             self.stats.reset_rate();
         }
@@ -236,7 +239,7 @@ impl GameState {
     }
 
     /// Starts a world-model thread, from `history` if given, and sends it `commands` first.
-    pub fn start(&mut self, history: Option<Arc<History>>, commands: [Command; 3]) {
+    pub fn start(&mut self, history: Option<Arc<History>>, commands: [CaptureCommand; 3]) {
         let settings = &self.session.tuning.settings;
         let sim = &mut self.session.sim;
         sim.resume_from = history;
@@ -257,7 +260,7 @@ impl GameState {
         for command in commands {
             self.send(command);
         }
-        self.send(Command::ActionRepeat(self.session.tuning.settings.repeat));
+        self.send(InputCommand::Repeat(self.session.tuning.settings.repeat));
         self.send_held_action(Instant::now());
     }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use eframe::egui::{CentralPanel, Frame as Fill, Ui};
 
 use driftless_data::PathError as _;
+use driftless_data::layout::EPISODE_EXTENSION;
 use driftless_engine::DeviceChoice;
 use driftless_model::checkpoint::CONFIG;
 use driftless_sim::{Frame, History, Session};
@@ -251,7 +252,7 @@ impl Navigation {
                 Err(Error::invalid(path, what).to_string())
             }
             _ => Ok(match path.extension().and_then(|end| end.to_str()) {
-                Some("npz") if learned => DroppedFile::Episode,
+                Some(EPISODE_EXTENSION) if learned => DroppedFile::Episode,
                 Some("txt") => DroppedFile::Actions,
                 _ => DroppedFile::StartingScene,
             }),

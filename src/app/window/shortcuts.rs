@@ -6,7 +6,7 @@ use std::time::Instant;
 use eframe::egui::Key;
 
 use driftless_data::Episode;
-use driftless_sim::Command;
+use driftless_sim::{EpisodeCommand, TimelineCommand};
 
 use super::Window;
 use super::navigation::Screen;
@@ -156,8 +156,8 @@ impl Window {
         match shortcut {
             Shortcut::Pause => game.toggle_pause(),
             Shortcut::Step => game.step(),
-            Shortcut::Reset => game.send(Command::Reset),
-            Shortcut::NextScene => game.send(Command::NextContext),
+            Shortcut::Reset => game.send(EpisodeCommand::Reset),
+            Shortcut::NextScene => game.send(EpisodeCommand::NextContext),
             Shortcut::Overlay => {
                 let hud = &mut self.preferences.config_mut().hud;
                 *hud = !*hud;
@@ -194,7 +194,8 @@ impl Window {
         }
         self.game.pause();
         if let Some(frame) = &self.game.frame {
-            self.game.send(Command::RenderEpisode(frame.position));
+            self.game
+                .send(TimelineCommand::RenderEpisode(frame.position));
         }
     }
 

@@ -7,7 +7,7 @@ use eframe::egui::Ui;
 
 use driftless_engine::{DeviceChoice, SamplerParams};
 use driftless_sim::headless::read_actions;
-use driftless_sim::{Command, History, Session};
+use driftless_sim::{EpisodeCommand, History, InputCommand, Session};
 use driftless_worlds::SimulatorKind;
 
 use super::game::EndedWorld;
@@ -104,7 +104,7 @@ impl Window {
         match action {
             BannerAction::Finish => self.finish_recording(true),
             BannerAction::Discard => self.finish_recording(false),
-            BannerAction::NewEpisode => self.game.send(Command::Reset),
+            BannerAction::NewEpisode => self.game.send(EpisodeCommand::Reset),
             BannerAction::Reload => {
                 self.game.end();
                 self.restart(None);
@@ -126,7 +126,7 @@ impl Window {
             Ok(DroppedFile::World) => self.navigation.load_world(path, session.origin.as_ref()),
             Ok(DroppedFile::Episode) => self.open_episode(path),
             Ok(DroppedFile::Actions) => read_actions(path, &session.world.actions)
-                .map(|actions| self.game.send(Command::PlayActions(actions.into())))
+                .map(|actions| self.game.send(InputCommand::Play(actions.into())))
                 .map_err(Into::into),
             Ok(DroppedFile::StartingScene) => match session.origin.clone() {
                 Some(world) => self.navigation.load_start(path, world),

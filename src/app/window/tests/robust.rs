@@ -44,12 +44,12 @@ fn random_input(window: &mut TestWindow, rng: &mut ChaCha8Rng) {
                 branch: rng.random_range(0..4),
                 index: rng.random_range(0..400),
             };
-            window.state_mut().game.send(Command::Seek(place));
+            window.state_mut().game.send(TimelineCommand::Seek(place));
             window.state_mut().game.resume();
         }
         9 => window.state_mut().game.send(match rng.random_range(0..3) {
-            0 => Command::NewBranch,
-            1 => Command::DeleteBranch(rng.random_range(0..6)),
+            0 => TimelineCommand::NewBranch.into(),
+            1 => TimelineCommand::DeleteBranch(rng.random_range(0..6)).into(),
             _ => Command::Compare(driftless_sim::ComparisonSource::Branch(
                 rng.random_range(0..4),
             )),
@@ -88,7 +88,7 @@ fn random_params(window: &mut TestWindow, rng: &mut ChaCha8Rng) {
         guidance: *[1.0, 1.0, 1.0, 2.0].choose(rng).unwrap(),
         ..SamplerParams::default()
     };
-    window.state_mut().game.send(Command::Params(params));
+    window.state_mut().game.send(SamplerCommand::Params(params));
 }
 
 /// Resident memory in MiB, where available.
@@ -109,7 +109,7 @@ fn play_randomly(frames: u64, seed: u64) -> Vec<f64> {
     window
         .state_mut()
         .game
-        .send(Command::Pace(driftless_sim::Pace::Unlimited));
+        .send(PlaybackCommand::Pace(driftless_sim::Pace::Unlimited));
     let (mut count, mut last, mut moved) = (0, 0, Instant::now());
     let (mut held, mut turns) = (Vec::new(), 0_u32);
     while count < frames {
@@ -124,7 +124,7 @@ fn play_randomly(frames: u64, seed: u64) -> Vec<f64> {
             window
                 .state_mut()
                 .game
-                .send(Command::Pace(driftless_sim::Pace::Unlimited));
+                .send(PlaybackCommand::Pace(driftless_sim::Pace::Unlimited));
             window.state_mut().game.resume();
         }
         window.step();
