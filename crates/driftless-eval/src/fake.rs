@@ -105,7 +105,7 @@ impl Engine for FakeEngine {
         match self.behaviour {
             FakeBehaviour::Perfect => self.image = self.episode.frame(self.t).to_vec(),
             FakeBehaviour::Obedient if is_true_action => {
-                self.image = self.episode.frame(self.t).to_vec()
+                self.image = self.episode.frame(self.t).to_vec();
             }
             FakeBehaviour::Obedient | FakeBehaviour::Frozen => {}
             FakeBehaviour::Empty => self.image = [144, 72, 17].repeat(64 * 64),
