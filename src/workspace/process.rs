@@ -66,7 +66,7 @@ impl ChildProgram {
         let stderr_reader = std::thread::Builder::new()
             .name("child-stderr".into())
             .spawn(move || stderr.map(last_error_line).unwrap_or_default())
-            .map_err(Error::no_thread)?;
+            .map_err(|e| Error::no_thread(&e))?;
         Ok(ChildProcess {
             child,
             stderr_reader: Some(stderr_reader),
