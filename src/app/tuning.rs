@@ -9,11 +9,11 @@ use std::time::Duration;
 use eframe::egui;
 use eframe::egui::{Align, Layout, RichText, Ui};
 
-pub(super) use self::widgets::{choices, section};
-use self::widgets::{inline_row, menu, slider, slider_of, stacked_row}; // slider, slider_of};
+use self::widgets::{inline_row, menu, slider, slider_of, stacked_row};
 use super::present::Scaling;
 use super::presets::{PresetPanel, SamplerPreset};
 use super::theme;
+use super::widgets::{choices, section};
 use driftless_engine::{SamplerParams, SamplingPath, Solver};
 use driftless_model::config::DynamicsConfig;
 use driftless_sim::{

@@ -14,8 +14,9 @@ use driftless_model::checkpoint::CONFIG;
 use driftless_train::RunLayout;
 use driftless_worlds::SimulatorKind;
 
+use super::action::{PageRequest, StepAction};
+use super::widgets;
 use super::widgets::{PathField, PathKind, card, primary, title};
-use super::{PageRequest, StepAction, widgets};
 use crate::app::theme;
 use crate::workspace::{Notify, UserPaths, paths};
 
