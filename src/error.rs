@@ -1,5 +1,9 @@
 //! What can go wrong in the program, in one line: which file or argument, what is wrong, what was expected.
 
+/// How every line starts that the program writes to stderr about an error. The window looks for it in
+/// the output of child processes.
+pub const ERROR_PREFIX: &str = "driftless: ";
+
 /// The result of the program's functions.
 pub type Result<T> = std::result::Result<T, Error>;
 
