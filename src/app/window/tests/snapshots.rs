@@ -204,7 +204,7 @@ fn notices_stack() {
         "`a folder with quite a long name/and another one in it/world`: not a world, expected a checkpoint folder with config.json",
         "cannot save settings: no space left on device",
     ] {
-        window.state_mut().notices.error(text);
+        window.state_mut().notices.error(&text);
     }
     compare(&mut window, "notices");
 }
