@@ -239,7 +239,8 @@ impl SourceStep {
             ComboBox::from_id_salt("format")
                 .selected_text(name_on_cli)
                 .show_ui(ui, |ui| {
-                    for (format, name_on_cli, _) in FORMATS {
+                    let available = FORMATS.iter().filter(|(format, ..)| format.is_available());
+                    for &(format, name_on_cli, _) in available {
                         ui.selectable_value(&mut self.format, format, name_on_cli);
                     }
                 });
