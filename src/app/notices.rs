@@ -40,7 +40,7 @@ impl Notices {
     }
 
     /// Shows an error, longer than a message.
-    pub fn error(&mut self, error: impl Display) {
+    pub fn error(&mut self, error: &dyn Display) {
         self.post(error.to_string(), Severity::Error, Instant::now());
     }
 
@@ -122,12 +122,12 @@ mod tests {
     #[test]
     fn messages_make_room_for_errors() {
         let mut notices = Notices::default();
-        notices.error("broken");
+        notices.error(&"broken");
         for text in ["one", "two", "three"] {
             notices.info(text);
         }
         assert_eq!(texts(&notices), ["broken", "two", "three"]);
-        notices.error("worse");
+        notices.error(&"worse");
         assert_eq!(texts(&notices), ["broken", "three", "worse"]);
     }
 

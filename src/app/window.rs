@@ -125,7 +125,7 @@ impl Window {
         window.apply_bindings();
         if let Some(notice) = notice {
             tracing::warn!("{notice}");
-            window.notices.error(notice);
+            window.notices.error(&notice);
         }
         if let Some(options) = setup.new_world {
             window.open_new_world_at(options);
@@ -182,14 +182,14 @@ impl Window {
 
     fn report(&mut self, done: Result<()>) {
         if let Err(error) = done {
-            self.notices.error(error);
+            self.notices.error(&error);
         }
     }
 
     fn report_saved(&mut self, saved: Option<Result<PathBuf>>) {
         match saved {
             Some(Ok(path)) => self.notices.info(format!("Saved as {}", path.display())),
-            Some(Err(error)) => self.notices.error(error),
+            Some(Err(error)) => self.notices.error(&error),
             None => {}
         }
     }
@@ -204,7 +204,7 @@ impl Window {
                 Message::Notice(notice) => self.notices.info(notice.to_string()),
                 Message::ParamsRejected { reason, active } => {
                     self.game.accept_params(active);
-                    self.notices.error(reason);
+                    self.notices.error(&reason);
                 }
                 Message::Branches(branches) => self.analysis.timeline.set_branches(branches),
                 Message::StoredImages { branch, images } => {
@@ -316,7 +316,7 @@ impl eframe::App for Window {
         }
         self.poll_world();
         if let Err(why) = self.analysis.poll_episode(&self.game) {
-            self.notices.error(why);
+            self.notices.error(&why);
         }
         let folder = || self.navigation.saved_folder();
         let saved = self
@@ -326,7 +326,8 @@ impl eframe::App for Window {
         self.poll_gamepads();
         let scaling = self.game.session.tuning.settings.scaling;
         if let Err(error) = self.preferences.autosave(&self.device.context, scaling) {
-            self.notices.error(format!("Cannot save settings: {error}"));
+            self.notices
+                .error(&format!("Cannot save settings: {error}"));
         }
         let listed = self.navigation.poll_pages();
         self.report(listed);

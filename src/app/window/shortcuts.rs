@@ -167,12 +167,14 @@ impl Window {
             Shortcut::PreviousFrame => analysis.seek_by(-1, game),
             Shortcut::NextFrame => analysis.seek_by(1, game),
             Shortcut::Compare => {
-                let why_not = analysis.toggle_comparison(game);
-                why_not.map(|why| self.notices.info(why));
+                if let Some(why) = analysis.toggle_comparison(game) {
+                    self.notices.info(why);
+                }
             }
             Shortcut::Difference => {
-                let why_not = analysis.toggle_difference();
-                why_not.map(|why| self.notices.info(why));
+                if let Some(why) = analysis.toggle_difference() {
+                    self.notices.info(why);
+                }
             }
             Shortcut::Plots => analysis.toggle_plots(game),
             Shortcut::Save => self.save(),
@@ -206,7 +208,7 @@ impl Window {
                 let (world, notify) = (&self.game.session.world, self.device.waker.notify());
                 self.saving.open(episode, world, folder, notify);
             }
-            Err(error) => self.notices.error(error),
+            Err(error) => self.notices.error(&error),
         }
     }
 

@@ -48,7 +48,7 @@ impl Window {
     pub(super) fn open_worlds(&mut self) {
         let resume = self.game.pause();
         if let Err(error) = self.navigation.open_picker(&self.game.session, resume) {
-            self.notices.error(error);
+            self.notices.error(&error);
         }
         self.leave_game();
     }
@@ -132,12 +132,12 @@ impl Window {
                 Some(world) => self.navigation.load_start(path, world),
                 None => {
                     let why = "Simulators cannot start from a file. Play a learned world first.";
-                    self.notices.error(why);
+                    self.notices.error(&why);
                     Ok(())
                 }
             },
             Err(why) => {
-                self.notices.error(why);
+                self.notices.error(&why);
                 Ok(())
             }
         };
