@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(long, value_name = "H", default_value_t = 64)]
     horizon: usize,
     #[command(flatten)]
-    sampler: super::SamplerArgs,
+    sampler: super::sampler_args::SamplerArgs,
     /// Shuffle the episode's actions, using the seed.
     #[arg(long)]
     shuffle_actions: bool,

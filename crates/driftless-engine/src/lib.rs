@@ -48,7 +48,9 @@ pub use network::{
     ContextNoise, DenoiseInput, FrameContext, FrameOutput, FrameRequest, Network, Outcome,
     Readback, StepCoefficients,
 };
-pub use params::{MAX_STEPS, SamplerParams, SamplingPath, Solver};
+pub use params::{
+    Choice, MAX_STEPS, PARAMS, ParamKind, ParamSpec, SamplerParams, SamplingPath, SliderSpec, Solver,
+};
 pub use sampler::Sampler;
 
 /// Opens a checkpoint folder on the chosen device. With [`DeviceChoice::Auto`], falls back to the CPU if
