@@ -64,7 +64,7 @@ struct FrameState {
 
 impl CandleNetwork {
     fn new(world: WorldModel) -> Result<Self> {
-        let device = world.dynamics.position.device().clone();
+        let device = world.dynamics.device().clone();
         let (d, slots) = (&world.config.dynamics, world.config.dynamics.context - 1);
         let shape = (slots, world.config.tokens(), d.heads, d.width / d.heads);
         let zeros = || Tensor::zeros(shape, DType::F32, &device);
@@ -240,7 +240,7 @@ impl Network for CandleNetwork {
     fn write_cache(&mut self, input: &DenoiseInput) -> Result<Option<Outcome>> {
         let dynamics = &self.world.dynamics;
         let (_, _, mut tokens) = dynamics.stem(&self.dynamics_input(input)?)?;
-        let last = dynamics.last_time_layer();
+        let last = self.world.config.dynamics.last_time_layer().unwrap_or(0);
         let mut kv_caches = self.kv_caches.iter();
         let mut recorded = self.recording_attention.then(|| {
             let heads = self.world.config.dynamics.heads;

@@ -2,6 +2,28 @@
 //!
 //! Each frame takes K denoise passes, which read the KV cache of earlier frames, and one cache pass,
 //! which writes the finished frame's keys and values into it.
+//!
+//! ```
+//! use std::path::Path;
+//!
+//! use driftless_engine::{DeviceChoice, GpuSource, SamplerParams, open};
+//! use driftless_model::contexts;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let checkpoints = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../checkpoints");
+//! let world = checkpoints.join("pong");
+//! let mut engine = open(&world, DeviceChoice::Cpu, &GpuSource::Own)?;
+//! let clips = contexts::read(&world.join("contexts.npz"), engine.world())?;
+//!
+//! let params = SamplerParams { steps: 2, ..SamplerParams::default() };
+//! engine.reset(&clips[0], &params)?;
+//! engine.step(1, &params)?; // up
+//! assert_eq!(engine.image()?.len(), 64 * 64 * 3);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `examples/play.rs` plays for a while and writes a picture.
 
 mod attention;
 mod candle;
@@ -16,7 +38,6 @@ mod params;
 pub mod rollout;
 mod sampler;
 mod surprise;
-mod weights;
 mod wgpu;
 
 pub use error::{Error, Result};
@@ -49,7 +70,8 @@ pub use network::{
     Readback, StepCoefficients,
 };
 pub use params::{
-    Choice, MAX_STEPS, PARAMS, ParamKind, ParamSpec, SamplerParams, SamplingPath, SliderSpec, Solver,
+    Choice, MAX_STEPS, PARAMS, ParamKind, ParamSpec, SamplerParams, SamplingPath, SliderSpec,
+    Solver,
 };
 pub use sampler::Sampler;
 

@@ -29,8 +29,8 @@ impl CpuEngine {
         let network = CpuNetwork {
             image_len: world.config.image_len(),
             latent_len: world.config.latent_len(),
-            tokenizer: PackedTokenizer::new(&world.tokenizer, &world.config)?,
-            dynamics: PackedDynamics::new(&world.dynamics, &world.config)?,
+            tokenizer: PackedTokenizer::new(world.tokenizer.export()?, &world.config),
+            dynamics: PackedDynamics::new(world.dynamics.export()?, &world.config),
         };
         Ok(Self::from_network(network, world.config.clone()))
     }

@@ -147,8 +147,10 @@ impl WgpuNetwork {
     fn new(world: &WorldModel, gpu: &Gpu) -> Result<Self> {
         let config = &world.config;
         let (mut weights, mut arena) = (Weights::default(), ArenaLayout::default());
-        let tokenizer = WgpuTokenizer::new(&mut weights, &mut arena, &world.tokenizer, config)?;
-        let dynamics = WgpuDynamics::new(&mut weights, &mut arena, &world.dynamics, config)?;
+        let tokenizer =
+            WgpuTokenizer::new(&mut weights, &mut arena, &world.tokenizer.export()?, config);
+        let dynamics =
+            WgpuDynamics::new(&mut weights, &mut arena, &world.dynamics.export()?, config);
         let kernels = KernelPipelines::new(gpu, dynamics.heads.padded);
         let (weights, panels) = (weights.upload(gpu)?, weights.upload_panels(gpu)?);
         let arena = gpu.storage("activations and KV cache", arena.len as usize)?;
