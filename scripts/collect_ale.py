@@ -107,7 +107,7 @@ def record(job):
     if known:
         ram, pixels = np.asarray(rams), np.concatenate(pixels)
         truth = known.truth(ram, pixels, crop, size)
-        arrays.update(truth)
+        arrays.update(truth, can_start=np.isfinite(truth["ball"]).all(axis=1))
         measures["known"] = known.measures(pixels, truth, ram, crop, size)
     written = collecting.write_episode(options["out"], index, arrays, policy_name, len(table))
     return {**written, **measures}

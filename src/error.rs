@@ -33,9 +33,21 @@ pub enum Error {
     /// An argument or a setting is out of its range.
     #[error("{0}")]
     Argument(String),
-    /// A device (GPU) is missing or failed.
+    /// A setting of the world, the user or the system cannot be used.
     #[error("{0}")]
-    Device(String),
+    Config(String),
+    /// There is no display or graphics adapter for the window.
+    #[error("{0}")]
+    Display(String),
+    /// The world failed while the window was open; in its own words.
+    #[error("{0}")]
+    World(String),
+    /// A child process could not be followed, or failed: in its own words.
+    #[error("{0}")]
+    Process(String),
+    /// A thread could not be started, or ended unexpectedly.
+    #[error("{0}")]
+    Thread(String),
     /// A tensor operation failed.
     #[error("tensor operation: {0}")]
     Tensor(#[from] candle_core::Error),
@@ -61,12 +73,26 @@ impl Error {
     /// Whether a device is missing or failed.
     pub fn is_device(&self) -> bool {
         match self {
-            Self::Device(_) => true,
             Self::Engine(error) => error.is_device(),
             Self::Session(error) => error.is_device(),
             Self::Training(error) => error.is_device(),
             Self::Evaluation(error) => error.is_device(),
             _ => false,
         }
+    }
+
+    /// Whether the given episodes do not fit; the message does not name their files.
+    pub fn is_episodes(&self) -> bool {
+        match self {
+            Self::Engine(error) => error.is_episodes(),
+            Self::Evaluation(error) => error.is_episodes(),
+            Self::Training(error) => error.is_episodes(),
+            _ => false,
+        }
+    }
+
+    /// A thread could not be started.
+    pub(crate) fn no_thread(error: std::io::Error) -> Self {
+        Self::Thread(format!("cannot start a thread: {error}"))
     }
 }

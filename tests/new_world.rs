@@ -123,7 +123,7 @@ fn closing_saves_the_run() {
         frames: 60,
         episode_frames: 30,
     };
-    record(&plan, &data, &|_| {}).unwrap();
+    record(&plan, &data, &|_| true).unwrap();
     let settings = settings(folder.path(), 1_000_000);
     let window = display.open(&[
         "new",

@@ -15,8 +15,10 @@ use common::{TIMEOUT, path_str, wait};
 use display::Display;
 use driftless::workspace::PlayableWorld;
 use driftless_data::Episode;
-use driftless_engine::{DeviceChoice, GpuSource, SamplerParams, Solver};
-use driftless_sim::{Frame, Pace, SimOptions, SimThread};
+use driftless_engine::{DeviceChoice, SamplerParams, Solver};
+use driftless_sim::{
+    EpisodeCommand, Frame, InputCommand, PlaybackCommand, SamplerCommand, SimOptions, SimThread,
+};
 use driftless_worlds::SimulatorKind;
 use tempfile::TempDir;
 
@@ -56,17 +58,11 @@ fn failure(args: &[&str]) -> String {
 fn record(folder: &TempDir, game: &PlayableWorld, commands: &[driftless_sim::Command]) -> PathBuf {
     let path = folder.path().join("played.npz");
     let options = SimOptions {
-        player: Arc::clone(&game.player),
-        gpu_source: GpuSource::Own,
-        resume_from: None,
         context: game.first_context,
-        actions: Arc::default(),
-        params: SamplerParams::default(),
         random_seed: true,
-        restart_at_end: true,
-        pace: Pace::Unlimited,
         paused: true,
         record: Some(path.clone()),
+        ..SimOptions::new(Arc::clone(&game.player))
     };
     let sim = SimThread::spawn(options, None, || {}).unwrap();
     let next = || -> Frame { sim.frames().recv_timeout(TIMEOUT).unwrap() };
@@ -74,9 +70,7 @@ fn record(folder: &TempDir, game: &PlayableWorld, commands: &[driftless_sim::Com
     for command in commands {
         let makes_no_frame = matches!(
             command,
-            driftless_sim::Command::HoldAction { .. }
-                | driftless_sim::Command::Params(_)
-                | driftless_sim::Command::RandomSeed(_)
+            driftless_sim::Command::Input(_) | driftless_sim::Command::Sampler(_)
         );
         sim.send(command.clone());
         if !makes_no_frame {
@@ -87,17 +81,23 @@ fn record(folder: &TempDir, game: &PlayableWorld, commands: &[driftless_sim::Com
     path
 }
 
+const STEP: driftless_sim::Command = driftless_sim::Command::Playback(PlaybackCommand::Step);
+const RESET: driftless_sim::Command = driftless_sim::Command::Episode(EpisodeCommand::Reset);
+const NEXT_CONTEXT: driftless_sim::Command =
+    driftless_sim::Command::Episode(EpisodeCommand::NextContext);
+
 fn held(action: u32) -> driftless_sim::Command {
     let since = Instant::now();
-    driftless_sim::Command::HoldAction {
+    InputCommand::Hold {
         action,
         changed_at: since,
     }
+    .into()
 }
 
 /// Two starts of context 0 and one of context 1, with changing actions and sampler parameters.
 fn commands() -> Vec<driftless_sim::Command> {
-    use driftless_sim::Command::{NextContext, Params, RandomSeed, Reset, Step};
+    let params = |params| SamplerCommand::Params(params).into();
     let default = SamplerParams::default();
     let euler = SamplerParams {
         solver: Solver::Euler,
@@ -115,25 +115,25 @@ fn commands() -> Vec<driftless_sim::Command> {
         ..default
     };
     vec![
-        Step,
+        STEP,
         held(1),
-        Step,
-        Step,
-        Params(euler),
-        Step,
+        STEP,
+        STEP,
+        params(euler),
+        STEP,
         held(2),
-        Step,
-        Reset,
-        Step,
-        RandomSeed(false),
-        Params(short),
-        Step,
-        Step,
-        NextContext,
+        STEP,
+        RESET,
+        STEP,
+        SamplerCommand::RandomSeed(false).into(),
+        params(short),
+        STEP,
+        STEP,
+        NEXT_CONTEXT,
         held(0),
-        Step,
-        Params(default),
-        Step,
+        STEP,
+        params(default),
+        STEP,
     ]
 }
 
@@ -199,11 +199,7 @@ fn replay_needs_no_context_file() {
     std::fs::copy(root().join("assets/pong/episode_00000.npz"), &file).unwrap();
     let pong = root().join("checkpoints/pong");
     let game = PlayableWorld::learned(&pong, DeviceChoice::Cpu, Some(path_str(&file))).unwrap();
-    let steps = [
-        driftless_sim::Command::Step,
-        held(1),
-        driftless_sim::Command::Step,
-    ];
+    let steps = [STEP, held(1), STEP];
     let path = record(&folder, &game, &steps);
     std::fs::remove_file(&file).unwrap();
     let stdout = success(&["replay", path_str(&path), "--device", "cpu"]);
@@ -234,13 +230,12 @@ fn headless_session_is_replayed() {
 
 #[test]
 fn simulator_is_replayed_from_seeds() {
-    use driftless_sim::Command::{NextContext, Reset, Step};
     let folder = tempfile::tempdir().unwrap();
     let game = PlayableWorld::simulator(SimulatorKind::Maze);
     let path = record(
         &folder,
         &game,
-        &[held(3), Step, Step, Reset, Step, NextContext, Step],
+        &[held(3), STEP, STEP, RESET, STEP, NEXT_CONTEXT, STEP],
     );
     let stdout = success(&["replay", path_str(&path)]);
     assert_eq!(stdout, "7 of 7 frames are identical\n");
@@ -266,7 +261,7 @@ fn unusable_sessions_are_refused() {
     std::fs::create_dir(&full).unwrap();
     std::fs::write(full.join("mine"), "").unwrap();
     let game = PlayableWorld::simulator(SimulatorKind::Maze);
-    let path = record(&folder, &game, &[driftless_sim::Command::Step]);
+    let path = record(&folder, &game, &[STEP]);
     let error = failure(&["replay", path_str(&path), "--out", path_str(&full)]);
     assert!(error.contains("is not empty"), "{error}");
     let args = [
@@ -317,7 +312,7 @@ fn unknown_actions_are_refused() {
     let maze = record(
         &folder,
         &PlayableWorld::simulator(SimulatorKind::Maze),
-        &[held(7), driftless_sim::Command::Step],
+        &[held(7), STEP],
     );
     let error = failure(&["play", "--actions", path_str(&maze)]);
     assert!(

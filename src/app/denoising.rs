@@ -33,7 +33,7 @@ impl DenoisingStrip {
     pub fn ui(&mut self, ui: &mut Ui, frame: Option<&Frame>, size: [usize; 2]) {
         if let Some(frame) = frame.filter(|frame| self.shown != Some(frame.sequence)) {
             self.shown = Some(frame.sequence);
-            self.upload(ui.ctx(), &frame.trace, size);
+            self.upload(ui.ctx(), &frame.diagnostics.trace, size);
         }
         if self.passes.is_empty() {
             ui.centered_and_justified(|ui| {

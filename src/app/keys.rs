@@ -357,7 +357,7 @@ fn world_chords(actions: &[ActionSpec]) -> Result<Vec<Vec<Chord>>> {
         let mut chords = Vec::new();
         for name in &action.keys {
             let chord = chord(name).ok_or_else(|| {
-                Error::Argument(format!(
+                Error::Config(format!(
                     "action `{}` is bound to the unknown key `{name}`, expected a key name \
                      such as `ArrowUp`, `W` or `Space`, or several joined by `+`",
                     action.name

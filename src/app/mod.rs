@@ -151,7 +151,7 @@ pub fn run(options: WindowOptions) -> Result<()> {
     }
     written?;
     opened.unwrap_or_else(|panic| resume_unwind(panic))?;
-    exit.failure.map_or(Ok(()), |what| Err(Error::Device(what)))
+    exit.failure.map_or(Ok(()), |what| Err(Error::World(what)))
 }
 
 /// Makes Ctrl-C close the window normally, so that recordings are written.
@@ -214,13 +214,13 @@ fn check_display() -> Result<()> {
 }
 
 fn no_display(why: &str) -> Error {
-    Error::Device(format!(
+    Error::Display(format!(
         "no display found ({why}); use `driftless play --headless`"
     ))
 }
 
 fn no_adapter(why: &str) -> Error {
-    Error::Device(format!(
+    Error::Display(format!(
         "no graphics adapter for the window ({why}); use `driftless play --headless`"
     ))
 }

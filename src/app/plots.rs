@@ -11,8 +11,8 @@ use driftless_data::fs::write_atomic;
 use driftless_engine::StageTimes;
 
 use super::theme;
+use crate::Result;
 use crate::workspace::paths::unused_file;
-use crate::{Error, Result};
 
 /// Number of frames kept.
 const MAX_SAMPLES: usize = 4096;
@@ -215,7 +215,7 @@ impl Plots {
     /// # Errors
     /// Returns an error if a value cannot be written.
     pub fn csv(&self) -> Result<Vec<u8>> {
-        let wrong = |e: csv::Error| Error::Argument(format!("CSV: {e}"));
+        let wrong = |e: csv::Error| driftless_data::Error::encode("CSV", e);
         let mut table = csv::Writer::from_writer(Vec::new());
         let names = COLUMNS.iter().map(|(name, _)| (*name).to_owned());
         table
@@ -226,9 +226,8 @@ impl Plots {
             let row = std::iter::once(sample.frame.to_string()).chain(COLUMNS.iter().map(text));
             table.write_record(row).map_err(wrong)?;
         }
-        table
-            .into_inner()
-            .map_err(|e| Error::Argument(format!("CSV: {e}")))
+        let bytes = table.into_inner();
+        Ok(bytes.map_err(|e| driftless_data::Error::encode("CSV", e.into_error()))?)
     }
 
     /// Crops the plot from a screenshot of the window.
@@ -259,10 +258,10 @@ impl Plots {
         folder: &Path,
     ) -> Result<PathBuf> {
         let crop = self.crop(image, pixels_per_point);
-        let crop = crop.ok_or_else(|| Error::Argument("no plot is visible".into()))?;
+        let crop = crop.ok_or_else(|| driftless_data::Error::Empty("no plot is visible".into()))?;
         let mut bytes = std::io::Cursor::new(Vec::new());
         crop.write_to(&mut bytes, image::ImageFormat::Png)
-            .map_err(|e| Error::Argument(format!("PNG: {e}")))?;
+            .map_err(|e| driftless_data::Error::encode("PNG", e))?;
         let name = format!(
             "{}.png",
             self.chosen.label().to_lowercase().replace(' ', "-")

@@ -107,7 +107,7 @@ fn explain(error: eframe::Error) -> Error {
     match error {
         eframe::Error::AppCreation(inner) => match inner.downcast::<Error>() {
             Ok(error) => *error,
-            Err(inner) => Error::Device(format!("cannot open the window: {inner}")),
+            Err(inner) => Error::Display(format!("cannot open the window: {inner}")),
         },
         eframe::Error::Winit(error) => no_display(&error.to_string()),
         eframe::Error::WinitEventLoop(error) => no_display(&error.to_string()),

@@ -41,18 +41,18 @@ impl FrameStats {
         }
         self.last_sequence = Some(frame.sequence);
         self.generated
-            .push_back((frame.finished_at, frame.sequence));
+            .push_back((frame.timing.finished_at, frame.sequence));
         while self.generated.len() > 2
             && self.generated.front().is_some_and(|(generated_at, _)| {
-                frame.finished_at.duration_since(*generated_at) > RATE_WINDOW
+                frame.timing.finished_at.duration_since(*generated_at) > RATE_WINDOW
             })
         {
             self.generated.pop_front();
         }
-        self.outcome = frame.outcome;
-        self.score = frame.score;
+        self.outcome = frame.prediction.outcome;
+        self.score = frame.prediction.score;
         if frame.number > 0 {
-            push(&mut self.times, frame.stage_times, MAX_TIMES);
+            push(&mut self.times, frame.timing.stages, MAX_TIMES);
         }
         if let Some(key) = reflects {
             push(&mut self.latencies, now.duration_since(key), MAX_LATENCIES);
@@ -129,34 +129,15 @@ fn push<T>(queue: &mut VecDeque<T>, value: T, max: usize) {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
-    use driftless_engine::SamplerParams;
+    use driftless_sim::FrameImage;
 
     fn frame(sequence: u64, generated_at: Instant) -> Frame {
-        Frame {
-            trace: [].into(),
-            inspection: None,
-            ground_truth: None,
-            outcome: None,
-            score: 0.0,
-            position: driftless_sim::TimelinePosition::default(),
-            comparison: None,
-            drift: None,
-            surprise: None,
-            sequence,
-            number: sequence,
-            image: driftless_sim::FrameImage::Bytes([0_u8; 3].as_slice().into()),
-            action: 0,
-            input_at: None,
-            finished_at: generated_at,
-            stage_times: StageTimes {
-                denoise: Duration::from_millis(sequence),
-                ..StageTimes::default()
-            },
-            params: SamplerParams::default(),
-            context: 0,
-        }
+        let mut frame = Frame::new(FrameImage::Bytes([0_u8; 3].as_slice().into()));
+        (frame.sequence, frame.number) = (sequence, sequence);
+        frame.timing.finished_at = generated_at;
+        frame.timing.stages.denoise = Duration::from_millis(sequence);
+        frame
     }
 
     #[test]

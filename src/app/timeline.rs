@@ -9,7 +9,7 @@ use eframe::egui::{
     Ui, pos2, vec2,
 };
 
-use driftless_sim::{BranchInfo, Command, TimelinePosition};
+use driftless_sim::{BranchInfo, TimelineCommand, TimelinePosition};
 
 use super::theme;
 use super::theme::Palette;
@@ -31,7 +31,7 @@ pub(super) fn height(branches: usize) -> f32 {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum TimelineAction {
     /// A command for the world-model thread.
-    Command(Command),
+    Command(TimelineCommand),
     /// Compare with a branch, or stop comparing.
     Compare(Option<u32>),
     /// Save the frames from the last restart to the current one.
@@ -188,7 +188,7 @@ impl Timeline {
 
     fn seek(&self, branch: u32, index: usize) -> Option<TimelineAction> {
         let place = TimelinePosition { branch, index };
-        (place != self.position).then_some(TimelineAction::Command(Command::Seek(place)))
+        (place != self.position).then_some(TimelineAction::Command(TimelineCommand::Seek(place)))
     }
 
     /// The row of controls.
@@ -220,7 +220,7 @@ impl Timeline {
                 .on_hover_text("Keep this branch as it is and continue on a new one.")
                 .clicked()
             {
-                actions.push(TimelineAction::Command(Command::NewBranch));
+                actions.push(TimelineAction::Command(TimelineCommand::NewBranch));
             }
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 let save = ui
@@ -261,7 +261,7 @@ impl Timeline {
                     }
                     let delete = ui.add_enabled(!is_current, egui::Button::new("Delete"));
                     if delete.clicked() {
-                        let command = Command::DeleteBranch(branch.branch);
+                        let command = TimelineCommand::DeleteBranch(branch.branch);
                         actions.push(TimelineAction::Command(command));
                     }
                 });
@@ -317,7 +317,7 @@ impl Timeline {
             }
         }
         if !missing.is_empty() {
-            actions.push(TimelineAction::Command(Command::StoredImages {
+            actions.push(TimelineAction::Command(TimelineCommand::StoredImages {
                 branch: current.branch,
                 indices: missing.into(),
                 within: stride - 1,

@@ -16,7 +16,9 @@ use super::presets::{PresetPanel, SamplerPreset};
 use super::theme;
 use driftless_engine::{PARAMS, ParamKind, ParamSpec, SamplerParams, SliderSpec, Solver};
 use driftless_model::config::DynamicsConfig;
-use driftless_sim::{Command, Pace, RANDOM_SEED_LIMIT};
+use driftless_sim::{
+    Command, EpisodeCommand, InputCommand, Pace, PlaybackCommand, RANDOM_SEED_LIMIT, SamplerCommand,
+};
 
 /// The parameters of [`PARAMS`] that depend on the world or on the solver.
 const STEPS: &str = "steps";
@@ -58,19 +60,19 @@ impl TuningSettings {
         let mut commands = Vec::new();
         // The panel explains invalid combinations; the last valid parameters stay in effect.
         if self.params != before.params && self.params.check().is_ok() {
-            commands.push(Command::Params(self.params));
+            commands.push(SamplerCommand::Params(self.params).into());
         }
         if self.free_seed != before.free_seed {
-            commands.push(Command::RandomSeed(self.free_seed));
+            commands.push(SamplerCommand::RandomSeed(self.free_seed).into());
         }
         if self.ends_restart != before.ends_restart {
-            commands.push(Command::RestartAtEnd(self.ends_restart));
+            commands.push(EpisodeCommand::RestartAtEnd(self.ends_restart).into());
         }
         if self.repeat != before.repeat {
-            commands.push(Command::ActionRepeat(self.repeat));
+            commands.push(InputCommand::Repeat(self.repeat).into());
         }
         if self.pace() != before.pace() {
-            commands.push(Command::Pace(self.pace()));
+            commands.push(PlaybackCommand::Pace(self.pace()).into());
         }
         commands
     }
@@ -479,7 +481,7 @@ mod tests {
         let impossible = after;
         after.params.solver = Solver::Euler;
         let sent = after.commands_since(&impossible);
-        assert_eq!(sent, [Command::Params(after.params)]);
+        assert_eq!(sent, [SamplerCommand::Params(after.params).into()]);
     }
 
     #[test]
@@ -494,8 +496,8 @@ mod tests {
         assert_eq!(
             after.commands_since(&before),
             [
-                Command::Params(after.params),
-                Command::Pace(Pace::Unlimited)
+                SamplerCommand::Params(after.params).into(),
+                PlaybackCommand::Pace(Pace::Unlimited).into()
             ]
         );
     }

@@ -6,8 +6,7 @@ use driftless::Result;
 use driftless_data::Dataset;
 use driftless_engine::{DeviceChoice, GpuSource, SamplerParams};
 use driftless_eval::pose::PoseProbe;
-use driftless_eval::report::{EvalOptions, EvalProgress};
-use driftless_eval::{pose, report, table};
+use driftless_eval::{EvalOptions, EvalProgress, pose, report, report_tables, table};
 
 use super::sampler_args::{ParamOptions, Selection};
 
@@ -119,7 +118,7 @@ pub fn run(args: &Args) -> Result<()> {
     if args.json {
         return super::print_json(&report);
     }
-    let tables = table::tables(&report);
+    let tables = report_tables::tables(&report);
     let text = if args.markdown {
         table::markdown(&tables)
     } else {

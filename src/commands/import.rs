@@ -60,14 +60,17 @@ pub struct Args {
 pub fn run(args: Args) -> Result<()> {
     interrupt::watch();
     let bar = super::bar(0, "episodes");
-    let mut notify = |event: ImportEvent<'_>| match event {
-        ImportEvent::Progress(done, total) => {
-            bar.set_length(total as u64);
-            bar.set_position(done as u64);
+    let mut notify = |event: ImportEvent<'_>| {
+        match event {
+            ImportEvent::Progress(done, total) => {
+                bar.set_length(total as u64);
+                bar.set_position(done as u64);
+            }
+            ImportEvent::Skipped(error) => {
+                bar.suspend(|| eprintln!("driftless: skipped: {}", one_line(error)));
+            }
         }
-        ImportEvent::Skipped(error) => {
-            bar.suspend(|| eprintln!("driftless: skipped: {}", one_line(error)));
-        }
+        !interrupt::requested()
     };
     let options = ImportOptions {
         format: args.from,

@@ -33,10 +33,10 @@ fn print(text: &str) -> Result<()> {
     }
 }
 
-/// Names `path` in an error about an argument; other errors stay as they are.
+/// Names `path` in an error about the episodes read from it; other errors stay as they are.
 fn about(path: &Path, error: impl Into<Error>) -> Error {
     let error = error.into();
-    if error.is_argument() {
+    if error.is_episodes() {
         Error::invalid(path, error.to_string())
     } else {
         error
@@ -45,7 +45,8 @@ fn about(path: &Path, error: impl Into<Error>) -> Error {
 
 /// Prints one JSON object.
 fn print_json(value: &impl Serialize) -> Result<()> {
-    let text = serde_json::to_string(value).map_err(|e| Error::Argument(format!("JSON: {e}")))?;
+    let text =
+        serde_json::to_string(value).map_err(|e| driftless_data::Error::encode("JSON", e))?;
     print(&text)
 }
 
@@ -66,7 +67,7 @@ fn export(episode: &Episode, out: &Path, scale: u32, fps: f32) -> Result<()> {
     let bar = bar(episode.frames() as u64, "frames written");
     let mut watch = |done| {
         bar.set_position(done as u64);
-        !driftless_data::interrupt::requested()
+        !interrupt::requested()
     };
     export::write_with_progress(episode, out, scale, fps, &mut watch)?;
     bar.finish_and_clear();

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use driftless::workspace::PlayableWorld;
 use driftless::{Error, Result, app};
+use driftless_data::layout::{EPISODE_EXTENSION, is_episode};
 use driftless_data::{PathError as _, export};
 use driftless_engine::rollout::random_held_actions;
 use driftless_engine::{DeviceChoice, GpuSource};
@@ -103,10 +104,10 @@ fn play_in_window(args: Args, game: PlayableWorld) -> Result<()> {
 
 /// Checks that a recording can be written to `path` when the window closes.
 fn check_record_path(path: &Path) -> Result<()> {
-    if path.extension().is_none_or(|extension| extension != "npz") {
+    if !is_episode(path) {
         return Err(Error::invalid(
             path,
-            "expected the extension .npz of an episode",
+            format!("expected the extension .{EPISODE_EXTENSION} of an episode"),
         ));
     }
     let folder = path

@@ -48,7 +48,10 @@ pub fn run(args: &Args) -> Result<()> {
     };
     interrupt::watch();
     let bar = super::bar(args.frames as u64, "frames");
-    let manifest = record(&plan, &args.out, &|frames| bar.inc(frames as u64))?;
+    let manifest = record(&plan, &args.out, &|frames| {
+        bar.inc(frames as u64);
+        !interrupt::requested()
+    })?;
     bar.finish_and_clear();
     super::print(&format!(
         "{} episodes, {} frames in {}",

@@ -2,15 +2,41 @@
 
 use std::path::PathBuf;
 
-use driftless::Result;
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use driftless::{Result, interrupt};
 use driftless_engine::DeviceChoice;
-use driftless_train::{TrainOptions, TrainPreset, TrainStage};
+use driftless_train::{
+    StepReport, TrainOptions, TrainOutcome, TrainPreset, TrainProgress, TrainStage,
+};
+
+/// What to train.
+#[derive(Clone, Copy, ValueEnum)]
+enum Network {
+    /// The tokenizer: frames to latents and back.
+    Tokenizer,
+    /// The dynamics: the next latent. Needs a trained tokenizer in the run's folder.
+    Dynamics,
+    /// The tokenizer, then the dynamics.
+    All,
+}
+
+impl Network {
+    fn stages(self) -> Vec<TrainStage> {
+        match self {
+            Self::Tokenizer => vec![TrainStage::Tokenizer],
+            Self::Dynamics => vec![TrainStage::Dynamics],
+            Self::All => TrainStage::ALL.to_vec(),
+        }
+    }
+}
 
 /// Arguments of `train`.
 #[derive(clap::Args)]
 pub struct Args {
     /// Network to train.
-    stage: TrainStage,
+    stage: Network,
     /// Dataset folder: dataset.json and episodes (*.npz).
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
@@ -59,9 +85,9 @@ pub struct Args {
 /// --resume is not given, if the loss diverges, or if a file cannot be written.
 pub fn run(args: Args) -> Result<()> {
     let from = args.from.map(super::checkpoint).transpose()?;
-    Ok(driftless_train::run(&TrainOptions {
+    let options = TrainOptions {
         from,
-        stage: args.stage,
+        stages: args.stage.stages(),
         data: args.data,
         unlabelled: args.unlabelled,
         out: args.out,
@@ -73,5 +99,73 @@ pub fn run(args: Args) -> Result<()> {
         max_steps: args.max_steps,
         max_minutes: args.max_minutes,
         seed: args.seed,
-    })?)
+    };
+    let outcome = driftless_train::run(&options, &mut TerminalProgress::default())
+        .map_err(|error| super::about(&options.data, error))?;
+    if outcome == TrainOutcome::Stopped {
+        eprintln!("stopped and saved; continue with --resume");
+    }
+    Ok(())
+}
+
+/// Shows a progress bar on stderr, and stops on Ctrl-C.
+#[derive(Default)]
+struct TerminalProgress {
+    bar: Option<ProgressBar>,
+}
+
+impl TerminalProgress {
+    fn begin(&mut self, name: &'static str, total: u64, done: u64) -> &ProgressBar {
+        let bar = ProgressBar::new(total).with_position(done);
+        let template = "{prefix:9} {wide_bar:.cyan/blue} {pos}/{len} {msg} {eta} left";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_prefix(name);
+        bar.reset_eta();
+        self.bar.insert(bar)
+    }
+}
+
+impl TrainProgress for TerminalProgress {
+    fn data_read(&mut self, _frames: usize) {
+        // Only now, so that Ctrl-C ends the program at once while there is nothing to save.
+        interrupt::watch();
+    }
+
+    fn encoding(&mut self, done: usize, total: usize) {
+        let bar = match &self.bar {
+            Some(bar) => bar,
+            None => self.begin("encoding", total as u64, 0),
+        };
+        bar.set_position(done as u64);
+        if done == total {
+            bar.finish_and_clear();
+            self.bar = None;
+        }
+    }
+
+    fn stage_begun(&mut self, stage: TrainStage, total: u64, done: u64) {
+        self.begin(stage.name(), total, done);
+    }
+
+    fn step_done(&mut self, step: &StepReport) {
+        if let Some(bar) = &self.bar {
+            bar.set_position(step.step);
+            bar.set_message(format!(
+                "loss {:.4} {:.0} frames/s",
+                step.loss, step.frames_per_second
+            ));
+        }
+    }
+
+    fn stage_ended(&mut self, _stage: TrainStage) {
+        if let Some(bar) = self.bar.take() {
+            bar.abandon();
+        }
+    }
+
+    fn should_stop(&mut self) -> bool {
+        interrupt::requested()
+    }
 }

@@ -65,7 +65,7 @@ impl BackgroundExport {
         (self.frames_done.load(Ordering::Relaxed), self.frames_total)
     }
 
-    /// Cancels the export. It stops after the current frame with [`crate::Error::Interrupted`] and
+    /// Cancels the export. It stops after the current frame with [`driftless_data::Error::Interrupted`] and
     /// leaves no file.
     pub fn cancel(&self) {
         if let Some(task) = &self.task {

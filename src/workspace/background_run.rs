@@ -7,14 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use clap::ValueEnum;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use serde::{Deserialize, Serialize};
 
 use driftless_data::PathError as _;
 use driftless_data::fs::{write_atomic, write_json};
 use driftless_model::checkpoint::DYNAMICS;
-use driftless_train::{TrainPreset, TrainSettings};
+use driftless_train::{RunLayout, TrainPreset, TrainSettings};
 
 use super::process::{ChildProcess, ChildProgram, Exit};
 use super::progress::RunProgress;
@@ -124,11 +123,10 @@ impl BackgroundRun {
         notify: Notify,
     ) -> Result<Self> {
         let folder = &plan.folder;
-        let preset = plan.preset.to_possible_value();
         let note = RunNote {
             name: plan.name.clone(),
             data: absolute(&plan.data)?,
-            preset: preset.map_or_else(String::new, |value| value.get_name().to_owned()),
+            preset: plan.preset.name().to_owned(),
         };
         let settings = initial_settings(plan.settings.as_deref())?;
         std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
@@ -151,7 +149,7 @@ impl BackgroundRun {
         notify: Notify,
     ) -> Result<Self> {
         let note = read_note(folder, data)?;
-        if !folder.join("settings.toml").is_file() {
+        if !RunLayout::new(folder).is_run() {
             let what = "is not a training run, expected a folder with settings.toml, as written by `train`";
             return Err(Error::invalid(folder, what));
         }
@@ -185,10 +183,11 @@ impl BackgroundRun {
             preview: None,
             saved: None,
         }));
+        let layout = RunLayout::new(&folder);
         let mut watcher = Watcher {
-            tail: LogTail::new(folder.join("log.jsonl")),
-            settings_read: folder.join("settings.toml").is_file(),
-            folder: folder.clone(),
+            tail: LogTail::new(layout.log()),
+            settings_read: layout.is_run(),
+            layout,
             note: note.clone(),
             program,
             view: Arc::clone(&view),
@@ -200,7 +199,7 @@ impl BackgroundRun {
         let thread = std::thread::Builder::new()
             .name("training".into())
             .spawn(move || watcher.run(&inbox))
-            .map_err(|e| Error::Device(format!("cannot start a thread: {e}")))?;
+            .map_err(Error::no_thread)?;
         Ok(Self {
             folder,
             note,
@@ -217,7 +216,7 @@ impl BackgroundRun {
 
     /// The checkpoint folder, which can be played once both networks were saved.
     pub fn checkpoint(&self) -> PathBuf {
-        self.folder.join("checkpoint")
+        RunLayout::new(&self.folder).checkpoint()
     }
 
     /// Suggested name of the world.
@@ -290,7 +289,7 @@ fn read_note(folder: &Path, data: Option<PathBuf>) -> Result<RunNote> {
 
 /// The run's settings, or the defaults until the trainer has written them.
 fn read_settings(folder: &Path) -> Result<TrainSettings> {
-    let path = folder.join("settings.toml");
+    let path = RunLayout::new(folder).settings();
     if path.is_file() {
         Ok(TrainSettings::read(&path, &TrainSettings::default())?)
     } else {
@@ -310,12 +309,12 @@ fn initial_settings(path: Option<&Path>) -> Result<String> {
         let value = toml::Value::Float(MINUTES);
         table.entry(key).or_insert(value);
     }
-    toml::to_string(&table).map_err(|e| Error::Argument(e.to_string()))
+    Ok(toml::to_string(&table).map_err(|e| driftless_data::Error::encode("TOML", e))?)
 }
 
 /// The state of the watching thread.
 struct Watcher {
-    folder: PathBuf,
+    layout: RunLayout,
     note: RunNote,
     program: ChildProgram,
     tail: LogTail,
@@ -368,7 +367,7 @@ impl Watcher {
 
     fn start(&mut self, minutes: Option<f64>) -> Result<()> {
         if self.process.is_none() {
-            let lock = lock(&self.folder)?;
+            let lock = lock(self.layout.root())?;
             let arguments = self.arguments(minutes);
             self.process = Some(self.program.start(&arguments, Some(lock))?);
         }
@@ -382,11 +381,11 @@ impl Watcher {
             .map(Into::into)
             .into();
         arguments.extend([self.note.data.clone().into(), "--out".into()]);
-        arguments.push(self.folder.clone().into());
+        arguments.push(self.layout.root().into());
         // A run that was started before keeps its settings.
-        if !self.folder.join("settings.toml").is_file() {
+        if !self.layout.is_run() {
             arguments.extend(["--preset".into(), self.note.preset.clone().into()]);
-            arguments.extend(["--config".into(), self.folder.join(CONFIG).into()]);
+            arguments.extend(["--config".into(), self.layout.root().join(CONFIG).into()]);
         }
         if let Some(minutes) = minutes {
             arguments.extend(["--max-minutes".into(), minutes.to_string().into()]);
@@ -424,10 +423,10 @@ impl Watcher {
 
     /// Reads the settings once the trainer has written them. Returns whether it has.
     fn poll_settings(&mut self) -> bool {
-        if self.settings_read || !self.folder.join("settings.toml").is_file() {
+        if self.settings_read || !self.layout.is_run() {
             return false;
         }
-        let Ok(settings) = read_settings(&self.folder) else {
+        let Ok(settings) = read_settings(self.layout.root()) else {
             return false;
         };
         self.view().progress = RunProgress::new(&settings);
@@ -437,7 +436,7 @@ impl Watcher {
 
     /// When the playable weights were saved.
     fn saved_time(&self) -> Option<SystemTime> {
-        let checkpoint = self.folder.join("checkpoint");
+        let checkpoint = self.layout.checkpoint();
         if !save::is_playable(&checkpoint) {
             return None;
         }
@@ -446,7 +445,7 @@ impl Watcher {
 
     /// The newest preview, unless the view already has it.
     fn newer_preview(&self) -> Option<Arc<PreviewImage>> {
-        let entries = self.folder.join("previews").read_dir().ok()?;
+        let entries = self.layout.previews().read_dir().ok()?;
         let with_time = entries.flatten().filter_map(|entry| {
             let path = entry.path();
             let is_png = path.extension().is_some_and(|extension| extension == "png");

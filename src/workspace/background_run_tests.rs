@@ -129,7 +129,7 @@ fn command_line_run_needs_its_dataset() {
     let error = |data| open(data).err().unwrap().to_string();
     assert!(error(None).contains("which dataset"));
     assert!(error(Some("data".into())).contains("settings.toml"));
-    std::fs::write(folder.join("settings.toml"), "").unwrap();
+    std::fs::write(folder.join(RunLayout::SETTINGS), "").unwrap();
     assert_eq!(open(Some("data".into())).unwrap().name(), "other");
 }
 

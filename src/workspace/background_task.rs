@@ -51,7 +51,7 @@ impl<T: Send + 'static> BackgroundTask<T> {
                 let _ = sender.send(work(&flag));
                 notify();
             })
-            .map_err(|e| Error::Device(format!("cannot start a thread: {e}")))?;
+            .map_err(Error::no_thread)?;
         Ok(Self { result, cancelled })
     }
 
@@ -60,7 +60,7 @@ impl<T: Send + 'static> BackgroundTask<T> {
         match self.result.try_recv() {
             Ok(result) => Some(result),
             Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => Some(Err(Error::Device(
+            Err(TryRecvError::Disconnected) => Some(Err(Error::Thread(
                 "a background job stopped unexpectedly".into(),
             ))),
         }

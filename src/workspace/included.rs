@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use driftless_data::PathError as _;
 use driftless_data::fs::write_atomic;
+use driftless_data::layout::checkpoint::{CARD, CONFIG, CONTEXTS, DYNAMICS, TOKENIZER};
+use driftless_data::layout::is_partial;
 use driftless_data::staging::StagingFolder;
-use driftless_model::checkpoint::{CONFIG, CONTEXTS, DYNAMICS, TOKENIZER};
 
-use super::library::CARD;
 use super::paths::UserPaths;
 use crate::{Error, Result};
 
@@ -22,7 +22,7 @@ pub const DEFAULT_WORLD: &str = "pong";
 /// Name of the folder that holds the included worlds.
 const CHECKPOINTS: &str = "checkpoints";
 
-/// StagingFolder folders older than this were left by a crash and are removed; unpacking never takes so
+/// Staging folders older than this were left by a crash and are removed; unpacking never takes so
 /// long.
 const STALE_AFTER: Duration = Duration::from_secs(3600);
 
@@ -99,7 +99,7 @@ impl IncludedWorlds {
     /// Returns an error if the world is missing or cannot be unpacked.
     pub fn default_world(&self) -> Result<PathBuf> {
         self.folder(DEFAULT_WORLD)?.ok_or_else(|| {
-            Error::Argument(format!(
+            Error::Config(format!(
                 "no included world found ({CHECKPOINTS}/{DEFAULT_WORLD}): name a checkpoint folder with --checkpoint"
             ))
         })
@@ -153,7 +153,7 @@ fn unpack(world: &EmbeddedWorld, root: &Path) -> Result<PathBuf> {
     if is_complete(&folder, world) {
         return Ok(folder);
     }
-    remove_stale_staging(&parent, world.name);
+    remove_stale_staging(&folder);
     match std::fs::remove_dir_all(&folder) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io(&folder, e)),
         _ => {}
@@ -183,15 +183,12 @@ fn is_complete(folder: &Path, world: &EmbeddedWorld) -> bool {
     })
 }
 
-/// Removes the staging folders that a crash left while unpacking the world called `name`.
-fn remove_stale_staging(parent: &Path, name: &str) {
-    let prefix = format!(".{name}.");
-    for entry in parent.read_dir().into_iter().flatten().flatten() {
-        let file_name = entry.file_name();
-        let file_name = file_name.to_string_lossy();
+/// Removes the staging folders that a crash left while unpacking a world to `folder`.
+fn remove_stale_staging(folder: &Path) {
+    let siblings = folder.parent().and_then(|parent| parent.read_dir().ok());
+    for entry in siblings.into_iter().flatten().flatten() {
         let age = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
-        let is_staging = file_name.starts_with(&prefix) && file_name.ends_with(".partial");
-        if is_staging && age().is_some_and(|age| age > STALE_AFTER) {
+        if is_partial(&entry.path(), folder) && age().is_some_and(|age| age > STALE_AFTER) {
             // A folder that cannot be removed does no harm.
             let _ = std::fs::remove_dir_all(entry.path());
         }

@@ -9,6 +9,7 @@ use safetensors::tensor::Metadata;
 use serde::{Deserialize, Serialize};
 
 use driftless_data::PathError as _;
+use driftless_data::layout::checkpoint::CARD;
 use driftless_model::checkpoint::{CONTEXTS, DYNAMICS, TOKENIZER, read_config};
 use driftless_model::contexts;
 use driftless_worlds::SimulatorKind;
@@ -17,9 +18,6 @@ use super::background_task::CancelFlag;
 use super::included::IncludedWorlds;
 use super::paths::UserPaths;
 use crate::{Error, Result};
-
-/// File name of a [`CheckpointCard`].
-pub const CARD: &str = "card.json";
 
 /// Longest text of a card, in characters; the rest is cut off.
 const MAX_CARD_TEXT: usize = 200;

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use driftless_data::PathError as _;
+use driftless_data::layout::{dataset, is_episode, is_partial};
 use driftless_model::checkpoint::CONFIG;
+use driftless_train::RunLayout;
 
 use crate::{Error, Result};
 
@@ -36,7 +38,7 @@ impl UserPaths {
             .or_else(|| from_variable().map(PathBuf::from))
             .or_else(from_platform);
         root.map(|root| Self { root }).ok_or_else(|| {
-            Error::Argument(format!(
+            Error::Config(format!(
                 "this system has no folder for user data: name one in {HOME_VARIABLE}"
             ))
         })
@@ -75,12 +77,12 @@ impl UserPaths {
 
     /// The datasets, newest first.
     pub fn list_datasets(&self) -> Vec<PathBuf> {
-        newest_first(&self.data(), "dataset.json")
+        newest_first(&self.data(), dataset::INFO)
     }
 
     /// The runs that have been started, newest first.
     pub fn list_runs(&self) -> Vec<PathBuf> {
-        newest_first(&self.runs(), "settings.toml")
+        newest_first(&self.runs(), RunLayout::SETTINGS)
     }
 }
 
@@ -156,21 +158,15 @@ pub fn unused_file(folder: &Path, name: &str) -> Result<PathBuf> {
 
 /// Number of episodes in the hidden staging folder next to `target`, while a dataset is being written.
 pub fn count_staged_episodes(target: &Path) -> usize {
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
-    let (prefix, suffix) = (format!(".{name}."), ".partial");
-    let is_staging = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.starts_with(&prefix) && name.ends_with(suffix)
-    };
     let list = |folder: &Path| -> Vec<PathBuf> {
         let entries = folder.read_dir().into_iter().flatten().flatten();
         entries.map(|entry| entry.path()).collect()
     };
     let siblings = target.parent().map(list).unwrap_or_default();
-    let staging_folders = siblings.iter().filter(|path| is_staging(path));
+    let staging_folders = siblings.iter().filter(|path| is_partial(path, target));
     staging_folders
         .flat_map(|folder| list(folder))
-        .filter(|file| file.extension().is_some_and(|extension| extension == "npz"))
+        .filter(|file| is_episode(file))
         .count()
 }
 

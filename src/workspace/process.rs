@@ -32,7 +32,7 @@ impl ChildProgram {
     pub fn own() -> Result<Self> {
         let path = std::env::current_exe();
         path.map(Self).map_err(|e| {
-            Error::Device(format!(
+            Error::Process(format!(
                 "cannot find the path of this program's executable: {e}"
             ))
         })
@@ -66,7 +66,7 @@ impl ChildProgram {
         let stderr_reader = std::thread::Builder::new()
             .name("child-stderr".into())
             .spawn(move || stderr.map(last_error_line).unwrap_or_default())
-            .map_err(|e| Error::Device(format!("cannot start a thread: {e}")))?;
+            .map_err(Error::no_thread)?;
         Ok(ChildProcess {
             child,
             stderr_reader: Some(stderr_reader),
@@ -85,10 +85,10 @@ impl ChildProgram {
         loop {
             match process.try_wait()? {
                 Some(Exit::Success) => return Ok(()),
-                Some(Exit::Failure(message)) => return Err(Error::Device(message)),
+                Some(Exit::Failure(message)) => return Err(Error::Process(message)),
                 None if cancelled.is_cancelled() => {
                     process.kill();
-                    return Err(Error::Device("stopped".into()));
+                    return Err(driftless_data::Error::Interrupted.into());
                 }
                 None => std::thread::sleep(POLL_INTERVAL),
             }
@@ -159,7 +159,7 @@ impl ChildProcess {
     pub fn try_wait(&mut self) -> Result<Option<Exit>> {
         if self.exit.is_none() {
             let status = self.child.try_wait().map_err(|e| {
-                Error::Device(format!("cannot read the status of a child process: {e}"))
+                Error::Process(format!("cannot read the status of a child process: {e}"))
             })?;
             self.exit = status.map(|status| self.exit_from(status));
         }

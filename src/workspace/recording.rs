@@ -5,13 +5,14 @@ use std::ops::Range;
 use std::path::Path;
 
 use driftless_data::fs::write_json;
+use driftless_data::layout::dataset;
 use driftless_data::staging::StagingFolder;
 use driftless_data::{Episode, ExtraArray};
 use driftless_sim::{SESSION_ARRAYS, Session, recorded_seed};
 use driftless_worlds::SimulatorKind;
 use driftless_worlds::record::{MANIFEST_VERSION, ManifestEpisode, RecordingManifest};
 
-use crate::{Error, Result};
+use crate::Result;
 
 /// Frames of the shortest episode to keep: one action needs the frames before and after it.
 const MIN_FRAMES: usize = 2;
@@ -32,7 +33,7 @@ pub fn write_dataset(
     ranges.retain(|range| range.len() >= MIN_FRAMES);
     if ranges.is_empty() {
         let what = "the recording is empty: expected at least one frame after a start";
-        return Err(Error::Argument(what.into()));
+        return Err(driftless_data::Error::Empty(what.into()).into());
     }
     let info = world.open(0).info();
     let staging = StagingFolder::new(out)?;
@@ -45,7 +46,7 @@ pub fn write_dataset(
                 *count += 1;
             }
         }
-        let line = manifest_line(format!("episode_{index:05}.npz"), seed, &episode);
+        let line = manifest_line(dataset::episode(index), seed, &episode);
         episode.write(&staging.path().join(&line.file))?;
         lines.push(line);
     }
@@ -64,15 +65,14 @@ pub fn write_dataset(
             .collect(),
         episodes: lines,
     };
-    write_json(&staging.path().join("manifest.json"), &manifest)?;
-    write_json(&staging.path().join("dataset.json"), &info)?;
+    write_json(&staging.path().join(dataset::MANIFEST), &manifest)?;
+    write_json(&staging.path().join(dataset::INFO), &info)?;
     staging.finish()?;
     Ok(manifest)
 }
 
 fn manifest_line(file: String, seed: u64, episode: &Episode) -> ManifestEpisode {
-    let is_terminal = episode.extras.get("is_terminal");
-    let last = is_terminal.and_then(|extra| extra.values.last());
+    let last = episode.is_terminal().and_then(<[f32]>::last);
     ManifestEpisode {
         file,
         frames: episode.frames(),
@@ -124,55 +124,51 @@ fn cut(recorded: &Episode, range: Range<usize>) -> Episode {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
     use crate::workspace::PlayableWorld;
     use driftless_data::Dataset;
     use driftless_data::npz::NpzReader;
-    use driftless_engine::{GpuSource, SamplerParams};
-    use driftless_sim::{Command, Frame, Pace, SimOptions, SimThread};
+    use driftless_sim::{
+        Command, EpisodeCommand, Frame, InputCommand, PlaybackCommand, SimOptions, SimThread,
+    };
 
     /// Plays frame by frame, as the window does while it records.
     fn record(commands: &[Command]) -> Session {
         let options = SimOptions {
-            player: PlayableWorld::simulator(SimulatorKind::Maze).player,
-            gpu_source: GpuSource::Own,
-            resume_from: None,
-            context: 0,
-            actions: Arc::default(),
-            params: SamplerParams::default(),
             random_seed: true,
-            restart_at_end: true,
-            pace: Pace::Unlimited,
             paused: true,
             record: Some("unused".into()),
+            ..SimOptions::new(PlayableWorld::simulator(SimulatorKind::Maze).player)
         };
         let sim = SimThread::spawn(options, None, || {}).unwrap();
         let timeout = Duration::from_secs(60);
         sim.frames().recv_timeout(timeout).unwrap();
         for command in commands {
             sim.send(command.clone());
-            if matches!(command, Command::Step | Command::Reset) {
+            if [STEP, RESET].contains(command) {
                 let _: Frame = sim.frames().recv_timeout(timeout).unwrap();
             }
         }
         sim.finish().session.unwrap()
     }
 
+    const STEP: Command = Command::Playback(PlaybackCommand::Step);
+    const RESET: Command = Command::Episode(EpisodeCommand::Reset);
+
     fn held(action: u32) -> Command {
         let since = std::time::Instant::now();
-        Command::HoldAction {
+        InputCommand::Hold {
             action,
             changed_at: since,
         }
+        .into()
     }
 
     #[test]
     fn resets_split_episodes() {
-        use Command::{Reset, Step};
-        let commands = [Step, held(3), Step, Step, Reset, Reset, held(1), Step];
+        let commands = [STEP, held(3), STEP, STEP, RESET, RESET, held(1), STEP];
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("maze");
         let manifest = write_dataset(record(&commands), SimulatorKind::Maze, &out).unwrap();
@@ -189,7 +185,7 @@ mod tests {
 
     #[test]
     fn manifest_seeds_reproduce_frames() {
-        let commands = [held(3), Command::Step, Command::Reset, Command::Step];
+        let commands = [held(3), STEP, RESET, STEP];
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("maze");
         let manifest = write_dataset(record(&commands), SimulatorKind::Maze, &out).unwrap();
@@ -209,8 +205,7 @@ mod tests {
     fn empty_recording_writes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("maze");
-        let error =
-            write_dataset(record(&[Command::Reset]), SimulatorKind::Maze, &out).unwrap_err();
+        let error = write_dataset(record(&[RESET]), SimulatorKind::Maze, &out).unwrap_err();
         assert!(error.to_string().contains("recording is empty"));
         assert!(!out.exists());
     }

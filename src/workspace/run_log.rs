@@ -4,26 +4,10 @@ use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 
-use serde::Deserialize;
-
 use driftless_data::PathError as _;
+use driftless_train::LogEntry;
 
 use crate::{Error, Result};
-
-/// The fields of a log line that the progress display needs.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct LogEntry {
-    /// `tokenizer` or `dynamics`.
-    pub stage: String,
-    /// Training steps done.
-    pub step: u64,
-    /// Loss of the last step.
-    pub loss: f64,
-    /// Training throughput of the last step, in frames per second.
-    pub frames_per_s: f64,
-    /// Seconds spent on the stage's steps so far.
-    pub seconds: f64,
-}
 
 /// Reads the lines appended to a log since the last read.
 #[derive(Debug)]
@@ -69,6 +53,8 @@ impl LogTail {
 mod tests {
     use std::io::Write;
 
+    use driftless_train::RunLayout;
+
     use super::*;
 
     fn line(step: u64) -> String {
@@ -80,7 +66,7 @@ mod tests {
     #[test]
     fn reads_only_new_complete_lines() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("log.jsonl");
+        let path = RunLayout::new(folder.path()).log();
         let mut tail = LogTail::new(path.clone());
         assert!(tail.read().unwrap().is_empty());
         let mut file = File::create(&path).unwrap();

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use driftless_data::PathError as _;
 use driftless_data::fs::write_json;
+use driftless_data::layout::checkpoint::CARD;
 use driftless_data::staging::StagingFolder;
 use driftless_model::checkpoint::{CONFIG, CONTEXTS, DYNAMICS, TOKENIZER, read_config};
 
 use super::background_run::BackgroundRun;
-use super::library::{CARD, CheckpointCard};
+use super::library::CheckpointCard;
 use super::paths::{UserPaths, folder_name};
 use crate::{Error, Result};
 
@@ -64,6 +65,8 @@ fn card(checkpoint: &Path) -> Option<CheckpointCard> {
 
 #[cfg(test)]
 mod tests {
+    use driftless_train::RunLayout;
+
     use super::*;
 
     fn pong() -> PathBuf {
@@ -90,7 +93,7 @@ mod tests {
         assert_eq!(CheckpointCard::read(&saved), CheckpointCard::read(&pong()));
 
         let run = root.path().join("run");
-        let checkpoint = run.join("checkpoint");
+        let checkpoint = RunLayout::new(&run).checkpoint();
         std::fs::create_dir_all(&checkpoint).unwrap();
         for file in [CONFIG, TOKENIZER, DYNAMICS, CONTEXTS] {
             std::fs::copy(pong().join(file), checkpoint.join(file)).unwrap();

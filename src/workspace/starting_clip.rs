@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use driftless_data::layout::is_episode;
 use driftless_data::media::resize_frames;
 use driftless_data::{Clip, Episode, PathError as _, media};
 use driftless_model::config::WorldConfig;
@@ -18,7 +19,7 @@ use crate::{Error, Result};
 /// Returns an error if the file is missing, broken or of an unknown kind, if a video needs ffmpeg and
 /// there is none, or if an episode contains an action that the world does not have.
 pub fn read(path: &Path, world: &WorldConfig) -> Result<Clip> {
-    if path.extension().is_some_and(|extension| extension == "npz") {
+    if is_episode(path) {
         from_episode(path, world)
     } else {
         from_images(path, world)

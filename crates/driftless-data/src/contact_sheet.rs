@@ -21,7 +21,7 @@ const SHEETS: usize = 8;
 /// Returns an error if the length does not match the size.
 pub fn png(image: &[u8], [height, width]: [usize; 2]) -> Result<Vec<u8>> {
     let wrong = || {
-        Error::Argument(format!(
+        Error::Shape(format!(
             "the image has {} bytes, expected {width} × {height} × 3",
             image.len()
         ))
@@ -32,7 +32,7 @@ pub fn png(image: &[u8], [height, width]: [usize; 2]) -> Result<Vec<u8>> {
     let mut bytes = Cursor::new(Vec::new());
     picture
         .write_to(&mut bytes, image::ImageFormat::Png)
-        .map_err(|e| Error::Argument(format!("PNG: {e}")))?;
+        .map_err(|e| Error::encode("PNG", e))?;
     Ok(bytes.into_inner())
 }
 

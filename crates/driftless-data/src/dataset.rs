@@ -6,6 +6,8 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::Episode;
+use crate::layout::array::{ACTION, IMAGE};
+use crate::layout::{EPISODE_EXTENSION, dataset, is_episode};
 use crate::{ActionSpec, Error, PathError as _, Result};
 
 /// The contents of `dataset.json`: what all episodes of the folder have in common.
@@ -27,11 +29,14 @@ impl DatasetInfo {
     /// # Errors
     /// Returns an error if the file is missing or not valid JSON, or a value is out of range.
     pub fn read(folder: &Path) -> Result<Self> {
-        let path = folder.join("dataset.json");
+        let path = folder.join(dataset::INFO);
         let text = std::fs::read_to_string(&path).map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound if folder.is_dir() => Error::invalid(
                 folder,
-                "dataset.json is missing; expected a folder with it and episodes (*.npz)",
+                format!(
+                    "{} is missing; expected a folder with it and episodes (*.{EPISODE_EXTENSION})",
+                    dataset::INFO
+                ),
             ),
             _ => Error::io(&path, e),
         })?;
@@ -68,8 +73,10 @@ impl DatasetInfo {
             return Err(Error::invalid(
                 path,
                 format!(
-                    "array `image`: frames are {}×{}, dataset.json has {height}×{width} (height×width)",
-                    episode.height, episode.width
+                    "array `{IMAGE}`: frames are {}×{}, {} has {height}×{width} (height×width)",
+                    episode.height,
+                    episode.width,
+                    dataset::INFO
                 ),
             ));
         }
@@ -80,7 +87,8 @@ impl DatasetInfo {
             Some((t, action)) => Err(Error::invalid(
                 path,
                 format!(
-                    "array `action`: {action} at frame {t}, dataset.json has {count} actions (0 to {})",
+                    "array `{ACTION}`: {action} at frame {t}, {} has {count} actions (0 to {})",
+                    dataset::INFO,
                     count - 1
                 ),
             )),
@@ -153,14 +161,14 @@ pub(super) fn episode_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))? {
         let path = entry.map_err(|e| Error::io(folder, e))?.path();
-        if path.extension().is_some_and(|extension| extension == "npz") {
+        if is_episode(&path) {
             files.push(path);
         }
     }
     if files.is_empty() {
         return Err(Error::invalid(
             folder,
-            "holds no episodes, expected at least one *.npz file",
+            format!("holds no episodes, expected at least one *.{EPISODE_EXTENSION} file"),
         ));
     }
     files.sort();

@@ -5,12 +5,13 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::npz::{NpyDtype, NpzReader, NpzWriter};
-use crate::{Clip, Error, Result};
+use crate::layout::array::{
+    ACTION, BALL, CAN_START, IMAGE, IS_FIRST, IS_LAST, IS_TERMINAL, REWARD,
+};
+use crate::{Clip, Error, PathError as _, Result};
 
 /// Arrays with a field of their own; all others are extras.
-const STANDARD_ARRAYS: [&str; 5] = ["image", "action", "reward", "is_first", "is_last"];
-/// Stored as an extra, because an [`Episode`] has no field for it.
-const TERMINAL: &str = "is_terminal";
+const STANDARD_ARRAYS: [&str; 5] = [IMAGE, ACTION, REWARD, IS_FIRST, IS_LAST];
 
 /// A further array of an episode, converted to f32.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,6 +65,30 @@ impl Episode {
         }
     }
 
+    /// For every frame, 1 if the episode ended there by itself, else 0; `None` if it was not recorded.
+    pub fn is_terminal(&self) -> Option<&[f32]> {
+        let ends = &self.extras.get(IS_TERMINAL)?.values;
+        (ends.len() == self.frames()).then_some(ends)
+    }
+
+    /// For every frame, whether it shows what a starting clip should show, a ball in play for example;
+    /// `None` if the recording does not tell. Recordings from before [`CAN_START`] tell if they have the
+    /// position of a ball: it should be in sight.
+    pub fn starting_frames(&self) -> Option<Vec<bool>> {
+        let per_frame = |extra: &ExtraArray| extra.values.len() == self.frames();
+        if let Some(flags) = self.extras.get(CAN_START).filter(|extra| per_frame(extra)) {
+            return Some(flags.values.iter().map(|&flag| flag != 0.0).collect());
+        }
+        let ball = self.extras.get(BALL)?;
+        let width = ball.shape.get(1).copied().unwrap_or(1).max(1);
+        let positions = ball.values.chunks_exact(width);
+        Some(
+            positions
+                .map(|position| position.iter().all(|x| x.is_finite()))
+                .collect(),
+        )
+    }
+
     fn frame_len(&self) -> usize {
         self.height * self.width * 3
     }
@@ -80,7 +105,7 @@ impl Episode {
         let (images, [frames, height, width]) = read_images(&mut file)?;
         let actions = read_actions(&mut file, frames)?;
         let names = file.names();
-        let rewards = if names.iter().any(|name| name == "reward") {
+        let rewards = if names.iter().any(|name| name == REWARD) {
             read_rewards(&mut file, frames)?
         } else {
             vec![0.0; frames]
@@ -127,19 +152,19 @@ impl Episode {
             .iter()
             .map(|&action| i32::try_from(action))
             .collect::<std::result::Result<_, _>>()
-            .map_err(|_| Error::Argument("an action is above 2147483647".into()))?;
+            .map_err(|_| Error::invalid(path, "an action is above 2147483647"))?;
         let mut file = NpzWriter::new(path);
-        file.add("image", &[t, self.height, self.width, 3], &self.images)?;
-        file.add("action", &[t], &actions)?;
-        file.add("reward", &[t], &self.rewards)?;
+        file.add(IMAGE, &[t, self.height, self.width, 3], &self.images)?;
+        file.add(ACTION, &[t], &actions)?;
+        file.add(REWARD, &[t], &self.rewards)?;
         let flags = |f: &dyn Fn(usize) -> bool| (0..t).map(f).collect::<Vec<bool>>();
-        file.add("is_first", &[t], &flags(&|i| i == 0))?;
-        file.add("is_last", &[t], &flags(&|i| i + 1 == t))?;
-        let terminal = self.extras.get(TERMINAL).map(|extra| &extra.values);
+        file.add(IS_FIRST, &[t], &flags(&|i| i == 0))?;
+        file.add(IS_LAST, &[t], &flags(&|i| i + 1 == t))?;
+        let terminal = self.extras.get(IS_TERMINAL).map(|extra| &extra.values);
         let terminal = |i| terminal.and_then(|v| v.get(i)).is_some_and(|&v| v != 0.0);
-        file.add(TERMINAL, &[t], &flags(&terminal))?;
+        file.add(IS_TERMINAL, &[t], &flags(&terminal))?;
         for (name, extra) in &self.extras {
-            if !STANDARD_ARRAYS.contains(&name.as_str()) && name != TERMINAL {
+            if !STANDARD_ARRAYS.contains(&name.as_str()) && name != IS_TERMINAL {
                 file.add(name, &extra.shape, &extra.values)?;
             }
         }
@@ -149,7 +174,7 @@ impl Episode {
 
 /// Reads `image`; also returns [T, H, W].
 fn read_images(file: &mut NpzReader) -> Result<(Vec<u8>, [usize; 3])> {
-    const NAME: &str = "image";
+    const NAME: &str = IMAGE;
     let array = file.array(NAME)?;
     let &[frames, height, width, 3] = array.shape.as_slice() else {
         return Err(file.error(
@@ -169,7 +194,7 @@ fn read_images(file: &mut NpzReader) -> Result<(Vec<u8>, [usize; 3])> {
 
 /// Reads `action`, one per frame.
 fn read_actions(file: &mut NpzReader, frames: usize) -> Result<Vec<u32>> {
-    const NAME: &str = "action";
+    const NAME: &str = ACTION;
     let array = file.array(NAME)?;
     if matches!(array.dtype, NpyDtype::Float(_)) {
         return Err(file.error(
@@ -199,7 +224,7 @@ fn read_actions(file: &mut NpzReader, frames: usize) -> Result<Vec<u32>> {
 
 /// Reads `reward`, one per frame.
 fn read_rewards(file: &mut NpzReader, frames: usize) -> Result<Vec<f32>> {
-    const NAME: &str = "reward";
+    const NAME: &str = REWARD;
     let array = file.array(NAME)?;
     expect_length(file, NAME, &array.shape, frames)?;
     let dtype = &array.dtype;

@@ -20,7 +20,7 @@ fn episode() -> Episode {
                 },
             ),
             (
-                TERMINAL.to_string(),
+                IS_TERMINAL.to_string(),
                 ExtraArray {
                     shape: vec![4],
                     values: vec![0.0, 0.0, 0.0, 1.0],
@@ -28,6 +28,24 @@ fn episode() -> Episode {
             ),
         ]),
     }
+}
+
+#[test]
+fn starting_frames_are_marked_or_show_a_ball() {
+    let mut episode = episode();
+    let ball = episode.extras.get_mut("ball").unwrap();
+    ball.values[3] = f32::NAN;
+    let marked = episode.starting_frames();
+    assert_eq!(marked, Some(vec![true, false, true, true]));
+    let flags = ExtraArray {
+        shape: vec![4],
+        values: vec![0.0, 0.0, 1.0, 1.0],
+    };
+    episode.extras.insert(CAN_START.to_owned(), flags);
+    let marked = episode.starting_frames();
+    assert_eq!(marked, Some(vec![false, false, true, true]));
+    episode.extras.clear();
+    assert_eq!(episode.starting_frames(), None);
 }
 
 /// An `.npz` file with the arrays that a closure adds.

@@ -1,4 +1,4 @@
-//! Failures around files, and arguments that cannot be met.
+//! What can go wrong around files and buffers of frames.
 
 use std::path::{Path, PathBuf};
 
@@ -27,12 +27,35 @@ pub enum Error {
     /// An argument or a setting is out of its range.
     #[error("{0}")]
     Argument(String),
-    /// The user asked to stop before the work was done.
+    /// A buffer does not have the length that its shape asks for: a mistake of the calling code.
+    #[error("{0}")]
+    Shape(String),
+    /// There is nothing to write.
+    #[error("{0}")]
+    Empty(String),
+    /// A value does not fit into a file format.
+    #[error("{format}: {source}")]
+    Encode {
+        /// The format's name.
+        format: &'static str,
+        /// What its encoder says.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The user asked to stop before the work was done: by Ctrl-C, or in the window.
     #[error("interrupted; nothing was written")]
     Interrupted,
 }
 
 impl Error {
+    /// A value does not fit into the file format `format`.
+    pub fn encode(
+        format: &'static str,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        let source = source.into();
+        Self::Encode { format, source }
+    }
+
     /// Whether an argument or a setting was out of its range.
     pub fn is_argument(&self) -> bool {
         matches!(self, Self::Argument(_))

@@ -14,6 +14,7 @@ use super::Episode;
 use super::ffmpeg::Ffmpeg;
 use super::staging::StagingFolder;
 use crate::fs::{replace_file, temporary_file_for};
+use crate::layout::EPISODE_EXTENSION;
 use crate::{Error, PathError as _, Result};
 
 /// Suggested when ffmpeg is missing.
@@ -31,7 +32,7 @@ impl ExportFormat {
     fn from_path(path: &Path) -> Self {
         let extension = path.extension().unwrap_or_default().to_string_lossy();
         match extension.to_ascii_lowercase().as_str() {
-            "npz" => Self::Npz,
+            EPISODE_EXTENSION => Self::Npz,
             "gif" => Self::Gif,
             "mp4" => Self::Mp4,
             _ => Self::PngFolder,
@@ -71,7 +72,7 @@ pub fn write_with_progress(
         return Err(Error::Argument(what));
     }
     if episode.frames() == 0 {
-        return Err(Error::Argument("the episode has no frames".into()));
+        return Err(Error::Empty("the episode has no frames".into()));
     }
     let mut frames = FrameExport {
         episode,
@@ -146,7 +147,7 @@ fn enlarged_frame(episode: &Episode, t: usize, scale: u32) -> Result<RgbImage> {
     let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
     let (width, height) = (side(episode.width), side(episode.height));
     let frame = RgbImage::from_raw(width, height, episode.frame(t).to_vec())
-        .ok_or_else(|| Error::Argument(format!("frame {t} is not {height}×{width} RGB")))?;
+        .ok_or_else(|| Error::Shape(format!("frame {t} is not {height}×{width} RGB")))?;
     let enlarged = width.checked_mul(scale).zip(height.checked_mul(scale));
     match enlarged {
         Some((w, h)) if scale >= 1 && w.max(h) <= MAX_SIDE => {

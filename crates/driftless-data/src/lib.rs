@@ -1,12 +1,12 @@
 //! Episodes, datasets and starting contexts on disk.
 //!
+//! - [`layout`]: the names of files and arrays.
 //! - [`npz`]: NumPy's `.npz` archives, read without trusting any header.
 //! - [`episode`]: one recorded episode: frames and the actions that led to them.
 //! - [`dataset`]: a folder of episodes with a `dataset.json`.
 //! - [`fs`]: files that appear complete or not at all.
 //! - [`contact_sheet`]: frames side by side, as PNG files.
 //! - [`metrics`]: PSNR, SSIM, means.
-//! - [`interrupt`]: a request to stop.
 //! - [`export`]: episodes as GIF, MP4, PNG or `.npz`.
 //! - [`media`]: frames from an image, a GIF or a video.
 //! - [`import`]: recordings in other formats, converted to a dataset.
@@ -24,7 +24,7 @@ mod ffmpeg;
 pub mod fs;
 pub mod import;
 pub mod info;
-pub mod interrupt;
+pub mod layout;
 pub mod media;
 pub mod metrics;
 pub mod npz;

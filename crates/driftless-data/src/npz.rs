@@ -403,7 +403,7 @@ impl NpzWriter {
             .iter()
             .try_fold(1_usize, |n, &side| n.checked_mul(side));
         if count != Some(values.len()) {
-            return Err(Error::Argument(format!(
+            return Err(Error::Shape(format!(
                 "array `{name}`: {} values for shape {shape:?}",
                 values.len()
             )));

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use crate::layout::partial_affixes;
 use crate::{Error, PathError as _, Result};
 
 /// A temporary folder next to its target: [`StagingFolder::finish`] renames it, dropping it removes it.
@@ -40,10 +41,9 @@ impl StagingFolder {
             _ => Path::new("."),
         };
         std::fs::create_dir_all(parent).map_err(|e| Error::io(parent, e))?;
-        let name = target.file_name().unwrap_or_default().to_string_lossy();
-        let prefix = format!(".{name}.");
+        let (prefix, suffix) = partial_affixes(target);
         let mut builder = tempfile::Builder::new();
-        builder.prefix(&prefix).suffix(".partial");
+        builder.prefix(&prefix).suffix(suffix);
         // Like any new folder, readable by whoever the umask allows; tempfile's default is owner
         // only.
         #[cfg(unix)]

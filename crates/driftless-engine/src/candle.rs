@@ -353,7 +353,7 @@ impl Network for CandleNetwork {
 fn copy_values(tensor: &Tensor, out: &mut [f32]) -> Result<()> {
     let values = tensor.flatten_all()?.to_vec1::<f32>()?;
     if values.len() != out.len() {
-        return Err(Error::Argument(format!(
+        return Err(Error::Shape(format!(
             "a tensor holds {} values, expected {}",
             values.len(),
             out.len()

@@ -94,7 +94,7 @@ pub fn candle_device(choice: DeviceChoice) -> Result<Device> {
         DeviceChoice::Cpu => Ok(Device::Cpu),
         DeviceChoice::Cuda => cuda(),
         DeviceChoice::Metal => metal(),
-        DeviceChoice::Wgpu | DeviceChoice::WgpuF16 => Err(Error::Device(
+        DeviceChoice::Wgpu | DeviceChoice::WgpuF16 => Err(Error::Unsupported(
             "wgpu can only play; training and likelihoods need --device cpu, cuda or metal".into(),
         )),
         DeviceChoice::Auto => Ok(cuda().or_else(|_| metal()).unwrap_or(Device::Cpu)),
@@ -116,7 +116,7 @@ fn metal() -> Result<Device> {
 }
 
 fn unsupported(name: &str) -> Error {
-    Error::Device(format!(
+    Error::Unsupported(format!(
         "this build does not support {name}: build with `--features {name}`, or use --device cpu"
     ))
 }

@@ -21,6 +21,21 @@ pub enum Error {
     /// A device (GPU) is missing or failed.
     #[error("{0}")]
     Device(String),
+    /// This build, or this kind of work, does not support the device.
+    #[error("{0}")]
+    Unsupported(String),
+    /// A method was called before another that must come first.
+    #[error("{0}")]
+    State(String),
+    /// A snapshot belongs to another world.
+    #[error("{0}")]
+    Snapshot(String),
+    /// A tensor or buffer does not have the expected shape: a mistake of the calling code.
+    #[error("{0}")]
+    Shape(String),
+    /// The given episodes do not fit: too short, for example. Whoever knows their files names them.
+    #[error("{0}")]
+    Episodes(String),
     /// A tensor operation failed.
     #[error("tensor operation: {0}")]
     Tensor(#[from] candle_core::Error),
@@ -44,8 +59,13 @@ impl Error {
         }
     }
 
-    /// Whether a device is missing or failed.
+    /// Whether a device is missing, failed, or cannot do what is asked of it; another may.
     pub fn is_device(&self) -> bool {
-        matches!(self, Self::Device(_))
+        matches!(self, Self::Device(_) | Self::Unsupported(_))
+    }
+
+    /// Whether the given episodes do not fit.
+    pub fn is_episodes(&self) -> bool {
+        matches!(self, Self::Episodes(_))
     }
 }

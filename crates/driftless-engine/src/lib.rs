@@ -89,7 +89,7 @@ pub fn open(
         open_on_backend(folder, &choose_backend(choice, gpu_source)?),
         choice,
     ) {
-        (Err(error @ Error::Device(_)), DeviceChoice::Auto) => {
+        (Err(error), DeviceChoice::Auto) if error.is_device() => {
             tracing::warn!("{error}; playing on the CPU");
             open_on_candle(folder, &Device::Cpu)
         }

@@ -192,5 +192,5 @@ pub trait Network: Send {
 }
 
 fn no_full_frames() -> Error {
-    Error::Argument("this network cannot make whole frames".into())
+    Error::State("this network cannot make whole frames".into())
 }

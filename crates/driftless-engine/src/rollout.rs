@@ -87,7 +87,7 @@ pub fn windows_by_length(
         .collect();
     let total: usize = starts.iter().sum();
     if total == 0 {
-        return Err(Error::Argument(format!(
+        return Err(Error::Episodes(format!(
             "no episode has {length} frames (context and horizon together)"
         )));
     }

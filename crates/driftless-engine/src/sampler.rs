@@ -90,7 +90,7 @@ impl<N: Network> Sampler<N> {
         if images.len().is_multiple_of(len) {
             return Ok(images.len() / len);
         }
-        Err(Error::Argument(format!(
+        Err(Error::Shape(format!(
             "images hold {} bytes, expected a multiple of {len} ({}×{} RGB frames)",
             images.len(),
             self.world.image[0],
@@ -260,7 +260,7 @@ impl<N: Network> Engine for Sampler<N> {
         self.check(params)?;
         let frames = self.frame_count(&context.images)?;
         if frames != context.frames() || frames == 0 {
-            return Err(Error::Argument(format!(
+            return Err(Error::Shape(format!(
                 "the context has {frames} images and {} actions, expected equal numbers, at least 1",
                 context.frames()
             )));
@@ -292,7 +292,7 @@ impl<N: Network> Engine for Sampler<N> {
         self.check(params)?;
         self.check_action(action)?;
         if self.frame == 0 {
-            return Err(Error::Argument("step called before the first reset".into()));
+            return Err(Error::State("step called before the first reset".into()));
         }
         let start = Instant::now();
         if let Some(mut times) = self.run_full_frame(action, params)? {
@@ -364,7 +364,7 @@ impl<N: Network> Engine for Sampler<N> {
         self.check(params)?;
         self.check_action(action)?;
         if self.frame == 0 || self.frame_count(image)? != 1 {
-            return Err(Error::Argument(
+            return Err(Error::State(
                 "surprise takes exactly one frame, after a reset".into(),
             ));
         }
@@ -388,7 +388,7 @@ impl<N: Network> Engine for Sampler<N> {
     fn decode(&mut self, latents: &[f32]) -> Result<Vec<u8>> {
         let len = self.latent.len();
         if !latents.len().is_multiple_of(len) {
-            return Err(Error::Argument(format!(
+            return Err(Error::Shape(format!(
                 "latents hold {} values, expected a multiple of {len}",
                 latents.len()
             )));
@@ -433,7 +433,7 @@ impl<N: Network> Engine for Sampler<N> {
         let (latent, past) = (self.latent.len(), self.past.len());
         let expected = latent + past + self.cache_len;
         if snapshot.state.len() != expected || snapshot.image.len() != self.image.len() {
-            return Err(Error::Argument(format!(
+            return Err(Error::Snapshot(format!(
                 "the snapshot holds {} values and an image of {} bytes, expected {expected} and {}: \
                  it belongs to another world",
                 snapshot.state.len(),

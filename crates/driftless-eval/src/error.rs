@@ -21,9 +21,12 @@ pub enum Error {
     /// An argument or a setting is out of its range.
     #[error("{0}")]
     Argument(String),
-    /// A device (GPU) is missing or failed.
+    /// A tensor or buffer does not have the expected shape: a mistake of the calling code.
     #[error("{0}")]
-    Device(String),
+    Shape(String),
+    /// The given episodes do not fit: too short, for example. Whoever knows their files names them.
+    #[error("{0}")]
+    Episodes(String),
     /// A tensor operation failed.
     #[error("tensor operation: {0}")]
     Tensor(#[from] candle_core::Error),
@@ -50,9 +53,14 @@ impl Error {
 
     /// Whether a device is missing or failed.
     pub fn is_device(&self) -> bool {
+        matches!(self, Self::Engine(error) if error.is_device())
+    }
+
+    /// Whether the given episodes do not fit.
+    pub fn is_episodes(&self) -> bool {
         match self {
-            Self::Device(_) => true,
-            Self::Engine(error) => error.is_device(),
+            Self::Episodes(_) => true,
+            Self::Engine(error) => error.is_episodes(),
             _ => false,
         }
     }

@@ -9,7 +9,7 @@ use driftless_engine::{Engine, SamplerParams, latent_difference, reencoding_erro
 
 use super::object_truth;
 use super::objects::{DetectedObjects, Game};
-use super::report::{EvalOptions, EvalProgress};
+use super::options::{EvalOptions, EvalProgress};
 use crate::Result;
 
 /// Number of held-out frames per episode that are re-encoded.

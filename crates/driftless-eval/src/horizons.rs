@@ -10,17 +10,17 @@ use driftless_engine::{Engine, SamplerParams};
 
 use super::object_truth;
 use super::object_truth::{ObjectPositions, ObjectTruth};
-use super::objects::{DetectedObjects, Game};
+use super::objects::{BALL_TOLERANCE, DetectedObjects, Game};
+use super::options::{EvalOptions, EvalProgress};
 use super::pose::{Pose, PoseProbe, PoseStats};
-use super::report::{EvalOptions, EvalProgress};
 use crate::Result;
 
 /// Single horizons that are measured.
 const HORIZONS: [usize; 5] = [1, 8, 16, 32, 64];
 /// Ranges of horizons that are measured, both ends included.
 const BINS: [(usize, usize); 4] = [(1, 4), (5, 16), (17, 32), (33, 64)];
-/// Largest distance of a correctly predicted ball from the true one, in pixels.
-pub(crate) const BALL_TOLERANCE: f64 = 2.0;
+/// Label of the frames that all others are compared with.
+pub(crate) const REAL_FRAMES: &str = "real frames";
 
 /// One way to fill the frames after the context, measured over all rollouts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -198,7 +198,7 @@ pub(crate) fn measure(
             Ok(samples)
         };
     let mut reports = vec![
-        measure(&mut |_, case| Ok(case.images.clone()))?.report("real frames", None),
+        measure(&mut |_, case| Ok(case.images.clone()))?.report(REAL_FRAMES, None),
         measure(&mut |_, case| Ok(case.reconstructed.clone()))?.report("tokenizer alone", None),
         measure(&mut |_, case| Ok(case.repeated.clone()))?.report("repeat the last frame", None),
     ];

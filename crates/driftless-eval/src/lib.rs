@@ -1,8 +1,43 @@
-//! Evaluation of a world on held-out episodes: rollouts, objects, poses, outcomes and free runs.
+//! Measures learned worlds.
 //!
-//! [`report::run`] measures all of it through an [`Engine`](driftless_engine::Engine) and returns an
-//! [`report::EvalReport`]. [`table`] renders it as text or Markdown, [`contact_sheet`](driftless_data::contact_sheet) as PNG files.
-//! [`surprise::run`] measures how likely the frames of an episode are under a world.
+//! - [`report`]: a world on held-out episodes, through any
+//!   [`Engine`](driftless_engine::Engine): the tokenizer alone, rollouts compared with the real
+//!   frames, objects, poses, rewards and ends, and long free runs.
+//! - [`surprise`] and [`likelihood`]: how likely the frames of an episode are under a world.
+//! - [`bench`]: speed, stage by stage.
+//! - [`objects`]: finds ball and paddles in frames of Pong and Breakout; [`pose`]: position and
+//!   direction in frames of a first-person world.
+//! - [`report_tables`] and [`surprise::tables`] turn results into [`table`]s for a terminal or for
+//!   Markdown.
+//!
+//! ```
+//! use driftless_data::Dataset;
+//! use driftless_engine::{DeviceChoice, GpuSource};
+//! use driftless_eval::{EvalOptions, EvalProgress, report, report_tables, table};
+//!
+//! # fn main() -> driftless_eval::Result<()> {
+//! # let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+//! # let (world, data) = (format!("{root}/checkpoints/pong"), format!("{root}/assets/pong"));
+//! # let (world, data) = (world.as_ref(), data.as_ref());
+//! let mut engine = driftless_engine::open(world, DeviceChoice::Cpu, &GpuSource::Own)?;
+//! let dataset = Dataset::read(data)?;
+//! let options = EvalOptions {
+//!     sequences: 1,
+//!     horizon: 4,
+//!     steps: vec![1],
+//!     tokenizer_frames: 8,
+//!     one_step: 4,
+//!     free_runs: 0,
+//!     ..EvalOptions::default()
+//! };
+//! let mut show = |done, total| println!("{done} of {total} frames");
+//! let progress = &mut EvalProgress::new(&mut show);
+//! let report = report::run(engine.as_mut(), &dataset, &options, None, None, progress)?;
+//! assert!(report.tokenizer.psnr.is_some_and(|psnr| psnr > 25.0));
+//! println!("{}", table::text(&report_tables::tables(&report)));
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod bench;
 mod context_cache;
@@ -15,10 +50,12 @@ pub mod likelihood;
 mod object_truth;
 pub mod objects;
 mod one_step;
+mod options;
 pub mod outcomes;
 mod perturbations;
 pub mod pose;
 pub mod report;
+pub mod report_tables;
 pub mod surprise;
 pub mod table;
 mod tokenizer;
@@ -27,5 +64,6 @@ pub use error::{Error, Result};
 pub use free_run::{FreeRunBin, FreeRunReport, ObjectPresence};
 pub use horizons::{BallStats, HorizonSpan, PaddleStats, RolloutReport, ShuffledReport};
 pub use one_step::{HitRate, OneStepReport};
+pub use options::{EvalOptions, EvalProgress};
 pub use perturbations::{MeanBits, PerturbationReport};
-pub use tokenizer::{Smoothness, TokenizerReport};
+pub use tokenizer::{BallReconstruction, Smoothness, TokenizerReport};

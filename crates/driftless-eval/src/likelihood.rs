@@ -143,7 +143,7 @@ pub fn measurable_frames(
     episode: &Episode,
     wanted: Option<Range<usize>>,
 ) -> Result<Range<usize>> {
-    let fail = |what: String| Err(Error::Argument(what));
+    let fail = |what: String| Err(Error::Episodes(what));
     let (size, [height, width]) = ([episode.height, episode.width], world.image);
     if size != world.image {
         return fail(format!(
@@ -201,7 +201,7 @@ pub fn measure(
             && (query.action as usize) < config.actions.len()
     };
     if let Some(invalid) = queries.iter().find(|query| !is_valid(query)) {
-        return Err(Error::Argument(format!(
+        return Err(Error::Shape(format!(
             "frame {} with action {} and {} bytes, expected a frame of {allowed:?}, an action below \
              {} and {} bytes",
             invalid.frame,

@@ -2,6 +2,7 @@
 //! and `enemy_y` [T] for Pong or `player_x` [T] for Breakout. They are in pixels of the frame, and
 //! NaN where an object is not visible.
 
+use driftless_data::layout::array::{BALL, ENEMY_Y, PLAYER_X, PLAYER_Y};
 use driftless_data::{Episode, ExtraArray};
 
 use super::objects::{Game, Point};
@@ -38,13 +39,13 @@ impl<'a> ObjectTruth<'a> {
         let game = Game::of(episode)?;
         Some(Self {
             game,
-            ball: extra("ball", &[frames, 2])?,
+            ball: extra(BALL, &[frames, 2])?,
             player: match game {
-                Game::Pong => extra("player_y", &[frames])?,
-                Game::Breakout => extra("player_x", &[frames])?,
+                Game::Pong => extra(PLAYER_Y, &[frames])?,
+                Game::Breakout => extra(PLAYER_X, &[frames])?,
             },
             enemy: match game {
-                Game::Pong => Some(extra("enemy_y", &[frames])?),
+                Game::Pong => Some(extra(ENEMY_Y, &[frames])?),
                 Game::Breakout => None,
             },
         })

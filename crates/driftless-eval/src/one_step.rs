@@ -9,11 +9,10 @@ use driftless_data::metrics::fraction;
 use driftless_engine::rollout::evenly_spaced;
 use driftless_engine::{Engine, SamplerParams};
 
-use super::horizons::BALL_TOLERANCE;
 use super::object_truth;
 use super::object_truth::ObjectTruth;
-use super::objects::Point;
-use super::report::{EvalOptions, EvalProgress};
+use super::objects::{BALL_TOLERANCE, Point};
+use super::options::{EvalOptions, EvalProgress};
 use crate::Result;
 
 /// Largest motion of a ball in one frame, in pixels. A ball that moves further is a new serve.

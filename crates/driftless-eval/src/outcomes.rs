@@ -7,7 +7,7 @@ use driftless_data::metrics::{fraction, mean};
 use driftless_engine::rollout::evenly_spaced;
 use driftless_engine::{Engine, Outcome, SamplerParams};
 
-use super::report::{EvalOptions, EvalProgress};
+use super::options::{EvalOptions, EvalProgress};
 use crate::Result;
 
 /// Most frames of each kind: ending, rewarded, neither.
@@ -100,8 +100,9 @@ pub(crate) fn measure(
 
 /// Whether frame `t` ends its episode (`is_terminal`).
 fn is_end(episode: &Episode, t: usize) -> bool {
-    let terminal = episode.extras.get("is_terminal");
-    terminal.is_some_and(|extra| extra.values.get(t).is_some_and(|end| *end > 0.0))
+    let ends = episode.is_terminal();
+    ends.and_then(|ends| ends.get(t))
+        .is_some_and(|&end| end > 0.0)
 }
 
 fn rewards(samples: &[(f32, bool, Outcome)]) -> Vec<RewardRow> {

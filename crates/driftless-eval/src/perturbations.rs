@@ -15,7 +15,7 @@ use driftless_engine::rollout::shuffle_actions;
 use super::likelihood::{FrameQuery, FrameSurprise};
 use super::object_truth::ObjectTruth;
 use super::objects::Game;
-use super::tokenizer::{median_image, move_ball};
+use super::objects::edit::{median_image, move_ball};
 
 /// How far balls are shifted to the right, in pixels.
 const SHIFTS: [f32; 2] = [2.0, 4.0];

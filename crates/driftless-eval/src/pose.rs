@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use driftless_data::Episode;
+use driftless_data::layout::array::{COS, SIN, X, Y};
 use driftless_data::metrics::median;
 use driftless_model::layers::Linear;
 use driftless_model::params::{Init, Params};
@@ -47,7 +48,7 @@ impl Pose {
             let extra = episode.extras.get(name)?;
             (extra.shape == [episode.frames()]).then_some(&extra.values)
         };
-        let (x, y, cos, sin) = (column("x")?, column("y")?, column("cos")?, column("sin")?);
+        let (x, y, cos, sin) = (column(X)?, column(Y)?, column(COS)?, column(SIN)?);
         let poses = (0..episode.frames()).map(|t| Self {
             x: x[t],
             y: y[t],
@@ -112,7 +113,7 @@ impl PoseProbe {
     /// Returns an error if an episode has no poses, if the frames' sides are not multiples of 16
     /// pixels, or if the episodes differ in frame size.
     pub fn train(episodes: &[Episode], steps: usize, seed: u64) -> Result<Self> {
-        let needs = |what: &str| Error::Argument(format!("the pose probe needs {what}"));
+        let needs = |what: &str| Error::Episodes(format!("the pose probe needs {what}"));
         let first = episodes.first().ok_or_else(|| needs("an episode"))?;
         let size = [first.height, first.width];
         if size.iter().any(|side| side % BLOCKS != 0) {
@@ -198,7 +199,7 @@ impl PoseProbe {
     pub fn read(&self, images: &[u8]) -> Result<Vec<Pose>> {
         let len = self.size[0] * self.size[1] * 3;
         if !images.len().is_multiple_of(len) {
-            return Err(Error::Argument(format!(
+            return Err(Error::Shape(format!(
                 "the frames have {} bytes, the pose probe expects a multiple of {len}",
                 images.len()
             )));

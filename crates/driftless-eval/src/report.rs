@@ -5,97 +5,18 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use driftless_data::{Dataset, contact_sheet as pictures};
-use driftless_engine::{Engine, SamplerParams};
+use driftless_data::{Dataset, Episode, contact_sheet};
+use driftless_engine::Engine;
 
 use super::free_run::FreeRunReport;
 use super::horizons::{RolloutReport, ShuffledReport};
 use super::one_step::OneStepReport;
+use super::options::{EvalOptions, EvalProgress};
 use super::outcomes::OutcomeReport;
 use super::pose::PoseProbe;
 use super::tokenizer::TokenizerReport;
-use super::{free_run, horizons, one_step, outcomes, tokenizer};
+use super::{free_run, horizons, object_truth, one_step, outcomes, tokenizer};
 use crate::{Error, Result};
-
-/// Number of frames of a free run that its contact sheet shows.
-const FREE_RUN_PICTURES: usize = 50;
-
-/// What to measure, and on how many frames.
-#[derive(Clone, Debug, PartialEq)]
-pub struct EvalOptions {
-    /// Number of rollouts, spread evenly over the held-out episodes.
-    pub sequences: usize,
-    /// Context frames per rollout.
-    pub context: usize,
-    /// Predicted frames per rollout.
-    pub horizon: usize,
-    /// Denoise passes per frame, K. Rollouts are measured for each value.
-    pub steps: Vec<usize>,
-    /// Frames on which the tokenizer is measured.
-    pub tokenizer_frames: usize,
-    /// One-step predictions for [`EvalReport::one_step`].
-    pub one_step: usize,
-    /// Number of free runs.
-    pub free_runs: usize,
-    /// Frames per free run.
-    pub free_frames: usize,
-    /// Frames of a free run that are counted in one bin.
-    pub free_bin: usize,
-    /// All other sampler parameters. `steps` is ignored; the seed is that of the first rollout.
-    pub params: SamplerParams,
-}
-
-impl Default for EvalOptions {
-    fn default() -> Self {
-        Self {
-            sequences: 32,
-            context: 12,
-            horizon: 64,
-            steps: vec![1, 2, 4, 8],
-            tokenizer_frames: 1000,
-            one_step: 256,
-            free_runs: 4,
-            free_frames: 1000,
-            free_bin: 200,
-            params: SamplerParams::default(),
-        }
-    }
-}
-
-impl EvalOptions {
-    /// The K of what is measured for one K only: 4, or the largest if 4 is not among `steps`.
-    pub fn main_steps(&self) -> usize {
-        let largest = self.steps.iter().copied().max().unwrap_or(4);
-        if self.steps.contains(&4) { 4 } else { largest }
-    }
-
-    /// Frames from one picture of a free run to the next.
-    pub(crate) fn picture_interval(&self) -> usize {
-        (self.free_frames / FREE_RUN_PICTURES).max(1)
-    }
-
-    fn check(&self) -> Result<()> {
-        for (name, value) in [
-            ("sequences", self.sequences),
-            ("context", self.context),
-            ("horizon", self.horizon),
-            ("steps", self.steps.len()),
-        ] {
-            if value == 0 {
-                return Err(Error::Argument(format!("{name} is 0, expected at least 1")));
-            }
-        }
-        Ok(())
-    }
-
-    /// Number of engine steps of the evaluation.
-    fn total_steps(&self, dataset: &Dataset) -> usize {
-        let rollouts = self.sequences * self.horizon * (self.steps.len() + 1);
-        let truth = super::object_truth::game(&dataset.episodes).is_some();
-        let one_step = if truth { self.one_step } else { 0 } * self.steps.len();
-        rollouts + one_step + self.free_runs * self.free_frames
-    }
-}
 
 /// The results of an evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -134,29 +55,6 @@ pub struct EvalReport {
     pub seconds: f64,
 }
 
-/// Reports the progress of an evaluation in engine steps.
-pub struct EvalProgress<'a> {
-    done: usize,
-    total: usize,
-    show: &'a mut dyn FnMut(usize, usize),
-}
-
-impl<'a> EvalProgress<'a> {
-    /// Calls `show(done, total)` as work is done.
-    pub fn new(show: &'a mut dyn FnMut(usize, usize)) -> Self {
-        Self {
-            done: 0,
-            total: 0,
-            show,
-        }
-    }
-
-    pub(crate) fn advance(&mut self, steps: usize) {
-        self.done += steps;
-        (self.show)(self.done, self.total.max(self.done));
-    }
-}
-
 /// Evaluates a world on held-out episodes. Poses are measured if there is a `probe`, and contact
 /// sheets are written if there is a `picture_folder`.
 ///
@@ -175,7 +73,7 @@ pub fn run(
     options.check()?;
     check_dataset(engine, dataset)?;
     let episodes = &dataset.episodes;
-    progress.total = options.total_steps(dataset);
+    progress.start(total_steps(options, dataset));
     let tokenizer = tokenizer::measure(engine, episodes, options.tokenizer_frames)?;
     let cases = horizons::cases(engine, episodes, options)?;
     let rollouts = horizons::measure(engine, &cases, options, probe, progress)?;
@@ -190,15 +88,15 @@ pub fn run(
     if let Some(folder) = picture_folder {
         let size = engine.world().image;
         let real: Vec<&[u8]> = cases.iter().map(|case| case.images.as_slice()).collect();
-        pictures::write_rollouts(folder, &real, &rollouts.predictions, size)?;
-        pictures::write_free_runs(folder, &free_pictures.unwrap_or_default(), size)?;
+        contact_sheet::write_rollouts(folder, &real, &rollouts.predictions, size)?;
+        contact_sheet::write_free_runs(folder, &free_pictures.unwrap_or_default(), size)?;
     }
     Ok(EvalReport {
         world: engine.world().name.clone(),
         engine: engine.name().to_owned(),
         data: dataset.info.name.clone(),
         episodes: episodes.len(),
-        frames: episodes.iter().map(driftless_data::Episode::frames).sum(),
+        frames: episodes.iter().map(Episode::frames).sum(),
         sequences: cases.len(),
         context: options.context,
         context_signal: options.params.context_signal,
@@ -213,6 +111,14 @@ pub fn run(
     })
 }
 
+/// Number of engine steps of an evaluation.
+fn total_steps(options: &EvalOptions, dataset: &Dataset) -> usize {
+    let rollouts = options.sequences * options.horizon * (options.steps.len() + 1);
+    let truth = object_truth::game(&dataset.episodes).is_some();
+    let one_step = if truth { options.one_step } else { 0 } * options.steps.len();
+    rollouts + one_step + options.free_runs * options.free_frames
+}
+
 /// Checks that the dataset has the frame size and the actions of the world, and an episode.
 fn check_dataset(engine: &dyn Engine, dataset: &Dataset) -> Result<()> {
     let world = engine.world();
@@ -221,18 +127,18 @@ fn check_dataset(engine: &dyn Engine, dataset: &Dataset) -> Result<()> {
     };
     let (expected, found) = (names(&world.actions), names(&dataset.info.actions));
     if expected != found {
-        return Err(Error::Argument(format!(
+        return Err(Error::Episodes(format!(
             "the dataset's actions are {found:?}, expected {expected:?} as in the world"
         )));
     }
     if world.image != dataset.info.image {
-        return Err(Error::Argument(format!(
+        return Err(Error::Episodes(format!(
             "the dataset's frames are {:?} pixels, expected {:?} (height, width) as in the world",
             dataset.info.image, world.image
         )));
     }
     if dataset.episodes.is_empty() {
-        return Err(Error::Argument(
+        return Err(Error::Episodes(
             "the dataset has no episodes, expected at least one .npz file".to_owned(),
         ));
     }

@@ -8,7 +8,7 @@ use driftless_data::{DatasetInfo, Episode};
 use super::*;
 use crate::fake::{FakeBehaviour, FakeEngine, world};
 use crate::free_run::ObjectPresence;
-use crate::table;
+use crate::{report_tables, table};
 
 fn real_episode() -> Episode {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/pong/episode_00000.npz");
@@ -158,14 +158,14 @@ fn unknown_worlds_are_measured_by_pixels() {
             .all(|s| s.ball.is_none())
     );
     assert_eq!((&report.shuffled, report.one_step.len()), (&None, 0));
-    let text = table::text(&table::tables(&report));
+    let text = table::text(&report_tables::tables(&report));
     assert!(text.contains("PSNR") && !text.contains("paddle"), "{text}");
 }
 
 #[test]
 fn tables_name_the_measures() {
     let report = evaluate(real_episode(), FakeBehaviour::Perfect, &options()).unwrap();
-    let markdown = table::markdown(&table::tables(&report));
+    let markdown = table::markdown(&report_tables::tables(&report));
     for part in [
         "h = 8",
         "h 5–16",

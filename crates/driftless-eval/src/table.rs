@@ -1,8 +1,4 @@
-//! Renders a report as tables, for a terminal or as Markdown.
-
-use super::free_run::{FreeRunBin, ObjectPresence};
-use super::horizons::{BallStats, HorizonSpan, PaddleStats, RolloutReport};
-use super::report::EvalReport;
+//! Tables, for a terminal or as Markdown.
 
 /// One table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,126 +9,6 @@ pub struct Table {
     pub head: Vec<String>,
     /// Rows, each with as many cells as the head. The first cell names the row.
     pub rows: Vec<Vec<String>>,
-}
-
-/// The tables of a report, without those that would be empty.
-pub fn tables(report: &EvalReport) -> Vec<Table> {
-    let mut tables = vec![tokenizer(report)];
-    tables.extend(image_tables(report));
-    tables.extend(object_tables(&report.rollouts));
-    tables.extend(action_response(report));
-    tables.extend(one_step(report));
-    tables.extend(outcomes(report));
-    tables.extend(free(report));
-    tables
-}
-
-fn is_single(span: &HorizonSpan) -> bool {
-    span.from == span.to
-}
-
-fn is_range(span: &HorizonSpan) -> bool {
-    span.from < span.to
-}
-
-fn any_span(rollouts: &[RolloutReport], wanted: impl Fn(&HorizonSpan) -> bool) -> bool {
-    rollouts.iter().flat_map(|r| &r.spans).any(wanted)
-}
-
-/// PSNR, SSIM and poses of the rollouts.
-fn image_tables(report: &EvalReport) -> Vec<Table> {
-    let rollouts = &report.rollouts;
-    let predicted = || rollouts.iter().filter(|r| r.label != "real frames");
-    let mut tables = vec![spans(
-        format!(
-            "PSNR in dB after h predicted frames ({} sequences, {} context frames, true actions)",
-            report.sequences, report.context
-        ),
-        predicted(),
-        is_single,
-        |span| number(span.psnr, 1),
-    )];
-    if any_span(rollouts, |span| span.ssim.is_some()) {
-        tables.push(spans(
-            "SSIM after h predicted frames".to_owned(),
-            predicted(),
-            is_single,
-            |span| number(span.ssim, 3),
-        ));
-    }
-    if any_span(rollouts, |span| span.pose.is_some()) {
-        tables.push(spans(
-            "Pose estimated from the frame, median error: position / direction in degrees"
-                .to_owned(),
-            rollouts.iter(),
-            is_single,
-            |span| {
-                span.pose.as_ref().map_or_else(dash, |pose| {
-                    format!("{} / {}", number(pose.distance, 2), number(pose.angle, 1))
-                })
-            },
-        ));
-    }
-    tables
-}
-
-/// Paddles and ball of the rollouts; none for worlds without known objects.
-fn object_tables(rollouts: &[RolloutReport]) -> Vec<Table> {
-    if !any_span(rollouts, |span| span.ball.is_some()) {
-        return Vec::new();
-    }
-    let what = "error px: mean / median / missing";
-    let mut tables = vec![
-        spans(
-            format!("Player's paddle, {what}, at horizon h"),
-            rollouts.iter(),
-            is_single,
-            |span| paddle(span.player.as_ref()),
-        ),
-        spans(
-            format!("Player's paddle, {what}, over horizons"),
-            rollouts.iter(),
-            is_range,
-            |span| paddle(span.player.as_ref()),
-        ),
-    ];
-    let has_enemy = |span: &HorizonSpan| span.enemy.as_ref().is_some_and(|s| s.frames > 0);
-    if any_span(rollouts, has_enemy) {
-        tables.push(spans(
-            format!("Enemy's paddle, {what}, over horizons"),
-            rollouts.iter(),
-            is_range,
-            |span| paddle(span.enemy.as_ref()),
-        ));
-    }
-    let ball = |title: &str, of: fn(&BallStats) -> [Option<f64>; 2]| {
-        spans(title.to_owned(), rollouts.iter(), is_range, |span| {
-            span.ball.as_ref().map_or_else(dash, |ball| {
-                let [first, second] = of(ball).map(percent);
-                format!("{first} / {second}")
-            })
-        })
-    };
-    tables.push(ball(
-        "Ball, frames with a true ball: exactly one found / within 2 px of it",
-        |ball| [ball.exactly_one, ball.within_2px],
-    ));
-    tables.push(ball(
-        "Ball: missed where there is one / found where there is none",
-        |ball| [ball.none, ball.invented],
-    ));
-    tables
-}
-
-fn paddle(stats: Option<&PaddleStats>) -> String {
-    stats.map_or_else(dash, |stats| {
-        format!(
-            "{} / {} / {}",
-            number(stats.mean, 2),
-            number(stats.median, 2),
-            percent(stats.missing)
-        )
-    })
 }
 
 /// Renders tables for a terminal, with aligned columns.
@@ -180,214 +56,23 @@ pub fn markdown(tables: &[Table]) -> String {
     out
 }
 
-pub(super) fn dash() -> String {
+pub(crate) fn dash() -> String {
     "–".to_owned()
 }
 
-pub(super) fn number(value: Option<f64>, digits: usize) -> String {
+pub(crate) fn number(value: Option<f64>, digits: usize) -> String {
     value.map_or_else(dash, |value| format!("{value:.digits$}"))
 }
 
-pub(super) fn percent(value: Option<f64>) -> String {
+pub(crate) fn percent(value: Option<f64>) -> String {
     value.map_or_else(dash, |value| format!("{:.1} %", value * 100.0))
 }
 
-fn headings(first: &str, others: &[&str]) -> Vec<String> {
+pub(crate) fn headings(first: &str, others: &[&str]) -> Vec<String> {
     std::iter::once(first)
         .chain(others.iter().copied())
         .map(str::to_owned)
         .collect()
-}
-
-fn range(from: usize, to: usize) -> String {
-    if from == to {
-        format!("h = {from}")
-    } else {
-        format!("h {from}–{to}")
-    }
-}
-
-fn tokenizer(report: &EvalReport) -> Table {
-    let t = &report.tokenizer;
-    let mut rows = vec![vec![
-        "PSNR over the frame, dB".to_owned(),
-        number(t.psnr, 2),
-    ]];
-    let mut row = |name: &str, value: String| rows.push(vec![name.to_owned(), value]);
-    if let Some(ball) = &t.ball {
-        row(
-            "PSNR in 9 × 9 px around the ball, dB",
-            number(ball.box_psnr, 2),
-        );
-        row("ball within 2 px of truth", percent(ball.survives));
-        row("exactly one ball", percent(ball.exactly_one));
-    }
-    if let Some(s) = &t.smoothness {
-        let shift = format!("latent distance, ball shifted by {} px", s.shift_px);
-        row(&shift, number(Some(s.shifted), 3));
-        row("latent distance, ball removed", number(Some(s.removed), 3));
-        row("shifted / removed", number(Some(s.ratio), 3));
-    }
-    Table {
-        title: format!(
-            "Tokenizer alone ({} of {} held-out frames)",
-            t.frames, report.frames
-        ),
-        head: headings("measure", &["value"]),
-        rows,
-    }
-}
-
-fn spans<'a>(
-    title: String,
-    reports: impl Iterator<Item = &'a RolloutReport>,
-    wanted: impl Fn(&HorizonSpan) -> bool,
-    cell: impl Fn(&HorizonSpan) -> String,
-) -> Table {
-    let mut head = headings("", &[]);
-    let mut rows = Vec::new();
-    for report in reports {
-        let spans: Vec<&HorizonSpan> = report.spans.iter().filter(|span| wanted(span)).collect();
-        if rows.is_empty() {
-            head.extend(spans.iter().map(|span| range(span.from, span.to)));
-        }
-        let cells = spans.iter().map(|span| cell(span));
-        rows.push(std::iter::once(report.label.clone()).chain(cells).collect());
-    }
-    Table { title, head, rows }
-}
-
-fn action_response(report: &EvalReport) -> Option<Table> {
-    let shuffled = report.shuffled.as_ref()?;
-    let rows = shuffled.spans.iter().map(|span| {
-        vec![
-            range(span.from, span.to),
-            number(span.true_actions, 2),
-            number(span.shuffled_actions, 2),
-            number(span.factor, 1),
-        ]
-    });
-    Some(Table {
-        title: format!(
-            "Response to actions: the player's mean error px under true and shuffled actions, K = {}",
-            shuffled.steps
-        ),
-        head: headings("horizon", &["true", "shuffled", "ratio"]),
-        rows: rows.collect(),
-    })
-}
-
-fn one_step(report: &EvalReport) -> Option<Table> {
-    let first = report.one_step.first()?;
-    let rows = report.one_step.iter().map(|one| {
-        vec![
-            format!("K = {}", one.steps),
-            percent(one.inside.within_2px),
-            percent(one.crossing.within_2px),
-        ]
-    });
-    Some(Table {
-        title: format!(
-            "Ball within 2 px after one predicted frame, by patches of {} px",
-            first.patch
-        ),
-        head: vec![
-            String::new(),
-            format!("stays inside ({})", first.inside.frames),
-            format!("crosses ({})", first.crossing.frames),
-        ],
-        rows: rows.collect(),
-    })
-}
-
-fn outcomes(report: &EvalReport) -> Option<Table> {
-    let outcomes = report.outcomes.as_ref()?;
-    let mut rows: Vec<Vec<String>> = outcomes
-        .rewards
-        .iter()
-        .map(|row| {
-            let name = format!("mean predicted reward, true reward {}", row.reward);
-            vec![name, number(row.predicted, 3), row.frames.to_string()]
-        })
-        .collect();
-    let mut row = |name: &str, value, frames: usize| {
-        rows.push(vec![name.to_owned(), percent(value), frames.to_string()]);
-    };
-    if outcomes.ends > 0 {
-        row(
-            "episode ends that are predicted",
-            outcomes.ends_found,
-            outcomes.ends,
-        );
-    }
-    row(
-        "ends predicted for other frames",
-        outcomes.ends_invented,
-        outcomes.others,
-    );
-    Some(Table {
-        title: format!(
-            "Reward and end of one predicted frame, K = {}",
-            outcomes.steps
-        ),
-        head: headings("", &["value", "frames"]),
-        rows,
-    })
-}
-
-fn free(report: &EvalReport) -> Option<Table> {
-    let free = report.free.as_ref()?;
-    let row = |name: String, p: &ObjectPresence, reencoding: Option<f64>| {
-        vec![
-            name,
-            percent(p.player),
-            percent(p.enemy),
-            percent(p.one_ball),
-            percent(p.more_balls),
-            number(reencoding, 3),
-        ]
-    };
-    let real = free.real.unwrap_or_default();
-    let name = "real held-out frames".to_owned();
-    let mut rows = vec![row(name, &real, free.real_reencoding)];
-    rows.extend(free.bins.iter().map(|bin| {
-        let name = format!("frames {}–{}", bin.from, bin.to);
-        row(name, &bin.presence, bin.reencoding)
-    }));
-    // A relative change, so that small values show a drift, too.
-    if let [first, .., last] = free.bins.as_slice() {
-        let change = |of: fn(&FreeRunBin) -> Option<f64>| {
-            let ratio = of(first).zip(of(last)).filter(|(first, _)| *first > 0.0);
-            ratio.map_or_else(dash, |(first, last)| {
-                format!("{:+.1} %", (last / first - 1.0) * 100.0)
-            })
-        };
-        rows.push(vec![
-            "last relative to first".to_owned(),
-            change(|bin| bin.presence.player),
-            change(|bin| bin.presence.enemy),
-            change(|bin| bin.presence.one_ball),
-            change(|bin| bin.presence.more_balls),
-            change(|bin| bin.reencoding),
-        ]);
-    }
-    Some(Table {
-        title: format!(
-            "Free runs under random held actions: share of frames ({} runs of {} frames, K = {})",
-            free.runs, free.frames, free.steps
-        ),
-        head: headings(
-            "",
-            &[
-                "player",
-                "enemy",
-                "exactly one ball",
-                "more balls",
-                "re-encoding",
-            ],
-        ),
-        rows,
-    })
 }
 
 #[cfg(test)]

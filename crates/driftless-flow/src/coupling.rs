@@ -13,8 +13,7 @@ use rand::Rng;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
-use super::FlowError;
-use crate::Result;
+use crate::{FlowError, Result};
 
 /// How source and data are paired within a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

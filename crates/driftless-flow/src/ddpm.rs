@@ -10,11 +10,10 @@
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::FlowError;
 use super::path::{Coefficients, Match, Path, scale};
 use super::prediction::Prediction;
 use super::schedule::Schedule;
-use crate::Result;
+use crate::{FlowError, Result};
 
 /// The least time at which the score of the VP-SDE is evaluated, the end of its training (Song et al.
 /// 2021, appendix C). At 0 the score is infinite.

@@ -7,10 +7,9 @@
 use candle_core::{DType, Tensor, Var};
 use rand::{Rng, RngCore};
 
-use super::FlowError;
 use super::path::level;
 use super::solver::State;
-use crate::{CallbackError, Result};
+use crate::{CallbackError, FlowError, Result};
 
 /// v(z, τ) made of differentiable tensor operations, with z and v [N, ..]. The velocity of an item
 /// must depend on that item alone. Items that depend on each other must be one item: [1, N, ..].

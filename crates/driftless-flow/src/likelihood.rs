@@ -13,11 +13,10 @@ use std::f64::consts::{LN_2, TAU};
 use candle_core::Tensor;
 use rand::RngCore;
 
-use super::FlowError;
 use super::divergence::shape;
 use super::path::{Path, level};
 use super::solver::{Adaptive, Grid, Method, State, solve};
-use crate::{CallbackError, Result};
+use crate::{CallbackError, FlowError, Result};
 
 pub use super::divergence::{Divergence, Probe, Probes, Velocity, divergences};
 

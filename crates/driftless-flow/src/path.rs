@@ -8,8 +8,7 @@ use std::f64::consts::FRAC_PI_2;
 use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::FlowError;
-use crate::Result;
+use crate::{FlowError, Result};
 
 /// Divisors that vanish at an end of a path are clamped to this value.
 ///

@@ -12,9 +12,8 @@ use std::str::FromStr;
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::FlowError;
 use super::path::{Coefficients, LEAST_DIVISOR};
-use crate::{Error, Result};
+use crate::{Error, FlowError, Result};
 
 /// A quantity that a network predicts about z_τ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

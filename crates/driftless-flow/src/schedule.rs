@@ -4,8 +4,7 @@
 
 use std::f64::consts::FRAC_PI_2;
 
-use super::FlowError;
-use crate::Result;
+use crate::{FlowError, Result};
 
 /// A noise schedule by its ratios α/σ = √ᾱ/√(1 − ᾱ). Between two steps, ln(α/σ) is linear.
 #[derive(Clone, Debug, PartialEq)]

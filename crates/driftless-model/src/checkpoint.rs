@@ -10,21 +10,13 @@ use serde::Serialize;
 
 use driftless_data::PathError as _;
 use driftless_data::fs::write_atomic;
+pub use driftless_data::layout::checkpoint::{CONFIG, CONTEXTS, DYNAMICS, TOKENIZER};
 
 use super::config::WorldConfig;
 use super::dynamics::Dynamics;
 use super::params::Params;
 use super::tokenizer::Tokenizer;
 use crate::{Error, Result};
-
-/// File name of the configuration.
-pub const CONFIG: &str = "config.json";
-/// File name of the tokenizer's weights.
-pub const TOKENIZER: &str = "tokenizer.safetensors";
-/// File name of the dynamics' weights.
-pub const DYNAMICS: &str = "dynamics.safetensors";
-/// File name of the starting contexts.
-pub const CONTEXTS: &str = "contexts.npz";
 
 /// A learned world: its configuration and networks.
 pub struct WorldModel {

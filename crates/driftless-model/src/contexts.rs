@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use driftless_data::layout::array::{ACTION, IMAGE};
 use driftless_data::npz::{NpzReader, NpzWriter};
 use driftless_data::{Clip, Error, Result};
 
@@ -15,7 +16,7 @@ use crate::config::WorldConfig;
 pub fn read(path: &Path, world: &WorldConfig) -> Result<Vec<Clip>> {
     let mut file = NpzReader::open(path)?;
     let [height, width] = world.image;
-    let image = file.array("image")?;
+    let image = file.array(IMAGE)?;
     let (count, frames) = match *image.shape.as_slice() {
         [n, t, h, w, 3] if !image.shape.contains(&0) && [h, w] == world.image => (n, t),
         _ => {
@@ -23,21 +24,21 @@ pub fn read(path: &Path, world: &WorldConfig) -> Result<Vec<Clip>> {
                 "shape is {:?}, expected [N, T, {height}, {width}, 3] with N and T at least 1",
                 image.shape
             );
-            return Err(file.error("image", what));
+            return Err(file.error(IMAGE, what));
         }
     };
     let dtype = image.dtype.clone();
     let images = image
         .into_u8()
-        .ok_or_else(|| file.error("image", format!("dtype is {dtype}, expected uint8")))?;
-    let action = file.array("action")?;
+        .ok_or_else(|| file.error(IMAGE, format!("dtype is {dtype}, expected uint8")))?;
+    let action = file.array(ACTION)?;
     if action.shape != [count, frames] {
         let what = format!("shape is {:?}, expected [{count}, {frames}]", action.shape);
-        return Err(file.error("action", what));
+        return Err(file.error(ACTION, what));
     }
     let actions = action.to_i64().ok_or_else(|| {
         let what = format!("dtype is {}, expected int32 or int64", action.dtype);
-        file.error("action", what)
+        file.error(ACTION, what)
     })?;
     let action_count = world.actions.len();
     let actions = actions
@@ -48,7 +49,7 @@ pub fn read(path: &Path, world: &WorldConfig) -> Result<Vec<Clip>> {
                 .filter(|&action| (action as usize) < action_count)
                 .ok_or_else(|| {
                     file.error(
-                        "action",
+                        ACTION,
                         format!(
                             "holds {value}, expected 0 to {}",
                             action_count.saturating_sub(1)
@@ -75,14 +76,14 @@ pub fn read(path: &Path, world: &WorldConfig) -> Result<Vec<Clip>> {
 pub fn write(path: &Path, clips: &[Clip], world: &WorldConfig) -> Result<()> {
     let frames = clips.first().map_or(0, Clip::frames);
     if frames == 0 {
-        return Err(Error::Argument(
+        return Err(Error::Empty(
             "no starting contexts to write, expected at least one of at least one frame".into(),
         ));
     }
     let (mut images, mut actions) = (Vec::new(), Vec::new());
     for (index, clip) in clips.iter().enumerate() {
         if clip.frames() != frames || clip.images.len() != frames * world.image_len() {
-            return Err(Error::Argument(format!(
+            return Err(Error::Shape(format!(
                 "starting context {index} has {} actions and {} bytes of frames, expected {frames} and {}",
                 clip.frames(),
                 clip.images.len(),
@@ -103,8 +104,8 @@ pub fn write(path: &Path, clips: &[Clip], world: &WorldConfig) -> Result<()> {
     }
     let [height, width] = world.image;
     let mut file = NpzWriter::new(path);
-    file.add("image", &[clips.len(), frames, height, width, 3], &images)?;
-    file.add("action", &[clips.len(), frames], &actions)?;
+    file.add(IMAGE, &[clips.len(), frames, height, width, 3], &images)?;
+    file.add(ACTION, &[clips.len(), frames], &actions)?;
     file.save()
 }
 

@@ -330,7 +330,7 @@ impl Dynamics {
         let (b, f) = input.actions.dims2()?;
         let ([gh, gw], m) = (self.grid, self.merge);
         if input.latents.dims() != [b, f, gh, gw, self.channels] {
-            return Err(Error::Argument(format!(
+            return Err(Error::Shape(format!(
                 "latents are {:?}, expected {:?}",
                 input.latents.dims(),
                 [b, f, gh, gw, self.channels]

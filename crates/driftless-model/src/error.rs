@@ -15,6 +15,9 @@ pub enum Error {
     /// An argument or a setting is out of its range.
     #[error("{0}")]
     Argument(String),
+    /// A tensor or buffer does not have the expected shape: a mistake of the calling code.
+    #[error("{0}")]
+    Shape(String),
     /// A tensor operation failed.
     #[error("tensor operation: {0}")]
     Tensor(#[from] candle_core::Error),

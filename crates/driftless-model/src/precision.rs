@@ -3,9 +3,7 @@
 use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::ops::conv3x3;
-
-type TensorResult<T> = candle_core::Result<T>;
+use super::ops::{TensorResult, conv3x3};
 
 /// The number type of matrix products. Weights, sums, norms, attention and losses are always f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -32,7 +32,7 @@ const START_CONTEXT: &str = "start_context";
 
 /// Larger whole numbers are not exact in f32. A context length of at least this much is read as
 /// "unlimited".
-const MAX_EXACT: usize = 1 << 24;
+pub(super) const MAX_EXACT: usize = 1 << 24;
 
 /// The sampler parameters of a frame; [`Columns::sampler_params`] reads them.
 pub(super) fn sampler_params(

@@ -3,10 +3,13 @@
 
 use std::sync::Arc;
 
-use driftless_data::{Clip, DatasetInfo, Episode};
+use driftless_data::{DatasetInfo, Episode};
 use driftless_engine::SamplerParams;
-use driftless_worlds::{Policy, PolicyAgent, Simulator, SimulatorKind};
+use driftless_worlds::SimulatorKind;
 
+use super::ground_truth::{GroundTruthSource, Start, start_player};
+use super::history::{History, Route};
+use super::{Player, TimelinePosition};
 use crate::Result;
 
 /// What is shown next to the played frames.
@@ -34,115 +37,103 @@ impl ComparisonSource {
     }
 }
 
-/// What a reset starts from.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Start {
-    /// A starting context of the player.
-    Context,
-    /// The first frames of a simulator, played by the scripted policy.
-    Simulator(SimulatorKind),
-    /// The first frames of an episode.
-    Episode(Arc<Episode>),
+/// The comparison, and the ground truth that it follows.
+#[derive(Default)]
+pub(super) struct ComparisonState {
+    source: ComparisonSource,
+    /// The ground truth of `source`, if it has one.
+    truth: Option<GroundTruthSource>,
 }
 
-/// Ground truth for the frames of a learned world, stepped along with it.
-pub(super) enum GroundTruthSource {
-    Simulator(Box<dyn Simulator>),
-    Episode {
-        episode: Arc<Episode>,
-        /// Index of the current frame.
-        index: usize,
-    },
-}
+impl ComparisonState {
+    pub fn source(&self) -> &ComparisonSource {
+        &self.source
+    }
 
-impl GroundTruthSource {
-    /// The ground truth of `start` and the clip of up to `frames` frames that the learned world
-    /// starts from, or `None` if the start has no ground truth. `context` is added to the seed, so
-    /// that each starting context has a world of its own.
-    ///
-    /// # Errors
-    /// Returns an error if the simulator rejects an action.
-    pub fn start(
-        start: &Start,
-        params: &SamplerParams,
+    /// What a reset starts from.
+    pub fn start(&self) -> Start {
+        self.source.start()
+    }
+
+    /// Changes the source. Returns whether that asks for a reset.
+    pub fn set_source(&mut self, source: ComparisonSource) -> bool {
+        let before = std::mem::replace(&mut self.source, source).start();
+        let start = self.start();
+        if start == Start::Context {
+            self.truth = None;
+            return false;
+        }
+        start != before
+    }
+
+    /// Resets the player to [`ComparisonState::start`], and the ground truth with it.
+    pub fn start_player(
+        &mut self,
+        player: &mut dyn Player,
         context: usize,
-        frames: usize,
-    ) -> Result<Option<(Self, Clip)>> {
-        Ok(match start {
-            Start::Context => None,
-            Start::Simulator(kind) => {
-                let seed = params.seed.wrapping_add(context as u64);
-                let mut simulator = kind.open(seed);
-                simulator.reset(seed);
-                let mut agent = PolicyAgent::new(Policy::Scripted, simulator.as_ref(), seed);
-                let clip = play_clip(simulator.as_mut(), &mut agent, frames)?;
-                Some((Self::Simulator(simulator), clip))
-            }
-            Start::Episode(episode) => {
-                let clip = episode.clip(0..frames);
-                let index = clip.frames().saturating_sub(1);
-                let episode = Arc::clone(episode);
-                Some((Self::Episode { episode, index }, clip))
-            }
-        })
-    }
-
-    /// The recorded action that leads to the next frame; `None` for a simulator.
-    pub fn action(&self) -> Option<u32> {
-        match self {
-            Self::Simulator(_) => None,
-            Self::Episode { episode, index } => episode.actions.get(index + 1).copied(),
-        }
-    }
-
-    /// Advances by one frame.
-    ///
-    /// # Errors
-    /// Returns an error if the simulator does not know the action.
-    pub fn step(&mut self, action: u32) -> Result<()> {
-        match self {
-            Self::Simulator(simulator) => simulator.step(action)?,
-            Self::Episode { index, .. } => *index += 1,
-        }
+        params: &SamplerParams,
+    ) -> Result<()> {
+        self.truth = start_player(player, &self.start(), context, params)?;
         Ok(())
     }
 
-    /// The current frame, u8 RGB `[H, W, 3]`; `None` past the end of an episode.
-    pub fn image(&self) -> Option<&[u8]> {
-        match self {
-            Self::Simulator(simulator) => Some(simulator.image()),
-            Self::Episode { episode, index } => {
-                (*index < episode.frames()).then(|| episode.frame(*index))
+    /// The recorded action that leads to the next frame, if there is one.
+    pub fn recorded_action(&self) -> Option<u32> {
+        self.truth.as_ref()?.action()
+    }
+
+    /// Advances the ground truth by one frame.
+    pub fn step(&mut self, action: u32) -> Result<()> {
+        self.truth
+            .as_mut()
+            .map_or(Ok(()), |truth| truth.step(action))
+    }
+
+    /// The true frame, u8 RGB `[H, W, 3]`.
+    pub fn true_image(&self) -> Option<&[u8]> {
+        self.truth.as_ref()?.image()
+    }
+
+    /// Whether the ground truth has ended; `None` without one.
+    pub fn truth_ended(&self) -> Option<bool> {
+        Some(self.truth.as_ref()?.ended())
+    }
+
+    /// The frame to show next to the one at `position`, u8 RGB `[H, W, 3]`.
+    pub fn image(&self, history: &History, position: TimelinePosition) -> Option<Arc<[u8]>> {
+        match self.source {
+            ComparisonSource::Off => None,
+            ComparisonSource::Branch(branch) => {
+                let end = history.end(branch)?;
+                // Past its end, the branch keeps showing its last frame.
+                let index = position.index.min(end.checked_sub(1)?);
+                history.image(TimelinePosition { branch, index })
+            }
+            ComparisonSource::Simulator(_) | ComparisonSource::Episode(_) => {
+                self.true_image().map(Into::into)
             }
         }
     }
 
-    /// Whether the current frame is the last one.
-    pub fn ended(&self) -> bool {
-        match self {
-            Self::Simulator(simulator) => simulator.ended(),
-            Self::Episode { episode, index } => index + 1 >= episode.frames(),
+    /// Brings the ground truth to the end of a route, if the route's start has one and is still the
+    /// comparison's. Episodes begin with `frames` frames.
+    pub fn follow(&mut self, route: &Route, frames: usize) -> Result<()> {
+        self.truth = None;
+        let Some((start, params, actions)) = &route.since_start else {
+            return Ok(());
+        };
+        if *start != self.start() {
+            return Ok(());
         }
+        let context = route.target.context;
+        if let Some((mut truth, _)) = GroundTruthSource::start(start, params, context, frames)? {
+            for action in actions {
+                truth.step(*action)?;
+            }
+            self.truth = Some(truth);
+        }
+        Ok(())
     }
-}
-
-/// Plays until the clip holds `frames` frames. Its last frame is the simulator's current one.
-fn play_clip(
-    simulator: &mut dyn Simulator,
-    agent: &mut PolicyAgent,
-    frames: usize,
-) -> Result<Clip> {
-    let mut clip = Clip {
-        images: simulator.image().to_vec(),
-        actions: vec![0],
-    };
-    while clip.frames() < frames {
-        let action = agent.act(simulator);
-        simulator.step(action)?;
-        clip.images.extend_from_slice(simulator.image());
-        clip.actions.push(action);
-    }
-    Ok(clip)
 }
 
 /// The simulator with the same frame size and actions as `world`, if there is one.
@@ -154,7 +145,34 @@ pub fn matching_simulator(world: &DatasetInfo) -> Option<SimulatorKind> {
         let simulator = kind.open(0).info();
         simulator.image == world.image && names(&simulator) == names(world)
     };
-    [SimulatorKind::Maze, SimulatorKind::Drive]
-        .into_iter()
-        .find(matches)
+    SimulatorKind::ALL.into_iter().find(matches)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_new_start_asks_for_a_reset() {
+        let mut comparison = ComparisonState::default();
+        let maze = ComparisonSource::Simulator(SimulatorKind::Maze);
+        for (source, reset) in [
+            (ComparisonSource::Branch(1), false),
+            (maze.clone(), true),
+            (maze, false),
+            (ComparisonSource::Simulator(SimulatorKind::Drive), true),
+            (ComparisonSource::Off, false),
+        ] {
+            assert_eq!(comparison.set_source(source.clone()), reset, "{source:?}");
+        }
+    }
+
+    #[test]
+    fn without_ground_truth_nothing_is_stepped() {
+        let mut comparison = ComparisonState::default();
+        comparison.step(7).unwrap();
+        assert_eq!(comparison.recorded_action(), None);
+        assert_eq!(comparison.truth_ended(), None);
+        assert_eq!(comparison.true_image(), None);
+    }
 }

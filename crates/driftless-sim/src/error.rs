@@ -24,9 +24,15 @@ pub enum Error {
     /// An argument or a setting is out of its range.
     #[error("{0}")]
     Argument(String),
-    /// A device (GPU) is missing or failed.
+    /// A simulator is asked for what only a learned world can do.
     #[error("{0}")]
-    Device(String),
+    Unsupported(String),
+    /// A snapshot belongs to another player.
+    #[error("{0}")]
+    Snapshot(String),
+    /// A session cannot take in more frames.
+    #[error("{0}")]
+    Full(String),
     /// A thread could not be started, or ended unexpectedly.
     #[error("{0}")]
     Thread(String),
@@ -48,10 +54,6 @@ impl Error {
 
     /// Whether a device is missing or failed.
     pub fn is_device(&self) -> bool {
-        match self {
-            Self::Device(_) => true,
-            Self::Engine(error) => error.is_device(),
-            _ => false,
-        }
+        matches!(self, Self::Engine(error) if error.is_device())
     }
 }

@@ -3,114 +3,118 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use driftless_engine::{Outcome, SamplerParams, StageTimes};
+use driftless_engine::{SamplerParams, StageTimes};
 
-use super::comparison::GroundTruthSource;
-use super::history::{FrameOrigin, HistoryEntry};
-use super::params_fallback::{start_player, with_fallback};
-use super::thread::SimLoop;
-use super::{Frame, FrameImage, TimelinePosition, TracedPass};
+use super::history::FrameOrigin;
+use super::sim_loop::SimLoop;
+use super::{Diagnostics, Frame, FrameImage, FrameTiming, Notice, TimelinePosition, TracedPass};
 use crate::Result;
 
+/// How the player's last frame was made.
+pub(super) struct Making {
+    pub params: SamplerParams,
+    pub stages: StageTimes,
+    /// The surprise of the true frame, while measuring.
+    pub surprise: Option<f32>,
+    /// When the held action changed, if this frame is the first to reflect the change.
+    pub input_at: Option<Instant>,
+}
+
+impl Making {
+    /// Of a frame that no step has made.
+    pub fn without_step(params: SamplerParams) -> Self {
+        Self {
+            params,
+            stages: StageTimes::default(),
+            surprise: None,
+            input_at: None,
+        }
+    }
+}
+
 impl SimLoop<'_> {
-    /// Resets to the starting context, or to the ground truth's first frames, and shows the last
-    /// starting frame as frame 0. Keeps the current random seed.
-    pub fn reset_with_seed(&mut self) -> Result<()> {
-        let start = self.comparison.start();
-        let (player, context) = (&mut self.player, self.context);
-        let truth_source = &mut self.truth_source;
-        let (params, ()) = with_fallback(
-            self.ports,
-            &mut self.requested_params,
-            &mut self.working_params,
-            self.random_seed,
-            |params| {
-                *truth_source = start_player(player.as_mut(), &start, context, params)?;
-                Ok(())
-            },
+    /// Starts the current context again, or the ground truth's first frames, with a new seed where
+    /// seeds are random. Shows the last starting frame as frame 0.
+    pub fn reset(&mut self) -> Result<()> {
+        self.params.redraw_seed();
+        let origin = FrameOrigin::Start(self.comparison.start());
+        let Self {
+            comparison,
+            episode,
+            outbox,
+            player,
+            ..
+        } = self;
+        let (params, ()) = self.params.apply(
+            |rejected| outbox.message(rejected),
+            |params| comparison.start_player(player.as_mut(), episode.context, params),
         )?;
-        self.number = 0;
-        self.score = 0.0;
-        let origin = FrameOrigin::Start(start);
-        self.finish_frame(origin, None, StageTimes::default(), params)
+        self.episode.restart();
+        self.finish_frame(origin, Making::without_step(params))
     }
 
     /// Makes one frame under the current action, or resets if the episode has ended.
     pub fn make_frame(&mut self) -> Result<()> {
-        self.pending_steps = self.pending_steps.saturating_sub(1);
-        let (takes_action, started) = (self.takes_action(), Instant::now());
+        let (started, number) = (Instant::now(), self.episode.number);
+        let takes_held = self.input.takes_held(number);
         // An action that meets the end of an episode is lost, as in headless play.
-        let own_action = self.next_action();
-        let recorded_action = self
-            .truth_source
-            .as_ref()
-            .and_then(GroundTruthSource::action);
-        let action = recorded_action.unwrap_or(own_action);
-        if self.ended {
-            self.notice("the episode ended and starts again");
+        let (own_action, notice) = self.input.next_action(number);
+        self.outbox.notice(notice);
+        let action = self.comparison.recorded_action().unwrap_or(own_action);
+        if self.episode.ended {
+            self.outbox.notice(Notice::EpisodeEnded);
             return self.reset();
         }
-        if let Some(truth_source) = &mut self.truth_source {
-            truth_source.step(action)?;
+        self.comparison.step(action)?;
+        let mut making = self.step_player(action)?;
+        self.episode.number += 1;
+        if takes_held {
+            making.input_at = self.input.take_changed_at();
         }
-        let (params, times) = self.step_player(action)?;
-        self.number += 1;
-        let input_at = if takes_action {
-            self.input_at.take()
-        } else {
-            None
-        };
-        self.finish_frame(FrameOrigin::Step(action), input_at, times, params)?;
-        self.time_since_snapshot += started.elapsed();
-        self.maybe_snapshot()
+        self.finish_frame(FrameOrigin::Step(action), making)?;
+        if self.snapshots.frame_made(started.elapsed()) {
+            self.take_snapshot()?;
+        }
+        Ok(())
     }
 
     /// Steps the player; while measuring, also rates how surprising the true frame would be.
-    fn step_player(&mut self, action: u32) -> Result<(SamplerParams, StageTimes)> {
-        let (player, surprise) = (&mut self.player, &mut self.surprise);
-        let true_image = self
-            .truth_source
-            .as_ref()
-            .and_then(GroundTruthSource::image)
-            .filter(|_| self.measuring);
-        with_fallback(
-            self.ports,
-            &mut self.requested_params,
-            &mut self.working_params,
-            self.random_seed,
+    fn step_player(&mut self, action: u32) -> Result<Making> {
+        let Self { outbox, player, .. } = self;
+        let true_image = self.comparison.true_image();
+        let true_image = true_image.filter(|_| self.capture.measure);
+        let (params, (stages, surprise)) = self.params.apply(
+            |rejected| outbox.message(rejected),
             |params| {
-                *surprise = match true_image {
+                let surprise = match true_image {
                     Some(image) => player.surprise(image, action, params)?,
                     None => None,
                 };
-                player.step(action, params)
+                Ok((player.step(action, params)?, surprise))
             },
-        )
+        )?;
+        Ok(Making {
+            params,
+            stages,
+            surprise,
+            input_at: None,
+        })
     }
 
-    /// The last frame's denoising passes as images; a failure is only a notice.
-    fn traced_passes(&mut self) -> Arc<[TracedPass]> {
-        let passes = self.player.passes().unwrap_or_else(|error| {
-            self.notice(&error.to_string());
-            Vec::new()
-        });
-        passes.into()
+    fn take_snapshot(&mut self) -> Result<()> {
+        let started = Instant::now();
+        let snapshot = self.player.snapshot()?;
+        self.exit.history.store_snapshot(snapshot);
+        self.snapshots.snapshot_taken(started.elapsed());
+        Ok(())
     }
 
     /// Counts, stores, records and shows the frame that the player has made.
-    fn finish_frame(
-        &mut self,
-        origin: FrameOrigin,
-        input_at: Option<Instant>,
-        times: StageTimes,
-        params: SamplerParams,
-    ) -> Result<()> {
-        let outcome = self.player.outcome().filter(|_| self.number > 0);
-        self.score += outcome.map_or(0.0, |outcome| outcome.reward);
-        let entry = HistoryEntry::new(origin, params, self.number, self.context, self.score);
-        let action = entry.action();
+    fn finish_frame(&mut self, origin: FrameOrigin, making: Making) -> Result<()> {
+        self.episode.add_reward(self.player.outcome());
+        let entry = self.episode.entry(origin, making.params);
         // A device fails here, before the history, the recording or the count know the frame.
-        let mut frame = self.frame(action, input_at, times, params)?;
+        let mut frame = self.frame(entry.action(), making)?;
         let mut notice = None;
         if let Some(session) = &mut self.exit.session {
             notice = session.append(&frame, self.player.as_mut())?;
@@ -118,8 +122,7 @@ impl SimLoop<'_> {
         let position = self.exit.history.push(entry);
         self.count_frame();
         self.send_branches();
-        frame.sequence = self.sequence;
-        self.set_position(&mut frame, position);
+        self.place_frame(&mut frame, position);
         if let FrameImage::Bytes(bytes) = &frame.image {
             self.exit.history.store_image(position, Arc::clone(bytes));
         }
@@ -127,62 +130,69 @@ impl SimLoop<'_> {
         {
             session.set_last_id(id);
         }
-        if let Some(notice) = notice {
-            self.notice(&notice);
-        }
-        self.ports.send_frame(frame);
+        self.outbox.notice(notice);
+        self.outbox.frame(frame);
         Ok(())
     }
 
-    /// Sets where a frame lies in the history, and its comparison frame.
-    pub fn set_position(&self, frame: &mut Frame, position: TimelinePosition) {
+    pub fn count_frame(&mut self) {
+        self.sequence += 1;
+        self.exit.history.sequence = self.sequence;
+        self.exit.history.script.clone_from(self.input.script());
+    }
+
+    /// Sets the number of a frame that has been counted, where it lies in the history, and what is
+    /// shown next to it.
+    pub fn place_frame(&self, frame: &mut Frame, position: TimelinePosition) {
+        frame.sequence = self.sequence;
         frame.position = position;
-        frame.comparison = self.comparison_image(position);
+        frame.comparison = self.comparison.image(&self.exit.history, position);
     }
 
     /// The frame that the player has made, not yet at a position in the history.
-    pub fn frame(
-        &mut self,
-        action: u32,
-        input_at: Option<Instant>,
-        times: StageTimes,
-        params: SamplerParams,
-    ) -> Result<Frame> {
+    pub fn frame(&mut self, action: u32, making: Making) -> Result<Frame> {
         let truth = self.player.ground_truth();
-        let outcome = self.player.outcome().filter(|_| self.number > 0);
-        self.ended = match (&truth, &self.truth_source) {
-            (Some(truth), _) => truth.ended,
-            // Next to ground truth, its end counts and not the predicted one.
-            (None, Some(truth_source)) => truth_source.ended(),
-            (None, None) => outcome.is_some_and(Outcome::ends) && self.restart_at_end,
-        };
+        let prediction = self.episode.prediction(self.player.outcome());
+        let truth_ended = self.comparison.truth_ended();
+        self.episode
+            .note_end(truth.as_ref(), truth_ended, prediction.outcome);
         let image = match self.player.frame_texture() {
-            Some(painting) => FrameImage::Texture(painting),
+            Some(texture) => FrameImage::Texture(texture),
             None => FrameImage::Bytes(self.player.image()?.into()),
         };
         Ok(Frame {
-            sequence: self.sequence,
-            number: self.number,
-            image,
+            number: self.episode.number,
+            context: self.episode.context,
             action,
-            input_at,
-            finished_at: Instant::now(),
-            stage_times: times,
-            params,
-            context: self.context,
+            params: making.params,
+            prediction,
+            ground_truth: truth,
+            timing: FrameTiming {
+                input_at: making.input_at,
+                finished_at: Instant::now(),
+                stages: making.stages,
+            },
+            diagnostics: self.diagnostics(making.surprise)?,
+            ..Frame::new(image)
+        })
+    }
+
+    fn diagnostics(&mut self, surprise: Option<f32>) -> Result<Diagnostics> {
+        let measured = self.capture.measure && self.episode.number > 0;
+        Ok(Diagnostics {
             trace: self.traced_passes(),
             inspection: self.player.inspection()?.map(Arc::new),
-            ground_truth: truth,
-            outcome,
-            score: self.score,
-            position: TimelinePosition::default(),
-            comparison: None,
-            drift: if self.measuring && self.number > 0 {
-                self.player.drift()?
-            } else {
-                None
-            },
-            surprise: self.surprise.take(),
+            drift: if measured { self.player.drift()? } else { None },
+            surprise,
         })
+    }
+
+    /// The last frame's denoising passes as images; a failure is only a notice.
+    fn traced_passes(&mut self) -> Arc<[TracedPass]> {
+        let passes = self.player.passes().unwrap_or_else(|error| {
+            self.outbox.notice(Notice::PassesFailed(error.to_string()));
+            Vec::new()
+        });
+        passes.into()
     }
 }

@@ -1,12 +1,12 @@
 //! Plays given actions without a window, as fast as possible.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
+use driftless_data::layout::is_episode;
 use driftless_data::{ActionSpec, Episode, PathError as _};
-use driftless_engine::{SamplerParams, StageTimes};
+use driftless_engine::SamplerParams;
 
-use super::{Frame, FrameImage, Player, Session, TimelinePosition};
+use super::{Frame, FrameImage, Player, Prediction, Session};
 use crate::{Error, Result};
 
 /// Plays `actions` from the starting context with index `start`, whose last frame is frame 0 of the
@@ -28,7 +28,7 @@ pub fn play(
     let mut record = |player: &mut dyn Player, number, action| {
         let frame = frame(player, number, start, action, params)?;
         match session.append(&frame, player)? {
-            Some(full) => Err(Error::Argument(full)),
+            Some(full) => Err(Error::Full(full.to_string())),
             None => Ok(()),
         }
     };
@@ -61,24 +61,16 @@ pub(super) fn frame(
     params: &SamplerParams,
 ) -> Result<Frame> {
     Ok(Frame {
-        trace: [].into(),
-        inspection: None,
-        sequence: 0,
         number,
-        image: FrameImage::Bytes(player.image()?.into()),
-        ground_truth: player.ground_truth(),
-        outcome: player.outcome().filter(|_| number > 0),
-        score: 0.0,
-        action,
-        input_at: None,
-        finished_at: Instant::now(),
-        stage_times: StageTimes::default(),
-        params: *params,
         context,
-        position: TimelinePosition::default(),
-        comparison: None,
-        drift: None,
-        surprise: None,
+        action,
+        params: *params,
+        prediction: Prediction {
+            outcome: player.outcome().filter(|_| number > 0),
+            score: 0.0,
+        },
+        ground_truth: player.ground_truth(),
+        ..Frame::new(FrameImage::Bytes(player.image()?.into()))
     })
 }
 
@@ -89,7 +81,7 @@ pub(super) fn frame(
 /// Returns an error if the file cannot be read, if a line has another form, or if an action is not
 /// among `known`.
 pub fn read_actions(path: &Path, known: &[ActionSpec]) -> Result<Vec<u32>> {
-    if path.extension().is_some_and(|extension| extension == "npz") {
+    if is_episode(path) {
         read_episode_actions(path, known)
     } else {
         read_text_actions(path, known)

@@ -10,14 +10,14 @@ use std::sync::Arc;
 
 use driftless_engine::SamplerParams;
 
-use super::ActionScript;
-use super::comparison::Start;
+use super::ground_truth::Start;
 use super::player::PlayerSnapshot;
+use super::script::ActionScript;
 
 /// Most branches in a history. Beyond that, the oldest one is dropped.
 pub const MAX_BRANCHES: usize = 12;
 /// Most frames of a branch.
-const MAX_FRAMES: usize = 36_000;
+const MAX_BRANCH_FRAMES: usize = 36_000;
 /// Memory for snapshots and for images, in bytes.
 const SNAPSHOT_BYTES: usize = 256 << 20;
 const IMAGE_BYTES: usize = 192 << 20;
@@ -235,14 +235,14 @@ impl History {
         let Some(branch) = self.branches.iter_mut().find(|branch| branch.id == id) else {
             return;
         };
-        if branch.entries.len() <= MAX_FRAMES {
+        if branch.entries.len() <= MAX_BRANCH_FRAMES {
             return;
         }
         let snapshots = &self.snapshots;
         let is_reachable = |entry: &HistoryEntry| {
             matches!(entry.origin, FrameOrigin::Start(_)) || snapshots.contains_key(&entry.id)
         };
-        let cut = MAX_FRAMES / 8;
+        let cut = MAX_BRANCH_FRAMES / 8;
         let found = branch.entries[cut..].iter().position(is_reachable);
         if let Some(more) = found {
             branch.entries.drain(..cut + more);

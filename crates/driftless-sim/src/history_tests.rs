@@ -167,19 +167,19 @@ fn snapshots_get_sparser_with_age() {
 #[test]
 fn trimming_keeps_indices() {
     let mut history = played(0);
-    for n in 0..MAX_FRAMES as u32 + 10 {
+    for n in 0..MAX_BRANCH_FRAMES as u32 + 10 {
         history.push(step(n));
         if n % 64 == 0 {
             history.store_snapshot(snapshot(1));
         }
     }
     let branch = history.branches()[0];
-    assert_eq!(branch.end, MAX_FRAMES + 11);
-    assert!(branch.first >= MAX_FRAMES / 8 && branch.first < MAX_FRAMES / 8 + 65);
+    assert_eq!(branch.end, MAX_BRANCH_FRAMES + 11);
+    assert!(branch.first >= MAX_BRANCH_FRAMES / 8 && branch.first < MAX_BRANCH_FRAMES / 8 + 65);
     assert!(history.route(place(0, branch.first), false).is_some());
     assert!(history.route(place(0, branch.first - 1), false).is_none());
     let last = history.route(place(0, branch.end - 1), false).unwrap();
-    assert_eq!(last.target.action(), MAX_FRAMES as u32 + 9);
+    assert_eq!(last.target.action(), MAX_BRANCH_FRAMES as u32 + 9);
 }
 
 #[test]

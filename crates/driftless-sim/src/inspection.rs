@@ -1,9 +1,20 @@
-//! The model's internal state for one frame: latent and attention.
+//! The model's internal state for one frame: denoising passes, latent and attention.
 
 use driftless_engine::{Attention, Engine};
 use driftless_model::dynamics::token_of_cell;
 
 use crate::Result;
+
+/// One denoising pass as decoded images.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TracedPass {
+    /// Signal level τ of the network's input.
+    pub tau: f32,
+    /// The input z_τ through the decoder, u8 RGB `[H, W, 3]`.
+    pub noisy: Vec<u8>,
+    /// The prediction x̂ through the decoder, u8 RGB `[H, W, 3]`.
+    pub clean: Vec<u8>,
+}
 
 /// Latent, image and attention of a frame.
 #[derive(Clone, Debug, PartialEq)]

@@ -8,6 +8,7 @@ use driftless_engine::{
 };
 use driftless_worlds::{Simulator, SimulatorSnapshot, SimulatorState};
 
+use super::columns::MAX_EXACT;
 use super::{Inspection, TracedPass};
 use crate::{Error, Result};
 
@@ -51,7 +52,7 @@ pub trait Player: Send {
     /// Returns an error if the player is a simulator, if the clip does not fit the world, if a
     /// parameter is out of range, or if the device fails.
     fn start_from(&mut self, _clip: &Clip, _params: &SamplerParams) -> Result<()> {
-        Err(Error::Argument(
+        Err(Error::Unsupported(
             "a simulator cannot start from given frames".into(),
         ))
     }
@@ -168,7 +169,7 @@ impl PlayerSnapshot {
     }
 
     fn wrong_kind() -> Error {
-        Error::Argument("the snapshot is of another kind of player".into())
+        Error::Snapshot("the snapshot is of another kind of player".into())
     }
 }
 
@@ -379,9 +380,9 @@ impl Player for SimulatedWorld {
         self.actions
     }
 
-    /// Every index is a start, since it is added to the seed; this is only an upper bound.
+    /// Every index is a start, since it is added to the seed. A recording must hold it exactly.
     fn start_count(&self) -> usize {
-        1 << 24
+        MAX_EXACT
     }
 
     fn start(&mut self, index: usize, params: &SamplerParams) -> Result<()> {

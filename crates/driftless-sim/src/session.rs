@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
+use driftless_data::layout::array::IS_TERMINAL;
 use driftless_data::{Clip, Episode, ExtraArray};
 
 use super::columns::{ENGINE, WORLD};
-use super::{Frame, Player, columns};
+use super::{Frame, Notice, Player, columns};
 use crate::Result;
 
 /// Recording stops after this many frames.
-const MAX_FRAMES: usize = 36_000;
+const MAX_RECORDED_FRAMES: usize = 36_000;
 
 /// Recording stops after this many bytes of images, for worlds with large frames.
 const MAX_BYTES: usize = 1 << 30;
@@ -97,17 +98,15 @@ impl Session {
         &mut self,
         frame: &Frame,
         player: &mut dyn Player,
-    ) -> Result<Option<String>> {
+    ) -> Result<Option<Notice>> {
         if self.full {
             return Ok(None);
         }
         let image = player.image()?;
-        if self.frames() >= MAX_FRAMES || self.images.len() + image.len() > MAX_BYTES {
+        if self.frames() >= MAX_RECORDED_FRAMES || self.images.len() + image.len() > MAX_BYTES {
             self.full = true;
-            return Ok(Some(format!(
-                "recording stopped after {} frames; play continues",
-                self.frames()
-            )));
+            let frames = self.frames();
+            return Ok(Some(Notice::RecordingFull { frames }));
         }
         self.images.extend_from_slice(image);
         self.size = player.image_size();
@@ -122,7 +121,10 @@ impl Session {
                 None => frame.context,
             };
         }
-        let predicted_reward = frame.outcome.map_or(0.0, |outcome| outcome.reward);
+        let predicted_reward = frame
+            .prediction
+            .outcome
+            .map_or(0.0, |outcome| outcome.reward);
         let truth = frame.ground_truth.as_ref();
         self.rewards
             .push(truth.map_or(predicted_reward, |truth| truth.reward));
@@ -150,12 +152,12 @@ impl Session {
         ];
         match truth {
             Some(truth) => {
-                values_by_name.push(("is_terminal", vec![f32::from(truth.ended)]));
+                values_by_name.push((IS_TERMINAL, vec![f32::from(truth.ended)]));
                 values_by_name.extend(truth.state.iter().cloned());
             }
             None => {
                 values_by_name.extend(columns::sampler_params(&frame.params));
-                let end = frame.outcome.map_or(0.0, |outcome| outcome.end);
+                let end = frame.prediction.outcome.map_or(0.0, |outcome| outcome.end);
                 values_by_name.push(("end_probability", vec![end]));
             }
         }

@@ -11,10 +11,13 @@ mod scripted;
 mod simulators;
 
 use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Receiver, unbounded};
 use fake::Fake;
 
-use driftless_engine::Solver;
+use driftless_engine::{GpuSource, SamplerParams, Solver};
 
 use super::*;
 
@@ -23,17 +26,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// A paused thread of unlimited pace, whose contexts start at 0, 100 and 200.
 fn options() -> SimOptions {
     SimOptions {
-        player: fake::factory(|| Ok(Fake::new())),
-        gpu_source: GpuSource::Own,
-        resume_from: None,
-        context: 0,
-        actions: Arc::default(),
-        params: SamplerParams::default(),
-        random_seed: false,
-        restart_at_end: true,
-        pace: Pace::Unlimited,
         paused: true,
-        record: None,
+        ..SimOptions::new(fake::factory(|| Ok(Fake::new())))
     }
 }
 
@@ -72,13 +66,13 @@ fn next_message(sim: &SimThread) -> Message {
 }
 
 fn step(sim: &SimThread) -> Frame {
-    sim.send(Command::Step);
+    sim.send(PlaybackCommand::Step);
     next(sim)
 }
 
 fn hold(sim: &SimThread, action: u32) -> Instant {
     let since = Instant::now();
-    sim.send(Command::HoldAction {
+    sim.send(InputCommand::Hold {
         action,
         changed_at: since,
     });
@@ -87,9 +81,11 @@ fn hold(sim: &SimThread, action: u32) -> Instant {
 
 /// Returns when every command sent so far has been handled.
 fn settle(sim: &SimThread) {
-    sim.send(Command::SelectContext(usize::MAX));
-    while !matches!(next_message(sim), Message::Notice(text) if text.contains("starting context")) {
-    }
+    sim.send(EpisodeCommand::SelectContext(usize::MAX));
+    while !matches!(
+        next_message(sim),
+        Message::Notice(Notice::UnknownContext { .. })
+    ) {}
 }
 
 #[test]
@@ -127,7 +123,7 @@ fn latest_held_action_counts() {
 fn actions_repeat() {
     let sim = spawn(options());
     next(&sim);
-    sim.send(Command::ActionRepeat(3));
+    sim.send(InputCommand::Repeat(3));
     hold(&sim, 1);
     let mut actions = vec![step(&sim).action];
     for held in [2, 2, 2, 0, 0, 0] {
@@ -144,7 +140,7 @@ fn unknown_action_is_ignored() {
     hold(&sim, 1);
     hold(&sim, 5);
     assert!(
-        matches!(next_message(&sim), Message::Notice(text) if text.contains("expected 0 to 4"))
+        matches!(next_message(&sim), Message::Notice(notice) if notice.to_string().contains("expected 0 to 4"))
     );
     assert_eq!(step(&sim).action, 1);
 }
@@ -158,7 +154,7 @@ fn parameters_apply_to_next_frame() {
         temperature: 0.5,
         ..SamplerParams::default()
     };
-    sim.send(Command::Params(params));
+    sim.send(SamplerCommand::Params(params));
     let frame = step(&sim);
     assert_eq!((frame.params, rgb(&frame)[2]), (params, 8));
     assert_eq!(step(&sim).params, params);
@@ -167,10 +163,10 @@ fn parameters_apply_to_next_frame() {
 #[test]
 fn frames_carry_passes_while_tracing() {
     let sim = spawn(options());
-    assert!(next(&sim).trace.is_empty());
-    assert!(step(&sim).trace.is_empty());
-    sim.send(Command::Trace(true));
-    let trace = step(&sim).trace;
+    assert!(next(&sim).diagnostics.trace.is_empty());
+    assert!(step(&sim).diagnostics.trace.is_empty());
+    sim.send(CaptureCommand::Trace(true));
+    let trace = step(&sim).diagnostics.trace;
     let seen: Vec<_> = trace
         .iter()
         .map(|p| (p.tau, p.noisy[0], p.clean[0]))
@@ -179,8 +175,8 @@ fn frames_carry_passes_while_tracing() {
         seen,
         [(0.0, 0, 100), (0.25, 1, 101), (0.5, 2, 102), (0.75, 3, 103)]
     );
-    sim.send(Command::Trace(false));
-    assert!(step(&sim).trace.is_empty());
+    sim.send(CaptureCommand::Trace(false));
+    assert!(step(&sim).diagnostics.trace.is_empty());
 }
 
 #[test]
@@ -191,9 +187,9 @@ fn rejected_parameters_fall_back() {
         steps,
         ..SamplerParams::default()
     };
-    sim.send(Command::Params(with(2)));
+    sim.send(SamplerCommand::Params(with(2)));
     step(&sim);
-    sim.send(Command::Params(with(9)));
+    sim.send(SamplerCommand::Params(with(9)));
     assert_eq!(step(&sim).params, with(2));
     let Message::ParamsRejected { reason, active } = next_message(&sim) else {
         panic!("unexpected message");
@@ -201,8 +197,8 @@ fn rejected_parameters_fall_back() {
     assert!(reason.contains("steps is 9"), "{reason}");
     assert_eq!(active, with(2));
     // Also at a reset, which makes no step.
-    sim.send(Command::Params(with(0)));
-    sim.send(Command::Reset);
+    sim.send(SamplerCommand::Params(with(0)));
+    sim.send(EpisodeCommand::Reset);
     assert_eq!(next(&sim).params, with(2));
     assert!(matches!(next_message(&sim), Message::ParamsRejected { .. }));
     assert_eq!(step(&sim).params, with(2));
@@ -217,9 +213,9 @@ fn failing_solver_falls_back_to_plain() {
         temperature: 0.5,
         ..SamplerParams::default()
     };
-    sim.send(Command::Params(adaptive));
+    sim.send(SamplerCommand::Params(adaptive));
     assert_eq!(step(&sim).params, adaptive);
-    sim.send(Command::HoldAction {
+    sim.send(InputCommand::Hold {
         action: fake::HARD,
         changed_at: Instant::now(),
     });
@@ -239,13 +235,13 @@ fn paused_makes_one_frame_per_step() {
         ..options()
     });
     next(&sim);
-    sim.send(Command::Pause);
+    sim.send(PlaybackCommand::Pause);
     settle(&sim);
     let made = sim.frames().try_iter().last();
     let last = made.map_or(1, |frame| frame.sequence);
     let first = step(&sim);
     let second = step(&sim);
-    sim.send(Command::Reset);
+    sim.send(EpisodeCommand::Reset);
     let reset = next(&sim);
     assert_eq!(
         [first, second, reset].map(|frame| frame.sequence - last),
@@ -257,7 +253,7 @@ fn paused_makes_one_frame_per_step() {
 fn resume_makes_frames() {
     let sim = spawn(options());
     next(&sim);
-    sim.send(Command::Resume);
+    sim.send(PlaybackCommand::Resume);
     let numbers = [next(&sim).number, next(&sim).number, next(&sim).number];
     assert!(numbers[0] >= 1 && numbers.is_sorted(), "{numbers:?}");
 }
@@ -273,15 +269,15 @@ fn reset_keeps_context_and_next_wraps() {
         assert_eq!(frame.number, 0);
         (frame.context, rgb(&frame)[0])
     };
-    assert_eq!(started(Command::Reset), (0, 0));
-    assert_eq!(started(Command::NextContext), (1, 100));
-    assert_eq!(started(Command::Reset), (1, 100));
-    assert_eq!(started(Command::NextContext), (2, 200));
-    assert_eq!(started(Command::NextContext), (0, 0));
-    assert_eq!(started(Command::SelectContext(2)), (2, 200));
-    sim.send(Command::SelectContext(3));
+    assert_eq!(started(EpisodeCommand::Reset), (0, 0));
+    assert_eq!(started(EpisodeCommand::NextContext), (1, 100));
+    assert_eq!(started(EpisodeCommand::Reset), (1, 100));
+    assert_eq!(started(EpisodeCommand::NextContext), (2, 200));
+    assert_eq!(started(EpisodeCommand::NextContext), (0, 0));
+    assert_eq!(started(EpisodeCommand::SelectContext(2)), (2, 200));
+    sim.send(EpisodeCommand::SelectContext(3));
     assert!(
-        matches!(next_message(&sim), Message::Notice(text) if text.contains("expected 0 to 2"))
+        matches!(next_message(&sim), Message::Notice(notice) if notice.to_string().contains("expected 0 to 2"))
     );
     assert_eq!(rgb(&step(&sim))[0], 201);
 }
@@ -289,15 +285,17 @@ fn reset_keeps_context_and_next_wraps() {
 #[test]
 fn predicted_end_resets_if_enabled() {
     let sim = spawn(options());
-    assert_eq!(next(&sim).outcome, None);
-    sim.send(Command::Params(SamplerParams {
+    assert_eq!(next(&sim).prediction.outcome, None);
+    sim.send(SamplerCommand::Params(SamplerParams {
         steps: usize::from(fake::ENDS),
         ..SamplerParams::default()
     }));
     let numbers: Vec<u64> = (0..4).map(|_| step(&sim).number).collect();
     assert_eq!(numbers, [1, 0, 1, 0]);
-    assert!(matches!(next_message(&sim), Message::Notice(text) if text.contains("ended")));
-    sim.send(Command::RestartAtEnd(false));
+    assert!(
+        matches!(next_message(&sim), Message::Notice(notice) if notice.to_string().contains("ended"))
+    );
+    sim.send(EpisodeCommand::RestartAtEnd(false));
     let numbers: Vec<u64> = (0..4).map(|_| step(&sim).number).collect();
     assert_eq!(numbers, [1, 2, 3, 4]);
     // Also as an option, as when a failed thread is started again.
@@ -320,10 +318,10 @@ fn score_sums_rewards_until_reset() {
     let sim = spawn(options());
     next(&sim);
     hold(&sim, 2);
-    let scores: Vec<f32> = (0..3).map(|_| step(&sim).score).collect();
+    let scores: Vec<f32> = (0..3).map(|_| step(&sim).prediction.score).collect();
     assert_eq!(scores, [2.0, 4.0, 6.0]);
-    sim.send(Command::Reset);
-    assert_eq!(next(&sim).score, 0.0);
+    sim.send(EpisodeCommand::Reset);
+    assert_eq!(next(&sim).prediction.score, 0.0);
 }
 
 #[test]
@@ -337,7 +335,7 @@ fn slow_reader_loses_oldest_frames() {
             .recv_timeout(TIMEOUT)
             .expect("the model keeps running");
     }
-    sim.send(Command::Pause);
+    sim.send(PlaybackCommand::Pause);
     settle(&sim);
     let waiting: Vec<u64> = sim
         .frames()
@@ -368,7 +366,10 @@ fn input_time_survives_dropped_frames() {
     }
     let waiting: Vec<Frame> = sim.frames().try_iter().collect();
     assert!(waiting.iter().all(|frame| frame.number > 2));
-    let reflects: Vec<Instant> = waiting.iter().filter_map(|frame| frame.input_at).collect();
+    let reflects: Vec<Instant> = waiting
+        .iter()
+        .filter_map(|frame| frame.timing.input_at)
+        .collect();
     assert_eq!(reflects, [since]);
     drop(open);
 }
@@ -393,7 +394,7 @@ fn first_frame_reflects_input_once() {
     let first = frames.iter().position(|frame| frame.action == 2).unwrap();
     assert!(first <= 1);
     for (i, frame) in frames.iter().enumerate() {
-        assert_eq!(frame.input_at, (i == first).then_some(since));
+        assert_eq!(frame.timing.input_at, (i == first).then_some(since));
     }
     drop(open);
 }
@@ -405,7 +406,11 @@ fn random_seed_changes_at_reset() {
         ..options()
     });
     let mut seeds = HashSet::from([next(&sim).params.seed]);
-    for command in [Command::Reset, Command::NextContext, Command::Reset] {
+    for command in [
+        EpisodeCommand::Reset,
+        EpisodeCommand::NextContext,
+        EpisodeCommand::Reset,
+    ] {
         sim.send(command);
         let seed = next(&sim).params.seed;
         assert!(seed < RANDOM_SEED_LIMIT);
@@ -413,7 +418,7 @@ fn random_seed_changes_at_reset() {
         seeds.insert(seed);
     }
     assert_eq!(seeds.len(), 4);
-    sim.send(Command::RandomSeed(false));
+    sim.send(SamplerCommand::RandomSeed(false));
     assert_eq!(step(&sim).params.seed, SamplerParams::default().seed);
 }
 
@@ -428,14 +433,16 @@ fn fixed_seed_survives_reset() {
         ..options()
     });
     assert_eq!(next(&sim).params.seed, u64::MAX);
-    sim.send(Command::Reset);
+    sim.send(EpisodeCommand::Reset);
     assert_eq!(next(&sim).params.seed, u64::MAX);
 }
 
 #[test]
 fn failing_factory_is_reported() {
     let sim = spawn(SimOptions {
-        player: fake::factory(|| Err(Error::Device("no such device".into()))),
+        player: fake::factory(|| {
+            Err(driftless_engine::Error::Device("no such device".into()).into())
+        }),
         ..options()
     });
     let reason = "no such device".to_owned();
@@ -467,18 +474,5 @@ fn thread_ends_with_its_owner() {
         }
         let gone = watch.recv_timeout(TIMEOUT);
         assert_eq!(gone, Err(crossbeam_channel::RecvTimeoutError::Disconnected));
-    }
-}
-
-#[test]
-fn invalid_pace_is_unlimited() {
-    assert_eq!(Pace::Fps(8.0).period(), Duration::from_millis(125));
-    for pace in [
-        Pace::Fps(0.0),
-        Pace::Fps(-1.0),
-        Pace::Fps(f32::NAN),
-        Pace::Unlimited,
-    ] {
-        assert_eq!(pace.period(), Duration::ZERO, "{pace:?}");
     }
 }

@@ -17,7 +17,6 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use driftless_data::PathError as _;
-use driftless_data::contact_sheet::ContactSheet;
 use driftless_flow::objective::{Objective, frame_errors};
 use driftless_flow::path::expand;
 use driftless_model::checkpoint::{DYNAMICS, TOKENIZER, write_tensors};
@@ -26,18 +25,20 @@ use driftless_model::params::Params;
 use driftless_model::tokenizer::Tokenizer;
 
 use self::batches::{Batch, WindowSampler, past_frames};
-use self::noised_copy::{NoisedCopy, normal_like, step_indices};
+use self::noised_copy::{NoisedCopy, step_indices};
+use super::TrainStage;
+use super::context::RunContext;
 use super::frame_store::FrameStore;
 use super::optimizer::Optimizer;
-use super::preview;
-use super::run::{AuxiliaryLoss, Losses, Task, TrainingRun};
+use super::progress::TrainProgress;
+use super::random::normal_like;
 use super::settings::DynamicsSettings;
+use super::task::{AuxiliaryLoss, Losses, Task};
 use crate::{Error, Result};
 
 pub(super) struct DynamicsTask<'a> {
-    run: &'a TrainingRun,
+    run: &'a RunContext,
     settings: &'a DynamicsSettings,
-    store: &'a FrameStore,
     sampler: WindowSampler<'a>,
     dynamics: Dynamics,
     objective: Objective,
@@ -45,10 +46,11 @@ pub(super) struct DynamicsTask<'a> {
 
 impl<'a> DynamicsTask<'a> {
     pub(super) fn new(
-        run: &'a TrainingRun,
+        run: &'a RunContext,
         store: &'a FrameStore,
+        progress: &mut dyn TrainProgress,
     ) -> Result<(Self, BTreeMap<String, Var>)> {
-        let path = run.checkpoint().join(TOKENIZER);
+        let path = run.layout.checkpoint().join(TOKENIZER);
         if !path.exists() {
             return Err(Error::invalid(
                 &path,
@@ -65,8 +67,7 @@ impl<'a> DynamicsTask<'a> {
         let task = Self {
             run,
             settings,
-            store,
-            sampler: WindowSampler::new(run, store, &tokenizer)?,
+            sampler: WindowSampler::new(run, store, &tokenizer, progress)?,
             dynamics,
             objective: run
                 .world
@@ -121,7 +122,7 @@ impl<'a> DynamicsTask<'a> {
         let (outputs, _) = self.forward(batch, &[copy])?;
         let output = outputs
             .first()
-            .ok_or_else(|| Error::Argument("no prediction".into()))?;
+            .ok_or_else(|| Error::Internal("no prediction"))?;
         Ok(self.objective.clean(output, &copy.z, &copy.tau)?)
     }
 
@@ -199,8 +200,8 @@ impl<'a> DynamicsTask<'a> {
 }
 
 impl Task for DynamicsTask<'_> {
-    fn name(&self) -> &'static str {
-        "dynamics"
+    fn stage(&self) -> TrainStage {
+        TrainStage::Dynamics
     }
 
     fn frames_per_step(&self, step: u64) -> u64 {
@@ -243,7 +244,7 @@ impl Task for DynamicsTask<'_> {
                 None => part,
             });
         }
-        let loss = loss.ok_or_else(|| Error::Argument("dynamics.noised_copies is 0".into()))?;
+        let loss = loss.ok_or_else(|| Error::Internal("dynamics.noised_copies is 0"))?;
         let loss = (loss / self.settings.noised_copies as f64)?;
         let metrics = match (outputs.first(), copies.first()) {
             (Some(output), Some(copy)) => {
@@ -271,13 +272,9 @@ impl Task for DynamicsTask<'_> {
 
     fn export(&self, _step: u64, optimizer: &Optimizer) -> Result<()> {
         Ok(write_tensors(
-            &self.run.checkpoint().join(DYNAMICS),
+            &self.run.layout.checkpoint().join(DYNAMICS),
             &optimizer.ema_weights(),
         )?)
-    }
-
-    fn preview(&self) -> Result<ContactSheet> {
-        preview::dynamics(self.run, self.store)
     }
 }
 

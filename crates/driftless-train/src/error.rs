@@ -21,9 +21,15 @@ pub enum Error {
     /// An argument or a setting is out of its range.
     #[error("{0}")]
     Argument(String),
-    /// A device (GPU) is missing or failed.
+    /// A tensor is missing or has another shape.
     #[error("{0}")]
-    Device(String),
+    Shape(String),
+    /// Something happened that cannot: a mistake in this program.
+    #[error("internal error: {0}")]
+    Internal(&'static str),
+    /// The given episodes do not fit: too short, for example. Whoever knows their files names them.
+    #[error("{0}")]
+    Episodes(String),
     /// Training met a number that is not finite.
     #[error("{0}")]
     Diverged(String),
@@ -53,9 +59,14 @@ impl Error {
 
     /// Whether a device is missing or failed.
     pub fn is_device(&self) -> bool {
+        matches!(self, Self::Engine(error) if error.is_device())
+    }
+
+    /// Whether the given episodes do not fit.
+    pub fn is_episodes(&self) -> bool {
         match self {
-            Self::Device(_) => true,
-            Self::Engine(error) => error.is_device(),
+            Self::Episodes(_) => true,
+            Self::Engine(error) => error.is_episodes(),
             _ => false,
         }
     }

@@ -17,28 +17,19 @@ pub(super) struct EpisodeLabels {
     pub rewards: Vec<f32>,
     /// 1 if the frame ends its episode (`is_terminal`), else 0.
     pub ends: Vec<f32>,
-    /// Whether the ball is visible, if the data tells.
-    pub ball_visible: Option<Vec<bool>>,
+    /// Whether a starting clip may show the frame, if the data tells.
+    pub can_start: Option<Vec<bool>>,
 }
 
 impl EpisodeLabels {
     fn of(episode: &Episode, start: usize) -> Self {
-        let frames = episode.frames();
-        let ends = episode.extras.get("is_terminal");
-        let ends = ends.filter(|extra| extra.values.len() == frames);
-        let ball_visible = episode.extras.get("ball").map(|ball| {
-            let width = ball.shape.get(1).copied().unwrap_or(1).max(1);
-            let positions = ball.values.chunks_exact(width);
-            positions
-                .map(|position| position.iter().all(|x| x.is_finite()))
-                .collect()
-        });
+        let ends = episode.is_terminal();
         Self {
             start,
             actions: episode.actions.clone(),
             rewards: episode.rewards.clone(),
-            ends: ends.map_or(vec![0.0; frames], |extra| extra.values.clone()),
-            ball_visible,
+            ends: ends.map_or(vec![0.0; episode.frames()], <[f32]>::to_vec),
+            can_start: episode.starting_frames(),
         }
     }
 
@@ -242,7 +233,7 @@ impl ByteStore {
 }
 
 fn out_of_range() -> Error {
-    Error::Argument("the frame index is out of range".into())
+    Error::Shape("the frame index is out of range".into())
 }
 
 #[cfg(unix)]

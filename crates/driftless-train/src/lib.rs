@@ -1,76 +1,64 @@
 //! The trainer: from a folder of episodes to a checkpoint.
 //!
-//! The run's folder (`--out`) holds:
+//! [`run`] trains a tokenizer and then the dynamics, as [`TrainOptions`] and [`TrainSettings`] say.
+//! A caller that wants to show how far it is, or to stop it, implements [`TrainProgress`]; `()` is
+//! the one that does neither. A stopped run can be resumed, and then takes the same steps, bit for
+//! bit, as one that was never stopped.
+//!
+//! ```no_run
+//! use driftless_train::{RunLayout, TrainOptions, TrainOutcome, run};
+//!
+//! # fn main() -> driftless_train::Result<()> {
+//! let options = TrainOptions::new("data/maze", "runs/maze");
+//! match run(&options, &mut ())? {
+//!     TrainOutcome::Finished => {
+//!         let world = RunLayout::new("runs/maze").checkpoint();
+//!         println!("play it: driftless play --checkpoint {}", world.display());
+//!     }
+//!     TrainOutcome::OutOfTime | TrainOutcome::Stopped => println!("not finished yet"),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A run's folder holds ([`RunLayout`]):
 //! - `checkpoint/`: the playable world, with averaged (EMA) weights,
-//! - `tokenizer/` and `dynamics/`: the state from which `--resume` continues,
-//! - `log.jsonl`: one JSON object per line, and `events/`: the same for TensorBoard,
+//! - `tokenizer/` and `dynamics/`: the state from which a run is resumed,
+//! - `log.jsonl`: one [`LogEntry`] a line, and `events/`: the same for TensorBoard,
 //! - `previews/`: pictures of real frames above predicted ones,
 //! - `settings.toml`: all settings.
+//!
+//! The example `maze` records a dataset, trains on it for a few steps and predicts a frame:
+//! `cargo run --release -p driftless-train --example maze`.
 
+mod context;
 mod dynamics;
 mod error;
 mod frame_store;
+mod layout;
+mod log;
 mod loss_scaling;
 mod optimizer;
+mod options;
 mod preview;
 mod progress;
+mod random;
 mod run;
 mod settings;
 mod starting_contexts;
 mod state;
+mod task;
 mod tensorboard;
 mod tokenizer;
+mod train_loop;
 mod warm_start;
 
 pub use error::{Error, Result};
-
+pub use layout::RunLayout;
+pub use log::{LOG_EVERY, LogEntry};
+pub use options::{TrainOptions, TrainStage};
+pub use progress::{StepReport, TrainOutcome, TrainProgress};
 pub use run::run;
-pub use settings::{DynamicsSettings, TokenizerSettings, TrainPreset, TrainSettings};
-
-use std::path::PathBuf;
-
-use driftless_engine::DeviceChoice;
-
-/// What to train.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
-pub enum TrainStage {
-    /// The tokenizer: frames to latents and back.
-    Tokenizer,
-    /// The dynamics: the next latent. Needs a trained tokenizer in the run's folder.
-    Dynamics,
-    /// The tokenizer, then the dynamics.
-    All,
-}
-
-/// Arguments of a training run.
-#[derive(Clone, Debug)]
-pub struct TrainOptions {
-    /// What to train.
-    pub stage: TrainStage,
-    /// Folder of the dataset.
-    pub data: PathBuf,
-    /// Folder of a second dataset, whose actions are treated as unknown.
-    pub unlabelled: Option<PathBuf>,
-    /// Checkpoint folder to take the initial weights from, instead of random ones.
-    pub from: Option<PathBuf>,
-    /// The run's folder.
-    pub out: PathBuf,
-    /// Settings file (TOML). Without it and without a preset: the run's own settings, or the
-    /// defaults for a new run.
-    pub config: Option<PathBuf>,
-    /// Preset for the keys that the settings file leaves out.
-    pub preset: Option<TrainPreset>,
-    /// Whether to skip unreadable episodes, with a warning for each, instead of failing.
-    pub skip_bad: bool,
-    /// Whether to continue the run in `out`.
-    pub resume: bool,
-    /// Compute device.
-    pub device: DeviceChoice,
-    /// Save and stop each stage at this step. The learning-rate schedule does not change.
-    pub max_steps: Option<u64>,
-    /// Save and stop after this many minutes.
-    pub max_minutes: Option<f64>,
-    /// Seed, overriding that of the settings.
-    pub seed: Option<u64>,
-}
+pub use settings::{
+    DynamicsSettings, OptimizerSettings, TokenizerSettings, TrainPreset, TrainSettings,
+};

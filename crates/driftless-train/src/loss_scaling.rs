@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 
-use super::run::Losses;
+use super::task::Losses;
 use crate::Result;
 
 /// Decay of the running mean squares.
@@ -46,7 +46,7 @@ mod tests {
 
     use candle_core::Device;
 
-    use super::super::run::AuxiliaryLoss;
+    use super::super::task::AuxiliaryLoss;
     use super::*;
 
     fn losses(main: f32, reward: f32) -> Losses {

@@ -184,7 +184,7 @@ impl Optimizer {
         let p = self
             .parameters
             .get_mut(name)
-            .ok_or_else(|| Error::Argument(format!("no parameter '{name}'")))?;
+            .ok_or_else(|| Error::Shape(format!("no parameter '{name}'")))?;
         p.var.set(value)?;
         p.ema = value.copy()?.detach();
         Ok(())
@@ -217,12 +217,12 @@ impl Optimizer {
         let get = |key: String, like: &Tensor| -> Result<Tensor> {
             match state.get(&key) {
                 Some(t) if t.dims() == like.dims() => Ok(t.to_device(like.device())?),
-                Some(t) => Err(Error::Argument(format!(
+                Some(t) => Err(Error::Shape(format!(
                     "'{key}' is {:?}, expected {:?} by the settings",
                     t.dims(),
                     like.dims()
                 ))),
-                None => Err(Error::Argument(format!("'{key}' is missing"))),
+                None => Err(Error::Shape(format!("'{key}' is missing"))),
             }
         };
         for (name, p) in &mut self.parameters {
@@ -235,7 +235,7 @@ impl Optimizer {
                     *second = get(format!("second/{name}"), &like)?;
                 }
                 UpdateRule::Muon { momentum } => {
-                    *momentum = get(format!("momentum/{name}"), &like)?
+                    *momentum = get(format!("momentum/{name}"), &like)?;
                 }
             }
         }

@@ -1,15 +1,16 @@
 //! Preview pictures of a run: real frames above those that the saved checkpoint makes.
 
 use driftless_data::contact_sheet::ContactSheet;
-use driftless_engine;
 use driftless_engine::SamplerParams;
 use driftless_engine::rollout::{rollout, windows_by_length};
 use driftless_model::checkpoint::TOKENIZER;
 use driftless_model::params::Params;
 use driftless_model::tokenizer::{Tokenizer, images_to_tensor, tensor_to_images};
 
+use super::TrainStage;
+use super::context::RunContext;
 use super::frame_store::{EpisodeLabels, FrameStore};
-use super::run::TrainingRun;
+
 use crate::{Error, Result};
 
 /// Frames per row.
@@ -17,12 +18,24 @@ const FRAMES: usize = 16;
 /// Number of clips that are shown.
 const ROWS: usize = 4;
 
-/// Rows of real frames, each above its reconstruction by the saved tokenizer.
+/// A contact sheet of real frames above those that the saved checkpoint makes.
 ///
 /// # Errors
-/// Returns an error if no episode is long enough or the saved tokenizer cannot be read.
-pub(super) fn tokenizer(run: &TrainingRun, store: &FrameStore) -> Result<ContactSheet> {
-    let params = Params::read(&run.checkpoint().join(TOKENIZER), &run.device)?;
+/// Returns an error if no episode is long enough or the checkpoint cannot be read.
+pub(super) fn sheet(
+    run: &RunContext,
+    store: &FrameStore,
+    stage: TrainStage,
+) -> Result<ContactSheet> {
+    match stage {
+        TrainStage::Tokenizer => tokenizer(run, store),
+        TrainStage::Dynamics => dynamics(run, store),
+    }
+}
+
+/// Rows of real frames, each above its reconstruction by the saved tokenizer.
+fn tokenizer(run: &RunContext, store: &FrameStore) -> Result<ContactSheet> {
+    let params = Params::read(&run.layout.checkpoint().join(TOKENIZER), &run.device)?;
     let tokenizer = Tokenizer::new(&params, &run.world)?;
     compare(run, store, 0, &mut |episode, start| {
         let real = frames(store, episode, start)?;
@@ -35,11 +48,8 @@ pub(super) fn tokenizer(run: &TrainingRun, store: &FrameStore) -> Result<Contact
 
 /// Rows of real frames, each above a rollout of the saved world from the frames before and the same
 /// actions, with the default sampler parameters.
-///
-/// # Errors
-/// Returns an error if no episode is long enough or the saved world cannot be read.
-pub(super) fn dynamics(run: &TrainingRun, store: &FrameStore) -> Result<ContactSheet> {
-    let mut engine = driftless_engine::open_on_candle(&run.checkpoint(), &run.device)?;
+fn dynamics(run: &RunContext, store: &FrameStore) -> Result<ContactSheet> {
+    let mut engine = driftless_engine::open_on_candle(&run.layout.checkpoint(), &run.device)?;
     let params = SamplerParams::default();
     compare(run, store, run.world.dynamics.context, &mut |e, start| {
         let context = store.clip(e, start - run.world.dynamics.context..start)?;
@@ -52,7 +62,7 @@ pub(super) fn dynamics(run: &TrainingRun, store: &FrameStore) -> Result<ContactS
 /// first frame in it. Each has at least `before` frames before it; they are spread over the
 /// dataset.
 fn compare(
-    run: &TrainingRun,
+    run: &RunContext,
     store: &FrameStore,
     before: usize,
     predict: &mut dyn FnMut(&EpisodeLabels, usize) -> Result<Vec<u8>>,
@@ -63,7 +73,7 @@ fn compare(
         let episode = store
             .episodes
             .get(window.episode)
-            .ok_or_else(|| Error::Argument("the episode index is out of range".into()))?;
+            .ok_or_else(|| Error::Internal("the episode index is out of range"))?;
         let start = window.start + before;
         rows.push(frames(store, episode, start)?);
         rows.push(predict(episode, start)?);

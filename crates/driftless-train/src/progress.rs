@@ -1,56 +1,82 @@
-//! The progress bar, the log file and the time limit of a run.
+//! What a caller learns about a training run while it goes on.
 
-use std::io::Write;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::{Map, Value};
+use super::TrainStage;
 
-use driftless_data::{PathError as _, interrupt};
-
-use crate::{Error, Result};
-
-/// When a run has to stop.
-#[derive(Clone, Copy, Debug)]
-pub struct Deadline(Option<Instant>);
-
-impl Deadline {
-    /// In this many minutes; `None` means never.
-    pub fn after(minutes: Option<f64>) -> Self {
-        Self(minutes.and_then(|m| {
-            let span = Duration::try_from_secs_f64(m * 60.0).ok()?;
-            Instant::now().checked_add(span)
-        }))
-    }
-
-    /// Whether the time limit is reached or the user asked to stop.
-    pub fn passed(self) -> bool {
-        interrupt::requested() || self.0.is_some_and(|at| Instant::now() >= at)
-    }
-}
-
-/// A progress bar of `steps` steps, `done` of which are done.
-pub fn bar(stage: &str, steps: u64, done: u64) -> ProgressBar {
-    let bar = ProgressBar::new(steps).with_position(done);
-    let template = "{prefix:9} {wide_bar:.cyan/blue} {pos}/{len} {msg} {eta} left";
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
-    }
-    bar.set_prefix(stage.to_owned());
-    bar.reset_eta();
-    bar
-}
-
-/// Appends one JSON object as a line.
+/// Observes a training run, and may stop it. Every method has a default that does nothing.
 ///
-/// # Errors
-/// Returns an error if the file cannot be written.
-pub fn log(path: &Path, entry: Map<String, Value>) -> Result<()> {
-    let mut file = std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)
-        .map_err(|e| Error::io(path, e))?;
-    writeln!(file, "{}", Value::Object(entry)).map_err(|e| Error::io(path, e))
+/// ```
+/// use driftless_train::{StepReport, TrainProgress};
+///
+/// /// Prints each loss and stops after the first good one.
+/// struct UntilGood {
+///     loss: f64,
+/// }
+///
+/// impl TrainProgress for UntilGood {
+///     fn step_done(&mut self, step: &StepReport) {
+///         self.loss = step.loss;
+///         println!("{} {}: {:.4}", step.stage.name(), step.step, step.loss);
+///     }
+///
+///     fn should_stop(&mut self) -> bool {
+///         self.loss < 0.01
+///     }
+/// }
+/// ```
+pub trait TrainProgress {
+    /// All episodes are read and checked: training begins.
+    fn data_read(&mut self, _frames: usize) {}
+
+    /// Of the frames that the dynamics is trained on, so many of `total` are encoded.
+    fn encoding(&mut self, _done: usize, _total: usize) {}
+
+    /// A stage begins or is resumed; `done` of `total` steps are done.
+    fn stage_begun(&mut self, _stage: TrainStage, _total: u64, _done: u64) {}
+
+    /// A step is done.
+    fn step_done(&mut self, _step: &StepReport) {}
+
+    /// State and checkpoint of a stage are saved.
+    fn saved(&mut self, _stage: TrainStage, _step: u64) {}
+
+    /// A preview picture is written.
+    fn preview_written(&mut self, _path: &Path) {}
+
+    /// A stage ends for now: it is finished, or the run stops.
+    fn stage_ended(&mut self, _stage: TrainStage) {}
+
+    /// Whether to save and stop. Asked before each step.
+    fn should_stop(&mut self) -> bool {
+        false
+    }
+}
+
+/// Observes nothing.
+impl TrainProgress for () {}
+
+/// A step that was done.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepReport {
+    /// What is trained.
+    pub stage: TrainStage,
+    /// Number of steps done, this one included.
+    pub step: u64,
+    /// The loss.
+    pub loss: f64,
+    /// Training throughput.
+    pub frames_per_second: f64,
+}
+
+/// How a training run ended. It is saved in every case, and can be resumed unless it is finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum TrainOutcome {
+    /// All requested steps are done.
+    Finished,
+    /// The time limit was reached before.
+    OutOfTime,
+    /// [`TrainProgress::should_stop`] asked for it.
+    Stopped,
 }

@@ -9,7 +9,8 @@ const CLIPS: usize = 8;
 
 /// Up to eight clips of `frames` frames, from different episodes if there are enough.
 ///
-/// If the data tells where the ball is (array `ball`), clips with a visible ball are preferred.
+/// If the data tells which frames are worth starting from, clips of such frames are preferred
+/// ([`driftless_data::Episode::starting_frames`]).
 ///
 /// # Errors
 /// Returns an error if the frames cannot be read.
@@ -31,19 +32,20 @@ pub(super) fn choose(store: &FrameStore, frames: usize) -> Result<Vec<Clip>> {
         .collect()
 }
 
-/// The first start from the middle on whose clip shows the ball throughout; otherwise the middle.
+/// The first start from the middle on whose clip has only frames worth starting from; otherwise the
+/// middle.
 fn start(episode: &EpisodeLabels, frames: usize) -> usize {
     let last = episode.frames() - frames;
     let middle = last / 2;
-    let Some(visible) = &episode.ball_visible else {
+    let Some(can_start) = &episode.can_start else {
         return middle;
     };
     (middle..=last)
         .chain(0..middle)
         .find(|&at| {
-            visible
+            can_start
                 .get(at..at + frames)
-                .is_some_and(|clip| clip.iter().all(|&visible| visible))
+                .is_some_and(|clip| clip.iter().all(|&frame| frame))
         })
         .unwrap_or(middle)
 }
@@ -52,18 +54,18 @@ fn start(episode: &EpisodeLabels, frames: usize) -> usize {
 mod tests {
     use super::*;
 
-    fn episode(frames: usize, ball: Option<std::ops::Range<usize>>) -> EpisodeLabels {
+    fn episode(frames: usize, worthwhile: Option<std::ops::Range<usize>>) -> EpisodeLabels {
         EpisodeLabels {
             start: 0,
             actions: vec![0; frames],
             rewards: vec![0.0; frames],
             ends: vec![0.0; frames],
-            ball_visible: ball.map(|visible| (0..frames).map(|t| visible.contains(&t)).collect()),
+            can_start: worthwhile.map(|range| (0..frames).map(|t| range.contains(&t)).collect()),
         }
     }
 
     #[test]
-    fn clips_show_the_ball_if_possible() {
+    fn clips_have_worthwhile_frames() {
         assert_eq!(start(&episode(40, None), 10), 15);
         assert_eq!(start(&episode(40, Some(22..40)), 10), 22);
         assert_eq!(start(&episode(40, Some(3..14)), 10), 3);

@@ -16,20 +16,20 @@ use std::time::Instant;
 use candle_core::{Tensor, Var};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
-use driftless_data::contact_sheet::ContactSheet;
 use driftless_model::checkpoint::{TOKENIZER, write_tensors};
 use driftless_model::config::WorldConfig;
 use driftless_model::params::Params;
 use driftless_model::tokenizer::{LATENT_MEAN, LATENT_STD, Tokenizer, images_to_tensor};
 
+use super::TrainStage;
+use super::context::RunContext;
 use super::frame_store::FrameStore;
 use super::optimizer::Optimizer;
-use super::preview;
-use super::run::{Losses, Task, TrainingRun};
+use super::random::normal_like;
 use super::settings::TokenizerSettings;
+use super::task::{Losses, Task};
 use crate::Result;
 
 /// Frames from which the stored statistics of the latents are computed.
@@ -46,7 +46,7 @@ const MAX_RARITY: f32 = 10.0;
 const MIN_STD: f64 = 1e-4;
 
 pub(super) struct TokenizerTask<'a> {
-    run: &'a TrainingRun,
+    run: &'a RunContext,
     settings: &'a TokenizerSettings,
     store: &'a FrameStore,
     tokenizer: Tokenizer,
@@ -62,7 +62,7 @@ pub(super) struct TokenizerTask<'a> {
 
 impl<'a> TokenizerTask<'a> {
     pub(super) fn new(
-        run: &'a TrainingRun,
+        run: &'a RunContext,
         store: &'a FrameStore,
     ) -> Result<(Self, BTreeMap<String, Var>)> {
         let params =
@@ -126,13 +126,6 @@ impl<'a> TokenizerTask<'a> {
         Ok(patches.broadcast_mul(&seen)?.reshape(images.shape())?)
     }
 
-    fn noise(&self, like: &Tensor, std: f64, rng: &mut ChaCha8Rng) -> Result<Tensor> {
-        let values: Vec<f32> = (0..like.elem_count())
-            .map(|_| StandardNormal.sample(rng))
-            .collect();
-        Ok((Tensor::from_vec(values, like.shape(), like.device())? * std)?)
-    }
-
     /// Latents of `images`, standardized with the statistics of the batch, and the curvature
     /// penalty over `pairs`: the first M images shifted one way, then the other, [2·M, H, W, 3].
     fn encode_with_curvature(&self, images: &Tensor, pairs: &Tensor) -> Result<(Tensor, Tensor)> {
@@ -154,8 +147,8 @@ impl<'a> TokenizerTask<'a> {
 }
 
 impl Task for TokenizerTask<'_> {
-    fn name(&self) -> &'static str {
-        "tokenizer"
+    fn stage(&self) -> TrainStage {
+        TrainStage::Tokenizer
     }
 
     fn frames_per_step(&self, _step: u64) -> u64 {
@@ -198,7 +191,7 @@ impl Task for TokenizerTask<'_> {
         } else {
             self.settings.latent_noise
         };
-        let noisy = (&z + self.noise(&z, std, rng)?)?;
+        let noisy = (&z + (normal_like(&z, rng)? * std)?)?;
         let error = (self.tokenizer.decode(&noisy)? - &images)?.sqr()?;
         let mse = error.mean_all()?;
         let pixels = error
@@ -221,7 +214,7 @@ impl Task for TokenizerTask<'_> {
         let mut weights = optimizer.ema_weights();
         if step <= self.decoder_only_start() {
             let tensors = weights.clone().into_iter().collect();
-            let params = Params::from_tensors(&self.run.out, tensors, &self.run.device);
+            let params = Params::from_tensors(self.run.layout.root(), tensors, &self.run.device);
             let averaged = Tokenizer::new(&params, &self.run.world)?;
             let sample = self.store.sample_evenly(STATISTICS_FRAMES)?;
             let (mean, std) = statistics(&averaged, &sample, self.run)?;
@@ -229,13 +222,9 @@ impl Task for TokenizerTask<'_> {
             weights.insert(LATENT_STD.to_owned(), std);
         }
         Ok(write_tensors(
-            &self.run.checkpoint().join(TOKENIZER),
+            &self.run.layout.checkpoint().join(TOKENIZER),
             &weights,
         )?)
-    }
-
-    fn preview(&self) -> Result<ContactSheet> {
-        preview::tokenizer(self.run, self.store)
     }
 }
 
@@ -247,7 +236,7 @@ fn channel_std(centred: &Tensor) -> Result<Tensor> {
 }
 
 /// Mean [gh, gw, c] and standard deviation [c] of the raw latents of frames.
-fn statistics(tokenizer: &Tokenizer, bytes: &[u8], run: &TrainingRun) -> Result<(Tensor, Tensor)> {
+fn statistics(tokenizer: &Tokenizer, bytes: &[u8], run: &RunContext) -> Result<(Tensor, Tensor)> {
     let WorldConfig { image, .. } = run.world;
     let latents = bytes
         .chunks(run.world.image_len() * 64)
@@ -302,7 +291,7 @@ fn foreground(images: &Tensor, background: &Tensor) -> Result<Tensor> {
 }
 
 /// Fraction of the frames in which each pixel is foreground, [1, H, W, 1].
-fn foreground_frequency(bytes: &[u8], background: &Tensor, run: &TrainingRun) -> Result<Tensor> {
+fn foreground_frequency(bytes: &[u8], background: &Tensor, run: &RunContext) -> Result<Tensor> {
     let parts = bytes
         .chunks(run.world.image_len() * 64)
         .map(|frames| {

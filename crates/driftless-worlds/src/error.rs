@@ -9,6 +9,9 @@ pub enum Error {
     /// A file or an argument: see [`driftless_data::Error`].
     #[error(transparent)]
     Data(#[from] driftless_data::Error),
+    /// A snapshot belongs to another simulator.
+    #[error("{0}")]
+    Snapshot(String),
     /// An argument or a setting is out of its range.
     #[error("{0}")]
     Argument(String),
@@ -20,6 +23,7 @@ impl Error {
         match self {
             Self::Argument(_) => true,
             Self::Data(error) => error.is_argument(),
+            Self::Snapshot(_) => false,
         }
     }
 }

@@ -3,7 +3,7 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::Simulator;
+use crate::Simulator;
 
 /// How the actions of an episode are chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -9,11 +10,12 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use driftless_data::fs::write_json;
+use driftless_data::layout::array::IS_TERMINAL;
+use driftless_data::layout::dataset;
 use driftless_data::staging::StagingFolder;
-use driftless_data::{Episode, ExtraArray, interrupt};
+use driftless_data::{Episode, ExtraArray};
 
-use super::{Policy, PolicyAgent, Simulator, SimulatorKind};
-use crate::{Error, Result};
+use crate::{Error, Policy, PolicyAgent, Result, Simulator, SimulatorKind};
 
 /// The version of `manifest.json`.
 pub const MANIFEST_VERSION: u32 = 1;
@@ -77,15 +79,16 @@ pub struct RecordingManifest {
 }
 
 /// Records into `out`, a new or empty folder. If recording fails, the folder is not created.
-/// Calls `tick` with the number of frames of each finished episode.
+/// Calls `tick` with the number of frames of each finished episode, from several threads; it cancels
+/// the recording by returning `false`.
 ///
 /// # Errors
 /// Returns an error if the plan has no frames or episodes of fewer than 2, if `out` is not empty, if
-/// it cannot be written, or if the user interrupts ([`interrupt::request`]).
+/// it cannot be written, or if `tick` cancels ([`driftless_data::Error::Interrupted`]).
 pub fn record(
     plan: &RecordingPlan,
     out: &Path,
-    tick: &(dyn Fn(usize) + Sync),
+    tick: &(dyn Fn(usize) -> bool + Sync),
 ) -> Result<RecordingManifest> {
     if plan.frames == 0 || plan.episode_frames < 2 {
         return Err(Error::Argument(format!(
@@ -102,11 +105,12 @@ pub fn record(
 fn write_all(
     plan: &RecordingPlan,
     folder: &Path,
-    tick: &(dyn Fn(usize) + Sync),
+    tick: &(dyn Fn(usize) -> bool + Sync),
 ) -> Result<RecordingManifest> {
     let info = plan.world.open(0).info();
     let mut lines: Vec<ManifestEpisode> = Vec::new();
     let mut counts = vec![0_usize; info.actions.len()];
+    let cancelled = AtomicBool::new(false);
     let total = |lines: &[ManifestEpisode]| lines.iter().map(|line| line.frames).sum::<usize>();
     while total(&lines) < plan.frames {
         // Enough if none ends early; otherwise the loop records more.
@@ -115,12 +119,15 @@ fn write_all(
         let more: Vec<Result<(ManifestEpisode, Vec<u32>)>> = (first..first + missing)
             .into_par_iter()
             .map(|index| {
-                if interrupt::requested() {
+                if cancelled.load(Ordering::Relaxed) {
                     return Err(driftless_data::Error::Interrupted.into());
                 }
                 let (episode, line) = play(plan, index)?;
                 episode.write(&folder.join(&line.file))?;
-                tick(line.frames);
+                if !tick(line.frames) {
+                    cancelled.store(true, Ordering::Relaxed);
+                    return Err(driftless_data::Error::Interrupted.into());
+                }
                 Ok((line, episode.actions))
             })
             .collect();
@@ -144,8 +151,8 @@ fn write_all(
         action_share: counts.iter().map(|&n| n as f64 / frames as f64).collect(),
         episodes: lines,
     };
-    write_json(&folder.join("manifest.json"), &manifest)?;
-    write_json(&folder.join("dataset.json"), &info)?;
+    write_json(&folder.join(dataset::MANIFEST), &manifest)?;
+    write_json(&folder.join(dataset::INFO), &info)?;
     Ok(manifest)
 }
 
@@ -175,7 +182,7 @@ fn play(plan: &RecordingPlan, index: usize) -> Result<(Episode, ManifestEpisode)
         append(&mut episode, simulator.as_ref(), action);
     }
     let line = ManifestEpisode {
-        file: format!("episode_{index:05}.npz"),
+        file: dataset::episode(index),
         frames: episode.frames(),
         policy: policy.name(),
         seed,
@@ -190,7 +197,7 @@ fn append(episode: &mut Episode, simulator: &dyn Simulator, action: u32) {
     episode.images.extend_from_slice(simulator.image());
     episode.actions.push(action);
     episode.rewards.push(simulator.reward());
-    let ended = ("is_terminal", vec![f32::from(simulator.ended())]);
+    let ended = (IS_TERMINAL, vec![f32::from(simulator.ended())]);
     for (name, values) in simulator.state().into_iter().chain([ended]) {
         let mut shape = vec![0];
         if values.len() > 1 {

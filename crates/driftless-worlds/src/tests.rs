@@ -136,6 +136,7 @@ fn recording_reads_back_as_dataset() {
         let ticked = AtomicUsize::new(0);
         let tick = |frames: usize| {
             ticked.fetch_add(frames, Ordering::Relaxed);
+            true
         };
         let manifest = record(&plan(kind), &out, &tick).unwrap();
         let data = Dataset::read(&out).unwrap();
@@ -168,14 +169,14 @@ fn episodes_depend_on_seed_and_index() {
     let folder = tempfile::tempdir().unwrap();
     let [first, again, longer, other] = ["a", "b", "c", "d"].map(|name| folder.path().join(name));
     let plan = plan(SimulatorKind::Maze);
-    record(&plan, &first, &|_| {}).unwrap();
-    record(&plan, &again, &|_| {}).unwrap();
+    record(&plan, &first, &|_| true).unwrap();
+    record(&plan, &again, &|_| true).unwrap();
     assert!(contents(&first) == contents(&again));
     let more = RecordingPlan {
         frames: 130,
         ..plan
     };
-    record(&more, &longer, &|_| {}).unwrap();
+    record(&more, &longer, &|_| true).unwrap();
     let episodes = |folder: &Path| {
         let mut files = contents(folder);
         files.retain(|(name, _)| name.ends_with(".npz"));
@@ -183,7 +184,7 @@ fn episodes_depend_on_seed_and_index() {
     };
     assert_eq!(episodes(&longer).len(), 5);
     assert!(episodes(&longer)[..3] == episodes(&first));
-    record(&RecordingPlan { seed: 12, ..plan }, &other, &|_| {}).unwrap();
+    record(&RecordingPlan { seed: 12, ..plan }, &other, &|_| true).unwrap();
     assert!(episodes(&other)[0] != episodes(&first)[0]);
 }
 
@@ -194,7 +195,7 @@ fn world_seed_is_shared_by_episodes() {
         world_seed: Some(7),
         ..plan(SimulatorKind::Maze)
     };
-    let manifest = record(&plan, &folder.path().join("one"), &|_| {}).unwrap();
+    let manifest = record(&plan, &folder.path().join("one"), &|_| true).unwrap();
     assert!(manifest.episodes.iter().all(|line| line.seed == 7));
     let data = Dataset::read(&folder.path().join("one")).unwrap();
     let [first, second, ..] = data.episodes.as_slice() else {
@@ -204,22 +205,31 @@ fn world_seed_is_shared_by_episodes() {
 }
 
 #[test]
+fn cancelled_recording_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("data");
+    let error = record(&plan(SimulatorKind::Maze), &out, &|_| false).unwrap_err();
+    assert!(error.to_string().contains("interrupted"), "{error}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn used_folders_are_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("data");
     std::fs::create_dir(&out).unwrap();
-    record(&plan(SimulatorKind::Maze), &out, &|_| {}).unwrap();
+    record(&plan(SimulatorKind::Maze), &out, &|_| true).unwrap();
     let before = contents(&out);
-    let error = record(&plan(SimulatorKind::Drive), &out, &|_| {}).unwrap_err();
+    let error = record(&plan(SimulatorKind::Drive), &out, &|_| true).unwrap_err();
     assert!(error.to_string().contains("is not empty"), "{error}");
     assert!(contents(&out) == before);
-    let error = record(&plan(SimulatorKind::Drive), folder.path(), &|_| {}).unwrap_err();
+    let error = record(&plan(SimulatorKind::Drive), folder.path(), &|_| true).unwrap_err();
     assert!(error.to_string().contains("is not empty"), "{error}");
     let nothing = RecordingPlan {
         frames: 0,
         ..plan(SimulatorKind::Maze)
     };
-    assert!(record(&nothing, &folder.path().join("none"), &|_| {}).is_err());
+    assert!(record(&nothing, &folder.path().join("none"), &|_| true).is_err());
     // No unfinished folder remains.
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }

@@ -417,7 +417,7 @@ impl InspectPanel {
 
 /// The frame and its inspection data, if any.
 fn inspected(frame: Option<&Frame>) -> Option<(&Frame, &Inspection)> {
-    frame.and_then(|frame| Some((frame, frame.inspection.as_deref()?)))
+    frame.and_then(|frame| Some((frame, frame.diagnostics.inspection.as_deref()?)))
 }
 
 #[cfg(test)]

@@ -1,13 +1,11 @@
 //! The panel in a headless context.
 
-use std::time::Instant;
-
 use eframe::egui::{
     Context, Event, Modifiers, PointerButton, Pos2, RawInput, Rect, Vec2, pos2, vec2,
 };
 
 use driftless_engine::testing::{clip, small_config, world};
-use driftless_engine::{CpuEngine, Engine, SamplerParams, StageTimes};
+use driftless_engine::{CpuEngine, Engine, SamplerParams};
 use driftless_sim::FrameImage;
 
 use super::*;
@@ -42,26 +40,9 @@ impl TestPanel {
     fn new(inspect: Option<Inspection>) -> Self {
         let context = Context::default();
         context.enable_accesskit();
-        let frame = Frame {
-            trace: [].into(),
-            inspection: inspect.map(Into::into),
-            ground_truth: None,
-            outcome: None,
-            score: 0.0,
-            sequence: 1,
-            number: 1,
-            image: FrameImage::Bytes([0_u8; 3].as_slice().into()),
-            action: 0,
-            input_at: None,
-            finished_at: Instant::now(),
-            stage_times: StageTimes::default(),
-            params: SamplerParams::default(),
-            context: 0,
-            position: driftless_sim::TimelinePosition::default(),
-            comparison: None,
-            drift: None,
-            surprise: None,
-        };
+        let mut frame = Frame::new(FrameImage::Bytes([0_u8; 3].as_slice().into()));
+        (frame.sequence, frame.number) = (1, 1);
+        frame.diagnostics.inspection = inspect.map(Into::into);
         Self {
             context,
             inspect: InspectPanel::default(),

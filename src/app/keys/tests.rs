@@ -21,7 +21,7 @@ fn unknown_key_is_refused() {
     for name in ["Upp", "Up+", "Up+Spce", ""] {
         let error = map(&[("noop", &[]), ("up", &[name])]).unwrap_err();
         let line = error.to_string();
-        assert!(matches!(error, Error::Argument(_)));
+        assert!(matches!(error, Error::Config(_)));
         assert!(
             line.contains("`up`") && line.contains(&format!("`{name}`")),
             "{line}"

@@ -35,7 +35,11 @@ pub(super) fn loss(ui: &mut Ui, progress: &RunProgress, height: f32) {
             for (stage, colour) in progress.stages.iter().zip(colours) {
                 if !stage.entries.is_empty() {
                     let points = PlotPoints::from(curve(stage));
-                    plot.line(Line::new(stage.name, points).color(colour).width(1.5));
+                    plot.line(
+                        Line::new(stage.stage.name(), points)
+                            .color(colour)
+                            .width(1.5),
+                    );
                 }
             }
         });
@@ -77,20 +81,21 @@ fn steps_label(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use driftless_train::{LogEntry, TrainStage};
+
     use super::*;
-    use crate::workspace::run_log::LogEntry;
 
     #[test]
     fn long_curve_is_averaged() {
         let entries = (0..4000).map(|i| LogEntry {
-            stage: "dynamics".into(),
+            stage: TrainStage::Dynamics,
             step: 1 + 20 * i,
             loss: if i % 2 == 0 { 0.5 } else { 1.5 },
             frames_per_s: 1.0,
             seconds: 1.0,
         });
         let stage = StageProgress {
-            name: "dynamics",
+            stage: TrainStage::Dynamics,
             steps: 80_000,
             entries: entries.collect(),
         };

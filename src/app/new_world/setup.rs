@@ -6,6 +6,7 @@ use eframe::egui;
 use eframe::egui::{DragValue, RichText, Ui};
 
 use driftless_data::info::{DataSummary, DatasetSummary};
+use driftless_data::layout::dataset;
 use driftless_data::{PathError as _, info};
 use driftless_train::{TrainPreset, TrainSettings};
 
@@ -87,7 +88,10 @@ impl SetupStep {
                 DataSummary::Dataset(summary) => Ok(summary),
                 DataSummary::Episode(_) => Err(crate::Error::invalid(
                     &folder,
-                    "is a single episode, expected a folder with dataset.json",
+                    format!(
+                        "is a single episode, expected a folder with {}",
+                        dataset::INFO
+                    ),
                 )),
             })?;
         let mut field = PathField::new(PathKind::File, "your own settings (TOML), optional");
@@ -301,7 +305,7 @@ mod tests {
             frames: 30,
             episode_frames,
         };
-        record(&plan, &data, &|_| {}).unwrap();
+        record(&plan, &data, &|_| true).unwrap();
         let notify: Notify = Arc::new(|| {});
         let mut setup = SetupStep::new(data, None, &notify).unwrap();
         while matches!(setup.dataset, DatasetState::Reading(_)) {

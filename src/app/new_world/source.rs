@@ -9,7 +9,9 @@ use eframe::egui::{
 };
 
 use driftless_data::import::ImportFormat;
+use driftless_data::layout::dataset;
 use driftless_model::checkpoint::CONFIG;
+use driftless_train::RunLayout;
 use driftless_worlds::SimulatorKind;
 
 use super::widgets::{PathField, PathKind, card, primary, title};
@@ -114,10 +116,10 @@ impl SourceStep {
 
     /// Recognises a dropped file or folder; anything else is put into the import field.
     pub fn dropped(&mut self, path: &Path) -> Option<StepAction> {
-        if path.join("dataset.json").is_file() {
+        if path.join(dataset::INFO).is_file() {
             return Some(StepAction::Data(path.to_path_buf()));
         }
-        if path.join("settings.toml").is_file() {
+        if RunLayout::new(path).is_run() {
             let folder = path.to_path_buf();
             return Some(StepAction::OpenRun { folder, data: None });
         }
@@ -412,7 +414,7 @@ mod tests {
         let mut source = SourceStep::new();
         let data = source.dropped(&folder("dataset.json"));
         assert!(matches!(data, Some(StepAction::Data(_))));
-        let run = source.dropped(&folder("settings.toml"));
+        let run = source.dropped(&folder(RunLayout::SETTINGS));
         assert!(matches!(run, Some(StepAction::OpenRun { .. })));
         let world = source.dropped(&folder("config.json"));
         assert!(matches!(

@@ -8,6 +8,8 @@ use eframe::egui::{
     Color32, ColorImage, Image, ProgressBar, RichText, TextureHandle, TextureOptions, Ui, vec2,
 };
 
+use driftless_train::TrainStage;
+
 use super::widgets::{card, failure, primary, title};
 use super::{PageRequest, StepAction, plot, widgets};
 use crate::Result;
@@ -325,7 +327,7 @@ fn bar(ui: &mut Ui, stage: &StageProgress) {
         stage.steps_done()
     };
     let fraction = done as f32 / stage.steps.max(1) as f32;
-    widgets::labelled(ui, stage.name, |ui| {
+    widgets::labelled(ui, stage.stage.name(), |ui| {
         let text = format!("{done} / {}", stage.steps);
         let colour = if fraction > 0.5 {
             theme::palette(ui).on_accent
@@ -344,9 +346,9 @@ fn bar(ui: &mut Ui, stage: &StageProgress) {
 fn time_left(progress: &RunProgress) -> Option<String> {
     let current = progress.current_stage();
     let left = format_duration(current.time_left()?);
-    Some(match current.name {
-        "tokenizer" => format!("{left}, then the dynamics"),
-        _ => left,
+    Some(match current.stage {
+        TrainStage::Tokenizer => format!("{left}, then the dynamics"),
+        TrainStage::Dynamics => left,
     })
 }
 

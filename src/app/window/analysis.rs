@@ -7,7 +7,9 @@ use crossbeam_channel::{Receiver, bounded};
 use eframe::egui::{ColorImage, Ui};
 
 use driftless_data::{Episode, PathError as _};
-use driftless_sim::{Command, ComparisonSource, Frame, TimelinePosition, matching_simulator};
+use driftless_sim::{
+    Command, ComparisonSource, Frame, TimelineCommand, TimelinePosition, matching_simulator,
+};
 
 use super::Window;
 use crate::app::comparison::Comparison;
@@ -68,16 +70,16 @@ impl Window {
         self.stats.reset_rate();
         // Move the slider at once, before the frame arrives.
         self.analysis.timeline.set_position(place);
-        self.send(Command::Seek(place));
+        self.send(TimelineCommand::Seek(place));
     }
 
     /// Draws the timeline and handles its actions.
     pub(super) fn timeline_ui(&mut self, ui: &mut Ui) {
         for action in self.analysis.timeline.ui(ui) {
             match action {
-                TimelineAction::Command(Command::Seek(place)) => self.seek(place),
+                TimelineAction::Command(TimelineCommand::Seek(place)) => self.seek(place),
                 TimelineAction::Command(command) => {
-                    if let Command::DeleteBranch(branch) = command
+                    if let TimelineCommand::DeleteBranch(branch) = command
                         && self.analysis.timeline.compared() == Some(branch)
                     {
                         self.stop_comparison();
@@ -202,10 +204,10 @@ impl Window {
     /// Records a frame's measurements; `latency` (ms) is set if the frame is the first to show a key.
     pub(super) fn record_sample(&mut self, frame: &Frame, latency: Option<f64>, shown: bool) {
         // A rewound frame was measured when it was generated.
-        if self.session.learned && frame.stage_times.total().is_zero() {
+        if self.session.learned && frame.timing.stages.total().is_zero() {
             return;
         }
-        let outcome = frame.outcome;
+        let outcome = frame.prediction.outcome;
         let psnr = self
             .analysis
             .comparison
@@ -213,11 +215,11 @@ impl Window {
             .and_then(|comparison| comparison.psnr);
         self.analysis.plots.add(FrameSample {
             frame: frame.sequence,
-            times: frame.stage_times,
+            times: frame.timing.stages,
             latency,
             psnr: psnr.filter(|_| shown && frame.comparison.is_some()),
-            drift: frame.drift.map(f64::from),
-            surprise: frame.surprise.map(f64::from),
+            drift: frame.diagnostics.drift.map(f64::from),
+            surprise: frame.diagnostics.surprise.map(f64::from),
             reward: outcome.map(|outcome| f64::from(outcome.reward)),
             end: outcome.map(|outcome| f64::from(outcome.end)),
         });

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use eframe::egui::Key;
 
 use driftless_data::Episode;
-use driftless_sim::Command;
+use driftless_sim::TimelineCommand;
 
 use super::Window;
 use crate::app::keys::Shortcut;
@@ -21,7 +21,7 @@ impl Window {
             self.act(Shortcut::Pause);
         }
         if let Some(frame) = &self.frame {
-            self.send(Command::RenderEpisode(frame.position));
+            self.send(TimelineCommand::RenderEpisode(frame.position));
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use eframe::egui::Key;
 
-use driftless_sim::Command;
+use driftless_sim::{CaptureCommand, EpisodeCommand, PlaybackCommand};
 
 use super::navigation::Screen;
 use super::{Window, WorldThread};
@@ -95,25 +95,25 @@ impl Window {
                 self.paused = !self.paused;
                 self.stats.reset_rate();
                 self.send(if self.paused {
-                    Command::Pause
+                    PlaybackCommand::Pause
                 } else {
-                    Command::Resume
+                    PlaybackCommand::Resume
                 });
             }
             Shortcut::Step => {
                 self.paused = true;
                 self.stats.reset_rate();
-                self.send(Command::Step);
+                self.send(PlaybackCommand::Step);
             }
-            Shortcut::Reset => self.send(Command::Reset),
-            Shortcut::NextScene => self.send(Command::NextContext),
+            Shortcut::Reset => self.send(EpisodeCommand::Reset),
+            Shortcut::NextScene => self.send(EpisodeCommand::NextContext),
             Shortcut::Overlay => self.hud = !self.hud,
             Shortcut::Denoising => {
                 self.denoising = match self.denoising {
                     Some(_) => None,
                     None => Some(DenoisingStrip::default()),
                 };
-                self.send(Command::Trace(self.denoising.is_some()));
+                self.send(CaptureCommand::Trace(self.denoising.is_some()));
             }
             Shortcut::Timeline => self.analysis.timeline_open = !self.analysis.timeline_open,
             Shortcut::PreviousFrame => self.seek_by(-1),
@@ -122,7 +122,7 @@ impl Window {
             Shortcut::Difference => self.toggle_difference(),
             Shortcut::Plots => {
                 self.analysis.plots_open = !self.analysis.plots_open;
-                self.send(Command::Measure(self.analysis.plots_open));
+                self.send(CaptureCommand::Measure(self.analysis.plots_open));
             }
             Shortcut::Save => self.save(),
             Shortcut::Tuning => {
@@ -134,7 +134,7 @@ impl Window {
                     Some(_) => None,
                     None => Some(InspectPanel::default()),
                 };
-                self.send(Command::Inspect(self.inspect.is_some()));
+                self.send(CaptureCommand::Inspect(self.inspect.is_some()));
             }
             Shortcut::Worlds => self.open_worlds(),
             Shortcut::NewWorld => self.open_new_world(),

@@ -7,9 +7,10 @@ use eframe::egui;
 use eframe::egui::{Key, Ui};
 
 use driftless_data::PathError as _;
+use driftless_data::layout::EPISODE_EXTENSION;
 use driftless_engine::DeviceChoice;
 use driftless_model::checkpoint::CONFIG;
-use driftless_sim::Command;
+use driftless_sim::InputCommand;
 use driftless_sim::headless::read_actions;
 
 use super::Window;
@@ -154,7 +155,7 @@ impl Window {
             self.notices.post(what.to_owned());
         } else if !path.is_dir() {
             match path.extension().and_then(|end| end.to_str()) {
-                Some("npz") if self.session.learned => self.open_episode(path),
+                Some(EPISODE_EXTENSION) if self.session.learned => self.open_episode(path),
                 Some("txt") => self.open_actions(path),
                 _ => self.open_start(path),
             }
@@ -170,7 +171,7 @@ impl Window {
     /// Plays the actions listed in a file.
     fn open_actions(&mut self, path: &Path) {
         match read_actions(path, &self.session.world.actions) {
-            Ok(actions) => self.send(Command::PlayActions(actions.into())),
+            Ok(actions) => self.send(InputCommand::Play(actions.into())),
             Err(error) => self.notices.post(error.to_string()),
         }
     }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use driftless_sim::{Command, Frame, History, Message, SimThread};
+use driftless_sim::{CaptureCommand, Command, Frame, History, InputCommand, Message, SimThread};
 
 use super::{Window, WorldFailure, WorldThread};
 
 impl Window {
-    pub(super) fn send(&self, command: Command) {
+    pub(super) fn send(&self, command: impl Into<Command>) {
         if let WorldThread::Running(sim) = &self.world {
             sim.send(command);
         }
@@ -24,7 +24,7 @@ impl Window {
         for message in messages.try_iter() {
             match message {
                 Message::Started { engine } => self.engine = engine,
-                Message::Notice(text) => self.notices.post(text),
+                Message::Notice(notice) => self.notices.post(notice.to_string()),
                 Message::ParamsRejected { reason, active } => {
                     self.session.tuning.settings.params = active;
                     self.session.sim.params = active;
@@ -50,7 +50,7 @@ impl Window {
         for mut frame in frames {
             // A key change first shown by a skipped frame becomes visible with the next one.
             if let Some(skipped) = newest.take() {
-                frame.input_at = skipped.input_at.or(frame.input_at);
+                frame.timing.input_at = skipped.timing.input_at.or(frame.timing.input_at);
                 self.record_sample(&skipped, None, false);
             }
             self.mouse_frame_arrived(&frame);
@@ -58,12 +58,12 @@ impl Window {
         }
         if let Some(frame) = newest {
             let now = Instant::now();
-            self.stats.record_frame(&frame, frame.input_at, now);
+            self.stats.record_frame(&frame, frame.timing.input_at, now);
             self.analysis.timeline.set_position(frame.position);
             if let Some(comparison) = &mut self.analysis.comparison {
                 comparison.take(&self.context, &frame, self.session.world.image);
             }
-            let latency = frame.input_at.map(|key| now.duration_since(key));
+            let latency = frame.timing.input_at.map(|key| now.duration_since(key));
             self.record_sample(
                 &frame,
                 latency.map(|time| time.as_secs_f64() * 1000.0),
@@ -116,17 +116,17 @@ impl Window {
             Ok(sim) => WorldThread::Running(sim),
             Err(error) => WorldThread::Failed(WorldFailure::new(error.to_string())),
         };
-        self.send(Command::Trace(self.denoising.is_some()));
-        self.send(Command::Measure(self.analysis.plots_open));
-        self.send(Command::ActionRepeat(self.session.tuning.settings.repeat));
-        self.send(Command::Inspect(self.inspect.is_some()));
+        self.send(CaptureCommand::Trace(self.denoising.is_some()));
+        self.send(CaptureCommand::Measure(self.analysis.plots_open));
+        self.send(InputCommand::Repeat(self.session.tuning.settings.repeat));
+        self.send(CaptureCommand::Inspect(self.inspect.is_some()));
         self.send_held_action(Instant::now());
     }
 
     /// Tells the thread which action is currently held.
     pub(super) fn send_held_action(&self, since: Instant) {
         let action = self.held.action(&self.session.keys);
-        self.send(Command::HoldAction {
+        self.send(InputCommand::Hold {
             action,
             changed_at: since,
         });

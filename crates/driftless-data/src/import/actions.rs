@@ -122,14 +122,14 @@ impl ActionMap {
         Self::from_file(map).map_err(|what| Error::invalid(path, what))
     }
 
-    /// Reads a built-in map, in TOML.
+    /// Reads the built-in map called `name`, in TOML.
     ///
     /// # Errors
     /// As [`ActionMap::read`].
-    pub fn built_in(text: &str) -> Result<Self> {
+    pub fn built_in(name: &str, text: &str) -> Result<Self> {
         parse_toml(text)
             .and_then(Self::from_file)
-            .map_err(Error::Argument)
+            .map_err(|what| Error::invalid(name, what))
     }
 
     /// A map without rules: discrete actions keep their numbers or names.

@@ -3,7 +3,7 @@
 use super::*;
 
 fn map(text: &str) -> ActionMap {
-    ActionMap::built_in(text).unwrap()
+    ActionMap::built_in("map.toml", text).unwrap()
 }
 
 fn error_text(text: &str) -> String {

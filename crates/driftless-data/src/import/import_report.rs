@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::{ActionPairing, ImportFormat, ImportOptions};
+use crate::layout::dataset;
 use crate::{ActionSpec, Episode, Error, PathError as _, Result};
 
 /// The result of an import, and the contents of its `manifest.json`.
@@ -86,7 +87,7 @@ impl ImportReport {
             self.actions.resize(count, ActionCount::default());
             self.actions[action].frames += 1;
         }
-        let file = format!("episode_{:05}.npz", self.episodes.len());
+        let file = dataset::episode(self.episodes.len());
         self.frames += episode.frames();
         self.episodes.push(ImportedEpisode {
             file: file.clone(),

@@ -27,7 +27,9 @@ use self::frame_resampler::FrameResampler;
 use super::staging::StagingFolder;
 use super::{DatasetInfo, Episode, ExtraArray};
 use crate::fs::write_json;
-use crate::{Error, PathError as _, Result, interrupt};
+use crate::layout::array::IS_TERMINAL;
+use crate::layout::dataset;
+use crate::{Error, PathError as _, Result};
 
 pub use self::import_report::{ActionCount, ImportReport, ImportedEpisode};
 
@@ -131,16 +133,17 @@ trait RecordingSource {
     ) -> Result<RawEpisode>;
 }
 
-/// Reads every episode of a source and writes them as a dataset; `notify` receives the progress.
+/// Reads every episode of a source and writes them as a dataset; `notify` receives the progress, and
+/// cancels the import by returning `false`.
 ///
 /// # Errors
 /// Returns an error, and writes nothing, if the source is not in the given format, an episode
 /// cannot be read (without `skip_bad`) or none can, an action is not in the action map, the frame
-/// rate cannot be reached by dropping frames, the output folder is not empty, or the user
-/// interrupts ([`interrupt::request`]).
+/// rate cannot be reached by dropping frames, the output folder is not empty, or
+/// `notify` cancels ([`Error::Interrupted`]).
 pub fn run(
     options: &ImportOptions,
-    notify: &mut dyn FnMut(ImportEvent<'_>),
+    notify: &mut dyn FnMut(ImportEvent<'_>) -> bool,
 ) -> Result<ImportReport> {
     let mut source = open_source(options)?;
     let fps = options.source_fps.or(source.fps()).ok_or_else(|| {
@@ -169,8 +172,8 @@ pub fn run(
         actions: map.actions(),
     };
     report.name_actions(&info.actions);
-    write_json(&folder.path().join("dataset.json"), &info)?;
-    write_json(&folder.path().join("manifest.json"), &report)?;
+    write_json(&folder.path().join(dataset::INFO), &info)?;
+    write_json(&folder.path().join(dataset::MANIFEST), &report)?;
     folder.finish()?;
     Ok(report)
 }
@@ -182,13 +185,11 @@ fn write_episodes(
     map: &mut ActionMap,
     folder: &StagingFolder,
     report: &mut ImportReport,
-    notify: &mut dyn FnMut(ImportEvent<'_>),
+    notify: &mut dyn FnMut(ImportEvent<'_>) -> bool,
 ) -> Result<()> {
     let names = source.episode_names();
     for (index, name) in names.iter().enumerate() {
-        if interrupt::requested() {
-            return Err(Error::Interrupted);
-        }
+        tell(notify, ImportEvent::Progress(index, names.len()))?;
         let mut frames = FrameResampler::new(options.size, report.every);
         // A copy, so that a skipped episode adds no action names.
         let mut episode_map = map.clone();
@@ -205,18 +206,30 @@ fn write_episodes(
                 episode.write(&folder.path().join(file))?;
             }
             Err(error) if options.skip_bad => {
-                notify(ImportEvent::Skipped(&error));
+                tell(notify, ImportEvent::Skipped(&error))?;
                 report.skipped.push(error.to_string());
             }
             Err(error) => return Err(error),
         }
-        notify(ImportEvent::Progress(index + 1, names.len()));
     }
+    tell(notify, ImportEvent::Progress(names.len(), names.len()))?;
     if report.episodes.is_empty() {
         let what = format!("none of {} episodes can be read", names.len());
         return Err(Error::invalid(&options.source, what));
     }
     Ok(())
+}
+
+/// Passes on an event.
+///
+/// # Errors
+/// Returns [`Error::Interrupted`] if the import is cancelled.
+fn tell(notify: &mut dyn FnMut(ImportEvent<'_>) -> bool, event: ImportEvent<'_>) -> Result<()> {
+    if notify(event) {
+        Ok(())
+    } else {
+        Err(Error::Interrupted)
+    }
 }
 
 fn open_source(options: &ImportOptions) -> Result<Box<dyn RecordingSource>> {
@@ -292,7 +305,7 @@ fn convert_episode(
         let mut values = vec![0.0; steps + 1];
         values[steps] = 1.0;
         let shape = vec![steps + 1];
-        extras.insert("is_terminal".to_string(), ExtraArray { shape, values });
+        extras.insert(IS_TERMINAL.to_owned(), ExtraArray { shape, values });
     }
     Ok(Episode {
         height,

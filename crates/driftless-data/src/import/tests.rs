@@ -92,3 +92,40 @@ fn fps_must_divide_the_source_fps() {
         assert!(message.contains(nearest), "{message}");
     }
 }
+
+#[test]
+fn cancelled_import_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, out) = (folder.path().join("shots"), folder.path().join("data"));
+    std::fs::create_dir(&source).unwrap();
+    for file in ["a.png", "b.png"] {
+        let picture = image::RgbImage::new(4, 4);
+        picture.save(source.join(file)).unwrap();
+    }
+    let rows = "file,action\na.png,noop\nb.png,left\n";
+    std::fs::write(source.join("actions.csv"), rows).unwrap();
+    let options = ImportOptions {
+        format: ImportFormat::Images,
+        source,
+        out,
+        name: None,
+        size: [2, 2],
+        fps: None,
+        every: None,
+        source_fps: Some(10.0),
+        actions: None,
+        image_key: None,
+        pairing: None,
+        skip_bad: false,
+    };
+    for calls in [1, 2] {
+        let mut left = calls;
+        let cancelled = run(&options, &mut |_| {
+            left -= 1;
+            left > 0
+        });
+        assert!(matches!(cancelled, Err(Error::Interrupted)));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+    assert_eq!(run(&options, &mut |_| true).unwrap().frames, 2);
+}

@@ -54,7 +54,7 @@ impl RecordingSource for VideoFiles {
     }
 
     fn default_action_map(&self) -> Result<ActionMap> {
-        ActionMap::built_in("[[actions]]\nname = \"unknown\"\n")
+        ActionMap::built_in("videos", "[[actions]]\nname = \"unknown\"\n")
     }
 
     fn read(

@@ -79,7 +79,7 @@ impl RecordingSource for VptRecordings {
     }
 
     fn default_action_map(&self) -> Result<ActionMap> {
-        ActionMap::built_in(include_str!("vpt.toml"))
+        ActionMap::built_in("vpt.toml", include_str!("vpt.toml"))
     }
 
     fn read(

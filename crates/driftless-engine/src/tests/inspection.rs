@@ -222,7 +222,7 @@ fn surprise_leaves_state_unchanged() {
 /// In the shipped Pong: the true next frame against the one eight frames later.
 #[test]
 fn wrong_frames_are_more_surprising() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let world = WorldModel::read(&root.join("checkpoints/pong"), &Device::Cpu).unwrap();
     let context = world.config.dynamics.context;
     let mut engine = CpuEngine::new(&world).unwrap();

@@ -5,12 +5,17 @@
 //! The centre of pixel i is at i.
 
 mod breakout;
+pub(crate) mod edit;
 mod pong;
 
 use driftless_data::Episode;
+use driftless_data::layout::array::{BALL, ENEMY_Y, PLAYER_X, PLAYER_Y};
 
 /// Height and width of the frames that the detectors expect.
 pub const SIZE: [usize; 2] = [64, 64];
+
+/// Largest distance of a ball that counts as correct from the true one, in pixels.
+pub(crate) const BALL_TOLERANCE: f64 = 2.0;
 
 /// Coverage by a ball below this is noise.
 const BALL_NOISE: f32 = 0.1;
@@ -39,12 +44,12 @@ impl Game {
     /// `player_y` and `enemy_y`, or with `player_x`.
     pub fn of(episode: &Episode) -> Option<Self> {
         let has = |name: &str| episode.extras.contains_key(name);
-        if [episode.height, episode.width] != SIZE || !has("ball") {
+        if [episode.height, episode.width] != SIZE || !has(BALL) {
             return None;
         }
-        if has("player_y") && has("enemy_y") {
+        if has(PLAYER_Y) && has(ENEMY_Y) {
             Some(Self::Pong)
-        } else if has("player_x") {
+        } else if has(PLAYER_X) {
             Some(Self::Breakout)
         } else {
             None

@@ -1,7 +1,8 @@
 //! An adaptive solver: steps as large as a tolerance allows.
 
 use super::fixed::{DORMAND_PRINCE, slope, take_step};
-use super::{State, check_grid, finite};
+use super::grid::check_grid;
+use super::state::{State, finite};
 use crate::{CallbackError, FlowError, Result};
 
 /// Chooses step sizes by an error estimate: Dormand and Prince's pair of orders 5 and 4 (1980), with the

@@ -4,7 +4,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{State, check_grid, finite};
+use super::grid::check_grid;
+use super::state::{State, finite};
 use crate::{CallbackError, Error, FlowError, Result};
 
 /// An explicit Runge-Kutta method on a fixed grid.

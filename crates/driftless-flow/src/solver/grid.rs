@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::check_grid;
 use crate::{FlowError, Result};
 
 /// How the levels of a solver's steps are spaced.
@@ -85,4 +84,18 @@ fn between(steps: usize, from: f64, to: f64, map: impl Fn(f64) -> f64) -> Vec<f6
 fn shifted(tau: f64, shift: f64) -> f64 {
     let noise = 1.0 - tau;
     1.0 - shift * noise / (1.0 + (shift - 1.0) * noise)
+}
+
+/// Checks that a grid has at least two levels, all in [0, 1], strictly rising or falling.
+pub(super) fn check_grid(grid: &[f64]) -> Result<()> {
+    let inside = grid.iter().all(|tau| (0.0..=1.0).contains(tau));
+    let up = grid.windows(2).all(|w| w[0] < w[1]);
+    let down = grid.windows(2).all(|w| w[0] > w[1]);
+    if grid.len() < 2 || !inside || !(up || down) {
+        return Err(FlowError::Grid {
+            grid: grid.to_vec(),
+        }
+        .into());
+    }
+    Ok(())
 }

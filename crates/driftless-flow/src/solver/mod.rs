@@ -12,30 +12,5 @@ pub use grid::Grid;
 pub use sde::{Estimates, solve_sde};
 pub use state::State;
 
-use super::FlowError;
-use crate::Result;
-
-/// Checks that a grid has at least two levels, all in [0, 1], strictly rising or falling.
-fn check_grid(grid: &[f64]) -> Result<()> {
-    let inside = grid.iter().all(|tau| (0.0..=1.0).contains(tau));
-    let up = grid.windows(2).all(|w| w[0] < w[1]);
-    let down = grid.windows(2).all(|w| w[0] > w[1]);
-    if grid.len() < 2 || !inside || !(up || down) {
-        return Err(FlowError::Grid {
-            grid: grid.to_vec(),
-        }
-        .into());
-    }
-    Ok(())
-}
-
-/// Returns the state if all its numbers are finite.
-fn finite<S: State>(state: S, what: &'static str, tau: f64) -> Result<S> {
-    if !state.numbers()?.iter().all(|x| x.is_finite()) {
-        return Err(FlowError::NotFinite { what, tau }.into());
-    }
-    Ok(state)
-}
-
 #[cfg(test)]
 mod tests;

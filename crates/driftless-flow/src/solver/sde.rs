@@ -2,7 +2,8 @@
 
 use rand::RngCore;
 
-use super::{State, check_grid, finite};
+use super::grid::check_grid;
+use super::state::{State, finite};
 use crate::path::Path;
 use crate::{CallbackError, FlowError, Result};
 

@@ -90,3 +90,11 @@ fn no_term() -> crate::Error {
     }
     .into()
 }
+
+/// Returns the state if all its numbers are finite.
+pub(super) fn finite<S: State>(state: S, what: &'static str, tau: f64) -> Result<S> {
+    if !state.numbers()?.iter().all(|x| x.is_finite()) {
+        return Err(FlowError::NotFinite { what, tau }.into());
+    }
+    Ok(state)
+}

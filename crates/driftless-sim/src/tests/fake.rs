@@ -1,11 +1,14 @@
 //! An engine without networks. Its one RGB pixel holds the frame's number, the action and the steps.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use driftless_data::{ActionSpec, Clip};
-use driftless_engine::{DenoisePass, Engine, Snapshot, Solver};
+use driftless_engine::{
+    DenoisePass, Engine, GpuSource, Outcome, SamplerParams, Snapshot, Solver, StageTimes,
+};
 use driftless_flow::FlowError;
 use driftless_model::config::{DynamicsConfig, FORMAT_VERSION, TokenizerConfig, WorldConfig};
 

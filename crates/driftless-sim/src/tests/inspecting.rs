@@ -31,30 +31,30 @@ fn frames_carry_inspection_while_on() {
         .reset(&clip(&config, 3), &SamplerParams::default())
         .unwrap();
     let sim = spawn(learned());
-    assert_eq!(next(&sim).inspection, None);
-    sim.send(Command::Inspect(true));
+    assert_eq!(next(&sim).diagnostics.inspection, None);
+    sim.send(CaptureCommand::Inspect(true));
     hold(&sim, 2);
     let frame = step(&sim);
     engine.step(2, &SamplerParams::default()).unwrap();
-    let seen = frame.inspection.as_deref().unwrap();
+    let seen = frame.diagnostics.inspection.as_deref().unwrap();
     assert_eq!((seen.grid, seen.channels, seen.merge), ([4, 6], 3, 2));
     assert_eq!(seen.latent, engine.latent().unwrap());
     assert_eq!(seen.image, rgb(&frame));
     assert_eq!(seen.attention, engine.attention().unwrap());
     assert_eq!(seen.attention.as_ref().unwrap().frames, 4);
-    sim.send(Command::Inspect(false));
-    assert_eq!(step(&sim).inspection, None);
+    sim.send(CaptureCommand::Inspect(false));
+    assert_eq!(step(&sim).diagnostics.inspection, None);
 }
 
 #[test]
 fn reset_frame_carries_attention() {
     let sim = spawn(learned());
     next(&sim);
-    sim.send(Command::Inspect(true));
+    sim.send(CaptureCommand::Inspect(true));
     step(&sim);
-    sim.send(Command::Reset);
+    sim.send(EpisodeCommand::Reset);
     let frame = next(&sim);
-    let seen = frame.inspection.as_deref().unwrap();
+    let seen = frame.diagnostics.inspection.as_deref().unwrap();
     assert_eq!((frame.number, &*seen.image), (0, rgb(&frame)));
     assert_eq!(seen.attention.as_ref().unwrap().frames, 3);
 }
@@ -63,9 +63,9 @@ fn reset_frame_carries_attention() {
 fn attention_is_optional() {
     let sim = spawn(options());
     next(&sim);
-    sim.send(Command::Inspect(true));
+    sim.send(CaptureCommand::Inspect(true));
     let frame = step(&sim);
-    let seen = frame.inspection.as_deref().unwrap();
+    let seen = frame.diagnostics.inspection.as_deref().unwrap();
     assert_eq!((&seen.attention, &*seen.image), (&None, rgb(&frame)));
     let simulated = SimOptions {
         player: Arc::new(|_| Ok(Box::new(SimulatedWorld::new(SimulatorKind::Maze.open(0))))),
@@ -73,6 +73,6 @@ fn attention_is_optional() {
     };
     let sim = spawn(simulated);
     next(&sim);
-    sim.send(Command::Inspect(true));
-    assert_eq!(step(&sim).inspection, None);
+    sim.send(CaptureCommand::Inspect(true));
+    assert_eq!(step(&sim).diagnostics.inspection, None);
 }

@@ -1,5 +1,7 @@
 //! What the recording of a session holds.
 
+use driftless_data::Episode;
+
 use super::fake::{FAILS, PANICS};
 use super::*;
 
@@ -20,7 +22,7 @@ fn recording_survives_failures() {
         next(&sim);
         step(&sim);
         hold(&sim, action);
-        sim.send(Command::Step);
+        sim.send(PlaybackCommand::Step);
         assert!(
             matches!(next_message(&sim), Message::Failed { reason: text, .. } if text.contains(reason))
         );
@@ -66,9 +68,9 @@ fn recording_holds_frame_parameters() {
         seed: 0x0004_0003_0002_0001,
         ..SamplerParams::default()
     };
-    sim.send(Command::Params(params));
+    sim.send(SamplerCommand::Params(params));
     step(&sim);
-    sim.send(Command::NextContext);
+    sim.send(EpisodeCommand::NextContext);
     next(&sim);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("played.npz");
@@ -91,12 +93,9 @@ fn full_recording_is_reported_once() {
     let frame = next(&sim);
     let mut session = Session::new("never-written.npz".into());
     let mut player = (options().player)(&GpuSource::Own).unwrap();
-    let notices: Vec<String> = (0..36_010)
+    let notices: Vec<Notice> = (0..36_010)
         .filter_map(|_| session.append(&frame, player.as_mut()).unwrap())
         .collect();
-    assert_eq!(
-        notices,
-        ["recording stopped after 36000 frames; play continues"]
-    );
+    assert_eq!(notices, [Notice::RecordingFull { frames: 36_000 }]);
     assert_eq!(session.frames(), 36_000);
 }

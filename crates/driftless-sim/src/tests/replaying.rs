@@ -24,20 +24,20 @@ fn played() -> Episode {
     next(&sim);
     hold(&sim, 1);
     step(&sim);
-    sim.send(Command::Params(SamplerParams {
+    sim.send(SamplerCommand::Params(SamplerParams {
         steps: 2,
         ..SamplerParams::default()
     }));
     step(&sim);
-    sim.send(Command::Reset);
+    sim.send(EpisodeCommand::Reset);
     next(&sim);
-    sim.send(Command::Params(SamplerParams {
+    sim.send(SamplerCommand::Params(SamplerParams {
         steps: 9,
         ..SamplerParams::default()
     }));
     hold(&sim, 2);
     step(&sim);
-    sim.send(Command::SelectContext(0));
+    sim.send(EpisodeCommand::SelectContext(0));
     next(&sim);
     step(&sim);
     recording(sim).into_episode()
@@ -162,7 +162,7 @@ fn replays_simulators_by_seed() {
         next(&sim);
         hold(&sim, 1);
         step(&sim);
-        for command in [Command::Reset, Command::NextContext] {
+        for command in [EpisodeCommand::Reset, EpisodeCommand::NextContext] {
             sim.send(command);
             next(&sim);
             hold(&sim, 3);
@@ -347,11 +347,11 @@ fn replays_rewound_sessions() {
         hold(&sim, action);
         frames.push(step(&sim));
     }
-    sim.send(Command::Seek(frames[1].position));
+    sim.send(TimelineCommand::Seek(frames[1].position));
     next(&sim);
     hold(&sim, 2);
     step(&sim);
-    sim.send(Command::Seek(frames[3].position));
+    sim.send(TimelineCommand::Seek(frames[3].position));
     next(&sim);
     step(&sim);
     let episode = reread(&recording(sim).into_episode());

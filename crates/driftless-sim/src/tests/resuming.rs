@@ -23,7 +23,7 @@ fn failed(frames: usize, how: u32) -> (Frame, ThreadExit) {
         last = step(&sim);
     }
     hold(&sim, how);
-    sim.send(Command::Step);
+    sim.send(PlaybackCommand::Step);
     let device = matches!(
         next_message(&sim),
         Message::Failed {
@@ -44,8 +44,18 @@ fn cpu_takes_over_from_failed_device() {
         let again = next(&sim);
         assert_eq!(rgb(&again), rgb(&last), "after {frames} frames");
         assert_eq!(
-            (again.number, again.sequence, again.context, again.score),
-            (last.number, last.sequence, last.context, last.score)
+            (
+                again.number,
+                again.sequence,
+                again.context,
+                again.prediction.score
+            ),
+            (
+                last.number,
+                last.sequence,
+                last.context,
+                last.prediction.score
+            )
         );
         hold(&sim, FAILS);
         let next = step(&sim);
@@ -63,10 +73,10 @@ fn resumes_from_a_reset() {
     let sim = spawn(on_device(GpuSource::Own, None));
     next(&sim);
     step(&sim);
-    sim.send(Command::NextContext);
+    sim.send(EpisodeCommand::NextContext);
     let start = next(&sim);
     hold(&sim, PANICS);
-    sim.send(Command::Step);
+    sim.send(PlaybackCommand::Step);
     assert!(matches!(
         next_message(&sim),
         Message::Failed {
@@ -91,7 +101,7 @@ fn random_seed_survives_resuming() {
         });
         next(&sim);
         let seeds = [(), ()].map(|()| {
-            sim.send(Command::Reset);
+            sim.send(EpisodeCommand::Reset);
             next(&sim).params.seed
         });
         assert_eq!(seeds[0] != seeds[1], free);

@@ -44,7 +44,7 @@ fn played(sim: &SimThread, actions: &[u32]) -> Vec<Frame> {
 }
 
 fn seek(sim: &SimThread, place: TimelinePosition) -> Frame {
-    sim.send(Command::Seek(place));
+    sim.send(TimelineCommand::Seek(place));
     next(sim)
 }
 
@@ -95,7 +95,7 @@ fn branches_diverge_and_stay() {
     seek(&sim, first[4].position);
     let keys = played(&sim, &[2; 15]);
     seek(&sim, first[4].position);
-    sim.send(Command::Params(SamplerParams {
+    sim.send(SamplerCommand::Params(SamplerParams {
         seed: 9,
         ..pong().params
     }));
@@ -116,7 +116,7 @@ fn rewind_crosses_resets() {
     let sim = spawn(pong());
     next(&sim);
     let before = played(&sim, &[1, 1, 2]);
-    sim.send(Command::NextContext);
+    sim.send(EpisodeCommand::NextContext);
     let start = next(&sim);
     let after = played(&sim, &[0, 2]);
     assert_eq!(start.position.index, 4);
@@ -143,12 +143,12 @@ fn only_the_last_seek_counts() {
     for _ in 0..2 {
         events.recv_timeout(TIMEOUT).unwrap();
     }
-    sim.send(Command::Step);
+    sim.send(PlaybackCommand::Step);
     open.send(()).unwrap();
     events.recv_timeout(TIMEOUT).unwrap();
     // The thread waits inside the second step while the positions arrive.
-    sim.send(Command::Step);
-    let seek = |index| Command::Seek(TimelinePosition { branch: 0, index });
+    sim.send(PlaybackCommand::Step);
+    let seek = |index| TimelineCommand::Seek(TimelinePosition { branch: 0, index });
     for index in [2, 1, 0, 1, 0] {
         sim.send(seek(index));
     }
@@ -167,7 +167,7 @@ fn unknown_position_is_ignored() {
         branch: 4,
         index: 2,
     };
-    sim.send(Command::Seek(place));
+    sim.send(TimelineCommand::Seek(place));
     assert!(matches!(next_message(&sim), Message::Notice(_)));
     assert_eq!(step(&sim).number, 1);
 }
@@ -177,16 +177,16 @@ fn branches_are_added_and_dropped() {
     let sim = spawn(options());
     next(&sim);
     let first = played(&sim, &[1, 1]);
-    sim.send(Command::NewBranch);
+    sim.send(TimelineCommand::NewBranch);
     // The same frame, on the new branch.
     let again = next(&sim);
     assert_eq!((again.position.branch, rgb(&again)), (1, rgb(&first[1])));
     let own = played(&sim, &[2]);
     assert_eq!((own[0].position.branch, own[0].position.index), (1, 3));
     assert_eq!(branches(&sim).len(), 2);
-    sim.send(Command::DeleteBranch(1));
+    sim.send(TimelineCommand::DeleteBranch(1));
     assert!(matches!(next_message(&sim), Message::Notice(_)));
-    sim.send(Command::DeleteBranch(0));
+    sim.send(TimelineCommand::DeleteBranch(0));
     step(&sim);
     assert_eq!(branches(&sim).len(), 1);
     // The frames that both shared are still there.
@@ -219,7 +219,7 @@ fn sends_stored_images() {
     next(&sim);
     let frames = played(&sim, &[1, 2, 1]);
     sim.messages().try_iter().for_each(drop);
-    sim.send(Command::StoredImages {
+    sim.send(TimelineCommand::StoredImages {
         branch: 0,
         indices: [1, 3, 9].into(),
         within: 0,
@@ -240,7 +240,7 @@ fn renders_an_episode_in_place() {
     let mut frames = vec![next(&sim)];
     frames.extend(played(&sim, &[1, 1, 2, 0, 2]));
     sim.messages().try_iter().for_each(drop);
-    sim.send(Command::RenderEpisode(frames[4].position));
+    sim.send(TimelineCommand::RenderEpisode(frames[4].position));
     let Message::RenderedEpisode(episode) = next_message(&sim) else {
         panic!("no episode");
     };
@@ -288,17 +288,20 @@ fn measures_drift_and_surprise() {
     let sim = spawn(learned_maze());
     next(&sim);
     let silent = step(&sim);
-    assert_eq!((silent.drift, silent.surprise), (None, None));
-    sim.send(Command::Measure(true));
+    assert_eq!(
+        (silent.diagnostics.drift, silent.diagnostics.surprise),
+        (None, None)
+    );
+    sim.send(CaptureCommand::Measure(true));
     let alone = step(&sim);
-    assert!(alone.drift.unwrap() > 0.0 && alone.surprise.is_none());
+    assert!(alone.diagnostics.drift.unwrap() > 0.0 && alone.diagnostics.surprise.is_none());
     sim.send(Command::Compare(ComparisonSource::Simulator(
         SimulatorKind::Maze,
     )));
     next(&sim);
     let frames = played(&sim, &[1, 1, 3, 3]);
     for frame in &frames {
-        let surprise = frame.surprise.unwrap();
+        let surprise = frame.diagnostics.surprise.unwrap();
         assert!(surprise > 0.0 && surprise < 1.0, "{surprise}");
     }
     // Measuring does not change the frames.
@@ -322,7 +325,7 @@ fn compares_with_an_episode() {
         let mut frames = vec![next(&sim)];
         frames.extend(played(&sim, &[1; 40]));
         sim.messages().try_iter().for_each(drop);
-        sim.send(Command::RenderEpisode(frames[40].position));
+        sim.send(TimelineCommand::RenderEpisode(frames[40].position));
         let Message::RenderedEpisode(episode) = next_message(&sim) else {
             panic!("no episode");
         };
@@ -352,7 +355,7 @@ fn disabled_comparison_stays_off() {
     next(&sim);
     let before = played(&sim, &[1; 30]);
     sim.messages().try_iter().for_each(drop);
-    sim.send(Command::RenderEpisode(before[29].position));
+    sim.send(TimelineCommand::RenderEpisode(before[29].position));
     let Message::RenderedEpisode(recorded) = next_message(&sim) else {
         panic!("no episode");
     };
@@ -372,6 +375,7 @@ fn quit_interrupts_rendering() {
     let (player, open) = fake::gated();
     let sim = spawn(SimOptions {
         player,
+        record: Some("never-written.npz".into()),
         ..options()
     });
     let mut last = next(&sim);
@@ -379,11 +383,13 @@ fn quit_interrupts_rendering() {
         open.send(()).unwrap();
         last = step(&sim);
     }
-    sim.send(Command::RenderEpisode(last.position));
+    sim.send(TimelineCommand::RenderEpisode(last.position));
+    // Would go on from a frame in the middle of the rendering.
+    sim.send(PlaybackCommand::Step);
     sim.send(Command::Quit);
     // Lets one of the five frames be rendered, and no more.
     open.send(()).unwrap();
-    sim.finish();
+    assert_eq!(recording(sim).frames(), 6);
     drop(open);
 }
 

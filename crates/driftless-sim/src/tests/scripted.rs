@@ -15,9 +15,10 @@ fn actions(sim: &SimThread, frames: usize) -> Vec<u32> {
 }
 
 fn expect_notice(sim: &SimThread, part: &str) {
-    let Message::Notice(text) = next_message(sim) else {
+    let Message::Notice(notice) = next_message(sim) else {
         panic!("unexpected message");
     };
+    let text = notice.to_string();
     assert!(text.contains(part), "{text}");
 }
 
@@ -37,7 +38,7 @@ fn pressed_key_stops_script() {
     let sim = spawn(options());
     next(&sim);
     hold(&sim, 2);
-    sim.send(Command::PlayActions([1, 1, 1, 1, 1].into()));
+    sim.send(InputCommand::Play([1, 1, 1, 1, 1].into()));
     // An action that was held before does not stop them.
     hold(&sim, 2);
     assert_eq!(actions(&sim, 1), [1]);
@@ -53,10 +54,10 @@ fn script_survives_reset() {
     let sim = spawn(scripted(&[1, 2, 1, 2]));
     next(&sim);
     assert_eq!(actions(&sim, 1), [1]);
-    sim.send(Command::Reset);
+    sim.send(EpisodeCommand::Reset);
     assert_eq!(next(&sim).number, 0);
     assert_eq!(actions(&sim, 1), [2]);
-    sim.send(Command::PlayActions([2, 2, 0].into()));
+    sim.send(InputCommand::Play([2, 2, 0].into()));
     assert_eq!(actions(&sim, 3), [2, 2, 0]);
 }
 
@@ -65,7 +66,7 @@ fn script_with_unknown_action_is_rejected() {
     let sim = spawn(scripted(&[1, 5]));
     next(&sim);
     expect_notice(&sim, "5 is unknown, expected 0 to 4");
-    sim.send(Command::PlayActions([6].into()));
+    sim.send(InputCommand::Play([6].into()));
     assert_eq!(actions(&sim, 1), [0]);
     expect_notice(&sim, "6 is unknown");
 }
@@ -79,7 +80,7 @@ fn resumed_thread_continues_script() {
     let sim = spawn(options.clone());
     next(&sim);
     assert_eq!(actions(&sim, 2), [1, 2]);
-    sim.send(Command::Step);
+    sim.send(PlaybackCommand::Step);
     assert!(matches!(next_message(&sim), Message::Failed { .. }));
     let sim = spawn(SimOptions {
         gpu_source: GpuSource::Unavailable,

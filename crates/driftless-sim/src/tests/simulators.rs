@@ -17,11 +17,11 @@ fn frames_carry_ground_truth() {
     let mut world = SimulatorKind::Maze.open(0);
     let first = next(&sim);
     assert!(*rgb(&first) == *world.image());
-    sim.send(Command::Trace(true));
+    sim.send(CaptureCommand::Trace(true));
     hold(&sim, 3);
     world.step(3).unwrap();
     let frame = step(&sim);
-    assert!(*rgb(&frame) == *world.image() && frame.trace.is_empty());
+    assert!(*rgb(&frame) == *world.image() && frame.diagnostics.trace.is_empty());
     let truth = frame.ground_truth.unwrap();
     assert_eq!((truth.seed, truth.state), (0, world.state()));
 }
@@ -32,19 +32,19 @@ fn context_index_is_added_to_seed() {
     let first = next(&sim);
     hold(&sim, 1);
     assert!(rgb(&step(&sim)) != rgb(&first));
-    sim.send(Command::Reset);
+    sim.send(EpisodeCommand::Reset);
     assert!(rgb(&next(&sim)) == rgb(&first));
-    sim.send(Command::NextContext);
+    sim.send(EpisodeCommand::NextContext);
     let other = next(&sim);
     assert!(rgb(&other) != rgb(&first));
     assert_eq!(other.ground_truth.unwrap().seed, 1);
     // A new seed counts from the next reset on; the ground truth holds the current one.
-    sim.send(Command::Params(SamplerParams {
+    sim.send(SamplerCommand::Params(SamplerParams {
         seed: 40,
         ..SamplerParams::default()
     }));
     assert_eq!(step(&sim).ground_truth.unwrap().seed, 1);
-    sim.send(Command::Reset);
+    sim.send(EpisodeCommand::Reset);
     assert_eq!(next(&sim).ground_truth.unwrap().seed, 41);
 }
 
@@ -130,7 +130,9 @@ fn ended_episode_restarts() {
     hold(&sim, 3);
     let numbers: Vec<u64> = (0..4).map(|_| step(&sim).number).collect();
     assert_eq!(numbers, [1, 2, 0, 1]);
-    assert!(matches!(next_message(&sim), Message::Notice(text) if text.contains("ended")));
+    assert!(
+        matches!(next_message(&sim), Message::Notice(notice) if notice.to_string().contains("ended"))
+    );
     let mut player = short().unwrap();
     let params = SamplerParams::default();
     let played = headless::play(player.as_mut(), 0, &[3; 4], &params, &mut || {}).unwrap();

@@ -8,11 +8,12 @@ use driftless_flow::path::expand;
 use driftless_model::config::WorldConfig;
 use driftless_model::tokenizer::{Tokenizer, images_to_tensor};
 
-use super::noised_copy::normal_like;
+use crate::context::RunContext;
 use crate::frame_store::{ByteStore, FrameStore};
-use crate::run::TrainingRun;
+use crate::progress::TrainProgress;
+use crate::random::normal_like;
 use crate::settings::DynamicsSettings;
-use crate::{Error, Result, progress};
+use crate::{Error, Result};
 
 /// Frames encoded at once.
 const ENCODE_BATCH: usize = 64;
@@ -41,7 +42,7 @@ pub(super) struct Batch {
 
 /// Draws batches of sequences from the latents of all frames.
 pub(super) struct WindowSampler<'a> {
-    run: &'a TrainingRun,
+    run: &'a RunContext,
     settings: &'a DynamicsSettings,
     store: &'a FrameStore,
     /// Latents of all frames, f32.
@@ -56,7 +57,12 @@ impl<'a> WindowSampler<'a> {
     /// # Errors
     /// Returns an error if no episode is long enough for a sequence, or if the device or the file
     /// of the latents fails.
-    pub fn new(run: &'a TrainingRun, store: &'a FrameStore, tokenizer: &Tokenizer) -> Result<Self> {
+    pub fn new(
+        run: &'a RunContext,
+        store: &'a FrameStore,
+        tokenizer: &Tokenizer,
+        progress: &mut dyn TrainProgress,
+    ) -> Result<Self> {
         let settings = &run.settings.dynamics;
         let long = if settings.long_sequence_every == 0 {
             Vec::new()
@@ -68,7 +74,7 @@ impl<'a> WindowSampler<'a> {
             settings,
             store,
             windows: [find_windows(store, settings.sequence_length)?, long],
-            latents: encode_all(tokenizer, store, run)?,
+            latents: encode_all(tokenizer, store, run, progress)?,
         })
     }
 
@@ -154,7 +160,7 @@ fn find_windows(store: &FrameStore, frames: usize) -> Result<Vec<(usize, usize)>
         })
         .collect();
     if windows.is_empty() {
-        return Err(Error::Argument(format!(
+        return Err(Error::Episodes(format!(
             "no episode has {frames} frames, the sequence length of the settings"
         )));
     }
@@ -162,10 +168,14 @@ fn find_windows(store: &FrameStore, frames: usize) -> Result<Vec<(usize, usize)>
 }
 
 /// Encodes all frames; f32, native byte order.
-fn encode_all(tokenizer: &Tokenizer, store: &FrameStore, run: &TrainingRun) -> Result<ByteStore> {
+fn encode_all(
+    tokenizer: &Tokenizer,
+    store: &FrameStore,
+    run: &RunContext,
+    progress: &mut dyn TrainProgress,
+) -> Result<ByteStore> {
     let memory_limit = run.settings.memory_gib * f64::from(1 << 30);
-    let mut latents = ByteStore::new(&run.out, memory_limit as u64);
-    let bar = progress::bar("encoding", store.frames() as u64, 0);
+    let mut latents = ByteStore::new(run.layout.root(), memory_limit as u64);
     let mut images = Vec::new();
     for first in (0..store.frames()).step_by(ENCODE_BATCH) {
         let end = store.frames().min(first + ENCODE_BATCH);
@@ -176,9 +186,8 @@ fn encode_all(tokenizer: &Tokenizer, store: &FrameStore, run: &TrainingRun) -> R
         let z = z.flatten_all()?.to_vec1::<f32>()?;
         let bytes: Vec<u8> = z.iter().flat_map(|x| x.to_ne_bytes()).collect();
         latents.push(&bytes)?;
-        bar.set_position(end as u64);
+        progress.encoding(end, store.frames());
     }
-    bar.finish_and_clear();
     Ok(latents)
 }
 

@@ -3,7 +3,6 @@
 use candle_core::Tensor;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, StandardNormal};
 
 use driftless_flow::objective::draw_signal;
 use driftless_flow::path::expand;
@@ -11,7 +10,8 @@ use driftless_model::dynamics::step_index;
 
 use super::batches::Batch;
 use crate::Result;
-use crate::run::TrainingRun;
+use crate::context::RunContext;
+use crate::random::normal_like;
 
 /// One noised copy of a batch.
 pub(super) struct NoisedCopy {
@@ -32,7 +32,7 @@ impl NoisedCopy {
     /// # Errors
     /// Returns an error if the device fails.
     pub fn draw(
-        run: &TrainingRun,
+        run: &RunContext,
         batch: &Batch,
         shortcut: bool,
         rng: &mut ChaCha8Rng,
@@ -69,7 +69,7 @@ impl NoisedCopy {
 }
 
 /// Replaces random actions by the unknown action (`action_dropout`).
-fn drop_actions(actions: &Tensor, run: &TrainingRun, rng: &mut ChaCha8Rng) -> Result<Tensor> {
+fn drop_actions(actions: &Tensor, run: &RunContext, rng: &mut ChaCha8Rng) -> Result<Tensor> {
     let dropout = run.settings.dynamics.action_dropout;
     let Some(unknown) = run.world.unknown_action().filter(|_| dropout > 0.0) else {
         return Ok(actions.clone());
@@ -81,14 +81,6 @@ fn drop_actions(actions: &Tensor, run: &TrainingRun, rng: &mut ChaCha8Rng) -> Re
         }
     }
     Ok(Tensor::from_vec(all, actions.shape(), actions.device())?)
-}
-
-/// Standard normal noise in the shape of another tensor.
-pub(super) fn normal_like(like: &Tensor, rng: &mut ChaCha8Rng) -> Result<Tensor> {
-    let values: Vec<f32> = (0..like.elem_count())
-        .map(|_| StandardNormal.sample(rng))
-        .collect();
-    Ok(Tensor::from_vec(values, like.shape(), like.device())?)
 }
 
 /// Indices of the embeddings of step sizes: f32 [B, F] → u32 [B, F].

@@ -95,6 +95,17 @@ pub enum TrainPreset {
     Base,
 }
 
+impl TrainPreset {
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tiny => "tiny",
+            Self::Small => "small",
+            Self::Base => "base",
+        }
+    }
+}
+
 impl TrainSettings {
     /// The default settings with the sizes of a preset.
     pub fn preset(preset: TrainPreset) -> Self {

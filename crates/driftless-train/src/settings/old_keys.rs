@@ -140,7 +140,7 @@ long_frames = 49
 [dynamics.optimizer]
 steps = 2000
 rate = 3e-3
-muon_rate = 4e-3
+muon_rate = 5e-3
 warm_up = 12
 decay = 0.27
 weight_decay = 0.02

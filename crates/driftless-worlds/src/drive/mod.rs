@@ -7,11 +7,12 @@ mod render;
 mod track;
 
 use driftless_data::DatasetInfo;
+use driftless_data::layout::array::{X, Y};
 
 use self::car::{Car, Pedal};
 use self::track::{HALF_WIDTH, Track};
-use super::{Simulator, SimulatorSnapshot, SimulatorState, action_entry, action_specs, raster};
-use crate::Result;
+use crate::simulator::{action_entry, action_specs};
+use crate::{Result, Simulator, SimulatorSnapshot, SimulatorState, raster};
 
 /// Distance from the centre line, in metres, at which the track is out of sight and the episode ends.
 const MAX_OFFSET: f32 = 34.0;
@@ -155,8 +156,8 @@ impl Simulator for Drive {
         let [x, y] = self.car.position();
         let point = self.track.locate([x, y]);
         vec![
-            ("x", vec![x]),
-            ("y", vec![y]),
+            (X, vec![x]),
+            (Y, vec![y]),
             ("heading", vec![self.car.heading]),
             ("speed", vec![self.car.speed]),
             ("steering", vec![self.car.steering]),

@@ -6,7 +6,7 @@ use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{FULL_TURN, Pose};
+use super::pose::{FULL_TURN, Pose};
 
 /// Rooms along a side; the blocks between two rooms are walls or passages.
 const ROOMS: usize = 4;

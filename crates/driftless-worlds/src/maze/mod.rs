@@ -4,18 +4,19 @@
 //! half of that.
 
 mod layout;
+mod pose;
 mod render;
 
 use std::f32::consts::TAU;
 
 use driftless_data::DatasetInfo;
+use driftless_data::layout::array::{COS, SIN, X, Y};
 
 use self::layout::MazeLayout;
-use super::{Simulator, SimulatorSnapshot, SimulatorState, action_entry, action_specs, raster};
-use crate::Result;
+use self::pose::{FULL_TURN, Pose};
+use crate::simulator::{action_entry, action_specs};
+use crate::{Result, Simulator, SimulatorSnapshot, SimulatorState, raster};
 
-/// Angle units in a full turn. Angles are whole numbers of units, so that turns add up exactly.
-const FULL_TURN: u16 = 4096;
 /// Angle units turned in a frame, about 7.5°. It does not divide a full turn, so all angles occur.
 const TURN: i32 = 85;
 /// Blocks moved in a frame.
@@ -80,27 +81,6 @@ static ACTIONS: [Motion; 9] = [
         -TURN,
     ),
 ];
-
-/// Position and heading of the walker.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Pose {
-    x: f32,
-    y: f32,
-    /// In angle units, below [`FULL_TURN`].
-    angle: u16,
-}
-
-impl Pose {
-    fn radians(self) -> f32 {
-        f32::from(self.angle) / f32::from(FULL_TURN) * TAU
-    }
-
-    /// The direction of view as a unit vector.
-    fn direction(self) -> [f32; 2] {
-        let (sin, cos) = self.radians().sin_cos();
-        [cos, sin]
-    }
-}
 
 /// A maze and the walker in it.
 pub struct Maze {
@@ -192,11 +172,11 @@ impl Simulator for Maze {
     fn state(&self) -> SimulatorState {
         let [cos, sin] = self.pose.direction();
         vec![
-            ("x", vec![self.pose.x]),
-            ("y", vec![self.pose.y]),
+            (X, vec![self.pose.x]),
+            (Y, vec![self.pose.y]),
             ("angle", vec![self.pose.radians()]),
-            ("cos", vec![cos]),
-            ("sin", vec![sin]),
+            (COS, vec![cos]),
+            (SIN, vec![sin]),
         ]
     }
 

@@ -1,7 +1,7 @@
 //! Renders the walker's view by ray casting, one ray for each sample of the image.
 
-use super::Pose;
 use super::layout::{MazeLayout, OBJECT_RADIUS, Object, Shape, WALL_COLOURS};
+use super::pose::Pose;
 use crate::raster;
 use crate::raster::{Colour, IMAGE_SIDE, SAMPLES, from_centre, lit, mix, smoothstep};
 
@@ -214,7 +214,7 @@ fn object_colour(
 
 #[cfg(test)]
 mod tests {
-    use super::super::FULL_TURN;
+    use super::super::pose::FULL_TURN;
     use super::*;
 
     /// Poses in rooms of several mazes, facing in many directions.

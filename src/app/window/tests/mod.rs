@@ -16,7 +16,7 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
 
 use driftless_engine::{DeviceChoice, SamplerParams};
-use driftless_sim::Command;
+use driftless_sim::{Command, PlaybackCommand, SamplerCommand, TimelineCommand};
 
 use super::*;
 use crate::app::config::{ConfigStore, UserConfig};

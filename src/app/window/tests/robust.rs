@@ -44,13 +44,13 @@ fn random_input(window: &mut TestWindow, rng: &mut ChaCha8Rng) {
                 branch: rng.random_range(0..4),
                 index: rng.random_range(0..400),
             };
-            window.state_mut().send(Command::Seek(place));
-            window.state_mut().send(Command::Resume);
+            window.state_mut().send(TimelineCommand::Seek(place));
+            window.state_mut().send(PlaybackCommand::Resume);
             window.state_mut().paused = false;
         }
         9 => window.state_mut().send(match rng.random_range(0..3) {
-            0 => Command::NewBranch,
-            1 => Command::DeleteBranch(rng.random_range(0..6)),
+            0 => TimelineCommand::NewBranch.into(),
+            1 => TimelineCommand::DeleteBranch(rng.random_range(0..6)).into(),
             _ => Command::Compare(driftless_sim::ComparisonSource::Branch(
                 rng.random_range(0..4),
             )),
@@ -89,7 +89,7 @@ fn random_params(window: &mut TestWindow, rng: &mut ChaCha8Rng) {
         guidance: *[1.0, 1.0, 1.0, 2.0].choose(rng).unwrap(),
         ..SamplerParams::default()
     };
-    window.state_mut().send(Command::Params(params));
+    window.state_mut().send(SamplerCommand::Params(params));
 }
 
 /// Resident memory in MiB, where available.
@@ -109,7 +109,7 @@ fn play_randomly(frames: u64, seed: u64) -> Vec<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     window
         .state_mut()
-        .send(Command::Pace(driftless_sim::Pace::Unlimited));
+        .send(PlaybackCommand::Pace(driftless_sim::Pace::Unlimited));
     let (mut count, mut last, mut moved) = (0, 0, Instant::now());
     let (mut held, mut turns) = (Vec::new(), 0_u32);
     while count < frames {
@@ -123,8 +123,8 @@ fn play_randomly(frames: u64, seed: u64) -> Vec<f64> {
         if rng.random_bool(0.2) {
             window
                 .state_mut()
-                .send(Command::Pace(driftless_sim::Pace::Unlimited));
-            window.state_mut().send(Command::Resume);
+                .send(PlaybackCommand::Pace(driftless_sim::Pace::Unlimited));
+            window.state_mut().send(PlaybackCommand::Resume);
             window.state_mut().paused = false;
         }
         window.step();

@@ -13,6 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use super::*;
 use crate::closed::Mixture;
 use crate::path::Path;
+use crate::{FlowError, Result};
 
 const EXPLODING: Path = Path::Exploding {
     least: 0.05,

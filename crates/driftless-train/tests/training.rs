@@ -8,7 +8,7 @@ use std::path::Path;
 use driftless_data::{Episode, ExtraArray};
 use driftless_engine::rollout::rollout;
 use driftless_engine::{DeviceChoice, GpuSource, SamplerParams};
-use driftless_train::{TrainOptions, TrainStage};
+use driftless_train::{StepReport, TrainOptions, TrainOutcome, TrainProgress, TrainStage};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -108,20 +108,16 @@ fn options(folder: &Path, out: &str) -> TrainOptions {
     let config = folder.join("settings.toml");
     std::fs::write(&config, SETTINGS).unwrap();
     TrainOptions {
-        stage: TrainStage::All,
-        data: folder.join("data"),
-        out: folder.join(out),
         config: Some(config),
-        preset: None,
-        unlabelled: None,
-        from: None,
-        skip_bad: false,
-        resume: false,
-        device: DeviceChoice::Cpu,
-        max_steps: None,
-        max_minutes: None,
-        seed: None,
+        ..TrainOptions::new(folder.join("data"), folder.join(out))
     }
+}
+
+/// Trains to the end.
+fn train(options: &TrainOptions) -> driftless_train::Result<()> {
+    let outcome = driftless_train::run(options, &mut ())?;
+    assert_eq!(outcome, TrainOutcome::Finished);
+    Ok(())
 }
 
 /// Column of the block's centre of mass.
@@ -202,7 +198,7 @@ fn trained(delay: usize, keys: &str) -> (f64, [f64; 4]) {
     let options = options(folder.path(), "run");
     let config = folder.path().join("settings.toml");
     std::fs::write(config, format!("{keys}{SETTINGS}")).unwrap();
-    driftless_train::run(&options).unwrap();
+    train(&options).unwrap();
     let (checkpoint, data) = (
         folder.path().join("run/checkpoint"),
         folder.path().join("held-out"),
@@ -243,10 +239,10 @@ fn learns_every_prediction_and_path() {
     record(&data, 1, 12, 0);
     record(&held_out, 2, 4, 0);
     let tokenizer = TrainOptions {
-        stage: TrainStage::Tokenizer,
+        stages: vec![TrainStage::Tokenizer],
         ..options(folder.path(), "run")
     };
-    driftless_train::run(&tokenizer).unwrap();
+    train(&tokenizer).unwrap();
     let checkpoint = folder.path().join("run/checkpoint");
     // Near pure noise ε determines x only loosely; a network this small learns no motion from it.
     for (prediction, path, max_error) in [
@@ -258,11 +254,11 @@ fn learns_every_prediction_and_path() {
         let keys = format!("[dynamics]\nprediction = \"{prediction}\"\npath = \"{path}\"\n");
         std::fs::write(&config, SETTINGS.replace("[dynamics]\n", &keys)).unwrap();
         let dynamics = TrainOptions {
-            stage: TrainStage::Dynamics,
+            stages: vec![TrainStage::Dynamics],
             config: Some(config),
             ..options(folder.path(), "run")
         };
-        driftless_train::run(&dynamics).unwrap();
+        train(&dynamics).unwrap();
         let world = std::fs::read_to_string(checkpoint.join("config.json")).unwrap();
         for recorded in [("prediction", prediction), ("path", path)] {
             let entry = format!("\"{}\": \"{}\"", recorded.0, recorded.1);
@@ -275,11 +271,11 @@ fn learns_every_prediction_and_path() {
         );
         // The same networks, but `options` asks for x on the linear path.
         let other = TrainOptions {
-            stage: TrainStage::Dynamics,
+            stages: vec![TrainStage::Dynamics],
             resume: true,
             ..options(folder.path(), "run")
         };
-        let error = driftless_train::run(&other).unwrap_err().to_string();
+        let error = train(&other).unwrap_err().to_string();
         assert!(error.contains("prediction, path"), "{error}");
         std::fs::remove_dir_all(folder.path().join("run/dynamics")).unwrap();
     }
@@ -289,12 +285,12 @@ fn learns_every_prediction_and_path() {
 fn resumed_run_is_identical() {
     let folder = tempfile::tempdir().unwrap();
     record(&folder.path().join("data"), 3, 3, 0);
-    let train = |out: &str, steps: u64, resume: bool| {
+    let both = |out: &str, steps: u64, resume: bool| {
         for stage in [TrainStage::Tokenizer, TrainStage::Dynamics] {
             let max_steps = Some(steps);
             let options = options(folder.path(), out);
-            driftless_train::run(&TrainOptions {
-                stage,
+            train(&TrainOptions {
+                stages: vec![stage],
                 resume,
                 max_steps,
                 ..options
@@ -305,31 +301,29 @@ fn resumed_run_is_identical() {
     let read = |out: &str, file: &str| {
         std::fs::read(folder.path().join(out).join("checkpoint").join(file)).unwrap()
     };
-    train("whole", 40, false);
-    let stage = TrainStage::Tokenizer;
+    both("whole", 40, false);
     let first = TrainOptions {
-        stage,
+        stages: vec![TrainStage::Tokenizer],
         max_steps: Some(20),
         ..options(folder.path(), "parts")
     };
-    driftless_train::run(&first).unwrap();
+    train(&first).unwrap();
     assert!(read("parts", "tokenizer.safetensors") != read("whole", "tokenizer.safetensors"));
-    driftless_train::run(&TrainOptions {
+    train(&TrainOptions {
         resume: true,
         max_steps: Some(40),
         ..first
     })
     .unwrap();
     assert!(read("parts", "tokenizer.safetensors") == read("whole", "tokenizer.safetensors"));
-    let stage = TrainStage::Dynamics;
     let first = TrainOptions {
-        stage,
+        stages: vec![TrainStage::Dynamics],
         max_steps: Some(20),
         ..options(folder.path(), "parts")
     };
-    driftless_train::run(&first).unwrap();
+    train(&first).unwrap();
     assert!(read("parts", "dynamics.safetensors") != read("whole", "dynamics.safetensors"));
-    driftless_train::run(&TrainOptions {
+    train(&TrainOptions {
         resume: true,
         max_steps: Some(40),
         ..first
@@ -349,6 +343,71 @@ fn resumed_run_is_identical() {
     }
 }
 
+/// Stops after a number of steps, and notes what it is told.
+struct StopAt {
+    step: u64,
+    done: u64,
+    events: Vec<String>,
+}
+
+impl TrainProgress for StopAt {
+    fn stage_begun(&mut self, stage: TrainStage, total: u64, done: u64) {
+        self.events.push(format!("{} {done}/{total}", stage.name()));
+    }
+
+    fn step_done(&mut self, step: &StepReport) {
+        assert!(step.loss.is_finite() && step.frames_per_second > 0.0);
+        self.done = step.step;
+    }
+
+    fn saved(&mut self, stage: TrainStage, step: u64) {
+        self.events.push(format!("saved {} {step}", stage.name()));
+    }
+
+    fn should_stop(&mut self) -> bool {
+        self.done >= self.step
+    }
+}
+
+#[test]
+fn stopped_run_is_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    record(&folder.path().join("data"), 3, 3, 0);
+    let options = TrainOptions {
+        max_steps: Some(5),
+        ..options(folder.path(), "run")
+    };
+    let run = |options: &TrainOptions, step| {
+        let mut progress = StopAt {
+            step,
+            done: 0,
+            events: Vec::new(),
+        };
+        let outcome = driftless_train::run(options, &mut progress).unwrap();
+        (outcome, progress.events)
+    };
+    let expected = ["tokenizer 0/5", "saved tokenizer 3"].map(str::to_owned);
+    assert_eq!(run(&options, 3), (TrainOutcome::Stopped, expected.to_vec()));
+    let resumed = TrainOptions {
+        resume: true,
+        ..options
+    };
+    let late = TrainOptions {
+        max_minutes: Some(0.0),
+        ..resumed.clone()
+    };
+    let expected = ["tokenizer 3/5", "saved tokenizer 3"].map(str::to_owned);
+    assert_eq!(run(&late, 9), (TrainOutcome::OutOfTime, expected.to_vec()));
+    let expected = [
+        "tokenizer 3/5",
+        "saved tokenizer 5",
+        "dynamics 0/5",
+        "saved dynamics 5",
+    ];
+    let expected = expected.map(str::to_owned).to_vec();
+    assert_eq!(run(&resumed, 9), (TrainOutcome::Finished, expected));
+}
+
 #[test]
 fn starts_from_a_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
@@ -356,12 +415,15 @@ fn starts_from_a_checkpoint() {
     let run = |out: &str, settings: String, more: &dyn Fn(TrainOptions) -> TrainOptions| {
         let options = options(folder.path(), out);
         std::fs::write(options.config.as_ref().unwrap(), settings).unwrap();
-        driftless_train::run(&more(options))?;
+        train(&more(options))?;
         let read = |file: &str| {
             let path = folder.path().join(out).join("checkpoint").join(file);
             candle_core::safetensors::load(path, &candle_core::Device::Cpu).unwrap()
         };
-        Ok::<_, driftless::Error>((read("tokenizer.safetensors"), read("dynamics.safetensors")))
+        Ok::<_, driftless_train::Error>((
+            read("tokenizer.safetensors"),
+            read("dynamics.safetensors"),
+        ))
     };
     let without = SETTINGS.replace("k_max = 4\n", "k_max = 4\nunknown_action = false\n");
     let without = without.replace("outcome = 16", "outcome = 0");
@@ -373,7 +435,7 @@ fn starts_from_a_checkpoint() {
     .unwrap();
     let from = Some(folder.path().join("old/checkpoint"));
     let continued = |o: TrainOptions| TrainOptions {
-        stage: TrainStage::Dynamics,
+        stages: vec![TrainStage::Dynamics],
         from: from.clone(),
         max_steps: Some(0),
         seed: Some(5),
@@ -427,7 +489,7 @@ fn frame_file_and_unlabelled_video() {
             unlabelled: unlabelled.then(|| folder.path().join("video")),
             ..options(folder.path(), out)
         };
-        driftless_train::run(&options).map(|()| {
+        train(&options).map(|()| {
             let checkpoint = folder.path().join(out).join("checkpoint");
             ["tokenizer", "dynamics"]
                 .map(|of| std::fs::read(checkpoint.join(format!("{of}.safetensors"))).unwrap())
@@ -445,7 +507,7 @@ fn frame_file_and_unlabelled_video() {
     let known = known.replace("[dynamics]\n", "[dynamics]\naction_dropout = 0.0\n");
     let config = folder.path().join("known.toml");
     std::fs::write(&config, known).unwrap();
-    let error = driftless_train::run(&TrainOptions {
+    let error = train(&TrainOptions {
         config: Some(config),
         unlabelled: Some(folder.path().join("video")),
         ..options(folder.path(), "known")
@@ -469,7 +531,7 @@ fn long_sequences_and_masking() {
             max_steps: Some(4),
             ..options(folder.path(), out)
         };
-        driftless_train::run(&options).map(|()| {
+        train(&options).map(|()| {
             let checkpoint = folder.path().join(out).join("checkpoint");
             ["tokenizer", "dynamics"]
                 .map(|of| std::fs::read(checkpoint.join(format!("{of}.safetensors"))).unwrap())
@@ -503,8 +565,8 @@ fn bad_data_leaves_no_run() {
         max_steps: Some(2),
         ..options(folder.path(), "run")
     };
-    driftless_train::run(&run).unwrap();
-    let error = driftless_train::run(&run).unwrap_err().to_string();
+    train(&run).unwrap();
+    let error = train(&run).unwrap_err().to_string();
     assert!(error.contains("--resume"), "{error}");
     let bad = folder.path().join("bad");
     record(&bad, 5, 1, 0);
@@ -513,10 +575,10 @@ fn bad_data_leaves_no_run() {
         data: bad,
         ..options(folder.path(), "other")
     };
-    let error = driftless_train::run(&options).unwrap_err().to_string();
+    let error = train(&options).unwrap_err().to_string();
     assert!(error.contains("zz.npz"), "{error}");
     assert!(!folder.path().join("other").exists());
-    driftless_train::run(&TrainOptions {
+    train(&TrainOptions {
         skip_bad: true,
         max_steps: Some(2),
         ..options

@@ -1,0 +1,92 @@
+//! The names that files on disk are agreed on by: of the files in a dataset and in a checkpoint, and
+//! of the arrays in an episode. The scripts in `scripts/` write the same names, and so do the tests,
+//! on purpose in their own words: a name changed here would make older files unreadable.
+
+use std::path::Path;
+
+/// A dataset: a folder of episodes of one world.
+pub mod dataset {
+    /// What all episodes have in common: [`crate::DatasetInfo`].
+    pub const INFO: &str = "dataset.json";
+    /// How the dataset came about; written by recorders and importers, never read back.
+    pub const MANIFEST: &str = "manifest.json";
+
+    /// File name of the episode with this number.
+    pub fn episode(index: usize) -> String {
+        format!("episode_{index:05}.{}", super::EPISODE_EXTENSION)
+    }
+}
+
+/// A checkpoint: a folder with the networks of one learned world.
+pub mod checkpoint {
+    /// The configuration: shapes, actions, frame rate.
+    pub const CONFIG: &str = "config.json";
+    /// The tokenizer's weights.
+    pub const TOKENIZER: &str = "tokenizer.safetensors";
+    /// The dynamics' weights.
+    pub const DYNAMICS: &str = "dynamics.safetensors";
+    /// The starting contexts.
+    pub const CONTEXTS: &str = "contexts.npz";
+    /// The author's description; optional.
+    pub const CARD: &str = "card.json";
+}
+
+/// The arrays of an episode, each with one row per frame.
+pub mod array {
+    /// The frames, u8 RGB.
+    pub const IMAGE: &str = "image";
+    /// The action that led to each frame.
+    pub const ACTION: &str = "action";
+    /// The reward that came with each frame.
+    pub const REWARD: &str = "reward";
+    /// Whether the frame is the first of its episode.
+    pub const IS_FIRST: &str = "is_first";
+    /// Whether the frame is the last of its episode.
+    pub const IS_LAST: &str = "is_last";
+    /// Whether the episode ended by itself at this frame, rather than being cut off.
+    pub const IS_TERMINAL: &str = "is_terminal";
+    /// Whether the frame shows what a starting clip should show; optional.
+    pub const CAN_START: &str = "can_start";
+
+    /// Ground truth of a game with a ball: its x and y in pixels, NaN while it is not visible.
+    pub const BALL: &str = "ball";
+    /// The player's paddle where it moves sideways (Breakout).
+    pub const PLAYER_X: &str = "player_x";
+    /// The player's paddle where it moves up and down (Pong).
+    pub const PLAYER_Y: &str = "player_y";
+    /// The opponent's paddle (Pong).
+    pub const ENEMY_Y: &str = "enemy_y";
+
+    /// Ground truth of a world that one moves in: the position along x.
+    pub const X: &str = "x";
+    /// The position along y.
+    pub const Y: &str = "y";
+    /// The cosine of the direction of view, in a first-person world.
+    pub const COS: &str = "cos";
+    /// The sine of the direction of view.
+    pub const SIN: &str = "sin";
+}
+
+/// Extension of an episode's file.
+pub const EPISODE_EXTENSION: &str = "npz";
+/// Ending of a folder that is still being written; see [`crate::staging::StagingFolder`].
+const PARTIAL_SUFFIX: &str = ".partial";
+
+/// Whether a path has the extension of an episode.
+pub fn is_episode(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension == EPISODE_EXTENSION)
+}
+
+/// Beginning and ending of the names of unfinished folders that are to become `target`.
+pub(crate) fn partial_affixes(target: &Path) -> (String, &'static str) {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    (format!(".{name}."), PARTIAL_SUFFIX)
+}
+
+/// Whether `folder` is one that is being written, or was left by a crash, on its way to `target`.
+pub fn is_partial(folder: &Path, target: &Path) -> bool {
+    let (prefix, suffix) = partial_affixes(target);
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with(&prefix) && name.ends_with(suffix)
+}

@@ -1,0 +1,175 @@
+//! Requests to the world-model thread, grouped by the part of it that handles them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use driftless_engine::SamplerParams;
+
+use super::{ComparisonSource, TimelinePosition};
+
+/// A request to the world-model thread.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Which actions the next frames take.
+    Input(InputCommand),
+    /// How frames are sampled.
+    Sampler(SamplerCommand),
+    /// When frames are made.
+    Playback(PlaybackCommand),
+    /// Where an episode starts and when it ends.
+    Episode(EpisodeCommand),
+    /// Moves through the history and questions about it.
+    Timeline(TimelineCommand),
+    /// What frames carry besides the image.
+    Capture(CaptureCommand),
+    /// Sets what is shown next to the frames. Ground truth resets to its first frames.
+    Compare(ComparisonSource),
+    /// Ends the thread. It may interrupt the replay of frames, which then leaves no trace.
+    Quit,
+}
+
+/// Which actions the next frames take.
+#[derive(Clone, Debug, PartialEq)]
+pub enum InputCommand {
+    /// Holds this action. Each frame takes the action that is held when it starts.
+    Hold {
+        /// Index into the world's actions.
+        action: u32,
+        /// When the key went down or up, for measuring latency.
+        changed_at: Instant,
+    },
+    /// Plays these actions in the next frames, one each, before the held one counts again. Pressing
+    /// a key of an action stops them.
+    Play(Arc<[u32]>),
+    /// Number of frames for which an action is repeated, at least 1.
+    Repeat(u64),
+}
+
+/// How frames are sampled.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum SamplerCommand {
+    /// Sampler parameters from the next frame on.
+    Params(SamplerParams),
+    /// With `true`, every reset draws a new seed; with `false`, the parameters' seed is used.
+    RandomSeed(bool),
+}
+
+/// When frames are made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum PlaybackCommand {
+    /// Makes no frames until [`PlaybackCommand::Resume`] or [`PlaybackCommand::Step`].
+    Pause,
+    /// Makes frames again.
+    Resume,
+    /// Pauses and makes exactly one frame.
+    Step,
+    /// Sets the pace.
+    Pace(Pace),
+}
+
+/// How fast frames are made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pace {
+    /// Frames per second, evenly spaced.
+    Fps(f32),
+    /// As fast as the player can.
+    Unlimited,
+}
+
+impl Pace {
+    /// Time from the start of one frame to the next. Zero if unlimited, or if the rate is not a
+    /// positive number.
+    pub fn period(self) -> Duration {
+        match self {
+            Self::Fps(fps) if fps > 0.0 => {
+                Duration::try_from_secs_f32(1.0 / fps).unwrap_or(Duration::ZERO)
+            }
+            Self::Fps(_) | Self::Unlimited => Duration::ZERO,
+        }
+    }
+}
+
+/// Where an episode starts and when it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EpisodeCommand {
+    /// Starts the current context again.
+    Reset,
+    /// Starts the context with this index.
+    SelectContext(usize),
+    /// Starts the next context, the first one after the last.
+    NextContext,
+    /// Whether a predicted end of the episode resets, as a simulator's does.
+    RestartAtEnd(bool),
+}
+
+/// Moves through the history and questions about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TimelineCommand {
+    /// Pauses and goes to a frame of the history. Playing on from there begins a branch, unless it
+    /// is the last frame of one.
+    Seek(TimelinePosition),
+    /// Begins a branch at the current frame.
+    NewBranch,
+    /// Deletes a branch other than the current one.
+    DeleteBranch(u32),
+    /// Requests [`super::Message::StoredImages`] of a branch's frames.
+    StoredImages {
+        /// The branch.
+        branch: u32,
+        /// The frames.
+        indices: Arc<[usize]>,
+        /// How many frames earlier than requested an image may be.
+        within: usize,
+    },
+    /// Requests [`super::Message::RenderedEpisode`]: the frames from the last start up to this
+    /// position.
+    RenderEpisode(TimelinePosition),
+}
+
+/// What frames carry besides the image, from the next one on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CaptureCommand {
+    /// Whether frames carry their denoising passes.
+    Trace(bool),
+    /// Whether frames carry latent and attention.
+    Inspect(bool),
+    /// Whether frames carry drift and, next to ground truth, surprise.
+    Measure(bool),
+}
+
+macro_rules! wrap_in_command {
+    ($($group:ident($inner:ident)),*) => {$(
+        impl From<$inner> for Command {
+            fn from(command: $inner) -> Self {
+                Self::$group(command)
+            }
+        }
+    )*};
+}
+
+wrap_in_command!(
+    Input(InputCommand),
+    Sampler(SamplerCommand),
+    Playback(PlaybackCommand),
+    Episode(EpisodeCommand),
+    Timeline(TimelineCommand),
+    Capture(CaptureCommand)
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn invalid_pace_is_unlimited() {
+        assert_eq!(Pace::Fps(8.0).period(), Duration::from_millis(125));
+        for pace in [
+            Pace::Fps(0.0),
+            Pace::Fps(-1.0),
+            Pace::Fps(f32::NAN),
+            Pace::Unlimited,
+        ] {
+            assert_eq!(pace.period(), Duration::ZERO, "{pace:?}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What an episode starts from, and the ground truth that goes with it.
+
+use std::sync::Arc;
+
+use driftless_data::{Clip, Episode};
+use driftless_engine::SamplerParams;
+use driftless_worlds::{Policy, PolicyAgent, Simulator, SimulatorKind};
+
+use super::Player;
+use crate::Result;
+
+/// What a reset starts from.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Start {
+    /// A starting context of the player.
+    Context,
+    /// The first frames of a simulator, played by the scripted policy.
+    Simulator(SimulatorKind),
+    /// The first frames of an episode.
+    Episode(Arc<Episode>),
+}
+
+/// Ground truth for the frames of a learned world, stepped along with it.
+pub(super) enum GroundTruthSource {
+    Simulator(Box<dyn Simulator>),
+    Episode {
+        episode: Arc<Episode>,
+        /// Index of the current frame.
+        index: usize,
+    },
+}
+
+impl GroundTruthSource {
+    /// The ground truth of `start` and the clip of up to `frames` frames that the learned world
+    /// starts from, or `None` if the start has no ground truth. `context` is added to the seed, so
+    /// that each starting context has a world of its own.
+    ///
+    /// # Errors
+    /// Returns an error if the simulator rejects an action.
+    pub fn start(
+        start: &Start,
+        params: &SamplerParams,
+        context: usize,
+        frames: usize,
+    ) -> Result<Option<(Self, Clip)>> {
+        Ok(match start {
+            Start::Context => None,
+            Start::Simulator(kind) => {
+                let seed = params.seed.wrapping_add(context as u64);
+                let mut simulator = kind.open(seed);
+                simulator.reset(seed);
+                let mut agent = PolicyAgent::new(Policy::Scripted, simulator.as_ref(), seed);
+                let clip = play_clip(simulator.as_mut(), &mut agent, frames)?;
+                Some((Self::Simulator(simulator), clip))
+            }
+            Start::Episode(episode) => {
+                let clip = episode.clip(0..frames);
+                let index = clip.frames().saturating_sub(1);
+                let episode = Arc::clone(episode);
+                Some((Self::Episode { episode, index }, clip))
+            }
+        })
+    }
+
+    /// The recorded action that leads to the next frame; `None` for a simulator.
+    pub fn action(&self) -> Option<u32> {
+        match self {
+            Self::Simulator(_) => None,
+            Self::Episode { episode, index } => episode.actions.get(index + 1).copied(),
+        }
+    }
+
+    /// Advances by one frame.
+    ///
+    /// # Errors
+    /// Returns an error if the simulator does not know the action.
+    pub fn step(&mut self, action: u32) -> Result<()> {
+        match self {
+            Self::Simulator(simulator) => simulator.step(action)?,
+            Self::Episode { index, .. } => *index += 1,
+        }
+        Ok(())
+    }
+
+    /// The current frame, u8 RGB `[H, W, 3]`; `None` past the end of an episode.
+    pub fn image(&self) -> Option<&[u8]> {
+        match self {
+            Self::Simulator(simulator) => Some(simulator.image()),
+            Self::Episode { episode, index } => {
+                (*index < episode.frames()).then(|| episode.frame(*index))
+            }
+        }
+    }
+
+    /// Whether the current frame is the last one.
+    pub fn ended(&self) -> bool {
+        match self {
+            Self::Simulator(simulator) => simulator.ended(),
+            Self::Episode { episode, index } => index + 1 >= episode.frames(),
+        }
+    }
+}
+
+/// Resets the player to `start`. Returns the ground truth to compare with, if the start has one.
+pub(super) fn start_player(
+    player: &mut dyn Player,
+    start: &Start,
+    context: usize,
+    params: &SamplerParams,
+) -> Result<Option<GroundTruthSource>> {
+    match GroundTruthSource::start(start, params, context, player.context_frames())? {
+        Some((truth, clip)) => {
+            player.start_from(&clip, params)?;
+            Ok(Some(truth))
+        }
+        None => {
+            player.start(context, params)?;
+            Ok(None)
+        }
+    }
+}
+
+/// Plays until the clip holds `frames` frames. Its last frame is the simulator's current one.
+fn play_clip(
+    simulator: &mut dyn Simulator,
+    agent: &mut PolicyAgent,
+    frames: usize,
+) -> Result<Clip> {
+    let mut clip = Clip {
+        images: simulator.image().to_vec(),
+        actions: vec![0],
+    };
+    while clip.frames() < frames {
+        let action = agent.act(simulator);
+        simulator.step(action)?;
+        clip.images.extend_from_slice(simulator.image());
+        clip.actions.push(action);
+    }
+    Ok(clip)
+}

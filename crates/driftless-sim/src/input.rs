@@ -1,0 +1,175 @@
+//! Which action the next frame takes: the held one, its repetition, or a script's.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Notice;
+use super::script::ActionScript;
+
+/// The user's input. What the user should know comes back as a notice.
+pub(super) struct Input {
+    action_count: u32,
+    held: u32,
+    /// The action of the last frame, which is repeated while `repeat` asks for it.
+    current: u32,
+    repeat: u64,
+    /// Takes precedence over the held action.
+    script: ActionScript,
+    /// When the held action changed, until a frame reflects it.
+    changed_at: Option<Instant>,
+}
+
+impl Input {
+    /// No key is held. The world has `action_count` actions.
+    pub fn new(action_count: u32) -> Self {
+        Self {
+            action_count,
+            held: 0,
+            current: 0,
+            repeat: 1,
+            script: ActionScript::default(),
+            changed_at: None,
+        }
+    }
+
+    /// Holds `action`. `changed_at` is `None` if its latency is not to be measured.
+    pub fn hold(&mut self, action: u32, changed_at: Option<Instant>) -> Option<Notice> {
+        if action >= self.action_count {
+            let count = self.action_count;
+            return Some(Notice::UnknownAction { action, count });
+        }
+        if action == self.held {
+            return None;
+        }
+        self.held = action;
+        self.changed_at = changed_at;
+        if action == 0 || self.script.is_finished() {
+            return None;
+        }
+        self.stop_script();
+        Some(Notice::ScriptStopped)
+    }
+
+    /// Plays `actions` before the held one, unless one of them is unknown.
+    pub fn play(&mut self, actions: Arc<[u32]>) -> Option<Notice> {
+        let script = ActionScript::new(actions);
+        if let Some(action) = script.first_unknown(self.action_count) {
+            let count = self.action_count;
+            return Some(Notice::ScriptRejected { action, count });
+        }
+        self.script = script;
+        None
+    }
+
+    /// Repeats each action for this many frames.
+    pub fn set_repeat(&mut self, frames: u64) {
+        self.repeat = frames.max(1);
+    }
+
+    /// Whether the frame with this number takes the held action instead of repeating the last one.
+    pub fn takes_held(&self, number: u64) -> bool {
+        number.is_multiple_of(self.repeat)
+    }
+
+    /// Takes the action that follows the frame with this number: the script's, or else the held one.
+    pub fn next_action(&mut self, number: u64) -> (u32, Option<Notice>) {
+        let Some(action) = self.script.next() else {
+            if self.takes_held(number) {
+                self.current = self.held;
+            }
+            return (self.current, None);
+        };
+        self.current = action;
+        let finished = self.script.is_finished();
+        (action, finished.then_some(Notice::ScriptFinished))
+    }
+
+    /// When the held action changed, if no frame reflects it yet; from now on, one does.
+    pub fn take_changed_at(&mut self) -> Option<Instant> {
+        self.changed_at.take()
+    }
+
+    /// Goes on after a frame that `action` led to.
+    pub fn continue_after(&mut self, action: u32) {
+        self.current = action;
+    }
+
+    pub fn script(&self) -> &ActionScript {
+        &self.script
+    }
+
+    /// Continues a script of an earlier thread.
+    pub fn continue_script(&mut self, script: ActionScript) {
+        self.script = script;
+    }
+
+    /// Hands control to the user.
+    pub fn stop_script(&mut self) {
+        self.script = ActionScript::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn held_action_is_repeated() {
+        let mut input = Input::new(3);
+        input.set_repeat(2);
+        let mut actions = Vec::new();
+        for (number, held) in [1, 2, 2, 0, 1].into_iter().enumerate() {
+            input.hold(held, None);
+            actions.push(input.next_action(number as u64));
+        }
+        assert_eq!(actions, [1, 1, 2, 2, 1].map(|action| (action, None)));
+        input.set_repeat(0);
+        assert!(input.takes_held(3));
+    }
+
+    #[test]
+    fn unknown_actions_change_nothing() {
+        let mut input = Input::new(3);
+        let (action, count) = (3, 3);
+        assert_eq!(
+            input.hold(3, Some(Instant::now())),
+            Some(Notice::UnknownAction { action, count })
+        );
+        assert_eq!(
+            input.play([1, 3].into()),
+            Some(Notice::ScriptRejected { action, count })
+        );
+        assert_eq!(input.next_action(0), (0, None));
+        assert_eq!(input.take_changed_at(), None);
+    }
+
+    #[test]
+    fn keys_stop_the_script() {
+        let mut input = Input::new(3);
+        assert_eq!(input.play([1, 2, 1].into()), None);
+        assert_eq!(input.next_action(0), (1, None));
+        assert_eq!(input.hold(0, None), None);
+        assert_eq!(input.hold(2, None), Some(Notice::ScriptStopped));
+        assert_eq!(input.next_action(1), (2, None));
+        assert_eq!(*input.script(), ActionScript::default());
+    }
+
+    #[test]
+    fn script_announces_its_end() {
+        let mut input = Input::new(3);
+        input.play([1, 2].into());
+        assert_eq!(input.next_action(0), (1, None));
+        assert_eq!(input.next_action(1), (2, Some(Notice::ScriptFinished)));
+        assert_eq!(input.next_action(2), (0, None));
+    }
+
+    #[test]
+    fn change_is_measured_once() {
+        let (mut input, now) = (Input::new(3), Instant::now());
+        input.hold(1, Some(now));
+        // The same action again is no change.
+        input.hold(1, None);
+        assert_eq!(input.take_changed_at(), Some(now));
+        assert_eq!(input.take_changed_at(), None);
+    }
+}

@@ -1,0 +1,139 @@
+//! Answers and notices of the world-model thread.
+
+use std::fmt;
+use std::sync::Arc;
+
+use driftless_data::Episode;
+use driftless_engine::SamplerParams;
+
+use super::BranchInfo;
+
+/// A message from the world-model thread, other than a frame.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Message {
+    /// The player is ready.
+    Started {
+        /// [`super::Player::name`].
+        engine: String,
+    },
+    /// Something the user should know; the thread continues.
+    Notice(Notice),
+    /// The engine rejected the requested parameters and uses others.
+    ParamsRejected {
+        /// The reason, naming the parameter and what was expected.
+        reason: String,
+        /// The parameters in use: the last ones that worked.
+        active: SamplerParams,
+    },
+    /// All branches, after their list changed.
+    Branches(Vec<BranchInfo>),
+    /// Answers [`super::TimelineCommand::StoredImages`] with the images that are stored.
+    StoredImages {
+        /// The branch.
+        branch: u32,
+        /// Requested frame indices and images, u8 RGB `[H, W, 3]`.
+        images: Vec<(usize, Arc<[u8]>)>,
+    },
+    /// Answers [`super::TimelineCommand::RenderEpisode`].
+    RenderedEpisode(Arc<Episode>),
+    /// The thread failed and has ended; it can be started again.
+    Failed {
+        /// The error.
+        reason: String,
+        /// Whether the device failed, so that the CPU may take over.
+        device_failed: bool,
+    },
+}
+
+/// Something the user should know. `Display` says it in a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// An action that the world does not have was held.
+    UnknownAction {
+        /// The action.
+        action: u32,
+        /// Number of actions of the world.
+        count: u32,
+    },
+    /// The actions of [`super::InputCommand::Play`] are not played: the world does not have one.
+    ScriptRejected {
+        /// The action.
+        action: u32,
+        /// Number of actions of the world.
+        count: u32,
+    },
+    /// A key stopped the actions of [`super::InputCommand::Play`].
+    ScriptStopped,
+    /// All actions of [`super::InputCommand::Play`] are played.
+    ScriptFinished,
+    /// A starting context that the world does not have was selected.
+    UnknownContext {
+        /// Its index.
+        index: usize,
+        /// Number of starting contexts.
+        count: usize,
+    },
+    /// The episode ended; the thread resets.
+    EpisodeEnded,
+    /// The frame to go to is no longer in the history.
+    FrameForgotten,
+    /// The branch to delete is the current one.
+    CurrentBranch,
+    /// Many frames are rendered again, which takes a while.
+    Rendering {
+        /// Their number.
+        frames: usize,
+    },
+    /// Only the last frames of the branch to compare with are shown.
+    ComparisonShortened {
+        /// Their number.
+        frames: usize,
+    },
+    /// The recording is full.
+    RecordingFull {
+        /// The number of frames it holds.
+        frames: usize,
+    },
+    /// The denoising passes could not be decoded.
+    PassesFailed(String),
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownAction { action, count } => write!(
+                f,
+                "action {action} is unknown, expected 0 to {}",
+                count.saturating_sub(1)
+            ),
+            Self::ScriptRejected { action, count } => write!(
+                f,
+                "the actions from the file are not played: {action} is unknown, expected 0 to {}",
+                count.saturating_sub(1)
+            ),
+            Self::ScriptStopped => {
+                f.write_str("a key stops the actions from the file; you are in control")
+            }
+            Self::ScriptFinished => {
+                f.write_str("all actions from the file are played; you are in control")
+            }
+            Self::UnknownContext { index, count } => write!(
+                f,
+                "starting context {index} does not exist, expected 0 to {}",
+                count.saturating_sub(1)
+            ),
+            Self::EpisodeEnded => f.write_str("the episode ended and starts again"),
+            Self::FrameForgotten => f.write_str("this frame is no longer in the history"),
+            Self::CurrentBranch => f.write_str("the branch that is being played cannot be deleted"),
+            Self::Rendering { frames } => write!(f, "rendering {frames} frames again …"),
+            Self::ComparisonShortened { frames } => write!(
+                f,
+                "only the last {frames} frames of the other branch are shown"
+            ),
+            Self::RecordingFull { frames } => {
+                write!(f, "recording stopped after {frames} frames; play continues")
+            }
+            Self::PassesFailed(reason) => f.write_str(reason),
+        }
+    }
+}

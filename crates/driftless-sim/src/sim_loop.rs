@@ -1,0 +1,173 @@
+//! The state of the world-model thread: its parts, and which of them handles a command.
+
+use std::sync::Arc;
+
+use super::comparison::ComparisonState;
+use super::episode_state::EpisodeState;
+use super::input::Input;
+use super::pacer::Pacer;
+use super::params_state::ParamsState;
+use super::ports::{CommandQueue, Event, Outbox};
+use super::snapshot_schedule::SnapshotSchedule;
+use super::{
+    CaptureCommand, Command, EpisodeCommand, InputCommand, Message, Notice, PlaybackCommand,
+    Player, SimOptions, ThreadExit,
+};
+use crate::Result;
+
+/// What frames carry besides the image.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Capture {
+    /// Their denoising passes.
+    pub trace: bool,
+    /// Latent and attention.
+    pub inspect: bool,
+    /// Drift and surprise.
+    pub measure: bool,
+}
+
+/// The parts of the thread. Making frames is in `frame_loop`, moving through the history in
+/// `rewind`, making frames of the history again in `rerender`.
+pub(super) struct SimLoop<'a> {
+    pub commands: CommandQueue,
+    pub outbox: &'a Outbox,
+    /// What outlives the thread: the recording and the history.
+    pub exit: &'a mut ThreadExit,
+    pub player: Box<dyn Player>,
+    pub pacer: Pacer,
+    pub input: Input,
+    pub params: ParamsState,
+    pub episode: EpisodeState,
+    pub snapshots: SnapshotSchedule,
+    pub comparison: ComparisonState,
+    pub capture: Capture,
+    /// Frames shown so far, those of earlier threads included.
+    pub sequence: u64,
+}
+
+impl<'a> SimLoop<'a> {
+    pub fn start(
+        options: &SimOptions,
+        exit: &'a mut ThreadExit,
+        commands: CommandQueue,
+        outbox: &'a Outbox,
+    ) -> Result<Self> {
+        let mut player = (options.player)(&options.gpu_source)?;
+        // A recording needs every frame in memory.
+        player.set_keep_on_device(exit.session.is_none());
+        let action_count = u32::try_from(player.actions()).unwrap_or(u32::MAX);
+        let mut sim = Self {
+            commands,
+            outbox,
+            exit,
+            player,
+            pacer: Pacer::new(options.pace, options.paused),
+            input: Input::new(action_count),
+            params: ParamsState::new(options.params, options.random_seed),
+            episode: EpisodeState::new(options.context, options.restart_at_end),
+            snapshots: SnapshotSchedule::default(),
+            comparison: ComparisonState::default(),
+            capture: Capture::default(),
+            sequence: 0,
+        };
+        sim.outbox.message(Message::Started {
+            engine: sim.player.name().to_owned(),
+        });
+        match sim.exit.history.position() {
+            Some(position) => sim.resume_from(position)?,
+            None => {
+                sim.outbox
+                    .notice(sim.input.play(Arc::clone(&options.actions)));
+                sim.reset()?;
+            }
+        }
+        Ok(sim)
+    }
+
+    pub fn run(mut self) -> Result<()> {
+        loop {
+            match self.commands.next(self.pacer.next_due()) {
+                Event::Command(Command::Quit) | Event::OwnerGone => return Ok(()),
+                Event::Command(command) => self.handle(command)?,
+                Event::FrameDue(due) => {
+                    self.pacer.begin_frame(due);
+                    self.make_frame()?;
+                }
+            }
+        }
+    }
+
+    fn handle(&mut self, command: Command) -> Result<()> {
+        match command {
+            Command::Input(command) => self.handle_input(command),
+            Command::Sampler(command) => self.params.handle(command),
+            Command::Playback(command) => {
+                self.pacer.handle(command);
+                if command == PlaybackCommand::Pause {
+                    self.input.take_changed_at();
+                }
+            }
+            Command::Episode(command) => self.handle_episode(command)?,
+            Command::Timeline(command) => self.handle_timeline(command)?,
+            Command::Capture(command) => self.handle_capture(command),
+            Command::Compare(source) => self.compare(source)?,
+            Command::Quit => {}
+        }
+        Ok(())
+    }
+
+    fn handle_input(&mut self, command: InputCommand) {
+        let notice = match command {
+            InputCommand::Hold { action, changed_at } => {
+                // Latency is not measured across a pause, which waits for the user and not for the
+                // model.
+                let measured = (!self.pacer.is_paused()).then_some(changed_at);
+                self.input.hold(action, measured)
+            }
+            InputCommand::Play(actions) => self.input.play(actions),
+            InputCommand::Repeat(frames) => {
+                self.input.set_repeat(frames);
+                None
+            }
+        };
+        self.outbox.notice(notice);
+    }
+
+    fn handle_episode(&mut self, command: EpisodeCommand) -> Result<()> {
+        let count = self.player.start_count();
+        match command {
+            EpisodeCommand::Reset => self.reset(),
+            EpisodeCommand::SelectContext(index) => self.select_context(index, count),
+            EpisodeCommand::NextContext => {
+                self.select_context((self.episode.context + 1) % count.max(1), count)
+            }
+            EpisodeCommand::RestartAtEnd(on) => {
+                self.episode.restart_at_end = on;
+                Ok(())
+            }
+        }
+    }
+
+    fn select_context(&mut self, index: usize, count: usize) -> Result<()> {
+        if index >= count {
+            self.outbox.notice(Notice::UnknownContext { index, count });
+            return Ok(());
+        }
+        self.episode.context = index;
+        self.reset()
+    }
+
+    fn handle_capture(&mut self, command: CaptureCommand) {
+        match command {
+            CaptureCommand::Trace(on) => {
+                self.capture.trace = on;
+                self.player.record_passes(on);
+            }
+            CaptureCommand::Inspect(on) => {
+                self.capture.inspect = on;
+                self.player.inspect(on);
+            }
+            CaptureCommand::Measure(on) => self.capture.measure = on,
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The files of a run's folder.
+
+use std::path::{Path, PathBuf};
+
+use super::TrainStage;
+
+const LOG: &str = "log.jsonl";
+const CHECKPOINT: &str = "checkpoint";
+const PREVIEWS: &str = "previews";
+const EVENTS: &str = "events";
+const STATE: &str = "state.safetensors";
+const PREVIOUS_STATE: &str = "state.previous.safetensors";
+const NEXT_STATE: &str = "state.next.safetensors";
+
+/// Where a run keeps its files.
+///
+/// ```
+/// use driftless_train::{RunLayout, TrainStage};
+///
+/// let run = RunLayout::new("runs/maze");
+/// assert!(run.checkpoint().ends_with("maze/checkpoint"));
+/// assert!(run.preview(TrainStage::Dynamics, 40).ends_with("previews/dynamics-000040.png"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunLayout {
+    root: PathBuf,
+}
+
+impl RunLayout {
+    /// Name of the settings file, by which a folder is recognised as a run.
+    pub const SETTINGS: &str = "settings.toml";
+
+    /// The layout of the run in the folder `root`.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// Whether the folder holds a run that has started.
+    pub fn is_run(&self) -> bool {
+        self.settings().is_file()
+    }
+
+    /// The run's folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// All settings of the run (TOML).
+    pub fn settings(&self) -> PathBuf {
+        self.root.join(Self::SETTINGS)
+    }
+
+    /// The log: one [`LogEntry`](crate::LogEntry) a line.
+    pub fn log(&self) -> PathBuf {
+        self.root.join(LOG)
+    }
+
+    /// Folder of the playable world, with averaged (EMA) weights.
+    pub fn checkpoint(&self) -> PathBuf {
+        self.root.join(CHECKPOINT)
+    }
+
+    /// Folder of the preview pictures.
+    pub fn previews(&self) -> PathBuf {
+        self.root.join(PREVIEWS)
+    }
+
+    /// The preview picture of a stage at a step.
+    pub fn preview(&self, stage: TrainStage, step: u64) -> PathBuf {
+        let name = format!("{}-{step:06}.png", stage.name());
+        self.previews().join(name)
+    }
+
+    /// Folder of a stage's TensorBoard event files.
+    pub fn events(&self, stage: TrainStage) -> PathBuf {
+        self.root.join(EVENTS).join(stage.name())
+    }
+
+    /// The saved state of a stage, from which a run is resumed.
+    pub(crate) fn state(&self, stage: TrainStage) -> StateFiles {
+        StateFiles {
+            folder: self.root.join(stage.name()),
+        }
+    }
+}
+
+/// The files in the state folder of a stage.
+#[derive(Clone, Debug)]
+pub(crate) struct StateFiles {
+    folder: PathBuf,
+}
+
+impl StateFiles {
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub fn current(&self) -> PathBuf {
+        self.folder.join(STATE)
+    }
+
+    /// The state before the current one.
+    pub fn previous(&self) -> PathBuf {
+        self.folder.join(PREVIOUS_STATE)
+    }
+
+    /// A state that is still being written.
+    pub fn next(&self) -> PathBuf {
+        self.folder.join(NEXT_STATE)
+    }
+
+    /// Whether there is a saved state.
+    pub fn exist(&self) -> bool {
+        self.current().exists() || self.previous().exists()
+    }
+}

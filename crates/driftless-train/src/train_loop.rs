@@ -1,0 +1,255 @@
+//! The step loop: trains one network, logs, saves and writes previews.
+
+use std::time::{Duration, Instant};
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use driftless_data::PathError as _;
+
+use super::context::RunContext;
+use super::frame_store::FrameStore;
+use super::layout::StateFiles;
+use super::log::{LOG_EVERY, RunLog};
+use super::loss_scaling::combine;
+use super::optimizer::Optimizer;
+use super::progress::{StepReport, TrainOutcome, TrainProgress};
+use super::state::{self, TrainingCounters};
+use super::task::{Losses, Task};
+use super::{TrainOptions, preview};
+use crate::{Error, Result};
+
+/// How long a run goes on, and from where.
+pub(super) struct RunLimits {
+    /// When to stop; `None` means never.
+    deadline: Option<Instant>,
+    /// Most steps of a stage.
+    max_steps: u64,
+    /// Whether to continue from the saved state.
+    resume: bool,
+}
+
+impl RunLimits {
+    /// The limits of `options`. The time runs from now on.
+    pub fn of(options: &TrainOptions) -> Self {
+        Self {
+            deadline: options.max_minutes.and_then(|minutes| {
+                let span = Duration::try_from_secs_f64(minutes * 60.0).ok()?;
+                Instant::now().checked_add(span)
+            }),
+            max_steps: options.max_steps.unwrap_or(u64::MAX),
+            resume: options.resume,
+        }
+    }
+
+    fn is_out_of_time(&self) -> bool {
+        self.deadline.is_some_and(|at| Instant::now() >= at)
+    }
+}
+
+/// Trains networks one after the other.
+pub(super) struct TrainLoop<'a> {
+    pub run: &'a RunContext,
+    pub store: &'a FrameStore,
+    pub limits: &'a RunLimits,
+}
+
+impl TrainLoop<'_> {
+    /// Trains one network until its steps are done or the run has to stop, and saves it.
+    ///
+    /// # Errors
+    /// Returns an error if the saved state does not match, the loss is not finite, or a file cannot
+    /// be written. The last saved state is kept in every case.
+    pub fn train(
+        &self,
+        task: &mut dyn Task,
+        mut optimizer: Optimizer,
+        steps: u64,
+        progress: &mut dyn TrainProgress,
+    ) -> Result<TrainOutcome> {
+        let stage = task.stage();
+        let steps = steps.min(self.limits.max_steps);
+        let files = self.run.layout.state(stage);
+        let mut counters = self.resume(&files, &mut optimizer)?;
+        progress.stage_begun(stage, steps, counters.step);
+        let log = RunLog::open(&self.run.layout, stage)?;
+        let minutes = self.run.settings.preview_minutes;
+        let mut save_timer = Timer::start(self.run.settings.save_minutes);
+        let mut preview_timer = Timer::start(minutes);
+        let outcome = loop {
+            if counters.step >= steps {
+                break TrainOutcome::Finished;
+            }
+            if progress.should_stop() {
+                break TrainOutcome::Stopped;
+            }
+            if self.limits.is_out_of_time() {
+                break TrainOutcome::OutOfTime;
+            }
+            let index = counters.step;
+            let step = train_step(task, self.run, &mut optimizer, &mut counters)?;
+            progress.step_done(&StepReport {
+                stage,
+                step: counters.step,
+                loss: step.loss,
+                frames_per_second: step.frames_per_second,
+            });
+            if index.is_multiple_of(LOG_EVERY) {
+                let numbers = step.numbers(optimizer.schedule_factor(index), counters.seconds)?;
+                log.numbers(counters.step, &numbers)?;
+            }
+            let preview_due = minutes > 0.0 && preview_timer.is_due();
+            if preview_due || save_timer.is_due() {
+                save(task, &optimizer, &files, &counters, progress)?;
+                save_timer.restart();
+            }
+            if preview_due {
+                self.preview(&log, counters.step, task, progress);
+                preview_timer.restart();
+            }
+        };
+        save(task, &optimizer, &files, &counters, progress)?;
+        if minutes > 0.0 {
+            self.preview(&log, counters.step, task, progress);
+        }
+        progress.stage_ended(stage);
+        Ok(outcome)
+    }
+
+    /// Restores the saved state of a stage, if the run is resumed and has one.
+    fn resume(&self, files: &StateFiles, optimizer: &mut Optimizer) -> Result<TrainingCounters> {
+        if !self.limits.resume || !files.exist() {
+            return Ok(TrainingCounters::default());
+        }
+        let (tensors, counters) = state::read(files)?;
+        optimizer.restore(&tensors).map_err(|e| {
+            let what = format!("the saved state does not match: {e}");
+            Error::invalid(files.folder(), what)
+        })?;
+        Ok(counters)
+    }
+
+    /// Writes a preview picture. A failure is only logged: it does not end the run.
+    fn preview(&self, log: &RunLog, step: u64, task: &dyn Task, progress: &mut dyn TrainProgress) {
+        let path = self.run.layout.preview(task.stage(), step);
+        let written = preview::sheet(self.run, self.store, task.stage()).and_then(|sheet| {
+            sheet.write(&path)?;
+            log.preview(step, sheet.png, sheet.size)
+        });
+        match written {
+            Ok(()) => progress.preview_written(&path),
+            Err(error) => {
+                tracing::warn!("could not write the preview {}: {error}", path.display());
+            }
+        }
+    }
+}
+
+/// Tells when an interval has passed.
+struct Timer {
+    interval_seconds: f64,
+    last: Instant,
+}
+
+impl Timer {
+    fn start(minutes: f64) -> Self {
+        Self {
+            interval_seconds: minutes * 60.0,
+            last: Instant::now(),
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        self.last.elapsed().as_secs_f64() > self.interval_seconds
+    }
+
+    fn restart(&mut self) {
+        self.last = Instant::now();
+    }
+}
+
+/// The result of one step.
+struct Step {
+    losses: Losses,
+    /// The combined loss.
+    loss: f64,
+    gradient_norm: f64,
+    seconds: f64,
+    frames_per_second: f64,
+}
+
+impl Step {
+    /// Named numbers for the log.
+    fn numbers(
+        &self,
+        schedule_factor: f64,
+        total_seconds: f64,
+    ) -> Result<Vec<(&'static str, f64)>> {
+        let losses = &self.losses;
+        let mut numbers = vec![
+            ("loss", self.loss),
+            ("gradient", self.gradient_norm),
+            ("rate", schedule_factor),
+            ("frames_per_s", self.frames_per_second),
+            ("seconds", total_seconds),
+            ("fetching", losses.fetch_time.as_secs_f64() / self.seconds),
+        ];
+        let auxiliary = losses.auxiliary.iter().map(|a| (a.name, &a.loss));
+        let metrics = losses.metrics.iter().map(|(name, value)| (*name, value));
+        for (name, value) in auxiliary.chain(metrics) {
+            numbers.push((name, f64::from(value.to_scalar::<f32>()?)));
+        }
+        Ok(numbers)
+    }
+}
+
+/// Draws a batch, updates the parameters and advances `counters`.
+fn train_step(
+    task: &mut dyn Task,
+    run: &RunContext,
+    optimizer: &mut Optimizer,
+    counters: &mut TrainingCounters,
+) -> Result<Step> {
+    let started = Instant::now();
+    let step = counters.step;
+    // Each step has its own random stream, so that a resumed run draws the same batches.
+    let mut rng = ChaCha8Rng::seed_from_u64(run.settings.seed);
+    rng.set_stream(step + 1);
+    task.before_step(step, optimizer)?;
+    let losses = task.loss(step, &mut rng)?;
+    let total = combine(&losses, &mut counters.loss_mean_squares)?;
+    let loss = f64::from(total.to_scalar::<f32>()?);
+    if !loss.is_finite() {
+        return Err(Error::Diverged(format!(
+            "{}: the loss is {loss} at step {step}; the last saved state is unchanged",
+            task.stage().name(),
+        )));
+    }
+    let gradient_norm =
+        optimizer.update(&total.backward()?, step, |name| task.is_frozen(step, name))?;
+    let seconds = started.elapsed().as_secs_f64();
+    let frames = task.frames_per_step(step);
+    counters.step += 1;
+    counters.frames += frames;
+    counters.seconds += seconds;
+    Ok(Step {
+        losses,
+        loss,
+        gradient_norm,
+        seconds,
+        frames_per_second: frames as f64 / seconds,
+    })
+}
+
+fn save(
+    task: &dyn Task,
+    optimizer: &Optimizer,
+    files: &StateFiles,
+    counters: &TrainingCounters,
+    progress: &mut dyn TrainProgress,
+) -> Result<()> {
+    state::write(files, &optimizer.state(), counters)?;
+    task.export(counters.step, optimizer)?;
+    progress.saved(task.stage(), counters.step);
+    Ok(())
+}

@@ -1,0 +1,50 @@
+//! The list of simulators.
+
+use crate::Simulator;
+use crate::drive::Drive;
+use crate::maze::Maze;
+
+/// The simulators, as the command line names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+pub enum SimulatorKind {
+    /// A maze in first person.
+    Maze,
+    /// A car on a track, from above.
+    Drive,
+}
+
+impl SimulatorKind {
+    /// Every simulator.
+    pub const ALL: [Self; 2] = [Self::Maze, Self::Drive];
+
+    /// Creates the simulator with the world of `seed`.
+    pub fn open(self, seed: u64) -> Box<dyn Simulator> {
+        match self {
+            Self::Maze => Box::new(Maze::new(seed)),
+            Self::Drive => Box::new(Drive::new(seed)),
+        }
+    }
+
+    /// The simulator with this name, in upper or lower case.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let mut kinds = Self::ALL.into_iter();
+        kinds.find(|kind| kind.name().eq_ignore_ascii_case(name))
+    }
+
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Maze => "maze",
+            Self::Drive => "drive",
+        }
+    }
+
+    /// A one-sentence description.
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::Maze => "A walk among coloured walls, in first person.",
+            Self::Drive => "A car on a closed track, from above.",
+        }
+    }
+}
