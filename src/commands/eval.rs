@@ -106,7 +106,7 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let progress = &mut EvalProgress::new(&mut show);
     let report = report::run(
-        engine.as_mut(),
+        &mut engine,
         &dataset,
         &options,
         probe.as_ref(),

@@ -70,7 +70,7 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let context = episode.clip(args.start..first);
     let params = args.sampler.params()?;
-    let images = rollout(engine.as_mut(), &context, &actions, &params)?;
+    let images = rollout(&mut engine, &context, &actions, &params)?;
     Ok(Episode {
         height: episode.height,
         width: episode.width,
