@@ -26,7 +26,7 @@ pub struct Sampler {
     frame: u64,
     /// Clean latent of the last frame, `[cells, channels]`.
     latent: Vec<f32>,
-    /// Past latents for the stem, see [`FrameContext::past`].
+    /// Past latents for the stem, see [`crate::FrameContext::past`].
     past: Vec<f32>,
     image: Vec<u8>,
     /// Scratch: the noisy latent and the context noise, `[cells, channels]`.
@@ -75,7 +75,7 @@ impl Sampler {
         }
     }
 
-    /// Configuration of the world that this engine runs.
+    /// Configuration of the world.
     pub fn world(&self) -> &WorldConfig {
         &self.world
     }
@@ -175,7 +175,7 @@ impl Sampler {
     }
 
     /// Sets whether frames stay on the device, as a texture, until they are read. Has an effect only if the
-    /// engine shares the window's device.
+    /// network shares the window's device.
     pub fn set_keep_on_device(&mut self, on: bool) {
         self.keep_on_device = on;
     }
@@ -217,7 +217,7 @@ impl Sampler {
     }
 
     /// Surprise of a given next frame, `image` (u8 RGB `[H, W, 3]`), after the frames so far and `action`.
-    /// Does not change the engine's state.
+    /// Does not change the state.
     ///
     /// The value is ‖x̂(z_τ, τ) − x‖² / len with x the latent of `image`, z_τ = α x + σ ε and τ = ½. The seed
     /// and the frame number fix ε. Latents are standardised, so a network that knows nothing scores 1.
