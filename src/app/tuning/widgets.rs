@@ -102,14 +102,14 @@ pub(super) fn menu<T: PartialEq + Copy>(
     id: &str,
     value: &mut T,
     all: &[T],
-    name: impl Fn(&T) -> &str,
+    name: impl Fn(T) -> &'static str,
 ) -> Labelled {
     let menu = egui::ComboBox::from_id_salt(id)
-        .selected_text(name(value))
+        .selected_text(name(*value))
         .width(ui.available_width())
         .show_ui(ui, |ui| {
             for choice in all {
-                ui.selectable_value(value, *choice, name(choice));
+                ui.selectable_value(value, *choice, name(*choice));
             }
         });
     Some(menu.response)

@@ -48,7 +48,7 @@ pub fn count_flops(world: &WorldConfig) -> FlopCounts {
         + cell_block(cells, d.stem_width)
         + cells * channels * (d.stem_width + channels);
     let layers: usize = (0..d.depth).map(|i| layer(d, tokens, i)).sum();
-    let last = (0..d.depth).rfind(|&i| has_time(d, i) && d.context > 1);
+    let last = d.last_time_layer().filter(|_| d.context > 1);
     let written = last.map_or(0, |last| {
         let before: usize = (0..last).map(|i| layer(d, tokens, i)).sum();
         let keys_and_values = tokens * d.width * 2 * d.width;
@@ -75,14 +75,10 @@ pub fn count_flops(world: &WorldConfig) -> FlopCounts {
     }
 }
 
-fn has_time(d: &DynamicsConfig, layer: usize) -> bool {
-    (layer + 1).is_multiple_of(d.time_every)
-}
-
 /// Multiply-adds of layer `i` of the trunk.
 fn layer(d: &DynamicsConfig, tokens: usize, i: usize) -> usize {
     let space = attention(tokens, d.width, tokens);
-    let time = if has_time(d, i) {
+    let time = if d.has_time(i) {
         attention(tokens, d.width, d.context)
     } else {
         0
