@@ -12,13 +12,13 @@ use crate::Result;
 pub struct Linear {
     /// W, [out, in].
     pub weight: Tensor,
-    /// b, [out].
+    /// b, `[out]`.
     pub bias: Option<Tensor>,
     precision: Precision,
 }
 
 impl Linear {
-    /// Creates `{name}.weight` [out, in] and, if `bias`, `{name}.bias` [out]; `size` is [out, in].
+    /// Creates `{name}.weight` `[out, in]` and, if `bias`, `{name}.bias` `[out]`; `size` is `[out, in]`.
     ///
     /// # Errors
     /// Returns an error if a parameter is missing or has another shape.
@@ -66,7 +66,7 @@ pub struct RmsNorm {
 }
 
 impl RmsNorm {
-    /// Creates `{name}.weight` [width].
+    /// Creates `{name}.weight` `[width]`.
     ///
     /// # Errors
     /// Returns an error if the parameter is missing or has another shape.

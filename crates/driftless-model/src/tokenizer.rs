@@ -16,7 +16,7 @@ use crate::Result;
 
 /// Name of the stored mean of the raw latents, [gh, gw, channels].
 pub const LATENT_MEAN: &str = "latent.mean";
-/// Name of the stored standard deviation of the raw latents, [channels].
+/// Name of the stored standard deviation of the raw latents, `[channels]`.
 pub const LATENT_STD: &str = "latent.std";
 
 /// The encoder and the decoder.
@@ -37,7 +37,7 @@ pub struct Tokenizer {
     pub latent_in: Linear,
     /// The mean of the raw latents, [gh, gw, channels].
     pub mean: Tensor,
-    /// The standard deviation of the raw latents, [channels].
+    /// The standard deviation of the raw latents, `[channels]`.
     pub std: Tensor,
     /// From a latent to a cell.
     pub latent_out: Linear,
