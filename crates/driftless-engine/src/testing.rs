@@ -1,5 +1,12 @@
 //! Small worlds for the tests of this crate and of those above it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot start has failed"
+)]
+
 use std::collections::HashMap;
 
 use candle_core::{Device, Tensor};

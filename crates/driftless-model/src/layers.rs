@@ -11,14 +11,24 @@ use crate::Result;
 /// y = x Wᵀ (+ b).
 pub struct Linear {
     /// W, [out, in].
+<<<<<<< HEAD
     pub(crate) weight: Tensor,
     /// b, [out].
     pub(crate) bias: Option<Tensor>,
+||||||| d23a392
+    pub weight: Tensor,
+    /// b, [out].
+    pub bias: Option<Tensor>,
+=======
+    pub weight: Tensor,
+    /// b, `[out]`.
+    pub bias: Option<Tensor>,
+>>>>>>> data-2
     precision: Precision,
 }
 
 impl Linear {
-    /// Creates `{name}.weight` [out, in] and, if `bias`, `{name}.bias` [out]; `size` is [out, in].
+    /// Creates `{name}.weight` `[out, in]` and, if `bias`, `{name}.bias` `[out]`; `size` is `[out, in]`.
     ///
     /// # Errors
     /// Returns an error if a parameter is missing or has another shape.
@@ -66,7 +76,7 @@ pub struct RmsNorm {
 }
 
 impl RmsNorm {
-    /// Creates `{name}.weight` [width].
+    /// Creates `{name}.weight` `[width]`.
     ///
     /// # Errors
     /// Returns an error if the parameter is missing or has another shape.

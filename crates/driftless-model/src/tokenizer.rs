@@ -16,7 +16,7 @@ use crate::Result;
 
 /// Name of the stored mean of the raw latents, [gh, gw, channels].
 pub const LATENT_MEAN: &str = "latent.mean";
-/// Name of the stored standard deviation of the raw latents, [channels].
+/// Name of the stored standard deviation of the raw latents, `[channels]`.
 pub const LATENT_STD: &str = "latent.std";
 
 /// The encoder and the decoder.
@@ -36,9 +36,19 @@ pub struct Tokenizer {
     /// From a cell to its raw latent.
     pub(crate) latent_in: Linear,
     /// The mean of the raw latents, [gh, gw, channels].
+<<<<<<< HEAD
     pub(crate) mean: Tensor,
     /// The standard deviation of the raw latents, [channels].
     pub(crate) std: Tensor,
+||||||| d23a392
+    pub mean: Tensor,
+    /// The standard deviation of the raw latents, [channels].
+    pub std: Tensor,
+=======
+    pub mean: Tensor,
+    /// The standard deviation of the raw latents, `[channels]`.
+    pub std: Tensor,
+>>>>>>> data-2
     /// From a latent to a cell.
     pub(crate) latent_out: Linear,
     /// Learned positions before the decoder.
