@@ -11,19 +11,9 @@ use crate::Result;
 /// y = x Wᵀ (+ b).
 pub struct Linear {
     /// W, [out, in].
-<<<<<<< HEAD
     pub(crate) weight: Tensor,
-    /// b, [out].
-    pub(crate) bias: Option<Tensor>,
-||||||| d23a392
-    pub weight: Tensor,
-    /// b, [out].
-    pub bias: Option<Tensor>,
-=======
-    pub weight: Tensor,
     /// b, `[out]`.
-    pub bias: Option<Tensor>,
->>>>>>> data-2
+    pub(crate) bias: Option<Tensor>,
     precision: Precision,
 }
 

@@ -36,19 +36,9 @@ pub struct Tokenizer {
     /// From a cell to its raw latent.
     pub(crate) latent_in: Linear,
     /// The mean of the raw latents, [gh, gw, channels].
-<<<<<<< HEAD
     pub(crate) mean: Tensor,
-    /// The standard deviation of the raw latents, [channels].
-    pub(crate) std: Tensor,
-||||||| d23a392
-    pub mean: Tensor,
-    /// The standard deviation of the raw latents, [channels].
-    pub std: Tensor,
-=======
-    pub mean: Tensor,
     /// The standard deviation of the raw latents, `[channels]`.
-    pub std: Tensor,
->>>>>>> data-2
+    pub(crate) std: Tensor,
     /// From a latent to a cell.
     pub(crate) latent_out: Linear,
     /// Learned positions before the decoder.
