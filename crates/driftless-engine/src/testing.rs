@@ -1,5 +1,7 @@
 //! Small worlds for the tests of this crate and of those above it.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::HashMap;
 
 use candle_core::{Device, Tensor};
