@@ -364,7 +364,7 @@ fn finish_frame_keeps_past_if_not_finite() {
         }
         let written = past_at as usize..finite as usize + 1;
         let after = t.run(&gpu, 8, written, &|r| {
-            r.push(Kernel::FinishFrame, &args, [1, 1])
+            r.push(Kernel::FinishFrame, &args, [1, 1]);
         });
         assert_eq!(after[region(past_at, cells * row)], expected);
         assert_eq!(after[finite as usize], f32::from(u8::from(wrong.is_none())));

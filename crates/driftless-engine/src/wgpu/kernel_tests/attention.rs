@@ -164,7 +164,7 @@ fn non_finite_keys_are_not_cached() {
         };
         // Nothing may be written.
         t.run(&gpu, 8, 0..0, &|r| {
-            r.push(Kernel::KvCacheWrite, &args, [1, 1])
+            r.push(Kernel::KvCacheWrite, &args, [1, 1]);
         });
     }
 }
