@@ -4,7 +4,7 @@
 //!   [`Sampler`](driftless_engine::Sampler): the tokenizer alone, rollouts compared with the real
 //!   frames, objects, poses, rewards and ends, and long free runs.
 //! - [`surprise`] and [`likelihood`]: how likely the frames of an episode are under a world.
-//! - [`bench`]: speed, stage by stage.
+//! - [`mod@bench`]: speed, stage by stage.
 //! - [`objects`]: finds ball and paddles in frames of Pong and Breakout; [`pose`]: position and
 //!   direction in frames of a first-person world.
 //! - [`report_tables`] and [`surprise::tables`] turn results into [`table`]s for a terminal or for
