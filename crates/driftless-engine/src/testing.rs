@@ -1,11 +1,6 @@
 //! Small worlds for the tests of this crate and of those above it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot start has failed"
-)]
+#![allow(clippy::unwrap_used)]
 
 use std::collections::HashMap;
 
