@@ -1,0 +1,307 @@
+//! The matrix product that everything else is made of: c (+)= a·b with the sums of a tile in registers.
+//!
+//! `a` is read number by number and `b` in vectors along a row, both in place and with any strides.
+//! So one loop serves y = x Wᵀ (`b` a packed weight), dx = dy W, dW = dyᵀ x (`a` read down its
+//! columns), the small products of attention, and 3×3 convolutions, whose rows are pieces of a
+//! padded grid.
+
+use super::lanes::{Lanes, lanes, vectorised};
+use crate::model::simd::fma;
+
+/// Columns of a panel: what a tile is wide.
+pub(super) const PANEL: usize = 32;
+/// Numbers in a vector.
+pub(super) const LANES: usize = 16;
+
+/// Where the rows of the left factor start.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Rows<'a> {
+    /// Row i at `i · stride`.
+    Every(usize),
+    /// Row i at its own place.
+    At(&'a [usize]),
+}
+
+impl Rows<'_> {
+    #[inline(always)]
+    fn start(&self, i: usize) -> usize {
+        match self {
+            Self::Every(stride) => i * stride,
+            Self::At(starts) => starts.get(i).copied().unwrap_or(0),
+        }
+    }
+
+    fn last(&self, count: usize) -> usize {
+        match self {
+            Self::Every(stride) => (count - 1) * stride,
+            Self::At(starts) => {
+                assert!(count <= starts.len(), "more rows than starts");
+                starts.iter().take(count).copied().max().unwrap_or(0)
+            }
+        }
+    }
+}
+
+/// One level of the sum: `count` terms (or runs of terms), so far apart in `a` and in `b`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Level {
+    pub count: usize,
+    pub a: usize,
+    pub b: usize,
+}
+
+impl Level {
+    /// A level of one element.
+    pub const ONE: Self = Self {
+        count: 1,
+        a: 0,
+        b: 0,
+    };
+}
+
+/// c[i, j] (+)= Σ a[rows(i) + …] · b[panel(j) + …] over three nested levels of the sum.
+pub(super) struct Product<'a> {
+    /// Rows and columns of `c`.
+    pub size: [usize; 2],
+    pub a: &'a [f32],
+    pub rows: Rows<'a>,
+    pub b: &'a [f32],
+    /// From one panel of `b` (32 columns) to the next: 32 where `b` is row-major.
+    pub panel: usize,
+    /// Outer, middle and inner level.
+    pub sum: [Level; 3],
+    /// From one row of `c` to the next.
+    pub stride: usize,
+    /// Whether `c` keeps what it holds, and the product is added.
+    pub add: bool,
+}
+
+/// Sums over one level: `count` numbers, `a` and `b` apart.
+pub(super) fn plain(count: usize, a: usize, b: usize) -> [Level; 3] {
+    [Level::ONE, Level::ONE, Level { count, a, b }]
+}
+
+/// Computes a product into `c`.
+pub(super) fn multiply(p: &Product, c: &mut [f32]) {
+    if check(p, c.len()) {
+        kernel(p, c);
+    }
+}
+
+/// Whether there is anything to do; after this every index of the loops lies inside.
+fn check(p: &Product, len: usize) -> bool {
+    let [m, n] = p.size;
+    if m == 0 || n == 0 {
+        return false;
+    }
+    assert!(p.sum.iter().all(|l| l.count > 0), "an empty sum");
+    let reach = |of: fn(&Level) -> usize| -> usize {
+        p.sum.iter().map(|l| (l.count - 1) * of(l)).sum()
+    };
+    let a = p.rows.last(m) + reach(|l| l.a);
+    assert!(a < p.a.len(), "rows outside of the left factor");
+    let b = (n - 1) / PANEL * p.panel + (n - 1) % PANEL + reach(|l| l.b);
+    // A full panel may reach further than the last column's.
+    let full = match n / PANEL {
+        0 => 0,
+        panels => (panels - 1) * p.panel + PANEL - 1 + reach(|l| l.b),
+    };
+    assert!(b.max(full) < p.b.len(), "columns outside of the right factor");
+    assert!(n <= p.stride || m == 1, "rows of the target overlap");
+    assert!((m - 1) * p.stride + n <= len, "a target of another size");
+    true
+}
+
+fn kernel(p: &Product, c: &mut [f32]) {
+    #[cfg(target_arch = "x86_64")]
+    if lanes() == Lanes::Wide {
+        // SAFETY: `lanes` detected the feature, and `check` has seen to the sizes.
+        #[allow(unsafe_code)]
+        return unsafe { avx512::multiply(p, c) };
+    }
+    narrow(p, c);
+}
+
+vectorised!(fn narrow = narrow_body(p: &Product, c: &mut [f32]));
+#[inline(always)]
+fn narrow_body<const FMA: bool>(p: &Product, c: &mut [f32]) {
+    let [m, n] = p.size;
+    for column in (0..n).step_by(LANES) {
+        let width = LANES.min(n - column);
+        let mut i = 0;
+        while i < m {
+            // SAFETY: `check` has seen to it that all of the tile's indices lie inside.
+            #[allow(unsafe_code)]
+            unsafe {
+                i += match (m - i, width) {
+                    (4.., LANES) => tile::<FMA, 4, true>(p, c, i, column, width),
+                    (_, LANES) => tile::<FMA, 1, true>(p, c, i, column, width),
+                    (4.., _) => tile::<FMA, 4, false>(p, c, i, column, width),
+                    _ => tile::<FMA, 1, false>(p, c, i, column, width),
+                };
+            }
+        }
+    }
+}
+
+/// `R` rows from `i` on times `width` columns from `column` on, 16 where `WHOLE`; returns `R`.
+///
+/// # Safety
+/// The sizes were checked by [`check`], and the tile lies inside of `c`.
+#[allow(unsafe_code)]
+#[inline(always)]
+unsafe fn tile<const FMA: bool, const R: usize, const WHOLE: bool>(
+    p: &Product,
+    c: &mut [f32],
+    i: usize,
+    column: usize,
+    width: usize,
+) -> usize {
+    let width = if WHOLE { LANES } else { width };
+    let mut sums = [[0f32; LANES]; R];
+    let rows: [usize; R] = std::array::from_fn(|r| p.rows.start(i + r));
+    let first = column / PANEL * p.panel + column % PANEL;
+    let [outer, middle, inner] = p.sum;
+    for o in 0..outer.count {
+        for q in 0..middle.count {
+            let mut a = o * outer.a + q * middle.a;
+            let mut b = first + o * outer.b + q * middle.b;
+            for _ in 0..inner.count {
+                let mut lanes = [0f32; LANES];
+                // SAFETY: `check` bounds the largest index of `a` and of `b`. Unchecked, since
+                // with checks the sums leave the registers (measured: half the speed).
+                let b_row = unsafe { p.b.get_unchecked(b..b + width) };
+                lanes[..width].copy_from_slice(b_row);
+                for r in 0..R {
+                    // SAFETY: as above.
+                    let x = unsafe { *p.a.get_unchecked(rows[r] + a) };
+                    for lane in 0..LANES {
+                        sums[r][lane] = fma::<FMA>(x, lanes[lane], sums[r][lane]);
+                    }
+                }
+                a += inner.a;
+                b += inner.b;
+            }
+        }
+    }
+    for (r, sums) in sums.iter().enumerate() {
+        let at = (i + r) * p.stride + column;
+        for (c, sum) in c[at..at + width].iter_mut().zip(sums) {
+            *c = if p.add { *c + sum } else { *sum };
+        }
+    }
+    R
+}
+
+/// The same loops with sixteen lanes and a tile of up to 12×32 numbers; compilers do not keep one
+/// that large in registers by themselves.
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+mod avx512 {
+    use std::arch::x86_64::{
+        __m512, _mm512_add_ps, _mm512_fmadd_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps,
+        _mm512_set1_ps, _mm512_setzero_ps,
+    };
+
+    use super::{LANES, PANEL, Product};
+
+    /// # Safety
+    /// The sizes were checked by [`super::check`].
+    #[target_feature(enable = "avx512f")]
+    pub(super) unsafe fn multiply(p: &Product, c: &mut [f32]) {
+        let n = p.size[1];
+        for column in (0..n).step_by(PANEL) {
+            // SAFETY: passed on.
+            unsafe {
+                match n - column {
+                    PANEL.. => columns::<2, true>(p, c, column),
+                    17.. => columns::<2, false>(p, c, column),
+                    _ => columns::<1, false>(p, c, column),
+                }
+            }
+        }
+    }
+
+    /// All rows times `P` vectors of columns from `column` on.
+    ///
+    /// # Safety
+    /// As [`multiply`].
+    #[target_feature(enable = "avx512f")]
+    unsafe fn columns<const P: usize, const WHOLE: bool>(
+        p: &Product,
+        c: &mut [f32],
+        column: usize,
+    ) {
+        let m = p.size[0];
+        let mut i = 0;
+        while i < m {
+            // SAFETY: passed on.
+            unsafe {
+                i += match m - i {
+                    12.. => tile::<12, P, WHOLE>(p, c, i, column),
+                    8.. => tile::<8, P, WHOLE>(p, c, i, column),
+                    4.. => tile::<4, P, WHOLE>(p, c, i, column),
+                    2.. => tile::<2, P, WHOLE>(p, c, i, column),
+                    _ => tile::<1, P, WHOLE>(p, c, i, column),
+                };
+            }
+        }
+    }
+
+    /// `R` rows times `P` vectors of columns, cut off at the last column unless `WHOLE`; returns `R`.
+    ///
+    /// # Safety
+    /// As [`multiply`], with rows i to i + R inside.
+    #[target_feature(enable = "avx512f")]
+    unsafe fn tile<const R: usize, const P: usize, const WHOLE: bool>(
+        p: &Product,
+        c: &mut [f32],
+        i: usize,
+        column: usize,
+    ) -> usize {
+        let left = p.size[1] - column;
+        let mask: [u16; P] = std::array::from_fn(|q| match WHOLE {
+            true => u16::MAX,
+            false => (u32::MAX >> (32 - LANES.min(left - q * LANES))) as u16,
+        });
+        let mut sums = [[_mm512_setzero_ps(); P]; R];
+        let [outer, middle, inner] = p.sum;
+        // SAFETY: `check` bounds the largest index of `a`, of `b` and of `c`; masked lanes are
+        // neither read nor written.
+        unsafe {
+            let rows: [*const f32; R] =
+                std::array::from_fn(|r| p.a.as_ptr().add(p.rows.start(i + r)));
+            let first = p.b.as_ptr().add(column / PANEL * p.panel);
+            for o in 0..outer.count {
+                for q in 0..middle.count {
+                    let mut a = o * outer.a + q * middle.a;
+                    let mut b = first.add(o * outer.b + q * middle.b);
+                    for _ in 0..inner.count {
+                        let lanes: [__m512; P] = std::array::from_fn(|q| {
+                            _mm512_maskz_loadu_ps(mask[q], b.add(q * LANES))
+                        });
+                        for (row, sums) in rows.iter().zip(&mut sums) {
+                            let x = _mm512_set1_ps(*row.add(a));
+                            for (sum, lanes) in sums.iter_mut().zip(lanes) {
+                                *sum = _mm512_fmadd_ps(x, lanes, *sum);
+                            }
+                        }
+                        a += inner.a;
+                        // Behind the last term it may point past the end, where nothing is read.
+                        b = b.wrapping_add(inner.b);
+                    }
+                }
+            }
+            for (r, sums) in sums.into_iter().enumerate() {
+                for (q, mut sum) in sums.into_iter().enumerate() {
+                    let c = c.as_mut_ptr().add((i + r) * p.stride + column + q * LANES);
+                    if p.add {
+                        sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(mask[q], c));
+                    }
+                    _mm512_mask_storeu_ps(c, mask[q], sum);
+                }
+            }
+        }
+        R
+    }
+}
