@@ -15,9 +15,11 @@ use crate::Result;
 const DECAY: f64 = 0.99;
 /// No part is taken for smaller than this.
 const LEAST: f64 = 1e-8;
-const MAIN: &str = "main";
+/// Name of the main part.
+pub(super) const MAIN: &str = "main";
 
-/// L₁ + Σ wᵢ (r₁/rᵢ) Lᵢ with the running root mean squares r, whose squares are brought up to date.
+/// L₁ + Σ wᵢ (r₁/rᵢ) Lᵢ with the running root mean squares r of the steps before, which are brought up
+/// to date.
 ///
 /// # Errors
 /// The device failed.
@@ -25,19 +27,44 @@ pub(super) fn total(losses: &Losses, squares: &mut BTreeMap<String, f64>) -> Res
     if losses.further.is_empty() {
         return Ok(losses.main.clone());
     }
-    let mut size = |name: &str, loss: &Tensor| -> Result<f64> {
-        let square = f64::from(loss.to_scalar::<f32>()?).powi(2);
-        let running = squares.entry(name.to_owned()).or_insert(square);
-        *running = DECAY * *running + (1.0 - DECAY) * square;
-        Ok(running.sqrt().max(LEAST))
-    };
-    let main = size(MAIN, &losses.main)?;
+    let size = |loss: &Tensor| -> Result<f64> { Ok(f64::from(loss.to_scalar::<f32>()?)) };
+    let mut sizes = vec![(MAIN, size(&losses.main)?)];
+    for part in &losses.further {
+        sizes.push((part.name, size(&part.loss)?));
+    }
+    begin(squares, &sizes);
     let mut sum = losses.main.clone();
     for part in &losses.further {
-        let scale = part.weight * main / size(part.name, &part.loss)?;
-        sum = (sum + (&part.loss * scale)?)?;
+        sum = (sum + (&part.loss * scale(squares, part.name, part.weight))?)?;
     }
+    follow(squares, &sizes);
     Ok(sum)
+}
+
+/// Whether the running sizes of all these parts are known.
+pub(super) fn known(squares: &BTreeMap<String, f64>, names: &[&str]) -> bool {
+    squares.contains_key(MAIN) && names.iter().all(|name| squares.contains_key(*name))
+}
+
+/// w r₁/r: what a part's loss is multiplied with.
+pub(super) fn scale(squares: &BTreeMap<String, f64>, name: &str, weight: f64) -> f64 {
+    let running = |name: &str| squares.get(name).map_or(LEAST, |s| s.sqrt().max(LEAST));
+    weight * running(MAIN) / running(name)
+}
+
+/// Parts that were never seen start at their size of now.
+pub(super) fn begin(squares: &mut BTreeMap<String, f64>, sizes: &[(&str, f64)]) {
+    for (name, size) in sizes {
+        squares.entry((*name).to_owned()).or_insert(size.powi(2));
+    }
+}
+
+/// Brings the running mean squares up to date.
+pub(super) fn follow(squares: &mut BTreeMap<String, f64>, sizes: &[(&str, f64)]) {
+    for (name, size) in sizes {
+        let running = squares.entry((*name).to_owned()).or_insert(size.powi(2));
+        *running = DECAY * *running + (1.0 - DECAY) * size.powi(2);
+    }
 }
 
 #[cfg(test)]
@@ -84,9 +111,11 @@ mod tests {
             sum.to_scalar::<f32>().unwrap()
         };
         let first = after(&mut squares);
+        assert!((first - 1.05).abs() < 1e-5, "{first}");
+        let second = after(&mut squares);
         assert!(
-            (first - (1.0 + 0.05 / 0.9925f32.sqrt())).abs() < 1e-5,
-            "{first}"
+            (second - (1.0 + 0.05 / 0.9925f32.sqrt())).abs() < 1e-5,
+            "{second}"
         );
         let later = (0..1000).map(|_| after(&mut squares)).last().unwrap();
         assert!((later - 1.1).abs() < 1e-4, "{later}");

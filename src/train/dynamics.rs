@@ -6,6 +6,7 @@
 //! clean frames may be the network's own predictions, whose errors it then learns not to pass on.
 
 mod clips;
+mod fast;
 mod noise;
 
 use std::collections::BTreeMap;
@@ -16,11 +17,12 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use self::clips::{Batch, Clips, past_frames};
+use self::fast::Fast;
 use self::noise::{Noised, normal, step_indices};
 use super::footage::Footage;
 use super::optimizer::Optimizer;
 use super::preview;
-use super::run::{Further, Losses, Run, Task};
+use super::run::{Further, Losses, Run, Task, Trained};
 use super::settings::DynamicsSettings;
 use crate::eval::pictures::Sheet;
 use crate::flow::objective::{Objective, frame_errors};
@@ -38,6 +40,8 @@ pub(super) struct DynamicsTask<'a> {
     clips: Clips<'a>,
     dynamics: Dynamics,
     objective: Objective,
+    /// On the processor.
+    fast: Option<Fast>,
 }
 
 impl<'a> DynamicsTask<'a> {
@@ -56,18 +60,21 @@ impl<'a> DynamicsTask<'a> {
         let params =
             Params::seeded(run.settings.seed, &run.device).with_precision(run.settings.precision);
         let dynamics = Dynamics::new(&params, &run.world)?;
+        let vars = params.finish()?;
+        let objective = run
+            .world
+            .flow
+            .objective(settings.loss.unwrap_or(settings.prediction));
         let task = Self {
             run,
             settings,
             footage,
             clips: Clips::new(run, footage, &tokenizer)?,
             dynamics,
-            objective: run
-                .world
-                .flow
-                .objective(settings.loss.unwrap_or(settings.prediction)),
+            objective,
+            fast: Fast::new(run, objective, &vars)?,
         };
-        Ok((task, params.finish()?))
+        Ok((task, vars))
     }
 
     /// Whether the step lies in the last part, where the rate decays.
@@ -79,7 +86,12 @@ impl<'a> DynamicsTask<'a> {
     /// Puts the network's own predictions in the place of some frames of the clean copy; what is
     /// trained towards stays the truth. No gradient flows through them. Every pass starts from the
     /// real frames, and predicts from the copy that the pass before it made.
-    fn with_own_context(&self, mut batch: Batch, rng: &mut ChaCha8Rng) -> Result<Batch> {
+    fn with_own_context(
+        &self,
+        mut batch: Batch,
+        rng: &mut ChaCha8Rng,
+        clean: &mut dyn FnMut(&Batch, &Noised) -> Result<Tensor>,
+    ) -> Result<Batch> {
         let dims = batch.actions.dims2()?;
         let real = batch.context.clone();
         let level = self
@@ -94,7 +106,7 @@ impl<'a> DynamicsTask<'a> {
                 actions: batch.actions.clone(),
                 tau,
             };
-            let own = self.clean(&batch, &guess)?.detach();
+            let own = clean(&batch, &guess)?.detach();
             let chosen: Vec<f32> = (0..dims.0 * dims.1)
                 .map(|_| f32::from(u8::from(rng.random_bool(self.settings.own_context))))
                 .collect();
@@ -144,6 +156,18 @@ impl<'a> DynamicsTask<'a> {
         Ok((outputs, predicted.outcome))
     }
 
+    /// What the log tells of the first copy's output.
+    fn figures(
+        &self,
+        output: &Tensor,
+        copy: &Noised,
+        batch: &Batch,
+    ) -> Result<Vec<(&'static str, Tensor)>> {
+        let x = self.objective.clean(output, &copy.z, &copy.tau)?;
+        let pure = copy.tau.le(self.least_level())?;
+        Ok(vec![("from_noise", from_noise(&x, &pure, batch)?)])
+    }
+
     fn least_level(&self) -> f64 {
         self.run.world.flow.least_level()
     }
@@ -181,29 +205,25 @@ impl<'a> DynamicsTask<'a> {
         self.objective
             .shortcut_target(predict, &copy.z, &copy.tau, &copy.d)
     }
-}
 
-impl Task for DynamicsTask<'_> {
-    fn name(&self) -> &'static str {
-        "dynamics"
+    fn is_shortcut(&self, step: u64) -> bool {
+        step % self.settings.shortcut_every == self.settings.shortcut_every - 1
     }
 
-    fn frames(&self, step: u64) -> u64 {
-        let (b, frames) = self.clips.size(step);
-        (b * frames * self.settings.copies) as u64
+    /// Whether the step trains on the network's own predictions as context.
+    fn makes_context(&self, step: u64) -> bool {
+        self.settings.own_context > 0.0 && self.decays(step) && !self.is_shortcut(step)
     }
 
-    fn prepare(&mut self, _step: u64, _optimizer: &mut Optimizer) -> Result<()> {
-        Ok(())
-    }
-
-    fn loss(&mut self, step: u64, rng: &mut ChaCha8Rng) -> Result<Losses> {
+    /// The losses of a step, as tensors that candle can differentiate.
+    fn losses(&self, step: u64, rng: &mut ChaCha8Rng) -> Result<Losses> {
         let fetching = Instant::now();
         let mut batch = self.clips.batch(step, rng)?;
         let fetched = fetching.elapsed();
-        let shortcut = step % self.settings.shortcut_every == self.settings.shortcut_every - 1;
-        if self.settings.own_context > 0.0 && self.decays(step) && !shortcut {
-            batch = self.with_own_context(batch, rng)?;
+        let shortcut = self.is_shortcut(step);
+        if self.makes_context(step) {
+            batch =
+                self.with_own_context(batch, rng, &mut |batch, copy| self.clean(batch, copy))?;
         }
         let mut copies = Vec::new();
         let mut targets = Vec::new();
@@ -230,11 +250,7 @@ impl Task for DynamicsTask<'_> {
         let loss = loss.ok_or_else(|| Error::Argument("dynamics.copies is 0".into()))?;
         let loss = (loss / self.settings.copies as f64)?;
         let figures = match (outputs.first(), copies.first()) {
-            (Some(output), Some(copy)) => {
-                let x = self.objective.clean(&output.detach(), &copy.z, &copy.tau)?;
-                let pure = copy.tau.le(self.least_level())?;
-                vec![("from_noise", from_noise(&x, &pure, &batch)?)]
-            }
+            (Some(output), Some(copy)) => self.figures(&output.detach(), copy, &batch)?,
             _ => Vec::new(),
         };
         let further = match outcome {
@@ -247,6 +263,37 @@ impl Task for DynamicsTask<'_> {
             figures,
             fetched,
         })
+    }
+}
+
+impl Task for DynamicsTask<'_> {
+    fn name(&self) -> &'static str {
+        "dynamics"
+    }
+
+    fn frames(&self, step: u64) -> u64 {
+        let (b, frames) = self.clips.size(step);
+        (b * frames * self.settings.copies) as u64
+    }
+
+    fn prepare(&mut self, _step: u64, _optimizer: &mut Optimizer) -> Result<()> {
+        Ok(())
+    }
+
+    fn step(
+        &mut self,
+        step: u64,
+        rng: &mut ChaCha8Rng,
+        squares: &mut BTreeMap<String, f64>,
+    ) -> Result<Trained> {
+        match self.fast.take() {
+            Some(mut fast) => {
+                let trained = fast.step(self, step, rng, squares);
+                self.fast = Some(fast);
+                trained
+            }
+            None => self.losses(step, rng)?.differentiate(squares),
+        }
     }
 
     fn frozen(&self, _step: u64, _name: &str) -> bool {

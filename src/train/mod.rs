@@ -7,6 +7,7 @@
 
 mod balance;
 mod contexts;
+mod cpu;
 mod dynamics;
 mod events;
 mod footage;

@@ -3,11 +3,14 @@
 //! AdamW: Loshchilov and Hutter (2019). Muon: Jordan et al. (2024), with the update scaled by
 //! 0.2 √max(rows, columns) to AdamW's size (Liu et al., *Muon is Scalable for LLM Training*, 2025).
 
+mod flat;
+
 use std::collections::BTreeMap;
 
 use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
 
+pub use self::flat::FlatGradient;
 use super::settings::OptimizerSettings;
 use crate::{Error, Result};
 
@@ -66,8 +69,9 @@ impl Optimizer {
                 let rule = if settings.muon_rate > 0.0 && is_hidden(name, var) {
                     Rule::Muon { momentum: zero }
                 } else {
+                    // Two tensors of their own: they change in place.
                     Rule::Adam {
-                        first: zero.clone(),
+                        first: zero.copy()?,
                         second: zero,
                     }
                 };
@@ -87,10 +91,7 @@ impl Optimizer {
 
     /// Factor of the learning rates at `step` (from 0): warm-up, constant, linear decay.
     pub fn schedule(&self, step: u64) -> f64 {
-        let s = &self.settings;
-        let warm = (step + 1) as f64 / s.warm_up.max(1) as f64;
-        let left = s.steps.saturating_sub(step) as f64 / (s.decay * s.steps as f64).max(1.0);
-        warm.min(left).min(1.0)
+        schedule(&self.settings, step)
     }
 
     /// One update at `step` (from 0); returns the gradient's norm before clipping.
@@ -115,12 +116,7 @@ impl Optimizer {
             }
         }
         let norm = total.sqrt();
-        if !norm.is_finite() {
-            return Err(Error::Diverged(format!(
-                "step {step}: the gradient is not finite; the last saved state is untouched"
-            )));
-        }
-        let clip = (self.settings.clip / norm.max(1e-12)).min(1.0);
+        let clip = clip(self.settings.clip, norm, step)?;
         let factor = self.schedule(step);
         let s = &self.settings;
         for (name, p) in &mut self.parameters {
@@ -139,8 +135,7 @@ impl Optimizer {
             }
             p.var.set(&(value - (change * rate)?)?)?;
         }
-        // Young averages follow faster, so that the start does not linger.
-        let ema = s.ema.min((1.0 + step as f64) / (10.0 + step as f64));
+        let ema = ema(s, step);
         for p in self.parameters.values_mut() {
             p.average = ((&p.average * ema)? + (p.var.as_tensor().detach() * (1.0 - ema))?)?;
         }
@@ -208,7 +203,7 @@ impl Optimizer {
     pub fn restore(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
         let get = |key: String, like: &Tensor| -> Result<Tensor> {
             match state.get(&key) {
-                Some(t) if t.dims() == like.dims() => Ok(t.to_device(like.device())?),
+                Some(t) if t.dims() == like.dims() => Ok(t.to_device(like.device())?.copy()?),
                 Some(t) => Err(Error::Argument(format!(
                     "'{key}' is {:?}, the settings ask for {:?}",
                     t.dims(),
@@ -231,6 +226,28 @@ impl Optimizer {
         }
         Ok(())
     }
+}
+
+/// Factor of the learning rates at `step` (from 0): warm-up, constant, linear decay.
+fn schedule(s: &OptimizerSettings, step: u64) -> f64 {
+    let warm = (step + 1) as f64 / s.warm_up.max(1) as f64;
+    let left = s.steps.saturating_sub(step) as f64 / (s.decay * s.steps as f64).max(1.0);
+    warm.min(left).min(1.0)
+}
+
+/// What a gradient of this norm is multiplied with, so that it is no longer than `most`.
+fn clip(most: f64, norm: f64, step: u64) -> Result<f64> {
+    if !norm.is_finite() {
+        return Err(Error::Diverged(format!(
+            "step {step}: the gradient is not finite; the last saved state is untouched"
+        )));
+    }
+    Ok((most / norm.max(1e-12)).min(1.0))
+}
+
+/// Decay of the averaged weights. Young averages follow faster, so that the start does not linger.
+fn ema(s: &OptimizerSettings, step: u64) -> f64 {
+    s.ema.min((1.0 + step as f64) / (10.0 + step as f64))
 }
 
 /// The change of AdamW without its rate: m̂/(√v̂ + ε).

@@ -1,8 +1,10 @@
 //! One run: folders, resume, the loop of steps, saving.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -13,7 +15,7 @@ use super::dynamics::DynamicsTask;
 use super::events::EventFile;
 use super::footage::Footage;
 use super::initial;
-use super::optimizer::Optimizer;
+use super::optimizer::{FlatGradient, Optimizer};
 use super::progress::{self, Deadline};
 use super::settings::{OptimizerSettings, Settings};
 use super::state::{self, Progress};
@@ -41,8 +43,13 @@ pub(super) trait Task {
     /// Called before each step; may exchange parameters.
     fn prepare(&mut self, step: u64, optimizer: &mut Optimizer) -> Result<()>;
 
-    /// The loss of a step.
-    fn loss(&mut self, step: u64, rng: &mut ChaCha8Rng) -> Result<Losses>;
+    /// Loss and gradient of a step; `squares` are the running sizes of the loss's parts.
+    fn step(
+        &mut self,
+        step: u64,
+        rng: &mut ChaCha8Rng,
+        squares: &mut BTreeMap<String, f64>,
+    ) -> Result<Trained>;
 
     /// Whether a parameter stays as it is at this step.
     fn frozen(&self, step: u64, name: &str) -> bool;
@@ -69,6 +76,38 @@ pub(super) struct Further {
     pub name: &'static str,
     pub loss: Tensor,
     pub weight: f64,
+}
+
+impl Losses {
+    /// Brings the parts together and asks candle for the gradient.
+    pub fn differentiate(self, squares: &mut BTreeMap<String, f64>) -> Result<Trained> {
+        let loss = total(&self, squares)?;
+        let further = self.further.into_iter().map(|part| (part.name, part.loss));
+        Ok(Trained {
+            loss: f64::from(loss.to_scalar::<f32>()?),
+            gradient: Gradient::Graph(loss.backward()?),
+            figures: further.chain(self.figures).collect(),
+            fetched: self.fetched,
+        })
+    }
+}
+
+/// Loss and gradient of a step.
+pub(super) struct Trained {
+    pub loss: f64,
+    pub gradient: Gradient,
+    /// Named figures for the log.
+    pub figures: Vec<(&'static str, Tensor)>,
+    /// Time until the step's frames were at hand.
+    pub fetched: Duration,
+}
+
+/// The gradients of all parameters.
+pub(super) enum Gradient {
+    /// As candle computes them, on any device.
+    Graph(GradStore),
+    /// As `train::cpu` computes them.
+    Flat(FlatGradient),
 }
 
 /// The folders and limits of a run.
@@ -261,9 +300,8 @@ fn drive(
         let mut rng = ChaCha8Rng::seed_from_u64(run.settings.seed);
         rng.set_stream(at.step + 1);
         task.prepare(at.step, &mut optimizer)?;
-        let losses = task.loss(at.step, &mut rng)?;
-        let loss = total(&losses, &mut at.squares)?;
-        let value = f64::from(loss.to_scalar::<f32>()?);
+        let trained = task.step(at.step, &mut rng, &mut at.squares)?;
+        let value = trained.loss;
         if !value.is_finite() {
             return Err(Error::Diverged(format!(
                 "{}: step {}: the loss is {value}; the last saved state is untouched",
@@ -272,7 +310,11 @@ fn drive(
             )));
         }
         let step = at.step;
-        let norm = optimizer.update(&loss.backward()?, step, |name| task.frozen(step, name))?;
+        let frozen = |name: &str| task.frozen(step, name);
+        let norm = match &trained.gradient {
+            Gradient::Graph(gradient) => optimizer.update(gradient, step, frozen)?,
+            Gradient::Flat(gradient) => optimizer.update_flat(gradient, step, frozen)?,
+        };
         let spent = begun.elapsed().as_secs_f64();
         at.step += 1;
         at.frames += task.frames(step);
@@ -287,12 +329,10 @@ fn drive(
                 ("rate", optimizer.schedule(step)),
                 ("frames_per_s", speed),
                 ("seconds", at.seconds),
-                ("fetching", losses.fetched.as_secs_f64() / spent),
+                ("fetching", trained.fetched.as_secs_f64() / spent),
             ];
-            let further = losses.further.iter().map(|part| (part.name, &part.loss));
-            let figures = losses.figures.iter().map(|(name, figure)| (*name, figure));
-            for (key, figure) in further.chain(figures) {
-                scalars.push((key, f64::from(figure.to_scalar::<f32>()?)));
+            for (key, figure) in &trained.figures {
+                scalars.push((*key, f64::from(figure.to_scalar::<f32>()?)));
             }
             events.scalars(at.step, &scalars)?;
             let mut entry = Map::new();

@@ -20,7 +20,7 @@ use rayon::prelude::*;
 use super::footage::Footage;
 use super::optimizer::Optimizer;
 use super::preview;
-use super::run::{Losses, Run, Task};
+use super::run::{Losses, Run, Task, Trained};
 use super::settings::TokenizerSettings;
 use crate::Result;
 use crate::eval::pictures::Sheet;
@@ -142,30 +142,9 @@ impl<'a> TokenizerTask<'a> {
         let bend = scaled(&(own.narrow(0, 0, m)? - middle)?)?;
         Ok((scaled(&centred)?, bend.sqr()?.mean_all()?))
     }
-}
 
-impl Task for TokenizerTask<'_> {
-    fn name(&self) -> &'static str {
-        "tokenizer"
-    }
-
-    fn frames(&self, _step: u64) -> u64 {
-        self.settings.batch as u64
-    }
-
-    fn prepare(&mut self, step: u64, optimizer: &mut Optimizer) -> Result<()> {
-        if step == self.polish_from() {
-            optimizer.adopt_averages(|_| true)?;
-            let sample = self.footage.spread(STATISTICS_FRAMES)?;
-            let (mean, std) = statistics(&self.tokenizer, &sample, self.run)?;
-            optimizer.assign(LATENT_MEAN, &mean)?;
-            optimizer.assign(LATENT_STD, &std)?;
-        }
-        self.polishing = step >= self.polish_from();
-        Ok(())
-    }
-
-    fn loss(&mut self, _step: u64, rng: &mut ChaCha8Rng) -> Result<Losses> {
+    /// The losses of a step, as tensors that candle can differentiate.
+    fn losses(&self, rng: &mut ChaCha8Rng) -> Result<Losses> {
         let image = self.run.world.image;
         let mut bytes = Vec::with_capacity(self.settings.batch * self.run.world.image_len());
         let fetching = Instant::now();
@@ -201,6 +180,37 @@ impl Task for TokenizerTask<'_> {
             figures: vec![("pixels", pixels), ("mse", plain), ("curvature", curvature)],
             fetched,
         })
+    }
+}
+
+impl Task for TokenizerTask<'_> {
+    fn name(&self) -> &'static str {
+        "tokenizer"
+    }
+
+    fn frames(&self, _step: u64) -> u64 {
+        self.settings.batch as u64
+    }
+
+    fn prepare(&mut self, step: u64, optimizer: &mut Optimizer) -> Result<()> {
+        if step == self.polish_from() {
+            optimizer.adopt_averages(|_| true)?;
+            let sample = self.footage.spread(STATISTICS_FRAMES)?;
+            let (mean, std) = statistics(&self.tokenizer, &sample, self.run)?;
+            optimizer.assign(LATENT_MEAN, &mean)?;
+            optimizer.assign(LATENT_STD, &std)?;
+        }
+        self.polishing = step >= self.polish_from();
+        Ok(())
+    }
+
+    fn step(
+        &mut self,
+        _step: u64,
+        rng: &mut ChaCha8Rng,
+        squares: &mut BTreeMap<String, f64>,
+    ) -> Result<Trained> {
+        self.losses(rng)?.differentiate(squares)
     }
 
     fn frozen(&self, _step: u64, name: &str) -> bool {

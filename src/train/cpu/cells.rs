@@ -113,7 +113,8 @@ impl CellBlock {
             self.convolution.input_gradient(w, dy, &mut active[inside]);
         }
         let (dy, normed) = (&t.bordered[..], &t.normed[..]);
-        self.convolution.weight_gradient(frames, dy, normed, gradient);
+        self.convolution
+            .weight_gradient(frames, dy, normed, gradient);
         let (gain, dgain) = (w.get(self.gain), self.gain.of_mut(gradient));
         norm_gradient(x, gain, active, dx, dgain);
     }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use candle_core::Var;
 
@@ -29,7 +30,7 @@ pub(super) enum Sublayer {
 
 /// The network: where its parameters lie, and in which order they are used.
 pub(super) struct Network {
-    pub layout: Layout,
+    pub layout: Arc<Layout>,
     pub sizes: Sizes,
     pub stem: Stem,
     conditions: Conditions,
@@ -94,7 +95,7 @@ impl Network {
             narrow,
             head,
             outcome,
-            layout,
+            layout: Arc::new(layout),
         })
     }
 
@@ -126,7 +127,8 @@ impl Network {
             x[latent..].fill(0.0);
             let (action, rest) = x[latent..].split_at_mut(width);
             self.conditions.add_action(w, &t.conditions[f], action);
-            self.conditions.add_signal(w, &t.conditions[f], &mut rest[..width]);
+            self.conditions
+                .add_signal(w, &t.conditions[f], &mut rest[..width]);
             add(w.get(self.position), x);
         }
         let mut frames = frames;

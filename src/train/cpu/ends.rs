@@ -104,8 +104,12 @@ impl Stem {
             self.convolution.forward(w, seen, out, true);
         }
         let all = frames.start * cells..frames.end * cells;
-        let (before, y) = (&mut t.stem.before[all.clone()], &mut t.stem.output[all.clone()]);
-        self.block.forward(w, &t.stem.input[all], before, y, &mut t.cells);
+        let (before, y) = (
+            &mut t.stem.before[all.clone()],
+            &mut t.stem.output[all.clone()],
+        );
+        self.block
+            .forward(w, &t.stem.input[all], before, y, &mut t.cells);
         let frame = s.tokens * s.width;
         for f in frames {
             let merged = &mut t.merged[..cells];
@@ -144,11 +148,13 @@ impl Stem {
             let all = block.start * cells..block.end * cells;
             let dcells = &mut t.dcells[all.clone()];
             let (x, before) = (&t.stem.input[all.clone()], &t.stem.before[all]);
-            self.block.backward(w, x, before, dcells, gradient, &mut t.cells);
+            self.block
+                .backward(w, x, before, dcells, gradient, &mut t.cells);
             let line = s.grid.bordered(width);
             let each = dcells.chunks_exact(cells).zip(block.clone());
             for (i, (dcells, f)) in each.enumerate() {
-                s.grid.put(width, dcells, &mut t.bordered[i * line..(i + 1) * line]);
+                s.grid
+                    .put(width, dcells, &mut t.bordered[i * line..(i + 1) * line]);
                 let mut sum = vec![0f32; width];
                 sum_rows(dcells, &mut sum);
                 let condition = &t.conditions[f];
@@ -157,7 +163,8 @@ impl Stem {
             }
             let seen = &t.seen[block.start * bordered..block.end * bordered];
             let count = block.len();
-            self.convolution.weight_gradient(count, &t.bordered, seen, gradient);
+            self.convolution
+                .weight_gradient(count, &t.bordered, seen, gradient);
         }
     }
 }
@@ -194,8 +201,12 @@ impl Head {
             scatter(s, merged, input);
         }
         let all = frames.start * cells..frames.end * cells;
-        let (before, y) = (&mut t.head.before[all.clone()], &mut t.head.output[all.clone()]);
-        self.block.forward(w, &t.head.input[all], before, y, &mut t.cells);
+        let (before, y) = (
+            &mut t.head.before[all.clone()],
+            &mut t.head.output[all.clone()],
+        );
+        self.block
+            .forward(w, &t.head.input[all], before, y, &mut t.cells);
         let (bordered, out) = (s.grid.bordered(s.seen), s.grid.cells() * s.channels);
         for f in frames {
             let normed = &mut t.merged[..cells];
@@ -224,7 +235,10 @@ impl Head {
             let all = block.start * cells..block.end * cells;
             let dy = &t.doutput[block.start * g.cells() * c..block.end * g.cells() * c];
             let output = &t.head.output[all.clone()];
-            let (normed, dnormed) = (&mut t.normed[..output.len()], &mut t.dnormed[..output.len()]);
+            let (normed, dnormed) = (
+                &mut t.normed[..output.len()],
+                &mut t.dnormed[..output.len()],
+            );
             norm(output, w.get(self.block_gain), normed);
             self.out.weight_gradient(dy, normed, gradient);
             let level = |count, a, b| Level { count, a, b };
@@ -241,7 +255,8 @@ impl Head {
             let (gain, dgain) = (w.get(self.block_gain), self.block_gain.of_mut(gradient));
             norm_gradient(output, gain, dnormed, dcells, dgain);
             let (x, before) = (&t.head.input[all.clone()], &t.head.before[all]);
-            self.block.backward(w, x, before, dcells, gradient, &mut t.cells);
+            self.block
+                .backward(w, x, before, dcells, gradient, &mut t.cells);
             self.unmerge_backward(w, block, gradient, t);
         }
     }

@@ -28,7 +28,7 @@ fn detected() -> Lanes {
         if is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("fma")
-         {
+        {
             return Lanes::Wide;
         }
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {

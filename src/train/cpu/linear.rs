@@ -85,11 +85,15 @@ impl Linear {
         let Matrix {
             outputs, inputs, ..
         } = self.matrix;
-        let rows = [Level::ONE, Level::ONE, Level {
-            count: dy.len() / outputs,
-            a: outputs,
-            b: inputs,
-        }];
+        let rows = [
+            Level::ONE,
+            Level::ONE,
+            Level {
+                count: dy.len() / outputs,
+                a: outputs,
+                b: inputs,
+            },
+        ];
         self.weight_gradient_of(dy, x, rows, gradient);
     }
 

@@ -3,18 +3,22 @@
 mod attention;
 mod buffer;
 mod cells;
+mod chunks;
 mod conditions;
 mod dynamics;
 mod ends;
 mod lanes;
+mod levels;
 mod linear;
 mod mlp;
+pub(super) mod muon;
 mod outcome;
-mod parameters;
+pub(super) mod parameters;
 mod product;
-mod rows;
+pub(super) mod rows;
+pub(super) mod sequences;
 mod space;
-mod time;
-mod workspace;
 #[cfg(test)]
 mod tests;
+mod time;
+mod workspace;

@@ -75,7 +75,10 @@ impl OutcomeHead {
         t: &mut OutcomeState,
     ) {
         let (width, hidden) = (self.up.inputs(), self.up.outputs());
-        let (tokens, dtokens) = (&t.tokens[..frames * width], &mut t.dtokens[..frames * width]);
+        let (tokens, dtokens) = (
+            &t.tokens[..frames * width],
+            &mut t.dtokens[..frames * width],
+        );
         let dbefore = &mut t.dbefore[..frames * hidden];
         let active = &mut t.active[..frames * hidden];
         let dy = &t.gradient[..frames * 2];

@@ -95,9 +95,8 @@ fn check(p: &Product, len: usize) -> bool {
         return false;
     }
     assert!(p.sum.iter().all(|l| l.count > 0), "an empty sum");
-    let reach = |of: fn(&Level) -> usize| -> usize {
-        p.sum.iter().map(|l| (l.count - 1) * of(l)).sum()
-    };
+    let reach =
+        |of: fn(&Level) -> usize| -> usize { p.sum.iter().map(|l| (l.count - 1) * of(l)).sum() };
     let a = p.rows.last(m) + reach(|l| l.a);
     assert!(a < p.a.len(), "rows outside of the left factor");
     let b = (n - 1) / PANEL * p.panel + (n - 1) % PANEL + reach(|l| l.b);
@@ -106,7 +105,10 @@ fn check(p: &Product, len: usize) -> bool {
         0 => 0,
         panels => (panels - 1) * p.panel + PANEL - 1 + reach(|l| l.b),
     };
-    assert!(b.max(full) < p.b.len(), "columns outside of the right factor");
+    assert!(
+        b.max(full) < p.b.len(),
+        "columns outside of the right factor"
+    );
     assert!(n <= p.stride || m == 1, "rows of the target overlap");
     assert!((m - 1) * p.stride + n <= len, "a target of another size");
     true

@@ -2,9 +2,7 @@
 
 use super::attention::{AttentionLayer, AttentionScratch, Saved, Small, transpose};
 use super::parameters::Weights;
-use super::rows::{
-    HIDDEN, axpy, dot_rows, softmax_beside, softmax_beside_gradient,
-};
+use super::rows::{HIDDEN, axpy, dot_rows, softmax_beside, softmax_beside_gradient};
 use super::space::{padded, scale_rows};
 
 /// The frames of a sequence: T clean ones, and copies of their moments behind.
