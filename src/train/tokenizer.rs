@@ -8,8 +8,10 @@
 //! more often for the same reason. Then the encoder and the statistics are frozen, and the decoder is
 //! polished alone.
 
+mod fast;
+
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use candle_core::{Tensor, Var};
 use rand::Rng;
@@ -17,6 +19,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
+use self::fast::Fast;
 use super::footage::Footage;
 use super::optimizer::Optimizer;
 use super::preview;
@@ -54,6 +57,8 @@ pub(super) struct TokenizerTask<'a> {
     /// Running sums over all frames of the rarity by which they are drawn.
     rare: Vec<f64>,
     polishing: bool,
+    /// On the processor.
+    fast: Option<Fast>,
 }
 
 impl<'a> TokenizerTask<'a> {
@@ -66,17 +71,20 @@ impl<'a> TokenizerTask<'a> {
         let sample = footage.spread(FREQUENCY_FRAMES)?;
         let frequency = foreground_frequency(&sample, &background, run)?;
         let often = frequency.flatten_all()?.to_vec1::<f32>()?;
+        let vars = params.finish()?;
+        let rarity = rarity(&frequency)?;
         let task = Self {
             run,
             settings: &run.settings.tokenizer,
             footage,
             rare: running_rarity(footage, &median, &often)?,
             tokenizer,
-            rarity: rarity(&frequency)?,
+            fast: Fast::new(run, &vars, &median, &rarity)?,
+            rarity,
             background,
             polishing: false,
         };
-        Ok((task, params.finish()?))
+        Ok((task, vars))
     }
 
     fn polish_from(&self) -> u64 {
@@ -100,21 +108,49 @@ impl<'a> TokenizerTask<'a> {
         Ok(weights.affine(self.settings.foreground, 1.0)?)
     }
 
+    /// 1 for patches that the encoder sees and 0 for hidden ones, [N, cells]; none where it sees all.
+    fn visible(&self, frames: usize, rng: &mut ChaCha8Rng) -> Option<Vec<f32>> {
+        if self.settings.mask == 0.0 {
+            return None;
+        }
+        let cells = self.run.world.cells();
+        let mut seen = Vec::with_capacity(frames * cells);
+        for _ in 0..frames {
+            let hidden = rng.random_range(0.0..self.settings.mask);
+            seen.extend((0..cells).map(|_| f32::from(u8::from(!rng.random_bool(hidden)))));
+        }
+        Some(seen)
+    }
+
     /// What the encoder sees of images [N, H, W, 3]: hidden patches are grey.
     fn masked(&self, images: &Tensor, rng: &mut ChaCha8Rng) -> Result<Tensor> {
-        if self.settings.mask == 0.0 {
-            return Ok(images.clone());
-        }
         let ([gh, gw], patch) = (self.run.world.grid(), self.run.world.tokenizer.patch);
         let n = images.dim(0)?;
-        let mut seen = Vec::with_capacity(n * gh * gw);
-        for _ in 0..n {
-            let hidden = rng.random_range(0.0..self.settings.mask);
-            seen.extend((0..gh * gw).map(|_| f32::from(u8::from(!rng.random_bool(hidden)))));
-        }
+        let Some(seen) = self.visible(n, rng) else {
+            return Ok(images.clone());
+        };
         let seen = Tensor::from_vec(seen, (n, gh, 1, gw, 1, 1), images.device())?;
         let patches = images.reshape(vec![n, gh, patch, gw, patch, 3])?;
         Ok(patches.broadcast_mul(&seen)?.reshape(images.shape())?)
+    }
+
+    /// Bytes of the frames that a step trains on, and how long it took to have them.
+    fn fetch(&self, rng: &mut ChaCha8Rng) -> Result<(Vec<u8>, Duration)> {
+        let mut bytes = Vec::with_capacity(self.settings.batch * self.run.world.image_len());
+        let fetching = Instant::now();
+        for _ in 0..self.settings.batch {
+            let at = self.draw(rng);
+            self.footage.read(at..at + 1, &mut bytes)?;
+        }
+        Ok((bytes, fetching.elapsed()))
+    }
+
+    /// Standard deviation of the noise on latents.
+    fn noise_level(&self) -> f64 {
+        match self.polishing {
+            true => self.settings.polish_noise,
+            false => self.settings.noise,
+        }
     }
 
     fn noise(&self, like: &Tensor, std: f64, rng: &mut ChaCha8Rng) -> Result<Tensor> {
@@ -146,13 +182,7 @@ impl<'a> TokenizerTask<'a> {
     /// The losses of a step, as tensors that candle can differentiate.
     fn losses(&self, rng: &mut ChaCha8Rng) -> Result<Losses> {
         let image = self.run.world.image;
-        let mut bytes = Vec::with_capacity(self.settings.batch * self.run.world.image_len());
-        let fetching = Instant::now();
-        for _ in 0..self.settings.batch {
-            let at = self.draw(rng);
-            self.footage.read(at..at + 1, &mut bytes)?;
-        }
-        let fetched = fetching.elapsed();
+        let (bytes, fetched) = self.fetch(rng)?;
         let images = images_to_tensor(&bytes, image, &self.run.device)?;
         let (z, curvature) = if self.polishing {
             let z = self.tokenizer.encode(&images)?.detach();
@@ -163,11 +193,7 @@ impl<'a> TokenizerTask<'a> {
             let shift = rng.random_range(1..=self.settings.shift);
             self.joint(&seen, &shifted_pairs(&some, rng.random(), shift)?)?
         };
-        let std = match self.polishing {
-            true => self.settings.polish_noise,
-            false => self.settings.noise,
-        };
-        let noisy = (&z + self.noise(&z, std, rng)?)?;
+        let noisy = (&z + self.noise(&z, self.noise_level(), rng)?)?;
         let error = (self.tokenizer.decode(&noisy)? - &images)?.sqr()?;
         let plain = error.mean_all()?;
         let pixels = error
@@ -210,7 +236,14 @@ impl Task for TokenizerTask<'_> {
         rng: &mut ChaCha8Rng,
         squares: &mut BTreeMap<String, f64>,
     ) -> Result<Trained> {
-        self.losses(rng)?.differentiate(squares)
+        match self.fast.take() {
+            Some(mut fast) => {
+                let trained = fast.step(self, rng);
+                self.fast = Some(fast);
+                trained
+            }
+            None => self.losses(rng)?.differentiate(squares),
+        }
     }
 
     fn frozen(&self, _step: u64, name: &str) -> bool {

@@ -23,30 +23,48 @@ const SHARE: usize = 1 << 15;
 pub(super) struct Chunks {
     len: usize,
     most: usize,
+    /// Fewest items of a chunk, where there are as many.
+    least: usize,
     parts: Vec<Buffer>,
     total: Buffer,
 }
 
 impl Chunks {
-    /// For `len` parameters; nothing is allocated before the first batch.
-    pub(super) fn new(len: usize) -> Self {
+    /// For `len` parameters and chunks of `least` items or more; nothing is allocated before the
+    /// first batch.
+    pub(super) fn new(len: usize, least: usize) -> Self {
         Self {
             len,
+            least: least.max(1),
             most: (NUMBERS / len.max(1)).clamp(2, CHUNKS),
             parts: Vec::new(),
             total: Buffer::new(len),
         }
     }
 
+    fn count(&self, items: usize) -> usize {
+        self.most.min((items / self.least).max(1)).min(items)
+    }
+
     /// The chunks of `items` items.
-    fn ranges(&self, items: usize) -> Vec<Range<usize>> {
-        let n = self.most.min(items);
+    pub(super) fn ranges(&self, items: usize) -> Vec<Range<usize>> {
+        let n = self.count(items);
         (0..n).map(|i| items * i / n..items * (i + 1) / n).collect()
     }
 
     /// Threads that have something to do at `items` items.
     pub(super) fn threads(&self, items: usize) -> usize {
-        rayon::current_num_threads().min(self.most).min(items)
+        rayon::current_num_threads().min(self.count(items))
+    }
+
+    /// The chunks of `items` items, each with its gradient, which still holds an earlier batch's.
+    pub(super) fn jobs(&mut self, items: usize) -> Vec<(Range<usize>, &mut [f32])> {
+        let ranges = self.ranges(items);
+        while self.parts.len() < ranges.len() {
+            self.parts.push(Buffer::new(self.len));
+        }
+        let parts = self.parts.iter_mut().map(|part| &mut part[..]);
+        ranges.into_iter().zip(parts).collect()
     }
 
     /// Calls `work` for every chunk, with a thread's workspace and the chunk's gradient, which starts
@@ -60,12 +78,7 @@ impl Chunks {
         workspaces: &mut [W],
         work: impl Fn(Range<usize>, &mut W, &mut [f32]) -> Result<R> + Sync,
     ) -> Result<Vec<R>> {
-        let ranges = self.ranges(items);
-        while self.parts.len() < ranges.len() {
-            self.parts.push(Buffer::new(self.len));
-        }
-        let parts = &mut self.parts[..ranges.len()];
-        let jobs: Vec<_> = ranges.into_iter().zip(parts).collect();
+        let jobs = self.jobs(items);
         on_threads(jobs, workspaces, |(range, gradient), workspace| {
             gradient.fill(0.0);
             work(range, workspace, gradient)
@@ -74,7 +87,7 @@ impl Chunks {
 
     /// The sum of the gradients of the last batch, of `items` items.
     pub(super) fn sum(&mut self, items: usize) -> &[f32] {
-        let parts = &self.parts[..self.most.min(items)];
+        let parts = &self.parts[..self.count(items)];
         let shares = self.total.par_chunks_mut(SHARE).enumerate();
         shares.for_each(|(i, total)| {
             let range = i * SHARE..i * SHARE + total.len();

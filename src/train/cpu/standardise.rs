@@ -1,0 +1,119 @@
+//! Latents in their batch's own statistics, and how much they bend between shifted frames.
+//!
+//! Of N raw latents, and of the first M of them shifted one way (ahead) and the other (behind):
+//! z = (raw − mean)/std with the mean of every cell and one standard deviation a channel, and the
+//! curvature mean ‖(raw − ½(ahead + behind))/std‖².
+
+/// Sizes of the batch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Batch {
+    /// N.
+    pub frames: usize,
+    /// M.
+    pub pairs: usize,
+    pub cells: usize,
+    pub channels: usize,
+    /// No standard deviation is smaller.
+    pub least: f32,
+}
+
+/// The result, with what its gradient needs.
+#[derive(Default)]
+pub(super) struct Standardised {
+    /// [N, cells, channels].
+    pub z: Vec<f32>,
+    pub curvature: f64,
+    /// [M, cells, channels], in units of the standard deviation.
+    bend: Vec<f32>,
+    std: Vec<f32>,
+}
+
+impl Batch {
+    fn latent(&self) -> usize {
+        self.cells * self.channels
+    }
+
+    /// Of all N + 2·M raw latents.
+    pub(super) fn forward(&self, raw: &[f32], out: &mut Standardised) {
+        let (latent, c) = (self.latent(), self.channels);
+        let (own, shifted) = raw.split_at(self.frames * latent);
+        let mean = self.mean(own);
+        out.z.clear();
+        for own in own.chunks_exact(latent) {
+            out.z.extend(own.iter().zip(&mean).map(|(x, m)| x - m));
+        }
+        let mut squares = vec![0f64; c];
+        for cell in out.z.chunks_exact(c) {
+            for (sum, x) in squares.iter_mut().zip(cell) {
+                *sum += f64::from(x * x);
+            }
+        }
+        let count = (self.frames * self.cells) as f64;
+        let least = f64::from(self.least).powi(2);
+        let std = squares.iter().map(|s| (s / count + least).sqrt() as f32);
+        out.std = std.collect();
+        for cell in out.z.chunks_exact_mut(c) {
+            for (x, std) in cell.iter_mut().zip(&out.std) {
+                *x /= std;
+            }
+        }
+        let (ahead, behind) = shifted.split_at(self.pairs * latent);
+        let pairs = own.iter().zip(ahead).zip(behind).enumerate();
+        out.bend.clear();
+        out.bend
+            .extend(pairs.map(|(i, ((own, ahead), behind))| {
+                (own - 0.5 * (ahead + behind)) / out.std[i % c]
+            }));
+        let sum: f64 = out.bend.iter().map(|b| f64::from(b * b)).sum();
+        out.curvature = sum / out.bend.len().max(1) as f64;
+    }
+
+    /// Means over frames.
+    fn mean(&self, x: &[f32]) -> Vec<f32> {
+        let mut mean = vec![0f32; self.latent()];
+        for x in x.chunks_exact(self.latent()) {
+            for (mean, x) in mean.iter_mut().zip(x) {
+                *mean += x;
+            }
+        }
+        for mean in &mut mean {
+            *mean /= self.frames as f32;
+        }
+        mean
+    }
+
+    /// From the gradient of z, and the curvature's `weight` in the loss, to that of all raw latents.
+    pub(super) fn backward(&self, s: &Standardised, dz: &[f32], weight: f32, draw: &mut Vec<f32>) {
+        let (latent, c) = (self.latent(), self.channels);
+        let each = 2.0 * weight / s.bend.len().max(1) as f32;
+        // −dL/dstd · std, a channel: z and the bend both shrink as 1/std.
+        let mut shrink = vec![0f64; c];
+        for (i, (z, dz)) in s.z.iter().zip(dz).enumerate() {
+            shrink[i % c] += f64::from(z * dz);
+        }
+        for (i, bend) in s.bend.iter().enumerate() {
+            shrink[i % c] += f64::from(each * bend * bend);
+        }
+        let count = (self.frames * self.cells) as f64;
+        // dL/dvar · 2 · centred/count = −shrink/std² · z std/count.
+        let pull: Vec<f32> = shrink.iter().map(|s| (s / count) as f32).collect();
+        draw.clear();
+        for (i, (z, dz)) in s.z.iter().zip(dz).enumerate() {
+            draw.push((dz - pull[i % c] * z) / s.std[i % c]);
+        }
+        let mean = self.mean(draw);
+        for frame in draw.chunks_exact_mut(latent) {
+            for (dx, mean) in frame.iter_mut().zip(&mean) {
+                *dx -= mean;
+            }
+        }
+        let bends = s.bend.iter().enumerate();
+        let bends = bends.map(|(i, bend)| each * bend / s.std[i % c]);
+        for (dx, bend) in draw.iter_mut().zip(bends.clone()) {
+            *dx += bend;
+        }
+        for _ in 0..2 {
+            draw.extend(bends.clone().map(|bend| -0.5 * bend));
+        }
+    }
+}
