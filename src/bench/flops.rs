@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::model::config::{DynamicsConfig, WorldConfig};
+use crate::train::{DynamicsSettings, TokenizerSettings};
 
 /// Floating-point operations of each stage of a frame; 2 for each multiply-add.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -73,6 +74,68 @@ pub fn count(world: &WorldConfig) -> Flop {
         cache: 2 * written as u64,
         decode: 2 * decode as u64,
         encode: 2 * encode as u64,
+    }
+}
+
+/// Floating-point operations of training, for each frame that `driftless train` counts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Trained {
+    /// While encoder and decoder are trained together.
+    pub tokenizer: f64,
+    /// The mean of plain and shortcut steps of usual length, without own predictions as context.
+    pub dynamics: f64,
+}
+
+/// Counts what training a frame needs: a forward pass, and twice that for the gradients of inputs
+/// and weights, but none for those of latents and pixels that are given. What is counted and left
+/// out is as for [`count`].
+pub fn trained(world: &WorldConfig, t: &TokenizerSettings, d: &DynamicsSettings) -> Trained {
+    let flop = count(world);
+    let pixels = world.image_len();
+    // The map from pixels is [2·hidden, patch·patch·3] for each cell.
+    let given = 2 * 2 * world.tokenizer.hidden * pixels;
+    let encoder = 3 * flop.encode as usize - given;
+    let seen = (t.batch + 2 * (t.batch / 4)) as f64 / t.batch as f64;
+    let tokenizer = seen * encoder as f64 + 3.0 * flop.decode as f64;
+
+    let shape = &world.dynamics;
+    let (cells, tokens, latent_tokens) = (world.cells(), world.tokens(), world.latent_tokens());
+    let channels = world.tokenizer.channels;
+    let all = (1 + shape.stem_frames) * channels;
+    let merged = shape.merge * shape.merge * shape.stem_width;
+    let first = cells * 9 * all * shape.stem_width;
+    let stem = first + cell_block(cells, shape.stem_width) + latent_tokens * merged * shape.width;
+    let head = latent_tokens * shape.width * merged
+        + cell_block(cells, shape.stem_width)
+        + cells * channels * (shape.stem_width + all);
+    // Frames that a frame sees, itself included, on average over a sequence.
+    let near = |frame: usize| frame.min(shape.context - 1) + 1;
+    let keys = (0..d.frames).map(near).sum::<usize>() / d.frames.max(1);
+    let layers = |behind: usize, clean: bool| -> usize {
+        (0..behind)
+            .map(|i| {
+                let time = match has_time(shape, i) {
+                    true => attention(tokens, shape.width, keys),
+                    false => 0,
+                };
+                let mlp = match clean && i + 1 == behind {
+                    true => 0,
+                    false => tokens * 3 * shape.mlp * shape.width,
+                };
+                attention(tokens, shape.width, tokens) + time + mlp
+            })
+            .sum()
+    };
+    // Clean frames go no further than the last time attention.
+    let last = (0..shape.depth).rfind(|&i| has_time(shape, i)).unwrap_or(0);
+    let clean = stem + layers(last + 1, true);
+    let noised = stem + layers(shape.depth, false) + head;
+    let (copies, skip) = (d.copies as f64, cells * channels * all);
+    let trained = (3 * clean - first) as f64 + copies * (3 * noised - first - skip) as f64;
+    let targets = 2.0 * noised as f64 / d.shortcut_every.max(1) as f64;
+    Trained {
+        tokenizer,
+        dynamics: 2.0 * (trained + targets) / copies,
     }
 }
 
@@ -161,6 +224,32 @@ mod tests {
         // Queries, logits, values, output; then 6 to 5 to 2 numbers.
         let more = 4 * 6 * 6 + 4 * 8 * 6 + 4 * 8 * 6 + 4 * 6 * 6 + 6 * 5 + 5 * 2;
         assert_eq!(count(&world).cache, 6_992 + 2 * more);
+    }
+
+    #[test]
+    fn a_trained_frame_costs_what_a_count_by_hand_says() {
+        let mut settings = crate::train::Settings::default();
+        let d = &mut settings.dynamics;
+        (d.frames, d.copies, d.shortcut_every) = (3, 2, 4);
+        settings.tokenizer.batch = 8;
+        let counted = trained(&tiny(), &settings.tokenizer, &settings.dynamics);
+        // 2·2 cells of 6 numbers; a frame sees 2 frames on average.
+        let first = 4 * (9 * 6) * 4; // 864
+        let (block, merge) = (640, 96);
+        let (space, mlp) = (768, 504);
+        let time = 4 * 6 * 18 + 4 * 2 * 6 + 4 * 2 * 6 + 4 * 6 * 6; // 672
+        let skip = 4 * 3 * 6; // 72
+        let head = 96 + block + 4 * 3 * 4 + skip; // 856
+        let clean = first + block + merge + 2 * space + mlp + time;
+        let noised = first + block + merge + 3 * (space + mlp) + time + head;
+        let steps = (3 * clean - first) + 2 * (3 * noised - first - skip) + noised / 2;
+        assert_eq!(counted.dynamics, steps as f64);
+        // A quarter of the frames is encoded shifted, twice; no gradient for the pixels.
+        let encoder = 3 * 2 * 2756 - 2 * 4 * 12 * 12;
+        assert_eq!(
+            counted.tokenizer,
+            1.5 * f64::from(encoder) + 3.0 * 2.0 * 2588.0
+        );
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod machine;
 mod statistics;
 pub mod sweep;
 mod table;
+pub mod training;
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ use crate::engine::{Clip, Engine, Place, SamplerParams, StageTimes};
 use crate::eval::rollout::held_actions;
 use crate::{Error, Result};
 
-pub use flops::{Flop, count};
+pub use flops::{Flop, Trained, count, trained};
 pub use machine::{SIDE, matmul_gflops, processor};
 pub use statistics::Timing;
 pub use table::text;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use driftless::app;
-use driftless::bench::{self, Options, PRESENTED, PresentReport, Timing, sweep};
+use driftless::bench::{self, Options, PRESENTED, PresentReport, Timing, sweep, training};
 use driftless::engine::{self, Clip, DeviceChoice, Gpu, Place, Seat};
 use driftless::studio::game;
 use driftless::{Error, Result};
@@ -30,6 +30,15 @@ pub struct Args {
     /// weights.
     #[arg(long, conflicts_with_all = ["checkpoint", "steps", "frames"])]
     sweep: bool,
+    /// Measure the trainer on the processor instead: frames a second of the presets tiny and small.
+    #[arg(long, conflicts_with_all = ["checkpoint", "steps", "frames", "sweep", "device"])]
+    train: bool,
+    /// Threads to train on; each number is measured.
+    #[arg(long, value_name = "N,...", value_delimiter = ',', requires = "train", default_values_t = [1, 2])]
+    threads: Vec<usize>,
+    /// Seconds that each measurement of the trainer takes, at least.
+    #[arg(long, value_name = "S", requires = "train", default_value_t = 10.0)]
+    seconds: f64,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -40,6 +49,9 @@ pub struct Args {
 /// # Errors
 /// As [`bench::run`].
 pub fn run(args: &Args) -> Result<()> {
+    if args.train {
+        return train(args);
+    }
     let place = engine::place(args.device, &Seat::Own)?;
     if args.sweep {
         return sweep(&place, args.json);
@@ -82,6 +94,21 @@ fn present(place: &Place, clip: &Clip, size: [usize; 2]) -> Result<Option<Presen
         adapter: gpu.name().to_owned(),
         timing: Timing::of(times),
     }))
+}
+
+fn train(args: &Args) -> Result<()> {
+    if args.threads.contains(&0) {
+        return Err(Error::Argument(
+            "--threads is 0, expected at least 1".into(),
+        ));
+    }
+    let bar = super::bar(training::work(args.threads.len()) as u64, "measurements");
+    let report = training::run(&args.threads, args.seconds, &mut || bar.inc(1))?;
+    bar.finish_and_clear();
+    match args.json {
+        true => super::print_json(&report),
+        false => super::print(&training::text(&report)),
+    }
 }
 
 fn sweep(place: &Place, json: bool) -> Result<()> {

@@ -216,7 +216,7 @@ impl<'a> DynamicsTask<'a> {
     }
 
     /// The losses of a step, as tensors that candle can differentiate.
-    fn losses(&self, step: u64, rng: &mut ChaCha8Rng) -> Result<Losses> {
+    pub(super) fn losses(&self, step: u64, rng: &mut ChaCha8Rng) -> Result<Losses> {
         let fetching = Instant::now();
         let mut batch = self.clips.batch(step, rng)?;
         let fetched = fetching.elapsed();

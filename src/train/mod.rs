@@ -13,10 +13,13 @@ mod events;
 mod footage;
 mod initial;
 mod optimizer;
+#[cfg(test)]
+mod parity;
 mod preview;
 mod progress;
 mod run;
 mod settings;
+pub mod speed;
 mod state;
 mod tokenizer;
 

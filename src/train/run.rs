@@ -132,6 +132,21 @@ impl Run {
     }
 }
 
+impl Run {
+    /// A run of `settings` in `out`, on the processor, of which nobody drives the steps.
+    pub(super) fn bare(out: &Path, settings: Settings, world: WorldConfig) -> Self {
+        Self {
+            out: out.to_path_buf(),
+            settings,
+            world,
+            device: Device::Cpu,
+            deadline: Deadline::after(None),
+            max_steps: u64::MAX,
+            resume: false,
+        }
+    }
+}
+
 /// Trains as `options` say, until the steps are done, the time is over, or Ctrl-C.
 ///
 /// # Errors

@@ -180,7 +180,7 @@ impl<'a> TokenizerTask<'a> {
     }
 
     /// The losses of a step, as tensors that candle can differentiate.
-    fn losses(&self, rng: &mut ChaCha8Rng) -> Result<Losses> {
+    pub(super) fn losses(&self, rng: &mut ChaCha8Rng) -> Result<Losses> {
         let image = self.run.world.image;
         let (bytes, fetched) = self.fetch(rng)?;
         let images = images_to_tensor(&bytes, image, &self.run.device)?;

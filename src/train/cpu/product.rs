@@ -307,3 +307,116 @@ mod avx512 {
         R
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::cpu::lanes;
+
+    fn values(count: usize, salt: usize) -> Vec<f32> {
+        (0..count)
+            .map(|i| ((i * 7919 + salt * 104_729) % 211) as f32 / 100.0 - 1.0)
+            .collect()
+    }
+
+    /// Compares with plain sums, on exactly as many numbers as the product may read.
+    fn check(p: &Product) {
+        let [m, n] = p.size;
+        let old = values((m - 1) * p.stride + n, 3);
+        let mut expected = old.clone();
+        let [outer, middle, inner] = p.sum;
+        for i in 0..m {
+            for j in 0..n {
+                let mut sum = 0.0;
+                for o in 0..outer.count {
+                    for q in 0..middle.count {
+                        for k in 0..inner.count {
+                            let a = p.rows.start(i) + o * outer.a + q * middle.a + k * inner.a;
+                            let b = j / PANEL * p.panel + j % PANEL;
+                            let b = b + o * outer.b + q * middle.b + k * inner.b;
+                            sum += p.a[a] * p.b[b];
+                        }
+                    }
+                }
+                let c = &mut expected[i * p.stride + j];
+                *c = if p.add { *c + sum } else { sum };
+            }
+        }
+        lanes::tests::each(|lanes| {
+            let mut c = old.clone();
+            multiply(p, &mut c);
+            for (c, expected) in c.iter().zip(&expected) {
+                assert!(
+                    (c - expected).abs() < 1e-4,
+                    "{lanes:?}: {c}, not {expected}"
+                );
+            }
+        });
+    }
+
+    fn plain_product(m: usize, n: usize, k: usize, add: bool) {
+        let (a, b) = (values(m * k, 1), values(k * n, 2));
+        let product = Product {
+            size: [m, n],
+            a: &a,
+            rows: Rows::Every(k),
+            b: &b,
+            panel: PANEL,
+            sum: plain(k, 1, n),
+            stride: n + 3,
+            add,
+        };
+        check(&product);
+        // The same numbers, `a` read down its columns.
+        check(&Product {
+            rows: Rows::Every(1),
+            sum: plain(k, m, n),
+            ..product
+        });
+    }
+
+    #[test]
+    fn products_of_awkward_sizes_equal_plain_sums() {
+        for m in 1..=27 {
+            plain_product(m, 37, 5, false);
+        }
+        for n in 1..=70 {
+            plain_product(3, n, 7, true);
+        }
+        plain_product(13, 64, 1, false);
+    }
+
+    #[test]
+    fn rows_anywhere_and_nested_sums_equal_plain_sums() {
+        let starts = [7, 0, 12, 3, 3];
+        let level = |count, a, b| Level { count, a, b };
+        let (a, b) = (values(12 + 20 + 9 + 4 + 1, 1), values(300, 2));
+        check(&Product {
+            size: [5, 33],
+            a: &a,
+            rows: Rows::At(&starts),
+            b: &b,
+            panel: 40,
+            sum: [level(2, 20, 100), level(4, 3, 10), level(3, 2, 45)],
+            stride: 33,
+            add: false,
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "columns outside")]
+    fn a_sum_that_reaches_too_far_is_refused() {
+        let (a, b) = (values(4, 1), values(7, 2));
+        let product = Product {
+            size: [1, 2],
+            a: &a,
+            rows: Rows::Every(4),
+            b: &b,
+            panel: PANEL,
+            sum: plain(4, 1, 2),
+            stride: 2,
+            add: false,
+        };
+        multiply(&product, &mut [0.0; 2]);
+    }
+}

@@ -255,3 +255,66 @@ fn late_layers_behind_the_last_time_attention_have_candles_gradients() {
 fn the_shipped_shape_has_candles_gradients() {
     compare([8, 8], 8, DynamicsConfig::default(), 16, 2);
 }
+
+#[test]
+fn the_gradient_is_the_slope_of_finite_differences() {
+    let mut rng = ChaCha8Rng::seed_from_u64(9);
+    let config = world(
+        [2, 4],
+        TokenizerConfig {
+            channels: 3,
+            ..TokenizerConfig::default()
+        },
+        small(),
+    );
+    let params = Params::seeded(3, &Device::Cpu);
+    Dynamics::new(&params, &config).unwrap();
+    let vars = params.finish().unwrap();
+    shake(&vars, &mut rng);
+    let sequence = Sequence::new(&config, 6, 1, &mut rng);
+    let network = Network::new(&config, &vars).unwrap();
+    let mut weights = Weights::new(&network.layout);
+    let mut t = Workspace::new(&network, sequence.all);
+    let dy = numbers(&random(&[t.output.len()], &mut rng));
+    let mut gradient = vec![0f32; network.layout.len()];
+    let half = dy.len() / 2;
+    // Σ dy·y, and the sum of rewards and ends.
+    let mut loss = |backward: bool, gradient: &mut [f32]| -> f64 {
+        weights.refresh(&network.layout, &vars).unwrap();
+        sequence.load(&network, &mut t);
+        network.forward(&weights, 0..12, &mut t);
+        let frames = t.output[half..].iter().zip(&dy[half..]);
+        let mut sum: f64 = frames.map(|(y, dy)| f64::from(y * dy)).sum();
+        let state = t.outcome.as_mut().unwrap();
+        sum += state.outcome.iter().map(|x| f64::from(*x)).sum::<f64>();
+        state.gradient.fill(1.0);
+        t.doutput[half..].copy_from_slice(&dy[half..]);
+        if backward {
+            network.backward(&weights, gradient, &mut t);
+        }
+        sum
+    };
+    loss(true, &mut gradient);
+    for (name, var) in &vars {
+        let direction = random(var.dims(), &mut rng);
+        let mine = network.layout.find(name, &gradient).unwrap();
+        let slope: f64 = numbers(&direction)
+            .iter()
+            .zip(mine)
+            .map(|(d, g)| f64::from(d * g))
+            .sum();
+        let start = var.as_tensor().copy().unwrap();
+        let step = 2e-3;
+        let mut at = |by: f64| {
+            var.set(&(&start + (&direction * by).unwrap()).unwrap())
+                .unwrap();
+            loss(false, &mut [])
+        };
+        let measured = (at(step) - at(-step)) / (2.0 * step);
+        var.set(&start).unwrap();
+        assert!(
+            (measured - slope).abs() < 0.01 * slope.abs().max(1.0),
+            "{name}: measured {measured}, computed {slope}"
+        );
+    }
+}

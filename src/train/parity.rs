@@ -1,0 +1,315 @@
+//! Whole steps of the processor's path beside candle's: the same draws, losses and gradients.
+
+use std::collections::BTreeMap;
+
+use candle_core::{Device, Tensor, Var};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::dynamics::DynamicsTask;
+use super::footage::Footage;
+use super::optimizer::Optimizer;
+use super::run::{Gradient, Run, Task, Trained};
+use super::settings::Settings;
+use super::tokenizer::TokenizerTask;
+use crate::data::{DatasetInfo, Episode};
+use crate::flow::path::Path;
+use crate::flow::prediction::Prediction;
+use crate::model::checkpoint::{TOKENIZER, write_tensors};
+use crate::model::config::ActionSpec;
+use crate::model::params::Params;
+use crate::model::tokenizer::Tokenizer;
+
+/// A run on noise: 3 episodes of 40 frames, 4×6 cells of 4×4 pixels.
+struct World {
+    run: Run,
+    footage: Footage,
+    _folder: tempfile::TempDir,
+}
+
+fn settings() -> Settings {
+    let mut s = Settings::default();
+    let (t, d) = (&mut s.tokenizer_shape, &mut s.dynamics_shape);
+    (t.patch, t.width, t.hidden, t.blocks, t.channels) = (4, 9, 10, 2, 3);
+    (d.stem_width, d.width, d.depth, d.heads, d.mlp) = (8, 24, 3, 2, 20);
+    (d.context, d.registers, d.outcome) = (5, 1, 7);
+    (s.tokenizer.batch, s.dynamics.batch, s.dynamics.frames) = (10, 3, 8);
+    s.dynamics.action_dropout = 0.3;
+    s
+}
+
+impl World {
+    fn new(settings: Settings) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let action = |name: &str| ActionSpec {
+            name: name.into(),
+            keys: Vec::new(),
+        };
+        let info = DatasetInfo {
+            name: "Noise".into(),
+            fps: 15.0,
+            image: [16, 24],
+            actions: ["noop", "left", "right"].map(action).to_vec(),
+        };
+        let world = settings.world(&info).unwrap();
+        let mut footage = Footage::new(info, folder.path(), 1 << 30);
+        let mut rng = ChaCha8Rng::seed_from_u64(11);
+        for _ in 0..3 {
+            let frames = 40;
+            let pixels = frames * world.image_len();
+            // Mostly the same picture, so that there is a background.
+            let images = (0..pixels).map(|i| match rng.random_bool(0.2) {
+                true => rng.random(),
+                false => (i % world.image_len() % 251) as u8,
+            });
+            let episode = Episode {
+                height: 16,
+                width: 24,
+                images: images.collect(),
+                actions: (0..frames).map(|_| rng.random_range(0..3)).collect(),
+                rewards: (0..frames).map(|_| rng.random_range(-1.0..1.0)).collect(),
+                extras: BTreeMap::new(),
+            };
+            footage.push(&episode).unwrap();
+        }
+        Self {
+            run: Run::bare(folder.path(), settings, world),
+            footage,
+            _folder: folder,
+        }
+    }
+
+    /// Writes a tokenizer of random weights.
+    fn with_tokenizer(self) -> Self {
+        let params = Params::seeded(5, &Device::Cpu);
+        Tokenizer::new(&params, &self.run.world).unwrap();
+        let vars = params.finish().unwrap();
+        let weights = vars.into_iter().map(|(k, v)| (k, v.as_tensor().clone()));
+        std::fs::create_dir_all(self.run.checkpoint()).unwrap();
+        let path = self.run.checkpoint().join(TOKENIZER);
+        write_tensors(&path, &weights.collect()).unwrap();
+        self
+    }
+}
+
+/// Moves every parameter away from where it starts, so that no gradient vanishes.
+fn shake(vars: &BTreeMap<String, Var>) {
+    let mut rng = ChaCha8Rng::seed_from_u64(21);
+    for (name, var) in vars {
+        let noise = (0..var.elem_count()).map(|_| rng.random_range(-0.2f32..0.2));
+        let noise = Tensor::from_vec(noise.collect(), var.dims(), &Device::Cpu).unwrap();
+        // A standard deviation stays one.
+        let noise = match name.as_str() {
+            "latent.std" => noise.abs().unwrap(),
+            _ => noise,
+        };
+        var.set(&(var.as_tensor() + noise).unwrap()).unwrap();
+    }
+}
+
+/// Compares a step of both paths.
+fn compare(ours: &Trained, candle: &Trained, vars: &BTreeMap<String, Var>, what: &str) {
+    let near = |a: f64, b: f64| (a - b).abs() <= 2e-5 * b.abs().max(1e-3);
+    assert!(
+        near(ours.loss, candle.loss),
+        "{what}: loss {} instead of {}",
+        ours.loss,
+        candle.loss
+    );
+    let scalar = |t: &Tensor| f64::from(t.to_scalar::<f32>().unwrap());
+    assert_eq!(ours.figures.len(), candle.figures.len(), "{what}");
+    for ((name, a), (other, b)) in ours.figures.iter().zip(&candle.figures) {
+        assert_eq!(name, other, "{what}");
+        let (a, b) = (scalar(a), scalar(b));
+        assert!(near(a, b), "{what}: {name} {a} instead of {b}");
+    }
+    let (Gradient::Flat(ours), Gradient::Graph(candle)) = (&ours.gradient, &candle.gradient) else {
+        panic!("{what}: a gradient of the other path");
+    };
+    for (name, var) in vars {
+        let ours = ours.layout.find(name, &ours.numbers).unwrap();
+        let Some(candle) = candle.get(var) else {
+            assert!(ours.iter().all(|g| *g == 0.0), "{what}: {name}");
+            continue;
+        };
+        let candle: Vec<f32> = candle.flatten_all().unwrap().to_vec1().unwrap();
+        let square = |x: f32| f64::from(x).powi(2);
+        let off: f64 = ours.iter().zip(&candle).map(|(a, b)| square(a - b)).sum();
+        let size: f64 = candle.iter().map(|b| square(*b)).sum();
+        let off = (off / size.max(1e-20)).sqrt();
+        assert!(
+            off < 1e-5,
+            "{what}: the gradient of {name} is off by {off:.1e}"
+        );
+    }
+}
+
+fn dynamics(settings: Settings, steps: &[u64], what: &str) {
+    let world = World::new(settings).with_tokenizer();
+    let (mut task, vars) = DynamicsTask::new(&world.run, &world.footage).unwrap();
+    shake(&vars);
+    let (mut ours, mut theirs) = (BTreeMap::new(), BTreeMap::new());
+    for step in steps {
+        let rng = || {
+            let mut rng = ChaCha8Rng::seed_from_u64(3);
+            rng.set_stream(*step);
+            rng
+        };
+        let fast = task.step(*step, &mut rng(), &mut ours).unwrap();
+        let slow = task.losses(*step, &mut rng()).unwrap();
+        let slow = slow.differentiate(&mut theirs).unwrap();
+        compare(&fast, &slow, &vars, &format!("{what}, step {step}"));
+    }
+}
+
+#[test]
+fn plain_and_shortcut_steps_of_the_dynamics_are_candles() {
+    dynamics(settings(), &[0, 1, 2, 3], "default");
+}
+
+#[test]
+fn steps_on_the_networks_own_predictions_are_candles() {
+    // The last 0.4 of 16,000 steps; even steps have no shortcut targets.
+    dynamics(settings(), &[12_000, 12_002], "own context");
+}
+
+#[test]
+fn every_prediction_space_and_path_is_candles() {
+    for path in [Path::Linear, Path::Cosine] {
+        for prediction in [Prediction::X, Prediction::V, Prediction::Eps] {
+            for space in [Prediction::X, Prediction::V, Prediction::Eps] {
+                let mut s = settings();
+                s.dynamics.path = path;
+                s.dynamics.prediction = prediction;
+                s.dynamics.loss = Some(space);
+                // Levels near 1 are ill-conditioned in other spaces.
+                s.dynamics.between = 0.0;
+                let what = format!("{path:?}, {prediction:?} in {space:?}");
+                dynamics(s, &[0, 1], &what);
+            }
+        }
+    }
+}
+
+#[test]
+fn long_sequences_single_copies_and_no_outcomes_are_candles() {
+    let mut s = settings();
+    s.dynamics_shape.outcome = 0;
+    s.dynamics_shape.unknown_action = false;
+    s.dynamics.copies = 1;
+    s.dynamics.shortcut_every = 3;
+    (s.dynamics.long_every, s.dynamics.long_frames) = (2, 20);
+    dynamics(s, &[0, 1, 2, 5], "long");
+}
+
+fn tokenizer(settings: Settings, what: &str) {
+    let world = World::new(settings);
+    let (mut task, vars) = TokenizerTask::new(&world.run, &world.footage).unwrap();
+    shake(&vars);
+    let o = &world.run.settings.tokenizer.optimizer;
+    let mut optimizer = Optimizer::new(&vars, o).unwrap();
+    let mut squares = BTreeMap::new();
+    for step in [0, 1, o.steps - 1] {
+        let rng = || ChaCha8Rng::seed_from_u64(step);
+        task.prepare(step, &mut optimizer).unwrap();
+        let fast = task.step(step, &mut rng(), &mut squares).unwrap();
+        let slow = task.losses(&mut rng()).unwrap();
+        let slow = slow.differentiate(&mut squares).unwrap();
+        compare(&fast, &slow, &vars, &format!("{what}, step {step}"));
+    }
+}
+
+#[test]
+fn steps_of_the_tokenizer_are_candles_jointly_and_polishing() {
+    tokenizer(settings(), "default");
+    let mut masked = settings();
+    masked.tokenizer.mask = 0.6;
+    masked.tokenizer.shift = 3;
+    masked.tokenizer.batch = 13;
+    tokenizer(masked, "masked");
+}
+
+#[test]
+fn the_flat_update_is_the_composed_one() {
+    for decay in [0.0, 0.1] {
+        let mut s = settings();
+        s.tokenizer.optimizer.weight_decay = decay;
+        s.tokenizer.optimizer.warm_up = 1;
+        let world = World::new(s);
+        let train = |fast: bool| {
+            let (mut task, vars) = TokenizerTask::new(&world.run, &world.footage).unwrap();
+            shake(&vars);
+            let o = &world.run.settings.tokenizer.optimizer;
+            let mut optimizer = Optimizer::new(&vars, o).unwrap();
+            let mut norms = Vec::new();
+            for step in 0..3 {
+                let mut rng = ChaCha8Rng::seed_from_u64(step);
+                let trained = match fast {
+                    true => task.step(step, &mut rng, &mut BTreeMap::new()),
+                    false => task
+                        .losses(&mut rng)
+                        .and_then(|l| l.differentiate(&mut BTreeMap::new())),
+                };
+                let norm = match &trained.unwrap().gradient {
+                    Gradient::Flat(g) => optimizer.update_flat(g, step, |_| false),
+                    Gradient::Graph(g) => optimizer.update(g, step, |_| false),
+                };
+                norms.push(norm.unwrap());
+            }
+            (norms, optimizer.state())
+        };
+        let ((norms, state), (other_norms, other)) = (train(true), train(false));
+        for (a, b) in norms.iter().zip(&other_norms) {
+            assert!((a - b).abs() < 1e-3 * b, "norms {norms:?}, {other_norms:?}");
+        }
+        for (name, tensor) in &state {
+            let difference = (tensor - &other[name]).unwrap().sqr().unwrap();
+            let off = difference.sum_all().unwrap().to_scalar::<f32>().unwrap();
+            let size = other[name].sqr().unwrap().sum_all().unwrap();
+            let size = size.to_scalar::<f32>().unwrap();
+            // Three steps in which small differences of gradients near zero are magnified.
+            assert!(off <= 1e-4 * size + 1e-9, "{name} differs: {off} of {size}");
+        }
+    }
+}
+
+/// Weights after some steps on a pool of so many threads.
+fn weights_after(threads: usize) -> Vec<(String, Vec<u32>)> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+    pool.build().unwrap().install(|| {
+        let world = World::new(settings()).with_tokenizer();
+        let mut all = Vec::new();
+        let mut train = |task: &mut dyn Task, vars: BTreeMap<String, Var>| {
+            shake(&vars);
+            let o = world.run.settings.tokenizer.optimizer.clone();
+            let mut optimizer = Optimizer::new(&vars, &o).unwrap();
+            let mut squares = BTreeMap::new();
+            for step in 0..4 {
+                let mut rng = ChaCha8Rng::seed_from_u64(step);
+                let trained = task.step(step, &mut rng, &mut squares).unwrap();
+                let Gradient::Flat(gradient) = &trained.gradient else {
+                    panic!("not the processor's path");
+                };
+                optimizer.update_flat(gradient, step, |_| false).unwrap();
+            }
+            for (name, tensor) in optimizer.state() {
+                let numbers: Vec<f32> = tensor.flatten_all().unwrap().to_vec1().unwrap();
+                all.push((name, numbers.iter().map(|x| x.to_bits()).collect()));
+            }
+        };
+        let (mut task, vars) = TokenizerTask::new(&world.run, &world.footage).unwrap();
+        train(&mut task, vars);
+        let (mut task, vars) = DynamicsTask::new(&world.run, &world.footage).unwrap();
+        train(&mut task, vars);
+        all
+    })
+}
+
+#[test]
+fn any_number_of_threads_makes_the_same_weights_bit_for_bit() {
+    let one = weights_after(1);
+    assert!(!one.is_empty());
+    for threads in [2, 3] {
+        assert!(one == weights_after(threads), "{threads} threads");
+    }
+}
