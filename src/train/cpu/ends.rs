@@ -155,11 +155,12 @@ impl Stem {
             for (i, (dcells, f)) in each.enumerate() {
                 s.grid
                     .put(width, dcells, &mut t.bordered[i * line..(i + 1) * line]);
-                let mut sum = vec![0f32; width];
-                sum_rows(dcells, &mut sum);
+                let sum = &mut t.condition[..width];
+                sum.fill(0.0);
+                sum_rows(dcells, sum);
                 let condition = &t.conditions[f];
-                self.conditions.action_gradient(condition, &sum, gradient);
-                self.conditions.signal_gradient(condition, &sum, gradient);
+                self.conditions.action_gradient(condition, sum, gradient);
+                self.conditions.signal_gradient(condition, sum, gradient);
             }
             let seen = &t.seen[block.start * bordered..block.end * bordered];
             let count = block.len();

@@ -1,7 +1,7 @@
 //! Linear maps and 3×3 convolutions on packed weights, with their gradients.
 
 use super::parameters::{Layout, Matrix, Slot, Weights};
-use super::product::{Level, PANEL, Product, Rows, multiply, plain};
+use super::product::{Level, PANEL, Product, Rows, multiply, multiply_down, plain};
 use super::rows::{add_row, sum_rows};
 use crate::Result;
 
@@ -121,7 +121,7 @@ impl Linear {
             stride: inputs,
             add: true,
         };
-        multiply(&product, self.matrix.weight.of_mut(gradient));
+        multiply_down(&product, self.matrix.weight.of_mut(gradient));
         if let Some(bias) = self.bias {
             sum_rows(dy, bias.of_mut(gradient));
         }

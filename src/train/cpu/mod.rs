@@ -6,6 +6,7 @@ mod cells;
 mod chunks;
 mod conditions;
 mod dynamics;
+pub(super) mod encode;
 mod ends;
 pub(super) mod frames;
 mod lanes;

@@ -43,8 +43,9 @@ impl AttentionLayer {
                 let at = head * d;
                 let keys = &mut t.columns[..d * n];
                 transpose(s, d, &qkv[width + at..], 3 * width, n, keys);
+                // Columns behind the last token are hidden by the bias.
                 let logits = Small {
-                    size: [s, s],
+                    size: [s, n],
                     inner: d,
                     a: [3 * width, 1],
                     b: n,
@@ -111,7 +112,7 @@ impl AttentionLayer {
                     add: false,
                 };
                 let dy = &dmixed[at..];
-                small([s, s], d, [width, 1], n, n).run(dy, values, dlogits);
+                small([s, n], d, [width, 1], n, n).run(dy, values, dlogits);
                 softmax_gradient(n, weights, dlogits);
                 let (back, far) = (3 * width, 3 * width);
                 let values = small([s, d], s, [1, n], width, back);

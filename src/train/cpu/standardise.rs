@@ -58,12 +58,14 @@ impl Batch {
             }
         }
         let (ahead, behind) = shifted.split_at(self.pairs * latent);
-        let pairs = own.iter().zip(ahead).zip(behind).enumerate();
         out.bend.clear();
-        out.bend
-            .extend(pairs.map(|(i, ((own, ahead), behind))| {
-                (own - 0.5 * (ahead + behind)) / out.std[i % c]
-            }));
+        let pairs = ahead.chunks_exact(c).zip(behind.chunks_exact(c));
+        for (own, (ahead, behind)) in own.chunks_exact(c).zip(pairs) {
+            let cell = own.iter().zip(ahead).zip(behind).zip(&out.std);
+            out.bend.extend(
+                cell.map(|(((own, ahead), behind), std)| (own - 0.5 * (ahead + behind)) / std),
+            );
+        }
         let sum: f64 = out.bend.iter().map(|b| f64::from(b * b)).sum();
         out.curvature = sum / out.bend.len().max(1) as f64;
     }
@@ -88,18 +90,23 @@ impl Batch {
         let each = 2.0 * weight / s.bend.len().max(1) as f32;
         // −dL/dstd · std, a channel: z and the bend both shrink as 1/std.
         let mut shrink = vec![0f64; c];
-        for (i, (z, dz)) in s.z.iter().zip(dz).enumerate() {
-            shrink[i % c] += f64::from(z * dz);
+        for (z, dz) in s.z.chunks_exact(c).zip(dz.chunks_exact(c)) {
+            for ((sum, z), dz) in shrink.iter_mut().zip(z).zip(dz) {
+                *sum += f64::from(z * dz);
+            }
         }
-        for (i, bend) in s.bend.iter().enumerate() {
-            shrink[i % c] += f64::from(each * bend * bend);
+        for bend in s.bend.chunks_exact(c) {
+            for (sum, bend) in shrink.iter_mut().zip(bend) {
+                *sum += f64::from(each * bend * bend);
+            }
         }
         let count = (self.frames * self.cells) as f64;
         // dL/dvar · 2 · centred/count = −shrink/std² · z std/count.
         let pull: Vec<f32> = shrink.iter().map(|s| (s / count) as f32).collect();
         draw.clear();
-        for (i, (z, dz)) in s.z.iter().zip(dz).enumerate() {
-            draw.push((dz - pull[i % c] * z) / s.std[i % c]);
+        for (z, dz) in s.z.chunks_exact(c).zip(dz.chunks_exact(c)) {
+            let cell = z.iter().zip(dz).zip(&pull).zip(&s.std);
+            draw.extend(cell.map(|(((z, dz), pull), std)| (dz - pull * z) / std));
         }
         let mean = self.mean(draw);
         for frame in draw.chunks_exact_mut(latent) {
@@ -107,13 +114,16 @@ impl Batch {
                 *dx -= mean;
             }
         }
-        let bends = s.bend.iter().enumerate();
-        let bends = bends.map(|(i, bend)| each * bend / s.std[i % c]);
-        for (dx, bend) in draw.iter_mut().zip(bends.clone()) {
-            *dx += bend;
+        for (dx, bend) in draw.chunks_exact_mut(c).zip(s.bend.chunks_exact(c)) {
+            for ((dx, bend), std) in dx.iter_mut().zip(bend).zip(&s.std) {
+                *dx += each * bend / std;
+            }
         }
         for _ in 0..2 {
-            draw.extend(bends.clone().map(|bend| -0.5 * bend));
+            for bend in s.bend.chunks_exact(c) {
+                let cell = bend.iter().zip(&s.std);
+                draw.extend(cell.map(|(bend, std)| -0.5 * each * bend / std));
+            }
         }
     }
 }

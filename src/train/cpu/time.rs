@@ -57,8 +57,9 @@ impl AttentionLayer {
                 let first = group * all.count + frames.start;
                 let weights = &mut saved.weights[first * n..(first + count) * n];
                 let queries = &saved.qkv[frames.start * row + at..];
+                // Columns behind the last moment are hidden by the bias.
                 let logits = Small {
-                    size: [count, moments],
+                    size: [count, n],
                     inner: d,
                     a: [row, 1],
                     b: n,
@@ -129,7 +130,7 @@ impl AttentionLayer {
                 let values = &mut t.columns[..d * n];
                 transpose(moments, d, &saved.qkv[2 * width + at..], row, n, values);
                 let dlogits = &mut t.dlogits[..all.count * n];
-                small([all.count, moments], d, [out, 1], n, n).run(dy, values, dlogits);
+                small([all.count, n], d, [out, 1], n, n).run(dy, values, dlogits);
                 let down = &mut t.down[..all.count];
                 let rows = dlogits.chunks_exact_mut(n).zip(weights.chunks_exact(n));
                 for (i, (dlogits, weights)) in rows.enumerate() {

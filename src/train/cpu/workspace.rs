@@ -133,6 +133,8 @@ pub(super) struct Workspace {
     pub normed: Buffer,
     pub dnormed: Buffer,
     pub bordered: Buffer,
+    /// The gradient of one frame's condition.
+    pub condition: Buffer,
 }
 
 impl Workspace {
@@ -207,6 +209,7 @@ impl Workspace {
             normed: Buffer::new(cell_block * cells),
             dnormed: Buffer::new(cell_block * cells),
             bordered: Buffer::new(cell_block * s.grid.bordered(s.stem_width)),
+            condition: Buffer::new(s.stem_width),
         }
     }
 }

@@ -1,13 +1,17 @@
 //! Batches of windows of latents.
 
-use candle_core::{DType, Device, Tensor};
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Device, Tensor, Var};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use super::noise::normal;
 use crate::flow::path::expand;
+use crate::model::checkpoint::TOKENIZER;
 use crate::model::config::WorldConfig;
 use crate::model::tokenizer::{Tokenizer, images_to_tensor};
+use crate::train::cpu::encode::FrameEncoder;
 use crate::train::footage::{Footage, Store};
 use crate::train::progress;
 use crate::train::run::Run;
@@ -154,20 +158,39 @@ fn encode(tokenizer: &Tokenizer, footage: &Footage, run: &Run) -> Result<Store> 
     let memory = run.settings.memory_gib * f64::from(1 << 30);
     let mut latents = Store::new(&run.out, memory as u64);
     let bar = progress::bar("encoding", footage.frames() as u64, 0);
+    let mut fast = match run.device.is_cpu() {
+        true => Some(FrameEncoder::new(&run.world, &stored(run)?)?),
+        false => None,
+    };
     let mut images = Vec::new();
     for first in (0..footage.frames()).step_by(ENCODE) {
         let end = footage.frames().min(first + ENCODE);
         images.clear();
         footage.read(first..end, &mut images)?;
-        let images = images_to_tensor(&images, run.world.image, &run.device)?;
-        let z = tokenizer.encode(&images)?.to_device(&Device::Cpu)?;
-        let z = z.flatten_all()?.to_vec1::<f32>()?;
+        let z = match &mut fast {
+            Some(encoder) => encoder.encode(&images)?,
+            None => {
+                let images = images_to_tensor(&images, run.world.image, &run.device)?;
+                let z = tokenizer.encode(&images)?.to_device(&Device::Cpu)?;
+                z.flatten_all()?.to_vec1::<f32>()?
+            }
+        };
         let bytes: Vec<u8> = z.iter().flat_map(|x| x.to_ne_bytes()).collect();
         latents.push(&bytes)?;
         bar.set_position(end as u64);
     }
     bar.finish_and_clear();
     Ok(latents)
+}
+
+/// The parameters of the run's tokenizer.
+fn stored(run: &Run) -> Result<BTreeMap<String, Var>> {
+    let path = run.checkpoint().join(TOKENIZER);
+    let tensors = candle_core::safetensors::load(&path, &run.device)?;
+    let vars = tensors
+        .into_iter()
+        .map(|(name, tensor)| Ok((name, Var::from_tensor(&tensor)?)));
+    vars.collect()
 }
 
 fn latent_shape(world: &WorldConfig, b: usize, frames: usize) -> Vec<usize> {
