@@ -266,7 +266,7 @@ impl Network {
             Sublayer::Space(layer) => {
                 for b in s.blocks(frames) {
                     let saved = &kept.attention;
-                    layer.space_backward(w, b, x, saved, dx, gradient, &mut t.attention);
+                    layer.space_backward(w, b, (x, saved), dx, gradient, &mut t.attention);
                 }
             }
             Sublayer::Mlp(layer) => {
@@ -285,8 +285,9 @@ impl Network {
                     let dmixed = &mut t.dmixed[rows.clone()];
                     layer.split(w, &dx[rows], mixed, dmixed, gradient);
                 }
-                let (dmixed, dqkv) = (&t.dmixed, &mut t.dqkv);
-                layer.time_backward(w, t.all, saved, dmixed, dqkv, gradient, &mut t.attention);
+                let dqkv = &mut t.dqkv;
+                let gradients = (&t.dmixed[..], &mut dqkv[..]);
+                layer.time_backward(w, t.all, saved, gradients, gradient, &mut t.attention);
                 for b in s.blocks(frames) {
                     let rows = wide(&b, s.width);
                     let qkv = wide(&b, 3 * s.width);

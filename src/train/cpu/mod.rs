@@ -16,10 +16,12 @@ mod mlp;
 pub(super) mod muon;
 mod outcome;
 pub(super) mod parameters;
+mod pass;
 mod pictures;
 mod product;
 pub(super) mod rows;
 pub(super) mod sequences;
+mod softmax;
 mod space;
 mod standardise;
 #[cfg(test)]
@@ -27,4 +29,5 @@ mod tests;
 mod time;
 mod tokenizer;
 mod tower;
+pub(super) mod update;
 mod workspace;

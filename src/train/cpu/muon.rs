@@ -5,7 +5,8 @@
 
 use super::buffer::Buffer;
 use super::product::{PANEL, Product, Rows, multiply, plain};
-use super::rows::{axpy, scaled, squares};
+use super::rows::{axpy, scaled};
+use super::update::squares;
 
 /// Jordan et al.'s coefficients.
 const COEFFICIENTS: (f32, f32, f32) = (3.4445, -4.7750, 2.0315);

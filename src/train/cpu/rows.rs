@@ -1,8 +1,8 @@
-//! Loops over rows of numbers: norms, gates and softmax, with their gradients.
+//! Loops over rows of numbers: norms and gates, with their gradients.
 
 use super::lanes::vectorised;
 use crate::model::ops::NORM_EPS;
-use crate::model::simd::{exp, fma, sigmoid};
+use crate::model::simd::{fma, sigmoid};
 
 /// Σ aᵢ bᵢ over sixteen running sums.
 #[inline(always)]
@@ -23,7 +23,7 @@ pub(super) fn dot<const FMA: bool>(a: &[f32], b: &[f32]) -> f32 {
 
 /// Σ of sixteen sums, in halves.
 #[inline(always)]
-fn total(sums: [f32; 16]) -> f32 {
+pub(super) fn total(sums: [f32; 16]) -> f32 {
     let eight: [f32; 8] = std::array::from_fn(|i| sums[i] + sums[i + 8]);
     let four: [f32; 4] = std::array::from_fn(|i| eight[i] + eight[i + 4]);
     (four[0] + four[2]) + (four[1] + four[3])
@@ -236,125 +236,6 @@ fn dot_rows_body<const FMA: bool>(
     sum
 }
 
-/// Logits of what is not seen.
-pub(super) const HIDDEN: f32 = -1e30;
-
-/// Largest of the numbers.
-#[inline(always)]
-fn largest(x: &[f32]) -> f32 {
-    let mut most = [f32::NEG_INFINITY; 16];
-    let (whole, rest) = x.as_chunks::<16>();
-    for x in whole {
-        for i in 0..16 {
-            most[i] = if x[i] > most[i] { x[i] } else { most[i] };
-        }
-    }
-    for (most, x) in most.iter_mut().zip(rest) {
-        *most = most.max(*x);
-    }
-    most.into_iter().fold(f32::NEG_INFINITY, f32::max)
-}
-
-/// Σ of the numbers, over sixteen running sums.
-#[inline(always)]
-fn sum(x: &[f32]) -> f32 {
-    let mut sums = [0f32; 16];
-    let (whole, rest) = x.as_chunks::<16>();
-    for x in whole {
-        for i in 0..16 {
-            sums[i] += x[i];
-        }
-    }
-    for (sum, x) in sums.iter_mut().zip(rest) {
-        *sum += x;
-    }
-    total(sums)
-}
-
-vectorised!(
-    /// Softmax of `scale`·x + bias in place, for rows as long as `bias`.
-    pub(super) fn softmax = softmax_body(scale: f32, bias: &[f32], x: &mut [f32])
-);
-#[inline(always)]
-fn softmax_body<const FMA: bool>(scale: f32, bias: &[f32], x: &mut [f32]) {
-    for x in x.chunks_exact_mut(bias.len()) {
-        for (x, bias) in x.iter_mut().zip(bias) {
-            *x = fma::<FMA>(scale, *x, *bias);
-        }
-        let most = largest(x);
-        for (x, bias) in x.iter_mut().zip(bias) {
-            let weight = exp::<FMA>(*x - most);
-            *x = if *bias > HIDDEN { weight } else { 0.0 };
-        }
-        let share = sum(x).recip();
-        for x in x.iter_mut() {
-            *x *= share;
-        }
-    }
-}
-
-vectorised!(
-    /// The gradient of the logits of [`softmax`] in the place of `dy`, from the weights y: y ∘ (dy − y·dy).
-    pub(super) fn softmax_gradient = softmax_gradient_body(length: usize, y: &[f32], dy: &mut [f32])
-);
-#[inline(always)]
-fn softmax_gradient_body<const FMA: bool>(length: usize, y: &[f32], dy: &mut [f32]) {
-    for (y, dy) in y.chunks_exact(length).zip(dy.chunks_exact_mut(length)) {
-        let mean = dot::<FMA>(y, dy);
-        for (dy, y) in dy.iter_mut().zip(y) {
-            *dy = y * (*dy - mean);
-        }
-    }
-}
-
-vectorised!(
-    /// Softmax of `scale`·x + bias in place, beside one further logit `own` with the bias `own_bias`.
-    pub(super) fn softmax_beside = softmax_beside_body(scale: f32, bias: &[f32], own_bias: f32, x: &mut [f32], own: &mut f32)
-);
-#[inline(always)]
-fn softmax_beside_body<const FMA: bool>(
-    scale: f32,
-    bias: &[f32],
-    own_bias: f32,
-    x: &mut [f32],
-    own: &mut f32,
-) {
-    for (x, bias) in x.iter_mut().zip(bias) {
-        *x = fma::<FMA>(scale, *x, *bias);
-    }
-    let own_logit = fma::<FMA>(scale, *own, own_bias);
-    let most = largest(x).max(own_logit);
-    for (x, bias) in x.iter_mut().zip(bias) {
-        let weight = exp::<FMA>(*x - most);
-        // Exactly nothing: subnormal weights would slow every later product.
-        *x = if *bias > HIDDEN { weight } else { 0.0 };
-    }
-    let own_weight = exp::<FMA>(own_logit - most);
-    let share = (sum(x) + own_weight).recip();
-    for x in x.iter_mut() {
-        *x *= share;
-    }
-    *own = own_weight * share;
-}
-
-vectorised!(
-    /// The gradient of the logits of [`softmax_beside`] in the place of `dy` and `down`.
-    pub(super) fn softmax_beside_gradient = softmax_beside_gradient_body(y: &[f32], own: f32, dy: &mut [f32], down: &mut f32)
-);
-#[inline(always)]
-fn softmax_beside_gradient_body<const FMA: bool>(
-    y: &[f32],
-    own: f32,
-    dy: &mut [f32],
-    down: &mut f32,
-) {
-    let mean = fma::<FMA>(own, *down, dot::<FMA>(y, dy));
-    for (dy, y) in dy.iter_mut().zip(y) {
-        *dy = y * (*dy - mean);
-    }
-    *down = own * (*down - mean);
-}
-
 vectorised!(
     /// y ← y + a·x.
     pub(in crate::train) fn axpy = axpy_body(a: f32, x: &[f32], y: &mut [f32])
@@ -374,79 +255,5 @@ vectorised!(
 fn scaled_body<const FMA: bool>(a: f32, x: &mut [f32]) {
     for x in x {
         *x *= a;
-    }
-}
-
-/// Σ x², in pieces so that long sums stay exact enough.
-pub(in crate::train) fn squares(x: &[f32]) -> f64 {
-    x.chunks(4096).map(|x| f64::from(square(x))).sum()
-}
-
-vectorised!(fn square = square_body(x: &[f32]) -> f32);
-#[inline(always)]
-fn square_body<const FMA: bool>(x: &[f32]) -> f32 {
-    dot::<FMA>(x, x)
-}
-
-/// How far AdamW's averages are behind, and with which rate it steps.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::train) struct Adam {
-    pub beta: [f32; 2],
-    /// 1 − βⁿ.
-    pub correction: [f32; 2],
-    pub epsilon: f32,
-    pub rate: f32,
-}
-
-vectorised!(
-    /// One step of AdamW with the gradient `clip` · g: `x` and the running moments change.
-    pub(in crate::train) fn adam = adam_body(s: Adam, clip: f32, g: &[f32], first: &mut [f32], second: &mut [f32], x: &mut [f32])
-);
-#[inline(always)]
-fn adam_body<const FMA: bool>(
-    s: Adam,
-    clip: f32,
-    g: &[f32],
-    first: &mut [f32],
-    second: &mut [f32],
-    x: &mut [f32],
-) {
-    let state = first.iter_mut().zip(second);
-    for ((x, g), (first, second)) in x.iter_mut().zip(g).zip(state) {
-        let g = g * clip;
-        *first = s.beta[0] * *first + (1.0 - s.beta[0]) * g;
-        *second = s.beta[1] * *second + (1.0 - s.beta[1]) * g * g;
-        let (m, v) = (*first / s.correction[0], *second / s.correction[1]);
-        *x -= s.rate * (m / (v.sqrt() + s.epsilon));
-    }
-}
-
-vectorised!(
-    /// Muon's momentum with the gradient `clip` · g, and the Nesterov direction.
-    pub(in crate::train) fn momentum = momentum_body(decay: f32, clip: f32, g: &[f32], momentum: &mut [f32], direction: &mut [f32])
-);
-#[inline(always)]
-fn momentum_body<const FMA: bool>(
-    decay: f32,
-    clip: f32,
-    g: &[f32],
-    momentum: &mut [f32],
-    direction: &mut [f32],
-) {
-    for ((g, momentum), direction) in g.iter().zip(momentum).zip(direction) {
-        let g = g * clip;
-        *momentum = decay * *momentum + g;
-        *direction = g + decay * *momentum;
-    }
-}
-
-vectorised!(
-    /// y ← decay · y + (1 − decay) · x.
-    pub(in crate::train) fn follow = follow_body(decay: f32, x: &[f32], y: &mut [f32])
-);
-#[inline(always)]
-fn follow_body<const FMA: bool>(decay: f32, x: &[f32], y: &mut [f32]) {
-    for (y, x) in y.iter_mut().zip(x) {
-        *y = decay * *y + (1.0 - decay) * x;
     }
 }

@@ -3,7 +3,8 @@
 use super::attention::{AttentionLayer, AttentionScratch, Saved, Small, transpose};
 use super::parameters::Weights;
 use super::product::LANES;
-use super::rows::{HIDDEN, dot_rows, softmax, softmax_gradient};
+use super::rows::dot_rows;
+use super::softmax::{HIDDEN, softmax, softmax_gradient};
 
 /// A row of weights, in whole vectors.
 pub(super) fn padded(length: usize) -> usize {
@@ -69,13 +70,11 @@ impl AttentionLayer {
     }
 
     /// Frames `frames`: the gradient of y in `dx` becomes that of x.
-    #[allow(clippy::too_many_arguments)]
     pub(super) fn space_backward(
         &self,
         w: &Weights,
         frames: std::ops::Range<usize>,
-        x: &[f32],
-        saved: &Saved,
+        (x, saved): (&[f32], &Saved),
         dx: &mut [f32],
         gradient: &mut [f32],
         t: &mut AttentionScratch,

@@ -2,7 +2,8 @@
 
 use super::attention::{AttentionLayer, AttentionScratch, Saved, Small, transpose};
 use super::parameters::Weights;
-use super::rows::{HIDDEN, axpy, dot_rows, softmax_beside, softmax_beside_gradient};
+use super::rows::{axpy, dot_rows};
+use super::softmax::{HIDDEN, softmax_beside, softmax_beside_gradient};
 use super::space::{padded, scale_rows};
 
 /// The frames of a sequence: T clean ones, and copies of their moments behind.
@@ -100,8 +101,7 @@ impl AttentionLayer {
         w: &Weights,
         all: Frames,
         saved: &Saved,
-        dmixed: &[f32],
-        dqkv: &mut [f32],
+        (dmixed, dqkv): (&[f32], &mut [f32]),
         gradient: &mut [f32],
         t: &mut AttentionScratch,
     ) {

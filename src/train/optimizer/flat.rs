@@ -8,7 +8,8 @@ use rayon::prelude::*;
 use super::{BETA1, BETA2, EPSILON, MUON_MOMENTUM, Optimizer, Parameter, Rule};
 use crate::train::cpu::muon::Muon;
 use crate::train::cpu::parameters::Layout;
-use crate::train::cpu::rows::{self, Adam};
+use crate::train::cpu::rows;
+use crate::train::cpu::update::{self, Adam};
 use crate::{Error, Result};
 
 /// The gradients of all parameters.
@@ -48,7 +49,7 @@ impl Optimizer {
                 (p, g.filter(|_| !frozen(name)))
             })
             .collect();
-        let sizes = jobs.par_iter().map(|(_, g)| g.map_or(0.0, rows::squares));
+        let sizes = jobs.par_iter().map(|(_, g)| g.map_or(0.0, update::squares));
         let norm = sizes.collect::<Vec<f64>>().iter().sum::<f64>().sqrt();
         let s = &self.settings;
         let clip = super::clip(s.clip, norm, step)?;
@@ -110,7 +111,7 @@ impl Parameter {
                 (Rule::Adam { first, second }, Some(g)) => in_place(first, |first| {
                     in_place(second, |second| {
                         decay(s.adam.rate, x);
-                        rows::adam(s.adam, s.clip, g, first, second, x);
+                        update::adam(s.adam, s.clip, g, first, second, x);
                         Ok(())
                     })
                 })?,
@@ -120,7 +121,7 @@ impl Parameter {
                     };
                     scratch.direction.resize(g.len(), 0.0);
                     let direction = &mut scratch.direction[..g.len()];
-                    rows::momentum(MUON_MOMENTUM as f32, s.clip, g, momentum, direction);
+                    update::momentum(MUON_MOMENTUM as f32, s.clip, g, momentum, direction);
                     scratch.muon.orthogonalise(rows, columns, direction);
                     let scale = 0.2 * (rows.max(columns) as f32).sqrt();
                     decay(s.muon_rate, x);
@@ -130,7 +131,7 @@ impl Parameter {
                 (_, None) => {}
             }
             in_place(average, |average| {
-                rows::follow(s.ema, x, average);
+                update::follow(s.ema, x, average);
                 Ok(())
             })
         })
