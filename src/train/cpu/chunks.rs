@@ -22,6 +22,8 @@ const SHARE: usize = 1 << 15;
 /// The gradients of a batch's chunks.
 pub(super) struct Chunks {
     len: usize,
+    /// The parameters that have a gradient here.
+    range: Range<usize>,
     most: usize,
     /// Fewest items of a chunk, where there are as many.
     least: usize,
@@ -30,11 +32,12 @@ pub(super) struct Chunks {
 }
 
 impl Chunks {
-    /// For `len` parameters and chunks of `least` items or more; nothing is allocated before the
-    /// first batch.
-    pub(super) fn new(len: usize, least: usize) -> Self {
+    /// For those of `len` parameters that lie in `range`, and chunks of `least` items or more; nothing
+    /// is allocated before the first batch.
+    pub(super) fn new(len: usize, range: Range<usize>, least: usize) -> Self {
         Self {
             len,
+            range,
             least: least.max(1),
             most: (NUMBERS / len.max(1)).clamp(2, CHUNKS),
             parts: Vec::new(),
@@ -78,19 +81,27 @@ impl Chunks {
         workspaces: &mut [W],
         work: impl Fn(Range<usize>, &mut W, &mut [f32]) -> Result<R> + Sync,
     ) -> Result<Vec<R>> {
+        let zero = self.range.clone();
         let jobs = self.jobs(items);
         on_threads(jobs, workspaces, |(range, gradient), workspace| {
-            gradient.fill(0.0);
+            gradient[zero.clone()].fill(0.0);
             work(range, workspace, gradient)
         })
     }
 
-    /// The sum of the gradients of the last batch, of `items` items.
+    /// The parameters that have a gradient here.
+    pub(super) fn range(&self) -> Range<usize> {
+        self.range.clone()
+    }
+
+    /// The sum of the gradients of the last batch, of `items` items; 0 outside of the range.
     pub(super) fn sum(&mut self, items: usize) -> &[f32] {
         let parts = &self.parts[..self.count(items)];
-        let shares = self.total.par_chunks_mut(SHARE).enumerate();
+        let start = self.range.start;
+        let total = &mut self.total[self.range.clone()];
+        let shares = total.par_chunks_mut(SHARE).enumerate();
         shares.for_each(|(i, total)| {
-            let range = i * SHARE..i * SHARE + total.len();
+            let range = start + i * SHARE..start + i * SHARE + total.len();
             for (n, part) in parts.iter().enumerate() {
                 let part = &part[range.clone()];
                 match n {

@@ -13,7 +13,6 @@ use candle_core::Var;
 use super::chunks::{Chunks, on_threads};
 use super::parameters::{Layout, Slot, Weights};
 use super::pictures::{Pictures, Shift};
-use super::rows::add;
 use super::standardise::{Batch, Standardised};
 use super::tokenizer::{Decoder, DecoderState, Encoder, EncoderState, HalfScratch};
 use crate::model::config::WorldConfig;
@@ -119,7 +118,9 @@ impl TokenizerTrainer {
             std: layout.slot(LATENT_STD)?,
             latent: config.latent_len(),
             channels: config.tokenizer.channels,
-            chunks: [(); 2].map(|()| Chunks::new(layout.len(), least)),
+            // In the order of names neither half lies among the other's parameters.
+            chunks: ["encoder.", "decoder."]
+                .map(|half| Chunks::new(layout.len(), layout.range(half), least)),
             states: Vec::new(),
             encoding: Vec::new(),
             decoding: Vec::new(),
@@ -178,14 +179,20 @@ impl TokenizerTrainer {
             None => self.standardise_as_stored(),
         }
         let mut losses = self.decode(batch, n)?;
-        self.gradient.clear();
-        self.gradient.extend_from_slice(self.chunks[1].sum(n));
+        let decoder = self.chunks[1].range();
+        self.gradient.resize(self.layout.len(), 0.0);
+        self.gradient[decoder.clone()].copy_from_slice(&self.chunks[1].sum(n)[decoder]);
         if let Some(joint) = &batch.joint {
             losses.curvature = self.standardised.curvature;
             let (s, draw) = (&self.standardised, &mut self.draw);
             sizes.backward(s, &self.dz, joint.curvature, draw);
             self.encode_backward(all)?;
-            add(self.chunks[0].sum(all), &mut self.gradient);
+        }
+        let encoder = self.chunks[0].range();
+        let gradient = &mut self.gradient[encoder.clone()];
+        match batch.joint {
+            Some(_) => gradient.copy_from_slice(&self.chunks[0].sum(all)[encoder]),
+            None => gradient.fill(0.0),
         }
         Ok(losses)
     }
@@ -307,17 +314,18 @@ impl TokenizerTrainer {
     }
 
     fn encode_backward(&mut self, all: usize) -> Result<()> {
-        let threads = self.chunks[0].threads(all);
+        let (threads, range) = (self.chunks[0].threads(all), self.chunks[0].range());
         let jobs = self.chunks[0].jobs(all).into_iter().zip(&mut self.states);
         let (encoder, weights) = (&self.encoder, &self.weights);
         let (draw, latent) = (&self.draw, self.latent);
         let scratch = &mut self.encoding[..threads];
+        let zero = range;
         type Job<'a> = ((Range<usize>, &'a mut [f32]), &'a mut EncoderState);
         on_threads(jobs.collect(), scratch, |job: Job, scratch| {
             let ((range, gradient), state) = job;
             let draw = &draw[range.start * latent..range.end * latent];
             state.dlatents[..draw.len()].copy_from_slice(draw);
-            gradient.fill(0.0);
+            gradient[zero.clone()].fill(0.0);
             encoder.backward(weights, range.len(), state, gradient, scratch);
             Ok(())
         })?;

@@ -85,6 +85,17 @@ impl Layout {
         self.slots.get(name).map(|(slot, _)| slot.of(flat))
     }
 
+    /// Where the parameters lie whose names start with `prefix`.
+    pub(super) fn range(&self, prefix: &str) -> std::ops::Range<usize> {
+        let slots = self
+            .slots
+            .iter()
+            .filter(|(name, _)| name.starts_with(prefix));
+        let slots = slots.map(|(_, (slot, _))| slot);
+        let start = slots.clone().map(|slot| slot.at).min().unwrap_or(0);
+        start..slots.map(|slot| slot.at + slot.len).max().unwrap_or(start)
+    }
+
     pub(super) fn slot(&self, name: &str) -> Result<Slot> {
         self.get(name).map(|(slot, _)| slot)
     }

@@ -102,7 +102,7 @@ impl DynamicsTrainer {
         let network = Network::new(config, vars)?;
         Ok(Self {
             weights: Weights::new(&network.layout),
-            chunks: Chunks::new(network.layout.len(), 1),
+            chunks: Chunks::new(network.layout.len(), 0..network.layout.len(), 1),
             objective,
             k_max: config.dynamics.k_max,
             network,
