@@ -2,7 +2,7 @@
 //!
 //! The rooms, and the one direction in which they depend on each other
 //! (`app → studio → sim → engine → model → flow`, `sim → worlds → data`, `sim → eval`, `studio → train, worlds`, `train → model, data, flow`, `eval → engine, model, data`,
-//! `bench → eval, engine`):
+//! `bench → eval, engine, train`):
 //!
 //! - [`flow`]: the mathematics of flow matching on tensors. Knows no model and no window.
 //! - [`model`]: the networks (tokenizer, dynamics), their configuration and checkpoints.
@@ -10,7 +10,7 @@
 //! - [`data`]: episodes and datasets on disk, batches for training.
 //! - [`train`]: the trainer: schedules, optimisers, EMA, resume.
 //! - [`eval`]: rollouts against truth, object metrics, reports.
-//! - [`bench`]: the engine's speed, beside the machine's.
+//! - [`bench`]: the engine's and the trainer's speed, beside the machine's.
 //! - [`worlds`]: real simulators, to record from, to play and to compare with.
 //! - [`sim`]: the world-model thread: commands in, frames out, paced.
 //! - [`studio`]: what the window makes worlds with: jobs in the background, and where their results lie.
