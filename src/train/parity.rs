@@ -126,20 +126,26 @@ fn compare(ours: &Trained, candle: &Trained, vars: &BTreeMap<String, Var>, what:
     let (Gradient::Flat(ours), Gradient::Graph(candle)) = (&ours.gradient, &candle.gradient) else {
         panic!("{what}: a gradient of the other path");
     };
+    let numbers = |t: &Tensor| -> Vec<f32> { t.flatten_all().unwrap().to_vec1().unwrap() };
+    let square = |x: f32| f64::from(x).powi(2);
+    let known = vars.values().filter_map(|var| candle.get(var));
+    let whole: f64 = known.flat_map(&numbers).map(square).sum();
     for (name, var) in vars {
         let ours = ours.layout.find(name, &ours.numbers).unwrap();
         let Some(candle) = candle.get(var) else {
             assert!(ours.iter().all(|g| *g == 0.0), "{what}: {name}");
             continue;
         };
-        let candle: Vec<f32> = candle.flatten_all().unwrap().to_vec1().unwrap();
-        let square = |x: f32| f64::from(x).powi(2);
+        let candle = numbers(candle);
         let off: f64 = ours.iter().zip(&candle).map(|(a, b)| square(a - b)).sum();
-        let size: f64 = candle.iter().map(|b| square(*b)).sum();
-        let off = (off / size.max(1e-20)).sqrt();
+        let size: f64 = candle.iter().copied().map(square).sum();
+        // What standardising cancels (the encoder's last bias) is rounding in both.
+        let least = 1e-7 * whole.sqrt();
         assert!(
-            off < 1e-5,
-            "{what}: the gradient of {name} is off by {off:.1e}"
+            off.sqrt() < 1e-5 * size.sqrt() + least,
+            "{what}: the gradient of {name} is off by {:.1e} of {:.1e}",
+            off.sqrt(),
+            size.sqrt()
         );
     }
 }
@@ -262,7 +268,11 @@ fn the_flat_update_is_the_composed_one() {
         for (a, b) in norms.iter().zip(&other_norms) {
             assert!((a - b).abs() < 1e-3 * b, "norms {norms:?}, {other_norms:?}");
         }
-        for (name, tensor) in &state {
+        // The gradient of the encoder's last bias is rounding, which AdamW makes steps of.
+        let real = state
+            .iter()
+            .filter(|(name, _)| !name.ends_with("encoder.latent.bias"));
+        for (name, tensor) in real {
             let difference = (tensor - &other[name]).unwrap().sqr().unwrap();
             let off = difference.sum_all().unwrap().to_scalar::<f32>().unwrap();
             let size = other[name].sqr().unwrap().sum_all().unwrap();
