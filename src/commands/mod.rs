@@ -12,6 +12,7 @@ pub mod record;
 pub mod replay;
 pub mod rollout;
 pub mod train;
+mod training_bench;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
