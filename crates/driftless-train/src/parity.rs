@@ -1,4 +1,4 @@
-//! Whole steps of the processor's path beside candle's: the same draws, losses and gradients.
+//! Training steps on the CPU compared with candle's: same random draws, losses and gradients.
 
 use std::collections::BTreeMap;
 
@@ -63,7 +63,7 @@ impl World {
         for _ in 0..3 {
             let frames = 40;
             let pixels = frames * world.image_len();
-            // Mostly the same picture, so that there is a background.
+            // Mostly the same image, so that there is a background.
             let images = (0..pixels).map(|i| match rng.random_bool(0.2) {
                 true => rng.random(),
                 false => (i % world.image_len() % 251) as u8,
@@ -90,7 +90,7 @@ impl World {
         }
     }
 
-    /// Writes a tokenizer of random weights.
+    /// Writes a tokenizer with random weights.
     fn with_tokenizer(self) -> Self {
         let params = Params::seeded(5, &Device::Cpu);
         Tokenizer::new(&params, &self.run.world).unwrap();
@@ -103,13 +103,13 @@ impl World {
     }
 }
 
-/// Moves every parameter away from where it starts, so that no gradient vanishes.
+/// Perturbs every parameter, so that no gradient vanishes.
 fn shake(vars: &BTreeMap<String, Var>) {
     let mut rng = ChaCha8Rng::seed_from_u64(21);
     for (name, var) in vars {
         let noise = (0..var.elem_count()).map(|_| rng.random_range(-0.2f32..0.2));
         let noise = Tensor::from_vec(noise.collect(), var.dims(), &Device::Cpu).unwrap();
-        // A standard deviation stays one.
+        // Standard deviations stay positive.
         let noise = match name.as_str() {
             "latent.std" => noise.abs().unwrap(),
             _ => noise,
@@ -118,7 +118,7 @@ fn shake(vars: &BTreeMap<String, Var>) {
     }
 }
 
-/// Compares a step of both paths.
+/// Compares the results of the same step.
 fn compare(ours: &StepOutput, candle: &StepOutput, vars: &BTreeMap<String, Var>, what: &str) {
     let near = |a: f64, b: f64| (a - b).abs() <= 2e-5 * b.abs().max(1e-3);
     assert!(
@@ -136,7 +136,7 @@ fn compare(ours: &StepOutput, candle: &StepOutput, vars: &BTreeMap<String, Var>,
     }
     let (Gradient::Flat(ours), Gradient::PerTensor(candle)) = (&ours.gradient, &candle.gradient)
     else {
-        panic!("{what}: a gradient of the other path");
+        panic!("{what}: unexpected kind of gradient");
     };
     let numbers = |t: &Tensor| -> Vec<f32> { t.flatten_all().unwrap().to_vec1().unwrap() };
     let square = |x: f32| f64::from(x).powi(2);
@@ -181,18 +181,18 @@ fn dynamics(settings: TrainSettings, steps: &[u64], what: &str) {
 }
 
 #[test]
-fn plain_and_shortcut_steps_of_the_dynamics_are_candles() {
+fn dynamics_plain_and_shortcut_steps() {
     dynamics(settings(), &[0, 1, 2, 3], "default");
 }
 
 #[test]
-fn steps_on_the_networks_own_predictions_are_candles() {
+fn dynamics_self_generated_context() {
     // The last 0.4 of 16,000 steps; even steps have no shortcut targets.
-    dynamics(settings(), &[12_000, 12_002], "own context");
+    dynamics(settings(), &[12_000, 12_002], "self-generated context");
 }
 
 #[test]
-fn every_prediction_space_and_path_is_candles() {
+fn dynamics_predictions_and_paths() {
     for path in [Path::Linear, Path::Cosine] {
         for prediction in [Prediction::X, Prediction::V, Prediction::Eps] {
             for space in [Prediction::X, Prediction::V, Prediction::Eps] {
@@ -210,7 +210,7 @@ fn every_prediction_space_and_path_is_candles() {
 }
 
 #[test]
-fn long_sequences_single_copies_and_no_outcomes_are_candles() {
+fn dynamics_long_sequences_no_outcomes() {
     let mut s = settings();
     s.dynamics_shape.outcome = 0;
     s.dynamics_shape.unknown_action = false;
@@ -241,7 +241,7 @@ fn tokenizer(settings: TrainSettings, what: &str) {
 }
 
 #[test]
-fn steps_of_the_tokenizer_are_candles_jointly_and_polishing() {
+fn tokenizer_steps() {
     tokenizer(settings(), "default");
     let mut masked = settings();
     masked.tokenizer.max_mask_fraction = 0.6;
@@ -251,7 +251,7 @@ fn steps_of_the_tokenizer_are_candles_jointly_and_polishing() {
 }
 
 #[test]
-fn the_flat_update_is_the_composed_one() {
+fn flat_update_matches() {
     for decay in [0.0, 0.1] {
         let mut s = settings();
         s.tokenizer.optimizer.weight_decay = decay;
@@ -283,7 +283,7 @@ fn the_flat_update_is_the_composed_one() {
         for (a, b) in norms.iter().zip(&other_norms) {
             assert!((a - b).abs() < 1e-3 * b, "norms {norms:?}, {other_norms:?}");
         }
-        // The gradient of the encoder's last bias is rounding, which AdamW makes steps of.
+        // The gradient of the encoder's last bias is a rounding error, which AdamW amplifies.
         let real = state
             .iter()
             .filter(|(name, _)| !name.ends_with("encoder.latent.bias"));
@@ -292,13 +292,13 @@ fn the_flat_update_is_the_composed_one() {
             let off = difference.sum_all().unwrap().to_scalar::<f32>().unwrap();
             let size = other[name].sqr().unwrap().sum_all().unwrap();
             let size = size.to_scalar::<f32>().unwrap();
-            // Three steps in which small differences of gradients near zero are magnified.
+            // AdamW amplifies small differences between gradients near zero.
             assert!(off <= 1e-4 * size + 1e-9, "{name} differs: {off} of {size}");
         }
     }
 }
 
-/// Weights after some steps on a pool of so many threads.
+/// Weights after some steps with this many threads.
 fn weights_after(threads: usize) -> Vec<(String, Vec<u32>)> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
     pool.build().unwrap().install(|| {
@@ -313,7 +313,7 @@ fn weights_after(threads: usize) -> Vec<(String, Vec<u32>)> {
                 let mut rng = ChaCha8Rng::seed_from_u64(step);
                 let trained = task.step(step, &mut rng, &mut mean_squares).unwrap();
                 let Gradient::Flat(gradient) = &trained.gradient else {
-                    panic!("not the processor's path");
+                    panic!("not the CPU's path");
                 };
                 optimizer.update_flat(gradient, step, |_| false).unwrap();
             }
@@ -331,7 +331,7 @@ fn weights_after(threads: usize) -> Vec<(String, Vec<u32>)> {
 }
 
 #[test]
-fn any_number_of_threads_makes_the_same_weights_bit_for_bit() {
+fn weights_do_not_depend_on_threads() {
     let one = weights_after(1);
     assert!(!one.is_empty());
     for threads in [2, 3] {

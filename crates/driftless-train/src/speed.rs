@@ -1,7 +1,7 @@
-//! How fast a preset trains on the processor: whole steps with their updates, on noise.
+//! Measures the training speed of the presets on the CPU, with whole steps on random frames.
 //!
-//! Speed does not depend on what is trained on, so neither a dataset nor a run's folder is needed.
-//! What a run does beside its steps (reading, logging, saving) is left out.
+//! The speed does not depend on the frames, so that neither a dataset nor a run's folder is needed.
+//! Reading, logging and saving are not measured.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -25,36 +25,36 @@ use driftless_model::config::WorldConfig;
 use driftless_model::params::Params;
 use driftless_model::tokenizer::Tokenizer;
 
-/// Side of the frames in pixels, and how many actions lead to them.
+/// Side of the frames in pixels, and number of actions.
 const SIDE: usize = 64;
 const ACTIONS: usize = 4;
-/// Episodes that are trained on.
+/// Number of episodes.
 const EPISODES: usize = 8;
 
-/// Which network's steps are measured.
+/// The network to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Network {
-    /// Both halves together, as until the encoder is frozen.
+    /// Encoder and decoder together, as before the encoder is frozen.
     Tokenizer,
-    /// Plain and shortcut steps in turn.
+    /// Plain and shortcut steps alternately.
     Dynamics,
 }
 
-/// Steps and the time that they took.
+/// Measured steps and their time.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Speed {
     /// Measured steps.
     pub steps: u64,
-    /// Frames that they trained on.
+    /// Frames of these steps, as `driftless train` counts them.
     pub frames: u64,
-    /// Seconds that they took.
+    /// Their duration.
     pub seconds: f64,
 }
 
-/// TrainSettings and world of a preset as it is measured.
+/// Settings and world of a preset, as measured.
 ///
 /// # Errors
-/// The preset's numbers do not fit each other.
+/// Returns an error if the settings of the preset are invalid.
 pub fn preset_world(preset: TrainPreset) -> Result<(TrainSettings, WorldConfig)> {
     let settings = TrainSettings::preset(preset);
     let world = settings.world(&info())?;
@@ -74,11 +74,11 @@ fn info() -> DatasetInfo {
     }
 }
 
-/// Takes steps of a preset's network on `threads` threads for about `seconds` seconds, an even number
-/// and at least two, after two that are not counted.
+/// Trains a network on `threads` threads for about `seconds` seconds: an even number of steps, at least
+/// two, after two that are not measured.
 ///
 /// # Errors
-/// The threads cannot be started, or there is no room for temporary files.
+/// Returns an error if the threads cannot be started or temporary files cannot be written.
 pub fn measure(
     preset: TrainPreset,
     network: Network,
@@ -115,7 +115,7 @@ pub fn measure(
     })
 }
 
-/// Episodes of noise, as long as the longest sequence asks for.
+/// Episodes of noise, long enough for the longest sequence.
 fn noise(run: &RunContext) -> Result<FrameStore> {
     let s = &run.settings.dynamics;
     let frames = s.sequence_length.max(s.long_sequence_length) + 1;
@@ -138,7 +138,7 @@ fn noise(run: &RunContext) -> Result<FrameStore> {
     Ok(store)
 }
 
-/// Writes a tokenizer of random weights into the run's checkpoint.
+/// Writes a tokenizer with random weights into the run's checkpoint.
 fn random_tokenizer(run: &RunContext) -> Result<()> {
     let params = Params::seeded(0, &Device::Cpu);
     Tokenizer::new(&params, &run.world)?;
@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_networks_are_measured_over_whole_turns() {
+    fn both_networks_are_measured() {
         for network in [Network::Tokenizer, Network::Dynamics] {
             let speed = measure(TrainPreset::Tiny, network, 1, 0.0).unwrap();
             let (settings, _) = preset_world(TrainPreset::Tiny).unwrap();

@@ -1,9 +1,10 @@
-//! The attention layer: y = x + W_out attention(W_qkv norm x), over a frame's tokens or over time.
+//! The attention layer y = x + W_out attention(W_qkv norm x), over the tokens of a frame or over
+//! time.
 //!
-//! As in `model::attention`: logits scale · q̂·k̂ + bias[distance] with normalized queries and keys.
-//! The projection is stored with its queries and keys already normalized, and so are the softmax's
-//! weights. A sequence's frames are T clean ones, then copies of the same T length: each frame
-//! attends to the clean ones before its time and to itself.
+//! As in `driftless_model::attention`, the logits are scale · q̂·k̂ + bias[distance] with normalized
+//! queries and keys. Saved for the backward pass are the projection, with normalized queries and
+//! keys, and the weights of the softmax. A sequence consists of T clean frames and then noised copies
+//! of them; each frame attends to the clean frames before it and to itself.
 
 use super::buffer::Buffer;
 use super::linear::Linear;
@@ -12,46 +13,46 @@ use super::parameters::{Layout, Slot, Weights};
 use super::row_ops::{norm, norm_gradient, normalize, normalize_gradient};
 use crate::Result;
 
-/// One layer's parameters, and the sizes that its loops need.
+/// The parameters of a layer, and its sizes.
 pub(super) struct AttentionLayer {
     gain: Slot,
     qkv: Linear,
-    /// [heads, columns]: the scale, then a bias for each distance.
+    /// [heads, columns]: the scale, then one bias per distance.
     pub(super) parameters: Slot,
     out: Linear,
     pub(super) heads: usize,
     pub(super) width: usize,
-    /// Tokens of a frame.
+    /// Tokens per frame.
     pub(super) tokens: usize,
 }
 
-/// What one layer keeps of a sequence for its backward pass.
+/// What a layer saves of a sequence for its backward pass.
 #[derive(Default)]
 pub(super) struct SavedAttention {
-    /// [F, S, 3·w] with normalized queries and keys.
+    /// The projection with normalized queries and keys, [F, S, 3·w].
     pub qkv: Buffer,
     /// 1/‖q‖ and 1/‖k‖, [F, S, 2·heads].
     pub scales: Buffer,
-    /// The softmax: [F, heads, S, padded] in space, [S, heads, F, padded] over time.
+    /// Weights of the softmax: [F, heads, S, padded] over tokens, [S, heads, F, padded] over time.
     pub weights: Buffer,
-    /// Over time, the weight on the frame itself, [S, heads, F].
+    /// Over time: the weight of the frame itself, [S, heads, F].
     pub own: Buffer,
-    /// Before W_out, [F, S, w].
+    /// The input of W_out, [F, S, w].
     pub mixed: Buffer,
 }
 
-/// Buffers for a block of frames, and for one head.
+/// Buffers for a block of frames and for one head.
 pub(super) struct AttentionScratch {
     pub normed: Buffer,
     pub gradient: Buffer,
     /// The gradient of the projection.
     pub dqkv: Buffer,
-    /// Keys or values of one head as columns, [d, padded].
+    /// Keys or values of one head, transposed, [d, padded].
     pub columns: Buffer,
-    /// The gradient of one head's logits.
+    /// The gradient of the logits of one head.
     pub dlogits: Buffer,
     pub down: Buffer,
-    /// Logit biases of what is seen.
+    /// The biases of the logits.
     pub bias: Buffer,
     pub dbias: Buffer,
 }
@@ -75,17 +76,17 @@ impl AttentionLayer {
         })
     }
 
-    /// Numbers of a head.
+    /// Width of a head.
     pub(super) fn size(&self) -> usize {
         self.width / self.heads
     }
 
-    /// Columns of the attention parameters.
+    /// Columns of `parameters`.
     pub(super) fn columns(&self) -> usize {
         self.parameters.len / self.heads
     }
 
-    /// Rows x → q̂, k̂, v and the scales.
+    /// Projects rows of x to q̂, k̂ and v; also writes the scales.
     pub(super) fn project(
         &self,
         w: &Weights,
@@ -119,7 +120,8 @@ impl AttentionLayer {
         self.out.weight_gradient(dy, mixed, gradient);
     }
 
-    /// From the gradients of q̂, k̂, v: adds that of x to `dx`, with the weights' on the way.
+    /// Adds the gradient of x to `dx`, given the gradients of q̂, k̂ and v, and adds those of the
+    /// weights to `gradient`.
     pub(super) fn unproject(
         &self,
         w: &Weights,
@@ -139,7 +141,7 @@ impl AttentionLayer {
     }
 }
 
-/// Rows of one head, `stride` apart, as columns: [length, d] → [d, padded].
+/// Transposes the rows of one head, which are `stride` apart: [length, d] to [d, padded].
 pub(super) fn transpose(
     length: usize,
     d: usize,
@@ -156,7 +158,7 @@ pub(super) fn transpose(
     }
 }
 
-/// c (+)= a·b with rows of `a` and of `b` at any strides.
+/// The product c = a·b, or c += a·b, with any strides of `a` and any row stride of `b`.
 pub(super) struct StridedProduct {
     pub size: [usize; 2],
     pub inner: usize,

@@ -1,4 +1,4 @@
-//! Attention over the tokens of one frame.
+//! Spatial attention: over the tokens of one frame.
 
 use super::attention::{
     AttentionLayer, AttentionScratch, SavedAttention, StridedProduct, transpose,
@@ -8,13 +8,13 @@ use super::parameters::Weights;
 use super::row_ops::dot_rows;
 use super::softmax::{HIDDEN, softmax, softmax_gradient};
 
-/// A row of weights, in whole vectors.
+/// `length` rounded up to whole vectors.
 pub(super) fn padded(length: usize) -> usize {
     length.next_multiple_of(LANES)
 }
 
 impl AttentionLayer {
-    /// Frames `frames` of x → y.
+    /// Computes the frames `frames` of y from x.
     pub(super) fn spatial_forward(
         &self,
         w: &Weights,
@@ -46,7 +46,7 @@ impl AttentionLayer {
                 let at = head * d;
                 let keys = &mut t.columns[..d * n];
                 transpose(s, d, &qkv[width + at..], 3 * width, n, keys);
-                // Columns behind the last token are hidden by the bias.
+                // The bias hides the padding columns.
                 let logits = StridedProduct {
                     size: [s, n],
                     inner: d,
@@ -71,7 +71,7 @@ impl AttentionLayer {
         self.join(w, x, mixed, y);
     }
 
-    /// Frames `frames`: the gradient of y in `dx` becomes that of x.
+    /// For the frames `frames`, replaces the gradient of y in `dx` by that of x.
     pub(super) fn spatial_backward(
         &self,
         w: &Weights,
@@ -134,7 +134,7 @@ impl AttentionLayer {
     }
 }
 
-/// Multiplies pieces of `width` numbers, `stride` apart.
+/// Scales rows of `width` numbers that are `stride` apart.
 pub(super) fn scale_rows(count: usize, width: usize, scale: f32, x: &mut [f32], stride: usize) {
     for row in x.chunks_mut(stride).take(count) {
         for x in &mut row[..width] {

@@ -1,4 +1,4 @@
-//! Attention of a token over the frames of its sequence.
+//! Temporal attention: of a token to itself in earlier frames.
 
 use super::attention::{
     AttentionLayer, AttentionScratch, SavedAttention, StridedProduct, transpose,
@@ -6,20 +6,20 @@ use super::attention::{
 use super::attention_spatial::{padded, scale_rows};
 use super::parameters::Weights;
 use super::row_ops::{axpy, dot_rows};
-use super::softmax::{HIDDEN, softmax_beside, softmax_beside_gradient};
+use super::softmax::{HIDDEN, softmax_with_self, softmax_with_self_gradient};
 
-/// The frames of a sequence: T clean ones, and copies of their length behind.
+/// The number of frames of a sequence: the clean ones, then the noised copies.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FrameCounts {
-    /// T.
+    /// Clean frames, T.
     pub length: usize,
-    /// T and all copies.
+    /// All frames.
     pub count: usize,
 }
 
 impl AttentionLayer {
-    /// Biases of the logits [T, padded] of one head: row m sees the clean frames before time m
-    /// that are nearer than the window.
+    /// Biases of the logits of one head, [T, padded]: a frame at time m attends to the clean frames
+    /// before m in the context window.
     fn biases(&self, parameters: &[f32], length: usize, bias: &mut [f32]) {
         let n = padded(length);
         bias[..length * n].fill(HIDDEN);
@@ -35,8 +35,8 @@ impl AttentionLayer {
         &w.get(self.parameters)[head * n..(head + 1) * n]
     }
 
-    /// Attention of frames `frames`, whose projections and those of the clean frames are there:
-    /// fills `saved.mixed`.
+    /// Computes `saved.mixed` of the frames `frames`. Their projections and those of the clean
+    /// frames must have been computed.
     pub(super) fn temporal_forward(
         &self,
         w: &Weights,
@@ -60,7 +60,7 @@ impl AttentionLayer {
                 let first = group * all.count + frames.start;
                 let weights = &mut saved.weights[first * n..(first + count) * n];
                 let queries = &saved.qkv[frames.start * row + at..];
-                // Columns behind the last time are hidden by the bias.
+                // The bias hides the padding columns.
                 let logits = StridedProduct {
                     size: [count, n],
                     inner: d,
@@ -76,7 +76,7 @@ impl AttentionLayer {
                     *own = dot_rows(1, d, qkv, 0, &qkv[width..], 0);
                     let time = (frames.start + i) % length;
                     let bias = &t.bias[time * n..(time + 1) * n];
-                    softmax_beside(parameters[0], bias, parameters[1], weights, own);
+                    softmax_with_self(parameters[0], bias, parameters[1], weights, own);
                 }
                 let mixed = &mut saved.mixed[frames.start * out + token * width + head * d..];
                 let mix = StridedProduct {
@@ -96,8 +96,7 @@ impl AttentionLayer {
         }
     }
 
-    /// From the gradient of what [`AttentionLayer::temporal_forward`] mixed, of all frames, to that of
-    /// q̂, k̂, v.
+    /// Computes the gradient of q̂, k̂ and v of all frames from that of `saved.mixed`.
     pub(super) fn temporal_backward(
         &self,
         w: &Weights,
@@ -138,13 +137,13 @@ impl AttentionLayer {
                 for (i, (dlogits, weights)) in rows.enumerate() {
                     let value = &saved.qkv[i * row + at + 2 * width..];
                     down[i] = dot_rows(1, d, &dy[i * out..], 0, value, 0);
-                    softmax_beside_gradient(weights, own[i], dlogits, &mut down[i]);
+                    softmax_with_self_gradient(weights, own[i], dlogits, &mut down[i]);
                     let time = i % length;
                     axpy(1.0, dlogits, &mut t.dbias[time * n..(time + 1) * n]);
                     dnear += down[i];
                 }
-                // Values, then queries, then keys: those of the clean frames from all that see
-                // them, those of the copies from themselves alone.
+                // All frames attend to keys and values of clean frames; those of a noised frame
+                // are used only by the frame itself.
                 let clean = length * row;
                 let dvalues = small([length, d], all.count, [1, n], out, row);
                 dvalues.run(weights, dy, &mut dqkv[at + 2 * width..]);

@@ -1,4 +1,4 @@
-//! Numbers that start where a vector may start.
+//! A slice of numbers that is aligned for vector instructions.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -7,7 +7,7 @@ use bytemuck::{Pod, Zeroable};
 #[repr(C, align(64))]
 struct Line([f32; 16]);
 
-/// A slice of numbers at a multiple of 64 bytes, so that vectors do not straddle cache lines.
+/// A slice of numbers aligned to 64 bytes, so that no vector crosses a cache line.
 #[derive(Default)]
 pub(super) struct Buffer {
     lines: Vec<Line>,

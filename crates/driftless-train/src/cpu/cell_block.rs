@@ -1,4 +1,4 @@
-//! The residual 3×3 block on a grid of cells: y = x + W silu(conv₃ₓ₃(norm x) + b).
+//! The residual 3×3 block on the grid of cells: y = x + W silu(conv₃ₓ₃(norm x) + b).
 
 use super::buffer::Buffer;
 use super::linear::{Convolution, Grid, Linear};
@@ -6,7 +6,7 @@ use super::parameters::{Layout, Slot, Weights};
 use super::row_ops::{add_row, norm, norm_gradient, silu, silu_gradient, sum_rows};
 use crate::Result;
 
-/// One block's parameters.
+/// The parameters of a block.
 pub(super) struct CellBlock {
     gain: Slot,
     convolution: Convolution,
@@ -16,11 +16,11 @@ pub(super) struct CellBlock {
     width: usize,
 }
 
-/// Buffers for a few frames of one block.
+/// Buffers for a few frames of a block.
 pub(super) struct CellScratch {
-    /// norm x with its border.
+    /// norm x with a border.
     normed: Buffer,
-    /// The gradient of the convolution's output with its border.
+    /// The gradient of the convolution's output, with a border.
     bordered: Buffer,
     active: Buffer,
     gradient: Buffer,
@@ -51,12 +51,12 @@ impl CellBlock {
         })
     }
 
-    /// Numbers of a frame.
+    /// Numbers per frame.
     fn frame(&self) -> usize {
         self.grid.cells() * self.width
     }
 
-    /// norm x, with its border, of one frame.
+    /// Computes norm x of one frame, with a border.
     fn norm(&self, w: &Weights, x: &[f32], normed: &mut [f32]) {
         let (row, line) = (self.grid.width * self.width, self.grid.line(self.width));
         for (y, x) in x.chunks_exact(row).enumerate() {
@@ -65,7 +65,7 @@ impl CellBlock {
         }
     }
 
-    /// Whole frames x [.., cells, width] → y, and what the convolution puts out, `before` the gate.
+    /// Computes y for whole frames x [.., cells, width]. `before` receives the input of the SiLU.
     pub(super) fn forward(
         &self,
         w: &Weights,
@@ -88,7 +88,8 @@ impl CellBlock {
         }
     }
 
-    /// As many whole frames as the scratch has room for: the gradient of y in `dx` becomes that of x.
+    /// Replaces the gradient of y in `dx` by that of x, for at most as many frames as `t` has room
+    /// for.
     pub(super) fn backward(
         &self,
         w: &Weights,

@@ -1,4 +1,4 @@
-//! Residual 3×3 blocks one after another: the middle of the encoder and of the decoder.
+//! A stack of residual 3×3 blocks: the middle part of the encoder and of the decoder.
 
 use super::buffer::Buffer;
 use super::cell_block::{CellBlock, CellScratch};
@@ -8,10 +8,10 @@ use super::row_ops::{add, sum_rows};
 use super::sequence_buffers::pieces;
 use crate::Result;
 
-/// Cells that go through a backward pass together.
+/// Cells processed together in the backward pass.
 const CELLS: usize = 256;
 
-/// The blocks, and the embedding of the cells' places that is added before them.
+/// The blocks, and the position embedding that is added before them.
 pub(super) struct CellBlockStack {
     position: Slot,
     blocks: Vec<CellBlock>,
@@ -19,20 +19,20 @@ pub(super) struct CellBlockStack {
     width: usize,
 }
 
-/// What the blocks keep of some frames.
+/// What the blocks save of some frames for their backward passes.
 pub(super) struct StackActivations {
-    /// The input of every block, and the last one's output, [frames, cells, width].
+    /// The input of every block and the output of the last one, [frames, cells, width].
     x: Vec<Buffer>,
     before: Vec<Buffer>,
 }
 
 impl StackActivations {
-    /// What goes into the first block; the place's embedding is still to come.
+    /// The input of the first block, before the position embedding is added.
     pub(super) fn input(&mut self) -> &mut [f32] {
         self.x.first_mut().map_or(&mut [], |x| x)
     }
 
-    /// What comes out of the last block.
+    /// The output of the last block.
     pub(super) fn output(&self) -> &[f32] {
         self.x.last().map_or(&[], |x| x)
     }
@@ -60,7 +60,7 @@ impl CellBlockStack {
         self.grid.cells() * self.width
     }
 
-    /// Frames that go through a backward pass together.
+    /// Frames processed together in the backward pass.
     fn together(&self) -> usize {
         (CELLS / self.grid.cells()).max(1)
     }
@@ -77,7 +77,7 @@ impl CellBlockStack {
         CellScratch::new(self.grid, self.width, self.together())
     }
 
-    /// From the first block's input to the last one's output.
+    /// Runs all blocks.
     pub(super) fn forward(
         &self,
         w: &Weights,
@@ -98,7 +98,7 @@ impl CellBlockStack {
         }
     }
 
-    /// The gradient of the output in `dx` becomes that of the input.
+    /// Replaces the gradient of the output in `dx` by that of the input.
     pub(super) fn backward(
         &self,
         w: &Weights,

@@ -5,10 +5,10 @@ use super::row_ops::{add, axpy};
 use crate::Result;
 use driftless_model::dynamics::SIGNAL_FEATURES;
 
-/// What a frame is asked under.
+/// The conditions of a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Condition {
-    /// The action that leads to the frame.
+    /// The action that led to the frame.
     pub action: usize,
     /// Index of the step size.
     pub step: usize,
@@ -27,10 +27,10 @@ impl Condition {
     }
 }
 
-/// The tables of one place where conditions enter.
+/// The embeddings for one place in the network.
 pub(super) struct ConditionEmbeddings {
     action: Slot,
-    /// [width, 16].
+    /// Of the cosine features, [width, 16].
     signal: Slot,
     step: Slot,
     width: usize,
@@ -46,7 +46,7 @@ impl ConditionEmbeddings {
         })
     }
 
-    /// Rows of the tables of actions and of step sizes.
+    /// Number of actions and of step sizes.
     pub(super) fn sizes(&self) -> [usize; 2] {
         [self.action.len / self.width, self.step.len / self.width]
     }
@@ -60,7 +60,7 @@ impl ConditionEmbeddings {
         add(&w.get(self.action)[self.row(c.action)], y);
     }
 
-    /// Adds the embedding of level and step to `y` [width].
+    /// Adds the embeddings of signal level and step size to `y` [width].
     pub(super) fn add_signal(&self, w: &Weights, c: &Condition, y: &mut [f32]) {
         add(&w.get(self.step)[self.row(c.step)], y);
         let (rows, _) = w.get(self.signal).as_chunks::<SIGNAL_FEATURES>();

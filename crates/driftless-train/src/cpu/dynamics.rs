@@ -1,8 +1,8 @@
-//! The dynamics, forward and backward, one sequence at a time.
+//! Forward and backward pass of the dynamics for one sequence.
 //!
-//! The same function as `model::dynamics`, laid out for one thread: a sequence's frames go through
-//! a layer in blocks that fit the cache, each layer's input is kept, and what is cheap to compute
-//! again (norms, gates) is computed again on the way back.
+//! Computes the same function as `driftless_model::dynamics` on one thread. The frames of a sequence
+//! go through a layer in blocks that fit into the cache. The input of each layer is saved; norms and
+//! gates, which are cheap, are computed again in the backward pass.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -21,14 +21,14 @@ use super::stem_and_head::{Head, Stem};
 use crate::{Error, Result};
 use driftless_model::config::WorldConfig;
 
-/// One step of the trunk.
+/// A sublayer of the trunk.
 pub(super) enum Sublayer {
     SpatialAttention(AttentionLayer),
     TemporalAttention(AttentionLayer),
     Mlp(MlpLayer),
 }
 
-/// The network: where its parameters lie, and in which order they are used.
+/// The network: its layers in order, and the layout of their parameters.
 pub(super) struct DynamicsNetwork {
     pub layout: Arc<Layout>,
     pub sizes: Sizes,
@@ -36,13 +36,13 @@ pub(super) struct DynamicsNetwork {
     conditions: ConditionEmbeddings,
     position: Slot,
     pub trunk: Vec<Sublayer>,
-    /// Behind this sublayer nobody reads the clean frames; there the outcomes are read.
+    /// The sublayer after which clean frames are not needed; the outcome head reads its output.
     narrow: usize,
     pub head: Head,
     pub outcome: Option<OutcomeHead>,
 }
 
-/// A frame as it enters: its latent, those before it, and its condition.
+/// An input frame: its latent, those before it, and its conditions.
 pub(super) struct Frame<'a> {
     /// z_τ [gh, gw, c].
     pub latent: &'a [f32],
@@ -54,10 +54,10 @@ pub(super) struct Frame<'a> {
 }
 
 impl DynamicsNetwork {
-    /// The network of a configuration over parameters of these names and shapes.
+    /// The network of a configuration with the parameters `vars`.
     ///
     /// # Errors
-    /// A parameter is missing or not a matrix where one is expected.
+    /// Returns an error if a parameter is missing or has another rank.
     pub(super) fn new(config: &WorldConfig, vars: &BTreeMap<String, Var>) -> Result<Self> {
         let mut layout = Layout::new(vars);
         let l = &mut layout;
@@ -99,10 +99,10 @@ impl DynamicsNetwork {
         })
     }
 
-    /// Takes a frame into its place of the workspace.
+    /// Writes a frame into the buffers, as frame `at` of the sequence.
     ///
     /// # Errors
-    /// The action or the step size is none of the network's, or a latent is of another size.
+    /// Returns an error if the network has no such action or step size, or a latent has another size.
     pub(super) fn load(&self, at: usize, frame: &Frame, t: &mut SequenceBuffers) -> Result<()> {
         let condition = Condition::new(frame.action, frame.signal, frame.step);
         let [actions, steps] = self.conditions.sizes();
@@ -116,8 +116,8 @@ impl DynamicsNetwork {
         self.stem.load(at, frame.latent, frame.past, t)
     }
 
-    /// Predicts the frames `frames` of the workspace. The clean ones must have gone before, or be
-    /// among them.
+    /// Predicts the frames `frames` of the sequence. The clean frames must be among them or have been
+    /// computed before.
     pub(super) fn forward(&self, w: &Weights, frames: Range<usize>, t: &mut SequenceBuffers) {
         let s = &self.sizes;
         self.stem.forward(w, frames.clone(), t);
@@ -189,7 +189,7 @@ impl DynamicsNetwork {
         }
     }
 
-    /// Where the signal token of a frame is.
+    /// The signal token of a frame.
     fn signal_token(&self, frame: usize) -> Range<usize> {
         let s = &self.sizes;
         let at = (frame * s.tokens + s.latent_tokens + 1) * s.width;
@@ -211,8 +211,8 @@ impl DynamicsNetwork {
         head.forward(w, clean, state);
     }
 
-    /// From the gradients of the copies' outputs (and of the outcomes) in the workspace to those of
-    /// all parameters, which are added to `gradient`.
+    /// Adds the gradients of all parameters to `gradient`, given those of the noised copies' outputs
+    /// and of the outcomes in `t`.
     pub(super) fn backward(&self, w: &Weights, gradient: &mut [f32], t: &mut SequenceBuffers) {
         let s = &self.sizes;
         let (clean, count, frame) = (t.all.length, t.all.count, s.tokens * s.width);

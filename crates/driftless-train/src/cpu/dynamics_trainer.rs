@@ -1,7 +1,8 @@
-//! A training step of the dynamics: whole sequences on all threads.
+//! A training step of the dynamics, in parallel over the sequences of the batch.
 //!
-//! A sequence's clean frames go first and once. What follows attends to them: the two half steps of
-//! a shortcut target, then all noised copies; and from the copies' losses the gradient goes back.
+//! The clean frames of a sequence are computed first and only once. The two half steps of a shortcut
+//! target and then all noised copies attend to them. The backward pass starts from the losses of the
+//! copies.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -26,13 +27,13 @@ pub(crate) struct CleanFrames {
     pub length: usize,
     /// Latents at levels near 1, [B, T, gh, gw, c].
     pub latents: Vec<f32>,
-    /// The frames before each, [B, T, gh, gw, stem_frames·c].
+    /// The frames before each frame, [B, T, gh, gw, stem_frames·c].
     pub past: Vec<f32>,
     /// [B, T].
     pub actions: Vec<u32>,
     /// [B, T].
     pub signal: Vec<f32>,
-    /// 1 for frames that count, [B, T].
+    /// 1 for frames that are trained on, [B, T].
     pub mask: Vec<f32>,
 }
 
@@ -42,42 +43,42 @@ pub(crate) struct NoisedFrames {
     pub z: Vec<f32>,
     /// [B, T].
     pub tau: Vec<f32>,
-    /// BatchStep sizes, [B, T].
+    /// Step sizes, [B, T].
     pub d: Vec<f32>,
     /// [B, T].
     pub actions: Vec<u32>,
-    /// Whether two half steps of the network are the target, and not the data.
+    /// Whether the target is two half steps of the network instead of the data.
     pub shortcut: bool,
 }
 
-/// What the outcome head is trained towards, [B, T], and how much each of its losses counts.
+/// The targets of the outcome head, [B, T], and the factors of its two losses.
 pub(crate) struct OutcomeTargets {
     pub rewards: Vec<f32>,
     pub ends: Vec<f32>,
     pub scales: [f32; 2],
 }
 
-/// What to train towards.
+/// The targets of a batch.
 pub(crate) struct Targets<'a> {
     /// The data, [B, T, gh, gw, c].
     pub latents: &'a [f32],
     pub outcome: Option<&'a OutcomeTargets>,
-    /// Whether gradients are asked for, or the losses alone.
+    /// Whether to compute the gradient too.
     pub gradient: bool,
 }
 
 /// The losses of a batch.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct StepLosses {
-    /// The mean over the copies.
+    /// Mean over the copies.
     pub main: f64,
     /// Reward and end, unscaled.
     pub outcome: [f64; 2],
-    /// What the network put out for the first copy, [B, T, gh, gw, c].
+    /// The network's output for the first copy, [B, T, gh, gw, c].
     pub output: Vec<f32>,
 }
 
-/// The dynamics on all threads.
+/// Trains the dynamics on all threads.
 pub(crate) struct DynamicsTrainer {
     network: DynamicsNetwork,
     weights: Weights,
@@ -90,10 +91,10 @@ pub(crate) struct DynamicsTrainer {
 }
 
 impl DynamicsTrainer {
-    /// Trains the parameters `vars` of a world's dynamics.
+    /// A trainer of the parameters `vars`.
     ///
     /// # Errors
-    /// A parameter is missing or of another shape.
+    /// Returns an error if a parameter is missing or has another shape.
     pub(crate) fn new(
         config: &WorldConfig,
         objective: Objective,
@@ -115,15 +116,15 @@ impl DynamicsTrainer {
         })
     }
 
-    /// Where each parameter's gradient is.
+    /// The place of each parameter in the gradient.
     pub(crate) fn layout(&self) -> Arc<Layout> {
         Arc::clone(&self.network.layout)
     }
 
-    /// Takes over the parameters' values of now.
+    /// Copies the current values of the parameters.
     ///
     /// # Errors
-    /// A parameter is missing, or not on the processor.
+    /// Returns an error if a parameter is missing or not on the CPU.
     pub(crate) fn refresh(&mut self, vars: &BTreeMap<String, Var>) -> Result<()> {
         self.weights.refresh(&self.network.layout, vars)
     }
@@ -131,7 +132,7 @@ impl DynamicsTrainer {
     /// x̂ of a noised copy, [B, T, gh, gw, c].
     ///
     /// # Errors
-    /// The batch does not fit the network.
+    /// Returns an error if the batch does not fit the network.
     pub(crate) fn predict(&mut self, clean: &CleanFrames, copy: &NoisedFrames) -> Result<Vec<f32>> {
         let step = self.step_of(clean, std::slice::from_ref(copy), None)?;
         let mut x = self.run(&step)?.output;
@@ -145,10 +146,10 @@ impl DynamicsTrainer {
         Ok(x)
     }
 
-    /// The losses of a batch, and its gradient for [`DynamicsTrainer::gradient`].
+    /// The losses of a batch. [`DynamicsTrainer::gradient`] then returns the gradient.
     ///
     /// # Errors
-    /// The batch does not fit the network.
+    /// Returns an error if the batch does not fit the network.
     pub(crate) fn losses(
         &mut self,
         clean: &CleanFrames,
@@ -159,7 +160,7 @@ impl DynamicsTrainer {
         self.run(&step)
     }
 
-    /// The gradient of the last losses.
+    /// The gradient of the last batch.
     pub(crate) fn gradient(&mut self) -> &[f32] {
         self.chunks.sum(self.items)
     }
@@ -222,7 +223,7 @@ impl DynamicsTrainer {
         })
     }
 
-    /// Makes room for the largest step so far.
+    /// Enlarges the buffers if the step needs it.
     fn make_room(&mut self, all: FrameCounts, sequences: usize) {
         let room = FrameCounts {
             length: self.room.length.max(all.length),
@@ -236,14 +237,14 @@ impl DynamicsTrainer {
         let latent = room.length * s.grid.cells() * s.channels;
         while self.threads.len() < self.chunks.threads(sequences) {
             self.threads.push(ThreadBuffers {
-                workspace: SequenceBuffers::new(&self.network, room),
+                buffers: SequenceBuffers::new(&self.network, room),
                 middle: vec![0.0; latent],
                 clean: vec![0.0; latent],
                 target: vec![0.0; room.count * s.grid.cells() * s.channels],
             });
         }
         for thread in &mut self.threads {
-            thread.workspace.all = all;
+            thread.buffers.all = all;
         }
     }
 

@@ -1,6 +1,7 @@
-//! The tokenizer's two halves, forward and backward, some frames at a time.
+//! Forward and backward passes of the tokenizer's encoder and decoder for a few frames.
 //!
-//! The same function as `model::tokenizer`. Frames come and go as patches, [cells, patch·patch·3].
+//! Computes the same functions as `driftless_model::tokenizer`. Frames are given as patches,
+//! [cells, patch·patch·3].
 
 use super::buffer::Buffer;
 use super::cell_block::CellScratch;
@@ -11,7 +12,7 @@ use super::row_ops::{norm, norm_gradient, swiglu, swiglu_gradient};
 use crate::Result;
 use driftless_model::config::WorldConfig;
 
-/// Patches to latents before standardizing.
+/// Maps patches to raw latents.
 pub(super) struct Encoder {
     patch: Linear,
     narrow: Linear,
@@ -21,7 +22,7 @@ pub(super) struct Encoder {
     cells: usize,
 }
 
-/// What the encoder keeps of some frames.
+/// Inputs, outputs and saved activations of the encoder.
 pub(super) struct EncoderState {
     /// [frames, cells, patch·patch·3].
     pub patches: Buffer,
@@ -32,7 +33,7 @@ pub(super) struct EncoderState {
     tower: StackActivations,
 }
 
-/// Latents to patches.
+/// Maps latents to patches.
 pub(super) struct Decoder {
     latent: Linear,
     tower: CellBlockStack,
@@ -42,7 +43,7 @@ pub(super) struct Decoder {
     cells: usize,
 }
 
-/// What the decoder keeps of some frames.
+/// Inputs, outputs and saved activations of the decoder.
 pub(super) struct DecoderState {
     /// [frames, cells, channels], and their gradient.
     pub latents: Buffer,
@@ -55,7 +56,7 @@ pub(super) struct DecoderState {
     hidden: Buffer,
 }
 
-/// One thread's buffers for either half.
+/// A thread's buffers for the encoder or the decoder.
 pub(super) struct HalfScratch {
     cells: CellScratch,
     dx: Buffer,
@@ -110,7 +111,7 @@ impl Encoder {
         scratch(&self.tower, frames * self.cells, width, hidden)
     }
 
-    /// `patches` → `latents`.
+    /// Computes `latents` from `patches`.
     pub(super) fn forward(
         &self,
         w: &Weights,
@@ -134,7 +135,7 @@ impl Encoder {
         self.latent.forward(w, normed, latents);
     }
 
-    /// From `dlatents` to the gradients of the parameters.
+    /// Adds the gradients of the parameters, given `dlatents`.
     pub(super) fn backward(
         &self,
         w: &Weights,
@@ -199,7 +200,7 @@ impl Decoder {
         scratch(&self.tower, frames * self.cells, width, hidden)
     }
 
-    /// `latents` → `patches`.
+    /// Computes `patches` from `latents`.
     pub(super) fn forward(
         &self,
         w: &Weights,
@@ -223,7 +224,7 @@ impl Decoder {
         self.patch.forward(w, hidden, patches);
     }
 
-    /// From `dpatches` to `dlatents` and the gradients of the parameters.
+    /// Computes `dlatents` and adds the gradients of the parameters, given `dpatches`.
     pub(super) fn backward(
         &self,
         w: &Weights,

@@ -1,4 +1,4 @@
-//! Many frames to standardized latents, on all threads.
+//! Encodes many frames on all threads.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use crate::Result;
 use driftless_model::config::WorldConfig;
 use driftless_model::tokenizer::{LATENT_MEAN, LATENT_STD};
 
-/// Cells that go through the encoder together.
+/// Cells encoded together.
 const CELLS: usize = 256;
 
-/// An encoder whose weights stay as they are.
+/// An encoder with fixed weights.
 pub(crate) struct FrameEncoder {
     weights: Weights,
     encoder: Encoder,
@@ -23,16 +23,16 @@ pub(crate) struct FrameEncoder {
     mean: Slot,
     std: Slot,
     latent: usize,
-    /// Frames that go through the encoder together.
+    /// Frames encoded together.
     together: usize,
     threads: Vec<(EncoderState, HalfScratch)>,
 }
 
 impl FrameEncoder {
-    /// The encoder of a tokenizer's parameters.
+    /// The encoder of a tokenizer with the parameters `vars`.
     ///
     /// # Errors
-    /// A parameter is missing or of another shape.
+    /// Returns an error if a parameter is missing or has another shape.
     pub(crate) fn new(config: &WorldConfig, vars: &BTreeMap<String, Var>) -> Result<Self> {
         let mut layout = Layout::new(vars);
         let encoder = Encoder::new(&mut layout, config)?;
@@ -54,10 +54,10 @@ impl FrameEncoder {
         })
     }
 
-    /// Bytes of whole frames → standardized latents, [N, gh, gw, c].
+    /// Standardized latents [N, gh, gw, c] of the bytes of N frames.
     ///
     /// # Errors
-    /// None of its own.
+    /// Returns an error if a job was not run.
     pub(crate) fn encode(&mut self, images: &[u8]) -> Result<Vec<f32>> {
         let (len, latent) = (self.pictures.len(), self.latent);
         let mut all = vec![0.0; images.len() / len * latent];

@@ -1,26 +1,26 @@
-//! FramePatches as the tokenizer's patches, and the loss of its pixels.
+//! Frames as the tokenizer's patches, and the loss of the pixels.
 
 use super::row_ops::dot;
 use super::simd::vectorized;
 use driftless_model::config::WorldConfig;
 
-/// A pixel that differs by more (of a range of 2) in any channel belongs to the foreground.
+/// Foreground pixels differ from the background by more than this (of a range of 2) in a channel.
 const FOREGROUND: f32 = 0.1;
 
-/// Where the pixels of patches lie in a frame, and how much they count.
+/// Converts frames to patches, and weighs their pixels in the loss.
 pub(super) struct FramePatches {
     size: [usize; 2],
     patch: usize,
-    /// Row and column of each pixel, in the order of the patches.
+    /// Row and column of each pixel, in the order of patches.
     places: Vec<[usize; 2]>,
-    /// A byte's value in [−1, 1].
+    /// The value in [−1, 1] of each byte.
     values: [f32; 256],
-    /// The background as patches, and the extra weight of a pixel that differs from it.
+    /// The background as patches, and the additional weight of foreground at each pixel.
     background: Vec<f32>,
     rarity: Vec<f32>,
 }
 
-/// How far a picture is shifted down and to the right; edges are repeated.
+/// A shift of a frame by pixels down and to the right; edges are repeated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Shift {
     pub down: isize,
@@ -28,7 +28,8 @@ pub(super) struct Shift {
 }
 
 impl FramePatches {
-    /// `background` is a frame's bytes; `rarity` the foreground's extra weight at each pixel.
+    /// `background` is the bytes of a frame, `rarity` the additional weight of foreground at each
+    /// pixel.
     pub(super) fn new(config: &WorldConfig, background: &[u8], rarity: &[f32]) -> Self {
         let (size, patch) = (config.image, config.tokenizer.patch);
         let [_, across] = config.grid();
@@ -55,12 +56,13 @@ impl FramePatches {
         pictures
     }
 
-    /// Numbers of a frame.
+    /// Numbers per frame.
     pub(super) fn len(&self) -> usize {
         self.places.len() * 3
     }
 
-    /// A frame's bytes → its patches; `visible` holds 0 for patches to be hidden, before the shift.
+    /// Converts the bytes of a frame to patches. Patches with 0 in `visible` are hidden before the
+    /// shift.
     pub(super) fn patches(
         &self,
         image: &[u8],
@@ -86,9 +88,9 @@ impl FramePatches {
         }
     }
 
-    /// Loss of a frame's patches against the `target`'s, whose buffer is used up: Σ w e² and Σ e²
-    /// with the error e and the weight w = 1 + rarity where the target is foreground. The gradient
-    /// of `share` times the first goes to `gradient`.
+    /// The loss of a frame's patches: Σ w e² and Σ e² with the error e and the weight w, which is
+    /// 1 + rarity for foreground and otherwise 1. Writes the gradient of `share` times the first sum
+    /// into `gradient`; overwrites `target`.
     pub(super) fn loss(
         &self,
         patches: &[f32],
@@ -113,7 +115,8 @@ impl FramePatches {
 }
 
 vectorized!(
-    /// Σ w e² and Σ e² with e = y − target; `weights` become the gradient `scale` w e, `target` the error.
+    /// Σ w e² and Σ e² with e = y − target. Replaces `weights` by the gradient `scale` w e, and
+    /// `target` by e.
     fn weighted_error = weighted_error_body(scale: f32, y: &[f32], target: &mut [f32], weights: &mut [f32]) -> [f32; 2]
 );
 #[inline(always)]

@@ -1,8 +1,7 @@
-//! A batch on all threads, with sums that do not depend on how many there are.
+//! Data-parallel gradients that do not depend on the number of threads.
 //!
-//! A batch is cut into *chunks* of consecutive items, by its size alone. A thread takes one chunk
-//! after another, with its own workspace; each chunk has its own gradient; and at the end the
-//! chunks' gradients are added in their order.
+//! A batch is split into *chunks* of consecutive items, depending only on its size. Threads take one
+//! chunk after another. Each chunk has its own gradient; at the end, these are added in a fixed order.
 
 use std::ops::Range;
 use std::sync::Mutex;
@@ -12,28 +11,28 @@ use rayon::prelude::*;
 use super::buffer::Buffer;
 use crate::{Error, Result};
 
-/// Most chunks of a batch.
+/// Maximum number of chunks.
 const CHUNKS: usize = 16;
-/// All chunks' gradients take no more than so many numbers (1 GiB), but for two chunks.
+/// Maximum total size of the chunks' gradients (1 GiB), unless there are only two.
 const NUMBERS: usize = 1 << 28;
-/// Numbers that one task adds up.
+/// Numbers that one task adds.
 const SHARE: usize = 1 << 15;
 
 /// The gradients of a batch's chunks.
 pub(super) struct GradientChunks {
     len: usize,
-    /// The parameters that have a gradient here.
+    /// The part of the parameters that has a gradient.
     range: Range<usize>,
     most: usize,
-    /// Fewest items of a chunk, where there are as many.
+    /// Minimum number of items per chunk, if the batch has as many.
     least: usize,
     parts: Vec<Buffer>,
     total: Buffer,
 }
 
 impl GradientChunks {
-    /// For those of `len` parameters that lie in `range`, and chunks of `least` items or more; nothing
-    /// is allocated before the first batch.
+    /// Gradients of the parameters in `range` of `len`, in chunks of at least `least` items. Memory is
+    /// allocated by the first batch.
     pub(super) fn new(len: usize, range: Range<usize>, least: usize) -> Self {
         Self {
             len,
@@ -55,12 +54,12 @@ impl GradientChunks {
         (0..n).map(|i| items * i / n..items * (i + 1) / n).collect()
     }
 
-    /// Threads that have something to do at `items` items.
+    /// Threads that are used for `items` items.
     pub(super) fn threads(&self, items: usize) -> usize {
         rayon::current_num_threads().min(self.count(items))
     }
 
-    /// The chunks of `items` items, each with its gradient, which still holds an earlier batch's.
+    /// The chunks of `items` items with their gradients, which still hold those of an earlier batch.
     pub(super) fn jobs(&mut self, items: usize) -> Vec<(Range<usize>, &mut [f32])> {
         let ranges = self.ranges(items);
         while self.parts.len() < ranges.len() {
@@ -70,31 +69,31 @@ impl GradientChunks {
         ranges.into_iter().zip(parts).collect()
     }
 
-    /// Calls `work` for every chunk, with a thread's workspace and the chunk's gradient, which starts
-    /// at zero. What it returns comes back in the chunks' order.
+    /// Calls `work` for every chunk with the buffers of a thread and the gradient of the chunk, which
+    /// is zero. Returns the results in the order of the chunks.
     ///
     /// # Errors
-    /// The first one of `work`, in the chunks' order.
+    /// Returns the first error of `work`, in the order of the chunks.
     pub(super) fn run<W: Send, R: Send>(
         &mut self,
         items: usize,
-        workspaces: &mut [W],
+        buffers: &mut [W],
         work: impl Fn(Range<usize>, &mut W, &mut [f32]) -> Result<R> + Sync,
     ) -> Result<Vec<R>> {
         let zero = self.range.clone();
         let jobs = self.jobs(items);
-        on_threads(jobs, workspaces, |(range, gradient), workspace| {
+        on_threads(jobs, buffers, |(range, gradient), buffer| {
             gradient[zero.clone()].fill(0.0);
-            work(range, workspace, gradient)
+            work(range, buffer, gradient)
         })
     }
 
-    /// The parameters that have a gradient here.
+    /// The part of the parameters that has a gradient.
     pub(super) fn range(&self) -> Range<usize> {
         self.range.clone()
     }
 
-    /// The sum of the gradients of the last batch, of `items` items; 0 outside of the range.
+    /// The gradient of the last batch, which had `items` items; 0 outside of the range.
     pub(super) fn sum(&mut self, items: usize) -> &[f32] {
         let parts = &self.parts[..self.count(items)];
         let start = self.range.start;
@@ -114,13 +113,13 @@ impl GradientChunks {
     }
 }
 
-/// Does `jobs` on as many threads as there are workspaces; the results come back in the jobs' order.
+/// Runs `jobs` on as many threads as there are `buffers`. Returns the results in the order of the jobs.
 ///
 /// # Errors
-/// The first one of `work`, in the jobs' order.
+/// Returns the first error of `work`, in the order of the jobs.
 pub(super) fn on_threads<J: Send, W: Send, R: Send>(
     jobs: Vec<J>,
-    workspaces: &mut [W],
+    buffers: &mut [W],
     work: impl Fn(J, &mut W) -> Result<R> + Sync,
 ) -> Result<Vec<R>> {
     let mut results: Vec<Option<Result<R>>> = Vec::new();
@@ -128,10 +127,10 @@ pub(super) fn on_threads<J: Send, W: Send, R: Send>(
     let queue = Mutex::new(jobs.into_iter().zip(&mut results));
     let next = || queue.lock().ok().and_then(|mut queue| queue.next());
     rayon::scope(|scope| {
-        for workspace in workspaces {
+        for buffer in buffers {
             scope.spawn(|_| {
                 while let Some((job, result)) = next() {
-                    *result = Some(work(job, workspace));
+                    *result = Some(work(job, buffer));
                 }
             });
         }

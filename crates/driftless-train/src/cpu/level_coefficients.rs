@@ -1,23 +1,23 @@
-//! An objective as numbers: what a frame's level makes of outputs, targets and errors.
+//! The coefficients of a training objective at the signal level of a frame.
 //!
-//! On an affine path every conversion is a weighted sum with z, so the loss in any space is a weight
-//! times the plain squared error of what the network puts out.
+//! On an affine path, every prediction is a linear combination of any other and z. So the loss in any
+//! space is the squared error of the network's output times a weight.
 
 use crate::{Error, Result};
 use driftless_flow::objective::{Objective, step_shares};
 use driftless_flow::prediction::Prediction;
 
-/// a · x + b · z.
+/// The linear combination a · x + b · z.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Combination {
-    pub of: f32,
+    pub x: f32,
     pub z: f32,
 }
 
 impl Combination {
-    fn new(of: f64, z: f64) -> Self {
+    fn new(x: f64, z: f64) -> Self {
         Self {
-            of: of as f32,
+            x: x as f32,
             z: z as f32,
         }
     }
@@ -25,19 +25,19 @@ impl Combination {
     /// Writes a · x + b · z.
     pub(super) fn apply(self, x: &[f32], z: &[f32], out: &mut [f32]) {
         for ((out, x), z) in out.iter_mut().zip(x).zip(z) {
-            *out = self.of * x + self.z * z;
+            *out = self.x * x + self.z * z;
         }
     }
 }
 
-/// What one signal level means.
+/// The coefficients at one signal level.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct LevelCoefficients {
-    /// x̂ from the network's output.
+    /// x̂ of the network's output.
     pub clean: Combination,
-    /// What the network should put out for a clean target.
+    /// The output that corresponds to a clean target.
     pub target: Combination,
-    /// Weight of the output's mean squared error.
+    /// Weight of the mean squared error of the output.
     pub weight: f32,
 }
 
@@ -59,7 +59,7 @@ impl LevelCoefficients {
                 ));
             }
         };
-        // How much an error of the output moves the quantity that counts.
+        // How much an error of the output changes the quantity whose error is the loss.
         let (gain, weight) = match objective.space {
             Prediction::X => (own.clean[0], 0.9 * f64::from(tau) + 0.1),
             Prediction::V => (
@@ -76,16 +76,16 @@ impl LevelCoefficients {
     }
 }
 
-/// The two half steps of a shortcut target, as `Objective::shortcut_target` takes them.
+/// The coefficients of the two half steps of a shortcut target, as in `Objective::shortcut_target`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct ShortcutCoefficients {
-    /// LevelCoefficients in the middle, and x̂ from what the network puts out there.
+    /// The level in the middle, and x̂ of the output there.
     pub middle: f32,
     pub clean: Combination,
-    /// From z and x̂ at the start to the middle, from there to the end.
+    /// The step from z to the middle, and from there to the end.
     pub first: Combination,
     pub second: Combination,
-    /// From where the halves end, and z, to the x̂ that goes there in one step.
+    /// The x̂ with which one step from z ends where the half steps end.
     pub whole: Combination,
 }
 

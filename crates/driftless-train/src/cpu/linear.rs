@@ -1,11 +1,11 @@
-//! Linear maps and 3×3 convolutions on packed weights, with their gradients.
+//! Linear layers and 3×3 convolutions with packed weights, and their gradients.
 
 use super::matmul::{PANEL, Product, Rows, SumLoop, multiply, multiply_down, single_loop};
 use super::parameters::{Layout, Matrix, Slot, Weights};
 use super::row_ops::{add_row, sum_rows};
 use crate::Result;
 
-/// y = x Wᵀ (+ b) on rows of numbers.
+/// The linear layer y = x Wᵀ, with or without a bias.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Linear {
     matrix: Matrix,
@@ -31,7 +31,7 @@ impl Linear {
         self.matrix.inputs
     }
 
-    /// y ← x Wᵀ + b for as many whole rows as `y` has.
+    /// y ← x Wᵀ + b for as many rows as `y` has.
     pub(super) fn forward(&self, w: &Weights, x: &[f32], y: &mut [f32]) {
         self.apply(w, x, Rows::Every(self.matrix.inputs), y, false);
     }
@@ -41,7 +41,7 @@ impl Linear {
         self.apply(w, x, Rows::Every(self.matrix.inputs), y, true);
     }
 
-    /// y ← (y +) x Wᵀ + b for rows of `x` at any places.
+    /// y ← x Wᵀ + b, or y ← y + x Wᵀ + b, for any rows of `x`.
     pub(super) fn apply(&self, w: &Weights, x: &[f32], rows: Rows, y: &mut [f32], add: bool) {
         let Matrix {
             outputs, inputs, ..
@@ -97,7 +97,7 @@ impl Linear {
         self.weight_gradient_of(dy, x, rows, gradient);
     }
 
-    /// The same for rows of `x` at other places: `rows` is the sum over rows.
+    /// The same for any rows of `x`, which `rows` enumerates.
     pub(super) fn weight_gradient_of(
         &self,
         dy: &[f32],
@@ -128,7 +128,7 @@ impl Linear {
     }
 }
 
-/// A grid of cells with a border of zeros around every frame: [frames][gh + 2][gw + 2][channels].
+/// A grid of cells with a border of zeros around every frame, [frames, gh + 2, gw + 2, channels].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Grid {
     pub height: usize,
@@ -140,29 +140,29 @@ impl Grid {
         self.height * self.width
     }
 
-    /// Numbers of a frame with its border.
+    /// Numbers per frame with its border.
     pub(super) fn bordered(&self, channels: usize) -> usize {
         (self.height + 2) * (self.width + 2) * channels
     }
 
-    /// From one row of cells to the next, with the border.
+    /// Distance between two rows of cells, with the border.
     pub(super) fn line(&self, channels: usize) -> usize {
         (self.width + 2) * channels
     }
 
-    /// Where the first cell inside of the border is.
+    /// Index of the first cell inside the border.
     pub(super) fn inside(&self, channels: usize) -> usize {
         self.line(channels) + channels
     }
 
-    /// Where each cell's neighbourhood starts.
+    /// Index at which the neighbourhood of each cell starts.
     pub(super) fn starts(&self, channels: usize) -> Vec<usize> {
         (0..self.cells())
             .map(|i| (i / self.width) * self.line(channels) + i % self.width * channels)
             .collect()
     }
 
-    /// Copies rows of cells [cells, channels] inside of the border.
+    /// Copies cells [cells, channels] into the border.
     pub(super) fn put(&self, channels: usize, from: &[f32], to: &mut [f32]) {
         let (row, line) = (self.width * channels, self.line(channels));
         for (y, from) in from.chunks_exact(row).enumerate() {
@@ -172,12 +172,12 @@ impl Grid {
     }
 }
 
-/// A 3×3 convolution with zero padding on a bordered grid.
+/// A 3×3 convolution with zero padding.
 pub(super) struct Convolution {
     matrix: Matrix,
     grid: Grid,
     channels: usize,
-    /// Where the neighbourhoods of the cells start, by input and by output channels.
+    /// Start indices of the cells' neighbourhoods, with input and with output channels.
     starts: Vec<usize>,
     starts_back: Vec<usize>,
 }
@@ -195,7 +195,7 @@ impl Convolution {
         })
     }
 
-    /// One frame: x bordered → y [cells, outputs], or added to what `y` holds.
+    /// Computes y [cells, outputs] of one frame, or adds to it; `x` has a border.
     pub(super) fn forward(&self, w: &Weights, x: &[f32], y: &mut [f32], add: bool) {
         let (c, m) = (self.channels, self.matrix.outputs);
         let product = Product {
@@ -211,7 +211,7 @@ impl Convolution {
         multiply(&product, y);
     }
 
-    /// One frame: dy bordered → dx [cells, channels].
+    /// Computes dx [cells, channels] of one frame; `dy` has a border.
     pub(super) fn input_gradient(&self, w: &Weights, dy: &[f32], dx: &mut [f32]) {
         let (c, m) = (self.channels, self.matrix.outputs);
         let product = Product {
@@ -227,7 +227,7 @@ impl Convolution {
         multiply(&product, dx);
     }
 
-    /// Some frames, `x` and `dy` bordered: dW ← dW + Σ over cells.
+    /// Adds dW of some frames; `x` and `dy` have borders.
     pub(super) fn weight_gradient(
         &self,
         frames: usize,
@@ -261,7 +261,7 @@ impl Convolution {
     }
 }
 
-/// The sum over three lines of a neighbourhood, each of `run` numbers.
+/// The loops over the three rows of a neighbourhood, each of `run` numbers.
 fn lines(line: usize, run: usize) -> [SumLoop; 3] {
     [
         SumLoop::ONE,

@@ -1,9 +1,10 @@
-//! The matrix product that everything else is made of: c (+)= a·b with the sums of a tile in registers.
+//! The matrix product c = a·b or c += a·b, on which all layers are built. The sums of a tile of c stay
+//! in registers.
 //!
-//! `a` is read number by number and `b` in vectors along a row, both in place and with any strides.
-//! So one loop serves y = x Wᵀ (`b` a packed weight), dx = dy W, dW = dyᵀ x (`a` read down its
-//! columns), the small products of attention, and 3×3 convolutions, whose rows are pieces of a
-//! padded grid.
+//! `a` is read number by number and `b` in vectors along its rows, in place and with any strides. So
+//! one kernel computes y = x Wᵀ (with a packed weight as `b`), dx = dy W, dW = dyᵀ x (with `a`
+//! read down its columns), the small products of attention, and 3×3 convolutions, whose rows are
+//! parts of a padded grid.
 
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
@@ -16,21 +17,21 @@ pub(super) use self::packed::multiply_down;
 use super::simd::{InstructionSet, instruction_set, vectorized};
 use driftless_model::simd::fma;
 
-/// Columns of a panel: what a tile is wide.
+/// Width of a panel of `b`, and of the largest tile.
 pub(super) const PANEL: usize = 32;
-/// Rows of a panel of the left factor: what the largest tile is high.
+/// Height of a packed panel of `a`, and of the largest tile.
 const HEIGHT: usize = 12;
-/// Numbers in a vector.
+/// Numbers per vector.
 pub(super) const LANES: usize = 16;
 
-/// Where the rows of the left factor start.
+/// Where the rows of `a` start.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Rows<'a> {
     /// Row i at `i · stride`.
     Every(usize),
-    /// Row i at its own place.
+    /// Row i at the i-th index.
     At(&'a [usize]),
-    /// Rows side by side in panels of [`HEIGHT`], so far apart.
+    /// Interleaved in panels of [`HEIGHT`] rows, which are this far apart.
     Panels(usize),
 }
 
@@ -51,13 +52,14 @@ impl Rows<'_> {
                 assert!(count <= starts.len(), "more rows than starts");
                 starts.iter().take(count).copied().max().unwrap_or(0)
             }
-            // The last row of a panel may lie behind the first one of the next.
+            // The last row of a panel may start after the first row of the next.
             Self::Panels(_) => (0..count).map(|i| self.start(i)).max().unwrap_or(0),
         }
     }
 }
 
-/// One level of the sum: `count` terms (or runs of terms), so far apart in `a` and in `b`.
+/// One of three nested loops over the terms of a sum: `count` iterations with these strides in `a`
+/// and `b`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SumLoop {
     pub count: usize,
@@ -66,7 +68,7 @@ pub(super) struct SumLoop {
 }
 
 impl SumLoop {
-    /// A level of one element.
+    /// A loop of one iteration.
     pub const ONE: Self = Self {
         count: 1,
         a: 0,
@@ -74,7 +76,7 @@ impl SumLoop {
     };
 }
 
-/// c[i, j] (+)= Σ a[rows(i) + …] · b[panel(j) + …] over three nested levels of the sum.
+/// c[i, j] = Σ a[rows(i) + …] · b[panel(j) + …] over three nested loops.
 #[derive(Clone, Copy)]
 pub(super) struct Product<'a> {
     /// Rows and columns of `c`.
@@ -82,29 +84,29 @@ pub(super) struct Product<'a> {
     pub a: &'a [f32],
     pub rows: Rows<'a>,
     pub b: &'a [f32],
-    /// From one panel of `b` (32 columns) to the next: 32 where `b` is row-major.
+    /// Distance between two panels of `b` (32 columns each): 32 if `b` is row-major.
     pub panel: usize,
-    /// Outer, middle and inner level.
+    /// Outer, middle and inner loop.
     pub sum: [SumLoop; 3],
-    /// From one row of `c` to the next.
+    /// Distance between two rows of `c`.
     pub stride: usize,
-    /// Whether `c` keeps what it holds, and the product is added.
+    /// Whether to add the product to `c`.
     pub add: bool,
 }
 
-/// Sums over one level: `count` numbers, `a` and `b` apart.
+/// A single loop over `count` terms with strides `a` and `b`.
 pub(super) fn single_loop(count: usize, a: usize, b: usize) -> [SumLoop; 3] {
     [SumLoop::ONE, SumLoop::ONE, SumLoop { count, a, b }]
 }
 
-/// Computes a product into `c`.
+/// Computes a product.
 pub(super) fn multiply(p: &Product, c: &mut [f32]) {
     if check(p, c.len()) {
         kernel(p, c);
     }
 }
 
-/// Whether there is anything to do; after this every index of the loops lies inside.
+/// Checks that the loops access no index out of bounds; false if `c` is empty.
 fn check(p: &Product, len: usize) -> bool {
     let [m, n] = p.size;
     if m == 0 || n == 0 {
@@ -116,7 +118,7 @@ fn check(p: &Product, len: usize) -> bool {
     let a = p.rows.last(m) + reach(|l| l.a);
     assert!(a < p.a.len(), "rows outside of the left factor");
     let b = (n - 1) / PANEL * p.panel + (n - 1) % PANEL + reach(|l| l.b);
-    // A full panel may reach further than the last column's.
+    // A full panel may reach further than that of the last column.
     let full = match n / PANEL {
         0 => 0,
         panels => (panels - 1) * p.panel + PANEL - 1 + reach(|l| l.b),
@@ -133,7 +135,7 @@ fn check(p: &Product, len: usize) -> bool {
 fn kernel(p: &Product, c: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
     if instruction_set() == InstructionSet::Avx512 {
-        // SAFETY: `instruction_set` detected the feature, and `check` has seen to the sizes.
+        // SAFETY: `instruction_set` detected the feature, and `check` bounds all indices.
         #[allow(unsafe_code)]
         return unsafe { avx512::multiply(p, c) };
     }
@@ -161,7 +163,7 @@ fn strip<const FMA: bool, const W: usize>(p: &Product, c: &mut [f32], column: us
     let m = p.size[0];
     let mut i = 0;
     while i < m {
-        // SAFETY: `check` has seen to it that all of the tile's indices lie inside.
+        // SAFETY: `check` bounds all indices of the tile.
         #[allow(unsafe_code)]
         unsafe {
             i += match m - i {
@@ -173,10 +175,10 @@ fn strip<const FMA: bool, const W: usize>(p: &Product, c: &mut [f32], column: us
     W
 }
 
-/// `R` rows from `i` on times `W` columns from `column` on, which lie in one panel; returns `R`.
+/// `R` rows from `i` on times `W` columns from `column` on, within one panel; returns `R`.
 ///
 /// # Safety
-/// The sizes were checked by [`check`], and the tile lies inside of `c`.
+/// [`check`] returned true, and the tile is inside `c`.
 #[allow(unsafe_code)]
 #[inline(always)]
 unsafe fn tile<const FMA: bool, const R: usize, const W: usize>(
@@ -194,8 +196,8 @@ unsafe fn tile<const FMA: bool, const R: usize, const W: usize>(
             let mut a = o * outer.a + q * middle.a;
             let mut b = first + o * outer.b + q * middle.b;
             for _ in 0..inner.count {
-                // SAFETY: `check` bounds the largest index of `a` and of `b`. Unchecked, since
-                // checks cost a fifth of the speed (measured with AVX2).
+                // SAFETY: `check` bounds the indices of `a` and `b`. Checked access is slower by a
+                // fifth (measured with AVX2).
                 let lanes = unsafe { p.b.get_unchecked(b..b + W) };
                 for r in 0..R {
                     // SAFETY: as above.

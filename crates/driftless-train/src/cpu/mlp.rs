@@ -1,4 +1,4 @@
-//! The gated layer: y = x + W_down swiglu(W_up norm x).
+//! The SwiGLU layer y = x + W_down swiglu(W_up norm x).
 
 use super::buffer::Buffer;
 use super::linear::Linear;
@@ -6,7 +6,7 @@ use super::parameters::{Layout, Slot, Weights};
 use super::row_ops::{norm, norm_gradient, swiglu, swiglu_gradient};
 use crate::Result;
 
-/// One layer's parameters.
+/// The parameters of a layer.
 pub(super) struct MlpLayer {
     gain: Slot,
     up: Linear,
@@ -41,7 +41,7 @@ impl MlpLayer {
         })
     }
 
-    /// Rows x → y, and what W_up puts out.
+    /// Computes y for rows of x, and the output of W_up.
     pub(super) fn forward(
         &self,
         w: &Weights,
@@ -60,7 +60,7 @@ impl MlpLayer {
         self.down.forward_add(w, hidden, y);
     }
 
-    /// The gradient of y in `dx` becomes that of x.
+    /// Replaces the gradient of y in `dx` by that of x.
     pub(super) fn backward(
         &self,
         w: &Weights,

@@ -1,15 +1,16 @@
-//! Training on the processor: forward and backward written out by hand.
+//! Training on the CPU: forward and backward passes written by hand.
 //!
-//! The same functions as `model::dynamics` and `model::tokenizer`, which candle differentiates by
-//! itself: there for other devices, and as what these are tested against. Three layers:
+//! They compute the same functions as `driftless_model::dynamics` and `driftless_model::tokenizer`,
+//! which candle differentiates automatically. Candle's path trains on other devices, and the tests
+//! compare this one with it. There are three layers:
 //!
-//! - loops and products on slices ([`matmul`], [`row_ops`], [`softmax`], [`update_rules`]), each for AVX-512,
-//!   AVX2 and any processor ([`simd`]);
-//! - layers and networks over one flat slice of parameters and one of gradients ([`parameters`]),
-//!   one sequence or some frames at a time, in buffers that a thread allocates once
-//!   ([`sequence_buffers`], [`encoder_decoder`]);
-//! - whole steps on all threads ([`dynamics_trainer`], [`tokenizer_trainer`]), with sums that do not depend on how many
-//!   there are ([`gradient_chunks`]).
+//! - Loops and matrix products on slices ([`matmul`], [`row_ops`], [`softmax`], [`update_rules`]),
+//!   each compiled for AVX-512, AVX2 and the baseline instruction set ([`simd`]).
+//! - Layers and networks. Parameters and gradients are flat slices ([`parameters`]). A thread works
+//!   on one sequence or a few frames at a time, in buffers that it allocates once
+//!   ([`sequence_buffers`], [`encoder_decoder`]).
+//! - Whole training steps on all threads ([`dynamics_trainer`], [`tokenizer_trainer`]). Sums do not
+//!   depend on the number of threads ([`gradient_chunks`]).
 
 mod attention;
 mod attention_spatial;

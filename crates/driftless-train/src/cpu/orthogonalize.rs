@@ -1,16 +1,16 @@
-//! The nearest semi-orthogonal matrix, roughly, on packed loops: Orthogonalizer's Newton–Schulz iteration.
+//! Muon's Newton–Schulz iteration, as `orthogonalize` in [`crate::optimizer`].
 //!
-//! As `orthogonalize` in `train::optimizer`. All products are taken on the tall side Y = Xᵀ
-//! [c, r], c ≥ r, where none of them needs a transpose: Yᵀ Y, then Y ← a Y + Y (b G + c G²).
+//! It works on the tall matrix Y (X or Xᵀ), for which no product needs a transpose: G = Yᵀ Y, then
+//! Y ← a Y + Y (b G + c G²).
 
 use super::buffer::Buffer;
 use super::matmul::{PANEL, Product, Rows, multiply, single_loop};
 use super::row_ops::{axpy, scale};
 use super::update_rules::sum_of_squares;
 
-/// Jordan et al.'s coefficients.
+/// The coefficients of Jordan et al.
 const COEFFICIENTS: (f32, f32, f32) = (3.4445, -4.7750, 2.0315);
-const ROUNDS: usize = 5;
+const ITERATIONS: usize = 5;
 
 /// Buffers for matrices of any size.
 #[derive(Default)]
@@ -29,7 +29,7 @@ fn grow(buffer: &mut Buffer, len: usize) -> &mut [f32] {
 }
 
 impl Orthogonalizer {
-    /// Replaces the direction [rows, columns] by its orthogonalized one.
+    /// Orthogonalizes the matrix x [rows, columns] in place.
     pub(crate) fn orthogonalize(&mut self, rows: usize, columns: usize, x: &mut [f32]) {
         let (tall, short) = (rows.max(columns), rows.min(columns));
         let mut y = grow(&mut self.y, tall * short);
@@ -38,12 +38,12 @@ impl Orthogonalizer {
         let square = grow(&mut self.square, short * short);
         match rows >= columns {
             true => y.copy_from_slice(x),
-            false => turn(rows, columns, x, y),
+            false => transpose(rows, columns, x, y),
         }
         let norm = sum_of_squares(y).sqrt() as f32;
         scale(1.0 / (norm + 1e-7), y);
         let (a, b, c) = COEFFICIENTS;
-        for _ in 0..ROUNDS {
+        for _ in 0..ITERATIONS {
             let product = |size, a, rows, b, inner| Product {
                 size,
                 a,
@@ -69,14 +69,14 @@ impl Orthogonalizer {
         }
         match rows >= columns {
             true => x.copy_from_slice(y),
-            false => turn(columns, rows, y, x),
+            false => transpose(columns, rows, y, x),
         }
     }
 }
 
-/// x [rows, columns] → its transpose.
-fn turn(rows: usize, columns: usize, x: &[f32], out: &mut [f32]) {
-    /// Side of a square that stays in the cache.
+/// Transposes x [rows, columns].
+fn transpose(rows: usize, columns: usize, x: &[f32], out: &mut [f32]) {
+    /// Side of a square block that fits into the cache.
     const SIDE: usize = 16;
     for top in (0..rows).step_by(SIDE) {
         for left in (0..columns).step_by(SIDE) {

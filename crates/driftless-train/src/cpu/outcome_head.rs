@@ -1,4 +1,4 @@
-//! The head that reads reward and end of an episode from clean frames: W₂ silu(W₁ norm x + b₁) + b₂.
+//! The head that predicts reward and end of the clean frames: W₂ silu(W₁ norm x + b₁) + b₂.
 
 use super::buffer::Buffer;
 use super::linear::Linear;
@@ -13,11 +13,11 @@ pub(super) struct OutcomeHead {
     out: Linear,
 }
 
-/// What the head keeps of a sequence's clean frames, and its buffers.
+/// Inputs, outputs and buffers of the head for the clean frames of a sequence.
 pub(super) struct OutcomeState {
     /// Signal tokens [T, w].
     pub tokens: Buffer,
-    /// Reward and logit of the end [T, 2], and their gradient.
+    /// Reward and logit of the end, [T, 2], and their gradient.
     pub outcome: Buffer,
     pub gradient: Buffer,
     /// The gradient of the tokens.
@@ -54,7 +54,7 @@ impl OutcomeHead {
         }
     }
 
-    /// `t.tokens` of `frames` frames → `t.outcome`.
+    /// Computes `t.outcome` of `frames` frames from `t.tokens`.
     pub(super) fn forward(&self, w: &Weights, frames: usize, t: &mut OutcomeState) {
         let (width, hidden) = (self.up.inputs(), self.up.outputs());
         let normed = &mut t.normed[..frames * width];
@@ -66,7 +66,7 @@ impl OutcomeHead {
         self.out.forward(w, active, &mut t.outcome[..frames * 2]);
     }
 
-    /// `t.gradient` → `t.dtokens`.
+    /// Computes `t.dtokens` from `t.gradient`, and adds the gradients of the parameters.
     pub(super) fn backward(
         &self,
         w: &Weights,

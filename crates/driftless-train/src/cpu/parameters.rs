@@ -1,4 +1,4 @@
-//! A network's parameters in one flat slice, and its matrices packed for products.
+//! The parameters of a network in one flat slice, and its matrices packed for products.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use super::buffer::Buffer;
 use super::matmul::PANEL;
 use crate::{Error, Result};
 
-/// Parameters start at multiples of so many numbers.
+/// Parameters start at multiples of this.
 const ALIGN: usize = 16;
 
-/// A piece of a flat slice.
+/// A range of a flat slice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Slot {
     pub at: usize,
@@ -29,7 +29,7 @@ impl Slot {
     }
 }
 
-/// A matrix [outputs, inputs], and where its panels lie.
+/// A matrix [outputs, inputs] and its packed panels.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Matrix {
     pub weight: Slot,
@@ -37,7 +37,7 @@ pub(super) struct Matrix {
     pub inputs: usize,
     /// For x Wᵀ: [outputs / 32][inputs][32].
     pub forward: Slot,
-    /// For dy W: [inputs / 32][outputs][32]; of a 3×3 convolution, see [`pack_flipped`].
+    /// For dy W: [inputs / 32][outputs][32]; for a 3×3 convolution see [`pack_flipped`].
     pub backward: Slot,
     kind: Kind,
 }
@@ -45,11 +45,11 @@ pub(super) struct Matrix {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Plain,
-    /// A 3×3 convolution [M, 9·C], whose gradient is the convolution with the flipped taps.
+    /// A 3×3 convolution [M, 9·C]; its input gradient is the convolution with flipped taps.
     Convolution,
 }
 
-/// Where every parameter lies, by name.
+/// The place of every parameter in a flat slice, by name.
 #[derive(Clone, Debug, Default)]
 pub struct Layout {
     slots: BTreeMap<String, (Slot, Vec<usize>)>,
@@ -59,7 +59,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Finds room for parameters, in the order of their names.
+    /// Lays out parameters in the order of their names.
     pub(super) fn new(vars: &BTreeMap<String, Var>) -> Self {
         let mut layout = Self::default();
         for (name, var) in vars {
@@ -75,17 +75,17 @@ impl Layout {
         layout
     }
 
-    /// Numbers in the flat slice.
+    /// Length of the flat slice.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// The gradient of a parameter in a flat slice; none of a parameter without.
+    /// The part of a flat slice that belongs to a parameter; `None` if there is no such parameter.
     pub fn find<'a>(&self, name: &str, flat: &'a [f32]) -> Option<&'a [f32]> {
         self.slots.get(name).map(|(slot, _)| slot.of(flat))
     }
 
-    /// Where the parameters lie whose names start with `prefix`.
+    /// The range of the parameters whose names start with `prefix`.
     pub(super) fn range(&self, prefix: &str) -> std::ops::Range<usize> {
         let slots = self
             .slots
@@ -116,12 +116,12 @@ impl Layout {
         slot
     }
 
-    /// A matrix that is multiplied with, [outputs, inputs].
+    /// Reserves panels for a matrix, [outputs, inputs].
     pub(super) fn matrix(&mut self, name: &str) -> Result<Matrix> {
         self.pack(name, Kind::Plain)
     }
 
-    /// The weight of a 3×3 convolution, [outputs, 9·channels].
+    /// Reserves panels for the weight of a 3×3 convolution, [outputs, 9·channels].
     pub(super) fn convolution(&mut self, name: &str) -> Result<Matrix> {
         self.pack(name, Kind::Convolution)
     }
@@ -150,7 +150,7 @@ impl Layout {
     }
 }
 
-/// The values of a network's parameters as its loops want them.
+/// The values of a network's parameters, flat and packed.
 pub(super) struct Weights {
     values: Buffer,
     panels: Buffer,
@@ -164,10 +164,10 @@ impl Weights {
         }
     }
 
-    /// Takes over the parameters' values of now.
+    /// Copies and packs the current values of the parameters.
     ///
     /// # Errors
-    /// A parameter is missing, or of another size, or not on the processor.
+    /// Returns an error if a parameter is missing, has another size or is not on the CPU.
     pub(super) fn refresh(&mut self, layout: &Layout, vars: &BTreeMap<String, Var>) -> Result<()> {
         for (name, (slot, _)) in &layout.slots {
             let var = vars
@@ -183,7 +183,7 @@ impl Weights {
             })??;
         }
         let values: &[f32] = &self.values;
-        // Matrices lie in the panels in the order in which they were made.
+        // The panels are in the order of `layout.matrices`.
         let mut rest: &mut [f32] = &mut self.panels;
         let mut work = Vec::with_capacity(layout.matrices.len());
         for matrix in &layout.matrices {
@@ -203,21 +203,21 @@ impl Weights {
         Ok(())
     }
 
-    /// A parameter's numbers.
+    /// The values of a parameter.
     pub(super) fn get(&self, slot: Slot) -> &[f32] {
         slot.of(&self.values)
     }
 
-    /// A matrix's panels.
+    /// The panels of a matrix.
     pub(super) fn panels(&self, slot: Slot) -> &[f32] {
         slot.of(&self.panels)
     }
 }
 
-/// Runs `f` on the numbers of a contiguous f32 tensor on the processor.
+/// Calls `f` with the values of a contiguous f32 tensor on the CPU.
 ///
 /// # Errors
-/// The tensor is elsewhere, strided or of another type.
+/// Returns an error if the tensor is on another device, not contiguous or of another type.
 pub(super) fn with_numbers<R>(t: &Tensor, f: impl FnOnce(&[f32]) -> R) -> Result<R> {
     let (storage, layout) = t.storage_and_layout();
     match (&*storage, layout.contiguous_offsets()) {
@@ -226,7 +226,7 @@ pub(super) fn with_numbers<R>(t: &Tensor, f: impl FnOnce(&[f32]) -> R) -> Result
     }
 }
 
-/// W [outputs, inputs] → Wᵀ in panels [outputs / 32][inputs][32].
+/// Packs Wᵀ of W [outputs, inputs] into panels [outputs / 32][inputs][32].
 fn pack_transposed(weight: &[f32], outputs: usize, inputs: usize, panels: &mut [f32]) {
     for (p, panel) in panels.chunks_exact_mut(inputs * PANEL).enumerate() {
         for lane in 0..PANEL.min(outputs - p * PANEL) {
@@ -238,7 +238,7 @@ fn pack_transposed(weight: &[f32], outputs: usize, inputs: usize, panels: &mut [
     }
 }
 
-/// W [outputs, inputs] in panels [inputs / 32][outputs][32].
+/// Packs W [outputs, inputs] into panels [inputs / 32][outputs][32].
 fn pack_rows(weight: &[f32], outputs: usize, inputs: usize, panels: &mut [f32]) {
     for (p, panel) in panels.chunks_exact_mut(outputs * PANEL).enumerate() {
         let width = PANEL.min(inputs - p * PANEL);
@@ -251,8 +251,8 @@ fn pack_rows(weight: &[f32], outputs: usize, inputs: usize, panels: &mut [f32]) 
     }
 }
 
-/// A convolution's weight [M, 9, C] in panels [C / 32][9][M][32] with the taps in reverse: the
-/// gradient of the input is the convolution of the output's gradient with these.
+/// Packs the weight [M, 9, C] of a convolution, with flipped taps, into panels [C / 32][9][M][32]. The
+/// gradient of the input is the convolution of the output's gradient with it.
 fn pack_flipped(weight: &[f32], m: usize, c: usize, panels: &mut [f32]) {
     for (p, panel) in panels.chunks_exact_mut(9 * m * PANEL).enumerate() {
         let width = PANEL.min(c - p * PANEL);

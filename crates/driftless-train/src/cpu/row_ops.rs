@@ -1,10 +1,10 @@
-//! Loops over rows of numbers: norms and gates, with their gradients.
+//! Elementwise and row-wise operations: sums, norms and gates, and their gradients.
 
 use super::simd::vectorized;
 use driftless_model::ops::NORM_EPS;
 use driftless_model::simd::{fma, sigmoid};
 
-/// Σ aᵢ bᵢ over sixteen running sums.
+/// Σ aᵢ bᵢ, with sixteen partial sums.
 #[inline(always)]
 pub(super) fn dot<const FMA: bool>(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [0f32; 16];
@@ -21,7 +21,7 @@ pub(super) fn dot<const FMA: bool>(a: &[f32], b: &[f32]) -> f32 {
     total(sums)
 }
 
-/// Σ of sixteen sums, in halves.
+/// Adds sixteen partial sums pairwise.
 #[inline(always)]
 pub(super) fn total(sums: [f32; 16]) -> f32 {
     let eight: [f32; 8] = std::array::from_fn(|i| sums[i] + sums[i + 8]);
@@ -82,7 +82,7 @@ fn norm_body<const FMA: bool>(x: &[f32], gain: &[f32], y: &mut [f32]) {
 }
 
 vectorized!(
-    /// The gradient of [`norm`], added to `dx` and `dgain`; `dy` is used up.
+    /// Adds the gradient of [`norm`] to `dx` and `dgain`; overwrites `dy`.
     pub(super) fn norm_gradient = norm_gradient_body(x: &[f32], gain: &[f32], dy: &mut [f32], dx: &mut [f32], dgain: &mut [f32])
 );
 #[inline(always)]
@@ -109,7 +109,7 @@ fn norm_gradient_body<const FMA: bool>(
 }
 
 vectorized!(
-    /// silu(x) = x s(x) with the logistic function s.
+    /// silu(x) = x s(x) with the sigmoid s.
     pub(super) fn silu = silu_body(x: &[f32], y: &mut [f32])
 );
 #[inline(always)]
@@ -120,7 +120,7 @@ fn silu_body<const FMA: bool>(x: &[f32], y: &mut [f32]) {
 }
 
 vectorized!(
-    /// The value of [`silu`] again, and the gradient in the place of `dy`.
+    /// Computes [`silu`] again, and replaces `dy` by the gradient of x.
     pub(super) fn silu_gradient = silu_gradient_body(x: &[f32], y: &mut [f32], dy: &mut [f32])
 );
 #[inline(always)]
@@ -147,7 +147,7 @@ fn swiglu_body<const FMA: bool>(half: usize, x: &[f32], y: &mut [f32]) {
 }
 
 vectorized!(
-    /// The gradient `dx` of [`swiglu`], and its value again in the place of `dy`.
+    /// Computes the gradient `dx` of [`swiglu`], and replaces `dy` by its value.
     pub(super) fn swiglu_gradient = swiglu_gradient_body(half: usize, x: &[f32], dy: &mut [f32], dx: &mut [f32])
 );
 #[inline(always)]
@@ -169,7 +169,8 @@ fn swiglu_gradient_body<const FMA: bool>(half: usize, x: &[f32], dy: &mut [f32],
 }
 
 vectorized!(
-    /// x ← x/‖x‖ for each piece of `size` numbers, `stride` apart; 1/‖x‖ into `scales`.
+    /// x ← x/‖x‖ for the first `pieces` pieces of `size` numbers of each row; rows are `stride`
+    /// apart. Writes 1/‖x‖ into `scales`.
     pub(super) fn normalize = normalize_body(size: usize, pieces: usize, stride: usize, x: &mut [f32], scales: &mut [f32])
 );
 #[inline(always)]
@@ -191,7 +192,7 @@ fn normalize_body<const FMA: bool>(
 }
 
 vectorized!(
-    /// The gradient of [`normalize`] in the place of `dx`: s (dx − x (x·dx)) with the normalized x.
+    /// Replaces `dx` by the gradient of [`normalize`], s (dx − x (x·dx)) with the normalized x.
     pub(super) fn normalize_gradient = normalize_gradient_body(size: usize, pieces: usize, stride: usize, x: &[f32], scales: &[f32], dx: &mut [f32])
 );
 #[inline(always)]
@@ -216,7 +217,7 @@ fn normalize_gradient_body<const FMA: bool>(
 }
 
 vectorized!(
-    /// Σ over rows of a·b, each `width` wide, `a_stride` and `b_stride` apart.
+    /// Σ a·b over rows of length `width` that are `a_stride` and `b_stride` apart.
     pub(super) fn dot_rows = dot_rows_body(count: usize, width: usize, a: &[f32], a_stride: usize, b: &[f32], b_stride: usize) -> f32
 );
 #[inline(always)]

@@ -1,4 +1,4 @@
-//! Everything that one thread keeps of the sequence that it works on, allocated once.
+//! A thread's buffers for the sequence that it works on.
 
 use std::ops::Range;
 
@@ -14,17 +14,17 @@ use super::mlp::MlpScratch;
 use super::outcome_head::OutcomeState;
 use driftless_model::config::WorldConfig;
 
-/// Rows that go through a layer together: enough for long sums in the weights' gradients, few
-/// enough to stay in the second-level cache.
+/// Rows processed together by a layer: enough for long sums in the gradients of the weights, few enough
+/// for the second-level cache.
 const ROWS: usize = 256;
 
-/// The sizes of a dynamics.
+/// The sizes of a dynamics network.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sizes {
     pub grid: Grid,
     pub merge: usize,
     pub channels: usize,
-    /// Channels of a latent with its past.
+    /// Channels of a latent and its past.
     pub seen: usize,
     pub stem_width: usize,
     pub width: usize,
@@ -53,8 +53,7 @@ impl Sizes {
         }
     }
 
-    /// First cell of a piece of a token: pieces are `merge` cells side by side, and a token has
-    /// `merge` of them, one below the other.
+    /// First cell of a row of a token. A token has `merge` rows of `merge` cells.
     pub(super) fn piece(&self, index: usize) -> usize {
         let (token, line) = (index / self.merge, index % self.merge);
         let across = self.grid.width / self.merge;
@@ -62,66 +61,66 @@ impl Sizes {
         (row * self.merge + line) * self.grid.width + column * self.merge
     }
 
-    /// Frames in a block of about [`ROWS`] tokens.
+    /// Frames per block of about [`ROWS`] tokens.
     fn block(&self) -> usize {
         (ROWS / self.tokens).max(1)
     }
 
-    /// Frames in a block of about [`ROWS`] cells.
+    /// Frames per block of about [`ROWS`] cells.
     fn cell_block(&self) -> usize {
         (ROWS / self.grid.cells()).max(1)
     }
 
-    /// `frames` in blocks of about [`ROWS`] tokens.
+    /// Splits `frames` into blocks of about [`ROWS`] tokens.
     pub(super) fn blocks(&self, frames: Range<usize>) -> impl Iterator<Item = Range<usize>> {
         pieces(frames, self.block())
     }
 
-    /// `frames` in blocks of about [`ROWS`] cells.
+    /// Splits `frames` into blocks of about [`ROWS`] cells.
     pub(super) fn cell_blocks(&self, frames: Range<usize>) -> impl Iterator<Item = Range<usize>> {
         pieces(frames, self.cell_block())
     }
 }
 
-/// A range in pieces of `size`.
+/// Splits a range into pieces of `size`.
 pub(super) fn pieces(range: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> {
     let end = range.end;
     range.step_by(size).map(move |at| at..end.min(at + size))
 }
 
-/// What a block of cells keeps: its input, what its convolution put out, and its output.
+/// Input, output of the convolution, and output of a cell block.
 pub(super) struct CellState {
     pub input: Buffer,
     pub before: Buffer,
     pub output: Buffer,
 }
 
-/// What a sublayer keeps beside its input.
+/// What a sublayer saves for its backward pass, besides its input.
 #[derive(Default)]
 pub(super) struct SavedActivations {
     pub attention: SavedAttention,
     pub up: Buffer,
 }
 
-/// One thread's buffers.
+/// The buffers of a thread.
 pub(super) struct SequenceBuffers {
-    /// The sequence's frames.
+    /// The number of frames.
     pub all: FrameCounts,
     pub conditions: Vec<Condition>,
-    /// Latents with their past, bordered.
+    /// Latents with their past and a border.
     pub seen: Buffer,
     pub stem: CellState,
-    /// The input of every sublayer, and the last one's output, [F, S, w].
+    /// The input of every sublayer and the output of the last one, [F, S, w].
     pub x: Vec<Buffer>,
     pub kept: Vec<SavedActivations>,
     pub head: CellState,
-    /// What the network puts out, [F, gh, gw, c], and its gradient; of the copies only.
+    /// The network's output for the noised copies, [F, gh, gw, c], and its gradient.
     pub output: Buffer,
     pub doutput: Buffer,
     pub outcome: Option<OutcomeState>,
     pub dx: Buffer,
     pub dcells: Buffer,
-    /// Over time: gradients of what was mixed, and of the projection.
+    /// Temporal attention: gradients of the input of W_out and of the projection.
     pub dmixed: Buffer,
     pub dqkv: Buffer,
     pub attention: AttentionScratch,
@@ -133,12 +132,12 @@ pub(super) struct SequenceBuffers {
     pub normed: Buffer,
     pub dnormed: Buffer,
     pub bordered: Buffer,
-    /// The gradient of one frame's condition.
+    /// The gradient of one frame's condition embedding.
     pub condition: Buffer,
 }
 
 impl SequenceBuffers {
-    /// Room for sequences of up to `length` clean frames and so many frames in all.
+    /// Buffers for sequences of up to `all` frames.
     pub(super) fn new(network: &DynamicsNetwork, all: FrameCounts) -> Self {
         let s = &network.sizes;
         let f = all.count;

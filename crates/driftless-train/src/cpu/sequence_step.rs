@@ -1,4 +1,4 @@
-//! One sequence of a training step, from its frames to its gradient.
+//! The losses and the gradient of one sequence.
 
 use super::dynamics::{DynamicsNetwork, Frame};
 use super::dynamics_trainer::{CleanFrames, NoisedFrames, StepLosses, Targets};
@@ -10,31 +10,31 @@ use super::simd::vectorized;
 use crate::Result;
 use driftless_model::dynamics::step_index;
 
-/// What a thread owns.
+/// The buffers of a thread.
 pub(super) struct ThreadBuffers {
-    pub workspace: SequenceBuffers,
-    /// A shortcut's state in the middle and an estimate, [T, gh, gw, c].
+    pub buffers: SequenceBuffers,
+    /// z in the middle of a shortcut and x̂, [T, gh, gw, c].
     pub middle: Vec<f32>,
     pub clean: Vec<f32>,
-    /// What the network should put out, where the frames are in the workspace.
+    /// The target of the network's output, laid out as the frames in `buffers`.
     pub target: Vec<f32>,
 }
 
-/// Everything about one step that its threads share.
+/// A training step, shared by all threads.
 pub(super) struct BatchStep<'a> {
     pub clean: &'a CleanFrames,
     pub copies: &'a [NoisedFrames],
     pub targets: Option<&'a Targets<'a>>,
-    /// Of every copy and frame.
+    /// For every copy and frame.
     pub levels: Vec<Vec<LevelCoefficients>>,
     pub halves: Vec<Vec<ShortcutCoefficients>>,
-    /// Frames that count, in the batch.
+    /// Number of frames that are trained on.
     pub count: f32,
     pub latent: usize,
     pub past: usize,
 }
 
-/// One sequence on one thread.
+/// The computation for one sequence.
 pub(super) struct SequenceStep<'a> {
     pub network: &'a DynamicsNetwork,
     pub weights: &'a Weights,
@@ -51,44 +51,43 @@ impl SequenceStep<'_> {
         losses: &mut StepLosses,
     ) -> Result<()> {
         let (length, copies) = (self.step.clean.length, self.step.copies);
-        self.load_clean(&mut thread.workspace)?;
+        self.load_clean(&mut thread.buffers)?;
         let w = self.weights;
-        self.network.forward(w, 0..length, &mut thread.workspace);
+        self.network.forward(w, 0..length, &mut thread.buffers);
         for (i, copy) in copies.iter().enumerate() {
             if !self.step.halves[i].is_empty() {
                 self.shortcut(i, copy, thread)?;
             }
         }
         for (i, copy) in copies.iter().enumerate() {
-            let t = &mut thread.workspace;
+            let t = &mut thread.buffers;
             self.load_copy(i, copy, None, t)?;
         }
         let count = length * (1 + copies.len());
-        self.network
-            .forward(w, length..count, &mut thread.workspace);
+        self.network.forward(w, length..count, &mut thread.buffers);
         let first = length * self.step.latent;
         losses
             .output
-            .extend_from_slice(&thread.workspace.output[first..2 * first]);
+            .extend_from_slice(&thread.buffers.output[first..2 * first]);
         let Some(targets) = self.step.targets else {
             return Ok(());
         };
         for i in 0..copies.len() {
             losses.main += self.copy_loss(i, targets, thread);
         }
-        self.outcome_losses(targets, &mut thread.workspace, losses);
+        self.outcome_losses(targets, &mut thread.buffers, losses);
         if targets.gradient {
-            self.network.backward(w, gradient, &mut thread.workspace);
+            self.network.backward(w, gradient, &mut thread.buffers);
         }
         Ok(())
     }
 
-    /// The batch's frame that is this sequence's frame at a time.
+    /// Index in the batch of this sequence's frame at a time.
     fn frame(&self, time: usize) -> usize {
         self.sequence * self.step.clean.length + time
     }
 
-    /// The latents of this sequence in a batch's.
+    /// The latents of this sequence.
     fn latents<'a>(&self, of: &'a [f32]) -> &'a [f32] {
         let len = self.step.clean.length * self.step.latent;
         &of[self.sequence * len..(self.sequence + 1) * len]
@@ -115,7 +114,8 @@ impl SequenceStep<'_> {
         Ok(())
     }
 
-    /// Puts a copy into its place; with `half`, as half a shortcut's step from another z and level.
+    /// Writes a copy into the buffers. With `half` it is the start of a half step of a shortcut: from
+    /// this z, in the middle if true.
     fn load_copy(
         &self,
         index: usize,
@@ -146,8 +146,8 @@ impl SequenceStep<'_> {
         Ok(())
     }
 
-    /// The target of a shortcut copy, into its place of `thread.target`: two half steps of the
-    /// network itself, taken in the copy's own place of the workspace.
+    /// Computes the target of a shortcut copy with two half steps of the network. They use the place
+    /// of the copy in the buffers.
     fn shortcut(
         &self,
         index: usize,
@@ -156,7 +156,7 @@ impl SequenceStep<'_> {
     ) -> Result<()> {
         let (length, n) = (self.step.clean.length, self.step.latent);
         let ThreadBuffers {
-            workspace: t,
+            buffers: t,
             middle,
             clean,
             target,
@@ -192,7 +192,7 @@ impl SequenceStep<'_> {
         Ok(())
     }
 
-    /// The loss of a copy, and the gradient of what the network put out for it.
+    /// The loss of a copy; writes the gradient of the network's output.
     fn copy_loss(&self, index: usize, targets: &Targets, thread: &mut ThreadBuffers) -> f64 {
         let (step, length, n) = (self.step, self.step.clean.length, self.step.latent);
         let place = length * (1 + index) * n..length * (2 + index) * n;
@@ -206,7 +206,7 @@ impl SequenceStep<'_> {
                 level.target.apply(x, z, target);
             }
         }
-        let t = &mut thread.workspace;
+        let t = &mut thread.buffers;
         let outputs = t.output[place.clone()].chunks_exact(n);
         let gradients = t.doutput[place].chunks_exact_mut(n);
         let each = outputs.zip(target.chunks_exact(n)).zip(gradients);
@@ -221,7 +221,7 @@ impl SequenceStep<'_> {
         loss
     }
 
-    /// The losses of predicted rewards and ends: squared error, and cross-entropy of the sigmoid.
+    /// Adds the losses of rewards (squared error) and ends (cross-entropy); writes their gradients.
     fn outcome_losses(&self, targets: &Targets, t: &mut SequenceBuffers, losses: &mut StepLosses) {
         let Some(state) = &mut t.outcome else { return };
         let length = self.step.clean.length;
@@ -249,7 +249,7 @@ impl SequenceStep<'_> {
 }
 
 vectorized!(
-    /// Σ (y − target)², and its gradient times half of `scale`.
+    /// Σ e² with e = y − target. Writes `scale` · e into `dy`.
     fn squared_error = squared_error_body(scale: f32, y: &[f32], target: &[f32], dy: &mut [f32]) -> f32
 );
 #[inline(always)]

@@ -1,17 +1,17 @@
-//! Which vector instructions the loops of this module run on.
+//! Runtime dispatch to vector instructions.
 
-/// A set of vector instructions.
+/// The vector instructions that a loop is compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum InstructionSet {
     /// AVX-512.
     Avx512,
     /// AVX2 with fused multiply-add.
     Avx2,
-    /// What every processor of the architecture has.
+    /// The baseline of the architecture.
     Portable,
 }
 
-/// The best set that this processor has; in tests, the one that [`with`] chose.
+/// The best set that the CPU supports; in tests, the one that [`tests::each`] chose.
 #[inline]
 pub(super) fn instruction_set() -> InstructionSet {
     #[cfg(test)]
@@ -38,7 +38,7 @@ fn detected() -> InstructionSet {
     InstructionSet::Portable
 }
 
-/// Defines `fn $name(args)` that runs `$body::<FMA>(args)` compiled for each of [`InstructionSet`].
+/// Defines `fn $name(args)`, which runs `$body::<FMA>(args)` compiled for the best [`InstructionSet`].
 ///
 /// `$body` must be `#[inline(always)]` and generic over `const FMA: bool`.
 macro_rules! vectorized {
@@ -84,7 +84,7 @@ pub(super) mod tests {
         pub(super) static CHOSEN: Cell<Option<InstructionSet>> = const { Cell::new(None) };
     }
 
-    /// Runs `f` with each set that this processor has, on this thread.
+    /// Runs `f` with each set that the CPU supports, on this thread.
     pub(in crate::cpu) fn each(mut f: impl FnMut(InstructionSet)) {
         let best = detected();
         for lanes in [

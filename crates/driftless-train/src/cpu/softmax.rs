@@ -4,12 +4,12 @@ use super::row_ops::{dot, total};
 use super::simd::vectorized;
 use driftless_model::simd::{exp, fma};
 
-/// Logits of what is not seen.
+/// The bias that hides a column.
 pub(super) const HIDDEN: f32 = -1e30;
 
-/// Largest of the numbers.
+/// The maximum.
 #[inline(always)]
-fn largest(x: &[f32]) -> f32 {
+fn maximum(x: &[f32]) -> f32 {
     let mut most = [f32::NEG_INFINITY; 16];
     let (whole, rest) = x.as_chunks::<16>();
     for x in whole {
@@ -23,7 +23,7 @@ fn largest(x: &[f32]) -> f32 {
     most.into_iter().fold(f32::NEG_INFINITY, f32::max)
 }
 
-/// Σ of the numbers, over sixteen running sums.
+/// The sum, with sixteen partial sums.
 #[inline(always)]
 fn sum(x: &[f32]) -> f32 {
     let mut sums = [0f32; 16];
@@ -40,7 +40,7 @@ fn sum(x: &[f32]) -> f32 {
 }
 
 vectorized!(
-    /// Softmax of `scale`·x + bias in place, for rows as long as `bias`.
+    /// Replaces each row of x, as long as `bias`, by the softmax of `scale`·x + bias.
     pub(super) fn softmax = softmax_body(scale: f32, bias: &[f32], x: &mut [f32])
 );
 #[inline(always)]
@@ -49,7 +49,7 @@ fn softmax_body<const FMA: bool>(scale: f32, bias: &[f32], x: &mut [f32]) {
         for (x, bias) in x.iter_mut().zip(bias) {
             *x = fma::<FMA>(scale, *x, *bias);
         }
-        let most = largest(x);
+        let most = maximum(x);
         for (x, bias) in x.iter_mut().zip(bias) {
             let weight = exp::<FMA>(*x - most);
             *x = if *bias > HIDDEN { weight } else { 0.0 };
@@ -62,7 +62,7 @@ fn softmax_body<const FMA: bool>(scale: f32, bias: &[f32], x: &mut [f32]) {
 }
 
 vectorized!(
-    /// The gradient of the logits of [`softmax`] in the place of `dy`, from the weights y: y ∘ (dy − y·dy).
+    /// Replaces `dy` by the gradient of the logits of [`softmax`], y ∘ (dy − y·dy).
     pub(super) fn softmax_gradient = softmax_gradient_body(length: usize, y: &[f32], dy: &mut [f32])
 );
 #[inline(always)]
@@ -76,11 +76,11 @@ fn softmax_gradient_body<const FMA: bool>(length: usize, y: &[f32], dy: &mut [f3
 }
 
 vectorized!(
-    /// Softmax of `scale`·x + bias in place, beside one further logit `own` with the bias `own_bias`.
-    pub(super) fn softmax_beside = softmax_beside_body(scale: f32, bias: &[f32], own_bias: f32, x: &mut [f32], own: &mut f32)
+    /// The same for one row with an additional logit `own`, which has the bias `own_bias`.
+    pub(super) fn softmax_with_self = softmax_with_self_body(scale: f32, bias: &[f32], own_bias: f32, x: &mut [f32], own: &mut f32)
 );
 #[inline(always)]
-fn softmax_beside_body<const FMA: bool>(
+fn softmax_with_self_body<const FMA: bool>(
     scale: f32,
     bias: &[f32],
     own_bias: f32,
@@ -91,10 +91,10 @@ fn softmax_beside_body<const FMA: bool>(
         *x = fma::<FMA>(scale, *x, *bias);
     }
     let own_logit = fma::<FMA>(scale, *own, own_bias);
-    let most = largest(x).max(own_logit);
+    let most = maximum(x).max(own_logit);
     for (x, bias) in x.iter_mut().zip(bias) {
         let weight = exp::<FMA>(*x - most);
-        // Exactly nothing: subnormal weights would slow every later product.
+        // Exactly zero, since subnormal weights would slow down later products.
         *x = if *bias > HIDDEN { weight } else { 0.0 };
     }
     let own_weight = exp::<FMA>(own_logit - most);
@@ -106,11 +106,11 @@ fn softmax_beside_body<const FMA: bool>(
 }
 
 vectorized!(
-    /// The gradient of the logits of [`softmax_beside`] in the place of `dy` and `down`.
-    pub(super) fn softmax_beside_gradient = softmax_beside_gradient_body(y: &[f32], own: f32, dy: &mut [f32], down: &mut f32)
+    /// Replaces `dy` and `down` by the gradients of the logits of [`softmax_with_self`].
+    pub(super) fn softmax_with_self_gradient = softmax_with_self_gradient_body(y: &[f32], own: f32, dy: &mut [f32], down: &mut f32)
 );
 #[inline(always)]
-fn softmax_beside_gradient_body<const FMA: bool>(
+fn softmax_with_self_gradient_body<const FMA: bool>(
     y: &[f32],
     own: f32,
     dy: &mut [f32],

@@ -1,29 +1,29 @@
-//! Latents in their batch's own statistics, and how much they curvature_error between shifted frames.
+//! Standardization of latents with the statistics of the batch, and the curvature penalty.
 //!
-//! Of N raw latents, and of the first M of them shifted one way (ahead) and the other (behind):
-//! z = (raw − mean)/std with the mean of every cell and one standard deviation a channel, and the
-//! curvature mean ‖(raw − ½(ahead + behind))/std‖².
+//! The batch has N raw latents, and those of its first M frames shifted one way (ahead) and the other
+//! (behind). z = (raw − mean)/std with the mean per cell and channel and the standard deviation per
+//! channel. The curvature penalty is the mean of ((raw − ½(ahead + behind))/std)².
 
-/// Sizes of the batch.
+/// The shape of a batch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BatchShape {
-    /// N.
+    /// Frames, N.
     pub frames: usize,
-    /// M.
+    /// Shifted pairs, M.
     pub pairs: usize,
     pub cells: usize,
     pub channels: usize,
-    /// No standard deviation is smaller.
+    /// Lower bound of the standard deviations.
     pub min_std: f32,
 }
 
-/// The result, with what its gradient needs.
+/// The result, and what the backward pass needs.
 #[derive(Default)]
 pub(super) struct Standardized {
     /// [N, cells, channels].
     pub z: Vec<f32>,
     pub curvature: f64,
-    /// [M, cells, channels], in units of the standard deviation.
+    /// (raw − ½(ahead + behind))/std, [M, cells, channels].
     curvature_error: Vec<f32>,
     std: Vec<f32>,
 }
@@ -33,7 +33,7 @@ impl BatchShape {
         self.cells * self.channels
     }
 
-    /// Of all N + 2·M raw latents.
+    /// Standardizes; `raw` has N + 2·M latents.
     pub(super) fn forward(&self, raw: &[f32], out: &mut Standardized) {
         let (latent, c) = (self.latent(), self.channels);
         let (own, shifted) = raw.split_at(self.frames * latent);
@@ -84,11 +84,12 @@ impl BatchShape {
         mean
     }
 
-    /// From the gradient of z, and the curvature's `weight` in the loss, to that of all raw latents.
+    /// Computes the gradient of all raw latents from that of z and the `weight` of the curvature
+    /// penalty in the loss.
     pub(super) fn backward(&self, s: &Standardized, dz: &[f32], weight: f32, draw: &mut Vec<f32>) {
         let (latent, c) = (self.latent(), self.channels);
         let each = 2.0 * weight / s.curvature_error.len().max(1) as f32;
-        // −dL/dstd · std, a channel: z and the curvature_error both shrink as 1/std.
+        // −dL/dstd · std per channel: z and the curvature error are both proportional to 1/std.
         let mut shrink = vec![0f64; c];
         for (z, dz) in s.z.chunks_exact(c).zip(dz.chunks_exact(c)) {
             for ((sum, z), dz) in shrink.iter_mut().zip(z).zip(dz) {

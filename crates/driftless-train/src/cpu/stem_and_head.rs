@@ -1,4 +1,4 @@
-//! What is before and behind the dynamics' trunk: the stem and the head that work on single cells.
+//! The stem and the head of the dynamics, which work on single cells.
 
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ use super::row_ops::{norm, norm_gradient, sum_rows};
 use super::sequence_buffers::{SequenceBuffers, Sizes};
 use crate::{Error, Result};
 
-/// From latents to tokens.
+/// Maps latents to tokens.
 pub(super) struct Stem {
     conditions: ConditionEmbeddings,
     convolution: Convolution,
@@ -20,7 +20,7 @@ pub(super) struct Stem {
     sizes: Sizes,
 }
 
-/// From tokens to what the network puts out.
+/// Maps tokens to the network's output.
 pub(super) struct Head {
     gain: Slot,
     unmerge: Linear,
@@ -28,12 +28,12 @@ pub(super) struct Head {
     block_gain: Slot,
     out: Linear,
     skip: Linear,
-    /// Where the cells are in a bordered frame of what the stem sees.
+    /// Start indices of the cells in the bordered input of the stem.
     seen: Vec<usize>,
     sizes: Sizes,
 }
 
-/// The cells of each token side by side: [gh, gw, c] → [tokens, merge·merge·c].
+/// Groups cells by token: [gh, gw, c] to [tokens, merge·merge·c].
 fn gather(s: &Sizes, cells: &[f32], merged: &mut [f32]) {
     let (run, c) = (s.merge * s.stem_width, s.stem_width);
     for (piece, out) in merged.chunks_exact_mut(run).enumerate() {
@@ -42,7 +42,7 @@ fn gather(s: &Sizes, cells: &[f32], merged: &mut [f32]) {
     }
 }
 
-/// The transpose of [`gather`], added.
+/// The transpose of [`gather`]; adds to `cells`.
 fn scatter(s: &Sizes, merged: &[f32], cells: &mut [f32]) {
     let (run, c) = (s.merge * s.stem_width, s.stem_width);
     for (piece, from) in merged.chunks_exact(run).enumerate() {
@@ -64,7 +64,7 @@ impl Stem {
         })
     }
 
-    /// Puts a latent and its past side by side into the bordered grid.
+    /// Writes a latent and its past into the bordered grid.
     pub(super) fn load(
         &self,
         at: usize,
@@ -87,7 +87,7 @@ impl Stem {
         Ok(())
     }
 
-    /// Frames' cells, and their latent tokens in `t.x[0]`.
+    /// Computes the cells of `frames`, and their latent tokens in `t.x[0]`.
     pub(super) fn forward(&self, w: &Weights, frames: Range<usize>, t: &mut SequenceBuffers) {
         let s = &self.sizes;
         let (cells, bordered) = (s.grid.cells() * s.stem_width, s.grid.bordered(s.seen));
@@ -119,7 +119,8 @@ impl Stem {
         }
     }
 
-    /// From the gradients of the tokens in `t.dx` and of the cells in `t.dcells`.
+    /// Adds the gradients of the parameters, given those of the tokens in `t.dx` and of the cells in
+    /// `t.dcells`.
     pub(super) fn backward(
         &self,
         w: &Weights,
@@ -185,7 +186,7 @@ impl Head {
         })
     }
 
-    /// Frames' tokens, in the trunk's last place, → `t.output`.
+    /// Computes `t.output` of `frames` from the output of the trunk.
     pub(super) fn forward(&self, w: &Weights, frames: Range<usize>, t: &mut SequenceBuffers) {
         let s = &self.sizes;
         let (cells, frame) = (s.grid.cells() * s.stem_width, s.tokens * s.width);
@@ -220,8 +221,8 @@ impl Head {
         }
     }
 
-    /// From `t.doutput` to the gradients of the tokens (added to `t.dx`) and of the stem's cells
-    /// (in `t.dcells`).
+    /// Given `t.doutput`, adds the gradient of the tokens to `t.dx`, writes that of the stem's cells
+    /// into `t.dcells`, and adds those of the parameters.
     pub(super) fn backward(
         &self,
         w: &Weights,

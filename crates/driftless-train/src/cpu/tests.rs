@@ -1,4 +1,4 @@
-//! Gradients beside candle's automatic ones, over shapes of every kind.
+//! Gradients compared with candle's automatic ones, for many shapes.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use driftless_model::config::{
 use driftless_model::dynamics::{Dynamics, DynamicsInput, step_size_count};
 use driftless_model::params::Params;
 
-/// A world of so many cells and so on, with four actions.
+/// A world with four actions.
 pub(super) fn world(
     cells: [usize; 2],
     tokenizer: TokenizerConfig,
@@ -46,7 +46,7 @@ pub(super) fn random(shape: &[usize], rng: &mut ChaCha8Rng) -> Tensor {
     Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
 }
 
-/// Moves every parameter, so that none is at a value where its gradient vanishes.
+/// Perturbs every parameter, so that no gradient vanishes.
 pub(super) fn shake(vars: &BTreeMap<String, Var>, rng: &mut ChaCha8Rng) {
     for var in vars.values() {
         let noise = (random(var.dims(), rng) * 0.2).unwrap();
@@ -67,7 +67,7 @@ pub(super) fn relative(a: &[f32], b: &[f32]) -> f64 {
     (off / size.max(1e-20)).sqrt()
 }
 
-/// A random sequence of `length` clean frames and `copies` copies, as tensors of one batch entry.
+/// A random sequence of `length` clean frames and `copies` noised copies.
 struct Sequence {
     latents: Tensor,
     past: Tensor,
@@ -153,7 +153,7 @@ fn compare(cells: [usize; 2], channels: usize, d: DynamicsConfig, length: usize,
         weights.refresh(&network.layout, &vars).unwrap();
         let mut t = SequenceBuffers::new(&network, sequence.all);
         let mut gradient = vec![0f32; network.layout.len()];
-        // Twice in the same buffers: nothing of the first time may be left.
+        // Twice in the same buffers, to check that the first pass leaves nothing behind.
         for _ in 0..2 {
             gradient.fill(0.0);
             sequence.load(&network, &mut t);
@@ -200,12 +200,12 @@ fn small() -> DynamicsConfig {
 }
 
 #[test]
-fn a_small_dynamics_has_candles_gradients() {
+fn small_shape() {
     compare([4, 6], 3, small(), 7, 2);
 }
 
 #[test]
-fn odd_widths_and_windows_have_candles_gradients() {
+fn odd_widths_and_windows() {
     let odd = DynamicsConfig {
         merge: 1,
         stem_width: 7,
@@ -232,7 +232,7 @@ fn odd_widths_and_windows_have_candles_gradients() {
 }
 
 #[test]
-fn a_network_without_time_attention_has_candles_gradients() {
+fn no_temporal_attention() {
     let blind = DynamicsConfig {
         depth: 2,
         time_every: 3,
@@ -242,7 +242,7 @@ fn a_network_without_time_attention_has_candles_gradients() {
 }
 
 #[test]
-fn late_layers_behind_the_last_time_attention_have_candles_gradients() {
+fn layers_after_temporal_attention() {
     let late = DynamicsConfig {
         depth: 5,
         time_every: 3,
@@ -253,12 +253,12 @@ fn late_layers_behind_the_last_time_attention_have_candles_gradients() {
 }
 
 #[test]
-fn the_shipped_shape_has_candles_gradients() {
+fn shipped_shape() {
     compare([8, 8], 8, DynamicsConfig::default(), 16, 2);
 }
 
 #[test]
-fn the_gradient_is_the_slope_of_finite_differences() {
+fn gradient_matches_finite_differences() {
     let mut rng = ChaCha8Rng::seed_from_u64(9);
     let config = world(
         [2, 4],

@@ -1,8 +1,8 @@
-//! A training step of the tokenizer: frames on all threads.
+//! A training step of the tokenizer, in parallel over the frames of the batch.
 //!
-//! Frames are independent but for the batch's statistics, so the encoder runs over all of them, the
-//! latents are standardized, decoder and loss go forward and backward frame by frame, and the
-//! encoder's backward pass follows from the gradients of the standardized latents.
+//! Frames depend on each other only through the statistics of the batch. First, all frames are
+//! encoded and their latents standardized. Then decoder and loss run forward and backward. The
+//! backward pass of the encoder starts from the gradients of the latents.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -19,32 +19,32 @@ use crate::{Error, Result};
 use driftless_model::config::WorldConfig;
 use driftless_model::tokenizer::{LATENT_MEAN, LATENT_STD};
 
-/// Cells of a chunk, at least: shorter sums in the weights' gradients are slow.
+/// Minimum number of cells per chunk: shorter sums in the gradients of the weights are slow.
 const CELLS: usize = 256;
 
-/// How the encoder is trained at a step.
+/// What a step needs to train the encoder too.
 pub(crate) struct JointTraining {
-    /// Frames, the first of the batch, that are shifted either way.
+    /// How many of the first frames are shifted both ways, for the curvature penalty.
     pub pairs: usize,
-    /// Whether they are shifted down and up, or right and left.
+    /// Whether they are shifted vertically instead of horizontally.
     pub vertical: bool,
-    /// By how many pixels.
+    /// The shift in pixels.
     pub shift: usize,
-    /// 0 for patches that the encoder does not see, [N, cells].
+    /// 0 for hidden patches, [N, cells]; `None` if nothing is hidden.
     pub visible: Option<Vec<f32>>,
-    /// Weight of the curvature in the loss.
+    /// Weight of the curvature penalty in the loss.
     pub curvature_weight: f32,
 }
 
-/// A step's frames.
+/// The batch of a step.
 pub(crate) struct FrameBatch<'a> {
     /// Bytes of N frames.
     pub images: &'a [u8],
-    /// Added to the standardized latents, [N, cells, channels].
+    /// Noise added to the standardized latents, [N, cells, channels].
     pub noise: Vec<f32>,
-    /// None where the decoder alone is trained.
+    /// `None` if only the decoder is trained.
     pub joint: Option<JointTraining>,
-    /// No standard deviation is smaller.
+    /// Lower bound of the standard deviations.
     pub min_std: f32,
 }
 
@@ -53,12 +53,12 @@ pub(crate) struct FrameBatch<'a> {
 pub(crate) struct TokenizerLosses {
     /// Weighted mean squared error of the pixels.
     pub pixels: f64,
-    /// The same without weights.
+    /// Mean squared error of the pixels.
     pub mse: f64,
     pub curvature: f64,
 }
 
-/// The tokenizer on all threads.
+/// Trains the tokenizer on all threads.
 pub(crate) struct TokenizerTrainer {
     layout: Arc<Layout>,
     weights: Weights,
@@ -70,11 +70,11 @@ pub(crate) struct TokenizerTrainer {
     latent: usize,
     channels: usize,
     chunks: [GradientChunks; 2],
-    /// Of the encoder's chunks.
+    /// One per chunk of the encoder.
     states: Vec<EncoderState>,
     encoding: Vec<HalfScratch>,
     decoding: Vec<Decoding>,
-    /// Frames that states and threads have room for.
+    /// Frames per chunk of encoder and decoder for which buffers are allocated.
     room: [usize; 2],
     standardized: Standardized,
     raw: Vec<f32>,
@@ -83,7 +83,7 @@ pub(crate) struct TokenizerTrainer {
     gradient: Vec<f32>,
 }
 
-/// One thread's buffers for the decoder.
+/// A thread's buffers for the decoder.
 struct Decoding {
     state: DecoderState,
     scratch: HalfScratch,
@@ -91,11 +91,12 @@ struct Decoding {
 }
 
 impl TokenizerTrainer {
-    /// Trains the parameters `vars` of a world's tokenizer. `background` is the median frame's bytes,
-    /// `rarity` [H, W] the extra weight of pixels that differ from it.
+    /// A trainer of the parameters `vars`. `background` is the bytes of the median frame, `rarity`
+    /// [H, W] the additional weight of foreground pixels.
     ///
     /// # Errors
-    /// A parameter is missing or of another shape, or the background is of another size.
+    /// Returns an error if a parameter is missing or has another shape, or the background has another
+    /// size.
     pub(crate) fn new(
         config: &WorldConfig,
         vars: &BTreeMap<String, Var>,
@@ -118,7 +119,7 @@ impl TokenizerTrainer {
             std: layout.slot(LATENT_STD)?,
             latent: config.latent_len(),
             channels: config.tokenizer.channels,
-            // In the order of names neither half lies among the other's parameters.
+            // In the order of names, the parameters of each half are contiguous.
             chunks: ["encoder.", "decoder."]
                 .map(|half| GradientChunks::new(layout.len(), layout.range(half), least)),
             states: Vec::new(),
@@ -134,7 +135,7 @@ impl TokenizerTrainer {
         })
     }
 
-    /// Where each parameter's gradient is.
+    /// The place of each parameter in the gradient.
     pub(crate) fn layout(&self) -> Arc<Layout> {
         Arc::clone(&self.layout)
     }
@@ -144,10 +145,10 @@ impl TokenizerTrainer {
         &self.gradient
     }
 
-    /// Losses and gradient of a step with the parameters' values of now.
+    /// Losses and gradient of a step with the current values of the parameters.
     ///
     /// # Errors
-    /// The batch is of another size, or a parameter is not on the processor.
+    /// Returns an error if the parts of the batch do not match or a parameter is not on the CPU.
     pub(crate) fn step(
         &mut self,
         vars: &BTreeMap<String, Var>,
@@ -224,7 +225,7 @@ impl TokenizerTrainer {
         }
     }
 
-    /// Raw latents of all frames, and of the shifted ones behind them, into `raw`.
+    /// Writes the raw latents of all frames, and then of the shifted ones, into `raw`.
     fn encode(&mut self, batch: &FrameBatch, n: usize, all: usize) -> Result<()> {
         let ranges = self.chunks[0].ranges(all);
         let jobs: Vec<_> = ranges.into_iter().zip(&mut self.states).collect();
@@ -272,7 +273,7 @@ impl TokenizerTrainer {
         z.extend(each.map(|((raw, mean), std)| (raw - mean) / std));
     }
 
-    /// Decoder and pixels, forward and backward; the gradient of z into `dz`.
+    /// Runs decoder and loss forward and backward; writes the gradient of z into `dz`.
     fn decode(&mut self, batch: &FrameBatch, n: usize) -> Result<TokenizerLosses> {
         let (decoder, weights, pictures) = (&self.decoder, &self.weights, &self.pictures);
         let (len, latent, z) = (pictures.len(), self.latent, &self.standardized.z);
@@ -334,8 +335,8 @@ impl TokenizerTrainer {
     }
 }
 
-/// The frame that an item of the encoder's batch shows, and how far it is shifted: all frames, then
-/// the first ones shifted one way, then the other way.
+/// The frame and shift of an item of the encoder's batch, which has all frames, then the first ones
+/// shifted one way, then the other way.
 fn source(batch: &FrameBatch, n: usize, item: usize) -> (usize, Shift) {
     let Some(joint) = batch.joint.as_ref().filter(|_| item >= n) else {
         return (item, Shift::default());

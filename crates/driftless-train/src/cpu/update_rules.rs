@@ -25,7 +25,7 @@ pub(crate) struct AdamW {
 }
 
 vectorized!(
-    /// One step of AdamW with the gradient `clip` · g: `x` and the running length change.
+    /// One step of AdamW with the gradient `clip` · g; updates `x` and both moments.
     pub(crate) fn adamw = adamw_body(s: AdamW, clip: f32, g: &[f32], first: &mut [f32], second: &mut [f32], x: &mut [f32])
 );
 #[inline(always)]
@@ -48,7 +48,7 @@ fn adamw_body<const FMA: bool>(
 }
 
 vectorized!(
-    /// Orthogonalizer's momentum with the gradient `clip` · g, and the Nesterov direction.
+    /// Updates Muon's momentum with the gradient `clip` · g, and computes the Nesterov direction.
     pub(crate) fn momentum = momentum_body(decay: f32, clip: f32, g: &[f32], momentum: &mut [f32], direction: &mut [f32])
 );
 #[inline(always)]
@@ -67,7 +67,7 @@ fn momentum_body<const FMA: bool>(
 }
 
 vectorized!(
-    /// y ← decay · y + (1 − decay) · x.
+    /// The moving average y ← decay · y + (1 − decay) · x.
     pub(crate) fn ema = ema_body(decay: f32, x: &[f32], y: &mut [f32])
 );
 #[inline(always)]

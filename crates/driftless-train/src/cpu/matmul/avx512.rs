@@ -1,5 +1,5 @@
-//! The same loops with sixteen lanes and a tile of up to 12×32 numbers; compilers do not keep one that
-//! large in registers by themselves.
+//! The same kernel with AVX-512 and tiles of up to 12×32 numbers, written with intrinsics because
+//! the compiler does not keep a tile of this size in registers.
 
 use std::arch::x86_64::{
     __m512, _MM_HINT_T0, _mm_prefetch, _mm512_add_ps, _mm512_fmadd_ps, _mm512_mask_storeu_ps,
@@ -9,12 +9,12 @@ use std::arch::x86_64::{
 use super::{LANES, PANEL, Product};
 
 /// # Safety
-/// The sizes were checked by [`super::check`].
+/// [`super::check`] returned true.
 #[target_feature(enable = "avx512f")]
 pub(super) unsafe fn multiply(p: &Product, c: &mut [f32]) {
     let n = p.size[1];
     for column in (0..n).step_by(PANEL) {
-        // SAFETY: passed on.
+        // SAFETY: as for this function.
         unsafe {
             match n - column {
                 PANEL.. => columns::<2, true>(p, c, column),
@@ -28,13 +28,13 @@ pub(super) unsafe fn multiply(p: &Product, c: &mut [f32]) {
 /// All rows times `P` vectors of columns from `column` on.
 ///
 /// # Safety
-/// As [`multiply`].
+/// As for [`multiply`].
 #[target_feature(enable = "avx512f")]
 unsafe fn columns<const P: usize, const WHOLE: bool>(p: &Product, c: &mut [f32], column: usize) {
     let m = p.size[0];
     let mut i = 0;
     while i < m {
-        // SAFETY: passed on.
+        // SAFETY: as for this function.
         unsafe {
             i += match m - i {
                 12.. => tile::<12, P, WHOLE>(p, c, i, column),
@@ -47,10 +47,10 @@ unsafe fn columns<const P: usize, const WHOLE: bool>(p: &Product, c: &mut [f32],
     }
 }
 
-/// `R` rows times `P` vectors of columns, cut off at the last column unless `WHOLE`; returns `R`.
+/// `R` rows times `P` vectors of columns, masked at the last column unless `WHOLE`; returns `R`.
 ///
 /// # Safety
-/// As [`multiply`], with rows i to i + R inside.
+/// As for [`multiply`], and rows i to i + R are inside.
 #[target_feature(enable = "avx512f")]
 unsafe fn tile<const R: usize, const P: usize, const WHOLE: bool>(
     p: &Product,
@@ -65,13 +65,13 @@ unsafe fn tile<const R: usize, const P: usize, const WHOLE: bool>(
     });
     let mut sums = [[_mm512_setzero_ps(); P]; R];
     let [outer, middle, inner] = p.sum;
-    // SAFETY: `check` bounds the largest index of `a`, of `b` and of `c`; masked lanes are
-    // neither read nor written.
+    // SAFETY: `check` bounds the indices of `a`, `b` and `c`; masked lanes are neither read nor
+    // written.
     unsafe {
         let rows: [*const f32; R] = std::array::from_fn(|r| p.a.as_ptr().add(p.rows.start(i + r)));
         let first = p.b.as_ptr().add(column / PANEL * p.panel);
         if p.add {
-            // The target of a weight's gradient has seldom stayed in the cache.
+            // The gradient of a weight is rarely still in the cache.
             for r in 0..R {
                 let c = c.as_ptr().add((i + r) * p.stride + column);
                 _mm_prefetch::<_MM_HINT_T0>(c.cast());
@@ -93,7 +93,7 @@ unsafe fn tile<const R: usize, const P: usize, const WHOLE: bool>(
                         }
                     }
                     a += inner.a;
-                    // Behind the last term it may point past the end, where nothing is read.
+                    // After the last term it may point past the end, where nothing is read.
                     b = b.wrapping_add(inner.b);
                 }
             }

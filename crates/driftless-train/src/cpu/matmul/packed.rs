@@ -1,21 +1,21 @@
-//! Products whose left factor is read down its columns.
+//! Products with `a` read down its columns.
 
 use std::cell::RefCell;
 
 use super::{HEIGHT, Product, Rows, SumLoop, check, multiply};
 use crate::cpu::buffer::Buffer;
 
-/// From so many numbers of the left factor on, packing it pays.
+/// Size of `a` from which packing is worth it.
 pub(super) const PACKED: usize = 1 << 13;
 
 thread_local! {
-    /// A left factor in panels.
+    /// The packed `a`.
     static PANELS: RefCell<Buffer> = RefCell::default();
 }
 
-/// Computes a product whose `a` is read down its columns (row i starts at `a[i]`), as the gradients of
-/// weights are. A large `a` is first packed into panels: read in place, each tile would touch a page
-/// for every term of its sum.
+/// Computes a product with `a` read down its columns (row i starts at `a[i]`), as for the gradients of
+/// weights. A large `a` is first packed into panels; otherwise each tile would touch a memory page per
+/// term.
 pub(in crate::cpu) fn multiply_down(p: &Product, c: &mut [f32]) {
     let [outer, middle, inner] = p.sum;
     let (m, terms) = (p.size[0], outer.count * middle.count * inner.count);

@@ -1,4 +1,4 @@
-//! Products of every shape beside plain sums.
+//! Products of many shapes compared with plain loops.
 
 use super::packed::{PACKED, multiply_down};
 use super::*;
@@ -10,7 +10,7 @@ fn values(count: usize, salt: usize) -> Vec<f32> {
         .collect()
 }
 
-/// Compares with plain sums, on exactly as many numbers as the product may read.
+/// Compares with plain loops. The slices are exactly as long as the product may read.
 fn check(p: &Product) {
     let [m, n] = p.size;
     let old = values((m - 1) * p.stride + n, 3);
@@ -58,7 +58,7 @@ fn plain_product(m: usize, n: usize, k: usize, add: bool) {
         add,
     };
     check(&product);
-    // The same numbers, `a` read down its columns.
+    // The same with `a` read down its columns.
     check(&Product {
         rows: Rows::Every(1),
         sum: single_loop(k, m, n),
@@ -67,7 +67,7 @@ fn plain_product(m: usize, n: usize, k: usize, add: bool) {
 }
 
 #[test]
-fn a_packed_left_factor_changes_no_bit() {
+fn packing_changes_no_bit() {
     for (m, n) in [(12, 40), (31, 33), (100, 64)] {
         let level = |count, a, b| SumLoop { count, a, b };
         let sum = [
@@ -77,7 +77,7 @@ fn a_packed_left_factor_changes_no_bit() {
         ];
         let reach: usize = 2 * 60 + 4 * 9 + 7;
         let (a, b) = (values((reach + 1) * m, 1), values(170 * n, 2));
-        // A large enough one, repeated.
+        // Large enough by repeating the terms.
         let terms = [level(200, 0, 0), sum[1], sum[2]];
         let product = Product {
             size: [m, n],
@@ -106,7 +106,7 @@ fn a_packed_left_factor_changes_no_bit() {
 }
 
 #[test]
-fn products_of_awkward_sizes_equal_plain_sums() {
+fn odd_sizes_match_plain_loops() {
     for m in 1..=27 {
         plain_product(m, 37, 5, false);
     }
@@ -117,7 +117,7 @@ fn products_of_awkward_sizes_equal_plain_sums() {
 }
 
 #[test]
-fn rows_anywhere_and_nested_sums_equal_plain_sums() {
+fn any_rows_and_nested_loops_match() {
     let starts = [7, 0, 12, 3, 3];
     let level = |count, a, b| SumLoop { count, a, b };
     let (a, b) = (values(12 + 20 + 9 + 4 + 1, 1), values(300, 2));
@@ -135,7 +135,7 @@ fn rows_anywhere_and_nested_sums_equal_plain_sums() {
 
 #[test]
 #[should_panic(expected = "columns outside")]
-fn a_sum_that_reaches_too_far_is_refused() {
+fn out_of_bounds_sum_panics() {
     let (a, b) = (values(4, 1), values(7, 2));
     let product = Product {
         size: [1, 2],
