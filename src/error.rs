@@ -1,5 +1,9 @@
 //! What can go wrong in the program, in one line: which file or argument, what is wrong, what was expected.
 
+/// How every line starts that the program writes to stderr about an error. The window looks for it in
+/// the output of child processes.
+pub const ERROR_PREFIX: &str = "driftless: ";
+
 /// The result of the program's functions.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -20,13 +24,13 @@ pub enum Error {
     Simulator(#[from] driftless_worlds::Error),
     /// A session of a world: see [`driftless_sim::Error`].
     #[error(transparent)]
-    Session(#[from] driftless_sim::Error),
+    Session(Box<driftless_sim::Error>),
     /// The trainer: see [`driftless_train::Error`].
     #[error(transparent)]
-    Training(#[from] driftless_train::Error),
+    Training(Box<driftless_train::Error>),
     /// A measurement: see [`driftless_eval::Error`].
     #[error(transparent)]
-    Evaluation(#[from] driftless_eval::Error),
+    Evaluation(Box<driftless_eval::Error>),
     /// The mathematics of flow matching: see [`driftless_flow::Error`].
     #[error(transparent)]
     Flow(#[from] driftless_flow::Error),
@@ -52,6 +56,22 @@ pub enum Error {
     #[error("tensor operation: {0}")]
     Tensor(#[from] candle_core::Error),
 }
+
+// Boxed: an error is returned by nearly every function, and these are the largest.
+macro_rules! from_boxed {
+    ($($variant:ident($error:ty)),*) => {$(
+        impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                Self::$variant(Box::new(error))
+            }
+        }
+    )*};
+}
+from_boxed!(
+    Session(driftless_sim::Error),
+    Training(driftless_train::Error),
+    Evaluation(driftless_eval::Error)
+);
 
 impl Error {
     /// Whether an argument or a setting was out of its range.
@@ -92,7 +112,7 @@ impl Error {
     }
 
     /// A thread could not be started.
-    pub(crate) fn no_thread(error: std::io::Error) -> Self {
+    pub(crate) fn no_thread(error: &std::io::Error) -> Self {
         Self::Thread(format!("cannot start a thread: {error}"))
     }
 }

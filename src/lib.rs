@@ -11,4 +11,4 @@ mod error;
 pub mod interrupt;
 pub mod workspace;
 
-pub use error::{Error, Result};
+pub use error::{ERROR_PREFIX, Error, Result};

@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use commands::{
     bench, devices, eval, import, info, likelihood, new, play, record, replay, rollout, train,
 };
+use driftless::ERROR_PREFIX;
 
 /// Training and likelihoods need the same large blocks again at every step. glibc's allocator gives
 /// them back to the system in between, which costs a third of a step in page faults.
@@ -80,7 +81,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("driftless: {}", error.to_string().replace('\n', " "));
+            eprintln!("{ERROR_PREFIX}{}", error.to_string().replace('\n', " "));
             ExitCode::FAILURE
         }
     }

@@ -202,6 +202,7 @@ fn half_frame_rate_keeps_actions() {
 }
 
 #[test]
+#[cfg(feature = "parquet")]
 fn lerobot_action_led_to_the_next_frame() {
     if !has_ffmpeg() {
         return;
@@ -214,6 +215,7 @@ fn lerobot_action_led_to_the_next_frame() {
 }
 
 #[test]
+#[cfg(feature = "parquet")]
 fn parquet_images_need_no_ffmpeg() {
     let importer = Importer::new(Some(("map.toml", SPEED)));
     let dataset = importer.dataset("lerobot", &fixture("lerobot-images"), &[]);
@@ -221,6 +223,7 @@ fn parquet_images_need_no_ffmpeg() {
 }
 
 #[test]
+#[cfg(feature = "hdf5")]
 fn minari_reads_all_hdf5_layouts() {
     for name in ["minari", "minari-plain", "minari-gzip"] {
         let importer = Importer::new(None);
@@ -334,6 +337,7 @@ fn nonempty_output_is_left_alone() {
 }
 
 #[test]
+#[cfg(all(feature = "hdf5", feature = "parquet"))]
 fn missing_parts_are_named() {
     let empty = tempfile::tempdir().unwrap();
     let minari = fixture("minari");
@@ -371,6 +375,7 @@ fn missing_parts_are_named() {
 }
 
 #[test]
+#[cfg(all(feature = "hdf5", feature = "parquet"))]
 fn truncated_recordings_are_errors() {
     let parquet = "data/chunk-000/episode_000000.parquet";
     let cases = [

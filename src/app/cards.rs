@@ -1,16 +1,11 @@
-//! Cards that float over the picture: welcome, failure, notices, and the pause badge.
-
-use std::time::{Duration, Instant};
+//! Cards that float over the picture: welcome, failure, and the pause badge.
 
 use eframe::egui;
-use eframe::egui::{Align2, Area, Id, Key, Margin, Order, Rect, RichText, Ui, vec2};
+use eframe::egui::{Align2, Key, Margin, Rect, RichText, Ui, vec2};
 
-use super::controls::chords;
 use super::keys::{HeldKeys, KeyMap, Shortcut};
 use super::theme;
-
-/// How long a notice is shown.
-const NOTICE_TIME: Duration = Duration::from_secs(6);
+use super::widgets::{chords, floating};
 
 /// Draws the welcome card; returns whether it was dismissed.
 pub(super) fn welcome(ui: &Ui, space: Rect, world: &str, learned: bool, keys: &KeyMap) -> bool {
@@ -132,39 +127,6 @@ pub(super) fn failure(ui: &Ui, space: Rect, what: &str, device: bool) -> Option<
     choice
 }
 
-/// Short messages that disappear by themselves; only the latest is shown.
-#[derive(Default)]
-pub(super) struct Notices {
-    latest: Option<(String, Instant)>,
-}
-
-impl Notices {
-    pub fn post(&mut self, text: String) {
-        self.latest = Some((text, Instant::now()));
-    }
-
-    pub fn ui(&mut self, ui: &Ui, space: Rect) {
-        let Some((text, since)) = &self.latest else {
-            return;
-        };
-        let left = NOTICE_TIME.saturating_sub(since.elapsed());
-        if left.is_zero() {
-            self.latest = None;
-            return;
-        }
-        ui.ctx().request_repaint_after(left);
-        let at = space.center_bottom() - vec2(0.0, 14.0);
-        floating(ui, "notice", at, Align2::CENTER_BOTTOM, |ui| {
-            theme::card(theme::palette(ui))
-                .inner_margin(Margin::symmetric(14, 9))
-                .show(ui, |ui| {
-                    ui.set_max_width((space.width() - 60.0).max(120.0));
-                    ui.label(RichText::new(text).color(theme::palette(ui).text));
-                });
-        });
-    }
-}
-
 /// A badge in the picture's upper right corner, for pause and loading.
 pub(super) fn badge(ui: &Ui, space: Rect, text: &str) {
     let at = space.right_top() + vec2(-12.0, 12.0);
@@ -181,18 +143,4 @@ pub(super) fn badge(ui: &Ui, space: Rect, text: &str) {
                 ui.add(egui::Label::new(text).extend());
             });
     });
-}
-
-pub(super) fn floating(
-    ui: &Ui,
-    name: &str,
-    at: egui::Pos2,
-    pivot: Align2,
-    content: impl FnOnce(&mut Ui),
-) {
-    Area::new(Id::unique(name))
-        .order(Order::Foreground)
-        .pivot(pivot)
-        .fixed_pos(at)
-        .show(ui.ctx(), content);
 }

@@ -23,11 +23,12 @@ fn changed() -> UserConfig {
     config.gamepad.buttons.insert("south".into(), "F".into());
     let keys = Bindings::from([("up".into(), vec!["I".into(), "Up+J".into()])]);
     config.keys.insert("Pong \"quoted\"".into(), keys);
-    let preset = SamplerPreset {
-        solver: Solver::Heun,
-        context_signal: 0.9,
+    let mut preset = SamplerPreset {
+        fps: 30.0,
         ..SamplerPreset::default()
     };
+    preset.params.solver = Solver::Heun;
+    preset.params.context_signal = 0.9;
     config.presets.insert("slow, but exact".into(), preset);
     config
 }
@@ -95,10 +96,8 @@ fn unknown_keys_are_ignored() {
     let config = UserConfig::read(text).unwrap();
     assert!(!config.hud);
     assert_eq!(config.mouse, MouseConfig::default());
-    let mine = SamplerPreset {
-        steps: 2,
-        ..SamplerPreset::default()
-    };
+    let mut mine = SamplerPreset::default();
+    mine.params.steps = 2;
     assert_eq!(config.presets["mine"], mine);
 }
 

@@ -2,12 +2,12 @@
 
 use eframe::egui;
 use eframe::egui::{
-    Align, Align2, Color32, FontId, Key, Layout, Rect, RichText, Sense, Stroke, StrokeKind, Ui,
-    Vec2, pos2, vec2,
+    Align, Color32, Key, Layout, Rect, RichText, Sense, Stroke, StrokeKind, Ui, Vec2, vec2,
 };
 
 use super::keys::{BoundAction, HeldKeys, KeyMap, Shortcut};
 use super::theme;
+use super::widgets::{chords, reset_arrow};
 
 /// The bar's content.
 pub(super) struct ControlBar<'a> {
@@ -168,76 +168,6 @@ impl ControlBar<'_> {
     }
 }
 
-/// Draws an action's keys, lit while held.
-pub(super) fn chords(ui: &mut Ui, bound: &BoundAction, held: &HeldKeys) {
-    for chord in &bound.chords {
-        for (i, key) in chord.iter().enumerate() {
-            if i > 0 {
-                ui.label(RichText::new("+").color(theme::palette(ui).muted));
-            }
-            keycap(ui, *key, held.is_down(*key));
-        }
-    }
-}
-
-/// Draws a key like a keycap; lit while held.
-pub(super) fn keycap(ui: &mut Ui, key: Key, lit: bool) {
-    let (text, fill, line) = if lit {
-        (
-            theme::palette(ui).on_accent,
-            theme::palette(ui).accent,
-            theme::palette(ui).accent,
-        )
-    } else {
-        (
-            theme::palette(ui).text,
-            theme::palette(ui).raised,
-            theme::palette(ui).line,
-        )
-    };
-    let arrow = arrow(key);
-    let name = if arrow.is_some() {
-        ""
-    } else {
-        key.symbol_or_name()
-    };
-    let font = FontId::proportional(13.0);
-    let label = ui.painter().layout_no_wrap(name.to_owned(), font, text);
-    let size = vec2((label.size().x + 14.0).max(26.0), 26.0);
-    let (rect, response) = ui.allocate_exact_size(size, Sense::hover());
-    let painter = ui.painter();
-    if !lit {
-        let shadow = rect.translate(vec2(0.0, 2.0));
-        painter.rect_filled(shadow, 5, theme::palette(ui).shadow);
-    }
-    let cap = if lit {
-        rect.translate(vec2(0.0, 1.0))
-    } else {
-        rect
-    };
-    painter.rect(cap, 5, fill, Stroke::new(1.0, line), StrokeKind::Inside);
-    if let Some(ahead) = arrow {
-        let (tip, aside) = (ahead * 4.0, ahead.rot90() * 5.0);
-        let corners = [tip, aside - tip * 0.75, -aside - tip * 0.75];
-        let corners = corners.map(|corner| cap.center() + corner).into();
-        painter.add(egui::Shape::convex_polygon(corners, text, Stroke::NONE));
-    }
-    let at = Align2::CENTER_CENTER.anchor_size(cap.center(), label.size());
-    painter.galley(at.min, label, text);
-    response.widget_info(|| egui::WidgetInfo::selected(egui::Role::Label, true, lit, key.name()));
-}
-
-/// The direction of an arrow key, drawn because the font lacks arrows.
-fn arrow(key: Key) -> Option<Vec2> {
-    match key {
-        Key::ArrowUp => Some(Vec2::UP),
-        Key::ArrowDown => Some(Vec2::DOWN),
-        Key::ArrowLeft => Some(Vec2::LEFT),
-        Key::ArrowRight => Some(Vec2::RIGHT),
-        _ => None,
-    }
-}
-
 /// Drawn rather than taken from a font, so that they look the same everywhere.
 #[derive(Clone, Copy)]
 enum Icon {
@@ -341,35 +271,6 @@ impl Icon {
             }
         }
     }
-}
-
-/// A small reset button.
-pub(super) fn reset_button(ui: &mut Ui) -> egui::Response {
-    let (rect, response) = ui.allocate_exact_size(vec2(16.0, 16.0), Sense::click());
-    response
-        .widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, "Reset to default"));
-    let colour = if response.hovered() {
-        theme::palette(ui).accent
-    } else {
-        theme::palette(ui).muted
-    };
-    reset_arrow(ui.painter(), rect.center(), 4.0, colour);
-    response
-}
-
-/// A three-quarter circle with an arrow head.
-fn reset_arrow(painter: &egui::Painter, centre: egui::Pos2, radius: f32, colour: Color32) {
-    let points = (0..=24)
-        .map(|i| {
-            let angle = (-60.0 + 285.0 * i as f32 / 24.0).to_radians();
-            centre + radius * vec2(angle.cos(), angle.sin())
-        })
-        .collect();
-    painter.add(egui::Shape::line(points, Stroke::new(radius / 3.0, colour)));
-    let tip = pos2(centre.x + radius * 0.5, centre.y - radius * 0.87);
-    let head = [vec2(-0.82, -0.15), vec2(0.29, -0.65), vec2(0.16, 0.58)];
-    let head = head.map(|corner| tip + corner * radius).into();
-    painter.add(egui::Shape::convex_polygon(head, colour, Stroke::NONE));
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! The denoising strip: the current frame's denoise passes, one column each.
 
 use eframe::egui;
-use eframe::egui::{ColorImage, RichText, ScrollArea, TextureHandle, TextureOptions, Ui};
+use eframe::egui::{
+    Align, ColorImage, Layout, RichText, ScrollArea, TextureHandle, TextureOptions, Ui,
+};
 
 use driftless_sim::{Frame, TracedPass};
 
@@ -51,17 +53,21 @@ impl DenoisingStrip {
                 ui.label(RichText::new("τ").color(theme::palette(ui).muted));
                 for (name, hint) in [
                     (
-                        "Input z_τ",
-                        "The network's input: the latent z_τ at signal level τ, decoded.",
+                        "Noisy input",
+                        "The network's input: the latent at signal level τ, decoded.",
                     ),
                     (
-                        "Prediction x̂",
-                        "The network's prediction of the clean latent x̂, decoded.",
+                        "Prediction",
+                        "The network's prediction of the clean latent, decoded.",
                     ),
                 ] {
-                    let name = RichText::new(name).color(theme::palette(ui).muted);
-                    let label = egui::Label::new(name);
-                    ui.add_sized([NAMES, PICTURE], label).on_hover_text(hint);
+                    let row = Layout::left_to_right(Align::Center);
+                    let size = egui::vec2(NAMES, PICTURE);
+                    let row = ui.allocate_ui_with_layout(size, row, |ui| {
+                        ui.set_min_size(size);
+                        ui.label(RichText::new(name).color(theme::palette(ui).muted));
+                    });
+                    row.response.on_hover_text(hint);
                 }
             });
             ScrollArea::horizontal()

@@ -1,14 +1,13 @@
 //! The Help page: every key.
 
 use eframe::egui;
-use eframe::egui::{Context, Grid, Id, Key, RichText, ScrollArea, Ui, vec2};
+use eframe::egui::{Context, Grid, Key, RichText, Ui, vec2};
 
-use super::controls::{chords, keycap};
 use super::gamepad::{GamepadButton, GamepadMap};
 use super::keys::{HeldKeys, KeyMap, Shortcut};
 use super::mouse::MouseRole;
 use super::theme;
-use super::tuning::section;
+use super::widgets::{chords, keycap, modal, page, section, title};
 
 /// The Help page's content.
 pub(super) struct HelpPage<'a> {
@@ -20,7 +19,7 @@ pub(super) struct HelpPage<'a> {
 }
 
 /// Widths of a column, of the keys in it, and of the gamepad buttons, in points.
-const COLUMN: f32 = 390.0;
+const COLUMN: f32 = 420.0;
 const KEYS: f32 = 96.0;
 const BUTTONS: f32 = 132.0;
 
@@ -45,11 +44,13 @@ impl HelpPage<'_> {
                     ui.columns(2, |columns| {
                         self.window(&mut columns[0]);
                         self.world(&mut columns[1]);
+                        Self::new_world(&mut columns[1]);
                         self.devices(&mut columns[1]);
                     });
                 } else {
                     self.world(ui);
                     self.window(ui);
+                    Self::new_world(ui);
                     self.devices(ui);
                 }
             });
@@ -80,6 +81,9 @@ impl HelpPage<'_> {
                 });
             }
         });
+    }
+
+    fn new_world(ui: &mut Ui) {
         section(ui, "New world");
         rows(ui, "page", KEYS, |ui| {
             let keys = [
@@ -118,36 +122,6 @@ impl HelpPage<'_> {
     }
 }
 
-/// A modal page.
-pub(super) fn modal(context: &Context, name: &str) -> egui::Modal {
-    let palette = theme::palette_of(&context.global_style().visuals);
-    egui::Modal::new(Id::unique(name))
-        .frame(theme::card(palette).fill(palette.panel))
-        .backdrop_color(palette.veil)
-}
-
-/// The page's title and its Close button, which takes the focus when the page is `fresh`.
-pub(super) fn title(ui: &mut Ui, text: &str, fresh: bool, closed: &mut bool) {
-    ui.horizontal(|ui| {
-        ui.label(RichText::new(text).heading().color(theme::palette(ui).text));
-        let right = egui::Layout::right_to_left(egui::Align::Center);
-        ui.with_layout(right, |ui| {
-            let close = ui.button("Close");
-            if fresh {
-                close.request_focus();
-            }
-            *closed |= close.clicked();
-        });
-    });
-}
-
-/// A scroll area for content taller than the window.
-pub(super) fn page(height: f32) -> ScrollArea {
-    ScrollArea::vertical()
-        .max_height(height)
-        .min_scrolled_height(height)
-}
-
 /// Scrolls the page by keys: only its button can take the focus.
 fn scroll_by_keys(ui: &Ui) {
     let by = ui.input(|input| {
@@ -164,7 +138,7 @@ fn rows(ui: &mut Ui, name: &str, width: f32, content: impl FnOnce(&mut Ui)) {
     Grid::new(name)
         .num_columns(2)
         .min_col_width(width)
-        .spacing(vec2(10.0, 6.0))
+        .spacing(vec2(10.0, 3.0))
         .show(ui, content);
 }
 

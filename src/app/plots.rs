@@ -192,7 +192,11 @@ impl Plots {
             .show(ui, |plot| {
                 for (((name, _), curve), colour) in columns.iter().zip(curves).zip(colours) {
                     let points = PlotPoints::from(curve);
-                    plot.line(Line::new(*name, points).color(colour).width(1.5));
+                    plot.line(
+                        Line::new(name.replace('_', " "), points)
+                            .color(colour)
+                            .width(1.5),
+                    );
                 }
             });
         self.drawn = Some(plot.response.rect);

@@ -1,9 +1,10 @@
-//! Tests of the shader on any available adapter; skipped without one, except with `CI=true`.
+//! Tests of the shader on any available adapter.
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use super::*;
+use crate::app::tests::has_adapter;
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
@@ -17,17 +18,13 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn device() -> Option<(wgpu::Device, wgpu::Queue)> {
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
-    let adapter = block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default()));
-    let Ok(adapter) = adapter else {
-        assert!(
-            std::env::var("CI").as_deref() != Ok("true"),
-            "no graphics adapter"
-        );
-        eprintln!("skipped: no graphics adapter");
+    if !has_adapter() {
         return None;
-    };
-    block_on(adapter.request_device(&wgpu::DeviceDescriptor::default())).ok()
+    }
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    let options = wgpu::RequestAdapterOptions::default();
+    let adapter = block_on(instance.request_adapter(&options)).unwrap();
+    Some(block_on(adapter.request_device(&wgpu::DeviceDescriptor::default())).unwrap())
 }
 
 /// Draws a frame `[height, width]` into a square of 64 pixels and reads RGBA back.

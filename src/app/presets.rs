@@ -6,28 +6,21 @@ use eframe::egui;
 use eframe::egui::{Align, Layout, RichText, Ui};
 use serde::{Deserialize, Serialize};
 
-use driftless_engine::{SamplerParams, SamplingPath, Solver};
+use driftless_engine::{PARAMS, ParamKind, ParamSpec, SamplerParams};
 
 use super::theme;
-use super::tuning::{TuningSettings, section};
+use super::tuning::TuningSettings;
+use super::widgets::section;
 
 /// Longer than any world's context; each world clamps it to its own.
 const MAX_CONTEXT: usize = i32::MAX as usize;
 
 /// The Tuning panel's settings except seed and image scaling.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(try_from = "PresetFile", into = "PresetFile")]
 pub(super) struct SamplerPreset {
-    pub solver: Solver,
-    pub path: SamplingPath,
-    pub steps: usize,
-    pub tolerance: f32,
-    pub shift: f32,
-    pub churn: f32,
-    pub context_signal: f32,
-    pub context: usize,
-    pub temperature: f32,
-    pub guidance: f32,
+    /// The sampler parameters; the seed is not part of the preset.
+    pub params: SamplerParams,
     /// How many frames each action is held for.
     pub repeat: u64,
     /// Target frame rate.
@@ -51,17 +44,13 @@ impl From<&TuningSettings> for SamplerPreset {
 
 impl SamplerPreset {
     fn new(params: &SamplerParams, repeat: u64, fps: f32, unlimited: bool) -> Self {
-        Self {
-            solver: params.solver,
-            path: params.path,
-            steps: params.steps,
-            tolerance: params.tolerance,
-            shift: params.shift,
-            churn: params.churn,
-            context_signal: params.context_signal,
+        let params = SamplerParams {
             context: params.context.min(MAX_CONTEXT),
-            temperature: params.temperature,
-            guidance: params.guidance,
+            seed: 0,
+            ..*params
+        };
+        Self {
+            params,
             repeat,
             fps,
             unlimited,
@@ -71,23 +60,87 @@ impl SamplerPreset {
     /// Applies the preset to the panel's settings.
     pub fn apply_to(&self, settings: &mut TuningSettings) {
         settings.params = SamplerParams {
-            solver: self.solver,
-            path: self.path,
-            steps: self.steps,
-            tolerance: self.tolerance,
-            shift: self.shift,
-            churn: self.churn,
-            context_signal: self.context_signal,
-            context: self.context,
-            temperature: self.temperature,
-            guidance: self.guidance,
-            ..settings.params
+            seed: settings.params.seed,
+            ..self.params
         };
         settings.repeat = self.repeat.max(1);
         if self.fps.is_finite() {
             settings.fps = self.fps.clamp(1.0, 1000.0);
         }
         settings.unlimited = self.unlimited;
+    }
+}
+
+/// A preset as it is in the settings file: one key for each sampler parameter, and those of the speed.
+#[derive(Serialize, Deserialize)]
+#[serde(default)]
+struct PresetFile {
+    repeat: u64,
+    fps: f32,
+    unlimited: bool,
+    #[serde(flatten)]
+    params: toml::Table,
+}
+
+impl Default for PresetFile {
+    fn default() -> Self {
+        SamplerPreset::default().into()
+    }
+}
+
+impl From<SamplerPreset> for PresetFile {
+    fn from(preset: SamplerPreset) -> Self {
+        let value = |spec: &ParamSpec| {
+            let value = spec.decimal(&preset.params);
+            match &spec.kind {
+                ParamKind::Number { whole: true, .. } => (value as i64).into(),
+                ParamKind::Number { .. } => value.into(),
+                ParamKind::Choice(choices) => choices[value as usize].name.into(),
+            }
+        };
+        Self {
+            repeat: preset.repeat,
+            fps: preset.fps,
+            unlimited: preset.unlimited,
+            params: PARAMS
+                .iter()
+                .map(|spec| (spec.name.to_owned(), value(spec)))
+                .collect(),
+        }
+    }
+}
+
+impl TryFrom<PresetFile> for SamplerPreset {
+    type Error = String;
+
+    /// Parameters that are missing take their defaults.
+    fn try_from(file: PresetFile) -> Result<Self, String> {
+        let mut params = SamplerParams::default();
+        for spec in &PARAMS {
+            if let Some(value) = file.params.get(spec.name) {
+                let number = number(spec, value)
+                    .ok_or_else(|| format!("`{}` is {value}, which is not valid", spec.name))?;
+                spec.set(&mut params, number);
+            }
+        }
+        Ok(Self::new(&params, file.repeat, file.fps, file.unlimited))
+    }
+}
+
+/// The number that a parameter's value stands for in the settings file.
+fn number(spec: &ParamSpec, value: &toml::Value) -> Option<f64> {
+    let integer = value.as_integer();
+    match &spec.kind {
+        ParamKind::Number { whole: true, .. } => integer
+            .filter(|value| *value >= 0)
+            .map(|value| value as f64),
+        ParamKind::Number { .. } => value.as_float().or(integer.map(|value| value as f64)),
+        ParamKind::Choice(choices) => {
+            let named = choices
+                .iter()
+                .position(|choice| Some(choice.name) == value.as_str());
+            named.map(|index| index as f64)
+        }
     }
 }
 
@@ -166,6 +219,8 @@ impl PresetPanel {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use driftless_engine::Solver;
+
     use crate::app::present::Scaling;
 
     #[test]
@@ -223,5 +278,34 @@ mod tests {
         };
         preset.apply_to(&mut settings);
         assert_eq!(settings.fps, 15.0);
+    }
+
+    #[test]
+    fn reads_and_writes_the_keys_of_earlier_versions() {
+        let text = "solver = \"heun\"\npath = \"own\"\nsteps = 6\ntolerance = 0.01\nshift = 1.0\n\
+                    churn = 0.0\ncontext_signal = 0.8\ncontext = 2147483647\ntemperature = 1\n\
+                    guidance = 1.0\nrepeat = 2\nfps = 30.0\nunlimited = true\n";
+        let preset: SamplerPreset = toml::from_str(text).unwrap();
+        let params = SamplerParams {
+            solver: Solver::Heun,
+            steps: 6,
+            context_signal: 0.8,
+            ..SamplerParams::default()
+        };
+        assert_eq!(preset, SamplerPreset::new(&params, 2, 30.0, true));
+        let written: toml::Table = toml::to_string(&preset).unwrap().parse().unwrap();
+        let expected: toml::Table = text.replace("= 1\n", "= 1.0\n").parse().unwrap();
+        assert_eq!(written, expected);
+        for wrong in [
+            "steps = -1",
+            "steps = 1.5",
+            "solver = \"fast\"",
+            "churn = \"0\"",
+        ] {
+            let error = toml::from_str::<SamplerPreset>(wrong)
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains("which is not valid"), "{error}");
+        }
     }
 }

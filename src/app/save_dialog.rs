@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use eframe::egui;
-use eframe::egui::{Align2, Key, ProgressBar, Rect, RichText, TextEdit, Ui};
+use eframe::egui::{Align2, Key, Rect, RichText, TextEdit, Ui};
 
 use driftless_data::{DatasetInfo, Episode};
 
-use super::{cards, theme};
+use super::theme;
+use super::widgets::{floating, progress_bar};
 use crate::workspace::paths::{folder_name, unused_file};
 use crate::workspace::{BackgroundExport, Notify};
 use crate::{Error, Result};
@@ -134,7 +135,7 @@ impl SaveDialog {
             }
         }
         let mut done = None;
-        cards::floating(ui, "saving", space.center(), Align2::CENTER_CENTER, |ui| {
+        floating(ui, "saving", space.center(), Align2::CENTER_CENTER, |ui| {
             theme::card(theme::palette(ui)).show(ui, |ui| {
                 ui.set_width((space.width() - 70.0).clamp(200.0, 380.0));
                 let frames = self.episode.frames();
@@ -213,7 +214,7 @@ impl SaveDialog {
 fn progress(ui: &mut Ui, export: &BackgroundExport) {
     let (done, all) = export.progress();
     let fraction = done as f32 / all.max(1) as f32;
-    ui.add(ProgressBar::new(fraction).text(format!("{done} of {all} frames")));
+    progress_bar(ui, fraction, &format!("{done} of {all} frames"));
     if ui.button("Cancel").clicked() {
         export.cancel();
     }

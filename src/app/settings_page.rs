@@ -6,14 +6,12 @@ use eframe::egui::{Align, Context, Grid, Key, Layout, Response, RichText, Ui, ve
 use driftless_data::ActionSpec;
 
 use super::config::{SCALE_RANGE, SENSITIVITY_RANGE, UserConfig};
-use super::controls::{keycap, reset_button};
 use super::gamepad::{Gamepad, GamepadButton, GamepadMap};
-use super::help::{modal, page, title};
 use super::keys::{Bindings, Chord, KeyMap, chord_name, rebind};
 use super::present::Scaling;
 use super::theme;
 use super::theme::Appearance;
-use super::tuning::{choices, section};
+use super::widgets::{choices, keycap, modal, page, reset_button, section, title};
 
 const WIDTH: f32 = 460.0;
 /// Width of the label column, in points.

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use eframe::egui::{RawInput, Ui, ViewportBuilder};
 use eframe::{egui, egui_wgpu};
 
+use super::adapter::{no_adapter, no_display, wgpu_setup};
 use super::session::GameSession;
+use super::theme;
 use super::window::{Window, WindowSetup};
-use super::{no_adapter, no_display, theme, wgpu_setup};
 use crate::{Error, Result};
 
 /// How often to reopen the window. After a panic, the event loop may end again immediately.

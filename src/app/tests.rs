@@ -1,9 +1,16 @@
 //! Shared test helpers, and tests of the checks before the window opens.
 
 use driftless_data::{ActionSpec, DatasetInfo};
+use driftless_engine::SamplerParams;
 use driftless_model::config::{DynamicsConfig, FORMAT_VERSION, TokenizerConfig, WorldConfig};
 
+use eframe::egui::{Ui, Vec2};
+use egui_kittest::{Harness, SnapshotOptions};
+
+use super::adapter::{no_adapter, no_display};
+use super::theme::Appearance;
 use super::*;
+use crate::workspace::PlayableWorld;
 
 /// A small world with these actions and keys.
 pub(super) fn world(actions: &[(&str, &[&str])]) -> WorldConfig {
@@ -43,6 +50,42 @@ pub(super) fn world(actions: &[(&str, &[&str])]) -> WorldConfig {
             outcome: 0,
         },
     }
+}
+
+/// Whether a test that draws can run. Without a graphics adapter it is skipped, except with `CI=true`,
+/// where that is a failure.
+pub(super) fn has_adapter() -> bool {
+    let found = !driftless_engine::adapters().is_empty();
+    let ci = std::env::var("CI").as_deref() == Ok("true");
+    assert!(found || !ci, "no graphics adapter");
+    if !found {
+        eprintln!("skipped: no graphics adapter");
+    }
+    found
+}
+
+/// How a drawn picture is compared with its snapshot. On the software driver that drew them, not a
+/// pixel differs; another driver may round the edge of a letter otherwise, but a whole letter has more
+/// pixels than this.
+pub(super) fn snapshot_options() -> SnapshotOptions {
+    SnapshotOptions::new().max_failed_pixels(8_usize)
+}
+
+/// Compares a part of the window with a snapshot in the light theme, unless there is no graphics
+/// adapter.
+pub(super) fn snapshot_light(name: &str, size: Vec2, mut content: impl FnMut(&mut Ui)) {
+    if !has_adapter() {
+        return;
+    }
+    let mut harness = Harness::builder()
+        .with_size(size)
+        .wgpu()
+        .build_ui(move |ui| {
+            theme::apply(ui.ctx(), Appearance::Light);
+            content(ui);
+        });
+    harness.run_ok();
+    harness.snapshot_options(name, &snapshot_options());
 }
 
 fn options(keys: &[&str]) -> WindowOptions {

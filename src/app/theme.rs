@@ -71,7 +71,7 @@ pub(super) static DARK: Palette = Palette {
     on_accent: Color32::from_rgb(12, 26, 16),
     alert: Color32::from_rgb(232, 110, 98),
     shadow: Color32::from_black_alpha(115),
-    over_picture: Color32::from_black_alpha(180),
+    over_picture: Color32::from_black_alpha(190),
     veil: Color32::from_black_alpha(150),
 };
 
@@ -84,14 +84,14 @@ static LIGHT: Palette = Palette {
     pressed: Color32::from_rgb(214, 219, 227),
     line: Color32::from_rgb(196, 201, 209),
     text: Color32::from_rgb(28, 31, 37),
-    muted: Color32::from_rgb(92, 99, 111),
-    accent: Color32::from_rgb(34, 128, 62),
+    muted: Color32::from_rgb(80, 87, 99),
+    accent: Color32::from_rgb(16, 100, 44),
     cold: Color32::from_rgb(20, 88, 200),
     warm: Color32::from_rgb(200, 72, 8),
     on_accent: Color32::from_rgb(244, 252, 246),
-    alert: Color32::from_rgb(186, 48, 38),
+    alert: Color32::from_rgb(172, 40, 30),
     shadow: Color32::from_black_alpha(44),
-    over_picture: Color32::from_rgba_unmultiplied_const(248, 249, 251, 215),
+    over_picture: Color32::from_rgba_unmultiplied_const(248, 249, 251, 225),
     veil: Color32::from_rgba_unmultiplied_const(60, 66, 77, 120),
 };
 
@@ -192,7 +192,38 @@ pub(super) fn icon() -> IconData {
 
 #[cfg(test)]
 mod tests {
-    use super::icon;
+    use eframe::egui::Rgba;
+
+    use super::*;
+
+    fn luminance(colour: Color32) -> f32 {
+        let [r, g, b, _] = Rgba::from(colour).to_array();
+        0.2126 * r + 0.7152 * g + 0.0722 * b
+    }
+
+    /// The contrast ratio of WCAG 2.
+    fn contrast(a: Color32, b: Color32) -> f32 {
+        let (a, b) = (luminance(a) + 0.05, luminance(b) + 0.05);
+        a.max(b) / a.min(b)
+    }
+
+    #[test]
+    fn text_is_legible() {
+        for palette in [&DARK, &LIGHT] {
+            let texts = [palette.text, palette.muted, palette.accent, palette.alert];
+            for fill in [palette.backdrop, palette.panel, palette.raised] {
+                for text in texts {
+                    assert!(contrast(text, fill) >= 4.5, "{text:?} on {fill:?}");
+                }
+            }
+            assert!(contrast(palette.on_accent, palette.accent) >= 4.5);
+            for under in [Color32::BLACK, Color32::WHITE] {
+                let fill = under.blend(palette.over_picture);
+                let ratio = contrast(palette.accent, fill);
+                assert!(ratio >= 4.5, "a badge on {under:?}: {ratio}");
+            }
+        }
+    }
 
     #[test]
     fn icon_size_and_corners() {

@@ -9,16 +9,22 @@ use std::time::Duration;
 use eframe::egui;
 use eframe::egui::{Align, Layout, RichText, Ui};
 
-pub(super) use self::widgets::{choices, section};
-use self::widgets::{inline_row, menu, slider, slider_of, stacked_row}; // slider, slider_of};
+use self::widgets::{inline_row, menu, slider, slider_of, stacked_row};
 use super::present::Scaling;
 use super::presets::{PresetPanel, SamplerPreset};
 use super::theme;
-use driftless_engine::{SamplerParams, SamplingPath, Solver};
+use super::widgets::{choices, section};
+use driftless_engine::{PARAMS, ParamKind, ParamSpec, SamplerParams, SliderSpec, Solver};
 use driftless_model::config::DynamicsConfig;
 use driftless_sim::{
     Command, EpisodeCommand, InputCommand, Pace, PlaybackCommand, RANDOM_SEED_LIMIT, SamplerCommand,
 };
+
+/// The parameters of [`PARAMS`] that depend on the world or on the solver.
+const STEPS: &str = "steps";
+const TOLERANCE: &str = "tolerance";
+const CONTEXT: &str = "context";
+const GUIDANCE: &str = "guidance";
 
 /// Everything the panel sets.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -174,8 +180,7 @@ impl TuningPanel {
         self.defaults.scaling = scaling;
     }
 
-    /// Draws the panel. `seed` is the seed in use, `cost` the current time per frame, `user_presets`
-    /// the
+    /// Draws the panel. `seed` is the seed in use, `cost` the current time per frame, `user_presets` the
     /// user's presets.
     pub fn ui(
         &mut self,
@@ -249,146 +254,62 @@ impl TuningPanel {
         if let Err(why) = self.settings.params.check() {
             ui.label(RichText::new(format!("Not applied: {why}")).color(theme::palette(ui).alert));
         }
-        self.solver_rows(ui, limits);
-        self.step_rows(ui);
-        self.context_rows(ui, limits);
-        self.noise_and_action_rows(ui, limits);
+        for spec in &PARAMS {
+            if self.is_used(spec, limits) {
+                self.param_row(ui, spec, limits);
+            }
+        }
         if limits.ends {
             self.episode_end_row(ui);
         }
     }
 
-    /// The solver, its path, and its steps or tolerance.
-    fn solver_rows(&mut self, ui: &mut Ui, limits: &SamplerLimits) {
-        let (params, defaults) = (&mut self.settings.params, &self.defaults.params);
-        inline_row(
-            ui,
-            "Solver",
-            "Shortcut takes the K equal steps that the network was trained for. The others follow \
-             its finest velocity; Euler can also add noise, adaptive chooses its own steps.",
-            &mut params.solver,
-            defaults.solver,
-            |ui, solver| {
-                menu(ui, "solver", solver, &Solver::ALL, |solver| {
-                    solver_label(*solver)
-                })
-            },
-        );
-        inline_row(
-            ui,
-            "Path",
-            "The path from noise to data: as trained, or another one. With many steps all give the \
-             same frame; with few steps the errors differ.",
-            &mut params.path,
-            defaults.path,
-            |ui, path| {
-                menu(ui, "path", path, &SamplingPath::ALL, |path| {
-                    path_label(*path)
-                })
-            },
-        );
-        match params.solver {
-            Solver::Adaptive => stacked_row(
-                ui,
-                "Tolerance",
-                "Largest error per step: smaller is more accurate and slower.",
-                &mut params.tolerance,
-                defaults.tolerance,
-                |ui, tolerance| {
-                    slider_of(
-                        ui,
-                        egui::Slider::new(tolerance, 1e-3..=0.5)
-                            .logarithmic(true)
-                            .max_decimals(3),
-                    )
-                },
-            ),
-            _ => stacked_row(
-                ui,
-                "Steps K",
-                "Sampling steps per frame: more is sharper and slower.",
-                &mut params.steps,
-                defaults.steps,
-                |ui, steps| {
-                    choices(ui, steps, &limits.steps, usize::to_string);
-                    ui.add_space(2.0);
-                    slider(ui, steps, 1..=64, 1.0)
-                },
-            ),
+    /// Whether the world and the solver use a parameter.
+    fn is_used(&self, spec: &ParamSpec, limits: &SamplerLimits) -> bool {
+        let adaptive = self.settings.params.solver == Solver::Adaptive;
+        match spec.name {
+            STEPS => !adaptive,
+            TOLERANCE => adaptive,
+            GUIDANCE => limits.guidance,
+            _ => true,
         }
     }
 
-    /// Where the steps lie, and the noise added between them.
-    fn step_rows(&mut self, ui: &mut Ui) {
-        let (params, defaults) = (&mut self.settings.params, &self.defaults.params);
-        stacked_row(
-            ui,
-            "Timestep shift",
-            "Where the steps lie: above 1 denser near the noise, below 1 denser near the data.",
-            &mut params.shift,
-            defaults.shift,
-            |ui, shift| {
-                slider_of(
-                    ui,
-                    egui::Slider::new(shift, 0.1..=10.0)
-                        .logarithmic(true)
-                        .max_decimals(2),
-                )
-            },
-        );
-        stacked_row(
-            ui,
-            "Stochasticity (churn)",
-            "Noise added between steps: 0 solves the ODE, above 0 the SDE with the same marginals.",
-            &mut params.churn,
-            defaults.churn,
-            |ui, churn| slider(ui, churn, 0.0..=4.0, 0.05),
-        );
-    }
-
-    /// The context's noise and length.
-    fn context_rows(&mut self, ui: &mut Ui, limits: &SamplerLimits) {
-        let (params, defaults) = (&mut self.settings.params, &self.defaults.params);
-        stacked_row(
-            ui,
-            "Context noise",
-            "Signal level τ_ctx at which past frames enter the context: 1 is clean, lower adds noise and forgives errors.",
-            &mut params.context_signal,
-            defaults.context_signal,
-            |ui, signal| slider(ui, signal, 0.1..=1.0, 0.01),
-        );
-        let length = limits.context.clone();
-        stacked_row(
-            ui,
-            "Context length",
-            "Frames in the model's context, including the current one.",
-            &mut params.context,
-            defaults.context,
-            |ui, context| slider(ui, context, length, 1.0),
-        );
-    }
-
-    /// Temperature, and guidance if the network supports it.
-    fn noise_and_action_rows(&mut self, ui: &mut Ui, limits: &SamplerLimits) {
-        let (params, defaults) = (&mut self.settings.params, &self.defaults.params);
-        stacked_row(
-            ui,
-            "Temperature",
-            "Scale of the initial noise: 1 as in training, 0 for no noise.",
-            &mut params.temperature,
-            defaults.temperature,
-            |ui, temperature| slider(ui, temperature, 0.0..=2.0, 0.05),
-        );
-        if limits.guidance {
-            stacked_row(
-                ui,
-                "Action guidance (CFG)",
-                "How strongly your actions count: 1 as trained, above 1 more, at twice the cost; 0 ignores them.",
-                &mut params.guidance,
-                defaults.guidance,
-                |ui, guidance| slider(ui, guidance, 0.0..=4.0, 0.05),
-            );
+    fn param_row(&mut self, ui: &mut Ui, spec: &ParamSpec, limits: &SamplerLimits) {
+        let mut value = spec.get(&self.settings.params);
+        let default = spec.get(&self.defaults.params);
+        match &spec.kind {
+            ParamKind::Choice(choices) => {
+                let indices: Vec<_> = (0..choices.len()).map(|index| index as f64).collect();
+                let label = |index: f64| choices[index as usize].label;
+                let menu =
+                    |ui: &mut Ui, value: &mut f64| menu(ui, spec.name, value, &indices, label);
+                inline_row(ui, spec.label, spec.help, &mut value, default, menu);
+            }
+            ParamKind::Number {
+                whole,
+                slider: spec_slider,
+                ..
+            } => {
+                let control = |ui: &mut Ui, value: &mut f64| {
+                    let mut ends = spec_slider.ends;
+                    match spec.name {
+                        STEPS => {
+                            let steps: Vec<_> = limits.steps.iter().map(|k| *k as f64).collect();
+                            choices(ui, value, &steps, f64::to_string);
+                            ui.add_space(2.0);
+                        }
+                        CONTEXT => {
+                            ends = (*limits.context.start() as f64, *limits.context.end() as f64);
+                        }
+                        _ => {}
+                    }
+                    slider_of(ui, param_slider(value, ends, spec_slider, *whole))
+                };
+                stacked_row(ui, spec.label, spec.help, &mut value, default, control);
+            }
         }
+        spec.set(&mut self.settings.params, value);
     }
 
     fn episode_end_row(&mut self, ui: &mut Ui) {
@@ -502,21 +423,18 @@ impl TuningPanel {
     }
 }
 
-fn solver_label(solver: Solver) -> &'static str {
-    match solver {
-        Solver::Shortcut => "Shortcut",
-        Solver::Euler => "Euler",
-        Solver::Midpoint => "Midpoint",
-        Solver::Heun => "Heun",
-        Solver::Adaptive => "Adaptive",
-    }
-}
-
-fn path_label(path: SamplingPath) -> &'static str {
-    match path {
-        SamplingPath::Own => "As trained",
-        SamplingPath::Linear => "Linear",
-        SamplingPath::Cosine => "Cosine",
+/// The slider of a sampler parameter.
+fn param_slider<'a>(
+    value: &'a mut f64,
+    (from, to): (f64, f64),
+    spec: &SliderSpec,
+    whole: bool,
+) -> egui::Slider<'a> {
+    let slider = egui::Slider::new(value, from..=to).max_decimals(spec.decimals);
+    let slider = if whole { slider.integer() } else { slider };
+    match spec.step {
+        Some(step) => slider.step_by(step),
+        None => slider.logarithmic(true),
     }
 }
 
@@ -545,6 +463,13 @@ mod tests {
         assert_eq!(limits.context, 3..=16);
         let tuning = TuningPanel::new(settings(), Some(&dynamics));
         assert_eq!(tuning.settings.params.context, 16);
+    }
+
+    #[test]
+    fn special_parameters_exist() {
+        for name in [STEPS, TOLERANCE, CONTEXT, GUIDANCE] {
+            assert!(PARAMS.iter().any(|spec| spec.name == name), "{name}");
+        }
     }
 
     #[test]

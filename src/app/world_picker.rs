@@ -400,7 +400,7 @@ fn badge(ui: &Ui, at: egui::Pos2, text: &str) -> f32 {
         .layout_no_wrap(text.to_owned(), font, theme::palette(ui).accent);
     let rect = Rect::from_min_size(at, galley.size() + vec2(12.0, 5.0));
     ui.painter()
-        .rect_filled(rect, 8, Color32::from_black_alpha(190));
+        .rect_filled(rect, 8, theme::palette(ui).over_picture);
     let at = Align2::CENTER_CENTER.anchor_size(rect.center(), galley.size());
     ui.painter()
         .galley(at.min, galley, theme::palette(ui).accent);

@@ -3,12 +3,13 @@ use std::sync::Arc;
 use eframe::egui::{Context, Event, Key, Modifiers, PointerButton, Pos2, RawInput, accesskit};
 
 use super::*;
+use crate::app::tests::snapshot_light;
 
 fn summary() -> WorldSummary {
     WorldSummary {
         fps: 15.0,
         image: [4, 8],
-        thumbnail: vec![90; 4 * 8 * 3],
+        thumbnail: [0, 60, 120, 255].repeat(4 * 8 * 3 / 4),
         parameters: Some(1_234_567),
         bytes: Some(4_900_000),
         modified: Some(std::time::SystemTime::UNIX_EPOCH),
@@ -220,4 +221,11 @@ fn worlds_are_listed_in_background() {
     }
     let played: Vec<_> = picker.cards.iter().map(|card| card.playing).collect();
     assert_eq!(played, [true, false, false, false, false, false]);
+}
+
+#[test]
+fn light_theme() {
+    let mut picker = picker();
+    let size = vec2(500.0, 1150.0);
+    snapshot_light("worlds_light", size, move |ui| drop(picker.ui(ui)));
 }

@@ -71,7 +71,7 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let bar = super::bar(options.work() as u64, "frames");
     let mut tick = || bar.inc(1);
-    let mut report = bench::run(engine.as_mut(), context, &backend, &options, &mut tick)?;
+    let mut report = bench::run(&mut engine, context, &backend, &options, &mut tick)?;
     report.present = present(&backend, context, engine.world().image)?;
     bar.finish_and_clear();
     if args.json {

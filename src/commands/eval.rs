@@ -4,9 +4,18 @@ use std::path::PathBuf;
 
 use driftless::Result;
 use driftless_data::Dataset;
-use driftless_engine::{DeviceChoice, GpuSource};
+use driftless_engine::{DeviceChoice, GpuSource, SamplerParams};
 use driftless_eval::pose::PoseProbe;
 use driftless_eval::{EvalOptions, EvalProgress, pose, report, report_tables, table};
+
+use super::sampler_args::{ParamOptions, Selection};
+
+/// The sampler parameters without K, of which `eval` takes a list, and those that it leaves as trained.
+pub struct EvalParams;
+
+impl Selection for EvalParams {
+    const WITHOUT: &[&str] = &["steps", "temperature", "guidance"];
+}
 
 /// Arguments of `eval`.
 #[derive(clap::Args)]
@@ -38,11 +47,8 @@ pub struct Args {
     /// Frames per bin in the statistics of free runs.
     #[arg(long, value_name = "N", default_value_t = EvalOptions::default().free_bin)]
     free_bin: usize,
-    /// Signal level τ of the context frames, above 0 to 1 (clean).
-    #[arg(long, value_name = "TAU", default_value_t = EvalOptions::default().params.context_signal)]
-    context_signal: f32,
     #[command(flatten)]
-    solver: super::SolverArgs,
+    sampler: ParamOptions<EvalParams>,
     /// Seed of the first rollout.
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
@@ -83,9 +89,10 @@ pub fn run(args: &Args) -> Result<()> {
         free_bin: args.free_bin,
         ..EvalOptions::default()
     };
-    options.params.context_signal = args.context_signal;
-    options.params.seed = args.seed;
-    options.params = args.solver.apply_to(options.params);
+    options.params = SamplerParams {
+        seed: args.seed,
+        ..args.sampler.params
+    };
     let probe = args.probe.as_deref().map(|folder| {
         let dataset = Dataset::read(folder)?;
         PoseProbe::train(&dataset.episodes, pose::PROBE_STEPS, args.seed)
@@ -99,7 +106,7 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let progress = &mut EvalProgress::new(&mut show);
     let report = report::run(
-        engine.as_mut(),
+        &mut engine,
         &dataset,
         &options,
         probe.as_ref(),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use driftless::{Result, interrupt};
+use driftless::{ERROR_PREFIX, Result, interrupt};
 use driftless_data::import;
 use driftless_data::import::{
     ActionCount, ActionPairing, ImportEvent, ImportFormat, ImportOptions, ImportReport,
@@ -67,7 +67,7 @@ pub fn run(args: Args) -> Result<()> {
                 bar.set_position(done as u64);
             }
             ImportEvent::Skipped(error) => {
-                bar.suspend(|| eprintln!("driftless: skipped: {}", one_line(error)));
+                bar.suspend(|| eprintln!("{ERROR_PREFIX}skipped: {}", one_line(error)));
             }
         }
         !interrupt::requested()

@@ -11,6 +11,7 @@ pub mod play;
 pub mod record;
 pub mod replay;
 pub mod rollout;
+mod sampler_args;
 pub mod train;
 mod training_bench;
 
@@ -23,7 +24,6 @@ use serde::Serialize;
 use driftless::workspace::IncludedWorlds;
 use driftless::{Error, Result, interrupt};
 use driftless_data::{Episode, PathError as _, export};
-use driftless_engine::{SamplerParams, SamplingPath, Solver};
 use driftless_model::checkpoint::read_config;
 
 /// Prints a line. A closed pipe is not an error.
@@ -103,80 +103,4 @@ fn included_world(name: &str) -> Option<PathBuf> {
     let names = shipped.names();
     let mut folders = names.iter().filter_map(|name| shipped.folder(name).ok()?);
     folders.find(|folder| read_config(folder).is_ok_and(|config| config.name == name))
-}
-
-/// Sampler options.
-#[derive(clap::Args)]
-#[command(next_help_heading = "Sampler")]
-struct SamplerArgs {
-    /// Sampling steps per frame, K.
-    #[arg(long = "steps", value_name = "K", default_value_t = SamplerParams::default().steps)]
-    steps: usize,
-    /// Seed of the noise.
-    #[arg(long, value_name = "S", default_value_t = 0)]
-    seed: u64,
-    /// Signal level τ of the context frames, above 0 to 1 (clean).
-    #[arg(long, value_name = "TAU", default_value_t = SamplerParams::default().context_signal)]
-    context_signal: f32,
-    /// Standard deviation of the initial noise.
-    #[arg(long, value_name = "T", default_value_t = SamplerParams::default().temperature)]
-    temperature: f32,
-    /// Action guidance (CFG): 1 is off; above 1 strengthens the action and costs a second pass.
-    #[arg(long, value_name = "G", default_value_t = SamplerParams::default().guidance)]
-    guidance: f32,
-    #[command(flatten)]
-    solver: SolverArgs,
-}
-
-impl SamplerArgs {
-    /// The sampler parameters, checked.
-    ///
-    /// # Errors
-    /// Returns an error if a parameter is out of range or conflicts with another.
-    fn params(&self) -> Result<SamplerParams> {
-        let params = self.solver.apply_to(SamplerParams {
-            steps: self.steps,
-            seed: self.seed,
-            context_signal: self.context_signal,
-            temperature: self.temperature,
-            guidance: self.guidance,
-            ..SamplerParams::default()
-        });
-        params.check()?;
-        Ok(params)
-    }
-}
-
-/// Options of the ODE solver that takes a frame from noise to data.
-#[derive(clap::Args)]
-#[command(next_help_heading = "Sampler")]
-struct SolverArgs {
-    /// Solver for the probability-flow ODE.
-    #[arg(long, value_enum, default_value_t)]
-    solver: Solver,
-    /// Probability path to follow: as trained, or another one that ends in the same distribution.
-    #[arg(long, value_enum, default_value_t)]
-    path: SamplingPath,
-    /// Timestep shift: 1 spaces the signal levels evenly, above 1 puts more of them near noise.
-    #[arg(long, value_name = "S", default_value_t = SamplerParams::default().shift)]
-    shift: f32,
-    /// Stochasticity (churn): noise added between Euler steps; 0 solves the ODE.
-    #[arg(long, value_name = "C", default_value_t = SamplerParams::default().churn)]
-    churn: f32,
-    /// Error tolerance of adaptive steps.
-    #[arg(long, value_name = "TOL", default_value_t = SamplerParams::default().tolerance)]
-    tolerance: f32,
-}
-
-impl SolverArgs {
-    fn apply_to(&self, params: SamplerParams) -> SamplerParams {
-        SamplerParams {
-            solver: self.solver,
-            path: self.path,
-            shift: self.shift,
-            churn: self.churn,
-            tolerance: self.tolerance,
-            ..params
-        }
-    }
 }

@@ -11,6 +11,8 @@ use driftless_engine::{DeviceChoice, GpuSource};
 use driftless_sim::headless;
 use driftless_worlds::SimulatorKind;
 
+use super::sampler_args::{self, SamplerArgs};
+
 const WORLD: &str = "World";
 const RECORDING: &str = "Recording";
 const HEADLESS: &str = "Headless";
@@ -22,9 +24,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR|NAME", help_heading = WORLD)]
     checkpoint: Option<PathBuf>,
     /// Play a simulator instead of a learned world; --seed chooses its maze or track.
-    #[arg(long, value_enum, help_heading = WORLD, conflicts_with_all = ["checkpoint", "device",
-        "context", "steps", "context_signal", "temperature", "guidance", "solver", "path", "shift",
-        "churn", "tolerance"])]
+    #[arg(long, value_enum, help_heading = WORLD, conflicts_with_all = sampler_args::of_learned_worlds().chain(["checkpoint", "device", "context"]))]
     world: Option<SimulatorKind>,
     /// Compute device.
     #[arg(long, value_enum, default_value_t, help_heading = WORLD)]
@@ -37,7 +37,7 @@ pub struct Args {
     #[arg(long, value_name = "I|FILE", help_heading = WORLD)]
     context: Option<String>,
     #[command(flatten)]
-    sampler: super::SamplerArgs,
+    sampler: SamplerArgs,
     /// Save the session as an episode (.npz) when the window closes; `replay` replays it.
     #[arg(long, value_name = "FILE", help_heading = RECORDING, conflicts_with = "headless")]
     record: Option<PathBuf>,

@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(long, value_name = "H", default_value_t = 64)]
     horizon: usize,
     #[command(flatten)]
-    sampler: super::SamplerArgs,
+    sampler: super::sampler_args::SamplerArgs,
     /// Shuffle the episode's actions, using the seed.
     #[arg(long)]
     shuffle_actions: bool,
@@ -70,7 +70,7 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let context = episode.clip(args.start..first);
     let params = args.sampler.params()?;
-    let images = rollout(engine.as_mut(), &context, &actions, &params)?;
+    let images = rollout(&mut engine, &context, &actions, &params)?;
     Ok(Episode {
         height: episode.height,
         width: episode.width,

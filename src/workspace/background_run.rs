@@ -199,7 +199,7 @@ impl BackgroundRun {
         let thread = std::thread::Builder::new()
             .name("training".into())
             .spawn(move || watcher.run(&inbox))
-            .map_err(Error::no_thread)?;
+            .map_err(|e| Error::no_thread(&e))?;
         Ok(Self {
             folder,
             note,

@@ -51,7 +51,7 @@ impl<T: Send + 'static> BackgroundTask<T> {
                 let _ = sender.send(work(&flag));
                 notify();
             })
-            .map_err(Error::no_thread)?;
+            .map_err(|e| Error::no_thread(&e))?;
         Ok(Self { result, cancelled })
     }
 

@@ -11,14 +11,12 @@ use std::time::Duration;
 use driftless_data::PathError as _;
 
 use super::background_task::CancelFlag;
-use crate::{Error, Result};
+use crate::{ERROR_PREFIX, Error, Result};
 
 /// The child's niceness.
 const NICENESS: &str = "10";
 /// Time between two checks on a child that is waited for.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// Prefix of this program's own error lines on stderr.
-const ERROR_PREFIX: &str = "driftless: ";
 
 /// The executable that a child process runs.
 #[derive(Clone, Debug)]
@@ -66,7 +64,7 @@ impl ChildProgram {
         let stderr_reader = std::thread::Builder::new()
             .name("child-stderr".into())
             .spawn(move || stderr.map(last_error_line).unwrap_or_default())
-            .map_err(Error::no_thread)?;
+            .map_err(|e| Error::no_thread(&e))?;
         Ok(ChildProcess {
             child,
             stderr_reader: Some(stderr_reader),

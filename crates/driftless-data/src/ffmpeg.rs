@@ -1,11 +1,14 @@
 //! Runs ffmpeg as a child process and turns its error output into one line.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek};
+use std::io::{BufReader, ErrorKind, Read, Seek};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use crate::{Error, PathError as _, Result};
+
+/// Most of its error output that is shown, in bytes.
+const MAX_ERROR_OUTPUT: u64 = 1 << 16;
 
 /// A running ffmpeg process. It is killed if dropped before it has finished.
 pub(super) struct Ffmpeg {
@@ -60,7 +63,8 @@ impl Ffmpeg {
         let mut error_output = Vec::new();
         // If its output cannot be read, the error is reported without it.
         let _ = self.error_output.rewind();
-        let _ = self.error_output.read_to_end(&mut error_output);
+        let shown = (&self.error_output).take(MAX_ERROR_OUTPUT);
+        let _ = BufReader::new(shown).read_to_end(&mut error_output);
         let error_output = String::from_utf8_lossy(&error_output)
             .trim()
             .replace('\n', "; ");

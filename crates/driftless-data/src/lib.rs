@@ -1,17 +1,54 @@
-//! Episodes, datasets and starting contexts on disk.
+//! Recorded play on disk: episodes and datasets, read, written, imported and exported.
 //!
-//! - [`layout`]: the names of files and arrays.
-//! - [`npz`]: NumPy's `.npz` archives, read without trusting any header.
+//! An episode is a row of frames, each with the action that led to it; a dataset is a folder of
+//! episodes of one world. Both are plain files: NumPy's `.npz` and JSON.
+//!
+//! ```
+//! use driftless_data::{ActionSpec, Dataset, DatasetInfo, Episode, fs, layout};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let temporary = tempfile::tempdir()?;
+//! # let folder = temporary.path();
+//! let episode = Episode {
+//!     height: 2,
+//!     width: 2,
+//!     images: vec![0; 3 * 2 * 2 * 3],
+//!     actions: vec![0, 1, 1], // actions[t] led to frame t
+//!     rewards: vec![0.0, 0.0, 1.0],
+//!     extras: Default::default(),
+//! };
+//! episode.write(&folder.join(layout::dataset::episode(0)))?;
+//! let action = |name: &str, keys: &[&str]| ActionSpec {
+//!     name: name.into(),
+//!     keys: keys.iter().map(|&key| key.into()).collect(),
+//! };
+//! let info = DatasetInfo {
+//!     name: "Tiny".into(),
+//!     fps: 10.0,
+//!     image: [2, 2],
+//!     actions: vec![action("noop", &[]), action("up", &["ArrowUp"])],
+//! };
+//! fs::write_json(&folder.join(layout::dataset::INFO), &info)?;
+//!
+//! let dataset = Dataset::read(folder)?;
+//! assert_eq!(dataset.episodes[0].actions, [0, 1, 1]);
+//! assert_eq!(dataset.episodes[0].clip(1..3).frames(), 2);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! - [`episode`]: one recorded episode: frames and the actions that led to them.
 //! - [`dataset`]: a folder of episodes with a `dataset.json`.
-//! - [`fs`]: files that appear complete or not at all.
-//! - [`contact_sheet`]: frames side by side, as PNG files.
-//! - [`metrics`]: PSNR, SSIM, means.
+//! - [`layout`]: the names of files and arrays.
+//! - [`info`]: the summary that `driftless info` prints; `examples/inspect.rs` shows its use.
+//! - [`import`]: recordings in other formats, converted to a dataset. The features `hdf5` and
+//!   `parquet` add Minari and LeRobot.
 //! - [`export`]: episodes as GIF, MP4, PNG or `.npz`.
 //! - [`media`]: frames from an image, a GIF or a video.
-//! - [`import`]: recordings in other formats, converted to a dataset.
-//! - [`staging`]: a folder that appears complete or not at all.
-//! - [`info`]: the summary that `driftless info` prints.
+//! - [`contact_sheet`]: frames side by side, as PNG files.
+//! - [`metrics`]: PSNR, SSIM, means.
+//! - [`npz`]: NumPy's `.npz` archives, read without trusting any header.
+//! - [`fs`], [`staging`]: files and folders that appear complete or not at all.
 
 mod action;
 mod clip;

@@ -1,7 +1,7 @@
 //! Loads the first frames of an image, an animated GIF or a video at a given size and frame rate.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Cursor};
 use std::path::Path;
 
 use image::codecs::gif::GifDecoder;
@@ -116,6 +116,13 @@ fn push_image(image: DynamicImage, path: &Path, frames: &mut FrameResampler) -> 
     }
     frames.push(size, image.as_raw());
     Ok(())
+}
+
+/// Decodes an image file in memory.
+pub(crate) fn decode_image(bytes: &[u8]) -> image::ImageResult<DynamicImage> {
+    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
+    reader.limits(limits());
+    reader.decode()
 }
 
 /// Decoder limits: the default memory, and a longest side.

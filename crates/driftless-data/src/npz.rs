@@ -19,10 +19,10 @@ const MAX_HEADER: usize = 1 << 16;
 /// Largest accepted array in bytes.
 const MAX_ARRAY: u64 = 4 << 30;
 /// The highest compression ratio that deflate can reach.
-const MAX_RATIO: u64 = 1040;
+pub(crate) const MAX_RATIO: u64 = 1040;
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 
-/// NpyElement type of an array.
+/// Element type of an array.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NpyDtype {
     /// One byte, false if zero.
@@ -75,7 +75,7 @@ impl std::fmt::Display for NpyDtype {
     }
 }
 
-/// NpyHeader of an `.npy` entry.
+/// Header of an `.npy` entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct NpyHeader {
     dtype: NpyDtype,
@@ -96,7 +96,7 @@ impl NpyHeader {
 /// An array in memory, its elements still encoded as bytes.
 #[derive(Clone, Debug)]
 pub struct NpyArray {
-    /// NpyElement type.
+    /// Element type.
     pub dtype: NpyDtype,
     /// Lengths of the axes, slowest first.
     pub shape: Vec<usize>,
@@ -202,12 +202,11 @@ impl NpzReader {
         &mut self,
         name: &str,
     ) -> Result<std::result::Result<NpyArray, NpyDtype>> {
-        let names = self.names();
-        if names.iter().all(|other| other != name) {
-            let names = names.join(", ");
+        let Some(index) = self.zip.index_for_name(&format!("{name}.npy")) else {
+            let names = self.names().join(", ");
             return Err(self.error(name, format!("missing; the file has: {names}")));
-        }
-        read_entry(&mut self.zip, name).map_err(|what| self.error(name, what))
+        };
+        read_entry(&mut self.zip, index).map_err(|what| self.error(name, what))
     }
 
     /// An [`Error::Invalid`] about one array of this file.
@@ -219,10 +218,10 @@ impl NpzReader {
 /// Reads one entry of the archive. The inner error is an unsupported dtype.
 fn read_entry(
     zip: &mut ZipArchive<BufReader<File>>,
-    name: &str,
+    index: usize,
 ) -> std::result::Result<std::result::Result<NpyArray, NpyDtype>, String> {
     let mut file = zip
-        .by_name(&format!("{name}.npy"))
+        .by_index(index)
         .map_err(|e| format!("cannot be read: {}", one_line(&e)))?;
     let (unpacked_len, packed_len) = (file.size(), file.compressed_size());
     let (header, header_len) = read_header(&mut file)?;
@@ -278,6 +277,11 @@ fn check_data_len(
             "corrupt: {packed_len} compressed bytes cannot unpack to {unpacked_len}"
         ));
     }
+    check_array_len(data_len)
+}
+
+/// Checks that an array is not larger than what is read: nothing larger is written, either.
+fn check_array_len(data_len: u64) -> std::result::Result<(), String> {
     if data_len > MAX_ARRAY {
         return Err(format!(
             "{data_len} bytes long, expected at most {MAX_ARRAY}"
@@ -397,7 +401,8 @@ impl NpzWriter {
     /// Adds an array, compressed.
     ///
     /// # Errors
-    /// Returns an error if `shape` and the number of values disagree.
+    /// Returns an error if `shape` and the number of values disagree, or the array is larger than what
+    /// [`NpzReader::array`] reads.
     pub fn add<T: NpyElement>(&mut self, name: &str, shape: &[usize], values: &[T]) -> Result<()> {
         let count = shape
             .iter()
@@ -408,6 +413,10 @@ impl NpzWriter {
                 values.len()
             )));
         }
+        check_array_len(size_of_val(values) as u64).map_err(|what| {
+            let what = format!("array `{name}`: {what}; shorter episodes are smaller");
+            Error::invalid(&self.path, what)
+        })?;
         let mut bytes = header_bytes(T::DESCR, shape);
         bytes.reserve(size_of_val(values));
         for value in values {

@@ -263,3 +263,42 @@ fn save_leaves_no_temporary_files() {
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
+
+#[test]
+#[cfg(unix)]
+fn what_is_not_read_is_not_written() {
+    // Zeros take no memory until they are touched, which the writer does not get to.
+    let long = vec![0_u8; MAX_ARRAY as usize + 1];
+    let folder = tempfile::tempdir().unwrap();
+    let mut file = NpzWriter::new(&folder.path().join("a.npz"));
+    let message = file
+        .add("image", &[long.len()], &long)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message
+            .contains("a.npz: array `image`: 4294967297 bytes long, expected at most 4294967296"),
+        "{message}"
+    );
+}
+
+#[test]
+fn many_arrays_are_found() {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    let array = npy_bytes(
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (1,), }\n",
+        &[7],
+    );
+    let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    // Enough for sorting all names at every array to be noticed.
+    for index in 0..20_000 {
+        zip.start_file(format!("{index}.npy"), options).unwrap();
+        zip.write_all(&array).unwrap();
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), zip.finish().unwrap().into_inner()).unwrap();
+    let mut archive = NpzReader::open(file.path()).unwrap();
+    for name in archive.names() {
+        assert_eq!(archive.array(&name).unwrap().into_u8().unwrap(), [7]);
+    }
+}

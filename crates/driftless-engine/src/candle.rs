@@ -10,25 +10,10 @@ use driftless_model::tokenizer::{images_to_tensor, tensor_to_images};
 
 use super::Attention;
 use super::network::{DenoiseInput, FrameContext, Network, Outcome};
-use super::sampler::Sampler;
 use crate::{Error, Result};
 
 /// Frames per batch when encoding or decoding.
 const BATCH: usize = 32;
-
-/// The engine on candle modules.
-pub type CandleEngine = Sampler<CandleNetwork>;
-
-impl CandleEngine {
-    /// Builds an engine on the device that holds the world's tensors.
-    ///
-    /// # Errors
-    /// Returns an error if the device fails.
-    pub fn new(world: WorldModel) -> Result<Self> {
-        let config = world.config.clone();
-        Ok(Self::from_network(CandleNetwork::new(world)?, config))
-    }
-}
 
 /// Keys and values of one layer's earlier frames, each [slots, tokens, heads, head size] with
 /// slots = context − 1. Frame n is in slot n mod slots.
@@ -63,8 +48,12 @@ struct FrameState {
 }
 
 impl CandleNetwork {
-    fn new(world: WorldModel) -> Result<Self> {
-        let device = world.dynamics.position.device().clone();
+    /// Runs a world on the device that holds its tensors.
+    ///
+    /// # Errors
+    /// Returns an error if the device fails.
+    pub fn new(world: WorldModel) -> Result<Self> {
+        let device = world.dynamics.device().clone();
         let (d, slots) = (&world.config.dynamics, world.config.dynamics.context - 1);
         let shape = (slots, world.config.tokens(), d.heads, d.width / d.heads);
         let zeros = || Tensor::zeros(shape, DType::F32, &device);
@@ -240,7 +229,7 @@ impl Network for CandleNetwork {
     fn write_cache(&mut self, input: &DenoiseInput) -> Result<Option<Outcome>> {
         let dynamics = &self.world.dynamics;
         let (_, _, mut tokens) = dynamics.stem(&self.dynamics_input(input)?)?;
-        let last = dynamics.last_time_layer();
+        let last = self.world.config.dynamics.last_time_layer().unwrap_or(0);
         let mut kv_caches = self.kv_caches.iter();
         let mut recorded = self.recording_attention.then(|| {
             let heads = self.world.config.dynamics.heads;

@@ -53,8 +53,8 @@ pub struct DenoisePass {
 }
 
 /// Denoises one frame with a network.
-pub(super) struct Denoiser<'a, N> {
-    pub network: &'a mut N,
+pub(super) struct Denoiser<'a> {
+    pub network: &'a mut dyn Network,
     pub world: &'a WorldConfig,
     pub params: &'a SamplerParams,
     /// The action that leads to the frame.
@@ -65,7 +65,7 @@ pub(super) struct Denoiser<'a, N> {
     pub passes: Option<&'a mut Vec<DenoisePass>>,
 }
 
-impl<N: Network> Denoiser<'_, N> {
+impl Denoiser<'_> {
     /// Turns the initial noise in `z` into the clean latent.
     ///
     /// With every solver, the last step is a single pass whose x̂ is the result: velocities are unbounded

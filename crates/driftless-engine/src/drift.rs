@@ -1,6 +1,6 @@
 //! Re-encoding error: how far a generated frame has drifted from what the tokenizer can represent.
 
-use super::Engine;
+use super::Sampler;
 use crate::Result;
 
 /// Root mean square difference between two latents; 0 if they are empty.
@@ -16,7 +16,7 @@ pub fn latent_difference(a: &[f32], b: &[f32]) -> f64 {
 /// It needs no ground truth and grows when a rollout degrades. It is 0 for a context frame, whose latent
 /// is the encoding of its image. `driftless eval` reports the values of real frames, which are the floor.
 /// Costs one encoding. Returns an error if the device fails.
-pub fn reencoding_error(engine: &mut dyn Engine) -> Result<f32> {
+pub fn reencoding_error(engine: &mut Sampler) -> Result<f32> {
     let image = engine.image()?.to_vec();
     let reencoded = engine.encode(&image)?;
     Ok(latent_difference(engine.latent()?, &reencoded) as f32)

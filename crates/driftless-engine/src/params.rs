@@ -1,114 +1,18 @@
-//! Sampler parameters, their ranges, and which of them can be combined.
+//! Sampler parameters, and which of them can be combined.
 
-use std::fmt;
+mod choices;
+mod spec;
+
+pub use choices::{Choice, SamplingPath, Solver};
+pub use spec::{MAX_STEPS, PARAMS, ParamKind, ParamSpec, SliderSpec};
 
 use serde::{Deserialize, Serialize};
 
 use driftless_flow::FlowError;
-use driftless_flow::path::Path as FlowPath;
 
 use crate::{Error, Result};
 
-/// Upper limit on the steps per frame.
-pub const MAX_STEPS: usize = 1024;
-
-/// The method that takes a frame from noise to data.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "clap", value(rename_all = "snake_case"))]
-pub enum Solver {
-    /// K equal steps of size 1/K, which the network was trained on (shortcut forcing).
-    #[default]
-    Shortcut,
-    /// Euler's method on the velocity at the finest step size; with churn, Euler-Maruyama on the SDE.
-    Euler,
-    /// The midpoint method: two passes per step.
-    Midpoint,
-    /// Heun's method: two passes per step, one in the last step.
-    Heun,
-    /// Dormand-Prince 5(4) with as many steps as the tolerance needs.
-    Adaptive,
-}
-
-impl Solver {
-    /// All values, in the order of the stored indices.
-    pub const ALL: [Self; 5] = [
-        Self::Shortcut,
-        Self::Euler,
-        Self::Midpoint,
-        Self::Heun,
-        Self::Adaptive,
-    ];
-
-    /// The name used in settings and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Shortcut => "shortcut",
-            Self::Euler => "euler",
-            Self::Midpoint => "midpoint",
-            Self::Heun => "heun",
-            Self::Adaptive => "adaptive",
-        }
-    }
-}
-
-impl fmt::Display for Solver {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// The path from noise to data that the solver follows.
-///
-/// A network is trained on one path. On another path it is evaluated at the signal level with the same
-/// ratio α/σ, with z rescaled to match ([`FlowPath::matching`]). With many steps all paths lead to the
-/// same frame; with few steps the errors differ. Exploding-variance paths are excluded: on them the noise
-/// falls by e^(ln(σ_max/σ_min)/K) per step, which no fixed-step solver follows with a few steps.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "clap", value(rename_all = "snake_case"))]
-pub enum SamplingPath {
-    /// The path that the world was trained on.
-    #[default]
-    Own,
-    /// α = τ, σ = 1 − τ.
-    Linear,
-    /// α = sin(πτ/2), σ = cos(πτ/2).
-    Cosine,
-}
-
-impl SamplingPath {
-    /// All values, in the order of the stored indices.
-    pub const ALL: [Self; 3] = [Self::Own, Self::Linear, Self::Cosine];
-
-    /// The name used in settings and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Own => "own",
-            Self::Linear => "linear",
-            Self::Cosine => "cosine",
-        }
-    }
-
-    /// The flow path, for a world trained on `own`.
-    pub fn path(self, own: FlowPath) -> FlowPath {
-        match self {
-            Self::Own => own,
-            Self::Linear => FlowPath::Linear,
-            Self::Cosine => FlowPath::Cosine,
-        }
-    }
-}
-
-impl fmt::Display for SamplingPath {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// Parameters of the sampler; they can change between two frames.
+/// Parameters of the sampler; they can change between two frames. [`PARAMS`] describes each to its users.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SamplerParams {
@@ -184,68 +88,8 @@ impl SamplerParams {
     /// Returns an error that names the first parameter out of range and its range, or says which parameters
     /// cannot be combined and why.
     pub fn check(&self) -> Result<()> {
-        let finite = |value: f32, least: f32| value >= least && value.is_finite();
-        // Through decimal, so that an error shows 0.1 and not 0.10000000149.
-        let shown = |value: f32| value.to_string().parse().unwrap_or(f64::from(value));
-        let ranges = [
-            (
-                "steps",
-                (1..=MAX_STEPS).contains(&self.steps),
-                self.steps as f64,
-                "1 to 1024",
-            ),
-            (
-                "context_signal",
-                self.context_signal > 0.0 && self.context_signal <= 1.0,
-                shown(self.context_signal),
-                "above 0, at most 1",
-            ),
-            (
-                "context",
-                self.context > 0,
-                self.context as f64,
-                "at least 1",
-            ),
-            (
-                "temperature",
-                finite(self.temperature, 0.0),
-                shown(self.temperature),
-                "a finite number, at least 0",
-            ),
-            (
-                "shift",
-                finite(self.shift, 0.01) && self.shift <= 100.0,
-                shown(self.shift),
-                "0.01 to 100",
-            ),
-            (
-                "churn",
-                finite(self.churn, 0.0),
-                shown(self.churn),
-                "a finite number, at least 0",
-            ),
-            (
-                "tolerance",
-                finite(self.tolerance, 1e-6) && self.tolerance <= 1.0,
-                shown(self.tolerance),
-                "0.000001 to 1",
-            ),
-            (
-                "guidance",
-                finite(self.guidance, 0.0) && self.guidance <= 10.0,
-                shown(self.guidance),
-                "0 to 10",
-            ),
-        ];
-        for (what, in_range, value, expected) in ranges {
-            if !in_range {
-                return Err(FlowError::Range {
-                    what,
-                    value,
-                    expected,
-                }
-                .into());
-            }
+        for spec in &PARAMS {
+            spec.check(self)?;
         }
         self.check_combination()
     }

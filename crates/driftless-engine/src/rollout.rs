@@ -6,14 +6,14 @@ use rand_chacha::ChaCha8Rng;
 
 use driftless_data::{Clip, Episode};
 
-use crate::{Engine, Error, Result, SamplerParams};
+use crate::{Error, Result, Sampler, SamplerParams};
 
 /// Predicts one frame per action after `context`; u8 RGB `[actions, H, W, 3]`.
 ///
 /// # Errors
 /// Returns an error if the context or an action does not match the world, or if the device fails.
 pub fn rollout(
-    engine: &mut dyn Engine,
+    engine: &mut Sampler,
     context: &Clip,
     actions: &[u32],
     params: &SamplerParams,

@@ -2,30 +2,31 @@
 //!
 //! Everything except the network itself is here, so all backends sample in the same way.
 
+mod frame;
+mod snapshot;
+
+pub use snapshot::Snapshot;
+
 use std::sync::Arc;
 use std::time::Instant;
 
 use driftless_data::Clip;
 use driftless_model::config::WorldConfig;
-use driftless_model::dynamics::step_index;
 
-use super::denoise::{DenoisePass, Denoiser, step_coefficients};
-use super::network::{
-    ContextNoise, DenoiseInput, FrameContext, FrameRequest, Network, Outcome, Readback,
-};
-use super::noise::NoisePurpose;
-use super::{Attention, Engine, FrameTexture, SamplerParams, Snapshot, Solver, StageTimes, noise};
+use super::denoise::{DenoisePass, Denoiser};
+use super::network::{Network, Outcome};
+use super::{Attention, FrameTexture, SamplerParams, StageTimes};
 use crate::{Error, Result};
 
-/// The [`Engine`] around a [`Network`].
-pub struct Sampler<N> {
-    network: N,
+/// Predicts the frames of a world, one after another, with a [`Network`].
+pub struct Sampler {
+    network: Box<dyn Network>,
     world: WorldConfig,
     /// Frames since the reset; 0 before the first reset.
     frame: u64,
     /// Clean latent of the last frame, `[cells, channels]`.
     latent: Vec<f32>,
-    /// Past latents for the stem, see [`FrameContext::past`].
+    /// Past latents for the stem, see [`crate::FrameContext::past`].
     past: Vec<f32>,
     image: Vec<u8>,
     /// Scratch: the noisy latent and the context noise, `[cells, channels]`.
@@ -50,8 +51,9 @@ enum Residency {
     Both,
 }
 
-impl<N: Network> Sampler<N> {
-    pub(super) fn from_network(network: N, world: WorldConfig) -> Self {
+impl Sampler {
+    /// A sampler of a network of this world.
+    pub fn new(network: Box<dyn Network>, world: WorldConfig) -> Self {
         let (d, len) = (&world.dynamics, world.latent_len());
         let time_layers = d.depth / d.time_every;
         Self {
@@ -73,190 +75,23 @@ impl<N: Network> Sampler<N> {
         }
     }
 
-    fn check_action(&self, action: u32) -> Result<()> {
-        let count = self.world.actions.len();
-        if (action as usize) < count {
-            return Ok(());
-        }
-        Err(Error::Argument(format!(
-            "unknown action {action}, expected 0 to {}",
-            count - 1
-        )))
-    }
-
-    /// Number of frames in `images`. Returns an error if the last one is incomplete.
-    fn frame_count(&self, images: &[u8]) -> Result<usize> {
-        let len = self.world.image_len();
-        if images.len().is_multiple_of(len) {
-            return Ok(images.len() / len);
-        }
-        Err(Error::Shape(format!(
-            "images hold {} bytes, expected a multiple of {len} ({}×{} RGB frames)",
-            images.len(),
-            self.world.image[0],
-            self.world.image[1]
-        )))
-    }
-
-    /// Checks parameters on their own and against the world.
-    fn check(&self, params: &SamplerParams) -> Result<()> {
-        params.check()?;
-        if params.guidance != 1.0 && self.world.unknown_action().is_none() {
-            return Err(Error::Argument(format!(
-                "guidance is {}, expected 1: this world was not trained with unknown actions",
-                params.guidance
-            )));
-        }
-        Ok(())
-    }
-
-    /// Earlier frames that temporal attention sees.
-    fn attended_frames(&self, params: &SamplerParams) -> usize {
-        let context = params.context.min(self.world.dynamics.context);
-        (context - 1).min(usize::try_from(self.frame).unwrap_or(usize::MAX))
-    }
-
-    fn begin_frame(&mut self, params: &SamplerParams) -> Result<()> {
-        let attended_frames = self.attended_frames(params);
-        self.texture = None;
-        self.residency = Residency::Host;
-        self.network.begin_frame(&FrameContext {
-            past: &self.past,
-            frame: self.frame,
-            attended_frames,
-        })
-    }
-
-    /// Copies the last frame to the host if only the device has it.
-    fn sync_to_host(&mut self) -> Result<()> {
-        if self.residency == Residency::Device {
-            self.network.read_back(Readback {
-                latent: &mut self.latent,
-                past: &mut self.past,
-                image: &mut self.image,
-            })?;
-            self.residency = Residency::Both;
-        }
-        Ok(())
-    }
-
-    /// How the finished frame is noised for the context.
-    fn context_noise(&self, params: &SamplerParams) -> Result<ContextNoise> {
-        let tau = params.context_signal;
-        let (alpha, sigma) = if tau < 1.0 {
-            let at = self.world.flow.path.at(f64::from(tau))?;
-            (at.alpha as f32, at.sigma as f32)
-        } else {
-            (1.0, 0.0)
-        };
-        Ok(ContextNoise { tau, alpha, sigma })
-    }
-
-    /// Lets the network make the whole frame on its device. `None` if it cannot, or if the passes have to
-    /// be visible in between.
-    fn run_full_frame(
-        &mut self,
-        action: u32,
-        params: &SamplerParams,
-    ) -> Result<Option<StageTimes>> {
-        let plain = params.solver == Solver::Shortcut && params.guidance == 1.0;
-        let possible = plain && !self.recording_passes;
-        if !possible || !self.network.supports_full_frames(params.steps) {
-            return Ok(None);
-        }
-        let request = FrameRequest {
-            frame: self.frame,
-            attended_frames: self.attended_frames(params),
-            action,
-            seed: params.seed,
-            temperature: params.temperature,
-            steps: &step_coefficients(&self.world, params.steps)?,
-            step_index: step_index(params.steps, self.world.dynamics.k_max),
-            context: self.context_noise(params)?,
-        };
-        if self.residency == Residency::Host {
-            self.network.set_past(&self.past);
-        }
-        let on_device = self.keep_on_device && self.network.supports_textures();
-        let readback = (!on_device).then_some(Readback {
-            latent: &mut self.latent,
-            past: &mut self.past,
-            image: &mut self.image,
-        });
-        let output = self.network.run_frame(&request, readback)?;
-        self.residency = if on_device {
-            Residency::Device
-        } else {
-            Residency::Both
-        };
-        self.outcome = output.outcome;
-        self.texture = output.texture;
-        self.frame += 1;
-        Ok(Some(output.times))
-    }
-
-    /// Runs the denoise passes: turns noise into the clean latent, in `z`.
-    fn sample(&mut self, action: u32, params: &SamplerParams) -> Result<()> {
-        noise::fill(&mut self.z, params.seed, self.frame, NoisePurpose::Initial);
-        for z in &mut self.z {
-            *z *= params.temperature;
-        }
-        self.passes.clear();
-        Denoiser {
-            network: &mut self.network,
-            world: &self.world,
-            params,
-            action,
-            frame: self.frame,
-            passes: self.recording_passes.then_some(&mut self.passes),
-        }
-        .run(&mut self.z)
-    }
-
-    /// Runs the cache pass over the clean latent in `latent`, which completes the frame.
-    fn write_cache(&mut self, action: u32, params: &SamplerParams) -> Result<()> {
-        let ContextNoise { tau, alpha, sigma } = self.context_noise(params)?;
-        self.z.copy_from_slice(&self.latent);
-        if tau < 1.0 {
-            noise::fill(
-                &mut self.noise,
-                params.seed,
-                self.frame,
-                NoisePurpose::Context,
-            );
-            for (z, noise) in self.z.iter_mut().zip(&self.noise) {
-                *z = alpha * *z + sigma * noise;
-            }
-        }
-        self.outcome = self.network.write_cache(&DenoiseInput {
-            z: &self.z,
-            tau,
-            step_index: step_index(usize::MAX, self.world.dynamics.k_max),
-            action,
-        })?;
-        let c = self.world.tokenizer.channels;
-        let row = c * self.world.dynamics.stem_frames;
-        if row > 0 {
-            for (past, z) in self.past.chunks_exact_mut(row).zip(self.z.chunks_exact(c)) {
-                past.copy_within(..row - c, c);
-                past[..c].copy_from_slice(z);
-            }
-        }
-        self.frame += 1;
-        Ok(())
-    }
-}
-
-impl<N: Network> Engine for Sampler<N> {
-    fn world(&self) -> &WorldConfig {
+    /// Configuration of the world.
+    pub fn world(&self) -> &WorldConfig {
         &self.world
     }
 
-    fn name(&self) -> &str {
+    /// A short display name: `cpu`, `candle cuda`, `wgpu NAME (Vulkan)`.
+    pub fn name(&self) -> &str {
         self.network.name()
     }
 
-    fn reset(&mut self, context: &Clip, params: &SamplerParams) -> Result<()> {
+    /// Starts over after `context`, of which it uses as many of the last frames as the world's context
+    /// holds.
+    ///
+    /// # Errors
+    /// Returns an error if the clip is empty, its sizes or actions do not match the world, or a parameter
+    /// is invalid.
+    pub fn reset(&mut self, context: &Clip, params: &SamplerParams) -> Result<()> {
         self.check(params)?;
         let frames = self.frame_count(&context.images)?;
         if frames != context.frames() || frames == 0 {
@@ -288,7 +123,12 @@ impl<N: Network> Engine for Sampler<N> {
         Ok(())
     }
 
-    fn step(&mut self, action: u32, params: &SamplerParams) -> Result<StageTimes> {
+    /// Predicts the next frame under `action`; read it with [`Sampler::image`].
+    ///
+    /// # Errors
+    /// Returns an error before the first reset, if the action is unknown or a parameter is invalid, or if
+    /// the device fails.
+    pub fn step(&mut self, action: u32, params: &SamplerParams) -> Result<StageTimes> {
         self.check(params)?;
         self.check_action(action)?;
         if self.frame == 0 {
@@ -316,51 +156,77 @@ impl<N: Network> Engine for Sampler<N> {
         })
     }
 
-    fn image(&mut self) -> Result<&[u8]> {
+    /// The last frame, u8 RGB `[H, W, 3]`; after a reset, the last context frame.
+    ///
+    /// # Errors
+    /// Returns an error if the frame is still on the device and cannot be read back.
+    pub fn image(&mut self) -> Result<&[u8]> {
         self.sync_to_host()?;
         Ok(&self.image)
     }
 
-    fn latent(&mut self) -> Result<&[f32]> {
+    /// The last frame's clean latent, `[cells, channels]`.
+    ///
+    /// # Errors
+    /// Returns an error if the latent is still on the device and cannot be read back.
+    pub fn latent(&mut self) -> Result<&[f32]> {
         self.sync_to_host()?;
         Ok(&self.latent)
     }
 
-    fn set_keep_on_device(&mut self, on: bool) {
+    /// Sets whether frames stay on the device, as a texture, until they are read. Has an effect only if the
+    /// network shares the window's device.
+    pub fn set_keep_on_device(&mut self, on: bool) {
         self.keep_on_device = on;
     }
 
-    fn frame_texture(&self) -> Option<Arc<FrameTexture>> {
+    /// The last frame as a texture on the window's device, if it stayed there.
+    pub fn frame_texture(&self) -> Option<Arc<FrameTexture>> {
         self.texture.clone()
     }
 
-    fn outcome(&self) -> Option<Outcome> {
+    /// Predicted reward and episode end of the last frame; after a reset, of the last context frame. `None`
+    /// if the world has no outcome head.
+    pub fn outcome(&self) -> Option<Outcome> {
         self.outcome
     }
 
-    fn record_passes(&mut self, on: bool) {
+    /// Sets whether [`Sampler::passes`] are recorded.
+    pub fn record_passes(&mut self, on: bool) {
         self.recording_passes = on;
         self.passes.clear();
     }
 
-    fn passes(&self) -> &[DenoisePass] {
+    /// Denoise passes of the last step, in order; empty unless recorded.
+    pub fn passes(&self) -> &[DenoisePass] {
         &self.passes
     }
 
-    fn record_attention(&mut self, on: bool) {
+    /// Sets whether [`Sampler::attention`] is recorded from the next frame on. Does not change the frames.
+    pub fn record_attention(&mut self, on: bool) {
         self.network.record_attention(on);
     }
 
-    fn attention(&mut self) -> Result<Option<Attention>> {
+    /// Attention weights of the last frame; after a reset, of the last context frame. `None` if they were
+    /// not recorded, after [`Sampler::restore`], and on backends that cannot record them.
+    ///
+    /// # Errors
+    /// Returns an error if the device fails.
+    pub fn attention(&mut self) -> Result<Option<Attention>> {
         self.network.attention()
     }
 
-    fn surprise(
-        &mut self,
-        image: &[u8],
-        action: u32,
-        params: &SamplerParams,
-    ) -> Result<Option<f32>> {
+    /// Surprise of a given next frame, `image` (u8 RGB `[H, W, 3]`), after the frames so far and `action`.
+    /// Does not change the state.
+    ///
+    /// The value is ‖x̂(z_τ, τ) − x‖² / len with x the latent of `image`, z_τ = α x + σ ε and τ = ½. The seed
+    /// and the frame number fix ε. Latents are standardised, so a network that knows nothing scores 1.
+    /// Costs one encoding and one pass; likelihoods in bits (`driftless likelihood`) cost some hundred.
+    ///
+    /// # Errors
+    /// Returns an error before the first reset, if the image or the action does not match the world, if a
+    /// parameter is invalid, or if the device fails.
+    pub fn surprise(&mut self, image: &[u8], action: u32, params: &SamplerParams) -> Result<f32> {
         self.check(params)?;
         self.check_action(action)?;
         if self.frame == 0 || self.frame_count(image)? != 1 {
@@ -370,8 +236,8 @@ impl<N: Network> Engine for Sampler<N> {
         }
         let x = self.encode(image)?;
         self.begin_frame(params)?;
-        let surprise = Denoiser {
-            network: &mut self.network,
+        Denoiser {
+            network: self.network.as_mut(),
             world: &self.world,
             params: &SamplerParams {
                 guidance: 1.0,
@@ -381,11 +247,14 @@ impl<N: Network> Engine for Sampler<N> {
             frame: self.frame,
             passes: None,
         }
-        .surprise(&x)?;
-        Ok(Some(surprise))
+        .surprise(&x)
     }
 
-    fn decode(&mut self, latents: &[f32]) -> Result<Vec<u8>> {
+    /// Decodes standardised latents `[T, cells, channels]` to u8 RGB frames `[T, H, W, 3]`.
+    ///
+    /// # Errors
+    /// Returns an error if the length is not a whole number of latents, or the device fails.
+    pub fn decode(&mut self, latents: &[f32]) -> Result<Vec<u8>> {
         let len = self.latent.len();
         if !latents.len().is_multiple_of(len) {
             return Err(Error::Shape(format!(
@@ -399,56 +268,25 @@ impl<N: Network> Engine for Sampler<N> {
         Ok(images)
     }
 
-    fn encode(&mut self, images: &[u8]) -> Result<Vec<f32>> {
+    /// Encodes u8 RGB frames `[T, H, W, 3]` to standardised latents `[T, cells, channels]`.
+    ///
+    /// # Errors
+    /// Returns an error if the length is not a whole number of frames, or the device fails.
+    pub fn encode(&mut self, images: &[u8]) -> Result<Vec<f32>> {
         self.sync_to_host()?;
         let mut latents = vec![0.0; self.frame_count(images)? * self.latent.len()];
         self.network.encode(images, &mut latents)?;
         Ok(latents)
     }
 
-    fn reconstruct(&mut self, images: &[u8]) -> Result<Vec<u8>> {
+    /// Encodes and decodes u8 RGB frames `[T, H, W, 3]`: the best image quality that any rollout can reach.
+    ///
+    /// # Errors
+    /// Returns an error if the length is not a whole number of frames, or the device fails.
+    pub fn reconstruct(&mut self, images: &[u8]) -> Result<Vec<u8>> {
         let latents = self.encode(images)?;
         let mut images = vec![0; images.len()];
         self.network.decode(&latents, &mut images)?;
         Ok(images)
-    }
-
-    fn snapshot(&mut self) -> Result<Snapshot> {
-        self.sync_to_host()?;
-        let (latent, past) = (self.latent.len(), self.past.len());
-        let mut state = vec![0.0; latent + past + self.cache_len];
-        state[..latent].copy_from_slice(&self.latent);
-        state[latent..latent + past].copy_from_slice(&self.past);
-        self.network.save_cache(&mut state[latent + past..])?;
-        Ok(Snapshot {
-            frame: self.frame,
-            state,
-            outcome: self.outcome,
-            image: self.image.clone(),
-        })
-    }
-
-    fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
-        self.passes.clear();
-        let (latent, past) = (self.latent.len(), self.past.len());
-        let expected = latent + past + self.cache_len;
-        if snapshot.state.len() != expected || snapshot.image.len() != self.image.len() {
-            return Err(Error::Snapshot(format!(
-                "the snapshot holds {} values and an image of {} bytes, expected {expected} and {}: \
-                 it belongs to another world",
-                snapshot.state.len(),
-                snapshot.image.len(),
-                self.image.len()
-            )));
-        }
-        self.network.load_cache(&snapshot.state[latent + past..])?;
-        self.latent.copy_from_slice(&snapshot.state[..latent]);
-        self.past
-            .copy_from_slice(&snapshot.state[latent..latent + past]);
-        self.image.copy_from_slice(&snapshot.image);
-        self.outcome = snapshot.outcome;
-        self.frame = snapshot.frame;
-        (self.residency, self.texture) = (Residency::Host, None);
-        Ok(())
     }
 }

@@ -2,7 +2,6 @@
 
 use super::denoise::Denoiser;
 use super::drift::latent_difference;
-use super::network::Network;
 use super::noise;
 use super::noise::NoisePurpose;
 use crate::Result;
@@ -10,7 +9,7 @@ use crate::Result;
 /// Signal level at which the given frame is noised.
 const SIGNAL_LEVEL: f64 = 0.5;
 
-impl<N: Network> Denoiser<'_, N> {
+impl Denoiser<'_> {
     /// ‖x̂(z_τ, τ) − x‖² / len at τ = ½ for the latent `x` of a given frame, with z_τ = α x + σ ε. This is
     /// one term of the training loss in terms of x̂. Seed and frame fix ε.
     pub fn surprise(&mut self, x: &[f32]) -> Result<f32> {

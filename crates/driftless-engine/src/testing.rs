@@ -18,7 +18,7 @@ use driftless_model::dynamics::Dynamics;
 use driftless_model::params::Params;
 use driftless_model::tokenizer::Tokenizer;
 
-use crate::Gpu;
+use crate::{CandleNetwork, CpuNetwork, Gpu, Sampler, WgpuNetwork};
 
 /// A small world with a non-square grid and widths that are not multiples of a vector.
 pub fn small_config() -> WorldConfig {
@@ -182,4 +182,22 @@ pub fn gpu() -> Option<Gpu> {
             None
         }
     }
+}
+
+/// A world on the CPU backend.
+pub fn cpu_sampler(world: &WorldModel) -> Sampler {
+    let network = CpuNetwork::new(world).unwrap();
+    Sampler::new(Box::new(network), world.config.clone())
+}
+
+/// A world on the reference backend.
+pub fn reference_sampler(world: WorldModel) -> Sampler {
+    let config = world.config.clone();
+    Sampler::new(Box::new(CandleNetwork::new(world).unwrap()), config)
+}
+
+/// A world on the wgpu backend.
+pub fn gpu_sampler(world: &WorldModel, gpu: &Gpu) -> Sampler {
+    let network = WgpuNetwork::new(world, gpu).unwrap();
+    Sampler::new(Box::new(network), world.config.clone())
 }

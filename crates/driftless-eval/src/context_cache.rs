@@ -53,7 +53,7 @@ impl<'a> ContextCache<'a> {
     ) -> Result<Self> {
         let ([gh, gw], c) = (world.config.grid(), world.config.tokenizer.channels);
         let shape = (world.config.dynamics.stem_frames, gh, gw, c);
-        let device = world.dynamics.position.device();
+        let device = world.dynamics.device();
         Ok(Self {
             latents: Tensor::zeros(shape, DType::F32, device)?,
             world,
@@ -66,7 +66,7 @@ impl<'a> ContextCache<'a> {
     }
 
     pub fn device(&self) -> &'a Device {
-        self.world.dynamics.position.device()
+        self.world.dynamics.device()
     }
 
     /// Number of earlier frames that time attention sees.

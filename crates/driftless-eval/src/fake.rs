@@ -1,12 +1,13 @@
-//! A fake engine that replays an episode, to test the measurements.
+//! A fake network that replays an episode, to test the measurements.
 
 use std::sync::Arc;
 
-use driftless_data::{ActionSpec, Clip, Episode};
-use driftless_engine::{DenoisePass, Engine, Error, Result, SamplerParams, Snapshot, StageTimes};
+use driftless_data::{ActionSpec, Episode};
+use driftless_engine::{DenoiseInput, FrameContext, FrameOutput, FrameRequest, Network, Outcome};
+use driftless_engine::{Error, Readback, Result, Sampler};
 use driftless_model::config::{DynamicsConfig, FORMAT_VERSION, TokenizerConfig, WorldConfig};
 
-/// What a [`FakeEngine`] shows after a step.
+/// What a [`FakeNetwork`] shows after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FakeBehaviour {
     /// The episode's next frame.
@@ -19,27 +20,27 @@ pub(crate) enum FakeBehaviour {
     Empty,
 }
 
-/// An engine that replays an episode.
-pub(crate) struct FakeEngine {
-    world: WorldConfig,
+/// A network that knows an episode by heart.
+struct FakeNetwork {
     episode: Arc<Episode>,
     behaviour: FakeBehaviour,
+    /// The last frame's place in the episode, and that of the frame shown.
     t: usize,
-    image: Vec<u8>,
-    latent: Vec<f32>,
+    shown: usize,
+    /// The images that were encoded last.
+    encoded: Vec<u8>,
 }
 
-impl FakeEngine {
-    pub(crate) fn new(episode: Arc<Episode>, behaviour: FakeBehaviour) -> Self {
-        Self {
-            world: world(),
-            image: episode.frame(0).to_vec(),
-            latent: Vec::new(),
-            t: 0,
-            episode,
-            behaviour,
-        }
-    }
+/// A sampler that replays an episode.
+pub(crate) fn fake_sampler(episode: Arc<Episode>, behaviour: FakeBehaviour) -> Sampler {
+    let network = FakeNetwork {
+        episode,
+        behaviour,
+        t: 0,
+        shown: 0,
+        encoded: Vec::new(),
+    };
+    Sampler::new(Box::new(network), world())
 }
 
 pub(crate) fn world() -> WorldConfig {
@@ -79,91 +80,103 @@ pub(crate) fn world() -> WorldConfig {
     }
 }
 
-impl Engine for FakeEngine {
-    fn world(&self) -> &WorldConfig {
-        &self.world
+impl FakeNetwork {
+    /// The place of the last of these frames in the episode.
+    fn find(&self, images: &[u8]) -> Option<usize> {
+        let frames = images.len() / world().image_len();
+        let clips = frames..=self.episode.frames();
+        let mut clips = clips.map(|end| (end, self.episode.clip(end - frames..end)));
+        clips.find_map(|(end, clip)| (clip.images == images).then_some(end - 1))
     }
+}
 
+impl Network for FakeNetwork {
     fn name(&self) -> &str {
         "fake"
     }
 
-    fn reset(&mut self, context: &Clip, _: &SamplerParams) -> Result<()> {
-        let start = (0..=self.episode.frames() - context.frames()).find(|&start| {
-            self.episode.clip(start..start + context.frames()).images == context.images
-        });
-        let start = start
-            .ok_or_else(|| Error::Argument("the context is not part of the episode".to_owned()))?;
-        self.t = start + context.frames() - 1;
-        self.image = self.episode.frame(self.t).to_vec();
+    fn begin_frame(&mut self, _: &FrameContext) -> Result<()> {
         Ok(())
     }
 
-    fn step(&mut self, action: u32, _: &SamplerParams) -> Result<StageTimes> {
+    fn denoise(&mut self, _: &DenoiseInput, _: &mut [f32]) -> Result<()> {
+        Err(Error::Argument("the fake makes whole frames".to_owned()))
+    }
+
+    fn write_cache(&mut self, _: &DenoiseInput) -> Result<Option<Outcome>> {
+        Ok(None)
+    }
+
+    fn supports_full_frames(&self, _: usize) -> bool {
+        true
+    }
+
+    fn run_frame(
+        &mut self,
+        request: &FrameRequest,
+        readback: Option<Readback>,
+    ) -> Result<FrameOutput> {
         self.t += 1;
-        let is_true_action = self.episode.actions.get(self.t) == Some(&action);
+        let is_true_action = self.episode.actions.get(self.t) == Some(&request.action);
         match self.behaviour {
-            FakeBehaviour::Perfect => self.image = self.episode.frame(self.t).to_vec(),
-            FakeBehaviour::Obedient if is_true_action => {
-                self.image = self.episode.frame(self.t).to_vec()
-            }
-            FakeBehaviour::Obedient | FakeBehaviour::Frozen => {}
-            FakeBehaviour::Empty => self.image = [144, 72, 17].repeat(64 * 64),
+            FakeBehaviour::Perfect => self.shown = self.t,
+            FakeBehaviour::Obedient if is_true_action => self.shown = self.t,
+            FakeBehaviour::Obedient | FakeBehaviour::Frozen | FakeBehaviour::Empty => {}
+        }
+        let Some(Readback { latent, image, .. }) = readback else {
+            return Ok(FrameOutput::default());
+        };
+        match self.behaviour {
+            FakeBehaviour::Empty => image.copy_from_slice(&[144, 72, 17].repeat(64 * 64)),
+            _ => image.copy_from_slice(self.episode.frame(self.shown)),
         }
         // Differs by half a grey level from the encoding of the image.
-        let image = self.image.clone();
-        self.latent = self.encode(&image)?.iter().map(|z| z + 0.5).collect();
-        Ok(StageTimes::default())
-    }
-
-    fn image(&mut self) -> Result<&[u8]> {
-        Ok(&self.image)
-    }
-
-    fn latent(&mut self) -> Result<&[f32]> {
-        Ok(&self.latent)
-    }
-
-    fn record_passes(&mut self, _on: bool) {}
-
-    fn passes(&self) -> &[DenoisePass] {
-        &[]
-    }
-
-    fn decode(&mut self, _latents: &[f32]) -> Result<Vec<u8>> {
-        Ok(Vec::new())
-    }
-
-    /// The latent of a frame: the means of its four quadrants.
-    fn encode(&mut self, images: &[u8]) -> Result<Vec<f32>> {
-        let mut latents = Vec::new();
-        for frame in images.chunks_exact(self.world.image_len()) {
-            let mut quadrants = [0.0; 4];
-            for (i, &value) in frame.iter().enumerate() {
-                let (x, y) = (i / 3 % 64, i / 3 / 64);
-                quadrants[y / 32 * 2 + x / 32] += f32::from(value) / 3072.0;
-            }
-            latents.extend(quadrants);
+        for (latent, quadrant) in latent.iter_mut().zip(quadrants(image)) {
+            *latent = quadrant + 0.5;
         }
-        Ok(latents)
+        Ok(FrameOutput::default())
     }
 
-    fn reconstruct(&mut self, images: &[u8]) -> Result<Vec<u8>> {
-        Ok(images.to_vec())
-    }
-
-    fn snapshot(&mut self) -> Result<Snapshot> {
-        Ok(Snapshot {
-            frame: self.t as u64,
-            state: vec![],
-            outcome: None,
-            image: self.image.clone(),
-        })
-    }
-
-    fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
-        self.t = snapshot.frame as usize;
-        self.image.clone_from(&snapshot.image);
+    fn encode(&mut self, images: &[u8], latents: &mut [f32]) -> Result<()> {
+        self.encoded = images.to_vec();
+        let frames = images.chunks_exact(world().image_len());
+        for (latent, frame) in latents.chunks_exact_mut(4).zip(frames) {
+            latent.copy_from_slice(&quadrants(frame));
+        }
         Ok(())
     }
+
+    /// Gives back what was encoded last.
+    fn decode(&mut self, _: &[f32], images: &mut [u8]) -> Result<()> {
+        images.copy_from_slice(&self.encoded);
+        Ok(())
+    }
+
+    fn save_cache(&self, out: &mut [f32]) -> Result<()> {
+        [out[0], out[1]] = [1.0 + self.t as f32, self.shown as f32];
+        Ok(())
+    }
+
+    /// An empty cache is that of a reset, to the images that were just encoded.
+    fn load_cache(&mut self, cache: &[f32]) -> Result<()> {
+        if cache[0] > 0.0 {
+            (self.t, self.shown) = (cache[0] as usize - 1, cache[1] as usize);
+            return Ok(());
+        }
+        let found = self.find(&self.encoded);
+        let missing = || Error::Argument("the context is not part of the episode".to_owned());
+        self.t = found.ok_or_else(missing)?;
+        self.shown = self.t;
+        Ok(())
+    }
+}
+
+/// The latent of a frame: the means of its four quadrants.
+fn quadrants(frame: &[u8]) -> [f32; 4] {
+    let mut quadrants = [0.0; 4];
+    for (i, &value) in frame.iter().enumerate() {
+        let (x, y) = (i / 3 % 64, i / 3 / 64);
+        quadrants[y / 32 * 2 + x / 32] += f32::from(value) / 3072.0;
+    }
+    quadrants
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use driftless_data::Episode;
 use driftless_data::metrics::{fraction, median};
 use driftless_engine::rollout::{evenly_spaced, random_held_actions, windows};
-use driftless_engine::{Engine, SamplerParams, latent_difference, reencoding_error};
+use driftless_engine::{Sampler, SamplerParams, latent_difference, reencoding_error};
 
 use super::object_truth;
 use super::objects::{DetectedObjects, Game};
@@ -121,7 +121,7 @@ impl ObjectCounts {
 /// Makes and measures the free runs. Also returns frames of each run for its contact sheet, one
 /// every [`EvalOptions::picture_interval`].
 pub(crate) fn measure(
-    engine: &mut dyn Engine,
+    engine: &mut Sampler,
     episodes: &[Episode],
     options: &EvalOptions,
     progress: &mut EvalProgress,
@@ -182,7 +182,7 @@ impl Measurements {
     /// Makes one run from the engine's present context.
     fn run(
         &mut self,
-        engine: &mut dyn Engine,
+        engine: &mut Sampler,
         options: &EvalOptions,
         params: &SamplerParams,
         progress: &mut EvalProgress,
@@ -225,7 +225,7 @@ impl Measurements {
 }
 
 /// The re-encoding error of held-out frames, spread evenly over each episode.
-fn real_reencoding(engine: &mut dyn Engine, episodes: &[Episode]) -> Result<Option<f64>> {
+fn real_reencoding(engine: &mut Sampler, episodes: &[Episode]) -> Result<Option<f64>> {
     let mut bin = Bin::default();
     for episode in episodes {
         for t in evenly_spaced(episode.frames(), REENCODED) {

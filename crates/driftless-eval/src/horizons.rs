@@ -6,7 +6,7 @@ use serde::Serialize;
 use driftless_data::metrics::{SquaredError, fraction, mean, median, ssim};
 use driftless_data::{Clip, Episode};
 use driftless_engine::rollout::{rollout, shuffle_actions, windows};
-use driftless_engine::{Engine, SamplerParams};
+use driftless_engine::{Sampler, SamplerParams};
 
 use super::object_truth;
 use super::object_truth::{ObjectPositions, ObjectTruth};
@@ -125,7 +125,7 @@ pub(crate) struct RolloutCase {
 
 /// Cuts the rollout cases out of the episodes.
 pub(crate) fn cases(
-    engine: &mut dyn Engine,
+    engine: &mut Sampler,
     episodes: &[Episode],
     options: &EvalOptions,
 ) -> Result<Vec<RolloutCase>> {
@@ -177,7 +177,7 @@ pub(crate) struct RolloutResults {
 
 /// Makes and measures all rollouts.
 pub(crate) fn measure(
-    engine: &mut dyn Engine,
+    engine: &mut Sampler,
     cases: &[RolloutCase],
     options: &EvalOptions,
     probe: Option<&PoseProbe>,

@@ -1,10 +1,10 @@
 //! Measures learned worlds.
 //!
 //! - [`report`]: a world on held-out episodes, through any
-//!   [`Engine`](driftless_engine::Engine): the tokenizer alone, rollouts compared with the real
+//!   [`Sampler`](driftless_engine::Sampler): the tokenizer alone, rollouts compared with the real
 //!   frames, objects, poses, rewards and ends, and long free runs.
 //! - [`surprise`] and [`likelihood`]: how likely the frames of an episode are under a world.
-//! - [`bench`]: speed, stage by stage.
+//! - [`mod@bench`]: speed, stage by stage.
 //! - [`objects`]: finds ball and paddles in frames of Pong and Breakout; [`pose`]: position and
 //!   direction in frames of a first-person world.
 //! - [`report_tables`] and [`surprise::tables`] turn results into [`table`]s for a terminal or for
@@ -32,7 +32,7 @@
 //! };
 //! let mut show = |done, total| println!("{done} of {total} frames");
 //! let progress = &mut EvalProgress::new(&mut show);
-//! let report = report::run(engine.as_mut(), &dataset, &options, None, None, progress)?;
+//! let report = report::run(&mut engine, &dataset, &options, None, None, progress)?;
 //! assert!(report.tokenizer.psnr.is_some_and(|psnr| psnr > 25.0));
 //! println!("{}", table::text(&report_tables::tables(&report)));
 //! # Ok(())

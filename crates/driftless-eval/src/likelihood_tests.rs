@@ -4,8 +4,10 @@ use candle_core::Device;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use driftless_engine::testing::{actions, edge_case_configs, small_config, world};
-use driftless_engine::{CandleEngine, Engine, Solver};
+use driftless_engine::Solver;
+use driftless_engine::testing::{
+    actions, edge_case_configs, reference_sampler, small_config, world,
+};
 use driftless_flow::likelihood::Divergence;
 use driftless_flow::path::Path;
 use driftless_flow::prediction::Prediction;
@@ -86,7 +88,7 @@ fn context_matches_the_engine() {
             seed: 5,
             ..SamplerParams::default()
         };
-        let mut engine = CandleEngine::new(world(&config)).unwrap();
+        let mut engine = reference_sampler(world(&config));
         engine.reset(&episode.clip(0..window), &params).unwrap();
         engine.record_passes(true);
         engine.step(2, &params).unwrap();

@@ -1,5 +1,5 @@
-//! Ground truth of a game's objects: an episode's extra arrays `ball` [T, 2] (x, y), and `player_y`
-//! and `enemy_y` [T] for Pong or `player_x` [T] for Breakout. They are in pixels of the frame, and
+//! Ground truth of a game's objects: an episode's extra arrays `ball` `[T, 2]` (x, y), and `player_y`
+//! and `enemy_y` `[T]` for Pong or `player_x` `[T]` for Breakout. They are in pixels of the frame, and
 //! NaN where an object is not visible.
 
 use driftless_data::layout::array::{BALL, ENEMY_Y, PLAYER_X, PLAYER_Y};

@@ -7,7 +7,7 @@ use serde::Serialize;
 use driftless_data::Episode;
 use driftless_data::metrics::fraction;
 use driftless_engine::rollout::evenly_spaced;
-use driftless_engine::{Engine, SamplerParams};
+use driftless_engine::{Sampler, SamplerParams};
 
 use super::object_truth;
 use super::object_truth::ObjectTruth;
@@ -42,7 +42,7 @@ pub struct HitRate {
 
 /// Predicts single frames, spread evenly over all with a ball in this and the previous frame.
 pub(crate) fn measure(
-    engine: &mut dyn Engine,
+    engine: &mut Sampler,
     episodes: &[Episode],
     options: &EvalOptions,
     progress: &mut EvalProgress,

@@ -5,7 +5,7 @@ use serde::Serialize;
 use driftless_data::Episode;
 use driftless_data::metrics::{fraction, mean};
 use driftless_engine::rollout::evenly_spaced;
-use driftless_engine::{Engine, Outcome, SamplerParams};
+use driftless_engine::{Outcome, Sampler, SamplerParams};
 
 use super::options::{EvalOptions, EvalProgress};
 use crate::Result;
@@ -43,7 +43,7 @@ pub struct RewardRow {
 
 /// Predicts single frames of all kinds of outcomes. `None` for a world that predicts no outcomes.
 pub(crate) fn measure(
-    engine: &mut dyn Engine,
+    engine: &mut Sampler,
     episodes: &[Episode],
     options: &EvalOptions,
     progress: &mut EvalProgress,

@@ -1,6 +1,6 @@
 //! Pose estimation for first-person worlds: a small network, the probe, that reads position and
 //! direction from a frame. It is trained on real frames whose episodes have the extra arrays `x`,
-//! `y`, `cos` and `sin`, [T] each.
+//! `y`, `cos` and `sin`, `[T]` each.
 
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::Optimizer;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use driftless_data::{Dataset, Episode, contact_sheet};
-use driftless_engine::Engine;
+use driftless_engine::Sampler;
 
 use super::free_run::FreeRunReport;
 use super::horizons::{RolloutReport, ShuffledReport};
@@ -62,7 +62,7 @@ pub struct EvalReport {
 /// Returns an error if the episodes do not match the world or are too short, an option is out of
 /// range, the device fails, or a picture cannot be written.
 pub fn run(
-    engine: &mut dyn Engine,
+    engine: &mut Sampler,
     dataset: &Dataset,
     options: &EvalOptions,
     probe: Option<&PoseProbe>,
@@ -120,7 +120,7 @@ fn total_steps(options: &EvalOptions, dataset: &Dataset) -> usize {
 }
 
 /// Checks that the dataset has the frame size and the actions of the world, and an episode.
-fn check_dataset(engine: &dyn Engine, dataset: &Dataset) -> Result<()> {
+fn check_dataset(engine: &Sampler, dataset: &Dataset) -> Result<()> {
     let world = engine.world();
     let names = |actions: &[driftless_data::ActionSpec]| -> Vec<String> {
         actions.iter().map(|action| action.name.clone()).collect()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use driftless_data::{DatasetInfo, Episode};
 
 use super::*;
-use crate::fake::{FakeBehaviour, FakeEngine, world};
+use crate::fake::{FakeBehaviour, fake_sampler, world};
 use crate::free_run::ObjectPresence;
 use crate::{report_tables, table};
 
@@ -33,7 +33,7 @@ fn evaluate(
     behaviour: FakeBehaviour,
     options: &EvalOptions,
 ) -> Result<EvalReport> {
-    let mut engine = FakeEngine::new(Arc::new(episode.clone()), behaviour);
+    let mut engine = fake_sampler(Arc::new(episode.clone()), behaviour);
     let dataset = Dataset {
         info: DatasetInfo {
             name: "test".to_owned(),

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use driftless_data::metrics::{SquaredError, fraction, mean};
 use driftless_data::{Episode, metrics};
-use driftless_engine::Engine;
+use driftless_engine::Sampler;
 use driftless_engine::rollout::evenly_spaced;
 
 use super::object_truth;
@@ -62,7 +62,7 @@ pub struct Smoothness {
 
 /// Measures the tokenizer on at most `count` frames, spread evenly over the episodes.
 pub(crate) fn measure(
-    engine: &mut dyn Engine,
+    engine: &mut Sampler,
     episodes: &[Episode],
     count: usize,
 ) -> Result<TokenizerReport> {
@@ -163,7 +163,7 @@ fn box_rows(image: &[u8], ball: Point) -> impl Iterator<Item = &[u8]> {
 }
 
 fn smoothness(
-    engine: &mut dyn Engine,
+    engine: &mut Sampler,
     episodes: &[Episode],
     game: Game,
     count: usize,

@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release -p driftless-flow --example two_moons`
 
+#![allow(clippy::print_stdout, reason = "an example shows its results")]
+
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{
     Activation, AdamW, Module, Optimizer, Sequential, VarBuilder, VarMap, linear, seq,

@@ -118,7 +118,7 @@ impl Probes {
         self.0.as_ref().map_or(1, Vec::len)
     }
 
-    /// v and, for every probe and item, ∇·v: [probe][item].
+    /// v and, for every probe and item, ∇·v: `[probe][item]`.
     pub(super) fn slope<E: CallbackError>(
         &self,
         velocity: &Velocity<E>,

@@ -153,7 +153,7 @@ pub fn log_likelihood_between<E: CallbackError>(
     Ok(noise.chunks(dimensions).enumerate().map(item).collect())
 }
 
-/// The solver's state: z and the integrals of ∇·v, [probe][item], in double precision.
+/// The solver's state: z and the integrals of ∇·v, `[probe][item]`, in double precision.
 #[derive(Clone)]
 struct Joint {
     z: Tensor,

@@ -33,9 +33,9 @@ pub enum Prediction {
 /// x̂ and ε̂ as linear combinations of a prediction and z.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Weights {
-    /// x̂ = clean[0] · prediction + clean[1] · z.
+    /// x̂ = `clean[0]` · prediction + `clean[1]` · z.
     pub clean: [f64; 2],
-    /// ε̂ = noise[0] · prediction + noise[1] · z.
+    /// ε̂ = `noise[0]` · prediction + `noise[1]` · z.
     pub noise: [f64; 2],
 }
 

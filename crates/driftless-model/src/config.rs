@@ -213,6 +213,19 @@ impl Default for DynamicsConfig {
     }
 }
 
+impl DynamicsConfig {
+    /// Whether a layer has time attention.
+    pub fn has_time(&self, layer: usize) -> bool {
+        (layer + 1).is_multiple_of(self.time_every)
+    }
+
+    /// The last layer with time attention. Context frames are needed up to this layer, and outcomes are
+    /// predicted after it; without one, in the first layer.
+    pub fn last_time_layer(&self) -> Option<usize> {
+        (0..self.depth).rfind(|layer| self.has_time(*layer))
+    }
+}
+
 impl WorldConfig {
     /// Height and width of the latent grid in cells.
     pub fn grid(&self) -> [usize; 2] {

@@ -15,7 +15,7 @@
 //! An optional second head reads the signal tokens of nearly clean frames after the last time
 //! attention and predicts the frame's reward and whether it ends the episode.
 
-use candle_core::{D, DType, Tensor};
+use candle_core::{D, DType, Device, Tensor};
 
 use super::attention::AttentionPattern;
 use super::config::WorldConfig;
@@ -38,13 +38,13 @@ pub struct Layer {
 }
 
 /// Embeddings of action, signal level and step size.
-pub struct ConditionEmbeddings {
+pub(crate) struct ConditionEmbeddings {
     /// One row an action, [actions, width].
-    pub action: Tensor,
+    pub(crate) action: Tensor,
     /// Of the cosine features of the signal level.
-    pub signal: Linear,
+    pub(crate) signal: Linear,
     /// One row a step size, [step sizes, width].
-    pub step: Tensor,
+    pub(crate) step: Tensor,
 }
 
 impl ConditionEmbeddings {
@@ -129,13 +129,13 @@ pub struct DynamicsInput {
 }
 
 /// Predicts reward and end of episode from a frame's signal token: W₂ silu(W₁ norm x + b₁) + b₂.
-pub struct OutcomeHead {
+pub(crate) struct OutcomeHead {
     /// Before the first product.
-    pub norm: RmsNorm,
+    pub(crate) norm: RmsNorm,
     /// W₁ and b₁.
-    pub up: Linear,
+    pub(crate) up: Linear,
     /// W₂ and b₂.
-    pub out: Linear,
+    pub(crate) out: Linear,
 }
 
 impl OutcomeHead {
@@ -167,37 +167,38 @@ pub struct DynamicsOutput {
 pub struct Dynamics {
     grid: [usize; 2],
     merge: usize,
-    channels: usize,
+    pub(crate) channels: usize,
     window: usize,
+    last_time_layer: usize,
     precision: Precision,
     /// What the stem knows of action, signal level and step size.
-    pub stem_conditions: ConditionEmbeddings,
+    pub(crate) stem_conditions: ConditionEmbeddings,
     /// The 3×3 convolution from the latents of `stem_frames` + 1 frames to the stem.
-    pub stem_in: Tensor,
+    pub(crate) stem_in: Tensor,
     /// The block of the stem.
-    pub stem_block: CellBlock,
+    pub(crate) stem_block: CellBlock,
     /// From `merge`×`merge` cells to a token.
-    pub merge_in: Linear,
+    pub(crate) merge_in: Linear,
     /// What the signal token is made of.
-    pub conditions: ConditionEmbeddings,
+    pub(crate) conditions: ConditionEmbeddings,
     /// Learned positions of the tokens.
-    pub position: Tensor,
+    pub(crate) position: Tensor,
     /// The trunk.
     pub layers: Vec<Layer>,
     /// After the trunk.
-    pub norm_out: RmsNorm,
+    pub(crate) norm_out: RmsNorm,
     /// From a token to `merge`×`merge` cells.
-    pub merge_out: Linear,
+    pub(crate) merge_out: Linear,
     /// The block of the head.
-    pub head_block: CellBlock,
+    pub(crate) head_block: CellBlock,
     /// Before the last product.
-    pub head_norm: RmsNorm,
+    pub(crate) head_norm: RmsNorm,
     /// From a cell to its prediction.
-    pub head_out: Linear,
+    pub(crate) head_out: Linear,
     /// From the noised latent straight to the prediction.
-    pub skip: Linear,
+    pub(crate) skip: Linear,
     /// Reward and end, of a network with that head.
-    pub outcome: Option<OutcomeHead>,
+    pub(crate) outcome: Option<OutcomeHead>,
 }
 
 impl Dynamics {
@@ -221,7 +222,7 @@ impl Dynamics {
                 };
                 Ok(Layer {
                     space: attention("space", AttentionPattern::Space)?,
-                    time: if (i + 1) % d.time_every == 0 {
+                    time: if d.has_time(i) {
                         Some(attention("time", time)?)
                     } else {
                         None
@@ -235,6 +236,7 @@ impl Dynamics {
             merge: d.merge,
             channels: c,
             window: d.context,
+            last_time_layer: d.last_time_layer().unwrap_or(0),
             precision: p.precision(),
             stem_conditions: ConditionEmbeddings::new(p, "stem", config, d.stem_width)?,
             stem_in: p.get(
@@ -286,7 +288,6 @@ impl Dynamics {
         first: usize,
     ) -> Result<DynamicsOutput> {
         let (mut latents, mut cells, mut x) = self.stem(input)?;
-        let last = self.last_time_layer();
         let mut outcome = None;
         // After the last time attention, the frames before `first` are no longer needed.
         let narrow = |x: &Tensor| x.narrow(1, first, x.dim(1)? - first)?.contiguous();
@@ -295,7 +296,7 @@ impl Dynamics {
             if let Some(attention) = &layer.time {
                 x = attention.forward(&x, time)?;
             }
-            if first > 0 && i == last {
+            if first > 0 && i == self.last_time_layer {
                 outcome = self.predict_outcome(&x.narrow(1, 0, first)?)?;
                 (latents, cells, x) = (narrow(&latents)?, narrow(&cells)?, narrow(&x)?);
             }
@@ -307,11 +308,9 @@ impl Dynamics {
         })
     }
 
-    /// Index of the last layer with time attention, 0 if there is none. Context frames are needed
-    /// up to this layer, and outcomes are predicted after it.
-    pub fn last_time_layer(&self) -> usize {
-        let last = self.layers.iter().rposition(|layer| layer.time.is_some());
-        last.unwrap_or(0)
+    /// The device of the network's weights.
+    pub fn device(&self) -> &Device {
+        self.position.device()
     }
 
     /// Predicts reward and end-of-episode logit, [B, F, 2], from tokens [B, F, S, w] after the last

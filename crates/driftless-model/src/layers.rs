@@ -11,9 +11,9 @@ use crate::Result;
 /// y = x Wᵀ (+ b).
 pub struct Linear {
     /// W, [out, in].
-    pub weight: Tensor,
+    pub(crate) weight: Tensor,
     /// b, [out].
-    pub bias: Option<Tensor>,
+    pub(crate) bias: Option<Tensor>,
     precision: Precision,
 }
 
@@ -62,7 +62,7 @@ impl Linear {
 /// RMSNorm with a learned gain.
 pub struct RmsNorm {
     /// One factor a channel.
-    pub gain: Tensor,
+    pub(crate) gain: Tensor,
 }
 
 impl RmsNorm {
@@ -87,13 +87,13 @@ impl RmsNorm {
 /// x + W silu(conv₃ₓ₃(norm x) + b) on a grid of cells.
 pub struct CellBlock {
     /// Before the convolution.
-    pub norm: RmsNorm,
+    pub(crate) norm: RmsNorm,
     /// The 3×3 convolution's weights.
-    pub conv: Tensor,
+    pub(crate) conv: Tensor,
     /// b, one number a channel.
-    pub bias: Tensor,
+    pub(crate) bias: Tensor,
     /// W.
-    pub out: Linear,
+    pub(crate) out: Linear,
     precision: Precision,
 }
 
@@ -212,11 +212,11 @@ const INITIAL_SCALE: f32 = 6.0;
 /// x + W_down swiglu(W_up norm x).
 pub struct MlpLayer {
     /// Before the products.
-    pub norm: RmsNorm,
+    pub(crate) norm: RmsNorm,
     /// W_up: both halves of the SwiGLU.
-    pub up: Linear,
+    pub(crate) up: Linear,
     /// W_down.
-    pub down: Linear,
+    pub(crate) down: Linear,
 }
 
 impl MlpLayer {

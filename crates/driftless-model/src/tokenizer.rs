@@ -24,33 +24,33 @@ pub struct Tokenizer {
     patch: usize,
     grid: [usize; 2],
     /// From the pixels of a patch.
-    pub patch_in: Linear,
+    pub(crate) patch_in: Linear,
     /// To the width of the cells.
-    pub narrow: Linear,
+    pub(crate) narrow: Linear,
     /// Learned positions before the encoder.
-    pub position_in: Tensor,
+    pub(crate) position_in: Tensor,
     /// The blocks of the encoder.
-    pub encoder: Vec<CellBlock>,
+    pub(crate) encoder: Vec<CellBlock>,
     /// After the encoder.
-    pub norm_in: RmsNorm,
+    pub(crate) norm_in: RmsNorm,
     /// From a cell to its raw latent.
-    pub latent_in: Linear,
+    pub(crate) latent_in: Linear,
     /// The mean of the raw latents, [gh, gw, channels].
-    pub mean: Tensor,
+    pub(crate) mean: Tensor,
     /// The standard deviation of the raw latents, [channels].
-    pub std: Tensor,
+    pub(crate) std: Tensor,
     /// From a latent to a cell.
-    pub latent_out: Linear,
+    pub(crate) latent_out: Linear,
     /// Learned positions before the decoder.
-    pub position_out: Tensor,
+    pub(crate) position_out: Tensor,
     /// The blocks of the decoder.
-    pub decoder: Vec<CellBlock>,
+    pub(crate) decoder: Vec<CellBlock>,
     /// After the decoder.
-    pub norm_out: RmsNorm,
+    pub(crate) norm_out: RmsNorm,
     /// To the width of a patch.
-    pub widen: Linear,
+    pub(crate) widen: Linear,
     /// To the pixels of a patch.
-    pub patch_out: Linear,
+    pub(crate) patch_out: Linear,
 }
 
 impl Tokenizer {
@@ -189,7 +189,7 @@ impl Tokenizer {
 pub fn images_to_tensor(bytes: &[u8], image: [usize; 2], device: &Device) -> Result<Tensor> {
     let frame = image[0] * image[1] * 3;
     let n = bytes.len() / frame;
-    let values: Vec<f32> = bytes.iter().map(|&b| f32::from(b) / 127.5 - 1.0).collect();
+    let values: Vec<f32> = bytes.iter().map(|&byte| from_byte(byte)).collect();
     Ok(Tensor::from_vec(
         values,
         (n, image[0], image[1], 3),
@@ -207,6 +207,12 @@ pub fn tensor_to_images(images: &Tensor) -> Result<Vec<u8>> {
         .flatten_all()?
         .to_vec1::<f32>()?;
     Ok(values.into_iter().map(to_byte).collect())
+}
+
+/// Converts a byte to a value in [−1, 1].
+#[inline(always)]
+pub fn from_byte(byte: u8) -> f32 {
+    f32::from(byte) / 127.5 - 1.0
 }
 
 /// Converts a value in [−1, 1] to a byte, rounded and clamped.

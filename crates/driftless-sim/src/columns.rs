@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use driftless_data::{Clip, Episode, ExtraArray, PathError as _};
-use driftless_engine::{SamplerParams, SamplingPath, Solver};
+use driftless_engine::{PARAMS, ParamKind, SamplerParams};
 
 use crate::{Error, Result};
 
@@ -35,22 +35,12 @@ const START_CONTEXT: &str = "start_context";
 pub(super) const MAX_EXACT: usize = 1 << 24;
 
 /// The sampler parameters of a frame; [`Columns::sampler_params`] reads them.
-pub(super) fn sampler_params(params: &SamplerParams) -> [(&'static str, Vec<f32>); 10] {
-    let solver = Solver::ALL.iter().position(|s| *s == params.solver);
-    let path = SamplingPath::ALL.iter().position(|p| *p == params.path);
-    [
-        ("steps", params.steps as f32),
-        ("context_signal", params.context_signal),
-        ("context_length", params.context as f32),
-        ("temperature", params.temperature),
-        ("guidance", params.guidance),
-        ("solver", solver.unwrap_or_default() as f32),
-        ("path", path.unwrap_or_default() as f32),
-        ("shift", params.shift),
-        ("churn", params.churn),
-        ("tolerance", params.tolerance),
-    ]
-    .map(|(name, value)| (name, vec![value]))
+pub(super) fn sampler_params(
+    params: &SamplerParams,
+) -> impl Iterator<Item = (&'static str, Vec<f32>)> {
+    PARAMS
+        .iter()
+        .map(|spec| (spec.column, vec![spec.get(params) as f32]))
 }
 
 /// A seed as four 16-bit numbers, lowest first, which f32 holds exactly; [`Columns::seed`] reads it.
@@ -180,26 +170,27 @@ impl<'a> Columns<'a> {
 
     /// The sampler parameters of frame `t`, as written by [`sampler_params`] and [`seed`].
     pub fn sampler_params(&self, t: usize) -> Result<SamplerParams> {
-        let number = |name| self.number(name, t);
-        let index = |name, count: usize| self.whole_number(name, number(name)?, count - 1);
-        let context = self.count("context_length", t)?;
-        Ok(SamplerParams {
-            steps: self.count("steps", t)?,
-            solver: Solver::ALL[index("solver", Solver::ALL.len())?],
-            path: SamplingPath::ALL[index("path", SamplingPath::ALL.len())?],
-            shift: number("shift")?,
-            churn: number("churn")?,
-            tolerance: number("tolerance")?,
-            guidance: number("guidance")?,
-            context_signal: number("context_signal")?,
-            context: if context < MAX_EXACT {
-                context
-            } else {
-                usize::MAX
-            },
-            temperature: number("temperature")?,
+        let mut params = SamplerParams {
             seed: self.seed(t)?,
-        })
+            ..SamplerParams::default()
+        };
+        for spec in &PARAMS {
+            let value = self.number(spec.column, t)?;
+            match spec.kind {
+                ParamKind::Number { whole: false, .. } => {}
+                ParamKind::Number { whole: true, .. } => {
+                    self.whole_number(spec.column, value, usize::MAX)?;
+                }
+                ParamKind::Choice(choices) => {
+                    self.whole_number(spec.column, value, choices.len() - 1)?;
+                }
+            }
+            spec.set(&mut params, value.into());
+        }
+        if params.context >= MAX_EXACT {
+            params.context = usize::MAX;
+        }
+        Ok(params)
     }
 
     /// A string, if the session has one of this name.

@@ -90,7 +90,7 @@ pub struct Diagnostics {
     /// The re-encoding error ([`driftless_engine::reencoding_error`]); `None` without
     /// [`super::CaptureCommand::Measure`].
     pub drift: Option<f32>,
-    /// The surprise of the true frame ([`driftless_engine::Engine::surprise`]); `None` without
+    /// The surprise of the true frame ([`driftless_engine::Sampler::surprise`]); `None` without
     /// [`super::CaptureCommand::Measure`] or without ground truth.
     pub surprise: Option<f32>,
 }

@@ -50,7 +50,7 @@ impl SimLoop<'_> {
             |params| comparison.start_player(player.as_mut(), episode.context, params),
         )?;
         self.episode.restart();
-        self.finish_frame(origin, Making::without_step(params))
+        self.finish_frame(origin, &Making::without_step(params))
     }
 
     /// Makes one frame under the current action, or resets if the episode has ended.
@@ -71,7 +71,7 @@ impl SimLoop<'_> {
         if takes_held {
             making.input_at = self.input.take_changed_at();
         }
-        self.finish_frame(FrameOrigin::Step(action), making)?;
+        self.finish_frame(FrameOrigin::Step(action), &making)?;
         if self.snapshots.frame_made(started.elapsed()) {
             self.take_snapshot()?;
         }
@@ -110,7 +110,7 @@ impl SimLoop<'_> {
     }
 
     /// Counts, stores, records and shows the frame that the player has made.
-    fn finish_frame(&mut self, origin: FrameOrigin, making: Making) -> Result<()> {
+    fn finish_frame(&mut self, origin: FrameOrigin, making: &Making) -> Result<()> {
         self.episode.add_reward(self.player.outcome());
         let entry = self.episode.entry(origin, making.params);
         // A device fails here, before the history, the recording or the count know the frame.
@@ -150,7 +150,7 @@ impl SimLoop<'_> {
     }
 
     /// The frame that the player has made, not yet at a position in the history.
-    pub fn frame(&mut self, action: u32, making: Making) -> Result<Frame> {
+    pub fn frame(&mut self, action: u32, making: &Making) -> Result<Frame> {
         let truth = self.player.ground_truth();
         let prediction = self.episode.prediction(self.player.outcome());
         let truth_ended = self.comparison.truth_ended();

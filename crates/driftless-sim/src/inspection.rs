@@ -1,6 +1,6 @@
 //! The model's internal state for one frame: denoising passes, latent and attention.
 
-use driftless_engine::{Attention, Engine};
+use driftless_engine::{Attention, Sampler};
 use driftless_model::dynamics::token_of_cell;
 
 use crate::Result;
@@ -36,7 +36,7 @@ pub struct Inspection {
 
 impl Inspection {
     /// Inspects the engine's last frame.
-    pub(super) fn of(engine: &mut dyn Engine) -> Result<Self> {
+    pub(super) fn of(engine: &mut Sampler) -> Result<Self> {
         let attention = engine.attention()?;
         let (image, latent) = (engine.image()?.to_vec(), engine.latent()?.to_vec());
         let world = engine.world();

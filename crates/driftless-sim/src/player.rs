@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use driftless_data::Clip;
 use driftless_engine::{
-    Engine, FrameTexture, Outcome, SamplerParams, Snapshot, StageTimes, reencoding_error,
+    FrameTexture, Outcome, Sampler, SamplerParams, Snapshot, StageTimes, reencoding_error,
 };
 use driftless_worlds::{Simulator, SimulatorSnapshot, SimulatorState};
 
@@ -119,7 +119,7 @@ pub trait Player: Send {
     }
 
     /// How surprising `image`, u8 RGB `[H, W, 3]`, would be as the next frame
-    /// ([`Engine::surprise`]); `None` if the player cannot measure it.
+    /// ([`Sampler::surprise`](driftless_engine::Sampler::surprise)); `None` if the player cannot measure it.
     ///
     /// # Errors
     /// Returns an error if the image or the action does not fit the world, if a parameter is out of
@@ -188,7 +188,7 @@ pub struct GroundTruth {
 
 /// A learned world: an engine and its starting contexts.
 pub struct LearnedWorld {
-    engine: Box<dyn Engine>,
+    engine: Sampler,
     contexts: Arc<[Clip]>,
     last_start: LastStart,
     inspecting: bool,
@@ -202,7 +202,7 @@ enum LastStart {
 
 impl LearnedWorld {
     /// A world that predicts frames with `engine`, starting from one of `contexts`.
-    pub fn new(engine: Box<dyn Engine>, contexts: Arc<[Clip]>) -> Self {
+    pub fn new(engine: Sampler, contexts: Arc<[Clip]>) -> Self {
         Self {
             engine,
             contexts,
@@ -314,11 +314,11 @@ impl Player for LearnedWorld {
         if !self.inspecting {
             return Ok(None);
         }
-        Inspection::of(self.engine.as_mut()).map(Some)
+        Inspection::of(&mut self.engine).map(Some)
     }
 
     fn drift(&mut self) -> Result<Option<f32>> {
-        Ok(reencoding_error(self.engine.as_mut()).map(Some)?)
+        Ok(reencoding_error(&mut self.engine).map(Some)?)
     }
 
     fn surprise(
@@ -327,7 +327,7 @@ impl Player for LearnedWorld {
         action: u32,
         params: &SamplerParams,
     ) -> Result<Option<f32>> {
-        Ok(self.engine.surprise(image, action, params)?)
+        Ok(self.engine.surprise(image, action, params).map(Some)?)
     }
 
     fn outcome(&self) -> Option<Outcome> {

@@ -123,7 +123,7 @@ impl SimLoop<'_> {
     fn show_entry(&mut self, entry: &HistoryEntry, position: TimelinePosition) -> Result<()> {
         self.count_frame();
         let making = Making::without_step(entry.params);
-        let mut frame = self.frame(entry.action(), making)?;
+        let mut frame = self.frame(entry.action(), &making)?;
         self.place_frame(&mut frame, position);
         self.outbox.frame(frame);
         Ok(())

@@ -26,9 +26,8 @@ const MAX_BYTES: usize = 1 << 30;
 ///   a starting frame
 /// - `seed` `[T, 4]`: 16 bits each, lowest first, since the arrays hold f32
 /// - for a simulator: its true state, and `is_terminal`
-/// - for predicted frames: the sampler parameters `steps`, `context_signal`, `context_length`,
-///   `temperature`, `guidance`, `solver` (index into [`driftless_engine::Solver::ALL`]), `path` (index
-///   into [`driftless_engine::SamplingPath::ALL`]), `shift`, `churn` and `tolerance`, and `end_probability`
+/// - for predicted frames: the sampler parameters, by the `column` of each of
+///   [`driftless_engine::PARAMS`], and `end_probability`
 /// - `world` and `engine`: names, as UTF-8 bytes `[n]`
 /// - `start_image` `[F, H, W, 3]`, `start_action` and `start_context` `[F]`: the clips that
 ///   predicted frames started from; `start_context` is the context index of each of their frames

@@ -169,11 +169,11 @@ fn frames_carry_passes_while_tracing() {
     let trace = step(&sim).diagnostics.trace;
     let seen: Vec<_> = trace
         .iter()
-        .map(|p| (p.tau, p.noisy[0], p.clean[0]))
+        .map(|p| (p.tau, p.noisy.len(), p.clean[0]))
         .collect();
     assert_eq!(
         seen,
-        [(0.0, 0, 100), (0.25, 1, 101), (0.5, 2, 102), (0.75, 3, 103)]
+        [(0.0, 3, 100), (0.25, 3, 101), (0.5, 3, 102), (0.75, 3, 103)]
     );
     sim.send(CaptureCommand::Trace(false));
     assert!(step(&sim).diagnostics.trace.is_empty());
@@ -194,7 +194,7 @@ fn rejected_parameters_fall_back() {
     let Message::ParamsRejected { reason, active } = next_message(&sim) else {
         panic!("unexpected message");
     };
-    assert!(reason.contains("steps is 9"), "{reason}");
+    assert!(reason.contains("K is 9"), "{reason}");
     assert_eq!(active, with(2));
     // Also at a reset, which makes no step.
     sim.send(SamplerCommand::Params(with(0)));

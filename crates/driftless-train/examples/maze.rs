@@ -91,7 +91,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let context = episode.clip(0..next);
     let params = SamplerParams::default();
     let predicted = rollout(
-        engine.as_mut(),
+        &mut engine,
         &context,
         &episode.actions[next..=next],
         &params,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use driftless_data::{Clip, Dataset, DatasetInfo, Episode, Error, PathError as _, Result};
 
-/// Actions, rewards and ends of an episode; every vector is [T].
+/// Actions, rewards and ends of an episode; every vector is `[T]`.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct EpisodeLabels {
     /// Index of the first frame among all frames of the store.

@@ -1,6 +1,6 @@
 //! The trainer: from a folder of episodes to a checkpoint.
 //!
-//! [`run`] trains a tokenizer and then the dynamics, as [`TrainOptions`] and [`TrainSettings`] say.
+//! [`run()`] trains a tokenizer and then the dynamics, as [`TrainOptions`] and [`TrainSettings`] say.
 //! A caller that wants to show how far it is, or to stop it, implements [`TrainProgress`]; `()` is
 //! the one that does neither. A stopped run can be resumed, and then takes the same steps, bit for
 //! bit, as one that was never stopped.

@@ -54,7 +54,7 @@ fn dynamics(run: &RunContext, store: &FrameStore) -> Result<ContactSheet> {
     compare(run, store, run.world.dynamics.context, &mut |e, start| {
         let context = store.clip(e, start - run.world.dynamics.context..start)?;
         let actions = &e.actions[start..start + FRAMES];
-        Ok(rollout(engine.as_mut(), &context, actions, &params)?)
+        Ok(rollout(&mut engine, &context, actions, &params)?)
     })
 }
 

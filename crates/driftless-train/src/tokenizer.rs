@@ -278,7 +278,7 @@ fn channel_std(centred: &Tensor) -> Result<Tensor> {
     Ok((variance + MIN_STD * MIN_STD)?.sqrt()?)
 }
 
-/// Mean [gh, gw, c] and standard deviation [c] of the raw latents of frames.
+/// Mean `[gh, gw, c]` and standard deviation `[c]` of the raw latents of frames.
 fn statistics(tokenizer: &Tokenizer, bytes: &[u8], run: &RunContext) -> Result<(Tensor, Tensor)> {
     let WorldConfig { image, .. } = run.world;
     let latents = bytes

@@ -147,7 +147,7 @@ fn block_error(checkpoint: &Path, data: &Path, steps: usize) -> f64 {
                 steps,
                 ..SamplerParams::default()
             };
-            let images = rollout(engine.as_mut(), &context, &future.actions, &params).unwrap();
+            let images = rollout(&mut engine, &context, &future.actions, &params).unwrap();
             for (a, b) in images
                 .chunks_exact(frame)
                 .zip(future.images.chunks_exact(frame))

@@ -4,6 +4,8 @@
 //! cargo run --release -p driftless-worlds --example record
 //! ```
 
+#![allow(clippy::print_stdout, reason = "an example shows its results")]
+
 use driftless_data::Dataset;
 use driftless_worlds::record::RecordingPlan;
 use driftless_worlds::{Policy, SimulatorKind, record};
@@ -22,7 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         frames: 2 * FRAMES,
         episode_frames: FRAMES,
     };
-    let manifest = record(&plan, &out, &|_| true)?;
+    let manifest = record(&plan, &out, &|_frames| true)?;
 
     // A recorded dataset is read as any other one.
     let dataset = Dataset::read(&out)?;

@@ -33,7 +33,7 @@ const MAX_ROW_HEIGHT: f32 = 14.0;
 /// Width of the map's row labels.
 const LABELS_WIDTH: f32 = 48.0;
 /// Space between the parts, and between rows.
-const SPACE: f32 = 17.0;
+const SPACE: f32 = 15.0;
 const GAP: f32 = 4.0;
 /// Height of a legend.
 const LEGEND: f32 = 18.0;

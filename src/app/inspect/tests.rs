@@ -4,8 +4,8 @@ use eframe::egui::{
     Context, Event, Modifiers, PointerButton, Pos2, RawInput, Rect, Vec2, pos2, vec2,
 };
 
-use driftless_engine::testing::{clip, small_config, world};
-use driftless_engine::{CpuEngine, Engine, SamplerParams};
+use driftless_engine::SamplerParams;
+use driftless_engine::testing::{clip, cpu_sampler, small_config, world};
 use driftless_sim::FrameImage;
 
 use super::*;
@@ -13,7 +13,7 @@ use super::*;
 /// A small engine's inspection data after a few frames, and its attention.
 pub(super) fn inspection() -> (Inspection, Attention) {
     let config = small_config();
-    let mut engine = CpuEngine::new(&world(&config)).unwrap();
+    let mut engine = cpu_sampler(&world(&config));
     engine.record_attention(true);
     let params = SamplerParams::default();
     engine.reset(&clip(&config, 4), &params).unwrap();

@@ -2,11 +2,13 @@
 //!
 //! It drives [`crate::workspace`] and returns requests that only the window can fulfil.
 
+mod action;
 pub(super) mod banner;
 mod plot;
 mod setup;
 mod source;
 mod training;
+mod training_request;
 mod widgets;
 
 use std::path::{Path, PathBuf};
@@ -18,9 +20,11 @@ use eframe::egui::{Align, Layout, RichText, ScrollArea, Ui};
 use driftless_sim::Session;
 use driftless_worlds::SimulatorKind;
 
+use self::action::StepAction;
 use self::setup::SetupStep;
 use self::source::SourceStep;
 use self::training::TrainingStep;
+use self::training_request::TrainingRequest;
 use self::widgets::ErrorCard;
 use super::theme;
 use crate::workspace::{
@@ -28,45 +32,10 @@ use crate::workspace::{
 };
 use crate::{Error, Result};
 
+pub(super) use self::action::PageRequest;
+
 /// Maximum width of the page's content, in points.
 const WIDTH: f32 = 940.0;
-
-/// A request to the window.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum PageRequest {
-    /// Return to the game.
-    Back,
-    /// Play and record a simulator.
-    Record(SimulatorKind),
-    /// Play the checkpoint of a training run temporarily.
-    Try(PathBuf),
-    /// Play a saved world instead of the current game.
-    Play(PathBuf),
-}
-
-/// An action requested by a step of the page.
-enum StepAction {
-    Request(PageRequest),
-    /// Continue with this dataset to the settings.
-    Data(PathBuf),
-    /// Run the program with these arguments to create a dataset in `folder`.
-    CreateDataset {
-        what: String,
-        folder: PathBuf,
-        arguments: Vec<std::ffi::OsString>,
-    },
-    OpenRun {
-        folder: PathBuf,
-        data: Option<PathBuf>,
-    },
-    Start(Box<setup::TrainingRequest>),
-    /// Return to the source step.
-    Source,
-    Failed {
-        what: &'static str,
-        error: Error,
-    },
-}
 
 enum PageStep {
     Source,
@@ -290,7 +259,7 @@ impl NewWorldPage {
         None
     }
 
-    fn start(&mut self, start: &setup::TrainingRequest) {
+    fn start(&mut self, start: &TrainingRequest) {
         let Some(places) = self.places() else {
             return;
         };

@@ -10,11 +10,13 @@ use driftless_data::layout::dataset;
 use driftless_data::{PathError as _, info};
 use driftless_train::{TrainPreset, TrainSettings};
 
+use super::action::StepAction;
+use super::training_request::TrainingRequest;
+use super::widgets;
 use super::widgets::{PathField, PathKind, card, failure, primary, title};
-use super::{StepAction, widgets};
 use crate::Result;
 use crate::app::theme;
-use crate::workspace::{BackgroundTask, Notify, background_run};
+use crate::workspace::{BackgroundTask, Notify};
 
 /// The presets and their descriptions.
 const PRESETS: [(TrainPreset, &str, &str); 3] = [
@@ -34,29 +36,6 @@ const PRESETS: [(TrainPreset, &str, &str); 3] = [
         "60 million parameters, four times the context. For a large GPU.",
     ),
 ];
-
-/// The chosen training settings.
-#[derive(Debug)]
-pub(super) struct TrainingRequest {
-    pub name: String,
-    pub minutes: Option<f64>,
-    data: PathBuf,
-    preset: TrainPreset,
-    settings: Option<PathBuf>,
-}
-
-impl TrainingRequest {
-    /// The training plan for a run in this folder.
-    pub fn plan(&self, folder: PathBuf) -> background_run::RunPlan {
-        background_run::RunPlan {
-            name: self.name.clone(),
-            data: self.data.clone(),
-            folder,
-            preset: self.preset,
-            settings: self.settings.clone(),
-        }
-    }
-}
 
 /// The state of reading the dataset.
 enum DatasetState {

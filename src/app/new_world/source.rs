@@ -14,8 +14,9 @@ use driftless_model::checkpoint::CONFIG;
 use driftless_train::RunLayout;
 use driftless_worlds::SimulatorKind;
 
+use super::action::{PageRequest, StepAction};
+use super::widgets;
 use super::widgets::{PathField, PathKind, card, primary, title};
-use super::{PageRequest, StepAction, widgets};
 use crate::app::theme;
 use crate::workspace::{Notify, UserPaths, paths};
 
@@ -238,7 +239,8 @@ impl SourceStep {
             ComboBox::from_id_salt("format")
                 .selected_text(name_on_cli)
                 .show_ui(ui, |ui| {
-                    for (format, name_on_cli, _) in FORMATS {
+                    let available = FORMATS.iter().filter(|(format, ..)| format.is_available());
+                    for &(format, name_on_cli, _) in available {
                         ui.selectable_value(&mut self.format, format, name_on_cli);
                     }
                 });

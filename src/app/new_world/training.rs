@@ -4,17 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eframe::egui;
-use eframe::egui::{
-    Color32, ColorImage, Image, ProgressBar, RichText, TextureHandle, TextureOptions, Ui, vec2,
-};
+use eframe::egui::{Color32, ColorImage, Image, RichText, TextureHandle, TextureOptions, Ui, vec2};
 
 use driftless_train::TrainStage;
 
+use super::action::{PageRequest, StepAction};
 use super::widgets::{card, failure, primary, title};
-use super::{PageRequest, StepAction, plot, widgets};
+use super::{plot, widgets};
 use crate::Result;
 use crate::app::theme;
 use crate::app::theme::Palette;
+use crate::app::widgets::progress_bar;
 use crate::workspace::background_run::{PreviewImage, RunState, RunView};
 use crate::workspace::progress::{RunProgress, StageProgress, format_duration};
 use crate::workspace::{BackgroundRun, BackgroundTask, Notify, UserPaths, save};
@@ -329,16 +329,7 @@ fn bar(ui: &mut Ui, stage: &StageProgress) {
     let fraction = done as f32 / stage.steps.max(1) as f32;
     widgets::labelled(ui, stage.stage.name(), |ui| {
         let text = format!("{done} / {}", stage.steps);
-        let colour = if fraction > 0.5 {
-            theme::palette(ui).on_accent
-        } else {
-            theme::palette(ui).text
-        };
-        let bar = ProgressBar::new(fraction)
-            .desired_height(18.0)
-            .fill(theme::palette(ui).accent.gamma_multiply(0.8))
-            .text(RichText::new(text).small().color(colour));
-        ui.add(bar);
+        progress_bar(ui, fraction, &text);
     });
 }
 

@@ -5,23 +5,13 @@ use std::ops::RangeInclusive;
 use eframe::egui;
 use eframe::egui::{Align, Id, Layout, Response, RichText, Ui};
 
-use crate::app::{controls, theme};
+use crate::app::{theme, widgets};
 
 /// A control to be labelled by its row; `None` if its parts have their own names.
 pub(super) type Labelled = Option<Response>;
 
 /// Width of a control next to its label, in points.
 const CONTROL_WIDTH: f32 = 156.0;
-
-pub(in crate::app) fn section(ui: &mut Ui, title: &str) {
-    ui.add_space(10.0);
-    ui.label(
-        RichText::new(title.to_uppercase())
-            .small()
-            .strong()
-            .color(theme::palette(ui).accent),
-    );
-}
 
 /// A row with a label and a control below it.
 pub(super) fn stacked_row<T: PartialEq + Copy>(
@@ -80,7 +70,7 @@ fn row_label<T: PartialEq + Copy>(
     let name = ui.label(RichText::new(label).color(theme::palette(ui).muted));
     let name = name.on_hover_text(hint).id;
     let changed = *value != default;
-    let undone = |ui| controls::reset_button(ui).on_hover_text("Reset to default.");
+    let undone = |ui| widgets::reset_button(ui).on_hover_text("Reset to default.");
     if changed && undone(ui).clicked() {
         *value = default;
     }
@@ -112,48 +102,15 @@ pub(super) fn menu<T: PartialEq + Copy>(
     id: &str,
     value: &mut T,
     all: &[T],
-    name: impl Fn(&T) -> &str,
+    name: impl Fn(T) -> &'static str,
 ) -> Labelled {
     let menu = egui::ComboBox::from_id_salt(id)
-        .selected_text(name(value))
+        .selected_text(name(*value))
         .width(ui.available_width())
         .show_ui(ui, |ui| {
             for choice in all {
-                ui.selectable_value(value, *choice, name(choice));
+                ui.selectable_value(value, *choice, name(*choice));
             }
         });
     Some(menu.response)
-}
-
-/// A row of equally wide buttons of which one is selected.
-pub(in crate::app) fn choices<T: PartialEq + Copy, S: Into<String>>(
-    ui: &mut Ui,
-    value: &mut T,
-    all: &[T],
-    name: impl Fn(&T) -> S,
-) -> Labelled {
-    let gap = 4.0;
-    let per_row = all.len().clamp(1, 5);
-    let width = (ui.available_width() - gap * (per_row - 1) as f32) / per_row as f32;
-    ui.spacing_mut().item_spacing = egui::vec2(gap, gap);
-    for part in all.chunks(per_row) {
-        ui.horizontal(|ui| {
-            for choice in part {
-                let button = egui::Button::selectable(*value == *choice, name(choice).into())
-                    .frame_when_inactive(true)
-                    .min_size(egui::vec2(width, 24.0));
-                let button = ui.add(button);
-                if button.clicked() {
-                    *value = *choice;
-                }
-                if button.has_focus() && *value == *choice {
-                    // The selected fill has the same colour as the focus frame.
-                    let ring = egui::Stroke::new(1.5, theme::palette(ui).text);
-                    let inside = egui::StrokeKind::Inside;
-                    ui.painter().rect_stroke(button.rect, 6, ring, inside);
-                }
-            }
-        });
-    }
-    None
 }

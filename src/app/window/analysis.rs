@@ -1,22 +1,26 @@
-//! Analysis of the game: timeline, comparison and plots.
+//! Analysis of the game: timeline, comparison, plots, denoising and inspection.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, bounded};
-use eframe::egui::{ColorImage, Ui};
+use eframe::egui::{ColorImage, Context, Ui};
 
 use driftless_data::{Episode, PathError as _};
 use driftless_sim::{
-    Command, ComparisonSource, Frame, TimelineCommand, TimelinePosition, matching_simulator,
+    CaptureCommand, Command, ComparisonSource, Frame, TimelineCommand, TimelinePosition,
+    matching_simulator,
 };
 
-use super::Window;
+use super::game::GameState;
 use crate::app::comparison::Comparison;
+use crate::app::denoising::DenoisingStrip;
+use crate::app::inspect::InspectPanel;
 use crate::app::plots::{FrameSample, PlotExport, Plots};
+use crate::app::session::GameSession;
 use crate::app::timeline::{Timeline, TimelineAction};
-use crate::workspace::BackgroundTask;
-use crate::workspace::paths::UserPaths;
+use crate::app::waker::Waker;
+use crate::workspace::{BackgroundTask, Notify};
 use crate::{Error, Result};
 
 /// The state of the analysis panels.
@@ -27,6 +31,10 @@ pub(super) struct Analysis {
     pub comparison: Option<Comparison>,
     pub plots: Plots,
     pub plots_open: bool,
+    /// The denoising strip, while open.
+    pub denoising: Option<DenoisingStrip>,
+    /// The inspection panel, while open.
+    pub inspect: Option<InspectPanel>,
     /// An episode being loaded for comparison.
     episode: Option<BackgroundTask<Episode>>,
     /// A requested screenshot of the window.
@@ -34,124 +42,163 @@ pub(super) struct Analysis {
 }
 
 impl Analysis {
-    /// Whether a comparison is shown.
-    pub fn is_comparing(&self) -> bool {
-        self.comparison.is_some()
-    }
-
-    /// Resets for a new game; open panels stay open.
-    pub fn reset(&mut self) {
+    /// Resets for a restarted world; open panels stay open.
+    pub fn restart(&mut self) {
         *self = Self {
             timeline_open: self.timeline_open,
             plots_open: self.plots_open,
+            denoising: self.denoising.take(),
+            inspect: self.inspect.take(),
             ..Self::default()
         };
     }
 
+    /// Resets for another world, which may lack some of the panels.
+    pub fn reset(&mut self) {
+        self.restart();
+        self.denoising = None;
+        self.inspect = None;
+    }
+
     /// Drops textures of a lost device.
     pub fn drop_textures(&mut self) {
+        self.denoising = self.denoising.is_some().then(DenoisingStrip::default);
+        self.inspect = self.inspect.is_some().then(InspectPanel::default);
         self.timeline.drop_textures();
         if let Some(comparison) = &mut self.comparison {
             comparison.drop_textures();
         }
     }
-}
 
-impl Window {
+    /// Asks a new world-model thread for what the open panels show.
+    pub fn commands(&self) -> [CaptureCommand; 3] {
+        [
+            CaptureCommand::Trace(self.denoising.is_some()),
+            CaptureCommand::Measure(self.plots_open),
+            CaptureCommand::Inspect(self.inspect.is_some()),
+        ]
+    }
+
+    pub fn toggle_denoising(&mut self, game: &GameState) {
+        self.denoising = match self.denoising {
+            Some(_) => None,
+            None => Some(DenoisingStrip::default()),
+        };
+        game.send(CaptureCommand::Trace(self.denoising.is_some()));
+    }
+
+    pub fn toggle_inspect(&mut self, game: &GameState) {
+        self.inspect = match self.inspect {
+            Some(_) => None,
+            None => Some(InspectPanel::default()),
+        };
+        game.send(CaptureCommand::Inspect(self.inspect.is_some()));
+    }
+
+    pub fn toggle_plots(&mut self, game: &GameState) {
+        self.plots_open = !self.plots_open;
+        game.send(CaptureCommand::Measure(self.plots_open));
+    }
+
     /// Seeks by a number of frames, backward if negative, if there is such a frame.
-    pub(super) fn seek_by(&mut self, frames: isize) {
-        if let Some(place) = self.analysis.timeline.offset(frames) {
-            self.seek(place);
+    pub fn seek_by(&mut self, frames: isize, game: &mut GameState) {
+        if let Some(place) = self.timeline.offset(frames) {
+            self.seek(place, game);
         }
     }
 
-    fn seek(&mut self, place: TimelinePosition) {
-        self.paused = true;
-        self.stats.reset_rate();
+    fn seek(&mut self, place: TimelinePosition, game: &mut GameState) {
         // Move the slider at once, before the frame arrives.
-        self.analysis.timeline.set_position(place);
-        self.send(TimelineCommand::Seek(place));
+        self.timeline.set_position(place);
+        game.seek(place);
     }
 
-    /// Draws the timeline and handles its actions.
-    pub(super) fn timeline_ui(&mut self, ui: &mut Ui) {
-        for action in self.analysis.timeline.ui(ui) {
+    /// Draws the timeline; returns whether the frames are to be saved.
+    pub fn timeline_ui(&mut self, ui: &mut Ui, game: &mut GameState) -> bool {
+        let mut saves = false;
+        for action in self.timeline.ui(ui) {
             match action {
-                TimelineAction::Command(TimelineCommand::Seek(place)) => self.seek(place),
+                TimelineAction::Command(TimelineCommand::Seek(place)) => self.seek(place, game),
                 TimelineAction::Command(command) => {
                     if let TimelineCommand::DeleteBranch(branch) = command
-                        && self.analysis.timeline.compared() == Some(branch)
+                        && self.timeline.compared() == Some(branch)
                     {
-                        self.stop_comparison();
+                        self.stop_comparison(game);
                     }
-                    self.send(command);
+                    game.send(command);
                 }
                 TimelineAction::Compare(Some(branch)) => {
-                    let number = self.analysis.timeline.branch_number(branch);
-                    self.analysis.timeline.set_compared(Some(branch));
-                    self.start_comparison(
-                        ComparisonSource::Branch(branch),
-                        format!("Branch {number}"),
-                    );
+                    let number = self.timeline.branch_number(branch);
+                    self.timeline.set_compared(Some(branch));
+                    let name = format!("Branch {number}");
+                    self.start_comparison(ComparisonSource::Branch(branch), name, game);
                 }
-                TimelineAction::Compare(None) => self.stop_comparison(),
-                TimelineAction::Save => self.save(),
+                TimelineAction::Compare(None) => self.stop_comparison(game),
+                TimelineAction::Save => saves = true,
             }
         }
+        saves
     }
 
-    fn start_comparison(&mut self, reference: ComparisonSource, name: String) {
-        let difference = self
-            .analysis
-            .comparison
-            .as_ref()
-            .is_some_and(|comparison| comparison.difference);
-        self.analysis.comparison = Some(Comparison::new(name, difference));
+    fn start_comparison(&mut self, reference: ComparisonSource, name: String, game: &GameState) {
+        let comparison = self.comparison.as_ref();
+        let difference = comparison.is_some_and(|comparison| comparison.difference);
+        self.comparison = Some(Comparison::new(name, difference));
         if !matches!(reference, ComparisonSource::Branch(_)) {
-            self.analysis.timeline.clear_compared();
+            self.timeline.clear_compared();
         }
-        self.send(Command::Compare(reference));
+        game.send(Command::Compare(reference));
     }
 
-    pub(super) fn stop_comparison(&mut self) {
-        self.analysis.comparison = None;
-        self.analysis.timeline.clear_compared();
-        self.send(Command::Compare(ComparisonSource::Off));
+    /// Forgets the comparison, for example because its thread has ended.
+    pub fn clear_comparison(&mut self) {
+        self.comparison = None;
+        self.timeline.clear_compared();
     }
 
-    /// Starts or stops the comparison with the world's simulator.
-    pub(super) fn toggle_comparison(&mut self) {
-        if self.analysis.comparison.is_some() {
-            self.stop_comparison();
-            return;
+    fn stop_comparison(&mut self, game: &GameState) {
+        self.clear_comparison();
+        game.send(Command::Compare(ComparisonSource::Off));
+    }
+
+    /// Starts or stops the comparison with the world's simulator; returns why it cannot, if so.
+    pub fn toggle_comparison(&mut self, game: &GameState) -> Option<&'static str> {
+        if self.comparison.is_some() {
+            self.stop_comparison(game);
+            return None;
         }
-        match matching_simulator(&self.session.world) {
-            Some(kind) if self.session.learned => {
-                self.start_comparison(ComparisonSource::Simulator(kind), "Ground truth".into());
+        match matching_simulator(&game.session.world) {
+            Some(kind) if game.session.learned => {
+                let reference = ComparisonSource::Simulator(kind);
+                self.start_comparison(reference, "Ground truth".into(), game);
+                None
             }
-            Some(_) => self.notices.post("This is the simulator itself.".into()),
-            None => {
-                let how = "No simulator for this world. Drop a recorded episode (.npz) to compare.";
-                self.notices.post(how.into());
-            }
+            Some(_) => Some("This is the simulator itself."),
+            None => Some("No simulator for this world. Drop a recorded episode (.npz) to compare."),
         }
     }
 
-    pub(super) fn toggle_difference(&mut self) {
-        match &mut self.analysis.comparison {
-            Some(comparison) => comparison.difference = !comparison.difference,
-            None => {
-                let how = "Start a comparison first: with the ground truth (G) or a branch.";
-                self.notices.post(how.into());
-            }
-        }
+    /// Shows or hides the difference; returns why it cannot, if so.
+    pub fn toggle_difference(&mut self) -> Option<&'static str> {
+        let Some(comparison) = &mut self.comparison else {
+            return Some("Start a comparison first: with the ground truth (G) or a branch.");
+        };
+        comparison.difference = !comparison.difference;
+        None
     }
 
-    /// Loads an episode to compare with a rollout of its actions.
-    pub(super) fn open_episode(&mut self, path: &Path) {
-        let (path, world) = (path.to_path_buf(), self.session.world.clone());
-        let context = self.session.context;
-        let waker = self.setup.waker.clone();
+    /// Loads an episode in the background to compare with a rollout of its actions.
+    ///
+    /// # Errors
+    /// Returns an error if no thread can be started.
+    pub fn open_episode(
+        &mut self,
+        path: &Path,
+        session: &GameSession,
+        notify: Notify,
+    ) -> Result<()> {
+        let (path, world) = (path.to_path_buf(), session.world.clone());
+        let context = session.context;
         let read = move |_: &_| {
             let episode = Episode::read(&path)?;
             if [episode.height, episode.width] != world.image {
@@ -171,49 +218,46 @@ impl Window {
             }
             Ok(episode)
         };
-        match BackgroundTask::start(Arc::new(move || waker.wake()), read) {
-            Ok(task) => self.analysis.episode = Some(task),
-            Err(error) => self.notices.post(error.to_string()),
-        }
+        self.episode = Some(BackgroundTask::start(notify, read)?);
+        Ok(())
     }
 
-    /// Takes an episode loaded in the background.
-    pub(super) fn poll_episode(&mut self) {
-        match self
-            .analysis
-            .episode
-            .as_ref()
-            .and_then(BackgroundTask::take)
-        {
-            Some(Ok(_)) if !self.session.learned => {
-                let why = "A simulator cannot follow a recorded episode.";
-                self.notices.post(why.into());
-            }
-            Some(Ok(episode)) => {
-                self.start_comparison(
-                    ComparisonSource::Episode(Arc::new(episode)),
-                    "Recording".into(),
-                );
-            }
-            Some(Err(error)) => self.notices.post(error.to_string()),
-            None => return,
+    /// Compares with an episode loaded in the background.
+    ///
+    /// # Errors
+    /// Returns why the episode cannot be compared with.
+    pub fn poll_episode(&mut self, game: &GameState) -> std::result::Result<(), String> {
+        let Some(read) = self.episode.as_ref().and_then(BackgroundTask::take) else {
+            return Ok(());
+        };
+        self.episode = None;
+        let episode = read.map_err(|error| error.to_string())?;
+        if !game.session.learned {
+            return Err("A simulator cannot follow a recorded episode.".into());
         }
-        self.analysis.episode = None;
+        let reference = ComparisonSource::Episode(Arc::new(episode));
+        self.start_comparison(reference, "Recording".into(), game);
+        Ok(())
+    }
+
+    /// Shows a new frame in the timeline and the comparison.
+    pub fn show(&mut self, frame: &Frame, context: &Context, size: [usize; 2]) {
+        self.timeline.set_position(frame.position);
+        if let Some(comparison) = &mut self.comparison {
+            comparison.take(context, frame, size);
+        }
     }
 
     /// Records a frame's measurements; `latency` (ms) is set if the frame is the first to show a key.
-    pub(super) fn record_sample(&mut self, frame: &Frame, latency: Option<f64>, shown: bool) {
+    pub fn record(&mut self, frame: &Frame, latency: Option<f64>, shown: bool, learned: bool) {
         // A rewound frame was measured when it was generated.
-        if self.session.learned && frame.timing.stages.total().is_zero() {
+        if learned && frame.timing.stages.total().is_zero() {
             return;
         }
         let outcome = frame.prediction.outcome;
-        let psnr = self
-            .analysis
-            .comparison
-            .as_ref()
-            .and_then(|comparison| comparison.psnr);
-        self.analysis.plots.add(FrameSample {
+        let comparison = self.comparison.as_ref();
+        let psnr = comparison.and_then(|comparison| comparison.psnr);
+        self.plots.add(FrameSample {
             frame: frame.sequence,
             times: frame.timing.stages,
             latency,
@@ -225,50 +269,38 @@ impl Window {
         });
     }
 
-    /// Draws the plots and handles their exports.
-    pub(super) fn plots_ui(&mut self, ui: &mut Ui) {
-        match self.analysis.plots.ui(ui) {
-            Some(PlotExport::Csv) => {
-                let saved = self.saved_folder();
-                let saved = saved.and_then(|folder| self.analysis.plots.save_csv(&folder));
-                self.report_saved(saved);
-            }
-            Some(PlotExport::Png) => {
+    /// Draws the plots and saves them in `folder` when asked to; returns the file.
+    pub fn plots_ui(
+        &mut self,
+        ui: &mut Ui,
+        waker: &Waker,
+        folder: impl FnOnce() -> Result<PathBuf>,
+    ) -> Option<Result<PathBuf>> {
+        match self.plots.ui(ui)? {
+            PlotExport::Csv => Some(folder().and_then(|folder| self.plots.save_csv(&folder))),
+            PlotExport::Png => {
                 let (sender, receiver) = bounded(1);
-                self.analysis.screenshot = Some(receiver);
-                let waker = self.setup.waker.clone();
+                self.screenshot = Some(receiver);
+                let waker = waker.clone();
                 ui.ctx().request_screenshot(move |image| {
                     // The receiver may be gone.
                     let _ = sender.send(image);
                     waker.wake();
                 });
+                None
             }
-            None => {}
         }
     }
 
-    /// Saves the plot once the screenshot has arrived.
-    pub(super) fn poll_screenshot(&mut self, pixels_per_point: f32) {
-        let screenshot = self.analysis.screenshot.as_ref();
-        let Some(image) = screenshot.and_then(|waiting| waiting.try_recv().ok()) else {
-            return;
-        };
-        self.analysis.screenshot = None;
-        let saved = self.saved_folder();
-        let plots = &self.analysis.plots;
-        let saved = saved.and_then(|folder| plots.save_png(&image, pixels_per_point, &folder));
-        self.report_saved(saved);
-    }
-
-    /// The folder for saved clips, plots and tables.
-    pub(super) fn saved_folder(&self) -> Result<PathBuf> {
-        Ok(UserPaths::resolve(self.setup.home.clone())?.saved())
-    }
-
-    pub(super) fn report_saved(&mut self, saved: Result<PathBuf>) {
-        self.notices.post(match saved {
-            Ok(path) => format!("Saved as {}", path.display()),
-            Err(error) => error.to_string(),
-        });
+    /// Saves the plot once the screenshot has arrived; returns the file.
+    pub fn poll_screenshot(
+        &mut self,
+        pixels_per_point: f32,
+        folder: impl FnOnce() -> Result<PathBuf>,
+    ) -> Option<Result<PathBuf>> {
+        let image = self.screenshot.as_ref()?.try_recv().ok()?;
+        self.screenshot = None;
+        let plots = &self.plots;
+        Some(folder().and_then(|folder| plots.save_png(&image, pixels_per_point, &folder)))
     }
 }

@@ -1,82 +1,150 @@
-//! The window's graphics device: setup, loss, and recovery.
+//! The window's display: its graphics device and egui context, their loss and recovery.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use eframe::egui_wgpu;
+use eframe::egui::{self, Ui, ViewportCommand};
+use eframe::{egui_wgpu, wgpu};
 
 use driftless_engine::{Gpu, GpuSource};
 
-use super::{Window, WorldThread};
-use crate::app::denoising::DenoisingStrip;
-use crate::app::inspect::InspectPanel;
+use crate::app::adapter::no_adapter;
 use crate::app::present::Presenter;
-use crate::app::world_picker::WorldPicker;
-use crate::app::{Waker, no_adapter};
+use crate::app::waker::Waker;
 
-impl Window {
-    /// Moves the state into a new window with a new device.
+/// How far the first frame has come, for measuring startup time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FirstFrame {
+    Awaited,
+    Drawn,
+    Logged,
+}
+
+/// Where the window is drawn.
+pub(super) struct DisplayDevice {
+    pub context: egui::Context,
+    pub waker: Waker,
+    render: egui_wgpu::RenderState,
+    /// The GPU that engines may use.
+    pub gpu_source: GpuSource,
+    /// Whether the surface supports mailbox presentation.
+    mailbox: Arc<AtomicBool>,
+    /// Set from any thread to close the window.
+    close: Arc<AtomicBool>,
+    /// Whether the window has been drawn at least once.
+    pub drawn: bool,
+    first_frame: FirstFrame,
+}
+
+impl DisplayDevice {
+    /// Sets up a new window for frames of `[height, width]` `size`.
+    ///
     /// # Errors
     /// Returns an error if the window has no renderer.
-    pub fn attach(&mut self, creation: &eframe::CreationContext<'_>) -> crate::Result<()> {
-        let size = self.session.world.image;
-        (self.render, self.gpu_source) = prepare_window(creation, &self.setup.waker, size)?;
+    pub fn new(
+        creation: &eframe::CreationContext<'_>,
+        waker: Waker,
+        [mailbox, close]: [Arc<AtomicBool>; 2],
+        size: [usize; 2],
+    ) -> crate::Result<Self> {
+        let (render, gpu_source) = renderer(creation)?;
+        waker.attach(&creation.egui_ctx);
+        let device = Self {
+            context: creation.egui_ctx.clone(),
+            waker,
+            render,
+            gpu_source,
+            mailbox,
+            close,
+            drawn: false,
+            first_frame: FirstFrame::Awaited,
+        };
+        device.install_presenter(size);
+        Ok(device)
+    }
+
+    /// Moves to a new window with a new device.
+    ///
+    /// # Errors
+    /// Returns an error if the window has no renderer.
+    pub fn attach(
+        &mut self,
+        creation: &eframe::CreationContext<'_>,
+        size: [usize; 2],
+    ) -> crate::Result<()> {
+        (self.render, self.gpu_source) = renderer(creation)?;
         self.context = creation.egui_ctx.clone();
-        if let GpuSource::Shared(_) = self.session.sim.gpu_source {
-            self.session.sim.gpu_source = self.gpu_source.clone();
-        }
-        // Textures on the old device are lost.
-        let frame = self.frame.take();
-        self.frame = frame.filter(|frame| frame.image.bytes().is_some());
-        self.denoising = self.denoising.is_some().then(DenoisingStrip::default);
-        self.inspect = self.inspect.is_some().then(InspectPanel::default);
-        self.analysis.drop_textures();
-        if let Some(page) = &mut self.page {
-            page.drop_textures();
-        }
-        self.release_all_input();
-        self.apply_theme();
-        self.worlds.iter_mut().for_each(WorldPicker::drop_textures);
+        self.waker.attach(&creation.egui_ctx);
+        self.install_presenter(size);
         self.drawn = false;
-        self.update_title();
         Ok(())
     }
 
-    /// Whether the window's device has been lost after drawing with it.
+    /// Installs a presenter for frames of `[height, width]` in egui's renderer.
+    pub fn install_presenter(&self, size: [usize; 2]) {
+        let presenter = Presenter::new(&self.render.device, self.render.target_format, size);
+        let mut renderer = self.render.renderer.write();
+        renderer.callback_resources.insert(presenter);
+    }
+
+    /// Whether the device has been lost after drawing with it.
     pub fn is_lost(&self) -> bool {
         let lost = matches!(&self.gpu_source, GpuSource::Shared(gpu) if gpu.is_lost());
-        lost && self.drawn && !self.setup.close.load(Ordering::Relaxed)
+        lost && self.drawn && !self.close.load(Ordering::Relaxed)
     }
 
-    /// Continues on the CPU from where the device failed.
-    pub(super) fn continue_on_cpu(&mut self) {
-        let WorldThread::Failed(failure) = &mut self.world else {
-            return;
-        };
-        let from = failure.history.take().map(Arc::new);
-        self.session.sim.gpu_source = GpuSource::Unavailable;
-        self.restart_from(from);
+    /// Chooses the presentation mode, and closes the window if it must be.
+    pub fn update(&self, frame: &mut eframe::Frame) {
+        if self.mailbox.swap(false, Ordering::Relaxed) {
+            frame.set_wgpu_surface_config(egui_wgpu::SurfaceConfig {
+                present_mode: wgpu::PresentMode::Mailbox,
+                desired_maximum_frame_latency: Some(2),
+            });
+        }
+        if self.close.load(Ordering::Relaxed) || self.is_lost() {
+            self.command(ViewportCommand::Close);
+        }
+    }
+
+    /// Notes that the window is being drawn, with a frame of the world if `has_frame`.
+    pub fn begin_draw(&mut self, ui: &Ui, has_frame: bool) {
+        if !std::mem::replace(&mut self.drawn, true) {
+            ui.request_repaint();
+        }
+        match self.first_frame {
+            FirstFrame::Awaited if has_frame => {
+                self.first_frame = FirstFrame::Drawn;
+                ui.request_repaint();
+            }
+            FirstFrame::Drawn => {
+                self.first_frame = FirstFrame::Logged;
+                tracing::info!("the first frame is on the screen");
+            }
+            FirstFrame::Awaited | FirstFrame::Logged => {}
+        }
+    }
+
+    pub fn set_title(&self, world: &str) {
+        self.command(ViewportCommand::Title(format!("Driftless – {world}")));
+    }
+
+    pub fn toggle_full_screen(&self) {
+        let full = self.context.input(|input| input.viewport().fullscreen);
+        self.command(ViewportCommand::Fullscreen(!full.unwrap_or(false)));
+    }
+
+    pub fn command(&self, command: ViewportCommand) {
+        self.context.send_viewport_cmd(command);
     }
 }
 
-/// Installs a presenter for frames of `[height, width]` in egui's renderer.
-pub(super) fn install_presenter(render: &egui_wgpu::RenderState, size: [usize; 2]) {
-    let presenter = Presenter::new(&render.device, render.target_format, size);
-    let mut renderer = render.renderer.write();
-    renderer.callback_resources.insert(presenter);
-}
-
-/// Sets up a new window for frames of `[height, width]`: presenter, waker and device.
-pub(super) fn prepare_window(
+/// The renderer of a new window, and its GPU for engines.
+fn renderer(
     creation: &eframe::CreationContext<'_>,
-    waker: &Waker,
-    size: [usize; 2],
 ) -> crate::Result<(egui_wgpu::RenderState, GpuSource)> {
     let Some(state) = &creation.wgpu_render_state else {
         return Err(no_adapter("the window has no renderer"));
     };
-    install_presenter(state, size);
-    waker.attach(&creation.egui_ctx);
     let gpu = Gpu::shared(&state.adapter, state.device.clone(), state.queue.clone());
     Ok((state.clone(), gpu.map_or(GpuSource::Own, GpuSource::Shared)))
 }

@@ -1,19 +1,35 @@
-//! Input besides the keyboard: gamepads, and the mouse in worlds that turn or steer.
+//! Input besides typing: gamepads, the mouse in worlds that turn or steer, and held shortcut keys.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use eframe::egui::{CursorGrab, CursorIcon, Event, Id, Rect, Sense, Ui, ViewportCommand};
+use eframe::egui::{
+    Context, CursorGrab, CursorIcon, Event, Id, Key, Rect, Sense, Ui, ViewportCommand,
+};
 
 use driftless_sim::Frame;
 
-use super::Window;
-use super::navigation::Screen;
+use super::game::GameState;
 use crate::app::gamepad::{Gamepad, GamepadButton, GamepadMap, GamepadWatcher};
 use crate::app::keys::{InputSource, KeyMap, Shortcut};
 use crate::app::mouse::{Mouse, MouseRole};
+use crate::app::waker::Waker;
 
-/// The state of gamepads and mouse.
+/// The connected gamepads after a change, and when it happened.
+pub(super) type GamepadChange = (Instant, Vec<Gamepad>);
+
+/// What a change of the gamepads means.
+pub(super) struct GamepadPress {
+    /// Whether a key of the world is held.
+    pub plays: bool,
+    /// Shortcuts of newly pressed buttons.
+    pub shortcuts: Vec<Shortcut>,
+    /// Whether Start and Select were pressed.
+    pub start: bool,
+    pub select: bool,
+}
+
+/// The state of gamepads, mouse and shortcut keys.
 pub(super) struct Inputs {
     /// `None` while gamepads are disabled.
     gamepads: Option<GamepadWatcher>,
@@ -28,6 +44,8 @@ pub(super) struct Inputs {
     sequence: u64,
     /// Where the picture is drawn, in points.
     picture: Rect,
+    /// Shortcut keys that are held down.
+    shortcut_keys_down: Vec<Key>,
 }
 
 impl Default for Inputs {
@@ -40,6 +58,7 @@ impl Default for Inputs {
             captured: false,
             sequence: 0,
             picture: Rect::NOTHING,
+            shortcut_keys_down: Vec::new(),
         }
     }
 }
@@ -67,123 +86,130 @@ impl Inputs {
             .iter()
             .any(|gamepad| gamepad.buttons.contains(&button))
     }
-}
 
-impl Window {
-    /// Starts or stops watching gamepads as configured, and handles their changes.
-    pub(super) fn poll_gamepads(&mut self) {
-        match (self.store.config.gamepad.on, &self.inputs.gamepads) {
+    /// Presses a shortcut key; returns whether it acts. Key repeat steps through frames, but must
+    /// not toggle pause.
+    pub fn press_shortcut(&mut self, key: Key, shortcut: Shortcut) -> bool {
+        let repeated = self.shortcut_keys_down.contains(&key);
+        if !repeated {
+            self.shortcut_keys_down.push(key);
+        }
+        !repeated
+            || matches!(
+                shortcut,
+                Shortcut::PreviousFrame | Shortcut::NextFrame | Shortcut::Step
+            )
+    }
+
+    pub fn release_shortcut(&mut self, key: Key) {
+        self.shortcut_keys_down.retain(|down| *down != key);
+    }
+
+    /// Starts or stops watching gamepads as configured; returns their changes.
+    pub fn poll_gamepads(
+        &mut self,
+        on: bool,
+        waker: &Waker,
+        game: &mut GameState,
+    ) -> Vec<GamepadChange> {
+        match (on, &self.gamepads) {
             (true, None) => {
-                let waker = self.setup.waker.clone();
-                self.inputs.gamepads = Some(GamepadWatcher::watch(move || waker.wake()));
+                let waker = waker.clone();
+                self.gamepads = Some(GamepadWatcher::watch(move || waker.wake()));
             }
             (false, Some(_)) => {
-                self.inputs.gamepads = None;
-                self.inputs.connected.clear();
-                if self.held.set(InputSource::Gamepad, &[]) {
-                    self.send_held_action(Instant::now());
-                }
+                self.gamepads = None;
+                self.connected.clear();
+                game.hold(InputSource::Gamepad, &[], Instant::now());
             }
             _ => {}
         }
-        let gamepads = self.inputs.gamepads.as_ref();
-        for (at, gamepads) in gamepads.map(GamepadWatcher::changes).unwrap_or_default() {
-            let before = std::mem::replace(&mut self.inputs.connected, gamepads);
-            let focused = self.context.input(|input| input.focused);
-            let on_page = matches!(self.screen, Screen::NewWorld | Screen::Worlds { .. });
-            if focused && !self.has_overlay() && !on_page && self.saving.is_none() {
-                self.gamepads_changed(&before, at);
-            }
-        }
+        let gamepads = self.gamepads.as_ref();
+        gamepads.map(GamepadWatcher::changes).unwrap_or_default()
     }
 
-    fn gamepads_changed(&mut self, before: &[Gamepad], at: Instant) {
-        let now = &self.inputs.connected;
-        let pressed = |button| Inputs::is_down(now, button) && !Inputs::is_down(before, button);
-        let (start, select) = (
-            pressed(GamepadButton::Start),
-            pressed(GamepadButton::Select),
-        );
-        let (keys_before, keys) = (
-            self.inputs.gamepad_map.keys(before),
-            self.inputs.gamepad_map.keys(now),
-        );
-        let (world_keys, other_keys): (Vec<_>, Vec<_>) = keys
-            .into_iter()
-            .partition(|key| self.session.keys.uses(*key));
-        if !world_keys.is_empty() {
-            self.dismiss_welcome();
+    /// Takes the connected gamepads after a change; holds the world's keys if the game takes input,
+    /// and returns what else was pressed.
+    pub fn take_gamepads(
+        &mut self,
+        (at, gamepads): GamepadChange,
+        game: &mut GameState,
+        takes_input: bool,
+    ) -> Option<GamepadPress> {
+        let before = std::mem::replace(&mut self.connected, gamepads);
+        if !takes_input {
+            return None;
         }
-        if self.held.set(InputSource::Gamepad, &world_keys) {
-            self.send_held_action(at);
-        }
-        for key in other_keys.iter().filter(|key| !keys_before.contains(key)) {
-            if let Some(shortcut) = self.session.keys.shortcut(*key) {
-                self.act(shortcut);
-            }
-        }
-        if start && self.welcome {
-            self.dismiss_welcome();
-        } else if start {
-            self.act(Shortcut::Pause);
-        }
-        if select {
-            self.act(Shortcut::Reset);
-        }
+        let (before, now) = (&before, &self.connected);
+        let pressed = |button| Self::is_down(now, button) && !Self::is_down(before, button);
+        let keys_before = self.gamepad_map.keys(before);
+        let keys = self.gamepad_map.keys(now).into_iter();
+        let (world_keys, other_keys): (Vec<_>, Vec<_>) =
+            keys.partition(|key| game.session.keys.uses(*key));
+        game.hold(InputSource::Gamepad, &world_keys, at);
+        let new_keys = other_keys.iter().filter(|key| !keys_before.contains(key));
+        Some(GamepadPress {
+            plays: !world_keys.is_empty(),
+            shortcuts: new_keys
+                .filter_map(|key| game.session.keys.shortcut(*key))
+                .collect(),
+            start: pressed(GamepadButton::Start),
+            select: pressed(GamepadButton::Select),
+        })
     }
 
-    /// Releases every held key, for example when the window loses focus.
-    pub(super) fn release_all_input(&mut self) {
-        self.release_mouse();
-        self.held.release_all();
-        self.send_held_action(Instant::now());
+    /// Releases every held key and the mouse, for example when the window loses focus.
+    pub fn release_all(&mut self, context: &Context, game: &mut GameState) {
+        self.release_mouse(context, game);
+        game.release_all();
     }
 
-    pub(super) fn toggle_mouse(&mut self) {
-        if self.release_mouse() {
-            return;
+    /// Captures or releases the mouse; returns how to use it once captured.
+    pub fn toggle_mouse(
+        &mut self,
+        context: &Context,
+        game: &mut GameState,
+    ) -> Option<&'static str> {
+        if self.release_mouse(context, game) {
+            return None;
         }
-        let text = match self.inputs.role() {
-            Some(MouseRole::Turn) => {
+        let hint = match self.role()? {
+            MouseRole::Turn => {
                 // Each platform supports only one of the two modes with raw motion.
                 let grab = if cfg!(target_os = "macos") {
                     CursorGrab::Locked
                 } else {
                     CursorGrab::Confined
                 };
-                let command = ViewportCommand::CursorGrab(grab);
-                self.context.send_viewport_cmd(command);
+                context.send_viewport_cmd(ViewportCommand::CursorGrab(grab));
                 "Move the mouse to turn. Esc releases it."
             }
-            Some(MouseRole::Steer) => "Move the mouse left or right to steer. Esc releases it.",
-            None => return,
+            MouseRole::Steer => "Move the mouse left or right to steer. Esc releases it.",
         };
-        self.inputs.captured = true;
-        self.dismiss_welcome();
-        self.notices.post(text.into());
+        self.captured = true;
+        Some(hint)
     }
 
     /// Releases the mouse; returns whether it was captured.
-    pub(super) fn release_mouse(&mut self) -> bool {
-        let captured = std::mem::take(&mut self.inputs.captured);
+    pub fn release_mouse(&mut self, context: &Context, game: &mut GameState) -> bool {
+        let captured = std::mem::take(&mut self.captured);
         if captured {
-            let command = ViewportCommand::CursorGrab(CursorGrab::None);
-            self.context.send_viewport_cmd(command);
-            self.inputs.mouse.iter_mut().for_each(Mouse::release);
-            self.apply_mouse_keys();
+            context.send_viewport_cmd(ViewportCommand::CursorGrab(CursorGrab::None));
+            self.mouse.iter_mut().for_each(Mouse::release);
+            self.hold_mouse_keys(game);
         }
         captured
     }
 
     /// Handles a mouse event while captured; returns whether it is consumed.
-    pub(super) fn mouse_event(&mut self, event: &Event) -> bool {
-        let picture = self.inputs.picture;
-        let Some(mouse) = self.inputs.captured_mouse() else {
+    pub fn mouse_event(&mut self, event: &Event, sensitivity: f32, game: &mut GameState) -> bool {
+        let picture = self.picture;
+        let Some(mouse) = self.captured_mouse() else {
             return false;
         };
         match (mouse.role, event) {
-            (MouseRole::Turn, Event::MouseMoved(by)) if !self.paused => {
-                mouse.add_motion(by.x, self.store.config.mouse.sensitivity);
+            (MouseRole::Turn, Event::MouseMoved(by)) if !game.is_paused() => {
+                mouse.add_motion(by.x, sensitivity);
             }
             (MouseRole::Turn, Event::PointerMoved(_) | Event::MouseWheel { .. })
             | (MouseRole::Turn, Event::PointerButton { pressed: true, .. }) => return true,
@@ -195,42 +221,39 @@ impl Window {
             (MouseRole::Steer, Event::PointerGone) => mouse.set_position(None),
             _ => return false,
         }
-        self.apply_mouse_keys();
+        self.hold_mouse_keys(game);
         false
     }
 
     /// Counts arrived frames against the pending turn.
-    pub(super) fn mouse_frame_arrived(&mut self, frame: &Frame) {
-        let frames = frame.sequence.saturating_sub(self.inputs.sequence);
-        self.inputs.sequence = frame.sequence;
-        if let Some(mouse) = self.inputs.captured_mouse() {
-            mouse.subtract_turned(self.session.keys.bound(frame.action), frames);
-            self.apply_mouse_keys();
+    pub fn frame_arrived(&mut self, frame: &Frame, game: &mut GameState) {
+        let frames = frame.sequence.saturating_sub(self.sequence);
+        self.sequence = frame.sequence;
+        if let Some(mouse) = self.captured_mouse() {
+            mouse.subtract_turned(game.session.keys.bound(frame.action), frames);
+            self.hold_mouse_keys(game);
         }
     }
 
-    fn apply_mouse_keys(&mut self) {
-        let mouse = self.inputs.mouse.as_ref();
+    fn hold_mouse_keys(&self, game: &mut GameState) {
+        let mouse = self.mouse.as_ref();
         let keys = mouse.map_or(&[][..], Mouse::keys);
-        if self.held.set(InputSource::Mouse, keys) {
-            self.send_held_action(Instant::now());
-        }
+        game.hold(InputSource::Mouse, keys, Instant::now());
     }
 
-    /// Captures the mouse on a click on the picture, in worlds with mouse controls.
-    pub(super) fn picture_clicks(&mut self, ui: &Ui, picture: Rect) {
-        self.inputs.picture = picture;
+    /// Lets the mouse control the world over the picture; returns whether a click toggles that.
+    pub fn over_picture(&mut self, ui: &Ui, picture: Rect, inspecting: bool) -> bool {
+        self.picture = picture;
         // While inspecting, a click selects a patch instead.
-        if self.inputs.mouse.is_none() || self.inspect.is_some() {
-            return;
+        if self.mouse.is_none() || inspecting {
+            return false;
         }
         // Not focusable by Tab: a shortcut key does the same.
         let click = ui.interact(picture, Id::unique("picture"), Sense::CLICK);
-        if click.clicked() {
-            self.toggle_mouse();
-        }
-        if self.inputs.captured && self.inputs.role() == Some(MouseRole::Turn) {
+        let will_be_captured = self.captured != click.clicked();
+        if will_be_captured && self.role() == Some(MouseRole::Turn) {
             ui.set_cursor_icon(CursorIcon::None);
         }
+        click.clicked()
     }
 }

@@ -1,24 +1,24 @@
-//! Navigation between the game, the "New world" page, and games played from there.
+//! Where the user is: the game, a page, or a game played from the "New world" page.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use eframe::egui;
-use eframe::egui::{Key, Ui, ViewportCommand};
+use eframe::egui::{CentralPanel, Frame as Fill, Ui};
 
-use driftless_engine::{DeviceChoice, SamplerParams};
-use driftless_sim::{History, Session};
+use driftless_data::PathError as _;
+use driftless_data::layout::EPISODE_EXTENSION;
+use driftless_engine::DeviceChoice;
+use driftless_model::checkpoint::CONFIG;
+use driftless_sim::{Frame, History, Session};
 use driftless_worlds::SimulatorKind;
 
-use super::device::install_presenter;
-use super::{Window, WorldFailure, WorldThread};
-use crate::app::keys::Shortcut;
 use crate::app::new_world::{NewWorldPage, PageRequest, banner};
 use crate::app::session::GameSession;
-use crate::app::stats::FrameStats;
-use crate::app::{AppExit, FirstStep, theme};
-use crate::workspace::PlayableWorld;
+use crate::app::theme;
+use crate::app::world_picker::{CurrentWorld, PickerChoice, WorldPicker};
+use crate::workspace::playable_world::CheckpointOrigin;
+use crate::workspace::{BackgroundTask, Notify, PlayableWorld, UserPaths};
+use crate::{Error, Result};
 
 /// What the window currently shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +26,10 @@ pub(super) enum Screen {
     /// The main game.
     Game,
     /// The "New world" page.
-    NewWorld,
+    NewWorld {
+        /// Whether going back resumes the game.
+        resume: bool,
+    },
     /// The worlds page.
     Worlds {
         /// Whether closing the page resumes the game.
@@ -44,271 +47,225 @@ pub(super) struct Episodes(BTreeSet<u64>);
 
 /// The main game, parked while another is played from the "New world" page.
 pub(super) struct ParkedGame {
-    session: GameSession,
-    recording: Option<Session>,
-    history: History,
-}
-
-/// What remains of an ended world-model thread.
-#[derive(Default)]
-pub(super) struct EndedWorld {
+    pub session: GameSession,
     pub recording: Option<Session>,
-    /// Why it had already stopped, if it had.
-    pub failure: Option<String>,
-    history: History,
+    pub history: History,
+    /// Whether leaving the page resumes it.
+    pub resume: bool,
 }
 
-impl Window {
-    /// Opens the "New world" page and pauses the game.
-    pub(super) fn open_new_world(&mut self) {
-        let waker = self.setup.waker.clone();
-        let notify = Arc::new(move || waker.wake());
-        let home = &self.setup.home;
-        self.page
-            .get_or_insert_with(|| NewWorldPage::new(home.clone(), notify))
-            .open();
-        self.show_new_world();
-    }
+/// A game being loaded in the background.
+enum LoadingGame {
+    /// Replaces the current game.
+    World(BackgroundTask<PlayableWorld>),
+    /// Restarts the current world from another starting scene.
+    Start(BackgroundTask<PlayableWorld>),
+}
 
-    fn show_new_world(&mut self) {
-        if !self.paused {
-            self.act(Shortcut::Pause);
+/// A game loaded in the background.
+pub(super) enum LoadedGame {
+    World(PlayableWorld),
+    Start(PlayableWorld),
+}
+
+/// What a file dropped outside the "New world" page is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DroppedFile {
+    /// A checkpoint folder to play.
+    World,
+    /// A recorded episode to compare with.
+    Episode,
+    /// Actions to play.
+    Actions,
+    /// A scene to start from.
+    StartingScene,
+}
+
+/// The pages, and the games behind them.
+pub(super) struct Navigation {
+    pub screen: Screen,
+    /// The game that is parked while another is played from the "New world" page.
+    pub parked: Option<ParkedGame>,
+    /// The finished recording of an earlier game, written on exit.
+    pub previous_recording: Option<Session>,
+    /// The "New world" page, once it has been opened.
+    pub page: Option<NewWorldPage>,
+    /// The worlds page, once it has been opened.
+    picker: Option<WorldPicker>,
+    loading: Option<LoadingGame>,
+    /// Where worlds, data and runs are stored; `None` uses the platform's folder.
+    home: Option<PathBuf>,
+    notify: Notify,
+}
+
+impl Navigation {
+    pub fn new(home: Option<PathBuf>, notify: Notify) -> Self {
+        Self {
+            screen: Screen::Game,
+            parked: None,
+            previous_recording: None,
+            page: None,
+            picker: None,
+            loading: None,
+            home,
+            notify,
         }
-        self.screen = Screen::NewWorld;
-        self.welcome = false;
-        self.release_all_input();
     }
 
-    /// Opens the page at the step that the command line asks for.
-    pub(super) fn open_new_world_at(&mut self, first: FirstStep, settings: Option<PathBuf>) {
-        self.open_new_world();
-        let Some(page) = &mut self.page else {
-            return;
-        };
-        page.propose_settings(settings);
-        match first {
-            FirstStep::Source => {}
-            FirstStep::Data(folder) => page.choose_data(folder),
-            FirstStep::Run(folder) => page.open_run(&folder),
-            FirstStep::Record(kind) => self.handle_request(PageRequest::Record(kind)),
-        }
+    /// Whether a page covers the game.
+    pub fn is_on_page(&self) -> bool {
+        matches!(self.screen, Screen::NewWorld { .. } | Screen::Worlds { .. })
     }
 
-    pub(super) fn new_world_ui(&mut self, ui: &mut Ui) {
-        let Some(page) = &mut self.page else {
-            return;
-        };
+    pub fn is_training(&self) -> bool {
+        self.page.as_ref().is_some_and(NewWorldPage::is_training)
+    }
+
+    /// The folder for saved clips, plots and tables.
+    ///
+    /// # Errors
+    /// Returns an error if the platform has no data folder.
+    pub fn saved_folder(&self) -> Result<PathBuf> {
+        Ok(UserPaths::resolve(self.home.clone())?.saved())
+    }
+
+    /// The name of the main game's world, of which `current` may not be the one.
+    pub fn title<'a>(&'a self, current: &'a GameSession) -> &'a str {
+        let parked = self.parked.as_ref().map(|parked| &parked.session);
+        &parked.unwrap_or(current).world.name
+    }
+
+    /// Opens the "New world" page.
+    pub fn open_page(&mut self, resume: bool) -> &mut NewWorldPage {
+        self.screen = Screen::NewWorld { resume };
+        let page = self
+            .page
+            .get_or_insert_with(|| NewWorldPage::new(self.home.clone(), self.notify.clone()));
+        page.open();
+        page
+    }
+
+    /// Draws the "New world" page.
+    pub fn page_ui(&mut self, ui: &mut Ui) -> Option<PageRequest> {
+        let page = self.page.as_mut()?;
         let dropped = ui.input(|input| input.raw.dropped_files.clone());
         for file in dropped {
             page.drop_path(file.path());
         }
-        let fill = egui::Frame::new().fill(theme::palette(ui).backdrop);
-        let request = egui::CentralPanel::default()
-            .frame(fill)
-            .show(ui, |ui| page.ui(ui));
-        if let Some(request) = request.inner {
-            self.handle_request(request);
-        }
+        CentralPanel::default()
+            .frame(Fill::new().fill(theme::palette(ui).backdrop))
+            .show(ui, |ui| page.ui(ui))
+            .inner
     }
 
-    /// Handles a key on the page that no control has consumed.
-    pub(super) fn new_world_key(&mut self, key: Key) -> bool {
-        match key {
-            Key::Escape => self.handle_request(PageRequest::Back),
-            Key::Enter => {
-                let request = self.page.as_mut().and_then(NewWorldPage::enter);
-                if let Some(request) = request {
-                    self.handle_request(request);
-                }
-            }
-            Key::S => self.page.iter_mut().for_each(NewWorldPage::save),
-            _ => return false,
-        }
-        true
-    }
-
-    /// Handles a key in a game played from the page that nothing else has consumed.
-    pub(super) fn temporary_game_key(&mut self, key: Key) -> bool {
-        match (&self.screen, key) {
-            (Screen::Recording(..), Key::Enter) => self.finish_recording(true),
-            (Screen::TryOut, Key::Escape) => {
-                self.return_to_new_world();
-            }
-            _ => return false,
-        }
-        true
-    }
-
-    fn handle_request(&mut self, request: PageRequest) {
-        let done = match request {
-            PageRequest::Back => {
-                self.screen = Screen::Game;
-                self.act(Shortcut::Pause);
-                Ok(())
-            }
-            PageRequest::Record(kind) => self.record(kind),
-            PageRequest::Try(checkpoint) => self.play_checkpoint(&checkpoint),
-            PageRequest::Play(world) => self.play(&world),
+    /// Opens the worlds page.
+    ///
+    /// # Errors
+    /// Returns an error if no thread can be started.
+    pub fn open_picker(&mut self, current: &GameSession, resume: bool) -> Result<()> {
+        self.screen = Screen::Worlds { resume };
+        let playing = match &current.origin {
+            Some(origin) => CurrentWorld::World(origin.folder.clone()),
+            None => CurrentWorld::Simulator(current.world.name.clone()),
         };
-        if let (Err(error), Some(page)) = (done, &mut self.page) {
-            page.show_error("Cannot play this world", &error);
-        }
+        self.picker
+            .get_or_insert_with(|| WorldPicker::new(self.home.clone(), self.notify.clone()))
+            .open(playing)
     }
 
-    pub(super) fn record(&mut self, kind: SimulatorKind) -> crate::Result<()> {
-        let Some(page) = &self.page else {
-            return Ok(());
-        };
-        let session =
-            GameSession::recorded(PlayableWorld::simulator(kind), page.recording_folder(kind)?)?;
-        self.play_temporarily(session);
-        self.screen = Screen::Recording(kind, Episodes::default());
-        Ok(())
+    /// Draws the worlds page.
+    pub fn picker_ui(&mut self, ui: &mut Ui) -> Option<PickerChoice> {
+        let picker = self.picker.as_mut()?;
+        CentralPanel::default()
+            .frame(Fill::new().fill(theme::palette(ui).backdrop))
+            .show(ui, |ui| picker.ui(ui))
+            .inner
     }
 
-    fn play_checkpoint(&mut self, checkpoint: &Path) -> crate::Result<()> {
-        let game = PlayableWorld::learned(checkpoint, DeviceChoice::Auto, None)?;
-        self.play_temporarily(GameSession::temporary(game)?);
-        self.screen = Screen::TryOut;
-        Ok(())
+    /// Moves the focus to a card of the worlds page, so that keys continue from there.
+    pub fn focus_picker(&mut self) {
+        self.picker.iter_mut().for_each(WorldPicker::take_focus);
     }
 
-    /// Replaces the main game with a saved world.
-    pub(super) fn play(&mut self, folder: &Path) -> crate::Result<()> {
-        self.play_game(PlayableWorld::learned(folder, DeviceChoice::Auto, None)?)
-    }
-
-    /// Replaces the main game with another one.
-    pub(super) fn play_game(&mut self, game: PlayableWorld) -> crate::Result<()> {
-        let session = GameSession::new(game, None, SamplerParams::default(), None)?;
-        self.paused = false;
-        let (_, ended) = self.switch(session, None, None);
-        self.update_title();
-        if ended.recording.is_some() {
-            let notice =
-                "The previous world's recording has ended. It is written when the window closes.";
-            self.notices.post(notice.into());
-        }
-        self.previous_recording = ended.recording.or(self.previous_recording.take());
-        self.welcome = !self
-            .store
-            .config
-            .welcomed
-            .contains(&self.session.world.name);
-        self.screen = Screen::Game;
-        Ok(())
-    }
-
-    /// Updates the window title.
-    pub(super) fn update_title(&self) {
-        let game = self
-            .parked
-            .as_ref()
-            .map_or(&self.session, |parked| &parked.session);
-        let title = format!("Driftless – {}", game.world.name);
-        self.context
-            .send_viewport_cmd(ViewportCommand::Title(title));
-    }
-
-    /// Plays a game from the page; the main game is parked with its recording.
-    fn play_temporarily(&mut self, session: GameSession) {
-        self.paused = false;
-        let (session, ended) = self.switch(session, None, None);
-        // When going from one to the next, the main game is already parked.
-        self.parked.get_or_insert(ParkedGame {
-            session,
-            recording: ended.recording,
-            history: ended.history,
+    /// Loads a checkpoint folder in the background, on the same device as the current world.
+    ///
+    /// # Errors
+    /// Returns an error if no thread can be started.
+    pub fn load_world(&mut self, folder: &Path, current: Option<&CheckpointOrigin>) -> Result<()> {
+        let device = current.map_or(DeviceChoice::Auto, |origin| origin.device);
+        let folder = folder.to_path_buf();
+        let task = BackgroundTask::start(self.notify.clone(), move |_| {
+            PlayableWorld::learned(&folder, device, None)
         });
+        self.loading = Some(LoadingGame::World(task?));
+        Ok(())
     }
 
-    /// Ends the game played from the page, and returns to the page.
-    pub(super) fn return_to_new_world(&mut self) -> Option<Session> {
-        let parked = self.parked.take()?;
-        self.paused = true;
-        let history = parked
-            .history
-            .position()
-            .is_some()
-            .then(|| Arc::new(parked.history));
-        let (_, ended) = self.switch(parked.session, parked.recording, history);
-        self.screen = Screen::NewWorld;
-        if let Some(page) = &mut self.page {
-            page.open();
-        }
-        ended.recording
+    /// Loads a starting scene for a world in the background.
+    ///
+    /// # Errors
+    /// Returns an error if no thread can be started.
+    pub fn load_start(&mut self, file: &Path, world: CheckpointOrigin) -> Result<()> {
+        let file = file.to_path_buf();
+        let task = BackgroundTask::start(self.notify.clone(), move |_| {
+            PlayableWorld::learned_from_file(world, &file)
+        });
+        self.loading = Some(LoadingGame::Start(task?));
+        Ok(())
     }
 
-    fn finish_recording(&mut self, keep: bool) {
-        let Screen::Recording(kind, _) = self.screen else {
-            return;
+    /// Takes results from the background into the pages.
+    ///
+    /// # Errors
+    /// Returns an error if the worlds cannot be listed.
+    pub fn poll_pages(&mut self) -> Result<()> {
+        self.page.iter_mut().for_each(NewWorldPage::poll);
+        let failed = self.picker.as_mut().and_then(WorldPicker::poll);
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Takes the loaded game, unless the user has moved to another page meanwhile.
+    pub fn take_loaded(&mut self) -> Option<Result<LoadedGame>> {
+        let (task, loaded): (_, fn(PlayableWorld) -> LoadedGame) = match self.loading.as_ref()? {
+            LoadingGame::World(task) => (task, LoadedGame::World),
+            LoadingGame::Start(task) => (task, LoadedGame::Start),
         };
-        let recording = self.return_to_new_world();
-        if let (true, Some(recording), Some(page)) = (keep, recording, &mut self.page) {
-            page.take_recording(recording, kind);
-        }
+        let read = task.take()?;
+        self.loading = None;
+        matches!(self.screen, Screen::Game | Screen::Worlds { .. }).then(|| read.map(loaded))
     }
 
-    /// Switches to another game, restored from `history` if given; returns the previous session and
-    /// what remains of its thread.
-    fn switch(
-        &mut self,
-        to: GameSession,
-        recording: Option<Session>,
-        history: Option<Arc<History>>,
-    ) -> (GameSession, EndedWorld) {
-        let before = self.end_world();
-        install_presenter(&self.render, to.world.image);
-        let mut session = std::mem::replace(&mut self.session, to);
-        // Scripted actions apply only at the start.
-        session.sim.actions = Arc::default();
-        self.session.sim.gpu_source = self.gpu_source.clone();
-        self.recording = recording;
-        self.frame = None;
-        self.engine.clear();
-        self.release_all_input();
-        self.apply_bindings();
-        self.stats = FrameStats::default();
-        self.analysis.reset();
-        self.denoising = None;
-        self.inspect = None;
-        self.saving = None;
-        self.restart_from(history);
-        (session, before)
-    }
-
-    /// Ends the world-model thread.
-    pub(super) fn end_world(&mut self) -> EndedWorld {
-        let closed = WorldThread::Failed(WorldFailure::new("the window is closed".into()));
-        match std::mem::replace(&mut self.world, closed) {
-            WorldThread::Running(sim) => {
-                let exit = sim.finish();
-                EndedWorld {
-                    recording: exit.session,
-                    failure: None,
-                    history: exit.history,
-                }
+    /// What a dropped file or folder is for.
+    ///
+    /// # Errors
+    /// Returns why it cannot be opened here.
+    pub fn dropped(&self, path: &Path, learned: bool) -> std::result::Result<DroppedFile, String> {
+        let folder = path.is_dir();
+        match self.screen {
+            Screen::Recording(..) | Screen::TryOut => {
+                Err("Go back to the New world page before opening another world.".into())
             }
-            WorldThread::NotStarted => EndedWorld {
-                recording: self.recording.take(),
-                ..EndedWorld::default()
-            },
-            WorldThread::Failed(failure) => EndedWorld {
-                recording: self.recording.take(),
-                failure: Some(failure.what),
-                history: failure.history.unwrap_or_default(),
-            },
+            Screen::Worlds { .. } if !folder => Err("Drop a checkpoint folder here.".into()),
+            _ if folder && path.join(CONFIG).is_file() => Ok(DroppedFile::World),
+            _ if folder => {
+                let what = format!("not a world, expected a checkpoint folder with {CONFIG}");
+                Err(Error::invalid(path, what).to_string())
+            }
+            _ => Ok(match path.extension().and_then(|end| end.to_str()) {
+                Some(EPISODE_EXTENSION) if learned => DroppedFile::Episode,
+                Some("txt") => DroppedFile::Actions,
+                _ => DroppedFile::StartingScene,
+            }),
         }
     }
 
     /// Draws the banner above a game played from the page.
-    pub(super) fn banner(&mut self, ui: &mut Ui) {
-        let clicked = match &mut self.screen {
+    pub fn banner(&mut self, ui: &mut Ui, frame: Option<&Frame>) -> Option<banner::BannerAction> {
+        match &mut self.screen {
             Screen::Recording(_, episodes) => {
-                let sequence = self.frame.as_ref().map_or(0, |frame| {
-                    episodes
-                        .0
-                        .insert(frame.sequence - frame.number.min(frame.sequence));
+                let sequence = frame.map_or(0, |frame| {
+                    let first = frame.sequence - frame.number.min(frame.sequence);
+                    episodes.0.insert(first);
                     frame.sequence
                 });
                 banner::recording(ui, sequence, episodes.0.len())
@@ -317,48 +274,13 @@ impl Window {
                 let saved = self.page.as_ref().and_then(NewWorldPage::saved);
                 banner::try_out(ui, saved)
             }
-            Screen::Game | Screen::NewWorld | Screen::Worlds { .. } => return,
-        };
-        match clicked {
-            Some(banner::BannerAction::Finish) => self.finish_recording(true),
-            Some(banner::BannerAction::Discard) => self.finish_recording(false),
-            Some(banner::BannerAction::NewEpisode) => self.act(Shortcut::Reset),
-            Some(banner::BannerAction::Reload) => {
-                self.end_world();
-                self.restart();
-            }
-            Some(banner::BannerAction::Back) => {
-                self.return_to_new_world();
-            }
-            None => {}
+            Screen::Game | Screen::NewWorld { .. } | Screen::Worlds { .. } => None,
         }
     }
 
-    /// Ends everything and returns what remains to be finished after closing.
-    pub fn leave(&mut self) -> AppExit {
-        if let Err(error) = self.store.write() {
-            tracing::warn!("cannot save settings: {error}");
-        }
-        if let Some(saving) = self.saving.take() {
-            saving.abort();
-        }
-        let EndedWorld {
-            recording, failure, ..
-        } = self.end_world();
-        let mut exit = AppExit {
-            training: self.page.take().and_then(NewWorldPage::close),
-            ..AppExit::default()
-        };
-        let parked = self.parked.take();
-        match (&self.screen, parked) {
-            (Screen::Recording(kind, _), Some(parked)) => {
-                exit.dataset_recording = recording.map(|recording| (recording, *kind));
-                exit.recording = parked.recording;
-            }
-            (_, Some(parked)) => exit.recording = parked.recording,
-            (_, None) => (exit.recording, exit.failure) = (recording, failure),
-        }
-        exit.recording = exit.recording.or(self.previous_recording.take());
-        exit
+    /// Drops textures of a lost device.
+    pub fn drop_textures(&mut self) {
+        self.page.iter_mut().for_each(NewWorldPage::drop_textures);
+        self.picker.iter_mut().for_each(WorldPicker::drop_textures);
     }
 }

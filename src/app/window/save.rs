@@ -1,67 +1,69 @@
 //! Saving played frames to a file.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use eframe::egui::Key;
+use eframe::egui::{Key, Rect, Ui};
 
-use driftless_data::Episode;
-use driftless_sim::TimelineCommand;
+use driftless_data::{DatasetInfo, Episode};
 
-use super::Window;
-use crate::app::keys::Shortcut;
+use crate::Result;
 use crate::app::save_dialog::{SaveDialog, SaveOutcome};
+use crate::workspace::Notify;
 
-impl Window {
-    /// Requests the frames from the last restart to the current frame.
-    pub(super) fn save(&mut self) {
-        if self.saving.is_some() {
-            return;
-        }
-        if !self.paused {
-            self.act(Shortcut::Pause);
-        }
-        if let Some(frame) = &self.frame {
-            self.send(TimelineCommand::RenderEpisode(frame.position));
-        }
+/// The save dialog, while open.
+#[derive(Default)]
+pub(super) struct Saving {
+    dialog: Option<SaveDialog>,
+}
+
+impl Saving {
+    pub fn is_open(&self) -> bool {
+        self.dialog.is_some()
     }
 
-    /// Opens the save dialog for the requested frames.
-    pub(super) fn open_save_dialog(&mut self, episode: Arc<Episode>) {
-        let waker = self.setup.waker.clone();
-        let notify = Arc::new(move || waker.wake());
-        match self.saved_folder() {
-            Ok(folder) => {
-                let world = &self.session.world;
-                self.saving = Some(SaveDialog::new(episode, world, folder, notify));
-            }
-            Err(error) => self.notices.post(error.to_string()),
-        }
+    /// Opens the dialog for frames of a world.
+    pub fn open(
+        &mut self,
+        episode: Arc<Episode>,
+        world: &DatasetInfo,
+        folder: PathBuf,
+        notify: Notify,
+    ) {
+        self.dialog = Some(SaveDialog::new(episode, world, folder, notify));
     }
 
-    /// Handles a key that no control of the save dialog has consumed.
-    pub(super) fn saving_key(&mut self, key: Key) -> bool {
-        let left = key == Key::Escape && !self.saving.as_ref().is_some_and(SaveDialog::cancel);
+    /// Handles a key that no control of the dialog has consumed. Escape cancels a running export, or
+    /// else closes the dialog.
+    pub fn key(&mut self, key: Key) -> bool {
+        let left = key == Key::Escape && !self.dialog.as_ref().is_some_and(SaveDialog::cancel);
         if left {
-            self.saving = None;
+            self.dialog = None;
         }
         left
     }
 
-    /// Draws the save dialog, if open.
-    pub(super) fn saving_ui(&mut self, ui: &eframe::egui::Ui, space: eframe::egui::Rect) {
-        let Some(saving) = &mut self.saving else {
-            return;
+    /// Draws the dialog; returns the file when it was saved, or why it was not.
+    pub fn ui(&mut self, ui: &Ui, space: Rect) -> Option<Result<PathBuf>> {
+        let result = match self.dialog.as_mut()?.ui(ui, space)? {
+            // Keep the dialog: another name or format may work.
+            SaveOutcome::Failed(error) => return Some(Err(error)),
+            SaveOutcome::Saved(path) => Some(Ok(path)),
+            SaveOutcome::Cancelled => None,
         };
-        match saving.ui(ui, space) {
-            Some(SaveOutcome::Saved(path)) => self.report_saved(Ok(path)),
-            Some(SaveOutcome::Failed(error)) => {
-                // Keep the dialog: another name or format may work.
-                self.notices.post(error.to_string());
-                return;
-            }
-            Some(SaveOutcome::Cancelled) => {}
-            None => return,
+        self.dialog = None;
+        result
+    }
+
+    /// Closes the dialog when the game changes.
+    pub fn close(&mut self) {
+        self.dialog = None;
+    }
+
+    /// Aborts a running export when the window closes, and removes its partial file.
+    pub fn abort(&mut self) {
+        if let Some(dialog) = self.dialog.take() {
+            dialog.abort();
         }
-        self.saving = None;
     }
 }

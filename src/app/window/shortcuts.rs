@@ -1,16 +1,18 @@
 //! What keys and buttons do.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use eframe::egui::Key;
 
-use driftless_sim::{CaptureCommand, EpisodeCommand, PlaybackCommand};
+use driftless_data::Episode;
+use driftless_sim::{EpisodeCommand, TimelineCommand};
 
+use super::Window;
 use super::navigation::Screen;
-use super::{Window, WorldThread};
-use crate::app::denoising::DenoisingStrip;
-use crate::app::inspect::InspectPanel;
+use super::overlay::Overlay;
 use crate::app::keys::Shortcut;
+use crate::app::new_world::{NewWorldPage, PageRequest};
 
 impl Window {
     /// Handles a key for the world or the window; returns whether it is consumed, else egui gets it.
@@ -22,126 +24,223 @@ impl Window {
         typing: bool,
         now: Instant,
     ) -> bool {
-        if let Some(taken) = self.overlay_key(key, pressed, plain) {
+        if !pressed {
+            if let Some(overlay) = &mut self.overlay {
+                overlay.key_released(key);
+            }
+            self.inputs.release_shortcut(key);
+            return self.game.release(key, now);
+        }
+        if key == Key::Escape
+            && self
+                .inputs
+                .release_mouse(&self.device.context, &mut self.game)
+        {
+            return true;
+        }
+        if let Some(taken) = self.overlay_key(key, plain) {
             return taken;
         }
-        if pressed {
-            plain && !typing && self.key_pressed(key, now)
-        } else {
-            self.key_released(key, now)
-        }
+        plain && !typing && self.key_pressed(key, now)
     }
 
-    fn key_released(&mut self, key: Key, now: Instant) -> bool {
-        self.shortcut_keys_down.retain(|down| *down != key);
-        let was_down = self.held.release(key);
-        if was_down {
-            self.send_held_action(now);
+    /// Handles a key while a modal page is open or for opening one. Returns `None` if the key is for
+    /// the game or the page below, else whether it is consumed.
+    fn overlay_key(&mut self, key: Key, plain: bool) -> Option<bool> {
+        if let Some(overlay) = &mut self.overlay
+            && overlay.capture_key(key, &self.game, &mut self.preferences)
+        {
+            self.apply_bindings();
+            return Some(true);
         }
-        was_down
+        let above = self.overlay.is_some();
+        let shortcut = match key {
+            Key::F1 => Some(Shortcut::Help),
+            Key::F10 => Some(Shortcut::Settings),
+            Key::F11 => Some(Shortcut::FullScreen),
+            _ => None,
+        };
+        match shortcut.filter(|_| plain && (above || self.navigation.is_on_page())) {
+            Some(shortcut) => {
+                self.act(shortcut);
+                Some(true)
+            }
+            // Other keys go to the page's controls.
+            None => above.then_some(false),
+        }
     }
 
     fn key_pressed(&mut self, key: Key, now: Instant) -> bool {
-        if self.screen == Screen::NewWorld {
-            return self.new_world_key(key);
+        match self.navigation.screen {
+            Screen::NewWorld { .. } => self.new_world_key(key),
+            Screen::Worlds { .. } => self.worlds_key(key),
+            _ if self.saving.is_open() => self.saving.key(key),
+            _ => self.game_key(key, now),
         }
-        if let Screen::Worlds { .. } = self.screen {
-            return self.worlds_key(key);
+    }
+
+    /// Handles a key on the "New world" page that no control has consumed.
+    fn new_world_key(&mut self, key: Key) -> bool {
+        let page = self.navigation.page.as_mut();
+        let request = match key {
+            Key::Escape => Some(PageRequest::Back),
+            Key::Enter => page.and_then(NewWorldPage::enter),
+            Key::S => {
+                page.map(NewWorldPage::save);
+                None
+            }
+            _ => return false,
+        };
+        if let Some(request) = request {
+            self.handle_request(request);
         }
-        if self.saving.is_some() {
-            return self.saving_key(key);
+        true
+    }
+
+    /// Handles a key on the worlds page; unhandled keys move the focus or press the focused card.
+    fn worlds_key(&mut self, key: Key) -> bool {
+        let again = self.game.session.keys.shortcut(key) == Some(Shortcut::Worlds);
+        if key == Key::Escape || again {
+            self.close_page();
+            return true;
         }
-        let free = self.context.memory(|memory| memory.focused().is_none());
-        if let (Key::Enter, true, WorldThread::Failed(failure)) = (key, free, &self.world) {
-            if failure.device {
-                self.continue_on_cpu()
+        if self.nothing_has_focus() {
+            self.navigation.focus_picker();
+        }
+        false
+    }
+
+    fn game_key(&mut self, key: Key, now: Instant) -> bool {
+        let device_failed = self.game.failure().map(|failure| failure.device);
+        if let (Key::Enter, Some(device), true) = (key, device_failed, self.nothing_has_focus()) {
+            if device {
+                self.continue_on_cpu();
             } else {
-                self.restart()
+                self.restart(None);
             }
             return true;
         }
-        if self.session.keys.uses(key) {
+        if self.game.session.keys.uses(key) {
             self.dismiss_welcome();
-            if self.held.press(key) {
-                self.send_held_action(now);
-            }
+            self.game.press(key, now);
             return true;
         }
-        if self.welcome && matches!(key, Key::Escape | Key::Enter) {
+        if self.preferences.welcome && matches!(key, Key::Escape | Key::Enter) {
             self.dismiss_welcome();
             return true;
         }
-        if let Some(shortcut) = self.session.keys.shortcut(key) {
-            // Key repeat steps through frames, but must not toggle pause.
-            let held = self.shortcut_keys_down.contains(&key);
-            if !held {
-                self.shortcut_keys_down.push(key);
-            }
-            let repeats = matches!(
-                shortcut,
-                Shortcut::PreviousFrame | Shortcut::NextFrame | Shortcut::Step
-            );
-            if !held || repeats {
+        if let Some(shortcut) = self.game.session.keys.shortcut(key) {
+            if self.inputs.press_shortcut(key, shortcut) {
                 self.act(shortcut);
             }
             return true;
         }
-        self.temporary_game_key(key)
+        match (&self.navigation.screen, key) {
+            (Screen::Recording(..), Key::Enter) => self.finish_recording(true),
+            (Screen::TryOut, Key::Escape) => {
+                self.return_to_new_world();
+            }
+            (_, Key::Escape) => return self.notices.dismiss(),
+            _ => return false,
+        }
+        true
+    }
+
+    fn nothing_has_focus(&self) -> bool {
+        let context = &self.device.context;
+        context.memory(|memory| memory.focused().is_none())
     }
 
     pub(super) fn act(&mut self, shortcut: Shortcut) {
+        let (game, analysis) = (&mut self.game, &mut self.analysis);
         match shortcut {
-            Shortcut::Pause => {
-                self.paused = !self.paused;
-                self.stats.reset_rate();
-                self.send(if self.paused {
-                    PlaybackCommand::Pause
-                } else {
-                    PlaybackCommand::Resume
-                });
+            Shortcut::Pause => game.toggle_pause(),
+            Shortcut::Step => game.step(),
+            Shortcut::Reset => game.send(EpisodeCommand::Reset),
+            Shortcut::NextScene => game.send(EpisodeCommand::NextContext),
+            Shortcut::Overlay => {
+                let hud = &mut self.preferences.config_mut().hud;
+                *hud = !*hud;
             }
-            Shortcut::Step => {
-                self.paused = true;
-                self.stats.reset_rate();
-                self.send(PlaybackCommand::Step);
+            Shortcut::Denoising => analysis.toggle_denoising(game),
+            Shortcut::Timeline => analysis.timeline_open = !analysis.timeline_open,
+            Shortcut::PreviousFrame => analysis.seek_by(-1, game),
+            Shortcut::NextFrame => analysis.seek_by(1, game),
+            Shortcut::Compare => {
+                if let Some(why) = analysis.toggle_comparison(game) {
+                    self.notices.info(why);
+                }
             }
-            Shortcut::Reset => self.send(EpisodeCommand::Reset),
-            Shortcut::NextScene => self.send(EpisodeCommand::NextContext),
-            Shortcut::Overlay => self.hud = !self.hud,
-            Shortcut::Denoising => {
-                self.denoising = match self.denoising {
-                    Some(_) => None,
-                    None => Some(DenoisingStrip::default()),
-                };
-                self.send(CaptureCommand::Trace(self.denoising.is_some()));
+            Shortcut::Difference => {
+                if let Some(why) = analysis.toggle_difference() {
+                    self.notices.info(why);
+                }
             }
-            Shortcut::Timeline => self.analysis.timeline_open = !self.analysis.timeline_open,
-            Shortcut::PreviousFrame => self.seek_by(-1),
-            Shortcut::NextFrame => self.seek_by(1),
-            Shortcut::Compare => self.toggle_comparison(),
-            Shortcut::Difference => self.toggle_difference(),
-            Shortcut::Plots => {
-                self.analysis.plots_open = !self.analysis.plots_open;
-                self.send(CaptureCommand::Measure(self.analysis.plots_open));
-            }
+            Shortcut::Plots => analysis.toggle_plots(game),
             Shortcut::Save => self.save(),
-            Shortcut::Tuning => {
-                self.tuning_open = Some(!self.tuning_open.unwrap_or(true));
-                self.store.config.tuning = self.tuning_open;
-            }
-            Shortcut::Inspect => {
-                self.inspect = match self.inspect {
-                    Some(_) => None,
-                    None => Some(InspectPanel::default()),
-                };
-                self.send(CaptureCommand::Inspect(self.inspect.is_some()));
-            }
+            Shortcut::Tuning => self.preferences.toggle_tuning(),
+            Shortcut::Inspect => analysis.toggle_inspect(game),
             Shortcut::Worlds => self.open_worlds(),
             Shortcut::NewWorld => self.open_new_world(),
             Shortcut::Mouse => self.toggle_mouse(),
-            Shortcut::Settings => self.toggle_settings(),
-            Shortcut::FullScreen => self.toggle_full_screen(),
-            Shortcut::Help => self.toggle_help(),
+            Shortcut::Settings => self.toggle_overlay(Overlay::settings),
+            Shortcut::FullScreen => self.device.toggle_full_screen(),
+            Shortcut::Help => self.toggle_overlay(Overlay::help),
+        }
+    }
+
+    /// Requests the frames from the last restart to the current frame.
+    pub(super) fn save(&mut self) {
+        if self.saving.is_open() {
+            return;
+        }
+        self.game.pause();
+        if let Some(frame) = &self.game.frame {
+            self.game
+                .send(TimelineCommand::RenderEpisode(frame.position));
+        }
+    }
+
+    /// Opens the save dialog for the requested frames.
+    pub(super) fn open_save_dialog(&mut self, episode: Arc<Episode>) {
+        match self.navigation.saved_folder() {
+            Ok(folder) => {
+                let (world, notify) = (&self.game.session.world, self.device.waker.notify());
+                self.saving.open(episode, world, folder, notify);
+            }
+            Err(error) => self.notices.error(&error),
+        }
+    }
+
+    pub(super) fn toggle_mouse(&mut self) {
+        let hint = self
+            .inputs
+            .toggle_mouse(&self.device.context, &mut self.game);
+        if let Some(hint) = hint {
+            self.dismiss_welcome();
+            self.notices.info(hint);
+        }
+    }
+
+    /// Opens a modal page, or closes it if it is already open. The world is paused behind it.
+    fn toggle_overlay(&mut self, page: fn(bool) -> Overlay) {
+        let open = self.overlay.take();
+        let is_open = open.as_ref().is_some_and(|open| open.is_same(&page(false)));
+        if let Some(open) = open {
+            self.close_overlay(&open);
+        }
+        if is_open {
+            return;
+        }
+        self.release_all_input();
+        let runs = self.game.is_running() && !self.navigation.is_on_page();
+        let resumes = runs && self.game.pause();
+        self.overlay = Some(page(resumes));
+    }
+
+    pub(super) fn close_overlay(&mut self, overlay: &Overlay) {
+        if overlay.resumes {
+            self.game.resume();
         }
     }
 }

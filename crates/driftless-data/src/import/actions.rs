@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
@@ -9,6 +10,8 @@ use crate::{ActionSpec, Error, PathError as _, Result};
 
 /// The largest action number accepted without a map.
 const MAX_NUMBER: i64 = 255;
+/// The most action names accepted without a map, the idle one included. More are free text.
+const MAX_NAMES: usize = 256;
 /// Names of the idle action, without a map.
 const IDLE_NAMES: [&str; 4] = ["noop", "idle", "none", "stay"];
 /// Keys of well-known action names, without a map.
@@ -29,6 +32,7 @@ pub enum RawAction {
     /// A discrete action by its name.
     Name(String),
     /// A continuous action.
+    #[cfg_attr(not(any(feature = "hdf5", feature = "parquet")), allow(dead_code))]
     Vector(Vec<f64>),
     /// The keys and buttons held down, and the movement of named axes (a mouse).
     Controls {
@@ -94,7 +98,7 @@ pub struct ActionMap(ActionScheme);
 #[derive(Clone, Debug)]
 enum ActionScheme {
     /// The first matching rule applies; rule 0 is the idle action.
-    Rules(Vec<ActionRule>),
+    Rules(Arc<[ActionRule]>),
     /// Actions keep their numbers and are named `a0`, `a1`, …; holds the number of actions so far.
     Numbers(usize),
     /// Action names in order of first occurrence, after the idle action.
@@ -161,7 +165,7 @@ impl ActionMap {
         if map.actions.is_empty() {
             return Err("actions is empty, expected at least the idle action".into());
         }
-        Ok(Self(ActionScheme::Rules(map.actions)))
+        Ok(Self(ActionScheme::Rules(map.actions.into())))
     }
 
     /// The dataset's action index of a recorded action.
@@ -198,7 +202,7 @@ impl ActionMap {
                 )),
             },
             ActionScheme::Names(names) => match action {
-                RawAction::Name(name) => Ok(index_of_name(names, name)),
+                RawAction::Name(name) => index_of_name(names, name),
                 _ => Err(format!("{action} among names: map it with --actions FILE")),
             },
         }
@@ -243,7 +247,7 @@ fn parse_toml(text: &str) -> std::result::Result<ActionMapFile, String> {
 }
 
 /// The index of a name; a new name gets the next index.
-fn index_of_name(names: &mut Vec<String>, name: &str) -> u32 {
+fn index_of_name(names: &mut Vec<String>, name: &str) -> std::result::Result<u32, String> {
     if names.is_empty() {
         names.push("noop".into());
     }
@@ -251,13 +255,18 @@ fn index_of_name(names: &mut Vec<String>, name: &str) -> u32 {
         .iter()
         .any(|idle| name.eq_ignore_ascii_case(idle))
     {
-        return 0;
+        return Ok(0);
     }
-    let known = names.iter().position(|known| known == name);
-    known.unwrap_or_else(|| {
-        names.push(name.to_string());
-        names.len() - 1
-    }) as u32
+    if let Some(index) = names.iter().position(|known| known == name) {
+        return Ok(index as u32);
+    }
+    if names.len() == MAX_NAMES {
+        return Err(format!(
+            "action `{name}` is one more than {MAX_NAMES} different ones: map them with --actions FILE"
+        ));
+    }
+    names.push(name.to_string());
+    Ok(names.len() as u32 - 1)
 }
 
 /// The index of the first rule after the idle one that matches, otherwise that of the idle one.
@@ -285,7 +294,8 @@ impl ActionRule {
         match action {
             RawAction::Number(value) => Ok(self.discrete.contains(&DiscreteAction::Number(*value))),
             RawAction::Name(name) => {
-                Ok(self.discrete.contains(&DiscreteAction::Name(name.clone())))
+                let is_name = |known: &DiscreteAction| matches!(known, DiscreteAction::Name(known) if known == name);
+                Ok(self.discrete.iter().any(is_name))
             }
             RawAction::Vector(values) => {
                 let axis = |axis: &Axis| match axis {

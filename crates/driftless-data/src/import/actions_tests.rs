@@ -59,6 +59,21 @@ fn names_are_numbered_by_occurrence() {
 }
 
 #[test]
+fn free_text_is_not_a_list_of_actions() {
+    let mut map = ActionMap::inferred();
+    let mut index = |n: usize| map.index(&RawAction::Name(format!("said {n}")));
+    for n in 1..MAX_NAMES {
+        assert_eq!(index(n), Ok(n as u32));
+    }
+    let message = index(MAX_NAMES).unwrap_err();
+    assert!(
+        message.contains("`said 256`") && message.contains("--actions"),
+        "{message}"
+    );
+    assert_eq!(index(7), Ok(7), "known names still are");
+}
+
+#[test]
 fn vectors_and_controls_need_a_map() {
     for action in [RawAction::Vector(vec![0.0; 7]), controls(&[], 0.0)] {
         let message = ActionMap::inferred().index(&action).unwrap_err();

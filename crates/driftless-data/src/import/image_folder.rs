@@ -1,5 +1,6 @@
 //! A folder of images with a CSV file: columns `file`, `action` and optionally `episode`.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::actions::RawAction;
@@ -52,15 +53,15 @@ impl ImageFolder {
         let (file, action, episode) = (required("file")?, required("action")?, column("episode"));
         let stem = csv.file_stem().unwrap_or_default().to_string_lossy();
         let mut episodes: Vec<ImageEpisode> = Vec::new();
+        let mut index_of: HashMap<String, usize> = HashMap::new();
         let mut numeric = true;
         for row in reader.records() {
             let row = row.map_err(csv_error)?;
             let field = |column: usize| row.get(column).unwrap_or_default().to_string();
             let name = episode.map_or_else(|| stem.to_string(), field);
-            let index = episodes.iter().position(|rows| rows.name == name);
-            let index = index.unwrap_or_else(|| {
+            let index = *index_of.entry(name).or_insert_with_key(|name| {
                 episodes.push(ImageEpisode {
-                    name,
+                    name: name.clone(),
                     files: Vec::new(),
                     actions: Vec::new(),
                     numeric: true,
@@ -138,5 +139,35 @@ fn find_csv(path: &Path) -> Result<PathBuf> {
             );
             Err(Error::invalid(path, what))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn episodes_keep_the_order_of_their_first_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let rows = "file,action,episode\n0.png,1,b\n1.png,2,a\n2.png,3,b\n";
+        std::fs::write(folder.path().join("frames.csv"), rows).unwrap();
+        let source = ImageFolder::open(folder.path()).unwrap();
+        assert_eq!(source.episode_names(), ["b", "a"]);
+        assert_eq!(source.episodes[0].files, ["0.png", "2.png"]);
+        assert_eq!(source.episodes[0].actions, ["1", "3"]);
+        assert_eq!(source.episodes[1].files, ["1.png"]);
+    }
+
+    #[test]
+    fn many_episodes_are_listed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut rows = String::from("file,action,episode\n");
+        // Enough for a search through all episodes at every row to be noticed.
+        for episode in 0..100_000 {
+            rows.push_str(&format!("{episode}.png,0,{episode}\n"));
+        }
+        std::fs::write(folder.path().join("frames.csv"), rows).unwrap();
+        let source = ImageFolder::open(folder.path()).unwrap();
+        assert_eq!(source.episodes.len(), 100_000);
     }
 }

@@ -4,10 +4,11 @@
 //! Row t holds the action taken at frame t, which led to frame t + 1.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
+use parquet::schema::types::Type;
 use serde::Deserialize;
 
 use super::actions::RawAction;
@@ -104,13 +105,21 @@ impl LerobotDataset {
     }
 
     /// The path of an episode's file, from a template in `info.json`.
-    fn episode_path(&self, template: &str, episode: usize) -> PathBuf {
+    ///
+    /// # Errors
+    /// Returns an error if the path leaves the dataset's folder.
+    fn episode_path(&self, template: &str, episode: usize) -> Result<PathBuf> {
         let chunk = episode / self.info.chunks_size;
         let path = template
             .replace("{episode_chunk:03d}", &format!("{chunk:03}"))
             .replace("{episode_index:06d}", &format!("{episode:06}"))
             .replace("{video_key}", &self.image_key);
-        self.folder.join(path)
+        let is_inside = |part| matches!(part, Component::Normal(_));
+        if !Path::new(&path).components().all(is_inside) {
+            let what = format!("the path {path} leaves the dataset's folder");
+            return Err(Error::invalid(self.folder.join(INFO_FILE), what));
+        }
+        Ok(self.folder.join(path))
     }
 }
 
@@ -135,7 +144,7 @@ impl RecordingSource for LerobotDataset {
         frames: &mut FrameResampler,
     ) -> Result<RawEpisode> {
         let episode = self.episodes[episode];
-        let path = self.episode_path(&self.info.data_path, episode);
+        let path = self.episode_path(&self.info.data_path, episode)?;
         let (actions, rewards) = self.read_rows(&path, frames)?;
         if !self.images_in_rows() {
             self.read_video(episode, &path, actions.len(), frames)?;
@@ -171,8 +180,19 @@ impl LerobotDataset {
         let file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
         let reader = SerializedFileReader::new(file).map_err(parquet_error)?;
         let images_in_rows = self.images_in_rows();
+        // Other columns, images of other cameras for example, are not decoded.
+        let schema = reader.metadata().file_metadata().schema();
+        let is_used = |name: &str| {
+            [ACTION_COLUMN, REWARD_COLUMN].contains(&name)
+                || (images_in_rows && name == self.image_key)
+        };
+        let used = schema.get_fields().iter().filter(|f| is_used(f.name()));
+        let used = Type::group_type_builder(schema.name())
+            .with_fields(used.cloned().collect())
+            .build()
+            .map_err(parquet_error)?;
         let (mut actions, mut rewards) = (Vec::new(), Vec::new());
-        for row in reader.get_row_iter(None).map_err(parquet_error)? {
+        for row in reader.get_row_iter(Some(used)).map_err(parquet_error)? {
             let row = row.map_err(parquet_error)?;
             let index = actions.len();
             let missing = |name: &str, expected: &str| {
@@ -208,7 +228,7 @@ impl LerobotDataset {
             let what = "video_path is missing, expected a template for the paths of the videos";
             Error::invalid(self.folder.join(INFO_FILE), what)
         })?;
-        let video = self.episode_path(template, episode);
+        let video = self.episode_path(template, episode)?;
         video_decoder::read(&video, frames)?;
         if frames.received() != row_count {
             let what = format!(
@@ -277,5 +297,40 @@ fn encoded_image(field: &Field) -> Option<&[u8]> {
             _ => None,
         },
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_stay_in_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = |data_path: &str| {
+            let info = serde_json::json!({
+                "codebase_version": "v2.1", "fps": 10.0, "chunks_size": 1000, "data_path": data_path,
+                "features": {"camera": {"dtype": "image"}},
+            });
+            std::fs::create_dir_all(folder.path().join("meta")).unwrap();
+            std::fs::write(folder.path().join(INFO_FILE), info.to_string()).unwrap();
+            std::fs::write(folder.path().join(EPISODES_FILE), "").unwrap();
+            LerobotDataset::open(folder.path(), None).unwrap()
+        };
+        let path = |data_path: &str| {
+            let dataset = open(data_path);
+            dataset.episode_path(&dataset.info.data_path, 1234)
+        };
+        assert_eq!(
+            path("data/chunk-{episode_chunk:03d}/{episode_index:06d}.parquet").unwrap(),
+            folder.path().join("data/chunk-001/001234.parquet")
+        );
+        for outside in ["../x.parquet", "/etc/passwd", "data/../../x"] {
+            let message = path(outside).unwrap_err().to_string();
+            assert!(
+                message.contains("info.json") && message.contains(outside),
+                "{message}"
+            );
+        }
     }
 }

@@ -1,17 +1,18 @@
 //! Converts recordings in other formats to a dataset.
 //!
-//! - [`image_folder`], [`video_files`], [`vpt`], [`minari`], [`lerobot`]: one [`RecordingSource`] per
-//!   format.
-//! - [`actions`]: maps recorded actions to the dataset's discrete actions.
-//! - [`frame_resampler`]: resizes frames by area averaging and keeps every n-th.
-//! - [`video_decoder`]: decodes videos with ffmpeg.
-//! - [`import_report`]: the result of an import, also written as `manifest.json`.
+//! - `image_folder`, `video_files`, `vpt`, `minari`, `lerobot`: one `RecordingSource` per format.
+//! - `actions`: maps recorded actions to the dataset's discrete actions.
+//! - `frame_resampler`: resizes frames by area averaging and keeps every n-th.
+//! - `video_decoder`: decodes videos with ffmpeg.
+//! - `import_report`: the result of an import, also written as `manifest.json`.
 
 mod actions;
 pub(super) mod frame_resampler;
 mod image_folder;
 mod import_report;
+#[cfg(feature = "parquet")]
 mod lerobot;
+#[cfg(feature = "hdf5")]
 mod minari;
 pub(super) mod video_decoder;
 mod video_files;
@@ -29,6 +30,7 @@ use super::{DatasetInfo, Episode, ExtraArray};
 use crate::fs::write_json;
 use crate::layout::array::IS_TERMINAL;
 use crate::layout::dataset;
+use crate::media::decode_image;
 use crate::{Error, PathError as _, Result};
 
 pub use self::import_report::{ActionCount, ImportReport, ImportedEpisode};
@@ -36,7 +38,7 @@ pub use self::import_report::{ActionCount, ImportReport, ImportedEpisode};
 /// How far the ratio of the frame rates may be from an integer, relative to it.
 const FPS_TOLERANCE: f32 = 0.01;
 
-/// ImportFormat of the recordings to import.
+/// Format of the recordings to import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
@@ -47,10 +49,21 @@ pub enum ImportFormat {
     Video,
     /// OpenAI VPT contractor data: videos (.mp4), each with its key presses (.jsonl).
     Vpt,
-    /// A Minari dataset in HDF5.
+    /// A Minari dataset in HDF5. Read by builds with the feature `hdf5`.
     Minari,
-    /// A LeRobot dataset, version 2.
+    /// A LeRobot dataset, version 2. Read by builds with the feature `parquet`.
     Lerobot,
+}
+
+impl ImportFormat {
+    /// Whether this build reads the format.
+    pub fn is_available(self) -> bool {
+        match self {
+            Self::Images | Self::Video | Self::Vpt => true,
+            Self::Minari => cfg!(feature = "hdf5"),
+            Self::Lerobot => cfg!(feature = "parquet"),
+        }
+    }
 }
 
 /// How a source pairs actions with frames.
@@ -234,14 +247,28 @@ fn tell(notify: &mut dyn FnMut(ImportEvent<'_>) -> bool, event: ImportEvent<'_>)
 
 fn open_source(options: &ImportOptions) -> Result<Box<dyn RecordingSource>> {
     let path = options.source.as_path();
+    #[cfg(any(feature = "hdf5", feature = "parquet"))]
     let key = options.image_key.as_deref();
     Ok(match options.format {
         ImportFormat::Images => Box::new(image_folder::ImageFolder::open(path)?),
         ImportFormat::Video => Box::new(video_files::VideoFiles::open(path)?),
         ImportFormat::Vpt => Box::new(vpt::VptRecordings::open(path)?),
+        #[cfg(feature = "hdf5")]
         ImportFormat::Minari => Box::new(minari::MinariDataset::open(path, key)?),
+        #[cfg(not(feature = "hdf5"))]
+        ImportFormat::Minari => return Err(not_built("Minari", "hdf5")),
+        #[cfg(feature = "parquet")]
         ImportFormat::Lerobot => Box::new(lerobot::LerobotDataset::open(path, key)?),
+        #[cfg(not(feature = "parquet"))]
+        ImportFormat::Lerobot => return Err(not_built("LeRobot", "parquet")),
     })
+}
+
+#[cfg(not(all(feature = "hdf5", feature = "parquet")))]
+fn not_built(format: &str, feature: &str) -> Error {
+    Error::Argument(format!(
+        "this build cannot read {format} datasets: build with `--features {feature}`"
+    ))
 }
 
 /// The n of "keep every n-th frame", for a source at `fps`.
@@ -360,7 +387,7 @@ fn push_encoded(bytes: &[u8], path: &Path, frames: &mut FrameResampler) -> Resul
         frames.skip_next();
         return Ok(());
     }
-    let image = image::load_from_memory(bytes)
+    let image = decode_image(bytes)
         .map_err(|e| Error::invalid(path, format!("not a readable image: {e}")))?
         .into_rgb8();
     let size = [image.height() as usize, image.width() as usize];

@@ -66,22 +66,26 @@ fn wrong_action_count_is_rejected() {
     assert!(message.contains("1 actions for 1 frames"), "{message}");
 }
 
-#[test]
-fn fps_must_divide_the_source_fps() {
-    let options = |fps| ImportOptions {
+fn options() -> ImportOptions {
+    ImportOptions {
         format: ImportFormat::Vpt,
         source: "videos".into(),
         out: "data".into(),
         name: None,
         size: [64, 64],
-        fps,
+        fps: None,
         every: None,
         source_fps: None,
         actions: None,
         image_key: None,
         pairing: None,
         skip_bad: false,
-    };
+    }
+}
+
+#[test]
+fn fps_must_divide_the_source_fps() {
+    let options = |fps| ImportOptions { fps, ..options() };
     assert_eq!(frame_stride(20.0, &options(None)).unwrap(), 1);
     assert_eq!(frame_stride(20.0, &options(Some(10.0))).unwrap(), 2);
     assert_eq!(frame_stride(59.94, &options(Some(15.0))).unwrap(), 4);
@@ -90,6 +94,25 @@ fn fps_must_divide_the_source_fps() {
             .unwrap_err()
             .to_string();
         assert!(message.contains(nearest), "{message}");
+    }
+}
+
+#[test]
+#[cfg(not(all(feature = "hdf5", feature = "parquet")))]
+fn missing_features_are_named() {
+    let mut options = options();
+    for (format, feature) in [
+        (ImportFormat::Minari, "hdf5"),
+        (ImportFormat::Lerobot, "parquet"),
+    ] {
+        options.format = format;
+        if !format.is_available() {
+            let message = open_source(&options).err().unwrap().to_string();
+            assert!(
+                message.contains(&format!("--features {feature}")),
+                "{message}"
+            );
+        }
     }
 }
 
@@ -108,15 +131,9 @@ fn cancelled_import_leaves_nothing() {
         format: ImportFormat::Images,
         source,
         out,
-        name: None,
         size: [2, 2],
-        fps: None,
-        every: None,
         source_fps: Some(10.0),
-        actions: None,
-        image_key: None,
-        pairing: None,
-        skip_bad: false,
+        ..options()
     };
     for calls in [1, 2] {
         let mut left = calls;

@@ -1,14 +1,13 @@
 //! Spatial and temporal attention without allocation.
 
-use driftless_model::layers::AttentionLayer;
+use driftless_model::export::ExportedAttention;
 use driftless_model::ops::NORM_EPS;
 use driftless_model::simd::{axpy, dispatch, dot, exp};
 
 use super::grid::RmsNorm;
 use super::matmul::{LANES, MatmulArgs, multiply};
 use super::matrix::{PackedMatrix, RowLayout, WriteMode};
-use crate::weights::tensor_values;
-use crate::{Attention, Result};
+use crate::Attention;
 
 /// Sizes of the token sequence.
 #[derive(Clone, Copy, Debug)]
@@ -75,14 +74,14 @@ pub(super) struct SpatialAttention {
 }
 
 impl SpatialAttention {
-    pub(super) fn new(layer: &AttentionLayer, shape: TokenShape) -> Result<Self> {
-        Ok(Self {
+    pub(super) fn new(layer: &ExportedAttention, shape: TokenShape) -> Self {
+        Self {
             shape,
-            norm: RmsNorm::new(&layer.norm)?,
-            qkv: PackedMatrix::new(&layer.qkv.weight)?,
-            scale: tensor_values(&layer.parameters)?,
-            out: PackedMatrix::new(&layer.out.weight)?,
-        })
+            norm: RmsNorm::new(&layer.norm),
+            qkv: PackedMatrix::new(&layer.qkv),
+            scale: layer.scales(),
+            out: PackedMatrix::new(&layer.out),
+        }
     }
 
     /// Updates `x` [tokens, width] in place.
@@ -175,24 +174,20 @@ pub(super) struct TemporalAttention {
 }
 
 impl TemporalAttention {
-    pub(super) fn new(layer: &AttentionLayer, shape: TokenShape) -> Result<Self> {
+    pub(super) fn new(layer: &ExportedAttention, shape: TokenShape) -> Self {
         let w = shape.width();
-        let weight = tensor_values(&layer.qkv.weight)?;
         let rows = |first: usize, count: usize| {
-            PackedMatrix::pack(count, w, |o, i| weight[(first + o) * w + i])
+            PackedMatrix::pack(count, w, |o, i| layer.qkv.at(first + o, i))
         };
-        let columns = layer.parameters.dim(1)?;
-        let parameters = tensor_values(&layer.parameters)?;
-        let heads = parameters.chunks_exact(columns);
-        Ok(Self {
+        Self {
             shape,
-            norm: RmsNorm::new(&layer.norm)?,
+            norm: RmsNorm::new(&layer.norm),
             query: rows(0, w),
             key_value: rows(w, 2 * w),
-            scale: heads.clone().map(|head| head[0]).collect(),
-            bias: heads.flat_map(|head| &head[1..]).copied().collect(),
-            out: PackedMatrix::new(&layer.out.weight)?,
-        })
+            scale: layer.scales(),
+            bias: layer.biases(),
+            out: PackedMatrix::new(&layer.out),
+        }
     }
 
     /// Computes the frame's normalised keys and its values, into `t`.

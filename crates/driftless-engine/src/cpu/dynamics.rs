@@ -2,9 +2,10 @@
 //! computed once per frame.
 
 use driftless_model::config::WorldConfig;
-use driftless_model::dynamics;
 use driftless_model::dynamics::SIGNAL_FEATURES;
-use driftless_model::layers::MlpLayer;
+use driftless_model::export::{
+    ExportedConditions, ExportedDynamics, ExportedLayer, ExportedOutcomeHead,
+};
 use driftless_model::ops::swiglu_rows;
 
 use super::attention::{
@@ -12,9 +13,8 @@ use super::attention::{
 };
 use super::grid::{CellBlock, PaddedGrid, RmsNorm};
 use super::matrix::{PackedMatrix, RowLayout, WriteMode};
+use crate::Attention;
 use crate::network::{DenoiseInput, FrameContext, Outcome};
-use crate::weights::{bias_or_zeros, tensor_values};
-use crate::{Attention, Result};
 
 /// Conditioning embeddings of action, signal level and step size.
 struct ConditionTables {
@@ -25,13 +25,13 @@ struct ConditionTables {
 }
 
 impl ConditionTables {
-    fn new(c: &dynamics::ConditionEmbeddings) -> Result<Self> {
-        Ok(Self {
-            width: c.action.dim(1)?,
-            action: tensor_values(&c.action)?,
-            signal: PackedMatrix::new(&c.signal.weight)?,
-            step: tensor_values(&c.step)?,
-        })
+    fn new(conditions: ExportedConditions) -> Self {
+        Self {
+            width: conditions.width,
+            action: conditions.action,
+            signal: PackedMatrix::new(&conditions.signal),
+            step: conditions.step_size,
+        }
     }
 
     fn action(&self, action: u32) -> &[f32] {
@@ -64,13 +64,13 @@ struct PackedMlp {
 }
 
 impl PackedMlp {
-    fn new(layer: &MlpLayer) -> Result<Self> {
-        Ok(Self {
-            norm: RmsNorm::new(&layer.norm)?,
-            up: PackedMatrix::new(&layer.up.weight)?,
-            down: PackedMatrix::new(&layer.down.weight)?,
-            hidden: layer.down.weight.dim(1)?,
-        })
+    fn new(layer: &ExportedLayer) -> Self {
+        Self {
+            norm: RmsNorm::new(&layer.norm),
+            up: PackedMatrix::new(&layer.up),
+            down: PackedMatrix::new(&layer.down),
+            hidden: layer.down.inputs,
+        }
     }
 
     fn apply(&self, shape: TokenShape, x: &mut [f32], t: &mut MlpScratch) {
@@ -89,10 +89,34 @@ struct MlpScratch {
     hidden: Vec<f32>,
 }
 
+impl MlpScratch {
+    fn new(tokens: usize, width: usize, hidden: usize) -> Self {
+        Self {
+            normed: vec![0.0; tokens * width],
+            up: vec![0.0; tokens * 2 * hidden],
+            hidden: vec![0.0; tokens * hidden],
+        }
+    }
+}
+
 struct Layer {
     space: SpatialAttention,
     time: Option<(TemporalAttention, KvCache)>,
     mlp: PackedMlp,
+}
+
+impl Layer {
+    fn new(layer: &ExportedLayer, shape: TokenShape, slots: usize) -> Self {
+        let time = layer.time.as_ref().map(|time| {
+            let kv_cache = KvCache::new(shape, slots);
+            (TemporalAttention::new(time, shape), kv_cache)
+        });
+        Self {
+            space: SpatialAttention::new(&layer.space, shape),
+            time,
+            mlp: PackedMlp::new(layer),
+        }
+    }
 }
 
 /// Predicts reward and episode end from a signal token. Too small to be worth packing.
@@ -105,14 +129,14 @@ struct OutcomeHead {
 }
 
 impl OutcomeHead {
-    fn new(head: &dynamics::OutcomeHead) -> Result<Self> {
-        Ok(Self {
-            norm: RmsNorm::new(&head.norm)?,
-            up: tensor_values(&head.up.weight)?,
-            up_bias: bias_or_zeros(&head.up)?,
-            out: tensor_values(&head.out.weight)?,
-            out_bias: bias_or_zeros(&head.out)?,
-        })
+    fn new(head: ExportedOutcomeHead) -> Self {
+        Self {
+            norm: RmsNorm::new(&head.norm),
+            up_bias: head.up.bias_or_zeros(),
+            up: head.up.values,
+            out_bias: head.out.bias_or_zeros(),
+            out: head.out.values,
+        }
     }
 
     fn apply(&self, token: &[f32]) -> Outcome {
@@ -141,6 +165,7 @@ pub(super) struct PackedDynamics {
     shape: TokenShape,
     latent_tokens: usize,
     slots: usize,
+    last_time_layer: Option<usize>,
     stem_conditions: ConditionTables,
     /// The stem's convolution, split into the parts for the current latent and for past latents.
     stem_latent: PackedMatrix,
@@ -183,7 +208,7 @@ pub(super) struct PackedDynamics {
 }
 
 impl PackedDynamics {
-    pub(super) fn new(net: &dynamics::Dynamics, config: &WorldConfig) -> Result<Self> {
+    pub(super) fn new(net: ExportedDynamics, config: &WorldConfig) -> Self {
         let (d, c) = (&config.dynamics, config.tokenizer.channels);
         let (grid, cells) = (config.grid(), config.cells());
         let shape = TokenShape {
@@ -192,33 +217,9 @@ impl PackedDynamics {
             d: d.width / d.heads,
         };
         let slots = d.context - 1;
-        let layers = net.layers.iter().map(|layer| {
-            let time = match &layer.time {
-                Some(time) => Some((
-                    TemporalAttention::new(time, shape)?,
-                    KvCache::new(shape, slots),
-                )),
-                None => None,
-            };
-            Ok(Layer {
-                space: SpatialAttention::new(&layer.space, shape)?,
-                time,
-                mlp: PackedMlp::new(&layer.mlp)?,
-            })
-        });
-        let past_channels = d.stem_frames * c;
-        let all_channels = c + past_channels;
-        let stem = tensor_values(&net.stem_in)?;
-        let skip = tensor_values(&net.skip.weight)?;
-        // The part of a convolution for `n` input channels from `first` on: input `i` is channel
-        // `first + i % n` of tap `i / n`.
-        let split = |weight: &[f32], outputs: usize, taps: usize, first: usize, n: usize| {
-            PackedMatrix::pack(outputs, taps * n, |o, i| {
-                weight[(o * taps + i / n) * all_channels + first + i % n]
-            })
-        };
+        let layers = net.layers.iter();
         let merged = d.merge * d.merge * d.stem_width;
-        Ok(Self {
+        Self {
             grid,
             merge: d.merge,
             channels: c,
@@ -226,29 +227,32 @@ impl PackedDynamics {
             shape,
             latent_tokens: config.latent_tokens(),
             slots,
-            stem_conditions: ConditionTables::new(&net.stem_conditions)?,
-            stem_latent: split(&stem, d.stem_width, 9, 0, c),
-            stem_past: split(&stem, d.stem_width, 9, c, past_channels),
-            stem_block: CellBlock::new(&net.stem_block)?,
-            merge_in: PackedMatrix::new(&net.merge_in.weight)?,
-            conditions: ConditionTables::new(&net.conditions)?,
-            position: tensor_values(&net.position)?,
-            layers: layers.collect::<Result<_>>()?,
-            norm_out: RmsNorm::new(&net.norm_out)?,
-            merge_out: PackedMatrix::new(&net.merge_out.weight)?,
-            head_block: CellBlock::new(&net.head_block)?,
-            head_norm: RmsNorm::new(&net.head_norm)?,
-            head_out: PackedMatrix::new(&net.head_out.weight)?,
-            head_bias: bias_or_zeros(&net.head_out)?,
-            skip_latent: split(&skip, c, 1, 0, c),
-            skip_past: split(&skip, c, 1, c, past_channels),
+            last_time_layer: d.last_time_layer(),
+            stem_conditions: ConditionTables::new(net.stem_conditions),
+            stem_latent: PackedMatrix::new(&net.stem_latent),
+            stem_past: PackedMatrix::new(&net.stem_past),
+            stem_block: CellBlock::new(&net.stem_block),
+            merge_in: PackedMatrix::new(&net.merge_in),
+            conditions: ConditionTables::new(net.conditions),
+            position: net.position,
+            layers: layers
+                .map(|layer| Layer::new(layer, shape, slots))
+                .collect(),
+            norm_out: RmsNorm::new(&net.norm_out),
+            merge_out: PackedMatrix::new(&net.merge_out),
+            head_block: CellBlock::new(&net.head_block),
+            head_norm: RmsNorm::new(&net.head_norm),
+            head_out: PackedMatrix::new(&net.head_out),
+            head_bias: net.head_out.bias_or_zeros(),
+            skip_latent: PackedMatrix::new(&net.skip_latent),
+            skip_past: PackedMatrix::new(&net.skip_past),
             cells_start: vec![0.0; cells * d.stem_width],
             output_start: vec![0.0; cells * c],
-            outcome: net.outcome.as_ref().map(OutcomeHead::new).transpose()?,
+            outcome: net.outcome.map(OutcomeHead::new),
             slot: 0,
             attended_slots: Vec::with_capacity(slots),
             padded_latent: PaddedGrid::new(grid, c),
-            padded_past: PaddedGrid::new(grid, past_channels),
+            padded_past: PaddedGrid::new(grid, d.stem_frames * c),
             padded_cells: PaddedGrid::new(grid, d.stem_width),
             cells: vec![0.0; cells * d.stem_width],
             hidden: vec![0.0; cells * d.stem_width],
@@ -257,14 +261,10 @@ impl PackedDynamics {
             merged: vec![0.0; config.latent_tokens() * merged],
             condition: vec![0.0; d.width.max(d.stem_width)],
             attention: AttentionScratch::new(shape, d.context),
-            mlp: MlpScratch {
-                normed: vec![0.0; shape.tokens * d.width],
-                up: vec![0.0; shape.tokens * 2 * d.mlp],
-                hidden: vec![0.0; shape.tokens * d.mlp],
-            },
+            mlp: MlpScratch::new(shape.tokens, d.width, d.mlp),
             recording_attention: false,
             last_attention: None,
-        })
+        }
     }
 
     /// Starts a frame: sets its slots and computes what its passes share.
@@ -313,14 +313,13 @@ impl PackedDynamics {
     /// Runs the cache pass: writes the frame's keys and values over those of the oldest frame, and returns
     /// the frame's outcome.
     pub(super) fn write_cache(&mut self, input: &DenoiseInput) -> Option<Outcome> {
-        let last = self.layers.iter().rposition(|layer| layer.time.is_some());
-        let writes_cache = self.slots > 0 && last.is_some();
+        let writes_cache = self.slots > 0 && self.last_time_layer.is_some();
         // Only the outcome head and the recording need the output of the last temporal attention.
         let needs_last = self.outcome.is_some() || self.recording_attention;
         if !writes_cache && !needs_last {
             return None;
         }
-        let last = last.unwrap_or(0);
+        let last = self.last_time_layer.unwrap_or(0);
         self.attention.recorded = self.recording_attention.then(|| {
             let TokenShape { tokens, heads, .. } = self.shape;
             Attention::new(tokens, heads, self.attended_slots.len() + 1)

@@ -1,12 +1,10 @@
 //! Layers on the grid of cells: RMSNorm, 3×3 convolutions and residual blocks.
 
-use driftless_model::layers;
+use driftless_model::export::ExportedCellBlock;
 use driftless_model::ops::rms_norm_rows;
 use driftless_model::simd::{dispatch, sigmoid};
 
 use super::matrix::{PackedMatrix, RowLayout, WriteMode};
-use crate::Result;
-use crate::weights::tensor_values;
 
 /// A grid [gh, gw, c] with a border of zeros, so that every 3×3 neighbourhood is in bounds.
 pub(super) struct PaddedGrid {
@@ -55,8 +53,8 @@ impl PaddedGrid {
 pub(super) struct RmsNorm(Vec<f32>);
 
 impl RmsNorm {
-    pub(super) fn new(norm: &layers::RmsNorm) -> Result<Self> {
-        Ok(Self(tensor_values(&norm.gain)?))
+    pub(super) fn new(gain: &[f32]) -> Self {
+        Self(gain.to_vec())
     }
 
     /// Normalises the rows of `x` [.., width] into `y`.
@@ -74,13 +72,13 @@ pub(super) struct CellBlock {
 }
 
 impl CellBlock {
-    pub(super) fn new(block: &layers::CellBlock) -> Result<Self> {
-        Ok(Self {
-            norm: RmsNorm::new(&block.norm)?,
-            conv: PackedMatrix::new(&block.conv)?,
-            bias: tensor_values(&block.bias)?,
-            out: PackedMatrix::new(&block.out.weight)?,
-        })
+    pub(super) fn new(block: &ExportedCellBlock) -> Self {
+        Self {
+            norm: RmsNorm::new(&block.norm),
+            conv: PackedMatrix::new(&block.conv),
+            bias: block.conv.bias_or_zeros(),
+            out: PackedMatrix::new(&block.out),
+        }
     }
 
     /// Updates `x` [gh, gw, width] in place; `hidden` is scratch of the same size.

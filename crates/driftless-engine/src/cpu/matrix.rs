@@ -1,10 +1,8 @@
 //! Weight matrices packed into panels of 16 outputs, and the layout of the rows they multiply.
 
-use candle_core::Tensor;
+use driftless_model::export::ExportedMatrix;
 
 use super::matmul::{LANES, MatmulArgs, multiply};
-use crate::Result;
-use crate::weights::tensor_values;
 
 /// Where the input rows of a matrix product are in a slice.
 ///
@@ -74,10 +72,9 @@ pub(super) struct PackedMatrix {
 }
 
 impl PackedMatrix {
-    pub(super) fn new(weight: &Tensor) -> Result<Self> {
-        let (outputs, inputs) = weight.dims2()?;
-        let weight = tensor_values(weight)?;
-        Ok(Self::pack(outputs, inputs, |o, i| weight[o * inputs + i]))
+    /// Packs a matrix. The bias, if there is one, is the caller's.
+    pub(super) fn new(matrix: &ExportedMatrix) -> Self {
+        Self::pack(matrix.outputs, matrix.inputs, |o, i| matrix.at(o, i))
     }
 
     /// Packs the matrix whose elements are `weight(output, input)`.

@@ -14,27 +14,7 @@ use driftless_model::checkpoint::WorldModel;
 
 use super::Attention;
 use super::network::{DenoiseInput, FrameContext, Network, Outcome};
-use super::sampler::Sampler;
 use crate::Result;
-
-/// The engine on packed f32 weights, on the CPU.
-pub type CpuEngine = Sampler<CpuNetwork>;
-
-impl CpuEngine {
-    /// Packs a world's weights.
-    ///
-    /// # Errors
-    /// Returns an error if the weights cannot be read from the world's device.
-    pub fn new(world: &WorldModel) -> Result<Self> {
-        let network = CpuNetwork {
-            image_len: world.config.image_len(),
-            latent_len: world.config.latent_len(),
-            tokenizer: PackedTokenizer::new(&world.tokenizer, &world.config)?,
-            dynamics: PackedDynamics::new(&world.dynamics, &world.config)?,
-        };
-        Ok(Self::from_network(network, world.config.clone()))
-    }
-}
 
 /// A world's packed networks with their KV caches and buffers.
 pub struct CpuNetwork {
@@ -42,6 +22,21 @@ pub struct CpuNetwork {
     latent_len: usize,
     tokenizer: PackedTokenizer,
     dynamics: PackedDynamics,
+}
+
+impl CpuNetwork {
+    /// Packs a world's weights.
+    ///
+    /// # Errors
+    /// Returns an error if the weights cannot be read from the world's device.
+    pub fn new(world: &WorldModel) -> Result<Self> {
+        Ok(Self {
+            image_len: world.config.image_len(),
+            latent_len: world.config.latent_len(),
+            tokenizer: PackedTokenizer::new(world.tokenizer.export()?, &world.config),
+            dynamics: PackedDynamics::new(world.dynamics.export()?, &world.config),
+        })
+    }
 }
 
 impl Network for CpuNetwork {

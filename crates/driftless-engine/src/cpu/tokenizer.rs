@@ -1,15 +1,13 @@
 //! The tokenizer on packed weights, one frame at a time.
 
 use driftless_model::config::WorldConfig;
+use driftless_model::export::{ExportedCellBlock, ExportedTokenizer};
 use driftless_model::ops::swiglu_rows;
 use driftless_model::simd::dispatch;
-use driftless_model::tokenizer;
-use driftless_model::tokenizer::to_byte;
+use driftless_model::tokenizer::{from_byte, to_byte};
 
 use super::grid::{CellBlock, PaddedGrid, RmsNorm};
 use super::matrix::{PackedMatrix, RowLayout, WriteMode};
-use crate::Result;
-use crate::weights::{bias_or_zeros, tensor_values};
 
 /// Encoder and decoder with their buffers. cells = grid height · grid width.
 pub(super) struct PackedTokenizer {
@@ -48,58 +46,51 @@ pub(super) struct PackedTokenizer {
 }
 
 impl PackedTokenizer {
-    pub(super) fn new(t: &tokenizer::Tokenizer, config: &WorldConfig) -> Result<Self> {
+    pub(super) fn new(t: ExportedTokenizer, config: &WorldConfig) -> Self {
         let (grid, cells) = (config.grid(), config.cells());
         let (width, channels) = (config.tokenizer.width, config.tokenizer.channels);
         let hidden = config.tokenizer.hidden;
-        let blocks = |all: &[driftless_model::layers::CellBlock]| -> Result<Vec<CellBlock>> {
-            all.iter().map(CellBlock::new).collect()
-        };
-        let latent_bias = bias_or_zeros(&t.latent_in)?;
-        let latent_shift = combine_rows(&tensor_values(&t.mean)?, &latent_bias, |mean, bias| {
-            bias - mean
-        });
-        let sum = |a: f32, b: f32| a + b;
-        Ok(Self {
+        let blocks = |all: &[ExportedCellBlock]| all.iter().map(CellBlock::new).collect();
+        let latent_bias = t.latent_in.bias_or_zeros();
+        let shift = |mean: f32, bias: f32| bias - mean;
+        let decoder_bias = t.latent_out.bias_or_zeros();
+        let start = |position: f32, bias: f32| position + bias;
+        Self {
             image: config.image,
             grid,
             patch: config.tokenizer.patch,
             channels,
             width,
-            patch_in: PackedMatrix::new(&t.patch_in.weight)?,
-            patch_in_bias: bias_or_zeros(&t.patch_in)?,
-            narrow: PackedMatrix::new(&t.narrow.weight)?,
-            position_in: tensor_values(&t.position_in)?,
-            encoder: blocks(&t.encoder)?,
-            norm_in: RmsNorm::new(&t.norm_in)?,
-            latent_in: PackedMatrix::new(&t.latent_in.weight)?,
-            latent_shift,
-            latent_std: tensor_values(&t.std)?,
-            latent_out: PackedMatrix::new(&t.latent_out.weight)?,
-            decoder_start: combine_rows(
-                &tensor_values(&t.position_out)?,
-                &bias_or_zeros(&t.latent_out)?,
-                sum,
-            ),
-            decoder: blocks(&t.decoder)?,
-            norm_out: RmsNorm::new(&t.norm_out)?,
-            widen: PackedMatrix::new(&t.widen.weight)?,
-            widen_bias: bias_or_zeros(&t.widen)?,
-            patch_out: PackedMatrix::new(&t.patch_out.weight)?,
-            patch_bias: bias_or_zeros(&t.patch_out)?,
+            patch_in: PackedMatrix::new(&t.patch_in),
+            patch_in_bias: t.patch_in.bias_or_zeros(),
+            narrow: PackedMatrix::new(&t.narrow),
+            position_in: t.position_in,
+            encoder: blocks(&t.encoder),
+            norm_in: RmsNorm::new(&t.norm_in),
+            latent_in: PackedMatrix::new(&t.latent_in),
+            latent_shift: combine_rows(&t.mean, &latent_bias, shift),
+            latent_std: t.std,
+            latent_out: PackedMatrix::new(&t.latent_out),
+            decoder_start: combine_rows(&t.position_out, &decoder_bias, start),
+            decoder: blocks(&t.decoder),
+            norm_out: RmsNorm::new(&t.norm_out),
+            widen: PackedMatrix::new(&t.widen),
+            widen_bias: t.widen.bias_or_zeros(),
+            patch_out: PackedMatrix::new(&t.patch_out),
+            patch_bias: t.patch_out.bias_or_zeros(),
             padded: PaddedGrid::new(grid, width),
             x: vec![0.0; cells * width],
             hidden: vec![0.0; cells * width],
             pixels: vec![0.0; config.image_len()],
             swiglu_in: vec![0.0; cells * 2 * hidden],
             swiglu_out: vec![0.0; cells * hidden],
-        })
+        }
     }
 
     /// Encodes u8 RGB [H, W, 3] to a standardised latent [cells, channels].
     pub(super) fn encode(&mut self, image: &[u8], latent: &mut [f32]) {
         for (pixel, &byte) in self.pixels.iter_mut().zip(image) {
-            *pixel = f32::from(byte) / 127.5 - 1.0;
+            *pixel = from_byte(byte);
         }
         let cells = self.latent_shift.len() / self.channels;
         let hidden = self.swiglu_out.len() / cells;

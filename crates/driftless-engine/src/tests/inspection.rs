@@ -1,7 +1,8 @@
 //! Inspection: attention weights, re-encoding error and surprise.
 
 use super::*;
-use crate::{Attention, CandleEngine, CpuEngine, Engine, reencoding_error};
+use crate::testing::{cpu_sampler, reference_sampler};
+use crate::{Attention, Sampler, reencoding_error};
 
 /// Every row of attention weights, temporal then spatial.
 fn weight_rows(attention: &Attention) -> Vec<&[f32]> {
@@ -21,10 +22,10 @@ fn weight_rows(attention: &Attention) -> Vec<&[f32]> {
 #[test]
 fn backends_record_equal_attention() {
     for (name, config) in edge_case_configs() {
-        let mut fast = CpuEngine::new(&world(&config)).unwrap();
-        let mut reference = CandleEngine::new(world(&config)).unwrap();
+        let mut fast = cpu_sampler(&world(&config));
+        let mut reference = reference_sampler(world(&config));
         let start = clip(&config, 3);
-        for engine in [&mut fast as &mut dyn Engine, &mut reference] {
+        for engine in [&mut fast, &mut reference] {
             engine.record_attention(true);
             engine.reset(&start, &varying_params(0)).unwrap();
         }
@@ -34,7 +35,7 @@ fn backends_record_equal_attention() {
             // Only context frames that fit are used.
             let earlier = frame + 3.min(d.context);
             let attended = (params.context.min(d.context) - 1).min(earlier) + 1;
-            let [a, b] = [&mut fast as &mut dyn Engine, &mut reference].map(|engine| {
+            let [a, b] = [&mut fast, &mut reference].map(|engine| {
                 engine.step(action, &params).unwrap();
                 engine.attention().unwrap().unwrap()
             });
@@ -60,10 +61,10 @@ fn backends_record_equal_attention() {
 #[test]
 fn recording_attention_keeps_frames() {
     for (name, config) in edge_case_configs() {
-        let engines = || -> [Box<dyn Engine>; 2] {
+        let engines = || -> [Sampler; 2] {
             [
-                Box::new(CpuEngine::new(&world(&config)).unwrap()),
-                Box::new(CandleEngine::new(world(&config)).unwrap()),
+                cpu_sampler(&world(&config)),
+                reference_sampler(world(&config)),
             ]
         };
         for (mut plain_engine, mut recording) in engines().into_iter().zip(engines()) {
@@ -96,7 +97,7 @@ fn attention_of_known_logits() {
         layer.space.parameters =
             Tensor::zeros((heads, 1), candle_core::DType::F32, &Device::Cpu).unwrap();
     }
-    let mut engine = CpuEngine::new(&world).unwrap();
+    let mut engine = cpu_sampler(&world);
     engine.record_attention(true);
     engine
         .reset(&clip(&config, 4), &SamplerParams::default())
@@ -118,9 +119,9 @@ fn attention_of_known_logits() {
 #[test]
 fn attention_belongs_to_the_last_frame() {
     let config = small_config();
-    let engines: [Box<dyn Engine>; 2] = [
-        Box::new(CpuEngine::new(&world(&config)).unwrap()),
-        Box::new(CandleEngine::new(world(&config)).unwrap()),
+    let engines: [Sampler; 2] = [
+        cpu_sampler(&world(&config)),
+        reference_sampler(world(&config)),
     ];
     for mut engine in engines {
         let params = SamplerParams::default();
@@ -148,7 +149,7 @@ fn attention_belongs_to_the_last_frame() {
 #[test]
 fn attention_indices_are_checked() {
     let config = small_config();
-    let mut engine = CpuEngine::new(&world(&config)).unwrap();
+    let mut engine = cpu_sampler(&world(&config));
     engine.record_attention(true);
     engine
         .reset(&clip(&config, 1), &SamplerParams::default())
@@ -169,7 +170,7 @@ fn attention_indices_are_checked() {
 #[test]
 fn reencoding_error_matches_definition() {
     let config = small_config();
-    let mut engine = CpuEngine::new(&world(&config)).unwrap();
+    let mut engine = cpu_sampler(&world(&config));
     let params = SamplerParams::default();
     engine.reset(&clip(&config, 2), &params).unwrap();
     assert_eq!(reencoding_error(&mut engine).unwrap(), 0.0);
@@ -190,27 +191,25 @@ fn surprise_leaves_state_unchanged() {
     for prediction in [Prediction::X, Prediction::V] {
         let mut config = small_config();
         config.flow.prediction = prediction;
-        let (mut engine, mut control) = (
-            CpuEngine::new(&world(&config)).unwrap(),
-            CpuEngine::new(&world(&config)).unwrap(),
-        );
-        let mut reference = CandleEngine::new(world(&config)).unwrap();
+        let (mut engine, mut control) =
+            (cpu_sampler(&world(&config)), cpu_sampler(&world(&config)));
+        let mut reference = reference_sampler(world(&config));
         let params = SamplerParams::default();
         let image = clip(&config, 9).images[8 * config.image_len()..].to_vec();
         assert!(
             engine.surprise(&image, 1, &params).is_err(),
             "before a reset"
         );
-        for each in [&mut engine as &mut dyn Engine, &mut control, &mut reference] {
+        for each in [&mut engine, &mut control, &mut reference] {
             each.reset(&clip(&config, 4), &params).unwrap();
         }
-        let surprise = engine.surprise(&image, 1, &params).unwrap().unwrap();
-        let expected = reference.surprise(&image, 1, &params).unwrap().unwrap();
+        let surprise = engine.surprise(&image, 1, &params).unwrap();
+        let expected = reference.surprise(&image, 1, &params).unwrap();
         assert!(
             surprise > 0.01 && (surprise - expected).abs() < 1e-4 * surprise,
             "{surprise} {expected}"
         );
-        assert_ne!(engine.surprise(&image, 2, &params).unwrap(), Some(surprise));
+        assert_ne!(engine.surprise(&image, 2, &params).unwrap(), surprise);
         assert!(engine.surprise(&image[3..], 1, &params).is_err());
         assert!(engine.surprise(&image, 3, &params).is_err());
         engine.step(1, &params).unwrap();
@@ -225,7 +224,7 @@ fn wrong_frames_are_more_surprising() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let world = WorldModel::read(&root.join("checkpoints/pong"), &Device::Cpu).unwrap();
     let context = world.config.dynamics.context;
-    let mut engine = CpuEngine::new(&world).unwrap();
+    let mut engine = cpu_sampler(&world);
     let episode =
         driftless_data::Episode::read(&root.join("assets/pong/episode_00000.npz")).unwrap();
     let params = SamplerParams::default();
@@ -239,10 +238,8 @@ fn wrong_frames_are_more_surprising() {
             .reset(&episode.clip(t - context..t), &params)
             .unwrap();
         let action = episode.actions[t];
-        let [next, later] = [t, t + 8].map(|at| {
-            let surprise = engine.surprise(episode.frame(at), action, &params);
-            surprise.unwrap().unwrap()
-        });
+        let [next, later] =
+            [t, t + 8].map(|at| engine.surprise(episode.frame(at), action, &params).unwrap());
         correct += usize::from(next < later);
     }
     assert!(

@@ -1,10 +1,11 @@
 //! The CPU and wgpu backends against the reference backend.
 
 use super::*;
-use crate::{CandleEngine, CpuEngine, Engine, WgpuEngine};
+use crate::Sampler;
+use crate::testing::{cpu_sampler, gpu_sampler, reference_sampler};
 
 fn compare(name: &str, config: &WorldConfig, params: impl Fn(usize) -> SamplerParams) {
-    let mut engine = CpuEngine::new(&world(config)).unwrap();
+    let mut engine = cpu_sampler(&world(config));
     compare_engines(name, config, &mut engine, 64, 1e-4, params);
 }
 
@@ -12,12 +13,12 @@ fn compare(name: &str, config: &WorldConfig, params: impl Fn(usize) -> SamplerPa
 fn compare_engines(
     name: &str,
     config: &WorldConfig,
-    engine: &mut dyn Engine,
+    engine: &mut Sampler,
     frames: usize,
     tolerance: f32,
     params: impl Fn(usize) -> SamplerParams,
 ) {
-    let mut reference = CandleEngine::new(world(config)).unwrap();
+    let mut reference = reference_sampler(world(config));
     let start = clip(config, 3);
     engine.reset(&start, &params(0)).unwrap();
     reference.reset(&start, &params(0)).unwrap();
@@ -94,8 +95,8 @@ fn cpu_matches_with_changing_parameters() {
 fn cpu_tokenizer_matches_reference() {
     for (name, config) in edge_case_configs() {
         let world = world(&config);
-        let mut engine = CpuEngine::new(&world).unwrap();
-        let mut reference = CandleEngine::new(world).unwrap();
+        let mut engine = cpu_sampler(&world);
+        let mut reference = reference_sampler(world);
         let images = clip(&config, 35).images;
         let latents = engine.encode(&images).unwrap();
         assert_eq!(latents.len(), 35 * config.latent_len());
@@ -116,8 +117,8 @@ fn cpu_tokenizer_matches_reference() {
 fn snapshots_work_across_backends() {
     let config = small_config();
     let world = world(&config);
-    let mut engine = CpuEngine::new(&world).unwrap();
-    let mut reference = CandleEngine::new(world).unwrap();
+    let mut engine = cpu_sampler(&world);
+    let mut reference = reference_sampler(world);
     let params = SamplerParams::default();
     engine.reset(&clip(&config, 2), &params).unwrap();
     for &action in &actions(&config, 9, 6) {
@@ -135,7 +136,7 @@ fn snapshots_work_across_backends() {
 fn gpu_matches_reference() {
     let Some(gpu) = gpu() else { return };
     for (name, config) in edge_case_configs() {
-        let mut engine = WgpuEngine::new(&world(&config), &gpu).unwrap();
+        let mut engine = gpu_sampler(&world(&config), &gpu);
         compare_engines(name, &config, &mut engine, 24, 1e-3, varying_params);
     }
 }
@@ -145,8 +146,8 @@ fn gpu_tokenizer_matches_reference() {
     let Some(gpu) = gpu() else { return };
     for (name, config) in edge_case_configs() {
         let world = world(&config);
-        let mut engine = WgpuEngine::new(&world, &gpu).unwrap();
-        let mut reference = CandleEngine::new(world).unwrap();
+        let mut engine = gpu_sampler(&world, &gpu);
+        let mut reference = reference_sampler(world);
         let images = clip(&config, 3).images;
         let latents = engine.encode(&images).unwrap();
         let difference = largest_difference(&latents, &reference.encode(&images).unwrap());

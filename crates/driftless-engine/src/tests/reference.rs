@@ -4,8 +4,9 @@
 use driftless_model::dynamics::{DynamicsInput, step_index};
 
 use super::*;
+use crate::noise;
 use crate::noise::NoisePurpose;
-use crate::{CandleEngine, Engine, noise};
+use crate::testing::reference_sampler;
 
 /// Everything since the reset: context latents with their actions and signal level.
 struct History {
@@ -115,7 +116,7 @@ impl History {
 
 fn compare(name: &str, config: &WorldConfig, steps: usize, context_frames: usize) {
     let net = world(config);
-    let mut engine = CandleEngine::new(world(config)).unwrap();
+    let mut engine = reference_sampler(world(config));
     let params = SamplerParams {
         steps,
         seed: 4,

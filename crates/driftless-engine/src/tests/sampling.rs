@@ -1,17 +1,18 @@
 //! Guarantees of the sampling loop, on the CPU and reference backends.
 
 use super::*;
-use crate::{CandleEngine, CpuEngine, Engine};
+use crate::Sampler;
+use crate::testing::{cpu_sampler, reference_sampler};
 
-fn engines(config: &WorldConfig) -> Vec<Box<dyn Engine>> {
+fn engines(config: &WorldConfig) -> Vec<Sampler> {
     vec![
-        Box::new(CpuEngine::new(&world(config)).unwrap()),
-        Box::new(CandleEngine::new(world(config)).unwrap()),
+        cpu_sampler(&world(config)),
+        reference_sampler(world(config)),
     ]
 }
 
 /// Plays frames; returns the bits of each latent, and each image.
-fn play(engine: &mut dyn Engine, frames: usize, first: usize) -> Vec<(Vec<u32>, Vec<u8>)> {
+fn play(engine: &mut Sampler, frames: usize, first: usize) -> Vec<(Vec<u32>, Vec<u8>)> {
     let actions = actions(&engine.world().clone(), first + frames, 9);
     (first..first + frames)
         .map(|frame| {
@@ -33,9 +34,9 @@ fn same_seed_replays_exactly() {
     let start = clip(&config, 4);
     for mut engine in engines(&config) {
         engine.reset(&start, &varying_params(0)).unwrap();
-        let first = play(&mut *engine, 30, 0);
+        let first = play(&mut engine, 30, 0);
         engine.reset(&start, &varying_params(0)).unwrap();
-        assert!(first == play(&mut *engine, 30, 0), "{}", engine.name());
+        assert!(first == play(&mut engine, 30, 0), "{}", engine.name());
         let other = SamplerParams {
             seed: 1,
             ..varying_params(0)
@@ -54,18 +55,18 @@ fn snapshots_replay_exactly() {
         engine.reset(&clip(&config, 1), &varying_params(0)).unwrap();
         let size = engine.snapshot().unwrap().state.len();
         for first in [0, 20, 40] {
-            play(&mut *engine, 20, first);
+            play(&mut engine, 20, first);
             let snapshot = engine.snapshot().unwrap();
             let latent = engine.latent().unwrap().to_vec();
             assert_eq!(snapshot.frame, 1 + first as u64 + 20);
             assert_eq!(snapshot.state.len(), size);
-            let once = play(&mut *engine, 15, first + 20);
+            let once = play(&mut engine, 15, first + 20);
             engine.restore(&snapshot).unwrap();
             assert_eq!(engine.latent().unwrap(), latent);
             assert_eq!(engine.image().unwrap(), snapshot.image);
             assert_eq!(engine.snapshot().unwrap(), snapshot);
             assert!(
-                once == play(&mut *engine, 15, first + 20),
+                once == play(&mut engine, 15, first + 20),
                 "{}",
                 engine.name()
             );
@@ -107,9 +108,9 @@ fn reset_uses_the_last_context_frames() {
         // Another batch size may round differently.
         assert!(largest_difference(engine.latent().unwrap(), &latents) < 1e-5);
         assert_eq!(engine.snapshot().unwrap().frame, 5);
-        let first = play(&mut *engine, 8, 0);
+        let first = play(&mut engine, 8, 0);
         engine.reset(&fits, &varying_params(0)).unwrap();
-        assert!(first == play(&mut *engine, 8, 0), "{}", engine.name());
+        assert!(first == play(&mut engine, 8, 0), "{}", engine.name());
     }
 }
 

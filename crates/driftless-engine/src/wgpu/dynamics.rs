@@ -1,7 +1,7 @@
 //! The dynamics network as dispatches: the start of a frame, a denoise pass, the cache pass.
 
 use driftless_model::config::WorldConfig;
-use driftless_model::dynamics;
+use driftless_model::export::ExportedDynamics;
 
 use super::kernel_args::{
     Activation, EmbedConditioningArgs, FinishFrameArgs, KvCacheWriteArgs, NONE, RowLayout,
@@ -14,8 +14,6 @@ use super::layers::{
 use super::operations::{ArenaLayout, CellBlock, RmsNorm};
 use super::program::ProgramBuilder;
 use super::weights::{MatrixRef, Weights};
-use crate::Result;
-use crate::weights::tensor_values;
 
 /// Weights, KV caches and arena regions of the network. All offsets are in elements.
 pub(super) struct WgpuDynamics {
@@ -30,6 +28,7 @@ pub(super) struct WgpuDynamics {
     pub tokens: u32,
     latent_tokens: u32,
     pub slots: u32,
+    last_time_layer: Option<usize>,
     context: u32,
     stem_conditions: ConditionTables,
     stem_latent: MatrixRef,
@@ -82,38 +81,25 @@ impl WgpuDynamics {
     pub fn new(
         weights: &mut Weights,
         arena: &mut ArenaLayout,
-        net: &dynamics::Dynamics,
+        net: &ExportedDynamics,
         config: &WorldConfig,
-    ) -> Result<Self> {
+    ) -> Self {
         let (d, c) = (&config.dynamics, config.tokenizer.channels);
         let ([gh, gw], cells, tokens) = (config.grid(), config.cells(), config.tokens());
         let heads = HeadLayout::new(d.heads, d.width);
         let slots = d.context - 1;
         let cache_len = slots * tokens * heads.width();
-        let mut layers = Vec::with_capacity(net.layers.len());
-        for layer in &net.layers {
-            layers.push(Layer::new(weights, arena, layer, heads, cache_len)?);
-        }
+        let layers = net.layers.iter();
+        let layers = layers.map(|layer| Layer::new(weights, arena, layer, heads, cache_len));
+        let layers = layers.collect();
         let past = d.stem_frames * c;
-        let all_channels = c + past;
-        let stem = tensor_values(&net.stem_in)?;
-        let skip = tensor_values(&net.skip.weight)?;
-        // The part of a convolution for `n` input channels from `first` on: input `i` is channel
-        // `first + i % n` of tap `i / n`.
-        let mut split = |weight: &[f32], outputs: usize, taps: usize, first: usize, n: usize| {
-            weights.matrix(outputs, taps * n, |o, i| {
-                weight[(o * taps + i / n) * all_channels + first + i % n]
-            })
-        };
-        let stem_latent = split(&stem, d.stem_width, 9, 0, c);
-        let stem_past = split(&stem, d.stem_width, 9, c, past);
-        let skip_latent = split(&skip, c, 1, 0, c);
-        let skip_past = split(&skip, c, 1, c, past);
-        let head_out = weights.linear(&net.head_out)?;
-        let outcome_head = net.outcome.as_ref();
-        let outcome_head = outcome_head.map(|head| OutcomeHead::new(weights, head));
+        let (head_out, skip_past) = (
+            weights.linear(&net.head_out),
+            weights.linear(&net.skip_past),
+        );
         let padded_cells = (gh + 2) * (gw + 2);
-        Ok(Self {
+        let outcome_head = net.outcome.as_ref();
+        Self {
             grid: [gh as u32, gw as u32],
             merge: d.merge as u32,
             channels: c as u32,
@@ -125,32 +111,30 @@ impl WgpuDynamics {
             tokens: tokens as u32,
             latent_tokens: config.latent_tokens() as u32,
             slots: slots as u32,
+            last_time_layer: d.last_time_layer(),
             context: d.context as u32,
-            stem_conditions: ConditionTables::new(weights, &net.stem_conditions)?,
-            stem_latent,
-            stem_past,
-            stem_block: CellBlock::new(weights, &net.stem_block)?,
-            merge_in: weights.linear(&net.merge_in)?,
-            conditions: ConditionTables::new(weights, &net.conditions)?,
+            stem_conditions: ConditionTables::new(weights, &net.stem_conditions),
+            stem_latent: weights.linear(&net.stem_latent),
+            stem_past: weights.linear(&net.stem_past),
+            stem_block: CellBlock::new(weights, &net.stem_block),
+            merge_in: weights.linear(&net.merge_in),
+            conditions: ConditionTables::new(weights, &net.conditions),
             layers,
-            norm_out: RmsNorm::new(weights, &net.norm_out)?,
-            merge_out: weights.linear(&net.merge_out)?,
-            head_block: CellBlock::new(weights, &net.head_block)?,
-            head_norm: RmsNorm::new(weights, &net.head_norm)?,
+            norm_out: RmsNorm::new(weights, &net.norm_out),
+            merge_out: weights.linear(&net.merge_out),
+            head_block: CellBlock::new(weights, &net.head_block),
+            head_norm: RmsNorm::new(weights, &net.head_norm),
             head_out: MatrixRef {
                 bias: NONE,
                 ..head_out
             },
-            skip_latent,
+            skip_latent: weights.linear(&net.skip_latent),
             skip_past: MatrixRef {
                 bias: head_out.bias,
                 ..skip_past
             },
-            outcome_head: outcome_head.transpose()?,
-            position: (
-                arena.allocate(tokens * d.width),
-                tensor_values(&net.position)?,
-            ),
+            outcome_head: outcome_head.map(|head| OutcomeHead::new(weights, head)),
+            position: (arena.allocate(tokens * d.width), net.position.clone()),
             z: arena.allocate(cells * c),
             output: arena.allocate(cells * c),
             clean: arena.allocate(cells * c),
@@ -170,7 +154,7 @@ impl WgpuDynamics {
             attention_out: arena.allocate(tokens * heads.width()),
             hidden: arena.allocate(tokens * d.mlp),
             outcome_hidden: arena.allocate(d.outcome),
-        })
+        }
     }
 
     /// Finishes a frame whose context latent is in `z`.
@@ -230,12 +214,11 @@ impl WgpuDynamics {
     /// Runs the cache pass on `z`: writes its keys and values into the KV cache and its outcome into
     /// `report`. Does nothing if the world has neither.
     pub fn write_cache(&self, r: &mut ProgramBuilder, pass_index: u32) {
-        let last = self.layers.iter().rposition(|layer| layer.time.is_some());
-        let writes_cache = self.slots > 0 && last.is_some();
+        let writes_cache = self.slots > 0 && self.last_time_layer.is_some();
         if !writes_cache && self.outcome_head.is_none() {
             return;
         }
-        let last = last.unwrap_or(0);
+        let last = self.last_time_layer.unwrap_or(0);
         self.stem(r, pass_index);
         for (i, layer) in self.layers[..=last].iter().enumerate() {
             self.spatial_attention(r, &layer.space);

@@ -1,14 +1,14 @@
 //! Whole frames on the GPU: stage times, textures, snapshots, and lost devices.
 
 use super::*;
-use crate::testing::{clip, gpu, small_config, world};
+use crate::testing::{clip, cpu_sampler, gpu, gpu_sampler, small_config, world};
 use crate::tests::largest_difference;
-use crate::{CpuEngine, Engine, Error, SamplerParams, Solver};
+use crate::{Error, Sampler, SamplerParams, Solver};
 
 /// An engine of a small world, reset to a context.
-fn reset_engine(gpu: &Gpu) -> WgpuEngine {
+fn reset_engine(gpu: &Gpu) -> Sampler {
     let config = small_config();
-    let mut engine = WgpuEngine::new(&world(&config), gpu).unwrap();
+    let mut engine = gpu_sampler(&world(&config), gpu);
     let context = clip(&config, 2);
     engine.reset(&context, &SamplerParams::default()).unwrap();
     engine
@@ -128,7 +128,7 @@ fn cpu_continues_gpu_snapshot() {
         engine.step(t % 2, &params).unwrap();
     }
     let snapshot = engine.snapshot().unwrap();
-    let mut cpu_engine = CpuEngine::new(&world(&small_config())).unwrap();
+    let mut cpu_engine = cpu_sampler(&world(&small_config()));
     cpu_engine.restore(&snapshot).unwrap();
     assert_eq!(cpu_engine.image().unwrap(), engine.image().unwrap());
     for t in 0..6 {
@@ -177,8 +177,8 @@ fn shipped_world_matches_cpu() {
     let half = gpu.clone().with_half().ok();
     for (gpu, tolerance, min_psnr) in [(Some(gpu), 1e-3, 60.0), (half, 1e-3, 45.0)] {
         let Some(gpu) = gpu else { continue };
-        let mut engine = WgpuEngine::new(&world, &gpu).unwrap();
-        let mut cpu_engine = CpuEngine::new(&world).unwrap();
+        let mut engine = gpu_sampler(&world, &gpu);
+        let mut cpu_engine = cpu_sampler(&world);
         engine.reset(&contexts[0], &params).unwrap();
         cpu_engine.reset(&contexts[0], &params).unwrap();
         for t in 0..16 {

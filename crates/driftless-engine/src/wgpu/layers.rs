@@ -1,11 +1,11 @@
 //! Layers of the dynamics network: offsets of their weights, and the layout of attention heads.
 
-use driftless_model::{dynamics, layers};
+use driftless_model::export::{
+    ExportedAttention, ExportedConditions, ExportedLayer, ExportedOutcomeHead,
+};
 
 use super::operations::{ArenaLayout, RmsNorm};
 use super::weights::{MatrixRef, Weights};
-use crate::Result;
-use crate::weights::tensor_values;
 
 /// Offsets of the embedding tables of action, signal level and step size.
 pub(super) struct ConditionTables {
@@ -15,12 +15,12 @@ pub(super) struct ConditionTables {
 }
 
 impl ConditionTables {
-    pub fn new(weights: &mut Weights, c: &dynamics::ConditionEmbeddings) -> Result<Self> {
-        Ok(Self {
-            action: weights.tensor(&c.action)?,
-            signal: weights.tensor(&c.signal.weight)?,
-            step_size: weights.tensor(&c.step)?,
-        })
+    pub fn new(weights: &mut Weights, conditions: &ExportedConditions) -> Self {
+        Self {
+            action: weights.push(&conditions.action),
+            signal: weights.push(&conditions.signal.values),
+            step_size: weights.push(&conditions.step_size),
+        }
     }
 }
 
@@ -66,25 +66,20 @@ pub(super) struct AttentionWeights {
 }
 
 impl AttentionWeights {
-    pub fn new(
-        weights: &mut Weights,
-        layer: &layers::AttentionLayer,
-        heads: HeadLayout,
-    ) -> Result<Self> {
+    pub fn new(weights: &mut Weights, layer: &ExportedAttention, heads: HeadLayout) -> Self {
         let (width, padded) = (heads.count * heads.size, heads.width());
-        let qkv = tensor_values(&layer.qkv.weight)?;
-        let out = tensor_values(&layer.out.weight)?;
-        Ok(Self {
-            norm: RmsNorm::new(weights, &layer.norm)?,
+        let (qkv, out) = (&layer.qkv, &layer.out);
+        Self {
+            norm: RmsNorm::new(weights, &layer.norm),
             qkv: weights.matrix(3 * padded, width, |o, i| {
                 let source = heads.source(o % padded);
-                source.map_or(0.0, |at| qkv[(o / padded * width + at) * width + i])
+                source.map_or(0.0, |at| qkv.at(o / padded * width + at, i))
             }),
-            parameters: weights.tensor(&layer.parameters)?,
+            parameters: weights.push(&layer.parameters.values),
             out: weights.matrix(width, padded, |o, i| {
-                heads.source(i).map_or(0.0, |at| out[o * width + at])
+                heads.source(i).map_or(0.0, |at| out.at(o, at))
             }),
-        })
+        }
     }
 }
 
@@ -115,27 +110,24 @@ impl Layer {
     pub fn new(
         weights: &mut Weights,
         arena: &mut ArenaLayout,
-        layer: &dynamics::Layer,
+        layer: &ExportedLayer,
         heads: HeadLayout,
         cache_len: usize,
-    ) -> Result<Self> {
-        let time = match &layer.time {
-            Some(time) => Some(TemporalAttention {
-                attention: AttentionWeights::new(weights, time, heads)?,
-                kv_cache: KvCache {
-                    keys: arena.allocate(cache_len),
-                    values: arena.allocate(cache_len),
-                },
-            }),
-            None => None,
-        };
-        Ok(Self {
-            space: AttentionWeights::new(weights, &layer.space, heads)?,
+    ) -> Self {
+        let time = layer.time.as_ref().map(|time| TemporalAttention {
+            attention: AttentionWeights::new(weights, time, heads),
+            kv_cache: KvCache {
+                keys: arena.allocate(cache_len),
+                values: arena.allocate(cache_len),
+            },
+        });
+        Self {
+            space: AttentionWeights::new(weights, &layer.space, heads),
             time,
-            norm: RmsNorm::new(weights, &layer.mlp.norm)?,
-            up: weights.swiglu_linear(&layer.mlp.up)?,
-            down: weights.linear(&layer.mlp.down)?,
-        })
+            norm: RmsNorm::new(weights, &layer.norm),
+            up: weights.swiglu_linear(&layer.up),
+            down: weights.linear(&layer.down),
+        }
     }
 }
 
@@ -147,11 +139,11 @@ pub(super) struct OutcomeHead {
 }
 
 impl OutcomeHead {
-    pub fn new(weights: &mut Weights, head: &dynamics::OutcomeHead) -> Result<Self> {
-        Ok(Self {
-            norm: RmsNorm::new(weights, &head.norm)?,
-            up: weights.linear(&head.up)?,
-            out: weights.linear(&head.out)?,
-        })
+    pub fn new(weights: &mut Weights, head: &ExportedOutcomeHead) -> Self {
+        Self {
+            norm: RmsNorm::new(weights, &head.norm),
+            up: weights.linear(&head.up),
+            out: weights.linear(&head.out),
+        }
     }
 }

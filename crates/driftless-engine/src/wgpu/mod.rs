@@ -34,7 +34,6 @@ use self::tokenizer::WgpuTokenizer;
 use self::tuning::{MatmulShape, MatmulTuning, TuningCache};
 use self::weights::Weights;
 use super::network::{DenoiseInput, Readback};
-use super::sampler::Sampler;
 use crate::Result;
 
 pub use self::frame_texture::FrameTexture;
@@ -42,44 +41,6 @@ pub use self::gpu::{AdapterInfo, Gpu, adapters};
 
 /// Approximate limit on the time that opening a world spends on measuring tiles.
 const TUNING_TIME: Duration = Duration::from_secs(2);
-
-/// The engine on WGSL kernels, on a GPU.
-pub type WgpuEngine = Sampler<WgpuNetwork>;
-
-impl WgpuEngine {
-    /// Uploads a world's weights and records its passes, with the default tiles.
-    ///
-    /// # Errors
-    /// Returns an error if the world does not fit into the device's buffers, or the device is lost.
-    pub fn new(world: &WorldModel, gpu: &Gpu) -> Result<Self> {
-        let network = gpu.scoped(|| WgpuNetwork::new(world, gpu))?;
-        Ok(Self::from_network(network, world.config.clone()))
-    }
-
-    /// Like [`WgpuEngine::new`], with the tiles that multiply this world's matrices fastest on this device.
-    /// Measurements are stored in the platform's cache folder.
-    ///
-    /// # Errors
-    /// Returns an error if the world does not fit into the device's buffers, or the device is lost.
-    pub fn tuned(world: &WorldModel, gpu: &Gpu) -> Result<Self> {
-        let cache = TuningCache::platform();
-        let network = gpu.scoped(|| {
-            let mut network = WgpuNetwork::new(world, gpu)?;
-            let known = cache.as_ref().map(|cache| cache.read(gpu));
-            let known = known.unwrap_or_default();
-            let (products, kernels) = (network.products(), &network.kernels);
-            let (tuning, measured) = known.measure(gpu, kernels, &products, TUNING_TIME)?;
-            if let (1.., Some(cache)) = (measured, &cache)
-                && let Err(error) = cache.write(gpu, &tuning)
-            {
-                tracing::warn!("tile measurements were not saved: {error}");
-            }
-            network.set_tuning(tuning)?;
-            Ok(network)
-        })?;
-        Ok(Self::from_network(network, world.config.clone()))
-    }
-}
 
 /// A region of the arena: offset and length in elements.
 type Region = (u32, usize);
@@ -144,11 +105,44 @@ struct SubmissionResult {
 }
 
 impl WgpuNetwork {
-    fn new(world: &WorldModel, gpu: &Gpu) -> Result<Self> {
+    /// Uploads a world's weights and records its passes, with the default tiles.
+    ///
+    /// # Errors
+    /// Returns an error if the world does not fit into the device's buffers, or the device is lost.
+    pub fn new(world: &WorldModel, gpu: &Gpu) -> Result<Self> {
+        gpu.scoped(|| Self::upload(world, gpu))
+    }
+
+    /// Like [`WgpuNetwork::new`], with the tiles that multiply this world's matrices fastest on this
+    /// device. Measurements are stored in the platform's cache folder.
+    ///
+    /// # Errors
+    /// Returns an error if the world does not fit into the device's buffers, or the device is lost.
+    pub fn tuned(world: &WorldModel, gpu: &Gpu) -> Result<Self> {
+        let cache = TuningCache::platform();
+        gpu.scoped(|| {
+            let mut network = Self::upload(world, gpu)?;
+            let known = cache.as_ref().map(|cache| cache.read(gpu));
+            let known = known.unwrap_or_default();
+            let (products, kernels) = (network.products(), &network.kernels);
+            let (tuning, measured) = known.measure(gpu, kernels, &products, TUNING_TIME)?;
+            if let (1.., Some(cache)) = (measured, &cache)
+                && let Err(error) = cache.write(gpu, &tuning)
+            {
+                tracing::warn!("tile measurements were not saved: {error}");
+            }
+            network.set_tuning(tuning)?;
+            Ok(network)
+        })
+    }
+
+    fn upload(world: &WorldModel, gpu: &Gpu) -> Result<Self> {
         let config = &world.config;
         let (mut weights, mut arena) = (Weights::default(), ArenaLayout::default());
-        let tokenizer = WgpuTokenizer::new(&mut weights, &mut arena, &world.tokenizer, config)?;
-        let dynamics = WgpuDynamics::new(&mut weights, &mut arena, &world.dynamics, config)?;
+        let tokenizer =
+            WgpuTokenizer::new(&mut weights, &mut arena, &world.tokenizer.export()?, config);
+        let dynamics =
+            WgpuDynamics::new(&mut weights, &mut arena, &world.dynamics.export()?, config);
         let kernels = KernelPipelines::new(gpu, dynamics.heads.padded);
         let (weights, panels) = (weights.upload(gpu)?, weights.upload_panels(gpu)?);
         let arena = gpu.storage("activations and KV cache", arena.len as usize)?;

@@ -2,7 +2,7 @@
 
 use driftless_flow::FlowError;
 use driftless_model::dynamics::step_index;
-use driftless_model::tokenizer::to_byte;
+use driftless_model::tokenizer::{from_byte, to_byte};
 
 use super::dynamics::WgpuDynamics;
 use super::kernel_args::PassParams;
@@ -136,7 +136,7 @@ impl Network for WgpuNetwork {
     fn encode(&mut self, images: &[u8], latents: &mut [f32]) -> Result<()> {
         let latents = latents.chunks_exact_mut(self.config.latent_len());
         for (image, latent) in images.chunks_exact(self.config.image_len()).zip(latents) {
-            let pixels: Vec<f32> = image.iter().map(|&b| f32::from(b) / 127.5 - 1.0).collect();
+            let pixels: Vec<f32> = image.iter().copied().map(from_byte).collect();
             self.write_arena(self.tokenizer.image, &pixels);
             let region = (self.dynamics.output, latent.len());
             let result = self.run(Some(&self.programs.encode), None, &[region])?;

@@ -1,6 +1,6 @@
 //! Network operations as dispatches: matrix products, norms, affine maps, residual blocks.
 
-use driftless_model::layers;
+use driftless_model::export::ExportedCellBlock;
 
 use super::kernel_args::{
     Activation, AffineArgs, MatmulArgs, NONE, RmsNormArgs, RowLayout, SampleArgs,
@@ -9,7 +9,6 @@ use super::kernels::{Kernel, PANEL, workgroups};
 use super::program::ProgramBuilder;
 use super::tuning::TILE_VARIANTS;
 use super::weights::{MatrixRef, Weights};
-use crate::Result;
 
 /// Allocates regions of the arena one after the other.
 #[derive(Debug, Default)]
@@ -193,11 +192,11 @@ pub(super) struct RmsNorm {
 }
 
 impl RmsNorm {
-    pub fn new(weights: &mut Weights, norm: &layers::RmsNorm) -> Result<Self> {
-        Ok(Self {
-            width: norm.gain.elem_count() as u32,
-            gain: weights.tensor(&norm.gain)?,
-        })
+    pub fn new(weights: &mut Weights, gain: &[f32]) -> Self {
+        Self {
+            width: gain.len() as u32,
+            gain: weights.push(gain),
+        }
     }
 }
 
@@ -209,15 +208,11 @@ pub(super) struct CellBlock {
 }
 
 impl CellBlock {
-    pub fn new(weights: &mut Weights, block: &layers::CellBlock) -> Result<Self> {
-        let conv = weights.tensor_matrix(&block.conv)?;
-        Ok(Self {
-            norm: RmsNorm::new(weights, &block.norm)?,
-            conv: MatrixRef {
-                bias: weights.tensor(&block.bias)?,
-                ..conv
-            },
-            out: weights.linear(&block.out)?,
-        })
+    pub fn new(weights: &mut Weights, block: &ExportedCellBlock) -> Self {
+        Self {
+            norm: RmsNorm::new(weights, &block.norm),
+            conv: weights.linear(&block.conv),
+            out: weights.linear(&block.out),
+        }
     }
 }

@@ -1,14 +1,12 @@
 //! The tokenizer as dispatches, one frame at a time.
 
 use driftless_model::config::WorldConfig;
-use driftless_model::tokenizer;
+use driftless_model::export::{ExportedCellBlock, ExportedTokenizer};
 
 use super::kernel_args::{Activation, NONE, RowLayout};
 use super::operations::{ArenaLayout, CellBlock, RmsNorm};
 use super::program::ProgramBuilder;
 use super::weights::{MatrixRef, Weights};
-use crate::Result;
-use crate::weights::tensor_values;
 
 /// Weights and arena regions of encoder and decoder.
 pub(super) struct WgpuTokenizer {
@@ -45,48 +43,46 @@ impl WgpuTokenizer {
     pub fn new(
         weights: &mut Weights,
         arena: &mut ArenaLayout,
-        net: &tokenizer::Tokenizer,
+        net: &ExportedTokenizer,
         config: &WorldConfig,
-    ) -> Result<Self> {
+    ) -> Self {
         let t = &config.tokenizer;
         let [gh, gw] = config.grid();
         let cells = config.cells();
-        let blocks = |weights: &mut Weights, all: &[driftless_model::layers::CellBlock]| {
-            let blocks = all.iter().map(|block| CellBlock::new(weights, block));
-            blocks.collect::<Result<Vec<_>>>()
+        let blocks = |weights: &mut Weights, all: &[ExportedCellBlock]| {
+            all.iter()
+                .map(|block| CellBlock::new(weights, block))
+                .collect()
         };
-        let mean: Vec<f32> = tensor_values(&net.mean)?.into_iter().map(|x| -x).collect();
-        let scale: Vec<f32> = tensor_values(&net.std)?
-            .into_iter()
-            .map(f32::recip)
-            .collect();
-        Ok(Self {
+        let mean: Vec<f32> = net.mean.iter().map(|x| -x).collect();
+        let scale: Vec<f32> = net.std.iter().copied().map(f32::recip).collect();
+        Self {
             image_size: config.image.map(|side| side as u32),
             grid: [gh as u32, gw as u32],
             patch: t.patch as u32,
             channels: t.channels as u32,
             width: t.width as u32,
             hidden: t.hidden as u32,
-            patch_in: weights.swiglu_linear(&net.patch_in)?,
-            narrow: weights.linear(&net.narrow)?,
-            position_in: weights.tensor(&net.position_in)?,
-            encoder: blocks(weights, &net.encoder)?,
-            norm_in: RmsNorm::new(weights, &net.norm_in)?,
-            latent_in: weights.linear(&net.latent_in)?,
+            patch_in: weights.swiglu_linear(&net.patch_in),
+            narrow: weights.linear(&net.narrow),
+            position_in: weights.push(&net.position_in),
+            encoder: blocks(weights, &net.encoder),
+            norm_in: RmsNorm::new(weights, &net.norm_in),
+            latent_in: weights.linear(&net.latent_in),
             latent_shift: weights.push(&mean),
             latent_scale: weights.push(&scale),
-            latent_out: weights.linear(&net.latent_out)?,
-            position_out: weights.tensor(&net.position_out)?,
-            decoder: blocks(weights, &net.decoder)?,
-            norm_out: RmsNorm::new(weights, &net.norm_out)?,
-            widen: weights.swiglu_linear(&net.widen)?,
-            patch_out: weights.linear(&net.patch_out)?,
+            latent_out: weights.linear(&net.latent_out),
+            position_out: weights.push(&net.position_out),
+            decoder: blocks(weights, &net.decoder),
+            norm_out: RmsNorm::new(weights, &net.norm_out),
+            widen: weights.swiglu_linear(&net.widen),
+            patch_out: weights.linear(&net.patch_out),
             image: arena.allocate(config.image_len()),
             x: arena.allocate(cells * t.width),
             normed: arena.allocate(cells * t.width),
             swiglu_out: arena.allocate(cells * t.hidden),
             padded_cells: arena.allocate((gh + 2) * (gw + 2) * t.width),
-        })
+        }
     }
 
     fn cells(&self) -> u32 {

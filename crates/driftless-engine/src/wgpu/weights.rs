@@ -1,16 +1,14 @@
 //! Weights in the layout of the kernels: matrices packed in panels, everything else in one buffer.
 
-use candle_core::Tensor;
 use half::f16;
 use wgpu::Buffer;
 
-use driftless_model::layers::Linear;
+use driftless_model::export::ExportedMatrix;
 
 use super::gpu::Gpu;
 use super::kernel_args::NONE;
 use super::kernels::PANEL;
 use crate::Result;
-use crate::weights::tensor_values;
 
 /// Collects a world's weights before upload.
 #[derive(Default)]
@@ -40,11 +38,6 @@ impl Weights {
         self.tables
             .resize(self.tables.len().next_multiple_of(4), 0.0);
         at as u32
-    }
-
-    /// Appends the elements of a tensor to the tables; returns their offset.
-    pub fn tensor(&mut self, tensor: &Tensor) -> Result<u32> {
-        Ok(self.push(&tensor_values(tensor)?))
     }
 
     /// Packs a matrix of `n` outputs and `k` inputs whose elements are `weight(output, input)`.
@@ -101,39 +94,30 @@ impl Weights {
         Ok(buffer)
     }
 
-    /// Packs a tensor [n, k].
-    pub fn tensor_matrix(&mut self, tensor: &Tensor) -> Result<MatrixRef> {
-        let (n, k) = tensor.dims2()?;
-        let values = tensor_values(tensor)?;
-        Ok(self.matrix(n, k, |o, i| values[o * k + i]))
-    }
-
-    /// Packs a linear layer with its bias, if it has one.
-    pub fn linear(&mut self, linear: &Linear) -> Result<MatrixRef> {
-        let matrix = self.tensor_matrix(&linear.weight)?;
-        Ok(match &linear.bias {
+    /// Packs a matrix with its bias, if it has one.
+    pub fn linear(&mut self, matrix: &ExportedMatrix) -> MatrixRef {
+        let packed = self.matrix(matrix.outputs, matrix.inputs, |o, i| matrix.at(o, i));
+        match &matrix.bias {
             Some(bias) => MatrixRef {
-                bias: self.tensor(bias)?,
-                ..matrix
+                bias: self.push(bias),
+                ..packed
             },
-            None => matrix,
-        })
+            None => packed,
+        }
     }
 
-    /// Packs the linear layer before a SwiGLU, with gate and value of each output in neighbouring columns.
-    pub fn swiglu_linear(&mut self, linear: &Linear) -> Result<MatrixRef> {
-        let (n, k) = linear.weight.dims2()?;
-        let values = tensor_values(&linear.weight)?;
+    /// Packs the matrix before a SwiGLU, with gate and value of each output in neighbouring columns.
+    pub fn swiglu_linear(&mut self, matrix: &ExportedMatrix) -> MatrixRef {
+        let n = matrix.outputs;
         let source = |o: usize| o / 2 + o % 2 * (n / 2);
-        let matrix = self.matrix(n, k, |o, i| values[source(o) * k + i]);
-        let Some(bias) = &linear.bias else {
-            return Ok(matrix);
+        let packed = self.matrix(n, matrix.inputs, |o, i| matrix.at(source(o), i));
+        let Some(bias) = &matrix.bias else {
+            return packed;
         };
-        let bias = tensor_values(bias)?;
         let bias: Vec<f32> = (0..n).map(|o| bias[source(o)]).collect();
-        Ok(MatrixRef {
+        MatrixRef {
             bias: self.push(&bias),
-            ..matrix
-        })
+            ..packed
+        }
     }
 }

@@ -48,7 +48,7 @@ pub fn count_flops(world: &WorldConfig) -> FlopCounts {
         + cell_block(cells, d.stem_width)
         + cells * channels * (d.stem_width + channels);
     let layers: usize = (0..d.depth).map(|i| layer(d, tokens, i)).sum();
-    let last = (0..d.depth).rfind(|&i| has_time(d, i) && d.context > 1);
+    let last = d.last_time_layer().filter(|_| d.context > 1);
     let written = last.map_or(0, |last| {
         let before: usize = (0..last).map(|i| layer(d, tokens, i)).sum();
         let keys_and_values = tokens * d.width * 2 * d.width;
@@ -131,7 +131,7 @@ fn dynamics_training_flops(world: &WorldConfig, training: &TrainingShape) -> f64
     let layers = |count: usize, clean: bool| -> usize {
         (0..count)
             .map(|i| {
-                let time = match has_time(shape, i) {
+                let time = match shape.has_time(i) {
                     true => attention(tokens, shape.width, keys),
                     false => 0,
                 };
@@ -144,7 +144,7 @@ fn dynamics_training_flops(world: &WorldConfig, training: &TrainingShape) -> f64
             .sum()
     };
     // Clean frames are not needed after the last temporal attention.
-    let last = (0..shape.depth).rfind(|&i| has_time(shape, i)).unwrap_or(0);
+    let last = shape.last_time_layer().unwrap_or(0);
     let clean = stem + layers(last + 1, true);
     let noised = stem + layers(shape.depth, false) + head;
     let (copies, skip) = (training.noised_copies as f64, cells * channels * all);
@@ -153,14 +153,10 @@ fn dynamics_training_flops(world: &WorldConfig, training: &TrainingShape) -> f64
     2.0 * (trained + targets) / copies
 }
 
-fn has_time(d: &DynamicsConfig, layer: usize) -> bool {
-    (layer + 1).is_multiple_of(d.time_every)
-}
-
 /// Multiply-adds of layer `i` of the trunk.
 fn layer(d: &DynamicsConfig, tokens: usize, i: usize) -> usize {
     let space = attention(tokens, d.width, tokens);
-    let time = if has_time(d, i) {
+    let time = if d.has_time(i) {
         attention(tokens, d.width, d.context)
     } else {
         0

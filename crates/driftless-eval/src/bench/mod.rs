@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use driftless_data::Clip;
 use driftless_engine::rollout::random_held_actions;
-use driftless_engine::{Backend, Engine, SamplerParams, StageTimes};
+use driftless_engine::{Backend, Sampler, SamplerParams, StageTimes};
 
 use crate::{Error, Result};
 
@@ -120,7 +120,7 @@ type FrameSample = (Duration, StageTimes);
 /// Returns an error if there is no K or no frame to measure, the context or a K does not match the world,
 /// or the device fails.
 pub fn run(
-    engine: &mut dyn Engine,
+    engine: &mut Sampler,
     context: &Clip,
     place: &Backend,
     options: &BenchOptions,
@@ -193,7 +193,7 @@ impl BenchOptions {
 
 /// Plays `actions` with K = `steps` and passes each frame's times to `each`.
 fn play(
-    engine: &mut dyn Engine,
+    engine: &mut Sampler,
     actions: &[u32],
     steps: usize,
     each: &mut dyn FnMut(FrameSample),

@@ -1,106 +1,88 @@
-//! The benchmark on a fake engine that reports fixed stage times.
+//! The benchmark on a fake network that reports fixed stage times.
 
-use driftless_engine::{DenoisePass, Snapshot};
+use std::sync::{Arc, Mutex};
+
+use driftless_engine::{DenoiseInput, FrameContext, FrameOutput, FrameRequest, Network, Outcome};
+use driftless_engine::{Error, Readback};
 use driftless_model::config::WorldConfig;
 
 use super::*;
 
 /// Records the requested values of K. Reports 2 ms per denoise pass, 3 ms for the cache pass and 5 ms for
 /// decoding, without taking that time.
-struct FakeEngine {
-    world: WorldConfig,
-    played: Vec<usize>,
+#[derive(Default)]
+struct FakeNetwork {
+    played: Arc<Mutex<Vec<usize>>>,
 }
 
-impl FakeEngine {
-    fn new() -> Self {
-        let world = serde_json::from_value(serde_json::json!({
-            "format": 1, "name": "Tiny", "fps": 15.0, "image": [1, 1],
-            "actions": [{"name": "noop", "keys": []}, {"name": "up", "keys": ["W"]}],
-            "tokenizer": {"patch": 1, "width": 1, "hidden": 1, "blocks": 0, "channels": 1},
-            "dynamics": {"merge": 1, "stem_width": 1, "stem_frames": 0, "width": 1, "depth": 1,
-                "heads": 1, "mlp": 1, "time_every": 1, "context": 1, "registers": 0, "k_max": 8}
-        }));
-        Self {
-            world: world.unwrap(),
-            played: Vec::new(),
-        }
-    }
+fn world() -> WorldConfig {
+    let world = serde_json::json!({
+        "format": 1, "name": "Tiny", "fps": 15.0, "image": [1, 1],
+        "actions": [{"name": "noop", "keys": []}, {"name": "up", "keys": ["W"]}],
+        "tokenizer": {"patch": 1, "width": 1, "hidden": 1, "blocks": 0, "channels": 1},
+        "dynamics": {"merge": 1, "stem_width": 1, "stem_frames": 0, "width": 1, "depth": 1,
+            "heads": 1, "mlp": 1, "time_every": 1, "context": 1, "registers": 0, "k_max": 8}
+    });
+    serde_json::from_value(world).unwrap()
 }
 
-impl Engine for FakeEngine {
-    fn world(&self) -> &WorldConfig {
-        &self.world
-    }
-
+impl Network for FakeNetwork {
     fn name(&self) -> &str {
         "fake"
     }
 
-    fn reset(&mut self, _context: &Clip, _params: &SamplerParams) -> driftless_engine::Result<()> {
+    fn begin_frame(&mut self, _: &FrameContext) -> driftless_engine::Result<()> {
         Ok(())
     }
 
-    fn step(
+    fn denoise(&mut self, _: &DenoiseInput, _: &mut [f32]) -> driftless_engine::Result<()> {
+        Err(Error::Argument("the benchmark makes whole frames".into()))
+    }
+
+    fn write_cache(&mut self, _: &DenoiseInput) -> driftless_engine::Result<Option<Outcome>> {
+        Ok(None)
+    }
+
+    fn supports_full_frames(&self, _: usize) -> bool {
+        true
+    }
+
+    fn run_frame(
         &mut self,
-        action: u32,
-        params: &SamplerParams,
-    ) -> driftless_engine::Result<StageTimes> {
-        assert!((action as usize) < self.world.actions.len());
-        self.played.push(params.steps);
-        Ok(StageTimes {
-            denoise: Duration::from_millis(2) * params.steps as u32,
-            cache: Duration::from_millis(3),
-            decode: Duration::from_millis(5),
+        request: &FrameRequest,
+        _: Option<Readback>,
+    ) -> driftless_engine::Result<FrameOutput> {
+        let steps = request.steps.len();
+        self.played.lock().unwrap().push(steps);
+        Ok(FrameOutput {
+            times: StageTimes {
+                denoise: Duration::from_millis(2) * steps as u32,
+                cache: Duration::from_millis(3),
+                decode: Duration::from_millis(5),
+            },
+            ..FrameOutput::default()
         })
     }
 
-    fn image(&mut self) -> driftless_engine::Result<&[u8]> {
-        Ok(&[0; 3])
+    fn encode(&mut self, _: &[u8], _: &mut [f32]) -> driftless_engine::Result<()> {
+        Ok(())
     }
 
-    fn latent(&mut self) -> driftless_engine::Result<&[f32]> {
-        Ok(&[0.0])
+    fn decode(&mut self, _: &[f32], _: &mut [u8]) -> driftless_engine::Result<()> {
+        Ok(())
     }
 
-    fn record_passes(&mut self, _on: bool) {}
-
-    fn passes(&self) -> &[DenoisePass] {
-        &[]
+    fn save_cache(&self, _: &mut [f32]) -> driftless_engine::Result<()> {
+        Ok(())
     }
 
-    fn decode(&mut self, _latents: &[f32]) -> driftless_engine::Result<Vec<u8>> {
-        Ok(Vec::new())
-    }
-
-    fn encode(&mut self, images: &[u8]) -> driftless_engine::Result<Vec<f32>> {
-        assert_eq!(images.len(), 3, "one frame");
-        Ok(vec![0.0])
-    }
-
-    fn reconstruct(&mut self, images: &[u8]) -> driftless_engine::Result<Vec<u8>> {
-        Ok(images.to_vec())
-    }
-
-    fn snapshot(&mut self) -> driftless_engine::Result<Snapshot> {
-        Ok(Snapshot {
-            frame: 0,
-            state: Vec::new(),
-            outcome: None,
-            image: Vec::new(),
-        })
-    }
-
-    fn restore(&mut self, _snapshot: &Snapshot) -> driftless_engine::Result<()> {
+    fn load_cache(&mut self, _: &[f32]) -> driftless_engine::Result<()> {
         Ok(())
     }
 }
 
-fn measure(
-    engine: &mut FakeEngine,
-    steps: &[usize],
-    frames: usize,
-) -> Result<(BenchReport, usize)> {
+/// The report, the values of K of all frames, and the number of progress reports.
+fn measure(steps: &[usize], frames: usize) -> Result<(BenchReport, Vec<usize>, usize)> {
     let context = Clip {
         images: vec![0; 6],
         actions: vec![0; 2],
@@ -109,20 +91,23 @@ fn measure(
         steps: steps.to_vec(),
         frames,
     };
+    let network = FakeNetwork::default();
+    let played = Arc::clone(&network.played);
     let mut ticks = 0;
     let report = run(
-        engine,
+        &mut Sampler::new(Box::new(network), world()),
         &context,
         &Backend::Candle(candle_core::Device::Cpu),
         &options,
         &mut || ticks += 1,
     )?;
-    Ok((report, ticks))
+    let played = played.lock().unwrap().clone();
+    Ok((report, played, ticks))
 }
 
 #[test]
 fn stages_are_reported_per_k() {
-    let (report, _) = measure(&mut FakeEngine::new(), &[4, 1], 10).unwrap();
+    let (report, ..) = measure(&[4, 1], 10).unwrap();
     let stages = |s: &StepsReport| {
         (
             s.steps,
@@ -137,12 +122,10 @@ fn stages_are_reported_per_k() {
 
 #[test]
 fn values_of_k_alternate() {
-    let mut engine = FakeEngine::new();
-    let (report, ticks) = measure(&mut engine, &[1, 2], 12).unwrap();
+    let (report, played, ticks) = measure(&[1, 2], 12).unwrap();
     assert_eq!((report.frames, report.steps.len()), (12, 2));
-    assert_eq!(ticks, engine.played.len());
-    let turns: Vec<(usize, usize)> = engine
-        .played
+    assert_eq!(ticks, played.len());
+    let turns: Vec<(usize, usize)> = played
         .chunk_by(|a, b| a == b)
         .map(|turn| (turn[0], turn.len()))
         .collect();
@@ -178,14 +161,14 @@ fn slow_frames_have_negative_headroom() {
 #[test]
 fn empty_options_are_rejected() {
     for (steps, frames) in [(&[][..], 10), (&[1][..], 0)] {
-        let error = measure(&mut FakeEngine::new(), steps, frames).unwrap_err();
+        let error = measure(steps, frames).unwrap_err();
         assert!(error.to_string().contains("at least 1"), "{error}");
     }
 }
 
 #[test]
 fn text_and_json_are_complete() {
-    let (report, _) = measure(&mut FakeEngine::new(), &[1, 8], 5).unwrap();
+    let (report, ..) = measure(&[1, 8], 5).unwrap();
     let table = format_report(&report);
     assert!(table.contains("Tiny on engine fake"), "{table}");
     assert_eq!(

@@ -9,7 +9,7 @@ mod state;
 pub use adaptive::{Adaptive, Solution};
 pub use fixed::{Method, solve};
 pub use grid::Grid;
-pub use sde::{Estimates, solve_sde};
+pub use sde::{EstimateFn, Estimates, solve_sde};
 pub use state::State;
 
 #[cfg(test)]

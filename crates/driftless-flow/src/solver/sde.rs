@@ -16,6 +16,9 @@ pub struct Estimates<S> {
     pub noise: S,
 }
 
+/// A model: its estimates for z at a level.
+pub type EstimateFn<'a, S, E> = dyn FnMut(&S, f64) -> Result<Estimates<S>, E> + 'a;
+
 /// Integrates an SDE whose marginals are those of the ODE, by Euler and Maruyama's method:
 ///
 /// dz = (v + ½ w² s) dτ + w dW, with the score s = −ε̂/σ and w² = `churn` · σ |σ′|,
@@ -39,7 +42,7 @@ pub fn solve_sde<S: State, E: CallbackError>(
     churn: f64,
     grid: &[f64],
     start: &S,
-    estimates: &mut dyn FnMut(&S, f64) -> Result<Estimates<S>, E>,
+    estimates: &mut EstimateFn<'_, S, E>,
     rng: &mut dyn RngCore,
 ) -> Result<S, E> {
     if !(churn >= 0.0 && churn.is_finite()) {

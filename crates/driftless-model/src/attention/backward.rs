@@ -75,7 +75,7 @@ fn backward_body<const FMA: bool>(
     dparameters
 }
 
-/// Adds the gradients of query `i`, whose output gradient is `dy` [d].
+/// Adds the gradients of query `i`, whose output gradient is `dy` `[d]`.
 #[inline(always)]
 fn backward_of_query<const FMA: bool>(
     p: &AttentionPlan,

@@ -9,7 +9,7 @@ use crate::simd::{dispatch, dot, fma};
 /// ε of all norms, added inside the square root.
 pub const NORM_EPS: f32 = 1e-6;
 
-/// y = g ∘ x / √(mean x² + ε) over the last dimension of `x` [.., w], with `gain` g [w].
+/// y = g ∘ x / √(mean x² + ε) over the last dimension of `x` `[.., w]`, with `gain` g `[w]`.
 ///
 /// # Errors
 /// Returns an error if the widths differ.

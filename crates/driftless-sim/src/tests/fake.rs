@@ -1,4 +1,4 @@
-//! An engine without networks. Its one RGB pixel holds the frame's number, the action and the steps.
+//! A network that computes nothing. Its one RGB pixel holds the frame's number, the action and the steps.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,8 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use driftless_data::{ActionSpec, Clip};
 use driftless_engine::{
-    DenoisePass, Engine, GpuSource, Outcome, SamplerParams, Snapshot, Solver, StageTimes,
+    DenoiseInput, Error, FrameContext, FrameOutput, FrameRequest, GpuSource, Network, Outcome,
+    Readback, Sampler, StageTimes,
 };
 use driftless_flow::FlowError;
 use driftless_model::config::{DynamicsConfig, FORMAT_VERSION, TokenizerConfig, WorldConfig};
@@ -23,33 +24,42 @@ pub const PANICS: u32 = 4;
 pub const HARD: u32 = 2;
 
 /// With this many steps, the predicted end is likely.
-pub const ENDS: u8 = 7;
+pub const ENDS: u8 = 8;
 
 pub struct Fake {
-    world: WorldConfig,
-    image: [u8; 3],
-    reset: bool,
+    /// The frame's number, counted on from the brightness of the context.
+    count: u8,
+    /// The images that were encoded last.
+    encoded: Vec<u8>,
     /// Makes [`FAILS`] an ordinary action.
     on_cpu: bool,
-    tracing: bool,
-    passes: Vec<DenoisePass>,
     /// If set, each step waits for one item, until all senders are dropped.
     gate: Option<Receiver<()>>,
-    /// Closes its channel when the engine is dropped.
+    /// Closes its channel when the network is dropped.
     _gone: Option<Sender<()>>,
 }
 
 impl Fake {
     pub fn new() -> Self {
         Self {
-            world: world(),
-            image: [0; 3],
-            reset: false,
+            count: 0,
+            encoded: Vec::new(),
             on_cpu: false,
-            tracing: false,
-            passes: Vec::new(),
             gate: None,
             _gone: None,
+        }
+    }
+
+    pub fn into_sampler(self) -> Sampler {
+        Sampler::new(Box::new(self), world())
+    }
+
+    /// What happens under an action, whatever the solver.
+    fn act(&self, action: u32) -> driftless_engine::Result<()> {
+        match action {
+            FAILS if !self.on_cpu => Err(Error::Device("the device went away".into())),
+            PANICS => panic!("index out of range"),
+            _ => Ok(()),
         }
     }
 }
@@ -71,7 +81,7 @@ fn world() -> WorldConfig {
             width: 1,
             hidden: 3,
             blocks: 0,
-            channels: 1,
+            channels: 3,
         },
         dynamics: DynamicsConfig {
             merge: 1,
@@ -110,12 +120,12 @@ fn with_contexts(
     make: impl Fn(&GpuSource) -> Result<Fake> + Send + Sync + 'static,
 ) -> Arc<PlayerFactory> {
     let context = |brightness: u8| Clip {
-        images: vec![brightness; 3],
+        images: vec![brightness, 0, 0],
         actions: vec![0],
     };
     let contexts: Arc<[Clip]> = [0, 100, 200].map(context).into();
     Arc::new(move |gpu_source| {
-        let world = LearnedWorld::new(Box::new(make(gpu_source)?), Arc::clone(&contexts));
+        let world = LearnedWorld::new(make(gpu_source)?.into_sampler(), Arc::clone(&contexts));
         Ok(Box::new(world))
     })
 }
@@ -145,128 +155,97 @@ pub fn watched() -> (Arc<PlayerFactory>, Receiver<()>) {
     (factory(make), watch)
 }
 
-impl Engine for Fake {
-    fn world(&self) -> &WorldConfig {
-        &self.world
-    }
-
+impl Network for Fake {
     fn name(&self) -> &str {
         "fake"
     }
 
-    fn reset(&mut self, context: &Clip, params: &SamplerParams) -> driftless_engine::Result<()> {
-        check(params)?;
-        self.image = [context.images[0], 0, 0];
-        self.reset = true;
+    fn begin_frame(&mut self, _: &FrameContext) -> driftless_engine::Result<()> {
         Ok(())
     }
 
-    fn step(
+    /// Predicts a red of 100 in noise, and of 104 at the end.
+    fn denoise(
         &mut self,
-        action: u32,
-        params: &SamplerParams,
-    ) -> driftless_engine::Result<StageTimes> {
-        assert!(self.reset, "a step before the first reset");
-        check(params)?;
-        if let Some(gate) = &self.gate {
-            let _ = gate.recv();
-        }
-        match action {
-            FAILS if !self.on_cpu => {
-                return Err(driftless_engine::Error::Device(
-                    "the device went away".into(),
-                ));
+        input: &DenoiseInput,
+        output: &mut [f32],
+    ) -> driftless_engine::Result<()> {
+        self.act(input.action)?;
+        if input.action == HARD {
+            return Err(FlowError::Tolerance {
+                steps: 256,
+                tau: 0.5,
+                tolerance: 0.01,
             }
-            PANICS => panic!("index out of range"),
-            HARD if params.solver == Solver::Adaptive => {
-                return Err(FlowError::Tolerance {
-                    steps: 256,
-                    tau: 0.5,
-                    tolerance: 0.01,
-                }
-                .into());
-            }
-            _ => {}
+            .into());
         }
-        self.image = [
-            self.image[0].wrapping_add(1),
-            action as u8,
-            params.steps as u8,
-        ];
-        if self.tracing {
-            self.passes = (0..params.steps)
-                .map(|k| DenoisePass {
-                    tau: k as f32 / params.steps as f32,
-                    z: vec![k as f32],
-                    x: vec![100.0 + k as f32],
-                })
-                .collect();
-        }
-        Ok(StageTimes {
-            denoise: Duration::from_millis(2),
-            ..StageTimes::default()
-        })
+        output.copy_from_slice(&[100.0 + 4.0 * input.tau, input.action as f32, 0.0]);
+        Ok(())
     }
 
-    fn image(&mut self) -> driftless_engine::Result<&[u8]> {
-        Ok(&self.image)
+    fn write_cache(&mut self, _: &DenoiseInput) -> driftless_engine::Result<Option<Outcome>> {
+        Ok(None)
     }
 
-    fn latent(&mut self) -> driftless_engine::Result<&[f32]> {
-        Ok(&[])
+    fn supports_full_frames(&self, _: usize) -> bool {
+        true
     }
 
     /// The reward is the action; the end is likely with [`ENDS`] steps.
-    fn outcome(&self) -> Option<Outcome> {
-        Some(Outcome {
-            reward: f32::from(self.image[1]),
-            end: if self.image[2] == ENDS { 0.75 } else { 0.25 },
+    fn run_frame(
+        &mut self,
+        request: &FrameRequest,
+        readback: Option<Readback>,
+    ) -> driftless_engine::Result<FrameOutput> {
+        if let Some(gate) = &self.gate {
+            let _ = gate.recv();
+        }
+        self.act(request.action)?;
+        self.count = self.count.wrapping_add(1);
+        let (action, steps) = (request.action as u8, request.steps.len() as u8);
+        if let Some(Readback { latent, image, .. }) = readback {
+            image.copy_from_slice(&[self.count, action, steps]);
+            self.encode(image, latent)?;
+        }
+        Ok(FrameOutput {
+            outcome: Some(Outcome {
+                reward: f32::from(action),
+                end: if steps == ENDS { 0.75 } else { 0.25 },
+            }),
+            times: StageTimes {
+                denoise: Duration::from_millis(2),
+                ..StageTimes::default()
+            },
+            ..FrameOutput::default()
         })
     }
 
-    fn record_passes(&mut self, on: bool) {
-        self.tracing = on;
-        self.passes.clear();
-    }
-
-    fn passes(&self) -> &[DenoisePass] {
-        &self.passes
-    }
-
-    /// Turns each number into a grey pixel.
-    fn decode(&mut self, latents: &[f32]) -> driftless_engine::Result<Vec<u8>> {
-        Ok(latents.iter().flat_map(|&z| [z as u8; 3]).collect())
-    }
-
-    fn encode(&mut self, _images: &[u8]) -> driftless_engine::Result<Vec<f32>> {
-        Ok(Vec::new())
-    }
-
-    fn reconstruct(&mut self, images: &[u8]) -> driftless_engine::Result<Vec<u8>> {
-        Ok(images.to_vec())
-    }
-
-    fn snapshot(&mut self) -> driftless_engine::Result<Snapshot> {
-        Ok(Snapshot {
-            frame: 0,
-            state: Vec::new(),
-            outcome: None,
-            image: self.image.to_vec(),
-        })
-    }
-
-    fn restore(&mut self, snapshot: &Snapshot) -> driftless_engine::Result<()> {
-        self.image.copy_from_slice(&snapshot.image);
-        self.reset = true;
+    fn encode(&mut self, images: &[u8], latents: &mut [f32]) -> driftless_engine::Result<()> {
+        self.encoded = images.to_vec();
+        for (latent, &byte) in latents.iter_mut().zip(images) {
+            *latent = f32::from(byte);
+        }
         Ok(())
     }
-}
 
-fn check(params: &SamplerParams) -> driftless_engine::Result<()> {
-    match params.steps {
-        1..=8 => Ok(()),
-        steps => Err(driftless_engine::Error::Argument(format!(
-            "steps is {steps}, expected 1 to 8"
-        ))),
+    fn decode(&mut self, latents: &[f32], images: &mut [u8]) -> driftless_engine::Result<()> {
+        for (byte, &latent) in images.iter_mut().zip(latents) {
+            *byte = latent as u8;
+        }
+        Ok(())
+    }
+
+    fn save_cache(&self, out: &mut [f32]) -> driftless_engine::Result<()> {
+        out[0] = 1.0 + f32::from(self.count);
+        Ok(())
+    }
+
+    /// An empty cache is that of a reset, to the images that were just encoded.
+    fn load_cache(&mut self, cache: &[f32]) -> driftless_engine::Result<()> {
+        self.count = match cache[0] {
+            0.0 => self.encoded[self.encoded.len() - 3],
+            count => (count - 1.0) as u8,
+        };
+        Ok(())
     }
 }

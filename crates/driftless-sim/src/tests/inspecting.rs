@@ -1,7 +1,6 @@
 //! Frames with latent and attention.
 
-use driftless_engine::testing::{clip, small_config, world};
-use driftless_engine::{CpuEngine, Engine};
+use driftless_engine::testing::{clip, cpu_sampler, small_config, world};
 use driftless_worlds::SimulatorKind;
 
 use super::*;
@@ -11,12 +10,9 @@ fn learned() -> SimOptions {
     SimOptions {
         player: Arc::new(|_| {
             let config = small_config();
-            let engine = CpuEngine::new(&world(&config))?;
+            let engine = cpu_sampler(&world(&config));
             let contexts = vec![clip(&config, 3)];
-            Ok(Box::new(LearnedWorld::new(
-                Box::new(engine),
-                contexts.into(),
-            )))
+            Ok(Box::new(LearnedWorld::new(engine, contexts.into())))
         }),
         ..options()
     }
@@ -25,7 +21,7 @@ fn learned() -> SimOptions {
 #[test]
 fn frames_carry_inspection_while_on() {
     let config = small_config();
-    let mut engine = CpuEngine::new(&world(&config)).unwrap();
+    let mut engine = cpu_sampler(&world(&config));
     engine.record_attention(true);
     engine
         .reset(&clip(&config, 3), &SamplerParams::default())

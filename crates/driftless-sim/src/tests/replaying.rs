@@ -58,7 +58,7 @@ fn of(episode: Episode) -> Result<RecordedSession> {
 fn player(recording: &RecordedSession) -> LearnedWorld {
     let fallback = || Err(Error::Argument("the session holds no contexts".into()));
     let contexts = recording.contexts(fallback).unwrap();
-    LearnedWorld::new(Box::new(Fake::new()), contexts.into())
+    LearnedWorld::new(Fake::new().into_sampler(), contexts.into())
 }
 
 fn replay(episode: Episode) -> ReplayReport {
@@ -108,7 +108,7 @@ fn replay_finds_first_difference() {
     other.actions[2] = 2;
     assert_eq!(replay(other).first.unwrap().frame, 2);
     let mut other = played();
-    other.extras.get_mut("steps").unwrap().values[6] = 5.0;
+    other.extras.get_mut("steps").unwrap().values[6] = 1.0;
     assert_eq!(replay(other).first.unwrap().frame, 6);
 }
 
@@ -121,7 +121,7 @@ fn session_holds_starting_clips() {
     let contexts: Arc<[Clip]> = [clip].into();
     let sim = spawn(SimOptions {
         player: Arc::new(move |_| {
-            let world = LearnedWorld::new(Box::new(Fake::new()), Arc::clone(&contexts));
+            let world = LearnedWorld::new(Fake::new().into_sampler(), Arc::clone(&contexts));
             Ok(Box::new(world))
         }),
         record: Some(FILE.into()),
@@ -257,7 +257,10 @@ fn replay_errors_name_the_frame() {
     let mut player = player(&recording);
     let message = recording.replay(&mut player, None, &mut || {});
     let message = message.unwrap_err().to_string();
-    assert_eq!(message, "played.npz: frame 1: steps is 9, expected 1 to 8");
+    assert_eq!(
+        message,
+        "played.npz: frame 1: K is 9, expected a power of two: shortcut steps are 1, 1/2, 1/4, …"
+    );
     let mut other = SimulatedWorld::new(SimulatorKind::Maze.open(0));
     let message = recording.replay(&mut other, None, &mut || {});
     let message = message.unwrap_err().to_string();

@@ -70,7 +70,7 @@ impl DynamicsNetwork {
             let mut attention =
                 |part: &str| AttentionLayer::new(l, &name(part), d.heads, sizes.tokens);
             trunk.push(Sublayer::SpatialAttention(attention("space")?));
-            let timed = (i + 1) % d.time_every == 0;
+            let timed = d.has_time(i);
             if timed {
                 trunk.push(Sublayer::TemporalAttention(attention("time")?));
             }

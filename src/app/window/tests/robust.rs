@@ -1,12 +1,12 @@
 //! Random input to the window, and recovery from a failed world.
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rand::seq::IndexedRandom as _;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use driftless_engine::{SamplingPath, Solver};
+use driftless_engine::{SamplingPath, Solver, StageTimes};
 use driftless_sim::TimelinePosition;
 
 use super::*;
@@ -44,11 +44,10 @@ fn random_input(window: &mut TestWindow, rng: &mut ChaCha8Rng) {
                 branch: rng.random_range(0..4),
                 index: rng.random_range(0..400),
             };
-            window.state_mut().send(TimelineCommand::Seek(place));
-            window.state_mut().send(PlaybackCommand::Resume);
-            window.state_mut().paused = false;
+            window.state_mut().game.send(TimelineCommand::Seek(place));
+            window.state_mut().game.resume();
         }
-        9 => window.state_mut().send(match rng.random_range(0..3) {
+        9 => window.state_mut().game.send(match rng.random_range(0..3) {
             0 => TimelineCommand::NewBranch.into(),
             1 => TimelineCommand::DeleteBranch(rng.random_range(0..6)).into(),
             _ => Command::Compare(driftless_sim::ComparisonSource::Branch(
@@ -89,7 +88,7 @@ fn random_params(window: &mut TestWindow, rng: &mut ChaCha8Rng) {
         guidance: *[1.0, 1.0, 1.0, 2.0].choose(rng).unwrap(),
         ..SamplerParams::default()
     };
-    window.state_mut().send(SamplerCommand::Params(params));
+    window.state_mut().game.send(SamplerCommand::Params(params));
 }
 
 /// Resident memory in MiB, where available.
@@ -109,6 +108,7 @@ fn play_randomly(frames: u64, seed: u64) -> Vec<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     window
         .state_mut()
+        .game
         .send(PlaybackCommand::Pace(driftless_sim::Pace::Unlimited));
     let (mut count, mut last, mut moved) = (0, 0, Instant::now());
     let (mut held, mut turns) = (Vec::new(), 0_u32);
@@ -123,16 +123,16 @@ fn play_randomly(frames: u64, seed: u64) -> Vec<f64> {
         if rng.random_bool(0.2) {
             window
                 .state_mut()
+                .game
                 .send(PlaybackCommand::Pace(driftless_sim::Pace::Unlimited));
-            window.state_mut().send(PlaybackCommand::Resume);
-            window.state_mut().paused = false;
+            window.state_mut().game.resume();
         }
         window.step();
         let state = window.state();
-        if let WorldThread::Failed(failure) = &state.world {
+        if let WorldThread::Failed(failure) = &state.game.world {
             panic!("after {count} frames: {}", failure.what);
         }
-        let sequence = state.frame.as_ref().map_or(0, |frame| frame.sequence);
+        let sequence = state.game.frame.as_ref().map_or(0, |frame| frame.sequence);
         if sequence != last {
             count += sequence.saturating_sub(last);
             (last, moved) = (sequence, Instant::now());
@@ -181,16 +181,17 @@ fn failed_world_can_be_restarted() {
     };
     press(&mut window, Key::N);
     wait(&mut window, "the failure card", |window| {
-        matches!(window.world, WorldThread::Failed(_))
+        matches!(window.game.world, WorldThread::Failed(_))
     });
     click(&mut window, "Restart");
     wait(&mut window, "the world", |window| {
-        matches!(window.world, WorldThread::Running(_)) && window.frame.is_some()
+        matches!(window.game.world, WorldThread::Running(_)) && window.game.frame.is_some()
     });
     let before = shown(&window).sequence;
     press(&mut window, Key::N);
     wait(&mut window, "a frame", |window| {
         window
+            .game
             .frame
             .as_ref()
             .is_some_and(|f| f.number == 1 && f.sequence != before)

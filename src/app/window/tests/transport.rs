@@ -52,6 +52,7 @@ fn playing_from_the_past_branches() {
     compare.click();
     wait(&mut window, "the other branch", |window| {
         window
+            .game
             .frame
             .as_ref()
             .is_some_and(|frame| frame.comparison.is_some())
@@ -64,6 +65,7 @@ fn playing_from_the_past_branches() {
     window.get_by_label("Go to branch 1").click();
     wait(&mut window, "the first branch", |window| {
         window
+            .game
             .frame
             .as_ref()
             .is_some_and(|frame| frame.position.branch == 0)
@@ -79,6 +81,7 @@ fn compares_with_the_simulator() {
     press(&mut window, Key::G);
     wait(&mut window, "the ground truth", |window| {
         window
+            .game
             .frame
             .as_ref()
             .is_some_and(|frame| frame.comparison.is_some())
@@ -106,6 +109,7 @@ fn compares_with_the_simulator() {
     press(&mut window, Key::G);
     wait(&mut window, "the end of the comparison", |window| {
         window
+            .game
             .frame
             .as_ref()
             .is_some_and(|frame| frame.comparison.is_none())
@@ -120,15 +124,16 @@ fn compares_with_a_recording() {
     };
     steps(&mut window, 16);
     press(&mut window, Key::F5);
-    wait(&mut window, "the dialog", |window| window.saving.is_some());
+    wait(&mut window, "the dialog", |window| window.saving.is_open());
     click(&mut window, "Save");
-    wait(&mut window, "the file", |window| window.saving.is_none());
+    wait(&mut window, "the file", |window| !window.saving.is_open());
     let path = home.path().join("saved/Pong.npz");
     let episode = driftless_data::Episode::read(&path).unwrap();
     assert_eq!(episode.frames(), 17);
-    window.state_mut().open_episode(&path);
+    window.state_mut().open_episode(&path).unwrap();
     wait(&mut window, "the recording", |window| {
         window
+            .game
             .frame
             .as_ref()
             .is_some_and(|frame| frame.comparison.is_some())
@@ -146,21 +151,21 @@ fn parked_game_resumes_in_place() {
     let frames = steps(&mut window, 4);
     let state = window.state_mut();
     state.open_new_world();
-    state
-        .record(driftless_worlds::SimulatorKind::Drive)
-        .unwrap();
+    state.record(SimulatorKind::Drive).unwrap();
     wait(&mut window, "the simulator", |window| {
-        window.frame.as_ref().is_some_and(|frame| frame.number > 2)
+        window
+            .game
+            .frame
+            .as_ref()
+            .is_some_and(|frame| frame.number > 2)
     });
     // A dataset recording cannot be rewound.
-    let keys = &window.state().session.keys;
-    assert!(
-        !keys
-            .shortcuts()
-            .contains(&crate::app::keys::Shortcut::PreviousFrame)
-    );
+    let keys = &window.state().game.session.keys;
+    assert!(!keys.shortcuts().contains(&Shortcut::PreviousFrame));
     window.state_mut().return_to_new_world();
-    wait(&mut window, "the game", |window| window.frame.is_some());
+    wait(&mut window, "the game", |window| {
+        window.game.frame.is_some()
+    });
     assert_eq!(rgb(shown(&window)), rgb(&frames[3]));
     assert_eq!(shown(&window).position.index, 4);
 }
@@ -173,17 +178,17 @@ fn save_dialog_handles_enter_and_escape() {
     };
     steps(&mut window, 2);
     press(&mut window, Key::F5);
-    wait(&mut window, "the dialog", |window| window.saving.is_some());
+    wait(&mut window, "the dialog", |window| window.saving.is_open());
     window.key_press(Key::Enter);
-    wait(&mut window, "the file", |window| window.saving.is_none());
+    wait(&mut window, "the file", |window| !window.saving.is_open());
     assert!(home.path().join("saved/Pong.npz").exists());
     press(&mut window, Key::F5);
-    wait(&mut window, "the dialog", |window| window.saving.is_some());
+    wait(&mut window, "the dialog", |window| window.saving.is_open());
     // The first Escape leaves the name field, the second the dialog.
     window.key_press(Key::Escape);
     window.run_ok();
     press(&mut window, Key::Escape);
-    assert!(window.state().saving.is_none());
+    assert!(!window.state().saving.is_open());
 }
 
 #[test]
@@ -209,4 +214,27 @@ fn measurements_are_saved_as_csv() {
             .parse::<f64>()
             .is_ok()
     );
+}
+
+#[test]
+fn pages_restore_the_pause() {
+    let home = tempfile::tempdir().unwrap();
+    let Some(mut window) = open(learned("pong"), home.path()) else {
+        return;
+    };
+    let pages = [
+        (Key::M, Key::Escape),
+        (Key::O, Key::Escape),
+        (Key::F1, Key::F1),
+    ];
+    for paused in [true, false] {
+        for (open, close) in pages {
+            assert_eq!(window.state().game.is_paused(), paused, "{open:?}");
+            press(&mut window, open);
+            assert!(window.state().game.is_paused(), "{open:?}");
+            press(&mut window, close);
+        }
+        assert_eq!(window.state().game.is_paused(), paused);
+        press(&mut window, Key::P);
+    }
 }

@@ -142,7 +142,8 @@ fn cell_block_matches_model() {
         let params = driftless_model::params::Params::seeded(seed as u64, &device);
         let net = driftless_model::layers::CellBlock::new(&params, "b", width).unwrap();
         let mut t = KernelTest::new(seed as u64);
-        let block = CellBlock::new(&mut t.weights, &net).unwrap();
+        let exported = driftless_model::export::ExportedCellBlock::new(&net).unwrap();
+        let block = CellBlock::new(&mut t.weights, &exported);
         let cells = grid[0] * grid[1];
         let (x_at, x) = t.random_region(cells * width);
         let hidden = t.nan_region(cells * width);

@@ -1,0 +1,184 @@
+//! The stages of a frame, and the checks before it.
+
+use driftless_model::dynamics::step_index;
+
+use super::{Residency, Sampler};
+use crate::denoise::{Denoiser, step_coefficients};
+use crate::network::{ContextNoise, DenoiseInput, FrameContext, FrameRequest, Readback};
+use crate::noise::NoisePurpose;
+use crate::{Error, Result, SamplerParams, Solver, StageTimes, noise};
+
+impl Sampler {
+    pub(super) fn check_action(&self, action: u32) -> Result<()> {
+        let count = self.world.actions.len();
+        if (action as usize) < count {
+            return Ok(());
+        }
+        Err(Error::Argument(format!(
+            "unknown action {action}, expected 0 to {}",
+            count - 1
+        )))
+    }
+
+    /// Number of frames in `images`. Returns an error if the last one is incomplete.
+    pub(super) fn frame_count(&self, images: &[u8]) -> Result<usize> {
+        let len = self.world.image_len();
+        if images.len().is_multiple_of(len) {
+            return Ok(images.len() / len);
+        }
+        Err(Error::Shape(format!(
+            "images hold {} bytes, expected a multiple of {len} ({}×{} RGB frames)",
+            images.len(),
+            self.world.image[0],
+            self.world.image[1]
+        )))
+    }
+
+    /// Checks parameters on their own and against the world.
+    pub(super) fn check(&self, params: &SamplerParams) -> Result<()> {
+        params.check()?;
+        if params.guidance != 1.0 && self.world.unknown_action().is_none() {
+            return Err(Error::Argument(format!(
+                "guidance is {}, expected 1: this world was not trained with unknown actions",
+                params.guidance
+            )));
+        }
+        Ok(())
+    }
+
+    /// Earlier frames that temporal attention sees.
+    fn attended_frames(&self, params: &SamplerParams) -> usize {
+        let context = params.context.min(self.world.dynamics.context);
+        (context - 1).min(usize::try_from(self.frame).unwrap_or(usize::MAX))
+    }
+
+    pub(super) fn begin_frame(&mut self, params: &SamplerParams) -> Result<()> {
+        let attended_frames = self.attended_frames(params);
+        self.texture = None;
+        self.residency = Residency::Host;
+        self.network.begin_frame(&FrameContext {
+            past: &self.past,
+            frame: self.frame,
+            attended_frames,
+        })
+    }
+
+    /// Copies the last frame to the host if only the device has it.
+    pub(super) fn sync_to_host(&mut self) -> Result<()> {
+        if self.residency == Residency::Device {
+            self.network.read_back(Readback {
+                latent: &mut self.latent,
+                past: &mut self.past,
+                image: &mut self.image,
+            })?;
+            self.residency = Residency::Both;
+        }
+        Ok(())
+    }
+
+    /// How the finished frame is noised for the context.
+    fn context_noise(&self, params: &SamplerParams) -> Result<ContextNoise> {
+        let tau = params.context_signal;
+        let (alpha, sigma) = if tau < 1.0 {
+            let at = self.world.flow.path.at(f64::from(tau))?;
+            (at.alpha as f32, at.sigma as f32)
+        } else {
+            (1.0, 0.0)
+        };
+        Ok(ContextNoise { tau, alpha, sigma })
+    }
+
+    /// Lets the network make the whole frame on its device. `None` if it cannot, or if the passes have to
+    /// be visible in between.
+    pub(super) fn run_full_frame(
+        &mut self,
+        action: u32,
+        params: &SamplerParams,
+    ) -> Result<Option<StageTimes>> {
+        let plain = params.solver == Solver::Shortcut && params.guidance == 1.0;
+        let possible = plain && !self.recording_passes;
+        if !possible || !self.network.supports_full_frames(params.steps) {
+            return Ok(None);
+        }
+        let request = FrameRequest {
+            frame: self.frame,
+            attended_frames: self.attended_frames(params),
+            action,
+            seed: params.seed,
+            temperature: params.temperature,
+            steps: &step_coefficients(&self.world, params.steps)?,
+            step_index: step_index(params.steps, self.world.dynamics.k_max),
+            context: self.context_noise(params)?,
+        };
+        if self.residency == Residency::Host {
+            self.network.set_past(&self.past);
+        }
+        let on_device = self.keep_on_device && self.network.supports_textures();
+        let readback = (!on_device).then_some(Readback {
+            latent: &mut self.latent,
+            past: &mut self.past,
+            image: &mut self.image,
+        });
+        let output = self.network.run_frame(&request, readback)?;
+        self.residency = if on_device {
+            Residency::Device
+        } else {
+            Residency::Both
+        };
+        self.outcome = output.outcome;
+        self.texture = output.texture;
+        self.frame += 1;
+        Ok(Some(output.times))
+    }
+
+    /// Runs the denoise passes: turns noise into the clean latent, in `z`.
+    pub(super) fn sample(&mut self, action: u32, params: &SamplerParams) -> Result<()> {
+        noise::fill(&mut self.z, params.seed, self.frame, NoisePurpose::Initial);
+        for z in &mut self.z {
+            *z *= params.temperature;
+        }
+        self.passes.clear();
+        Denoiser {
+            network: self.network.as_mut(),
+            world: &self.world,
+            params,
+            action,
+            frame: self.frame,
+            passes: self.recording_passes.then_some(&mut self.passes),
+        }
+        .run(&mut self.z)
+    }
+
+    /// Runs the cache pass over the clean latent in `latent`, which completes the frame.
+    pub(super) fn write_cache(&mut self, action: u32, params: &SamplerParams) -> Result<()> {
+        let ContextNoise { tau, alpha, sigma } = self.context_noise(params)?;
+        self.z.copy_from_slice(&self.latent);
+        if tau < 1.0 {
+            noise::fill(
+                &mut self.noise,
+                params.seed,
+                self.frame,
+                NoisePurpose::Context,
+            );
+            for (z, noise) in self.z.iter_mut().zip(&self.noise) {
+                *z = alpha * *z + sigma * noise;
+            }
+        }
+        self.outcome = self.network.write_cache(&DenoiseInput {
+            z: &self.z,
+            tau,
+            step_index: step_index(usize::MAX, self.world.dynamics.k_max),
+            action,
+        })?;
+        let c = self.world.tokenizer.channels;
+        let row = c * self.world.dynamics.stem_frames;
+        if row > 0 {
+            for (past, z) in self.past.chunks_exact_mut(row).zip(self.z.chunks_exact(c)) {
+                past.copy_within(..row - c, c);
+                past[..c].copy_from_slice(z);
+            }
+        }
+        self.frame += 1;
+        Ok(())
+    }
+}

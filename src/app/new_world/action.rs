@@ -1,0 +1,45 @@
+//! What the page and its steps ask for.
+
+use std::path::PathBuf;
+
+use driftless_worlds::SimulatorKind;
+
+use super::training_request::TrainingRequest;
+use crate::Error;
+
+/// A request to the window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::app) enum PageRequest {
+    /// Return to the game.
+    Back,
+    /// Play and record a simulator.
+    Record(SimulatorKind),
+    /// Play the checkpoint of a training run temporarily.
+    Try(PathBuf),
+    /// Play a saved world instead of the current game.
+    Play(PathBuf),
+}
+
+/// An action requested by a step of the page.
+pub(super) enum StepAction {
+    Request(PageRequest),
+    /// Continue with this dataset to the settings.
+    Data(PathBuf),
+    /// Run the program with these arguments to create a dataset in `folder`.
+    CreateDataset {
+        what: String,
+        folder: PathBuf,
+        arguments: Vec<std::ffi::OsString>,
+    },
+    OpenRun {
+        folder: PathBuf,
+        data: Option<PathBuf>,
+    },
+    Start(Box<TrainingRequest>),
+    /// Return to the source step.
+    Source,
+    Failed {
+        what: &'static str,
+        error: Error,
+    },
+}

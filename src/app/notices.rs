@@ -1,0 +1,144 @@
+//! Short messages over the picture that disappear by themselves.
+
+use std::collections::VecDeque;
+use std::fmt::Display;
+use std::time::{Duration, Instant};
+
+use eframe::egui::{Align2, Margin, Rect, Response, RichText, Sense, Stroke, Ui, vec2};
+
+use super::theme;
+use super::widgets::floating;
+
+/// How long a message and an error are shown.
+const INFO_TIME: Duration = Duration::from_secs(6);
+const ERROR_TIME: Duration = Duration::from_secs(20);
+/// Number of notices shown at once.
+const MAX_SHOWN: usize = 3;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Severity {
+    Info,
+    Error,
+}
+
+struct Notice {
+    text: String,
+    severity: Severity,
+    until: Instant,
+}
+
+/// The notices, oldest first. A later one does not hide an earlier error.
+#[derive(Default)]
+pub(super) struct Notices {
+    shown: VecDeque<Notice>,
+}
+
+impl Notices {
+    /// Shows a message.
+    pub fn info(&mut self, text: impl Into<String>) {
+        self.post(text.into(), Severity::Info, Instant::now());
+    }
+
+    /// Shows an error, longer than a message.
+    pub fn error(&mut self, error: &dyn Display) {
+        self.post(error.to_string(), Severity::Error, Instant::now());
+    }
+
+    fn post(&mut self, text: String, severity: Severity, now: Instant) {
+        // The same text again only stays longer.
+        self.shown.retain(|notice| notice.text != text);
+        if self.shown.len() == MAX_SHOWN {
+            let message = |notice: &Notice| notice.severity == Severity::Info;
+            let least = self.shown.iter().position(message).unwrap_or(0);
+            self.shown.remove(least);
+        }
+        let time = match severity {
+            Severity::Info => INFO_TIME,
+            Severity::Error => ERROR_TIME,
+        };
+        self.shown.push_back(Notice {
+            text,
+            severity,
+            until: now + time,
+        });
+    }
+
+    /// Removes the newest notice; returns whether there was one.
+    pub fn dismiss(&mut self) -> bool {
+        self.shown.pop_back().is_some()
+    }
+
+    /// Draws the notices at the bottom of `space`, the newest lowest. A click removes one.
+    pub fn ui(&mut self, ui: &Ui, space: Rect) {
+        let now = Instant::now();
+        self.shown.retain(|notice| notice.until > now);
+        let Some(next) = self.shown.iter().map(|notice| notice.until).min() else {
+            return;
+        };
+        ui.ctx().request_repaint_after(next - now);
+        let width = (space.width() - 60.0).max(120.0);
+        let mut at = space.center_bottom() - vec2(0.0, 14.0);
+        let mut clicked = None;
+        for (i, notice) in self.shown.iter().enumerate().rev() {
+            let name = format!("notice {i}");
+            let card = floating(ui, &name, at, Align2::CENTER_BOTTOM, |ui| {
+                notice.ui(ui, width)
+            });
+            at.y = card.rect.top() - 8.0;
+            if card.clicked() {
+                clicked = Some(i);
+            }
+        }
+        if let Some(i) = clicked {
+            self.shown.remove(i);
+        }
+    }
+}
+
+impl Notice {
+    /// Draws the notice as a card that can be clicked.
+    fn ui(&self, ui: &mut Ui, width: f32) -> Response {
+        let palette = theme::palette(ui);
+        let mut card = theme::card(palette).inner_margin(Margin::symmetric(14, 9));
+        if self.severity == Severity::Error {
+            card = card.stroke(Stroke::new(1.0, palette.alert));
+        }
+        let card = card.show(ui, |ui| {
+            ui.set_max_width(width);
+            ui.label(RichText::new(&self.text).color(palette.text));
+        });
+        card.response.interact(Sense::CLICK)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(notices: &Notices) -> Vec<&str> {
+        notices.shown.iter().map(|n| n.text.as_str()).collect()
+    }
+
+    #[test]
+    fn messages_make_room_for_errors() {
+        let mut notices = Notices::default();
+        notices.error(&"broken");
+        for text in ["one", "two", "three"] {
+            notices.info(text);
+        }
+        assert_eq!(texts(&notices), ["broken", "two", "three"]);
+        notices.error(&"worse");
+        assert_eq!(texts(&notices), ["broken", "three", "worse"]);
+    }
+
+    #[test]
+    fn repeated_notice_appears_once() {
+        let mut notices = Notices::default();
+        for text in ["one", "two", "one"] {
+            notices.info(text);
+        }
+        assert_eq!(texts(&notices), ["two", "one"]);
+        assert!(notices.dismiss());
+        assert_eq!(texts(&notices), ["two"]);
+    }
+}

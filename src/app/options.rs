@@ -1,0 +1,50 @@
+//! How the window opens.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use driftless_engine::SamplerParams;
+use driftless_worlds::SimulatorKind;
+
+use crate::workspace::PlayableWorld;
+
+/// How the window opens.
+pub struct WindowOptions {
+    /// The game to play.
+    pub game: PlayableWorld,
+    /// Target frame rate; `None` uses the world's own.
+    pub fps: Option<f32>,
+    /// Actions played before the player takes over.
+    pub actions: Arc<[u32]>,
+    /// Initial sampler parameters.
+    pub params: SamplerParams,
+    /// Where to write the played frames as an episode when the window closes.
+    pub record: Option<PathBuf>,
+    /// Opens the "New world" page at this step.
+    pub new_world: Option<NewWorldOptions>,
+    /// Where worlds, data and runs are stored; `None` uses the platform's folder.
+    pub home: Option<PathBuf>,
+}
+
+/// How the "New world" page opens.
+#[derive(Clone, Debug, Default)]
+pub struct NewWorldOptions {
+    /// The step shown first.
+    pub first: FirstStep,
+    /// Training settings (TOML) offered by default.
+    pub settings: Option<PathBuf>,
+}
+
+/// The step of the "New world" page shown first.
+#[derive(Clone, Debug, Default)]
+pub enum FirstStep {
+    /// Choosing a source.
+    #[default]
+    Source,
+    /// Playing and recording this simulator.
+    Record(SimulatorKind),
+    /// Training settings for this dataset.
+    Data(PathBuf),
+    /// An existing training run.
+    Run(PathBuf),
+}
