@@ -1,6 +1,7 @@
-"""The dynamics in eager PyTorch for training: batches of sequences, with clean and noised copies.
+"""Both networks in PyTorch for training: batches of frames, and of sequences with clean and noised copies.
 
-The same parameters and arithmetic as `src/model/dynamics.rs`, with gradients.
+The same parameters and arithmetic as `tokenizer.rs` and `dynamics.rs` in `crates/driftless-model/src`,
+with gradients.
 """
 
 import math
@@ -12,18 +13,15 @@ from torch import Tensor, nn
 from model import NORM_EPS, SIGNAL_FEATURES, Config
 
 
-class Network(nn.Module):
-    """Maps z_tau of [B, F] frames and their past to x^ of the frames after the first `clean` ones, and to
-    reward and end of the clean frames if the world has the outcome head."""
+class Layers(nn.Module):
+    """Parameters by their names in a checkpoint, and the layers that both networks consist of."""
 
-    def __init__(self, tensors: dict[str, Tensor], config: Config):
+    def __init__(self, tensors: dict[str, Tensor]):
         super().__init__()
-        self.config, self.d = config, config.dynamics
         self.names = {name: name.replace(".", "/") for name in tensors}
         self.weights = nn.ParameterDict(
             {self.names[name]: nn.Parameter(value.clone()) for name, value in tensors.items()}
         )
-        self.channels = config.tokenizer["channels"]
 
     def __getitem__(self, name: str) -> Tensor:
         return self.weights[self.names[name]]
@@ -41,6 +39,48 @@ class Network(nn.Module):
     def block(self, x: Tensor, name: str) -> Tensor:
         h = F.silu(self.conv(self.norm(x, f"{name}.norm"), f"{name}.conv", self[f"{name}.conv.bias"]))
         return x + F.linear(h, self[f"{name}.out.weight"])
+
+
+class TokenizerNetwork(Layers):
+    """Maps images [N, H, W, 3] to raw latents [N, gh, gw, c], and latents to images."""
+
+    def __init__(self, tensors: dict[str, Tensor], config: Config):
+        super().__init__(tensors)
+        self.grid, self.t = config.grid, config.tokenizer
+
+    def swiglu(self, x: Tensor, name: str) -> Tensor:
+        a, b = F.linear(x, self[f"{name}.weight"], self[f"{name}.bias"]).chunk(2, -1)
+        return F.silu(a) * b
+
+    def blocks(self, x: Tensor, side: str) -> Tensor:
+        x = (x + self[f"{side}.position"]).view(x.shape[0], *self.grid, -1)
+        for i in range(self.t["blocks"]):
+            x = self.block(x, f"{side}.blocks.{i}")
+        return self.norm(x, f"{side}.norm")
+
+    def encode(self, images: Tensor) -> Tensor:
+        (gh, gw), p = self.grid, self.t["patch"]
+        x = images.view(-1, gh, p, gw, p, 3).transpose(2, 3).reshape(-1, gh * gw, p * p * 3)
+        x = F.linear(self.swiglu(x, "encoder.patch"), self["encoder.narrow.weight"])
+        x = self.blocks(x, "encoder")
+        return F.linear(x, self["encoder.latent.weight"], self["encoder.latent.bias"])
+
+    def decode(self, latents: Tensor) -> Tensor:
+        (gh, gw), p = self.grid, self.t["patch"]
+        x = F.linear(latents, self["decoder.latent.weight"], self["decoder.latent.bias"])
+        x = self.swiglu(self.blocks(x.flatten(1, 2), "decoder"), "decoder.widen")
+        x = F.linear(x, self["decoder.patch.weight"], self["decoder.patch.bias"])
+        return x.view(-1, gh, gw, p, p, 3).transpose(2, 3).reshape(-1, gh * p, gw * p, 3)
+
+
+class Network(Layers):
+    """Maps z_tau of [B, F] frames and their past to x^ of the frames after the first `clean` ones, and to
+    reward and end of the clean frames if the world has the outcome head."""
+
+    def __init__(self, tensors: dict[str, Tensor], config: Config):
+        super().__init__(tensors)
+        self.config, self.d = config, config.dynamics
+        self.channels = config.tokenizer["channels"]
 
     def conditioning(self, name: str, actions: Tensor, signal: Tensor, steps: Tensor):
         k = torch.arange(SIGNAL_FEATURES, dtype=torch.float32) * math.pi

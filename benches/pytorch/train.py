@@ -1,13 +1,15 @@
-"""Training of the dynamics in eager PyTorch, compared with `driftless train dynamics`.
+"""Training in PyTorch, eager or compiled, compared with `driftless train`.
 
-    python train.py check --checkpoint DIR                       compares the batched network with model.py
-    python train.py bench --run DIR --data DIR [--steps 60] [--threads 1]
+    python train.py check --checkpoint DIR                       compares the batched networks with model.py
+    python train.py bench --run DIR --data DIR [--stage dynamics|tokenizer] [--steps 60] [--threads 1] [--compile]
                                                                  frames/s of both
 
-`bench` trains the run's dynamics from scratch for a few steps with each, with the same shapes, batch,
+`bench` trains the run's network from scratch for a few steps with each, with the same shapes, batch,
 noised copies, shortcut targets, AdamW and Muon, gradient clipping, averaged weights, f32 and number of
-threads. PyTorch trains on random latents, since its speed does not depend on them. Self-generated context
-is used only late in a run and is left out of both.
+threads. Of the tokenizer's training it measures the part in which encoder and decoder are trained
+together. PyTorch trains on random frames and latents, since its speed does not depend on them.
+Self-generated context is used only late in a run and is left out of both. `--compile` also measures
+PyTorch with the forward and backward passes of the network compiled by `torch.compile`.
 """
 
 import argparse
@@ -26,19 +28,20 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor
 
-from model import Config, Dynamics, Parameters
-from network import Network
+from model import Config, Dynamics, Parameters, Tokenizer
+from network import Network, TokenizerNetwork
 
 WARM_UP = 10  # steps that are not timed
 
 
 def is_hidden(name: str, value: Tensor) -> bool:
-    not_hidden = ("stem.conv", "stem.signal", "token.signal", "head.out", "outcome.out", "skip")
+    not_hidden = ("encoder.patch", "encoder.latent", "decoder.latent", "decoder.patch", "stem.conv",
+                  "stem.signal", "token.signal", "head.out", "outcome.out", "skip")
     return name.endswith(".weight") and value.dim() == 2 and not name.startswith(not_hidden)
 
 
 class Optimizer:
-    """Muon for hidden matrices, AdamW for the rest, and averaged weights, as in src/train/optimizer.rs."""
+    """Muon for hidden matrices, AdamW for the rest, and averaged weights, as in crates/driftless-train/src/optimizer.rs."""
 
     def __init__(self, network: Network, s: dict):
         self.s, self.all = s, []
@@ -72,9 +75,52 @@ class Optimizer:
             p.grad = None
 
 
+class TokenizerTrainer:
+    """Trains encoder and decoder together, as crates/driftless-train/src/tokenizer.rs before the encoder is frozen."""
+
+    def __init__(self, network: TokenizerNetwork, config: Config, s: dict, compiled: bool = False):
+        self.config, self.s = config, s
+        self.encode, self.decode = network.encode, network.decode
+        if compiled:
+            self.encode, self.decode = torch.compile(network.encode), torch.compile(network.decode)
+        # The statistics are measured, not trained.
+        network.names = {name: key for name, key in network.names.items() if not name.startswith("latent.")}
+        self.optimizer = Optimizer(network, s["optimizer"])
+        self.background = torch.rand(1, *config.world["image"], 3) * 2 - 1
+        self.rarity = torch.rand(1, *config.world["image"], 1) + 1
+
+    def shifted(self, images: Tensor, axis: int, shift: int) -> Tensor:
+        """Shifted one way, then the other, edges repeated."""
+        size = images.shape[axis]
+        first, last = images.narrow(axis, 0, 1), images.narrow(axis, size - 1, 1)
+        ahead = torch.cat([*[first] * shift, images.narrow(axis, 0, size - shift)], axis)
+        behind = torch.cat([images.narrow(axis, shift, size - shift), *[last] * shift], axis)
+        return torch.cat([ahead, behind])
+
+    def step(self, n: int) -> int:
+        s = self.s
+        count, some = s["batch_size"], s["batch_size"] // 4
+        images = torch.randint(256, (count, *self.config.world["image"], 3), dtype=torch.uint8).float() / 127.5 - 1
+        shift = int(torch.randint(1, s["max_curvature_shift"] + 1, ()))
+        raw = self.encode(torch.cat([images, self.shifted(images[:some], 1 + int(torch.randint(2, ())), shift)]))
+        own = raw[:count]
+        centred = own - own.mean(0, keepdim=True)
+        std = (centred.square().mean((0, 1, 2)) + 1e-8).sqrt()
+        bend = (own[:some] - (raw[count : count + some] + raw[count + some :]) * 0.5) / std
+        z = centred / std
+        error = (self.decode(z + torch.randn_like(z) * s["latent_noise"]) - images).square()
+        far = ((images - self.background).abs().amax(3, keepdim=True) > 0.1).float()
+        loss = (error * (far * self.rarity * s["foreground_weight"] + 1)).mean() + bend.square().mean() * s["curvature_weight"]
+        loss.backward()
+        self.optimizer.step(n)
+        return count
+
+
 class Trainer:
-    def __init__(self, network: Network, config: Config, s: dict):
+    def __init__(self, network: Network, config: Config, s: dict, compiled: bool = False):
         self.network, self.config, self.s = network, config, s
+        if compiled:
+            self.network = torch.compile(network)
         self.optimizer = Optimizer(network, s["optimizer"])
         self.k_max = config.dynamics["k_max"]
 
@@ -151,10 +197,31 @@ def load(folder: Path) -> tuple[Network, Config]:
     return Network(load_file(folder / "dynamics.safetensors"), config), config
 
 
+def trainer(args: argparse.Namespace, compiled: bool) -> Trainer | TokenizerTrainer:
+    settings = read_settings(args.run / "settings.toml", args.stage)
+    folder = args.run / "checkpoint"
+    if args.stage == "dynamics":
+        network, config = load(folder)
+        return Trainer(network, config, settings, compiled)
+    config = Config(folder)
+    network = TokenizerNetwork(load_file(folder / "tokenizer.safetensors"), config)
+    return TokenizerTrainer(network, config, settings, compiled)
+
+
 def check(args: argparse.Namespace) -> None:
-    """Checks that one noised copy in a batch gives the same as model.py frame by frame."""
+    """Checks that batches give the same as model.py frame by frame."""
     torch.manual_seed(0)
     network, config = load(args.checkpoint)
+    tensors = load_file(args.checkpoint / "tokenizer.safetensors")
+    tokenizer, frames = Tokenizer(Parameters(tensors), config), TokenizerNetwork(tensors, config)
+    images = torch.randint(256, (3, *config.world["image"], 3), dtype=torch.uint8)
+    with torch.inference_mode():
+        raw = frames.encode(images.float() / 127.5 - 1)
+        z = (raw - tokenizer.mean) / tokenizer.std
+        pixels = (frames.decode(z) + 1).mul(127.5).add(0.5).clamp(0, 255).to(torch.uint8)
+        gap = max((tokenizer.encode(image) - z[i]).abs().max().item() for i, image in enumerate(images))
+        wrong = max((tokenizer.decode(z[i]).int() - pixels[i].int()).abs().max().item() for i in range(len(images)))
+    print(f"tokenizer: latents differ by {gap:.1e}, pixels by {wrong}")
     single = Dynamics(Parameters.read(args.checkpoint / "dynamics.safetensors"), config)
     trainer = Trainer(network, config, {"optimizer": {}})
     t, signal, tau, step = 2 * config.dynamics["context"], 0.9, 0.25, 1
@@ -173,7 +240,7 @@ def check(args: argparse.Namespace) -> None:
             worst = max(worst, (single.denoise(noisy[0, frame], tau, step) - x[0, frame]).abs().max().item())
             single.write_cache(clean[0, frame], signal, finest)
     print(f"{t} frames, largest difference {worst:.1e}")
-    sys.exit(worst > 1e-3)
+    sys.exit(worst > 1e-3 or gap > 1e-3 or wrong > 1)
 
 
 # Old names of the settings used here.
@@ -184,6 +251,10 @@ RENAMED = {
     "pure_noise": "pure_noise_fraction",
     "between": "off_grid_fraction",
     "context_signal": "min_context_signal",
+    "foreground": "foreground_weight",
+    "noise": "latent_noise",
+    "curvature": "curvature_weight",
+    "shift": "max_curvature_shift",
     "rate": "learning_rate",
     "muon_rate": "muon_learning_rate",
     "clip": "grad_clip",
@@ -191,8 +262,8 @@ RENAMED = {
 }
 
 
-def read_settings(path: Path) -> dict:
-    settings = tomllib.loads(path.read_text())["dynamics"]
+def read_settings(path: Path, stage: str) -> dict:
+    settings = tomllib.loads(path.read_text())[stage]
     optimizer = settings.pop("optimizer")
     settings = {RENAMED.get(key, key): value for key, value in settings.items()}
     settings["optimizer"] = {RENAMED.get(key, key): value for key, value in optimizer.items()}
@@ -201,43 +272,50 @@ def read_settings(path: Path) -> dict:
 
 def bench(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
-    settings = read_settings(args.run / "settings.toml")
-    network, config = load(args.run / "checkpoint")
-    trainer = Trainer(network, config, settings)
-    times = {"driftless": [], "pytorch": []}
-    n = 0
+    twins = {"pytorch": trainer(args, False)}
+    if args.compile:
+        twins["compiled"] = trainer(args, True)
+        # Plain and shortcut steps compile before they are timed.
+        for n in range(4):
+            twins["compiled"].step(n)
+    times = {name: [] for name in ("driftless", *twins)}
+    steps = dict.fromkeys(twins, 0)
+    frames = 0
     for turn in range(args.turns):
         times["driftless"] += driftless(args)
-        for i in range(args.steps + WARM_UP):
-            started = time.perf_counter()
-            frames = trainer.step(n)
-            n += 1
-            if i >= WARM_UP:
-                times["pytorch"].append(time.perf_counter() - started)
-    print(f"torch {torch.__version__}, {args.threads} threads, {args.turns} turns of {args.steps} steps of {frames} frames")
+        for name, twin in twins.items():
+            for i in range(args.steps + WARM_UP):
+                started = time.perf_counter()
+                frames = twin.step(steps[name])
+                steps[name] += 1
+                if i >= WARM_UP:
+                    times[name].append(time.perf_counter() - started)
+    print(f"{args.stage}, torch {torch.__version__}, {args.threads} threads, {args.turns} turns of {args.steps} steps of {frames} frames")
     # Steps with and without shortcut targets differ, so the speed is that of all steps, not of the median.
     speed = {}
     for name, seconds in times.items():
         speed[name] = frames * len(seconds) / sum(seconds)
         print(f"{name:10} {speed[name]:7.1f} frames/s, {sum(seconds) / len(seconds):.3f} s per step, median {median(seconds):.3f}")
-    print(f"ratio      {speed['driftless'] / speed['pytorch']:7.2f}")
+    for name in twins:
+        print(f"ratio to {name:10} {speed['driftless'] / speed[name]:7.2f}")
 
 
 def driftless(args: argparse.Namespace) -> list[float]:
-    """Seconds per step of `driftless train dynamics`, from its log."""
+    """Seconds per step of `driftless train`, from its log."""
     limits = {"RAYON_NUM_THREADS": str(args.threads)}
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
         (out / "checkpoint").mkdir()
-        tokenizer = (args.run / "checkpoint/tokenizer.safetensors").read_bytes()
-        (out / "checkpoint/tokenizer.safetensors").write_bytes(tokenizer)
+        if args.stage == "dynamics":
+            tokenizer = (args.run / "checkpoint/tokenizer.safetensors").read_bytes()
+            (out / "checkpoint/tokenizer.safetensors").write_bytes(tokenizer)
         config = out / "bench.toml"
         text = (args.run / "settings.toml").read_text()
         lines = [line for line in text.splitlines() if not line.startswith("preview_minutes")]
         config.write_text("preview_minutes = 0.0\n" + "\n".join(lines) + "\n")
         steps = args.steps + WARM_UP + 1
         steps += (-steps + 1) % 20  # the log has every 20th step, starting with the first
-        subprocess.run([args.driftless, "train", "dynamics", "--data", str(args.data), "--out", str(out),
+        subprocess.run([args.driftless, "train", args.stage, "--data", str(args.data), "--out", str(out),
                         "--config", str(config), "--max-steps", str(steps)],
                        check=True, env={**os.environ, **limits}, stderr=subprocess.DEVNULL)
         log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
@@ -255,6 +333,8 @@ def main() -> None:
     two = commands.add_parser("bench")
     two.add_argument("--run", type=Path, required=True, help="a run of driftless train")
     two.add_argument("--data", type=Path, required=True)
+    two.add_argument("--stage", choices=("dynamics", "tokenizer"), default="dynamics")
+    two.add_argument("--compile", action="store_true", help="also measure torch.compile")
     two.add_argument("--driftless", default="target/release/driftless")
     two.add_argument("--steps", type=int, default=60)
     two.add_argument("--turns", type=int, default=2)

@@ -9,6 +9,8 @@ use driftless_engine::{Backend, DeviceChoice, Gpu, GpuSource};
 use driftless_eval::bench;
 use driftless_eval::bench::{BenchOptions, PRESENTED_SIDE, PresentReport, Timing, sweep};
 
+use super::training_bench;
+
 /// Frames to present when measuring the presentation time.
 const PRESENT_FRAMES: usize = 64;
 
@@ -31,6 +33,15 @@ pub struct Args {
     /// random weights.
     #[arg(long, conflicts_with_all = ["checkpoint", "steps", "frames"])]
     sweep: bool,
+    /// Measure the training speed on the CPU instead, with the presets tiny and small.
+    #[arg(long, conflicts_with_all = ["checkpoint", "steps", "frames", "sweep", "device"])]
+    train: bool,
+    /// Numbers of threads to train on; each is measured.
+    #[arg(long, value_name = "N,...", value_delimiter = ',', requires = "train", default_values_t = [1, 2])]
+    threads: Vec<usize>,
+    /// Minimum duration of each measurement of training, in seconds.
+    #[arg(long, value_name = "S", requires = "train", default_value_t = 10.0)]
+    seconds: f64,
     /// Print the result as one JSON object.
     #[arg(long)]
     json: bool,
@@ -41,6 +52,9 @@ pub struct Args {
 /// # Errors
 /// Returns an error if the world, its contexts or the device cannot be opened, or if a frame fails.
 pub fn run(args: &Args) -> Result<()> {
+    if args.train {
+        return train(args);
+    }
     let backend = driftless_engine::choose_backend(args.device, &GpuSource::Own)?;
     if args.sweep {
         return sweep(&backend, args.json);
@@ -84,6 +98,25 @@ fn present(backend: &Backend, clip: &Clip, size: [usize; 2]) -> Result<Option<Pr
         adapter: gpu.name().to_owned(),
         timing: Timing::of(times),
     }))
+}
+
+fn train(args: &Args) -> Result<()> {
+    if args.threads.contains(&0) {
+        return Err(Error::Argument(
+            "--threads is 0, expected at least 1".into(),
+        ));
+    }
+    let bar = super::bar(
+        training_bench::measurements(args.threads.len()) as u64,
+        "measurements",
+    );
+    let report = training_bench::run(&args.threads, args.seconds, &mut || bar.inc(1))?;
+    bar.finish_and_clear();
+    if args.json {
+        super::print_json(&report)
+    } else {
+        super::print(&training_bench::format_report(&report))
+    }
 }
 
 fn sweep(backend: &Backend, json: bool) -> Result<()> {

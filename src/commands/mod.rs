@@ -13,6 +13,7 @@ pub mod replay;
 pub mod rollout;
 mod sampler_args;
 pub mod train;
+mod training_bench;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -7,6 +7,7 @@
 //! errors.
 
 mod batches;
+mod cpu_step;
 mod noised_copy;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ use driftless_model::params::Params;
 use driftless_model::tokenizer::Tokenizer;
 
 use self::batches::{Batch, WindowSampler, past_frames};
+use self::cpu_step::CpuStep;
 use self::noised_copy::{NoisedCopy, step_indices};
 use super::TrainStage;
 use super::context::RunContext;
@@ -33,7 +35,7 @@ use super::optimizer::Optimizer;
 use super::progress::TrainProgress;
 use super::random::normal_like;
 use super::settings::DynamicsSettings;
-use super::task::{AuxiliaryLoss, Losses, Task};
+use super::task::{AuxiliaryLoss, Losses, StepOutput, Task};
 use crate::{Error, Result};
 
 pub(super) struct DynamicsTask<'a> {
@@ -42,6 +44,8 @@ pub(super) struct DynamicsTask<'a> {
     sampler: WindowSampler<'a>,
     dynamics: Dynamics,
     objective: Objective,
+    /// Computes the steps on the CPU; `None` on other devices.
+    cpu: Option<CpuStep>,
 }
 
 impl<'a> DynamicsTask<'a> {
@@ -64,17 +68,20 @@ impl<'a> DynamicsTask<'a> {
         let params =
             Params::seeded(run.settings.seed, &run.device).with_precision(run.settings.precision);
         let dynamics = Dynamics::new(&params, &run.world)?;
+        let vars = params.finish()?;
+        let objective = run
+            .world
+            .flow
+            .objective(settings.loss_space.unwrap_or(settings.prediction));
         let task = Self {
             run,
             settings,
             sampler: WindowSampler::new(run, store, &tokenizer, progress)?,
             dynamics,
-            objective: run
-                .world
-                .flow
-                .objective(settings.loss_space.unwrap_or(settings.prediction)),
+            objective,
+            cpu: CpuStep::new(run, objective, &vars)?,
         };
-        Ok((task, params.finish()?))
+        Ok((task, vars))
     }
 
     /// Whether the learning rate decays at this step.
@@ -83,10 +90,16 @@ impl<'a> DynamicsTask<'a> {
         step as f64 >= o.steps as f64 * (1.0 - o.decay_fraction)
     }
 
-    /// Replaces random frames of the clean copy by the network's own predictions. The targets stay
-    /// the real frames, and no gradient flows through the predictions. Each pass starts from the
-    /// real frames and predicts from the copy that the previous pass made.
-    fn with_self_generated_context(&self, mut batch: Batch, rng: &mut ChaCha8Rng) -> Result<Batch> {
+    /// Replaces random frames of the clean copy by the network's own predictions x̂, which
+    /// `predict` computes. The targets stay the real frames, and no gradient flows through the
+    /// predictions. Each pass starts from the real frames and predicts from the copy that the
+    /// previous pass made.
+    fn with_self_generated_context(
+        &self,
+        mut batch: Batch,
+        rng: &mut ChaCha8Rng,
+        predict: &mut dyn FnMut(&Batch, &NoisedCopy) -> Result<Tensor>,
+    ) -> Result<Batch> {
         let dims = batch.actions.dims2()?;
         let real = batch.context.clone();
         let level = self
@@ -101,7 +114,7 @@ impl<'a> DynamicsTask<'a> {
                 actions: batch.actions.clone(),
                 tau,
             };
-            let predicted = self.predict_clean(&batch, &pure_noise)?.detach();
+            let predicted = predict(&batch, &pure_noise)?.detach();
             let chosen: Vec<f32> = (0..dims.0 * dims.1)
                 .map(|_| {
                     f32::from(u8::from(
@@ -159,6 +172,18 @@ impl<'a> DynamicsTask<'a> {
         Ok((outputs, predicted.outcome))
     }
 
+    /// Metrics of the output for the first copy.
+    fn metrics(
+        &self,
+        output: &Tensor,
+        copy: &NoisedCopy,
+        batch: &Batch,
+    ) -> Result<Vec<(&'static str, Tensor)>> {
+        let x = self.objective.clean(output, &copy.z, &copy.tau)?;
+        let pure = copy.tau.le(self.min_level())?;
+        Ok(vec![("from_noise", pure_noise_error(&x, &pure, batch)?)])
+    }
+
     fn min_level(&self) -> f64 {
         self.run.world.flow.min_signal_level()
     }
@@ -197,29 +222,29 @@ impl<'a> DynamicsTask<'a> {
         self.objective
             .shortcut_target(predict, &copy.z, &copy.tau, &copy.d)
     }
-}
 
-impl Task for DynamicsTask<'_> {
-    fn stage(&self) -> TrainStage {
-        TrainStage::Dynamics
+    /// Whether the last noised copy of the step learns shortcuts.
+    fn is_shortcut_step(&self, step: u64) -> bool {
+        step % self.settings.shortcut_every == self.settings.shortcut_every - 1
     }
 
-    fn frames_per_step(&self, step: u64) -> u64 {
-        let (b, frames) = self.sampler.batch_shape(step);
-        (b * frames * self.settings.noised_copies) as u64
+    /// Whether the step trains on the network's own predictions as context.
+    fn uses_self_generated_context(&self, step: u64) -> bool {
+        self.settings.self_generated_context > 0.0
+            && self.in_decay_phase(step)
+            && !self.is_shortcut_step(step)
     }
 
-    fn before_step(&mut self, _step: u64, _optimizer: &mut Optimizer) -> Result<()> {
-        Ok(())
-    }
-
-    fn loss(&mut self, step: u64, rng: &mut ChaCha8Rng) -> Result<Losses> {
+    /// Draws a batch and computes its losses as tensors that candle can differentiate.
+    pub(super) fn losses(&self, step: u64, rng: &mut ChaCha8Rng) -> Result<Losses> {
         let started = Instant::now();
         let mut batch = self.sampler.draw(step, rng)?;
         let fetch_time = started.elapsed();
-        let shortcut = step % self.settings.shortcut_every == self.settings.shortcut_every - 1;
-        if self.settings.self_generated_context > 0.0 && self.in_decay_phase(step) && !shortcut {
-            batch = self.with_self_generated_context(batch, rng)?;
+        let shortcut = self.is_shortcut_step(step);
+        if self.uses_self_generated_context(step) {
+            batch = self.with_self_generated_context(batch, rng, &mut |batch, copy| {
+                self.predict_clean(batch, copy)
+            })?;
         }
         let mut copies = Vec::new();
         let mut targets = Vec::new();
@@ -247,11 +272,7 @@ impl Task for DynamicsTask<'_> {
         let loss = loss.ok_or_else(|| Error::Internal("dynamics.noised_copies is 0"))?;
         let loss = (loss / self.settings.noised_copies as f64)?;
         let metrics = match (outputs.first(), copies.first()) {
-            (Some(output), Some(copy)) => {
-                let x = self.objective.clean(&output.detach(), &copy.z, &copy.tau)?;
-                let pure = copy.tau.le(self.min_level())?;
-                vec![("from_noise", pure_noise_error(&x, &pure, &batch)?)]
-            }
+            (Some(output), Some(copy)) => self.metrics(&output.detach(), copy, &batch)?,
             _ => Vec::new(),
         };
         let auxiliary = match outcome {
@@ -264,6 +285,37 @@ impl Task for DynamicsTask<'_> {
             metrics,
             fetch_time,
         })
+    }
+}
+
+impl Task for DynamicsTask<'_> {
+    fn stage(&self) -> TrainStage {
+        TrainStage::Dynamics
+    }
+
+    fn frames_per_step(&self, step: u64) -> u64 {
+        let (b, frames) = self.sampler.batch_shape(step);
+        (b * frames * self.settings.noised_copies) as u64
+    }
+
+    fn before_step(&mut self, _step: u64, _optimizer: &mut Optimizer) -> Result<()> {
+        Ok(())
+    }
+
+    fn step(
+        &mut self,
+        step: u64,
+        rng: &mut ChaCha8Rng,
+        mean_squares: &mut BTreeMap<String, f64>,
+    ) -> Result<StepOutput> {
+        match self.cpu.take() {
+            Some(mut cpu) => {
+                let output = cpu.run(self, step, rng, mean_squares);
+                self.cpu = Some(cpu);
+                output
+            }
+            None => self.losses(step, rng)?.backward(mean_squares),
+        }
     }
 
     fn is_frozen(&self, _step: u64, _name: &str) -> bool {

@@ -32,6 +32,7 @@
 //! `cargo run --release -p driftless-train --example maze`.
 
 mod context;
+mod cpu;
 mod dynamics;
 mod error;
 mod frame_store;
@@ -40,11 +41,14 @@ mod log;
 mod loss_scaling;
 mod optimizer;
 mod options;
+#[cfg(test)]
+mod parity;
 mod preview;
 mod progress;
 mod random;
 mod run;
 mod settings;
+pub mod speed;
 mod starting_contexts;
 mod state;
 mod task;

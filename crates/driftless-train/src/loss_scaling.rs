@@ -15,9 +15,11 @@ use crate::Result;
 const DECAY: f64 = 0.99;
 /// Lower bound of the root mean squares.
 const MIN_RMS: f64 = 1e-8;
-const MAIN: &str = "main";
+/// Name of the main loss.
+pub(super) const MAIN: &str = "main";
 
-/// L₁ + Σ wᵢ (r₁/rᵢ) Lᵢ with the running root mean squares r. Updates their squares.
+/// L₁ + Σ wᵢ (r₁/rᵢ) Lᵢ with the running root mean squares r of the steps before. Updates their
+/// squares.
 ///
 /// # Errors
 /// Returns an error if the device fails.
@@ -25,19 +27,50 @@ pub(super) fn combine(losses: &Losses, mean_squares: &mut BTreeMap<String, f64>)
     if losses.auxiliary.is_empty() {
         return Ok(losses.main.clone());
     }
-    let mut rms = |name: &str, loss: &Tensor| -> Result<f64> {
-        let square = f64::from(loss.to_scalar::<f32>()?).powi(2);
-        let running = mean_squares.entry(name.to_owned()).or_insert(square);
-        *running = DECAY * *running + (1.0 - DECAY) * square;
-        Ok(running.sqrt().max(MIN_RMS))
-    };
-    let main = rms(MAIN, &losses.main)?;
+    let value = |loss: &Tensor| -> Result<f64> { Ok(f64::from(loss.to_scalar::<f32>()?)) };
+    let mut values = vec![(MAIN, value(&losses.main)?)];
+    for auxiliary in &losses.auxiliary {
+        values.push((auxiliary.name, value(&auxiliary.loss)?));
+    }
+    initialize(mean_squares, &values);
     let mut sum = losses.main.clone();
     for auxiliary in &losses.auxiliary {
-        let scale = auxiliary.weight * main / rms(auxiliary.name, &auxiliary.loss)?;
+        let scale = scale(mean_squares, auxiliary.name, auxiliary.weight);
         sum = (sum + (&auxiliary.loss * scale)?)?;
     }
+    update(mean_squares, &values);
     Ok(sum)
+}
+
+/// Whether the running mean squares of the main loss and of `names` are known.
+pub(super) fn is_initialized(mean_squares: &BTreeMap<String, f64>, names: &[&str]) -> bool {
+    mean_squares.contains_key(MAIN) && names.iter().all(|name| mean_squares.contains_key(*name))
+}
+
+/// w r₁/r: the factor of an auxiliary loss.
+pub(super) fn scale(mean_squares: &BTreeMap<String, f64>, name: &str, weight: f64) -> f64 {
+    let rms = |name: &str| {
+        let square = mean_squares.get(name);
+        square.map_or(MIN_RMS, |square| square.sqrt().max(MIN_RMS))
+    };
+    weight * rms(MAIN) / rms(name)
+}
+
+/// Starts the running mean squares of losses that were not seen before.
+pub(super) fn initialize(mean_squares: &mut BTreeMap<String, f64>, values: &[(&str, f64)]) {
+    for (name, value) in values {
+        let square = value.powi(2);
+        mean_squares.entry((*name).to_owned()).or_insert(square);
+    }
+}
+
+/// Updates the running mean squares with the losses of a step.
+pub(super) fn update(mean_squares: &mut BTreeMap<String, f64>, values: &[(&str, f64)]) {
+    for (name, value) in values {
+        let square = value.powi(2);
+        let running = mean_squares.entry((*name).to_owned()).or_insert(square);
+        *running = DECAY * *running + (1.0 - DECAY) * square;
+    }
 }
 
 #[cfg(test)]
@@ -84,9 +117,11 @@ mod tests {
             sum.to_scalar::<f32>().unwrap()
         };
         let first = after(&mut squares);
+        assert!((first - 1.05).abs() < 1e-5, "{first}");
+        let second = after(&mut squares);
         assert!(
-            (first - (1.0 + 0.05 / 0.9925f32.sqrt())).abs() < 1e-5,
-            "{first}"
+            (second - (1.0 + 0.05 / 0.9925f32.sqrt())).abs() < 1e-5,
+            "{second}"
         );
         let later = (0..1000).map(|_| after(&mut squares)).last().unwrap();
         assert!((later - 1.1).abs() < 1e-4, "{later}");

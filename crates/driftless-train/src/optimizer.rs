@@ -4,11 +4,14 @@
 //! AdamW: Loshchilov and Hutter (2019). Muon: Jordan et al. (2024), with the update scaled by
 //! 0.2 √max(rows, columns) to AdamW's size (Liu et al., *Muon is Scalable for LLM Training*, 2025).
 
+mod flat_update;
+
 use std::collections::BTreeMap;
 
 use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
 
+pub use self::flat_update::FlatGradient;
 use super::settings::OptimizerSettings;
 use crate::{Error, Result};
 
@@ -68,8 +71,9 @@ impl Optimizer {
                 let rule = if settings.muon_learning_rate > 0.0 && is_hidden(name, var) {
                     UpdateRule::Muon { momentum: zero }
                 } else {
+                    // Two separate tensors, because they are updated in place.
                     UpdateRule::AdamW {
-                        first: zero.clone(),
+                        first: zero.copy()?,
                         second: zero,
                     }
                 };
@@ -89,11 +93,7 @@ impl Optimizer {
 
     /// Factor of the learning rates at `step` (from 0): warm-up, constant, then linear decay.
     pub fn schedule_factor(&self, step: u64) -> f64 {
-        let s = &self.settings;
-        let warmup = (step + 1) as f64 / s.warmup_steps.max(1) as f64;
-        let decay_steps = (s.decay_fraction * s.steps as f64).max(1.0);
-        let decay = s.steps.saturating_sub(step) as f64 / decay_steps;
-        warmup.min(decay).min(1.0)
+        schedule_factor(&self.settings, step)
     }
 
     /// One update at `step` (from 0); returns the gradient's norm before clipping.
@@ -118,12 +118,7 @@ impl Optimizer {
             }
         }
         let norm = total.sqrt();
-        if !norm.is_finite() {
-            return Err(Error::Diverged(format!(
-                "the gradient is not finite at step {step}; the last saved state is unchanged"
-            )));
-        }
-        let clip = (self.settings.grad_clip / norm.max(1e-12)).min(1.0);
+        let clip = clip_factor(self.settings.grad_clip, norm, step)?;
         let factor = self.schedule_factor(step);
         let s = &self.settings;
         for (name, p) in &mut self.parameters {
@@ -147,8 +142,7 @@ impl Optimizer {
             }
             p.var.set(&(value - (update * rate)?)?)?;
         }
-        // A smaller decay at first, so that the initial weights are soon forgotten.
-        let decay = s.ema_decay.min((1.0 + step as f64) / (10.0 + step as f64));
+        let decay = ema_decay(s, step);
         for p in self.parameters.values_mut() {
             p.ema = ((&p.ema * decay)? + (p.var.as_tensor().detach() * (1.0 - decay))?)?;
         }
@@ -216,7 +210,7 @@ impl Optimizer {
     pub fn restore(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
         let get = |key: String, like: &Tensor| -> Result<Tensor> {
             match state.get(&key) {
-                Some(t) if t.dims() == like.dims() => Ok(t.to_device(like.device())?),
+                Some(t) if t.dims() == like.dims() => Ok(t.to_device(like.device())?.copy()?),
                 Some(t) => Err(Error::Shape(format!(
                     "'{key}' is {:?}, expected {:?} by the settings",
                     t.dims(),
@@ -241,6 +235,30 @@ impl Optimizer {
         }
         Ok(())
     }
+}
+
+/// Factor of the learning rates at `step` (from 0): warm-up, constant, then linear decay.
+fn schedule_factor(s: &OptimizerSettings, step: u64) -> f64 {
+    let warmup = (step + 1) as f64 / s.warmup_steps.max(1) as f64;
+    let decay_steps = (s.decay_fraction * s.steps as f64).max(1.0);
+    let decay = s.steps.saturating_sub(step) as f64 / decay_steps;
+    warmup.min(decay).min(1.0)
+}
+
+/// The factor that shortens a gradient of this norm to at most `max_norm`.
+fn clip_factor(max_norm: f64, norm: f64, step: u64) -> Result<f64> {
+    if !norm.is_finite() {
+        return Err(Error::Diverged(format!(
+            "the gradient is not finite at step {step}; the last saved state is unchanged"
+        )));
+    }
+    Ok((max_norm / norm.max(1e-12)).min(1.0))
+}
+
+/// Decay of the averaged weights. It is smaller at first, so that the initial weights are soon
+/// forgotten.
+fn ema_decay(s: &OptimizerSettings, step: u64) -> f64 {
+    s.ema_decay.min((1.0 + step as f64) / (10.0 + step as f64))
 }
 
 /// The update of AdamW without its learning rate: m̂/(√v̂ + ε).

@@ -1,12 +1,15 @@
 //! The training of one network, as the step loop sees it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use candle_core::Tensor;
+use candle_core::backprop::GradStore;
 use rand_chacha::ChaCha8Rng;
 
 use super::TrainStage;
-use super::optimizer::Optimizer;
+use super::loss_scaling::combine;
+use super::optimizer::{FlatGradient, Optimizer};
 use crate::Result;
 
 /// The training of one network.
@@ -20,8 +23,14 @@ pub(super) trait Task {
     /// Called before each step; may replace parameters.
     fn before_step(&mut self, step: u64, optimizer: &mut Optimizer) -> Result<()>;
 
-    /// Draws a batch and returns its losses.
-    fn loss(&mut self, step: u64, rng: &mut ChaCha8Rng) -> Result<Losses>;
+    /// Draws a batch and returns its loss with the gradient. `mean_squares` are the running mean
+    /// squares of the losses, by which auxiliary losses are scaled.
+    fn step(
+        &mut self,
+        step: u64,
+        rng: &mut ChaCha8Rng,
+        mean_squares: &mut BTreeMap<String, f64>,
+    ) -> Result<StepOutput>;
 
     /// Whether a parameter is not trained at this step.
     fn is_frozen(&self, step: u64, name: &str) -> bool;
@@ -45,4 +54,52 @@ pub(super) struct AuxiliaryLoss {
     pub name: &'static str,
     pub loss: Tensor,
     pub weight: f64,
+}
+
+impl Losses {
+    /// Combines the losses and computes their gradient with candle.
+    pub fn backward(self, mean_squares: &mut BTreeMap<String, f64>) -> Result<StepOutput> {
+        let loss = combine(&self, mean_squares)?;
+        let auxiliary = self.auxiliary.into_iter().map(|a| (a.name, a.loss));
+        Ok(StepOutput {
+            loss: f64::from(loss.to_scalar::<f32>()?),
+            gradient: Gradient::PerTensor(loss.backward()?),
+            metrics: auxiliary.chain(self.metrics).collect(),
+            fetch_time: self.fetch_time,
+        })
+    }
+}
+
+/// Loss and gradient of a step.
+pub(super) struct StepOutput {
+    /// The combined loss.
+    pub loss: f64,
+    pub gradient: Gradient,
+    /// Named scalars for the log, auxiliary losses included.
+    pub metrics: Vec<(&'static str, Tensor)>,
+    /// Time spent on reading the step's frames.
+    pub fetch_time: Duration,
+}
+
+/// The gradients of all parameters.
+pub(super) enum Gradient {
+    /// Computed by candle, on any device.
+    PerTensor(GradStore),
+    /// Computed by the module `cpu`.
+    Flat(FlatGradient),
+}
+
+impl Gradient {
+    /// Updates the parameters; returns the gradient's norm before clipping.
+    pub fn apply(
+        &self,
+        optimizer: &mut Optimizer,
+        step: u64,
+        is_frozen: impl Fn(&str) -> bool,
+    ) -> Result<f64> {
+        match self {
+            Self::PerTensor(gradient) => optimizer.update(gradient, step, is_frozen),
+            Self::Flat(gradient) => optimizer.update_flat(gradient, step, is_frozen),
+        }
+    }
 }

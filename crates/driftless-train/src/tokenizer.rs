@@ -10,8 +10,10 @@
 //!
 //! Then the encoder and the statistics are frozen, and only the decoder is trained.
 
+mod cpu_step;
+
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use candle_core::{Tensor, Var};
 use rand::Rng;
@@ -23,13 +25,14 @@ use driftless_model::config::WorldConfig;
 use driftless_model::params::Params;
 use driftless_model::tokenizer::{LATENT_MEAN, LATENT_STD, Tokenizer, images_to_tensor};
 
+use self::cpu_step::CpuStep;
 use super::TrainStage;
 use super::context::RunContext;
 use super::frame_store::FrameStore;
 use super::optimizer::Optimizer;
 use super::random::normal_like;
 use super::settings::TokenizerSettings;
-use super::task::{Losses, Task};
+use super::task::{Losses, StepOutput, Task};
 use crate::Result;
 
 /// Frames from which the stored statistics of the latents are computed.
@@ -58,6 +61,8 @@ pub(super) struct TokenizerTask<'a> {
     cumulative_rarity: Vec<f64>,
     /// Whether the encoder is frozen.
     decoder_only: bool,
+    /// Computes the steps on the CPU; `None` on other devices.
+    cpu: Option<CpuStep>,
 }
 
 impl<'a> TokenizerTask<'a> {
@@ -73,17 +78,20 @@ impl<'a> TokenizerTask<'a> {
         let sample = store.sample_evenly(FREQUENCY_FRAMES)?;
         let frequency = foreground_frequency(&sample, &background, run)?;
         let frequencies = frequency.flatten_all()?.to_vec1::<f32>()?;
+        let vars = params.finish()?;
+        let pixel_rarity = pixel_rarity(&frequency)?;
         let task = Self {
             run,
             settings: &run.settings.tokenizer,
             store,
             cumulative_rarity: cumulative_rarity(store, &median, &frequencies)?,
             tokenizer,
-            pixel_rarity: pixel_rarity(&frequency)?,
+            cpu: CpuStep::new(run, &vars, &median, &pixel_rarity)?,
+            pixel_rarity,
             background,
             decoder_only: false,
         };
-        Ok((task, params.finish()?))
+        Ok((task, vars))
     }
 
     /// The first step at which the encoder is frozen.
@@ -109,21 +117,50 @@ impl<'a> TokenizerTask<'a> {
         Ok(weights.affine(self.settings.foreground_weight, 1.0)?)
     }
 
+    /// 1 for visible patches and 0 for hidden ones, [N, cells]; `None` if nothing is hidden.
+    fn draw_visible(&self, frames: usize, rng: &mut ChaCha8Rng) -> Option<Vec<f32>> {
+        if self.settings.max_mask_fraction == 0.0 {
+            return None;
+        }
+        let cells = self.run.world.cells();
+        let mut visible = Vec::with_capacity(frames * cells);
+        for _ in 0..frames {
+            let hidden = rng.random_range(0.0..self.settings.max_mask_fraction);
+            visible.extend((0..cells).map(|_| f32::from(u8::from(!rng.random_bool(hidden)))));
+        }
+        Some(visible)
+    }
+
     /// Hides random patches of images [N, H, W, 3] by making them grey.
     fn mask_patches(&self, images: &Tensor, rng: &mut ChaCha8Rng) -> Result<Tensor> {
-        if self.settings.max_mask_fraction == 0.0 {
-            return Ok(images.clone());
-        }
         let ([gh, gw], patch) = (self.run.world.grid(), self.run.world.tokenizer.patch);
         let n = images.dim(0)?;
-        let mut seen = Vec::with_capacity(n * gh * gw);
-        for _ in 0..n {
-            let hidden = rng.random_range(0.0..self.settings.max_mask_fraction);
-            seen.extend((0..gh * gw).map(|_| f32::from(u8::from(!rng.random_bool(hidden)))));
-        }
-        let seen = Tensor::from_vec(seen, (n, gh, 1, gw, 1, 1), images.device())?;
+        let Some(visible) = self.draw_visible(n, rng) else {
+            return Ok(images.clone());
+        };
+        let visible = Tensor::from_vec(visible, (n, gh, 1, gw, 1, 1), images.device())?;
         let patches = images.reshape(vec![n, gh, patch, gw, patch, 3])?;
-        Ok(patches.broadcast_mul(&seen)?.reshape(images.shape())?)
+        Ok(patches.broadcast_mul(&visible)?.reshape(images.shape())?)
+    }
+
+    /// Draws the frames of a step; also returns the time spent on reading them.
+    fn draw_frames(&self, rng: &mut ChaCha8Rng) -> Result<(Vec<u8>, Duration)> {
+        let mut bytes = Vec::with_capacity(self.settings.batch_size * self.run.world.image_len());
+        let started = Instant::now();
+        for _ in 0..self.settings.batch_size {
+            let at = self.draw_frame(rng);
+            self.store.read(at..at + 1, &mut bytes)?;
+        }
+        Ok((bytes, started.elapsed()))
+    }
+
+    /// Standard deviation of the noise on the latents.
+    fn noise_std(&self) -> f64 {
+        if self.decoder_only {
+            self.settings.decoder_only_noise
+        } else {
+            self.settings.latent_noise
+        }
     }
 
     /// Latents of `images`, standardized with the statistics of the batch, and the curvature
@@ -143,6 +180,35 @@ impl<'a> TokenizerTask<'a> {
         let middle = ((forward + backward)? * 0.5)?;
         let curvature = scaled(&(z.narrow(0, 0, m)? - middle)?)?;
         Ok((scaled(&centred)?, curvature.sqr()?.mean_all()?))
+    }
+
+    /// Draws a batch and computes its losses as tensors that candle can differentiate.
+    pub(super) fn losses(&self, rng: &mut ChaCha8Rng) -> Result<Losses> {
+        let image = self.run.world.image;
+        let (bytes, fetch_time) = self.draw_frames(rng)?;
+        let images = images_to_tensor(&bytes, image, &self.run.device)?;
+        let (z, curvature) = if self.decoder_only {
+            let z = self.tokenizer.encode(&images)?.detach();
+            (z, Tensor::zeros((), images.dtype(), images.device())?)
+        } else {
+            let visible = self.mask_patches(&images, rng)?;
+            let subset = visible.narrow(0, 0, self.settings.batch_size / 4)?;
+            let shift = rng.random_range(1..=self.settings.max_curvature_shift);
+            self.encode_with_curvature(&visible, &shifted_pairs(&subset, rng.random(), shift)?)?
+        };
+        let noisy = (&z + (normal_like(&z, rng)? * self.noise_std())?)?;
+        let error = (self.tokenizer.decode(&noisy)? - &images)?.sqr()?;
+        let mse = error.mean_all()?;
+        let pixels = error
+            .broadcast_mul(&self.pixel_weights(&images)?)?
+            .mean_all()?;
+        let loss = (&pixels + (&curvature * self.settings.curvature_weight)?)?;
+        Ok(Losses {
+            main: loss,
+            auxiliary: Vec::new(),
+            metrics: vec![("pixels", pixels), ("mse", mse), ("curvature", curvature)],
+            fetch_time,
+        })
     }
 }
 
@@ -167,43 +233,20 @@ impl Task for TokenizerTask<'_> {
         Ok(())
     }
 
-    fn loss(&mut self, _step: u64, rng: &mut ChaCha8Rng) -> Result<Losses> {
-        let image = self.run.world.image;
-        let mut bytes = Vec::with_capacity(self.settings.batch_size * self.run.world.image_len());
-        let started = Instant::now();
-        for _ in 0..self.settings.batch_size {
-            let at = self.draw_frame(rng);
-            self.store.read(at..at + 1, &mut bytes)?;
+    fn step(
+        &mut self,
+        _step: u64,
+        rng: &mut ChaCha8Rng,
+        mean_squares: &mut BTreeMap<String, f64>,
+    ) -> Result<StepOutput> {
+        match self.cpu.take() {
+            Some(mut cpu) => {
+                let output = cpu.run(self, rng);
+                self.cpu = Some(cpu);
+                output
+            }
+            None => self.losses(rng)?.backward(mean_squares),
         }
-        let fetch_time = started.elapsed();
-        let images = images_to_tensor(&bytes, image, &self.run.device)?;
-        let (z, curvature) = if self.decoder_only {
-            let z = self.tokenizer.encode(&images)?.detach();
-            (z, Tensor::zeros((), images.dtype(), images.device())?)
-        } else {
-            let visible = self.mask_patches(&images, rng)?;
-            let subset = visible.narrow(0, 0, self.settings.batch_size / 4)?;
-            let shift = rng.random_range(1..=self.settings.max_curvature_shift);
-            self.encode_with_curvature(&visible, &shifted_pairs(&subset, rng.random(), shift)?)?
-        };
-        let std = if self.decoder_only {
-            self.settings.decoder_only_noise
-        } else {
-            self.settings.latent_noise
-        };
-        let noisy = (&z + (normal_like(&z, rng)? * std)?)?;
-        let error = (self.tokenizer.decode(&noisy)? - &images)?.sqr()?;
-        let mse = error.mean_all()?;
-        let pixels = error
-            .broadcast_mul(&self.pixel_weights(&images)?)?
-            .mean_all()?;
-        let loss = (&pixels + (&curvature * self.settings.curvature_weight)?)?;
-        Ok(Losses {
-            main: loss,
-            auxiliary: Vec::new(),
-            metrics: vec![("pixels", pixels), ("mse", mse), ("curvature", curvature)],
-            fetch_time,
-        })
     }
 
     fn is_frozen(&self, _step: u64, name: &str) -> bool {

@@ -11,11 +11,10 @@ use super::context::RunContext;
 use super::frame_store::FrameStore;
 use super::layout::StateFiles;
 use super::log::{LOG_EVERY, RunLog};
-use super::loss_scaling::combine;
 use super::optimizer::Optimizer;
 use super::progress::{StepReport, TrainOutcome, TrainProgress};
 use super::state::{self, TrainingCounters};
-use super::task::{Losses, Task};
+use super::task::{StepOutput, Task};
 use super::{TrainOptions, preview};
 use crate::{Error, Result};
 
@@ -91,7 +90,7 @@ impl TrainLoop<'_> {
             progress.step_done(&StepReport {
                 stage,
                 step: counters.step,
-                loss: step.loss,
+                loss: step.output.loss,
                 frames_per_second: step.frames_per_second,
             });
             if index.is_multiple_of(LOG_EVERY) {
@@ -170,9 +169,7 @@ impl Timer {
 
 /// The result of one step.
 struct Step {
-    losses: Losses,
-    /// The combined loss.
-    loss: f64,
+    output: StepOutput,
     gradient_norm: f64,
     seconds: f64,
     frames_per_second: f64,
@@ -185,19 +182,17 @@ impl Step {
         schedule_factor: f64,
         total_seconds: f64,
     ) -> Result<Vec<(&'static str, f64)>> {
-        let losses = &self.losses;
+        let output = &self.output;
         let mut numbers = vec![
-            ("loss", self.loss),
+            ("loss", output.loss),
             ("gradient", self.gradient_norm),
             ("rate", schedule_factor),
             ("frames_per_s", self.frames_per_second),
             ("seconds", total_seconds),
-            ("fetching", losses.fetch_time.as_secs_f64() / self.seconds),
+            ("fetching", output.fetch_time.as_secs_f64() / self.seconds),
         ];
-        let auxiliary = losses.auxiliary.iter().map(|a| (a.name, &a.loss));
-        let metrics = losses.metrics.iter().map(|(name, value)| (*name, value));
-        for (name, value) in auxiliary.chain(metrics) {
-            numbers.push((name, f64::from(value.to_scalar::<f32>()?)));
+        for (name, value) in &output.metrics {
+            numbers.push((*name, f64::from(value.to_scalar::<f32>()?)));
         }
         Ok(numbers)
     }
@@ -216,25 +211,23 @@ fn train_step(
     let mut rng = ChaCha8Rng::seed_from_u64(run.settings.seed);
     rng.set_stream(step + 1);
     task.before_step(step, optimizer)?;
-    let losses = task.loss(step, &mut rng)?;
-    let total = combine(&losses, &mut counters.loss_mean_squares)?;
-    let loss = f64::from(total.to_scalar::<f32>()?);
+    let output = task.step(step, &mut rng, &mut counters.loss_mean_squares)?;
+    let loss = output.loss;
     if !loss.is_finite() {
         return Err(Error::Diverged(format!(
             "{}: the loss is {loss} at step {step}; the last saved state is unchanged",
             task.stage().name(),
         )));
     }
-    let gradient_norm =
-        optimizer.update(&total.backward()?, step, |name| task.is_frozen(step, name))?;
+    let is_frozen = |name: &str| task.is_frozen(step, name);
+    let gradient_norm = output.gradient.apply(optimizer, step, is_frozen)?;
     let seconds = started.elapsed().as_secs_f64();
     let frames = task.frames_per_step(step);
     counters.step += 1;
     counters.frames += frames;
     counters.seconds += seconds;
     Ok(Step {
-        losses,
-        loss,
+        output,
         gradient_norm,
         seconds,
         frames_per_second: frames as f64 / seconds,

@@ -75,6 +75,84 @@ pub fn count_flops(world: &WorldConfig) -> FlopCounts {
     }
 }
 
+/// The training settings on which the work per frame depends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrainingShape {
+    /// Frames in a batch of the tokenizer.
+    pub tokenizer_batch: usize,
+    /// Frames of a sequence of the dynamics.
+    pub sequence_length: usize,
+    /// Noised copies of each sequence.
+    pub noised_copies: usize,
+    /// Every how many steps there is a shortcut step.
+    pub shortcut_every: u64,
+}
+
+/// Floating-point operations of training, per frame that `driftless train` counts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TrainingFlops {
+    /// While encoder and decoder are trained together.
+    pub tokenizer: f64,
+    /// Mean of plain and shortcut steps of the usual length, without self-generated context.
+    pub dynamics: f64,
+}
+
+/// Counts a forward pass, and twice that for the gradients of inputs and weights, except the gradients
+/// of the given latents and pixels. What is counted is as in [`count_flops`].
+pub fn count_training_flops(world: &WorldConfig, training: &TrainingShape) -> TrainingFlops {
+    let flop = count_flops(world);
+    let pixels = world.image_len();
+    // The map from pixels is [2·hidden, patch·patch·3] for each cell.
+    let given = 2 * 2 * world.tokenizer.hidden * pixels;
+    let encoder = 3 * flop.encode as usize - given;
+    let batch = training.tokenizer_batch.max(1);
+    let encoded = (batch + 2 * (batch / 4)) as f64 / batch as f64;
+    TrainingFlops {
+        tokenizer: encoded * encoder as f64 + 3.0 * flop.decode as f64,
+        dynamics: dynamics_training_flops(world, training),
+    }
+}
+
+fn dynamics_training_flops(world: &WorldConfig, training: &TrainingShape) -> f64 {
+    let shape = &world.dynamics;
+    let (cells, tokens, latent_tokens) = (world.cells(), world.tokens(), world.latent_tokens());
+    let channels = world.tokenizer.channels;
+    let all = (1 + shape.stem_frames) * channels;
+    let merged = shape.merge * shape.merge * shape.stem_width;
+    let first = cells * 9 * all * shape.stem_width;
+    let stem = first + cell_block(cells, shape.stem_width) + latent_tokens * merged * shape.width;
+    let head = latent_tokens * shape.width * merged
+        + cell_block(cells, shape.stem_width)
+        + cells * channels * (shape.stem_width + all);
+    // Frames that a frame attends to, itself included, on average over a sequence.
+    let attended = |frame: usize| frame.min(shape.context - 1) + 1;
+    let length = training.sequence_length;
+    let keys = (0..length).map(attended).sum::<usize>() / length.max(1);
+    let layers = |count: usize, clean: bool| -> usize {
+        (0..count)
+            .map(|i| {
+                let time = match shape.has_time(i) {
+                    true => attention(tokens, shape.width, keys),
+                    false => 0,
+                };
+                let mlp = match clean && i + 1 == count {
+                    true => 0,
+                    false => tokens * 3 * shape.mlp * shape.width,
+                };
+                attention(tokens, shape.width, tokens) + time + mlp
+            })
+            .sum()
+    };
+    // Clean frames are not needed after the last temporal attention.
+    let last = shape.last_time_layer().unwrap_or(0);
+    let clean = stem + layers(last + 1, true);
+    let noised = stem + layers(shape.depth, false) + head;
+    let (copies, skip) = (training.noised_copies as f64, cells * channels * all);
+    let trained = (3 * clean - first) as f64 + copies * (3 * noised - first - skip) as f64;
+    let targets = 2.0 * noised as f64 / training.shortcut_every.max(1) as f64;
+    2.0 * (trained + targets) / copies
+}
+
 /// Multiply-adds of layer `i` of the trunk.
 fn layer(d: &DynamicsConfig, tokens: usize, i: usize) -> usize {
     let space = attention(tokens, d.width, tokens);
@@ -157,6 +235,34 @@ mod tests {
         // Queries, logits, values, output; then 6 → 5 → 2.
         let more = 4 * 6 * 6 + 4 * 8 * 6 + 4 * 8 * 6 + 4 * 6 * 6 + 6 * 5 + 5 * 2;
         assert_eq!(count_flops(&world).cache, 6_992 + 2 * more);
+    }
+
+    #[test]
+    fn trained_frame_matches_hand_count() {
+        let shape = TrainingShape {
+            tokenizer_batch: 8,
+            sequence_length: 3,
+            noised_copies: 2,
+            shortcut_every: 4,
+        };
+        let counted = count_training_flops(&tiny(), &shape);
+        // 2·2 cells of 6 numbers; a frame sees 2 frames on average.
+        let first = 4 * (9 * 6) * 4; // 864
+        let (block, merge) = (640, 96);
+        let (space, mlp) = (768, 504);
+        let time = 4 * 6 * 18 + 4 * 2 * 6 + 4 * 2 * 6 + 4 * 6 * 6; // 672
+        let skip = 4 * 3 * 6; // 72
+        let head = 96 + block + 4 * 3 * 4 + skip; // 856
+        let clean = first + block + merge + 2 * space + mlp + time;
+        let noised = first + block + merge + 3 * (space + mlp) + time + head;
+        let steps = (3 * clean - first) + 2 * (3 * noised - first - skip) + noised / 2;
+        assert_eq!(counted.dynamics, f64::from(steps));
+        // A quarter of the frames is encoded shifted, twice; no gradient for the pixels.
+        let encoder = 3 * 2 * 2756 - 2 * 4 * 12 * 12;
+        assert_eq!(
+            counted.tokenizer,
+            1.5 * f64::from(encoder) + 3.0 * 2.0 * 2588.0
+        );
     }
 
     #[test]

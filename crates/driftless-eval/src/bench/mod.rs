@@ -20,7 +20,7 @@ use driftless_engine::{Backend, Sampler, SamplerParams, StageTimes};
 
 use crate::{Error, Result};
 
-pub use flops::{FlopCounts, count_flops};
+pub use flops::{FlopCounts, TrainingFlops, TrainingShape, count_flops, count_training_flops};
 pub use machine::{MATMUL_SIDE, cpu_name, matmul_gflops};
 pub use statistics::Timing;
 pub use table::format_report;

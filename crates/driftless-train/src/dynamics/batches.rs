@@ -1,14 +1,18 @@
 //! Batches of training sequences, drawn from the encoded frames of a run.
 
-use candle_core::{DType, Device, Tensor};
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Device, Tensor, Var};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use driftless_flow::path::expand;
+use driftless_model::checkpoint::TOKENIZER;
 use driftless_model::config::WorldConfig;
 use driftless_model::tokenizer::{Tokenizer, images_to_tensor};
 
 use crate::context::RunContext;
+use crate::cpu::frame_encoder::FrameEncoder;
 use crate::frame_store::{ByteStore, FrameStore};
 use crate::progress::TrainProgress;
 use crate::random::normal_like;
@@ -176,19 +180,38 @@ fn encode_all(
 ) -> Result<ByteStore> {
     let memory_limit = run.settings.memory_gib * f64::from(1 << 30);
     let mut latents = ByteStore::new(run.layout.root(), memory_limit as u64);
+    let mut cpu_encoder = match run.device.is_cpu() {
+        true => Some(FrameEncoder::new(&run.world, &tokenizer_weights(run)?)?),
+        false => None,
+    };
     let mut images = Vec::new();
     for first in (0..store.frames()).step_by(ENCODE_BATCH) {
         let end = store.frames().min(first + ENCODE_BATCH);
         images.clear();
         store.read(first..end, &mut images)?;
-        let images = images_to_tensor(&images, run.world.image, &run.device)?;
-        let z = tokenizer.encode(&images)?.to_device(&Device::Cpu)?;
-        let z = z.flatten_all()?.to_vec1::<f32>()?;
+        let z = match &mut cpu_encoder {
+            Some(encoder) => encoder.encode(&images)?,
+            None => {
+                let images = images_to_tensor(&images, run.world.image, &run.device)?;
+                let z = tokenizer.encode(&images)?.to_device(&Device::Cpu)?;
+                z.flatten_all()?.to_vec1::<f32>()?
+            }
+        };
         let bytes: Vec<u8> = z.iter().flat_map(|x| x.to_ne_bytes()).collect();
         latents.push(&bytes)?;
         progress.encoding(end, store.frames());
     }
     Ok(latents)
+}
+
+/// The weights of the run's trained tokenizer, by name.
+fn tokenizer_weights(run: &RunContext) -> Result<BTreeMap<String, Var>> {
+    let path = run.layout.checkpoint().join(TOKENIZER);
+    let tensors = candle_core::safetensors::load(&path, &run.device)?;
+    let vars = tensors
+        .into_iter()
+        .map(|(name, tensor)| Ok((name, Var::from_tensor(&tensor)?)));
+    vars.collect()
 }
 
 fn latent_shape(world: &WorldConfig, b: usize, frames: usize) -> Vec<usize> {

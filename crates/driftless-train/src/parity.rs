@@ -1,0 +1,340 @@
+//! Training steps on the CPU compared with candle's: same random draws, losses and gradients.
+
+use std::collections::BTreeMap;
+
+use candle_core::{Device, Tensor, Var};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::context::RunContext;
+use super::dynamics::DynamicsTask;
+use super::frame_store::FrameStore;
+use super::layout::RunLayout;
+use super::optimizer::Optimizer;
+use super::settings::TrainSettings;
+use super::task::{Gradient, StepOutput, Task};
+use super::tokenizer::TokenizerTask;
+use driftless_data::ActionSpec;
+use driftless_data::{DatasetInfo, Episode};
+use driftless_flow::path::Path;
+use driftless_flow::prediction::Prediction;
+use driftless_model::checkpoint::{TOKENIZER, write_tensors};
+use driftless_model::params::Params;
+use driftless_model::tokenizer::Tokenizer;
+
+/// A run on noise: 3 episodes of 40 frames, 4×6 cells of 4×4 pixels.
+struct World {
+    run: RunContext,
+    store: FrameStore,
+    _folder: tempfile::TempDir,
+}
+
+fn settings() -> TrainSettings {
+    let mut s = TrainSettings::default();
+    let (t, d) = (&mut s.tokenizer_shape, &mut s.dynamics_shape);
+    (t.patch, t.width, t.hidden, t.blocks, t.channels) = (4, 9, 10, 2, 3);
+    (d.stem_width, d.width, d.depth, d.heads, d.mlp) = (8, 24, 3, 2, 20);
+    (d.context, d.registers, d.outcome) = (5, 1, 7);
+    (
+        s.tokenizer.batch_size,
+        s.dynamics.batch_size,
+        s.dynamics.sequence_length,
+    ) = (10, 3, 8);
+    s.dynamics.action_dropout = 0.3;
+    s
+}
+
+impl World {
+    fn new(settings: TrainSettings) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let action = |name: &str| ActionSpec {
+            name: name.into(),
+            keys: Vec::new(),
+        };
+        let info = DatasetInfo {
+            name: "Noise".into(),
+            fps: 15.0,
+            image: [16, 24],
+            actions: ["noop", "left", "right"].map(action).to_vec(),
+        };
+        let world = settings.world(&info).unwrap();
+        let mut store = FrameStore::new(info, folder.path(), 1 << 30);
+        let mut rng = ChaCha8Rng::seed_from_u64(11);
+        for _ in 0..3 {
+            let frames = 40;
+            let pixels = frames * world.image_len();
+            // Mostly the same image, so that there is a background.
+            let images = (0..pixels).map(|i| match rng.random_bool(0.2) {
+                true => rng.random(),
+                false => (i % world.image_len() % 251) as u8,
+            });
+            let episode = Episode {
+                height: 16,
+                width: 24,
+                images: images.collect(),
+                actions: (0..frames).map(|_| rng.random_range(0..3)).collect(),
+                rewards: (0..frames).map(|_| rng.random_range(-1.0..1.0)).collect(),
+                extras: BTreeMap::new(),
+            };
+            store.push(&episode).unwrap();
+        }
+        Self {
+            run: RunContext {
+                layout: RunLayout::new(folder.path()),
+                settings,
+                world,
+                device: Device::Cpu,
+            },
+            store,
+            _folder: folder,
+        }
+    }
+
+    /// Writes a tokenizer with random weights.
+    fn with_tokenizer(self) -> Self {
+        let params = Params::seeded(5, &Device::Cpu);
+        Tokenizer::new(&params, &self.run.world).unwrap();
+        let vars = params.finish().unwrap();
+        let weights = vars.into_iter().map(|(k, v)| (k, v.as_tensor().clone()));
+        std::fs::create_dir_all(self.run.layout.checkpoint()).unwrap();
+        let path = self.run.layout.checkpoint().join(TOKENIZER);
+        write_tensors(&path, &weights.collect()).unwrap();
+        self
+    }
+}
+
+/// Perturbs every parameter, so that no gradient vanishes.
+fn shake(vars: &BTreeMap<String, Var>) {
+    let mut rng = ChaCha8Rng::seed_from_u64(21);
+    for (name, var) in vars {
+        let noise = (0..var.elem_count()).map(|_| rng.random_range(-0.2f32..0.2));
+        let noise = Tensor::from_vec(noise.collect(), var.dims(), &Device::Cpu).unwrap();
+        // Standard deviations stay positive.
+        let noise = match name.as_str() {
+            "latent.std" => noise.abs().unwrap(),
+            _ => noise,
+        };
+        var.set(&(var.as_tensor() + noise).unwrap()).unwrap();
+    }
+}
+
+/// Compares the results of the same step.
+fn compare(ours: &StepOutput, candle: &StepOutput, vars: &BTreeMap<String, Var>, what: &str) {
+    let near = |a: f64, b: f64| (a - b).abs() <= 2e-5 * b.abs().max(1e-3);
+    assert!(
+        near(ours.loss, candle.loss),
+        "{what}: loss {} instead of {}",
+        ours.loss,
+        candle.loss
+    );
+    let scalar = |t: &Tensor| f64::from(t.to_scalar::<f32>().unwrap());
+    assert_eq!(ours.metrics.len(), candle.metrics.len(), "{what}");
+    for ((name, a), (other, b)) in ours.metrics.iter().zip(&candle.metrics) {
+        assert_eq!(name, other, "{what}");
+        let (a, b) = (scalar(a), scalar(b));
+        assert!(near(a, b), "{what}: {name} {a} instead of {b}");
+    }
+    let (Gradient::Flat(ours), Gradient::PerTensor(candle)) = (&ours.gradient, &candle.gradient)
+    else {
+        panic!("{what}: unexpected kind of gradient");
+    };
+    let numbers = |t: &Tensor| -> Vec<f32> { t.flatten_all().unwrap().to_vec1().unwrap() };
+    let square = |x: f32| f64::from(x).powi(2);
+    let known = vars.values().filter_map(|var| candle.get(var));
+    let whole: f64 = known.flat_map(&numbers).map(square).sum();
+    for (name, var) in vars {
+        let ours = ours.layout.find(name, &ours.values).unwrap();
+        let Some(candle) = candle.get(var) else {
+            assert!(ours.iter().all(|g| *g == 0.0), "{what}: {name}");
+            continue;
+        };
+        let candle = numbers(candle);
+        let off: f64 = ours.iter().zip(&candle).map(|(a, b)| square(a - b)).sum();
+        let size: f64 = candle.iter().copied().map(square).sum();
+        // What standardizing cancels (the encoder's last bias) is rounding in both.
+        let least = 1e-7 * whole.sqrt();
+        assert!(
+            off.sqrt() < 1e-5 * size.sqrt() + least,
+            "{what}: the gradient of {name} is off by {:.1e} of {:.1e}",
+            off.sqrt(),
+            size.sqrt()
+        );
+    }
+}
+
+fn dynamics(settings: TrainSettings, steps: &[u64], what: &str) {
+    let world = World::new(settings).with_tokenizer();
+    let (mut task, vars) = DynamicsTask::new(&world.run, &world.store, &mut ()).unwrap();
+    shake(&vars);
+    let (mut ours, mut theirs) = (BTreeMap::new(), BTreeMap::new());
+    for step in steps {
+        let rng = || {
+            let mut rng = ChaCha8Rng::seed_from_u64(3);
+            rng.set_stream(*step);
+            rng
+        };
+        let fast = task.step(*step, &mut rng(), &mut ours).unwrap();
+        let slow = task.losses(*step, &mut rng()).unwrap();
+        let slow = slow.backward(&mut theirs).unwrap();
+        compare(&fast, &slow, &vars, &format!("{what}, step {step}"));
+    }
+}
+
+#[test]
+fn dynamics_plain_and_shortcut_steps() {
+    dynamics(settings(), &[0, 1, 2, 3], "default");
+}
+
+#[test]
+fn dynamics_self_generated_context() {
+    // The last 0.4 of 16,000 steps; even steps have no shortcut targets.
+    dynamics(settings(), &[12_000, 12_002], "self-generated context");
+}
+
+#[test]
+fn dynamics_predictions_and_paths() {
+    for path in [Path::Linear, Path::Cosine] {
+        for prediction in [Prediction::X, Prediction::V, Prediction::Eps] {
+            for space in [Prediction::X, Prediction::V, Prediction::Eps] {
+                let mut s = settings();
+                s.dynamics.path = path;
+                s.dynamics.prediction = prediction;
+                s.dynamics.loss_space = Some(space);
+                // Levels near 1 are ill-conditioned in other spaces.
+                s.dynamics.off_grid_fraction = 0.0;
+                let what = format!("{path:?}, {prediction:?} in {space:?}");
+                dynamics(s, &[0, 1], &what);
+            }
+        }
+    }
+}
+
+#[test]
+fn dynamics_long_sequences_no_outcomes() {
+    let mut s = settings();
+    s.dynamics_shape.outcome = 0;
+    s.dynamics_shape.unknown_action = false;
+    s.dynamics.noised_copies = 1;
+    s.dynamics.shortcut_every = 3;
+    (
+        s.dynamics.long_sequence_every,
+        s.dynamics.long_sequence_length,
+    ) = (2, 20);
+    dynamics(s, &[0, 1, 2, 5], "long");
+}
+
+fn tokenizer(settings: TrainSettings, what: &str) {
+    let world = World::new(settings);
+    let (mut task, vars) = TokenizerTask::new(&world.run, &world.store).unwrap();
+    shake(&vars);
+    let o = &world.run.settings.tokenizer.optimizer;
+    let mut optimizer = Optimizer::new(&vars, o).unwrap();
+    let mut mean_squares = BTreeMap::new();
+    for step in [0, 1, o.steps - 1] {
+        let rng = || ChaCha8Rng::seed_from_u64(step);
+        task.before_step(step, &mut optimizer).unwrap();
+        let fast = task.step(step, &mut rng(), &mut mean_squares).unwrap();
+        let slow = task.losses(&mut rng()).unwrap();
+        let slow = slow.backward(&mut mean_squares).unwrap();
+        compare(&fast, &slow, &vars, &format!("{what}, step {step}"));
+    }
+}
+
+#[test]
+fn tokenizer_steps() {
+    tokenizer(settings(), "default");
+    let mut masked = settings();
+    masked.tokenizer.max_mask_fraction = 0.6;
+    masked.tokenizer.max_curvature_shift = 3;
+    masked.tokenizer.batch_size = 13;
+    tokenizer(masked, "masked");
+}
+
+#[test]
+fn flat_update_matches() {
+    for decay in [0.0, 0.1] {
+        let mut s = settings();
+        s.tokenizer.optimizer.weight_decay = decay;
+        s.tokenizer.optimizer.warmup_steps = 1;
+        let world = World::new(s);
+        let train = |fast: bool| {
+            let (mut task, vars) = TokenizerTask::new(&world.run, &world.store).unwrap();
+            shake(&vars);
+            let o = &world.run.settings.tokenizer.optimizer;
+            let mut optimizer = Optimizer::new(&vars, o).unwrap();
+            let mut norms = Vec::new();
+            for step in 0..3 {
+                let mut rng = ChaCha8Rng::seed_from_u64(step);
+                let trained = match fast {
+                    true => task.step(step, &mut rng, &mut BTreeMap::new()),
+                    false => task
+                        .losses(&mut rng)
+                        .and_then(|l| l.backward(&mut BTreeMap::new())),
+                };
+                let norm = match &trained.unwrap().gradient {
+                    Gradient::Flat(g) => optimizer.update_flat(g, step, |_| false),
+                    Gradient::PerTensor(g) => optimizer.update(g, step, |_| false),
+                };
+                norms.push(norm.unwrap());
+            }
+            (norms, optimizer.state())
+        };
+        let ((norms, state), (other_norms, other)) = (train(true), train(false));
+        for (a, b) in norms.iter().zip(&other_norms) {
+            assert!((a - b).abs() < 1e-3 * b, "norms {norms:?}, {other_norms:?}");
+        }
+        // The gradient of the encoder's last bias is a rounding error, which AdamW amplifies.
+        let real = state
+            .iter()
+            .filter(|(name, _)| !name.ends_with("encoder.latent.bias"));
+        for (name, tensor) in real {
+            let difference = (tensor - &other[name]).unwrap().sqr().unwrap();
+            let off = difference.sum_all().unwrap().to_scalar::<f32>().unwrap();
+            let size = other[name].sqr().unwrap().sum_all().unwrap();
+            let size = size.to_scalar::<f32>().unwrap();
+            // AdamW amplifies small differences between gradients near zero.
+            assert!(off <= 1e-4 * size + 1e-9, "{name} differs: {off} of {size}");
+        }
+    }
+}
+
+/// Weights after some steps with this many threads.
+fn weights_after(threads: usize) -> Vec<(String, Vec<u32>)> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+    pool.build().unwrap().install(|| {
+        let world = World::new(settings()).with_tokenizer();
+        let mut all = Vec::new();
+        let mut train = |task: &mut dyn Task, vars: BTreeMap<String, Var>| {
+            shake(&vars);
+            let o = world.run.settings.tokenizer.optimizer.clone();
+            let mut optimizer = Optimizer::new(&vars, &o).unwrap();
+            let mut mean_squares = BTreeMap::new();
+            for step in 0..4 {
+                let mut rng = ChaCha8Rng::seed_from_u64(step);
+                let trained = task.step(step, &mut rng, &mut mean_squares).unwrap();
+                let Gradient::Flat(gradient) = &trained.gradient else {
+                    panic!("not the CPU's path");
+                };
+                optimizer.update_flat(gradient, step, |_| false).unwrap();
+            }
+            for (name, tensor) in optimizer.state() {
+                let numbers: Vec<f32> = tensor.flatten_all().unwrap().to_vec1().unwrap();
+                all.push((name, numbers.iter().map(|x| x.to_bits()).collect()));
+            }
+        };
+        let (mut task, vars) = TokenizerTask::new(&world.run, &world.store).unwrap();
+        train(&mut task, vars);
+        let (mut task, vars) = DynamicsTask::new(&world.run, &world.store, &mut ()).unwrap();
+        train(&mut task, vars);
+        all
+    })
+}
+
+#[test]
+fn weights_do_not_depend_on_threads() {
+    let one = weights_after(1);
+    assert!(!one.is_empty());
+    for threads in [2, 3] {
+        assert!(one == weights_after(threads), "{threads} threads");
+    }
+}
