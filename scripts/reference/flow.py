@@ -53,7 +53,7 @@ from torchcfm.optimal_transport import OTPlanSampler
 from torchdiffeq import odeint
 
 SEED = 20251
-OUT = Path(__file__).resolve().parents[2] / "tests" / "data"
+OUT = Path(__file__).resolve().parents[2] / "crates/driftless-flow/tests/data"
 
 
 class ExplodingScheduler(Scheduler):
