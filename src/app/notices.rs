@@ -49,8 +49,11 @@ impl Notices {
         self.shown.retain(|notice| notice.text != text);
         if self.shown.len() == MAX_SHOWN {
             let message = |notice: &Notice| notice.severity == Severity::Info;
-            let least = self.shown.iter().position(message).unwrap_or(0);
-            self.shown.remove(least);
+            match self.shown.iter().position(message) {
+                Some(oldest) => self.shown.remove(oldest),
+                None if severity == Severity::Info => return,
+                None => self.shown.pop_front(),
+            };
         }
         let time = match severity {
             Severity::Info => INFO_TIME,
@@ -129,6 +132,9 @@ mod tests {
         assert_eq!(texts(&notices), ["broken", "two", "three"]);
         notices.error(&"worse");
         assert_eq!(texts(&notices), ["broken", "three", "worse"]);
+        notices.error(&"worst");
+        notices.info("four");
+        assert_eq!(texts(&notices), ["broken", "worse", "worst"]);
     }
 
     #[test]
