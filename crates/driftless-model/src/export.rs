@@ -297,7 +297,7 @@ pub struct ExportedTokenizer {
     pub latent_in: ExportedMatrix,
     /// Mean of the raw latents, [cells, channels].
     pub mean: Vec<f32>,
-    /// Standard deviation of the raw latents, [channels].
+    /// Standard deviation of the raw latents, `[channels]`.
     pub std: Vec<f32>,
     /// From a latent to a cell.
     pub latent_out: ExportedMatrix,
