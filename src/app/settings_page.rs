@@ -186,8 +186,7 @@ impl SettingsPage {
             }
         };
         ui.label(RichText::new(connected).color(theme::palette(ui).muted));
-        let directions =
-            "The D-pad and the left stick give directions; Start pauses, Select restarts.";
+        let directions = "D-pad and left stick give directions; Start pauses, Select restarts.";
         ui.label(RichText::new(directions).color(theme::palette(ui).muted));
         let buttons = &mut settings.config.gamepad.buttons;
         grid(ui, "buttons", |ui| {

@@ -19,7 +19,7 @@ macro_rules! dispatch {
                 }
                 if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
                     // SAFETY: the processor has the features that `wide` is compiled for.
-                    #[allow(unsafe_code)]
+                    #[expect(unsafe_code, reason = "calls what is compiled for detected features")]
                     return unsafe { wide($($arg),*) };
                 }
             }

@@ -54,7 +54,7 @@ pub(super) fn multiply(p: &MatmulArgs, y: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx512f") {
         // SAFETY: AVX-512F was just detected, and the sizes are checked above.
-        #[allow(unsafe_code)]
+        #[expect(unsafe_code, reason = "calls what is compiled for detected features")]
         return unsafe { avx512::multiply(p, y) };
     }
     portable(p, y);
@@ -123,7 +123,10 @@ fn tile<const FMA: bool, const R: usize>(p: &MatmulArgs, y: &mut [f32], r: usize
 
 /// The same loops with explicit 16-lane vectors; compilers do not keep a tile this large in registers.
 #[cfg(target_arch = "x86_64")]
-#[allow(unsafe_code)]
+#[expect(
+    unsafe_code,
+    reason = "loads and stores through pointers, within bounds that the caller asserts"
+)]
 mod avx512 {
     use std::arch::x86_64::{
         __m512, _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps,

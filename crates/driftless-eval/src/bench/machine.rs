@@ -70,7 +70,7 @@ fn fastest_on_cpu(threads: usize, times: usize) -> Duration {
     let mut multiply = || {
         let started = Instant::now();
         // SAFETY: all three matrices are row-major and hold MATMUL_SIDE·MATMUL_SIDE elements.
-        #[allow(unsafe_code)]
+        #[expect(unsafe_code, reason = "the interface of `gemm` takes pointers")]
         unsafe {
             gemm::gemm(
                 MATMUL_SIDE,

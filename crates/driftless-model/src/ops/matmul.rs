@@ -51,7 +51,7 @@ pub(super) fn matmul(a: MatrixView, b: MatrixView, out: &mut [f32], accumulate: 
     let ((a_row, a_col), (b_row, b_col)) = (a.strides(), b.strides());
     // SAFETY: the asserts here and in `MatrixView::new` make each slice exactly rows × cols long,
     // and the strides address only elements of such a matrix.
-    #[allow(unsafe_code)]
+    #[expect(unsafe_code, reason = "the interface of `gemm` takes pointers")]
     unsafe {
         gemm::gemm(
             m,

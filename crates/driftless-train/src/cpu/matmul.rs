@@ -7,7 +7,10 @@
 //! parts of a padded grid.
 
 #[cfg(target_arch = "x86_64")]
-#[allow(unsafe_code)]
+#[expect(
+    unsafe_code,
+    reason = "loads and stores through pointers, within bounds that the caller checks"
+)]
 mod avx512;
 mod packed;
 #[cfg(test)]
@@ -136,7 +139,7 @@ fn kernel(p: &Product, c: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
     if instruction_set() == InstructionSet::Avx512 {
         // SAFETY: `instruction_set` detected the feature, and `check` bounds all indices.
-        #[allow(unsafe_code)]
+        #[expect(unsafe_code, reason = "calls what is compiled for detected features")]
         return unsafe { avx512::multiply(p, c) };
     }
     narrow(p, c);
@@ -164,7 +167,7 @@ fn strip<const FMA: bool, const W: usize>(p: &Product, c: &mut [f32], column: us
     let mut i = 0;
     while i < m {
         // SAFETY: `check` bounds all indices of the tile.
-        #[allow(unsafe_code)]
+        #[expect(unsafe_code, reason = "no bounds checks in the innermost loop")]
         unsafe {
             i += match m - i {
                 4.. => tile::<FMA, 4, W>(p, c, i, column),
@@ -179,7 +182,7 @@ fn strip<const FMA: bool, const W: usize>(p: &Product, c: &mut [f32], column: us
 ///
 /// # Safety
 /// [`check`] returned true, and the tile is inside `c`.
-#[allow(unsafe_code)]
+#[expect(unsafe_code, reason = "no bounds checks in the innermost loop")]
 #[inline(always)]
 unsafe fn tile<const FMA: bool, const R: usize, const W: usize>(
     p: &Product,

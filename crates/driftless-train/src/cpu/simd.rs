@@ -60,10 +60,10 @@ macro_rules! vectorized {
                 }
                 match $crate::cpu::simd::instruction_set() {
                     // SAFETY: `instruction_set` detected the features that `wide` needs.
-                    #[allow(unsafe_code)]
+                    #[expect(unsafe_code, reason = "calls what is compiled for detected features")]
                     $crate::cpu::simd::InstructionSet::Avx512 => return unsafe { wide($($arg),*) },
                     // SAFETY: `instruction_set` detected the features that `avx2` needs.
-                    #[allow(unsafe_code)]
+                    #[expect(unsafe_code, reason = "calls what is compiled for detected features")]
                     $crate::cpu::simd::InstructionSet::Avx2 => return unsafe { avx2($($arg),*) },
                     $crate::cpu::simd::InstructionSet::Portable => {}
                 }
