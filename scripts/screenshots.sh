@@ -18,7 +18,7 @@ sleep 1
 openbox --sm-disable >/dev/null 2>&1 &
 manager=$!
 game=
-trap 'kill $game $manager $server 2>/dev/null; rm -rf "$work"' EXIT
+trap 'kill $game $manager $server 2>/dev/null || true; rm -rf "$work"' EXIT
 mkdir -p "$out"
 
 # open WORLD: opens a window and waits for it.
