@@ -86,6 +86,11 @@ impl Shortcut {
         Self::Help,
     ];
 
+    /// Whether a held key does it again and again: stepping through frames, but not toggling.
+    pub fn repeats(self) -> bool {
+        matches!(self, Self::PreviousFrame | Self::NextFrame | Self::Step)
+    }
+
     /// A short label.
     pub fn label(self) -> &'static str {
         match self {

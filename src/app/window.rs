@@ -300,6 +300,7 @@ impl eframe::App for Window {
             }
             Event::WindowFocused(false) => {
                 self.release_all_input();
+                self.inputs.forget_keys();
                 true
             }
             _ => {

@@ -57,6 +57,8 @@ impl Display {
                 "-screen",
                 "0",
                 "1280x900x24",
+                // No key repeat: on a busy machine a key may stay down for long.
+                "-r",
                 "-nolisten",
                 "tcp",
             ])

@@ -44,8 +44,8 @@ pub(super) struct Inputs {
     sequence: u64,
     /// Where the picture is drawn, in points.
     picture: Rect,
-    /// Shortcut keys that are held down.
-    shortcut_keys_down: Vec<Key>,
+    /// Keys that are held down.
+    keys_down: Vec<Key>,
 }
 
 impl Default for Inputs {
@@ -58,7 +58,7 @@ impl Default for Inputs {
             captured: false,
             sequence: 0,
             picture: Rect::NOTHING,
-            shortcut_keys_down: Vec::new(),
+            keys_down: Vec::new(),
         }
     }
 }
@@ -87,22 +87,22 @@ impl Inputs {
             .any(|gamepad| gamepad.buttons.contains(&button))
     }
 
-    /// Presses a shortcut key; returns whether it acts. Key repeat steps through frames, but must
-    /// not toggle pause.
-    pub fn press_shortcut(&mut self, key: Key, shortcut: Shortcut) -> bool {
-        let repeated = self.shortcut_keys_down.contains(&key);
+    /// Presses a key; returns whether it was down before, which is the keyboard's repetition.
+    pub fn press_key(&mut self, key: Key) -> bool {
+        let repeated = self.keys_down.contains(&key);
         if !repeated {
-            self.shortcut_keys_down.push(key);
+            self.keys_down.push(key);
         }
-        !repeated
-            || matches!(
-                shortcut,
-                Shortcut::PreviousFrame | Shortcut::NextFrame | Shortcut::Step
-            )
+        repeated
     }
 
-    pub fn release_shortcut(&mut self, key: Key) {
-        self.shortcut_keys_down.retain(|down| *down != key);
+    pub fn release_key(&mut self, key: Key) {
+        self.keys_down.retain(|down| *down != key);
+    }
+
+    /// Forgets which keys are down: without the focus, the window sees no releases.
+    pub fn forget_keys(&mut self) {
+        self.keys_down.clear();
     }
 
     /// Starts or stops watching gamepads as configured; returns their changes.

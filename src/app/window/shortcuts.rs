@@ -14,6 +14,19 @@ use super::overlay::Overlay;
 use crate::app::keys::Shortcut;
 use crate::app::new_world::{NewWorldPage, PageRequest};
 
+/// Keys that move the focus or scroll.
+const MOVING_KEYS: [Key; 9] = [
+    Key::ArrowUp,
+    Key::ArrowDown,
+    Key::ArrowLeft,
+    Key::ArrowRight,
+    Key::PageUp,
+    Key::PageDown,
+    Key::Home,
+    Key::End,
+    Key::Tab,
+];
+
 impl Window {
     /// Handles a key for the world or the window; returns whether it is consumed, else egui gets it.
     pub(super) fn key(
@@ -28,8 +41,12 @@ impl Window {
             if let Some(overlay) = &mut self.overlay {
                 overlay.key_released(key);
             }
-            self.inputs.release_shortcut(key);
+            self.inputs.release_key(key);
             return self.game.release(key, now);
+        }
+        let repeated = self.inputs.press_key(key);
+        if repeated && !self.may_repeat(key) {
+            return true;
         }
         if key == Key::Escape
             && self
@@ -41,7 +58,7 @@ impl Window {
         if let Some(taken) = self.overlay_key(key, plain) {
             return taken;
         }
-        plain && !typing && self.key_pressed(key, now)
+        plain && !typing && self.key_pressed(key, repeated, now)
     }
 
     /// Handles a key while a modal page is open or for opening one. Returns `None` if the key is for
@@ -70,12 +87,27 @@ impl Window {
         }
     }
 
-    fn key_pressed(&mut self, key: Key, now: Instant) -> bool {
+    /// Whether a key that is held down acts again: it moves the focus, edits text, plays and steps
+    /// through frames, but chooses, opens and closes nothing.
+    fn may_repeat(&self, key: Key) -> bool {
+        if self.device.context.text_edit_focused() {
+            return true;
+        }
+        let above_game =
+            self.overlay.is_some() || self.navigation.is_on_page() || self.saving.is_open();
+        if above_game {
+            MOVING_KEYS.contains(&key)
+        } else {
+            !matches!(key, Key::Enter | Key::Escape)
+        }
+    }
+
+    fn key_pressed(&mut self, key: Key, repeated: bool, now: Instant) -> bool {
         match self.navigation.screen {
             Screen::NewWorld { .. } => self.new_world_key(key),
             Screen::Worlds { .. } => self.worlds_key(key),
             _ if self.saving.is_open() => self.saving.key(key),
-            _ => self.game_key(key, now),
+            _ => self.game_key(key, repeated, now),
         }
     }
 
@@ -110,7 +142,7 @@ impl Window {
         false
     }
 
-    fn game_key(&mut self, key: Key, now: Instant) -> bool {
+    fn game_key(&mut self, key: Key, repeated: bool, now: Instant) -> bool {
         let device_failed = self.game.failure().map(|failure| failure.device);
         if let (Key::Enter, Some(device), true) = (key, device_failed, self.nothing_has_focus()) {
             if device {
@@ -130,7 +162,7 @@ impl Window {
             return true;
         }
         if let Some(shortcut) = self.game.session.keys.shortcut(key) {
-            if self.inputs.press_shortcut(key, shortcut) {
+            if !repeated || shortcut.repeats() {
                 self.act(shortcut);
             }
             return true;

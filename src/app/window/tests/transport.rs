@@ -238,3 +238,42 @@ fn pages_restore_the_pause() {
         press(&mut window, Key::P);
     }
 }
+
+#[test]
+fn held_keys_toggle_once() {
+    let home = tempfile::tempdir().unwrap();
+    let Some(mut window) = open(learned("pong"), home.path()) else {
+        return;
+    };
+    let on_page = |window: &Window| window.navigation.is_on_page();
+    let has_overlay = |window: &Window| window.overlay.is_some();
+    let pages: [(Key, fn(&Window) -> bool); 2] = [(Key::O, on_page), (Key::F1, has_overlay)];
+    for (which, is_open) in pages {
+        for _ in 0..4 {
+            key(&mut window, which, true);
+            assert!(is_open(window.state()), "{which:?}");
+        }
+        key(&mut window, which, false);
+        press(&mut window, which);
+        assert!(!is_open(window.state()), "{which:?}");
+    }
+}
+
+#[test]
+fn keys_work_again_after_focus_loss() {
+    let home = tempfile::tempdir().unwrap();
+    let Some(mut window) = open(learned("pong"), home.path()) else {
+        return;
+    };
+    key(&mut window, Key::L, true);
+    let open = window.state().analysis.timeline_open;
+    // The release goes to another window.
+    let mut input = RawInput {
+        events: vec![Event::WindowFocused(false)],
+        ..RawInput::default()
+    };
+    let context = window.ctx.clone();
+    window.state_mut().raw_input_hook(&context, &mut input);
+    key(&mut window, Key::L, true);
+    assert_ne!(window.state().analysis.timeline_open, open);
+}
