@@ -6,8 +6,9 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::Episode;
+use crate::fs::read_text;
 use crate::layout::array::{ACTION, IMAGE};
-use crate::layout::{EPISODE_EXTENSION, dataset, is_episode};
+use crate::layout::{EPISODE_EXTENSION, dataset, is_episode, is_hidden};
 use crate::{ActionSpec, Error, PathError as _, Result};
 
 /// The contents of `dataset.json`: what all episodes of the folder have in common.
@@ -30,16 +31,14 @@ impl DatasetInfo {
     /// Returns an error if the file is missing or not valid JSON, or a value is out of range.
     pub fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(dataset::INFO);
-        let text = std::fs::read_to_string(&path).map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound if folder.is_dir() => Error::invalid(
-                folder,
-                format!(
-                    "{} is missing; expected a folder with it and episodes (*.{EPISODE_EXTENSION})",
-                    dataset::INFO
-                ),
-            ),
-            _ => Error::io(&path, e),
-        })?;
+        if folder.is_dir() && !path.exists() {
+            let what = format!(
+                "{} is missing; expected a folder with it and episodes (*.{EPISODE_EXTENSION})",
+                dataset::INFO
+            );
+            return Err(Error::invalid(folder, what));
+        }
+        let text = read_text(&path)?;
         let info: Self =
             serde_json::from_str(&text).map_err(|e| Error::invalid(&path, e.to_string()))?;
         info.check().map_err(|what| Error::invalid(&path, what))?;
@@ -67,7 +66,7 @@ impl DatasetInfo {
     }
 
     /// Checks that an episode, read from `path`, has this dataset's frame size and actions.
-    pub(super) fn check_episode(&self, path: &Path, episode: &Episode) -> Result<()> {
+    fn check_episode(&self, path: &Path, episode: &Episode) -> Result<()> {
         let [height, width] = self.image;
         if [episode.height, episode.width] != self.image {
             return Err(Error::invalid(
@@ -103,7 +102,7 @@ pub struct Dataset {
     pub info: DatasetInfo,
     /// The episodes, in the order of [`Dataset::files`].
     pub episodes: Vec<Episode>,
-    /// The episodes' files, sorted by name.
+    /// The episodes' files, sorted by name; one that holds several episodes comes as often.
     pub files: Vec<PathBuf>,
 }
 
@@ -116,10 +115,12 @@ impl Dataset {
     pub fn read(folder: &Path) -> Result<Self> {
         let info = DatasetInfo::read(folder)?;
         let files = episode_files(folder)?;
-        let episodes = files
-            .par_iter()
-            .map(|path| read_episode(path, &info))
-            .collect::<Result<_>>()?;
+        let read = |path: &PathBuf| {
+            let episodes = read_episodes(path, &info)?.into_iter();
+            Ok(episodes.map(|one| (path.clone(), one)).collect())
+        };
+        let read: Vec<Vec<_>> = files.par_iter().map(read).collect::<Result<_>>()?;
+        let (files, episodes) = read.into_iter().flatten().unzip();
         Ok(Self {
             info,
             episodes,
@@ -128,7 +129,7 @@ impl Dataset {
     }
 
     /// Calls `visit` with every episode of a folder, sorted by file name, or with the error of
-    /// reading it. Frame size and actions must match `info`. Only a few episodes are in memory at a
+    /// reading its file. Frame size and actions must match `info`. Only a few episodes are in memory at a
     /// time.
     ///
     /// # Errors
@@ -139,21 +140,28 @@ impl Dataset {
         mut visit: impl FnMut(Result<Episode>) -> Result<()>,
     ) -> Result<()> {
         for files in episode_files(folder)?.chunks(2 * rayon::current_num_threads()) {
-            let episodes: Vec<Result<Episode>> = files
+            let read: Vec<Result<Vec<Episode>>> = files
                 .par_iter()
-                .map(|path| read_episode(path, info))
+                .map(|path| read_episodes(path, info))
                 .collect();
-            episodes.into_iter().try_for_each(&mut visit)?;
+            for episodes in read {
+                match episodes {
+                    Ok(episodes) => episodes.into_iter().map(Ok).try_for_each(&mut visit)?,
+                    Err(error) => visit(Err(error))?,
+                }
+            }
         }
         Ok(())
     }
 }
 
-/// Reads an episode and checks it against `info`.
-fn read_episode(path: &Path, info: &DatasetInfo) -> Result<Episode> {
-    let episode = Episode::read(path)?;
-    info.check_episode(path, &episode)?;
-    Ok(episode)
+/// Reads the episodes of a file and checks them against `info`.
+pub(super) fn read_episodes(path: &Path, info: &DatasetInfo) -> Result<Vec<Episode>> {
+    let episodes = Episode::read_all(path)?;
+    for episode in &episodes {
+        info.check_episode(path, episode)?;
+    }
+    Ok(episodes)
 }
 
 /// The `*.npz` files of a folder, sorted by name; an error if there are none.
@@ -161,7 +169,7 @@ pub(super) fn episode_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))? {
         let path = entry.map_err(|e| Error::io(folder, e))?.path();
-        if is_episode(&path) {
+        if is_episode(&path) && !is_hidden(&path) {
             files.push(path);
         }
     }

@@ -1,10 +1,12 @@
 //! One recorded episode: frames, the action that led to each, rewards, and any further arrays.
 
+pub(crate) mod arrays;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
-use super::npz::{NpyDtype, NpzReader, NpzWriter};
+use super::npz::{NpzReader, NpzWriter};
 use crate::layout::array::{
     ACTION, BALL, CAN_START, IMAGE, IS_FIRST, IS_LAST, IS_TERMINAL, REWARD,
 };
@@ -12,6 +14,9 @@ use crate::{Clip, Error, PathError as _, Result};
 
 /// Arrays with a field of their own; all others are extras.
 const STANDARD_ARRAYS: [&str; 5] = [IMAGE, ACTION, REWARD, IS_FIRST, IS_LAST];
+
+/// The most memory that the further arrays of a file may take, in bytes.
+const MAX_EXTRAS: u64 = 512 << 20;
 
 /// A further array of an episode, converted to f32.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,44 +98,85 @@ impl Episode {
         self.height * self.width * 3
     }
 
-    /// Reads an `.npz` file: `image` u8 `[T, H, W, 3]`, `action` i32 or i64 `[T]`, and any further
-    /// arrays. Those that are not plain numbers are skipped.
+    /// Reads an `.npz` file with one episode: `image` u8 `[T, H, W, 3]`, `action` `[T]` or one-hot
+    /// `[T, n]`, and any further arrays. Those that are not plain numbers are skipped.
+    ///
+    /// # Errors
+    /// As [`Episode::read_all`], or if the file holds several episodes.
+    pub fn read(path: &Path) -> Result<Self> {
+        let mut episodes = Self::read_all(path)?;
+        match (episodes.pop(), episodes.len()) {
+            (Some(only), 0) => Ok(only),
+            (_, others) => {
+                let what = format!(
+                    "holds {} episodes (`{IS_FIRST}`, `{IS_LAST}`), expected one; `driftless import --from npz` \
+                     writes one file for each",
+                    others + 1
+                );
+                Err(Error::invalid(path, what))
+            }
+        }
+    }
+
+    /// Reads the episodes of an `.npz` file: one, or several where `is_first` and `is_last` mark where
+    /// one ends and the next begins, as in DreamerV3's replay chunks. Arrays as in [`Episode::read`].
     ///
     /// # Errors
     /// Returns an error if the file is missing, corrupt or not an `.npz`; `image` or `action` is
-    /// missing; an array has an unexpected dtype, rank or length; an action is negative; or the
-    /// actions are continuous.
-    pub fn read(path: &Path) -> Result<Self> {
+    /// missing; an array has an unexpected dtype, rank or length; an action is negative or not a whole
+    /// number; a reward is not finite; or the further arrays are too large together.
+    pub fn read_all(path: &Path) -> Result<Vec<Self>> {
         let mut file = NpzReader::open(path)?;
         let (images, [frames, height, width]) = read_images(&mut file)?;
-        let actions = read_actions(&mut file, frames)?;
-        let names = file.names();
-        let rewards = if names.iter().any(|name| name == REWARD) {
-            read_rewards(&mut file, frames)?
-        } else {
-            vec![0.0; frames]
-        };
-        let mut extras = BTreeMap::new();
-        for name in names {
-            if STANDARD_ARRAYS.contains(&name.as_str()) {
-                continue;
-            }
-            let Ok(array) = file.readable_array(&name)? else {
-                continue;
-            };
-            if let Some(values) = array.to_f32() {
-                let shape = array.shape;
-                extras.insert(name, ExtraArray { shape, values });
-            }
-        }
-        Ok(Self {
+        let ranges = arrays::episode_ranges(&mut file, frames)?;
+        let whole = Self {
             height,
             width,
             images,
+            actions: arrays::read_actions(&mut file, &ranges)?,
+            rewards: arrays::read_rewards(&mut file, &ranges)?,
+            extras: read_extras(&mut file)?,
+        };
+        match ranges.as_slice() {
+            [_] => Ok(vec![whole]),
+            _ => Ok(ranges.into_iter().map(|range| whole.cut(range)).collect()),
+        }
+    }
+
+    /// The frames in `range`, which starts an episode, with the rows of every array that belong to them.
+    fn cut(&self, range: Range<usize>) -> Self {
+        let Clip {
+            images,
+            mut actions,
+        } = self.clip(range.clone());
+        let mut rewards = self.rewards[range.clone()].to_vec();
+        // Nothing led to the first frame.
+        if let (Some(action), Some(reward)) = (actions.first_mut(), rewards.first_mut()) {
+            (*action, *reward) = (0, 0.0);
+        }
+        let rows = |extra: &ExtraArray| {
+            let width: usize = extra.shape.iter().skip(1).product();
+            let mut shape = extra.shape.clone();
+            *shape.first_mut()? = range.len();
+            let values = extra.values.get(range.start * width..range.end * width)?;
+            Some(ExtraArray {
+                shape,
+                values: values.to_vec(),
+            })
+        };
+        let per_frame = |extra: &&ExtraArray| extra.shape.first() == Some(&self.frames());
+        let extras = self.extras.iter().filter_map(|(name, extra)| {
+            let extra = Some(extra).filter(per_frame).and_then(rows)?;
+            Some((name.clone(), extra))
+        });
+        Self {
+            height: self.height,
+            width: self.width,
+            images,
             actions,
             rewards,
-            extras,
-        })
+            extras: extras.collect(),
+        }
     }
 
     /// Writes an `.npz` file atomically.
@@ -192,57 +238,32 @@ fn read_images(file: &mut NpzReader) -> Result<(Vec<u8>, [usize; 3])> {
     Ok((images, [frames, height, width]))
 }
 
-/// Reads `action`, one per frame.
-fn read_actions(file: &mut NpzReader, frames: usize) -> Result<Vec<u32>> {
-    const NAME: &str = ACTION;
-    let array = file.array(NAME)?;
-    if matches!(array.dtype, NpyDtype::Float(_)) {
-        return Err(file.error(
-            NAME,
-            format!(
-                "continuous actions ({} {:?}) are not supported by this version, expected int32 [T]",
-                array.dtype, array.shape
-            ),
-        ));
+/// Reads the arrays that have no field of their own and are plain numbers.
+fn read_extras(file: &mut NpzReader) -> Result<BTreeMap<String, ExtraArray>> {
+    let mut extras = BTreeMap::new();
+    let mut bytes = 0_u64;
+    for name in file.names() {
+        if STANDARD_ARRAYS.contains(&name.as_str()) {
+            continue;
+        }
+        // As bytes the array is at most this long; as f32 at most four times that.
+        bytes = bytes.saturating_add(4 * file.unpacked_len(&name));
+        if bytes > MAX_EXTRAS {
+            let what = format!(
+                "with it, the arrays besides `{IMAGE}` take more than {} MiB",
+                MAX_EXTRAS >> 20
+            );
+            return Err(file.error(&name, what));
+        }
+        let Ok(array) = file.readable_array(&name)? else {
+            continue;
+        };
+        if let Some(values) = array.to_f32() {
+            let shape = array.shape;
+            extras.insert(name, ExtraArray { shape, values });
+        }
     }
-    let values = array.to_i64().ok_or_else(|| {
-        file.error(
-            NAME,
-            format!("dtype is {}, expected int32 or int64", array.dtype),
-        )
-    })?;
-    expect_length(file, NAME, &array.shape, frames)?;
-    values
-        .iter()
-        .enumerate()
-        .map(|(t, &value)| {
-            u32::try_from(value)
-                .map_err(|_| file.error(NAME, format!("{value} at frame {t}, expected 0 or more")))
-        })
-        .collect()
-}
-
-/// Reads `reward`, one per frame.
-fn read_rewards(file: &mut NpzReader, frames: usize) -> Result<Vec<f32>> {
-    const NAME: &str = REWARD;
-    let array = file.array(NAME)?;
-    expect_length(file, NAME, &array.shape, frames)?;
-    let dtype = &array.dtype;
-    array
-        .to_f32()
-        .ok_or_else(|| file.error(NAME, format!("dtype is {dtype}, expected float32")))
-}
-
-/// Checks that an array has one number per frame.
-fn expect_length(file: &NpzReader, name: &str, shape: &[usize], frames: usize) -> Result<()> {
-    match shape {
-        [length] if *length == frames => Ok(()),
-        [length] => Err(file.error(
-            name,
-            format!("length is {length}, expected {frames} as in `image`"),
-        )),
-        _ => Err(file.error(name, format!("shape is {shape:?}, expected [{frames}]"))),
-    }
+    Ok(extras)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::*;
+use crate::npz::NpyDtype;
 
 fn episode() -> Episode {
     Episode {
@@ -183,22 +184,18 @@ fn invalid_images_are_reported() {
 
 #[test]
 fn invalid_actions_are_reported() {
-    let cases: [Case; 6] = [
+    let cases: [Case; 5] = [
         (
-            |file| file.add("action", &[4, 2], &[0.0_f32; 8]).unwrap(),
-            "continuous actions (float32 [4, 2]) are not supported by this version",
+            |file| file.add("action", &[4, 2], &[0.5_f32; 8]).unwrap(),
+            "frame 0 of float32 [4, 2] holds neither a whole number nor a one-hot row",
         ),
         (
-            |file| file.add("action", &[4], &[0.0_f32; 4]).unwrap(),
-            "continuous actions (float32 [4]) are not supported by this version",
+            |file| file.add("action", &[4], &[0.0, 1.0, 0.5_f32, 0.0]).unwrap(),
+            "frame 2 of float32 [4] holds neither",
         ),
         (
-            |file| file.add("action", &[4], &[false; 4]).unwrap(),
-            "dtype is bool, expected int32 or int64",
-        ),
-        (
-            |file| file.add("action", &[4, 1], &[0; 4]).unwrap(),
-            "shape is [4, 1], expected [4]",
+            |file| file.add("action", &[4, 1, 1], &[0; 4]).unwrap(),
+            "shape is [4, 1, 1], expected [4]",
         ),
         (
             |file| file.add("action", &[3], &[0; 3]).unwrap(),
@@ -261,4 +258,135 @@ fn inconsistent_episode_is_not_written() {
     short.images.pop();
     assert!(short.write(&path).is_err());
     assert!(!path.exists());
+}
+
+/// The actions of an episode of four frames whose `action` is added by `fill`.
+fn actions_of(fill: impl Fn(&mut NpzWriter)) -> Vec<u32> {
+    let file = InvalidFile::new(|file| {
+        add_image(file);
+        fill(file);
+    });
+    Episode::read(&file.path).unwrap().actions
+}
+
+#[test]
+fn one_hot_actions_are_indices() {
+    // The first row is blank in Dreamer's episodes.
+    let rows = [[0, 0, 0], [0, 0, 1], [1, 0, 0], [0, 1, 0]].concat();
+    let shape = [4, 3];
+    let float: Vec<f32> = rows.iter().map(|&value| value as f32).collect();
+    let bool: Vec<bool> = rows.iter().map(|&value| value == 1).collect();
+    let byte: Vec<u8> = rows.iter().map(|&value| value as u8).collect();
+    let expected = [0, 2, 0, 1];
+    assert_eq!(
+        actions_of(|file| file.add("action", &shape, &rows).unwrap()),
+        expected
+    );
+    assert_eq!(
+        actions_of(|file| file.add("action", &shape, &float).unwrap()),
+        expected
+    );
+    assert_eq!(
+        actions_of(|file| file.add("action", &shape, &bool).unwrap()),
+        expected
+    );
+    assert_eq!(
+        actions_of(|file| file.add("action", &shape, &byte).unwrap()),
+        expected
+    );
+}
+
+#[test]
+fn whole_numbers_of_any_type_are_actions() {
+    let expected = [0, 2, 1, 3];
+    assert_eq!(
+        actions_of(|file| file.add("action", &[4], &[0_u8, 2, 1, 3]).unwrap()),
+        expected
+    );
+    assert_eq!(
+        actions_of(|file| file.add("action", &[4, 1], &[0, 2, 1, 3]).unwrap()),
+        expected
+    );
+    let first_is_nan = [f32::NAN, 2.0, 1.0, 3.0];
+    assert_eq!(
+        actions_of(|file| file.add("action", &[4], &first_is_nan).unwrap()),
+        expected
+    );
+}
+
+#[test]
+fn only_the_first_reward_may_be_nan() {
+    let with_rewards = |rewards: [f32; 4]| {
+        InvalidFile::new(move |file| {
+            add_image(file);
+            file.add("action", &[4], &[0; 4]).unwrap();
+            file.add("reward", &[4, 1], &rewards).unwrap();
+        })
+    };
+    let first = with_rewards([f32::NAN, 1.0, 2.0, 3.0]);
+    assert_eq!(
+        Episode::read(&first.path).unwrap().rewards,
+        [0.0, 1.0, 2.0, 3.0]
+    );
+    for (value, word) in [(f32::NAN, "NaN"), (f32::INFINITY, "inf")] {
+        let text = with_rewards([0.0, 1.0, value, 3.0]).error_text();
+        assert!(
+            text.contains(&format!("array `reward`: {word} at frame 2")),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn boundaries_inside_a_file_divide_it() {
+    let file = InvalidFile::new(|file| {
+        let images: Vec<u8> = (0..4).flat_map(|t| [t; 18]).collect();
+        file.add("image", &[4, 2, 3, 3], &images).unwrap();
+        file.add("action", &[4], &[1, 2, 3, 4]).unwrap();
+        file.add("reward", &[4], &[f32::NAN, 1.0, f32::NAN, 3.0])
+            .unwrap();
+        file.add("is_first", &[4], &[false, false, true, false])
+            .unwrap();
+        file.add("is_last", &[4], &[false, true, false, false])
+            .unwrap();
+        file.add("is_terminal", &[4], &[false, true, false, false])
+            .unwrap();
+        file.add("place", &[4, 2], &[0, 1, 2, 3, 4, 5, 6, 7])
+            .unwrap();
+        file.add("seed", &[1], &[9]).unwrap();
+    });
+    let episodes = Episode::read_all(&file.path).unwrap();
+    assert_eq!(episodes.len(), 2);
+    assert_eq!(episodes[0].actions, [0, 2]);
+    assert_eq!(episodes[1].actions, [0, 4]);
+    assert_eq!(episodes[1].rewards, [0.0, 3.0]);
+    assert_eq!(episodes[1].frame(0), [2; 18]);
+    assert_eq!(episodes[0].is_terminal().unwrap(), [0.0, 1.0]);
+    assert_eq!(episodes[1].extras["place"].values, [4.0, 5.0, 6.0, 7.0]);
+    assert!(
+        !episodes[1].extras.contains_key("seed"),
+        "it belongs to no frame"
+    );
+    let text = Episode::read(&file.path).unwrap_err().to_string();
+    assert!(
+        text.contains("holds 2 episodes") && text.contains("--from npz"),
+        "{text}"
+    );
+}
+
+#[test]
+fn further_arrays_are_bounded_together() {
+    let text = InvalidFile::new(|file| {
+        add_image(file);
+        file.add("action", &[4], &[0; 4]).unwrap();
+        // Deflated to a few hundred kilobytes.
+        let zeros = vec![0_u8; 70 << 20];
+        file.add("x", &[zeros.len()], &zeros).unwrap();
+        file.add("y", &[zeros.len()], &zeros).unwrap();
+    })
+    .error_text();
+    assert!(
+        text.contains("array `y`: with it") && text.contains("512 MiB"),
+        "{text}"
+    );
 }

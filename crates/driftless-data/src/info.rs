@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::Episode;
-use super::dataset::{DatasetInfo, episode_files};
+use super::dataset::{DatasetInfo, episode_files, read_episodes};
 use crate::Result;
 
 /// The summary of an episode or a dataset.
@@ -20,10 +20,12 @@ pub enum DataSummary {
     Dataset(DatasetSummary),
 }
 
-/// Summary of one episode.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// Summary of one episode, or of the episodes in one file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct EpisodeSummary {
-    /// Frames in the episode.
+    /// Episodes in the file: one, unless `is_first` or `is_last` divide it.
+    pub episodes: usize,
+    /// Frames in the file.
     pub frames: usize,
     /// Frame height and width in pixels.
     pub image: [usize; 2],
@@ -63,9 +65,13 @@ pub fn summarize(path: &Path) -> Result<DataSummary> {
     if path.is_dir() {
         Ok(DataSummary::Dataset(summarize_dataset(path)?))
     } else {
-        Ok(DataSummary::Episode(summarize_episode(&Episode::read(
-            path,
-        )?)))
+        let episodes = Episode::read_all(path)?;
+        let mut parts = episodes.iter().map(summarize_episode);
+        let mut total = parts.next().unwrap_or_default();
+        for part in parts {
+            total.add(&part);
+        }
+        Ok(DataSummary::Episode(total))
     }
 }
 
@@ -81,10 +87,12 @@ fn summarize_dataset(folder: &Path) -> Result<DatasetSummary> {
         reward: 0.0,
         extras: Vec::new(),
     };
+    let mut parts = Vec::new();
     for path in episode_files(folder)? {
-        let episode = Episode::read(&path)?;
-        total.info.check_episode(&path, &episode)?;
-        let one = summarize_episode(&episode);
+        let episodes = read_episodes(&path, &total.info)?;
+        parts.extend(episodes.iter().map(summarize_episode));
+    }
+    for one in parts {
         total.episodes += 1;
         total.frames += one.frames;
         let [shortest, longest] = total.episode_frames;
@@ -109,6 +117,7 @@ fn summarize_episode(episode: &Episode) -> EpisodeSummary {
         *action_counts.entry(action).or_insert(0) += 1;
     }
     EpisodeSummary {
+        episodes: 1,
         frames: episode.frames(),
         image: [episode.height, episode.width],
         action_counts,
@@ -125,6 +134,18 @@ fn summarize_episode(episode: &Episode) -> EpisodeSummary {
     }
 }
 
+impl EpisodeSummary {
+    /// Adds the summary of another episode of the same file.
+    fn add(&mut self, other: &Self) {
+        self.episodes += other.episodes;
+        self.frames += other.frames;
+        self.reward += other.reward;
+        for (&action, count) in &other.action_counts {
+            *self.action_counts.entry(action).or_insert(0) += count;
+        }
+    }
+}
+
 impl fmt::Display for DataSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -137,7 +158,11 @@ impl fmt::Display for DataSummary {
 impl fmt::Display for EpisodeSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [height, width] = self.image;
-        writeln!(f, "episode of {} frames, {height}×{width}", self.frames)?;
+        match self.episodes {
+            1 => write!(f, "episode")?,
+            count => write!(f, "{count} episodes")?,
+        }
+        writeln!(f, " of {} frames, {height}×{width}", self.frames)?;
         let counts = self.action_counts.iter();
         let counts: Vec<String> = counts.map(|(a, n)| format!("{a}: {n}")).collect();
         writeln!(f, "actions  {}", counts.join(", "))?;

@@ -78,6 +78,13 @@ pub fn is_episode(path: &Path) -> bool {
         .is_some_and(|extension| extension == EPISODE_EXTENSION)
 }
 
+/// Whether a file's name begins with a dot. macOS puts such a file beside each of its own (`._NAME`) on
+/// other systems' disks; it holds no data.
+pub fn is_hidden(path: &Path) -> bool {
+    path.file_name()
+        .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
 /// Beginning and ending of the names of unfinished folders that are to become `target`.
 pub(crate) fn partial_affixes(target: &Path) -> (String, &'static str) {
     let name = target.file_name().unwrap_or_default().to_string_lossy();

@@ -3,6 +3,8 @@
 //! Files are not trusted: memory for an array is allocated only after its header, the zip entry and
 //! the file size agree on its length.
 
+mod array;
+
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read, Write};
 use std::path::{Path, PathBuf};
@@ -11,8 +13,10 @@ use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
-use crate::fs::write_atomic;
+use crate::fs::{open_source, write_atomic};
 use crate::{Error, PathError as _, Result};
+
+pub use array::{NpyArray, NpyDtype};
 
 /// Longest accepted array header in bytes; NumPy's own are a few hundred bytes at most.
 const MAX_HEADER: usize = 1 << 16;
@@ -22,63 +26,12 @@ const MAX_ARRAY: u64 = 4 << 30;
 pub(crate) const MAX_RATIO: u64 = 1040;
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 
-/// Element type of an array.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NpyDtype {
-    /// One byte, false if zero.
-    Bool,
-    /// Signed integer of 1, 2, 4 or 8 bytes.
-    Int(usize),
-    /// Unsigned integer of 1, 2, 4 or 8 bytes.
-    Uint(usize),
-    /// Floating-point number of 4 or 8 bytes.
-    Float(usize),
-    /// Any other type, as NumPy spells it; such arrays cannot be read.
-    Other(String),
-}
-
-impl NpyDtype {
-    /// Parses NumPy's `descr`, for example `<f4`.
-    fn parse(descr: &str) -> Self {
-        let (kind, size) = match descr.strip_prefix(['<', '|', '=']) {
-            Some(rest) => rest.split_at_checked(1).unwrap_or(("", "")),
-            None => ("", ""),
-        };
-        match (kind, size.parse()) {
-            ("b", Ok(1)) => Self::Bool,
-            ("i", Ok(size @ (1 | 2 | 4 | 8))) => Self::Int(size),
-            ("u", Ok(size @ (1 | 2 | 4 | 8))) => Self::Uint(size),
-            ("f", Ok(size @ (4 | 8))) => Self::Float(size),
-            _ => Self::Other(descr.to_string()),
-        }
-    }
-
-    /// Size of an element in bytes; `None` for [`NpyDtype::Other`].
-    fn size(&self) -> Option<usize> {
-        match self {
-            Self::Bool => Some(1),
-            Self::Int(size) | Self::Uint(size) | Self::Float(size) => Some(*size),
-            Self::Other(_) => None,
-        }
-    }
-}
-
-impl std::fmt::Display for NpyDtype {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Bool => write!(f, "bool"),
-            Self::Int(size) => write!(f, "int{}", size * 8),
-            Self::Uint(size) => write!(f, "uint{}", size * 8),
-            Self::Float(size) => write!(f, "float{}", size * 8),
-            Self::Other(descr) => write!(f, "`{descr}`"),
-        }
-    }
-}
-
 /// Header of an `.npy` entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct NpyHeader {
     dtype: NpyDtype,
+    /// Whether the most significant byte comes first.
+    big_endian: bool,
     /// As declared; not to be trusted until compared with the size of the entry.
     shape: Vec<u64>,
     fortran: bool,
@@ -90,54 +43,6 @@ impl NpyHeader {
         self.shape
             .iter()
             .try_fold(element_len as u64, |bytes, &side| bytes.checked_mul(side))
-    }
-}
-
-/// An array in memory, its elements still encoded as bytes.
-#[derive(Clone, Debug)]
-pub struct NpyArray {
-    /// Element type.
-    pub dtype: NpyDtype,
-    /// Lengths of the axes, slowest first.
-    pub shape: Vec<usize>,
-    bytes: Vec<u8>,
-}
-
-impl NpyArray {
-    /// The elements of a uint8 array; `None` for other dtypes.
-    pub fn into_u8(self) -> Option<Vec<u8>> {
-        (self.dtype == NpyDtype::Uint(1)).then_some(self.bytes)
-    }
-
-    /// The elements of an int32 or int64 array; `None` for other dtypes.
-    pub fn to_i64(&self) -> Option<Vec<i64>> {
-        match self.dtype {
-            NpyDtype::Int(4) => Some(self.decode(|b| i64::from(i32::from_le_bytes(b)))),
-            NpyDtype::Int(8) => Some(self.decode(i64::from_le_bytes)),
-            _ => None,
-        }
-    }
-
-    /// The elements converted to f32; `None` for [`NpyDtype::Other`].
-    pub fn to_f32(&self) -> Option<Vec<f32>> {
-        match self.dtype {
-            NpyDtype::Bool => Some(self.decode(|[b]| f32::from(u8::from(b != 0)))),
-            NpyDtype::Int(1) => Some(self.decode(|b| f32::from(i8::from_le_bytes(b)))),
-            NpyDtype::Int(2) => Some(self.decode(|b| f32::from(i16::from_le_bytes(b)))),
-            NpyDtype::Int(4) => Some(self.decode(|b| i32::from_le_bytes(b) as f32)),
-            NpyDtype::Int(8) => Some(self.decode(|b| i64::from_le_bytes(b) as f32)),
-            NpyDtype::Uint(1) => Some(self.decode(|b| f32::from(u8::from_le_bytes(b)))),
-            NpyDtype::Uint(2) => Some(self.decode(|b| f32::from(u16::from_le_bytes(b)))),
-            NpyDtype::Uint(4) => Some(self.decode(|b| u32::from_le_bytes(b) as f32)),
-            NpyDtype::Uint(8) => Some(self.decode(|b| u64::from_le_bytes(b) as f32)),
-            NpyDtype::Float(4) => Some(self.decode(f32::from_le_bytes)),
-            NpyDtype::Float(8) => Some(self.decode(|b| f64::from_le_bytes(b) as f32)),
-            NpyDtype::Int(_) | NpyDtype::Uint(_) | NpyDtype::Float(_) | NpyDtype::Other(_) => None,
-        }
-    }
-
-    fn decode<const N: usize, T>(&self, f: impl Fn([u8; N]) -> T) -> Vec<T> {
-        self.bytes.as_chunks().0.iter().copied().map(f).collect()
     }
 }
 
@@ -153,7 +58,7 @@ impl NpzReader {
     /// # Errors
     /// Returns an error if the file cannot be opened or is not a complete zip archive.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|e| Error::io(path, e))?;
+        let file = open_source(path)?;
         let zip = ZipArchive::new(BufReader::new(file)).map_err(|e| match e {
             ZipError::Io(source) if source.kind() != std::io::ErrorKind::UnexpectedEof => {
                 Error::io(path, source)
@@ -209,6 +114,19 @@ impl NpzReader {
         read_entry(&mut self.zip, index).map_err(|what| self.error(name, what))
     }
 
+    /// Length in bytes of the array `name` without compression, header included, as the archive says;
+    /// 0 if it is missing. Reading checks it.
+    pub fn unpacked_len(&mut self, name: &str) -> u64 {
+        let index = self.zip.index_for_name(&format!("{name}.npy"));
+        let file = index.and_then(|index| self.zip.by_index_raw(index).ok());
+        file.map_or(0, |file| file.size())
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// An [`Error::Invalid`] about one array of this file.
     pub fn error(&self, name: &str, what: impl std::fmt::Display) -> Error {
         Error::invalid(&self.path, format!("array `{name}`: {what}"))
@@ -236,9 +154,6 @@ fn read_entry(
         ));
     }
     check_data_len(data_len, unpacked_len, packed_len)?;
-    if header.fortran && header.shape.len() > 1 {
-        return Err("stored in Fortran order, expected C order".into());
-    }
     let length = usize::try_from(data_len).map_err(|_| format!("{shape_text} is too large"))?;
     let mut bytes = Vec::new();
     bytes
@@ -251,16 +166,19 @@ fn read_entry(
     if bytes.len() != length {
         return Err(format!("{} bytes long, expected {length}", bytes.len()));
     }
-    Ok(Ok(NpyArray {
-        dtype: header.dtype,
-        // Each axis is at most the product, unless the array is empty.
-        shape: header
-            .shape
-            .iter()
-            .map(|&side| usize::try_from(side).unwrap_or(usize::MAX))
-            .collect(),
-        bytes,
-    }))
+    // Each axis is at most the product, unless the array is empty.
+    let side = |&side: &u64| usize::try_from(side).unwrap_or(usize::MAX);
+    let shape: Vec<usize> = header.shape.iter().map(side).collect();
+    if header.big_endian {
+        bytes
+            .chunks_exact_mut(element_len)
+            .for_each(<[u8]>::reverse);
+    }
+    if header.fortran && shape.len() > 1 {
+        bytes = array::to_c_order(&bytes, &shape, element_len)
+            .ok_or_else(|| format!("{shape_text} does not fit into memory"))?;
+    }
+    Ok(Ok(NpyArray::new(header.dtype, shape, bytes)))
 }
 
 /// Checks that an entry is not larger than its compressed size or the limit allows.
@@ -324,9 +242,9 @@ fn parse_header(text: &str) -> Option<NpyHeader> {
         Some(rest.trim_start())
     };
     let descr = after("descr")?;
-    let dtype = match descr.strip_prefix('\'') {
+    let (dtype, big_endian) = match descr.strip_prefix('\'') {
         Some(rest) => NpyDtype::parse(rest.split_once('\'')?.0),
-        None => NpyDtype::Other("structured".into()),
+        None => (NpyDtype::Other("structured".into()), false),
     };
     let (shape, _) = after("shape")?.strip_prefix('(')?.split_once(')')?;
     let shape = shape
@@ -337,6 +255,7 @@ fn parse_header(text: &str) -> Option<NpyHeader> {
         .collect::<Option<Vec<u64>>>()?;
     Some(NpyHeader {
         dtype,
+        big_endian,
         shape,
         fortran: after("fortran_order")?.starts_with("True"),
     })
