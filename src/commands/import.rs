@@ -8,6 +8,9 @@ use driftless_data::import::{
     ActionCount, ActionPairing, ImportEvent, ImportFormat, ImportOptions, ImportReport,
 };
 
+/// Most remarks that are printed.
+const MAX_REMARKS: usize = 12;
+
 /// Arguments of `import`.
 #[derive(clap::Args)]
 pub struct Args {
@@ -28,17 +31,20 @@ pub struct Args {
     /// Keep every Nth frame; its action is the most frequent non-idle one of those that led to it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     every: Option<u16>,
-    /// Frame rate of the source, if the source does not record it (images, video, minari).
+    /// Frame rate of the source, if the source does not record it (images, video, npz, minari).
     #[arg(long, value_name = "N", value_parser = frame_rate)]
     source_fps: Option<f32>,
     /// Map from recorded actions to the actions of the dataset and their keys (TOML or .json); see
     /// docs/data.md.
     #[arg(long, value_name = "MAP")]
     actions: Option<PathBuf>,
-    /// Observation that holds the image, if there are several (minari, lerobot).
+    /// Observation that holds the image, if there are several (npz, minari, lerobot).
     #[arg(long, value_name = "KEY")]
     image_key: Option<String>,
-    /// Which frame an action belongs to [default: led-to for images, taken-at for the others].
+    /// Array or column that holds the action, if not the usual one (npz, minari, lerobot).
+    #[arg(long, value_name = "KEY")]
+    action_key: Option<String>,
+    /// Which frame an action belongs to [default: led-to for images and npz, taken-at for the others].
     #[arg(long, value_enum, value_name = "WHICH")]
     pairing: Option<ActionPairing>,
     /// Name of the world [default: name of PATH].
@@ -83,6 +89,7 @@ pub fn run(args: Args) -> Result<()> {
         source_fps: args.source_fps,
         actions: args.actions,
         image_key: args.image_key,
+        action_key: args.action_key,
         pairing: args.pairing,
         skip_bad: args.skip_bad,
     };
@@ -97,7 +104,7 @@ pub fn run(args: Args) -> Result<()> {
 }
 
 fn one_line(error: &driftless_data::Error) -> String {
-    error.to_string().replace('\n', " ")
+    error.to_string().replace(['\n', '\r'], " ")
 }
 
 fn summary(report: &ImportReport, options: &ImportOptions) -> String {
@@ -108,8 +115,19 @@ fn summary(report: &ImportReport, options: &ImportOptions) -> String {
     };
     let shares: Vec<String> = report.actions.iter().map(share).collect();
     let [height, width] = options.size;
+    let remarks: String = report
+        .remarks
+        .iter()
+        .take(MAX_REMARKS)
+        .map(|remark| format!("\nremark: {remark}"))
+        .collect();
+    let others = report.remarks.len().saturating_sub(MAX_REMARKS);
+    let others = match others {
+        0 => String::new(),
+        _ => format!("\nand {others} more remarks, in manifest.json"),
+    };
     format!(
-        "{}: {} episodes, {} frames of {height}×{width} at {} frames/s, {} skipped\nactions: {}",
+        "{}: {} episodes, {} frames of {height}×{width} at {} frames/s, {} skipped\nactions: {}{remarks}{others}",
         options.out.display(),
         report.episodes.len(),
         report.frames,

@@ -2,7 +2,7 @@
 //!
 //! Output is written under a temporary name next to its target and renamed once it is complete.
 
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Cursor, Write};
 use std::path::Path;
 use std::process::Stdio;
 
@@ -13,7 +13,7 @@ use image::{Delay, RgbImage};
 use super::Episode;
 use super::ffmpeg::Ffmpeg;
 use super::staging::StagingFolder;
-use crate::fs::{replace_file, temporary_file_for};
+use crate::fs::{check_target, replace_file, temporary_file_for};
 use crate::layout::EPISODE_EXTENSION;
 use crate::{Error, PathError as _, Result};
 
@@ -91,14 +91,19 @@ pub fn write_with_progress(
 /// Checks what can be checked before there are frames to [`write()`].
 ///
 /// # Errors
-/// Returns an error if the output folder is not empty, or an `.mp4` is requested without ffmpeg.
+/// Returns an error if the output folder is not empty, the folder of an output file is missing or not
+/// writable, there is a device, a pipe or a folder in its place, or an `.mp4` is requested without
+/// ffmpeg.
 pub fn check(path: &Path) -> Result<()> {
     match ExportFormat::from_path(path) {
-        ExportFormat::Npz | ExportFormat::Gif => Ok(()),
-        ExportFormat::Mp4 => Ffmpeg::start(path, FFMPEG_ALTERNATIVE, |command| {
-            command.arg("-version");
-        })?
-        .finish(path),
+        ExportFormat::Npz | ExportFormat::Gif => check_target(path),
+        ExportFormat::Mp4 => {
+            check_target(path)?;
+            let ffmpeg = Ffmpeg::start(path, FFMPEG_ALTERNATIVE, |command| {
+                command.arg("-version");
+            })?;
+            ffmpeg.finish(path).map(drop)
+        }
         ExportFormat::PngFolder => StagingFolder::check(path),
     }
 }
@@ -196,10 +201,12 @@ fn write_folder(export: &mut FrameExport, folder: &Path) -> Result<()> {
     let staging = StagingFolder::new(folder)?;
     export.for_each_frame(|t, image| {
         let path = staging.path().join(format!("{t:06}.png"));
-        image.save(&path).map_err(|e| match e {
-            image::ImageError::IoError(e) => Error::io(&path, e),
-            e => Error::invalid(&path, format!("PNG: {e}")),
-        })
+        let mut bytes = Cursor::new(Vec::new());
+        image
+            .write_to(&mut bytes, image::ImageFormat::Png)
+            .map_err(|e| Error::invalid(&path, format!("PNG: {e}")))?;
+        // Not through a `BufWriter` that is dropped: it would swallow the error of a full disk.
+        std::fs::write(&path, bytes.get_ref()).map_err(|e| Error::io(&path, e))
     })?;
     staging.finish()
 }

@@ -140,9 +140,12 @@ fn cancelling_leaves_old_files_unchanged() {
 fn unwritable_targets_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("missing");
-    for name in ["clip.gif", "clip.npz"] {
-        let error = write(&episode(), &missing.join(name), 1, 15.0).unwrap_err();
-        assert!(error.to_string().contains("missing"), "{error}");
+    for name in ["clip.gif", "clip.npz", "clip.mp4"] {
+        let path = missing.join(name);
+        for error in [write(&episode(), &path, 1, 15.0), check(&path)] {
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains("missing"), "{error}");
+        }
     }
     assert_eq!(entries(folder.path()), 0);
     let full = folder.path().join("images");
@@ -166,4 +169,68 @@ fn bad_scale_or_fps_is_rejected() {
         assert!(error.to_string().contains("fps is"), "{error}");
     }
     assert_eq!(entries(folder.path()), 0);
+}
+
+/// A file system of 64 KiB in memory, unmounted when dropped; `None` where that is not allowed.
+#[cfg(target_os = "linux")]
+struct SmallDisk(tempfile::TempDir);
+
+#[cfg(target_os = "linux")]
+impl SmallDisk {
+    fn mount() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mount = ["-t", "tmpfs", "-o", "size=64k", "tmpfs"];
+        let mut command = std::process::Command::new("mount");
+        let mounted = command.args(mount).arg(folder.path()).output();
+        mounted
+            .is_ok_and(|run| run.status.success())
+            .then_some(Self(folder))
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let mut command = std::process::Command::new("umount");
+        let _ = command.arg(self.0.path()).output();
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn full_disk_is_an_error_in_every_format() {
+    let Some(disk) = SmallDisk::mount() else {
+        eprintln!("skipped: mounting is not allowed");
+        return;
+    };
+    let folder = disk.0.path();
+    // Noise, which no format compresses to 64 KiB.
+    let noise = |i: u32| (i.wrapping_mul(i).wrapping_mul(2_654_435_761) >> 24) as u8;
+    let long = Episode {
+        height: 16,
+        width: 16,
+        images: (0..200 * 768).map(noise).collect(),
+        actions: vec![0; 200],
+        rewards: vec![0.0; 200],
+        extras: BTreeMap::new(),
+    };
+    for name in ["images", "clip.gif", "clip.npz", "clip.mp4"] {
+        let path = folder.join(name);
+        if check(&path).is_err() {
+            eprintln!("skipped: no ffmpeg");
+            continue;
+        }
+        let error = write(&long, &path, 8, 15.0).expect_err(name).to_string();
+        assert!(error.contains(name), "{error}");
+        assert_eq!(entries(folder), 0, "{name}");
+    }
+    // A folder that exists is filled, a mount point too.
+    let short = Episode {
+        images: vec![0; 3 * 768],
+        actions: vec![0; 3],
+        rewards: vec![0.0; 3],
+        ..long
+    };
+    write(&short, folder, 1, 15.0).unwrap();
+    assert_eq!(entries(folder), 3);
 }

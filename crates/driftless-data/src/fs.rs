@@ -1,8 +1,8 @@
 //! Atomic writes: a file appears under its final name complete, or not at all.
 
-use std::fs::File;
-use std::io::{Read, Seek as _, Write};
-use std::path::Path;
+use std::fs::{File, Metadata};
+use std::io::{ErrorKind, Read, Seek as _, Write};
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use tempfile::NamedTempFile;
@@ -22,12 +22,7 @@ pub fn open_source(path: &Path) -> Result<File> {
     // Asked before opening: to open a pipe that nobody writes to waits for ever.
     let metadata = std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
     if !metadata.is_file() {
-        let found = if metadata.is_dir() {
-            "a folder"
-        } else {
-            "a device or a pipe"
-        };
-        return Err(Error::invalid(path, format!("is {found}, expected a file")));
+        return Err(Error::invalid(path, not_a_file(&metadata)));
     }
     let mut file = File::open(path).map_err(|e| Error::io(path, e))?;
     let mut start = Vec::new();
@@ -83,12 +78,10 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
 /// Creates a temporary file in the folder of `path`, for [`replace_file`]; dropping it removes it.
 ///
 /// # Errors
-/// Returns an error if the folder is not writable.
+/// Returns an error if the folder is not writable, or `path` is a folder, a device or a pipe.
 pub fn temporary_file_for(path: &Path) -> Result<NamedTempFile> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let path = link_target(path)?;
+    let folder = folder_of(&path);
     let mut builder = tempfile::Builder::new();
     // Like any new file, readable by whoever the umask allows; tempfile's default is owner only.
     #[cfg(unix)]
@@ -98,14 +91,78 @@ pub fn temporary_file_for(path: &Path) -> Result<NamedTempFile> {
         .map_err(|e| Error::io(folder, e))
 }
 
-/// Flushes a temporary file to disk and renames it to `path`.
+/// Flushes a temporary file to disk and renames it to `path`. A link there stays, and what it leads to
+/// is replaced.
 ///
 /// # Errors
 /// Returns an error if the disk is full or the rename fails; an existing file is then unchanged.
 pub fn replace_file(file: NamedTempFile, path: &Path) -> Result<()> {
+    let target = link_target(path)?;
     file.as_file().sync_all().map_err(|e| Error::io(path, e))?;
-    file.persist(path).map_err(|e| Error::io(path, e.error))?;
+    file.persist(&target)
+        .map_err(|e| Error::io(path, e.error))?;
+    sync_folder(folder_of(&target))
+}
+
+/// Checks that a file can be written at `path`: its folder exists and can be written, and there is
+/// nothing there but a file, if anything.
+///
+/// # Errors
+/// As [`temporary_file_for`].
+pub fn check_target(path: &Path) -> Result<()> {
+    temporary_file_for(path).map(drop)
+}
+
+/// Flushes the entries of a folder to disk: new names, after files were created or renamed.
+///
+/// # Errors
+/// Returns an error if the folder cannot be opened or flushed.
+pub fn sync_folder(folder: &Path) -> Result<()> {
+    // Other systems do not open folders as files.
+    if cfg!(unix) {
+        let opened = File::open(folder).and_then(|folder| folder.sync_all());
+        match opened {
+            // Some network and FUSE file systems have no such operation.
+            Err(e) if e.kind() == ErrorKind::InvalidInput => {}
+            opened => opened.map_err(|e| Error::io(folder, e))?,
+        }
+    }
     Ok(())
+}
+
+/// The folder that a file lies in.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// `path`, or the file that the link there leads to.
+///
+/// # Errors
+/// Returns an error if there is a folder, a device or a pipe: a rename would replace the latter two.
+fn link_target(path: &Path) -> Result<PathBuf> {
+    let Ok(metadata) = std::fs::metadata(path) else {
+        return Ok(path.to_path_buf());
+    };
+    if !metadata.is_file() {
+        return Err(Error::invalid(path, not_a_file(&metadata)));
+    }
+    if path.is_symlink() {
+        return path.canonicalize().map_err(|e| Error::io(path, e));
+    }
+    Ok(path.to_path_buf())
+}
+
+/// What is wrong with something that is not a regular file.
+fn not_a_file(metadata: &Metadata) -> String {
+    let found = if metadata.is_dir() {
+        "a folder"
+    } else {
+        "a device or a pipe"
+    };
+    format!("is {found}, expected a file")
 }
 
 /// Writes a value as indented JSON, atomically.
@@ -116,4 +173,62 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let text =
         serde_json::to_string_pretty(value).map_err(|e| Error::invalid(path, e.to_string()))?;
     write_atomic(path, format!("{text}\n").as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn devices_and_pipes_are_neither_read_nor_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        for path in [pipe.as_path(), Path::new("/dev/null")] {
+            let errors = [
+                read_text(path).unwrap_err(),
+                write_atomic(path, b"new").unwrap_err(),
+                check_target(path).unwrap_err(),
+            ];
+            for error in errors {
+                assert!(
+                    error.to_string().contains("is a device or a pipe"),
+                    "{error}"
+                );
+            }
+        }
+        let error = read_text(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("is a folder"), "{error}");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn writing_to_a_link_replaces_what_it_leads_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let (real, link) = (folder.path().join("real"), folder.path().join("link"));
+        std::fs::write(&real, "old").unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        write_atomic(&link, b"new").unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(std::fs::read_to_string(&real).unwrap(), "new");
+    }
+
+    #[test]
+    fn pointers_and_large_files_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.parquet");
+        let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n";
+        std::fs::write(&path, pointer).unwrap();
+        let error = open_source(&path).unwrap_err().to_string();
+        assert!(
+            error.contains("a.parquet: is a pointer of git-lfs"),
+            "{error}"
+        );
+        std::fs::write(&path, [0; 9]).unwrap();
+        assert_eq!(read_source(&path, 9).unwrap(), [0; 9]);
+        let error = read_source(&path, 8).unwrap_err().to_string();
+        assert!(error.contains("a.parquet: is larger than 0 MiB"), "{error}");
+    }
 }

@@ -42,7 +42,7 @@
 //! - [`layout`]: the names of files and arrays.
 //! - [`info`]: the summary that `driftless info` prints; `examples/inspect.rs` shows its use.
 //! - [`import`]: recordings in other formats, converted to a dataset. The features `hdf5` and
-//!   `parquet` add Minari and LeRobot.
+//!   `parquet` add HDF5 (Minari, robomimic, DIAMOND) and LeRobot.
 //! - [`export`]: episodes as GIF, MP4, PNG or `.npz`.
 //! - [`media`]: frames from an image, a GIF or a video.
 //! - [`contact_sheet`]: frames side by side, as PNG files.
@@ -59,6 +59,7 @@ mod error;
 pub mod export;
 mod ffmpeg;
 pub mod fs;
+mod guard;
 pub mod import;
 pub mod info;
 pub mod layout;

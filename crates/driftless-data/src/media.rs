@@ -1,21 +1,24 @@
 //! Loads the first frames of an image, an animated GIF or a video at a given size and frame rate.
 
-use std::fs::File;
 use std::io::{BufReader, Cursor};
 use std::path::Path;
 
 use image::codecs::gif::GifDecoder;
-use image::{AnimationDecoder, DynamicImage, ImageDecoder, ImageReader, Limits};
+use image::metadata::Orientation;
+use image::{AnimationDecoder, DynamicImage, ImageDecoder, ImageReader, Limits, Rgb, RgbImage};
 
 use super::import::frame_resampler::FrameResampler;
 use super::import::video_decoder;
+use crate::fs::{open_source, read_source};
 use crate::{Error, PathError as _, Result};
 
 /// Extensions of still images.
-pub const IMAGE_EXTENSIONS: [&str; 3] = ["png", "jpg", "jpeg"];
+pub const IMAGE_EXTENSIONS: [&str; 5] = ["png", "jpg", "jpeg", "webp", "bmp"];
 /// Extensions of videos, which ffmpeg decodes.
 pub const VIDEO_EXTENSIONS: [&str; 5] = ["mp4", "mkv", "webm", "mov", "avi"];
 
+/// Largest accepted file of a still image in bytes.
+pub(crate) const MAX_IMAGE_FILE: u64 = 256 << 20;
 /// Longest accepted side of an image in pixels.
 const MAX_SIDE: u32 = 16_384;
 
@@ -59,25 +62,15 @@ pub fn resize_frames(images: &[u8], from: [usize; 2], to: [usize; 2]) -> Vec<u8>
     frames.into_images()
 }
 
-/// Pushes a still image, rotated as its metadata says.
 fn read_image(path: &Path, frames: &mut FrameResampler) -> Result<()> {
-    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
-    let mut reader = reader.map_err(|e| Error::io(path, e))?;
-    reader.limits(limits());
-    let decode = || {
-        let mut decoder = reader.into_decoder()?;
-        let orientation = decoder.orientation()?;
-        let mut image = DynamicImage::from_decoder(decoder)?;
-        image.apply_orientation(orientation);
-        Ok(image)
-    };
-    let image = decode().map_err(|e| decode_error(path, &e))?;
-    push_image(image, path, frames)
+    let bytes = read_source(path, MAX_IMAGE_FILE)?;
+    let image = decode_image(&bytes).map_err(|e| decode_error(path, &e))?;
+    push_image(&image, path, frames)
 }
 
 /// Samples a GIF at `fps`: each output frame is the one on display at its time.
 fn read_gif(path: &Path, frames: &mut FrameResampler, fps: f32, max_frames: usize) -> Result<()> {
-    let file = File::open(path).map_err(|e| Error::io(path, e))?;
+    let file = open_source(path)?;
     let decode_error = |e: image::ImageError| decode_error(path, &e);
     let mut decoder = GifDecoder::new(BufReader::new(file)).map_err(decode_error)?;
     decoder.set_limits(limits()).map_err(decode_error)?;
@@ -90,7 +83,7 @@ fn read_gif(path: &Path, frames: &mut FrameResampler, fps: f32, max_frames: usiz
         let image = DynamicImage::from(frame.into_buffer());
         let next_ms = |frames: &FrameResampler| frames.received() as f64 * 1000.0 / f64::from(fps);
         if next_ms(frames) < end_ms {
-            push_image(image, path, frames)?;
+            push_image(&over_black(image), path, frames)?;
             while next_ms(frames) < end_ms && frames.received() < max_frames {
                 frames.repeat_last();
             }
@@ -108,8 +101,7 @@ fn read_gif(path: &Path, frames: &mut FrameResampler, fps: f32, max_frames: usiz
     Ok(())
 }
 
-fn push_image(image: DynamicImage, path: &Path, frames: &mut FrameResampler) -> Result<()> {
-    let image = image.into_rgb8();
+fn push_image(image: &RgbImage, path: &Path, frames: &mut FrameResampler) -> Result<()> {
     let size = [image.height() as usize, image.width() as usize];
     if size.contains(&0) {
         return Err(Error::invalid(path, "holds no pixels"));
@@ -118,11 +110,31 @@ fn push_image(image: DynamicImage, path: &Path, frames: &mut FrameResampler) -> 
     Ok(())
 }
 
-/// Decodes an image file in memory.
-pub(crate) fn decode_image(bytes: &[u8]) -> image::ImageResult<DynamicImage> {
+/// Decodes an image file in memory as it is meant to be seen: rotated as its metadata says, and laid
+/// over black where it is transparent.
+pub(crate) fn decode_image(bytes: &[u8]) -> image::ImageResult<RgbImage> {
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
     reader.limits(limits());
-    reader.decode()
+    let mut decoder = reader.into_decoder()?;
+    // Metadata that cannot be read does not spoil the picture.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut image = DynamicImage::from_decoder(decoder)?;
+    image.apply_orientation(orientation);
+    Ok(over_black(image))
+}
+
+/// The image in RGB, laid over black where it is transparent: what a transparent pixel would show if it
+/// were not is arbitrary.
+fn over_black(image: DynamicImage) -> RgbImage {
+    if !image.color().has_alpha() {
+        return image.into_rgb8();
+    }
+    let rgba = image.into_rgba8();
+    RgbImage::from_fn(rgba.width(), rgba.height(), |x, y| {
+        let [red, green, blue, alpha] = rgba.get_pixel(x, y).0;
+        let scaled = |value: u8| ((u32::from(value) * u32::from(alpha) + 127) / 255) as u8;
+        Rgb([red, green, blue].map(scaled))
+    })
 }
 
 /// Decoder limits: the default memory, and a longest side.
@@ -140,10 +152,11 @@ fn decode_error(path: &Path, error: &image::ImageError) -> Error {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::fs::File;
     use std::process::Command;
 
     use image::codecs::gif::GifEncoder;
-    use image::{Delay, Frame, Rgb, RgbImage, RgbaImage};
+    use image::{Delay, Frame, RgbaImage};
 
     use super::*;
     use crate::{Episode, export};
@@ -177,6 +190,62 @@ mod tests {
         let large = read_frames(&path, [2, 8], 15.0, 9).unwrap();
         assert_eq!(large.len(), 2 * 8 * 3);
         assert_eq!(large[..3], [10; 3]);
+    }
+
+    #[test]
+    fn webp_and_bmp_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a.webp", "a.bmp"] {
+            let path = folder.path().join(name);
+            let image = RgbImage::from_pixel(4, 4, Rgb([10, 20, 30]));
+            image.save(&path).unwrap();
+            assert_eq!(
+                read_frames(&path, [1, 1], 15.0, 1).unwrap(),
+                [10, 20, 30],
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn transparent_pixels_are_black() {
+        let hidden = RgbaImage::from_pixel(2, 1, [255, 0, 255, 0].into());
+        let mut half = hidden;
+        half.put_pixel(1, 0, [200, 100, 0, 128].into());
+        let mut png = Cursor::new(Vec::new());
+        half.write_to(&mut png, image::ImageFormat::Png).unwrap();
+        let image = decode_image(png.get_ref()).unwrap();
+        assert_eq!(image.as_raw()[..], [0, 0, 0, 100, 50, 0]);
+    }
+
+    /// A JPEG whose metadata says that its left column is the top of the picture (orientation 6).
+    fn turned_jpeg() -> Vec<u8> {
+        let image = RgbImage::from_fn(16, 8, |x, _| Rgb([if x < 8 { 0 } else { 255 }; 3]));
+        let mut jpeg = Cursor::new(Vec::new());
+        image.write_to(&mut jpeg, image::ImageFormat::Jpeg).unwrap();
+        let jpeg = jpeg.into_inner();
+        let tiff = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+        let length = (2 + 6 + tiff.len()) as u8;
+        [
+            &jpeg[..2],
+            &[0xff, 0xe1, 0, length],
+            b"Exif\0\0",
+            tiff,
+            &jpeg[2..],
+        ]
+        .concat()
+    }
+
+    #[test]
+    fn images_are_rotated_as_their_metadata_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jpg");
+        std::fs::write(&path, turned_jpeg()).unwrap();
+        let image = decode_image(&turned_jpeg()).unwrap();
+        assert_eq!(image.dimensions(), (8, 16));
+        // The left half of what is stored is the upper half of what is seen.
+        let frame = read_frames(&path, [2, 1], 15.0, 1).unwrap();
+        assert!(frame[0] < 20 && frame[3] > 235, "{frame:?}");
     }
 
     #[test]

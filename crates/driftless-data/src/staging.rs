@@ -1,27 +1,45 @@
 //! A folder that appears under its final name complete, or not at all.
 
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::layout::partial_affixes;
+use crate::fs::sync_folder;
+use crate::layout::{dataset, is_partial, partial_affixes};
 use crate::{Error, PathError as _, Result};
 
-/// A temporary folder next to its target: [`StagingFolder::finish`] renames it, dropping it removes it.
+/// A temporary folder on its way to its target: [`StagingFolder::finish`] puts it there, dropping it
+/// removes it.
+///
+/// It lies next to its target and is renamed. An empty folder that exists stays what it is, a mount
+/// point, a link or the current folder for example: the temporary folder lies inside, and its files
+/// move up at the end, `dataset.json` last.
 pub struct StagingFolder {
     target: PathBuf,
     folder: TempDir,
+    /// Whether the target existed and is filled.
+    inside: bool,
 }
 
 impl StagingFolder {
     /// Checks that a new folder may be put at `target`.
     ///
     /// # Errors
-    /// Returns an error if `target` exists and is not an empty folder.
+    /// Returns an error if `target` exists and is not an empty folder, or is a link to nothing.
     pub fn check(target: &Path) -> Result<()> {
-        if target.exists() {
-            let mut entries = target.read_dir().map_err(|e| Error::io(target, e))?;
-            if entries.next().is_some() {
+        if !target.exists() {
+            if target.is_symlink() {
+                let what = "is a link to a folder that does not exist";
+                return Err(Error::invalid(target, what));
+            }
+            return Ok(());
+        }
+        // What an interrupted import left behind is hidden, and in nobody's way.
+        let resolved = target.canonicalize().map_err(|e| Error::io(target, e))?;
+        for entry in target.read_dir().map_err(|e| Error::io(target, e))? {
+            let entry = entry.map_err(|e| Error::io(target, e))?;
+            if !is_partial(&entry.path(), &resolved) {
                 let what = "is not empty, expected a new or an empty folder";
                 return Err(Error::invalid(target, what));
             }
@@ -29,19 +47,27 @@ impl StagingFolder {
         Ok(())
     }
 
-    /// Creates the temporary folder that will become `target`.
+    /// Creates the temporary folder for `target`.
     ///
     /// # Errors
-    /// Returns an error if `target` exists and is not an empty folder, or its parent is not
-    /// writable.
+    /// Returns an error if `target` exists and is not an empty folder, or the folder to write into is
+    /// not writable.
     pub fn new(target: &Path) -> Result<Self> {
         Self::check(target)?;
+        let inside = target.exists();
+        // Without a final `/.`, which cannot be renamed to.
+        let target: PathBuf = if inside {
+            target.canonicalize().map_err(|e| Error::io(target, e))?
+        } else {
+            target.components().collect()
+        };
         let parent = match target.parent() {
+            _ if inside => target.as_path(),
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
         std::fs::create_dir_all(parent).map_err(|e| Error::io(parent, e))?;
-        let (prefix, suffix) = partial_affixes(target);
+        let (prefix, suffix) = partial_affixes(&target);
         let mut builder = tempfile::Builder::new();
         builder.prefix(&prefix).suffix(suffix);
         // Like any new folder, readable by whoever the umask allows; tempfile's default is owner
@@ -52,8 +78,9 @@ impl StagingFolder {
             .tempdir_in(parent)
             .map_err(|e| Error::io(parent, e))?;
         Ok(Self {
-            target: target.to_path_buf(),
+            target,
             folder,
+            inside,
         })
     }
 
@@ -62,19 +89,77 @@ impl StagingFolder {
         self.folder.path()
     }
 
-    /// Renames the folder to its target.
+    /// Flushes every file to disk and puts the folder at its target.
     ///
     /// # Errors
-    /// Returns an error if the rename fails; the target is then unchanged.
+    /// Returns an error if a file cannot be flushed; the temporary folder is then removed. If it only
+    /// cannot be put in its place, the error says where it stays.
     pub fn finish(self) -> Result<()> {
-        // On some systems a rename fails if the target exists, even as an empty folder.
-        if self.target.exists() {
-            std::fs::remove_dir(&self.target).map_err(|e| Error::io(&self.target, e))?;
+        self.sync_files()?;
+        let moved = if self.inside {
+            Self::check(&self.target).and_then(|()| self.move_up())
+        } else {
+            // A rename would also replace a folder that has appeared since, if it is empty.
+            std::fs::rename(self.folder.path(), &self.target)
+                .map_err(|e| Error::io(&self.target, e))
+        };
+        // Either it has been renamed, or it stays.
+        let Self {
+            target,
+            folder,
+            inside,
+        } = self;
+        let partial = folder.keep();
+        if let Err(error) = moved {
+            let reason = match error {
+                Error::Io { source, .. } => source.to_string(),
+                other => other.to_string(),
+            };
+            let what = format!("{reason}; the finished files are in {}", partial.display());
+            return Err(Error::invalid(target, what));
         }
-        std::fs::rename(self.folder.path(), &self.target)
-            .map_err(|e| Error::io(&self.target, e))?;
-        // It has been renamed, so there is nothing to remove.
-        let _ = self.folder.keep();
+        if inside {
+            std::fs::remove_dir(&partial).map_err(|e| Error::io(&partial, e))?;
+            return sync_folder(&target);
+        }
+        match target.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => sync_folder(parent),
+            _ => sync_folder(Path::new(".")),
+        }
+    }
+
+    /// The files in the temporary folder, `dataset.json` last.
+    fn files(&self) -> Result<Vec<PathBuf>> {
+        let folder = self.folder.path();
+        let entries = folder.read_dir().map_err(|e| Error::io(folder, e))?;
+        let mut files = entries
+            .map(|entry| Ok(entry.map_err(|e| Error::io(folder, e))?.path()))
+            .collect::<Result<Vec<PathBuf>>>()?;
+        files.sort_by_key(|file| file.ends_with(dataset::INFO));
+        Ok(files)
+    }
+
+    /// Flushes the files to disk: a full one is noticed here at the latest.
+    fn sync_files(&self) -> Result<()> {
+        for file in self.files()? {
+            // Windows flushes only what is open for writing.
+            let opened = OpenOptions::new()
+                .read(true)
+                .write(cfg!(windows))
+                .open(&file);
+            opened
+                .and_then(|opened| opened.sync_all())
+                .map_err(|e| Error::io(&file, e))?;
+        }
+        sync_folder(self.folder.path())
+    }
+
+    /// Moves the files from the temporary folder into the target around it.
+    fn move_up(&self) -> Result<()> {
+        for file in self.files()? {
+            let to = self.target.join(file.file_name().unwrap_or_default());
+            std::fs::rename(&file, &to).map_err(|e| Error::io(&to, e))?;
+        }
         Ok(())
     }
 }
@@ -112,5 +197,58 @@ mod tests {
         let message = StagingFolder::new(&target).err().unwrap().to_string();
         assert!(message.contains("is not empty"), "{message}");
         assert!(target.join("mine").exists());
+    }
+
+    #[test]
+    fn existing_empty_folder_is_filled() {
+        let root = tempfile::tempdir().unwrap();
+        let data = root.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        // What a killed import left.
+        std::fs::create_dir(data.join(".data.x.partial")).unwrap();
+        let staging = StagingFolder::new(&data.join(".")).unwrap();
+        assert_eq!(staging.path().parent(), data.canonicalize().ok().as_deref());
+        for file in ["dataset.json", "a.npz"] {
+            std::fs::write(staging.path().join(file), "1").unwrap();
+        }
+        assert!(staging.files().unwrap()[1].ends_with("dataset.json"));
+        staging.finish().unwrap();
+        assert!(data.join("a.npz").is_file() && data.join("dataset.json").is_file());
+        assert_eq!(data.read_dir().unwrap().count(), 3);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn link_to_an_empty_folder_stays_a_link() {
+        let root = tempfile::tempdir().unwrap();
+        let (real, link) = (root.path().join("real"), root.path().join("link"));
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let message = StagingFolder::new(&link).err().unwrap().to_string();
+        assert!(message.contains("does not exist"), "{message}");
+        std::fs::create_dir(&real).unwrap();
+        let staging = StagingFolder::new(&link).unwrap();
+        std::fs::write(staging.path().join("a"), "1").unwrap();
+        staging.finish().unwrap();
+        assert!(link.is_symlink() && real.join("a").is_file());
+    }
+
+    #[test]
+    fn finished_work_is_kept_if_its_place_is_taken() {
+        let root = tempfile::tempdir().unwrap();
+        for exists in [false, true] {
+            let target = root.path().join(format!("data-{exists}"));
+            if exists {
+                std::fs::create_dir(&target).unwrap();
+            }
+            let staging = StagingFolder::new(&target).unwrap();
+            std::fs::write(staging.path().join("a"), "work").unwrap();
+            std::fs::create_dir_all(&target).unwrap();
+            std::fs::write(target.join("mine"), "1").unwrap();
+            let message = staging.finish().unwrap_err().to_string();
+            let (_, kept) = message.split_once("the finished files are in ").unwrap();
+            let kept = std::fs::read_to_string(Path::new(kept).join("a")).unwrap();
+            assert_eq!(kept, "work");
+            assert!(target.join("mine").exists() && !target.join("a").exists());
+        }
     }
 }

@@ -25,7 +25,7 @@ const PICTURE: f32 = 112.0;
 /// Maximum number of folders listed per kind.
 const MAX_LISTED: usize = 6;
 /// The import formats and their descriptions.
-const FORMATS: [(ImportFormat, &str, &str); 4] = [
+const FORMATS: [(ImportFormat, &str, &str); 5] = [
     (
         ImportFormat::Vpt,
         "vpt",
@@ -34,12 +34,17 @@ const FORMATS: [(ImportFormat, &str, &str); 4] = [
     (
         ImportFormat::Lerobot,
         "lerobot",
-        "a LeRobot dataset (version 2.0 or 2.1); continuous actions need an action map",
+        "a LeRobot dataset (version 2 or 3); continuous actions need an action map",
     ),
     (
         ImportFormat::Minari,
         "minari",
-        "a Minari dataset folder or its main_data.hdf5",
+        "a Minari dataset folder, or an HDF5 file of Minari, robomimic or DIAMOND's Counter-Strike",
+    ),
+    (
+        ImportFormat::Npz,
+        "npz",
+        "a folder of NumPy files (.npz) with pictures and actions, such as Dreamer's episodes",
     ),
     (
         ImportFormat::Images,
@@ -254,7 +259,8 @@ impl SourceStep {
                 failed = failed.take().or(self.map.ui(ui, 0.0, notify).err());
             });
         }
-        if matches!(self.format, ImportFormat::Images | ImportFormat::Minari) {
+        let has_no_rate = [ImportFormat::Images, ImportFormat::Minari, ImportFormat::Npz];
+        if has_no_rate.contains(&self.format) {
             widgets::labelled(ui, "Frame rate", |ui| {
                 let pace = DragValue::new(&mut self.source_fps).range(0.1..=240.0);
                 ui.add(pace.suffix(" FPS"));
@@ -279,7 +285,8 @@ impl SourceStep {
         if let Some(map) = self.map.path().filter(|_| self.format != ImportFormat::Vpt) {
             arguments.extend(["--actions".into(), map.into()]);
         }
-        if matches!(self.format, ImportFormat::Images | ImportFormat::Minari) {
+        let has_no_rate = [ImportFormat::Images, ImportFormat::Minari, ImportFormat::Npz];
+        if has_no_rate.contains(&self.format) {
             arguments.extend(["--source-fps".into(), self.source_fps.to_string().into()]);
         }
         StepAction::CreateDataset {

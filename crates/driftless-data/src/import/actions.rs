@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use crate::fs::read_text;
 use crate::{ActionSpec, Error, PathError as _, Result};
 
 /// The largest action number accepted without a map.
@@ -32,7 +33,6 @@ pub enum RawAction {
     /// A discrete action by its name.
     Name(String),
     /// A continuous action.
-    #[cfg_attr(not(any(feature = "hdf5", feature = "parquet")), allow(dead_code))]
     Vector(Vec<f64>),
     /// The keys and buttons held down, and the movement of named axes (a mouse).
     Controls {
@@ -93,7 +93,11 @@ enum Axis {
 
 /// Maps recorded actions to action indices of the dataset.
 #[derive(Clone, Debug)]
-pub struct ActionMap(ActionScheme);
+pub struct ActionMap {
+    scheme: ActionScheme,
+    /// Whether decimals were taken as the numbers of actions.
+    decimals: bool,
+}
 
 #[derive(Clone, Debug)]
 enum ActionScheme {
@@ -113,7 +117,7 @@ impl ActionMap {
     /// # Errors
     /// Returns an error that names the action if the file cannot be read or a rule is invalid.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+        let text = read_text(path)?;
         let is_json = path
             .extension()
             .is_some_and(|extension| extension == "json");
@@ -138,7 +142,7 @@ impl ActionMap {
 
     /// A map without rules: discrete actions keep their numbers or names.
     pub fn inferred() -> Self {
-        Self(ActionScheme::Undecided)
+        ActionScheme::Undecided.into()
     }
 
     /// Checks the rules of a map file.
@@ -165,7 +169,7 @@ impl ActionMap {
         if map.actions.is_empty() {
             return Err("actions is empty, expected at least the idle action".into());
         }
-        Ok(Self(ActionScheme::Rules(map.actions.into())))
+        Ok(ActionScheme::Rules(map.actions.into()).into())
     }
 
     /// The dataset's action index of a recorded action.
@@ -174,12 +178,15 @@ impl ActionMap {
     /// Returns a message if a discrete action matches no rule, vectors or controls were recorded
     /// and there are no rules, or a rule refers to an axis that the recording does not have.
     pub fn index(&mut self, action: &RawAction) -> std::result::Result<u32, String> {
-        match &mut self.0 {
+        match &mut self.scheme {
             ActionScheme::Rules(rules) => match_rules(rules, action),
             ActionScheme::Undecided => {
-                self.0 = match action {
+                self.scheme = match action {
                     RawAction::Number(_) => ActionScheme::Numbers(1),
                     RawAction::Name(_) => ActionScheme::Names(Vec::new()),
+                    RawAction::Vector(values) if whole_index(values).is_some() => {
+                        ActionScheme::Numbers(1)
+                    }
                     RawAction::Vector(values) => {
                         return Err(format!(
                             "actions are vectors of {} numbers: map them with --actions FILE",
@@ -192,9 +199,11 @@ impl ActionMap {
                 };
                 self.index(action)
             }
-            ActionScheme::Numbers(count) => match *action {
-                RawAction::Number(value @ 0..=MAX_NUMBER) => {
+            ActionScheme::Numbers(count) => match action.number() {
+                Some(value @ 0..=MAX_NUMBER) => {
                     *count = (*count).max(value as usize + 1);
+                    self.decimals |=
+                        matches!(action, RawAction::Vector(values) if values.len() == 1);
                     Ok(value as u32)
                 }
                 _ => Err(format!(
@@ -208,13 +217,18 @@ impl ActionMap {
         }
     }
 
+    /// Whether whole numbers that were written as decimals were taken as the numbers of actions.
+    pub fn reads_decimals(&self) -> bool {
+        self.decimals
+    }
+
     /// The dataset's actions with their keys; the first is the idle action.
     pub fn actions(&self) -> Vec<ActionSpec> {
         let spec = |name: String, keys: &[&str]| ActionSpec {
             name,
             keys: keys.iter().map(|&key| key.to_string()).collect(),
         };
-        match &self.0 {
+        match &self.scheme {
             ActionScheme::Rules(rules) => rules
                 .iter()
                 .map(|rule| ActionSpec {
@@ -240,6 +254,37 @@ impl ActionMap {
             ActionScheme::Undecided => vec![spec("noop".into(), &[])],
         }
     }
+}
+
+impl From<ActionScheme> for ActionMap {
+    fn from(scheme: ActionScheme) -> Self {
+        let decimals = false;
+        Self { scheme, decimals }
+    }
+}
+
+impl RawAction {
+    /// The number of a discrete action; also of a one-hot vector, and of a whole number that was written
+    /// as a decimal.
+    fn number(&self) -> Option<i64> {
+        match self {
+            Self::Number(value) => Some(*value),
+            Self::Vector(values) => whole_index(values),
+            Self::Name(_) | Self::Controls { .. } => None,
+        }
+    }
+}
+
+/// The only value, if it is a whole number of at least 0; of several, the index of the one that is 1
+/// while all others are 0.
+fn whole_index(values: &[f64]) -> Option<i64> {
+    if let [value] = values {
+        let is_index = value.fract() == 0.0 && (0.0..=MAX_NUMBER as f64).contains(value);
+        return is_index.then_some(*value as i64);
+    }
+    let index = values.iter().position(|&value| value == 1.0)?;
+    let zeros = values.iter().filter(|&&value| value == 0.0).count();
+    (zeros + 1 == values.len()).then_some(index as i64)
 }
 
 fn parse_toml(text: &str) -> std::result::Result<ActionMapFile, String> {
@@ -302,7 +347,11 @@ impl ActionRule {
                     Axis::Index(index) => values.get(*index).copied(),
                     Axis::Name(_) => None,
                 };
-                Ok(!self.bounds.is_empty() && self.within_bounds(axis, action)?)
+                if self.bounds.is_empty() {
+                    let number = action.number().map(DiscreteAction::Number);
+                    return Ok(number.is_some_and(|number| self.discrete.contains(&number)));
+                }
+                self.within_bounds(axis, action)
             }
             RawAction::Controls { pressed, axes } => {
                 let axis = |axis: &Axis| match axis {

@@ -152,3 +152,23 @@ fn invalid_maps_are_reported() {
         assert!(message.contains(expected), "{message}");
     }
 }
+
+#[test]
+fn one_hot_vectors_and_whole_decimals_are_numbers() {
+    let mut numbers = ActionMap::inferred();
+    let vector = |values: &[f64]| RawAction::Vector(values.to_vec());
+    assert_eq!(numbers.index(&vector(&[0.0, 0.0, 1.0])), Ok(2));
+    assert!(!numbers.reads_decimals());
+    assert_eq!(numbers.index(&vector(&[3.0])), Ok(3));
+    assert!(numbers.reads_decimals());
+    for wrong in [&[0.5][..], &[-1.0], &[f64::NAN], &[1.0, 1.0], &[0.0, 2.0]] {
+        assert!(numbers.index(&vector(wrong)).is_err(), "{wrong:?}");
+        assert!(ActionMap::inferred().index(&vector(wrong)).is_err());
+    }
+    let mut mapped = map(
+        r#"actions = [{ name = "noop" }, { name = "go", is = [1] }, { name = "far", where = [{ axis = 0, above = 1.5 }] }]"#,
+    );
+    assert_eq!(mapped.index(&vector(&[1.0])), Ok(1));
+    assert_eq!(mapped.index(&vector(&[0.0, 1.0])), Ok(1));
+    assert_eq!(mapped.index(&vector(&[2.0])), Ok(2));
+}

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use super::actions::RawAction;
 use super::frame_resampler::FrameResampler;
 use super::{ActionPairing, RawEpisode, RecordingSource, per_transition, push_encoded};
+use crate::fs::{read_source, read_text};
+use crate::media::MAX_IMAGE_FILE;
 use crate::{Error, PathError as _, Result};
 
 /// Images in the order of a CSV file, grouped into episodes.
@@ -16,6 +18,7 @@ pub struct ImageFolder {
 }
 
 /// The rows of one episode.
+#[derive(Debug)]
 struct ImageEpisode {
     name: String,
     files: Vec<String>,
@@ -33,18 +36,23 @@ impl ImageFolder {
     /// CSV or lacks a column.
     pub fn open(path: &Path) -> Result<Self> {
         let csv = find_csv(path)?;
-        let file = std::fs::File::open(&csv).map_err(|e| Error::io(&csv, e))?;
+        let text = read_text(&csv)?;
         let csv_error = |e: csv::Error| Error::invalid(&csv, format!("CSV: {e}"));
         let mut reader = csv::ReaderBuilder::new()
             .trim(csv::Trim::All)
-            .from_reader(file);
+            .delimiter(delimiter(&text))
+            .from_reader(text.as_bytes());
         let header = reader.headers().map_err(csv_error)?.clone();
-        let column = |name: &str| header.iter().position(|column| column == name);
+        let column = |name: &str| {
+            let mut columns = header.iter();
+            columns.position(|column| column.eq_ignore_ascii_case(name))
+        };
         let required = |name: &str| {
             column(name).ok_or_else(|| {
                 let found: Vec<&str> = header.iter().collect();
                 let what = format!(
-                    "no column `{name}` in the header ({}), expected file, action and optionally episode",
+                    "no column `{name}` in the header ({}), expected file, action and optionally episode, \
+                     separated by commas, semicolons or tabs",
                     found.join(", ")
                 );
                 Error::invalid(&csv, what)
@@ -69,7 +77,7 @@ impl ImageFolder {
                 episodes.len() - 1
             });
             let (rows, action) = (&mut episodes[index], field(action));
-            numeric &= action.is_empty() || action.parse::<i64>().is_ok();
+            numeric &= action.is_empty() || action.parse::<f64>().is_ok_and(f64::is_finite);
             rows.files.push(field(file));
             rows.actions.push(action);
         }
@@ -102,14 +110,15 @@ impl RecordingSource for ImageFolder {
     ) -> Result<RawEpisode> {
         let rows = &self.episodes[episode];
         for name in &rows.files {
-            let path = self.folder.join(name);
-            let bytes = std::fs::read(&path).map_err(|e| Error::io(&path, e))?;
+            let path = self.image_path(name);
+            let bytes = read_source(&path, MAX_IMAGE_FILE)?;
             push_encoded(&bytes, &path, frames)?;
         }
         let actions = per_transition(rows.actions.iter().collect(), pairing)
             .into_iter()
-            .map(|action| match action.parse() {
-                Ok(number) if rows.numeric => Ok(RawAction::Number(number)),
+            .map(|action| match (action.parse(), action.parse()) {
+                (Ok(number), _) if rows.numeric => Ok(RawAction::Number(number)),
+                (_, Ok(decimal)) if rows.numeric => Ok(RawAction::Vector(vec![decimal])),
                 _ if action.is_empty() => Err(Error::invalid(
                     self.folder.join(&rows.name),
                     "a row has no action, expected one for every transition to a next frame",
@@ -121,8 +130,29 @@ impl RecordingSource for ImageFolder {
             actions,
             rewards: Vec::new(),
             terminal: false,
+            remarks: Vec::new(),
         })
     }
+}
+
+impl ImageFolder {
+    /// The path of an image by its name in the CSV file, which Windows writes with backslashes.
+    fn image_path(&self, name: &str) -> PathBuf {
+        let path = self.folder.join(name);
+        if name.contains('\\') && !path.exists() {
+            return self.folder.join(name.replace('\\', "/"));
+        }
+        path
+    }
+}
+
+/// What separates the columns: the one of `;`, tab and `,` that is most frequent in the header.
+fn delimiter(text: &str) -> u8 {
+    let header = text.lines().next().unwrap_or_default();
+    let count = |separator: &u8| header.bytes().filter(|byte| byte == separator).count();
+    let separators = [b';', b'\t', b','];
+    // The last of equals: a comma, if there is none at all.
+    separators.into_iter().max_by_key(count).unwrap_or(b',')
 }
 
 /// `path` itself, or the only `.csv` file in the folder `path`.
@@ -156,6 +186,30 @@ mod tests {
         assert_eq!(source.episodes[0].files, ["0.png", "2.png"]);
         assert_eq!(source.episodes[0].actions, ["1", "3"]);
         assert_eq!(source.episodes[1].files, ["1.png"]);
+    }
+
+    #[test]
+    fn separators_case_and_backslashes_vary() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("shots")).unwrap();
+        std::fs::write(folder.path().join("shots/0.png"), "").unwrap();
+        // What macOS leaves beside a file on a foreign disk.
+        std::fs::write(folder.path().join("._a.csv"), [0, 5, 22, 7]).unwrap();
+        for rows in [
+            "file,action\nshots\\0.png,left\n",
+            "file;action\r\nshots/0.png;left\r\n",
+            "Action\tFILE\nleft\tshots/0.png\n",
+            "\u{feff}File,Action\nshots/0.png,left\n",
+        ] {
+            std::fs::write(folder.path().join("a.csv"), rows).unwrap();
+            let source = ImageFolder::open(folder.path()).unwrap();
+            let rows = &source.episodes[0];
+            assert_eq!(rows.actions, ["left"]);
+            assert!(source.image_path(&rows.files[0]).is_file(), "{rows:?}");
+        }
+        std::fs::write(folder.path().join("a.csv"), "picture|action\n").unwrap();
+        let message = ImageFolder::open(folder.path()).err().unwrap().to_string();
+        assert!(message.contains("semicolons or tabs"), "{message}");
     }
 
     #[test]

@@ -1,10 +1,15 @@
 //! The result of an import, also written as `manifest.json`.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::{ActionPairing, ImportFormat, ImportOptions};
 use crate::layout::dataset;
 use crate::{ActionSpec, Episode, Error, PathError as _, Result};
+
+/// Pictures whose pixels all stay below this are remarked on.
+const DARK: u8 = 32;
 
 /// The result of an import, and the contents of its `manifest.json`.
 #[derive(Clone, Debug, Serialize)]
@@ -29,6 +34,14 @@ pub struct ImportReport {
     pub episodes: Vec<ImportedEpisode>,
     /// The errors of skipped episodes.
     pub skipped: Vec<String>,
+    /// What was guessed or looks wrong, one sentence each.
+    pub remarks: Vec<String>,
+    /// Remarks on episodes, each with the episode that it was first made on, and how often it was made.
+    #[serde(skip)]
+    episode_remarks: BTreeMap<String, (String, usize)>,
+    /// The brightest value of any pixel so far.
+    #[serde(skip)]
+    brightest: u8,
 }
 
 /// An episode written by an import.
@@ -76,11 +89,21 @@ impl ImportReport {
             actions: Vec::new(),
             episodes: Vec::new(),
             skipped: Vec::new(),
+            remarks: Vec::new(),
+            episode_remarks: BTreeMap::new(),
+            brightest: 0,
         })
     }
 
-    /// Adds an episode named `source`; returns the name of the file to write it to.
-    pub(super) fn add(&mut self, source: &str, episode: &Episode) -> String {
+    /// Adds an episode named `source`, with remarks on it; returns the name of the file to write it to.
+    pub(super) fn add(&mut self, source: &str, episode: &Episode, remarks: Vec<String>) -> String {
+        let single = (episode.frames() == 1).then(|| "has one frame only".to_owned());
+        for remark in remarks.into_iter().chain(single) {
+            let first = || (source.to_string(), 0);
+            self.episode_remarks.entry(remark).or_insert_with(first).1 += 1;
+        }
+        let brightest = episode.images.iter().copied().max().unwrap_or(0);
+        self.brightest = self.brightest.max(brightest);
         for &action in episode.actions.iter().skip(1) {
             let action = action as usize;
             let count = self.actions.len().max(action + 1);
@@ -95,6 +118,55 @@ impl ImportReport {
             frames: episode.frames(),
         });
         file
+    }
+
+    /// Draws up the remarks, once all episodes have been added and the actions are named;
+    /// `decimals` tells that whole numbers written as decimals were taken as actions.
+    pub(super) fn add_remarks(&mut self, actions: &[ActionSpec], decimals: bool) {
+        for (remark, (episode, count)) in &self.episode_remarks {
+            let others = match count {
+                1 => String::new(),
+                2 => " (and another episode)".to_owned(),
+                count => format!(" (and {} more episodes)", count - 1),
+            };
+            self.remarks.push(format!("{episode}{others} {remark}"));
+        }
+        if decimals {
+            let what = "actions are whole numbers written as decimals, and were taken as the numbers of actions";
+            self.remarks.push(what.into());
+        }
+        let occurs = |(action, count): &(&ActionSpec, &ActionCount)| {
+            count.frames > 0 && action.keys.is_empty()
+        };
+        let without_keys: Vec<String> = actions
+            .iter()
+            .zip(&self.actions)
+            .skip(1)
+            .filter(occurs)
+            .map(|(action, _)| format!("`{}`", action.name))
+            .collect();
+        if !without_keys.is_empty() {
+            self.remarks.push(format!(
+                "no key plays the actions {}; give them keys in dataset.json, or with --actions FILE",
+                without_keys.join(", ")
+            ));
+        }
+        if let [idle, others @ ..] = self.actions.as_slice()
+            && idle.frames == 0
+            && others.iter().any(|count| count.frames > 0)
+        {
+            self.remarks.push(format!(
+                "`{}` is taken for the idle action, which is played while no key is held, and never occurs; \
+                 name another with --actions FILE",
+                idle.name
+            ));
+        }
+        if self.brightest < DARK {
+            self.remarks.push(format!(
+                "no value of any pixel is above {} of 255: are these pictures, not codes or floats?",
+                self.brightest
+            ));
+        }
     }
 
     /// Sets the names of the counted actions.

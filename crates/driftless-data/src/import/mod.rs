@@ -1,6 +1,8 @@
 //! Converts recordings in other formats to a dataset.
 //!
-//! - `image_folder`, `video_files`, `vpt`, `minari`, `lerobot`: one `RecordingSource` per format.
+//! - `image_folder`, `video_files`, `npz_files`, `vpt`, `hdf5`, `lerobot`: one `RecordingSource` per
+//!   format.
+//! - `picture_layout`: where the pictures are in arrays of different shapes.
 //! - `actions`: maps recorded actions to the dataset's discrete actions.
 //! - `frame_resampler`: resizes frames by area averaging and keeps every n-th.
 //! - `video_decoder`: decodes videos with ffmpeg.
@@ -8,12 +10,14 @@
 
 mod actions;
 pub(super) mod frame_resampler;
+#[cfg(feature = "hdf5")]
+mod hdf5;
 mod image_folder;
 mod import_report;
 #[cfg(feature = "parquet")]
 mod lerobot;
-#[cfg(feature = "hdf5")]
-mod minari;
+mod npz_files;
+mod picture_layout;
 pub(super) mod video_decoder;
 mod video_files;
 mod vpt;
@@ -28,8 +32,9 @@ use self::frame_resampler::FrameResampler;
 use super::staging::StagingFolder;
 use super::{DatasetInfo, Episode, ExtraArray};
 use crate::fs::write_json;
+use crate::guard::catch_panic;
 use crate::layout::array::IS_TERMINAL;
-use crate::layout::dataset;
+use crate::layout::{dataset, is_hidden};
 use crate::media::decode_image;
 use crate::{Error, PathError as _, Result};
 
@@ -47,11 +52,15 @@ pub enum ImportFormat {
     Images,
     /// A video, or a folder of videos, without action labels.
     Video,
+    /// NumPy files (.npz), such as Dreamer's replay buffers.
+    Npz,
     /// OpenAI VPT contractor data: videos (.mp4), each with its key presses (.jsonl).
     Vpt,
-    /// A Minari dataset in HDF5. Read by builds with the feature `hdf5`.
+    /// HDF5: a Minari dataset, robomimic's demonstrations, or the Counter-Strike recordings that DIAMOND
+    /// is trained on. Read by builds with the feature `hdf5`.
+    #[cfg_attr(feature = "clap", value(alias = "hdf5"))]
     Minari,
-    /// A LeRobot dataset, version 2. Read by builds with the feature `parquet`.
+    /// A LeRobot dataset, version 2 or 3. Read by builds with the feature `parquet`.
     Lerobot,
 }
 
@@ -59,7 +68,7 @@ impl ImportFormat {
     /// Whether this build reads the format.
     pub fn is_available(self) -> bool {
         match self {
-            Self::Images | Self::Video | Self::Vpt => true,
+            Self::Images | Self::Video | Self::Npz | Self::Vpt => true,
             Self::Minari => cfg!(feature = "hdf5"),
             Self::Lerobot => cfg!(feature = "parquet"),
         }
@@ -100,10 +109,21 @@ pub struct ImportOptions {
     pub actions: Option<PathBuf>,
     /// Name of the image observation, if the source has several.
     pub image_key: Option<String>,
+    /// Name of the action, if it is not the usual one.
+    pub action_key: Option<String>,
     /// How actions pair with frames; by default as usual for the format.
     pub pairing: Option<ActionPairing>,
     /// Skip episodes that cannot be read instead of failing.
     pub skip_bad: bool,
+}
+
+/// The names under which a source holds what is read, where they are not the usual ones.
+#[derive(Clone, Debug, Default)]
+struct SourceKeys {
+    /// Of the pictures.
+    image: Option<String>,
+    /// Of the actions.
+    action: Option<String>,
 }
 
 /// Progress of an import.
@@ -123,6 +143,8 @@ struct RawEpisode {
     rewards: Vec<f32>,
     /// Whether the episode ended by itself rather than being cut off.
     terminal: bool,
+    /// What was guessed or looks wrong, each without the episode's name.
+    remarks: Vec<String>,
 }
 
 /// Recordings in one format.
@@ -158,7 +180,7 @@ pub fn run(
     options: &ImportOptions,
     notify: &mut dyn FnMut(ImportEvent<'_>) -> bool,
 ) -> Result<ImportReport> {
-    let mut source = open_source(options)?;
+    let mut source = catch_panic(&options.source, || open_source(options))?;
     let fps = options.source_fps.or(source.fps()).ok_or_else(|| {
         let what = "the source does not specify its frame rate; give --source-fps";
         Error::invalid(&options.source, what)
@@ -185,6 +207,7 @@ pub fn run(
         actions: map.actions(),
     };
     report.name_actions(&info.actions);
+    report.add_remarks(&info.actions, map.reads_decimals());
     write_json(&folder.path().join(dataset::INFO), &info)?;
     write_json(&folder.path().join(dataset::MANIFEST), &report)?;
     folder.finish()?;
@@ -206,16 +229,16 @@ fn write_episodes(
         let mut frames = FrameResampler::new(options.size, report.every);
         // A copy, so that a skipped episode adds no action names.
         let mut episode_map = map.clone();
-        let episode = source
-            .read(index, report.pairing, &mut frames)
-            .and_then(|raw| {
-                convert_episode(frames, &raw, report.every, &mut episode_map)
-                    .map_err(|what| Error::invalid(options.source.join(name), what))
-            });
+        let read = || source.read(index, report.pairing, &mut frames);
+        let episode = catch_panic(&options.source.join(name), read).and_then(|raw| {
+            convert_episode(frames, &raw, report.every, &mut episode_map)
+                .map(|episode| (episode, raw.remarks))
+                .map_err(|what| Error::invalid(options.source.join(name), what))
+        });
         match episode {
-            Ok(episode) => {
+            Ok((episode, remarks)) => {
                 *map = episode_map;
-                let file = report.add(name, &episode);
+                let file = report.add(name, &episode, remarks);
                 episode.write(&folder.path().join(file))?;
             }
             Err(error) if options.skip_bad => {
@@ -247,18 +270,21 @@ fn tell(notify: &mut dyn FnMut(ImportEvent<'_>) -> bool, event: ImportEvent<'_>)
 
 fn open_source(options: &ImportOptions) -> Result<Box<dyn RecordingSource>> {
     let path = options.source.as_path();
-    #[cfg(any(feature = "hdf5", feature = "parquet"))]
-    let key = options.image_key.as_deref();
+    let keys = SourceKeys {
+        image: options.image_key.clone(),
+        action: options.action_key.clone(),
+    };
     Ok(match options.format {
         ImportFormat::Images => Box::new(image_folder::ImageFolder::open(path)?),
         ImportFormat::Video => Box::new(video_files::VideoFiles::open(path)?),
+        ImportFormat::Npz => Box::new(npz_files::NpzFiles::open(path, keys)?),
         ImportFormat::Vpt => Box::new(vpt::VptRecordings::open(path)?),
         #[cfg(feature = "hdf5")]
-        ImportFormat::Minari => Box::new(minari::MinariDataset::open(path, key)?),
+        ImportFormat::Minari => Box::new(hdf5::Hdf5Recordings::open(path, keys)?),
         #[cfg(not(feature = "hdf5"))]
-        ImportFormat::Minari => return Err(not_built("Minari", "hdf5")),
+        ImportFormat::Minari => return Err(not_built("HDF5", "hdf5")),
         #[cfg(feature = "parquet")]
-        ImportFormat::Lerobot => Box::new(lerobot::LerobotDataset::open(path, key)?),
+        ImportFormat::Lerobot => Box::new(lerobot::LerobotDataset::open(path, keys)?),
         #[cfg(not(feature = "parquet"))]
         ImportFormat::Lerobot => return Err(not_built("LeRobot", "parquet")),
     })
@@ -365,15 +391,15 @@ fn file_names(files: &[PathBuf]) -> Vec<String> {
     files.iter().map(name).collect()
 }
 
-/// The files of a folder with this extension (in any case), sorted by name.
+/// The files of a folder with this extension (in any case), sorted by name. Hidden ones are passed over.
 fn files_with_extension(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))? {
         let path = entry.map_err(|e| Error::io(folder, e))?.path();
-        if path
+        let extension_fits = path
             .extension()
-            .is_some_and(|found| found.eq_ignore_ascii_case(extension))
-        {
+            .is_some_and(|found| found.eq_ignore_ascii_case(extension));
+        if extension_fits && !is_hidden(&path) {
             files.push(path);
         }
     }
@@ -388,8 +414,7 @@ fn push_encoded(bytes: &[u8], path: &Path, frames: &mut FrameResampler) -> Resul
         return Ok(());
     }
     let image = decode_image(bytes)
-        .map_err(|e| Error::invalid(path, format!("not a readable image: {e}")))?
-        .into_rgb8();
+        .map_err(|e| Error::invalid(path, format!("not a readable image: {e}")))?;
     let size = [image.height() as usize, image.width() as usize];
     if size.contains(&0) {
         return Err(Error::invalid(path, "holds no pixels"));

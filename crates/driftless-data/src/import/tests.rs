@@ -16,6 +16,7 @@ fn converted(steps: &[&str], every: usize, terminal: bool) -> Episode {
         actions: named_actions(steps),
         rewards: (0..steps.len()).map(|t| t as f32).collect(),
         terminal,
+        remarks: Vec::new(),
     };
     convert_episode(frames, &raw, every, &mut ActionMap::inferred()).unwrap()
 }
@@ -61,6 +62,7 @@ fn wrong_action_count_is_rejected() {
         actions: named_actions(&["left"]),
         rewards: Vec::new(),
         terminal: false,
+        remarks: Vec::new(),
     };
     let message = convert_episode(frames, &raw, 1, &mut ActionMap::inferred()).unwrap_err();
     assert!(message.contains("1 actions for 1 frames"), "{message}");
@@ -78,6 +80,7 @@ fn options() -> ImportOptions {
         source_fps: None,
         actions: None,
         image_key: None,
+        action_key: None,
         pairing: None,
         skip_bad: false,
     }

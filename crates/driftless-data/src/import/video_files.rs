@@ -63,7 +63,9 @@ impl RecordingSource for VideoFiles {
         _: ActionPairing,
         frames: &mut FrameResampler,
     ) -> Result<RawEpisode> {
-        video_decoder::read(&self.videos[episode], frames)?;
+        let path = &self.videos[episode];
+        let complaint = video_decoder::read(path, frames)?;
+        let pace = video_decoder::remark_on_pace(path);
         let idle = || RawAction::Controls {
             pressed: BTreeSet::new(),
             axes: BTreeMap::new(),
@@ -72,6 +74,7 @@ impl RecordingSource for VideoFiles {
             actions: (1..frames.received()).map(|_| idle()).collect(),
             rewards: Vec::new(),
             terminal: false,
+            remarks: complaint.into_iter().chain(pace).collect(),
         })
     }
 }

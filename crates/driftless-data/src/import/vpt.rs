@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::actions::{ActionMap, RawAction};
 use super::frame_resampler::FrameResampler;
 use super::{ActionPairing, RawEpisode, RecordingSource, per_transition, video_decoder};
+use crate::fs::read_text;
 use crate::{Error, PathError as _, Result};
 
 /// Frame rate of the recordings: Minecraft's tick rate.
@@ -30,6 +31,12 @@ pub struct VptRecordings {
 struct VptTick {
     mouse: VptMouse,
     keyboard: VptKeyboard,
+    /// Whether an inventory or a menu is open: the mouse then moves its cursor, not the view.
+    #[serde(default, rename = "isGuiOpen")]
+    is_gui_open: bool,
+    /// The place of the held item, 0 to 8, which the number keys and the wheel change.
+    #[serde(default)]
+    hotbar: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -92,7 +99,7 @@ impl RecordingSource for VptRecordings {
         let lines = path.with_extension("jsonl");
         let mut actions = read_actions(&lines)?;
         let line_count = actions.len();
-        video_decoder::read(path, frames)?;
+        let complaint = video_decoder::read(path, frames)?;
         let frame_count = frames.received();
         if frame_count.abs_diff(line_count) > MAX_LENGTH_DIFFERENCE {
             let what = format!(
@@ -106,15 +113,17 @@ impl RecordingSource for VptRecordings {
             actions: per_transition(actions, pairing),
             rewards: Vec::new(),
             terminal: false,
+            remarks: complaint.into_iter().collect(),
         })
     }
 }
 
 /// Reads the controls held in each line of a `.jsonl` file.
 fn read_actions(path: &Path) -> Result<Vec<RawAction>> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+    let text = read_text(path)?;
     let mut ticks = Vec::new();
-    for (number, line) in text.lines().enumerate() {
+    let lines = text.lines().enumerate();
+    for (number, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
         let tick: VptTick = serde_json::from_str(line)
             .map_err(|e| Error::invalid(path, format!("line {}: {e}", number + 1)))?;
         ticks.push(tick);
@@ -123,8 +132,13 @@ fn read_actions(path: &Path) -> Result<Vec<RawAction>> {
     let mut stuck = ticks
         .first()
         .is_some_and(|tick| tick.mouse.new_buttons == [LEFT_BUTTON]);
+    let mut hotbar = ticks.first().and_then(|tick| tick.hotbar);
     let action = |(t, tick): (usize, VptTick)| {
-        let VptTick { mouse, keyboard } = tick;
+        let VptTick {
+            mouse, keyboard, ..
+        } = tick;
+        let selected = tick.hotbar.filter(|_| tick.hotbar != hotbar);
+        hotbar = tick.hotbar.or(hotbar);
         stuck &= t == 0 || !mouse.new_buttons.contains(&LEFT_BUTTON);
         let buttons = mouse
             .buttons
@@ -133,8 +147,10 @@ fn read_actions(path: &Path) -> Result<Vec<RawAction>> {
         let pressed: BTreeSet<String> = buttons
             .map(|button| format!("mouse.{button}"))
             .chain(keyboard.keys)
+            .chain(selected.map(|place| format!("hotbar.{}", place.saturating_add(1))))
             .collect();
-        let axes = BTreeMap::from([("mouse.dx", mouse.dx), ("mouse.dy", mouse.dy)]);
+        let moved = |distance: f64| if tick.is_gui_open { 0.0 } else { distance };
+        let axes = BTreeMap::from([("mouse.dx", moved(mouse.dx)), ("mouse.dy", moved(mouse.dy))]);
         RawAction::Controls { pressed, axes }
     };
     Ok(ticks.into_iter().enumerate().map(action).collect())
@@ -170,6 +186,32 @@ mod tests {
         assert_eq!(left_button_held(&stuck), [false, false, true, true]);
         let pressed = [("[]", "[]"), ("[0]", "[0]"), ("[0]", "[]"), ("[]", "[]")];
         assert_eq!(left_button_held(&pressed), [false, true, true, false]);
+    }
+
+    #[test]
+    fn open_inventory_does_not_turn_and_the_wheel_selects() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jsonl");
+        let line = |open: bool, hotbar: u32| {
+            serde_json::json!({
+                "mouse": {"dx": 40.0, "dy": -3.0, "buttons": []},
+                "keyboard": {"keys": []}, "isGuiOpen": open, "hotbar": hotbar,
+            })
+            .to_string()
+        };
+        // An empty line, as some tools leave it at the end.
+        let lines = [line(false, 2), line(true, 2), line(false, 4), String::new()];
+        std::fs::write(&path, lines.join("\n")).unwrap();
+        let read = |action: &RawAction| match action {
+            RawAction::Controls { pressed, axes } => (
+                axes["mouse.dx"],
+                pressed.iter().cloned().collect::<Vec<_>>(),
+            ),
+            other => panic!("{other}"),
+        };
+        let actions: Vec<_> = read_actions(&path).unwrap().iter().map(read).collect();
+        let selected = vec!["hotbar.5".to_owned()];
+        assert_eq!(actions, [(40.0, vec![]), (0.0, vec![]), (40.0, selected)]);
     }
 
     #[test]

@@ -1,0 +1,133 @@
+//! The forms in which arrays hold pictures: RGB or grey, channels last or first, one or a stack of the
+//! latest.
+
+/// Most pictures in a stack.
+const MAX_STACK: usize = 16;
+/// Sides of pictures are longer than this where an axis could also be a stack.
+const MIN_STACKED_SIDE: usize = 17;
+
+/// Where the values of a picture lie in one row of an array.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PictureLayout {
+    /// Height and width in pixels.
+    pub size: [usize; 2],
+    /// Pictures per row, of which the last is read.
+    pub stack: usize,
+    /// Where the picture begins.
+    offset: usize,
+    /// Distances between rows, pixels and channels; that between channels is 0 in grey pictures.
+    strides: [usize; 3],
+}
+
+impl PictureLayout {
+    /// The layout of an array's rows of this shape (without the axis of time); `None` if they are not
+    /// pictures.
+    pub fn of(shape: &[usize]) -> Option<Self> {
+        if shape.contains(&0) {
+            return None;
+        }
+        let may_stack = |k: usize, h: usize, w: usize| {
+            (2..=MAX_STACK).contains(&k) && h.min(w) >= MIN_STACKED_SIDE
+        };
+        let picture = |height, width, strides| Self {
+            size: [height, width],
+            stack: 1,
+            offset: 0,
+            strides,
+        };
+        match *shape {
+            [h, w] => Some(picture(h, w, [w, 1, 0])),
+            [h, w, 3] => Some(picture(h, w, [3 * w, 3, 1])),
+            [h, w, 1] | [1, h, w] => Some(picture(h, w, [w, 1, 0])),
+            [3, h, w] => Some(picture(h, w, [w, 1, h * w])),
+            [h, w, k] if may_stack(k, h, w) => Some(Self {
+                stack: k,
+                offset: k - 1,
+                ..picture(h, w, [k * w, k, 0])
+            }),
+            [k, h, w] if may_stack(k, h, w) => Some(Self {
+                stack: k,
+                offset: (k - 1) * h * w,
+                ..picture(h, w, [w, 1, 0])
+            }),
+            [k, ref rest @ ..] if rest.len() == 3 && k <= MAX_STACK => {
+                let last = Self::of(rest).filter(|last| last.stack == 1)?;
+                let len: usize = rest.iter().product();
+                Some(Self {
+                    stack: k,
+                    offset: (k - 1) * len,
+                    ..last
+                })
+            }
+            _ => None,
+        }
+    }
+
+    /// Replaces `rgb` by the picture in `row`, RGB `[height, width, 3]`. `row` has the shape that the
+    /// layout was made of.
+    pub fn read(&self, row: &[u8], rgb: &mut Vec<u8>) {
+        rgb.clear();
+        let [height, width] = self.size;
+        let [next_row, next_pixel, next_channel] = self.strides;
+        for y in 0..height {
+            for x in 0..width {
+                let at = self.offset + y * next_row + x * next_pixel;
+                rgb.extend((0..3).map(|channel| row[at + channel * next_channel]));
+            }
+        }
+    }
+
+    /// What was guessed about the pictures, if anything.
+    pub fn remark(&self) -> Option<String> {
+        let stack = self.stack;
+        (stack > 1)
+            .then(|| format!("shows {stack} pictures at a time, of which the last was taken"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rgb(shape: &[usize]) -> Vec<u8> {
+        let row: Vec<u8> = (0..shape.iter().product::<usize>())
+            .map(|i| (i % 251) as u8)
+            .collect();
+        let mut rgb = Vec::new();
+        PictureLayout::of(shape).unwrap().read(&row, &mut rgb);
+        rgb
+    }
+
+    #[test]
+    fn channels_come_last_first_or_not_at_all() {
+        assert_eq!(rgb(&[1, 2, 3]), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(rgb(&[3, 2, 2])[..6], [0, 4, 8, 1, 5, 9]);
+        for grey in [&[2, 2][..], &[2, 2, 1], &[1, 2, 2]] {
+            assert_eq!(rgb(grey), [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3], "{grey:?}");
+        }
+    }
+
+    #[test]
+    fn last_of_a_stack_is_read() {
+        let side = 20;
+        let first = |shape: &[usize]| rgb(shape)[..6].to_vec();
+        let last = (3 * side * side % 251) as u8;
+        let next = last + 1;
+        assert_eq!(
+            first(&[4, side, side]),
+            [last, last, last, next, next, next]
+        );
+        assert_eq!(first(&[side, side, 4]), [3, 3, 3, 7, 7, 7]);
+        let last = (side * side * 3 % 251) as u8;
+        assert_eq!(first(&[2, side, side, 3])[..3], [last, last + 1, last + 2]);
+        let layout = PictureLayout::of(&[4, side, side]).unwrap();
+        assert!(layout.remark().unwrap().contains("4 pictures"));
+    }
+
+    #[test]
+    fn other_shapes_are_not_pictures() {
+        for shape in [&[][..], &[7], &[0, 4], &[4, 4, 4], &[2, 2, 2, 2, 2]] {
+            assert_eq!(PictureLayout::of(shape), None, "{shape:?}");
+        }
+    }
+}
