@@ -128,26 +128,29 @@ impl Dataset {
         })
     }
 
-    /// Calls `visit` with every episode of a folder, sorted by file name, or with the error of
-    /// reading its file. Frame size and actions must match `info`. Only a few episodes are in memory at a
-    /// time.
+    /// Calls `visit` with every episode of a folder and its file, sorted by name, or with the error of
+    /// reading the file. Frame size and actions must match `info`. Only a few episodes are in memory at
+    /// a time.
     ///
     /// # Errors
     /// Returns an error if the folder is missing or has no episodes, or if `visit` returns one.
     pub fn for_each_episode(
         folder: &Path,
         info: &DatasetInfo,
-        mut visit: impl FnMut(Result<Episode>) -> Result<()>,
+        mut visit: impl FnMut(&Path, Result<Episode>) -> Result<()>,
     ) -> Result<()> {
         for files in episode_files(folder)?.chunks(2 * rayon::current_num_threads()) {
             let read: Vec<Result<Vec<Episode>>> = files
                 .par_iter()
                 .map(|path| read_episodes(path, info))
                 .collect();
-            for episodes in read {
+            for (path, episodes) in files.iter().zip(read) {
                 match episodes {
-                    Ok(episodes) => episodes.into_iter().map(Ok).try_for_each(&mut visit)?,
-                    Err(error) => visit(Err(error))?,
+                    Ok(episodes) => {
+                        let mut episodes = episodes.into_iter();
+                        episodes.try_for_each(|episode| visit(path, Ok(episode)))?;
+                    }
+                    Err(error) => visit(path, Err(error))?,
                 }
             }
         }
@@ -318,7 +321,7 @@ mod tests {
         assert!(text.contains("b.npz: array `action`: missing"), "{text}");
         let info = DatasetInfo::read(folder.path()).unwrap();
         let mut seen = Vec::new();
-        Dataset::for_each_episode(folder.path(), &info, |one| {
+        Dataset::for_each_episode(folder.path(), &info, |_, one| {
             seen.push(one.map(|e| e.frames()).map_err(|e| e.to_string()));
             Ok(())
         })

@@ -205,11 +205,17 @@ fn full_disk_is_an_error_in_every_format() {
     };
     let folder = disk.0.path();
     // Noise, which no format compresses to 64 KiB.
-    let noise = |i: u32| (i.wrapping_mul(i).wrapping_mul(2_654_435_761) >> 24) as u8;
+    let mut state = 1_u32;
+    let mut noise = |_| {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state as u8
+    };
     let long = Episode {
         height: 16,
         width: 16,
-        images: (0..200 * 768).map(noise).collect(),
+        images: (0..200 * 768).map(&mut noise).collect(),
         actions: vec![0; 200],
         rewards: vec![0.0; 200],
         extras: BTreeMap::new(),

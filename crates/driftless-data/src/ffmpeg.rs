@@ -37,6 +37,18 @@ fn is_before_5_1(text: &str) -> bool {
     }
 }
 
+/// A line of ffmpeg's without the part that says which part of it speaks, and where that is in memory:
+/// `[mov,mp4 @ 0x55d0c8] `.
+fn without_source(line: &str) -> &str {
+    let line = line.trim();
+    match line.split_once("] ") {
+        Some((source, message)) if source.starts_with('[') && source.contains(" @ 0x") => {
+            without_source(message)
+        }
+        _ => line,
+    }
+}
+
 /// A running ffmpeg process. It is killed if dropped before it has finished.
 pub(super) struct Ffmpeg {
     /// The process; its pipes belong to the caller.
@@ -91,8 +103,11 @@ impl Ffmpeg {
         let shown = (&self.error_output).take(MAX_ERROR_OUTPUT);
         let _ = BufReader::new(shown).read_to_end(&mut error_output);
         let error_output = String::from_utf8_lossy(&error_output)
-            .trim()
-            .replace(['\n', '\r'], "; ");
+            .lines()
+            .map(without_source)
+            .filter(|line| !line.is_empty())
+            .collect::<Vec<&str>>()
+            .join("; ");
         if status.success() {
             return Ok(error_output);
         }
@@ -112,6 +127,16 @@ impl Drop for Ffmpeg {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sources_of_messages_are_left_out() {
+        for (line, message) in [
+            ("[h264 @ 0x55d0] [x @ 0x1] broken", "broken"),
+            ("[1, 2] is a range ", "[1, 2] is a range"),
+        ] {
+            assert_eq!(without_source(line), message);
+        }
+    }
 
     #[test]
     fn versions_are_told_apart() {

@@ -1,6 +1,6 @@
 //! Chooses the starting contexts of a checkpoint: a few short clips of the training data.
 
-use driftless_data::{Clip, Result};
+use driftless_data::{Clip, Error, Result};
 
 use super::frame_store::{EpisodeLabels, FrameStore};
 
@@ -13,7 +13,7 @@ const CLIPS: usize = 8;
 /// ([`driftless_data::Episode::starting_frames`]).
 ///
 /// # Errors
-/// Returns an error if the frames cannot be read.
+/// Returns an error if every episode is shorter, or the frames cannot be read.
 pub(super) fn choose(store: &FrameStore, frames: usize) -> Result<Vec<Clip>> {
     let known = store.info.actions.len();
     let usable: Vec<_> = store
@@ -22,6 +22,13 @@ pub(super) fn choose(store: &FrameStore, frames: usize) -> Result<Vec<Clip>> {
         .filter(|episode| episode.frames() >= frames)
         .filter(|episode| episode.actions.iter().all(|&a| (a as usize) < known))
         .collect();
+    if usable.is_empty() {
+        let longest = store.episodes.iter().map(EpisodeLabels::frames).max();
+        return Err(Error::Argument(format!(
+            "episodes have {} frames at most, expected some of at least {frames}, the context of the dynamics",
+            longest.unwrap_or(0)
+        )));
+    }
     let count = usable.len().min(CLIPS);
     (0..count)
         .map(|i| {
@@ -56,6 +63,7 @@ mod tests {
 
     fn episode(frames: usize, worthwhile: Option<std::ops::Range<usize>>) -> EpisodeLabels {
         EpisodeLabels {
+            name: String::new(),
             start: 0,
             actions: vec![0; frames],
             rewards: vec![0.0; frames],

@@ -20,6 +20,11 @@ use crate::{Error, Policy, PolicyAgent, Result, Simulator, SimulatorKind};
 /// The version of `manifest.json`.
 pub const MANIFEST_VERSION: u32 = 1;
 
+/// Most frames of a recording: two years of play.
+const MAX_FRAMES: usize = 1_000_000_000;
+/// Most frames of an episode. It is in memory as a whole, 12 KB a frame.
+const MAX_EPISODE_FRAMES: usize = 100_000;
+
 /// What to record.
 #[derive(Clone, Copy, Debug)]
 pub struct RecordingPlan {
@@ -90,9 +95,11 @@ pub fn record(
     out: &Path,
     tick: &(dyn Fn(usize) -> bool + Sync),
 ) -> Result<RecordingManifest> {
-    if plan.frames == 0 || plan.episode_frames < 2 {
+    let fits = (1..=MAX_FRAMES).contains(&plan.frames);
+    if !fits || !(2..=MAX_EPISODE_FRAMES).contains(&plan.episode_frames) {
         return Err(Error::Argument(format!(
-            "{} frames in episodes of {} cannot be recorded, expected at least 1 and 2",
+            "{} frames in episodes of {} cannot be recorded, expected 1 to {MAX_FRAMES} and 2 to \
+             {MAX_EPISODE_FRAMES}",
             plan.frames, plan.episode_frames
         )));
     }

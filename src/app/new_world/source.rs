@@ -259,7 +259,11 @@ impl SourceStep {
                 failed = failed.take().or(self.map.ui(ui, 0.0, notify).err());
             });
         }
-        let has_no_rate = [ImportFormat::Images, ImportFormat::Minari, ImportFormat::Npz];
+        let has_no_rate = [
+            ImportFormat::Images,
+            ImportFormat::Minari,
+            ImportFormat::Npz,
+        ];
         if has_no_rate.contains(&self.format) {
             widgets::labelled(ui, "Frame rate", |ui| {
                 let pace = DragValue::new(&mut self.source_fps).range(0.1..=240.0);
@@ -285,7 +289,11 @@ impl SourceStep {
         if let Some(map) = self.map.path().filter(|_| self.format != ImportFormat::Vpt) {
             arguments.extend(["--actions".into(), map.into()]);
         }
-        let has_no_rate = [ImportFormat::Images, ImportFormat::Minari, ImportFormat::Npz];
+        let has_no_rate = [
+            ImportFormat::Images,
+            ImportFormat::Minari,
+            ImportFormat::Npz,
+        ];
         if has_no_rate.contains(&self.format) {
             arguments.extend(["--source-fps".into(), self.source_fps.to_string().into()]);
         }

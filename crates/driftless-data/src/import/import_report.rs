@@ -97,7 +97,7 @@ impl ImportReport {
 
     /// Adds an episode named `source`, with remarks on it; returns the name of the file to write it to.
     pub(super) fn add(&mut self, source: &str, episode: &Episode, remarks: Vec<String>) -> String {
-        let single = (episode.frames() == 1).then(|| "has one frame only".to_owned());
+        let single = (episode.frames() == 1).then(|| "it has one frame only".to_owned());
         for remark in remarks.into_iter().chain(single) {
             let first = || (source.to_string(), 0);
             self.episode_remarks.entry(remark).or_insert_with(first).1 += 1;
@@ -129,7 +129,7 @@ impl ImportReport {
                 2 => " (and another episode)".to_owned(),
                 count => format!(" (and {} more episodes)", count - 1),
             };
-            self.remarks.push(format!("{episode}{others} {remark}"));
+            self.remarks.push(format!("{episode}{others}: {remark}"));
         }
         if decimals {
             let what = "actions are whole numbers written as decimals, and were taken as the numbers of actions";
@@ -160,6 +160,13 @@ impl ImportReport {
                  name another with --actions FILE",
                 idle.name
             ));
+        }
+        if let [_, others @ ..] = self.actions.as_slice()
+            && !others.is_empty()
+            && others.iter().all(|count| count.frames == 0)
+        {
+            self.remarks
+                .push("no action but the idle one ever occurs".into());
         }
         if self.brightest < DARK {
             self.remarks.push(format!(

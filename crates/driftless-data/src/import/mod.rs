@@ -229,11 +229,12 @@ fn write_episodes(
         let mut frames = FrameResampler::new(options.size, report.every);
         // A copy, so that a skipped episode adds no action names.
         let mut episode_map = map.clone();
+        let path = episode_path(&options.source, name);
         let read = || source.read(index, report.pairing, &mut frames);
-        let episode = catch_panic(&options.source.join(name), read).and_then(|raw| {
+        let episode = catch_panic(&path, read).and_then(|raw| {
             convert_episode(frames, &raw, report.every, &mut episode_map)
                 .map(|episode| (episode, raw.remarks))
-                .map_err(|what| Error::invalid(options.source.join(name), what))
+                .map_err(|what| Error::invalid(&path, what))
         });
         match episode {
             Ok((episode, remarks)) => {
@@ -254,6 +255,15 @@ fn write_episodes(
         return Err(Error::invalid(&options.source, what));
     }
     Ok(())
+}
+
+/// What to call an episode in an error: the source itself, if the episode is named like it.
+fn episode_path(source: &Path, name: &str) -> PathBuf {
+    if source.file_name().is_some_and(|file| file == name) {
+        source.to_path_buf()
+    } else {
+        source.join(name)
+    }
 }
 
 /// Passes on an event.

@@ -3,6 +3,8 @@
 
 /// Most pictures in a stack.
 const MAX_STACK: usize = 16;
+/// Whatever is not larger looks like a grid of codes, as in MiniGrid's observations.
+const TINY_SIDE: usize = 11;
 /// Sides of pictures are longer than this where an axis could also be a stack.
 const MIN_STACKED_SIDE: usize = 17;
 
@@ -77,11 +79,16 @@ impl PictureLayout {
         }
     }
 
-    /// What was guessed about the pictures, if anything.
+    /// What was guessed about the pictures, or looks wrong, if anything.
     pub fn remark(&self) -> Option<String> {
-        let stack = self.stack;
-        (stack > 1)
-            .then(|| format!("shows {stack} pictures at a time, of which the last was taken"))
+        let (stack, [height, width]) = (self.stack, self.size);
+        if stack > 1 {
+            let what = format!("{stack} pictures at a time, of which the last was taken");
+            return Some(what);
+        }
+        (height.max(width) <= TINY_SIDE).then(|| {
+            format!("{height}×{width} values: are these pictures, not the codes of a grid's cells?")
+        })
     }
 }
 
@@ -122,6 +129,9 @@ mod tests {
         assert_eq!(first(&[2, side, side, 3])[..3], [last, last + 1, last + 2]);
         let layout = PictureLayout::of(&[4, side, side]).unwrap();
         assert!(layout.remark().unwrap().contains("4 pictures"));
+        let codes = PictureLayout::of(&[7, 7, 3]).unwrap().remark();
+        assert!(codes.unwrap().contains("7×7 values"));
+        assert_eq!(PictureLayout::of(&[64, 48, 3]).unwrap().remark(), None);
     }
 
     #[test]

@@ -150,7 +150,7 @@ impl VideoStream {
             return Err(Error::invalid(&self.path, what));
         }
         let shown: String = complaint.chars().take(MAX_COMPLAINT).collect();
-        let remark = "may be cut off or damaged; ffmpeg says:";
+        let remark = "it may be cut off or damaged; ffmpeg says:";
         Ok((!shown.is_empty()).then(|| format!("{remark} {shown}")))
     }
 }

@@ -65,7 +65,11 @@ impl RecordingSource for VideoFiles {
     ) -> Result<RawEpisode> {
         let path = &self.videos[episode];
         let complaint = video_decoder::read(path, frames)?;
-        let pace = video_decoder::remark_on_pace(path);
+        // Of a damaged video the pace tells nothing.
+        let pace = match complaint {
+            Some(_) => None,
+            None => video_decoder::remark_on_pace(path),
+        };
         let idle = || RawAction::Controls {
             pressed: BTreeSet::new(),
             axes: BTreeMap::new(),

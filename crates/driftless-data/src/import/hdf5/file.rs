@@ -164,17 +164,20 @@ impl Hdf5File {
         if self.has(name) {
             return Ok(name.to_owned());
         }
-        let is_image = |key: &&String| {
-            let dataset = self.dataset(&format!("{name}/{key}"));
-            dataset.is_ok_and(|dataset| PictureEncoding::of(&dataset).is_some())
-        };
-        let found: Vec<&String> = self.names_below(name).iter().filter(is_image).collect();
+        let (mut found, mut failed) = (Vec::new(), None);
+        for key in self.names_below(name) {
+            match self.dataset(&format!("{name}/{key}")) {
+                Ok(dataset) if PictureEncoding::of(&dataset).is_some() => found.push(key),
+                Ok(_) => {}
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
         match found.as_slice() {
             [only] => Ok(format!("{name}/{only}")),
-            [] => Err(self.error(
-                name,
-                "no images (uint8 [T, H, W, 3] or JPEG) among the observations",
-            )),
+            [] => Err(failed.unwrap_or_else(|| {
+                let what = "no images (uint8 [T, H, W, 3] or JPEG) among the observations";
+                self.error(name, what)
+            })),
             several => {
                 let keys: Vec<&str> = several.iter().map(|key| key.as_str()).collect();
                 let what = format!(

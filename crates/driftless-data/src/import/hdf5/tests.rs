@@ -66,7 +66,9 @@ fn grey_channel_first_and_stacked_pictures_are_read() {
             [RawAction::Number(1), RawAction::Number(2)]
         );
         assert!(episode.terminal);
-        assert_eq!(episode.remarks.len(), usize::from(shape[0] == 4));
+        let remark = episode.remarks.join(" ");
+        let expected = ["2×2 values", "4 pictures at a time"][usize::from(shape[0] == 4)];
+        assert!(remark.contains(expected), "{shape:?}: {remark}");
     }
 }
 

@@ -14,6 +14,7 @@ use super::super::frame_resampler::FrameResampler;
 use super::super::push_encoded;
 use super::{EPISODE_COLUMN, LerobotEpisode, REWARD_COLUMN, SharedFiles};
 use crate::fs::open_source;
+use crate::guard::catch_panic;
 use crate::{Error, PathError as _, Result};
 
 /// What is read from the rows of a file.
@@ -42,6 +43,17 @@ fn parquet_error(path: &Path, error: &ParquetError) -> Error {
 /// Calls `visit` with the index and the columns `names` of every row, except for those of the row groups
 /// that `skip` leaves out. Other columns, images of other cameras for example, are not decoded.
 fn for_each_row(
+    path: &Path,
+    names: &[&str],
+    skip: impl Fn(&RowGroupMetaData) -> bool,
+    visit: impl FnMut(usize, &Row) -> Result<()>,
+) -> Result<()> {
+    // The library panics over some damaged files; what `visit` has collected is then dropped.
+    catch_panic(path, || visit_rows(path, names, skip, visit))
+}
+
+/// As [`for_each_row`], but a damaged file may make it panic.
+fn visit_rows(
     path: &Path,
     names: &[&str],
     skip: impl Fn(&RowGroupMetaData) -> bool,
