@@ -19,8 +19,8 @@ fn driftless<S: AsRef<OsStr>>(args: &[S]) -> Command {
     for variable in ["DISPLAY", "WAYLAND_DISPLAY", "WAYLAND_SOCKET"] {
         command.env_remove(variable);
     }
-    // Without it a graphics driver may print a warning.
-    command.env("XDG_RUNTIME_DIR", env!("CARGO_TARGET_TMPDIR"));
+    // Some graphics libraries print to stderr without it.
+    command.env_remove("XDG_RUNTIME_DIR");
     command
 }
 
@@ -382,6 +382,82 @@ fn missing_dataset_starts_no_run() {
     command.arg(folder.path()).arg("--out").arg(&out);
     assert_says(&failure(command), &["dataset.json"]);
     assert!(!out.exists());
+}
+
+#[test]
+fn headless_play_says_nothing_without_a_display() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("clip.npz");
+    let mut command = driftless(&["play", "--headless", "--world", "maze", "--frames", "2"]);
+    let output = command.arg("--out").arg(&out).output().unwrap();
+    assert!(output.status.success() && out.is_file());
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    let mut command = driftless(&[
+        "play",
+        "--headless",
+        "--checkpoint",
+        "pong",
+        "--frames",
+        "2",
+    ]);
+    let output = command.arg("--out").arg(&out).output().unwrap();
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+}
+
+/// A dataset of one episode of `frames` frames with these rewards.
+fn tiny_dataset(frames: usize, reward: impl Fn(usize) -> f32) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let info = r#"{"name": "Tiny", "fps": 15, "image": [16, 16], "actions": [{"name": "noop", "keys": []}]}"#;
+    std::fs::write(folder.path().join("dataset.json"), info).unwrap();
+    episode(folder.path(), |file| {
+        let images = vec![0_u8; frames * 768];
+        file.add("image", &[frames, 16, 16, 3], &images).unwrap();
+        file.add("action", &[frames], &vec![0; frames]).unwrap();
+        let rewards: Vec<f32> = (0..frames).map(&reward).collect();
+        file.add("reward", &[frames], &rewards).unwrap();
+    });
+    folder
+}
+
+#[test]
+fn data_that_cannot_be_trained_on_is_refused_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let trained_on = |data: &TempDir| {
+        let mut command = driftless(&["train", "all", "--max-steps", "1", "--data"]);
+        command.arg(data.path()).arg("--out").arg(&out);
+        failure(command)
+    };
+    let short = tiny_dataset(3, |_| 0.0);
+    assert_says(
+        &trained_on(&short),
+        &[
+            "episodes have 3 frames at most",
+            "expected some of at least",
+        ],
+    );
+    let nan = tiny_dataset(40, |t| if t % 30 == 0 { f32::NAN } else { 0.0 });
+    assert_says(
+        &trained_on(&nan),
+        &["episode.npz", "`reward`", "NaN at frame 30"],
+    );
+}
+
+#[test]
+fn unbounded_recordings_are_refused_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let huge = u64::MAX.to_string();
+    for arguments in [["--frames", &huge], ["--episode-frames", "1000000000000"]] {
+        let mut command = driftless(&["record", "--world", "maze"]);
+        if arguments[0] != "--frames" {
+            command.args(["--frames", "10"]);
+        }
+        command
+            .args(arguments)
+            .arg("--out")
+            .arg(folder.path().join("data"));
+        assert_says(&failure(command), &["cannot be recorded", "expected 1 to"]);
+    }
 }
 
 #[test]

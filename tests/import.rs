@@ -216,6 +216,88 @@ fn lerobot_action_led_to_the_next_frame() {
 
 #[test]
 #[cfg(feature = "parquet")]
+fn lerobot_3_episodes_share_their_files() {
+    if !has_ffmpeg() {
+        return;
+    }
+    let importer = Importer::new(Some(("map.toml", SPEED)));
+    let dataset = importer.dataset("lerobot", &fixture("lerobot-v3"), &[]);
+    assert_eq!(dataset.episodes.len(), 2);
+    assert_actions_led_to_their_frames(&dataset.episodes[0]);
+    let second = &dataset.episodes[1];
+    assert_eq!(second.frames(), 8);
+    assert_eq!(second.actions[1..], ACTIONS[..7]);
+    assert_eq!(square(second, 0), square(&dataset.episodes[0], 0));
+    assert_eq!(square(second, 7), square(&dataset.episodes[0], 7));
+}
+
+/// A copy of a fixture that a test may change.
+#[cfg(feature = "parquet")]
+fn copied(name: &str) -> TempDir {
+    fn copy(from: &Path, to: &Path) {
+        std::fs::create_dir_all(to).unwrap();
+        for entry in from.read_dir().unwrap() {
+            let from = entry.unwrap().path();
+            let to = to.join(from.file_name().unwrap());
+            if from.is_dir() {
+                copy(&from, &to);
+            } else {
+                std::fs::copy(&from, &to).unwrap();
+            }
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    copy(&fixture(name), folder.path());
+    folder
+}
+
+#[test]
+#[cfg(feature = "parquet")]
+fn other_columns_and_pointers_are_named() {
+    let source = fixture("lerobot-images");
+    let importer = Importer::new(Some(("map.toml", SPEED)));
+    let error = importer.error("lerobot", &source, &["--action-key", "actions"]);
+    assert!(
+        error.contains("no column `actions`; there are action, "),
+        "{error}"
+    );
+    let copy = copied("lerobot-images");
+    let rows = copy.path().join("data/chunk-000/episode_000000.parquet");
+    std::fs::write(&rows, "version https://git-lfs.github.com/spec/v1\n").unwrap();
+    let error = importer.error("lerobot", copy.path(), &[]);
+    assert!(
+        error.contains("000000.parquet: is a pointer of git-lfs"),
+        "{error}"
+    );
+}
+
+#[test]
+#[cfg(feature = "parquet")]
+fn damaged_parquet_is_an_error_that_names_the_file() {
+    let copy = copied("lerobot-images");
+    let rows = copy.path().join("data/chunk-000/episode_000000.parquet");
+    let whole = std::fs::read(&rows).unwrap();
+    // Bytes of the pages and of the footer in turn.
+    for at in (4..whole.len()).step_by(whole.len() / 24) {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0x5a;
+        std::fs::write(&rows, damaged).unwrap();
+        let importer = Importer::new(Some(("map.toml", SPEED)));
+        let output = importer.import("lerobot", copy.path(), &[]);
+        let error = String::from_utf8(output.stderr).unwrap();
+        match output.status.code() {
+            Some(0) => {}
+            code => {
+                assert_eq!(code, Some(1), "byte {at}: {error}");
+                assert_eq!(error.lines().count(), 1, "byte {at}: {error}");
+                assert!(error.contains("000000.parquet"), "byte {at}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+#[cfg(feature = "parquet")]
 fn parquet_images_need_no_ffmpeg() {
     let importer = Importer::new(Some(("map.toml", SPEED)));
     let dataset = importer.dataset("lerobot", &fixture("lerobot-images"), &[]);
@@ -320,6 +402,139 @@ fn bad_episode_fails_or_is_skipped() {
         names,
         ["noop", "right", "left"],
         "the skipped episode adds no actions"
+    );
+}
+
+/// What an import says on stdout.
+fn summary(from: &str, path: &Path, args: &[&str]) -> String {
+    let output = Importer::new(None).import(from, path, args);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && stderr.is_empty(), "{stderr}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn remarks_tell_what_was_guessed() {
+    let source = tempfile::tempdir().unwrap();
+    let dark = image::RgbImage::from_pixel(4, 4, image::Rgb([9; 3]));
+    for name in ["a.png", "b.png"] {
+        dark.save(source.path().join(name)).unwrap();
+    }
+    let rows = "file;action;episode\na.png;;x\nb.png;1.0;x\na.png;;y\n";
+    std::fs::write(source.path().join("a.csv"), rows).unwrap();
+    let text = summary("images", source.path(), &["--source-fps", "15"]);
+    for remark in [
+        "remark: y: it has one frame only",
+        "remark: actions are whole numbers written as decimals",
+        "remark: `a0` is taken for the idle action, which is played while no key is held, and never occurs",
+        "remark: no value of any pixel is above 9 of 255",
+    ] {
+        assert!(text.contains(remark), "{text}");
+    }
+    let bright = image::RgbImage::from_pixel(4, 4, image::Rgb([200; 3]));
+    bright.save(source.path().join("a.png")).unwrap();
+    let rows = "file\taction\na.png\tnoop\na.png\tduck\na.png\tnoop\n";
+    std::fs::write(source.path().join("a.csv"), rows).unwrap();
+    let text = summary("images", source.path(), &["--source-fps", "15"]);
+    assert!(
+        text.contains("remark: no key plays the actions `duck`"),
+        "{text}"
+    );
+    assert_eq!(text.matches("remark:").count(), 1, "{text}");
+}
+
+/// Runs ffmpeg with `args` in a folder; its output is the last argument.
+fn ffmpeg(folder: &Path, args: &str) {
+    let mut command = Command::new("ffmpeg");
+    command
+        .args(["-nostdin", "-v", "error"])
+        .current_dir(folder);
+    let made = command.args(args.split(' ')).status().unwrap();
+    assert!(made.success(), "{args}");
+}
+
+/// Thirty grey frames at ten a second.
+const FILM: &str = "-f lavfi -i color=gray:size=64x64:rate=10:duration=3";
+
+#[test]
+fn every_frame_of_a_slow_film_comes_once_and_its_cover_not_at_all() {
+    if !has_ffmpeg() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    ffmpeg(folder.path(), &format!("{FILM} -c:v mpeg4 film.mp4"));
+    ffmpeg(folder.path(), &format!("{FILM} -frames:v 1 cover.png"));
+    let cover = "-i cover.png -i film.mp4 -map 0 -map 1 -c copy -disposition:v:0 attached_pic with_cover.mp4";
+    ffmpeg(folder.path(), cover);
+    for name in ["film.mp4", "with_cover.mp4"] {
+        let path = folder.path().join(name);
+        let text = summary("video", &path, &["--source-fps", "10"]);
+        assert!(text.contains(" 30 frames of"), "{name}: {text}");
+        assert!(!text.contains("remark"), "{name}: {text}");
+    }
+}
+
+#[test]
+fn varying_pace_and_cut_off_films_are_remarked_on() {
+    if !has_ffmpeg() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    // No frames from 0.5 to 2 seconds.
+    let gap = format!("{FILM} -vf select=not(between(t\\,0.5\\,2)) -vsync 0 -c:v mpeg4 gap.mkv");
+    ffmpeg(folder.path(), &gap);
+    let text = summary(
+        "video",
+        &folder.path().join("gap.mkv"),
+        &["--source-fps", "10"],
+    );
+    assert!(text.contains("remark: gap.mkv: its pace varies"), "{text}");
+    ffmpeg(folder.path(), &format!("{FILM} -c:v mpeg4 -q:v 1 film.mkv"));
+    let film = folder.path().join("film.mkv");
+    let whole = std::fs::read(&film).unwrap();
+    std::fs::write(&film, &whole[..whole.len() * 2 / 3]).unwrap();
+    let text = summary("video", &film, &["--source-fps", "10"]);
+    assert!(
+        text.contains("remark: film.mkv: it may be cut off or damaged"),
+        "{text}"
+    );
+    assert!(!text.contains("0x"), "no addresses: {text}");
+}
+
+#[test]
+fn npz_replay_chunks_become_episodes() {
+    let source = tempfile::tempdir().unwrap();
+    let mut file = driftless_data::npz::NpzWriter::new(&source.path().join("chunk.npz"));
+    let images: Vec<u8> = (0..6 * 4 * 4 * 3).map(|i| (i / 48 * 40) as u8).collect();
+    file.add("image", &[6, 4, 4, 3], &images).unwrap();
+    // One-hot, blank at the start of an episode, as Dreamer writes it.
+    let rows: [[f32; 3]; 6] = [
+        [0.0; 3],
+        [0.0, 1.0, 0.0],
+        [0.0, 0.0, 1.0],
+        [0.0; 3],
+        [0.0, 0.0, 1.0],
+        [1.0, 0.0, 0.0],
+    ];
+    file.add("action", &[6, 3], &rows.concat()).unwrap();
+    file.add("reward", &[6], &[f32::NAN, 1.0, 2.0, f32::NAN, 4.0, 5.0])
+        .unwrap();
+    let first = [true, false, false, true, false, false];
+    file.add("is_first", &[6], &first).unwrap();
+    file.save().unwrap();
+    let fps = ["--source-fps", "15"];
+    let dataset = Importer::new(None).dataset("npz", source.path(), &fps);
+    assert_eq!(dataset.episodes.len(), 2);
+    assert_eq!(dataset.episodes[0].actions, [0, 1, 2]);
+    assert_eq!(dataset.episodes[1].actions, [0, 2, 0]);
+    assert_eq!(dataset.episodes[1].rewards, [0.0, 4.0, 5.0]);
+    assert_eq!(dataset.episodes[1].frame(0)[0], 120);
+    // DreamerV3's actions are those taken at the frame of their row.
+    let taken_at = [&fps[..], &["--pairing", "taken-at"]].concat();
+    let error = Importer::new(None).error("npz", source.path(), &taken_at);
+    assert!(
+        error.contains("chunk.npz, episode 0: after frame 0"),
+        "{error}"
     );
 }
 

@@ -12,6 +12,8 @@ eighth of the picture with every step, so that a picture tells which action led 
   frames a second, H.264); line t holds the keys that are down at frame t.
 - lerobot/, lerobot-images/: LeRobot's layout v2.1 written with pyarrow as Hugging Face's `datasets`
   writes it (snappy), with AV1 video at LeRobot's settings, and with PNG inside the parquet file.
+- lerobot-v3/: LeRobot's layout v3.0, written with pyarrow: two episodes that share a Parquet file
+  (zstd, a row group each) and a video (H.264), the second of them cut off after eight rows.
 - minari/, minari-plain/: recorded by Minari's DataCollector, JPEG as it does by default, and not.
   Minari's metadata.json is left out: the program does not read it.
 - minari-gzip/: minari-plain/ copied by h5py into chunks compressed with gzip and shuffle.
@@ -47,10 +49,11 @@ def positions():
     return START + np.cumsum([0] + [moves[step] for step in STEPS])
 
 
-def write_video(path, fps, scale, codec):
-    """Writes the frames, enlarged by `scale`, as a video."""
+def write_video(path, fps, scale, codec, places=None):
+    """Writes the frames with the square at `places`, enlarged by `scale`, as a video."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    frames = b"".join(frame(x, scale).tobytes() for x in positions())
+    places = positions() if places is None else places
+    frames = b"".join(frame(x, scale).tobytes() for x in places)
     subprocess.run(["ffmpeg", "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24",
                     "-s", f"{WIDTH * scale}x{HEIGHT * scale}", "-r", str(fps), "-i", "-", "-an",
                     "-pix_fmt", "yuv420p", *codec, str(path)], input=frames, check=True)
@@ -128,6 +131,60 @@ def make_lerobot(folder, video):
                     ["-c:v", "libsvtav1", "-crf", "30", "-g", "2"])
 
 
+def make_lerobot_v3(folder):
+    """Two episodes in one file of rows and one video; `meta/episodes` says where each is."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    key, fps = "observation.images.top", 10
+    speed = {NOOP: 0.0, LEFT: -1.0, RIGHT: 1.0}
+    lengths = [len(STEPS) + 1, 8]
+    data = folder / "data/chunk-000/file-000.parquet"
+    episodes = folder / "meta/episodes/chunk-000/file-000.parquet"
+    for path in (data, episodes):
+        path.parent.mkdir(parents=True)
+    start, tables, rows = 0, [], []
+    for episode, length in enumerate(lengths):
+        steps = (STEPS + [NOOP])[:length]
+        tables.append(pa.table({
+            "action": pa.array([[speed[step], 0.1] for step in steps], pa.list_(pa.float32())),
+            "timestamp": pa.array([t / fps for t in range(length)], pa.float32()),
+            "frame_index": pa.array(range(length), pa.int64()),
+            "episode_index": pa.array([episode] * length, pa.int64()),
+            "index": pa.array(range(start, start + length), pa.int64()),
+            "task_index": pa.array([0] * length, pa.int64()),
+        }))
+        rows.append({
+            "episode_index": episode, "tasks": ["Move."], "length": length,
+            "data/chunk_index": 0, "data/file_index": 0,
+            "dataset_from_index": start, "dataset_to_index": start + length,
+            f"videos/{key}/chunk_index": 0, f"videos/{key}/file_index": 0,
+            f"videos/{key}/from_timestamp": start / fps,
+            f"videos/{key}/to_timestamp": (start + length) / fps,
+        })
+        start += length
+    with pq.ParquetWriter(data, tables[0].schema, compression="zstd") as writer:
+        for table in tables:
+            writer.write_table(table)
+    pq.write_table(pa.Table.from_pylist(rows), episodes, compression="snappy")
+    info = {
+        "codebase_version": "v3.0", "robot_type": "square", "total_episodes": len(lengths),
+        "total_frames": start, "total_tasks": 1, "chunks_size": 1000, "fps": fps,
+        "data_files_size_in_mb": 100, "video_files_size_in_mb": 500,
+        "splits": {"train": f"0:{len(lengths)}"},
+        "data_path": "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet",
+        "video_path": "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4",
+        "features": {
+            "action": {"dtype": "float32", "shape": [2], "names": ["x", "y"]},
+            key: {"dtype": "video", "shape": [HEIGHT * 4, WIDTH * 4, 3],
+                  "names": ["height", "width", "channels"]},
+        },
+    }
+    (folder / "meta/info.json").write_text(json.dumps(info, indent=4) + "\n")
+    places = [x for length in lengths for x in positions()[:length]]
+    write_video(folder / f"videos/{key}/chunk-000/file-000.mp4", fps, 4,
+                ["-c:v", "libx264", "-crf", "18"], places)
+
+
 def make_minari(folder, jpeg):
     """Minari treats arrays with sides of at least 32 pixels as images and encodes them."""
     import gymnasium as gym
@@ -183,6 +240,7 @@ def main():
     make_vpt(OUT / "vpt")
     make_lerobot(OUT / "lerobot", video=True)
     make_lerobot(OUT / "lerobot-images", video=False)
+    make_lerobot_v3(OUT / "lerobot-v3")
     with tempfile.TemporaryDirectory() as folder:
         os.environ["MINARI_DATASETS_PATH"] = folder
         make_minari(OUT / "minari", jpeg=True)

@@ -1,6 +1,7 @@
 //! Key bindings: the world's keys take precedence over the window's shortcuts.
 
 mod held;
+mod places;
 pub mod rebind;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +13,7 @@ use driftless_data::ActionSpec;
 use crate::{Error, Result};
 
 pub use held::{HeldKeys, InputSource};
+pub use places::KeyPlaces;
 
 /// A shortcut of the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -286,17 +286,19 @@ impl eframe::App for Window {
         input.events.retain(|event| match event {
             Event::Key {
                 key,
+                physical_key,
                 pressed,
                 modifiers,
                 ..
             } => {
+                let key = self.key_at_place(*physical_key, *key, *pressed);
                 let inspect = self.analysis.inspect.as_ref();
-                let chooses = inspect.is_some_and(|panel| panel.captures_key(*key));
+                let chooses = inspect.is_some_and(|panel| panel.captures_key(key));
                 if chooses && *pressed {
                     return true;
                 }
                 let plain = !modifiers.command && !modifiers.ctrl && !modifiers.alt;
-                !self.key(*key, *pressed, plain, typing, now)
+                !self.key(key, *pressed, plain, typing, now)
             }
             Event::WindowFocused(false) => {
                 self.release_all_input();

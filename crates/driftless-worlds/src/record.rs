@@ -22,6 +22,8 @@ pub const MANIFEST_VERSION: u32 = 1;
 
 /// Most frames of a recording: two years of play.
 const MAX_FRAMES: usize = 1_000_000_000;
+/// Most episodes that are planned at a time.
+const EPISODES_AT_A_TIME: usize = 10_000;
 /// Most frames of an episode. It is in memory as a whole, 12 KB a frame.
 const MAX_EPISODE_FRAMES: usize = 100_000;
 
@@ -122,6 +124,7 @@ fn write_all(
     while total(&lines) < plan.frames {
         // Enough if none ends early; otherwise the loop records more.
         let missing = (plan.frames - total(&lines)).div_ceil(plan.episode_frames);
+        let missing = missing.min(EPISODES_AT_A_TIME);
         let first = lines.len();
         let more: Vec<Result<(ManifestEpisode, Vec<u32>)>> = (first..first + missing)
             .into_par_iter()

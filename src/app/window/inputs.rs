@@ -11,7 +11,7 @@ use driftless_sim::Frame;
 
 use super::game::GameState;
 use crate::app::gamepad::{Gamepad, GamepadButton, GamepadMap, GamepadWatcher};
-use crate::app::keys::{InputSource, KeyMap, Shortcut};
+use crate::app::keys::{InputSource, KeyMap, KeyPlaces, Shortcut};
 use crate::app::mouse::{Mouse, MouseRole};
 use crate::app::waker::Waker;
 
@@ -46,6 +46,8 @@ pub(super) struct Inputs {
     picture: Rect,
     /// Keys that are held down.
     keys_down: Vec<Key>,
+    /// The places of the keyboard that are held down.
+    pub places: KeyPlaces,
 }
 
 impl Default for Inputs {
@@ -59,6 +61,7 @@ impl Default for Inputs {
             sequence: 0,
             picture: Rect::NOTHING,
             keys_down: Vec::new(),
+            places: KeyPlaces::default(),
         }
     }
 }
@@ -103,6 +106,7 @@ impl Inputs {
     /// Forgets which keys are down: without the focus, the window sees no releases.
     pub fn forget_keys(&mut self) {
         self.keys_down.clear();
+        self.places.forget();
     }
 
     /// Starts or stops watching gamepads as configured; returns their changes.

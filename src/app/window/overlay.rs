@@ -51,6 +51,11 @@ impl Overlay {
         self.down.retain(|down| *down != key);
     }
 
+    /// Whether the next key becomes that of an action or a button.
+    pub fn is_capturing(&self) -> bool {
+        matches!(&self.page, OverlayPage::Settings(page) if page.is_capturing())
+    }
+
     /// Captures a key for a binding, if the page waits for one; returns whether it does.
     pub fn capture_key(
         &mut self,

@@ -28,6 +28,16 @@ const MOVING_KEYS: [Key; 9] = [
 ];
 
 impl Window {
+    /// The key that is pressed or released at a place of the keyboard.
+    pub(super) fn key_at_place(&mut self, place: Option<Key>, letter: Key, pressed: bool) -> Key {
+        if !pressed {
+            return self.inputs.places.release(place, letter);
+        }
+        let captures = self.overlay.as_ref().is_some_and(Overlay::is_capturing);
+        let keys = &self.game.session.keys;
+        self.inputs.places.press(place, letter, keys, captures)
+    }
+
     /// Handles a key for the world or the window; returns whether it is consumed, else egui gets it.
     pub(super) fn key(
         &mut self,
