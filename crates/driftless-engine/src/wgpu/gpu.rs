@@ -311,11 +311,7 @@ fn display_name(adapter: &Adapter) -> String {
 
 /// All adapters, the best first.
 fn ranked_adapters() -> Vec<Adapter> {
-    // OpenGL is not used, and looking for it prints to stderr where there is no display.
-    let instance = Instance::new(InstanceDescriptor {
-        backends: Backends::PRIMARY,
-        ..InstanceDescriptor::new_without_display_handle()
-    });
+    let instance = Instance::new(InstanceDescriptor::new_without_display_handle());
     let mut adapters = pollster::block_on(instance.enumerate_adapters(Backends::PRIMARY));
     adapters.sort_by_key(|adapter| rank(adapter.get_info().device_type));
     adapters
