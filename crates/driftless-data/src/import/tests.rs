@@ -149,3 +149,81 @@ fn cancelled_import_leaves_nothing() {
     }
     assert_eq!(run(&options, &mut |_| true).unwrap().frames, 2);
 }
+
+/// Copies a folder.
+#[cfg(all(feature = "hdf5", feature = "parquet"))]
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in from.read_dir().unwrap() {
+        let from = entry.unwrap().path();
+        let to = to.join(from.file_name().unwrap());
+        if from.is_dir() {
+            copy(&from, &to);
+        } else {
+            std::fs::copy(&from, &to).unwrap();
+        }
+    }
+}
+
+/// Damages a few bytes of recordings at random. Whatever comes out, it is a dataset or an error in one
+/// line: nothing crashes, and nothing allocates what a damaged length asks for.
+#[test]
+#[cfg(all(feature = "hdf5", feature = "parquet"))]
+fn mutated_recordings_are_read_or_refused() {
+    const MUTATIONS: u32 = 250;
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/import");
+    let hdf5 = "data/main_data.hdf5";
+    let cases = [
+        ("minari", ImportFormat::Minari, hdf5),
+        ("minari-plain", ImportFormat::Minari, hdf5),
+        ("minari-gzip", ImportFormat::Minari, hdf5),
+        (
+            "lerobot-images",
+            ImportFormat::Lerobot,
+            "data/chunk-000/episode_000000.parquet",
+        ),
+        (
+            "lerobot-v3",
+            ImportFormat::Lerobot,
+            "meta/episodes/chunk-000/file-000.parquet",
+        ),
+        ("lerobot-v3", ImportFormat::Lerobot, "meta/info.json"),
+    ];
+    let mut state = 7_u64;
+    let mut random = |below: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 33) as usize % below
+    };
+    for (name, format, file) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        copy(&fixtures.join(name), folder.path());
+        let path = folder.path().join(file);
+        let whole = std::fs::read(&path).unwrap();
+        for mutation in 0..MUTATIONS {
+            let mut bytes = whole.clone();
+            for _ in 0..1 + random(8) {
+                let at = random(bytes.len());
+                bytes[at] = [0, 0xff, random(256) as u8][random(3)];
+            }
+            std::fs::write(&path, bytes).unwrap();
+            let options = ImportOptions {
+                format,
+                source: folder.path().into(),
+                out: folder.path().join("out"),
+                size: [4, 4],
+                source_fps: Some(10.0),
+                ..options()
+            };
+            match run(&options, &mut |_| true) {
+                Ok(_) => std::fs::remove_dir_all(&options.out).unwrap(),
+                Err(error) => {
+                    let error = error.to_string();
+                    assert_eq!(error.lines().count(), 1, "{name} {mutation}: {error}");
+                }
+            }
+            assert!(!options.out.exists());
+        }
+    }
+}
