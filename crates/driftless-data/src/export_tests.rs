@@ -215,9 +215,9 @@ fn full_disk_is_an_error_in_every_format() {
     let long = Episode {
         height: 16,
         width: 16,
-        images: (0..200 * 768).map(&mut noise).collect(),
-        actions: vec![0; 200],
-        rewards: vec![0.0; 200],
+        images: (0..1500 * 768).map(&mut noise).collect(),
+        actions: vec![0; 1500],
+        rewards: vec![0.0; 1500],
         extras: BTreeMap::new(),
     };
     for name in ["images", "clip.gif", "clip.npz", "clip.mp4"] {

@@ -170,7 +170,7 @@ fn copy(from: &Path, to: &Path) {
 #[test]
 #[cfg(all(feature = "hdf5", feature = "parquet"))]
 fn mutated_recordings_are_read_or_refused() {
-    const MUTATIONS: u32 = 250;
+    const MUTATIONS: u32 = 30;
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/import");
     let hdf5 = "data/main_data.hdf5";
     let cases = [
