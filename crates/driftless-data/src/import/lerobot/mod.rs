@@ -99,7 +99,8 @@ impl LerobotDataset {
             .map_err(|e| Error::invalid(&path, e.to_string()))?;
         let is_shared = info.codebase_version.starts_with("v3.");
         let is_known = is_shared || info.codebase_version.starts_with("v2.");
-        if !is_known || info.chunks_size == Some(0) || !(info.fps > 0.0) {
+        let has_rate = info.fps > 0.0;
+        if !is_known || info.chunks_size == Some(0) || !has_rate {
             let what = format!(
                 "codebase_version is {}, chunks_size {} and fps {}, expected v2.0, v2.1 or v3.0, at least 1 and \
                  above 0",
