@@ -181,7 +181,7 @@ fn gif_delay(t: usize, fps: f32) -> u32 {
 fn write_gif(export: &mut FrameExport, path: &Path, fps: f32) -> Result<()> {
     let gif_error = |e: image::ImageError| Error::invalid(path, format!("GIF: {e}"));
     let mut file = temporary_file_for(path)?;
-    let mut bytes = BufWriter::new(&mut file);
+    let mut bytes = BufWriter::new(file.as_file_mut());
     {
         let mut encoder = GifEncoder::new_with_speed(&mut bytes, 10);
         encoder.set_repeat(Repeat::Infinite).map_err(gif_error)?;

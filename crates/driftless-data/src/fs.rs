@@ -71,7 +71,10 @@ pub fn read_text(path: &Path) -> Result<String> {
 /// unchanged.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut file = temporary_file_for(path)?;
-    file.write_all(bytes).map_err(|e| Error::io(path, e))?;
+    // Through the file itself: a temporary file adds its own name to errors.
+    file.as_file_mut()
+        .write_all(bytes)
+        .map_err(|e| Error::io(path, e))?;
     replace_file(file, path)
 }
 
