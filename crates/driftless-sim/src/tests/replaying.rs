@@ -152,7 +152,7 @@ fn session_holds_starting_clips() {
 
 #[test]
 fn replays_simulators_by_seed() {
-    for kind in [SimulatorKind::Maze, SimulatorKind::Drive] {
+    for kind in SimulatorKind::ALL {
         let sim = spawn(SimOptions {
             player: Arc::new(move |_| Ok(Box::new(SimulatedWorld::new(kind.open(0))))),
             record: Some(FILE.into()),
