@@ -123,15 +123,16 @@ fn log_likelihoods() {
     for run in list(&file["runs"]) {
         let path = path(&run["path"]);
         let velocity = |z: &Tensor, tau: f64| mixture.velocity(path, z, tau);
-        let (divergence, probe) = match run["probe"].is_null() {
-            true => (Divergence::Exact, Vec::new()),
-            false => (
+        let (divergence, probe) = if run["probe"].is_null() {
+            (Divergence::Exact, Vec::new())
+        } else {
+            (
                 Divergence::Hutchinson {
                     probes: 1,
                     kind: Probe::Rademacher,
                 },
                 numbers(&run["probe"]),
-            ),
+            )
         };
         let mut signs = Signs(probe.into_iter());
         let found = log_likelihood(

@@ -61,14 +61,7 @@ impl AttentionLayer {
                 let weights = &mut saved.weights[first * n..(first + count) * n];
                 let queries = &saved.qkv[frames.start * row + at..];
                 // The bias hides the padding columns.
-                let logits = StridedProduct {
-                    size: [count, n],
-                    inner: d,
-                    a: [row, 1],
-                    b: n,
-                    c: n,
-                    add: false,
-                };
+                let logits = StridedProduct::new([count, n], d, [row, 1], n, n);
                 logits.run(queries, keys, weights);
                 let own = &mut saved.own[first..first + count];
                 for (i, (weights, own)) in weights.chunks_exact_mut(n).zip(&mut *own).enumerate() {
@@ -79,14 +72,7 @@ impl AttentionLayer {
                     softmax_with_self(parameters[0], bias, parameters[1], weights, own);
                 }
                 let mixed = &mut saved.mixed[frames.start * out + token * width + head * d..];
-                let mix = StridedProduct {
-                    size: [count, d],
-                    inner: length,
-                    a: [n, 1],
-                    b: row,
-                    c: out,
-                    add: false,
-                };
+                let mix = StridedProduct::new([count, d], length, [n, 1], row, out);
                 mix.run(weights, &saved.qkv[2 * width + at..], mixed);
                 for (i, own) in own.iter().enumerate() {
                     let value = &queries[i * row + 2 * width..][..d];
@@ -110,14 +96,7 @@ impl AttentionLayer {
         let n = padded(length);
         let (row, out) = (s * 3 * width, s * width);
         let columns = self.columns();
-        let small = |size, inner, a, b, c| StridedProduct {
-            size,
-            inner,
-            a,
-            b,
-            c,
-            add: false,
-        };
+        let small = StridedProduct::new;
         for head in 0..self.heads {
             let scale = self.head_parameters(w, head)[0];
             let (mut dscale, mut dnear) = (0.0, 0.0);
@@ -149,15 +128,13 @@ impl AttentionLayer {
                 dqueries.run(dlogits, &saved.qkv[at + width..], &mut dqkv[at..]);
                 let dkeys = small([length, d], all.count, [1, n], row, row);
                 dkeys.run(dlogits, &saved.qkv[at..], &mut dqkv[at + width..]);
-                let sizes = [d, width, row, out];
-                let clean = length;
-                OwnAttention {
+                let alone = OwnAttention {
                     own,
                     down,
-                    clean,
-                    sizes,
-                }
-                .backward(at, dy, &saved.qkv, dqkv);
+                    clean: length,
+                    sizes: [d, width, row, out],
+                };
+                alone.backward(at, dy, &saved.qkv, dqkv);
                 dscale += dot_rows(all.count, d, &saved.qkv[at..], row, &dqkv[at..], row);
                 scale_rows(all.count, d, scale, &mut dqkv[at..], row);
                 scale_rows(all.count, d, scale, &mut dqkv[at + width..], row);

@@ -59,9 +59,13 @@ unsafe fn tile<const R: usize, const P: usize, const WHOLE: bool>(
     column: usize,
 ) -> usize {
     let left = p.size[1] - column;
-    let mask: [u16; P] = std::array::from_fn(|q| match WHOLE {
-        true => u16::MAX,
-        false => (u32::MAX >> (32 - LANES.min(left - q * LANES))) as u16,
+    let mask: [u16; P] = std::array::from_fn(|q| {
+        let lanes = if WHOLE {
+            LANES
+        } else {
+            LANES.min(left - q * LANES)
+        };
+        (u32::MAX >> (32 - lanes)) as u16
     });
     let mut sums = [[_mm512_setzero_ps(); P]; R];
     let [outer, middle, inner] = p.sum;
