@@ -6,15 +6,18 @@
 //! mean of the latents of two copies of it, shifted by a few pixels one way and the other.
 //! Foreground pixels, which differ from the background, weigh more, and the rarer they are at their
 //! position, the more: a ball covers a pixel once in hundreds of frames, a paddle is in its column
-//! all the time. For the same reason, frames with rare foreground are drawn more often.
+//! all the time. For the same reason, frames with rare foreground are drawn more often, and so are
+//! frames with a patch that was reconstructed badly. The pixels around the foreground weigh more
+//! than the rest of the background: without that, they become speckle.
 //!
 //! Then the encoder and the statistics are frozen, and only the decoder is trained.
 
 mod cpu_step;
 mod foreground;
+mod frame_errors;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use candle_core::{Tensor, Var};
 use rand::Rng;
@@ -26,17 +29,19 @@ use driftless_model::params::Params;
 use driftless_model::tokenizer::{LATENT_MEAN, LATENT_STD, Tokenizer, images_to_tensor};
 
 use self::cpu_step::CpuStep;
+pub(crate) use self::foreground::SURROUNDINGS;
 use self::foreground::{
-    FREQUENCY_FRAMES, cumulative_rarity, foreground, foreground_frequency, median_frame,
+    FREQUENCY_FRAMES, cumulative_rarity, dilated, foreground, foreground_frequency, median_frame,
     pixel_rarity,
 };
+use self::frame_errors::FrameErrors;
 use super::TrainStage;
 use super::context::RunContext;
 use super::frame_store::FrameStore;
 use super::optimizer::Optimizer;
 use super::random::normal_like;
 use super::settings::TokenizerSettings;
-use super::task::{Losses, StepOutput, Task};
+use super::task::{BatchReport, Losses, StepOutput, Task};
 use crate::Result;
 
 /// Frames from which the stored statistics of the latents are computed.
@@ -57,6 +62,8 @@ pub(super) struct TokenizerTask<'a> {
     pixel_rarity: Tensor,
     /// Cumulative sum of the rarity of all frames, by which they are drawn.
     cumulative_rarity: Vec<f64>,
+    /// By which hard frames are drawn.
+    errors: FrameErrors,
     /// Whether the encoder is frozen.
     decoder_only: bool,
     /// Computes the steps on the CPU; `None` on other devices.
@@ -87,6 +94,7 @@ impl<'a> TokenizerTask<'a> {
             cpu: CpuStep::new(run, &vars, &median, &pixel_rarity)?,
             pixel_rarity,
             background,
+            errors: FrameErrors::new(store.frames()),
             decoder_only: false,
         };
         Ok((task, vars))
@@ -98,8 +106,11 @@ impl<'a> TokenizerTask<'a> {
         (steps * (1.0 - self.settings.decoder_only_fraction)).round() as u64
     }
 
-    /// Draws the index of a frame: uniformly, or in proportion to its rarity.
+    /// Draws the index of a frame: by its error, in proportion to its rarity, or uniformly.
     fn draw_frame(&self, rng: &mut ChaCha8Rng) -> usize {
+        if rng.random_bool(self.settings.hard_fraction) {
+            return self.errors.draw(rng);
+        }
         let total = self.cumulative_rarity.last().copied().unwrap_or(0.0);
         if total > 0.0 && rng.random_bool(self.settings.rare_fraction) {
             let at = rng.random_range(0.0..total);
@@ -108,11 +119,15 @@ impl<'a> TokenizerTask<'a> {
         rng.random_range(0..self.store.frames())
     }
 
-    /// Loss weights of the pixels: 1 + `foreground_weight` · rarity in the foreground, else 1;
-    /// [N, H, W, 1].
+    /// Loss weights of the pixels: 1 + `foreground_weight` · rarity in the foreground, 1 +
+    /// `surroundings_weight` around it, else 1; [N, H, W, 1].
     fn pixel_weights(&self, images: &Tensor) -> Result<Tensor> {
-        let weights = foreground(images, &self.background)?.broadcast_mul(&self.pixel_rarity)?;
-        Ok(weights.affine(self.settings.foreground_weight, 1.0)?)
+        let s = self.settings;
+        let foreground = foreground(images, &self.background)?;
+        let around = (dilated(&foreground)? - &foreground)?;
+        let weights = foreground.broadcast_mul(&self.pixel_rarity)?;
+        let weights = weights.affine(s.foreground_weight, 1.0)?;
+        Ok((weights + (around * s.surroundings_weight)?)?)
     }
 
     /// 1 for visible patches and 0 for hidden ones, [N, cells]; `None` if nothing is hidden.
@@ -141,15 +156,27 @@ impl<'a> TokenizerTask<'a> {
         Ok(patches.broadcast_mul(&visible)?.reshape(images.shape())?)
     }
 
-    /// Draws the frames of a step; also returns the time spent on reading them.
-    fn draw_frames(&self, rng: &mut ChaCha8Rng) -> Result<(Vec<u8>, Duration)> {
+    /// Draws the frames of a step.
+    fn draw_frames(&self, rng: &mut ChaCha8Rng) -> Result<(Vec<u8>, BatchReport)> {
         let mut bytes = Vec::with_capacity(self.settings.batch_size * self.run.world.image_len());
+        let mut report = BatchReport::default();
         let started = Instant::now();
         for _ in 0..self.settings.batch_size {
             let at = self.draw_frame(rng);
             self.store.read(at..at + 1, &mut bytes)?;
+            report.frames.push(at);
         }
-        Ok((bytes, started.elapsed()))
+        report.fetch_time = started.elapsed();
+        Ok((bytes, report))
+    }
+
+    /// Weighted error of each frame's worst patch, from the errors of all values [N, H, W, 3].
+    fn worst_patches(&self, errors: &Tensor) -> Result<Vec<f32>> {
+        let ([gh, gw], patch) = (self.run.world.grid(), self.run.world.tokenizer.patch);
+        let n = errors.dim(0)?;
+        let patches = errors.reshape(vec![n, gh, patch, gw, patch, 3])?;
+        let sums = patches.sum((2, 4, 5))?.reshape((n, gh * gw))?;
+        Ok(sums.max(1)?.to_vec1()?)
     }
 
     /// Standard deviation of the noise on the latents.
@@ -183,7 +210,7 @@ impl<'a> TokenizerTask<'a> {
     /// Draws a batch and computes its losses as tensors that candle can differentiate.
     pub(super) fn losses(&self, rng: &mut ChaCha8Rng) -> Result<Losses> {
         let image = self.run.world.image;
-        let (bytes, fetch_time) = self.draw_frames(rng)?;
+        let (bytes, mut report) = self.draw_frames(rng)?;
         let images = images_to_tensor(&bytes, image, &self.run.device)?;
         let (z, curvature) = if self.decoder_only {
             let z = self.tokenizer.encode(&images)?.detach();
@@ -197,15 +224,15 @@ impl<'a> TokenizerTask<'a> {
         let noisy = (&z + (normal_like(&z, rng)? * self.noise_std())?)?;
         let error = (self.tokenizer.decode(&noisy)? - &images)?.sqr()?;
         let mse = error.mean_all()?;
-        let pixels = error
-            .broadcast_mul(&self.pixel_weights(&images)?)?
-            .mean_all()?;
+        let weighted = error.broadcast_mul(&self.pixel_weights(&images)?)?;
+        report.errors = self.worst_patches(&weighted.detach())?;
+        let pixels = weighted.mean_all()?;
         let loss = (&pixels + (&curvature * self.settings.curvature_weight)?)?;
         Ok(Losses {
             main: loss,
             auxiliary: Vec::new(),
             metrics: vec![("pixels", pixels), ("mse", mse), ("curvature", curvature)],
-            fetch_time,
+            batch: report,
         })
     }
 }
@@ -237,14 +264,25 @@ impl Task for TokenizerTask<'_> {
         rng: &mut ChaCha8Rng,
         mean_squares: &mut BTreeMap<String, f64>,
     ) -> Result<StepOutput> {
-        match self.cpu.take() {
+        let output = match self.cpu.take() {
             Some(mut cpu) => {
                 let output = cpu.run(self, rng);
                 self.cpu = Some(cpu);
                 output
             }
             None => self.losses(rng)?.backward(mean_squares),
-        }
+        }?;
+        self.errors
+            .update(&output.batch.frames, &output.batch.errors);
+        Ok(output)
+    }
+
+    fn state(&self) -> Result<BTreeMap<String, Tensor>> {
+        self.errors.state()
+    }
+
+    fn restore(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
+        self.errors.restore(state)
     }
 
     fn is_frozen(&self, _step: u64, name: &str) -> bool {

@@ -309,7 +309,7 @@ fn frame_file_and_unlabelled_video() {
     // The frame file has been removed.
     let left = std::fs::read_dir(folder.path().join("file")).unwrap();
     let names: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(names.len(), 7, "{names:?}");
+    assert_eq!(names.len(), 8, "{names:?}");
     let mixed = with("mixed", "", true).unwrap();
     assert!(mixed[0] != plain[0] && mixed[1] != plain[1]);
     let known = SETTINGS.replace("k_max = 4\n", "k_max = 4\nunknown_action = false\n");
@@ -399,4 +399,37 @@ fn bad_data_leaves_no_run() {
             .join("other/checkpoint/dynamics.safetensors")
             .exists()
     );
+}
+
+#[test]
+fn diverged_run_names_step_and_episodes() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    record(&data, 4, 2, 0);
+    let path = data.join("01.npz");
+    let mut huge = Episode::read(&path).unwrap();
+    huge.rewards.fill(1e30);
+    huge.write(&path).unwrap();
+    let run = |max_steps, resume| TrainOptions {
+        max_steps: Some(max_steps),
+        resume,
+        ..options(folder.path(), "run")
+    };
+    let tokenizer = TrainOptions {
+        stages: vec![TrainStage::Tokenizer],
+        ..run(2, false)
+    };
+    train(&tokenizer).unwrap();
+    let saved = || std::fs::read(folder.path().join("run/tokenizer/state.safetensors")).unwrap();
+    let before = saved();
+    let error = train(&run(2, true)).unwrap_err().to_string();
+    assert!(
+        error.starts_with("dynamics: the loss is not finite at step 0"),
+        "{error}"
+    );
+    assert!(
+        error.contains("01.npz") && error.contains("--resume"),
+        "{error}"
+    );
+    assert!(saved() == before);
 }

@@ -15,6 +15,8 @@ const FOREGROUND_THRESHOLD: f64 = 0.1;
 pub(super) const FREQUENCY_FRAMES: usize = 2048;
 /// Upper bound of a pixel's rarity weight.
 const MAX_RARITY: f32 = 10.0;
+/// Background pixels up to this far from the foreground, in rows and columns, are its surroundings.
+pub(crate) const SURROUNDINGS: usize = 8;
 
 /// The median over frames of `len` bytes, byte by byte.
 pub(super) fn median_frame(bytes: &[u8], len: usize) -> Vec<u8> {
@@ -39,6 +41,18 @@ pub(super) fn foreground(images: &Tensor, background: &Tensor) -> Result<Tensor>
         .max_keepdim(3)?
         .gt(FOREGROUND_THRESHOLD)?
         .to_dtype(images.dtype())?)
+}
+
+/// The maximum over the [`SURROUNDINGS`] of each pixel, [N, H, W, 1], of values of at least 0.
+pub(super) fn dilated(values: &Tensor) -> Result<Tensor> {
+    let (n, h, w, _) = values.dims4()?;
+    let padded = values
+        .reshape((n, 1, h, w))?
+        .pad_with_zeros(2, SURROUNDINGS, SURROUNDINGS)?
+        .pad_with_zeros(3, SURROUNDINGS, SURROUNDINGS)?;
+    let side = 2 * SURROUNDINGS + 1;
+    let largest = padded.max_pool2d_with_stride((side, side), (1, 1))?;
+    Ok(largest.reshape((n, h, w, 1))?)
 }
 
 /// Fraction of the frames in which each pixel is foreground, [1, H, W, 1].
@@ -109,6 +123,7 @@ pub(super) fn pixel_rarity(frequency: &Tensor) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::path::Path;
 
     use candle_core::Device;
 
@@ -134,7 +149,7 @@ mod tests {
         };
         let folder = tempfile::tempdir().unwrap();
         let mut store = FrameStore::new(info, folder.path(), 1 << 20);
-        store.push(&episode).unwrap();
+        store.push(&episode, Path::new("one.npz")).unwrap();
         let sums = cumulative_rarity(&store, &[0; 6], &[0.5, 0.125]).unwrap();
         assert_eq!(sums, [0.0, 2.0, 10.0]);
     }
