@@ -64,9 +64,12 @@ impl World {
             let frames = 40;
             let pixels = frames * world.image_len();
             // Mostly the same image, so that there is a background.
-            let images = (0..pixels).map(|i| match rng.random_bool(0.2) {
-                true => rng.random(),
-                false => (i % world.image_len() % 251) as u8,
+            let images = (0..pixels).map(|i| {
+                if rng.random_bool(0.2) {
+                    rng.random()
+                } else {
+                    (i % world.image_len() % 251) as u8
+                }
             });
             let episode = Episode {
                 height: 16,
@@ -275,11 +278,11 @@ fn flat_update_matches() {
             let mut norms = Vec::new();
             for step in 0..3 {
                 let mut rng = ChaCha8Rng::seed_from_u64(step);
-                let trained = match fast {
-                    true => task.step(step, &mut rng, &mut BTreeMap::new()),
-                    false => task
-                        .losses(&mut rng)
-                        .and_then(|l| l.backward(&mut BTreeMap::new())),
+                let trained = if fast {
+                    task.step(step, &mut rng, &mut BTreeMap::new())
+                } else {
+                    let losses = task.losses(&mut rng);
+                    losses.and_then(|l| l.backward(&mut BTreeMap::new()))
                 };
                 let norm = match &trained.unwrap().gradient {
                     Gradient::Flat(g) => optimizer.update_flat(g, step, |_| false),

@@ -126,13 +126,8 @@ pub fn run(
     options: &BenchOptions,
     tick: &mut dyn FnMut(),
 ) -> Result<BenchReport> {
+    options.check()?;
     let BenchOptions { steps, frames } = options;
-    if steps.is_empty() || *frames == 0 {
-        return Err(Error::Argument(format!(
-            "{} values of K and {frames} frames, expected at least 1 of each",
-            steps.len()
-        )));
-    }
     let threads = machine::threads(engine.name());
     let image_len = engine.world().image_len();
     let image = context.images[..image_len.min(context.images.len())].to_vec();
@@ -185,6 +180,16 @@ pub fn run(
 }
 
 impl BenchOptions {
+    fn check(&self) -> Result<()> {
+        let (ks, frames) = (self.steps.len(), self.frames);
+        if ks == 0 || frames == 0 {
+            return Err(Error::Argument(format!(
+                "{ks} values of K and {frames} frames, expected at least 1 of each"
+            )));
+        }
+        Ok(())
+    }
+
     /// Total frames of a run, including warm-up.
     pub fn work(&self) -> usize {
         self.steps.len() * (WARM_UP + self.frames)

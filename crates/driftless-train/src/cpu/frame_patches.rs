@@ -50,7 +50,7 @@ pub(super) struct Shift {
 
 impl FramePatches {
     /// `background` is the bytes of a frame.
-    pub(super) fn new(config: &WorldConfig, background: &[u8], weights: PixelWeights) -> Self {
+    pub(super) fn new(config: &WorldConfig, background: &[u8], mut weights: PixelWeights) -> Self {
         let (size, patch) = (config.image, config.tokenizer.patch);
         let [_, across] = config.grid();
         let places: Vec<[usize; 2]> = (0..size[0] * size[1])
@@ -60,13 +60,10 @@ impl FramePatches {
                 [row + pixel / patch, column + pixel % patch]
             })
             .collect();
-        let foreground = places
+        weights.foreground = places
             .iter()
-            .map(|[y, x]| weights.foreground[y * size[1] + x]);
-        let weights = PixelWeights {
-            foreground: foreground.collect(),
-            ..weights
-        };
+            .map(|[y, x]| weights.foreground[y * size[1] + x])
+            .collect();
         let mut pictures = Self {
             size,
             patch,

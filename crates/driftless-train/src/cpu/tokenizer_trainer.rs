@@ -361,9 +361,10 @@ fn source(batch: &FrameBatch, n: usize, item: usize) -> (usize, Shift) {
         ahead if ahead < joint.pairs => (ahead, by),
         behind => (behind - joint.pairs, -by),
     };
-    let shift = match joint.vertical {
-        true => Shift { down: by, right: 0 },
-        false => Shift { down: 0, right: by },
+    let shift = if joint.vertical {
+        Shift { down: by, right: 0 }
+    } else {
+        Shift { down: 0, right: by }
     };
     (frame, shift)
 }

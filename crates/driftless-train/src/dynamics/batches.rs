@@ -185,9 +185,10 @@ fn encode_all(
 ) -> Result<ByteStore> {
     let memory_limit = run.settings.memory_gib * f64::from(1 << 30);
     let mut latents = ByteStore::new(run.layout.root(), memory_limit as u64);
-    let mut cpu_encoder = match run.device.is_cpu() {
-        true => Some(FrameEncoder::new(&run.world, &tokenizer_weights(run)?)?),
-        false => None,
+    let mut cpu_encoder = if run.device.is_cpu() {
+        Some(FrameEncoder::new(&run.world, &tokenizer_weights(run)?)?)
+    } else {
+        None
     };
     let mut images = Vec::new();
     for first in (0..store.frames()).step_by(ENCODE_BATCH) {

@@ -57,19 +57,18 @@ impl CpuStep {
     pub fn run(&mut self, task: &TokenizerTask, rng: &mut ChaCha8Rng) -> Result<StepOutput> {
         let (settings, world) = (task.settings, &task.run.world);
         let (images, mut report) = task.draw_frames(rng)?;
-        let joint = match task.decoder_only {
-            true => None,
-            false => {
-                let visible = task.draw_visible(settings.batch_size, rng);
-                let shift = rng.random_range(1..=settings.max_curvature_shift);
-                Some(JointTraining {
-                    pairs: settings.batch_size / 4,
-                    vertical: rng.random(),
-                    shift,
-                    visible,
-                    curvature_weight: settings.curvature_weight as f32,
-                })
-            }
+        let joint = if task.decoder_only {
+            None
+        } else {
+            let visible = task.draw_visible(settings.batch_size, rng);
+            let shift = rng.random_range(1..=settings.max_curvature_shift);
+            Some(JointTraining {
+                pairs: settings.batch_size / 4,
+                vertical: rng.random(),
+                shift,
+                visible,
+                curvature_weight: settings.curvature_weight as f32,
+            })
         };
         let std = task.noise_std() as f32;
         let noise = (0..settings.batch_size * world.latent_len()).map(|_| {

@@ -302,6 +302,8 @@ impl RecordingSource for LerobotDataset {
 }
 
 #[cfg(test)]
+mod column_tests;
+#[cfg(test)]
 mod tests {
     use super::*;
 
