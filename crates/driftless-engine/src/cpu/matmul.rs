@@ -3,9 +3,12 @@
 //! With M of 20 to 64 rows, a general GEMM spends its time on packing. Here the panels are packed when the
 //! weights are loaded and the rows are read in place, so only fused multiply-adds remain.
 
+use std::ops::Range;
+
 use driftless_model::simd::{dispatch, fma};
 
 use super::matrix::{RowLayout, WriteMode};
+use super::workers::{SharedSlice, TASKS_PER_THREAD, Workers};
 
 /// Outputs per panel.
 pub(super) const LANES: usize = 16;
@@ -25,48 +28,151 @@ pub(super) struct MatmulArgs<'a> {
 
 /// Computes a product into `y`. Panics if the sizes in `p` do not match the slices.
 pub(super) fn multiply(p: &MatmulArgs, y: &mut [f32]) {
-    if p.rows.count == 0 || p.outputs == 0 {
-        return;
-    }
-    assert!(
-        p.inputs.is_multiple_of(p.rows.segments),
-        "the row segments do not divide the inputs"
-    );
-    // With this, later rows start later and the last row ends last.
-    assert!(
-        (p.rows.run - 1) * p.rows.inner <= p.rows.outer,
-        "row starts are not increasing"
-    );
-    assert!(
-        p.rows.extent(p.inputs) <= p.x.len(),
-        "rows exceed the input slice"
-    );
-    let panels = p.outputs.div_ceil(LANES) * p.inputs * LANES;
-    assert!(
-        panels <= p.panels.len(),
-        "panels are smaller than the matrix"
-    );
-    let last = (p.rows.count - 1) * p.stride + p.outputs;
-    assert!(
-        last <= y.len() && p.outputs <= p.stride,
-        "the output has the wrong size"
-    );
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx512f") {
-        // SAFETY: AVX-512F was just detected, and the sizes are checked above.
-        #[expect(unsafe_code, reason = "calls what is compiled for detected features")]
-        return unsafe { avx512::multiply(p, y) };
-    }
-    portable(p, y);
+    multiply_shared(p, &SharedSlice::new(y));
 }
 
-dispatch!(fn portable = portable_body(p: &MatmulArgs, y: &mut [f32]));
+/// As [`multiply`], for several threads with different outputs of one slice: writes only the `outputs`
+/// elements of each row, `stride` apart.
+pub(super) fn multiply_shared(p: &MatmulArgs, y: &SharedSlice<f32>) {
+    if p.check(y.len()) {
+        multiply_part(p, y, &Part::whole(p));
+    }
+}
+
+/// As [`multiply`], on all threads.
+pub(super) fn multiply_on(workers: &Workers, p: &MatmulArgs, y: &mut [f32]) {
+    let y = SharedSlice::new(y);
+    if !p.check(y.len()) {
+        return;
+    }
+    let parts = Parts::new(p, workers.threads(), workers.least().product);
+    workers.run(parts.count(), |index| {
+        multiply_part(p, &y, &parts.part(p, index));
+    });
+}
+
+impl MatmulArgs<'_> {
+    /// Whether there is something to compute. Panics if the sizes do not match the slices, with
+    /// `available` elements in y.
+    fn check(&self, available: usize) -> bool {
+        if self.rows.count == 0 || self.outputs == 0 {
+            return false;
+        }
+        assert!(
+            self.inputs.is_multiple_of(self.rows.segments),
+            "the row segments do not divide the inputs"
+        );
+        // With this, later rows start later and the last row ends last.
+        assert!(
+            (self.rows.run - 1) * self.rows.inner <= self.rows.outer,
+            "row starts are not increasing"
+        );
+        assert!(
+            self.rows.extent(self.inputs) <= self.x.len(),
+            "rows exceed the input slice"
+        );
+        let panels = self.outputs.div_ceil(LANES) * self.inputs * LANES;
+        assert!(
+            panels <= self.panels.len(),
+            "panels are smaller than the matrix"
+        );
+        let last = (self.rows.count - 1) * self.stride + self.outputs;
+        assert!(
+            last <= available && self.outputs <= self.stride,
+            "the output has the wrong size"
+        );
+        true
+    }
+}
+
+/// The rows and outputs of y that one task computes. The first output is a multiple of [`LANES`].
+struct Part {
+    rows: Range<usize>,
+    outputs: Range<usize>,
+}
+
+impl Part {
+    fn whole(p: &MatmulArgs) -> Self {
+        Self {
+            rows: 0..p.rows.count,
+            outputs: 0..p.outputs,
+        }
+    }
+}
+
+/// How a product is cut into parts: into columns first, because then each weight is read by one thread,
+/// and into blocks of rows if there are too few columns.
+struct Parts {
+    columns: usize,
+    blocks: usize,
+    /// Panels per column.
+    panels: usize,
+}
+
+impl Parts {
+    /// Rows that the kernels multiply at a time.
+    const ROWS: usize = 8;
+    /// Panels that the kernels multiply at a time.
+    const PANELS: usize = 2;
+
+    /// Parts for `threads` threads, each of at least `least` multiply-adds.
+    fn new(p: &MatmulArgs, threads: usize, least: usize) -> Self {
+        let all = p.outputs.div_ceil(LANES);
+        let whole = Self {
+            columns: 1,
+            blocks: 1,
+            panels: all,
+        };
+        let work = p.rows.count * p.inputs * p.outputs;
+        if threads == 1 || work < 2 * least {
+            return whole;
+        }
+        let tasks = (work / least).min(threads * TASKS_PER_THREAD);
+        let pairs = all.div_ceil(Self::PANELS);
+        let panels = pairs.div_ceil(tasks) * Self::PANELS;
+        let columns = all.div_ceil(panels);
+        let blocks = (tasks / columns).clamp(1, p.rows.count.div_ceil(Self::ROWS));
+        Self {
+            columns,
+            blocks,
+            panels,
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.columns * self.blocks
+    }
+
+    fn part(&self, p: &MatmulArgs, index: usize) -> Part {
+        let (column, block) = (index / self.blocks, index % self.blocks);
+        let first = column * self.panels * LANES;
+        let tiles = p.rows.count.div_ceil(Self::ROWS);
+        let row = |block: usize| (tiles * block / self.blocks * Self::ROWS).min(p.rows.count);
+        Part {
+            rows: row(block)..row(block + 1),
+            outputs: first..(first + self.panels * LANES).min(p.outputs),
+        }
+    }
+}
+
+/// Computes a part of a product whose sizes are checked.
+fn multiply_part(p: &MatmulArgs, y: &SharedSlice<f32>, part: &Part) {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512f") {
+        // SAFETY: AVX-512F was just detected, the sizes are checked, and the parts do not overlap.
+        #[expect(unsafe_code, reason = "calls what is compiled for detected features")]
+        return unsafe { avx512::multiply(p, y.as_ptr(), part) };
+    }
+    portable(p, y, part);
+}
+
+dispatch!(fn portable = portable_body(p: &MatmulArgs, y: &SharedSlice<f32>, part: &Part));
 #[inline(always)]
-fn portable_body<const FMA: bool>(p: &MatmulArgs, y: &mut [f32]) {
-    for column in (0..p.outputs).step_by(LANES) {
-        let mut r = 0;
-        while r < p.rows.count {
-            if r + 4 <= p.rows.count {
+fn portable_body<const FMA: bool>(p: &MatmulArgs, y: &SharedSlice<f32>, part: &Part) {
+    for column in part.outputs.clone().step_by(LANES) {
+        let mut r = part.rows.start;
+        while r < part.rows.end {
+            if r + 4 <= part.rows.end {
                 tile::<FMA, 4>(p, y, r, column);
                 r += 4;
             } else {
@@ -79,7 +185,12 @@ fn portable_body<const FMA: bool>(p: &MatmulArgs, y: &mut [f32]) {
 
 /// Multiplies rows `r` to `r + R` by the panel at `column`.
 #[inline(always)]
-fn tile<const FMA: bool, const R: usize>(p: &MatmulArgs, y: &mut [f32], r: usize, column: usize) {
+fn tile<const FMA: bool, const R: usize>(
+    p: &MatmulArgs,
+    y: &SharedSlice<f32>,
+    r: usize,
+    column: usize,
+) {
     let (panel, _) = p.panels[column * p.inputs..].as_chunks::<LANES>();
     let length = p.inputs / p.rows.segments;
     let mut sums = [[0f32; LANES]; R];
@@ -101,7 +212,9 @@ fn tile<const FMA: bool, const R: usize>(p: &MatmulArgs, y: &mut [f32], r: usize
     let (width, add) = (LANES.min(p.outputs - column), p.mode == WriteMode::Add);
     for (i, sums) in sums.into_iter().enumerate() {
         let at = (r + i) * p.stride + column;
-        let y = &mut y[at..at + width];
+        // SAFETY: no other task writes these outputs of this row.
+        #[expect(unsafe_code, reason = "each task writes its own outputs")]
+        let y = unsafe { y.slice_mut(at, width) };
         // A copy of variable length would keep the sums in memory, so the lanes are stored one by one.
         let write = |y: &mut f32, sum: f32| *y = if add { *y + sum } else { sum };
         match <&mut [f32; LANES]>::try_from(&mut *y) {
@@ -133,37 +246,38 @@ mod avx512 {
         _mm512_maskz_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps,
     };
 
-    use super::{LANES, MatmulArgs, WriteMode};
+    use super::{LANES, MatmulArgs, Part, WriteMode};
 
     /// # Safety
-    /// The caller has checked the sizes as [`super::multiply`] does.
+    /// The caller has checked the sizes as [`MatmulArgs::check`] does, `y` points to as many elements, and
+    /// no one else uses those of the part.
     #[target_feature(enable = "avx512f")]
-    pub(super) unsafe fn multiply(p: &MatmulArgs, y: &mut [f32]) {
-        let mut column = 0;
-        while column < p.outputs {
-            if column + LANES < p.outputs {
+    pub(super) unsafe fn multiply(p: &MatmulArgs, y: *mut f32, part: &Part) {
+        let mut column = part.outputs.start;
+        while column < part.outputs.end {
+            if column + LANES < part.outputs.end {
                 // SAFETY: sizes as required here; column + 16 < outputs, so both panels exist.
-                unsafe { columns::<2>(p, y, column) };
+                unsafe { columns::<2>(p, y, part, column) };
                 column += 2 * LANES;
             } else {
                 // SAFETY: sizes as required here; column < outputs, so the panel exists.
-                unsafe { columns::<1>(p, y, column) };
+                unsafe { columns::<1>(p, y, part, column) };
                 column += LANES;
             }
         }
     }
 
-    /// Multiplies all rows by the `P` panels from `column` on.
+    /// Multiplies the part's rows by the `P` panels from `column` on.
     ///
     /// # Safety
-    /// The sizes are checked as for [`multiply`], and `column` + 16 (P − 1) is below `p.outputs`.
+    /// As [`multiply`], and `column` + 16 (P − 1) is below `p.outputs`.
     #[target_feature(enable = "avx512f")]
-    unsafe fn columns<const P: usize>(p: &MatmulArgs, y: &mut [f32], column: usize) {
-        let mut r = 0;
-        while r < p.rows.count {
-            // SAFETY: sizes as required here; each arm multiplies at most the `count - r` remaining rows.
+    unsafe fn columns<const P: usize>(p: &MatmulArgs, y: *mut f32, part: &Part, column: usize) {
+        let mut r = part.rows.start;
+        while r < part.rows.end {
+            // SAFETY: sizes as required here; each arm multiplies at most the remaining rows.
             unsafe {
-                r += match p.rows.count - r {
+                r += match part.rows.end - r {
                     8.. => tile::<8, P>(p, y, r, column),
                     4.. => tile::<4, P>(p, y, r, column),
                     2.. => tile::<2, P>(p, y, r, column),
@@ -180,7 +294,7 @@ mod avx512 {
     #[target_feature(enable = "avx512f")]
     unsafe fn tile<const R: usize, const P: usize>(
         p: &MatmulArgs,
-        y: &mut [f32],
+        y: *mut f32,
         r: usize,
         column: usize,
     ) -> usize {
@@ -212,7 +326,7 @@ mod avx512 {
                 for (q, mut sum) in sums.into_iter().enumerate() {
                     let first = column + q * LANES;
                     let mask = (u32::MAX >> (32 - LANES.min(p.outputs - first))) as u16;
-                    let y = y.as_mut_ptr().add((r + i) * p.stride + first);
+                    let y = y.add((r + i) * p.stride + first);
                     if p.mode == WriteMode::Add {
                         sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(mask, y));
                     }
@@ -273,12 +387,77 @@ mod tests {
                 *y = sum + if mode == WriteMode::Add { *y } else { 0.0 };
             }
         }
-        for kernel in [multiply, portable, portable_body::<false>] {
-            let mut y = old.clone();
-            kernel(&product, &mut y);
+        for kernel in [multiply_part, portable, portable_body::<false>] {
+            let compute = |parts: &Parts| {
+                let mut y = old.clone();
+                let shared = SharedSlice::new(&mut y);
+                for index in 0..parts.count() {
+                    kernel(&product, &shared, &parts.part(&product, index));
+                }
+                y
+            };
+            let y = compute(&Parts::new(&product, 1, 1));
             for (y, expected) in y.iter().zip(&expected) {
                 assert!((y - expected).abs() < 1e-4, "{y}, expected {expected}");
             }
+            for (columns, blocks) in [(1, 2), (2, 1), (3, 3)] {
+                let panels = outputs.div_ceil(LANES).div_ceil(columns);
+                let parts = Parts {
+                    columns: outputs.div_ceil(LANES).div_ceil(panels),
+                    blocks,
+                    panels,
+                };
+                assert!(y == compute(&parts), "{columns} columns, {blocks} blocks");
+            }
+        }
+    }
+
+    #[test]
+    fn parts_share_the_work() {
+        let parts = |count: usize, inputs: usize, outputs: usize, threads: usize| {
+            let (x, panels) = (
+                vec![0.0; count * inputs],
+                vec![0.0; outputs.div_ceil(LANES) * inputs * LANES],
+            );
+            let product = MatmulArgs {
+                x: &x,
+                rows: RowLayout::contiguous(count, inputs),
+                panels: &panels,
+                inputs,
+                outputs,
+                stride: outputs,
+                mode: WriteMode::Set,
+            };
+            let parts = Parts::new(&product, threads, 1 << 17);
+            (parts.columns, parts.blocks)
+        };
+        assert_eq!(parts(68, 384, 1152, 1), (1, 1), "one thread");
+        assert_eq!(parts(68, 384, 1152, 2), (6, 1), "columns");
+        assert_eq!(parts(256, 576, 64, 3), (2, 4), "few columns");
+        assert_eq!(parts(1, 8, 384, 2), (1, 1), "not worth sharing");
+    }
+
+    #[test]
+    fn threads_agree() {
+        let (rows, inputs, outputs) = (37, 190, 203);
+        let (x, panels) = (values(rows * inputs, 1), values(208 * inputs, 2));
+        let product = MatmulArgs {
+            x: &x,
+            rows: RowLayout::contiguous(rows, inputs),
+            panels: &panels,
+            inputs,
+            outputs,
+            stride: outputs,
+            mode: WriteMode::Add,
+        };
+        let compute = |threads: usize| {
+            let mut y = values(rows * outputs, 3);
+            multiply_on(&Workers::new(threads).unwrap(), &product, &mut y);
+            y
+        };
+        let alone = compute(1);
+        for threads in [2, 3, 5] {
+            assert!(compute(threads) == alone, "{threads} threads");
         }
     }
 

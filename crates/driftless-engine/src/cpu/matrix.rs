@@ -2,7 +2,8 @@
 
 use driftless_model::export::ExportedMatrix;
 
-use super::matmul::{LANES, MatmulArgs, multiply};
+use super::matmul::{LANES, MatmulArgs, multiply_on};
+use super::workers::Workers;
 
 /// Where the input rows of a matrix product are in a slice.
 ///
@@ -97,13 +98,21 @@ impl PackedMatrix {
     }
 
     /// y ← x Wᵀ, or y ← y + x Wᵀ; y is [count, outputs].
-    pub(super) fn apply(&self, x: &[f32], rows: RowLayout, y: &mut [f32], mode: WriteMode) {
-        self.apply_strided(x, rows, y, self.outputs, mode);
+    pub(super) fn apply(
+        &self,
+        workers: &Workers,
+        x: &[f32],
+        rows: RowLayout,
+        y: &mut [f32],
+        mode: WriteMode,
+    ) {
+        self.apply_strided(workers, x, rows, y, self.outputs, mode);
     }
 
     /// As [`Self::apply`], with rows of `y` that are `stride` apart.
     pub(super) fn apply_strided(
         &self,
+        workers: &Workers,
         x: &[f32],
         rows: RowLayout,
         y: &mut [f32],
@@ -119,6 +128,6 @@ impl PackedMatrix {
             stride,
             mode,
         };
-        multiply(&product, y);
+        multiply_on(workers, &product, y);
     }
 }
