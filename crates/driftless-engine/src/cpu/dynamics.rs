@@ -10,8 +10,9 @@ use driftless_model::export::{
 use super::attention::{
     AttentionScratch, KvCache, SpatialAttention, TemporalAttention, TokenShape,
 };
-use super::grid::{CellBlock, PaddedGrid, RmsNorm, swiglu_on};
+use super::grid::{CellBlock, PaddedGrid, RmsNorm};
 use super::matrix::{PackedMatrix, RowLayout, WriteMode};
+use super::mlp::{MlpScratch, PackedMlp};
 use super::workers::Workers;
 use crate::Attention;
 use crate::network::{DenoiseInput, FrameContext, Outcome};
@@ -54,50 +55,6 @@ impl ConditionTables {
 fn table_row(table: &[f32], index: u32, width: usize) -> &[f32] {
     let at = index as usize * width;
     &table[at..at + width]
-}
-
-/// Feed-forward layer: x + W_down swiglu(W_up norm x).
-struct PackedMlp {
-    norm: RmsNorm,
-    up: PackedMatrix,
-    down: PackedMatrix,
-    hidden: usize,
-}
-
-impl PackedMlp {
-    fn new(layer: &ExportedLayer) -> Self {
-        Self {
-            norm: RmsNorm::new(&layer.norm),
-            up: PackedMatrix::new(&layer.up),
-            down: PackedMatrix::new(&layer.down),
-            hidden: layer.down.inputs,
-        }
-    }
-
-    fn apply(&self, workers: &Workers, shape: TokenShape, x: &mut [f32], t: &mut MlpScratch) {
-        self.norm.apply_on(workers, x, &mut t.normed);
-        self.up
-            .apply(workers, &t.normed, shape.rows(), &mut t.up, WriteMode::Set);
-        swiglu_on(workers, self.hidden, &t.up, &mut t.hidden);
-        let rows = RowLayout::contiguous(shape.tokens, self.hidden);
-        self.down.apply(workers, &t.hidden, rows, x, WriteMode::Add);
-    }
-}
-
-struct MlpScratch {
-    normed: Vec<f32>,
-    up: Vec<f32>,
-    hidden: Vec<f32>,
-}
-
-impl MlpScratch {
-    fn new(tokens: usize, width: usize, hidden: usize) -> Self {
-        Self {
-            normed: vec![0.0; tokens * width],
-            up: vec![0.0; tokens * 2 * hidden],
-            hidden: vec![0.0; tokens * hidden],
-        }
-    }
 }
 
 struct Layer {
@@ -262,7 +219,7 @@ impl PackedDynamics {
             merged: vec![0.0; config.latent_tokens() * merged],
             condition: vec![0.0; d.width.max(d.stem_width)],
             attention: AttentionScratch::new(shape, d.context),
-            mlp: MlpScratch::new(shape.tokens, d.width, d.mlp),
+            mlp: MlpScratch::new(shape, d.mlp),
             recording_attention: false,
             last_attention: None,
         }
@@ -309,9 +266,7 @@ impl PackedDynamics {
                     &mut self.attention,
                 );
             }
-            layer
-                .mlp
-                .apply(workers, self.shape, &mut self.tokens, &mut self.mlp);
+            layer.mlp.apply(workers, &mut self.tokens, &mut self.mlp);
         }
         self.head(workers, input.z, output);
     }
@@ -358,9 +313,7 @@ impl PackedDynamics {
                 }
             }
             if i < last {
-                layer
-                    .mlp
-                    .apply(workers, self.shape, &mut self.tokens, &mut self.mlp);
+                layer.mlp.apply(workers, &mut self.tokens, &mut self.mlp);
             }
         }
         self.last_attention = self.attention.recorded.take();
@@ -373,6 +326,7 @@ impl PackedDynamics {
     /// Makes room for `threads` threads.
     pub(super) fn reserve(&mut self, threads: usize) {
         self.attention.reserve(threads);
+        self.mlp.reserve(threads);
     }
 
     /// Sets whether cache passes record attention weights.

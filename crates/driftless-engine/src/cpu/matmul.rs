@@ -127,15 +127,17 @@ impl Parts {
         if threads == 1 || work < 2 * least {
             return whole;
         }
-        let tasks = (work / least).min(threads * TASKS_PER_THREAD);
         let pairs = all.div_ceil(Self::PANELS);
-        let panels = pairs.div_ceil(tasks) * Self::PANELS;
-        let columns = all.div_ceil(panels);
-        let blocks = (tasks / columns).clamp(1, p.rows.count.div_ceil(Self::ROWS));
+        let pairs_per_task = share(pairs, threads, (work / least).max(1));
+        let columns = pairs.div_ceil(pairs_per_task);
+        let blocks = match columns < threads {
+            true => (threads * TASKS_PER_THREAD).min(work / least) / columns,
+            false => 1,
+        };
         Self {
             columns,
-            blocks,
-            panels,
+            blocks: blocks.clamp(1, p.rows.count.div_ceil(Self::ROWS)),
+            panels: pairs_per_task * Self::PANELS,
         }
     }
 
@@ -153,6 +155,15 @@ impl Parts {
             outputs: first..(first + self.panels * LANES).min(p.outputs),
         }
     }
+}
+
+/// How many of `items` equal items to put into a task, so that the thread with most of them has as few as
+/// possible, in as few tasks as possible but at most `tasks`.
+pub(super) fn share(items: usize, threads: usize, tasks: usize) -> usize {
+    let least = items.div_ceil(tasks).max(1);
+    let most = items.div_ceil(threads).max(least);
+    let makespan = |size: &usize| items.div_ceil(*size).div_ceil(threads) * size;
+    (least..=most).rev().min_by_key(makespan).unwrap_or(most)
 }
 
 /// Computes a part of a product whose sizes are checked.
@@ -432,9 +443,19 @@ mod tests {
             (parts.columns, parts.blocks)
         };
         assert_eq!(parts(68, 384, 1152, 1), (1, 1), "one thread");
-        assert_eq!(parts(68, 384, 1152, 2), (6, 1), "columns");
+        assert_eq!(parts(68, 384, 1152, 2), (2, 1), "columns");
         assert_eq!(parts(256, 576, 64, 3), (2, 4), "few columns");
         assert_eq!(parts(1, 8, 384, 2), (1, 1), "not worth sharing");
+    }
+
+    #[test]
+    fn shares_are_even() {
+        assert_eq!(share(10, 2, 9), 5);
+        assert_eq!(share(9, 2, 9), 5);
+        assert_eq!(share(7, 3, 9), 3);
+        assert_eq!(share(12, 8, 100), 2);
+        assert_eq!(share(10, 2, 1), 10, "one task");
+        assert_eq!(share(1, 4, 100), 1);
     }
 
     #[test]

@@ -97,6 +97,16 @@ impl PackedMatrix {
         }
     }
 
+    /// Inputs, and outputs.
+    pub(super) fn size(&self) -> [usize; 2] {
+        [self.inputs, self.outputs]
+    }
+
+    /// The panels of the outputs from `first` on, which is a multiple of 16.
+    pub(super) fn panels_from(&self, first: usize) -> &[f32] {
+        &self.panels[first * self.inputs..]
+    }
+
     /// y ← x Wᵀ, or y ← y + x Wᵀ; y is [count, outputs].
     pub(super) fn apply(
         &self,

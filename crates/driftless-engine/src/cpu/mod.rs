@@ -5,6 +5,7 @@ mod dynamics;
 mod grid;
 mod matmul;
 mod matrix;
+mod mlp;
 #[cfg(test)]
 mod tests;
 mod threads;
