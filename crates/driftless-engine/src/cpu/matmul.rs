@@ -12,6 +12,8 @@ use super::workers::{SharedSlice, TASKS_PER_THREAD, Workers};
 
 /// Outputs per panel.
 pub(super) const LANES: usize = 16;
+/// Most rows that are multiplied at a time: with two panels, their sums fill most of AVX-512's registers.
+const TILE_ROWS: usize = 12;
 
 /// Arguments of one product, y ← x·W or y ← y + x·W.
 pub(super) struct MatmulArgs<'a> {
@@ -110,8 +112,6 @@ struct Parts {
 }
 
 impl Parts {
-    /// Rows that the kernels multiply at a time.
-    const ROWS: usize = 8;
     /// Panels that the kernels multiply at a time.
     const PANELS: usize = 2;
 
@@ -136,7 +136,7 @@ impl Parts {
         };
         Self {
             columns,
-            blocks: blocks.clamp(1, p.rows.count.div_ceil(Self::ROWS)),
+            blocks: blocks.clamp(1, p.rows.count.div_ceil(TILE_ROWS)),
             panels: pairs_per_task * Self::PANELS,
         }
     }
@@ -148,8 +148,8 @@ impl Parts {
     fn part(&self, p: &MatmulArgs, index: usize) -> Part {
         let (column, block) = (index / self.blocks, index % self.blocks);
         let first = column * self.panels * LANES;
-        let tiles = p.rows.count.div_ceil(Self::ROWS);
-        let row = |block: usize| (tiles * block / self.blocks * Self::ROWS).min(p.rows.count);
+        let tiles = p.rows.count.div_ceil(TILE_ROWS);
+        let row = |block: usize| (tiles * block / self.blocks * TILE_ROWS).min(p.rows.count);
         Part {
             rows: row(block)..row(block + 1),
             outputs: first..(first + self.panels * LANES).min(p.outputs),
@@ -257,7 +257,7 @@ mod avx512 {
         _mm512_maskz_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps,
     };
 
-    use super::{LANES, MatmulArgs, Part, WriteMode};
+    use super::{LANES, MatmulArgs, Part, TILE_ROWS, WriteMode};
 
     /// # Safety
     /// The caller has checked the sizes as [`MatmulArgs::check`] does, `y` points to as many elements, and
@@ -285,20 +285,33 @@ mod avx512 {
     #[target_feature(enable = "avx512f")]
     unsafe fn columns<const P: usize>(p: &MatmulArgs, y: *mut f32, part: &Part, column: usize) {
         let mut r = part.rows.start;
+        let mut tiles = part.rows.len().div_ceil(TILE_ROWS);
         while r < part.rows.end {
-            // SAFETY: sizes as required here; each arm multiplies at most the remaining rows.
+            // As even as possible: a tile reads its panels in the time of six rows, however few it has.
+            let rows = (part.rows.end - r).div_ceil(tiles);
+            tiles -= 1;
+            // SAFETY: sizes as required here; `rows` is at most the remaining rows, and 12.
             unsafe {
-                r += match part.rows.end - r {
-                    8.. => tile::<8, P>(p, y, r, column),
-                    4.. => tile::<4, P>(p, y, r, column),
-                    2.. => tile::<2, P>(p, y, r, column),
-                    _ => tile::<1, P>(p, y, r, column),
-                };
+                match rows {
+                    1 => tile::<1, P>(p, y, r, column),
+                    2 => tile::<2, P>(p, y, r, column),
+                    3 => tile::<3, P>(p, y, r, column),
+                    4 => tile::<4, P>(p, y, r, column),
+                    5 => tile::<5, P>(p, y, r, column),
+                    6 => tile::<6, P>(p, y, r, column),
+                    7 => tile::<7, P>(p, y, r, column),
+                    8 => tile::<8, P>(p, y, r, column),
+                    9 => tile::<9, P>(p, y, r, column),
+                    10 => tile::<10, P>(p, y, r, column),
+                    11 => tile::<11, P>(p, y, r, column),
+                    _ => tile::<TILE_ROWS, P>(p, y, r, column),
+                }
             }
+            r += rows;
         }
     }
 
-    /// Multiplies rows r to r + R by the `P` panels from `column` on; returns `R`.
+    /// Multiplies rows r to r + R by the `P` panels from `column` on.
     ///
     /// # Safety
     /// As [`columns`], and r + R is at most `p.rows.count`.
@@ -308,7 +321,7 @@ mod avx512 {
         y: *mut f32,
         r: usize,
         column: usize,
-    ) -> usize {
+    ) {
         let length = p.inputs / p.rows.segments;
         let mut sums = [[_mm512_setzero_ps(); P]; R];
         // SAFETY: row r + i consists of segments of `length` elements in bounds of x. Panel q starts at
@@ -345,7 +358,6 @@ mod avx512 {
                 }
             }
         }
-        R
     }
 }
 
