@@ -253,11 +253,15 @@ fn tile<const FMA: bool, const R: usize>(
 )]
 mod avx512 {
     use std::arch::x86_64::{
-        __m512, _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps,
-        _mm512_maskz_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps,
+        __m512, _MM_HINT_T0, _mm_prefetch, _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
+        _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps,
     };
 
     use super::{LANES, MatmulArgs, Part, TILE_ROWS, WriteMode};
+
+    /// How far ahead weights are fetched, in inputs: 1 KiB of each panel. The processor's own prefetching
+    /// stops at every page, which shows where the weights do not fit into the cache.
+    const AHEAD: usize = 16;
 
     /// # Safety
     /// The caller has checked the sizes as [`MatmulArgs::check`] does, `y` points to as many elements, and
@@ -335,8 +339,12 @@ mod avx512 {
                     p.x.as_ptr().add(at)
                 });
                 for k in 0..length {
-                    let weights: [__m512; P] =
-                        std::array::from_fn(|q| _mm512_loadu_ps(panel.add(q * p.inputs * LANES)));
+                    let weights: [__m512; P] = std::array::from_fn(|q| {
+                        let panel = panel.add(q * p.inputs * LANES);
+                        // Fetching past the end of the weights does nothing.
+                        _mm_prefetch::<_MM_HINT_T0>(panel.wrapping_add(AHEAD * LANES).cast());
+                        _mm512_loadu_ps(panel)
+                    });
                     panel = panel.add(LANES);
                     for (x, sums) in x.iter().zip(&mut sums) {
                         let x = _mm512_set1_ps(*x.add(k));
