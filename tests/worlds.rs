@@ -162,30 +162,6 @@ fn threads_do_not_change_frames() {
 }
 
 #[test]
-fn bench_compares_threads() {
-    let output = driftless(&[
-        "bench",
-        "--device",
-        "cpu",
-        "--threads",
-        "1,2",
-        "--steps",
-        "1",
-        "--frames",
-        "2",
-        "--json",
-    ]);
-    assert!(output.status.success(), "{output:?}");
-    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let threads = |rows: &str| -> Vec<u64> {
-        let rows = report[rows].as_array().unwrap().iter();
-        rows.map(|row| row["threads"].as_u64().unwrap()).collect()
-    };
-    assert_eq!(threads("threads"), [1, 2]);
-    assert_eq!(threads("steps"), [1, 2]);
-}
-
-#[test]
 fn included_world_plays_from_anywhere() {
     let root = tempfile::tempdir().unwrap();
     let (empty, home) = (root.path().join("empty"), root.path().join("home"));
