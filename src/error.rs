@@ -74,33 +74,6 @@ from_boxed!(
 );
 
 impl Error {
-    /// Whether an argument or a setting was out of its range.
-    pub fn is_argument(&self) -> bool {
-        match self {
-            Self::Argument(_) => true,
-            Self::Data(error) => error.is_argument(),
-            Self::Flow(error) => error.is_argument(),
-            Self::Model(error) => error.is_argument(),
-            Self::Engine(error) => error.is_argument(),
-            Self::Simulator(error) => error.is_argument(),
-            Self::Session(error) => error.is_argument(),
-            Self::Training(error) => error.is_argument(),
-            Self::Evaluation(error) => error.is_argument(),
-            _ => false,
-        }
-    }
-
-    /// Whether a device is missing or failed.
-    pub fn is_device(&self) -> bool {
-        match self {
-            Self::Engine(error) => error.is_device(),
-            Self::Session(error) => error.is_device(),
-            Self::Training(error) => error.is_device(),
-            Self::Evaluation(error) => error.is_device(),
-            _ => false,
-        }
-    }
-
     /// Whether the given episodes do not fit; the message does not name their files.
     pub fn is_episodes(&self) -> bool {
         match self {

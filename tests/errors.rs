@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "errors/training.rs"]
+mod training;
+
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -325,112 +328,6 @@ fn likelihood_checks_its_arguments() {
         &error(Path::new("no.npz"), &[]),
         &["no.npz", "No such file"],
     );
-}
-
-/// Networks so small that a few steps take almost no time.
-const TINY: &str = "
-[tokenizer_shape]
-width = 8
-blocks = 1
-[dynamics_shape]
-stem_width = 8
-width = 16
-depth = 2
-heads = 2
-mlp = 16
-[tokenizer]
-batch_size = 4
-[dynamics]
-batch_size = 1
-";
-
-fn train(out: &Path, steps: &str, more: &[&str]) -> Command {
-    let config = out.with_extension("toml");
-    if !config.exists() {
-        std::fs::write(&config, TINY).unwrap();
-    }
-    let mut command = driftless(&["train", "all", "--max-steps", steps, "--config"]);
-    command
-        .arg(config)
-        .arg("--data")
-        .arg(root().join("assets/pong"))
-        .arg("--out")
-        .arg(out);
-    command.args(more);
-    command
-}
-
-/// All files below a folder, with their contents.
-fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let mut all = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            all.extend(contents(&path));
-        } else {
-            let bytes = std::fs::read(&path).unwrap();
-            all.push((path, bytes));
-        }
-    }
-    all.sort();
-    all
-}
-
-#[test]
-fn missing_dataset_starts_no_run() {
-    let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().join("run");
-    let mut command = driftless(&["train", "all", "--data"]);
-    command.arg(folder.path()).arg("--out").arg(&out);
-    assert_says(&failure(command), &["dataset.json"]);
-    assert!(!out.exists());
-}
-
-#[test]
-fn run_is_not_overwritten() {
-    let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().join("run");
-    success(train(&out, "2", &[]));
-    let before = contents(&out);
-    assert_says(&failure(train(&out, "2", &[])), &["--resume"]);
-    assert_eq!(contents(&out), before);
-    std::fs::write(
-        out.with_extension("toml"),
-        TINY.replace("width = 8", "width = 16"),
-    )
-    .unwrap();
-    failure(train(&out, "4", &["--resume"]));
-    let checkpoint = |files: &[(PathBuf, Vec<u8>)]| -> Vec<(PathBuf, Vec<u8>)> {
-        let own = files
-            .iter()
-            .filter(|(path, _)| path.starts_with(out.join("checkpoint")));
-        own.cloned().collect()
-    };
-    assert!(
-        checkpoint(&contents(&out)) == checkpoint(&before),
-        "the checkpoint has changed"
-    );
-}
-
-/// Simulates a full disk without privileges: writing beyond a size limit fails.
-#[cfg(unix)]
-#[test]
-fn full_disk_keeps_the_last_state() {
-    let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().join("run");
-    success(train(&out, "2", &[]));
-    let checkpoint = contents(&out.join("checkpoint"));
-    let resumed = train(&out, "4", &["--resume"]);
-    let mut limited = Command::new("sh");
-    limited.args(["-c", "trap '' XFSZ; ulimit -f 16; exec \"$0\" \"$@\""]);
-    limited.arg(resumed.get_program()).args(resumed.get_args());
-    let error = failure(limited);
-    assert_says(&error, &["run", "too large"]);
-    assert!(
-        contents(&out.join("checkpoint")) == checkpoint,
-        "the checkpoint has changed"
-    );
-    success(train(&out, "4", &["--resume"]));
 }
 
 #[cfg(target_os = "linux")]

@@ -4,10 +4,12 @@
 
 mod common;
 
+use std::path::Path;
 use std::process::{Command, Output};
 
 use common::{path_str, wait};
 use driftless_data::{Dataset, Episode};
+use driftless_worlds::SimulatorKind;
 
 fn driftless(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_driftless"));
@@ -24,66 +26,61 @@ fn success(args: &[&str]) -> String {
 #[test]
 fn recorded_episode_is_reproducible() {
     let folder = tempfile::tempdir().unwrap();
-    for world in ["maze", "drive"] {
-        let (data, again) = (folder.path().join(world), folder.path().join("again.npz"));
-        let stdout = success(&[
-            "record",
-            "--world",
-            world,
-            "--frames",
-            "50",
-            "--seed",
-            "9",
-            "--policy",
-            "scripted",
-            "--episode-frames",
-            "40",
-            "--out",
-            path_str(&data),
-        ]);
+    for world in SimulatorKind::ALL.map(SimulatorKind::name) {
+        let data = folder.path().join(world);
+        let stdout = record(world, &data, &["--seed", "9", "--policy", "scripted"]);
         assert!(stdout.contains("2 episodes, 80 frames"), "{stdout}");
         assert!(success(&["info", path_str(&data)]).contains("80 frames in total"));
         let manifest = std::fs::read_to_string(data.join("manifest.json")).unwrap();
         let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
         assert_eq!(manifest["seed"], 9);
         assert_eq!(manifest["policy"], "scripted");
-        let line = &manifest["episodes"][1];
-        let (file, seed) = (data.join("episode_00001.npz"), line["seed"].to_string());
-        success(&[
-            "play",
-            "--world",
-            world,
-            "--headless",
-            "--frames",
-            "39",
-            "--seed",
-            &seed,
-            "--actions",
-            path_str(&file),
-            "--out",
-            path_str(&again),
-        ]);
-        let (recorded, played) = (
-            Episode::read(&file).unwrap(),
-            Episode::read(&again).unwrap(),
-        );
+        let seed = manifest["episodes"][1]["seed"].to_string();
+        let recorded = data.join("episode_00001.npz");
+        let played = played_again(world, &recorded, &seed);
+        let recorded = Episode::read(&recorded).unwrap();
         assert!(recorded.images == played.images, "{world}");
         assert_eq!(recorded.rewards, played.rewards);
         assert_eq!(recorded.extras["x"], played.extras["x"]);
-        let output = driftless(&[
-            "record",
-            "--world",
-            world,
-            "--frames",
-            "50",
-            "--out",
-            path_str(&data),
-        ]);
-        assert_eq!(output.status.code(), Some(1));
-        let error = String::from_utf8(output.stderr).unwrap();
-        assert!(error.contains("is not empty"), "{error}");
-        assert_eq!(Dataset::read(&data).unwrap().episodes.len(), 2);
     }
+}
+
+#[test]
+fn used_folder_is_not_recorded_into() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    record("maze", &data, &[]);
+    let output = driftless(&[
+        "record",
+        "--world",
+        "maze",
+        "--frames",
+        "50",
+        "--out",
+        path_str(&data),
+    ]);
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("is not empty"), "{error}");
+    assert_eq!(Dataset::read(&data).unwrap().episodes.len(), 2);
+}
+
+/// Records 50 frames and the rest of an episode of 40.
+fn record(world: &str, out: &Path, more: &[&str]) -> String {
+    let mut args = vec!["record", "--world", world, "--frames", "50"];
+    args.extend(["--episode-frames", "40", "--out", path_str(out)]);
+    success(&[&args, more].concat())
+}
+
+/// What the actions of an episode lead to from `seed`.
+fn played_again(world: &str, episode: &Path, seed: &str) -> Episode {
+    let folder = tempfile::tempdir().unwrap();
+    let again = folder.path().join("again.npz");
+    let mut args = vec!["play", "--world", world, "--headless", "--frames", "39"];
+    args.extend(["--seed", seed, "--actions", path_str(episode)]);
+    args.extend(["--out", path_str(&again)]);
+    success(&args);
+    Episode::read(&again).unwrap()
 }
 
 /// On other systems the console sends Ctrl-C, which a test cannot do.

@@ -15,21 +15,11 @@ pub(super) fn wgpu_setup(mailbox: Arc<AtomicBool>) -> egui_wgpu::WgpuSetupCreate
     let mut setup = egui_wgpu::WgpuSetupCreateNew::without_display_handle();
     setup.device_descriptor = Arc::new(Gpu::descriptor);
     setup.native_adapter_selector = Some(Arc::new(move |adapters, surface| {
-        let rank = |adapter: &&wgpu::Adapter| {
-            let info = adapter.get_info();
-            let kind = match info.device_type {
-                wgpu::DeviceType::DiscreteGpu => 0,
-                wgpu::DeviceType::IntegratedGpu => 1,
-                wgpu::DeviceType::VirtualGpu => 2,
-                wgpu::DeviceType::Other => 3,
-                wgpu::DeviceType::Cpu => 4,
-            };
-            (kind, info.backend == wgpu::Backend::Gl)
-        };
         let fits = |adapter: &&wgpu::Adapter| {
             surface.is_none_or(|surface| adapter.is_surface_supported(surface))
         };
-        let best = adapters.iter().filter(fits).min_by_key(rank);
+        let best = adapters.iter().filter(fits);
+        let best = best.min_by_key(|adapter| Gpu::preference(adapter));
         let best = best.ok_or_else(|| match adapters.len() {
             0 => "no driver offers one".to_owned(),
             found => format!("none of the {found} found can draw to this window"),

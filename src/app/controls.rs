@@ -1,13 +1,14 @@
 //! The control bar below the picture: buttons, and the world's keys, lit while held.
 
-use eframe::egui;
-use eframe::egui::{
-    Align, Color32, Key, Layout, Rect, RichText, Sense, Stroke, StrokeKind, Ui, Vec2, vec2,
-};
+mod icons;
 
+use eframe::egui;
+use eframe::egui::{Align, Key, Layout, RichText, Sense, StrokeKind, Ui, vec2};
+
+use self::icons::Icon;
 use super::keys::{BoundAction, HeldKeys, KeyMap, Shortcut};
 use super::theme;
-use super::widgets::{chords, reset_arrow};
+use super::widgets::chords;
 
 /// The bar's content.
 pub(super) struct ControlBar<'a> {
@@ -165,111 +166,6 @@ impl ControlBar<'_> {
             format!("{name}  ({})", keys.join(" or "))
         };
         response.on_hover_text(hint).clicked()
-    }
-}
-
-/// Drawn rather than taken from a font, so that they look the same everywhere.
-#[derive(Clone, Copy)]
-enum Icon {
-    Pause,
-    Play,
-    Step,
-    Reset,
-    Next,
-    Numbers,
-    Strip,
-    Lens,
-    Sliders,
-    Cards,
-    Plus,
-    Line,
-    Halves,
-    Curve,
-}
-
-impl Icon {
-    fn paint(self, ui: &Ui, rect: Rect, colour: Color32) {
-        let painter = ui.painter();
-        let c = rect.center();
-        let block = |x: f32, y: f32, width: f32, height: f32| {
-            let rect = Rect::from_center_size(c + vec2(x, y), vec2(width, height));
-            painter.rect_filled(rect, 1, colour);
-        };
-        let triangle = |x: f32, half: f32| {
-            let points = [(-half, -half), (half, 0.0), (-half, half)];
-            let points = points.map(|(dx, dy)| c + vec2(x + dx, dy));
-            painter.add(egui::Shape::convex_polygon(
-                points.into(),
-                colour,
-                Stroke::NONE,
-            ));
-        };
-        match self {
-            Self::Pause => {
-                block(-3.0, 0.0, 3.0, 11.0);
-                block(3.0, 0.0, 3.0, 11.0);
-            }
-            Self::Play => triangle(0.5, 5.5),
-            Self::Step => {
-                block(-5.0, 0.0, 2.5, 11.0);
-                triangle(2.5, 5.0);
-            }
-            Self::Next => {
-                triangle(-4.0, 4.5);
-                triangle(3.0, 4.5);
-                block(7.5, 0.0, 2.0, 9.0);
-            }
-            Self::Reset => reset_arrow(painter, c, 5.5, colour),
-            Self::Numbers => {
-                for (y, width) in [(-5.0, 12.0), (0.0, 8.0), (5.0, 10.0)] {
-                    block((width - 12.0) / 2.0, y, width, 2.0);
-                }
-            }
-            Self::Strip => {
-                for (x, side) in [(-6.5, 5.0), (0.0, 5.0), (6.5, 5.0)] {
-                    let square = Rect::from_center_size(c + vec2(x, 0.0), Vec2::splat(side));
-                    let line = Stroke::new(1.3, colour);
-                    painter.rect_stroke(square, 1, line, StrokeKind::Middle);
-                }
-            }
-            Self::Line => {
-                block(0.0, 3.0, 15.0, 2.0);
-                for x in [-6.0, 0.0, 6.0] {
-                    block(x, -2.0, 3.5, 5.0);
-                }
-            }
-            Self::Halves => {
-                let outline = Rect::from_center_size(c, vec2(15.0, 12.0));
-                let line = Stroke::new(1.3, colour);
-                painter.rect_stroke(outline, 1, line, StrokeKind::Middle);
-                block(3.75, 0.0, 7.5, 12.0);
-            }
-            Self::Curve => {
-                let points = [(-7.0, 4.0), (-3.0, -1.0), (1.0, 2.0), (7.0, -5.0)];
-                let points = points.map(|(x, y)| c + vec2(x, y)).into();
-                painter.add(egui::Shape::line(points, Stroke::new(1.6, colour)));
-            }
-            Self::Lens => {
-                let line = Stroke::new(1.6, colour);
-                painter.circle_stroke(c - vec2(1.5, 1.5), 4.5, line);
-                painter.line_segment([c + vec2(2.0, 2.0), c + vec2(6.5, 6.5)], line);
-            }
-            Self::Cards => {
-                for (x, y) in [(-3.5, -3.5), (3.5, -3.5), (-3.5, 3.5), (3.5, 3.5)] {
-                    block(x, y, 5.0, 5.0);
-                }
-            }
-            Self::Plus => {
-                block(0.0, 0.0, 12.0, 2.5);
-                block(0.0, 0.0, 2.5, 12.0);
-            }
-            Self::Sliders => {
-                for (y, knob) in [(-5.0, -2.0), (0.0, 3.0), (5.0, -1.0)] {
-                    block(0.0, y, 13.0, 1.5);
-                    painter.circle_filled(c + vec2(knob, y), 2.5, colour);
-                }
-            }
-        }
     }
 }
 

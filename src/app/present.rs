@@ -76,10 +76,6 @@ const UNIFORM_BYTES: u64 = 24;
 
 impl Presenter {
     pub fn new(device: &wgpu::Device, target: wgpu::TextureFormat, size: [usize; 2]) -> Self {
-        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some("present"),
-            source: wgpu::ShaderSource::Wgsl(include_str!("../../shaders/present.wgsl").into()),
-        });
         let texture = device.create_texture(&wgpu::TextureDescriptor {
             label: Some("frame"),
             size: extent(size),
@@ -96,27 +92,7 @@ impl Presenter {
             usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
-        let pipeline = device.create_render_pipeline(&wgpu::RenderPipelineDescriptor {
-            label: Some("present"),
-            layout: None,
-            vertex: wgpu::VertexState {
-                module: &module,
-                entry_point: Some("vertex"),
-                compilation_options: wgpu::PipelineCompilationOptions::default(),
-                buffers: &[],
-            },
-            primitive: wgpu::PrimitiveState::default(),
-            depth_stencil: None,
-            multisample: wgpu::MultisampleState::default(),
-            fragment: Some(wgpu::FragmentState {
-                module: &module,
-                entry_point: Some("fragment"),
-                compilation_options: wgpu::PipelineCompilationOptions::default(),
-                targets: &[Some(target.into())],
-            }),
-            multiview_mask: None,
-            cache: None,
-        });
+        let pipeline = pipeline(device, target);
         let sampler = device.create_sampler(&wgpu::SamplerDescriptor {
             label: Some("frame"),
             mag_filter: wgpu::FilterMode::Linear,
@@ -215,6 +191,35 @@ impl Presenter {
         pass.set_bind_group(0, shown, &[]);
         pass.draw(0..3, 0..1);
     }
+}
+
+/// The pipeline that draws to a target of this format.
+fn pipeline(device: &wgpu::Device, target: wgpu::TextureFormat) -> wgpu::RenderPipeline {
+    let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+        label: Some("present"),
+        source: wgpu::ShaderSource::Wgsl(include_str!("../../shaders/present.wgsl").into()),
+    });
+    device.create_render_pipeline(&wgpu::RenderPipelineDescriptor {
+        label: Some("present"),
+        layout: None,
+        vertex: wgpu::VertexState {
+            module: &module,
+            entry_point: Some("vertex"),
+            compilation_options: wgpu::PipelineCompilationOptions::default(),
+            buffers: &[],
+        },
+        primitive: wgpu::PrimitiveState::default(),
+        depth_stencil: None,
+        multisample: wgpu::MultisampleState::default(),
+        fragment: Some(wgpu::FragmentState {
+            module: &module,
+            entry_point: Some("fragment"),
+            compilation_options: wgpu::PipelineCompilationOptions::default(),
+            targets: &[Some(target.into())],
+        }),
+        multiview_mask: None,
+        cache: None,
+    })
 }
 
 fn extent([height, width]: [usize; 2]) -> wgpu::Extent3d {

@@ -163,31 +163,27 @@ impl PresetPanel {
         let now = SamplerPreset::from(&*settings);
         let (mut applied, mut removed) = (None, None);
         for (name, preset) in presets.iter() {
-            ui.horizontal(|ui| {
-                let used = *preset == now;
-                let button = egui::Button::selectable(used, name).truncate();
-                let remove = |ui: &mut Ui| {
-                    let remove = ui.small_button("×").on_hover_text("Delete this preset.");
-                    let label = format!("Delete preset {name}");
-                    remove.widget_info(|| {
-                        egui::WidgetInfo::labeled(egui::Role::Button, true, &label)
-                    });
-                    remove.clicked()
-                };
-                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                    if remove(ui) {
-                        removed = Some(name.clone());
-                    }
-                    let button = button.frame_when_inactive(true);
-                    if ui.add_sized(ui.available_size(), button).clicked() {
-                        applied = Some(*preset);
-                    }
-                });
-            });
+            match preset_row(ui, name, *preset == now) {
+                Some(PresetAction::Apply) => applied = Some(*preset),
+                Some(PresetAction::Remove) => removed = Some(name.clone()),
+                None => {}
+            }
         }
         if let Some(name) = removed {
             presets.remove(&name);
         }
+        if let Some(name) = self.name_row(ui) {
+            presets.insert(name, now);
+        }
+        if let Some(preset) = applied {
+            preset.apply_to(settings);
+        }
+        applied.is_some()
+    }
+
+    /// The row that saves the current settings; returns their new name.
+    fn name_row(&mut self, ui: &mut Ui) -> Option<String> {
+        let mut named = None;
         ui.horizontal(|ui| {
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 let name = self.name.trim().to_owned();
@@ -204,16 +200,41 @@ impl PresetPanel {
                 let entered =
                     field.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
                 if !name.is_empty() && (saved || entered) {
-                    presets.insert(name, now);
+                    named = Some(name);
                     self.name.clear();
                 }
             });
         });
-        if let Some(preset) = applied {
-            preset.apply_to(settings);
-        }
-        applied.is_some()
+        named
     }
+}
+
+/// What is asked of a preset.
+enum PresetAction {
+    Apply,
+    Remove,
+}
+
+/// The row of a preset; `used` if its settings are the current ones.
+fn preset_row(ui: &mut Ui, name: &str, used: bool) -> Option<PresetAction> {
+    let mut action = None;
+    ui.horizontal(|ui| {
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            let remove = ui.small_button("×").on_hover_text("Delete this preset.");
+            let label = format!("Delete preset {name}");
+            remove.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, &label));
+            if remove.clicked() {
+                action = Some(PresetAction::Remove);
+            }
+            let button = egui::Button::selectable(used, name)
+                .truncate()
+                .frame_when_inactive(true);
+            if ui.add_sized(ui.available_size(), button).clicked() {
+                action = Some(PresetAction::Apply);
+            }
+        });
+    });
+    action
 }
 
 #[cfg(test)]

@@ -1,148 +1,31 @@
 //! The Tuning panel: sampler, seed, speed and image settings while playing.
 
+mod quality;
+mod settings;
 mod widgets;
 
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use eframe::egui;
 use eframe::egui::{Align, Layout, RichText, Ui};
 
+use self::quality::QualityPreset;
+pub use self::settings::{SamplerLimits, TuningSettings};
 use self::widgets::{inline_row, menu, slider, slider_of, stacked_row};
 use super::present::Scaling;
 use super::presets::{PresetPanel, SamplerPreset};
 use super::theme;
 use super::widgets::{choices, section};
-use driftless_engine::{PARAMS, ParamKind, ParamSpec, SamplerParams, SliderSpec, Solver};
+use driftless_engine::{PARAMS, ParamKind, ParamSpec, SliderSpec, Solver};
 use driftless_model::config::DynamicsConfig;
-use driftless_sim::{
-    Command, EpisodeCommand, InputCommand, Pace, PlaybackCommand, RANDOM_SEED_LIMIT, SamplerCommand,
-};
+use driftless_sim::RANDOM_SEED_LIMIT;
 
 /// The parameters of [`PARAMS`] that depend on the world or on the solver.
 const STEPS: &str = "steps";
 const TOLERANCE: &str = "tolerance";
 const CONTEXT: &str = "context";
 const GUIDANCE: &str = "guidance";
-
-/// Everything the panel sets.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct TuningSettings {
-    /// Sampler parameters; the seed applies when it is fixed.
-    pub params: SamplerParams,
-    /// Whether every restart draws a new seed.
-    pub free_seed: bool,
-    /// Whether a predicted episode end restarts the world.
-    pub ends_restart: bool,
-    /// How many frames each action is held for.
-    pub repeat: u64,
-    /// Target frame rate.
-    pub fps: f32,
-    /// Whether to run as fast as possible instead.
-    pub unlimited: bool,
-    /// How the image is scaled.
-    pub scaling: Scaling,
-}
-
-impl TuningSettings {
-    /// The pace for the world-model thread.
-    pub fn pace(&self) -> Pace {
-        if self.unlimited {
-            Pace::Unlimited
-        } else {
-            Pace::Fps(self.fps)
-        }
-    }
-
-    /// The commands that turn `before` into these settings.
-    pub fn commands_since(&self, before: &Self) -> Vec<Command> {
-        let mut commands = Vec::new();
-        // The panel explains invalid combinations; the last valid parameters stay in effect.
-        if self.params != before.params && self.params.check().is_ok() {
-            commands.push(SamplerCommand::Params(self.params).into());
-        }
-        if self.free_seed != before.free_seed {
-            commands.push(SamplerCommand::RandomSeed(self.free_seed).into());
-        }
-        if self.ends_restart != before.ends_restart {
-            commands.push(EpisodeCommand::RestartAtEnd(self.ends_restart).into());
-        }
-        if self.repeat != before.repeat {
-            commands.push(InputCommand::Repeat(self.repeat).into());
-        }
-        if self.pace() != before.pace() {
-            commands.push(PlaybackCommand::Pace(self.pace()).into());
-        }
-        commands
-    }
-}
-
-/// What the world's network supports.
-#[derive(Clone, Debug)]
-pub struct SamplerLimits {
-    /// Step counts: powers of two up to K_max.
-    pub steps: Vec<usize>,
-    /// Context length in frames, the current one included.
-    pub context: RangeInclusive<usize>,
-    /// Whether the network was trained with unknown actions, as guidance needs.
-    pub guidance: bool,
-    /// Whether the network predicts episode ends.
-    pub ends: bool,
-}
-
-impl SamplerLimits {
-    /// The limits of a dynamics network.
-    pub fn new(dynamics: &DynamicsConfig) -> Self {
-        Self {
-            steps: std::iter::successors(Some(1_usize), |steps| steps.checked_mul(2))
-                .take_while(|steps| *steps <= dynamics.k_max)
-                .collect(),
-            context: (dynamics.stem_frames + 1)..=dynamics.context,
-            guidance: dynamics.unknown_action,
-            ends: dynamics.outcome > 0,
-        }
-    }
-}
-
-/// Built-in sampler presets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum QualityPreset {
-    /// One step.
-    Fast,
-    /// The default steps.
-    Balanced,
-    /// The most steps the network was trained for.
-    Best,
-}
-
-impl QualityPreset {
-    const ALL: [Self; 3] = [Self::Fast, Self::Balanced, Self::Best];
-
-    fn label(self) -> &'static str {
-        match self {
-            Self::Fast => "Fast",
-            Self::Balanced => "Balanced",
-            Self::Best => "Best",
-        }
-    }
-
-    /// The parameters of this preset, keeping the seed.
-    fn params(self, params: &SamplerParams, limits: &SamplerLimits) -> SamplerParams {
-        let balanced = SamplerParams {
-            seed: params.seed,
-            context: *limits.context.end(),
-            ..SamplerParams::default()
-        };
-        let finest = limits.steps.last().copied().unwrap_or(1);
-        let steps = match self {
-            Self::Fast => 1,
-            Self::Balanced => balanced.steps.min(finest),
-            Self::Best => finest,
-        };
-        SamplerParams { steps, ..balanced }
-    }
-}
 
 /// The Tuning panel.
 pub(super) struct TuningPanel {
@@ -440,20 +323,9 @@ fn param_slider<'a>(
 
 #[cfg(test)]
 mod tests {
+    use super::settings::tests::settings;
     use super::*;
     use crate::app::tests::world;
-
-    fn settings() -> TuningSettings {
-        TuningSettings {
-            params: SamplerParams::default(),
-            free_seed: false,
-            ends_restart: true,
-            repeat: 1,
-            fps: 15.0,
-            unlimited: false,
-            scaling: Scaling::Sharp,
-        }
-    }
 
     #[test]
     fn world_limits_steps_and_context() {
@@ -470,35 +342,5 @@ mod tests {
         for name in [STEPS, TOLERANCE, CONTEXT, GUIDANCE] {
             assert!(PARAMS.iter().any(|spec| spec.name == name), "{name}");
         }
-    }
-
-    #[test]
-    fn invalid_params_are_not_sent() {
-        let before = settings();
-        let mut after = before;
-        after.params.churn = 0.5;
-        assert!(after.commands_since(&before).is_empty());
-        let impossible = after;
-        after.params.solver = Solver::Euler;
-        let sent = after.commands_since(&impossible);
-        assert_eq!(sent, [SamplerCommand::Params(after.params).into()]);
-    }
-
-    #[test]
-    fn only_changes_are_sent() {
-        let before = settings();
-        let mut after = before;
-        assert!(after.commands_since(&before).is_empty());
-        after.scaling = Scaling::Smooth;
-        assert!(after.commands_since(&before).is_empty());
-        after.params.steps = 1;
-        after.unlimited = true;
-        assert_eq!(
-            after.commands_since(&before),
-            [
-                SamplerCommand::Params(after.params).into(),
-                PlaybackCommand::Pace(Pace::Unlimited).into()
-            ]
-        );
     }
 }

@@ -127,23 +127,25 @@ impl Dataset {
         })
     }
 
-    /// Calls `visit` with every episode of a folder, sorted by file name, or with the error of
-    /// reading it. Frame size and actions must match `info`. Only a few episodes are in memory at a
-    /// time.
+    /// Calls `visit` with the file of every episode of a folder, sorted by name, and the episode or
+    /// the error of reading it. Frame size and actions must match `info`. Only a few episodes are in
+    /// memory at a time.
     ///
     /// # Errors
     /// Returns an error if the folder is missing or has no episodes, or if `visit` returns one.
     pub fn for_each_episode(
         folder: &Path,
         info: &DatasetInfo,
-        mut visit: impl FnMut(Result<Episode>) -> Result<()>,
+        mut visit: impl FnMut(&Path, Result<Episode>) -> Result<()>,
     ) -> Result<()> {
         for files in episode_files(folder)?.chunks(2 * rayon::current_num_threads()) {
             let episodes: Vec<Result<Episode>> = files
                 .par_iter()
                 .map(|path| read_episode(path, info))
                 .collect();
-            episodes.into_iter().try_for_each(&mut visit)?;
+            for (path, episode) in files.iter().zip(episodes) {
+                visit(path, episode)?;
+            }
         }
         Ok(())
     }
@@ -310,7 +312,7 @@ mod tests {
         assert!(text.contains("b.npz: array `action`: missing"), "{text}");
         let info = DatasetInfo::read(folder.path()).unwrap();
         let mut seen = Vec::new();
-        Dataset::for_each_episode(folder.path(), &info, |one| {
+        Dataset::for_each_episode(folder.path(), &info, |_, one| {
             seen.push(one.map(|e| e.frames()).map_err(|e| e.to_string()));
             Ok(())
         })

@@ -241,6 +241,24 @@ mod tests {
     }
 
     #[test]
+    fn sides_are_limited() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, size) in [("a.png", [MAX_SIDE + 1, 1]), ("b.gif", [1, MAX_SIDE + 1])] {
+            let path = folder.path().join(name);
+            let [width, height] = size;
+            RgbImage::new(width, height).save(&path).unwrap();
+            let message = read_frames(&path, [1, 1], 15.0, 1).unwrap_err().to_string();
+            assert!(
+                message.contains(name) && message.contains("not a readable image"),
+                "{message}"
+            );
+        }
+        let path = folder.path().join("c.png");
+        RgbImage::new(MAX_SIDE, 1).save(&path).unwrap();
+        read_frames(&path, [1, 1], 15.0, 1).unwrap();
+    }
+
+    #[test]
     fn unreadable_files_are_reported() {
         let folder = tempfile::tempdir().unwrap();
         let error_text = |name: &str, bytes: &[u8]| {

@@ -1,7 +1,7 @@
 //! Denoising of one frame: the chosen solver around the network's passes.
 
 use driftless_flow::FlowError;
-use driftless_flow::objective::step_shares;
+use driftless_flow::objective::Step;
 use driftless_flow::path::{Match, Path};
 use driftless_flow::prediction::Prediction;
 use driftless_flow::solver::{Adaptive, Estimates, Grid, Method, State, solve, solve_sde};
@@ -25,17 +25,12 @@ pub(super) fn step_coefficients(
 ) -> Result<Vec<StepCoefficients>> {
     let flow = world.flow;
     let coefficients = |k: usize| {
-        let from = (k as f64 / steps as f64).max(flow.min_signal_level());
-        let to = (k + 1) as f64 / steps as f64;
-        let (z_scale, x_scale) = step_shares(flow.path, from, to)?;
-        let [from_output, from_z] = match flow.prediction {
-            Prediction::X => [1.0, 0.0],
-            _ => flow.prediction.weights(&flow.path.at(from)?).clean,
-        };
+        let step = Step::shortcut(flow.path, k, steps, flow.min_signal_level())?;
+        let [from_output, from_z] = flow.prediction.weights(&flow.path.at(step.from)?).clean;
         Ok(StepCoefficients {
-            tau: from as f32,
-            z_scale: (z_scale + x_scale * from_z) as f32,
-            output_scale: (x_scale * from_output) as f32,
+            tau: step.from as f32,
+            z_scale: (step.z_scale + step.x_scale * from_z) as f32,
+            output_scale: (step.x_scale * from_output) as f32,
         })
     };
     (0..steps).map(coefficients).collect()
@@ -106,11 +101,9 @@ impl Denoiser<'_> {
         let steps = self.params.steps;
         let step_index = step_index(steps, self.world.dynamics.k_max);
         for k in 0..steps {
-            let from = (k as f64 / steps as f64).max(min_level);
-            let to = (k + 1) as f64 / steps as f64;
-            let x = self.predict_clean(z, from, step_index)?;
-            let (z_scale, x_scale) = step_shares(self.world.flow.path, from, to)?;
-            let (z_scale, x_scale) = (z_scale as f32, x_scale as f32);
+            let step = Step::shortcut(self.world.flow.path, k, steps, min_level)?;
+            let x = self.predict_clean(z, step.from, step_index)?;
+            let (z_scale, x_scale) = (step.z_scale as f32, step.x_scale as f32);
             for (z, x) in z.iter_mut().zip(&x) {
                 *z = z_scale * *z + x_scale * x;
             }

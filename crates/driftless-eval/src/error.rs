@@ -39,18 +39,6 @@ impl From<driftless_flow::FlowError> for Error {
 }
 
 impl Error {
-    /// Whether an argument or a setting was out of its range.
-    pub fn is_argument(&self) -> bool {
-        match self {
-            Self::Argument(_) => true,
-            Self::Data(error) => error.is_argument(),
-            Self::Flow(error) => error.is_argument(),
-            Self::Model(error) => error.is_argument(),
-            Self::Engine(error) => error.is_argument(),
-            _ => false,
-        }
-    }
-
     /// Whether a device is missing or failed.
     pub fn is_device(&self) -> bool {
         matches!(self, Self::Engine(error) if error.is_device())

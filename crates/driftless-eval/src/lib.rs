@@ -54,6 +54,7 @@ mod options;
 pub mod outcomes;
 mod perturbations;
 pub mod pose;
+mod regions;
 pub mod report;
 pub mod report_tables;
 pub mod surprise;
@@ -66,4 +67,5 @@ pub use horizons::{BallStats, HorizonSpan, PaddleStats, RolloutReport, ShuffledR
 pub use one_step::{HitRate, OneStepReport};
 pub use options::{EvalOptions, EvalProgress};
 pub use perturbations::{MeanBits, PerturbationReport};
+pub use regions::RegionReport;
 pub use tokenizer::{BallReconstruction, Smoothness, TokenizerReport};

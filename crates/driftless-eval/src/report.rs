@@ -14,8 +14,9 @@ use super::one_step::OneStepReport;
 use super::options::{EvalOptions, EvalProgress};
 use super::outcomes::OutcomeReport;
 use super::pose::PoseProbe;
+use super::regions::RegionReport;
 use super::tokenizer::TokenizerReport;
-use super::{free_run, horizons, object_truth, one_step, outcomes, tokenizer};
+use super::{free_run, horizons, object_truth, one_step, outcomes, regions, tokenizer};
 use crate::{Error, Result};
 
 /// The results of an evaluation.
@@ -41,6 +42,9 @@ pub struct EvalReport {
     pub seed: u64,
     /// The tokenizer alone.
     pub tokenizer: TokenizerReport,
+    /// Objects and what surrounds them in frames predicted one step ahead, at one K; `None` if the
+    /// camera moves.
+    pub one_step_regions: Option<RegionReport>,
     /// The rollouts and the references they compare with.
     pub rollouts: Vec<RolloutReport>,
     /// Response to actions; `None` for worlds without known objects.
@@ -75,6 +79,7 @@ pub fn run(
     let episodes = &dataset.episodes;
     progress.start(total_steps(options, dataset));
     let tokenizer = tokenizer::measure(engine, episodes, options.tokenizer_frames)?;
+    let one_step_regions = regions::measure_one_step(engine, episodes, options, progress)?;
     let cases = horizons::cases(engine, episodes, options)?;
     let rollouts = horizons::measure(engine, &cases, options, probe, progress)?;
     let one_step = one_step::measure(engine, episodes, options, progress)?;
@@ -102,6 +107,7 @@ pub fn run(
         context_signal: options.params.context_signal,
         seed: options.params.seed,
         tokenizer,
+        one_step_regions,
         rollouts: rollouts.reports,
         shuffled: rollouts.shuffled,
         one_step,
@@ -116,7 +122,7 @@ fn total_steps(options: &EvalOptions, dataset: &Dataset) -> usize {
     let rollouts = options.sequences * options.horizon * (options.steps.len() + 1);
     let truth = object_truth::game(&dataset.episodes).is_some();
     let one_step = if truth { options.one_step } else { 0 } * options.steps.len();
-    rollouts + one_step + options.free_runs * options.free_frames
+    rollouts + options.one_step + one_step + options.free_runs * options.free_frames
 }
 
 /// Checks that the dataset has the frame size and the actions of the world, and an episode.

@@ -8,6 +8,7 @@ use super::table::{Table, dash, headings, number, percent};
 /// The tables of a report, without those that would be empty.
 pub fn tables(report: &EvalReport) -> Vec<Table> {
     let mut tables = vec![tokenizer(report)];
+    tables.extend(one_step_regions(report));
     tables.extend(image_tables(report));
     tables.extend(object_tables(&report.rollouts));
     tables.extend(action_response(report));
@@ -140,6 +141,11 @@ fn tokenizer(report: &EvalReport) -> Table {
         number(t.psnr, 2),
     ]];
     let mut row = |name: &str, value: String| rows.push(vec![name.to_owned(), value]);
+    if let Some(regions) = &t.regions {
+        row("PSNR of objects, dB", number(regions.objects, 2));
+        let near = "PSNR within 8 px of objects, dB";
+        row(near, number(regions.surroundings, 2));
+    }
     if let Some(ball) = &t.ball {
         row(
             "PSNR in 9 × 9 px around the ball, dB",
@@ -162,6 +168,25 @@ fn tokenizer(report: &EvalReport) -> Table {
         head: headings("measure", &["value"]),
         rows,
     }
+}
+
+fn one_step_regions(report: &EvalReport) -> Option<Table> {
+    let regions = report.one_step_regions.as_ref()?;
+    let rows = [
+        ("over the frame", regions.frame),
+        ("of objects", regions.objects),
+        ("within 8 px of objects", regions.surroundings),
+    ];
+    Some(Table {
+        title: format!(
+            "PSNR in dB of frames predicted one step ahead of true ones ({} frames)",
+            regions.frames
+        ),
+        head: headings("", &["dB"]),
+        rows: rows
+            .map(|(name, psnr)| vec![name.to_owned(), number(psnr, 2)])
+            .to_vec(),
+    })
 }
 
 fn spans<'a>(

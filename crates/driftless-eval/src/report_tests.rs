@@ -81,6 +81,8 @@ fn perfect_world_matches_real_frames() {
     assert_eq!(one_step.inside.frames + one_step.crossing.frames, 20);
     assert_eq!(one_step.inside.within_2px, Some(1.0));
     assert_eq!(report.tokenizer.ball.as_ref().unwrap().survives, Some(1.0));
+    let regions = report.one_step_regions.as_ref().unwrap();
+    assert_eq!((regions.frames, regions.objects), (20, Some(99.0)));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use super::object_truth;
 use super::object_truth::ObjectTruth;
 use super::objects::edit::{BOX_RADIUS, median_image, move_ball};
 use super::objects::{BALL_TOLERANCE, Game, Point, SIZE};
+use super::regions::{RegionErrors, RegionReport};
 use crate::Result;
 
 /// Frames per call of the engine.
@@ -25,6 +26,8 @@ pub struct TokenizerReport {
     pub frames: usize,
     /// PSNR of whole frames in dB.
     pub psnr: Option<f64>,
+    /// Objects and what surrounds them; `None` if the camera moves.
+    pub regions: Option<RegionReport>,
     /// The ball; `None` for worlds without known objects.
     pub ball: Option<BallReconstruction>,
     /// Smoothness of the latent; `None` for worlds without known objects.
@@ -69,6 +72,7 @@ pub(crate) fn measure(
     let selected = select_frames(episodes, count, |_, _| true);
     let game = object_truth::game(episodes);
     let (mut whole, mut boxed) = (SquaredError::default(), SquaredError::default());
+    let mut regions = RegionErrors::new(episodes);
     let (mut balls, mut surviving, mut single) = (0, 0, 0);
     let frame_len = engine.world().image_len();
     for batch in selected.chunks(BATCH) {
@@ -76,6 +80,7 @@ pub(crate) fn measure(
         let reconstructions = engine.reconstruct(&images)?;
         for (frame, reconstruction) in batch.iter().zip(reconstructions.chunks_exact(frame_len)) {
             whole.add(frame.image(), reconstruction);
+            regions.add(frame.index, frame.image(), reconstruction);
             let Some((game, ball)) = game.zip(frame.ball()) else {
                 continue;
             };
@@ -102,6 +107,7 @@ pub(crate) fn measure(
     Ok(TokenizerReport {
         frames: selected.len(),
         psnr: whole.psnr(),
+        regions: regions.report(),
         ball,
         smoothness: match game {
             Some(game) => smoothness(engine, episodes, game, count)?,

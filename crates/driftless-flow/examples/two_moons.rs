@@ -16,6 +16,8 @@ use driftless_flow::likelihood::{Divergence, Integrator, log_likelihood};
 use driftless_flow::path::Path;
 use driftless_flow::solver::{Adaptive, Grid, Method, solve};
 
+const PATH: Path = Path::Linear;
+
 /// `count` points of two interleaved half circles, [count, 2].
 fn two_moons(count: usize, rng: &mut impl Rng) -> Result<Tensor> {
     let mut points = Vec::with_capacity(2 * count);
@@ -23,9 +25,10 @@ fn two_moons(count: usize, rng: &mut impl Rng) -> Result<Tensor> {
         let angle = rng.random_range(0.0..std::f32::consts::PI);
         let (x, y) = (angle.cos(), angle.sin());
         let jitter: [f32; 2] = std::array::from_fn(|_| rng.random_range(-0.1..0.1));
-        let [x, y] = match rng.random_bool(0.5) {
-            true => [x - 0.5, y - 0.25],
-            false => [0.5 - x, 0.25 - y],
+        let [x, y] = if rng.random_bool(0.5) {
+            [x - 0.5, y - 0.25]
+        } else {
+            [0.5 - x, 0.25 - y]
         };
         points.extend([x + jitter[0], y + jitter[1]]);
     }
@@ -38,38 +41,13 @@ fn velocity(network: &Sequential, z: &Tensor, tau: &Tensor) -> Result<Tensor> {
 }
 
 fn main() -> Result<()> {
-    let (mut rng, path) = (ChaCha8Rng::seed_from_u64(1), Path::Linear);
-    let weights = VarMap::new();
-    let names = VarBuilder::from_varmap(&weights, DType::F32, &Device::Cpu);
-    let network = seq()
-        .add(linear(3, 64, names.pp("first"))?)
-        .add(Activation::Silu)
-        .add(linear(64, 64, names.pp("second"))?)
-        .add(Activation::Silu)
-        .add(linear(64, 2, names.pp("last"))?);
-
-    // Train: on z = (1 − τ) noise + τ data the velocity is data − noise.
-    let mut optimizer = AdamW::new_lr(weights.all_vars(), 3e-3)?;
-    for step in 1..=2000 {
-        let data = two_moons(256, &mut rng)?;
-        let noise = data.randn_like(0.0, 1.0)?;
-        let tau = Tensor::rand(0f32, 1.0, (256, 1), &Device::Cpu)?;
-        let z = path.interpolate(&noise, &data, &tau.broadcast_as((256, 2))?)?;
-        let error = (velocity(&network, &z, &tau)? - (data - noise)?)?;
-        let loss = error.sqr()?.mean_all()?;
-        optimizer.backward_step(&loss)?;
-        if step % 500 == 0 {
-            println!("step {step}: loss {:.3}", loss.to_scalar::<f32>()?);
-        }
-    }
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let network = train(&mut rng)?;
 
     // Sample: eight steps of Heun's method from noise to data.
     let field = |z: &Tensor, tau: f64| -> Result<Tensor> {
-        velocity(
-            &network,
-            z,
-            &Tensor::full(tau as f32, (z.dim(0)?, 1), z.device())?,
-        )
+        let tau = Tensor::full(tau as f32, (z.dim(0)?, 1), z.device())?;
+        velocity(&network, z, &tau)
     };
     let noise = Tensor::randn(0f32, 1.0, (1000, 2), &Device::Cpu)?;
     let levels = Grid::Uniform.levels(8, 0.0, 1.0)?;
@@ -84,27 +62,43 @@ fn main() -> Result<()> {
         absolute: 1e-4,
         max_steps: 1000,
     });
+    let right = Tensor::new(&[[2f32, 0.0]], &Device::Cpu)?.broadcast_as((64, 2))?;
     for (name, points) in [
         ("on the moons", two_moons(64, &mut rng)?),
-        (
-            "2 to the right",
-            (two_moons(64, &mut rng)?
-                + Tensor::new(&[[2f32, 0.0]], &Device::Cpu)?.broadcast_as((64, 2))?)?,
-        ),
+        ("2 to the right", (two_moons(64, &mut rng)? + right)?),
     ] {
-        let found = log_likelihood(
-            &field,
-            &points,
-            path,
-            1.0,
-            &integrator,
-            Divergence::Exact,
-            &mut rng,
-        )?;
+        let exact = Divergence::Exact;
+        let found = log_likelihood(&field, &points, PATH, 1.0, &integrator, exact, &mut rng)?;
         let mean = found.iter().map(|one| one.nats).sum::<f64>() / found.len() as f64;
         println!("{name}: mean ln p = {mean:.2} nats");
     }
     Ok(())
+}
+
+/// Trains a network: on z = (1 − τ) noise + τ data the velocity is data − noise.
+fn train(rng: &mut impl Rng) -> Result<Sequential> {
+    let weights = VarMap::new();
+    let names = VarBuilder::from_varmap(&weights, DType::F32, &Device::Cpu);
+    let network = seq()
+        .add(linear(3, 64, names.pp("first"))?)
+        .add(Activation::Silu)
+        .add(linear(64, 64, names.pp("second"))?)
+        .add(Activation::Silu)
+        .add(linear(64, 2, names.pp("last"))?);
+    let mut optimizer = AdamW::new_lr(weights.all_vars(), 3e-3)?;
+    for step in 1..=2000 {
+        let data = two_moons(256, rng)?;
+        let noise = data.randn_like(0.0, 1.0)?;
+        let tau = Tensor::rand(0f32, 1.0, (256, 1), &Device::Cpu)?;
+        let z = PATH.interpolate(&noise, &data, &tau.broadcast_as((256, 2))?)?;
+        let error = (velocity(&network, &z, &tau)? - (data - noise)?)?;
+        let loss = error.sqr()?.mean_all()?;
+        optimizer.backward_step(&loss)?;
+        if step % 500 == 0 {
+            println!("step {step}: loss {:.3}", loss.to_scalar::<f32>()?);
+        }
+    }
+    Ok(network)
 }
 
 /// The points as text, 64 columns over [−2, 2] × [−1.2, 1.2].

@@ -11,12 +11,12 @@ use super::path::{LEAST_DIVISOR, Path, expand};
 use super::prediction::Prediction;
 use crate::{CallbackError, Result};
 
-/// The ramp weight w(τ) = 0.9 τ + 0.1 (Hafner et al. 2025), elementwise.
-///
-/// # Errors
-/// Returns an error if the device fails.
-pub fn ramp_weight(tau: &Tensor) -> Result<Tensor> {
-    Ok(tau.affine(0.9, 0.1)?)
+const RAMP_SLOPE: f64 = 0.9;
+const RAMP_START: f64 = 0.1;
+
+/// The ramp weight w(τ) = 0.9 τ + 0.1 (Hafner et al. 2025).
+pub fn ramp_weight(tau: f64) -> f64 {
+    RAMP_SLOPE * tau + RAMP_START
 }
 
 /// Draws a signal level: 0 with probability `pure`, else u² with u ~ U(0, 1). The square favours low
@@ -77,16 +77,16 @@ impl Objective {
         let target = Prediction::X.convert(self.space, target, z, &at)?;
         let mut error = frame_errors(&output, &target)?;
         if self.space == Prediction::X {
-            error = (error * ramp_weight(tau)?)?;
+            error = (error * tau.affine(RAMP_SLOPE, RAMP_START)?)?;
         }
         let count = mask.sum_all()?.clamp(1.0, (b * f) as f64)?;
         Ok((error * mask)?.sum_all()?.div(&count)?)
     }
 
     /// The shortcut target for a step of size d from z: the x̂ whose single step ends where two half
-    /// steps of the network end (Frans et al. 2024). It carries no gradient.
+    /// steps of the network end (Frans et al. 2024, eq. 4). It carries no gradient.
     ///
-    /// Steps are those of [`step`]. On the linear path this is z + (1 − τ)(b′ + b″)/2 with the
+    /// Steps are those of [`step`]; [`ShortcutTarget`] has their factors at one level. On the linear path this is z + (1 − τ)(b′ + b″)/2 with the
     /// velocities b′ and b″ of the half steps, as in the papers.
     ///
     /// `predict(z, τ)` is the network's x̂ at step size d/2; `tau` and `d` are [B, F]. If a level is
@@ -132,14 +132,70 @@ pub fn step(path: Path, z: &Tensor, x: &Tensor, from: &Tensor, to: &Tensor) -> R
     Ok((z.broadcast_mul(&keep)? + x.broadcast_mul(&take)?)?)
 }
 
-/// The factors of z and of x̂ in [`step`], for one pair of levels.
-///
-/// # Errors
-/// Returns an error if a level is outside [0, 1].
-pub fn step_shares(path: Path, from: f64, to: f64) -> Result<(f64, f64)> {
-    let (a, b) = (path.at(from)?, path.at(to)?);
-    let keep = b.sigma / a.sigma.max(LEAST_DIVISOR);
-    Ok((keep, b.alpha - a.alpha * keep))
+/// A step at one pair of levels, as in [`step`]: z′ = `z_scale` · z + `x_scale` · x̂.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Step {
+    /// The level of z.
+    pub from: f64,
+    /// The factor of z.
+    pub z_scale: f64,
+    /// The factor of x̂.
+    pub x_scale: f64,
+}
+
+impl Step {
+    /// From the level `from` to the level `to`.
+    ///
+    /// # Errors
+    /// Returns an error if a level is outside [0, 1].
+    pub fn new(path: Path, from: f64, to: f64) -> Result<Self> {
+        let (a, b) = (path.at(from)?, path.at(to)?);
+        let z_scale = b.sigma / a.sigma.max(LEAST_DIVISOR);
+        Ok(Self {
+            from,
+            z_scale,
+            x_scale: b.alpha - a.alpha * z_scale,
+        })
+    }
+
+    /// Step `k` of the K = `steps` from noise to data of a shortcut model: from τ = k/K to (k + 1)/K with
+    /// the x̂ that the network predicts for the step size 1/K (Frans et al. 2024, algorithm 2). No step
+    /// starts below `min_level`.
+    ///
+    /// # Errors
+    /// Returns an error if a level is outside [0, 1].
+    pub fn shortcut(path: Path, k: usize, steps: usize, min_level: f64) -> Result<Self> {
+        let level = |k: usize| k as f64 / steps as f64;
+        Self::new(path, level(k).max(min_level), level(k + 1))
+    }
+}
+
+/// The steps of [`Objective::shortcut_target`] at one signal level and one step size.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ShortcutTarget {
+    /// The level where the second half step starts.
+    pub middle: f32,
+    /// The half steps.
+    pub halves: [Step; 2],
+    /// The step of the target, from the start to the end of both.
+    pub whole: Step,
+}
+
+impl ShortcutTarget {
+    /// At the level `tau`, for a step of size `d`.
+    ///
+    /// # Errors
+    /// Returns an error if a level is outside [0, 1].
+    pub fn new(path: Path, tau: f32, d: f32) -> Result<Self> {
+        let grid = (tau / d).floor() * d;
+        let (middle, end) = (grid + 0.5 * d, grid + d);
+        let step = |from: f32, to: f32| Step::new(path, from.into(), to.min(1.0).into());
+        Ok(Self {
+            middle,
+            halves: [step(tau, middle)?, step(middle, end)?],
+            whole: step(tau, end)?,
+        })
+    }
 }
 
 fn shares(path: Path, from: &Tensor, to: &Tensor) -> Result<(Tensor, Tensor)> {
@@ -238,6 +294,58 @@ mod tests {
     }
 
     #[test]
+    fn target_takes_the_steps_of_its_factors() {
+        let clean = |z: f64, tau: f64| 0.3 * z + 0.2 * tau + 0.1;
+        let predict = |z: &Tensor, tau: &Tensor| -> Result<_> {
+            Ok((z.affine(0.3, 0.1)? + expand(tau, z)?.affine(0.2, 0.0)?)?)
+        };
+        // Also off the grid of d, and to the end of the path.
+        for (tau, d) in [(0.0, 1.0), (0.25, 0.25), (0.3, 0.25), (0.75, 0.25)] {
+            for path in [Path::Linear, Path::Cosine] {
+                let objective = Objective {
+                    path,
+                    ..Objective::default()
+                };
+                let row = |value: f32| Tensor::new(&[[value]], &Device::Cpu).unwrap();
+                let z = Tensor::new(&[[[0.7f32]]], &Device::Cpu).unwrap();
+                let target = objective.shortcut_target(predict, &z, &row(tau), &row(d));
+                let factors = ShortcutTarget::new(path, tau, d).unwrap();
+                let (mut end, mut level) = (0.7, f64::from(tau));
+                for half in factors.halves {
+                    assert_eq!(half.from, level);
+                    end = half.z_scale * end + half.x_scale * clean(end, level);
+                    level = factors.middle.into();
+                }
+                let Step {
+                    z_scale, x_scale, ..
+                } = factors.whole;
+                let expected = (end - z_scale * 0.7) / x_scale;
+                let target: Vec<f32> = target.unwrap().flatten_all().unwrap().to_vec1().unwrap();
+                assert!(
+                    (f64::from(target[0]) - expected).abs() < 1e-5,
+                    "{path:?} {tau}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn shortcut_steps_tile_the_path() {
+        for steps in [1, 4] {
+            let step = |k| Step::shortcut(Path::Linear, k, steps, 0.1).unwrap();
+            assert_eq!(step(0).from, 0.1);
+            for k in 1..steps {
+                assert_eq!(step(k).from, k as f64 / steps as f64);
+            }
+            // The last one ends at the data.
+            assert_eq!(
+                (step(steps - 1).z_scale, step(steps - 1).x_scale),
+                (0.0, 1.0)
+            );
+        }
+    }
+
+    #[test]
     fn loss_masks_frames_and_weighs_levels() {
         let x = Tensor::new(&[[[1f32, 1.0], [5.0, 5.0]]], &Device::Cpu).unwrap();
         let target = x.zeros_like().unwrap();
@@ -314,7 +422,11 @@ mod tests {
                 .flatten_all()
                 .unwrap();
             assert!(gap.max(0).unwrap().to_scalar::<f32>().unwrap() < 1e-6);
-            let (keep, take) = step_shares(path, 0.25, 1.0).unwrap();
+            let Step {
+                z_scale: keep,
+                x_scale: take,
+                ..
+            } = Step::new(path, 0.25, 1.0).unwrap();
             assert!(keep.abs() < 1e-12 && (take - 1.0).abs() < 1e-12);
         }
     }

@@ -18,7 +18,7 @@
 use candle_core::{D, DType, Device, Tensor};
 
 use super::attention::AttentionPattern;
-use super::config::WorldConfig;
+use super::config::{DynamicsConfig, WorldConfig};
 use super::layers::{AttentionLayer, CellBlock, Linear, MlpLayer, RmsNorm};
 use super::params::{Init, Params};
 use super::precision::Precision;
@@ -201,6 +201,25 @@ pub struct Dynamics {
     pub(crate) outcome: Option<OutcomeHead>,
 }
 
+impl Layer {
+    /// Builds the layer with this index.
+    fn new(p: &Params, d: &DynamicsConfig, index: usize) -> Result<Self> {
+        let name = |part: &str| format!("layers.{index}.{part}");
+        let attention =
+            |part: &str, pattern| AttentionLayer::new(p, &name(part), d.width, d.heads, pattern);
+        let time = AttentionPattern::Time {
+            frames: d.context,
+            window: d.context,
+        };
+        let has_time = d.has_time(index);
+        Ok(Self {
+            space: attention("space", AttentionPattern::Space)?,
+            time: has_time.then(|| attention("time", time)).transpose()?,
+            mlp: MlpLayer::new(p, &name("mlp"), d.width, d.mlp)?,
+        })
+    }
+}
+
 impl Dynamics {
     /// Builds the network for a configuration.
     ///
@@ -210,27 +229,8 @@ impl Dynamics {
         let (d, c) = (&config.dynamics, config.tokenizer.channels);
         let stem_channels = (1 + d.stem_frames) * c;
         let merged_width = d.merge * d.merge * d.stem_width;
-        let time = AttentionPattern::Time {
-            frames: d.context,
-            window: d.context,
-        };
-        let layers = (0..d.depth)
-            .map(|i| {
-                let name = |part: &str| format!("layers.{i}.{part}");
-                let attention = |part: &str, pattern| {
-                    AttentionLayer::new(p, &name(part), d.width, d.heads, pattern)
-                };
-                Ok(Layer {
-                    space: attention("space", AttentionPattern::Space)?,
-                    time: if d.has_time(i) {
-                        Some(attention("time", time)?)
-                    } else {
-                        None
-                    },
-                    mlp: MlpLayer::new(p, &name("mlp"), d.width, d.mlp)?,
-                })
-            })
-            .collect::<Result<Vec<_>>>()?;
+        let layers = (0..d.depth).map(|i| Layer::new(p, d, i));
+        let layers = layers.collect::<Result<_>>()?;
         Ok(Self {
             grid: config.grid(),
             merge: d.merge,

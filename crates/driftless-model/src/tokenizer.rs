@@ -73,51 +73,29 @@ impl Tokenizer {
                 Init::Normal(0.1),
             )
         };
+        let linear = |name: &str, shape, bias| Linear::new(p, name, shape, Init::FanIn, bias);
+        let [height, width] = config.grid();
         Ok(Self {
             patch: t.patch,
             grid: config.grid(),
-            patch_in: Linear::new(
-                p,
-                "encoder.patch",
-                [2 * t.hidden, pixels],
-                Init::FanIn,
-                true,
-            )?,
-            narrow: Linear::new(p, "encoder.narrow", [t.width, t.hidden], Init::FanIn, false)?,
+            patch_in: linear("encoder.patch", [2 * t.hidden, pixels], true)?,
+            narrow: linear("encoder.narrow", [t.width, t.hidden], false)?,
             position_in: position("encoder")?,
             encoder: blocks("encoder")?,
             norm_in: RmsNorm::new(p, "encoder.norm", t.width)?,
-            latent_in: Linear::new(
-                p,
-                "encoder.latent",
-                [t.channels, t.width],
-                Init::FanIn,
-                true,
-            )?,
+            latent_in: linear("encoder.latent", [t.channels, t.width], true)?,
             mean: p.get(
                 LATENT_MEAN,
-                &[config.grid()[0], config.grid()[1], t.channels],
+                &[height, width, t.channels],
                 Init::Constant(0.0),
             )?,
             std: p.get(LATENT_STD, &[t.channels], Init::Constant(1.0))?,
-            latent_out: Linear::new(
-                p,
-                "decoder.latent",
-                [t.width, t.channels],
-                Init::FanIn,
-                true,
-            )?,
+            latent_out: linear("decoder.latent", [t.width, t.channels], true)?,
             position_out: position("decoder")?,
             decoder: blocks("decoder")?,
             norm_out: RmsNorm::new(p, "decoder.norm", t.width)?,
-            widen: Linear::new(
-                p,
-                "decoder.widen",
-                [2 * t.hidden, t.width],
-                Init::FanIn,
-                true,
-            )?,
-            patch_out: Linear::new(p, "decoder.patch", [pixels, t.hidden], Init::FanIn, true)?,
+            widen: linear("decoder.widen", [2 * t.hidden, t.width], true)?,
+            patch_out: linear("decoder.patch", [pixels, t.hidden], true)?,
         })
     }
 

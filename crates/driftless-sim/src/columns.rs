@@ -168,13 +168,15 @@ impl<'a> Columns<'a> {
         })
     }
 
-    /// The sampler parameters of frame `t`, as written by [`sampler_params`] and [`seed`].
+    /// The sampler parameters of frame `t`, as written by [`sampler_params`] and [`seed`]. A parameter
+    /// without an array is younger than the recording and has its default, with which frames are as
+    /// they were before it.
     pub fn sampler_params(&self, t: usize) -> Result<SamplerParams> {
         let mut params = SamplerParams {
             seed: self.seed(t)?,
             ..SamplerParams::default()
         };
-        for spec in &PARAMS {
+        for spec in PARAMS.iter().filter(|spec| self.has(spec.column)) {
             let value = self.number(spec.column, t)?;
             match spec.kind {
                 ParamKind::Number { whole: false, .. } => {}

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use driftless_engine::{SamplerParams, StageTimes};
+use driftless_engine::{Outcome, SamplerParams, StageTimes};
 
 use super::history::FrameOrigin;
 use super::sim_loop::SimLoop;
-use super::{Diagnostics, Frame, FrameImage, FrameTiming, Notice, TimelinePosition, TracedPass};
+use super::{Diagnostics, Frame, FrameImage, FrameTiming, LearnedWorld, Notice, TimelinePosition};
 use crate::Result;
 
 /// How the player's last frame was made.
@@ -86,9 +86,9 @@ impl SimLoop<'_> {
         let (params, (stages, surprise)) = self.params.apply(
             |rejected| outbox.message(rejected),
             |params| {
-                let surprise = match true_image {
-                    Some(image) => player.surprise(image, action, params)?,
-                    None => None,
+                let surprise = match (true_image, player.learned_mut()) {
+                    (Some(image), Some(world)) => Some(world.surprise(image, action, params)?),
+                    _ => None,
                 };
                 Ok((player.step(action, params)?, surprise))
             },
@@ -111,7 +111,7 @@ impl SimLoop<'_> {
 
     /// Counts, stores, records and shows the frame that the player has made.
     fn finish_frame(&mut self, origin: FrameOrigin, making: &Making) -> Result<()> {
-        self.episode.add_reward(self.player.outcome());
+        self.episode.add_reward(self.outcome());
         let entry = self.episode.entry(origin, making.params);
         // A device fails here, before the history, the recording or the count know the frame.
         let mut frame = self.frame(entry.action(), making)?;
@@ -152,11 +152,12 @@ impl SimLoop<'_> {
     /// The frame that the player has made, not yet at a position in the history.
     pub fn frame(&mut self, action: u32, making: &Making) -> Result<Frame> {
         let truth = self.player.ground_truth();
-        let prediction = self.episode.prediction(self.player.outcome());
+        let prediction = self.episode.prediction(self.outcome());
         let truth_ended = self.comparison.truth_ended();
         self.episode
             .note_end(truth.as_ref(), truth_ended, prediction.outcome);
-        let image = match self.player.frame_texture() {
+        let learned = self.player.learned();
+        let image = match learned.and_then(LearnedWorld::frame_texture) {
             Some(texture) => FrameImage::Texture(texture),
             None => FrameImage::Bytes(self.player.image()?.into()),
         };
@@ -178,21 +179,25 @@ impl SimLoop<'_> {
     }
 
     fn diagnostics(&mut self, surprise: Option<f32>) -> Result<Diagnostics> {
+        let Some(world) = self.player.learned_mut() else {
+            return Ok(Diagnostics::default());
+        };
+        // A failure is only a notice.
+        let passes = world.passes().unwrap_or_else(|error| {
+            self.outbox.notice(Notice::PassesFailed(error.to_string()));
+            Vec::new()
+        });
         let measured = self.capture.measure && self.episode.number > 0;
         Ok(Diagnostics {
-            trace: self.traced_passes(),
-            inspection: self.player.inspection()?.map(Arc::new),
-            drift: if measured { self.player.drift()? } else { None },
+            trace: passes.into(),
+            inspection: world.inspection()?.map(Arc::new),
+            drift: measured.then(|| world.drift()).transpose()?,
             surprise,
         })
     }
 
-    /// The last frame's denoising passes as images; a failure is only a notice.
-    fn traced_passes(&mut self) -> Arc<[TracedPass]> {
-        let passes = self.player.passes().unwrap_or_else(|error| {
-            self.outbox.notice(Notice::PassesFailed(error.to_string()));
-            Vec::new()
-        });
-        passes.into()
+    /// What the player predicts besides the last frame.
+    fn outcome(&self) -> Option<Outcome> {
+        self.player.learned().and_then(LearnedWorld::outcome)
     }
 }

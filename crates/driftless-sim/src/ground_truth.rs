@@ -6,8 +6,8 @@ use driftless_data::{Clip, Episode};
 use driftless_engine::SamplerParams;
 use driftless_worlds::{Policy, PolicyAgent, Simulator, SimulatorKind};
 
-use super::Player;
-use crate::Result;
+use super::{LearnedWorld, Player};
+use crate::{Error, Result};
 
 /// What a reset starts from.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,16 +108,16 @@ pub(super) fn start_player(
     context: usize,
     params: &SamplerParams,
 ) -> Result<Option<GroundTruthSource>> {
-    match GroundTruthSource::start(start, params, context, player.context_frames())? {
-        Some((truth, clip)) => {
-            player.start_from(&clip, params)?;
-            Ok(Some(truth))
-        }
-        None => {
-            player.start(context, params)?;
-            Ok(None)
-        }
-    }
+    let frames = player.learned().map_or(0, LearnedWorld::context_frames);
+    let Some((truth, clip)) = GroundTruthSource::start(start, params, context, frames)? else {
+        player.start(context, params)?;
+        return Ok(None);
+    };
+    let learned = player
+        .learned_mut()
+        .ok_or_else(|| Error::Unsupported("a simulator cannot start from given frames".into()))?;
+    learned.start_from(&clip, params)?;
+    Ok(Some(truth))
 }
 
 /// Plays until the clip holds `frames` frames. Its last frame is the simulator's current one.

@@ -6,7 +6,7 @@ use driftless_data::layout::is_episode;
 use driftless_data::{ActionSpec, Episode, PathError as _};
 use driftless_engine::SamplerParams;
 
-use super::{Frame, FrameImage, Player, Prediction, Session};
+use super::{Frame, FrameImage, LearnedWorld, Player, Prediction, Session};
 use crate::{Error, Result};
 
 /// Plays `actions` from the starting context with index `start`, whose last frame is frame 0 of the
@@ -66,7 +66,10 @@ pub(super) fn frame(
         action,
         params: *params,
         prediction: Prediction {
-            outcome: player.outcome().filter(|_| number > 0),
+            outcome: player
+                .learned()
+                .and_then(LearnedWorld::outcome)
+                .filter(|_| number > 0),
             score: 0.0,
         },
         ground_truth: player.ground_truth(),

@@ -34,33 +34,12 @@ pub trait Player: Send {
     /// Number of starting contexts, at least 1.
     fn start_count(&self) -> usize;
 
-    /// The clip of the last start; `None` for a simulator.
-    fn starting_clip(&self) -> Option<&Clip> {
-        None
-    }
-
     /// Resets to the starting context with this index.
     ///
     /// # Errors
     /// Returns an error if there is no such context, if a parameter is out of range, or if the
     /// device fails.
     fn start(&mut self, index: usize, params: &SamplerParams) -> Result<()>;
-
-    /// Number of frames that a starting clip should have; 0 for a simulator.
-    fn context_frames(&self) -> usize {
-        0
-    }
-
-    /// Resets to a given clip.
-    ///
-    /// # Errors
-    /// Returns an error if the player is a simulator, if the clip does not fit the world, if a
-    /// parameter is out of range, or if the device fails.
-    fn start_from(&mut self, _clip: &Clip, _params: &SamplerParams) -> Result<()> {
-        Err(Error::Unsupported(
-            "a simulator cannot start from given frames".into(),
-        ))
-    }
 
     /// Makes the next frame under `action`.
     ///
@@ -75,14 +54,6 @@ pub trait Player: Send {
     /// Returns an error if the frame cannot be read back from the device.
     fn image(&mut self) -> Result<&[u8]>;
 
-    /// Whether frames stay on the device from now on, if they can be shown from there.
-    fn set_keep_on_device(&mut self, _on: bool) {}
-
-    /// The last frame as a texture on the window's device; `None` if it is not there.
-    fn frame_texture(&self) -> Option<Arc<FrameTexture>> {
-        None
-    }
-
     /// Everything that the next frames depend on.
     ///
     /// # Errors
@@ -95,56 +66,20 @@ pub trait Player: Send {
     /// Returns an error if the snapshot is of another world, or if the device fails.
     fn restore(&mut self, saved: &PlayerSnapshot) -> Result<()>;
 
-    /// Turns [`Player::passes`] on or off, from the next frame on.
-    fn record_passes(&mut self, on: bool);
-
-    /// The last frame's denoising passes; empty for a simulator and while tracing is off.
-    ///
-    /// # Errors
-    /// Returns an error if decoding fails on the device.
-    fn passes(&mut self) -> Result<Vec<TracedPass>>;
-
-    /// Turns [`Player::inspection`] on or off, from the next frame on.
-    fn inspect(&mut self, _on: bool) {}
-
-    /// Latent and attention of the last frame; `None` for a simulator and while inspection is off.
-    ///
-    /// # Errors
-    /// Returns an error if they cannot be read back from the device.
-    fn inspection(&mut self) -> Result<Option<Inspection>> {
-        Ok(None)
-    }
-
-    /// The last frame's re-encoding error ([`reencoding_error`]); `None` for a simulator.
-    ///
-    /// # Errors
-    /// Returns an error if the device fails.
-    fn drift(&mut self) -> Result<Option<f32>> {
-        Ok(None)
-    }
-
-    /// How surprising `image`, u8 RGB `[H, W, 3]`, would be as the next frame
-    /// ([`Sampler::surprise`](driftless_engine::Sampler::surprise)); `None` if the player cannot measure it.
-    ///
-    /// # Errors
-    /// Returns an error if the image or the action does not fit the world, if a parameter is out of
-    /// range, or if the device fails.
-    fn surprise(
-        &mut self,
-        _image: &[u8],
-        _action: u32,
-        _params: &SamplerParams,
-    ) -> Result<Option<f32>> {
-        Ok(None)
-    }
-
-    /// Predicted reward and end of the last frame; `None` if the world predicts none.
-    fn outcome(&self) -> Option<Outcome> {
+    /// Ground truth of the last frame; `None` for a learned world.
+    fn ground_truth(&self) -> Option<GroundTruth> {
         None
     }
 
-    /// Ground truth of the last frame; `None` for a learned world.
-    fn ground_truth(&self) -> Option<GroundTruth>;
+    /// The learned world that this player is, for what only those have; `None` for a simulator.
+    fn learned(&self) -> Option<&LearnedWorld> {
+        None
+    }
+
+    /// As [`Player::learned`], to change it.
+    fn learned_mut(&mut self) -> Option<&mut LearnedWorld> {
+        None
+    }
 }
 
 /// The state of a player, from which it can continue bit-identically.
@@ -215,6 +150,101 @@ impl LearnedWorld {
             inspecting: false,
         }
     }
+
+    /// The clip of the last start.
+    pub fn starting_clip(&self) -> Option<&Clip> {
+        match &self.last_start {
+            LastStart::Context(index) => self.contexts.get(*index),
+            LastStart::Clip(clip) => Some(clip),
+        }
+    }
+
+    /// Number of frames that a starting clip should have.
+    pub fn context_frames(&self) -> usize {
+        self.engine.world().dynamics.context
+    }
+
+    /// Resets to a given clip.
+    ///
+    /// # Errors
+    /// Returns an error if the clip does not fit the world, if a parameter is out of range, or if
+    /// the device fails.
+    pub fn start_from(&mut self, clip: &Clip, params: &SamplerParams) -> Result<()> {
+        self.engine.reset(clip, params)?;
+        self.last_start = LastStart::Clip(clip.clone());
+        Ok(())
+    }
+
+    /// Whether frames stay on the device from now on, if they can be shown from there.
+    pub fn set_keep_on_device(&mut self, on: bool) {
+        self.engine.set_keep_on_device(on);
+    }
+
+    /// The last frame as a texture on the window's device; `None` if it is not there.
+    pub fn frame_texture(&self) -> Option<Arc<FrameTexture>> {
+        self.engine.frame_texture()
+    }
+
+    /// Turns [`LearnedWorld::passes`] on or off, from the next frame on.
+    pub fn record_passes(&mut self, on: bool) {
+        self.engine.record_passes(on);
+    }
+
+    /// The last frame's denoising passes; empty while they are not recorded.
+    ///
+    /// # Errors
+    /// Returns an error if decoding fails on the device.
+    pub fn passes(&mut self) -> Result<Vec<TracedPass>> {
+        let passes = self.engine.passes().to_vec();
+        let decode = |pass: driftless_engine::DenoisePass| {
+            Ok(TracedPass {
+                tau: pass.tau,
+                noisy: self.engine.decode(&pass.z)?,
+                clean: self.engine.decode(&pass.x)?,
+            })
+        };
+        passes.into_iter().map(decode).collect()
+    }
+
+    /// Turns [`LearnedWorld::inspection`] on or off, from the next frame on.
+    pub fn inspect(&mut self, on: bool) {
+        self.inspecting = on;
+        self.engine.record_attention(on);
+    }
+
+    /// Latent and attention of the last frame; `None` while inspection is off.
+    ///
+    /// # Errors
+    /// Returns an error if they cannot be read back from the device.
+    pub fn inspection(&mut self) -> Result<Option<Inspection>> {
+        if !self.inspecting {
+            return Ok(None);
+        }
+        Inspection::of(&mut self.engine).map(Some)
+    }
+
+    /// The last frame's re-encoding error ([`reencoding_error`]).
+    ///
+    /// # Errors
+    /// Returns an error if the device fails.
+    pub fn drift(&mut self) -> Result<f32> {
+        Ok(reencoding_error(&mut self.engine)?)
+    }
+
+    /// How surprising `image`, u8 RGB `[H, W, 3]`, would be as the next frame
+    /// ([`Sampler::surprise`](driftless_engine::Sampler::surprise)).
+    ///
+    /// # Errors
+    /// Returns an error if the image or the action does not fit the world, if a parameter is out of
+    /// range, or if the device fails.
+    pub fn surprise(&mut self, image: &[u8], action: u32, params: &SamplerParams) -> Result<f32> {
+        Ok(self.engine.surprise(image, action, params)?)
+    }
+
+    /// Predicted reward and end of the last frame; `None` if the world predicts none.
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.engine.outcome()
+    }
 }
 
 impl Player for LearnedWorld {
@@ -242,13 +272,6 @@ impl Player for LearnedWorld {
         self.contexts.len()
     }
 
-    fn starting_clip(&self) -> Option<&Clip> {
-        match &self.last_start {
-            LastStart::Context(index) => self.contexts.get(*index),
-            LastStart::Clip(clip) => Some(clip),
-        }
-    }
-
     fn start(&mut self, index: usize, params: &SamplerParams) -> Result<()> {
         let context = self.contexts.get(index).ok_or_else(|| {
             Error::Argument(format!(
@@ -261,30 +284,12 @@ impl Player for LearnedWorld {
         Ok(())
     }
 
-    fn context_frames(&self) -> usize {
-        self.engine.world().dynamics.context
-    }
-
-    fn start_from(&mut self, clip: &Clip, params: &SamplerParams) -> Result<()> {
-        self.engine.reset(clip, params)?;
-        self.last_start = LastStart::Clip(clip.clone());
-        Ok(())
-    }
-
     fn step(&mut self, action: u32, params: &SamplerParams) -> Result<StageTimes> {
         Ok(self.engine.step(action, params)?)
     }
 
     fn image(&mut self) -> Result<&[u8]> {
         Ok(self.engine.image()?)
-    }
-
-    fn set_keep_on_device(&mut self, on: bool) {
-        self.engine.set_keep_on_device(on);
-    }
-
-    fn frame_texture(&self) -> Option<Arc<FrameTexture>> {
-        self.engine.frame_texture()
     }
 
     fn snapshot(&mut self) -> Result<PlayerSnapshot> {
@@ -298,53 +303,12 @@ impl Player for LearnedWorld {
         }
     }
 
-    fn record_passes(&mut self, on: bool) {
-        self.engine.record_passes(on);
+    fn learned(&self) -> Option<&Self> {
+        Some(self)
     }
 
-    fn passes(&mut self) -> Result<Vec<TracedPass>> {
-        let passes = self.engine.passes().to_vec();
-        let decode = |pass: driftless_engine::DenoisePass| {
-            Ok(TracedPass {
-                tau: pass.tau,
-                noisy: self.engine.decode(&pass.z)?,
-                clean: self.engine.decode(&pass.x)?,
-            })
-        };
-        passes.into_iter().map(decode).collect()
-    }
-
-    fn inspect(&mut self, on: bool) {
-        self.inspecting = on;
-        self.engine.record_attention(on);
-    }
-
-    fn inspection(&mut self) -> Result<Option<Inspection>> {
-        if !self.inspecting {
-            return Ok(None);
-        }
-        Inspection::of(&mut self.engine).map(Some)
-    }
-
-    fn drift(&mut self) -> Result<Option<f32>> {
-        Ok(reencoding_error(&mut self.engine).map(Some)?)
-    }
-
-    fn surprise(
-        &mut self,
-        image: &[u8],
-        action: u32,
-        params: &SamplerParams,
-    ) -> Result<Option<f32>> {
-        Ok(self.engine.surprise(image, action, params).map(Some)?)
-    }
-
-    fn outcome(&self) -> Option<Outcome> {
-        self.engine.outcome()
-    }
-
-    fn ground_truth(&self) -> Option<GroundTruth> {
-        None
+    fn learned_mut(&mut self) -> Option<&mut Self> {
+        Some(self)
     }
 }
 
@@ -420,12 +384,6 @@ impl Player for SimulatedWorld {
         self.simulator.restore(snapshot)?;
         self.seed = snapshot.seed;
         Ok(())
-    }
-
-    fn record_passes(&mut self, _: bool) {}
-
-    fn passes(&mut self) -> Result<Vec<TracedPass>> {
-        Ok(Vec::new())
     }
 
     fn ground_truth(&self) -> Option<GroundTruth> {

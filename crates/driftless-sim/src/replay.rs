@@ -198,9 +198,13 @@ impl RecordedSession {
             let action = self.episode.actions[t];
             player.step(action, &recorded.params).map(drop)
         };
-        made.map_err(|e| match e {
-            e if e.is_argument() => Error::invalid(&self.path, format!("frame {t}: {e}")),
-            other => other,
+        made.map_err(|e| {
+            let wrong_length = matches!(e, Error::Engine(driftless_engine::Error::Shape(_)));
+            if e.is_argument() || wrong_length {
+                Error::invalid(&self.path, format!("frame {t}: {e}"))
+            } else {
+                e
+            }
         })
     }
 }

@@ -19,7 +19,9 @@ impl SimLoop<'_> {
         let resets = self.comparison.set_source(source);
         let source = self.comparison.source();
         let keep_on_device = *source == ComparisonSource::Off && self.exit.session.is_none();
-        self.player.set_keep_on_device(keep_on_device);
+        if let Some(learned) = self.player.learned_mut() {
+            learned.set_keep_on_device(keep_on_device);
+        }
         match *self.comparison.source() {
             ComparisonSource::Off => self.show_current_frame(),
             ComparisonSource::Branch(branch) => {

@@ -4,7 +4,7 @@ use super::frame_loop::Making;
 use super::ground_truth::start_player;
 use super::history::{FrameOrigin, HistoryEntry, Route};
 use super::sim_loop::SimLoop;
-use super::{Message, Notice, TimelineCommand, TimelinePosition};
+use super::{LearnedWorld, Message, Notice, TimelineCommand, TimelinePosition};
 use crate::Result;
 
 impl SimLoop<'_> {
@@ -71,7 +71,10 @@ impl SimLoop<'_> {
         self.episode.go_to(target);
         self.params.continue_seed(target.params.seed);
         self.input.continue_after(target.action());
-        let frames = self.player.context_frames();
+        let frames = self
+            .player
+            .learned()
+            .map_or(0, LearnedWorld::context_frames);
         self.comparison.follow(&route, frames)?;
         self.snapshots.restart(route.steps.len());
         if let (Some(session), Some(id)) = (&mut self.exit.session, self.exit.history.id(position))

@@ -7,7 +7,7 @@ use driftless_data::layout::array::IS_TERMINAL;
 use driftless_data::{Clip, Episode, ExtraArray};
 
 use super::columns::{ENGINE, WORLD};
-use super::{Frame, Notice, Player, columns};
+use super::{Frame, LearnedWorld, Notice, Player, columns};
 use crate::Result;
 
 /// Recording stops after this many frames.
@@ -116,7 +116,7 @@ impl Session {
         }
         let follows = self.take_follows(frame.number);
         if frame.number == 0 {
-            self.context = match player.starting_clip() {
+            self.context = match player.learned().and_then(LearnedWorld::starting_clip) {
                 Some(clip) => self.store_start(frame.context, clip),
                 None => frame.context,
             };

@@ -54,7 +54,9 @@ impl<'a> SimLoop<'a> {
     ) -> Result<Self> {
         let mut player = (options.player)(&options.gpu_source)?;
         // A recording needs every frame in memory.
-        player.set_keep_on_device(exit.session.is_none());
+        if let Some(learned) = player.learned_mut() {
+            learned.set_keep_on_device(exit.session.is_none());
+        }
         let action_count = u32::try_from(player.actions()).unwrap_or(u32::MAX);
         let mut sim = Self {
             commands,
@@ -158,14 +160,17 @@ impl<'a> SimLoop<'a> {
     }
 
     fn handle_capture(&mut self, command: CaptureCommand) {
+        let learned = self.player.learned_mut();
         match command {
             CaptureCommand::Trace(on) => {
                 self.capture.trace = on;
-                self.player.record_passes(on);
+                learned
+                    .into_iter()
+                    .for_each(|world| world.record_passes(on));
             }
             CaptureCommand::Inspect(on) => {
                 self.capture.inspect = on;
-                self.player.inspect(on);
+                learned.into_iter().for_each(|world| world.inspect(on));
             }
             CaptureCommand::Measure(on) => self.capture.measure = on,
         }

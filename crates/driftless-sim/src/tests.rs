@@ -3,6 +3,7 @@
 
 mod fake;
 mod inspecting;
+mod parameters;
 mod recording;
 mod replaying;
 mod resuming;
@@ -146,21 +147,6 @@ fn unknown_action_is_ignored() {
 }
 
 #[test]
-fn parameters_apply_to_next_frame() {
-    let sim = spawn(options());
-    next(&sim);
-    let params = SamplerParams {
-        steps: 8,
-        temperature: 0.5,
-        ..SamplerParams::default()
-    };
-    sim.send(SamplerCommand::Params(params));
-    let frame = step(&sim);
-    assert_eq!((frame.params, rgb(&frame)[2]), (params, 8));
-    assert_eq!(step(&sim).params, params);
-}
-
-#[test]
 fn frames_carry_passes_while_tracing() {
     let sim = spawn(options());
     assert!(next(&sim).diagnostics.trace.is_empty());
@@ -177,55 +163,6 @@ fn frames_carry_passes_while_tracing() {
     );
     sim.send(CaptureCommand::Trace(false));
     assert!(step(&sim).diagnostics.trace.is_empty());
-}
-
-#[test]
-fn rejected_parameters_fall_back() {
-    let sim = spawn(options());
-    next(&sim);
-    let with = |steps| SamplerParams {
-        steps,
-        ..SamplerParams::default()
-    };
-    sim.send(SamplerCommand::Params(with(2)));
-    step(&sim);
-    sim.send(SamplerCommand::Params(with(9)));
-    assert_eq!(step(&sim).params, with(2));
-    let Message::ParamsRejected { reason, active } = next_message(&sim) else {
-        panic!("unexpected message");
-    };
-    assert!(reason.contains("K is 9"), "{reason}");
-    assert_eq!(active, with(2));
-    // Also at a reset, which makes no step.
-    sim.send(SamplerCommand::Params(with(0)));
-    sim.send(EpisodeCommand::Reset);
-    assert_eq!(next(&sim).params, with(2));
-    assert!(matches!(next_message(&sim), Message::ParamsRejected { .. }));
-    assert_eq!(step(&sim).params, with(2));
-}
-
-#[test]
-fn failing_solver_falls_back_to_plain() {
-    let sim = spawn(options());
-    next(&sim);
-    let adaptive = SamplerParams {
-        solver: Solver::Adaptive,
-        temperature: 0.5,
-        ..SamplerParams::default()
-    };
-    sim.send(SamplerCommand::Params(adaptive));
-    assert_eq!(step(&sim).params, adaptive);
-    sim.send(InputCommand::Hold {
-        action: fake::HARD,
-        changed_at: Instant::now(),
-    });
-    assert_eq!(step(&sim).params, adaptive.with_default_solver());
-    let Message::ParamsRejected { reason, active } = next_message(&sim) else {
-        panic!("unexpected message");
-    };
-    assert!(reason.contains("larger tolerance"), "{reason}");
-    assert_eq!((active.solver, active.temperature), (Solver::Shortcut, 0.5));
-    assert_eq!(step(&sim).params, active);
 }
 
 #[test]
@@ -397,44 +334,6 @@ fn first_frame_reflects_input_once() {
         assert_eq!(frame.timing.input_at, (i == first).then_some(since));
     }
     drop(open);
-}
-
-#[test]
-fn random_seed_changes_at_reset() {
-    let sim = spawn(SimOptions {
-        random_seed: true,
-        ..options()
-    });
-    let mut seeds = HashSet::from([next(&sim).params.seed]);
-    for command in [
-        EpisodeCommand::Reset,
-        EpisodeCommand::NextContext,
-        EpisodeCommand::Reset,
-    ] {
-        sim.send(command);
-        let seed = next(&sim).params.seed;
-        assert!(seed < RANDOM_SEED_LIMIT);
-        assert_eq!(step(&sim).params.seed, seed);
-        seeds.insert(seed);
-    }
-    assert_eq!(seeds.len(), 4);
-    sim.send(SamplerCommand::RandomSeed(false));
-    assert_eq!(step(&sim).params.seed, SamplerParams::default().seed);
-}
-
-#[test]
-fn fixed_seed_survives_reset() {
-    let params = SamplerParams {
-        seed: u64::MAX,
-        ..SamplerParams::default()
-    };
-    let sim = spawn(SimOptions {
-        params,
-        ..options()
-    });
-    assert_eq!(next(&sim).params.seed, u64::MAX);
-    sim.send(EpisodeCommand::Reset);
-    assert_eq!(next(&sim).params.seed, u64::MAX);
 }
 
 #[test]

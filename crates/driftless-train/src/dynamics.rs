@@ -35,7 +35,7 @@ use super::optimizer::Optimizer;
 use super::progress::TrainProgress;
 use super::random::normal_like;
 use super::settings::DynamicsSettings;
-use super::task::{AuxiliaryLoss, Losses, StepOutput, Task};
+use super::task::{AuxiliaryLoss, BatchReport, Losses, StepOutput, Task};
 use crate::{Error, Result};
 
 pub(super) struct DynamicsTask<'a> {
@@ -239,7 +239,11 @@ impl<'a> DynamicsTask<'a> {
     pub(super) fn losses(&self, step: u64, rng: &mut ChaCha8Rng) -> Result<Losses> {
         let started = Instant::now();
         let mut batch = self.sampler.draw(step, rng)?;
-        let fetch_time = started.elapsed();
+        let report = BatchReport {
+            frames: std::mem::take(&mut batch.frames),
+            fetch_time: started.elapsed(),
+            ..BatchReport::default()
+        };
         let shortcut = self.is_shortcut_step(step);
         if self.uses_self_generated_context(step) {
             batch = self.with_self_generated_context(batch, rng, &mut |batch, copy| {
@@ -283,7 +287,7 @@ impl<'a> DynamicsTask<'a> {
             main: loss,
             auxiliary,
             metrics,
-            fetch_time,
+            batch: report,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! The training data of a run: all frames of its episodes, in memory or in a file, and their
 //! actions, rewards and ends.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
 use std::ops::Range;
@@ -11,6 +12,8 @@ use driftless_data::{Clip, Dataset, DatasetInfo, Episode, Error, PathError as _,
 /// Actions, rewards and ends of an episode; every vector is `[T]`.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct EpisodeLabels {
+    /// Name of the episode's file.
+    pub name: String,
     /// Index of the first frame among all frames of the store.
     pub start: usize,
     pub actions: Vec<u32>,
@@ -22,9 +25,10 @@ pub(super) struct EpisodeLabels {
 }
 
 impl EpisodeLabels {
-    fn of(episode: &Episode, start: usize) -> Self {
+    fn of(episode: &Episode, name: String, start: usize) -> Self {
         let ends = episode.is_terminal();
         Self {
+            name,
             start,
             actions: episode.actions.clone(),
             rewards: episode.rewards.clone(),
@@ -98,8 +102,8 @@ impl FrameStore {
     fn add_all(&mut self, folder: &Path, info: &DatasetInfo, skip_bad: bool) -> Result<()> {
         let before = self.episodes.len();
         let mut first_bad = None;
-        Dataset::for_each_episode(folder, info, |read| match read {
-            Ok(episode) => self.push(&episode),
+        Dataset::for_each_episode(folder, info, |path, read| match read {
+            Ok(episode) => self.push(&episode, path),
             Err(error) if skip_bad => {
                 tracing::warn!("skipped an episode: {error}");
                 first_bad.get_or_insert(error);
@@ -113,8 +117,14 @@ impl FrameStore {
         }
     }
 
-    pub(super) fn push(&mut self, episode: &Episode) -> Result<()> {
-        self.episodes.push(EpisodeLabels::of(episode, self.frames));
+    /// Adds the episode that was read from `path`.
+    ///
+    /// # Errors
+    /// Returns an error if the disk is full.
+    pub(super) fn push(&mut self, episode: &Episode, path: &Path) -> Result<()> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let labels = EpisodeLabels::of(episode, name.into_owned(), self.frames);
+        self.episodes.push(labels);
         self.frames += episode.frames();
         self.bytes.push(&episode.images)
     }
@@ -122,6 +132,16 @@ impl FrameStore {
     /// Number of frames of all episodes.
     pub fn frames(&self) -> usize {
         self.frames
+    }
+
+    /// Names of the episodes that the frames belong to, each once.
+    pub fn episode_names(&self, frames: &[usize]) -> Vec<&str> {
+        let holding = frames
+            .iter()
+            .map(|frame| self.episodes.partition_point(|e| e.start <= *frame));
+        let holding: BTreeSet<usize> = holding.collect();
+        let episodes = holding.into_iter().filter_map(|after| after.checked_sub(1));
+        episodes.map(|i| self.episodes[i].name.as_str()).collect()
     }
 
     /// Appends a range of frames to `out`, u8 RGB `[T, H, W, 3]`.

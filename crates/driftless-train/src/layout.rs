@@ -10,6 +10,7 @@ const PREVIEWS: &str = "previews";
 const EVENTS: &str = "events";
 const STATE: &str = "state.safetensors";
 const PREVIOUS_STATE: &str = "state.previous.safetensors";
+const LOCK: &str = "trainer.lock";
 const NEXT_STATE: &str = "state.next.safetensors";
 
 /// Where a run keeps its files.
@@ -53,6 +54,11 @@ impl RunLayout {
     /// The log: one [`LogEntry`](crate::LogEntry) a line.
     pub fn log(&self) -> PathBuf {
         self.root.join(LOG)
+    }
+
+    /// Locked while a trainer works in the folder; holds its process id.
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.root.join(LOCK)
     }
 
     /// Folder of the playable world, with averaged (EMA) weights.

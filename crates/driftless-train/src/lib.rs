@@ -47,6 +47,7 @@ mod preview;
 mod progress;
 mod random;
 mod run;
+mod run_lock;
 mod settings;
 pub mod speed;
 mod starting_contexts;

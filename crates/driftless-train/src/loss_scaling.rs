@@ -75,11 +75,9 @@ pub(super) fn update(mean_squares: &mut BTreeMap<String, f64>, values: &[(&str, 
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use candle_core::Device;
 
-    use super::super::task::AuxiliaryLoss;
+    use super::super::task::{AuxiliaryLoss, BatchReport};
     use super::*;
 
     fn losses(main: f32, reward: f32) -> Losses {
@@ -92,7 +90,7 @@ mod tests {
                 weight: 0.1,
             }],
             metrics: Vec::new(),
-            fetch_time: Duration::ZERO,
+            batch: BatchReport::default(),
         }
     }
 

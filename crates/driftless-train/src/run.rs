@@ -17,6 +17,7 @@ use super::frame_store::FrameStore;
 use super::layout::RunLayout;
 use super::optimizer::Optimizer;
 use super::progress::{TrainOutcome, TrainProgress};
+use super::run_lock::RunLock;
 use super::settings::{OptimizerSettings, TrainSettings};
 use super::task::Task;
 use super::tokenizer::TokenizerTask;
@@ -51,7 +52,10 @@ pub fn run(options: &TrainOptions, progress: &mut dyn TrainProgress) -> Result<T
     if let Some(folder) = &options.from {
         warm_start::check_compatible(folder, &run.world)?;
     }
+    // Checked before the data is read, which takes long; without data, no folder is made.
+    RunLock::check(&run.layout)?;
     let store = read_frames(&run, info, options)?;
+    let _lock = RunLock::acquire(&run.layout)?;
     prepare_folders(&run, &store)?;
     progress.data_read(store.frames());
     let training = TrainLoop {

@@ -56,8 +56,12 @@ pub struct TokenizerSettings {
     pub batch_size: usize,
     /// Fraction of the frames that are drawn in proportion to the rarity of what they show.
     pub rare_fraction: f64,
+    /// Fraction of the frames that are drawn by the last known error of their worst patch.
+    pub hard_fraction: f64,
     /// Extra loss weight of pixels that differ from the median background.
     pub foreground_weight: f64,
+    /// Extra loss weight of the pixels around them, up to 8 pixels away.
+    pub surroundings_weight: f64,
     /// Standard deviation of the noise added to standardized latents before decoding.
     pub latent_noise: f64,
     /// The same while only the decoder is trained.

@@ -4,6 +4,7 @@
 //! Reading, logging and saving are not measured.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Instant;
 
 use candle_core::{Device, Var};
@@ -124,7 +125,7 @@ fn noise(run: &RunContext) -> Result<FrameStore> {
     for _ in 0..EPISODES {
         let mut images = vec![0; frames * run.world.image_len()];
         rng.fill_bytes(&mut images);
-        store.push(&Episode {
+        let episode = Episode {
             height: SIDE,
             width: SIDE,
             images,
@@ -133,7 +134,8 @@ fn noise(run: &RunContext) -> Result<FrameStore> {
                 .collect(),
             rewards: vec![0.0; frames],
             extras: BTreeMap::new(),
-        })?;
+        };
+        store.push(&episode, Path::new("noise"))?;
     }
     Ok(store)
 }

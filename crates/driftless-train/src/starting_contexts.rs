@@ -56,6 +56,7 @@ mod tests {
 
     fn episode(frames: usize, worthwhile: Option<std::ops::Range<usize>>) -> EpisodeLabels {
         EpisodeLabels {
+            name: String::new(),
             start: 0,
             actions: vec![0; frames],
             rewards: vec![0.0; frames],

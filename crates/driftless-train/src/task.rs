@@ -32,6 +32,16 @@ pub(super) trait Task {
         mean_squares: &mut BTreeMap<String, f64>,
     ) -> Result<StepOutput>;
 
+    /// What has to be saved besides the parameters.
+    fn state(&self) -> Result<BTreeMap<String, Tensor>> {
+        Ok(BTreeMap::new())
+    }
+
+    /// Restores what [`Task::state`] returned; tensors that are missing keep their initial value.
+    fn restore(&mut self, _state: &BTreeMap<String, Tensor>) -> Result<()> {
+        Ok(())
+    }
+
     /// Whether a parameter is not trained at this step.
     fn is_frozen(&self, step: u64, name: &str) -> bool;
 
@@ -45,8 +55,19 @@ pub(super) struct Losses {
     pub auxiliary: Vec<AuxiliaryLoss>,
     /// Named scalars for the log.
     pub metrics: Vec<(&'static str, Tensor)>,
-    /// Time spent on reading the step's frames.
+    /// What was drawn.
+    pub batch: BatchReport,
+}
+
+/// What a step has drawn to train on.
+#[derive(Default)]
+pub(super) struct BatchReport {
+    /// The frames, or the first frame of each sequence, among all frames of the store.
+    pub frames: Vec<usize>,
+    /// Time spent on reading the frames.
     pub fetch_time: Duration,
+    /// Error of each frame, where the training draws by errors.
+    pub errors: Vec<f32>,
 }
 
 /// A loss that counts `weight` times as much as the main one, whatever its units.
@@ -65,7 +86,7 @@ impl Losses {
             loss: f64::from(loss.to_scalar::<f32>()?),
             gradient: Gradient::PerTensor(loss.backward()?),
             metrics: auxiliary.chain(self.metrics).collect(),
-            fetch_time: self.fetch_time,
+            batch: self.batch,
         })
     }
 }
@@ -77,8 +98,8 @@ pub(super) struct StepOutput {
     pub gradient: Gradient,
     /// Named scalars for the log, auxiliary losses included.
     pub metrics: Vec<(&'static str, Tensor)>,
-    /// Time spent on reading the step's frames.
-    pub fetch_time: Duration,
+    /// What was drawn.
+    pub batch: BatchReport,
 }
 
 /// The gradients of all parameters.

@@ -6,19 +6,22 @@
 //! mean of the latents of two copies of it, shifted by a few pixels one way and the other.
 //! Foreground pixels, which differ from the background, weigh more, and the rarer they are at their
 //! position, the more: a ball covers a pixel once in hundreds of frames, a paddle is in its column
-//! all the time. For the same reason, frames with rare foreground are drawn more often.
+//! all the time. For the same reason, frames with rare foreground are drawn more often, and so are
+//! frames with a patch that was reconstructed badly. The pixels around the foreground weigh more
+//! than the rest of the background: without that, they become speckle.
 //!
 //! Then the encoder and the statistics are frozen, and only the decoder is trained.
 
 mod cpu_step;
+mod foreground;
+mod frame_errors;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use candle_core::{Tensor, Var};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
-use rayon::prelude::*;
 
 use driftless_model::checkpoint::{TOKENIZER, write_tensors};
 use driftless_model::config::WorldConfig;
@@ -26,25 +29,25 @@ use driftless_model::params::Params;
 use driftless_model::tokenizer::{LATENT_MEAN, LATENT_STD, Tokenizer, images_to_tensor};
 
 use self::cpu_step::CpuStep;
+pub(crate) use self::foreground::SURROUNDINGS;
+use self::foreground::{
+    FREQUENCY_FRAMES, cumulative_rarity, dilated, foreground, foreground_frequency, median_frame,
+    pixel_rarity,
+};
+use self::frame_errors::FrameErrors;
 use super::TrainStage;
 use super::context::RunContext;
 use super::frame_store::FrameStore;
 use super::optimizer::Optimizer;
 use super::random::normal_like;
 use super::settings::TokenizerSettings;
-use super::task::{Losses, StepOutput, Task};
+use super::task::{BatchReport, Losses, StepOutput, Task};
 use crate::Result;
 
 /// Frames from which the stored statistics of the latents are computed.
 const STATISTICS_FRAMES: usize = 2048;
 /// Frames from which the median background is computed.
 const MEDIAN_FRAMES: usize = 255;
-/// Foreground pixels differ from the background by more than this (of a range of 2) in a channel.
-const FOREGROUND_THRESHOLD: f64 = 0.1;
-/// Frames from which the frequency of the foreground is computed.
-const FREQUENCY_FRAMES: usize = 2048;
-/// Upper bound of a pixel's rarity weight.
-const MAX_RARITY: f32 = 10.0;
 /// Lower bound of a channel's standard deviation.
 const MIN_STD: f64 = 1e-4;
 
@@ -59,6 +62,8 @@ pub(super) struct TokenizerTask<'a> {
     pixel_rarity: Tensor,
     /// Cumulative sum of the rarity of all frames, by which they are drawn.
     cumulative_rarity: Vec<f64>,
+    /// By which hard frames are drawn.
+    errors: FrameErrors,
     /// Whether the encoder is frozen.
     decoder_only: bool,
     /// Computes the steps on the CPU; `None` on other devices.
@@ -89,6 +94,7 @@ impl<'a> TokenizerTask<'a> {
             cpu: CpuStep::new(run, &vars, &median, &pixel_rarity)?,
             pixel_rarity,
             background,
+            errors: FrameErrors::new(store.frames()),
             decoder_only: false,
         };
         Ok((task, vars))
@@ -100,8 +106,11 @@ impl<'a> TokenizerTask<'a> {
         (steps * (1.0 - self.settings.decoder_only_fraction)).round() as u64
     }
 
-    /// Draws the index of a frame: uniformly, or in proportion to its rarity.
+    /// Draws the index of a frame: by its error, in proportion to its rarity, or uniformly.
     fn draw_frame(&self, rng: &mut ChaCha8Rng) -> usize {
+        if rng.random_bool(self.settings.hard_fraction) {
+            return self.errors.draw(rng);
+        }
         let total = self.cumulative_rarity.last().copied().unwrap_or(0.0);
         if total > 0.0 && rng.random_bool(self.settings.rare_fraction) {
             let at = rng.random_range(0.0..total);
@@ -110,11 +119,15 @@ impl<'a> TokenizerTask<'a> {
         rng.random_range(0..self.store.frames())
     }
 
-    /// Loss weights of the pixels: 1 + `foreground_weight` · rarity in the foreground, else 1;
-    /// [N, H, W, 1].
+    /// Loss weights of the pixels: 1 + `foreground_weight` · rarity in the foreground, 1 +
+    /// `surroundings_weight` around it, else 1; [N, H, W, 1].
     fn pixel_weights(&self, images: &Tensor) -> Result<Tensor> {
-        let weights = foreground(images, &self.background)?.broadcast_mul(&self.pixel_rarity)?;
-        Ok(weights.affine(self.settings.foreground_weight, 1.0)?)
+        let s = self.settings;
+        let foreground = foreground(images, &self.background)?;
+        let around = (dilated(&foreground)? - &foreground)?;
+        let weights = foreground.broadcast_mul(&self.pixel_rarity)?;
+        let weights = weights.affine(s.foreground_weight, 1.0)?;
+        Ok((weights + (around * s.surroundings_weight)?)?)
     }
 
     /// 1 for visible patches and 0 for hidden ones, [N, cells]; `None` if nothing is hidden.
@@ -143,15 +156,27 @@ impl<'a> TokenizerTask<'a> {
         Ok(patches.broadcast_mul(&visible)?.reshape(images.shape())?)
     }
 
-    /// Draws the frames of a step; also returns the time spent on reading them.
-    fn draw_frames(&self, rng: &mut ChaCha8Rng) -> Result<(Vec<u8>, Duration)> {
+    /// Draws the frames of a step.
+    fn draw_frames(&self, rng: &mut ChaCha8Rng) -> Result<(Vec<u8>, BatchReport)> {
         let mut bytes = Vec::with_capacity(self.settings.batch_size * self.run.world.image_len());
+        let mut report = BatchReport::default();
         let started = Instant::now();
         for _ in 0..self.settings.batch_size {
             let at = self.draw_frame(rng);
             self.store.read(at..at + 1, &mut bytes)?;
+            report.frames.push(at);
         }
-        Ok((bytes, started.elapsed()))
+        report.fetch_time = started.elapsed();
+        Ok((bytes, report))
+    }
+
+    /// Weighted error of each frame's worst patch, from the errors of all values [N, H, W, 3].
+    fn worst_patches(&self, errors: &Tensor) -> Result<Vec<f32>> {
+        let ([gh, gw], patch) = (self.run.world.grid(), self.run.world.tokenizer.patch);
+        let n = errors.dim(0)?;
+        let patches = errors.reshape(vec![n, gh, patch, gw, patch, 3])?;
+        let sums = patches.sum((2, 4, 5))?.reshape((n, gh * gw))?;
+        Ok(sums.max(1)?.to_vec1()?)
     }
 
     /// Standard deviation of the noise on the latents.
@@ -185,7 +210,7 @@ impl<'a> TokenizerTask<'a> {
     /// Draws a batch and computes its losses as tensors that candle can differentiate.
     pub(super) fn losses(&self, rng: &mut ChaCha8Rng) -> Result<Losses> {
         let image = self.run.world.image;
-        let (bytes, fetch_time) = self.draw_frames(rng)?;
+        let (bytes, mut report) = self.draw_frames(rng)?;
         let images = images_to_tensor(&bytes, image, &self.run.device)?;
         let (z, curvature) = if self.decoder_only {
             let z = self.tokenizer.encode(&images)?.detach();
@@ -199,15 +224,15 @@ impl<'a> TokenizerTask<'a> {
         let noisy = (&z + (normal_like(&z, rng)? * self.noise_std())?)?;
         let error = (self.tokenizer.decode(&noisy)? - &images)?.sqr()?;
         let mse = error.mean_all()?;
-        let pixels = error
-            .broadcast_mul(&self.pixel_weights(&images)?)?
-            .mean_all()?;
+        let weighted = error.broadcast_mul(&self.pixel_weights(&images)?)?;
+        report.errors = self.worst_patches(&weighted.detach())?;
+        let pixels = weighted.mean_all()?;
         let loss = (&pixels + (&curvature * self.settings.curvature_weight)?)?;
         Ok(Losses {
             main: loss,
             auxiliary: Vec::new(),
             metrics: vec![("pixels", pixels), ("mse", mse), ("curvature", curvature)],
-            fetch_time,
+            batch: report,
         })
     }
 }
@@ -239,14 +264,25 @@ impl Task for TokenizerTask<'_> {
         rng: &mut ChaCha8Rng,
         mean_squares: &mut BTreeMap<String, f64>,
     ) -> Result<StepOutput> {
-        match self.cpu.take() {
+        let output = match self.cpu.take() {
             Some(mut cpu) => {
                 let output = cpu.run(self, rng);
                 self.cpu = Some(cpu);
                 output
             }
             None => self.losses(rng)?.backward(mean_squares),
-        }
+        }?;
+        self.errors
+            .update(&output.batch.frames, &output.batch.errors);
+        Ok(output)
+    }
+
+    fn state(&self) -> Result<BTreeMap<String, Tensor>> {
+        self.errors.state()
+    }
+
+    fn restore(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
+        self.errors.restore(state)
     }
 
     fn is_frozen(&self, _step: u64, name: &str) -> bool {
@@ -294,21 +330,6 @@ fn statistics(tokenizer: &Tokenizer, bytes: &[u8], run: &RunContext) -> Result<(
     Ok((mean, std))
 }
 
-/// The median over frames of `len` bytes, byte by byte.
-fn median_frame(bytes: &[u8], len: usize) -> Vec<u8> {
-    let count = bytes.len() / len;
-    let mut column = vec![0u8; count];
-    (0..len)
-        .map(|i| {
-            for (frame, value) in column.iter_mut().enumerate() {
-                *value = bytes[frame * len + i];
-            }
-            column.sort_unstable();
-            column[count / 2]
-        })
-        .collect()
-}
-
 /// Images [M, H, W, 3] shifted by `shift` pixels one way, then the other, with repeated edges:
 /// [2·M, H, W, 3].
 fn shifted_pairs(images: &Tensor, vertical: bool, shift: usize) -> Result<Tensor> {
@@ -321,77 +342,6 @@ fn shifted_pairs(images: &Tensor, vertical: bool, shift: usize) -> Result<Tensor
     let last = vec![images.narrow(axis, size - 1, 1)?; shift];
     let backward = Tensor::cat(&[vec![inner], last].concat(), axis)?;
     Ok(Tensor::cat(&[&forward, &backward], 0)?)
-}
-
-/// 1 where a pixel is foreground, else 0: [N, H, W, 3] → [N, H, W, 1].
-fn foreground(images: &Tensor, background: &Tensor) -> Result<Tensor> {
-    Ok(images
-        .broadcast_sub(background)?
-        .abs()?
-        .max_keepdim(3)?
-        .gt(FOREGROUND_THRESHOLD)?
-        .to_dtype(images.dtype())?)
-}
-
-/// Fraction of the frames in which each pixel is foreground, [1, H, W, 1].
-fn foreground_frequency(bytes: &[u8], background: &Tensor, run: &RunContext) -> Result<Tensor> {
-    let parts = bytes
-        .chunks(run.world.image_len() * 64)
-        .map(|frames| {
-            let images = images_to_tensor(frames, run.world.image, &run.device)?;
-            Ok(foreground(&images, background)?.sum_keepdim(0)?)
-        })
-        .collect::<Result<Vec<_>>>()?;
-    let count = bytes.len() / run.world.image_len();
-    Ok((Tensor::cat(&parts, 0)?.sum_keepdim(0)? / count.max(1) as f64)?)
-}
-
-/// Cumulative sum of the frames' rarity 1/f, where f is the frequency of the frame's rarest
-/// foreground pixel; 0 for a frame without foreground.
-fn cumulative_rarity(
-    store: &FrameStore,
-    background: &[u8],
-    frequencies: &[f32],
-) -> Result<Vec<f64>> {
-    let min_frequency = 1.0 / FREQUENCY_FRAMES as f32;
-    let threshold = (FOREGROUND_THRESHOLD * 127.5) as u8;
-    let rarity = |image: &mut Vec<u8>, at: usize| -> Result<f64> {
-        image.clear();
-        store.read(at..at + 1, image)?;
-        let foreground = image
-            .chunks_exact(3)
-            .zip(background.chunks_exact(3))
-            .zip(frequencies)
-            .filter(|((a, b), _)| a.iter().zip(*b).any(|(a, b)| a.abs_diff(*b) > threshold));
-        let f = foreground.fold(f32::INFINITY, |f, (_, frequency)| f.min(*frequency));
-        Ok(f64::from(f.max(min_frequency).recip()))
-    };
-    let rarities = (0..store.frames())
-        .into_par_iter()
-        .map_init(Vec::new, rarity)
-        .collect::<Result<Vec<_>>>()?;
-    Ok(rarities
-        .into_iter()
-        .scan(0.0, |sum, rarity| {
-            *sum += rarity;
-            Some(*sum)
-        })
-        .collect())
-}
-
-/// Rarity weight √(mean/f) of pixels that are foreground in a fraction f of the frames, from 1 to
-/// [`MAX_RARITY`]. The mean is over all pixels that are ever foreground.
-fn pixel_rarity(frequency: &Tensor) -> Result<Tensor> {
-    let values = frequency.flatten_all()?.to_vec1::<f32>()?;
-    let nonzero: Vec<f32> = values.iter().copied().filter(|f| *f > 0.0).collect();
-    let mean = nonzero.iter().sum::<f32>() / nonzero.len().max(1) as f32;
-    let weight = |f: &f32| (mean / f.max(1e-9)).sqrt().clamp(1.0, MAX_RARITY);
-    let weights = values.iter().map(weight).collect();
-    Ok(Tensor::from_vec(
-        weights,
-        frequency.dims(),
-        frequency.device(),
-    )?)
 }
 
 #[cfg(test)]
@@ -412,46 +362,5 @@ mod tests {
         };
         assert_eq!(pairs(1), [0., 0., 1., 2., 3., 4., 1., 2., 3., 4., 5., 5.]);
         assert_eq!(pairs(2), [0., 0., 0., 1., 2., 3., 2., 3., 4., 5., 5., 5.]);
-    }
-
-    #[test]
-    fn rare_foreground_makes_frames_rare() {
-        // Three frames of two pixels: no foreground, a common one, and a common and a rare one.
-        let images = [[0u8; 6], [90, 0, 0, 0, 0, 0], [90, 0, 0, 0, 0, 80]].concat();
-        let episode = driftless_data::Episode {
-            height: 1,
-            width: 2,
-            images,
-            actions: vec![0; 3],
-            rewards: vec![0.0; 3],
-            extras: BTreeMap::new(),
-        };
-        let info = driftless_data::DatasetInfo {
-            name: String::new(),
-            fps: 1.0,
-            image: [1, 2],
-            actions: Vec::new(),
-        };
-        let folder = tempfile::tempdir().unwrap();
-        let mut store = FrameStore::new(info, folder.path(), 1 << 20);
-        store.push(&episode).unwrap();
-        let sums = cumulative_rarity(&store, &[0; 6], &[0.5, 0.125]).unwrap();
-        assert_eq!(sums, [0.0, 2.0, 10.0]);
-    }
-
-    #[test]
-    fn pixel_rarity_is_bounded() {
-        let f = Tensor::new(&[0.0f32, 0.4, 0.1, 0.0001], &Device::Cpu).unwrap();
-        let weights: Vec<f32> = pixel_rarity(&f).unwrap().to_vec1().unwrap();
-        let mean = 0.5001f32 / 3.0;
-        assert_eq!(weights[1], 1.0);
-        assert!((weights[2] - (mean / 0.1).sqrt()).abs() < 1e-5);
-        assert_eq!((weights[0], weights[3]), (MAX_RARITY, MAX_RARITY));
-    }
-
-    #[test]
-    fn median_ignores_outliers() {
-        let frames = [[9u8, 1], [9, 200], [9, 1], [77, 1], [9, 1]].concat();
-        assert_eq!(median_frame(&frames, 2), [9, 1]);
     }
 }

@@ -1,5 +1,6 @@
 //! The step loop: trains one network, logs, saves and writes previews.
 
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use rand::SeedableRng;
@@ -15,8 +16,11 @@ use super::optimizer::Optimizer;
 use super::progress::{StepReport, TrainOutcome, TrainProgress};
 use super::state::{self, TrainingCounters};
 use super::task::{StepOutput, Task};
-use super::{TrainOptions, preview};
+use super::{TrainOptions, TrainStage, preview};
 use crate::{Error, Result};
+
+/// How many episodes an error names.
+const NAMED_EPISODES: usize = 8;
 
 /// How long a run goes on, and from where.
 pub(super) struct RunLimits {
@@ -69,7 +73,7 @@ impl TrainLoop<'_> {
         let stage = task.stage();
         let steps = steps.min(self.limits.max_steps);
         let files = self.run.layout.state(stage);
-        let mut counters = self.resume(&files, &mut optimizer)?;
+        let mut counters = self.resume(&files, task, &mut optimizer)?;
         progress.stage_begun(stage, steps, counters.step);
         let log = RunLog::open(&self.run.layout, stage)?;
         let minutes = self.run.settings.preview_minutes;
@@ -86,7 +90,7 @@ impl TrainLoop<'_> {
                 break TrainOutcome::OutOfTime;
             }
             let index = counters.step;
-            let step = train_step(task, self.run, &mut optimizer, &mut counters)?;
+            let step = self.train_step(task, &mut optimizer, &mut counters)?;
             progress.step_done(&StepReport {
                 stage,
                 step: counters.step,
@@ -116,16 +120,76 @@ impl TrainLoop<'_> {
     }
 
     /// Restores the saved state of a stage, if the run is resumed and has one.
-    fn resume(&self, files: &StateFiles, optimizer: &mut Optimizer) -> Result<TrainingCounters> {
+    fn resume(
+        &self,
+        files: &StateFiles,
+        task: &mut dyn Task,
+        optimizer: &mut Optimizer,
+    ) -> Result<TrainingCounters> {
         if !self.limits.resume || !files.exist() {
             return Ok(TrainingCounters::default());
         }
         let (tensors, counters) = state::read(files)?;
-        optimizer.restore(&tensors).map_err(|e| {
-            let what = format!("the saved state does not match: {e}");
-            Error::invalid(files.folder(), what)
-        })?;
+        let restored = optimizer.restore(&tensors);
+        restored
+            .and_then(|()| task.restore(&tensors))
+            .map_err(|e| {
+                let what = format!("the saved state does not match: {e}");
+                Error::invalid(files.folder(), what)
+            })?;
         Ok(counters)
+    }
+
+    /// Draws a batch, updates the parameters and advances `counters`.
+    fn train_step(
+        &self,
+        task: &mut dyn Task,
+        optimizer: &mut Optimizer,
+        counters: &mut TrainingCounters,
+    ) -> Result<Step> {
+        let started = Instant::now();
+        let step = counters.step;
+        // Each step has its own random stream, so that a resumed run draws the same batches.
+        let mut rng = ChaCha8Rng::seed_from_u64(self.run.settings.seed);
+        rng.set_stream(step + 1);
+        task.before_step(step, optimizer)?;
+        let output = task.step(step, &mut rng, &mut counters.loss_mean_squares)?;
+        if !output.loss.is_finite() {
+            return Err(self.diverged(task.stage(), step, "loss", &output));
+        }
+        let is_frozen = |name: &str| task.is_frozen(step, name);
+        let gradient_norm = match output.gradient.apply(optimizer, step, is_frozen) {
+            Err(Error::Diverged(_)) => {
+                return Err(self.diverged(task.stage(), step, "gradient", &output));
+            }
+            norm => norm?,
+        };
+        let seconds = started.elapsed().as_secs_f64();
+        let frames = task.frames_per_step(step);
+        counters.step += 1;
+        counters.frames += frames;
+        counters.seconds += seconds;
+        Ok(Step {
+            output,
+            gradient_norm,
+            seconds,
+            frames_per_second: frames as f64 / seconds,
+        })
+    }
+
+    /// The error for a loss or gradient that is not finite, with the episodes that were drawn.
+    fn diverged(&self, stage: TrainStage, step: u64, what: &str, output: &StepOutput) -> Error {
+        let names = self.store.episode_names(&output.batch.frames);
+        let named = names.iter().take(NAMED_EPISODES).copied();
+        let mut episodes = named.collect::<Vec<_>>().join(", ");
+        if names.len() > NAMED_EPISODES {
+            let _ = write!(episodes, " and {} more", names.len() - NAMED_EPISODES);
+        }
+        Error::Diverged(format!(
+            "{}: the {what} is not finite at step {step} (episodes {episodes}); the last save is kept: \
+             continue it with --resume, at a lower learning rate or without these episodes",
+            stage.name(),
+        ))
     }
 
     /// Writes a preview picture. A failure is only logged: it does not end the run.
@@ -189,49 +253,16 @@ impl Step {
             ("rate", schedule_factor),
             ("frames_per_s", self.frames_per_second),
             ("seconds", total_seconds),
-            ("fetching", output.fetch_time.as_secs_f64() / self.seconds),
+            (
+                "fetching",
+                output.batch.fetch_time.as_secs_f64() / self.seconds,
+            ),
         ];
         for (name, value) in &output.metrics {
             numbers.push((*name, f64::from(value.to_scalar::<f32>()?)));
         }
         Ok(numbers)
     }
-}
-
-/// Draws a batch, updates the parameters and advances `counters`.
-fn train_step(
-    task: &mut dyn Task,
-    run: &RunContext,
-    optimizer: &mut Optimizer,
-    counters: &mut TrainingCounters,
-) -> Result<Step> {
-    let started = Instant::now();
-    let step = counters.step;
-    // Each step has its own random stream, so that a resumed run draws the same batches.
-    let mut rng = ChaCha8Rng::seed_from_u64(run.settings.seed);
-    rng.set_stream(step + 1);
-    task.before_step(step, optimizer)?;
-    let output = task.step(step, &mut rng, &mut counters.loss_mean_squares)?;
-    let loss = output.loss;
-    if !loss.is_finite() {
-        return Err(Error::Diverged(format!(
-            "{}: the loss is {loss} at step {step}; the last saved state is unchanged",
-            task.stage().name(),
-        )));
-    }
-    let is_frozen = |name: &str| task.is_frozen(step, name);
-    let gradient_norm = output.gradient.apply(optimizer, step, is_frozen)?;
-    let seconds = started.elapsed().as_secs_f64();
-    let frames = task.frames_per_step(step);
-    counters.step += 1;
-    counters.frames += frames;
-    counters.seconds += seconds;
-    Ok(Step {
-        output,
-        gradient_norm,
-        seconds,
-        frames_per_second: frames as f64 / seconds,
-    })
 }
 
 fn save(
@@ -241,7 +272,9 @@ fn save(
     counters: &TrainingCounters,
     progress: &mut dyn TrainProgress,
 ) -> Result<()> {
-    state::write(files, &optimizer.state(), counters)?;
+    let mut tensors = optimizer.state();
+    tensors.extend(task.state()?);
+    state::write(files, &tensors, counters)?;
     task.export(counters.step, optimizer)?;
     progress.saved(task.stage(), counters.step);
     Ok(())

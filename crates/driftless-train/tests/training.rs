@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "training/resuming.rs"]
+mod resuming;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -282,200 +285,6 @@ fn learns_every_prediction_and_path() {
 }
 
 #[test]
-fn resumed_run_is_identical() {
-    let folder = tempfile::tempdir().unwrap();
-    record(&folder.path().join("data"), 3, 3, 0);
-    let both = |out: &str, steps: u64, resume: bool| {
-        for stage in [TrainStage::Tokenizer, TrainStage::Dynamics] {
-            let max_steps = Some(steps);
-            let options = options(folder.path(), out);
-            train(&TrainOptions {
-                stages: vec![stage],
-                resume,
-                max_steps,
-                ..options
-            })
-            .unwrap();
-        }
-    };
-    let read = |out: &str, file: &str| {
-        std::fs::read(folder.path().join(out).join("checkpoint").join(file)).unwrap()
-    };
-    both("whole", 40, false);
-    let first = TrainOptions {
-        stages: vec![TrainStage::Tokenizer],
-        max_steps: Some(20),
-        ..options(folder.path(), "parts")
-    };
-    train(&first).unwrap();
-    assert!(read("parts", "tokenizer.safetensors") != read("whole", "tokenizer.safetensors"));
-    train(&TrainOptions {
-        resume: true,
-        max_steps: Some(40),
-        ..first
-    })
-    .unwrap();
-    assert!(read("parts", "tokenizer.safetensors") == read("whole", "tokenizer.safetensors"));
-    let first = TrainOptions {
-        stages: vec![TrainStage::Dynamics],
-        max_steps: Some(20),
-        ..options(folder.path(), "parts")
-    };
-    train(&first).unwrap();
-    assert!(read("parts", "dynamics.safetensors") != read("whole", "dynamics.safetensors"));
-    train(&TrainOptions {
-        resume: true,
-        max_steps: Some(40),
-        ..first
-    })
-    .unwrap();
-    assert!(read("parts", "dynamics.safetensors") == read("whole", "dynamics.safetensors"));
-    // Each part of a run writes previews and TensorBoard events.
-    for stage in ["tokenizer", "dynamics"] {
-        for step in ["000020", "000040"] {
-            let preview = format!("parts/previews/{stage}-{step}.png");
-            let picture = image::open(folder.path().join(preview)).unwrap();
-            // Sixteen frames of 16×16 at twice their size; four real rows, each above a predicted one.
-            assert_eq!((picture.width(), picture.height()), (16 * 34, 8 * 34));
-        }
-        let events = folder.path().join("parts/events").join(stage);
-        assert_eq!(std::fs::read_dir(events).unwrap().count(), 2);
-    }
-}
-
-/// Stops after a number of steps, and notes what it is told.
-struct StopAt {
-    step: u64,
-    done: u64,
-    events: Vec<String>,
-}
-
-impl TrainProgress for StopAt {
-    fn stage_begun(&mut self, stage: TrainStage, total: u64, done: u64) {
-        self.events.push(format!("{} {done}/{total}", stage.name()));
-    }
-
-    fn step_done(&mut self, step: &StepReport) {
-        assert!(step.loss.is_finite() && step.frames_per_second > 0.0);
-        self.done = step.step;
-    }
-
-    fn saved(&mut self, stage: TrainStage, step: u64) {
-        self.events.push(format!("saved {} {step}", stage.name()));
-    }
-
-    fn should_stop(&mut self) -> bool {
-        self.done >= self.step
-    }
-}
-
-#[test]
-fn stopped_run_is_saved() {
-    let folder = tempfile::tempdir().unwrap();
-    record(&folder.path().join("data"), 3, 3, 0);
-    let options = TrainOptions {
-        max_steps: Some(5),
-        ..options(folder.path(), "run")
-    };
-    let run = |options: &TrainOptions, step| {
-        let mut progress = StopAt {
-            step,
-            done: 0,
-            events: Vec::new(),
-        };
-        let outcome = driftless_train::run(options, &mut progress).unwrap();
-        (outcome, progress.events)
-    };
-    let expected = ["tokenizer 0/5", "saved tokenizer 3"].map(str::to_owned);
-    assert_eq!(run(&options, 3), (TrainOutcome::Stopped, expected.to_vec()));
-    let resumed = TrainOptions {
-        resume: true,
-        ..options
-    };
-    let late = TrainOptions {
-        max_minutes: Some(0.0),
-        ..resumed.clone()
-    };
-    let expected = ["tokenizer 3/5", "saved tokenizer 3"].map(str::to_owned);
-    assert_eq!(run(&late, 9), (TrainOutcome::OutOfTime, expected.to_vec()));
-    let expected = [
-        "tokenizer 3/5",
-        "saved tokenizer 5",
-        "dynamics 0/5",
-        "saved dynamics 5",
-    ];
-    let expected = expected.map(str::to_owned).to_vec();
-    assert_eq!(run(&resumed, 9), (TrainOutcome::Finished, expected));
-}
-
-#[test]
-fn starts_from_a_checkpoint() {
-    let folder = tempfile::tempdir().unwrap();
-    record(&folder.path().join("data"), 9, 2, 0);
-    let run = |out: &str, settings: String, more: &dyn Fn(TrainOptions) -> TrainOptions| {
-        let options = options(folder.path(), out);
-        std::fs::write(options.config.as_ref().unwrap(), settings).unwrap();
-        train(&more(options))?;
-        let read = |file: &str| {
-            let path = folder.path().join(out).join("checkpoint").join(file);
-            candle_core::safetensors::load(path, &candle_core::Device::Cpu).unwrap()
-        };
-        Ok::<_, driftless_train::Error>((
-            read("tokenizer.safetensors"),
-            read("dynamics.safetensors"),
-        ))
-    };
-    let without = SETTINGS.replace("k_max = 4\n", "k_max = 4\nunknown_action = false\n");
-    let without = without.replace("outcome = 16", "outcome = 0");
-    let without = without.replace("[dynamics]\n", "[dynamics]\naction_dropout = 0.0\n");
-    let (tokenizer, dynamics) = run("old", without, &|o| TrainOptions {
-        max_steps: Some(3),
-        ..o
-    })
-    .unwrap();
-    let from = Some(folder.path().join("old/checkpoint"));
-    let continued = |o: TrainOptions| TrainOptions {
-        stages: vec![TrainStage::Dynamics],
-        from: from.clone(),
-        max_steps: Some(0),
-        seed: Some(5),
-        ..o
-    };
-    let (given, more) = run("new", SETTINGS.into(), &continued).unwrap();
-    let numbers = |t: &candle_core::Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-    let same = |name: &str, old: &candle_core::Tensor, new: &candle_core::Tensor| {
-        let (old, new) = (numbers(old), numbers(new));
-        assert_eq!(old[..], new[..old.len()], "{name}");
-        new.len() - old.len()
-    };
-    for (name, old) in &tokenizer {
-        assert_eq!(same(name, old, &given[name]), 0, "{name}");
-    }
-    let grown: Vec<_> = dynamics
-        .iter()
-        .map(|(name, old)| (name.as_str(), same(name, old, &more[name])))
-        .filter(|(_, more)| *more > 0)
-        .collect();
-    // The unknown action adds a row to both action embeddings.
-    assert_eq!(grown.len(), 2, "{grown:?}");
-    assert!(
-        grown.iter().all(|(name, _)| name.ends_with(".action")),
-        "{grown:?}"
-    );
-    let fresh: Vec<_> = more.keys().filter(|k| !dynamics.contains_key(*k)).collect();
-    assert!(
-        !fresh.is_empty() && fresh.iter().all(|k| k.starts_with("outcome.")),
-        "{fresh:?}"
-    );
-    let wide = SETTINGS.replace("mlp = 32", "mlp = 48");
-    let error = run("wide", wide, &continued).unwrap_err().to_string();
-    assert!(error.contains("by the settings"), "{error}");
-    let cosine = SETTINGS.replace("[dynamics]\n", "[dynamics]\npath = \"cosine\"\n");
-    let error = run("cosine", cosine, &continued).unwrap_err().to_string();
-    assert!(error.contains("path"), "{error}");
-}
-
-#[test]
 fn frame_file_and_unlabelled_video() {
     let folder = tempfile::tempdir().unwrap();
     record(&folder.path().join("data"), 6, 2, 0);
@@ -500,7 +309,7 @@ fn frame_file_and_unlabelled_video() {
     // The frame file has been removed.
     let left = std::fs::read_dir(folder.path().join("file")).unwrap();
     let names: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(names.len(), 7, "{names:?}");
+    assert_eq!(names.len(), 8, "{names:?}");
     let mixed = with("mixed", "", true).unwrap();
     assert!(mixed[0] != plain[0] && mixed[1] != plain[1]);
     let known = SETTINGS.replace("k_max = 4\n", "k_max = 4\nunknown_action = false\n");
@@ -590,4 +399,37 @@ fn bad_data_leaves_no_run() {
             .join("other/checkpoint/dynamics.safetensors")
             .exists()
     );
+}
+
+#[test]
+fn diverged_run_names_step_and_episodes() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    record(&data, 4, 2, 0);
+    let path = data.join("01.npz");
+    let mut huge = Episode::read(&path).unwrap();
+    huge.rewards.fill(1e30);
+    huge.write(&path).unwrap();
+    let run = |max_steps, resume| TrainOptions {
+        max_steps: Some(max_steps),
+        resume,
+        ..options(folder.path(), "run")
+    };
+    let tokenizer = TrainOptions {
+        stages: vec![TrainStage::Tokenizer],
+        ..run(2, false)
+    };
+    train(&tokenizer).unwrap();
+    let saved = || std::fs::read(folder.path().join("run/tokenizer/state.safetensors")).unwrap();
+    let before = saved();
+    let error = train(&run(2, true)).unwrap_err().to_string();
+    assert!(
+        error.starts_with("dynamics: the loss is not finite at step 0"),
+        "{error}"
+    );
+    assert!(
+        error.contains("01.npz") && error.contains("--resume"),
+        "{error}"
+    );
+    assert!(saved() == before);
 }

@@ -40,6 +40,14 @@ impl SimulatorKind {
         }
     }
 
+    /// The name for display, which is also the world's.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Maze => "Maze",
+            Self::Drive => "Drive",
+        }
+    }
+
     /// A one-sentence description.
     pub fn description(self) -> &'static str {
         match self {

@@ -8,8 +8,6 @@ use driftless_data::{Dataset, Episode};
 use super::record::RecordingPlan;
 use super::*;
 
-const KINDS: [SimulatorKind; 2] = [SimulatorKind::Maze, SimulatorKind::Drive];
-
 /// Plays `frames` frames by the scripted policy. Returns images and states.
 fn played(world: &mut dyn Simulator, seed: u64, frames: usize) -> Vec<(Vec<u8>, SimulatorState)> {
     let mut agent = PolicyAgent::new(Policy::Scripted, world, seed);
@@ -24,7 +22,7 @@ fn played(world: &mut dyn Simulator, seed: u64, frames: usize) -> Vec<(Vec<u8>, 
 
 #[test]
 fn simulators_are_deterministic() {
-    for kind in KINDS {
+    for kind in SimulatorKind::ALL {
         let (mut first, mut second) = (kind.open(0), kind.open(0));
         second.reset(8);
         second.step(1).unwrap();
@@ -41,9 +39,10 @@ fn simulators_are_deterministic() {
 
 #[test]
 fn shapes_are_constant_and_keys_valid() {
-    for kind in KINDS {
+    for kind in SimulatorKind::ALL {
         let mut world = kind.open(0);
         let info = world.info();
+        assert_eq!(info.name, kind.title());
         assert_eq!(info.actions[0].keys, [""; 0]);
         assert_eq!(world.image().len(), info.image[0] * info.image[1] * 3);
         let shape = |state: SimulatorState| -> Vec<(&str, usize)> {
@@ -54,14 +53,16 @@ fn shapes_are_constant_and_keys_valid() {
             world.step(action).unwrap();
             assert_eq!(shape(world.state()), first);
         }
-        let error = world.step(9).unwrap_err().to_string();
-        assert!(error.contains("expected 0 to 8"), "{error}");
+        let count = info.actions.len();
+        let error = world.step(count as u32).unwrap_err().to_string();
+        let expected = format!("expected 0 to {}", count - 1);
+        assert!(error.contains(&expected), "{error}");
     }
 }
 
 #[test]
 fn snapshots_restore_in_other_instances() {
-    for kind in KINDS {
+    for kind in SimulatorKind::ALL {
         let mut world = kind.open(0);
         world.reset(3);
         played(world.as_mut(), 4, 100);
@@ -86,11 +87,11 @@ fn snapshots_restore_in_other_instances() {
 
 #[test]
 fn policies_play_all_actions() {
-    for kind in KINDS {
+    for kind in SimulatorKind::ALL {
         let mut world = kind.open(0);
-        let mut counts = [0; 9];
+        let mut counts = vec![0; world.info().actions.len()];
         let mut agent = PolicyAgent::new(Policy::Random, world.as_ref(), 1);
-        for _ in 0..900 {
+        for _ in 0..100 * counts.len() {
             let action = agent.act(world.as_ref());
             counts[action as usize] += 1;
             world.step(action).unwrap();
@@ -130,7 +131,7 @@ fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn recording_reads_back_as_dataset() {
-    for kind in KINDS {
+    for kind in SimulatorKind::ALL {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("new/data");
         let ticked = AtomicUsize::new(0);

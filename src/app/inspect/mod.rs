@@ -330,40 +330,12 @@ impl InspectPanel {
         );
         let (area, response) = ui.allocate_exact_size(size, Sense::hover());
         name(&response, "Attention over past frames, heat map");
-        let [mean_row, head_rows] = self.map_places(area, row);
-        let first = 1.0 / self.rows.len() as f32;
-        self.map.paint(ui, mean_row, 0.0..first);
-        self.map.paint(ui, head_rows, first..1.0);
-        write(
-            ui,
-            mean_row.left_center() - vec2(6.0, 0.0),
-            Align2::RIGHT_CENTER,
-            "mean",
-        );
-        let layers = attention.time_layers.len();
-        for (i, layer) in attention.time_layers.iter().enumerate() {
-            let tall = head_rows.height() / layers as f32;
-            let top = head_rows.top() + tall * i as f32;
-            let text = format!("layer {}", layer + 1);
-            write(
-                ui,
-                pos2(head_rows.left() - 6.0, top + tall / 2.0),
-                Align2::RIGHT_CENTER,
-                &text,
-            );
-            if i > 0 {
-                let line = Stroke::new(1.0, theme::palette(ui).panel);
-                ui.painter().hline(head_rows.x_range(), top, line);
-            }
-        }
+        let places = self.map_places(area, row);
+        self.attention_map(ui, &attention.time_layers, places);
         let (ends, _) = ui.allocate_exact_size(vec2(size.x, 12.0), Sense::hover());
         let oldest = format!("{} frames back", columns - 1);
-        write(
-            ui,
-            ends.left_center() + vec2(LABELS_WIDTH, 0.0),
-            Align2::LEFT_CENTER,
-            &oldest,
-        );
+        let left = ends.left_center() + vec2(LABELS_WIDTH, 0.0);
+        write(ui, left, Align2::LEFT_CENTER, &oldest);
         write(ui, ends.right_center(), Align2::RIGHT_CENTER, "current");
         let palette = theme::palette(ui);
         let max = largest(self.rows.iter().flatten());
@@ -372,10 +344,29 @@ impl InspectPanel {
             ["0 %".to_owned(), format!("{:.0} %", 100.0 * max)],
             |fraction| images::heat(palette, fraction),
         );
-        if let Some(text) =
-            self.weight_tooltip(attention, [mean_row, head_rows], response.hover_pos())
-        {
+        if let Some(text) = self.weight_tooltip(attention, places, response.hover_pos()) {
             response.on_hover_text_at_pointer(text);
+        }
+    }
+
+    /// Draws the map with its labels: the mean of all rows above, the rows of each layer below.
+    fn attention_map(&self, ui: &Ui, layers: &[usize], [mean_row, head_rows]: [Rect; 2]) {
+        let first = 1.0 / self.rows.len() as f32;
+        self.map.paint(ui, mean_row, 0.0..first);
+        self.map.paint(ui, head_rows, first..1.0);
+        let label = |at: egui::Pos2, text: &str| {
+            write(ui, at - vec2(6.0, 0.0), Align2::RIGHT_CENTER, text);
+        };
+        label(mean_row.left_center(), "mean");
+        let tall = head_rows.height() / layers.len() as f32;
+        for (i, layer) in layers.iter().enumerate() {
+            let top = head_rows.top() + tall * i as f32;
+            let middle = pos2(head_rows.left(), top + tall / 2.0);
+            label(middle, &format!("layer {}", layer + 1));
+            if i > 0 {
+                let line = Stroke::new(1.0, theme::palette(ui).panel);
+                ui.painter().hline(head_rows.x_range(), top, line);
+            }
         }
     }
 

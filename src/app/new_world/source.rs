@@ -161,7 +161,7 @@ impl SourceStep {
             "Play the simulator while every frame and action is recorded, or let a scripted player do it.",
         );
         if self.pictures.is_empty() {
-            self.pictures = [SimulatorKind::Maze, SimulatorKind::Drive]
+            self.pictures = SimulatorKind::ALL
                 .map(|kind| (kind, picture(ui, kind)))
                 .into();
         }
@@ -173,7 +173,7 @@ impl SourceStep {
                     ui.vertical(|ui| {
                         ui.set_width(180.0);
                         ui.label(
-                            RichText::new(title_of(*kind))
+                            RichText::new(kind.title())
                                 .strong()
                                 .color(theme::palette(ui).text),
                         );
@@ -192,8 +192,8 @@ impl SourceStep {
                 .speed(500)
                 .suffix(" frames");
             ui.add(frames);
-            for kind in [SimulatorKind::Maze, SimulatorKind::Drive] {
-                if ui.button(title_of(kind)).clicked() {
+            for kind in SimulatorKind::ALL {
+                if ui.button(kind.title()).clicked() {
                     action = Some(script(kind, self.frames, places));
                 }
             }
@@ -335,14 +335,6 @@ fn dialog_failed(error: crate::Error) -> StepAction {
     StepAction::Failed { what, error }
 }
 
-/// A simulator's name for display.
-fn title_of(kind: SimulatorKind) -> &'static str {
-    match kind {
-        SimulatorKind::Maze => "Maze",
-        SimulatorKind::Drive => "Drive",
-    }
-}
-
 /// A simulator's first image as a texture.
 fn picture(ui: &Ui, kind: SimulatorKind) -> TextureHandle {
     let world = kind.open(2);
@@ -366,7 +358,7 @@ fn script(kind: SimulatorKind, frames: usize, places: &UserPaths) -> StepAction 
         folder.clone().into(),
     ]);
     StepAction::CreateDataset {
-        what: format!("Recording {frames} frames of {}…", title_of(kind)),
+        what: format!("Recording {frames} frames of {}…", kind.title()),
         folder,
         arguments,
     }

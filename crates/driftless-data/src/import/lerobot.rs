@@ -301,6 +301,9 @@ fn encoded_image(field: &Field) -> Option<&[u8]> {
 }
 
 #[cfg(test)]
+#[path = "lerobot_column_tests.rs"]
+mod column_tests;
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -130,9 +130,10 @@ impl Parts {
         let pairs = all.div_ceil(Self::PANELS);
         let pairs_per_task = share(pairs, threads, (work / least).max(1));
         let columns = pairs.div_ceil(pairs_per_task);
-        let blocks = match columns < threads {
-            true => (threads * TASKS_PER_THREAD).min(work / least) / columns,
-            false => 1,
+        let blocks = if columns < threads {
+            (threads * TASKS_PER_THREAD).min(work / least) / columns
+        } else {
+            1
         };
         Self {
             columns,

@@ -59,10 +59,11 @@ impl PackedMlp {
         // Each pair's outputs go through the SwiGLU while they are in the cache of whoever computed them.
         let up = PackedMatrix::pack(pairs * PAIR, layer.up.inputs, |o, i| {
             let at = o / PAIR * LANES + o % LANES;
-            let is_value = o % PAIR >= LANES;
-            match at < hidden {
-                true => layer.up.at(at + if is_value { hidden } else { 0 }, i),
-                false => 0.0,
+            let row = if o % PAIR < LANES { at } else { hidden + at };
+            if at < hidden {
+                layer.up.at(row, i)
+            } else {
+                0.0
             }
         });
         Self {

@@ -1,3 +1,4 @@
+mod arguments;
 mod inspection;
 mod parity;
 mod reference;

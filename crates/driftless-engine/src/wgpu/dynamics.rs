@@ -3,6 +3,7 @@
 use driftless_model::config::WorldConfig;
 use driftless_model::export::ExportedDynamics;
 
+use super::dynamics_parts::{DynamicsWeights, ScratchRegions};
 use super::kernel_args::{
     Activation, EmbedConditioningArgs, FinishFrameArgs, KvCacheWriteArgs, NONE, RowLayout,
     SpatialAttentionArgs, TemporalAttentionArgs,
@@ -11,9 +12,9 @@ use super::kernels::{Kernel, workgroups};
 use super::layers::{
     AttentionWeights, ConditionTables, HeadLayout, KvCache, Layer, OutcomeHead, TemporalAttention,
 };
-use super::operations::{ArenaLayout, CellBlock, RmsNorm};
+use super::operations::ArenaLayout;
 use super::program::ProgramBuilder;
-use super::weights::{MatrixRef, Weights};
+use super::weights::Weights;
 
 /// Weights, KV caches and arena regions of the network. All offsets are in elements.
 pub(super) struct WgpuDynamics {
@@ -30,21 +31,7 @@ pub(super) struct WgpuDynamics {
     pub slots: u32,
     last_time_layer: Option<usize>,
     context: u32,
-    stem_conditions: ConditionTables,
-    stem_latent: MatrixRef,
-    stem_past: MatrixRef,
-    stem_block: CellBlock,
-    merge_in: MatrixRef,
-    conditions: ConditionTables,
-    layers: Vec<Layer>,
-    norm_out: RmsNorm,
-    merge_out: MatrixRef,
-    head_block: CellBlock,
-    head_norm: RmsNorm,
-    head_out: MatrixRef,
-    skip_latent: MatrixRef,
-    skip_past: MatrixRef,
-    outcome_head: Option<OutcomeHead>,
+    weights: DynamicsWeights,
     /// Arena offset of the position embeddings, and their values [tokens, width].
     pub position: (u32, Vec<f32>),
     /// z_τ and the network's output, [cells, channels].
@@ -57,21 +44,7 @@ pub(super) struct WgpuDynamics {
     pub past: u32,
     /// Report of a frame: reward, logit of the episode end, and 1 if the latent is finite.
     pub report: u32,
-    /// Contribution of past frames to the stem and to the output.
-    cells_start: u32,
-    output_start: u32,
-    cells: u32,
-    cells_hidden: u32,
-    padded_latent: u32,
-    padded_past: u32,
-    padded_cells: u32,
-    /// Residual stream, [tokens, width].
-    stream: u32,
-    normed: u32,
-    qkv: u32,
-    attention_out: u32,
-    hidden: u32,
-    outcome_hidden: u32,
+    scratch: ScratchRegions,
 }
 
 impl WgpuDynamics {
@@ -88,17 +61,8 @@ impl WgpuDynamics {
         let ([gh, gw], cells, tokens) = (config.grid(), config.cells(), config.tokens());
         let heads = HeadLayout::new(d.heads, d.width);
         let slots = d.context - 1;
-        let cache_len = slots * tokens * heads.width();
-        let layers = net.layers.iter();
-        let layers = layers.map(|layer| Layer::new(weights, arena, layer, heads, cache_len));
-        let layers = layers.collect();
         let past = d.stem_frames * c;
-        let (head_out, skip_past) = (
-            weights.linear(&net.head_out),
-            weights.linear(&net.skip_past),
-        );
-        let padded_cells = (gh + 2) * (gw + 2);
-        let outcome_head = net.outcome.as_ref();
+        let cache_len = slots * tokens * heads.width();
         Self {
             grid: [gh as u32, gw as u32],
             merge: d.merge as u32,
@@ -113,27 +77,7 @@ impl WgpuDynamics {
             slots: slots as u32,
             last_time_layer: d.last_time_layer(),
             context: d.context as u32,
-            stem_conditions: ConditionTables::new(weights, &net.stem_conditions),
-            stem_latent: weights.linear(&net.stem_latent),
-            stem_past: weights.linear(&net.stem_past),
-            stem_block: CellBlock::new(weights, &net.stem_block),
-            merge_in: weights.linear(&net.merge_in),
-            conditions: ConditionTables::new(weights, &net.conditions),
-            layers,
-            norm_out: RmsNorm::new(weights, &net.norm_out),
-            merge_out: weights.linear(&net.merge_out),
-            head_block: CellBlock::new(weights, &net.head_block),
-            head_norm: RmsNorm::new(weights, &net.head_norm),
-            head_out: MatrixRef {
-                bias: NONE,
-                ..head_out
-            },
-            skip_latent: weights.linear(&net.skip_latent),
-            skip_past: MatrixRef {
-                bias: head_out.bias,
-                ..skip_past
-            },
-            outcome_head: outcome_head.map(|head| OutcomeHead::new(weights, head)),
+            weights: DynamicsWeights::new(weights, arena, net, heads, cache_len),
             position: (arena.allocate(tokens * d.width), net.position.clone()),
             z: arena.allocate(cells * c),
             output: arena.allocate(cells * c),
@@ -141,19 +85,7 @@ impl WgpuDynamics {
             latent: arena.allocate(cells * c),
             past: arena.allocate(cells * past),
             report: arena.allocate(Self::REPORT_LEN),
-            cells_start: arena.allocate(cells * d.stem_width),
-            output_start: arena.allocate(cells * c),
-            cells: arena.allocate(cells * d.stem_width),
-            cells_hidden: arena.allocate(cells * d.stem_width),
-            padded_latent: arena.allocate(padded_cells * c),
-            padded_past: arena.allocate(padded_cells * past),
-            padded_cells: arena.allocate(padded_cells * d.stem_width),
-            stream: arena.allocate(tokens * d.width),
-            normed: arena.allocate(tokens * d.width),
-            qkv: arena.allocate(tokens * 3 * heads.width()),
-            attention_out: arena.allocate(tokens * heads.width()),
-            hidden: arena.allocate(tokens * d.mlp),
-            outcome_hidden: arena.allocate(d.outcome),
+            scratch: ScratchRegions::new(arena, config, heads),
         }
     }
 
@@ -174,7 +106,11 @@ impl WgpuDynamics {
 
     /// KV caches of the temporal layers in order.
     pub fn kv_caches(&self) -> impl Iterator<Item = KvCache> {
-        let time = self.layers.iter().filter_map(|layer| layer.time.as_ref());
+        let time = self
+            .weights
+            .layers
+            .iter()
+            .filter_map(|layer| layer.time.as_ref());
         time.map(|time| time.kv_cache)
     }
 
@@ -187,20 +123,20 @@ impl WgpuDynamics {
         let (cells, past) = (self.cell_count(), self.past_channels);
         let from = RowLayout::contiguous(self.past, past);
         if past > 0 {
-            let interior = RowLayout::interior(self.padded_past, self.grid, past);
+            let interior = RowLayout::interior(self.scratch.padded_past, self.grid, past);
             r.copy([cells, past], from, interior);
         }
-        let neighbourhoods = RowLayout::neighbourhoods(self.padded_past, self.grid, past);
-        let start = RowLayout::contiguous(self.cells_start, self.stem_width);
-        r.matmul(self.stem_past, cells, neighbourhoods, start);
-        let x = RowLayout::contiguous(self.output_start, self.channels);
-        r.matmul(self.skip_past, cells, from, x);
+        let neighbourhoods = RowLayout::neighbourhoods(self.scratch.padded_past, self.grid, past);
+        let start = RowLayout::contiguous(self.scratch.cells_start, self.stem_width);
+        r.matmul(self.weights.stem_past, cells, neighbourhoods, start);
+        let x = RowLayout::contiguous(self.scratch.output_start, self.channels);
+        r.matmul(self.weights.skip_past, cells, from, x);
     }
 
     /// Runs denoise pass `pass_index` on `z`, into `output`.
     pub fn denoise(&self, r: &mut ProgramBuilder, pass_index: u32) {
         self.stem(r, pass_index);
-        for layer in &self.layers {
+        for layer in &self.weights.layers {
             self.spatial_attention(r, &layer.space);
             if let Some(time) = &layer.time {
                 self.project_qkv(r, &time.attention);
@@ -215,16 +151,16 @@ impl WgpuDynamics {
     /// `report`. Does nothing if the world has neither.
     pub fn write_cache(&self, r: &mut ProgramBuilder, pass_index: u32) {
         let writes_cache = self.slots > 0 && self.last_time_layer.is_some();
-        if !writes_cache && self.outcome_head.is_none() {
+        if !writes_cache && self.weights.outcome_head.is_none() {
             return;
         }
         let last = self.last_time_layer.unwrap_or(0);
         self.stem(r, pass_index);
-        for (i, layer) in self.layers[..=last].iter().enumerate() {
+        for (i, layer) in self.weights.layers[..=last].iter().enumerate() {
             self.spatial_attention(r, &layer.space);
             if let Some(time) = &layer.time {
                 self.project_qkv(r, &time.attention);
-                if i < last || self.outcome_head.is_some() {
+                if i < last || self.weights.outcome_head.is_some() {
                     self.temporal_attention(r, time);
                 }
                 if writes_cache {
@@ -235,7 +171,7 @@ impl WgpuDynamics {
                 self.mlp(r, layer);
             }
         }
-        if let Some(head) = &self.outcome_head {
+        if let Some(head) = &self.weights.outcome_head {
             self.predict_outcome(r, head);
         }
     }
@@ -243,7 +179,7 @@ impl WgpuDynamics {
     /// Writes the keys and values in `qkv` into the frame's slot of a KV cache.
     fn write_keys_and_values(&self, r: &mut ProgramBuilder, kv_cache: KvCache) {
         let args = KvCacheWriteArgs {
-            qkv: self.qkv,
+            qkv: self.scratch.qkv,
             keys: kv_cache.keys,
             values: kv_cache.values,
             tokens: self.tokens,
@@ -256,10 +192,10 @@ impl WgpuDynamics {
 
     /// Predicts the outcome from the signal token in `stream`, into `report`.
     fn predict_outcome(&self, r: &mut ProgramBuilder, head: &OutcomeHead) {
-        let signal = self.stream + (self.latent_tokens + 1) * self.width;
+        let signal = self.scratch.stream + (self.latent_tokens + 1) * self.width;
         let signal = RowLayout::contiguous(signal, self.width);
-        let normed = RowLayout::contiguous(self.normed, self.width);
-        let hidden = RowLayout::contiguous(self.outcome_hidden, head.up.n);
+        let normed = RowLayout::contiguous(self.scratch.normed, self.width);
+        let hidden = RowLayout::contiguous(self.scratch.outcome_hidden, head.up.n);
         let outcome = RowLayout::contiguous(self.report, 2);
         r.rms_norm(head.norm, 1, signal, normed);
         r.matmul_activated(head.up, 1, normed, hidden, Activation::Silu);
@@ -270,67 +206,79 @@ impl WgpuDynamics {
     fn stem(&self, r: &mut ProgramBuilder, pass_index: u32) {
         let cells = self.cell_count();
         let all_rows = (NONE, NONE);
-        let (start, y) = (self.cells_start, self.cells);
+        let (start, y) = (self.scratch.cells_start, self.scratch.cells);
         let size = [cells, self.stem_width];
         embed_conditioning(
             r,
-            &self.stem_conditions,
+            &self.weights.stem_conditions,
             size,
             [start, y],
             all_rows,
             pass_index,
         );
-        let interior = RowLayout::interior(self.padded_latent, self.grid, self.channels);
+        let interior = RowLayout::interior(self.scratch.padded_latent, self.grid, self.channels);
         let z = RowLayout::contiguous(self.z, self.channels);
         r.copy([cells, self.channels], z, interior);
         let neighbourhoods =
-            RowLayout::neighbourhoods(self.padded_latent, self.grid, self.channels);
-        let to = RowLayout::contiguous(self.cells, self.stem_width);
-        r.matmul_add(self.stem_latent, cells, neighbourhoods, to);
-        let (padded_cells, hidden) = (self.padded_cells, self.cells_hidden);
+            RowLayout::neighbourhoods(self.scratch.padded_latent, self.grid, self.channels);
+        let to = RowLayout::contiguous(self.scratch.cells, self.stem_width);
+        r.matmul_add(self.weights.stem_latent, cells, neighbourhoods, to);
+        let (padded_cells, hidden) = (self.scratch.padded_cells, self.scratch.cells_hidden);
         r.cell_block(
-            &self.stem_block,
+            &self.weights.stem_block,
             self.grid,
-            self.cells,
+            self.scratch.cells,
             padded_cells,
             hidden,
         );
         let rows = (self.latent_tokens, self.latent_tokens + 1);
-        let (start, y) = (self.position.0, self.stream);
+        let (start, y) = (self.position.0, self.scratch.stream);
         let size = [self.tokens, self.width];
-        embed_conditioning(r, &self.conditions, size, [start, y], rows, pass_index);
-        let blocks = RowLayout::blocks(self.cells, self.grid, self.merge, self.stem_width);
+        embed_conditioning(
+            r,
+            &self.weights.conditions,
+            size,
+            [start, y],
+            rows,
+            pass_index,
+        );
+        let blocks = RowLayout::blocks(self.scratch.cells, self.grid, self.merge, self.stem_width);
         let to = self.stream();
-        r.matmul_add(self.merge_in, self.latent_tokens, blocks, to);
+        r.matmul_add(self.weights.merge_in, self.latent_tokens, blocks, to);
     }
 
     /// Computes `output` from `cells` and `stream`.
     fn head(&self, r: &mut ProgramBuilder) {
         let (cells, latent) = (self.cell_count(), self.latent_tokens);
-        let normed = RowLayout::contiguous(self.normed, self.width);
-        r.rms_norm(self.norm_out, latent, self.stream(), normed);
-        let blocks = RowLayout::blocks(self.cells, self.grid, self.merge, self.stem_width);
-        r.matmul_add(self.merge_out, latent, normed, blocks);
-        let (padded_cells, hidden) = (self.padded_cells, self.cells_hidden);
+        let normed = RowLayout::contiguous(self.scratch.normed, self.width);
+        r.rms_norm(self.weights.norm_out, latent, self.stream(), normed);
+        let blocks = RowLayout::blocks(self.scratch.cells, self.grid, self.merge, self.stem_width);
+        r.matmul_add(self.weights.merge_out, latent, normed, blocks);
+        let (padded_cells, hidden) = (self.scratch.padded_cells, self.scratch.cells_hidden);
         r.cell_block(
-            &self.head_block,
+            &self.weights.head_block,
             self.grid,
-            self.cells,
+            self.scratch.cells,
             padded_cells,
             hidden,
         );
-        let from = RowLayout::contiguous(self.cells, self.stem_width);
-        let hidden = RowLayout::contiguous(self.cells_hidden, self.stem_width);
-        r.rms_norm(self.head_norm, cells, from, hidden);
+        let from = RowLayout::contiguous(self.scratch.cells, self.stem_width);
+        let hidden = RowLayout::contiguous(self.scratch.cells_hidden, self.stem_width);
+        r.rms_norm(self.weights.head_norm, cells, from, hidden);
         let latent_rows = |at| RowLayout::contiguous(at, self.channels);
         r.copy(
             [cells, self.channels],
-            latent_rows(self.output_start),
+            latent_rows(self.scratch.output_start),
             latent_rows(self.output),
         );
-        r.matmul_add(self.head_out, cells, hidden, latent_rows(self.output));
         r.matmul_add(
-            self.skip_latent,
+            self.weights.head_out,
+            cells,
+            hidden,
+            latent_rows(self.output),
+        );
+        r.matmul_add(
+            self.weights.skip_latent,
             cells,
             latent_rows(self.z),
             latent_rows(self.output),
@@ -338,7 +286,7 @@ impl WgpuDynamics {
     }
 
     fn stream(&self) -> RowLayout {
-        RowLayout::contiguous(self.stream, self.width)
+        RowLayout::contiguous(self.scratch.stream, self.width)
     }
 
     fn attention_workgroups(&self) -> u32 {
@@ -347,17 +295,17 @@ impl WgpuDynamics {
 
     /// Computes queries, keys and values of `stream`, into `qkv`.
     fn project_qkv(&self, r: &mut ProgramBuilder, attention: &AttentionWeights) {
-        let normed = RowLayout::contiguous(self.normed, self.width);
+        let normed = RowLayout::contiguous(self.scratch.normed, self.width);
         r.rms_norm(attention.norm, self.tokens, self.stream(), normed);
-        let qkv = RowLayout::contiguous(self.qkv, 3 * self.heads.width() as u32);
+        let qkv = RowLayout::contiguous(self.scratch.qkv, 3 * self.heads.width() as u32);
         r.matmul(attention.qkv, self.tokens, normed, qkv);
     }
 
     fn spatial_attention(&self, r: &mut ProgramBuilder, attention: &AttentionWeights) {
         self.project_qkv(r, attention);
         let args = SpatialAttentionArgs {
-            qkv: self.qkv,
-            y: self.attention_out,
+            qkv: self.scratch.qkv,
+            y: self.scratch.attention_out,
             tokens: self.tokens,
             heads: self.heads.count as u32,
             scales: attention.parameters,
@@ -373,8 +321,8 @@ impl WgpuDynamics {
 
     fn temporal_attention(&self, r: &mut ProgramBuilder, time: &TemporalAttention) {
         let args = TemporalAttentionArgs {
-            qkv: self.qkv,
-            y: self.attention_out,
+            qkv: self.scratch.qkv,
+            y: self.scratch.attention_out,
             keys: time.kv_cache.keys,
             values: time.kv_cache.values,
             tokens: self.tokens,
@@ -388,14 +336,14 @@ impl WgpuDynamics {
     }
 
     fn project_out(&self, r: &mut ProgramBuilder, attention: &AttentionWeights) {
-        let attended = RowLayout::contiguous(self.attention_out, self.heads.width() as u32);
+        let attended = RowLayout::contiguous(self.scratch.attention_out, self.heads.width() as u32);
         let to = self.stream();
         r.matmul_add(attention.out, self.tokens, attended, to);
     }
 
     fn mlp(&self, r: &mut ProgramBuilder, layer: &Layer) {
-        let normed = RowLayout::contiguous(self.normed, self.width);
-        let hidden = RowLayout::contiguous(self.hidden, self.mlp);
+        let normed = RowLayout::contiguous(self.scratch.normed, self.width);
+        let hidden = RowLayout::contiguous(self.scratch.hidden, self.mlp);
         r.rms_norm(layer.norm, self.tokens, self.stream(), normed);
         r.matmul_activated(layer.up, self.tokens, normed, hidden, Activation::SwiGlu);
         r.matmul_add(layer.down, self.tokens, hidden, self.stream());

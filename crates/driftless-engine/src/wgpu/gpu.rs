@@ -38,6 +38,20 @@ pub struct Gpu {
 }
 
 impl Gpu {
+    /// Sorts adapters, the best first: a discrete GPU, an integrated one, a virtual one, a software
+    /// renderer; of the same kind, OpenGL last.
+    pub fn preference(adapter: &Adapter) -> impl Ord + use<> {
+        let info = adapter.get_info();
+        let kind = match info.device_type {
+            DeviceType::DiscreteGpu => 0,
+            DeviceType::IntegratedGpu => 1,
+            DeviceType::VirtualGpu => 2,
+            DeviceType::Other => 3,
+            DeviceType::Cpu => 4,
+        };
+        (kind, info.backend == wgpu::Backend::Gl)
+    }
+
     /// Opens the best adapter: a discrete GPU before an integrated one, and a software renderer only if
     /// `software` is set.
     ///
@@ -313,7 +327,7 @@ fn display_name(adapter: &Adapter) -> String {
 fn ranked_adapters() -> Vec<Adapter> {
     let instance = Instance::new(InstanceDescriptor::new_without_display_handle());
     let mut adapters = pollster::block_on(instance.enumerate_adapters(Backends::PRIMARY));
-    adapters.sort_by_key(|adapter| rank(adapter.get_info().device_type));
+    adapters.sort_by_key(Gpu::preference);
     adapters
 }
 
@@ -398,14 +412,4 @@ fn is_hardware(adapter: &Adapter) -> bool {
         adapter.get_info().device_type,
         DeviceType::DiscreteGpu | DeviceType::IntegratedGpu | DeviceType::VirtualGpu
     )
-}
-
-fn rank(kind: DeviceType) -> u8 {
-    match kind {
-        DeviceType::DiscreteGpu => 0,
-        DeviceType::IntegratedGpu => 1,
-        DeviceType::VirtualGpu => 2,
-        DeviceType::Other => 3,
-        DeviceType::Cpu => 4,
-    }
 }

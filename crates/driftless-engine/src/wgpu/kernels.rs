@@ -264,10 +264,13 @@ fn replace_once(text: &str, marker: &str, replacement: &str) -> Result<String> {
 }
 
 #[cfg(test)]
+#[path = "kernel_layout_tests.rs"]
+mod layout_tests;
+#[cfg(test)]
 mod tests {
     use super::*;
 
-    const OPTIONS: SourceOptions = SourceOptions {
+    pub(super) const OPTIONS: SourceOptions = SourceOptions {
         head_size: 32,
         half: false,
         subgroups: false,

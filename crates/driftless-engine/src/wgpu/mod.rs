@@ -1,6 +1,7 @@
 //! The wgpu backend, for any GPU: the kernels of `shaders/`, recorded once as programs and replayed.
 
 mod dynamics;
+mod dynamics_parts;
 mod frame_texture;
 mod gpu;
 mod kernel_args;

@@ -131,13 +131,15 @@ fn dynamics_training_flops(world: &WorldConfig, training: &TrainingShape) -> f64
     let layers = |count: usize, clean: bool| -> usize {
         (0..count)
             .map(|i| {
-                let time = match shape.has_time(i) {
-                    true => attention(tokens, shape.width, keys),
-                    false => 0,
+                let time = if shape.has_time(i) {
+                    attention(tokens, shape.width, keys)
+                } else {
+                    0
                 };
-                let mlp = match clean && i + 1 == count {
-                    true => 0,
-                    false => tokens * 3 * shape.mlp * shape.width,
+                let mlp = if clean && i + 1 == count {
+                    0
+                } else {
+                    tokens * 3 * shape.mlp * shape.width
                 };
                 attention(tokens, shape.width, tokens) + time + mlp
             })

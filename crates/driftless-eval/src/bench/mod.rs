@@ -149,17 +149,12 @@ pub fn run(
     options: &BenchOptions,
     tick: &mut dyn FnMut(),
 ) -> Result<BenchReport> {
+    options.check()?;
     let BenchOptions {
         steps,
         frames,
         threads,
     } = options;
-    if steps.is_empty() || *frames == 0 {
-        return Err(Error::Argument(format!(
-            "{} values of K and {frames} frames, expected at least 1 of each",
-            steps.len()
-        )));
-    }
     let image_len = engine.world().image_len();
     let image = context.images[..image_len.min(context.images.len())].to_vec();
     let actions = random_held_actions(WARM_UP + frames, engine.world().actions.len(), 0);
@@ -250,6 +245,16 @@ impl Samples {
 }
 
 impl BenchOptions {
+    fn check(&self) -> Result<()> {
+        let (ks, frames) = (self.steps.len(), self.frames);
+        if ks == 0 || frames == 0 {
+            return Err(Error::Argument(format!(
+                "{ks} values of K and {frames} frames, expected at least 1 of each"
+            )));
+        }
+        Ok(())
+    }
+
     /// Total frames of a run, including warm-up.
     pub fn work(&self) -> usize {
         self.threads.len().max(1) * self.steps.len() * (WARM_UP + self.frames)

@@ -80,21 +80,7 @@ impl Adaptive {
         let mut size = self.first_size(&state, &first, (from, to), &mut velocity)?;
         let (mut tau, mut before, mut grow) = (from, 1e-4_f64, FACTORS.1);
         while tau != to {
-            let step = accepted + rejected;
-            // The last step absorbs a remainder too small for a step of its own.
-            let next = if (to - tau).abs() <= 1.01 * size {
-                to
-            } else {
-                tau + size.copysign(to - from)
-            };
-            if step == self.max_steps || next == tau {
-                return Err(FlowError::Tolerance {
-                    steps: step,
-                    tau,
-                    tolerance: self.tolerance,
-                }
-                .into());
-            }
+            let next = self.next_level(tau, to, size, accepted + rejected)?;
             let known = first.clone();
             let (end, mut slopes) =
                 take_step(&DORMAND_PRINCE, &state, known, (tau, next), &mut velocity)?;
@@ -122,6 +108,25 @@ impl Adaptive {
             accepted,
             rejected,
         })
+    }
+
+    /// Where step number `steps` ends that starts at `tau` on the way `to` a level.
+    fn next_level(&self, tau: f64, to: f64, size: f64, steps: usize) -> Result<f64> {
+        // The last step absorbs a remainder too small for a step of its own.
+        let next = if (to - tau).abs() <= 1.01 * size {
+            to
+        } else {
+            tau + size.copysign(to - tau)
+        };
+        if steps == self.max_steps || next == tau {
+            return Err(FlowError::Tolerance {
+                steps,
+                tau,
+                tolerance: self.tolerance,
+            }
+            .into());
+        }
+        Ok(next)
     }
 
     fn check(&self) -> Result<()> {

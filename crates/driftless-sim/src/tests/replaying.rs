@@ -5,7 +5,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use driftless_data::{Clip, Episode, ExtraArray};
-use driftless_engine::SamplingPath;
+use driftless_engine::{PARAMS, SamplingPath};
 use driftless_worlds::SimulatorKind;
 
 use super::*;
@@ -152,7 +152,7 @@ fn session_holds_starting_clips() {
 
 #[test]
 fn replays_simulators_by_seed() {
-    for kind in [SimulatorKind::Maze, SimulatorKind::Drive] {
+    for kind in SimulatorKind::ALL {
         let sim = spawn(SimOptions {
             player: Arc::new(move |_| Ok(Box::new(SimulatedWorld::new(kind.open(0))))),
             record: Some(FILE.into()),
@@ -238,15 +238,31 @@ fn invalid_sessions_are_rejected() {
             "{message}"
         );
     }
-    for name in ["number", "churn"] {
-        let mut episode = played();
-        episode.extras.remove(name);
-        let message = of(episode).err().unwrap().to_string();
-        assert!(
-            message.contains(&format!("array `{name}`: missing")),
-            "{message}"
-        );
+    let mut episode = played();
+    episode.extras.remove("number");
+    let message = of(episode).err().unwrap().to_string();
+    assert!(message.contains("array `number`: missing"), "{message}");
+}
+
+#[test]
+fn missing_parameters_have_their_defaults() {
+    let full = played();
+    let params_of = |episode: &Episode, t| {
+        let path = Path::new(FILE);
+        Columns { path, episode }.sampler_params(t).unwrap()
+    };
+    for spec in &PARAMS {
+        let mut older = full.clone();
+        older.extras.remove(spec.column).unwrap();
+        for t in 0..full.frames() {
+            let mut expected = params_of(&full, t);
+            spec.set(&mut expected, spec.get(&SamplerParams::default()));
+            assert_eq!(params_of(&older, t), expected, "{}", spec.name);
+        }
     }
+    let mut older = reread(&full);
+    older.extras.remove("churn").unwrap();
+    assert!(replay(reread(&older)).is_identical());
 }
 
 #[test]
@@ -260,6 +276,17 @@ fn replay_errors_name_the_frame() {
     assert_eq!(
         message,
         "played.npz: frame 1: K is 9, expected a power of two: shortcut steps are 1, 1/2, 1/4, …"
+    );
+    let unequal = Clip {
+        images: vec![7; 3],
+        actions: vec![0, 2],
+    };
+    let unequal = [unequal.clone(), unequal];
+    let mut unequal = LearnedWorld::new(Fake::new().into_sampler(), Arc::new(unequal));
+    let message = recording.replay(&mut unequal, None, &mut || {});
+    assert_eq!(
+        message.unwrap_err().to_string(),
+        "played.npz: frame 0: the context has 1 images and 2 actions, expected equal numbers, at least 1"
     );
     let mut other = SimulatedWorld::new(SimulatorKind::Maze.open(0));
     let message = recording.replay(&mut other, None, &mut || {});

@@ -158,20 +158,29 @@ pub(super) fn transpose(
     }
 }
 
-/// The product c = a·b, or c += a·b, with any strides of `a` and any row stride of `b`.
+/// The product c = a·b, with any strides of `a` and any row stride of `b`.
 pub(super) struct StridedProduct {
-    pub size: [usize; 2],
-    pub inner: usize,
+    size: [usize; 2],
+    inner: usize,
     /// (row, column) strides of `a`.
-    pub a: [usize; 2],
+    a: [usize; 2],
     /// Row stride of `b`.
-    pub b: usize,
+    b: usize,
     /// Row stride of `c`.
-    pub c: usize,
-    pub add: bool,
+    c: usize,
 }
 
 impl StridedProduct {
+    pub(super) fn new(size: [usize; 2], inner: usize, a: [usize; 2], b: usize, c: usize) -> Self {
+        Self {
+            size,
+            inner,
+            a,
+            b,
+            c,
+        }
+    }
+
     pub(super) fn run(&self, a: &[f32], b: &[f32], c: &mut [f32]) {
         let product = Product {
             size: self.size,
@@ -184,7 +193,7 @@ impl StridedProduct {
                 inner => single_loop(inner, self.a[1], self.b),
             },
             stride: self.c,
-            add: self.add,
+            add: false,
         };
         multiply(&product, c);
     }

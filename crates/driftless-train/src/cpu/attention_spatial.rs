@@ -47,24 +47,10 @@ impl AttentionLayer {
                 let keys = &mut t.columns[..d * n];
                 transpose(s, d, &qkv[width + at..], 3 * width, n, keys);
                 // The bias hides the padding columns.
-                let logits = StridedProduct {
-                    size: [s, n],
-                    inner: d,
-                    a: [3 * width, 1],
-                    b: n,
-                    c: n,
-                    add: false,
-                };
+                let logits = StridedProduct::new([s, n], d, [3 * width, 1], n, n);
                 logits.run(&qkv[at..], keys, weights);
                 softmax(parameters[head], bias, weights);
-                let mix = StridedProduct {
-                    size: [s, d],
-                    inner: s,
-                    a: [n, 1],
-                    b: 3 * width,
-                    c: width,
-                    add: false,
-                };
+                let mix = StridedProduct::new([s, d], s, [n, 1], 3 * width, width);
                 mix.run(weights, &qkv[2 * width + at..], &mut mixed[at..]);
             }
         }
@@ -104,14 +90,7 @@ impl AttentionLayer {
                 let values = &mut t.columns[..d * n];
                 transpose(s, d, &qkv[2 * width + at..], 3 * width, n, values);
                 let dlogits = &mut t.dlogits[..s * n];
-                let small = |size, inner, a, b, c| StridedProduct {
-                    size,
-                    inner,
-                    a,
-                    b,
-                    c,
-                    add: false,
-                };
+                let small = StridedProduct::new;
                 let dy = &dmixed[at..];
                 small([s, n], d, [width, 1], n, n).run(dy, values, dlogits);
                 softmax_gradient(n, weights, dlogits);

@@ -61,14 +61,7 @@ impl AttentionLayer {
                 let weights = &mut saved.weights[first * n..(first + count) * n];
                 let queries = &saved.qkv[frames.start * row + at..];
                 // The bias hides the padding columns.
-                let logits = StridedProduct {
-                    size: [count, n],
-                    inner: d,
-                    a: [row, 1],
-                    b: n,
-                    c: n,
-                    add: false,
-                };
+                let logits = StridedProduct::new([count, n], d, [row, 1], n, n);
                 logits.run(queries, keys, weights);
                 let own = &mut saved.own[first..first + count];
                 for (i, (weights, own)) in weights.chunks_exact_mut(n).zip(&mut *own).enumerate() {
@@ -79,14 +72,7 @@ impl AttentionLayer {
                     softmax_with_self(parameters[0], bias, parameters[1], weights, own);
                 }
                 let mixed = &mut saved.mixed[frames.start * out + token * width + head * d..];
-                let mix = StridedProduct {
-                    size: [count, d],
-                    inner: length,
-                    a: [n, 1],
-                    b: row,
-                    c: out,
-                    add: false,
-                };
+                let mix = StridedProduct::new([count, d], length, [n, 1], row, out);
                 mix.run(weights, &saved.qkv[2 * width + at..], mixed);
                 for (i, own) in own.iter().enumerate() {
                     let value = &queries[i * row + 2 * width..][..d];
@@ -110,14 +96,7 @@ impl AttentionLayer {
         let n = padded(length);
         let (row, out) = (s * 3 * width, s * width);
         let columns = self.columns();
-        let small = |size, inner, a, b, c| StridedProduct {
-            size,
-            inner,
-            a,
-            b,
-            c,
-            add: false,
-        };
+        let small = StridedProduct::new;
         for head in 0..self.heads {
             let scale = self.head_parameters(w, head)[0];
             let (mut dscale, mut dnear) = (0.0, 0.0);
@@ -142,26 +121,20 @@ impl AttentionLayer {
                     axpy(1.0, dlogits, &mut t.dbias[time * n..(time + 1) * n]);
                     dnear += down[i];
                 }
-                // All frames attend to keys and values of clean frames; those of a noised frame
-                // are used only by the frame itself.
-                let clean = length * row;
+                // All frames attend to keys and values of clean frames, which come first.
                 let dvalues = small([length, d], all.count, [1, n], out, row);
                 dvalues.run(weights, dy, &mut dqkv[at + 2 * width..]);
                 let dqueries = small([all.count, d], length, [n, 1], row, row);
                 dqueries.run(dlogits, &saved.qkv[at + width..], &mut dqkv[at..]);
                 let dkeys = small([length, d], all.count, [1, n], row, row);
                 dkeys.run(dlogits, &saved.qkv[at..], &mut dqkv[at + width..]);
-                for i in 0..all.count {
-                    let q = i * row + at;
-                    let (k, v) = (q + width, q + 2 * width);
-                    if i * row >= clean {
-                        dqkv[k..k + d].fill(0.0);
-                        dqkv[v..v + d].fill(0.0);
-                    }
-                    axpy(own[i], &dy[i * out..i * out + d], &mut dqkv[v..v + d]);
-                    axpy(down[i], &saved.qkv[k..k + d], &mut dqkv[q..q + d]);
-                    axpy(down[i], &saved.qkv[q..q + d], &mut dqkv[k..k + d]);
-                }
+                let alone = OwnAttention {
+                    own,
+                    down,
+                    clean: length,
+                    sizes: [d, width, row, out],
+                };
+                alone.backward(at, dy, &saved.qkv, dqkv);
                 dscale += dot_rows(all.count, d, &saved.qkv[at..], row, &dqkv[at..], row);
                 scale_rows(all.count, d, scale, &mut dqkv[at..], row);
                 scale_rows(all.count, d, scale, &mut dqkv[at + width..], row);
@@ -169,11 +142,43 @@ impl AttentionLayer {
             let dhead = &mut self.parameters.of_mut(gradient)[head * columns..(head + 1) * columns];
             dhead[0] += dscale;
             dhead[1] += dnear;
-            for (m, dbias) in t.dbias.chunks_exact(n).take(length).enumerate() {
-                for (distance, sum) in dhead.iter_mut().skip(1).enumerate().skip(1).take(m) {
-                    *sum += dbias[m - distance];
-                }
+            add_by_distance(t.dbias.chunks_exact(n).take(length), &mut dhead[1..]);
+        }
+    }
+}
+
+/// Adds the gradient of a frame's biases, by the frame attended to, to that of the biases by distance.
+fn add_by_distance<'a>(dbias: impl Iterator<Item = &'a [f32]>, sums: &mut [f32]) {
+    for (m, dbias) in dbias.enumerate() {
+        for (distance, sum) in sums.iter_mut().enumerate().skip(1).take(m) {
+            *sum += dbias[m - distance];
+        }
+    }
+}
+
+/// Adds what each frame of one head gets from attending to itself: `own` are the weights, `down` the
+/// gradients of the logits. Keys and values of frames from `clean` on are used by the frame itself only.
+struct OwnAttention<'a> {
+    own: &'a [f32],
+    down: &'a [f32],
+    clean: usize,
+    /// Head size, width, and the row lengths of the projection and of the output.
+    sizes: [usize; 4],
+}
+
+impl OwnAttention<'_> {
+    fn backward(&self, at: usize, dy: &[f32], qkv: &[f32], dqkv: &mut [f32]) {
+        let [d, width, row, out] = self.sizes;
+        for (i, (own, down)) in self.own.iter().zip(self.down).enumerate() {
+            let q = i * row + at;
+            let (k, v) = (q + width, q + 2 * width);
+            if i >= self.clean {
+                dqkv[k..k + d].fill(0.0);
+                dqkv[v..v + d].fill(0.0);
             }
+            axpy(*own, &dy[i * out..i * out + d], &mut dqkv[v..v + d]);
+            axpy(*down, &qkv[k..k + d], &mut dqkv[q..q + d]);
+            axpy(*down, &qkv[q..q + d], &mut dqkv[k..k + d]);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::Var;
 
 use super::encoder_decoder::{Encoder, EncoderState, HalfScratch};
-use super::frame_patches::{FramePatches, Shift};
+use super::frame_patches::{FramePatches, PixelWeights, Shift};
 use super::gradient_chunks::on_threads;
 use super::parameters::{Layout, Slot, Weights};
 use crate::Result;
@@ -41,11 +41,14 @@ impl FrameEncoder {
         let together = (CELLS / config.cells().max(1)).max(1);
         let threads = (0..rayon::current_num_threads())
             .map(|_| (encoder.state(together), encoder.scratch(together)));
-        let nothing = vec![0.0; config.image_len() / 3];
+        let nothing = PixelWeights {
+            foreground: vec![0.0; config.image_len() / 3],
+            surroundings: 0.0,
+        };
         Ok(Self {
             mean: layout.slot(LATENT_MEAN)?,
             std: layout.slot(LATENT_STD)?,
-            pictures: FramePatches::new(config, &vec![0; config.image_len()], &nothing),
+            pictures: FramePatches::new(config, &vec![0; config.image_len()], nothing),
             latent: config.latent_len(),
             together,
             threads: threads.collect(),

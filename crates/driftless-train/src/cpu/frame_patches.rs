@@ -2,6 +2,7 @@
 
 use super::row_ops::dot;
 use super::simd::vectorized;
+use crate::tokenizer::SURROUNDINGS;
 use driftless_model::config::WorldConfig;
 
 /// Foreground pixels differ from the background by more than this (of a range of 2) in a channel.
@@ -15,9 +16,29 @@ pub(super) struct FramePatches {
     places: Vec<[usize; 2]>,
     /// The value in [−1, 1] of each byte.
     values: [f32; 256],
-    /// The background as patches, and the additional weight of foreground at each pixel.
+    /// The background as patches.
     background: Vec<f32>,
-    rarity: Vec<f32>,
+    /// In the order of patches.
+    weights: PixelWeights,
+}
+
+/// What the pixels weigh in the loss, in addition to 1.
+pub(crate) struct PixelWeights {
+    /// The additional weight of foreground at each pixel, [H, W].
+    pub foreground: Vec<f32>,
+    /// The additional weight of background pixels around the foreground.
+    pub surroundings: f32,
+}
+
+/// The loss of a frame.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct FrameLoss {
+    /// Σ w e² with the error e and the weight w.
+    pub weighted: f64,
+    /// Σ e².
+    pub plain: f64,
+    /// The largest Σ w e² of a patch.
+    pub worst_patch: f32,
 }
 
 /// A shift of a frame by pixels down and to the right; edges are repeated.
@@ -28,9 +49,8 @@ pub(super) struct Shift {
 }
 
 impl FramePatches {
-    /// `background` is the bytes of a frame, `rarity` the additional weight of foreground at each
-    /// pixel.
-    pub(super) fn new(config: &WorldConfig, background: &[u8], rarity: &[f32]) -> Self {
+    /// `background` is the bytes of a frame.
+    pub(super) fn new(config: &WorldConfig, background: &[u8], mut weights: PixelWeights) -> Self {
         let (size, patch) = (config.image, config.tokenizer.patch);
         let [_, across] = config.grid();
         let places: Vec<[usize; 2]> = (0..size[0] * size[1])
@@ -40,14 +60,16 @@ impl FramePatches {
                 [row + pixel / patch, column + pixel % patch]
             })
             .collect();
-        let rarity = places.iter().map(|[y, x]| rarity[y * size[1] + x]);
-        let rarity = rarity.collect();
+        weights.foreground = places
+            .iter()
+            .map(|[y, x]| weights.foreground[y * size[1] + x])
+            .collect();
         let mut pictures = Self {
             size,
             patch,
             values: std::array::from_fn(|byte| byte as f32 / 127.5 - 1.0),
             background: vec![0.0; places.len() * 3],
-            rarity,
+            weights,
             places,
         };
         let mut patches = vec![0.0; pictures.len()];
@@ -88,29 +110,104 @@ impl FramePatches {
         }
     }
 
-    /// The loss of a frame's patches: Σ w e² and Σ e² with the error e and the weight w, which is
-    /// 1 + rarity for foreground and otherwise 1. Writes the gradient of `share` times the first sum
-    /// into `gradient`; overwrites `target`.
+    /// The loss of a frame's patches. Writes the gradient of `share` times the weighted sum into
+    /// `gradient`; overwrites `target` and `near`.
     pub(super) fn loss(
         &self,
         patches: &[f32],
         target: &mut [f32],
         share: f32,
         gradient: &mut [f32],
-    ) -> [f64; 2] {
-        let (weights, _) = gradient.as_chunks_mut::<3>();
-        let (targets, _) = target.as_chunks::<3>();
-        let (background, _) = self.background.as_chunks::<3>();
-        let pixels = targets.iter().zip(background).zip(&self.rarity);
-        for (weight, ((target, background), rarity)) in weights.iter_mut().zip(pixels) {
-            let far = target
-                .iter()
-                .zip(background)
-                .any(|(a, b)| (a - b).abs() > FOREGROUND);
-            *weight = [if far { 1.0 + rarity } else { 1.0 }; 3];
+        near: &mut Vec<u8>,
+    ) -> FrameLoss {
+        self.find_foreground(target, near);
+        let width = self.size[1];
+        let is_foreground = |place: &[usize; 2]| near[place[0] * width + place[1]] != 0;
+        let (triples, _) = gradient.as_chunks_mut::<3>();
+        for ((weight, place), rarity) in triples
+            .iter_mut()
+            .zip(&self.places)
+            .zip(&self.weights.foreground)
+        {
+            *weight = [if is_foreground(place) {
+                1.0 + rarity
+            } else {
+                0.0
+            }; 3];
         }
-        let [weighted, plain] = weighted_error(2.0 * share, patches, target, gradient);
-        [f64::from(weighted), f64::from(plain)]
+        if self.weights.surroundings > 0.0 {
+            dilate(near, width);
+        }
+        for (weight, place) in triples.iter_mut().zip(&self.places) {
+            if weight[0] == 0.0 {
+                let around = f32::from(near[place[0] * width + place[1]]);
+                *weight = [1.0 + around * self.weights.surroundings; 3];
+            }
+        }
+        let scale = 2.0 * share;
+        let [weighted, plain] = weighted_error(scale, patches, target, gradient);
+        let patch = self.patch * self.patch * 3;
+        let errors = target.chunks_exact(patch).zip(gradient.chunks_exact(patch));
+        let worst = errors
+            .map(|(error, gradient)| dot::<false>(error, gradient))
+            .fold(0.0, f32::max);
+        FrameLoss {
+            weighted: f64::from(weighted),
+            plain: f64::from(plain),
+            worst_patch: worst / scale,
+        }
+    }
+
+    /// Writes 1 into `near` [H, W] where the patches of a frame are foreground, else 0.
+    fn find_foreground(&self, patches: &[f32], near: &mut Vec<u8>) {
+        near.clear();
+        near.resize(self.places.len(), 0);
+        let (patches, _) = patches.as_chunks::<3>();
+        let (background, _) = self.background.as_chunks::<3>();
+        for ((pixel, background), [y, x]) in patches.iter().zip(background).zip(&self.places) {
+            let mut channels = pixel.iter().zip(background);
+            if channels.any(|(a, b)| (a - b).abs() > FOREGROUND) {
+                near[y * self.size[1] + x] = 1;
+            }
+        }
+    }
+}
+
+/// Sets the values of `mask` [H, W] to 1 that are at most [`SURROUNDINGS`] rows and columns from a 1.
+fn dilate(mask: &mut [u8], width: usize) {
+    for row in mask.chunks_exact_mut(width) {
+        dilate_line(row, width, |x| x);
+    }
+    let height = mask.len() / width;
+    for column in 0..width {
+        dilate_line(mask, height, |y| y * width + column);
+    }
+}
+
+/// [`dilate`] along the `len` values at the indices that `at` returns.
+fn dilate_line(mask: &mut [u8], len: usize, at: impl Fn(usize) -> usize) {
+    // A value set by the first pass is 2, so that the second one does not start from it.
+    let mut left = 0;
+    for i in 0..len {
+        let value = &mut mask[at(i)];
+        if *value == 1 {
+            left = SURROUNDINGS;
+        } else if left > 0 {
+            (*value, left) = (2, left - 1);
+        }
+    }
+    left = 0;
+    for i in (0..len).rev() {
+        let value = &mut mask[at(i)];
+        if *value == 1 {
+            left = SURROUNDINGS;
+        } else if left > 0 {
+            (*value, left) = (2, left - 1);
+        }
+    }
+    for i in 0..len {
+        let value = &mut mask[at(i)];
+        *value = u8::from(*value != 0);
     }
 }
 
@@ -135,4 +232,27 @@ fn weighted_error_body<const FMA: bool>(
         *weight *= scale;
     }
     sums
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn surroundings_are_a_square() {
+        let (height, width) = (20, 30);
+        let mut mask = vec![0; height * width];
+        mask[4 * width + 5] = 1;
+        mask[19 * width + 29] = 1;
+        dilate(&mut mask, width);
+        for y in 0..height {
+            for x in 0..width {
+                let near = |row: usize, column: usize| {
+                    y.abs_diff(row) <= SURROUNDINGS && x.abs_diff(column) <= SURROUNDINGS
+                };
+                let expected = near(4, 5) || near(19, 29);
+                assert_eq!(mask[y * width + x] == 1, expected, "{y}, {x}");
+            }
+        }
+    }
 }

@@ -4,7 +4,7 @@
 //! space is the squared error of the network's output times a weight.
 
 use crate::{Error, Result};
-use driftless_flow::objective::{Objective, step_shares};
+use driftless_flow::objective::{Objective, ShortcutTarget, Step, ramp_weight};
 use driftless_flow::prediction::Prediction;
 
 /// The linear combination a · x + b · z.
@@ -61,7 +61,7 @@ impl LevelCoefficients {
         };
         // How much an error of the output changes the quantity whose error is the loss.
         let (gain, weight) = match objective.space {
-            Prediction::X => (own.clean[0], 0.9 * f64::from(tau) + 0.1),
+            Prediction::X => (own.clean[0], ramp_weight(tau.into())),
             Prediction::V => (
                 at.alpha_dot * own.clean[0] + at.sigma_dot * own.noise[0],
                 1.0,
@@ -76,7 +76,7 @@ impl LevelCoefficients {
     }
 }
 
-/// The coefficients of the two half steps of a shortcut target, as in `Objective::shortcut_target`.
+/// The coefficients of a shortcut target: those of [`ShortcutTarget`] as combinations of x̂ and z.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct ShortcutCoefficients {
     /// The level in the middle, and x̂ of the output there.
@@ -91,19 +91,19 @@ pub(super) struct ShortcutCoefficients {
 
 impl ShortcutCoefficients {
     pub(super) fn new(objective: &Objective, tau: f32, d: f32) -> Result<Self> {
-        let grid = (tau / d).floor() * d;
-        let (middle, end) = (grid + 0.5 * d, grid + d);
-        let shares = |from: f32, to: f32| {
-            step_shares(objective.path, f64::from(from), f64::from(to.min(1.0)))
-        };
-        let mix = |(keep, take): (f64, f64)| Combination::new(take, keep);
-        let (keep, take) = shares(tau, end)?;
+        let target = ShortcutTarget::new(objective.path, tau, d)?;
+        let [first, second] = target
+            .halves
+            .map(|step| Combination::new(step.x_scale, step.z_scale));
+        let Step {
+            z_scale, x_scale, ..
+        } = target.whole;
         Ok(Self {
-            middle,
-            clean: LevelCoefficients::new(objective, middle)?.clean,
-            first: mix(shares(tau, middle)?),
-            second: mix(shares(middle, end)?),
-            whole: Combination::new(1.0 / take, -keep / take),
+            middle: target.middle,
+            clean: LevelCoefficients::new(objective, target.middle)?.clean,
+            first,
+            second,
+            whole: Combination::new(1.0 / x_scale, -z_scale / x_scale),
         })
     }
 }

@@ -16,10 +16,9 @@ impl Linear {
     pub(super) fn new(layout: &mut Layout, name: &str, bias: bool) -> Result<Self> {
         Ok(Self {
             matrix: layout.matrix(&format!("{name}.weight"))?,
-            bias: match bias {
-                true => Some(layout.slot(&format!("{name}.bias"))?),
-                false => None,
-            },
+            bias: bias
+                .then(|| layout.slot(&format!("{name}.bias")))
+                .transpose()?,
         })
     }
 

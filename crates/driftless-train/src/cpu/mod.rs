@@ -23,7 +23,7 @@ mod dynamics;
 pub(super) mod dynamics_trainer;
 mod encoder_decoder;
 pub(super) mod frame_encoder;
-mod frame_patches;
+pub(crate) mod frame_patches;
 mod gradient_chunks;
 mod level_coefficients;
 mod linear;

@@ -36,9 +36,10 @@ impl Orthogonalizer {
         let mut next = grow(&mut self.next, tall * short);
         let gram = grow(&mut self.gram, short * short);
         let square = grow(&mut self.square, short * short);
-        match rows >= columns {
-            true => y.copy_from_slice(x),
-            false => transpose(rows, columns, x, y),
+        if rows >= columns {
+            y.copy_from_slice(x);
+        } else {
+            transpose(rows, columns, x, y);
         }
         let norm = sum_of_squares(y).sqrt() as f32;
         scale(1.0 / (norm + 1e-7), y);
@@ -67,9 +68,10 @@ impl Orthogonalizer {
             axpy(a, y, next);
             std::mem::swap(&mut y, &mut next);
         }
-        match rows >= columns {
-            true => x.copy_from_slice(y),
-            false => transpose(columns, rows, y, x),
+        if rows >= columns {
+            x.copy_from_slice(y);
+        } else {
+            transpose(columns, rows, y, x);
         }
     }
 }

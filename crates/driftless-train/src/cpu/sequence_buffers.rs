@@ -102,6 +102,48 @@ pub(super) struct SavedActivations {
     pub up: Buffer,
 }
 
+impl SavedActivations {
+    fn new(sublayer: &Sublayer, s: &Sizes, all: FrameCounts) -> Self {
+        let rows = all.count * s.tokens;
+        let attention = |weights: usize, own: usize| Self {
+            attention: SavedAttention {
+                qkv: Buffer::new(rows * 3 * s.width),
+                scales: Buffer::new(rows * 2 * s.heads),
+                weights: Buffer::new(weights),
+                own: Buffer::new(own),
+                mixed: Buffer::new(rows * s.width),
+            },
+            up: Buffer::default(),
+        };
+        match sublayer {
+            Sublayer::SpatialAttention(_) => attention(rows * s.heads * padded(s.tokens), 0),
+            Sublayer::TemporalAttention(_) => {
+                attention(rows * s.heads * padded(all.length), rows * s.heads)
+            }
+            Sublayer::Mlp(_) => Self {
+                attention: SavedAttention::default(),
+                up: Buffer::new(rows * 2 * s.hidden),
+            },
+        }
+    }
+}
+
+fn attention_scratch(s: &Sizes, all: FrameCounts) -> AttentionScratch {
+    let block = s.block() * s.tokens;
+    let columns = padded(s.tokens).max(padded(all.length));
+    let table = all.length * padded(all.length);
+    AttentionScratch {
+        normed: Buffer::new(block * s.width),
+        gradient: Buffer::new(block * s.width),
+        dqkv: Buffer::new(block * 3 * s.width),
+        columns: Buffer::new(s.width / s.heads * columns),
+        dlogits: Buffer::new(all.count.max(s.tokens) * columns),
+        down: Buffer::new(all.count),
+        bias: Buffer::new(table.max(columns)),
+        dbias: Buffer::new(table),
+    }
+}
+
 /// The buffers of a thread.
 pub(super) struct SequenceBuffers {
     /// The number of frames.
@@ -148,30 +190,9 @@ impl SequenceBuffers {
             before: Buffer::new(f * cells),
             output: Buffer::new(f * cells),
         };
-        let attention = |weights: usize, own: usize| SavedAttention {
-            qkv: Buffer::new(rows * 3 * s.width),
-            scales: Buffer::new(rows * 2 * s.heads),
-            weights: Buffer::new(weights),
-            own: Buffer::new(own),
-            mixed: Buffer::new(rows * s.width),
-        };
-        let kept = network.trunk.iter().map(|sublayer| match sublayer {
-            Sublayer::SpatialAttention(_) => SavedActivations {
-                attention: attention(rows * s.heads * padded(s.tokens), 0),
-                up: Buffer::default(),
-            },
-            Sublayer::TemporalAttention(_) => SavedActivations {
-                attention: attention(rows * s.heads * padded(all.length), rows * s.heads),
-                up: Buffer::default(),
-            },
-            Sublayer::Mlp(_) => SavedActivations {
-                attention: SavedAttention::default(),
-                up: Buffer::new(rows * 2 * s.hidden),
-            },
-        });
+        let kept = network.trunk.iter();
+        let kept = kept.map(|sublayer| SavedActivations::new(sublayer, s, all));
         let block = s.block() * s.tokens;
-        let columns = padded(s.tokens).max(padded(all.length));
-        let table = all.length * padded(all.length);
         let cell_block = s.cell_block();
         Self {
             all,
@@ -190,16 +211,7 @@ impl SequenceBuffers {
             dcells: Buffer::new(f * cells),
             dmixed: Buffer::new(rows * s.width),
             dqkv: Buffer::new(rows * 3 * s.width),
-            attention: AttentionScratch {
-                normed: Buffer::new(block * s.width),
-                gradient: Buffer::new(block * s.width),
-                dqkv: Buffer::new(block * 3 * s.width),
-                columns: Buffer::new(s.width / s.heads * columns),
-                dlogits: Buffer::new(f.max(s.tokens) * columns),
-                down: Buffer::new(f),
-                bias: Buffer::new(table.max(columns)),
-                dbias: Buffer::new(table),
-            },
+            attention: attention_scratch(s, all),
             mlp: MlpScratch::new(block, s.width, s.hidden),
             cells: CellScratch::new(s.grid, s.stem_width, cell_block),
             merged: Buffer::new(cells),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use candle_core::Var;
 
 use super::encoder_decoder::{Decoder, DecoderState, Encoder, EncoderState, HalfScratch};
-use super::frame_patches::{FramePatches, Shift};
+use super::frame_patches::{FrameLoss, FramePatches, PixelWeights, Shift};
 use super::gradient_chunks::{GradientChunks, on_threads};
 use super::parameters::{Layout, Slot, Weights};
 use super::standardization::{BatchShape, Standardized};
@@ -81,6 +81,8 @@ pub(crate) struct TokenizerTrainer {
     dz: Vec<f32>,
     draw: Vec<f32>,
     gradient: Vec<f32>,
+    /// Weighted error of the worst patch of each frame.
+    errors: Vec<f32>,
 }
 
 /// A thread's buffers for the decoder.
@@ -88,11 +90,11 @@ struct Decoding {
     state: DecoderState,
     scratch: HalfScratch,
     target: Vec<f32>,
+    near: Vec<u8>,
 }
 
 impl TokenizerTrainer {
-    /// A trainer of the parameters `vars`. `background` is the bytes of the median frame, `rarity`
-    /// [H, W] the additional weight of foreground pixels.
+    /// A trainer of the parameters `vars`. `background` is the bytes of the median frame.
     ///
     /// # Errors
     /// Returns an error if a parameter is missing or has another shape, or the background has another
@@ -101,9 +103,10 @@ impl TokenizerTrainer {
         config: &WorldConfig,
         vars: &BTreeMap<String, Var>,
         background: &[u8],
-        rarity: &[f32],
+        weights: PixelWeights,
     ) -> Result<Self> {
-        if background.len() != config.image_len() || rarity.len() * 3 != background.len() {
+        let pixels = weights.foreground.len();
+        if background.len() != config.image_len() || pixels * 3 != background.len() {
             return Err(Error::Internal("the background has another size"));
         }
         let mut layout = Layout::new(vars);
@@ -114,7 +117,7 @@ impl TokenizerTrainer {
             weights: Weights::new(&layout),
             encoder,
             decoder,
-            pictures: FramePatches::new(config, background, rarity),
+            pictures: FramePatches::new(config, background, weights),
             mean: layout.slot(LATENT_MEAN)?,
             std: layout.slot(LATENT_STD)?,
             latent: config.latent_len(),
@@ -131,6 +134,7 @@ impl TokenizerTrainer {
             dz: Vec::new(),
             draw: Vec::new(),
             gradient: Vec::new(),
+            errors: Vec::new(),
             layout: Arc::new(layout),
         })
     }
@@ -143,6 +147,11 @@ impl TokenizerTrainer {
     /// The gradient of the last step.
     pub(crate) fn gradient(&self) -> &[f32] {
         &self.gradient
+    }
+
+    /// Weighted error of the worst patch of each frame of the last step, [N].
+    pub(crate) fn frame_errors(&self) -> &[f32] {
+        &self.errors
     }
 
     /// Losses and gradient of a step with the current values of the parameters.
@@ -221,6 +230,7 @@ impl TokenizerTrainer {
                 state: self.decoder.state(room[1]),
                 scratch: self.decoder.scratch(room[1]),
                 target: vec![0.0; self.pictures.len()],
+                near: Vec::new(),
             });
         }
     }
@@ -284,6 +294,7 @@ impl TokenizerTrainer {
                 state,
                 scratch,
                 target,
+                near,
             } = t;
             let place = range.start * latent..range.end * latent;
             let noisy = z[place.clone()].iter().zip(&batch.noise[place]);
@@ -291,25 +302,29 @@ impl TokenizerTrainer {
                 *out = z + noise;
             }
             decoder.forward(weights, range.len(), state, scratch);
-            let mut sums = [0f64; 2];
+            let mut losses = Vec::with_capacity(range.len());
             let patches = state.patches.chunks_exact(len);
             let frames = patches.zip(state.dpatches.chunks_exact_mut(len));
             for (frame, (patches, dpatches)) in range.clone().zip(frames) {
                 let image = &batch.images[frame * len..(frame + 1) * len];
                 pictures.patches(image, None, Shift::default(), target);
-                let [weighted, mse] = pictures.loss(patches, target, share, dpatches);
-                sums = [sums[0] + weighted, sums[1] + mse];
+                losses.push(pictures.loss(patches, target, share, dpatches, near));
             }
             decoder.backward(weights, range.len(), state, gradient, scratch);
             let dz = state.dlatents[..range.len() * latent].to_vec();
-            Ok((sums, dz))
+            Ok((losses, dz))
         };
         let parts = self.chunks[1].run(n, &mut self.decoding[..threads], work)?;
         let mut losses = TokenizerLosses::default();
         self.dz.clear();
-        for ([weighted, mse], dz) in parts {
-            losses.pixels += weighted * f64::from(share);
-            losses.mse += mse * f64::from(share);
+        self.errors.clear();
+        for (frames, dz) in parts {
+            // Parts are summed first, as before errors of frames were kept.
+            let sum = |of: fn(&FrameLoss) -> f64| frames.iter().map(of).sum::<f64>();
+            losses.pixels += sum(|frame| frame.weighted) * f64::from(share);
+            losses.mse += sum(|frame| frame.plain) * f64::from(share);
+            self.errors
+                .extend(frames.iter().map(|frame| frame.worst_patch));
             self.dz.extend(dz);
         }
         Ok(losses)
@@ -346,9 +361,10 @@ fn source(batch: &FrameBatch, n: usize, item: usize) -> (usize, Shift) {
         ahead if ahead < joint.pairs => (ahead, by),
         behind => (behind - joint.pairs, -by),
     };
-    let shift = match joint.vertical {
-        true => Shift { down: by, right: 0 },
-        false => Shift { down: 0, right: by },
+    let shift = if joint.vertical {
+        Shift { down: by, right: 0 }
+    } else {
+        Shift { down: 0, right: by }
     };
     (frame, shift)
 }

@@ -24,6 +24,8 @@ const ENCODE_BATCH: usize = 64;
 
 /// A batch of sequences, and their clean copy: the same latents at signal levels near 1.
 pub(super) struct Batch {
+    /// First frame of each sequence among all frames of the store.
+    pub frames: Vec<usize>,
     /// [B, T, gh, gw, c].
     pub latents: Tensor,
     /// u32 [B, T].
@@ -111,9 +113,11 @@ impl<'a> WindowSampler<'a> {
         let len = world.latent_len() * size_of::<f32>();
         let mut latents = Vec::with_capacity(b * frames * len);
         let (mut actions, mut rewards, mut ends) = (Vec::new(), Vec::new(), Vec::new());
+        let mut starts = Vec::with_capacity(b);
         for _ in 0..b {
             let (i, start) = windows[rng.random_range(0..windows.len())];
             let episode = &self.store.episodes[i];
+            starts.push(episode.start + start);
             let first = (episode.start + start) * len;
             self.latents
                 .read(first..first + frames * len, &mut latents)?;
@@ -139,6 +143,7 @@ impl<'a> WindowSampler<'a> {
             .map(|i| if i % frames < stem.max(1) { 0.0 } else { 1.0 })
             .collect();
         Ok(Batch {
+            frames: starts,
             actions: Tensor::from_vec(actions, (b, frames), device)?,
             rewards: Tensor::from_vec(rewards, (b, frames), device)?,
             ends: Tensor::from_vec(ends, (b, frames), device)?,
@@ -180,9 +185,10 @@ fn encode_all(
 ) -> Result<ByteStore> {
     let memory_limit = run.settings.memory_gib * f64::from(1 << 30);
     let mut latents = ByteStore::new(run.layout.root(), memory_limit as u64);
-    let mut cpu_encoder = match run.device.is_cpu() {
-        true => Some(FrameEncoder::new(&run.world, &tokenizer_weights(run)?)?),
-        false => None,
+    let mut cpu_encoder = if run.device.is_cpu() {
+        Some(FrameEncoder::new(&run.world, &tokenizer_weights(run)?)?)
+    } else {
+        None
     };
     let mut images = Vec::new();
     for first in (0..store.frames()).step_by(ENCODE_BATCH) {

@@ -16,7 +16,7 @@ use crate::cpu::dynamics_trainer::{
 };
 use crate::loss_scaling::{self, MAIN};
 use crate::optimizer::FlatGradient;
-use crate::task::{Gradient, StepOutput};
+use crate::task::{BatchReport, Gradient, StepOutput};
 use driftless_flow::objective::Objective;
 use driftless_model::precision::Precision;
 
@@ -62,7 +62,11 @@ impl CpuStep {
     ) -> Result<StepOutput> {
         let started = Instant::now();
         let mut batch = task.sampler.draw(step, rng)?;
-        let fetch_time = started.elapsed();
+        let report = BatchReport {
+            frames: std::mem::take(&mut batch.frames),
+            fetch_time: started.elapsed(),
+            ..BatchReport::default()
+        };
         self.trainer.refresh(&self.vars)?;
         if task.uses_self_generated_context(step) {
             let trainer = &mut self.trainer;
@@ -108,7 +112,7 @@ impl CpuStep {
                 values: self.trainer.gradient().to_vec(),
             }),
             metrics,
-            fetch_time,
+            batch: report,
         })
     }
 

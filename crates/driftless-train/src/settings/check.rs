@@ -47,14 +47,16 @@ fn general(s: &TrainSettings) -> [Rule; 3] {
 }
 
 #[rustfmt::skip] // One rule per line.
-fn for_tokenizer(t: &TokenizerSettings, patch: usize) -> [Rule; 9] {
+fn for_tokenizer(t: &TokenizerSettings, patch: usize) -> [Rule; 11] {
     let is_noise = |std: f64| (0.0..10.0).contains(&std);
     let noise = "0 to below 10";
     let shift_fits = (1..patch).contains(&t.max_curvature_shift);
     [
         ("batch_size", t.batch_size >= 4, "4 or more"),
         ("rare_fraction", is_fraction(t.rare_fraction), FRACTION),
+        ("hard_fraction", is_fraction(t.hard_fraction), FRACTION),
         ("foreground_weight", t.foreground_weight >= 0.0, NOT_NEGATIVE),
+        ("surroundings_weight", t.surroundings_weight >= 0.0, NOT_NEGATIVE),
         ("latent_noise", is_noise(t.latent_noise), noise),
         ("decoder_only_noise", is_noise(t.decoder_only_noise), noise),
         ("decoder_only_fraction", is_fraction(t.decoder_only_fraction), FRACTION),

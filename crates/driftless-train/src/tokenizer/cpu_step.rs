@@ -10,6 +10,7 @@ use rand_distr::{Distribution, StandardNormal};
 use super::{MIN_STD, TokenizerTask};
 use crate::Result;
 use crate::context::RunContext;
+use crate::cpu::frame_patches::PixelWeights;
 use crate::cpu::tokenizer_trainer::{FrameBatch, JointTraining, TokenizerTrainer};
 use crate::optimizer::FlatGradient;
 use crate::task::{Gradient, StepOutput};
@@ -38,9 +39,12 @@ impl CpuStep {
             return Ok(None);
         }
         let pixel_rarity = (pixel_rarity * run.settings.tokenizer.foreground_weight)?;
-        let pixel_rarity = pixel_rarity.flatten_all()?.to_vec1::<f32>()?;
+        let weights = PixelWeights {
+            foreground: pixel_rarity.flatten_all()?.to_vec1()?,
+            surroundings: run.settings.tokenizer.surroundings_weight as f32,
+        };
         Ok(Some(Self {
-            trainer: TokenizerTrainer::new(&run.world, vars, background, &pixel_rarity)?,
+            trainer: TokenizerTrainer::new(&run.world, vars, background, weights)?,
             vars: vars.clone(),
         }))
     }
@@ -52,20 +56,19 @@ impl CpuStep {
     /// Returns an error if the file of the frames fails.
     pub fn run(&mut self, task: &TokenizerTask, rng: &mut ChaCha8Rng) -> Result<StepOutput> {
         let (settings, world) = (task.settings, &task.run.world);
-        let (images, fetch_time) = task.draw_frames(rng)?;
-        let joint = match task.decoder_only {
-            true => None,
-            false => {
-                let visible = task.draw_visible(settings.batch_size, rng);
-                let shift = rng.random_range(1..=settings.max_curvature_shift);
-                Some(JointTraining {
-                    pairs: settings.batch_size / 4,
-                    vertical: rng.random(),
-                    shift,
-                    visible,
-                    curvature_weight: settings.curvature_weight as f32,
-                })
-            }
+        let (images, mut report) = task.draw_frames(rng)?;
+        let joint = if task.decoder_only {
+            None
+        } else {
+            let visible = task.draw_visible(settings.batch_size, rng);
+            let shift = rng.random_range(1..=settings.max_curvature_shift);
+            Some(JointTraining {
+                pairs: settings.batch_size / 4,
+                vertical: rng.random(),
+                shift,
+                visible,
+                curvature_weight: settings.curvature_weight as f32,
+            })
         };
         let std = task.noise_std() as f32;
         let noise = (0..settings.batch_size * world.latent_len()).map(|_| {
@@ -79,6 +82,7 @@ impl CpuStep {
             min_std: MIN_STD as f32,
         };
         let losses = self.trainer.step(&self.vars, &batch)?;
+        report.errors = self.trainer.frame_errors().to_vec();
         let metrics = [
             ("pixels", losses.pixels),
             ("mse", losses.mse),
@@ -92,7 +96,7 @@ impl CpuStep {
                 values: self.trainer.gradient().to_vec(),
             }),
             metrics: metrics.into_iter().collect::<Result<_>>()?,
-            fetch_time,
+            batch: report,
         })
     }
 }

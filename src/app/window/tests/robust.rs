@@ -242,15 +242,11 @@ impl driftless_sim::Player for FailingPlayer {
         self.0.restore(saved)
     }
 
-    fn record_passes(&mut self, on: bool) {
-        self.0.record_passes(on);
+    fn learned(&self) -> Option<&driftless_sim::LearnedWorld> {
+        self.0.learned()
     }
 
-    fn passes(&mut self) -> driftless_sim::Result<Vec<driftless_sim::TracedPass>> {
-        self.0.passes()
-    }
-
-    fn ground_truth(&self) -> Option<driftless_sim::GroundTruth> {
-        self.0.ground_truth()
+    fn learned_mut(&mut self) -> Option<&mut driftless_sim::LearnedWorld> {
+        self.0.learned_mut()
     }
 }

@@ -247,7 +247,8 @@ fn held_keys_toggle_once() {
     };
     let on_page = |window: &Window| window.navigation.is_on_page();
     let has_overlay = |window: &Window| window.overlay.is_some();
-    let pages: [(Key, fn(&Window) -> bool); 2] = [(Key::O, on_page), (Key::F1, has_overlay)];
+    type IsOpen = fn(&Window) -> bool;
+    let pages: [(Key, IsOpen); 2] = [(Key::O, on_page), (Key::F1, has_overlay)];
     for (which, is_open) in pages {
         for _ in 0..4 {
             key(&mut window, which, true);

@@ -59,10 +59,8 @@ unsafe fn tile<const R: usize, const P: usize, const WHOLE: bool>(
     column: usize,
 ) -> usize {
     let left = p.size[1] - column;
-    let mask: [u16; P] = std::array::from_fn(|q| match WHOLE {
-        true => u16::MAX,
-        false => (u32::MAX >> (32 - LANES.min(left - q * LANES))) as u16,
-    });
+    let mask: [u16; P] =
+        std::array::from_fn(|q| lane_mask(if WHOLE { LANES } else { left - q * LANES }));
     let mut sums = [[_mm512_setzero_ps(); P]; R];
     let [outer, middle, inner] = p.sum;
     // SAFETY: `check` bounds the indices of `a`, `b` and `c`; masked lanes are neither read nor
@@ -109,4 +107,9 @@ unsafe fn tile<const R: usize, const P: usize, const WHOLE: bool>(
         }
     }
     R
+}
+
+/// A mask of the first `lanes` lanes, or of all.
+fn lane_mask(lanes: usize) -> u16 {
+    (u32::MAX >> (32 - LANES.min(lanes))) as u16
 }

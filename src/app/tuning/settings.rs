@@ -1,0 +1,137 @@
+//! What the Tuning panel sets, and the limits that a world puts on it.
+
+use std::ops::RangeInclusive;
+
+use driftless_engine::SamplerParams;
+use driftless_model::config::DynamicsConfig;
+use driftless_sim::{Command, EpisodeCommand, InputCommand, Pace, PlaybackCommand, SamplerCommand};
+
+use crate::app::present::Scaling;
+
+/// Everything the panel sets.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TuningSettings {
+    /// Sampler parameters; the seed applies when it is fixed.
+    pub params: SamplerParams,
+    /// Whether every restart draws a new seed.
+    pub free_seed: bool,
+    /// Whether a predicted episode end restarts the world.
+    pub ends_restart: bool,
+    /// How many frames each action is held for.
+    pub repeat: u64,
+    /// Target frame rate.
+    pub fps: f32,
+    /// Whether to run as fast as possible instead.
+    pub unlimited: bool,
+    /// How the image is scaled.
+    pub scaling: Scaling,
+}
+
+impl TuningSettings {
+    /// The pace for the world-model thread.
+    pub fn pace(&self) -> Pace {
+        if self.unlimited {
+            Pace::Unlimited
+        } else {
+            Pace::Fps(self.fps)
+        }
+    }
+
+    /// The commands that turn `before` into these settings.
+    pub fn commands_since(&self, before: &Self) -> Vec<Command> {
+        let mut commands = Vec::new();
+        // The panel explains invalid combinations; the last valid parameters stay in effect.
+        if self.params != before.params && self.params.check().is_ok() {
+            commands.push(SamplerCommand::Params(self.params).into());
+        }
+        if self.free_seed != before.free_seed {
+            commands.push(SamplerCommand::RandomSeed(self.free_seed).into());
+        }
+        if self.ends_restart != before.ends_restart {
+            commands.push(EpisodeCommand::RestartAtEnd(self.ends_restart).into());
+        }
+        if self.repeat != before.repeat {
+            commands.push(InputCommand::Repeat(self.repeat).into());
+        }
+        if self.pace() != before.pace() {
+            commands.push(PlaybackCommand::Pace(self.pace()).into());
+        }
+        commands
+    }
+}
+
+/// What the world's network supports.
+#[derive(Clone, Debug)]
+pub struct SamplerLimits {
+    /// Step counts: powers of two up to K_max.
+    pub steps: Vec<usize>,
+    /// Context length in frames, the current one included.
+    pub context: RangeInclusive<usize>,
+    /// Whether the network was trained with unknown actions, as guidance needs.
+    pub guidance: bool,
+    /// Whether the network predicts episode ends.
+    pub ends: bool,
+}
+
+impl SamplerLimits {
+    /// The limits of a dynamics network.
+    pub fn new(dynamics: &DynamicsConfig) -> Self {
+        Self {
+            steps: std::iter::successors(Some(1_usize), |steps| steps.checked_mul(2))
+                .take_while(|steps| *steps <= dynamics.k_max)
+                .collect(),
+            context: (dynamics.stem_frames + 1)..=dynamics.context,
+            guidance: dynamics.unknown_action,
+            ends: dynamics.outcome > 0,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use driftless_engine::Solver;
+
+    use super::*;
+
+    pub(crate) fn settings() -> TuningSettings {
+        TuningSettings {
+            params: SamplerParams::default(),
+            free_seed: false,
+            ends_restart: true,
+            repeat: 1,
+            fps: 15.0,
+            unlimited: false,
+            scaling: Scaling::Sharp,
+        }
+    }
+
+    #[test]
+    fn invalid_params_are_not_sent() {
+        let before = settings();
+        let mut after = before;
+        after.params.churn = 0.5;
+        assert!(after.commands_since(&before).is_empty());
+        let impossible = after;
+        after.params.solver = Solver::Euler;
+        let sent = after.commands_since(&impossible);
+        assert_eq!(sent, [SamplerCommand::Params(after.params).into()]);
+    }
+
+    #[test]
+    fn only_changes_are_sent() {
+        let before = settings();
+        let mut after = before;
+        assert!(after.commands_since(&before).is_empty());
+        after.scaling = Scaling::Smooth;
+        assert!(after.commands_since(&before).is_empty());
+        after.params.steps = 1;
+        after.unlimited = true;
+        assert_eq!(
+            after.commands_since(&before),
+            [
+                SamplerCommand::Params(after.params).into(),
+                PlaybackCommand::Pace(Pace::Unlimited).into()
+            ]
+        );
+    }
+}
