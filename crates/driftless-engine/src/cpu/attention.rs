@@ -7,7 +7,8 @@ use driftless_model::simd::{axpy, dispatch, dot, exp};
 use super::grid::RmsNorm;
 use super::matmul::{LANES, MatmulArgs, multiply, multiply_shared};
 use super::matrix::{PackedMatrix, RowLayout, WriteMode};
-use super::workers::{SharedSlice, Workers};
+use super::shared_slice::SharedSlice;
+use super::workers::Workers;
 use crate::Attention;
 
 /// Sizes of the token sequence.

@@ -7,7 +7,8 @@ use super::attention::TokenShape;
 use super::grid::RmsNorm;
 use super::matmul::{LANES, MatmulArgs, multiply, share};
 use super::matrix::{PackedMatrix, RowLayout, WriteMode};
-use super::workers::{SharedSlice, Workers};
+use super::shared_slice::SharedSlice;
+use super::workers::Workers;
 
 /// Outputs of the first matrix that are multiplied at a time: 16 gates, then their 16 values.
 const PAIR: usize = 2 * LANES;

@@ -8,15 +8,14 @@
 
 use std::any::Any;
 use std::cell::Cell;
-use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
-use std::slice;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
+use super::shared_slice::SharedSlice;
 use crate::{Error, Result};
 
 /// How long a thread spins before it sleeps. Longer than the gaps between the operations of a frame.
@@ -144,64 +143,6 @@ impl Workers {
                 (rows * width / least.max(1)).clamp(1, rows.clamp(1, threads * TASKS_PER_THREAD))
             }
         }
-    }
-}
-
-/// A mutable slice of which several threads write different elements.
-pub(super) struct SharedSlice<'a, T> {
-    start: *mut T,
-    len: usize,
-    owner: PhantomData<&'a mut [T]>,
-}
-
-// SAFETY: it only lends elements to one thread at a time, as `slice_mut` requires.
-#[expect(unsafe_code, reason = "the pointer stands for a mutable slice")]
-unsafe impl<T: Send> Sync for SharedSlice<'_, T> {}
-
-impl<'a, T> SharedSlice<'a, T> {
-    pub(super) fn new(slice: &'a mut [T]) -> Self {
-        Self {
-            start: slice.as_mut_ptr(),
-            len: slice.len(),
-            owner: PhantomData,
-        }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.len
-    }
-
-    /// The elements from `at` on. Panics if there are fewer.
-    pub(super) fn tail(&self, at: usize) -> Self {
-        assert!(at <= self.len, "the tail starts outside the slice");
-        Self {
-            start: self.start.wrapping_add(at),
-            len: self.len - at,
-            owner: PhantomData,
-        }
-    }
-
-    /// Pointer to the first element.
-    pub(super) fn as_ptr(&self) -> *mut T {
-        self.start
-    }
-
-    /// The `len` elements from `at` on. Panics if they do not exist.
-    ///
-    /// # Safety
-    /// No one else reads or writes them while the result is in use.
-    #[expect(
-        unsafe_code,
-        reason = "whoever calls it knows which thread has which elements"
-    )]
-    #[expect(clippy::mut_from_ref, reason = "the elements are lent one by one")]
-    pub(super) unsafe fn slice_mut(&self, at: usize, len: usize) -> &mut [T] {
-        assert!(
-            at <= self.len && len <= self.len - at,
-            "the part is outside the slice"
-        );
-        // SAFETY: in bounds as asserted; the caller makes sure that the parts in use do not overlap.
-        unsafe { slice::from_raw_parts_mut(self.start.add(at), len) }
     }
 }
 
@@ -433,109 +374,5 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_task_runs_once() {
-        for threads in [1, 2, 3, 5] {
-            let workers = Workers::new(threads).unwrap();
-            assert_eq!(workers.threads(), threads);
-            for count in [0, 1, 2, 7, 100] {
-                let runs: Vec<AtomicUsize> = (0..count).map(|_| AtomicUsize::new(0)).collect();
-                workers.run(count, |index| {
-                    runs[index].fetch_add(1, Ordering::Relaxed);
-                });
-                let once = |runs: &AtomicUsize| runs.load(Ordering::Relaxed) == 1;
-                assert!(runs.iter().all(once), "{threads} threads, {count} tasks");
-            }
-        }
-    }
-
-    #[test]
-    fn many_operations_see_each_other() {
-        let workers = Workers::new(3).unwrap();
-        let mut values = vec![0u64; 10];
-        for round in 0..5_000u64 {
-            workers.for_rows(&mut values, 1, 1, |first, block| {
-                for (i, value) in block.iter_mut().enumerate() {
-                    assert_eq!(*value, round * (first + i) as u64);
-                    *value += (first + i) as u64;
-                }
-            });
-        }
-    }
-
-    #[test]
-    fn sleeping_workers_wake_up() {
-        let workers = Workers::new(2).unwrap();
-        let shared = &*workers.team.as_ref().unwrap().shared;
-        for _ in 0..20 {
-            while !shared.worker_sleeps[0].0.load(Ordering::SeqCst) {
-                thread::yield_now();
-            }
-            // Each task waits for the other, so both threads must run one.
-            let started = AtomicUsize::new(0);
-            workers.run(2, |_| {
-                started.fetch_add(1, Ordering::SeqCst);
-                while started.load(Ordering::SeqCst) < 2 {
-                    thread::yield_now();
-                }
-            });
-        }
-    }
-
-    #[test]
-    fn sleeping_caller_wakes_up() {
-        let workers = Workers::new(2).unwrap();
-        let shared = &*workers.team.as_ref().unwrap().shared;
-        let caller = thread::current().id();
-        let started = AtomicUsize::new(0);
-        workers.run(2, |_| {
-            started.fetch_add(1, Ordering::SeqCst);
-            while started.load(Ordering::SeqCst) < 2 {
-                thread::yield_now();
-            }
-            let sleeps = || shared.caller_sleeps.load(Ordering::SeqCst);
-            while thread::current().id() != caller && !sleeps() {
-                thread::yield_now();
-            }
-        });
-    }
-
-    #[test]
-    fn rows_are_cut_without_gaps() {
-        for threads in [1, 2, 3] {
-            let workers = Workers::new(threads).unwrap();
-            for (rows, width, least) in [(0, 3, 1), (1, 4, 1), (7, 3, 6), (50, 1, 1), (9, 5, 0)] {
-                let mut y = vec![usize::MAX; rows * width];
-                workers.for_rows(&mut y, width, least, |first, block| {
-                    for (i, y) in block.iter_mut().enumerate() {
-                        *y = first * width + i;
-                    }
-                });
-                assert!(y.iter().enumerate().all(|(i, y)| *y == i), "{rows} rows");
-            }
-        }
-    }
-
-    #[test]
-    fn scratch_belongs_to_one_thread() {
-        let workers = Workers::new(3).unwrap();
-        let mut scratch = [0usize; 3];
-        workers.run_with(&mut scratch, 1000, |sum, _| *sum += 1);
-        assert_eq!(scratch.iter().sum::<usize>(), 1000);
-    }
-
-    #[test]
-    fn panic_reaches_the_caller() {
-        let workers = Workers::new(2).unwrap();
-        let run = |bad: usize| {
-            catch_unwind(AssertUnwindSafe(|| {
-                workers.run(8, |index| assert_ne!(index, bad, "task {bad}"));
-            }))
-        };
-        assert!(run(5).is_err());
-        assert!(run(8).is_ok(), "the workers go on");
-    }
-}
+#[path = "workers_tests.rs"]
+mod tests;
