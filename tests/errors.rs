@@ -99,6 +99,8 @@ fn wrong_usage_exits_with_2() {
     for args in [
         vec!["fly"],
         vec!["play", "--fps", "fast"],
+        vec!["play", "--threads", "0"],
+        vec!["bench", "--threads", "1,many"],
         vec!["play", "--headless"],
         vec!["train", "all"],
         vec!["rollout", "--episode", "a.npz"],

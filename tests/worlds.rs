@@ -129,6 +129,7 @@ fn simulator_takes_no_sampler_options() {
         ["--checkpoint", "somewhere"],
         ["--steps", "2"],
         ["--solver", "euler"],
+        ["--threads", "2"],
         ["--context", "1"],
     ] {
         let output = driftless(&["play", "--world", "maze", more[0], more[1]]);
@@ -138,6 +139,23 @@ fn simulator_takes_no_sampler_options() {
         driftless(&["play", "--world", "moon"]).status.code(),
         Some(2)
     );
+}
+
+#[test]
+fn threads_do_not_change_frames() {
+    let folder = tempfile::tempdir().unwrap();
+    let play = |threads: &str| {
+        let clip = folder.path().join(format!("{threads}.npz"));
+        let args = ["play", "--headless", "--frames", "4", "--device", "cpu"];
+        let out = ["--threads", threads, "--out", clip.to_str().unwrap()];
+        let output = driftless(&[args.as_slice(), &out].concat());
+        assert!(output.status.success(), "{output:?}");
+        Episode::read(&clip).unwrap().images
+    };
+    let alone = play("1");
+    for threads in ["2", "3", "auto"] {
+        assert!(play(threads) == alone, "--threads {threads}");
+    }
 }
 
 #[test]

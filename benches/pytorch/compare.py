@@ -33,13 +33,14 @@ def compare(args: argparse.Namespace, threads: int) -> list[dict]:
     what = ["--checkpoint", args.checkpoint, "--steps", args.steps, "--frames", str(args.frames)]
     ours, theirs = [], []
     for _ in range(args.turns):
-        ours.append(run([args.driftless, "bench", "--json", "--device", "cpu", *what], threads))
+        command = [args.driftless, "bench", "--json", "--device", "cpu", "--threads", str(threads)]
+        ours.append(run([*command, *what], threads))
         command = [sys.executable, str(REFERENCE), "bench", "--threads", str(threads), *what]
         theirs.append(run(command, threads))
     first, other = ours[0], theirs[0]
-    matmul = max(report["matmul_gflops"] for report in ours)
+    matmul = max(report["threads"][0]["matmul_gflops"] for report in ours)
     print(f"{first['processor']}; matmul f32 1024³ {matmul:.0f} GFLOP/s")
-    print(f"driftless: engine {first['engine']}, threads {first['threads']}")
+    print(f"driftless: engine {first['engine']}, threads {first['threads'][0]['threads']}")
     print(f"{other['engine']}: threads {other['threads']}")
     print(f"{args.turns} turns of {args.frames} frames; median ms per frame and frames/s\n")
     print(f"{'K':>3}{'driftless':>12}{'frames/s':>10}{'pytorch':>12}{'frames/s':>10}{'ratio':>8}")

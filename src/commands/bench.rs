@@ -1,11 +1,12 @@
 //! `driftless bench`: measures the speed of the engine.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use driftless::workspace::playable_world;
 use driftless::{Error, Result, app};
 use driftless_data::{Clip, PathError as _};
-use driftless_engine::{Backend, DeviceChoice, Gpu, GpuSource};
+use driftless_engine::{Backend, DeviceChoice, DeviceOptions, Gpu, GpuSource, Threads};
 use driftless_eval::bench;
 use driftless_eval::bench::{BenchOptions, PRESENTED_SIDE, PresentReport, Timing, sweep};
 
@@ -13,6 +14,8 @@ use super::training_bench;
 
 /// Frames to present when measuring the presentation time.
 const PRESENT_FRAMES: usize = 64;
+/// Numbers of threads to train on, unless others are given.
+const TRAINING_THREADS: [usize; 2] = [1, 2];
 
 /// Arguments of `bench`.
 #[derive(clap::Args)]
@@ -36,9 +39,10 @@ pub struct Args {
     /// Measure the training speed on the CPU instead, with the presets tiny and small.
     #[arg(long, conflicts_with_all = ["checkpoint", "steps", "frames", "sweep", "device"])]
     train: bool,
-    /// Numbers of threads to train on; each is measured.
-    #[arg(long, value_name = "N,...", value_delimiter = ',', requires = "train", default_values_t = [1, 2])]
-    threads: Vec<usize>,
+    /// Numbers of threads of the CPU engine, or of training; each is measured [default: the number that
+    /// the engine chooses; 1,2 with --train].
+    #[arg(long, value_name = "N,...", value_delimiter = ',', value_parser = Threads::count)]
+    threads: Vec<NonZeroUsize>,
     /// Minimum duration of each measurement of training, in seconds.
     #[arg(long, value_name = "S", requires = "train", default_value_t = 10.0)]
     seconds: f64,
@@ -55,7 +59,17 @@ pub fn run(args: &Args) -> Result<()> {
     if args.train {
         return train(args);
     }
-    let backend = driftless_engine::choose_backend(args.device, &GpuSource::Own)?;
+    if args.sweep && args.threads.len() > 1 {
+        return Err(Error::Argument(
+            "--sweep: expected one number of --threads".into(),
+        ));
+    }
+    let threads = args.threads.first().copied();
+    let options = DeviceOptions {
+        device: args.device,
+        threads: threads.map_or(Threads::Auto, Threads::Exactly),
+    };
+    let backend = driftless_engine::choose_backend(options, &GpuSource::Own)?;
     if args.sweep {
         return sweep(&backend, args.json);
     }
@@ -68,6 +82,7 @@ pub fn run(args: &Args) -> Result<()> {
     let options = BenchOptions {
         steps: args.steps.clone(),
         frames: args.frames,
+        threads: args.threads.clone(),
     };
     let bar = super::bar(options.work() as u64, "frames");
     let mut tick = || bar.inc(1);
@@ -85,7 +100,7 @@ pub fn run(args: &Args) -> Result<()> {
 fn present(backend: &Backend, clip: &Clip, size: [usize; 2]) -> Result<Option<PresentReport>> {
     let gpu = match backend {
         Backend::Wgpu(gpu) => gpu.clone(),
-        Backend::Candle(_) => match Gpu::open(true) {
+        Backend::Cpu(_) | Backend::Candle(_) => match Gpu::open(true) {
             Ok(gpu) => gpu,
             Err(_) => return Ok(None),
         },
@@ -101,16 +116,13 @@ fn present(backend: &Backend, clip: &Clip, size: [usize; 2]) -> Result<Option<Pr
 }
 
 fn train(args: &Args) -> Result<()> {
-    if args.threads.contains(&0) {
-        return Err(Error::Argument(
-            "--threads is 0, expected at least 1".into(),
-        ));
-    }
-    let bar = super::bar(
-        training_bench::measurements(args.threads.len()) as u64,
-        "measurements",
-    );
-    let report = training_bench::run(&args.threads, args.seconds, &mut || bar.inc(1))?;
+    let threads: Vec<usize> = match args.threads.as_slice() {
+        [] => TRAINING_THREADS.to_vec(),
+        all => all.iter().map(|n| n.get()).collect(),
+    };
+    let measurements = training_bench::measurements(threads.len());
+    let bar = super::bar(measurements as u64, "measurements");
+    let report = training_bench::run(&threads, args.seconds, &mut || bar.inc(1))?;
     bar.finish_and_clear();
     if args.json {
         super::print_json(&report)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use driftless::Result;
 use driftless_data::Dataset;
-use driftless_engine::{DeviceChoice, GpuSource, SamplerParams};
+use driftless_engine::{DeviceOptions, GpuSource, SamplerParams};
 use driftless_eval::pose::PoseProbe;
 use driftless_eval::{EvalOptions, EvalProgress, pose, report, report_tables, table};
 
@@ -52,9 +52,8 @@ pub struct Args {
     /// Seed of the first rollout.
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
-    /// Compute device.
-    #[arg(long, value_enum, default_value_t)]
-    device: DeviceChoice,
+    #[command(flatten)]
+    device: DeviceOptions,
     /// Episodes, not the held-out ones, to train a probe on that reads position and direction from a
     /// frame. For worlds whose episodes contain them, such as the maze.
     #[arg(long, value_name = "DIR")]

@@ -7,7 +7,7 @@ use driftless::{Error, Result, app};
 use driftless_data::layout::{EPISODE_EXTENSION, is_episode};
 use driftless_data::{PathError as _, export};
 use driftless_engine::rollout::random_held_actions;
-use driftless_engine::{DeviceChoice, GpuSource};
+use driftless_engine::{DeviceOptions, GpuSource};
 use driftless_sim::headless;
 use driftless_worlds::SimulatorKind;
 
@@ -24,11 +24,10 @@ pub struct Args {
     #[arg(long, value_name = "DIR|NAME", help_heading = WORLD)]
     checkpoint: Option<PathBuf>,
     /// Play a simulator instead of a learned world; --seed chooses its maze or track.
-    #[arg(long, value_enum, help_heading = WORLD, conflicts_with_all = sampler_args::of_learned_worlds().chain(["checkpoint", "device", "context"]))]
+    #[arg(long, value_enum, help_heading = WORLD, conflicts_with_all = sampler_args::of_learned_worlds().chain(["checkpoint", "device", "threads", "context"]))]
     world: Option<SimulatorKind>,
-    /// Compute device.
-    #[arg(long, value_enum, default_value_t, help_heading = WORLD)]
-    device: DeviceChoice,
+    #[command(flatten, next_help_heading = WORLD)]
+    device: DeviceOptions,
     /// Target frames per second [default: the world's own].
     #[arg(long, value_name = "N", help_heading = WORLD)]
     fps: Option<f32>,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use driftless::{Error, Result};
 use driftless_data::{PathError as _, export};
-use driftless_engine::{DeviceChoice, GpuSource};
+use driftless_engine::{DeviceChoice, DeviceOptions, GpuSource, Threads};
 use driftless_model::checkpoint::{CONTEXTS, read_config};
 use driftless_model::contexts;
 use driftless_sim::{LearnedWorld, Player, RecordedSession, Session, SimulatedWorld};
@@ -20,11 +20,14 @@ pub struct Args {
     #[arg(long, value_name = "DIR|NAME")]
     checkpoint: Option<PathBuf>,
     /// Simulator, for a session of one [default: the simulator that the session was recorded in].
-    #[arg(long, value_enum, conflicts_with_all = ["checkpoint", "device"])]
+    #[arg(long, value_enum, conflicts_with_all = ["checkpoint", "device", "threads"])]
     world: Option<SimulatorKind>,
     /// Compute device; frames are bit-identical only on the device that recorded them.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceChoice,
+    /// Threads of the CPU engine: a number, or `auto`. The frames do not depend on it.
+    #[arg(long, value_name = "N", default_value_t)]
+    threads: Threads,
     /// Write the replayed frames: .gif, .mp4 (needs ffmpeg), .npz, or a new folder for PNG files.
     #[arg(long, value_name = "FILE|DIR")]
     out: Option<PathBuf>,
@@ -118,7 +121,11 @@ fn learned(args: &Args, recording: &RecordedSession) -> Result<(Box<dyn Player>,
     };
     let config = read_config(&folder)?;
     let starts = recording.contexts(|| Ok(contexts::read(&folder.join(CONTEXTS), &config)?))?;
-    let engine = driftless_engine::open(&folder, args.device, &GpuSource::Own)?;
+    let options = DeviceOptions {
+        device: args.device,
+        threads: args.threads,
+    };
+    let engine = driftless_engine::open(&folder, options, &GpuSource::Own)?;
     Ok((
         Box::new(LearnedWorld::new(engine, starts.into())),
         config.fps,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use driftless::{Error, Result};
 use driftless_data::{Episode, PathError as _};
 use driftless_engine::rollout::{rollout, shuffle_actions};
-use driftless_engine::{DeviceChoice, GpuSource};
+use driftless_engine::{DeviceOptions, GpuSource};
 
 /// Arguments of `rollout`.
 #[derive(clap::Args)]
@@ -31,9 +31,8 @@ pub struct Args {
     /// Shuffle the episode's actions, using the seed.
     #[arg(long)]
     shuffle_actions: bool,
-    /// Compute device.
-    #[arg(long, value_enum, default_value_t)]
-    device: DeviceChoice,
+    #[command(flatten)]
+    device: DeviceOptions,
     /// Episode (.npz) to write: the predicted frames (image u8 [H, height, width, 3]) and their actions.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,

@@ -2,11 +2,10 @@
 
 use std::fmt::Write;
 
-use candle_core::Device;
 use serde::Serialize;
 
 use driftless::Result;
-use driftless_engine::Backend;
+use driftless_engine::{Backend, Threads};
 use driftless_eval::bench::{
     TrainingFlops, TrainingShape, count_training_flops, cpu_name, matmul_gflops,
 };
@@ -98,7 +97,7 @@ fn row(
     seconds: f64,
     flops: TrainingFlops,
 ) -> Result<TrainingRow> {
-    let cpu = Backend::Candle(Device::Cpu);
+    let cpu = Backend::Cpu(Threads::Auto);
     let before = matmul_gflops(&cpu, threads, PROBES)?;
     let speed = measure(preset, network, threads, seconds)?;
     let matmul_gflops = before.max(matmul_gflops(&cpu, threads, PROBES)?);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use driftless_data::{Clip, DatasetInfo};
-use driftless_engine::DeviceChoice;
+use driftless_engine::DeviceOptions;
 use driftless_model::checkpoint;
 use driftless_model::checkpoint::CONTEXTS;
 use driftless_model::config::{DynamicsConfig, WorldConfig};
@@ -20,7 +20,7 @@ pub struct CheckpointOrigin {
     /// Checkpoint folder.
     pub folder: PathBuf,
     /// Compute device.
-    pub device: DeviceChoice,
+    pub device: DeviceOptions,
 }
 
 /// A world, with what is needed to start playing it.
@@ -45,12 +45,16 @@ impl PlayableWorld {
     /// # Errors
     /// Returns an error if the checkpoint's configuration or the starting context is missing or
     /// broken.
-    pub fn learned(folder: &Path, device: DeviceChoice, context: Option<&str>) -> Result<Self> {
+    pub fn learned(
+        folder: &Path,
+        device: impl Into<DeviceOptions>,
+        context: Option<&str>,
+    ) -> Result<Self> {
         let config = checkpoint::read_config(folder)?;
         let (contexts, first_context) = starting_contexts(folder, &config, context)?;
         let origin = CheckpointOrigin {
             folder: folder.to_path_buf(),
-            device,
+            device: device.into(),
         };
         Ok(Self::new(origin, config, contexts, first_context))
     }
@@ -131,7 +135,7 @@ pub fn starting_contexts(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use driftless_engine::{GpuSource, SamplerParams};
+    use driftless_engine::{DeviceChoice, GpuSource, SamplerParams};
 
     #[test]
     fn dropped_file_comes_first() {
@@ -142,7 +146,7 @@ mod tests {
             .unwrap();
         let origin = CheckpointOrigin {
             folder: Path::new(env!("CARGO_MANIFEST_DIR")).join("checkpoints/pong"),
-            device: DeviceChoice::Cpu,
+            device: DeviceChoice::Cpu.into(),
         };
         let own = PlayableWorld::learned(&origin.folder, origin.device, None).unwrap();
         assert_eq!(own.origin.as_ref(), Some(&origin));

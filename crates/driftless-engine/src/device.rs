@@ -2,6 +2,7 @@
 
 use candle_core::Device;
 
+use super::cpu::Threads;
 use super::wgpu::Gpu;
 use crate::{Error, Result};
 
@@ -29,21 +30,53 @@ pub enum DeviceChoice {
     WgpuF16,
 }
 
+/// Where an engine computes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
+pub struct DeviceOptions {
+    /// Compute device.
+    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
+    pub device: DeviceChoice,
+    /// Threads of the CPU engine: a number, or `auto` to measure at the start how many are fastest. The
+    /// frames do not depend on it.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N", default_value_t))]
+    pub threads: Threads,
+}
+
+impl From<DeviceChoice> for DeviceOptions {
+    fn from(device: DeviceChoice) -> Self {
+        Self {
+            device,
+            threads: Threads::Auto,
+        }
+    }
+}
+
 /// The backend that an engine computes with.
 #[derive(Clone, Debug)]
 pub enum Backend {
-    /// The CPU, or a GPU through candle.
+    /// The CPU engine.
+    Cpu(Threads),
+    /// A GPU through candle.
     Candle(Device),
     /// A GPU through wgpu.
     Wgpu(Gpu),
 }
 
 impl Backend {
+    /// The CPU engine with `threads`, or candle on another device.
+    pub fn on(device: Device, threads: Threads) -> Self {
+        match device {
+            Device::Cpu => Self::Cpu(threads),
+            device => Self::Candle(device),
+        }
+    }
+
     /// The candle device that checkpoints are loaded to.
     pub fn device(&self) -> &Device {
         match self {
             Self::Candle(device) => device,
-            Self::Wgpu(_) => &Device::Cpu,
+            Self::Cpu(_) | Self::Wgpu(_) => &Device::Cpu,
         }
     }
 }
@@ -64,9 +97,16 @@ pub enum GpuSource {
 ///
 /// # Errors
 /// Returns an error if a device chosen by name is not available or not supported by this build.
-pub fn choose_backend(choice: DeviceChoice, gpu_source: &GpuSource) -> Result<Backend> {
+pub fn choose_backend(
+    options: impl Into<DeviceOptions>,
+    gpu_source: &GpuSource,
+) -> Result<Backend> {
+    let DeviceOptions {
+        device: choice,
+        threads,
+    } = options.into();
     Ok(match (choice, gpu_source) {
-        (_, GpuSource::Unavailable) => Backend::Candle(Device::Cpu),
+        (_, GpuSource::Unavailable) => Backend::Cpu(threads),
         (DeviceChoice::Wgpu, GpuSource::Shared(gpu)) => Backend::Wgpu(gpu.clone()),
         (DeviceChoice::WgpuF16, GpuSource::Shared(gpu)) => Backend::Wgpu(gpu.clone().with_half()?),
         (DeviceChoice::Auto, GpuSource::Shared(gpu)) if gpu.is_hardware() => {
@@ -78,10 +118,10 @@ pub fn choose_backend(choice: DeviceChoice, gpu_source: &GpuSource) -> Result<Ba
             Ok(gpu) => Backend::Wgpu(gpu),
             Err(error) => {
                 tracing::info!("{error}");
-                Backend::Candle(candle_device(choice)?)
+                Backend::on(candle_device(choice)?, threads)
             }
         },
-        _ => Backend::Candle(candle_device(choice)?),
+        _ => Backend::on(candle_device(choice)?, threads),
     })
 }
 
@@ -156,10 +196,10 @@ mod tests {
             Ok(Backend::Wgpu(_))
         ));
         let cpu = choose_backend(DeviceChoice::Cpu, &gpu_source).unwrap();
-        assert!(matches!(cpu, Backend::Candle(Device::Cpu)));
+        assert!(matches!(cpu, Backend::Cpu(Threads::Auto)));
         let auto = choose_backend(DeviceChoice::Auto, &gpu_source).unwrap();
         assert!(
-            matches!(auto, Backend::Candle(_))
+            matches!(auto, Backend::Cpu(_) | Backend::Candle(_))
                 || matches!(auto, Backend::Wgpu(gpu) if gpu.is_hardware())
         );
     }
@@ -167,8 +207,12 @@ mod tests {
     #[test]
     fn failed_device_falls_back_to_cpu() {
         for choice in [DeviceChoice::Wgpu, DeviceChoice::Auto, DeviceChoice::Cuda] {
-            let backend = choose_backend(choice, &GpuSource::Unavailable).unwrap();
-            assert!(matches!(backend, Backend::Candle(Device::Cpu)));
+            let options = DeviceOptions {
+                device: choice,
+                threads: Threads::ONE,
+            };
+            let backend = choose_backend(options, &GpuSource::Unavailable).unwrap();
+            assert!(matches!(backend, Backend::Cpu(Threads::ONE)));
         }
     }
 }

@@ -58,9 +58,11 @@ use driftless_model::checkpoint::WorldModel;
 pub use self::wgpu::{AdapterInfo, FrameTexture, Gpu, WgpuNetwork, adapters};
 pub use attention::Attention;
 pub use candle::CandleNetwork;
-pub use cpu::CpuNetwork;
+pub use cpu::{CpuNetwork, Threads};
 pub use denoise::DenoisePass;
-pub use device::{Backend, CUDA, DeviceChoice, GpuSource, METAL, candle_device, choose_backend};
+pub use device::{
+    Backend, CUDA, DeviceChoice, DeviceOptions, GpuSource, METAL, candle_device, choose_backend,
+};
 pub use drift::{latent_difference, reencoding_error};
 pub use network::{
     ContextNoise, DenoiseInput, FrameContext, FrameOutput, FrameRequest, Network, Outcome,
@@ -77,14 +79,19 @@ pub use sampler::{Sampler, Snapshot};
 ///
 /// # Errors
 /// Returns an error if the checkpoint is missing or invalid, or the device is not available.
-pub fn open(folder: &Path, choice: DeviceChoice, gpu_source: &GpuSource) -> Result<Sampler> {
+pub fn open(
+    folder: &Path,
+    options: impl Into<DeviceOptions>,
+    gpu_source: &GpuSource,
+) -> Result<Sampler> {
+    let options = options.into();
     match (
-        open_on_backend(folder, &choose_backend(choice, gpu_source)?),
-        choice,
+        open_on_backend(folder, &choose_backend(options, gpu_source)?),
+        options.device,
     ) {
         (Err(error), DeviceChoice::Auto) if error.is_device() => {
             tracing::warn!("{error}; playing on the CPU");
-            open_on_candle(folder, &Device::Cpu)
+            open_on_backend(folder, &Backend::Cpu(options.threads))
         }
         (opened, _) => opened,
     }
@@ -98,23 +105,23 @@ pub fn open_on_backend(folder: &Path, backend: &Backend) -> Result<Sampler> {
     build(WorldModel::read(folder, backend.device())?, backend)
 }
 
-/// Opens a checkpoint folder on a candle device.
+/// Opens a checkpoint folder on a candle device, or with the CPU engine if that is the CPU.
 ///
 /// # Errors
 /// Returns an error if the checkpoint is missing or invalid, or the device fails.
 pub fn open_on_candle(folder: &Path, device: &Device) -> Result<Sampler> {
-    open_on_backend(folder, &Backend::Candle(device.clone()))
+    open_on_backend(folder, &Backend::on(device.clone(), Threads::Auto))
 }
 
 /// Builds the sampler of a world: around a [`WgpuNetwork`] through wgpu, a [`CpuNetwork`] on the CPU, a
-/// [`CandleNetwork`] on other candle devices.
+/// [`CandleNetwork`] on candle devices.
 ///
 /// # Errors
 /// Returns an error if the world does not fit on the device, or the device fails.
 pub fn build(world: WorldModel, backend: &Backend) -> Result<Sampler> {
     let config = world.config.clone();
     let network: Box<dyn Network> = match backend {
-        Backend::Candle(device) if device.is_cpu() => Box::new(CpuNetwork::new(&world)?),
+        Backend::Cpu(threads) => Box::new(CpuNetwork::new(&world, *threads)?),
         Backend::Candle(_) => Box::new(CandleNetwork::new(world)?),
         Backend::Wgpu(gpu) => Box::new(WgpuNetwork::tuned(&world, gpu)?),
     };

@@ -1,6 +1,7 @@
 //! The [`Network`] trait: what the sampler needs from a world's networks, pass by pass or one whole
 //! frame at a time.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use super::{Attention, FrameTexture, StageTimes};
@@ -123,8 +124,27 @@ impl Outcome {
 /// A world's networks with the KV cache of earlier frames. All methods return an error if the device
 /// fails.
 pub trait Network: Send {
-    /// A short display name, such as `cpu`.
+    /// A short name, such as `cpu`. Networks of the same name make the same frames.
     fn name(&self) -> &str;
+
+    /// What to show a person: the name, with how it computes if that varies.
+    fn label(&self) -> &str {
+        self.name()
+    }
+
+    /// Threads of the CPU that compute.
+    fn threads(&self) -> usize {
+        1
+    }
+
+    /// Sets [`Network::threads`], on which the frames do not depend. Returns an error if the network does
+    /// not let the caller choose, or if the threads cannot be started.
+    fn set_threads(&mut self, _threads: NonZeroUsize) -> Result<()> {
+        Err(Error::Unsupported(format!(
+            "{} does not let you choose the number of threads; --device cpu does",
+            self.name()
+        )))
+    }
 
     /// Starts a frame; the passes that follow are about this frame.
     fn begin_frame(&mut self, context: &FrameContext) -> Result<()>;

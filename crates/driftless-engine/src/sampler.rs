@@ -7,6 +7,7 @@ mod snapshot;
 
 pub use snapshot::Snapshot;
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -80,9 +81,27 @@ impl Sampler {
         &self.world
     }
 
-    /// A short display name: `cpu`, `candle cuda`, `wgpu NAME (Vulkan)`.
+    /// A short name: `cpu`, `candle cuda`, `wgpu NAME (Vulkan)`.
     pub fn name(&self) -> &str {
         self.network.name()
+    }
+
+    /// What to show a person: `CPU, 2 threads`, or the name.
+    pub fn label(&self) -> &str {
+        self.network.label()
+    }
+
+    /// Threads of the CPU that compute.
+    pub fn threads(&self) -> usize {
+        self.network.threads()
+    }
+
+    /// Sets [`Sampler::threads`], on which the frames do not depend.
+    ///
+    /// # Errors
+    /// Returns an error if the backend does not let the caller choose, or if the threads cannot be started.
+    pub fn set_threads(&mut self, threads: NonZeroUsize) -> Result<()> {
+        self.network.set_threads(threads)
     }
 
     /// Starts over after `context`, of which it uses as many of the last frames as the world's context

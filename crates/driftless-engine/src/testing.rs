@@ -20,7 +20,7 @@ use driftless_model::dynamics::Dynamics;
 use driftless_model::params::Params;
 use driftless_model::tokenizer::Tokenizer;
 
-use crate::{CandleNetwork, CpuNetwork, Gpu, Sampler, WgpuNetwork};
+use crate::{CandleNetwork, CpuNetwork, Gpu, Sampler, Threads, WgpuNetwork};
 
 /// A small world with a non-square grid and widths that are not multiples of a vector.
 pub fn small_config() -> WorldConfig {
@@ -186,9 +186,9 @@ pub fn gpu() -> Option<Gpu> {
     }
 }
 
-/// A world on the CPU backend.
+/// A world on the CPU backend, on one thread.
 pub fn cpu_sampler(world: &WorldModel) -> Sampler {
-    let network = CpuNetwork::new(world).unwrap();
+    let network = CpuNetwork::new(world, Threads::ONE).unwrap();
     Sampler::new(Box::new(network), world.config.clone())
 }
 

@@ -13,7 +13,7 @@ use super::BranchInfo;
 pub enum Message {
     /// The player is ready.
     Started {
-        /// [`super::Player::name`].
+        /// [`super::Player::label`].
         engine: String,
     },
     /// Something the user should know; the thread continues.

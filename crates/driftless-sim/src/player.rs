@@ -14,8 +14,13 @@ use crate::{Error, Result};
 
 /// Makes one frame after another from one of several starting contexts.
 pub trait Player: Send {
-    /// A short display name: `cpu`, `candle cuda`, `simulator`.
+    /// A short name: `cpu`, `candle cuda`, `simulator`.
     fn name(&self) -> &str;
+
+    /// What to show a person: `CPU, 2 threads`, or the name.
+    fn label(&self) -> &str {
+        self.name()
+    }
 
     /// The name of the world.
     fn world(&self) -> String;
@@ -245,6 +250,10 @@ impl LearnedWorld {
 impl Player for LearnedWorld {
     fn name(&self) -> &str {
         self.engine.name()
+    }
+
+    fn label(&self) -> &str {
+        self.engine.label()
     }
 
     fn world(&self) -> String {

@@ -73,7 +73,7 @@ impl<'a> SimLoop<'a> {
             sequence: 0,
         };
         sim.outbox.message(Message::Started {
-            engine: sim.player.name().to_owned(),
+            engine: sim.player.label().to_owned(),
         });
         match sim.exit.history.position() {
             Some(position) => sim.resume_from(position)?,

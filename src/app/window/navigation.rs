@@ -7,7 +7,7 @@ use eframe::egui::{CentralPanel, Frame as Fill, Ui};
 
 use driftless_data::PathError as _;
 use driftless_data::layout::EPISODE_EXTENSION;
-use driftless_engine::DeviceChoice;
+use driftless_engine::DeviceOptions;
 use driftless_model::checkpoint::CONFIG;
 use driftless_sim::{Frame, History, Session};
 use driftless_worlds::SimulatorKind;
@@ -192,7 +192,7 @@ impl Navigation {
     /// # Errors
     /// Returns an error if no thread can be started.
     pub fn load_world(&mut self, folder: &Path, current: Option<&CheckpointOrigin>) -> Result<()> {
-        let device = current.map_or(DeviceChoice::Auto, |origin| origin.device);
+        let device = current.map_or_else(DeviceOptions::default, |origin| origin.device);
         let folder = folder.to_path_buf();
         let task = BackgroundTask::start(self.notify.clone(), move |_| {
             PlayableWorld::learned(&folder, device, None)

@@ -5,8 +5,10 @@ use driftless_model::ops::NORM_EPS;
 use driftless_model::simd::{axpy, dispatch, dot, exp};
 
 use super::grid::RmsNorm;
-use super::matmul::{LANES, MatmulArgs, multiply};
+use super::matmul::{LANES, MatmulArgs, multiply, multiply_shared};
 use super::matrix::{PackedMatrix, RowLayout, WriteMode};
+use super::shared_slice::SharedSlice;
+use super::workers::Workers;
 use crate::Attention;
 
 /// Sizes of the token sequence.
@@ -30,35 +32,61 @@ impl TokenShape {
 
 /// Buffers shared by all attention layers.
 pub(super) struct AttentionScratch {
+    shape: TokenShape,
+    context: usize,
     normed: Vec<f32>,
     /// Queries, keys, values, [tokens, 3·width].
     qkv: Vec<f32>,
     y: Vec<f32>,
-    key_panels: Vec<f32>,
-    value_panels: Vec<f32>,
-    logits: Vec<f32>,
     /// 0 for tokens, then −∞ up to whole panels.
     mask: Vec<f32>,
+    threads: Vec<ThreadScratch>,
     /// Receives the attention weights of a pass, if they are recorded.
     pub(super) recorded: Option<Attention>,
 }
 
+/// Buffers of one thread.
+struct ThreadScratch {
+    /// Normalised keys or queries of a head, [tokens, d].
+    rows: Vec<f32>,
+    key_panels: Vec<f32>,
+    value_panels: Vec<f32>,
+    /// Logits, then weights: of a head, or of a token in all heads.
+    logits: Vec<f32>,
+}
+
 impl AttentionScratch {
+    /// For one thread.
     pub(super) fn new(shape: TokenShape, context: usize) -> Self {
-        let (s, d) = (shape.tokens, shape.d);
-        let padded = s.next_multiple_of(LANES);
-        let weights = shape.heads * context.next_multiple_of(WEIGHT_LANES);
-        let mut mask = vec![0.0; padded];
+        let s = shape.tokens;
+        let mut mask = vec![0.0; s.next_multiple_of(LANES)];
         mask[s..].fill(f32::NEG_INFINITY);
-        Self {
+        let mut scratch = Self {
+            shape,
+            context,
             normed: vec![0.0; s * shape.width()],
             qkv: vec![0.0; 3 * s * shape.width()],
             y: vec![0.0; s * shape.width()],
-            key_panels: vec![0.0; padded * d],
-            value_panels: vec![0.0; d.next_multiple_of(LANES) * s],
-            logits: vec![0.0; (s * padded).max(weights)],
             mask,
+            threads: Vec::new(),
             recorded: None,
+        };
+        scratch.reserve(1);
+        scratch
+    }
+
+    /// Makes room for `threads` threads.
+    pub(super) fn reserve(&mut self, threads: usize) {
+        let TokenShape { tokens, heads, d } = self.shape;
+        let padded = self.mask.len();
+        let weights = heads * self.context.next_multiple_of(WEIGHT_LANES);
+        while self.threads.len() < threads {
+            self.threads.push(ThreadScratch {
+                rows: vec![0.0; tokens * d],
+                key_panels: vec![0.0; padded * d],
+                value_panels: vec![0.0; d.next_multiple_of(LANES) * tokens],
+                logits: vec![0.0; (tokens * padded).max(weights)],
+            });
         }
     }
 }
@@ -85,40 +113,69 @@ impl SpatialAttention {
     }
 
     /// Updates `x` [tokens, width] in place.
-    pub(super) fn apply(&self, x: &mut [f32], t: &mut AttentionScratch) {
-        let (shape, w) = (self.shape, self.shape.width());
-        self.norm.apply(x, &mut t.normed);
+    pub(super) fn apply(&self, workers: &Workers, x: &mut [f32], t: &mut AttentionScratch) {
+        let rows = self.shape.rows();
+        self.norm.apply_on(workers, x, &mut t.normed);
         self.qkv
-            .apply(&t.normed, shape.rows(), &mut t.qkv, WriteMode::Set);
-        for head in 0..shape.heads {
-            self.attend_head(head, t);
-        }
-        debug_assert_eq!(t.y.len(), shape.tokens * w);
-        self.out.apply(&t.y, shape.rows(), x, WriteMode::Add);
+            .apply(workers, &t.normed, rows, &mut t.qkv, WriteMode::Set);
+        self.attend(workers, t);
+        self.out.apply(workers, &t.y, rows, x, WriteMode::Add);
     }
 
-    fn attend_head(&self, head: usize, t: &mut AttentionScratch) {
+    /// Writes the attention output of all heads into `t.y` [tokens, width].
+    fn attend(&self, workers: &Workers, t: &mut AttentionScratch) {
+        let heads = self.shape.heads;
+        let y = SharedSlice::new(&mut t.y);
+        let (qkv, mask) = (&t.qkv, &t.mask);
+        match &mut t.recorded {
+            None => workers.run_with(&mut t.threads, heads, |own, head| {
+                self.attend_head(head, qkv, mask, own, &y);
+            }),
+            Some(recorded) => {
+                let (own, stride) = (&mut t.threads[0], mask.len());
+                for head in 0..heads {
+                    self.attend_head(head, qkv, mask, own, &y);
+                    for row in own.logits.chunks_exact(stride).take(self.shape.tokens) {
+                        recorded.space.extend_from_slice(&row[..self.shape.tokens]);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes the output of a head into its part of the rows of `y`, and leaves the weights in `t.logits`.
+    fn attend_head(
+        &self,
+        head: usize,
+        qkv: &[f32],
+        mask: &[f32],
+        t: &mut ThreadScratch,
+        y: &SharedSlice<f32>,
+    ) {
         let TokenShape { tokens, d, .. } = self.shape;
         let w = self.shape.width();
-        normalise(&mut t.qkv[head * d..], 3 * w, d, tokens, self.scale[head]);
-        normalise(&mut t.qkv[w + head * d..], 3 * w, d, tokens, 1.0);
-        for (j, row) in t.qkv.chunks_exact(3 * w).enumerate() {
-            let key = &row[w + head * d..w + (head + 1) * d];
+        gather(&qkv[w + head * d..], 3 * w, d, &mut t.rows);
+        normalise(&mut t.rows, d, d, tokens, 1.0);
+        for (j, key) in t.rows.chunks_exact(d).enumerate() {
             let at = j / LANES * d * LANES + j % LANES;
             for (x, key) in key.iter().enumerate() {
                 t.key_panels[at + x * LANES] = *key;
             }
+        }
+        for (j, row) in qkv.chunks_exact(3 * w).enumerate() {
             let value = &row[2 * w + head * d..2 * w + (head + 1) * d];
             for (panel, value) in value.chunks(LANES).enumerate() {
                 let at = (panel * tokens + j) * LANES;
                 t.value_panels[at..at + value.len()].copy_from_slice(value);
             }
         }
+        gather(&qkv[head * d..], 3 * w, d, &mut t.rows);
+        normalise(&mut t.rows, d, d, tokens, self.scale[head]);
         // Store whole panels: reading back a full vector store does not stall.
-        let stride = t.mask.len();
+        let stride = mask.len();
         let logits = MatmulArgs {
-            x: &t.qkv[head * d..],
-            rows: RowLayout::contiguous(tokens, 3 * w),
+            x: &t.rows,
+            rows: RowLayout::contiguous(tokens, d),
             panels: &t.key_panels,
             inputs: d,
             outputs: stride,
@@ -126,12 +183,7 @@ impl SpatialAttention {
             mode: WriteMode::Set,
         };
         multiply(&logits, &mut t.logits);
-        softmax(&t.mask, &mut t.logits[..tokens * stride]);
-        if let Some(recorded) = &mut t.recorded {
-            for row in t.logits.chunks_exact(stride).take(tokens) {
-                recorded.space.extend_from_slice(&row[..tokens]);
-            }
-        }
+        softmax(mask, &mut t.logits[..tokens * stride]);
         let output = MatmulArgs {
             x: &t.logits,
             rows: RowLayout::contiguous(tokens, stride),
@@ -141,7 +193,14 @@ impl SpatialAttention {
             stride: w,
             mode: WriteMode::Set,
         };
-        multiply(&output, &mut t.y[head * d..]);
+        multiply_shared(&output, &y.tail(head * d));
+    }
+}
+
+/// Copies the first `d` elements of rows that are `stride` apart into `out` [rows, d].
+fn gather(x: &[f32], stride: usize, d: usize, out: &mut [f32]) {
+    for (from, to) in x.chunks(stride).zip(out.chunks_exact_mut(d)) {
+        to.copy_from_slice(&from[..d]);
     }
 }
 
@@ -191,54 +250,82 @@ impl TemporalAttention {
     }
 
     /// Computes the frame's normalised keys and its values, into `t`.
-    pub(super) fn keys_and_values(&self, x: &[f32], t: &mut AttentionScratch) {
+    pub(super) fn keys_and_values(&self, workers: &Workers, x: &[f32], t: &mut AttentionScratch) {
         let (shape, w) = (self.shape, self.shape.width());
-        self.norm.apply(x, &mut t.normed);
-        let qkv = &mut t.qkv[w..];
+        self.norm.apply_on(workers, x, &mut t.normed);
+        let (normed, qkv) = (&t.normed, &mut t.qkv[w..]);
         self.key_value
-            .apply_strided(&t.normed, shape.rows(), qkv, 3 * w, WriteMode::Set);
-        for head in 0..shape.heads {
-            normalise(
-                &mut t.qkv[w + head * shape.d..],
-                3 * w,
-                shape.d,
-                shape.tokens,
-                1.0,
-            );
-        }
+            .apply_strided(workers, normed, shape.rows(), qkv, 3 * w, WriteMode::Set);
+        workers.for_rows(&mut t.qkv, 3 * w, workers.least().light, |_, rows| {
+            let count = rows.len() / (3 * w);
+            for head in 0..shape.heads {
+                let keys = &mut rows[w + head * shape.d..];
+                normalise(keys, 3 * w, shape.d, count, 1.0);
+            }
+        });
     }
 
     /// Updates `x` [tokens, width] in place, after [`Self::keys_and_values`]. `slots[n]` holds the frame at
     /// distance n + 1.
     pub(super) fn apply(
         &self,
+        workers: &Workers,
         x: &mut [f32],
         kv_cache: &KvCache,
         slots: &[usize],
         t: &mut AttentionScratch,
     ) {
         let (shape, w) = (self.shape, self.shape.width());
+        let (normed, rows) = (&t.normed, shape.rows());
         self.query
-            .apply_strided(&t.normed, shape.rows(), &mut t.qkv, 3 * w, WriteMode::Set);
-        for (head, scale) in self.scale.iter().enumerate() {
-            normalise(
-                &mut t.qkv[head * shape.d..],
-                3 * w,
-                shape.d,
-                shape.tokens,
-                *scale,
-            );
+            .apply_strided(workers, normed, rows, &mut t.qkv, 3 * w, WriteMode::Set);
+        self.attend(workers, CachedFrames { kv_cache, slots }, t);
+        self.out.apply(workers, &t.y, rows, x, WriteMode::Add);
+    }
+
+    /// Normalises the queries in `t.qkv`, and writes the attention output of all tokens into `t.y`
+    /// [tokens, width].
+    fn attend(&self, workers: &Workers, cached: CachedFrames, t: &mut AttentionScratch) {
+        if let Some(recorded) = &mut t.recorded {
+            // Recorded weights are in the order of the tokens.
+            let (own, recorded) = (&mut t.threads[0], Some(&mut recorded.time));
+            self.attend_tokens(cached, 0, &mut t.qkv, own, &mut t.y, recorded);
+            return;
         }
-        temporal_mix(
-            shape,
-            &self.bias,
-            CachedFrames { kv_cache, slots },
-            &t.qkv,
-            &mut t.logits,
-            &mut t.y,
-            t.recorded.as_mut().map(|recorded| &mut recorded.time),
-        );
-        self.out.apply(&t.y, shape.rows(), x, WriteMode::Add);
+        let (tokens, w) = (self.shape.tokens, self.shape.width());
+        let elements = w * (cached.slots.len() + 1);
+        let tasks = workers.tasks(tokens, elements, workers.least().light);
+        let (qkv, y) = (SharedSlice::new(&mut t.qkv), SharedSlice::new(&mut t.y));
+        workers.run_with(&mut t.threads, tasks, |own, index| {
+            let first = tokens * index / tasks;
+            let count = tokens * (index + 1) / tasks - first;
+            // SAFETY: each task has its own tokens.
+            #[expect(unsafe_code, reason = "a block of rows for each task")]
+            let (qkv, y) = unsafe {
+                let qkv = qkv.slice_mut(first * 3 * w, count * 3 * w);
+                (qkv, y.slice_mut(first * w, count * w))
+            };
+            self.attend_tokens(cached, first, qkv, own, y, None);
+        });
+    }
+
+    /// As [`Self::attend`], for the tokens from `first` on whose rows are `qkv` and `y`.
+    fn attend_tokens(
+        &self,
+        cached: CachedFrames,
+        first: usize,
+        qkv: &mut [f32],
+        t: &mut ThreadScratch,
+        y: &mut [f32],
+        recorded: Option<&mut Vec<f32>>,
+    ) {
+        let (shape, w) = (self.shape, self.shape.width());
+        for (head, scale) in self.scale.iter().enumerate() {
+            let queries = &mut qkv[head * shape.d..];
+            normalise(queries, 3 * w, shape.d, y.len() / w, *scale);
+        }
+        let weights = &mut t.logits;
+        temporal_mix(shape, &self.bias, cached, first, qkv, weights, y, recorded);
     }
 
     /// Copies the frame's keys and values into a slot.
@@ -261,14 +348,16 @@ struct CachedFrames<'a> {
     slots: &'a [usize],
 }
 
-dispatch!(fn temporal_mix = temporal_mix_body(shape: TokenShape, bias: &[f32], cached: CachedFrames, qkv: &[f32], weights: &mut [f32], y: &mut [f32], recorded: Option<&mut Vec<f32>>));
-/// Writes the attention output of every token over `slots` and its own frame into `y` [tokens, width].
-/// Appends the weights [tokens, heads, frames] to `recorded`.
+dispatch!(fn temporal_mix = temporal_mix_body(shape: TokenShape, bias: &[f32], cached: CachedFrames, first: usize, qkv: &[f32], weights: &mut [f32], y: &mut [f32], recorded: Option<&mut Vec<f32>>));
+/// Writes the attention output of the tokens from `first` on over `slots` and their own frame into `y`
+/// [.., width]. Appends the weights [tokens, heads, frames] to `recorded`.
 #[inline(always)]
+#[allow(clippy::too_many_arguments)]
 fn temporal_mix_body<const FMA: bool>(
     shape: TokenShape,
     bias: &[f32],
     CachedFrames { kv_cache, slots }: CachedFrames,
+    first: usize,
     qkv: &[f32],
     weights: &mut [f32],
     y: &mut [f32],
@@ -283,7 +372,7 @@ fn temporal_mix_body<const FMA: bool>(
         let (query, own) = row.split_at(w);
         let (own_key, own_value) = own.split_at(w);
         let cached = |n: usize| {
-            let at = (slots[n - 1] * shape.tokens + token) * w;
+            let at = (slots[n - 1] * shape.tokens + first + token) * w;
             at..at + w
         };
         // Heads in the inner loop, so that consecutive sums are independent.

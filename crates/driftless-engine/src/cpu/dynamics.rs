@@ -6,13 +6,14 @@ use driftless_model::dynamics::SIGNAL_FEATURES;
 use driftless_model::export::{
     ExportedConditions, ExportedDynamics, ExportedLayer, ExportedOutcomeHead,
 };
-use driftless_model::ops::swiglu_rows;
 
 use super::attention::{
     AttentionScratch, KvCache, SpatialAttention, TemporalAttention, TokenShape,
 };
 use super::grid::{CellBlock, PaddedGrid, RmsNorm};
 use super::matrix::{PackedMatrix, RowLayout, WriteMode};
+use super::mlp::{MlpScratch, PackedMlp};
+use super::workers::Workers;
 use crate::Attention;
 use crate::network::{DenoiseInput, FrameContext, Outcome};
 
@@ -42,6 +43,7 @@ impl ConditionTables {
     fn signal(&self, features: &[f32], step: u32, out: &mut [f32]) {
         out.copy_from_slice(table_row(&self.step, step, self.width));
         self.signal.apply(
+            &Workers::none(),
             features,
             RowLayout::contiguous(1, SIGNAL_FEATURES),
             out,
@@ -53,50 +55,6 @@ impl ConditionTables {
 fn table_row(table: &[f32], index: u32, width: usize) -> &[f32] {
     let at = index as usize * width;
     &table[at..at + width]
-}
-
-/// Feed-forward layer: x + W_down swiglu(W_up norm x).
-struct PackedMlp {
-    norm: RmsNorm,
-    up: PackedMatrix,
-    down: PackedMatrix,
-    hidden: usize,
-}
-
-impl PackedMlp {
-    fn new(layer: &ExportedLayer) -> Self {
-        Self {
-            norm: RmsNorm::new(&layer.norm),
-            up: PackedMatrix::new(&layer.up),
-            down: PackedMatrix::new(&layer.down),
-            hidden: layer.down.inputs,
-        }
-    }
-
-    fn apply(&self, shape: TokenShape, x: &mut [f32], t: &mut MlpScratch) {
-        self.norm.apply(x, &mut t.normed);
-        self.up
-            .apply(&t.normed, shape.rows(), &mut t.up, WriteMode::Set);
-        swiglu_rows(self.hidden, &t.up, &mut t.hidden);
-        let rows = RowLayout::contiguous(shape.tokens, self.hidden);
-        self.down.apply(&t.hidden, rows, x, WriteMode::Add);
-    }
-}
-
-struct MlpScratch {
-    normed: Vec<f32>,
-    up: Vec<f32>,
-    hidden: Vec<f32>,
-}
-
-impl MlpScratch {
-    fn new(tokens: usize, width: usize, hidden: usize) -> Self {
-        Self {
-            normed: vec![0.0; tokens * width],
-            up: vec![0.0; tokens * 2 * hidden],
-            hidden: vec![0.0; tokens * hidden],
-        }
-    }
 }
 
 struct Layer {
@@ -261,14 +219,14 @@ impl PackedDynamics {
             merged: vec![0.0; config.latent_tokens() * merged],
             condition: vec![0.0; d.width.max(d.stem_width)],
             attention: AttentionScratch::new(shape, d.context),
-            mlp: MlpScratch::new(shape.tokens, d.width, d.mlp),
+            mlp: MlpScratch::new(shape, d.mlp),
             recording_attention: false,
             last_attention: None,
         }
     }
 
     /// Starts a frame: sets its slots and computes what its passes share.
-    pub(super) fn begin_frame(&mut self, context: &FrameContext) {
+    pub(super) fn begin_frame(&mut self, workers: &Workers, context: &FrameContext) {
         self.attended_slots.clear();
         if self.slots > 0 {
             let slots = self.slots as u64;
@@ -278,41 +236,48 @@ impl PackedDynamics {
             self.attended_slots
                 .extend((1..=context.attended_frames).map(slot));
         }
-        self.padded_past
-            .fill(context.past, |from, to| to.copy_from_slice(from));
-        self.padded_past
-            .convolve(&self.stem_past, &mut self.cells_start, WriteMode::Set);
+        let (past, cells_start) = (&mut self.padded_past, &mut self.cells_start);
+        past.fill(workers, context.past, |from, to| to.copy_from_slice(from));
+        past.convolve(workers, &self.stem_past, cells_start, WriteMode::Set);
         for cell in self.output_start.chunks_exact_mut(self.channels) {
             cell.copy_from_slice(&self.head_bias);
         }
         let cells = self.output_start.len() / self.channels;
         let rows = RowLayout::contiguous(cells, context.past.len() / cells);
+        let output_start = &mut self.output_start;
         self.skip_past
-            .apply(context.past, rows, &mut self.output_start, WriteMode::Add);
+            .apply(workers, context.past, rows, output_start, WriteMode::Add);
     }
 
     /// Runs a denoise pass and writes the network's output, [cells, channels].
-    pub(super) fn denoise(&mut self, input: &DenoiseInput, output: &mut [f32]) {
-        self.stem(input);
+    pub(super) fn denoise(&mut self, workers: &Workers, input: &DenoiseInput, output: &mut [f32]) {
+        self.stem(workers, input);
         for layer in &self.layers {
-            layer.space.apply(&mut self.tokens, &mut self.attention);
+            layer
+                .space
+                .apply(workers, &mut self.tokens, &mut self.attention);
             if let Some((time, kv_cache)) = &layer.time {
-                time.keys_and_values(&self.tokens, &mut self.attention);
+                time.keys_and_values(workers, &self.tokens, &mut self.attention);
                 time.apply(
+                    workers,
                     &mut self.tokens,
                     kv_cache,
                     &self.attended_slots,
                     &mut self.attention,
                 );
             }
-            layer.mlp.apply(self.shape, &mut self.tokens, &mut self.mlp);
+            layer.mlp.apply(workers, &mut self.tokens, &mut self.mlp);
         }
-        self.head(input.z, output);
+        self.head(workers, input.z, output);
     }
 
     /// Runs the cache pass: writes the frame's keys and values over those of the oldest frame, and returns
     /// the frame's outcome.
-    pub(super) fn write_cache(&mut self, input: &DenoiseInput) -> Option<Outcome> {
+    pub(super) fn write_cache(
+        &mut self,
+        workers: &Workers,
+        input: &DenoiseInput,
+    ) -> Option<Outcome> {
         let writes_cache = self.slots > 0 && self.last_time_layer.is_some();
         // Only the outcome head and the recording need the output of the last temporal attention.
         let needs_last = self.outcome.is_some() || self.recording_attention;
@@ -324,16 +289,19 @@ impl PackedDynamics {
             let TokenShape { tokens, heads, .. } = self.shape;
             Attention::new(tokens, heads, self.attended_slots.len() + 1)
         });
-        self.stem(input);
+        self.stem(workers, input);
         for (i, layer) in self.layers[..=last].iter_mut().enumerate() {
-            layer.space.apply(&mut self.tokens, &mut self.attention);
+            layer
+                .space
+                .apply(workers, &mut self.tokens, &mut self.attention);
             if let Some((time, kv_cache)) = &mut layer.time {
-                time.keys_and_values(&self.tokens, &mut self.attention);
+                time.keys_and_values(workers, &self.tokens, &mut self.attention);
                 if let Some(recorded) = &mut self.attention.recorded {
                     recorded.time_layers.push(i);
                 }
                 if i < last || needs_last {
                     time.apply(
+                        workers,
                         &mut self.tokens,
                         kv_cache,
                         &self.attended_slots,
@@ -345,7 +313,7 @@ impl PackedDynamics {
                 }
             }
             if i < last {
-                layer.mlp.apply(self.shape, &mut self.tokens, &mut self.mlp);
+                layer.mlp.apply(workers, &mut self.tokens, &mut self.mlp);
             }
         }
         self.last_attention = self.attention.recorded.take();
@@ -353,6 +321,12 @@ impl PackedDynamics {
         let at = (self.latent_tokens + 1) * width;
         let signal = &self.tokens[at..at + width];
         self.outcome.as_ref().map(|head| head.apply(signal))
+    }
+
+    /// Makes room for `threads` threads.
+    pub(super) fn reserve(&mut self, threads: usize) {
+        self.attention.reserve(threads);
+        self.mlp.reserve(threads);
     }
 
     /// Sets whether cache passes record attention weights.
@@ -387,7 +361,7 @@ impl PackedDynamics {
     }
 
     /// Computes the stem: fills `cells` and `tokens`.
-    fn stem(&mut self, input: &DenoiseInput) {
+    fn stem(&mut self, workers: &Workers, input: &DenoiseInput) {
         let DenoiseInput {
             z,
             tau,
@@ -404,12 +378,11 @@ impl PackedDynamics {
         for cell in self.cells.chunks_exact_mut(self.stem_width) {
             add(cell, condition);
         }
-        self.padded_latent
-            .fill(z, |from, to| to.copy_from_slice(from));
-        self.padded_latent
-            .convolve(&self.stem_latent, &mut self.cells, WriteMode::Add);
+        let (latent, cells) = (&mut self.padded_latent, &mut self.cells);
+        latent.fill(workers, z, |from, to| to.copy_from_slice(from));
+        latent.convolve(workers, &self.stem_latent, cells, WriteMode::Add);
         self.stem_block
-            .apply(&mut self.cells, &mut self.padded_cells, &mut self.hidden);
+            .apply(workers, cells, &mut self.padded_cells, &mut self.hidden);
 
         let width = self.shape.width();
         self.tokens.copy_from_slice(&self.position);
@@ -423,18 +396,20 @@ impl PackedDynamics {
         let at = (self.latent_tokens + 1) * width;
         add(&mut self.tokens[at..at + width], condition);
         let blocks = RowLayout::blocks(self.grid, self.merge, self.stem_width);
+        let tokens = &mut self.tokens;
         self.merge_in
-            .apply(&self.cells, blocks, &mut self.tokens, WriteMode::Add);
+            .apply(workers, &self.cells, blocks, tokens, WriteMode::Add);
     }
 
     /// Computes the output from `cells` and `tokens`.
-    fn head(&mut self, z: &[f32], output: &mut [f32]) {
+    fn head(&mut self, workers: &Workers, z: &[f32], output: &mut [f32]) {
         let width = self.shape.width();
         let latent = &self.tokens[..self.latent_tokens * width];
-        self.norm_out.apply(latent, &mut self.latent);
+        self.norm_out.apply_on(workers, latent, &mut self.latent);
         let rows = RowLayout::contiguous(self.latent_tokens, width);
+        let merged = &mut self.merged;
         self.merge_out
-            .apply(&self.latent, rows, &mut self.merged, WriteMode::Set);
+            .apply(workers, &self.latent, rows, merged, WriteMode::Set);
         let blocks = RowLayout::blocks(self.grid, self.merge, self.stem_width);
         let segment = self.merge * self.stem_width;
         for (r, merged) in self.merged.chunks_exact(self.merge * segment).enumerate() {
@@ -443,15 +418,18 @@ impl PackedDynamics {
                 add(&mut self.cells[at..at + segment], merged);
             }
         }
+        let cells = &mut self.cells;
         self.head_block
-            .apply(&mut self.cells, &mut self.padded_cells, &mut self.hidden);
-        self.head_norm.apply(&self.cells, &mut self.hidden);
+            .apply(workers, cells, &mut self.padded_cells, &mut self.hidden);
+        self.head_norm
+            .apply_on(workers, &self.cells, &mut self.hidden);
         output.copy_from_slice(&self.output_start);
         let cells = z.len() / self.channels;
         let rows = RowLayout::contiguous(cells, self.stem_width);
         self.head_out
-            .apply(&self.hidden, rows, output, WriteMode::Add);
+            .apply(workers, &self.hidden, rows, output, WriteMode::Add);
         self.skip_latent.apply(
+            workers,
             z,
             RowLayout::contiguous(cells, self.channels),
             output,

@@ -1,10 +1,11 @@
-//! Layers on the grid of cells: RMSNorm, 3×3 convolutions and residual blocks.
+//! RMSNorm and SwiGLU, and layers on the grid of cells: 3×3 convolutions and residual blocks.
 
 use driftless_model::export::ExportedCellBlock;
-use driftless_model::ops::rms_norm_rows;
+use driftless_model::ops::{rms_norm_rows, swiglu_rows};
 use driftless_model::simd::{dispatch, sigmoid};
 
 use super::matrix::{PackedMatrix, RowLayout, WriteMode};
+use super::workers::Workers;
 
 /// A grid [gh, gw, c] with a border of zeros, so that every 3×3 neighbourhood is in bounds.
 pub(super) struct PaddedGrid {
@@ -23,18 +24,32 @@ impl PaddedGrid {
     }
 
     /// Fills the interior from `x` [gh, gw, c]; `f(source row, target row)` copies or transforms a row.
-    pub(super) fn fill(&mut self, x: &[f32], f: impl Fn(&[f32], &mut [f32])) {
-        let [_, gw] = self.grid;
-        let row = gw * self.c;
-        let padded_row = row + 2 * self.c;
-        let targets = self.data.chunks_exact_mut(padded_row.max(1)).skip(1);
-        for (from, to) in x.chunks_exact(row.max(1)).zip(targets) {
-            f(from, &mut to[self.c..self.c + row]);
-        }
+    pub(super) fn fill(
+        &mut self,
+        workers: &Workers,
+        x: &[f32],
+        f: impl Fn(&[f32], &mut [f32]) + Sync,
+    ) {
+        let [gh, gw] = self.grid;
+        let (c, row) = (self.c, gw * self.c);
+        let padded = row + 2 * c;
+        let interior = &mut self.data[padded..(gh + 1) * padded];
+        workers.for_rows(interior, padded, workers.least().light, |first, to| {
+            let from = x[first * row..].chunks_exact(row.max(1));
+            for (from, to) in from.zip(to.chunks_exact_mut(padded.max(1))) {
+                f(from, &mut to[c..c + row]);
+            }
+        });
     }
 
     /// 3×3 convolution of the interior into y [gh, gw, outputs].
-    pub(super) fn convolve(&self, weight: &PackedMatrix, y: &mut [f32], mode: WriteMode) {
+    pub(super) fn convolve(
+        &self,
+        workers: &Workers,
+        weight: &PackedMatrix,
+        y: &mut [f32],
+        mode: WriteMode,
+    ) {
         let [gh, gw] = self.grid;
         let row = (gw + 2) * self.c;
         let rows = RowLayout {
@@ -45,7 +60,7 @@ impl PaddedGrid {
             segments: 3,
             stride: row,
         };
-        weight.apply(&self.data, rows, y, mode);
+        weight.apply(workers, &self.data, rows, y, mode);
     }
 }
 
@@ -60,6 +75,15 @@ impl RmsNorm {
     /// Normalises the rows of `x` [.., width] into `y`.
     pub(super) fn apply(&self, x: &[f32], y: &mut [f32]) {
         rms_norm_rows(x, &self.0, y);
+    }
+
+    /// As [`RmsNorm::apply`], on all threads.
+    pub(super) fn apply_on(&self, workers: &Workers, x: &[f32], y: &mut [f32]) {
+        let width = self.0.len();
+        workers.for_rows(y, width, workers.least().light, |first, y| {
+            let at = first * width;
+            self.apply(&x[at..at + y.len()], y);
+        });
     }
 }
 
@@ -82,14 +106,30 @@ impl CellBlock {
     }
 
     /// Updates `x` [gh, gw, width] in place; `hidden` is scratch of the same size.
-    pub(super) fn apply(&self, x: &mut [f32], padded: &mut PaddedGrid, hidden: &mut [f32]) {
-        padded.fill(x, |from, to| self.norm.apply(from, to));
-        padded.convolve(&self.conv, hidden, WriteMode::Set);
-        biased_silu(&self.bias, hidden);
+    pub(super) fn apply(
+        &self,
+        workers: &Workers,
+        x: &mut [f32],
+        padded: &mut PaddedGrid,
+        hidden: &mut [f32],
+    ) {
+        padded.fill(workers, x, |from, to| self.norm.apply(from, to));
+        padded.convolve(workers, &self.conv, hidden, WriteMode::Set);
         let width = self.bias.len();
+        workers.for_rows(hidden, width, workers.least().heavy, |_, hidden| {
+            biased_silu(&self.bias, hidden);
+        });
         let rows = RowLayout::contiguous(x.len() / width, width);
-        self.out.apply(hidden, rows, x, WriteMode::Add);
+        self.out.apply(workers, hidden, rows, x, WriteMode::Add);
     }
+}
+
+/// SwiGLU of the rows of `x` [.., 2·hidden] into `y` [.., hidden], on all threads.
+pub(super) fn swiglu_on(workers: &Workers, hidden: usize, x: &[f32], y: &mut [f32]) {
+    workers.for_rows(y, hidden, workers.least().heavy, |first, y| {
+        let at = first * 2 * hidden;
+        swiglu_rows(hidden, &x[at..at + 2 * y.len()], y);
+    });
 }
 
 dispatch!(fn biased_silu = biased_silu_body(bias: &[f32], x: &mut [f32]));

@@ -2,7 +2,8 @@
 
 use driftless_model::export::ExportedMatrix;
 
-use super::matmul::{LANES, MatmulArgs, multiply};
+use super::matmul::{LANES, MatmulArgs, multiply_on};
+use super::workers::Workers;
 
 /// Where the input rows of a matrix product are in a slice.
 ///
@@ -96,14 +97,32 @@ impl PackedMatrix {
         }
     }
 
+    /// Inputs, and outputs.
+    pub(super) fn size(&self) -> [usize; 2] {
+        [self.inputs, self.outputs]
+    }
+
+    /// The panels of the outputs from `first` on, which is a multiple of 16.
+    pub(super) fn panels_from(&self, first: usize) -> &[f32] {
+        &self.panels[first * self.inputs..]
+    }
+
     /// y ← x Wᵀ, or y ← y + x Wᵀ; y is [count, outputs].
-    pub(super) fn apply(&self, x: &[f32], rows: RowLayout, y: &mut [f32], mode: WriteMode) {
-        self.apply_strided(x, rows, y, self.outputs, mode);
+    pub(super) fn apply(
+        &self,
+        workers: &Workers,
+        x: &[f32],
+        rows: RowLayout,
+        y: &mut [f32],
+        mode: WriteMode,
+    ) {
+        self.apply_strided(workers, x, rows, y, self.outputs, mode);
     }
 
     /// As [`Self::apply`], with rows of `y` that are `stride` apart.
     pub(super) fn apply_strided(
         &self,
+        workers: &Workers,
         x: &[f32],
         rows: RowLayout,
         y: &mut [f32],
@@ -119,6 +138,6 @@ impl PackedMatrix {
             stride,
             mode,
         };
-        multiply(&product, y);
+        multiply_on(workers, &product, y);
     }
 }

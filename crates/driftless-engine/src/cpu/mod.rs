@@ -1,16 +1,27 @@
-//! The CPU backend: weights packed once, buffers allocated once, one thread.
+//! The CPU backend: weights packed once, buffers allocated once, one thread or several.
 
 mod attention;
 mod dynamics;
 mod grid;
 mod matmul;
 mod matrix;
+mod mlp;
+mod shared_slice;
+#[cfg(test)]
+mod tests;
+mod threads;
 mod tokenizer;
+mod workers;
+
+use std::num::NonZeroUsize;
+
+use driftless_model::checkpoint::WorldModel;
+
+pub use threads::Threads;
 
 use dynamics::PackedDynamics;
 use tokenizer::PackedTokenizer;
-
-use driftless_model::checkpoint::WorldModel;
+use workers::Workers;
 
 use super::Attention;
 use super::network::{DenoiseInput, FrameContext, Network, Outcome};
@@ -22,20 +33,41 @@ pub struct CpuNetwork {
     latent_len: usize,
     tokenizer: PackedTokenizer,
     dynamics: PackedDynamics,
+    workers: Workers,
+    label: String,
 }
 
 impl CpuNetwork {
-    /// Packs a world's weights.
+    /// Packs a world's weights. With [`Threads::Auto`], measures how many threads are fastest.
     ///
     /// # Errors
-    /// Returns an error if the weights cannot be read from the world's device.
-    pub fn new(world: &WorldModel) -> Result<Self> {
-        Ok(Self {
-            image_len: world.config.image_len(),
-            latent_len: world.config.latent_len(),
-            tokenizer: PackedTokenizer::new(world.tokenizer.export()?, &world.config),
-            dynamics: PackedDynamics::new(world.dynamics.export()?, &world.config),
-        })
+    /// Returns an error if the weights cannot be read from the world's device, or if the threads cannot be
+    /// started.
+    pub fn new(world: &WorldModel, threads: Threads) -> Result<Self> {
+        let config = &world.config;
+        let mut network = Self {
+            image_len: config.image_len(),
+            latent_len: config.latent_len(),
+            tokenizer: PackedTokenizer::new(world.tokenizer.export()?, config),
+            dynamics: PackedDynamics::new(world.dynamics.export()?, config),
+            workers: Workers::none(),
+            label: String::new(),
+        };
+        let workers = match threads {
+            Threads::Auto => threads::measured(&mut network.dynamics, config)?,
+            Threads::Exactly(count) => Workers::new(count.get())?,
+        };
+        network.set_workers(workers);
+        Ok(network)
+    }
+
+    fn set_workers(&mut self, workers: Workers) {
+        self.label = match workers.threads() {
+            1 => "CPU, 1 thread".into(),
+            count => format!("CPU, {count} threads"),
+        };
+        self.dynamics.reserve(workers.threads());
+        self.workers = workers;
     }
 }
 
@@ -44,18 +76,33 @@ impl Network for CpuNetwork {
         "cpu"
     }
 
+    fn label(&self) -> &str {
+        &self.label
+    }
+
+    fn threads(&self) -> usize {
+        self.workers.threads()
+    }
+
+    fn set_threads(&mut self, threads: NonZeroUsize) -> Result<()> {
+        if threads.get() != self.workers.threads() {
+            self.set_workers(Workers::new(threads.get())?);
+        }
+        Ok(())
+    }
+
     fn begin_frame(&mut self, context: &FrameContext) -> Result<()> {
-        self.dynamics.begin_frame(context);
+        self.dynamics.begin_frame(&self.workers, context);
         Ok(())
     }
 
     fn denoise(&mut self, input: &DenoiseInput, output: &mut [f32]) -> Result<()> {
-        self.dynamics.denoise(input, output);
+        self.dynamics.denoise(&self.workers, input, output);
         Ok(())
     }
 
     fn write_cache(&mut self, input: &DenoiseInput) -> Result<Option<Outcome>> {
-        Ok(self.dynamics.write_cache(input))
+        Ok(self.dynamics.write_cache(&self.workers, input))
     }
 
     fn record_attention(&mut self, on: bool) {
@@ -69,7 +116,7 @@ impl Network for CpuNetwork {
     fn encode(&mut self, images: &[u8], latents: &mut [f32]) -> Result<()> {
         let latents = latents.chunks_exact_mut(self.latent_len);
         for (image, latent) in images.chunks_exact(self.image_len).zip(latents) {
-            self.tokenizer.encode(image, latent);
+            self.tokenizer.encode(&self.workers, image, latent);
         }
         Ok(())
     }
@@ -77,7 +124,7 @@ impl Network for CpuNetwork {
     fn decode(&mut self, latents: &[f32], images: &mut [u8]) -> Result<()> {
         let images = images.chunks_exact_mut(self.image_len);
         for (latent, image) in latents.chunks_exact(self.latent_len).zip(images) {
-            self.tokenizer.decode(latent, image);
+            self.tokenizer.decode(&self.workers, latent, image);
         }
         Ok(())
     }

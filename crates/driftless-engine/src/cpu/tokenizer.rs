@@ -2,12 +2,12 @@
 
 use driftless_model::config::WorldConfig;
 use driftless_model::export::{ExportedCellBlock, ExportedTokenizer};
-use driftless_model::ops::swiglu_rows;
 use driftless_model::simd::dispatch;
 use driftless_model::tokenizer::{from_byte, to_byte};
 
-use super::grid::{CellBlock, PaddedGrid, RmsNorm};
+use super::grid::{CellBlock, PaddedGrid, RmsNorm, swiglu_on};
 use super::matrix::{PackedMatrix, RowLayout, WriteMode};
+use super::workers::Workers;
 
 /// Encoder and decoder with their buffers. cells = grid height · grid width.
 pub(super) struct PackedTokenizer {
@@ -88,7 +88,7 @@ impl PackedTokenizer {
     }
 
     /// Encodes u8 RGB [H, W, 3] to a standardised latent [cells, channels].
-    pub(super) fn encode(&mut self, image: &[u8], latent: &mut [f32]) {
+    pub(super) fn encode(&mut self, workers: &Workers, image: &[u8], latent: &mut [f32]) {
         for (pixel, &byte) in self.pixels.iter_mut().zip(image) {
             *pixel = from_byte(byte);
         }
@@ -96,21 +96,22 @@ impl PackedTokenizer {
         let hidden = self.swiglu_out.len() / cells;
         let patches = RowLayout::blocks(self.image, self.patch, 3);
         fill_rows(&self.patch_in_bias, &mut self.swiglu_in);
+        let swiglu_in = &mut self.swiglu_in;
         self.patch_in
-            .apply(&self.pixels, patches, &mut self.swiglu_in, WriteMode::Add);
-        swiglu_rows(hidden, &self.swiglu_in, &mut self.swiglu_out);
+            .apply(workers, &self.pixels, patches, swiglu_in, WriteMode::Add);
+        swiglu_on(workers, hidden, &self.swiglu_in, &mut self.swiglu_out);
         self.x.copy_from_slice(&self.position_in);
         let rows = RowLayout::contiguous(cells, hidden);
         self.narrow
-            .apply(&self.swiglu_out, rows, &mut self.x, WriteMode::Add);
+            .apply(workers, &self.swiglu_out, rows, &mut self.x, WriteMode::Add);
         for block in &self.encoder {
-            block.apply(&mut self.x, &mut self.padded, &mut self.hidden);
+            block.apply(workers, &mut self.x, &mut self.padded, &mut self.hidden);
         }
-        self.norm_in.apply(&self.x, &mut self.hidden);
+        self.norm_in.apply_on(workers, &self.x, &mut self.hidden);
         latent.copy_from_slice(&self.latent_shift);
         let rows = RowLayout::contiguous(cells, self.width);
         self.latent_in
-            .apply(&self.hidden, rows, latent, WriteMode::Add);
+            .apply(workers, &self.hidden, rows, latent, WriteMode::Add);
         for cell in latent.chunks_exact_mut(self.channels) {
             for (z, std) in cell.iter_mut().zip(&self.latent_std) {
                 *z /= std;
@@ -119,42 +120,49 @@ impl PackedTokenizer {
     }
 
     /// Decodes a standardised latent [cells, channels] to u8 RGB [H, W, 3].
-    pub(super) fn decode(&mut self, latent: &[f32], image: &mut [u8]) {
+    pub(super) fn decode(&mut self, workers: &Workers, latent: &[f32], image: &mut [u8]) {
         let cells = self.latent_shift.len() / self.channels;
         self.x.copy_from_slice(&self.decoder_start);
         let rows = RowLayout::contiguous(cells, self.channels);
         self.latent_out
-            .apply(latent, rows, &mut self.x, WriteMode::Add);
+            .apply(workers, latent, rows, &mut self.x, WriteMode::Add);
         for block in &self.decoder {
-            block.apply(&mut self.x, &mut self.padded, &mut self.hidden);
+            block.apply(workers, &mut self.x, &mut self.padded, &mut self.hidden);
         }
-        self.norm_out.apply(&self.x, &mut self.hidden);
+        self.norm_out.apply_on(workers, &self.x, &mut self.hidden);
         let rows = RowLayout::contiguous(cells, self.width);
         fill_rows(&self.widen_bias, &mut self.swiglu_in);
+        let swiglu_in = &mut self.swiglu_in;
         self.widen
-            .apply(&self.hidden, rows, &mut self.swiglu_in, WriteMode::Add);
+            .apply(workers, &self.hidden, rows, swiglu_in, WriteMode::Add);
         let hidden = self.swiglu_out.len() / cells;
-        swiglu_rows(hidden, &self.swiglu_in, &mut self.swiglu_out);
+        swiglu_on(workers, hidden, &self.swiglu_in, &mut self.swiglu_out);
         let rows = RowLayout::contiguous(cells, hidden);
+        let pixels = &mut self.pixels;
         self.patch_out
-            .apply(&self.swiglu_out, rows, &mut self.pixels, WriteMode::Set);
-        self.write_patches(image);
+            .apply(workers, &self.swiglu_out, rows, pixels, WriteMode::Set);
+        self.write_patches(workers, image);
     }
 
     /// Adds the bias to `pixels`, which are patch by patch, and stores them as rows of bytes.
-    fn write_patches(&self, image: &mut [u8]) {
+    fn write_patches(&self, workers: &Workers, image: &mut [u8]) {
         let (line, patch) = (self.image[1] * 3, self.patch * 3);
-        for (cell, pixels) in self.pixels.chunks_exact(patch * self.patch).enumerate() {
-            let (gy, gx) = (cell / self.grid[1], cell % self.grid[1]);
-            let at = gy * self.patch * line + gx * patch;
-            let rows = pixels
-                .chunks_exact(patch)
-                .zip(self.patch_bias.chunks_exact(patch));
-            for (y, (pixels, bias)) in rows.enumerate() {
-                let at = at + y * line;
-                pixels_to_bytes(pixels, bias, &mut image[at..at + patch]);
+        let (band, area) = (self.patch * line, patch * self.patch);
+        workers.for_rows(image, band, workers.least().light, |first, image| {
+            let pixels = self.pixels[first * self.grid[1] * area..].chunks_exact(area);
+            let cells = image.len() / band * self.grid[1];
+            for (cell, pixels) in pixels.take(cells).enumerate() {
+                let (gy, gx) = (cell / self.grid[1], cell % self.grid[1]);
+                let at = gy * band + gx * patch;
+                let rows = pixels
+                    .chunks_exact(patch)
+                    .zip(self.patch_bias.chunks_exact(patch));
+                for (y, (pixels, bias)) in rows.enumerate() {
+                    let at = at + y * line;
+                    pixels_to_bytes(pixels, bias, &mut image[at..at + patch]);
+                }
             }
-        }
+        });
     }
 }
 

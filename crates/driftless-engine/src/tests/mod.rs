@@ -16,7 +16,7 @@ use super::testing::{actions, clip, edge_case_configs, gpu, small_config, world}
 use super::{SamplerParams, SamplingPath, Solver};
 
 /// Sampler parameters that change from frame to frame.
-fn varying_params(frame: usize) -> SamplerParams {
+pub(crate) fn varying_params(frame: usize) -> SamplerParams {
     SamplerParams {
         solver: [
             Solver::Shortcut,

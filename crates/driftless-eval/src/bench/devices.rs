@@ -83,7 +83,7 @@ pub fn format_report(report: &DeviceReport) -> String {
     let processor = report.processor.as_deref().unwrap_or("unknown CPU");
     let mut lines = vec![
         format!(
-            "cpu    {processor}, {} threads: play on one, train on all",
+            "cpu    {processor}, {} threads: play on one or all, train on all",
             report.threads
         ),
         format!("cuda   {}", report.cuda.label()),

@@ -24,16 +24,6 @@ fn first_model_name(cpuinfo: &str) -> Option<String> {
     })
 }
 
-/// Threads that an engine uses: one for `cpu` and for wgpu (which submits the work), rayon's pool for
-/// others.
-pub fn threads(engine: &str) -> usize {
-    match engine {
-        "cpu" => 1,
-        name if name.starts_with("wgpu") => 1,
-        _ => rayon::current_num_threads(),
-    }
-}
-
 /// Speed of the best of `times` f32 products of two [`MATMUL_SIDE`]×[`MATMUL_SIDE`] matrices, in GFLOP/s.
 ///
 /// On the CPU this uses the `gemm` crate on `threads` threads of rayon's pool, through wgpu the engine's
@@ -43,7 +33,7 @@ pub fn threads(engine: &str) -> usize {
 /// Returns an error if the device fails.
 pub fn matmul_gflops(place: &Backend, threads: usize, times: usize) -> Result<f64> {
     let best = match place {
-        Backend::Candle(Device::Cpu) => fastest_on_cpu(threads, times),
+        Backend::Cpu(_) | Backend::Candle(Device::Cpu) => fastest_on_cpu(threads, times),
         Backend::Candle(device) => fastest_on_device(device, times)?,
         Backend::Wgpu(gpu) => gpu.fastest_matmul(MATMUL_SIDE, times)?,
     };
@@ -121,6 +111,8 @@ fn fastest_on_device(device: &Device, times: usize) -> Result<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use driftless_engine::Threads;
+
     use super::*;
 
     #[test]
@@ -141,7 +133,7 @@ mod tests {
 
     #[test]
     fn cpu_matmul_is_measured() {
-        let rate = matmul_gflops(&Backend::Candle(Device::Cpu), 1, 1).unwrap();
+        let rate = matmul_gflops(&Backend::Cpu(Threads::ONE), 1, 1).unwrap();
         assert!(rate > 1e-3 && rate.is_finite(), "{rate} GFLOP/s");
     }
 }

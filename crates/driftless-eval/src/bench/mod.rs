@@ -1,6 +1,7 @@
-//! Engine benchmark: frame time for each K, stage by stage, compared with the machine's matmul speed.
+//! Engine benchmark: frame time for each number of threads and each K, stage by stage, compared with the
+//! machine's matmul speed.
 //!
-//! The values of K alternate over several rounds, with matmul measurements in between, so that changes in
+//! They take turns over several rounds, with matmul measurements in between, so that changes in
 //! the machine's speed affect all of them alike.
 
 pub mod devices;
@@ -10,6 +11,7 @@ mod statistics;
 pub mod sweep;
 mod table;
 
+use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -39,8 +41,10 @@ const PROBES_PER_ROUND: usize = 8;
 pub struct BenchOptions {
     /// Values of K (denoise passes per frame) to measure.
     pub steps: Vec<usize>,
-    /// Measured frames per K.
+    /// Measured frames per K and number of threads.
     pub frames: usize,
+    /// Numbers of threads to measure; if empty, that of the engine.
+    pub threads: Vec<NonZeroUsize>,
 }
 
 impl Default for BenchOptions {
@@ -48,6 +52,7 @@ impl Default for BenchOptions {
         Self {
             steps: vec![1, 2, 4, 8],
             frames: 300,
+            threads: Vec::new(),
         }
     }
 }
@@ -63,20 +68,27 @@ pub struct BenchReport {
     pub engine: String,
     /// The CPU's name; `None` if unknown.
     pub processor: Option<String>,
-    /// Threads used by the engine and by the matmul.
-    pub threads: usize,
-    /// Measured frames per K.
+    /// Measured frames per K and number of threads.
     pub frames: usize,
-    /// Best f32 matmul speed of this run, [`MATMUL_SIDE`]³, in GFLOP/s.
-    pub matmul_gflops: f64,
     /// Floating-point operations of each stage.
     pub flop: FlopCounts,
-    /// Encoding one frame.
-    pub encode: Timing,
     /// Drawing one frame, if the caller measured it.
     pub present: Option<PresentReport>,
-    /// One entry per K, in the requested order.
+    /// One entry per number of threads, in the requested order.
+    pub threads: Vec<ThreadsReport>,
+    /// One entry per number of threads and K, in the requested order.
     pub steps: Vec<StepsReport>,
+}
+
+/// What does not depend on K.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ThreadsReport {
+    /// Threads used by the engine and by the matmul.
+    pub threads: usize,
+    /// Best f32 matmul speed of this run, [`MATMUL_SIDE`]³, in GFLOP/s.
+    pub matmul_gflops: f64,
+    /// Encoding one frame.
+    pub encode: Timing,
 }
 
 /// Time to draw a frame off screen with the window's shader.
@@ -88,9 +100,11 @@ pub struct PresentReport {
     pub timing: Timing,
 }
 
-/// Frame times for one K.
+/// Frame times for one K and number of threads.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StepsReport {
+    /// Threads used by the engine.
+    pub threads: usize,
     /// K, the denoise passes per frame.
     pub steps: usize,
     /// The whole frame, as measured by the caller.
@@ -107,18 +121,27 @@ pub struct StepsReport {
     pub time_left: f64,
     /// Speed at the median frame time, in GFLOP/s.
     pub gflops: f64,
-    /// `gflops` as a fraction of `matmul_gflops`.
+    /// `gflops` as a fraction of the matmul speed on as many threads.
     pub matmul_fraction: f64,
 }
 
 /// A frame's wall time and stage times.
 type FrameSample = (Duration, StageTimes);
 
+/// What was measured with one number of threads.
+struct Samples {
+    threads: NonZeroUsize,
+    /// By K, in the requested order.
+    frames: Vec<Vec<FrameSample>>,
+    encodes: Vec<Duration>,
+    matmul_gflops: f64,
+}
+
 /// Measures an engine on a backend, starting from `context`. Calls `tick` after each frame.
 ///
 /// # Errors
 /// Returns an error if there is no K or no frame to measure, the context or a K does not match the world,
-/// or the device fails.
+/// the engine does not let the caller choose its threads, or the device fails.
 pub fn run(
     engine: &mut Sampler,
     context: &Clip,
@@ -127,56 +150,98 @@ pub fn run(
     tick: &mut dyn FnMut(),
 ) -> Result<BenchReport> {
     options.check()?;
-    let BenchOptions { steps, frames } = options;
-    let threads = machine::threads(engine.name());
+    let BenchOptions {
+        steps,
+        frames,
+        threads,
+    } = options;
     let image_len = engine.world().image_len();
     let image = context.images[..image_len.min(context.images.len())].to_vec();
     let actions = random_held_actions(WARM_UP + frames, engine.world().actions.len(), 0);
     let (warm_up, actions) = actions.split_at(WARM_UP);
 
     engine.reset(context, &SamplerParams::default())?;
-    for &k in steps {
-        play(engine, warm_up, k, &mut |_| tick())?;
-    }
-    engine.encode(&image)?;
-
-    let mut samples: Vec<Vec<FrameSample>> = vec![Vec::with_capacity(*frames); steps.len()];
-    let mut encodes = Vec::new();
-    let mut matmul = 0f64;
-    for round in 0..ROUNDS {
-        let part = frames * round / ROUNDS..frames * (round + 1) / ROUNDS;
-        for (&k, samples) in steps.iter().zip(&mut samples) {
-            play(engine, &actions[part.clone()], k, &mut |sample| {
-                samples.push(sample);
-                tick();
-            })?;
+    let own = NonZeroUsize::new(engine.threads()).unwrap_or(NonZeroUsize::MIN);
+    let mut samples: Vec<Samples> = match threads.as_slice() {
+        [] => vec![Samples::new(own, steps.len())],
+        all => all.iter().map(|&n| Samples::new(n, steps.len())).collect(),
+    };
+    for round in 0..=ROUNDS {
+        for samples in &mut samples {
+            if !threads.is_empty() {
+                engine.set_threads(samples.threads)?;
+            }
+            let Some(round) = round.checked_sub(1) else {
+                for &k in steps {
+                    play(engine, warm_up, k, &mut |_| tick())?;
+                }
+                engine.encode(&image)?;
+                continue;
+            };
+            let part = &actions[frames * round / ROUNDS..frames * (round + 1) / ROUNDS];
+            for (&k, frames) in steps.iter().zip(&mut samples.frames) {
+                play(engine, part, k, &mut |sample| {
+                    frames.push(sample);
+                    tick();
+                })?;
+            }
+            samples.probe(engine, &image, place)?;
         }
-        for _ in 0..PROBES_PER_ROUND {
-            let started = Instant::now();
-            engine.encode(&image)?;
-            encodes.push(started.elapsed());
-        }
-        matmul = matmul.max(matmul_gflops(place, threads, PROBES_PER_ROUND)?);
     }
 
     let world = engine.world();
     let flop = count_flops(world);
-    let report = |(&k, samples): (&usize, &Vec<FrameSample>)| {
-        steps_report(k, samples, flop.frame(k), f64::from(world.fps), matmul)
+    let fps = f64::from(world.fps);
+    let report = |samples: &Samples| {
+        let rows = steps.iter().zip(&samples.frames);
+        let row = |(&k, frames): (&usize, &Vec<FrameSample>)| {
+            let numbers = [samples.threads.get(), k];
+            steps_report(numbers, frames, flop.frame(k), fps, samples.matmul_gflops)
+        };
+        rows.map(row).collect::<Vec<_>>()
     };
     Ok(BenchReport {
         world: world.name.clone(),
         fps: world.fps,
         engine: engine.name().to_owned(),
         processor: cpu_name(),
-        threads,
         frames: *frames,
-        matmul_gflops: matmul,
         flop,
-        encode: Timing::of(encodes),
         present: None,
-        steps: steps.iter().zip(&samples).map(report).collect(),
+        steps: samples.iter().flat_map(report).collect(),
+        threads: samples.into_iter().map(Samples::report).collect(),
     })
+}
+
+impl Samples {
+    fn new(threads: NonZeroUsize, steps: usize) -> Self {
+        Self {
+            threads,
+            frames: vec![Vec::new(); steps],
+            encodes: Vec::new(),
+            matmul_gflops: 0.0,
+        }
+    }
+
+    /// Measures encoding and the matmul.
+    fn probe(&mut self, engine: &mut Sampler, image: &[u8], place: &Backend) -> Result<()> {
+        for _ in 0..PROBES_PER_ROUND {
+            let started = Instant::now();
+            engine.encode(image)?;
+            self.encodes.push(started.elapsed());
+        }
+        let rate = matmul_gflops(place, self.threads.get(), PROBES_PER_ROUND)?;
+        self.matmul_gflops = self.matmul_gflops.max(rate);
+        Ok(())
+    }
+
+    fn report(self) -> ThreadsReport {
+        ThreadsReport {
+            threads: self.threads.get(),
+            matmul_gflops: self.matmul_gflops,
+            encode: Timing::of(self.encodes),
+        }
+    }
 }
 
 impl BenchOptions {
@@ -192,7 +257,7 @@ impl BenchOptions {
 
     /// Total frames of a run, including warm-up.
     pub fn work(&self) -> usize {
-        self.steps.len() * (WARM_UP + self.frames)
+        self.threads.len().max(1) * self.steps.len() * (WARM_UP + self.frames)
     }
 }
 
@@ -216,7 +281,7 @@ fn play(
 }
 
 fn steps_report(
-    steps: usize,
+    [threads, steps]: [usize; 2],
     samples: &[FrameSample],
     flop: u64,
     fps: f64,
@@ -227,6 +292,7 @@ fn steps_report(
     let seconds = (frame.median_ms / 1e3).max(f64::MIN_POSITIVE);
     let gflops = flop as f64 / seconds / 1e9;
     StepsReport {
+        threads,
         steps,
         frame,
         denoise: timing(|(_, stages)| stages.denoise),

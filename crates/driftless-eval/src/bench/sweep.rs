@@ -38,6 +38,8 @@ pub struct SweepRow {
     pub tokens: usize,
     /// Denoise passes per frame, K.
     pub steps: usize,
+    /// Threads used by the engine.
+    pub threads: usize,
     /// Floating-point operations of a frame, in GFLOP.
     pub gflop: f64,
     /// The whole frame.
@@ -179,6 +181,7 @@ pub fn run(place: &Backend, tick: &mut dyn FnMut(usize, usize)) -> Result<SweepR
             parameters: measured.parameters,
             tokens: shape.config.tokens(),
             steps: shape.steps,
+            threads: measured.threads,
             gflop: flop / 1e9,
             frame,
             gflops: flop / 1e6 / frame.median_ms.max(f64::MIN_POSITIVE),
@@ -195,6 +198,7 @@ pub fn run(place: &Backend, tick: &mut dyn FnMut(usize, usize)) -> Result<SweepR
 /// Measurements of one shape.
 struct Measurement {
     engine: String,
+    threads: usize,
     parameters: usize,
     times: Vec<Duration>,
 }
@@ -223,6 +227,7 @@ fn measure(shape: &SweepShape, place: &Backend) -> Result<Measurement> {
     }
     Ok(Measurement {
         engine: engine.name().to_owned(),
+        threads: engine.threads(),
         parameters,
         times,
     })
@@ -240,6 +245,7 @@ pub fn format_report(report: &SweepReport) -> String {
         "M parameters",
         "tokens",
         "K",
+        "threads",
         "GFLOP",
         "ms median / p95",
         "GFLOP/s",
@@ -254,6 +260,7 @@ pub fn format_report(report: &SweepReport) -> String {
             format!("{:.2}", row.parameters as f64 / 1e6),
             row.tokens.to_string(),
             row.steps.to_string(),
+            row.threads.to_string(),
             format!("{:.3}", row.gflop),
             format!("{:.2} / {:.2}", row.frame.median_ms, row.frame.p95_ms),
             format!("{:.1}", row.gflops),

@@ -1,39 +1,47 @@
 //! The benchmark report as text for a terminal.
 
-use super::{BenchReport, MATMUL_SIDE, PRESENTED_SIDE, StepsReport, Timing};
+use super::{BenchReport, MATMUL_SIDE, PRESENTED_SIDE, StepsReport, ThreadsReport, Timing};
 use crate::table::{Table, text as table_text};
 
 /// Formats the report as lines of text.
 pub fn format_report(report: &BenchReport) -> String {
-    let threads = match report.threads {
-        1 => "1 thread".to_owned(),
-        n => format!("{n} threads"),
-    };
     let processor = report.processor.as_deref().unwrap_or("unknown CPU");
     let flop = &report.flop;
     let million = |flop: u64| format!("{:.1}", flop as f64 / 1e6);
+    let threads: String = report.threads.iter().map(threads_line).collect();
     let present = report.present.as_ref().map_or_else(String::new, |present| {
         let (ms, adapter) = (median_and_p95(&present.timing), &present.adapter);
         format!("present one frame at {PRESENTED_SIDE}² pixels: {ms} ms on {adapter}\n")
     });
     format!(
-        "{} on engine {}, {threads}, {processor}\n\
-         matmul f32 {MATMUL_SIDE}³: {:.1} GFLOP/s; MFLOP: denoise {} per pass, shared {}, cache {}, decode {}\n\
-         encode one frame: {} ms\n{present}\n{}",
+        "{} on engine {}, {processor}\n\
+         MFLOP: denoise {} per pass, shared {}, cache {}, decode {}\n\
+         {threads}{present}\n{}",
         report.world,
         report.engine,
-        report.matmul_gflops,
         million(flop.denoise),
         million(flop.shared),
         million(flop.cache),
         million(flop.decode),
-        median_and_p95(&report.encode),
         table_text(&[frames(report)]).trim_end(),
+    )
+}
+
+fn threads_line(report: &ThreadsReport) -> String {
+    let threads = match report.threads {
+        1 => "1 thread".to_owned(),
+        n => format!("{n} threads"),
+    };
+    format!(
+        "{threads}: matmul f32 {MATMUL_SIDE}³ {:.1} GFLOP/s; encode one frame {} ms\n",
+        report.matmul_gflops,
+        median_and_p95(&report.encode)
     )
 }
 
 fn frames(report: &BenchReport) -> Table {
     let head = [
+        "threads",
         "K",
         "frame",
         "denoise",
@@ -57,6 +65,7 @@ fn frames(report: &BenchReport) -> Table {
 fn row(steps: &StepsReport) -> Vec<String> {
     let percent = |fraction: f64| format!("{:.1} %", fraction * 100.0);
     vec![
+        steps.threads.to_string(),
         steps.steps.to_string(),
         median_and_p95(&steps.frame),
         median_and_p95(&steps.denoise),

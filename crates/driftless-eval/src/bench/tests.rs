@@ -3,16 +3,17 @@
 use std::sync::{Arc, Mutex};
 
 use driftless_engine::{DenoiseInput, FrameContext, FrameOutput, FrameRequest, Network, Outcome};
-use driftless_engine::{Error, Readback};
+use driftless_engine::{Error, Readback, Threads};
 use driftless_model::config::WorldConfig;
 
 use super::*;
 
-/// Records the requested values of K. Reports 2 ms per denoise pass, 3 ms for the cache pass and 5 ms for
+/// Records the requested values of K. Reports 2 ms per denoise pass and thread, 3 ms for the cache pass and 5 ms for
 /// decoding, without taking that time.
 #[derive(Default)]
 struct FakeNetwork {
     played: Arc<Mutex<Vec<usize>>>,
+    threads: Option<NonZeroUsize>,
 }
 
 fn world() -> WorldConfig {
@@ -29,6 +30,15 @@ fn world() -> WorldConfig {
 impl Network for FakeNetwork {
     fn name(&self) -> &str {
         "fake"
+    }
+
+    fn threads(&self) -> usize {
+        self.threads.map_or(1, NonZeroUsize::get)
+    }
+
+    fn set_threads(&mut self, threads: NonZeroUsize) -> driftless_engine::Result<()> {
+        self.threads = Some(threads);
+        Ok(())
     }
 
     fn begin_frame(&mut self, _: &FrameContext) -> driftless_engine::Result<()> {
@@ -56,7 +66,7 @@ impl Network for FakeNetwork {
         self.played.lock().unwrap().push(steps);
         Ok(FrameOutput {
             times: StageTimes {
-                denoise: Duration::from_millis(2) * steps as u32,
+                denoise: Duration::from_millis(2) * (steps * self.threads()) as u32,
                 cache: Duration::from_millis(3),
                 decode: Duration::from_millis(5),
             },
@@ -83,6 +93,15 @@ impl Network for FakeNetwork {
 
 /// The report, the values of K of all frames, and the number of progress reports.
 fn measure(steps: &[usize], frames: usize) -> Result<(BenchReport, Vec<usize>, usize)> {
+    measure_threads(steps, frames, &[])
+}
+
+/// As [`measure`], with each number of threads.
+fn measure_threads(
+    steps: &[usize],
+    frames: usize,
+    threads: &[usize],
+) -> Result<(BenchReport, Vec<usize>, usize)> {
     let context = Clip {
         images: vec![0; 6],
         actions: vec![0; 2],
@@ -90,6 +109,10 @@ fn measure(steps: &[usize], frames: usize) -> Result<(BenchReport, Vec<usize>, u
     let options = BenchOptions {
         steps: steps.to_vec(),
         frames,
+        threads: threads
+            .iter()
+            .filter_map(|&n| NonZeroUsize::new(n))
+            .collect(),
     };
     let network = FakeNetwork::default();
     let played = Arc::clone(&network.played);
@@ -97,7 +120,7 @@ fn measure(steps: &[usize], frames: usize) -> Result<(BenchReport, Vec<usize>, u
     let report = run(
         &mut Sampler::new(Box::new(network), world()),
         &context,
-        &Backend::Candle(candle_core::Device::Cpu),
+        &Backend::Cpu(Threads::ONE),
         &options,
         &mut || ticks += 1,
     )?;
@@ -140,9 +163,28 @@ fn values_of_k_alternate() {
 }
 
 #[test]
+fn numbers_of_threads_are_compared() {
+    let (report, played, ticks) = measure_threads(&[1, 4], 5, &[1, 2]).unwrap();
+    let rows: Vec<_> = report
+        .steps
+        .iter()
+        .map(|s| (s.threads, s.steps, s.denoise.median_ms))
+        .collect();
+    assert_eq!(rows, [(1, 1, 2.0), (1, 4, 8.0), (2, 1, 4.0), (2, 4, 16.0)]);
+    let threads: Vec<usize> = report.threads.iter().map(|t| t.threads).collect();
+    assert_eq!(threads, [1, 2]);
+    assert_eq!(
+        (played.len(), ticks),
+        (4 * (WARM_UP + 5), 4 * (WARM_UP + 5))
+    );
+    let table = format_report(&report);
+    assert!(table.contains("2 threads: matmul"), "{table}");
+}
+
+#[test]
 fn rates_use_the_median_frame() {
     let samples = [40, 50, 900].map(|ms| (Duration::from_millis(ms), StageTimes::default()));
-    let report = steps_report(2, &samples, 1_000_000_000, 15.0, 40.0);
+    let report = steps_report([1, 2], &samples, 1_000_000_000, 15.0, 40.0);
     assert!((report.frames_per_second - 20.0).abs() < 1e-9);
     assert!(
         (report.time_left - 0.25).abs() < 1e-9,
@@ -155,7 +197,7 @@ fn rates_use_the_median_frame() {
 #[test]
 fn slow_frames_have_negative_headroom() {
     let samples = [(Duration::from_millis(100), StageTimes::default())];
-    assert!((steps_report(1, &samples, 1, 15.0, 1.0).time_left + 0.5).abs() < 1e-9);
+    assert!((steps_report([1, 1], &samples, 1, 15.0, 1.0).time_left + 0.5).abs() < 1e-9);
 }
 
 #[test]
@@ -181,5 +223,5 @@ fn text_and_json_are_complete() {
     );
     let json = serde_json::to_value(&report).unwrap();
     assert_eq!(json["steps"][1]["denoise"]["median_ms"], 16.0);
-    assert!(json["matmul_gflops"].as_f64().unwrap() > 0.0);
+    assert!(json["threads"][0]["matmul_gflops"].as_f64().unwrap() > 0.0);
 }
