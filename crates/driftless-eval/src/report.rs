@@ -79,7 +79,12 @@ pub fn run(
     let episodes = &dataset.episodes;
     progress.start(total_steps(options, dataset));
     let tokenizer = tokenizer::measure(engine, episodes, options.tokenizer_frames)?;
-    let one_step_regions = regions::measure_one_step(engine, episodes, options, progress)?;
+    let one_step_regions = if tokenizer.regions.is_some() {
+        regions::measure_one_step(engine, episodes, options, progress)?
+    } else {
+        progress.advance(options.one_step);
+        None
+    };
     let cases = horizons::cases(engine, episodes, options)?;
     let rollouts = horizons::measure(engine, &cases, options, probe, progress)?;
     let one_step = one_step::measure(engine, episodes, options, progress)?;

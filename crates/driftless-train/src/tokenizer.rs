@@ -29,7 +29,7 @@ use driftless_model::params::Params;
 use driftless_model::tokenizer::{LATENT_MEAN, LATENT_STD, Tokenizer, images_to_tensor};
 
 use self::cpu_step::CpuStep;
-pub(crate) use self::foreground::SURROUNDINGS;
+pub(crate) use self::foreground::{FOREGROUND_THRESHOLD, SURROUNDINGS};
 use self::foreground::{
     FREQUENCY_FRAMES, cumulative_rarity, dilated, foreground, foreground_frequency, median_frame,
     pixel_rarity,

@@ -2,11 +2,8 @@
 
 use super::row_ops::dot;
 use super::simd::vectorized;
-use crate::tokenizer::SURROUNDINGS;
+use crate::tokenizer::{FOREGROUND_THRESHOLD, SURROUNDINGS};
 use driftless_model::config::WorldConfig;
-
-/// Foreground pixels differ from the background by more than this (of a range of 2) in a channel.
-const FOREGROUND: f32 = 0.1;
 
 /// Converts frames to patches, and weighs their pixels in the loss.
 pub(super) struct FramePatches {
@@ -164,9 +161,10 @@ impl FramePatches {
         near.resize(self.places.len(), 0);
         let (patches, _) = patches.as_chunks::<3>();
         let (background, _) = self.background.as_chunks::<3>();
+        let threshold = FOREGROUND_THRESHOLD as f32;
         for ((pixel, background), [y, x]) in patches.iter().zip(background).zip(&self.places) {
             let mut channels = pixel.iter().zip(background);
-            if channels.any(|(a, b)| (a - b).abs() > FOREGROUND) {
+            if channels.any(|(a, b)| (a - b).abs() > threshold) {
                 near[y * self.size[1] + x] = 1;
             }
         }

@@ -319,7 +319,7 @@ impl TokenizerTrainer {
         self.dz.clear();
         self.errors.clear();
         for (frames, dz) in parts {
-            // Parts are summed first, as before errors of frames were kept.
+            // Part by part, in the order of the frames, whichever thread computed them.
             let sum = |of: fn(&FrameLoss) -> f64| frames.iter().map(of).sum::<f64>();
             losses.pixels += sum(|frame| frame.weighted) * f64::from(share);
             losses.mse += sum(|frame| frame.plain) * f64::from(share);

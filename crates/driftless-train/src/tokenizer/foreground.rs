@@ -10,7 +10,7 @@ use crate::context::RunContext;
 use crate::frame_store::FrameStore;
 
 /// Foreground pixels differ from the background by more than this (of a range of 2) in a channel.
-const FOREGROUND_THRESHOLD: f64 = 0.1;
+pub(crate) const FOREGROUND_THRESHOLD: f64 = 0.1;
 /// Frames from which the frequency of the foreground is computed.
 pub(super) const FREQUENCY_FRAMES: usize = 2048;
 /// Upper bound of a pixel's rarity weight.
