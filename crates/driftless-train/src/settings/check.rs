@@ -67,7 +67,7 @@ fn for_tokenizer(t: &TokenizerSettings, patch: usize) -> [Rule; 11] {
 }
 
 #[rustfmt::skip] // One rule per line.
-fn for_dynamics(d: &DynamicsSettings, settings: &TrainSettings) -> [Rule; 12] {
+fn for_dynamics(d: &DynamicsSettings, settings: &TrainSettings) -> [Rule; 13] {
     let shape = &settings.dynamics_shape;
     let dropout_fits =
         is_fraction(d.action_dropout) && (d.action_dropout == 0.0 || shape.unknown_action);
@@ -76,6 +76,7 @@ fn for_dynamics(d: &DynamicsSettings, settings: &TrainSettings) -> [Rule; 12] {
     [
         ("batch_size", d.batch_size >= 1, "1 or more"),
         ("sequence_length", d.sequence_length > shape.stem_frames, "more than dynamics_shape.stem_frames"),
+        ("hard_fraction", is_fraction(d.hard_fraction), FRACTION),
         ("noised_copies", d.noised_copies >= 1, "1 or more"),
         ("shortcut_every", d.shortcut_every >= 1, "1 or more"),
         ("pure_noise_fraction", is_fraction(d.pure_noise_fraction), FRACTION),
