@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use commands::{
-    bench, devices, eval, import, info, likelihood, new, play, record, replay, rollout, train,
+    bench, devices, eval, import, info, likelihood, new, play, record, recover, replay, rollout, train,
 };
 use driftless::ERROR_PREFIX;
 
@@ -35,6 +35,8 @@ enum Command {
     New(new::Args),
     /// Record a dataset from a built-in simulator.
     Record(record::Args),
+    /// Save the recordings that a killed program has left.
+    Recover(recover::Args),
     /// Replay a recorded session and compare it frame by frame.
     Replay(replay::Args),
     /// Predict the frames of a recorded episode from its actions.
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         Command::Play(args) => play::run(args),
         Command::New(args) => new::run(args),
         Command::Record(args) => record::run(&args),
+        Command::Recover(args) => recover::run(args),
         Command::Replay(args) => replay::run(&args),
         Command::Rollout(args) => rollout::run(&args),
         Command::Eval(args) => eval::run(&args),

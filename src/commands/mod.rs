@@ -9,6 +9,7 @@ pub mod likelihood;
 pub mod new;
 pub mod play;
 pub mod record;
+pub mod recover;
 pub mod replay;
 pub mod rollout;
 mod sampler_args;

@@ -153,6 +153,8 @@ impl Window {
         if self.preferences.welcome && cards::welcome(ui, space, world, session.learned, keys) {
             self.dismiss_welcome();
         }
+        let discarded = self.recovery.ui(ui, space);
+        self.report(discarded.unwrap_or(Ok(())));
         let saved = self.saving.ui(ui, space);
         self.report_saved(saved);
         self.notices.ui(ui, space);
