@@ -24,6 +24,7 @@ mod presets;
 mod recovery;
 mod save_dialog;
 mod session;
+mod settings_merge;
 mod settings_page;
 mod shell;
 mod stats;
@@ -50,6 +51,7 @@ use self::window::WindowSetup;
 use crate::workspace::{UserPaths, recording};
 use crate::{Error, Result};
 
+pub use self::config::check_settings;
 pub use self::options::{FirstStep, NewWorldOptions, WindowOptions};
 pub use self::present::drawing_times;
 

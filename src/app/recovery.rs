@@ -117,10 +117,7 @@ fn card(ui: &mut Ui, recording: &Unfinished, writing: bool) -> Option<Choice> {
             choice = Some(Choice::Recover);
         }
         let later = ui.add_sized([90.0, 30.0], Button::new("Later"));
-        if later
-            .on_hover_text("Ask again at the next start")
-            .clicked()
-        {
+        if later.on_hover_text("Ask again at the next start").clicked() {
             choice = Some(Choice::Later);
         }
         let discard = ui.add_sized([90.0, 30.0], Button::new("Discard"));

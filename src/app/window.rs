@@ -126,6 +126,9 @@ impl Window {
             notices: Notices::default(),
         };
         window.apply_bindings();
+        if window.game.session.sim.record.is_some() {
+            window.update_title();
+        }
         if let Some(notice) = notice {
             tracing::warn!("{notice}");
             window.notices.error(&notice);

@@ -73,6 +73,7 @@ pub fn run(args: Args) -> Result<()> {
         let what = format!("--fps {fps}: expected above 0, at most 1000");
         return Err(Error::Argument(what));
     }
+    super::recover::remind(None);
     let game = match args.world {
         Some(kind) => PlayableWorld::simulator(kind),
         None => {
@@ -124,7 +125,8 @@ fn check_record_path(path: &Path, overwrite: bool) -> Result<()> {
 }
 
 fn play_headless(args: &Args, game: &PlayableWorld, frames: usize, out: &Path) -> Result<()> {
-    export::check(out)?;
+    export::check(out, args.overwrite)?;
+    headless::check_frames(frames, game.world.image)?;
     let mut player = (game.player)(&GpuSource::Own)?;
     let PlayableWorld {
         world,
@@ -147,5 +149,11 @@ fn play_headless(args: &Args, game: &PlayableWorld, frames: usize, out: &Path) -
         &mut tick,
     )?;
     bar.finish_and_clear();
-    super::export(&episode, out, args.scale, args.fps.unwrap_or(world.fps))
+    super::export(
+        &episode,
+        out,
+        args.scale,
+        args.fps.unwrap_or(world.fps),
+        args.overwrite,
+    )
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use driftless::workspace::UserPaths;
 use driftless::workspace::recovery::{Unfinished, unfinished};
 use driftless::{ERROR_PREFIX, Error, Result};
+use driftless_data::text::printable;
 
 /// Arguments of `recover`.
 #[derive(clap::Args)]
@@ -51,7 +52,11 @@ pub fn run(args: Args) -> Result<()> {
     for recording in &found {
         let what = recording.describe();
         let line = if args.list {
-            format!("{}: {what}, {}", recording.journal.display(), recording.target.display())
+            format!(
+                "{}: {what}, {}",
+                recording.journal.display(),
+                recording.target.display()
+            )
         } else if args.discard {
             recording.discard()?;
             format!("deleted {what}")
@@ -59,7 +64,7 @@ pub fn run(args: Args) -> Result<()> {
             let written = recording.recover(args.out.as_deref())?;
             format!("{what} in {}", written.display())
         };
-        super::print(&line)?;
+        super::print(&printable(&line))?;
     }
     Ok(())
 }
@@ -80,6 +85,6 @@ pub fn remind(home: Option<PathBuf>) {
     eprintln!(
         "{ERROR_PREFIX}an unfinished recording ({}){others} was left: `driftless recover` saves it, `driftless \
          recover --discard` deletes it",
-        first.describe()
+        printable(&first.describe())
     );
 }

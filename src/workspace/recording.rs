@@ -30,10 +30,7 @@ pub fn write_dataset(
 ) -> Result<RecordingManifest> {
     let journal = session.take_journal();
     let written = write_episodes(session, world, out);
-    let is_empty = matches!(
-        written,
-        Err(Error::Data(driftless_data::Error::Empty(_)))
-    );
+    let is_empty = matches!(written, Err(Error::Data(driftless_data::Error::Empty(_))));
     match (written, journal) {
         (Err(error), Some(_)) if !is_empty => {
             Err(driftless_sim::Error::Kept(error.to_string()).into())

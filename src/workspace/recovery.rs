@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use driftless_data::PathError as _;
 use driftless_data::fs::unused_path;
 use driftless_data::journal::{JournalReader, abandoned};
-use driftless_data::PathError as _;
 use driftless_data::staging::StagingFolder;
 use driftless_sim::{JournalSummary, Session};
 use driftless_worlds::SimulatorKind;

@@ -102,6 +102,20 @@ pub fn replace_file(file: NamedTempFile, path: &Path) -> Result<()> {
     sync_folder(folder_of(&target))
 }
 
+/// As [`replace_file`], but leaves a file that has appeared at `path` meanwhile.
+///
+/// # Errors
+/// As [`replace_file`]. If there is a file, the error says under which name beside it the new one is.
+pub fn create_file(file: NamedTempFile, path: &Path) -> Result<()> {
+    let free = unused_path(path);
+    replace_file(file, &free)?;
+    if free == path {
+        return Ok(());
+    }
+    let what = format!("exists by now; the finished file is {}", free.display());
+    Err(Error::invalid(path, what))
+}
+
 /// Checks that a file can be written at `path`: its folder exists and can be written, and there is
 /// nothing there but a file, if anything.
 ///

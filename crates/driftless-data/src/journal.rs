@@ -210,9 +210,7 @@ pub fn abandoned(folder: &Path) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = entries
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|end| end == EXTENSION))
-        .filter(|path| {
-            open_source(path).is_ok_and(|file| !cfg!(unix) || file.try_lock().is_ok())
-        })
+        .filter(|path| open_source(path).is_ok_and(|file| !cfg!(unix) || file.try_lock().is_ok()))
         .collect();
     found.sort();
     found

@@ -189,6 +189,11 @@ fn is_at(_: &File, path: &Path) -> bool {
 /// The lock of something whose owner is dead; the inner `None` where there are no locks. `None` if its
 /// owner lives, or may live.
 fn abandoned(path: &Path) -> Option<Option<File>> {
+    let metadata = std::fs::symlink_metadata(path).ok()?;
+    // Only what this program makes, never what a link leads to.
+    if !(metadata.is_file() || metadata.is_dir()) {
+        return None;
+    }
     if cfg!(unix) {
         let file = File::open(path).ok()?;
         match file.try_lock() {
@@ -197,8 +202,7 @@ fn abandoned(path: &Path) -> Option<Option<File>> {
             Err(TryLockError::Error(_)) => {}
         }
     }
-    let modified = std::fs::symlink_metadata(path).ok()?.modified().ok()?;
-    let age = modified.elapsed().ok()?;
+    let age = metadata.modified().ok()?.elapsed().ok()?;
     (age > ABANDONED_AFTER).then_some(None)
 }
 
@@ -218,16 +222,9 @@ fn remove_leftovers(folder: &Path) {
         if !(name.starts_with('.') && name.ends_with(SUFFIX)) || path.join(RESUME).exists() {
             continue;
         }
-        let Ok(metadata) = std::fs::symlink_metadata(&path) else {
-            continue;
-        };
-        // Only what this program makes, never what a link leads to.
-        if !(metadata.is_file() || metadata.is_dir()) {
-            continue;
-        }
         if let Some(_lock) = abandoned(&path) {
             // What cannot be removed does no harm.
-            let _ = if metadata.is_dir() {
+            let _ = if path.is_dir() {
                 std::fs::remove_dir_all(&path)
             } else {
                 std::fs::remove_file(&path)

@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
-use crate::fs::sync_folder;
+use crate::fs::{check_target, sync_folder};
 use crate::layout::dataset;
 use crate::partial::{PartialFolder, RESUME, is_partial};
 use crate::{Error, PathError as _, Result};
@@ -25,8 +25,17 @@ impl StagingFolder {
     /// Checks that a new folder may be put at `target`.
     ///
     /// # Errors
-    /// Returns an error if `target` exists and is not an empty folder, or is a link to nothing.
+    /// Returns an error if `target` exists and is not an empty folder, is a link to nothing, or if the
+    /// folder that it is to be made in is not writable.
     pub fn check(target: &Path) -> Result<()> {
+        Self::check_free(target)?;
+        // What does not exist yet is created.
+        let absolute = std::path::absolute(target).map_err(|e| Error::io(target, e))?;
+        let existing = absolute.ancestors().find(|folder| folder.exists());
+        existing.map_or(Ok(()), |folder| check_target(&folder.join(dataset::INFO)))
+    }
+
+    fn check_free(target: &Path) -> Result<()> {
         if !target.exists() {
             if target.is_symlink() {
                 let what = "is a link to a folder that does not exist";
@@ -71,7 +80,7 @@ impl StagingFolder {
     }
 
     fn create(target: &Path, note: Option<&[u8]>) -> Result<Self> {
-        Self::check(target)?;
+        Self::check_free(target)?;
         let inside = target.exists();
         // Without a final `/.`, which cannot be renamed to.
         let target: PathBuf = if inside {
@@ -114,7 +123,7 @@ impl StagingFolder {
         }
         self.sync_files()?;
         let moved = if self.inside {
-            Self::check(&self.target).and_then(|()| self.move_up())
+            Self::check_free(&self.target).and_then(|()| self.move_up())
         } else {
             // A rename would also replace a folder that has appeared since, if it is empty.
             std::fs::rename(self.folder.path(), &self.target)

@@ -100,6 +100,12 @@ impl Session {
         self.options.dataset_of.as_deref()
     }
 
+    /// The most frames of `[height, width]` pixels that a recording holds.
+    pub(super) fn room([height, width]: [usize; 2]) -> usize {
+        let bytes = height.saturating_mul(width).saturating_mul(3).max(1);
+        MAX_RECORDED_FRAMES.min(MAX_BYTES / bytes)
+    }
+
     /// Number of recorded frames.
     pub fn frames(&self) -> usize {
         self.actions.len()

@@ -205,7 +205,12 @@ impl Window {
 
     /// Updates the window title.
     pub(super) fn update_title(&self) {
-        let title = self.navigation.title(&self.game.session);
+        let session = &self.game.session;
+        let title = if session.sim.record.is_some() {
+            format!("● Recording {} – Driftless", session.world.name)
+        } else {
+            format!("Driftless – {}", self.navigation.title(session))
+        };
         self.device.set_title(title);
     }
 
@@ -261,6 +266,7 @@ impl Window {
         self.apply_bindings();
         self.analysis.reset();
         self.saving.close();
+        self.update_title();
         self.restart(history);
         before
     }
