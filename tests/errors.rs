@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "errors/outputs.rs"]
+mod outputs;
 #[path = "errors/training.rs"]
 mod training;
 

@@ -398,9 +398,11 @@ fn interrupted_export_leaves_nothing() {
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    wait("a temporary file", || {
-        let exists = folder.path().read_dir().unwrap().next().is_some();
-        exists.then_some(())
+    // An empty one is only the check that the folder can be written.
+    wait("a temporary file that is being written", || {
+        let mut files = folder.path().read_dir().unwrap().flatten();
+        let written = |file: std::fs::DirEntry| file.metadata().is_ok_and(|file| file.len() > 0);
+        files.any(written).then_some(())
     });
     let id = child.id().to_string();
     let status = Command::new("kill").args(["-INT", &id]).status();

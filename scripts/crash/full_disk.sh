@@ -45,12 +45,12 @@ TOML
 # Runs a case that writes to $1.
 run() {
     to=$1
-    play="play --checkpoint $root/checkpoints/pong --device cpu --threads 1 --headless --steps 1 --overwrite"
+    play="play --world maze --headless --overwrite --frames 60 --scale 2"
     case $name in
         record) set -- record --world maze --frames 600 --episode-frames 60 --out "$to/out" ;;
         import) set -- import --from npz "$work/source" --source-fps 15 --out "$to/out" ;;
-        png) set -- play --world maze --headless --frames 60 --out "$to/out" ;;
-        gif|mp4|npz) set -- $play --frames 12 --out "$to/out.$name" ;;
+        png) set -- $play --out "$to/out" ;;
+        gif|mp4|npz) set -- $play --out "$to/out.$name" ;;
         rollout) set -- rollout --checkpoint "$root/checkpoints/pong" --device cpu --episode "$(ls "$root"/assets/pong/*.npz | head -n 1)" --context 8 --horizon 8 --steps 1 --overwrite --out "$to/out.rollout.npz" ;;
         train) set -- train all --data "$root/assets/pong" --out "$to/out" --config "$work/train.toml" --device cpu ;;
     esac

@@ -27,14 +27,14 @@ moment() {
 
 # What a case writes to ($out), and its command.
 command_of() {
-    play="play --checkpoint $root/checkpoints/pong --device cpu --threads 1 --headless --steps 1 --overwrite"
+    play="play --world maze --headless --overwrite --frames"
     case $1 in
         record) out=out; set -- record --world maze --frames 600 --episode-frames 60 --out out ;;
         import) out=out; set -- import --from npz source --source-fps 15 --out out ;;
-        gif) out=out.gif; set -- $play --frames 12 --out out.gif ;;
-        png) out=out; set -- play --world maze --headless --frames 60 --out out ;;
-        mp4) out=out.mp4; set -- $play --frames 12 --out out.mp4 ;;
-        npz) out=out.npz; set -- $play --frames 12 --out out.npz ;;
+        gif) out=out.gif; set -- $play 60 --scale 8 --out out.gif ;;
+        png) out=out; set -- $play 60 --scale 8 --out out ;;
+        mp4) out=out.mp4; set -- $play 300 --scale 4 --out out.mp4 ;;
+        npz) out=out.npz; set -- $play 1000 --out out.npz ;;
         train) out=out; set -- train all --data "$root/assets/pong" --out out --config train.toml --device cpu ;;
     esac
     echo "$program $*"

@@ -36,6 +36,12 @@ impl Recovery {
         }
     }
 
+    /// Whether a recording is offered.
+    #[cfg(test)]
+    pub fn is_offering(&self) -> bool {
+        !self.offered.is_empty()
+    }
+
     /// Takes results from the background; returns where a recording was written, or why not.
     pub fn poll(&mut self) -> Option<Result<PathBuf>> {
         if let Some(Ok(found)) = self.search.as_ref().and_then(BackgroundTask::take) {

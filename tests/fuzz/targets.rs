@@ -540,7 +540,8 @@ fn fixture(
     let from = repository("tests/data/import").join(fixture);
     let whole = std::fs::read(from.join(file)).unwrap();
     let maps = tempfile::tempdir().unwrap();
-    let map = (format != ImportFormat::Vpt).then(|| maps.path().join("map.toml"));
+    // The others have discrete actions, or a map of their own.
+    let map = (format == ImportFormat::Lerobot).then(|| maps.path().join("map.toml"));
     if let Some(map) = &map {
         std::fs::write(map, ACTION_MAP).unwrap();
     }

@@ -8,6 +8,15 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     escaped(text, is_harmful)
 }
 
+/// As [`printable`], but a line break becomes a space: it comes from a library's message, or does no harm so.
+pub fn one_line(text: &str) -> Cow<'_, str> {
+    if !text.contains(['\n', '\r']) {
+        return printable(text);
+    }
+    let joined = text.replace("\r\n", " ").replace(['\n', '\r'], " ");
+    Cow::Owned(printable(&joined).into_owned())
+}
+
 /// As [`printable`], but lines stay lines.
 pub fn printable_lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c| c != '\n' && is_harmful(c))
@@ -46,6 +55,7 @@ mod tests {
             r"Pong ü\u{1b}]0;x\u{7}\r\n\u{0}\u{9b}\u{202e}z"
         );
         assert_eq!(printable_lines("a\nb\tc"), "a\nb\\tc");
+        assert_eq!(one_line("a\r\nb\nc\x07"), r"a b c\u{7}");
         assert!(matches!(printable("Pong ü"), Cow::Borrowed(_)));
     }
 }
