@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use driftless::{Error, Result};
 use driftless_data::{Episode, PathError as _};
-use driftless_engine::rollout::{rollout, shuffle_actions};
+use driftless_engine::rollout::{rollout_with_progress, shuffle_actions};
 use driftless_engine::{DeviceOptions, GpuSource};
 
 /// Arguments of `rollout`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Checkpoint folder, or name of an included world [default: pong].
+    /// Checkpoint folder, or name of an included or a saved world [default: pong].
     #[arg(long, value_name = "DIR|NAME")]
     checkpoint: Option<PathBuf>,
     /// Recorded episode (.npz) with the context and the actions.
@@ -69,8 +69,12 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let context = episode.clip(args.start..first);
     let params = args.sampler.params()?;
-    let images = rollout(&mut engine, &context, &actions, &params)?;
-    Ok(Episode {
+    let bar = super::bar(actions.len() as u64, "frames");
+    let mut tick = || bar.inc(1);
+    let images = rollout_with_progress(&mut engine, &context, &actions, &params, &mut tick)?;
+    bar.finish_and_clear();
+    let frames = actions.len();
+    Episode {
         height: episode.height,
         width: episode.width,
         images,
@@ -78,5 +82,7 @@ pub fn run(args: &Args) -> Result<()> {
         actions,
         extras: BTreeMap::new(),
     }
-    .write(&args.out)?)
+    .write(&args.out)?;
+    super::wrote(&args.out, &format!("{frames} predicted frames"));
+    Ok(())
 }

@@ -24,6 +24,8 @@ pub const MANIFEST_VERSION: u32 = 1;
 const MAX_FRAMES: usize = 1_000_000_000;
 /// Most episodes that are planned at a time.
 const EPISODES_AT_A_TIME: usize = 10_000;
+/// Fewest frames of an episode: a starting frame and one that an action led to.
+const MIN_EPISODE_FRAMES: usize = 2;
 /// Most frames of an episode. It is in memory as a whole, 12 KB a frame.
 const MAX_EPISODE_FRAMES: usize = 100_000;
 
@@ -38,7 +40,7 @@ pub struct RecordingPlan {
     pub seed: u64,
     /// The seed of one maze or track for all episodes. Without it, each episode has its own.
     pub world_seed: Option<u64>,
-    /// Least number of frames in total; the last episode is not cut.
+    /// Number of frames in total. The last episode is cut short, but not below 2 frames.
     pub frames: usize,
     /// Most frames of an episode, including the starting frame.
     pub episode_frames: usize,
@@ -98,10 +100,10 @@ pub fn record(
     tick: &(dyn Fn(usize) -> bool + Sync),
 ) -> Result<RecordingManifest> {
     let fits = (1..=MAX_FRAMES).contains(&plan.frames);
-    if !fits || !(2..=MAX_EPISODE_FRAMES).contains(&plan.episode_frames) {
+    if !fits || !(MIN_EPISODE_FRAMES..=MAX_EPISODE_FRAMES).contains(&plan.episode_frames) {
         return Err(Error::Argument(format!(
-            "{} frames in episodes of {} cannot be recorded, expected 1 to {MAX_FRAMES} and 2 to \
-             {MAX_EPISODE_FRAMES}",
+            "{} frames in episodes of {} cannot be recorded, expected 1 to {MAX_FRAMES} and \
+             {MIN_EPISODE_FRAMES} to {MAX_EPISODE_FRAMES}",
             plan.frames, plan.episode_frames
         )));
     }
@@ -119,6 +121,7 @@ fn write_all(
     let info = plan.world.open(0).info();
     let mut lines: Vec<ManifestEpisode> = Vec::new();
     let mut counts = vec![0_usize; info.actions.len()];
+    let mut last_actions = Vec::new();
     let cancelled = AtomicBool::new(false);
     let total = |lines: &[ManifestEpisode]| lines.iter().map(|line| line.frames).sum::<usize>();
     while total(&lines) < plan.frames {
@@ -132,7 +135,7 @@ fn write_all(
                 if cancelled.load(Ordering::Relaxed) {
                     return Err(driftless_data::Error::Interrupted.into());
                 }
-                let (episode, line) = play(plan, index)?;
+                let (episode, line) = play(plan, index, plan.episode_frames)?;
                 episode.write(&folder.join(&line.file))?;
                 if !tick(line.frames) {
                     cancelled.store(true, Ordering::Relaxed);
@@ -143,11 +146,24 @@ fn write_all(
             .collect();
         for recorded in more {
             let (line, actions) = recorded?;
-            for action in actions {
+            for &action in &actions {
                 counts[action as usize] += 1;
             }
             lines.push(line);
+            last_actions = actions;
         }
+    }
+    let excess = total(&lines) - plan.frames;
+    let last_index = lines.len().saturating_sub(1);
+    if let Some(last) = lines.last_mut().filter(|_| excess > 0) {
+        // Played again, because what is cut off also counts towards its reward and its end.
+        let kept = last.frames.saturating_sub(excess).max(MIN_EPISODE_FRAMES);
+        let (episode, line) = play(plan, last_index, kept)?;
+        episode.write(&folder.join(&line.file))?;
+        for &action in last_actions.iter().skip(episode.frames()) {
+            counts[action as usize] -= 1;
+        }
+        *last = line;
     }
     let frames = total(&lines);
     let manifest = RecordingManifest {
@@ -166,8 +182,8 @@ fn write_all(
     Ok(manifest)
 }
 
-/// Plays episode `index`.
-fn play(plan: &RecordingPlan, index: usize) -> Result<(Episode, ManifestEpisode)> {
+/// Plays episode `index`, at most `frames` frames of it.
+fn play(plan: &RecordingPlan, index: usize, frames: usize) -> Result<(Episode, ManifestEpisode)> {
     let mut rng = ChaCha8Rng::seed_from_u64(plan.seed);
     rng.set_stream(index as u64);
     let policy = plan.policy.of_episode(&mut rng);
@@ -180,13 +196,13 @@ fn play(plan: &RecordingPlan, index: usize) -> Result<(Episode, ManifestEpisode)
     let mut episode = Episode {
         height,
         width,
-        images: Vec::with_capacity(plan.episode_frames * height * width * 3),
+        images: Vec::with_capacity(frames * height * width * 3),
         actions: Vec::new(),
         rewards: Vec::new(),
         extras: BTreeMap::new(),
     };
     append(&mut episode, simulator.as_ref(), 0);
-    while episode.frames() < plan.episode_frames && !simulator.ended() {
+    while episode.frames() < frames && !simulator.ended() {
         let action = agent.act(simulator.as_ref());
         simulator.step(action)?;
         append(&mut episode, simulator.as_ref(), action);
