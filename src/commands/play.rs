@@ -21,7 +21,7 @@ const HEADLESS: &str = "Headless";
 /// Arguments of `play`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Checkpoint folder, or name of an included world [default: pong].
+    /// Checkpoint folder, or name of an included or a saved world [default: pong].
     #[arg(long, value_name = "DIR|NAME", help_heading = WORLD)]
     checkpoint: Option<PathBuf>,
     /// Play a simulator instead of a learned world; --seed chooses its maze or track.
@@ -155,5 +155,15 @@ fn play_headless(args: &Args, game: &PlayableWorld, frames: usize, out: &Path) -
         args.scale,
         args.fps.unwrap_or(world.fps),
         args.overwrite,
-    )
+    )?;
+    let next = if is_episode(out) {
+        format!(
+            "replay it with: driftless replay {}",
+            super::shell_word(out)
+        )
+    } else {
+        format!("{frames} frames of {}", world.name)
+    };
+    super::wrote(out, &next);
+    Ok(())
 }
