@@ -101,6 +101,9 @@ pub struct DynamicsSettings {
     pub batch_size: usize,
     /// Frames per sequence.
     pub sequence_length: usize,
+    /// Fraction of the sequences that are drawn by the last known error of their frames.
+    #[serde(default)]
+    pub hard_fraction: f64,
     /// Noised copies that share one clean copy of a sequence.
     pub noised_copies: usize,
     /// Every n-th step, one of the noised copies is trained on shortcut targets.

@@ -69,7 +69,7 @@ fn for_tokenizer(t: &TokenizerSettings, patch: usize) -> [Rule; 11] {
 }
 
 #[rustfmt::skip] // One rule per line.
-fn for_dynamics(d: &DynamicsSettings, settings: &TrainSettings) -> [Rule; 12] {
+fn for_dynamics(d: &DynamicsSettings, settings: &TrainSettings) -> [Rule; 13] {
     let shape = &settings.dynamics_shape;
     let dropout_fits =
         is_fraction(d.action_dropout) && (d.action_dropout == 0.0 || shape.unknown_action);
@@ -80,6 +80,7 @@ fn for_dynamics(d: &DynamicsSettings, settings: &TrainSettings) -> [Rule; 12] {
     [
         ("batch_size", (1..=MOST).contains(&d.batch_size), "1 to 65536"),
         ("sequence_length", sequence_fits, "more than dynamics_shape.stem_frames, at most 65536"),
+        ("hard_fraction", is_fraction(d.hard_fraction), FRACTION),
         ("noised_copies", (1..=1024).contains(&d.noised_copies), "1 to 1024"),
         ("shortcut_every", d.shortcut_every >= 1, "1 or more"),
         ("pure_noise_fraction", is_fraction(d.pure_noise_fraction), FRACTION),
