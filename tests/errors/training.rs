@@ -107,3 +107,41 @@ fn full_disk_keeps_the_last_state() {
     );
     success(train(&out, "4", &["--resume"]));
 }
+
+#[test]
+fn sizes_out_of_range_name_file_and_key() {
+    let folder = tempfile::tempdir().unwrap();
+    for (number, (section, key, value)) in [
+        ("tokenizer_shape", "hidden", "0"),
+        ("tokenizer_shape", "blocks", "9223372036854775807"),
+        ("dynamics_shape", "registers", "9223372036854775807"),
+        ("dynamics", "batch_size", "9223372036854775807"),
+        ("dynamics", "noised_copies", "65536"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let out = folder.path().join(format!("run-{number}"));
+        let settings = format!("[{section}]\n{key} = {value}\n");
+        std::fs::write(out.with_extension("toml"), settings).unwrap();
+        let key = format!("{section}.{key}");
+        let file = format!("run-{number}.toml: ");
+        assert_says(&failure(train(&out, "1", &[])), &[&file, &key, "expected"]);
+        assert!(!out.exists());
+    }
+}
+
+#[test]
+fn weights_that_are_not_finite_are_not_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    // One update, after which everything is saved.
+    let settings =
+        format!("{TINY}[tokenizer.optimizer]\nlearning_rate = 1e300\nwarmup_steps = 0\n");
+    std::fs::write(out.with_extension("toml"), settings).unwrap();
+    assert_says(
+        &failure(train(&out, "1", &[])),
+        &["not finite", "tokenizer"],
+    );
+    assert!(!out.join("tokenizer/state.safetensors").exists());
+}

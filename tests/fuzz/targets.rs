@@ -172,7 +172,7 @@ fn config_json() {
                 place,
                 checkpoint::CONFIG,
                 &mutate::text(&config, rng),
-            )
+            );
         },
         play,
     );
@@ -304,7 +304,7 @@ fn journal() {
         "journal of a recording",
         1000,
         |place, rng| {
-            std::fs::write(place.join("a.journal"), mutated_journal(&records, rng)).unwrap()
+            std::fs::write(place.join("a.journal"), mutated_journal(&records, rng)).unwrap();
         },
         |place| {
             let opened = JournalReader::open(&place.join("a.journal"));

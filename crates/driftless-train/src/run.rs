@@ -39,7 +39,9 @@ pub fn run(options: &TrainOptions, progress: &mut dyn TrainProgress) -> Result<T
     }
     let device = candle_device(options.device)?;
     let info = DatasetInfo::read(&options.data)?;
-    let world = settings.world(&info)?;
+    let world = settings
+        .world(&info)
+        .map_err(|error| shape_error(options, &error))?;
     let run = RunContext {
         layout,
         settings,
@@ -128,6 +130,19 @@ fn read_frames(run: &RunContext, info: DatasetInfo, options: &TrainOptions) -> R
         store.add_unlabelled(folder, unknown, options.skip_bad)?;
     }
     Ok(store)
+}
+
+/// A configuration names the shapes `tokenizer` and `dynamics`, the settings `tokenizer_shape` and
+/// `dynamics_shape`; it also does not know in which file they are.
+fn shape_error(options: &TrainOptions, error: &Error) -> Error {
+    let what = error
+        .to_string()
+        .replace("tokenizer.", "tokenizer_shape.")
+        .replace("dynamics.", "dynamics_shape.");
+    match &options.config {
+        Some(file) => Error::invalid(file, what),
+        None => Error::invalid(&options.data, format!("does not fit the settings: {what}")),
+    }
 }
 
 /// Reads the settings file, or else the run's own settings, on top of the preset; applies
