@@ -86,6 +86,12 @@ fn play_in_window(args: Args, game: PlayableWorld) -> Result<()> {
     if let Some(path) = &args.record {
         check_record_path(path)?;
     }
+    // Whoever asks for something gets it at once.
+    let gallery = args.checkpoint.is_none()
+        && args.world.is_none()
+        && args.record.is_none()
+        && args.actions.is_none()
+        && args.context.is_none();
     let actions = match &args.actions {
         Some(path) => headless::read_actions(path, &game.world.actions)?,
         None => Vec::new(),
@@ -97,6 +103,7 @@ fn play_in_window(args: Args, game: PlayableWorld) -> Result<()> {
         params: args.sampler.params()?,
         record: args.record,
         new_world: None,
+        gallery,
         home: None,
     })
 }
