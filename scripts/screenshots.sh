@@ -28,7 +28,7 @@ open() {
     window=
     while [ -z "$window" ]; do
         sleep 0.3
-        window=$(xdotool search --onlyvisible --name '^Driftless' 2>/dev/null | head -n 1 || true)
+        window=$(xdotool search --onlyvisible --name 'Driftless$' 2>/dev/null | head -n 1 || true)
     done
     xdotool windowactivate --sync "$window"
     sleep 2

@@ -98,7 +98,11 @@ impl GameSession {
         let navigates = |s| {
             matches!(
                 s,
-                Shortcut::PreviousFrame | Shortcut::NextFrame | Shortcut::Timeline
+                Shortcut::PreviousFrame
+                    | Shortcut::NextFrame
+                    | Shortcut::Timeline
+                    | Shortcut::QuickSave
+                    | Shortcut::QuickLoad
             )
         };
         session.keys = session.keys.with_shortcuts(|shortcut| !navigates(shortcut));

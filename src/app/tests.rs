@@ -103,6 +103,7 @@ fn options(keys: &[&str]) -> WindowOptions {
         params: SamplerParams::default(),
         record: None,
         new_world: None,
+        gallery: false,
         home: None,
     }
 }

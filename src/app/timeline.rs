@@ -36,7 +36,30 @@ pub(super) enum TimelineAction {
     Compare(Option<u32>),
     /// Save the frames from the last restart to the current one.
     Save,
+    /// Save the selected frames as they were shown.
+    SaveRange {
+        /// The last of them.
+        end: TimelinePosition,
+        /// How many.
+        frames: usize,
+    },
 }
+
+/// What a drag on the strip moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Grab {
+    Playhead,
+    RangeStart,
+    RangeEnd,
+}
+
+/// Most often the strip can be halved, and fewest frames it shows.
+const MAX_ZOOM: u32 = 12;
+const MIN_SHOWN: usize = 16;
+/// How far the wheel turns for one step of the zoom, in points.
+const SCROLL_STEP: f32 = 30.0;
+/// How close to a handle of the range a press grabs it, in points.
+const GRAB: f32 = 8.0;
 
 /// The timeline panel.
 pub(super) struct Timeline {
@@ -47,6 +70,14 @@ pub(super) struct Timeline {
     requested: BTreeSet<(u32, usize)>,
     /// The branch being compared with.
     compared: Option<u32>,
+    /// How often the strip is halved, and the frame in its middle.
+    zoom: u32,
+    centre: usize,
+    /// How far the wheel has turned since the last change of the zoom, in points.
+    scrolled: f32,
+    /// The selected frames, first and last, on the current branch.
+    range: Option<(usize, usize)>,
+    grabbed: Option<Grab>,
 }
 
 impl Default for Timeline {
@@ -63,6 +94,11 @@ impl Default for Timeline {
             thumbnails: BTreeMap::new(),
             requested: BTreeSet::new(),
             compared: None,
+            zoom: 0,
+            centre: 0,
+            scrolled: 0.0,
+            range: None,
+            grabbed: None,
         }
     }
 }
@@ -78,8 +114,7 @@ impl Timeline {
     }
 
     /// The current position.
-    #[cfg(test)]
-    pub fn at(&self) -> TimelinePosition {
+    pub fn position(&self) -> TimelinePosition {
         self.position
     }
 
@@ -165,8 +200,7 @@ impl Timeline {
         let Some(current) = self.branch(self.position.branch).copied() else {
             return actions;
         };
-        let first = self.branches.iter().map(|b| b.first).min().unwrap_or(0);
-        let end = self.branches.iter().map(|b| b.end).max().unwrap_or(1);
+        let (first, end) = self.shown();
         let width = ui.available_width();
         // Not focusable: the frame number and shortcut keys do the same.
         let mut sense = Sense::click_and_drag();
@@ -175,8 +209,21 @@ impl Timeline {
         let scale = FrameScale { strip, first, end };
         self.strip(ui, &scale, &current, &mut actions);
         if let Some(pointer) = strip_response.interact_pointer_pos() {
-            let index = scale.index(pointer.x).clamp(current.first, current.end - 1);
-            actions.extend(self.seek(current.branch, index));
+            actions.extend(self.drag(&scale, &current, pointer.x));
+        } else {
+            self.grabbed = None;
+        }
+        if let Some(pointer) = strip_response.hover_pos() {
+            self.scrolled += ui.input(|input| input.smooth_scroll_delta.y);
+            if self.scrolled.abs() >= SCROLL_STEP {
+                let zoom = if self.scrolled > 0.0 {
+                    self.zoom + 1
+                } else {
+                    self.zoom.saturating_sub(1)
+                };
+                self.zoom_to(zoom, scale.index(pointer.x));
+                self.scrolled = 0.0;
+            }
         }
         strip_response.widget_info(|| {
             let value = self.position.index as f64;
@@ -186,13 +233,64 @@ impl Timeline {
         actions
     }
 
+    /// The first frame of the strip, and one more than its last: every branch, or a part around `centre`.
+    fn shown(&mut self) -> (usize, usize) {
+        let first = self.branches.iter().map(|b| b.first).min().unwrap_or(0);
+        let end = self.branches.iter().map(|b| b.end).max().unwrap_or(1);
+        let all = end - first;
+        let count = (all >> self.zoom).max(MIN_SHOWN.min(all));
+        let start = |centre: usize| centre.saturating_sub(count / 2).clamp(first, end - count);
+        let inside = |start: usize| (start..start + count).contains(&self.position.index);
+        // The playhead stays in sight.
+        if !inside(start(self.centre)) {
+            self.centre = self.position.index;
+        }
+        let start = start(self.centre);
+        (start, start + count)
+    }
+
+    /// Shows a smaller or larger part of the frames around `centre`.
+    fn zoom_to(&mut self, zoom: u32, centre: usize) {
+        self.zoom = zoom.min(MAX_ZOOM);
+        self.centre = centre;
+    }
+
+    /// Moves what was grabbed to `x`: an end of the range, or the playhead.
+    fn drag(&mut self, scale: &FrameScale, current: &BranchInfo, x: f32) -> Option<TimelineAction> {
+        let index = scale.index(x).clamp(current.first, current.end - 1);
+        let grabbed = *self.grabbed.get_or_insert_with(|| {
+            let near = |at: usize| (scale.x(at) - x).abs() <= GRAB;
+            match self.range {
+                Some((_, end)) if near(end) => Grab::RangeEnd,
+                Some((start, _)) if near(start) => Grab::RangeStart,
+                _ => Grab::Playhead,
+            }
+        });
+        match (grabbed, &mut self.range) {
+            (Grab::RangeStart, Some((start, end))) => *start = index.min(*end),
+            (Grab::RangeEnd, Some((start, end))) => *end = index.max(*start),
+            _ => return self.seek(current.branch, index),
+        }
+        None
+    }
+
+    /// The selected frames, as far as they are on `branch`.
+    fn range_on(&self, branch: &BranchInfo) -> Option<(usize, usize)> {
+        let (start, end) = self.range?;
+        let last = branch.end - 1;
+        Some((
+            start.clamp(branch.first, last),
+            end.clamp(branch.first, last),
+        ))
+    }
+
     fn seek(&self, branch: u32, index: usize) -> Option<TimelineAction> {
         let place = TimelinePosition { branch, index };
         (place != self.position).then_some(TimelineAction::Command(TimelineCommand::Seek(place)))
     }
 
     /// The row of controls.
-    fn head(&self, ui: &mut Ui, actions: &mut Vec<TimelineAction>) {
+    fn head(&mut self, ui: &mut Ui, actions: &mut Vec<TimelineAction>) {
         let Some(current) = self.branch(self.position.branch).copied() else {
             return;
         };
@@ -222,15 +320,67 @@ impl Timeline {
             {
                 actions.push(TimelineAction::Command(TimelineCommand::NewBranch));
             }
+            self.zoom_buttons(ui);
+            self.range_controls(ui, &current);
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                let save = ui
-                    .button("Save…")
-                    .on_hover_text("Save the frames from the last restart to this one.");
-                if save.clicked() {
-                    actions.push(TimelineAction::Save);
+                let range = self.range_on(&current);
+                let (label, hint) = match range {
+                    Some(_) => (
+                        "Save range…",
+                        "Save the selected frames as they were shown.",
+                    ),
+                    None => (
+                        "Save…",
+                        "Save the frames from the last restart to this one.",
+                    ),
+                };
+                if ui.button(label).on_hover_text(hint).clicked() {
+                    actions.push(match range {
+                        Some((start, end)) => TimelineAction::SaveRange {
+                            end: TimelinePosition {
+                                branch: current.branch,
+                                index: end,
+                            },
+                            frames: end - start + 1,
+                        },
+                        None => TimelineAction::Save,
+                    });
                 }
             });
         });
+    }
+
+    fn zoom_buttons(&mut self, ui: &mut Ui) {
+        let centre = self.position.index;
+        let out = ui.add_enabled(self.zoom > 0, egui::Button::new("−"));
+        if out.on_hover_text("Show more frames.").clicked() {
+            self.zoom_to(self.zoom.saturating_sub(1), centre);
+        }
+        let closer = ui.add_enabled(self.zoom < MAX_ZOOM, egui::Button::new("+"));
+        let hint = "Show fewer frames, larger; the mouse wheel does it too.";
+        if closer.on_hover_text(hint).clicked() {
+            self.zoom_to(self.zoom + 1, centre);
+        }
+    }
+
+    /// A button that selects frames, and their numbers once they are.
+    fn range_controls(&mut self, ui: &mut Ui, current: &BranchInfo) {
+        let selected = self.range.is_some();
+        let button = egui::Button::selectable(selected, "Range").frame_when_inactive(true);
+        let hint = "Select frames to save: drag the two handles on the strip.";
+        if ui.add(button).on_hover_text(hint).clicked() {
+            let (first, end) = self.shown();
+            let last = self.position.index;
+            let start = last.saturating_sub((end - first) / 4).max(current.first);
+            self.range = (!selected).then_some((start, last));
+        }
+        let Some((mut start, mut end)) = self.range_on(current) else {
+            return;
+        };
+        ui.add(egui::DragValue::new(&mut start).range(current.first..=end));
+        ui.label("to");
+        ui.add(egui::DragValue::new(&mut end).range(start..=current.end - 1));
+        self.range = Some((start, end));
     }
 
     /// The branch menu.
@@ -294,7 +444,8 @@ impl Timeline {
         painter.rect_filled(scale.strip, 4, theme::palette(ui).backdrop);
         let room = (scale.strip.width() / THUMBNAIL_WIDTH) as usize;
         let stride = self.stride(scale.first, scale.end, room);
-        let marks = (current.first.next_multiple_of(stride)..current.end).step_by(stride);
+        let from = current.first.max(scale.first);
+        let marks = (from.next_multiple_of(stride)..current.end.min(scale.end)).step_by(stride);
         let mut missing = Vec::new();
         for index in marks {
             let key = (current.branch, index);
@@ -327,7 +478,11 @@ impl Timeline {
         let useful = |(_, index): &(u32, usize)| index.is_multiple_of(stride);
         self.thumbnails.retain(|key, _| useful(key));
         self.requested.retain(|key| useful(key));
-        self.playhead(theme::palette(ui), &painter, scale, scale.strip);
+        let palette = theme::palette(ui);
+        if let Some((start, end)) = self.range_on(current) {
+            range_marks(&painter, palette, scale, start, end);
+        }
+        self.playhead(palette, &painter, scale, scale.strip);
     }
 
     fn playhead(&self, palette: &Palette, painter: &egui::Painter, scale: &FrameScale, rect: Rect) {
@@ -383,6 +538,24 @@ impl Timeline {
     }
 }
 
+/// Draws the selected frames: what lies outside is dimmed, and both ends have handles.
+fn range_marks(
+    painter: &egui::Painter,
+    palette: &Palette,
+    scale: &FrameScale,
+    start: usize,
+    end: usize,
+) {
+    let (left, right) = (scale.x(start), scale.x(end));
+    let strip = scale.strip;
+    painter.rect_filled(strip.with_max_x(left), 0, palette.veil);
+    painter.rect_filled(strip.with_min_x(right), 0, palette.veil);
+    for x in [left, right] {
+        painter.vline(x, strip.y_range(), Stroke::new(3.0, palette.warm));
+        painter.circle_filled(pos2(x, strip.center().y), 6.0, palette.warm);
+    }
+}
+
 /// Maps frame indices to points across the panel.
 struct FrameScale {
     strip: Rect,
@@ -395,9 +568,10 @@ impl FrameScale {
         (self.end - self.first).max(2) as f32 - 1.0
     }
 
+    /// Where a frame lies; outside the strip if it is not among those shown.
     fn x(&self, index: usize) -> f32 {
         let room = self.strip.width() - 8.0;
-        let fraction = index.saturating_sub(self.first) as f32 / self.frames();
+        let fraction = (index as f32 - self.first as f32) / self.frames();
         self.strip.left() + 2.0 + room * fraction
     }
 

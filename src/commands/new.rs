@@ -62,6 +62,7 @@ pub fn run(args: Args) -> Result<()> {
         actions: Arc::default(),
         params: SamplerParams::default(),
         record: None,
+        gallery: false,
         new_world: Some(app::NewWorldOptions {
             first,
             settings: args.config,

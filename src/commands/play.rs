@@ -91,6 +91,12 @@ fn play_in_window(args: Args, game: PlayableWorld) -> Result<()> {
     if let Some(path) = &args.record {
         check_record_path(path, args.overwrite)?;
     }
+    // Whoever asks for something gets it at once.
+    let gallery = args.checkpoint.is_none()
+        && args.world.is_none()
+        && args.record.is_none()
+        && args.actions.is_none()
+        && args.context.is_none();
     let actions = match &args.actions {
         Some(path) => headless::read_actions(path, &game.world.actions)?,
         None => Vec::new(),
@@ -106,6 +112,7 @@ fn play_in_window(args: Args, game: PlayableWorld) -> Result<()> {
             ..RecordOptions::default()
         }),
         new_world: None,
+        gallery,
         home: None,
     })
 }

@@ -5,14 +5,14 @@ use std::time::Instant;
 
 use eframe::egui::Context;
 
-use crate::app::config::{AUTOSAVE_DELAY, ConfigStore, SCALE_RANGE, UserConfig};
+use crate::app::config::{AUTOSAVE_DELAY, ConfigStore, SCALE_RANGE, UserConfig, WindowPlace};
 use crate::app::keys::Bindings;
 use crate::app::present::Scaling;
 use crate::app::presets::{PresetPanel, SamplerPreset};
 use crate::app::theme;
 
-/// Windows narrower than this, in points, open without the tuning panel.
-const MIN_WIDTH_FOR_TUNING: f32 = 760.0;
+/// Windows narrower than this, in points, open without the tuning panel, and show it as a drawer.
+pub(super) const MIN_WIDTH_FOR_TUNING: f32 = 800.0;
 
 /// The user's settings.
 pub(super) struct UserPreferences {
@@ -24,6 +24,8 @@ pub(super) struct UserPreferences {
     presets: PresetPanel,
     /// Whether the welcome card is shown.
     pub welcome: bool,
+    /// Whether dismissing the card resumes the world.
+    pub welcome_resumes: bool,
 }
 
 impl UserPreferences {
@@ -33,6 +35,7 @@ impl UserPreferences {
             // The width decides, unless the user closed the panel.
             tuning_open: store.config.tuning.filter(|open| !open),
             welcome: false,
+            welcome_resumes: false,
             store,
             requested_zoom: None,
             presets: PresetPanel::default(),
@@ -48,6 +51,14 @@ impl UserPreferences {
 
     pub fn config_mut(&mut self) -> &mut UserConfig {
         &mut self.store.config
+    }
+
+    /// The settings file, in words.
+    pub fn file(&self) -> String {
+        match self.store.path() {
+            Some(path) => path.display().to_string(),
+            None => "not saved".to_owned(),
+        }
     }
 
     /// The panel of presets, and the user's presets.
@@ -118,10 +129,60 @@ impl UserPreferences {
         self.tuning_open == Some(true)
     }
 
-    /// Decides by the window's width whether the Tuning panel is open.
+    /// Decides by the window's width whether the Tuning panel is open in the lab.
     pub fn decide_tuning(&mut self, width: f32) {
+        let lab = self.store.config.lab;
         self.tuning_open
-            .get_or_insert(width >= MIN_WIDTH_FOR_TUNING);
+            .get_or_insert(lab && width >= MIN_WIDTH_FOR_TUNING);
+    }
+
+    /// Goes to the lab or back to the game alone; returns whether it is the lab now.
+    pub fn toggle_lab(&mut self) -> bool {
+        let lab = !self.store.config.lab;
+        self.store.config.lab = lab;
+        if lab {
+            // The width decides again, unless the user has closed the panel.
+            self.tuning_open = self.store.config.tuning.filter(|open| !open);
+        } else {
+            self.tuning_open = Some(false);
+            self.store.config.hud = false;
+        }
+        lab
+    }
+
+    /// Notes where the window is, to open it there next time.
+    pub fn note_place(&mut self, context: &Context) {
+        // Points of the screen, whatever the interface scale.
+        let zoom = context.zoom_factor();
+        let (place, focused) = context.input(|input| {
+            let viewport = input.viewport();
+            let full_screen = viewport.fullscreen.unwrap_or(false);
+            let maximized = viewport.maximized.unwrap_or(false);
+            let size = viewport.inner_rect.map(|rect| rect.size() * zoom);
+            let corner = viewport.outer_rect.map(|rect| rect.min.to_vec2() * zoom);
+            let before = self.store.config.window.unwrap_or_default();
+            // A window that fills the screen keeps the size that it goes back to.
+            let fills = full_screen || maximized;
+            let place = size.map(|size| WindowPlace {
+                size: if fills {
+                    before.size
+                } else {
+                    size.round().into()
+                },
+                corner: if fills {
+                    before.corner
+                } else {
+                    corner.map(|corner| corner.round().into())
+                },
+                maximized,
+                full_screen,
+            });
+            (place, input.focused && viewport.minimized != Some(true))
+        });
+        let fits = |place: &WindowPlace| place.size.iter().all(|side| *side >= 100.0);
+        if let Some(place) = place.filter(|place| focused && fits(place)) {
+            self.store.config.window = Some(place);
+        }
     }
 
     pub fn toggle_tuning(&mut self) {
@@ -134,10 +195,18 @@ impl UserPreferences {
         self.welcome = !self.store.config.welcomed.contains(world);
     }
 
-    /// Closes the welcome card and does not show it for this world again.
-    pub fn dismiss_welcome(&mut self, world: &str) {
+    /// Whether the world has been waiting for its card to be dismissed, and no longer does.
+    pub fn stops_waiting(&mut self) -> bool {
+        std::mem::take(&mut self.welcome_resumes)
+    }
+
+    /// Closes the welcome card and does not show it for this world again; returns whether the world, which
+    /// waited, is to be resumed.
+    pub fn dismiss_welcome(&mut self, world: &str) -> bool {
         if std::mem::take(&mut self.welcome) {
             self.store.config.welcomed.insert(world.to_owned());
+            return std::mem::take(&mut self.welcome_resumes);
         }
+        false
     }
 }

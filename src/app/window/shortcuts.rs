@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use eframe::egui::Key;
+use eframe::egui::{ColorImage, Key, ViewportCommand};
 
 use driftless_data::Episode;
 use driftless_sim::{EpisodeCommand, TimelineCommand};
@@ -11,8 +11,15 @@ use driftless_sim::{EpisodeCommand, TimelineCommand};
 use super::Window;
 use super::navigation::Screen;
 use super::overlay::Overlay;
+use super::save::SaveEvent;
+use crate::app::desktop::open_folder;
 use crate::app::keys::Shortcut;
 use crate::app::new_world::{NewWorldPage, PageRequest};
+use crate::app::save_dialog::SaveSpan;
+use crate::app::screenshot;
+
+/// How much *Save the last 10 seconds* saves.
+const RECENT_SECONDS: f32 = 10.0;
 
 /// Keys that move the focus or scroll.
 const MOVING_KEYS: [Key; 9] = [
@@ -26,6 +33,15 @@ const MOVING_KEYS: [Key; 9] = [
     Key::End,
     Key::Tab,
 ];
+
+/// The modifiers that a key is pressed with.
+#[derive(Clone, Copy)]
+pub(super) struct With {
+    /// None but Shift.
+    pub plain: bool,
+    /// Ctrl, on macOS Command.
+    pub control: bool,
+}
 
 impl Window {
     /// The key that is pressed or released at a place of the keyboard.
@@ -43,11 +59,16 @@ impl Window {
         &mut self,
         key: Key,
         pressed: bool,
-        plain: bool,
+        with: With,
         typing: bool,
         now: Instant,
     ) -> bool {
         if !pressed {
+            if let Some(shortcut) = self.game.session.keys.shortcut(key)
+                && shortcut.repeats()
+            {
+                self.release_step();
+            }
             if let Some(overlay) = &mut self.overlay {
                 overlay.key_released(key);
             }
@@ -65,10 +86,22 @@ impl Window {
         {
             return true;
         }
-        if let Some(taken) = self.overlay_key(key, plain) {
+        if let Some(taken) = self.overlay_key(key, with.plain) {
             return taken;
         }
-        plain && !typing && self.key_pressed(key, repeated, now)
+        if with.control && !typing && !repeated && self.takes_commands() {
+            let shortcut = self.game.session.keys.control_shortcut(key);
+            if let Some(shortcut) = shortcut {
+                self.act(shortcut);
+                return true;
+            }
+        }
+        with.plain && !typing && self.key_pressed(key, repeated, now)
+    }
+
+    /// Whether commands apply: no card lies above.
+    pub(super) fn takes_commands(&self) -> bool {
+        self.overlay.is_none() && !self.saving.is_open()
     }
 
     /// Handles a key while a modal page is open or for opening one. Returns `None` if the key is for
@@ -116,7 +149,13 @@ impl Window {
         match self.navigation.screen {
             Screen::NewWorld { .. } => self.new_world_key(key),
             Screen::Worlds { .. } => self.worlds_key(key),
-            _ if self.saving.is_open() => self.saving.key(key),
+            _ if self.saving.is_open() => match self.saving.key(key) {
+                Some(event) => {
+                    self.handle_saving(event);
+                    true
+                }
+                None => false,
+            },
             _ => self.game_key(key, repeated, now),
         }
     }
@@ -172,7 +211,11 @@ impl Window {
             return true;
         }
         if let Some(shortcut) = self.game.session.keys.shortcut(key) {
-            if !repeated || shortcut.repeats() {
+            if !repeated {
+                self.hold_step(shortcut, now);
+            }
+            // The held keys of the timeline run by themselves.
+            if !repeated || shortcut == Shortcut::Step {
                 self.act(shortcut);
             }
             return true;
@@ -220,6 +263,27 @@ impl Window {
             }
             Shortcut::Plots => analysis.toggle_plots(game),
             Shortcut::Save => self.save(),
+            Shortcut::SaveRecent => self.save_recent(),
+            Shortcut::Screenshot => self.save_picture(),
+            Shortcut::CopyPicture => self.copy_picture(),
+            Shortcut::OpenFolder => {
+                let opened = self.navigation.saved_folder();
+                self.report(opened.and_then(|folder| open_folder(&folder)));
+            }
+            Shortcut::QuickSave => self.quick_save(),
+            Shortcut::QuickLoad => self.quick_load(),
+            Shortcut::Undo => self.undo(),
+            Shortcut::OpenFile => self.toggle_overlay(Overlay::open),
+            Shortcut::Lab => self.toggle_lab(),
+            Shortcut::Commands => self.toggle_overlay(Overlay::commands),
+            Shortcut::About => {
+                self.toggle_overlay(Overlay::about);
+                let files = self.navigation.files();
+                self.overlay
+                    .iter_mut()
+                    .for_each(|page| page.name_files(files.clone()));
+            }
+            Shortcut::Quit => self.device.command(ViewportCommand::Close),
             Shortcut::Tuning => self.preferences.toggle_tuning(),
             Shortcut::Inspect => analysis.toggle_inspect(game),
             Shortcut::Worlds => self.open_worlds(),
@@ -231,26 +295,125 @@ impl Window {
         }
     }
 
-    /// Requests the frames from the last restart to the current frame.
-    pub(super) fn save(&mut self) {
-        if self.saving.is_open() {
+    /// Goes to the lab or back to the game alone, whose panels are closed.
+    fn toggle_lab(&mut self) {
+        if self.preferences.toggle_lab() {
             return;
         }
-        self.game.pause();
-        if let Some(frame) = &self.game.frame {
-            self.game
-                .send(TimelineCommand::RenderEpisode(frame.position));
+        let (game, analysis) = (&self.game, &mut self.analysis);
+        analysis.timeline_open = false;
+        if analysis.plots_open {
+            analysis.toggle_plots(game);
+        }
+        if analysis.denoising.is_some() {
+            analysis.toggle_denoising(game);
+        }
+        if analysis.inspect.is_some() {
+            analysis.toggle_inspect(game);
         }
     }
 
-    /// Opens the save dialog for the requested frames.
-    pub(super) fn open_save_dialog(&mut self, episode: Arc<Episode>) {
+    /// The picture as it is now, if it is in memory.
+    fn current_picture(&mut self) -> Option<ColorImage> {
+        let [height, width] = self.game.session.world.image;
+        let frame = self.game.frame.as_ref()?;
+        let Some(rgb) = frame.image.bytes() else {
+            self.notices.info(
+                "The picture is on the GPU. Pause, go one frame back and forward, and try again.",
+            );
+            return None;
+        };
+        (rgb.len() == width * height * 3).then(|| ColorImage::from_rgb([width, height], rgb))
+    }
+
+    /// Saves the current picture.
+    fn save_picture(&mut self) {
+        let Some(picture) = self.current_picture() else {
+            return;
+        };
+        let name = &self.game.session.world.name;
+        let folder = self.navigation.saved_folder();
+        let saved = folder.and_then(|folder| screenshot::save(&picture, name, &folder));
+        self.report_saved(Some(saved));
+    }
+
+    /// Copies the current picture to the clipboard.
+    fn copy_picture(&mut self) {
+        if let Some(picture) = self.current_picture() {
+            self.device
+                .context
+                .copy_image(screenshot::enlarged(&picture));
+            self.notices.info("The picture is copied.");
+        }
+    }
+
+    /// Requests the frames from the last restart to the current frame.
+    pub(super) fn save(&mut self) {
+        let position = self.game.frame.as_ref().map(|frame| frame.position);
+        if let Some(position) = position {
+            self.request_frames(TimelineCommand::RenderEpisode(position));
+        }
+    }
+
+    /// Requests the last seconds before the current frame, as they were shown.
+    pub(super) fn save_recent(&mut self) {
+        let Some(frame) = &self.game.frame else {
+            return;
+        };
+        let frames = (RECENT_SECONDS * self.game.session.world.fps).ceil() as usize;
+        let end = frame.position;
+        self.request_frames(TimelineCommand::RecentFrames { end, frames });
+    }
+
+    /// Requests frames to be saved, and pauses until they are.
+    pub(super) fn request_frames(&mut self, request: TimelineCommand) {
+        if self.saving.is_open() || !self.game.is_running() {
+            return;
+        }
+        self.release_all_input();
+        let resumes = self.game.pause();
+        self.saving.wait_for_frames(resumes);
+        self.game.send(request);
+    }
+
+    /// Opens the save dialog for the requested frames, unless they are no longer wanted.
+    pub(super) fn open_save_dialog(&mut self, episode: Arc<Episode>, span: SaveSpan) {
+        if !self.saving.is_rendering() {
+            return;
+        }
         match self.navigation.saved_folder() {
             Ok(folder) => {
                 let (world, notify) = (&self.game.session.world, self.device.waker.notify());
-                self.saving.open(episode, world, folder, notify);
+                self.saving.open(episode, span, world, folder, notify);
             }
-            Err(error) => self.notices.error(&error),
+            Err(error) => {
+                self.notices.error(&error);
+                self.end_saving();
+            }
+        }
+    }
+
+    /// Handles what happened on the save card.
+    pub(super) fn handle_saving(&mut self, event: SaveEvent) {
+        match event {
+            SaveEvent::CancelRender => {
+                self.game.send(TimelineCommand::CancelRender);
+                self.end_saving();
+            }
+            SaveEvent::Left => self.end_saving(),
+            // Keep the dialog: another name or format may work.
+            SaveEvent::Done(Err(error)) => self.notices.error(&error),
+            SaveEvent::Done(Ok(path)) => {
+                self.notices.saved(&path);
+                self.end_saving();
+            }
+        }
+    }
+
+    /// Closes the save card, and plays on if the game was playing.
+    pub(super) fn end_saving(&mut self) {
+        if self.saving.close() {
+            self.game.resume();
         }
     }
 
