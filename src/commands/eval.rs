@@ -102,7 +102,7 @@ pub fn run(args: &Args) -> Result<()> {
     };
     options.params = SamplerParams {
         seed: args.seed,
-        ..args.sampler.params
+        ..args.sampler.over(SamplerParams::of_world(engine.world()))
     };
     if args.alarm {
         return alarm(args, &mut engine, &dataset, &options);

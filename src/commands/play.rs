@@ -102,10 +102,10 @@ fn play_in_window(args: Args, game: PlayableWorld) -> Result<()> {
         None => Vec::new(),
     };
     app::run(app::WindowOptions {
+        params: args.sampler.params(game.sampling)?,
         game,
         actions: actions.into(),
         fps: args.fps,
-        params: args.sampler.params()?,
         record: args.record.map(|path| RecordOptions {
             path,
             overwrite: args.overwrite,
@@ -146,7 +146,7 @@ fn play_headless(args: &Args, game: &PlayableWorld, frames: usize, out: &Path) -
     };
     actions.resize(frames, 0);
     let bar = super::bar(frames as u64, "frames");
-    let params = args.sampler.params()?;
+    let params = args.sampler.params(game.sampling)?;
     let mut tick = || bar.inc(1);
     let episode = headless::play(
         player.as_mut(),

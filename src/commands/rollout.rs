@@ -7,7 +7,7 @@ use driftless::{Error, Result};
 use driftless_data::layout::{EPISODE_EXTENSION, is_episode};
 use driftless_data::{Episode, PathError as _, export};
 use driftless_engine::rollout::{rollout_with_progress, shuffle_actions};
-use driftless_engine::{DeviceOptions, GpuSource};
+use driftless_engine::{DeviceOptions, GpuSource, SamplerParams};
 
 /// Arguments of `rollout`.
 #[derive(clap::Args)]
@@ -77,7 +77,9 @@ pub fn run(args: &Args) -> Result<()> {
         future.actions
     };
     let context = episode.clip(args.start..first);
-    let params = args.sampler.params()?;
+    let params = args
+        .sampler
+        .params(SamplerParams::of_world(engine.world()))?;
     let bar = super::bar(actions.len() as u64, "frames");
     let mut tick = || bar.inc(1);
     let images = rollout_with_progress(&mut engine, &context, &actions, &params, &mut tick)?;

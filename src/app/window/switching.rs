@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use eframe::egui::Ui;
 
-use driftless_engine::{DeviceChoice, SamplerParams};
+use driftless_engine::DeviceChoice;
 use driftless_sim::headless::read_actions;
 use driftless_sim::{EpisodeCommand, History, InputCommand, Session, TimelineCommand};
 use driftless_worlds::SimulatorKind;
@@ -210,7 +210,8 @@ impl Window {
 
     /// Replaces the main game with another one.
     fn play_game(&mut self, game: PlayableWorld) -> Result<()> {
-        let session = GameSession::new(game, None, SamplerParams::default(), None)?;
+        let params = game.sampling;
+        let session = GameSession::new(game, None, params, None)?;
         let (_, ended) = self.switch(session, None, false, None);
         if let Some(recording) = ended.recording {
             self.navigation.previous_recording = Some(recording);
