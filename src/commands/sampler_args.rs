@@ -9,7 +9,7 @@ use clap::{Arg, ArgMatches, Command};
 use driftless::Result;
 use driftless_engine::{PARAMS, ParamKind, ParamSpec, SamplerParams};
 
-const HEADING: &str = "Sampler";
+const HEADING: &str = "Sampler (a world may have other defaults)";
 
 /// All options of the sampler.
 #[derive(clap::Args)]
