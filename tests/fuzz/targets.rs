@@ -498,13 +498,29 @@ keys = ["ArrowRight"]
 where = [{ axis = 0, above = 0.5 }]
 "#;
 
-const NAMES: &str = r#"{"actions": [{"name": "idle", "where": [{"axis": 0, "below": 0.5}]},
-    {"name": "left", "keys": ["A"], "held": ["left"], "where": [{"axis": 0, "above": 0.5}]}]}"#;
+const NAMES: &str = r#"
+[[actions]]
+name = "idle"
+is = [0]
+
+[[actions]]
+name = "left"
+keys = ["A"]
+is = [1, "left"]
+"#;
 
 #[test]
 fn action_maps_and_csv() {
     let picture = pictures().remove(0).1;
     let rows = "file,action,episode\na.png,0,one\na.png,1,one\na.png,1,two\na.png,0,two\n";
+    let whole = tempfile::tempdir().unwrap();
+    let source = whole.path().join("in");
+    std::fs::create_dir(&source).unwrap();
+    std::fs::write(source.join("a.png"), &picture).unwrap();
+    std::fs::write(source.join("frames.csv"), rows).unwrap();
+    let map = whole.path().join("map.toml");
+    std::fs::write(&map, NAMES).unwrap();
+    imported(whole.path(), ImportFormat::Images, source, Some(map)).unwrap();
     fuzz(
         "images .csv and action map .toml",
         400,

@@ -2,7 +2,8 @@
 //!
 //! Output is written under a temporary name next to its target and renamed once it is complete.
 
-use std::io::{BufWriter, Cursor, Write};
+use std::fs::File;
+use std::io::{BufWriter, Cursor, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::process::Stdio;
 
@@ -253,6 +254,30 @@ fn write_folder(export: &mut FrameExport, folder: &Path) -> Result<()> {
     staging.finish()
 }
 
+/// Whether the boxes of an MP4 fill the file and its index, `moov`, is among them.
+fn is_whole_mp4(mut file: &File) -> std::io::Result<bool> {
+    let length = file.metadata()?.len();
+    let (mut at, mut indexed) = (0, false);
+    while at < length {
+        let mut head = [0; 16];
+        file.seek(SeekFrom::Start(at))?;
+        let read = file.take(16).read(&mut head)?;
+        let [s0, s1, s2, s3, kind @ .., l0, l1, l2, l3, l4, l5, l6, l7] = head;
+        // 0: to the end of the file; 1: a longer number follows.
+        let size = match u32::from_be_bytes([s0, s1, s2, s3]) {
+            0 => length - at,
+            1 => u64::from_be_bytes([l0, l1, l2, l3, l4, l5, l6, l7]),
+            size => size.into(),
+        };
+        if read < 8 || size < 8 {
+            return Ok(false);
+        }
+        indexed |= kind == *b"moov";
+        at = at.saturating_add(size);
+    }
+    Ok(indexed && at == length)
+}
+
 /// Pipes raw frames through ffmpeg.
 fn write_mp4(export: &mut FrameExport, path: &Path, fps: f32) -> Result<()> {
     let first = enlarged_frame(export.episode, 0, export.scale)?;
@@ -283,7 +308,12 @@ fn write_mp4(export: &mut FrameExport, path: &Path, fps: f32) -> Result<()> {
         return result;
     }
     result?;
-    ffmpeg.finish(path)?;
+    let complaint = ffmpeg.finish(path)?;
+    if !is_whole_mp4(file.as_file()).map_err(|e| Error::io(path, e))? {
+        // On a full disk ffmpeg may exit as if nothing were wrong.
+        let what = format!("ffmpeg wrote an incomplete file: {complaint}");
+        return Err(Error::invalid(path, what.trim_end_matches([':', ' '])));
+    }
     export.place(file, path)
 }
 

@@ -290,3 +290,30 @@ fn nothing_is_replaced_unasked() {
     }
     assert_eq!(entries(folder.path()), 4);
 }
+
+#[test]
+fn cut_off_mp4s_are_noticed() {
+    let whole = [
+        &[0, 0, 0, 12][..],
+        b"ftypisom",
+        &[0, 0, 0, 1],
+        b"mdat",
+        &[0, 0, 0, 0, 0, 0, 0, 19],
+        b"abc",
+        &[0, 0, 0, 9],
+        b"moovx",
+    ]
+    .concat();
+    let is_whole = |bytes: &[u8]| {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        is_whole_mp4(&file).unwrap()
+    };
+    assert!(is_whole(&whole));
+    for length in 0..whole.len() {
+        assert!(!is_whole(&whole[..length]), "{length}");
+    }
+    // An index that reaches to the end, and boxes without one.
+    assert!(is_whole(b"\0\0\0\x00moovxyz"));
+    assert!(!is_whole(&whole[..whole.len() - 9]) && !is_whole(&[whole, vec![0; 4]].concat()));
+}

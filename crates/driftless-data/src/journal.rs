@@ -356,7 +356,7 @@ mod tests {
         assert_eq!(reader.next().unwrap(), records()[0]);
         reader.rewind().unwrap();
         assert_eq!(reader.kinds(), [1, 2, 3, 2]);
-        assert_eq!(abandoned(folder.path()), [path.clone()]);
+        assert_eq!(abandoned(folder.path()), std::slice::from_ref(&path));
         JournalReader::open(&path).unwrap().remove().unwrap();
         assert!(abandoned(folder.path()).is_empty());
     }
