@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "errors/outputs.rs"]
+mod outputs;
 #[path = "errors/training.rs"]
 mod training;
 
@@ -66,6 +68,7 @@ fn error_after(damage: impl Fn(&Path)) -> String {
         "--headless".as_ref(),
         "--frames".as_ref(),
         "2".as_ref(),
+        "--overwrite".as_ref(),
         "--out".as_ref(),
         out.as_os_str(),
     ]));

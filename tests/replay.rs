@@ -61,7 +61,7 @@ fn record(folder: &TempDir, game: &PlayableWorld, commands: &[driftless_sim::Com
         context: game.first_context,
         random_seed: true,
         paused: true,
-        record: Some(path.clone()),
+        record: Some(path.clone().into()),
         ..SimOptions::new(Arc::clone(&game.player))
     };
     let sim = SimThread::spawn(options, None, || {}).unwrap();
@@ -397,9 +397,11 @@ fn interrupted_export_leaves_nothing() {
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    wait("a temporary file", || {
-        let exists = folder.path().read_dir().unwrap().next().is_some();
-        exists.then_some(())
+    // An empty one is only the check that the folder can be written.
+    wait("a temporary file that is being written", || {
+        let mut files = folder.path().read_dir().unwrap().flatten();
+        let written = |file: std::fs::DirEntry| file.metadata().is_ok_and(|file| file.len() > 0);
+        files.any(written).then_some(())
     });
     let id = child.id().to_string();
     let status = Command::new("kill").args(["-INT", &id]).status();

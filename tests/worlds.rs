@@ -173,6 +173,7 @@ fn included_world_plays_from_anywhere() {
             "3",
             "--device",
             "cpu",
+            "--overwrite",
             "--out",
         ]);
         command.arg(&clip).args(world);

@@ -25,6 +25,7 @@ mod navigation;
 mod overlay;
 mod preferences;
 mod save;
+mod save_commands;
 mod shortcuts;
 mod switching;
 mod title;
@@ -50,6 +51,7 @@ use self::navigation::{Navigation, Screen};
 use self::overlay::Overlay;
 use self::preferences::UserPreferences;
 use self::save::Saving;
+use self::save_commands::PictureUse;
 use self::shortcuts::With;
 use self::transport::Transport;
 use self::undo::Changes;
@@ -58,6 +60,7 @@ use super::config::{ConfigStore, WindowPlace};
 use super::keys::Shortcut;
 use super::notices::Notices;
 use super::options::NewWorldOptions;
+use super::recovery::Recovery;
 use super::save_dialog::SaveSpan;
 use super::session::GameSession;
 use super::theme;
@@ -107,9 +110,12 @@ pub(super) struct Window {
     /// A modal page on top of everything else.
     overlay: Option<Overlay>,
     saving: Saving,
+    /// What the requested picture is for.
+    picture: Option<PictureUse>,
     transport: Transport,
     /// What can be undone.
     changes: Changes,
+    recovery: Recovery,
     notices: Notices,
 }
 
@@ -130,6 +136,7 @@ impl Window {
         let (store, notice) = setup.store.unwrap_or_else(ConfigStore::find);
         let preferences = UserPreferences::new(store, &session.world.name, &device.context);
         let mut window = Self {
+            recovery: Recovery::new(setup.home.clone(), waker.notify()),
             navigation: Navigation::new(setup.home, waker.notify()),
             game: GameState::new(session, waker),
             device,
@@ -138,6 +145,7 @@ impl Window {
             preferences,
             overlay: None,
             saving: Saving::default(),
+            picture: None,
             transport: Transport::default(),
             changes: Changes::default(),
             notices: Notices::default(),
@@ -249,8 +257,11 @@ impl Window {
                 Message::RenderedEpisode(episode) => {
                     self.open_save_dialog(episode, SaveSpan::Episode);
                 }
-                Message::RecentFrames(episode) => self.open_save_dialog(episode, SaveSpan::Recent),
-                Message::RenderCancelled => self.end_saving(),
+                Message::RecentFrames(episode) => self.take_recent(episode),
+                Message::RenderCancelled => {
+                    self.picture = None;
+                    self.end_saving();
+                }
                 Message::Failed {
                     reason,
                     device_failed,
@@ -373,6 +384,8 @@ impl eframe::App for Window {
             .analysis
             .poll_screenshot(context.pixels_per_point(), folder);
         self.report_saved(saved);
+        let recovered = self.recovery.poll();
+        self.report_saved(recovered);
         self.poll_gamepads();
         let scaling = self.game.session.tuning.settings.scaling;
         if let Err(error) = self.preferences.autosave(&self.device.context, scaling) {
@@ -380,6 +393,9 @@ impl eframe::App for Window {
                 .error(&format!("Cannot save settings: {error}"));
         }
         self.run_held_step(Instant::now());
+        if let Some(size) = self.preferences.size_for_screen(&self.device.context) {
+            self.device.command(ViewportCommand::InnerSize(size));
+        }
         self.preferences.note_place(&self.device.context);
         let listed = self.navigation.poll_pages();
         self.report(listed);

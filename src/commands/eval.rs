@@ -1,20 +1,20 @@
 //! `driftless eval`: evaluates a world on held-out episodes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use driftless::Result;
-use driftless_data::Dataset;
+use driftless::{Error, Result};
+use driftless_data::{Dataset, PathError as _};
 use driftless_engine::{DeviceOptions, GpuSource, SamplerParams};
 use driftless_eval::pose::PoseProbe;
 use driftless_eval::{EvalOptions, EvalProgress, pose, report, report_tables, table};
 
 use super::sampler_args::{ParamOptions, Selection};
 
-/// The sampler parameters without K, of which `eval` takes a list, and those that it leaves as trained.
+/// The sampler parameters without K, of which `eval` takes a list, and guidance, which it leaves as trained.
 pub struct EvalParams;
 
 impl Selection for EvalParams {
-    const WITHOUT: &[&str] = &["steps", "temperature", "guidance"];
+    const WITHOUT: &[&str] = &["steps", "guidance"];
 }
 
 /// Arguments of `eval`.
@@ -61,6 +61,9 @@ pub struct Args {
     /// Folder for contact sheets (PNG): ground truth above prediction, and free runs.
     #[arg(long, value_name = "DIR")]
     pictures: Option<PathBuf>,
+    /// Replace pictures that exist in the folder of --pictures.
+    #[arg(long, requires = "pictures")]
+    overwrite: bool,
     /// Print Markdown tables.
     #[arg(long)]
     markdown: bool,
@@ -75,6 +78,9 @@ pub struct Args {
 /// Returns an error if the world, the device or the episodes cannot be read, if the episodes are too
 /// short or do not fit the world, or if a frame or an image file fails.
 pub fn run(args: &Args) -> Result<()> {
+    if let Some(pictures) = args.pictures.as_deref().filter(|_| !args.overwrite) {
+        check_empty(pictures)?;
+    }
     let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
     let mut engine = driftless_engine::open(&folder, args.device, &GpuSource::Own)?;
     let dataset = Dataset::read(&args.data)?;
@@ -124,4 +130,20 @@ pub fn run(args: &Args) -> Result<()> {
         table::text(&tables)
     };
     super::print(&text)
+}
+
+/// Checks that no picture is replaced.
+///
+/// # Errors
+/// Returns an error that names `--overwrite` if the folder holds something.
+fn check_empty(folder: &Path) -> Result<()> {
+    let entries = folder.read_dir().into_iter().flatten();
+    match entries.count() {
+        0 => Ok(()),
+        _ => {
+            let what =
+                "is not empty; choose another folder, or replace its pictures with --overwrite";
+            Err(Error::invalid(folder, what))
+        }
+    }
 }

@@ -9,6 +9,7 @@ pub mod likelihood;
 pub mod new;
 pub mod play;
 pub mod record;
+pub mod recover;
 pub mod replay;
 pub mod rollout;
 mod sampler_args;
@@ -23,12 +24,13 @@ use serde::Serialize;
 
 use driftless::workspace::IncludedWorlds;
 use driftless::{Error, Result, interrupt};
+use driftless_data::text::printable_lines;
 use driftless_data::{Episode, PathError as _, export};
 use driftless_model::checkpoint::read_config;
 
-/// Prints a line. A closed pipe is not an error.
+/// Prints a line, or several. A closed pipe is not an error.
 fn print(text: &str) -> Result<()> {
-    match writeln!(std::io::stdout(), "{text}") {
+    match writeln!(std::io::stdout(), "{}", printable_lines(text)) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("stdout", e)),
         _ => Ok(()),
     }
@@ -63,14 +65,14 @@ fn bar(total: u64, unit: &str) -> ProgressBar {
 }
 
 /// Writes frames to `out` in the format of its extension. On Ctrl-C it stops and leaves no file.
-fn export(episode: &Episode, out: &Path, scale: u32, fps: f32) -> Result<()> {
+fn export(episode: &Episode, out: &Path, scale: u32, fps: f32, overwrite: bool) -> Result<()> {
     interrupt::watch();
     let bar = bar(episode.frames() as u64, "frames written");
     let mut watch = |done| {
         bar.set_position(done as u64);
         !interrupt::requested()
     };
-    export::write_with_progress(episode, out, scale, fps, &mut watch)?;
+    export::write_with_progress(episode, out, scale, fps, overwrite, &mut watch)?;
     bar.finish_and_clear();
     Ok(())
 }

@@ -100,6 +100,21 @@ impl Display {
         self.settings.path().join("settings.toml")
     }
 
+    /// The data folder of the programs on this display.
+    fn home(&self) -> PathBuf {
+        self.settings.path().join("home")
+    }
+
+    /// Runs `driftless` without a window, with the same data folder; returns its status and stdout.
+    pub fn command(&self, args: &[&str]) -> (ExitStatus, String) {
+        let output = Command::new(env!("CARGO_BIN_EXE_driftless"))
+            .args(args)
+            .env("DRIFTLESS_HOME", self.home())
+            .output()
+            .unwrap();
+        (output.status, String::from_utf8(output.stdout).unwrap())
+    }
+
     /// Starts `driftless` on this display and waits until its window has the focus.
     pub fn open(&self, args: &[&str]) -> Window<'_> {
         let program = Command::new(env!("CARGO_BIN_EXE_driftless"))
@@ -109,6 +124,7 @@ impl Display {
             .env_remove("WAYLAND_SOCKET")
             .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
             .env("DRIFTLESS_CONFIG", self.settings.path())
+            .env("DRIFTLESS_HOME", self.home())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -126,7 +142,7 @@ impl Display {
             let found = self
                 .run(
                     "xdotool",
-                    &["search", "--onlyvisible", "--name", "Driftless$"],
+                    &["search", "--onlyvisible", "--name", "Driftless"],
                 )
                 .ok()?;
             found.lines().next().map(str::to_owned)
@@ -280,6 +296,12 @@ impl Window<'_> {
         self.display.run("wmctrl", &["-i", "-c", &self.id]).unwrap();
         let status = wait("the exit", || self.program.try_wait().unwrap());
         (status, self.stderr())
+    }
+
+    /// Kills the program, which can do nothing about it.
+    pub fn kill(mut self) {
+        self.program.kill().unwrap();
+        self.program.wait().unwrap();
     }
 
     fn stderr(&mut self) -> String {

@@ -92,3 +92,38 @@ fn missing_display_is_reported() {
         assert_eq!(stderr.lines().count(), 1, "{stderr}");
     }
 }
+
+#[test]
+#[cfg(unix)]
+fn killed_recording_is_recovered_and_replays() {
+    let Some(display) = Display::start() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let record = folder.path().join("played.npz");
+    let shot = folder.path().join("shot.png");
+    let world = pong();
+    let args = ["play", "--checkpoint", path_str(&world), "--device", "cpu"];
+    let window = display.open(&[&args[..], &["--record", path_str(&record)]].concat());
+    window.wait_for("the viewport", &shot, |shot| viewport(shot).is_some());
+    wait("the title", || {
+        window.title().starts_with("● Recording Pong").then_some(())
+    });
+    window.wait_for_changes(3, &shot);
+    window.kill();
+    assert!(!record.exists());
+
+    let (status, stdout) = display.command(&["recover"]);
+    assert!(
+        status.success() && stdout.contains("frames of Pong in "),
+        "{stdout}"
+    );
+    assert!(Episode::read(&record).unwrap().frames() > 3);
+    let (status, stdout) = display.command(&["replay", path_str(&record), "--device", "cpu"]);
+    assert!(
+        status.success() && stdout.contains("are identical"),
+        "{stdout}"
+    );
+    let (_, stdout) = display.command(&["recover"]);
+    assert_eq!(stdout, "no unfinished recordings\n");
+}

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::text::one_line;
+
 /// The result of this crate's functions.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -9,7 +11,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The operating system refused a file operation.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}", one_line(&path.to_string_lossy()))]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -17,7 +19,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A file was read, but does not hold what was expected.
-    #[error("{}: {what}", path.display())]
+    #[error("{}: {}", one_line(&path.to_string_lossy()), one_line(what))]
     Invalid {
         /// The file or folder.
         path: PathBuf,

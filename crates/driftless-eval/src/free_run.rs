@@ -7,6 +7,7 @@ use driftless_data::metrics::{fraction, median};
 use driftless_engine::rollout::{evenly_spaced, random_held_actions, windows};
 use driftless_engine::{Sampler, SamplerParams, latent_difference, reencoding_error};
 
+use super::holes::{HoleReport, HoleTracker};
 use super::object_truth;
 use super::objects::{DetectedObjects, Game};
 use super::options::{EvalOptions, EvalProgress};
@@ -65,6 +66,10 @@ pub struct FreeRunReport {
     pub real_reencoding: Option<f64>,
     /// What the runs show, bin by bin.
     pub bins: Vec<FreeRunBin>,
+    /// Holes in Breakout's bricks; `None` for other worlds.
+    pub holes: Option<HoleReport>,
+    /// The same in the held-out frames.
+    pub real_holes: Option<HoleReport>,
 }
 
 /// Numbers of frames that show each object.
@@ -152,6 +157,8 @@ pub(crate) fn measure(
         real: game.map(|game| real_presence(episodes, game)),
         real_reencoding: real_reencoding(engine, episodes)?,
         bins: measurements.bins(options.free_frames),
+        holes: measurements.holes,
+        real_holes: (game == Some(Game::Breakout)).then(|| real_holes(episodes)),
     };
     Ok((report, measurements.pictures))
 }
@@ -165,6 +172,8 @@ struct Measurements {
     changes: Vec<f64>,
     /// Frames for the contact sheet of each run.
     pictures: Vec<Vec<u8>>,
+    /// Holes in Breakout's bricks.
+    holes: Option<HoleReport>,
 }
 
 impl Measurements {
@@ -176,6 +185,7 @@ impl Measurements {
             bins: vec![Bin::default(); options.free_frames.div_ceil(bin_size)],
             changes: Vec::new(),
             pictures: Vec::new(),
+            holes: (game == Some(Game::Breakout)).then(HoleReport::default),
         }
     }
 
@@ -191,12 +201,16 @@ impl Measurements {
         let actions = random_held_actions(options.free_frames, action_count, params.seed);
         let mut pictures = Vec::new();
         let mut last = engine.image()?.to_vec();
+        let mut holes = self.holes.map(|_| HoleTracker::new());
         for (t, action) in actions.into_iter().enumerate() {
             engine.step(action, params)?;
             progress.advance(1);
             let image = engine.image()?;
             self.changes.push(image_change(&last, image));
             last.copy_from_slice(image);
+            if let Some(holes) = &mut holes {
+                holes.add(image);
+            }
             if (t + 1).is_multiple_of(options.picture_interval()) {
                 pictures.extend_from_slice(image);
             }
@@ -209,6 +223,9 @@ impl Measurements {
             }
         }
         self.pictures.push(pictures);
+        if let (Some(all), Some(holes)) = (&mut self.holes, holes) {
+            *all = all.merge(holes.finish());
+        }
         Ok(())
     }
 
@@ -235,6 +252,15 @@ fn real_reencoding(engine: &mut Sampler, episodes: &[Episode]) -> Result<Option<
         }
     }
     Ok(bin.reencoding())
+}
+
+fn real_holes(episodes: &[Episode]) -> HoleReport {
+    let holes = episodes.iter().map(|episode| {
+        let mut holes = HoleTracker::new();
+        (0..episode.frames()).for_each(|t| holes.add(episode.frame(t)));
+        holes.finish()
+    });
+    holes.fold(HoleReport::default(), HoleReport::merge)
 }
 
 fn real_presence(episodes: &[Episode], game: Game) -> ObjectPresence {

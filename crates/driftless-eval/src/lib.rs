@@ -45,6 +45,7 @@ mod error;
 #[cfg(test)]
 pub(crate) mod fake;
 mod free_run;
+mod holes;
 mod horizons;
 pub mod likelihood;
 mod object_truth;

@@ -1,6 +1,7 @@
 //! The report of an evaluation as tables.
 
 use super::free_run::{FreeRunBin, ObjectPresence};
+use super::holes::HoleReport;
 use super::horizons::{BallStats, HorizonSpan, PaddleStats, REAL_FRAMES, RolloutReport};
 use super::report::EvalReport;
 use super::table::{Table, dash, headings, number, percent};
@@ -15,6 +16,7 @@ pub fn tables(report: &EvalReport) -> Vec<Table> {
     tables.extend(one_step(report));
     tables.extend(outcomes(report));
     tables.extend(free(report));
+    tables.extend(holes(report));
     tables
 }
 
@@ -283,6 +285,22 @@ fn outcomes(report: &EvalReport) -> Option<Table> {
         ),
         head: headings("", &["value", "frames"]),
         rows,
+    })
+}
+
+fn holes(report: &EvalReport) -> Option<Table> {
+    let free = report.free.as_ref()?;
+    let row = |name: &str, holes: &HoleReport| {
+        let count = holes.holes.to_string();
+        vec![name.to_owned(), count, percent(holes.filled_share())]
+    };
+    Some(Table {
+        title: "Holes in the bricks that were filled again within 500 frames".to_owned(),
+        head: headings("", &["holes", "filled"]),
+        rows: vec![
+            row("real held-out frames", free.real_holes.as_ref()?),
+            row("free runs", free.holes.as_ref()?),
+        ],
     })
 }
 

@@ -85,7 +85,8 @@ pub struct RecordingManifest {
     pub episodes: Vec<ManifestEpisode>,
 }
 
-/// Records into `out`, a new or empty folder. If recording fails, the folder is not created.
+/// Records into `out`, a new or empty folder. If recording fails, the folder is not created. What a killed
+/// program has recorded for the same folder and plan is used; the dataset is the same.
 /// Calls `tick` with the number of frames of each finished episode, from several threads; it cancels
 /// the recording by returning `false`.
 ///
@@ -105,10 +106,28 @@ pub fn record(
             plan.frames, plan.episode_frames
         )));
     }
-    let staging = StagingFolder::new(out)?;
+    let staging = StagingFolder::resume(out, &note(plan))?;
     let manifest = write_all(plan, staging.path(), tick)?;
     staging.finish()?;
     Ok(manifest)
+}
+
+/// What the episodes of a plan depend on, and the program that plays them.
+fn note(plan: &RecordingPlan) -> String {
+    let RecordingPlan {
+        world,
+        policy,
+        seed,
+        world_seed,
+        frames,
+        episode_frames,
+    } = plan;
+    format!(
+        "record of driftless {}: {} {} {seed} {world_seed:?} {frames} {episode_frames}\n",
+        env!("CARGO_PKG_VERSION"),
+        world.name(),
+        policy.name()
+    )
 }
 
 fn write_all(
@@ -132,8 +151,7 @@ fn write_all(
                 if cancelled.load(Ordering::Relaxed) {
                     return Err(driftless_data::Error::Interrupted.into());
                 }
-                let (episode, line) = play(plan, index)?;
-                episode.write(&folder.join(&line.file))?;
+                let (episode, line) = recorded_or_played(plan, index, folder)?;
                 if !tick(line.frames) {
                     cancelled.store(true, Ordering::Relaxed);
                     return Err(driftless_data::Error::Interrupted.into());
@@ -166,16 +184,51 @@ fn write_all(
     Ok(manifest)
 }
 
-/// Plays episode `index`.
-fn play(plan: &RecordingPlan, index: usize) -> Result<(Episode, ManifestEpisode)> {
+/// Episode `index` as it lies in `folder`, or else played and written there.
+fn recorded_or_played(
+    plan: &RecordingPlan,
+    index: usize,
+    folder: &Path,
+) -> Result<(Episode, ManifestEpisode)> {
+    let (policy, seed, agent_seed) = draw(plan, index);
+    let file = dataset::episode(index);
+    let path = folder.join(&file);
+    let episode = match Episode::read(&path) {
+        // Written by a program that was killed later.
+        Ok(episode) => episode,
+        Err(_) => {
+            let episode = play(plan, policy, seed, agent_seed)?;
+            episode.write(&path)?;
+            episode
+        }
+    };
+    let last = episode.is_terminal().and_then(<[f32]>::last);
+    let line = ManifestEpisode {
+        file,
+        frames: episode.frames(),
+        policy: policy.name(),
+        seed,
+        reward: episode.rewards.iter().map(|&r| f64::from(r)).sum(),
+        ended: last.is_some_and(|&ended| ended != 0.0),
+    };
+    Ok((episode, line))
+}
+
+/// The policy of episode `index`, the seed of its world and that of its agent.
+fn draw(plan: &RecordingPlan, index: usize) -> (Policy, u64, u64) {
     let mut rng = ChaCha8Rng::seed_from_u64(plan.seed);
     rng.set_stream(index as u64);
     let policy = plan.policy.of_episode(&mut rng);
     // Drawn in any case, so that the agent's seed does not depend on `world_seed`.
     let episode_seed = u64::from(rng.random::<u32>());
     let seed = plan.world_seed.unwrap_or(episode_seed);
+    (policy, seed, rng.random())
+}
+
+/// Plays an episode.
+fn play(plan: &RecordingPlan, policy: Policy, seed: u64, agent_seed: u64) -> Result<Episode> {
     let mut simulator = plan.world.open(seed);
-    let mut agent = PolicyAgent::new(policy, simulator.as_ref(), rng.random());
+    let mut agent = PolicyAgent::new(policy, simulator.as_ref(), agent_seed);
     let [height, width] = simulator.info().image;
     let mut episode = Episode {
         height,
@@ -191,15 +244,7 @@ fn play(plan: &RecordingPlan, index: usize) -> Result<(Episode, ManifestEpisode)
         simulator.step(action)?;
         append(&mut episode, simulator.as_ref(), action);
     }
-    let line = ManifestEpisode {
-        file: dataset::episode(index),
-        frames: episode.frames(),
-        policy: policy.name(),
-        seed,
-        reward: episode.rewards.iter().map(|&r| f64::from(r)).sum(),
-        ended: simulator.ended(),
-    };
-    Ok((episode, line))
+    Ok(episode)
 }
 
 /// Adds the simulator's current frame to an episode, with reward and true state.
@@ -220,5 +265,43 @@ fn append(episode: &mut Episode, simulator: &dyn Simulator, action: u32) {
         });
         column.shape[0] += 1;
         column.values.extend(values);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use driftless_data::Dataset;
+
+    #[test]
+    #[cfg(unix)]
+    fn what_a_killed_program_recorded_is_used() {
+        let root = tempfile::tempdir().unwrap();
+        let plan = RecordingPlan {
+            world: SimulatorKind::Maze,
+            policy: Policy::Mixed,
+            seed: 3,
+            world_seed: None,
+            frames: 40,
+            episode_frames: 20,
+        };
+        let whole = record(&plan, &root.path().join("whole"), &|_| true).unwrap();
+        let out = root.path().join("out");
+        let left = root.path().join(".out.Ab3456.driftless-partial");
+        std::fs::create_dir(&left).unwrap();
+        std::fs::write(left.join(".resume.json"), note(&plan)).unwrap();
+        // Another reward tells it from an episode that is played again.
+        let mut episode = Episode::read(&root.path().join("whole/episode_00000.npz")).unwrap();
+        episode.rewards[1] = 9.0;
+        episode.write(&left.join("episode_00000.npz")).unwrap();
+        // Not whole: it is played again.
+        std::fs::write(left.join("episode_00001.npz"), "half").unwrap();
+
+        let manifest = record(&plan, &out, &|_| true).unwrap();
+        assert_eq!(manifest.episodes[1], whole.episodes[1]);
+        assert_eq!(manifest.episodes[0].frames, whole.episodes[0].frames);
+        let read = Dataset::read(&out).unwrap();
+        assert_eq!(read.episodes[0], episode);
+        assert!(!left.exists() && !out.join(".resume.json").exists());
     }
 }

@@ -248,6 +248,10 @@ impl Window {
         } else if game.is_paused() && !self.preferences.welcome {
             cards::badge(ui, space, "PAUSED");
         }
+        // On the page for new worlds the banner tells.
+        if session.sim.record.is_some() && self.navigation.parked.is_none() {
+            cards::recording(ui, space);
+        }
         let fps = session.world.fps;
         self.game.scoreboard.ui(ui, space, fps);
         let session = &self.game.session;
@@ -255,6 +259,8 @@ impl Window {
         if self.preferences.welcome && cards::welcome(ui, space, world, session.learned, keys) {
             self.dismiss_welcome();
         }
+        let discarded = self.recovery.ui(ui, space);
+        self.report(discarded.unwrap_or(Ok(())));
         if let Some(event) = self.saving.ui(ui, space) {
             self.handle_saving(event);
         }

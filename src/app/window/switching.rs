@@ -191,8 +191,8 @@ impl Window {
         let Some(page) = &self.navigation.page else {
             return Ok(());
         };
-        let folder = page.recording_folder(kind)?;
-        let session = GameSession::recorded(PlayableWorld::simulator(kind), folder)?;
+        let record = page.recording_options(kind)?;
+        let session = GameSession::recorded(PlayableWorld::simulator(kind), record)?;
         self.play_temporarily(session, Screen::Recording(kind, Episodes::default()));
         Ok(())
     }
@@ -257,8 +257,10 @@ impl Window {
             return;
         };
         let recording = self.return_to_new_world();
-        if let (true, Some(recording), Some(page)) = (keep, recording, &mut self.navigation.page) {
-            page.take_recording(recording, kind);
+        match (recording, &mut self.navigation.page) {
+            (Some(recording), Some(page)) if keep => page.take_recording(recording, kind),
+            (Some(recording), _) if !keep => recording.discard(),
+            _ => {}
         }
     }
 

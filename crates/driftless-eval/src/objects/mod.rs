@@ -5,6 +5,7 @@
 //! The centre of pixel i is at i.
 
 mod breakout;
+pub(crate) mod breakout_bricks;
 pub(crate) mod edit;
 mod pong;
 

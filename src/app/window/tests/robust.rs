@@ -7,9 +7,10 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use driftless_engine::{SamplingPath, Solver, StageTimes};
-use driftless_sim::TimelinePosition;
+use driftless_sim::{RecordOptions, SimOptions, SimThread, TimelinePosition};
 
 use super::*;
+use crate::workspace::UserPaths;
 
 /// Makes one random input.
 fn random_input(window: &mut TestWindow, rng: &mut ChaCha8Rng) {
@@ -249,4 +250,33 @@ impl driftless_sim::Player for FailingPlayer {
     fn learned_mut(&mut self) -> Option<&mut driftless_sim::LearnedWorld> {
         self.0.learned_mut()
     }
+}
+
+#[test]
+fn unfinished_recording_is_offered() {
+    let home = tempfile::tempdir().unwrap();
+    let places = UserPaths::resolve(Some(home.path().into())).unwrap();
+    let target = home.path().join("played.npz");
+    let options = SimOptions {
+        paused: true,
+        record: Some(RecordOptions {
+            journal: Some(places.unfinished()),
+            ..RecordOptions::from(&target)
+        }),
+        ..SimOptions::new(PlayableWorld::simulator(SimulatorKind::Maze).player)
+    };
+    let sim = SimThread::spawn(options, None, || {}).unwrap();
+    sim.frames().recv_timeout(TIMEOUT).unwrap();
+    // As after a crash: nobody writes the session.
+    drop(sim.finish().session);
+
+    let Some(mut window) = open(learned("pong"), home.path()) else {
+        return;
+    };
+    let offered = |window: &Window| window.recovery.is_offering();
+    wait(&mut window, "the offer", offered);
+    click(&mut window, "Recover");
+    wait(&mut window, "the file", |window| !offered(window));
+    assert_eq!(driftless_data::Episode::read(&target).unwrap().frames(), 1);
+    assert_eq!(places.unfinished().read_dir().unwrap().count(), 0);
 }
