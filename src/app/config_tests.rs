@@ -188,7 +188,7 @@ fn two_windows_keep_each_others_changes() {
         .presets
         .insert("a".into(), SamplerPreset::default());
     second.write().unwrap();
-    first.config.hud = false;
+    first.config.hud = true;
     first.config.welcomed.insert("Maze".into());
     first
         .config
@@ -202,7 +202,7 @@ fn two_windows_keep_each_others_changes() {
     assert_eq!(notice, None);
     assert_eq!(
         (read.scale, read.hud, read.tuning),
-        (1.5, false, Some(false))
+        (1.5, true, Some(false))
     );
     assert!(read.welcomed.iter().eq(["Maze", "Pong"]));
     assert!(read.presets.keys().eq(["b"]));

@@ -53,8 +53,10 @@ impl Notices {
     /// Says that a file was written, with buttons for its path and its folder.
     pub fn saved(&mut self, path: &Path) {
         let text = format!("Saved as {}", path.display());
-        self.post(text, Severity::Info, Instant::now());
-        if let Some(notice) = self.shown.back_mut() {
+        self.post(text.clone(), Severity::Info, Instant::now());
+        // Without room among errors it is not shown.
+        let posted = self.shown.back_mut().filter(|notice| notice.text == text);
+        if let Some(notice) = posted {
             notice.file = Some(path.to_path_buf());
             notice.until += FILE_TIME - INFO_TIME;
         }

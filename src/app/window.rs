@@ -25,6 +25,7 @@ mod navigation;
 mod overlay;
 mod preferences;
 mod save;
+mod save_commands;
 mod shortcuts;
 mod switching;
 mod title;
@@ -50,6 +51,7 @@ use self::navigation::{Navigation, Screen};
 use self::overlay::Overlay;
 use self::preferences::UserPreferences;
 use self::save::Saving;
+use self::save_commands::PictureUse;
 use self::shortcuts::With;
 use self::transport::Transport;
 use self::undo::Changes;
@@ -108,10 +110,12 @@ pub(super) struct Window {
     /// A modal page on top of everything else.
     overlay: Option<Overlay>,
     saving: Saving,
-    recovery: Recovery,
+    /// What the requested picture is for.
+    picture: Option<PictureUse>,
     transport: Transport,
     /// What can be undone.
     changes: Changes,
+    recovery: Recovery,
     notices: Notices,
 }
 
@@ -141,14 +145,12 @@ impl Window {
             preferences,
             overlay: None,
             saving: Saving::default(),
+            picture: None,
             transport: Transport::default(),
             changes: Changes::default(),
             notices: Notices::default(),
         };
         window.apply_bindings();
-        if window.game.session.sim.record.is_some() {
-            window.update_title();
-        }
         if let Some(notice) = notice {
             tracing::warn!("{notice}");
             window.notices.error(&notice);
@@ -255,8 +257,11 @@ impl Window {
                 Message::RenderedEpisode(episode) => {
                     self.open_save_dialog(episode, SaveSpan::Episode);
                 }
-                Message::RecentFrames(episode) => self.open_save_dialog(episode, SaveSpan::Recent),
-                Message::RenderCancelled => self.end_saving(),
+                Message::RecentFrames(episode) => self.take_recent(episode),
+                Message::RenderCancelled => {
+                    self.picture = None;
+                    self.end_saving();
+                }
                 Message::Failed {
                     reason,
                     device_failed,
@@ -388,6 +393,9 @@ impl eframe::App for Window {
                 .error(&format!("Cannot save settings: {error}"));
         }
         self.run_held_step(Instant::now());
+        if let Some(size) = self.preferences.size_for_screen(&self.device.context) {
+            self.device.command(ViewportCommand::InnerSize(size));
+        }
         self.preferences.note_place(&self.device.context);
         let listed = self.navigation.poll_pages();
         self.report(listed);

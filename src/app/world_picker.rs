@@ -174,7 +174,7 @@ impl WorldPicker {
             let name = group.first().map_or("", |card| shelf(&card.entry));
             let rects = layout(ui, name, group.len(), columns);
             for (i, (card, rect)) in group.iter_mut().zip(rects).enumerate() {
-                let response = card.ui(ui, rect, first + i);
+                let response = card.ui(ui, rect, first + i, self.greets);
                 if std::mem::take(&mut self.focus) {
                     if first + i == start {
                         response.request_focus();
@@ -274,14 +274,15 @@ impl WorldCard {
         })
     }
 
-    fn ui(&mut self, ui: &mut Ui, rect: Rect, index: usize) -> Response {
+    /// Draws the card; in a `plain` one, without figures.
+    fn ui(&mut self, ui: &mut Ui, rect: Rect, index: usize, plain: bool) -> Response {
         let response = ui.interact(rect, ui.scope_id().with(("world", index)), Sense::click());
         let enabled = self.entry.summary.is_ok();
         response.widget_info(|| {
             egui::WidgetInfo::labeled(egui::Role::Button, enabled, self.accessible_name())
         });
         if ui.is_rect_visible(rect) {
-            self.paint(ui, rect, &response);
+            self.paint(ui, rect, &response, plain);
         }
         match &self.entry.summary {
             Ok(_) => response,
@@ -289,7 +290,7 @@ impl WorldCard {
         }
     }
 
-    fn paint(&mut self, ui: &Ui, rect: Rect, response: &Response) {
+    fn paint(&mut self, ui: &Ui, rect: Rect, response: &Response, plain: bool) {
         let lit = response.has_focus();
         let fill = if response.hovered() {
             theme::palette(ui).hovered
@@ -309,7 +310,10 @@ impl WorldCard {
         self.paint_picture(ui, frame);
         let mut tag = frame.left_top() + vec2(6.0, 6.0);
         let is_simulator = matches!(self.entry.source, WorldSource::Simulator(_));
-        for (shown, text) in [(is_simulator, "SIMULATOR"), (self.playing, "PLAYING")] {
+        for (shown, text) in [
+            (is_simulator, "SIMULATOR"),
+            (self.playing && !plain, "PLAYING"),
+        ] {
             if shown {
                 tag.x = badge(ui, tag, text) + 6.0;
             }
@@ -332,7 +336,8 @@ impl WorldCard {
                 if let Some(about) = goal(&self.entry.name).or(about) {
                     write(about, 12.5, theme::palette(ui).text, 2);
                 }
-                for line in lines(summary) {
+                let lines = if plain { Vec::new() } else { lines(summary) };
+                for line in lines {
                     write(&line, 11.5, theme::palette(ui).muted, 2);
                 }
             }

@@ -142,7 +142,7 @@ impl Display {
             let found = self
                 .run(
                     "xdotool",
-                    &["search", "--onlyvisible", "--name", "Driftless$"],
+                    &["search", "--onlyvisible", "--name", "Driftless"],
                 )
                 .ok()?;
             found.lines().next().map(str::to_owned)

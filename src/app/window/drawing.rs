@@ -248,13 +248,13 @@ impl Window {
         } else if game.is_paused() && !self.preferences.welcome {
             cards::badge(ui, space, "PAUSED");
         }
-        let fps = session.world.fps;
-        self.game.scoreboard.ui(ui, space, fps);
-        let session = &self.game.session;
         // On the page for new worlds the banner tells.
         if session.sim.record.is_some() && self.navigation.parked.is_none() {
             cards::recording(ui, space);
         }
+        let fps = session.world.fps;
+        self.game.scoreboard.ui(ui, space, fps);
+        let session = &self.game.session;
         let (world, keys) = (&session.world.name, &session.keys);
         if self.preferences.welcome && cards::welcome(ui, space, world, session.learned, keys) {
             self.dismiss_welcome();

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use eframe::egui::Context;
+use eframe::egui::{Context, Vec2};
 
 use crate::app::config::{AUTOSAVE_DELAY, ConfigStore, SCALE_RANGE, UserConfig, WindowPlace};
 use crate::app::keys::Bindings;
 use crate::app::present::Scaling;
 use crate::app::presets::{PresetPanel, SamplerPreset};
+use crate::app::shell::DEFAULT_SIZE;
 use crate::app::theme;
 
 /// Windows narrower than this, in points, open without the tuning panel, and show it as a drawer.
@@ -19,6 +20,8 @@ pub(super) struct UserPreferences {
     store: ConfigStore,
     /// An interface scale that egui has been asked for but has not applied yet.
     requested_zoom: Option<f32>,
+    /// Whether the first window's size has been decided.
+    sized: bool,
     /// `None` until the window's width decides.
     tuning_open: Option<bool>,
     presets: PresetPanel,
@@ -26,6 +29,12 @@ pub(super) struct UserPreferences {
     pub welcome: bool,
     /// Whether dismissing the card resumes the world.
     pub welcome_resumes: bool,
+}
+
+/// The size of the first window on a screen, both in points of the screen.
+fn first_size(screen: Vec2, scale: f32) -> Vec2 {
+    let usual = Vec2::from(DEFAULT_SIZE) * scale.max(1.0);
+    usual.max(0.6 * screen).min(0.9 * screen).round()
 }
 
 impl UserPreferences {
@@ -38,6 +47,7 @@ impl UserPreferences {
             welcome_resumes: false,
             store,
             requested_zoom: None,
+            sized: false,
             presets: PresetPanel::default(),
         };
         preferences.greet(world);
@@ -131,6 +141,10 @@ impl UserPreferences {
 
     /// Decides by the window's width whether the Tuning panel is open in the lab.
     pub fn decide_tuning(&mut self, width: f32) {
+        if self.requested_zoom.is_some() {
+            // The width is not yet that of the scale.
+            return;
+        }
         let lab = self.store.config.lab;
         self.tuning_open
             .get_or_insert(lab && width >= MIN_WIDTH_FOR_TUNING);
@@ -148,6 +162,18 @@ impl UserPreferences {
             self.store.config.hud = false;
         }
         lab
+    }
+
+    /// The size, in points, for a window that has never been open before: larger on a large screen and with
+    /// a large scale, but within the screen. `None` if it has the right size, or the screen is unknown.
+    pub fn size_for_screen(&mut self, context: &Context) -> Option<Vec2> {
+        if self.store.config.window.is_some() || std::mem::replace(&mut self.sized, true) {
+            return None;
+        }
+        let zoom = context.zoom_factor();
+        let screen = context.input(|input| input.viewport().monitor_size)? * zoom;
+        let size = first_size(screen, self.store.config.scale);
+        (size != Vec2::from(DEFAULT_SIZE)).then(|| size / zoom)
     }
 
     /// Notes where the window is, to open it there next time.
@@ -208,5 +234,31 @@ impl UserPreferences {
             return std::mem::take(&mut self.welcome_resumes);
         }
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use eframe::egui::vec2;
+
+    use super::*;
+
+    #[test]
+    fn first_window_follows_the_screen() {
+        let size = |screen: (f32, f32), scale| first_size(Vec2::from(screen), scale).into();
+        let sizes: [(f32, f32); 4] = [
+            size((1280.0, 900.0), 1.0),
+            size((2560.0, 1440.0), 1.0),
+            size((1920.0, 1080.0), 1.5),
+            size((800.0, 600.0), 1.0),
+        ];
+        let expected = [
+            (1080.0, 792.0),
+            (1536.0, 864.0),
+            (1620.0, 972.0),
+            (720.0, 540.0),
+        ];
+        assert_eq!(sizes, expected);
+        assert_eq!(Vec2::from(DEFAULT_SIZE), vec2(1080.0, 792.0));
     }
 }

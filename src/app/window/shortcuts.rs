@@ -1,25 +1,18 @@
 //! What keys and buttons do.
 
-use std::sync::Arc;
 use std::time::Instant;
 
-use eframe::egui::{ColorImage, Key, ViewportCommand};
+use eframe::egui::{Key, ViewportCommand};
 
-use driftless_data::Episode;
-use driftless_sim::{EpisodeCommand, TimelineCommand};
+use driftless_sim::EpisodeCommand;
 
 use super::Window;
 use super::navigation::Screen;
 use super::overlay::Overlay;
-use super::save::SaveEvent;
+use super::save_commands::PictureUse;
 use crate::app::desktop::open_folder;
 use crate::app::keys::Shortcut;
 use crate::app::new_world::{NewWorldPage, PageRequest};
-use crate::app::save_dialog::SaveSpan;
-use crate::app::screenshot;
-
-/// How much *Save the last 10 seconds* saves.
-const RECENT_SECONDS: f32 = 10.0;
 
 /// Keys that move the focus or scroll.
 const MOVING_KEYS: [Key; 9] = [
@@ -264,8 +257,8 @@ impl Window {
             Shortcut::Plots => analysis.toggle_plots(game),
             Shortcut::Save => self.save(),
             Shortcut::SaveRecent => self.save_recent(),
-            Shortcut::Screenshot => self.save_picture(),
-            Shortcut::CopyPicture => self.copy_picture(),
+            Shortcut::Screenshot => self.take_picture(PictureUse::Save),
+            Shortcut::CopyPicture => self.take_picture(PictureUse::Copy),
             Shortcut::OpenFolder => {
                 let opened = self.navigation.saved_folder();
                 self.report(opened.and_then(|folder| open_folder(&folder)));
@@ -310,110 +303,6 @@ impl Window {
         }
         if analysis.inspect.is_some() {
             analysis.toggle_inspect(game);
-        }
-    }
-
-    /// The picture as it is now, if it is in memory.
-    fn current_picture(&mut self) -> Option<ColorImage> {
-        let [height, width] = self.game.session.world.image;
-        let frame = self.game.frame.as_ref()?;
-        let Some(rgb) = frame.image.bytes() else {
-            self.notices.info(
-                "The picture is on the GPU. Pause, go one frame back and forward, and try again.",
-            );
-            return None;
-        };
-        (rgb.len() == width * height * 3).then(|| ColorImage::from_rgb([width, height], rgb))
-    }
-
-    /// Saves the current picture.
-    fn save_picture(&mut self) {
-        let Some(picture) = self.current_picture() else {
-            return;
-        };
-        let name = &self.game.session.world.name;
-        let folder = self.navigation.saved_folder();
-        let saved = folder.and_then(|folder| screenshot::save(&picture, name, &folder));
-        self.report_saved(Some(saved));
-    }
-
-    /// Copies the current picture to the clipboard.
-    fn copy_picture(&mut self) {
-        if let Some(picture) = self.current_picture() {
-            self.device
-                .context
-                .copy_image(screenshot::enlarged(&picture));
-            self.notices.info("The picture is copied.");
-        }
-    }
-
-    /// Requests the frames from the last restart to the current frame.
-    pub(super) fn save(&mut self) {
-        let position = self.game.frame.as_ref().map(|frame| frame.position);
-        if let Some(position) = position {
-            self.request_frames(TimelineCommand::RenderEpisode(position));
-        }
-    }
-
-    /// Requests the last seconds before the current frame, as they were shown.
-    pub(super) fn save_recent(&mut self) {
-        let Some(frame) = &self.game.frame else {
-            return;
-        };
-        let frames = (RECENT_SECONDS * self.game.session.world.fps).ceil() as usize;
-        let end = frame.position;
-        self.request_frames(TimelineCommand::RecentFrames { end, frames });
-    }
-
-    /// Requests frames to be saved, and pauses until they are.
-    pub(super) fn request_frames(&mut self, request: TimelineCommand) {
-        if self.saving.is_open() || !self.game.is_running() {
-            return;
-        }
-        self.release_all_input();
-        let resumes = self.game.pause();
-        self.saving.wait_for_frames(resumes);
-        self.game.send(request);
-    }
-
-    /// Opens the save dialog for the requested frames, unless they are no longer wanted.
-    pub(super) fn open_save_dialog(&mut self, episode: Arc<Episode>, span: SaveSpan) {
-        if !self.saving.is_rendering() {
-            return;
-        }
-        match self.navigation.saved_folder() {
-            Ok(folder) => {
-                let (world, notify) = (&self.game.session.world, self.device.waker.notify());
-                self.saving.open(episode, span, world, folder, notify);
-            }
-            Err(error) => {
-                self.notices.error(&error);
-                self.end_saving();
-            }
-        }
-    }
-
-    /// Handles what happened on the save card.
-    pub(super) fn handle_saving(&mut self, event: SaveEvent) {
-        match event {
-            SaveEvent::CancelRender => {
-                self.game.send(TimelineCommand::CancelRender);
-                self.end_saving();
-            }
-            SaveEvent::Left => self.end_saving(),
-            // Keep the dialog: another name or format may work.
-            SaveEvent::Done(Err(error)) => self.notices.error(&error),
-            SaveEvent::Done(Ok(path)) => {
-                self.notices.saved(&path);
-                self.end_saving();
-            }
-        }
-    }
-
-    /// Closes the save card, and plays on if the game was playing.
-    pub(super) fn end_saving(&mut self) {
-        if self.saving.close() {
-            self.game.resume();
         }
     }
 

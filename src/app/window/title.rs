@@ -10,12 +10,12 @@ impl Window {
         let screen = match &self.navigation.screen {
             Screen::NewWorld { .. } => "New world".to_owned(),
             Screen::Worlds { .. } => "Worlds".to_owned(),
-            Screen::Recording(kind, _) => format!("● Recording {}", kind.title()),
+            Screen::Recording(..) | Screen::Game if self.game.session.sim.record.is_some() => {
+                format!("● Recording {}", self.game.session.world.name)
+            }
+            Screen::Recording(kind, _) => format!("Recording {}", kind.title()),
             Screen::TryOut => format!("Trying {}", self.game.session.world.name),
             Screen::Game if self.game.failure().is_some() => format!("{world} (stopped)"),
-            Screen::Game if self.game.session.sim.record.is_some() => {
-                format!("● Recording {world}")
-            }
             Screen::Game if self.game.is_paused() => format!("{world} (paused)"),
             Screen::Game => world.to_owned(),
         };

@@ -61,7 +61,9 @@ fn screenshots_are_saved() {
         return;
     };
     press(&mut window, Key::F12);
-    let picture = image::open(home.path().join("saved/Pong.png")).unwrap();
+    let path = home.path().join("saved/Pong.png");
+    wait(&mut window, "the file", |_| path.exists());
+    let picture = image::open(&path).unwrap();
     assert_eq!((picture.width(), picture.height()), (512, 512));
     // The notice has its folder and its path.
     window.get_by_label("Open folder");
