@@ -17,7 +17,7 @@ fn episode() -> Episode {
 }
 
 fn gif(path: &Path) -> Vec<image::Frame> {
-    let file = std::io::BufReader::new(std::fs::File::open(path).unwrap());
+    let file = std::io::BufReader::new(File::open(path).unwrap());
     let frames = image::codecs::gif::GifDecoder::new(file).unwrap();
     frames.into_frames().collect_frames().unwrap()
 }
