@@ -4,7 +4,7 @@
 #   scripts/package.sh [PROGRAM]     packages PROGRAM or $DRIFTLESS_PROGRAM; without either, builds one
 #                                    with `cargo build --release --locked`
 #
-# Both contain the program, its worlds, a menu entry and an icon. The program embeds the worlds, too. They
+# Both contain the program, its worlds, a menu entry, an icon, manual pages and shell completions. The program embeds the worlds, too. They
 # are installed next to it so that nothing is unpacked into home folders, all users share one copy, and
 # each world has a path for `driftless info` or `--from`. The large dictionary of xz finds the second copy,
 # so the download does not grow.
@@ -47,8 +47,19 @@ fill() {
     cp assets/icon.png "$1/share/icons/hicolor/256x256/apps/driftless.png"
     cp assets/icon.svg "$1/share/icons/hicolor/scalable/apps/driftless.svg"
     copyright >"$1/share/doc/driftless/copyright"
+    "$program" man "$1/share/man/man1"
+    gzip -9 -n "$1/share/man/man1"/*.1
+    completions bash "$1/share/bash-completion/completions/driftless"
+    completions zsh "$1/share/zsh/vendor-completions/_driftless"
+    completions fish "$1/share/fish/vendor_completions.d/driftless.fish"
     find "$1" -type d -exec chmod 755 {} +
     find "$1/share" -type f -exec chmod 644 {} +
+}
+
+# completions SHELL FILE
+completions() {
+    mkdir -p "$(dirname "$2")"
+    "$program" completions "$1" >"$2"
 }
 
 copyright() {

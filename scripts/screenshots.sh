@@ -21,14 +21,14 @@ game=
 trap 'kill $game $manager $server 2>/dev/null || true; rm -rf "$work"' EXIT
 mkdir -p "$out"
 
-# open WORLD: opens a window and waits for it.
+# open ARGUMENTS: opens a window and waits for it.
 open() {
-    "$program" play --checkpoint "$@" --seed 3 2>/dev/null &
+    "$program" play "$@" --seed 3 2>/dev/null &
     game=$!
     window=
     while [ -z "$window" ]; do
         sleep 0.3
-        window=$(xdotool search --onlyvisible --name '^Driftless' 2>/dev/null | head -n 1 || true)
+        window=$(xdotool search --onlyvisible --name 'Driftless$' 2>/dev/null | head -n 1 || true)
     done
     xdotool windowactivate --sync "$window"
     sleep 2
@@ -54,12 +54,20 @@ close() {
     wait "$game" 2>/dev/null || true
 }
 
-open pong
+open
+sleep 6
+shot gallery
+press Escape
 shot first_run
+press Return
 hold Up 0.5
 hold Down 1
 shot playing
-press v
+press F9
+shot lab
+press ctrl+k
+shot commands
+press Escape F9 v
 hold Up 0.7
 shot denoising
 press v i
@@ -85,14 +93,14 @@ sleep 4
 shot saving
 close
 
-open maze
-press t g
+open --checkpoint maze
+press Escape g
 hold Up 0.7
 hold Left 0.5
 hold Up 0.4
 press j p
 shot truth
-press j g t o
+press j g o
 sleep 1.5
 shot worlds
 close

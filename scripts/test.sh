@@ -1,13 +1,14 @@
 #!/bin/sh
-# Runs every test. First installs the tools of the window tests and ffmpeg if it can (apt-get as root or
+# Runs every test. First installs the tools of the window tests, shader validators and ffmpeg if it can (apt-get as root or
 # with passwordless sudo), and the Python packages of the recording scripts (pip). At the end it lists
 # what is missing and which tests were skipped. With CI=true, a missing tool is a failure.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
 PACKAGES="xvfb xdotool wmctrl openbox imagemagick mesa-vulkan-drivers libxkbcommon-x11-0
-libx11-xcb1 libxcursor1 libxi6 libxrandr2"
+libx11-xcb1 libxcursor1 libxi6 libxrandr2 spirv-tools glslang-tools"
 COMMANDS="Xvfb openbox xdotool wmctrl import"
+VALIDATORS="spirv-val glslangValidator"
 # tests/collect.rs expects them here.
 PYTHON_PACKAGES=target/test-python
 PYTHON_NAMES="ale-py gymnasium minigrid numpy"
@@ -86,6 +87,10 @@ skipped() {
 }
 [ -z "$missing" ] ||
     skipped "$missing" "the window tests (tests/window.rs, tests/new_world.rs, tests/replay.rs)"
+for command in $VALIDATORS; do
+    command -v "$command" >/dev/null ||
+        skipped "$command" "the check of translated shaders (crates/driftless-engine)"
+done
 command -v ffmpeg >/dev/null ||
     skipped ffmpeg "the video tests (tests/import.rs)"
 [ -d "$PYTHON_PACKAGES" ] ||

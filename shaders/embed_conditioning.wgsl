@@ -18,7 +18,6 @@ struct Args {
 };
 
 const FEATURES: u32 = 16u;
-const PI: f32 = 3.14159265358979;
 override THREADS: u32 = 64u;
 
 @compute @workgroup_size(THREADS)
@@ -36,7 +35,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         let denoise_pass = frame.passes[args.pass_index];
         value += weight(args.step_size + denoise_pass.step_index * args.width + i);
         for (var k = 0u; k < FEATURES; k += 1u) {
-            value = fma(weight(args.signal + i * FEATURES + k), cos(denoise_pass.tau * f32(k) * PI), value);
+            // cos(pi k tau)
+            let wave = cos_sin_turns(fract(0.5 * f32(k) * denoise_pass.tau)).x;
+            value = fma(weight(args.signal + i * FEATURES + k), wave, value);
         }
     }
     store(args.y + id.x, value);

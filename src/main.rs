@@ -7,10 +7,10 @@ mod commands;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use commands::{
-    bench, devices, eval, import, info, likelihood, new, play, record, recover, replay, rollout,
-    train,
+    bench, completions, devices, eval, import, info, likelihood, new, play, record, recover,
+    replay, rollout, train, worlds,
 };
 use driftless::ERROR_PREFIX;
 use driftless_data::text::printable;
@@ -56,8 +56,15 @@ enum Command {
     Import(import::Args),
     /// List the compute devices, and which of them each engine can use.
     Devices(devices::Args),
-    /// Describe a checkpoint, a dataset or an episode.
+    /// List the worlds that can be played, with their names.
+    Worlds(worlds::Args),
+    /// Describe a world, a checkpoint, a dataset or an episode.
     Info(info::Args),
+    /// Print the completions of a shell.
+    Completions(completions::Args),
+    /// Write the manual pages.
+    #[command(hide = true)]
+    Man(completions::ManArgs),
 }
 
 fn main() -> ExitCode {
@@ -83,7 +90,10 @@ fn main() -> ExitCode {
         Command::Train(args) => train::run(args),
         Command::Import(args) => import::run(args),
         Command::Devices(args) => devices::run(&args),
+        Command::Worlds(args) => worlds::run(&args),
         Command::Info(args) => info::run(&args),
+        Command::Completions(args) => completions::run(&args, Cli::command()),
+        Command::Man(args) => completions::write_manual(&args, Cli::command()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

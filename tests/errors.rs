@@ -132,7 +132,55 @@ fn bad_checkpoint_folder_is_named() {
         &["no/such/world", "config.json", "dynamics.safetensors"],
     );
     let error = failure(driftless(&["play", "--checkpoint", "no-such-world"]));
-    assert_says(&error, &["no-such-world", "included world"]);
+    assert_says(&error, &["no-such-world", "no such world", "known: pong"]);
+    for command in ["play", "rollout", "eval", "likelihood", "bench"] {
+        let file = root().join("assets/pong/episode_00000.npz");
+        let file = file.as_os_str();
+        let mut arguments: Vec<&OsStr> = vec![command.as_ref()];
+        match command {
+            "rollout" => arguments.extend([
+                "--episode".as_ref(),
+                file,
+                "--out".as_ref(),
+                "o.npz".as_ref(),
+            ]),
+            "eval" => arguments.extend(["--data".as_ref(), file]),
+            "likelihood" => arguments.extend(["--episode".as_ref(), file]),
+            _ => {}
+        }
+        arguments.extend::<[&OsStr; 2]>(["--checkpoint".as_ref(), "pongg".as_ref()]);
+        assert_says(
+            &failure(driftless(&arguments)),
+            &["pongg", "did you mean pong?"],
+        );
+    }
+    assert_says(
+        &failure(driftless(&["info", "pongg"])),
+        &["did you mean pong?"],
+    );
+    let empty = tempfile::tempdir().unwrap();
+    for command in [
+        ["play", "--checkpoint"].as_slice(),
+        &["bench", "--checkpoint"],
+    ] {
+        let mut command: Vec<&OsStr> = command.iter().map(OsStr::new).collect();
+        command.push(empty.path().as_os_str());
+        let error = failure(driftless(&command));
+        assert_says(
+            &error,
+            &["contains no config.json", "expected a checkpoint"],
+        );
+    }
+    let file = root().join("Cargo.toml");
+    let error = failure(driftless(&[
+        "play".as_ref(),
+        "--checkpoint".as_ref(),
+        file.as_os_str(),
+    ]));
+    assert_says(
+        &error,
+        &["Cargo.toml", "is a file", "expected a checkpoint"],
+    );
     let error = error_after(|world| std::fs::remove_file(world.join("config.json")).unwrap());
     assert_says(&error, &["config.json"]);
     let error =

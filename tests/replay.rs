@@ -350,7 +350,6 @@ fn window_session_is_replayed() {
         "--record",
         path_str(&path),
     ]);
-    window.show_only_the_world();
     // The file holds 15 actions.
     window.wait_for_changes(20, &shot);
     window.down("Down");

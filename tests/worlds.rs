@@ -29,8 +29,8 @@ fn recorded_episode_is_reproducible() {
     for world in SimulatorKind::ALL.map(SimulatorKind::name) {
         let data = folder.path().join(world);
         let stdout = record(world, &data, &["--seed", "9", "--policy", "scripted"]);
-        assert!(stdout.contains("2 episodes, 80 frames"), "{stdout}");
-        assert!(success(&["info", path_str(&data)]).contains("80 frames in total"));
+        assert!(stdout.contains("2 episodes, 50 frames"), "{stdout}");
+        assert!(success(&["info", path_str(&data)]).contains("50 frames in total"));
         let manifest = std::fs::read_to_string(data.join("manifest.json")).unwrap();
         let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
         assert_eq!(manifest["seed"], 9);
@@ -65,7 +65,7 @@ fn used_folder_is_not_recorded_into() {
     assert_eq!(Dataset::read(&data).unwrap().episodes.len(), 2);
 }
 
-/// Records 50 frames and the rest of an episode of 40.
+/// Records 50 frames in episodes of 40.
 fn record(world: &str, out: &Path, more: &[&str]) -> String {
     let mut args = vec!["record", "--world", world, "--frames", "50"];
     args.extend(["--episode-frames", "40", "--out", path_str(out)]);
@@ -76,7 +76,7 @@ fn record(world: &str, out: &Path, more: &[&str]) -> String {
 fn played_again(world: &str, episode: &Path, seed: &str) -> Episode {
     let folder = tempfile::tempdir().unwrap();
     let again = folder.path().join("again.npz");
-    let mut args = vec!["play", "--world", world, "--headless", "--frames", "39"];
+    let mut args = vec!["play", "--world", world, "--headless", "--frames", "9"];
     args.extend(["--seed", seed, "--actions", path_str(episode)]);
     args.extend(["--out", path_str(&again)]);
     success(&args);

@@ -1,5 +1,6 @@
 // Addressed N(0, 1) noise, the same numbers as in the engine's noise.rs: Philox4x32-10 (Salmon et al.
-// 2011) and the Box-Muller transform, with logarithm, sine and cosine from Cephes.
+// 2011) and the Box-Muller transform, with the logarithm from Cephes, and sine and cosine from
+// turns.wgsl.
 
 // High and low words of x * by.
 fn multiply_wide(x: u32, by: u32) -> vec2<u32> {
@@ -46,30 +47,6 @@ fn ln(x: f32) -> f32 {
     y = y * t + 3.3333331174e-1;
     y = t * z * y - 2.12194440e-4 * e - 0.5 * z;
     return t + y + 0.693359375 * e;
-}
-
-// Cosine and sine of 2 pi x for x in [0, 1).
-fn cos_sin_turns(x: f32) -> vec2<f32> {
-    let quarter = floor(4.0 * x + 0.5);
-    let angle = (x - 0.25 * quarter) * 6.28318530717958;
-    let z = angle * angle;
-    let s = angle + angle * z * ((-1.9515295891e-4 * z + 8.3321608736e-3) * z - 1.6666654611e-1);
-    let c = 1.0 - 0.5 * z
-        + z * z * ((2.4433157118e-5 * z - 1.3887316255e-3) * z + 4.1666645683e-2);
-    switch u32(quarter) % 4u {
-        case 0u: {
-            return vec2<f32>(c, s);
-        }
-        case 1u: {
-            return vec2<f32>(-s, c);
-        }
-        case 2u: {
-            return vec2<f32>(-c, -s);
-        }
-        default: {
-            return vec2<f32>(s, -c);
-        }
-    }
 }
 
 fn normal_pair(a: u32, b: u32) -> vec2<f32> {

@@ -1,5 +1,6 @@
 //! The display and the graphics adapter that the window needs.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -36,24 +37,135 @@ pub(super) fn wgpu_setup(mailbox: Arc<AtomicBool>) -> egui_wgpu::WgpuSetupCreate
     setup
 }
 
+/// The window system to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DisplayServer {
+    /// What the platform's library chooses.
+    Default,
+    /// X11: Wayland is named in the environment, but nobody answers there.
+    X11,
+}
+
 /// Checks the environment for a display before opening a window.
-pub(super) fn check_display() -> Result<()> {
-    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    let named = ["WAYLAND_DISPLAY", "WAYLAND_SOCKET", "DISPLAY"].map(set);
-    if cfg!(target_os = "linux") && named == [false; 3] {
-        return Err(no_display("neither WAYLAND_DISPLAY nor DISPLAY is set"));
+pub(super) fn check_display() -> Result<DisplayServer> {
+    if !cfg!(target_os = "linux") {
+        return Ok(DisplayServer::Default);
     }
-    Ok(())
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    choose_display(
+        set("WAYLAND_SOCKET").is_some(),
+        set("WAYLAND_DISPLAY").map(|name| {
+            let folder = set("XDG_RUNTIME_DIR").map(PathBuf::from);
+            folder.unwrap_or_default().join(name)
+        }),
+        set("DISPLAY").is_some(),
+    )
+}
+
+/// As [`check_display`], from whether a Wayland socket was inherited, the path of one, and whether there is
+/// an X display.
+fn choose_display(inherited: bool, wayland: Option<PathBuf>, x11: bool) -> Result<DisplayServer> {
+    match wayland {
+        _ if inherited => Ok(DisplayServer::Default),
+        None if x11 => Ok(DisplayServer::Default),
+        None => Err(no_display("neither WAYLAND_DISPLAY nor DISPLAY is set")),
+        Some(socket) if answers(&socket) => Ok(DisplayServer::Default),
+        Some(socket) if x11 => {
+            let socket = socket.display();
+            tracing::warn!("no Wayland compositor at {socket} (WAYLAND_DISPLAY); using X11");
+            Ok(DisplayServer::X11)
+        }
+        Some(socket) => Err(no_display(&format!(
+            "WAYLAND_DISPLAY names {}, where no compositor answers, and DISPLAY is not set",
+            socket.display()
+        ))),
+    }
+}
+
+/// Whether a compositor listens at a socket.
+#[cfg(unix)]
+fn answers(socket: &Path) -> bool {
+    std::os::unix::net::UnixStream::connect(socket).is_ok()
+}
+
+#[cfg(not(unix))]
+fn answers(_: &Path) -> bool {
+    true
+}
+
+/// Makes the event loop use a window system.
+#[cfg(target_os = "linux")]
+pub(super) fn event_loop(server: DisplayServer) -> Option<eframe::EventLoopBuilderHook> {
+    use winit::platform::x11::EventLoopBuilderExtX11 as _;
+    match server {
+        DisplayServer::Default => None,
+        DisplayServer::X11 => Some(Box::new(|builder| {
+            builder.with_x11();
+        })),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn event_loop(_: DisplayServer) -> Option<eframe::EventLoopBuilderHook> {
+    None
 }
 
 pub(super) fn no_display(why: &str) -> Error {
     Error::Display(format!(
-        "no display found ({why}); use `driftless play --headless`"
+        "no display found ({}); use `driftless play --headless`",
+        without_source(why)
     ))
+}
+
+/// A reason without the source file and line that the window library puts in front of it.
+fn without_source(why: &str) -> &str {
+    match why.rsplit_once(".rs:") {
+        Some((_, reason)) => reason
+            .trim_start_matches(|c: char| c.is_ascii_digit() || c == ':')
+            .trim(),
+        None => why,
+    }
 }
 
 pub(super) fn no_adapter(why: &str) -> Error {
     Error::Display(format!(
         "no graphics adapter for the window ({why}); use `driftless play --headless`"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stale_wayland_falls_back_to_x11() {
+        let stale = Some(PathBuf::from("/nonexistent/wayland-9"));
+        let chosen = |inherited, wayland: &Option<PathBuf>, x11| {
+            choose_display(inherited, wayland.clone(), x11).ok()
+        };
+        assert_eq!(chosen(false, &stale, true), Some(DisplayServer::X11));
+        assert_eq!(chosen(true, &stale, false), Some(DisplayServer::Default));
+        assert_eq!(chosen(false, &None, true), Some(DisplayServer::Default));
+        assert_eq!(chosen(false, &None, false), None);
+        let error = choose_display(false, stale, false).unwrap_err().to_string();
+        assert!(error.contains("/nonexistent/wayland-9"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn answering_wayland_is_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("wayland-0");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let chosen = choose_display(false, Some(socket), true).unwrap();
+        assert_eq!(chosen, DisplayServer::Default);
+    }
+
+    #[test]
+    fn reasons_have_no_source_lines() {
+        let os =
+            "os error at /home/me/winit-0.30.13/src/platform_impl/linux/mod.rs:787: neither is set";
+        assert_eq!(without_source(os), "neither is set");
+        assert_eq!(without_source("no socket"), "no socket");
+    }
 }

@@ -1,64 +1,54 @@
 //! Cards that float over the picture: welcome, failure, and the pause badge.
 
 use eframe::egui;
-use eframe::egui::{Align2, Key, Margin, Rect, RichText, Ui, vec2};
+use eframe::egui::{Align2, Key, Margin, Rect, RichText, ScrollArea, Ui, vec2};
 
+use super::goals;
 use super::keys::{HeldKeys, KeyMap, Shortcut};
+use super::text::readable;
 use super::theme;
 use super::widgets::{chords, floating};
 
-/// Draws the welcome card; returns whether it was dismissed.
+/// Draws the welcome card: the goal of the world, its keys, and how to begin; returns whether it was
+/// dismissed.
 pub(super) fn welcome(ui: &Ui, space: Rect, world: &str, learned: bool, keys: &KeyMap) -> bool {
-    let what = if learned {
-        "A neural network predicts every frame from the previous frames and your keys."
-    } else {
-        "This is the real simulator. Nothing here is predicted by a network."
-    };
+    let what = goals::goal(world).unwrap_or_else(|| goals::description(learned));
     let mut dismissed = false;
     floating(ui, "welcome", space.center(), Align2::CENTER_CENTER, |ui| {
-        theme::card(theme::palette(ui)).show(ui, |ui| {
+        let palette = theme::palette(ui);
+        theme::card(palette).show(ui, |ui| {
             ui.set_max_width((space.width() - 70.0).clamp(180.0, 340.0));
-            ui.label(
-                RichText::new(world)
-                    .heading()
-                    .color(theme::palette(ui).text),
-            );
-            ui.label(RichText::new(what).color(theme::palette(ui).muted));
-            ui.add_space(4.0);
-            for bound in keys.listed_actions() {
-                ui.horizontal_wrapped(|ui| {
-                    chords(ui, bound, &HeldKeys::default());
-                    ui.label(RichText::new(&bound.name).color(theme::palette(ui).text));
-                });
-            }
-            ui.add_space(2.0);
-            ui.label(
-                RichText::new(shortcut_line(keys))
-                    .small()
-                    .color(theme::palette(ui).muted),
-            );
+            let tallest = (space.height() - 150.0).max(60.0);
+            ScrollArea::vertical().max_height(tallest).show(ui, |ui| {
+                ui.label(RichText::new(world).heading().color(palette.text));
+                ui.label(RichText::new(what).color(palette.text));
+                ui.add_space(4.0);
+                for bound in keys.listed_actions() {
+                    ui.horizontal_wrapped(|ui| {
+                        chords(ui, bound, &HeldKeys::default());
+                        ui.label(RichText::new(readable(&bound.name)).color(palette.text));
+                    });
+                }
+                ui.add_space(2.0);
+                let line = RichText::new(shortcut_line(keys)).color(palette.muted);
+                ui.label(line);
+            });
             ui.add_space(6.0);
-            let play = egui::Button::new(
-                RichText::new("Play")
-                    .color(theme::palette(ui).on_accent)
-                    .strong(),
-            );
+            let play = RichText::new("Play").color(palette.on_accent).strong();
             let size = vec2(ui.available_width(), 30.0);
-            dismissed = ui
-                .add_sized(size, play.fill(theme::palette(ui).accent))
-                .clicked();
+            let play = egui::Button::new(play).fill(palette.accent);
+            dismissed = ui.add_sized(size, play).clicked();
         });
     });
     dismissed
 }
 
-/// `P Pause · N Single step · …`, with the keys that the world leaves free.
+/// `R Restart scene · F9 Lab · F1 Help`, with the keys that the world leaves free.
 fn shortcut_line(keys: &KeyMap) -> String {
-    let parts: Vec<_> = keys
-        .shortcuts()
-        .iter()
-        .filter(|&&shortcut| shortcut.has_button() || shortcut == Shortcut::Help)
-        .filter_map(|&shortcut| {
+    let named = [Shortcut::Reset, Shortcut::Lab, Shortcut::Help];
+    let parts: Vec<_> = named
+        .into_iter()
+        .filter_map(|shortcut| {
             let key = keys.shortcut_keys(shortcut).next()?;
             let text = format!("{} {}", Key::symbol_or_name(key), shortcut.label());
             Some(text.replace(' ', "\u{a0}"))
@@ -87,11 +77,9 @@ pub(super) fn failure(ui: &Ui, space: Rect, what: &str, device: bool) -> Option<
                     .heading()
                     .color(theme::palette(ui).alert),
             );
-            egui::ScrollArea::vertical()
-                .max_height(140.0)
-                .show(ui, |ui| {
-                    ui.label(RichText::new(what).color(theme::palette(ui).text));
-                });
+            ScrollArea::vertical().max_height(140.0).show(ui, |ui| {
+                ui.label(RichText::new(what).color(theme::palette(ui).text));
+            });
             ui.add_space(6.0);
             ui.horizontal_wrapped(|ui| {
                 let (first, label) = if device {

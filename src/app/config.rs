@@ -43,17 +43,42 @@ pub(super) struct UserConfig {
     pub scale: f32,
     /// Whether the performance overlay is shown.
     pub hud: bool,
-    /// Whether the Tuning panel is open; `None` decides by the window's width.
+    /// Whether the window shows its instruments, and not only the game.
+    pub lab: bool,
+    /// Whether the Tuning panel is open in the lab; `None` decides by the window's width.
     pub tuning: Option<bool>,
     pub scaling: Scaling,
     /// Worlds whose welcome card was dismissed.
     pub welcomed: BTreeSet<String>,
+    /// Where the window was when it was closed.
+    pub window: Option<WindowPlace>,
     pub mouse: MouseConfig,
     pub gamepad: GamepadConfig,
     /// The user's key bindings, by world name.
     pub keys: BTreeMap<String, Bindings>,
     /// The user's presets, by name.
     pub presets: BTreeMap<String, SamplerPreset>,
+}
+
+/// Place and size of the window on the screen, in points.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct WindowPlace {
+    /// Width and height of the content.
+    pub size: [f32; 2],
+    /// The upper left corner, where the system tells it.
+    pub corner: Option<[f32; 2]>,
+    pub maximized: bool,
+    pub full_screen: bool,
+}
+
+impl WindowPlace {
+    /// Whether a window can be opened there: the numbers are finite and of a plausible size.
+    fn is_valid(&self) -> bool {
+        let plausible = |side: &f32| (100.0..=20_000.0).contains(side);
+        let corner = self.corner.unwrap_or_default();
+        self.size.iter().all(plausible) && corner.iter().all(|at| at.abs() <= 40_000.0)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -77,8 +102,10 @@ impl Default for UserConfig {
             version: VERSION,
             appearance: Appearance::default(),
             scale: 1.0,
-            hud: true,
+            hud: false,
+            lab: false,
             tuning: None,
+            window: None,
             scaling: Scaling::default(),
             welcomed: BTreeSet::new(),
             mouse: MouseConfig::default(),
@@ -132,6 +159,7 @@ impl UserConfig {
                 1.0
             }
         };
+        config.window = config.window.filter(WindowPlace::is_valid);
         config.scale = within(config.scale, SCALE_RANGE);
         config.mouse.sensitivity = within(config.mouse.sensitivity, SENSITIVITY_RANGE);
         Ok(config)
@@ -220,6 +248,11 @@ impl ConfigStore {
             path,
             changed: None,
         }
+    }
+
+    /// The file, if settings are written.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
     }
 
     /// Whether there are unwritten changes.

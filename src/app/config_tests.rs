@@ -12,8 +12,15 @@ fn changed() -> UserConfig {
     let mut config = UserConfig {
         appearance: Appearance::Light,
         scale: 1.3,
-        hud: false,
+        hud: true,
+        lab: true,
         tuning: Some(false),
+        window: Some(WindowPlace {
+            size: [1200.0, 700.5],
+            corner: Some([-40.0, 12.0]),
+            maximized: false,
+            full_screen: true,
+        }),
         scaling: Scaling::Smooth,
         ..UserConfig::default()
     };
@@ -66,7 +73,7 @@ fn changes_are_written_once_after_delay() {
     let (_folder, path) = folder();
     let (mut store, _) = ConfigStore::open(path.clone());
     let start = Instant::now();
-    store.config.hud = false;
+    store.config.hud = true;
     store.autosave(start).unwrap();
     store.autosave(start + AUTOSAVE_DELAY / 2).unwrap();
     assert!(store.is_dirty() && !path.exists());
@@ -83,18 +90,18 @@ fn reverted_change_is_not_written() {
     let (_folder, path) = folder();
     let (mut store, _) = ConfigStore::open(path.clone());
     let start = Instant::now();
-    store.config.hud = false;
-    store.autosave(start).unwrap();
     store.config.hud = true;
+    store.autosave(start).unwrap();
+    store.config.hud = false;
     store.autosave(start + 2 * AUTOSAVE_DELAY).unwrap();
     assert!(!path.exists());
 }
 
 #[test]
 fn unknown_keys_are_ignored() {
-    let text = "hud = false\ncolour = \"blue\"\n[mouse]\nwheel = 3\n[presets.mine]\nsteps = 2\n";
+    let text = "hud = true\ncolour = \"blue\"\n[mouse]\nwheel = 3\n[presets.mine]\nsteps = 2\n";
     let config = UserConfig::read(text).unwrap();
-    assert!(!config.hud);
+    assert!(config.hud);
     assert_eq!(config.mouse, MouseConfig::default());
     let mut mine = SamplerPreset::default();
     mine.params.steps = 2;
@@ -105,6 +112,16 @@ fn unknown_keys_are_ignored() {
 fn numbers_are_clamped() {
     let config = UserConfig::read("scale = 100.0\n[mouse]\nsensitivity = nan").unwrap();
     assert_eq!((config.scale, config.mouse.sensitivity), (3.0, 1.0));
+}
+
+#[test]
+fn impossible_windows_are_forgotten() {
+    for size in ["[0.0, 700.0]", "[nan, 700.0]", "[1200.0, 1e9]"] {
+        let config = UserConfig::read(&format!("[window]\nsize = {size}")).unwrap();
+        assert_eq!(config.window, None, "{size}");
+    }
+    let config = UserConfig::read("[window]\nsize = [640.0, 480.0]").unwrap();
+    assert_eq!(config.window.unwrap().size, [640.0, 480.0]);
 }
 
 #[test]
@@ -128,9 +145,9 @@ fn broken_file_is_set_aside() {
         assert!(notice.contains(&*backup.to_string_lossy()), "{notice}");
         assert!(!notice.contains('\n'), "{notice}");
         assert_eq!(store.config, UserConfig::default());
-        store.config.hud = false;
+        store.config.hud = true;
         store.write().unwrap();
-        assert!(!ConfigStore::open(path.clone()).0.config.hud);
+        assert!(ConfigStore::open(path.clone()).0.config.hud);
     }
 }
 
@@ -140,7 +157,7 @@ fn unreadable_file_is_left_alone() {
     std::fs::create_dir_all(&path).unwrap();
     let (mut store, notice) = ConfigStore::open(path.clone());
     assert!(notice.unwrap().contains(FILE));
-    store.config.hud = false;
+    store.config.hud = true;
     store.write().unwrap();
     assert!(!store.is_dirty() && path.is_dir());
 }
@@ -150,7 +167,7 @@ fn write_error_is_reported_once() {
     let (_folder, path) = folder();
     let (mut store, _) = ConfigStore::open(path.clone());
     std::fs::write(path.parent().unwrap(), "in the way").unwrap();
-    store.config.hud = false;
+    store.config.hud = true;
     store.write().unwrap_err();
     store.write().unwrap();
     store.config.scale = 2.0;
@@ -171,7 +188,7 @@ fn two_windows_keep_each_others_changes() {
         .presets
         .insert("a".into(), SamplerPreset::default());
     second.write().unwrap();
-    first.config.hud = false;
+    first.config.hud = true;
     first.config.welcomed.insert("Maze".into());
     first
         .config
@@ -185,7 +202,7 @@ fn two_windows_keep_each_others_changes() {
     assert_eq!(notice, None);
     assert_eq!(
         (read.scale, read.hud, read.tuning),
-        (1.5, false, Some(false))
+        (1.5, true, Some(false))
     );
     assert!(read.welcomed.iter().eq(["Maze", "Pong"]));
     assert!(read.presets.keys().eq(["b"]));

@@ -1,11 +1,12 @@
 //! The Help page: every key.
 
 use eframe::egui;
-use eframe::egui::{Context, Grid, Key, RichText, Ui, vec2};
+use eframe::egui::{Align, Context, Key, Layout, RichText, Ui, vec2};
 
 use super::gamepad::{GamepadButton, GamepadMap};
 use super::keys::{HeldKeys, KeyMap, Shortcut};
 use super::mouse::MouseRole;
+use super::text::readable;
 use super::theme;
 use super::widgets::{chords, keycap, modal, page, section, title};
 
@@ -20,7 +21,7 @@ pub(super) struct HelpPage<'a> {
 
 /// Widths of a column, of the keys in it, and of the gamepad buttons, in points.
 const COLUMN: f32 = 420.0;
-const KEYS: f32 = 96.0;
+const KEYS: f32 = 104.0;
 const BUTTONS: f32 = 132.0;
 
 impl HelpPage<'_> {
@@ -61,9 +62,9 @@ impl HelpPage<'_> {
 
     fn world(&self, ui: &mut Ui) {
         section(ui, self.world);
-        rows(ui, "world", KEYS, |ui| {
+        rows(ui, |ui| {
             for bound in self.keys.listed_actions() {
-                row(ui, &bound.name, |ui| {
+                row(ui, &readable(&bound.name), |ui| {
                     chords(ui, bound, &HeldKeys::default());
                 });
             }
@@ -72,10 +73,21 @@ impl HelpPage<'_> {
 
     fn window(&self, ui: &mut Ui) {
         section(ui, "Window");
-        rows(ui, "window", KEYS, |ui| {
-            for shortcut in self.keys.shortcuts() {
+        rows(ui, |ui| {
+            let all = self.keys.shortcuts().iter();
+            let keyed = |s: &&Shortcut| !self.keys.shortcut_text(**s).is_empty();
+            for shortcut in all.filter(keyed) {
                 row(ui, shortcut.hint(), |ui| {
                     for key in self.keys.shortcut_keys(*shortcut) {
+                        keycap(ui, key, false);
+                    }
+                    if let Some(key) = shortcut.control_key() {
+                        let control = if cfg!(target_os = "macos") {
+                            "⌘"
+                        } else {
+                            "Ctrl"
+                        };
+                        ui.label(RichText::new(control).color(theme::palette(ui).muted));
                         keycap(ui, key, false);
                     }
                 });
@@ -85,7 +97,7 @@ impl HelpPage<'_> {
 
     fn new_world(ui: &mut Ui) {
         section(ui, "New world");
-        rows(ui, "page", KEYS, |ui| {
+        rows(ui, |ui| {
             let keys = [
                 (Key::Enter, "Press the primary button; finish a recording."),
                 (Key::S, "Save the world as trained so far."),
@@ -99,7 +111,7 @@ impl HelpPage<'_> {
 
     fn devices(&self, ui: &mut Ui) {
         section(ui, "Gamepad");
-        rows(ui, "pad", BUTTONS, |ui| {
+        rows(ui, |ui| {
             text_row(ui, "D-pad, left stick", "Directions, including diagonals.");
             for button in GamepadButton::MAPPABLE {
                 if let Some(key) = self.gamepad.key(button) {
@@ -134,26 +146,36 @@ fn scroll_by_keys(ui: &Ui) {
     }
 }
 
-fn rows(ui: &mut Ui, name: &str, width: f32, content: impl FnOnce(&mut Ui)) {
-    Grid::new(name)
-        .num_columns(2)
-        .min_col_width(width)
-        .spacing(vec2(10.0, 3.0))
-        .show(ui, content);
+fn rows(ui: &mut Ui, content: impl FnOnce(&mut Ui)) {
+    ui.scope(|ui| {
+        ui.spacing_mut().item_spacing.y = 3.0;
+        content(ui);
+    });
 }
 
+/// Keys, and beside them what they do, which may take several lines.
 fn row(ui: &mut Ui, text: &str, keys: impl FnOnce(&mut Ui)) {
-    ui.horizontal(|ui| {
-        ui.spacing_mut().item_spacing.x = 5.0;
-        keys(ui);
+    wide_row(ui, KEYS, text, keys);
+}
+
+fn wide_row(ui: &mut Ui, width: f32, text: &str, keys: impl FnOnce(&mut Ui)) {
+    ui.horizontal_top(|ui| {
+        let left = Layout::left_to_right(Align::Center);
+        ui.allocate_ui_with_layout(vec2(width, 26.0), left, |ui| {
+            ui.spacing_mut().item_spacing.x = 5.0;
+            ui.set_min_width(width);
+            keys(ui);
+        });
+        ui.vertical(|ui| {
+            ui.add_space(4.0);
+            let text = RichText::new(text).color(theme::palette(ui).text);
+            ui.add(egui::Label::new(text).wrap());
+        });
     });
-    let text = RichText::new(text).color(theme::palette(ui).text);
-    ui.add(egui::Label::new(text).wrap());
-    ui.end_row();
 }
 
 fn text_row(ui: &mut Ui, name: &str, text: &str) {
-    row(ui, text, |ui| {
+    wide_row(ui, BUTTONS, text, |ui| {
         ui.label(RichText::new(name).color(theme::palette(ui).muted));
     });
 }

@@ -6,10 +6,24 @@ use eframe::egui;
 use eframe::egui::{Align2, FontId, Id, Margin, Ui};
 
 use super::stats::FrameStats;
-use super::theme;
+use super::{present, theme};
 
 /// Narrower pictures, in points, have no room for the overlay.
 pub(super) const MIN_WIDTH: f32 = 240.0;
+/// Width of the overlay with its margins, in points.
+const WIDTH: f32 = 250.0;
+
+/// The part of `space` for the picture, of `size` `[height, width]`: beside the overlay if the picture
+/// stays as large there.
+pub(super) fn beside(space: egui::Rect, size: [usize; 2], pixels_per_point: f32) -> egui::Rect {
+    let aside = space.with_min_x((space.min.x + WIDTH).min(space.max.x));
+    let height = |slot| present::fit(slot, size, pixels_per_point).height();
+    if height(aside) >= height(space) - 1.0 {
+        aside
+    } else {
+        space
+    }
+}
 
 /// Draws the overlay in the top left of `space`; `learned` adds the model's rows.
 pub(super) fn show(
@@ -129,7 +143,18 @@ fn truncated(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::truncated;
+    use eframe::egui::{Rect, pos2, vec2};
+
+    use super::{WIDTH, beside, truncated};
+
+    #[test]
+    fn overlay_lies_beside_the_picture_where_there_is_room() {
+        let space = |width| Rect::from_min_size(pos2(0.0, 0.0), vec2(width, 600.0));
+        let wide = beside(space(1000.0), [64, 64], 1.0);
+        assert_eq!((wide.min.x, wide.max.x), (WIDTH, 1000.0));
+        // A smaller picture would be worse than an overlay on it.
+        assert_eq!(beside(space(700.0), [64, 64], 1.0), space(700.0));
+    }
 
     #[test]
     fn long_engine_name_is_truncated() {

@@ -3,6 +3,7 @@
 mod held;
 mod places;
 pub mod rebind;
+mod shortcut;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,181 +15,7 @@ use crate::{Error, Result};
 
 pub use held::{HeldKeys, InputSource};
 pub use places::KeyPlaces;
-
-/// A shortcut of the window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shortcut {
-    /// Pause or resume.
-    Pause,
-    /// Pause and generate one frame.
-    Step,
-    /// Restart the current starting scene.
-    Reset,
-    /// Restart from the next starting scene.
-    NextScene,
-    /// Show or hide the performance overlay.
-    Overlay,
-    /// Show or hide the denoising strip.
-    Denoising,
-    /// Show or hide the inspection panel.
-    Inspect,
-    /// Show or hide the Tuning panel.
-    Tuning,
-    /// Show or hide the timeline.
-    Timeline,
-    /// Pause and go one frame back.
-    PreviousFrame,
-    /// Go one frame forward again.
-    NextFrame,
-    /// Start or stop the comparison with the ground truth.
-    Compare,
-    /// Show or hide the difference in a comparison.
-    Difference,
-    /// Show or hide the Plots panel.
-    Plots,
-    /// Save the frames from the last restart to this one.
-    Save,
-    /// Open the worlds page.
-    Worlds,
-    /// Open the "New world" page.
-    NewWorld,
-    /// Capture or release the mouse.
-    Mouse,
-    /// Open the Settings page.
-    Settings,
-    /// Toggle full screen.
-    FullScreen,
-    /// Open the Help page.
-    Help,
-}
-
-impl Shortcut {
-    /// Every shortcut, in display order.
-    pub const ALL: [Self; 21] = [
-        Self::Pause,
-        Self::Step,
-        Self::Reset,
-        Self::NextScene,
-        Self::Overlay,
-        Self::Denoising,
-        Self::Inspect,
-        Self::Tuning,
-        Self::Timeline,
-        Self::PreviousFrame,
-        Self::NextFrame,
-        Self::Compare,
-        Self::Difference,
-        Self::Plots,
-        Self::Save,
-        Self::Worlds,
-        Self::NewWorld,
-        Self::Mouse,
-        Self::Settings,
-        Self::FullScreen,
-        Self::Help,
-    ];
-
-    /// Whether a held key does it again and again: stepping through frames, but not toggling.
-    pub fn repeats(self) -> bool {
-        matches!(self, Self::PreviousFrame | Self::NextFrame | Self::Step)
-    }
-
-    /// A short label.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Pause => "Pause",
-            Self::Step => "Single step",
-            Self::Reset => "Restart scene",
-            Self::NextScene => "Next scene",
-            Self::Overlay => "Performance overlay",
-            Self::Denoising => "Denoising",
-            Self::Inspect => "Inspect",
-            Self::Tuning => "Tuning",
-            Self::Timeline => "Timeline",
-            Self::PreviousFrame => "Previous frame",
-            Self::NextFrame => "Next frame",
-            Self::Compare => "Compare with ground truth",
-            Self::Difference => "Difference",
-            Self::Plots => "Plots",
-            Self::Save => "Save",
-            Self::Worlds => "Worlds",
-            Self::NewWorld => "New world",
-            Self::Mouse => "Mouse",
-            Self::Settings => "Settings",
-            Self::FullScreen => "Full screen",
-            Self::Help => "Help",
-        }
-    }
-
-    /// A one-line description.
-    pub fn hint(self) -> &'static str {
-        match self {
-            Self::Pause => "Pause / resume.",
-            Self::Step => "Pause and generate one frame.",
-            Self::Reset => "Restart from this starting scene.",
-            Self::NextScene => "Restart from next starting scene.",
-            Self::Overlay => "Show or hide the performance overlay.",
-            Self::Denoising => "Show or hide the denoising steps of a frame.",
-            Self::Inspect => "Show or hide the model's latent and attention.",
-            Self::Tuning => "Show or hide the Tuning panel.",
-            Self::Timeline => "Show or hide the timeline, to rewind and branch.",
-            Self::PreviousFrame => "Pause and go back one frame, restored exactly.",
-            Self::NextFrame => "Go forward one frame.",
-            Self::Compare => "Compare predicted frames with the simulator's.",
-            Self::Difference => "Show or hide the difference in a comparison.",
-            Self::Plots => "Show or hide plots of frame time, PSNR, drift and more.",
-            Self::Save => "Save the frames since the last restart.",
-            Self::Worlds => "Choose another world to play.",
-            Self::NewWorld => "Create a world: record, train, play, save.",
-            Self::Mouse => "Turn or steer with the mouse; Esc releases it.",
-            Self::Settings => "Theme, scale, keys, gamepad and mouse.",
-            Self::FullScreen => "Enter or leave full screen.",
-            Self::Help => "Show or hide this page.",
-        }
-    }
-
-    /// Whether the control bar has a button for it.
-    pub fn has_button(self) -> bool {
-        !matches!(
-            self,
-            Self::PreviousFrame
-                | Self::NextFrame
-                | Self::Difference
-                | Self::Save
-                | Self::Mouse
-                | Self::Settings
-                | Self::FullScreen
-                | Self::Help
-        )
-    }
-
-    /// Its default keys, each used unless the world uses it.
-    fn default_keys(self) -> &'static [Key] {
-        match self {
-            Self::Pause => &[Key::P, Key::Space],
-            Self::Step => &[Key::N, Key::Period],
-            Self::Reset => &[Key::R],
-            Self::NextScene => &[Key::C],
-            Self::Overlay => &[Key::H],
-            Self::Denoising => &[Key::V],
-            Self::Inspect => &[Key::I],
-            Self::Tuning => &[Key::T],
-            Self::Timeline => &[Key::L],
-            Self::PreviousFrame => &[Key::OpenBracket, Key::Backspace],
-            Self::NextFrame => &[Key::CloseBracket],
-            Self::Compare => &[Key::G],
-            Self::Difference => &[Key::J],
-            Self::Plots => &[Key::K],
-            Self::Save => &[Key::F5],
-            Self::Worlds => &[Key::O, Key::F3],
-            Self::NewWorld => &[Key::M, Key::F2],
-            Self::Mouse => &[Key::F4],
-            Self::Settings => &[Key::F10, Key::Comma],
-            Self::FullScreen => &[Key::F11],
-            Self::Help => &[Key::F1],
-        }
-    }
-}
+pub use shortcut::Shortcut;
 
 /// Keys held together, sorted; usually a single key.
 pub type Chord = Vec<Key>;
@@ -349,6 +176,26 @@ impl KeyMap {
             .iter()
             .copied()
             .filter(|key| !self.uses(*key))
+    }
+
+    /// The shortcut of a key pressed together with Ctrl, on macOS with Command.
+    pub fn control_shortcut(&self, key: Key) -> Option<Shortcut> {
+        let mut shortcuts = self.shortcuts.iter().copied();
+        shortcuts.find(|shortcut| shortcut.control_key() == Some(key))
+    }
+
+    /// A shortcut's keys in words: `P or Space`, `Ctrl+K`; empty if it has none.
+    pub fn shortcut_text(&self, shortcut: Shortcut) -> String {
+        let control = if cfg!(target_os = "macos") {
+            "⌘"
+        } else {
+            "Ctrl+"
+        };
+        let together = shortcut.control_key();
+        let together = together.map(|key| format!("{control}{}", key.symbol_or_name()));
+        let alone = self.shortcut_keys(shortcut);
+        let all = alone.map(|key| key.symbol_or_name().to_owned());
+        all.chain(together).collect::<Vec<_>>().join(" or ")
     }
 
     fn chords(&self) -> impl Iterator<Item = &Chord> {

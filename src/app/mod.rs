@@ -3,31 +3,40 @@
 //! It sends commands to the world-model thread ([`driftless_sim`]) and draws the frames that come
 //! back; it never runs the model itself.
 
+mod about;
 mod adapter;
 mod cards;
+mod commands_page;
 mod comparison;
 mod config;
 mod controls;
 mod denoising;
+mod desktop;
 mod gamepad;
+mod goals;
 mod help;
 mod hud;
 mod inspect;
 pub mod keys;
+mod menu;
 mod mouse;
 mod new_world;
 mod notices;
+mod open_page;
 mod options;
 mod plots;
 mod present;
 mod presets;
 mod recovery;
 mod save_dialog;
+mod scoreboard;
+mod screenshot;
 mod session;
 mod settings_merge;
 mod settings_page;
 mod shell;
 mod stats;
+mod text;
 mod theme;
 mod timeline;
 mod tuning;
@@ -73,13 +82,15 @@ pub fn run(options: WindowOptions) -> Result<()> {
     });
     let mut session = GameSession::new(options.game, options.fps, options.params, record)?;
     session.sim.actions = options.actions;
-    check_display()?;
+    let server = check_display()?;
     let setup = WindowSetup {
         new_world: options.new_world,
+        gallery: options.gallery,
         home: options.home,
         store: None,
         mailbox: Arc::default(),
         close: Arc::default(),
+        server,
         waker: Waker::default(),
     };
     close_on_interrupt(&setup.close, &setup.waker);

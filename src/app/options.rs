@@ -24,6 +24,8 @@ pub struct WindowOptions {
     pub record: Option<RecordOptions>,
     /// Opens the "New world" page at this step.
     pub new_world: Option<NewWorldOptions>,
+    /// Shows every world first, to a person who has not played yet.
+    pub gallery: bool,
     /// Where worlds, data and runs are stored; `None` uses the platform's folder.
     pub home: Option<PathBuf>,
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use eframe::egui;
 use eframe::egui::{Align, Color32, ColorImage, Layout, Rect, RichText, Ui, Vec2b};
-use egui_plot::{Legend, Line, Plot, PlotPoints};
+use egui_plot::{Corner, Legend, Line, Plot, PlotPoints};
 
 use driftless_data::fs::write_atomic;
 use driftless_engine::StageTimes;
@@ -91,6 +91,17 @@ impl PlotKind {
         }
     }
 
+    /// What the vertical axis shows.
+    fn unit(self) -> &'static str {
+        match self {
+            Self::Times | Self::Latency => "ms",
+            Self::Psnr => "dB",
+            Self::Drift => "RMS error",
+            Self::Surprise => "Squared error",
+            Self::Reward => "Reward, probability",
+        }
+    }
+
     fn hint(self) -> &'static str {
         match self {
             Self::Times => "Time of each stage of a frame, in ms.",
@@ -168,17 +179,21 @@ impl Plots {
                 }
             });
         });
-        let colours = [
-            theme::palette(ui).accent,
-            theme::palette(ui).text,
-            theme::palette(ui).alert,
-        ];
+        // Blue, orange and the text's colour: told apart without red and green.
+        let palette = theme::palette(ui);
+        let colours = [palette.cold, palette.warm, palette.text];
         let columns = self.chosen.columns();
         let curves: Vec<_> = columns.iter().map(|column| self.curve(*column)).collect();
         if curves.iter().all(Vec::is_empty) {
             self.drawn = None;
             ui.centered_and_justified(|ui| {
-                let hint = format!("No data yet. {}", self.chosen.hint());
+                let none = match self.chosen {
+                    PlotKind::Reward if self.samples.len() > 1 => {
+                        "This world predicts no rewards and no episode ends."
+                    }
+                    _ => "No data yet.",
+                };
+                let hint = format!("{none} {}", self.chosen.hint());
                 ui.label(RichText::new(hint).color(theme::palette(ui).muted));
             });
             return export;
@@ -187,8 +202,10 @@ impl Plots {
             .auto_bounds(Vec2b::TRUE)
             .show_background(false)
             .grid_color(theme::palette(ui).line)
-            .legend(Legend::default())
+            // The newest data is on the right.
+            .legend(Legend::default().position(Corner::LeftTop))
             .x_axis_label("Frame")
+            .y_axis_label(self.chosen.unit())
             .show(ui, |plot| {
                 for (((name, _), curve), colour) in columns.iter().zip(curves).zip(colours) {
                     let points = PlotPoints::from(curve);

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use eframe::egui;
 use eframe::egui::{Align2, Key, Rect, RichText, TextEdit, Ui};
@@ -9,6 +10,7 @@ use eframe::egui::{Align2, Key, Rect, RichText, TextEdit, Ui};
 use driftless_data::export::PNG_FOLDER_EXTENSION;
 use driftless_data::{DatasetInfo, Episode};
 
+use super::text::{frames_done, grouped};
 use super::theme;
 use super::widgets::{floating, progress_bar};
 use crate::workspace::paths::{folder_name, unused_file};
@@ -60,6 +62,33 @@ impl SaveFormat {
     }
 }
 
+/// Which frames are saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SaveSpan {
+    /// From the last restart, with everything that a replay needs.
+    Episode,
+    /// Recent frames as they were shown.
+    Recent,
+}
+
+impl SaveSpan {
+    fn hint(self) -> &'static str {
+        match self {
+            Self::Episode => "From the last restart to the current frame.",
+            Self::Recent => "The frames as you saw them.",
+        }
+    }
+
+    /// The formats that hold the frames.
+    fn formats(self) -> &'static [SaveFormat] {
+        match self {
+            Self::Episode => &SaveFormat::ALL,
+            // Without a start, there is nothing to replay.
+            Self::Recent => &[SaveFormat::Gif, SaveFormat::Mp4, SaveFormat::Png],
+        }
+    }
+}
+
 /// How the dialog ended.
 pub(super) enum SaveOutcome {
     Saved(PathBuf),
@@ -70,6 +99,7 @@ pub(super) enum SaveOutcome {
 /// The save dialog and its frames.
 pub(super) struct SaveDialog {
     episode: Arc<Episode>,
+    span: SaveSpan,
     fps: f32,
     folder: PathBuf,
     stem: String,
@@ -77,6 +107,8 @@ pub(super) struct SaveDialog {
     scale: u32,
     notify: Notify,
     export: Option<BackgroundExport>,
+    /// When the export started.
+    since: Instant,
     /// Whether the dialog has not been drawn yet.
     fresh: bool,
 }
@@ -85,19 +117,22 @@ impl SaveDialog {
     /// Opens the dialog for frames of a world, to be saved in `folder`.
     pub fn new(
         episode: Arc<Episode>,
+        span: SaveSpan,
         world: &DatasetInfo,
         folder: PathBuf,
         notify: Notify,
     ) -> Self {
         Self {
             episode,
+            span,
             fps: world.fps,
             folder,
             stem: folder_name(&world.name).unwrap_or_else(|_| "played".into()),
-            format: SaveFormat::default(),
+            format: span.formats().first().copied().unwrap_or_default(),
             scale: 4,
             notify,
             export: None,
+            since: Instant::now(),
             fresh: true,
         }
     }
@@ -115,7 +150,13 @@ impl SaveDialog {
         self.export.is_some()
     }
 
+    /// Frames written by a running export, and their total.
+    pub fn progress(&self) -> Option<(usize, usize)> {
+        self.export.as_ref().map(BackgroundExport::progress)
+    }
+
     fn start(&mut self) -> Result<()> {
+        self.since = Instant::now();
         let stem = folder_name(&self.stem)?;
         let path = unused_file(&self.folder, &self.format.name(&stem))?;
         let (episode, notify) = (Arc::clone(&self.episode), Arc::clone(&self.notify));
@@ -140,14 +181,15 @@ impl SaveDialog {
             theme::card(theme::palette(ui)).show(ui, |ui| {
                 ui.set_width((space.width() - 70.0).clamp(200.0, 380.0));
                 let frames = self.episode.frames();
-                let title = format!("Save {frames} frames");
+                let seconds = frames as f32 / self.fps.max(1.0);
+                let title = format!("Save {} frames ({seconds:.0} s)", grouped(frames));
                 ui.label(
                     RichText::new(title)
                         .heading()
                         .color(theme::palette(ui).text),
                 );
                 match &self.export {
-                    Some(export) => progress(ui, export),
+                    Some(export) => progress(ui, export, self.since),
                     None => done = self.choose(ui),
                 }
             });
@@ -156,11 +198,10 @@ impl SaveDialog {
     }
 
     fn choose(&mut self, ui: &mut Ui) -> Option<SaveOutcome> {
-        let hint = "From the last restart to the current frame.";
-        ui.label(RichText::new(hint).color(theme::palette(ui).muted));
+        ui.label(RichText::new(self.span.hint()).color(theme::palette(ui).muted));
         let mut entered = false;
         ui.horizontal_wrapped(|ui| {
-            for format in SaveFormat::ALL {
+            for &format in self.span.formats() {
                 ui.selectable_value(&mut self.format, format, format.label())
                     .on_hover_text(format.hint());
             }
@@ -212,11 +253,11 @@ impl SaveDialog {
     }
 }
 
-fn progress(ui: &mut Ui, export: &BackgroundExport) {
+fn progress(ui: &mut Ui, export: &BackgroundExport, since: Instant) {
     let (done, all) = export.progress();
     let fraction = done as f32 / all.max(1) as f32;
-    progress_bar(ui, fraction, &format!("{done} of {all} frames"));
-    if ui.button("Cancel").clicked() {
+    progress_bar(ui, fraction, &frames_done(done, all, since.elapsed()));
+    if ui.button("Cancel").on_hover_text("Esc").clicked() {
         export.cancel();
     }
 }

@@ -52,7 +52,7 @@ impl GameSession {
             unlimited: false,
             scaling: Scaling::default(),
         };
-        let tuning = TuningPanel::new(settings, game.dynamics.as_ref());
+        let tuning = TuningPanel::new(settings, game.dynamics.as_ref(), game.sampling);
         let sim = driftless_sim::SimOptions {
             player: game.player,
             gpu_source: GpuSource::Own,
@@ -82,7 +82,8 @@ impl GameSession {
     /// # Errors
     /// Returns an error if a key binding is invalid.
     pub fn temporary(game: PlayableWorld) -> Result<Self> {
-        let mut session = Self::new(game, None, SamplerParams::default(), None)?;
+        let params = game.sampling;
+        let mut session = Self::new(game, None, params, None)?;
         let keys = session.keys.without(Shortcut::NewWorld);
         session.keys = keys.without(Shortcut::Worlds);
         Ok(session)
@@ -98,7 +99,11 @@ impl GameSession {
         let navigates = |s| {
             matches!(
                 s,
-                Shortcut::PreviousFrame | Shortcut::NextFrame | Shortcut::Timeline
+                Shortcut::PreviousFrame
+                    | Shortcut::NextFrame
+                    | Shortcut::Timeline
+                    | Shortcut::QuickSave
+                    | Shortcut::QuickLoad
             )
         };
         session.keys = session.keys.with_shortcuts(|shortcut| !navigates(shortcut));

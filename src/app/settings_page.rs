@@ -9,6 +9,7 @@ use super::config::{SCALE_RANGE, SENSITIVITY_RANGE, UserConfig};
 use super::gamepad::{Gamepad, GamepadButton, GamepadMap};
 use super::keys::{Bindings, Chord, KeyMap, chord_name, rebind};
 use super::present::Scaling;
+use super::text::readable;
 use super::theme;
 use super::theme::Appearance;
 use super::widgets::{choices, keycap, modal, page, reset_button, section, title};
@@ -135,7 +136,7 @@ impl SettingsPage {
             .collect();
         grid(ui, "keys", |ui| {
             for (action, chords) in &actions {
-                name(ui, action);
+                name(ui, &readable(action));
                 ui.horizontal_wrapped(|ui| {
                     ui.spacing_mut().item_spacing.x = 4.0;
                     for chord in chords {
@@ -234,8 +235,9 @@ fn appearance(ui: &mut Ui, config: &mut UserConfig) {
     grid(ui, "appearance", |ui| {
         name(ui, "Theme");
         line(ui, |ui| {
-            let all = [Appearance::Dark, Appearance::Light];
+            let all = [Appearance::System, Appearance::Dark, Appearance::Light];
             choices(ui, &mut config.appearance, &all, |theme| match theme {
+                Appearance::System => "System",
                 Appearance::Dark => "Dark",
                 Appearance::Light => "Light",
             });

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use eframe::egui::{RawInput, Ui, ViewportBuilder};
 use eframe::{egui, egui_wgpu};
 
-use super::adapter::{no_adapter, no_display, wgpu_setup};
+use super::adapter::{event_loop, no_adapter, no_display, wgpu_setup};
+use super::config::{ConfigStore, WindowPlace};
 use super::session::GameSession;
 use super::theme;
 use super::window::{Window, WindowSetup};
@@ -52,24 +53,48 @@ impl eframe::App for EframeShell {
     }
 }
 
+/// Size of a window that has never been open before, in points; larger on large screens.
+pub(super) const DEFAULT_SIZE: [f32; 2] = [1080.0, 792.0];
+
+/// The viewport of a window that opens where it was closed.
+fn viewport(title: String, place: Option<WindowPlace>) -> ViewportBuilder {
+    let builder = ViewportBuilder::default()
+        .with_title(title)
+        .with_app_id("driftless")
+        .with_icon(theme::icon())
+        .with_min_inner_size([400.0, 360.0]);
+    let Some(place) = place else {
+        return builder.with_inner_size(DEFAULT_SIZE);
+    };
+    let builder = builder
+        .with_inner_size(place.size)
+        // Part of the window stays on the screen, even if that has become smaller.
+        .with_clamp_size_to_monitor_size(true)
+        .with_maximized(place.maximized)
+        .with_fullscreen(place.full_screen);
+    match place.corner {
+        Some(corner) => builder.with_position(corner),
+        None => builder,
+    }
+}
+
 /// Runs the event loop until the window is closed. Always returns the window state, even after a panic.
 pub(super) fn open(
-    setup: WindowSetup,
+    mut setup: WindowSetup,
     session: GameSession,
 ) -> (Option<Window>, std::thread::Result<Result<()>>) {
     let slot = Slot::default();
     let name = session.world.name.clone();
     let mailbox = Arc::clone(&setup.mailbox);
+    let server = setup.server;
+    let (store, _) = setup.store.get_or_insert_with(ConfigStore::find);
+    let mut place = store.config.window;
     let mut fresh = Some((setup, session));
     let mut tries = 0;
     loop {
         let native = eframe::NativeOptions {
-            viewport: ViewportBuilder::default()
-                .with_title(format!("Driftless – {name}"))
-                .with_app_id("driftless")
-                .with_icon(theme::icon())
-                .with_inner_size([1080.0, 792.0])
-                .with_min_inner_size([400.0, 360.0]),
+            viewport: viewport(format!("{name} – Driftless"), place),
+            event_loop_builder: event_loop(server),
             wgpu_options: egui_wgpu::WgpuConfiguration {
                 surface: egui_wgpu::SurfaceConfig::LOW_LATENCY,
                 wgpu_setup: wgpu_setup(Arc::clone(&mailbox)).into(),
@@ -100,6 +125,7 @@ pub(super) fn open(
             return (slot.take(), ended);
         }
         tries += 1;
+        place = slot.borrow().as_ref().and_then(Window::place);
         tracing::warn!("the graphics device was lost; reopening the window");
     }
 }

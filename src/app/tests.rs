@@ -2,7 +2,9 @@
 
 use driftless_data::{ActionSpec, DatasetInfo};
 use driftless_engine::SamplerParams;
-use driftless_model::config::{DynamicsConfig, FORMAT_VERSION, TokenizerConfig, WorldConfig};
+use driftless_model::config::{
+    DynamicsConfig, FORMAT_VERSION, SamplingConfig, TokenizerConfig, WorldConfig,
+};
 
 use eframe::egui::{Ui, Vec2};
 use egui_kittest::{Harness, SnapshotOptions};
@@ -16,6 +18,7 @@ use crate::workspace::PlayableWorld;
 pub(super) fn world(actions: &[(&str, &[&str])]) -> WorldConfig {
     WorldConfig {
         format: FORMAT_VERSION,
+        sampling: SamplingConfig::default(),
         flow: driftless_model::config::FlowConfig::default(),
         name: "Test".into(),
         fps: 15.0,
@@ -94,6 +97,7 @@ fn options(keys: &[&str]) -> WindowOptions {
         game: PlayableWorld {
             world: DatasetInfo::from(&world),
             dynamics: Some(world.dynamics),
+            sampling: SamplerParams::default(),
             first_context: 0,
             origin: None,
             player: Arc::new(|_| Err(driftless_sim::Error::Thread("not expected".into()))),
@@ -103,6 +107,7 @@ fn options(keys: &[&str]) -> WindowOptions {
         params: SamplerParams::default(),
         record: None,
         new_world: None,
+        gallery: false,
         home: None,
     }
 }

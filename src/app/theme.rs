@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Appearance {
-    /// Light on dark.
+    /// As the desktop has it; dark where it does not say.
     #[default]
+    System,
+    /// Light on dark.
     Dark,
     /// Dark on light.
     Light,
@@ -39,9 +41,9 @@ pub(super) struct Palette {
     pub muted: Color32,
     /// Whatever is on, lit or selected.
     pub accent: Color32,
-    /// Negative values in a heat map.
+    /// Negative values in a heat map, and the first of two curves.
     pub cold: Color32,
-    /// Positive values in a heat map.
+    /// Positive values in a heat map, and the second of two curves.
     pub warm: Color32,
     /// Text on the accent colour.
     pub on_accent: Color32,
@@ -64,14 +66,14 @@ pub(super) static DARK: Palette = Palette {
     pressed: Color32::from_rgb(54, 59, 70),
     line: Color32::from_rgb(48, 52, 61),
     text: Color32::from_rgb(226, 229, 234),
-    muted: Color32::from_rgb(141, 148, 160),
+    muted: Color32::from_rgb(150, 157, 169),
     accent: Color32::from_rgb(104, 196, 122),
     cold: Color32::from_rgb(92, 160, 255),
     warm: Color32::from_rgb(255, 150, 72),
     on_accent: Color32::from_rgb(12, 26, 16),
-    alert: Color32::from_rgb(232, 110, 98),
+    alert: Color32::from_rgb(238, 126, 114),
     shadow: Color32::from_black_alpha(115),
-    over_picture: Color32::from_black_alpha(190),
+    over_picture: Color32::from_black_alpha(215),
     veil: Color32::from_black_alpha(150),
 };
 
@@ -87,7 +89,7 @@ static LIGHT: Palette = Palette {
     muted: Color32::from_rgb(80, 87, 99),
     accent: Color32::from_rgb(16, 100, 44),
     cold: Color32::from_rgb(20, 88, 200),
-    warm: Color32::from_rgb(200, 72, 8),
+    warm: Color32::from_rgb(160, 56, 0),
     on_accent: Color32::from_rgb(244, 252, 246),
     alert: Color32::from_rgb(172, 40, 30),
     shadow: Color32::from_black_alpha(44),
@@ -105,12 +107,25 @@ pub(super) fn palette_of(visuals: &Visuals) -> &'static Palette {
     if visuals.dark_mode { &DARK } else { &LIGHT }
 }
 
+/// Disables what lies behind a card: it takes no clicks and shows no tooltips, but looks as before.
+pub(super) fn disable(ui: &mut Ui) {
+    ui.visuals_mut().disabled_alpha = 1.0;
+    ui.disable();
+}
+
 /// Sets colours, spacing and text sizes.
 pub(super) fn apply(context: &egui::Context, appearance: Appearance) {
     context.set_theme(match appearance {
-        Appearance::Dark => egui::Theme::Dark,
-        Appearance::Light => egui::Theme::Light,
+        Appearance::System => egui::ThemePreference::System,
+        Appearance::Dark => egui::ThemePreference::Dark,
+        Appearance::Light => egui::ThemePreference::Light,
     });
+    for theme in [egui::Theme::Dark, egui::Theme::Light] {
+        context.style_mut_of(theme, |style| {
+            style.visuals.dark_mode = theme == egui::Theme::Dark;
+            apply_palette(&mut style.visuals);
+        });
+    }
     context.all_styles_mut(|style| {
         style.text_styles = [
             (TextStyle::Heading, 19.0, FontFamily::Proportional),
@@ -126,8 +141,6 @@ pub(super) fn apply(context: &egui::Context, appearance: Appearance) {
         style.spacing.interact_size.y = 24.0;
         style.spacing.slider_rail_height = 4.0;
         style.interaction.tooltip_delay = 0.25;
-        style.visuals.dark_mode = appearance == Appearance::Dark;
-        apply_palette(&mut style.visuals);
     });
 }
 
@@ -207,21 +220,69 @@ mod tests {
         a.max(b) / a.min(b)
     }
 
+    /// Every text and every ground that it is written on, with their names.
+    fn pairs(palette: &Palette) -> Vec<(&'static str, Color32, Color32)> {
+        let grounds = [
+            ("backdrop", palette.backdrop),
+            ("panel", palette.panel),
+            ("raised", palette.raised),
+            ("hovered", palette.hovered),
+        ];
+        let texts = [palette.text, palette.muted, palette.accent, palette.alert];
+        let mut pairs = Vec::new();
+        for (name, ground) in grounds {
+            pairs.extend(texts.map(|text| (name, text, ground)));
+            pairs.extend([palette.cold, palette.warm].map(|curve| (name, curve, ground)));
+        }
+        pairs.extend([
+            ("pressed", palette.text, palette.pressed),
+            ("accent", palette.on_accent, palette.accent),
+        ]);
+        // Badges lie over any picture.
+        for under in [Color32::BLACK, Color32::WHITE] {
+            let ground = under.blend(palette.over_picture);
+            let texts = [palette.text, palette.accent, palette.muted, palette.alert];
+            pairs.extend(texts.map(|text| ("over a picture", text, ground)));
+        }
+        pairs
+    }
+
     #[test]
     fn text_is_legible() {
-        for palette in [&DARK, &LIGHT] {
-            let texts = [palette.text, palette.muted, palette.accent, palette.alert];
-            for fill in [palette.backdrop, palette.panel, palette.raised] {
-                for text in texts {
-                    assert!(contrast(text, fill) >= 4.5, "{text:?} on {fill:?}");
+        let mut failures = Vec::new();
+        for (look, palette) in [("dark", &DARK), ("light", &LIGHT)] {
+            for (name, text, ground) in pairs(palette) {
+                let ratio = contrast(text, ground);
+                if ratio < 4.5 {
+                    failures.push(format!("{look}: {text:?} on {name}: {ratio:.2}"));
                 }
             }
-            assert!(contrast(palette.on_accent, palette.accent) >= 4.5);
-            for under in [Color32::BLACK, Color32::WHITE] {
-                let fill = under.blend(palette.over_picture);
-                let ratio = contrast(palette.accent, fill);
-                assert!(ratio >= 4.5, "a badge on {under:?}: {ratio}");
-            }
+        }
+        assert!(failures.is_empty(), "{failures:#?}");
+    }
+
+    #[test]
+    fn curves_differ_without_red_and_green() {
+        // A person who sees no red or no green tells colours apart by blue and by luminance.
+        for palette in [&DARK, &LIGHT] {
+            let [cold, warm] = [palette.cold, palette.warm].map(|colour| i16::from(colour.b()));
+            assert!((cold - warm).abs() > 100, "{cold} and {warm}");
+        }
+    }
+
+    #[test]
+    fn both_looks_are_set_up() {
+        let context = egui::Context::default();
+        for (look, dark) in [
+            (Appearance::Dark, true),
+            (Appearance::Light, false),
+            // The desktop does not say.
+            (Appearance::System, true),
+        ] {
+            apply(&context, look);
+            let visuals = context.global_style().visuals.clone();
+            assert_eq!(visuals.dark_mode, dark, "{look:?}");
+            assert_eq!(visuals.panel_fill, palette_of(&visuals).panel, "{look:?}");
         }
     }
 

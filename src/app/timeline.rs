@@ -1,5 +1,7 @@
 //! The timeline: thumbnails and branches of what was played, to rewind to and continue from.
 
+mod view;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -11,6 +13,7 @@ use eframe::egui::{
 
 use driftless_sim::{BranchInfo, TimelineCommand, TimelinePosition};
 
+use self::view::{FrameScale, Grab, range_marks};
 use super::theme;
 use super::theme::Palette;
 
@@ -36,7 +39,17 @@ pub(super) enum TimelineAction {
     Compare(Option<u32>),
     /// Save the frames from the last restart to the current one.
     Save,
+    /// Save the selected frames as they were shown.
+    SaveRange {
+        /// The last of them.
+        end: TimelinePosition,
+        /// How many.
+        frames: usize,
+    },
 }
+
+/// How far the wheel turns for one step of the zoom, in points.
+const SCROLL_STEP: f32 = 30.0;
 
 /// The timeline panel.
 pub(super) struct Timeline {
@@ -47,6 +60,14 @@ pub(super) struct Timeline {
     requested: BTreeSet<(u32, usize)>,
     /// The branch being compared with.
     compared: Option<u32>,
+    /// How often the strip is halved, and the frame in its middle.
+    zoom: u32,
+    centre: usize,
+    /// How far the wheel has turned since the last change of the zoom, in points.
+    scrolled: f32,
+    /// The selected frames, first and last, on the current branch.
+    range: Option<(usize, usize)>,
+    grabbed: Option<Grab>,
 }
 
 impl Default for Timeline {
@@ -63,6 +84,11 @@ impl Default for Timeline {
             thumbnails: BTreeMap::new(),
             requested: BTreeSet::new(),
             compared: None,
+            zoom: 0,
+            centre: 0,
+            scrolled: 0.0,
+            range: None,
+            grabbed: None,
         }
     }
 }
@@ -78,8 +104,7 @@ impl Timeline {
     }
 
     /// The current position.
-    #[cfg(test)]
-    pub fn at(&self) -> TimelinePosition {
+    pub fn position(&self) -> TimelinePosition {
         self.position
     }
 
@@ -165,8 +190,7 @@ impl Timeline {
         let Some(current) = self.branch(self.position.branch).copied() else {
             return actions;
         };
-        let first = self.branches.iter().map(|b| b.first).min().unwrap_or(0);
-        let end = self.branches.iter().map(|b| b.end).max().unwrap_or(1);
+        let (first, end) = self.shown();
         let width = ui.available_width();
         // Not focusable: the frame number and shortcut keys do the same.
         let mut sense = Sense::click_and_drag();
@@ -175,8 +199,21 @@ impl Timeline {
         let scale = FrameScale { strip, first, end };
         self.strip(ui, &scale, &current, &mut actions);
         if let Some(pointer) = strip_response.interact_pointer_pos() {
-            let index = scale.index(pointer.x).clamp(current.first, current.end - 1);
-            actions.extend(self.seek(current.branch, index));
+            actions.extend(self.drag(&scale, &current, pointer.x));
+        } else {
+            self.grabbed = None;
+        }
+        if let Some(pointer) = strip_response.hover_pos() {
+            self.scrolled += ui.input(|input| input.smooth_scroll_delta.y);
+            if self.scrolled.abs() >= SCROLL_STEP {
+                let zoom = if self.scrolled > 0.0 {
+                    self.zoom + 1
+                } else {
+                    self.zoom.saturating_sub(1)
+                };
+                self.zoom_to(zoom, scale.index(pointer.x));
+                self.scrolled = 0.0;
+            }
         }
         strip_response.widget_info(|| {
             let value = self.position.index as f64;
@@ -192,7 +229,7 @@ impl Timeline {
     }
 
     /// The row of controls.
-    fn head(&self, ui: &mut Ui, actions: &mut Vec<TimelineAction>) {
+    fn head(&mut self, ui: &mut Ui, actions: &mut Vec<TimelineAction>) {
         let Some(current) = self.branch(self.position.branch).copied() else {
             return;
         };
@@ -222,12 +259,31 @@ impl Timeline {
             {
                 actions.push(TimelineAction::Command(TimelineCommand::NewBranch));
             }
+            self.zoom_buttons(ui);
+            self.range_controls(ui, &current);
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                let save = ui
-                    .button("Save…")
-                    .on_hover_text("Save the frames from the last restart to this one.");
-                if save.clicked() {
-                    actions.push(TimelineAction::Save);
+                let range = self.range_on(&current);
+                let (label, hint) = match range {
+                    Some(_) => (
+                        "Save range…",
+                        "Save the selected frames as they were shown.",
+                    ),
+                    None => (
+                        "Save…",
+                        "Save the frames from the last restart to this one.",
+                    ),
+                };
+                if ui.button(label).on_hover_text(hint).clicked() {
+                    actions.push(match range {
+                        Some((start, end)) => TimelineAction::SaveRange {
+                            end: TimelinePosition {
+                                branch: current.branch,
+                                index: end,
+                            },
+                            frames: end - start + 1,
+                        },
+                        None => TimelineAction::Save,
+                    });
                 }
             });
         });
@@ -294,7 +350,8 @@ impl Timeline {
         painter.rect_filled(scale.strip, 4, theme::palette(ui).backdrop);
         let room = (scale.strip.width() / THUMBNAIL_WIDTH) as usize;
         let stride = self.stride(scale.first, scale.end, room);
-        let marks = (current.first.next_multiple_of(stride)..current.end).step_by(stride);
+        let from = current.first.max(scale.first);
+        let marks = (from.next_multiple_of(stride)..current.end.min(scale.end)).step_by(stride);
         let mut missing = Vec::new();
         for index in marks {
             let key = (current.branch, index);
@@ -327,7 +384,11 @@ impl Timeline {
         let useful = |(_, index): &(u32, usize)| index.is_multiple_of(stride);
         self.thumbnails.retain(|key, _| useful(key));
         self.requested.retain(|key| useful(key));
-        self.playhead(theme::palette(ui), &painter, scale, scale.strip);
+        let palette = theme::palette(ui);
+        if let Some((start, end)) = self.range_on(current) {
+            range_marks(&painter, palette, scale, start, end);
+        }
+        self.playhead(palette, &painter, scale, scale.strip);
     }
 
     fn playhead(&self, palette: &Palette, painter: &egui::Painter, scale: &FrameScale, rect: Rect) {
@@ -380,31 +441,6 @@ impl Timeline {
         if is_current {
             self.playhead(theme::palette(ui), &painter, scale, rect);
         }
-    }
-}
-
-/// Maps frame indices to points across the panel.
-struct FrameScale {
-    strip: Rect,
-    first: usize,
-    end: usize,
-}
-
-impl FrameScale {
-    fn frames(&self) -> f32 {
-        (self.end - self.first).max(2) as f32 - 1.0
-    }
-
-    fn x(&self, index: usize) -> f32 {
-        let room = self.strip.width() - 8.0;
-        let fraction = index.saturating_sub(self.first) as f32 / self.frames();
-        self.strip.left() + 2.0 + room * fraction
-    }
-
-    fn index(&self, x: f32) -> usize {
-        let room = self.strip.width() - 8.0;
-        let fraction = ((x - self.strip.left() - 2.0) / room).clamp(0.0, 1.0);
-        self.first + (fraction * self.frames()).round() as usize
     }
 }
 

@@ -57,3 +57,59 @@ fn stride_is_power_of_two() {
     assert_eq!(timeline.stride(0, 17, 16), 2);
     assert_eq!(timeline.stride(100, 1100, 16), 64);
 }
+
+/// A timeline of 1,000 frames at frame 900.
+fn long() -> Timeline {
+    let mut timeline = Timeline::default();
+    timeline.set_branches(vec![branch(0, 0, 1000)]);
+    timeline.set_position(TimelinePosition {
+        branch: 0,
+        index: 900,
+    });
+    timeline
+}
+
+#[test]
+fn zoom_halves_the_strip_and_keeps_the_playhead() {
+    let mut timeline = long();
+    assert_eq!(timeline.shown(), (0, 1000));
+    timeline.zoom_to(1, 900);
+    assert_eq!(timeline.shown(), (500, 1000));
+    timeline.zoom_to(3, 100);
+    // The playhead would be out of sight.
+    assert_eq!(timeline.shown(), (838, 963));
+    timeline.zoom_to(99, 900);
+    assert_eq!(timeline.shown(), (892, 908));
+    let mut short = Timeline::default();
+    short.zoom_to(5, 0);
+    assert_eq!(short.shown(), (0, 1));
+}
+
+#[test]
+fn handles_move_the_range() {
+    let mut timeline = long();
+    timeline.range = Some((200, 400));
+    let strip = Rect::from_min_size(pos2(0.0, 0.0), vec2(1008.0, 50.0));
+    let (first, end) = timeline.shown();
+    let scale = FrameScale { strip, first, end };
+    let current = branch(0, 0, 1000);
+    let drag = |timeline: &mut Timeline, from: usize, to: usize| {
+        timeline.grabbed = None;
+        timeline.drag(&scale, &current, scale.x(from));
+        timeline.drag(&scale, &current, scale.x(to))
+    };
+    assert_eq!(drag(&mut timeline, 201, 300), None);
+    assert_eq!(timeline.range, Some((300, 400)));
+    assert_eq!(drag(&mut timeline, 399, 250), None);
+    assert_eq!(timeline.range, Some((300, 300)));
+    // Elsewhere it moves the playhead.
+    let seek = drag(&mut timeline, 600, 610).unwrap();
+    let place = TimelinePosition {
+        branch: 0,
+        index: 610,
+    };
+    assert_eq!(seek, TimelineAction::Command(TimelineCommand::Seek(place)));
+    assert_eq!(timeline.range, Some((300, 300)));
+    // A shorter branch has less of the range.
+    assert_eq!(timeline.range_on(&branch(1, 3, 10)), Some((9, 9)));
+}

@@ -17,7 +17,7 @@ use super::present::Scaling;
 use super::presets::{PresetPanel, SamplerPreset};
 use super::theme;
 use super::widgets::{choices, section};
-use driftless_engine::{PARAMS, ParamKind, ParamSpec, SliderSpec, Solver};
+use driftless_engine::{PARAMS, ParamKind, ParamSpec, SamplerParams, SliderSpec, Solver};
 use driftless_model::config::DynamicsConfig;
 use driftless_sim::RANDOM_SEED_LIMIT;
 
@@ -34,15 +34,23 @@ pub(super) struct TuningPanel {
     defaults: TuningSettings,
     /// `None` for a simulator, which has only a seed and a speed.
     limits: Option<SamplerLimits>,
+    /// The parameters that suit the world.
+    own: SamplerParams,
 }
 
 impl TuningPanel {
-    pub fn new(settings: TuningSettings, dynamics: Option<&DynamicsConfig>) -> Self {
+    /// A panel that begins with `settings`, for a world that `own` suits.
+    pub fn new(
+        settings: TuningSettings,
+        dynamics: Option<&DynamicsConfig>,
+        own: SamplerParams,
+    ) -> Self {
         let limits = dynamics.map(SamplerLimits::new);
         let mut tuning = Self {
             defaults: settings,
             settings,
             limits,
+            own,
         };
         tuning.clamp_to_world();
         tuning.defaults = tuning.settings;
@@ -112,13 +120,13 @@ impl TuningPanel {
         let params = &mut self.settings.params;
         let mut chosen = QualityPreset::ALL
             .into_iter()
-            .find(|quality| quality.params(params, limits) == *params);
+            .find(|quality| quality.params(params, limits, &self.own) == *params);
         let before = chosen;
         choices(ui, &mut chosen, &QualityPreset::ALL.map(Some), |quality| {
             quality.map_or("", QualityPreset::label)
         });
         if let (true, Some(quality)) = (chosen != before, chosen) {
-            *params = quality.params(params, limits);
+            *params = quality.params(params, limits, &self.own);
         }
         let text = cost.map_or("–".to_owned(), |time| {
             format!("{:.1} ms", time.as_secs_f64() * 1000.0)
@@ -333,7 +341,7 @@ mod tests {
         let limits = SamplerLimits::new(&dynamics);
         assert_eq!(limits.steps, [1, 2, 4, 8]);
         assert_eq!(limits.context, 3..=16);
-        let tuning = TuningPanel::new(settings(), Some(&dynamics));
+        let tuning = TuningPanel::new(settings(), Some(&dynamics), settings().params);
         assert_eq!(tuning.settings.params.context, 16);
     }
 

@@ -9,6 +9,8 @@
 //! - [`preferences`]: the user's settings.
 //! - [`overlay`]: Help and Settings.
 //! - [`save`]: the save dialog.
+//! - [`transport`]: held timeline keys and the quick slot.
+//! - [`undo`]: what can be undone.
 //! - [`device`]: the graphics device and egui's context.
 //!
 //! Here they are put together and polled; [`drawing`] draws them, [`shortcuts`] says what keys do,
@@ -23,18 +25,22 @@ mod navigation;
 mod overlay;
 mod preferences;
 mod save;
+mod save_commands;
 mod shortcuts;
 mod switching;
+mod title;
+mod transport;
+mod undo;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use eframe::egui::{Context, Event, RawInput, Ui};
+use eframe::egui::{Context, Event, RawInput, Ui, UserAttentionType, ViewportCommand};
 
 use driftless_engine::GpuSource;
-use driftless_sim::{Frame, Message, Session};
+use driftless_sim::{Frame, Message, Notice, Session};
 use driftless_worlds::SimulatorKind;
 
 use self::analysis::Analysis;
@@ -45,12 +51,19 @@ use self::navigation::{Navigation, Screen};
 use self::overlay::Overlay;
 use self::preferences::UserPreferences;
 use self::save::Saving;
-use super::config::ConfigStore;
+use self::save_commands::PictureUse;
+use self::shortcuts::With;
+use self::transport::Transport;
+use self::undo::Changes;
+use super::adapter::DisplayServer;
+use super::config::{ConfigStore, WindowPlace};
 use super::keys::Shortcut;
 use super::notices::Notices;
 use super::options::NewWorldOptions;
 use super::recovery::Recovery;
+use super::save_dialog::SaveSpan;
 use super::session::GameSession;
+use super::theme;
 use super::waker::Waker;
 use crate::Result;
 use crate::workspace::BackgroundRun;
@@ -59,6 +72,8 @@ use crate::workspace::BackgroundRun;
 pub(super) struct WindowSetup {
     /// Opens the "New world" page at this step.
     pub new_world: Option<NewWorldOptions>,
+    /// Shows every world first, to a person who has not played yet.
+    pub gallery: bool,
     /// Where worlds, data and runs are stored; `None` uses the platform's folder.
     pub home: Option<PathBuf>,
     /// Settings to use instead of the user's own, with a notice about them.
@@ -67,6 +82,8 @@ pub(super) struct WindowSetup {
     pub mailbox: Arc<AtomicBool>,
     /// Set from any thread to close the window.
     pub close: Arc<AtomicBool>,
+    /// The window system to use.
+    pub server: DisplayServer,
     pub waker: Waker,
 }
 
@@ -93,6 +110,11 @@ pub(super) struct Window {
     /// A modal page on top of everything else.
     overlay: Option<Overlay>,
     saving: Saving,
+    /// What the requested picture is for.
+    picture: Option<PictureUse>,
+    transport: Transport,
+    /// What can be undone.
+    changes: Changes,
     recovery: Recovery,
     notices: Notices,
 }
@@ -123,18 +145,21 @@ impl Window {
             preferences,
             overlay: None,
             saving: Saving::default(),
+            picture: None,
+            transport: Transport::default(),
+            changes: Changes::default(),
             notices: Notices::default(),
         };
         window.apply_bindings();
-        if window.game.session.sim.record.is_some() {
-            window.update_title();
-        }
         if let Some(notice) = notice {
             tracing::warn!("{notice}");
             window.notices.error(&notice);
         }
         if let Some(options) = setup.new_world {
             window.open_new_world_at(options);
+        } else if setup.gallery && window.preferences.config().welcomed.is_empty() {
+            window.open_worlds();
+            window.navigation.greet();
         }
         Ok(window)
     }
@@ -157,7 +182,6 @@ impl Window {
         self.release_all_input();
         self.preferences.apply_theme(&self.device.context);
         self.apply_bindings();
-        self.update_title();
         Ok(())
     }
 
@@ -176,9 +200,16 @@ impl Window {
             .apply_bindings(&session.keys, &config.gamepad.buttons);
     }
 
+    /// Where the window is on the screen.
+    pub fn place(&self) -> Option<WindowPlace> {
+        self.preferences.config().window
+    }
+
     fn dismiss_welcome(&mut self) {
         let world = &self.game.session.world.name;
-        self.preferences.dismiss_welcome(world);
+        if self.preferences.dismiss_welcome(world) {
+            self.game.resume();
+        }
     }
 
     fn release_all_input(&mut self) {
@@ -194,7 +225,7 @@ impl Window {
 
     fn report_saved(&mut self, saved: Option<Result<PathBuf>>) {
         match saved {
-            Some(Ok(path)) => self.notices.info(format!("Saved as {}", path.display())),
+            Some(Ok(path)) => self.notices.saved(&path),
             Some(Err(error)) => self.notices.error(&error),
             None => {}
         }
@@ -203,10 +234,14 @@ impl Window {
     /// Handles everything that has arrived from the world-model thread.
     fn poll_world(&mut self) {
         let (frames, messages) = self.game.receive();
+        self.game.scoreboard.take(&frames);
         self.show_newest(frames);
         for message in messages {
             match message {
                 Message::Started { engine } => self.game.engine = engine,
+                Message::Notice(Notice::EpisodeEnded) => {
+                    self.game.scoreboard.episode_ended(Instant::now());
+                }
                 Message::Notice(notice) => self.notices.info(notice.to_string()),
                 Message::ParamsRejected { reason, active } => {
                     self.game.accept_params(active);
@@ -218,7 +253,15 @@ impl Window {
                     let timeline = &mut self.analysis.timeline;
                     timeline.add_thumbnails(&self.device.context, branch, images, size);
                 }
-                Message::RenderedEpisode(episode) => self.open_save_dialog(episode),
+                Message::RenderProgress { done, total } => self.saving.note_progress(done, total),
+                Message::RenderedEpisode(episode) => {
+                    self.open_save_dialog(episode, SaveSpan::Episode);
+                }
+                Message::RecentFrames(episode) => self.take_recent(episode),
+                Message::RenderCancelled => {
+                    self.picture = None;
+                    self.end_saving();
+                }
                 Message::Failed {
                     reason,
                     device_failed,
@@ -303,10 +346,19 @@ impl eframe::App for Window {
                 if chooses && *pressed {
                     return true;
                 }
-                let plain = !modifiers.command && !modifiers.ctrl && !modifiers.alt;
-                !self.key(key, *pressed, plain, typing, now)
+                let with = With {
+                    plain: !modifiers.command && !modifiers.ctrl && !modifiers.alt,
+                    control: modifiers.command && !modifiers.alt,
+                };
+                !self.key(key, *pressed, with, typing, now)
+            }
+            // The library makes this event of Ctrl+C.
+            Event::Copy if !typing && self.takes_commands() => {
+                self.act(Shortcut::CopyPicture);
+                true
             }
             Event::WindowFocused(false) => {
+                self.release_step();
                 self.release_all_input();
                 self.inputs.forget_keys();
                 true
@@ -340,9 +392,21 @@ impl eframe::App for Window {
             self.notices
                 .error(&format!("Cannot save settings: {error}"));
         }
+        self.run_held_step(Instant::now());
+        if let Some(size) = self.preferences.size_for_screen(&self.device.context) {
+            self.device.command(ViewportCommand::InnerSize(size));
+        }
+        self.preferences.note_place(&self.device.context);
         let listed = self.navigation.poll_pages();
         self.report(listed);
+        if let Some(ended) = self.navigation.take_ended_training() {
+            let attention = UserAttentionType::Informational;
+            self.device
+                .command(ViewportCommand::RequestUserAttention(attention));
+            self.notices.info(ended);
+        }
         self.poll_loaded();
+        self.update_title();
     }
 
     fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
@@ -350,6 +414,9 @@ impl eframe::App for Window {
         self.device.begin_draw(ui, self.game.frame.is_some());
         if !matches!(self.navigation.screen, Screen::NewWorld { .. }) {
             self.handle_dropped_file(ui);
+        }
+        if self.overlay.is_some() {
+            theme::disable(ui);
         }
         match self.navigation.screen {
             Screen::NewWorld { .. } => {
@@ -361,10 +428,11 @@ impl eframe::App for Window {
                 if let Some(choice) = self.navigation.picker_ui(ui) {
                     self.handle_choice(choice);
                 }
-                self.notices.ui(ui, ui.max_rect());
+                self.notices_ui(ui, ui.max_rect());
             }
             Screen::Game | Screen::Recording(..) | Screen::TryOut => self.game_ui(ui),
         }
+        self.drop_zone(ui);
         self.overlay_ui(ui.ctx());
     }
 }

@@ -10,6 +10,7 @@ use eframe::egui::{
 
 use driftless_worlds::SimulatorKind;
 
+use super::goals::goal;
 use super::theme;
 use crate::workspace::library::{WorldEntry, WorldSource, WorldSummary, format_date};
 use crate::workspace::{BackgroundTask, IncludedWorlds, Notify, library};
@@ -54,12 +55,17 @@ pub(super) struct WorldPicker {
     focus: bool,
     /// The focused card that was last scrolled into view.
     scrolled_to: Option<usize>,
+    /// Whether this is the first thing that a person sees of the program.
+    greets: bool,
 }
 
 struct WorldCard {
     entry: WorldEntry,
     playing: bool,
-    picture: Option<TextureHandle>,
+    /// Whether its picture moves.
+    moves: bool,
+    /// The frame of the preview that is drawn, and the texture that holds it.
+    picture: Option<(usize, TextureHandle)>,
 }
 
 impl WorldPicker {
@@ -72,7 +78,13 @@ impl WorldPicker {
             cards: Vec::new(),
             focus: true,
             scrolled_to: None,
+            greets: false,
         }
+    }
+
+    /// Says what this program is instead of where one came from.
+    pub fn greet(&mut self, greets: bool) {
+        self.greets = greets;
     }
 
     /// Opens the page and lists the worlds on disk in the background.
@@ -81,7 +93,7 @@ impl WorldPicker {
     /// Returns an error if no thread can be started.
     pub fn open(&mut self, playing: CurrentWorld) -> Result<()> {
         self.playing = Some(playing.clone());
-        (self.focus, self.scrolled_to) = (true, None);
+        (self.focus, self.scrolled_to, self.greets) = (true, None, false);
         let home = self.home.clone();
         let work = move |cancelled: &_| {
             let shipped = IncludedWorlds::find(home.clone());
@@ -123,7 +135,7 @@ impl WorldPicker {
         let back = egui::Panel::top("worlds-bar")
             .resizable(false)
             .frame(bar)
-            .show(ui, header)
+            .show(ui, |ui| header(ui, self.greets))
             .inner;
         let mut picked = back.then_some(PickerChoice::Back);
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
@@ -162,7 +174,7 @@ impl WorldPicker {
             let name = group.first().map_or("", |card| shelf(&card.entry));
             let rects = layout(ui, name, group.len(), columns);
             for (i, (card, rect)) in group.iter_mut().zip(rects).enumerate() {
-                let response = card.ui(ui, rect, first + i);
+                let response = card.ui(ui, rect, first + i, self.greets);
                 if std::mem::take(&mut self.focus) {
                     if first + i == start {
                         response.request_focus();
@@ -197,6 +209,7 @@ fn cards(entries: Vec<WorldEntry>, playing: &CurrentWorld) -> Vec<WorldCard> {
     };
     let card = |entry| WorldCard {
         playing: is_played(&entry),
+        moves: true,
         entry,
         picture: None,
     };
@@ -204,25 +217,25 @@ fn cards(entries: Vec<WorldEntry>, playing: &CurrentWorld) -> Vec<WorldCard> {
 }
 
 /// Draws the page's header; returns whether "Back" was clicked.
-fn header(ui: &mut Ui) -> bool {
+fn header(ui: &mut Ui, greets: bool) -> bool {
+    let palette = theme::palette(ui);
+    let (title, hint, back) = if greets {
+        let hint = "A neural network predicts every frame of these games. Choose one to play.";
+        ("Driftless", hint, "Play Pong")
+    } else {
+        let hint = "Arrow keys select  ·  Enter plays  ·  Drop a checkpoint folder to open it";
+        ("Worlds", hint, "Back to the game")
+    };
+    let mut clicked = false;
     ui.horizontal(|ui| {
-        ui.label(
-            RichText::new("Worlds")
-                .heading()
-                .color(theme::palette(ui).text),
-        );
-        ui.add_space(12.0);
-        if ui.available_width() > 480.0 {
-            let hint = "Arrow keys select  ·  Enter plays  ·  Drop a checkpoint folder to open it";
-            ui.label(RichText::new(hint).color(theme::palette(ui).muted));
-        }
-        let back = Layout::right_to_left(Align::Center);
-        ui.with_layout(back, |ui| {
-            ui.button("Back to the game").on_hover_text("Esc").clicked()
-        })
-        .inner
-    })
-    .inner
+        ui.label(RichText::new(title).heading().color(palette.text));
+        let right = Layout::right_to_left(Align::Center);
+        ui.with_layout(right, |ui| {
+            clicked = ui.button(back).on_hover_text("Esc").clicked();
+        });
+    });
+    ui.label(RichText::new(hint).color(palette.muted));
+    clicked
 }
 
 /// Number of cards that fit in a row of this width.
@@ -261,14 +274,15 @@ impl WorldCard {
         })
     }
 
-    fn ui(&mut self, ui: &mut Ui, rect: Rect, index: usize) -> Response {
+    /// Draws the card; in a `plain` one, without figures.
+    fn ui(&mut self, ui: &mut Ui, rect: Rect, index: usize, plain: bool) -> Response {
         let response = ui.interact(rect, ui.scope_id().with(("world", index)), Sense::click());
         let enabled = self.entry.summary.is_ok();
         response.widget_info(|| {
             egui::WidgetInfo::labeled(egui::Role::Button, enabled, self.accessible_name())
         });
         if ui.is_rect_visible(rect) {
-            self.paint(ui, rect, &response);
+            self.paint(ui, rect, &response, plain);
         }
         match &self.entry.summary {
             Ok(_) => response,
@@ -276,7 +290,7 @@ impl WorldCard {
         }
     }
 
-    fn paint(&mut self, ui: &Ui, rect: Rect, response: &Response) {
+    fn paint(&mut self, ui: &Ui, rect: Rect, response: &Response, plain: bool) {
         let lit = response.has_focus();
         let fill = if response.hovered() {
             theme::palette(ui).hovered
@@ -296,7 +310,10 @@ impl WorldCard {
         self.paint_picture(ui, frame);
         let mut tag = frame.left_top() + vec2(6.0, 6.0);
         let is_simulator = matches!(self.entry.source, WorldSource::Simulator(_));
-        for (shown, text) in [(is_simulator, "SIMULATOR"), (self.playing, "PLAYING")] {
+        for (shown, text) in [
+            (is_simulator, "SIMULATOR"),
+            (self.playing && !plain, "PLAYING"),
+        ] {
             if shown {
                 tag.x = badge(ui, tag, text) + 6.0;
             }
@@ -315,10 +332,12 @@ impl WorldCard {
         write(&self.entry.name, 15.0, theme::palette(ui).text, 1);
         match &self.entry.summary {
             Ok(summary) => {
-                if let Some(about) = &summary.about {
+                let about = summary.about.as_deref();
+                if let Some(about) = goal(&self.entry.name).or(about) {
                     write(about, 12.5, theme::palette(ui).text, 2);
                 }
-                for line in lines(summary) {
+                let lines = if plain { Vec::new() } else { lines(summary) };
+                for line in lines {
                     write(&line, 11.5, theme::palette(ui).muted, 2);
                 }
             }
@@ -334,20 +353,37 @@ impl WorldCard {
         }
     }
 
-    /// Draws the world's picture as large as fits.
+    /// Draws the world's moving picture as large as fits.
     fn paint_picture(&mut self, ui: &Ui, frame: Rect) {
         let Ok(summary) = &self.entry.summary else {
             return;
         };
         let [height, width] = summary.image;
-        if summary.thumbnail.len() != height * width * 3 {
-            return;
+        let bytes = (height * width * 3).max(1);
+        let count = summary.preview.len() / bytes;
+        let fps = f64::from(summary.fps.clamp(1.0, 60.0));
+        let moves = count > 1 && self.moves;
+        let shown = match moves {
+            true => (ui.input(|input| input.time) * fps) as usize % count,
+            false => 0,
+        };
+        if moves {
+            ui.ctx().request_repaint_after_secs((1.0 / fps) as f32);
         }
-        let picture = self.picture.get_or_insert_with(|| {
-            let image = ColorImage::from_rgb([width, height], &summary.thumbnail);
+        let rgb = summary.preview.chunks_exact(bytes).nth(shown);
+        let Some(rgb) = rgb.filter(|rgb| rgb.len() == height * width * 3) else {
+            return;
+        };
+        let image = || ColorImage::from_rgb([width, height], rgb);
+        let (drawn, picture) = self.picture.get_or_insert_with(|| {
             let name = format!("world-{}", self.entry.name);
-            ui.ctx().load_texture(name, image, TextureOptions::NEAREST)
+            let options = TextureOptions::NEAREST;
+            (shown, ui.ctx().load_texture(name, image(), options))
         });
+        if *drawn != shown {
+            *drawn = shown;
+            picture.set(image(), TextureOptions::NEAREST);
+        }
         let size = vec2(width as f32, height as f32);
         let scale = (frame.size() / size).min_elem();
         let rect = Rect::from_center_size(frame.center(), size * scale);

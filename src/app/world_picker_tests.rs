@@ -9,7 +9,8 @@ fn summary() -> WorldSummary {
     WorldSummary {
         fps: 15.0,
         image: [4, 8],
-        thumbnail: [0, 60, 120, 255].repeat(4 * 8 * 3 / 4),
+        // Two frames.
+        preview: [0, 60, 120, 255].repeat(2 * 4 * 8 * 3 / 4),
         parameters: Some(1_234_567),
         bytes: Some(4_900_000),
         modified: Some(std::time::SystemTime::UNIX_EPOCH),
@@ -40,6 +41,8 @@ fn picker() -> WorldPicker {
         entry(WorldSource::Simulator(SimulatorKind::Drive), "Drive"),
     ];
     picker.cards = cards(entries, &CurrentWorld::World("b".into()));
+    // Time differs from run to run.
+    picker.cards.iter_mut().for_each(|card| card.moves = false);
     picker
 }
 
@@ -228,4 +231,20 @@ fn light_theme() {
     let mut picker = picker();
     let size = vec2(500.0, 1150.0);
     snapshot_light("worlds_light", size, move |ui| drop(picker.ui(ui)));
+}
+
+#[test]
+fn pictures_move() {
+    let mut page = TestPage::new();
+    page.picker
+        .cards
+        .iter_mut()
+        .for_each(|card| card.moves = true);
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..12 {
+        page.show(vec![]);
+        let shown = page.picker.cards[0].picture.as_ref();
+        seen.extend(shown.map(|(frame, _)| *frame));
+    }
+    assert_eq!(seen, [0, 1].into());
 }

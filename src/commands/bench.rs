@@ -20,7 +20,7 @@ const TRAINING_THREADS: [usize; 2] = [1, 2];
 /// Arguments of `bench`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Checkpoint folder, or name of an included world [default: pong].
+    /// Checkpoint folder, or name of an included or a saved world [default: pong].
     #[arg(long, value_name = "DIR|NAME")]
     checkpoint: Option<PathBuf>,
     /// Compute device.

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use driftless::{Error, Result};
 use driftless_data::{Dataset, PathError as _};
-use driftless_engine::{DeviceOptions, GpuSource, SamplerParams};
+use driftless_engine::{DeviceOptions, GpuSource, Sampler, SamplerParams};
+use driftless_eval::alarm::AlarmOptions;
 use driftless_eval::pose::PoseProbe;
-use driftless_eval::{EvalOptions, EvalProgress, pose, report, report_tables, table};
+use driftless_eval::{EvalOptions, EvalProgress, alarm, pose, report, report_tables, table};
 
 use super::sampler_args::{ParamOptions, Selection};
 
@@ -20,7 +21,7 @@ impl Selection for EvalParams {
 /// Arguments of `eval`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Checkpoint folder, or name of an included world [default: pong].
+    /// Checkpoint folder, or name of an included or a saved world [default: pong].
     #[arg(long, value_name = "DIR|NAME")]
     checkpoint: Option<PathBuf>,
     /// Folder of held-out episodes.
@@ -58,6 +59,11 @@ pub struct Args {
     /// frame. For worlds whose episodes contain them, such as the maze.
     #[arg(long, value_name = "DIR")]
     probe: Option<PathBuf>,
+    /// Measure instead how well the world's own signals tell wrong frames: round-trip error, flow
+    /// instability and spread over seeds. Thresholds come from half of the rollouts, precision and
+    /// recall from the other half.
+    #[arg(long, conflicts_with_all = ["free_frames", "free_runs", "free_bin", "probe", "pictures"])]
+    alarm: bool,
     /// Folder for contact sheets (PNG): ground truth above prediction, and free runs.
     #[arg(long, value_name = "DIR")]
     pictures: Option<PathBuf>,
@@ -96,8 +102,11 @@ pub fn run(args: &Args) -> Result<()> {
     };
     options.params = SamplerParams {
         seed: args.seed,
-        ..args.sampler.params
+        ..args.sampler.over(SamplerParams::of_world(engine.world()))
     };
+    if args.alarm {
+        return alarm(args, &mut engine, &dataset, &options);
+    }
     let probe = args.probe.as_deref().map(|folder| {
         let dataset = Dataset::read(folder)?;
         PoseProbe::train(&dataset.episodes, pose::PROBE_STEPS, args.seed)
@@ -123,11 +132,46 @@ pub fn run(args: &Args) -> Result<()> {
     if args.json {
         return super::print_json(&report);
     }
-    let tables = report_tables::tables(&report);
-    let text = if args.markdown {
-        table::markdown(&tables)
+    print_tables(args, &report_tables::tables(&report))
+}
+
+/// Measures the alarms at one K and prints the report.
+fn alarm(
+    args: &Args,
+    engine: &mut Sampler,
+    dataset: &Dataset,
+    options: &EvalOptions,
+) -> Result<()> {
+    let alarm_options = AlarmOptions {
+        sequences: options.sequences,
+        context: options.context,
+        horizon: options.horizon,
+        params: SamplerParams {
+            steps: options.main_steps(),
+            ..options.params
+        },
+    };
+    let bar = super::bar(0, "frames");
+    let mut show = |done: usize, total: usize| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+    };
+    let progress = &mut EvalProgress::new(&mut show);
+    let report = alarm::run(engine, dataset, &alarm_options, progress)
+        .map_err(|error| super::about(&args.data, error))?;
+    bar.finish_and_clear();
+    if args.json {
+        super::print_json(&report)
     } else {
-        table::text(&tables)
+        print_tables(args, &alarm::tables(&report))
+    }
+}
+
+fn print_tables(args: &Args, tables: &[table::Table]) -> Result<()> {
+    let text = if args.markdown {
+        table::markdown(tables)
+    } else {
+        table::text(tables)
     };
     super::print(&text)
 }

@@ -1,38 +1,68 @@
-//! `driftless info`: describes a checkpoint, a dataset or an episode.
+//! `driftless info`: describes a world, a checkpoint, a dataset or an episode.
 
 use std::path::PathBuf;
 
 use driftless::Result;
+use driftless::workspace::{NamedWorld, WorldNames};
+use driftless_data::DatasetInfo;
 use driftless_model::checkpoint;
-use driftless_model::checkpoint::CONFIG;
+use driftless_worlds::SimulatorKind;
 
 /// Arguments of `info`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Checkpoint folder, dataset folder or episode (.npz).
+    /// Checkpoint folder, name of a world, dataset folder or episode (.npz).
+    #[arg(value_name = "DIR|NAME|FILE")]
     path: PathBuf,
     /// Print the result as one JSON object.
     #[arg(long)]
     json: bool,
 }
 
-/// Describes a checkpoint, a dataset or an episode.
+/// Describes a world, a checkpoint, a dataset or an episode.
 ///
 /// # Errors
 /// Returns an error if the path is none of these, or if its contents are broken.
 pub fn run(args: &Args) -> Result<()> {
-    if args.path.join(CONFIG).is_file() {
-        let summary = checkpoint::summarize(&args.path)?;
-        return if args.json {
-            super::print_json(&summary)
-        } else {
-            super::print(&summary.to_string())
-        };
+    match WorldNames::find(None).any(&args.path)? {
+        Some(NamedWorld::Checkpoint(folder)) => {
+            let summary = checkpoint::summarize(&folder)?;
+            if args.json {
+                super::print_json(&summary)
+            } else {
+                super::print(&summary.to_string())
+            }
+        }
+        Some(NamedWorld::Simulator(kind)) => {
+            let info = kind.open(0).info();
+            if args.json {
+                super::print_json(&info)
+            } else {
+                super::print(&simulator_text(kind, &info))
+            }
+        }
+        None => {
+            let info = driftless_data::info::summarize(&args.path)?;
+            if args.json {
+                super::print_json(&info)
+            } else {
+                super::print(&info.to_string())
+            }
+        }
     }
-    let info = driftless_data::info::summarize(&args.path)?;
-    if args.json {
-        super::print_json(&info)
-    } else {
-        super::print(&info.to_string())
-    }
+}
+
+fn simulator_text(kind: SimulatorKind, info: &DatasetInfo) -> String {
+    let actions = info.actions.iter().map(|action| match &action.keys[..] {
+        [] => action.name.clone(),
+        keys => format!("{} ({})", action.name, keys.join(", ")),
+    });
+    let [height, width] = info.image;
+    format!(
+        "simulator  {}, {height}×{width} at {} frames/s: {}\nactions    {}",
+        info.name,
+        info.fps,
+        kind.description(),
+        actions.collect::<Vec<_>>().join(", ")
+    )
 }

@@ -13,7 +13,7 @@ use driftless_model::checkpoint::WorldModel;
 /// Arguments of `likelihood`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Checkpoint folder, or name of an included world [default: pong].
+    /// Checkpoint folder, or name of an included or a saved world [default: pong].
     #[arg(long, value_name = "DIR|NAME")]
     checkpoint: Option<PathBuf>,
     /// Recorded episode (.npz) to measure.

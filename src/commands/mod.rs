@@ -1,6 +1,7 @@
 //! One module per subcommand: its arguments, and the library calls behind it.
 
 pub mod bench;
+pub mod completions;
 pub mod devices;
 pub mod eval;
 pub mod import;
@@ -8,6 +9,7 @@ pub mod info;
 pub mod likelihood;
 pub mod new;
 pub mod play;
+mod progress;
 pub mod record;
 pub mod recover;
 pub mod replay;
@@ -15,18 +17,20 @@ pub mod rollout;
 mod sampler_args;
 pub mod train;
 mod training_bench;
+pub mod worlds;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use driftless::workspace::IncludedWorlds;
+use driftless::workspace::{IncludedWorlds, WorldNames};
 use driftless::{Error, Result, interrupt};
 use driftless_data::text::printable_lines;
 use driftless_data::{Episode, PathError as _, export};
 use driftless_model::checkpoint::read_config;
+
+use progress::Progress;
 
 /// Prints a line, or several. A closed pipe is not an error.
 fn print(text: &str) -> Result<()> {
@@ -53,15 +57,25 @@ fn print_json(value: &impl Serialize) -> Result<()> {
     print(&text)
 }
 
-/// A progress bar on stderr.
-fn bar(total: u64, unit: &str) -> ProgressBar {
-    let bar = ProgressBar::new(total);
-    let template =
-        format!("{{wide_bar:.cyan/blue}} {{pos}}/{{len}} {unit} {{per_sec}} {{eta}} left");
-    if let Ok(style) = ProgressStyle::with_template(&template) {
-        bar.set_style(style);
+/// The progress of a task: a bar on a terminal, elsewhere a line a minute.
+fn bar(total: u64, unit: &'static str) -> Progress {
+    Progress::new(total, unit)
+}
+
+/// Says on stderr what a long command has written, and what to do with it next.
+fn wrote(out: &Path, next: &str) {
+    eprintln!("wrote {}; {next}", out.display());
+}
+
+/// A path or a name as an argument for a shell.
+fn shell_word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
     }
-    bar
 }
 
 /// Writes frames to `out` in the format of its extension. On Ctrl-C it stops and leaves no file.
@@ -80,23 +94,14 @@ fn export(episode: &Episode, out: &Path, scale: u32, fps: f32, overwrite: bool) 
 /// The checkpoint folder of `world`, as [`checkpoint`] finds it, or of the default world.
 fn checkpoint_or_default(world: Option<PathBuf>) -> Result<PathBuf> {
     match world {
-        Some(world) => checkpoint(world),
+        Some(world) => checkpoint(&world),
         None => IncludedWorlds::find(None).default_world(),
     }
 }
 
-/// The checkpoint folder of `world`, a folder or the name of an included world.
-fn checkpoint(world: PathBuf) -> Result<PathBuf> {
-    if world.exists() || world.components().count() != 1 {
-        return Ok(world);
-    }
-    let folder = world
-        .to_str()
-        .map(|name| IncludedWorlds::find(None).folder(name));
-    folder.transpose()?.flatten().ok_or_else(|| {
-        let what = "neither a checkpoint folder nor the name of an included world";
-        Error::invalid(&world, what)
-    })
+/// The checkpoint folder of `world`, a folder or the name of an included or a saved world.
+fn checkpoint(world: &Path) -> Result<PathBuf> {
+    WorldNames::find(None).checkpoint(world)
 }
 
 /// The folder of the included world whose configuration has this display name.

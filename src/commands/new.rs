@@ -7,7 +7,7 @@ use driftless::app::FirstStep;
 use driftless::workspace::{IncludedWorlds, PlayableWorld};
 use driftless::{Error, Result, app};
 use driftless_data::PathError as _;
-use driftless_engine::{DeviceChoice, SamplerParams};
+use driftless_engine::DeviceChoice;
 use driftless_worlds::SimulatorKind;
 
 /// Arguments of `new`.
@@ -57,11 +57,12 @@ pub fn run(args: Args) -> Result<()> {
         _ => FirstStep::Source,
     };
     app::run(app::WindowOptions {
+        params: game.sampling,
         game,
         fps: None,
         actions: Arc::default(),
-        params: SamplerParams::default(),
         record: None,
+        gallery: false,
         new_world: Some(app::NewWorldOptions {
             first,
             settings: args.config,

@@ -21,7 +21,7 @@ const HEADLESS: &str = "Headless";
 /// Arguments of `play`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Checkpoint folder, or name of an included world [default: pong].
+    /// Checkpoint folder, or name of an included or a saved world [default: pong].
     #[arg(long, value_name = "DIR|NAME", help_heading = WORLD)]
     checkpoint: Option<PathBuf>,
     /// Play a simulator instead of a learned world; --seed chooses its maze or track.
@@ -91,21 +91,28 @@ fn play_in_window(args: Args, game: PlayableWorld) -> Result<()> {
     if let Some(path) = &args.record {
         check_record_path(path, args.overwrite)?;
     }
+    // Whoever asks for something gets it at once.
+    let gallery = args.checkpoint.is_none()
+        && args.world.is_none()
+        && args.record.is_none()
+        && args.actions.is_none()
+        && args.context.is_none();
     let actions = match &args.actions {
         Some(path) => headless::read_actions(path, &game.world.actions)?,
         None => Vec::new(),
     };
     app::run(app::WindowOptions {
+        params: args.sampler.params(game.sampling)?,
         game,
         actions: actions.into(),
         fps: args.fps,
-        params: args.sampler.params()?,
         record: args.record.map(|path| RecordOptions {
             path,
             overwrite: args.overwrite,
             ..RecordOptions::default()
         }),
         new_world: None,
+        gallery,
         home: None,
     })
 }
@@ -139,7 +146,7 @@ fn play_headless(args: &Args, game: &PlayableWorld, frames: usize, out: &Path) -
     };
     actions.resize(frames, 0);
     let bar = super::bar(frames as u64, "frames");
-    let params = args.sampler.params()?;
+    let params = args.sampler.params(game.sampling)?;
     let mut tick = || bar.inc(1);
     let episode = headless::play(
         player.as_mut(),
@@ -155,5 +162,15 @@ fn play_headless(args: &Args, game: &PlayableWorld, frames: usize, out: &Path) -
         args.scale,
         args.fps.unwrap_or(world.fps),
         args.overwrite,
-    )
+    )?;
+    let next = if is_episode(out) {
+        format!(
+            "replay it with: driftless replay {}",
+            super::shell_word(out)
+        )
+    } else {
+        format!("{frames} frames of {}", world.name)
+    };
+    super::wrote(out, &next);
+    Ok(())
 }

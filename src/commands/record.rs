@@ -12,7 +12,7 @@ pub struct Args {
     /// Simulator to record.
     #[arg(long, value_enum)]
     world: SimulatorKind,
-    /// Minimum number of frames in total; the last episode is not cut short.
+    /// Frames in total; the last episode is cut short.
     #[arg(long, value_name = "N")]
     frames: usize,
     /// Seed of the dataset; episode i depends only on the seed and i.
@@ -54,9 +54,12 @@ pub fn run(args: &Args) -> Result<()> {
         !interrupt::requested()
     })?;
     bar.finish_and_clear();
+    let episodes = match manifest.episodes.len() {
+        1 => "1 episode".to_owned(),
+        n => format!("{n} episodes"),
+    };
     super::print(&format!(
-        "{} episodes, {} frames in {}",
-        manifest.episodes.len(),
+        "{episodes}, {} frames in {}",
         manifest.frames,
         args.out.display()
     ))

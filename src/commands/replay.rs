@@ -120,7 +120,7 @@ fn learned(args: &Args, recording: &RecordedSession) -> Result<(Box<dyn Player>,
         return Err(Error::invalid(&args.file, what));
     }
     let folder = match (&args.checkpoint, recording.world()) {
-        (Some(world), _) => super::checkpoint(world.clone())?,
+        (Some(world), _) => super::checkpoint(world)?,
         (None, Some(name)) => super::included_world(name).ok_or_else(|| {
             let what = format!(
                 "was recorded in {name}, which is not an included world: name its folder with --checkpoint"

@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use driftless::{Error, Result};
 use driftless_data::layout::{EPISODE_EXTENSION, is_episode};
 use driftless_data::{Episode, PathError as _, export};
-use driftless_engine::rollout::{rollout, shuffle_actions};
-use driftless_engine::{DeviceOptions, GpuSource};
+use driftless_engine::rollout::{rollout_with_progress, shuffle_actions};
+use driftless_engine::{DeviceOptions, GpuSource, SamplerParams};
 
 /// Arguments of `rollout`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Checkpoint folder, or name of an included world [default: pong].
+    /// Checkpoint folder, or name of an included or a saved world [default: pong].
     #[arg(long, value_name = "DIR|NAME")]
     checkpoint: Option<PathBuf>,
     /// Recorded episode (.npz) with the context and the actions.
@@ -77,8 +77,14 @@ pub fn run(args: &Args) -> Result<()> {
         future.actions
     };
     let context = episode.clip(args.start..first);
-    let params = args.sampler.params()?;
-    let images = rollout(&mut engine, &context, &actions, &params)?;
+    let params = args
+        .sampler
+        .params(SamplerParams::of_world(engine.world()))?;
+    let bar = super::bar(actions.len() as u64, "frames");
+    let mut tick = || bar.inc(1);
+    let images = rollout_with_progress(&mut engine, &context, &actions, &params, &mut tick)?;
+    bar.finish_and_clear();
+    let frames = actions.len();
     let predicted = Episode {
         height: episode.height,
         width: episode.width,
@@ -87,5 +93,7 @@ pub fn run(args: &Args) -> Result<()> {
         actions,
         extras: BTreeMap::new(),
     };
-    super::export(&predicted, &args.out, 1, 1.0, args.overwrite)
+    super::export(&predicted, &args.out, 1, 1.0, args.overwrite)?;
+    super::wrote(&args.out, &format!("{frames} predicted frames"));
+    Ok(())
 }

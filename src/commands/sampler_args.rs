@@ -3,12 +3,13 @@
 use std::marker::PhantomData;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _, ValueParser};
+use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
 
 use driftless::Result;
 use driftless_engine::{PARAMS, ParamKind, ParamSpec, SamplerParams};
 
-const HEADING: &str = "Sampler";
+const HEADING: &str = "Sampler (a world may have other defaults)";
 
 /// All options of the sampler.
 #[derive(clap::Args)]
@@ -21,14 +22,14 @@ pub struct SamplerArgs {
 }
 
 impl SamplerArgs {
-    /// The sampler parameters, checked.
+    /// The parameters `own` of a world with those given on the command line, checked.
     ///
     /// # Errors
     /// Returns an error if a parameter is out of range or conflicts with another.
-    pub fn params(&self) -> Result<SamplerParams> {
+    pub fn params(&self, own: SamplerParams) -> Result<SamplerParams> {
         let params = SamplerParams {
             seed: self.seed,
-            ..self.options.params
+            ..self.options.over(own)
         };
         params.check()?;
         Ok(params)
@@ -55,10 +56,20 @@ impl Selection for Every {
     const WITHOUT: &[&str] = &[];
 }
 
-/// Options that set the parameters of a [`Selection`]; the others keep their defaults.
+/// Options that set the parameters of a [`Selection`]; the others keep their values.
 pub struct ParamOptions<S> {
-    pub params: SamplerParams,
+    given: Vec<(&'static ParamSpec, f64)>,
     selection: PhantomData<S>,
+}
+
+impl<S> ParamOptions<S> {
+    /// `params` with those that were given.
+    pub fn over(&self, mut params: SamplerParams) -> SamplerParams {
+        for (spec, value) in &self.given {
+            spec.set(&mut params, *value);
+        }
+        params
+    }
 }
 
 impl<S: Selection> clap::Args for ParamOptions<S> {
@@ -74,7 +85,7 @@ impl<S: Selection> clap::Args for ParamOptions<S> {
 impl<S: Selection> clap::FromArgMatches for ParamOptions<S> {
     fn from_arg_matches(matches: &ArgMatches) -> std::result::Result<Self, clap::Error> {
         let mut options = Self {
-            params: SamplerParams::default(),
+            given: Vec::new(),
             selection: PhantomData,
         };
         options.update_from_arg_matches(matches)?;
@@ -86,8 +97,11 @@ impl<S: Selection> clap::FromArgMatches for ParamOptions<S> {
         matches: &ArgMatches,
     ) -> std::result::Result<(), clap::Error> {
         for spec in S::params() {
-            if let Some(value) = matches.get_one::<f64>(spec.name) {
-                spec.set(&mut self.params, *value);
+            if let (Some(value), Some(ValueSource::CommandLine)) = (
+                matches.get_one::<f64>(spec.name),
+                matches.value_source(spec.name),
+            ) {
+                self.given.push((spec, *value));
             }
         }
         Ok(())
@@ -147,12 +161,24 @@ mod tests {
     fn params(options: &[&str]) -> Result<SamplerParams> {
         let options = ["program"].iter().chain(options);
         let program: Program = clap::Parser::try_parse_from(options).unwrap();
-        program.sampler.params()
+        program.sampler.params(own())
+    }
+
+    /// The parameters of a world that is best at two steps.
+    fn own() -> SamplerParams {
+        SamplerParams {
+            steps: 2,
+            temperature: 0.7,
+            ..SamplerParams::default()
+        }
     }
 
     #[test]
     fn options_set_parameters() {
-        assert_eq!(params(&[]).unwrap(), SamplerParams::default());
+        assert_eq!(params(&[]).unwrap(), own());
+        // Also where the value is the general default.
+        let given = params(&["--temperature=1"]).unwrap();
+        assert_eq!((given.steps, given.temperature), (2, 1.0));
         let options = [
             "--steps=6",
             "--solver=heun",
@@ -166,7 +192,7 @@ mod tests {
             path: SamplingPath::Cosine,
             context_signal: 0.8,
             seed: 7,
-            ..SamplerParams::default()
+            ..own()
         };
         assert_eq!(params(&options).unwrap(), expected);
         let error = params(&["--churn=-0.1"]).unwrap_err().to_string();

@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use driftless::{Result, interrupt};
 use driftless_engine::DeviceChoice;
+use driftless_model::checkpoint::{CONFIG, CONTEXTS, DYNAMICS, TOKENIZER};
 use driftless_train::{
-    StepReport, TrainOptions, TrainOutcome, TrainPreset, TrainProgress, TrainStage,
+    RunLayout, StepReport, TrainOptions, TrainOutcome, TrainPreset, TrainProgress, TrainStage,
 };
+
+use super::progress::Progress;
 
 /// What to train.
 #[derive(Clone, Copy, ValueEnum)]
@@ -44,7 +46,7 @@ pub struct Args {
     /// actions are treated as unknown.
     #[arg(long, value_name = "DIR")]
     unlabelled: Option<PathBuf>,
-    /// Start from the weights of a checkpoint (a folder, or the name of an included world) instead of
+    /// Start from the weights of a checkpoint (a folder, or the name of a world) instead of
     /// random ones; `train dynamics` also uses its tokenizer if the run has none.
     #[arg(long, value_name = "DIR|NAME", conflicts_with = "resume")]
     from: Option<PathBuf>,
@@ -84,7 +86,7 @@ pub struct Args {
 /// Returns an error if the data, the settings or the device cannot be used, if the run exists and
 /// --resume is not given, if the loss diverges, or if a file cannot be written.
 pub fn run(args: Args) -> Result<()> {
-    let from = args.from.map(super::checkpoint).transpose()?;
+    let from = args.from.as_deref().map(super::checkpoint).transpose()?;
     let options = TrainOptions {
         from,
         stages: args.stage.stages(),
@@ -102,27 +104,48 @@ pub fn run(args: Args) -> Result<()> {
     };
     let outcome = driftless_train::run(&options, &mut TerminalProgress::default())
         .map_err(|error| super::about(&options.data, error))?;
-    if outcome == TrainOutcome::Stopped {
-        eprintln!("stopped and saved; continue with --resume");
-    }
+    say_what_next(&options, outcome);
     Ok(())
 }
 
-/// Shows a progress bar on stderr, and stops on Ctrl-C.
+/// Says where the world is and how to play it, or what is missing for that.
+fn say_what_next(options: &TrainOptions, outcome: TrainOutcome) {
+    if outcome == TrainOutcome::Stopped {
+        eprintln!("stopped and saved; continue with --resume");
+    }
+    let checkpoint = RunLayout::new(&options.out).checkpoint();
+    let files = [CONFIG, TOKENIZER, DYNAMICS, CONTEXTS];
+    if files.iter().all(|file| checkpoint.join(file).is_file()) {
+        let world = super::shell_word(&checkpoint);
+        super::wrote(
+            &checkpoint,
+            &format!("play it with: driftless play --checkpoint {world}"),
+        );
+    } else {
+        let [data, out] = [&options.data, &options.out].map(|path| super::shell_word(path));
+        let next =
+            format!("go on with: driftless train dynamics --resume --data {data} --out {out}");
+        super::wrote(&options.out, &next);
+    }
+}
+
+/// Shows progress on stderr, and stops on Ctrl-C.
 #[derive(Default)]
 struct TerminalProgress {
-    bar: Option<ProgressBar>,
+    bar: Option<Progress>,
 }
 
 impl TerminalProgress {
-    fn begin(&mut self, name: &'static str, total: u64, done: u64) -> &ProgressBar {
-        let bar = ProgressBar::new(total).with_position(done);
+    fn begin(
+        &mut self,
+        name: &'static str,
+        unit: &'static str,
+        total: u64,
+        done: u64,
+    ) -> &Progress {
         let template = "{prefix:9} {wide_bar:.cyan/blue} {pos}/{len} {msg} {eta} left";
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
-        }
+        let bar = Progress::with_template(total, done, unit, template);
         bar.set_prefix(name);
-        bar.reset_eta();
         self.bar.insert(bar)
     }
 }
@@ -136,7 +159,7 @@ impl TrainProgress for TerminalProgress {
     fn encoding(&mut self, done: usize, total: usize) {
         let bar = match &self.bar {
             Some(bar) => bar,
-            None => self.begin("encoding", total as u64, 0),
+            None => self.begin("encoding", "frames", total as u64, 0),
         };
         bar.set_position(done as u64);
         if done == total {
@@ -146,16 +169,16 @@ impl TrainProgress for TerminalProgress {
     }
 
     fn stage_begun(&mut self, stage: TrainStage, total: u64, done: u64) {
-        self.begin(stage.name(), total, done);
+        self.begin(stage.name(), "steps", total, done);
     }
 
     fn step_done(&mut self, step: &StepReport) {
         if let Some(bar) = &self.bar {
-            bar.set_position(step.step);
             bar.set_message(format!(
                 "loss {:.4} {:.0} frames/s",
                 step.loss, step.frames_per_second
             ));
+            bar.set_position(step.step);
         }
     }
 

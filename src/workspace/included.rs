@@ -2,7 +2,8 @@
 //!
 //! A world is looked for in `checkpoints/` in the working directory, next to the executable, and in
 //! `../share/driftless/checkpoints` relative to the executable, where packages install it. If none of
-//! these has it, it is unpacked from the executable into the user's data folder on first use.
+//! these has it, it is unpacked from the executable into the user's data folder on first use, or into the
+//! folder for temporary files where that cannot be written.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,7 @@ use driftless_data::fs::write_atomic;
 use driftless_data::layout::checkpoint::{CARD, CONFIG, CONTEXTS, DYNAMICS, TOKENIZER};
 use driftless_data::staging::StagingFolder;
 
-use super::paths::UserPaths;
+use super::paths::{HOME_VARIABLE, UserPaths};
 use crate::{Error, Result};
 
 /// The default world.
@@ -19,6 +20,9 @@ pub const DEFAULT_WORLD: &str = "pong";
 
 /// Name of the folder that holds the included worlds.
 const CHECKPOINTS: &str = "checkpoints";
+
+/// Folder below the one for temporary files, where the user's data folder cannot be written.
+const TEMPORARY: &str = "driftless-shipped";
 
 /// A world embedded in the executable.
 struct EmbeddedWorld {
@@ -57,6 +61,8 @@ pub struct IncludedWorlds {
     folders: Vec<PathBuf>,
     /// The user's data folder, instead of the default one.
     home: Option<PathBuf>,
+    /// The folder for temporary files.
+    temporary: PathBuf,
     embedded: &'static [EmbeddedWorld],
 }
 
@@ -67,6 +73,7 @@ impl IncludedWorlds {
         Self {
             folders: search_folders(std::env::current_exe().ok().as_deref()),
             home,
+            temporary: std::env::temp_dir(),
             embedded: &EMBEDDED,
         }
     }
@@ -74,7 +81,7 @@ impl IncludedWorlds {
     /// The checkpoint folder of the world called `name`, or `None` if there is no such world.
     ///
     /// # Errors
-    /// Returns an error if the world is only in the executable and cannot be unpacked.
+    /// Returns an error if the world is only in the executable and can be unpacked nowhere.
     pub fn folder(&self, name: &str) -> Result<Option<PathBuf>> {
         let mut candidates = self.folders.iter().map(|folder| folder.join(name));
         if let Some(found) = candidates.find(|folder| is_world(folder)) {
@@ -84,7 +91,15 @@ impl IncludedWorlds {
             return Ok(None);
         };
         let places = UserPaths::resolve(self.home.clone())?;
-        unpack(world, &places.shipped()).map(Some)
+        let unpacked = unpack(world, &places.shipped()).or_else(|error| {
+            tracing::warn!("{error}; unpacking into the folder for temporary files");
+            // The first error says what to mend.
+            unpack(world, &self.temporary.join(TEMPORARY)).map_err(|_| {
+                let what = format!("{error}; name a folder that can be written in {HOME_VARIABLE}");
+                Error::Config(what)
+            })
+        });
+        unpacked.map(Some)
     }
 
     /// The checkpoint folder of the [`DEFAULT_WORLD`] world.

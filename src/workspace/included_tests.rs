@@ -26,6 +26,7 @@ fn shipped(root: &Path, folders: &[&str]) -> IncludedWorlds {
     IncludedWorlds {
         folders: folders.iter().map(|folder| root.join(folder)).collect(),
         home: Some(root.join("home")),
+        temporary: root.join("temporary"),
         embedded: &TWO,
     }
 }
@@ -58,6 +59,28 @@ fn first_folder_wins() {
 }
 
 #[test]
+fn unwritable_home_unpacks_elsewhere() {
+    let root = tempfile::tempdir().unwrap();
+    let shipped = shipped(root.path(), &[]);
+    // A file where the data folder should be.
+    std::fs::write(root.path().join("home"), "").unwrap();
+    let folder = shipped.folder("pong").unwrap().unwrap();
+    assert!(
+        folder.starts_with(root.path().join("temporary")),
+        "{folder:?}"
+    );
+    assert_eq!(std::fs::read(folder.join(CONFIG)).unwrap(), b"{}");
+    // Nowhere at all.
+    std::fs::remove_dir_all(root.path().join("temporary")).unwrap();
+    std::fs::write(root.path().join("temporary"), "").unwrap();
+    let error = shipped.folder("pong").unwrap_err().to_string();
+    assert!(
+        error.contains("home") && error.contains(HOME_VARIABLE),
+        "{error}"
+    );
+}
+
+#[test]
 fn names_are_ordered_and_unique() {
     let root = tempfile::tempdir().unwrap();
     for (folder, name) in [("a", "zoo"), ("a", "maze"), ("b", "art"), ("b", "zoo")] {
@@ -75,6 +98,7 @@ fn embedded_worlds_are_playable() {
     let shipped = IncludedWorlds {
         folders: Vec::new(),
         home: Some(root.path().into()),
+        temporary: std::env::temp_dir(),
         embedded: &EMBEDDED,
     };
     assert_eq!(shipped.names(), ["pong", "breakout", "doom", "maze"]);
@@ -146,13 +170,4 @@ fn concurrent_unpacking_is_safe() {
             assert_eq!(std::fs::read(folder.join(DYNAMICS)).unwrap(), b"weights");
         }
     });
-}
-
-#[test]
-fn unwritable_home_is_named() {
-    let root = tempfile::tempdir().unwrap();
-    std::fs::write(root.path().join("home"), "a file").unwrap();
-    let error = shipped(root.path(), &[]).folder("maze").unwrap_err();
-    let error = error.to_string();
-    assert!(error.contains("home"), "{error}");
 }

@@ -12,7 +12,7 @@ use driftless_data::fs::{open_source, read_text};
 use driftless_data::layout::checkpoint::CARD;
 use driftless_model::checkpoint::{CONTEXTS, DYNAMICS, TOKENIZER, read_config};
 use driftless_model::contexts;
-use driftless_worlds::SimulatorKind;
+use driftless_worlds::{Policy, PolicyAgent, SimulatorKind};
 
 use super::background_task::CancelFlag;
 use super::included::IncludedWorlds;
@@ -23,7 +23,9 @@ use crate::{Error, Result};
 const MAX_CARD_TEXT: usize = 200;
 /// Longest safetensors header that is read, in bytes.
 const MAX_HEADER: u64 = 1 << 24;
-/// Seed of the world in a simulator's thumbnail.
+/// Most frames of a preview.
+const PREVIEW_FRAMES: usize = 48;
+/// Seed of the world in a simulator's preview.
 const PICTURE_SEED: u64 = 2;
 
 /// Where a world comes from.
@@ -55,8 +57,9 @@ pub struct WorldSummary {
     pub fps: f32,
     /// Frame height and width in pixels.
     pub image: [usize; 2],
-    /// Last frame of the first starting context, u8 RGB `[H, W, 3]`.
-    pub thumbnail: Vec<u8>,
+    /// Frames that show what happens in it, u8 RGB `[frames, H, W, 3]`: the starting clips of a learned
+    /// world, one after the other, or a simulator under its scripted player.
+    pub preview: Vec<u8>,
     /// Number of network parameters; `None` for a simulator.
     pub parameters: Option<usize>,
     /// Total size of its files in bytes.
@@ -123,10 +126,10 @@ pub fn list_worlds(
 pub fn read_summary(folder: &Path) -> Result<(String, WorldSummary)> {
     let config = read_config(folder)?;
     let clips = contexts::read(&folder.join(CONTEXTS), &config)?;
-    let picture = clips.first().and_then(|clip| {
-        let frames = clip.images.chunks_exact(config.image_len());
-        frames.last().map(<[u8]>::to_vec)
-    });
+    let frames = clips
+        .iter()
+        .flat_map(|clip| clip.images.chunks_exact(config.image_len()));
+    let preview: Vec<u8> = frames.take(PREVIEW_FRAMES).flatten().copied().collect();
     let mut parameters = 0;
     for file in [TOKENIZER, DYNAMICS] {
         parameters += parameter_count(&folder.join(file))?;
@@ -142,7 +145,7 @@ pub fn read_summary(folder: &Path) -> Result<(String, WorldSummary)> {
     let summary = WorldSummary {
         fps: config.fps,
         image: config.image,
-        thumbnail: picture.unwrap_or_default(),
+        preview,
         parameters: Some(parameters),
         bytes: Some(bytes),
         modified: files.iter().filter_map(|f| f.modified().ok()).max(),
@@ -168,15 +171,24 @@ fn checkpoint_entry(source: WorldSource, folder: &Path) -> WorldEntry {
 }
 
 fn simulator_entry(kind: SimulatorKind) -> WorldEntry {
-    let world = kind.open(PICTURE_SEED);
+    let mut world = kind.open(PICTURE_SEED);
     let info = world.info();
+    let mut player = PolicyAgent::new(Policy::Scripted, world.as_ref(), PICTURE_SEED);
+    let mut preview = world.image().to_vec();
+    for _ in 1..PREVIEW_FRAMES {
+        let action = player.act(world.as_ref());
+        if world.step(action).is_err() || world.ended() {
+            break;
+        }
+        preview.extend_from_slice(world.image());
+    }
     WorldEntry {
         source: WorldSource::Simulator(kind),
         name: info.name,
         summary: Ok(WorldSummary {
             fps: info.fps,
             image: info.image,
-            thumbnail: world.image().to_vec(),
+            preview,
             parameters: None,
             bytes: None,
             modified: None,

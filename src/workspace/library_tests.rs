@@ -43,10 +43,10 @@ fn lists_included_saved_simulators() {
     );
     for entry in &entries {
         let summary = entry.summary.as_ref().unwrap();
-        assert_eq!(
-            summary.thumbnail.len(),
-            summary.image[0] * summary.image[1] * 3
-        );
+        let frame = summary.image[0] * summary.image[1] * 3;
+        let frames = summary.preview.len() / frame;
+        assert_eq!(summary.preview.len() % frame, 0);
+        assert!((2..=PREVIEW_FRAMES).contains(&frames), "{frames}");
         assert!(summary.about.is_some(), "{}", entry.name);
     }
 }
@@ -62,7 +62,7 @@ fn summary_equals_full_read() {
     assert_eq!(summary.bytes, Some(described.bytes + card));
     assert_eq!(summary.fps, described.config.fps);
     let clips = contexts::read(&pong().join(CONTEXTS), &described.config).unwrap();
-    assert!(clips[0].images.ends_with(&summary.thumbnail));
+    assert!(summary.preview.starts_with(&clips[0].images));
     assert!(summary.trained_on.unwrap().contains("Atari Pong"));
 }
 

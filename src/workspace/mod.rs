@@ -17,6 +17,7 @@
 //! - [`save`]: saves a run's checkpoint as a named world.
 //! - [`background_export`]: writes frames to a file in the background.
 //! - [`playable_world`]: a playable world, learned or simulated.
+//! - [`world_names`]: finds worlds by name, and suggests one for a wrong name.
 
 pub mod background_export;
 pub mod background_run;
@@ -32,6 +33,7 @@ pub mod recovery;
 pub mod run_log;
 pub mod save;
 pub mod starting_clip;
+pub mod world_names;
 
 use std::sync::Arc;
 
@@ -42,6 +44,7 @@ pub use included::IncludedWorlds;
 pub use paths::UserPaths;
 pub use playable_world::PlayableWorld;
 pub use process::ChildProgram;
+pub use world_names::{NamedWorld, WorldNames};
 
 /// Called from a background thread when there is something new to show.
 pub type Notify = Arc<dyn Fn() + Send + Sync>;

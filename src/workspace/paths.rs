@@ -46,6 +46,11 @@ impl UserPaths {
         })
     }
 
+    /// The folder that holds all others.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Folder of the saved worlds, each a checkpoint folder.
     pub fn worlds(&self) -> PathBuf {
         self.root.join("worlds")

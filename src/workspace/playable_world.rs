@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use driftless_data::{Clip, DatasetInfo};
-use driftless_engine::DeviceOptions;
+use driftless_engine::{DeviceOptions, SamplerParams};
 use driftless_model::checkpoint;
 use driftless_model::checkpoint::CONTEXTS;
 use driftless_model::config::{DynamicsConfig, WorldConfig};
@@ -30,6 +30,8 @@ pub struct PlayableWorld {
     pub world: DatasetInfo,
     /// Network configuration, for the sampler panel; `None` for a simulator.
     pub dynamics: Option<DynamicsConfig>,
+    /// The sampler parameters that suit the world.
+    pub sampling: SamplerParams,
     /// Index of the first starting context.
     pub first_context: usize,
     /// Checkpoint and device; `None` for a simulator.
@@ -81,6 +83,7 @@ impl PlayableWorld {
         let CheckpointOrigin { folder, device } = origin.clone();
         Self {
             world: DatasetInfo::from(&config),
+            sampling: SamplerParams::of_world(&config),
             dynamics: Some(config.dynamics),
             first_context,
             origin: Some(origin),
@@ -96,6 +99,7 @@ impl PlayableWorld {
         Self {
             world: kind.open(0).info(),
             dynamics: None,
+            sampling: SamplerParams::default(),
             first_context: 0,
             origin: None,
             player: Arc::new(move |_| Ok(Box::new(SimulatedWorld::new(kind.open(0))))),

@@ -92,6 +92,14 @@ impl RunProgress {
         }
     }
 
+    /// The part of all steps that is done, in percent, rounded down.
+    pub fn percent(&self) -> usize {
+        let steps: u64 = self.stages.iter().map(|stage| stage.steps).sum();
+        let done = |stage: &StageProgress| stage.steps_done().min(stage.steps);
+        let done: u64 = self.stages.iter().map(done).sum();
+        usize::try_from(100 * done / steps.max(1)).unwrap_or(100)
+    }
+
     /// Whether all stages are complete.
     pub fn is_complete(&self) -> bool {
         self.stages.iter().all(StageProgress::is_complete)

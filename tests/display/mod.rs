@@ -215,12 +215,6 @@ impl Window<'_> {
         self.up(key);
     }
 
-    /// Hides the performance overlay and the tuning panel, which change without new frames.
-    pub fn show_only_the_world(&self) {
-        self.press("h");
-        self.press("t");
-    }
-
     /// The window's title.
     pub fn title(&self) -> String {
         let title = self.display.run("xdotool", &["getwindowname", &self.id]);
@@ -265,7 +259,7 @@ impl Window<'_> {
         imageops::crop_imm(&shot, 0, 0, width, height * 4 / 5).to_image()
     }
 
-    /// Waits until the window has changed `count` times. After [`Self::show_only_the_world`], each
+    /// Waits until the window has changed `count` times. Without panels, each
     /// change is at least one new frame.
     pub fn wait_for_changes(&self, count: usize, file: &Path) {
         let mut last = self.upper_part(file);

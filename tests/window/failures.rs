@@ -44,7 +44,6 @@ fn failed_world_can_be_restarted() {
     std::fs::write(&weights, &whole).unwrap();
     window.press("Return");
     window.wait_for("the viewport", &shot, |shot| viewport(shot).is_some());
-    window.show_only_the_world();
     window.wait_for_changes(3, &shot);
     let (status, stderr) = window.close();
     assert!(status.success(), "{status}: {stderr}");

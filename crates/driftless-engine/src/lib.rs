@@ -25,6 +25,7 @@
 //!
 //! `examples/play.rs` plays for a while and writes a picture.
 
+pub mod alarm;
 mod attention;
 mod candle;
 mod cpu;
@@ -55,7 +56,10 @@ use serde::{Deserialize, Serialize};
 
 use driftless_model::checkpoint::WorldModel;
 
-pub use self::wgpu::{AdapterInfo, FrameTexture, Gpu, WgpuNetwork, adapters};
+pub use self::wgpu::{
+    AdapterInfo, FrameTexture, Gpu, KernelCaseExport, KernelCheck, WgpuNetwork, adapters,
+    kernel_cases,
+};
 pub use attention::Attention;
 pub use candle::CandleNetwork;
 pub use cpu::{CpuNetwork, Threads};

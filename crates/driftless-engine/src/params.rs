@@ -9,6 +9,7 @@ pub use spec::{MAX_STEPS, PARAMS, ParamKind, ParamSpec, SliderSpec};
 use serde::{Deserialize, Serialize};
 
 use driftless_flow::FlowError;
+use driftless_model::config::{SamplingConfig, WorldConfig};
 
 use crate::{Error, Result};
 
@@ -61,6 +62,21 @@ impl Default for SamplerParams {
 }
 
 impl SamplerParams {
+    /// The parameters that suit a world: those of its configuration, and the defaults of all others.
+    pub fn of_world(world: &WorldConfig) -> Self {
+        let SamplingConfig {
+            steps,
+            temperature,
+            context_signal,
+        } = world.sampling;
+        Self {
+            steps,
+            temperature,
+            context_signal,
+            ..Self::default()
+        }
+    }
+
     /// The same parameters with the default solver settings: plain shortcut sampling.
     #[must_use]
     pub fn with_default_solver(self) -> Self {

@@ -18,11 +18,26 @@ pub fn rollout(
     actions: &[u32],
     params: &SamplerParams,
 ) -> Result<Vec<u8>> {
+    rollout_with_progress(engine, context, actions, params, &mut || {})
+}
+
+/// As [`rollout`]; calls `tick` after each frame.
+///
+/// # Errors
+/// As [`rollout`].
+pub fn rollout_with_progress(
+    engine: &mut Sampler,
+    context: &Clip,
+    actions: &[u32],
+    params: &SamplerParams,
+    tick: &mut dyn FnMut(),
+) -> Result<Vec<u8>> {
     engine.reset(context, params)?;
     let mut images = Vec::with_capacity(actions.len() * engine.world().image_len());
     for &action in actions {
         engine.step(action, params)?;
         images.extend_from_slice(engine.image()?);
+        tick();
     }
     Ok(images)
 }

@@ -148,11 +148,7 @@ impl Sampler {
     /// Returns an error before the first reset, if the action is unknown or a parameter is invalid, or if
     /// the device fails.
     pub fn step(&mut self, action: u32, params: &SamplerParams) -> Result<StageTimes> {
-        self.check(params)?;
-        self.check_action(action)?;
-        if self.frame == 0 {
-            return Err(Error::State("step called before the first reset".into()));
-        }
+        self.check_step(action, params)?;
         let start = Instant::now();
         if let Some(mut times) = self.run_full_frame(action, params)? {
             if times == StageTimes::default() {

@@ -14,7 +14,7 @@ use driftless_flow::path::Path;
 use driftless_flow::prediction::Prediction;
 use driftless_model::checkpoint::WorldModel;
 use driftless_model::config::{
-    DynamicsConfig, FORMAT_VERSION, FlowConfig, TokenizerConfig, WorldConfig,
+    DynamicsConfig, FORMAT_VERSION, FlowConfig, SamplingConfig, TokenizerConfig, WorldConfig,
 };
 use driftless_model::dynamics::Dynamics;
 use driftless_model::params::Params;
@@ -31,6 +31,7 @@ pub fn small_config() -> WorldConfig {
     WorldConfig {
         format: FORMAT_VERSION,
         flow: FlowConfig::default(),
+        sampling: SamplingConfig::default(),
         name: "test".to_owned(),
         fps: 15.0,
         image: [12, 18],

@@ -51,6 +51,7 @@ pub(crate) fn world() -> WorldConfig {
     WorldConfig {
         format: FORMAT_VERSION,
         flow: driftless_model::config::FlowConfig::default(),
+        sampling: driftless_model::config::SamplingConfig::default(),
         name: "fake".to_owned(),
         fps: 15.0,
         image: [64, 64],

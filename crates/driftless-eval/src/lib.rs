@@ -4,6 +4,7 @@
 //!   [`Sampler`](driftless_engine::Sampler): the tokenizer alone, rollouts compared with the real
 //!   frames, objects, poses, rewards and ends, and long free runs.
 //! - [`surprise`] and [`likelihood`]: how likely the frames of an episode are under a world.
+//! - [`alarm`]: whether a world's own signals tell which of its frames are wrong.
 //! - [`mod@bench`]: speed, stage by stage.
 //! - [`objects`]: finds ball and paddles in frames of Pong and Breakout; [`pose`]: position and
 //!   direction in frames of a first-person world.
@@ -39,6 +40,7 @@
 //! # }
 //! ```
 
+pub mod alarm;
 pub mod bench;
 mod context_cache;
 mod error;

@@ -131,7 +131,7 @@ fn total_steps(options: &EvalOptions, dataset: &Dataset) -> usize {
 }
 
 /// Checks that the dataset has the frame size and the actions of the world, and an episode.
-fn check_dataset(engine: &Sampler, dataset: &Dataset) -> Result<()> {
+pub(crate) fn check_dataset(engine: &Sampler, dataset: &Dataset) -> Result<()> {
     let world = engine.world();
     let names = |actions: &[driftless_data::ActionSpec]| -> Vec<String> {
         actions.iter().map(|action| action.name.clone()).collect()

@@ -75,15 +75,20 @@ impl WorldModel {
 /// # Errors
 /// Returns an error if the folder or its `config.json` is missing or invalid.
 pub fn read_config(folder: &Path) -> Result<WorldConfig> {
-    if !folder.is_dir() {
-        return Err(Error::invalid(
-            folder,
-            format!(
-                "no such folder, expected a checkpoint with {CONFIG}, {TOKENIZER} and {DYNAMICS}"
-            ),
-        ));
-    }
-    WorldConfig::read(&folder.join(CONFIG))
+    let config = folder.join(CONFIG);
+    let wrong = if config.is_file() {
+        return WorldConfig::read(&config);
+    } else if folder.is_dir() {
+        format!("contains no {CONFIG}")
+    } else if folder.exists() {
+        "is a file".to_owned()
+    } else {
+        "no such folder".to_owned()
+    };
+    Err(Error::invalid(
+        folder,
+        format!("{wrong}, expected a checkpoint with {CONFIG}, {TOKENIZER} and {DYNAMICS}"),
+    ))
 }
 
 /// CheckpointSummary of a checkpoint, as `driftless info` prints it.

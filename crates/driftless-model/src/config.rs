@@ -1,5 +1,9 @@
 //! `config.json`: the shapes of a world's networks, its actions and its frame rate.
 
+mod sampling;
+
+pub use sampling::SamplingConfig;
+
 use std::path::Path;
 
 use serde::de::Error as _;
@@ -36,6 +40,9 @@ pub struct WorldConfig {
     /// What the dynamics predicts, and the path it was trained on.
     #[serde(default)]
     pub flow: FlowConfig,
+    /// How the world is sampled unless a player says otherwise.
+    #[serde(default, skip_serializing_if = "SamplingConfig::is_default")]
+    pub sampling: SamplingConfig,
 }
 
 /// What the dynamics puts out, and on which path it was trained.
@@ -305,7 +312,8 @@ impl WorldConfig {
         }
         self.check_multiples()?;
         self.flow.check()?;
-        self.dynamics.check()
+        self.dynamics.check()?;
+        self.sampling.check(self.dynamics.k_max)
     }
 
     fn check_sizes(&self) -> Result<()> {

@@ -38,6 +38,14 @@ pub enum InputCommand {
         /// When the key went down or up, for measuring latency.
         changed_at: Instant,
     },
+    /// A key went up, and this action is held now. If the one before was too short for any frame to take,
+    /// the next frame takes it all the same.
+    Release {
+        /// Index into the world's actions.
+        action: u32,
+        /// When the key went up, for measuring latency.
+        changed_at: Instant,
+    },
     /// Plays these actions in the next frames, one each, before the held one counts again. Pressing
     /// a key of an action stops them.
     Play(Arc<[u32]>),
@@ -112,6 +120,8 @@ pub enum TimelineCommand {
     NewBranch,
     /// Deletes a branch other than the current one.
     DeleteBranch(u32),
+    /// Brings back the branch that was deleted last.
+    RestoreBranch,
     /// Requests [`super::Message::StoredImages`] of a branch's frames.
     StoredImages {
         /// The branch.
@@ -122,8 +132,19 @@ pub enum TimelineCommand {
         within: usize,
     },
     /// Requests [`super::Message::RenderedEpisode`]: the frames from the last start up to this
-    /// position.
+    /// position. [`super::Message::RenderProgress`] says how far it is.
     RenderEpisode(TimelinePosition),
+    /// Requests [`super::Message::RecentFrames`]: consecutive frames, restarts included. What is kept in
+    /// memory is not made again.
+    RecentFrames {
+        /// The last frame.
+        end: TimelinePosition,
+        /// How many; fewer if the branch is shorter.
+        frames: usize,
+    },
+    /// Stops making frames for one of the two requests before, which then has no answer but
+    /// [`super::Message::RenderCancelled`].
+    CancelRender,
 }
 
 /// What frames carry besides the image, from the next one on.

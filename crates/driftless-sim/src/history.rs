@@ -143,6 +143,8 @@ pub struct History {
     snapshots: BTreeMap<u64, Arc<PlayerSnapshot>>,
     images: BTreeMap<u64, Arc<[u8]>>,
     image_bytes: usize,
+    /// The branch that was deleted last, which can still be restored.
+    deleted: Option<Branch>,
     /// Whether the list of branches changed since [`History::take_changes`].
     changed: bool,
 }
@@ -223,10 +225,25 @@ impl History {
         if !known || self.position.is_some_and(|position| position.branch == id) {
             return false;
         }
-        self.branches.retain(|branch| branch.id != id);
+        if let Some(place) = self.branches.iter().position(|branch| branch.id == id) {
+            self.deleted = Some(self.branches.remove(place));
+        }
         self.prune();
         self.changed = true;
         true
+    }
+
+    /// Brings back the branch that was dropped last, if there is room for it.
+    pub(super) fn restore_branch(&mut self) {
+        if self.branches.len() >= MAX_BRANCHES {
+            return;
+        }
+        if let Some(branch) = self.deleted.take() {
+            let later = self.branches.iter().position(|other| other.id > branch.id);
+            let place = later.unwrap_or(self.branches.len());
+            self.branches.insert(place, branch);
+            self.changed = true;
+        }
     }
 
     /// Drops the oldest eighth of a branch that has grown too long, up to a frame that can still be
@@ -252,9 +269,11 @@ impl History {
         }
     }
 
-    /// Drops the snapshots and images of frames that are on no branch any more.
+    /// Drops the snapshots and images of frames that are on no branch any more. A deleted branch keeps
+    /// them until the next is deleted.
     fn prune(&mut self) {
-        let entries = self.branches.iter().flat_map(|branch| &branch.entries);
+        let branches = self.branches.iter().chain(&self.deleted);
+        let entries = branches.flat_map(|branch| &branch.entries);
         let known: HashSet<u64> = entries.map(|entry| entry.id).collect();
         self.snapshots.retain(|id, _| known.contains(id));
         self.images.retain(|id, _| known.contains(id));
@@ -385,6 +404,28 @@ impl History {
             .iter()
             .rposition(|e| matches!(e.origin, FrameOrigin::Start(_)));
         let from = start.unwrap_or(0);
+        let position = |i: usize| TimelinePosition {
+            branch: branch.id,
+            index: branch.first + from + i,
+        };
+        let entries = before[from..].iter().enumerate();
+        entries
+            .map(|(i, entry)| (position(i), entry.clone()))
+            .collect()
+    }
+
+    /// The last `count` frames up to `end` that are in the history, whatever starts lie among them, with
+    /// their positions. Empty if `end` is unknown.
+    pub(super) fn recent(
+        &self,
+        end: TimelinePosition,
+        count: usize,
+    ) -> Vec<(TimelinePosition, HistoryEntry)> {
+        let Some(branch) = self.branch(end.branch) else {
+            return Vec::new();
+        };
+        let before = branch.up_to(end.index).unwrap_or_default();
+        let from = before.len().saturating_sub(count);
         let position = |i: usize| TimelinePosition {
             branch: branch.id,
             index: branch.first + from + i,

@@ -120,13 +120,30 @@ fn branches_share_snapshots_and_images() {
     );
     assert!(!history.drop_branch(1), "it is the current branch");
     assert!(!history.drop_branch(7), "there is no such branch");
-    // What only the dropped branch had goes with it.
+    // What only the dropped branch had goes when the next one is dropped.
     let mut history = played(2);
     history.move_to(place(0, 1));
     history.push(step(5));
     history.store_image(place(0, 2), [0; 3].into());
+    history.fork();
     history.drop_branch(0);
+    assert_eq!(history.image_bytes, 3);
+    history.drop_branch(1);
     assert!(history.images.is_empty() && history.image_bytes == 0);
+}
+
+#[test]
+fn dropped_branch_is_restored() {
+    let mut history = played(2);
+    history.move_to(place(0, 1));
+    history.push(step(5));
+    let before = history.branches();
+    history.drop_branch(0);
+    history.restore_branch();
+    assert_eq!(history.branches(), before);
+    // It is restored once.
+    history.restore_branch();
+    assert_eq!(history.branches(), before);
 }
 
 #[test]

@@ -10,6 +10,10 @@ use super::script::ActionScript;
 pub(super) struct Input {
     action_count: u32,
     held: u32,
+    /// Whether no frame has taken the held action yet.
+    untaken: bool,
+    /// An action that was released before any frame took it; the next one does.
+    tapped: Option<u32>,
     /// The action of the last frame, which is repeated while `repeat` asks for it.
     current: u32,
     repeat: u64,
@@ -25,6 +29,8 @@ impl Input {
         Self {
             action_count,
             held: 0,
+            untaken: false,
+            tapped: None,
             current: 0,
             repeat: 1,
             script: ActionScript::default(),
@@ -42,12 +48,29 @@ impl Input {
             return None;
         }
         self.held = action;
-        self.changed_at = changed_at;
+        self.untaken = true;
+        // The frame that takes a tap is the first to reflect it.
+        if self.tapped.is_none() {
+            self.changed_at = changed_at;
+        }
         if action == 0 || self.script.is_finished() {
             return None;
         }
         self.stop_script();
         Some(Notice::ScriptStopped)
+    }
+
+    /// Holds `action` after a key was released. An action that no frame has taken still counts for one.
+    pub fn release(&mut self, action: u32, changed_at: Option<Instant>) -> Option<Notice> {
+        if self.untaken && self.held != 0 && action != self.held {
+            self.tapped.get_or_insert(self.held);
+        }
+        self.hold(action, changed_at)
+    }
+
+    /// Forgets an action that was released before any frame took it.
+    pub fn forget_tap(&mut self) {
+        self.tapped = None;
     }
 
     /// Plays `actions` before the held one, unless one of them is unknown.
@@ -75,7 +98,10 @@ impl Input {
     pub fn next_action(&mut self, number: u64) -> (u32, Option<Notice>) {
         let Some(action) = self.script.next() else {
             if self.takes_held(number) {
-                self.current = self.held;
+                self.current = self.tapped.take().unwrap_or_else(|| {
+                    self.untaken = false;
+                    self.held
+                });
             }
             return (self.current, None);
         };
@@ -91,6 +117,7 @@ impl Input {
 
     /// Goes on after a frame that `action` led to.
     pub fn continue_after(&mut self, action: u32) {
+        self.tapped = None;
         self.current = action;
     }
 
@@ -125,6 +152,49 @@ mod tests {
         assert_eq!(actions, [1, 1, 2, 2, 1].map(|action| (action, None)));
         input.set_repeat(0);
         assert!(input.takes_held(3));
+    }
+
+    #[test]
+    fn taps_count_for_one_frame() {
+        let mut input = Input::new(5);
+        let mut play = |changes: &[(bool, u32)]| {
+            for &(pressed, action) in changes {
+                if pressed {
+                    input.hold(action, None);
+                } else {
+                    input.release(action, None);
+                }
+            }
+            input.next_action(0).0
+        };
+        // A press and its release between two frames, then nothing.
+        assert_eq!([play(&[(true, 1), (false, 0)]), play(&[])], [1, 0]);
+        // A tap while another key is held.
+        assert_eq!(play(&[(true, 2)]), 2);
+        assert_eq!([play(&[(true, 1), (false, 2)]), play(&[])], [1, 2]);
+        // A key that a frame has taken is not played again.
+        assert_eq!(play(&[(false, 0)]), 0);
+        // Two keys pressed one after the other and released in any order: both together count.
+        let chord = [(true, 1), (true, 3), (false, 1), (false, 0)];
+        assert_eq!([play(&chord), play(&[])], [3, 0]);
+    }
+
+    #[test]
+    fn taps_are_measured_from_the_press() {
+        let (mut input, pressed) = (Input::new(3), Instant::now());
+        input.hold(1, Some(pressed));
+        input.release(0, Some(pressed + std::time::Duration::from_millis(5)));
+        assert_eq!(input.next_action(0).0, 1);
+        assert_eq!(input.take_changed_at(), Some(pressed));
+    }
+
+    #[test]
+    fn pauses_forget_taps() {
+        let mut input = Input::new(3);
+        input.hold(1, None);
+        input.release(0, None);
+        input.forget_tap();
+        assert_eq!(input.next_action(0).0, 0);
     }
 
     #[test]

@@ -34,8 +34,22 @@ pub enum Message {
         /// Requested frame indices and images, u8 RGB `[H, W, 3]`.
         images: Vec<(usize, Arc<[u8]>)>,
     },
+    /// How far the frames of [`super::TimelineCommand::RenderEpisode`] or
+    /// [`super::TimelineCommand::RecentFrames`] are made again.
+    RenderProgress {
+        /// Frames made.
+        done: usize,
+        /// Frames to make.
+        total: usize,
+    },
     /// Answers [`super::TimelineCommand::RenderEpisode`].
     RenderedEpisode(Arc<Episode>),
+    /// Answers [`super::TimelineCommand::RecentFrames`]: images, actions and rewards, without what a replay
+    /// needs.
+    RecentFrames(Arc<Episode>),
+    /// The frames are not made again: [`super::TimelineCommand::CancelRender`], or the first of them is no
+    /// longer in the history.
+    RenderCancelled,
     /// The thread failed and has ended; it can be started again.
     Failed {
         /// The error.
@@ -79,11 +93,6 @@ pub enum Notice {
     FrameForgotten,
     /// The branch to delete is the current one.
     CurrentBranch,
-    /// Many frames are rendered again, which takes a while.
-    Rendering {
-        /// Their number.
-        frames: usize,
-    },
     /// Only the last frames of the branch to compare with are shown.
     ComparisonShortened {
         /// Their number.
@@ -127,7 +136,6 @@ impl fmt::Display for Notice {
             Self::EpisodeEnded => f.write_str("the episode ended and starts again"),
             Self::FrameForgotten => f.write_str("this frame is no longer in the history"),
             Self::CurrentBranch => f.write_str("the branch that is being played cannot be deleted"),
-            Self::Rendering { frames } => write!(f, "rendering {frames} frames again …"),
             Self::ComparisonShortened { frames } => write!(
                 f,
                 "only the last {frames} frames of the other branch are shown"

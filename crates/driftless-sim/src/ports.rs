@@ -107,6 +107,15 @@ impl CommandQueue {
         position
     }
 
+    /// Whether frames are no longer to be made again; takes the command out.
+    pub fn cancel_requested(&mut self) -> bool {
+        self.defer();
+        let cancel = Command::Timeline(TimelineCommand::CancelRender);
+        let before = self.deferred.len();
+        self.deferred.retain(|command| *command != cancel);
+        self.deferred.len() < before
+    }
+
     /// Whether the thread should end now. The commands before [`Command::Quit`] are then dropped:
     /// they would act on a frame halfway through a replay.
     pub fn quit_requested(&mut self) -> bool {
@@ -157,6 +166,16 @@ mod tests {
         assert_eq!(queue.next(None), Event::Command(STEP));
         assert_eq!(queue.next(None), Event::Command(seek(2)));
         assert_eq!(queue.last_seek(start), start);
+    }
+
+    #[test]
+    fn cancelling_keeps_other_commands() {
+        let cancel = Command::Timeline(TimelineCommand::CancelRender);
+        let (_sender, mut queue) = queue(&[STEP, cancel, seek(1)]);
+        assert!(queue.cancel_requested());
+        assert!(!queue.cancel_requested());
+        assert_eq!(queue.next(None), Event::Command(STEP));
+        assert_eq!(queue.next(None), Event::Command(seek(1)));
     }
 
     #[test]

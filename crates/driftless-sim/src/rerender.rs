@@ -1,15 +1,20 @@
 //! Makes frames of the history again, for comparisons and for saving, and comes back.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use driftless_data::Episode;
 
 use super::history::{HistoryEntry, Route};
+use super::ports::Outbox;
 use super::sim_loop::SimLoop;
 use super::{ComparisonSource, Message, Notice, Session, TimelinePosition, headless};
 use crate::Result;
 
-/// Rendering more frames than this takes long enough for a notice.
-const NOTICE_FRAMES: usize = 200;
+/// Time between two reports of progress.
+const REPORT_INTERVAL: Duration = Duration::from_millis(100);
 /// At most this many frames of another branch are rendered for a comparison.
 const MAX_COMPARISON_FRAMES: usize = 2048;
 
@@ -77,29 +82,78 @@ impl SimLoop<'_> {
     /// `position` again.
     pub fn render_episode(&mut self, position: TimelinePosition) -> Result<()> {
         let frames = self.exit.history.episode(position);
-        if frames.len() > NOTICE_FRAMES {
-            let frames = frames.len();
-            self.outbox.notice(Notice::Rendering { frames });
-        }
         let mut session = Session::new(PathBuf::new());
+        let mut report = Report::new(frames.len());
         let complete = self.replay_entries(&frames, |sim, _, entry| {
             let (action, params) = (entry.action(), &entry.params);
             let player = sim.player.as_mut();
             let frame = headless::frame(player, entry.number, entry.context, action, params)?;
             let notice = session.append(&frame, player)?;
             sim.outbox.notice(notice);
+            report.frame_made(sim.outbox);
             Ok(())
         })?;
-        if complete {
-            let episode = Arc::new(session.into_episode());
-            self.outbox.message(Message::RenderedEpisode(episode));
+        self.outbox.message(if complete {
+            Message::RenderedEpisode(Arc::new(session.into_episode()))
+        } else {
+            Message::RenderCancelled
+        });
+        Ok(())
+    }
+
+    /// Answers [`super::TimelineCommand::RecentFrames`], from the stored images as far as there are any.
+    pub fn recent_frames(&mut self, end: TimelinePosition, count: usize) -> Result<()> {
+        let frames = self.exit.history.recent(end, count);
+        let stored = |position| self.exit.history.image(position);
+        let mut images: Vec<_> = frames.iter().map(|(at, _)| stored(*at)).collect();
+        if images.iter().any(Option::is_none) {
+            let mut report = Report::new(frames.len());
+            let mut made = images.iter_mut();
+            let complete = self.replay_entries(&frames, |sim, _, _| {
+                if let Some(image) = made.next().filter(|image| image.is_none()) {
+                    *image = Some(sim.player.image()?.into());
+                }
+                report.frame_made(sim.outbox);
+                Ok(())
+            })?;
+            if !complete {
+                self.outbox.message(Message::RenderCancelled);
+                return Ok(());
+            }
         }
+        let [height, width] = self.player.image_size();
+        let scores = frames.iter().map(|(_, entry)| entry.score);
+        let before = std::iter::once(0.0).chain(scores.clone());
+        let reward = |((_, entry), (score, before)): (&(_, HistoryEntry), (f32, f32))| {
+            // A start, or the first frame, has none.
+            if entry.number == 0 {
+                0.0
+            } else {
+                score - before
+            }
+        };
+        let mut rewards: Vec<f32> = frames.iter().zip(scores.zip(before)).map(reward).collect();
+        rewards.iter_mut().take(1).for_each(|first| *first = 0.0);
+        let episode = Episode {
+            height,
+            width,
+            images: images
+                .iter()
+                .flatten()
+                .flat_map(|image| image.iter().copied())
+                .collect(),
+            actions: frames.iter().map(|(_, entry)| entry.action()).collect(),
+            rewards,
+            extras: BTreeMap::new(),
+        };
+        self.outbox
+            .message(Message::RecentFrames(Arc::new(episode)));
         Ok(())
     }
 
     /// Makes consecutive frames again, calling `each` after every one, then returns to the current
-    /// frame. Returns false if the first frame is no longer in the history, or if told to quit on
-    /// the way.
+    /// frame. Returns false if the first frame is no longer in the history, or if told to quit or to
+    /// cancel on the way.
     fn replay_entries(
         &mut self,
         frames: &[(TimelinePosition, HistoryEntry)],
@@ -130,7 +184,7 @@ impl SimLoop<'_> {
         for (i, (position, entry)) in frames.iter().enumerate() {
             // The route has made the first frame.
             if i > 0 {
-                if self.commands.quit_requested() {
+                if self.commands.quit_requested() || self.commands.cancel_requested() {
                     return Ok(false);
                 }
                 self.replay_entry(entry)?;
@@ -138,5 +192,35 @@ impl SimLoop<'_> {
             each(self, *position, entry)?;
         }
         Ok(true)
+    }
+}
+
+/// Reports how far the making of frames is, not too often.
+struct Report {
+    done: usize,
+    total: usize,
+    /// When the last report was made; the first frame is always reported.
+    last: Option<Instant>,
+}
+
+impl Report {
+    fn new(total: usize) -> Self {
+        Self {
+            done: 0,
+            total,
+            last: None,
+        }
+    }
+
+    fn frame_made(&mut self, outbox: &Outbox) {
+        self.done += 1;
+        if self
+            .last
+            .is_none_or(|last| last.elapsed() >= REPORT_INTERVAL)
+        {
+            self.last = Some(Instant::now());
+            let (done, total) = (self.done, self.total);
+            outbox.message(Message::RenderProgress { done, total });
+        }
     }
 }

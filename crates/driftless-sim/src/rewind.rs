@@ -27,7 +27,14 @@ impl SimLoop<'_> {
                 indices,
                 within,
             } => self.send_images(branch, &indices, within),
+            TimelineCommand::RestoreBranch => {
+                self.exit.history.restore_branch();
+                self.send_branches();
+            }
             TimelineCommand::RenderEpisode(position) => self.render_episode(position)?,
+            TimelineCommand::RecentFrames { end, frames } => self.recent_frames(end, frames)?,
+            // Nothing is being made again.
+            TimelineCommand::CancelRender => {}
         }
         Ok(())
     }

@@ -107,6 +107,7 @@ impl<'a> SimLoop<'a> {
                 self.pacer.handle(command);
                 if command == PlaybackCommand::Pause {
                     self.input.take_changed_at();
+                    self.input.forget_tap();
                 }
             }
             Command::Episode(command) => self.handle_episode(command)?,
@@ -125,6 +126,13 @@ impl<'a> SimLoop<'a> {
                 // model.
                 let measured = (!self.pacer.is_paused()).then_some(changed_at);
                 self.input.hold(action, measured)
+            }
+            // A pause plays no taps.
+            InputCommand::Release { action, .. } if self.pacer.is_paused() => {
+                self.input.hold(action, None)
+            }
+            InputCommand::Release { action, changed_at } => {
+                self.input.release(action, Some(changed_at))
             }
             InputCommand::Play(actions) => self.input.play(actions),
             InputCommand::Repeat(frames) => {

@@ -60,7 +60,7 @@ fn recording(sim: SimThread) -> Session {
 fn next_message(sim: &SimThread) -> Message {
     loop {
         match sim.messages().recv_timeout(TIMEOUT).expect("a message") {
-            Message::Started { .. } | Message::Branches(_) => {}
+            Message::Started { .. } | Message::Branches(_) | Message::RenderProgress { .. } => {}
             message => return message,
         }
     }

@@ -47,10 +47,10 @@ fn tokenizer(run: &RunContext, store: &FrameStore) -> Result<ContactSheet> {
 }
 
 /// Rows of real frames, each above a rollout of the saved world from the frames before and the same
-/// actions, with the default sampler parameters.
+/// actions, with the world's own sampler parameters.
 fn dynamics(run: &RunContext, store: &FrameStore) -> Result<ContactSheet> {
     let mut engine = driftless_engine::open_on_candle(&run.layout.checkpoint(), &run.device)?;
-    let params = SamplerParams::default();
+    let params = SamplerParams::of_world(&run.world);
     compare(run, store, run.world.dynamics.context, &mut |e, start| {
         let context = store.clip(e, start - run.world.dynamics.context..start)?;
         let actions = &e.actions[start..start + FRAMES];

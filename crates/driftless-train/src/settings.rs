@@ -13,8 +13,8 @@ use driftless_data::{DatasetInfo, PathError as _};
 use driftless_flow::path::Path as FlowPath;
 use driftless_flow::prediction::Prediction;
 use driftless_model::config::{
-    DynamicsConfig, FORMAT_VERSION, FlowConfig, TokenizerConfig, WorldConfig, deserialize_path,
-    deserialize_prediction,
+    DynamicsConfig, FORMAT_VERSION, FlowConfig, SamplingConfig, TokenizerConfig, WorldConfig,
+    deserialize_path, deserialize_prediction,
 };
 use driftless_model::precision::Precision;
 
@@ -45,6 +45,9 @@ pub struct TrainSettings {
     pub tokenizer: TokenizerSettings,
     /// How the dynamics is trained.
     pub dynamics: DynamicsSettings,
+    /// How the trained world is sampled unless a player says otherwise.
+    #[serde(default)]
+    pub sampling: SamplingConfig,
 }
 
 /// How the tokenizer is trained.
@@ -193,6 +196,7 @@ impl TrainSettings {
                 prediction: self.dynamics.prediction,
                 path: self.dynamics.path,
             },
+            sampling: self.sampling,
         };
         world.check()?;
         Ok(world)

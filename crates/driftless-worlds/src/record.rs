@@ -24,6 +24,8 @@ pub const MANIFEST_VERSION: u32 = 1;
 const MAX_FRAMES: usize = 1_000_000_000;
 /// Most episodes that are planned at a time.
 const EPISODES_AT_A_TIME: usize = 10_000;
+/// Fewest frames of an episode: a starting frame and one that an action led to.
+const MIN_EPISODE_FRAMES: usize = 2;
 /// Most frames of an episode. It is in memory as a whole, 12 KB a frame.
 const MAX_EPISODE_FRAMES: usize = 100_000;
 
@@ -38,7 +40,7 @@ pub struct RecordingPlan {
     pub seed: u64,
     /// The seed of one maze or track for all episodes. Without it, each episode has its own.
     pub world_seed: Option<u64>,
-    /// Least number of frames in total; the last episode is not cut.
+    /// Number of frames in total. The last episode is cut short, but not below 2 frames.
     pub frames: usize,
     /// Most frames of an episode, including the starting frame.
     pub episode_frames: usize,
@@ -99,10 +101,10 @@ pub fn record(
     tick: &(dyn Fn(usize) -> bool + Sync),
 ) -> Result<RecordingManifest> {
     let fits = (1..=MAX_FRAMES).contains(&plan.frames);
-    if !fits || !(2..=MAX_EPISODE_FRAMES).contains(&plan.episode_frames) {
+    if !fits || !(MIN_EPISODE_FRAMES..=MAX_EPISODE_FRAMES).contains(&plan.episode_frames) {
         return Err(Error::Argument(format!(
-            "{} frames in episodes of {} cannot be recorded, expected 1 to {MAX_FRAMES} and 2 to \
-             {MAX_EPISODE_FRAMES}",
+            "{} frames in episodes of {} cannot be recorded, expected 1 to {MAX_FRAMES} and \
+             {MIN_EPISODE_FRAMES} to {MAX_EPISODE_FRAMES}",
             plan.frames, plan.episode_frames
         )));
     }
@@ -138,6 +140,7 @@ fn write_all(
     let info = plan.world.open(0).info();
     let mut lines: Vec<ManifestEpisode> = Vec::new();
     let mut counts = vec![0_usize; info.actions.len()];
+    let mut last_actions = Vec::new();
     let cancelled = AtomicBool::new(false);
     let total = |lines: &[ManifestEpisode]| lines.iter().map(|line| line.frames).sum::<usize>();
     while total(&lines) < plan.frames {
@@ -161,11 +164,23 @@ fn write_all(
             .collect();
         for recorded in more {
             let (line, actions) = recorded?;
-            for action in actions {
+            for &action in &actions {
                 counts[action as usize] += 1;
             }
             lines.push(line);
+            last_actions = actions;
         }
+    }
+    let excess = total(&lines) - plan.frames;
+    let last_index = lines.len().saturating_sub(1);
+    if let Some(last) = lines.last_mut().filter(|_| excess > 0) {
+        // Played again, because what is cut off also counts towards its reward and its end.
+        let kept = last.frames.saturating_sub(excess).max(MIN_EPISODE_FRAMES);
+        let (episode, line) = play_into(folder, plan, last_index, kept)?;
+        for &action in last_actions.iter().skip(episode.frames()) {
+            counts[action as usize] -= 1;
+        }
+        *last = line;
     }
     let frames = total(&lines);
     let manifest = RecordingManifest {
@@ -190,28 +205,38 @@ fn recorded_or_played(
     index: usize,
     folder: &Path,
 ) -> Result<(Episode, ManifestEpisode)> {
-    let (policy, seed, agent_seed) = draw(plan, index);
-    let file = dataset::episode(index);
-    let path = folder.join(&file);
-    let episode = match Episode::read(&path) {
-        // Written by a program that was killed later.
-        Ok(episode) => episode,
-        Err(_) => {
-            let episode = play(plan, policy, seed, agent_seed)?;
-            episode.write(&path)?;
-            episode
-        }
-    };
+    // Written by a program that was killed later.
+    if let Ok(episode) = Episode::read(&folder.join(dataset::episode(index))) {
+        let line = manifest_line(plan, index, &episode);
+        return Ok((episode, line));
+    }
+    play_into(folder, plan, index, plan.episode_frames)
+}
+
+/// Plays episode `index`, at most `frames` frames of it, and writes it into `folder`.
+fn play_into(
+    folder: &Path,
+    plan: &RecordingPlan,
+    index: usize,
+    frames: usize,
+) -> Result<(Episode, ManifestEpisode)> {
+    let episode = play(plan, index, frames)?;
+    episode.write(&folder.join(dataset::episode(index)))?;
+    let line = manifest_line(plan, index, &episode);
+    Ok((episode, line))
+}
+
+fn manifest_line(plan: &RecordingPlan, index: usize, episode: &Episode) -> ManifestEpisode {
+    let (policy, seed, _) = draw(plan, index);
     let last = episode.is_terminal().and_then(<[f32]>::last);
-    let line = ManifestEpisode {
-        file,
+    ManifestEpisode {
+        file: dataset::episode(index),
         frames: episode.frames(),
         policy: policy.name(),
         seed,
         reward: episode.rewards.iter().map(|&r| f64::from(r)).sum(),
         ended: last.is_some_and(|&ended| ended != 0.0),
-    };
-    Ok((episode, line))
+    }
 }
 
 /// The policy of episode `index`, the seed of its world and that of its agent.
@@ -225,21 +250,22 @@ fn draw(plan: &RecordingPlan, index: usize) -> (Policy, u64, u64) {
     (policy, seed, rng.random())
 }
 
-/// Plays an episode.
-fn play(plan: &RecordingPlan, policy: Policy, seed: u64, agent_seed: u64) -> Result<Episode> {
+/// Plays episode `index`, at most `frames` frames of it.
+fn play(plan: &RecordingPlan, index: usize, frames: usize) -> Result<Episode> {
+    let (policy, seed, agent_seed) = draw(plan, index);
     let mut simulator = plan.world.open(seed);
     let mut agent = PolicyAgent::new(policy, simulator.as_ref(), agent_seed);
     let [height, width] = simulator.info().image;
     let mut episode = Episode {
         height,
         width,
-        images: Vec::with_capacity(plan.episode_frames * height * width * 3),
+        images: Vec::with_capacity(frames * height * width * 3),
         actions: Vec::new(),
         rewards: Vec::new(),
         extras: BTreeMap::new(),
     };
     append(&mut episode, simulator.as_ref(), 0);
-    while episode.frames() < plan.episode_frames && !simulator.ended() {
+    while episode.frames() < frames && !simulator.ended() {
         let action = agent.act(simulator.as_ref());
         simulator.step(action)?;
         append(&mut episode, simulator.as_ref(), action);

@@ -144,8 +144,15 @@ fn recording_reads_back_as_dataset() {
         assert_eq!(data.info, kind.open(0).info());
         assert_eq!((data.episodes.len(), manifest.episodes.len()), (3, 3));
         let frames: usize = data.episodes.iter().map(Episode::frames).sum();
-        assert_eq!((frames, manifest.frames), (90, 90));
+        assert_eq!((frames, manifest.frames), (70, 70));
+        assert_eq!(data.episodes[2].frames(), 10);
+        // Whole episodes were played before the last was cut.
         assert_eq!(ticked.into_inner(), 90);
+        let line = &manifest.episodes[2];
+        let reward: f32 = data.episodes[2].rewards.iter().sum();
+        assert!((line.reward - f64::from(reward)).abs() < 1e-4);
+        let shares: f64 = manifest.action_share.iter().sum();
+        assert!((shares - 1.0).abs() < 1e-9, "{shares}");
         for (episode, line) in data.episodes.iter().zip(&manifest.episodes) {
             assert_eq!(episode.actions[0], 0);
             // Replayed from the manifest's seed: action t led to frame t.
@@ -184,9 +191,27 @@ fn episodes_depend_on_seed_and_index() {
         files
     };
     assert_eq!(episodes(&longer).len(), 5);
-    assert!(episodes(&longer)[..3] == episodes(&first));
+    assert!(episodes(&longer)[..2] == episodes(&first)[..2]);
+    // The last episode is the beginning of the same one.
+    let third = |folder: &Path| Dataset::read(folder).unwrap().episodes.swap_remove(2);
+    let (whole, cut) = (third(&longer), third(&first));
+    assert_eq!((whole.frames(), cut.frames()), (30, 10));
+    assert!(whole.clip(0..10) == cut.clip(0..10));
     record(&RecordingPlan { seed: 12, ..plan }, &other, &|_| true).unwrap();
     assert!(episodes(&other)[0] != episodes(&first)[0]);
+}
+
+#[test]
+fn last_episode_has_two_frames_at_least() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = RecordingPlan {
+        frames: 31,
+        ..plan(SimulatorKind::Maze)
+    };
+    let out = folder.path().join("data");
+    let manifest = record(&plan, &out, &|_| true).unwrap();
+    let frames: Vec<_> = manifest.episodes.iter().map(|line| line.frames).collect();
+    assert_eq!(frames, [30, 2]);
 }
 
 #[test]

@@ -60,6 +60,11 @@ impl HeldKeys {
         self.down.clear();
     }
 
+    /// Whether a key that is down here is up in `later`.
+    pub fn loses_a_key_to(&self, later: &Self) -> bool {
+        self.down.iter().any(|held| !later.down.contains(held))
+    }
+
     /// Whether any device holds a key.
     pub fn is_down(&self, key: Key) -> bool {
         self.down.iter().any(|(held, _)| *held == key)

@@ -4,12 +4,13 @@
 
 mod action;
 pub(super) mod banner;
+mod data_check;
 mod plot;
 mod setup;
 mod source;
 mod training;
 mod training_request;
-mod widgets;
+pub(super) mod widgets;
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -27,6 +28,7 @@ use self::training::TrainingStep;
 use self::training_request::TrainingRequest;
 use self::widgets::ErrorCard;
 use super::theme;
+use crate::workspace::background_run::RunState;
 use crate::workspace::{
     BackgroundRun, BackgroundTask, ChildProgram, Notify, UserPaths, paths, recording,
 };
@@ -107,6 +109,33 @@ impl NewWorldPage {
     /// Whether training is running.
     pub fn is_training(&self) -> bool {
         matches!(&self.step, PageStep::Training(training) if training.run.is_busy())
+    }
+
+    /// The name of the run that is training, and the part of its steps that is done, in percent.
+    pub fn training_state(&self) -> Option<(String, usize)> {
+        match &self.step {
+            PageStep::Training(training) if training.run.is_busy() => {
+                let percent = training.run.view().progress.percent();
+                Some((training.run.name().to_owned(), percent))
+            }
+            _ => None,
+        }
+    }
+
+    /// What to say about a run that is no longer training.
+    pub fn training_ended(&self) -> Option<String> {
+        let PageStep::Training(training) = &self.step else {
+            return None;
+        };
+        let (name, view) = (training.run.name(), training.run.view());
+        match &view.state {
+            RunState::Failed(why) => Some(format!("The training of {name} failed: {why}")),
+            RunState::Stopped if view.progress.is_complete() => {
+                Some(format!("The training of {name} is done."))
+            }
+            RunState::Stopped => Some(format!("The training of {name} has stopped.")),
+            RunState::Running | RunState::Stopping => None,
+        }
     }
 
     /// When the newest playable weights were saved.

@@ -11,6 +11,7 @@ use driftless_data::{PathError as _, info};
 use driftless_train::{TrainPreset, TrainSettings};
 
 use super::action::StepAction;
+use super::data_check::{self, PictureStats};
 use super::training_request::TrainingRequest;
 use super::widgets;
 use super::widgets::{PathField, PathKind, card, failure, primary, title};
@@ -39,8 +40,8 @@ const PRESETS: [(TrainPreset, &str, &str); 3] = [
 
 /// The state of reading the dataset.
 enum DatasetState {
-    Reading(BackgroundTask<DatasetSummary>),
-    Summary(DatasetSummary),
+    Reading(BackgroundTask<(DatasetSummary, PictureStats)>),
+    Summary(DatasetSummary, PictureStats),
     Broken(String),
 }
 
@@ -64,7 +65,10 @@ impl SetupStep {
         let folder = data.clone();
         let task =
             BackgroundTask::start(notify.clone(), move |_| match info::summarize(&folder)? {
-                DataSummary::Dataset(summary) => Ok(summary),
+                DataSummary::Dataset(summary) => {
+                    let pictures = PictureStats::of(&folder, &summary.info)?;
+                    Ok((summary, pictures))
+                }
                 DataSummary::Episode(_) => Err(crate::Error::invalid(
                     &folder,
                     format!(
@@ -93,7 +97,9 @@ impl SetupStep {
         self.settings.poll();
         if let DatasetState::Reading(task) = &self.dataset {
             match task.take() {
-                Some(Ok(summary)) => self.dataset = DatasetState::Summary(summary),
+                Some(Ok((summary, pictures))) => {
+                    self.dataset = DatasetState::Summary(summary, pictures);
+                }
                 Some(Err(error)) => self.dataset = DatasetState::Broken(error.to_string()),
                 None => {}
             }
@@ -102,7 +108,7 @@ impl SetupStep {
 
     /// Why training cannot start yet, if so; empty while the dataset is being read.
     fn blocker(&self) -> Option<String> {
-        let DatasetState::Summary(summary) = &self.dataset else {
+        let DatasetState::Summary(summary, _) = &self.dataset else {
             return Some(String::new());
         };
         // Only the presets' sizes are known here, not those of a settings file.
@@ -145,8 +151,13 @@ impl SetupStep {
                 });
                 false
             }),
-            DatasetState::Summary(summary) => card(ui, |ui| {
+            DatasetState::Summary(summary, pictures) => card(ui, |ui| {
                 dataset_summary(ui, summary, &self.data);
+                for warning in data_check::warnings(summary, *pictures) {
+                    let text = RichText::new(format!("! {warning}"));
+                    let text = text.color(theme::palette(ui).warm);
+                    ui.add(egui::Label::new(text).wrap());
+                }
                 ui.button("Change source").clicked()
             }),
         };

@@ -22,6 +22,8 @@ use crate::workspace::{Notify, UserPaths, paths};
 
 /// Side of a simulator's picture, in points.
 const PICTURE: f32 = 112.0;
+/// Width of a simulator's card, in points.
+const SIMULATOR: f32 = 330.0;
 /// Maximum number of folders listed per kind.
 const MAX_LISTED: usize = 6;
 /// The import formats and their descriptions.
@@ -68,6 +70,25 @@ pub(super) struct SourceStep {
     datasets: Vec<PathBuf>,
     runs: Vec<PathBuf>,
     worlds: Vec<PathBuf>,
+}
+
+/// Draws a simulator; returns whether it is to be played and recorded.
+fn simulator_card(ui: &mut Ui, kind: SimulatorKind, picture: &TextureHandle) -> bool {
+    let group = ui.group(|ui| {
+        ui.horizontal(|ui| {
+            ui.add(Image::new((picture.id(), vec2(PICTURE, PICTURE))).corner_radius(6));
+            ui.vertical(|ui| {
+                ui.set_width(180.0);
+                let palette = theme::palette(ui);
+                ui.label(RichText::new(kind.title()).strong().color(palette.text));
+                ui.label(RichText::new(kind.description()).color(palette.muted));
+                primary(ui, "Play and record", true).clicked()
+            })
+            .inner
+        })
+        .inner
+    });
+    group.inner
 }
 
 impl SourceStep {
@@ -171,25 +192,22 @@ impl SourceStep {
                 .into();
         }
         let mut action = None;
-        ui.horizontal_wrapped(|ui| {
-            for (kind, picture) in &self.pictures {
-                ui.group(|ui| {
-                    ui.add(Image::new((picture.id(), vec2(PICTURE, PICTURE))).corner_radius(6));
-                    ui.vertical(|ui| {
-                        ui.set_width(180.0);
-                        ui.label(
-                            RichText::new(kind.title())
-                                .strong()
-                                .color(theme::palette(ui).text),
-                        );
-                        ui.label(RichText::new(kind.description()).color(theme::palette(ui).muted));
-                        if primary(ui, "Play and record", true).clicked() {
-                            action = Some(StepAction::Request(PageRequest::Record(*kind)));
-                        }
-                    });
-                });
+        let mut simulator = |ui: &mut Ui, kind: SimulatorKind, picture: &TextureHandle| {
+            if simulator_card(ui, kind, picture) {
+                action = Some(StepAction::Request(PageRequest::Record(kind)));
             }
-        });
+        };
+        let beside_each_other = ui.available_width() >= 2.0 * SIMULATOR;
+        let mut all = |ui: &mut Ui| {
+            for (kind, picture) in &self.pictures {
+                simulator(ui, *kind, picture);
+            }
+        };
+        if beside_each_other {
+            ui.horizontal(|ui| all(ui));
+        } else {
+            all(ui);
+        }
         ui.horizontal_wrapped(|ui| {
             ui.label(RichText::new("Record automatically:").color(theme::palette(ui).muted));
             let frames = DragValue::new(&mut self.frames)

@@ -297,6 +297,7 @@ fn progress_rows(ui: &mut Ui, view: &RunView) {
             "Time left",
             figure(time_left(&view.progress).filter(|_| running)),
         ),
+        ("Playable", playable(view)),
         (
             "Last save",
             figure(
@@ -331,6 +332,20 @@ fn bar(ui: &mut Ui, stage: &StageProgress) {
         let text = format!("{done} / {}", stage.steps);
         progress_bar(ui, fraction, &text);
     });
+}
+
+/// When the world can be played.
+fn playable(view: &RunView) -> String {
+    let current = view.progress.current_stage();
+    match (view.saved, &view.state, current.stage) {
+        (Some(_), _, _) => "now".into(),
+        (None, RunState::Running, TrainStage::Tokenizer) => match current.time_left() {
+            Some(left) => format!("in about {}", format_duration(left)),
+            None => "–".into(),
+        },
+        (None, RunState::Running, TrainStage::Dynamics) => "in a few minutes".into(),
+        (None, _, _) => "not yet".into(),
+    }
 }
 
 /// The remaining time. A stage's speed is known only once it has started.

@@ -121,7 +121,7 @@ pub(super) fn failure(ui: &mut Ui, headline: &str, what: &str, button: &str) -> 
 
 /// The kind of path that a field asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PathKind {
+pub(in crate::app) enum PathKind {
     Folder,
     File,
 }
@@ -179,7 +179,10 @@ impl PathField {
 
 /// Opens the system's file dialog. Some systems require creating it on this thread; a task waits for
 /// it.
-fn browse_for(kind: PathKind, notify: Notify) -> Result<BackgroundTask<Option<PathBuf>>> {
+pub(in crate::app) fn browse_for(
+    kind: PathKind,
+    notify: Notify,
+) -> Result<BackgroundTask<Option<PathBuf>>> {
     let dialog = rfd::AsyncFileDialog::new();
     match kind {
         PathKind::Folder => {

@@ -26,12 +26,17 @@ impl QualityPreset {
         }
     }
 
-    /// The parameters of this preset, keeping the seed.
-    pub fn params(self, params: &SamplerParams, limits: &SamplerLimits) -> SamplerParams {
+    /// The parameters of this preset for a world that `own` suits, with the seed of `params`.
+    pub fn params(
+        self,
+        params: &SamplerParams,
+        limits: &SamplerLimits,
+        own: &SamplerParams,
+    ) -> SamplerParams {
         let balanced = SamplerParams {
             seed: params.seed,
             context: *limits.context.end(),
-            ..SamplerParams::default()
+            ..*own
         };
         let finest = limits.steps.last().copied().unwrap_or(1);
         let steps = match self {

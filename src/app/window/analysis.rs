@@ -23,6 +23,17 @@ use crate::app::waker::Waker;
 use crate::workspace::{BackgroundTask, Notify};
 use crate::{Error, Result};
 
+/// What the timeline asks the window for.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum TimelineRequest {
+    /// Save the frames from the last restart.
+    Save,
+    /// Save the frames that this command requests.
+    SaveFrames(TimelineCommand),
+    /// A branch was deleted.
+    BranchDeleted,
+}
+
 /// The state of the analysis panels.
 #[derive(Default)]
 pub(super) struct Analysis {
@@ -107,15 +118,16 @@ impl Analysis {
         }
     }
 
-    fn seek(&mut self, place: TimelinePosition, game: &mut GameState) {
+    /// Pauses at another frame.
+    pub fn seek(&mut self, place: TimelinePosition, game: &mut GameState) {
         // Move the slider at once, before the frame arrives.
         self.timeline.set_position(place);
         game.seek(place);
     }
 
-    /// Draws the timeline; returns whether the frames are to be saved.
-    pub fn timeline_ui(&mut self, ui: &mut Ui, game: &mut GameState) -> bool {
-        let mut saves = false;
+    /// Draws the timeline; returns what only the window can do.
+    pub fn timeline_ui(&mut self, ui: &mut Ui, game: &mut GameState) -> Option<TimelineRequest> {
+        let mut request = None;
         for action in self.timeline.ui(ui) {
             match action {
                 TimelineAction::Command(TimelineCommand::Seek(place)) => self.seek(place, game),
@@ -124,6 +136,9 @@ impl Analysis {
                         && self.timeline.compared() == Some(branch)
                     {
                         self.stop_comparison(game);
+                    }
+                    if let TimelineCommand::DeleteBranch(_) = command {
+                        request = Some(TimelineRequest::BranchDeleted);
                     }
                     game.send(command);
                 }
@@ -134,10 +149,14 @@ impl Analysis {
                     self.start_comparison(ComparisonSource::Branch(branch), name, game);
                 }
                 TimelineAction::Compare(None) => self.stop_comparison(game),
-                TimelineAction::Save => saves = true,
+                TimelineAction::Save => request = Some(TimelineRequest::Save),
+                TimelineAction::SaveRange { end, frames } => {
+                    let frames = TimelineCommand::RecentFrames { end, frames };
+                    request = Some(TimelineRequest::SaveFrames(frames));
+                }
             }
         }
-        saves
+        request
     }
 
     fn start_comparison(&mut self, reference: ComparisonSource, name: String, game: &GameState) {

@@ -34,6 +34,8 @@ pub(super) struct DisplayDevice {
     /// Whether the window has been drawn at least once.
     pub drawn: bool,
     first_frame: FirstFrame,
+    /// The window's title, as last set.
+    title: String,
 }
 
 impl DisplayDevice {
@@ -58,6 +60,7 @@ impl DisplayDevice {
             close,
             drawn: false,
             first_frame: FirstFrame::Awaited,
+            title: String::new(),
         };
         device.install_presenter(size);
         Ok(device)
@@ -77,6 +80,7 @@ impl DisplayDevice {
         self.waker.attach(&creation.egui_ctx);
         self.install_presenter(size);
         self.drawn = false;
+        self.title.clear();
         Ok(())
     }
 
@@ -124,8 +128,18 @@ impl DisplayDevice {
         }
     }
 
-    pub fn set_title(&self, title: String) {
-        self.command(ViewportCommand::Title(title));
+    /// Sets the window's title, if it has changed.
+    pub fn set_title(&mut self, title: String) {
+        if title != self.title {
+            self.command(ViewportCommand::Title(title.clone()));
+            self.title = title;
+        }
+    }
+
+    /// The window's title, as last set.
+    #[cfg(test)]
+    pub fn title(&self) -> &str {
+        &self.title
     }
 
     pub fn toggle_full_screen(&self) {

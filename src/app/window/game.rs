@@ -12,6 +12,7 @@ use driftless_sim::{
 };
 
 use crate::app::keys::{HeldKeys, InputSource};
+use crate::app::scoreboard::Scoreboard;
 use crate::app::session::GameSession;
 use crate::app::stats::FrameStats;
 use crate::app::waker::Waker;
@@ -68,6 +69,7 @@ pub(super) struct GameState {
     pub image_id: u64,
     paused: bool,
     pub stats: FrameStats,
+    pub scoreboard: Scoreboard,
     pub held: HeldKeys,
     waker: Waker,
 }
@@ -83,6 +85,7 @@ impl GameState {
             frame: None,
             image_id: 0,
             stats: FrameStats::default(),
+            scoreboard: Scoreboard::default(),
             held: HeldKeys::default(),
             waker,
         }
@@ -161,15 +164,21 @@ impl GameState {
     pub fn release(&mut self, key: Key, at: Instant) -> bool {
         let was_held = self.held.release(key);
         if was_held {
-            self.send_held_action(at);
+            self.send_release(at);
         }
         was_held
     }
 
     /// Sets the keys that a gamepad or the mouse holds.
     pub fn hold(&mut self, source: InputSource, keys: &[Key], at: Instant) {
+        let before = self.held.clone();
         if self.held.set(source, keys) {
-            self.send_held_action(at);
+            // The mouse counts its own turns.
+            if source == InputSource::Gamepad && before.loses_a_key_to(&self.held) {
+                self.send_release(at);
+            } else {
+                self.send_held_action(at);
+            }
         }
     }
 
@@ -183,6 +192,12 @@ impl GameState {
     fn send_held_action(&self, changed_at: Instant) {
         let action = self.held.action(&self.session.keys);
         self.send(InputCommand::Hold { action, changed_at });
+    }
+
+    /// Tells the thread that a key went up: an action that no frame has taken yet counts for one.
+    fn send_release(&self, changed_at: Instant) {
+        let action = self.held.action(&self.session.keys);
+        self.send(InputCommand::Release { action, changed_at });
     }
 
     /// The frames and messages that have arrived.
@@ -281,6 +296,7 @@ impl GameState {
         self.frame = None;
         self.engine.clear();
         self.stats = FrameStats::default();
+        self.scoreboard = Scoreboard::default();
         (before, ended)
     }
 

@@ -229,6 +229,12 @@ impl Inputs {
         false
     }
 
+    /// Where the picture is drawn, in points.
+    #[cfg(test)]
+    pub fn picture(&self) -> Rect {
+        self.picture
+    }
+
     /// Counts arrived frames against the pending turn.
     pub fn frame_arrived(&mut self, frame: &Frame, game: &mut GameState) {
         let frames = frame.sequence.saturating_sub(self.sequence);

@@ -93,6 +93,10 @@ pub(super) struct Navigation {
     /// The worlds page, once it has been opened.
     picker: Option<WorldPicker>,
     loading: Option<LoadingGame>,
+    /// Whether a run was training at the last look.
+    was_training: bool,
+    /// Whether the worlds page is the first thing that a person sees of the program.
+    pub greets: bool,
     /// Where worlds, data and runs are stored; `None` uses the platform's folder.
     home: Option<PathBuf>,
     notify: Notify,
@@ -107,6 +111,8 @@ impl Navigation {
             page: None,
             picker: None,
             loading: None,
+            was_training: false,
+            greets: false,
             home,
             notify,
         }
@@ -121,12 +127,33 @@ impl Navigation {
         self.page.as_ref().is_some_and(NewWorldPage::is_training)
     }
 
+    /// The name of the run that is training, and the part of its steps that is done, in percent.
+    pub fn training_state(&self) -> Option<(String, usize)> {
+        self.page.as_ref().and_then(NewWorldPage::training_state)
+    }
+
+    /// What to say about a training run that has ended since the last call.
+    pub fn take_ended_training(&mut self) -> Option<String> {
+        let trains = self.is_training();
+        let was_training = std::mem::replace(&mut self.was_training, trains);
+        let page = self.page.as_ref().filter(|_| was_training);
+        page.and_then(NewWorldPage::training_ended)
+    }
+
     /// The folder for saved clips, plots and tables.
     ///
     /// # Errors
     /// Returns an error if the platform has no data folder.
     pub fn saved_folder(&self) -> Result<PathBuf> {
         Ok(UserPaths::resolve(self.home.clone())?.saved())
+    }
+
+    /// Where worlds, data and saved files are, in words.
+    pub fn files(&self) -> String {
+        match UserPaths::resolve(self.home.clone()) {
+            Ok(paths) => paths.root().display().to_string(),
+            Err(error) => error.to_string(),
+        }
     }
 
     /// The name of the main game's world, of which `current` may not be the one.
@@ -171,6 +198,12 @@ impl Navigation {
         self.picker
             .get_or_insert_with(|| WorldPicker::new(self.home.clone(), self.notify.clone()))
             .open(playing)
+    }
+
+    /// Makes the worlds page the first thing that a person sees of the program.
+    pub fn greet(&mut self) {
+        self.greets = true;
+        self.picker.iter_mut().for_each(|picker| picker.greet(true));
     }
 
     /// Draws the worlds page.

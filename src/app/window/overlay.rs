@@ -1,11 +1,17 @@
-//! The modal pages on top of everything else: Help and Settings.
+//! The modal pages on top of everything else: Help, Settings, commands, opening a file, About.
+
+use std::path::PathBuf;
 
 use eframe::egui::{Context, Key};
 
 use super::game::GameState;
 use super::inputs::Inputs;
 use super::preferences::UserPreferences;
+use crate::app::about::AboutPage;
+use crate::app::commands_page::{CommandChoice, CommandsPage};
 use crate::app::help::HelpPage;
+use crate::app::keys::Shortcut;
+use crate::app::open_page::{OpenChoice, OpenPage};
 use crate::app::settings_page::{SettingsContext, SettingsPage};
 
 /// A modal page.
@@ -22,6 +28,20 @@ pub(super) struct Overlay {
 enum OverlayPage {
     Help,
     Settings(SettingsPage),
+    Commands(CommandsPage),
+    Open(OpenPage),
+    /// Where worlds, data and saved files are.
+    About(String),
+}
+
+/// How a page ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum OverlayEnd {
+    Closed,
+    /// A command was chosen.
+    Run(Shortcut),
+    /// A file or folder is to be opened.
+    Open(PathBuf),
 }
 
 impl Overlay {
@@ -31,6 +51,25 @@ impl Overlay {
 
     pub fn settings(resumes: bool) -> Self {
         Self::new(OverlayPage::Settings(SettingsPage::default()), resumes)
+    }
+
+    pub fn commands(resumes: bool) -> Self {
+        Self::new(OverlayPage::Commands(CommandsPage::default()), resumes)
+    }
+
+    pub fn open(resumes: bool) -> Self {
+        Self::new(OverlayPage::Open(OpenPage::default()), resumes)
+    }
+
+    pub fn about(resumes: bool) -> Self {
+        Self::new(OverlayPage::About(String::new()), resumes)
+    }
+
+    /// Says on the About page where the user's files are.
+    pub fn name_files(&mut self, folder: String) {
+        if let OverlayPage::About(files) = &mut self.page {
+            *files = folder;
+        }
     }
 
     fn new(page: OverlayPage, resumes: bool) -> Self {
@@ -76,17 +115,17 @@ impl Overlay {
         true
     }
 
-    /// Draws the page; returns whether it was closed.
+    /// Draws the page; returns how it ended, once it has.
     pub fn ui(
         &mut self,
         context: &Context,
         game: &GameState,
         inputs: &Inputs,
         preferences: &mut UserPreferences,
-    ) -> bool {
+    ) -> Option<OverlayEnd> {
         let fresh = std::mem::take(&mut self.fresh);
         let world = &game.session.world;
-        match &mut self.page {
+        let closed = match &mut self.page {
             OverlayPage::Help => HelpPage {
                 world: &world.name,
                 keys: &game.session.keys,
@@ -111,6 +150,25 @@ impl Overlay {
                 }
                 closed
             }
-        }
+            OverlayPage::About(files) => AboutPage {
+                engine: &game.engine,
+                files,
+                settings: &preferences.file(),
+            }
+            .ui(context, fresh),
+            OverlayPage::Commands(page) => {
+                return Some(match page.ui(context, &game.session.keys, fresh)? {
+                    CommandChoice::Run(shortcut) => OverlayEnd::Run(shortcut),
+                    CommandChoice::Close => OverlayEnd::Closed,
+                });
+            }
+            OverlayPage::Open(page) => {
+                return Some(match page.ui(context, fresh)? {
+                    OpenChoice::Open(path) => OverlayEnd::Open(path),
+                    OpenChoice::Close => OverlayEnd::Closed,
+                });
+            }
+        };
+        closed.then_some(OverlayEnd::Closed)
     }
 }

@@ -3,27 +3,38 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use eframe::egui::Context;
+use eframe::egui::{Context, Vec2};
 
-use crate::app::config::{AUTOSAVE_DELAY, ConfigStore, SCALE_RANGE, UserConfig};
+use crate::app::config::{AUTOSAVE_DELAY, ConfigStore, SCALE_RANGE, UserConfig, WindowPlace};
 use crate::app::keys::Bindings;
 use crate::app::present::Scaling;
 use crate::app::presets::{PresetPanel, SamplerPreset};
+use crate::app::shell::DEFAULT_SIZE;
 use crate::app::theme;
 
-/// Windows narrower than this, in points, open without the tuning panel.
-const MIN_WIDTH_FOR_TUNING: f32 = 760.0;
+/// Windows narrower than this, in points, open without the tuning panel, and show it as a drawer.
+pub(super) const MIN_WIDTH_FOR_TUNING: f32 = 800.0;
 
 /// The user's settings.
 pub(super) struct UserPreferences {
     store: ConfigStore,
     /// An interface scale that egui has been asked for but has not applied yet.
     requested_zoom: Option<f32>,
+    /// Whether the first window's size has been decided.
+    sized: bool,
     /// `None` until the window's width decides.
     tuning_open: Option<bool>,
     presets: PresetPanel,
     /// Whether the welcome card is shown.
     pub welcome: bool,
+    /// Whether dismissing the card resumes the world.
+    pub welcome_resumes: bool,
+}
+
+/// The size of the first window on a screen, both in points of the screen.
+fn first_size(screen: Vec2, scale: f32) -> Vec2 {
+    let usual = Vec2::from(DEFAULT_SIZE) * scale.max(1.0);
+    usual.max(0.6 * screen).min(0.9 * screen).round()
 }
 
 impl UserPreferences {
@@ -33,8 +44,10 @@ impl UserPreferences {
             // The width decides, unless the user closed the panel.
             tuning_open: store.config.tuning.filter(|open| !open),
             welcome: false,
+            welcome_resumes: false,
             store,
             requested_zoom: None,
+            sized: false,
             presets: PresetPanel::default(),
         };
         preferences.greet(world);
@@ -48,6 +61,14 @@ impl UserPreferences {
 
     pub fn config_mut(&mut self) -> &mut UserConfig {
         &mut self.store.config
+    }
+
+    /// The settings file, in words.
+    pub fn file(&self) -> String {
+        match self.store.path() {
+            Some(path) => path.display().to_string(),
+            None => "not saved".to_owned(),
+        }
     }
 
     /// The panel of presets, and the user's presets.
@@ -118,10 +139,76 @@ impl UserPreferences {
         self.tuning_open == Some(true)
     }
 
-    /// Decides by the window's width whether the Tuning panel is open.
+    /// Decides by the window's width whether the Tuning panel is open in the lab.
     pub fn decide_tuning(&mut self, width: f32) {
+        if self.requested_zoom.is_some() {
+            // The width is not yet that of the scale.
+            return;
+        }
+        let lab = self.store.config.lab;
         self.tuning_open
-            .get_or_insert(width >= MIN_WIDTH_FOR_TUNING);
+            .get_or_insert(lab && width >= MIN_WIDTH_FOR_TUNING);
+    }
+
+    /// Goes to the lab or back to the game alone; returns whether it is the lab now.
+    pub fn toggle_lab(&mut self) -> bool {
+        let lab = !self.store.config.lab;
+        self.store.config.lab = lab;
+        if lab {
+            // The width decides again, unless the user has closed the panel.
+            self.tuning_open = self.store.config.tuning.filter(|open| !open);
+        } else {
+            self.tuning_open = Some(false);
+            self.store.config.hud = false;
+        }
+        lab
+    }
+
+    /// The size, in points, for a window that has never been open before: larger on a large screen and with
+    /// a large scale, but within the screen. `None` if it has the right size, or the screen is unknown.
+    pub fn size_for_screen(&mut self, context: &Context) -> Option<Vec2> {
+        if self.store.config.window.is_some() || std::mem::replace(&mut self.sized, true) {
+            return None;
+        }
+        let zoom = context.zoom_factor();
+        let screen = context.input(|input| input.viewport().monitor_size)? * zoom;
+        let size = first_size(screen, self.store.config.scale);
+        (size != Vec2::from(DEFAULT_SIZE)).then(|| size / zoom)
+    }
+
+    /// Notes where the window is, to open it there next time.
+    pub fn note_place(&mut self, context: &Context) {
+        // Points of the screen, whatever the interface scale.
+        let zoom = context.zoom_factor();
+        let (place, focused) = context.input(|input| {
+            let viewport = input.viewport();
+            let full_screen = viewport.fullscreen.unwrap_or(false);
+            let maximized = viewport.maximized.unwrap_or(false);
+            let size = viewport.inner_rect.map(|rect| rect.size() * zoom);
+            let corner = viewport.outer_rect.map(|rect| rect.min.to_vec2() * zoom);
+            let before = self.store.config.window.unwrap_or_default();
+            // A window that fills the screen keeps the size that it goes back to.
+            let fills = full_screen || maximized;
+            let place = size.map(|size| WindowPlace {
+                size: if fills {
+                    before.size
+                } else {
+                    size.round().into()
+                },
+                corner: if fills {
+                    before.corner
+                } else {
+                    corner.map(|corner| corner.round().into())
+                },
+                maximized,
+                full_screen,
+            });
+            (place, input.focused && viewport.minimized != Some(true))
+        });
+        let fits = |place: &WindowPlace| place.size.iter().all(|side| *side >= 100.0);
+        if let Some(place) = place.filter(|place| focused && fits(place)) {
+            self.store.config.window = Some(place);
+        }
     }
 
     pub fn toggle_tuning(&mut self) {
@@ -134,10 +221,44 @@ impl UserPreferences {
         self.welcome = !self.store.config.welcomed.contains(world);
     }
 
-    /// Closes the welcome card and does not show it for this world again.
-    pub fn dismiss_welcome(&mut self, world: &str) {
+    /// Whether the world has been waiting for its card to be dismissed, and no longer does.
+    pub fn stops_waiting(&mut self) -> bool {
+        std::mem::take(&mut self.welcome_resumes)
+    }
+
+    /// Closes the welcome card and does not show it for this world again; returns whether the world, which
+    /// waited, is to be resumed.
+    pub fn dismiss_welcome(&mut self, world: &str) -> bool {
         if std::mem::take(&mut self.welcome) {
             self.store.config.welcomed.insert(world.to_owned());
+            return std::mem::take(&mut self.welcome_resumes);
         }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use eframe::egui::vec2;
+
+    use super::*;
+
+    #[test]
+    fn first_window_follows_the_screen() {
+        let size = |screen: (f32, f32), scale| first_size(Vec2::from(screen), scale).into();
+        let sizes: [(f32, f32); 4] = [
+            size((1280.0, 900.0), 1.0),
+            size((2560.0, 1440.0), 1.0),
+            size((1920.0, 1080.0), 1.5),
+            size((800.0, 600.0), 1.0),
+        ];
+        let expected = [
+            (1080.0, 792.0),
+            (1536.0, 864.0),
+            (1620.0, 972.0),
+            (720.0, 540.0),
+        ];
+        assert_eq!(sizes, expected);
+        assert_eq!(Vec2::from(DEFAULT_SIZE), vec2(1080.0, 792.0));
     }
 }

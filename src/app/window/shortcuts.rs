@@ -1,16 +1,16 @@
 //! What keys and buttons do.
 
-use std::sync::Arc;
 use std::time::Instant;
 
-use eframe::egui::Key;
+use eframe::egui::{Key, ViewportCommand};
 
-use driftless_data::Episode;
-use driftless_sim::{EpisodeCommand, TimelineCommand};
+use driftless_sim::EpisodeCommand;
 
 use super::Window;
 use super::navigation::Screen;
 use super::overlay::Overlay;
+use super::save_commands::PictureUse;
+use crate::app::desktop::open_folder;
 use crate::app::keys::Shortcut;
 use crate::app::new_world::{NewWorldPage, PageRequest};
 
@@ -26,6 +26,15 @@ const MOVING_KEYS: [Key; 9] = [
     Key::End,
     Key::Tab,
 ];
+
+/// The modifiers that a key is pressed with.
+#[derive(Clone, Copy)]
+pub(super) struct With {
+    /// None but Shift.
+    pub plain: bool,
+    /// Ctrl, on macOS Command.
+    pub control: bool,
+}
 
 impl Window {
     /// The key that is pressed or released at a place of the keyboard.
@@ -43,11 +52,16 @@ impl Window {
         &mut self,
         key: Key,
         pressed: bool,
-        plain: bool,
+        with: With,
         typing: bool,
         now: Instant,
     ) -> bool {
         if !pressed {
+            if let Some(shortcut) = self.game.session.keys.shortcut(key)
+                && shortcut.repeats()
+            {
+                self.release_step();
+            }
             if let Some(overlay) = &mut self.overlay {
                 overlay.key_released(key);
             }
@@ -65,10 +79,22 @@ impl Window {
         {
             return true;
         }
-        if let Some(taken) = self.overlay_key(key, plain) {
+        if let Some(taken) = self.overlay_key(key, with.plain) {
             return taken;
         }
-        plain && !typing && self.key_pressed(key, repeated, now)
+        if with.control && !typing && !repeated && self.takes_commands() {
+            let shortcut = self.game.session.keys.control_shortcut(key);
+            if let Some(shortcut) = shortcut {
+                self.act(shortcut);
+                return true;
+            }
+        }
+        with.plain && !typing && self.key_pressed(key, repeated, now)
+    }
+
+    /// Whether commands apply: no card lies above.
+    pub(super) fn takes_commands(&self) -> bool {
+        self.overlay.is_none() && !self.saving.is_open()
     }
 
     /// Handles a key while a modal page is open or for opening one. Returns `None` if the key is for
@@ -116,7 +142,13 @@ impl Window {
         match self.navigation.screen {
             Screen::NewWorld { .. } => self.new_world_key(key),
             Screen::Worlds { .. } => self.worlds_key(key),
-            _ if self.saving.is_open() => self.saving.key(key),
+            _ if self.saving.is_open() => match self.saving.key(key) {
+                Some(event) => {
+                    self.handle_saving(event);
+                    true
+                }
+                None => false,
+            },
             _ => self.game_key(key, repeated, now),
         }
     }
@@ -172,7 +204,11 @@ impl Window {
             return true;
         }
         if let Some(shortcut) = self.game.session.keys.shortcut(key) {
-            if !repeated || shortcut.repeats() {
+            if !repeated {
+                self.hold_step(shortcut, now);
+            }
+            // The held keys of the timeline run by themselves.
+            if !repeated || shortcut == Shortcut::Step {
                 self.act(shortcut);
             }
             return true;
@@ -220,6 +256,27 @@ impl Window {
             }
             Shortcut::Plots => analysis.toggle_plots(game),
             Shortcut::Save => self.save(),
+            Shortcut::SaveRecent => self.save_recent(),
+            Shortcut::Screenshot => self.take_picture(PictureUse::Save),
+            Shortcut::CopyPicture => self.take_picture(PictureUse::Copy),
+            Shortcut::OpenFolder => {
+                let opened = self.navigation.saved_folder();
+                self.report(opened.and_then(|folder| open_folder(&folder)));
+            }
+            Shortcut::QuickSave => self.quick_save(),
+            Shortcut::QuickLoad => self.quick_load(),
+            Shortcut::Undo => self.undo(),
+            Shortcut::OpenFile => self.toggle_overlay(Overlay::open),
+            Shortcut::Lab => self.toggle_lab(),
+            Shortcut::Commands => self.toggle_overlay(Overlay::commands),
+            Shortcut::About => {
+                self.toggle_overlay(Overlay::about);
+                let files = self.navigation.files();
+                self.overlay
+                    .iter_mut()
+                    .for_each(|page| page.name_files(files.clone()));
+            }
+            Shortcut::Quit => self.device.command(ViewportCommand::Close),
             Shortcut::Tuning => self.preferences.toggle_tuning(),
             Shortcut::Inspect => analysis.toggle_inspect(game),
             Shortcut::Worlds => self.open_worlds(),
@@ -231,26 +288,21 @@ impl Window {
         }
     }
 
-    /// Requests the frames from the last restart to the current frame.
-    pub(super) fn save(&mut self) {
-        if self.saving.is_open() {
+    /// Goes to the lab or back to the game alone, whose panels are closed.
+    fn toggle_lab(&mut self) {
+        if self.preferences.toggle_lab() {
             return;
         }
-        self.game.pause();
-        if let Some(frame) = &self.game.frame {
-            self.game
-                .send(TimelineCommand::RenderEpisode(frame.position));
+        let (game, analysis) = (&self.game, &mut self.analysis);
+        analysis.timeline_open = false;
+        if analysis.plots_open {
+            analysis.toggle_plots(game);
         }
-    }
-
-    /// Opens the save dialog for the requested frames.
-    pub(super) fn open_save_dialog(&mut self, episode: Arc<Episode>) {
-        match self.navigation.saved_folder() {
-            Ok(folder) => {
-                let (world, notify) = (&self.game.session.world, self.device.waker.notify());
-                self.saving.open(episode, world, folder, notify);
-            }
-            Err(error) => self.notices.error(&error),
+        if analysis.denoising.is_some() {
+            analysis.toggle_denoising(game);
+        }
+        if analysis.inspect.is_some() {
+            analysis.toggle_inspect(game);
         }
     }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use eframe::egui::Ui;
 
-use driftless_engine::{DeviceChoice, SamplerParams};
+use driftless_engine::DeviceChoice;
 use driftless_sim::headless::read_actions;
-use driftless_sim::{EpisodeCommand, History, InputCommand, Session};
+use driftless_sim::{EpisodeCommand, History, InputCommand, Session, TimelineCommand};
 use driftless_worlds::SimulatorKind;
 
 use super::game::EndedWorld;
@@ -24,7 +24,7 @@ use crate::workspace::PlayableWorld;
 impl Window {
     /// Opens the "New world" page and pauses the game.
     pub(super) fn open_new_world(&mut self) {
-        let resume = self.game.pause();
+        let resume = self.game.pause() | self.preferences.stops_waiting();
         self.navigation.open_page(resume);
         self.leave_game();
     }
@@ -46,7 +46,7 @@ impl Window {
 
     /// Opens the worlds page and pauses the game.
     pub(super) fn open_worlds(&mut self) {
-        let resume = self.game.pause();
+        let resume = self.game.pause() | self.preferences.stops_waiting();
         if let Err(error) = self.navigation.open_picker(&self.game.session, resume) {
             self.notices.error(&error);
         }
@@ -54,6 +54,10 @@ impl Window {
     }
 
     fn leave_game(&mut self) {
+        if self.saving.is_rendering() {
+            self.game.send(TimelineCommand::CancelRender);
+        }
+        self.saving.close();
         self.preferences.welcome = false;
         self.release_all_input();
     }
@@ -65,7 +69,19 @@ impl Window {
             return;
         };
         self.navigation.screen = Screen::Game;
+        if std::mem::take(&mut self.navigation.greets) {
+            self.preferences.greet(&self.game.session.world.name);
+        }
         if resume {
+            self.play_or_greet();
+        }
+    }
+
+    /// Plays on; a world that greets waits until its card is dismissed.
+    fn play_or_greet(&mut self) {
+        if self.preferences.welcome {
+            self.preferences.welcome_resumes = true;
+        } else {
             self.game.resume();
         }
     }
@@ -121,7 +137,12 @@ impl Window {
         let Some(dropped) = dropped else {
             return;
         };
-        let (path, session) = (dropped.path(), &self.game.session);
+        self.open_path(dropped.path());
+    }
+
+    /// Opens a file or folder: a world, an episode, actions, or a starting scene.
+    pub(super) fn open_path(&mut self, path: &Path) {
+        let session = &self.game.session;
         let done = match self.navigation.dropped(path, session.learned) {
             Ok(DroppedFile::World) => self.navigation.load_world(path, session.origin.as_ref()),
             Ok(DroppedFile::Episode) => self.open_episode(path),
@@ -189,9 +210,9 @@ impl Window {
 
     /// Replaces the main game with another one.
     fn play_game(&mut self, game: PlayableWorld) -> Result<()> {
-        let session = GameSession::new(game, None, SamplerParams::default(), None)?;
+        let params = game.sampling;
+        let session = GameSession::new(game, None, params, None)?;
         let (_, ended) = self.switch(session, None, false, None);
-        self.update_title();
         if let Some(recording) = ended.recording {
             self.navigation.previous_recording = Some(recording);
             self.notices.info(
@@ -200,18 +221,12 @@ impl Window {
         }
         self.preferences.greet(&self.game.session.world.name);
         self.navigation.screen = Screen::Game;
+        self.navigation.greets = false;
+        if self.preferences.welcome {
+            self.game.pause();
+            self.preferences.welcome_resumes = true;
+        }
         Ok(())
-    }
-
-    /// Updates the window title.
-    pub(super) fn update_title(&self) {
-        let session = &self.game.session;
-        let title = if session.sim.record.is_some() {
-            format!("● Recording {} – Driftless", session.world.name)
-        } else {
-            format!("Driftless – {}", self.navigation.title(session))
-        };
-        self.device.set_title(title);
     }
 
     /// Plays a game from the "New world" page; the main game is parked with its recording.
@@ -266,7 +281,8 @@ impl Window {
         self.apply_bindings();
         self.analysis.reset();
         self.saving.close();
-        self.update_title();
+        self.transport.leave_world();
+        self.changes.leave_world();
         self.restart(history);
         before
     }

@@ -9,6 +9,23 @@ use crate::noise::NoisePurpose;
 use crate::{Error, Result, SamplerParams, Solver, StageTimes, noise};
 
 impl Sampler {
+    /// The clean latent `[cells, channels]` that the next frame under `action` would have, without making
+    /// the frame. Costs the frame's denoise passes.
+    ///
+    /// # Errors
+    /// As [`Sampler::step`].
+    pub fn predict(&mut self, action: u32, params: &SamplerParams) -> Result<Vec<f32>> {
+        self.check_step(action, params)?;
+        self.sync_to_host()?;
+        let recording = std::mem::take(&mut self.recording_passes);
+        let sampled = self
+            .begin_frame(params)
+            .and_then(|()| self.sample(action, params));
+        self.recording_passes = recording;
+        sampled?;
+        Ok(self.z.clone())
+    }
+
     pub(super) fn check_action(&self, action: u32) -> Result<()> {
         let count = self.world.actions.len();
         if (action as usize) < count {
@@ -42,6 +59,16 @@ impl Sampler {
                 "guidance is {}, expected 1: this world was not trained with unknown actions",
                 params.guidance
             )));
+        }
+        Ok(())
+    }
+
+    /// Checks that a frame can be made.
+    pub(super) fn check_step(&self, action: u32, params: &SamplerParams) -> Result<()> {
+        self.check(params)?;
+        self.check_action(action)?;
+        if self.frame == 0 {
+            return Err(Error::State("step called before the first reset".into()));
         }
         Ok(())
     }

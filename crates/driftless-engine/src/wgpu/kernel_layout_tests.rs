@@ -3,9 +3,9 @@
 use std::mem::offset_of;
 
 use bytemuck::Zeroable as _;
-use wgpu::naga::front::wgsl::parse_str;
-use wgpu::naga::proc::Layouter;
-use wgpu::naga::{Module, StructMember, TypeInner};
+use naga::front::wgsl::parse_str;
+use naga::proc::Layouter;
+use naga::{Module, StructMember, TypeInner};
 
 use super::super::kernel_args::{
     AffineArgs, EmbedConditioningArgs, FinishFrameArgs, FrameParams, KvCacheWriteArgs, MatmulArgs,
@@ -62,7 +62,7 @@ fn args(kernel: Kernel) -> Record {
     }
 }
 
-fn kernels() -> Vec<Kernel> {
+pub(super) fn kernels() -> Vec<Kernel> {
     let mut kernels = vec![
         Kernel::RmsNorm,
         Kernel::AttentionSpatial,
@@ -84,7 +84,7 @@ fn wgsl_struct(
     layouter: &Layouter,
     name: &str,
 ) -> (Vec<(String, usize, usize)>, usize) {
-    let is_it = |ty: &wgpu::naga::Type| ty.name.as_deref() == Some(name);
+    let is_it = |ty: &naga::Type| ty.name.as_deref() == Some(name);
     let (_, ty) = module.types.iter().find(|(_, ty)| is_it(ty)).unwrap();
     let TypeInner::Struct { members, span } = &ty.inner else {
         panic!("{name} is not a struct");

@@ -70,10 +70,14 @@ impl Kernel {
                 include_str!("../../../../shaders/shared/attention.wgsl"),
                 include_str!("../../../../shaders/kv_cache_write.wgsl")
             ),
-            Self::EmbedConditioning => include_str!("../../../../shaders/embed_conditioning.wgsl"),
+            Self::EmbedConditioning => concat!(
+                include_str!("../../../../shaders/shared/turns.wgsl"),
+                include_str!("../../../../shaders/embed_conditioning.wgsl")
+            ),
             Self::Affine => include_str!("../../../../shaders/affine.wgsl"),
             Self::FinishFrame => include_str!("../../../../shaders/finish_frame.wgsl"),
             Self::Sample => concat!(
+                include_str!("../../../../shaders/shared/turns.wgsl"),
                 include_str!("../../../../shaders/shared/noise.wgsl"),
                 include_str!("../../../../shaders/sample.wgsl")
             ),
@@ -81,7 +85,7 @@ impl Kernel {
     }
 
     /// Values of the WGSL `override` constants.
-    fn constants(self) -> Vec<(&'static str, f64)> {
+    pub(super) fn constants(self) -> Vec<(&'static str, f64)> {
         let Self::Matmul(variant) = self else {
             return vec![("THREADS", f64::from(THREADS))];
         };
@@ -200,18 +204,18 @@ impl KernelPipelines {
 
 /// What the text of a kernel depends on.
 #[derive(Clone, Copy, Debug)]
-struct SourceOptions {
+pub(super) struct SourceOptions {
     /// Padded head size, a multiple of 4.
-    head_size: usize,
+    pub head_size: usize,
     /// Whether weight panels are stored in 16 bits.
-    half: bool,
+    pub half: bool,
     /// Whether the device can sum over subgroups.
-    subgroups: bool,
+    pub subgroups: bool,
 }
 
 /// The complete WGSL of a kernel. Array lengths in function scope and type aliases cannot be `override`
 /// constants, so the engine writes them into the text.
-fn source(kernel: Kernel, options: SourceOptions) -> Result<String> {
+pub(super) fn source(kernel: Kernel, options: SourceOptions) -> Result<String> {
     let text = kernel.template();
     let (prefix, text) = match kernel {
         Kernel::Matmul(variant) => {
@@ -266,6 +270,9 @@ fn replace_once(text: &str, marker: &str, replacement: &str) -> Result<String> {
 #[cfg(test)]
 #[path = "kernel_layout_tests.rs"]
 mod layout_tests;
+#[cfg(test)]
+#[path = "kernel_translation_tests.rs"]
+mod translation_tests;
 #[cfg(test)]
 mod tests {
     use super::*;

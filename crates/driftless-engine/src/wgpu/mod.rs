@@ -5,6 +5,7 @@ mod dynamics_parts;
 mod frame_texture;
 mod gpu;
 mod kernel_args;
+mod kernel_cases;
 mod kernels;
 mod layers;
 mod network;
@@ -39,6 +40,7 @@ use crate::Result;
 
 pub use self::frame_texture::FrameTexture;
 pub use self::gpu::{AdapterInfo, Gpu, adapters};
+pub use self::kernel_cases::{KernelCaseExport, KernelCheck, exported as kernel_cases};
 
 /// Approximate limit on the time that opening a world spends on measuring tiles.
 const TUNING_TIME: Duration = Duration::from_secs(2);

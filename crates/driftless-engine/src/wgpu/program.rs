@@ -63,6 +63,13 @@ impl ProgramBuilder {
         self.records.resize(self.dispatches.len() * RECORD_BYTES, 0);
     }
 
+    /// The kernel, the bytes of the arguments and the workgroups of each dispatch.
+    pub fn dispatches(&self) -> impl Iterator<Item = (Kernel, &[u8], [u32; 2])> {
+        let records = self.records.chunks_exact(RECORD_BYTES);
+        let dispatches = self.dispatches.iter().zip(records);
+        dispatches.map(|(dispatch, record)| (dispatch.kernel, record, dispatch.groups))
+    }
+
     /// Uploads the arguments and compiles the kernels.
     ///
     /// # Errors

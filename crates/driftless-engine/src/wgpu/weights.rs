@@ -64,6 +64,11 @@ impl Weights {
         }
     }
 
+    /// The packed matrices.
+    pub fn panels(&self) -> &[f32] {
+        &self.panels
+    }
+
     /// Uploads tables, gains and biases.
     ///
     /// # Errors

@@ -7,6 +7,7 @@
 pub mod devices;
 mod flops;
 mod machine;
+pub mod self_test;
 mod statistics;
 pub mod sweep;
 mod table;

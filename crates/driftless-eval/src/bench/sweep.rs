@@ -9,7 +9,7 @@ use driftless_data::{ActionSpec, Clip};
 use driftless_engine::{Backend, SamplerParams};
 use driftless_model::checkpoint::WorldModel;
 use driftless_model::config::{
-    DynamicsConfig, FORMAT_VERSION, FlowConfig, TokenizerConfig, WorldConfig,
+    DynamicsConfig, FORMAT_VERSION, FlowConfig, SamplingConfig, TokenizerConfig, WorldConfig,
 };
 
 use super::{Timing, count_flops};
@@ -96,6 +96,7 @@ fn base_config() -> WorldConfig {
         tokenizer: TokenizerConfig::default(),
         dynamics: DynamicsConfig::default(),
         flow: FlowConfig::default(),
+        sampling: SamplingConfig::default(),
     }
 }
 

@@ -72,6 +72,7 @@ fn world() -> WorldConfig {
     WorldConfig {
         format: FORMAT_VERSION,
         flow: driftless_model::config::FlowConfig::default(),
+        sampling: driftless_model::config::SamplingConfig::default(),
         name: "Fake".into(),
         fps: 15.0,
         image: [1, 1],

@@ -251,6 +251,69 @@ fn renders_an_episode_in_place() {
     assert_eq!(step(&sim).position.index, 6);
 }
 
+#[test]
+fn rendering_reports_progress_and_can_be_cancelled() {
+    let (player, open) = fake::gated();
+    let sim = spawn(SimOptions {
+        player,
+        ..options()
+    });
+    let mut last = next(&sim);
+    for _ in 0..5 {
+        open.send(()).unwrap();
+        last = step(&sim);
+    }
+    sim.messages().try_iter().for_each(drop);
+    sim.send(TimelineCommand::RenderEpisode(last.position));
+    let message = sim.messages().recv_timeout(TIMEOUT).unwrap();
+    assert_eq!(message, Message::RenderProgress { done: 1, total: 6 });
+    sim.send(TimelineCommand::CancelRender);
+    // At most one more frame is rendered.
+    open.send(()).unwrap();
+    assert_eq!(next_message(&sim), Message::RenderCancelled);
+    open.send(()).unwrap();
+    open.send(()).unwrap();
+    assert_eq!(step(&sim).position.index, 6);
+}
+
+#[test]
+fn recent_frames_are_not_made_again() {
+    let sim = spawn(pong());
+    let mut frames = vec![next(&sim)];
+    frames.extend(played(&sim, &[1, 1]));
+    sim.send(EpisodeCommand::Reset);
+    frames.push(next(&sim));
+    frames.extend(played(&sim, &[2, 0]));
+    sim.messages().try_iter().for_each(drop);
+    let end = frames[5].position;
+    sim.send(TimelineCommand::RecentFrames { end, frames: 4 });
+    let message = sim.messages().recv_timeout(TIMEOUT).unwrap();
+    let Message::RecentFrames(episode) = message else {
+        panic!("{message:?}");
+    };
+    // The restart lies among them.
+    assert_eq!(episode.actions, [1, 0, 2, 0]);
+    for (t, frame) in frames[2..].iter().enumerate() {
+        assert_eq!(episode.frame(t), rgb(frame));
+    }
+    assert_eq!(step(&sim).position.index, 6);
+}
+
+#[test]
+fn deleted_branch_comes_back() {
+    let sim = spawn(pong());
+    let mut first = vec![next(&sim)];
+    first.extend(played(&sim, &[1, 1, 1]));
+    seek(&sim, first[1].position);
+    let second = played(&sim, &[2]);
+    sim.send(TimelineCommand::DeleteBranch(0));
+    sim.send(TimelineCommand::RestoreBranch);
+    let again = seek(&sim, first[3].position);
+    assert_eq!(rgb(&again), rgb(&first[3]));
+    assert_eq!(again.position, first[3].position);
+    assert_ne!(second[0].position.branch, 0);
+}
+
 fn learned_maze() -> SimOptions {
     SimOptions {
         player: learned("maze"),

@@ -37,6 +37,7 @@ pub(super) fn world(
         tokenizer,
         dynamics,
         flow: FlowConfig::default(),
+        sampling: driftless_model::config::SamplingConfig::default(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use driftless_flow::path::Path;
 use driftless_flow::prediction::Prediction;
-use driftless_model::config::{DynamicsConfig, TokenizerConfig};
+use driftless_model::config::{DynamicsConfig, SamplingConfig, TokenizerConfig};
 use driftless_model::precision::Precision;
 
 use super::{DynamicsSettings, OptimizerSettings, TokenizerSettings, TrainSettings};
@@ -19,6 +19,7 @@ impl Default for TrainSettings {
             dynamics_shape: DynamicsConfig::default(),
             tokenizer: TokenizerSettings::default(),
             dynamics: DynamicsSettings::default(),
+            sampling: SamplingConfig::default(),
         }
     }
 }

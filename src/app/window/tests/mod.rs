@@ -1,6 +1,8 @@
 //! Tests of the whole window with a real world-model thread, through simulated input. Snapshots are
 //! in `tests/snapshots`; `UPDATE_SNAPSHOTS=true` rewrites them.
 
+mod commands;
+mod first_run;
 mod robust;
 mod snapshots;
 mod transport;
@@ -11,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use eframe::App as _;
-use eframe::egui::{Event, Key, Modifiers, RawInput, Vec2, vec2};
+use eframe::egui::{Event, Key, Modifiers, RawInput, Theme, Vec2, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
 
@@ -21,6 +23,7 @@ use driftless_sim::{Command, PlaybackCommand, SamplerCommand, TimelineCommand};
 use super::*;
 use crate::app::config::{ConfigStore, UserConfig};
 use crate::app::tests::has_adapter;
+use crate::app::theme::Appearance;
 use crate::workspace::PlayableWorld;
 
 /// Timeout of every wait.
@@ -64,7 +67,9 @@ fn learned(name: &str) -> PlayableWorld {
 
 /// Opens a window on a paused game, unless there is no graphics adapter.
 fn open(game: PlayableWorld, home: &Path) -> Option<TestWindow> {
-    open_with(game, home, UserConfig::default(), SIZE)
+    let mut config = UserConfig::default();
+    config.lab = true;
+    open_with(game, home, config, SIZE)
 }
 
 fn open_with(
@@ -73,21 +78,44 @@ fn open_with(
     config: UserConfig,
     size: Vec2,
 ) -> Option<TestWindow> {
+    open_window(game, home, config, size, false)
+}
+
+/// As [`open_with`], with the gallery in front if `gallery`.
+fn open_window(
+    game: PlayableWorld,
+    home: &Path,
+    config: UserConfig,
+    size: Vec2,
+    gallery: bool,
+) -> Option<TestWindow> {
     if !has_adapter() {
         return None;
     }
     let mut session = GameSession::new(game, None, SamplerParams::default(), None).unwrap();
-    session.sim.paused = true;
+    session.sim.paused = !gallery;
     let setup = WindowSetup {
         new_world: None,
+        gallery,
         home: Some(home.to_path_buf()),
-        store: Some((ConfigStore::new(config, None), None)),
+        store: None,
         mailbox: Arc::default(),
         close: Arc::default(),
+        server: DisplayServer::Default,
         waker: Waker::default(),
+    };
+    // The harness has a theme of its own.
+    let theme = match config.appearance {
+        Appearance::Light => Theme::Light,
+        Appearance::System | Appearance::Dark => Theme::Dark,
+    };
+    let setup = WindowSetup {
+        store: Some((ConfigStore::new(config, None), None)),
+        ..setup
     };
     let harness = Harness::builder()
         .with_size(size)
+        .with_theme(theme)
         .with_max_steps(64)
         .wgpu()
         .build_eframe(|creation| Window::new(setup, session, creation).unwrap());
@@ -131,6 +159,29 @@ fn key(harness: &mut TestWindow, key: Key, pressed: bool) {
         harness.event(event);
     }
     harness.step();
+}
+
+/// Presses and releases a key together with Ctrl.
+fn press_control(harness: &mut TestWindow, which: Key) {
+    let modifiers = Modifiers::CTRL | Modifiers::COMMAND;
+    for pressed in [true, false] {
+        let mut input = RawInput {
+            events: vec![Event::Key {
+                key: which,
+                physical_key: None,
+                pressed,
+                repeat: false,
+                modifiers,
+            }],
+            ..RawInput::default()
+        };
+        let context = harness.ctx.clone();
+        harness.state_mut().raw_input_hook(&context, &mut input);
+        for event in input.events {
+            harness.event(event);
+        }
+        harness.step();
+    }
 }
 
 fn press(harness: &mut TestWindow, which: Key) {
@@ -178,6 +229,6 @@ fn arrive(harness: &mut TestWindow, index: usize) {
             .frame
             .as_ref()
             .is_some_and(|f| f.position.index == index)
-            && window.analysis.timeline.at().index == index
+            && window.analysis.timeline.position().index == index
     });
 }

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::app::tests::snapshot_options;
-use crate::app::theme::Appearance;
 
 /// Compares the window with a snapshot.
 fn compare(window: &mut TestWindow, name: &str) {
@@ -25,7 +24,7 @@ fn compare_as_it_is(window: &mut TestWindow, name: &str) {
 /// Settings of a returning user: no welcome card, and no overlay, whose numbers depend on the machine.
 fn settled() -> UserConfig {
     let mut config = UserConfig::default();
-    config.hud = false;
+    config.lab = true;
     config.welcomed = ["Pong", "Maze", "Breakout"].map(str::to_owned).into();
     config
 }
@@ -37,8 +36,7 @@ fn opened(world: &str, home: &Path) -> Option<TestWindow> {
 #[test]
 fn first_run() {
     let home = tempfile::tempdir().unwrap();
-    let mut config = settled();
-    config.welcomed.clear();
+    let config = UserConfig::default();
     let Some(mut window) = open_with(learned("pong"), home.path(), config, SIZE) else {
         return;
     };
@@ -180,7 +178,9 @@ fn save_dialog() {
     };
     steps(&mut window, 2);
     press(&mut window, Key::F5);
-    wait(&mut window, "the dialog", |window| window.saving.is_open());
+    wait(&mut window, "the dialog", |window| {
+        window.saving.is_open() && !window.saving.is_rendering()
+    });
     click(&mut window, "GIF");
     window.remove_cursor();
     window.run_ok();

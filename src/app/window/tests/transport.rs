@@ -25,6 +25,37 @@ fn rewind_restores_frames_exactly() {
 }
 
 #[test]
+fn taps_within_one_draw_play() {
+    let home = tempfile::tempdir().unwrap();
+    let Some(mut window) = open(learned("pong"), home.path()) else {
+        return;
+    };
+    // Slow enough that every frame is drawn.
+    let pace = PlaybackCommand::Pace(driftless_sim::Pace::Fps(2.0));
+    window.state().game.send(pace);
+    press(&mut window, Key::P);
+    let event = |pressed| Event::Key {
+        key: Key::ArrowUp,
+        physical_key: None,
+        pressed,
+        repeat: false,
+        modifiers: Modifiers::default(),
+    };
+    let mut input = RawInput {
+        events: vec![event(true), event(false)],
+        ..RawInput::default()
+    };
+    let context = window.ctx.clone();
+    window.state_mut().raw_input_hook(&context, &mut input);
+    wait(&mut window, "the tap's frame", |window| {
+        window.game.frame.as_ref().is_some_and(|f| f.action == 1)
+    });
+    wait(&mut window, "the next frame", |window| {
+        window.game.frame.as_ref().is_some_and(|f| f.action == 0)
+    });
+}
+
+#[test]
 fn playing_from_the_past_branches() {
     let home = tempfile::tempdir().unwrap();
     let Some(mut window) = open(learned("pong"), home.path()) else {
@@ -124,7 +155,9 @@ fn compares_with_a_recording() {
     };
     steps(&mut window, 16);
     press(&mut window, Key::F5);
-    wait(&mut window, "the dialog", |window| window.saving.is_open());
+    wait(&mut window, "the dialog", |window| {
+        window.saving.is_open() && !window.saving.is_rendering()
+    });
     click(&mut window, "Save");
     wait(&mut window, "the file", |window| !window.saving.is_open());
     let path = home.path().join("saved/Pong.npz");
@@ -178,12 +211,16 @@ fn save_dialog_handles_enter_and_escape() {
     };
     steps(&mut window, 2);
     press(&mut window, Key::F5);
-    wait(&mut window, "the dialog", |window| window.saving.is_open());
+    wait(&mut window, "the dialog", |window| {
+        window.saving.is_open() && !window.saving.is_rendering()
+    });
     window.key_press(Key::Enter);
     wait(&mut window, "the file", |window| !window.saving.is_open());
     assert!(home.path().join("saved/Pong.npz").exists());
     press(&mut window, Key::F5);
-    wait(&mut window, "the dialog", |window| window.saving.is_open());
+    wait(&mut window, "the dialog", |window| {
+        window.saving.is_open() && !window.saving.is_rendering()
+    });
     // The first Escape leaves the name field, the second the dialog.
     window.key_press(Key::Escape);
     window.run_ok();

@@ -1,0 +1,166 @@
+//! Spatial and temporal attention, and writing the KV cache.
+
+use super::super::kernel_args::{KvCacheWriteArgs, SpatialAttentionArgs, TemporalAttentionArgs};
+use super::super::kernels::{Kernel, workgroups};
+use super::{CaseInputs, ExpectedRegion, KernelCase};
+
+/// All cases of this file.
+pub fn cases() -> Vec<KernelCase> {
+    let shapes = [(1, 1, 4), (20, 4, 32), (67, 3, 8), (130, 2, 64)];
+    let mut cases: Vec<_> = shapes.map(spatial).into();
+    cases.extend([(0, 0), (0, 3), (2, 4), (4, 5)].map(temporal));
+    cases.extend([f32::NAN, f32::INFINITY].map(non_finite_keys));
+    cases
+}
+
+/// `x` normalised to the length `scale`.
+fn normalised(x: &[f32], scale: f32) -> Vec<f32> {
+    let length = (x.iter().map(|x| x * x).sum::<f32>() + 1e-6).sqrt();
+    x.iter().map(|x| x * scale / length).collect()
+}
+
+/// Average of `values`, weighted by the softmax of `logits`.
+fn weighted_average(logits: &[f32], values: &[&[f32]]) -> Vec<f32> {
+    let max = logits.iter().fold(f32::NEG_INFINITY, |a, x| a.max(*x));
+    let weights: Vec<f32> = logits.iter().map(|x| (x - max).exp()).collect();
+    let total: f32 = weights.iter().sum();
+    let mut y = vec![0.0; values[0].len()];
+    for (weight, value) in weights.iter().zip(values) {
+        for (y, value) in y.iter_mut().zip(*value) {
+            *y += weight / total * value;
+        }
+    }
+    y
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// Attention between the tokens of a frame: tokens, heads, head size.
+fn spatial((tokens, heads, head): (usize, usize, usize)) -> KernelCase {
+    let mut t = CaseInputs::new(tokens as u64);
+    let width = heads * head;
+    let scales: Vec<f32> = (0..heads).map(|h| 2.0 + 3.0 * h as f32).collect();
+    let (qkv, qkv_values) = t.random_region(tokens * 3 * width);
+    let y = t.nan_region(tokens * width);
+    let args = SpatialAttentionArgs {
+        qkv,
+        y,
+        tokens: tokens as u32,
+        heads: heads as u32,
+        scales: t.weights.push(&scales),
+        unused: [0; 3],
+    };
+    let qkv_part = |token: usize, which: usize, h: usize| {
+        let at = (token * 3 + which) * width + h * head;
+        &qkv_values[at..at + head]
+    };
+    let mut values = Vec::new();
+    for token in 0..tokens {
+        for (h, scale) in scales.iter().enumerate() {
+            let query = normalised(qkv_part(token, 0, h), *scale);
+            let logits: Vec<f32> = (0..tokens)
+                .map(|j| dot(&query, &normalised(qkv_part(j, 1, h), 1.0)))
+                .collect();
+            let heads_values: Vec<&[f32]> = (0..tokens).map(|j| qkv_part(j, 2, h)).collect();
+            values.extend(weighted_average(&logits, &heads_values));
+        }
+    }
+    let name = format!("spatial attention, {tokens} tokens, {heads} heads of {head}");
+    let expected = vec![ExpectedRegion { at: y, values }];
+    t.case(name, head, expected, move |r| {
+        let count = workgroups((tokens * heads) as u32);
+        r.push(Kernel::AttentionSpatial, &args, [count, 1]);
+    })
+}
+
+/// Attention to earlier frames, then the frame's own entry in the KV cache: slot, attended frames.
+fn temporal((slot, attended_frames): (u32, usize)) -> KernelCase {
+    let (tokens, heads, head, slots, context) = (6usize, 2usize, 8usize, 5usize, 6usize);
+    let width = heads * head;
+    let mut t = CaseInputs::new(u64::from(slot) + attended_frames as u64);
+    (t.frame.slot, t.frame.slots, t.frame.attended_frames) =
+        (slot, slots as u32, attended_frames as u32);
+    let parameters = t.random(heads * (1 + context));
+    let (qkv, qkv_values) = t.random_region(tokens * 3 * width);
+    let (keys, old_keys) = t.random_region(slots * tokens * width);
+    let (values, old_values) = t.random_region(slots * tokens * width);
+    let y = t.nan_region(tokens * width);
+    let args = TemporalAttentionArgs {
+        qkv,
+        y,
+        keys,
+        values,
+        tokens: tokens as u32,
+        heads: heads as u32,
+        parameters: t.weights.push(&parameters),
+        context: context as u32,
+    };
+    let write_args = KvCacheWriteArgs {
+        qkv,
+        keys,
+        values,
+        tokens: tokens as u32,
+        heads: heads as u32,
+        unused: [0; 3],
+    };
+    let qkv_part = |token: usize, which: usize, h: usize| {
+        let at = (token * 3 + which) * width + h * head;
+        &qkv_values[at..at + head]
+    };
+    let (mut attended, mut new_keys) = (Vec::new(), old_keys.clone());
+    let mut new_values = old_values.clone();
+    for token in 0..tokens {
+        for h in 0..heads {
+            let head_params = &parameters[h * (1 + context)..];
+            let query = normalised(qkv_part(token, 0, h), head_params[0]);
+            let key = normalised(qkv_part(token, 1, h), 1.0);
+            let cached = |n: usize| {
+                let slot = (slot as usize + slots - n) % slots;
+                let at = (slot * tokens + token) * width + h * head;
+                at..at + head
+            };
+            let mut logits = vec![dot(&query, &key) + head_params[1]];
+            let mut attended_values = vec![qkv_part(token, 2, h)];
+            for n in 1..=attended_frames {
+                logits.push(dot(&query, &old_keys[cached(n)]) + head_params[1 + n]);
+                attended_values.push(&old_values[cached(n)]);
+            }
+            attended.extend(weighted_average(&logits, &attended_values));
+            new_keys[cached(0)].copy_from_slice(&key);
+            new_values[cached(0)].copy_from_slice(qkv_part(token, 2, h));
+        }
+    }
+    let region = |at, values| ExpectedRegion { at, values };
+    let expected = vec![
+        region(y, attended),
+        region(keys, new_keys),
+        region(values, new_values),
+    ];
+    let name = format!("temporal attention, slot {slot}, {attended_frames} frames");
+    t.case(name, head, expected, move |r| {
+        let count = workgroups((tokens * heads) as u32);
+        r.push(Kernel::AttentionTemporal, &args, [count, 1]);
+        r.push(Kernel::KvCacheWrite, &write_args, [count, 1]);
+    })
+}
+
+/// A key that is not finite must not enter the cache: nothing may be written.
+fn non_finite_keys(wrong: f32) -> KernelCase {
+    let mut t = CaseInputs::new(1);
+    t.frame.slots = 1;
+    let mut row = t.random(3 * 8);
+    row[8] = wrong;
+    let args = KvCacheWriteArgs {
+        qkv: t.region_of(&row),
+        keys: t.random_region(8).0,
+        values: t.random_region(8).0,
+        tokens: 1,
+        heads: 1,
+        unused: [0; 3],
+    };
+    t.case(format!("{wrong} as a key"), 8, Vec::new(), move |r| {
+        r.push(Kernel::KvCacheWrite, &args, [1, 1]);
+    })
+}

@@ -1,0 +1,248 @@
+//! The menu, the list of commands, and what they do.
+
+use driftless_engine::Solver;
+
+use super::*;
+
+#[test]
+fn menu_reaches_everything_by_mouse() {
+    let home = tempfile::tempdir().unwrap();
+    let Some(mut window) = open(learned("pong"), home.path()) else {
+        return;
+    };
+    for (entry, is_done) in [
+        (
+            "Help",
+            (|window| window.overlay.is_some()) as fn(&Window) -> bool,
+        ),
+        ("Save…", |window| window.saving.is_open()),
+        ("Worlds", |window| window.navigation.is_on_page()),
+    ] {
+        click(&mut window, "Menu");
+        window
+            .get_all_by_role(eframe::egui::accesskit::Role::Button)
+            .find(|node| {
+                use egui_kittest::kittest::NodeT as _;
+                node.accesskit_node()
+                    .label()
+                    .is_some_and(|label| label.starts_with(entry))
+            })
+            .unwrap()
+            .click();
+        wait(&mut window, entry, is_done);
+        let state = window.state_mut();
+        state.overlay = None;
+        state.saving.close();
+        state.close_page();
+        window.step();
+    }
+}
+
+#[test]
+fn commands_run_by_keyboard() {
+    let home = tempfile::tempdir().unwrap();
+    let Some(mut window) = open(learned("pong"), home.path()) else {
+        return;
+    };
+    press_control(&mut window, Key::K);
+    window.run_ok();
+    window.event(Event::Text("plots".into()));
+    window.run_ok();
+    window.key_press(Key::Enter);
+    window.run_ok();
+    assert!(window.state().overlay.is_none());
+    assert!(window.state().analysis.plots_open);
+}
+
+#[test]
+fn screenshots_are_saved() {
+    let home = tempfile::tempdir().unwrap();
+    let Some(mut window) = open(learned("pong"), home.path()) else {
+        return;
+    };
+    press(&mut window, Key::F12);
+    let path = home.path().join("saved/Pong.png");
+    wait(&mut window, "the file", |_| path.exists());
+    let picture = image::open(&path).unwrap();
+    assert_eq!((picture.width(), picture.height()), (512, 512));
+    // The notice has its folder and its path.
+    window.get_by_label("Open folder");
+    click(&mut window, "Copy path");
+}
+
+#[test]
+fn quick_slot_restores_the_moment() {
+    let home = tempfile::tempdir().unwrap();
+    let Some(mut window) = open(learned("pong"), home.path()) else {
+        return;
+    };
+    press(&mut window, Key::F7);
+    let frames = steps(&mut window, 3);
+    press(&mut window, Key::F6);
+    steps(&mut window, 4);
+    press(&mut window, Key::F7);
+    arrive(&mut window, 3);
+    assert_eq!(rgb(shown(&window)), rgb(&frames[2]));
+    assert!(window.state().game.is_paused());
+}
+
+#[test]
+fn recent_seconds_are_saved_without_the_start() {
+    let home = tempfile::tempdir().unwrap();
+    let Some(mut window) = open(learned("pong"), home.path()) else {
+        return;
+    };
+    steps(&mut window, 2);
+    press(&mut window, Key::R);
+    wait(&mut window, "the restart", |window| {
+        window
+            .game
+            .frame
+            .as_ref()
+            .is_some_and(|frame| frame.number == 0)
+    });
+    steps(&mut window, 2);
+    press(&mut window, Key::F8);
+    wait(&mut window, "the dialog", |window| {
+        window.saving.is_open() && !window.saving.is_rendering()
+    });
+    window.run_ok();
+    // Both episodes, the start of each included.
+    window.get_by_label("Save 6 frames (0 s)");
+    assert!(window.query_by_label("Episode (.npz)").is_none());
+    click(&mut window, "Save");
+    wait(&mut window, "the file", |window| !window.saving.is_open());
+    assert!(home.path().join("saved/Pong.gif").exists());
+}
+
+#[test]
+fn saving_resumes_the_game() {
+    let home = tempfile::tempdir().unwrap();
+    let Some(mut window) = open(learned("pong"), home.path()) else {
+        return;
+    };
+    steps(&mut window, 2);
+    press(&mut window, Key::P);
+    press(&mut window, Key::F5);
+    wait(&mut window, "the dialog", |window| {
+        !window.saving.is_rendering()
+    });
+    assert!(window.state().game.is_paused());
+    click(&mut window, "Cancel");
+    assert!(!window.state().game.is_paused());
+    assert!(!window.state().saving.is_open());
+}
+
+#[test]
+fn rendering_is_cancelled_by_escape() {
+    let home = tempfile::tempdir().unwrap();
+    let Some(mut window) = open(learned("pong"), home.path()) else {
+        return;
+    };
+    steps(&mut window, 2);
+    // Nothing but the card takes input meanwhile.
+    window.state_mut().saving.wait_for_frames(true);
+    window.state_mut().saving.note_progress(1, 13_520);
+    // A card is seen from its second draw on.
+    window.step();
+    window.step();
+    window.get_by_label("Rendering 13,520 frames…");
+    window.get_by_label("1 of 13,520 frames");
+    press(&mut window, Key::O);
+    assert!(!window.state().navigation.is_on_page());
+    press(&mut window, Key::Escape);
+    assert!(!window.state().saving.is_open());
+    assert!(!window.state().game.is_paused());
+}
+
+#[test]
+fn settings_and_branches_are_undone() {
+    let home = tempfile::tempdir().unwrap();
+    let Some(mut window) = open(learned("pong"), home.path()) else {
+        return;
+    };
+    click(&mut window, "8");
+    assert_eq!(step(&mut window).params.steps, 8);
+    press_control(&mut window, Key::Z);
+    let params = step(&mut window).params;
+    assert_eq!((params.steps, params.solver), (4, Solver::Shortcut));
+    press(&mut window, Key::L);
+    press(&mut window, Key::OpenBracket);
+    arrive(&mut window, 1);
+    step(&mut window);
+    click(&mut window, "Branch 2 of 2");
+    let delete = window.get_all_by_label("Delete").next().unwrap();
+    delete.click();
+    wait(&mut window, "one branch", |window| {
+        window.analysis.timeline.branch_count() == 1
+    });
+    press_control(&mut window, Key::Z);
+    wait(&mut window, "both branches", |window| {
+        window.analysis.timeline.branch_count() == 2
+    });
+}
+
+#[test]
+fn titles_say_what_goes_on() {
+    let home = tempfile::tempdir().unwrap();
+    let Some(mut window) = open(learned("pong"), home.path()) else {
+        return;
+    };
+    let title = |window: &TestWindow| window.state().device.title().to_owned();
+    window.step();
+    assert_eq!(title(&window), "Pong (paused) – Driftless");
+    press(&mut window, Key::M);
+    assert_eq!(title(&window), "New world – Driftless");
+    press(&mut window, Key::Escape);
+    window.state_mut().saving.wait_for_frames(false);
+    window.state_mut().saving.note_progress(40, 100);
+    window.step();
+    assert_eq!(title(&window), "Pong (paused), saving 40 % – Driftless");
+}
+
+#[test]
+fn lab_opens_and_closes_the_instruments() {
+    let home = tempfile::tempdir().unwrap();
+    let config = UserConfig::default();
+    let Some(mut window) = open_with(learned("pong"), home.path(), config, SIZE) else {
+        return;
+    };
+    assert!(window.query_by_label("Timeline").is_none());
+    click(&mut window, "Lab");
+    window.get_by_label("Timeline");
+    assert!(window.state().preferences.shows_tuning());
+    press(&mut window, Key::K);
+    press(&mut window, Key::F9);
+    let state = window.state();
+    assert!(!state.preferences.shows_tuning() && !state.analysis.plots_open);
+}
+
+#[test]
+fn held_key_rewinds_without_repetition() {
+    let home = tempfile::tempdir().unwrap();
+    let Some(mut window) = open(learned("pong"), home.path()) else {
+        return;
+    };
+    steps(&mut window, 8);
+    key(&mut window, Key::OpenBracket, true);
+    wait(&mut window, "the start", |window| {
+        window
+            .game
+            .frame
+            .as_ref()
+            .is_some_and(|f| f.position.index == 0)
+    });
+    key(&mut window, Key::OpenBracket, false);
+    assert!(window.state().running().is_none());
+    // Forward again, and past the last frame as fast as it goes.
+    key(&mut window, Key::CloseBracket, true);
+    wait(&mut window, "new frames", |window| {
+        window
+            .game
+            .frame
+            .as_ref()
+            .is_some_and(|f| f.position.index > 12)
+    });
+    key(&mut window, Key::CloseBracket, false);
+    assert!(window.state().game.is_paused());
+}

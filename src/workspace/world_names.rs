@@ -1,0 +1,218 @@
+//! Worlds by name: the included ones, those that the user saved, and the simulators.
+
+use std::path::{Path, PathBuf};
+
+use driftless_data::PathError as _;
+use driftless_data::layout::checkpoint::{CONFIG, DYNAMICS, TOKENIZER};
+use driftless_worlds::SimulatorKind;
+
+use super::{IncludedWorlds, UserPaths};
+use crate::{Error, Result};
+
+/// Most edits between a wrong name and one that is suggested for it.
+const MAX_EDITS: usize = 2;
+
+/// What a name or a path on the command line stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NamedWorld {
+    /// A checkpoint folder.
+    Checkpoint(PathBuf),
+    /// A simulator.
+    Simulator(SimulatorKind),
+}
+
+/// Finds worlds by name.
+pub struct WorldNames {
+    included: IncludedWorlds,
+    saved: Vec<PathBuf>,
+}
+
+impl WorldNames {
+    /// The worlds of this program and of the user's data folder, which `home` overrides.
+    pub fn find(home: Option<PathBuf>) -> Self {
+        // Without a data folder there are no saved worlds.
+        let saved = UserPaths::resolve(home.clone()).map(|paths| paths.list_worlds());
+        Self {
+            included: IncludedWorlds::find(home),
+            saved: saved.unwrap_or_default(),
+        }
+    }
+
+    /// The names of all learned worlds, included ones first.
+    pub fn learned(&self) -> Vec<String> {
+        let mut names = self.included.names();
+        for name in self.saved.iter().filter_map(|folder| folder_name(folder)) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
+    /// The checkpoint folder of a learned world: a folder, or the name of an included or a saved world in
+    /// upper or lower case.
+    ///
+    /// # Errors
+    /// Returns an error if there is no such world, which suggests similar names, or if it cannot be
+    /// unpacked.
+    pub fn checkpoint(&self, world: &Path) -> Result<PathBuf> {
+        if world.is_dir() {
+            return Ok(world.to_owned());
+        }
+        match self.named(world)? {
+            Some(folder) => Ok(folder),
+            None => Err(Error::invalid(world, unknown(world, &self.learned()))),
+        }
+    }
+
+    /// A world of any kind: a checkpoint folder, or a name in upper or lower case. A learned world comes
+    /// before a simulator of the same name. `None` if `world` is another file or folder.
+    ///
+    /// # Errors
+    /// Returns an error if there is nothing of this name, or if a world cannot be unpacked.
+    pub fn any(&self, world: &Path) -> Result<Option<NamedWorld>> {
+        if world.join(CONFIG).is_file() {
+            return Ok(Some(NamedWorld::Checkpoint(world.to_owned())));
+        }
+        if world.exists() {
+            return Ok(None);
+        }
+        if let Some(folder) = self.named(world)? {
+            return Ok(Some(NamedWorld::Checkpoint(folder)));
+        }
+        let simulator = world.to_str().and_then(SimulatorKind::from_name);
+        let is_file = world.extension().is_some();
+        if simulator.is_some() || is_path(world) || is_file {
+            return Ok(simulator.map(NamedWorld::Simulator));
+        }
+        let mut names = self.learned();
+        for simulator in SimulatorKind::ALL.map(SimulatorKind::name) {
+            if !names.iter().any(|name| name == simulator) {
+                names.push(simulator.to_owned());
+            }
+        }
+        Err(Error::invalid(world, unknown(world, &names)))
+    }
+
+    /// The folder of the learned world of this name.
+    fn named(&self, world: &Path) -> Result<Option<PathBuf>> {
+        let Some(name) = world.to_str().filter(|_| !is_path(world)) else {
+            return Ok(None);
+        };
+        let mut included = self.included.names().into_iter();
+        if let Some(name) = included.find(|known| known.eq_ignore_ascii_case(name)) {
+            return self.included.folder(&name);
+        }
+        let is_it = |folder: &&PathBuf| {
+            folder_name(folder).is_some_and(|known| known.eq_ignore_ascii_case(name))
+        };
+        Ok(self.saved.iter().find(is_it).cloned())
+    }
+}
+
+/// What is wrong with a world that does not exist.
+fn unknown(world: &Path, names: &[String]) -> String {
+    if world.exists() {
+        return "is a file, expected a checkpoint folder or the name of a world".to_owned();
+    }
+    if is_path(world) {
+        return format!(
+            "no such folder, expected a checkpoint with {CONFIG}, {TOKENIZER} and {DYNAMICS}"
+        );
+    }
+    let known = names.join(", ");
+    match similar(&world.to_string_lossy(), names) {
+        Some(name) => format!("no such world; did you mean {name}? Known: {known}"),
+        None => format!("no such world or checkpoint folder; known: {known}"),
+    }
+}
+
+/// Whether it cannot be a name, because it has folders in it.
+fn is_path(world: &Path) -> bool {
+    world.components().count() != 1
+}
+
+fn folder_name(folder: &Path) -> Option<String> {
+    folder.file_name()?.to_str().map(str::to_owned)
+}
+
+/// The name that is most like `wrong`, if one is like it at all: a few edits away, or longer.
+fn similar<'a>(wrong: &str, names: &'a [String]) -> Option<&'a str> {
+    let wrong = wrong.to_lowercase();
+    let edits = |name: &String| {
+        let name = name.to_lowercase();
+        if wrong.len() > 2 && name.starts_with(&wrong) {
+            return 0;
+        }
+        strsim::damerau_levenshtein(&wrong, &name)
+    };
+    let scored = names.iter().map(|name| (edits(name), name));
+    let (edits, name) = scored.min_by_key(|(edits, _)| *edits)?;
+    // In a short name, two edits leave nothing in common.
+    (edits <= MAX_EDITS && 2 * edits < wrong.chars().count()).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> (tempfile::TempDir, WorldNames) {
+        let home = tempfile::tempdir().unwrap();
+        let saved = home.path().join("worlds/my-maze");
+        std::fs::create_dir_all(&saved).unwrap();
+        std::fs::write(saved.join(CONFIG), "{}").unwrap();
+        let names = WorldNames::find(Some(home.path().to_owned()));
+        (home, names)
+    }
+
+    #[test]
+    fn similar_names_are_suggested() {
+        let names = ["pong", "breakout", "doom", "maze"].map(str::to_owned);
+        for (wrong, expected) in [
+            ("pongg", Some("pong")),
+            ("Pnog", Some("pong")),
+            ("brekaout", Some("breakout")),
+            ("break", Some("breakout")),
+            ("mazes", Some("maze")),
+            ("chess", None),
+            ("ab", None),
+        ] {
+            assert_eq!(similar(wrong, &names), expected, "{wrong}");
+        }
+        assert_eq!(similar("pong", &[]), None);
+    }
+
+    #[test]
+    fn names_of_all_kinds_are_found() {
+        let (home, names) = names();
+        let saved = home.path().join("worlds/my-maze");
+        assert_eq!(names.checkpoint(Path::new("My-Maze")).unwrap(), saved);
+        let pong = names.checkpoint(Path::new("PONG")).unwrap();
+        assert!(pong.join(CONFIG).is_file());
+        let any = |name: &str| names.any(Path::new(name)).unwrap();
+        assert_eq!(any("my-maze"), Some(NamedWorld::Checkpoint(saved)));
+        assert_eq!(any("pong"), Some(NamedWorld::Checkpoint(pong)));
+        let drive = NamedWorld::Simulator(SimulatorKind::Drive);
+        assert_eq!(any("drive"), Some(drive));
+        assert_eq!(any(home.path().to_str().unwrap()), None);
+        assert!(names.learned().contains(&"my-maze".to_owned()));
+    }
+
+    #[test]
+    fn unknown_names_are_explained() {
+        let (home, names) = names();
+        let error = |world: &Path| names.checkpoint(world).unwrap_err().to_string();
+        let wrong = error(Path::new("pongg"));
+        assert!(
+            wrong.contains("did you mean pong?") && wrong.contains("my-maze"),
+            "{wrong}"
+        );
+        let file = home.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert!(error(&file).contains("is a file"), "{}", error(&file));
+        let missing = error(&home.path().join("no/such"));
+        assert!(missing.contains("no such folder"), "{missing}");
+        let drove = names.any(Path::new("drvie")).unwrap_err().to_string();
+        assert!(drove.contains("did you mean drive?"), "{drove}");
+    }
+}
