@@ -336,7 +336,7 @@ mod tests {
     }
 
     fn records() -> Vec<Record> {
-        vec![record(1, 20), record(2, 0), record(3, 3000), record(2, 1)]
+        vec![record(1, 20), record(2, 0), record(3, 90), record(2, 1)]
     }
 
     fn write(folder: &Path) -> PathBuf {
