@@ -4,14 +4,16 @@
 
 mod commands;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use commands::{
-    bench, completions, devices, eval, import, info, likelihood, new, play, record, replay,
-    rollout, train, worlds,
+    bench, completions, devices, eval, import, info, likelihood, new, play, record, recover,
+    replay, rollout, train, worlds,
 };
 use driftless::ERROR_PREFIX;
+use driftless_data::text::printable;
 
 /// Training and likelihoods need the same large blocks again at every step. glibc's allocator gives
 /// them back to the system in between, which costs a third of a step in page faults.
@@ -36,6 +38,8 @@ enum Command {
     New(new::Args),
     /// Record a dataset from a built-in simulator.
     Record(record::Args),
+    /// Save the recordings that a killed program has left.
+    Recover(recover::Args),
     /// Replay a recorded session and compare it frame by frame.
     Replay(replay::Args),
     /// Predict the frames of a recorded episode from its actions.
@@ -69,6 +73,7 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .without_time()
         .init();
     let cli = Cli::parse();
@@ -76,6 +81,7 @@ fn main() -> ExitCode {
         Command::Play(args) => play::run(args),
         Command::New(args) => new::run(args),
         Command::Record(args) => record::run(&args),
+        Command::Recover(args) => recover::run(args),
         Command::Replay(args) => replay::run(&args),
         Command::Rollout(args) => rollout::run(&args),
         Command::Eval(args) => eval::run(&args),
@@ -92,7 +98,8 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{ERROR_PREFIX}{}", error.to_string().replace('\n', " "));
+            let error = error.to_string().replace('\n', " ");
+            eprintln!("{ERROR_PREFIX}{}", printable(&error));
             ExitCode::FAILURE
         }
     }

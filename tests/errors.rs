@@ -66,6 +66,7 @@ fn error_after(damage: impl Fn(&Path)) -> String {
         "--headless".as_ref(),
         "--frames".as_ref(),
         "2".as_ref(),
+        "--overwrite".as_ref(),
         "--out".as_ref(),
         out.as_os_str(),
     ]));

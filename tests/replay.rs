@@ -61,7 +61,7 @@ fn record(folder: &TempDir, game: &PlayableWorld, commands: &[driftless_sim::Com
         context: game.first_context,
         random_seed: true,
         paused: true,
-        record: Some(path.clone()),
+        record: Some(path.clone().into()),
         ..SimOptions::new(Arc::clone(&game.player))
     };
     let sim = SimThread::spawn(options, None, || {}).unwrap();

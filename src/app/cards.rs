@@ -144,3 +144,21 @@ pub(super) fn badge(ui: &Ui, space: Rect, text: &str) {
             });
     });
 }
+
+/// A red dot in the picture's lower left corner: every frame is recorded.
+pub(super) fn recording(ui: &Ui, space: Rect) {
+    let at = space.left_bottom() + vec2(12.0, -12.0);
+    floating(ui, "recording", at, Align2::LEFT_BOTTOM, |ui| {
+        egui::Frame::new()
+            .fill(theme::palette(ui).over_picture)
+            .corner_radius(12)
+            .inner_margin(Margin::symmetric(12, 5))
+            .show(ui, |ui| {
+                let text = RichText::new("● Recording")
+                    .small()
+                    .strong()
+                    .color(theme::palette(ui).alert);
+                ui.add(egui::Label::new(text).extend());
+            });
+    });
+}

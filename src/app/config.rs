@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use toml::Table;
 
 use driftless_data::PathError as _;
-use driftless_data::fs::write_atomic;
+use driftless_data::fs::{read_source, read_text, write_atomic};
 
 use super::keys::Bindings;
 use super::present::Scaling;
 use super::presets::SamplerPreset;
+use super::settings_merge;
 use super::theme::Appearance;
 use crate::{Error, Result};
 
@@ -21,6 +23,8 @@ const FOLDER: &str = "DRIFTLESS_CONFIG";
 const FILE: &str = "settings.toml";
 /// The file format version.
 const VERSION: i64 = 1;
+/// Largest accepted file in bytes.
+const MAX_BYTES: u64 = 16 << 20;
 /// Delay between a change and writing the file, so that changes are collected.
 pub(super) const AUTOSAVE_DELAY: Duration = Duration::from_secs(1);
 /// Minimum and maximum interface scale.
@@ -107,7 +111,7 @@ impl UserConfig {
     /// Returns a one-line message if the text is invalid or has another version.
     fn read(text: &str) -> std::result::Result<Self, String> {
         let line = |error: toml::de::Error| error.message().replace('\n', " ");
-        let table: toml::Table = text.parse().map_err(line)?;
+        let table: Table = text.parse().map_err(line)?;
         let version = match table.get("version") {
             None => VERSION,
             Some(value) => value
@@ -134,13 +138,23 @@ impl UserConfig {
     }
 }
 
+/// Checks the text of a settings file, as the window does at its start.
+///
+/// # Errors
+/// Returns a one-line message if the text is invalid or has another version.
+pub fn check_settings(text: &str) -> std::result::Result<(), String> {
+    UserConfig::read(text).map(drop)
+}
+
 /// The settings and the file they are stored in.
 pub(super) struct ConfigStore {
     pub config: UserConfig,
     /// `None` if nothing may be written.
     path: Option<PathBuf>,
-    /// The settings last written.
+    /// The settings last written, or tried to.
     written: UserConfig,
+    /// The settings of which the file knows.
+    stored: UserConfig,
     /// When the settings first differed from `written`.
     changed: Option<Instant>,
 }
@@ -169,11 +183,14 @@ impl ConfigStore {
     fn open(path: PathBuf) -> (Self, Option<String>) {
         // Writing must not replace a symbolic link.
         let path = path.canonicalize().unwrap_or(path);
-        let text = match std::fs::read(&path) {
+        let text = match read_source(&path, MAX_BYTES) {
             Ok(bytes) => String::from_utf8(bytes).map_err(|_| "not UTF-8 text".to_owned()),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
-            Err(error) => {
-                let what = Error::io(&path, error);
+            Err(driftless_data::Error::Io { source, .. })
+                if source.kind() == ErrorKind::NotFound =>
+            {
+                Ok(String::new())
+            }
+            Err(what) => {
                 let notice = format!("Cannot read settings, and will not save them: {what}");
                 return (Self::new(UserConfig::default(), None), Some(notice));
             }
@@ -198,6 +215,7 @@ impl ConfigStore {
     pub fn new(config: UserConfig, path: Option<PathBuf>) -> Self {
         Self {
             written: config.clone(),
+            stored: config.clone(),
             config,
             path,
             changed: None,
@@ -225,7 +243,7 @@ impl ConfigStore {
         self.write()
     }
 
-    /// Writes unwritten changes.
+    /// Writes unwritten changes into what other windows have written meanwhile.
     ///
     /// # Errors
     /// Returns an error if the file cannot be written; retried at the next change.
@@ -238,13 +256,34 @@ impl ConfigStore {
         let Some(path) = &self.path else {
             return Ok(());
         };
-        let text = toml::to_string(&self.config)
-            .map_err(|error| Error::invalid(path, error.to_string().replace('\n', " ")))?;
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(|error| Error::io(folder, error))?;
         }
-        Ok(write_atomic(path, text.as_bytes())?)
+        let _lock = settings_merge::lock(path);
+        let invalid = |error: &dyn std::fmt::Display| {
+            Error::invalid(path, error.to_string().replace('\n', " "))
+        };
+        let table = |config| Table::try_from(config).map_err(|error| invalid(&error));
+        let config = match read_table(path) {
+            Some(mut file) => {
+                settings_merge::merge(&mut file, &table(&self.stored)?, &table(&self.config)?);
+                let text = toml::to_string(&file).map_err(|error| invalid(&error))?;
+                // Written by hand, or by another version, meanwhile: this window's settings are whole.
+                UserConfig::read(&text).unwrap_or_else(|_| self.config.clone())
+            }
+            None => self.config.clone(),
+        };
+        let text = toml::to_string(&config).map_err(|error| invalid(&error))?;
+        write_atomic(path, text.as_bytes())?;
+        self.stored = self.config.clone();
+        Ok(())
     }
+}
+
+/// The settings in the file; `None` if there are none to be read.
+fn read_table(path: &Path) -> Option<Table> {
+    let text = read_text(path).ok()?;
+    text.parse().ok().filter(|table: &Table| !table.is_empty())
 }
 
 /// Renames a file to `settings.toml.broken-1`, or the next free number, and returns the new path.

@@ -156,3 +156,50 @@ fn write_error_is_reported_once() {
     store.config.scale = 2.0;
     store.write().unwrap_err();
 }
+
+#[test]
+fn two_windows_keep_each_others_changes() {
+    let (_folder, path) = folder();
+    let (mut first, _) = ConfigStore::open(path.clone());
+    first.config.scale = 1.5;
+    first.write().unwrap();
+    let (mut second, _) = ConfigStore::open(path.clone());
+    second.config.tuning = Some(false);
+    second.config.welcomed.insert("Pong".into());
+    second
+        .config
+        .presets
+        .insert("a".into(), SamplerPreset::default());
+    second.write().unwrap();
+    first.config.hud = false;
+    first.config.welcomed.insert("Maze".into());
+    first
+        .config
+        .presets
+        .insert("b".into(), SamplerPreset::default());
+    first.write().unwrap();
+    second.config.presets.remove("a");
+    second.write().unwrap();
+    let (read, notice) = ConfigStore::open(path);
+    let read = read.config;
+    assert_eq!(notice, None);
+    assert_eq!(
+        (read.scale, read.hud, read.tuning),
+        (1.5, false, Some(false))
+    );
+    assert!(read.welcomed.iter().eq(["Maze", "Pong"]));
+    assert!(read.presets.keys().eq(["b"]));
+}
+
+#[test]
+fn file_broken_meanwhile_is_replaced() {
+    let (_folder, path) = folder();
+    let (mut store, _) = ConfigStore::open(path.clone());
+    for (text, scale) in [("hud = = 1", 1.25), ("scale = \"large\"", 1.5)] {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        store.config.scale = scale;
+        store.write().unwrap();
+        assert_eq!(ConfigStore::open(path.clone()).0.config.scale, scale);
+    }
+}

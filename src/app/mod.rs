@@ -21,8 +21,10 @@ mod options;
 mod plots;
 mod present;
 mod presets;
+mod recovery;
 mod save_dialog;
 mod session;
+mod settings_merge;
 mod settings_page;
 mod shell;
 mod stats;
@@ -39,15 +41,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use driftless_sim::Session;
+use driftless_data::PathError as _;
+use driftless_sim::{RecordOptions, Session};
 
 use self::adapter::check_display;
 use self::session::GameSession;
 use self::waker::Waker;
 use self::window::WindowSetup;
-use crate::workspace::recording;
+use crate::workspace::{UserPaths, recording};
 use crate::{Error, Result};
 
+pub use self::config::check_settings;
 pub use self::options::{FirstStep, NewWorldOptions, WindowOptions};
 pub use self::present::drawing_times;
 
@@ -60,7 +64,14 @@ const TRAINER_SAVE_TIMEOUT: Duration = Duration::from_secs(120);
 /// Returns an error if a key binding is invalid, there is no display or graphics adapter, the
 /// recording cannot be written, or the window was closed while its world had failed.
 pub fn run(options: WindowOptions) -> Result<()> {
-    let mut session = GameSession::new(options.game, options.fps, options.params, options.record)?;
+    let record = options.record.map(|record| RecordOptions {
+        // Without a data folder the recording is in memory only.
+        journal: UserPaths::resolve(options.home.clone())
+            .map(|places| places.unfinished())
+            .ok(),
+        ..record
+    });
+    let mut session = GameSession::new(options.game, options.fps, options.params, record)?;
     session.sim.actions = options.actions;
     check_display()?;
     let setup = WindowSetup {
@@ -77,7 +88,7 @@ pub fn run(options: WindowOptions) -> Result<()> {
     if let Some(training) = exit.training {
         training.shut_down(TRAINER_SAVE_TIMEOUT);
     }
-    let written = exit.recording.map_or(Ok(()), Session::write);
+    let written = exit.recording.map(write_recording).transpose();
     if let Some((recording, world)) = exit.dataset_recording {
         let folder = recording.path().to_path_buf();
         recording::write_dataset(recording, world, &folder)?;
@@ -85,6 +96,18 @@ pub fn run(options: WindowOptions) -> Result<()> {
     written?;
     opened.unwrap_or_else(|panic| resume_unwind(panic))?;
     exit.failure.map_or(Ok(()), |what| Err(Error::World(what)))
+}
+
+/// Writes a recording when the window has closed. Says where it is if something else has appeared in its place.
+fn write_recording(session: Session) -> Result<()> {
+    let asked = session.path().to_path_buf();
+    match session.write()? {
+        Some(path) if path != asked => {
+            let what = format!("exists by now; the recording is in {}", path.display());
+            Err(Error::invalid(asked, what))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Makes Ctrl-C close the window normally, so that recordings are written.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use driftless_engine::SamplerParams;
+use driftless_sim::RecordOptions;
 use driftless_worlds::SimulatorKind;
 
 use crate::workspace::PlayableWorld;
@@ -18,8 +19,9 @@ pub struct WindowOptions {
     pub actions: Arc<[u32]>,
     /// Initial sampler parameters.
     pub params: SamplerParams,
-    /// Where to write the played frames as an episode when the window closes.
-    pub record: Option<PathBuf>,
+    /// Where to write the played frames as an episode when the window closes. Their journal is in the folder for
+    /// unfinished recordings in any case.
+    pub record: Option<RecordOptions>,
     /// Opens the "New world" page at this step.
     pub new_world: Option<NewWorldOptions>,
     /// Where worlds, data and runs are stored; `None` uses the platform's folder.

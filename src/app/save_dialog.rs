@@ -6,6 +6,7 @@ use std::sync::Arc;
 use eframe::egui;
 use eframe::egui::{Align2, Key, Rect, RichText, TextEdit, Ui};
 
+use driftless_data::export::PNG_FOLDER_EXTENSION;
 use driftless_data::{DatasetInfo, Episode};
 
 use super::theme;
@@ -54,7 +55,7 @@ impl SaveFormat {
             Self::Gif => format!("{stem}.gif"),
             Self::Mp4 => format!("{stem}.mp4"),
             // `unused_file` numbers names before the extension, which a folder lacks.
-            Self::Png => format!("{stem}.frames"),
+            Self::Png => format!("{stem}.{PNG_FOLDER_EXTENSION}"),
         }
     }
 }

@@ -1,10 +1,10 @@
 //! The game session: a world with its keys, thread options and tuning.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use driftless_data::DatasetInfo;
 use driftless_engine::{GpuSource, SamplerParams};
+use driftless_sim::RecordOptions;
 
 use super::keys::{Bindings, KeyMap, Shortcut};
 use super::mouse::Mouse;
@@ -37,7 +37,7 @@ impl GameSession {
         game: PlayableWorld,
         fps: Option<f32>,
         params: SamplerParams,
-        record: Option<PathBuf>,
+        record: Option<RecordOptions>,
     ) -> Result<Self> {
         let mut keys = KeyMap::new(&game.world.actions)?;
         if game.dynamics.is_none() {
@@ -92,7 +92,7 @@ impl GameSession {
     ///
     /// # Errors
     /// Returns an error if a key binding is invalid.
-    pub fn recorded(game: PlayableWorld, folder: PathBuf) -> Result<Self> {
+    pub fn recorded(game: PlayableWorld, record: RecordOptions) -> Result<Self> {
         let mut session = Self::temporary(game)?;
         // A dataset's frames must be consecutive.
         let navigates = |s| {
@@ -104,7 +104,7 @@ impl GameSession {
         session.keys = session.keys.with_shortcuts(|shortcut| !navigates(shortcut));
         session.tuning.settings.free_seed = true;
         session.sim.random_seed = true;
-        session.sim.record = Some(folder);
+        session.sim.record = Some(record);
         Ok(session)
     }
 

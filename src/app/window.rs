@@ -49,6 +49,7 @@ use super::config::ConfigStore;
 use super::keys::Shortcut;
 use super::notices::Notices;
 use super::options::NewWorldOptions;
+use super::recovery::Recovery;
 use super::session::GameSession;
 use super::waker::Waker;
 use crate::Result;
@@ -92,6 +93,7 @@ pub(super) struct Window {
     /// A modal page on top of everything else.
     overlay: Option<Overlay>,
     saving: Saving,
+    recovery: Recovery,
     notices: Notices,
 }
 
@@ -112,6 +114,7 @@ impl Window {
         let (store, notice) = setup.store.unwrap_or_else(ConfigStore::find);
         let preferences = UserPreferences::new(store, &session.world.name, &device.context);
         let mut window = Self {
+            recovery: Recovery::new(setup.home.clone(), waker.notify()),
             navigation: Navigation::new(setup.home, waker.notify()),
             game: GameState::new(session, waker),
             device,
@@ -123,6 +126,9 @@ impl Window {
             notices: Notices::default(),
         };
         window.apply_bindings();
+        if window.game.session.sim.record.is_some() {
+            window.update_title();
+        }
         if let Some(notice) = notice {
             tracing::warn!("{notice}");
             window.notices.error(&notice);
@@ -326,6 +332,8 @@ impl eframe::App for Window {
             .analysis
             .poll_screenshot(context.pixels_per_point(), folder);
         self.report_saved(saved);
+        let recovered = self.recovery.poll();
+        self.report_saved(recovered);
         self.poll_gamepads();
         let scaling = self.game.session.tuning.settings.scaling;
         if let Err(error) = self.preferences.autosave(&self.device.context, scaling) {

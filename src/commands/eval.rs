@@ -11,11 +11,11 @@ use driftless_eval::{EvalOptions, EvalProgress, alarm, pose, report, report_tabl
 
 use super::sampler_args::{ParamOptions, Selection};
 
-/// The sampler parameters without K, of which `eval` takes a list, and those that it leaves as trained.
+/// The sampler parameters without K, of which `eval` takes a list, and guidance, which it leaves as trained.
 pub struct EvalParams;
 
 impl Selection for EvalParams {
-    const WITHOUT: &[&str] = &["steps", "temperature", "guidance"];
+    const WITHOUT: &[&str] = &["steps", "guidance"];
 }
 
 /// Arguments of `eval`.

@@ -7,6 +7,7 @@ use driftless_data::import;
 use driftless_data::import::{
     ActionCount, ActionPairing, ImportEvent, ImportFormat, ImportOptions, ImportReport,
 };
+use driftless_data::text::printable;
 
 /// Most remarks that are printed.
 const MAX_REMARKS: usize = 12;
@@ -104,14 +105,14 @@ pub fn run(args: Args) -> Result<()> {
 }
 
 fn one_line(error: &driftless_data::Error) -> String {
-    error.to_string().replace(['\n', '\r'], " ")
+    printable(&error.to_string().replace(['\n', '\r'], " ")).into_owned()
 }
 
 fn summary(report: &ImportReport, options: &ImportOptions) -> String {
     let steps: usize = report.actions.iter().map(|count| count.frames).sum();
     let share = |count: &ActionCount| {
         let percent = 100.0 * count.frames as f64 / steps.max(1) as f64;
-        format!("{} {percent:.1} %", count.name)
+        format!("{} {percent:.1} %", printable(&count.name))
     };
     let shares: Vec<String> = report.actions.iter().map(share).collect();
     let [height, width] = options.size;
@@ -119,7 +120,7 @@ fn summary(report: &ImportReport, options: &ImportOptions) -> String {
         .remarks
         .iter()
         .take(MAX_REMARKS)
-        .map(|remark| format!("\nremark: {remark}"))
+        .map(|remark| format!("\nremark: {}", printable(remark)))
         .collect();
     let others = report.remarks.len().saturating_sub(MAX_REMARKS);
     let others = match others {

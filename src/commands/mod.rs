@@ -11,6 +11,7 @@ pub mod new;
 pub mod play;
 mod progress;
 pub mod record;
+pub mod recover;
 pub mod replay;
 pub mod rollout;
 mod sampler_args;
@@ -25,14 +26,15 @@ use serde::Serialize;
 
 use driftless::workspace::{IncludedWorlds, WorldNames};
 use driftless::{Error, Result, interrupt};
+use driftless_data::text::{printable, printable_lines};
 use driftless_data::{Episode, PathError as _, export};
 use driftless_model::checkpoint::read_config;
 
 use progress::Progress;
 
-/// Prints a line. A closed pipe is not an error.
+/// Prints a line, or several. A closed pipe is not an error.
 fn print(text: &str) -> Result<()> {
-    match writeln!(std::io::stdout(), "{text}") {
+    match writeln!(std::io::stdout(), "{}", printable_lines(text)) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("stdout", e)),
         _ => Ok(()),
     }
@@ -62,7 +64,8 @@ fn bar(total: u64, unit: &'static str) -> Progress {
 
 /// Says on stderr what a long command has written, and what to do with it next.
 fn wrote(out: &Path, next: &str) {
-    eprintln!("wrote {}; {next}", out.display());
+    let line = format!("wrote {}; {next}", out.display());
+    eprintln!("{}", printable(&line));
 }
 
 /// A path or a name as an argument for a shell.
@@ -77,14 +80,14 @@ fn shell_word(path: &Path) -> String {
 }
 
 /// Writes frames to `out` in the format of its extension. On Ctrl-C it stops and leaves no file.
-fn export(episode: &Episode, out: &Path, scale: u32, fps: f32) -> Result<()> {
+fn export(episode: &Episode, out: &Path, scale: u32, fps: f32, overwrite: bool) -> Result<()> {
     interrupt::watch();
     let bar = bar(episode.frames() as u64, "frames written");
     let mut watch = |done| {
         bar.set_position(done as u64);
         !interrupt::requested()
     };
-    export::write_with_progress(episode, out, scale, fps, &mut watch)?;
+    export::write_with_progress(episode, out, scale, fps, overwrite, &mut watch)?;
     bar.finish_and_clear();
     Ok(())
 }

@@ -41,6 +41,7 @@ pub fn run(args: Args) -> Result<()> {
             return Err(Error::invalid(folder, what));
         }
     }
+    super::recover::remind(args.home.clone());
     // Behind the page is a paused world: the default one if it can be opened.
     let game = match IncludedWorlds::find(args.home.clone()).default_world() {
         Ok(folder) => PlayableWorld::learned(&folder, DeviceChoice::Auto, None)?,

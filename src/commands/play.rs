@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use driftless::workspace::PlayableWorld;
 use driftless::{Error, Result, app};
+use driftless_data::fs::{check_new, check_target};
 use driftless_data::layout::{EPISODE_EXTENSION, is_episode};
 use driftless_data::{PathError as _, export};
 use driftless_engine::rollout::random_held_actions;
 use driftless_engine::{DeviceOptions, GpuSource};
-use driftless_sim::headless;
+use driftless_sim::{RecordOptions, headless};
 use driftless_worlds::SimulatorKind;
 
 use super::sampler_args::{self, SamplerArgs};
@@ -40,6 +41,9 @@ pub struct Args {
     /// Save the session as an episode (.npz) when the window closes; `replay` replays it.
     #[arg(long, value_name = "FILE", help_heading = RECORDING, conflicts_with = "headless")]
     record: Option<PathBuf>,
+    /// Replace the file of --record or --out if it exists.
+    #[arg(long, help_heading = RECORDING)]
+    overwrite: bool,
     /// Actions to play: lines `NAME` or `NAME FRAMES`, or an episode (.npz). In the window, your keys
     /// take over when they run out or when you press one. Headless, the idle action follows; without a
     /// file, random actions are held for a while each.
@@ -69,6 +73,7 @@ pub fn run(args: Args) -> Result<()> {
         let what = format!("--fps {fps}: expected above 0, at most 1000");
         return Err(Error::Argument(what));
     }
+    super::recover::remind(None);
     let game = match args.world {
         Some(kind) => PlayableWorld::simulator(kind),
         None => {
@@ -84,7 +89,7 @@ pub fn run(args: Args) -> Result<()> {
 
 fn play_in_window(args: Args, game: PlayableWorld) -> Result<()> {
     if let Some(path) = &args.record {
-        check_record_path(path)?;
+        check_record_path(path, args.overwrite)?;
     }
     let actions = match &args.actions {
         Some(path) => headless::read_actions(path, &game.world.actions)?,
@@ -95,31 +100,33 @@ fn play_in_window(args: Args, game: PlayableWorld) -> Result<()> {
         actions: actions.into(),
         fps: args.fps,
         params: args.sampler.params()?,
-        record: args.record,
+        record: args.record.map(|path| RecordOptions {
+            path,
+            overwrite: args.overwrite,
+            ..RecordOptions::default()
+        }),
         new_world: None,
         home: None,
     })
 }
 
 /// Checks that a recording can be written to `path` when the window closes.
-fn check_record_path(path: &Path) -> Result<()> {
+fn check_record_path(path: &Path, overwrite: bool) -> Result<()> {
     if !is_episode(path) {
         return Err(Error::invalid(
             path,
             format!("expected the extension .{EPISODE_EXTENSION} of an episode"),
         ));
     }
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    match folder {
-        Some(folder) if !folder.is_dir() => Err(Error::invalid(folder, "no such folder")),
-        _ => Ok(()),
+    if !overwrite {
+        check_new(path)?;
     }
+    Ok(check_target(path)?)
 }
 
 fn play_headless(args: &Args, game: &PlayableWorld, frames: usize, out: &Path) -> Result<()> {
-    export::check(out)?;
+    export::check(out, args.overwrite)?;
+    headless::check_frames(frames, game.world.image)?;
     let mut player = (game.player)(&GpuSource::Own)?;
     let PlayableWorld {
         world,
@@ -142,12 +149,16 @@ fn play_headless(args: &Args, game: &PlayableWorld, frames: usize, out: &Path) -
         &mut tick,
     )?;
     bar.finish_and_clear();
-    super::export(&episode, out, args.scale, args.fps.unwrap_or(world.fps))?;
+    super::export(
+        &episode,
+        out,
+        args.scale,
+        args.fps.unwrap_or(world.fps),
+        args.overwrite,
+    )?;
     let next = if is_episode(out) {
-        format!(
-            "replay it with: driftless replay {}",
-            super::shell_word(out)
-        )
+        let file = super::shell_word(out);
+        format!("replay it with: driftless replay {file}")
     } else {
         format!("{frames} frames of {}", world.name)
     };

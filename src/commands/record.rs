@@ -46,6 +46,7 @@ pub fn run(args: &Args) -> Result<()> {
         frames: args.frames,
         episode_frames: args.episode_frames,
     };
+    super::recover::remind(None);
     interrupt::watch();
     let bar = super::bar(args.frames as u64, "frames");
     let manifest = record(&plan, &args.out, &|frames| {

@@ -31,6 +31,9 @@ pub struct Args {
     /// Write the replayed frames: .gif, .mp4 (needs ffmpeg), .npz, or a new folder for PNG files.
     #[arg(long, value_name = "FILE|DIR")]
     out: Option<PathBuf>,
+    /// Replace the file of --out if it exists.
+    #[arg(long, requires = "out")]
+    overwrite: bool,
     /// Integer scale of the written images.
     #[arg(long, value_name = "N", default_value_t = 4, requires = "out")]
     scale: u32,
@@ -48,9 +51,10 @@ pub struct Args {
 /// Returns an error if the file is not a session, if the world or device is missing, if a frame
 /// differs from the recorded one, or if a file cannot be written.
 pub fn run(args: &Args) -> Result<()> {
+    super::recover::remind(None);
     let recording = RecordedSession::read(&args.file)?;
     if let Some(out) = &args.out {
-        export::check(out)?;
+        export::check(out, args.overwrite)?;
     }
     let (mut player, fps) = if recording.simulated() {
         simulator(args, &recording)?
@@ -64,7 +68,13 @@ pub fn run(args: &Args) -> Result<()> {
     bar.finish_and_clear();
     if let (Some(session), Some(out)) = (replayed, &args.out) {
         let episode = session.into_episode();
-        super::export(&episode, out, args.scale, args.fps.unwrap_or(fps))?;
+        super::export(
+            &episode,
+            out,
+            args.scale,
+            args.fps.unwrap_or(fps),
+            args.overwrite,
+        )?;
     }
     if args.json {
         super::print_json(&report)?;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use driftless::{Error, Result};
-use driftless_data::{Episode, PathError as _};
+use driftless_data::layout::{EPISODE_EXTENSION, is_episode};
+use driftless_data::{Episode, PathError as _, export};
 use driftless_engine::rollout::{rollout_with_progress, shuffle_actions};
 use driftless_engine::{DeviceOptions, GpuSource};
 
@@ -36,6 +37,9 @@ pub struct Args {
     /// Episode (.npz) to write: the predicted frames (image u8 [H, height, width, 3]) and their actions.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// Replace the file of --out if it exists.
+    #[arg(long)]
+    overwrite: bool,
 }
 
 /// Predicts the frames and writes them as an episode.
@@ -44,6 +48,11 @@ pub struct Args {
 /// Returns an error if the episode is too short or does not fit the world, or if a file cannot be read
 /// or written.
 pub fn run(args: &Args) -> Result<()> {
+    if !is_episode(&args.out) {
+        let what = format!("expected the extension .{EPISODE_EXTENSION} of an episode");
+        return Err(Error::invalid(&args.out, what));
+    }
+    export::check(&args.out, args.overwrite)?;
     let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
     let mut engine = driftless_engine::open(&folder, args.device, &GpuSource::Own)?;
     let episode = Episode::read(&args.episode)?;
@@ -74,15 +83,15 @@ pub fn run(args: &Args) -> Result<()> {
     let images = rollout_with_progress(&mut engine, &context, &actions, &params, &mut tick)?;
     bar.finish_and_clear();
     let frames = actions.len();
-    Episode {
+    let predicted = Episode {
         height: episode.height,
         width: episode.width,
         images,
         rewards: vec![0.0; actions.len()],
         actions,
         extras: BTreeMap::new(),
-    }
-    .write(&args.out)?;
+    };
+    super::export(&predicted, &args.out, 1, 1.0, args.overwrite)?;
     super::wrote(&args.out, &format!("{frames} predicted frames"));
     Ok(())
 }

@@ -23,7 +23,7 @@ pub struct BackgroundExport {
 }
 
 impl BackgroundExport {
-    /// Starts to write `path` in the format of its extension, as [`export::write()`] does. `notify`
+    /// Starts to write `path` in the format of its extension, as [`export::write()`] does, but replaces no file. `notify`
     /// is called on progress and at the end.
     ///
     /// # Errors
@@ -50,7 +50,7 @@ impl BackgroundExport {
                 }
                 !cancelled.is_cancelled()
             };
-            export::write_with_progress(&episode, &path, scale, fps, &mut watch)?;
+            export::write_with_progress(&episode, &path, scale, fps, false, &mut watch)?;
             Ok(path)
         })?;
         Ok(Self {

@@ -11,7 +11,7 @@ use crossbeam_channel::{Sender, unbounded};
 use serde::{Deserialize, Serialize};
 
 use driftless_data::PathError as _;
-use driftless_data::fs::{write_atomic, write_json};
+use driftless_data::fs::{read_text, write_atomic, write_json};
 use driftless_train::{RunLayout, TrainPreset, TrainSettings};
 
 use self::watcher::Watcher;
@@ -159,7 +159,7 @@ impl BackgroundRun {
 
     /// A description of the dataset that the run was trained on, if recorded.
     pub fn trained_on(folder: &Path) -> Option<String> {
-        let text = std::fs::read_to_string(folder.join(NOTE)).ok()?;
+        let text = read_text(&folder.join(NOTE)).ok()?;
         let note: RunNote = serde_json::from_str(&text).ok()?;
         let name = note.data.file_name()?.to_string_lossy();
         Some(format!("the dataset {name}"))
@@ -268,7 +268,7 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 /// The run's own note, or one made from its folder's name and `data`.
 fn read_note(folder: &Path, data: Option<PathBuf>) -> Result<RunNote> {
     let path = folder.join(NOTE);
-    if let Ok(text) = std::fs::read_to_string(&path) {
+    if let Ok(text) = read_text(&path) {
         return serde_json::from_str(&text).map_err(|e| Error::invalid(&path, e.to_string()));
     }
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
@@ -297,7 +297,7 @@ fn read_settings(folder: &Path) -> Result<TrainSettings> {
 fn initial_settings(path: Option<&Path>) -> Result<String> {
     let mut table = toml::Table::new();
     if let Some(path) = path {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+        let text = read_text(path)?;
         let invalid = |e: toml::de::Error| Error::invalid(path, e.message().to_owned());
         table = toml::from_str(&text).map_err(invalid)?;
     }

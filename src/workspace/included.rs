@@ -5,12 +5,10 @@
 //! these has it, it is unpacked from the executable into the user's data folder on first use.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use driftless_data::PathError as _;
 use driftless_data::fs::write_atomic;
 use driftless_data::layout::checkpoint::{CARD, CONFIG, CONTEXTS, DYNAMICS, TOKENIZER};
-use driftless_data::layout::is_partial;
 use driftless_data::staging::StagingFolder;
 
 use super::paths::UserPaths;
@@ -21,10 +19,6 @@ pub const DEFAULT_WORLD: &str = "pong";
 
 /// Name of the folder that holds the included worlds.
 const CHECKPOINTS: &str = "checkpoints";
-
-/// Staging folders older than this were left by a crash and are removed; unpacking never takes so
-/// long.
-const STALE_AFTER: Duration = Duration::from_secs(3600);
 
 /// A world embedded in the executable.
 struct EmbeddedWorld {
@@ -153,7 +147,6 @@ fn unpack(world: &EmbeddedWorld, root: &Path) -> Result<PathBuf> {
     if is_complete(&folder, world) {
         return Ok(folder);
     }
-    remove_stale_staging(&folder);
     match std::fs::remove_dir_all(&folder) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io(&folder, e)),
         _ => {}
@@ -181,18 +174,6 @@ fn is_complete(folder: &Path, world: &EmbeddedWorld) -> bool {
     world.files.iter().all(|(file, bytes)| {
         std::fs::read(folder.join(file)).is_ok_and(|found| found.as_slice() == *bytes)
     })
-}
-
-/// Removes the staging folders that a crash left while unpacking a world to `folder`.
-fn remove_stale_staging(folder: &Path) {
-    let siblings = folder.parent().and_then(|parent| parent.read_dir().ok());
-    for entry in siblings.into_iter().flatten().flatten() {
-        let age = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
-        if is_partial(&entry.path(), folder) && age().is_some_and(|age| age > STALE_AFTER) {
-            // A folder that cannot be removed does no harm.
-            let _ = std::fs::remove_dir_all(entry.path());
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,3 @@
-use std::time::SystemTime;
-
 use driftless_model::checkpoint::read_config;
 
 use super::*;
@@ -30,14 +28,6 @@ fn shipped(root: &Path, folders: &[&str]) -> IncludedWorlds {
         home: Some(root.join("home")),
         embedded: &TWO,
     }
-}
-
-fn age(path: &Path, by: Duration) {
-    let then = SystemTime::now() - by;
-    std::fs::File::open(path)
-        .unwrap()
-        .set_modified(then)
-        .unwrap();
 }
 
 #[test]
@@ -142,25 +132,6 @@ fn damaged_world_is_unpacked_again() {
     std::fs::remove_file(&weights).unwrap();
     unpack(&TWO[0], root.path()).unwrap();
     assert_eq!(std::fs::read(&weights).unwrap(), b"weights");
-}
-
-#[test]
-fn only_stale_staging_is_removed() {
-    let root = tempfile::tempdir().unwrap();
-    let folder = unpack(&TWO[0], root.path()).unwrap();
-    let parent = folder.parent().unwrap();
-    std::fs::remove_dir_all(&folder).unwrap();
-    let names = [".pong.old.partial", ".pong.new.partial", ".maze.x.partial"];
-    for name in names {
-        std::fs::create_dir(parent.join(name)).unwrap();
-        std::fs::write(parent.join(name).join(CONFIG), "{").unwrap();
-    }
-    let exists = |name: &str| parent.join(name).exists();
-    age(&parent.join(names[0]), STALE_AFTER * 2);
-    age(&parent.join(names[2]), STALE_AFTER * 2);
-    assert_eq!(unpack(&TWO[0], root.path()).unwrap(), folder);
-    assert!(!exists(names[0]) && exists(names[1]) && exists(names[2]));
-    assert_eq!(std::fs::read(folder.join(CONFIG)).unwrap(), b"{}");
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! Lists the playable worlds and summarises each.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -9,6 +8,7 @@ use safetensors::tensor::Metadata;
 use serde::{Deserialize, Serialize};
 
 use driftless_data::PathError as _;
+use driftless_data::fs::{open_source, read_text};
 use driftless_data::layout::checkpoint::CARD;
 use driftless_model::checkpoint::{CONTEXTS, DYNAMICS, TOKENIZER, read_config};
 use driftless_model::contexts;
@@ -189,7 +189,7 @@ fn simulator_entry(kind: SimulatorKind) -> WorldEntry {
 /// Number of values in a safetensors file, from its header.
 fn parameter_count(path: &Path) -> Result<usize> {
     let io_error = |e| Error::io(path, e);
-    let mut file = File::open(path).map_err(io_error)?;
+    let mut file = open_source(path)?;
     let broken = || Error::invalid(path, "not a weights file, expected safetensors");
     let mut length = [0; 8];
     file.read_exact(&mut length).map_err(|_| broken())?;
@@ -203,8 +203,13 @@ fn parameter_count(path: &Path) -> Result<usize> {
         .map_err(io_error)?;
     let header: Metadata = serde_json::from_slice(&header).map_err(|_| broken())?;
     let tensors = header.tensors();
-    let lengths = tensors.values().map(|t| t.shape.iter().product::<usize>());
-    Ok(lengths.sum())
+    let length = |shape: &[usize]| {
+        shape
+            .iter()
+            .fold(1, |n: usize, &side| n.saturating_mul(side))
+    };
+    let lengths = tensors.values().map(|t| length(&t.shape));
+    Ok(lengths.fold(0, usize::saturating_add))
 }
 
 /// A checkpoint's optional description by its author, in the file [`CARD`].
@@ -224,7 +229,7 @@ impl CheckpointCard {
     /// broken card gives an empty one.
     pub fn read(folder: &Path) -> Self {
         let path = folder.join(CARD);
-        let Ok(text) = std::fs::read_to_string(&path) else {
+        let Ok(text) = read_text(&path) else {
             return Self::default();
         };
         let mut card: Self = serde_json::from_str(&text).unwrap_or_else(|error| {

@@ -13,6 +13,7 @@
 //! - [`run_log`], [`progress`]: follow a run's log and compute its progress.
 //! - [`background_run`]: a training run in the background.
 //! - [`recording`]: turns a recorded session into a dataset.
+//! - [`recovery`]: recordings that a killed program has left.
 //! - [`save`]: saves a run's checkpoint as a named world.
 //! - [`background_export`]: writes frames to a file in the background.
 //! - [`playable_world`]: a playable world, learned or simulated.
@@ -28,6 +29,7 @@ pub mod playable_world;
 pub mod process;
 pub mod progress;
 pub mod recording;
+pub mod recovery;
 pub mod run_log;
 pub mod save;
 pub mod starting_clip;

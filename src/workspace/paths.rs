@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use driftless_data::PathError as _;
-use driftless_data::layout::{dataset, is_episode, is_partial};
+use driftless_data::fs::unused_path;
+use driftless_data::layout::{dataset, is_episode};
+use driftless_data::partial::is_partial;
 use driftless_model::checkpoint::CONFIG;
 use driftless_train::RunLayout;
 
@@ -16,8 +18,8 @@ pub const HOME_VARIABLE: &str = "DRIFTLESS_HOME";
 /// Longest folder name in bytes.
 const MAX_NAME_BYTES: usize = 120;
 
-/// The user's data folder and what is in it: `worlds/NAME`, `data/NAME`, `runs/NAME`, `saved/` and
-/// `shipped/`.
+/// The user's data folder and what is in it: `worlds/NAME`, `data/NAME`, `runs/NAME`, `saved/`,
+/// `unfinished/` and `shipped/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserPaths {
     root: PathBuf,
@@ -57,6 +59,11 @@ impl UserPaths {
     /// Folder of the files saved while playing: recordings, tables, images.
     pub fn saved(&self) -> PathBuf {
         self.root.join("saved")
+    }
+
+    /// Folder of the recordings in progress, and of those that a killed program has left.
+    pub fn unfinished(&self) -> PathBuf {
+        self.root.join("unfinished")
     }
 
     /// Folder of the training runs.
@@ -146,14 +153,7 @@ pub fn unused_folder(parent: &Path, name: &str) -> PathBuf {
 /// Returns an error if the folder cannot be created.
 pub fn unused_file(folder: &Path, name: &str) -> Result<PathBuf> {
     std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
-    let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
-    let numbered = (2_u32..).map(|number| format!("{stem}-{number}.{extension}"));
-    let mut names = std::iter::once(name.to_owned()).chain(numbered);
-    let path = names.find_map(|name| {
-        let path = folder.join(name);
-        (!path.exists()).then_some(path)
-    });
-    Ok(path.unwrap_or_else(|| folder.join(name)))
+    Ok(unused_path(&folder.join(name)))
 }
 
 /// Number of episodes in the hidden staging folder next to `target`, while a dataset is being written.

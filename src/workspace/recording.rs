@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use driftless_data::fs::write_json;
+use driftless_data::journal::Journal;
 use driftless_data::layout::dataset;
 use driftless_data::staging::StagingFolder;
 use driftless_data::{Episode, ExtraArray};
@@ -12,21 +13,37 @@ use driftless_sim::{SESSION_ARRAYS, Session, recorded_seed};
 use driftless_worlds::SimulatorKind;
 use driftless_worlds::record::{MANIFEST_VERSION, ManifestEpisode, RecordingManifest};
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// Frames of the shortest episode to keep: one action needs the frames before and after it.
-const MIN_FRAMES: usize = 2;
+pub(super) const MIN_FRAMES: usize = 2;
 
-/// Writes the new or empty folder `out`, completely or not at all.
+/// Writes the new or empty folder `out`, completely or not at all, and removes the session's journal.
 ///
 /// # Errors
 /// Returns an error if the session has no episode of two frames or more, or if `out` is not empty or
-/// cannot be written.
+/// cannot be written; in the latter case the journal stays.
 pub fn write_dataset(
-    session: Session,
+    mut session: Session,
     world: SimulatorKind,
     out: &Path,
 ) -> Result<RecordingManifest> {
+    let journal = session.take_journal();
+    let written = write_episodes(session, world, out);
+    let is_empty = matches!(written, Err(Error::Data(driftless_data::Error::Empty(_))));
+    match (written, journal) {
+        (Err(error), Some(_)) if !is_empty => {
+            Err(driftless_sim::Error::Kept(error.to_string()).into())
+        }
+        (written, journal) => {
+            // A journal that cannot be removed is offered once more.
+            let _ = journal.map(Journal::remove);
+            written
+        }
+    }
+}
+
+fn write_episodes(session: Session, world: SimulatorKind, out: &Path) -> Result<RecordingManifest> {
     let path = session.path().to_path_buf();
     let recorded = session.into_episode();
     let mut ranges = episode_ranges(&recorded);

@@ -9,11 +9,12 @@ use std::process::Stdio;
 use image::codecs::gif::{GifEncoder, Repeat};
 use image::imageops::{FilterType, resize};
 use image::{Delay, RgbImage};
+use tempfile::NamedTempFile;
 
 use super::Episode;
 use super::ffmpeg::Ffmpeg;
 use super::staging::StagingFolder;
-use crate::fs::{check_target, replace_file, temporary_file_for};
+use crate::fs::{check_new, check_target, create_file, replace_file, temporary_file_for};
 use crate::layout::EPISODE_EXTENSION;
 use crate::{Error, PathError as _, Result};
 
@@ -29,44 +30,66 @@ enum ExportFormat {
 }
 
 impl ExportFormat {
-    fn from_path(path: &Path) -> Self {
+    /// # Errors
+    /// Returns an error if the extension is of no format, and the path not of a folder.
+    fn of(path: &Path) -> Result<Self> {
+        let name = path.as_os_str().as_encoded_bytes();
+        let folder =
+            name.ends_with(b"/") || name.ends_with(std::path::MAIN_SEPARATOR_STR.as_bytes());
+        if folder || path.is_dir() {
+            return Ok(Self::PngFolder);
+        }
         let extension = path.extension().unwrap_or_default().to_string_lossy();
         match extension.to_ascii_lowercase().as_str() {
-            EPISODE_EXTENSION => Self::Npz,
-            "gif" => Self::Gif,
-            "mp4" => Self::Mp4,
-            _ => Self::PngFolder,
+            EPISODE_EXTENSION => Ok(Self::Npz),
+            "gif" => Ok(Self::Gif),
+            "mp4" => Ok(Self::Mp4),
+            "" if name != b"-" => Ok(Self::PngFolder),
+            PNG_FOLDER_EXTENSION => Ok(Self::PngFolder),
+            _ => {
+                let what = "expected the extension .gif, .mp4 or .npz, or a folder for PNG files, whose name \
+                            ends in /";
+                Err(Error::invalid(path, what))
+            }
         }
     }
 }
 
-/// Writes an episode in the format of the path's extension: `.gif`, `.mp4`, `.npz`, or otherwise a
-/// folder of PNGs, which must be new or empty.
+/// Extension that a folder of PNGs may have.
+pub const PNG_FOLDER_EXTENSION: &str = "frames";
+
+/// Writes an episode in the format of the path's extension: `.gif`, `.mp4`, `.npz`, or a folder of PNGs,
+/// which must be new or empty, for a path that ends in `/` or has no extension. A file that exists is
+/// replaced.
 ///
 /// `scale` is an integer enlargement of the images (not of an `.npz`), `fps` the playback rate of a
 /// `.gif` or `.mp4`.
 ///
 /// # Errors
-/// Returns an error if the episode has no frames, `scale` or `fps` is out of range, the output
-/// cannot be written, the folder is not empty, or an `.mp4` is requested and ffmpeg is missing or
+/// Returns an error if the episode has no frames, `scale` or `fps` is out of range, the extension is
+/// unknown, the output cannot be written, the folder is not empty, or an `.mp4` is requested and ffmpeg is missing or
 /// fails.
 pub fn write(episode: &Episode, path: &Path, scale: u32, fps: f32) -> Result<()> {
-    write_with_progress(episode, path, scale, fps, &mut |_| true)
+    write_with_progress(episode, path, scale, fps, true, &mut |_| true)
 }
 
-/// Like [`write()`], with progress and cancellation: `progress` is called with the number of frames
+/// Like [`write()`], with progress and cancellation, and `overwrite` says whether a file that exists is
+/// replaced: `progress` is called with the number of frames
 /// done, before each frame and after the last, and returns whether to continue. A cancelled export
 /// leaves nothing behind, and an existing file unchanged.
 ///
 /// # Errors
-/// As [`write()`], and [`Error::Interrupted`] if `progress` returned `false`.
+/// As [`write()`], [`Error::Interrupted`] if `progress` returned `false`, and one that says under which
+/// name the file is if another has appeared in its place.
 pub fn write_with_progress(
     episode: &Episode,
     path: &Path,
     scale: u32,
     fps: f32,
+    overwrite: bool,
     progress: &mut dyn FnMut(usize) -> bool,
 ) -> Result<()> {
+    let format = ExportFormat::of(path)?;
     if !(fps > 0.0 && fps <= 1000.0) {
         let what = format!("fps is {fps}, expected above 0 and at most 1000");
         return Err(Error::Argument(what));
@@ -77,10 +100,11 @@ pub fn write_with_progress(
     let mut frames = FrameExport {
         episode,
         scale,
+        overwrite,
         done: 0,
         progress,
     };
-    match ExportFormat::from_path(path) {
+    match format {
         ExportFormat::Npz => write_npz(&mut frames, path),
         ExportFormat::Gif => write_gif(&mut frames, path, fps),
         ExportFormat::Mp4 => write_mp4(&mut frames, path, fps),
@@ -91,27 +115,32 @@ pub fn write_with_progress(
 /// Checks what can be checked before there are frames to [`write()`].
 ///
 /// # Errors
-/// Returns an error if the output folder is not empty, the folder of an output file is missing or not
-/// writable, there is a device, a pipe or a folder in its place, or an `.mp4` is requested without
-/// ffmpeg.
-pub fn check(path: &Path) -> Result<()> {
-    match ExportFormat::from_path(path) {
-        ExportFormat::Npz | ExportFormat::Gif => check_target(path),
-        ExportFormat::Mp4 => {
-            check_target(path)?;
-            let ffmpeg = Ffmpeg::start(path, FFMPEG_ALTERNATIVE, |command| {
-                command.arg("-version");
-            })?;
-            ffmpeg.finish(path).map(drop)
-        }
-        ExportFormat::PngFolder => StagingFolder::check(path),
+/// Returns an error if the extension is unknown, a file exists and is not to be replaced, the output folder is
+/// not empty, the folder of the output is missing or not writable, there is a device, a pipe or a folder in its
+/// place, or an `.mp4` is requested without ffmpeg.
+pub fn check(path: &Path, overwrite: bool) -> Result<()> {
+    let format = ExportFormat::of(path)?;
+    if matches!(format, ExportFormat::PngFolder) {
+        return StagingFolder::check(path);
     }
+    if !overwrite {
+        check_new(path)?;
+    }
+    check_target(path)?;
+    if matches!(format, ExportFormat::Mp4) {
+        let ffmpeg = Ffmpeg::start(path, FFMPEG_ALTERNATIVE, |command| {
+            command.arg("-version");
+        })?;
+        ffmpeg.finish(path)?;
+    }
+    Ok(())
 }
 
 /// An export in progress.
 struct FrameExport<'a> {
     episode: &'a Episode,
     scale: u32,
+    overwrite: bool,
     /// Frames done so far.
     done: usize,
     progress: &'a mut dyn FnMut(usize) -> bool,
@@ -128,6 +157,15 @@ impl FrameExport<'_> {
             write_frame(t, enlarged_frame(self.episode, t, self.scale)?)?;
         }
         self.report(self.episode.frames())
+    }
+
+    /// Puts the finished file in its place.
+    fn place(&self, file: NamedTempFile, path: &Path) -> Result<()> {
+        if self.overwrite {
+            replace_file(file, path)
+        } else {
+            create_file(file, path)
+        }
     }
 
     /// Reports that `done` frames are done.
@@ -166,9 +204,13 @@ fn enlarged_frame(episode: &Episode, t: usize, scale: u32) -> Result<RgbImage> {
 
 fn write_npz(export: &mut FrameExport, path: &Path) -> Result<()> {
     export.report(0)?;
-    let file = export.episode.to_npz(path)?;
+    let bytes = export.episode.to_npz(path)?.into_bytes()?;
     export.report(export.episode.frames())?;
-    file.save()
+    let mut file = temporary_file_for(path)?;
+    file.as_file_mut()
+        .write_all(&bytes)
+        .map_err(|e| Error::io(path, e))?;
+    export.place(file, path)
 }
 
 /// Delay after frame `t` in hundredths of a second, the unit of a GIF. Rounded so that the error
@@ -194,7 +236,7 @@ fn write_gif(export: &mut FrameExport, path: &Path, fps: f32) -> Result<()> {
     }
     bytes.flush().map_err(|e| Error::io(path, e))?;
     drop(bytes);
-    replace_file(file, path)
+    export.place(file, path)
 }
 
 fn write_folder(export: &mut FrameExport, folder: &Path) -> Result<()> {
@@ -242,7 +284,7 @@ fn write_mp4(export: &mut FrameExport, path: &Path, fps: f32) -> Result<()> {
     }
     result?;
     ffmpeg.finish(path)?;
-    replace_file(file, path)
+    export.place(file, path)
 }
 
 #[cfg(test)]

@@ -69,7 +69,7 @@ fn gif_delays_do_not_drift() {
 fn mp4_decodes_to_the_same_size() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("clip.mp4");
-    if check(&path).is_err() {
+    if check(&path, true).is_err() {
         eprintln!("skipped: no ffmpeg");
         return;
     }
@@ -102,7 +102,15 @@ fn progress_runs_from_zero_to_all() {
             reported.push(done);
             true
         };
-        write_with_progress(&episode(), &folder.path().join(name), 1, 15.0, progress).unwrap();
+        write_with_progress(
+            &episode(),
+            &folder.path().join(name),
+            1,
+            15.0,
+            true,
+            progress,
+        )
+        .unwrap();
         assert_eq!(
             (reported[0], reported[reported.len() - 1]),
             (0, 2),
@@ -118,7 +126,7 @@ fn cancelling_leaves_old_files_unchanged() {
         for last in 0..=2 {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join(name);
-            if check(&path).is_err() {
+            if check(&path, true).is_err() {
                 eprintln!("skipped: no ffmpeg");
                 continue;
             }
@@ -126,7 +134,8 @@ fn cancelling_leaves_old_files_unchanged() {
             if old {
                 std::fs::write(&path, "older").unwrap();
             }
-            let error = write_with_progress(&episode(), &path, 1, 15.0, &mut |done| done < last);
+            let error =
+                write_with_progress(&episode(), &path, 1, 15.0, true, &mut |done| done < last);
             assert!(matches!(error, Err(Error::Interrupted)), "{name} {last}");
             assert_eq!(entries(folder.path()), usize::from(old), "{name} {last}");
             if old {
@@ -142,7 +151,7 @@ fn unwritable_targets_are_reported() {
     let missing = folder.path().join("missing");
     for name in ["clip.gif", "clip.npz", "clip.mp4"] {
         let path = missing.join(name);
-        for error in [write(&episode(), &path, 1, 15.0), check(&path)] {
+        for error in [write(&episode(), &path, 1, 15.0), check(&path, true)] {
             let error = error.unwrap_err().to_string();
             assert!(error.contains("missing"), "{error}");
         }
@@ -151,7 +160,7 @@ fn unwritable_targets_are_reported() {
     let full = folder.path().join("images");
     std::fs::create_dir(&full).unwrap();
     std::fs::write(full.join("mine"), "").unwrap();
-    for error in [write(&episode(), &full, 1, 15.0), check(&full)] {
+    for error in [write(&episode(), &full, 1, 15.0), check(&full, true)] {
         let error = error.unwrap_err().to_string();
         assert!(error.contains("is not empty"), "{error}");
     }
@@ -222,7 +231,7 @@ fn full_disk_is_an_error_in_every_format() {
     };
     for name in ["images", "clip.gif", "clip.npz", "clip.mp4"] {
         let path = folder.join(name);
-        if check(&path).is_err() {
+        if check(&path, true).is_err() {
             eprintln!("skipped: no ffmpeg");
             continue;
         }
@@ -239,4 +248,45 @@ fn full_disk_is_an_error_in_every_format() {
     };
     write(&short, folder, 1, 15.0).unwrap();
     assert_eq!(entries(folder), 3);
+}
+
+#[test]
+fn unknown_extensions_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["clip.xyz", "clip.gif.bak", "-"] {
+        let path = folder.path().join(name);
+        // A name alone, as on the command line.
+        let path = if name == "-" { Path::new(name) } else { &path };
+        for error in [write(&episode(), path, 1, 15.0), check(path, true)] {
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains("expected the extension"), "{error}");
+        }
+    }
+    assert_eq!(entries(folder.path()), 0);
+    for name in ["clip.xyz/", "images", "Pong.frames"] {
+        write(&episode(), &folder.path().join(name), 1, 15.0).unwrap();
+        assert_eq!(entries(&folder.path().join(name)), 2);
+    }
+}
+
+#[test]
+fn nothing_is_replaced_unasked() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["clip.gif", "clip.npz"] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, "mine").unwrap();
+        let error = check(&path, false).unwrap_err().to_string();
+        assert!(error.contains("--overwrite"), "{error}");
+        check(&path, true).unwrap();
+        // It has appeared during the work.
+        let error = write_with_progress(&episode(), &path, 1, 15.0, false, &mut |_| true);
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("the finished file is"), "{error}");
+        assert_eq!(std::fs::read(&path).unwrap(), b"mine");
+        let beside = folder.path().join(name.replace('.', "-2."));
+        assert!(beside.metadata().unwrap().len() > 50);
+        write(&episode(), &path, 1, 15.0).unwrap();
+        assert_ne!(std::fs::read(&path).unwrap(), b"mine");
+    }
+    assert_eq!(entries(folder.path()), 4);
 }

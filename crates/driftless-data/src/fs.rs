@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use tempfile::NamedTempFile;
 
+use crate::partial;
 use crate::{Error, PathError as _, Result};
 
 /// Largest accepted text file (JSON, CSV, TOML) in bytes.
@@ -85,13 +86,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
 pub fn temporary_file_for(path: &Path) -> Result<NamedTempFile> {
     let path = link_target(path)?;
     let folder = folder_of(&path);
-    let mut builder = tempfile::Builder::new();
-    // Like any new file, readable by whoever the umask allows; tempfile's default is owner only.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder
-        .tempfile_in(folder)
-        .map_err(|e| Error::io(folder, e))
+    partial::new_file(folder, &path).map_err(|e| Error::io(folder, e))
 }
 
 /// Flushes a temporary file to disk and renames it to `path`. A link there stays, and what it leads to
@@ -107,6 +102,20 @@ pub fn replace_file(file: NamedTempFile, path: &Path) -> Result<()> {
     sync_folder(folder_of(&target))
 }
 
+/// As [`replace_file`], but leaves a file that has appeared at `path` meanwhile.
+///
+/// # Errors
+/// As [`replace_file`]. If there is a file, the error says under which name beside it the new one is.
+pub fn create_file(file: NamedTempFile, path: &Path) -> Result<()> {
+    let free = unused_path(path);
+    replace_file(file, &free)?;
+    if free == path {
+        return Ok(());
+    }
+    let what = format!("exists by now; the finished file is {}", free.display());
+    Err(Error::invalid(path, what))
+}
+
 /// Checks that a file can be written at `path`: its folder exists and can be written, and there is
 /// nothing there but a file, if anything.
 ///
@@ -114,6 +123,32 @@ pub fn replace_file(file: NamedTempFile, path: &Path) -> Result<()> {
 /// As [`temporary_file_for`].
 pub fn check_target(path: &Path) -> Result<()> {
     temporary_file_for(path).map(drop)
+}
+
+/// Checks that nothing exists at `path`, for who has not asked to replace it.
+///
+/// # Errors
+/// Returns an error that names `--overwrite` if something does.
+pub fn check_new(path: &Path) -> Result<()> {
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_file() => {
+            let what = "exists already; choose another name, or replace it with --overwrite";
+            Err(Error::invalid(path, what))
+        }
+        Ok(found) => Err(Error::invalid(path, not_a_file(&found))),
+        Err(_) => Ok(()),
+    }
+}
+
+/// `path`, or the first of `NAME-2.EXT`, `NAME-3.EXT`, … beside it that does not exist.
+pub fn unused_path(path: &Path) -> PathBuf {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let end = path.extension().map(|end| end.to_string_lossy());
+    let end = end.map_or_else(String::new, |end| format!(".{end}"));
+    let numbered = (2_u32..).map(|number| path.with_file_name(format!("{stem}-{number}{end}")));
+    let mut names = std::iter::once(path.to_path_buf()).chain(numbered);
+    let free = names.find(|path| std::fs::symlink_metadata(path).is_err());
+    free.unwrap_or_else(|| path.to_path_buf())
 }
 
 /// Flushes the entries of a folder to disk: new names, after files were created or renamed.
@@ -216,6 +251,17 @@ mod tests {
         write_atomic(&link, b"new").unwrap();
         assert!(link.is_symlink());
         assert_eq!(std::fs::read_to_string(&real).unwrap(), "new");
+    }
+
+    #[test]
+    fn taken_names_get_a_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.b.npz");
+        assert_eq!(unused_path(&path), path);
+        for name in ["a.b.npz", "a.b-2.npz"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        assert_eq!(unused_path(&path), folder.path().join("a.b-3.npz"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::Episode;
 use super::dataset::{DatasetInfo, episode_files, read_episodes};
 use crate::Result;
+use crate::text::printable;
 
 /// The summary of an episode or a dataset.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -168,7 +169,7 @@ impl fmt::Display for EpisodeSummary {
         writeln!(f, "actions  {}", counts.join(", "))?;
         write!(f, "reward   {}", self.reward)?;
         for (name, shape) in &self.extras {
-            write!(f, "\nextra    {name} {shape:?}")?;
+            write!(f, "\nextra    {} {shape:?}", printable(name))?;
         }
         Ok(())
     }
@@ -184,6 +185,7 @@ impl fmt::Display for DatasetSummary {
         } = &self.info;
         let minutes = self.frames as f64 / f64::from(*fps) / 60.0;
         let [shortest, longest] = self.episode_frames;
+        let name = printable(name);
         writeln!(f, "dataset {name}, {height}×{width} at {fps} frames/s")?;
         writeln!(
             f,
@@ -194,17 +196,18 @@ impl fmt::Display for DatasetSummary {
             .iter()
             .zip(&self.action_counts)
             .map(|(action, count)| {
+                let name = printable(&action.name);
                 if action.keys.is_empty() {
-                    format!("{}: {count}", action.name)
+                    format!("{name}: {count}")
                 } else {
-                    format!("{} ({}): {count}", action.name, action.keys.join(", "))
+                    format!("{name} ({}): {count}", printable(&action.keys.join(", ")))
                 }
             })
             .collect();
         writeln!(f, "actions  {}", counts.join(", "))?;
         write!(f, "reward   {}", self.reward)?;
         if !self.extras.is_empty() {
-            write!(f, "\nextras   {}", self.extras.join(", "))?;
+            write!(f, "\nextras   {}", printable(&self.extras.join(", ")))?;
         }
         Ok(())
     }

@@ -69,8 +69,6 @@ pub mod array {
 
 /// Extension of an episode's file.
 pub const EPISODE_EXTENSION: &str = "npz";
-/// Ending of a folder that is still being written; see [`crate::staging::StagingFolder`].
-const PARTIAL_SUFFIX: &str = ".partial";
 
 /// Whether a path has the extension of an episode.
 pub fn is_episode(path: &Path) -> bool {
@@ -83,17 +81,4 @@ pub fn is_episode(path: &Path) -> bool {
 pub fn is_hidden(path: &Path) -> bool {
     path.file_name()
         .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
-}
-
-/// Beginning and ending of the names of unfinished folders that are to become `target`.
-pub(crate) fn partial_affixes(target: &Path) -> (String, &'static str) {
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
-    (format!(".{name}."), PARTIAL_SUFFIX)
-}
-
-/// Whether `folder` is one that is being written, or was left by a crash, on its way to `target`.
-pub fn is_partial(folder: &Path, target: &Path) -> bool {
-    let (prefix, suffix) = partial_affixes(target);
-    let name = folder.file_name().unwrap_or_default().to_string_lossy();
-    name.starts_with(&prefix) && name.ends_with(suffix)
 }

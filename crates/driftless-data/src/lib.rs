@@ -48,7 +48,10 @@
 //! - [`contact_sheet`]: frames side by side, as PNG files.
 //! - [`metrics`]: PSNR, SSIM, means.
 //! - [`npz`]: NumPy's `.npz` archives, read without trusting any header.
-//! - [`fs`], [`staging`]: files and folders that appear complete or not at all.
+//! - [`text`]: names from files, made fit to print.
+//! - [`fs`], [`staging`]: files and folders that appear complete or not at all; [`partial`]: their temporary
+//!   names.
+//! - [`journal`]: what is being recorded, on disk as it is made.
 
 mod action;
 mod clip;
@@ -62,11 +65,14 @@ pub mod fs;
 mod guard;
 pub mod import;
 pub mod info;
+pub mod journal;
 pub mod layout;
 pub mod media;
 pub mod metrics;
 pub mod npz;
+pub mod partial;
 pub mod staging;
+pub mod text;
 
 pub use error::{Error, PathError, Result};
 

@@ -355,13 +355,18 @@ impl NpzWriter {
     /// Returns an error if the folder is not writable or the disk is full; an existing file is then
     /// unchanged.
     pub fn save(self) -> Result<()> {
-        let path = self.path;
-        let bytes = self
-            .zip
-            .finish()
-            .map_err(|e| Error::io(&path, e.into()))?
-            .into_inner();
-        write_atomic(&path, &bytes)
+        let path = self.path.clone();
+        write_atomic(&path, &self.into_bytes()?)
+    }
+
+    /// The file's content.
+    ///
+    /// # Errors
+    /// Returns an error if the archive cannot be finished.
+    pub(crate) fn into_bytes(self) -> Result<Vec<u8>> {
+        let bytes = self.zip.finish();
+        let bytes = bytes.map_err(|e| Error::io(&self.path, e.into()))?;
+        Ok(bytes.into_inner())
     }
 }
 

@@ -3,10 +3,9 @@
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
-
-use crate::fs::sync_folder;
-use crate::layout::{dataset, is_partial, partial_affixes};
+use crate::fs::{check_target, sync_folder};
+use crate::layout::dataset;
+use crate::partial::{PartialFolder, RESUME, is_partial};
 use crate::{Error, PathError as _, Result};
 
 /// A temporary folder on its way to its target: [`StagingFolder::finish`] puts it there, dropping it
@@ -17,7 +16,7 @@ use crate::{Error, PathError as _, Result};
 /// move up at the end, `dataset.json` last.
 pub struct StagingFolder {
     target: PathBuf,
-    folder: TempDir,
+    folder: PartialFolder,
     /// Whether the target existed and is filled.
     inside: bool,
 }
@@ -26,8 +25,17 @@ impl StagingFolder {
     /// Checks that a new folder may be put at `target`.
     ///
     /// # Errors
-    /// Returns an error if `target` exists and is not an empty folder, or is a link to nothing.
+    /// Returns an error if `target` exists and is not an empty folder, is a link to nothing, or if the
+    /// folder that it is to be made in is not writable.
     pub fn check(target: &Path) -> Result<()> {
+        Self::check_free(target)?;
+        // What does not exist yet is created.
+        let absolute = std::path::absolute(target).map_err(|e| Error::io(target, e))?;
+        let existing = absolute.ancestors().find(|folder| folder.exists());
+        existing.map_or(Ok(()), |folder| check_target(&folder.join(dataset::INFO)))
+    }
+
+    fn check_free(target: &Path) -> Result<()> {
         if !target.exists() {
             if target.is_symlink() {
                 let what = "is a link to a folder that does not exist";
@@ -53,7 +61,26 @@ impl StagingFolder {
     /// Returns an error if `target` exists and is not an empty folder, or the folder to write into is
     /// not writable.
     pub fn new(target: &Path) -> Result<Self> {
-        Self::check(target)?;
+        Self::create(target, None)
+    }
+
+    /// As [`StagingFolder::new`], or goes on with the folder that a killed program has left on its way to
+    /// `target` with the same `note`, a line that tells what is made. Its files are whole, if they were
+    /// written by [`crate::fs::write_atomic`].
+    ///
+    /// # Errors
+    /// As [`StagingFolder::new`].
+    pub fn resume(target: &Path, note: &str) -> Result<Self> {
+        let staging = Self::create(target, Some(note.as_bytes()))?;
+        let path = staging.path().join(RESUME);
+        if !path.exists() {
+            crate::fs::write_atomic(&path, note.as_bytes())?;
+        }
+        Ok(staging)
+    }
+
+    fn create(target: &Path, note: Option<&[u8]>) -> Result<Self> {
+        Self::check_free(target)?;
         let inside = target.exists();
         // Without a final `/.`, which cannot be renamed to.
         let target: PathBuf = if inside {
@@ -67,16 +94,11 @@ impl StagingFolder {
             _ => Path::new("."),
         };
         std::fs::create_dir_all(parent).map_err(|e| Error::io(parent, e))?;
-        let (prefix, suffix) = partial_affixes(&target);
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(&prefix).suffix(suffix);
-        // Like any new folder, readable by whoever the umask allows; tempfile's default is owner
-        // only.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
-        let folder = builder
-            .tempdir_in(parent)
-            .map_err(|e| Error::io(parent, e))?;
+        let adopted = note.and_then(|note| PartialFolder::adopt(parent, &target, note));
+        let folder = match adopted {
+            Some(folder) => folder,
+            None => PartialFolder::new(parent, &target).map_err(|e| Error::io(parent, e))?,
+        };
         Ok(Self {
             target,
             folder,
@@ -95,9 +117,13 @@ impl StagingFolder {
     /// Returns an error if a file cannot be flushed; the temporary folder is then removed. If it only
     /// cannot be put in its place, the error says where it stays.
     pub fn finish(self) -> Result<()> {
+        let note = self.path().join(RESUME);
+        if note.exists() {
+            std::fs::remove_file(&note).map_err(|e| Error::io(&note, e))?;
+        }
         self.sync_files()?;
         let moved = if self.inside {
-            Self::check(&self.target).and_then(|()| self.move_up())
+            Self::check_free(&self.target).and_then(|()| self.move_up())
         } else {
             // A rename would also replace a folder that has appeared since, if it is empty.
             std::fs::rename(self.folder.path(), &self.target)
@@ -115,7 +141,8 @@ impl StagingFolder {
                 Error::Io { source, .. } => source.to_string(),
                 other => other.to_string(),
             };
-            let what = format!("{reason}; the finished files are in {}", partial.display());
+            let kept = keep_aside(&partial, &target);
+            let what = format!("{reason}; the finished files are in {}", kept.display());
             return Err(Error::invalid(target, what));
         }
         if inside {
@@ -164,6 +191,17 @@ impl StagingFolder {
     }
 }
 
+/// Gives finished files a name that no sweep removes: `NAME-2`, or the next that is free, beside
+/// `target`. Returns where they are.
+fn keep_aside(partial: &Path, target: &Path) -> PathBuf {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let mut names = (2..100).map(|number| target.with_file_name(format!("{name}-{number}")));
+    match names.find(|path| std::fs::symlink_metadata(path).is_err()) {
+        Some(path) if std::fs::rename(partial, &path).is_ok() => path,
+        _ => partial.to_path_buf(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,7 +243,9 @@ mod tests {
         let data = root.path().join("data");
         std::fs::create_dir(&data).unwrap();
         // What a killed import left.
-        std::fs::create_dir(data.join(".data.x.partial")).unwrap();
+        let left = data.join(".data.123456.driftless-partial");
+        std::fs::create_dir(&left).unwrap();
+        StagingFolder::check(&data).unwrap();
         let staging = StagingFolder::new(&data.join(".")).unwrap();
         assert_eq!(staging.path().parent(), data.canonicalize().ok().as_deref());
         for file in ["dataset.json", "a.npz"] {
@@ -214,7 +254,7 @@ mod tests {
         assert!(staging.files().unwrap()[1].ends_with("dataset.json"));
         staging.finish().unwrap();
         assert!(data.join("a.npz").is_file() && data.join("dataset.json").is_file());
-        assert_eq!(data.read_dir().unwrap().count(), 3);
+        assert!(!cfg!(unix) || !left.exists());
     }
 
     #[test]

@@ -7,6 +7,9 @@ use crate::{Error, Result};
 /// Number of frames of a free run that its contact sheet shows.
 const FREE_RUN_PICTURES: usize = 50;
 
+/// The most frames, or runs, of anything.
+pub(crate) const MAX_FRAMES: usize = 10_000_000;
+
 /// What to measure, and on how many frames.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EvalOptions {
@@ -74,6 +77,21 @@ impl EvalOptions {
         ] {
             if value == 0 {
                 return Err(Error::Argument(format!("{name} is 0, expected at least 1")));
+            }
+        }
+        for (name, value) in [
+            ("sequences", self.sequences),
+            ("context", self.context),
+            ("horizon", self.horizon),
+            ("tokenizer_frames", self.tokenizer_frames),
+            ("one_step", self.one_step),
+            ("free_runs", self.free_runs),
+            ("free_frames", self.free_frames),
+            ("free_bin", self.free_bin),
+        ] {
+            if value > MAX_FRAMES {
+                let what = format!("{name} is {value}, expected at most {MAX_FRAMES}");
+                return Err(Error::Argument(what));
             }
         }
         Ok(())

@@ -9,8 +9,9 @@ use candle_core::{Device, Tensor};
 use serde::Serialize;
 
 use driftless_data::PathError as _;
-use driftless_data::fs::write_atomic;
+use driftless_data::fs::{read_source, write_atomic};
 pub use driftless_data::layout::checkpoint::{CONFIG, CONTEXTS, DYNAMICS, TOKENIZER};
+use driftless_data::text::printable;
 
 use super::config::WorldConfig;
 use super::dynamics::Dynamics;
@@ -115,7 +116,7 @@ pub fn summarize(folder: &Path) -> Result<CheckpointSummary> {
     let WorldModel { config, .. } = WorldModel::read(folder, &Device::Cpu)?;
     let parameters = |file: &str| -> Result<usize> {
         let path = folder.join(file);
-        let bytes = std::fs::read(&path).map_err(|e| Error::io(&path, e))?;
+        let bytes = read_source(&path, u64::MAX)?;
         let tensors = safetensors::SafeTensors::deserialize(&bytes)
             .map_err(|e| Error::invalid(&path, e.to_string()))?;
         let lengths = tensors
@@ -150,6 +151,7 @@ impl fmt::Display for CheckpointSummary {
         } = &self.config;
         let [gh, gw] = self.config.grid();
         let millions = |n: usize| n as f64 / 1e6;
+        let name = printable(name);
         writeln!(f, "checkpoint {name}, {height}×{width} at {fps} frames/s")?;
         writeln!(
             f,
@@ -173,10 +175,11 @@ impl fmt::Display for CheckpointSummary {
         let names: Vec<String> = actions
             .iter()
             .map(|action| {
+                let name = printable(&action.name);
                 if action.keys.is_empty() {
-                    action.name.clone()
+                    name.into_owned()
                 } else {
-                    format!("{} ({})", action.name, action.keys.join(", "))
+                    format!("{name} ({})", printable(&action.keys.join(", ")))
                 }
             })
             .collect();

@@ -226,6 +226,9 @@ impl DynamicsConfig {
     }
 }
 
+/// The most weights of one kind of layer: 16 GiB of f32.
+const MAX_WEIGHTS: u64 = 1 << 32;
+
 impl WorldConfig {
     /// Height and width of the latent grid in cells.
     pub fn grid(&self) -> [usize; 2] {
@@ -270,7 +273,7 @@ impl WorldConfig {
     /// Returns an error if the file is missing, not valid JSON, of another format version, or
     /// inconsistent.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+        let text = driftless_data::fs::read_text(path)?;
         let config: Self =
             serde_json::from_str(&text).map_err(|e| Error::invalid(path, e.to_string()))?;
         config
@@ -326,6 +329,34 @@ impl WorldConfig {
         for (key, value) in sizes {
             if value == 0 || value > 65_536 {
                 return fail(format!("{key} is {value}, expected 1 to 65536"));
+            }
+        }
+        for (key, value) in [
+            ("tokenizer.blocks", t.blocks),
+            ("dynamics.registers", d.registers),
+        ] {
+            if value > 65_536 {
+                return fail(format!("{key} is {value}, expected 0 to 65536"));
+            }
+        }
+        // None overflows: each factor is at most 2¹⁶.
+        let weights = |blocks: usize, rows: usize, columns: usize| {
+            blocks as u64 * rows as u64 * columns as u64
+        };
+        for (keys, count) in [
+            (
+                "tokenizer.blocks, width and hidden",
+                weights(t.blocks, t.width, t.hidden),
+            ),
+            (
+                "dynamics.depth, width and mlp",
+                weights(d.depth, d.width, d.width.max(d.mlp)),
+            ),
+        ] {
+            if count > MAX_WEIGHTS {
+                return fail(format!(
+                    "{keys} make {count} weights in one kind of layer, expected at most {MAX_WEIGHTS}"
+                ));
             }
         }
         Ok(())

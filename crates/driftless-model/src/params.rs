@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use driftless_data::PathError as _;
+use driftless_data::fs::read_source;
 
 use super::precision::Precision;
 use crate::{Error, Result};
@@ -58,7 +59,7 @@ impl Params {
     /// # Errors
     /// Returns an error if the file is missing, truncated or not `safetensors`.
     pub fn read(path: &Path, device: &Device) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+        let bytes = read_source(path, u64::MAX)?;
         let tensors = candle_core::safetensors::load_buffer(&bytes, device)
             .map_err(|e| Error::invalid(path, format!("not a complete safetensors file ({e})")))?;
         Ok(Self::from_tensors(path, tensors, device))

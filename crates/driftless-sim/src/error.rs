@@ -33,6 +33,9 @@ pub enum Error {
     /// A session cannot take in more frames.
     #[error("{0}")]
     Full(String),
+    /// A recording could not be written, but its journal holds it.
+    #[error("{0}; the recording is kept, `driftless recover` writes it elsewhere")]
+    Kept(String),
     /// A thread could not be started, or ended unexpectedly.
     #[error("{0}")]
     Thread(String),

@@ -2,12 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
+use driftless_data::fs::read_text;
 use driftless_data::layout::is_episode;
 use driftless_data::{ActionSpec, Episode, PathError as _};
 use driftless_engine::SamplerParams;
 
 use super::{Frame, FrameImage, LearnedWorld, Player, Prediction, Session};
 use crate::{Error, Result};
+
+/// The most actions that a text file may hold.
+const MAX_ACTIONS: usize = 1_000_000;
 
 /// Plays `actions` from the starting context with index `start`, whose last frame is frame 0 of the
 /// episode. Calls `tick` after each action. When a simulator's episode has ended, the next action is
@@ -47,6 +51,19 @@ pub fn play(
         tick();
     }
     Ok(session.into_episode())
+}
+
+/// Checks that `frames` frames of `[height, width]` pixels after the starting one can be recorded.
+///
+/// # Errors
+/// Returns an error that names the most frames.
+pub fn check_frames(frames: usize, image: [usize; 2]) -> Result<()> {
+    let most = Session::room(image).saturating_sub(1);
+    if frames > most {
+        let what = format!("--frames {frames}: expected at most {most} of this size");
+        return Err(Error::Argument(what));
+    }
+    Ok(())
 }
 
 /// The player's last frame, without what only the window needs.
@@ -102,7 +119,7 @@ fn read_episode_actions(path: &Path, known: &[ActionSpec]) -> Result<Vec<u32>> {
 }
 
 fn read_text_actions(path: &Path, known: &[ActionSpec]) -> Result<Vec<u32>> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+    let text = read_text(path)?;
     let mut actions = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let wrong = |what: String| Error::invalid(path, format!("line {}: {what}", number + 1));
@@ -127,15 +144,19 @@ fn read_text_actions(path: &Path, known: &[ActionSpec]) -> Result<Vec<u32>> {
             (Some(count), None) => count
                 .parse::<usize>()
                 .ok()
-                .filter(|&count| count <= 1_000_000)
+                .filter(|&count| count <= MAX_ACTIONS)
                 .ok_or_else(|| {
                     wrong(format!(
-                        "'{count}' is not a number of frames, expected 0 to 1000000"
+                        "'{count}' is not a number of frames, expected 0 to {MAX_ACTIONS}"
                     ))
                 })?,
             _ => return Err(wrong("expected NAME or NAME FRAMES".into())),
         };
         let action = u32::try_from(action).unwrap_or(u32::MAX);
+        if actions.len() + frames > MAX_ACTIONS {
+            let what = format!("more than {MAX_ACTIONS} frames up to here");
+            return Err(wrong(what));
+        }
         actions.extend(std::iter::repeat_n(action, frames));
     }
     Ok(actions)

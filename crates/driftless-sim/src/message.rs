@@ -94,6 +94,8 @@ pub enum Notice {
         /// The number of frames it holds.
         frames: usize,
     },
+    /// The recording is in memory only: its journal cannot be written, and why.
+    RecordingUnsaved(String),
     /// The denoising passes could not be decoded.
     PassesFailed(String),
 }
@@ -133,6 +135,10 @@ impl fmt::Display for Notice {
             Self::RecordingFull { frames } => {
                 write!(f, "recording stopped after {frames} frames; play continues")
             }
+            Self::RecordingUnsaved(reason) => write!(
+                f,
+                "the recording is in memory only until the window closes: {reason}"
+            ),
             Self::PassesFailed(reason) => f.write_str(reason),
         }
     }

@@ -1,11 +1,10 @@
 //! How a world-model thread starts, and what remains of it.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use driftless_engine::{GpuSource, SamplerParams};
 
-use super::{History, Pace, Player, Session};
+use super::{History, Pace, Player, RecordOptions, Session};
 use crate::Result;
 
 /// Makes the player, on the given device. Called once for each thread, inside it.
@@ -34,8 +33,8 @@ pub struct SimOptions {
     pub pace: Pace,
     /// Whether the thread starts paused.
     pub paused: bool,
-    /// Path of the recording, if there is one. The owner writes it when the thread has ended.
-    pub record: Option<PathBuf>,
+    /// The recording, if there is one. The owner writes it when the thread has ended.
+    pub record: Option<RecordOptions>,
 }
 
 impl SimOptions {

@@ -1,14 +1,19 @@
-//! The recording of a played session, held in memory and written as one episode.
+//! The recording of a played session, held in memory and written as one episode. A journal on disk holds the
+//! same, so that it can be recovered if the program does not come to write it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
+use driftless_data::fs::unused_path;
+use driftless_data::journal::{Journal, JournalReader};
 use driftless_data::layout::array::IS_TERMINAL;
-use driftless_data::{Clip, Episode, ExtraArray};
+use driftless_data::{Clip, Episode, ExtraArray, PathError as _};
 
 use super::columns::{ENGINE, WORLD};
+use super::session_journal::{self as records, Entry, FrameRecord, RecordOptions};
 use super::{Frame, LearnedWorld, Notice, Player, columns};
-use crate::Result;
+use crate::{Error, Result};
 
 /// Recording stops after this many frames.
 const MAX_RECORDED_FRAMES: usize = 36_000;
@@ -35,12 +40,15 @@ const MAX_BYTES: usize = 1 << 30;
 /// Rewards of predicted frames are predicted too. A [`super::RecordedSession`] reads all of it.
 #[derive(Debug)]
 pub struct Session {
-    path: PathBuf,
+    options: RecordOptions,
+    journal: Option<Journal>,
+    /// Whether the journal lacks frames.
+    unsaved: bool,
     size: [usize; 2],
     images: Vec<u8>,
     actions: Vec<u32>,
     rewards: Vec<f32>,
-    extras: BTreeMap<&'static str, Vec<f32>>,
+    extras: BTreeMap<Cow<'static, str>, Vec<f32>>,
     world: String,
     /// The engines that made the frames; several if the CPU took over from a failed device.
     engines: Vec<String>,
@@ -61,10 +69,12 @@ const START: f32 = -1.0;
 const OUTSIDE: f32 = -2.0;
 
 impl Session {
-    /// An empty recording that will be written to `path`.
-    pub fn new(path: PathBuf) -> Self {
+    /// An empty recording.
+    pub fn new(options: impl Into<RecordOptions>) -> Self {
         Self {
-            path,
+            options: options.into(),
+            journal: None,
+            unsaved: false,
             size: [0, 0],
             images: Vec::new(),
             actions: Vec::new(),
@@ -82,7 +92,18 @@ impl Session {
 
     /// Where the recording will be written.
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.options.path
+    }
+
+    /// Name of the simulator whose dataset the recording becomes; `None` for an episode.
+    pub fn dataset_of(&self) -> Option<&str> {
+        self.options.dataset_of.as_deref()
+    }
+
+    /// The most frames of `[height, width]` pixels that a recording holds.
+    pub(super) fn room([height, width]: [usize; 2]) -> usize {
+        let bytes = height.saturating_mul(width).saturating_mul(3).max(1);
+        MAX_RECORDED_FRAMES.min(MAX_BYTES / bytes)
     }
 
     /// Number of recorded frames.
@@ -108,11 +129,17 @@ impl Session {
             let frames = self.frames();
             return Ok(Some(Notice::RecordingFull { frames }));
         }
-        self.images.extend_from_slice(image);
+        let (first, image) = (self.images.len(), image.to_vec());
+        self.images.extend_from_slice(&image);
         self.size = player.image_size();
+        let unsaved = self.open_journal(first == 0);
         if !self.engines.iter().any(|engine| engine == player.name()) {
             self.engines.push(player.name().to_owned());
             self.world = player.world();
+            if let Some(journal) = &self.journal {
+                let engines = self.engines.join(", ");
+                journal.append(&records::world(&self.world, &engines, self.size));
+            }
         }
         let follows = self.take_follows(frame.number);
         if frame.number == 0 {
@@ -126,11 +153,59 @@ impl Session {
             .outcome
             .map_or(0.0, |outcome| outcome.reward);
         let truth = frame.ground_truth.as_ref();
-        self.rewards
-            .push(truth.map_or(predicted_reward, |truth| truth.reward));
+        let reward = truth.map_or(predicted_reward, |truth| truth.reward);
+        self.rewards.push(reward);
         self.actions.push(frame.action);
-        self.append_extras(frame, follows);
-        Ok(None)
+        let extras = self.extras_of(frame, follows);
+        self.write_to_journal(frame, reward, &extras, &image);
+        for (name, values) in extras {
+            self.extras.entry(name.into()).or_default().extend(values);
+        }
+        Ok(unsaved.or_else(|| self.journal_failure()))
+    }
+
+    /// Creates the journal with the first frame.
+    fn open_journal(&mut self, first: bool) -> Option<Notice> {
+        let folder = self.options.journal.as_deref().filter(|_| first)?;
+        match records::create(folder, &self.options) {
+            Ok(journal) => {
+                self.journal = Some(journal);
+                None
+            }
+            Err(error) => {
+                self.unsaved = true;
+                Some(Notice::RecordingUnsaved(error.to_string()))
+            }
+        }
+    }
+
+    /// A notice if the journal is not written any more: once.
+    fn journal_failure(&mut self) -> Option<Notice> {
+        let error = self.journal.as_ref()?.failure()?;
+        self.unsaved = true;
+        Some(Notice::RecordingUnsaved(error.to_string()))
+    }
+
+    fn write_to_journal(
+        &self,
+        frame: &Frame,
+        reward: f32,
+        extras: &[(&'static str, Vec<f32>)],
+        image: &[u8],
+    ) {
+        let Some(journal) = &self.journal else {
+            return;
+        };
+        // A finished episode is on the disk at once.
+        if frame.number == 0 {
+            journal.sync();
+        }
+        let mut payload = records::frame(frame.action, reward, extras.len());
+        for (name, values) in extras {
+            payload.array(name, values);
+        }
+        payload.bytes(image);
+        journal.append(&payload.record(records::FRAME));
     }
 
     /// `follows` of the next frame.
@@ -141,10 +216,11 @@ impl Session {
         if number == 0 { START } else { follows }
     }
 
-    fn append_extras(&mut self, frame: &Frame, follows: f32) {
+    /// The further arrays of a frame.
+    fn extras_of(&self, frame: &Frame, follows: f32) -> Vec<(&'static str, Vec<f32>)> {
         let truth = frame.ground_truth.as_ref();
         let seed = truth.map_or(frame.params.seed, |truth| truth.seed);
-        let mut values_by_name = vec![
+        let mut extras = vec![
             ("number", vec![frame.number as f32]),
             ("context", vec![self.context as f32]),
             ("follows", vec![follows]),
@@ -152,18 +228,16 @@ impl Session {
         ];
         match truth {
             Some(truth) => {
-                values_by_name.push((IS_TERMINAL, vec![f32::from(truth.ended)]));
-                values_by_name.extend(truth.state.iter().cloned());
+                extras.push((IS_TERMINAL, vec![f32::from(truth.ended)]));
+                extras.extend(truth.state.iter().cloned());
             }
             None => {
-                values_by_name.extend(columns::sampler_params(&frame.params));
+                extras.extend(columns::sampler_params(&frame.params));
                 let end = frame.prediction.outcome.map_or(0.0, |outcome| outcome.end);
-                values_by_name.push(("end_probability", vec![end]));
+                extras.push(("end_probability", vec![end]));
             }
         }
-        for (name, values) in values_by_name {
-            self.extras.entry(name).or_default().extend(values);
-        }
+        extras
     }
 
     /// Stores a starting clip and returns its context index: `context`, or a free one if another
@@ -178,6 +252,9 @@ impl Session {
         } else {
             context
         };
+        if let Some(journal) = &self.journal {
+            journal.append(&records::start(index, clip));
+        }
         self.starts.insert(index, clip.clone());
         index
     }
@@ -213,7 +290,7 @@ impl Session {
         let mut extras: BTreeMap<String, ExtraArray> = self
             .extras
             .into_iter()
-            .map(|(name, values)| (name.to_owned(), extra(values)))
+            .map(|(name, values)| (name.into_owned(), extra(values)))
             .collect();
         for (name, value) in [(WORLD, self.world), (ENGINE, self.engines.join(", "))] {
             if !value.is_empty() {
@@ -234,15 +311,134 @@ impl Session {
         }
     }
 
-    /// Writes the episode. Without frames, writes nothing.
+    /// Writes the episode and removes the journal. Returns where it is: the session's path, or another name
+    /// beside it if a file has appeared there. Without frames, writes nothing.
     ///
     /// # Errors
-    /// Returns an error if the file cannot be written.
-    pub fn write(self) -> Result<()> {
-        if self.frames() == 0 {
-            return Ok(());
+    /// Returns an error if the file cannot be written; the journal then stays.
+    pub fn write(mut self) -> Result<Option<PathBuf>> {
+        let (unsaved, journal) = (self.unsaved, self.take_journal());
+        if self.frames() > 0 {
+            let mut path = self.options.path.clone();
+            if !self.options.overwrite {
+                path = unused_path(&path);
+            }
+            if let Err(error) = self.into_episode().write(&path) {
+                return Err(match journal {
+                    Some(_) if !unsaved => Error::Kept(error.to_string()),
+                    _ => error.into(),
+                });
+            }
+            remove_journal(journal);
+            return Ok(Some(path));
         }
-        let path = self.path.clone();
-        Ok(self.into_episode().write(&path)?)
+        remove_journal(journal);
+        Ok(None)
     }
+
+    /// Forgets the recording, its journal too.
+    pub fn discard(mut self) {
+        remove_journal(self.take_journal());
+    }
+
+    /// The journal, for who writes the recording in another form than [`Session::write`]. Dropped, it stays on
+    /// disk.
+    pub fn take_journal(&mut self) -> Option<Journal> {
+        self.journal.take()
+    }
+
+    /// Reads what the journal of a killed program holds.
+    ///
+    /// # Errors
+    /// Returns an error if it holds no frames, if they do not fit together, or if it is still being written.
+    pub fn recover(journal: &mut JournalReader) -> Result<Self> {
+        journal.rewind()?;
+        let options = records::read_target(journal)?;
+        let path = journal.path().to_path_buf();
+        let mut session = Self::new(options);
+        for record in journal {
+            match records::read_entry(&path, &record)? {
+                Entry::World {
+                    name,
+                    engines,
+                    size,
+                } => (session.world, session.engines, session.size) = (name, vec![engines], size),
+                Entry::Start { context, clip } => {
+                    session.starts.insert(context, clip);
+                }
+                Entry::Frame(frame) => session.recover_frame(&path, frame)?,
+            }
+        }
+        if session.frames() == 0 {
+            return Err(Error::invalid(&path, "holds no frames"));
+        }
+        let [height, width] = session.size;
+        let fits = |clip: &Clip| clip.images.len() == clip.frames() * height * width * 3;
+        if !session.starts.values().all(fits) {
+            return Err(Error::invalid(&path, "a starting clip has another size"));
+        }
+        Ok(session)
+    }
+
+    fn recover_frame(&mut self, path: &Path, frame: FrameRecord) -> Result<()> {
+        let t = self.frames();
+        let [height, width] = self.size;
+        let expected = height.checked_mul(width).and_then(|n| n.checked_mul(3));
+        let fits = expected == Some(frame.image.len()) && !frame.image.is_empty();
+        let room = self.images.len().saturating_add(frame.image.len()) <= MAX_BYTES;
+        if !fits || !room || t >= MAX_RECORDED_FRAMES {
+            let what = format!("frame {t} has another size, or there are too many");
+            return Err(Error::invalid(path, what));
+        }
+        for (name, values) in frame.extras {
+            let column = self.extras.entry(name.into()).or_default();
+            column.extend(values);
+            if !column.len().is_multiple_of(t + 1) || column.is_empty() {
+                let what = format!("frame {t} has other arrays than those before");
+                return Err(Error::invalid(path, what));
+            }
+        }
+        self.images.extend(frame.image);
+        self.actions.push(frame.action);
+        self.rewards.push(frame.reward);
+        Ok(())
+    }
+}
+
+/// What a journal says about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalSummary {
+    /// Where the recording was to be written.
+    pub options: RecordOptions,
+    /// The world's name.
+    pub world: String,
+    /// Frames that it holds; the last may be damaged.
+    pub frames: usize,
+}
+
+impl JournalSummary {
+    /// Reads the beginning of a journal and counts its frames.
+    ///
+    /// # Errors
+    /// Returns an error if it does not begin as a recording does.
+    pub fn read(mut journal: JournalReader) -> Result<Self> {
+        let options = records::read_target(&mut journal)?;
+        let path = journal.path().to_path_buf();
+        let world = match journal.next().map(|next| records::read_entry(&path, &next)) {
+            Some(Ok(Entry::World { name, .. })) => name,
+            _ => String::new(),
+        };
+        let kinds = journal.kinds();
+        let frames = kinds.iter().filter(|&&kind| kind == records::FRAME).count();
+        Ok(Self {
+            options,
+            world,
+            frames,
+        })
+    }
+}
+
+/// Removes a journal whose content is in its place. One that stays is only offered once more.
+fn remove_journal(journal: Option<Journal>) {
+    let _ = journal.map(Journal::remove);
 }

@@ -9,6 +9,7 @@
 mod batches;
 mod cpu_step;
 mod noised_copy;
+mod window_errors;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -28,6 +29,7 @@ use driftless_model::tokenizer::Tokenizer;
 use self::batches::{Batch, WindowSampler, past_frames};
 use self::cpu_step::CpuStep;
 use self::noised_copy::{NoisedCopy, step_indices};
+use self::window_errors::window_errors;
 use super::TrainStage;
 use super::context::RunContext;
 use super::frame_store::FrameStore;
@@ -172,14 +174,19 @@ impl<'a> DynamicsTask<'a> {
         Ok((outputs, predicted.outcome))
     }
 
-    /// Metrics of the output for the first copy.
+    /// Metrics of the output for the first copy. Reports the errors of its frames if sequences are
+    /// drawn by them.
     fn metrics(
         &self,
         output: &Tensor,
         copy: &NoisedCopy,
         batch: &Batch,
+        report: &mut BatchReport,
     ) -> Result<Vec<(&'static str, Tensor)>> {
         let x = self.objective.clean(output, &copy.z, &copy.tau)?;
+        if self.settings.hard_fraction > 0.0 {
+            report.errors = window_errors(&self.run.world, &report.frames, &x, copy, batch)?;
+        }
         let pure = copy.tau.le(self.min_level())?;
         Ok(vec![("from_noise", pure_noise_error(&x, &pure, batch)?)])
     }
@@ -239,7 +246,7 @@ impl<'a> DynamicsTask<'a> {
     pub(super) fn losses(&self, step: u64, rng: &mut ChaCha8Rng) -> Result<Losses> {
         let started = Instant::now();
         let mut batch = self.sampler.draw(step, rng)?;
-        let report = BatchReport {
+        let mut report = BatchReport {
             frames: std::mem::take(&mut batch.frames),
             fetch_time: started.elapsed(),
             ..BatchReport::default()
@@ -276,7 +283,9 @@ impl<'a> DynamicsTask<'a> {
         let loss = loss.ok_or_else(|| Error::Internal("dynamics.noised_copies is 0"))?;
         let loss = (loss / self.settings.noised_copies as f64)?;
         let metrics = match (outputs.first(), copies.first()) {
-            (Some(output), Some(copy)) => self.metrics(&output.detach(), copy, &batch)?,
+            (Some(output), Some(copy)) => {
+                self.metrics(&output.detach(), copy, &batch, &mut report)?
+            }
             _ => Vec::new(),
         };
         let auxiliary = match outcome {
@@ -312,14 +321,27 @@ impl Task for DynamicsTask<'_> {
         rng: &mut ChaCha8Rng,
         mean_squares: &mut BTreeMap<String, f64>,
     ) -> Result<StepOutput> {
-        match self.cpu.take() {
+        let output = match self.cpu.take() {
             Some(mut cpu) => {
                 let output = cpu.run(self, step, rng, mean_squares);
                 self.cpu = Some(cpu);
                 output
             }
             None => self.losses(step, rng)?.backward(mean_squares),
+        }?;
+        self.sampler.errors.update(&output.batch.errors);
+        Ok(output)
+    }
+
+    fn state(&self) -> Result<BTreeMap<String, Tensor>> {
+        if self.settings.hard_fraction == 0.0 {
+            return Ok(BTreeMap::new());
         }
+        self.sampler.errors.state()
+    }
+
+    fn restore(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
+        self.sampler.errors.restore(state)
     }
 
     fn is_frozen(&self, _step: u64, _name: &str) -> bool {

@@ -35,6 +35,7 @@ mod context;
 mod cpu;
 mod dynamics;
 mod error;
+mod frame_errors;
 mod frame_store;
 mod layout;
 mod log;

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use driftless_data::fs::read_text;
 use driftless_data::{DatasetInfo, PathError as _};
 use driftless_flow::path::Path as FlowPath;
 use driftless_flow::prediction::Prediction;
@@ -100,6 +101,9 @@ pub struct DynamicsSettings {
     pub batch_size: usize,
     /// Frames per sequence.
     pub sequence_length: usize,
+    /// Fraction of the sequences that are drawn by the last known error of their frames.
+    #[serde(default)]
+    pub hard_fraction: f64,
     /// Noised copies that share one clean copy of a sequence.
     pub noised_copies: usize,
     /// Every n-th step, one of the noised copies is trained on shortcut targets.
@@ -156,7 +160,7 @@ impl TrainSettings {
     /// Returns an error if the file is missing or not TOML, or if a key is unknown, given twice or
     /// out of its range.
     pub fn read(path: &Path, base: &Self) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+        let text = read_text(path)?;
         Self::parse(&text, base).map_err(|what| Error::invalid(path, what))
     }
 

@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use driftless_data::PathError as _;
-use driftless_data::fs::write_atomic;
+use driftless_data::fs::{read_source, write_atomic};
 use driftless_model::checkpoint::serialize_tensors;
 
 use super::layout::StateFiles;
@@ -66,7 +66,7 @@ pub fn read(files: &StateFiles) -> Result<(BTreeMap<String, Tensor>, TrainingCou
 }
 
 fn read_file(path: &Path) -> Result<(BTreeMap<String, Tensor>, TrainingCounters)> {
-    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    let bytes = read_source(path, u64::MAX)?;
     let wrong = |what: String| Error::invalid(path, format!("not a training state ({what})"));
     let (_, header) =
         safetensors::SafeTensors::read_metadata(&bytes).map_err(|e| wrong(e.to_string()))?;

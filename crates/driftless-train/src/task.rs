@@ -8,6 +8,7 @@ use candle_core::backprop::GradStore;
 use rand_chacha::ChaCha8Rng;
 
 use super::TrainStage;
+use super::frame_errors::FrameError;
 use super::loss_scaling::combine;
 use super::optimizer::{FlatGradient, Optimizer};
 use crate::Result;
@@ -66,8 +67,22 @@ pub(super) struct BatchReport {
     pub frames: Vec<usize>,
     /// Time spent on reading the frames.
     pub fetch_time: Duration,
-    /// Error of each frame, where the training draws by errors.
-    pub errors: Vec<f32>,
+    /// Error of each frame, where frames are drawn by their errors.
+    pub errors: Vec<FrameError>,
+}
+
+impl BatchReport {
+    /// Sets the errors of the frames in their order, for frames that the network saw without noise.
+    pub fn set_frame_errors(&mut self, errors: &[f32]) {
+        let errors = self.frames.iter().zip(errors);
+        self.errors = errors
+            .map(|(frame, error)| FrameError {
+                frame: *frame,
+                error: *error,
+                signal: 1.0,
+            })
+            .collect();
+    }
 }
 
 /// A loss that counts `weight` times as much as the main one, whatever its units.

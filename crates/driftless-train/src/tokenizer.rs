@@ -14,7 +14,6 @@
 
 mod cpu_step;
 mod foreground;
-mod frame_errors;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -34,9 +33,9 @@ use self::foreground::{
     FREQUENCY_FRAMES, cumulative_rarity, dilated, foreground, foreground_frequency, median_frame,
     pixel_rarity,
 };
-use self::frame_errors::FrameErrors;
 use super::TrainStage;
 use super::context::RunContext;
+use super::frame_errors::FrameErrors;
 use super::frame_store::FrameStore;
 use super::optimizer::Optimizer;
 use super::random::normal_like;
@@ -225,7 +224,7 @@ impl<'a> TokenizerTask<'a> {
         let error = (self.tokenizer.decode(&noisy)? - &images)?.sqr()?;
         let mse = error.mean_all()?;
         let weighted = error.broadcast_mul(&self.pixel_weights(&images)?)?;
-        report.errors = self.worst_patches(&weighted.detach())?;
+        report.set_frame_errors(&self.worst_patches(&weighted.detach())?);
         let pixels = weighted.mean_all()?;
         let loss = (&pixels + (&curvature * self.settings.curvature_weight)?)?;
         Ok(Losses {
@@ -272,8 +271,9 @@ impl Task for TokenizerTask<'_> {
             }
             None => self.losses(rng)?.backward(mean_squares),
         }?;
-        self.errors
-            .update(&output.batch.frames, &output.batch.errors);
+        for error in &output.batch.errors {
+            self.errors.set(error.frame, error.error);
+        }
         Ok(output)
     }
 

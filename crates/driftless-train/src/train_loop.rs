@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use candle_core::{DType, Tensor};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -274,8 +275,26 @@ fn save(
 ) -> Result<()> {
     let mut tensors = optimizer.state();
     tensors.extend(task.state()?);
+    // A run could not leave such a state.
+    for (name, tensor) in &tensors {
+        if !is_finite(tensor)? {
+            return Err(Error::Diverged(format!(
+                "{}: `{name}` is not finite after step {}; the last save is kept: continue it with --resume, at \
+                 a lower learning rate",
+                task.stage().name(),
+                counters.step
+            )));
+        }
+    }
     state::write(files, &tensors, counters)?;
     task.export(counters.step, optimizer)?;
     progress.saved(task.stage(), counters.step);
     Ok(())
+}
+
+/// Whether all values of a tensor are finite.
+fn is_finite(tensor: &Tensor) -> Result<bool> {
+    // The sum of zeros, or NaN.
+    let zeros = tensor.to_dtype(DType::F32)?.affine(0.0, 0.0)?;
+    Ok(zeros.sum_all()?.to_scalar::<f32>()?.is_finite())
 }

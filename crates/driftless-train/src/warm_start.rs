@@ -6,7 +6,7 @@ use std::path::Path;
 use candle_core::{Device, Tensor, Var};
 
 use driftless_data::PathError as _;
-use driftless_data::fs::write_atomic;
+use driftless_data::fs::{read_source, write_atomic};
 use driftless_model::checkpoint::{TOKENIZER, read_config};
 use driftless_model::config::WorldConfig;
 
@@ -47,7 +47,7 @@ pub(super) fn copy_tokenizer(folder: &Path, checkpoint: &Path) -> Result<()> {
     if target.exists() {
         return Ok(());
     }
-    let bytes = std::fs::read(&source).map_err(|e| Error::io(&source, e))?;
+    let bytes = read_source(&source, u64::MAX)?;
     Ok(write_atomic(&target, &bytes)?)
 }
 
@@ -57,7 +57,7 @@ pub(super) fn copy_tokenizer(folder: &Path, checkpoint: &Path) -> Result<()> {
 /// # Errors
 /// Returns an error if the file is missing or damaged, or if a tensor has another shape.
 pub(super) fn load_weights(path: &Path, vars: &BTreeMap<String, Var>) -> Result<()> {
-    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    let bytes = read_source(path, u64::MAX)?;
     let given = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)
         .map_err(|e| Error::invalid(path, format!("not a valid safetensors file ({e})")))?;
     for (name, var) in vars {

@@ -50,6 +50,7 @@ steps = 160
 warmup_steps = 10
 ema_decay = 0.9
 [dynamics]
+hard_fraction = 0.25
 batch_size = 8
 sequence_length = 6
 noised_copies = 1

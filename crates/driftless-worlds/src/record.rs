@@ -87,7 +87,8 @@ pub struct RecordingManifest {
     pub episodes: Vec<ManifestEpisode>,
 }
 
-/// Records into `out`, a new or empty folder. If recording fails, the folder is not created.
+/// Records into `out`, a new or empty folder. If recording fails, the folder is not created. What a killed
+/// program has recorded for the same folder and plan is used; the dataset is the same.
 /// Calls `tick` with the number of frames of each finished episode, from several threads; it cancels
 /// the recording by returning `false`.
 ///
@@ -107,10 +108,28 @@ pub fn record(
             plan.frames, plan.episode_frames
         )));
     }
-    let staging = StagingFolder::new(out)?;
+    let staging = StagingFolder::resume(out, &note(plan))?;
     let manifest = write_all(plan, staging.path(), tick)?;
     staging.finish()?;
     Ok(manifest)
+}
+
+/// What the episodes of a plan depend on, and the program that plays them.
+fn note(plan: &RecordingPlan) -> String {
+    let RecordingPlan {
+        world,
+        policy,
+        seed,
+        world_seed,
+        frames,
+        episode_frames,
+    } = plan;
+    format!(
+        "record of driftless {}: {} {} {seed} {world_seed:?} {frames} {episode_frames}\n",
+        env!("CARGO_PKG_VERSION"),
+        world.name(),
+        policy.name()
+    )
 }
 
 fn write_all(
@@ -121,7 +140,6 @@ fn write_all(
     let info = plan.world.open(0).info();
     let mut lines: Vec<ManifestEpisode> = Vec::new();
     let mut counts = vec![0_usize; info.actions.len()];
-    let mut last_actions = Vec::new();
     let cancelled = AtomicBool::new(false);
     let total = |lines: &[ManifestEpisode]| lines.iter().map(|line| line.frames).sum::<usize>();
     while total(&lines) < plan.frames {
@@ -135,8 +153,7 @@ fn write_all(
                 if cancelled.load(Ordering::Relaxed) {
                     return Err(driftless_data::Error::Interrupted.into());
                 }
-                let (episode, line) = play(plan, index, plan.episode_frames)?;
-                episode.write(&folder.join(&line.file))?;
+                let (episode, line) = recorded_or_played(plan, index, folder)?;
                 if !tick(line.frames) {
                     cancelled.store(true, Ordering::Relaxed);
                     return Err(driftless_data::Error::Interrupted.into());
@@ -146,23 +163,23 @@ fn write_all(
             .collect();
         for recorded in more {
             let (line, actions) = recorded?;
-            for &action in &actions {
+            for action in actions {
                 counts[action as usize] += 1;
             }
             lines.push(line);
-            last_actions = actions;
         }
     }
     let excess = total(&lines) - plan.frames;
     let last_index = lines.len().saturating_sub(1);
     if let Some(last) = lines.last_mut().filter(|_| excess > 0) {
-        // Played again, because what is cut off also counts towards its reward and its end.
         let kept = last.frames.saturating_sub(excess).max(MIN_EPISODE_FRAMES);
-        let (episode, line) = play(plan, last_index, kept)?;
-        episode.write(&folder.join(&line.file))?;
-        for &action in last_actions.iter().skip(episode.frames()) {
+        let (mut episode, _) = recorded_or_played(plan, last_index, folder)?;
+        for &action in &episode.actions[kept..] {
             counts[action as usize] -= 1;
         }
+        cut(&mut episode, kept);
+        let line = entry(plan, last_index, &episode);
+        episode.write(&folder.join(&line.file))?;
         *last = line;
     }
     let frames = total(&lines);
@@ -182,40 +199,85 @@ fn write_all(
     Ok(manifest)
 }
 
-/// Plays episode `index`, at most `frames` frames of it.
-fn play(plan: &RecordingPlan, index: usize, frames: usize) -> Result<(Episode, ManifestEpisode)> {
+/// Episode `index` as it lies in `folder`, or else played and written there.
+fn recorded_or_played(
+    plan: &RecordingPlan,
+    index: usize,
+    folder: &Path,
+) -> Result<(Episode, ManifestEpisode)> {
+    let path = folder.join(dataset::episode(index));
+    let episode = match Episode::read(&path) {
+        // Written by a program that was killed later.
+        Ok(episode) => episode,
+        Err(_) => {
+            let (policy, seed, agent_seed) = draw(plan, index);
+            let episode = play(plan, policy, seed, agent_seed)?;
+            episode.write(&path)?;
+            episode
+        }
+    };
+    let line = entry(plan, index, &episode);
+    Ok((episode, line))
+}
+
+/// The manifest's entry of episode `index`.
+fn entry(plan: &RecordingPlan, index: usize, episode: &Episode) -> ManifestEpisode {
+    let (policy, seed, _) = draw(plan, index);
+    let last = episode.is_terminal().and_then(<[f32]>::last);
+    ManifestEpisode {
+        file: dataset::episode(index),
+        frames: episode.frames(),
+        policy: policy.name(),
+        seed,
+        reward: episode.rewards.iter().map(|&r| f64::from(r)).sum(),
+        ended: last.is_some_and(|&ended| ended != 0.0),
+    }
+}
+
+/// Leaves the first frames of an episode.
+fn cut(episode: &mut Episode, frames: usize) {
+    let image_len = episode.height * episode.width * 3;
+    episode.images.truncate(frames * image_len);
+    episode.actions.truncate(frames);
+    episode.rewards.truncate(frames);
+    for column in episode.extras.values_mut() {
+        let row: usize = column.shape[1..].iter().product();
+        column.shape[0] = frames;
+        column.values.truncate(frames * row);
+    }
+}
+
+/// The policy of episode `index`, the seed of its world and that of its agent.
+fn draw(plan: &RecordingPlan, index: usize) -> (Policy, u64, u64) {
     let mut rng = ChaCha8Rng::seed_from_u64(plan.seed);
     rng.set_stream(index as u64);
     let policy = plan.policy.of_episode(&mut rng);
     // Drawn in any case, so that the agent's seed does not depend on `world_seed`.
     let episode_seed = u64::from(rng.random::<u32>());
     let seed = plan.world_seed.unwrap_or(episode_seed);
+    (policy, seed, rng.random())
+}
+
+/// Plays an episode.
+fn play(plan: &RecordingPlan, policy: Policy, seed: u64, agent_seed: u64) -> Result<Episode> {
     let mut simulator = plan.world.open(seed);
-    let mut agent = PolicyAgent::new(policy, simulator.as_ref(), rng.random());
+    let mut agent = PolicyAgent::new(policy, simulator.as_ref(), agent_seed);
     let [height, width] = simulator.info().image;
     let mut episode = Episode {
         height,
         width,
-        images: Vec::with_capacity(frames * height * width * 3),
+        images: Vec::with_capacity(plan.episode_frames * height * width * 3),
         actions: Vec::new(),
         rewards: Vec::new(),
         extras: BTreeMap::new(),
     };
     append(&mut episode, simulator.as_ref(), 0);
-    while episode.frames() < frames && !simulator.ended() {
+    while episode.frames() < plan.episode_frames && !simulator.ended() {
         let action = agent.act(simulator.as_ref());
         simulator.step(action)?;
         append(&mut episode, simulator.as_ref(), action);
     }
-    let line = ManifestEpisode {
-        file: dataset::episode(index),
-        frames: episode.frames(),
-        policy: policy.name(),
-        seed,
-        reward: episode.rewards.iter().map(|&r| f64::from(r)).sum(),
-        ended: simulator.ended(),
-    };
-    Ok((episode, line))
+    Ok(episode)
 }
 
 /// Adds the simulator's current frame to an episode, with reward and true state.
@@ -236,5 +298,43 @@ fn append(episode: &mut Episode, simulator: &dyn Simulator, action: u32) {
         });
         column.shape[0] += 1;
         column.values.extend(values);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use driftless_data::Dataset;
+
+    #[test]
+    #[cfg(unix)]
+    fn what_a_killed_program_recorded_is_used() {
+        let root = tempfile::tempdir().unwrap();
+        let plan = RecordingPlan {
+            world: SimulatorKind::Maze,
+            policy: Policy::Mixed,
+            seed: 3,
+            world_seed: None,
+            frames: 40,
+            episode_frames: 20,
+        };
+        let whole = record(&plan, &root.path().join("whole"), &|_| true).unwrap();
+        let out = root.path().join("out");
+        let left = root.path().join(".out.Ab3456.driftless-partial");
+        std::fs::create_dir(&left).unwrap();
+        std::fs::write(left.join(".resume.json"), note(&plan)).unwrap();
+        // Another reward tells it from an episode that is played again.
+        let mut episode = Episode::read(&root.path().join("whole/episode_00000.npz")).unwrap();
+        episode.rewards[1] = 9.0;
+        episode.write(&left.join("episode_00000.npz")).unwrap();
+        // Not whole: it is played again.
+        std::fs::write(left.join("episode_00001.npz"), "half").unwrap();
+
+        let manifest = record(&plan, &out, &|_| true).unwrap();
+        assert_eq!(manifest.episodes[1], whole.episodes[1]);
+        assert_eq!(manifest.episodes[0].frames, whole.episodes[0].frames);
+        let read = Dataset::read(&out).unwrap();
+        assert_eq!(read.episodes[0], episode);
+        assert!(!left.exists() && !out.join(".resume.json").exists());
     }
 }

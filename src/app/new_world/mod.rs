@@ -17,7 +17,7 @@ use std::time::SystemTime;
 use eframe::egui;
 use eframe::egui::{Align, Layout, RichText, ScrollArea, Ui};
 
-use driftless_sim::Session;
+use driftless_sim::{RecordOptions, Session};
 use driftless_worlds::SimulatorKind;
 
 use self::action::StepAction;
@@ -117,13 +117,18 @@ impl NewWorldPage {
         }
     }
 
-    /// The dataset folder for a new recording.
+    /// Where a new recording goes: a dataset in a folder of its own.
     ///
     /// # Errors
     /// Returns an error if the data folder cannot be determined.
-    pub fn recording_folder(&self, kind: SimulatorKind) -> Result<PathBuf> {
-        let data = UserPaths::resolve(self.home.clone())?.data();
-        Ok(paths::unused_folder(&data, kind.name()))
+    pub fn recording_options(&self, kind: SimulatorKind) -> Result<RecordOptions> {
+        let places = UserPaths::resolve(self.home.clone())?;
+        Ok(RecordOptions {
+            path: paths::unused_folder(&places.data(), kind.name()),
+            overwrite: false,
+            journal: Some(places.unfinished()),
+            dataset_of: Some(kind.name().to_owned()),
+        })
     }
 
     /// Writes a recording as a dataset.

@@ -124,8 +124,8 @@ impl DisplayDevice {
         }
     }
 
-    pub fn set_title(&self, world: &str) {
-        self.command(ViewportCommand::Title(format!("Driftless – {world}")));
+    pub fn set_title(&self, title: String) {
+        self.command(ViewportCommand::Title(title));
     }
 
     pub fn toggle_full_screen(&self) {

@@ -149,10 +149,16 @@ impl Window {
         } else if game.is_paused() {
             cards::badge(ui, space, "PAUSED");
         }
+        // On the page for new worlds the banner tells.
+        if session.sim.record.is_some() && self.navigation.parked.is_none() {
+            cards::recording(ui, space);
+        }
         let (world, keys) = (&session.world.name, &session.keys);
         if self.preferences.welcome && cards::welcome(ui, space, world, session.learned, keys) {
             self.dismiss_welcome();
         }
+        let discarded = self.recovery.ui(ui, space);
+        self.report(discarded.unwrap_or(Ok(())));
         let saved = self.saving.ui(ui, space);
         self.report_saved(saved);
         self.notices.ui(ui, space);

@@ -170,8 +170,8 @@ impl Window {
         let Some(page) = &self.navigation.page else {
             return Ok(());
         };
-        let folder = page.recording_folder(kind)?;
-        let session = GameSession::recorded(PlayableWorld::simulator(kind), folder)?;
+        let record = page.recording_options(kind)?;
+        let session = GameSession::recorded(PlayableWorld::simulator(kind), record)?;
         self.play_temporarily(session, Screen::Recording(kind, Episodes::default()));
         Ok(())
     }
@@ -205,7 +205,12 @@ impl Window {
 
     /// Updates the window title.
     pub(super) fn update_title(&self) {
-        let title = self.navigation.title(&self.game.session);
+        let session = &self.game.session;
+        let title = if session.sim.record.is_some() {
+            format!("● Recording {} – Driftless", session.world.name)
+        } else {
+            format!("Driftless – {}", self.navigation.title(session))
+        };
         self.device.set_title(title);
     }
 
@@ -238,8 +243,10 @@ impl Window {
             return;
         };
         let recording = self.return_to_new_world();
-        if let (true, Some(recording), Some(page)) = (keep, recording, &mut self.navigation.page) {
-            page.take_recording(recording, kind);
+        match (recording, &mut self.navigation.page) {
+            (Some(recording), Some(page)) if keep => page.take_recording(recording, kind),
+            (Some(recording), _) if !keep => recording.discard(),
+            _ => {}
         }
     }
 
@@ -259,6 +266,7 @@ impl Window {
         self.apply_bindings();
         self.analysis.reset();
         self.saving.close();
+        self.update_title();
         self.restart(history);
         before
     }

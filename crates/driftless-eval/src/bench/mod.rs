@@ -21,6 +21,7 @@ use driftless_data::Clip;
 use driftless_engine::rollout::random_held_actions;
 use driftless_engine::{Backend, Sampler, SamplerParams, StageTimes};
 
+use crate::options::MAX_FRAMES;
 use crate::{Error, Result};
 
 pub use flops::{FlopCounts, TrainingFlops, TrainingShape, count_flops, count_training_flops};
@@ -253,12 +254,17 @@ impl BenchOptions {
                 "{ks} values of K and {frames} frames, expected at least 1 of each"
             )));
         }
+        if frames > MAX_FRAMES {
+            let what = format!("{frames} frames, expected at most {MAX_FRAMES}");
+            return Err(Error::Argument(what));
+        }
         Ok(())
     }
 
     /// Total frames of a run, including warm-up.
     pub fn work(&self) -> usize {
-        self.threads.len().max(1) * self.steps.len() * (WARM_UP + self.frames)
+        let runs = self.threads.len().max(1) * self.steps.len();
+        runs.saturating_mul(self.frames.saturating_add(WARM_UP))
     }
 }
 

@@ -91,7 +91,7 @@ fn recording_holds_frame_parameters() {
 fn full_recording_is_reported_once() {
     let sim = spawn(options());
     let frame = next(&sim);
-    let mut session = Session::new("never-written.npz".into());
+    let mut session = Session::new("never-written.npz");
     let mut player = (options().player)(&GpuSource::Own).unwrap();
     let notices: Vec<Notice> = (0..36_010)
         .filter_map(|_| session.append(&frame, player.as_mut()).unwrap())

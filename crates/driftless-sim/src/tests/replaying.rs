@@ -80,7 +80,7 @@ fn replay_is_bit_identical() {
 #[test]
 fn replay_records_the_same_session() {
     let recording = of(reread(&played())).unwrap();
-    let mut copy = Session::new(FILE.into());
+    let mut copy = Session::new(FILE);
     let mut ticks = 0;
     let mut player = player(&recording);
     let mut tick = || ticks += 1;
@@ -175,7 +175,7 @@ fn replays_simulators_by_seed() {
             Some(kind)
         );
         let mut player = SimulatedWorld::new(kind.open(0));
-        let mut copy = Session::new(FILE.into());
+        let mut copy = Session::new(FILE);
         let report = recording
             .replay(&mut player, Some(&mut copy), &mut || {})
             .unwrap();

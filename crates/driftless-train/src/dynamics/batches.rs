@@ -1,6 +1,7 @@
 //! Batches of training sequences, drawn from the encoded frames of a run.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use candle_core::{DType, Device, Tensor, Var};
 use rand::Rng;
@@ -11,6 +12,7 @@ use driftless_model::checkpoint::TOKENIZER;
 use driftless_model::config::WorldConfig;
 use driftless_model::tokenizer::{Tokenizer, images_to_tensor};
 
+use super::window_errors::WindowErrors;
 use crate::context::RunContext;
 use crate::cpu::frame_encoder::FrameEncoder;
 use crate::frame_store::{ByteStore, FrameStore};
@@ -55,6 +57,8 @@ pub(super) struct WindowSampler<'a> {
     latents: ByteStore,
     /// (episode, start) of every window: of the usual length, and of the long one.
     windows: [Vec<(usize, usize)>; 2],
+    /// By which hard windows are drawn.
+    pub errors: WindowErrors,
 }
 
 impl<'a> WindowSampler<'a> {
@@ -81,6 +85,7 @@ impl<'a> WindowSampler<'a> {
             store,
             windows: [find_windows(store, settings.sequence_length)?, long],
             latents: encode_all(tokenizer, store, run, progress)?,
+            errors: WindowErrors::new(store.frames()),
         })
     }
 
@@ -103,19 +108,43 @@ impl<'a> WindowSampler<'a> {
         }
     }
 
+    /// Episode and start of a window: by the error of one of its frames, or uniformly.
+    fn draw_window(&self, step: u64, rng: &mut ChaCha8Rng) -> (usize, usize) {
+        let windows = &self.windows[usize::from(self.is_long(step))];
+        if self.settings.hard_fraction > 0.0
+            && rng.random_bool(self.settings.hard_fraction)
+            && let Some(window) = self.draw_hard_window(step, rng)
+        {
+            return window;
+        }
+        windows[rng.random_range(0..windows.len())]
+    }
+
+    /// Episode and start of a window around a frame drawn by its error; `None` if no window trains on
+    /// that frame.
+    fn draw_hard_window(&self, step: u64, rng: &mut ChaCha8Rng) -> Option<(usize, usize)> {
+        let frame = self.errors.draw(rng);
+        let later = self.store.episodes.partition_point(|e| e.start <= frame);
+        let i = later.checked_sub(1)?;
+        let episode = &self.store.episodes[i];
+        let (_, length) = self.batch_shape(step);
+        let untrained = self.run.world.dynamics.stem_frames.max(1);
+        let starts = starts_around(frame - episode.start, episode.frames(), length, untrained)?;
+        Some((i, rng.random_range(starts)))
+    }
+
     /// Draws the batch of a step.
     ///
     /// # Errors
     /// Returns an error if the device or the file of the latents fails.
     pub fn draw(&self, step: u64, rng: &mut ChaCha8Rng) -> Result<Batch> {
         let (world, (b, frames)) = (&self.run.world, self.batch_shape(step));
-        let windows = &self.windows[usize::from(self.is_long(step))];
         let len = world.latent_len() * size_of::<f32>();
         let mut latents = Vec::with_capacity(b * frames * len);
         let (mut actions, mut rewards, mut ends) = (Vec::new(), Vec::new(), Vec::new());
         let mut starts = Vec::with_capacity(b);
         for _ in 0..b {
-            let (i, start) = windows[rng.random_range(0..windows.len())];
+            let (i, start) = self.draw_window(step, rng);
             let episode = &self.store.episodes[i];
             starts.push(episode.start + start);
             let first = (episode.start + start) * len;
@@ -174,6 +203,19 @@ fn find_windows(store: &FrameStore, frames: usize) -> Result<Vec<(usize, usize)>
         )));
     }
     Ok(windows)
+}
+
+/// Starts of the windows of `length` frames, within an episode of `frames` frames, in which frame `at`
+/// comes after the first `untrained` frames; `None` if there is none.
+fn starts_around(
+    at: usize,
+    frames: usize,
+    length: usize,
+    untrained: usize,
+) -> Option<RangeInclusive<usize>> {
+    let latest = at.checked_sub(untrained)?;
+    let starts = (at + 1).saturating_sub(length)..=latest.min(frames.checked_sub(length)?);
+    (!starts.is_empty()).then_some(starts)
 }
 
 /// Encodes all frames; f32, native byte order.
@@ -244,6 +286,17 @@ pub(super) fn past_frames(x: &Tensor, count: usize) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn windows_train_on_the_hard_frame() {
+        // Ten frames, windows of four, of which the first is not trained on.
+        let starts = |at| starts_around(at, 10, 4, 1);
+        assert_eq!(starts(5), Some(2..=4));
+        assert_eq!(starts(9), Some(6..=6));
+        assert_eq!(starts(1), Some(0..=0));
+        assert_eq!(starts(0), None);
+        assert_eq!(starts_around(2, 3, 4, 1), None);
+    }
 
     #[test]
     fn past_is_latest_first_and_zero_padded() {

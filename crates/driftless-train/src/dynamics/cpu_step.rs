@@ -62,7 +62,7 @@ impl CpuStep {
     ) -> Result<StepOutput> {
         let started = Instant::now();
         let mut batch = task.sampler.draw(step, rng)?;
-        let report = BatchReport {
+        let mut report = BatchReport {
             frames: std::mem::take(&mut batch.frames),
             fetch_time: started.elapsed(),
             ..BatchReport::default()
@@ -103,7 +103,7 @@ impl CpuStep {
         if let Some(copy) = drawn.first() {
             let (shape, device) = (batch.latents.shape(), batch.latents.device());
             let output = Tensor::from_vec(losses.output, shape, device)?;
-            metrics.extend(task.metrics(&output, copy, &batch)?);
+            metrics.extend(task.metrics(&output, copy, &batch, &mut report)?);
         }
         Ok(StepOutput {
             loss,

@@ -5,6 +5,8 @@ use super::{DynamicsSettings, OptimizerSettings, TokenizerSettings, TrainSetting
 /// (key, whether its value is valid, valid values).
 type Rule = (&'static str, bool, &'static str);
 
+/// The most of anything that is counted. What fits into memory is less.
+const MOST: usize = 65_536;
 const NOT_NEGATIVE: &str = "0 or more";
 const FRACTION: &str = "0 to 1";
 const BELOW_ONE: &str = "0 to below 1";
@@ -52,7 +54,7 @@ fn for_tokenizer(t: &TokenizerSettings, patch: usize) -> [Rule; 11] {
     let noise = "0 to below 10";
     let shift_fits = (1..patch).contains(&t.max_curvature_shift);
     [
-        ("batch_size", t.batch_size >= 4, "4 or more"),
+        ("batch_size", (4..=MOST).contains(&t.batch_size), "4 to 65536"),
         ("rare_fraction", is_fraction(t.rare_fraction), FRACTION),
         ("hard_fraction", is_fraction(t.hard_fraction), FRACTION),
         ("foreground_weight", t.foreground_weight >= 0.0, NOT_NEGATIVE),
@@ -67,24 +69,27 @@ fn for_tokenizer(t: &TokenizerSettings, patch: usize) -> [Rule; 11] {
 }
 
 #[rustfmt::skip] // One rule per line.
-fn for_dynamics(d: &DynamicsSettings, settings: &TrainSettings) -> [Rule; 12] {
+fn for_dynamics(d: &DynamicsSettings, settings: &TrainSettings) -> [Rule; 13] {
     let shape = &settings.dynamics_shape;
     let dropout_fits =
         is_fraction(d.action_dropout) && (d.action_dropout == 0.0 || shape.unknown_action);
-    let is_longer = d.long_sequence_every == 0 || d.long_sequence_length > d.sequence_length;
+    let is_longer = d.long_sequence_every == 0
+        || (d.long_sequence_length > d.sequence_length && d.long_sequence_length <= MOST);
+    let sequence_fits = d.sequence_length > shape.stem_frames && d.sequence_length <= MOST;
     let signal_fits = (0.0..1.0).contains(&d.min_context_signal);
     [
-        ("batch_size", d.batch_size >= 1, "1 or more"),
-        ("sequence_length", d.sequence_length > shape.stem_frames, "more than dynamics_shape.stem_frames"),
-        ("noised_copies", d.noised_copies >= 1, "1 or more"),
+        ("batch_size", (1..=MOST).contains(&d.batch_size), "1 to 65536"),
+        ("sequence_length", sequence_fits, "more than dynamics_shape.stem_frames, at most 65536"),
+        ("hard_fraction", is_fraction(d.hard_fraction), FRACTION),
+        ("noised_copies", (1..=1024).contains(&d.noised_copies), "1 to 1024"),
         ("shortcut_every", d.shortcut_every >= 1, "1 or more"),
         ("pure_noise_fraction", is_fraction(d.pure_noise_fraction), FRACTION),
         ("off_grid_fraction", is_fraction(d.off_grid_fraction), FRACTION),
         ("self_generated_context", is_fraction(d.self_generated_context), FRACTION),
-        ("self_generated_passes", d.self_generated_passes >= 1, "1 or more"),
+        ("self_generated_passes", (1..=1024).contains(&d.self_generated_passes), "1 to 1024"),
         ("action_dropout", dropout_fits, "0 to 1, and 0 if dynamics_shape.unknown_action is false"),
         ("outcome_weight", d.outcome_weight >= 0.0, NOT_NEGATIVE),
-        ("long_sequence_length", is_longer, "more than dynamics.sequence_length"),
+        ("long_sequence_length", is_longer, "more than dynamics.sequence_length, at most 65536"),
         ("min_context_signal", signal_fits, BELOW_ONE),
     ]
 }

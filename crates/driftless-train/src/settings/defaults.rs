@@ -69,6 +69,7 @@ impl Default for DynamicsSettings {
             loss_space: None,
             batch_size: 6,
             sequence_length: 16,
+            hard_fraction: 0.0,
             noised_copies: 2,
             shortcut_every: 2,
             pure_noise_fraction: 0.4,

@@ -82,7 +82,7 @@ impl CpuStep {
             min_std: MIN_STD as f32,
         };
         let losses = self.trainer.step(&self.vars, &batch)?;
-        report.errors = self.trainer.frame_errors().to_vec();
+        report.set_frame_errors(self.trainer.frame_errors());
         let metrics = [
             ("pixels", losses.pixels),
             ("mse", losses.mse),

@@ -13,12 +13,22 @@ const CANDIDATES: usize = 16;
 /// Key in the saved state.
 const KEY: &str = "frame_errors";
 
+/// The error of a frame that was trained on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FrameError {
+    /// Index among all frames of the store.
+    pub frame: usize,
+    pub error: f32,
+    /// Signal level τ of the frame as the network saw it; 1 for the tokenizer's frames.
+    pub signal: f32,
+}
+
 /// The last known error of every frame; 0 for frames that were not drawn yet.
 ///
 /// Sampling by the last error is prioritised experience replay (Schaul et al., 2016), here by a
 /// tournament instead of by ranks: it needs no sorting, and frames whose error is out of date are
 /// drawn and measured again.
-pub(super) struct FrameErrors(Vec<f32>);
+pub(crate) struct FrameErrors(Vec<f32>);
 
 impl FrameErrors {
     /// Errors of frames that were not drawn yet.
@@ -38,11 +48,9 @@ impl FrameErrors {
         hardest
     }
 
-    /// Remembers the errors of frames that were trained on.
-    pub fn update(&mut self, frames: &[usize], errors: &[f32]) {
-        for (frame, error) in frames.iter().zip(errors) {
-            self.0[*frame] = *error;
-        }
+    /// Remembers the error of a frame that was trained on.
+    pub fn set(&mut self, frame: usize, error: f32) {
+        self.0[frame] = error;
     }
 
     /// The errors as a tensor of the saved state.
@@ -82,7 +90,8 @@ mod tests {
     #[test]
     fn hard_frames_are_drawn_more_often() {
         let mut errors = FrameErrors::new(100);
-        errors.update(&[7, 8], &[2.0, 1.0]);
+        errors.set(7, 2.0);
+        errors.set(8, 1.0);
         let mut rng = ChaCha8Rng::seed_from_u64(3);
         let mut counts = [0; 100];
         for _ in 0..10_000 {
@@ -91,7 +100,7 @@ mod tests {
         // At least one of 16 candidates is frame 7: 1 − 0.99^16 = 0.149. Frame 8 wins without it.
         assert!((1400..1580).contains(&counts[7]), "{}", counts[7]);
         assert!((1170..1350).contains(&counts[8]), "{}", counts[8]);
-        errors.update(&[7], &[0.5]);
+        errors.set(7, 0.5);
         let drawn = (0..1000).filter(|_| errors.draw(&mut rng) == 8).count();
         assert!(drawn > 100, "{drawn}");
     }
@@ -99,7 +108,7 @@ mod tests {
     #[test]
     fn saved_errors_belong_to_their_dataset() {
         let mut errors = FrameErrors::new(3);
-        errors.update(&[1], &[4.0]);
+        errors.set(1, 4.0);
         let state = errors.state().unwrap();
         let mut same = FrameErrors::new(3);
         same.restore(&state).unwrap();

@@ -1,0 +1,19 @@
+//! Mutated files for every reader: none may panic, hang, or take more than 1 GiB.
+//!
+//! The mutations know the formats: checksums and lengths are right again afterwards, so that what is behind them
+//! is reached. Every input is numbered and depends on the seed and its number only.
+//!
+//! In the test suite each target runs a few inputs. More, or others:
+//!
+//! ```sh
+//! DRIFTLESS_FUZZ=1000000 DRIFTLESS_FUZZ_SEED=7 cargo nextest run --release --test fuzz --no-capture npz
+//! ```
+//!
+//! A failure names the target and the input's number; `DRIFTLESS_FUZZ_ONLY=NUMBER` runs that one alone and
+//! leaves its files in the folder that it prints.
+
+mod files;
+mod memory;
+mod mutate;
+mod run;
+mod targets;
