@@ -1,7 +1,7 @@
 #!/bin/sh
-# Runs every test. First installs the tools of the window tests, shader validators and ffmpeg if it can (apt-get as root or
-# with passwordless sudo), and the Python packages of the recording scripts (pip). At the end it lists
-# what is missing and which tests were skipped. With CI=true, a missing tool is a failure.
+# Runs every test. First installs the tools of the window tests, shader validators and ffmpeg if it can
+# (apt-get as root or with passwordless sudo), and the Python packages of the recording scripts (pip). At
+# the end it lists what is missing and which tests were skipped. With CI=true, a missing tool is a failure.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 

@@ -1,5 +1,6 @@
 //! `driftless completions` and the hidden `driftless man`: what a shell and `man` know of this program.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Command;
@@ -24,7 +25,11 @@ pub fn run(args: &Args, mut program: Command) -> Result<()> {
     let mut text = Vec::new();
     let name = program.get_name().to_owned();
     clap_complete::generate(args.shell, &mut program, name, &mut text);
-    super::print(String::from_utf8_lossy(&text).trim_end())
+    // As it is, tabs included.
+    match std::io::stdout().write_all(&text) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("stdout", e)),
+        _ => Ok(()),
+    }
 }
 
 /// Arguments of `man`.

@@ -26,7 +26,7 @@ use serde::Serialize;
 
 use driftless::workspace::{IncludedWorlds, WorldNames};
 use driftless::{Error, Result, interrupt};
-use driftless_data::text::printable_lines;
+use driftless_data::text::{printable, printable_lines};
 use driftless_data::{Episode, PathError as _, export};
 use driftless_model::checkpoint::read_config;
 
@@ -64,7 +64,8 @@ fn bar(total: u64, unit: &'static str) -> Progress {
 
 /// Says on stderr what a long command has written, and what to do with it next.
 fn wrote(out: &Path, next: &str) {
-    eprintln!("wrote {}; {next}", out.display());
+    let line = format!("wrote {}; {next}", out.display());
+    eprintln!("{}", printable(&line));
 }
 
 /// A path or a name as an argument for a shell.

@@ -164,10 +164,8 @@ fn play_headless(args: &Args, game: &PlayableWorld, frames: usize, out: &Path) -
         args.overwrite,
     )?;
     let next = if is_episode(out) {
-        format!(
-            "replay it with: driftless replay {}",
-            super::shell_word(out)
-        )
+        let file = super::shell_word(out);
+        format!("replay it with: driftless replay {file}")
     } else {
         format!("{frames} frames of {}", world.name)
     };

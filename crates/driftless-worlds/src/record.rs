@@ -140,7 +140,6 @@ fn write_all(
     let info = plan.world.open(0).info();
     let mut lines: Vec<ManifestEpisode> = Vec::new();
     let mut counts = vec![0_usize; info.actions.len()];
-    let mut last_actions = Vec::new();
     let cancelled = AtomicBool::new(false);
     let total = |lines: &[ManifestEpisode]| lines.iter().map(|line| line.frames).sum::<usize>();
     while total(&lines) < plan.frames {
@@ -164,22 +163,23 @@ fn write_all(
             .collect();
         for recorded in more {
             let (line, actions) = recorded?;
-            for &action in &actions {
+            for action in actions {
                 counts[action as usize] += 1;
             }
             lines.push(line);
-            last_actions = actions;
         }
     }
     let excess = total(&lines) - plan.frames;
     let last_index = lines.len().saturating_sub(1);
     if let Some(last) = lines.last_mut().filter(|_| excess > 0) {
-        // Played again, because what is cut off also counts towards its reward and its end.
         let kept = last.frames.saturating_sub(excess).max(MIN_EPISODE_FRAMES);
-        let (episode, line) = play_into(folder, plan, last_index, kept)?;
-        for &action in last_actions.iter().skip(episode.frames()) {
+        let (mut episode, _) = recorded_or_played(plan, last_index, folder)?;
+        for &action in &episode.actions[kept..] {
             counts[action as usize] -= 1;
         }
+        cut(&mut episode, kept);
+        let line = entry(plan, last_index, &episode);
+        episode.write(&folder.join(&line.file))?;
         *last = line;
     }
     let frames = total(&lines);
@@ -205,28 +205,23 @@ fn recorded_or_played(
     index: usize,
     folder: &Path,
 ) -> Result<(Episode, ManifestEpisode)> {
-    // Written by a program that was killed later.
-    if let Ok(episode) = Episode::read(&folder.join(dataset::episode(index))) {
-        let line = manifest_line(plan, index, &episode);
-        return Ok((episode, line));
-    }
-    play_into(folder, plan, index, plan.episode_frames)
-}
-
-/// Plays episode `index`, at most `frames` frames of it, and writes it into `folder`.
-fn play_into(
-    folder: &Path,
-    plan: &RecordingPlan,
-    index: usize,
-    frames: usize,
-) -> Result<(Episode, ManifestEpisode)> {
-    let episode = play(plan, index, frames)?;
-    episode.write(&folder.join(dataset::episode(index)))?;
-    let line = manifest_line(plan, index, &episode);
+    let path = folder.join(dataset::episode(index));
+    let episode = match Episode::read(&path) {
+        // Written by a program that was killed later.
+        Ok(episode) => episode,
+        Err(_) => {
+            let (policy, seed, agent_seed) = draw(plan, index);
+            let episode = play(plan, policy, seed, agent_seed)?;
+            episode.write(&path)?;
+            episode
+        }
+    };
+    let line = entry(plan, index, &episode);
     Ok((episode, line))
 }
 
-fn manifest_line(plan: &RecordingPlan, index: usize, episode: &Episode) -> ManifestEpisode {
+/// The manifest's entry of episode `index`.
+fn entry(plan: &RecordingPlan, index: usize, episode: &Episode) -> ManifestEpisode {
     let (policy, seed, _) = draw(plan, index);
     let last = episode.is_terminal().and_then(<[f32]>::last);
     ManifestEpisode {
@@ -236,6 +231,19 @@ fn manifest_line(plan: &RecordingPlan, index: usize, episode: &Episode) -> Manif
         seed,
         reward: episode.rewards.iter().map(|&r| f64::from(r)).sum(),
         ended: last.is_some_and(|&ended| ended != 0.0),
+    }
+}
+
+/// Leaves the first frames of an episode.
+fn cut(episode: &mut Episode, frames: usize) {
+    let image_len = episode.height * episode.width * 3;
+    episode.images.truncate(frames * image_len);
+    episode.actions.truncate(frames);
+    episode.rewards.truncate(frames);
+    for column in episode.extras.values_mut() {
+        let row: usize = column.shape[1..].iter().product();
+        column.shape[0] = frames;
+        column.values.truncate(frames * row);
     }
 }
 
@@ -250,22 +258,21 @@ fn draw(plan: &RecordingPlan, index: usize) -> (Policy, u64, u64) {
     (policy, seed, rng.random())
 }
 
-/// Plays episode `index`, at most `frames` frames of it.
-fn play(plan: &RecordingPlan, index: usize, frames: usize) -> Result<Episode> {
-    let (policy, seed, agent_seed) = draw(plan, index);
+/// Plays an episode.
+fn play(plan: &RecordingPlan, policy: Policy, seed: u64, agent_seed: u64) -> Result<Episode> {
     let mut simulator = plan.world.open(seed);
     let mut agent = PolicyAgent::new(policy, simulator.as_ref(), agent_seed);
     let [height, width] = simulator.info().image;
     let mut episode = Episode {
         height,
         width,
-        images: Vec::with_capacity(frames * height * width * 3),
+        images: Vec::with_capacity(plan.episode_frames * height * width * 3),
         actions: Vec::new(),
         rewards: Vec::new(),
         extras: BTreeMap::new(),
     };
     append(&mut episode, simulator.as_ref(), 0);
-    while episode.frames() < frames && !simulator.ended() {
+    while episode.frames() < plan.episode_frames && !simulator.ended() {
         let action = agent.act(simulator.as_ref());
         simulator.step(action)?;
         append(&mut episode, simulator.as_ref(), action);
