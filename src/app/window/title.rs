@@ -16,7 +16,10 @@ impl Window {
             Screen::Recording(kind, _) => format!("Recording {}", kind.title()),
             Screen::TryOut => format!("Trying {}", self.game.session.world.name),
             Screen::Game if self.game.failure().is_some() => format!("{world} (stopped)"),
-            Screen::Game if self.game.is_paused() => format!("{world} (paused)"),
+            // A world that waits behind its card is not paused by anyone.
+            Screen::Game if self.game.is_paused() && !self.preferences.welcome => {
+                format!("{world} (paused)")
+            }
             Screen::Game => world.to_owned(),
         };
         let training = self.navigation.training_state();
