@@ -185,7 +185,9 @@ fn settings_and_branches_are_undone() {
 #[test]
 fn titles_say_what_goes_on() {
     let home = tempfile::tempdir().unwrap();
-    let Some(mut window) = open(learned("pong"), home.path()) else {
+    let mut config = UserConfig::default();
+    config.welcomed.insert("Pong".to_owned());
+    let Some(mut window) = open_with(learned("pong"), home.path(), config, SIZE) else {
         return;
     };
     let title = |window: &TestWindow| window.state().device.title().to_owned();

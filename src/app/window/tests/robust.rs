@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use eframe::egui::MissingGlyphPolicy;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -106,6 +107,10 @@ fn play_randomly(frames: u64, seed: u64) -> Vec<f64> {
     let Some(mut window) = open(learned("pong"), home.path()) else {
         return Vec::new();
     };
+    // Any character may be typed.
+    window
+        .ctx
+        .set_missing_glyph_policy(MissingGlyphPolicy::Tofu);
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     window
         .state_mut()
@@ -177,7 +182,10 @@ fn failed_world_can_be_restarted() {
         }
         Ok(player)
     });
-    let Some(mut window) = open(game, home.path()) else {
+    // Without the lab, which has another "Restart".
+    let mut config = UserConfig::default();
+    config.welcomed.insert("Pong".to_owned());
+    let Some(mut window) = open_with(game, home.path(), config, SIZE) else {
         return;
     };
     press(&mut window, Key::N);

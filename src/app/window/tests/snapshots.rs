@@ -139,7 +139,9 @@ fn failure_card() {
     let mut game = learned("pong");
     let why = "the tokenizer's weights are of another world";
     game.player = Arc::new(move |_| Err(driftless_sim::Error::Argument(why.into())));
-    let Some(mut window) = open_with(game, home.path(), settled(), SIZE) else {
+    let mut config = settled();
+    config.lab = false;
+    let Some(mut window) = open_with(game, home.path(), config, SIZE) else {
         return;
     };
     window.get_by_label("Restart");
