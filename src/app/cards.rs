@@ -1,7 +1,7 @@
 //! Cards that float over the picture: welcome, failure, and the pause badge.
 
 use eframe::egui;
-use eframe::egui::{Align2, Key, Margin, Rect, RichText, ScrollArea, Ui, vec2};
+use eframe::egui::{Align2, Key, Margin, Rect, RichText, ScrollArea, Sense, Ui, vec2};
 
 use super::goals;
 use super::keys::{HeldKeys, KeyMap, Shortcut};
@@ -142,11 +142,14 @@ pub(super) fn recording(ui: &Ui, space: Rect) {
             .corner_radius(12)
             .inner_margin(Margin::symmetric(12, 5))
             .show(ui, |ui| {
-                let text = RichText::new("● Recording")
-                    .small()
-                    .strong()
-                    .color(theme::palette(ui).alert);
-                ui.add(egui::Label::new(text).extend());
+                let alert = theme::palette(ui).alert;
+                ui.horizontal(|ui| {
+                    // Painted: the fonts have no such glyph.
+                    let (dot, _) = ui.allocate_exact_size(vec2(8.0, 8.0), Sense::hover());
+                    ui.painter().circle_filled(dot.center(), 4.0, alert);
+                    let text = RichText::new("Recording").small().strong().color(alert);
+                    ui.add(egui::Label::new(text).extend());
+                });
             });
     });
 }

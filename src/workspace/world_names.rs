@@ -171,7 +171,7 @@ mod tests {
         for (wrong, expected) in [
             ("pongg", Some("pong")),
             ("Pnog", Some("pong")),
-            ("brekaout", Some("breakout")),
+            ("breakoutt", Some("breakout")),
             ("break", Some("breakout")),
             ("mazes", Some("maze")),
             ("chess", None),

@@ -403,7 +403,7 @@ mod tests {
     /// Every third frame is right; the signal of the others says so, or says nothing.
     fn frames(telling: bool) -> Vec<MeasuredFrame> {
         let frame = |i: usize| {
-            let wrong = i % 3 > 0;
+            let wrong = !i.is_multiple_of(3);
             let quiet = 1.0 + (i * 7 % 5) as f64 / 10.0;
             let signal = if telling && wrong { 5.0 } else { quiet };
             MeasuredFrame {
