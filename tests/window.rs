@@ -79,7 +79,7 @@ fn focused_card(screenshot: &RgbImage) -> Option<u64> {
 fn without_score(image: &[u8], width: usize) -> Vec<u8> {
     let mut image = image.to_vec();
     for row in image.chunks_mut(width * 3).take(5) {
-        for pixel in row[width..width * 2].chunks_mut(3) {
+        for pixel in row.chunks_mut(3).skip(width / 3).take(width / 3) {
             pixel.copy_from_slice(&[144, 72, 17]);
         }
     }
