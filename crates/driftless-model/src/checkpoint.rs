@@ -147,6 +147,7 @@ impl fmt::Display for CheckpointSummary {
             actions,
             tokenizer: t,
             dynamics: d,
+            sampling,
             ..
         } = &self.config;
         let [gh, gw] = self.config.grid();
@@ -184,6 +185,11 @@ impl fmt::Display for CheckpointSummary {
             })
             .collect();
         writeln!(f, "actions    {}", names.join(", "))?;
+        writeln!(
+            f,
+            "sampling   K = {}, temperature {}, context signal {} by default",
+            sampling.steps, sampling.temperature, sampling.context_signal
+        )?;
         write!(f, "size       {:.1} MB", self.bytes as f64 / 1e6)
     }
 }
