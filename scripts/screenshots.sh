@@ -23,7 +23,7 @@ mkdir -p "$out"
 
 # open ARGUMENTS: opens a window and waits for it.
 open() {
-    "$program" play "$@" --seed 3 2>/dev/null &
+    "$program" play "$@" 2>/dev/null &
     game=$!
     window=
     while [ -z "$window" ]; do
@@ -60,36 +60,45 @@ shot gallery
 press Escape
 shot first_run
 press Return
-hold Up 0.5
-hold Down 1
+close
+
+# The keys of a rally; the first key held by hand would end it.
+rally() {
+    open --context 4 --actions assets/pong_rally.txt
+}
+rally
+sleep 1.5
 shot playing
 press F9
 shot lab
 press ctrl+k
 shot commands
-press Escape F9 v
-hold Up 0.7
+close
+
+rally
+press v
+sleep 1
+press p
 shot denoising
-press v i
-hold Down 0.6
+press v i n
 shot inspect
-press i l
-hold Up 2
-hold Down 1
-press p bracketleft bracketleft bracketleft bracketleft bracketleft bracketleft
-press p
-hold Down 1.5
-press p
-shot time_line
-press l p k
-hold Up 4
-shot plots
-press k F1
+press i F1
 shot help
 press F1 F10
 shot preferences
-press F10 F5
-sleep 4
+close
+
+rally
+press l
+sleep 2
+press p bracketleft bracketleft bracketleft bracketleft bracketleft bracketleft p
+hold Down 0.7
+press p
+shot time_line
+press l k
+shot plots
+press k F5
+sleep 2
 shot saving
 close
 
