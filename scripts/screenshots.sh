@@ -8,17 +8,8 @@ set -eu
 cd "$(dirname "$0")/.."
 program=${1:-target/release/driftless}
 out=assets/window
-work=$(mktemp -d)
 number=97
-export DISPLAY=":$number" DRIFTLESS_CONFIG="$work" DRIFTLESS_HOME="$work/home" XDG_RUNTIME_DIR="$work"
-chmod 700 "$work"
-Xvfb "$DISPLAY" -screen 0 1280x900x24 -nolisten tcp >/dev/null 2>&1 &
-server=$!
-sleep 1
-openbox --sm-disable >/dev/null 2>&1 &
-manager=$!
-game=
-trap 'kill $game $manager $server 2>/dev/null || true; rm -rf "$work"' EXIT
+. scripts/display.sh
 mkdir -p "$out"
 
 # open ARGUMENTS: opens a window and waits for it.

@@ -8,39 +8,13 @@
 # files left, and errors of more than one line.
 set -eu
 cases=${*:-record import gif png mp4 npz rollout train}
-program=$(realpath "${DRIFTLESS:-target/debug/driftless}")
-root=$(realpath "$(dirname "$0")/../..")
-work=$(mktemp -d)
+. "$(dirname "$0")/common.sh"
 disk=$work/disk
 mkdir "$disk"
 trap 'umount "$disk" 2>/dev/null || true; rm -rf "$work"' EXIT
-export DRIFTLESS_HOME="$work/home" DRIFTLESS_CONFIG="$work/config"
-mkdir -p "$DRIFTLESS_HOME"
 cd "$work"
 "$program" record --world drive --frames 400 --episode-frames 100 --out source > /dev/null
-cat > train.toml <<'TOML'
-save_minutes = 0.0
-preview_minutes = 0.0
-memory_gib = 0.001
-[tokenizer_shape]
-width = 16
-hidden = 16
-channels = 4
-[dynamics_shape]
-width = 32
-depth = 2
-heads = 2
-mlp = 32
-[tokenizer]
-batch_size = 8
-[tokenizer.optimizer]
-steps = 2
-[dynamics]
-batch_size = 1
-noised_copies = 1
-[dynamics.optimizer]
-steps = 2
-TOML
+tiny_training 2 > train.toml
 
 # Runs a case that writes to $1.
 run() {

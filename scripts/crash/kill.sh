@@ -12,12 +12,8 @@ set -eu
 runs=${1:-200}
 [ $# -eq 0 ] || shift
 cases=${*:-record import gif png mp4 npz train session window}
-program=$(realpath "${DRIFTLESS:-target/debug/driftless}")
-root=$(realpath "$(dirname "$0")/../..")
-work=$(mktemp -d)
+. "$(dirname "$0")/common.sh"
 trap 'rm -rf "$work"' EXIT
-export DRIFTLESS_HOME="$work/home" DRIFTLESS_CONFIG="$work/config"
-mkdir -p "$DRIFTLESS_HOME"
 cd "$work"
 
 # A random number of seconds up to $1; $2 numbers the run.
@@ -40,28 +36,7 @@ command_of() {
     echo "$program $*"
 }
 
-cat > train.toml <<'TOML'
-save_minutes = 0.0
-preview_minutes = 0.0
-[tokenizer_shape]
-width = 16
-hidden = 16
-channels = 4
-[dynamics_shape]
-width = 32
-depth = 2
-heads = 2
-mlp = 32
-[tokenizer]
-batch_size = 8
-[tokenizer.optimizer]
-steps = 6
-[dynamics]
-batch_size = 1
-noised_copies = 1
-[dynamics.optimizer]
-steps = 6
-TOML
+tiny_training 6 > train.toml
 
 seconds() { date +%s.%N; }
 digest() { (cd "$1" 2>/dev/null && find . -type f ! -name 'log.jsonl' ! -name 'events*' ! -name '*lock*' -exec sha256sum {} + | sort -k2) || sha256sum < "$1"; }

@@ -23,7 +23,8 @@ layer=VK_LAYER_KHRONOS_validation
 grep -qs "$layer" /usr/share/vulkan/explicit_layer.d/*.json /etc/vulkan/explicit_layer.d/*.json ||
     fail "the validation layer is missing (Debian: vulkan-validationlayers)"
 
-work=$(mktemp -d)
+number=96
+. scripts/display.sh
 log=$work/layer.log
 cat >"$work/vk_layer_settings.txt" <<END
 khronos_validation.debug_action = VK_DBG_LAYER_ACTION_LOG_MSG
@@ -33,19 +34,6 @@ khronos_validation.duplicate_message_limit = 3
 khronos_validation.validate_sync = true
 END
 export VK_LAYER_SETTINGS_PATH="$work" VK_INSTANCE_LAYERS="$layer"
-export DRIFTLESS_CONFIG="$work" DRIFTLESS_HOME="$work/home" XDG_RUNTIME_DIR="$work"
-chmod 700 "$work"
-unset WAYLAND_DISPLAY
-
-number=96
-export DISPLAY=":$number"
-Xvfb "$DISPLAY" -screen 0 1280x900x24 -nolisten tcp >/dev/null 2>&1 &
-server=$!
-sleep 1
-openbox --sm-disable >/dev/null 2>&1 &
-manager=$!
-game=
-trap 'kill $game $manager $server 2>/dev/null || true; rm -rf "$work"' EXIT
 
 # messages: what the layer said. Before 2023 it does not know WGSL's number among the source languages of
 # debug information, which is all that it then finds in a shader; `spirv-val` checks those.

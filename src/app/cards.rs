@@ -1,7 +1,7 @@
 //! Cards that float over the picture: welcome, failure, and the pause badge.
 
 use eframe::egui;
-use eframe::egui::{Align2, Key, Margin, Rect, RichText, ScrollArea, Sense, Ui, vec2};
+use eframe::egui::{Align2, Key, Rect, RichText, ScrollArea, Sense, Ui, vec2};
 
 use super::goals;
 use super::keys::{HeldKeys, KeyMap, Shortcut};
@@ -119,17 +119,11 @@ pub(super) fn failure(ui: &Ui, space: Rect, what: &str, device: bool) -> Option<
 pub(super) fn badge(ui: &Ui, space: Rect, text: &str) {
     let at = space.right_top() + vec2(-12.0, 12.0);
     floating(ui, "mark", at, Align2::RIGHT_TOP, |ui| {
-        egui::Frame::new()
-            .fill(theme::palette(ui).over_picture)
-            .corner_radius(12)
-            .inner_margin(Margin::symmetric(14, 5))
-            .show(ui, |ui| {
-                let text = RichText::new(text)
-                    .small()
-                    .strong()
-                    .color(theme::palette(ui).accent);
-                ui.add(egui::Label::new(text).extend());
-            });
+        let palette = theme::palette(ui);
+        theme::badge(palette).show(ui, |ui| {
+            let text = RichText::new(text).small().strong();
+            ui.add(egui::Label::new(text.color(palette.accent)).extend());
+        });
     });
 }
 
@@ -137,19 +131,15 @@ pub(super) fn badge(ui: &Ui, space: Rect, text: &str) {
 pub(super) fn recording(ui: &Ui, space: Rect) {
     let at = space.left_bottom() + vec2(12.0, -12.0);
     floating(ui, "recording", at, Align2::LEFT_BOTTOM, |ui| {
-        egui::Frame::new()
-            .fill(theme::palette(ui).over_picture)
-            .corner_radius(12)
-            .inner_margin(Margin::symmetric(12, 5))
-            .show(ui, |ui| {
-                let alert = theme::palette(ui).alert;
-                ui.horizontal(|ui| {
-                    // Painted: the fonts have no such glyph.
-                    let (dot, _) = ui.allocate_exact_size(vec2(8.0, 8.0), Sense::hover());
-                    ui.painter().circle_filled(dot.center(), 4.0, alert);
-                    let text = RichText::new("Recording").small().strong().color(alert);
-                    ui.add(egui::Label::new(text).extend());
-                });
+        let palette = theme::palette(ui);
+        theme::badge(palette).show(ui, |ui| {
+            ui.horizontal(|ui| {
+                // Painted: the fonts have no such glyph.
+                let (dot, _) = ui.allocate_exact_size(vec2(8.0, 8.0), Sense::hover());
+                ui.painter().circle_filled(dot.center(), 4.0, palette.alert);
+                let text = RichText::new("Recording").small().strong();
+                ui.add(egui::Label::new(text.color(palette.alert)).extend());
             });
+        });
     });
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use eframe::egui::{Align2, Frame as Fill, Label, Margin, Rect, RichText, Ui, vec2};
+use eframe::egui::{Align2, Label, Rect, RichText, Ui, vec2};
 
 use driftless_sim::Frame;
 
@@ -84,13 +84,9 @@ impl Scoreboard {
             floating(ui, "score", at, Align2::CENTER_TOP, |ui| {
                 let palette = theme::palette(ui);
                 let text = RichText::new(self.score_line()).strong();
-                Fill::new()
-                    .fill(palette.over_picture)
-                    .corner_radius(12)
-                    .inner_margin(Margin::symmetric(14, 5))
-                    .show(ui, |ui| {
-                        ui.add(Label::new(text.color(palette.text)).extend())
-                    });
+                theme::badge(palette).show(ui, |ui| {
+                    ui.add(Label::new(text.color(palette.text)).extend());
+                });
             });
         }
     }

@@ -187,6 +187,14 @@ pub(super) fn card(palette: &Palette) -> egui::Frame {
         })
 }
 
+/// A badge over the picture, for a word or two.
+pub(super) fn badge(palette: &Palette) -> egui::Frame {
+    egui::Frame::new()
+        .fill(palette.over_picture)
+        .corner_radius(12)
+        .inner_margin(Margin::symmetric(14, 5))
+}
+
 /// The window's icon, the same one that packages install.
 pub(super) fn icon() -> IconData {
     let png = include_bytes!("../../assets/icon.png");

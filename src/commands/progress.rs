@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use driftless::workspace::progress::format_duration;
+
 /// Time between two lines where there is no terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -126,21 +128,13 @@ impl Lines {
         let percent = 100 * done / total;
         let rate = done.saturating_sub(self.before) as f64 / (now - self.began).as_secs_f64();
         let left = if rate > 0.0 {
-            format!(", {} left", duration((total - done) as f64 / rate))
+            let seconds = (total - done) as f64 / rate;
+            let left = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+            format!(", {} left", format_duration(left))
         } else {
             String::new()
         };
         Some(format!("{done} of {total} {unit}, {percent} %{left}"))
-    }
-}
-
-/// A duration in the two units that a person needs: `40 s`, `12 min`, `3 h 20 min`.
-fn duration(seconds: f64) -> String {
-    let minutes = (seconds / 60.0).round() as u64;
-    match minutes {
-        0 | 1 if seconds < 90.0 => format!("{seconds:.0} s"),
-        0..60 => format!("{minutes} min"),
-        _ => format!("{} h {} min", minutes / 60, minutes % 60),
     }
 }
 
@@ -176,18 +170,5 @@ mod tests {
         let mut lines = Lines::new("steps", 5, start);
         let line = lines.due(start + LINE_INTERVAL, 5, 10);
         assert_eq!(line.as_deref(), Some("5 of 10 steps, 50 %"));
-    }
-
-    #[test]
-    fn durations_are_readable() {
-        for (seconds, text) in [
-            (0.2, "0 s"),
-            (89.0, "89 s"),
-            (90.0, "2 min"),
-            (3570.0, "1 h 0 min"),
-            (12_000.0, "3 h 20 min"),
-        ] {
-            assert_eq!(duration(seconds), text);
-        }
     }
 }

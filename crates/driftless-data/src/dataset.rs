@@ -1,5 +1,6 @@
 //! A dataset: a folder of episodes of one world with a `dataset.json` that describes them.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -129,15 +130,15 @@ impl Dataset {
     }
 
     /// Calls `visit` with every episode of a folder and its file, sorted by name, or with the error of
-    /// reading the file. Frame size and actions must match `info`. Only a few episodes are in memory at
-    /// a time.
+    /// reading the file, until it breaks off. Frame size and actions must match `info`. Only a few
+    /// episodes are in memory at a time.
     ///
     /// # Errors
     /// Returns an error if the folder is missing or has no episodes, or if `visit` returns one.
     pub fn for_each_episode(
         folder: &Path,
         info: &DatasetInfo,
-        mut visit: impl FnMut(&Path, Result<Episode>) -> Result<()>,
+        mut visit: impl FnMut(&Path, Result<Episode>) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
         for files in episode_files(folder)?.chunks(2 * rayon::current_num_threads()) {
             let read: Vec<Result<Vec<Episode>>> = files
@@ -145,12 +146,14 @@ impl Dataset {
                 .map(|path| read_episodes(path, info))
                 .collect();
             for (path, episodes) in files.iter().zip(read) {
-                match episodes {
-                    Ok(episodes) => {
-                        let mut episodes = episodes.into_iter();
-                        episodes.try_for_each(|episode| visit(path, Ok(episode)))?;
+                let episodes: Vec<Result<Episode>> = match episodes {
+                    Ok(episodes) => episodes.into_iter().map(Ok).collect(),
+                    Err(error) => vec![Err(error)],
+                };
+                for episode in episodes {
+                    if visit(path, episode)?.is_break() {
+                        return Ok(());
                     }
-                    Err(error) => visit(path, Err(error))?,
                 }
             }
         }
@@ -323,9 +326,16 @@ mod tests {
         let mut seen = Vec::new();
         Dataset::for_each_episode(folder.path(), &info, |_, one| {
             seen.push(one.map(|e| e.frames()).map_err(|e| e.to_string()));
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         })
         .unwrap();
         assert_eq!(seen, [Ok(1), Err(text)]);
+        let mut seen = 0;
+        Dataset::for_each_episode(folder.path(), &info, |_, _| {
+            seen += 1;
+            Ok(ControlFlow::Break(()))
+        })
+        .unwrap();
+        assert_eq!(seen, 1);
     }
 }

@@ -1,15 +1,10 @@
-//! Signals that a predicted frame may be wrong, without knowing the true one, and an alarm made of them.
+//! Signals that a predicted frame may be wrong, without knowing the true one.
 //!
 //! A frame that the tokenizer cannot represent does not survive decoding and encoding; a network that is
 //! unsure changes its mind between the passes over a frame, and with the noise. Hansen and Wang (2026,
 //! arXiv 2606.27326) use the three against hallucinations of world models.
 
-use serde::{Deserialize, Serialize};
-
 use super::{DenoisePass, latent_difference};
-
-/// Smallest signal, so that it has a logarithm.
-const SMALLEST: f64 = 1e-6;
 
 /// Disagreement of a frame's passes: root mean square difference between the predictions x̂ of successive
 /// passes, averaged over the pairs. `None` with fewer than two passes.
@@ -33,35 +28,6 @@ pub fn seed_spread(latents: &[&[f32]]) -> f64 {
         values.map(|x| (x - mean).powi(2)).sum::<f64>() / count
     };
     ((0..len).map(variance).sum::<f64>() / len.max(1) as f64).sqrt()
-}
-
-/// Mean and standard deviation of a signal's logarithm over frames that are right.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LogScale {
-    /// Mean.
-    pub mean: f64,
-    /// Standard deviation, above 0.
-    pub deviation: f64,
-}
-
-impl LogScale {
-    /// Of signals.
-    pub fn of(signals: &[f64]) -> Self {
-        let logs: Vec<f64> = signals.iter().map(|x| x.max(SMALLEST).ln()).collect();
-        let count = logs.len().max(1) as f64;
-        let mean = logs.iter().sum::<f64>() / count;
-        let variance = logs.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / count;
-        Self {
-            mean,
-            deviation: variance.sqrt().max(SMALLEST),
-        }
-    }
-
-    /// How many deviations a signal's logarithm lies above the mean.
-    pub fn score(self, signal: f64) -> f64 {
-        (signal.max(SMALLEST).ln() - self.mean) / self.deviation
-    }
 }
 
 #[cfg(test)]
@@ -92,15 +58,6 @@ mod tests {
         // Deviations of 1 and of 2 around means of 1 and 4.
         let spread = seed_spread(&[&[0.0, 2.0], &[2.0, 6.0]]);
         assert!((spread - 2.5f64.sqrt()).abs() < 1e-12, "{spread}");
-    }
-
-    #[test]
-    fn scores_are_relative_to_the_scale() {
-        let e = std::f64::consts::E;
-        let scale = LogScale::of(&[1.0, e * e]);
-        assert!((scale.mean - 1.0).abs() < 1e-12 && (scale.deviation - 1.0).abs() < 1e-12);
-        assert!((scale.score(e.powi(4)) - 3.0).abs() < 1e-12);
-        assert!(scale.score(0.0).is_finite() && LogScale::of(&[2.0]).score(3.0).is_finite());
     }
 
     #[test]

@@ -1,16 +1,19 @@
 //! Whether a world's own signals tell which of its frames are wrong: thresholds from one half of held-out
 //! rollouts, precision and recall on the other half.
 
+mod statistics;
+
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use driftless_data::metrics::{fraction, median};
 use driftless_data::{Dataset, Episode};
-use driftless_engine::alarm::{LogScale, flow_instability, seed_spread};
+use driftless_engine::alarm::{flow_instability, seed_spread};
 use driftless_engine::rollout::windows;
 use driftless_engine::{Sampler, SamplerParams, latent_difference, reencoding_error};
 
+use self::statistics::{LogScale, auroc, correlation, ranks};
 use super::options::EvalProgress;
 use super::report::check_dataset;
 use super::table::{Table, number, percent};
@@ -306,52 +309,6 @@ fn best_threshold(scored: &[(f64, bool)]) -> f64 {
     threshold
 }
 
-/// Ranks from 0; equal values share the mean of theirs.
-fn ranks(values: &[f64]) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
-    let mut ranks = vec![0.0; values.len()];
-    let mut start = 0;
-    while start < order.len() {
-        let tied = order[start..]
-            .iter()
-            .take_while(|&&i| values[i] == values[order[start]])
-            .count();
-        for &i in &order[start..start + tied] {
-            ranks[i] = start as f64 + (tied - 1) as f64 / 2.0;
-        }
-        start += tied;
-    }
-    ranks
-}
-
-/// Pearson's correlation; 0 where one side is constant.
-fn correlation(a: &[f64], b: &[f64]) -> f64 {
-    let mean = |x: &[f64]| x.iter().sum::<f64>() / x.len().max(1) as f64;
-    let (mean_a, mean_b) = (mean(a), mean(b));
-    let sums = a.iter().zip(b).map(|(a, b)| (a - mean_a, b - mean_b));
-    let [ab, aa, bb] = sums.fold([0.0; 3], |[ab, aa, bb], (a, b)| {
-        [ab + a * b, aa + a * a, bb + b * b]
-    });
-    let scale: f64 = (aa * bb).sqrt();
-    if scale > 0.0 { ab / scale } else { 0.0 }
-}
-
-/// Probability that a wrong frame's score exceeds a right one's (Mann and Whitney); `None` without both.
-fn auroc(scored: &[(f64, bool)]) -> Option<f64> {
-    let scores: Vec<f64> = scored.iter().map(|(score, _)| *score).collect();
-    let wrong = scored.iter().filter(|(_, wrong)| *wrong).count() as f64;
-    let right = scored.len() as f64 - wrong;
-    let ranks = ranks(&scores);
-    let sum: f64 = ranks
-        .iter()
-        .zip(scored)
-        .filter(|(_, (_, wrong))| *wrong)
-        .map(|(r, _)| r)
-        .sum();
-    (wrong > 0.0 && right > 0.0).then(|| (sum - wrong * (wrong - 1.0) / 2.0) / (wrong * right))
-}
-
 /// The report as a table.
 pub fn tables(report: &AlarmReport) -> Vec<Table> {
     let head = [
@@ -479,14 +436,5 @@ mod tests {
             .filter(|frame| frame.error > above)
             .count();
         assert_eq!(wrong, 8);
-    }
-
-    #[test]
-    fn ranks_and_area_match_their_definitions() {
-        assert_eq!(ranks(&[3.0, 1.0, 3.0, 2.0]), [2.5, 0.0, 2.5, 1.0]);
-        let scored = [(1.0, false), (2.0, true), (3.0, false), (4.0, true)];
-        // Of the four pairs, three are in order.
-        assert_eq!(auroc(&scored), Some(0.75));
-        assert_eq!(auroc(&[(1.0, true)]), None);
     }
 }

@@ -112,6 +112,24 @@ impl Branch {
     fn up_to(&self, index: usize) -> Option<&[HistoryEntry]> {
         self.entries.get(..=index.checked_sub(self.first)?)
     }
+
+    /// The entries of `up_to` from the one at `from` on, with their positions.
+    fn positioned(
+        &self,
+        up_to: &[HistoryEntry],
+        from: usize,
+    ) -> Vec<(TimelinePosition, HistoryEntry)> {
+        let entries = up_to.iter().enumerate().skip(from);
+        entries
+            .map(|(i, entry)| {
+                let position = TimelinePosition {
+                    branch: self.id,
+                    index: self.first + i,
+                };
+                (position, entry.clone())
+            })
+            .collect()
+    }
 }
 
 /// How to get to a frame.
@@ -403,15 +421,7 @@ impl History {
         let start = before
             .iter()
             .rposition(|e| matches!(e.origin, FrameOrigin::Start(_)));
-        let from = start.unwrap_or(0);
-        let position = |i: usize| TimelinePosition {
-            branch: branch.id,
-            index: branch.first + from + i,
-        };
-        let entries = before[from..].iter().enumerate();
-        entries
-            .map(|(i, entry)| (position(i), entry.clone()))
-            .collect()
+        branch.positioned(before, start.unwrap_or(0))
     }
 
     /// The last `count` frames up to `end` that are in the history, whatever starts lie among them, with
@@ -425,15 +435,7 @@ impl History {
             return Vec::new();
         };
         let before = branch.up_to(end.index).unwrap_or_default();
-        let from = before.len().saturating_sub(count);
-        let position = |i: usize| TimelinePosition {
-            branch: branch.id,
-            index: branch.first + from + i,
-        };
-        let entries = before[from..].iter().enumerate();
-        entries
-            .map(|(i, entry)| (position(i), entry.clone()))
-            .collect()
+        branch.positioned(before, before.len().saturating_sub(count))
     }
 
     /// One more than the index of a branch's last frame; `None` if the branch is unknown.

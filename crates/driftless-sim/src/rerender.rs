@@ -122,18 +122,16 @@ impl SimLoop<'_> {
             }
         }
         let [height, width] = self.player.image_size();
-        let scores = frames.iter().map(|(_, entry)| entry.score);
-        let before = std::iter::once(0.0).chain(scores.clone());
-        let reward = |((_, entry), (score, before)): (&(_, HistoryEntry), (f32, f32))| {
-            // A start, or the first frame, has none.
-            if entry.number == 0 {
-                0.0
-            } else {
-                score - before
+        // A start, or the first frame, has no reward.
+        let mut rewards = vec![0.0; frames.len()];
+        for (reward, pair) in rewards.iter_mut().skip(1).zip(frames.windows(2)) {
+            let [(_, before), (_, entry)] = pair else {
+                continue;
+            };
+            if entry.number > 0 {
+                *reward = entry.score - before.score;
             }
-        };
-        let mut rewards: Vec<f32> = frames.iter().zip(scores.zip(before)).map(reward).collect();
-        rewards.iter_mut().take(1).for_each(|first| *first = 0.0);
+        }
         let episode = Episode {
             height,
             width,

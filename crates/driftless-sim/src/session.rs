@@ -129,10 +129,10 @@ impl Session {
             let frames = self.frames();
             return Ok(Some(Notice::RecordingFull { frames }));
         }
-        let (first, image) = (self.images.len(), image.to_vec());
-        self.images.extend_from_slice(&image);
+        let at = self.images.len();
+        self.images.extend_from_slice(image);
         self.size = player.image_size();
-        let unsaved = self.open_journal(first == 0);
+        let unsaved = self.open_journal(at == 0);
         if !self.engines.iter().any(|engine| engine == player.name()) {
             self.engines.push(player.name().to_owned());
             self.world = player.world();
@@ -157,7 +157,7 @@ impl Session {
         self.rewards.push(reward);
         self.actions.push(frame.action);
         let extras = self.extras_of(frame, follows);
-        self.write_to_journal(frame, reward, &extras, &image);
+        self.write_to_journal(frame, reward, &extras, &self.images[at..]);
         for (name, values) in extras {
             self.extras.entry(name.into()).or_default().extend(values);
         }

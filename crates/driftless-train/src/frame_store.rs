@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 
 use driftless_data::{Clip, Dataset, DatasetInfo, Episode, Error, PathError as _, Result};
@@ -102,14 +102,16 @@ impl FrameStore {
     fn add_all(&mut self, folder: &Path, info: &DatasetInfo, skip_bad: bool) -> Result<()> {
         let before = self.episodes.len();
         let mut first_bad = None;
-        Dataset::for_each_episode(folder, info, |path, read| match read {
-            Ok(episode) => self.push(&episode, path),
-            Err(error) if skip_bad => {
-                tracing::warn!("skipped an episode: {error}");
-                first_bad.get_or_insert(error);
-                Ok(())
+        Dataset::for_each_episode(folder, info, |path, read| {
+            match read {
+                Ok(episode) => self.push(&episode, path)?,
+                Err(error) if skip_bad => {
+                    tracing::warn!("skipped an episode: {error}");
+                    first_bad.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
             }
-            Err(error) => Err(error),
+            Ok(ControlFlow::Continue(()))
         })?;
         match first_bad {
             Some(error) if self.episodes.len() == before => Err(error),

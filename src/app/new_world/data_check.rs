@@ -1,5 +1,6 @@
 //! What is likely to go wrong with a dataset, said before hours of training.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use driftless_data::info::DatasetSummary;
@@ -36,10 +37,12 @@ impl PictureStats {
     pub fn of(folder: &Path, info: &DatasetInfo) -> Result<Self> {
         let mut looked = Looked::default();
         Dataset::for_each_episode(folder, info, |_, episode| {
-            if looked.frames < SAMPLE {
-                looked.add(&episode?);
-            }
-            Ok(())
+            looked.add(&episode?);
+            Ok(if looked.frames < SAMPLE {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            })
         })?;
         Ok(looked.stats())
     }

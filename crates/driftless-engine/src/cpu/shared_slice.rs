@@ -38,6 +38,7 @@ impl<'a, T> SharedSlice<'a, T> {
     }
 
     /// Pointer to the first element.
+    #[cfg(target_arch = "x86_64")]
     pub(super) fn as_ptr(&self) -> *mut T {
         self.start
     }

@@ -17,7 +17,9 @@ mod packed;
 mod tests;
 
 pub(super) use self::packed::multiply_down;
-use super::simd::{InstructionSet, instruction_set, vectorized};
+use super::simd::vectorized;
+#[cfg(target_arch = "x86_64")]
+use super::simd::{InstructionSet, instruction_set};
 use driftless_model::simd::fma;
 
 /// Width of a panel of `b`, and of the largest tile.

@@ -1,6 +1,7 @@
 //! Runtime dispatch to vector instructions.
 
 /// The vector instructions that a loop is compiled for.
+#[cfg(any(target_arch = "x86_64", test))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum InstructionSet {
     /// AVX-512.
@@ -13,6 +14,7 @@ pub(super) enum InstructionSet {
 
 /// The best set that the CPU supports; in tests, the one that [`tests::each`] chose.
 #[inline]
+#[cfg(any(target_arch = "x86_64", test))]
 pub(super) fn instruction_set() -> InstructionSet {
     #[cfg(test)]
     if let Some(chosen) = tests::CHOSEN.get() {
@@ -22,6 +24,7 @@ pub(super) fn instruction_set() -> InstructionSet {
 }
 
 #[inline]
+#[cfg(any(target_arch = "x86_64", test))]
 fn detected() -> InstructionSet {
     #[cfg(target_arch = "x86_64")]
     {

@@ -143,13 +143,17 @@ fn wait(harness: &mut TestWindow, what: &str, condition: impl Fn(&Window) -> boo
 
 /// Presses or releases a key, through the window's input hook.
 fn key(harness: &mut TestWindow, key: Key, pressed: bool) {
+    key_with(harness, key, pressed, Modifiers::default());
+}
+
+fn key_with(harness: &mut TestWindow, key: Key, pressed: bool, modifiers: Modifiers) {
     let mut input = RawInput {
         events: vec![Event::Key {
             key,
             physical_key: None,
             pressed,
             repeat: false,
-            modifiers: Modifiers::default(),
+            modifiers,
         }],
         ..RawInput::default()
     };
@@ -163,24 +167,13 @@ fn key(harness: &mut TestWindow, key: Key, pressed: bool) {
 
 /// Presses and releases a key together with Ctrl.
 fn press_control(harness: &mut TestWindow, which: Key) {
-    let modifiers = Modifiers::CTRL | Modifiers::COMMAND;
     for pressed in [true, false] {
-        let mut input = RawInput {
-            events: vec![Event::Key {
-                key: which,
-                physical_key: None,
-                pressed,
-                repeat: false,
-                modifiers,
-            }],
-            ..RawInput::default()
-        };
-        let context = harness.ctx.clone();
-        harness.state_mut().raw_input_hook(&context, &mut input);
-        for event in input.events {
-            harness.event(event);
-        }
-        harness.step();
+        key_with(
+            harness,
+            which,
+            pressed,
+            Modifiers::CTRL | Modifiers::COMMAND,
+        );
     }
 }
 
