@@ -101,6 +101,22 @@ mod tests {
     }
 
     #[test]
+    fn counters_are_read_back_exactly() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = RunLayout::new(folder.path()).state(TrainStage::Dynamics);
+        for i in 1..200_u32 {
+            let value = f64::from(i).sqrt();
+            let counters = TrainingCounters {
+                seconds: value,
+                loss_mean_squares: BTreeMap::from([("reward".to_owned(), value.recip())]),
+                ..counters_at(i.into())
+            };
+            write(&files, &tensors(1.0), &counters).unwrap();
+            assert_eq!(read(&files).unwrap().1, counters);
+        }
+    }
+
+    #[test]
     fn damaged_state_falls_back_to_previous() {
         let folder = tempfile::tempdir().unwrap();
         let files = RunLayout::new(folder.path()).state(TrainStage::Dynamics);
