@@ -7,7 +7,9 @@ use std::io::Write;
 use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 
+use driftless_data::layout::array::{COS, SIN, X, Y};
 use driftless_data::{Clip, Dataset, DatasetInfo, Episode, Error, PathError as _, Result};
+use driftless_model::memory::Pose;
 
 /// Actions, rewards and ends of an episode; every vector is `[T]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,24 +24,53 @@ pub(super) struct EpisodeLabels {
     pub ends: Vec<f32>,
     /// Whether a starting clip may show the frame, if the data tells.
     pub can_start: Option<Vec<bool>>,
+    /// The camera's pose in each frame, if the data tells.
+    pub poses: Option<Vec<Pose>>,
 }
 
 impl EpisodeLabels {
-    fn of(episode: &Episode, name: String, start: usize) -> Self {
+    /// Returns an error that names the first frame whose pose is not finite.
+    fn of(episode: &Episode, name: String, start: usize) -> std::result::Result<Self, String> {
         let ends = episode.is_terminal();
-        Self {
+        Ok(Self {
             name,
             start,
             actions: episode.actions.clone(),
             rewards: episode.rewards.clone(),
             ends: ends.map_or(vec![0.0; episode.frames()], <[f32]>::to_vec),
             can_start: episode.starting_frames(),
-        }
+            poses: poses(episode)?,
+        })
     }
 
     /// Number of frames, T.
     pub fn frames(&self) -> usize {
         self.actions.len()
+    }
+}
+
+/// The poses of an episode with the arrays `x`, `y`, `cos` and `sin`; `None` if one is missing.
+fn poses(episode: &Episode) -> std::result::Result<Option<Vec<Pose>>, String> {
+    let column = |name: &str| {
+        let extra = episode.extras.get(name)?;
+        (extra.shape == [episode.frames()]).then_some(&extra.values)
+    };
+    let columns = (column(X), column(Y), column(COS), column(SIN));
+    let (Some(x), Some(y), Some(cos), Some(sin)) = columns else {
+        return Ok(None);
+    };
+    let poses: Vec<Pose> = (0..episode.frames())
+        .map(|t| Pose {
+            x: x[t],
+            y: y[t],
+            heading: sin[t].atan2(cos[t]),
+        })
+        .collect();
+    match poses.iter().position(|pose| !pose.is_finite()) {
+        Some(frame) => Err(format!(
+            "the pose of frame {frame} (arrays x, y, cos, sin) is not finite"
+        )),
+        None => Ok(Some(poses)),
     }
 }
 
@@ -122,10 +153,11 @@ impl FrameStore {
     /// Adds the episode that was read from `path`.
     ///
     /// # Errors
-    /// Returns an error if the disk is full.
+    /// Returns an error if a pose is not finite or the disk is full.
     pub(super) fn push(&mut self, episode: &Episode, path: &Path) -> Result<()> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let labels = EpisodeLabels::of(episode, name.into_owned(), self.frames);
+        let labels = EpisodeLabels::of(episode, name.into_owned(), self.frames)
+            .map_err(|what| Error::invalid(path, what))?;
         self.episodes.push(labels);
         self.frames += episode.frames();
         self.bytes.push(&episode.images)
