@@ -39,6 +39,7 @@
 //!
 //! - [`episode`]: one recorded episode: frames and the actions that led to them.
 //! - [`dataset`]: a folder of episodes with a `dataset.json`.
+//! - [`pose`]: where the player of an episode is and looks.
 //! - [`layout`]: the names of files and arrays.
 //! - [`info`]: the summary that `driftless info` prints; `examples/inspect.rs` shows its use.
 //! - [`import`]: recordings in other formats, converted to a dataset. The features `hdf5` and
@@ -71,6 +72,7 @@ pub mod media;
 pub mod metrics;
 pub mod npz;
 pub mod partial;
+pub mod pose;
 pub mod staging;
 pub mod text;
 
@@ -80,3 +82,4 @@ pub use action::ActionSpec;
 pub use clip::Clip;
 pub use dataset::{Dataset, DatasetInfo};
 pub use episode::{Episode, ExtraArray};
+pub use pose::Pose;

@@ -187,22 +187,64 @@ impl MazeLayout {
             let reached = (x - pose.x).hypot(y - pose.y) < 0.25;
             return (!reached).then_some([x, y]);
         }
-        // Breadth-first search from the goal: the block from which it finds the walker is the next one.
-        let mut seen = [[false; BLOCKS]; BLOCKS];
-        let mut queue = VecDeque::from([goal]);
+        // The block from which a search from the goal finds the walker is the next one.
+        let path = self.shortest_path(goal, here, None)?;
+        path.iter().rev().nth(1).copied().map(centre)
+    }
+
+    /// The blocks of a shortest way, both ends included, by breadth-first search. With `closed`, without
+    /// the step between these two blocks.
+    fn shortest_path(
+        &self,
+        from: BlockIndex,
+        to: BlockIndex,
+        closed: Option<[BlockIndex; 2]>,
+    ) -> Option<Vec<BlockIndex>> {
+        let is_closed = |a, b| closed.is_some_and(|step| step == [a, b] || step == [b, a]);
+        // Where breadth-first search came from.
+        let mut before: [[Option<BlockIndex>; BLOCKS]; BLOCKS] = [[None; BLOCKS]; BLOCKS];
+        let mut queue = VecDeque::from([from]);
         while let Some(block) = queue.pop_front() {
-            for next in neighbours(block, 1) {
-                if next == here {
-                    return Some(centre(block));
-                }
+            for next in neighbours(block, 1).filter(|&next| !is_closed(block, next)) {
                 let [x, y] = next;
-                if self.blocks[y][x] == Block::Open && !seen[y][x] {
-                    seen[y][x] = true;
+                if next == to {
+                    let mut path = vec![to, block];
+                    while let Some([x, y]) = path.last().filter(|&&last| last != from) {
+                        path.push(before[*y][*x]?);
+                    }
+                    path.reverse();
+                    return Some(path);
+                }
+                let seen = next == from || before[y][x].is_some();
+                if self.blocks[y][x] == Block::Open && !seen {
+                    before[y][x] = Some(block);
                     queue.push_back(next);
                 }
             }
         }
         None
+    }
+
+    /// The nearest block that lies on a cycle of the passages, and the numbers of the blocks along the
+    /// shortest such cycle through it, back to it.
+    pub fn way_round(&self, pose: Pose) -> Vec<u64> {
+        let open = self.open_blocks();
+        let here = [pose.x, pose.y].map(|side| side.max(0.0) as usize);
+        let steps = |&block: &BlockIndex| match self.shortest_path(here, block, None) {
+            _ if block == here => 0,
+            path => path.map_or(usize::MAX, |path| path.len()),
+        };
+        let mut by_distance = open.clone();
+        by_distance.sort_by_key(steps);
+        let cycle = by_distance.into_iter().find_map(|block| {
+            let beyond = |next| self.shortest_path(block, next, Some([block, next]));
+            let paths = neighbours(block, 1).filter(|block| open.contains(block));
+            paths.filter_map(beyond).min_by_key(Vec::len)
+        });
+        let number = |block: &BlockIndex| open.iter().position(|other| other == block);
+        let cycle = cycle.unwrap_or_default();
+        let closed = cycle.iter().chain(cycle.first());
+        closed.filter_map(number).map(|at| at as u64).collect()
     }
 }
 
