@@ -4,7 +4,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use driftless_model::memory::Motion;
+use driftless_data::Motion;
 
 use super::{Attention, FrameTexture, StageTimes};
 use crate::{Error, Result};

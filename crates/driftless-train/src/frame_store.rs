@@ -7,9 +7,7 @@ use std::io::Write;
 use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 
-use driftless_data::layout::array::{COS, SIN, X, Y};
-use driftless_data::{Clip, Dataset, DatasetInfo, Episode, Error, PathError as _, Result};
-use driftless_model::memory::Pose;
+use driftless_data::{Clip, Dataset, DatasetInfo, Episode, Error, PathError as _, Pose, Result};
 
 /// Actions, rewards and ends of an episode; every vector is `[T]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,53 +22,27 @@ pub(super) struct EpisodeLabels {
     pub ends: Vec<f32>,
     /// Whether a starting clip may show the frame, if the data tells.
     pub can_start: Option<Vec<bool>>,
-    /// The camera's pose in each frame, if the data tells.
+    /// The camera's pose in each frame, if a memory needs it and the data tells.
     pub poses: Option<Vec<Pose>>,
 }
 
 impl EpisodeLabels {
-    /// Returns an error that names the first frame whose pose is not finite.
-    fn of(episode: &Episode, name: String, start: usize) -> std::result::Result<Self, String> {
+    fn of(episode: &Episode, name: String, start: usize) -> Self {
         let ends = episode.is_terminal();
-        Ok(Self {
+        Self {
             name,
             start,
             actions: episode.actions.clone(),
             rewards: episode.rewards.clone(),
             ends: ends.map_or(vec![0.0; episode.frames()], <[f32]>::to_vec),
             can_start: episode.starting_frames(),
-            poses: poses(episode)?,
-        })
+            poses: None,
+        }
     }
 
     /// Number of frames, T.
     pub fn frames(&self) -> usize {
         self.actions.len()
-    }
-}
-
-/// The poses of an episode with the arrays `x`, `y`, `cos` and `sin`; `None` if one is missing.
-fn poses(episode: &Episode) -> std::result::Result<Option<Vec<Pose>>, String> {
-    let column = |name: &str| {
-        let extra = episode.extras.get(name)?;
-        (extra.shape == [episode.frames()]).then_some(&extra.values)
-    };
-    let columns = (column(X), column(Y), column(COS), column(SIN));
-    let (Some(x), Some(y), Some(cos), Some(sin)) = columns else {
-        return Ok(None);
-    };
-    let poses: Vec<Pose> = (0..episode.frames())
-        .map(|t| Pose {
-            x: x[t],
-            y: y[t],
-            heading: sin[t].atan2(cos[t]),
-        })
-        .collect();
-    match poses.iter().position(|pose| !pose.is_finite()) {
-        Some(frame) => Err(format!(
-            "the pose of frame {frame} (arrays x, y, cos, sin) is not finite"
-        )),
-        None => Ok(Some(poses)),
     }
 }
 
@@ -80,6 +52,7 @@ pub(super) struct FrameStore {
     pub episodes: Vec<EpisodeLabels>,
     frames: usize,
     frame_len: usize,
+    reads_poses: bool,
     bytes: ByteStore,
 }
 
@@ -92,8 +65,14 @@ impl FrameStore {
             info,
             episodes: Vec::new(),
             frames: 0,
+            reads_poses: false,
             bytes: ByteStore::new(folder, memory_limit),
         }
+    }
+
+    /// Sets whether the episodes that are added from now on must tell the camera's poses.
+    pub fn read_poses(&mut self, on: bool) {
+        self.reads_poses = on;
     }
 
     /// Adds a dataset, with a few episodes in memory at a time. With `skip_bad`, invalid episodes
@@ -123,6 +102,7 @@ impl FrameStore {
             ));
         }
         let before = self.episodes.len();
+        self.reads_poses = false;
         self.add_all(folder, &info, skip_bad)?;
         for episode in &mut self.episodes[before..] {
             episode.actions.fill(unknown);
@@ -153,11 +133,13 @@ impl FrameStore {
     /// Adds the episode that was read from `path`.
     ///
     /// # Errors
-    /// Returns an error if a pose is not finite or the disk is full.
+    /// Returns an error if it does not tell the poses that are needed or the disk is full.
     pub(super) fn push(&mut self, episode: &Episode, path: &Path) -> Result<()> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let labels = EpisodeLabels::of(episode, name.into_owned(), self.frames)
-            .map_err(|what| Error::invalid(path, what))?;
+        let mut labels = EpisodeLabels::of(episode, name.into_owned(), self.frames);
+        if self.reads_poses {
+            labels.poses = Some(episode.poses(path)?);
+        }
         self.episodes.push(labels);
         self.frames += episode.frames();
         self.bytes.push(&episode.images)

@@ -61,6 +61,7 @@ impl World {
         };
         let world = settings.world(&info).unwrap();
         let mut store = FrameStore::new(info, folder.path(), 1 << 30);
+        store.read_poses(true);
         let mut rng = ChaCha8Rng::seed_from_u64(11);
         for _ in 0..3 {
             let frames = 40;

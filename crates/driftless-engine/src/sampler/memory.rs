@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use half::f16;
 
+use driftless_data::{Motion, Pose};
 use driftless_model::config::{MemoryConfig, WorldConfig};
-use driftless_model::memory::{Motion, Place, Pose, memory_features, recall};
+use driftless_model::memory::{Place, memory_features, recall};
 
 /// A frame that is remembered.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,10 +1,10 @@
 //! Which kept frames show what the coming frame will show.
 
+use driftless_data::Pose;
+
 use crate::config::MemoryConfig;
 
-use super::Pose;
-
-/// Part of a memory that holds one frame: a square of an eighth of the reach, in one of sixteen headings.
+/// Part of a memory that holds one frame: a square of an eighth of the reach, in one of sixteen directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place([i32; 3]);
 
@@ -12,7 +12,7 @@ impl Place {
     /// The place of a pose.
     pub fn of(pose: Pose, config: &MemoryConfig) -> Self {
         let square = |x: f32| (8.0 * x / config.reach).floor() as i32;
-        let sector = (16.0 * pose.heading / std::f32::consts::TAU).round() as i32;
+        let sector = (16.0 * pose.angle / std::f32::consts::TAU).round() as i32;
         Self([square(pose.x), square(pose.y), sector.rem_euclid(16)])
     }
 }
@@ -86,14 +86,14 @@ fn points_in_view(from: Pose, config: &MemoryConfig) -> [[f32; 2]; 64] {
     std::array::from_fn(|i| {
         let (direction, distance) = (i % DIRECTIONS, DISTANCES[i / DIRECTIONS] * config.reach);
         let share = (direction as f32 + 0.5) / DIRECTIONS as f32;
-        let (sin, cos) = (from.heading + half * (2.0 * share - 1.0)).sin_cos();
+        let (sin, cos) = (from.angle + half * (2.0 * share - 1.0)).sin_cos();
         [from.x + distance * cos, from.y + distance * sin]
     })
 }
 
 /// Which of the points are in view from a pose, one bit each.
 fn shown(from: Pose, points: &[[f32; 2]; 64], config: &MemoryConfig) -> u64 {
-    let (sin, cos) = from.heading.sin_cos();
+    let (sin, cos) = from.angle.sin_cos();
     let tangent = (config.field_of_view.to_radians() / 2.0).tan();
     let mut bits = 0;
     for (i, [x, y]) in points.iter().enumerate() {
@@ -120,7 +120,7 @@ mod tests {
 
     fn turned(degrees: f32) -> Pose {
         Pose {
-            heading: degrees.to_radians(),
+            angle: degrees.to_radians(),
             ..Pose::default()
         }
     }

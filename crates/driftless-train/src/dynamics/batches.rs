@@ -68,8 +68,8 @@ impl<'a> WindowSampler<'a> {
     /// Encodes all frames.
     ///
     /// # Errors
-    /// Returns an error if no episode is long enough for a sequence or, for a memory, tells poses, or if
-    /// the device or the file of the latents fails.
+    /// Returns an error if no episode is long enough for a sequence, or if the device or the file
+    /// of the latents fails.
     pub fn new(
         run: &'a RunContext,
         store: &'a FrameStore,
@@ -77,13 +77,6 @@ impl<'a> WindowSampler<'a> {
         progress: &mut dyn TrainProgress,
     ) -> Result<Self> {
         let settings = &run.settings.dynamics;
-        let has_poses = store.episodes.iter().any(|e| e.poses.is_some());
-        if run.world.dynamics.memory.is_some() && !has_poses {
-            return Err(Error::Episodes(
-                "no episode tells the camera's pose (arrays x, y, cos, sin), which dynamics_shape.memory needs"
-                    .into(),
-            ));
-        }
         let long = if settings.long_sequence_every == 0 {
             Vec::new()
         } else {

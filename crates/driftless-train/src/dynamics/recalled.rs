@@ -7,10 +7,10 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
+use driftless_data::{Motion, Pose};
 use driftless_flow::path::expand;
 use driftless_model::config::{MemoryConfig, WorldConfig};
-use driftless_model::memory::{MEMORY_FEATURES, MemoryInput, Motion, Place, Pose};
-use driftless_model::memory::{memory_features, recall};
+use driftless_model::memory::{MEMORY_FEATURES, MemoryInput, Place, memory_features, recall};
 
 use crate::frame_store::{ByteStore, EpisodeLabels};
 use crate::random::normal_like;
@@ -148,7 +148,7 @@ impl<'a> RecallDrawer<'a> {
         let origin = Pose {
             x: coordinate(self.config.reach),
             y: coordinate(self.config.reach),
-            heading: coordinate(std::f32::consts::PI),
+            angle: coordinate(std::f32::consts::PI),
         };
         let from = poses.first().copied().unwrap_or_default();
         let mut places = BTreeSet::new();
@@ -171,7 +171,7 @@ impl<'a> RecallDrawer<'a> {
         Pose {
             x: pose.x + normal(position),
             y: pose.y + normal(position),
-            heading: pose.heading + normal(m.heading_noise.to_radians()),
+            angle: pose.angle + normal(m.heading_noise.to_radians()),
         }
     }
 
@@ -275,7 +275,7 @@ mod tests {
             poses: Some(
                 (0..FRAMES)
                     .map(|t| Pose {
-                        heading: turned(t),
+                        angle: turned(t),
                         ..Pose::default()
                     })
                     .collect(),
