@@ -112,6 +112,11 @@ impl Sampler {
         self.network.set_threads(threads)
     }
 
+    /// Frames since the reset, those of the context included.
+    pub fn frame(&self) -> u64 {
+        self.frame
+    }
+
     /// The long-term memory, of a world that has one.
     pub fn memory(&self) -> Option<&Memory> {
         self.memory.as_ref()

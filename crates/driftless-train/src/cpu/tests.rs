@@ -232,7 +232,7 @@ fn small_shape() {
     compare([4, 6], 3, small(), 7, 2);
 }
 
-fn with_memory(frames: usize, shape: DynamicsConfig) -> DynamicsConfig {
+fn with_memory(frames: usize, shape: &DynamicsConfig) -> DynamicsConfig {
     DynamicsConfig {
         memory: Some(MemoryConfig {
             frames,
@@ -240,25 +240,25 @@ fn with_memory(frames: usize, shape: DynamicsConfig) -> DynamicsConfig {
             reach: 4.0,
             capacity: 64,
         }),
-        ..shape
+        ..shape.clone()
     }
 }
 
 #[test]
 fn small_shape_with_memory() {
-    compare([4, 6], 3, with_memory(3, small()), 7, 2);
+    compare([4, 6], 3, with_memory(3, &small()), 7, 2);
     let late = DynamicsConfig {
         depth: 5,
         time_every: 3,
         merge: 1,
         ..small()
     };
-    compare([2, 5], 5, with_memory(1, late), 6, 1);
+    compare([2, 5], 5, with_memory(1, &late), 6, 1);
 }
 
 #[test]
 fn shipped_shape_with_memory() {
-    compare([8, 8], 8, with_memory(4, DynamicsConfig::default()), 16, 2);
+    compare([8, 8], 8, with_memory(4, &DynamicsConfig::default()), 16, 2);
 }
 
 #[test]
@@ -318,7 +318,7 @@ fn shipped_shape() {
 #[test]
 fn gradient_matches_finite_differences() {
     check_by_differences(small());
-    check_by_differences(with_memory(2, small()));
+    check_by_differences(with_memory(2, &small()));
 }
 
 fn check_by_differences(shape: DynamicsConfig) {
