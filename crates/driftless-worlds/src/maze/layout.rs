@@ -1,12 +1,13 @@
 //! The layout of a maze: its walls and their colours, and the objects.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::pose::{FULL_TURN, Pose};
+use super::sight::WallBlock;
 
 /// Rooms along a side; the blocks between two rooms are walls or passages.
 const ROOMS: usize = 4;
@@ -14,8 +15,8 @@ const ROOMS: usize = 4;
 pub const BLOCKS: usize = 2 * ROOMS + 1;
 /// Passages in addition to the spanning tree; each closes a loop.
 const LOOPS: usize = 2;
-/// Gaps in walls that hold an object, which blocks the way.
-const NICHES: usize = 4;
+/// Number of objects. Each is in a gap between two rooms and blocks the way.
+pub const OBJECT_COUNT: usize = 4;
 /// Number of wall colours.
 pub const WALL_COLOURS: usize = 5;
 /// Radius of an object.
@@ -59,6 +60,8 @@ pub struct MazeLayout {
     /// The centre of each wall colour's region; a wall has the colour of the nearest one.
     colour_centres: [[f32; 2]; WALL_COLOURS],
     objects: Vec<Object>,
+    /// Walls that were painted in another colour.
+    painted: BTreeMap<WallBlock, usize>,
 }
 
 impl MazeLayout {
@@ -69,10 +72,11 @@ impl MazeLayout {
             blocks: [[Block::Wall; BLOCKS]; BLOCKS],
             colour_centres: [[0.0; 2]; WALL_COLOURS],
             objects: Vec::new(),
+            painted: BTreeMap::new(),
         };
         let mut walls = layout.carve_passages(&mut rng);
         walls.shuffle(&mut rng);
-        for (i, [x, y]) in walls.into_iter().take(LOOPS + NICHES).enumerate() {
+        for (i, [x, y]) in walls.into_iter().take(LOOPS + OBJECT_COUNT).enumerate() {
             layout.blocks[y][x] = match i.checked_sub(LOOPS) {
                 None => Block::Open,
                 Some(niche) => Block::Niche(niche),
@@ -134,6 +138,9 @@ impl MazeLayout {
 
     /// Index of a wall's colour, which neighbouring walls mostly share.
     pub fn wall_colour(&self, x: i32, y: i32) -> usize {
+        if let Some(colour) = self.painted.get(&[x, y]) {
+            return *colour;
+        }
         let far = |centre: &[f32; 2]| (centre[0] - x as f32).hypot(centre[1] - y as f32);
         let nearest = self
             .colour_centres
@@ -141,6 +148,11 @@ impl MazeLayout {
             .enumerate()
             .min_by(|a, b| far(a.1).total_cmp(&far(b.1)));
         nearest.map_or(0, |(colour, _)| colour)
+    }
+
+    /// Gives walls a colour, an index below [`WALL_COLOURS`].
+    pub fn paint(&mut self, walls: &BTreeSet<WallBlock>, colour: usize) {
+        self.painted.extend(walls.iter().map(|&wall| (wall, colour)));
     }
 
     /// All objects.

@@ -6,6 +6,7 @@
 mod layout;
 mod pose;
 mod render;
+mod sight;
 
 use std::f32::consts::TAU;
 
@@ -14,6 +15,8 @@ use driftless_data::layout::array::{ANGLE, COS, SIN, X, Y};
 
 use self::layout::MazeLayout;
 use self::pose::{FULL_TURN, Pose};
+pub use self::render::{CEILING, DARK, FLOOR, OBJECT_PALETTE, WALL_PALETTE};
+pub use self::sight::{Sight, WallBlock};
 use crate::simulator::{action_entry, action_specs};
 use crate::{Result, Simulator, SimulatorSnapshot, SimulatorState, raster};
 
