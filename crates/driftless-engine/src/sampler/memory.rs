@@ -69,14 +69,27 @@ impl Memory {
         self.pose
     }
 
-    /// Corrects the camera's pose in the last frame, where it is known.
-    pub fn set_pose(&mut self, pose: Pose) {
-        self.pose = pose;
-        if let Some(last) = self.recent.back_mut() {
-            *last = Arc::new(Remembered {
+    /// Replaces the poses of all frames, where they are known: of frame number `n` by `pose(n)`. The
+    /// camera's pose becomes that of the last frame.
+    pub fn correct_poses(&mut self, pose: impl Fn(u64) -> Option<Pose>) {
+        let corrected = |frame: &Arc<Remembered>| match pose(frame.frame) {
+            Some(pose) if pose != frame.pose => Arc::new(Remembered {
                 pose,
-                ..last.as_ref().clone()
-            });
+                ..frame.as_ref().clone()
+            }),
+            _ => Arc::clone(frame),
+        };
+        for frame in &mut self.recent {
+            *frame = corrected(frame);
+        }
+        if let Some(last) = self.recent.back() {
+            self.pose = last.pose;
+        }
+        let mut kept: Vec<_> = self.kept.values().map(corrected).collect();
+        kept.sort_by_key(|frame| frame.frame);
+        self.kept.clear();
+        for frame in kept {
+            self.keep(frame);
         }
     }
 
@@ -90,9 +103,11 @@ impl Memory {
         self.recalled.iter().map(AsRef::as_ref)
     }
 
-    /// Keeps the frames of another memory instead of its own; the pose stays. For experiments.
-    pub fn take_kept_of(&mut self, other: &Self) {
+    /// Remembers the frames of another memory instead of its own; the camera's pose stays. For
+    /// experiments.
+    pub fn take_frames_of(&mut self, other: &Self) {
         self.kept.clone_from(&other.kept);
+        self.recent.clone_from(&other.recent);
     }
 
     /// Replaces what the last frame is remembered as by another clean latent, such as that of the true

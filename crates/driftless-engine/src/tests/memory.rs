@@ -1,5 +1,7 @@
 //! Long-term memory: what is kept and recalled, on all backends.
 
+use driftless_data::Pose;
+
 use super::parity::compare_engines;
 use super::*;
 use crate::Sampler;
@@ -144,4 +146,19 @@ fn reference_keeps_the_same_frames() {
         engine.memory().unwrap().kept().map(|f| f.frame).collect()
     };
     assert_eq!(kept(&engine), kept(&reference));
+}
+
+#[test]
+fn poses_can_be_corrected() {
+    let config = memory_config();
+    let mut engine = played(&config, 12, 9);
+    let memory = engine.memory_mut().unwrap();
+    let line = |frame: u64| Pose {
+        x: frame as f32,
+        ..Pose::default()
+    };
+    memory.correct_poses(|frame| Some(line(frame)));
+    assert_eq!(memory.pose(), line(20));
+    assert!(memory.kept().len() > 0);
+    assert!(memory.kept().all(|frame| frame.pose == line(frame.frame)));
 }
