@@ -63,7 +63,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     probe: Option<PathBuf>,
     /// Weights of LPIPS: backbone and heads, in one file or in two, safetensors or PyTorch's .pth
-    /// (docs/training.md says where they come from). They do not come with the program.
+    /// (docs/data.md says where they come from). They do not come with the program.
     #[arg(long, value_name = "FILE,...", value_delimiter = ',')]
     lpips: Vec<PathBuf>,
     /// Measure instead how well the world's own signals tell wrong frames: round-trip error, flow
