@@ -22,6 +22,8 @@ use driftless_model::config::DynamicsConfig;
 use driftless_sim::RANDOM_SEED_LIMIT;
 
 /// The parameters of [`PARAMS`] that depend on the world or on the solver.
+/// Room for the scroll bar, in points.
+const SCROLL_BAR: f32 = 10.0;
 const STEPS: &str = "steps";
 const TOLERANCE: &str = "tolerance";
 const CONTEXT: &str = "context";
@@ -83,6 +85,7 @@ impl TuningPanel {
         user_presets: &mut BTreeMap<String, SamplerPreset>,
     ) {
         ui.horizontal(|ui| {
+            ui.set_max_width(ui.available_width() - SCROLL_BAR);
             ui.label(
                 RichText::new("Tuning")
                     .heading()
@@ -101,7 +104,7 @@ impl TuningPanel {
         });
         egui::ScrollArea::vertical().show(ui, |ui| {
             // Leave room for the scroll bar.
-            ui.set_max_width(ui.available_width() - 10.0);
+            ui.set_max_width(ui.available_width() - SCROLL_BAR);
             if let Some(limits) = self.limits.clone() {
                 self.quality(ui, &limits, cost);
                 self.sampler(ui, &limits);

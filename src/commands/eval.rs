@@ -6,9 +6,12 @@ use driftless::{Error, Result};
 use driftless_data::{Dataset, PathError as _};
 use driftless_engine::{DeviceOptions, GpuSource, Sampler, SamplerParams};
 use driftless_eval::alarm::AlarmOptions;
+use driftless_eval::lpips::Lpips;
 use driftless_eval::memory::{self, MemoryReport};
 use driftless_eval::pose::PoseProbe;
-use driftless_eval::{EvalOptions, EvalProgress, alarm, pose, report, report_tables, table};
+use driftless_eval::{
+    EvalOptions, EvalProgress, Probes, alarm, pose, report, report_tables, table,
+};
 
 use super::eval_memory::MemoryArgs;
 use super::sampler_args::{ParamOptions, Selection};
@@ -62,10 +65,14 @@ pub struct Args {
     /// frame. For worlds whose episodes contain them, such as the maze.
     #[arg(long, value_name = "DIR")]
     probe: Option<PathBuf>,
+    /// Weights of LPIPS: backbone and heads, in one file or in two, safetensors or PyTorch's .pth
+    /// (docs/data.md says where they come from). They do not come with the program.
+    #[arg(long, value_name = "FILE,...", value_delimiter = ',')]
+    lpips: Vec<PathBuf>,
     /// Measure instead how well the world's own signals tell wrong frames: round-trip error, flow
     /// instability and spread over seeds. Thresholds come from half of the rollouts, precision and
     /// recall from the other half.
-    #[arg(long, conflicts_with_all = ["free_frames", "free_runs", "free_bin", "probe", "pictures"])]
+    #[arg(long, conflicts_with_all = ["free_frames", "free_runs", "free_bin", "probe", "lpips", "pictures"])]
     alarm: bool,
     #[command(flatten)]
     memory: MemoryArgs,
@@ -92,6 +99,11 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(pictures) = args.pictures.as_deref().filter(|_| !args.overwrite) {
         check_empty(pictures)?;
     }
+    // Read first: the rest takes long.
+    let lpips = match args.lpips.as_slice() {
+        [] => None,
+        files => Some(Lpips::read(files)?),
+    };
     let defaults = EvalOptions::default();
     let mut options = EvalOptions {
         horizon: args.horizon,
@@ -140,7 +152,10 @@ pub fn run(args: &Args) -> Result<()> {
         &mut engine,
         &dataset,
         &options,
-        probe.as_ref(),
+        Probes {
+            pose: probe.as_ref(),
+            lpips: lpips.as_ref(),
+        },
         args.pictures.as_deref(),
         progress,
     )

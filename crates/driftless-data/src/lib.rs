@@ -49,6 +49,7 @@
 //! - [`contact_sheet`]: frames side by side, as PNG files.
 //! - [`metrics`]: PSNR, SSIM, means.
 //! - [`npz`]: NumPy's `.npz` archives, read without trusting any header.
+//! - [`pth`]: PyTorch's weight files, read without executing anything.
 //! - [`text`]: names from files, made fit to print.
 //! - [`fs`], [`staging`]: files and folders that appear complete or not at all; [`partial`]: their temporary
 //!   names.
@@ -73,6 +74,7 @@ pub mod metrics;
 pub mod npz;
 pub mod partial;
 pub mod pose;
+pub mod pth;
 pub mod staging;
 pub mod text;
 

@@ -50,6 +50,7 @@
 //! # }
 //! ```
 
+mod autoplay;
 mod columns;
 mod command;
 mod comparison;

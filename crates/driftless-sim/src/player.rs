@@ -6,7 +6,7 @@ use driftless_data::Clip;
 use driftless_engine::{
     FrameTexture, Outcome, Sampler, SamplerParams, Snapshot, StageTimes, reencoding_error,
 };
-use driftless_worlds::{Simulator, SimulatorSnapshot, SimulatorState};
+use driftless_worlds::{Policy, PolicyAgent, Simulator, SimulatorSnapshot, SimulatorState};
 
 use super::columns::MAX_EXACT;
 use super::{Inspection, TracedPass};
@@ -65,6 +65,11 @@ pub trait Player: Send {
     /// # Errors
     /// Returns an error if the snapshot is of another world, or if the device fails.
     fn restore(&mut self, saved: &PlayerSnapshot) -> Result<()>;
+
+    /// What a scripted player would do next; `None` if the world has none.
+    fn scripted_action(&mut self) -> Option<u32> {
+        None
+    }
 
     /// Ground truth of the last frame; `None` for a learned world.
     fn ground_truth(&self) -> Option<GroundTruth> {
@@ -320,6 +325,8 @@ pub struct SimulatedWorld {
     size: [usize; 2],
     actions: usize,
     seed: u64,
+    /// Plays by itself, once it has been asked to.
+    agent: Option<PolicyAgent>,
 }
 
 impl SimulatedWorld {
@@ -332,6 +339,7 @@ impl SimulatedWorld {
             size: info.image,
             actions: info.actions.len(),
             seed: 0,
+            agent: None,
         }
     }
 }
@@ -384,6 +392,12 @@ impl Player for SimulatedWorld {
         self.simulator.restore(snapshot)?;
         self.seed = snapshot.seed;
         Ok(())
+    }
+
+    fn scripted_action(&mut self) -> Option<u32> {
+        let (simulator, seed) = (self.simulator.as_ref(), self.seed);
+        let agent = || PolicyAgent::new(Policy::Scripted, simulator, seed);
+        Some(self.agent.get_or_insert_with(agent).act(simulator))
     }
 
     fn ground_truth(&self) -> Option<GroundTruth> {

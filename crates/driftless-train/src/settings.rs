@@ -100,6 +100,10 @@ pub struct DynamicsSettings {
         skip_serializing_if = "Option::is_none"
     )]
     pub loss_space: Option<Prediction>,
+    /// Steps that are trained as soon as the encoder is finished, before the decoder is trained alone: the
+    /// world can be played then. 0: the tokenizer is finished first. The weights at the end are the same.
+    #[serde(default)]
+    pub early_steps: u64,
     /// Sequences per step.
     pub batch_size: usize,
     /// Frames per sequence.
@@ -220,6 +224,14 @@ impl TrainSettings {
         };
         world.check()?;
         Ok(world)
+    }
+}
+
+impl TokenizerSettings {
+    /// The first step at which the encoder is frozen.
+    pub fn decoder_only_start(&self) -> u64 {
+        let steps = self.optimizer.steps as f64;
+        (steps * (1.0 - self.decoder_only_fraction)).round() as u64
     }
 }
 

@@ -85,6 +85,7 @@ impl UserPreferences {
     /// Applies theme and scale to a new window.
     pub fn apply_theme(&mut self, context: &Context) {
         theme::apply(context, self.store.config.appearance);
+        theme::reduce_motion(context, self.store.config.reduced_motion);
         self.set_zoom(context, self.store.config.scale);
     }
 
@@ -94,6 +95,7 @@ impl UserPreferences {
         if now.appearance != before.appearance {
             theme::apply(context, now.appearance);
         }
+        theme::reduce_motion(context, now.reduced_motion);
         if now.scale != before.scale {
             self.set_zoom(context, now.scale);
         }

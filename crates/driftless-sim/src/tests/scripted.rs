@@ -111,3 +111,19 @@ fn script_matches_headless_play() {
     let headless = headless::play(player.as_mut(), 0, &script, &params, &mut || {});
     assert!(recording(sim).into_episode() == headless.unwrap());
 }
+
+#[test]
+fn learned_world_plays_random_held_actions() {
+    let sim = spawn(options());
+    next(&sim);
+    sim.send(InputCommand::Autoplay(true));
+    let played = actions(&sim, 200);
+    for action in 0..3 {
+        assert!(played.contains(&action), "{played:?}");
+    }
+    // An action is held for 8.5 frames on average, and followed by another two times out of three.
+    let changes = played.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    assert!((4..60).contains(&changes), "{changes}");
+    sim.send(InputCommand::Autoplay(false));
+    assert_eq!(actions(&sim, 20), [0; 20]);
+}

@@ -70,6 +70,7 @@ impl Default for DynamicsSettings {
             prediction: Prediction::X,
             path: Path::Linear,
             loss_space: None,
+            early_steps: 0,
             batch_size: 6,
             sequence_length: 16,
             hard_fraction: 0.0,
