@@ -26,6 +26,7 @@ const STEPS: &str = "steps";
 const TOLERANCE: &str = "tolerance";
 const CONTEXT: &str = "context";
 const GUIDANCE: &str = "guidance";
+const MEMORY: &str = "memory";
 
 /// The Tuning panel.
 pub(super) struct TuningPanel {
@@ -162,6 +163,7 @@ impl TuningPanel {
             STEPS => !adaptive,
             TOLERANCE => adaptive,
             GUIDANCE => limits.guidance,
+            MEMORY => limits.memory,
             _ => true,
         }
     }
@@ -347,7 +349,7 @@ mod tests {
 
     #[test]
     fn special_parameters_exist() {
-        for name in [STEPS, TOLERANCE, CONTEXT, GUIDANCE] {
+        for name in [STEPS, TOLERANCE, CONTEXT, GUIDANCE, MEMORY] {
             assert!(PARAMS.iter().any(|spec| spec.name == name), "{name}");
         }
     }

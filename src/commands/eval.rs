@@ -6,8 +6,8 @@ use driftless::{Error, Result};
 use driftless_data::{Dataset, PathError as _};
 use driftless_engine::{DeviceOptions, GpuSource, Sampler, SamplerParams};
 use driftless_eval::alarm::AlarmOptions;
-use driftless_eval::pose::PoseProbe;
 use driftless_eval::memory::{self, MemoryReport};
+use driftless_eval::pose::PoseProbe;
 use driftless_eval::{EvalOptions, EvalProgress, alarm, pose, report, report_tables, table};
 
 use super::eval_memory::MemoryArgs;
@@ -115,7 +115,9 @@ pub fn run(args: &Args) -> Result<()> {
             ..options.params
         };
         let open = |device| driftless_engine::open(&folder, device, &GpuSource::Own);
-        let report = args.memory.measure(engine, args.device, &open, args.sequences, params)?;
+        let report = args
+            .memory
+            .measure(engine, args.device, &open, args.sequences, params)?;
         return print_memory(args, &report);
     };
     let dataset = Dataset::read(data)?;

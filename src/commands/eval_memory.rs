@@ -40,7 +40,9 @@ impl MemoryArgs {
             "cpu" => several(device, open)?,
             _ => vec![engine],
         };
-        let dreamers = engines.into_iter().map(|engine| WorldDreamer::new(engine, params));
+        let dreamers = engines
+            .into_iter()
+            .map(|engine| WorldDreamer::new(engine, params));
         let defaults = MemoryOptions::default();
         let sequences = sequences.unwrap_or(defaults.sequences);
         let options = MemoryOptions {

@@ -82,4 +82,4 @@ pub use action::ActionSpec;
 pub use clip::Clip;
 pub use dataset::{Dataset, DatasetInfo};
 pub use episode::{Episode, ExtraArray};
-pub use pose::Pose;
+pub use pose::{Motion, Pose};

@@ -1,5 +1,6 @@
 //! The true poses of an episode: where the player is and where it looks, frame by frame.
 
+use std::f32::consts::PI;
 use std::path::Path;
 
 use crate::layout::array::{ANGLE, COS, HEADING, SIN, X, Y};
@@ -14,6 +15,51 @@ pub struct Pose {
     pub y: f32,
     /// Direction in radians from the x axis towards the y axis.
     pub angle: f32,
+}
+
+/// How the camera moved from one frame to the next, as seen from the earlier pose.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Motion {
+    /// Along the direction of view.
+    pub ahead: f32,
+    /// At a right angle to it: towards the side to which angles grow.
+    pub aside: f32,
+    /// Change of the angle in radians, −π to π.
+    pub turn: f32,
+}
+
+impl Pose {
+    /// The pose after a motion.
+    #[must_use]
+    pub fn after(self, motion: Motion) -> Self {
+        let (sin, cos) = self.angle.sin_cos();
+        Self {
+            x: self.x + cos * motion.ahead - sin * motion.aside,
+            y: self.y + sin * motion.ahead + cos * motion.aside,
+            angle: wrap(self.angle + motion.turn),
+        }
+    }
+
+    /// The motion that leads from this pose to another; the inverse of [`Pose::after`].
+    pub fn motion_to(self, other: Self) -> Motion {
+        let (sin, cos) = self.angle.sin_cos();
+        let (dx, dy) = (other.x - self.x, other.y - self.y);
+        Motion {
+            ahead: cos * dx + sin * dy,
+            aside: cos * dy - sin * dx,
+            turn: wrap(other.angle - self.angle),
+        }
+    }
+
+    /// Whether all its numbers are finite.
+    pub fn is_finite(self) -> bool {
+        [self.x, self.y, self.angle].into_iter().all(f32::is_finite)
+    }
+}
+
+/// The same angle between −π and π.
+fn wrap(angle: f32) -> f32 {
+    (angle + PI).rem_euclid(2.0 * PI) - PI
 }
 
 impl Episode {
@@ -39,9 +85,7 @@ impl Episode {
             }
         };
         let rows = x.iter().zip(y).zip(angle);
-        Ok(rows
-            .map(|((&x, &y), angle)| Pose { x, y, angle })
-            .collect())
+        Ok(rows.map(|((&x, &y), angle)| Pose { x, y, angle }).collect())
     }
 
     fn has(&self, name: &str) -> bool {
@@ -79,6 +123,24 @@ impl Episode {
 mod tests {
     use super::*;
     use crate::ExtraArray;
+
+    #[test]
+    fn motions_lead_from_pose_to_pose() {
+        let pose = |x, y, angle| Pose { x, y, angle };
+        for (a, b) in [
+            (pose(1.0, 2.0, 0.5), pose(-1.0, 2.5, 3.0)),
+            (pose(0.0, 0.0, -3.1), pose(0.1, 0.0, 3.1)),
+        ] {
+            let there = a.after(a.motion_to(b));
+            let off = (there.x - b.x).hypot(there.y - b.y);
+            assert!(off < 1e-5, "{there:?}");
+            assert!((there.angle - b.angle).abs() < 1e-5, "{there:?}");
+        }
+        let quarter = pose(0.0, 0.0, PI / 2.0);
+        let motion = quarter.motion_to(pose(-2.0, 1.0, PI));
+        assert!((motion.ahead - 1.0).abs() < 1e-6 && (motion.aside - 2.0).abs() < 1e-6);
+        assert!((motion.turn - PI / 2.0).abs() < 1e-6);
+    }
 
     fn episode(arrays: &[(&str, &[f32])]) -> Episode {
         let extra = |values: &[f32]| ExtraArray {

@@ -244,7 +244,12 @@ fn each_episode_has_a_maze_of_its_own() {
     let manifest = record(&plan, &out, &|_| true).unwrap();
     let seeds: HashSet<_> = manifest.episodes.iter().map(|line| line.seed).collect();
     assert_eq!(seeds.len(), 40);
-    assert!(manifest.episodes.iter().all(|line| line.policy == "revisit"));
+    assert!(
+        manifest
+            .episodes
+            .iter()
+            .all(|line| line.policy == "revisit")
+    );
     let data = Dataset::read(&out).unwrap();
     let frames: HashSet<_> = data.episodes.iter().map(|one| one.frame(0)).collect();
     assert_eq!(frames.len(), 40);

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::f32::consts::{PI, TAU};
 
-use rand::seq::SliceRandom;
 use rand::SeedableRng;
+use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
@@ -372,7 +372,11 @@ fn round_a_block(seed: u64) -> Result<Option<MemoryCase>> {
 /// Walks to a goal.
 fn go(take: &mut Take, goal: u64) -> Result<()> {
     let end = take.frames() + MAX_ROUND;
-    while let Some(action) = take.maze.action_toward(goal).filter(|_| take.frames() < end) {
+    while let Some(action) = take
+        .maze
+        .action_toward(goal)
+        .filter(|_| take.frames() < end)
+    {
         take.step(action)?;
     }
     Ok(())
@@ -488,7 +492,10 @@ mod tests {
                     "n = {frames}, k = {k}"
                 );
             }
-            let expected: Vec<_> = (1..=frames / 2).rev().map(|k| (2 * frames - k, k)).collect();
+            let expected: Vec<_> = (1..=frames / 2)
+                .rev()
+                .map(|k| (2 * frames - k, k))
+                .collect();
             assert_eq!(case.pairs, expected);
         }
     }
@@ -497,9 +504,15 @@ mod tests {
     fn walks_return_to_where_they_began() {
         for index in 0..3 {
             let circle = one(MemoryTest::FullCircle, index);
-            assert_eq!(circle.pairs, (1..=AFTER).map(|k| (48 + k, k)).collect::<Vec<_>>());
+            assert_eq!(
+                circle.pairs,
+                (1..=AFTER).map(|k| (48 + k, k)).collect::<Vec<_>>()
+            );
             let walk = one(MemoryTest::WalkAndReturn, index);
-            assert_eq!(walk.pairs, (1..=WALK).map(|k| (68 + k, k)).collect::<Vec<_>>());
+            assert_eq!(
+                walk.pairs,
+                (1..=WALK).map(|k| (68 + k, k)).collect::<Vec<_>>()
+            );
             let round = one(MemoryTest::RoundABlock, index);
             assert!(round.arrival >= 40, "{}", round.arrival);
             assert!(!round.pairs.is_empty(), "maze {index}");
@@ -532,7 +545,10 @@ mod tests {
     fn histories_that_differ_at_the_end_are_refused() {
         let mut cases = paired_histories(FIRST_MAZE, 12).unwrap().unwrap();
         assert!(end_alike(&cases, 12));
-        assert!(!end_alike(&[cases[0].clone(), cases[0].clone()], 12), "no difference at all");
+        assert!(
+            !end_alike(&[cases[0].clone(), cases[0].clone()], 12),
+            "no difference at all"
+        );
         let last = cases[3].given.images.len() - 1;
         cases[3].given.images[last] ^= 1;
         assert!(!end_alike(&cases, 12));

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use driftless_data::Pose;
 use driftless_engine::{Sampler, SamplerParams};
 
 use super::case::MemoryCase;
@@ -62,6 +63,32 @@ pub struct WorldDreamer {
     engine: Sampler,
     params: SamplerParams,
     seed: u64,
+    truth: Option<Truth>,
+}
+
+/// What the memory is given in [`MemoryMode::Oracle`].
+struct Truth {
+    /// True poses of the given frames and of the dream.
+    poses: Vec<Pose>,
+    /// True frames of the dream, u8 RGB `[frames, H, W, 3]`.
+    images: Vec<u8>,
+    /// Frames dreamt so far.
+    dreamt: usize,
+}
+
+impl Truth {
+    fn of(case: &MemoryCase) -> Self {
+        let first = case.given_poses.first().copied().unwrap_or_default();
+        let all = case.given_poses.iter().chain(&case.poses);
+        Self {
+            // A memory's poses begin at zero.
+            poses: all
+                .map(|pose| Pose::default().after(first.motion_to(*pose)))
+                .collect(),
+            images: case.truth.clone(),
+            dreamt: 0,
+        }
+    }
 }
 
 impl WorldDreamer {
@@ -72,26 +99,68 @@ impl WorldDreamer {
             engine,
             params,
             seed,
+            truth: None,
         }
+    }
+
+    /// Puts the true frame and poses into the memory after a dreamt frame.
+    fn tell_truth(&mut self) -> Result<()> {
+        let Some(truth) = &mut self.truth else {
+            return Ok(());
+        };
+        let len = self.engine.world().image_len();
+        let image = &truth.images[truth.dreamt * len..(truth.dreamt + 1) * len];
+        truth.dreamt += 1;
+        let latent = self.engine.encode(image)?;
+        if let Some(memory) = self.engine.memory_mut() {
+            memory.set_last_latent(&latent);
+            memory.correct_poses(|frame| truth.poses.get(frame as usize).copied());
+        }
+        Ok(())
     }
 }
 
 impl Dreamer for WorldDreamer {
     fn modes(&self) -> Vec<MemoryMode> {
-        vec![MemoryMode::Off]
+        match self.engine.memory() {
+            Some(_) => MemoryMode::ALL.to_vec(),
+            None => vec![MemoryMode::Off],
+        }
     }
 
-    fn begin(&mut self, case: &MemoryCase, _: &MemoryCase, mode: MemoryMode) -> Result<()> {
-        if mode != MemoryMode::Off {
-            let what = format!("this world has no memory, it cannot dream with {}", mode.name());
+    fn begin(&mut self, case: &MemoryCase, other: &MemoryCase, mode: MemoryMode) -> Result<()> {
+        if !self.modes().contains(&mode) {
+            let what = format!(
+                "this world has no memory, it cannot dream with {}",
+                mode.name()
+            );
             return Err(Error::Argument(what));
         }
         self.params.seed = self.seed.wrapping_add(case.maze);
-        Ok(self.engine.reset(&case.given, &self.params)?)
+        self.params.memory = mode != MemoryMode::Off;
+        self.truth = None;
+        let mut elsewhere = None;
+        if mode == MemoryMode::OtherEpisode {
+            self.engine.reset(&other.given, &self.params)?;
+            elsewhere = self.engine.memory().cloned();
+        }
+        self.engine.reset(&case.given, &self.params)?;
+        if let (Some(memory), Some(elsewhere)) = (self.engine.memory_mut(), &elsewhere) {
+            memory.take_frames_of(elsewhere);
+        }
+        if mode == MemoryMode::Oracle {
+            let truth = Truth::of(case);
+            if let Some(memory) = self.engine.memory_mut() {
+                memory.correct_poses(|frame| truth.poses.get(frame as usize).copied());
+            }
+            self.truth = Some(truth);
+        }
+        Ok(())
     }
 
     fn step(&mut self, action: u32) -> Result<&[u8]> {
         self.engine.step(action, &self.params)?;
+        self.tell_truth()?;
         Ok(self.engine.image()?)
     }
 }

@@ -34,9 +34,11 @@ pub(super) fn measure(dreamers: &mut [impl Dreamer], frames: usize) -> Result<Ve
     let mut times = Vec::new();
     let start = cases(MemoryTest::ThereAndBack { frames: 1 }, 0)?;
     let marks: Vec<usize> = MARKS.into_iter().filter(|&mark| mark <= frames).collect();
-    let (Some(dreamer), Some(case), Some(&last)) =
-        (dreamers.first_mut(), start.as_ref().and_then(|cases| cases.first()), marks.last())
-    else {
+    let (Some(dreamer), Some(case), Some(&last)) = (
+        dreamers.first_mut(),
+        start.as_ref().and_then(|cases| cases.first()),
+        marks.last(),
+    ) else {
         return Ok(times);
     };
     let kinds = SimulatorKind::Maze.open(0).info().actions.len();
@@ -52,7 +54,9 @@ pub(super) fn measure(dreamers: &mut [impl Dreamer], frames: usize) -> Result<Ve
             dreamer.step(action)?;
             let ms = begun.elapsed().as_secs_f64() * 1000.0;
             // Only the frames before a mark are kept.
-            let mark = marks.iter().find(|&&mark| (t + 1..=t + FRAMES).contains(&mark));
+            let mark = marks
+                .iter()
+                .find(|&&mark| (t + 1..=t + FRAMES).contains(&mark));
             let Some(&frame) = mark else { continue };
             recent.push(ms);
             if frame == t + 1 {

@@ -37,7 +37,10 @@ pub(super) fn of_cases<'a>(
     probes: &'a BTreeMap<u64, PoseProbe>,
     cases: &[MemoryCase],
 ) -> Vec<&'a PoseProbe> {
-    cases.iter().map_while(|case| probes.get(&case.maze)).collect()
+    cases
+        .iter()
+        .map_while(|case| probes.get(&case.maze))
+        .collect()
 }
 
 /// Frames of a maze at random poses in its open blocks, as an episode with the arrays of the state.

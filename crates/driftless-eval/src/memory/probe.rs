@@ -145,8 +145,14 @@ mod tests {
                 }
             }
         }
-        assert!(walls > 600 && wall_hits * 100 >= walls * 93, "{wall_hits} of {walls}");
-        assert!(objects > 60 && object_hits * 100 >= objects * 93, "{object_hits} of {objects}");
+        assert!(
+            walls > 600 && wall_hits * 100 >= walls * 93,
+            "{wall_hits} of {walls}"
+        );
+        assert!(
+            objects > 60 && object_hits * 100 >= objects * 93,
+            "{object_hits} of {objects}"
+        );
     }
 
     #[test]

@@ -7,8 +7,8 @@ use driftless_data::metrics::{SquaredError, fraction};
 use super::case::{MemoryCase, MemoryTest, frame};
 use super::dreamer::MemoryMode;
 use super::probe;
-use crate::pose::{Pose, PoseProbe, PoseStats};
 use crate::Result;
+use crate::pose::{Pose, PoseProbe, PoseStats};
 
 /// How often a probe named what really was to be seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -122,7 +122,8 @@ impl Shown {
         pose: Option<&PoseProbe>,
     ) -> Result<()> {
         for t in case.returning() {
-            let (Some(sights), Some(truth)) = (case.sights.get(t - 1), case.poses.get(t - 1)) else {
+            let (Some(sights), Some(truth)) = (case.sights.get(t - 1), case.poses.get(t - 1))
+            else {
                 continue;
             };
             let image = frame(images, t, case.actions.len());
@@ -139,7 +140,8 @@ impl Shown {
                     cos: truth.angle.cos(),
                     sin: truth.angle.sin(),
                 };
-                self.poses.extend(pose.read(image)?.into_iter().map(|read| (read, truth)));
+                self.poses
+                    .extend(pose.read(image)?.into_iter().map(|read| (read, truth)));
             }
         }
         Ok(())
@@ -162,9 +164,10 @@ pub(super) fn returns(
     let (mut dreamt, mut real) = (Shown::default(), Shown::default());
     let mut gaps = 0;
     for (i, (case, dream)) in cases.iter().zip(dreams).enumerate() {
-        let (Some(other_case), Some(other_dream)) =
-            (cases.get(other(i, cases.len())), dreams.get(other(i, cases.len())))
-        else {
+        let (Some(other_case), Some(other_dream)) = (
+            cases.get(other(i, cases.len())),
+            dreams.get(other(i, cases.len())),
+        ) else {
             continue;
         };
         let (count, other_count) = (case.actions.len(), other_case.actions.len());
@@ -174,7 +177,10 @@ pub(super) fn returns(
         for &(later, earlier) in &case.pairs {
             let image = frame(dream, later, count);
             own.add(image, frame(dream, earlier, count));
-            own_floor.add(image, frame(other_dream, later.min(other_count), other_count));
+            own_floor.add(
+                image,
+                frame(other_dream, later.min(other_count), other_count),
+            );
         }
         let pose = probes.get(i).copied();
         dreamt.add(case, dream, width, pose)?;

@@ -75,7 +75,8 @@ fn true_frames(mode: &ModeReport) -> Option<Table> {
 fn histories(report: &MemoryReport) -> Option<Table> {
     let first = report.modes.first()?;
     let row = |(i, test): (usize, &super::score::HistoryReport)| {
-        let of_mode = |mode: &ModeReport| mode.histories.get(i).map_or_else(dash, |t| rate(t.colour));
+        let of_mode =
+            |mode: &ModeReport| mode.histories.get(i).map_or_else(dash, |t| rate(t.colour));
         let mut row = vec![test.test.name()];
         row.extend(report.modes.iter().map(of_mode));
         row.extend([rate(test.true_colour), percent(Some(test.chance))]);
@@ -93,7 +94,10 @@ fn histories(report: &MemoryReport) -> Option<Table> {
 fn frame_times(report: &MemoryReport) -> Option<Table> {
     let row = |time: &super::frame_times::FrameTime| {
         let number = number(Some(time.ms), 2);
-        vec![format!("{}, frame {}", time.mode.name(), time.frame), number]
+        vec![
+            format!("{}, frame {}", time.mode.name(), time.frame),
+            number,
+        ]
     };
     (!report.frame_times.is_empty()).then(|| Table {
         title: "Time of a frame".to_owned(),
@@ -104,8 +108,17 @@ fn frame_times(report: &MemoryReport) -> Option<Table> {
 
 /// A line about the modes that a world does not have.
 pub fn absent(report: &MemoryReport) -> Option<String> {
-    let names: Vec<&str> = report.absent.iter().map(|mode| MemoryMode::name(*mode)).collect();
-    (!names.is_empty()).then(|| format!("This world has no memory. Not measured: {}.", names.join(", ")))
+    let names: Vec<&str> = report
+        .absent
+        .iter()
+        .map(|mode| MemoryMode::name(*mode))
+        .collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "This world has no memory. Not measured: {}.",
+            names.join(", ")
+        )
+    })
 }
 
 fn rate(rate: HitRate) -> String {

@@ -95,10 +95,19 @@ fn report_says_what_a_world_cannot_do() {
     assert_eq!(report.absent, [MemoryMode::Oracle]);
     let said = absent(&report).unwrap();
     assert!(said.contains("true frames in memory"), "{said}");
-    let timed: Vec<_> = report.frame_times.iter().map(|time| (time.mode, time.frame)).collect();
+    let timed: Vec<_> = report
+        .frame_times
+        .iter()
+        .map(|time| (time.mode, time.frame))
+        .collect();
     assert_eq!(timed, [(MemoryMode::Off, 100), (MemoryMode::On, 100)]);
     let text = table::text(&tables(&report));
-    for shown in ["T1 there and back, n = 4", "memory on", "another maze", "frame 100"] {
+    for shown in [
+        "T1 there and back, n = 4",
+        "memory on",
+        "another maze",
+        "frame 100",
+    ] {
         assert!(text.contains(shown), "{text}");
     }
     let json = serde_json::to_value(&report).unwrap();
@@ -109,11 +118,27 @@ fn report_says_what_a_world_cannot_do() {
 #[test]
 fn options_out_of_range_are_refused() {
     for (options, named) in [
-        (MemoryOptions { sequences: 1, ..MemoryOptions::default() }, "sequences is 1"),
-        (MemoryOptions { pose_mazes: 65, ..MemoryOptions::default() }, "pose_mazes is 65"),
+        (
+            MemoryOptions {
+                sequences: 1,
+                ..MemoryOptions::default()
+            },
+            "sequences is 1",
+        ),
+        (
+            MemoryOptions {
+                pose_mazes: 65,
+                ..MemoryOptions::default()
+            },
+            "pose_mazes is 65",
+        ),
     ] {
         let mut show = |_, _| {};
-        let error = run(&mut FakeDreamer::several(), &options, &mut EvalProgress::new(&mut show));
+        let error = run(
+            &mut FakeDreamer::several(),
+            &options,
+            &mut EvalProgress::new(&mut show),
+        );
         let error = error.unwrap_err().to_string();
         assert!(error.contains(named), "{error}");
     }
@@ -140,7 +165,11 @@ fn failing_dream_ends_the_measurement() {
         timed_frames: 0,
     };
     let mut show = |_, _| {};
-    let error = run(&mut [Failing, Failing], &options, &mut EvalProgress::new(&mut show));
+    let error = run(
+        &mut [Failing, Failing],
+        &options,
+        &mut EvalProgress::new(&mut show),
+    );
     assert!(error.unwrap_err().to_string().contains("gone"));
 }
 

@@ -152,7 +152,8 @@ impl MazeLayout {
 
     /// Gives walls a colour, an index below [`WALL_COLOURS`].
     pub fn paint(&mut self, walls: &BTreeSet<WallBlock>, colour: usize) {
-        self.painted.extend(walls.iter().map(|&wall| (wall, colour)));
+        self.painted
+            .extend(walls.iter().map(|&wall| (wall, colour)));
     }
 
     /// All objects.

@@ -116,10 +116,15 @@ mod tests {
     fn columns_name_wall_and_object() {
         let mut maze = Maze::new(4);
         let object = maze.layout.objects()[0];
-        let sides = [(0.75, 0.0, 0.5), (-0.75, 0.0, 0.0), (0.0, 0.75, 0.75), (0.0, -0.75, 0.25)];
-        let free = sides.into_iter().find_map(|(dx, dy, turn)| {
-            maze.place(object.x + dx, object.y + dy, turn * TAU).ok()
-        });
+        let sides = [
+            (0.75, 0.0, 0.5),
+            (-0.75, 0.0, 0.0),
+            (0.0, 0.75, 0.75),
+            (0.0, -0.75, 0.25),
+        ];
+        let free = sides
+            .into_iter()
+            .find_map(|(dx, dy, turn)| maze.place(object.x + dx, object.y + dy, turn * TAU).ok());
         free.unwrap();
         let columns = maze.columns();
         assert_eq!(columns[IMAGE_SIDE / 2], Sight::Object(object.colour));
@@ -130,7 +135,12 @@ mod tests {
     fn walls_leave_no_room() {
         let mut maze = Maze::new(1);
         let before = maze.snapshot();
-        for (x, y, angle) in [(0.5, 0.5, 0.0), (1.1, 1.5, 0.0), (f32::NAN, 1.5, 0.0), (1.5, 1.5, f32::INFINITY)] {
+        for (x, y, angle) in [
+            (0.5, 0.5, 0.0),
+            (1.1, 1.5, 0.0),
+            (f32::NAN, 1.5, 0.0),
+            (1.5, 1.5, f32::INFINITY),
+        ] {
             assert!(maze.place(x, y, angle).is_err(), "{x}, {y}");
         }
         assert_eq!(maze.snapshot(), before);
