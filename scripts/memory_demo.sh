@@ -4,11 +4,12 @@
 #   scripts/memory_demo.sh OUT.gif [PROGRAM] [CHECKPOINT] [SEED]
 #       default: target/release/driftless maze 8589934594
 #
-# The walk: looks round and walks (the world is given these frames), then turns to the left for 24 frames
-# and back. Left: the simulator; right: the dream.
+# The world is given a look round of 48 frames; then it turns to the left for 24 frames and back. From the left:
+# the simulator, the dream without long-term memory, the dream with it. A world without a memory dreams the same
+# both times, and the last column is left out.
 set -eu
 if [ $# -lt 1 ]; then
-    sed -n '2,8s/^# \{0,1\}//p' "$0"
+    sed -n '2,9s/^# \{0,1\}//p' "$0"
     exit 2
 fi
 out=$1
@@ -29,7 +30,13 @@ right 24
 ACTIONS
 
 "$program" play --world maze --seed "$seed" --headless --frames 96 --actions "$work/walk.txt" --out "$work/truth.npz"
-frames() {
+dream() {
     "$program" rollout --checkpoint "$checkpoint" --episode "$work/truth.npz" --context 48 --horizon 48 "$@"
 }
-frames --beside "$work/truth.npz" --out "$out"
+dream --memory off --out "$work/off.npz"
+dream --memory on --out "$work/on.npz"
+if cmp -s "$work/off.npz" "$work/on.npz"; then
+    dream --beside "$work/truth.npz" --out "$out"
+else
+    dream --beside "$work/truth.npz" --beside "$work/off.npz" --out "$out"
+fi

@@ -76,7 +76,8 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let beside = args.beside.iter().map(|path| {
         let shown = Episode::read(path)?;
-        part_beside(&shown, &episode, first, args.horizon).map_err(|what| Error::invalid(path, what))
+        part_beside(&shown, &episode, first, args.horizon)
+            .map_err(|what| Error::invalid(path, what))
     });
     let beside = beside.collect::<Result<Vec<_>>>()?;
     let future = episode.clip(first..end);
@@ -140,7 +141,11 @@ fn part_beside(
 fn side_by_side(columns: &[&[u8]], row: usize) -> Vec<u8> {
     let rows = columns.first().map_or(0, |column| column.len() / row);
     (0..rows)
-        .flat_map(|at| columns.iter().filter_map(move |column| column.get(at * row..(at + 1) * row)))
+        .flat_map(|at| {
+            columns
+                .iter()
+                .filter_map(move |column| column.get(at * row..(at + 1) * row))
+        })
         .flatten()
         .copied()
         .collect()
@@ -174,9 +179,15 @@ mod tests {
         let whole = episode(6, 2);
         let part = part_beside(&whole, &whole, 3, 2).unwrap();
         assert_eq!(part, whole.images[18..30]);
-        assert_eq!(part_beside(&episode(2, 2), &whole, 3, 2).unwrap(), episode(2, 2).images);
+        assert_eq!(
+            part_beside(&episode(2, 2), &whole, 3, 2).unwrap(),
+            episode(2, 2).images
+        );
         let short = part_beside(&episode(4, 2), &whole, 3, 2).unwrap_err();
-        assert!(short.contains("has 4 frames, expected 2, or at least 5"), "{short}");
+        assert!(
+            short.contains("has 4 frames, expected 2, or at least 5"),
+            "{short}"
+        );
         let wide = part_beside(&episode(6, 3), &whole, 3, 2).unwrap_err();
         assert!(wide.contains("1×3, expected 1×2"), "{wide}");
     }
