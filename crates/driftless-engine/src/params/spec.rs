@@ -250,15 +250,15 @@ pub static PARAMS: [ParamSpec; 11] = [
         set: |params, value| params.context = value as usize,
     },
     ParamSpec {
-        name: "memory",
-        column: "memory",
+        name: "recall",
+        column: "recall",
         label: "Long-term memory",
         help: "Whether the world recalls frames that left its context. Without effect on worlds that \
                have no memory.",
-        placeholder: Some("MEMORY"),
+        placeholder: Some("RECALL"),
         kind: ParamKind::Choice(&ON_OFF),
-        get: |params| f64::from(u8::from(params.memory)),
-        set: |params, index| params.memory = index >= 1.0,
+        get: |params| f64::from(u8::from(params.recall)),
+        set: |params, index| params.recall = index >= 1.0,
     },
     ParamSpec {
         name: "temperature",

@@ -89,7 +89,7 @@ impl Sampler {
         latents.clear();
         features.clear();
         if let Some(memory) = &mut self.memory {
-            if params.memory {
+            if params.recall {
                 memory.recall(self.frame, latents, features);
             } else {
                 memory.recall_nothing();

@@ -7,9 +7,9 @@ use super::*;
 use crate::Sampler;
 use crate::testing::{cpu_sampler, gpu_sampler, memory_config, reference_sampler};
 
-fn params(memory: bool) -> SamplerParams {
+fn params(recall: bool) -> SamplerParams {
     SamplerParams {
-        memory,
+        recall,
         steps: 2,
         ..SamplerParams::default()
     }
@@ -70,8 +70,8 @@ fn an_untrained_memory_changes_nothing() {
     // Its last product starts at zero.
     let (model, _) = WorldModel::random(&memory_config(), &Device::Cpu).unwrap();
     let mut engine = cpu_sampler(&model);
-    let mut play = |memory: bool| {
-        let params = params(memory);
+    let mut play = |recall: bool| {
+        let params = params(recall);
         engine.reset(&clip(&memory_config(), 4), &params).unwrap();
         latents(&mut engine, 20, &params)
     };

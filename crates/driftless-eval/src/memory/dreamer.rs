@@ -137,7 +137,7 @@ impl Dreamer for WorldDreamer {
             return Err(Error::Argument(what));
         }
         self.params.seed = self.seed.wrapping_add(case.maze);
-        self.params.memory = mode != MemoryMode::Off;
+        self.params.recall = mode != MemoryMode::Off;
         self.truth = None;
         let mut elsewhere = None;
         if mode == MemoryMode::OtherEpisode {

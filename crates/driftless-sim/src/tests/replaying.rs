@@ -310,7 +310,7 @@ fn params() -> impl Strategy<Value = SamplerParams> {
         numbers,
         any::<u64>(),
     )
-        .prop_map(|(steps, context, (solver, path, memory), numbers, seed)| {
+        .prop_map(|(steps, context, (solver, path, recall), numbers, seed)| {
             let [
                 shift,
                 churn,
@@ -329,7 +329,7 @@ fn params() -> impl Strategy<Value = SamplerParams> {
                 guidance,
                 context_signal,
                 context,
-                memory,
+                recall,
                 temperature,
                 seed,
             }
