@@ -16,12 +16,11 @@ use driftless_eval::{
 use super::eval_memory::MemoryArgs;
 use super::sampler_args::{ParamOptions, Selection};
 
-/// The sampler parameters without K, of which `eval` takes a list, guidance, which it leaves as trained, and
-/// the memory, which `--memory` measures on and off.
+/// The sampler parameters without K, of which `eval` takes a list, and guidance, which it leaves as trained.
 pub struct EvalParams;
 
 impl Selection for EvalParams {
-    const WITHOUT: &[&str] = &["steps", "guidance", "memory"];
+    const WITHOUT: &[&str] = &["steps", "guidance"];
 }
 
 /// Arguments of `eval`.
