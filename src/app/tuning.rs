@@ -28,6 +28,7 @@ const STEPS: &str = "steps";
 const TOLERANCE: &str = "tolerance";
 const CONTEXT: &str = "context";
 const GUIDANCE: &str = "guidance";
+const RECALL: &str = "recall";
 
 /// The Tuning panel.
 pub(super) struct TuningPanel {
@@ -165,6 +166,7 @@ impl TuningPanel {
             STEPS => !adaptive,
             TOLERANCE => adaptive,
             GUIDANCE => limits.guidance,
+            RECALL => limits.memory,
             _ => true,
         }
     }
@@ -350,7 +352,7 @@ mod tests {
 
     #[test]
     fn special_parameters_exist() {
-        for name in [STEPS, TOLERANCE, CONTEXT, GUIDANCE] {
+        for name in [STEPS, TOLERANCE, CONTEXT, GUIDANCE, RECALL] {
             assert!(PARAMS.iter().any(|spec| spec.name == name), "{name}");
         }
     }

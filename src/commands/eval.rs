@@ -7,11 +7,13 @@ use driftless_data::{Dataset, PathError as _};
 use driftless_engine::{DeviceOptions, GpuSource, Sampler, SamplerParams};
 use driftless_eval::alarm::AlarmOptions;
 use driftless_eval::lpips::Lpips;
+use driftless_eval::memory::{self, MemoryReport};
 use driftless_eval::pose::PoseProbe;
 use driftless_eval::{
     EvalOptions, EvalProgress, Probes, alarm, pose, report, report_tables, table,
 };
 
+use super::eval_memory::MemoryArgs;
 use super::sampler_args::{ParamOptions, Selection};
 
 /// The sampler parameters without K, of which `eval` takes a list, and guidance, which it leaves as trained.
@@ -28,17 +30,18 @@ pub struct Args {
     #[arg(long, value_name = "DIR|NAME")]
     checkpoint: Option<PathBuf>,
     /// Folder of held-out episodes.
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "memory")]
+    data: Option<PathBuf>,
     /// Frames to predict after the context (horizon).
     #[arg(long, value_name = "H", default_value_t = EvalOptions::default().horizon)]
     horizon: usize,
     /// Frames of context.
     #[arg(long, value_name = "C", default_value_t = EvalOptions::default().context)]
     context: usize,
-    /// Number of rollouts, spread evenly over the episodes.
-    #[arg(long, value_name = "N", default_value_t = EvalOptions::default().sequences)]
-    sequences: usize,
+    /// Number of rollouts, spread evenly over the episodes [default: 32], or with --memory of mazes
+    /// [default: 64].
+    #[arg(long, value_name = "N")]
+    sequences: Option<usize>,
     /// Sampling steps per frame, K; each value is evaluated.
     #[arg(long, value_name = "K,...", value_delimiter = ',', default_values_t = EvalOptions::default().steps)]
     steps: Vec<usize>,
@@ -71,6 +74,8 @@ pub struct Args {
     /// recall from the other half.
     #[arg(long, conflicts_with_all = ["free_frames", "free_runs", "free_bin", "probe", "lpips", "pictures"])]
     alarm: bool,
+    #[command(flatten)]
+    memory: MemoryArgs,
     /// Folder for contact sheets (PNG): ground truth above prediction, and free runs.
     #[arg(long, value_name = "DIR")]
     pictures: Option<PathBuf>,
@@ -99,25 +104,37 @@ pub fn run(args: &Args) -> Result<()> {
         [] => None,
         files => Some(Lpips::read(files)?),
     };
-    let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
-    let mut engine = driftless_engine::open(&folder, args.device, &GpuSource::Own)?;
-    let dataset = Dataset::read(&args.data)?;
+    let defaults = EvalOptions::default();
     let mut options = EvalOptions {
         horizon: args.horizon,
         context: args.context,
-        sequences: args.sequences,
+        sequences: args.sequences.unwrap_or(defaults.sequences),
         steps: args.steps.clone(),
         free_frames: args.free_frames,
         free_runs: args.free_runs,
         free_bin: args.free_bin,
-        ..EvalOptions::default()
+        ..defaults
     };
+    let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
+    let mut engine = driftless_engine::open(&folder, args.device, &GpuSource::Own)?;
     options.params = SamplerParams {
         seed: args.seed,
         ..args.sampler.over(SamplerParams::of_world(engine.world()))
     };
+    let Some(data) = &args.data else {
+        let params = SamplerParams {
+            steps: options.main_steps(),
+            ..options.params
+        };
+        let open = |device| driftless_engine::open(&folder, device, &GpuSource::Own);
+        let report = args
+            .memory
+            .measure(engine, args.device, &open, args.sequences, params)?;
+        return print_memory(args, &report);
+    };
+    let dataset = Dataset::read(data)?;
     if args.alarm {
-        return alarm(args, &mut engine, &dataset, &options);
+        return alarm(args, data, &mut engine, &dataset, &options);
     }
     let probe = args.probe.as_deref().map(|folder| {
         let dataset = Dataset::read(folder)?;
@@ -142,7 +159,7 @@ pub fn run(args: &Args) -> Result<()> {
         args.pictures.as_deref(),
         progress,
     )
-    .map_err(|error| super::about(&args.data, error))?;
+    .map_err(|error| super::about(data, error))?;
     bar.finish_and_clear();
     if args.json {
         return super::print_json(&report);
@@ -153,6 +170,7 @@ pub fn run(args: &Args) -> Result<()> {
 /// Measures the alarms at one K and prints the report.
 fn alarm(
     args: &Args,
+    data: &Path,
     engine: &mut Sampler,
     dataset: &Dataset,
     options: &EvalOptions,
@@ -173,12 +191,23 @@ fn alarm(
     };
     let progress = &mut EvalProgress::new(&mut show);
     let report = alarm::run(engine, dataset, &alarm_options, progress)
-        .map_err(|error| super::about(&args.data, error))?;
+        .map_err(|error| super::about(data, error))?;
     bar.finish_and_clear();
     if args.json {
         super::print_json(&report)
     } else {
         print_tables(args, &alarm::tables(&report))
+    }
+}
+
+fn print_memory(args: &Args, report: &MemoryReport) -> Result<()> {
+    if args.json {
+        return super::print_json(report);
+    }
+    print_tables(args, &memory::tables(report))?;
+    match memory::absent(report) {
+        Some(line) => super::print(&line),
+        None => Ok(()),
     }
 }
 

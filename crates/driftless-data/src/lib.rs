@@ -39,6 +39,7 @@
 //!
 //! - [`episode`]: one recorded episode: frames and the actions that led to them.
 //! - [`dataset`]: a folder of episodes with a `dataset.json`.
+//! - [`pose`]: where the player of an episode is and looks.
 //! - [`layout`]: the names of files and arrays.
 //! - [`info`]: the summary that `driftless info` prints; `examples/inspect.rs` shows its use.
 //! - [`import`]: recordings in other formats, converted to a dataset. The features `hdf5` and
@@ -72,6 +73,7 @@ pub mod media;
 pub mod metrics;
 pub mod npz;
 pub mod partial;
+pub mod pose;
 pub mod pth;
 pub mod staging;
 pub mod text;
@@ -82,3 +84,4 @@ pub use action::ActionSpec;
 pub use clip::Clip;
 pub use dataset::{Dataset, DatasetInfo};
 pub use episode::{Episode, ExtraArray};
+pub use pose::{Motion, Pose};

@@ -5,6 +5,7 @@
 //!   frames, objects, poses, rewards and ends, and long free runs.
 //! - [`surprise`] and [`likelihood`]: how likely the frames of an episode are under a world.
 //! - [`alarm`]: whether a world's own signals tell which of its frames are wrong.
+//! - [`memory`]: whether a world of the maze remembers what it no longer sees.
 //! - [`mod@bench`]: speed, stage by stage.
 //! - [`objects`]: finds ball and paddles in frames of Pong and Breakout; [`pose`]: position and
 //!   direction in frames of a first-person world.
@@ -52,6 +53,7 @@ mod holes;
 mod horizons;
 pub mod likelihood;
 pub mod lpips;
+pub mod memory;
 mod object_truth;
 pub mod objects;
 mod one_step;

@@ -237,7 +237,7 @@ impl Lpips {
                     }
                 }
                 Layer::MaxPool { kernel, stride } => {
-                    x = x.max_pool2d_with_stride(kernel, stride)?
+                    x = x.max_pool2d_with_stride(kernel, stride)?;
                 }
                 Layer::Compare => {
                     let length = (x.sqr()?.sum_keepdim(1)?.sqrt()? + EPSILON)?;

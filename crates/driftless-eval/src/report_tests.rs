@@ -211,7 +211,7 @@ fn perceptual_distances_are_reported() {
             assert_eq!(distance == 0.0, is_equal, "{label}: {span:?}");
             match (span.from == span.to, span.lpips) {
                 (true, Some(distance)) => {
-                    assert_eq!(distance == 0.0, is_equal, "{label}: {span:?}")
+                    assert_eq!(distance == 0.0, is_equal, "{label}: {span:?}");
                 }
                 (false, None) => {}
                 _ => panic!("{label}: {span:?}"),

@@ -159,6 +159,7 @@ fn check_new_run(layout: &RunLayout, stages: &[TrainStage]) -> Result<()> {
 fn read_frames(run: &RunContext, info: DatasetInfo, options: &TrainOptions) -> Result<FrameStore> {
     let memory = run.settings.memory_gib * f64::from(1 << 30);
     let mut store = FrameStore::new(info, run.layout.root(), memory as u64);
+    store.read_poses(run.world.dynamics.memory.is_some());
     store.add(&options.data, options.skip_bad)?;
     if let Some(folder) = &options.unlabelled {
         let unknown = run.world.unknown_action().ok_or_else(|| {

@@ -146,7 +146,7 @@ impl Machine<'_, '_> {
         Ok(())
     }
 
-    fn set(&mut self, values: Vec<Value>) -> Result<()> {
+    fn set(&mut self, values: &[Value]) -> Result<()> {
         if let Value::Dict(dict) = self.top()? {
             let pairs = values.chunks_exact(2);
             dict.borrow_mut()
@@ -214,11 +214,11 @@ impl Machine<'_, '_> {
             }
             b's' => {
                 let (value, key) = (self.pop()?, self.pop()?);
-                self.set(vec![key, value])?;
+                self.set(&[key, value])?;
             }
             b'u' => {
                 let values = self.pop_group()?;
-                self.set(values)?;
+                self.set(&values)?;
             }
             b'q' => {
                 let at = self.number(1)?;
