@@ -138,7 +138,8 @@ impl WorldPicker {
             .show(ui, |ui| header(ui, self.greets))
             .inner;
         let mut picked = back.then_some(PickerChoice::Back);
-        ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+        let scroll = ScrollArea::vertical().id_salt("worlds");
+        scroll.auto_shrink(false).show(ui, |ui| {
             if let Some(card) = self.cards_ui(ui) {
                 picked = Some(card);
             }
