@@ -33,8 +33,8 @@ ACTIONS
 dream() {
     "$program" rollout --checkpoint "$checkpoint" --episode "$work/truth.npz" --context 48 --horizon 48 "$@"
 }
-dream --memory off --out "$work/off.npz"
-dream --memory on --out "$work/on.npz"
+dream --recall off --out "$work/off.npz"
+dream --recall on --out "$work/on.npz"
 if cmp -s "$work/off.npz" "$work/on.npz"; then
     dream --beside "$work/truth.npz" --out "$out"
 else

@@ -122,8 +122,9 @@ pub struct RecallLayer {
     pub(crate) out: Linear,
 }
 
-/// Initial scale of the logits, as of other attention, and of the logit of reading nothing.
-const INITIAL_LOGITS: f32 = 6.0;
+/// Initial scale of the logits, as of other attention, and initial logit of reading nothing: as of one
+/// memory token, since a memory that is hardly read is hardly learned.
+const INITIAL_LOGITS: Init = Init::Alternating(6.0, 0.0);
 
 impl RecallLayer {
     /// Creates `{name}.norm`, `.q` [w, w], `.memory_norm`, `.kv` [2·w, w], `.attention` [heads, 2] and
@@ -140,11 +141,7 @@ impl RecallLayer {
             q: linear("q", width, Init::FanIn)?,
             memory_norm: RmsNorm::new(p, &format!("{name}.memory_norm"), width)?,
             kv: linear("kv", 2 * width, Init::FanIn)?,
-            parameters: p.get(
-                &format!("{name}.attention"),
-                &[heads, 2],
-                Init::Constant(INITIAL_LOGITS),
-            )?,
+            parameters: p.get(&format!("{name}.attention"), &[heads, 2], INITIAL_LOGITS)?,
             out: linear("out", width, Init::Constant(0.0))?,
         })
     }
