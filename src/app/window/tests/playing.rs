@@ -60,10 +60,12 @@ fn motion_can_be_reduced() {
         return;
     };
     let time = |window: &TestWindow| window.ctx.global_style().animation_time;
-    assert!(time(&window) > 0.0);
     press(&mut window, Key::F10);
     window.run_ok();
     click(&mut window, "Reduce");
     assert!(window.state().preferences.config().reduced_motion);
     assert_eq!(time(&window), 0.0);
+    click(&mut window, "Reduce");
+    assert!(!window.state().preferences.config().reduced_motion);
+    assert!(time(&window) > 0.0);
 }
