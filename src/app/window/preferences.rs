@@ -85,7 +85,9 @@ impl UserPreferences {
     /// Applies theme and scale to a new window.
     pub fn apply_theme(&mut self, context: &Context) {
         theme::apply(context, self.store.config.appearance);
-        theme::reduce_motion(context, self.store.config.reduced_motion);
+        if self.store.config.reduced_motion {
+            theme::reduce_motion(context, true);
+        }
         self.set_zoom(context, self.store.config.scale);
     }
 
@@ -95,7 +97,9 @@ impl UserPreferences {
         if now.appearance != before.appearance {
             theme::apply(context, now.appearance);
         }
-        theme::reduce_motion(context, now.reduced_motion);
+        if now.reduced_motion != before.reduced_motion {
+            theme::reduce_motion(context, now.reduced_motion);
+        }
         if now.scale != before.scale {
             self.set_zoom(context, now.scale);
         }
