@@ -492,10 +492,14 @@ mod tests {
                     "n = {frames}, k = {k}"
                 );
             }
-            let expected: Vec<_> = (1..=frames / 2)
+            let mut expected: Vec<_> = (1..=frames / 2)
                 .rev()
                 .map(|k| (2 * frames - k, k))
                 .collect();
+            if frames == FULL_TURN {
+                // All round, up to 1.4°.
+                expected.push((2 * frames, frames));
+            }
             assert_eq!(case.pairs, expected);
         }
     }
