@@ -90,6 +90,7 @@ class MemoryMaze:
         if size not in self.SIZES:
             sys.exit(f"--env {name}: expected memory-maze-9x9, -11x11, -13x13 or -15x15")
         self.task, self.arguments, self.env = f"memory_maze_{size}", arguments, None
+        self.shape = (arguments.get("camera_resolution", 64),) * 2
 
     def reset(self, seed):
         from memory_maze import tasks
@@ -343,9 +344,10 @@ def main(argv):
         steps = args.fps or getattr(env, "metadata", {}).get("render_fps")
         if not steps:
             sys.exit(f"--env {args.env}: does not specify its steps per second; give --fps")
-        seen, _ = env.reset(seed=0)
-        # Fails here, not in a worker, if there are no pixels or too few for the crop.
-        cropped(pixels(env, seen).shape[:2], options["crop"])
+        # Fails here, not in a worker, if there are no pixels or too few for the crop. Memory Maze is not
+        # started: workers that are forked from a process with a graphics context would hang.
+        shape = getattr(env, "shape", None) or pixels(env, env.reset(seed=0)[0]).shape[:2]
+        cropped(shape, options["crop"])
         env.close()
         collecting.open_folder(args.out)
         results = collecting.collect(record, options, args)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use driftless_data::Clip;
 use driftless_engine::{
-    FrameTexture, Outcome, Sampler, SamplerParams, Snapshot, StageTimes, reencoding_error,
+    FrameTexture, Memory, Outcome, Sampler, SamplerParams, Snapshot, StageTimes, reencoding_error,
 };
 use driftless_worlds::{Policy, PolicyAgent, Simulator, SimulatorSnapshot, SimulatorState};
 
@@ -100,7 +100,10 @@ impl PlayerSnapshot {
     /// Approximate size in memory.
     pub fn bytes(&self) -> usize {
         match self {
-            Self::Learned(snapshot) => 4 * snapshot.state.len() + snapshot.image.len(),
+            Self::Learned(snapshot) => {
+                let memory = snapshot.memory.as_ref().map_or(0, Memory::bytes_of_copy);
+                4 * snapshot.state.len() + snapshot.image.len() + memory
+            }
             Self::Simulated(snapshot) => 4 * snapshot.state.len(),
         }
     }

@@ -93,6 +93,12 @@ impl Memory {
         }
     }
 
+    /// Approximate size of a copy, which shares its frames with the original.
+    pub fn bytes_of_copy(&self) -> usize {
+        let entry = size_of::<(Place, Arc<Remembered>)>();
+        2 * entry * (self.kept.len() + self.recent.len())
+    }
+
     /// The frames that are kept, in no particular order.
     pub fn kept(&self) -> impl ExactSizeIterator<Item = &Remembered> {
         self.kept.values().map(AsRef::as_ref)
