@@ -107,6 +107,8 @@ pub(super) struct PackedRecall {
     parameters: Vec<[f32; 2]>,
     out: PackedMatrix,
     keys: usize,
+    /// Keys of the frames recalled now.
+    filled: usize,
     /// Of each head: keys [K / 16][d][16], and values [d / 16][columns][16].
     key_panels: Vec<f32>,
     value_panels: Vec<f32>,
@@ -134,6 +136,7 @@ impl PackedRecall {
             parameters: layer.parameters.values.as_chunks::<2>().0.to_vec(),
             out: PackedMatrix::new(&layer.out),
             keys,
+            filled: 0,
             key_panels: vec![0.0; heads * columns * d],
             value_panels: vec![0.0; heads * columns * d.next_multiple_of(LANES)],
             mask: vec![f32::NEG_INFINITY; columns],
@@ -174,6 +177,7 @@ impl PackedRecall {
                 }
             }
         }
+        self.filled = memory.filled;
         self.mask.fill(f32::NEG_INFINITY);
         self.mask[..memory.filled].fill(0.0);
     }
@@ -225,6 +229,11 @@ impl PackedRecall {
             row[self.keys] = 0.0;
         }
         softmax(&self.mask, &mut self.logits);
+        // What is hidden has a subnormal weight, which would slow down the product; the value of reading
+        // nothing is zero.
+        for row in self.logits.chunks_exact_mut(columns) {
+            row[self.filled..].fill(0.0);
+        }
         let size = columns * d.next_multiple_of(LANES);
         let output = MatmulArgs {
             x: &self.logits,
