@@ -286,9 +286,9 @@ impl Dynamics {
                 0 => None,
                 _ => Some(OutcomeHead::new(p, d)?),
             },
-            memory: match d.memory {
+            memory: match &d.memory {
                 None => None,
-                Some(_) => Some(MemoryEncoder::new(p, config)?),
+                Some(memory) => Some(MemoryEncoder::new(p, config, memory)?),
             },
         })
     }

@@ -205,7 +205,8 @@ impl PackedDynamics {
                 .map(|layer| Layer::new(layer, shape, slots, memory_tokens))
                 .collect(),
             memory: memory
-                .map(|memory| PackedMemory::new(memory, (grid, d.merge), shape, recalled)),
+                .zip(d.memory.as_ref())
+                .map(|(memory, sizes)| PackedMemory::new(memory, (config, sizes), shape)),
             norm_out: RmsNorm::new(&net.norm_out),
             merge_out: PackedMatrix::new(&net.merge_out),
             head_block: CellBlock::new(&net.head_block),

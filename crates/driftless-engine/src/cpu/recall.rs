@@ -1,7 +1,8 @@
 //! Reading recalled frames. Their tokens, keys and values are computed once a frame.
 
+use driftless_model::config::{MemoryConfig, WorldConfig};
 use driftless_model::export::{ExportedMemory, ExportedRecall};
-use driftless_model::memory::{MEMORY_FEATURES, token_inputs};
+use driftless_model::memory::{MEMORY_FEATURES, TokenInputs};
 
 use super::attention::{TokenShape, gather, normalise, pack_keys, pack_values, softmax};
 use super::grid::RmsNorm;
@@ -17,8 +18,7 @@ pub(super) struct PackedMemory {
     input: PackedMatrix,
     position: Vec<f32>,
     mlp: PackedMlp,
-    grid: [usize; 2],
-    merge: usize,
+    token_inputs: TokenInputs,
     latent_tokens: usize,
     /// Cells and features of each token, [K, inputs].
     inputs: Vec<f32>,
@@ -31,15 +31,14 @@ pub(super) struct PackedMemory {
 }
 
 impl PackedMemory {
-    /// For up to `frames` recalled frames.
+    /// For the frames that a memory recalls.
     pub(super) fn new(
         memory: &ExportedMemory,
-        (grid, merge): ([usize; 2], usize),
+        (world, config): (&WorldConfig, &MemoryConfig),
         shape: TokenShape,
-        frames: usize,
     ) -> Self {
-        let latent_tokens = grid[0] * grid[1] / (merge * merge);
-        let tokens = frames * latent_tokens;
+        let latent_tokens = world.latent_tokens();
+        let tokens = config.frames * latent_tokens;
         let width = shape.width();
         let mlp = PackedMlp::new(&memory.mlp);
         let scratch = MlpScratch::new(TokenShape { tokens, ..shape }, mlp.hidden());
@@ -48,8 +47,7 @@ impl PackedMemory {
             input: PackedMatrix::new(&memory.input),
             position: memory.position.clone(),
             mlp,
-            grid,
-            merge,
+            token_inputs: TokenInputs::new(world, config),
             latent_tokens,
             tokens: vec![0.0; tokens * width],
             scratch,
@@ -78,13 +76,8 @@ impl PackedMemory {
         }
         let [inputs, width] = self.input.size();
         self.inputs.fill(0.0);
-        token_inputs(
-            recalled.latents,
-            recalled.features,
-            self.grid,
-            self.merge,
-            &mut self.inputs,
-        );
+        self.token_inputs
+            .write(recalled.latents, recalled.features, &mut self.inputs);
         for tokens in self.tokens.chunks_exact_mut(self.position.len()) {
             tokens.copy_from_slice(&self.position);
         }

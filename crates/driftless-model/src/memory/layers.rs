@@ -2,10 +2,10 @@
 
 use candle_core::{D, DType, Tensor};
 
-use super::MEMORY_FEATURES;
+use super::{BEARING_FEATURES, MEMORY_FEATURES, TOKEN_FEATURES, TURN_COS, column_directions};
 use crate::Result;
 use crate::attention::l2_normalize;
-use crate::config::WorldConfig;
+use crate::config::{MemoryConfig, WorldConfig};
 use crate::layers::{Linear, MlpLayer, RmsNorm};
 use crate::params::{Init, Params};
 
@@ -33,11 +33,13 @@ pub struct MemoryTokens {
 /// The logit bias of a token that is not there.
 const HIDDEN: f64 = -1e30;
 
-/// Turns recalled frames into tokens: y = W \[cells, features\] + position, followed by a SwiGLU layer,
+/// Turns recalled frames into tokens: y = W \[cells, features, bearing\] + position, followed by a SwiGLU layer,
 /// in which content and place meet.
 pub struct MemoryEncoder {
     grid: [usize; 2],
     merge: usize,
+    /// Cosine and sine of the direction of each token within a frame, each [tokens].
+    directions: [Tensor; 2],
     /// W.
     pub(crate) input: Linear,
     /// Learned positions of the tokens of a frame, [latent tokens, w].
@@ -47,16 +49,24 @@ pub struct MemoryEncoder {
 }
 
 impl MemoryEncoder {
-    /// Creates `memory.input` [w, merge² · c + features], `memory.position` and `memory.mlp`.
+    /// Creates `memory.input` [w, merge² · c + token features], `memory.position` and `memory.mlp`.
     ///
     /// # Errors
     /// Returns an error if a parameter is missing or has another shape.
-    pub fn new(p: &Params, config: &WorldConfig) -> Result<Self> {
+    pub fn new(p: &Params, config: &WorldConfig, memory: &MemoryConfig) -> Result<Self> {
         let d = &config.dynamics;
-        let inputs = d.merge * d.merge * config.tokenizer.channels + MEMORY_FEATURES;
+        let inputs = d.merge * d.merge * config.tokenizer.channels + TOKEN_FEATURES;
+        let across = config.grid()[1] / d.merge;
+        let columns = column_directions(across, memory);
+        let tokens = config.latent_tokens();
+        let of_each = |i: usize| {
+            let values = (0..tokens).map(|token| columns[token % across][i]);
+            Tensor::from_iter(values, p.device())
+        };
         Ok(Self {
             grid: config.grid(),
             merge: d.merge,
+            directions: [of_each(0)?, of_each(1)?],
             input: Linear::new(p, "memory.input", [d.width, inputs], Init::FanIn, false)?,
             position: p.get(
                 "memory.position",
@@ -65,6 +75,25 @@ impl MemoryEncoder {
             )?,
             mlp: MlpLayer::new(p, "memory.mlp", d.width, d.mlp)?,
         })
+    }
+
+    /// The features of the bearings of all tokens, [N, tokens, bearing features], from those of their
+    /// frames, [N, 1, features].
+    fn bearings(&self, features: &Tensor) -> Result<Tensor> {
+        let turn = |i: usize| features.narrow(2, TURN_COS + i, 1)?.squeeze(2);
+        let ([cos, sin], turn_cos, turn_sin) = (&self.directions, turn(0)?, turn(1)?);
+        let product = |a: &Tensor, b: &Tensor| a.broadcast_mul(b);
+        let mut angle = [
+            (product(&turn_cos, cos)? - product(&turn_sin, sin)?)?,
+            (product(&turn_sin, cos)? + product(&turn_cos, sin)?)?,
+        ];
+        let mut all = Vec::with_capacity(BEARING_FEATURES);
+        while all.len() < BEARING_FEATURES {
+            let [cos, sin] = &angle;
+            let double = [(cos.sqr()? - sin.sqr()?)?, ((cos * sin)? * 2.0)?];
+            all.extend(std::mem::replace(&mut angle, double));
+        }
+        Ok(Tensor::stack(&all, 2)?)
     }
 
     /// The tokens of recalled frames.
@@ -82,13 +111,12 @@ impl MemoryEncoder {
             .reshape(vec![n, gh / m, m, gw / m, m, memory.latents.dim(5)?])?
             .permute(vec![0, 1, 3, 2, 4, 5])?
             .reshape((n, tokens, ()))?;
-        let features = memory
-            .features
-            .reshape((n, 1, MEMORY_FEATURES))?
-            .broadcast_as((n, tokens, MEMORY_FEATURES))?;
+        let features = memory.features.reshape((n, 1, MEMORY_FEATURES))?;
+        let bearings = self.bearings(&features)?;
+        let features = features.broadcast_as((n, tokens, MEMORY_FEATURES))?;
         let x = self
             .input
-            .forward(&Tensor::cat(&[&cells, &features], 2)?)?
+            .forward(&Tensor::cat(&[&cells, &features, &bearings], 2)?)?
             .broadcast_add(&self.position)?;
         let x = self.mlp.forward(&x)?;
         let bias = memory

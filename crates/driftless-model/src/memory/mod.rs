@@ -13,6 +13,8 @@ mod recall;
 mod tokens;
 
 pub use layers::{MemoryEncoder, MemoryInput, MemoryTokens, RecallLayer};
-pub use pose::{MEMORY_FEATURES, memory_features};
+pub use pose::{BEARING_FEATURES, MEMORY_FEATURES, memory_features};
+use pose::{TURN_COS, bearing_features};
 pub use recall::{Place, recall};
-pub use tokens::token_inputs;
+use tokens::column_directions;
+pub use tokens::{TOKEN_FEATURES, TokenInputs};

@@ -4,16 +4,20 @@ use driftless_data::Pose;
 
 use crate::config::MemoryConfig;
 
-/// Part of a memory that holds one frame: a square of an eighth of the reach, in one of sixteen directions.
+/// Part of a memory that holds one frame: a square of an eighth of the reach, in one of 32 directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place([i32; 3]);
+
+/// Directions that are kept apart. Half of one, 5.6°, is how far the view of a kept frame may be turned
+/// from the one that it is read for.
+const SECTORS: i32 = 32;
 
 impl Place {
     /// The place of a pose.
     pub fn of(pose: Pose, config: &MemoryConfig) -> Self {
         let square = |x: f32| (8.0 * x / config.reach).floor() as i32;
-        let sector = (16.0 * pose.angle / std::f32::consts::TAU).round() as i32;
-        Self([square(pose.x), square(pose.y), sector.rem_euclid(16)])
+        let sector = (SECTORS as f32 * pose.angle / std::f32::consts::TAU).round() as i32;
+        Self([square(pose.x), square(pose.y), sector.rem_euclid(SECTORS)])
     }
 }
 

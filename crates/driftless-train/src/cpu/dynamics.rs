@@ -10,6 +10,9 @@ use std::sync::Arc;
 
 use candle_core::Var;
 
+use driftless_model::config::WorldConfig;
+use driftless_model::memory::TokenInputs;
+
 use super::attention::AttentionLayer;
 use super::condition_embeddings::{Condition, ConditionEmbeddings};
 use super::memory::MemoryEncoder;
@@ -21,7 +24,6 @@ use super::row_ops::{add, sum_rows};
 use super::sequence_buffers::{SequenceBuffers, Sizes};
 use super::stem_and_head::{Head, Stem};
 use crate::{Error, Result};
-use driftless_model::config::WorldConfig;
 
 /// A sublayer of the trunk.
 pub(super) enum Sublayer {
@@ -93,9 +95,9 @@ impl DynamicsNetwork {
             0 => None,
             _ => Some(OutcomeHead::new(l)?),
         };
-        let memory = match d.memory {
+        let memory = match &d.memory {
             None => None,
-            Some(_) => Some(MemoryEncoder::new(l)?),
+            Some(memory) => Some(MemoryEncoder::new(l, config, memory)?),
         };
         Ok(Self {
             sizes,
@@ -126,6 +128,11 @@ impl DynamicsNetwork {
         }
         t.conditions[at] = condition;
         self.stem.load(at, frame.latent, frame.past, t)
+    }
+
+    /// What writes the inputs of memory tokens; `None` without a memory.
+    pub(super) fn token_inputs(&self) -> Option<&TokenInputs> {
+        self.memory.as_ref().map(|memory| &memory.token_inputs)
     }
 
     /// Computes the tokens of what the sequence recalls, and the keys and values of all layers. Comes

@@ -1,4 +1,4 @@
-//! Recalled frames as tokens, as in `driftless_model::memory`: y = W [cells, features] + position,
+//! Recalled frames as tokens, as in `driftless_model::memory`: y = W [cells, features, bearing] + position,
 //! followed by a SwiGLU layer.
 
 use super::buffer::Buffer;
@@ -9,10 +9,12 @@ use super::row_ops::{add_row, sum_rows};
 use super::sequence_buffers::{Sizes, pieces};
 use super::softmax::HIDDEN;
 use crate::Result;
-use driftless_model::memory::token_inputs;
+use driftless_model::config::{MemoryConfig, WorldConfig};
+use driftless_model::memory::TokenInputs;
 
 /// The parameters of the encoder.
 pub(super) struct MemoryEncoder {
+    pub token_inputs: TokenInputs,
     input: Linear,
     position: Slot,
     mlp: MlpLayer,
@@ -52,7 +54,7 @@ impl MemoryState {
     /// place that is filled.
     pub(super) fn load(
         &mut self,
-        s: &Sizes,
+        (s, inputs): (&Sizes, &TokenInputs),
         time: usize,
         latents: &[f32],
         features: &[f32],
@@ -60,8 +62,7 @@ impl MemoryState {
     ) {
         let len = s.memory_tokens() * s.memory_inputs();
         let input = &mut self.input[time * len..(time + 1) * len];
-        let grid = [s.grid.height, s.grid.width];
-        token_inputs(latents, features, grid, s.merge, input);
+        inputs.write(latents, features, input);
         let columns = s.memory_columns();
         let bias = &mut self.bias[time * columns..(time + 1) * columns];
         bias.fill(HIDDEN);
@@ -74,8 +75,13 @@ impl MemoryState {
 }
 
 impl MemoryEncoder {
-    pub(super) fn new(layout: &mut Layout) -> Result<Self> {
+    pub(super) fn new(
+        layout: &mut Layout,
+        world: &WorldConfig,
+        config: &MemoryConfig,
+    ) -> Result<Self> {
         Ok(Self {
+            token_inputs: TokenInputs::new(world, config),
             input: Linear::new(layout, "memory.input", false)?,
             position: layout.slot("memory.position")?,
             mlp: MlpLayer::new(layout, "memory.mlp")?,

@@ -15,7 +15,7 @@ use super::mlp::MlpScratch;
 use super::outcome_head::OutcomeState;
 use super::recall::SavedRecall;
 use driftless_model::config::WorldConfig;
-use driftless_model::memory::MEMORY_FEATURES;
+use driftless_model::memory::TOKEN_FEATURES;
 
 /// Rows processed together by a layer: enough for long sums in the gradients of the weights, few enough
 /// for the second-level cache.
@@ -69,9 +69,9 @@ impl Sizes {
         padded(self.memory_tokens())
     }
 
-    /// Inputs of a memory token: its cells, and the features of its frame.
+    /// Inputs of a memory token: its cells, and its features.
     pub(super) fn memory_inputs(&self) -> usize {
-        self.merge * self.merge * self.channels + MEMORY_FEATURES
+        self.merge * self.merge * self.channels + TOKEN_FEATURES
     }
 
     /// First cell of a row of a token. A token has `merge` rows of `merge` cells.

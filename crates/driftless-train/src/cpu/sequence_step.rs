@@ -126,13 +126,16 @@ impl SequenceStep<'_> {
         let Some(recalled) = &self.step.clean.recalled else {
             return;
         };
+        let Some(inputs) = self.network.token_inputs() else {
+            return;
+        };
         let s = &self.network.sizes;
         let latents = self.step.latent * s.recalled;
         for time in 0..length {
             let at = self.frame(time);
             let features = MEMORY_FEATURES * s.recalled;
             memory.load(
-                s,
+                (s, inputs),
                 time,
                 &recalled.latents[at * latents..(at + 1) * latents],
                 &recalled.features[at * features..(at + 1) * features],

@@ -144,7 +144,13 @@ impl Sequence {
                 let len = part.len() / self.all.length;
                 &part[time * len..(time + 1) * len]
             });
-            state.load(&network.sizes, time, latents, features, filled);
+            state.load(
+                (&network.sizes, network.token_inputs().unwrap()),
+                time,
+                latents,
+                features,
+                filled,
+            );
         }
     }
 }

@@ -147,6 +147,9 @@ impl<'a> WindowSampler<'a> {
         let (mut actions, mut rewards, mut ends) = (Vec::new(), Vec::new(), Vec::new());
         let mut starts = Vec::with_capacity(b);
         let mut recalled = RecallDrawer::new(world, self.settings, &self.latents);
+        let lowest = self.settings.min_context_signal as f32;
+        // The signal level of contexts that are too noisy to predict from.
+        let mut noisy = Vec::with_capacity(b);
         for _ in 0..b {
             let (i, start) = self.draw_window(step, rng);
             let episode = &self.store.episodes[i];
@@ -158,16 +161,18 @@ impl<'a> WindowSampler<'a> {
             actions.extend_from_slice(&episode.actions[range.clone()]);
             rewards.extend_from_slice(&episode.rewards[range.clone()]);
             ends.extend_from_slice(&episode.ends[range]);
-            if let Some(recalled) = &mut recalled {
-                recalled.push(episode, start, frames, rng)?;
-            }
+            let by_pose = match &mut recalled {
+                Some(recalled) => recalled.push(episode, start, frames, rng)?,
+                None => false,
+            };
+            let is_noisy = by_pose && rng.random_bool(self.settings.memory.noisy_context_fraction);
+            noisy.push(is_noisy.then(|| lowest * rng.random::<f32>()));
         }
         let device = &self.run.device;
         let shape = latent_shape(world, b, frames);
         let latents = Tensor::from_raw_buffer(&latents, DType::F32, &shape, device)?;
-        let lowest = self.settings.min_context_signal as f32;
         let signal: Vec<f32> = (0..b * frames)
-            .map(|_| rng.random_range(lowest..1.0))
+            .map(|i| noisy[i / frames].unwrap_or_else(|| rng.random_range(lowest..1.0)))
             .collect();
         let context_signal = Tensor::from_vec(signal, (b, frames), device)?;
         let noise = normal_like(&latents, rng)?;

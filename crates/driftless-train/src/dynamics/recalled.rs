@@ -1,6 +1,7 @@
 //! The recalled frames of a batch: what a memory of the frames before would hold and recall.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use candle_core::{DType, Tensor};
 use rand::Rng;
@@ -68,7 +69,8 @@ impl<'a> RecallDrawer<'a> {
         })
     }
 
-    /// Adds the sequence of `length` frames that begins at frame `start` of an episode.
+    /// Adds the sequence of `length` frames that begins at frame `start` of an episode. Returns whether
+    /// all its frames recall what a memory recalls.
     ///
     /// # Errors
     /// Returns an error if the file of the latents fails.
@@ -78,7 +80,7 @@ impl<'a> RecallDrawer<'a> {
         start: usize,
         length: usize,
         rng: &mut ChaCha8Rng,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let none = Vec::new();
         let poses = episode.poses.as_ref().unwrap_or(&none);
         for t in start..start + length {
@@ -92,14 +94,24 @@ impl<'a> RecallDrawer<'a> {
             self.motion.extend([ahead, aside, turn]);
         }
         let rule = self.rule(rng);
-        let kept = self.kept(poses, start + length, rng);
-        for t in start..start + length {
+        let (context, end) = (self.world.dynamics.context, start + length);
+        // Before the sequence there may be little to recall, so it also recalls what comes behind it.
+        let behind = end + context..poses.len();
+        let mut by_pose = rule == Rule::ByPose;
+        let mut kept = self.kept(poses, 0..end, rng);
+        kept.extend(self.kept(poses, behind, rng));
+        for t in start..end {
             // What is not older is in the context.
-            let old = (t + 1).saturating_sub(self.world.dynamics.context);
-            let kept = &kept[..kept.partition_point(|at| *at < old)];
+            let old = (t + 1).saturating_sub(context);
+            let kept: Vec<usize> = kept
+                .iter()
+                .copied()
+                .filter(|at| *at < old || *at >= end)
+                .collect();
             let now = match t.checked_sub(1).and_then(|last| poses.get(last)) {
                 Some(pose) if rule != Rule::None && !kept.is_empty() => *pose,
                 _ => {
+                    by_pose = false;
                     self.fill_up(0);
                     continue;
                 }
@@ -110,10 +122,11 @@ impl<'a> RecallDrawer<'a> {
                     .collect(),
                 _ => recall(now, kept.iter().map(|at| poses[*at]), self.config),
             };
+            by_pose &= !chosen.is_empty();
             for i in &chosen {
                 let at = kept[*i];
                 let seen = self.inexact(poses[at], rng);
-                let age = (t - at) as u64;
+                let age = t.abs_diff(at) as u64;
                 self.features
                     .extend(memory_features(now, seen, age, self.config.reach));
                 let len = self.world.latent_len() * size_of::<f32>();
@@ -123,7 +136,7 @@ impl<'a> RecallDrawer<'a> {
             }
             self.fill_up(chosen.len());
         }
-        Ok(())
+        Ok(by_pose)
     }
 
     fn rule(&self, rng: &mut ChaCha8Rng) -> Rule {
@@ -138,9 +151,9 @@ impl<'a> RecallDrawer<'a> {
         }
     }
 
-    /// The frames before `end` that a memory would keep: the first at every place. Where places begin is
+    /// Those of the frames that a memory would keep: the first at every place. Where places begin is
     /// drawn anew, since the poses of a rollout begin at zero.
-    fn kept(&self, poses: &[Pose], end: usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
+    fn kept(&self, poses: &[Pose], frames: Range<usize>, rng: &mut ChaCha8Rng) -> Vec<usize> {
         let mut coordinate = |scale: f32| scale * rng.random_range(-1.0f32..1.0);
         let origin = Pose {
             x: coordinate(self.config.reach),
@@ -149,7 +162,8 @@ impl<'a> RecallDrawer<'a> {
         };
         let from = poses.first().copied().unwrap_or_default();
         let mut places = BTreeSet::new();
-        (0..end.min(poses.len()))
+        frames
+            .take_while(|at| *at < poses.len())
             .filter(|at| {
                 let moved = origin.after(from.motion_to(poses[*at]));
                 places.insert(Place::of(moved, self.config))
@@ -230,9 +244,17 @@ mod tests {
     const FRAMES: usize = 40;
     const CONTEXT: usize = 5;
 
-    /// Sequences of a camera that turns right by 9° a frame for 20 frames, then back. The latent of
-    /// frame t is t/100 everywhere.
+    /// What the frames of a whole episode recall.
     fn recalled(change: impl Fn(&mut TrainSettings)) -> (Vec<Vec<usize>>, Recalled) {
+        recalled_in(0..FRAMES, change)
+    }
+
+    /// What some frames of an episode recall, in which a camera turns left by 9° a frame for 20 frames,
+    /// then back. The latent of frame t is t/100 everywhere.
+    fn recalled_in(
+        sequence: Range<usize>,
+        change: impl Fn(&mut TrainSettings),
+    ) -> (Vec<Vec<usize>>, Recalled) {
         let mut settings = TrainSettings::default();
         settings.dynamics_shape.context = CONTEXT;
         settings.dynamics_shape.memory = Some(MemoryConfig {
@@ -280,9 +302,10 @@ mod tests {
         };
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let mut drawer = RecallDrawer::new(&world, &settings.dynamics, &latents).unwrap();
-        drawer.push(&episode, 0, FRAMES, &mut rng).unwrap();
+        let (start, length) = (sequence.start, sequence.len());
+        drawer.push(&episode, start, length, &mut rng).unwrap();
         let like = Tensor::zeros((1, 1), DType::F32, &Device::Cpu).unwrap();
-        let recalled = drawer.finish((1, FRAMES), &like, &mut rng).unwrap();
+        let recalled = drawer.finish((1, length), &like, &mut rng).unwrap();
         let memory = &recalled.memory;
         let filled = memory.filled.flatten_all().unwrap().to_vec1::<f32>();
         let filled = filled.unwrap();
@@ -293,7 +316,7 @@ mod tests {
             let mean = latent.iter().sum::<f32>() / latent.len() as f32;
             (mean * 100.0).round() as usize
         };
-        let frames = (0..FRAMES)
+        let frames = (0..length)
             .map(|t| {
                 let places = (2 * t..2 * t + 2).filter(|place| filled[*place] > 0.0);
                 places.map(frame).collect()
@@ -311,9 +334,19 @@ mod tests {
                 "{t}: {frames:?}"
             );
         }
-        // Frame 35 follows frame 34, which shows what frame 6 showed; places are 22.5° wide.
-        assert!(frames[35][0].abs_diff(6) <= 2, "{frames:?}");
+        // Frame 35 follows frame 34, which shows what frame 6 showed; places are 11.25° wide.
+        assert!(frames[35][0].abs_diff(6) <= 1, "{frames:?}");
         assert!(frames[0].is_empty() && !frames[10].is_empty());
+    }
+
+    #[test]
+    fn frames_behind_the_sequence_are_recalled_too() {
+        let (frames, _) = recalled_in(8..12, |_| {});
+        // Frame 33 shows what frame 7 showed, and no frame before 4 does.
+        assert!(frames[0][0].abs_diff(33) <= 1, "{frames:?}");
+        // None within the context of the last frame.
+        let all = frames.iter().flatten();
+        assert!(all.clone().all(|at| *at < 8 || *at >= 17), "{frames:?}");
     }
 
     #[test]
