@@ -1,6 +1,6 @@
 //! Failures: one line on stderr, exit status 1, and no file is damaged.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a failure fails the test")]
 
 #[path = "errors/outputs.rs"]
 mod outputs;

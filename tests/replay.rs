@@ -1,7 +1,11 @@
 //! Sessions of learned worlds and simulators, recorded by the world-model thread and replayed by the
 //! command line.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failure fails the test"
+)]
 
 mod common;
 mod display;

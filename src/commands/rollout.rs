@@ -40,8 +40,8 @@ pub struct Args {
     /// Episode (.npz) whose frames go to the left of the predicted ones, for pictures; may be repeated. One of
     /// --horizon frames, as this command writes, or a longer one, from the first predicted frame on: the
     /// recorded episode itself shows the truth.
-    #[arg(long, value_name = "FILE")]
-    beside: Vec<PathBuf>,
+    #[arg(long, alias = "beside", value_name = "FILE")]
+    compare_with: Vec<PathBuf>,
     /// Integer scale of pictures.
     #[arg(long, value_name = "N", default_value_t = 4)]
     scale: u32,
@@ -74,7 +74,7 @@ pub fn run(args: &Args) -> Result<()> {
             ),
         ));
     }
-    let beside = args.beside.iter().map(|path| {
+    let beside = args.compare_with.iter().map(|path| {
         let shown = Episode::read(path)?;
         part_beside(&shown, &episode, first, args.horizon)
             .map_err(|what| Error::invalid(path, what))

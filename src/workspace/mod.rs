@@ -5,7 +5,7 @@
 //! world" page does. Nothing here draws, and nothing here waits for the window.
 //!
 //! - [`included`]: the worlds included with the program.
-//! - [`library`]: lists the playable worlds and summarises each.
+//! - [`library`]: lists the playable worlds and summarizes each.
 //! - [`starting_clip`]: a starting context from an episode, an image or a video.
 //! - [`paths`]: the folders for the user's worlds, datasets and runs.
 //! - [`process`]: a child process: start, stop, and its error message if it fails.

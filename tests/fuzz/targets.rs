@@ -30,7 +30,7 @@ use crate::files::{mutated_npz, mutated_png, mutated_safetensors, read_npz};
 use crate::mutate;
 use crate::run::{Verdict, fuzz};
 
-pub(crate) fn said<T>(result: Result<T, impl std::fmt::Display>) -> Verdict {
+pub(crate) fn verdict<T>(result: Result<T, impl std::fmt::Display>) -> Verdict {
     result.map(drop).map_err(|error| error.to_string())
 }
 
@@ -81,7 +81,7 @@ fn npz() {
                     episode.frames() * episode.height * episode.width * 3
                 );
                 // What was read can be written.
-                said(episode.write(&place.join("b.npz")))?;
+                verdict(episode.write(&place.join("b.npz")))?;
             }
             Ok(())
         },
@@ -99,7 +99,7 @@ fn dataset_json() {
                 episode().write(&place.join("a.npz")).unwrap();
             }
         },
-        |place| said(Dataset::read(place)),
+        |place| verdict(Dataset::read(place)),
     );
 }
 
@@ -133,9 +133,9 @@ fn play(folder: &Path) -> Verdict {
         steps: 1,
         ..SamplerParams::default()
     };
-    said(player.start(world.first_context, &params))?;
+    verdict(player.start(world.first_context, &params))?;
     for action in [0, 1] {
-        said(player.step(action, &params))?;
+        verdict(player.step(action, &params))?;
     }
     Ok(())
 }
@@ -211,7 +211,7 @@ fn contexts_npz() {
         "contexts.npz",
         3000,
         |place, rng| std::fs::write(place.join("a.npz"), mutated_npz(&arrays, rng)).unwrap(),
-        |place| said(contexts::read(&place.join("a.npz"), &config)),
+        |place| verdict(contexts::read(&place.join("a.npz"), &config)),
     );
 }
 
@@ -255,7 +255,7 @@ fn recording() {
                 RecordedSession::read(&place.join("a.npz")).map_err(|e| e.to_string())?;
             let world = PlayableWorld::simulator(SimulatorKind::Maze);
             let mut player = (world.player)(&GpuSource::Unavailable).map_err(|e| e.to_string())?;
-            said(recording.replay(player.as_mut(), None, &mut || {}))
+            verdict(recording.replay(player.as_mut(), None, &mut || {}))
         },
     );
 }
@@ -310,7 +310,7 @@ fn journal() {
             let opened = JournalReader::open(&place.join("a.journal"));
             let mut reader = opened.map_err(|e| e.to_string())?;
             let session = Session::recover(&mut reader).map_err(|e| e.to_string())?;
-            said(session.into_episode().write(&place.join("b.npz")))
+            verdict(session.into_episode().write(&place.join("b.npz")))
         },
     );
 }
@@ -330,7 +330,7 @@ fn train_settings() {
         |place, rng| std::fs::write(place.join("a.toml"), mutate::text(&text, rng)).unwrap(),
         |place| {
             let settings = TrainSettings::read(&place.join("a.toml"), &base);
-            said(settings.map_err(|e| e.to_string())?.world(&info))
+            verdict(settings.map_err(|e| e.to_string())?.world(&info))
         },
     );
     assert!(
@@ -366,7 +366,7 @@ fn action_files() {
         "actions .txt",
         3000,
         |place, rng| std::fs::write(place.join("a.txt"), mutate::text(text, rng)).unwrap(),
-        |place| said(headless::read_actions(&place.join("a.txt"), &known)),
+        |place| verdict(headless::read_actions(&place.join("a.txt"), &known)),
     );
 }
 
@@ -419,7 +419,7 @@ fn images() {
             }
             std::fs::write(place.join(format!("a.{end}")), changed).unwrap();
         },
-        |place| said(media::read_frames(&name(place), [16, 16], 15.0, 8)),
+        |place| verdict(media::read_frames(&name(place), [16, 16], 15.0, 8)),
     );
 }
 
@@ -447,7 +447,7 @@ fn imported(
         pairing: None,
         skip_bad: false,
     };
-    said(import::run(&options, &mut |_| true))
+    verdict(import::run(&options, &mut |_| true))
 }
 
 /// Copies a folder with all that is in it.

@@ -12,7 +12,7 @@ use super::object_truth;
 use super::object_truth::{ObjectPositions, ObjectTruth};
 use super::objects::{BALL_TOLERANCE, DetectedObjects, Game};
 use super::options::{EvalOptions, EvalProgress, Probes};
-use super::pose::{Pose, PoseStats};
+use super::pose::{PoseStats, ProbePose};
 use crate::Result;
 
 /// Single horizons that are measured.
@@ -127,7 +127,7 @@ pub(crate) struct RolloutCase {
     /// Objects in each true frame; `None` for worlds without known objects.
     objects: Option<(Game, Vec<ObjectPositions>)>,
     /// Pose in each true frame; `None` if the episodes have none.
-    poses: Option<Vec<Pose>>,
+    poses: Option<Vec<ProbePose>>,
 }
 
 /// Cuts the rollout cases out of the episodes.
@@ -159,7 +159,7 @@ pub(crate) fn cases(
             latents: engine.encode(&future.images)?,
             images: future.images,
             objects,
-            poses: Pose::of(episode).map(|all| all[first..first + options.horizon].to_vec()),
+            poses: ProbePose::of(episode).map(|all| all[first..first + options.horizon].to_vec()),
         });
     }
     Ok(cases)
@@ -278,7 +278,7 @@ struct HorizonSamples {
     latent_distance: Vec<f64>,
     lpips: Vec<f64>,
     /// (predicted, true).
-    poses: Vec<(Pose, Pose)>,
+    poses: Vec<(ProbePose, ProbePose)>,
     /// Distance of the paddle, if one is found, per frame with a true paddle.
     player: Vec<Option<f64>>,
     enemy: Vec<Option<f64>>,

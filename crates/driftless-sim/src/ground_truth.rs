@@ -115,7 +115,7 @@ pub(super) fn start_player(
     };
     let learned = player
         .learned_mut()
-        .ok_or_else(|| Error::Unsupported("a simulator cannot start from given frames".into()))?;
+        .ok_or_else(|| Error::NotLearned("a simulator cannot start from given frames".into()))?;
     learned.start_from(&clip, params)?;
     Ok(Some(truth))
 }

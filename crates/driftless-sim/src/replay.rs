@@ -199,8 +199,7 @@ impl RecordedSession {
             player.step(action, &recorded.params).map(drop)
         };
         made.map_err(|e| {
-            let wrong_length = matches!(e, Error::Engine(driftless_engine::Error::Shape(_)));
-            if e.is_argument() || wrong_length {
+            if e.is_argument() || e.is_clip() {
                 Error::invalid(&self.path, format!("frame {t}: {e}"))
             } else {
                 e

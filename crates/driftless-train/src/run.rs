@@ -238,7 +238,7 @@ fn prepare_folders(run: &RunContext, store: &FrameStore) -> Result<()> {
 }
 
 impl TrainSettings {
-    /// How a stage is optimised.
+    /// How a stage is optimized.
     fn optimizer(&self, stage: TrainStage) -> &OptimizerSettings {
         match stage {
             TrainStage::Tokenizer => &self.tokenizer.optimizer,

@@ -19,9 +19,9 @@ pub(super) enum Value {
     Text(Rc<str>),
     /// A name: `module name`.
     Global(Rc<str>),
-    Tuple(Place),
-    List(Place),
-    Dict(Place),
+    Tuple(ArenaIndex),
+    List(ArenaIndex),
+    Dict(ArenaIndex),
     Storage(Rc<Storage>),
     Tensor(Rc<Tensor>),
     Other,
@@ -29,7 +29,7 @@ pub(super) enum Value {
 
 /// Where in a [`Pickle`] the values of an object are.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place(usize);
+pub(super) struct ArenaIndex(usize);
 
 /// What was read.
 #[derive(Debug)]
@@ -40,13 +40,13 @@ pub(super) struct Pickle {
 
 impl Pickle {
     /// The values of a tuple or a list.
-    pub fn sequence(&self, place: Place) -> &[Value] {
-        self.objects.sequence(place)
+    pub fn sequence(&self, index: ArenaIndex) -> &[Value] {
+        self.objects.sequence(index)
     }
 
     /// The keys and values of a dict.
-    pub fn dict(&self, place: Place) -> &[(Value, Value)] {
-        self.objects.dicts.get(place.0).map_or(&[], Vec::as_slice)
+    pub fn dict(&self, index: ArenaIndex) -> &[(Value, Value)] {
+        self.objects.dicts.get(index.0).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -58,18 +58,18 @@ struct Objects {
 }
 
 impl Objects {
-    fn sequence(&self, place: Place) -> &[Value] {
-        self.sequences.get(place.0).map_or(&[], Vec::as_slice)
+    fn sequence(&self, index: ArenaIndex) -> &[Value] {
+        self.sequences.get(index.0).map_or(&[], Vec::as_slice)
     }
 
-    fn add_sequence(&mut self, values: Vec<Value>) -> Place {
+    fn add_sequence(&mut self, values: Vec<Value>) -> ArenaIndex {
         self.sequences.push(values);
-        Place(self.sequences.len() - 1)
+        ArenaIndex(self.sequences.len() - 1)
     }
 
-    fn add_dict(&mut self, pairs: Vec<(Value, Value)>) -> Place {
+    fn add_dict(&mut self, pairs: Vec<(Value, Value)>) -> ArenaIndex {
         self.dicts.push(pairs);
-        Place(self.dicts.len() - 1)
+        ArenaIndex(self.dicts.len() - 1)
     }
 }
 
@@ -189,12 +189,12 @@ impl Machine<'_, '_> {
     }
 
     fn push_tuple(&mut self, values: Vec<Value>) {
-        let place = self.objects.add_sequence(values);
-        self.push(Value::Tuple(place));
+        let index = self.objects.add_sequence(values);
+        self.push(Value::Tuple(index));
     }
 
     fn extend(&mut self, values: Vec<Value>) -> Result<()> {
-        if let Value::List(Place(at)) = *self.top()?
+        if let Value::List(ArenaIndex(at)) = *self.top()?
             && let Some(list) = self.objects.sequences.get_mut(at)
         {
             list.extend(values);
@@ -203,7 +203,7 @@ impl Machine<'_, '_> {
     }
 
     fn set(&mut self, values: &[Value]) -> Result<()> {
-        if let Value::Dict(Place(at)) = *self.top()?
+        if let Value::Dict(ArenaIndex(at)) = *self.top()?
             && let Some(dict) = self.objects.dicts.get_mut(at)
         {
             let (pairs, _) = values.as_chunks::<2>();
@@ -260,12 +260,12 @@ impl Machine<'_, '_> {
                 self.push_tuple(values);
             }
             b']' => {
-                let place = self.objects.add_sequence(Vec::new());
-                self.push(Value::List(place));
+                let index = self.objects.add_sequence(Vec::new());
+                self.push(Value::List(index));
             }
             b'}' => {
-                let place = self.objects.add_dict(Vec::new());
-                self.push(Value::Dict(place));
+                let index = self.objects.add_dict(Vec::new());
+                self.push(Value::Dict(index));
             }
             b'a' => {
                 let value = self.pop()?;

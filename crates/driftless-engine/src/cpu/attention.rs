@@ -6,7 +6,8 @@ use driftless_model::simd::{axpy, dispatch, dot, exp};
 
 use super::grid::RmsNorm;
 use super::matmul::{LANES, MatmulArgs, multiply, multiply_shared};
-use super::matrix::{PackedMatrix, RowLayout, WriteMode};
+use super::matrix::PackedMatrix;
+use super::row_layout::{RowLayout, WriteMode};
 use super::shared_slice::SharedSlice;
 use super::workers::Workers;
 use crate::Attention;
@@ -47,7 +48,7 @@ pub(super) struct AttentionScratch {
 
 /// Buffers of one thread.
 struct ThreadScratch {
-    /// Normalised keys or queries of a head, [tokens, d].
+    /// Normalized keys or queries of a head, [tokens, d].
     rows: Vec<f32>,
     key_panels: Vec<f32>,
     value_panels: Vec<f32>,
@@ -155,12 +156,12 @@ impl SpatialAttention {
         let TokenShape { tokens, d, .. } = self.shape;
         let w = self.shape.width();
         gather(&qkv[w + head * d..], 3 * w, d, &mut t.rows);
-        normalise(&mut t.rows, d, d, tokens, 1.0);
+        normalize(&mut t.rows, d, d, tokens, 1.0);
         pack_keys(&t.rows, d, d, &mut t.key_panels);
         let values = &qkv[2 * w + head * d..];
         pack_values(values, 3 * w, d, tokens, &mut t.value_panels);
         gather(&qkv[head * d..], 3 * w, d, &mut t.rows);
-        normalise(&mut t.rows, d, d, tokens, self.scale[head]);
+        normalize(&mut t.rows, d, d, tokens, self.scale[head]);
         // Store whole panels: reading back a full vector store does not stall.
         let stride = mask.len();
         let logits = MatmulArgs {
@@ -220,7 +221,7 @@ pub(super) fn gather(x: &[f32], stride: usize, d: usize, out: &mut [f32]) {
     }
 }
 
-/// Keys and values of a layer's earlier frames, each [slots, tokens, width]. Keys are normalised.
+/// Keys and values of a layer's earlier frames, each [slots, tokens, width]. Keys are normalized.
 pub(super) struct KvCache {
     pub(super) keys: Vec<f32>,
     pub(super) values: Vec<f32>,
@@ -265,7 +266,7 @@ impl TemporalAttention {
         }
     }
 
-    /// Computes the frame's normalised keys and its values, into `t`.
+    /// Computes the frame's normalized keys and its values, into `t`.
     pub(super) fn keys_and_values(&self, workers: &Workers, x: &[f32], t: &mut AttentionScratch) {
         let (shape, w) = (self.shape, self.shape.width());
         self.norm.apply_on(workers, x, &mut t.normed);
@@ -276,7 +277,7 @@ impl TemporalAttention {
             let count = rows.len() / (3 * w);
             for head in 0..shape.heads {
                 let keys = &mut rows[w + head * shape.d..];
-                normalise(keys, 3 * w, shape.d, count, 1.0);
+                normalize(keys, 3 * w, shape.d, count, 1.0);
             }
         });
     }
@@ -299,7 +300,7 @@ impl TemporalAttention {
         self.out.apply(workers, &t.y, rows, x, WriteMode::Add);
     }
 
-    /// Normalises the queries in `t.qkv`, and writes the attention output of all tokens into `t.y`
+    /// Normalizes the queries in `t.qkv`, and writes the attention output of all tokens into `t.y`
     /// [tokens, width].
     fn attend(&self, workers: &Workers, cached: CachedFrames, t: &mut AttentionScratch) {
         if let Some(recorded) = &mut t.recorded {
@@ -338,7 +339,7 @@ impl TemporalAttention {
         let (shape, w) = (self.shape, self.shape.width());
         for (head, scale) in self.scale.iter().enumerate() {
             let queries = &mut qkv[head * shape.d..];
-            normalise(queries, 3 * w, shape.d, y.len() / w, *scale);
+            normalize(queries, 3 * w, shape.d, y.len() / w, *scale);
         }
         let weights = &mut t.logits;
         temporal_mix(shape, &self.bias, cached, first, qkv, weights, y, recorded);
@@ -368,7 +369,7 @@ dispatch!(fn temporal_mix = temporal_mix_body(shape: TokenShape, bias: &[f32], c
 /// Writes the attention output of the tokens from `first` on over `slots` and their own frame into `y`
 /// [.., width]. Appends the weights [tokens, heads, frames] to `recorded`.
 #[inline(always)]
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "slices of one loop")]
 fn temporal_mix_body<const FMA: bool>(
     shape: TokenShape,
     bias: &[f32],
@@ -405,7 +406,7 @@ fn temporal_mix_body<const FMA: bool>(
         }
         for weights in weights.chunks_exact_mut(padded) {
             weights[frames..].fill(f32::NEG_INFINITY);
-            let total = exp_and_normaliser::<FMA>(weights);
+            let total = exp_and_normalizer::<FMA>(weights);
             for weight in weights {
                 *weight *= total;
             }
@@ -436,7 +437,7 @@ const WEIGHT_LANES: usize = 8;
 /// w ← exp(w − max w), which is tiny but positive where w is −∞. Returns 1 / Σ w. The length must be a
 /// multiple of [`WEIGHT_LANES`].
 #[inline(always)]
-fn exp_and_normaliser<const FMA: bool>(weights: &mut [f32]) -> f32 {
+fn exp_and_normalizer<const FMA: bool>(weights: &mut [f32]) -> f32 {
     let (weights, _) = weights.as_chunks_mut::<WEIGHT_LANES>();
     let mut largest = [f32::NEG_INFINITY; WEIGHT_LANES];
     for weights in weights.iter() {
@@ -463,17 +464,17 @@ fn softmax_body<const FMA: bool>(mask: &[f32], x: &mut [f32]) {
         for (x, mask) in row.iter_mut().zip(mask) {
             *x += mask;
         }
-        let total = exp_and_normaliser::<FMA>(row);
+        let total = exp_and_normalizer::<FMA>(row);
         for weight in row {
             *weight *= total;
         }
     }
 }
 
-dispatch!(pub(super) fn normalise = normalise_body(x: &mut [f32], stride: usize, d: usize, rows: usize, scale: f32));
+dispatch!(pub(super) fn normalize = normalize_body(x: &mut [f32], stride: usize, d: usize, rows: usize, scale: f32));
 /// Scales `rows` vectors of length `d`, `stride` apart, to the norm `scale`.
 #[inline(always)]
-fn normalise_body<const FMA: bool>(
+fn normalize_body<const FMA: bool>(
     x: &mut [f32],
     stride: usize,
     d: usize,

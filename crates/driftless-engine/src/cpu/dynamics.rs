@@ -11,9 +11,10 @@ use super::attention::{
     AttentionScratch, KvCache, SpatialAttention, TemporalAttention, TokenShape,
 };
 use super::grid::{CellBlock, PaddedGrid, RmsNorm};
-use super::matrix::{PackedMatrix, RowLayout, WriteMode};
+use super::matrix::PackedMatrix;
 use super::mlp::{MlpScratch, PackedMlp};
 use super::recall::{PackedMemory, PackedRecall};
+use super::row_layout::{RowLayout, WriteMode};
 use super::workers::Workers;
 use crate::Attention;
 use crate::network::{DenoiseInput, FrameContext, Outcome};

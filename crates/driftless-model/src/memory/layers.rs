@@ -2,7 +2,8 @@
 
 use candle_core::{D, DType, Tensor};
 
-use super::{BEARING_FEATURES, MEMORY_FEATURES, TOKEN_FEATURES, TURN_COS, column_directions};
+use super::pose::{BEARING_FEATURES, MEMORY_FEATURES, TURN_COS};
+use super::tokens::{TOKEN_FEATURES, column_directions};
 use crate::Result;
 use crate::attention::l2_normalize;
 use crate::config::{MemoryConfig, WorldConfig};

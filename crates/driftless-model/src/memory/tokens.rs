@@ -1,6 +1,6 @@
 //! The inputs of memory tokens.
 
-use super::{BEARING_FEATURES, MEMORY_FEATURES, bearing_features};
+use super::pose::{BEARING_FEATURES, MEMORY_FEATURES, bearing_features};
 use crate::config::{MemoryConfig, WorldConfig};
 
 /// Numbers behind the cells of a memory token: the features of its frame, and those of its bearing.

@@ -8,6 +8,7 @@ use driftless_data::{Clip, Episode, ExtraArray};
 use driftless_engine::{PARAMS, SamplingPath};
 use driftless_worlds::SimulatorKind;
 
+use super::fake::MISFIT;
 use super::*;
 use crate::columns;
 use crate::columns::Columns;
@@ -286,7 +287,18 @@ fn replay_errors_name_the_frame() {
     let message = recording.replay(&mut unequal, None, &mut || {});
     assert_eq!(
         message.unwrap_err().to_string(),
-        "played.npz: frame 0: the context has 1 images and 2 actions, expected equal numbers, at least 1"
+        "played.npz: frame 0: the starting clip has 1 images and 2 actions, expected equal numbers, at least 1"
+    );
+    // A mistake in the program is not blamed on the file.
+    let misfit = Clip {
+        images: MISFIT.to_vec(),
+        actions: vec![0],
+    };
+    let mut misfit = LearnedWorld::new(Fake::new().into_sampler(), Arc::new([misfit]));
+    let message = recording.replay(&mut misfit, None, &mut || {});
+    assert_eq!(
+        message.unwrap_err().to_string(),
+        "a latent of the wrong length"
     );
     let mut other = SimulatedWorld::new(SimulatorKind::Maze.open(0));
     let message = recording.replay(&mut other, None, &mut || {});
