@@ -31,7 +31,7 @@ ACTIONS
 
 "$program" play --world maze --seed "$seed" --headless --frames 96 --actions "$work/walk.txt" --out "$work/truth.npz"
 rollout() {
-    "$program" rollout --checkpoint "$checkpoint" --episode "$work/truth.npz" --context 48 --horizon 48 "$@"
+    "$program" rollout --checkpoint "$checkpoint" --episode "$work/truth.npz" --clip 48 --horizon 48 "$@"
 }
 rollout --recall off --out "$work/off.npz"
 rollout --recall on --out "$work/on.npz"

@@ -250,10 +250,7 @@ fn unknown_key_binding_is_named() {
 fn out_of_range_arguments_are_named() {
     for (args, parts) in [
         (["--fps", "0"], ["--fps 0", "expected above 0"]),
-        (
-            ["--context", "9999"],
-            ["--context 9999", "starting contexts"],
-        ),
+        (["--context", "9999"], ["--clip 9999", "starting clips"]),
         (
             ["--context", "no/such.npz"],
             ["no/such.npz", "No such file"],

@@ -20,6 +20,7 @@
 )]
 
 mod files;
+mod imports;
 mod memory;
 mod mutate;
 mod run;

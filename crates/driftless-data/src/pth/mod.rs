@@ -2,6 +2,8 @@
 //! archive and before 2020 a row of pickles. The pickle is read as data; nothing in it is executed.
 
 mod pickle;
+mod rebuild;
+mod values;
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
@@ -11,7 +13,7 @@ use std::rc::Rc;
 use half::f16;
 use zip::ZipArchive;
 
-use self::pickle::{Pickle, Tensor, Value};
+use self::values::{Pickle, Tensor, Value};
 use crate::fs::read_source;
 use crate::{Error, PathError as _, Result};
 

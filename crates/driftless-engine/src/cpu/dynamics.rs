@@ -7,9 +7,8 @@ use driftless_model::export::{
     ExportedConditions, ExportedDynamics, ExportedLayer, ExportedOutcomeHead,
 };
 
-use super::attention::{
-    AttentionScratch, KvCache, SpatialAttention, TemporalAttention, TokenShape,
-};
+use super::attention::{AttentionScratch, SpatialAttention, TokenShape};
+use super::attention_temporal::{KvCache, TemporalAttention};
 use super::grid::{CellBlock, PaddedGrid, RmsNorm};
 use super::matrix::PackedMatrix;
 use super::mlp::{MlpScratch, PackedMlp};

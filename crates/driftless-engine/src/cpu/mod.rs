@@ -1,6 +1,8 @@
 //! The CPU backend: weights packed once, buffers allocated once, one thread or several.
 
 mod attention;
+mod attention_loops;
+mod attention_temporal;
 mod dynamics;
 mod grid;
 mod matmul;

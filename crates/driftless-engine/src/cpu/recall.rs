@@ -4,7 +4,8 @@ use driftless_model::config::{MemoryConfig, WorldConfig};
 use driftless_model::export::{ExportedMemory, ExportedRecall};
 use driftless_model::memory::{MEMORY_FEATURES, TokenInputs};
 
-use super::attention::{TokenShape, gather, normalize, pack_keys, pack_values, softmax};
+use super::attention::TokenShape;
+use super::attention_loops::{gather, normalize, pack_keys, pack_values, softmax};
 use super::grid::RmsNorm;
 use super::matmul::{LANES, MatmulArgs, multiply, multiply_shared};
 use super::matrix::PackedMatrix;

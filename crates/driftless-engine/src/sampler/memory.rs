@@ -31,7 +31,7 @@ impl KeptFrame {
 
 /// Frames that left the context, one at each [`Place`], and the pose of the camera. Poses are dead
 /// reckoning: sums of the motions that the network reads from its own frames, from zero at the first
-/// frame of the starting context.
+/// frame of the starting clip.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Memory {
     config: MemoryConfig,

@@ -38,7 +38,7 @@ fn played() -> Episode {
     }));
     hold(&sim, 2);
     step(&sim);
-    sim.send(EpisodeCommand::SelectContext(0));
+    sim.send(EpisodeCommand::SelectClip(0));
     next(&sim);
     step(&sim);
     recording(sim).into_episode()
@@ -146,7 +146,7 @@ fn session_holds_starting_clips() {
     assert_eq!(report.first.unwrap().frame, 0);
     let message = report.to_string();
     assert!(
-        message.contains("does not hold its starting contexts"),
+        message.contains("does not hold its starting clips"),
         "{message}"
     );
 }
