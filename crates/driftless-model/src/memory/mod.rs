@@ -13,8 +13,6 @@ mod recall;
 mod tokens;
 
 pub use layers::{MemoryEncoder, MemoryInput, MemoryTokens, RecallLayer};
-pub use pose::{BEARING_FEATURES, MEMORY_FEATURES, memory_features};
-use pose::{TURN_COS, bearing_features};
+pub use pose::{MEMORY_FEATURES, memory_features};
 pub use recall::{Place, recall};
-use tokens::column_directions;
-pub use tokens::{TOKEN_FEATURES, TokenInputs};
+pub use tokens::{ALIGNMENT_FEATURES, TokenInputs};

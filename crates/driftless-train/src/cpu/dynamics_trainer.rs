@@ -20,7 +20,6 @@ use super::sequence_step::{BatchStep, SequenceStep, ThreadBuffers};
 use crate::{Error, Result};
 use driftless_flow::objective::Objective;
 use driftless_model::config::WorldConfig;
-use driftless_model::memory::MEMORY_FEATURES;
 
 /// The clean copy of a batch of B sequences of T frames.
 pub(crate) struct CleanFrames {
@@ -42,10 +41,8 @@ pub(crate) struct CleanFrames {
 
 /// The recalled frames of a batch: M for each frame, see [`driftless_model::memory::MemoryInput`].
 pub(crate) struct RecalledFrames {
-    /// [B, T, M, gh, gw, c].
-    pub latents: Vec<f32>,
-    /// [B, T, M, features].
-    pub features: Vec<f32>,
+    /// [B, T, M, latent tokens, inputs].
+    pub tokens: Vec<f32>,
     /// [B, T, M].
     pub filled: Vec<f32>,
 }
@@ -216,8 +213,8 @@ impl DynamicsTrainer {
         }
         if let Some(recalled) = &clean.recalled {
             let places = frames * s.recalled;
-            sizes.push((recalled.latents.len(), places * latent));
-            sizes.push((recalled.features.len(), places * MEMORY_FEATURES));
+            let inputs = s.memory_tokens() * s.memory_inputs();
+            sizes.push((recalled.tokens.len(), frames * inputs));
             sizes.push((recalled.filled.len(), places));
         }
         if let Some(targets) = targets {
