@@ -10,7 +10,7 @@ use eframe::egui::{RawInput, Ui, ViewportBuilder};
 use eframe::{egui, egui_wgpu};
 
 use super::adapter::{event_loop, no_adapter, no_display, wgpu_setup};
-use super::config::{ConfigStore, WindowPlace};
+use super::config::{ConfigStore, DEFAULT_SIZE, WindowPlace};
 use super::session::GameSession;
 use super::theme;
 use super::window::{Window, WindowSetup};
@@ -56,9 +56,6 @@ impl eframe::App for EframeShell {
         }
     }
 }
-
-/// Size of a window that has never been open before, in points; larger on large screens.
-pub(super) const DEFAULT_SIZE: [f32; 2] = [1080.0, 792.0];
 
 /// The viewport of a window that opens where it was closed.
 fn viewport(title: String, place: Option<WindowPlace>) -> ViewportBuilder {

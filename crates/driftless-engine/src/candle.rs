@@ -10,7 +10,7 @@ use driftless_model::memory::{MemoryInput, MemoryTokens, TokenInputs};
 use driftless_model::tokenizer::{images_to_tensor, tensor_to_images};
 
 use super::Attention;
-use super::network::{DenoiseInput, FrameContext, Network, Outcome, RecalledFrames};
+use super::network::{DenoiseInput, FrameContext, Inspect, Network, Outcome, RecalledFrames};
 use crate::{Error, Result};
 
 /// Frames per batch when encoding or decoding.
@@ -308,15 +308,6 @@ impl Network for CandleNetwork {
         )))
     }
 
-    fn record_attention(&mut self, on: bool) {
-        self.recording_attention = on;
-        self.last_attention = self.last_attention.take().filter(|_| on);
-    }
-
-    fn attention(&mut self) -> Result<Option<Attention>> {
-        Ok(self.last_attention.clone())
-    }
-
     fn encode(&mut self, images: &[u8], latents: &mut [f32]) -> Result<()> {
         let config = &self.world.config;
         let (image, latent) = (config.image_len(), config.latent_len());
@@ -368,6 +359,21 @@ impl Network for CandleNetwork {
             *part = Tensor::from_slice(values, part.dims(), &self.device)?;
         }
         Ok(())
+    }
+
+    fn inspection(&mut self) -> Option<&mut dyn Inspect> {
+        Some(self)
+    }
+}
+
+impl Inspect for CandleNetwork {
+    fn record_attention(&mut self, on: bool) {
+        self.recording_attention = on;
+        self.last_attention = self.last_attention.take().filter(|_| on);
+    }
+
+    fn attention(&mut self) -> Result<Option<Attention>> {
+        Ok(self.last_attention.clone())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Small worlds for the tests of this crate and of those above it.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a failure fails the test")]
 
 use std::collections::HashMap;
 

@@ -8,19 +8,12 @@ use driftless_data::Episode;
 use driftless_sim::TimelineCommand;
 
 use super::Window;
-use super::save::SaveEvent;
+use super::save::{PictureUse, SaveEvent};
 use crate::app::save_dialog::SaveSpan;
 use crate::app::screenshot;
 
 /// How much *Save the last 10 seconds* saves.
 const RECENT_SECONDS: f32 = 10.0;
-
-/// What a requested picture is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PictureUse {
-    Save,
-    Copy,
-}
 
 impl Window {
     /// Requests the current picture, which may have stayed on the device.

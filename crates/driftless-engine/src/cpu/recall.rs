@@ -2,11 +2,13 @@
 
 use driftless_model::export::{ExportedMemory, ExportedRecall};
 
-use super::attention::{TokenShape, gather, normalise, pack_keys, pack_values, softmax};
+use super::attention::TokenShape;
+use super::attention_loops::{gather, normalize, pack_keys, pack_values, softmax};
 use super::grid::RmsNorm;
 use super::matmul::{LANES, MatmulArgs, multiply, multiply_shared};
-use super::matrix::{PackedMatrix, RowLayout, WriteMode};
+use super::matrix::PackedMatrix;
 use super::mlp::{MlpScratch, PackedMlp};
+use super::row_layout::{RowLayout, WriteMode};
 use super::shared_slice::SharedSlice;
 use super::workers::Workers;
 use crate::network::RecalledFrames;
@@ -152,7 +154,7 @@ impl PackedRecall {
         let (key_len, value_len) = self.panel_lengths();
         for head in 0..self.shape.heads {
             let keys = &mut memory.kv[head * d..];
-            normalise(keys, 2 * width, d, self.keys, 1.0);
+            normalize(keys, 2 * width, d, self.keys, 1.0);
             let panels = &mut self.key_panels[head * key_len..(head + 1) * key_len];
             pack_keys(keys, 2 * width, d, panels);
             let values = &memory.kv[width + head * d..];
@@ -189,7 +191,7 @@ impl PackedRecall {
         let (key_len, value_len) = self.panel_lengths();
         let [scale, nothing] = self.parameters[head];
         gather(&self.queries[head * d..], width, d, &mut self.rows);
-        normalise(&mut self.rows, d, d, tokens, scale);
+        normalize(&mut self.rows, d, d, tokens, scale);
         let logits = MatmulArgs {
             x: &self.rows,
             rows: RowLayout::contiguous(tokens, d),

@@ -11,7 +11,7 @@ use driftless_model::memory::{Place, TokenInputs, memory_features, recall};
 
 /// A frame that is remembered.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Remembered {
+pub struct KeptFrame {
     /// Where it was seen from.
     pub pose: Pose,
     /// Its number, in frames since the reset.
@@ -22,7 +22,7 @@ pub struct Remembered {
     latent: Vec<f16>,
 }
 
-impl Remembered {
+impl KeptFrame {
     /// The clean latent, `[cells, channels]`.
     pub fn latent(&self) -> impl Iterator<Item = f32> {
         self.latent.iter().map(|x| x.to_f32())
@@ -31,7 +31,7 @@ impl Remembered {
 
 /// Frames that left the context, one at each [`Place`], and the pose of the camera. Poses are dead
 /// reckoning: sums of the motions that the network reads from its own frames, from zero at the first
-/// frame of the starting context.
+/// frame of the starting clip.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Memory {
     config: MemoryConfig,
@@ -41,9 +41,9 @@ pub struct Memory {
     /// The last motion that each action led to.
     motions: BTreeMap<u32, Motion>,
     /// Frames that are still in the context, oldest first.
-    recent: VecDeque<Arc<Remembered>>,
-    kept: BTreeMap<Place, Arc<Remembered>>,
-    recalled: Vec<Arc<Remembered>>,
+    recent: VecDeque<Arc<KeptFrame>>,
+    kept: BTreeMap<Place, Arc<KeptFrame>>,
+    recalled: Vec<Arc<KeptFrame>>,
 }
 
 impl Memory {
@@ -79,8 +79,8 @@ impl Memory {
     /// Replaces the poses of all frames, where they are known: of frame number `n` by `pose(n)`. The
     /// camera's pose becomes that of the last frame.
     pub fn correct_poses(&mut self, pose: impl Fn(u64) -> Option<Pose>) {
-        let corrected = |frame: &Arc<Remembered>| match pose(frame.frame) {
-            Some(pose) if pose != frame.pose => Arc::new(Remembered {
+        let corrected = |frame: &Arc<KeptFrame>| match pose(frame.frame) {
+            Some(pose) if pose != frame.pose => Arc::new(KeptFrame {
                 pose,
                 ..frame.as_ref().clone()
             }),
@@ -102,17 +102,17 @@ impl Memory {
 
     /// Approximate size of a copy, which shares its frames with the original.
     pub fn bytes_of_copy(&self) -> usize {
-        let entry = size_of::<(Place, Arc<Remembered>)>();
+        let entry = size_of::<(Place, Arc<KeptFrame>)>();
         2 * entry * (self.kept.len() + self.recent.len())
     }
 
     /// The frames that are kept, in no particular order.
-    pub fn kept(&self) -> impl ExactSizeIterator<Item = &Remembered> {
+    pub fn kept(&self) -> impl ExactSizeIterator<Item = &KeptFrame> {
         self.kept.values().map(AsRef::as_ref)
     }
 
     /// The frames that were recalled for the last frame, best first.
-    pub fn recalled(&self) -> impl ExactSizeIterator<Item = &Remembered> {
+    pub fn recalled(&self) -> impl ExactSizeIterator<Item = &KeptFrame> {
         self.recalled.iter().map(AsRef::as_ref)
     }
 
@@ -127,7 +127,7 @@ impl Memory {
     /// frame. For experiments.
     pub fn set_last_latent(&mut self, latent: &[f32]) {
         if let Some(last) = self.recent.back_mut() {
-            *last = Arc::new(Remembered {
+            *last = Arc::new(KeptFrame {
                 latent: latent.iter().copied().map(f16::from_f32).collect(),
                 ..last.as_ref().clone()
             });
@@ -153,7 +153,7 @@ impl Memory {
                 self.motions.insert(action, motion);
             }
         }
-        self.recent.push_back(Arc::new(Remembered {
+        self.recent.push_back(Arc::new(KeptFrame {
             pose: self.pose,
             frame,
             predicted,
@@ -168,7 +168,7 @@ impl Memory {
 
     /// Keeps a frame that left the context. The first at a place stays, unless it was predicted and the
     /// other is given.
-    fn keep(&mut self, frame: Arc<Remembered>) {
+    fn keep(&mut self, frame: Arc<KeptFrame>) {
         let place = Place::of(frame.pose, &self.config);
         match self.kept.get(&place) {
             Some(held) if !held.predicted || frame.predicted => return,

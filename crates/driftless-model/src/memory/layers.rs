@@ -2,7 +2,7 @@
 
 use candle_core::{D, DType, Tensor};
 
-use super::TokenInputs;
+use super::tokens::TokenInputs;
 use crate::Result;
 use crate::attention::l2_normalize;
 use crate::config::WorldConfig;

@@ -1,7 +1,6 @@
 //! The inputs of memory tokens.
 
-use super::MEMORY_FEATURES;
-use super::pose::TURN_COS;
+use super::pose::{MEMORY_FEATURES, TURN_COS};
 use crate::config::{MemoryConfig, WorldConfig};
 
 /// Numbers that tell how a token's window stands to the view: the offset of its middle in cells, how

@@ -6,7 +6,7 @@ use super::linear::Linear;
 use super::mlp::{MlpLayer, MlpScratch};
 use super::parameters::{Layout, Slot, Weights};
 use super::row_ops::{add_row, sum_rows};
-use super::sequence_buffers::{Sizes, pieces};
+use super::sizes::{Sizes, pieces};
 use super::softmax::HIDDEN;
 use crate::Result;
 

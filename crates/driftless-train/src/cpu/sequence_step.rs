@@ -1,7 +1,7 @@
 //! The losses and the gradient of one sequence.
 
+use super::batch::{CleanFrames, NoisedFrames, StepLosses, Targets};
 use super::dynamics::{DynamicsNetwork, Frame};
-use super::dynamics_trainer::{CleanFrames, NoisedFrames, StepLosses, Targets};
 use super::level_coefficients::{LevelCoefficients, ShortcutCoefficients};
 use super::parameters::Weights;
 use super::row_ops::dot;

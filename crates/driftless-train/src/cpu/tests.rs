@@ -180,7 +180,7 @@ fn compare(cells: [usize; 2], channels: usize, d: DynamicsConfig, length: usize,
         let network = DynamicsNetwork::new(&config, &vars).unwrap();
         let mut weights = Weights::new(&network.layout);
         weights.refresh(&network.layout, &vars).unwrap();
-        let mut t = SequenceBuffers::new(&network, sequence.all);
+        let mut t = network.buffers(sequence.all);
         let mut gradient = vec![0f32; network.layout.len()];
         // Twice in the same buffers, to check that the first pass leaves nothing behind.
         for _ in 0..2 {
@@ -340,7 +340,7 @@ fn check_by_differences(shape: DynamicsConfig) {
     let sequence = Sequence::new(&config, 6, 1, &mut rng);
     let network = DynamicsNetwork::new(&config, &vars).unwrap();
     let mut weights = Weights::new(&network.layout);
-    let mut t = SequenceBuffers::new(&network, sequence.all);
+    let mut t = network.buffers(sequence.all);
     let dy = numbers(&random(&[t.output.len()], &mut rng));
     let mut gradient = vec![0f32; network.layout.len()];
     let half = dy.len() / 2;

@@ -12,7 +12,8 @@ use driftless_model::checkpoint::TOKENIZER;
 use driftless_model::config::WorldConfig;
 use driftless_model::tokenizer::{Tokenizer, images_to_tensor};
 
-use super::recalled::{RecallDrawer, Recalled};
+use super::batch::Batch;
+use super::recalled::RecallDrawer;
 use super::window_errors::WindowErrors;
 use crate::context::RunContext;
 use crate::cpu::frame_encoder::FrameEncoder;
@@ -24,32 +25,6 @@ use crate::{Error, Result};
 
 /// Frames encoded at once.
 const ENCODE_BATCH: usize = 64;
-
-/// A batch of sequences, and their clean copy: the same latents at signal levels near 1.
-pub(super) struct Batch {
-    /// First frame of each sequence among all frames of the store.
-    pub frames: Vec<usize>,
-    /// [B, T, gh, gw, c].
-    pub latents: Tensor,
-    /// u32 [B, T].
-    pub actions: Tensor,
-    /// f32 [B, T].
-    pub rewards: Tensor,
-    /// 1 if the frame ends its episode, else 0; f32 [B, T].
-    pub ends: Tensor,
-    /// Latents of the clean copy, [B, T, gh, gw, c].
-    pub context: Tensor,
-    /// Signal levels of the clean copy, f32 [B, T].
-    pub context_signal: Tensor,
-    /// The `stem_frames` frames of the clean copy before each frame, latest first,
-    /// [B, T, gh, gw, stem_frames·c].
-    pub past: Tensor,
-    /// 1 for the frames that are trained on: those with a complete stem past in the sequence; f32
-    /// [B, T].
-    pub mask: Tensor,
-    /// What the sequences recall, if the world has a memory.
-    pub recalled: Option<Recalled>,
-}
 
 /// Draws batches of sequences from the latents of all frames.
 pub(super) struct WindowSampler<'a> {
