@@ -173,7 +173,8 @@ fn tab_follows_card_order() {
 #[test]
 fn click_plays_card() {
     let mut page = TestPage::new();
-    let place = columns(1000.0) as f32 * (CARD.x + GAP) - GAP;
+    let grid = CardGrid::new(1000.0, 2);
+    let place = grid.columns as f32 * (grid.card.x + GAP) - GAP;
     let left = (1000.0 - place) / 2.0;
     let picked = page.click(pos2(left + 30.0, 250.0));
     assert_eq!(picked, Some(PickerChoice::World("a".into())));
@@ -208,8 +209,14 @@ fn cards_have_accessible_names() {
 
 #[test]
 fn column_count_follows_width() {
+    let columns = |width| CardGrid::new(width, 20).columns;
     assert_eq!([300.0, 476.0, 1050.0].map(columns), [1, 2, 4]);
-    assert_eq!(columns(10.0), 1);
+    assert_eq!(CardGrid::new(10.0, 3).columns, 1);
+    // Few cards are wider where there is room, but do not fill a large screen.
+    assert_eq!(CardGrid::new(2000.0, 20).columns, 8);
+    assert_eq!(CardGrid::new(1000.0, 3).columns, 3);
+    assert!(CardGrid::new(1000.0, 3).card.x > 300.0);
+    assert_eq!(CardGrid::new(4000.0, 2).card.x, CARD.x * MAX_WIDENING);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Every reader with files that it accepts and how they are changed.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
@@ -9,9 +10,8 @@ use rand::seq::IndexedRandom as _;
 use rand_chacha::ChaCha8Rng;
 
 use driftless::workspace::PlayableWorld;
-use driftless_data::import::{ImportFormat, ImportOptions};
 use driftless_data::journal::{Journal, JournalReader, MAGIC};
-use driftless_data::{Dataset, DatasetInfo, Episode, fs, import, info, media};
+use driftless_data::{Dataset, DatasetInfo, Episode, fs, info, media};
 use driftless_engine::testing::{clip, small_config};
 use driftless_engine::{DeviceChoice, GpuSource, SamplerParams};
 use driftless_model::checkpoint::{self, WorldModel};
@@ -29,6 +29,7 @@ use driftless_worlds::SimulatorKind;
 use crate::files::{mutated_npz, mutated_png, mutated_safetensors, read_npz};
 use crate::mutate;
 use crate::run::{Verdict, fuzz};
+use crate::still::{Still, is_for_the_simulator};
 
 pub(crate) fn said<T>(result: Result<T, impl std::fmt::Display>) -> Verdict {
     result.map(drop).map_err(|error| error.to_string())
@@ -39,7 +40,7 @@ pub(crate) fn repository(path: &str) -> PathBuf {
 }
 
 /// An episode of a few small frames with every kind of array.
-fn episode() -> Episode {
+pub(crate) fn episode() -> Episode {
     let frames = 4;
     let extra = |width: usize| driftless_data::ExtraArray {
         shape: vec![frames, width],
@@ -246,16 +247,22 @@ fn recording() {
     let file = folder.path().join("played.npz");
     played(None).into_episode().write(&file).unwrap();
     let arrays = read_npz(&file);
+    let world = PlayableWorld::simulator(SimulatorKind::Maze);
+    let mut maze = (world.player)(&GpuSource::Unavailable).unwrap();
+    let still = RefCell::new(Still::of(maze.as_mut()).unwrap());
+    let maze = RefCell::new(maze);
     fuzz(
         "recording .npz",
-        300,
+        1000,
         |place, rng| std::fs::write(place.join("a.npz"), mutated_npz(&arrays, rng)).unwrap(),
         |place| {
-            let recording =
-                RecordedSession::read(&place.join("a.npz")).map_err(|e| e.to_string())?;
-            let world = PlayableWorld::simulator(SimulatorKind::Maze);
-            let mut player = (world.player)(&GpuSource::Unavailable).map_err(|e| e.to_string())?;
-            said(recording.replay(player.as_mut(), None, &mut || {}))
+            let path = place.join("a.npz");
+            let recording = RecordedSession::read(&path).map_err(|e| e.to_string())?;
+            said(if is_for_the_simulator(&path) {
+                recording.replay(maze.borrow_mut().as_mut(), None, &mut || {})
+            } else {
+                recording.replay(&mut *still.borrow_mut(), None, &mut || {})
+            })
         },
     );
 }
@@ -371,7 +378,7 @@ fn action_files() {
 }
 
 /// A picture of 8×6 pixels in every format.
-fn pictures() -> Vec<(&'static str, Vec<u8>)> {
+pub(crate) fn pictures() -> Vec<(&'static str, Vec<u8>)> {
     let picture = image::RgbaImage::from_fn(8, 6, |x, y| {
         image::Rgba([(x * 30) as u8, (y * 40) as u8, 128, 255 - (x * y) as u8])
     });
@@ -420,251 +427,5 @@ fn images() {
             std::fs::write(place.join(format!("a.{end}")), changed).unwrap();
         },
         |place| said(media::read_frames(&name(place), [16, 16], 15.0, 8)),
-    );
-}
-
-/// Imports `source` into a folder beside it.
-fn imported(
-    place: &Path,
-    format: ImportFormat,
-    source: PathBuf,
-    actions: Option<PathBuf>,
-) -> Verdict {
-    let out = place.join("out");
-    let _ = std::fs::remove_dir_all(&out);
-    let options = ImportOptions {
-        format,
-        source,
-        out,
-        name: None,
-        size: [16, 16],
-        fps: None,
-        every: None,
-        source_fps: Some(10.0),
-        actions,
-        image_key: None,
-        action_key: None,
-        pairing: None,
-        skip_bad: false,
-    };
-    said(import::run(&options, &mut |_| true))
-}
-
-/// Copies a folder with all that is in it.
-fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in from.read_dir().unwrap() {
-        let entry = entry.unwrap().path();
-        let to = to.join(entry.file_name().unwrap());
-        if entry.is_dir() {
-            copy_folder(&entry, &to);
-        } else {
-            std::fs::copy(&entry, &to).unwrap();
-        }
-    }
-}
-
-#[test]
-fn import_npz() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("a.npz");
-    episode().write(&file).unwrap();
-    let arrays = read_npz(&file);
-    imported(folder.path(), ImportFormat::Npz, file, None).unwrap();
-    fuzz(
-        "import of .npz",
-        400,
-        |place, rng| {
-            std::fs::create_dir_all(place.join("in")).unwrap();
-            std::fs::write(place.join("in/a.npz"), mutated_npz(&arrays, rng)).unwrap();
-        },
-        |place| imported(place, ImportFormat::Npz, place.join("in"), None),
-    );
-}
-
-/// Discrete actions from speeds, keys and names.
-const ACTION_MAP: &str = r#"
-[[actions]]
-name = "stay"
-
-[[actions]]
-name = "left"
-keys = ["ArrowLeft"]
-where = [{ axis = 0, below = -0.5 }]
-
-[[actions]]
-name = "right"
-keys = ["ArrowRight"]
-where = [{ axis = 0, above = 0.5 }]
-"#;
-
-const NAMES: &str = r#"
-[[actions]]
-name = "idle"
-is = [0]
-
-[[actions]]
-name = "left"
-keys = ["A"]
-is = [1, "left"]
-"#;
-
-#[test]
-fn action_maps_and_csv() {
-    let picture = pictures().remove(0).1;
-    let rows = "file,action,episode\na.png,0,one\na.png,1,one\na.png,1,two\na.png,0,two\n";
-    let whole = tempfile::tempdir().unwrap();
-    let source = whole.path().join("in");
-    std::fs::create_dir(&source).unwrap();
-    std::fs::write(source.join("a.png"), &picture).unwrap();
-    std::fs::write(source.join("frames.csv"), rows).unwrap();
-    let map = whole.path().join("map.toml");
-    std::fs::write(&map, NAMES).unwrap();
-    imported(whole.path(), ImportFormat::Images, source, Some(map)).unwrap();
-    fuzz(
-        "images .csv and action map .toml",
-        400,
-        |place, rng| {
-            let source = place.join("in");
-            std::fs::create_dir_all(&source).unwrap();
-            std::fs::write(source.join("a.png"), &picture).unwrap();
-            let changed = rng.random_bool(0.5);
-            let (rows, map) = if changed {
-                (mutate::text(rows, rng), NAMES.into())
-            } else {
-                (rows.into(), mutate::text(NAMES, rng))
-            };
-            std::fs::write(source.join("frames.csv"), rows).unwrap();
-            std::fs::write(place.join("map.toml"), map).unwrap();
-        },
-        |place| {
-            let map = Some(place.join("map.toml"));
-            imported(place, ImportFormat::Images, place.join("in"), map)
-        },
-    );
-}
-
-/// Fuzzes one file of a fixture's folder.
-fn fixture(
-    name: &'static str,
-    inputs: u64,
-    format: ImportFormat,
-    fixture: &str,
-    file: &'static str,
-    text: bool,
-) {
-    let from = repository("tests/data/import").join(fixture);
-    let whole = std::fs::read(from.join(file)).unwrap();
-    let maps = tempfile::tempdir().unwrap();
-    // The others have discrete actions, or a map of their own.
-    let map = (format == ImportFormat::Lerobot).then(|| maps.path().join("map.toml"));
-    if let Some(map) = &map {
-        std::fs::write(map, ACTION_MAP).unwrap();
-    }
-    // Without ffmpeg, only errors are tried.
-    let accepted = imported(maps.path(), format, from.clone(), map.clone());
-    assert!(
-        accepted.is_ok() || format == ImportFormat::Vpt,
-        "{accepted:?}"
-    );
-    fuzz(
-        name,
-        inputs,
-        |place, rng| {
-            let source = place.join("in");
-            if !source.exists() {
-                copy_folder(&from, &source);
-            }
-            let changed = if text {
-                mutate::text(std::str::from_utf8(&whole).unwrap(), rng)
-            } else {
-                let mut changed = whole.clone();
-                mutate::bytes(&mut changed, rng);
-                changed
-            };
-            std::fs::write(source.join(file), changed).unwrap();
-        },
-        |place| imported(place, format, place.join("in"), map.clone()),
-    );
-}
-
-const HDF5: &str = "data/main_data.hdf5";
-const PARQUET: &str = "data/chunk-000/episode_000000.parquet";
-
-#[test]
-#[cfg(feature = "hdf5")]
-fn hdf5() {
-    fixture(
-        "HDF5, plain",
-        150,
-        ImportFormat::Minari,
-        "minari-plain",
-        HDF5,
-        false,
-    );
-}
-
-#[test]
-#[cfg(feature = "hdf5")]
-fn hdf5_gzip() {
-    fixture(
-        "HDF5, gzip",
-        150,
-        ImportFormat::Minari,
-        "minari-gzip",
-        HDF5,
-        false,
-    );
-}
-
-#[test]
-#[cfg(feature = "hdf5")]
-fn hdf5_jpeg() {
-    fixture(
-        "HDF5, JPEGs",
-        150,
-        ImportFormat::Minari,
-        "minari",
-        HDF5,
-        false,
-    );
-}
-
-#[test]
-#[cfg(feature = "parquet")]
-fn parquet() {
-    fixture(
-        "Parquet",
-        400,
-        ImportFormat::Lerobot,
-        "lerobot-images",
-        PARQUET,
-        false,
-    );
-}
-
-#[test]
-#[cfg(feature = "parquet")]
-fn lerobot_info() {
-    fixture(
-        "LeRobot info.json",
-        400,
-        ImportFormat::Lerobot,
-        "lerobot-images",
-        "meta/info.json",
-        true,
-    );
-}
-
-#[test]
-fn vpt() {
-    let file = "square-0.jsonl";
-    fixture(
-        "VPT .jsonl (with ffmpeg)",
-        10,
-        ImportFormat::Vpt,
-        "vpt",
-        file,
-        true,
     );
 }

@@ -116,7 +116,7 @@ impl Window {
     fn handle_timeline(&mut self, asked: Option<TimelineRequest>) {
         match asked {
             Some(TimelineRequest::Save) => self.save(),
-            Some(TimelineRequest::SaveFrames(frames)) => self.request_frames(frames),
+            Some(TimelineRequest::SaveFrames { end, frames }) => self.save_frames(end, frames),
             Some(TimelineRequest::BranchDeleted) => {
                 self.changes.note(Change::Branch, Instant::now());
                 let keys = self.game.session.keys.shortcut_text(Shortcut::Undo);
