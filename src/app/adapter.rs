@@ -11,6 +11,9 @@ use driftless_engine::Gpu;
 
 use crate::{Error, Result};
 
+/// What is said where there is no adapter at all.
+pub(super) const NO_DRIVER: &str = "no driver offers one";
+
 /// Picks the best adapter that can draw to the window, software adapters last, and requests the
 /// limits and features the engine needs.
 ///
@@ -29,7 +32,7 @@ pub(super) fn wgpu_setup(
         let best = best.min_by_key(|adapter| Gpu::preference(adapter));
         let best = best.ok_or_else(|| {
             let reason = match adapters.len() {
-                0 => "no driver offers one".to_owned(),
+                0 => NO_DRIVER.to_owned(),
                 found => format!("none of the {found} found can draw to this window"),
             };
             refused.get_or_init(|| reason).clone()

@@ -11,7 +11,7 @@ use eframe::{egui, egui_wgpu};
 use winit::error::EventLoopError;
 use winit::platform::run_on_demand::EventLoopExtRunOnDemand as _;
 
-use super::adapter::{event_loop, no_adapter, no_display, wgpu_setup};
+use super::adapter::{NO_DRIVER, event_loop, no_adapter, no_display, wgpu_setup};
 use super::config::{ConfigStore, WindowPlace};
 use super::session::GameSession;
 use super::surface_gate::{GatedWindow, SurfaceGate};
@@ -149,7 +149,7 @@ pub(super) fn open(
                 match creation_error.take() {
                     Some(error) => Err(error),
                     None if opened.get() => Ok(()),
-                    None => Err(no_adapter(refused.get().map_or(NOT_SAID, String::as_str))),
+                    None => Err(no_adapter(reason(&refused))),
                 }
             });
             return (slot.take(), ended);
@@ -157,6 +157,16 @@ pub(super) fn open(
         tries += 1;
         place = slot.borrow().as_ref().and_then(Window::place);
         tracing::warn!("the graphics device was lost; reopening the window");
+    }
+}
+
+/// Why a window did not open.
+fn reason(refused: &OnceLock<String>) -> &str {
+    match refused.get() {
+        Some(reason) => reason,
+        // eframe gives up before it asks for an adapter.
+        None if driftless_engine::adapters().is_empty() => NO_DRIVER,
+        None => NOT_SAID,
     }
 }
 

@@ -18,11 +18,15 @@ use crate::{Error, Result};
 
 /// Smallest size of a card and the gap between cards, in points.
 const CARD: Vec2 = vec2(216.0, 300.0);
+/// Height of the smallest card that names a world and its goal only.
+const PLAIN_HEIGHT: f32 = 232.0;
 const GAP: f32 = 14.0;
 /// Padding inside a card, in points.
 const PADDING: f32 = 10.0;
 /// Height of a picture by its width.
 const PICTURE: f32 = 0.72;
+/// Height of a shelf's headline with the space around it, in points.
+const HEADLINE: f32 = 60.0;
 /// How much wider cards get where there is room.
 const MAX_WIDENING: f32 = 1.9;
 
@@ -171,7 +175,10 @@ impl WorldPicker {
         };
         let together = |a: &WorldCard, b: &WorldCard| shelf(&a.entry) == shelf(&b.entry);
         let longest = self.cards.chunk_by(together).map(<[_]>::len).max();
-        let grid = CardGrid::new(ui.available_width(), longest.unwrap_or_default());
+        let height = if self.greets { PLAIN_HEIGHT } else { CARD.y };
+        let smallest = vec2(CARD.x, height);
+        let space = vec2(ui.available_width(), ui.clip_rect().height() - HEADLINE);
+        let grid = CardGrid::new(space, longest.unwrap_or_default(), smallest);
         let mut first = 0;
         for group in self.cards.chunk_by_mut(together) {
             let name = group.first().map_or("", |card| shelf(&card.entry));
@@ -248,16 +255,17 @@ struct CardGrid {
 }
 
 impl CardGrid {
-    /// A grid in a `width` for shelves of up to `longest` cards.
-    fn new(width: f32, longest: usize) -> Self {
-        let fit = ((width - GAP) / (CARD.x + GAP)).floor().max(1.0) as usize;
+    /// A grid for shelves of up to `longest` cards that are `smallest` or larger, where one is seen whole in `space`.
+    fn new(space: Vec2, longest: usize, smallest: Vec2) -> Self {
+        let fit = ((space.x - GAP) / (smallest.x + GAP)).floor().max(1.0) as usize;
         let columns = fit.min(longest.max(1));
-        let room = (width - GAP) / columns as f32 - GAP;
-        let wide = room.clamp(CARD.x, CARD.x * MAX_WIDENING);
-        let taller = (wide - CARD.x) * PICTURE;
+        let room = (space.x - GAP) / columns as f32 - GAP;
+        let seen = smallest.x + (space.y - smallest.y) / PICTURE;
+        let wide = room.min(seen).clamp(smallest.x, smallest.x * MAX_WIDENING);
+        let taller = (wide - smallest.x) * PICTURE;
         Self {
             columns,
-            card: vec2(wide, CARD.y + taller),
+            card: vec2(wide, smallest.y + taller),
         }
     }
 
