@@ -7,7 +7,7 @@ mod commands;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{ArgAction, CommandFactory as _, Parser, Subcommand};
 use commands::{
     bench, completions, devices, eval, import, info, likelihood, new, play, record, recover,
     replay, rollout, train, worlds,
@@ -28,6 +28,24 @@ struct Cli {
     command: Option<Command>,
     #[command(flatten)]
     play: play::Args,
+    /// Log more: -v what happens, -vv every detail. DRIFTLESS_LOG chooses by module.
+    #[arg(short, long, action = ArgAction::Count, global = true, conflicts_with = "quiet", help_heading = "Messages")]
+    verbose: u8,
+    /// Print results and errors only: no progress, no warnings.
+    #[arg(short, long, global = true, help_heading = "Messages")]
+    quiet: bool,
+}
+
+impl Cli {
+    /// What is logged where DRIFTLESS_LOG does not say.
+    fn log_filter(&self) -> &'static str {
+        match (self.quiet, self.verbose) {
+            (true, _) => "driftless=error",
+            (false, 0) => "driftless=warn",
+            (false, 1) => "driftless=info",
+            (false, _) => "driftless=debug,warn",
+        }
+    }
 }
 
 #[derive(Subcommand)]
@@ -68,15 +86,18 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    let cli = Cli::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("DRIFTLESS_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("driftless=warn"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(cli.log_filter()));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .without_time()
         .init();
-    let cli = Cli::parse();
+    if cli.quiet {
+        commands::be_quiet();
+    }
     let result = match cli.command.unwrap_or(Command::Play(cli.play)) {
         Command::Play(args) => play::run(args),
         Command::New(args) => new::run(args),

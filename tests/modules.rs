@@ -5,6 +5,12 @@
 //! `pub use` counts as a use of the module that it comes from, so that a facade may list its children.
 //! Code under `#[cfg(test)]` is not read.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failure fails the test"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 

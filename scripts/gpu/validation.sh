@@ -36,10 +36,12 @@ END
 export VK_LAYER_SETTINGS_PATH="$work" VK_INSTANCE_LAYERS="$layer"
 
 # messages: what the layer said. Before 2023 it does not know WGSL's number among the source languages of
-# debug information, which is all that it then finds in a shader; `spirv-val` checks those.
+# debug information, which is all that it then finds in a shader; `spirv-val` checks those. On X11 a window can
+# change its size between the event and the swapchain that is made for it (01274); the next event sets it right.
 messages() {
     [ -f "$log" ] || fail "the layer wrote no log: it was not loaded"
-    grep -E 'ERROR|WARN|PERF' "$log" | grep -v 'Invalid source language operand: 10' || true
+    grep -E 'ERROR|WARN|PERF' "$log" |
+        grep -v -e 'Invalid source language operand: 10' -e 'imageExtent-01274' || true
 }
 # check WHAT: fails if the layer has said anything.
 check() {

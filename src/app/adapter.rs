@@ -1,18 +1,27 @@
 //! The display and the graphics adapter that the window needs.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use eframe::{egui_wgpu, wgpu};
+use eframe::{UserEvent, egui_wgpu, wgpu};
+use winit::event_loop::{EventLoop, EventLoopBuilder};
 
 use driftless_engine::Gpu;
 
 use crate::{Error, Result};
 
+/// What is said where there is no adapter at all.
+pub(super) const NO_DRIVER: &str = "no driver offers one";
+
 /// Picks the best adapter that can draw to the window, software adapters last, and requests the
 /// limits and features the engine needs.
-pub(super) fn wgpu_setup(mailbox: Arc<AtomicBool>) -> egui_wgpu::WgpuSetupCreateNew {
+///
+/// `refused` becomes the reason if there is none.
+pub(super) fn wgpu_setup(
+    mailbox: Arc<AtomicBool>,
+    refused: Arc<OnceLock<String>>,
+) -> egui_wgpu::WgpuSetupCreateNew {
     let mut setup = egui_wgpu::WgpuSetupCreateNew::without_display_handle();
     setup.device_descriptor = Arc::new(Gpu::descriptor);
     setup.native_adapter_selector = Some(Arc::new(move |adapters, surface| {
@@ -21,9 +30,12 @@ pub(super) fn wgpu_setup(mailbox: Arc<AtomicBool>) -> egui_wgpu::WgpuSetupCreate
         };
         let best = adapters.iter().filter(fits);
         let best = best.min_by_key(|adapter| Gpu::preference(adapter));
-        let best = best.ok_or_else(|| match adapters.len() {
-            0 => "no driver offers one".to_owned(),
-            found => format!("none of the {found} found can draw to this window"),
+        let best = best.ok_or_else(|| {
+            let reason = match adapters.len() {
+                0 => NO_DRIVER.to_owned(),
+                found => format!("none of the {found} found can draw to this window"),
+            };
+            refused.get_or_init(|| reason).clone()
         })?;
         let modes = surface.map(|surface| surface.get_capabilities(best).present_modes);
         let newest_wins = modes.is_some_and(|modes| modes.contains(&wgpu::PresentMode::Mailbox));
@@ -93,22 +105,28 @@ fn answers(_: &Path) -> bool {
     true
 }
 
-/// Makes the event loop use a window system.
+/// The event loop of all windows, on a window system. There can be one in a process.
+///
+/// # Errors
+/// Returns an error if there is no display.
+pub(super) fn event_loop(server: DisplayServer) -> Result<EventLoop<UserEvent>> {
+    let mut builder = EventLoop::with_user_event();
+    choose_server(&mut builder, server);
+    builder
+        .build()
+        .map_err(|error| no_display(&error.to_string()))
+}
+
 #[cfg(target_os = "linux")]
-pub(super) fn event_loop(server: DisplayServer) -> Option<eframe::EventLoopBuilderHook> {
+fn choose_server(builder: &mut EventLoopBuilder<UserEvent>, server: DisplayServer) {
     use winit::platform::x11::EventLoopBuilderExtX11 as _;
-    match server {
-        DisplayServer::Default => None,
-        DisplayServer::X11 => Some(Box::new(|builder| {
-            builder.with_x11();
-        })),
+    if server == DisplayServer::X11 {
+        builder.with_x11();
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn event_loop(_: DisplayServer) -> Option<eframe::EventLoopBuilderHook> {
-    None
-}
+fn choose_server(_: &mut EventLoopBuilder<UserEvent>, _: DisplayServer) {}
 
 pub(super) fn no_display(why: &str) -> Error {
     Error::Display(format!(

@@ -23,6 +23,7 @@ const GROUPS: [&[Shortcut]; 6] = [
         Shortcut::SaveRecent,
         Shortcut::Screenshot,
         Shortcut::CopyPicture,
+        Shortcut::Share,
         Shortcut::OpenFolder,
     ],
     &[Shortcut::Lab],

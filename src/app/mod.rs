@@ -37,6 +37,7 @@ mod settings_merge;
 mod settings_page;
 mod shell;
 mod stats;
+mod surface_gate;
 mod text;
 mod theme;
 mod timeline;
@@ -56,6 +57,7 @@ use driftless_sim::{RecordOptions, Session};
 
 use self::adapter::check_display;
 use self::session::GameSession;
+use self::surface_gate::SurfaceGate;
 use self::waker::Waker;
 use self::window::WindowSetup;
 use crate::workspace::{UserPaths, recording};
@@ -92,6 +94,7 @@ pub fn run(options: WindowOptions) -> Result<()> {
         mailbox: Arc::default(),
         close: Arc::default(),
         server,
+        gate: SurfaceGate::new(),
         waker: Waker::default(),
     };
     close_on_interrupt(&setup.close, &setup.waker);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use eframe::egui;
 use eframe::egui::{Align, Color32, ColorImage, Layout, Rect, RichText, Ui, Vec2b};
-use egui_plot::{Corner, Legend, Line, Plot, PlotPoints};
+use egui_plot::{AxisHints, Corner, Legend, Line, Plot, PlotPoints};
 
 use driftless_data::fs::write_atomic;
 use driftless_engine::StageTimes;
@@ -198,13 +198,15 @@ impl Plots {
             });
             return export;
         }
+        // High enough for its name below the numbers.
+        let frames = AxisHints::new_x().label("Frame").min_thickness(36.0);
         let plot = Plot::new(self.chosen.label())
             .auto_bounds(Vec2b::TRUE)
             .show_background(false)
             .grid_color(theme::palette(ui).line)
             // The newest data is on the right.
             .legend(Legend::default().position(Corner::LeftTop))
-            .x_axis_label("Frame")
+            .custom_x_axes(vec![frames])
             .y_axis_label(self.chosen.unit())
             .show(ui, |plot| {
                 for (((name, _), curve), colour) in columns.iter().zip(curves).zip(colours) {

@@ -130,7 +130,8 @@ impl Scoreboard {
 /// A score as a whole number, without a negative zero.
 fn points(score: f32) -> String {
     let rounded = score.round() as i64;
-    rounded.to_string()
+    // A minus sign as wide as a digit, and not a hyphen.
+    rounded.to_string().replace('-', "−")
 }
 
 #[cfg(test)]

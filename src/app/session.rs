@@ -43,6 +43,10 @@ impl GameSession {
         if game.dynamics.is_none() {
             keys = keys.without(Shortcut::Denoising).without(Shortcut::Inspect);
         }
+        if game.origin.is_none() {
+            // Simulators are part of the program.
+            keys = keys.without(Shortcut::Share);
+        }
         let settings = TuningSettings {
             params,
             free_seed: false,

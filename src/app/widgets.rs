@@ -104,9 +104,10 @@ pub(super) fn title(ui: &mut Ui, text: &str, fresh: bool, closed: &mut bool) {
     });
 }
 
-/// A scroll area for content taller than the window.
+/// A scroll area for content taller than the window, with its bar at the right edge of the card.
 pub(super) fn page(height: f32) -> ScrollArea {
     ScrollArea::vertical()
+        .auto_shrink([false, true])
         .max_height(height)
         .min_scrolled_height(height)
 }

@@ -64,10 +64,11 @@ use super::options::NewWorldOptions;
 use super::recovery::Recovery;
 use super::save_dialog::SaveSpan;
 use super::session::GameSession;
+use super::surface_gate::SurfaceGate;
 use super::theme;
 use super::waker::Waker;
 use crate::Result;
-use crate::workspace::BackgroundRun;
+use crate::workspace::{BackgroundRun, BackgroundTask};
 
 /// What is needed to build the window.
 pub(super) struct WindowSetup {
@@ -85,6 +86,8 @@ pub(super) struct WindowSetup {
     pub close: Arc<AtomicBool>,
     /// The window system to use.
     pub server: DisplayServer,
+    /// What keeps the engine from submitting while the surface is set up.
+    pub gate: Arc<SurfaceGate>,
     pub waker: Waker,
 }
 
@@ -111,8 +114,10 @@ pub(super) struct Window {
     /// A modal page on top of everything else.
     overlay: Option<Overlay>,
     saving: Saving,
-    /// What the requested picture is for.
-    picture: Option<PictureUse>,
+    /// The number of the requested picture, and what it is for.
+    picture: Option<(u64, PictureUse)>,
+    /// Writes the world to a file.
+    sharing: Option<BackgroundTask<PathBuf>>,
     transport: Transport,
     /// What can be undone.
     changes: Changes,
@@ -132,7 +137,7 @@ impl Window {
     ) -> Result<Self> {
         let flags = [setup.mailbox, setup.close];
         let (waker, size) = (setup.waker, session.world.image);
-        let device = DisplayDevice::new(creation, waker.clone(), flags, size)?;
+        let device = DisplayDevice::new(creation, waker.clone(), flags, setup.gate, size)?;
         session.sim.gpu_source = device.gpu_source.clone();
         let (store, notice) = setup.store.unwrap_or_else(ConfigStore::find);
         let preferences = UserPreferences::new(store, &session.world.name, &device.context);
@@ -147,6 +152,7 @@ impl Window {
             overlay: None,
             saving: Saving::default(),
             picture: None,
+            sharing: None,
             transport: Transport::default(),
             changes: Changes::default(),
             notices: Notices::default(),
@@ -259,19 +265,25 @@ impl Window {
                     let timeline = &mut self.analysis.timeline;
                     timeline.add_thumbnails(&self.device.context, branch, images, size);
                 }
-                Message::RenderProgress { done, total } => self.saving.note_progress(done, total),
-                Message::RenderedEpisode(episode) => {
-                    self.open_save_dialog(episode, SaveSpan::Episode);
+                Message::RenderProgress {
+                    request,
+                    done,
+                    total,
+                } => self.saving.note_progress(request, done, total),
+                Message::RenderedEpisode { request, episode } => {
+                    self.open_save_dialog(request, episode, SaveSpan::Episode);
                 }
-                Message::RecentFrames(episode) => self.take_recent(episode),
-                Message::RenderCancelled => {
-                    self.picture = None;
-                    self.end_saving();
-                }
+                Message::RecentFrames { request, episode } => self.take_recent(request, episode),
+                Message::RenderCancelled(request) => self.frames_cancelled(request),
                 Message::Failed {
                     reason,
                     device_failed,
-                } => self.game.fail(reason, device_failed),
+                } => {
+                    self.game.fail(reason, device_failed);
+                    if self.saving.is_rendering() {
+                        self.end_saving();
+                    }
+                }
             }
         }
     }
@@ -390,6 +402,11 @@ impl eframe::App for Window {
             .analysis
             .poll_screenshot(context.pixels_per_point(), folder);
         self.report_saved(saved);
+        let shared = self.sharing.as_ref().and_then(BackgroundTask::take);
+        if shared.is_some() {
+            self.sharing = None;
+        }
+        self.report_saved(shared);
         let recovered = self.recovery.poll();
         self.report_saved(recovered);
         self.poll_gamepads();

@@ -16,12 +16,19 @@ use crate::workspace::library::{WorldEntry, WorldSource, WorldSummary, format_da
 use crate::workspace::{BackgroundTask, IncludedWorlds, Notify, library};
 use crate::{Error, Result};
 
-/// Size of a card and the gap between cards, in points.
+/// Smallest size of a card and the gap between cards, in points.
 const CARD: Vec2 = vec2(216.0, 300.0);
+/// Height of the smallest card that names a world and its goal only.
+const PLAIN_HEIGHT: f32 = 232.0;
 const GAP: f32 = 14.0;
-/// Padding inside a card, and the height of its picture, in points.
+/// Padding inside a card, in points.
 const PADDING: f32 = 10.0;
-const PICTURE: f32 = 140.0;
+/// Height of a picture by its width.
+const PICTURE: f32 = 0.72;
+/// Height of a shelf's headline with the space around it, in points.
+const HEADLINE: f32 = 60.0;
+/// How much wider cards get where there is room.
+const MAX_WIDENING: f32 = 1.9;
 
 /// The choice made on the page.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,7 +156,6 @@ impl WorldPicker {
 
     fn cards_ui(&mut self, ui: &mut Ui) -> Option<PickerChoice> {
         let mut picked = None;
-        let columns = columns(ui.available_width());
         ui.add_space(14.0);
         if self.cards.is_empty() {
             let text = match self.reading {
@@ -167,13 +173,16 @@ impl WorldPicker {
             WorldSource::Saved(_) => "Saved worlds",
             WorldSource::Simulator(_) => "Simulators (ground truth)",
         };
+        let together = |a: &WorldCard, b: &WorldCard| shelf(&a.entry) == shelf(&b.entry);
+        let longest = self.cards.chunk_by(together).map(<[_]>::len).max();
+        let height = if self.greets { PLAIN_HEIGHT } else { CARD.y };
+        let smallest = vec2(CARD.x, height);
+        let space = vec2(ui.available_width(), ui.clip_rect().height() - HEADLINE);
+        let grid = CardGrid::new(space, longest.unwrap_or_default(), smallest);
         let mut first = 0;
-        for group in self
-            .cards
-            .chunk_by_mut(|a, b| shelf(&a.entry) == shelf(&b.entry))
-        {
+        for group in self.cards.chunk_by_mut(together) {
             let name = group.first().map_or("", |card| shelf(&card.entry));
-            let rects = layout(ui, name, group.len(), columns);
+            let rects = grid.layout(ui, name, group.len());
             for (i, (card, rect)) in group.iter_mut().zip(rects).enumerate() {
                 let response = card.ui(ui, rect, first + i, self.greets);
                 if std::mem::take(&mut self.focus) {
@@ -239,29 +248,46 @@ fn header(ui: &mut Ui, greets: bool) -> bool {
     clicked
 }
 
-/// Number of cards that fit in a row of this width.
-fn columns(width: f32) -> usize {
-    ((width - GAP) / (CARD.x + GAP)).floor().max(1.0) as usize
+/// Where cards lie: as many beside each other as fit, and as wide as there is room for.
+struct CardGrid {
+    columns: usize,
+    card: Vec2,
 }
 
-/// Allocates space for a heading and cards; returns the cards' rectangles.
-fn layout(ui: &mut Ui, headline: &str, cards: usize, columns: usize) -> Vec<Rect> {
-    let wide = columns as f32 * (CARD.x + GAP) - GAP;
-    let aside = ((ui.available_width() - wide) / 2.0).max(0.0);
-    ui.horizontal(|ui| {
-        ui.add_space(aside);
-        let text = RichText::new(headline).strong().size(15.0);
-        ui.label(text.color(theme::palette(ui).text));
-    });
-    let rows = cards.div_ceil(columns);
-    let size = vec2(aside + wide, rows as f32 * (CARD.y + GAP));
-    let (space, _) = ui.allocate_exact_size(size, Sense::hover());
-    let rect = |i: usize| {
-        let x = (i % columns) as f32 * (CARD.x + GAP);
-        let y = (i / columns) as f32 * (CARD.y + GAP);
-        Rect::from_min_size(space.min + vec2(aside + x, y), CARD)
-    };
-    (0..cards).map(rect).collect()
+impl CardGrid {
+    /// A grid for shelves of up to `longest` cards that are `smallest` or larger, where one is seen whole in `space`.
+    fn new(space: Vec2, longest: usize, smallest: Vec2) -> Self {
+        let fit = ((space.x - GAP) / (smallest.x + GAP)).floor().max(1.0) as usize;
+        let columns = fit.min(longest.max(1));
+        let room = (space.x - GAP) / columns as f32 - GAP;
+        let seen = smallest.x + (space.y - smallest.y) / PICTURE;
+        let wide = room.min(seen).clamp(smallest.x, smallest.x * MAX_WIDENING);
+        let taller = (wide - smallest.x) * PICTURE;
+        Self {
+            columns,
+            card: vec2(wide, smallest.y + taller),
+        }
+    }
+
+    /// Allocates space for a heading and cards; returns the cards' rectangles.
+    fn layout(&self, ui: &mut Ui, headline: &str, cards: usize) -> Vec<Rect> {
+        let (columns, step) = (self.columns, self.card + vec2(GAP, GAP));
+        let wide = columns as f32 * step.x - GAP;
+        let aside = ((ui.available_width() - wide) / 2.0).max(0.0);
+        ui.horizontal(|ui| {
+            ui.add_space(aside);
+            let text = RichText::new(headline).strong().size(15.0);
+            ui.label(text.color(theme::palette(ui).text));
+        });
+        let rows = cards.div_ceil(columns);
+        let size = vec2(aside + wide, rows as f32 * step.y);
+        let (space, _) = ui.allocate_exact_size(size, Sense::hover());
+        let rect = |i: usize| {
+            let at = vec2((i % columns) as f32, (i / columns) as f32) * step;
+            Rect::from_min_size(space.min + vec2(aside, 0.0) + at, self.card)
+        };
+        (0..cards).map(rect).collect()
+    }
 }
 
 impl WorldCard {
@@ -306,7 +332,7 @@ impl WorldCard {
         let painter = ui.painter();
         painter.rect(rect, 10, fill, line, StrokeKind::Inside);
         let inner = rect.shrink(PADDING);
-        let frame = Rect::from_min_size(inner.min, vec2(inner.width(), PICTURE));
+        let frame = Rect::from_min_size(inner.min, vec2(inner.width(), inner.width() * PICTURE));
         painter.rect_filled(frame, 6, theme::palette(ui).backdrop);
         self.paint_picture(ui, frame);
         let mut tag = frame.left_top() + vec2(6.0, 6.0);

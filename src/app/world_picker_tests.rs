@@ -173,7 +173,8 @@ fn tab_follows_card_order() {
 #[test]
 fn click_plays_card() {
     let mut page = TestPage::new();
-    let place = columns(1000.0) as f32 * (CARD.x + GAP) - GAP;
+    let grid = CardGrid::new(vec2(1000.0, 900.0), 2, CARD);
+    let place = grid.columns as f32 * (grid.card.x + GAP) - GAP;
     let left = (1000.0 - place) / 2.0;
     let picked = page.click(pos2(left + 30.0, 250.0));
     assert_eq!(picked, Some(PickerChoice::World("a".into())));
@@ -208,8 +209,17 @@ fn cards_have_accessible_names() {
 
 #[test]
 fn column_count_follows_width() {
+    let grid = |width, longest| CardGrid::new(vec2(width, 900.0), longest, CARD);
+    let columns = |width| grid(width, 20).columns;
     assert_eq!([300.0, 476.0, 1050.0].map(columns), [1, 2, 4]);
     assert_eq!(columns(10.0), 1);
+    assert_eq!(columns(2000.0), 8);
+    // Few cards are wider where there is room, but do not fill a large screen.
+    assert_eq!(grid(1000.0, 3).columns, 3);
+    assert!(grid(1000.0, 3).card.x > 300.0);
+    assert_eq!(grid(4000.0, 2).card.x, CARD.x * MAX_WIDENING);
+    // And no higher than the window.
+    assert_eq!(CardGrid::new(vec2(1000.0, 300.0), 3, CARD).card, CARD);
 }
 
 #[test]

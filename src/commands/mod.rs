@@ -22,6 +22,7 @@ pub mod worlds;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
@@ -63,8 +64,23 @@ fn bar(total: u64, unit: &'static str) -> Progress {
     Progress::new(total, unit)
 }
 
+/// Whether nothing but results and errors is printed.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Prints no progress from now on.
+pub fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
+
 /// Says on stderr what a long command has written, and what to do with it next.
 fn wrote(out: &Path, next: &str) {
+    if is_quiet() {
+        return;
+    }
     let line = format!("wrote {}; {next}", out.display());
     eprintln!("{}", printable(&line));
 }

@@ -7,6 +7,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use driftless::workspace::progress::format_duration;
 
+use super::is_quiet;
+
 /// Time between two lines where there is no terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -27,14 +29,18 @@ impl Progress {
 
     /// A bar in indicatif's `template`, of a task of which `done` are done already.
     pub fn with_template(total: u64, done: u64, unit: &'static str, template: &str) -> Self {
-        let bar = ProgressBar::new(total).with_position(done);
+        let bar = if is_quiet() {
+            ProgressBar::hidden()
+        } else {
+            ProgressBar::new(total)
+        };
+        let bar = bar.with_position(done);
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
         bar.reset_eta();
-        let lines = bar
-            .is_hidden()
-            .then(|| Lines::new(unit, done, Instant::now()));
+        let lines =
+            (bar.is_hidden() && !is_quiet()).then(|| Lines::new(unit, done, Instant::now()));
         Self {
             bar,
             lines: lines.map(Mutex::new),

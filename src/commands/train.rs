@@ -11,6 +11,7 @@ use driftless_train::{
     RunLayout, StepReport, TrainOptions, TrainOutcome, TrainPreset, TrainProgress, TrainStage,
 };
 
+use super::is_quiet;
 use super::progress::Progress;
 
 /// What to train.
@@ -110,7 +111,7 @@ pub fn run(args: Args) -> Result<()> {
 
 /// Says where the world is and how to play it, or what is missing for that.
 fn say_what_next(options: &TrainOptions, outcome: TrainOutcome) {
-    if outcome == TrainOutcome::Stopped {
+    if outcome == TrainOutcome::Stopped && !is_quiet() {
         eprintln!("stopped and saved; continue with --resume");
     }
     let checkpoint = RunLayout::new(&options.out).checkpoint();

@@ -64,7 +64,7 @@ pub struct WorldSummary {
     pub parameters: Option<usize>,
     /// Total size of its files in bytes.
     pub bytes: Option<u64>,
-    /// When its newest file was written.
+    /// When its newest file was written; `None` for an included world, whose files are as old as this installation.
     pub modified: Option<SystemTime>,
     /// Short description.
     pub about: Option<String>,
@@ -157,7 +157,12 @@ pub fn read_summary(folder: &Path) -> Result<(String, WorldSummary)> {
 
 fn checkpoint_entry(source: WorldSource, folder: &Path) -> WorldEntry {
     let (name, summary) = match read_summary(folder) {
-        Ok((name, summary)) => (name, Ok(summary)),
+        Ok((name, mut summary)) => {
+            if matches!(source, WorldSource::Included(_)) {
+                summary.modified = None;
+            }
+            (name, Ok(summary))
+        }
         Err(error) => {
             let name = folder.file_name().unwrap_or_default();
             (name.to_string_lossy().into_owned(), Err(error.to_string()))

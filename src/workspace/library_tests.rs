@@ -131,3 +131,14 @@ fn dates_follow_the_calendar() {
     assert_eq!(at(1_767_225_600), "2026-01-01");
     assert_eq!(at(4_107_542_400), "2100-03-01");
 }
+
+#[test]
+fn only_saved_worlds_have_a_date() {
+    let root = tempfile::tempdir().unwrap();
+    save_pong_as(root.path(), "Mine");
+    for entry in list_all(root.path()) {
+        let is_saved = matches!(entry.source, WorldSource::Saved(_));
+        let summary = entry.summary.unwrap();
+        assert_eq!(summary.modified.is_some(), is_saved, "{}", entry.name);
+    }
+}

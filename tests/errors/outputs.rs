@@ -39,6 +39,28 @@ fn outputs_are_checked_before_the_first_frame() {
 }
 
 #[test]
+fn quiet_says_nothing_of_success() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = |file: &str, more: &[&str]| {
+        let mut command = driftless(&["play", "--world", "maze", "--headless", "--frames", "2"]);
+        command
+            .arg("--out")
+            .arg(folder.path().join(file))
+            .args(more);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert!(folder.path().join(file).exists());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(said("a.npz", &[]).contains("wrote"));
+    assert_eq!(said("b.npz", &["--quiet"]), "");
+    assert!(said("c.npz", &["-v"]).contains("wrote"));
+    // Errors are said.
+    let error = failure(play(&folder.path().join("clip.xyz"), &["-q"]));
+    assert_says(&error, &["clip.xyz"]);
+}
+
+#[test]
 fn too_many_frames_are_refused_first() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("clip.npz");

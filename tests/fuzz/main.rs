@@ -9,6 +9,8 @@
 //! DRIFTLESS_FUZZ=1000000 DRIFTLESS_FUZZ_SEED=7 cargo nextest run --release --test fuzz --no-capture npz
 //! ```
 //!
+//! With `TMPDIR` on a file system in memory, most targets read 500 inputs a second and more.
+//!
 //! A failure names the target and the input's number; `DRIFTLESS_FUZZ_ONLY=NUMBER` runs that one alone and
 //! leaves its files in the folder that it prints.
 
@@ -25,4 +27,5 @@ mod memory;
 mod mutate;
 mod run;
 mod shared;
+mod still;
 mod targets;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rand::Rng as _;
 use zip::write::SimpleFileOptions;
-use zip::{ZipArchive, ZipWriter};
+use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use driftless::workspace::{UserPaths, world_file};
 use driftless_data::pth;
@@ -31,12 +31,11 @@ fn entries(path: &Path) -> Vec<(String, Vec<u8>)> {
 /// An archive whose checksums are right.
 fn archive(entries: &[(String, Vec<u8>)]) -> Vec<u8> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    // As the program writes them.
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
     for (name, bytes) in entries {
         // A name that exists already is refused; the archive is then one without it.
-        if zip
-            .start_file(name.as_str(), SimpleFileOptions::default())
-            .is_ok()
-        {
+        if zip.start_file(name.as_str(), options).is_ok() {
             zip.write_all(bytes).unwrap();
         }
     }

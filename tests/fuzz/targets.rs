@@ -1,5 +1,6 @@
 //! Every reader with files that it accepts and how they are changed.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
@@ -28,6 +29,7 @@ use driftless_worlds::SimulatorKind;
 use crate::files::{mutated_npz, mutated_png, mutated_safetensors, read_npz};
 use crate::mutate;
 use crate::run::{Verdict, fuzz};
+use crate::still::{Still, is_for_the_simulator};
 
 pub(crate) fn verdict<T>(result: Result<T, impl std::fmt::Display>) -> Verdict {
     result.map(drop).map_err(|error| error.to_string())
@@ -245,16 +247,22 @@ fn recording() {
     let file = folder.path().join("played.npz");
     played(None).into_episode().write(&file).unwrap();
     let arrays = read_npz(&file);
+    let world = PlayableWorld::simulator(SimulatorKind::Maze);
+    let mut maze = (world.player)(&GpuSource::Unavailable).unwrap();
+    let still = RefCell::new(Still::of(maze.as_mut()).unwrap());
+    let maze = RefCell::new(maze);
     fuzz(
         "recording .npz",
-        300,
+        1000,
         |place, rng| std::fs::write(place.join("a.npz"), mutated_npz(&arrays, rng)).unwrap(),
         |place| {
-            let recording =
-                RecordedSession::read(&place.join("a.npz")).map_err(|e| e.to_string())?;
-            let world = PlayableWorld::simulator(SimulatorKind::Maze);
-            let mut player = (world.player)(&GpuSource::Unavailable).map_err(|e| e.to_string())?;
-            verdict(recording.replay(player.as_mut(), None, &mut || {}))
+            let path = place.join("a.npz");
+            let recording = RecordedSession::read(&path).map_err(|e| e.to_string())?;
+            verdict(if is_for_the_simulator(&path) {
+                recording.replay(maze.borrow_mut().as_mut(), None, &mut || {})
+            } else {
+                recording.replay(&mut *still.borrow_mut(), None, &mut || {})
+            })
         },
     );
 }

@@ -21,6 +21,9 @@ pub const VIDEO_EXTENSIONS: [&str; 5] = ["mp4", "mkv", "webm", "mov", "avi"];
 pub(crate) const MAX_IMAGE_FILE: u64 = 256 << 20;
 /// Longest accepted side of an image in pixels.
 const MAX_SIDE: u32 = 16_384;
+/// Most memory of a decoded image: 8192×8192 pixels with four bytes each. A file of a few hundred bytes can ask
+/// for any size, and decoding holds two or three copies.
+const MAX_DECODED: u64 = 256 << 20;
 
 /// Duration of a GIF frame that has none, as in browsers.
 const DEFAULT_DELAY_MS: f64 = 100.0;
@@ -116,6 +119,8 @@ pub(crate) fn decode_image(bytes: &[u8]) -> image::ImageResult<RgbImage> {
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
     reader.limits(limits());
     let mut decoder = reader.into_decoder()?;
+    // Decoders keep to the limits themselves; the image's own memory is not theirs.
+    limits().reserve(decoder.total_bytes())?;
     // Metadata that cannot be read does not spoil the picture.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder)?;
@@ -137,9 +142,10 @@ fn over_black(image: DynamicImage) -> RgbImage {
     })
 }
 
-/// Decoder limits: the default memory, and a longest side.
+/// Decoder limits: memory, and a longest side.
 fn limits() -> Limits {
     let mut limits = Limits::default();
+    limits.max_alloc = Some(MAX_DECODED);
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
     limits
@@ -190,6 +196,24 @@ mod tests {
         let large = read_frames(&path, [2, 8], 15.0, 9).unwrap();
         assert_eq!(large.len(), 2 * 8 * 3);
         assert_eq!(large[..3], [10; 3]);
+    }
+
+    #[test]
+    fn size_without_pixels_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.bmp");
+        RgbImage::new(2, 2).save(&path).unwrap();
+        let mut bytes = std::fs::read(&path).unwrap();
+        // Width and height.
+        for at in [18, 22] {
+            bytes[at..at + 4].copy_from_slice(&(MAX_SIDE - 1).to_le_bytes());
+        }
+        std::fs::write(&path, bytes).unwrap();
+        let error = read_frames(&path, [2, 2], 15.0, 1).unwrap_err().to_string();
+        assert!(
+            error.contains("a.bmp") && error.contains("limit"),
+            "{error}"
+        );
     }
 
     #[test]

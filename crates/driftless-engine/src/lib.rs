@@ -57,8 +57,8 @@ use serde::{Deserialize, Serialize};
 use driftless_model::checkpoint::WorldModel;
 
 pub use self::wgpu::{
-    AdapterInfo, FrameTexture, Gpu, KernelCaseExport, KernelCheck, WgpuNetwork, adapters,
-    kernel_cases,
+    AdapterInfo, FrameTexture, Gpu, KernelCaseExport, KernelCheck, SubmissionGate, WgpuNetwork,
+    adapters, kernel_cases,
 };
 pub use attention::Attention;
 pub use candle::CandleNetwork;

@@ -26,11 +26,11 @@ pub struct FrameContext<'a> {
 /// Frames that a memory recalls for a frame; empty if it recalls none.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RecalledFrames<'a> {
-    /// Clean latents, `[frames, cells, channels]`.
-    pub latents: &'a [f32],
-    /// Where they were seen from, `[frames, MEMORY_FEATURES]`; see
-    /// [`memory_features`](driftless_model::memory::memory_features).
-    pub features: &'a [f32],
+    /// Their number.
+    pub count: usize,
+    /// The inputs of their tokens, `[count, latent tokens, inputs]`; see
+    /// [`TokenInputs`](driftless_model::memory::TokenInputs).
+    pub tokens: &'a [f32],
 }
 
 /// Input of one network pass.

@@ -46,8 +46,8 @@ pub struct Sampler {
     texture: Option<Arc<FrameTexture>>,
     /// Of a world that has one.
     memory: Option<Memory>,
-    /// Scratch: latents and features of recalled frames.
-    recalled: [Vec<f32>; 2],
+    /// Scratch: the inputs of memory tokens.
+    memory_tokens: Vec<f32>,
 }
 
 /// Where the current `latent`, `past` and `image` are.
@@ -79,7 +79,7 @@ impl Sampler {
             keep_on_device: false,
             texture: None,
             memory: Memory::new(&world),
-            recalled: Default::default(),
+            memory_tokens: Vec::new(),
             world,
         }
     }
@@ -161,7 +161,7 @@ impl Sampler {
         let actions = &context.actions[frames - used..];
         for (latent, &action) in latents.chunks_exact(self.latent.len()).zip(actions) {
             self.latent.copy_from_slice(latent);
-            self.begin_frame(params)?;
+            self.begin_frame(action, params)?;
             self.write_cache(action, params, false)?;
         }
         let last = images.len() - self.image.len();
@@ -184,7 +184,7 @@ impl Sampler {
             return Ok(times);
         }
         self.sync_to_host()?;
-        self.begin_frame(params)?;
+        self.begin_frame(action, params)?;
         self.sample(action, params)?;
         self.latent.copy_from_slice(&self.z);
         let denoised = Instant::now();
@@ -282,7 +282,7 @@ impl Sampler {
             ));
         }
         let x = self.encode(image)?;
-        self.begin_frame(params)?;
+        self.begin_frame(action, params)?;
         Denoiser {
             network: self.network.as_mut(),
             world: &self.world,

@@ -288,7 +288,7 @@ impl Dynamics {
             },
             memory: match &d.memory {
                 None => None,
-                Some(memory) => Some(MemoryEncoder::new(p, config, memory)?),
+                Some(_) => Some(MemoryEncoder::new(p, config)?),
             },
         })
     }

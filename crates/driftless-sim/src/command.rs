@@ -134,20 +134,27 @@ pub enum TimelineCommand {
         /// How many frames earlier than requested an image may be.
         within: usize,
     },
-    /// Requests [`super::Message::RenderedEpisode`]: the frames from the last start up to this
-    /// position. [`super::Message::RenderProgress`] says how far it is.
-    RenderEpisode(TimelinePosition),
+    /// Requests [`super::Message::RenderedEpisode`]: the frames from the last start up to a position.
+    /// [`super::Message::RenderProgress`] says how far it is.
+    RenderEpisode {
+        /// A number of the sender's, repeated in the answers: one that comes late belongs to no later request.
+        request: u64,
+        /// The last frame.
+        end: TimelinePosition,
+    },
     /// Requests [`super::Message::RecentFrames`]: consecutive frames, restarts included. What is kept in
     /// memory is not made again.
     RecentFrames {
+        /// As in [`TimelineCommand::RenderEpisode`].
+        request: u64,
         /// The last frame.
         end: TimelinePosition,
         /// How many; fewer if the branch is shorter.
         frames: usize,
     },
-    /// Stops making frames for one of the two requests before, which then has no answer but
-    /// [`super::Message::RenderCancelled`].
-    CancelRender,
+    /// Stops making frames for the request of this number, which then has no answer but
+    /// [`super::Message::RenderCancelled`]. Without effect once it is answered.
+    CancelRender(u64),
 }
 
 /// What frames carry besides the image, from the next one on.

@@ -37,19 +37,31 @@ pub enum Message {
     /// How far the frames of [`super::TimelineCommand::RenderEpisode`] or
     /// [`super::TimelineCommand::RecentFrames`] are made again.
     RenderProgress {
+        /// The request's number.
+        request: u64,
         /// Frames made.
         done: usize,
         /// Frames to make.
         total: usize,
     },
     /// Answers [`super::TimelineCommand::RenderEpisode`].
-    RenderedEpisode(Arc<Episode>),
+    RenderedEpisode {
+        /// The request's number.
+        request: u64,
+        /// The frames.
+        episode: Arc<Episode>,
+    },
     /// Answers [`super::TimelineCommand::RecentFrames`]: images, actions and rewards, without what a replay
     /// needs.
-    RecentFrames(Arc<Episode>),
-    /// The frames are not made again: [`super::TimelineCommand::CancelRender`], or the first of them is no
-    /// longer in the history.
-    RenderCancelled,
+    RecentFrames {
+        /// The request's number.
+        request: u64,
+        /// The frames.
+        episode: Arc<Episode>,
+    },
+    /// The frames of the request with this number are not made again:
+    /// [`super::TimelineCommand::CancelRender`], or the first of them is no longer in the history.
+    RenderCancelled(u64),
     /// The thread failed and has ended; it can be started again.
     Failed {
         /// The error.

@@ -101,7 +101,7 @@ impl PlayerSnapshot {
     pub fn bytes(&self) -> usize {
         match self {
             Self::Learned(snapshot) => {
-                let memory = snapshot.memory.as_ref().map_or(0, Memory::bytes_of_copy);
+                let memory = snapshot.memory.as_deref().map_or(0, Memory::bytes_of_copy);
                 4 * snapshot.state.len() + snapshot.image.len() + memory
             }
             Self::Simulated(snapshot) => 4 * snapshot.state.len(),

@@ -107,10 +107,10 @@ impl CommandQueue {
         position
     }
 
-    /// Whether frames are no longer to be made again; takes the command out.
-    pub fn cancel_requested(&mut self) -> bool {
+    /// Whether the frames of a request are no longer to be made; takes the command out.
+    pub fn cancel_requested(&mut self, request: u64) -> bool {
         self.defer();
-        let cancel = Command::Timeline(TimelineCommand::CancelRender);
+        let cancel = Command::Timeline(TimelineCommand::CancelRender(request));
         let before = self.deferred.len();
         self.deferred.retain(|command| *command != cancel);
         self.deferred.len() < before
@@ -170,10 +170,11 @@ mod tests {
 
     #[test]
     fn cancelling_keeps_other_commands() {
-        let cancel = Command::Timeline(TimelineCommand::CancelRender);
+        let cancel = Command::Timeline(TimelineCommand::CancelRender(7));
         let (_sender, mut queue) = queue(&[STEP, cancel, seek(1)]);
-        assert!(queue.cancel_requested());
-        assert!(!queue.cancel_requested());
+        assert!(!queue.cancel_requested(6));
+        assert!(queue.cancel_requested(7));
+        assert!(!queue.cancel_requested(7));
         assert_eq!(queue.next(None), Event::Command(STEP));
         assert_eq!(queue.next(None), Event::Command(seek(1)));
     }

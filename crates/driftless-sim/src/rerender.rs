@@ -58,7 +58,7 @@ impl SimLoop<'_> {
                 frames: MAX_COMPARISON_FRAMES,
             });
         }
-        self.replay_entries(&frames[first..], |sim, position, _| {
+        self.replay_entries(None, &frames[first..], |sim, position, _| {
             let image = sim.player.image()?.into();
             sim.exit.history.store_image(position, image);
             Ok(())
@@ -78,13 +78,13 @@ impl SimLoop<'_> {
             .message(Message::StoredImages { branch, images });
     }
 
-    /// Answers [`super::TimelineCommand::RenderEpisode`]: records the frames from the last start to
-    /// `position` again.
-    pub fn render_episode(&mut self, position: TimelinePosition) -> Result<()> {
-        let frames = self.exit.history.episode(position);
+    /// Answers [`super::TimelineCommand::RenderEpisode`]: records the frames from the last start to `end`
+    /// again.
+    pub fn render_episode(&mut self, request: u64, end: TimelinePosition) -> Result<()> {
+        let frames = self.exit.history.episode(end);
         let mut session = Session::new(PathBuf::new());
-        let mut report = Report::new(frames.len());
-        let complete = self.replay_entries(&frames, |sim, _, entry| {
+        let mut report = Report::new(request, frames.len());
+        let complete = self.replay_entries(Some(request), &frames, |sim, _, entry| {
             let (action, params) = (entry.action(), &entry.params);
             let player = sim.player.as_mut();
             let frame = headless::frame(player, entry.number, entry.context, action, params)?;
@@ -94,22 +94,28 @@ impl SimLoop<'_> {
             Ok(())
         })?;
         self.outbox.message(if complete {
-            Message::RenderedEpisode(Arc::new(session.into_episode()))
+            let episode = Arc::new(session.into_episode());
+            Message::RenderedEpisode { request, episode }
         } else {
-            Message::RenderCancelled
+            Message::RenderCancelled(request)
         });
         Ok(())
     }
 
     /// Answers [`super::TimelineCommand::RecentFrames`], from the stored images as far as there are any.
-    pub fn recent_frames(&mut self, end: TimelinePosition, count: usize) -> Result<()> {
+    pub fn recent_frames(
+        &mut self,
+        request: u64,
+        end: TimelinePosition,
+        count: usize,
+    ) -> Result<()> {
         let frames = self.exit.history.recent(end, count);
         let stored = |position| self.exit.history.image(position);
         let mut images: Vec<_> = frames.iter().map(|(at, _)| stored(*at)).collect();
         if images.iter().any(Option::is_none) {
-            let mut report = Report::new(frames.len());
+            let mut report = Report::new(request, frames.len());
             let mut made = images.iter_mut();
-            let complete = self.replay_entries(&frames, |sim, _, _| {
+            let complete = self.replay_entries(Some(request), &frames, |sim, _, _| {
                 if let Some(image) = made.next().filter(|image| image.is_none()) {
                     *image = Some(sim.player.image()?.into());
                 }
@@ -117,7 +123,7 @@ impl SimLoop<'_> {
                 Ok(())
             })?;
             if !complete {
-                self.outbox.message(Message::RenderCancelled);
+                self.outbox.message(Message::RenderCancelled(request));
                 return Ok(());
             }
         }
@@ -144,16 +150,18 @@ impl SimLoop<'_> {
             rewards,
             extras: BTreeMap::new(),
         };
+        let episode = Arc::new(episode);
         self.outbox
-            .message(Message::RecentFrames(Arc::new(episode)));
+            .message(Message::RecentFrames { request, episode });
         Ok(())
     }
 
     /// Makes consecutive frames again, calling `each` after every one, then returns to the current
     /// frame. Returns false if the first frame is no longer in the history, or if told to quit or to
-    /// cancel on the way.
+    /// cancel `request` on the way.
     fn replay_entries(
         &mut self,
+        request: Option<u64>,
         frames: &[(TimelinePosition, HistoryEntry)],
         each: impl FnMut(&mut Self, TimelinePosition, &HistoryEntry) -> Result<()>,
     ) -> Result<bool> {
@@ -164,7 +172,7 @@ impl SimLoop<'_> {
             return Ok(false);
         };
         let current = self.player.snapshot()?;
-        let complete = self.replay_along(&route, frames, each)?;
+        let complete = self.replay_along(request, &route, frames, each)?;
         self.player.restore(&current)?;
         Ok(complete)
     }
@@ -172,6 +180,7 @@ impl SimLoop<'_> {
     /// As [`SimLoop::replay_entries`], with the route to the first frame; stays where it ends.
     fn replay_along(
         &mut self,
+        request: Option<u64>,
         route: &Route,
         frames: &[(TimelinePosition, HistoryEntry)],
         mut each: impl FnMut(&mut Self, TimelinePosition, &HistoryEntry) -> Result<()>,
@@ -182,7 +191,9 @@ impl SimLoop<'_> {
         for (i, (position, entry)) in frames.iter().enumerate() {
             // The route has made the first frame.
             if i > 0 {
-                if self.commands.quit_requested() || self.commands.cancel_requested() {
+                let commands = &mut self.commands;
+                let cancelled = request.is_some_and(|request| commands.cancel_requested(request));
+                if cancelled || commands.quit_requested() {
                     return Ok(false);
                 }
                 self.replay_entry(entry)?;
@@ -195,6 +206,7 @@ impl SimLoop<'_> {
 
 /// Reports how far the making of frames is, not too often.
 struct Report {
+    request: u64,
     done: usize,
     total: usize,
     /// When the last report was made; the first frame is always reported.
@@ -202,8 +214,9 @@ struct Report {
 }
 
 impl Report {
-    fn new(total: usize) -> Self {
+    fn new(request: u64, total: usize) -> Self {
         Self {
+            request,
             done: 0,
             total,
             last: None,
@@ -217,8 +230,11 @@ impl Report {
             .is_none_or(|last| last.elapsed() >= REPORT_INTERVAL)
         {
             self.last = Some(Instant::now());
-            let (done, total) = (self.done, self.total);
-            outbox.message(Message::RenderProgress { done, total });
+            outbox.message(Message::RenderProgress {
+                request: self.request,
+                done: self.done,
+                total: self.total,
+            });
         }
     }
 }

@@ -31,10 +31,14 @@ impl SimLoop<'_> {
                 self.exit.history.restore_branch();
                 self.send_branches();
             }
-            TimelineCommand::RenderEpisode(position) => self.render_episode(position)?,
-            TimelineCommand::RecentFrames { end, frames } => self.recent_frames(end, frames)?,
-            // Nothing is being made again.
-            TimelineCommand::CancelRender => {}
+            TimelineCommand::RenderEpisode { request, end } => self.render_episode(request, end)?,
+            TimelineCommand::RecentFrames {
+                request,
+                end,
+                frames,
+            } => self.recent_frames(request, end, frames)?,
+            // That request is answered.
+            TimelineCommand::CancelRender(_) => {}
         }
         Ok(())
     }

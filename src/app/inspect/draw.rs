@@ -64,7 +64,9 @@ pub(super) fn outline(ui: &Ui, picture: Rect, inspection: &Inspection, cell: usi
 
 /// A part's title.
 pub(super) fn title(ui: &mut Ui, text: &str) {
-    ui.label(RichText::new(text).color(theme::palette(ui).muted));
+    let text = RichText::new(text).color(theme::palette(ui).muted);
+    // Where the window is too narrow, the panel scrolls.
+    ui.add(egui::Label::new(text).extend());
 }
 
 /// Draws small text.

@@ -43,6 +43,8 @@ pub enum Shortcut {
     Screenshot,
     /// Copy the picture to the clipboard.
     CopyPicture,
+    /// Save the world as one file.
+    Share,
     /// Open the folder of saved files.
     OpenFolder,
     /// Save this moment in the quick slot.
@@ -77,7 +79,7 @@ pub enum Shortcut {
 
 impl Shortcut {
     /// Every shortcut, in display order.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::Pause,
         Self::Step,
         Self::Autoplay,
@@ -97,6 +99,7 @@ impl Shortcut {
         Self::SaveRecent,
         Self::Screenshot,
         Self::CopyPicture,
+        Self::Share,
         Self::OpenFolder,
         Self::QuickSave,
         Self::QuickLoad,
@@ -141,6 +144,7 @@ impl Shortcut {
             Self::SaveRecent => "Save the last 10 seconds…",
             Self::Screenshot => "Screenshot",
             Self::CopyPicture => "Copy picture",
+            Self::Share => "Share this world…",
             Self::OpenFolder => "Open the folder of saved files",
             Self::QuickSave => "Quick save",
             Self::QuickLoad => "Quick load",
@@ -181,6 +185,7 @@ impl Shortcut {
             Self::SaveRecent => "Save the last 10 seconds as a GIF, video or images.",
             Self::Screenshot => "Save the picture as a PNG.",
             Self::CopyPicture => "Copy the picture to the clipboard.",
+            Self::Share => "Save this world as one file that others can open.",
             Self::OpenFolder => "Show the saved files in the file manager.",
             Self::QuickSave => "Save this moment, to go back to it.",
             Self::QuickLoad => "Go back to the saved moment and play on.",
@@ -271,6 +276,7 @@ impl Shortcut {
             Self::FullScreen => &[Key::F11],
             Self::Help => &[Key::F1],
             Self::CopyPicture
+            | Self::Share
             | Self::OpenFolder
             | Self::Undo
             | Self::OpenFile

@@ -18,6 +18,7 @@ use super::action::{PageRequest, StepAction};
 use super::widgets;
 use super::widgets::{card, primary, title};
 use crate::app::path_field::{PathField, PathKind};
+use crate::app::text::grouped;
 use crate::app::theme;
 use crate::workspace::{Notify, UserPaths, paths};
 
@@ -177,7 +178,7 @@ impl SourceStep {
             }
         };
         if beside_each_other {
-            ui.horizontal(|ui| all(ui));
+            ui.horizontal_top(|ui| all(ui));
         } else {
             all(ui);
         }
@@ -186,6 +187,8 @@ impl SourceStep {
             let frames = DragValue::new(&mut self.frames)
                 .range(100..=1_000_000)
                 .speed(500)
+                .custom_formatter(|frames, _| grouped(frames as usize).to_string())
+                .custom_parser(|text| text.replace(',', "").parse().ok())
                 .suffix(" frames");
             ui.add(frames);
             for kind in SimulatorKind::ALL {

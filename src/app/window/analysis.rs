@@ -24,12 +24,15 @@ use crate::workspace::{BackgroundTask, Notify};
 use crate::{Error, Result};
 
 /// What the timeline asks the window for.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum TimelineRequest {
     /// Save the frames from the last restart.
     Save,
-    /// Save the frames that this command requests.
-    SaveFrames(TimelineCommand),
+    /// Save some frames as they were shown, up to `end`.
+    SaveFrames {
+        end: TimelinePosition,
+        frames: usize,
+    },
     /// A branch was deleted.
     BranchDeleted,
 }
@@ -151,8 +154,7 @@ impl Analysis {
                 TimelineAction::Compare(None) => self.stop_comparison(game),
                 TimelineAction::Save => request = Some(TimelineRequest::Save),
                 TimelineAction::SaveRange { end, frames } => {
-                    let frames = TimelineCommand::RecentFrames { end, frames };
-                    request = Some(TimelineRequest::SaveFrames(frames));
+                    request = Some(TimelineRequest::SaveFrames { end, frames });
                 }
             }
         }

@@ -10,6 +10,7 @@ use driftless_engine::{Gpu, GpuSource};
 
 use crate::app::adapter::no_adapter;
 use crate::app::present::Presenter;
+use crate::app::surface_gate::SurfaceGate;
 use crate::app::waker::Waker;
 
 /// How far the first frame has come, for measuring startup time.
@@ -31,6 +32,7 @@ pub(super) struct DisplayDevice {
     mailbox: Arc<AtomicBool>,
     /// Set from any thread to close the window.
     close: Arc<AtomicBool>,
+    gate: Arc<SurfaceGate>,
     /// Whether the window has been drawn at least once.
     pub drawn: bool,
     first_frame: FirstFrame,
@@ -47,9 +49,10 @@ impl DisplayDevice {
         creation: &eframe::CreationContext<'_>,
         waker: Waker,
         [mailbox, close]: [Arc<AtomicBool>; 2],
+        gate: Arc<SurfaceGate>,
         size: [usize; 2],
     ) -> crate::Result<Self> {
-        let (render, gpu_source) = renderer(creation)?;
+        let (render, gpu_source) = renderer(creation, &gate)?;
         waker.attach(&creation.egui_ctx);
         let device = Self {
             context: creation.egui_ctx.clone(),
@@ -58,6 +61,7 @@ impl DisplayDevice {
             gpu_source,
             mailbox,
             close,
+            gate,
             drawn: false,
             first_frame: FirstFrame::Awaited,
             title: String::new(),
@@ -75,7 +79,7 @@ impl DisplayDevice {
         creation: &eframe::CreationContext<'_>,
         size: [usize; 2],
     ) -> crate::Result<()> {
-        (self.render, self.gpu_source) = renderer(creation)?;
+        (self.render, self.gpu_source) = renderer(creation, &self.gate)?;
         self.context = creation.egui_ctx.clone();
         self.waker.attach(&creation.egui_ctx);
         self.install_presenter(size);
@@ -155,10 +159,12 @@ impl DisplayDevice {
 /// The renderer of a new window, and its GPU for engines.
 fn renderer(
     creation: &eframe::CreationContext<'_>,
+    gate: &SurfaceGate,
 ) -> crate::Result<(egui_wgpu::RenderState, GpuSource)> {
     let Some(state) = &creation.wgpu_render_state else {
         return Err(no_adapter("the window has no renderer"));
     };
-    let gpu = Gpu::shared(&state.adapter, state.device.clone(), state.queue.clone());
+    let (device, queue) = (state.device.clone(), state.queue.clone());
+    let gpu = Gpu::shared(&state.adapter, device, queue, gate.submissions());
     Ok((state.clone(), gpu.map_or(GpuSource::Own, GpuSource::Shared)))
 }

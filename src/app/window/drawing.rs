@@ -21,6 +21,8 @@ use crate::app::{cards, controls, denoising, hud, inspect, plots, present, theme
 
 /// Width of the Tuning panel, in points.
 const TUNING_WIDTH: f32 = 280.0;
+/// How long the mouse rests until the bar makes room for the picture on the full screen, in seconds.
+const BAR_SECONDS: f32 = 2.5;
 /// Margins of an instrument below the picture, in points.
 const INSTRUMENT_MARGIN: egui::Vec2 = egui::vec2(16.0, 10.0);
 
@@ -39,11 +41,15 @@ impl Window {
     /// Draws the control bar and the open panels around the picture.
     fn panels(&mut self, ui: &mut Ui) {
         let fill = Fill::new().fill(theme::palette(ui).panel);
-        egui::Panel::bottom("bar")
-            .exact_size(controls::HEIGHT + 12.0)
-            .resizable(false)
-            .frame(fill.inner_margin(egui::Margin::symmetric(12, 6)))
-            .show(ui, |ui| self.bar(ui));
+        if self.hides_bar(ui) {
+            ui.ctx().set_cursor_icon(egui::CursorIcon::None);
+        } else {
+            egui::Panel::bottom("bar")
+                .exact_size(controls::HEIGHT + 12.0)
+                .resizable(false)
+                .frame(fill.inner_margin(egui::Margin::symmetric(12, 6)))
+                .show(ui, |ui| self.bar(ui));
+        }
         let narrow = ui.available_width() < MIN_WIDTH_FOR_TUNING;
         if self.preferences.shows_tuning() && !narrow {
             egui::Panel::right("tuning")
@@ -69,6 +75,18 @@ impl Window {
                     }
                 });
         }
+    }
+
+    /// Whether the picture has the whole screen: the game plays there, and nobody moves the mouse or the focus.
+    fn hides_bar(&self, ui: &Ui) -> bool {
+        let plays = !self.game.is_paused() && self.game.failure().is_none();
+        let alone = !self.preferences.config().lab && self.overlay.is_none();
+        let (full, still) = ui.input(|input| {
+            let still = input.pointer.time_since_last_movement();
+            (input.viewport().fullscreen == Some(true), still)
+        });
+        let used = egui::Popup::is_any_open(ui.ctx()) || ui.memory(|m| m.focused().is_some());
+        full && plays && alone && !used && still > BAR_SECONDS
     }
 
     /// Height of the open instruments below the picture, in points.
@@ -116,7 +134,7 @@ impl Window {
     fn handle_timeline(&mut self, asked: Option<TimelineRequest>) {
         match asked {
             Some(TimelineRequest::Save) => self.save(),
-            Some(TimelineRequest::SaveFrames(frames)) => self.request_frames(frames),
+            Some(TimelineRequest::SaveFrames { end, frames }) => self.save_frames(end, frames),
             Some(TimelineRequest::BranchDeleted) => {
                 self.changes.note(Change::Branch, Instant::now());
                 let keys = self.game.session.keys.shortcut_text(Shortcut::Undo);

@@ -73,6 +73,8 @@ pub(super) struct GameState {
     pub stats: FrameStats,
     pub scoreboard: Scoreboard,
     pub held: HeldKeys,
+    /// How many requests have been numbered.
+    requests: u64,
     waker: Waker,
 }
 
@@ -90,6 +92,7 @@ impl GameState {
             stats: FrameStats::default(),
             scoreboard: Scoreboard::default(),
             held: HeldKeys::default(),
+            requests: 0,
             waker,
         }
     }
@@ -98,6 +101,12 @@ impl GameState {
         if let WorldThread::Running(sim) = &self.world {
             sim.send(command);
         }
+    }
+
+    /// A number for the next request to the thread, never used before.
+    pub fn next_request(&mut self) -> u64 {
+        self.requests += 1;
+        self.requests
     }
 
     pub fn is_running(&self) -> bool {

@@ -41,6 +41,8 @@ enum SaveStep {
 
 /// Frames being made again.
 struct Rendering {
+    /// The number of their request.
+    request: u64,
     done: usize,
     total: usize,
     since: Instant,
@@ -63,23 +65,35 @@ impl Saving {
 
     /// Whether frames are being made again.
     pub fn is_rendering(&self) -> bool {
-        matches!(self.step, SaveStep::Rendering(_))
+        self.awaited().is_some()
     }
 
-    /// Waits for frames; `resumes` if the game was playing.
-    pub fn wait_for_frames(&mut self, resumes: bool) {
+    /// Waits for the frames of a request; `resumes` if the game was playing.
+    pub fn wait_for_frames(&mut self, request: u64, resumes: bool) {
         self.resumes = resumes;
         self.step = SaveStep::Rendering(Rendering {
+            request,
             done: 0,
             total: 0,
             since: Instant::now(),
         });
     }
 
-    /// Notes how far the making of the frames is.
-    pub fn note_progress(&mut self, done: usize, total: usize) {
-        if let SaveStep::Rendering(rendering) = &mut self.step {
-            (rendering.done, rendering.total) = (done, total);
+    /// The request whose frames are awaited.
+    pub fn awaited(&self) -> Option<u64> {
+        match &self.step {
+            SaveStep::Rendering(rendering) => Some(rendering.request),
+            SaveStep::Idle | SaveStep::Dialog(_) => None,
+        }
+    }
+
+    /// Notes how far the making of a request's frames is.
+    pub fn note_progress(&mut self, request: u64, done: usize, total: usize) {
+        match &mut self.step {
+            SaveStep::Rendering(rendering) if rendering.request == request => {
+                (rendering.done, rendering.total) = (done, total);
+            }
+            _ => {}
         }
     }
 

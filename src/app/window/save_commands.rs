@@ -5,12 +5,14 @@ use std::sync::Arc;
 use eframe::egui::ColorImage;
 
 use driftless_data::Episode;
-use driftless_sim::TimelineCommand;
+use driftless_sim::{TimelineCommand, TimelinePosition};
 
 use super::Window;
 use super::save::{PictureUse, SaveEvent};
 use crate::app::save_dialog::SaveSpan;
 use crate::app::screenshot;
+use crate::workspace::paths::{folder_name, unused_file};
+use crate::workspace::{BackgroundTask, world_file};
 
 /// How much *Save the last 10 seconds* saves.
 const RECENT_SECONDS: f32 = 10.0;
@@ -20,16 +22,21 @@ impl Window {
     pub(super) fn take_picture(&mut self, what_for: PictureUse) {
         let position = self.game.frame.as_ref().map(|frame| frame.position);
         if let Some(end) = position.filter(|_| !self.saving.is_open()) {
-            self.picture = Some(what_for);
-            self.game
-                .send(TimelineCommand::RecentFrames { end, frames: 1 });
+            let request = self.game.next_request();
+            self.picture = Some((request, what_for));
+            self.game.send(TimelineCommand::RecentFrames {
+                request,
+                end,
+                frames: 1,
+            });
         }
     }
 
     /// Takes recent frames: a picture, or what is to be saved.
-    pub(super) fn take_recent(&mut self, episode: Arc<Episode>) {
-        let Some(what_for) = self.picture.take() else {
-            self.open_save_dialog(episode, SaveSpan::Recent);
+    pub(super) fn take_recent(&mut self, request: u64, episode: Arc<Episode>) {
+        let picture = self.picture.take_if(|(asked, _)| *asked == request);
+        let Some((_, what_for)) = picture else {
+            self.open_save_dialog(request, episode, SaveSpan::Recent);
             return;
         };
         if episode.frames() == 0 {
@@ -52,11 +59,35 @@ impl Window {
         }
     }
 
+    /// Starts to write the world as one file for others.
+    pub(super) fn share(&mut self) {
+        let session = &self.game.session;
+        let Some(origin) = session.origin.as_ref().filter(|_| self.sharing.is_none()) else {
+            return;
+        };
+        let checkpoint = origin.folder.clone();
+        let started = self.navigation.saved_folder().and_then(|folder| {
+            let stem = folder_name(&session.world.name).unwrap_or_else(|_| "world".into());
+            let file = unused_file(&folder, &format!("{stem}.{}", world_file::EXTENSION))?;
+            BackgroundTask::start(self.device.waker.notify(), move |_| {
+                world_file::export(&checkpoint, &file, false)?;
+                Ok(file)
+            })
+        });
+        match started {
+            Ok(task) => self.sharing = Some(task),
+            Err(error) => self.notices.error(&error),
+        }
+    }
+
     /// Requests the frames from the last restart to the current frame.
     pub(super) fn save(&mut self) {
         let position = self.game.frame.as_ref().map(|frame| frame.position);
         if let Some(position) = position {
-            self.request_frames(TimelineCommand::RenderEpisode(position));
+            self.request_frames(|request| TimelineCommand::RenderEpisode {
+                request,
+                end: position,
+            });
         }
     }
 
@@ -66,24 +97,33 @@ impl Window {
             return;
         };
         let frames = (RECENT_SECONDS * self.game.session.world.fps).ceil() as usize;
-        let end = frame.position;
-        self.request_frames(TimelineCommand::RecentFrames { end, frames });
+        self.save_frames(frame.position, frames);
     }
 
-    /// Requests frames to be saved, and pauses until they are.
-    pub(super) fn request_frames(&mut self, request: TimelineCommand) {
+    /// Requests `frames` frames up to `end`, as they were shown.
+    pub(super) fn save_frames(&mut self, end: TimelinePosition, frames: usize) {
+        self.request_frames(|request| TimelineCommand::RecentFrames {
+            request,
+            end,
+            frames,
+        });
+    }
+
+    /// Requests frames to be saved, by a command with the number of the request, and pauses until they are.
+    fn request_frames(&mut self, command: impl FnOnce(u64) -> TimelineCommand) {
         if self.saving.is_open() || !self.game.is_running() {
             return;
         }
         self.release_all_input();
         let resumes = self.game.pause();
-        self.saving.wait_for_frames(resumes);
-        self.game.send(request);
+        let request = self.game.next_request();
+        self.saving.wait_for_frames(request, resumes);
+        self.game.send(command(request));
     }
 
-    /// Opens the save dialog for the requested frames, unless they are no longer wanted.
-    pub(super) fn open_save_dialog(&mut self, episode: Arc<Episode>, span: SaveSpan) {
-        if !self.saving.is_rendering() {
+    /// Opens the save dialog for the frames of a request, unless they are no longer wanted.
+    pub(super) fn open_save_dialog(&mut self, request: u64, episode: Arc<Episode>, span: SaveSpan) {
+        if self.saving.awaited() != Some(request) {
             return;
         }
         match self.navigation.saved_folder() {
@@ -102,7 +142,7 @@ impl Window {
     pub(super) fn handle_saving(&mut self, event: SaveEvent) {
         match event {
             SaveEvent::CancelRender => {
-                self.game.send(TimelineCommand::CancelRender);
+                self.cancel_frames();
                 self.end_saving();
             }
             SaveEvent::Left => self.end_saving(),
@@ -112,6 +152,21 @@ impl Window {
                 self.notices.saved(&path);
                 self.end_saving();
             }
+        }
+    }
+
+    /// Tells the world-model thread that the frames are no longer wanted.
+    pub(super) fn cancel_frames(&self) {
+        if let Some(request) = self.saving.awaited() {
+            self.game.send(TimelineCommand::CancelRender(request));
+        }
+    }
+
+    /// The thread makes no frames for a request.
+    pub(super) fn frames_cancelled(&mut self, request: u64) {
+        self.picture.take_if(|(asked, _)| *asked == request);
+        if self.saving.awaited() == Some(request) {
+            self.end_saving();
         }
     }
 

@@ -255,6 +255,7 @@ impl Window {
             Shortcut::SaveRecent => self.save_recent(),
             Shortcut::Screenshot => self.take_picture(PictureUse::Save),
             Shortcut::CopyPicture => self.take_picture(PictureUse::Copy),
+            Shortcut::Share => self.share(),
             Shortcut::OpenFolder => {
                 let opened = self.navigation.saved_folder();
                 self.report(opened.and_then(|folder| open_folder(&folder)));

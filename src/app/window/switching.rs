@@ -7,7 +7,7 @@ use eframe::egui::Ui;
 
 use driftless_engine::DeviceChoice;
 use driftless_sim::headless::read_actions;
-use driftless_sim::{EpisodeCommand, History, InputCommand, Session, TimelineCommand};
+use driftless_sim::{EpisodeCommand, History, InputCommand, Session};
 use driftless_worlds::SimulatorKind;
 
 use super::game::EndedWorld;
@@ -54,9 +54,7 @@ impl Window {
     }
 
     fn leave_game(&mut self) {
-        if self.saving.is_rendering() {
-            self.game.send(TimelineCommand::CancelRender);
-        }
+        self.cancel_frames();
         self.saving.close();
         self.preferences.welcome = false;
         self.release_all_input();

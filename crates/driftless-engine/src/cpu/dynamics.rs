@@ -205,8 +205,7 @@ impl PackedDynamics {
                 .map(|layer| Layer::new(layer, shape, slots, memory_tokens))
                 .collect(),
             memory: memory
-                .zip(d.memory.as_ref())
-                .map(|(memory, sizes)| PackedMemory::new(memory, (config, sizes), shape)),
+                .map(|memory| PackedMemory::new(memory, [recalled, config.latent_tokens()], shape)),
             norm_out: RmsNorm::new(&net.norm_out),
             merge_out: PackedMatrix::new(&net.merge_out),
             head_block: CellBlock::new(&net.head_block),

@@ -1,8 +1,6 @@
 //! Reading recalled frames. Their tokens, keys and values are computed once a frame.
 
-use driftless_model::config::{MemoryConfig, WorldConfig};
 use driftless_model::export::{ExportedMemory, ExportedRecall};
-use driftless_model::memory::{MEMORY_FEATURES, TokenInputs};
 
 use super::attention::TokenShape;
 use super::attention_loops::{gather, normalize, pack_keys, pack_values, softmax};
@@ -20,9 +18,8 @@ pub(super) struct PackedMemory {
     input: PackedMatrix,
     position: Vec<f32>,
     mlp: PackedMlp,
-    token_inputs: TokenInputs,
     latent_tokens: usize,
-    /// Cells and features of each token, [K, inputs].
+    /// Inputs of each token, [K, inputs].
     inputs: Vec<f32>,
     tokens: Vec<f32>,
     scratch: MlpScratch,
@@ -33,14 +30,13 @@ pub(super) struct PackedMemory {
 }
 
 impl PackedMemory {
-    /// For the frames that a memory recalls.
+    /// For up to `frames` recalled frames of `latent_tokens` tokens.
     pub(super) fn new(
         memory: &ExportedMemory,
-        (world, config): (&WorldConfig, &MemoryConfig),
+        [frames, latent_tokens]: [usize; 2],
         shape: TokenShape,
     ) -> Self {
-        let latent_tokens = world.latent_tokens();
-        let tokens = config.frames * latent_tokens;
+        let tokens = frames * latent_tokens;
         let width = shape.width();
         let mlp = PackedMlp::new(&memory.mlp);
         let scratch = MlpScratch::new(TokenShape { tokens, ..shape }, mlp.hidden());
@@ -49,7 +45,6 @@ impl PackedMemory {
             input: PackedMatrix::new(&memory.input),
             position: memory.position.clone(),
             mlp,
-            token_inputs: TokenInputs::new(world, config),
             latent_tokens,
             tokens: vec![0.0; tokens * width],
             scratch,
@@ -71,15 +66,14 @@ impl PackedMemory {
 
     /// Computes the tokens of recalled frames.
     pub(super) fn encode(&mut self, workers: &Workers, recalled: &RecalledFrames) {
-        let count = recalled.features.len() / MEMORY_FEATURES;
-        self.filled = count * self.latent_tokens;
-        if count == 0 {
+        self.filled = recalled.count * self.latent_tokens;
+        if recalled.count == 0 {
             return;
         }
         let [inputs, width] = self.input.size();
-        self.inputs.fill(0.0);
-        self.token_inputs
-            .write(recalled.latents, recalled.features, &mut self.inputs);
+        let (filled, empty) = self.inputs.split_at_mut(recalled.tokens.len());
+        filled.copy_from_slice(recalled.tokens);
+        empty.fill(0.0);
         for tokens in self.tokens.chunks_exact_mut(self.position.len()) {
             tokens.copy_from_slice(&self.position);
         }

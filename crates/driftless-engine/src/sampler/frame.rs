@@ -22,7 +22,7 @@ impl Sampler {
         self.sync_to_host()?;
         let recording = std::mem::take(&mut self.recording_passes);
         let sampled = self
-            .begin_frame(params)
+            .begin_frame(action, params)
             .and_then(|()| self.sample(action, params));
         self.recording_passes = recording;
         sampled?;
@@ -100,25 +100,26 @@ impl Sampler {
         (context - 1).min(usize::try_from(self.frame).unwrap_or(usize::MAX))
     }
 
-    pub(super) fn begin_frame(&mut self, params: &SamplerParams) -> Result<()> {
+    pub(super) fn begin_frame(&mut self, action: u32, params: &SamplerParams) -> Result<()> {
         let attended_frames = self.attended_frames(params);
         self.texture = None;
         self.residency = Residency::Host;
-        let [latents, features] = &mut self.recalled;
-        latents.clear();
-        features.clear();
+        let tokens = &mut self.memory_tokens;
+        tokens.clear();
+        let mut count = 0;
         if let Some(memory) = &mut self.memory {
             if params.recall {
-                memory.recall(self.frame, latents, features);
+                memory.recall(self.frame, action, tokens);
             } else {
                 memory.recall_nothing();
             }
+            count = memory.recalled().len();
         }
         self.network.begin_frame(&FrameContext {
             past: &self.past,
             frame: self.frame,
             attended_frames,
-            recalled: RecalledFrames { latents, features },
+            recalled: RecalledFrames { count, tokens },
         })
     }
 
@@ -254,7 +255,7 @@ impl Sampler {
         }
         if let Some(memory) = &mut self.memory {
             let motion = self.outcome.and_then(|outcome| outcome.motion);
-            memory.remember(&self.latent, self.frame, motion, predicted);
+            memory.remember(&self.latent, self.frame, (action, motion), predicted);
         }
         self.frame += 1;
         Ok(())

@@ -7,7 +7,7 @@ use half::f16;
 
 use driftless_data::{Motion, Pose};
 use driftless_model::config::{MemoryConfig, WorldConfig};
-use driftless_model::memory::{Place, memory_features, recall};
+use driftless_model::memory::{Place, TokenInputs, memory_features, recall};
 
 /// A frame that is remembered.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,8 +35,11 @@ impl KeptFrame {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Memory {
     config: MemoryConfig,
+    token_inputs: TokenInputs,
     context: usize,
     pose: Pose,
+    /// The last motion that each action led to.
+    motions: BTreeMap<u32, Motion>,
     /// Frames that are still in the context, oldest first.
     recent: VecDeque<Arc<KeptFrame>>,
     kept: BTreeMap<Place, Arc<KeptFrame>>,
@@ -46,10 +49,13 @@ pub struct Memory {
 impl Memory {
     /// An empty memory; `None` if the world has none.
     pub(super) fn new(world: &WorldConfig) -> Option<Self> {
+        let config = world.dynamics.memory.clone()?;
         Some(Self {
-            config: world.dynamics.memory.clone()?,
+            token_inputs: TokenInputs::new(world, &config),
+            config,
             context: world.dynamics.context,
             pose: Pose::default(),
+            motions: BTreeMap::new(),
             recent: VecDeque::new(),
             kept: BTreeMap::new(),
             recalled: Vec::new(),
@@ -59,6 +65,7 @@ impl Memory {
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.pose = Pose::default();
+        self.motions.clear();
         self.recent.clear();
         self.kept.clear();
         self.recalled.clear();
@@ -127,12 +134,12 @@ impl Memory {
         }
     }
 
-    /// Adds a finished frame; `motion` led to it.
+    /// Adds a finished frame; `action` and `motion` led to it.
     pub(super) fn remember(
         &mut self,
         latent: &[f32],
         frame: u64,
-        motion: Option<Motion>,
+        (action, motion): (u32, Option<Motion>),
         predicted: bool,
     ) {
         // Nothing leads to the first frame.
@@ -142,6 +149,9 @@ impl Memory {
         };
         if pose.is_finite() {
             self.pose = pose;
+            if let Some(motion) = motion {
+                self.motions.insert(action, motion);
+            }
         }
         self.recent.push_back(Arc::new(KeptFrame {
             pose: self.pose,
@@ -180,18 +190,23 @@ impl Memory {
         }
     }
 
-    /// Chooses the frames to recall for frame `frame`, and writes their latents and features.
-    pub(super) fn recall(&mut self, frame: u64, latents: &mut Vec<f32>, features: &mut Vec<f32>) {
+    /// Chooses the frames to recall for frame `frame`, to which `action` leads, and adds the inputs of
+    /// their tokens. The camera is expected to move as it did when the action was last taken.
+    pub(super) fn recall(&mut self, frame: u64, action: u32, tokens: &mut Vec<f32>) {
+        let motion = self.motions.get(&action).copied().unwrap_or_default();
+        let expected = self.pose.after(motion);
         let poses = self.kept.values().map(|frame| frame.pose);
-        let chosen = recall(self.pose, poses, &self.config);
+        let chosen = recall(expected, poses, &self.config);
         self.recalled.clear();
         let frames = chosen.into_iter().filter_map(|i| self.kept.values().nth(i));
         self.recalled.extend(frames.cloned());
+        let mut latent = Vec::new();
         for seen in &self.recalled {
-            latents.extend(seen.latent());
+            latent.clear();
+            latent.extend(seen.latent());
             let age = frame.saturating_sub(seen.frame);
-            let reach = self.config.reach;
-            features.extend(memory_features(self.pose, seen.pose, age, reach));
+            let features = memory_features(expected, seen.pose, age, self.config.reach);
+            self.token_inputs.push(&latent, &features, tokens);
         }
     }
 

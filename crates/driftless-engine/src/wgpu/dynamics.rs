@@ -2,7 +2,6 @@
 
 use driftless_model::config::WorldConfig;
 use driftless_model::export::ExportedDynamics;
-use driftless_model::memory::TokenInputs;
 
 use super::dynamics_parts::{DynamicsWeights, ScratchRegions};
 use super::kernel_args::{
@@ -47,7 +46,6 @@ pub(super) struct WgpuDynamics {
     pub report: u32,
     pub outcome_outputs: u32,
     scratch: ScratchRegions,
-    token_inputs: Option<TokenInputs>,
 }
 
 impl WgpuDynamics {
@@ -68,11 +66,9 @@ impl WgpuDynamics {
         let slots = d.context - 1;
         let past = d.stem_frames * c;
         let cache_len = slots * tokens * heads.width();
-        let memory = d.memory.as_ref();
-        let recalled = memory.map_or(0, |memory| memory.frames);
+        let recalled = d.memory.as_ref().map_or(0, |memory| memory.frames);
         let memory_tokens = recalled * config.latent_tokens();
         Self {
-            token_inputs: memory.map(|memory| TokenInputs::new(config, memory)),
             grid: [gh as u32, gw as u32],
             merge: d.merge as u32,
             channels: c as u32,
@@ -142,12 +138,10 @@ impl WgpuDynamics {
         r.matmul(self.weights.skip_past, cells, from, x);
     }
 
-    /// Arena offset of the cells and features of memory tokens, their number, and what writes them;
-    /// `None` without a memory.
-    pub fn memory_inputs(&self) -> Option<(u32, usize, &TokenInputs)> {
+    /// Arena offset of the inputs of memory tokens, and their number; `None` without a memory.
+    pub fn memory_inputs(&self) -> Option<(u32, usize)> {
         let memory = self.weights.memory.as_ref()?;
-        let len = (memory.rows * memory.inputs) as usize;
-        Some((memory.cells, len, self.token_inputs.as_ref()?))
+        Some((memory.cells, (memory.rows * memory.inputs) as usize))
     }
 
     /// Turns recalled frames into tokens, and these into the keys and values of all layers.

@@ -8,10 +8,11 @@ use std::time::Duration;
 use crossbeam_channel::RecvTimeoutError;
 use serde::Serialize;
 use wgpu::{
-    Adapter, Backends, Buffer, BufferUsages, Device, DeviceType, ErrorFilter, Features, Instance,
-    InstanceDescriptor, Limits, PollType, Queue, SubmissionIndex,
+    Adapter, Backends, Buffer, BufferUsages, CommandBuffer, Device, DeviceType, ErrorFilter,
+    Features, Instance, InstanceDescriptor, Limits, PollType, Queue, SubmissionIndex,
 };
 
+use super::gate::SubmissionGate;
 use crate::{Error, Result};
 
 /// Interval at which the engine polls a device that is shared with a window.
@@ -33,6 +34,8 @@ pub struct Gpu {
     pub(super) subgroups: bool,
     /// Adapter and driver, which identify measurements.
     tuning_id: String,
+    /// What a window closes while it sets up its surface.
+    gate: Arc<SubmissionGate>,
     /// Why the device was lost; wgpu reports it in a callback.
     lost: Arc<OnceLock<String>>,
 }
@@ -75,17 +78,22 @@ impl Gpu {
         let (device, queue) =
             pollster::block_on(adapter.request_device(&Self::descriptor(adapter)))
                 .map_err(|e| Error::Device(format!("wgpu: {}: {e}", display_name(adapter))))?;
-        Ok(Self::from_device(adapter, device, queue, false))
+        Ok(Self::from_device(adapter, device, queue, None))
     }
 
-    /// Shares a window's device and queue, opened with [`Gpu::descriptor`]. `None` if the device cannot run
-    /// the engine's compute shaders.
-    pub fn shared(adapter: &Adapter, device: Device, queue: Queue) -> Option<Self> {
+    /// Shares a window's device and queue, opened with [`Gpu::descriptor`]. Engines submit while `gate` is open.
+    /// `None` if the device cannot run the engine's compute shaders.
+    pub fn shared(
+        adapter: &Adapter,
+        device: Device,
+        queue: Queue,
+        gate: Arc<SubmissionGate>,
+    ) -> Option<Self> {
         let limits = device.limits();
         let computes = limits.max_compute_invocations_per_workgroup
             >= Limits::default().max_compute_invocations_per_workgroup
             && limits.max_storage_buffers_per_shader_stage >= 5;
-        computes.then(|| Self::from_device(adapter, device, queue, true))
+        computes.then(|| Self::from_device(adapter, device, queue, Some(gate)))
     }
 
     /// The device to request: buffers as large as the adapter allows, default limits otherwise.
@@ -112,10 +120,15 @@ impl Gpu {
         }
     }
 
-    fn from_device(adapter: &Adapter, device: Device, queue: Queue, shared: bool) -> Self {
+    /// `gate` is that of the window which shares the device.
+    fn from_device(
+        adapter: &Adapter,
+        device: Device,
+        queue: Queue,
+        gate: Option<Arc<SubmissionGate>>,
+    ) -> Self {
         let (lost, info) = (Arc::new(OnceLock::new()), adapter.get_info());
-        // Error scopes catch the engine's own errors. The rest come from the window, which cannot recreate
-        // its surface while the engine submits, and retries.
+        // Error scopes catch the engine's own errors. The rest come from the window, which retries.
         device.on_uncaptured_error(Arc::new(|error: wgpu::Error| {
             tracing::warn!("{}", one_line(&error.to_string()));
         }));
@@ -131,7 +144,8 @@ impl Gpu {
             queue,
             name: display_name(adapter),
             hardware: is_hardware(adapter),
-            shared,
+            shared: gate.is_some(),
+            gate: gate.unwrap_or_default(),
             half: false,
             tuning_id: format!(
                 "{} {:?} {} {}",
@@ -174,6 +188,11 @@ impl Gpu {
     /// Device and queue, to draw with.
     pub fn device_and_queue(&self) -> (&Device, &Queue) {
         (&self.device, &self.queue)
+    }
+
+    /// Submits commands, once no window is setting up its surface.
+    pub(super) fn submit(&self, commands: CommandBuffer) -> SubmissionIndex {
+        self.gate.submit(&self.queue, commands)
     }
 
     /// Waits until a submission is done.

@@ -156,7 +156,7 @@ impl KernelCase {
             .create_command_encoder(&CommandEncoderDescriptor::default());
         program.encode(&mut encoder, None);
         encoder.copy_buffer_to_buffer(&arena, 0, &staging, 0, bytes);
-        let submission = gpu.queue.submit([encoder.finish()]);
+        let submission = gpu.submit(encoder.finish());
         let mut after = inputs.arena.clone();
         gpu.read(&staging, submission, bytemuck::cast_slice_mut(&mut after))?;
         Ok(after)

@@ -3,6 +3,7 @@
 mod dynamics;
 mod dynamics_parts;
 mod frame_texture;
+mod gate;
 mod gpu;
 mod kernel_args;
 mod kernel_cases;
@@ -40,6 +41,7 @@ use super::network::{DenoiseInput, Readback};
 use crate::Result;
 
 pub use self::frame_texture::FrameTexture;
+pub use self::gate::SubmissionGate;
 pub use self::gpu::{AdapterInfo, Gpu, adapters};
 pub use self::kernel_cases::{KernelCaseExport, KernelCheck, exported as kernel_cases};
 
@@ -273,7 +275,7 @@ impl WgpuNetwork {
             encoder.copy_buffer_to_buffer(&timer.timestamps, 0, staging, at, StageTimer::BYTES);
             at += StageTimer::BYTES;
         }
-        let submission = self.gpu.queue.submit([encoder.finish()]);
+        let submission = self.gpu.submit(encoder.finish());
         if at == 0 {
             self.gpu.check()?;
             return Ok(SubmissionResult {

@@ -2,7 +2,6 @@
 
 use driftless_flow::FlowError;
 use driftless_model::dynamics::step_index;
-use driftless_model::memory::MEMORY_FEATURES;
 use driftless_model::tokenizer::{from_byte, to_byte};
 
 use super::kernel_args::PassParams;
@@ -18,17 +17,16 @@ impl WgpuNetwork {
     /// Uploads recalled frames and computes what the passes read of them.
     fn set_recalled(&mut self, recalled: &RecalledFrames) -> Result<()> {
         self.frame_params.memory_tokens = 0;
-        let Some((at, len, inputs)) = self.dynamics.memory_inputs() else {
+        let Some((at, len)) = self.dynamics.memory_inputs() else {
             return Ok(());
         };
-        let count = recalled.features.len() / MEMORY_FEATURES;
-        if count == 0 {
+        if recalled.count == 0 {
             return Ok(());
         }
-        self.frame_params.memory_tokens = (count * self.config.latent_tokens()) as u32;
+        self.frame_params.memory_tokens = (recalled.count * self.config.latent_tokens()) as u32;
         self.memory_inputs.clear();
+        self.memory_inputs.extend_from_slice(recalled.tokens);
         self.memory_inputs.resize(len, 0.0);
-        inputs.write(recalled.latents, recalled.features, &mut self.memory_inputs);
         self.write_arena(at, &self.memory_inputs);
         self.run(Some(&self.programs.read_memory), None, &[])?;
         Ok(())

@@ -160,7 +160,7 @@ impl<'a> MatmulBench<'a> {
         let mut encoder = device.create_command_encoder(&CommandEncoderDescriptor::default());
         program.encode(&mut encoder, None);
         encoder.copy_buffer_to_buffer(&self.arena, 0, &self.staging, 0, 16);
-        let submission = self.gpu.queue.submit([encoder.finish()]);
+        let submission = self.gpu.submit(encoder.finish());
         self.gpu.read(&self.staging, submission, &mut [0; 16])?;
         Ok(started.elapsed())
     }

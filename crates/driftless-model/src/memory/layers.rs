@@ -2,22 +2,18 @@
 
 use candle_core::{D, DType, Tensor};
 
-use super::pose::{BEARING_FEATURES, MEMORY_FEATURES, TURN_COS};
-use super::tokens::{TOKEN_FEATURES, column_directions};
+use super::tokens::TokenInputs;
 use crate::Result;
 use crate::attention::l2_normalize;
-use crate::config::{MemoryConfig, WorldConfig};
+use crate::config::WorldConfig;
 use crate::layers::{Linear, MlpLayer, RmsNorm};
 use crate::params::{Init, Params};
 
 /// The recalled frames of a batch of sequences: M for each of T time steps.
 #[derive(Clone, Debug)]
 pub struct MemoryInput {
-    /// Their latents, [B, T, M, gh, gw, c].
-    pub latents: Tensor,
-    /// Where they were seen from, [B, T, M, [`MEMORY_FEATURES`]]; see
-    /// [`memory_features`](super::memory_features).
-    pub features: Tensor,
+    /// The inputs of their tokens, [B, T, M, latent tokens, inputs]; see [`TokenInputs`].
+    pub tokens: Tensor,
     /// 1 for a recalled frame, 0 for a place that is not filled, f32 [B, T, M].
     pub filled: Tensor,
 }
@@ -34,13 +30,9 @@ pub struct MemoryTokens {
 /// The logit bias of a token that is not there.
 const HIDDEN: f64 = -1e30;
 
-/// Turns recalled frames into tokens: y = W \[cells, features, bearing\] + position, followed by a SwiGLU layer,
+/// Turns recalled frames into tokens: y = W inputs + position, followed by a SwiGLU layer,
 /// in which content and place meet.
 pub struct MemoryEncoder {
-    grid: [usize; 2],
-    merge: usize,
-    /// Cosine and sine of the direction of each token within a frame, each [tokens].
-    directions: [Tensor; 2],
     /// W.
     pub(crate) input: Linear,
     /// Learned positions of the tokens of a frame, [latent tokens, w].
@@ -50,24 +42,14 @@ pub struct MemoryEncoder {
 }
 
 impl MemoryEncoder {
-    /// Creates `memory.input` [w, merge² · c + token features], `memory.position` and `memory.mlp`.
+    /// Creates `memory.input` [w, inputs], `memory.position` and `memory.mlp`.
     ///
     /// # Errors
     /// Returns an error if a parameter is missing or has another shape.
-    pub fn new(p: &Params, config: &WorldConfig, memory: &MemoryConfig) -> Result<Self> {
+    pub fn new(p: &Params, config: &WorldConfig) -> Result<Self> {
         let d = &config.dynamics;
-        let inputs = d.merge * d.merge * config.tokenizer.channels + TOKEN_FEATURES;
-        let across = config.grid()[1] / d.merge;
-        let columns = column_directions(across, memory);
-        let tokens = config.latent_tokens();
-        let of_each = |i: usize| {
-            let values = (0..tokens).map(|token| columns[token % across][i]);
-            Tensor::from_iter(values, p.device())
-        };
+        let inputs = TokenInputs::per_token(d.merge, config.tokenizer.channels);
         Ok(Self {
-            grid: config.grid(),
-            merge: d.merge,
-            directions: [of_each(0)?, of_each(1)?],
             input: Linear::new(p, "memory.input", [d.width, inputs], Init::FanIn, false)?,
             position: p.get(
                 "memory.position",
@@ -78,47 +60,14 @@ impl MemoryEncoder {
         })
     }
 
-    /// The features of the bearings of all tokens, [N, tokens, bearing features], from those of their
-    /// frames, [N, 1, features].
-    fn bearings(&self, features: &Tensor) -> Result<Tensor> {
-        let turn = |i: usize| features.narrow(2, TURN_COS + i, 1)?.squeeze(2);
-        let ([cos, sin], turn_cos, turn_sin) = (&self.directions, turn(0)?, turn(1)?);
-        let product = |a: &Tensor, b: &Tensor| a.broadcast_mul(b);
-        let mut angle = [
-            (product(&turn_cos, cos)? - product(&turn_sin, sin)?)?,
-            (product(&turn_sin, cos)? + product(&turn_cos, sin)?)?,
-        ];
-        let mut all = Vec::with_capacity(BEARING_FEATURES);
-        while all.len() < BEARING_FEATURES {
-            let [cos, sin] = &angle;
-            let double = [(cos.sqr()? - sin.sqr()?)?, ((cos * sin)? * 2.0)?];
-            all.extend(std::mem::replace(&mut angle, double));
-        }
-        Ok(Tensor::stack(&all, 2)?)
-    }
-
     /// The tokens of recalled frames.
     ///
     /// # Errors
     /// Returns an error if the shapes are inconsistent or the device fails.
     pub fn forward(&self, memory: &MemoryInput) -> Result<MemoryTokens> {
-        let ([gh, gw], m) = (self.grid, self.merge);
-        let (b, t, frames) = memory.filled.dims3()?;
-        let tokens = gh * gw / (m * m);
-        let n = b * t * frames;
-        // [N, gh/m, m, gw/m, m, c] → [N, tokens, m·m·c]
-        let cells = memory
-            .latents
-            .reshape(vec![n, gh / m, m, gw / m, m, memory.latents.dim(5)?])?
-            .permute(vec![0, 1, 3, 2, 4, 5])?
-            .reshape((n, tokens, ()))?;
-        let features = memory.features.reshape((n, 1, MEMORY_FEATURES))?;
-        let bearings = self.bearings(&features)?;
-        let features = features.broadcast_as((n, tokens, MEMORY_FEATURES))?;
-        let x = self
-            .input
-            .forward(&Tensor::cat(&[&cells, &features, &bearings], 2)?)?
-            .broadcast_add(&self.position)?;
+        let (b, t, frames, tokens, inputs) = memory.tokens.dims5()?;
+        let x = memory.tokens.reshape((b * t * frames, tokens, inputs))?;
+        let x = self.input.forward(&x)?.broadcast_add(&self.position)?;
         let x = self.mlp.forward(&x)?;
         let bias = memory
             .filled

@@ -13,6 +13,6 @@ mod recall;
 mod tokens;
 
 pub use layers::{MemoryEncoder, MemoryInput, MemoryTokens, RecallLayer};
-pub use pose::{BEARING_FEATURES, MEMORY_FEATURES, memory_features};
+pub use pose::{MEMORY_FEATURES, memory_features};
 pub use recall::{Place, recall};
-pub use tokens::{TOKEN_FEATURES, TokenInputs};
+pub use tokens::{ALIGNMENT_FEATURES, TokenInputs};

@@ -24,7 +24,8 @@ impl Place {
 /// Directions, and distances along each, of the points that a view is judged by.
 const DIRECTIONS: usize = 16;
 const DISTANCES: [f32; 4] = [0.15, 0.35, 0.6, 1.0];
-/// The fan of points is wider than the view by this, since the coming frame may turn: a quarter.
+/// The fan of points is wider than the view by this, since the frame may be seen from another pose: a
+/// quarter.
 const WIDER: f32 = 1.25;
 /// Kept frames nearest in pose, among which the recalled ones are chosen.
 const NEAREST: usize = 24;
@@ -32,8 +33,8 @@ const NEAREST: usize = 24;
 /// more than a near one to be preferred.
 const DISTANCE_COST: f32 = 16.0;
 
-/// The frames to recall before the frame after `now` is predicted: at most `config.frames` indices into
-/// `seen`, best first.
+/// The frames to recall before a frame is predicted that is expected to be seen from `now`: at most
+/// `config.frames` indices into `seen`, best first.
 ///
 /// Of 64 points in view from `now`, out to `config.reach`, each chosen frame shows the most that no
 /// earlier choice shows, less a cost that grows with the distance of its pose.

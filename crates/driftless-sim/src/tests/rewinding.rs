@@ -240,8 +240,11 @@ fn renders_an_episode_in_place() {
     let mut frames = vec![next(&sim)];
     frames.extend(played(&sim, &[1, 1, 2, 0, 2]));
     sim.messages().try_iter().for_each(drop);
-    sim.send(TimelineCommand::RenderEpisode(frames[4].position));
-    let Message::RenderedEpisode(episode) = next_message(&sim) else {
+    sim.send(TimelineCommand::RenderEpisode {
+        request: 1,
+        end: frames[4].position,
+    });
+    let Message::RenderedEpisode { episode, .. } = next_message(&sim) else {
         panic!("no episode");
     };
     assert_eq!(episode.actions, [0, 1, 1, 2, 0]);
@@ -264,13 +267,25 @@ fn rendering_reports_progress_and_can_be_cancelled() {
         last = step(&sim);
     }
     sim.messages().try_iter().for_each(drop);
-    sim.send(TimelineCommand::RenderEpisode(last.position));
+    sim.send(TimelineCommand::RenderEpisode {
+        request: 1,
+        end: last.position,
+    });
     let message = sim.messages().recv_timeout(TIMEOUT).unwrap();
-    assert_eq!(message, Message::RenderProgress { done: 1, total: 6 });
-    sim.send(TimelineCommand::CancelRender);
+    assert_eq!(
+        message,
+        Message::RenderProgress {
+            request: 1,
+            done: 1,
+            total: 6
+        }
+    );
+    // That of another request has no effect.
+    sim.send(TimelineCommand::CancelRender(0));
+    sim.send(TimelineCommand::CancelRender(1));
     // At most one more frame is rendered.
     open.send(()).unwrap();
-    assert_eq!(next_message(&sim), Message::RenderCancelled);
+    assert_eq!(next_message(&sim), Message::RenderCancelled(1));
     open.send(()).unwrap();
     open.send(()).unwrap();
     assert_eq!(step(&sim).position.index, 6);
@@ -286,9 +301,17 @@ fn recent_frames_are_not_made_again() {
     frames.extend(played(&sim, &[2, 0]));
     sim.messages().try_iter().for_each(drop);
     let end = frames[5].position;
-    sim.send(TimelineCommand::RecentFrames { end, frames: 4 });
+    sim.send(TimelineCommand::RecentFrames {
+        request: 3,
+        end,
+        frames: 4,
+    });
     let message = sim.messages().recv_timeout(TIMEOUT).unwrap();
-    let Message::RecentFrames(episode) = message else {
+    let Message::RecentFrames {
+        request: 3,
+        episode,
+    } = message
+    else {
         panic!("{message:?}");
     };
     // The restart lies among them.
@@ -388,8 +411,11 @@ fn compares_with_an_episode() {
         let mut frames = vec![next(&sim)];
         frames.extend(played(&sim, &[1; 40]));
         sim.messages().try_iter().for_each(drop);
-        sim.send(TimelineCommand::RenderEpisode(frames[40].position));
-        let Message::RenderedEpisode(episode) = next_message(&sim) else {
+        sim.send(TimelineCommand::RenderEpisode {
+            request: 1,
+            end: frames[40].position,
+        });
+        let Message::RenderedEpisode { episode, .. } = next_message(&sim) else {
             panic!("no episode");
         };
         episode
@@ -418,8 +444,14 @@ fn disabled_comparison_stays_off() {
     next(&sim);
     let before = played(&sim, &[1; 30]);
     sim.messages().try_iter().for_each(drop);
-    sim.send(TimelineCommand::RenderEpisode(before[29].position));
-    let Message::RenderedEpisode(recorded) = next_message(&sim) else {
+    sim.send(TimelineCommand::RenderEpisode {
+        request: 1,
+        end: before[29].position,
+    });
+    let Message::RenderedEpisode {
+        episode: recorded, ..
+    } = next_message(&sim)
+    else {
         panic!("no episode");
     };
     sim.send(Command::Compare(ComparisonSource::Episode(recorded)));
@@ -446,7 +478,10 @@ fn quit_interrupts_rendering() {
         open.send(()).unwrap();
         last = step(&sim);
     }
-    sim.send(TimelineCommand::RenderEpisode(last.position));
+    sim.send(TimelineCommand::RenderEpisode {
+        request: 1,
+        end: last.position,
+    });
     // Would go on from a frame in the middle of the rendering.
     sim.send(PlaybackCommand::Step);
     sim.send(Command::Quit);

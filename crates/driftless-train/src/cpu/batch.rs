@@ -20,10 +20,8 @@ pub(crate) struct CleanFrames {
 
 /// The recalled frames of a batch: M for each frame, see [`driftless_model::memory::MemoryInput`].
 pub(crate) struct RecalledFrames {
-    /// [B, T, M, gh, gw, c].
-    pub latents: Vec<f32>,
-    /// [B, T, M, features].
-    pub features: Vec<f32>,
+    /// [B, T, M, latent tokens, inputs].
+    pub tokens: Vec<f32>,
     /// [B, T, M].
     pub filled: Vec<f32>,
 }

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use candle_core::Var;
 
 use driftless_model::config::WorldConfig;
-use driftless_model::memory::TokenInputs;
 
 use super::attention::AttentionLayer;
 use super::attention_temporal::FrameCounts;
@@ -90,9 +89,9 @@ impl DynamicsNetwork {
             0 => None,
             _ => Some(OutcomeHead::new(l)?),
         };
-        let memory = match &d.memory {
+        let memory = match d.memory {
             None => None,
-            Some(memory) => Some(MemoryEncoder::new(l, config, memory)?),
+            Some(_) => Some(MemoryEncoder::new(l)?),
         };
         Ok(Self {
             sizes,
@@ -128,11 +127,6 @@ impl DynamicsNetwork {
         }
         t.conditions[at] = condition;
         self.stem.load(at, frame.latent, frame.past, t)
-    }
-
-    /// What writes the inputs of memory tokens; `None` without a memory.
-    pub(super) fn token_inputs(&self) -> Option<&TokenInputs> {
-        self.memory.as_ref().map(|memory| &memory.token_inputs)
     }
 
     /// Computes the tokens of what the sequence recalls, and the keys and values of all layers. Comes

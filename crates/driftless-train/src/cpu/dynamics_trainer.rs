@@ -20,7 +20,6 @@ use super::sequence_step::{BatchStep, SequenceStep, ThreadBuffers};
 use crate::{Error, Result};
 use driftless_flow::objective::Objective;
 use driftless_model::config::WorldConfig;
-use driftless_model::memory::MEMORY_FEATURES;
 
 /// Trains the dynamics on all threads.
 pub(crate) struct DynamicsTrainer {
@@ -134,8 +133,8 @@ impl DynamicsTrainer {
         }
         if let Some(recalled) = &clean.recalled {
             let places = frames * s.recalled;
-            sizes.push((recalled.latents.len(), places * latent));
-            sizes.push((recalled.features.len(), places * MEMORY_FEATURES));
+            let inputs = s.memory_tokens() * s.memory_inputs();
+            sizes.push((recalled.tokens.len(), frames * inputs));
             sizes.push((recalled.filled.len(), places));
         }
         if let Some(targets) = targets {

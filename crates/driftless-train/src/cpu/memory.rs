@@ -1,4 +1,4 @@
-//! Recalled frames as tokens, as in `driftless_model::memory`: y = W [cells, features, bearing] + position,
+//! Recalled frames as tokens, as in `driftless_model::memory`: y = W inputs + position,
 //! followed by a SwiGLU layer.
 
 use super::buffer::Buffer;
@@ -9,12 +9,9 @@ use super::row_ops::{add_row, sum_rows};
 use super::sizes::{Sizes, pieces};
 use super::softmax::HIDDEN;
 use crate::Result;
-use driftless_model::config::{MemoryConfig, WorldConfig};
-use driftless_model::memory::TokenInputs;
 
 /// The parameters of the encoder.
 pub(super) struct MemoryEncoder {
-    pub token_inputs: TokenInputs,
     input: Linear,
     position: Slot,
     mlp: MlpLayer,
@@ -24,7 +21,7 @@ pub(super) struct MemoryEncoder {
 pub(super) struct MemoryState {
     /// Whether the sequence recalls anything.
     pub in_use: bool,
-    /// Cells and features, [T, K, inputs].
+    /// [T, K, inputs].
     input: Buffer,
     before: Buffer,
     up: Buffer,
@@ -50,19 +47,11 @@ impl MemoryState {
         }
     }
 
-    /// Sets what frame `time` recalls: latents [M, gh, gw, c], features [M, features], and 1 for each
-    /// place that is filled.
-    pub(super) fn load(
-        &mut self,
-        (s, inputs): (&Sizes, &TokenInputs),
-        time: usize,
-        latents: &[f32],
-        features: &[f32],
-        filled: &[f32],
-    ) {
+    /// Sets what frame `time` recalls: the inputs of its tokens [K, inputs], and 1 for each place of a
+    /// frame that is filled.
+    pub(super) fn load(&mut self, s: &Sizes, time: usize, tokens: &[f32], filled: &[f32]) {
         let len = s.memory_tokens() * s.memory_inputs();
-        let input = &mut self.input[time * len..(time + 1) * len];
-        inputs.write(latents, features, input);
+        self.input[time * len..(time + 1) * len].copy_from_slice(tokens);
         let columns = s.memory_columns();
         let bias = &mut self.bias[time * columns..(time + 1) * columns];
         bias.fill(HIDDEN);
@@ -75,13 +64,8 @@ impl MemoryState {
 }
 
 impl MemoryEncoder {
-    pub(super) fn new(
-        layout: &mut Layout,
-        world: &WorldConfig,
-        config: &MemoryConfig,
-    ) -> Result<Self> {
+    pub(super) fn new(layout: &mut Layout) -> Result<Self> {
         Ok(Self {
-            token_inputs: TokenInputs::new(world, config),
             input: Linear::new(layout, "memory.input", false)?,
             position: layout.slot("memory.position")?,
             mlp: MlpLayer::new(layout, "memory.mlp")?,

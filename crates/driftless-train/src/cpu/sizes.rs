@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::attention_spatial::padded;
 use super::linear::Grid;
 use driftless_model::config::WorldConfig;
-use driftless_model::memory::TOKEN_FEATURES;
+use driftless_model::memory::TokenInputs;
 
 /// Rows processed together by a layer: enough for long sums in the gradients of the weights, few enough
 /// for the second-level cache.
@@ -59,9 +59,9 @@ impl Sizes {
         padded(self.memory_tokens())
     }
 
-    /// Inputs of a memory token: its cells, and its features.
+    /// Inputs of a memory token.
     pub(super) fn memory_inputs(&self) -> usize {
-        self.merge * self.merge * self.channels + TOKEN_FEATURES
+        TokenInputs::per_token(self.merge, self.channels)
     }
 
     /// First cell of a row of a token. A token has `merge` rows of `merge` cells.

@@ -148,8 +148,7 @@ fn clean(batch: &Batch) -> Result<CleanFrames> {
         mask: floats(&batch.mask)?,
         recalled: match &batch.recalled {
             Some(Recalled { memory, .. }) => Some(RecalledFrames {
-                latents: floats(&memory.latents)?,
-                features: floats(&memory.features)?,
+                tokens: floats(&memory.tokens)?,
                 filled: floats(&memory.filled)?,
             }),
             None => None,

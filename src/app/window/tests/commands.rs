@@ -3,6 +3,7 @@
 use driftless_engine::Solver;
 
 use super::*;
+use crate::app::window::save::SaveEvent;
 
 #[test]
 fn menu_reaches_everything_by_mouse() {
@@ -68,6 +69,24 @@ fn screenshots_are_saved() {
     // The notice has its folder and its path.
     window.get_by_label("Open folder");
     click(&mut window, "Copy path");
+}
+
+#[test]
+fn world_is_shared_as_one_file() {
+    let home = tempfile::tempdir().unwrap();
+    let Some(mut window) = open(learned("pong"), home.path()) else {
+        return;
+    };
+    window.state_mut().act(Shortcut::Share);
+    wait(&mut window, "the file", |window| window.sharing.is_none());
+    let file = home.path().join("saved/Pong.driftless");
+    let places = crate::workspace::UserPaths::resolve(Some(home.path().into())).unwrap();
+    let imported = crate::workspace::world_file::import(&file, &places).unwrap();
+    assert_eq!(imported, places.worlds().join("Pong"));
+    window.get_by_label("Open folder");
+    let maze = PlayableWorld::simulator(SimulatorKind::Maze);
+    let session = GameSession::new(maze, None, SamplerParams::default(), None).unwrap();
+    assert!(!session.keys.shortcuts().contains(&Shortcut::Share));
 }
 
 #[test]
@@ -141,8 +160,9 @@ fn rendering_is_cancelled_by_escape() {
     };
     steps(&mut window, 2);
     // Nothing but the card takes input meanwhile.
-    window.state_mut().saving.wait_for_frames(true);
-    window.state_mut().saving.note_progress(1, 13_520);
+    window.state_mut().saving.wait_for_frames(9, true);
+    window.state_mut().saving.note_progress(8, 2, 3);
+    window.state_mut().saving.note_progress(9, 1, 13_520);
     // A card is seen from its second draw on.
     window.step();
     window.step();
@@ -153,6 +173,78 @@ fn rendering_is_cancelled_by_escape() {
     press(&mut window, Key::Escape);
     assert!(!window.state().saving.is_open());
     assert!(!window.state().game.is_paused());
+}
+
+/// Waits until the world-model thread has answered, without taking the answer.
+fn wait_for_answer(window: &TestWindow) {
+    let WorldThread::Running(sim) = &window.state().game.world else {
+        panic!("no world");
+    };
+    let since = Instant::now();
+    // The first frame made again is reported, and the answer is second.
+    while sim.messages().len() < 2 {
+        assert!(since.elapsed() < TIMEOUT, "no answer");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn late_frames_open_no_card() {
+    let home = tempfile::tempdir().unwrap();
+    let Some(mut window) = open(learned("pong"), home.path()) else {
+        return;
+    };
+    steps(&mut window, 2);
+    let state = window.state_mut();
+    state.poll_world();
+    state.save();
+    wait_for_answer(&window);
+    // Escape comes when the frames are ready, and another key right after it.
+    let state = window.state_mut();
+    state.handle_saving(SaveEvent::CancelRender);
+    state.save_recent();
+    wait(&mut window, "the dialog", |window| {
+        window.saving.is_open() && !window.saving.is_rendering()
+    });
+    window.run_ok();
+    assert!(window.query_by_label("Episode (.npz)").is_none());
+    // The first Escape leaves the name field.
+    window.key_press(Key::Escape);
+    window.run_ok();
+    press(&mut window, Key::Escape);
+    assert!(!window.state().saving.is_open());
+    steps(&mut window, 3);
+    assert!(!window.state().saving.is_open(), "the card opens again");
+}
+
+#[test]
+fn late_frames_are_no_picture() {
+    let home = tempfile::tempdir().unwrap();
+    let Some(mut window) = open(learned("pong"), home.path()) else {
+        return;
+    };
+    steps(&mut window, 2);
+    let current = rgb(shown(&window));
+    let state = window.state_mut();
+    state.poll_world();
+    state.save();
+    wait_for_answer(&window);
+    let state = window.state_mut();
+    state.handle_saving(SaveEvent::CancelRender);
+    state.save_recent();
+    state.handle_saving(SaveEvent::CancelRender);
+    state.take_picture(PictureUse::Save);
+    let path = home.path().join("saved/Pong.png");
+    wait(&mut window, "the picture", |_| path.exists());
+    let saved = image::open(&path).unwrap().into_rgb8();
+    // Enlarged, each pixel of the frame is a square.
+    let enlarged = saved.width() as usize / window.state().game.session.world.image[1];
+    let side = window.state().game.session.world.image[1];
+    for (at, pixel) in current.chunks_exact(3).enumerate() {
+        let [x, y] = [at % side, at / side].map(|place| (place * enlarged) as u32);
+        assert_eq!(saved.get_pixel(x, y).0, pixel);
+    }
+    assert!(!window.state().saving.is_open());
 }
 
 #[test]
@@ -196,8 +288,8 @@ fn titles_say_what_goes_on() {
     press(&mut window, Key::M);
     assert_eq!(title(&window), "New world – Driftless");
     press(&mut window, Key::Escape);
-    window.state_mut().saving.wait_for_frames(false);
-    window.state_mut().saving.note_progress(40, 100);
+    window.state_mut().saving.wait_for_frames(1, false);
+    window.state_mut().saving.note_progress(1, 40, 100);
     window.step();
     assert_eq!(title(&window), "Pong (paused), saving 40 % – Driftless");
 }

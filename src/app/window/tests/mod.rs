@@ -103,6 +103,7 @@ fn open_window(
         mailbox: Arc::default(),
         close: Arc::default(),
         server: DisplayServer::Default,
+        gate: SurfaceGate::new(),
         waker: Waker::default(),
     };
     // The harness has a theme of its own.

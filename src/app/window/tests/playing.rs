@@ -1,5 +1,7 @@
 //! Letting a world play itself, opening a world's file, reduced motion.
 
+use eframe::egui::{ViewportId, pos2};
+
 use super::*;
 use crate::workspace::world_file;
 
@@ -68,4 +70,27 @@ fn motion_can_be_reduced() {
     click(&mut window, "Reduce");
     assert!(!window.state().preferences.config().reduced_motion);
     assert!(time(&window) > 0.0);
+}
+
+#[test]
+fn bar_leaves_the_full_screen_while_playing() {
+    let home = tempfile::tempdir().unwrap();
+    let mut config = UserConfig::default();
+    config.welcomed.insert("Pong".into());
+    let Some(mut window) = open_with(learned("pong"), home.path(), config, SIZE) else {
+        return;
+    };
+    let viewport = window.input_mut().viewports.entry(ViewportId::ROOT);
+    viewport.or_default().fullscreen = Some(true);
+    window.step();
+    window.step();
+    let has_bar = |window: &TestWindow| window.query_by_label("Menu").is_some();
+    assert!(has_bar(&window), "paused");
+    press(&mut window, Key::P);
+    window.step();
+    assert!(!has_bar(&window));
+    window.event(Event::PointerMoved(pos2(200.0, 100.0)));
+    window.step();
+    window.step();
+    assert!(has_bar(&window), "the mouse moves");
 }

@@ -5,6 +5,7 @@
 //!
 //! Row t holds the action taken at frame t, which led to frame t + 1.
 
+mod chunks;
 mod episode;
 mod rows;
 

@@ -12,6 +12,7 @@ use parquet::schema::types::Type;
 use super::super::actions::RawAction;
 use super::super::frame_resampler::FrameResampler;
 use super::super::push_encoded;
+use super::chunks::ParquetFile;
 use super::episode::{EPISODE_COLUMN, LerobotEpisode, REWARD_COLUMN, SharedFiles};
 use crate::fs::open_source;
 use crate::guard::catch_panic;
@@ -60,7 +61,7 @@ fn visit_rows(
     mut visit: impl FnMut(usize, &Row) -> Result<()>,
 ) -> Result<()> {
     let to_error = |e| parquet_error(path, &e);
-    let reader = SerializedFileReader::new(open_source(path)?).map_err(to_error)?;
+    let reader = SerializedFileReader::new(ParquetFile(open_source(path)?)).map_err(to_error)?;
     let schema = reader.metadata().file_metadata().schema();
     let found = |name: &str| schema.get_fields().iter().any(|f| f.name() == name);
     if let Some(missing) = names.first().filter(|name| !found(name)) {
