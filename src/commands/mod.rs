@@ -22,7 +22,6 @@ pub mod worlds;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
@@ -32,7 +31,9 @@ use driftless_data::text::{printable, printable_lines};
 use driftless_data::{Episode, PathError as _, export};
 use driftless_model::checkpoint::read_config;
 
-use progress::Progress;
+use progress::{Progress, is_quiet};
+
+pub use progress::be_quiet;
 
 /// Prints a line, or several. A closed pipe is not an error.
 fn print(text: &str) -> Result<()> {
@@ -62,18 +63,6 @@ fn print_json(value: &impl Serialize) -> Result<()> {
 /// The progress of a task: a bar on a terminal, elsewhere a line a minute.
 fn bar(total: u64, unit: &'static str) -> Progress {
     Progress::new(total, unit)
-}
-
-/// Whether nothing but results and errors is printed.
-static QUIET: AtomicBool = AtomicBool::new(false);
-
-/// Prints no progress from now on.
-pub fn be_quiet() {
-    QUIET.store(true, Ordering::Relaxed);
-}
-
-fn is_quiet() -> bool {
-    QUIET.load(Ordering::Relaxed)
 }
 
 /// Says on stderr what a long command has written, and what to do with it next.

@@ -11,8 +11,7 @@ use driftless_train::{
     RunLayout, StepReport, TrainOptions, TrainOutcome, TrainPreset, TrainProgress, TrainStage,
 };
 
-use super::is_quiet;
-use super::progress::Progress;
+use super::progress::{Progress, is_quiet};
 
 /// What to train.
 #[derive(Clone, Copy, ValueEnum)]
