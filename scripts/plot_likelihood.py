@@ -1,7 +1,7 @@
 """Plots the surprise of an episode's frames and of perturbed ones.
 
     pip install matplotlib
-    driftless likelihood --episode FILE.npz --against --json > likelihood.json
+    driftless likelihood --episode FILE.npz --perturbed --json > likelihood.json
     python scripts/plot_likelihood.py likelihood.json --frames 140..200 --out docs/likelihood.svg
 
 Bits per dimension against the frame number. Frames that a change does not touch leave a gap in its
@@ -34,7 +34,7 @@ def stretch(text: str) -> range:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("report", type=Path, help="JSON of driftless likelihood --against")
+    parser.add_argument("report", type=Path, help="JSON of driftless likelihood --perturbed")
     parser.add_argument("--frames", type=stretch, metavar="A..B", help="frames to plot (default: all)")
     parser.add_argument("--out", type=Path, required=True, help="image to write (.svg)")
     arguments = parser.parse_args()

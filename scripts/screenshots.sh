@@ -55,7 +55,7 @@ close
 
 # The keys of a rally; the first key held by hand would end it.
 rally() {
-    open --context 4 --actions assets/pong_rally.txt
+    open --clip 4 --actions assets/pong_rally.txt
 }
 rally
 sleep 1.5

@@ -1,4 +1,4 @@
-// y = (x + shift) * scale, with a shift per element and a scale per channel. Standardises latents, adds
+// y = (x + shift) * scale, with a shift per element and a scale per channel. Standardizes latents, adds
 // position embeddings, and copies if both are NONE. One thread per element.
 
 struct Args {

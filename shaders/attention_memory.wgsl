@@ -1,6 +1,6 @@
 // Attention to recalled frames: each token of a frame attends to the tokens of its recalled frames, or
 // to nothing. One thread per token and head, with an online softmax (Milakov and Gimelshein 2018).
-// Queries and keys are normalised to length 1.
+// Queries and keys are normalized to length 1.
 
 struct Args {
     // Queries: [tokens, heads * head size].

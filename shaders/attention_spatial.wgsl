@@ -1,5 +1,5 @@
 // Spatial attention: each token of a frame attends to all tokens of that frame. One thread per query
-// and head, with an online softmax (Milakov and Gimelshein 2018). Queries and keys are normalised to
+// and head, with an online softmax (Milakov and Gimelshein 2018). Queries and keys are normalized to
 // length 1; logits are cosine similarities times a scale per head.
 
 struct Args {

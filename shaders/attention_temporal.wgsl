@@ -1,6 +1,6 @@
 // Temporal attention: each token attends to itself in the current frame and in earlier frames, whose
 // keys and values are in the KV cache. One thread per token and head. Cached keys are already
-// normalised to length 1. The bias depends on the distance in frames.
+// normalized to length 1. The bias depends on the distance in frames.
 
 struct Args {
     // Queries, keys and values: [tokens, 3 * heads * head size].

@@ -1,4 +1,4 @@
-// Writes the current frame's normalised keys and its values into its slot of the KV cache. One thread
+// Writes the current frame's normalized keys and its values into its slot of the KV cache. One thread
 // per token and head.
 
 struct Args {

@@ -70,7 +70,7 @@ enum Command {
     Bench(bench::Args),
     /// Train a world from a folder of episodes.
     Train(train::Args),
-    /// Import a dataset from images, videos, VPT, Minari or LeRobot.
+    /// Import recordings in other formats as a dataset.
     Import(import::Args),
     /// List the compute devices, and which of them each engine can use.
     Devices(devices::Args),

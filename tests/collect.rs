@@ -3,7 +3,7 @@
 //! Need ale-py and minigrid, which scripts/test.sh installs if it can. Without them these tests are
 //! skipped, or fail where `CI` is `true`.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a failure fails the test")]
 
 mod common;
 

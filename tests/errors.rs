@@ -1,6 +1,6 @@
 //! Failures: one line on stderr, exit status 1, and no file is damaged.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a failure fails the test")]
 
 #[path = "errors/outputs.rs"]
 mod outputs;
@@ -250,10 +250,7 @@ fn unknown_key_binding_is_named() {
 fn out_of_range_arguments_are_named() {
     for (args, parts) in [
         (["--fps", "0"], ["--fps 0", "expected above 0"]),
-        (
-            ["--context", "9999"],
-            ["--context 9999", "starting contexts"],
-        ),
+        (["--context", "9999"], ["--clip 9999", "starting clips"]),
         (
             ["--context", "no/such.npz"],
             ["no/such.npz", "No such file"],

@@ -1,6 +1,10 @@
 //! The "New world" page end to end: record, train, try and save a world.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failure fails the test"
+)]
 
 mod common;
 mod display;
@@ -143,7 +147,7 @@ fn closing_saves_the_run() {
     // Nothing keeps training, and the run can be opened again without starting it.
     let log = std::fs::read(run.join("log.jsonl")).unwrap();
     let window = display.open(&["new", "--run", path_str(&run), "--home", path_str(&home)]);
-    std::thread::sleep(Duration::from_secs(1));
+    window.wait_until_still(&folder.path().join("shot.png"));
     let (status, stderr) = window.close();
     assert!(status.success(), "{status}: {stderr}");
     assert!(log == std::fs::read(run.join("log.jsonl")).unwrap());

@@ -1,7 +1,11 @@
 //! Sessions of learned worlds and simulators, recorded by the world-model thread and replayed by the
 //! command line.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failure fails the test"
+)]
 
 mod common;
 mod display;
@@ -58,7 +62,7 @@ fn failure(args: &[&str]) -> String {
 fn record(folder: &TempDir, game: &PlayableWorld, commands: &[driftless_sim::Command]) -> PathBuf {
     let path = folder.path().join("played.npz");
     let options = SimOptions {
-        context: game.first_context,
+        context: game.first_clip,
         random_seed: true,
         paused: true,
         record: Some(path.clone().into()),

@@ -1,6 +1,6 @@
 //! What shells, scripts and `man` see: names of worlds, completions, manual pages, last lines.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a failure fails the test")]
 
 mod common;
 
@@ -125,9 +125,10 @@ fn last_line_says_what_was_written() {
     // As a picture, with the clip and the frames just predicted to the left.
     let picture = home.join("beside.gif");
     let beside = [
+        // The old name.
         "--beside",
         path_str(&clip),
-        "--beside",
+        "--compare-with",
         path_str(&predicted),
     ];
     let out = ["--scale", "1", "--out", path_str(&picture)];

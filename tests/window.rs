@@ -1,6 +1,10 @@
 //! The window end to end: the program on an X server with software rendering.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failure fails the test"
+)]
 
 mod common;
 mod display;
@@ -11,7 +15,6 @@ mod failures;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use common::{path_str, wait};
 use display::Display;
@@ -32,9 +35,6 @@ fn error_line(stderr: &str) -> &str {
     assert_eq!(stderr.lines().filter(own).count(), 1, "{stderr}");
     stderr.lines().last().unwrap()
 }
-
-/// Time for a few frames, to show that nothing happens. That cannot be polled.
-const QUIET_TIME: Duration = Duration::from_secs(1);
 
 /// The world's viewport as [left, top, width, height]: the bounding box of Pong's background.
 fn viewport(screenshot: &RgbImage) -> Option<[u32; 4]> {
@@ -381,7 +381,7 @@ fn custom_keys_and_mouse() {
     // The world is paused behind the help page.
     window.press("F1");
     window.down("Left");
-    std::thread::sleep(QUIET_TIME);
+    window.wait_until_still(&shot);
     window.up("Left");
     let (status, stderr) = window.close();
     assert!(status.success(), "{status}: {stderr}");

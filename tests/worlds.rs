@@ -1,6 +1,6 @@
 //! Worlds from the command line: simulators recorded and played, included worlds unpacked.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a failure fails the test")]
 
 mod common;
 

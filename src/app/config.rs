@@ -27,6 +27,8 @@ const VERSION: i64 = 1;
 const MAX_BYTES: u64 = 16 << 20;
 /// Delay between a change and writing the file, so that changes are collected.
 pub(super) const AUTOSAVE_DELAY: Duration = Duration::from_secs(1);
+/// Size of a window that has never been open before, in points; larger on large screens.
+pub(super) const DEFAULT_SIZE: [f32; 2] = [1080.0, 792.0];
 /// Minimum and maximum interface scale.
 pub(super) const SCALE_RANGE: (f32, f32) = (0.5, 3.0);
 /// Minimum and maximum mouse sensitivity.

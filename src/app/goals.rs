@@ -1,14 +1,18 @@
 //! What to do in a world, in one line.
 
-/// The goal of an included world or a simulator, by its name.
+use driftless_worlds::SimulatorKind;
+
+/// The goal of an included world or a simulator, by its name. A world that was trained on a simulator
+/// and has its name has its goal, too.
 pub(super) fn goal(world: &str) -> Option<&'static str> {
     Some(match world {
         "Pong" => "Send the ball past the paddle on the left, and let none past yours.",
         "Breakout" => "Serve the ball, keep it in play, and break every brick.",
         "Doom: take cover" => "Step aside from the fireballs for as long as you can.",
-        "Maze" => "Find your way: walk, turn, and see how long the walls stay true.",
-        "Drive" => "Stay on the road, as fast as you dare.",
-        _ => return None,
+        _ => {
+            let mut simulators = SimulatorKind::ALL.into_iter();
+            simulators.find(|kind| kind.title() == world)?.goal()
+        }
     })
 }
 
@@ -24,7 +28,6 @@ pub(super) fn description(learned: bool) -> &'static str {
 #[cfg(test)]
 mod tests {
     use driftless_model::checkpoint::read_config;
-    use driftless_worlds::SimulatorKind;
 
     use super::*;
 

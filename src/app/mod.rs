@@ -24,6 +24,7 @@ mod new_world;
 mod notices;
 mod open_page;
 mod options;
+mod path_field;
 mod plots;
 mod present;
 mod presets;
@@ -78,7 +79,7 @@ pub fn run(options: WindowOptions) -> Result<()> {
     let record = options.record.map(|record| RecordOptions {
         // Without a data folder the recording is in memory only.
         journal: UserPaths::resolve(options.home.clone())
-            .map(|places| places.unfinished())
+            .map(|paths| paths.unfinished())
             .ok(),
         ..record
     });

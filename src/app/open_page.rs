@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use eframe::egui::{Button, Context, Key, RichText, TextEdit, vec2};
 
-use super::new_world::widgets::{PathKind, browse_for};
+use super::path_field::{PathKind, browse_for};
 use super::theme;
 use super::widgets::{modal, title};
 use crate::workspace::BackgroundTask;

@@ -61,7 +61,7 @@ impl GameSession {
             player: game.player,
             gpu_source: GpuSource::Own,
             resume_from: None,
-            context: game.first_context,
+            context: game.first_clip,
             actions: Arc::default(),
             params: tuning.settings.params,
             random_seed: settings.free_seed,

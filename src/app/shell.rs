@@ -12,7 +12,7 @@ use winit::error::EventLoopError;
 use winit::platform::run_on_demand::EventLoopExtRunOnDemand as _;
 
 use super::adapter::{NO_DRIVER, event_loop, no_adapter, no_display, wgpu_setup};
-use super::config::{ConfigStore, WindowPlace};
+use super::config::{ConfigStore, DEFAULT_SIZE, WindowPlace};
 use super::session::GameSession;
 use super::surface_gate::{GatedWindow, SurfaceGate};
 use super::theme;
@@ -69,9 +69,6 @@ impl eframe::App for EframeShell {
         self.gate.surface_changes();
     }
 }
-
-/// Size of a window that has never been open before, in points; larger on large screens.
-pub(super) const DEFAULT_SIZE: [f32; 2] = [1080.0, 792.0];
 
 /// The viewport of a window that opens where it was closed.
 fn viewport(title: String, place: Option<WindowPlace>) -> ViewportBuilder {

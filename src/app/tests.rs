@@ -99,7 +99,7 @@ fn options(keys: &[&str]) -> WindowOptions {
             world: DatasetInfo::from(&world),
             dynamics: Some(world.dynamics),
             sampling: SamplerParams::default(),
-            first_context: 0,
+            first_clip: 0,
             origin: None,
             player: Arc::new(|_| Err(driftless_sim::Error::Thread("not expected".into()))),
         },

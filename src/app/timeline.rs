@@ -1,5 +1,6 @@
 //! The timeline: thumbnails and branches of what was played, to rewind to and continue from.
 
+mod scale;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +14,7 @@ use eframe::egui::{
 
 use driftless_sim::{BranchInfo, TimelineCommand, TimelinePosition};
 
-use self::view::{FrameScale, Grab, range_marks};
+use self::scale::{FrameScale, Grab, range_marks};
 use super::theme;
 use super::theme::Palette;
 

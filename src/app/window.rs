@@ -10,13 +10,15 @@
 //! - [`overlay`]: Help and Settings.
 //! - [`save`]: the save dialog.
 //! - [`transport`]: held timeline keys and the quick slot.
-//! - [`undo`]: what can be undone.
+//! - [`changes`]: what can be undone.
 //! - [`device`]: the graphics device and egui's context.
 //!
 //! Here they are put together and polled; [`drawing`] draws them, [`shortcuts`] says what keys do,
-//! [`switching`] changes the game.
+//! [`switching`] changes the game, [`save_commands`], [`transport_commands`] and [`undo`] do what their
+//! names say.
 
 mod analysis;
+mod changes;
 mod device;
 mod drawing;
 mod game;
@@ -30,6 +32,7 @@ mod shortcuts;
 mod switching;
 mod title;
 mod transport;
+mod transport_commands;
 mod undo;
 
 use std::path::PathBuf;
@@ -44,17 +47,15 @@ use driftless_sim::{Frame, Message, Notice, Session};
 use driftless_worlds::SimulatorKind;
 
 use self::analysis::Analysis;
+use self::changes::Changes;
 use self::device::DisplayDevice;
 use self::game::{GameState, WorldThread};
-use self::inputs::Inputs;
+use self::inputs::{Inputs, Modifiers};
 use self::navigation::{Navigation, Screen};
 use self::overlay::Overlay;
 use self::preferences::UserPreferences;
-use self::save::Saving;
-use self::save_commands::PictureUse;
-use self::shortcuts::With;
+use self::save::{PictureUse, Saving};
 use self::transport::Transport;
-use self::undo::Changes;
 use super::adapter::DisplayServer;
 use super::config::{ConfigStore, WindowPlace};
 use super::keys::Shortcut;
@@ -363,7 +364,7 @@ impl eframe::App for Window {
                 if chooses && *pressed {
                     return true;
                 }
-                let with = With {
+                let with = Modifiers {
                     plain: !modifiers.command && !modifiers.ctrl && !modifiers.alt,
                     control: modifiers.command && !modifiers.alt,
                 };

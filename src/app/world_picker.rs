@@ -390,9 +390,10 @@ impl WorldCard {
         let count = summary.preview.len() / bytes;
         let fps = f64::from(summary.fps.clamp(1.0, 60.0));
         let moves = count > 1 && self.moves && !theme::is_still(ui);
-        let shown = match moves {
-            true => (ui.input(|input| input.time) * fps) as usize % count,
-            false => 0,
+        let shown = if moves {
+            (ui.input(|input| input.time) * fps) as usize % count
+        } else {
+            0
         };
         if moves {
             ui.ctx().request_repaint_after_secs((1.0 / fps) as f32);

@@ -75,9 +75,9 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
     let mut engine = driftless_engine::open_on_backend(&folder, &backend)?;
-    let (contexts, first) = playable_world::starting_contexts(&folder, engine.world(), None)?;
+    let (contexts, first) = playable_world::starting_clips(&folder, engine.world(), None)?;
     let Some(context) = contexts.get(first) else {
-        return Err(Error::invalid(&folder, "contains no starting context"));
+        return Err(Error::invalid(&folder, "contains no starting clip"));
     };
     let options = BenchOptions {
         steps: args.steps.clone(),

@@ -6,7 +6,7 @@ use std::thread::available_parallelism;
 use driftless::Result;
 use driftless_engine::{DeviceOptions, Sampler, SamplerParams, Threads};
 use driftless_eval::EvalProgress;
-use driftless_eval::memory::dreamer::WorldDreamer;
+use driftless_eval::memory::rollout::WorldRollout;
 use driftless_eval::memory::{self, MemoryOptions, MemoryReport};
 
 /// The arguments of `eval` that belong to `--memory`.
@@ -16,7 +16,7 @@ pub struct MemoryArgs {
     /// recording contains come back to what they have seen. Needs no --data.
     #[arg(long, conflicts_with_all = ["data", "alarm", "probe", "pictures", "free_frames", "free_runs", "free_bin", "horizon", "context"])]
     memory: bool,
-    /// With --memory: frames of the dream that is timed, at frame 100, 1,000 and 10,000; 0 skips it.
+    /// With --memory: frames of the rollout that is timed, at frame 100, 1,000 and 10,000; 0 skips it.
     #[arg(long, value_name = "N", requires = "memory", conflicts_with = "data", default_value_t = MemoryOptions::default().timed_frames)]
     timed_frames: usize,
     /// With --memory: mazes for which a probe is trained that reads position and direction from a frame;
@@ -40,9 +40,9 @@ impl MemoryArgs {
             "cpu" => several(device, open)?,
             _ => vec![engine],
         };
-        let dreamers = engines
+        let rollouts = engines
             .into_iter()
-            .map(|engine| WorldDreamer::new(engine, params));
+            .map(|engine| WorldRollout::new(engine, params));
         let defaults = MemoryOptions::default();
         let sequences = sequences.unwrap_or(defaults.sequences);
         let options = MemoryOptions {
@@ -56,8 +56,8 @@ impl MemoryArgs {
             bar.set_length(total as u64);
             bar.set_position(done as u64);
         };
-        let mut dreamers: Vec<WorldDreamer> = dreamers.collect();
-        let report = memory::run(&mut dreamers, &options, &mut EvalProgress::new(&mut show))?;
+        let mut rollouts: Vec<WorldRollout> = rollouts.collect();
+        let report = memory::run(&mut rollouts, &options, &mut EvalProgress::new(&mut show))?;
         bar.finish_and_clear();
         Ok(report)
     }

@@ -32,20 +32,20 @@ pub struct Args {
     /// Keep every Nth frame; its action is the most frequent non-idle one of those that led to it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     every: Option<u16>,
-    /// Frame rate of the source, if the source does not record it (images, video, npz, minari).
+    /// Frame rate of the source, if the source does not record it.
     #[arg(long, value_name = "N", value_parser = frame_rate)]
     source_fps: Option<f32>,
     /// Map from recorded actions to the actions of the dataset and their keys (TOML or .json); see
     /// docs/data.md.
     #[arg(long, value_name = "MAP")]
     actions: Option<PathBuf>,
-    /// Observation that holds the image, if there are several (npz, minari, lerobot).
+    /// Observation that holds the image, if there are several.
     #[arg(long, value_name = "KEY")]
     image_key: Option<String>,
-    /// Array or column that holds the action, if not the usual one (npz, minari, lerobot).
+    /// Array or column that holds the action, if not the usual one.
     #[arg(long, value_name = "KEY")]
     action_key: Option<String>,
-    /// Which frame an action belongs to [default: led-to for images and npz, taken-at for the others].
+    /// Which frame an action belongs to [default: as usual for the format].
     #[arg(long, value_enum, value_name = "WHICH")]
     pairing: Option<ActionPairing>,
     /// Name of the world [default: name of PATH].

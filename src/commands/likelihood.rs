@@ -38,8 +38,8 @@ pub struct Args {
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
     /// Compare the real frames with perturbed ones: other actions, no ball, a shifted ball, noise.
-    #[arg(long)]
-    against: bool,
+    #[arg(long, alias = "against")]
+    perturbed: bool,
     /// Compute device.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceChoice,
@@ -83,7 +83,7 @@ pub fn run(args: &Args) -> Result<()> {
         &episode,
         args.frames.clone(),
         &options,
-        args.against,
+        args.perturbed,
         &mut |done, total| {
             bar.set_length(total as u64);
             bar.set_position(done as u64);

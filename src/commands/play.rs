@@ -26,17 +26,17 @@ pub struct Args {
     #[arg(long, value_name = "DIR|FILE|NAME", help_heading = WORLD)]
     checkpoint: Option<PathBuf>,
     /// Play a simulator instead of a learned world; --seed chooses its maze or track.
-    #[arg(long, value_enum, help_heading = WORLD, conflicts_with_all = sampler_args::of_learned_worlds().chain(["checkpoint", "device", "threads", "context"]))]
+    #[arg(long, value_enum, help_heading = WORLD, conflicts_with_all = sampler_args::of_learned_worlds().chain(["checkpoint", "device", "threads", "clip"]))]
     world: Option<SimulatorKind>,
     #[command(flatten, next_help_heading = WORLD)]
     device: DeviceOptions,
     /// Target frames per second [default: the world's own].
     #[arg(long, value_name = "N", help_heading = WORLD)]
     fps: Option<f32>,
-    /// Starting context: an index, or a file whose first frames are used: an episode (.npz), an image
+    /// Starting clip: an index, or a file whose first frames are used: an episode (.npz), an image
     /// (.png, .jpg), a .gif, or a video (.mp4, ...; needs ffmpeg).
-    #[arg(long, value_name = "I|FILE", help_heading = WORLD)]
-    context: Option<String>,
+    #[arg(long, alias = "context", value_name = "I|FILE", help_heading = WORLD)]
+    clip: Option<String>,
     #[command(flatten)]
     sampler: SamplerArgs,
     /// Save the session as an episode (.npz) when the window closes; `replay` replays it.
@@ -79,7 +79,7 @@ pub fn run(args: Args) -> Result<()> {
         Some(kind) => PlayableWorld::simulator(kind),
         None => {
             let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
-            PlayableWorld::learned(&folder, args.device, args.context.as_deref())?
+            PlayableWorld::learned(&folder, args.device, args.clip.as_deref())?
         }
     };
     match (args.frames, args.out.clone()) {
@@ -97,7 +97,7 @@ fn play_in_window(args: Args, game: PlayableWorld) -> Result<()> {
         && args.world.is_none()
         && args.record.is_none()
         && args.actions.is_none()
-        && args.context.is_none();
+        && args.clip.is_none();
     let actions = match &args.actions {
         Some(path) => headless::read_actions(path, &game.world.actions)?,
         None => Vec::new(),
@@ -137,9 +137,7 @@ fn play_headless(args: &Args, game: &PlayableWorld, frames: usize, out: &Path) -
     headless::check_frames(frames, game.world.image)?;
     let mut player = (game.player)(&GpuSource::Own)?;
     let PlayableWorld {
-        world,
-        first_context,
-        ..
+        world, first_clip, ..
     } = game;
     let mut actions = match &args.actions {
         Some(path) => headless::read_actions(path, &world.actions)?,
@@ -149,13 +147,7 @@ fn play_headless(args: &Args, game: &PlayableWorld, frames: usize, out: &Path) -
     let bar = super::bar(frames as u64, "frames");
     let params = args.sampler.params(game.sampling)?;
     let mut tick = || bar.inc(1);
-    let episode = headless::play(
-        player.as_mut(),
-        *first_context,
-        &actions,
-        &params,
-        &mut tick,
-    )?;
+    let episode = headless::play(player.as_mut(), *first_clip, &actions, &params, &mut tick)?;
     bar.finish_and_clear();
     super::export(
         &episode,

@@ -29,10 +29,12 @@ impl Progress {
 
     /// A bar in indicatif's `template`, of a task of which `done` are done already.
     pub fn with_template(total: u64, done: u64, unit: &'static str, template: &str) -> Self {
-        let bar = match is_quiet() {
-            true => ProgressBar::hidden().with_position(done),
-            false => ProgressBar::new(total).with_position(done),
+        let bar = if is_quiet() {
+            ProgressBar::hidden()
+        } else {
+            ProgressBar::new(total)
         };
+        let bar = bar.with_position(done);
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }

@@ -71,10 +71,10 @@ pub fn run(args: Args) -> Result<()> {
 
 /// Tells on stderr if there are unfinished recordings in `home`.
 pub fn remind(home: Option<PathBuf>) {
-    let Ok(places) = UserPaths::resolve(home) else {
+    let Ok(paths) = UserPaths::resolve(home) else {
         return;
     };
-    let found = unfinished(&places);
+    let found = unfinished(&paths);
     let Some(first) = found.first() else {
         return;
     };

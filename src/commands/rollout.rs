@@ -14,15 +14,15 @@ pub struct Args {
     /// Checkpoint folder, or name of an included or a saved world [default: pong].
     #[arg(long, value_name = "DIR|NAME")]
     checkpoint: Option<PathBuf>,
-    /// Recorded episode (.npz) with the context and the actions.
+    /// Recorded episode (.npz) with the starting clip and the actions.
     #[arg(long, value_name = "FILE")]
     episode: PathBuf,
-    /// Index of the first context frame.
+    /// Index of the starting clip's first frame.
     #[arg(long, value_name = "T", default_value_t = 0)]
     start: usize,
-    /// Frames of context; a world uses as many of the last ones as it can.
-    #[arg(long, value_name = "C", default_value_t = 12)]
-    context: usize,
+    /// Frames of the starting clip; a world uses as many of the last ones as it can.
+    #[arg(long, alias = "context", value_name = "C", default_value_t = 12)]
+    clip: usize,
     /// Frames to predict (horizon).
     #[arg(long, value_name = "H", default_value_t = 64)]
     horizon: usize,
@@ -40,8 +40,8 @@ pub struct Args {
     /// Episode (.npz) whose frames go to the left of the predicted ones, for pictures; may be repeated. One of
     /// --horizon frames, as this command writes, or a longer one, from the first predicted frame on: the
     /// recorded episode itself shows the truth.
-    #[arg(long, value_name = "FILE")]
-    beside: Vec<PathBuf>,
+    #[arg(long, alias = "beside", value_name = "FILE")]
+    compare_with: Vec<PathBuf>,
     /// Integer scale of pictures.
     #[arg(long, value_name = "N", default_value_t = 4)]
     scale: u32,
@@ -60,21 +60,21 @@ pub fn run(args: &Args) -> Result<()> {
     let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
     let mut engine = driftless_engine::open(&folder, args.device, &GpuSource::Own)?;
     let episode = Episode::read(&args.episode)?;
-    let first = args.start.saturating_add(args.context);
+    let first = args.start.saturating_add(args.clip);
     let end = first.saturating_add(args.horizon);
-    if args.context == 0 || args.horizon == 0 || end > episode.frames() {
+    if args.clip == 0 || args.horizon == 0 || end > episode.frames() {
         return Err(Error::invalid(
             &args.episode,
             format!(
-                "has {} frames, expected at least {end} for start {}, context {} and horizon {} (both at least 1)",
+                "has {} frames, expected at least {end} for start {}, clip {} and horizon {} (both at least 1)",
                 episode.frames(),
                 args.start,
-                args.context,
+                args.clip,
                 args.horizon
             ),
         ));
     }
-    let beside = args.beside.iter().map(|path| {
+    let beside = args.compare_with.iter().map(|path| {
         let shown = Episode::read(path)?;
         part_beside(&shown, &episode, first, args.horizon)
             .map_err(|what| Error::invalid(path, what))
@@ -86,13 +86,13 @@ pub fn run(args: &Args) -> Result<()> {
     } else {
         future.actions
     };
-    let context = episode.clip(args.start..first);
+    let clip = episode.clip(args.start..first);
     let params = args
         .sampler
         .params(SamplerParams::of_world(engine.world()))?;
     let bar = super::bar(actions.len() as u64, "frames");
     let mut tick = || bar.inc(1);
-    let images = rollout_with_progress(&mut engine, &context, &actions, &params, &mut tick)?;
+    let images = rollout_with_progress(&mut engine, &clip, &actions, &params, &mut tick)?;
     bar.finish_and_clear();
     let frames = actions.len();
     let columns: Vec<&[u8]> = beside.iter().chain([&images]).map(Vec::as_slice).collect();

@@ -111,10 +111,8 @@ pub fn run(args: Args) -> Result<()> {
 
 /// Says where the world is and how to play it, or what is missing for that.
 fn say_what_next(options: &TrainOptions, outcome: TrainOutcome) {
-    if outcome == TrainOutcome::Stopped {
-        if !is_quiet() {
-            eprintln!("stopped and saved; continue with --resume");
-        }
+    if outcome == TrainOutcome::Stopped && !is_quiet() {
+        eprintln!("stopped and saved; continue with --resume");
     }
     let checkpoint = RunLayout::new(&options.out).checkpoint();
     let files = [CONFIG, TOKENIZER, DYNAMICS, CONTEXTS];

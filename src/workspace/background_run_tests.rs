@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use super::settings::{EARLY_STEPS, MINUTES};
 use super::*;
 
 /// Writes the trainer's files step by step until it is asked to stop.

@@ -90,8 +90,8 @@ impl IncludedWorlds {
         let Some(world) = self.embedded.iter().find(|world| world.name == name) else {
             return Ok(None);
         };
-        let places = UserPaths::resolve(self.home.clone())?;
-        let unpacked = unpack(world, &places.shipped()).or_else(|error| {
+        let paths = UserPaths::resolve(self.home.clone())?;
+        let unpacked = unpack(world, &paths.shipped()).or_else(|error| {
             tracing::warn!("{error}; unpacking into the folder for temporary files");
             // The first error says what to mend.
             unpack(world, &self.temporary.join(TEMPORARY)).map_err(|_| {

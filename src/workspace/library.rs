@@ -1,4 +1,4 @@
-//! Lists the playable worlds and summarises each.
+//! Lists the playable worlds and summarizes each.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -105,7 +105,7 @@ pub fn list_worlds(
         }
     }
     // Without a data folder there are no saved worlds.
-    let saved = UserPaths::resolve(home).map(|places| places.list_worlds());
+    let saved = UserPaths::resolve(home).map(|paths| paths.list_worlds());
     for folder in saved.unwrap_or_default() {
         add(checkpoint_entry(
             WorldSource::Saved(folder.clone()),

@@ -10,8 +10,8 @@ fn pong() -> PathBuf {
 }
 
 fn save_pong_as(root: &Path, name: &str) -> PathBuf {
-    let places = UserPaths::resolve(Some(root.into())).unwrap();
-    save_as(&pong(), &places, name).unwrap()
+    let paths = UserPaths::resolve(Some(root.into())).unwrap();
+    save_as(&pong(), &paths, name).unwrap()
 }
 
 fn list_all(root: &Path) -> Vec<WorldEntry> {

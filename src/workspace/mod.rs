@@ -5,8 +5,8 @@
 //! world" page does. Nothing here draws, and nothing here waits for the window.
 //!
 //! - [`included`]: the worlds included with the program.
-//! - [`library`]: lists the playable worlds and summarises each.
-//! - [`starting_clip`]: a starting context from an episode, an image or a video.
+//! - [`library`]: lists the playable worlds and summarizes each.
+//! - [`starting_clip`]: a starting clip from an episode, an image or a video.
 //! - [`paths`]: the folders for the user's worlds, datasets and runs.
 //! - [`process`]: a child process: start, stop, and its error message if it fails.
 //! - [`background_task`]: a short job in a thread, with one result.

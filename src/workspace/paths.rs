@@ -181,22 +181,22 @@ mod tests {
 
     #[test]
     fn given_root_wins() {
-        let places = UserPaths::resolve(Some("here".into())).unwrap();
-        assert_eq!(places.worlds(), Path::new("here").join("worlds"));
-        assert!(places.list_worlds().is_empty());
+        let paths = UserPaths::resolve(Some("here".into())).unwrap();
+        assert_eq!(paths.worlds(), Path::new("here").join("worlds"));
+        assert!(paths.list_worlds().is_empty());
     }
 
     #[test]
     fn lists_only_whole_datasets() {
         let root = tempfile::tempdir().unwrap();
-        let places = UserPaths::resolve(Some(root.path().into())).unwrap();
+        let paths = UserPaths::resolve(Some(root.path().into())).unwrap();
         for name in ["maze", "broken", ".maze.x.partial"] {
-            std::fs::create_dir_all(places.data().join(name)).unwrap();
+            std::fs::create_dir_all(paths.data().join(name)).unwrap();
         }
         for name in ["maze", ".maze.x.partial"] {
-            std::fs::write(places.data().join(name).join("dataset.json"), "{}").unwrap();
+            std::fs::write(paths.data().join(name).join("dataset.json"), "{}").unwrap();
         }
-        assert_eq!(places.list_datasets(), [places.data().join("maze")]);
+        assert_eq!(paths.list_datasets(), [paths.data().join("maze")]);
     }
 
     #[test]

@@ -32,8 +32,8 @@ pub struct PlayableWorld {
     pub dynamics: Option<DynamicsConfig>,
     /// The sampler parameters that suit the world.
     pub sampling: SamplerParams,
-    /// Index of the first starting context.
-    pub first_context: usize,
+    /// Index of the first starting clip.
+    pub first_clip: usize,
     /// Checkpoint and device; `None` for a simulator.
     pub origin: Option<CheckpointOrigin>,
     /// Creates the player inside the world-model thread, again after each failure.
@@ -41,11 +41,11 @@ pub struct PlayableWorld {
 }
 
 impl PlayableWorld {
-    /// The learned world in a checkpoint folder. `context` chooses the starting context: an index, or
+    /// The learned world in a checkpoint folder. `clip` chooses the starting clip: an index, or
     /// a file for [`starting_clip::read`].
     ///
     /// # Errors
-    /// Returns an error if the checkpoint's configuration or the starting context is missing or
+    /// Returns an error if the checkpoint's configuration or the starting clip is missing or
     /// broken.
     pub fn learned(
         folder: &Path,
@@ -53,12 +53,12 @@ impl PlayableWorld {
         context: Option<&str>,
     ) -> Result<Self> {
         let config = checkpoint::read_config(folder)?;
-        let (contexts, first_context) = starting_contexts(folder, &config, context)?;
+        let (contexts, first_clip) = starting_clips(folder, &config, context)?;
         let origin = CheckpointOrigin {
             folder: folder.to_path_buf(),
             device: device.into(),
         };
-        Ok(Self::new(origin, config, contexts, first_context))
+        Ok(Self::new(origin, config, contexts, first_clip))
     }
 
     /// A learned world that starts from a file for [`starting_clip::read`]. The world's own starting
@@ -69,7 +69,7 @@ impl PlayableWorld {
     pub fn learned_from_file(origin: CheckpointOrigin, file: &Path) -> Result<Self> {
         let config = checkpoint::read_config(&origin.folder)?;
         let mut contexts = vec![starting_clip::read(file, &config)?];
-        contexts.extend(starting_contexts(&origin.folder, &config, None)?.0);
+        contexts.extend(starting_clips(&origin.folder, &config, None)?.0);
         Ok(Self::new(origin, config, contexts, 0))
     }
 
@@ -77,7 +77,7 @@ impl PlayableWorld {
         origin: CheckpointOrigin,
         config: WorldConfig,
         contexts: Vec<Clip>,
-        first_context: usize,
+        first_clip: usize,
     ) -> Self {
         let contexts: Arc<[Clip]> = contexts.into();
         let CheckpointOrigin { folder, device } = origin.clone();
@@ -85,7 +85,7 @@ impl PlayableWorld {
             world: DatasetInfo::from(&config),
             sampling: SamplerParams::of_world(&config),
             dynamics: Some(config.dynamics),
-            first_context,
+            first_clip,
             origin: Some(origin),
             player: Arc::new(move |gpu_source| {
                 let engine = driftless_engine::open(&folder, device, gpu_source)?;
@@ -100,20 +100,20 @@ impl PlayableWorld {
             world: kind.open(0).info(),
             dynamics: None,
             sampling: SamplerParams::default(),
-            first_context: 0,
+            first_clip: 0,
             origin: None,
             player: Arc::new(move |_| Ok(Box::new(SimulatedWorld::new(kind.open(0))))),
         }
     }
 }
 
-/// A world's starting contexts and the index of the first to play. If `context` names a file for
+/// A world's starting clips and the index of the first to play. If `context` names a file for
 /// [`starting_clip::read`], that is the only one.
 ///
 /// # Errors
 /// Returns an error if the contexts or the file are missing or broken, or if the index is out of
 /// range.
-pub fn starting_contexts(
+pub fn starting_clips(
     folder: &Path,
     world: &WorldConfig,
     context: Option<&str>,
@@ -126,7 +126,7 @@ pub fn starting_contexts(
         let clips = read_own()?;
         if index >= clips.len() {
             return Err(Error::Argument(format!(
-                "--context {index}: the world has {} starting contexts (0 to {})",
+                "--clip {index}: the world has {} starting clips (0 to {})",
                 clips.len(),
                 clips.len().saturating_sub(1)
             )));
@@ -159,7 +159,7 @@ mod tests {
         let mut plain = (own.player)(&GpuSource::Own).unwrap();
         assert_eq!(player.start_count(), plain.start_count() + 1);
         let params = SamplerParams::default();
-        player.start(game.first_context, &params).unwrap();
+        player.start(game.first_clip, &params).unwrap();
         assert_eq!(player.image().unwrap()[..3], [200, 30, 30]);
         player.step(0, &params).unwrap();
         player.start(1, &params).unwrap();

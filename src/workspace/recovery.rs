@@ -30,8 +30,8 @@ pub struct Unfinished {
 
 /// The recordings that killed programs have left. Journals with too little to be written are removed; those that
 /// cannot be read are left alone, with a warning.
-pub fn unfinished(places: &UserPaths) -> Vec<Unfinished> {
-    let journals = abandoned(&places.unfinished());
+pub fn unfinished(paths: &UserPaths) -> Vec<Unfinished> {
+    let journals = abandoned(&paths.unfinished());
     let read = |journal: &PathBuf| match Unfinished::read(journal) {
         Ok(found) if found.frames >= found.least_frames() => Some(found),
         Ok(_) => {
@@ -131,9 +131,9 @@ mod tests {
     const RESET: Command = Command::Episode(EpisodeCommand::Reset);
 
     /// Plays a maze frame by frame and forgets to write the recording, as a killed program does.
-    fn abandon(places: &UserPaths, record: RecordOptions, commands: &[Command]) -> Session {
+    fn abandon(paths: &UserPaths, record: RecordOptions, commands: &[Command]) -> Session {
         let record = RecordOptions {
-            journal: Some(places.unfinished()),
+            journal: Some(paths.unfinished()),
             ..record
         };
         let options = SimOptions {
@@ -152,20 +152,20 @@ mod tests {
         sim.finish().session.unwrap()
     }
 
-    fn places() -> (tempfile::TempDir, UserPaths) {
+    fn paths() -> (tempfile::TempDir, UserPaths) {
         let root = tempfile::tempdir().unwrap();
-        let places = UserPaths::resolve(Some(root.path().into())).unwrap();
-        (root, places)
+        let paths = UserPaths::resolve(Some(root.path().into())).unwrap();
+        (root, paths)
     }
 
     #[test]
     fn recovered_episode_is_the_recorded_one() {
-        let (root, places) = places();
+        let (root, paths) = paths();
         let target = root.path().join("a.npz");
-        let mut session = abandon(&places, (&target).into(), &[STEP, STEP, RESET, STEP]);
-        assert!(unfinished(&places).is_empty() || !cfg!(unix));
+        let mut session = abandon(&paths, (&target).into(), &[STEP, STEP, RESET, STEP]);
+        assert!(unfinished(&paths).is_empty() || !cfg!(unix));
         drop(session.take_journal());
-        let found = unfinished(&places);
+        let found = unfinished(&paths);
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].frames, found[0].world.as_str()), (5, "Maze"));
         std::fs::write(&target, "mine").unwrap();
@@ -177,59 +177,59 @@ mod tests {
             session.into_episode().write(&whole).unwrap();
             Episode::read(&whole).unwrap()
         });
-        assert!(unfinished(&places).is_empty());
+        assert!(unfinished(&paths).is_empty());
     }
 
     #[test]
     fn recovered_dataset_has_its_episodes() {
-        let (root, places) = places();
+        let (root, paths) = paths();
         let record = RecordOptions {
             path: root.path().join("data/maze"),
             dataset_of: Some("maze".into()),
             ..RecordOptions::default()
         };
-        drop(abandon(&places, record, &[STEP, RESET, STEP, STEP]));
-        let found = unfinished(&places);
+        drop(abandon(&paths, record, &[STEP, RESET, STEP, STEP]));
+        let found = unfinished(&paths);
         assert_eq!(found[0].dataset_of, Some(SimulatorKind::Maze));
         let out = found[0].recover(None).unwrap();
         let dataset = Dataset::read(&out).unwrap();
         let lengths: Vec<_> = dataset.episodes.iter().map(Episode::frames).collect();
         assert_eq!(lengths, [2, 3]);
-        assert!(unfinished(&places).is_empty());
+        assert!(unfinished(&paths).is_empty());
     }
 
     #[test]
     fn written_and_discarded_recordings_leave_no_journal() {
-        let (root, places) = places();
+        let (root, paths) = paths();
         let target = root.path().join("a.npz");
-        let session = abandon(&places, (&target).into(), &[STEP]);
+        let session = abandon(&paths, (&target).into(), &[STEP]);
         assert_eq!(session.write().unwrap(), Some(target.clone()));
-        abandon(&places, (&target).into(), &[STEP]).discard();
-        assert_eq!(places.unfinished().read_dir().unwrap().count(), 0);
+        abandon(&paths, (&target).into(), &[STEP]).discard();
+        assert_eq!(paths.unfinished().read_dir().unwrap().count(), 0);
 
-        drop(abandon(&places, (&target).into(), &[STEP]));
-        unfinished(&places)[0].discard().unwrap();
-        assert_eq!(places.unfinished().read_dir().unwrap().count(), 0);
+        drop(abandon(&paths, (&target).into(), &[STEP]));
+        unfinished(&paths)[0].discard().unwrap();
+        assert_eq!(paths.unfinished().read_dir().unwrap().count(), 0);
     }
 
     #[test]
     fn failed_write_keeps_the_journal() {
-        let (root, places) = places();
+        let (root, paths) = paths();
         let target = root.path().join("missing/a.npz");
-        let session = abandon(&places, (&target).into(), &[STEP]);
+        let session = abandon(&paths, (&target).into(), &[STEP]);
         let error = session.write().unwrap_err().to_string();
         assert!(error.contains("`driftless recover`"), "{error}");
         let other = root.path().join("b.npz");
-        unfinished(&places)[0].recover(Some(&other)).unwrap();
+        unfinished(&paths)[0].recover(Some(&other)).unwrap();
         assert_eq!(Episode::read(&other).unwrap().frames(), 2);
     }
 
     #[test]
     fn damaged_journals_are_left_alone() {
-        let (_root, places) = places();
-        std::fs::create_dir_all(places.unfinished()).unwrap();
-        let other = places.unfinished().join("b.journal");
+        let (_root, paths) = paths();
+        std::fs::create_dir_all(paths.unfinished()).unwrap();
+        let other = paths.unfinished().join("b.journal");
         std::fs::write(&other, "not one").unwrap();
-        assert!(unfinished(&places).is_empty() && other.exists());
+        assert!(unfinished(&paths).is_empty() && other.exists());
     }
 }

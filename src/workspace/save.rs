@@ -8,7 +8,7 @@ use driftless_data::layout::checkpoint::CARD;
 use driftless_data::staging::StagingFolder;
 use driftless_model::checkpoint::{CONFIG, CONTEXTS, DYNAMICS, TOKENIZER, read_config};
 
-use super::background_run::BackgroundRun;
+use super::background_run::trained_on;
 use super::library::CheckpointCard;
 use super::paths::{UserPaths, folder_name};
 use crate::{Error, Result};
@@ -25,12 +25,12 @@ pub fn is_playable(checkpoint: &Path) -> bool {
 /// # Errors
 /// Returns an error if the checkpoint is not playable yet, if `name` is taken or is not usable as a
 /// folder name, or if a file cannot be copied.
-pub fn save_as(checkpoint: &Path, places: &UserPaths, name: &str) -> Result<PathBuf> {
+pub fn save_as(checkpoint: &Path, paths: &UserPaths, name: &str) -> Result<PathBuf> {
     if !is_playable(checkpoint) {
         let what = "is not a complete world yet, expected both networks";
         return Err(Error::invalid(checkpoint, what));
     }
-    let target = places.worlds().join(folder_name(name)?);
+    let target = paths.worlds().join(folder_name(name)?);
     if target.exists() {
         let what = "a world with this name already exists, expected another name";
         return Err(Error::invalid(target, what));
@@ -56,7 +56,7 @@ fn card(checkpoint: &Path) -> Option<CheckpointCard> {
     if own != CheckpointCard::default() {
         return Some(own);
     }
-    let trained_on = checkpoint.parent().and_then(BackgroundRun::trained_on)?;
+    let trained_on = checkpoint.parent().and_then(trained_on)?;
     Some(CheckpointCard {
         about: None,
         trained_on: Some(trained_on),
@@ -76,20 +76,20 @@ mod tests {
     #[test]
     fn saving_copies_and_renames() {
         let root = tempfile::tempdir().unwrap();
-        let places = UserPaths::resolve(Some(root.path().into())).unwrap();
-        let saved = save_as(&pong(), &places, " My Pong ").unwrap();
-        assert_eq!(saved, places.worlds().join("My-Pong"));
+        let paths = UserPaths::resolve(Some(root.path().into())).unwrap();
+        let saved = save_as(&pong(), &paths, " My Pong ").unwrap();
+        assert_eq!(saved, paths.worlds().join("My-Pong"));
         assert_eq!(read_config(&saved).unwrap().name, "My Pong");
         let bytes = |folder: &Path| std::fs::read(folder.join(DYNAMICS)).unwrap();
         assert!(bytes(&saved) == bytes(&pong()));
-        assert_eq!(places.list_worlds(), [saved]);
+        assert_eq!(paths.list_worlds(), [saved]);
     }
 
     #[test]
     fn card_names_the_dataset() {
         let root = tempfile::tempdir().unwrap();
-        let places = UserPaths::resolve(Some(root.path().into())).unwrap();
-        let saved = save_as(&pong(), &places, "a").unwrap();
+        let paths = UserPaths::resolve(Some(root.path().into())).unwrap();
+        let saved = save_as(&pong(), &paths, "a").unwrap();
         assert_eq!(CheckpointCard::read(&saved), CheckpointCard::read(&pong()));
 
         let run = root.path().join("run");
@@ -98,11 +98,11 @@ mod tests {
         for file in [CONFIG, TOKENIZER, DYNAMICS, CONTEXTS] {
             std::fs::copy(pong().join(file), checkpoint.join(file)).unwrap();
         }
-        let unknown = save_as(&checkpoint, &places, "b").unwrap();
+        let unknown = save_as(&checkpoint, &paths, "b").unwrap();
         assert!(!unknown.join(CARD).exists());
         let note = r#"{"name": "x", "data": "some/where/maze", "preset": "quick"}"#;
         std::fs::write(run.join("new_world.json"), note).unwrap();
-        let known = save_as(&checkpoint, &places, "c").unwrap();
+        let known = save_as(&checkpoint, &paths, "c").unwrap();
         let trained_on = CheckpointCard::read(&known).trained_on;
         assert_eq!(trained_on.as_deref(), Some("the dataset maze"));
     }
@@ -110,26 +110,26 @@ mod tests {
     #[test]
     fn taken_name_is_refused() {
         let root = tempfile::tempdir().unwrap();
-        let places = UserPaths::resolve(Some(root.path().into())).unwrap();
-        let taken = places.worlds().join("a");
+        let paths = UserPaths::resolve(Some(root.path().into())).unwrap();
+        let taken = paths.worlds().join("a");
         std::fs::create_dir_all(&taken).unwrap();
         std::fs::write(taken.join("mine"), "1").unwrap();
-        let error = save_as(&pong(), &places, "a").unwrap_err().to_string();
+        let error = save_as(&pong(), &paths, "a").unwrap_err().to_string();
         assert!(error.contains("already exists"), "{error}");
         assert_eq!(std::fs::read_to_string(taken.join("mine")).unwrap(), "1");
-        assert_eq!(places.worlds().read_dir().unwrap().count(), 1);
+        assert_eq!(paths.worlds().read_dir().unwrap().count(), 1);
     }
 
     #[test]
     fn incomplete_checkpoint_is_refused() {
         let root = tempfile::tempdir().unwrap();
-        let places = UserPaths::resolve(Some(root.path().into())).unwrap();
+        let paths = UserPaths::resolve(Some(root.path().into())).unwrap();
         let half = root.path().join("half");
         std::fs::create_dir(&half).unwrap();
         for file in [CONFIG, TOKENIZER, CONTEXTS] {
             std::fs::copy(pong().join(file), half.join(file)).unwrap();
         }
-        assert!(!is_playable(&half) && save_as(&half, &places, "a").is_err());
-        assert!(!places.worlds().exists());
+        assert!(!is_playable(&half) && save_as(&half, &paths, "a").is_err());
+        assert!(!paths.worlds().exists());
     }
 }

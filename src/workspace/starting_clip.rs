@@ -1,4 +1,4 @@
-//! A starting context from a file: an episode, an image or a video.
+//! A starting clip from a file: an episode, an image or a video.
 
 use std::path::Path;
 

@@ -86,18 +86,18 @@ pub fn export(checkpoint: &Path, file: &Path, overwrite: bool) -> Result<()> {
 /// # Errors
 /// Returns an error if the file is not a world's, holds anything else, or unpacks to more than 8 GiB, or if the folder
 /// cannot be written. Nothing is left behind then.
-pub fn import(file: &Path, places: &UserPaths) -> Result<PathBuf> {
+pub fn import(file: &Path, paths: &UserPaths) -> Result<PathBuf> {
     let mut zip = open(file)?;
     let names = check(file, &mut zip)?;
-    let staging = StagingFolder::new(&unused_folder(&places.worlds(), NAMELESS))?;
+    let staging = StagingFolder::new(&unused_folder(&paths.worlds(), NAMELESS))?;
     let mut left = MAX_BYTES;
     for (index, name) in names.iter().enumerate() {
         unpack(file, &mut zip, index, &staging.path().join(name), &mut left)?;
     }
     let config = read_config(staging.path())?;
     let name = folder_name(&config.name).unwrap_or_else(|_| NAMELESS.to_owned());
-    let target = unused_folder(&places.worlds(), &name);
-    if let Some(same) = same_world(staging.path(), &target, places, &name)? {
+    let target = unused_folder(&paths.worlds(), &name);
+    if let Some(same) = same_world(staging.path(), &target, paths, &name)? {
         return Ok(same);
     }
     let named = StagingFolder::new(&target)?;
@@ -169,16 +169,11 @@ fn unpack(file: &Path, zip: &mut Archive, index: usize, to: &Path, left: &mut u6
 }
 
 /// A saved world of this name with the same files as the folder `new`.
-fn same_world(
-    new: &Path,
-    target: &Path,
-    places: &UserPaths,
-    name: &str,
-) -> Result<Option<PathBuf>> {
-    if target == places.worlds().join(name) {
+fn same_world(new: &Path, target: &Path, paths: &UserPaths, name: &str) -> Result<Option<PathBuf>> {
+    if target == paths.worlds().join(name) {
         return Ok(None);
     }
-    for folder in places.list_worlds() {
+    for folder in paths.list_worlds() {
         let own = folder.file_name().unwrap_or_default().to_string_lossy();
         if own.starts_with(name) && same_files(new, &folder)? {
             return Ok(Some(folder));

@@ -6,7 +6,7 @@ fn pong() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("checkpoints/pong")
 }
 
-fn places(home: &Path) -> UserPaths {
+fn paths(home: &Path) -> UserPaths {
     UserPaths::resolve(Some(home.to_path_buf())).unwrap()
 }
 
@@ -30,18 +30,18 @@ fn exported_world_comes_back_whole() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("Pong.driftless");
     export(&pong(), &file, false).unwrap();
-    let places = places(folder.path());
-    let world = import(&file, &places).unwrap();
-    assert_eq!(world, places.worlds().join("Pong"));
+    let paths = paths(folder.path());
+    let world = import(&file, &paths).unwrap();
+    assert_eq!(world, paths.worlds().join("Pong"));
     assert!(is_playable(&world) && same_files(&world, &pong()).unwrap());
     // The same file again is the same world; another world of this name is another one.
-    assert_eq!(import(&file, &places).unwrap(), world);
+    assert_eq!(import(&file, &paths).unwrap(), world);
     std::fs::write(world.join(CARD), "{}").unwrap();
     assert_eq!(
-        import(&file, &places).unwrap(),
-        places.worlds().join("Pong-2")
+        import(&file, &paths).unwrap(),
+        paths.worlds().join("Pong-2")
     );
-    assert_eq!(places.worlds().read_dir().unwrap().count(), 2);
+    assert_eq!(paths.worlds().read_dir().unwrap().count(), 2);
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn nothing_is_replaced_unasked() {
     assert!(error.contains("--overwrite"), "{error}");
     assert_eq!(std::fs::read(&file).unwrap(), b"mine");
     export(&pong(), &file, true).unwrap();
-    assert!(import(&file, &places(folder.path())).is_ok());
+    assert!(import(&file, &paths(folder.path())).is_ok());
     let error = export(&pong(), &folder.path().join("Pong.zip"), false).unwrap_err();
     assert!(error.to_string().contains("ends in .driftless"), "{error}");
 }
@@ -80,7 +80,7 @@ fn anything_but_a_world_is_refused() {
     ];
     for (entries, expected) in cases {
         archive(&file, &entries);
-        let error = import(&file, &places(home.path())).unwrap_err().to_string();
+        let error = import(&file, &paths(home.path())).unwrap_err().to_string();
         assert!(error.contains(expected), "{expected}: {error}");
         assert_eq!(error.lines().count(), 1, "{error}");
         let left = home.path().join("worlds").read_dir();
@@ -92,7 +92,7 @@ fn anything_but_a_world_is_refused() {
     }
     for bytes in [b"".as_slice(), b"PK\x03\x04", b"not a zip archive at all"] {
         std::fs::write(&file, bytes).unwrap();
-        let error = import(&file, &places(home.path())).unwrap_err().to_string();
+        let error = import(&file, &paths(home.path())).unwrap_err().to_string();
         assert!(error.contains("is not a world"), "{error}");
     }
 }
@@ -106,7 +106,7 @@ fn damaged_entries_leave_nothing() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     std::fs::write(&file, bytes).unwrap();
-    let error = import(&file, &places(home.path())).unwrap_err().to_string();
+    let error = import(&file, &paths(home.path())).unwrap_err().to_string();
     assert!(error.contains("damaged"), "{error}");
     assert_eq!(home.path().join("worlds").read_dir().unwrap().count(), 0);
 }

@@ -1,7 +1,7 @@
 //! Helpers that several integration tests share.
 
 // Each test file uses only some of them.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each file of tests uses a part of it")]
 
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! A private X server with a window manager, driven by xdotool, wmctrl and ImageMagick's import.
 
 // Each test file uses only a part of it.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each file of tests uses a part of it")]
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};

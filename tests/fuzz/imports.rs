@@ -1,15 +1,16 @@
-//! Importers, with the recordings that they take and how those are changed.
+//! Targets: the importers.
 
 use std::path::{Path, PathBuf};
 
 use rand::Rng as _;
 
-use driftless_data::import::{self, ImportFormat, ImportOptions};
+use driftless_data::import;
+use driftless_data::import::{ImportFormat, ImportOptions};
 
 use crate::files::{mutated_npz, read_npz};
 use crate::mutate;
 use crate::run::{Verdict, fuzz};
-use crate::targets::{episode, pictures, repository, said};
+use crate::targets::{episode, pictures, repository, verdict};
 
 /// Imports `source` into a folder beside it.
 fn imported(
@@ -35,7 +36,7 @@ fn imported(
         pairing: None,
         skip_bad: false,
     };
-    said(import::run(&options, &mut |_| true))
+    verdict(import::run(&options, &mut |_| true))
 }
 
 /// Copies a folder with all that is in it.

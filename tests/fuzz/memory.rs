@@ -16,7 +16,7 @@ struct Counting;
 
 // SAFETY: every call is passed on to the system's allocator with the same arguments; a null pointer is what an
 // allocator returns that has no memory.
-#[allow(unsafe_code)]
+#[expect(unsafe_code, reason = "the interface of an allocator")]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if layout.size() > MAX_BLOCK {

@@ -12,7 +12,7 @@ use driftless_data::pth;
 
 use crate::mutate;
 use crate::run::fuzz;
-use crate::targets::{repository, said, write_checkpoint};
+use crate::targets::{repository, verdict, write_checkpoint};
 
 /// The entries of an archive, by name.
 fn entries(path: &Path) -> Vec<(String, Vec<u8>)> {
@@ -62,7 +62,7 @@ fn pytorch_weights() {
             }
             std::fs::write(place.join("a.pth"), bytes).unwrap();
         },
-        |place| said(pth::read(&place.join("a.pth"))),
+        |place| verdict(pth::read(&place.join("a.pth"))),
     );
 }
 
@@ -115,7 +115,7 @@ fn worlds_file() {
                 assert_eq!(worlds.map_or(0, Iterator::count), 0);
             }
             let _ = std::fs::remove_dir_all(home);
-            said(imported)
+            verdict(imported)
         },
     );
 }

@@ -31,7 +31,7 @@ use crate::mutate;
 use crate::run::{Verdict, fuzz};
 use crate::still::{Still, is_for_the_simulator};
 
-pub(crate) fn said<T>(result: Result<T, impl std::fmt::Display>) -> Verdict {
+pub(crate) fn verdict<T>(result: Result<T, impl std::fmt::Display>) -> Verdict {
     result.map(drop).map_err(|error| error.to_string())
 }
 
@@ -82,7 +82,7 @@ fn npz() {
                     episode.frames() * episode.height * episode.width * 3
                 );
                 // What was read can be written.
-                said(episode.write(&place.join("b.npz")))?;
+                verdict(episode.write(&place.join("b.npz")))?;
             }
             Ok(())
         },
@@ -100,7 +100,7 @@ fn dataset_json() {
                 episode().write(&place.join("a.npz")).unwrap();
             }
         },
-        |place| said(Dataset::read(place)),
+        |place| verdict(Dataset::read(place)),
     );
 }
 
@@ -134,9 +134,9 @@ fn play(folder: &Path) -> Verdict {
         steps: 1,
         ..SamplerParams::default()
     };
-    said(player.start(world.first_context, &params))?;
+    verdict(player.start(world.first_clip, &params))?;
     for action in [0, 1] {
-        said(player.step(action, &params))?;
+        verdict(player.step(action, &params))?;
     }
     Ok(())
 }
@@ -212,7 +212,7 @@ fn contexts_npz() {
         "contexts.npz",
         3000,
         |place, rng| std::fs::write(place.join("a.npz"), mutated_npz(&arrays, rng)).unwrap(),
-        |place| said(contexts::read(&place.join("a.npz"), &config)),
+        |place| verdict(contexts::read(&place.join("a.npz"), &config)),
     );
 }
 
@@ -258,7 +258,7 @@ fn recording() {
         |place| {
             let path = place.join("a.npz");
             let recording = RecordedSession::read(&path).map_err(|e| e.to_string())?;
-            said(if is_for_the_simulator(&path) {
+            verdict(if is_for_the_simulator(&path) {
                 recording.replay(maze.borrow_mut().as_mut(), None, &mut || {})
             } else {
                 recording.replay(&mut *still.borrow_mut(), None, &mut || {})
@@ -317,7 +317,7 @@ fn journal() {
             let opened = JournalReader::open(&place.join("a.journal"));
             let mut reader = opened.map_err(|e| e.to_string())?;
             let session = Session::recover(&mut reader).map_err(|e| e.to_string())?;
-            said(session.into_episode().write(&place.join("b.npz")))
+            verdict(session.into_episode().write(&place.join("b.npz")))
         },
     );
 }
@@ -337,7 +337,7 @@ fn train_settings() {
         |place, rng| std::fs::write(place.join("a.toml"), mutate::text(&text, rng)).unwrap(),
         |place| {
             let settings = TrainSettings::read(&place.join("a.toml"), &base);
-            said(settings.map_err(|e| e.to_string())?.world(&info))
+            verdict(settings.map_err(|e| e.to_string())?.world(&info))
         },
     );
     assert!(
@@ -373,7 +373,7 @@ fn action_files() {
         "actions .txt",
         3000,
         |place, rng| std::fs::write(place.join("a.txt"), mutate::text(text, rng)).unwrap(),
-        |place| said(headless::read_actions(&place.join("a.txt"), &known)),
+        |place| verdict(headless::read_actions(&place.join("a.txt"), &known)),
     );
 }
 
@@ -426,6 +426,6 @@ fn images() {
             }
             std::fs::write(place.join(format!("a.{end}")), changed).unwrap();
         },
-        |place| said(media::read_frames(&name(place), [16, 16], 15.0, 8)),
+        |place| verdict(media::read_frames(&name(place), [16, 16], 15.0, 8)),
     );
 }

@@ -4,7 +4,7 @@
 //! cargo run -p driftless-data --example inspect -- assets/pong
 //! ```
 
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, reason = "an example shows its results")]
 
 use std::path::PathBuf;
 

@@ -32,6 +32,9 @@ pub enum Error {
     /// A buffer does not have the length that its shape asks for: a mistake of the calling code.
     #[error("{0}")]
     Shape(String),
+    /// This build of the program leaves out what is asked for; the message names the feature.
+    #[error("{0}")]
+    NotBuilt(String),
     /// There is nothing to write.
     #[error("{0}")]
     Empty(String),

@@ -125,7 +125,7 @@ pub fn check_target(path: &Path) -> Result<()> {
     temporary_file_for(path).map(drop)
 }
 
-/// Checks that nothing exists at `path`, for who has not asked to replace it.
+/// Checks that nothing exists at `path`, for a caller that was not asked to replace it.
 ///
 /// # Errors
 /// Returns an error that names `--overwrite` if something does.

@@ -76,7 +76,7 @@ pub fn summarize(path: &Path) -> Result<DataSummary> {
     }
 }
 
-/// Summarises a folder with one episode in memory at a time.
+/// Summarizes a folder with one episode in memory at a time.
 fn summarize_dataset(folder: &Path) -> Result<DatasetSummary> {
     let info = DatasetInfo::read(folder)?;
     let mut total = DatasetSummary {
@@ -111,7 +111,7 @@ fn summarize_dataset(folder: &Path) -> Result<DatasetSummary> {
     Ok(total)
 }
 
-/// Summarises one episode.
+/// Summarizes one episode.
 fn summarize_episode(episode: &Episode) -> EpisodeSummary {
     let mut action_counts = BTreeMap::new();
     for &action in &episode.actions {

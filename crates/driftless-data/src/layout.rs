@@ -25,7 +25,7 @@ pub mod checkpoint {
     pub const TOKENIZER: &str = "tokenizer.safetensors";
     /// The dynamics' weights.
     pub const DYNAMICS: &str = "dynamics.safetensors";
-    /// The starting contexts.
+    /// The starting clips.
     pub const CONTEXTS: &str = "contexts.npz";
     /// The author's description; optional.
     pub const CARD: &str = "card.json";

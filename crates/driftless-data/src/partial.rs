@@ -141,7 +141,7 @@ impl Drop for PartialFolder {
     }
 }
 
-/// The error without the temporary name that tempfile adds, which nobody has asked for.
+/// The error without the temporary name that tempfile adds, which means nothing to the user.
 fn without_name(error: io::Error) -> io::Error {
     let text = error.to_string();
     match text.split_once(" at path ") {

@@ -74,7 +74,7 @@ fn sizes_that_the_file_does_not_hold_are_refused() {
 #[test]
 fn strides_tell_the_order() {
     let storage = || {
-        Rc::new(pickle::Storage {
+        Rc::new(values::Storage {
             kind: "FloatStorage".into(),
             key: "0".into(),
         })

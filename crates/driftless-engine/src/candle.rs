@@ -6,11 +6,11 @@ use driftless_model::attention::{AttentionPattern, l2_normalize};
 use driftless_model::checkpoint::WorldModel;
 use driftless_model::dynamics::{DynamicsInput, Layer};
 use driftless_model::layers::AttentionLayer;
-use driftless_model::memory::{MEMORY_FEATURES, MemoryInput, MemoryTokens};
+use driftless_model::memory::{MemoryInput, MemoryTokens, TokenInputs};
 use driftless_model::tokenizer::{images_to_tensor, tensor_to_images};
 
 use super::Attention;
-use super::network::{DenoiseInput, FrameContext, Network, Outcome, RecalledFrames};
+use super::network::{DenoiseInput, FrameContext, Inspect, Network, Outcome, RecalledFrames};
 use crate::{Error, Result};
 
 /// Frames per batch when encoding or decoding.
@@ -121,23 +121,15 @@ impl CandleNetwork {
 
     /// The tokens of recalled frames; `None` if there are none.
     fn memory_tokens(&self, recalled: &RecalledFrames) -> Result<Option<MemoryTokens>> {
-        let count = recalled.features.len() / MEMORY_FEATURES;
+        let count = recalled.count;
         if count == 0 {
             return Ok(None);
         }
-        let [gh, gw] = self.world.config.grid();
-        let c = self.world.config.tokenizer.channels;
+        let config = &self.world.config;
+        let inputs = TokenInputs::per_token(config.dynamics.merge, config.tokenizer.channels);
+        let shape = (1, 1, count, config.latent_tokens(), inputs);
         let input = MemoryInput {
-            latents: Tensor::from_slice(
-                recalled.latents,
-                vec![1, 1, count, gh, gw, c],
-                &self.device,
-            )?,
-            features: Tensor::from_slice(
-                recalled.features,
-                (1, 1, count, MEMORY_FEATURES),
-                &self.device,
-            )?,
+            tokens: Tensor::from_slice(recalled.tokens, shape, &self.device)?,
             filled: Tensor::ones((1, 1, count), DType::F32, &self.device)?,
         };
         Ok(self.world.dynamics.memory_tokens(Some(&input))?)
@@ -316,15 +308,6 @@ impl Network for CandleNetwork {
         )))
     }
 
-    fn record_attention(&mut self, on: bool) {
-        self.recording_attention = on;
-        self.last_attention = self.last_attention.take().filter(|_| on);
-    }
-
-    fn attention(&mut self) -> Result<Option<Attention>> {
-        Ok(self.last_attention.clone())
-    }
-
     fn encode(&mut self, images: &[u8], latents: &mut [f32]) -> Result<()> {
         let config = &self.world.config;
         let (image, latent) = (config.image_len(), config.latent_len());
@@ -376,6 +359,21 @@ impl Network for CandleNetwork {
             *part = Tensor::from_slice(values, part.dims(), &self.device)?;
         }
         Ok(())
+    }
+
+    fn inspection(&mut self) -> Option<&mut dyn Inspect> {
+        Some(self)
+    }
+}
+
+impl Inspect for CandleNetwork {
+    fn record_attention(&mut self, on: bool) {
+        self.recording_attention = on;
+        self.last_attention = self.last_attention.take().filter(|_| on);
+    }
+
+    fn attention(&mut self) -> Result<Option<Attention>> {
+        Ok(self.last_attention.clone())
     }
 }
 

@@ -21,21 +21,30 @@ pub enum Error {
     /// A device (GPU) is missing or failed.
     #[error("{0}")]
     Device(String),
-    /// This build, or this kind of work, does not support the device.
+    /// The device, or this build of it, does not do what is asked; another device may.
     #[error("{0}")]
     Unsupported(String),
+    /// A thread could not be started.
+    #[error("{0}")]
+    Thread(String),
     /// A method was called before another that must come first.
     #[error("{0}")]
     State(String),
     /// A snapshot belongs to another world.
     #[error("{0}")]
     Snapshot(String),
+    /// A starting clip has no frames, half a frame, or not one action per frame.
+    #[error("{0}")]
+    Clip(String),
     /// A tensor or buffer does not have the expected shape: a mistake of the calling code.
     #[error("{0}")]
     Shape(String),
     /// The given episodes do not fit: too short, for example. Whoever knows their files names them.
     #[error("{0}")]
     Episodes(String),
+    /// Something happened that cannot: a mistake in this program.
+    #[error("internal error: {0}")]
+    Internal(String),
     /// A tensor operation failed.
     #[error("tensor operation: {0}")]
     Tensor(#[from] candle_core::Error),
@@ -57,6 +66,16 @@ impl Error {
             Self::Model(error) => error.is_argument(),
             _ => false,
         }
+    }
+
+    /// Whether a number that is not finite was predicted.
+    pub fn is_not_finite(&self) -> bool {
+        matches!(self, Self::Flow(error) if error.is_not_finite())
+    }
+
+    /// Whether a starting clip is not whole.
+    pub fn is_clip(&self) -> bool {
+        matches!(self, Self::Clip(_))
     }
 
     /// Whether a device is missing, failed, or cannot do what is asked of it; another may.

@@ -69,14 +69,14 @@ pub use device::{
 };
 pub use drift::{latent_difference, reencoding_error};
 pub use network::{
-    ContextNoise, DenoiseInput, FrameContext, FrameOutput, FrameRequest, Network, Outcome,
-    Readback, RecalledFrames, StepCoefficients,
+    ContextNoise, DenoiseInput, FrameContext, FrameOutput, FrameRequest, Inspect, Network, Outcome,
+    Readback, RecalledFrames, StepCoefficients, Threaded, WholeFrames,
 };
 pub use params::{
     Choice, MAX_STEPS, PARAMS, ParamKind, ParamSpec, SamplerParams, SamplingPath, SliderSpec,
     Solver,
 };
-pub use sampler::{Memory, Remembered, Sampler, Snapshot};
+pub use sampler::{KeptFrame, Memory, Sampler, Snapshot};
 
 /// Opens a checkpoint folder on the chosen device. With [`DeviceChoice::Auto`], falls back to the CPU if
 /// the world does not fit on the GPU.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use driftless_data::Motion;
 
 use super::{Attention, FrameTexture, StageTimes};
-use crate::{Error, Result};
+use crate::Result;
 
 /// What all passes over one frame share.
 #[derive(Clone, Copy, Debug)]
@@ -26,11 +26,11 @@ pub struct FrameContext<'a> {
 /// Frames that a memory recalls for a frame; empty if it recalls none.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RecalledFrames<'a> {
-    /// Clean latents, `[frames, cells, channels]`.
-    pub latents: &'a [f32],
-    /// Where they were seen from, `[frames, MEMORY_FEATURES]`; see
-    /// [`memory_features`](driftless_model::memory::memory_features).
-    pub features: &'a [f32],
+    /// Their number.
+    pub count: usize,
+    /// The inputs of their tokens, `[count, latent tokens, inputs]`; see
+    /// [`TokenInputs`](driftless_model::memory::TokenInputs).
+    pub tokens: &'a [f32],
 }
 
 /// Input of one network pass.
@@ -100,7 +100,7 @@ pub struct Readback<'a> {
     pub image: &'a mut [u8],
 }
 
-/// Result of [`Network::run_frame`].
+/// Result of [`WholeFrames::run_frame`].
 #[derive(Debug, Default)]
 pub struct FrameOutput {
     /// The image as a texture, if it stayed on the device.
@@ -156,20 +156,6 @@ pub trait Network: Send {
         self.name()
     }
 
-    /// Threads of the CPU that compute.
-    fn threads(&self) -> usize {
-        1
-    }
-
-    /// Sets [`Network::threads`], on which the frames do not depend. Returns an error if the network does
-    /// not let the caller choose, or if the threads cannot be started.
-    fn set_threads(&mut self, _threads: NonZeroUsize) -> Result<()> {
-        Err(Error::Unsupported(format!(
-            "{} does not let you choose the number of threads; --device cpu does",
-            self.name()
-        )))
-    }
-
     /// Starts a frame; the passes that follow are about this frame.
     fn begin_frame(&mut self, context: &FrameContext) -> Result<()>;
 
@@ -181,60 +167,83 @@ pub trait Network: Send {
     /// frame's outcome if the network has an outcome head.
     fn write_cache(&mut self, input: &DenoiseInput) -> Result<Option<Outcome>>;
 
-    /// Sets whether [`Network::attention`] is recorded from the next [`Network::write_cache`] on.
-    fn record_attention(&mut self, _on: bool) {}
+    /// Encodes u8 RGB frames `[T, H, W, 3]` to standardized latents `[T, cells, channels]`.
+    fn encode(&mut self, images: &[u8], latents: &mut [f32]) -> Result<()>;
 
-    /// Attention weights of the last [`Network::write_cache`]. `None` if they were not recorded, after
-    /// [`Network::load_cache`], and for networks that cannot record them.
-    fn attention(&mut self) -> Result<Option<Attention>> {
-        Ok(None)
+    /// Decodes standardized latents `[T, cells, channels]` to u8 RGB frames `[T, H, W, 3]`.
+    fn decode(&mut self, latents: &[f32], images: &mut [u8]) -> Result<()>;
+
+    /// Copies the KV cache into `out`, `[time layers, 2, context − 1, tokens, width]`: for each layer
+    /// the normalized keys, then the values.
+    fn save_cache(&self, out: &mut [f32]) -> Result<()>;
+
+    /// Replaces the KV cache; the inverse of [`Network::save_cache`].
+    fn load_cache(&mut self, cache: &[f32]) -> Result<()>;
+
+    /// Making whole frames, if the network can.
+    fn whole_frames(&mut self) -> Option<&mut dyn WholeFrames> {
+        None
     }
 
-    /// Whether [`Network::run_frame`] can make frames of `steps` steps.
-    fn supports_full_frames(&self, _steps: usize) -> bool {
-        false
+    /// Showing what the network attends to, if it can.
+    fn inspection(&mut self) -> Option<&mut dyn Inspect> {
+        None
     }
 
-    /// Whether [`Network::run_frame`] can leave its image on the device as a texture.
+    /// Threads of the CPU that the caller may choose, if the network computes on them.
+    fn threads(&self) -> Option<&dyn Threaded> {
+        None
+    }
+
+    /// [`Network::threads`], to choose them.
+    fn threads_mut(&mut self) -> Option<&mut dyn Threaded> {
+        None
+    }
+}
+
+/// Makes whole frames on a device, from noise to pixels.
+pub trait WholeFrames {
+    /// Whether frames of `steps` steps can be made.
+    fn supports_steps(&self, steps: usize) -> bool;
+
+    /// Whether [`WholeFrames::run_frame`] can leave its image on the device as a texture.
     fn supports_textures(&self) -> bool {
         false
     }
 
     /// Sets the past latents of the next frame, laid out as [`FrameContext::past`].
-    /// [`Network::run_frame`] then updates them itself.
-    fn set_past(&mut self, _past: &[f32]) {}
+    /// [`WholeFrames::run_frame`] then updates them itself.
+    fn set_past(&mut self, past: &[f32]);
 
     /// Makes a whole frame, including its entry in the KV cache. Copies it into `readback`, or leaves it on
     /// the device as a texture if there is none. Returns an error, and leaves the KV cache unchanged, if
     /// the prediction is not finite.
     fn run_frame(
         &mut self,
-        _request: &FrameRequest,
-        _readback: Option<Readback>,
-    ) -> Result<FrameOutput> {
-        Err(no_full_frames())
-    }
+        request: &FrameRequest,
+        readback: Option<Readback>,
+    ) -> Result<FrameOutput>;
 
-    /// Copies the last whole frame to the host. It stays on the device until another method but
-    /// [`Network::name`] is called.
-    fn read_back(&mut self, _readback: Readback) -> Result<()> {
-        Err(no_full_frames())
-    }
-
-    /// Encodes u8 RGB frames `[T, H, W, 3]` to standardised latents `[T, cells, channels]`.
-    fn encode(&mut self, images: &[u8], latents: &mut [f32]) -> Result<()>;
-
-    /// Decodes standardised latents `[T, cells, channels]` to u8 RGB frames `[T, H, W, 3]`.
-    fn decode(&mut self, latents: &[f32], images: &mut [u8]) -> Result<()>;
-
-    /// Copies the KV cache into `out`, `[time layers, 2, context − 1, tokens, width]`: for each layer
-    /// the normalised keys, then the values.
-    fn save_cache(&self, out: &mut [f32]) -> Result<()>;
-
-    /// Replaces the KV cache; the inverse of [`Network::save_cache`].
-    fn load_cache(&mut self, cache: &[f32]) -> Result<()>;
+    /// Copies the last whole frame to the host. It stays on the device until another method of the
+    /// network but [`Network::name`] is called.
+    fn read_back(&mut self, readback: Readback) -> Result<()>;
 }
 
-fn no_full_frames() -> Error {
-    Error::State("this network cannot make whole frames".into())
+/// Records what a network attends to.
+pub trait Inspect {
+    /// Sets whether [`Inspect::attention`] is recorded from the next [`Network::write_cache`] on.
+    fn record_attention(&mut self, on: bool);
+
+    /// Attention weights of the last [`Network::write_cache`]. `None` if they were not recorded, and after
+    /// [`Network::load_cache`].
+    fn attention(&mut self) -> Result<Option<Attention>>;
+}
+
+/// A number of threads, on which the frames do not depend.
+pub trait Threaded {
+    /// Threads that compute.
+    fn count(&self) -> usize;
+
+    /// Sets [`Threaded::count`]. Returns an error if the threads cannot be started.
+    fn set_count(&mut self, threads: NonZeroUsize) -> Result<()>;
 }

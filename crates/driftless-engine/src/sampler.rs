@@ -6,7 +6,7 @@ mod frame;
 mod memory;
 mod snapshot;
 
-pub use memory::{Memory, Remembered};
+pub use memory::{KeptFrame, Memory};
 pub use snapshot::Snapshot;
 
 use std::num::NonZeroUsize;
@@ -17,7 +17,7 @@ use driftless_data::Clip;
 use driftless_model::config::WorldConfig;
 
 use super::denoise::{DenoisePass, Denoiser};
-use super::network::{Network, Outcome};
+use super::network::{Network, Outcome, Threaded};
 use super::{Attention, FrameTexture, SamplerParams, StageTimes};
 use crate::{Error, Result};
 
@@ -46,8 +46,8 @@ pub struct Sampler {
     texture: Option<Arc<FrameTexture>>,
     /// Of a world that has one.
     memory: Option<Memory>,
-    /// Scratch: latents and features of recalled frames.
-    recalled: [Vec<f32>; 2],
+    /// Scratch: the inputs of memory tokens.
+    memory_tokens: Vec<f32>,
 }
 
 /// Where the current `latent`, `past` and `image` are.
@@ -79,7 +79,7 @@ impl Sampler {
             keep_on_device: false,
             texture: None,
             memory: Memory::new(&world),
-            recalled: Default::default(),
+            memory_tokens: Vec::new(),
             world,
         }
     }
@@ -101,7 +101,7 @@ impl Sampler {
 
     /// Threads of the CPU that compute.
     pub fn threads(&self) -> usize {
-        self.network.threads()
+        self.network.threads().map_or(1, Threaded::count)
     }
 
     /// Sets [`Sampler::threads`], on which the frames do not depend.
@@ -109,7 +109,13 @@ impl Sampler {
     /// # Errors
     /// Returns an error if the backend does not let the caller choose, or if the threads cannot be started.
     pub fn set_threads(&mut self, threads: NonZeroUsize) -> Result<()> {
-        self.network.set_threads(threads)
+        match self.network.threads_mut() {
+            Some(own) => own.set_count(threads),
+            None => Err(Error::Unsupported(format!(
+                "{} does not let you choose the number of threads; --device cpu does",
+                self.network.name()
+            ))),
+        }
     }
 
     /// Frames since the reset, those of the context included.
@@ -135,16 +141,8 @@ impl Sampler {
     /// is invalid.
     pub fn reset(&mut self, context: &Clip, params: &SamplerParams) -> Result<()> {
         self.check(params)?;
-        let frames = self.frame_count(&context.images)?;
-        if frames != context.frames() || frames == 0 {
-            return Err(Error::Shape(format!(
-                "the context has {frames} images and {} actions, expected equal numbers, at least 1",
-                context.frames()
-            )));
-        }
-        for &action in &context.actions {
-            self.check_action(action)?;
-        }
+        self.check_clip(context)?;
+        let frames = context.frames();
         // As many as the world can attend to, even if `params` asks for fewer now.
         let used = match &mut self.memory {
             Some(memory) => {
@@ -163,7 +161,7 @@ impl Sampler {
         let actions = &context.actions[frames - used..];
         for (latent, &action) in latents.chunks_exact(self.latent.len()).zip(actions) {
             self.latent.copy_from_slice(latent);
-            self.begin_frame(params)?;
+            self.begin_frame(action, params)?;
             self.write_cache(action, params, false)?;
         }
         let last = images.len() - self.image.len();
@@ -186,7 +184,7 @@ impl Sampler {
             return Ok(times);
         }
         self.sync_to_host()?;
-        self.begin_frame(params)?;
+        self.begin_frame(action, params)?;
         self.sample(action, params)?;
         self.latent.copy_from_slice(&self.z);
         let denoised = Instant::now();
@@ -248,7 +246,9 @@ impl Sampler {
 
     /// Sets whether [`Sampler::attention`] is recorded from the next frame on. Does not change the frames.
     pub fn record_attention(&mut self, on: bool) {
-        self.network.record_attention(on);
+        if let Some(inspection) = self.network.inspection() {
+            inspection.record_attention(on);
+        }
     }
 
     /// Attention weights of the last frame; after a reset, of the last context frame. `None` if they were
@@ -257,14 +257,17 @@ impl Sampler {
     /// # Errors
     /// Returns an error if the device fails.
     pub fn attention(&mut self) -> Result<Option<Attention>> {
-        self.network.attention()
+        match self.network.inspection() {
+            Some(inspection) => inspection.attention(),
+            None => Ok(None),
+        }
     }
 
     /// Surprise of a given next frame, `image` (u8 RGB `[H, W, 3]`), after the frames so far and `action`.
     /// Does not change the state.
     ///
     /// The value is ‖x̂(z_τ, τ) − x‖² / len with x the latent of `image`, z_τ = α x + σ ε and τ = ½. The seed
-    /// and the frame number fix ε. Latents are standardised, so a network that knows nothing scores 1.
+    /// and the frame number fix ε. Latents are standardized, so a network that knows nothing scores 1.
     /// Costs one encoding and one pass; likelihoods in bits (`driftless likelihood`) cost some hundred.
     ///
     /// # Errors
@@ -279,7 +282,7 @@ impl Sampler {
             ));
         }
         let x = self.encode(image)?;
-        self.begin_frame(params)?;
+        self.begin_frame(action, params)?;
         Denoiser {
             network: self.network.as_mut(),
             world: &self.world,
@@ -294,7 +297,7 @@ impl Sampler {
         .surprise(&x)
     }
 
-    /// Decodes standardised latents `[T, cells, channels]` to u8 RGB frames `[T, H, W, 3]`.
+    /// Decodes standardized latents `[T, cells, channels]` to u8 RGB frames `[T, H, W, 3]`.
     ///
     /// # Errors
     /// Returns an error if the length is not a whole number of latents, or the device fails.
@@ -312,7 +315,7 @@ impl Sampler {
         Ok(images)
     }
 
-    /// Encodes u8 RGB frames `[T, H, W, 3]` to standardised latents `[T, cells, channels]`.
+    /// Encodes u8 RGB frames `[T, H, W, 3]` to standardized latents `[T, cells, channels]`.
     ///
     /// # Errors
     /// Returns an error if the length is not a whole number of frames, or the device fails.

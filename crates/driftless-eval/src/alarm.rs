@@ -61,7 +61,7 @@ pub struct AlarmReport {
     pub horizon: usize,
     /// Frames of the rollouts that set the thresholds, and of those that were judged.
     pub frames: [usize; 2],
-    /// Distance of a frame's latent from the true one's, root mean square over standardised latents,
+    /// Distance of a frame's latent from the true one's, root mean square over standardized latents,
     /// above which the frame counts as wrong: half the distance between unrelated true frames, or less
     /// if fewer than a fifth of the frames are as far.
     pub wrong_above: f64,

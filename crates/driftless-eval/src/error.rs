@@ -14,7 +14,7 @@ pub enum Error {
     Model(#[from] driftless_model::Error),
     /// A simulator: see [`driftless_worlds::Error`].
     #[error(transparent)]
-    Worlds(#[from] driftless_worlds::Error),
+    Simulator(#[from] driftless_worlds::Error),
     /// An engine: see [`driftless_engine::Error`].
     #[error(transparent)]
     Engine(#[from] driftless_engine::Error),
@@ -30,6 +30,15 @@ pub enum Error {
     /// The given episodes do not fit: too short, for example. Whoever knows their files names them.
     #[error("{0}")]
     Episodes(String),
+    /// The weights of a metric's network do not fit it; the files are named.
+    #[error("{0}")]
+    Weights(String),
+    /// Too few mazes have a place for a test of the memory.
+    #[error("{0}")]
+    Mazes(String),
+    /// Something happened that cannot: a mistake in this program.
+    #[error("internal error: {0}")]
+    Internal(String),
     /// A tensor operation failed.
     #[error("tensor operation: {0}")]
     Tensor(#[from] candle_core::Error),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use driftless_data::{ActionSpec, Episode};
 use driftless_engine::{DenoiseInput, FrameContext, FrameOutput, FrameRequest, Network, Outcome};
-use driftless_engine::{Error, Readback, Result, Sampler};
+use driftless_engine::{Error, Readback, Result, Sampler, WholeFrames};
 use driftless_model::config::{DynamicsConfig, FORMAT_VERSION, TokenizerConfig, WorldConfig};
 
 /// What a [`FakeNetwork`] shows after a step.
@@ -109,36 +109,6 @@ impl Network for FakeNetwork {
         Ok(None)
     }
 
-    fn supports_full_frames(&self, _: usize) -> bool {
-        true
-    }
-
-    fn run_frame(
-        &mut self,
-        request: &FrameRequest,
-        readback: Option<Readback>,
-    ) -> Result<FrameOutput> {
-        self.t += 1;
-        let is_true_action = self.episode.actions.get(self.t) == Some(&request.action);
-        match self.behaviour {
-            FakeBehaviour::Perfect => self.shown = self.t,
-            FakeBehaviour::Obedient if is_true_action => self.shown = self.t,
-            FakeBehaviour::Obedient | FakeBehaviour::Frozen | FakeBehaviour::Empty => {}
-        }
-        let Some(Readback { latent, image, .. }) = readback else {
-            return Ok(FrameOutput::default());
-        };
-        match self.behaviour {
-            FakeBehaviour::Empty => image.copy_from_slice(&[144, 72, 17].repeat(64 * 64)),
-            _ => image.copy_from_slice(self.episode.frame(self.shown)),
-        }
-        // Differs by half a grey level from the encoding of the image.
-        for (latent, quadrant) in latent.iter_mut().zip(quadrants(image)) {
-            *latent = quadrant + 0.5;
-        }
-        Ok(FrameOutput::default())
-    }
-
     fn encode(&mut self, images: &[u8], latents: &mut [f32]) -> Result<()> {
         self.encoded = images.to_vec();
         let frames = images.chunks_exact(world().image_len());
@@ -169,6 +139,48 @@ impl Network for FakeNetwork {
         let missing = || Error::Argument("the context is not part of the episode".to_owned());
         self.t = found.ok_or_else(missing)?;
         self.shown = self.t;
+        Ok(())
+    }
+
+    fn whole_frames(&mut self) -> Option<&mut dyn WholeFrames> {
+        Some(self)
+    }
+}
+
+impl WholeFrames for FakeNetwork {
+    fn supports_steps(&self, _: usize) -> bool {
+        true
+    }
+
+    fn set_past(&mut self, _: &[f32]) {}
+
+    fn run_frame(
+        &mut self,
+        request: &FrameRequest,
+        readback: Option<Readback>,
+    ) -> Result<FrameOutput> {
+        self.t += 1;
+        let is_true_action = self.episode.actions.get(self.t) == Some(&request.action);
+        match self.behaviour {
+            FakeBehaviour::Perfect => self.shown = self.t,
+            FakeBehaviour::Obedient if is_true_action => self.shown = self.t,
+            FakeBehaviour::Obedient | FakeBehaviour::Frozen | FakeBehaviour::Empty => {}
+        }
+        let Some(Readback { latent, image, .. }) = readback else {
+            return Ok(FrameOutput::default());
+        };
+        match self.behaviour {
+            FakeBehaviour::Empty => image.copy_from_slice(&[144, 72, 17].repeat(64 * 64)),
+            _ => image.copy_from_slice(self.episode.frame(self.shown)),
+        }
+        // Differs by half a grey level from the encoding of the image.
+        for (latent, quadrant) in latent.iter_mut().zip(quadrants(image)) {
+            *latent = quadrant + 0.5;
+        }
+        Ok(FrameOutput::default())
+    }
+
+    fn read_back(&mut self, _: Readback) -> Result<()> {
         Ok(())
     }
 }

@@ -1,8 +1,6 @@
 //! Rollouts compared with the real frames: how frames, paddles and ball differ at horizon h, that
 //! is after h predicted frames.
 
-use serde::Serialize;
-
 use driftless_data::metrics::{SquaredError, fraction, mean, median, ssim};
 use driftless_data::{Clip, Episode};
 use driftless_engine::rollout::{rollout, shuffle_actions, windows};
@@ -12,7 +10,10 @@ use super::object_truth;
 use super::object_truth::{ObjectPositions, ObjectTruth};
 use super::objects::{BALL_TOLERANCE, DetectedObjects, Game};
 use super::options::{EvalOptions, EvalProgress, Probes};
-use super::pose::{Pose, PoseStats};
+use super::pose::{PoseStats, ProbePose};
+use super::rollout_report::{
+    BallStats, HorizonSpan, PaddleStats, RolloutReport, ShuffledHorizonSpan, ShuffledReport,
+};
 use crate::Result;
 
 /// Single horizons that are measured.
@@ -21,96 +22,6 @@ const HORIZONS: [usize; 5] = [1, 8, 16, 32, 64];
 const BINS: [(usize, usize); 4] = [(1, 4), (5, 16), (17, 32), (33, 64)];
 /// Label of the frames that all others are compared with.
 pub(crate) const REAL_FRAMES: &str = "real frames";
-
-/// One way to fill the frames after the context, measured over all rollouts.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct RolloutReport {
-    /// What the frames are: `real frames`, `tokenizer alone`, `repeat the last frame`, `K = 4`…
-    pub label: String,
-    /// Denoise passes per frame; `None` if the frames are not predicted.
-    pub steps: Option<usize>,
-    /// Single horizons, then ranges.
-    pub spans: Vec<HorizonSpan>,
-}
-
-/// Measurements over a range of horizons.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct HorizonSpan {
-    /// First horizon, from 1.
-    pub from: usize,
-    /// Last horizon.
-    pub to: usize,
-    /// PSNR of whole frames in dB.
-    pub psnr: Option<f64>,
-    /// Mean structural similarity of the frames; `None` if they are smaller than its window.
-    pub ssim: Option<f64>,
-    /// Mean distance between the tokenizer's latents of the frames and of the true ones: the root mean
-    /// square over the standardized latent.
-    pub latent_distance: Option<f64>,
-    /// Mean LPIPS distance; `None` without its weights, for ranges, and for frames that are too small.
-    pub lpips: Option<f64>,
-    /// Poses that the probe reads from the frames; `None` without a probe.
-    pub pose: Option<PoseStats>,
-    /// The player's paddle; `None` for worlds without known objects.
-    pub player: Option<PaddleStats>,
-    /// The enemy's paddle; `None` for worlds without known objects.
-    pub enemy: Option<PaddleStats>,
-    /// The ball; `None` for worlds without known objects.
-    pub ball: Option<BallStats>,
-}
-
-/// A paddle, in the frames where the ground truth has it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct PaddleStats {
-    /// Frames with a true paddle.
-    pub frames: usize,
-    /// Mean distance from the true paddle where one is found, in pixels.
-    pub mean: Option<f64>,
-    /// Median distance from the true paddle where one is found, in pixels.
-    pub median: Option<f64>,
-    /// Fraction of these frames in which no paddle is found.
-    pub missing: Option<f64>,
-}
-
-/// The ball, compared with the ground truth.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct BallStats {
-    /// Frames with a true ball.
-    pub frames: usize,
-    /// Fraction of these with exactly one ball.
-    pub exactly_one: Option<f64>,
-    /// Fraction of these whose (largest) ball is within 2 px of the true one.
-    pub within_2px: Option<f64>,
-    /// Fraction of these without a ball.
-    pub none: Option<f64>,
-    /// Fraction of the frames without a true ball that show one.
-    pub invented: Option<f64>,
-}
-
-/// Response to actions: the player's error under the true actions, and under the same actions
-/// shuffled in time.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ShuffledReport {
-    /// Denoise passes per frame.
-    pub steps: usize,
-    /// Single horizons, then ranges, then all horizons.
-    pub spans: Vec<ShuffledHorizonSpan>,
-}
-
-/// The player's mean error over a range of horizons, in pixels.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ShuffledHorizonSpan {
-    /// First horizon, from 1.
-    pub from: usize,
-    /// Last horizon.
-    pub to: usize,
-    /// Under the true actions.
-    pub true_actions: Option<f64>,
-    /// Under the shuffled actions.
-    pub shuffled_actions: Option<f64>,
-    /// Error under the shuffled actions divided by that under the true ones.
-    pub factor: Option<f64>,
-}
 
 /// A rollout to make, and its ground truth.
 pub(crate) struct RolloutCase {
@@ -127,7 +38,7 @@ pub(crate) struct RolloutCase {
     /// Objects in each true frame; `None` for worlds without known objects.
     objects: Option<(Game, Vec<ObjectPositions>)>,
     /// Pose in each true frame; `None` if the episodes have none.
-    poses: Option<Vec<Pose>>,
+    poses: Option<Vec<ProbePose>>,
 }
 
 /// Cuts the rollout cases out of the episodes.
@@ -159,7 +70,7 @@ pub(crate) fn cases(
             latents: engine.encode(&future.images)?,
             images: future.images,
             objects,
-            poses: Pose::of(episode).map(|all| all[first..first + options.horizon].to_vec()),
+            poses: ProbePose::of(episode).map(|all| all[first..first + options.horizon].to_vec()),
         });
     }
     Ok(cases)
@@ -278,7 +189,7 @@ struct HorizonSamples {
     latent_distance: Vec<f64>,
     lpips: Vec<f64>,
     /// (predicted, true).
-    poses: Vec<(Pose, Pose)>,
+    poses: Vec<(ProbePose, ProbePose)>,
     /// Distance of the paddle, if one is found, per frame with a true paddle.
     player: Vec<Option<f64>>,
     enemy: Vec<Option<f64>>,

@@ -64,15 +64,16 @@ pub mod pose;
 mod regions;
 pub mod report;
 pub mod report_tables;
+mod rollout_report;
 pub mod surprise;
 pub mod table;
 mod tokenizer;
 
 pub use error::{Error, Result};
 pub use free_run::{FreeRunBin, FreeRunReport, ObjectPresence};
-pub use horizons::{BallStats, HorizonSpan, PaddleStats, RolloutReport, ShuffledReport};
 pub use one_step::{HitRate, OneStepReport};
 pub use options::{EvalOptions, EvalProgress, Probes};
 pub use perturbations::{MeanBits, PerturbationReport};
 pub use regions::RegionReport;
+pub use rollout_report::{BallStats, HorizonSpan, PaddleStats, RolloutReport, ShuffledReport};
 pub use tokenizer::{BallReconstruction, Smoothness, TokenizerReport};

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{Device, Tensor};
 
 use driftless_data::{PathError as _, fs, pth};
+use driftless_model::tokenizer::from_byte;
 
 use crate::{Error, Result};
 
@@ -103,7 +104,7 @@ impl Lpips {
         }
         let named = files.iter().map(|file| file.to_string_lossy().into_owned());
         let named = named.collect::<Vec<_>>().join(", ");
-        Self::of(&weights).map_err(|what| Error::Argument(format!("{named}: {what}")))
+        Self::of(&weights).map_err(|what| Error::Weights(format!("{named}: {what}")))
     }
 
     fn of(weights: &BTreeMap<String, Tensor>) -> std::result::Result<Self, String> {
@@ -211,10 +212,7 @@ impl Lpips {
     /// The features of images, each [N, channels, h, w] of length 1 along the channels.
     fn features(&self, images: &[u8], [height, width]: [usize; 2]) -> Result<Vec<Tensor>> {
         let count = images.len() / (height * width * 3).max(1);
-        let values: Vec<f32> = images
-            .iter()
-            .map(|&byte| f32::from(byte) / 127.5 - 1.0)
-            .collect();
+        let values: Vec<f32> = images.iter().copied().map(from_byte).collect();
         let x = Tensor::from_vec(values, (count, height, width, 3), &Device::Cpu)?;
         let per_channel =
             |values: [f32; 3]| Tensor::new(&values, &Device::Cpu)?.reshape((1, 3, 1, 1));

@@ -13,6 +13,7 @@ use driftless_data::layout::array::{COS, SIN, X, Y};
 use driftless_data::metrics::median;
 use driftless_model::layers::Linear;
 use driftless_model::params::{Init, Params};
+use driftless_model::tokenizer::from_brightness;
 
 use crate::{Error, Result};
 
@@ -30,7 +31,7 @@ const READ_BATCH: usize = 256;
 
 /// A position and a viewing direction.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Pose {
+pub struct ProbePose {
     /// Position along x, in the units of the world.
     pub x: f32,
     /// Position along y.
@@ -41,7 +42,7 @@ pub struct Pose {
     pub sin: f32,
 }
 
-impl Pose {
+impl ProbePose {
     /// The poses of an episode; `None` if it has no poses.
     pub fn of(episode: &Episode) -> Option<Vec<Self>> {
         let column = |name: &str| {
@@ -84,14 +85,14 @@ pub struct PoseStats {
 
 impl PoseStats {
     /// Statistics of (predicted, true) pairs.
-    pub(super) fn of(pairs: &[(Pose, Pose)]) -> Self {
-        let errors = |error: fn(Pose, Pose) -> f64| -> Vec<f64> {
+    pub(super) fn of(pairs: &[(ProbePose, ProbePose)]) -> Self {
+        let errors = |error: fn(ProbePose, ProbePose) -> f64| -> Vec<f64> {
             pairs.iter().map(|&(a, b)| error(a, b)).collect()
         };
         Self {
             frames: pairs.len(),
-            distance: median(&errors(Pose::distance)),
-            angle: median(&errors(Pose::angle)),
+            distance: median(&errors(ProbePose::distance)),
+            angle: median(&errors(ProbePose::angle)),
         }
     }
 }
@@ -121,7 +122,7 @@ impl PoseProbe {
         }
         let (mut inputs, mut poses) = (Vec::new(), Vec::new());
         for episode in episodes {
-            let episode_poses = Pose::of(episode)
+            let episode_poses = ProbePose::of(episode)
                 .ok_or_else(|| needs("episodes with the arrays `x`, `y`, `cos` and `sin`"))?;
             if [episode.height, episode.width] != size {
                 return Err(needs("frames of one size"));
@@ -129,7 +130,7 @@ impl PoseProbe {
             poses.extend(episode_poses);
             inputs.extend((0..episode.frames()).flat_map(|t| block_means(episode.frame(t), size)));
         }
-        let range = |of: fn(&Pose) -> f32| {
+        let range = |of: fn(&ProbePose) -> f32| {
             let values = || poses.iter().map(of);
             let (low, high) = (
                 values().fold(f32::INFINITY, f32::min),
@@ -196,7 +197,7 @@ impl PoseProbe {
     ///
     /// # Errors
     /// Returns an error if the frames do not have the size that the probe was trained on.
-    pub fn read(&self, images: &[u8]) -> Result<Vec<Pose>> {
+    pub fn read(&self, images: &[u8]) -> Result<Vec<ProbePose>> {
         let len = self.size[0] * self.size[1] * 3;
         if !images.len().is_multiple_of(len) {
             return Err(Error::Shape(format!(
@@ -212,7 +213,7 @@ impl PoseProbe {
                 .collect();
             let x = Tensor::from_vec(x, (chunk.len() / len, INPUTS), &Device::Cpu)?;
             let rows = self.forward(&x)?.to_dtype(DType::F32)?.to_vec2::<f32>()?;
-            poses.extend(rows.iter().map(|row| Pose {
+            poses.extend(rows.iter().map(|row| ProbePose {
                 x: self.centre[0] + self.scale[0] * row[0],
                 y: self.centre[1] + self.scale[1] * row[1],
                 cos: row[2],
@@ -233,7 +234,7 @@ fn block_means(image: &[u8], [height, width]: [usize; 2]) -> Vec<f32> {
     }
     let count = (bh * bw) as f32;
     sums.into_iter()
-        .map(|sum| sum as f32 / count / 127.5 - 1.0)
+        .map(|sum| from_brightness(sum as f32 / count))
         .collect()
 }
 
@@ -279,7 +280,7 @@ mod tests {
         let probe = PoseProbe::train(&[episode(1, 500), episode(2, 500)], 300, 0).unwrap();
         let held_out = episode(3, 300);
         let predicted = probe.read(&held_out.images).unwrap();
-        let truth = Pose::of(&held_out).unwrap();
+        let truth = ProbePose::of(&held_out).unwrap();
         let pairs: Vec<_> = predicted.into_iter().zip(truth.iter().copied()).collect();
         let stats = PoseStats::of(&pairs);
         assert!(stats.distance.unwrap() < 0.3, "{stats:?}");
@@ -293,7 +294,7 @@ mod tests {
     fn angles_wrap_around() {
         let at = |x: f32, degrees: f32| {
             let (sin, cos) = degrees.to_radians().sin_cos();
-            Pose {
+            ProbePose {
                 x,
                 y: 0.0,
                 cos: 2.0 * cos,

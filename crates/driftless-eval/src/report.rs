@@ -9,11 +9,11 @@ use driftless_data::{Dataset, Episode, contact_sheet};
 use driftless_engine::Sampler;
 
 use super::free_run::FreeRunReport;
-use super::horizons::{RolloutReport, ShuffledReport};
 use super::one_step::OneStepReport;
 use super::options::{EvalOptions, EvalProgress, Probes};
 use super::outcomes::OutcomeReport;
 use super::regions::RegionReport;
+use super::rollout_report::{RolloutReport, ShuffledReport};
 use super::tokenizer::TokenizerReport;
 use super::{free_run, horizons, object_truth, one_step, outcomes, regions, tokenizer};
 use crate::{Error, Result};

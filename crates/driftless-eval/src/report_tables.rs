@@ -2,8 +2,9 @@
 
 use super::free_run::{FreeRunBin, ObjectPresence};
 use super::holes::HoleReport;
-use super::horizons::{BallStats, HorizonSpan, PaddleStats, REAL_FRAMES, RolloutReport};
+use super::horizons::REAL_FRAMES;
 use super::report::EvalReport;
+use super::rollout_report::{BallStats, HorizonSpan, PaddleStats, RolloutReport};
 use super::table::{Table, dash, headings, number, percent};
 
 /// The tables of a report, without those that would be empty.

@@ -1,4 +1,4 @@
-//! The errors of this module. Each message states what was expected.
+//! What can go wrong in this crate. Each message states what was expected.
 
 /// An invalid argument, or a computation that fails numerically.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -121,6 +121,28 @@ pub enum FlowError {
     },
 }
 
+impl FlowError {
+    /// Whether an argument or a setting is the cause, so that another value may work.
+    pub fn is_argument(&self) -> bool {
+        match self {
+            Self::Level { .. }
+            | Self::Ratio { .. }
+            | Self::Exploding { .. }
+            | Self::Name { .. }
+            | Self::ShortcutSteps { .. }
+            | Self::Grid { .. }
+            | Self::Pairing(_)
+            | Self::Range { .. }
+            | Self::Tolerance { .. }
+            | Self::Schedule { .. } => true,
+            Self::NotFinite { .. }
+            | Self::Unpaired { .. }
+            | Self::Shape { .. }
+            | Self::NotDifferentiable { .. } => false,
+        }
+    }
+}
+
 /// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -141,8 +163,54 @@ pub trait CallbackError: From<Error> + From<FlowError> + From<candle_core::Error
 impl<E: From<Error> + From<FlowError> + From<candle_core::Error>> CallbackError for E {}
 
 impl Error {
-    /// Whether the mathematics was asked for what it cannot give.
+    /// Whether an argument or a setting is the cause, so that another value may work.
     pub fn is_argument(&self) -> bool {
-        matches!(self, Self::Flow(_))
+        matches!(self, Self::Flow(error) if error.is_argument())
+    }
+
+    /// Whether a number that is not finite was met.
+    pub fn is_not_finite(&self) -> bool {
+        matches!(self, Self::Flow(FlowError::NotFinite { .. }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_settings_count_as_arguments() {
+        let shape = FlowError::Shape {
+            what: "the noise",
+            shape: vec![2],
+            expected: "[3]".to_owned(),
+        };
+        let unpaired = FlowError::Unpaired {
+            source_len: 2,
+            data_len: 3,
+        };
+        let (what, tau) = ("the state", 0.5);
+        let not_finite = FlowError::NotFinite { what, tau };
+        for error in [
+            shape,
+            unpaired,
+            not_finite,
+            FlowError::NotDifferentiable { tau },
+        ] {
+            assert!(!Error::from(error).is_argument());
+        }
+        let range = FlowError::Range {
+            what: "K",
+            value: 0.0,
+            expected: "1 or more",
+        };
+        let tolerance = FlowError::Tolerance {
+            steps: 9,
+            tau,
+            tolerance: 1e-9,
+        };
+        for error in [range, tolerance, FlowError::ShortcutSteps { steps: 3 }] {
+            assert!(Error::from(error).is_argument());
+        }
     }
 }

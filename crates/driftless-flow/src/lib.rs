@@ -7,7 +7,7 @@
 //! - [`objective`]: losses, shortcut forcing
 //! - [`solver`]: ODE and SDE solvers
 //! - [`likelihood`], [`divergence`]: exact and estimated log likelihoods
-//! - [`coupling`]: pairings of source and data
+//! - `coupling`: pairings of source and data (feature `coupling`, on by default)
 //! - [`ddpm`], [`schedule`]: diffusion models seen as flows
 //!
 //! Networks come in as closures. They may fail with an error of their own, if it can hold this
@@ -49,6 +49,7 @@
 
 #[cfg(test)]
 pub(crate) mod closed;
+#[cfg(feature = "coupling")]
 pub mod coupling;
 pub mod ddpm;
 pub mod divergence;

@@ -1,7 +1,7 @@
 //! Compares the flow library with public ones. The reference values in crates/driftless-flow/tests/data/flow_*.json come
 //! from scripts/reference/flow.py; docs/flow.md says what is compared and with which tolerance.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a failure fails the test")]
 
 #[path = "reference/solvers.rs"]
 mod solvers;

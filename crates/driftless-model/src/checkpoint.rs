@@ -1,5 +1,5 @@
 //! A checkpoint folder: `config.json`, `tokenizer.safetensors`, `dynamics.safetensors` and
-//! `contexts.npz`, the starting contexts.
+//! `contexts.npz`, the starting clips.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;

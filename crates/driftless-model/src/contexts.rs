@@ -8,7 +8,7 @@ use driftless_data::{Clip, Error, Result};
 
 use crate::config::WorldConfig;
 
-/// Reads a world's starting contexts: `image` u8 `[N, T, H, W, 3]` and `action` i32 `[N, T]`.
+/// Reads a world's starting clips: `image` u8 `[N, T, H, W, 3]` and `action` i32 `[N, T]`.
 ///
 /// # Errors
 /// Returns an error if the file is missing or corrupt, an array is missing, its dtype or shape is
@@ -68,7 +68,7 @@ pub fn read(path: &Path, world: &WorldConfig) -> Result<Vec<Clip>> {
     Ok(clips.collect())
 }
 
-/// Writes starting contexts of equal length, atomically.
+/// Writes starting clips of equal length, atomically.
 ///
 /// # Errors
 /// Returns an error if there are no contexts, their lengths differ, their frames do not have the
@@ -77,14 +77,14 @@ pub fn write(path: &Path, clips: &[Clip], world: &WorldConfig) -> Result<()> {
     let frames = clips.first().map_or(0, Clip::frames);
     if frames == 0 {
         return Err(Error::Empty(
-            "no starting contexts to write, expected at least one of at least one frame".into(),
+            "no starting clips to write, expected at least one of at least one frame".into(),
         ));
     }
     let (mut images, mut actions) = (Vec::new(), Vec::new());
     for (index, clip) in clips.iter().enumerate() {
         if clip.frames() != frames || clip.images.len() != frames * world.image_len() {
             return Err(Error::Shape(format!(
-                "starting context {index} has {} actions and {} bytes of frames, expected {frames} and {}",
+                "starting clip {index} has {} actions and {} bytes of frames, expected {frames} and {}",
                 clip.frames(),
                 clip.images.len(),
                 frames * world.image_len()
@@ -94,7 +94,7 @@ pub fn write(path: &Path, clips: &[Clip], world: &WorldConfig) -> Result<()> {
             let value = i32::try_from(action).unwrap_or(i32::MAX);
             if action as usize >= world.actions.len() {
                 return Err(Error::Argument(format!(
-                    "starting context {index} holds action {action}, expected below {}",
+                    "starting clip {index} holds action {action}, expected below {}",
                     world.actions.len()
                 )));
             }

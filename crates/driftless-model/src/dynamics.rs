@@ -286,7 +286,7 @@ impl Dynamics {
                 0 => None,
                 _ => Some(OutcomeHead::new(p, d)?),
             },
-            memory: match d.memory {
+            memory: match &d.memory {
                 None => None,
                 Some(_) => Some(MemoryEncoder::new(p, config)?),
             },

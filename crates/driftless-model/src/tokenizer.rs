@@ -190,7 +190,13 @@ pub fn tensor_to_images(images: &Tensor) -> Result<Vec<u8>> {
 /// Converts a byte to a value in [−1, 1].
 #[inline(always)]
 pub fn from_byte(byte: u8) -> f32 {
-    f32::from(byte) / 127.5 - 1.0
+    from_brightness(f32::from(byte))
+}
+
+/// Converts a brightness from 0 to 255 to [−1, 1].
+#[inline(always)]
+pub fn from_brightness(brightness: f32) -> f32 {
+    brightness / 127.5 - 1.0
 }
 
 /// Converts a value in [−1, 1] to a byte, rounded and clamped.

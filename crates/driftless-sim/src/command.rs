@@ -106,7 +106,7 @@ pub enum EpisodeCommand {
     /// Starts the current context again.
     Reset,
     /// Starts the context with this index.
-    SelectContext(usize),
+    SelectClip(usize),
     /// Starts the next context, the first one after the last.
     NextContext,
     /// Whether a predicted end of the episode resets, as a simulator's does.

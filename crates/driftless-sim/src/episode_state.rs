@@ -9,7 +9,7 @@ use super::{GroundTruth, Prediction};
 pub(super) struct EpisodeState {
     /// Frames since the reset.
     pub number: u64,
-    /// Index of the starting context.
+    /// Index of the starting clip.
     pub context: usize,
     /// Sum of the predicted rewards since the reset.
     score: f32,

@@ -26,7 +26,7 @@ pub enum Error {
     Argument(String),
     /// A simulator is asked for what only a learned world can do.
     #[error("{0}")]
-    Unsupported(String),
+    NotLearned(String),
     /// A snapshot belongs to another player.
     #[error("{0}")]
     Snapshot(String),
@@ -53,6 +53,20 @@ impl Error {
             Self::Simulator(error) => error.is_argument(),
             _ => false,
         }
+    }
+
+    /// Whether a number that is not finite was predicted.
+    pub fn is_not_finite(&self) -> bool {
+        match self {
+            Self::Flow(error) => error.is_not_finite(),
+            Self::Engine(error) => error.is_not_finite(),
+            _ => false,
+        }
+    }
+
+    /// Whether a starting clip is not whole.
+    pub fn is_clip(&self) -> bool {
+        matches!(self, Self::Engine(error) if error.is_clip())
     }
 
     /// Whether a device is missing or failed.

@@ -12,11 +12,11 @@ use super::{GroundTruth, Inspection, TimelinePosition, TracedPass};
 pub struct Frame {
     /// Frames since the thread started, across resets. A gap is the number of frames dropped.
     pub sequence: u64,
-    /// Frames since the reset; 0 is the last frame of the starting context.
+    /// Frames since the reset; 0 is the last frame of the starting clip.
     pub number: u64,
     /// Where the frame lies in the history.
     pub position: TimelinePosition,
-    /// Index of the starting context.
+    /// Index of the starting clip.
     pub context: usize,
     /// The action that led to this frame.
     pub action: u32,

@@ -10,8 +10,8 @@ use super::sim_loop::SimLoop;
 use super::{Diagnostics, Frame, FrameImage, FrameTiming, LearnedWorld, Notice, TimelinePosition};
 use crate::Result;
 
-/// How the player's last frame was made.
-pub(super) struct Making {
+/// Parameters and measurements of the step that made a frame.
+pub(super) struct StepDetails {
     pub params: SamplerParams,
     pub stages: StageTimes,
     /// The surprise of the true frame, while measuring.
@@ -20,8 +20,8 @@ pub(super) struct Making {
     pub input_at: Option<Instant>,
 }
 
-impl Making {
-    /// Of a frame that no step has made.
+impl StepDetails {
+    /// For a frame that was not made by a step.
     pub fn without_step(params: SamplerParams) -> Self {
         Self {
             params,
@@ -50,7 +50,7 @@ impl SimLoop<'_> {
             |params| comparison.start_player(player.as_mut(), episode.context, params),
         )?;
         self.episode.restart();
-        self.finish_frame(origin, &Making::without_step(params))
+        self.finish_frame(origin, &StepDetails::without_step(params))
     }
 
     /// Makes one frame under the current action, or resets if the episode has ended.
@@ -66,12 +66,12 @@ impl SimLoop<'_> {
             return self.reset();
         }
         self.comparison.step(action)?;
-        let mut making = self.step_player(action)?;
+        let mut details = self.step_player(action)?;
         self.episode.number += 1;
         if takes_held {
-            making.input_at = self.input.take_changed_at();
+            details.input_at = self.input.take_changed_at();
         }
-        self.finish_frame(FrameOrigin::Step(action), &making)?;
+        self.finish_frame(FrameOrigin::Step(action), &details)?;
         if self.snapshots.frame_made(started.elapsed()) {
             self.take_snapshot()?;
         }
@@ -79,7 +79,7 @@ impl SimLoop<'_> {
     }
 
     /// Steps the player; while measuring, also rates how surprising the true frame would be.
-    fn step_player(&mut self, action: u32) -> Result<Making> {
+    fn step_player(&mut self, action: u32) -> Result<StepDetails> {
         let Self { outbox, player, .. } = self;
         let true_image = self.comparison.true_image();
         let true_image = true_image.filter(|_| self.capture.measure);
@@ -93,7 +93,7 @@ impl SimLoop<'_> {
                 Ok((player.step(action, params)?, surprise))
             },
         )?;
-        Ok(Making {
+        Ok(StepDetails {
             params,
             stages,
             surprise,
@@ -110,11 +110,11 @@ impl SimLoop<'_> {
     }
 
     /// Counts, stores, records and shows the frame that the player has made.
-    fn finish_frame(&mut self, origin: FrameOrigin, making: &Making) -> Result<()> {
+    fn finish_frame(&mut self, origin: FrameOrigin, details: &StepDetails) -> Result<()> {
         self.episode.add_reward(self.outcome());
-        let entry = self.episode.entry(origin, making.params);
+        let entry = self.episode.entry(origin, details.params);
         // A device fails here, before the history, the recording or the count know the frame.
-        let mut frame = self.frame(entry.action(), making)?;
+        let mut frame = self.frame(entry.action(), details)?;
         let mut notice = None;
         if let Some(session) = &mut self.exit.session {
             notice = session.append(&frame, self.player.as_mut())?;
@@ -150,7 +150,7 @@ impl SimLoop<'_> {
     }
 
     /// The frame that the player has made, not yet at a position in the history.
-    pub fn frame(&mut self, action: u32, making: &Making) -> Result<Frame> {
+    pub fn frame(&mut self, action: u32, details: &StepDetails) -> Result<Frame> {
         let truth = self.player.ground_truth();
         let prediction = self.episode.prediction(self.outcome());
         let truth_ended = self.comparison.truth_ended();
@@ -165,15 +165,15 @@ impl SimLoop<'_> {
             number: self.episode.number,
             context: self.episode.context,
             action,
-            params: making.params,
+            params: details.params,
             prediction,
             ground_truth: truth,
             timing: FrameTiming {
-                input_at: making.input_at,
+                input_at: details.input_at,
                 finished_at: Instant::now(),
-                stages: making.stages,
+                stages: details.stages,
             },
-            diagnostics: self.diagnostics(making.surprise)?,
+            diagnostics: self.diagnostics(details.surprise)?,
             ..Frame::new(image)
         })
     }

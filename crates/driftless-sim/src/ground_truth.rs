@@ -12,7 +12,7 @@ use crate::{Error, Result};
 /// What a reset starts from.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Start {
-    /// A starting context of the player.
+    /// A starting clip of the player.
     Context,
     /// The first frames of a simulator, played by the scripted policy.
     Simulator(SimulatorKind),
@@ -33,7 +33,7 @@ pub(super) enum GroundTruthSource {
 impl GroundTruthSource {
     /// The ground truth of `start` and the clip of up to `frames` frames that the learned world
     /// starts from, or `None` if the start has no ground truth. `context` is added to the seed, so
-    /// that each starting context has a world of its own.
+    /// that each starting clip has a world of its own.
     ///
     /// # Errors
     /// Returns an error if the simulator rejects an action.
@@ -115,7 +115,7 @@ pub(super) fn start_player(
     };
     let learned = player
         .learned_mut()
-        .ok_or_else(|| Error::Unsupported("a simulator cannot start from given frames".into()))?;
+        .ok_or_else(|| Error::NotLearned("a simulator cannot start from given frames".into()))?;
     learned.start_from(&clip, params)?;
     Ok(Some(truth))
 }

@@ -13,7 +13,7 @@ use crate::{Error, Result};
 /// The most actions that a text file may hold.
 const MAX_ACTIONS: usize = 1_000_000;
 
-/// Plays `actions` from the starting context with index `start`, whose last frame is frame 0 of the
+/// Plays `actions` from the starting clip with index `start`, whose last frame is frame 0 of the
 /// episode. Calls `tick` after each action. When a simulator's episode has ended, the next action is
 /// replaced by a restart.
 ///

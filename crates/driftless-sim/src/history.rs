@@ -5,14 +5,17 @@
 //! played again; on the same engine they come out bit-identical. Playing on from a frame that is not
 //! the last of its branch begins a new branch, so nothing is lost.
 
+mod branch;
+
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use driftless_engine::SamplerParams;
-
-use super::ground_truth::Start;
+use self::branch::Branch;
 use super::player::PlayerSnapshot;
 use super::script::ActionScript;
+
+pub use self::branch::{BranchInfo, TimelinePosition};
+pub(super) use self::branch::{FrameOrigin, HistoryEntry, Route};
 
 /// Most branches in a history. Beyond that, the oldest one is dropped.
 pub const MAX_BRANCHES: usize = 12;
@@ -21,129 +24,6 @@ const MAX_BRANCH_FRAMES: usize = 36_000;
 /// Memory for snapshots and for images, in bytes.
 const SNAPSHOT_BYTES: usize = 256 << 20;
 const IMAGE_BYTES: usize = 192 << 20;
-
-/// Where a frame lies in the history.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct TimelinePosition {
-    /// The branch.
-    pub branch: u32,
-    /// Index on the branch, counted from the first frame of the root branch.
-    pub index: usize,
-}
-
-/// A summary of a branch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BranchInfo {
-    /// Its identifier.
-    pub branch: u32,
-    /// The branch that it forked from; `None` for the root.
-    pub parent: Option<u32>,
-    /// Index of its first frame that the parent does not share.
-    pub fork_index: usize,
-    /// Index of the first frame that is still in the history.
-    pub first: usize,
-    /// One more than the index of its last frame.
-    pub end: usize,
-}
-
-/// How a frame came about.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum FrameOrigin {
-    Start(Start),
-    Step(u32),
-}
-
-/// A played frame: everything needed to make it again.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct HistoryEntry {
-    /// The same on every branch that shares the frame.
-    id: u64,
-    pub origin: FrameOrigin,
-    pub params: SamplerParams,
-    /// Frames since the start.
-    pub number: u64,
-    /// Index of the starting context.
-    pub context: usize,
-    /// Sum of the predicted rewards since the start.
-    pub score: f32,
-}
-
-impl HistoryEntry {
-    pub fn new(
-        origin: FrameOrigin,
-        params: SamplerParams,
-        number: u64,
-        context: usize,
-        score: f32,
-    ) -> Self {
-        Self {
-            id: 0,
-            origin,
-            params,
-            number,
-            context,
-            score,
-        }
-    }
-
-    /// The action that led to the frame; 0 for a start.
-    pub fn action(&self) -> u32 {
-        match self.origin {
-            FrameOrigin::Start(_) => 0,
-            FrameOrigin::Step(action) => action,
-        }
-    }
-}
-
-#[derive(Clone, Debug, PartialEq)]
-struct Branch {
-    id: u32,
-    parent: Option<u32>,
-    fork_index: usize,
-    first: usize,
-    entries: Vec<HistoryEntry>,
-}
-
-impl Branch {
-    fn end(&self) -> usize {
-        self.first + self.entries.len()
-    }
-
-    fn up_to(&self, index: usize) -> Option<&[HistoryEntry]> {
-        self.entries.get(..=index.checked_sub(self.first)?)
-    }
-
-    /// The entries of `up_to` from the one at `from` on, with their positions.
-    fn positioned(
-        &self,
-        up_to: &[HistoryEntry],
-        from: usize,
-    ) -> Vec<(TimelinePosition, HistoryEntry)> {
-        let entries = up_to.iter().enumerate().skip(from);
-        entries
-            .map(|(i, entry)| {
-                let position = TimelinePosition {
-                    branch: self.id,
-                    index: self.first + i,
-                };
-                (position, entry.clone())
-            })
-            .collect()
-    }
-}
-
-/// How to get to a frame.
-#[derive(Debug)]
-pub(super) struct Route {
-    /// The snapshot to restore first; without one, the first of the steps is a start.
-    pub snapshot: Option<Arc<PlayerSnapshot>>,
-    /// The frames to make again, ending with the target unless the snapshot is the target's.
-    pub steps: Vec<HistoryEntry>,
-    pub target: HistoryEntry,
-    /// The start before the target, its parameters, and the actions from there to the target, if
-    /// they are still in the history.
-    pub since_start: Option<(Start, SamplerParams, Vec<u32>)>,
-}
 
 /// The branches that were played, and the current position.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,7 +1,8 @@
 //! Branches, routes and memory limits.
 
-use driftless_engine::Snapshot;
+use driftless_engine::{SamplerParams, Snapshot};
 
+use super::super::ground_truth::Start;
 use super::*;
 
 fn start() -> HistoryEntry {

@@ -1,7 +1,7 @@
 //! The model's internal state for one frame: denoising passes, latent, attention and memory.
 
 use driftless_data::Pose;
-use driftless_engine::{Attention, Remembered, Sampler};
+use driftless_engine::{Attention, KeptFrame, Sampler};
 use driftless_model::dynamics::token_of_cell;
 
 use crate::Result;
@@ -19,7 +19,7 @@ pub struct TracedPass {
 
 /// A frame that a long-term memory keeps.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct KeptFrame {
+pub struct KeptFrameView {
     /// Where it was seen from.
     pub pose: Pose,
     /// Whether it was predicted, rather than given.
@@ -47,7 +47,7 @@ pub struct MemoryView {
     /// See `reach`.
     pub field_of_view: f32,
     /// All frames that are kept.
-    pub kept: Vec<KeptFrame>,
+    pub kept: Vec<KeptFrameView>,
     /// The recalled ones, best first.
     pub recalled: Vec<RecalledFrame>,
 }
@@ -68,7 +68,7 @@ impl MemoryView {
             field_of_view: config.field_of_view,
             kept: memory
                 .kept()
-                .map(|frame| KeptFrame {
+                .map(|frame| KeptFrameView {
                     pose: frame.pose,
                     predicted: frame.predicted,
                 })
@@ -82,7 +82,7 @@ impl MemoryView {
                 })
                 .collect(),
         };
-        let latents: Vec<f32> = memory.recalled().flat_map(Remembered::latent).collect();
+        let latents: Vec<f32> = memory.recalled().flat_map(KeptFrame::latent).collect();
         let images = engine.decode(&latents)?;
         for (frame, image) in view.recalled.iter_mut().zip(images.chunks(image_len)) {
             frame.image = image.to_vec();
@@ -100,7 +100,7 @@ pub struct Inspection {
     pub channels: usize,
     /// Latent cells along each side of a token.
     pub merge: usize,
-    /// The clean latent, standardised, `[cells, channels]`.
+    /// The clean latent, standardized, `[cells, channels]`.
     pub latent: Vec<f32>,
     /// u8 RGB `[H, W, 3]`, even if [`super::Frame::image`] stays on a device.
     pub image: Vec<u8>,

@@ -94,11 +94,11 @@ pub enum Notice {
     ScriptFinished,
     /// A key ended [`super::InputCommand::Autoplay`].
     AutoplayStopped,
-    /// A starting context that the world does not have was selected.
+    /// A starting clip that the world does not have was selected.
     UnknownContext {
         /// Its index.
         index: usize,
-        /// Number of starting contexts.
+        /// Number of starting clips.
         count: usize,
     },
     /// The episode ended; the thread resets.
@@ -145,7 +145,7 @@ impl fmt::Display for Notice {
             Self::AutoplayStopped => f.write_str("you are in control"),
             Self::UnknownContext { index, count } => write!(
                 f,
-                "starting context {index} does not exist, expected 0 to {}",
+                "starting clip {index} does not exist, expected 0 to {}",
                 count.saturating_sub(1)
             ),
             Self::EpisodeEnded => f.write_str("the episode ended and starts again"),

@@ -19,7 +19,7 @@ pub struct SimOptions {
     pub gpu_source: GpuSource,
     /// The history of an earlier thread, to continue from its current frame.
     pub resume_from: Option<Arc<History>>,
-    /// Index of the first starting context.
+    /// Index of the first starting clip.
     pub context: usize,
     /// Actions of the first frames, as in [`super::InputCommand::Play`]; may be empty.
     pub actions: Arc<[u32]>,

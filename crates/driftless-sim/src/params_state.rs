@@ -3,7 +3,7 @@
 use driftless_engine::SamplerParams;
 
 use super::{Message, SamplerCommand};
-use crate::Result;
+use crate::{Error, Result};
 
 /// Random seeds are drawn below this bound, so that they are short enough to read and type.
 pub const RANDOM_SEED_LIMIT: u64 = 1 << 24;
@@ -45,7 +45,8 @@ impl ParamsState {
 
     /// Runs `work` with the requested parameters. If the engine rejects them, runs it with the last
     /// working ones, or with the plain sampler if those are rejected too: an adaptive solver may
-    /// fail at any frame. `send` gets a [`Message::ParamsRejected`]. Returns the parameters that
+    /// fail at any frame. Numbers that are not finite count as a rejection only where they come with
+    /// a change of the parameters; else the weights are the cause. `send` gets a [`Message::ParamsRejected`]. Returns the parameters that
     /// were used.
     pub fn apply<T>(
         &mut self,
@@ -58,7 +59,7 @@ impl ParamsState {
                 self.working = self.requested;
                 Ok((params, value))
             }
-            Err(error) if error.is_argument() && self.fall_back() => {
+            Err(error) if self.blames_params(&error) && self.fall_back() => {
                 send(Message::ParamsRejected {
                     reason: error.to_string(),
                     active: self.working,
@@ -68,6 +69,11 @@ impl ParamsState {
             }
             Err(error) => Err(error),
         }
+    }
+
+    fn blames_params(&self, error: &Error) -> bool {
+        let changed = self.requested != self.working;
+        error.is_argument() || (changed && error.is_not_finite())
     }
 
     /// Replaces rejected parameters; returns false if there are no others to try.
@@ -98,9 +104,9 @@ fn draw_seed() -> u64 {
 #[cfg(test)]
 mod tests {
     use driftless_engine::Solver;
+    use driftless_flow::FlowError;
 
     use super::*;
-    use crate::Error;
 
     fn with_steps(steps: usize) -> SamplerParams {
         SamplerParams {
@@ -153,6 +159,34 @@ mod tests {
             (used.unwrap(), announced),
             (adaptive.with_default_solver(), 1)
         );
+    }
+
+    #[test]
+    fn broken_weights_do_not_blame_the_params() {
+        let not_finite = || {
+            let (what, tau) = ("the prediction", 0.5);
+            Error::Flow(FlowError::NotFinite { what, tau }.into())
+        };
+        let adaptive = SamplerParams {
+            solver: Solver::Adaptive,
+            ..SamplerParams::default()
+        };
+        let mut params = ParamsState::new(adaptive, false);
+        let result: Result<(_, ())> = params.apply(
+            |_| panic!("the parameters are not to blame"),
+            |_| Err(not_finite()),
+        );
+        assert!(result.is_err_and(|error| error.is_not_finite()));
+
+        // Those that came with a change are.
+        params.handle(SamplerCommand::Params(with_steps(9)));
+        let mut announced = 0;
+        let work = |params: &SamplerParams| match params.steps {
+            9 => Err(not_finite()),
+            _ => Ok(()),
+        };
+        let (used, ()) = params.apply(|_| announced += 1, work).unwrap();
+        assert_eq!((used, announced), (adaptive, 1));
     }
 
     #[test]

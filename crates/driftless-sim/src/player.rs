@@ -12,7 +12,7 @@ use super::columns::MAX_EXACT;
 use super::{Inspection, TracedPass};
 use crate::{Error, Result};
 
-/// Makes one frame after another from one of several starting contexts.
+/// Makes one frame after another from one of several starting clips.
 pub trait Player: Send {
     /// A short name: `cpu`, `candle cuda`, `simulator`.
     fn name(&self) -> &str;
@@ -31,10 +31,10 @@ pub trait Player: Send {
     /// Number of actions; action 0 is the idle one.
     fn actions(&self) -> usize;
 
-    /// Number of starting contexts, at least 1.
+    /// Number of starting clips, at least 1.
     fn start_count(&self) -> usize;
 
-    /// Resets to the starting context with this index.
+    /// Resets to the starting clip with this index.
     ///
     /// # Errors
     /// Returns an error if there is no such context, if a parameter is out of range, or if the
@@ -101,7 +101,7 @@ impl PlayerSnapshot {
     pub fn bytes(&self) -> usize {
         match self {
             Self::Learned(snapshot) => {
-                let memory = snapshot.memory.as_ref().map_or(0, Memory::bytes_of_copy);
+                let memory = snapshot.memory.as_deref().map_or(0, Memory::bytes_of_copy);
                 4 * snapshot.state.len() + snapshot.image.len() + memory
             }
             Self::Simulated(snapshot) => 4 * snapshot.state.len(),
@@ -134,7 +134,7 @@ pub struct GroundTruth {
     pub state: SimulatorState,
 }
 
-/// A learned world: an engine and its starting contexts.
+/// A learned world: an engine and its starting clips.
 pub struct LearnedWorld {
     engine: Sampler,
     contexts: Arc<[Clip]>,
@@ -283,7 +283,7 @@ impl Player for LearnedWorld {
     fn start(&mut self, index: usize, params: &SamplerParams) -> Result<()> {
         let context = self.contexts.get(index).ok_or_else(|| {
             Error::Argument(format!(
-                "starting context {index} does not exist: the world has {}",
+                "starting clip {index} does not exist: the world has {}",
                 self.contexts.len()
             ))
         })?;
@@ -320,7 +320,7 @@ impl Player for LearnedWorld {
     }
 }
 
-/// A simulator as a player. Starting context i under seed s is the world of seed s + i; other
+/// A simulator as a player. Starting clip i under seed s is the world of seed s + i; other
 /// sampler parameters have no effect.
 pub struct SimulatedWorld {
     simulator: Box<dyn Simulator>,

@@ -34,9 +34,9 @@ struct RecordedFrame {
     number: u64,
     /// Index of the frame that it follows; `None` for a starting frame.
     follows: Option<usize>,
-    /// Index of the starting context as it was recorded.
+    /// Index of the starting clip as it was recorded.
     context: usize,
-    /// Index of the starting context in the player that replays the session.
+    /// Index of the starting clip in the player that replays the session.
     start: usize,
     params: SamplerParams,
 }
@@ -111,7 +111,7 @@ impl RecordedSession {
         self.simulated
     }
 
-    /// The starting contexts for a [`super::LearnedWorld`] that replays the session: the session's
+    /// The starting clips for a [`super::LearnedWorld`] that replays the session: the session's
     /// own, or the `fallback` ones if it holds none.
     ///
     /// # Errors
@@ -199,8 +199,7 @@ impl RecordedSession {
             player.step(action, &recorded.params).map(drop)
         };
         made.map_err(|e| {
-            let wrong_length = matches!(e, Error::Engine(driftless_engine::Error::Shape(_)));
-            if e.is_argument() || wrong_length {
+            if e.is_argument() || e.is_clip() {
                 Error::invalid(&self.path, format!("frame {t}: {e}"))
             } else {
                 e
@@ -337,7 +336,7 @@ impl fmt::Display for ReplayReport {
         if number == 0 && self.own_contexts {
             write!(
                 f,
-                "; the session does not hold its starting contexts, and the world's own differ"
+                "; the session does not hold its starting clips, and the world's own differ"
             )?;
         }
         let Provenance { world, engine } = &self.recorded;

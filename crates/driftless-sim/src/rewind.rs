@@ -1,6 +1,6 @@
 //! Moves through the history: rewind, branches, resuming after a failure.
 
-use super::frame_loop::Making;
+use super::frame_loop::StepDetails;
 use super::ground_truth::start_player;
 use super::history::{FrameOrigin, HistoryEntry, Route};
 use super::sim_loop::SimLoop;
@@ -136,8 +136,8 @@ impl SimLoop<'_> {
     /// Shows the player's frame, which is that of `entry`.
     fn show_entry(&mut self, entry: &HistoryEntry, position: TimelinePosition) -> Result<()> {
         self.count_frame();
-        let making = Making::without_step(entry.params);
-        let mut frame = self.frame(entry.action(), &making)?;
+        let details = StepDetails::without_step(entry.params);
+        let mut frame = self.frame(entry.action(), &details)?;
         self.place_frame(&mut frame, position);
         self.outbox.frame(frame);
         Ok(())

@@ -26,7 +26,7 @@ const MAX_BYTES: usize = 1 << 30;
 /// It is written as an episode with these extra arrays, each `[T]` unless stated otherwise:
 ///
 /// - `number`: frames since the reset, 0 for a starting frame
-/// - `context`: index of the starting context
+/// - `context`: index of the starting clip
 /// - `follows`: index of the frame before it, which is not the previous one after a rewind; -1 for
 ///   a starting frame
 /// - `seed` `[T, 4]`: 16 bits each, lowest first, since the arrays hold f32

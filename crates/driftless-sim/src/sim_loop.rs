@@ -151,9 +151,9 @@ impl<'a> SimLoop<'a> {
         let count = self.player.start_count();
         match command {
             EpisodeCommand::Reset => self.reset(),
-            EpisodeCommand::SelectContext(index) => self.select_context(index, count),
+            EpisodeCommand::SelectClip(index) => self.select_clip(index, count),
             EpisodeCommand::NextContext => {
-                self.select_context((self.episode.context + 1) % count.max(1), count)
+                self.select_clip((self.episode.context + 1) % count.max(1), count)
             }
             EpisodeCommand::RestartAtEnd(on) => {
                 self.episode.restart_at_end = on;
@@ -162,7 +162,7 @@ impl<'a> SimLoop<'a> {
         }
     }
 
-    fn select_context(&mut self, index: usize, count: usize) -> Result<()> {
+    fn select_clip(&mut self, index: usize, count: usize) -> Result<()> {
         if index >= count {
             self.outbox.notice(Notice::UnknownContext { index, count });
             return Ok(());

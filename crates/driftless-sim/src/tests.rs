@@ -82,7 +82,7 @@ fn hold(sim: &SimThread, action: u32) -> Instant {
 
 /// Returns when every command sent so far has been handled.
 fn settle(sim: &SimThread) {
-    sim.send(EpisodeCommand::SelectContext(usize::MAX));
+    sim.send(EpisodeCommand::SelectClip(usize::MAX));
     while !matches!(
         next_message(sim),
         Message::Notice(Notice::UnknownContext { .. })
@@ -211,8 +211,8 @@ fn reset_keeps_context_and_next_wraps() {
     assert_eq!(started(EpisodeCommand::Reset), (1, 100));
     assert_eq!(started(EpisodeCommand::NextContext), (2, 200));
     assert_eq!(started(EpisodeCommand::NextContext), (0, 0));
-    assert_eq!(started(EpisodeCommand::SelectContext(2)), (2, 200));
-    sim.send(EpisodeCommand::SelectContext(3));
+    assert_eq!(started(EpisodeCommand::SelectClip(2)), (2, 200));
+    sim.send(EpisodeCommand::SelectClip(3));
     assert!(
         matches!(next_message(&sim), Message::Notice(notice) if notice.to_string().contains("expected 0 to 2"))
     );

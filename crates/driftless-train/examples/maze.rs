@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p driftless-train --example maze`
 
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, reason = "an example shows its results")]
 
 use std::error::Error;
 

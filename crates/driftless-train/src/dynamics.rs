@@ -6,8 +6,10 @@
 //! clean frames are replaced by the network's own predictions, so that it learns to correct their
 //! errors.
 
+mod batch;
 mod batches;
 mod cpu_step;
+mod cpu_trainer;
 mod noised_copy;
 mod recalled;
 mod window_errors;
@@ -27,18 +29,20 @@ use driftless_model::dynamics::{Dynamics, DynamicsInput};
 use driftless_model::params::Params;
 use driftless_model::tokenizer::Tokenizer;
 
-use self::batches::{Batch, WindowSampler, past_frames};
-use self::cpu_step::CpuStep;
+use self::batch::Batch;
+use self::batches::{WindowSampler, past_frames};
+use self::cpu_trainer::CpuTrainer;
 use self::noised_copy::{NoisedCopy, step_indices};
 use self::window_errors::window_errors;
 use super::TrainStage;
 use super::context::RunContext;
 use super::frame_store::FrameStore;
+use super::loss_scaling::AuxiliaryLoss;
 use super::optimizer::Optimizer;
 use super::progress::TrainProgress;
 use super::random::normal_like;
 use super::settings::DynamicsSettings;
-use super::task::{AuxiliaryLoss, BatchReport, Losses, StepOutput, Task};
+use super::task::{BatchReport, Losses, StepOutput, Task};
 use crate::{Error, Result};
 
 /// Names of the losses of the outcome head.
@@ -53,7 +57,7 @@ pub(super) struct DynamicsTask<'a> {
     dynamics: Dynamics,
     objective: Objective,
     /// Computes the steps on the CPU; `None` on other devices.
-    cpu: Option<CpuStep>,
+    cpu: Option<CpuTrainer>,
 }
 
 impl<'a> DynamicsTask<'a> {
@@ -87,7 +91,7 @@ impl<'a> DynamicsTask<'a> {
             sampler: WindowSampler::new(run, store, &tokenizer, progress)?,
             dynamics,
             objective,
-            cpu: CpuStep::new(run, objective, &vars)?,
+            cpu: CpuTrainer::new(run, objective, &vars)?,
         };
         Ok((task, vars))
     }
@@ -337,7 +341,7 @@ impl Task for DynamicsTask<'_> {
     ) -> Result<StepOutput> {
         let output = match self.cpu.take() {
             Some(mut cpu) => {
-                let output = cpu.run(self, step, rng, mean_squares);
+                let output = self.cpu_step(&mut cpu, step, rng, mean_squares);
                 self.cpu = Some(cpu);
                 output
             }

@@ -27,6 +27,9 @@ pub enum Error {
     /// Something happened that cannot: a mistake in this program.
     #[error("internal error: {0}")]
     Internal(&'static str),
+    /// A thread could not be started.
+    #[error("{0}")]
+    Thread(String),
     /// The given episodes do not fit: too short, for example. Whoever knows their files names them.
     #[error("{0}")]
     Episodes(String),

@@ -25,7 +25,7 @@ pub(crate) struct FrameError {
 
 /// The last known error of every frame; 0 for frames that were not drawn yet.
 ///
-/// Sampling by the last error is prioritised experience replay (Schaul et al., 2016), here by a
+/// Sampling by the last error is prioritized experience replay (Schaul et al., 2016), here by a
 /// tournament instead of by ranks: it needs no sorting, and frames whose error is out of date are
 /// drawn and measured again.
 pub(crate) struct FrameErrors(Vec<f32>);

@@ -28,7 +28,7 @@ pub struct RunLayout {
 }
 
 impl RunLayout {
-    /// Name of the settings file, by which a folder is recognised as a run.
+    /// Name of the settings file, by which a folder is recognized as a run.
     pub const SETTINGS: &str = "settings.toml";
 
     /// The layout of the run in the folder `root`.

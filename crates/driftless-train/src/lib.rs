@@ -51,7 +51,7 @@ mod run;
 mod run_lock;
 mod settings;
 pub mod speed;
-mod starting_contexts;
+mod starting_clips;
 mod state;
 mod task;
 mod tensorboard;

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 
-use super::task::Losses;
 use crate::Result;
 
 /// Decay of the running mean squares.
@@ -18,25 +17,36 @@ const MIN_RMS: f64 = 1e-8;
 /// Name of the main loss.
 pub(super) const MAIN: &str = "main";
 
+/// A loss that counts `weight` times as much as the main one, whatever its units.
+pub(super) struct AuxiliaryLoss {
+    pub name: &'static str,
+    pub loss: Tensor,
+    pub weight: f64,
+}
+
 /// L₁ + Σ wᵢ (r₁/rᵢ) Lᵢ with the running root mean squares r of the steps before. Updates their
 /// squares.
 ///
 /// # Errors
 /// Returns an error if the device fails.
-pub(super) fn combine(losses: &Losses, mean_squares: &mut BTreeMap<String, f64>) -> Result<Tensor> {
-    if losses.auxiliary.is_empty() {
-        return Ok(losses.main.clone());
+pub(super) fn combine(
+    main: &Tensor,
+    auxiliary: &[AuxiliaryLoss],
+    mean_squares: &mut BTreeMap<String, f64>,
+) -> Result<Tensor> {
+    if auxiliary.is_empty() {
+        return Ok(main.clone());
     }
     let value = |loss: &Tensor| -> Result<f64> { Ok(f64::from(loss.to_scalar::<f32>()?)) };
-    let mut values = vec![(MAIN, value(&losses.main)?)];
-    for auxiliary in &losses.auxiliary {
-        values.push((auxiliary.name, value(&auxiliary.loss)?));
+    let mut values = vec![(MAIN, value(main)?)];
+    for other in auxiliary {
+        values.push((other.name, value(&other.loss)?));
     }
     initialize(mean_squares, &values);
-    let mut sum = losses.main.clone();
-    for auxiliary in &losses.auxiliary {
-        let scale = scale(mean_squares, auxiliary.name, auxiliary.weight);
-        sum = (sum + (&auxiliary.loss * scale)?)?;
+    let mut sum = main.clone();
+    for other in auxiliary {
+        let scale = scale(mean_squares, other.name, other.weight);
+        sum = (sum + (&other.loss * scale)?)?;
     }
     update(mean_squares, &values);
     Ok(sum)
@@ -77,21 +87,17 @@ pub(super) fn update(mean_squares: &mut BTreeMap<String, f64>, values: &[(&str, 
 mod tests {
     use candle_core::Device;
 
-    use super::super::task::{AuxiliaryLoss, BatchReport};
     use super::*;
 
-    fn losses(main: f32, reward: f32) -> Losses {
+    fn combined(main: f32, reward: f32, mean_squares: &mut BTreeMap<String, f64>) -> f32 {
         let scalar = |x: f32| Tensor::new(x, &Device::Cpu).unwrap();
-        Losses {
-            main: scalar(main),
-            auxiliary: vec![AuxiliaryLoss {
-                name: "reward",
-                loss: scalar(reward),
-                weight: 0.1,
-            }],
-            metrics: Vec::new(),
-            batch: BatchReport::default(),
-        }
+        let reward = AuxiliaryLoss {
+            name: "reward",
+            loss: scalar(reward),
+            weight: 0.1,
+        };
+        let sum = combine(&scalar(main), &[reward], mean_squares).unwrap();
+        sum.to_scalar::<f32>().unwrap()
     }
 
     #[test]
@@ -99,8 +105,7 @@ mod tests {
         for units in [1e-4, 1.0, 1e5] {
             let mut squares = BTreeMap::new();
             for _ in 0..5 {
-                let sum = combine(&losses(2.0, 3.0 * units), &mut squares).unwrap();
-                let sum = sum.to_scalar::<f32>().unwrap();
+                let sum = combined(2.0, 3.0 * units, &mut squares);
                 assert!((sum - 2.2).abs() < 1e-4, "{sum}");
             }
         }
@@ -109,11 +114,8 @@ mod tests {
     #[test]
     fn running_size_follows_the_loss() {
         let mut squares = BTreeMap::new();
-        combine(&losses(1.0, 1.0), &mut squares).unwrap();
-        let after = |squares: &mut _| {
-            let sum = combine(&losses(1.0, 0.5), squares).unwrap();
-            sum.to_scalar::<f32>().unwrap()
-        };
+        combined(1.0, 1.0, &mut squares);
+        let after = |squares: &mut _| combined(1.0, 0.5, squares);
         let first = after(&mut squares);
         assert!((first - 1.05).abs() < 1e-5, "{first}");
         let second = after(&mut squares);
@@ -127,7 +129,6 @@ mod tests {
 
     #[test]
     fn zero_loss_adds_nothing() {
-        let sum = combine(&losses(0.5, 0.0), &mut BTreeMap::new()).unwrap();
-        assert_eq!(sum.to_scalar::<f32>().unwrap(), 0.5);
+        assert_eq!(combined(0.5, 0.0, &mut BTreeMap::new()), 0.5);
     }
 }

@@ -22,7 +22,7 @@ use super::settings::{OptimizerSettings, TrainSettings};
 use super::task::Task;
 use super::tokenizer::TokenizerTask;
 use super::train_loop::{Pass, RunLimits, TrainLoop};
-use super::{TrainOptions, TrainStage, starting_contexts, warm_start};
+use super::{TrainOptions, TrainStage, starting_clips, warm_start};
 use crate::{Error, Result};
 
 /// Trains until all steps are done, the time limit is reached, or `progress` asks to stop.
@@ -229,7 +229,7 @@ fn prepare_folders(run: &RunContext, store: &FrameStore) -> Result<()> {
         toml::to_string_pretty(&run.settings).map_err(|e| Error::invalid(&path, e.to_string()))?;
     write_atomic(&path, text.as_bytes())?;
     write_json(&checkpoint.join(checkpoint::CONFIG), &run.world)?;
-    let clips = starting_contexts::choose(store, run.world.dynamics.context)?;
+    let clips = starting_clips::choose(store, run.world.dynamics.context)?;
     Ok(driftless_model::contexts::write(
         &checkpoint.join(checkpoint::CONTEXTS),
         &clips,
@@ -238,7 +238,7 @@ fn prepare_folders(run: &RunContext, store: &FrameStore) -> Result<()> {
 }
 
 impl TrainSettings {
-    /// How a stage is optimised.
+    /// How a stage is optimized.
     fn optimizer(&self, stage: TrainStage) -> &OptimizerSettings {
         match stage {
             TrainStage::Tokenizer => &self.tokenizer.optimizer,

@@ -148,6 +148,9 @@ pub struct MemorySettings {
     pub none_fraction: f64,
     /// Fraction of the sequences that recall random frames of their episode.
     pub random_fraction: f64,
+    /// Fraction of the sequences whose context is too noisy to predict from, so that they have to be
+    /// predicted from what they recall.
+    pub noisy_context_fraction: f64,
     /// Standard deviation of the noise added to the positions of recalled frames, as a fraction of the
     /// memory's reach: poses of a rollout are not exact.
     pub position_noise: f64,

@@ -89,7 +89,7 @@ pub fn measure(
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build()
-        .map_err(|e| Error::Argument(format!("{threads} threads: {e}")))?;
+        .map_err(|e| Error::Thread(format!("{threads} threads cannot be started: {e}")))?;
     pool.install(|| {
         let folder = tempfile::tempdir().map_err(|e| Error::io(std::env::temp_dir(), e))?;
         let (settings, world) = preset_world(preset)?;

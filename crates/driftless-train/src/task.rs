@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::TrainStage;
 use super::frame_errors::FrameError;
-use super::loss_scaling::combine;
+use super::loss_scaling::{AuxiliaryLoss, combine};
 use super::optimizer::{FlatGradient, Optimizer};
 use crate::Result;
 
@@ -85,17 +85,10 @@ impl BatchReport {
     }
 }
 
-/// A loss that counts `weight` times as much as the main one, whatever its units.
-pub(super) struct AuxiliaryLoss {
-    pub name: &'static str,
-    pub loss: Tensor,
-    pub weight: f64,
-}
-
 impl Losses {
     /// Combines the losses and computes their gradient with candle.
     pub fn backward(self, mean_squares: &mut BTreeMap<String, f64>) -> Result<StepOutput> {
-        let loss = combine(&self, mean_squares)?;
+        let loss = combine(&self.main, &self.auxiliary, mean_squares)?;
         let auxiliary = self.auxiliary.into_iter().map(|a| (a.name, a.loss));
         Ok(StepOutput {
             loss: f64::from(loss.to_scalar::<f32>()?),

@@ -13,6 +13,7 @@
 //! Then the encoder and the statistics are frozen, and only the decoder is trained.
 
 mod cpu_step;
+mod cpu_trainer;
 mod foreground;
 
 use std::collections::BTreeMap;
@@ -27,7 +28,7 @@ use driftless_model::config::WorldConfig;
 use driftless_model::params::Params;
 use driftless_model::tokenizer::{LATENT_MEAN, LATENT_STD, Tokenizer, images_to_tensor};
 
-use self::cpu_step::CpuStep;
+use self::cpu_trainer::CpuTrainer;
 pub(crate) use self::foreground::{FOREGROUND_THRESHOLD, SURROUNDINGS};
 use self::foreground::{
     FREQUENCY_FRAMES, cumulative_rarity, dilated, foreground, foreground_frequency, median_frame,
@@ -66,7 +67,7 @@ pub(super) struct TokenizerTask<'a> {
     /// Whether the encoder is frozen.
     decoder_only: bool,
     /// Computes the steps on the CPU; `None` on other devices.
-    cpu: Option<CpuStep>,
+    cpu: Option<CpuTrainer>,
 }
 
 impl<'a> TokenizerTask<'a> {
@@ -90,7 +91,7 @@ impl<'a> TokenizerTask<'a> {
             store,
             cumulative_rarity: cumulative_rarity(store, &median, &frequencies)?,
             tokenizer,
-            cpu: CpuStep::new(run, &vars, &median, &pixel_rarity)?,
+            cpu: CpuTrainer::new(run, &vars, &median, &pixel_rarity)?,
             pixel_rarity,
             background,
             errors: FrameErrors::new(store.frames()),
@@ -268,7 +269,7 @@ impl Task for TokenizerTask<'_> {
     ) -> Result<StepOutput> {
         let output = match self.cpu.take() {
             Some(mut cpu) => {
-                let output = cpu.run(self, rng);
+                let output = self.cpu_step(&mut cpu, rng);
                 self.cpu = Some(cpu);
                 output
             }

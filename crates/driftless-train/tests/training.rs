@@ -1,6 +1,10 @@
 //! Training end to end on a tiny world: a white block moved by three actions.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failure fails the test"
+)]
 
 #[path = "training/resuming.rs"]
 mod resuming;

@@ -55,4 +55,12 @@ impl SimulatorKind {
             Self::Drive => "A car on a closed track, from above.",
         }
     }
+
+    /// What to do in it, in one sentence to the player.
+    pub fn goal(self) -> &'static str {
+        match self {
+            Self::Maze => "Find your way: walk, turn, and see how long the walls stay true.",
+            Self::Drive => "Stay on the road, as fast as you dare.",
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use gilrs::{Axis, Button as GilrsButton, Gilrs};
 
-use super::{GamepadButton, RawGamepad};
+use super::raw::{GamepadButton, RawGamepad};
 
 const BUTTONS: [(GilrsButton, GamepadButton); 10] = [
     (GilrsButton::South, GamepadButton::South),

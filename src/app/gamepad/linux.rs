@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use evdev::{AbsoluteAxisCode as Axis, Device, KeyCode};
 
-use super::{GamepadButton, RawGamepad};
+use super::raw::{GamepadButton, RawGamepad};
 
 const FOLDER: &str = "/dev/input";
 /// USB vendor whose driver swaps the west and north buttons.

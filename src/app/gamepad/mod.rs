@@ -21,13 +21,14 @@ mod backend {
 
         pub fn scan(&mut self) {}
 
-        pub fn read(&mut self) -> Vec<super::RawGamepad> {
+        pub fn read(&mut self) -> Vec<crate::app::gamepad::raw::RawGamepad> {
             Vec::new()
         }
     }
 }
 
 mod map;
+mod raw;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -35,8 +36,10 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
 use self::backend::GamepadBackend;
+use self::raw::RawGamepad;
 
-pub(super) use map::GamepadMap;
+pub(super) use self::map::GamepadMap;
+pub(super) use self::raw::{Directions, GamepadButton};
 
 /// Interval between reads, and between scans for new gamepads.
 const READ_INTERVAL: Duration = Duration::from_millis(4);
@@ -44,83 +47,6 @@ const SCAN_INTERVAL: Duration = Duration::from_secs(1);
 /// Hysteresis of sticks and triggers: pressed from `PRESS_THRESHOLD`, released below `RELEASE_THRESHOLD`.
 const PRESS_THRESHOLD: f32 = 0.5;
 const RELEASE_THRESHOLD: f32 = 0.3;
-
-/// A button by its position, not by its printed label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum GamepadButton {
-    South,
-    East,
-    West,
-    North,
-    LeftShoulder,
-    RightShoulder,
-    LeftTrigger,
-    RightTrigger,
-    Start,
-    Select,
-}
-
-impl GamepadButton {
-    /// Buttons that can be mapped to keys, in mapping order.
-    pub const MAPPABLE: [Self; 8] = [
-        Self::South,
-        Self::East,
-        Self::West,
-        Self::North,
-        Self::LeftTrigger,
-        Self::RightTrigger,
-        Self::LeftShoulder,
-        Self::RightShoulder,
-    ];
-
-    /// The button's key in the settings file.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::South => "south",
-            Self::East => "east",
-            Self::West => "west",
-            Self::North => "north",
-            Self::LeftShoulder => "left-shoulder",
-            Self::RightShoulder => "right-shoulder",
-            Self::LeftTrigger => "left-trigger",
-            Self::RightTrigger => "right-trigger",
-            Self::Start => "start",
-            Self::Select => "select",
-        }
-    }
-
-    /// The button's name for display.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::South => "South (A, cross)",
-            Self::East => "East (B, circle)",
-            Self::West => "West (X, square)",
-            Self::North => "North (Y, triangle)",
-            Self::LeftShoulder => "Left shoulder",
-            Self::RightShoulder => "Right shoulder",
-            Self::LeftTrigger => "Left trigger",
-            Self::RightTrigger => "Right trigger",
-            Self::Start => "Start",
-            Self::Select => "Select",
-        }
-    }
-}
-
-/// Up, down, left, right.
-pub(super) type Directions = [bool; 4];
-
-/// The raw state of a gamepad.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct RawGamepad {
-    name: String,
-    /// Digital buttons that are down.
-    buttons: BTreeSet<GamepadButton>,
-    dpad: Directions,
-    /// The left stick `[right, up]`, from −1 to 1.
-    stick: [f32; 2],
-    /// The left and right trigger, from 0 to 1.
-    triggers: [f32; 2],
-}
 
 /// The digital state of a gamepad, after hysteresis.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -8,8 +8,15 @@ use eframe::egui::{
 
 use driftless_sim::Inspection;
 
-use super::cell_rect;
+use super::images::cell_rect;
 use crate::app::theme;
+
+/// Maximum side of the small frame, and height of the other parts below their titles, in points.
+pub(super) const PICTURE: f32 = 128.0;
+/// Space between rows.
+pub(super) const GAP: f32 = 4.0;
+/// Height of a legend.
+pub(super) const LEGEND: f32 = 18.0;
 
 /// A texture that is reused from frame to frame.
 #[derive(Default)]

@@ -7,7 +7,7 @@ use driftless_sim::Inspection;
 
 use crate::app::theme::Palette;
 
-/// Values are clamped to this many standard deviations; latents are standardised.
+/// Values are clamped to this many standard deviations; latents are standardized.
 pub(super) const MAX_ABS: f32 = 3.0;
 
 /// The diverging colour of a value in ±[`MAX_ABS`]: cold below 0, warm above.

@@ -8,8 +8,7 @@ use eframe::egui::{
 use driftless_data::Pose;
 use driftless_sim::{MemoryView, RecalledFrame};
 
-use super::draw::{CachedTexture, name, title, write};
-use super::{GAP, LEGEND, PICTURE};
+use super::draw::{CachedTexture, GAP, LEGEND, PICTURE, name, title, write};
 use crate::app::theme;
 
 /// The map shows this many times the reach to each side.

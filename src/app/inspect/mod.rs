@@ -18,13 +18,11 @@ use eframe::egui::{
 use driftless_engine::Attention;
 use driftless_sim::{Frame, Inspection};
 
-use self::draw::{CachedTexture, legend, name, outline, title, write};
+use self::draw::{CachedTexture, GAP, LEGEND, PICTURE, legend, name, outline, title, write};
 use self::images::{MAX_ABS, cell_at, cell_rect, largest, neighbour};
 use self::memory::MemoryPart;
 use super::theme;
 
-/// Maximum side of the small frame, and height of the other parts below their titles, in points.
-const PICTURE: f32 = 128.0;
 /// Width of the attention shares.
 const SHARES_WIDTH: f32 = 100.0;
 /// Width of all channel tiles together.
@@ -35,11 +33,8 @@ const MAX_COLUMN_WIDTH: f32 = 18.0;
 const MAX_ROW_HEIGHT: f32 = 14.0;
 /// Width of the map's row labels.
 const LABELS_WIDTH: f32 = 48.0;
-/// Space between the parts, and between rows.
+/// Space between the parts.
 const SPACE: f32 = 15.0;
-const GAP: f32 = 4.0;
-/// Height of a legend.
-const LEGEND: f32 = 18.0;
 
 /// The panel's height: a title and the parts below it.
 pub(super) const HEIGHT: f32 = PICTURE + 46.0;

@@ -7,7 +7,7 @@ use eframe::egui::{
 use driftless_data::Pose;
 use driftless_engine::SamplerParams;
 use driftless_engine::testing::{clip, cpu_sampler, small_config, world};
-use driftless_sim::{FrameImage, KeptFrame, MemoryView, RecalledFrame};
+use driftless_sim::{FrameImage, KeptFrameView, MemoryView, RecalledFrame};
 
 use super::*;
 
@@ -136,7 +136,7 @@ fn click_and_arrows_select_patch() {
 #[test]
 fn memory_shows_what_is_kept_and_recalled() {
     let pose = |x: f32, angle: f32| Pose { x, y: 0.0, angle };
-    let kept = |x: f32, predicted: bool| KeptFrame {
+    let kept = |x: f32, predicted: bool| KeptFrameView {
         pose: pose(x, 0.5),
         predicted,
     };

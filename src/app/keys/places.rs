@@ -7,8 +7,8 @@ use eframe::egui::Key;
 
 use super::KeyMap;
 
-/// The keys that are held down: where each lies, and the key that it was pressed as; and what the layout prints on
-/// them, as far as presses have told.
+/// The keys that are held down, by their place on the keyboard, each with the key that it was pressed as. Also what
+/// the layout prints on them, as far as presses have shown it.
 #[derive(Clone, Debug, Default)]
 pub struct KeyPlaces {
     held: Vec<(Key, Key)>,

@@ -47,9 +47,9 @@ pub enum Shortcut {
     Share,
     /// Open the folder of saved files.
     OpenFolder,
-    /// Remember this moment.
+    /// Save this moment in the quick slot.
     QuickSave,
-    /// Go back to the remembered moment and play on.
+    /// Go back to the moment in the quick slot and play on.
     QuickLoad,
     /// Undo the last change of a setting or the deletion of a branch.
     Undo,
@@ -187,8 +187,8 @@ impl Shortcut {
             Self::CopyPicture => "Copy the picture to the clipboard.",
             Self::Share => "Save this world as one file that others can open.",
             Self::OpenFolder => "Show the saved files in the file manager.",
-            Self::QuickSave => "Remember this moment, to come back to it.",
-            Self::QuickLoad => "Go back to the remembered moment and play on.",
+            Self::QuickSave => "Quick save: saves this moment, to go back to it.",
+            Self::QuickLoad => "Quick load: goes back to the saved moment and plays on.",
             Self::Undo => "Undo a setting, or bring back a deleted branch.",
             Self::OpenFile => "Open a world, recording, picture or actions by path.",
             Self::Worlds => "Choose another world to play.",

@@ -35,22 +35,22 @@ impl PictureStats {
     /// # Errors
     /// Returns an error if an episode cannot be read.
     pub fn of(folder: &Path, info: &DatasetInfo) -> Result<Self> {
-        let mut looked = Looked::default();
+        let mut sums = FrameSums::default();
         Dataset::for_each_episode(folder, info, |_, episode| {
-            looked.add(&episode?);
-            Ok(if looked.frames < SAMPLE {
+            sums.add(&episode?);
+            Ok(if sums.frames < SAMPLE {
                 ControlFlow::Continue(())
             } else {
                 ControlFlow::Break(())
             })
         })?;
-        Ok(looked.stats())
+        Ok(sums.stats())
     }
 }
 
 /// Sums over the frames that were looked at.
 #[derive(Default)]
-struct Looked {
+struct FrameSums {
     frames: usize,
     values: usize,
     sum: u64,
@@ -58,7 +58,7 @@ struct Looked {
     still: usize,
 }
 
-impl Looked {
+impl FrameSums {
     fn add(&mut self, episode: &Episode) {
         for t in 0..episode.frames().min(SAMPLE) {
             let frame = episode.frame(t);
@@ -213,9 +213,9 @@ mod tests {
             rewards: vec![0.0; 4],
             extras: std::collections::BTreeMap::new(),
         };
-        let mut looked = Looked::default();
-        looked.add(&episode);
-        let PictureStats { brightness, still } = looked.stats();
+        let mut sums = FrameSums::default();
+        sums.add(&episode);
+        let PictureStats { brightness, still } = sums.stats();
         assert!((brightness - 0.75).abs() < 1e-6 && (still - 2.0 / 3.0).abs() < 1e-6);
     }
 }

@@ -10,7 +10,7 @@ mod setup;
 mod source;
 mod training;
 mod training_request;
-pub(super) mod widgets;
+mod widgets;
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -28,7 +28,7 @@ use self::training::TrainingStep;
 use self::training_request::TrainingRequest;
 use self::widgets::ErrorCard;
 use super::theme;
-use crate::workspace::background_run::RunState;
+use crate::workspace::background_run::{RunState, records_dataset};
 use crate::workspace::{
     BackgroundRun, BackgroundTask, ChildProgram, Notify, UserPaths, paths, recording,
 };
@@ -84,12 +84,12 @@ impl NewWorldPage {
 
     /// Opens the page and lists the files on disk again.
     pub fn open(&mut self) {
-        if let Some(places) = self.places() {
-            self.source.list(&places);
+        if let Some(paths) = self.paths() {
+            self.source.list(&paths);
         }
     }
 
-    fn places(&mut self) -> Option<UserPaths> {
+    fn paths(&mut self) -> Option<UserPaths> {
         let found = UserPaths::resolve(self.home.clone());
         found
             .map_err(|error| self.show_error("Cannot find the data folder", &error))
@@ -151,11 +151,11 @@ impl NewWorldPage {
     /// # Errors
     /// Returns an error if the data folder cannot be determined.
     pub fn recording_options(&self, kind: SimulatorKind) -> Result<RecordOptions> {
-        let places = UserPaths::resolve(self.home.clone())?;
+        let paths = UserPaths::resolve(self.home.clone())?;
         Ok(RecordOptions {
-            path: paths::unused_folder(&places.data(), kind.name()),
+            path: paths::unused_folder(&paths.data(), kind.name()),
             overwrite: false,
-            journal: Some(places.unfinished()),
+            journal: Some(paths.unfinished()),
             dataset_of: Some(kind.name().to_owned()),
         })
     }
@@ -205,7 +205,7 @@ impl NewWorldPage {
             Ok(run) => self.step = PageStep::Training(Box::new(TrainingStep::new(run))),
             Err(error) => {
                 self.step = PageStep::Source;
-                if !BackgroundRun::records_dataset(folder) {
+                if !records_dataset(folder) {
                     self.source.ask_for_data(folder);
                 }
                 self.show_error("Cannot open the run", &error);
@@ -294,12 +294,12 @@ impl NewWorldPage {
     }
 
     fn start(&mut self, start: &TrainingRequest) {
-        let Some(places) = self.places() else {
+        let Some(paths) = self.paths() else {
             return;
         };
         self.error_card = None;
         let started = paths::folder_name(&start.name).and_then(|name| {
-            let plan = start.plan(paths::unused_folder(&places.runs(), &name));
+            let plan = start.plan(paths::unused_folder(&paths.runs(), &name));
             BackgroundRun::start(
                 &plan,
                 start.minutes,
@@ -402,9 +402,9 @@ impl NewWorldPage {
         }
         match &mut self.step {
             PageStep::Source => {
-                let places = UserPaths::resolve(self.home.clone());
-                match places {
-                    Ok(places) => self.source.ui(ui, &places, &self.notify),
+                let paths = UserPaths::resolve(self.home.clone());
+                match paths {
+                    Ok(paths) => self.source.ui(ui, &paths, &self.notify),
                     Err(error) => Some(StepAction::Failed {
                         what: "Cannot find the data folder",
                         error,

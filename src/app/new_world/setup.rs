@@ -14,8 +14,9 @@ use super::action::StepAction;
 use super::data_check::{self, PictureStats};
 use super::training_request::TrainingRequest;
 use super::widgets;
-use super::widgets::{PathField, PathKind, card, failure, primary, title};
+use super::widgets::{card, failure, primary, title};
 use crate::Result;
+use crate::app::path_field::{PathField, PathKind};
 use crate::app::theme;
 use crate::workspace::{BackgroundTask, Notify};
 

@@ -16,7 +16,8 @@ use driftless_worlds::SimulatorKind;
 
 use super::action::{PageRequest, StepAction};
 use super::widgets;
-use super::widgets::{PathField, PathKind, card, primary, title};
+use super::widgets::{card, primary, title};
+use crate::app::path_field::{PathField, PathKind};
 use crate::app::text::grouped;
 use crate::app::theme;
 use crate::workspace::{Notify, UserPaths, paths};
@@ -27,34 +28,6 @@ const PICTURE: f32 = 112.0;
 const SIMULATOR: f32 = 330.0;
 /// Maximum number of folders listed per kind.
 const MAX_LISTED: usize = 6;
-/// The import formats and their descriptions.
-const FORMATS: [(ImportFormat, &str, &str); 5] = [
-    (
-        ImportFormat::Vpt,
-        "vpt",
-        "a folder of videos NAME.mp4, each with its actions in NAME.jsonl, as in OpenAI's VPT for Minecraft",
-    ),
-    (
-        ImportFormat::Lerobot,
-        "lerobot",
-        "a LeRobot dataset (version 2 or 3); continuous actions need an action map",
-    ),
-    (
-        ImportFormat::Minari,
-        "minari",
-        "a Minari dataset folder, or an HDF5 file of Minari, robomimic or DIAMOND's Counter-Strike",
-    ),
-    (
-        ImportFormat::Npz,
-        "npz",
-        "a folder of NumPy files (.npz) with pictures and actions, such as Dreamer's episodes",
-    ),
-    (
-        ImportFormat::Images,
-        "images",
-        "a folder of images with one .csv: columns file, action, and optionally episode",
-    ),
-];
 
 /// The source step.
 pub(super) struct SourceStep {
@@ -117,10 +90,10 @@ impl SourceStep {
     }
 
     /// Lists the user's datasets, runs and worlds.
-    pub fn list(&mut self, places: &UserPaths) {
-        self.datasets = places.list_datasets();
-        self.runs = places.list_runs();
-        self.worlds = places.list_worlds();
+    pub fn list(&mut self, paths: &UserPaths) {
+        self.datasets = paths.list_datasets();
+        self.runs = paths.list_runs();
+        self.worlds = paths.list_worlds();
     }
 
     pub fn poll(&mut self) {
@@ -142,7 +115,7 @@ impl SourceStep {
         self.run_data = Some(PathField::new(PathKind::Folder, hint));
     }
 
-    /// Recognises a dropped file or folder; anything else is put into the import field.
+    /// Recognizes a dropped file or folder; anything else is put into the import field.
     pub fn dropped(&mut self, path: &Path) -> Option<StepAction> {
         if path.join(dataset::INFO).is_file() {
             return Some(StepAction::Data(path.to_path_buf()));
@@ -168,10 +141,10 @@ impl SourceStep {
         self.pictures.clear();
     }
 
-    pub fn ui(&mut self, ui: &mut Ui, places: &UserPaths, notify: &Notify) -> Option<StepAction> {
-        let simulator = card(ui, |ui| self.simulators(ui, places));
+    pub fn ui(&mut self, ui: &mut Ui, paths: &UserPaths, notify: &Notify) -> Option<StepAction> {
+        let simulator = card(ui, |ui| self.simulators(ui, paths));
         let data = card(ui, |ui| self.dataset(ui, notify));
-        let import = card(ui, |ui| self.import_card(ui, places, notify));
+        let import = card(ui, |ui| self.import_card(ui, paths, notify));
         let run = card(ui, |ui| self.runs(ui, notify));
         let world = if self.worlds.is_empty() {
             None
@@ -181,7 +154,7 @@ impl SourceStep {
         simulator.or(data).or(import).or(run).or(world)
     }
 
-    fn simulators(&mut self, ui: &mut Ui, places: &UserPaths) -> Option<StepAction> {
+    fn simulators(&mut self, ui: &mut Ui, paths: &UserPaths) -> Option<StepAction> {
         title(
             ui,
             "Record a built-in simulator",
@@ -220,7 +193,7 @@ impl SourceStep {
             ui.add(frames);
             for kind in SimulatorKind::ALL {
                 if ui.button(kind.title()).clicked() {
-                    action = Some(script(kind, self.frames, places));
+                    action = Some(script(kind, self.frames, paths));
                 }
             }
         });
@@ -251,7 +224,7 @@ impl SourceStep {
     fn import_card(
         &mut self,
         ui: &mut Ui,
-        places: &UserPaths,
+        paths: &UserPaths,
         notify: &Notify,
     ) -> Option<StepAction> {
         title(
@@ -260,32 +233,28 @@ impl SourceStep {
             "A world learns what actions do, so every frame needs an action. Recordings without action labels cannot be used. Videos need ffmpeg.",
         );
         let mut failed = None;
-        let (_, name_on_cli, about) = format(self.format);
         widgets::labelled(ui, "Format", |ui| {
             ComboBox::from_id_salt("format")
-                .selected_text(name_on_cli)
+                .selected_text(self.format.name())
                 .show_ui(ui, |ui| {
-                    let available = FORMATS.iter().filter(|(format, ..)| format.is_available());
-                    for &(format, name_on_cli, _) in available {
-                        ui.selectable_value(&mut self.format, format, name_on_cli);
+                    let offered =
+                        |format: &ImportFormat| format.is_available() && format.has_actions();
+                    for format in ImportFormat::ALL.into_iter().filter(offered) {
+                        ui.selectable_value(&mut self.format, format, format.name());
                     }
                 });
+            let about = self.format.description();
             ui.add(egui::Label::new(RichText::new(about).color(theme::palette(ui).muted)).wrap());
         });
         widgets::labelled(ui, "From", |ui| {
             failed = self.import.ui(ui, 0.0, notify).err();
         });
-        if self.format != ImportFormat::Vpt {
+        if !self.format.names_actions() {
             widgets::labelled(ui, "Action map", |ui| {
                 failed = failed.take().or(self.map.ui(ui, 0.0, notify).err());
             });
         }
-        let has_no_rate = [
-            ImportFormat::Images,
-            ImportFormat::Minari,
-            ImportFormat::Npz,
-        ];
-        if has_no_rate.contains(&self.format) {
+        if !self.format.has_frame_rate() {
             widgets::labelled(ui, "Frame rate", |ui| {
                 let pace = DragValue::new(&mut self.source_fps).range(0.1..=240.0);
                 ui.add(pace.suffix(" FPS"));
@@ -295,27 +264,22 @@ impl SourceStep {
         let clicked = primary(ui, "Import", path.is_some()).clicked();
         let action = path
             .filter(|_| clicked)
-            .map(|path| self.import(&path, places));
+            .map(|path| self.import(&path, paths));
         action.or(failed.map(dialog_failed))
     }
 
     /// Runs the same import as the command line.
-    fn import(&self, path: &Path, places: &UserPaths) -> StepAction {
+    fn import(&self, path: &Path, paths: &UserPaths) -> StepAction {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         let name = paths::folder_name(&name).unwrap_or_else(|_| "import".into());
-        let folder = paths::unused_folder(&places.data(), &name);
-        let (_, name_on_cli, _) = format(self.format);
-        let mut arguments: Vec<OsString> = ["import", "--from", name_on_cli].map(Into::into).into();
+        let folder = paths::unused_folder(&paths.data(), &name);
+        let format = self.format.name();
+        let mut arguments: Vec<OsString> = ["import", "--from", format].map(Into::into).into();
         arguments.extend([path.into(), "--out".into(), folder.clone().into()]);
-        if let Some(map) = self.map.path().filter(|_| self.format != ImportFormat::Vpt) {
+        if let Some(map) = self.map.path().filter(|_| !self.format.names_actions()) {
             arguments.extend(["--actions".into(), map.into()]);
         }
-        let has_no_rate = [
-            ImportFormat::Images,
-            ImportFormat::Minari,
-            ImportFormat::Npz,
-        ];
-        if has_no_rate.contains(&self.format) {
+        if !self.format.has_frame_rate() {
             arguments.extend(["--source-fps".into(), self.source_fps.to_string().into()]);
         }
         StepAction::CreateDataset {
@@ -360,12 +324,6 @@ impl SourceStep {
     }
 }
 
-fn format(format: ImportFormat) -> (ImportFormat, &'static str, &'static str) {
-    let mut all = FORMATS.into_iter();
-    all.find(|(known, _, _)| *known == format)
-        .unwrap_or((format, "", ""))
-}
-
 fn dialog_failed(error: crate::Error) -> StepAction {
     let what = "Cannot open a file dialog; type the path instead";
     StepAction::Failed { what, error }
@@ -381,8 +339,8 @@ fn picture(ui: &Ui, kind: SimulatorKind) -> TextureHandle {
 }
 
 /// Records with the scripted player, as on the command line, with a random seed.
-fn script(kind: SimulatorKind, frames: usize, places: &UserPaths) -> StepAction {
-    let folder = paths::unused_folder(&places.data(), &format!("{}-script", kind.name()));
+fn script(kind: SimulatorKind, frames: usize, paths: &UserPaths) -> StepAction {
+    let folder = paths::unused_folder(&paths.data(), &format!("{}-script", kind.name()));
     let seed = rand::random_range(0..1_000_000_u32);
     let mut arguments: Vec<OsString> = ["record", "--world", kind.name(), "--frames"]
         .map(Into::into)
@@ -433,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn dropped_folders_are_recognised() {
+    fn dropped_folders_are_recognized() {
         let root = tempfile::tempdir().unwrap();
         let folder = |file: &str| {
             let folder = root.path().join(file);
@@ -459,14 +417,14 @@ mod tests {
     #[test]
     fn import_uses_command_line() {
         let root = tempfile::tempdir().unwrap();
-        let places = UserPaths::resolve(Some(root.path().into())).unwrap();
+        let paths = UserPaths::resolve(Some(root.path().into())).unwrap();
         let mut source = SourceStep::new();
-        let vpt = words(source.import(Path::new("some/contractor"), &places));
+        let vpt = words(source.import(Path::new("some/contractor"), &paths));
         assert_eq!(vpt[..4], ["import", "--from", "vpt", "some/contractor"]);
         assert!(vpt[5].ends_with("contractor") && vpt.len() == 6, "{vpt:?}");
         source.format = ImportFormat::Images;
         source.map.text = "map.toml".into();
-        let images = words(source.import(Path::new("shots"), &places));
+        let images = words(source.import(Path::new("shots"), &paths));
         assert_eq!(images[6..], ["--actions", "map.toml", "--source-fps", "15"]);
     }
 }

@@ -73,7 +73,7 @@ impl TrainingStep {
     pub fn ui(
         &mut self,
         ui: &mut Ui,
-        places: Result<UserPaths>,
+        paths: Result<UserPaths>,
         notify: &Notify,
     ) -> Option<StepAction> {
         // A copy, so that the run's thread never waits for drawing.
@@ -85,7 +85,7 @@ impl TrainingStep {
         }
         let mut action = card(ui, |ui| self.head(ui, &view));
         if view.saved.is_some() {
-            let saved = card(ui, |ui| self.save(ui, places, notify));
+            let saved = card(ui, |ui| self.save(ui, paths, notify));
             action = action.or(saved);
         }
         if ui.available_width() < TWO_COLUMNS {
@@ -156,16 +156,14 @@ impl TrainingStep {
     }
 
     /// Saves the world as trained so far under the name in the field.
-    pub fn save_as(&mut self, places: Result<UserPaths>, notify: &Notify) {
+    pub fn save_as(&mut self, paths: Result<UserPaths>, notify: &Notify) {
         if matches!(self.saving, SaveState::Running(_)) || self.run.view().saved.is_none() {
             return;
         }
         self.refused = None;
         let (from, name) = (self.run.checkpoint(), self.name.clone());
-        let started = places.and_then(|places| {
-            BackgroundTask::start(notify.clone(), move |_| {
-                save::save_as(&from, &places, &name)
-            })
+        let started = paths.and_then(|paths| {
+            BackgroundTask::start(notify.clone(), move |_| save::save_as(&from, &paths, &name))
         });
         match started {
             Ok(task) => self.saving = SaveState::Running(task),
@@ -176,7 +174,7 @@ impl TrainingStep {
     fn save(
         &mut self,
         ui: &mut Ui,
-        places: Result<UserPaths>,
+        paths: Result<UserPaths>,
         notify: &Notify,
     ) -> Option<StepAction> {
         let mut action = None;
@@ -189,7 +187,7 @@ impl TrainingStep {
                 .on_hover_text("S: save a copy that further training does not change")
                 .clicked()
             {
-                self.save_as(places, notify);
+                self.save_as(paths, notify);
             }
         });
         if let Some(why) = &self.refused {

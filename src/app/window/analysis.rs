@@ -24,7 +24,7 @@ use crate::workspace::{BackgroundTask, Notify};
 use crate::{Error, Result};
 
 /// What the timeline asks the window for.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum TimelineRequest {
     /// Save the frames from the last restart.
     Save,

@@ -9,9 +9,9 @@ use driftless_engine::StageTimes;
 
 use super::Window;
 use super::analysis::TimelineRequest;
+use super::changes::Change;
 use super::overlay::OverlayEnd;
 use super::preferences::MIN_WIDTH_FOR_TUNING;
-use super::undo::Change;
 use crate::app::cards::FailureChoice;
 use crate::app::controls::ControlBar;
 use crate::app::desktop::open_folder;
@@ -260,7 +260,7 @@ impl Window {
         }
         if game.frame.is_none() {
             cards::badge(ui, space, "LOADING…");
-        } else if let Some(running) = self.running() {
+        } else if let Some(running) = self.transport.label() {
             cards::badge(ui, space, running);
         } else if self.saving.is_rendering() {
             cards::badge(ui, space, "WORKING…");

@@ -327,7 +327,7 @@ impl GameState {
         self.recording = self.end().recording;
         self.session.sim.actions = Arc::default();
         self.session.sim.player = game.player;
-        self.session.sim.context = game.first_context;
+        self.session.sim.context = game.first_clip;
         self.frame = None;
         self.paused = false;
     }

@@ -15,6 +15,15 @@ use crate::app::keys::{InputSource, KeyMap, KeyPlaces, Shortcut};
 use crate::app::mouse::{Mouse, MouseRole};
 use crate::app::waker::Waker;
 
+/// The modifiers that a key is pressed with.
+#[derive(Clone, Copy)]
+pub(super) struct Modifiers {
+    /// None but Shift.
+    pub plain: bool,
+    /// Ctrl, on macOS Command.
+    pub control: bool,
+}
+
 /// The connected gamepads after a change, and when it happened.
 pub(super) type GamepadChange = (Instant, Vec<Gamepad>);
 

@@ -247,9 +247,9 @@ impl Navigation {
         current: Option<&CheckpointOrigin>,
     ) -> Result<()> {
         let device = current.map_or_else(DeviceOptions::default, |origin| origin.device);
-        let (file, places) = (file.to_path_buf(), UserPaths::resolve(self.home.clone())?);
+        let (file, paths) = (file.to_path_buf(), UserPaths::resolve(self.home.clone())?);
         let task = BackgroundTask::start(self.notify.clone(), move |_| {
-            PlayableWorld::learned(&world_file::import(&file, &places)?, device, None)
+            PlayableWorld::learned(&world_file::import(&file, &paths)?, device, None)
         });
         self.loading = Some(LoadingGame::World(task?));
         Ok(())

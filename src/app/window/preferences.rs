@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use eframe::egui::{Context, Vec2};
 
-use crate::app::config::{AUTOSAVE_DELAY, ConfigStore, SCALE_RANGE, UserConfig, WindowPlace};
+use crate::app::config::{
+    AUTOSAVE_DELAY, ConfigStore, DEFAULT_SIZE, SCALE_RANGE, UserConfig, WindowPlace,
+};
 use crate::app::keys::Bindings;
 use crate::app::present::Scaling;
 use crate::app::presets::{PresetPanel, SamplerPreset};
-use crate::app::shell::DEFAULT_SIZE;
 use crate::app::theme;
 
 /// Windows narrower than this, in points, open without the tuning panel, and show it as a drawer.

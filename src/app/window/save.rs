@@ -15,6 +15,13 @@ use crate::app::theme;
 use crate::app::widgets::{floating, progress_bar};
 use crate::workspace::Notify;
 
+/// What a requested picture is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PictureUse {
+    Save,
+    Copy,
+}
+
 /// How far saving is.
 #[derive(Default)]
 pub(super) struct Saving {

@@ -8,7 +8,7 @@ use driftless_data::Episode;
 use driftless_sim::{TimelineCommand, TimelinePosition};
 
 use super::Window;
-use super::save::SaveEvent;
+use super::save::{PictureUse, SaveEvent};
 use crate::app::save_dialog::SaveSpan;
 use crate::app::screenshot;
 use crate::workspace::paths::{folder_name, unused_file};
@@ -16,13 +16,6 @@ use crate::workspace::{BackgroundTask, world_file};
 
 /// How much *Save the last 10 seconds* saves.
 const RECENT_SECONDS: f32 = 10.0;
-
-/// What a requested picture is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PictureUse {
-    Save,
-    Copy,
-}
 
 impl Window {
     /// Requests the current picture, which may have stayed on the device.

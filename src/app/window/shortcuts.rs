@@ -7,9 +7,10 @@ use eframe::egui::{Key, ViewportCommand};
 use driftless_sim::EpisodeCommand;
 
 use super::Window;
+use super::inputs::Modifiers;
 use super::navigation::Screen;
 use super::overlay::Overlay;
-use super::save_commands::PictureUse;
+use super::save::PictureUse;
 use crate::app::desktop::open_folder;
 use crate::app::keys::Shortcut;
 use crate::app::new_world::{NewWorldPage, PageRequest};
@@ -27,15 +28,6 @@ const MOVING_KEYS: [Key; 9] = [
     Key::End,
     Key::Tab,
 ];
-
-/// The modifiers that a key is pressed with.
-#[derive(Clone, Copy)]
-pub(super) struct With {
-    /// None but Shift.
-    pub plain: bool,
-    /// Ctrl, on macOS Command.
-    pub control: bool,
-}
 
 impl Window {
     /// The key that is pressed or released at a place of the keyboard.
@@ -55,7 +47,7 @@ impl Window {
         &mut self,
         key: Key,
         pressed: bool,
-        with: With,
+        with: Modifiers,
         typing: bool,
         now: Instant,
     ) -> bool {

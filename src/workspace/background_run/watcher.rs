@@ -12,7 +12,9 @@ use driftless_data::PathError as _;
 use driftless_model::checkpoint::DYNAMICS;
 use driftless_train::RunLayout;
 
-use super::{CONFIG, PreviewImage, RunNote, RunState, RunView, WatcherCommand, read_settings};
+use super::note::RunNote;
+use super::settings::{CONFIG, read_settings};
+use super::view::{PreviewImage, RunState, RunView, WatcherCommand};
 use crate::workspace::process::{ChildProcess, ChildProgram, Exit};
 use crate::workspace::progress::RunProgress;
 use crate::workspace::run_log::LogTail;

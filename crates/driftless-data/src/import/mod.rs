@@ -2,6 +2,7 @@
 //!
 //! - `image_folder`, `video_files`, `npz_files`, `vpt`, `hdf5`, `lerobot`: one `RecordingSource` per
 //!   format.
+//! - `format`: the list of formats.
 //! - `picture_layout`: where the pictures are in arrays of different shapes.
 //! - `actions`: maps recorded actions to the dataset's discrete actions.
 //! - `frame_resampler`: resizes frames by area averaging and keeps every n-th.
@@ -9,6 +10,7 @@
 //! - `import_report`: the result of an import, also written as `manifest.json`.
 
 mod actions;
+mod format;
 pub(super) mod frame_resampler;
 #[cfg(feature = "hdf5")]
 mod hdf5;
@@ -38,42 +40,11 @@ use crate::layout::{dataset, is_hidden};
 use crate::media::decode_image;
 use crate::{Error, PathError as _, Result};
 
+pub use self::format::ImportFormat;
 pub use self::import_report::{ActionCount, ImportReport, ImportedEpisode};
 
 /// How far the ratio of the frame rates may be from an integer, relative to it.
 const FPS_TOLERANCE: f32 = 0.01;
-
-/// Format of the recordings to import.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
-#[serde(rename_all = "lowercase")]
-pub enum ImportFormat {
-    /// Images and a CSV file with the columns file, action and optionally episode.
-    Images,
-    /// A video, or a folder of videos, without action labels.
-    Video,
-    /// NumPy files (.npz), such as Dreamer's replay buffers.
-    Npz,
-    /// OpenAI VPT contractor data: videos (.mp4), each with its key presses (.jsonl).
-    Vpt,
-    /// HDF5: a Minari dataset, robomimic's demonstrations, or the Counter-Strike recordings that DIAMOND
-    /// is trained on. Read by builds with the feature `hdf5`.
-    #[cfg_attr(feature = "clap", value(alias = "hdf5"))]
-    Minari,
-    /// A LeRobot dataset, version 2 or 3. Read by builds with the feature `parquet`.
-    Lerobot,
-}
-
-impl ImportFormat {
-    /// Whether this build reads the format.
-    pub fn is_available(self) -> bool {
-        match self {
-            Self::Images | Self::Video | Self::Npz | Self::Vpt => true,
-            Self::Minari => cfg!(feature = "hdf5"),
-            Self::Lerobot => cfg!(feature = "parquet"),
-        }
-    }
-}
 
 /// How a source pairs actions with frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -302,7 +273,7 @@ fn open_source(options: &ImportOptions) -> Result<Box<dyn RecordingSource>> {
 
 #[cfg(not(all(feature = "hdf5", feature = "parquet")))]
 fn not_built(format: &str, feature: &str) -> Error {
-    Error::Argument(format!(
+    Error::NotBuilt(format!(
         "this build cannot read {format} datasets: build with `--features {feature}`"
     ))
 }

@@ -190,9 +190,10 @@ impl LoadedFile {
         } else {
             vec![0.0; frames]
         };
-        let terminal = match names.iter().any(|name| name == IS_TERMINAL) {
-            true => file.array(IS_TERMINAL)?.to_f64().unwrap_or_default(),
-            false => Vec::new(),
+        let terminal = if names.iter().any(|name| name == IS_TERMINAL) {
+            file.array(IS_TERMINAL)?.to_f64().unwrap_or_default()
+        } else {
+            Vec::new()
         };
         let actions = file.array(&action_key)?;
         let actions = raw_actions(&file, &action_key, &actions, frames)?;

@@ -103,13 +103,19 @@ impl VideoStream {
     }
 
     /// The file.
-    #[cfg_attr(not(feature = "parquet"), allow(dead_code))]
+    #[cfg_attr(
+        not(feature = "parquet"),
+        allow(dead_code, reason = "read for LeRobot")
+    )]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// The number of frames read or passed over.
-    #[cfg_attr(not(feature = "parquet"), allow(dead_code))]
+    #[cfg_attr(
+        not(feature = "parquet"),
+        allow(dead_code, reason = "read for LeRobot")
+    )]
     pub fn position(&self) -> usize {
         self.position
     }

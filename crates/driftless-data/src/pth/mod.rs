@@ -2,6 +2,8 @@
 //! archive and before 2020 a row of pickles. The pickle is read as data; nothing in it is executed.
 
 mod pickle;
+mod rebuild;
+mod values;
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
@@ -11,7 +13,7 @@ use std::rc::Rc;
 use half::f16;
 use zip::ZipArchive;
 
-use self::pickle::{Pickle, Tensor, Value};
+use self::values::{Pickle, Tensor, Value};
 use crate::fs::read_source;
 use crate::{Error, PathError as _, Result};
 
@@ -123,7 +125,7 @@ fn from_pickles(mut bytes: &[u8]) -> pickle::Result<(Pickle, Storages)> {
     }
     let state = pickle::read(&mut bytes)?;
     let keys = pickle::read(&mut bytes)?;
-    let Value::List(place) = keys.root else {
+    let Value::List(index) = keys.root else {
         return Err("it does not list its storages".into());
     };
     let kinds: BTreeMap<String, String> = state_dict(&state)
@@ -131,7 +133,7 @@ fn from_pickles(mut bytes: &[u8]) -> pickle::Result<(Pickle, Storages)> {
         .map(|(_, tensor)| (tensor.storage.key.clone(), tensor.storage.kind.clone()))
         .collect();
     let mut storages = Storages::new();
-    for key in keys.sequence(place) {
+    for key in keys.sequence(index) {
         let Value::Text(key) = key else {
             return Err("a storage has no name".into());
         };
@@ -153,14 +155,14 @@ fn from_pickles(mut bytes: &[u8]) -> pickle::Result<(Pickle, Storages)> {
 
 /// The tensors of a state dict, or of the one in a checkpoint's `state_dict`.
 fn state_dict(state: &Pickle) -> Vec<(String, Rc<Tensor>)> {
-    let Value::Dict(place) = state.root else {
+    let Value::Dict(index) = state.root else {
         return Vec::new();
     };
-    let tensors = tensors(state.dict(place));
+    let tensors = tensors(state.dict(index));
     if !tensors.is_empty() {
         return tensors;
     }
-    let mut pairs = state.dict(place).iter();
+    let mut pairs = state.dict(index).iter();
     let inner = pairs.find_map(|(name, value)| match (name, value) {
         (Value::Text(name), Value::Dict(inner)) if &**name == "state_dict" => Some(*inner),
         _ => None,

@@ -5,91 +5,14 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use super::rebuild::{rebuild, storage};
+use super::values::{ArenaIndex, Objects, Pickle, Value};
+
 /// The most objects that a pickle may make. A state dict makes about thirty for each tensor.
 const MAX_OBJECTS: usize = 1_000_000;
 
 /// What is wrong with a pickle.
 pub(super) type Result<T> = std::result::Result<T, String>;
-
-/// An object of a pickle. What is in tuples, lists and dicts is in the [`Pickle`]: no object is inside of another,
-/// however deep a file nests them.
-#[derive(Clone, Debug)]
-pub(super) enum Value {
-    Int(i64),
-    Text(Rc<str>),
-    /// A name: `module name`.
-    Global(Rc<str>),
-    Tuple(Place),
-    List(Place),
-    Dict(Place),
-    Storage(Rc<Storage>),
-    Tensor(Rc<Tensor>),
-    Other,
-}
-
-/// Where in a [`Pickle`] the values of an object are.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Place(usize);
-
-/// What was read.
-#[derive(Debug)]
-pub(super) struct Pickle {
-    pub root: Value,
-    objects: Objects,
-}
-
-impl Pickle {
-    /// The values of a tuple or a list.
-    pub fn sequence(&self, place: Place) -> &[Value] {
-        self.objects.sequence(place)
-    }
-
-    /// The keys and values of a dict.
-    pub fn dict(&self, place: Place) -> &[(Value, Value)] {
-        self.objects.dicts.get(place.0).map_or(&[], Vec::as_slice)
-    }
-}
-
-/// The values of tuples, lists and dicts.
-#[derive(Debug, Default)]
-struct Objects {
-    sequences: Vec<Vec<Value>>,
-    dicts: Vec<Vec<(Value, Value)>>,
-}
-
-impl Objects {
-    fn sequence(&self, place: Place) -> &[Value] {
-        self.sequences.get(place.0).map_or(&[], Vec::as_slice)
-    }
-
-    fn add_sequence(&mut self, values: Vec<Value>) -> Place {
-        self.sequences.push(values);
-        Place(self.sequences.len() - 1)
-    }
-
-    fn add_dict(&mut self, pairs: Vec<(Value, Value)>) -> Place {
-        self.dicts.push(pairs);
-        Place(self.dicts.len() - 1)
-    }
-}
-
-/// An array on which tensors are views.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Storage {
-    /// `FloatStorage`, for example.
-    pub kind: String,
-    /// Its name in the file.
-    pub key: String,
-}
-
-/// A view on a storage; offset and strides in elements.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Tensor {
-    pub storage: Rc<Storage>,
-    pub offset: usize,
-    pub shape: Vec<usize>,
-    pub stride: Vec<usize>,
-}
 
 /// An entry of the stack: a value, or the mark below a group of values.
 enum Entry {
@@ -189,12 +112,12 @@ impl Machine<'_, '_> {
     }
 
     fn push_tuple(&mut self, values: Vec<Value>) {
-        let place = self.objects.add_sequence(values);
-        self.push(Value::Tuple(place));
+        let index = self.objects.add_sequence(values);
+        self.push(Value::Tuple(index));
     }
 
     fn extend(&mut self, values: Vec<Value>) -> Result<()> {
-        if let Value::List(Place(at)) = *self.top()?
+        if let Value::List(ArenaIndex(at)) = *self.top()?
             && let Some(list) = self.objects.sequences.get_mut(at)
         {
             list.extend(values);
@@ -203,7 +126,7 @@ impl Machine<'_, '_> {
     }
 
     fn set(&mut self, values: &[Value]) -> Result<()> {
-        if let Value::Dict(Place(at)) = *self.top()?
+        if let Value::Dict(ArenaIndex(at)) = *self.top()?
             && let Some(dict) = self.objects.dicts.get_mut(at)
         {
             let (pairs, _) = values.as_chunks::<2>();
@@ -228,15 +151,30 @@ impl Machine<'_, '_> {
     fn step(&mut self) -> Result<Option<Value>> {
         let code = self.number(1)? as u8;
         match code {
+            b'.' => return self.pop().map(Some),
             // PROTO and FRAME say nothing that is needed.
             0x80 => drop(self.take(1)?),
             0x95 => drop(self.take(8)?),
-            b'.' => return self.pop().map(Some),
-            b'(' => self.stack.push(Entry::Mark),
-            b'c' => {
-                let name = format!("{} {}", self.line()?, self.line()?);
-                self.push(Value::Global(name.into()));
+            // BUILD adds attributes, which state dicts do not need.
+            b'b' => drop(self.pop()?),
+            _ => {
+                let known = self.scalar(code)?
+                    || self.container(code)?
+                    || self.reference(code)?
+                    || self.call(code)?;
+                if !known {
+                    return Err(format!(
+                        "instruction {code:#04x}, which weights do not need"
+                    ));
+                }
             }
+        }
+        Ok(None)
+    }
+
+    /// Numbers, texts and what counts as nothing. Returns false for another instruction.
+    fn scalar(&mut self, code: u8) -> Result<bool> {
+        match code {
             b'K' => self.integer(1)?,
             b'M' => self.integer(2)?,
             b'J' => {
@@ -251,6 +189,15 @@ impl Machine<'_, '_> {
             b'N' | 0x88 | 0x89 => self.push(Value::Other),
             b'X' | b'T' => self.string(4)?,
             b'U' | 0x8c => self.string(1)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Tuples, lists and dicts. Returns false for another instruction.
+    fn container(&mut self, code: u8) -> Result<bool> {
+        match code {
+            b'(' => self.stack.push(Entry::Mark),
             b')' => self.pop_tuple(0)?,
             0x85 => self.pop_tuple(1)?,
             0x86 => self.pop_tuple(2)?,
@@ -260,12 +207,12 @@ impl Machine<'_, '_> {
                 self.push_tuple(values);
             }
             b']' => {
-                let place = self.objects.add_sequence(Vec::new());
-                self.push(Value::List(place));
+                let index = self.objects.add_sequence(Vec::new());
+                self.push(Value::List(index));
             }
             b'}' => {
-                let place = self.objects.add_dict(Vec::new());
-                self.push(Value::Dict(place));
+                let index = self.objects.add_dict(Vec::new());
+                self.push(Value::Dict(index));
             }
             b'a' => {
                 let value = self.pop()?;
@@ -283,41 +230,49 @@ impl Machine<'_, '_> {
                 let values = self.pop_group()?;
                 self.set(&values)?;
             }
-            b'q' => {
-                let at = self.number(1)?;
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Objects that are used again. Returns false for another instruction.
+    fn reference(&mut self, code: u8) -> Result<bool> {
+        let (short, long) = (1, 4);
+        match code {
+            b'q' | b'r' => {
+                let at = self.number(if code == b'q' { short } else { long })?;
                 self.remember(at)?;
             }
-            b'r' => {
-                let at = self.number(4)?;
-                self.remember(at)?;
-            }
-            b'h' => {
-                let at = self.number(1)?;
+            b'h' | b'j' => {
+                let at = self.number(if code == b'h' { short } else { long })?;
                 self.recall(at)?;
             }
-            b'j' => {
-                let at = self.number(4)?;
-                self.recall(at)?;
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Functions and storages by name, and calls, which are not made. Returns false for another
+    /// instruction.
+    fn call(&mut self, code: u8) -> Result<bool> {
+        match code {
+            b'c' => {
+                let name = format!("{} {}", self.line()?, self.line()?);
+                self.push(Value::Global(name.into()));
             }
             b'Q' => {
                 let id = self.pop()?;
                 let storage = storage(&id, &self.objects).map(Rc::new);
                 self.push(storage.map_or(Value::Other, Value::Storage));
             }
-            // BUILD adds attributes, which state dicts do not need.
-            b'b' => drop(self.pop()?),
             b'R' | 0x81 => {
                 let (arguments, function) = (self.pop()?, self.pop()?);
                 let made = rebuild(&function, &arguments, &mut self.objects);
                 self.push(made.unwrap_or(Value::Other));
             }
-            other => {
-                return Err(format!(
-                    "instruction {other:#04x}, which weights do not need"
-                ));
-            }
+            _ => return Ok(false),
         }
-        Ok(None)
+        Ok(true)
     }
 
     fn integer(&mut self, len: usize) -> Result<()> {
@@ -348,73 +303,6 @@ impl Machine<'_, '_> {
         });
         Ok(())
     }
-}
-
-/// The storage that a persistent id names: `("storage", kind, key, device, length, …)`.
-fn storage(id: &Value, objects: &Objects) -> Option<Storage> {
-    let Value::Tuple(id) = *id else { return None };
-    match objects.sequence(id) {
-        [Value::Text(what), Value::Global(kind), Value::Text(key), ..] if &**what == "storage" => {
-            Some(Storage {
-                kind: kind.strip_prefix("torch ")?.to_owned(),
-                key: key.to_string(),
-            })
-        }
-        _ => None,
-    }
-}
-
-/// What a call of one of PyTorch's functions would make.
-fn rebuild(function: &Value, arguments: &Value, objects: &mut Objects) -> Option<Value> {
-    let (Value::Global(name), &Value::Tuple(arguments)) = (function, arguments) else {
-        return None;
-    };
-    match (&**name, objects.sequence(arguments)) {
-        ("torch._utils _rebuild_tensor_v2" | "torch._utils _rebuild_tensor", values) => {
-            let [
-                Value::Storage(storage),
-                Value::Int(offset),
-                shape,
-                stride,
-                ..,
-            ] = values
-            else {
-                return None;
-            };
-            Some(Value::Tensor(Rc::new(Tensor {
-                storage: Rc::clone(storage),
-                offset: usize::try_from(*offset).ok()?,
-                shape: sizes(shape, objects)?,
-                stride: sizes(stride, objects)?,
-            })))
-        }
-        ("torch._utils _rebuild_parameter", [tensor, ..]) => Some(tensor.clone()),
-        ("collections OrderedDict", []) => Some(Value::Dict(objects.add_dict(Vec::new()))),
-        // Python 2 gives the pairs as a list of lists.
-        ("collections OrderedDict", &[Value::List(pairs)]) => {
-            let pair = |pair: &Value| match *pair {
-                Value::List(pair) => match objects.sequence(pair) {
-                    [key, value] => Some((key.clone(), value.clone())),
-                    _ => None,
-                },
-                _ => None,
-            };
-            let pairs = objects.sequence(pairs).iter().filter_map(pair).collect();
-            Some(Value::Dict(objects.add_dict(pairs)))
-        }
-        _ => None,
-    }
-}
-
-fn sizes(values: &Value, objects: &Objects) -> Option<Vec<usize>> {
-    let Value::Tuple(values) = *values else {
-        return None;
-    };
-    let size = |value: &Value| match value {
-        Value::Int(size) => usize::try_from(*size).ok(),
-        _ => None,
-    };
-    objects.sequence(values).iter().map(size).collect()
 }
 
 #[cfg(test)]

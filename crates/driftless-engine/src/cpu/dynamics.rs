@@ -7,13 +7,13 @@ use driftless_model::export::{
     ExportedConditions, ExportedDynamics, ExportedLayer, ExportedOutcomeHead,
 };
 
-use super::attention::{
-    AttentionScratch, KvCache, SpatialAttention, TemporalAttention, TokenShape,
-};
+use super::attention::{AttentionScratch, SpatialAttention, TokenShape};
+use super::attention_temporal::{KvCache, TemporalAttention};
 use super::grid::{CellBlock, PaddedGrid, RmsNorm};
-use super::matrix::{PackedMatrix, RowLayout, WriteMode};
+use super::matrix::PackedMatrix;
 use super::mlp::{MlpScratch, PackedMlp};
 use super::recall::{PackedMemory, PackedRecall};
+use super::row_layout::{RowLayout, WriteMode};
 use super::workers::Workers;
 use crate::Attention;
 use crate::network::{DenoiseInput, FrameContext, Outcome};
@@ -205,7 +205,7 @@ impl PackedDynamics {
                 .map(|layer| Layer::new(layer, shape, slots, memory_tokens))
                 .collect(),
             memory: memory
-                .map(|memory| PackedMemory::new(memory, (grid, d.merge), shape, recalled)),
+                .map(|memory| PackedMemory::new(memory, [recalled, config.latent_tokens()], shape)),
             norm_out: RmsNorm::new(&net.norm_out),
             merge_out: PackedMatrix::new(&net.merge_out),
             head_block: CellBlock::new(&net.head_block),

@@ -4,7 +4,8 @@ use driftless_model::export::ExportedCellBlock;
 use driftless_model::ops::{rms_norm_rows, swiglu_rows};
 use driftless_model::simd::{dispatch, sigmoid};
 
-use super::matrix::{PackedMatrix, RowLayout, WriteMode};
+use super::matrix::PackedMatrix;
+use super::row_layout::{RowLayout, WriteMode};
 use super::workers::Workers;
 
 /// A grid [gh, gw, c] with a border of zeros, so that every 3×3 neighbourhood is in bounds.
@@ -72,7 +73,7 @@ impl RmsNorm {
         Self(gain.to_vec())
     }
 
-    /// Normalises the rows of `x` [.., width] into `y`.
+    /// Normalizes the rows of `x` [.., width] into `y`.
     pub(super) fn apply(&self, x: &[f32], y: &mut [f32]) {
         rms_norm_rows(x, &self.0, y);
     }

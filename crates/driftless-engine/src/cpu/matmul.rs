@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use driftless_model::simd::{dispatch, fma};
 
-use super::matrix::{RowLayout, WriteMode};
+use super::row_layout::{RowLayout, WriteMode};
 use super::shared_slice::SharedSlice;
 use super::workers::{TASKS_PER_THREAD, Workers};
 

@@ -6,7 +6,8 @@ use driftless_model::simd::{dispatch, sigmoid};
 use super::attention::TokenShape;
 use super::grid::RmsNorm;
 use super::matmul::{LANES, MatmulArgs, multiply, share};
-use super::matrix::{PackedMatrix, RowLayout, WriteMode};
+use super::matrix::PackedMatrix;
+use super::row_layout::{RowLayout, WriteMode};
 use super::shared_slice::SharedSlice;
 use super::workers::Workers;
 

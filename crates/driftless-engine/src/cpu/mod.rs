@@ -1,12 +1,15 @@
 //! The CPU backend: weights packed once, buffers allocated once, one thread or several.
 
 mod attention;
+mod attention_loops;
+mod attention_temporal;
 mod dynamics;
 mod grid;
 mod matmul;
 mod matrix;
 mod mlp;
 mod recall;
+mod row_layout;
 mod shared_slice;
 #[cfg(test)]
 mod tests;
@@ -25,7 +28,7 @@ use tokenizer::PackedTokenizer;
 use workers::Workers;
 
 use super::Attention;
-use super::network::{DenoiseInput, FrameContext, Network, Outcome};
+use super::network::{DenoiseInput, FrameContext, Inspect, Network, Outcome, Threaded};
 use crate::Result;
 
 /// A world's packed networks with their KV caches and buffers.
@@ -81,17 +84,6 @@ impl Network for CpuNetwork {
         &self.label
     }
 
-    fn threads(&self) -> usize {
-        self.workers.threads()
-    }
-
-    fn set_threads(&mut self, threads: NonZeroUsize) -> Result<()> {
-        if threads.get() != self.workers.threads() {
-            self.set_workers(Workers::new(threads.get())?);
-        }
-        Ok(())
-    }
-
     fn begin_frame(&mut self, context: &FrameContext) -> Result<()> {
         self.dynamics.begin_frame(&self.workers, context);
         Ok(())
@@ -104,14 +96,6 @@ impl Network for CpuNetwork {
 
     fn write_cache(&mut self, input: &DenoiseInput) -> Result<Option<Outcome>> {
         Ok(self.dynamics.write_cache(&self.workers, input))
-    }
-
-    fn record_attention(&mut self, on: bool) {
-        self.dynamics.record_attention(on);
-    }
-
-    fn attention(&mut self) -> Result<Option<Attention>> {
-        Ok(self.dynamics.last_attention().cloned())
     }
 
     fn encode(&mut self, images: &[u8], latents: &mut [f32]) -> Result<()> {
@@ -147,6 +131,41 @@ impl Network for CpuNetwork {
             let (saved, tail) = rest.split_at(values.len());
             values.copy_from_slice(saved);
             rest = tail;
+        }
+        Ok(())
+    }
+
+    fn inspection(&mut self) -> Option<&mut dyn Inspect> {
+        Some(self)
+    }
+
+    fn threads(&self) -> Option<&dyn Threaded> {
+        Some(self)
+    }
+
+    fn threads_mut(&mut self) -> Option<&mut dyn Threaded> {
+        Some(self)
+    }
+}
+
+impl Inspect for CpuNetwork {
+    fn record_attention(&mut self, on: bool) {
+        self.dynamics.record_attention(on);
+    }
+
+    fn attention(&mut self) -> Result<Option<Attention>> {
+        Ok(self.dynamics.last_attention().cloned())
+    }
+}
+
+impl Threaded for CpuNetwork {
+    fn count(&self) -> usize {
+        self.workers.threads()
+    }
+
+    fn set_count(&mut self, threads: NonZeroUsize) -> Result<()> {
+        if threads.get() != self.workers.threads() {
+            self.set_workers(Workers::new(threads.get())?);
         }
         Ok(())
     }

@@ -1,13 +1,14 @@
 //! Reading recalled frames. Their tokens, keys and values are computed once a frame.
 
 use driftless_model::export::{ExportedMemory, ExportedRecall};
-use driftless_model::memory::{MEMORY_FEATURES, token_inputs};
 
-use super::attention::{TokenShape, gather, normalise, pack_keys, pack_values, softmax};
+use super::attention::TokenShape;
+use super::attention_loops::{gather, normalize, pack_keys, pack_values, softmax};
 use super::grid::RmsNorm;
 use super::matmul::{LANES, MatmulArgs, multiply, multiply_shared};
-use super::matrix::{PackedMatrix, RowLayout, WriteMode};
+use super::matrix::PackedMatrix;
 use super::mlp::{MlpScratch, PackedMlp};
+use super::row_layout::{RowLayout, WriteMode};
 use super::shared_slice::SharedSlice;
 use super::workers::Workers;
 use crate::network::RecalledFrames;
@@ -17,10 +18,8 @@ pub(super) struct PackedMemory {
     input: PackedMatrix,
     position: Vec<f32>,
     mlp: PackedMlp,
-    grid: [usize; 2],
-    merge: usize,
     latent_tokens: usize,
-    /// Cells and features of each token, [K, inputs].
+    /// Inputs of each token, [K, inputs].
     inputs: Vec<f32>,
     tokens: Vec<f32>,
     scratch: MlpScratch,
@@ -31,14 +30,12 @@ pub(super) struct PackedMemory {
 }
 
 impl PackedMemory {
-    /// For up to `frames` recalled frames.
+    /// For up to `frames` recalled frames of `latent_tokens` tokens.
     pub(super) fn new(
         memory: &ExportedMemory,
-        (grid, merge): ([usize; 2], usize),
+        [frames, latent_tokens]: [usize; 2],
         shape: TokenShape,
-        frames: usize,
     ) -> Self {
-        let latent_tokens = grid[0] * grid[1] / (merge * merge);
         let tokens = frames * latent_tokens;
         let width = shape.width();
         let mlp = PackedMlp::new(&memory.mlp);
@@ -48,8 +45,6 @@ impl PackedMemory {
             input: PackedMatrix::new(&memory.input),
             position: memory.position.clone(),
             mlp,
-            grid,
-            merge,
             latent_tokens,
             tokens: vec![0.0; tokens * width],
             scratch,
@@ -71,20 +66,14 @@ impl PackedMemory {
 
     /// Computes the tokens of recalled frames.
     pub(super) fn encode(&mut self, workers: &Workers, recalled: &RecalledFrames) {
-        let count = recalled.features.len() / MEMORY_FEATURES;
-        self.filled = count * self.latent_tokens;
-        if count == 0 {
+        self.filled = recalled.count * self.latent_tokens;
+        if recalled.count == 0 {
             return;
         }
         let [inputs, width] = self.input.size();
-        self.inputs.fill(0.0);
-        token_inputs(
-            recalled.latents,
-            recalled.features,
-            self.grid,
-            self.merge,
-            &mut self.inputs,
-        );
+        let (filled, empty) = self.inputs.split_at_mut(recalled.tokens.len());
+        filled.copy_from_slice(recalled.tokens);
+        empty.fill(0.0);
         for tokens in self.tokens.chunks_exact_mut(self.position.len()) {
             tokens.copy_from_slice(&self.position);
         }
@@ -165,7 +154,7 @@ impl PackedRecall {
         let (key_len, value_len) = self.panel_lengths();
         for head in 0..self.shape.heads {
             let keys = &mut memory.kv[head * d..];
-            normalise(keys, 2 * width, d, self.keys, 1.0);
+            normalize(keys, 2 * width, d, self.keys, 1.0);
             let panels = &mut self.key_panels[head * key_len..(head + 1) * key_len];
             pack_keys(keys, 2 * width, d, panels);
             let values = &memory.kv[width + head * d..];
@@ -202,7 +191,7 @@ impl PackedRecall {
         let (key_len, value_len) = self.panel_lengths();
         let [scale, nothing] = self.parameters[head];
         gather(&self.queries[head * d..], width, d, &mut self.rows);
-        normalise(&mut self.rows, d, d, tokens, scale);
+        normalize(&mut self.rows, d, d, tokens, scale);
         let logits = MatmulArgs {
             x: &self.rows,
             rows: RowLayout::contiguous(tokens, d),

@@ -16,7 +16,7 @@ const EVERYTHING: TaskSize = TaskSize {
 fn sampler(world: &WorldModel, threads: usize) -> Sampler {
     let mut network = CpuNetwork::new(world, Threads::ONE).unwrap();
     network.set_workers(Workers::with_tasks(threads, EVERYTHING).unwrap());
-    assert_eq!(network.threads(), threads);
+    assert_eq!(network.count(), threads);
     Sampler::new(Box::new(network), world.config.clone())
 }
 
@@ -120,7 +120,7 @@ fn measured_threads_make_the_same_frames() {
     let world = world(&crate::testing::small_config());
     let network = CpuNetwork::new(&world, Threads::Auto).unwrap();
     let cores = std::thread::available_parallelism().unwrap().get();
-    assert!((1..=cores).contains(&network.threads()));
+    assert!((1..=cores).contains(&network.count()));
     let mut measured = Sampler::new(Box::new(network), world.config.clone());
     assert!(play(&mut measured, false) == play(&mut sampler(&world, 1), false));
 }

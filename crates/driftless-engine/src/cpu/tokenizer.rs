@@ -6,7 +6,8 @@ use driftless_model::simd::dispatch;
 use driftless_model::tokenizer::{from_byte, to_byte};
 
 use super::grid::{CellBlock, PaddedGrid, RmsNorm, swiglu_on};
-use super::matrix::{PackedMatrix, RowLayout, WriteMode};
+use super::matrix::PackedMatrix;
+use super::row_layout::{RowLayout, WriteMode};
 use super::workers::Workers;
 
 /// Encoder and decoder with their buffers. cells = grid height · grid width.
@@ -87,7 +88,7 @@ impl PackedTokenizer {
         }
     }
 
-    /// Encodes u8 RGB [H, W, 3] to a standardised latent [cells, channels].
+    /// Encodes u8 RGB [H, W, 3] to a standardized latent [cells, channels].
     pub(super) fn encode(&mut self, workers: &Workers, image: &[u8], latent: &mut [f32]) {
         for (pixel, &byte) in self.pixels.iter_mut().zip(image) {
             *pixel = from_byte(byte);
@@ -119,7 +120,7 @@ impl PackedTokenizer {
         }
     }
 
-    /// Decodes a standardised latent [cells, channels] to u8 RGB [H, W, 3].
+    /// Decodes a standardized latent [cells, channels] to u8 RGB [H, W, 3].
     pub(super) fn decode(&mut self, workers: &Workers, latent: &[f32], image: &mut [u8]) {
         let cells = self.latent_shift.len() / self.channels;
         self.x.copy_from_slice(&self.decoder_start);

@@ -221,7 +221,7 @@ impl Team {
                 .spawn(move || shared.work(number));
             // On an error, dropping the team ends the workers that have started.
             let handle = started.map_err(|error| {
-                Error::Argument(format!("{threads} threads cannot be started: {error}"))
+                Error::Thread(format!("{threads} threads cannot be started: {error}"))
             })?;
             team.handles.push(handle);
         }

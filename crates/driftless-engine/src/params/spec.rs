@@ -238,7 +238,7 @@ pub static PARAMS: [ParamSpec; 11] = [
         column: "context_length",
         label: "Context length",
         help: "Frames in the model's context, including the current one.",
-        // `--context` is the starting context.
+        // `--context` is an older name of `--clip`.
         placeholder: None,
         kind: ParamKind::Number {
             whole: true,

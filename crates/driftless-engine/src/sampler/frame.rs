@@ -1,5 +1,6 @@
 //! The stages of a frame, and the checks before it.
 
+use driftless_data::Clip;
 use driftless_model::dynamics::step_index;
 
 use super::{Residency, Sampler};
@@ -21,7 +22,7 @@ impl Sampler {
         self.sync_to_host()?;
         let recording = std::mem::take(&mut self.recording_passes);
         let sampled = self
-            .begin_frame(params)
+            .begin_frame(action, params)
             .and_then(|()| self.sample(action, params));
         self.recording_passes = recording;
         sampled?;
@@ -41,16 +42,34 @@ impl Sampler {
 
     /// Number of frames in `images`. Returns an error if the last one is incomplete.
     pub(super) fn frame_count(&self, images: &[u8]) -> Result<usize> {
+        self.whole_frames(images).map_err(Error::Shape)
+    }
+
+    /// Checks that a starting clip has frames, all of them whole, and as many actions.
+    pub(super) fn check_clip(&self, clip: &Clip) -> Result<()> {
+        let frames = self.whole_frames(&clip.images).map_err(Error::Clip)?;
+        if frames != clip.frames() || frames == 0 {
+            return Err(Error::Clip(format!(
+                "the starting clip has {frames} images and {} actions, expected equal numbers, at least 1",
+                clip.frames()
+            )));
+        }
+        clip.actions
+            .iter()
+            .try_for_each(|&action| self.check_action(action))
+    }
+
+    fn whole_frames(&self, images: &[u8]) -> std::result::Result<usize, String> {
         let len = self.world.image_len();
         if images.len().is_multiple_of(len) {
             return Ok(images.len() / len);
         }
-        Err(Error::Shape(format!(
+        Err(format!(
             "images hold {} bytes, expected a multiple of {len} ({}×{} RGB frames)",
             images.len(),
             self.world.image[0],
             self.world.image[1]
-        )))
+        ))
     }
 
     /// Checks parameters on their own and against the world.
@@ -81,32 +100,35 @@ impl Sampler {
         (context - 1).min(usize::try_from(self.frame).unwrap_or(usize::MAX))
     }
 
-    pub(super) fn begin_frame(&mut self, params: &SamplerParams) -> Result<()> {
+    pub(super) fn begin_frame(&mut self, action: u32, params: &SamplerParams) -> Result<()> {
         let attended_frames = self.attended_frames(params);
         self.texture = None;
         self.residency = Residency::Host;
-        let [latents, features] = &mut self.recalled;
-        latents.clear();
-        features.clear();
+        let tokens = &mut self.memory_tokens;
+        tokens.clear();
+        let mut count = 0;
         if let Some(memory) = &mut self.memory {
             if params.recall {
-                memory.recall(self.frame, latents, features);
+                memory.recall(self.frame, action, tokens);
             } else {
                 memory.recall_nothing();
             }
+            count = memory.recalled().len();
         }
         self.network.begin_frame(&FrameContext {
             past: &self.past,
             frame: self.frame,
             attended_frames,
-            recalled: RecalledFrames { latents, features },
+            recalled: RecalledFrames { count, tokens },
         })
     }
 
     /// Copies the last frame to the host if only the device has it.
     pub(super) fn sync_to_host(&mut self) -> Result<()> {
-        if self.residency == Residency::Device {
-            self.network.read_back(Readback {
+        if self.residency == Residency::Device
+            && let Some(device) = self.network.whole_frames()
+        {
+            device.read_back(Readback {
                 latent: &mut self.latent,
                 past: &mut self.past,
                 image: &mut self.image,
@@ -138,29 +160,35 @@ impl Sampler {
         let plain = params.solver == Solver::Shortcut && params.guidance == 1.0;
         // A memory needs the latent of every frame on the host.
         let possible = plain && !self.recording_passes && self.memory.is_none();
-        if !possible || !self.network.supports_full_frames(params.steps) {
+        if !possible {
             return Ok(None);
         }
+        let (attended_frames, context) =
+            (self.attended_frames(params), self.context_noise(params)?);
+        let device = self.network.whole_frames();
+        let Some(device) = device.filter(|device| device.supports_steps(params.steps)) else {
+            return Ok(None);
+        };
         let request = FrameRequest {
             frame: self.frame,
-            attended_frames: self.attended_frames(params),
+            attended_frames,
             action,
             seed: params.seed,
             temperature: params.temperature,
             steps: &step_coefficients(&self.world, params.steps)?,
             step_index: step_index(params.steps, self.world.dynamics.k_max),
-            context: self.context_noise(params)?,
+            context,
         };
         if self.residency == Residency::Host {
-            self.network.set_past(&self.past);
+            device.set_past(&self.past);
         }
-        let on_device = self.keep_on_device && self.network.supports_textures();
+        let on_device = self.keep_on_device && device.supports_textures();
         let readback = (!on_device).then_some(Readback {
             latent: &mut self.latent,
             past: &mut self.past,
             image: &mut self.image,
         });
-        let output = self.network.run_frame(&request, readback)?;
+        let output = device.run_frame(&request, readback)?;
         self.residency = if on_device {
             Residency::Device
         } else {
@@ -227,7 +255,7 @@ impl Sampler {
         }
         if let Some(memory) = &mut self.memory {
             let motion = self.outcome.and_then(|outcome| outcome.motion);
-            memory.remember(&self.latent, self.frame, motion, predicted);
+            memory.remember(&self.latent, self.frame, (action, motion), predicted);
         }
         self.frame += 1;
         Ok(())

@@ -7,11 +7,11 @@ use half::f16;
 
 use driftless_data::{Motion, Pose};
 use driftless_model::config::{MemoryConfig, WorldConfig};
-use driftless_model::memory::{Place, memory_features, recall};
+use driftless_model::memory::{Place, TokenInputs, memory_features, recall};
 
 /// A frame that is remembered.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Remembered {
+pub struct KeptFrame {
     /// Where it was seen from.
     pub pose: Pose,
     /// Its number, in frames since the reset.
@@ -22,7 +22,7 @@ pub struct Remembered {
     latent: Vec<f16>,
 }
 
-impl Remembered {
+impl KeptFrame {
     /// The clean latent, `[cells, channels]`.
     pub fn latent(&self) -> impl Iterator<Item = f32> {
         self.latent.iter().map(|x| x.to_f32())
@@ -31,25 +31,31 @@ impl Remembered {
 
 /// Frames that left the context, one at each [`Place`], and the pose of the camera. Poses are dead
 /// reckoning: sums of the motions that the network reads from its own frames, from zero at the first
-/// frame of the starting context.
+/// frame of the starting clip.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Memory {
     config: MemoryConfig,
+    token_inputs: TokenInputs,
     context: usize,
     pose: Pose,
+    /// The last motion that each action led to.
+    motions: BTreeMap<u32, Motion>,
     /// Frames that are still in the context, oldest first.
-    recent: VecDeque<Arc<Remembered>>,
-    kept: BTreeMap<Place, Arc<Remembered>>,
-    recalled: Vec<Arc<Remembered>>,
+    recent: VecDeque<Arc<KeptFrame>>,
+    kept: BTreeMap<Place, Arc<KeptFrame>>,
+    recalled: Vec<Arc<KeptFrame>>,
 }
 
 impl Memory {
     /// An empty memory; `None` if the world has none.
     pub(super) fn new(world: &WorldConfig) -> Option<Self> {
+        let config = world.dynamics.memory.clone()?;
         Some(Self {
-            config: world.dynamics.memory.clone()?,
+            token_inputs: TokenInputs::new(world, &config),
+            config,
             context: world.dynamics.context,
             pose: Pose::default(),
+            motions: BTreeMap::new(),
             recent: VecDeque::new(),
             kept: BTreeMap::new(),
             recalled: Vec::new(),
@@ -59,6 +65,7 @@ impl Memory {
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.pose = Pose::default();
+        self.motions.clear();
         self.recent.clear();
         self.kept.clear();
         self.recalled.clear();
@@ -72,8 +79,8 @@ impl Memory {
     /// Replaces the poses of all frames, where they are known: of frame number `n` by `pose(n)`. The
     /// camera's pose becomes that of the last frame.
     pub fn correct_poses(&mut self, pose: impl Fn(u64) -> Option<Pose>) {
-        let corrected = |frame: &Arc<Remembered>| match pose(frame.frame) {
-            Some(pose) if pose != frame.pose => Arc::new(Remembered {
+        let corrected = |frame: &Arc<KeptFrame>| match pose(frame.frame) {
+            Some(pose) if pose != frame.pose => Arc::new(KeptFrame {
                 pose,
                 ..frame.as_ref().clone()
             }),
@@ -95,17 +102,17 @@ impl Memory {
 
     /// Approximate size of a copy, which shares its frames with the original.
     pub fn bytes_of_copy(&self) -> usize {
-        let entry = size_of::<(Place, Arc<Remembered>)>();
+        let entry = size_of::<(Place, Arc<KeptFrame>)>();
         2 * entry * (self.kept.len() + self.recent.len())
     }
 
     /// The frames that are kept, in no particular order.
-    pub fn kept(&self) -> impl ExactSizeIterator<Item = &Remembered> {
+    pub fn kept(&self) -> impl ExactSizeIterator<Item = &KeptFrame> {
         self.kept.values().map(AsRef::as_ref)
     }
 
     /// The frames that were recalled for the last frame, best first.
-    pub fn recalled(&self) -> impl ExactSizeIterator<Item = &Remembered> {
+    pub fn recalled(&self) -> impl ExactSizeIterator<Item = &KeptFrame> {
         self.recalled.iter().map(AsRef::as_ref)
     }
 
@@ -120,19 +127,19 @@ impl Memory {
     /// frame. For experiments.
     pub fn set_last_latent(&mut self, latent: &[f32]) {
         if let Some(last) = self.recent.back_mut() {
-            *last = Arc::new(Remembered {
+            *last = Arc::new(KeptFrame {
                 latent: latent.iter().copied().map(f16::from_f32).collect(),
                 ..last.as_ref().clone()
             });
         }
     }
 
-    /// Adds a finished frame; `motion` led to it.
+    /// Adds a finished frame; `action` and `motion` led to it.
     pub(super) fn remember(
         &mut self,
         latent: &[f32],
         frame: u64,
-        motion: Option<Motion>,
+        (action, motion): (u32, Option<Motion>),
         predicted: bool,
     ) {
         // Nothing leads to the first frame.
@@ -142,8 +149,11 @@ impl Memory {
         };
         if pose.is_finite() {
             self.pose = pose;
+            if let Some(motion) = motion {
+                self.motions.insert(action, motion);
+            }
         }
-        self.recent.push_back(Arc::new(Remembered {
+        self.recent.push_back(Arc::new(KeptFrame {
             pose: self.pose,
             frame,
             predicted,
@@ -158,7 +168,7 @@ impl Memory {
 
     /// Keeps a frame that left the context. The first at a place stays, unless it was predicted and the
     /// other is given.
-    fn keep(&mut self, frame: Arc<Remembered>) {
+    fn keep(&mut self, frame: Arc<KeptFrame>) {
         let place = Place::of(frame.pose, &self.config);
         match self.kept.get(&place) {
             Some(held) if !held.predicted || frame.predicted => return,
@@ -180,18 +190,23 @@ impl Memory {
         }
     }
 
-    /// Chooses the frames to recall for frame `frame`, and writes their latents and features.
-    pub(super) fn recall(&mut self, frame: u64, latents: &mut Vec<f32>, features: &mut Vec<f32>) {
+    /// Chooses the frames to recall for frame `frame`, to which `action` leads, and adds the inputs of
+    /// their tokens. The camera is expected to move as it did when the action was last taken.
+    pub(super) fn recall(&mut self, frame: u64, action: u32, tokens: &mut Vec<f32>) {
+        let motion = self.motions.get(&action).copied().unwrap_or_default();
+        let expected = self.pose.after(motion);
         let poses = self.kept.values().map(|frame| frame.pose);
-        let chosen = recall(self.pose, poses, &self.config);
+        let chosen = recall(expected, poses, &self.config);
         self.recalled.clear();
         let frames = chosen.into_iter().filter_map(|i| self.kept.values().nth(i));
         self.recalled.extend(frames.cloned());
+        let mut latent = Vec::new();
         for seen in &self.recalled {
-            latents.extend(seen.latent());
+            latent.clear();
+            latent.extend(seen.latent());
             let age = frame.saturating_sub(seen.frame);
-            let reach = self.config.reach;
-            features.extend(memory_features(self.pose, seen.pose, age, reach));
+            let features = memory_features(expected, seen.pose, age, self.config.reach);
+            self.token_inputs.push(&latent, &features, tokens);
         }
     }
 

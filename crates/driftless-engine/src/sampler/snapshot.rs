@@ -16,7 +16,7 @@ pub struct Snapshot {
     /// The last image, u8 RGB `[H, W, 3]`.
     pub image: Vec<u8>,
     /// The long-term memory, of a world that has one. Frames are shared with other snapshots.
-    pub memory: Option<Memory>,
+    pub memory: Option<Box<Memory>>,
 }
 
 impl Sampler {
@@ -36,7 +36,7 @@ impl Sampler {
             state,
             outcome: self.outcome,
             image: self.image.clone(),
-            memory: self.memory.clone(),
+            memory: self.memory.clone().map(Box::new),
         })
     }
 
@@ -57,7 +57,7 @@ impl Sampler {
                 self.image.len()
             )));
         }
-        let memory = snapshot.memory.as_ref();
+        let memory = snapshot.memory.as_deref();
         if memory.is_some() != self.memory.is_some()
             || memory.is_some_and(|memory| !memory.belongs_to(&self.world))
         {
@@ -72,7 +72,7 @@ impl Sampler {
         self.image.copy_from_slice(&snapshot.image);
         self.outcome = snapshot.outcome;
         self.frame = snapshot.frame;
-        self.memory.clone_from(&snapshot.memory);
+        self.memory = snapshot.memory.as_deref().cloned();
         (self.residency, self.texture) = (Residency::Host, None);
         Ok(())
     }

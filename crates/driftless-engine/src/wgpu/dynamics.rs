@@ -138,7 +138,7 @@ impl WgpuDynamics {
         r.matmul(self.weights.skip_past, cells, from, x);
     }
 
-    /// Arena offset of the cells and features of memory tokens, and their number; `None` without a memory.
+    /// Arena offset of the inputs of memory tokens, and their number; `None` without a memory.
     pub fn memory_inputs(&self) -> Option<(u32, usize)> {
         let memory = self.weights.memory.as_ref()?;
         Some((memory.cells, (memory.rows * memory.inputs) as usize))

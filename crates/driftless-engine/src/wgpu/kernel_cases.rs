@@ -5,7 +5,7 @@
 mod attention;
 mod elementwise;
 mod export;
-mod matmul;
+pub(super) mod matmul;
 
 use std::collections::BTreeMap;
 
@@ -22,10 +22,6 @@ use super::weights::Weights;
 use crate::{Error, Result};
 
 pub use self::export::{KernelCaseExport, exported};
-#[cfg(test)]
-pub(super) use self::{
-    attention::cases as attention, elementwise::cases as elementwise, matmul::all_cases as matmul,
-};
 
 /// Largest difference of an output from the plain loop's, as a share of the largest output.
 pub(super) const TOLERANCE: f32 = 1e-4;
@@ -253,10 +249,19 @@ impl Gpu {
 }
 
 /// A few shapes of every kernel.
-fn quick_cases() -> Vec<KernelCase> {
+pub(super) fn quick_cases() -> Vec<KernelCase> {
     let mut cases = elementwise::cases();
     cases.extend(attention::cases());
     cases.extend(matmul::quick_cases());
+    cases
+}
+
+/// All shapes of every kernel.
+#[cfg(test)]
+pub(super) fn all_cases() -> Vec<KernelCase> {
+    let mut cases = elementwise::cases();
+    cases.extend(attention::cases());
+    cases.extend(matmul::all_cases());
     cases
 }
 

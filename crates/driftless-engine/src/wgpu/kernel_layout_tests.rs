@@ -66,22 +66,6 @@ fn args(kernel: Kernel) -> Record {
     }
 }
 
-pub(super) fn kernels() -> Vec<Kernel> {
-    let mut kernels = vec![
-        Kernel::RmsNorm,
-        Kernel::AttentionSpatial,
-        Kernel::AttentionTemporal,
-        Kernel::AttentionMemory,
-        Kernel::KvCacheWrite,
-        Kernel::EmbedConditioning,
-        Kernel::Affine,
-        Kernel::Sample,
-        Kernel::FinishFrame,
-    ];
-    kernels.extend((0..TILE_VARIANTS.len()).map(Kernel::Matmul));
-    kernels
-}
-
 /// A WGSL struct: its members, with offsets and sizes, and its size. A runtime-sized array at the end
 /// counts as one element.
 fn wgsl_struct(
@@ -125,10 +109,7 @@ fn check(module: &Module, layouter: &Layouter, name: &str, (record, size, fields
 
 #[test]
 fn records_match_their_wgsl_structs() {
-    let kernels = kernels();
-    let indices: std::collections::BTreeSet<_> = kernels.iter().map(|k| k.index()).collect();
-    assert_eq!(indices.len(), Kernel::COUNT);
-    for kernel in kernels {
+    for kernel in Kernel::all() {
         let text = source(kernel, OPTIONS).unwrap();
         let module = parse_str(&text).unwrap_or_else(|e| panic!("{}", e.emit_to_string(&text)));
         let mut layouter = Layouter::default();

@@ -2,10 +2,10 @@
 //! kernel must not write is compared afterwards.
 
 use super::kernel_cases::{
-    CaseInputs, ExpectedRegion, HALF_TOLERANCE, KernelCase, TOLERANCE, attention, elementwise,
-    matmul,
+    CaseInputs, ExpectedRegion, HALF_TOLERANCE, KernelCase, TOLERANCE, all_cases, matmul,
+    quick_cases,
 };
-use super::kernels::KernelPipelines;
+use super::kernels::{Kernel, KernelPipelines};
 use super::operations::CellBlock;
 use super::*;
 use crate::testing::gpu;
@@ -22,37 +22,39 @@ fn check(gpu: &Gpu, tolerance: f32, cases: &[KernelCase]) {
 }
 
 #[test]
-fn elementwise_kernels_match_reference() {
+fn kernels_match_reference() {
     let Some(mut gpu) = gpu() else { return };
     gpu.subgroups = false;
-    check(&gpu, TOLERANCE, &elementwise());
+    check(&gpu, TOLERANCE, &all_cases());
 }
 
 #[test]
-fn norms_with_subgroups_match_reference() {
+fn subgroups_match_reference() {
     let Some(gpu) = gpu() else { return };
     if gpu.subgroups {
-        check(&gpu, TOLERANCE, &elementwise());
+        check(&gpu, TOLERANCE, &quick_cases());
     }
 }
 
+/// Also those that `devices --self-test` and a browser run.
 #[test]
-fn attention_matches_reference() {
-    let Some(gpu) = gpu() else { return };
-    check(&gpu, TOLERANCE, &attention());
-}
-
-#[test]
-fn matmul_matches_reference() {
-    let Some(gpu) = gpu() else { return };
-    check(&gpu, TOLERANCE, &matmul());
+fn every_kernel_has_a_case() {
+    let mut run = Vec::new();
+    for case in quick_cases() {
+        let mut builder = ProgramBuilder::default();
+        (case.record)(&mut builder);
+        run.extend(builder.dispatches().map(|(kernel, ..)| kernel));
+    }
+    for kernel in Kernel::all() {
+        assert!(run.contains(&kernel), "{kernel:?}");
+    }
 }
 
 #[test]
 fn half_matmul_matches_reference() {
     let Some(gpu) = gpu() else { return };
     let Ok(half) = gpu.with_half() else { return };
-    check(&half, HALF_TOLERANCE, &matmul());
+    check(&half, HALF_TOLERANCE, &matmul::all_cases());
 }
 
 #[test]
@@ -96,7 +98,7 @@ fn cell_block_matches_model() {
 #[test]
 fn wrong_results_are_found() {
     let Some(gpu) = gpu() else { return };
-    let case = &attention()[0];
+    let case = &all_cases()[0];
     let kernels = KernelPipelines::new(&gpu, case.head_size);
     let after = case.run(&gpu, &kernels).unwrap();
     let y = case.expected[0].at as usize;

@@ -11,7 +11,6 @@ use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ShaderStage};
 
-use super::layout_tests::kernels;
 use super::*;
 
 /// A shader's text with the constants of one pipeline.
@@ -26,7 +25,7 @@ struct Variant {
 /// All variants of the engine's kernels, each once.
 fn kernel_variants() -> Vec<Variant> {
     let mut variants: Vec<Variant> = Vec::new();
-    for kernel in kernels() {
+    for kernel in Kernel::all() {
         for head_size in [4, 8, 32, 64] {
             for (half, subgroups) in [(false, false), (true, false), (false, true)] {
                 let options = SourceOptions {

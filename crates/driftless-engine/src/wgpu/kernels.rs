@@ -7,7 +7,7 @@ use wgpu::{
 };
 
 use super::gpu::Gpu;
-use super::tuning::{MatmulTuning, TILE_VARIANTS};
+use super::tile_variants::{MatmulTuning, PANEL, TILE_VARIANTS};
 use crate::{Error, Result};
 
 const BINDINGS: &str = include_str!("../../../../shaders/shared/bindings.wgsl");
@@ -18,78 +18,66 @@ const WORKGROUP_SUM_SUBGROUP: &str =
     include_str!("../../../../shaders/shared/workgroup_sum_subgroup.wgsl");
 /// Threads per workgroup of all kernels but the matrix product.
 const THREADS: u32 = 64;
-/// Outputs per panel of packed weights, and columns of a workgroup's tile.
-pub(super) const PANEL: u32 = 64;
 
-/// A kernel of the engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kernel {
-    /// The matrix product with one of [`TILE_VARIANTS`], by index.
-    Matmul(usize),
-    RmsNorm,
-    AttentionSpatial,
-    AttentionTemporal,
-    AttentionMemory,
-    KvCacheWrite,
-    EmbedConditioning,
-    Affine,
-    Sample,
-    FinishFrame,
+/// Declares [`Kernel`] with the WGSL of each kernel, so that none can be left out of the list.
+macro_rules! kernels {
+    ($($kernel:ident: [$($file:literal),+],)+) => {
+        /// A kernel of the engine.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(super) enum Kernel {
+            /// The matrix product with one of [`TILE_VARIANTS`], by index.
+            Matmul(usize),
+            $($kernel,)+
+        }
+
+        enum KernelIndex {
+            $($kernel,)+
+            Matmul,
+        }
+
+        impl Kernel {
+            const COUNT: usize = KernelIndex::Matmul as usize + TILE_VARIANTS.len();
+
+            fn index(self) -> usize {
+                match self {
+                    $(Self::$kernel => KernelIndex::$kernel as usize,)+
+                    Self::Matmul(variant) => KernelIndex::Matmul as usize + variant,
+                }
+            }
+
+            /// All kernels.
+            #[cfg(test)]
+            pub fn all() -> impl Iterator<Item = Self> {
+                let products = (0..TILE_VARIANTS.len()).map(Self::Matmul);
+                [$(Self::$kernel),+].into_iter().chain(products)
+            }
+
+            /// The kernel's own WGSL, without shared declarations.
+            fn template(self) -> &'static str {
+                match self {
+                    Self::Matmul(_) => include_str!("../../../../shaders/matmul.wgsl"),
+                    $(Self::$kernel => {
+                        concat!($(include_str!(concat!("../../../../shaders/", $file))),+)
+                    })+
+                }
+            }
+        }
+    };
+}
+
+kernels! {
+    RmsNorm: ["rms_norm.wgsl"],
+    AttentionSpatial: ["shared/attention.wgsl", "attention_spatial.wgsl"],
+    AttentionTemporal: ["shared/attention.wgsl", "attention_temporal.wgsl"],
+    AttentionMemory: ["shared/attention.wgsl", "attention_memory.wgsl"],
+    KvCacheWrite: ["shared/attention.wgsl", "kv_cache_write.wgsl"],
+    EmbedConditioning: ["shared/turns.wgsl", "embed_conditioning.wgsl"],
+    Affine: ["affine.wgsl"],
+    Sample: ["shared/turns.wgsl", "shared/noise.wgsl", "sample.wgsl"],
+    FinishFrame: ["finish_frame.wgsl"],
 }
 
 impl Kernel {
-    const COUNT: usize = 9 + TILE_VARIANTS.len();
-
-    fn index(self) -> usize {
-        match self {
-            Self::RmsNorm => 0,
-            Self::AttentionSpatial => 1,
-            Self::AttentionTemporal => 2,
-            Self::KvCacheWrite => 3,
-            Self::EmbedConditioning => 4,
-            Self::Affine => 5,
-            Self::Sample => 6,
-            Self::FinishFrame => 7,
-            Self::AttentionMemory => 8,
-            Self::Matmul(variant) => 9 + variant,
-        }
-    }
-
-    /// The kernel's own WGSL, without shared declarations.
-    fn template(self) -> &'static str {
-        match self {
-            Self::Matmul(_) => include_str!("../../../../shaders/matmul.wgsl"),
-            Self::RmsNorm => include_str!("../../../../shaders/rms_norm.wgsl"),
-            Self::AttentionSpatial => concat!(
-                include_str!("../../../../shaders/shared/attention.wgsl"),
-                include_str!("../../../../shaders/attention_spatial.wgsl")
-            ),
-            Self::AttentionTemporal => concat!(
-                include_str!("../../../../shaders/shared/attention.wgsl"),
-                include_str!("../../../../shaders/attention_temporal.wgsl")
-            ),
-            Self::AttentionMemory => concat!(
-                include_str!("../../../../shaders/shared/attention.wgsl"),
-                include_str!("../../../../shaders/attention_memory.wgsl")
-            ),
-            Self::KvCacheWrite => concat!(
-                include_str!("../../../../shaders/shared/attention.wgsl"),
-                include_str!("../../../../shaders/kv_cache_write.wgsl")
-            ),
-            Self::EmbedConditioning => concat!(
-                include_str!("../../../../shaders/shared/turns.wgsl"),
-                include_str!("../../../../shaders/embed_conditioning.wgsl")
-            ),
-            Self::Affine => include_str!("../../../../shaders/affine.wgsl"),
-            Self::FinishFrame => include_str!("../../../../shaders/finish_frame.wgsl"),
-            Self::Sample => concat!(
-                include_str!("../../../../shaders/shared/turns.wgsl"),
-                include_str!("../../../../shaders/shared/noise.wgsl"),
-                include_str!("../../../../shaders/sample.wgsl")
-            ),
-        }
-    }
-
     /// Values of the WGSL `override` constants.
     pub(super) fn constants(self) -> Vec<(&'static str, f64)> {
         let Self::Matmul(variant) = self else {
@@ -271,7 +259,7 @@ fn set_constant(text: &str, name: &str, default: u32, value: u32) -> Result<Stri
 fn replace_once(text: &str, marker: &str, replacement: &str) -> Result<String> {
     match text.matches(marker).count() {
         1 => Ok(text.replacen(marker, replacement, 1)),
-        count => Err(Error::Argument(format!(
+        count => Err(Error::Internal(format!(
             "shader source: `{marker}` occurs {count} times, expected once"
         ))),
     }

@@ -2,21 +2,16 @@
 
 use driftless_flow::FlowError;
 use driftless_model::dynamics::step_index;
-use driftless_model::memory::{MEMORY_FEATURES, token_inputs};
 use driftless_model::tokenizer::{from_byte, to_byte};
 
 use super::kernel_args::PassParams;
-use super::program::ProgramBuilder;
+use super::program::{MAX_RECORDED_STEPS, ProgramBuilder};
 use super::{Region, WgpuNetwork};
 use crate::network::{
     DenoiseInput, FrameContext, FrameOutput, FrameRequest, Network, Outcome, Readback,
-    RecalledFrames,
+    RecalledFrames, WholeFrames,
 };
 use crate::{Result, StageTimes};
-
-/// Upper limit on the steps of a frame that is recorded as one program; with more steps, the sampler runs
-/// pass by pass.
-pub(super) const MAX_RECORDED_STEPS: usize = 64;
 
 impl WgpuNetwork {
     /// Uploads recalled frames and computes what the passes read of them.
@@ -25,20 +20,13 @@ impl WgpuNetwork {
         let Some((at, len)) = self.dynamics.memory_inputs() else {
             return Ok(());
         };
-        let count = recalled.features.len() / MEMORY_FEATURES;
-        if count == 0 {
+        if recalled.count == 0 {
             return Ok(());
         }
-        self.frame_params.memory_tokens = (count * self.config.latent_tokens()) as u32;
+        self.frame_params.memory_tokens = (recalled.count * self.config.latent_tokens()) as u32;
         self.memory_inputs.clear();
+        self.memory_inputs.extend_from_slice(recalled.tokens);
         self.memory_inputs.resize(len, 0.0);
-        token_inputs(
-            recalled.latents,
-            recalled.features,
-            self.config.grid(),
-            self.config.dynamics.merge,
-            &mut self.memory_inputs,
-        );
         self.write_arena(at, &self.memory_inputs);
         self.run(Some(&self.programs.read_memory), None, &[])?;
         Ok(())
@@ -97,68 +85,6 @@ impl Network for WgpuNetwork {
         let region = (self.dynamics.report, outputs);
         let result = self.run(Some(&self.programs.write_cache), None, &[region])?;
         Ok(Some(Outcome::of_outputs(&result.values)))
-    }
-
-    fn supports_full_frames(&self, steps: usize) -> bool {
-        steps <= MAX_RECORDED_STEPS
-    }
-
-    fn supports_textures(&self) -> bool {
-        self.texture_writer.is_some()
-    }
-
-    fn set_past(&mut self, past: &[f32]) {
-        self.write_arena(self.dynamics.past, past);
-    }
-
-    fn run_frame(
-        &mut self,
-        request: &FrameRequest,
-        readback: Option<Readback>,
-    ) -> Result<FrameOutput> {
-        let steps = request.steps.len();
-        if !self.frame_programs.contains_key(&steps) {
-            let record = |r: &mut ProgramBuilder| self.record_frame(r, steps);
-            let program = self.gpu.scoped(|| self.record(&record))?;
-            self.frame_programs.insert(steps, program);
-        }
-        self.upload_request(request);
-        let texture = match (&readback, &mut self.texture_writer) {
-            (None, Some(writer)) => {
-                let free_texture = || Ok(writer.free_texture(&self.gpu, &self.arena));
-                Some(self.gpu.scoped(free_texture)?)
-            }
-            _ => None,
-        };
-        let mut regions: Vec<Region> = vec![(self.dynamics.report, self.dynamics.report_len())];
-        regions.extend(readback.iter().flat_map(|readback| self.regions(readback)));
-        let result = self.run(self.frame_programs.get(&steps), texture, &regions)?;
-        let (report, frame) = result.values.split_at(self.dynamics.report_len());
-        let (outputs, finite) = report.split_at(self.dynamics.outcome_outputs as usize);
-        if finite != [1.0] {
-            let what = "the network's prediction";
-            return Err(FlowError::NotFinite { what, tau: 1.0 }.into());
-        }
-        if let Some(readback) = readback {
-            fill_readback(frame, readback);
-        }
-        let [denoise, cache, decode] = result.times.unwrap_or_default();
-        let outcome = Outcome::of_outputs(outputs);
-        Ok(FrameOutput {
-            texture: texture.and_then(|index| Some(self.texture_writer.as_ref()?.texture(index))),
-            outcome: (self.config.dynamics.outcome > 0).then_some(outcome),
-            times: StageTimes {
-                denoise,
-                cache,
-                decode,
-            },
-        })
-    }
-
-    fn read_back(&mut self, readback: Readback) -> Result<()> {
-        let result = self.run(None, None, &self.regions(&readback))?;
-        fill_readback(&result.values, readback);
-        Ok(())
     }
 
     fn encode(&mut self, images: &[u8], latents: &mut [f32]) -> Result<()> {
@@ -227,6 +153,74 @@ impl Network for WgpuNetwork {
             debug_assert_eq!(padded.len(), padded_len);
             self.write_arena(at, &padded);
         }
+        Ok(())
+    }
+
+    fn whole_frames(&mut self) -> Option<&mut dyn WholeFrames> {
+        Some(self)
+    }
+}
+
+impl WholeFrames for WgpuNetwork {
+    fn supports_steps(&self, steps: usize) -> bool {
+        steps <= MAX_RECORDED_STEPS
+    }
+
+    fn supports_textures(&self) -> bool {
+        self.texture_writer.is_some()
+    }
+
+    fn set_past(&mut self, past: &[f32]) {
+        self.write_arena(self.dynamics.past, past);
+    }
+
+    fn run_frame(
+        &mut self,
+        request: &FrameRequest,
+        readback: Option<Readback>,
+    ) -> Result<FrameOutput> {
+        let steps = request.steps.len();
+        if !self.frame_programs.contains_key(&steps) {
+            let record = |r: &mut ProgramBuilder| self.record_frame(r, steps);
+            let program = self.gpu.scoped(|| self.record(&record))?;
+            self.frame_programs.insert(steps, program);
+        }
+        self.upload_request(request);
+        let texture = match (&readback, &mut self.texture_writer) {
+            (None, Some(writer)) => {
+                let free_texture = || Ok(writer.free_texture(&self.gpu, &self.arena));
+                Some(self.gpu.scoped(free_texture)?)
+            }
+            _ => None,
+        };
+        let mut regions: Vec<Region> = vec![(self.dynamics.report, self.dynamics.report_len())];
+        regions.extend(readback.iter().flat_map(|readback| self.regions(readback)));
+        let result = self.run(self.frame_programs.get(&steps), texture, &regions)?;
+        let (report, frame) = result.values.split_at(self.dynamics.report_len());
+        let (outputs, finite) = report.split_at(self.dynamics.outcome_outputs as usize);
+        if finite != [1.0] {
+            let what = "the network's prediction";
+            return Err(FlowError::NotFinite { what, tau: 1.0 }.into());
+        }
+        if let Some(readback) = readback {
+            fill_readback(frame, readback);
+        }
+        let [denoise, cache, decode] = result.times.unwrap_or_default();
+        let outcome = Outcome::of_outputs(outputs);
+        Ok(FrameOutput {
+            texture: texture.and_then(|index| Some(self.texture_writer.as_ref()?.texture(index))),
+            outcome: (self.config.dynamics.outcome > 0).then_some(outcome),
+            times: StageTimes {
+                denoise,
+                cache,
+                decode,
+            },
+        })
+    }
+
+    fn read_back(&mut self, readback: Readback) -> Result<()> {
+        let result = self.run(None, None, &self.regions(&readback))?;
+        fill_readback(&result.values, readback);
         Ok(())
     }
 }

@@ -5,9 +5,9 @@ use driftless_model::export::ExportedCellBlock;
 use super::kernel_args::{
     Activation, AffineArgs, MatmulArgs, NONE, RmsNormArgs, RowLayout, SampleArgs,
 };
-use super::kernels::{Kernel, PANEL, workgroups};
+use super::kernels::{Kernel, workgroups};
 use super::program::ProgramBuilder;
-use super::tuning::TILE_VARIANTS;
+use super::tile_variants::{PANEL, TILE_VARIANTS};
 use super::weights::{MatrixRef, Weights};
 
 /// Allocates regions of the arena one after the other.

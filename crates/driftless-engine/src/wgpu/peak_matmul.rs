@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::gpu::Gpu;
 use super::kernels::KernelPipelines;
-use super::tuning::{MatmulBench, MatmulTuning};
+use super::tile_variants::MatmulTuning;
+use super::tuning::MatmulBench;
 use crate::Result;
 
 /// Side of the matrices used to choose the tiles.

@@ -13,11 +13,15 @@ use wgpu::{
 
 use super::gpu::Gpu;
 use super::kernels::{Kernel, KernelPipelines};
-use super::tuning::{MatmulShape, MatmulTuning};
+use super::tile_variants::{MatmulShape, MatmulTuning};
 use crate::Result;
 
 /// Bytes between argument records: the largest offset alignment that a device may require.
 pub(super) const RECORD_BYTES: usize = 256;
+
+/// Upper limit on the steps of a frame that is recorded as one program; with more steps, the sampler runs
+/// pass by pass.
+pub(super) const MAX_RECORDED_STEPS: usize = 64;
 
 struct Dispatch {
     kernel: Kernel,

@@ -89,7 +89,7 @@ impl WgpuTokenizer {
         self.grid[0] * self.grid[1]
     }
 
-    /// Encodes `image` to a standardised latent [cells, channels].
+    /// Encodes `image` to a standardized latent [cells, channels].
     pub fn encode(&self, r: &mut ProgramBuilder, latent: u32) {
         let (cells, width) = (self.cells(), self.width);
         let patches = RowLayout::blocks(self.image, self.image_size, self.patch, 3);
@@ -116,7 +116,7 @@ impl WgpuTokenizer {
         );
     }
 
-    /// Decodes a standardised latent to `image`, which may exceed [−1, 1].
+    /// Decodes a standardized latent to `image`, which may exceed [−1, 1].
     pub fn decode(&self, r: &mut ProgramBuilder, latent: u32) {
         let (cells, width) = (self.cells(), self.width);
         let latent = RowLayout::contiguous(latent, self.channels);

@@ -7,7 +7,7 @@ use driftless_model::export::ExportedMatrix;
 
 use super::gpu::Gpu;
 use super::kernel_args::NONE;
-use super::kernels::PANEL;
+use super::tile_variants::PANEL;
 use crate::Result;
 
 /// Collects a world's weights before upload.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use candle_core::Device;
 use serde::Serialize;
 
+use driftless_data::PathError as _;
 use driftless_data::layout::checkpoint::CONTEXTS;
 use driftless_data::metrics::SquaredError;
 use driftless_engine::rollout::random_held_actions;
@@ -76,7 +77,8 @@ pub fn run(folder: &Path, frames: usize) -> Result<SelfTestReport> {
     let started = Instant::now();
     let gpu = Gpu::open(true)?;
     let adapter = adapters().into_iter().next();
-    let adapter = adapter.ok_or_else(|| Error::Argument("no graphics adapter".into()))?;
+    let none = || driftless_engine::Error::Device("no graphics adapter".into());
+    let adapter = adapter.ok_or_else(none)?;
     let mut kernels = Vec::new();
     gpu.check_kernels(&mut |check| kernels.push(check))?;
     let frames = compare_frames(folder, &gpu, frames)?;
@@ -95,9 +97,12 @@ fn compare_frames(folder: &Path, gpu: &Gpu, count: usize) -> Result<FrameParity>
     let world = WorldModel::read(folder, &Device::Cpu)?;
     let config = world.config.clone();
     let contexts = driftless_model::contexts::read(&folder.join(CONTEXTS), &config)?;
-    let context = contexts
-        .first()
-        .ok_or_else(|| Error::Argument(format!("{}: no starting clip", folder.display())))?;
+    let context = contexts.first().ok_or_else(|| {
+        Error::invalid(
+            folder.join(CONTEXTS),
+            "no starting clip, expected at least 1",
+        )
+    })?;
     let cpu = CpuNetwork::new(&world, Threads::ONE)?;
     // Without measuring tiles, which takes longer than everything else here.
     let adapter = WgpuNetwork::new(&world, gpu)?;

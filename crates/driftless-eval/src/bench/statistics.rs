@@ -14,7 +14,7 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// Summarises measurements; zeros if there are none.
+    /// Summarizes measurements; zeros if there are none.
     pub fn of(times: impl IntoIterator<Item = Duration>) -> Self {
         let times = times.into_iter().map(|time| time.as_secs_f64() * 1e3);
         let mut sorted: Vec<f64> = times.collect();

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use driftless_engine::{DenoiseInput, FrameContext, FrameOutput, FrameRequest, Network, Outcome};
-use driftless_engine::{Error, Readback, Threads};
+use driftless_engine::{Error, Readback, Threaded, Threads, WholeFrames};
 use driftless_model::config::WorldConfig;
 
 use super::*;
@@ -32,15 +32,6 @@ impl Network for FakeNetwork {
         "fake"
     }
 
-    fn threads(&self) -> usize {
-        self.threads.map_or(1, NonZeroUsize::get)
-    }
-
-    fn set_threads(&mut self, threads: NonZeroUsize) -> driftless_engine::Result<()> {
-        self.threads = Some(threads);
-        Ok(())
-    }
-
     fn begin_frame(&mut self, _: &FrameContext) -> driftless_engine::Result<()> {
         Ok(())
     }
@@ -51,27 +42,6 @@ impl Network for FakeNetwork {
 
     fn write_cache(&mut self, _: &DenoiseInput) -> driftless_engine::Result<Option<Outcome>> {
         Ok(None)
-    }
-
-    fn supports_full_frames(&self, _: usize) -> bool {
-        true
-    }
-
-    fn run_frame(
-        &mut self,
-        request: &FrameRequest,
-        _: Option<Readback>,
-    ) -> driftless_engine::Result<FrameOutput> {
-        let steps = request.steps.len();
-        self.played.lock().unwrap().push(steps);
-        Ok(FrameOutput {
-            times: StageTimes {
-                denoise: Duration::from_millis(2) * (steps * self.threads()) as u32,
-                cache: Duration::from_millis(3),
-                decode: Duration::from_millis(5),
-            },
-            ..FrameOutput::default()
-        })
     }
 
     fn encode(&mut self, _: &[u8], _: &mut [f32]) -> driftless_engine::Result<()> {
@@ -87,6 +57,58 @@ impl Network for FakeNetwork {
     }
 
     fn load_cache(&mut self, _: &[f32]) -> driftless_engine::Result<()> {
+        Ok(())
+    }
+
+    fn whole_frames(&mut self) -> Option<&mut dyn WholeFrames> {
+        Some(self)
+    }
+
+    fn threads(&self) -> Option<&dyn Threaded> {
+        Some(self)
+    }
+
+    fn threads_mut(&mut self) -> Option<&mut dyn Threaded> {
+        Some(self)
+    }
+}
+
+impl Threaded for FakeNetwork {
+    fn count(&self) -> usize {
+        self.threads.map_or(1, NonZeroUsize::get)
+    }
+
+    fn set_count(&mut self, threads: NonZeroUsize) -> driftless_engine::Result<()> {
+        self.threads = Some(threads);
+        Ok(())
+    }
+}
+
+impl WholeFrames for FakeNetwork {
+    fn supports_steps(&self, _: usize) -> bool {
+        true
+    }
+
+    fn set_past(&mut self, _: &[f32]) {}
+
+    fn run_frame(
+        &mut self,
+        request: &FrameRequest,
+        _: Option<Readback>,
+    ) -> driftless_engine::Result<FrameOutput> {
+        let steps = request.steps.len();
+        self.played.lock().unwrap().push(steps);
+        Ok(FrameOutput {
+            times: StageTimes {
+                denoise: Duration::from_millis(2) * (steps * self.count()) as u32,
+                cache: Duration::from_millis(3),
+                decode: Duration::from_millis(5),
+            },
+            ..FrameOutput::default()
+        })
+    }
+
+    fn read_back(&mut self, _: Readback) -> driftless_engine::Result<()> {
         Ok(())
     }
 }

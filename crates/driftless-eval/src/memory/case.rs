@@ -40,7 +40,7 @@ pub enum MemoryTest {
     /// T5: a wall that is looked at, then so many frames in the opposite direction, of which none shows
     /// it, then back to it. Sequences come in fives that differ in its colour alone.
     PairedHistories {
-        /// Frames at the end of what is given that are the same in all five, bit by bit.
+        /// Frames at the end of the starting clip that are the same in all five, bit by bit.
         gap: usize,
     },
 }
@@ -84,16 +84,16 @@ impl MemoryTest {
     }
 }
 
-/// One sequence: what a world is given, what it is to do, and what then really happens.
+/// One sequence: the starting clip, what the world is to do, and what then really happens.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MemoryCase {
-    /// Seed of its maze, and of the noise of its dream.
+    /// Seed of its maze, and of the noise of its rollout.
     pub maze: u64,
-    /// The frames before the dream and the actions that led to them.
-    pub given: Clip,
+    /// The frames before the rollout and the actions that led to them.
+    pub start: Clip,
     /// Their true poses.
-    pub given_poses: Vec<Pose>,
-    /// The actions of the dream.
+    pub start_poses: Vec<Pose>,
+    /// The actions of the rollout.
     pub actions: Vec<u32>,
     /// The true frames under these actions, u8 RGB `[actions, H, W, 3]`.
     pub truth: Vec<u8>,
@@ -101,18 +101,18 @@ pub struct MemoryCase {
     pub poses: Vec<Pose>,
     /// What the columns of the true frames show.
     pub(super) sights: Vec<Vec<Sight>>,
-    /// Number of the frame, from 1, that returns to a view of before the dream.
+    /// Number of the frame, from 1, that returns to a view of the starting clip.
     pub(super) arrival: usize,
-    /// Frames since that view was last given.
+    /// Frames since that view was last in the starting clip.
     pub(super) gap: usize,
-    /// (later, earlier) frames of the dream, from 1, that show the same.
+    /// (later, earlier) frames of the rollout, from 1, that show the same.
     pub(super) pairs: Vec<(usize, usize)>,
     /// The colour that the wall was painted in, in T5.
     pub(super) painted: Option<usize>,
 }
 
 impl MemoryCase {
-    /// True frame number `t` of the dream, from 1.
+    /// True frame number `t` of the rollout, from 1.
     pub(super) fn true_frame(&self, t: usize) -> &[u8] {
         frame(&self.truth, t, self.actions.len())
     }

@@ -1,4 +1,4 @@
-//! The time of a frame, early and late in a dream: a memory must not make a long one slow.
+//! The time of a frame, early and late in a rollout: a memory must not make a long one slow.
 
 use std::time::Instant;
 
@@ -9,10 +9,10 @@ use driftless_engine::rollout::random_held_actions;
 use driftless_worlds::SimulatorKind;
 
 use super::case::{MemoryTest, cases};
-use super::dreamer::{Dreamer, MemoryMode};
+use super::rollout::{MemoryMode, Rollout};
 use crate::Result;
 
-/// Frames of a dream at which it is timed.
+/// Frames of a rollout at which it is timed.
 const MARKS: [usize; 3] = [100, 1_000, 10_000];
 /// Frames up to a mark over which the median is taken.
 const FRAMES: usize = 50;
@@ -22,20 +22,20 @@ const FRAMES: usize = 50;
 pub struct FrameTime {
     /// The mode of the memory.
     pub mode: MemoryMode,
-    /// Number of the frame in the dream.
+    /// Number of the frame in the rollout.
     pub frame: usize,
     /// Median time of this and the 49 frames before, in milliseconds.
     pub ms: f64,
 }
 
-/// Times a dream of `frames` frames under random held actions, with the memory on and off, as far as the
+/// Times a rollout of `frames` frames under random held actions, with the memory on and off, as far as the
 /// world can.
-pub(super) fn measure(dreamers: &mut [impl Dreamer], frames: usize) -> Result<Vec<FrameTime>> {
+pub(super) fn measure(rollouts: &mut [impl Rollout], frames: usize) -> Result<Vec<FrameTime>> {
     let mut times = Vec::new();
     let start = cases(MemoryTest::ThereAndBack { frames: 1 }, 0)?;
     let marks: Vec<usize> = MARKS.into_iter().filter(|&mark| mark <= frames).collect();
-    let (Some(dreamer), Some(case), Some(&last)) = (
-        dreamers.first_mut(),
+    let (Some(rollout), Some(case), Some(&last)) = (
+        rollouts.first_mut(),
         start.as_ref().and_then(|cases| cases.first()),
         marks.last(),
     ) else {
@@ -44,14 +44,14 @@ pub(super) fn measure(dreamers: &mut [impl Dreamer], frames: usize) -> Result<Ve
     let kinds = SimulatorKind::Maze.open(0).info().actions.len();
     let actions = random_held_actions(last, kinds, case.maze);
     for mode in [MemoryMode::Off, MemoryMode::On] {
-        if !dreamer.modes().contains(&mode) {
+        if !rollout.modes().contains(&mode) {
             continue;
         }
-        dreamer.begin(case, case, mode)?;
+        rollout.begin(case, case, mode)?;
         let mut recent = Vec::new();
         for (t, &action) in actions.iter().enumerate() {
             let begun = Instant::now();
-            dreamer.step(action)?;
+            rollout.step(action)?;
             let ms = begun.elapsed().as_secs_f64() * 1000.0;
             // Only the frames before a mark are kept.
             let mark = marks

@@ -1,18 +1,18 @@
 //! Does a world remember? Scripted walks through mazes that it never was trained on come back to what
-//! they have seen, and the dream is compared with the truth and with itself.
+//! they have seen, and the rollout is compared with the truth and with itself.
 //!
 //! - [`case`]: the walks, T1 to T5, and what really happens on them.
-//! - [`dreamer`]: the worlds that dream them, and the modes of a memory.
+//! - [`rollout`]: the worlds that predict them, and the modes of a memory.
 //! - [`score`]: what is measured.
 //! - [`run`] does it all; [`tables`](fn@tables) turns the report into tables.
 //!
 //! `docs/memory.md` describes the protocol.
 
 pub mod case;
-pub mod dreamer;
 mod frame_times;
 mod poses;
 mod probe;
+pub mod rollout;
 pub mod score;
 mod tables;
 #[cfg(test)]
@@ -28,7 +28,7 @@ use driftless_model::config::WorldConfig;
 use driftless_worlds::SimulatorKind;
 
 use self::case::{FIRST_MAZE, MemoryCase, MemoryTest};
-use self::dreamer::{Dreamer, MemoryMode};
+use self::rollout::{MemoryMode, Rollout};
 use self::score::ModeReport;
 use crate::options::EvalProgress;
 use crate::{Error, Result};
@@ -40,7 +40,7 @@ pub use self::tables::{absent, tables};
 const MAX_SEQUENCES: usize = 256;
 /// Mazes that are searched for each one that has a place for a test.
 const TRIES: usize = 8;
-/// Most frames of the timed dream.
+/// Most frames of the timed rollout.
 const MAX_TIMED: usize = 1_000_000;
 
 /// What to measure.
@@ -52,7 +52,7 @@ pub struct MemoryOptions {
     pub sequences: usize,
     /// Number of mazes, from the first, for which a probe that reads poses is trained.
     pub pose_mazes: usize,
-    /// Frames of the dream that is timed.
+    /// Frames of the rollout that is timed.
     pub timed_frames: usize,
 }
 
@@ -93,11 +93,11 @@ impl MemoryOptions {
 pub struct MemoryReport {
     /// Seeds of the first maze and of the last one, none of which `driftless record` draws.
     pub mazes: [u64; 2],
-    /// The modes that the world can dream in.
+    /// The modes that the world has.
     pub modes: Vec<ModeReport>,
-    /// The modes that it cannot, having no memory.
+    /// Those that it does not have, for want of a memory.
     pub absent: Vec<MemoryMode>,
-    /// Time of a frame, early and late in a dream.
+    /// Time of a frame, early and late in a rollout.
     pub frame_times: Vec<FrameTime>,
 }
 
@@ -122,20 +122,20 @@ pub fn check_world(world: &WorldConfig) -> Result<()> {
     )))
 }
 
-/// Measures a world, given several times so that as many sequences are dreamt at once. Progress is in
+/// Measures a world, given several times so that as many sequences are predicted at once. Progress is in
 /// sequences.
 ///
 /// # Errors
-/// Returns an error if an option is out of range, if too few mazes have a place for a test, or if a dream
+/// Returns an error if an option is out of range, if too few mazes have a place for a test, or if a rollout
 /// fails.
-pub fn run<D: Dreamer>(
-    dreamers: &mut [D],
+pub fn run<R: Rollout>(
+    rollouts: &mut [R],
     options: &MemoryOptions,
     progress: &mut EvalProgress,
 ) -> Result<MemoryReport> {
     options.check()?;
     let none = || Error::Argument("there is no world to measure".to_owned());
-    let modes = dreamers.first().ok_or_else(none)?.modes();
+    let modes = rollouts.first().ok_or_else(none)?.modes();
     let width = SimulatorKind::Maze.open(0).info().image[1];
     let per_maze = options.tests.iter().map(|test| test.sequences_per_maze());
     progress.start(per_maze.sum::<usize>() * options.sequences * modes.len());
@@ -151,13 +151,13 @@ pub fn run<D: Dreamer>(
         let cases = find_cases(test, options.sequences)?;
         last = last.max(cases.iter().map(|case| case.maze).max().unwrap_or(last));
         for report in &mut reports {
-            let dreams = dream_all(dreamers, test, &cases, report.mode, progress)?;
+            let predicted = predict_all(rollouts, test, &cases, report.mode, progress)?;
             if test.sequences_per_maze() == 1 {
                 let probes = poses::of_cases(&probes, &cases);
-                let score = score::returns(test, &cases, &dreams, width, &probes)?;
+                let score = score::returns(test, &cases, &predicted, width, &probes)?;
                 report.returns.push(score);
             } else {
-                let score = score::histories(test, &cases, &dreams, width);
+                let score = score::histories(test, &cases, &predicted, width);
                 report.histories.push(score);
             }
         }
@@ -167,7 +167,7 @@ pub fn run<D: Dreamer>(
         mazes: [FIRST_MAZE, last],
         modes: reports,
         absent: MemoryMode::ALL.into_iter().filter(is_absent).collect(),
-        frame_times: frame_times::measure(dreamers, options.timed_frames)?,
+        frame_times: frame_times::measure(rollouts, options.timed_frames)?,
     })
 }
 
@@ -185,7 +185,7 @@ fn find_cases(test: MemoryTest, mazes: usize) -> Result<Vec<MemoryCase>> {
         next += missing;
     }
     if found.len() < mazes {
-        return Err(Error::Argument(format!(
+        return Err(Error::Mazes(format!(
             "{} of {next} mazes have a place for {}, expected {mazes}",
             found.len(),
             test.name()
@@ -194,9 +194,9 @@ fn find_cases(test: MemoryTest, mazes: usize) -> Result<Vec<MemoryCase>> {
     Ok(found.into_iter().flatten().collect())
 }
 
-/// Dreams all cases, as many at once as there are dreamers: for each, u8 RGB `[actions, H, W, 3]`.
-fn dream_all<D: Dreamer>(
-    dreamers: &mut [D],
+/// Predicts all cases, as many at once as there are rollouts: for each, u8 RGB `[actions, H, W, 3]`.
+fn predict_all<R: Rollout>(
+    rollouts: &mut [R],
     test: MemoryTest,
     cases: &[MemoryCase],
     mode: MemoryMode,
@@ -205,7 +205,7 @@ fn dream_all<D: Dreamer>(
     let next = AtomicUsize::new(0);
     let (sender, receiver) = mpsc::channel();
     std::thread::scope(|scope| {
-        for dreamer in dreamers {
+        for rollout in rollouts {
             let (sender, next) = (sender.clone(), &next);
             scope.spawn(move || {
                 loop {
@@ -215,34 +215,34 @@ fn dream_all<D: Dreamer>(
                     let (Some(case), Some(other)) = (cases.get(index), other) else {
                         return;
                     };
-                    let dream = dream(dreamer, case, other, mode);
-                    if sender.send((index, dream)).is_err() {
+                    let images = predict(rollout, case, other, mode);
+                    if sender.send((index, images)).is_err() {
                         return;
                     }
                 }
             });
         }
         drop(sender);
-        let mut dreams = vec![Vec::new(); cases.len()];
-        for (index, dream) in receiver {
+        let mut predicted = vec![Vec::new(); cases.len()];
+        for (index, images) in receiver {
             // An error drops the receiver, at which the others stop.
-            dreams[index] = dream?;
+            predicted[index] = images?;
             progress.advance(1);
         }
-        Ok(dreams)
+        Ok(predicted)
     })
 }
 
-fn dream(
-    dreamer: &mut impl Dreamer,
+fn predict(
+    rollout: &mut impl Rollout,
     case: &MemoryCase,
     other: &MemoryCase,
     mode: MemoryMode,
 ) -> Result<Vec<u8>> {
-    dreamer.begin(case, other, mode)?;
+    rollout.begin(case, other, mode)?;
     let mut images = Vec::with_capacity(case.truth.len());
     for &action in &case.actions {
-        images.extend_from_slice(dreamer.step(action)?);
+        images.extend_from_slice(rollout.step(action)?);
     }
     Ok(images)
 }

@@ -1,4 +1,4 @@
-//! Reads from a frame of the maze, true or dreamt, which wall colour it shows most and which object. It
+//! Reads from a frame of the maze, true or predicted, which wall colour it shows most and which object. It
 //! compares pixels with the simulator's palette, faded by the distance; how often it is right on true
 //! frames stands beside every score.
 

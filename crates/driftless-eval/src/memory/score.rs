@@ -1,14 +1,14 @@
-//! The scores of a test: how near a dream comes to the truth and to itself, and what it shows.
+//! The scores of a test: how near a rollout comes to the truth and to itself, and what it shows.
 
 use serde::Serialize;
 
 use driftless_data::metrics::{SquaredError, fraction};
 
 use super::case::{MemoryCase, MemoryTest, frame};
-use super::dreamer::MemoryMode;
 use super::probe;
+use super::rollout::MemoryMode;
 use crate::Result;
-use crate::pose::{Pose, PoseProbe, PoseStats};
+use crate::pose::{PoseProbe, PoseStats, ProbePose};
 
 /// How often a probe named what really was to be seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -27,18 +27,18 @@ pub struct ReturnReport {
     pub test: MemoryTest,
     /// Number of sequences.
     pub sequences: usize,
-    /// Mean number of frames since the view of the arrival was given.
+    /// Mean number of frames since the view of the arrival was last in the starting clip.
     pub gap: f64,
     /// PSNR of the frame of the arrival and the true one, in dB.
     pub truth: Option<f64>,
     /// PSNR of the true frame and another maze's true frame: what is reached without any memory of the
     /// place.
     pub floor: Option<f64>,
-    /// PSNR of dreamt frames and the dream's own earlier frames of the same view, in dB.
+    /// PSNR of predicted frames and the rollout's own earlier frames of the same view, in dB.
     pub own: Option<f64>,
-    /// PSNR of the same frames and the dream's frames of another maze.
+    /// PSNR of the same frames and the rollout of another maze.
     pub own_floor: Option<f64>,
-    /// The wall colour that most of the frame shows, in dreamt frames of the return.
+    /// The wall colour that most of the frame shows, in predicted frames of the return.
     pub walls: HitRate,
     /// The same in the true frames.
     pub true_walls: HitRate,
@@ -46,7 +46,7 @@ pub struct ReturnReport {
     pub objects: HitRate,
     /// The same in the true frames.
     pub true_objects: HitRate,
-    /// The pose read from dreamt frames of the return, against the true one; over the mazes for which
+    /// The pose read from predicted frames of the return, against the true one; over the mazes for which
     /// there is a probe.
     pub pose: Option<PoseStats>,
     /// The same in the true frames.
@@ -107,13 +107,13 @@ pub(super) fn other(case: usize, cases: usize, per_maze: usize) -> usize {
     (maze + mazes / 2) % mazes * per_maze + (variant + maze) % per_maze
 }
 
-/// What one kind of frames, true or dreamt, shows at the returns.
+/// What one kind of frames, true or predicted, shows at the returns.
 #[derive(Default)]
 struct Shown {
     walls: Hits,
     objects: Hits,
     /// (read, true).
-    poses: Vec<(Pose, Pose)>,
+    poses: Vec<(ProbePose, ProbePose)>,
 }
 
 impl Shown {
@@ -137,7 +137,7 @@ impl Shown {
                 self.objects.add(probe::object(image), seen);
             }
             if let Some(pose) = pose {
-                let truth = Pose {
+                let truth = ProbePose {
                     x: truth.x,
                     y: truth.y,
                     cos: truth.angle.cos(),
@@ -159,34 +159,34 @@ impl Shown {
 pub(super) fn returns(
     test: MemoryTest,
     cases: &[MemoryCase],
-    dreams: &[Vec<u8>],
+    predicted: &[Vec<u8>],
     width: usize,
     probes: &[&PoseProbe],
 ) -> Result<ReturnReport> {
     let [mut truth, mut floor, mut own, mut own_floor] = [SquaredError::default(); 4];
-    let (mut dreamt, mut real) = (Shown::default(), Shown::default());
+    let (mut shown, mut real) = (Shown::default(), Shown::default());
     let mut gaps = 0;
-    for (i, (case, dream)) in cases.iter().zip(dreams).enumerate() {
-        let (Some(other_case), Some(other_dream)) = (
+    for (i, (case, images)) in cases.iter().zip(predicted).enumerate() {
+        let (Some(other_case), Some(other_images)) = (
             cases.get(other(i, cases.len(), 1)),
-            dreams.get(other(i, cases.len(), 1)),
+            predicted.get(other(i, cases.len(), 1)),
         ) else {
             continue;
         };
         let (count, other_count) = (case.actions.len(), other_case.actions.len());
         let arrival = case.true_frame(case.arrival);
-        truth.add(frame(dream, case.arrival, count), arrival);
+        truth.add(frame(images, case.arrival, count), arrival);
         floor.add(other_case.true_frame(other_case.arrival), arrival);
         for &(later, earlier) in &case.pairs {
-            let image = frame(dream, later, count);
-            own.add(image, frame(dream, earlier, count));
+            let image = frame(images, later, count);
+            own.add(image, frame(images, earlier, count));
             own_floor.add(
                 image,
-                frame(other_dream, later.min(other_count), other_count),
+                frame(other_images, later.min(other_count), other_count),
             );
         }
         let pose = probes.get(i).copied();
-        dreamt.add(case, dream, width, pose)?;
+        shown.add(case, images, width, pose)?;
         real.add(case, &case.truth, width, pose)?;
         gaps += case.gap;
     }
@@ -198,11 +198,11 @@ pub(super) fn returns(
         floor: floor.psnr(),
         own: own.psnr(),
         own_floor: own_floor.psnr(),
-        walls: dreamt.walls.rate(),
+        walls: shown.walls.rate(),
         true_walls: real.walls.rate(),
-        objects: dreamt.objects.rate(),
+        objects: shown.objects.rate(),
         true_objects: real.objects.rate(),
-        pose: dreamt.pose(),
+        pose: shown.pose(),
         true_pose: real.pose(),
     })
 }
@@ -211,14 +211,14 @@ pub(super) fn returns(
 pub(super) fn histories(
     test: MemoryTest,
     cases: &[MemoryCase],
-    dreams: &[Vec<u8>],
+    predicted: &[Vec<u8>],
     width: usize,
 ) -> HistoryReport {
-    let (mut dreamt, mut real) = (Hits::default(), Hits::default());
-    for (case, dream) in cases.iter().zip(dreams) {
+    let (mut shown, mut real) = (Hits::default(), Hits::default());
+    for (case, images) in cases.iter().zip(predicted) {
         if let Some(colour) = case.painted {
-            let image = frame(dream, case.arrival, case.actions.len());
-            dreamt.add(probe::wall_colour(image, width), colour);
+            let image = frame(images, case.arrival, case.actions.len());
+            shown.add(probe::wall_colour(image, width), colour);
             real.add(
                 probe::wall_colour(case.true_frame(case.arrival), width),
                 colour,
@@ -227,7 +227,7 @@ pub(super) fn histories(
     }
     HistoryReport {
         test,
-        colour: dreamt.rate(),
+        colour: shown.rate(),
         true_colour: real.rate(),
         chance: 1.0 / driftless_worlds::maze::WALL_PALETTE.len() as f64,
     }

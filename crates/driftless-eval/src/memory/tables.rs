@@ -1,7 +1,7 @@
 //! The report of the memory tests as tables.
 
 use super::MemoryReport;
-use super::dreamer::MemoryMode;
+use super::rollout::MemoryMode;
 use super::score::{HitRate, ModeReport, ReturnReport};
 use crate::pose::PoseStats;
 use crate::table::{Table, dash, headings, number, percent};

@@ -1,16 +1,16 @@
-//! The measurement itself, with dreams whose memory is known.
+//! The measurement itself, with rollouts whose memory is known.
 
 use super::*;
 use crate::table;
 
-/// Dreams the truth with its memory on, another maze's truth with another episode's, and without memory
-/// what the last frames that it was given tell.
-struct FakeDreamer {
+/// Predicts the truth with its memory on, another maze's truth with another episode's, and without memory
+/// what the last frames of the starting clip tell.
+struct FakeRollout {
     frames: Vec<u8>,
     t: usize,
 }
 
-impl FakeDreamer {
+impl FakeRollout {
     fn several() -> Vec<Self> {
         let new = |_| Self {
             frames: Vec::new(),
@@ -20,14 +20,14 @@ impl FakeDreamer {
     }
 }
 
-impl Dreamer for FakeDreamer {
+impl Rollout for FakeRollout {
     fn modes(&self) -> Vec<MemoryMode> {
         vec![MemoryMode::Off, MemoryMode::On, MemoryMode::OtherEpisode]
     }
 
     fn begin(&mut self, case: &MemoryCase, other: &MemoryCase, mode: MemoryMode) -> Result<()> {
-        let len = case.given.images.len() / case.given.frames();
-        let last = &case.given.images[case.given.images.len() - len..];
+        let len = case.start.images.len() / case.start.frames();
+        let last = &case.start.images[case.start.images.len() - len..];
         self.frames = match mode {
             MemoryMode::On => case.truth.clone(),
             MemoryMode::OtherEpisode => other.truth.clone(),
@@ -55,7 +55,7 @@ fn measured(tests: Vec<MemoryTest>, sequences: usize, timed_frames: usize) -> Me
     let mut seen = (0, 0);
     let mut show = |done, total| seen = (done, total);
     let report = run(
-        &mut FakeDreamer::several(),
+        &mut FakeRollout::several(),
         &options,
         &mut EvalProgress::new(&mut show),
     );
@@ -83,7 +83,7 @@ fn paired_histories_cannot_be_guessed() {
     let [off, on, other] = [0, 1, 2].map(|i| &report.modes[i].histories[0]);
     assert_eq!((on.colour, on.chance), (on.true_colour, 0.2));
     assert!(on.colour.share.unwrap() > 0.8, "{on:?}");
-    // The same ends lead to the same dreams, which are right for at most one colour of five.
+    // The same ends lead to the same rollouts, which are right for at most one colour of five.
     assert!(off.colour.share.unwrap() <= 0.2, "{off:?}");
     assert!(other.colour.share.unwrap() < 1.0);
     assert_eq!((on.colour.frames, off.colour.frames), (10, 10));
@@ -92,7 +92,7 @@ fn paired_histories_cannot_be_guessed() {
 #[test]
 fn report_says_what_a_world_cannot_do() {
     let report = measured(vec![MemoryTest::ThereAndBack { frames: 4 }], 2, 100);
-    assert_eq!(report.absent, [MemoryMode::Oracle]);
+    assert_eq!(report.absent, [MemoryMode::GroundTruth]);
     let said = absent(&report).unwrap();
     assert!(said.contains("true frames in memory"), "{said}");
     let timed: Vec<_> = report
@@ -135,7 +135,7 @@ fn options_out_of_range_are_refused() {
     ] {
         let mut show = |_, _| {};
         let error = run(
-            &mut FakeDreamer::several(),
+            &mut FakeRollout::several(),
             &options,
             &mut EvalProgress::new(&mut show),
         );
@@ -145,9 +145,9 @@ fn options_out_of_range_are_refused() {
 }
 
 #[test]
-fn failing_dream_ends_the_measurement() {
+fn failing_rollout_ends_the_measurement() {
     struct Failing;
-    impl Dreamer for Failing {
+    impl Rollout for Failing {
         fn modes(&self) -> Vec<MemoryMode> {
             vec![MemoryMode::Off]
         }

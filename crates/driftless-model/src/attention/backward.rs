@@ -1,7 +1,7 @@
 //! The backward loops.
 
 use super::forward::{Scratch, load, weights_of_query};
-use super::fused::AttentionPlan;
+use super::plan::AttentionPlan;
 use crate::simd::{axpy, dispatch, dot};
 
 /// Buffers for the gradients of one sequence and one head.

@@ -2,8 +2,8 @@
 
 use candle_core::{D, Tensor};
 
-use super::{AttentionPattern, l2_normalize};
-use crate::ops::TensorResult;
+use super::pattern::AttentionPattern;
+use crate::ops::{NORM_EPS, TensorResult};
 
 /// [`super::attention`] composed of candle operations.
 pub(super) fn composed(
@@ -85,4 +85,13 @@ fn qk_weights(
         logits = logits.broadcast_add(&bias)?;
     }
     candle_nn::ops::softmax(&logits, D::Minus1)
+}
+
+/// q/‖q‖ over the last dimension.
+///
+/// # Errors
+/// Returns an error if the device fails.
+pub fn l2_normalize(x: &Tensor) -> TensorResult<Tensor> {
+    let r = (x.sqr()?.sum_keepdim(D::Minus1)? + f64::from(NORM_EPS))?.sqrt()?;
+    x.broadcast_div(&r)
 }

@@ -1,6 +1,6 @@
 //! The forward loops, and what the backward ones share with them.
 
-use super::fused::AttentionPlan;
+use super::plan::AttentionPlan;
 use crate::ops::NORM_EPS;
 use crate::simd::{axpy, dispatch, dot, exp, fma};
 

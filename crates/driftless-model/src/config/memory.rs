@@ -13,7 +13,8 @@ pub struct MemoryConfig {
     /// Frames that are recalled for each predicted frame, M.
     #[serde(default = "default_frames")]
     pub frames: usize,
-    /// Horizontal angle of view of the camera in degrees.
+    /// Horizontal angle of view of the camera in degrees. Poses are counter-clockwise: angles grow to the
+    /// left of the picture.
     pub field_of_view: f32,
     /// How far the camera sees, in the units of the poses in the training data.
     pub reach: f32,

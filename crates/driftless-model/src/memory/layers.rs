@@ -2,7 +2,7 @@
 
 use candle_core::{D, DType, Tensor};
 
-use super::MEMORY_FEATURES;
+use super::tokens::TokenInputs;
 use crate::Result;
 use crate::attention::l2_normalize;
 use crate::config::WorldConfig;
@@ -12,11 +12,8 @@ use crate::params::{Init, Params};
 /// The recalled frames of a batch of sequences: M for each of T time steps.
 #[derive(Clone, Debug)]
 pub struct MemoryInput {
-    /// Their latents, [B, T, M, gh, gw, c].
-    pub latents: Tensor,
-    /// Where they were seen from, [B, T, M, [`MEMORY_FEATURES`]]; see
-    /// [`memory_features`](super::memory_features).
-    pub features: Tensor,
+    /// The inputs of their tokens, [B, T, M, latent tokens, inputs]; see [`TokenInputs`].
+    pub tokens: Tensor,
     /// 1 for a recalled frame, 0 for a place that is not filled, f32 [B, T, M].
     pub filled: Tensor,
 }
@@ -33,11 +30,9 @@ pub struct MemoryTokens {
 /// The logit bias of a token that is not there.
 const HIDDEN: f64 = -1e30;
 
-/// Turns recalled frames into tokens: y = W \[cells, features\] + position, followed by a SwiGLU layer,
+/// Turns recalled frames into tokens: y = W inputs + position, followed by a SwiGLU layer,
 /// in which content and place meet.
 pub struct MemoryEncoder {
-    grid: [usize; 2],
-    merge: usize,
     /// W.
     pub(crate) input: Linear,
     /// Learned positions of the tokens of a frame, [latent tokens, w].
@@ -47,16 +42,14 @@ pub struct MemoryEncoder {
 }
 
 impl MemoryEncoder {
-    /// Creates `memory.input` [w, merge² · c + features], `memory.position` and `memory.mlp`.
+    /// Creates `memory.input` [w, inputs], `memory.position` and `memory.mlp`.
     ///
     /// # Errors
     /// Returns an error if a parameter is missing or has another shape.
     pub fn new(p: &Params, config: &WorldConfig) -> Result<Self> {
         let d = &config.dynamics;
-        let inputs = d.merge * d.merge * config.tokenizer.channels + MEMORY_FEATURES;
+        let inputs = TokenInputs::per_token(d.merge, config.tokenizer.channels);
         Ok(Self {
-            grid: config.grid(),
-            merge: d.merge,
             input: Linear::new(p, "memory.input", [d.width, inputs], Init::FanIn, false)?,
             position: p.get(
                 "memory.position",
@@ -72,24 +65,9 @@ impl MemoryEncoder {
     /// # Errors
     /// Returns an error if the shapes are inconsistent or the device fails.
     pub fn forward(&self, memory: &MemoryInput) -> Result<MemoryTokens> {
-        let ([gh, gw], m) = (self.grid, self.merge);
-        let (b, t, frames) = memory.filled.dims3()?;
-        let tokens = gh * gw / (m * m);
-        let n = b * t * frames;
-        // [N, gh/m, m, gw/m, m, c] → [N, tokens, m·m·c]
-        let cells = memory
-            .latents
-            .reshape(vec![n, gh / m, m, gw / m, m, memory.latents.dim(5)?])?
-            .permute(vec![0, 1, 3, 2, 4, 5])?
-            .reshape((n, tokens, ()))?;
-        let features = memory
-            .features
-            .reshape((n, 1, MEMORY_FEATURES))?
-            .broadcast_as((n, tokens, MEMORY_FEATURES))?;
-        let x = self
-            .input
-            .forward(&Tensor::cat(&[&cells, &features], 2)?)?
-            .broadcast_add(&self.position)?;
+        let (b, t, frames, tokens, inputs) = memory.tokens.dims5()?;
+        let x = memory.tokens.reshape((b * t * frames, tokens, inputs))?;
+        let x = self.input.forward(&x)?.broadcast_add(&self.position)?;
         let x = self.mlp.forward(&x)?;
         let bias = memory
             .filled

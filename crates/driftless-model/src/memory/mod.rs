@@ -15,4 +15,4 @@ mod tokens;
 pub use layers::{MemoryEncoder, MemoryInput, MemoryTokens, RecallLayer};
 pub use pose::{MEMORY_FEATURES, memory_features};
 pub use recall::{Place, recall};
-pub use tokens::token_inputs;
+pub use tokens::{ALIGNMENT_FEATURES, TokenInputs};

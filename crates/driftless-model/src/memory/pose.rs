@@ -5,11 +5,14 @@ use driftless_data::Pose;
 /// Numbers that tell the network where a recalled frame was seen from.
 pub const MEMORY_FEATURES: usize = 8;
 
-/// Where a recalled frame was seen from, relative to the pose of the frame before the predicted one:
+/// Where the cosine of the turn is among the features; its sine follows.
+pub(super) const TURN_COS: usize = 2;
+
+/// Where a recalled frame was seen from, relative to the pose that is expected of the coming frame:
 /// ahead and aside in units of `reach`, cosine and sine of the turn and of twice the turn, ln(1 + age),
 /// and the distance. `age` is in frames.
-pub fn memory_features(now: Pose, seen: Pose, age: u64, reach: f32) -> [f32; MEMORY_FEATURES] {
-    let motion = now.motion_to(seen);
+pub fn memory_features(expected: Pose, seen: Pose, age: u64, reach: f32) -> [f32; MEMORY_FEATURES] {
+    let motion = expected.motion_to(seen);
     let (ahead, aside) = (motion.ahead / reach, motion.aside / reach);
     let (sin, cos) = motion.turn.sin_cos();
     let (sin2, cos2) = (2.0 * motion.turn).sin_cos();

@@ -4,23 +4,28 @@ use driftless_data::Pose;
 
 use crate::config::MemoryConfig;
 
-/// Part of a memory that holds one frame: a square of an eighth of the reach, in one of sixteen directions.
+/// Part of a memory that holds one frame: a square of an eighth of the reach, in one of 32 directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place([i32; 3]);
+
+/// Directions that are kept apart. Half of one, 5.6°, is how far the view of a kept frame may be turned
+/// from the one that it is read for.
+const SECTORS: i32 = 32;
 
 impl Place {
     /// The place of a pose.
     pub fn of(pose: Pose, config: &MemoryConfig) -> Self {
         let square = |x: f32| (8.0 * x / config.reach).floor() as i32;
-        let sector = (16.0 * pose.angle / std::f32::consts::TAU).round() as i32;
-        Self([square(pose.x), square(pose.y), sector.rem_euclid(16)])
+        let sector = (SECTORS as f32 * pose.angle / std::f32::consts::TAU).round() as i32;
+        Self([square(pose.x), square(pose.y), sector.rem_euclid(SECTORS)])
     }
 }
 
 /// Directions, and distances along each, of the points that a view is judged by.
 const DIRECTIONS: usize = 16;
 const DISTANCES: [f32; 4] = [0.15, 0.35, 0.6, 1.0];
-/// The fan of points is wider than the view by this, since the coming frame may turn: a quarter.
+/// The fan of points is wider than the view by this, since the frame may be seen from another pose: a
+/// quarter.
 const WIDER: f32 = 1.25;
 /// Kept frames nearest in pose, among which the recalled ones are chosen.
 const NEAREST: usize = 24;
@@ -28,8 +33,8 @@ const NEAREST: usize = 24;
 /// more than a near one to be preferred.
 const DISTANCE_COST: f32 = 16.0;
 
-/// The frames to recall before the frame after `now` is predicted: at most `config.frames` indices into
-/// `seen`, best first.
+/// The frames to recall before a frame is predicted that is expected to be seen from `now`: at most
+/// `config.frames` indices into `seen`, best first.
 ///
 /// Of 64 points in view from `now`, out to `config.reach`, each chosen frame shows the most that no
 /// earlier choice shows, less a cost that grows with the distance of its pose.

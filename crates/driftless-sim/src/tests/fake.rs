@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use driftless_data::{ActionSpec, Clip};
 use driftless_engine::{
     DenoiseInput, Error, FrameContext, FrameOutput, FrameRequest, GpuSource, Network, Outcome,
-    Readback, Sampler, StageTimes,
+    Readback, Sampler, StageTimes, WholeFrames,
 };
 use driftless_flow::FlowError;
 use driftless_model::config::{DynamicsConfig, FORMAT_VERSION, TokenizerConfig, WorldConfig};
@@ -25,6 +25,9 @@ pub const HARD: u32 = 2;
 
 /// With this many steps, the predicted end is likely.
 pub const ENDS: u8 = 8;
+
+/// This image is encoded to the wrong length.
+pub const MISFIT: [u8; 3] = [255; 3];
 
 pub struct Fake {
     /// The frame's number, counted on from the brightness of the context.
@@ -189,9 +192,49 @@ impl Network for Fake {
         Ok(None)
     }
 
-    fn supports_full_frames(&self, _: usize) -> bool {
+    fn encode(&mut self, images: &[u8], latents: &mut [f32]) -> driftless_engine::Result<()> {
+        if images == MISFIT {
+            return Err(Error::Shape("a latent of the wrong length".into()));
+        }
+        self.encoded = images.to_vec();
+        for (latent, &byte) in latents.iter_mut().zip(images) {
+            *latent = f32::from(byte);
+        }
+        Ok(())
+    }
+
+    fn decode(&mut self, latents: &[f32], images: &mut [u8]) -> driftless_engine::Result<()> {
+        for (byte, &latent) in images.iter_mut().zip(latents) {
+            *byte = latent as u8;
+        }
+        Ok(())
+    }
+
+    fn save_cache(&self, out: &mut [f32]) -> driftless_engine::Result<()> {
+        out[0] = 1.0 + f32::from(self.count);
+        Ok(())
+    }
+
+    /// An empty cache is that of a reset, to the images that were just encoded.
+    fn load_cache(&mut self, cache: &[f32]) -> driftless_engine::Result<()> {
+        self.count = match cache[0] {
+            0.0 => self.encoded[self.encoded.len() - 3],
+            count => (count - 1.0) as u8,
+        };
+        Ok(())
+    }
+
+    fn whole_frames(&mut self) -> Option<&mut dyn WholeFrames> {
+        Some(self)
+    }
+}
+
+impl WholeFrames for Fake {
+    fn supports_steps(&self, _: usize) -> bool {
         true
     }
+
+    fn set_past(&mut self, _: &[f32]) {}
 
     /// The reward is the action; the end is likely with [`ENDS`] steps.
     fn run_frame(
@@ -223,32 +266,7 @@ impl Network for Fake {
         })
     }
 
-    fn encode(&mut self, images: &[u8], latents: &mut [f32]) -> driftless_engine::Result<()> {
-        self.encoded = images.to_vec();
-        for (latent, &byte) in latents.iter_mut().zip(images) {
-            *latent = f32::from(byte);
-        }
-        Ok(())
-    }
-
-    fn decode(&mut self, latents: &[f32], images: &mut [u8]) -> driftless_engine::Result<()> {
-        for (byte, &latent) in images.iter_mut().zip(latents) {
-            *byte = latent as u8;
-        }
-        Ok(())
-    }
-
-    fn save_cache(&self, out: &mut [f32]) -> driftless_engine::Result<()> {
-        out[0] = 1.0 + f32::from(self.count);
-        Ok(())
-    }
-
-    /// An empty cache is that of a reset, to the images that were just encoded.
-    fn load_cache(&mut self, cache: &[f32]) -> driftless_engine::Result<()> {
-        self.count = match cache[0] {
-            0.0 => self.encoded[self.encoded.len() - 3],
-            count => (count - 1.0) as u8,
-        };
+    fn read_back(&mut self, _: Readback) -> driftless_engine::Result<()> {
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ use driftless_data::{Clip, Episode, ExtraArray};
 use driftless_engine::{PARAMS, SamplingPath};
 use driftless_worlds::SimulatorKind;
 
+use super::fake::MISFIT;
 use super::*;
 use crate::columns;
 use crate::columns::Columns;
@@ -37,7 +38,7 @@ fn played() -> Episode {
     }));
     hold(&sim, 2);
     step(&sim);
-    sim.send(EpisodeCommand::SelectContext(0));
+    sim.send(EpisodeCommand::SelectClip(0));
     next(&sim);
     step(&sim);
     recording(sim).into_episode()
@@ -145,7 +146,7 @@ fn session_holds_starting_clips() {
     assert_eq!(report.first.unwrap().frame, 0);
     let message = report.to_string();
     assert!(
-        message.contains("does not hold its starting contexts"),
+        message.contains("does not hold its starting clips"),
         "{message}"
     );
 }
@@ -286,7 +287,18 @@ fn replay_errors_name_the_frame() {
     let message = recording.replay(&mut unequal, None, &mut || {});
     assert_eq!(
         message.unwrap_err().to_string(),
-        "played.npz: frame 0: the context has 1 images and 2 actions, expected equal numbers, at least 1"
+        "played.npz: frame 0: the starting clip has 1 images and 2 actions, expected equal numbers, at least 1"
+    );
+    // A mistake in the program is not blamed on the file.
+    let misfit = Clip {
+        images: MISFIT.to_vec(),
+        actions: vec![0],
+    };
+    let mut misfit = LearnedWorld::new(Fake::new().into_sampler(), Arc::new([misfit]));
+    let message = recording.replay(&mut misfit, None, &mut || {});
+    assert_eq!(
+        message.unwrap_err().to_string(),
+        "a latent of the wrong length"
     );
     let mut other = SimulatedWorld::new(SimulatorKind::Maze.open(0));
     let message = recording.replay(&mut other, None, &mut || {});

@@ -5,7 +5,7 @@ use super::cell_block::{CellBlock, CellScratch};
 use super::linear::Grid;
 use super::parameters::{Layout, Slot, Weights};
 use super::row_ops::{add, sum_rows};
-use super::sequence_buffers::pieces;
+use super::sizes::pieces;
 use crate::Result;
 
 /// Cells processed together in the backward pass.

@@ -10,7 +10,10 @@ use std::sync::Arc;
 
 use candle_core::Var;
 
+use driftless_model::config::WorldConfig;
+
 use super::attention::AttentionLayer;
+use super::attention_temporal::FrameCounts;
 use super::condition_embeddings::{Condition, ConditionEmbeddings};
 use super::memory::MemoryEncoder;
 use super::mlp::MlpLayer;
@@ -18,18 +21,11 @@ use super::outcome_head::OutcomeHead;
 use super::parameters::{Layout, Slot, Weights};
 use super::recall::{RecallLayer, RecallPass};
 use super::row_ops::{add, sum_rows};
-use super::sequence_buffers::{SequenceBuffers, Sizes};
+use super::sequence_buffers::SequenceBuffers;
+use super::sizes::Sizes;
 use super::stem_and_head::{Head, Stem};
+use super::sublayer::Sublayer;
 use crate::{Error, Result};
-use driftless_model::config::WorldConfig;
-
-/// A sublayer of the trunk.
-pub(super) enum Sublayer {
-    SpatialAttention(AttentionLayer),
-    TemporalAttention(AttentionLayer),
-    Recall(RecallLayer),
-    Mlp(MlpLayer),
-}
 
 /// The network: its layers in order, and the layout of their parameters.
 pub(super) struct DynamicsNetwork {
@@ -109,6 +105,11 @@ impl DynamicsNetwork {
             memory,
             layout: Arc::new(layout),
         })
+    }
+
+    /// Buffers for sequences of up to `all` frames.
+    pub(super) fn buffers(&self, all: FrameCounts) -> SequenceBuffers {
+        SequenceBuffers::new(&self.sizes, &self.trunk, self.outcome.as_ref(), all)
     }
 
     /// Writes a frame into the buffers, as frame `at` of the sequence.

@@ -4,6 +4,7 @@ use super::row_ops::dot;
 use super::simd::vectorized;
 use crate::tokenizer::{FOREGROUND_THRESHOLD, SURROUNDINGS};
 use driftless_model::config::WorldConfig;
+use driftless_model::tokenizer::from_brightness;
 
 /// Converts frames to patches, and weighs their pixels in the loss.
 pub(super) struct FramePatches {
@@ -64,7 +65,7 @@ impl FramePatches {
         let mut pictures = Self {
             size,
             patch,
-            values: std::array::from_fn(|byte| byte as f32 / 127.5 - 1.0),
+            values: std::array::from_fn(|byte| from_brightness(byte as f32)),
             background: vec![0.0; places.len() * 3],
             weights,
             places,

@@ -205,7 +205,7 @@ unsafe fn tile<const FMA: bool, const R: usize, const W: usize>(
                 // fifth (measured with AVX2).
                 let lanes = unsafe { p.b.get_unchecked(b..b + W) };
                 for r in 0..R {
-                    // SAFETY: as above.
+                    // SAFETY: `check` bounds the index of `a` for every row of the tile.
                     let x = unsafe { *p.a.get_unchecked(rows[r] + a) };
                     for lane in 0..W {
                         sums[r][lane] = fma::<FMA>(x, lanes[lane], sums[r][lane]);

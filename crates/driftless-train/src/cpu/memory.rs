@@ -1,4 +1,4 @@
-//! Recalled frames as tokens, as in `driftless_model::memory`: y = W [cells, features] + position,
+//! Recalled frames as tokens, as in `driftless_model::memory`: y = W inputs + position,
 //! followed by a SwiGLU layer.
 
 use super::buffer::Buffer;
@@ -6,10 +6,9 @@ use super::linear::Linear;
 use super::mlp::{MlpLayer, MlpScratch};
 use super::parameters::{Layout, Slot, Weights};
 use super::row_ops::{add_row, sum_rows};
-use super::sequence_buffers::{Sizes, pieces};
+use super::sizes::{Sizes, pieces};
 use super::softmax::HIDDEN;
 use crate::Result;
-use driftless_model::memory::token_inputs;
 
 /// The parameters of the encoder.
 pub(super) struct MemoryEncoder {
@@ -22,7 +21,7 @@ pub(super) struct MemoryEncoder {
 pub(super) struct MemoryState {
     /// Whether the sequence recalls anything.
     pub in_use: bool,
-    /// Cells and features, [T, K, inputs].
+    /// [T, K, inputs].
     input: Buffer,
     before: Buffer,
     up: Buffer,
@@ -48,20 +47,11 @@ impl MemoryState {
         }
     }
 
-    /// Sets what frame `time` recalls: latents [M, gh, gw, c], features [M, features], and 1 for each
-    /// place that is filled.
-    pub(super) fn load(
-        &mut self,
-        s: &Sizes,
-        time: usize,
-        latents: &[f32],
-        features: &[f32],
-        filled: &[f32],
-    ) {
+    /// Sets what frame `time` recalls: the inputs of its tokens [K, inputs], and 1 for each place of a
+    /// frame that is filled.
+    pub(super) fn load(&mut self, s: &Sizes, time: usize, tokens: &[f32], filled: &[f32]) {
         let len = s.memory_tokens() * s.memory_inputs();
-        let input = &mut self.input[time * len..(time + 1) * len];
-        let grid = [s.grid.height, s.grid.width];
-        token_inputs(latents, features, grid, s.merge, input);
+        self.input[time * len..(time + 1) * len].copy_from_slice(tokens);
         let columns = s.memory_columns();
         let bias = &mut self.bias[time * columns..(time + 1) * columns];
         bias.fill(HIDDEN);

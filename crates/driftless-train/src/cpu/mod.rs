@@ -15,6 +15,7 @@
 mod attention;
 mod attention_spatial;
 mod attention_temporal;
+pub(super) mod batch;
 mod buffer;
 mod cell_block;
 mod cell_block_stack;
@@ -38,9 +39,11 @@ pub(super) mod row_ops;
 mod sequence_buffers;
 mod sequence_step;
 mod simd;
+mod sizes;
 mod softmax;
 mod standardization;
 mod stem_and_head;
+mod sublayer;
 #[cfg(test)]
 mod tests;
 pub(super) mod tokenizer_trainer;

@@ -10,7 +10,7 @@ use super::linear::Linear;
 use super::memory::MemoryState;
 use super::parameters::{Layout, Slot, Weights};
 use super::row_ops::{dot_rows, norm, norm_gradient, normalize, normalize_gradient};
-use super::sequence_buffers::{Sizes, pieces};
+use super::sizes::{Sizes, pieces};
 use super::softmax::{softmax_with_self, softmax_with_self_gradient};
 use crate::Result;
 
@@ -67,7 +67,7 @@ pub(super) struct RecallPass<'a> {
 }
 
 /// Where things of a frame and a head are.
-struct Place {
+struct Offsets {
     /// Of the queries, and of the keys.
     q: usize,
     k: usize,
@@ -76,10 +76,10 @@ struct Place {
 }
 
 impl RecallPass<'_> {
-    fn place(self, frame: usize, head: usize) -> Place {
+    fn offsets(self, frame: usize, head: usize) -> Offsets {
         let (s, length) = (self.sizes, self.length);
         let d = s.width / s.heads;
-        Place {
+        Offsets {
             q: frame * s.tokens * s.width + head * d,
             k: frame % length * s.memory_tokens() * 2 * s.width + head * d,
             row: (frame * s.heads + head) * s.tokens,
@@ -149,7 +149,7 @@ impl RecallLayer {
             let time = frame % length;
             let bias = &memory.bias[time * n..(time + 1) * n];
             for head in 0..s.heads {
-                let at = p.place(frame, head);
+                let at = p.offsets(frame, head);
                 let columns = &mut t.columns[..d * n];
                 transpose(keys, d, &saved.kv[at.k..], 2 * s.width, n, columns);
                 let weights = &mut saved.weights[at.row * n..(at.row + s.tokens) * n];
@@ -228,7 +228,7 @@ impl RecallLayer {
         let small = StridedProduct::new;
         for frame in frames.clone() {
             for head in 0..s.heads {
-                let at = p.place(frame, head);
+                let at = p.offsets(frame, head);
                 let first = (frame - frames.start) * s.tokens * width + head * d;
                 let dy = &dmixed[first..];
                 let columns = &mut t.columns[..d * n];
@@ -245,8 +245,8 @@ impl RecallLayer {
                     dnothing += down;
                 }
                 let dvalues = small([keys, d], s.tokens, [1, n], width, pair);
-                let place = &mut dkv[at.k + width..];
-                dvalues.adding().run(weights, dy, place);
+                let values = &mut dkv[at.k + width..];
+                dvalues.adding().run(weights, dy, values);
                 let queries = small([s.tokens, d], keys, [n, 1], pair, width);
                 queries.run(dlogits, &saved.kv[at.k..], &mut dq[first..]);
                 let parameters = &mut self.parameters.of_mut(gradient)[2 * head..2 * head + 2];

@@ -1,118 +1,17 @@
 //! A thread's buffers for the sequence that it works on.
 
-use std::ops::Range;
-
 use super::attention::{AttentionScratch, SavedAttention};
 use super::attention_spatial::padded;
 use super::attention_temporal::FrameCounts;
 use super::buffer::Buffer;
 use super::cell_block::CellScratch;
 use super::condition_embeddings::Condition;
-use super::dynamics::{DynamicsNetwork, Sublayer};
-use super::linear::Grid;
 use super::memory::MemoryState;
 use super::mlp::MlpScratch;
-use super::outcome_head::OutcomeState;
+use super::outcome_head::{OutcomeHead, OutcomeState};
 use super::recall::SavedRecall;
-use driftless_model::config::WorldConfig;
-use driftless_model::memory::MEMORY_FEATURES;
-
-/// Rows processed together by a layer: enough for long sums in the gradients of the weights, few enough
-/// for the second-level cache.
-const ROWS: usize = 256;
-
-/// The sizes of a dynamics network.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Sizes {
-    pub grid: Grid,
-    pub merge: usize,
-    pub channels: usize,
-    /// Channels of a latent and its past.
-    pub seen: usize,
-    pub stem_width: usize,
-    pub width: usize,
-    pub heads: usize,
-    /// Hidden width of the SwiGLU.
-    pub hidden: usize,
-    pub tokens: usize,
-    pub latent_tokens: usize,
-    /// Frames that a frame recalls; 0 without a memory.
-    pub recalled: usize,
-}
-
-impl Sizes {
-    pub(super) fn new(config: &WorldConfig) -> Self {
-        let d = &config.dynamics;
-        let [height, width] = config.grid();
-        Self {
-            grid: Grid { height, width },
-            merge: d.merge,
-            channels: config.tokenizer.channels,
-            seen: config.tokenizer.channels * (1 + d.stem_frames),
-            stem_width: d.stem_width,
-            width: d.width,
-            heads: d.heads,
-            hidden: d.mlp,
-            tokens: config.tokens(),
-            latent_tokens: config.latent_tokens(),
-            recalled: d.memory.as_ref().map_or(0, |memory| memory.frames),
-        }
-    }
-
-    /// Memory tokens that a frame reads, K.
-    pub(super) fn memory_tokens(&self) -> usize {
-        self.recalled * self.latent_tokens
-    }
-
-    /// [`Self::memory_tokens`], rounded up to whole vectors.
-    pub(super) fn memory_columns(&self) -> usize {
-        padded(self.memory_tokens())
-    }
-
-    /// Inputs of a memory token: its cells, and the features of its frame.
-    pub(super) fn memory_inputs(&self) -> usize {
-        self.merge * self.merge * self.channels + MEMORY_FEATURES
-    }
-
-    /// First cell of a row of a token. A token has `merge` rows of `merge` cells.
-    pub(super) fn piece(&self, index: usize) -> usize {
-        let (token, line) = (index / self.merge, index % self.merge);
-        let across = self.grid.width / self.merge;
-        let (row, column) = (token / across, token % across);
-        (row * self.merge + line) * self.grid.width + column * self.merge
-    }
-
-    /// Frames per block of about [`ROWS`] tokens.
-    fn block(&self) -> usize {
-        (ROWS / self.tokens).max(1)
-    }
-
-    /// Rows of a block of whole frames.
-    pub(super) fn rows(&self) -> usize {
-        self.block() * self.tokens
-    }
-
-    /// Frames per block of about [`ROWS`] cells.
-    fn cell_block(&self) -> usize {
-        (ROWS / self.grid.cells()).max(1)
-    }
-
-    /// Splits `frames` into blocks of about [`ROWS`] tokens.
-    pub(super) fn blocks(&self, frames: Range<usize>) -> impl Iterator<Item = Range<usize>> {
-        pieces(frames, self.block())
-    }
-
-    /// Splits `frames` into blocks of about [`ROWS`] cells.
-    pub(super) fn cell_blocks(&self, frames: Range<usize>) -> impl Iterator<Item = Range<usize>> {
-        pieces(frames, self.cell_block())
-    }
-}
-
-/// Splits a range into pieces of `size`.
-pub(super) fn pieces(range: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> {
-    let end = range.end;
-    range.step_by(size).map(move |at| at..end.min(at + size))
-}
+use super::sizes::Sizes;
+use super::sublayer::Sublayer;
 
 /// Input, output of the convolution, and output of a cell block.
 pub(super) struct CellState {
@@ -215,9 +114,13 @@ pub(super) struct SequenceBuffers {
 }
 
 impl SequenceBuffers {
-    /// Buffers for sequences of up to `all` frames.
-    pub(super) fn new(network: &DynamicsNetwork, all: FrameCounts) -> Self {
-        let s = &network.sizes;
+    /// Buffers for sequences of up to `all` frames in a network of these layers.
+    pub(super) fn new(
+        s: &Sizes,
+        trunk: &[Sublayer],
+        outcome: Option<&OutcomeHead>,
+        all: FrameCounts,
+    ) -> Self {
         let f = all.count;
         let rows = f * s.tokens;
         let cells = s.grid.cells() * s.stem_width;
@@ -226,7 +129,7 @@ impl SequenceBuffers {
             before: Buffer::new(f * cells),
             output: Buffer::new(f * cells),
         };
-        let kept = network.trunk.iter();
+        let kept = trunk.iter();
         let kept = kept.map(|sublayer| SavedActivations::new(sublayer, s, all));
         let block = s.rows();
         let cell_block = s.cell_block();
@@ -235,14 +138,14 @@ impl SequenceBuffers {
             conditions: vec![Condition::default(); f],
             seen: Buffer::new(f * s.grid.bordered(s.seen)),
             stem: state(),
-            x: (0..=network.trunk.len())
+            x: (0..=trunk.len())
                 .map(|_| Buffer::new(rows * s.width))
                 .collect(),
             kept: kept.collect(),
             head: state(),
             output: Buffer::new(f * s.grid.cells() * s.channels),
             doutput: Buffer::new(f * s.grid.cells() * s.channels),
-            outcome: network.outcome.as_ref().map(|h| h.state(all.length)),
+            outcome: outcome.map(|h| h.state(all.length)),
             memory: (s.recalled > 0).then(|| MemoryState::new(s, all.length)),
             dmemory: Buffer::new(all.length * s.memory_tokens() * 2 * s.width),
             dx: Buffer::new(rows * s.width),

@@ -1,7 +1,7 @@
 //! The losses and the gradient of one sequence.
 
+use super::batch::{CleanFrames, NoisedFrames, StepLosses, Targets};
 use super::dynamics::{DynamicsNetwork, Frame};
-use super::dynamics_trainer::{CleanFrames, NoisedFrames, StepLosses, Targets};
 use super::level_coefficients::{LevelCoefficients, ShortcutCoefficients};
 use super::parameters::Weights;
 use super::row_ops::dot;
@@ -9,7 +9,6 @@ use super::sequence_buffers::SequenceBuffers;
 use super::simd::vectorized;
 use crate::Result;
 use driftless_model::dynamics::step_index;
-use driftless_model::memory::MEMORY_FEATURES;
 
 /// The buffers of a thread.
 pub(super) struct ThreadBuffers {
@@ -127,15 +126,13 @@ impl SequenceStep<'_> {
             return;
         };
         let s = &self.network.sizes;
-        let latents = self.step.latent * s.recalled;
+        let inputs = s.memory_tokens() * s.memory_inputs();
         for time in 0..length {
             let at = self.frame(time);
-            let features = MEMORY_FEATURES * s.recalled;
             memory.load(
                 s,
                 time,
-                &recalled.latents[at * latents..(at + 1) * latents],
-                &recalled.features[at * features..(at + 1) * features],
+                &recalled.tokens[at * inputs..(at + 1) * inputs],
                 &recalled.filled[at * s.recalled..(at + 1) * s.recalled],
             );
         }

@@ -8,7 +8,8 @@ use super::linear::{Convolution, Grid, Linear};
 use super::matmul::{Rows, SumLoop};
 use super::parameters::{Layout, Slot, Weights};
 use super::row_ops::{norm, norm_gradient, sum_rows};
-use super::sequence_buffers::{SequenceBuffers, Sizes};
+use super::sequence_buffers::SequenceBuffers;
+use super::sizes::Sizes;
 use crate::{Error, Result};
 
 /// Maps latents to tokens.

@@ -16,7 +16,7 @@ use driftless_model::config::{
     DynamicsConfig, FORMAT_VERSION, FlowConfig, MemoryConfig, TokenizerConfig, WorldConfig,
 };
 use driftless_model::dynamics::{Dynamics, DynamicsInput, step_size_count};
-use driftless_model::memory::{MEMORY_FEATURES, MemoryInput};
+use driftless_model::memory::{MemoryInput, TokenInputs};
 use driftless_model::params::Params;
 
 /// A world with four actions.
@@ -98,9 +98,11 @@ impl Sequence {
                 // The first frame recalls nothing, some others fewer than they could.
                 let filled = |i: usize| f32::from(u8::from(i >= m && i % 5 != 4));
                 let filled: Vec<f32> = (0..length * m).map(filled).collect();
+                let inputs = TokenInputs::per_token(d.merge, c);
+                let tokens = random(&[1, length, m, config.latent_tokens(), inputs], rng);
                 MemoryInput {
-                    latents: random(&[1, length, m, gh, gw, c], rng),
-                    features: random(&[1, length, m, MEMORY_FEATURES], rng),
+                    // Half of their inputs are zero or small.
+                    tokens: tokens.affine(0.5, 0.0).unwrap(),
                     filled: Tensor::from_vec(filled, (1, length, m), &Device::Cpu).unwrap(),
                 }
             }),
@@ -138,13 +140,13 @@ impl Sequence {
             return;
         };
         state.in_use = true;
-        let parts = [&memory.latents, &memory.features, &memory.filled].map(numbers);
+        let parts = [&memory.tokens, &memory.filled].map(numbers);
         for time in 0..self.all.length {
-            let [latents, features, filled] = parts.each_ref().map(|part| {
+            let [tokens, filled] = parts.each_ref().map(|part| {
                 let len = part.len() / self.all.length;
                 &part[time * len..(time + 1) * len]
             });
-            state.load(&network.sizes, time, latents, features, filled);
+            state.load(&network.sizes, time, tokens, filled);
         }
     }
 }
@@ -178,7 +180,7 @@ fn compare(cells: [usize; 2], channels: usize, d: DynamicsConfig, length: usize,
         let network = DynamicsNetwork::new(&config, &vars).unwrap();
         let mut weights = Weights::new(&network.layout);
         weights.refresh(&network.layout, &vars).unwrap();
-        let mut t = SequenceBuffers::new(&network, sequence.all);
+        let mut t = network.buffers(sequence.all);
         let mut gradient = vec![0f32; network.layout.len()];
         // Twice in the same buffers, to check that the first pass leaves nothing behind.
         for _ in 0..2 {
@@ -338,7 +340,7 @@ fn check_by_differences(shape: DynamicsConfig) {
     let sequence = Sequence::new(&config, 6, 1, &mut rng);
     let network = DynamicsNetwork::new(&config, &vars).unwrap();
     let mut weights = Weights::new(&network.layout);
-    let mut t = SequenceBuffers::new(&network, sequence.all);
+    let mut t = network.buffers(sequence.all);
     let dy = numbers(&random(&[t.output.len()], &mut rng));
     let mut gradient = vec![0f32; network.layout.len()];
     let half = dy.len() / 2;

@@ -12,7 +12,8 @@ use driftless_model::checkpoint::TOKENIZER;
 use driftless_model::config::WorldConfig;
 use driftless_model::tokenizer::{Tokenizer, images_to_tensor};
 
-use super::recalled::{RecallDrawer, Recalled};
+use super::batch::Batch;
+use super::recalled::RecallDrawer;
 use super::window_errors::WindowErrors;
 use crate::context::RunContext;
 use crate::cpu::frame_encoder::FrameEncoder;
@@ -24,32 +25,6 @@ use crate::{Error, Result};
 
 /// Frames encoded at once.
 const ENCODE_BATCH: usize = 64;
-
-/// A batch of sequences, and their clean copy: the same latents at signal levels near 1.
-pub(super) struct Batch {
-    /// First frame of each sequence among all frames of the store.
-    pub frames: Vec<usize>,
-    /// [B, T, gh, gw, c].
-    pub latents: Tensor,
-    /// u32 [B, T].
-    pub actions: Tensor,
-    /// f32 [B, T].
-    pub rewards: Tensor,
-    /// 1 if the frame ends its episode, else 0; f32 [B, T].
-    pub ends: Tensor,
-    /// Latents of the clean copy, [B, T, gh, gw, c].
-    pub context: Tensor,
-    /// Signal levels of the clean copy, f32 [B, T].
-    pub context_signal: Tensor,
-    /// The `stem_frames` frames of the clean copy before each frame, latest first,
-    /// [B, T, gh, gw, stem_frames·c].
-    pub past: Tensor,
-    /// 1 for the frames that are trained on: those with a complete stem past in the sequence; f32
-    /// [B, T].
-    pub mask: Tensor,
-    /// What the sequences recall, if the world has a memory.
-    pub recalled: Option<Recalled>,
-}
 
 /// Draws batches of sequences from the latents of all frames.
 pub(super) struct WindowSampler<'a> {
@@ -147,6 +122,9 @@ impl<'a> WindowSampler<'a> {
         let (mut actions, mut rewards, mut ends) = (Vec::new(), Vec::new(), Vec::new());
         let mut starts = Vec::with_capacity(b);
         let mut recalled = RecallDrawer::new(world, self.settings, &self.latents);
+        let lowest = self.settings.min_context_signal as f32;
+        // The signal level of contexts that are too noisy to predict from.
+        let mut noisy = Vec::with_capacity(b);
         for _ in 0..b {
             let (i, start) = self.draw_window(step, rng);
             let episode = &self.store.episodes[i];
@@ -158,16 +136,18 @@ impl<'a> WindowSampler<'a> {
             actions.extend_from_slice(&episode.actions[range.clone()]);
             rewards.extend_from_slice(&episode.rewards[range.clone()]);
             ends.extend_from_slice(&episode.ends[range]);
-            if let Some(recalled) = &mut recalled {
-                recalled.push(episode, start, frames, rng)?;
-            }
+            let by_pose = match &mut recalled {
+                Some(recalled) => recalled.push(episode, start, frames, rng)?,
+                None => false,
+            };
+            let is_noisy = by_pose && rng.random_bool(self.settings.memory.noisy_context_fraction);
+            noisy.push(is_noisy.then(|| lowest * rng.random::<f32>()));
         }
         let device = &self.run.device;
         let shape = latent_shape(world, b, frames);
         let latents = Tensor::from_raw_buffer(&latents, DType::F32, &shape, device)?;
-        let lowest = self.settings.min_context_signal as f32;
         let signal: Vec<f32> = (0..b * frames)
-            .map(|_| rng.random_range(lowest..1.0))
+            .map(|i| noisy[i / frames].unwrap_or_else(|| rng.random_range(lowest..1.0)))
             .collect();
         let context_signal = Tensor::from_vec(signal, (b, frames), device)?;
         let noise = normal_like(&latents, rng)?;

@@ -8,7 +8,7 @@ use driftless_flow::objective::draw_signal;
 use driftless_flow::path::expand;
 use driftless_model::dynamics::step_index;
 
-use super::batches::Batch;
+use super::batch::Batch;
 use crate::Result;
 use crate::context::RunContext;
 use crate::random::normal_like;

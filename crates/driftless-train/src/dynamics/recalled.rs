@@ -1,6 +1,7 @@
 //! The recalled frames of a batch: what a memory of the frames before would hold and recall.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use candle_core::{DType, Tensor};
 use rand::Rng;
@@ -10,7 +11,9 @@ use rand_distr::{Distribution, StandardNormal};
 use driftless_data::{Motion, Pose};
 use driftless_flow::path::expand;
 use driftless_model::config::{MemoryConfig, WorldConfig};
-use driftless_model::memory::{MEMORY_FEATURES, MemoryInput, Place, memory_features, recall};
+use driftless_model::memory::{
+    MEMORY_FEATURES, MemoryInput, Place, TokenInputs, memory_features, recall,
+};
 
 use crate::frame_store::{ByteStore, EpisodeLabels};
 use crate::random::normal_like;
@@ -32,6 +35,7 @@ pub(super) struct RecallDrawer<'a> {
     config: &'a MemoryConfig,
     settings: &'a DynamicsSettings,
     latents: &'a ByteStore,
+    token_inputs: TokenInputs,
     bytes: Vec<u8>,
     features: Vec<f32>,
     filled: Vec<f32>,
@@ -55,9 +59,11 @@ impl<'a> RecallDrawer<'a> {
         settings: &'a DynamicsSettings,
         latents: &'a ByteStore,
     ) -> Option<Self> {
+        let config = world.dynamics.memory.as_ref()?;
         Some(Self {
             world,
-            config: world.dynamics.memory.as_ref()?,
+            config,
+            token_inputs: TokenInputs::new(world, config),
             settings,
             latents,
             bytes: Vec::new(),
@@ -68,7 +74,8 @@ impl<'a> RecallDrawer<'a> {
         })
     }
 
-    /// Adds the sequence of `length` frames that begins at frame `start` of an episode.
+    /// Adds the sequence of `length` frames that begins at frame `start` of an episode. Returns whether
+    /// all its frames recall what a memory recalls.
     ///
     /// # Errors
     /// Returns an error if the file of the latents fails.
@@ -78,7 +85,7 @@ impl<'a> RecallDrawer<'a> {
         start: usize,
         length: usize,
         rng: &mut ChaCha8Rng,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let none = Vec::new();
         let poses = episode.poses.as_ref().unwrap_or(&none);
         for t in start..start + length {
@@ -92,14 +99,24 @@ impl<'a> RecallDrawer<'a> {
             self.motion.extend([ahead, aside, turn]);
         }
         let rule = self.rule(rng);
-        let kept = self.kept(poses, start + length, rng);
-        for t in start..start + length {
+        let (context, end) = (self.world.dynamics.context, start + length);
+        // Before the sequence there may be little to recall, so it also recalls what comes behind it.
+        let behind = end + context..poses.len();
+        let mut by_pose = rule == Rule::ByPose;
+        let mut kept = self.kept(poses, 0..end, rng);
+        kept.extend(self.kept(poses, behind, rng));
+        for t in start..end {
             // What is not older is in the context.
-            let old = (t + 1).saturating_sub(self.world.dynamics.context);
-            let kept = &kept[..kept.partition_point(|at| *at < old)];
-            let now = match t.checked_sub(1).and_then(|last| poses.get(last)) {
-                Some(pose) if rule != Rule::None && !kept.is_empty() => *pose,
+            let old = (t + 1).saturating_sub(context);
+            let kept: Vec<usize> = kept
+                .iter()
+                .copied()
+                .filter(|at| *at < old || *at >= end)
+                .collect();
+            let now = match expected_pose(&episode.actions, poses, t) {
+                Some(pose) if rule != Rule::None && !kept.is_empty() => pose,
                 _ => {
+                    by_pose = false;
                     self.fill_up(0);
                     continue;
                 }
@@ -110,10 +127,11 @@ impl<'a> RecallDrawer<'a> {
                     .collect(),
                 _ => recall(now, kept.iter().map(|at| poses[*at]), self.config),
             };
+            by_pose &= !chosen.is_empty();
             for i in &chosen {
                 let at = kept[*i];
                 let seen = self.inexact(poses[at], rng);
-                let age = (t - at) as u64;
+                let age = t.abs_diff(at) as u64;
                 self.features
                     .extend(memory_features(now, seen, age, self.config.reach));
                 let len = self.world.latent_len() * size_of::<f32>();
@@ -123,7 +141,7 @@ impl<'a> RecallDrawer<'a> {
             }
             self.fill_up(chosen.len());
         }
-        Ok(())
+        Ok(by_pose)
     }
 
     fn rule(&self, rng: &mut ChaCha8Rng) -> Rule {
@@ -138,9 +156,9 @@ impl<'a> RecallDrawer<'a> {
         }
     }
 
-    /// The frames before `end` that a memory would keep: the first at every place. Where places begin is
+    /// Those of the frames that a memory would keep: the first at every place. Where places begin is
     /// drawn anew, since the poses of a rollout begin at zero.
-    fn kept(&self, poses: &[Pose], end: usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
+    fn kept(&self, poses: &[Pose], frames: Range<usize>, rng: &mut ChaCha8Rng) -> Vec<usize> {
         let mut coordinate = |scale: f32| scale * rng.random_range(-1.0f32..1.0);
         let origin = Pose {
             x: coordinate(self.config.reach),
@@ -149,7 +167,8 @@ impl<'a> RecallDrawer<'a> {
         };
         let from = poses.first().copied().unwrap_or_default();
         let mut places = BTreeSet::new();
-        (0..end.min(poses.len()))
+        frames
+            .take_while(|at| *at < poses.len())
             .filter(|at| {
                 let moved = origin.after(from.motion_to(poses[*at]));
                 places.insert(Place::of(moved, self.config))
@@ -206,16 +225,34 @@ impl<'a> RecallDrawer<'a> {
         let signal = Tensor::from_vec(signal, (b, t, m), device)?;
         let noise = normal_like(&latents, rng)?;
         let level = expand(&signal, &latents)?;
+        let latents = self.world.flow.path.interpolate(&noise, &latents, &level)?;
+        let (tokens, inputs) = (self.world.latent_tokens(), &self.token_inputs);
+        let per_token = inputs.per_frame() / tokens;
+        let mut all = Vec::with_capacity(b * t * m * inputs.per_frame());
+        let latents: Vec<f32> = latents.flatten_all()?.to_vec1()?;
+        let frames = latents.chunks_exact(self.world.latent_len());
+        let (features, _) = self.features.as_chunks::<MEMORY_FEATURES>();
+        for (latent, features) in frames.zip(features) {
+            inputs.push(latent, features, &mut all);
+        }
         Ok(Recalled {
             memory: MemoryInput {
-                latents: self.world.flow.path.interpolate(&noise, &latents, &level)?,
-                features: Tensor::from_vec(self.features, (b, t, m, MEMORY_FEATURES), device)?,
+                tokens: Tensor::from_vec(all, (b, t, m, tokens, per_token), device)?,
                 filled: Tensor::from_vec(self.filled, (b, t, m), device)?,
             },
             motion: Tensor::from_vec(self.motion, (b, t, 3), device)?,
             motion_known: Tensor::from_vec(self.motion_known, (b, t), device)?,
         })
     }
+}
+
+/// The pose that a memory expects of frame `t`: the camera moves as it did when the frame's action was
+/// last taken. `None` if the pose before is not known.
+fn expected_pose(actions: &[u32], poses: &[Pose], t: usize) -> Option<Pose> {
+    let last = *poses.get(t.checked_sub(1)?)?;
+    let same = (1..t).rev().find(|p| actions[*p] == actions[t]);
+    let motion = same.map(|p| poses[p - 1].motion_to(poses[p]));
+    Some(last.after(motion.unwrap_or_default()))
 }
 
 #[cfg(test)]
@@ -226,13 +263,22 @@ mod tests {
     use super::*;
     use crate::settings::TrainSettings;
     use driftless_data::{ActionSpec, DatasetInfo};
+    use driftless_model::memory::ALIGNMENT_FEATURES;
 
     const FRAMES: usize = 40;
     const CONTEXT: usize = 5;
 
-    /// Sequences of a camera that turns right by 9° a frame for 20 frames, then back. The latent of
-    /// frame t is t/100 everywhere.
+    /// What the frames of a whole episode recall.
     fn recalled(change: impl Fn(&mut TrainSettings)) -> (Vec<Vec<usize>>, Recalled) {
+        recalled_in(0..FRAMES, change)
+    }
+
+    /// What some frames of an episode recall, in which a camera turns left by 9° a frame for 20 frames,
+    /// then back. The latent of frame t is t/100 everywhere.
+    fn recalled_in(
+        sequence: Range<usize>,
+        change: impl Fn(&mut TrainSettings),
+    ) -> (Vec<Vec<usize>>, Recalled) {
         let mut settings = TrainSettings::default();
         settings.dynamics_shape.context = CONTEXT;
         settings.dynamics_shape.memory = Some(MemoryConfig {
@@ -280,20 +326,27 @@ mod tests {
         };
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let mut drawer = RecallDrawer::new(&world, &settings.dynamics, &latents).unwrap();
-        drawer.push(&episode, 0, FRAMES, &mut rng).unwrap();
+        let (start, length) = (sequence.start, sequence.len());
+        drawer.push(&episode, start, length, &mut rng).unwrap();
         let like = Tensor::zeros((1, 1), DType::F32, &Device::Cpu).unwrap();
-        let recalled = drawer.finish((1, FRAMES), &like, &mut rng).unwrap();
+        let recalled = drawer.finish((1, length), &like, &mut rng).unwrap();
         let memory = &recalled.memory;
         let filled = memory.filled.flatten_all().unwrap().to_vec1::<f32>();
         let filled = filled.unwrap();
-        let values = memory.latents.flatten_all().unwrap().to_vec1::<f32>();
+        let inputs = memory.tokens.dims().last().copied().unwrap();
+        let values = memory.tokens.flatten_all().unwrap().to_vec1::<f32>();
         let values = values.unwrap();
+        let cells = inputs - MEMORY_FEATURES - ALIGNMENT_FEATURES;
         let frame = |place: usize| {
-            let latent = &values[place * world.latent_len()..(place + 1) * world.latent_len()];
-            let mean = latent.iter().sum::<f32>() / latent.len() as f32;
+            let len = world.latent_tokens() * inputs;
+            let tokens = values[place * len..(place + 1) * len].chunks_exact(inputs);
+            // Cells beyond the picture are zero.
+            let cells = tokens.flat_map(|token| &token[..cells]);
+            let seen: Vec<f32> = cells.copied().filter(|x| *x != 0.0).collect();
+            let mean = seen.iter().sum::<f32>() / seen.len() as f32;
             (mean * 100.0).round() as usize
         };
-        let frames = (0..FRAMES)
+        let frames = (0..length)
             .map(|t| {
                 let places = (2 * t..2 * t + 2).filter(|place| filled[*place] > 0.0);
                 places.map(frame).collect()
@@ -311,9 +364,19 @@ mod tests {
                 "{t}: {frames:?}"
             );
         }
-        // Frame 35 follows frame 34, which shows what frame 6 showed; places are 22.5° wide.
-        assert!(frames[35][0].abs_diff(6) <= 2, "{frames:?}");
+        // Frame 35 follows frame 34, which shows what frame 6 showed; places are 11.25° wide.
+        assert!(frames[35][0].abs_diff(6) <= 1, "{frames:?}");
         assert!(frames[0].is_empty() && !frames[10].is_empty());
+    }
+
+    #[test]
+    fn frames_behind_the_sequence_are_recalled_too() {
+        let (frames, _) = recalled_in(8..12, |_| {});
+        // Frame 32 shows what is expected of frame 8, and no frame before 4 does.
+        assert!(frames[0][0].abs_diff(32) <= 1, "{frames:?}");
+        // None within the context of the last frame.
+        let all = frames.iter().flatten();
+        assert!(all.clone().all(|at| *at < 8 || *at >= 17), "{frames:?}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 
 use driftless_model::config::WorldConfig;
 
-use super::batches::Batch;
+use super::batch::Batch;
 use super::noised_copy::NoisedCopy;
 use crate::Result;
 use crate::frame_errors::{FrameError, FrameErrors};

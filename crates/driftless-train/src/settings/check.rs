@@ -98,11 +98,12 @@ fn for_dynamics(d: &DynamicsSettings, settings: &TrainSettings) -> [Rule; 13] {
 }
 
 #[rustfmt::skip] // One rule per line.
-fn for_memory(m: &MemorySettings) -> [Rule; 5] {
+fn for_memory(m: &MemorySettings) -> [Rule; 6] {
     let random_fits = is_fraction(m.random_fraction) && is_fraction(m.none_fraction + m.random_fraction);
     [
         ("none_fraction", is_fraction(m.none_fraction), FRACTION),
         ("random_fraction", random_fits, "0 to 1 - none_fraction"),
+        ("noisy_context_fraction", is_fraction(m.noisy_context_fraction), FRACTION),
         ("position_noise", (0.0..10.0).contains(&m.position_noise), "0 to below 10"),
         ("heading_noise", (0.0..180.0).contains(&m.heading_noise), "0 to below 180"),
         ("motion_weight", m.motion_weight >= 0.0, NOT_NEGATIVE),

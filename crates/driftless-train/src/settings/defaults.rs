@@ -95,6 +95,7 @@ impl Default for MemorySettings {
         Self {
             none_fraction: 0.15,
             random_fraction: 0.15,
+            noisy_context_fraction: 0.3,
             position_noise: 0.02,
             heading_noise: 2.0,
             motion_weight: 0.1,

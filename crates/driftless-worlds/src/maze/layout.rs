@@ -7,7 +7,6 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::pose::{FULL_TURN, Pose};
-use super::sight::WallBlock;
 
 /// Rooms along a side; the blocks between two rooms are walls or passages.
 const ROOMS: usize = 4;
@@ -50,6 +49,9 @@ pub struct Object {
     /// Index of its colour.
     pub colour: usize,
 }
+
+/// A wall block: its column and row, from the south-west.
+pub type WallBlock = [i32; 2];
 
 /// A block's column and row, from the south-west.
 type BlockIndex = [usize; 2];

@@ -14,9 +14,9 @@ use driftless_data::DatasetInfo;
 use driftless_data::layout::array::{ANGLE, COS, SIN, X, Y};
 
 use self::layout::MazeLayout;
+pub use self::layout::WallBlock;
 use self::pose::{FULL_TURN, Pose};
-pub use self::render::{CEILING, DARK, FLOOR, OBJECT_PALETTE, WALL_PALETTE};
-pub use self::sight::{Sight, WallBlock};
+pub use self::render::{CEILING, DARK, FLOOR, OBJECT_PALETTE, Sight, WALL_PALETTE};
 use crate::simulator::{action_entry, action_specs};
 use crate::{Result, Simulator, SimulatorSnapshot, SimulatorState, raster};
 

@@ -1,8 +1,9 @@
 //! Renders the walker's view by ray casting, one ray for each sample of the image.
 
-use super::layout::{MazeLayout, OBJECT_COUNT, OBJECT_RADIUS, Object, Shape, WALL_COLOURS};
+use super::layout::{
+    MazeLayout, OBJECT_COUNT, OBJECT_RADIUS, Object, Shape, WALL_COLOURS, WallBlock,
+};
 use super::pose::Pose;
-use super::sight::{Sight, WallBlock};
 use crate::raster;
 use crate::raster::{Colour, IMAGE_SIDE, SAMPLES, from_centre, lit, mix, smoothstep};
 
@@ -36,6 +37,15 @@ pub const OBJECT_PALETTE: [Colour; OBJECT_COUNT] = [
 ];
 /// Unit vector towards the light that falls on objects.
 const SUN: [f32; 3] = [0.48, 0.36, 0.8];
+
+/// What a column of pixels shows at eye level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// A wall of this colour, an index into [`super::WALL_PALETTE`].
+    Wall(usize),
+    /// An object of this colour, an index into [`super::OBJECT_PALETTE`].
+    Object(usize),
+}
 
 /// Where a ray hits a wall.
 #[derive(Clone, Copy, Debug)]

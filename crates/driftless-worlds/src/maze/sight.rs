@@ -4,23 +4,12 @@
 use std::collections::BTreeSet;
 use std::f32::consts::TAU;
 
-use super::layout::WALL_COLOURS;
+use super::layout::{WALL_COLOURS, WallBlock};
 use super::pose::FULL_TURN;
+use super::render::Sight;
 use super::{Maze, Pose, RADIUS, render};
 use crate::raster::{IMAGE_SIDE, SAMPLES};
 use crate::{Error, Result};
-
-/// What a column of pixels shows at eye level.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sight {
-    /// A wall of this colour, an index into [`super::WALL_PALETTE`].
-    Wall(usize),
-    /// An object of this colour, an index into [`super::OBJECT_PALETTE`].
-    Object(usize),
-}
-
-/// A wall block: its column and row, from the south-west.
-pub type WallBlock = [i32; 2];
 
 impl Maze {
     /// Puts the walker at `x`, `y` in blocks, looking in direction `angle` in radians, which is rounded

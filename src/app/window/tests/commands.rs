@@ -327,7 +327,7 @@ fn held_key_rewinds_without_repetition() {
             .is_some_and(|f| f.position.index == 0)
     });
     key(&mut window, Key::OpenBracket, false);
-    assert!(window.state().running().is_none());
+    assert!(window.state().transport.label().is_none());
     // Forward again, and past the last frame as fast as it goes.
     key(&mut window, Key::CloseBracket, true);
     wait(&mut window, "new frames", |window| {

@@ -263,12 +263,12 @@ impl driftless_sim::Player for FailingPlayer {
 #[test]
 fn unfinished_recording_is_offered() {
     let home = tempfile::tempdir().unwrap();
-    let places = UserPaths::resolve(Some(home.path().into())).unwrap();
+    let paths = UserPaths::resolve(Some(home.path().into())).unwrap();
     let target = home.path().join("played.npz");
     let options = SimOptions {
         paused: true,
         record: Some(RecordOptions {
-            journal: Some(places.unfinished()),
+            journal: Some(paths.unfinished()),
             ..RecordOptions::from(&target)
         }),
         ..SimOptions::new(PlayableWorld::simulator(SimulatorKind::Maze).player)
@@ -286,5 +286,5 @@ fn unfinished_recording_is_offered() {
     click(&mut window, "Recover");
     wait(&mut window, "the file", |window| !offered(window));
     assert_eq!(driftless_data::Episode::read(&target).unwrap().frames(), 1);
-    assert_eq!(places.unfinished().read_dir().unwrap().count(), 0);
+    assert_eq!(paths.unfinished().read_dir().unwrap().count(), 0);
 }

@@ -6,6 +6,7 @@
 //! Row t holds the action taken at frame t, which led to frame t + 1.
 
 mod chunks;
+mod episode;
 mod rows;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 
+use self::episode::{LerobotEpisode, REWARD_COLUMN};
 use self::rows::{EpisodeRows, RowColumns};
 use super::frame_resampler::FrameResampler;
 use super::video_decoder::VideoStream;
@@ -26,8 +28,6 @@ const INFO_FILE: &str = "meta/info.json";
 const EPISODES_FILE: &str = "meta/episodes.jsonl";
 const EPISODES_FOLDER: &str = "meta/episodes";
 const ACTION_COLUMN: &str = "action";
-const REWARD_COLUMN: &str = "next.reward";
-const EPISODE_COLUMN: &str = "episode_index";
 /// Episodes per folder, where `info.json` does not say.
 const CHUNKS_SIZE: usize = 1000;
 
@@ -66,25 +66,6 @@ struct LerobotFeature {
 #[derive(Deserialize)]
 struct EpisodeLine {
     episode_index: usize,
-}
-
-/// Where an episode is.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct LerobotEpisode {
-    index: usize,
-    /// Version 3: its files, which hold other episodes, too.
-    shared: Option<SharedFiles>,
-}
-
-/// The files that an episode shares with others.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct SharedFiles {
-    /// Numbers of folder and file of its rows.
-    data: [usize; 2],
-    /// Numbers of folder and file of its video.
-    video: [usize; 2],
-    /// Time of its first frame in the video, in seconds.
-    video_start: f64,
 }
 
 impl LerobotDataset {

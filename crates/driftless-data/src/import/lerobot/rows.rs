@@ -13,7 +13,7 @@ use super::super::actions::RawAction;
 use super::super::frame_resampler::FrameResampler;
 use super::super::push_encoded;
 use super::chunks::ParquetFile;
-use super::{EPISODE_COLUMN, LerobotEpisode, REWARD_COLUMN, SharedFiles};
+use super::episode::{EPISODE_COLUMN, LerobotEpisode, REWARD_COLUMN, SharedFiles};
 use crate::fs::open_source;
 use crate::guard::catch_panic;
 use crate::{Error, PathError as _, Result};

@@ -16,8 +16,8 @@ pub fn cases() -> Vec<KernelCase> {
     cases
 }
 
-/// `x` normalised to the length `scale`.
-fn normalised(x: &[f32], scale: f32) -> Vec<f32> {
+/// `x` normalized to the length `scale`.
+fn normalized(x: &[f32], scale: f32) -> Vec<f32> {
     let length = (x.iter().map(|x| x * x).sum::<f32>() + 1e-6).sqrt();
     x.iter().map(|x| x * scale / length).collect()
 }
@@ -62,9 +62,9 @@ fn spatial((tokens, heads, head): (usize, usize, usize)) -> KernelCase {
     let mut values = Vec::new();
     for token in 0..tokens {
         for (h, scale) in scales.iter().enumerate() {
-            let query = normalised(qkv_part(token, 0, h), *scale);
+            let query = normalized(qkv_part(token, 0, h), *scale);
             let logits: Vec<f32> = (0..tokens)
-                .map(|j| dot(&query, &normalised(qkv_part(j, 1, h), 1.0)))
+                .map(|j| dot(&query, &normalized(qkv_part(j, 1, h), 1.0)))
                 .collect();
             let heads_values: Vec<&[f32]> = (0..tokens).map(|j| qkv_part(j, 2, h)).collect();
             values.extend(weighted_average(&logits, &heads_values));
@@ -117,8 +117,8 @@ fn temporal((slot, attended_frames): (u32, usize)) -> KernelCase {
     for token in 0..tokens {
         for h in 0..heads {
             let head_params = &parameters[h * (1 + context)..];
-            let query = normalised(qkv_part(token, 0, h), head_params[0]);
-            let key = normalised(qkv_part(token, 1, h), 1.0);
+            let query = normalized(qkv_part(token, 0, h), head_params[0]);
+            let key = normalized(qkv_part(token, 1, h), 1.0);
             let cached = |n: usize| {
                 let slot = (slot as usize + slots - n) % slots;
                 let at = (slot * tokens + token) * width + h * head;
@@ -177,11 +177,11 @@ fn memory((filled, room): (usize, usize)) -> KernelCase {
     for token in 0..tokens {
         for h in 0..heads {
             let at = token * width + h * head;
-            let query = normalised(&queries[at..at + head], parameters[2 * h]);
+            let query = normalized(&queries[at..at + head], parameters[2 * h]);
             let mut logits = vec![parameters[2 * h + 1]];
             let mut read: Vec<&[f32]> = vec![&nothing];
             for j in 0..filled {
-                logits.push(dot(&query, &normalised(part(j, 0, h), 1.0)));
+                logits.push(dot(&query, &normalized(part(j, 0, h), 1.0)));
                 read.push(part(j, 1, h));
             }
             values.extend(weighted_average(&logits, &read));

@@ -1,7 +1,7 @@
 //! Matrix products with every tile variant.
 
 use super::super::kernel_args::{Activation, RowLayout};
-use super::super::tuning::TILE_VARIANTS;
+use super::super::tile_variants::TILE_VARIANTS;
 use super::super::weights::MatrixRef;
 use super::{CaseInputs, ExpectedRegion, KernelCase, at};
 

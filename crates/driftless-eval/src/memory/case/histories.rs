@@ -25,10 +25,10 @@ pub(super) fn paired(seed: u64, gap: usize) -> Result<Option<Vec<MemoryCase>>> {
                 maze.paint(&seen, colour)?;
                 let mut take = Take::new(seed, maze)?;
                 look_and_turn(&mut take, gap)?;
-                let given = take.frames();
+                let start_frames = take.frames();
                 let [_, right] = turns(&take.maze)?;
                 take.steps(right, HALF_TURN)?;
-                let mut case = take.case(given, HALF_TURN, gap + 2 * HALF_TURN);
+                let mut case = take.case(start_frames, HALF_TURN, gap + 2 * HALF_TURN);
                 case.painted = Some(colour);
                 Ok(case)
             })
@@ -51,21 +51,21 @@ fn look_and_turn(take: &mut Take, gap: usize) -> Result<BTreeSet<WallBlock>> {
     Ok(early.difference(&late).copied().collect())
 }
 
-/// Whether the last `gap` frames that are given, and the actions that led to them, are the same in all
-/// cases, and what was given before is not.
+/// Whether the last `gap` frames of the starting clip, and the actions that led to them, are the same in all
+/// cases, and the frames before are not.
 fn end_alike(cases: &[MemoryCase], gap: usize) -> bool {
     let Some((first, others)) = cases.split_first() else {
         return false;
     };
-    let len = first.given.images.len() / first.given.frames().max(1);
-    let split = |case: &MemoryCase| case.given.images.len().checked_sub(gap * len);
+    let len = first.start.images.len() / first.start.frames().max(1);
+    let split = |case: &MemoryCase| case.start.images.len().checked_sub(gap * len);
     others.iter().all(|other| {
         let (Some(a), Some(b)) = (split(first), split(other)) else {
             return false;
         };
-        first.given.images[a..] == other.given.images[b..]
-            && first.given.images[..a] != other.given.images[..b]
-            && first.given.actions == other.given.actions
+        first.start.images[a..] == other.start.images[b..]
+            && first.start.images[..a] != other.start.images[..b]
+            && first.start.actions == other.start.actions
             && first.actions == other.actions
     })
 }
@@ -92,14 +92,14 @@ mod tests {
             let cases = paired(FIRST_MAZE + 1, gap).unwrap().unwrap();
             assert_eq!(cases.len(), 5);
             let tail = |case: &MemoryCase| {
-                let len = case.given.images.len() / case.given.frames();
-                case.given.images[case.given.images.len() - gap * len..].to_vec()
+                let len = case.start.images.len() / case.start.frames();
+                case.start.images[case.start.images.len() - gap * len..].to_vec()
             };
             for (colour, case) in cases.iter().enumerate() {
                 assert!(tail(case) == tail(&cases[0]), "gap {gap}, colour {colour}");
                 let last = case.sights.last().unwrap();
                 assert_eq!(dominant(last), Some(colour));
-                assert!(case.given.images != cases[(colour + 1) % 5].given.images);
+                assert!(case.start.images != cases[(colour + 1) % 5].start.images);
             }
         }
     }
@@ -112,8 +112,8 @@ mod tests {
             !end_alike(&[cases[0].clone(), cases[0].clone()], 12),
             "no difference at all"
         );
-        let last = cases[3].given.images.len() - 1;
-        cases[3].given.images[last] ^= 1;
+        let last = cases[3].start.images.len() - 1;
+        cases[3].start.images[last] ^= 1;
         assert!(!end_alike(&cases, 12));
         assert!(!end_alike(&cases, 1000));
     }

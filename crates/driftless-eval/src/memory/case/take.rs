@@ -15,8 +15,8 @@ use driftless_worlds::maze::{Maze, Sight, WallBlock};
 use super::MemoryCase;
 use crate::{Error, Result};
 
-/// Most frames that a test is given.
-pub(super) const MAX_GIVEN: usize = 96;
+/// Most frames of a starting clip.
+pub(super) const MAX_START: usize = 96;
 /// How far apart two poses may be that show the same, in blocks and radians.
 pub(super) const SAME_PLACE: f32 = 0.1;
 const SAME_DIRECTION: f32 = 4.0 / 360.0 * TAU;
@@ -84,21 +84,21 @@ impl Take {
         self.actions.len()
     }
 
-    /// The walk as a case whose dream begins after frame number `given` of the walk.
-    pub fn case(self, given: usize, arrival: usize, gap: usize) -> MemoryCase {
+    /// The walk as a case whose rollout begins after frame number `start_frames` of the walk.
+    pub fn case(self, start_frames: usize, arrival: usize, gap: usize) -> MemoryCase {
         let len = self.images.len() / self.frames();
-        let first = given.saturating_sub(MAX_GIVEN);
-        let poses = self.poses[given..].to_vec();
+        let first = start_frames.saturating_sub(MAX_START);
+        let poses = self.poses[start_frames..].to_vec();
         MemoryCase {
             maze: self.seed,
-            given: Clip {
-                images: self.images[first * len..given * len].to_vec(),
-                actions: self.actions[first..given].to_vec(),
+            start: Clip {
+                images: self.images[first * len..start_frames * len].to_vec(),
+                actions: self.actions[first..start_frames].to_vec(),
             },
-            given_poses: self.poses[first..given].to_vec(),
-            actions: self.actions[given..].to_vec(),
-            truth: self.images[given * len..].to_vec(),
-            sights: self.sights[given..].to_vec(),
+            start_poses: self.poses[first..start_frames].to_vec(),
+            actions: self.actions[start_frames..].to_vec(),
+            truth: self.images[start_frames * len..].to_vec(),
+            sights: self.sights[start_frames..].to_vec(),
             pairs: pairs(&poses, gap),
             poses,
             arrival,
@@ -113,14 +113,14 @@ pub(super) fn pose(maze: &Maze) -> Result<Pose> {
     let of = |name: &str| {
         let found = state.iter().find(|(other, _)| *other == name);
         let value = found.and_then(|(_, values)| values.first().copied());
-        value.ok_or_else(|| Error::Argument(format!("the maze does not tell its `{name}`")))
+        value.ok_or_else(|| Error::Internal(format!("the maze does not tell its `{name}`")))
     };
     let (x, y, angle) = (of(X)?, of(Y)?, of(ANGLE)?);
     Ok(Pose { x, y, angle })
 }
 
 pub(super) fn turns(maze: &Maze) -> Result<[u32; 2]> {
-    let missing = || Error::Argument("the maze does not turn on the spot".to_owned());
+    let missing = || Error::Internal("the maze does not turn on the spot".to_owned());
     maze.turns().ok_or_else(missing)
 }
 

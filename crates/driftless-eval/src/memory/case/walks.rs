@@ -32,19 +32,19 @@ fn history(seed: u64) -> Result<Take> {
 
 pub(super) fn there_and_back(seed: u64, frames: usize) -> Result<MemoryCase> {
     let mut take = history(seed)?;
-    let given = take.frames();
+    let start_frames = take.frames();
     let [left, right] = turns(&take.maze)?;
     take.steps(left, frames)?;
     take.steps(right, frames)?;
-    Ok(take.case(given, 2 * frames, 2 * frames))
+    Ok(take.case(start_frames, 2 * frames, 2 * frames))
 }
 
 pub(super) fn full_circle(seed: u64) -> Result<MemoryCase> {
     let mut take = history(seed)?;
-    let given = take.frames();
+    let start_frames = take.frames();
     let [left, _] = turns(&take.maze)?;
     take.steps(left, FULL_TURN + AFTER)?;
-    Ok(take.case(given, FULL_TURN, FULL_TURN))
+    Ok(take.case(start_frames, FULL_TURN, FULL_TURN))
 }
 
 pub(super) fn walk_and_return(seed: u64) -> Result<Option<MemoryCase>> {
@@ -52,7 +52,7 @@ pub(super) fn walk_and_return(seed: u64) -> Result<Option<MemoryCase>> {
         let mut take = Take::new(seed, maze)?;
         let [left, right] = turns(&take.maze)?;
         take.sway(HISTORY)?;
-        let given = take.frames();
+        let start_frames = take.frames();
         let steps = [
             (FORWARD, WALK),
             (left, HALF_TURN),
@@ -64,13 +64,16 @@ pub(super) fn walk_and_return(seed: u64) -> Result<Option<MemoryCase>> {
             take.steps(action, frames)?;
         }
         let arrival = 2 * (WALK + HALF_TURN);
-        let (start, back) = (take.poses[given - 1], take.poses[given - 1 + arrival]);
-        let turned = take.poses[given - 1 + WALK];
+        let (start, back) = (
+            take.poses[start_frames - 1],
+            take.poses[start_frames - 1 + arrival],
+        );
+        let turned = take.poses[start_frames - 1 + WALK];
         // Without a collision the whole way is walked, and back to within the rounding of half a turn.
         let walked = (turned.x - start.x).hypot(turned.y - start.y);
         let off = (back.x - start.x).hypot(back.y - start.y);
         if walked > 0.99 * WALK as f32 * 0.14 && off < SAME_PLACE {
-            return Ok(Some(take.case(given, arrival, arrival)));
+            return Ok(Some(take.case(start_frames, arrival, arrival)));
         }
     }
     Ok(None)
@@ -85,13 +88,13 @@ pub(super) fn round_a_block(seed: u64) -> Result<Option<MemoryCase>> {
         return Ok(None);
     };
     go(&mut take, *entry)?;
-    let given = take.frames();
+    let start_frames = take.frames();
     round.iter().try_for_each(|&goal| go(&mut take, goal))?;
-    let arrival = take.frames() - given;
+    let arrival = take.frames() - start_frames;
     for goal in round.iter().take(2) {
         go(&mut take, *goal)?;
     }
-    Ok(Some(take.case(given, arrival, arrival)))
+    Ok(Some(take.case(start_frames, arrival, arrival)))
 }
 
 /// Walks to a goal.
@@ -109,7 +112,7 @@ fn go(take: &mut Take, goal: u64) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::take::MAX_GIVEN;
+    use super::super::take::MAX_START;
     use super::super::{FIRST_MAZE, MemoryTest, cases};
     use super::*;
 
@@ -122,10 +125,10 @@ mod tests {
         for frames in [4, 24, 48] {
             let case = there_and_back(FIRST_MAZE, frames).unwrap();
             assert_eq!(case.arrival, 2 * frames);
-            let last_given = case.given.frames() - 1;
-            let len = case.given.images.len() / case.given.frames();
-            let given = &case.given.images[last_given * len..];
-            assert!(case.true_frame(2 * frames) == given, "n = {frames}");
+            let last = case.start.frames() - 1;
+            let len = case.start.images.len() / case.start.frames();
+            let seen = &case.start.images[last * len..];
+            assert!(case.true_frame(2 * frames) == seen, "n = {frames}");
             for k in 1..frames {
                 assert!(
                     case.true_frame(2 * frames - k) == case.true_frame(k),
@@ -162,7 +165,7 @@ mod tests {
             assert!(!round.pairs.is_empty(), "maze {index}");
             for case in [circle, walk, round] {
                 assert_eq!(case.truth.len(), case.actions.len() * 64 * 64 * 3);
-                assert!(case.given.frames() >= 12 && case.given.frames() <= MAX_GIVEN);
+                assert!(case.start.frames() >= 12 && case.start.frames() <= MAX_START);
             }
         }
     }

@@ -14,7 +14,7 @@ use super::{LANES, PANEL, Product};
 pub(super) unsafe fn multiply(p: &Product, c: &mut [f32]) {
     let n = p.size[1];
     for column in (0..n).step_by(PANEL) {
-        // SAFETY: as for this function.
+        // SAFETY: the caller has checked `p`, and `column` is below its number of columns.
         unsafe {
             match n - column {
                 PANEL.. => columns::<2, true>(p, c, column),
@@ -34,7 +34,7 @@ unsafe fn columns<const P: usize, const WHOLE: bool>(p: &Product, c: &mut [f32],
     let m = p.size[0];
     let mut i = 0;
     while i < m {
-        // SAFETY: as for this function.
+        // SAFETY: the caller has checked `p`, and each tile has at most the rows that are left.
         unsafe {
             i += match m - i {
                 12.. => tile::<12, P, WHOLE>(p, c, i, column),

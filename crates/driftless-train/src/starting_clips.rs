@@ -1,4 +1,4 @@
-//! Chooses the starting contexts of a checkpoint: a few short clips of the training data.
+//! Chooses the starting clips of a checkpoint: a few short clips of the training data.
 
 use driftless_data::{Clip, Error, Result};
 
