@@ -1,11 +1,10 @@
-//! Targets: the importers.
+//! Importers, with the recordings that they take and how those are changed.
 
 use std::path::{Path, PathBuf};
 
 use rand::Rng as _;
 
-use driftless_data::import;
-use driftless_data::import::{ImportFormat, ImportOptions};
+use driftless_data::import::{self, ImportFormat, ImportOptions};
 
 use crate::files::{mutated_npz, read_npz};
 use crate::mutate;
