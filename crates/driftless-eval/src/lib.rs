@@ -42,6 +42,7 @@
 
 pub mod alarm;
 pub mod bench;
+pub mod cells;
 mod context_cache;
 mod error;
 #[cfg(test)]

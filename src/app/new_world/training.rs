@@ -343,7 +343,9 @@ fn playable(view: &RunView) -> String {
             Some(left) => format!("in about {}", format_duration(left)),
             None => "–".into(),
         },
-        (None, RunState::Running, TrainStage::Dynamics) => "in a few minutes".into(),
+        (None, RunState::Running, TrainStage::Dynamics | TrainStage::Transport) => {
+            "in a few minutes".into()
+        }
         (None, _, _) => "not yet".into(),
     }
 }
@@ -354,7 +356,7 @@ fn time_left(progress: &RunProgress) -> Option<String> {
     let left = format_duration(current.time_left()?);
     Some(match current.stage {
         TrainStage::Tokenizer => format!("{left}, then the dynamics"),
-        TrainStage::Dynamics => left,
+        TrainStage::Dynamics | TrainStage::Transport => left,
     })
 }
 

@@ -1,0 +1,443 @@
+//! Makes pictures and measures them.
+
+use std::collections::BTreeMap;
+
+use candle_core::Tensor;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use driftless_data::cells::{CellDataset, CellTruth, FEATURES, HeldOut, features};
+use driftless_transport::{Condition, TransportParams, Transporter};
+
+use super::classifier::Classifier;
+use super::dose::{Response, fit_hill};
+use super::samples::{Sample, control, draw, make};
+use super::{
+    CellEvalOptions, CellReport, DoseReport, FeatureReport, GroupReport, frechet, kernel_distance,
+    wasserstein,
+};
+use crate::Result;
+
+/// Pictures for the measures of the velocity field.
+const PROBES: usize = 24;
+
+/// Makes pictures for every compound and dose and measures them. Calls `progress` with what is done and
+/// the total.
+///
+/// # Errors
+/// Returns an error if the dataset does not fit the checkpoint, or if a parameter is out of its range.
+pub fn run(
+    transporter: &Transporter,
+    data: &CellDataset,
+    options: &CellEvalOptions,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<CellReport> {
+    let truth = data.read_truth()?;
+    let mut samples = draw(transporter, data, truth.as_ref(), options)?;
+    let (mechanisms, of_compound) = data.mechanisms();
+    let training = if mechanisms.len() > 1 {
+        Classifier::steps()
+    } else {
+        0
+    };
+    let pictures: usize = samples.iter().map(|sample| sample.rows.len()).sum();
+    let total = pictures + training;
+    let mut done = 0;
+    for sample in &mut samples {
+        sample.made = make(transporter, &sample.controls, &sample.conditions, options)?;
+        done += sample.rows.len();
+        progress(done, total);
+    }
+    let mut measure = Measure {
+        data,
+        truth: truth.as_ref(),
+        of_compound: &of_compound,
+        classifier: None,
+        strong: strong_dose(data),
+    };
+    if training > 0 {
+        let is_strong = |row: &usize| data.train[*row] && data.dose[*row] >= measure.strong;
+        let rows: Vec<usize> = (0..data.len())
+            .filter(is_strong)
+            .filter(|row| measure.label(*row).is_some())
+            .collect();
+        let labels: Vec<usize> = rows.iter().filter_map(|row| measure.label(*row)).collect();
+        let mut tick = || {
+            done += 1;
+            progress(done, total);
+        };
+        let classes = mechanisms.len();
+        measure.classifier = Some(Classifier::train(
+            data,
+            &rows,
+            &labels,
+            classes,
+            options.seed,
+            &mut tick,
+        )?);
+    }
+    let mut groups = Vec::new();
+    for kind in HeldOut::ALL {
+        let of_kind: Vec<&Sample> = samples
+            .iter()
+            .filter(|sample| sample.kind == kind && sample.dose >= measure.strong)
+            .collect();
+        if !of_kind.is_empty() {
+            groups.push(measure.group(kind, &of_kind)?);
+        }
+    }
+    let seen = groups
+        .iter()
+        .find(|group| group.held_out == HeldOut::Seen.name());
+    let (same, other) = measure.other_plates(transporter, &samples, options)?;
+    Ok(CellReport {
+        kind: "transport",
+        pictures,
+        classifier_accuracy: seen.and_then(|group| group.accuracy_ceiling),
+        doses: measure.doses(transporter, &samples),
+        reverse_error: reverse_error(transporter, &samples, options)?,
+        swap_cosine: swap_cosine(transporter, &samples)?,
+        other_plate_gap: other,
+        same_plate_gap: same,
+        groups,
+    })
+}
+
+/// The geometric middle of the doses of the training.
+fn strong_dose(data: &CellDataset) -> f32 {
+    let doses = data.training_doses();
+    match (doses.first(), doses.last()) {
+        (Some(least), Some(most)) => (least * most).sqrt(),
+        _ => 0.0,
+    }
+}
+
+struct Measure<'a> {
+    data: &'a CellDataset,
+    truth: Option<&'a CellTruth>,
+    of_compound: &'a [Option<usize>],
+    classifier: Option<Classifier>,
+    /// Doses from here on are measured.
+    strong: f32,
+}
+
+/// The features of pictures: one row of numbers each.
+type Features = Vec<Vec<f32>>;
+
+impl Measure<'_> {
+    fn label(&self, row: usize) -> Option<usize> {
+        self.of_compound[self.data.compound[row]?]
+    }
+
+    fn features(&self, pictures: &[u8]) -> Features {
+        let info = &self.data.info;
+        let each = pictures.chunks_exact(info.picture_len());
+        each.map(|picture| features(picture, info.image, info.channels.len()))
+            .collect()
+    }
+
+    fn pictures(&self, rows: &[usize]) -> Vec<u8> {
+        rows.iter()
+            .flat_map(|row| self.data.picture(*row))
+            .copied()
+            .collect()
+    }
+
+    fn group(&self, kind: HeldOut, samples: &[&Sample]) -> Result<GroupReport> {
+        let mut sums: Vec<[f64; 3]> = Vec::new();
+        for sample in samples {
+            let real = self.features(&self.pictures(&sample.rows));
+            let sets = [
+                self.features(&sample.controls),
+                self.features(&sample.made),
+                self.features(&self.pictures(&sample.others)),
+            ];
+            for (i, set) in sets.iter().enumerate() {
+                for (f, distance) in distances(set, &real).into_iter().enumerate() {
+                    sums.resize(sums.len().max(f + 1), [0.0; 3]);
+                    sums[f][i] += distance / samples.len() as f64;
+                }
+            }
+        }
+        let gap = |[control, made, _]: [f64; 3]| 1.0 - made / control.max(1e-12);
+        let ceiling = |[control, _, real]: [f64; 3]| 1.0 - real / control.max(1e-12);
+        let mean = |of: &dyn Fn([f64; 3]) -> f64| {
+            sums.iter().map(|sum| of(*sum)).sum::<f64>() / sums.len().max(1) as f64
+        };
+        let mut report = GroupReport {
+            held_out: kind.name(),
+            conditions: samples.len(),
+            gap_closed: mean(&gap),
+            ceiling: mean(&ceiling),
+            features: sums
+                .iter()
+                .enumerate()
+                .map(|(f, &[control, made, real])| FeatureReport {
+                    feature: feature_name(f),
+                    control,
+                    made,
+                    real,
+                    gap_closed: gap([control, made, real]),
+                    ceiling: ceiling([control, made, real]),
+                })
+                .collect(),
+            accuracy: None,
+            accuracy_floor: None,
+            accuracy_ceiling: None,
+            frechet: None,
+            frechet_control: None,
+            frechet_real: None,
+            frechet_per_condition: None,
+            kernel: None,
+            cell_error: None,
+            cell_error_control: None,
+            cell_error_other: None,
+        };
+        self.classify(samples, &mut report)?;
+        if self.truth.is_some() {
+            let error = |of: &dyn Fn(&Sample) -> Vec<u8>| {
+                let each = samples.iter().map(|s| rms(&of(s), &self.pictures(&s.rows)));
+                Some(each.sum::<f64>() / samples.len() as f64)
+            };
+            report.cell_error = error(&|s| s.made.clone());
+            report.cell_error_control = error(&|s| s.controls.clone());
+            report.cell_error_other = error(&|s| self.pictures(&s.others));
+        }
+        Ok(report)
+    }
+
+    /// What the classifier says of made pictures, controls, and two sets of real ones.
+    fn classify(&self, samples: &[&Sample], report: &mut GroupReport) -> Result<()> {
+        let Some(classifier) = &self.classifier else {
+            return Ok(());
+        };
+        let mut all: [Features; 4] = Default::default();
+        let (mut right, mut count) = ([0_usize; 4], 0_usize);
+        let mut per_condition = 0.0;
+        for sample in samples {
+            let sets = [
+                sample.made.clone(),
+                sample.controls.clone(),
+                self.pictures(&sample.rows),
+                self.pictures(&sample.others),
+            ];
+            let mut here: [Features; 4] = Default::default();
+            for (i, set) in sets.iter().enumerate() {
+                let (features, classes) = classifier.classify(set)?;
+                let label = self.of_compound[sample.compound];
+                right[i] += classes
+                    .iter()
+                    .filter(|class| Some(**class) == label)
+                    .count();
+                here[i] = features;
+            }
+            count += sample.rows.len();
+            per_condition += frechet(&here[0], &here[2]) / samples.len() as f64;
+            for (all, here) in all.iter_mut().zip(here) {
+                all.extend(here);
+            }
+        }
+        let share = |right: usize| Some(right as f64 / count.max(1) as f64);
+        let [made, control, real, others] = &all;
+        report.accuracy = share(right[0]);
+        report.accuracy_floor = share(right[1]);
+        report.accuracy_ceiling = share(right[2]);
+        report.frechet = Some(frechet(made, real));
+        report.frechet_control = Some(frechet(control, real));
+        report.frechet_real = Some(frechet(others, real));
+        report.frechet_per_condition = Some(per_condition);
+        report.kernel = Some(kernel_distance(made, real));
+        Ok(())
+    }
+
+    /// EC50 of every compound, read from the features of its dose series. The effect is the mean shift
+    /// from the controls, in their standard deviations, along that of the highest dose.
+    fn doses(&self, transporter: &Transporter, samples: &[Sample]) -> Vec<DoseReport> {
+        let mut series: BTreeMap<usize, Vec<&Sample>> = BTreeMap::new();
+        for sample in samples
+            .iter()
+            .filter(|sample| sample.kind != HeldOut::Plate)
+        {
+            series.entry(sample.compound).or_default().push(sample);
+        }
+        let report = |(compound, samples): (&usize, &Vec<&Sample>)| {
+            let shift = |of: &dyn Fn(&Sample) -> Vec<u8>| self.ec50(samples, of);
+            let name = &self.data.info.compounds[*compound].name;
+            let known = transporter.config().compound(name);
+            let known = known.map(|i| &transporter.config().compounds[i]);
+            DoseReport {
+                compound: name.clone(),
+                trained: known.is_some_and(|known| known.trained),
+                truth: self
+                    .truth
+                    .map(|truth| f64::from(truth.info.drugs[*compound].ec50)),
+                made: shift(&|sample| sample.made.clone()),
+                real: shift(&|sample| self.pictures(&sample.rows)),
+            }
+        };
+        series.iter().map(report).collect()
+    }
+
+    fn ec50(&self, samples: &[&Sample], of: &dyn Fn(&Sample) -> Vec<u8>) -> Option<f64> {
+        let mut shifts: Vec<(f32, Vec<f64>)> = Vec::new();
+        for sample in samples {
+            let (controls, treated) = (self.features(&sample.controls), self.features(&of(sample)));
+            let shift = (0..controls.first()?.len()).map(|f| {
+                let (mean, deviation) = moments(controls.iter().map(|x| x[f]));
+                (moments(treated.iter().map(|x| x[f])).0 - mean) / deviation.max(1e-6)
+            });
+            shifts.push((sample.dose, shift.collect()));
+        }
+        shifts.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let (_, top) = shifts.last()?.clone();
+        let responses: Vec<Response> = shifts
+            .iter()
+            .map(|(dose, shift)| Response {
+                dose: f64::from(*dose),
+                effect: shift.iter().zip(&top).map(|(a, b)| a * b).sum(),
+            })
+            .collect();
+        fit_hill(&responses)
+    }
+
+    /// Gap closed at the seen conditions of the highest dose, from controls of their own and of other
+    /// plates; `None` if there is only one plate.
+    fn other_plates(
+        &self,
+        transporter: &Transporter,
+        samples: &[Sample],
+        options: &CellEvalOptions,
+    ) -> Result<(Option<f64>, Option<f64>)> {
+        let plates = self.data.info.plates.len();
+        let seen = samples.iter().filter(|sample| sample.kind == HeldOut::Seen);
+        let top = seen.clone().map(|sample| sample.dose).fold(0.0, f32::max);
+        let chosen: Vec<&Sample> = seen.filter(|sample| sample.dose == top).collect();
+        if plates < 2 || chosen.is_empty() {
+            return Ok((None, None));
+        }
+        let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
+        let mut sums: Vec<[f64; 3]> = Vec::new();
+        for sample in chosen {
+            let mut controls = Vec::new();
+            for &row in &sample.rows {
+                let other = (self.data.plate[row] + rng.random_range(1..plates)) % plates;
+                let from = control(self.data, other, &mut rng)?;
+                controls.extend_from_slice(self.data.picture(from));
+            }
+            let made = make(transporter, &controls, &sample.conditions, options)?;
+            let real = self.features(&self.pictures(&sample.rows));
+            let sets = [&sample.controls, &sample.made, &made];
+            for (i, set) in sets.into_iter().enumerate() {
+                for (f, distance) in distances(&self.features(set), &real)
+                    .into_iter()
+                    .enumerate()
+                {
+                    sums.resize(sums.len().max(f + 1), [0.0; 3]);
+                    sums[f][i] += distance;
+                }
+            }
+        }
+        let gap = |i: usize| {
+            let each = sums.iter().map(|sum| 1.0 - sum[i] / sum[0].max(1e-12));
+            Some(each.sum::<f64>() / sums.len().max(1) as f64)
+        };
+        Ok((gap(1), gap(2)))
+    }
+}
+
+/// The name of a feature of a picture with any number of channels.
+fn feature_name(index: usize) -> String {
+    match FEATURES.get(index) {
+        Some(name) => (*name).to_owned(),
+        None => {
+            let part = ["mean", "texture", "area"][index % 3];
+            format!("channel {} {part}", index / 3)
+        }
+    }
+}
+
+/// The Wasserstein-1 distance of each feature.
+fn distances(a: &Features, b: &Features) -> Vec<f64> {
+    let column = |x: &Features, f: usize| x.iter().map(|x| x[f]).collect::<Vec<f32>>();
+    let count = a.first().map_or(0, Vec::len);
+    (0..count)
+        .map(|f| wasserstein(&column(a, f), &column(b, f)))
+        .collect()
+}
+
+/// Mean and standard deviation.
+fn moments(x: impl Iterator<Item = f32> + Clone) -> (f64, f64) {
+    let count = x.clone().count().max(1) as f64;
+    let mean = x.clone().map(f64::from).sum::<f64>() / count;
+    let variance = x.map(|x| (f64::from(x) - mean).powi(2)).sum::<f64>() / count;
+    (mean, variance.sqrt())
+}
+
+/// Root mean square difference of bytes, as a share of white.
+fn rms(a: &[u8], b: &[u8]) -> f64 {
+    let each = a
+        .iter()
+        .zip(b)
+        .map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2));
+    (each.sum::<f64>() / a.len().max(1) as f64).sqrt() / 255.0
+}
+
+/// The first controls, at most [`PROBES`], spread over the conditions at the highest dose.
+fn probes(samples: &[Sample], len: usize) -> (Vec<u8>, Vec<Condition>) {
+    let top = samples.iter().map(|sample| sample.dose).fold(0.0, f32::max);
+    let (mut controls, mut conditions) = (Vec::new(), Vec::new());
+    let chosen = samples
+        .iter()
+        .filter(|s| s.dose == top && s.kind == HeldOut::Seen);
+    for sample in chosen.take(PROBES) {
+        controls.extend_from_slice(&sample.controls[..len]);
+        conditions.push(sample.conditions[0]);
+    }
+    (controls, conditions)
+}
+
+/// How far reverse∘forward ends from the control, as a share of white.
+fn reverse_error(
+    transporter: &Transporter,
+    samples: &[Sample],
+    options: &CellEvalOptions,
+) -> Result<f64> {
+    let config = transporter.config();
+    let (controls, conditions) = probes(samples, config.picture_len());
+    if conditions.is_empty() {
+        return Ok(0.0);
+    }
+    let params = TransportParams {
+        guidance: 1.0,
+        ..options.params
+    };
+    let start = transporter.tensor(&controls)?;
+    let there = transporter.carry(&start, &conditions, &params, [0.0, 1.0])?;
+    let back = transporter.carry(&there, &conditions, &params, [1.0, 0.0])?;
+    let std = Tensor::new(config.normalization.std.clone(), start.device())?;
+    let error = ((back - start)?.broadcast_mul(&std)? / 255.0)?
+        .sqr()?
+        .mean_all()?;
+    Ok(f64::from(error.to_scalar::<f32>()?).sqrt())
+}
+
+/// Mean cosine of the velocities of controls at τ = ½ under their own and under the next condition.
+fn swap_cosine(transporter: &Transporter, samples: &[Sample]) -> Result<f64> {
+    let (controls, conditions) = probes(samples, transporter.config().picture_len());
+    if conditions.is_empty() {
+        return Ok(1.0);
+    }
+    let mut swapped = conditions.clone();
+    swapped.rotate_left(1);
+    let z = transporter.tensor(&controls)?;
+    let velocity = |conditions: &[Condition]| -> Result<Tensor> {
+        let conditions = transporter.conditions(conditions)?;
+        Ok(transporter
+            .velocity(&z, 0.5, &conditions)?
+            .flatten_from(1)?)
+    };
+    let (a, b) = (velocity(&conditions)?, velocity(&swapped)?);
+    let size = |x: &Tensor| x.sqr()?.sum(1)?.sqrt();
+    let cosine = ((&a * &b)?.sum(1)? / (size(&a)? * size(&b)?)?)?;
+    Ok(f64::from(cosine.mean_all()?.to_scalar::<f32>()?))
+}

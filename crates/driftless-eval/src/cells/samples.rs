@@ -1,0 +1,170 @@
+//! Draws the conditions that are measured, and makes their pictures.
+
+use std::collections::BTreeMap;
+
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use driftless_data::PathError as _;
+use driftless_data::cells::{CellDataset, CellTruth, HeldOut};
+use driftless_transport::{Condition, Transporter};
+
+use super::CellEvalOptions;
+use crate::{Error, Result};
+
+/// Pictures that are made at once.
+const AT_ONCE: usize = 32;
+
+/// A compound at a dose, among the pictures of one kind.
+pub(super) struct Sample {
+    pub kind: HeldOut,
+    /// Index in the dataset.
+    pub compound: usize,
+    pub dose: f32,
+    /// Real treated cells, and as many others.
+    pub rows: Vec<usize>,
+    pub others: Vec<usize>,
+    /// The controls that pictures are made from, one for each of `rows`.
+    pub controls: Vec<u8>,
+    pub conditions: Vec<Condition>,
+    /// The pictures that were made of them.
+    pub made: Vec<u8>,
+}
+
+/// All conditions that are measured, without the pictures made of them.
+///
+/// # Errors
+/// Returns an error if the dataset does not fit the checkpoint, or if a plate has no controls.
+pub(super) fn draw(
+    transporter: &Transporter,
+    data: &CellDataset,
+    truth: Option<&CellTruth>,
+    options: &CellEvalOptions,
+) -> Result<Vec<Sample>> {
+    let names = known(transporter, data)?;
+    let kinds = data.held_out();
+    let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
+    let mut groups: BTreeMap<(HeldOut, usize, u32), [Vec<usize>; 2]> = BTreeMap::new();
+    for row in 0..data.len() {
+        if let Some(compound) = data.compound[row] {
+            let key = (kinds[row], compound, data.dose[row].to_bits());
+            let [unseen, seen] = groups.entry(key).or_default();
+            if data.train[row] { seen } else { unseen }.push(row);
+        }
+    }
+    let mut samples = Vec::new();
+    for ((kind, compound, dose), [mut unseen, mut seen]) in groups {
+        unseen.shuffle(&mut rng);
+        seen.shuffle(&mut rng);
+        if seen.is_empty() {
+            // Never trained on: half of it is what the other half is compared with.
+            seen = unseen.split_off(unseen.len() / 2);
+        }
+        let count = options.pictures.min(unseen.len()).min(seen.len());
+        if count < 2 {
+            continue;
+        }
+        unseen.truncate(count);
+        seen.truncate(count);
+        let mut sample = Sample {
+            kind,
+            compound,
+            dose: f32::from_bits(dose),
+            controls: Vec::new(),
+            conditions: Vec::new(),
+            made: Vec::new(),
+            rows: unseen,
+            others: seen,
+        };
+        for &row in &sample.rows {
+            let plate = data.plate[row];
+            sample.conditions.push(Condition {
+                compound: Some(names[compound]),
+                dose: sample.dose,
+                plate: transporter.config().plate(&data.info.plates[plate].name),
+            });
+            match truth {
+                Some(truth) => {
+                    let len = data.info.picture_len();
+                    sample
+                        .controls
+                        .extend(&truth.controls[row * len..(row + 1) * len]);
+                }
+                None => {
+                    let control = control(data, plate, &mut rng)?;
+                    sample.controls.extend_from_slice(data.picture(control));
+                }
+            }
+        }
+        samples.push(sample);
+    }
+    if samples.is_empty() {
+        let what = "no treated cells are kept from training, expected some to measure with";
+        return Err(Error::invalid(data.folder(), what));
+    }
+    Ok(samples)
+}
+
+/// Makes the pictures of one sample.
+///
+/// # Errors
+/// Returns an error if a parameter is out of its range.
+pub(super) fn make(
+    transporter: &Transporter,
+    controls: &[u8],
+    conditions: &[Condition],
+    options: &CellEvalOptions,
+) -> Result<Vec<u8>> {
+    let len = transporter.config().picture_len();
+    let mut made = Vec::with_capacity(controls.len());
+    let chunks = controls
+        .chunks(AT_ONCE * len)
+        .zip(conditions.chunks(AT_ONCE));
+    for (i, (controls, conditions)) in chunks.enumerate() {
+        let seed = options.seed.wrapping_add(i as u64);
+        made.extend(transporter.transport(controls, conditions, &options.params, seed)?);
+    }
+    Ok(made)
+}
+
+/// A control of a plate, if possible one that was kept from training.
+pub(super) fn control(data: &CellDataset, plate: usize, rng: &mut ChaCha8Rng) -> Result<usize> {
+    let of = |row: &usize| data.compound[*row].is_none() && data.plate[*row] == plate;
+    let all: Vec<usize> = (0..data.len()).filter(of).collect();
+    let kept: Vec<usize> = all
+        .iter()
+        .copied()
+        .filter(|row| !data.train[*row])
+        .collect();
+    let from = if kept.is_empty() { all } else { kept };
+    if from.is_empty() {
+        let name = &data.info.plates[plate].name;
+        return Err(Error::invalid(
+            data.folder(),
+            format!("plate `{name}` has no controls"),
+        ));
+    }
+    Ok(from[rng.random_range(0..from.len())])
+}
+
+/// The checkpoint's index of each compound of the dataset.
+fn known(transporter: &Transporter, data: &CellDataset) -> Result<Vec<usize>> {
+    let (config, info) = (transporter.config(), &data.info);
+    if config.image != info.image || config.channels.len() != info.channels.len() {
+        let [[h, w], [ch, cw]] = [info.image, config.image];
+        let what = format!(
+            "pictures are {h}×{w} with {} channels, the checkpoint's {ch}×{cw} with {}",
+            info.channels.len(),
+            config.channels.len()
+        );
+        return Err(Error::invalid(data.folder(), what));
+    }
+    let index = |compound: &driftless_data::cells::Compound| {
+        config.compound(&compound.name).ok_or_else(|| {
+            let what = format!("compound `{}` is unknown to the checkpoint", compound.name);
+            Error::invalid(data.folder(), what)
+        })
+    };
+    info.compounds.iter().map(index).collect()
+}

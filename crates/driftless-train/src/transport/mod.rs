@@ -1,0 +1,9 @@
+//! Training of a transport network: from a dataset of cells to a checkpoint.
+
+mod batches;
+mod run;
+mod settings;
+mod task;
+
+pub use run::{TransportOptions, run_transport};
+pub use settings::TransportSettings;
