@@ -80,6 +80,9 @@ pub struct Args {
     /// Pictures made for each compound and dose (transport networks).
     #[arg(long, value_name = "N", default_value_t = 16)]
     cells: usize,
+    /// Steps in which the classifier of mechanisms is trained (transport networks).
+    #[arg(long, value_name = "N", default_value_t = 600)]
+    classifier_steps: usize,
     /// Folder for contact sheets (PNG): ground truth above prediction, and free runs.
     #[arg(long, value_name = "DIR")]
     pictures: Option<PathBuf>,
@@ -186,6 +189,7 @@ fn transport(args: &Args, folder: &Path) -> Result<()> {
             ..own
         },
         pictures: args.cells,
+        classifier_steps: args.classifier_steps,
         seed: args.seed,
     };
     let bar = super::bar(0, "pictures and steps");

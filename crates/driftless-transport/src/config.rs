@@ -337,8 +337,9 @@ impl TransportConfig {
                 for x in side.clone().map(|dx| corner[1] + dx) {
                     let inside =
                         (0..height as isize).contains(&y) && (0..width as isize).contains(&x);
-                    let at = (y * width as isize + x) as u32 * channels as u32;
-                    all.extend((0..channels as u32).map(|c| if inside { at + c } else { outside }));
+                    let at = (y * width as isize + x) * channels as isize;
+                    let index = |c: isize| if inside { (at + c) as u32 } else { outside };
+                    all.extend((0..channels as isize).map(index));
                 }
             }
         }

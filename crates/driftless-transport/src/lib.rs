@@ -32,3 +32,6 @@ pub use config::{Condition, Route, Source, TransportConfig};
 pub use error::{Error, Result};
 pub use network::TransportNetwork;
 pub use transporter::{TransportParams, Transporter};
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,8 @@
 //! Each row is a drug, each column a dose, from none to the highest; all show the same cell. Red is
 //! actin, green tubulin, blue DNA.
 
+#![allow(clippy::print_stdout, reason = "an example shows its results")]
+
 use std::path::PathBuf;
 
 use driftless_data::cells::false_colours;

@@ -114,18 +114,21 @@ impl CellDataset {
             let wrong = |name: &str, value: f64, expected: String| {
                 npz.error(name, format!("row {row} is {value}, expected {expected}"))
             };
-            self.compound.push(match compound[row] {
-                c if c == -1.0 => None,
-                c => Some(index(c, compounds).ok_or_else(|| {
-                    wrong(array::COMPOUND, c, format!("-1 or 0 to {}", compounds - 1))
-                })?),
+            let is_control = compound[row] == -1.0;
+            self.compound.push(if is_control {
+                None
+            } else {
+                let found = index(compound[row], compounds);
+                Some(found.ok_or_else(|| {
+                    let expected = format!("-1 or 0 to {}", compounds - 1);
+                    wrong(array::COMPOUND, compound[row], expected)
+                })?)
             });
             self.plate.push(
                 index(plate[row], plates).ok_or_else(|| {
                     wrong(array::PLATE, plate[row], format!("0 to {}", plates - 1))
                 })?,
             );
-            let is_control = compound[row] == -1.0;
             if !dose[row].is_finite() || (dose[row] == 0.0) != is_control || dose[row] < 0.0 {
                 let expected = "above 0 for a treated cell, 0 for a control";
                 return Err(wrong(array::DOSE, dose[row], expected.to_owned()));

@@ -46,6 +46,46 @@ pub fn features(picture: &[u8], [height, width]: [usize; 2], channels: usize) ->
     all
 }
 
+/// A nucleus by itself.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Nucleus {
+    /// In pixels.
+    pub area: f32,
+    /// Of the ellipse with the same second moments: 0 is a circle.
+    pub eccentricity: f32,
+    /// Mean of its pixels.
+    pub intensity: f32,
+    /// Standard deviation of its pixels over their mean.
+    pub contrast: f32,
+}
+
+/// The nuclei of a channel, f32 [H, W], that have at least `least` pixels and do not touch an edge: the
+/// connected pieces above Otsu's threshold.
+pub fn find_nuclei(values: &[f32], [height, width]: [usize; 2], least: usize) -> Vec<Nucleus> {
+    let most = values.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
+    let scaled: Vec<f32> = values.iter().map(|v| v / most).collect();
+    let threshold = otsu(&scaled) * most;
+    let mask: Vec<bool> = values.iter().map(|v| *v > threshold).collect();
+    let inside = |at: &usize| {
+        let (y, x) = (at / width, at % width);
+        (1..height - 1).contains(&y) && (1..width - 1).contains(&x)
+    };
+    let pieces = components(&mask, height, width).into_iter();
+    let whole = pieces.filter(|piece| piece.len() >= least && piece.iter().all(inside));
+    let measured = whole.map(|piece| {
+        let pixels: Vec<f32> = piece.iter().map(|at| values[*at]).collect();
+        let intensity = mean(&pixels);
+        let squares = pixels.iter().map(|v| (v - intensity).powi(2)).sum::<f32>();
+        Nucleus {
+            area: piece.len() as f32,
+            eccentricity: elongation(&piece, width),
+            intensity,
+            contrast: (squares / pixels.len() as f32).sqrt() / intensity.max(f32::MIN_POSITIVE),
+        }
+    });
+    measured.collect()
+}
+
 fn nuclei(values: &[f32], height: usize, width: usize) -> Vec<f32> {
     let threshold = otsu(values);
     let mask: Vec<bool> = values.iter().map(|v| *v > threshold).collect();

@@ -14,7 +14,7 @@ mod writer;
 
 pub use colours::false_colours;
 pub use dataset::{CellDataset, CellTruth, HeldOut};
-pub use features::{FEATURES, features};
+pub use features::{FEATURES, Nucleus, features, find_nuclei};
 pub use info::{CELLS_FORMAT, CellInfo, Compound, DrugTruth, Plate, Shard, TruthInfo};
 pub use writer::{CellRow, CellWriter};
 

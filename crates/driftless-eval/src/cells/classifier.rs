@@ -18,7 +18,6 @@ const STRIDE: usize = 4;
 const HIDDEN: usize = 64;
 /// Length of the features.
 pub(super) const FEATURES: usize = 32;
-const STEPS: usize = 600;
 const BATCH: usize = 48;
 const LEARNING_RATE: f64 = 2e-3;
 /// Pictures that are classified at once.
@@ -34,16 +33,15 @@ pub(super) struct Classifier {
 }
 
 impl Classifier {
-    /// Trains on the pictures `rows`, whose classes are `labels`.
+    /// Trains for `steps` steps on the pictures `rows`, whose classes are `labels`.
     ///
     /// # Errors
     /// Returns an error if the device fails.
     pub fn train(
         data: &CellDataset,
-        rows: &[usize],
-        labels: &[usize],
+        (rows, labels): (&[usize], &[usize]),
         classes: usize,
-        seed: u64,
+        (steps, seed): (usize, u64),
         tick: &mut dyn FnMut(),
     ) -> Result<Self> {
         let [height, width] = data.info.image;
@@ -72,8 +70,8 @@ impl Classifier {
         };
         let mut optimizer = candle_nn::AdamW::new(vars.into_values().collect(), settings)?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        for step in 0..STEPS {
-            optimizer.set_learning_rate(LEARNING_RATE * (1.0 - step as f64 / STEPS as f64));
+        for step in 0..steps {
+            optimizer.set_learning_rate(LEARNING_RATE * (1.0 - step as f64 / steps as f64));
             let (mut pictures, mut targets) = (Vec::new(), Vec::new());
             for _ in 0..BATCH {
                 let i = rng.random_range(0..rows.len());
@@ -93,11 +91,6 @@ impl Classifier {
             tick();
         }
         Ok(classifier)
-    }
-
-    /// Steps of a training.
-    pub fn steps() -> usize {
-        STEPS
     }
 
     /// The features of pictures, u8 [N, H, W, C], and the class of each.

@@ -35,8 +35,21 @@ pub fn run(
     let truth = data.read_truth()?;
     let mut samples = draw(transporter, data, truth.as_ref(), options)?;
     let (mechanisms, of_compound) = data.mechanisms();
-    let training = if mechanisms.len() > 1 {
-        Classifier::steps()
+    let mut measure = Measure {
+        data,
+        truth: truth.as_ref(),
+        of_compound: &of_compound,
+        classifier: None,
+        strong: strong_dose(data),
+    };
+    // What the classifier learns from.
+    let (rows, labels): (Vec<usize>, Vec<usize>) = (0..data.len())
+        .filter(|row| data.train[*row] && data.dose[*row] >= measure.strong)
+        .filter_map(|row| Some((row, measure.label(row)?)))
+        .unzip();
+    let can_classify = mechanisms.len() > 1 && !rows.is_empty();
+    let training = if can_classify {
+        options.classifier_steps
     } else {
         0
     };
@@ -48,31 +61,16 @@ pub fn run(
         done += sample.rows.len();
         progress(done, total);
     }
-    let mut measure = Measure {
-        data,
-        truth: truth.as_ref(),
-        of_compound: &of_compound,
-        classifier: None,
-        strong: strong_dose(data),
-    };
-    if training > 0 {
-        let is_strong = |row: &usize| data.train[*row] && data.dose[*row] >= measure.strong;
-        let rows: Vec<usize> = (0..data.len())
-            .filter(is_strong)
-            .filter(|row| measure.label(*row).is_some())
-            .collect();
-        let labels: Vec<usize> = rows.iter().filter_map(|row| measure.label(*row)).collect();
+    if can_classify {
         let mut tick = || {
             done += 1;
             progress(done, total);
         };
-        let classes = mechanisms.len();
         measure.classifier = Some(Classifier::train(
             data,
-            &rows,
-            &labels,
-            classes,
-            options.seed,
+            (&rows, &labels),
+            mechanisms.len(),
+            (training, options.seed),
             &mut tick,
         )?);
     }

@@ -28,6 +28,8 @@ pub struct CellEvalOptions {
     pub params: TransportParams,
     /// Pictures that are made for each compound and dose.
     pub pictures: usize,
+    /// Steps of the classifier's training.
+    pub classifier_steps: usize,
     /// Seed of noise, of what is drawn, and of the classifier.
     pub seed: u64,
 }
