@@ -1,5 +1,7 @@
 //! Transport runs from outside: training, resuming, and what is refused.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::Path;
 
 use driftless_data::cells::{
@@ -101,6 +103,10 @@ fn options(folder: &Path, out: &str, settings: &str) -> TransportOptions {
     }
 }
 
+fn train(options: &TransportOptions) -> TrainOutcome {
+    run_transport(options, &mut ()).unwrap()
+}
+
 fn weights(folder: &Path, out: &str) -> Vec<u8> {
     std::fs::read(folder.join(out).join("checkpoint/transport.safetensors")).unwrap()
 }
@@ -112,13 +118,13 @@ fn resumed_run_is_identical() {
     for coupling in ["independent", "minibatch_ot", "paired"] {
         let settings = format!("coupling = \"{coupling}\"\n");
         let (whole, parts) = (format!("{coupling}-whole"), format!("{coupling}-parts"));
-        let outcome = run_transport(&options(folder.path(), &whole, &settings), &mut ()).unwrap();
+        let outcome = train(&options(folder.path(), &whole, &settings));
         assert_eq!(outcome, TrainOutcome::Finished);
         let first = TransportOptions {
             max_steps: Some(25),
             ..options(folder.path(), &parts, &settings)
         };
-        run_transport(&first, &mut ()).unwrap();
+        train(&first);
         assert!(weights(folder.path(), &parts) != weights(folder.path(), &whole));
         let again = run_transport(&first, &mut ()).unwrap_err().to_string();
         assert!(again.contains("already holds a run"), "{again}");
@@ -127,7 +133,7 @@ fn resumed_run_is_identical() {
             resume: true,
             ..first
         };
-        run_transport(&rest, &mut ()).unwrap();
+        train(&rest);
         assert!(
             weights(folder.path(), &parts) == weights(folder.path(), &whole),
             "{coupling}"
@@ -145,7 +151,7 @@ fn drugs_change_cells() {
     let longer = text.replace("steps = 60", "steps = 300");
     std::fs::write(options.config.as_ref().unwrap(), longer).unwrap();
     options.seed = Some(1);
-    run_transport(&options, &mut ()).unwrap();
+    train(&options);
     let cells = Transporter::read(&folder.path().join("run/checkpoint")).unwrap();
     let params = TransportParams::of(cells.config());
     let control = picture(7, 120);
@@ -215,14 +221,10 @@ fn what_cannot_be_trained_on_is_named() {
 fn damaged_checkpoints_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     dataset(&folder.path().join("data"), true);
-    run_transport(
-        &TransportOptions {
-            max_steps: Some(1),
-            ..options(folder.path(), "run", "")
-        },
-        &mut (),
-    )
-    .unwrap();
+    train(&TransportOptions {
+        max_steps: Some(1),
+        ..options(folder.path(), "run", "")
+    });
     let checkpoint = folder.path().join("run/checkpoint");
     let config = checkpoint.join("config.json");
     let good = std::fs::read_to_string(&config).unwrap();
