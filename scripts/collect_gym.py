@@ -4,8 +4,8 @@
     pip install gymnasium minigrid
     python scripts/collect_gym.py --env MiniGrid-DoorKey-8x8-v0 --frames 20000 --seed 1 --out data/door
 
-Actions of MiniGrid, ViZDoom (ships with Freedoom), Crafter (--env crafter) and ALE have names and
-keys; those of other environments are called a0, a1, ... unless --actions names them. For an
+Actions of MiniGrid, ViZDoom (ships with Freedoom), Crafter (--env crafter), Memory Maze (--env
+memory-maze-9x9) and ALE have names and keys; those of other environments are called a0, a1, ... unless --actions names them. For an
 environment of another package, give the module, too: --env package.module:Name-v0.
 
 Pixels come from the observation if it is an image, or else from rendering; they are cropped to --crop
@@ -76,11 +76,54 @@ class Crafter:
         pass
 
 
+class MemoryMaze:
+    """Memory Maze (Pasukonis et al., 2022), another maze for each seed. Tells the walker's pose."""
+
+    metadata = {"render_fps": 4}
+    SIZES = ("9x9", "11x11", "13x13", "15x15")
+    ACTIONS = [(0, "noop", []), (1, "forward", ["ArrowUp", "W"]), (2, "left", ["ArrowLeft", "A"]),
+               (3, "right", ["ArrowRight", "D"]), (4, "forward-left", ["ArrowUp+ArrowLeft", "W+A"]),
+               (5, "forward-right", ["ArrowUp+ArrowRight", "W+D"])]
+
+    def __init__(self, name, arguments):
+        size = name.removeprefix("memory-maze-")
+        if size not in self.SIZES:
+            sys.exit(f"--env {name}: expected memory-maze-9x9, -11x11, -13x13 or -15x15")
+        self.task, self.arguments, self.env = f"memory_maze_{size}", arguments, None
+        self.shape = (arguments.get("camera_resolution", 64),) * 2
+
+    def reset(self, seed):
+        from memory_maze import tasks
+        self.env = getattr(tasks, self.task)(seed=seed, global_observables=True, **self.arguments)
+        return self.seen(self.env.reset()), {}
+
+    def step(self, action):
+        now = self.env.step(action)
+        ended = now.last()
+        return self.seen(now), float(now.reward or 0.0), ended and now.discount == 0.0, ended, {}
+
+    def seen(self, now):
+        (self.x, self.y), (self.cos, self.sin) = (now.observation[key] for key in ("agent_pos", "agent_dir"))
+        return now.observation["image"]
+
+    def pose(self):
+        """Position in cells of the maze and direction, as unit vector."""
+        length = float(np.hypot(self.cos, self.sin)) or 1.0
+        return {"x": self.x, "y": self.y, "cos": self.cos / length, "sin": self.sin / length}
+
+    def close(self):
+        if self.env is not None:
+            self.env.close()
+
+
 def open_environment(options):
     """The environment, and the version of its package."""
     name = options["env"]
     if name == "crafter":
         return Crafter(options["size"]), {"crafter": version("crafter")}
+    if name.startswith("memory-maze-"):
+        env = MemoryMaze(name, options["env_args"])
+        return env, {package: version(package) for package in ("memory-maze", "dm_control", "mujoco")}
     import gymnasium
     versions = {"gymnasium": gymnasium.__version__}
     for start, module, package in FAMILIES:
@@ -104,6 +147,8 @@ def action_table(options, env):
         import crafter
         names = crafter.Env().action_names
         return [(i, name, CRAFTER_KEYS.get(name, [])) for i, name in enumerate(names)]
+    if isinstance(env, MemoryMaze):
+        return env.ACTIONS
     count = getattr(env.action_space, "n", None)
     if count is None:
         sys.exit(f"--env {options['env']}: actions are {env.action_space}, expected discrete ones "
@@ -174,7 +219,7 @@ def record(job):
     env, _ = open_environment(options)
     table = action_table(options, env)
     policy_name, policy = choose_policy(options["policy"], rng, table)
-    images, pending, actions, rewards = [], [], [0], [0.0]
+    images, pending, actions, rewards, poses = [], [], [0], [0.0], []
     seen, _ = env.reset(seed=int(rng.integers(2**31 - 1)))
     frame = pixels(env, seen)
     height, width = options["size"]
@@ -186,7 +231,12 @@ def record(job):
         images.append(shrink(np.stack(pending), rows, columns))
         pending.clear()
 
+    def keep_pose():
+        if hasattr(env, "pose"):
+            poses.append(env.pose())
+
     pending.append(frame[crop])
+    keep_pose()
     ended = terminal = False
     while len(actions) < options["max_episode_frames"] and not ended:
         action = policy.act(frame)
@@ -201,6 +251,7 @@ def record(job):
         if not (ended and options["env"].startswith("Vizdoom")):
             frame = pixels(env, seen)
         pending.append(frame[crop])
+        keep_pose()
         actions.append(action)
         rewards.append(reward)
         if len(pending) == CHUNK:
@@ -209,6 +260,8 @@ def record(job):
         flush()
     env.close()
     arrays = collecting.episode_arrays(np.concatenate(images), actions, rewards, terminal)
+    for name in poses[0] if poses else ():
+        arrays[name] = np.asarray([pose[name] for pose in poses], np.float32)
     return collecting.write_episode(options["out"], index, arrays, policy_name, len(table))
 
 
@@ -248,7 +301,7 @@ def crop_argument(text):
 
 def parse(argv):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--env", required=True, help="for example VizdoomTakeCover-v1, or crafter")
+    parser.add_argument("--env", required=True, help="for example VizdoomTakeCover-v1, crafter or memory-maze-9x9")
     parser.add_argument("--env-arg", type=env_argument, action="append", default=[],
                         metavar="NAME=VALUE", help="an argument of the environment")
     collecting.add_arguments(parser, max_episode_frames=1000)
@@ -291,9 +344,10 @@ def main(argv):
         steps = args.fps or getattr(env, "metadata", {}).get("render_fps")
         if not steps:
             sys.exit(f"--env {args.env}: does not specify its steps per second; give --fps")
-        seen, _ = env.reset(seed=0)
-        # Fails here, not in a worker, if there are no pixels or too few for the crop.
-        cropped(pixels(env, seen).shape[:2], options["crop"])
+        # Fails here, not in a worker, if there are no pixels or too few for the crop. Memory Maze is not
+        # started: workers that are forked from a process with a graphics context would hang.
+        shape = getattr(env, "shape", None) or pixels(env, env.reset(seed=0)[0]).shape[:2]
+        cropped(shape, options["crop"])
         env.close()
         collecting.open_folder(args.out)
         results = collecting.collect(record, options, args)

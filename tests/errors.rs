@@ -107,6 +107,9 @@ fn wrong_usage_exits_with_2() {
         vec!["play", "--headless"],
         vec!["train", "all"],
         vec!["rollout", "--episode", "a.npz"],
+        vec!["eval"],
+        vec!["eval", "--memory", "--data", "assets/pong"],
+        vec!["eval", "--timed-frames", "100", "--data", "assets/pong"],
         vec!["likelihood"],
         vec!["likelihood", "--episode", "a.npz", "--frames", "12-40"],
         vec!["import", "--from", "vpt", "videos"],
@@ -321,6 +324,20 @@ fn bad_episode_arrays_are_named() {
         &error(&folder.path().join("missing.npz")),
         &["missing.npz", "No such file"],
     );
+}
+
+#[test]
+fn memory_is_measured_in_the_maze_only() {
+    let mut command = driftless(&[
+        "eval",
+        "--checkpoint",
+        "checkpoints/pong",
+        "--memory",
+        "--device",
+        "cpu",
+    ]);
+    command.current_dir(root());
+    assert_says(&failure(command), &["Pong", "expected a world of the maze"]);
 }
 
 #[test]

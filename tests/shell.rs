@@ -122,6 +122,19 @@ fn last_line_says_what_was_written() {
         home,
     );
     assert!(last.contains("predicted.npz; 2 predicted frames"), "{last}");
+    // As a picture, with the clip and the frames just predicted to the left.
+    let picture = home.join("beside.gif");
+    let beside = [
+        "--beside",
+        path_str(&clip),
+        "--beside",
+        path_str(&predicted),
+    ];
+    let out = ["--scale", "1", "--out", path_str(&picture)];
+    stdout(&[&rollout[..], &beside, &out].concat(), home);
+    let gif = std::fs::read(&picture).unwrap();
+    let size = [6, 8].map(|at| u16::from_le_bytes([gif[at], gif[at + 1]]));
+    assert_eq!(size, [3 * 64, 64]);
 }
 
 #[test]

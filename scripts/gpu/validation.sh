@@ -72,7 +72,7 @@ while [ -z "$window" ]; do
     tries=$((tries + 1))
     [ "$tries" -le 200 ] || fail "no window in a minute"
     sleep 0.3
-    window=$(xdotool search --onlyvisible --name '^Driftless' 2>/dev/null | head -n 1 || true)
+    window=$(xdotool search --onlyvisible --name 'Driftless$' 2>/dev/null | head -n 1 || true)
 done
 wmctrl -i -a "$window"
 sleep 5

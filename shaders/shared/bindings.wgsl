@@ -39,7 +39,8 @@ struct Frame {
     // Coefficients of the clean latent and of the noise in the context latent.
     alpha: f32,
     sigma: f32,
-    unused: u32,
+    // Tokens of the frames that a memory recalls for this frame.
+    memory_tokens: u32,
     passes: array<Pass>,
 };
 

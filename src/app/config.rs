@@ -48,6 +48,8 @@ pub(super) struct UserConfig {
     /// Whether the Tuning panel is open in the lab; `None` decides by the window's width.
     pub tuning: Option<bool>,
     pub scaling: Scaling,
+    /// Whether pictures in lists stand still, and nothing slides or fades.
+    pub reduced_motion: bool,
     /// Worlds whose welcome card was dismissed.
     pub welcomed: BTreeSet<String>,
     /// Where the window was when it was closed.
@@ -107,6 +109,7 @@ impl Default for UserConfig {
             tuning: None,
             window: None,
             scaling: Scaling::default(),
+            reduced_motion: false,
             welcomed: BTreeSet::new(),
             mouse: MouseConfig::default(),
             gamepad: GamepadConfig::default(),

@@ -16,6 +16,8 @@ pub(super) struct ControlBar<'a> {
     pub keys: &'a KeyMap,
     pub held: &'a HeldKeys,
     pub paused: bool,
+    /// Whether the world plays itself.
+    pub autoplay: bool,
     /// Whether the instruments have buttons.
     pub lab: bool,
     pub hud: bool,
@@ -111,6 +113,7 @@ impl ControlBar<'_> {
     fn is_on(&self, shortcut: Shortcut) -> bool {
         match shortcut {
             Shortcut::Pause => self.paused,
+            Shortcut::Autoplay => self.autoplay,
             Shortcut::NewWorld => self.training,
             Shortcut::Tuning => self.tuning,
             Shortcut::Inspect => self.inspect,
@@ -248,6 +251,7 @@ mod tests {
             keys,
             held,
             paused: false,
+            autoplay: false,
             lab,
             hud: true,
             denoising: false,

@@ -10,6 +10,7 @@ use super::theme;
 const GROUPS: [&[Shortcut]; 6] = [
     &[
         Shortcut::Pause,
+        Shortcut::Autoplay,
         Shortcut::Reset,
         Shortcut::NextScene,
         Shortcut::QuickSave,

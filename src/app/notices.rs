@@ -90,6 +90,12 @@ impl Notices {
         });
     }
 
+    /// What they say, oldest first.
+    #[cfg(test)]
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.shown.iter().map(|notice| notice.text.as_str())
+    }
+
     /// Removes the newest notice; returns whether there was one.
     pub fn dismiss(&mut self) -> bool {
         self.shown.pop_back().is_some()

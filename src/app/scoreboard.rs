@@ -145,6 +145,7 @@ mod tests {
         frame.number = number;
         frame.prediction.score = score;
         frame.prediction.outcome = Some(Outcome {
+            motion: None,
             reward: 1.0,
             end: 0.0,
         });

@@ -250,6 +250,11 @@ fn appearance(ui: &mut Ui, config: &mut UserConfig) {
                 scaling.label()
             });
         });
+        name(ui, "Motion");
+        line(ui, |ui| {
+            ui.checkbox(&mut config.reduced_motion, "Reduce")
+                .on_hover_text("Previews stand still; nothing slides or fades.");
+        });
         name(ui, "Performance overlay");
         line(ui, |ui| {
             ui.checkbox(&mut config.hud, "Show");

@@ -1,9 +1,10 @@
 //! The window's lifecycle: opening it, and reopening it when its graphics device is lost.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use eframe::egui::{RawInput, Ui, ViewportBuilder};
 use eframe::{egui, egui_wgpu};
@@ -15,6 +16,9 @@ use super::theme;
 use super::window::{Window, WindowSetup};
 use crate::{Error, Result};
 
+/// What is said when the display server has closed the connection.
+const DISPLAY_LOST: &str =
+    "the display server closed the connection to the window; what was recorded is written";
 /// How often to reopen the window. After a panic, the event loop may end again immediately.
 const MAX_REOPENS: usize = 8;
 
@@ -118,16 +122,56 @@ pub(super) fn open(
         };
         // The renderer panics on a lost device before it can be told not to draw.
         let run = || eframe::run_native("driftless", native, Box::new(make));
-        let ended = catch_unwind(AssertUnwindSafe(run));
+        let ended = catch_display_loss(run);
         let lost = slot.borrow().as_ref().is_some_and(Window::is_lost);
         if !lost || tries == MAX_REOPENS {
-            let ended = ended.map(|opened| opened.map_err(explain));
+            let ended = ended.map(|opened| {
+                opened.map_err(|lost| match lost {
+                    Lost::Display => Error::Display(DISPLAY_LOST.to_owned()),
+                    Lost::Eframe(error) => explain(error),
+                })
+            });
             return (slot.take(), ended);
         }
         tries += 1;
         place = slot.borrow().as_ref().and_then(Window::place);
         tracing::warn!("the graphics device was lost; reopening the window");
     }
+}
+
+/// Runs the event loop. The window library panics if the display server closes the connection (as `xkill` has it do);
+/// that becomes an error. Other panics are reported and returned.
+fn catch_display_loss<T>(
+    run: impl FnOnce() -> eframe::Result<T>,
+) -> std::thread::Result<std::result::Result<T, Lost>> {
+    static HOOK: Once = Once::new();
+    // The hook prints before anyone can catch.
+    HOOK.call_once(|| {
+        let previous = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !is_display_loss(info.payload()) {
+                previous(info);
+            }
+        }));
+    });
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Err(panic) if is_display_loss(panic.as_ref()) => Ok(Err(Lost::Display)),
+        ended => ended.map(|ended| ended.map_err(Lost::Eframe)),
+    }
+}
+
+/// Why the event loop ended.
+enum Lost {
+    /// The display server closed the connection.
+    Display,
+    Eframe(eframe::Error),
+}
+
+/// Whether a panic says that the connection to an X server is gone.
+fn is_display_loss(panic: &(dyn Any + Send)) -> bool {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    text.is_some_and(|text| text.contains("Connection(IoError"))
 }
 
 fn explain(error: eframe::Error) -> Error {
@@ -139,5 +183,20 @@ fn explain(error: eframe::Error) -> Error {
         eframe::Error::Winit(error) => no_display(&error.to_string()),
         eframe::Error::WinitEventLoop(error) => no_display(&error.to_string()),
         eframe::Error::Wgpu(error) => no_adapter(&error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lost_display_is_an_error_and_other_panics_stay() {
+        let lost = "called `Result::unwrap()` on an `Err` value: Connection(IoError(Custom { kind: Other }))";
+        let ended = catch_display_loss::<()>(|| std::panic::panic_any(lost.to_owned()));
+        assert!(matches!(ended, Ok(Err(Lost::Display))));
+        let other = catch_display_loss::<()>(|| std::panic::panic_any("something else".to_owned()));
+        assert!(other.is_err());
+        assert!(matches!(catch_display_loss(|| Ok(3)), Ok(Ok(3))));
     }
 }

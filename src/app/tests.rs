@@ -51,6 +51,7 @@ pub(super) fn world(actions: &[(&str, &[&str])]) -> WorldConfig {
             k_max: 8,
             unknown_action: false,
             outcome: 0,
+            memory: None,
         },
     }
 }

@@ -144,6 +144,18 @@ pub(super) fn apply(context: &egui::Context, appearance: Appearance) {
     });
 }
 
+/// Whether nothing slides or fades.
+pub(super) fn reduce_motion(context: &egui::Context, reduce: bool) {
+    let usual = egui::Style::default().animation_time;
+    let time = if reduce { 0.0 } else { usual };
+    context.all_styles_mut(|style| style.animation_time = time);
+}
+
+/// Whether motion is reduced.
+pub(super) fn is_still(ui: &Ui) -> bool {
+    ui.style().animation_time == 0.0
+}
+
 fn apply_palette(visuals: &mut Visuals) {
     let palette = palette_of(visuals);
     visuals.panel_fill = palette.panel;

@@ -22,10 +22,13 @@ use driftless_model::config::DynamicsConfig;
 use driftless_sim::RANDOM_SEED_LIMIT;
 
 /// The parameters of [`PARAMS`] that depend on the world or on the solver.
+/// Room for the scroll bar, in points.
+const SCROLL_BAR: f32 = 10.0;
 const STEPS: &str = "steps";
 const TOLERANCE: &str = "tolerance";
 const CONTEXT: &str = "context";
 const GUIDANCE: &str = "guidance";
+const RECALL: &str = "recall";
 
 /// The Tuning panel.
 pub(super) struct TuningPanel {
@@ -82,6 +85,7 @@ impl TuningPanel {
         user_presets: &mut BTreeMap<String, SamplerPreset>,
     ) {
         ui.horizontal(|ui| {
+            ui.set_max_width(ui.available_width() - SCROLL_BAR);
             ui.label(
                 RichText::new("Tuning")
                     .heading()
@@ -100,7 +104,7 @@ impl TuningPanel {
         });
         egui::ScrollArea::vertical().show(ui, |ui| {
             // Leave room for the scroll bar.
-            ui.set_max_width(ui.available_width() - 10.0);
+            ui.set_max_width(ui.available_width() - SCROLL_BAR);
             if let Some(limits) = self.limits.clone() {
                 self.quality(ui, &limits, cost);
                 self.sampler(ui, &limits);
@@ -162,6 +166,7 @@ impl TuningPanel {
             STEPS => !adaptive,
             TOLERANCE => adaptive,
             GUIDANCE => limits.guidance,
+            RECALL => limits.memory,
             _ => true,
         }
     }
@@ -347,7 +352,7 @@ mod tests {
 
     #[test]
     fn special_parameters_exist() {
-        for name in [STEPS, TOLERANCE, CONTEXT, GUIDANCE] {
+        for name in [STEPS, TOLERANCE, CONTEXT, GUIDANCE, RECALL] {
             assert!(PARAMS.iter().any(|spec| spec.name == name), "{name}");
         }
     }

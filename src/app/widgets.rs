@@ -1,5 +1,8 @@
 //! Widgets that several pages share.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use eframe::egui;
 use eframe::egui::{
     Align2, Area, Color32, Context, FontId, Id, Key, Order, Pos2, Response, RichText, ScrollArea,
@@ -131,9 +134,26 @@ pub(super) fn chords(ui: &mut Ui, bound: &BoundAction, held: &HeldKeys) {
             if i > 0 {
                 ui.label(RichText::new("+").color(theme::palette(ui).muted));
             }
-            keycap(ui, *key, held.is_down(*key));
+            keycap(ui, printed(ui, *key), held.is_down(*key));
         }
     }
+}
+
+/// Sets what the layout prints on keys, by their place; keycaps of a world show it from now on.
+pub(super) fn show_letters(context: &Context, letters: BTreeMap<Key, Key>) {
+    context.data_mut(|data| data.insert_temp(letters_id(), Arc::new(letters)));
+}
+
+fn letters_id() -> Id {
+    Id::unique("keyboard letters")
+}
+
+/// What the layout prints on the key at a place.
+fn printed(ui: &Ui, place: Key) -> Key {
+    let letters: Option<Arc<BTreeMap<Key, Key>>> = ui.data(|data| data.get_temp(letters_id()));
+    letters
+        .and_then(|letters| letters.get(&place).copied())
+        .unwrap_or(place)
 }
 
 /// Draws a key like a keycap; lit while held.

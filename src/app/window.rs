@@ -242,7 +242,12 @@ impl Window {
                 Message::Notice(Notice::EpisodeEnded) => {
                     self.game.scoreboard.episode_ended(Instant::now());
                 }
-                Message::Notice(notice) => self.notices.info(notice.to_string()),
+                Message::Notice(notice) => {
+                    if notice == Notice::AutoplayStopped {
+                        self.game.autoplay = false;
+                    }
+                    self.notices.info(notice.to_string());
+                }
                 Message::ParamsRejected { reason, active } => {
                     self.game.accept_params(active);
                     self.notices.error(&reason);

@@ -138,7 +138,8 @@ impl WorldPicker {
             .show(ui, |ui| header(ui, self.greets))
             .inner;
         let mut picked = back.then_some(PickerChoice::Back);
-        ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+        let scroll = ScrollArea::vertical().id_salt("worlds");
+        scroll.auto_shrink(false).show(ui, |ui| {
             if let Some(card) = self.cards_ui(ui) {
                 picked = Some(card);
             }
@@ -362,7 +363,7 @@ impl WorldCard {
         let bytes = (height * width * 3).max(1);
         let count = summary.preview.len() / bytes;
         let fps = f64::from(summary.fps.clamp(1.0, 60.0));
-        let moves = count > 1 && self.moves;
+        let moves = count > 1 && self.moves && !theme::is_still(ui);
         let shown = match moves {
             true => (ui.input(|input| input.time) * fps) as usize % count,
             false => 0,

@@ -8,11 +8,16 @@ use driftless_data::{Dataset, PathError as _};
 use driftless_engine::{DeviceOptions, GpuSource, Sampler, SamplerParams};
 use driftless_eval::alarm::AlarmOptions;
 use driftless_eval::cells::{self, CellEvalOptions};
+use driftless_eval::lpips::Lpips;
+use driftless_eval::memory::{self, MemoryReport};
 use driftless_eval::pose::PoseProbe;
-use driftless_eval::{EvalOptions, EvalProgress, alarm, pose, report, report_tables, table};
+use driftless_eval::{
+    EvalOptions, EvalProgress, Probes, alarm, pose, report, report_tables, table,
+};
 
 use driftless_transport::{Route, TransportConfig, TransportParams, Transporter};
 
+use super::eval_memory::MemoryArgs;
 use super::sampler_args::{ParamOptions, Selection};
 
 /// The sampler parameters without K, of which `eval` takes a list, and guidance, which it leaves as trained.
@@ -29,17 +34,18 @@ pub struct Args {
     #[arg(long, value_name = "DIR|NAME")]
     checkpoint: Option<PathBuf>,
     /// Folder of held-out episodes, or of cells for a transport network.
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "memory")]
+    data: Option<PathBuf>,
     /// Frames to predict after the context (horizon).
     #[arg(long, value_name = "H", default_value_t = EvalOptions::default().horizon)]
     horizon: usize,
     /// Frames of context.
     #[arg(long, value_name = "C", default_value_t = EvalOptions::default().context)]
     context: usize,
-    /// Number of rollouts, spread evenly over the episodes.
-    #[arg(long, value_name = "N", default_value_t = EvalOptions::default().sequences)]
-    sequences: usize,
+    /// Number of rollouts, spread evenly over the episodes [default: 32], or with --memory of mazes
+    /// [default: 64].
+    #[arg(long, value_name = "N")]
+    sequences: Option<usize>,
     /// Sampling steps per frame, K; each value is evaluated.
     #[arg(long, value_name = "K,...", value_delimiter = ',', default_values_t = EvalOptions::default().steps)]
     steps: Vec<usize>,
@@ -63,10 +69,14 @@ pub struct Args {
     /// frame. For worlds whose episodes contain them, such as the maze.
     #[arg(long, value_name = "DIR")]
     probe: Option<PathBuf>,
+    /// Weights of LPIPS: backbone and heads, in one file or in two, safetensors or PyTorch's .pth
+    /// (docs/data.md says where they come from). They do not come with the program.
+    #[arg(long, value_name = "FILE,...", value_delimiter = ',')]
+    lpips: Vec<PathBuf>,
     /// Measure instead how well the world's own signals tell wrong frames: round-trip error, flow
     /// instability and spread over seeds. Thresholds come from half of the rollouts, precision and
     /// recall from the other half.
-    #[arg(long, conflicts_with_all = ["free_frames", "free_runs", "free_bin", "probe", "pictures"])]
+    #[arg(long, conflicts_with_all = ["free_frames", "free_runs", "free_bin", "probe", "lpips", "pictures"])]
     alarm: bool,
     /// How cells are carried, instead of the checkpoint's own way (transport networks).
     #[arg(long, value_enum, value_name = "WAY")]
@@ -83,6 +93,8 @@ pub struct Args {
     /// Steps in which the classifier of mechanisms is trained (transport networks).
     #[arg(long, value_name = "N", default_value_t = 600)]
     classifier_steps: usize,
+    #[command(flatten)]
+    memory: MemoryArgs,
     /// Folder for contact sheets (PNG): ground truth above prediction, and free runs.
     #[arg(long, value_name = "DIR")]
     pictures: Option<PathBuf>,
@@ -106,32 +118,49 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(pictures) = args.pictures.as_deref().filter(|_| !args.overwrite) {
         check_empty(pictures)?;
     }
-    if let Some(folder) = args
-        .checkpoint
-        .as_deref()
-        .filter(|folder| TransportConfig::is_in(folder))
-    {
-        return transport(args, folder);
+    let transported = args.checkpoint.as_deref();
+    if let Some(folder) = transported.filter(|folder| TransportConfig::is_in(folder)) {
+        let data = args.data.as_deref().ok_or_else(|| {
+            Error::Argument("--memory is for worlds: a transport network needs --data".to_owned())
+        })?;
+        return transport(args, folder, data);
     }
-    let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
-    let mut engine = driftless_engine::open(&folder, args.device, &GpuSource::Own)?;
-    let dataset = Dataset::read(&args.data)?;
+    // Read first: the rest takes long.
+    let lpips = match args.lpips.as_slice() {
+        [] => None,
+        files => Some(Lpips::read(files)?),
+    };
+    let defaults = EvalOptions::default();
     let mut options = EvalOptions {
         horizon: args.horizon,
         context: args.context,
-        sequences: args.sequences,
+        sequences: args.sequences.unwrap_or(defaults.sequences),
         steps: args.steps.clone(),
         free_frames: args.free_frames,
         free_runs: args.free_runs,
         free_bin: args.free_bin,
-        ..EvalOptions::default()
+        ..defaults
     };
+    let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
+    let mut engine = driftless_engine::open(&folder, args.device, &GpuSource::Own)?;
     options.params = SamplerParams {
         seed: args.seed,
         ..args.sampler.over(SamplerParams::of_world(engine.world()))
     };
+    let Some(data) = &args.data else {
+        let params = SamplerParams {
+            steps: options.main_steps(),
+            ..options.params
+        };
+        let open = |device| driftless_engine::open(&folder, device, &GpuSource::Own);
+        let report = args
+            .memory
+            .measure(engine, args.device, &open, args.sequences, params)?;
+        return print_memory(args, &report);
+    };
+    let dataset = Dataset::read(data)?;
     if args.alarm {
-        return alarm(args, &mut engine, &dataset, &options);
+        return alarm(args, data, &mut engine, &dataset, &options);
     }
     let probe = args.probe.as_deref().map(|folder| {
         let dataset = Dataset::read(folder)?;
@@ -149,11 +178,14 @@ pub fn run(args: &Args) -> Result<()> {
         &mut engine,
         &dataset,
         &options,
-        probe.as_ref(),
+        Probes {
+            pose: probe.as_ref(),
+            lpips: lpips.as_ref(),
+        },
         args.pictures.as_deref(),
         progress,
     )
-    .map_err(|error| super::about(&args.data, error))?;
+    .map_err(|error| super::about(data, error))?;
     bar.finish_and_clear();
     if args.json {
         return super::print_json(&report);
@@ -162,9 +194,9 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 /// Measures a transport network.
-fn transport(args: &Args, folder: &Path) -> Result<()> {
+fn transport(args: &Args, folder: &Path, data: &Path) -> Result<()> {
     let transporter = Transporter::read(folder)?;
-    let data = CellDataset::read(&args.data)?;
+    let data = CellDataset::read(data)?;
     let own = TransportParams::of(transporter.config());
     // The list's default is for worlds.
     let steps = match &args.steps[..] {
@@ -232,6 +264,7 @@ fn guidance(text: &str) -> std::result::Result<f64, String> {
 /// Measures the alarms at one K and prints the report.
 fn alarm(
     args: &Args,
+    data: &Path,
     engine: &mut Sampler,
     dataset: &Dataset,
     options: &EvalOptions,
@@ -252,12 +285,23 @@ fn alarm(
     };
     let progress = &mut EvalProgress::new(&mut show);
     let report = alarm::run(engine, dataset, &alarm_options, progress)
-        .map_err(|error| super::about(&args.data, error))?;
+        .map_err(|error| super::about(data, error))?;
     bar.finish_and_clear();
     if args.json {
         super::print_json(&report)
     } else {
         print_tables(args, &alarm::tables(&report))
+    }
+}
+
+fn print_memory(args: &Args, report: &MemoryReport) -> Result<()> {
+    if args.json {
+        return super::print_json(report);
+    }
+    print_tables(args, &memory::tables(report))?;
+    match memory::absent(report) {
+        Some(line) => super::print(&line),
+        None => Ok(()),
     }
 }
 

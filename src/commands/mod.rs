@@ -4,6 +4,7 @@ pub mod bench;
 pub mod completions;
 pub mod devices;
 pub mod eval;
+mod eval_memory;
 pub mod import;
 pub mod info;
 pub mod likelihood;

@@ -21,8 +21,9 @@ const HEADLESS: &str = "Headless";
 /// Arguments of `play`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Checkpoint folder, or name of an included or a saved world [default: pong].
-    #[arg(long, value_name = "DIR|NAME", help_heading = WORLD)]
+    /// Checkpoint folder, a world's .driftless file, or name of an included or a saved world [default:
+    /// pong].
+    #[arg(long, value_name = "DIR|FILE|NAME", help_heading = WORLD)]
     checkpoint: Option<PathBuf>,
     /// Play a simulator instead of a learned world; --seed chooses its maze or track.
     #[arg(long, value_enum, help_heading = WORLD, conflicts_with_all = sampler_args::of_learned_worlds().chain(["checkpoint", "device", "threads", "context"]))]

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use driftless::{Error, Result};
-use driftless_data::layout::{EPISODE_EXTENSION, is_episode};
 use driftless_data::{Episode, PathError as _, export};
 use driftless_engine::rollout::{rollout_with_progress, shuffle_actions};
 use driftless_engine::{DeviceOptions, GpuSource, SamplerParams};
@@ -21,7 +20,7 @@ pub struct Args {
     /// Index of the first context frame.
     #[arg(long, value_name = "T", default_value_t = 0)]
     start: usize,
-    /// Frames of context.
+    /// Frames of context; a world uses as many of the last ones as it can.
     #[arg(long, value_name = "C", default_value_t = 12)]
     context: usize,
     /// Frames to predict (horizon).
@@ -34,9 +33,18 @@ pub struct Args {
     shuffle_actions: bool,
     #[command(flatten)]
     device: DeviceOptions,
-    /// Episode (.npz) to write: the predicted frames (image u8 [H, height, width, 3]) and their actions.
-    #[arg(long, value_name = "FILE")]
+    /// File to write: an episode (.npz) with the predicted frames (image u8 [H, height, width, 3]) and their
+    /// actions, a .gif, an .mp4 (needs ffmpeg), or a new folder for PNG files.
+    #[arg(long, value_name = "FILE|DIR")]
     out: PathBuf,
+    /// Episode (.npz) whose frames go to the left of the predicted ones, for pictures; may be repeated. One of
+    /// --horizon frames, as this command writes, or a longer one, from the first predicted frame on: the
+    /// recorded episode itself shows the truth.
+    #[arg(long, value_name = "FILE")]
+    beside: Vec<PathBuf>,
+    /// Integer scale of pictures.
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    scale: u32,
     /// Replace the file of --out if it exists.
     #[arg(long)]
     overwrite: bool,
@@ -48,10 +56,6 @@ pub struct Args {
 /// Returns an error if the episode is too short or does not fit the world, or if a file cannot be read
 /// or written.
 pub fn run(args: &Args) -> Result<()> {
-    if !is_episode(&args.out) {
-        let what = format!("expected the extension .{EPISODE_EXTENSION} of an episode");
-        return Err(Error::invalid(&args.out, what));
-    }
     export::check(&args.out, args.overwrite)?;
     let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
     let mut engine = driftless_engine::open(&folder, args.device, &GpuSource::Own)?;
@@ -70,6 +74,12 @@ pub fn run(args: &Args) -> Result<()> {
             ),
         ));
     }
+    let beside = args.beside.iter().map(|path| {
+        let shown = Episode::read(path)?;
+        part_beside(&shown, &episode, first, args.horizon)
+            .map_err(|what| Error::invalid(path, what))
+    });
+    let beside = beside.collect::<Result<Vec<_>>>()?;
     let future = episode.clip(first..end);
     let actions = if args.shuffle_actions {
         shuffle_actions(&future.actions, args.sampler.seed)
@@ -85,15 +95,100 @@ pub fn run(args: &Args) -> Result<()> {
     let images = rollout_with_progress(&mut engine, &context, &actions, &params, &mut tick)?;
     bar.finish_and_clear();
     let frames = actions.len();
+    let columns: Vec<&[u8]> = beside.iter().chain([&images]).map(Vec::as_slice).collect();
     let predicted = Episode {
         height: episode.height,
-        width: episode.width,
-        images,
+        width: episode.width * columns.len(),
+        images: side_by_side(&columns, 3 * episode.width),
         rewards: vec![0.0; actions.len()],
         actions,
         extras: BTreeMap::new(),
     };
-    super::export(&predicted, &args.out, 1, 1.0, args.overwrite)?;
+    let fps = engine.world().fps;
+    super::export(&predicted, &args.out, args.scale, fps, args.overwrite)?;
     super::wrote(&args.out, &format!("{frames} predicted frames"));
     Ok(())
+}
+
+/// The frames of `shown` that go beside `horizon` predicted ones, of which `first` is the first.
+///
+/// # Errors
+/// Returns what was expected if it has other frames than `episode`, or too few.
+fn part_beside(
+    shown: &Episode,
+    episode: &Episode,
+    first: usize,
+    horizon: usize,
+) -> std::result::Result<Vec<u8>, String> {
+    if [shown.height, shown.width] != [episode.height, episode.width] {
+        return Err(format!(
+            "has frames of {}×{}, expected {}×{}",
+            shown.height, shown.width, episode.height, episode.width
+        ));
+    }
+    let start = if shown.frames() == horizon { 0 } else { first };
+    if shown.frames() < start + horizon {
+        return Err(format!(
+            "has {} frames, expected {horizon}, or at least {}",
+            shown.frames(),
+            start + horizon
+        ));
+    }
+    Ok(shown.clip(start..start + horizon).images)
+}
+
+/// Joins frames from left to right, row by row of `row` bytes.
+fn side_by_side(columns: &[&[u8]], row: usize) -> Vec<u8> {
+    let rows = columns.first().map_or(0, |column| column.len() / row);
+    (0..rows)
+        .flat_map(|at| {
+            columns
+                .iter()
+                .filter_map(move |column| column.get(at * row..(at + 1) * row))
+        })
+        .flatten()
+        .copied()
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn episode(frames: usize, width: usize) -> Episode {
+        Episode {
+            height: 1,
+            width,
+            images: (0..frames * width * 3).map(|i| i as u8).collect(),
+            actions: vec![0; frames],
+            rewards: vec![0.0; frames],
+            extras: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn frames_are_joined_row_by_row() {
+        let (left, right) = ([1, 1, 1, 2, 2, 2], [3, 3, 3, 4, 4, 4]);
+        let joined = side_by_side(&[&left, &right], 3);
+        assert_eq!(joined, [1, 1, 1, 3, 3, 3, 2, 2, 2, 4, 4, 4]);
+        assert_eq!(side_by_side(&[&left], 3), left);
+    }
+
+    #[test]
+    fn what_goes_beside_begins_with_the_first_predicted_frame() {
+        let whole = episode(6, 2);
+        let part = part_beside(&whole, &whole, 3, 2).unwrap();
+        assert_eq!(part, whole.images[18..30]);
+        assert_eq!(
+            part_beside(&episode(2, 2), &whole, 3, 2).unwrap(),
+            episode(2, 2).images
+        );
+        let short = part_beside(&episode(4, 2), &whole, 3, 2).unwrap_err();
+        assert!(
+            short.contains("has 4 frames, expected 2, or at least 5"),
+            "{short}"
+        );
+        let wide = part_beside(&episode(6, 3), &whole, 3, 2).unwrap_err();
+        assert!(wide.contains("1×3, expected 1×2"), "{wide}");
+    }
 }

@@ -1,17 +1,42 @@
-//! `driftless worlds`: lists the worlds and their names.
+//! `driftless worlds`: lists the worlds and their names; makes a world one file to share.
+
+use std::path::PathBuf;
 
 use driftless::Result;
-use driftless::workspace::IncludedWorlds;
 use driftless::workspace::background_task::CancelFlag;
 use driftless::workspace::library::{WorldEntry, WorldSource, list_worlds};
+use driftless::workspace::{IncludedWorlds, UserPaths, world_file};
 use serde::Serialize;
 
 /// Arguments of `worlds`.
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
+    #[command(subcommand)]
+    action: Option<Action>,
     /// Print the result as one JSON array.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(clap::Subcommand)]
+enum Action {
+    /// Write a world as one file that others can open.
+    Export {
+        /// Checkpoint folder, or name of an included or a saved world.
+        #[arg(value_name = "DIR|NAME")]
+        world: PathBuf,
+        /// File to write, NAME.driftless.
+        file: PathBuf,
+        /// Replace the file if it exists.
+        #[arg(long)]
+        overwrite: bool,
+    },
+    /// Put the world in a file among the saved ones.
+    Import {
+        /// The file, NAME.driftless.
+        file: PathBuf,
+    },
 }
 
 /// A line of the list.
@@ -35,11 +60,37 @@ struct Line {
     problem: Option<String>,
 }
 
-/// Lists the included worlds, the saved ones and the simulators.
+/// Lists the included worlds, the saved ones and the simulators; or exports or imports one.
 ///
 /// # Errors
-/// Returns an error if the output cannot be written.
+/// Returns an error if the output cannot be written, or the world to export or import cannot be read.
 pub fn run(args: &Args) -> Result<()> {
+    match &args.action {
+        Some(Action::Export {
+            world,
+            file,
+            overwrite,
+        }) => {
+            world_file::export(&super::checkpoint(world)?, file, *overwrite)?;
+            let next = format!(
+                "open it with: driftless play --checkpoint {}",
+                super::shell_word(file)
+            );
+            super::wrote(file, &next);
+            return Ok(());
+        }
+        Some(Action::Import { file }) => {
+            let folder = world_file::import(file, &UserPaths::resolve(None)?)?;
+            let name = folder.file_name().unwrap_or_default();
+            let name = super::shell_word(name.as_ref());
+            super::wrote(
+                &folder,
+                &format!("play it with: driftless play --checkpoint {name}"),
+            );
+            return Ok(());
+        }
+        None => {}
+    }
     let worlds = list_worlds(&IncludedWorlds::find(None), None, &CancelFlag::default())?;
     let lines: Vec<Line> = worlds.into_iter().map(line).collect();
     if args.json {

@@ -27,6 +27,8 @@ const NOTE: &str = "new_world.json";
 const CONFIG: &str = "new_world.toml";
 /// Default minutes between saves and between previews. Short, because a person is watching.
 const MINUTES: f64 = 2.0;
+/// Steps of the dynamics before the tokenizer is finished, where the world is to be played early.
+const EARLY_STEPS: i64 = 1000;
 
 /// What a new run is made from.
 #[derive(Clone, Debug)]
@@ -41,6 +43,8 @@ pub struct RunPlan {
     pub preset: TrainPreset,
     /// Settings file (TOML) that overrides the preset.
     pub settings: Option<PathBuf>,
+    /// Whether the networks take turns, so that the world can be played early.
+    pub playable_early: bool,
 }
 
 /// What the window remembers about a run beside the trainer's own files.
@@ -124,7 +128,7 @@ impl BackgroundRun {
             data: absolute(&plan.data)?,
             preset: plan.preset.name().to_owned(),
         };
-        let settings = initial_settings(plan.settings.as_deref())?;
+        let settings = initial_settings(plan.settings.as_deref(), plan.playable_early)?;
         std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
         write_atomic(&folder.join(CONFIG), settings.as_bytes())?;
         write_json(&folder.join(NOTE), &note)?;
@@ -293,8 +297,9 @@ fn read_settings(folder: &Path) -> Result<TrainSettings> {
     }
 }
 
-/// The user's settings as TOML, with short intervals for saves and previews unless they are set.
-fn initial_settings(path: Option<&Path>) -> Result<String> {
+/// The user's settings as TOML, with short intervals for saves and previews, and early steps of the dynamics if
+/// `playable_early`, unless they are set.
+fn initial_settings(path: Option<&Path>, playable_early: bool) -> Result<String> {
     let mut table = toml::Table::new();
     if let Some(path) = path {
         let text = read_text(path)?;
@@ -304,6 +309,14 @@ fn initial_settings(path: Option<&Path>) -> Result<String> {
     for key in ["save_minutes", "preview_minutes"] {
         let value = toml::Value::Float(MINUTES);
         table.entry(key).or_insert(value);
+    }
+    if playable_early {
+        let empty = || toml::Value::Table(toml::Table::new());
+        let dynamics = table.entry("dynamics").or_insert_with(empty);
+        if let Some(dynamics) = dynamics.as_table_mut() {
+            let steps = toml::Value::Integer(EARLY_STEPS);
+            dynamics.entry("early_steps").or_insert(steps);
+        }
     }
     Ok(toml::to_string(&table).map_err(|e| driftless_data::Error::encode("TOML", e))?)
 }

@@ -62,6 +62,7 @@ impl Fixture {
             folder: self.folder.path().join("run"),
             preset: TrainPreset::Small,
             settings: None,
+            playable_early: false,
         }
     }
 
@@ -156,9 +157,20 @@ fn folder_is_locked_while_training() {
 fn initial_settings_keep_own_values() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "save_minutes = 7.0\n[dynamics]\nbatch = 2\n").unwrap();
-    let table: toml::Table = toml::from_str(&initial_settings(Some(file.path())).unwrap()).unwrap();
+    let table: toml::Table =
+        toml::from_str(&initial_settings(Some(file.path()), true).unwrap()).unwrap();
     assert_eq!(table["save_minutes"].as_float(), Some(7.0));
     assert_eq!(table["preview_minutes"].as_float(), Some(MINUTES));
+    let early = |text: &str, on| {
+        std::fs::write(file.path(), text).unwrap();
+        let table: toml::Table =
+            toml::from_str(&initial_settings(Some(file.path()), on).unwrap()).unwrap();
+        let dynamics = table.get("dynamics");
+        dynamics.and_then(|dynamics| dynamics.get("early_steps")?.as_integer())
+    };
+    assert_eq!(early("", true), Some(EARLY_STEPS));
+    assert_eq!(early("[dynamics]\nearly_steps = 0\n", true), Some(0));
+    assert_eq!(early("", false), None);
     std::fs::write(file.path(), "save_minutes = ").unwrap();
-    assert!(initial_settings(Some(file.path())).is_err());
+    assert!(initial_settings(Some(file.path()), true).is_err());
 }

@@ -17,6 +17,7 @@
 //! - [`save`]: saves a run's checkpoint as a named world.
 //! - [`background_export`]: writes frames to a file in the background.
 //! - [`playable_world`]: a playable world, learned or simulated.
+//! - [`world_file`]: a world as one file to share.
 //! - [`world_names`]: finds worlds by name, and suggests one for a wrong name.
 
 pub mod background_export;
@@ -33,6 +34,7 @@ pub mod recovery;
 pub mod run_log;
 pub mod save;
 pub mod starting_clip;
+pub mod world_file;
 pub mod world_names;
 
 use std::sync::Arc;

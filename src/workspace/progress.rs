@@ -58,6 +58,12 @@ impl StageProgress {
 pub struct RunProgress {
     /// In training order.
     pub stages: [StageProgress; 2],
+    /// What the newest entry is about.
+    current: TrainStage,
+    /// Tokenizer steps before the dynamics is trained for the first time.
+    before_dynamics: u64,
+    /// Time between two saves. The first one of the dynamics makes the world playable.
+    save_interval: Duration,
 }
 
 impl RunProgress {
@@ -68,12 +74,20 @@ impl RunProgress {
                 StageProgress::new(TrainStage::Tokenizer, settings.tokenizer.optimizer.steps),
                 StageProgress::new(TrainStage::Dynamics, settings.dynamics.optimizer.steps),
             ],
+            current: TrainStage::Tokenizer,
+            before_dynamics: match settings.dynamics.early_steps {
+                0 => settings.tokenizer.optimizer.steps,
+                _ => settings.tokenizer.decoder_only_start(),
+            },
+            save_interval: Duration::try_from_secs_f64(60.0 * settings.save_minutes)
+                .unwrap_or_default(),
         }
     }
 
     /// Adds a log entry. A run resumed from an earlier save repeats steps; the later entries replace
     /// the earlier ones.
     pub fn add(&mut self, entry: LogEntry) {
+        self.current = entry.stage;
         let mut stages = self.stages.iter_mut();
         if let Some(stage) = stages.find(|stage| stage.stage == entry.stage) {
             let earlier = stage.entries.partition_point(|own| own.step < entry.step);
@@ -85,11 +99,35 @@ impl RunProgress {
     /// The stage in training, or the one trained last.
     pub fn current_stage(&self) -> &StageProgress {
         let [tokenizer, dynamics] = &self.stages;
-        if dynamics.entries.is_empty() {
-            tokenizer
-        } else {
-            dynamics
+        match self.current {
+            TrainStage::Tokenizer => tokenizer,
+            TrainStage::Dynamics | TrainStage::Transport => dynamics,
         }
+    }
+
+    /// Estimated time until both networks have been saved, so that the world can be played: what is left of the
+    /// tokenizer's steps before the dynamics, and the dynamics up to its first save. `None` until the pace is known.
+    pub fn time_to_playable(&self) -> Option<Duration> {
+        let [tokenizer, dynamics] = &self.stages;
+        let trained = dynamics.entries.last().map_or(0.0, |entry| entry.seconds);
+        let trained = Duration::try_from_secs_f64(trained).unwrap_or_default();
+        let first_save = self.save_interval.saturating_sub(trained);
+        let left = self.before_dynamics.saturating_sub(tokenizer.steps_done());
+        if left < LOG_EVERY {
+            return Some(first_save);
+        }
+        let seconds = left as f64 * tokenizer.seconds_per_step()?;
+        Some(Duration::try_from_secs_f64(seconds).ok()? + first_save)
+    }
+
+    /// Estimated time for the remaining steps of both networks; `None` until the pace of each is known.
+    pub fn time_left(&self) -> Option<Duration> {
+        let left = |stage: &StageProgress| match stage.is_complete() {
+            true => Some(Duration::ZERO),
+            false => stage.time_left(),
+        };
+        let [tokenizer, dynamics] = &self.stages;
+        Some(left(tokenizer)? + left(dynamics)?)
     }
 
     /// The part of all steps that is done, in percent, rounded down.
@@ -172,6 +210,39 @@ mod tests {
         }
         assert!(progress.is_complete());
         assert_eq!(progress.current_stage().stage, TrainStage::Dynamics);
+    }
+
+    #[test]
+    fn playable_after_the_tokenizer_and_the_first_save() {
+        let mut settings = TrainSettings::default();
+        settings.tokenizer.optimizer.steps = 1000;
+        settings.save_minutes = 2.0;
+        let seconds = |run: &RunProgress| run.time_to_playable().map(|time| time.as_secs());
+        let at = |settings: &TrainSettings, entries: &[(TrainStage, u64, f64)]| {
+            let mut run = RunProgress::new(settings);
+            for (stage, step, seconds) in entries {
+                run.add(entry(*stage, *step, *seconds));
+            }
+            run
+        };
+        let tokenizer = [1, 101].map(|step| (TrainStage::Tokenizer, step, step as f64));
+        assert_eq!(seconds(&at(&settings, &[])), None);
+        assert_eq!(seconds(&at(&settings, &tokenizer)), Some(899 + 120));
+        // In turns, the dynamics begins when the encoder is frozen.
+        settings.dynamics.early_steps = 50;
+        assert_eq!(seconds(&at(&settings, &tokenizer)), Some(299 + 120));
+        let later = [
+            tokenizer.to_vec(),
+            vec![(TrainStage::Tokenizer, 381, 381.0)],
+        ]
+        .concat();
+        let later = [later, vec![(TrainStage::Dynamics, 21, 30.0)]].concat();
+        let mut run = at(&settings, &later);
+        assert_eq!(seconds(&run), Some(90));
+        assert_eq!(run.current_stage().stage, TrainStage::Dynamics);
+        run.add(entry(TrainStage::Tokenizer, 401, 401.0));
+        assert_eq!(run.current_stage().stage, TrainStage::Tokenizer);
+        assert_eq!(run.time_left(), None);
     }
 
     #[test]

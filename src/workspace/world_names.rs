@@ -6,6 +6,7 @@ use driftless_data::PathError as _;
 use driftless_data::layout::checkpoint::{CONFIG, DYNAMICS, TOKENIZER};
 use driftless_worlds::SimulatorKind;
 
+use super::world_file::{self, is_world_file};
 use super::{IncludedWorlds, UserPaths};
 use crate::{Error, Result};
 
@@ -25,6 +26,7 @@ pub enum NamedWorld {
 pub struct WorldNames {
     included: IncludedWorlds,
     saved: Vec<PathBuf>,
+    home: Option<PathBuf>,
 }
 
 impl WorldNames {
@@ -33,7 +35,8 @@ impl WorldNames {
         // Without a data folder there are no saved worlds.
         let saved = UserPaths::resolve(home.clone()).map(|paths| paths.list_worlds());
         Self {
-            included: IncludedWorlds::find(home),
+            included: IncludedWorlds::find(home.clone()),
+            home,
             saved: saved.unwrap_or_default(),
         }
     }
@@ -49,8 +52,8 @@ impl WorldNames {
         names
     }
 
-    /// The checkpoint folder of a learned world: a folder, or the name of an included or a saved world in
-    /// upper or lower case.
+    /// The checkpoint folder of a learned world: a folder, a world's file, which is put among the saved
+    /// worlds, or the name of an included or a saved world in upper or lower case.
     ///
     /// # Errors
     /// Returns an error if there is no such world, which suggests similar names, or if it cannot be
@@ -58,6 +61,9 @@ impl WorldNames {
     pub fn checkpoint(&self, world: &Path) -> Result<PathBuf> {
         if world.is_dir() {
             return Ok(world.to_owned());
+        }
+        if world.is_file() && is_world_file(world) {
+            return world_file::import(world, &UserPaths::resolve(self.home.clone())?);
         }
         match self.named(world)? {
             Some(folder) => Ok(folder),
@@ -113,7 +119,7 @@ impl WorldNames {
 /// What is wrong with a world that does not exist.
 fn unknown(world: &Path, names: &[String]) -> String {
     if world.exists() {
-        return "is a file, expected a checkpoint folder or the name of a world".to_owned();
+        return "is a file, expected a checkpoint folder, a world's .driftless file or the name of a world".to_owned();
     }
     if is_path(world) {
         return format!(

@@ -18,4 +18,5 @@ mod files;
 mod memory;
 mod mutate;
 mod run;
+mod shared;
 mod targets;

@@ -14,6 +14,8 @@ use crate::memory;
 /// The longest that an input may take, and the most memory.
 const MAX_TIME: Duration = Duration::from_secs(5);
 const MAX_BYTES: usize = 1 << 30;
+/// How often a slow input is read again: the machine may have done something else.
+const RETRIES: usize = 2;
 
 /// Whether a reader accepts an input: its answer, or its error.
 pub type Verdict = Result<(), String>;
@@ -55,9 +57,18 @@ pub fn fuzz(
         std::fs::create_dir_all(&place).unwrap();
         write(&place, &mut rng);
         watch.begin(number);
-        let (before, since) = (memory::start(), Instant::now());
-        let verdict = catch_unwind(AssertUnwindSafe(|| read(&place)));
-        let (bytes, time) = (memory::peak(before), since.elapsed());
+        let measured = || {
+            let (before, since) = (memory::start(), Instant::now());
+            let verdict = catch_unwind(AssertUnwindSafe(|| read(&place)));
+            (verdict, memory::peak(before), since.elapsed())
+        };
+        let (verdict, bytes, mut time) = measured();
+        for _ in 0..RETRIES {
+            if time >= MAX_TIME {
+                watch.begin(number);
+                time = time.min(measured().2);
+            }
+        }
         watch.end();
         if only.is_some() {
             println!("{verdict:?}\n{} in {time:?}", kept(&place).display());

@@ -30,11 +30,11 @@ use crate::files::{mutated_npz, mutated_png, mutated_safetensors, read_npz};
 use crate::mutate;
 use crate::run::{Verdict, fuzz};
 
-fn said<T>(result: Result<T, impl std::fmt::Display>) -> Verdict {
+pub(crate) fn said<T>(result: Result<T, impl std::fmt::Display>) -> Verdict {
     result.map(drop).map_err(|error| error.to_string())
 }
 
-fn repository(path: &str) -> PathBuf {
+pub(crate) fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
@@ -104,7 +104,7 @@ fn dataset_json() {
 }
 
 /// Writes a small world that can be played.
-fn write_checkpoint(folder: &Path) {
+pub(crate) fn write_checkpoint(folder: &Path) {
     let config = small_config();
     let vars = |params: Params| {
         let vars = params.finish().unwrap();

@@ -61,6 +61,10 @@ pub mod array {
     pub const X: &str = "x";
     /// The position along y.
     pub const Y: &str = "y";
+    /// The direction of view in radians from the x axis, counterclockwise, in a first-person world.
+    pub const ANGLE: &str = "angle";
+    /// The direction of a car, likewise.
+    pub const HEADING: &str = "heading";
     /// The cosine of the direction of view, in a first-person world.
     pub const COS: &str = "cos";
     /// The sine of the direction of view.

@@ -39,6 +39,7 @@
 //!
 //! - [`episode`]: one recorded episode: frames and the actions that led to them.
 //! - [`dataset`]: a folder of episodes with a `dataset.json`.
+//! - [`pose`]: where the player of an episode is and looks.
 //! - [`layout`]: the names of files and arrays.
 //! - [`info`]: the summary that `driftless info` prints; `examples/inspect.rs` shows its use.
 //! - [`import`]: recordings in other formats, converted to a dataset. The features `hdf5` and
@@ -48,6 +49,7 @@
 //! - [`contact_sheet`]: frames side by side, as PNG files.
 //! - [`metrics`]: PSNR, SSIM, means.
 //! - [`npz`]: NumPy's `.npz` archives, read without trusting any header.
+//! - [`pth`]: PyTorch's weight files, read without executing anything.
 //! - [`text`]: names from files, made fit to print.
 //! - [`fs`], [`staging`]: files and folders that appear complete or not at all; [`partial`]: their temporary
 //!   names.
@@ -72,6 +74,8 @@ pub mod media;
 pub mod metrics;
 pub mod npz;
 pub mod partial;
+pub mod pose;
+pub mod pth;
 pub mod staging;
 pub mod text;
 
@@ -81,3 +85,4 @@ pub use action::ActionSpec;
 pub use clip::Clip;
 pub use dataset::{Dataset, DatasetInfo};
 pub use episode::{Episode, ExtraArray};
+pub use pose::{Motion, Pose};

@@ -4,12 +4,13 @@ use candle_core::{D, DType, Device, Tensor};
 
 use driftless_model::attention::{AttentionPattern, l2_normalize};
 use driftless_model::checkpoint::WorldModel;
-use driftless_model::dynamics::DynamicsInput;
+use driftless_model::dynamics::{DynamicsInput, Layer};
 use driftless_model::layers::AttentionLayer;
+use driftless_model::memory::{MEMORY_FEATURES, MemoryInput, MemoryTokens};
 use driftless_model::tokenizer::{images_to_tensor, tensor_to_images};
 
 use super::Attention;
-use super::network::{DenoiseInput, FrameContext, Network, Outcome};
+use super::network::{DenoiseInput, FrameContext, Network, Outcome, RecalledFrames};
 use crate::{Error, Result};
 
 /// Frames per batch when encoding or decoding.
@@ -45,6 +46,8 @@ struct FrameState {
     bias_columns: Tensor,
     /// Positions of the frame itself and of those 1, 2, … frames back among these.
     attended_columns: Vec<usize>,
+    /// The tokens of recalled frames, if there are any.
+    memory: Option<MemoryTokens>,
 }
 
 impl CandleNetwork {
@@ -80,6 +83,7 @@ impl CandleNetwork {
             slot: 0,
             bias_columns: placeholder,
             attended_columns: Vec::new(),
+            memory: None,
         };
         Ok(Self {
             name: name.to_owned(),
@@ -110,7 +114,41 @@ impl CandleNetwork {
             actions: Tensor::from_slice(&[input.action], (1, 1), &self.device)?,
             signal: Tensor::from_slice(&[input.tau], (1, 1), &self.device)?,
             steps: Tensor::from_slice(&[input.step_index], (1, 1), &self.device)?,
+            // Its tokens are computed once a frame.
+            memory: None,
         })
+    }
+
+    /// The tokens of recalled frames; `None` if there are none.
+    fn memory_tokens(&self, recalled: &RecalledFrames) -> Result<Option<MemoryTokens>> {
+        let count = recalled.features.len() / MEMORY_FEATURES;
+        if count == 0 {
+            return Ok(None);
+        }
+        let [gh, gw] = self.world.config.grid();
+        let c = self.world.config.tokenizer.channels;
+        let input = MemoryInput {
+            latents: Tensor::from_slice(
+                recalled.latents,
+                vec![1, 1, count, gh, gw, c],
+                &self.device,
+            )?,
+            features: Tensor::from_slice(
+                recalled.features,
+                (1, 1, count, MEMORY_FEATURES),
+                &self.device,
+            )?,
+            filled: Tensor::ones((1, 1, count), DType::F32, &self.device)?,
+        };
+        Ok(self.world.dynamics.memory_tokens(Some(&input))?)
+    }
+
+    /// What the tokens of a frame read from its recalled frames is added to them.
+    fn recall(&self, layer: &Layer, tokens: Tensor) -> Result<Tensor> {
+        match (&layer.recall, &self.current.memory) {
+            (Some(recall), Some(memory)) => Ok(recall.forward(&tokens, memory)?),
+            _ => Ok(tokens),
+        }
     }
 
     /// Temporal attention over the KV cache and the frame itself. Takes x [1, 1, S, width]; returns the
@@ -208,6 +246,7 @@ impl Network for CandleNetwork {
             },
             bias_columns: Tensor::from_vec(bias_columns, self.slots + 1, &self.device)?,
             attended_columns,
+            memory: self.memory_tokens(&context.recalled)?,
         };
         Ok(())
     }
@@ -221,6 +260,7 @@ impl Network for CandleNetwork {
             if let Some(time) = &layer.time {
                 (tokens, ..) = self.temporal_attention(time, kv_caches.next(), &tokens)?;
             }
+            tokens = self.recall(layer, tokens)?;
             tokens = layer.mlp.forward(&tokens)?;
         }
         copy_values(&dynamics.head(&context, &cells, &tokens)?, output)
@@ -262,6 +302,7 @@ impl Network for CandleNetwork {
                 }
             }
             if i < last {
+                tokens = self.recall(layer, tokens)?;
                 tokens = layer.mlp.forward(&tokens)?;
             }
         }
@@ -270,9 +311,9 @@ impl Network for CandleNetwork {
         let Some(outcome) = outcome else {
             return Ok(None);
         };
-        let mut values = [0.0; 2];
-        copy_values(&outcome, &mut values)?;
-        Ok(Some(Outcome::new(values)))
+        Ok(Some(Outcome::of_outputs(
+            &outcome.flatten_all()?.to_vec1::<f32>()?,
+        )))
     }
 
     fn record_attention(&mut self, on: bool) {

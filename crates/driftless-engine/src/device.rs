@@ -1,5 +1,7 @@
 //! Device selection: from the command line's `--device` to a backend.
 
+use std::path::Path;
+
 use candle_core::Device;
 
 use super::cpu::Threads;
@@ -114,6 +116,7 @@ pub fn choose_backend(
         }
         (DeviceChoice::Wgpu, GpuSource::Own) => Backend::Wgpu(Gpu::open(true)?),
         (DeviceChoice::WgpuF16, GpuSource::Own) => Backend::Wgpu(Gpu::open(true)?.with_half()?),
+        (DeviceChoice::Auto, _) if !may_have_gpu() => Backend::on(candle_device(choice)?, threads),
         (DeviceChoice::Auto, _) => match Gpu::open(false) {
             Ok(gpu) => Backend::Wgpu(gpu),
             Err(error) => {
@@ -123,6 +126,14 @@ pub fn choose_backend(
         },
         _ => Backend::on(candle_device(choice)?, threads),
     })
+}
+
+/// Whether the system may have a graphics adapter that is no software. Looking for one loads drivers, which takes time
+/// and may print words of their own.
+fn may_have_gpu() -> bool {
+    // Kernel drivers of Linux: most, NVIDIA's, and Windows' own for its Linux.
+    const DEVICES: [&str; 3] = ["/dev/dri", "/dev/nvidiactl", "/dev/dxg"];
+    !cfg!(target_os = "linux") || DEVICES.iter().any(|device| Path::new(device).exists())
 }
 
 /// The candle device for a device choice, for training and likelihoods.

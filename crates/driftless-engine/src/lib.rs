@@ -70,13 +70,13 @@ pub use device::{
 pub use drift::{latent_difference, reencoding_error};
 pub use network::{
     ContextNoise, DenoiseInput, FrameContext, FrameOutput, FrameRequest, Network, Outcome,
-    Readback, StepCoefficients,
+    Readback, RecalledFrames, StepCoefficients,
 };
 pub use params::{
     Choice, MAX_STEPS, PARAMS, ParamKind, ParamSpec, SamplerParams, SamplingPath, SliderSpec,
     Solver,
 };
-pub use sampler::{Sampler, Snapshot};
+pub use sampler::{Memory, Remembered, Sampler, Snapshot};
 
 /// Opens a checkpoint folder on the chosen device. With [`DeviceChoice::Auto`], falls back to the CPU if
 /// the world does not fit on the GPU.

@@ -4,6 +4,8 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use driftless_data::Motion;
+
 use super::{Attention, FrameTexture, StageTimes};
 use crate::{Error, Result};
 
@@ -17,6 +19,18 @@ pub struct FrameContext<'a> {
     pub frame: u64,
     /// Earlier frames that temporal attention sees.
     pub attended_frames: usize,
+    /// Frames that a memory recalls.
+    pub recalled: RecalledFrames<'a>,
+}
+
+/// Frames that a memory recalls for a frame; empty if it recalls none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RecalledFrames<'a> {
+    /// Clean latents, `[frames, cells, channels]`.
+    pub latents: &'a [f32],
+    /// Where they were seen from, `[frames, MEMORY_FEATURES]`; see
+    /// [`memory_features`](driftless_model::memory::memory_features).
+    pub features: &'a [f32],
 }
 
 /// Input of one network pass.
@@ -104,6 +118,8 @@ pub struct Outcome {
     pub reward: f32,
     /// Probability that the frame ends its episode.
     pub end: f32,
+    /// How the camera moved to the frame, of a world with a memory.
+    pub motion: Option<Motion>,
 }
 
 impl Outcome {
@@ -112,11 +128,19 @@ impl Outcome {
         self.end >= 0.5
     }
 
-    /// From the output of the outcome head: a reward and a logit.
-    pub(super) fn new([reward, logit]: [f32; 2]) -> Self {
+    /// From the outputs of the outcome head: a reward, a logit and, with a memory, a motion.
+    pub(super) fn of_outputs(outputs: &[f32]) -> Self {
+        let (reward, logit, motion) = match *outputs {
+            [reward, logit, ahead, aside, turn] => {
+                (reward, logit, Some(Motion { ahead, aside, turn }))
+            }
+            [reward, logit, ..] => (reward, logit, None),
+            _ => (f32::NAN, f32::NAN, None),
+        };
         Self {
             reward,
             end: 1.0 / (1.0 + (-logit).exp()),
+            motion,
         }
     }
 }

@@ -37,6 +37,8 @@ pub struct SamplerParams {
     pub context_signal: f32,
     /// Frames that temporal attention sees, the current one included; capped by the world's `context`.
     pub context: usize,
+    /// Whether a world with a long-term memory reads it.
+    pub recall: bool,
     /// Standard deviation of the initial noise; 1 is the training distribution.
     pub temperature: f32,
     /// Seed of the noise: frame n of a session takes its noise from the address (seed, n).
@@ -55,6 +57,7 @@ impl Default for SamplerParams {
             guidance: 1.0,
             context_signal: 0.9,
             context: usize::MAX,
+            recall: true,
             temperature: 1.0,
             seed: 0,
         }

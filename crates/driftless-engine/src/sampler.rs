@@ -3,8 +3,10 @@
 //! Everything except the network itself is here, so all backends sample in the same way.
 
 mod frame;
+mod memory;
 mod snapshot;
 
+pub use memory::{Memory, Remembered};
 pub use snapshot::Snapshot;
 
 use std::num::NonZeroUsize;
@@ -42,6 +44,10 @@ pub struct Sampler {
     keep_on_device: bool,
     /// The last image, if it stayed on the device.
     texture: Option<Arc<FrameTexture>>,
+    /// Of a world that has one.
+    memory: Option<Memory>,
+    /// Scratch: latents and features of recalled frames.
+    recalled: [Vec<f32>; 2],
 }
 
 /// Where the current `latent`, `past` and `image` are.
@@ -72,6 +78,8 @@ impl Sampler {
             residency: Residency::Host,
             keep_on_device: false,
             texture: None,
+            memory: Memory::new(&world),
+            recalled: Default::default(),
             world,
         }
     }
@@ -104,8 +112,23 @@ impl Sampler {
         self.network.set_threads(threads)
     }
 
+    /// Frames since the reset, those of the context included.
+    pub fn frame(&self) -> u64 {
+        self.frame
+    }
+
+    /// The long-term memory, of a world that has one.
+    pub fn memory(&self) -> Option<&Memory> {
+        self.memory.as_ref()
+    }
+
+    /// The long-term memory, to change it.
+    pub fn memory_mut(&mut self) -> Option<&mut Memory> {
+        self.memory.as_mut()
+    }
+
     /// Starts over after `context`, of which it uses as many of the last frames as the world's context
-    /// holds.
+    /// holds; a world with a memory uses them all.
     ///
     /// # Errors
     /// Returns an error if the clip is empty, its sizes or actions do not match the world, or a parameter
@@ -123,7 +146,13 @@ impl Sampler {
             self.check_action(action)?;
         }
         // As many as the world can attend to, even if `params` asks for fewer now.
-        let used = frames.min(self.world.dynamics.context);
+        let used = match &mut self.memory {
+            Some(memory) => {
+                memory.clear();
+                frames
+            }
+            None => frames.min(self.world.dynamics.context),
+        };
         let images = &context.images[(frames - used) * self.world.image_len()..];
         let latents = self.encode(images)?;
         self.residency = Residency::Host;
@@ -135,7 +164,7 @@ impl Sampler {
         for (latent, &action) in latents.chunks_exact(self.latent.len()).zip(actions) {
             self.latent.copy_from_slice(latent);
             self.begin_frame(params)?;
-            self.write_cache(action, params)?;
+            self.write_cache(action, params, false)?;
         }
         let last = images.len() - self.image.len();
         self.image.copy_from_slice(&images[last..]);
@@ -161,7 +190,7 @@ impl Sampler {
         self.sample(action, params)?;
         self.latent.copy_from_slice(&self.z);
         let denoised = Instant::now();
-        self.write_cache(action, params)?;
+        self.write_cache(action, params, true)?;
         let cached = Instant::now();
         self.network.decode(&self.latent, &mut self.image)?;
         Ok(StageTimes {

@@ -14,7 +14,8 @@ use driftless_flow::path::Path;
 use driftless_flow::prediction::Prediction;
 use driftless_model::checkpoint::WorldModel;
 use driftless_model::config::{
-    DynamicsConfig, FORMAT_VERSION, FlowConfig, SamplingConfig, TokenizerConfig, WorldConfig,
+    DynamicsConfig, FORMAT_VERSION, FlowConfig, MemoryConfig, SamplingConfig, TokenizerConfig,
+    WorldConfig,
 };
 use driftless_model::dynamics::Dynamics;
 use driftless_model::params::Params;
@@ -57,6 +58,7 @@ pub fn small_config() -> WorldConfig {
             k_max: 4,
             unknown_action: true,
             outcome: 6,
+            memory: None,
         },
     }
 }
@@ -113,6 +115,19 @@ pub fn edge_case_configs() -> Vec<(&'static str, WorldConfig)> {
         ("the velocity", with(|c| c.flow.prediction = Prediction::V)),
         ("the cosine path", with(|c| c.flow.path = Path::Cosine)),
     ]
+}
+
+/// A world with a long-term memory.
+pub fn memory_config() -> WorldConfig {
+    let mut config = small_config();
+    config.dynamics.memory = Some(MemoryConfig {
+        frames: 3,
+        field_of_view: 90.0,
+        reach: 30.0,
+        capacity: 24,
+    });
+    config.check().unwrap();
+    config
 }
 
 /// A world with random networks. Every parameter is perturbed, because initial values such as zero or one

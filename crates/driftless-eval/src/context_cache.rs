@@ -173,6 +173,7 @@ impl<'a> ContextCache<'a> {
         let shape = actions.dims2()?;
         let finest = step_index(usize::MAX, self.world.config.dynamics.k_max);
         Ok(DynamicsInput {
+            memory: None,
             latents: z,
             past,
             actions,

@@ -12,6 +12,9 @@ pub enum Error {
     /// A configuration or a checkpoint: see [`driftless_model::Error`].
     #[error(transparent)]
     Model(#[from] driftless_model::Error),
+    /// A simulator: see [`driftless_worlds::Error`].
+    #[error(transparent)]
+    Worlds(#[from] driftless_worlds::Error),
     /// An engine: see [`driftless_engine::Error`].
     #[error(transparent)]
     Engine(#[from] driftless_engine::Error),

@@ -77,6 +77,7 @@ pub(crate) fn world() -> WorldConfig {
             k_max: 4,
             unknown_action: false,
             outcome: 0,
+            memory: None,
         },
     }
 }

@@ -6,13 +6,13 @@ use serde::Serialize;
 use driftless_data::metrics::{SquaredError, fraction, mean, median, ssim};
 use driftless_data::{Clip, Episode};
 use driftless_engine::rollout::{rollout, shuffle_actions, windows};
-use driftless_engine::{Sampler, SamplerParams};
+use driftless_engine::{Sampler, SamplerParams, latent_difference};
 
 use super::object_truth;
 use super::object_truth::{ObjectPositions, ObjectTruth};
 use super::objects::{BALL_TOLERANCE, DetectedObjects, Game};
-use super::options::{EvalOptions, EvalProgress};
-use super::pose::{Pose, PoseProbe, PoseStats};
+use super::options::{EvalOptions, EvalProgress, Probes};
+use super::pose::{Pose, PoseStats};
 use crate::Result;
 
 /// Single horizons that are measured.
@@ -44,6 +44,11 @@ pub struct HorizonSpan {
     pub psnr: Option<f64>,
     /// Mean structural similarity of the frames; `None` if they are smaller than its window.
     pub ssim: Option<f64>,
+    /// Mean distance between the tokenizer's latents of the frames and of the true ones: the root mean
+    /// square over the standardized latent.
+    pub latent_distance: Option<f64>,
+    /// Mean LPIPS distance; `None` without its weights, for ranges, and for frames that are too small.
+    pub lpips: Option<f64>,
     /// Poses that the probe reads from the frames; `None` without a probe.
     pub pose: Option<PoseStats>,
     /// The player's paddle; `None` for worlds without known objects.
@@ -117,6 +122,8 @@ pub(crate) struct RolloutCase {
     repeated: Vec<u8>,
     /// The true frames, reconstructed by the tokenizer.
     reconstructed: Vec<u8>,
+    /// The tokenizer's latents of the true frames, `[horizon, latent]`.
+    latents: Vec<f32>,
     /// Objects in each true frame; `None` for worlds without known objects.
     objects: Option<(Game, Vec<ObjectPositions>)>,
     /// Pose in each true frame; `None` if the episodes have none.
@@ -149,6 +156,7 @@ pub(crate) fn cases(
             actions: future.actions,
             repeated: episode.frame(first - 1).repeat(options.horizon),
             reconstructed: engine.reconstruct(&future.images)?,
+            latents: engine.encode(&future.images)?,
             images: future.images,
             objects,
             poses: Pose::of(episode).map(|all| all[first..first + options.horizon].to_vec()),
@@ -175,12 +183,15 @@ pub(crate) struct RolloutResults {
     pub predictions: Vec<Vec<u8>>,
 }
 
+/// Makes the frames of a case, of which the number is given: u8 RGB `[horizon, H, W, 3]`.
+type Images<'a> = dyn FnMut(&mut Sampler, usize, &RolloutCase) -> Result<Vec<u8>> + 'a;
+
 /// Makes and measures all rollouts.
 pub(crate) fn measure(
     engine: &mut Sampler,
     cases: &[RolloutCase],
     options: &EvalOptions,
-    probe: Option<&PoseProbe>,
+    probes: Probes<'_>,
     progress: &mut EvalProgress,
 ) -> Result<RolloutResults> {
     let size = engine.world().image;
@@ -189,22 +200,22 @@ pub(crate) fn measure(
         seed: options.params.seed.wrapping_add(case as u64),
         ..options.params
     };
-    let measure =
-        |images: &mut dyn FnMut(usize, &RolloutCase) -> Result<Vec<u8>>| -> Result<Samples> {
-            let mut samples = Samples::new(options.horizon);
-            for (i, case) in cases.iter().enumerate() {
-                samples.add(case, &images(i, case)?, size, probe)?;
-            }
-            Ok(samples)
-        };
+    let mut measure = |images: &mut Images<'_>| -> Result<Samples> {
+        let mut samples = Samples::new(options.horizon);
+        for (i, case) in cases.iter().enumerate() {
+            let images = images(engine, i, case)?;
+            samples.add(case, &images, &engine.encode(&images)?, size, probes)?;
+        }
+        Ok(samples)
+    };
     let mut reports = vec![
-        measure(&mut |_, case| Ok(case.images.clone()))?.report(REAL_FRAMES, None),
-        measure(&mut |_, case| Ok(case.reconstructed.clone()))?.report("tokenizer alone", None),
-        measure(&mut |_, case| Ok(case.repeated.clone()))?.report("repeat the last frame", None),
+        measure(&mut |_, _, case| Ok(case.images.clone()))?.report(REAL_FRAMES, None),
+        measure(&mut |_, _, case| Ok(case.reconstructed.clone()))?.report("tokenizer alone", None),
+        measure(&mut |_, _, case| Ok(case.repeated.clone()))?.report("repeat the last frame", None),
     ];
     let mut predictions = Vec::new();
     for &steps in &options.steps {
-        let samples = measure(&mut |i, case| {
+        let samples = measure(&mut |engine, i, case| {
             let images = rollout(engine, &case.context, &case.actions, &params(steps, i))?;
             progress.advance(options.horizon);
             if steps == options.main_steps() {
@@ -215,7 +226,7 @@ pub(crate) fn measure(
         reports.push(samples.report(&format!("K = {steps}"), Some(steps)));
     }
     let steps = options.main_steps();
-    let samples = measure(&mut |i, case| {
+    let samples = measure(&mut |engine, i, case| {
         let params = params(steps, i);
         let actions = shuffle_actions(&case.actions, params.seed);
         progress.advance(options.horizon);
@@ -264,6 +275,8 @@ fn compare_actions(
 struct HorizonSamples {
     error: SquaredError,
     ssim: Vec<f64>,
+    latent_distance: Vec<f64>,
+    lpips: Vec<f64>,
     /// (predicted, true).
     poses: Vec<(Pose, Pose)>,
     /// Distance of the paddle, if one is found, per frame with a true paddle.
@@ -289,10 +302,13 @@ impl Samples {
         &mut self,
         case: &RolloutCase,
         images: &[u8],
+        latents: &[f32],
         size: [usize; 2],
-        probe: Option<&PoseProbe>,
+        probes: Probes<'_>,
     ) -> Result<()> {
-        if let Some((probe, truth)) = probe.zip(case.poses.as_ref()) {
+        self.add_latents(latents, &case.latents);
+        self.add_lpips(images, &case.images, size, probes)?;
+        if let Some((probe, truth)) = probes.pose.zip(case.poses.as_ref()) {
             let pairs = probe.read(images)?.into_iter().zip(truth.iter().copied());
             for (sample, pair) in self.0.iter_mut().zip(pairs) {
                 sample.poses.push(pair);
@@ -330,6 +346,40 @@ impl Samples {
         Ok(())
     }
 
+    /// The distance of the latents of each horizon from the true ones.
+    fn add_latents(&mut self, latents: &[f32], truth: &[f32]) {
+        let len = (truth.len() / self.0.len().max(1)).max(1);
+        let pairs = latents.chunks_exact(len).zip(truth.chunks_exact(len));
+        for (sample, (latent, truth)) in self.0.iter_mut().zip(pairs) {
+            sample
+                .latent_distance
+                .push(latent_difference(latent, truth));
+        }
+    }
+
+    /// The LPIPS distance at the single horizons that are reported: it takes long.
+    fn add_lpips(
+        &mut self,
+        images: &[u8],
+        truth: &[u8],
+        [height, width]: [usize; 2],
+        probes: Probes<'_>,
+    ) -> Result<()> {
+        let Some(lpips) = probes.lpips else {
+            return Ok(());
+        };
+        let frame = height * width * 3;
+        for h in HORIZONS {
+            let range = (h - 1) * frame..h * frame;
+            let pair = images.get(range.clone()).zip(truth.get(range));
+            if let (Some(sample), Some((image, truth))) = (self.0.get_mut(h - 1), pair) {
+                let distances = lpips.distances(image, truth, [height, width])?;
+                sample.lpips.extend(distances.unwrap_or_default());
+            }
+        }
+        Ok(())
+    }
+
     fn report(&self, label: &str, steps: Option<usize>) -> RolloutReport {
         let horizon = self.0.len();
         let singles = HORIZONS.iter().map(|&h| (h, h));
@@ -361,17 +411,20 @@ impl Samples {
                 missing: fraction(all.len() - found.len(), all.len()),
             }
         };
+        let mean_of = |of: fn(&HorizonSamples) -> &Vec<f64>| {
+            mean(&samples.iter().flat_map(of).copied().collect::<Vec<_>>())
+        };
         HorizonSpan {
             from,
             to,
             psnr: error.psnr(),
-            ssim: mean(
-                &samples
-                    .iter()
-                    .flat_map(|sample| &sample.ssim)
-                    .copied()
-                    .collect::<Vec<_>>(),
-            ),
+            ssim: mean_of(|sample| &sample.ssim),
+            latent_distance: mean_of(|sample| &sample.latent_distance),
+            lpips: if from == to {
+                mean_of(|sample| &sample.lpips)
+            } else {
+                None
+            },
             pose: {
                 let pairs: Vec<_> = samples
                     .iter()

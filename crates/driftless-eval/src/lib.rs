@@ -5,16 +5,18 @@
 //!   frames, objects, poses, rewards and ends, and long free runs.
 //! - [`surprise`] and [`likelihood`]: how likely the frames of an episode are under a world.
 //! - [`alarm`]: whether a world's own signals tell which of its frames are wrong.
+//! - [`memory`]: whether a world of the maze remembers what it no longer sees.
 //! - [`mod@bench`]: speed, stage by stage.
 //! - [`objects`]: finds ball and paddles in frames of Pong and Breakout; [`pose`]: position and
 //!   direction in frames of a first-person world.
+//! - [`lpips`]: the perceptual distance LPIPS, with weights that the user has.
 //! - [`report_tables`] and [`surprise::tables`] turn results into [`table`]s for a terminal or for
 //!   Markdown.
 //!
 //! ```
 //! use driftless_data::Dataset;
 //! use driftless_engine::{DeviceChoice, GpuSource};
-//! use driftless_eval::{EvalOptions, EvalProgress, report, report_tables, table};
+//! use driftless_eval::{EvalOptions, EvalProgress, Probes, report, report_tables, table};
 //!
 //! # fn main() -> driftless_eval::Result<()> {
 //! # let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
@@ -33,7 +35,7 @@
 //! };
 //! let mut show = |done, total| println!("{done} of {total} frames");
 //! let progress = &mut EvalProgress::new(&mut show);
-//! let report = report::run(&mut engine, &dataset, &options, None, None, progress)?;
+//! let report = report::run(&mut engine, &dataset, &options, Probes::default(), None, progress)?;
 //! assert!(report.tokenizer.psnr.is_some_and(|psnr| psnr > 25.0));
 //! println!("{}", table::text(&report_tables::tables(&report)));
 //! # Ok(())
@@ -51,6 +53,8 @@ mod free_run;
 mod holes;
 mod horizons;
 pub mod likelihood;
+pub mod lpips;
+pub mod memory;
 mod object_truth;
 pub mod objects;
 mod one_step;
@@ -69,7 +73,7 @@ pub use error::{Error, Result};
 pub use free_run::{FreeRunBin, FreeRunReport, ObjectPresence};
 pub use horizons::{BallStats, HorizonSpan, PaddleStats, RolloutReport, ShuffledReport};
 pub use one_step::{HitRate, OneStepReport};
-pub use options::{EvalOptions, EvalProgress};
+pub use options::{EvalOptions, EvalProgress, Probes};
 pub use perturbations::{MeanBits, PerturbationReport};
 pub use regions::RegionReport;
 pub use tokenizer::{BallReconstruction, Smoothness, TokenizerReport};

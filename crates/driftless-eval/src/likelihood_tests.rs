@@ -131,6 +131,7 @@ fn batches_match_training() {
         let actions = Tensor::new(episode.actions.as_slice(), device).unwrap();
         let level = |tau: f64| Tensor::full(tau as f32, (1, frames), device).unwrap();
         let input = DynamicsInput {
+            memory: None,
             latents: twice(&row(&context), &row(&z)),
             past: twice(&row(&past), &row(&past)),
             actions: twice(&row(&actions), &row(&actions)),

@@ -2,6 +2,8 @@
 
 use driftless_engine::SamplerParams;
 
+use super::lpips::Lpips;
+use super::pose::PoseProbe;
 use crate::{Error, Result};
 
 /// Number of frames of a free run that its contact sheet shows.
@@ -96,6 +98,15 @@ impl EvalOptions {
         }
         Ok(())
     }
+}
+
+/// Networks that look at frames, for measures that need them.
+#[derive(Clone, Copy, Default)]
+pub struct Probes<'a> {
+    /// Reads position and direction from a frame.
+    pub pose: Option<&'a PoseProbe>,
+    /// Measures the perceptual distance of two frames.
+    pub lpips: Option<&'a Lpips>,
 }
 
 /// Reports the progress of an evaluation in engine steps.

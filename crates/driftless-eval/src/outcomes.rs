@@ -129,6 +129,7 @@ mod tests {
     fn rewards_are_averaged_by_true_reward() {
         let sample = |reward: f32, predicted: f32| {
             let outcome = Outcome {
+                motion: None,
                 reward: predicted,
                 end: 0.0,
             };

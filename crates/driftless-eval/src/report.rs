@@ -11,9 +11,8 @@ use driftless_engine::Sampler;
 use super::free_run::FreeRunReport;
 use super::horizons::{RolloutReport, ShuffledReport};
 use super::one_step::OneStepReport;
-use super::options::{EvalOptions, EvalProgress};
+use super::options::{EvalOptions, EvalProgress, Probes};
 use super::outcomes::OutcomeReport;
-use super::pose::PoseProbe;
 use super::regions::RegionReport;
 use super::tokenizer::TokenizerReport;
 use super::{free_run, horizons, object_truth, one_step, outcomes, regions, tokenizer};
@@ -36,6 +35,8 @@ pub struct EvalReport {
     pub sequences: usize,
     /// Context frames per rollout.
     pub context: usize,
+    /// Backbone of the LPIPS distances; `None` without one.
+    pub lpips: Option<String>,
     /// Signal level τ_ctx of the context frames.
     pub context_signal: f32,
     /// Seed of the first rollout.
@@ -59,8 +60,8 @@ pub struct EvalReport {
     pub seconds: f64,
 }
 
-/// Evaluates a world on held-out episodes. Poses are measured if there is a `probe`, and contact
-/// sheets are written if there is a `picture_folder`.
+/// Evaluates a world on held-out episodes. Poses and LPIPS are measured if `probes` has them, and
+/// contact sheets are written if there is a `picture_folder`.
 ///
 /// # Errors
 /// Returns an error if the episodes do not match the world or are too short, an option is out of
@@ -69,7 +70,7 @@ pub fn run(
     engine: &mut Sampler,
     dataset: &Dataset,
     options: &EvalOptions,
-    probe: Option<&PoseProbe>,
+    probes: Probes<'_>,
     picture_folder: Option<&Path>,
     progress: &mut EvalProgress,
 ) -> Result<EvalReport> {
@@ -86,7 +87,7 @@ pub fn run(
         None
     };
     let cases = horizons::cases(engine, episodes, options)?;
-    let rollouts = horizons::measure(engine, &cases, options, probe, progress)?;
+    let rollouts = horizons::measure(engine, &cases, options, probes, progress)?;
     let one_step = one_step::measure(engine, episodes, options, progress)?;
     let outcomes = outcomes::measure(engine, episodes, options, progress)?;
     let free = if options.free_runs == 0 || options.free_frames == 0 {
@@ -109,6 +110,7 @@ pub fn run(
         frames: episodes.iter().map(Episode::frames).sum(),
         sequences: cases.len(),
         context: options.context,
+        lpips: probes.lpips.map(|lpips| lpips.name().to_owned()),
         context_signal: options.params.context_signal,
         seed: options.params.seed,
         tokenizer,

@@ -32,7 +32,7 @@ fn any_span(rollouts: &[RolloutReport], wanted: impl Fn(&HorizonSpan) -> bool) -
     rollouts.iter().flat_map(|r| &r.spans).any(wanted)
 }
 
-/// PSNR, SSIM and poses of the rollouts.
+/// PSNR, SSIM, perceptual distances and poses of the rollouts.
 fn image_tables(report: &EvalReport) -> Vec<Table> {
     let rollouts = &report.rollouts;
     let predicted = || rollouts.iter().filter(|r| r.label != REAL_FRAMES);
@@ -53,6 +53,21 @@ fn image_tables(report: &EvalReport) -> Vec<Table> {
             |span| number(span.ssim, 3),
         ));
     }
+    if let Some(backbone) = &report.lpips {
+        tables.push(spans(
+            format!("LPIPS ({backbone}) after h predicted frames, 0 for equal frames"),
+            predicted(),
+            is_single,
+            |span| number(span.lpips, 3),
+        ));
+    }
+    tables.push(spans(
+        "Distance of the tokenizer's latents after h predicted frames, 0 for equal frames (not LPIPS)"
+            .to_owned(),
+        predicted(),
+        is_single,
+        |span| number(span.latent_distance, 3),
+    ));
     if any_span(rollouts, |span| span.pose.is_some()) {
         tables.push(spans(
             "Pose estimated from the frame, median error: position / direction in degrees"

@@ -8,7 +8,7 @@ use driftless_data::{DatasetInfo, Episode};
 use super::*;
 use crate::fake::{FakeBehaviour, fake_sampler, world};
 use crate::free_run::ObjectPresence;
-use crate::{report_tables, table};
+use crate::{lpips, report_tables, table};
 
 fn real_episode() -> Episode {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/pong/episode_00000.npz");
@@ -33,6 +33,15 @@ fn evaluate(
     behaviour: FakeBehaviour,
     options: &EvalOptions,
 ) -> Result<EvalReport> {
+    evaluate_with(episode, behaviour, options, Probes::default())
+}
+
+fn evaluate_with(
+    episode: Episode,
+    behaviour: FakeBehaviour,
+    options: &EvalOptions,
+    probes: Probes<'_>,
+) -> Result<EvalReport> {
     let mut engine = fake_sampler(Arc::new(episode.clone()), behaviour);
     let dataset = Dataset {
         info: DatasetInfo {
@@ -48,7 +57,7 @@ fn evaluate(
         &mut engine,
         &dataset,
         options,
-        None,
+        probes,
         None,
         &mut EvalProgress::new(&mut |_, _| ()),
     )
@@ -180,6 +189,41 @@ fn tables_name_the_measures() {
     }
     let json = serde_json::to_value(&report).unwrap();
     assert_eq!(json["rollouts"][3]["steps"], 4);
+}
+
+#[test]
+fn perceptual_distances_are_reported() {
+    let lpips = lpips::tests::random_alexnet();
+    let probes = Probes {
+        lpips: Some(&lpips),
+        ..Probes::default()
+    };
+    let report = evaluate_with(real_episode(), FakeBehaviour::Frozen, &options(), probes).unwrap();
+    assert_eq!(report.lpips.as_deref(), Some("AlexNet"));
+    let text = table::text(&report_tables::tables(&report));
+    assert!(
+        text.contains("LPIPS (AlexNet)") && text.contains("latents after h"),
+        "{text}"
+    );
+    for (label, is_equal) in [("real frames", true), ("K = 4", false)] {
+        for span in &rollout(&report, label).spans {
+            let distance = span.latent_distance.unwrap();
+            assert_eq!(distance == 0.0, is_equal, "{label}: {span:?}");
+            match (span.from == span.to, span.lpips) {
+                (true, Some(distance)) => {
+                    assert_eq!(distance == 0.0, is_equal, "{label}: {span:?}");
+                }
+                (false, None) => {}
+                _ => panic!("{label}: {span:?}"),
+            }
+        }
+    }
+    let without = evaluate(real_episode(), FakeBehaviour::Frozen, &options()).unwrap();
+    let text = table::text(&report_tables::tables(&without));
+    assert!(
+        !text.contains("LPIPS (") && text.contains("not LPIPS"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -24,6 +24,7 @@ impl Dynamics {
     ) -> Result<(Tensor, Vec<Tensor>)> {
         let f = input.actions.dim(1)?;
         let (latents, cells, mut x) = self.stem(input)?;
+        let memory = self.memory_tokens(input.memory.as_ref())?;
         let mut new_qkv = Vec::new();
         for layer in &self.layers {
             x = layer.space.forward(&x, AttentionPattern::Space)?;
@@ -38,6 +39,9 @@ impl Dynamics {
                 let y = y.narrow(1, frames - f, f)?.contiguous()?;
                 x = (x + time.out.forward(&y)?)?;
                 new_qkv.push(qkv);
+            }
+            if let (Some(recall), Some(memory)) = (&layer.recall, &memory) {
+                x = recall.forward(&x, memory)?;
             }
             x = layer.mlp.forward(&x)?;
         }

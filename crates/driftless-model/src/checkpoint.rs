@@ -173,6 +173,17 @@ impl fmt::Display for CheckpointSummary {
             d.context,
             d.k_max
         )?;
+        if let Some(memory) = &d.memory {
+            writeln!(
+                f,
+                "memory     up to {} frames ({:.1} MiB), {} recalled for each, field of view {}°, reach {}",
+                memory.capacity,
+                memory.bytes(self.config.latent_len()) as f64 / f64::from(1 << 20),
+                memory.frames,
+                memory.field_of_view,
+                memory.reach
+            )?;
+        }
         let names: Vec<String> = actions
             .iter()
             .map(|action| {

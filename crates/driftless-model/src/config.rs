@@ -1,7 +1,9 @@
 //! `config.json`: the shapes of a world's networks, its actions and its frame rate.
 
+mod memory;
 mod sampling;
 
+pub use memory::MemoryConfig;
 pub use sampling::SamplingConfig;
 
 use std::path::Path;
@@ -184,6 +186,9 @@ pub struct DynamicsConfig {
     /// Hidden width of the head that predicts reward and end of episode; 0 for no head.
     #[serde(default)]
     pub outcome: usize,
+    /// Long-term memory; without it the network sees the `context` frames only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<MemoryConfig>,
 }
 
 /// The shape of the included worlds.
@@ -216,6 +221,7 @@ impl Default for DynamicsConfig {
             k_max: 8,
             unknown_action: true,
             outcome: 64,
+            memory: None,
         }
     }
 }
@@ -224,6 +230,11 @@ impl DynamicsConfig {
     /// Whether a layer has time attention.
     pub fn has_time(&self, layer: usize) -> bool {
         (layer + 1).is_multiple_of(self.time_every)
+    }
+
+    /// Outputs of the outcome head: reward and end of episode and, with a memory, the camera's motion.
+    pub fn outcome_outputs(&self) -> usize {
+        if self.memory.is_some() { 5 } else { 2 }
     }
 
     /// The last layer with time attention. Context frames are needed up to this layer, and outcomes are
@@ -313,6 +324,9 @@ impl WorldConfig {
         self.check_multiples()?;
         self.flow.check()?;
         self.dynamics.check()?;
+        if let Some(memory) = &self.dynamics.memory {
+            memory.check(self)?;
+        }
         self.sampling.check(self.dynamics.k_max)
     }
 

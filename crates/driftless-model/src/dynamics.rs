@@ -14,12 +14,16 @@
 //!
 //! An optional second head reads the signal tokens of nearly clean frames after the last time
 //! attention and predicts the frame's reward and whether it ends the episode.
+//!
+//! A network with a [`memory`](super::memory) also reads recalled frames, after each time attention;
+//! its second head then predicts how the camera moved to the frame as well.
 
 use candle_core::{D, DType, Device, Tensor};
 
 use super::attention::AttentionPattern;
 use super::config::{DynamicsConfig, WorldConfig};
 use super::layers::{AttentionLayer, CellBlock, Linear, MlpLayer, RmsNorm};
+use super::memory::{MemoryEncoder, MemoryInput, MemoryTokens, RecallLayer};
 use super::params::{Init, Params};
 use super::precision::Precision;
 use crate::{Error, Result};
@@ -33,6 +37,8 @@ pub struct Layer {
     pub space: AttentionLayer,
     /// Attention of a token to itself in earlier frames, in every `time_every`-th layer.
     pub time: Option<AttentionLayer>,
+    /// Attention to recalled frames, after each time attention of a network with a memory.
+    pub recall: Option<RecallLayer>,
     /// The SwiGLU of the layer.
     pub mlp: MlpLayer,
 }
@@ -126,9 +132,12 @@ pub struct DynamicsInput {
     pub signal: Tensor,
     /// Step size of each frame, u32 [B, F]; see [`step_index`].
     pub steps: Tensor,
+    /// The frames recalled for T time steps, where F is a multiple of T; `None` to recall nothing.
+    pub memory: Option<MemoryInput>,
 }
 
-/// Predicts reward and end of episode from a frame's signal token: W₂ silu(W₁ norm x + b₁) + b₂.
+/// Predicts reward, end of episode and, with a memory, the motion of the camera from a frame's signal
+/// token: W₂ silu(W₁ norm x + b₁) + b₂.
 pub(crate) struct OutcomeHead {
     /// Before the first product.
     pub(crate) norm: RmsNorm,
@@ -139,15 +148,22 @@ pub(crate) struct OutcomeHead {
 }
 
 impl OutcomeHead {
-    fn new(p: &Params, width: usize, hidden: usize) -> Result<Self> {
+    fn new(p: &Params, d: &DynamicsConfig) -> Result<Self> {
+        let (hidden, outputs) = (d.outcome, d.outcome_outputs());
         Ok(Self {
-            norm: RmsNorm::new(p, "outcome.norm", width)?,
-            up: Linear::new(p, "outcome.up", [hidden, width], Init::FanIn, true)?,
-            out: Linear::new(p, "outcome.out", [2, hidden], Init::Constant(0.0), true)?,
+            norm: RmsNorm::new(p, "outcome.norm", d.width)?,
+            up: Linear::new(p, "outcome.up", [hidden, d.width], Init::FanIn, true)?,
+            out: Linear::new(
+                p,
+                "outcome.out",
+                [outputs, hidden],
+                Init::Constant(0.0),
+                true,
+            )?,
         })
     }
 
-    /// Maps signal tokens [.., w] to reward and end-of-episode logit, [.., 2].
+    /// Maps signal tokens [.., w] to outcomes; see [`DynamicsOutput::outcome`].
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         self.out
             .forward(&self.up.forward(&self.norm.forward(x)?)?.silu()?)
@@ -158,8 +174,9 @@ impl OutcomeHead {
 pub struct DynamicsOutput {
     /// The prediction, x̂ (or v̂, ε̂), of the frames from `first` on, [B, F − `first`, gh, gw, c].
     pub prediction: Tensor,
-    /// Reward and end-of-episode logit of the frames before `first`, [B, `first`, 2]; `None` if the
-    /// network has no outcome head.
+    /// Reward and end-of-episode logit of the frames before `first`, [B, `first`, 2], followed by the
+    /// motion of the camera to them (ahead, aside, turn) if the network has a memory, [B, `first`, 5];
+    /// `None` if the network has no outcome head.
     pub outcome: Option<Tensor>,
 }
 
@@ -199,6 +216,8 @@ pub struct Dynamics {
     pub(crate) skip: Linear,
     /// Reward and end, of a network with that head.
     pub(crate) outcome: Option<OutcomeHead>,
+    /// What turns recalled frames into tokens, of a network with a memory.
+    pub(crate) memory: Option<MemoryEncoder>,
 }
 
 impl Layer {
@@ -212,9 +231,11 @@ impl Layer {
             window: d.context,
         };
         let has_time = d.has_time(index);
+        let recall = || RecallLayer::new(p, &name("memory"), d.width, d.heads);
         Ok(Self {
             space: attention("space", AttentionPattern::Space)?,
             time: has_time.then(|| attention("time", time)).transpose()?,
+            recall: (has_time && d.memory.is_some()).then(recall).transpose()?,
             mlp: MlpLayer::new(p, &name("mlp"), d.width, d.mlp)?,
         })
     }
@@ -263,7 +284,11 @@ impl Dynamics {
             skip: Linear::new(p, "skip", [c, stem_channels], Init::Constant(0.0), false)?,
             outcome: match d.outcome {
                 0 => None,
-                hidden => Some(OutcomeHead::new(p, d.width, hidden)?),
+                _ => Some(OutcomeHead::new(p, d)?),
+            },
+            memory: match d.memory {
+                None => None,
+                Some(_) => Some(MemoryEncoder::new(p, config)?),
             },
         })
     }
@@ -288,6 +313,7 @@ impl Dynamics {
         first: usize,
     ) -> Result<DynamicsOutput> {
         let (mut latents, mut cells, mut x) = self.stem(input)?;
+        let memory = self.memory_tokens(input.memory.as_ref())?;
         let mut outcome = None;
         // After the last time attention, the frames before `first` are no longer needed.
         let narrow = |x: &Tensor| x.narrow(1, first, x.dim(1)? - first)?.contiguous();
@@ -300,6 +326,9 @@ impl Dynamics {
                 outcome = self.predict_outcome(&x.narrow(1, 0, first)?)?;
                 (latents, cells, x) = (narrow(&latents)?, narrow(&cells)?, narrow(&x)?);
             }
+            if let (Some(recall), Some(memory)) = (&layer.recall, &memory) {
+                x = recall.forward(&x, memory)?;
+            }
             x = layer.mlp.forward(&x)?;
         }
         Ok(DynamicsOutput {
@@ -308,13 +337,24 @@ impl Dynamics {
         })
     }
 
+    /// The tokens of recalled frames; `None` if there are none or the network has no memory.
+    ///
+    /// # Errors
+    /// Returns an error if the shapes are inconsistent or the device fails.
+    pub fn memory_tokens(&self, memory: Option<&MemoryInput>) -> Result<Option<MemoryTokens>> {
+        match (&self.memory, memory) {
+            (Some(encoder), Some(memory)) => Ok(Some(encoder.forward(memory)?)),
+            _ => Ok(None),
+        }
+    }
+
     /// The device of the network's weights.
     pub fn device(&self) -> &Device {
         self.position.device()
     }
 
-    /// Predicts reward and end-of-episode logit, [B, F, 2], from tokens [B, F, S, w] after the last
-    /// time attention.
+    /// Predicts the outcomes of frames, as in [`DynamicsOutput::outcome`], from their tokens
+    /// [B, F, S, w] after the last time attention.
     pub fn predict_outcome(&self, tokens: &Tensor) -> Result<Option<Tensor>> {
         let Some(head) = &self.outcome else {
             return Ok(None);

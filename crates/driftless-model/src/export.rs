@@ -9,6 +9,7 @@ use candle_core::{Device, Tensor};
 
 use super::dynamics::{ConditionEmbeddings, Dynamics, Layer, OutcomeHead};
 use super::layers::{AttentionLayer, CellBlock, Linear, MlpLayer, RmsNorm};
+use super::memory::{MemoryEncoder, RecallLayer};
 use super::tokenizer::Tokenizer;
 use crate::Result;
 
@@ -127,6 +128,78 @@ impl ExportedAttention {
     }
 }
 
+/// The weights of a SwiGLU layer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExportedMlp {
+    /// Gain of the norm.
+    pub norm: Vec<f32>,
+    /// The first product: all gates, then all values.
+    pub up: ExportedMatrix,
+    /// The product after it.
+    pub down: ExportedMatrix,
+}
+
+impl ExportedMlp {
+    fn new(layer: &MlpLayer) -> Result<Self> {
+        Ok(Self {
+            norm: gain(&layer.norm)?,
+            up: matrix(&layer.up)?,
+            down: matrix(&layer.down)?,
+        })
+    }
+}
+
+/// The weights of a layer that reads recalled frames.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExportedRecall {
+    /// Gain of the norm before the queries.
+    pub norm: Vec<f32>,
+    /// Queries of all heads.
+    pub q: ExportedMatrix,
+    /// Gain of the norm before keys and values.
+    pub memory_norm: Vec<f32>,
+    /// Keys and values, one after the other, of all heads.
+    pub kv: ExportedMatrix,
+    /// A row for each head: the scale of its logits, and the logit of reading nothing.
+    pub parameters: ExportedMatrix,
+    /// The product after attention.
+    pub out: ExportedMatrix,
+}
+
+impl ExportedRecall {
+    fn new(layer: &RecallLayer) -> Result<Self> {
+        Ok(Self {
+            norm: gain(&layer.norm)?,
+            q: matrix(&layer.q)?,
+            memory_norm: gain(&layer.memory_norm)?,
+            kv: matrix(&layer.kv)?,
+            parameters: ExportedMatrix::new(&layer.parameters, None)?,
+            out: matrix(&layer.out)?,
+        })
+    }
+}
+
+/// The weights that turn recalled frames into tokens.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExportedMemory {
+    /// From the cells of a token and the features of its frame.
+    pub input: ExportedMatrix,
+    /// Positions of the tokens, [latent tokens, width].
+    pub position: Vec<f32>,
+    /// The SwiGLU layer.
+    pub mlp: ExportedMlp,
+}
+
+impl ExportedMemory {
+    fn new(memory: &MemoryEncoder) -> Result<Self> {
+        Ok(Self {
+            input: matrix(&memory.input)?,
+            position: values(&memory.position)?,
+            mlp: ExportedMlp::new(&memory.mlp)?,
+        })
+    }
+}
+
 /// The weights of a layer of the trunk.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExportedLayer {
@@ -134,17 +207,15 @@ pub struct ExportedLayer {
     pub space: ExportedAttention,
     /// Attention over time, in some layers.
     pub time: Option<ExportedAttention>,
-    /// Gain of the norm before the SwiGLU.
-    pub norm: Vec<f32>,
-    /// The SwiGLU's product: all gates, then all values.
-    pub up: ExportedMatrix,
-    /// The product after it.
-    pub down: ExportedMatrix,
+    /// Attention to recalled frames, after each time attention of a network with a memory.
+    pub recall: Option<ExportedRecall>,
+    /// The SwiGLU layer.
+    pub mlp: ExportedMlp,
 }
 
 impl ExportedLayer {
     fn new(layer: &Layer) -> Result<Self> {
-        let MlpLayer { norm, up, down } = &layer.mlp;
+        let recall = layer.recall.as_ref().map(ExportedRecall::new);
         Ok(Self {
             space: ExportedAttention::new(&layer.space)?,
             time: layer
@@ -152,9 +223,8 @@ impl ExportedLayer {
                 .as_ref()
                 .map(ExportedAttention::new)
                 .transpose()?,
-            norm: gain(norm)?,
-            up: matrix(up)?,
-            down: matrix(down)?,
+            recall: recall.transpose()?,
+            mlp: ExportedMlp::new(&layer.mlp)?,
         })
     }
 }
@@ -183,14 +253,14 @@ impl ExportedConditions {
     }
 }
 
-/// The weights of the head that predicts reward and end.
+/// The weights of the head that predicts reward, end and, with a memory, the camera's motion.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExportedOutcomeHead {
     /// Gain of the norm.
     pub norm: Vec<f32>,
     /// The first product.
     pub up: ExportedMatrix,
-    /// The second, to reward and end.
+    /// The second, to the outputs.
     pub out: ExportedMatrix,
 }
 
@@ -240,6 +310,8 @@ pub struct ExportedDynamics {
     pub skip_past: ExportedMatrix,
     /// Reward and end, of a network with that head.
     pub outcome: Option<ExportedOutcomeHead>,
+    /// What turns recalled frames into tokens, of a network with a memory.
+    pub memory: Option<ExportedMemory>,
 }
 
 impl Dynamics {
@@ -276,6 +348,7 @@ impl Dynamics {
                 .as_ref()
                 .map(ExportedOutcomeHead::new)
                 .transpose()?,
+            memory: self.memory.as_ref().map(ExportedMemory::new).transpose()?,
         })
     }
 }

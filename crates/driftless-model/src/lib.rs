@@ -36,6 +36,7 @@
 //! - [`tokenizer`]: frames to latents and back.
 //! - [`dynamics`]: predicts the next latent; `cached_forward` runs it after cached earlier frames.
 //! - [`layers`], [`attention`], [`ops`]: the building blocks, with fused backward passes.
+//! - [`memory`]: long-term memory, recalled by the pose of the camera.
 //! - [`export`]: the weights as plain numbers, for engines without tensors.
 //! - [`params`], [`precision`]: where parameters come from, and the number type of products.
 //! - [`checkpoint`]: the files of a trained world.
@@ -49,6 +50,7 @@ pub mod dynamics;
 mod error;
 pub mod export;
 pub mod layers;
+pub mod memory;
 pub mod ops;
 pub mod params;
 pub mod precision;

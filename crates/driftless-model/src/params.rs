@@ -20,6 +20,8 @@ use crate::{Error, Result};
 pub enum Init {
     /// All elements equal.
     Constant(f32),
+    /// Two values in turn: of columns, where there are two.
+    Alternating(f32, f32),
     /// Normal with zero mean and this standard deviation.
     Normal(f32),
     /// Normal with zero mean and variance 1/fan-in, where fan-in is the last dimension.
@@ -164,6 +166,7 @@ fn initial_values(rng: &mut ChaCha8Rng, shape: &[usize], init: Init) -> Vec<f32>
     let fan_in = shape.last().copied().unwrap_or(1).max(1) as f32;
     match init {
         Init::Constant(value) => vec![value; count],
+        Init::Alternating(even, odd) => [even, odd].into_iter().cycle().take(count).collect(),
         Init::Normal(std) => normal(std),
         Init::FanIn => normal(fan_in.sqrt().recip()),
     }

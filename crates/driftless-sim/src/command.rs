@@ -49,6 +49,9 @@ pub enum InputCommand {
     /// Plays these actions in the next frames, one each, before the held one counts again. Pressing
     /// a key of an action stops them.
     Play(Arc<[u32]>),
+    /// Whether the world plays itself: a simulator under its scripted player, a learned world under random
+    /// held actions. Pressing a key of an action ends it.
+    Autoplay(bool),
     /// Number of frames for which an action is repeated, at least 1.
     Repeat(u64),
 }

@@ -80,6 +80,7 @@ mod tests {
     use super::*;
 
     const OUTCOME: Option<Outcome> = Some(Outcome {
+        motion: None,
         reward: 2.0,
         end: 0.75,
     });

@@ -58,7 +58,7 @@ impl SimLoop<'_> {
         let (started, number) = (Instant::now(), self.episode.number);
         let takes_held = self.input.takes_held(number);
         // An action that meets the end of an episode is lost, as in headless play.
-        let (own_action, notice) = self.input.next_action(number);
+        let (own_action, notice) = self.input.next_action_in(self.player.as_mut(), number);
         self.outbox.notice(notice);
         let action = self.comparison.recorded_action().unwrap_or(own_action);
         if self.episode.ended {

@@ -26,6 +26,7 @@ fn step(action: u32) -> HistoryEntry {
 
 fn snapshot(numbers: usize) -> PlayerSnapshot {
     PlayerSnapshot::Learned(Snapshot {
+        memory: None,
         frame: 0,
         state: vec![0.0; numbers],
         outcome: None,

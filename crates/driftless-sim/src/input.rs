@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::Notice;
+use super::autoplay::Autoplay;
 use super::script::ActionScript;
+use super::{Notice, Player};
 
 /// The user's input. What the user should know comes back as a notice.
 pub(super) struct Input {
@@ -19,6 +20,8 @@ pub(super) struct Input {
     repeat: u64,
     /// Takes precedence over the held action.
     script: ActionScript,
+    /// Takes precedence over both, while the world plays itself.
+    autoplay: Option<Autoplay>,
     /// When the held action changed, until a frame reflects it.
     changed_at: Option<Instant>,
 }
@@ -34,6 +37,7 @@ impl Input {
             current: 0,
             repeat: 1,
             script: ActionScript::default(),
+            autoplay: None,
             changed_at: None,
         }
     }
@@ -52,6 +56,9 @@ impl Input {
         // The frame that takes a tap is the first to reflect it.
         if self.tapped.is_none() {
             self.changed_at = changed_at;
+        }
+        if action != 0 && self.autoplay.take().is_some() {
+            return Some(Notice::AutoplayStopped);
         }
         if action == 0 || self.script.is_finished() {
             return None;
@@ -82,6 +89,27 @@ impl Input {
         }
         self.script = script;
         None
+    }
+
+    /// Begins or ends playing by itself.
+    pub fn set_autoplay(&mut self, on: bool) {
+        self.autoplay = on.then(Autoplay::default);
+    }
+
+    /// Takes the action that follows the frame with this number: the player's own while it plays itself, or
+    /// else what [`Input::next_action`] takes.
+    pub fn next_action_in(
+        &mut self,
+        player: &mut dyn Player,
+        number: u64,
+    ) -> (u32, Option<Notice>) {
+        match &mut self.autoplay {
+            Some(autoplay) => {
+                self.current = autoplay.next_action(player);
+                (self.current, None)
+            }
+            None => self.next_action(number),
+        }
     }
 
     /// Repeats each action for this many frames.

@@ -1,6 +1,7 @@
-//! The model's internal state for one frame: denoising passes, latent and attention.
+//! The model's internal state for one frame: denoising passes, latent, attention and memory.
 
-use driftless_engine::{Attention, Sampler};
+use driftless_data::Pose;
+use driftless_engine::{Attention, Remembered, Sampler};
 use driftless_model::dynamics::token_of_cell;
 
 use crate::Result;
@@ -16,7 +17,81 @@ pub struct TracedPass {
     pub clean: Vec<u8>,
 }
 
-/// Latent, image and attention of a frame.
+/// A frame that a long-term memory keeps.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct KeptFrame {
+    /// Where it was seen from.
+    pub pose: Pose,
+    /// Whether it was predicted, rather than given.
+    pub predicted: bool,
+}
+
+/// A frame that was recalled.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecalledFrame {
+    /// Where it was seen from.
+    pub pose: Pose,
+    /// How many frames ago.
+    pub age: u64,
+    /// u8 RGB `[H, W, 3]`.
+    pub image: Vec<u8>,
+}
+
+/// What a world's long-term memory holds, and what it recalled for a frame.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemoryView {
+    /// The camera's pose in the frame, by dead reckoning from zero.
+    pub pose: Pose,
+    /// How far the camera sees, in the units of poses, and its field of view in degrees.
+    pub reach: f32,
+    /// See `reach`.
+    pub field_of_view: f32,
+    /// All frames that are kept.
+    pub kept: Vec<KeptFrame>,
+    /// The recalled ones, best first.
+    pub recalled: Vec<RecalledFrame>,
+}
+
+impl MemoryView {
+    /// The memory after the engine's last frame; `None` if the world has none.
+    fn of(engine: &mut Sampler) -> Result<Option<Self>> {
+        let (now, image_len) = (engine.frame(), engine.world().image_len());
+        let Some(memory) = engine.memory() else {
+            return Ok(None);
+        };
+        let Some(config) = &engine.world().dynamics.memory else {
+            return Ok(None);
+        };
+        let mut view = Self {
+            pose: memory.pose(),
+            reach: config.reach,
+            field_of_view: config.field_of_view,
+            kept: memory
+                .kept()
+                .map(|frame| KeptFrame {
+                    pose: frame.pose,
+                    predicted: frame.predicted,
+                })
+                .collect(),
+            recalled: memory
+                .recalled()
+                .map(|frame| RecalledFrame {
+                    pose: frame.pose,
+                    age: now.saturating_sub(frame.frame + 1),
+                    image: Vec::new(),
+                })
+                .collect(),
+        };
+        let latents: Vec<f32> = memory.recalled().flat_map(Remembered::latent).collect();
+        let images = engine.decode(&latents)?;
+        for (frame, image) in view.recalled.iter_mut().zip(images.chunks(image_len)) {
+            frame.image = image.to_vec();
+        }
+        Ok(Some(view))
+    }
+}
+
+/// Latent, image, attention and memory of a frame.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inspection {
     /// Latent cells along height and width.
@@ -32,6 +107,8 @@ pub struct Inspection {
     /// Attention weights of all tokens in the pass that wrote the frame to the cache; `None` if the
     /// engine does not report them.
     pub attention: Option<Attention>,
+    /// Of a world with a long-term memory.
+    pub memory: Option<MemoryView>,
 }
 
 impl Inspection {
@@ -39,6 +116,7 @@ impl Inspection {
     pub(super) fn of(engine: &mut Sampler) -> Result<Self> {
         let attention = engine.attention()?;
         let (image, latent) = (engine.image()?.to_vec(), engine.latent()?.to_vec());
+        let memory = MemoryView::of(engine)?;
         let world = engine.world();
         Ok(Self {
             grid: world.grid(),
@@ -47,6 +125,7 @@ impl Inspection {
             latent,
             image,
             attention,
+            memory,
         })
     }
 

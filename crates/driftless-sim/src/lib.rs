@@ -50,6 +50,7 @@
 //! # }
 //! ```
 
+mod autoplay;
 mod columns;
 mod command;
 mod comparison;
@@ -90,7 +91,7 @@ pub use comparison::{ComparisonSource, matching_simulator};
 pub use error::{Error, Result};
 pub use frame::{Diagnostics, Frame, FrameImage, FrameTiming, Prediction};
 pub use history::{BranchInfo, History, MAX_BRANCHES, TimelinePosition};
-pub use inspection::{Inspection, TracedPass};
+pub use inspection::{Inspection, KeptFrame, MemoryView, RecalledFrame, TracedPass};
 pub use message::{Message, Notice};
 pub use options::{PlayerFactory, SimOptions, ThreadExit};
 pub use params_state::RANDOM_SEED_LIMIT;

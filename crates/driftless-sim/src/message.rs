@@ -80,6 +80,8 @@ pub enum Notice {
     ScriptStopped,
     /// All actions of [`super::InputCommand::Play`] are played.
     ScriptFinished,
+    /// A key ended [`super::InputCommand::Autoplay`].
+    AutoplayStopped,
     /// A starting context that the world does not have was selected.
     UnknownContext {
         /// Its index.
@@ -128,6 +130,7 @@ impl fmt::Display for Notice {
             Self::ScriptFinished => {
                 f.write_str("all actions from the file are played; you are in control")
             }
+            Self::AutoplayStopped => f.write_str("you are in control"),
             Self::UnknownContext { index, count } => write!(
                 f,
                 "starting context {index} does not exist, expected 0 to {}",

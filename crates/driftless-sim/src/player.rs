@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use driftless_data::Clip;
 use driftless_engine::{
-    FrameTexture, Outcome, Sampler, SamplerParams, Snapshot, StageTimes, reencoding_error,
+    FrameTexture, Memory, Outcome, Sampler, SamplerParams, Snapshot, StageTimes, reencoding_error,
 };
-use driftless_worlds::{Simulator, SimulatorSnapshot, SimulatorState};
+use driftless_worlds::{Policy, PolicyAgent, Simulator, SimulatorSnapshot, SimulatorState};
 
 use super::columns::MAX_EXACT;
 use super::{Inspection, TracedPass};
@@ -66,6 +66,11 @@ pub trait Player: Send {
     /// Returns an error if the snapshot is of another world, or if the device fails.
     fn restore(&mut self, saved: &PlayerSnapshot) -> Result<()>;
 
+    /// What a scripted player would do next; `None` if the world has none.
+    fn scripted_action(&mut self) -> Option<u32> {
+        None
+    }
+
     /// Ground truth of the last frame; `None` for a learned world.
     fn ground_truth(&self) -> Option<GroundTruth> {
         None
@@ -95,7 +100,10 @@ impl PlayerSnapshot {
     /// Approximate size in memory.
     pub fn bytes(&self) -> usize {
         match self {
-            Self::Learned(snapshot) => 4 * snapshot.state.len() + snapshot.image.len(),
+            Self::Learned(snapshot) => {
+                let memory = snapshot.memory.as_ref().map_or(0, Memory::bytes_of_copy);
+                4 * snapshot.state.len() + snapshot.image.len() + memory
+            }
             Self::Simulated(snapshot) => 4 * snapshot.state.len(),
         }
     }
@@ -320,6 +328,8 @@ pub struct SimulatedWorld {
     size: [usize; 2],
     actions: usize,
     seed: u64,
+    /// Plays by itself, once it has been asked to.
+    agent: Option<PolicyAgent>,
 }
 
 impl SimulatedWorld {
@@ -332,6 +342,7 @@ impl SimulatedWorld {
             size: info.image,
             actions: info.actions.len(),
             seed: 0,
+            agent: None,
         }
     }
 }
@@ -384,6 +395,12 @@ impl Player for SimulatedWorld {
         self.simulator.restore(snapshot)?;
         self.seed = snapshot.seed;
         Ok(())
+    }
+
+    fn scripted_action(&mut self) -> Option<u32> {
+        let (simulator, seed) = (self.simulator.as_ref(), self.seed);
+        let agent = || PolicyAgent::new(Policy::Scripted, simulator, seed);
+        Some(self.agent.get_or_insert_with(agent).act(simulator))
     }
 
     fn ground_truth(&self) -> Option<GroundTruth> {

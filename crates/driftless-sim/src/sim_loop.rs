@@ -135,6 +135,10 @@ impl<'a> SimLoop<'a> {
                 self.input.release(action, Some(changed_at))
             }
             InputCommand::Play(actions) => self.input.play(actions),
+            InputCommand::Autoplay(on) => {
+                self.input.set_autoplay(on);
+                None
+            }
             InputCommand::Repeat(frames) => {
                 self.input.set_repeat(frames);
                 None

@@ -9,6 +9,7 @@
 mod batches;
 mod cpu_step;
 mod noised_copy;
+mod recalled;
 mod window_errors;
 
 use std::collections::BTreeMap;
@@ -39,6 +40,11 @@ use super::random::normal_like;
 use super::settings::DynamicsSettings;
 use super::task::{AuxiliaryLoss, BatchReport, Losses, StepOutput, Task};
 use crate::{Error, Result};
+
+/// Names of the losses of the outcome head.
+const REWARD: &str = "reward";
+const END: &str = "end";
+const MOTION: &str = "motion";
 
 pub(super) struct DynamicsTask<'a> {
     run: &'a RunContext,
@@ -141,8 +147,8 @@ impl<'a> DynamicsTask<'a> {
         Ok(self.objective.clean(output, &copy.z, &copy.tau)?)
     }
 
-    /// The network's output for each noised copy, [B, T, gh, gw, c], and the outcomes (reward and
-    /// end) that it predicts from the clean copy, [B, T, 2].
+    /// The network's output for each noised copy, [B, T, gh, gw, c], and the outcomes that it predicts
+    /// from the clean copy, [B, T, outputs].
     fn forward(
         &self,
         batch: &Batch,
@@ -164,6 +170,7 @@ impl<'a> DynamicsTask<'a> {
             actions: join(&batch.actions, &|c| c.actions.clone())?,
             signal: join(&batch.context_signal, &|c| c.tau.clone())?,
             steps: step_indices(&d, self.k_max())?,
+            memory: batch.recalled.as_ref().map(|r| r.memory.clone()),
         };
         let predicted =
             self.dynamics
@@ -199,19 +206,26 @@ impl<'a> DynamicsTask<'a> {
         self.run.world.dynamics.k_max
     }
 
-    /// The losses of predicted outcomes [B, T, 2]: squared error of the reward, cross-entropy of
-    /// the end.
+    /// The losses of predicted outcomes [B, T, outputs]: squared error of the reward, cross-entropy of
+    /// the end and, with a memory, squared error of the motion.
     fn outcome_losses(&self, predicted: &Tensor, batch: &Batch) -> Result<Vec<AuxiliaryLoss>> {
         let count = batch.mask.sum_all()?.clamp(1.0, f64::from(u32::MAX))?;
         let mean = |x: Tensor| -> Result<Tensor> { Ok((x * &batch.mask)?.sum_all()?.div(&count)?) };
         let reward = (predicted.narrow(2, 0, 1)?.squeeze(2)? - &batch.rewards)?.sqr()?;
         let logit = predicted.narrow(2, 1, 1)?.squeeze(2)?;
         let weight = self.settings.outcome_weight;
-        let auxiliary = |name, loss| AuxiliaryLoss { name, loss, weight };
-        Ok(vec![
-            auxiliary("reward", mean(reward)?),
-            auxiliary("end", mean(cross_entropy(&logit, &batch.ends)?)?),
-        ])
+        let auxiliary = |name, loss, weight| AuxiliaryLoss { name, loss, weight };
+        let mut losses = vec![
+            auxiliary(REWARD, mean(reward)?, weight),
+            auxiliary(END, mean(cross_entropy(&logit, &batch.ends)?)?, weight),
+        ];
+        if let Some(recalled) = &batch.recalled {
+            let error = (predicted.narrow(2, 2, 3)? - &recalled.motion)?.sqr()?;
+            let error = (error.sum(2)? * &recalled.motion_known)?;
+            let weight = self.settings.memory.motion_weight;
+            losses.push(auxiliary(MOTION, mean(error)?, weight));
+        }
+        Ok(losses)
     }
 
     /// The target of a shortcut copy: two half steps of the network itself.

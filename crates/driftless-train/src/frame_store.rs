@@ -7,7 +7,7 @@ use std::io::Write;
 use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 
-use driftless_data::{Clip, Dataset, DatasetInfo, Episode, Error, PathError as _, Result};
+use driftless_data::{Clip, Dataset, DatasetInfo, Episode, Error, PathError as _, Pose, Result};
 
 /// Actions, rewards and ends of an episode; every vector is `[T]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +22,8 @@ pub(super) struct EpisodeLabels {
     pub ends: Vec<f32>,
     /// Whether a starting clip may show the frame, if the data tells.
     pub can_start: Option<Vec<bool>>,
+    /// The camera's pose in each frame, if a memory needs it and the data tells.
+    pub poses: Option<Vec<Pose>>,
 }
 
 impl EpisodeLabels {
@@ -34,6 +36,7 @@ impl EpisodeLabels {
             rewards: episode.rewards.clone(),
             ends: ends.map_or(vec![0.0; episode.frames()], <[f32]>::to_vec),
             can_start: episode.starting_frames(),
+            poses: None,
         }
     }
 
@@ -49,6 +52,7 @@ pub(super) struct FrameStore {
     pub episodes: Vec<EpisodeLabels>,
     frames: usize,
     frame_len: usize,
+    reads_poses: bool,
     bytes: ByteStore,
 }
 
@@ -61,8 +65,14 @@ impl FrameStore {
             info,
             episodes: Vec::new(),
             frames: 0,
+            reads_poses: false,
             bytes: ByteStore::new(folder, memory_limit),
         }
+    }
+
+    /// Sets whether the episodes that are added from now on must tell the camera's poses.
+    pub fn read_poses(&mut self, on: bool) {
+        self.reads_poses = on;
     }
 
     /// Adds a dataset, with a few episodes in memory at a time. With `skip_bad`, invalid episodes
@@ -92,6 +102,7 @@ impl FrameStore {
             ));
         }
         let before = self.episodes.len();
+        self.reads_poses = false;
         self.add_all(folder, &info, skip_bad)?;
         for episode in &mut self.episodes[before..] {
             episode.actions.fill(unknown);
@@ -122,10 +133,13 @@ impl FrameStore {
     /// Adds the episode that was read from `path`.
     ///
     /// # Errors
-    /// Returns an error if the disk is full.
+    /// Returns an error if it does not tell the poses that are needed or the disk is full.
     pub(super) fn push(&mut self, episode: &Episode, path: &Path) -> Result<()> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let labels = EpisodeLabels::of(episode, name.into_owned(), self.frames);
+        let mut labels = EpisodeLabels::of(episode, name.into_owned(), self.frames);
+        if self.reads_poses {
+            labels.poses = Some(episode.poses(path)?);
+        }
         self.episodes.push(labels);
         self.frames += episode.frames();
         self.bytes.push(&episode.images)

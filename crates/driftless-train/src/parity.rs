@@ -15,10 +15,12 @@ use super::settings::TrainSettings;
 use super::task::{Gradient, StepOutput, Task};
 use super::tokenizer::TokenizerTask;
 use driftless_data::ActionSpec;
-use driftless_data::{DatasetInfo, Episode};
+use driftless_data::layout::array::{COS, SIN, X, Y};
+use driftless_data::{DatasetInfo, Episode, ExtraArray};
 use driftless_flow::path::Path;
 use driftless_flow::prediction::Prediction;
 use driftless_model::checkpoint::{TOKENIZER, write_tensors};
+use driftless_model::config::MemoryConfig;
 use driftless_model::params::Params;
 use driftless_model::tokenizer::Tokenizer;
 
@@ -59,9 +61,22 @@ impl World {
         };
         let world = settings.world(&info).unwrap();
         let mut store = FrameStore::new(info, folder.path(), 1 << 30);
+        store.read_poses(true);
         let mut rng = ChaCha8Rng::seed_from_u64(11);
         for _ in 0..3 {
             let frames = 40;
+            // On a circle, a bit more than once round.
+            let angle = |t: usize| t as f32 / 6.0;
+            let extra = |f: &dyn Fn(f32) -> f32| ExtraArray {
+                shape: vec![frames],
+                values: (0..frames).map(|t| f(angle(t))).collect(),
+            };
+            let poses = [
+                (X, extra(&|a| 2.0 * a.sin())),
+                (Y, extra(&|a| -2.0 * a.cos())),
+                (COS, extra(&f32::cos)),
+                (SIN, extra(&f32::sin)),
+            ];
             let pixels = frames * world.image_len();
             // Mostly the same image, so that there is a background.
             let images = (0..pixels).map(|i| {
@@ -77,7 +92,7 @@ impl World {
                 images: images.collect(),
                 actions: (0..frames).map(|_| rng.random_range(0..3)).collect(),
                 rewards: (0..frames).map(|_| rng.random_range(-1.0..1.0)).collect(),
-                extras: BTreeMap::new(),
+                extras: poses.map(|(name, of)| (name.to_owned(), of)).into(),
             };
             store.push(&episode, "noise.npz".as_ref()).unwrap();
         }
@@ -210,6 +225,22 @@ fn dynamics_hard_sequences() {
     dynamics(s, &[0, 1, 2], "hard sequences");
 }
 
+fn with_memory() -> TrainSettings {
+    let mut s = settings();
+    s.dynamics_shape.memory = Some(MemoryConfig {
+        frames: 3,
+        field_of_view: 90.0,
+        reach: 3.0,
+        capacity: 100,
+    });
+    s
+}
+
+#[test]
+fn dynamics_memory() {
+    dynamics(with_memory(), &[0, 1, 2, 12_000], "memory");
+}
+
 #[test]
 fn dynamics_predictions_and_paths() {
     for path in [Path::Linear, Path::Cosine] {
@@ -324,7 +355,7 @@ fn flat_update_matches() {
 fn weights_after(threads: usize) -> Vec<(String, Vec<u32>)> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
     pool.build().unwrap().install(|| {
-        let world = World::new(settings()).with_tokenizer();
+        let world = World::new(with_memory()).with_tokenizer();
         let mut all = Vec::new();
         let mut train = |task: &mut dyn Task, vars: BTreeMap<String, Var>| {
             shake(&vars);

@@ -1,4 +1,4 @@
-//! A training run: reads settings and data, prepares the run's folder, and trains stage by stage.
+//! A training run: reads settings and data, prepares the run's folder, and trains pass by pass.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,7 +22,7 @@ use super::run_lock::RunLock;
 use super::settings::{OptimizerSettings, TrainSettings};
 use super::task::Task;
 use super::tokenizer::TokenizerTask;
-use super::train_loop::{Pace, RunLimits, TrainLoop};
+use super::train_loop::{Pace, Pass, RunLimits, TrainLoop};
 use super::{TrainOptions, TrainStage, starting_contexts, warm_start};
 use crate::{Error, Result};
 
@@ -74,16 +74,53 @@ pub fn run(options: &TrainOptions, progress: &mut dyn TrainProgress) -> Result<T
         },
         limits: &limits,
     };
-    for &stage in &options.stages {
+    for pass in passes(&run.settings, &options.stages) {
+        if pass.is_followed && training.has_done(pass.stage, pass.until)? {
+            continue;
+        }
+        let stage = pass.stage;
         let (mut task, vars) = new_task(&run, &store, stage, options.from.as_deref(), progress)?;
-        let settings = run.settings.optimizer(stage)?;
-        let optimizer = Optimizer::new(&vars, settings)?;
-        let outcome = training.train(task.as_mut(), optimizer, settings.steps, progress)?;
+        let optimizer = Optimizer::new(&vars, run.settings.optimizer(stage))?;
+        let outcome = training.train(task.as_mut(), optimizer, &pass, progress)?;
         if outcome != TrainOutcome::Finished {
             return Ok(outcome);
         }
     }
     Ok(TrainOutcome::Finished)
+}
+
+/// In which order the networks are trained.
+///
+/// With `dynamics.early_steps` they take turns: the tokenizer until its encoder is frozen, the first steps
+/// of the dynamics, the rest of the tokenizer, the rest of the dynamics. The dynamics sees latents only, and
+/// those do not change any more once the encoder is frozen: each network gets the same steps on the same data
+/// as without turns.
+fn passes(settings: &TrainSettings, stages: &[TrainStage]) -> Vec<Pass> {
+    let steps = |stage| settings.optimizer(stage).steps;
+    let encoder = settings.tokenizer.decoder_only_start();
+    let early = settings
+        .dynamics
+        .early_steps
+        .min(steps(TrainStage::Dynamics));
+    let whole = stages.iter().map(|&stage| Pass::new(stage, steps(stage)));
+    let takes_turns =
+        stages == TrainStage::ALL && early > 0 && encoder < steps(TrainStage::Tokenizer);
+    if !takes_turns {
+        return whole.collect();
+    }
+    let first = [
+        (TrainStage::Tokenizer, encoder),
+        (TrainStage::Dynamics, early),
+    ];
+    let first = first.map(|(stage, until)| Pass {
+        is_followed: true,
+        ..Pass::new(stage, until)
+    });
+    let rest = whole.map(|pass| Pass {
+        is_continued: true,
+        ..pass
+    });
+    first.into_iter().chain(rest).collect()
 }
 
 /// The training of a network, and its parameters: random, or those of the checkpoint `from`.
@@ -140,6 +177,7 @@ fn check_new_run(layout: &RunLayout, stages: &[TrainStage]) -> Result<()> {
 fn read_frames(run: &RunContext, info: DatasetInfo, options: &TrainOptions) -> Result<FrameStore> {
     let memory = run.settings.memory_gib * f64::from(1 << 30);
     let mut store = FrameStore::new(info, run.layout.root(), memory as u64);
+    store.read_poses(run.world.dynamics.memory.is_some());
     store.add(&options.data, options.skip_bad)?;
     if let Some(folder) = &options.unlabelled {
         let unknown = run.world.unknown_action().ok_or_else(|| {
@@ -219,11 +257,35 @@ fn prepare_folders(run: &RunContext, store: &FrameStore) -> Result<()> {
 
 impl TrainSettings {
     /// How a stage is optimised.
-    fn optimizer(&self, stage: TrainStage) -> Result<&OptimizerSettings> {
+    fn optimizer(&self, stage: TrainStage) -> &OptimizerSettings {
         match stage {
-            TrainStage::Tokenizer => Ok(&self.tokenizer.optimizer),
-            TrainStage::Dynamics => Ok(&self.dynamics.optimizer),
-            TrainStage::Transport => Err(no_stage(stage)),
+            TrainStage::Tokenizer => &self.tokenizer.optimizer,
+            // A world has no stage `transport`: `new_task` refuses it.
+            TrainStage::Dynamics | TrainStage::Transport => &self.dynamics.optimizer,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(settings: &TrainSettings, stages: &[TrainStage]) -> Vec<(TrainStage, u64)> {
+        let passes = passes(settings, stages).into_iter();
+        passes.map(|pass| (pass.stage, pass.until)).collect()
+    }
+
+    #[test]
+    fn networks_take_turns_only_if_both_are_trained() {
+        use TrainStage::{Dynamics, Tokenizer};
+        let mut settings = TrainSettings::default();
+        let whole = vec![(Tokenizer, 12_000), (Dynamics, 16_000)];
+        assert_eq!(order(&settings, &TrainStage::ALL), whole);
+        settings.dynamics.early_steps = 500;
+        let turns = [vec![(Tokenizer, 4800), (Dynamics, 500)], whole.clone()].concat();
+        assert_eq!(order(&settings, &TrainStage::ALL), turns);
+        assert_eq!(order(&settings, &[Dynamics]), [(Dynamics, 16_000)]);
+        settings.tokenizer.decoder_only_fraction = 0.0;
+        assert_eq!(order(&settings, &TrainStage::ALL), whole);
     }
 }

@@ -100,6 +100,10 @@ pub struct DynamicsSettings {
         skip_serializing_if = "Option::is_none"
     )]
     pub loss_space: Option<Prediction>,
+    /// Steps that are trained as soon as the encoder is finished, before the decoder is trained alone: the
+    /// world can be played then. 0: the tokenizer is finished first. The weights at the end are the same.
+    #[serde(default)]
+    pub early_steps: u64,
     /// Sequences per step.
     pub batch_size: usize,
     /// Frames per sequence.
@@ -131,6 +135,26 @@ pub struct DynamicsSettings {
     pub long_sequence_every: u64,
     /// Frames per long sequence.
     pub long_sequence_length: usize,
+    /// How a long-term memory is trained; without effect on a network that has none.
+    #[serde(default)]
+    pub memory: MemorySettings,
+}
+
+/// How the memory of a dynamics is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MemorySettings {
+    /// Fraction of the sequences that recall nothing, so that the network can do without.
+    pub none_fraction: f64,
+    /// Fraction of the sequences that recall random frames of their episode.
+    pub random_fraction: f64,
+    /// Standard deviation of the noise added to the positions of recalled frames, as a fraction of the
+    /// memory's reach: poses of a rollout are not exact.
+    pub position_noise: f64,
+    /// Standard deviation of the noise added to their headings, in degrees.
+    pub heading_noise: f64,
+    /// Weight of the loss of the camera's motion, relative to the loss of the frames.
+    pub motion_weight: f64,
 }
 
 /// Optimizer and learning-rate schedule.
@@ -200,6 +224,14 @@ impl TrainSettings {
         };
         world.check()?;
         Ok(world)
+    }
+}
+
+impl TokenizerSettings {
+    /// The first step at which the encoder is frozen.
+    pub fn decoder_only_start(&self) -> u64 {
+        let steps = self.optimizer.steps as f64;
+        (steps * (1.0 - self.decoder_only_fraction)).round() as u64
     }
 }
 

@@ -63,6 +63,7 @@ mod tests {
 
     fn episode(frames: usize, worthwhile: Option<std::ops::Range<usize>>) -> EpisodeLabels {
         EpisodeLabels {
+            poses: None,
             name: String::new(),
             start: 0,
             actions: vec![0; frames],

@@ -99,12 +99,6 @@ impl<'a> TokenizerTask<'a> {
         Ok((task, vars))
     }
 
-    /// The first step at which the encoder is frozen.
-    fn decoder_only_start(&self) -> u64 {
-        let steps = self.settings.optimizer.steps as f64;
-        (steps * (1.0 - self.settings.decoder_only_fraction)).round() as u64
-    }
-
     /// Draws the index of a frame: by its error, in proportion to its rarity, or uniformly.
     fn draw_frame(&self, rng: &mut ChaCha8Rng) -> usize {
         if rng.random_bool(self.settings.hard_fraction) {
@@ -246,14 +240,14 @@ impl Task for TokenizerTask<'_> {
     }
 
     fn before_step(&mut self, step: u64, optimizer: &mut Optimizer) -> Result<()> {
-        if step == self.decoder_only_start() {
+        if step == self.settings.decoder_only_start() {
             optimizer.load_ema_weights(|_| true)?;
             let sample = self.store.sample_evenly(STATISTICS_FRAMES)?;
             let (mean, std) = statistics(&self.tokenizer, &sample, self.run)?;
             optimizer.assign(LATENT_MEAN, &mean)?;
             optimizer.assign(LATENT_STD, &std)?;
         }
-        self.decoder_only = step >= self.decoder_only_start();
+        self.decoder_only = step >= self.settings.decoder_only_start();
         Ok(())
     }
 
@@ -291,7 +285,7 @@ impl Task for TokenizerTask<'_> {
 
     fn export(&self, step: u64, optimizer: &Optimizer) -> Result<()> {
         let mut weights = optimizer.ema_weights();
-        if step <= self.decoder_only_start() {
+        if step <= self.settings.decoder_only_start() {
             let tensors = weights.clone().into_iter().collect();
             let params = Params::from_tensors(self.run.layout.root(), tensors, &self.run.device);
             let averaged = Tokenizer::new(&params, &self.run.world)?;

@@ -69,6 +69,29 @@ pub(super) trait TrainData {
     fn names(&self, drawn: &[usize]) -> Vec<String>;
 }
 
+/// Training of one network, up to a step.
+pub(super) struct Pass {
+    pub stage: TrainStage,
+    /// Number of steps that are done at its end, those of earlier passes included.
+    pub until: u64,
+    /// Whether an earlier pass has saved the state that this one begins with.
+    pub is_continued: bool,
+    /// Whether a later pass trains the same network on.
+    pub is_followed: bool,
+}
+
+impl Pass {
+    /// All of a network's training.
+    pub fn new(stage: TrainStage, until: u64) -> Self {
+        Self {
+            stage,
+            until,
+            is_continued: false,
+            is_followed: false,
+        }
+    }
+}
+
 /// Trains networks one after the other.
 pub(super) struct TrainLoop<'a> {
     pub layout: &'a RunLayout,
@@ -78,7 +101,19 @@ pub(super) struct TrainLoop<'a> {
 }
 
 impl TrainLoop<'_> {
-    /// Trains one network until its steps are done or the run has to stop, and saves it.
+    /// Whether a resumed run has done so many steps of a network.
+    ///
+    /// # Errors
+    /// Returns an error if the saved state cannot be read.
+    pub fn has_done(&self, stage: TrainStage, steps: u64) -> Result<bool> {
+        let files = self.layout.state(stage);
+        if !self.limits.resume || !files.exist() {
+            return Ok(false);
+        }
+        Ok(state::read(&files)?.1.step >= steps.min(self.limits.max_steps))
+    }
+
+    /// Trains one network until the steps of the pass are done or the run has to stop, and saves it.
     ///
     /// # Errors
     /// Returns an error if the saved state does not match, the loss is not finite, or a file cannot
@@ -87,13 +122,17 @@ impl TrainLoop<'_> {
         &self,
         task: &mut dyn Task,
         mut optimizer: Optimizer,
-        steps: u64,
+        pass: &Pass,
         progress: &mut dyn TrainProgress,
     ) -> Result<TrainOutcome> {
         let stage = task.stage();
-        let steps = steps.min(self.limits.max_steps);
+        let steps = pass.until.min(self.limits.max_steps);
         let files = self.layout.state(stage);
-        let mut counters = self.resume(&files, task, &mut optimizer)?;
+        let mut counters = if pass.is_continued || self.limits.resume {
+            restore(&files, task, &mut optimizer)?
+        } else {
+            TrainingCounters::default()
+        };
         progress.stage_begun(stage, steps, counters.step);
         let log = RunLog::open(self.layout, stage)?;
         let minutes = self.pace.preview_minutes;
@@ -137,27 +176,6 @@ impl TrainLoop<'_> {
         }
         progress.stage_ended(stage);
         Ok(outcome)
-    }
-
-    /// Restores the saved state of a stage, if the run is resumed and has one.
-    fn resume(
-        &self,
-        files: &StateFiles,
-        task: &mut dyn Task,
-        optimizer: &mut Optimizer,
-    ) -> Result<TrainingCounters> {
-        if !self.limits.resume || !files.exist() {
-            return Ok(TrainingCounters::default());
-        }
-        let (tensors, counters) = state::read(files)?;
-        let restored = optimizer.restore(&tensors);
-        restored
-            .and_then(|()| task.restore(&tensors))
-            .map_err(|e| {
-                let what = format!("the saved state does not match: {e}");
-                Error::invalid(files.folder(), what)
-            })?;
-        Ok(counters)
     }
 
     /// Draws a batch, updates the parameters and advances `counters`.
@@ -282,6 +300,26 @@ impl Step {
         }
         Ok(numbers)
     }
+}
+
+/// Restores the saved state of a stage, if there is one.
+fn restore(
+    files: &StateFiles,
+    task: &mut dyn Task,
+    optimizer: &mut Optimizer,
+) -> Result<TrainingCounters> {
+    if !files.exist() {
+        return Ok(TrainingCounters::default());
+    }
+    let (tensors, counters) = state::read(files)?;
+    let restored = optimizer.restore(&tensors);
+    restored
+        .and_then(|()| task.restore(&tensors))
+        .map_err(|e| {
+            let what = format!("the saved state does not match: {e}");
+            Error::invalid(files.folder(), what)
+        })?;
+    Ok(counters)
 }
 
 fn save(

@@ -58,6 +58,19 @@ pub trait Simulator: Send {
     /// reached. Every number is a valid goal.
     fn action_toward(&self, goal: u64) -> Option<u32>;
 
+    /// The actions that turn on the spot, left and right, each of which undoes the other; `None` if
+    /// the world has none.
+    fn turns(&self) -> Option<[u32; 2]> {
+        None
+    }
+
+    /// Goals that lead, one after another, to the nearest place from which a way leads round and back
+    /// to it, then along that way. The first is the last; backwards they lead the other way round.
+    /// Empty if the world knows none.
+    fn way_round(&self) -> Vec<u64> {
+        Vec::new()
+    }
+
     /// Everything that the next frames depend on.
     fn snapshot(&self) -> SimulatorSnapshot;
 

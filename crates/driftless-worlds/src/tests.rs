@@ -1,5 +1,6 @@
 //! Properties of every simulator, and recordings.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -228,6 +229,30 @@ fn world_seed_is_shared_by_episodes() {
         panic!("{} episodes", data.episodes.len());
     };
     assert!(first.frame(0) == second.frame(0) && first.actions != second.actions);
+}
+
+#[test]
+fn each_episode_has_a_maze_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = RecordingPlan {
+        frames: 80,
+        episode_frames: 2,
+        policy: Policy::Revisit,
+        ..plan(SimulatorKind::Maze)
+    };
+    let out = folder.path().join("data");
+    let manifest = record(&plan, &out, &|_| true).unwrap();
+    let seeds: HashSet<_> = manifest.episodes.iter().map(|line| line.seed).collect();
+    assert_eq!(seeds.len(), 40);
+    assert!(
+        manifest
+            .episodes
+            .iter()
+            .all(|line| line.policy == "revisit")
+    );
+    let data = Dataset::read(&out).unwrap();
+    let frames: HashSet<_> = data.episodes.iter().map(|one| one.frame(0)).collect();
+    assert_eq!(frames.len(), 40);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! The inspection panel: the latent and the attention of a selected patch, while playing.
+//! The inspection panel: the latent and the attention of a selected patch, and a world's long-term
+//! memory, while playing.
 //!
 //! A patch is a cell of the latent grid. The network attends with tokens, each of which holds
 //! `merge`² cells. All data comes with the frame, so the selection can change while the game is
@@ -6,6 +7,7 @@
 
 mod draw;
 mod images;
+mod memory;
 
 use eframe::egui;
 use eframe::egui::{
@@ -18,6 +20,7 @@ use driftless_sim::{Frame, Inspection};
 
 use self::draw::{CachedTexture, legend, name, outline, title, write};
 use self::images::{MAX_ABS, cell_at, cell_rect, largest, neighbour};
+use self::memory::MemoryPart;
 use super::theme;
 
 /// Maximum side of the small frame, and height of the other parts below their titles, in points.
@@ -63,6 +66,7 @@ pub(super) struct InspectPanel {
     channels: CachedTexture,
     attention_overlay: CachedTexture,
     map: CachedTexture,
+    memory: MemoryPart,
     /// The rows of the map over time.
     rows: Vec<Vec<f32>>,
     /// Attention shares within the frame, by kind of token.
@@ -111,6 +115,9 @@ impl InspectPanel {
             ui.horizontal_top(|ui| {
                 ui.spacing_mut().item_spacing = vec2(SPACE, GAP);
                 ui.vertical(|ui| self.small_frame(ui, inspection, cell, size));
+                if let Some(view) = &inspection.memory {
+                    self.memory.ui(ui, view, size);
+                }
                 if layers > 0 {
                     ui.vertical(|ui| self.layer_attention(ui, layers));
                 }
@@ -161,6 +168,9 @@ impl InspectPanel {
         self.picture.put(context, "inspected frame", picture);
         self.channels
             .put(context, "latent", images::channels(palette, inspection));
+        if let Some(view) = &inspection.memory {
+            self.memory.upload(context, view, size);
+        }
         let token = inspection.token(cell);
         let attention = inspection.attention.as_ref();
         self.rows = attention.map_or_else(Vec::new, |a| images::over_time(a, token));

@@ -4,9 +4,10 @@ use eframe::egui::{
     Context, Event, Modifiers, PointerButton, Pos2, RawInput, Rect, Vec2, pos2, vec2,
 };
 
+use driftless_data::Pose;
 use driftless_engine::SamplerParams;
 use driftless_engine::testing::{clip, cpu_sampler, small_config, world};
-use driftless_sim::FrameImage;
+use driftless_sim::{FrameImage, KeptFrame, MemoryView, RecalledFrame};
 
 use super::*;
 
@@ -25,6 +26,7 @@ pub(super) fn inspection() -> (Inspection, Attention) {
         latent: engine.latent().unwrap().to_vec(),
         image: engine.image().unwrap().to_vec(),
         attention: Some(attention.clone()),
+        memory: None,
     };
     (inspection, attention)
 }
@@ -129,6 +131,39 @@ fn click_and_arrows_select_patch() {
     panel.press(Key::Escape);
     panel.draw(Vec::new());
     assert!(!panel.inspect.captures_key(Key::ArrowUp));
+}
+
+#[test]
+fn memory_shows_what_is_kept_and_recalled() {
+    let pose = |x: f32, angle: f32| Pose { x, y: 0.0, angle };
+    let kept = |x: f32, predicted: bool| KeptFrame {
+        pose: pose(x, 0.5),
+        predicted,
+    };
+    let (mut inspection, _) = inspection();
+    inspection.memory = Some(MemoryView {
+        pose: pose(0.0, 0.0),
+        reach: 4.0,
+        field_of_view: 72.0,
+        kept: vec![kept(1.0, false), kept(2.0, true), kept(-1.0, true)],
+        recalled: vec![RecalledFrame {
+            pose: pose(2.0, 0.5),
+            age: 31,
+            image: vec![90; 12 * 18 * 3],
+        }],
+    });
+    let mut panel = TestPanel::new(Some(inspection));
+    let (map, _) = panel.find("Map of the long-term memory").unwrap();
+    assert!(
+        map.ends_with("3 frames kept: 1 given, 2 predicted"),
+        "{map}"
+    );
+    let (text, picture) = panel.find("Recalled frame 1").unwrap();
+    assert!(
+        text.ends_with("31 frames ago") && picture.width() > 20.0,
+        "{text}"
+    );
+    assert!(panel.find("Recalled frame 2").is_none());
 }
 
 #[test]

@@ -1,14 +1,21 @@
 //! Keys by their place: a world's keys lie where they lie on a US keyboard, whatever the layout prints on
 //! them, and the window's shortcuts go by letter.
 
+use std::collections::BTreeMap;
+
 use eframe::egui::Key;
 
 use super::KeyMap;
 
-/// The keys that are held down: where each lies, and the key that it was pressed as.
+/// The keys that are held down: where each lies, and the key that it was pressed as; and what the layout prints on
+/// them, as far as presses have told.
 #[derive(Clone, Debug, Default)]
 pub struct KeyPlaces {
     held: Vec<(Key, Key)>,
+    /// What is printed on the key at a place.
+    letters: BTreeMap<Key, Key>,
+    /// What may be: keys that layouts exchange, such as Y and Z.
+    guesses: BTreeMap<Key, Key>,
 }
 
 impl KeyPlaces {
@@ -17,6 +24,7 @@ impl KeyPlaces {
     /// counts, otherwise the letter. A repeated press means what the first one did.
     pub fn press(&mut self, place: Option<Key>, letter: Key, map: &KeyMap, by_place: bool) -> Key {
         let place = place.unwrap_or(letter);
+        self.learn(place, letter);
         if let Some((_, before)) = self.held.iter().find(|(held, _)| *held == place) {
             return *before;
         }
@@ -24,6 +32,27 @@ impl KeyPlaces {
         let key = if is_played { place } else { letter };
         self.held.push((place, key));
         key
+    }
+
+    /// Notes which letter lies where.
+    fn learn(&mut self, place: Key, letter: Key) {
+        let is_letter = |key: Key| (Key::A..=Key::Z).contains(&key);
+        if is_letter(place) && is_letter(letter) {
+            self.letters.insert(place, letter);
+            self.guesses.insert(letter, place);
+        }
+    }
+
+    /// What is printed on the letter keys, by their place, as far as it is known and differs from a US keyboard.
+    pub fn letters(&self) -> BTreeMap<Key, Key> {
+        let guesses = self
+            .guesses
+            .iter()
+            .filter(|(place, _)| !self.letters.contains_key(place));
+        let all = self.letters.iter().chain(guesses);
+        all.filter(|(place, letter)| place != letter)
+            .map(|(place, letter)| (*place, *letter))
+            .collect()
     }
 
     /// The key that a release ends: what its place was pressed as, even if the letter has changed since,
@@ -65,6 +94,26 @@ mod tests {
             assert_eq!(places.press(Some(place), letter, &map, false), place);
         }
         assert_eq!(places.press(None, Key::W, &map, false), Key::W);
+    }
+
+    #[test]
+    fn presses_tell_what_is_printed() {
+        let (map, mut places) = (map(), KeyPlaces::default());
+        assert!(places.letters().is_empty());
+        // A German keyboard exchanges Y and Z; a French one has Z where W is.
+        places.press(Some(Key::Y), Key::Z, &map, false);
+        assert_eq!(
+            places.letters(),
+            [(Key::Y, Key::Z), (Key::Z, Key::Y)].into()
+        );
+        places.press(Some(Key::Z), Key::W, &map, false);
+        places.press(Some(Key::A), Key::A, &map, false);
+        let letters = places.letters();
+        assert_eq!(letters.get(&Key::Z), Some(&Key::W));
+        assert_eq!(letters.get(&Key::A), None);
+        // Digits with and without Shift say nothing about letters.
+        places.press(Some(Key::Num4), Key::Quote, &map, false);
+        assert_eq!(places.letters(), letters);
     }
 
     #[test]

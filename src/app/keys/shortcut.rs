@@ -9,6 +9,8 @@ pub enum Shortcut {
     Pause,
     /// Pause and generate one frame.
     Step,
+    /// Let the world play itself.
+    Autoplay,
     /// Restart the current starting scene.
     Reset,
     /// Restart from the next starting scene.
@@ -75,9 +77,10 @@ pub enum Shortcut {
 
 impl Shortcut {
     /// Every shortcut, in display order.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::Pause,
         Self::Step,
+        Self::Autoplay,
         Self::Reset,
         Self::NextScene,
         Self::Overlay,
@@ -121,6 +124,7 @@ impl Shortcut {
         match self {
             Self::Pause => "Pause",
             Self::Step => "Single step",
+            Self::Autoplay => "Let it play",
             Self::Reset => "Restart scene",
             Self::NextScene => "Next scene",
             Self::Overlay => "Performance overlay",
@@ -160,6 +164,7 @@ impl Shortcut {
         match self {
             Self::Pause => "Pause / resume.",
             Self::Step => "Pause and generate one frame.",
+            Self::Autoplay => "Watch it play by itself; any of its keys takes over.",
             Self::Reset => "Restart from this starting scene.",
             Self::NextScene => "Restart from next starting scene.",
             Self::Overlay => "Show or hide the performance overlay.",
@@ -240,6 +245,7 @@ impl Shortcut {
         match self {
             Self::Pause => &[Key::P, Key::Space],
             Self::Step => &[Key::N, Key::Period],
+            Self::Autoplay => &[Key::B],
             Self::Reset => &[Key::R],
             Self::NextScene => &[Key::C],
             Self::Overlay => &[Key::H],

@@ -339,7 +339,9 @@ impl NewWorldPage {
                     request = Some(PageRequest::Back);
                 }
             });
-        ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+        // Each step begins at its top, wherever another page was.
+        let scroll = ScrollArea::vertical().id_salt(("new world", self.step_number()));
+        scroll.auto_shrink(false).show(ui, |ui| {
             let width = (ui.available_width() - 36.0).min(WIDTH);
             let aside = ((ui.available_width() - width) / 2.0).max(0.0);
             ui.horizontal_top(|ui| {
@@ -357,13 +359,18 @@ impl NewWorldPage {
         request
     }
 
-    /// Draws the page's title and steps; returns whether "Back" was clicked.
-    fn headline(&self, ui: &mut Ui) -> bool {
-        let now = match self.step {
+    /// The place of the step among the three that the title shows.
+    fn step_number(&self) -> usize {
+        match self.step {
             PageStep::Source | PageStep::CreatingDataset { .. } => 0,
             PageStep::Setup(_) => 1,
             PageStep::Training(_) => 2,
-        };
+        }
+    }
+
+    /// Draws the page's title and steps; returns whether "Back" was clicked.
+    fn headline(&self, ui: &mut Ui) -> bool {
+        let now = self.step_number();
         ui.horizontal(|ui| {
             ui.label(
                 RichText::new("New world")

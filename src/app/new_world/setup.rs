@@ -53,6 +53,7 @@ pub(super) struct SetupStep {
     preset: TrainPreset,
     limited: bool,
     minutes: f64,
+    playable_early: bool,
     settings: PathField,
 }
 
@@ -89,6 +90,7 @@ impl SetupStep {
             preset: TrainPreset::Tiny,
             limited: false,
             minutes: 60.0,
+            playable_early: true,
             settings: field,
         })
     }
@@ -132,6 +134,7 @@ impl SetupStep {
             data: self.data.clone(),
             preset: self.preset,
             settings: self.settings.path(),
+            playable_early: self.playable_early,
         }))
     }
 
@@ -199,6 +202,13 @@ impl SetupStep {
                 .max_decimals(0)
                 .suffix(" min");
             ui.add_enabled(self.limited, minutes);
+        });
+        widgets::labelled(ui, "Order", |ui| {
+            ui.checkbox(&mut self.playable_early, "Playable early")
+                .on_hover_text(
+                    "Both networks take turns: you can play a first version after some minutes, and it gets \
+                     sharper. The finished world is the same.",
+                );
         });
         let mut action = None;
         widgets::labelled(ui, "Settings", |ui| {

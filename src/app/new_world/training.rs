@@ -6,8 +6,6 @@ use std::time::Duration;
 use eframe::egui;
 use eframe::egui::{Color32, ColorImage, Image, RichText, TextureHandle, TextureOptions, Ui, vec2};
 
-use driftless_train::TrainStage;
-
 use super::action::{PageRequest, StepAction};
 use super::widgets::{card, failure, primary, title};
 use super::{plot, widgets};
@@ -336,27 +334,29 @@ fn bar(ui: &mut Ui, stage: &StageProgress) {
 
 /// When the world can be played.
 fn playable(view: &RunView) -> String {
-    let current = view.progress.current_stage();
-    match (view.saved, &view.state, current.stage) {
-        (Some(_), _, _) => "now".into(),
-        (None, RunState::Running, TrainStage::Tokenizer) => match current.time_left() {
+    match (view.saved, &view.state) {
+        (Some(_), _) => "now".into(),
+        (None, RunState::Running) => match view.progress.time_to_playable() {
+            Some(left) if left.is_zero() => "soon".into(),
             Some(left) => format!("in about {}", format_duration(left)),
             None => "–".into(),
         },
-        (None, RunState::Running, TrainStage::Dynamics | TrainStage::Transport) => {
-            "in a few minutes".into()
-        }
-        (None, _, _) => "not yet".into(),
+        (None, _) => "not yet".into(),
     }
 }
 
-/// The remaining time. A stage's speed is known only once it has started.
+/// The remaining time. A network's speed is known only once its training has started.
 fn time_left(progress: &RunProgress) -> Option<String> {
+    if let Some(left) = progress.time_left() {
+        return Some(format_duration(left));
+    }
     let current = progress.current_stage();
     let left = format_duration(current.time_left()?);
-    Some(match current.stage {
-        TrainStage::Tokenizer => format!("{left}, then the dynamics"),
-        TrainStage::Dynamics | TrainStage::Transport => left,
+    let [tokenizer, dynamics] = &progress.stages;
+    let is_known = |stage: &StageProgress| stage.is_complete() || stage.time_left().is_some();
+    Some(match (is_known(tokenizer), is_known(dynamics)) {
+        (true, false) => format!("{left}, then the dynamics"),
+        _ => left,
     })
 }
 

@@ -14,6 +14,7 @@ pub(super) struct TrainingRequest {
     pub data: PathBuf,
     pub preset: TrainPreset,
     pub settings: Option<PathBuf>,
+    pub playable_early: bool,
 }
 
 impl TrainingRequest {
@@ -25,6 +26,7 @@ impl TrainingRequest {
             folder,
             preset: self.preset,
             settings: self.settings.clone(),
+            playable_early: self.playable_early,
         }
     }
 }

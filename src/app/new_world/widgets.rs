@@ -70,7 +70,10 @@ pub(super) fn labelled<T>(ui: &mut Ui, name: &str, control: impl FnOnce(&mut Ui)
 /// would slow down the work itself.
 pub(super) fn activity(ui: &mut Ui) {
     let step = Duration::from_millis(500);
-    let now = ui.input(|input| input.time) / step.as_secs_f64();
+    let now = match theme::is_still(ui) {
+        true => 0.0,
+        false => ui.input(|input| input.time) / step.as_secs_f64(),
+    };
     ui.request_repaint_after(step);
     let (rect, _) = ui.allocate_exact_size(vec2(30.0, 16.0), egui::Sense::hover());
     for i in 0..3 {

@@ -69,6 +69,8 @@ pub struct SamplerLimits {
     pub context: RangeInclusive<usize>,
     /// Whether the network was trained with unknown actions, as guidance needs.
     pub guidance: bool,
+    /// Whether the network has a long-term memory.
+    pub memory: bool,
     /// Whether the network predicts episode ends.
     pub ends: bool,
 }
@@ -82,6 +84,7 @@ impl SamplerLimits {
                 .collect(),
             context: (dynamics.stem_frames + 1)..=dynamics.context,
             guidance: dynamics.unknown_action,
+            memory: dynamics.memory.is_some(),
             ends: dynamics.outcome > 0,
         }
     }

@@ -10,6 +10,8 @@ use crate::app::{theme, widgets};
 /// A control to be labelled by its row; `None` if its parts have their own names.
 pub(super) type Labelled = Option<Response>;
 
+/// Width of the number beside a slider, in points.
+const NUMBER_WIDTH: f32 = 54.0;
 /// Width of a control next to its label, in points.
 const CONTROL_WIDTH: f32 = 156.0;
 
@@ -91,7 +93,12 @@ pub(super) fn slider<T: egui::emath::Numeric>(
 
 /// A slider as wide as the panel.
 pub(super) fn slider_of(ui: &mut Ui, slider: egui::Slider<'_>) -> Labelled {
-    ui.spacing_mut().slider_width = (ui.available_width() - 62.0).max(60.0);
+    let gap = 8.0;
+    let spacing = ui.spacing_mut();
+    spacing.item_spacing.x = gap;
+    spacing.interact_size.x = NUMBER_WIDTH;
+    let width = ui.available_width() - NUMBER_WIDTH - gap;
+    ui.spacing_mut().slider_width = width.max(60.0);
     // A value from the command line may be out of range; it stays until edited.
     Some(ui.add(slider.clamping(egui::SliderClamping::Edits)))
 }

@@ -152,6 +152,7 @@ impl Window {
             keys: &self.game.session.keys,
             held: &self.game.held,
             paused: self.game.is_paused(),
+            autoplay: self.game.autoplay,
             lab: self.preferences.config().lab,
             hud: self.preferences.config().hud,
             denoising: self.analysis.denoising.is_some(),
@@ -247,6 +248,8 @@ impl Window {
             cards::badge(ui, space, "WORKING…");
         } else if game.is_paused() && !self.preferences.welcome {
             cards::badge(ui, space, "PAUSED");
+        } else if game.autoplay {
+            cards::badge(ui, space, "PLAYS ITSELF");
         }
         // On the page for new worlds the banner tells.
         if session.sim.record.is_some() && self.navigation.parked.is_none() {

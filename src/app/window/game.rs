@@ -68,6 +68,8 @@ pub(super) struct GameState {
     /// Counts frames, so that each is uploaded once.
     pub image_id: u64,
     paused: bool,
+    /// Whether the world plays itself.
+    pub autoplay: bool,
     pub stats: FrameStats,
     pub scoreboard: Scoreboard,
     pub held: HeldKeys,
@@ -78,6 +80,7 @@ impl GameState {
     pub fn new(session: GameSession, waker: Waker) -> Self {
         Self {
             paused: session.sim.paused,
+            autoplay: false,
             session,
             world: WorldThread::NotStarted,
             recording: None,
@@ -120,6 +123,15 @@ impl GameState {
             self.send(PlaybackCommand::Pause);
         }
         was_playing
+    }
+
+    /// Lets the world play itself, or hands it back to the person.
+    pub fn toggle_autoplay(&mut self) {
+        self.autoplay = self.is_running() && !self.autoplay;
+        self.send(InputCommand::Autoplay(self.autoplay));
+        if self.autoplay && self.paused {
+            self.resume();
+        }
     }
 
     pub fn resume(&mut self) {
@@ -265,6 +277,7 @@ impl GameState {
         sim.restart_at_end = settings.ends_restart;
         sim.pace = settings.pace();
         sim.paused = self.paused;
+        self.autoplay = false;
         self.stats.reset();
         let waker = self.waker.clone();
         let (options, recording) = (sim.clone(), self.recording.take());

@@ -17,6 +17,7 @@ use crate::app::session::GameSession;
 use crate::app::theme;
 use crate::app::world_picker::{CurrentWorld, PickerChoice, WorldPicker};
 use crate::workspace::playable_world::CheckpointOrigin;
+use crate::workspace::world_file::{self, is_world_file};
 use crate::workspace::{BackgroundTask, Notify, PlayableWorld, UserPaths};
 use crate::{Error, Result};
 
@@ -73,6 +74,8 @@ pub(super) enum LoadedGame {
 pub(super) enum DroppedFile {
     /// A checkpoint folder to play.
     World,
+    /// A world in one file, to be put among the saved worlds and played.
+    WorldFile,
     /// A recorded episode to compare with.
     Episode,
     /// Actions to play.
@@ -234,6 +237,24 @@ impl Navigation {
         Ok(())
     }
 
+    /// Puts the world in a file among the saved ones and loads it, in the background.
+    ///
+    /// # Errors
+    /// Returns an error if there is no data folder or no thread can be started.
+    pub fn load_world_file(
+        &mut self,
+        file: &Path,
+        current: Option<&CheckpointOrigin>,
+    ) -> Result<()> {
+        let device = current.map_or_else(DeviceOptions::default, |origin| origin.device);
+        let (file, places) = (file.to_path_buf(), UserPaths::resolve(self.home.clone())?);
+        let task = BackgroundTask::start(self.notify.clone(), move |_| {
+            PlayableWorld::learned(&world_file::import(&file, &places)?, device, None)
+        });
+        self.loading = Some(LoadingGame::World(task?));
+        Ok(())
+    }
+
     /// Loads a starting scene for a world in the background.
     ///
     /// # Errors
@@ -278,7 +299,10 @@ impl Navigation {
             Screen::Recording(..) | Screen::TryOut => {
                 Err("Go back to the New world page before opening another world.".into())
             }
-            Screen::Worlds { .. } if !folder => Err("Drop a checkpoint folder here.".into()),
+            _ if is_world_file(path) && !folder => Ok(DroppedFile::WorldFile),
+            Screen::Worlds { .. } if !folder => {
+                Err("Drop a checkpoint folder or a .driftless file here.".into())
+            }
             _ if folder && path.join(CONFIG).is_file() => Ok(DroppedFile::World),
             _ if folder => {
                 let what = format!("not a world, expected a checkpoint folder with {CONFIG}");

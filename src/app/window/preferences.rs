@@ -85,6 +85,9 @@ impl UserPreferences {
     /// Applies theme and scale to a new window.
     pub fn apply_theme(&mut self, context: &Context) {
         theme::apply(context, self.store.config.appearance);
+        if self.store.config.reduced_motion {
+            theme::reduce_motion(context, true);
+        }
         self.set_zoom(context, self.store.config.scale);
     }
 
@@ -93,6 +96,9 @@ impl UserPreferences {
         let now = &self.store.config;
         if now.appearance != before.appearance {
             theme::apply(context, now.appearance);
+        }
+        if now.reduced_motion != before.reduced_motion {
+            theme::reduce_motion(context, now.reduced_motion);
         }
         if now.scale != before.scale {
             self.set_zoom(context, now.scale);

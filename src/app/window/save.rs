@@ -154,7 +154,7 @@ impl Rendering {
                     ui.set_width((space.width() - 70.0).clamp(200.0, 380.0));
                     let title = match self.total {
                         0 => "Collecting frames…".to_owned(),
-                        total => format!("Rendering {} frames…", grouped(total)),
+                        total => format!("Re-rendering {} frames…", grouped(total)),
                     };
                     ui.label(RichText::new(title).heading().color(palette.text));
                     let fraction = self.done as f32 / self.total.max(1) as f32;

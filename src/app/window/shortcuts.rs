@@ -13,6 +13,7 @@ use super::save_commands::PictureUse;
 use crate::app::desktop::open_folder;
 use crate::app::keys::Shortcut;
 use crate::app::new_world::{NewWorldPage, PageRequest};
+use crate::app::widgets::show_letters;
 
 /// Keys that move the focus or scroll.
 const MOVING_KEYS: [Key; 9] = [
@@ -44,7 +45,9 @@ impl Window {
         }
         let captures = self.overlay.as_ref().is_some_and(Overlay::is_capturing);
         let keys = &self.game.session.keys;
-        self.inputs.places.press(place, letter, keys, captures)
+        let key = self.inputs.places.press(place, letter, keys, captures);
+        show_letters(&self.device.context, self.inputs.places.letters());
+        key
     }
 
     /// Handles a key for the world or the window; returns whether it is consumed, else egui gets it.
@@ -234,6 +237,7 @@ impl Window {
         match shortcut {
             Shortcut::Pause => game.toggle_pause(),
             Shortcut::Step => game.step(),
+            Shortcut::Autoplay => self.toggle_autoplay(),
             Shortcut::Reset => game.send(EpisodeCommand::Reset),
             Shortcut::NextScene => game.send(EpisodeCommand::NextContext),
             Shortcut::Overlay => {
@@ -286,6 +290,12 @@ impl Window {
             Shortcut::FullScreen => self.device.toggle_full_screen(),
             Shortcut::Help => self.toggle_overlay(Overlay::help),
         }
+    }
+
+    /// Lets the world play itself, or takes over.
+    fn toggle_autoplay(&mut self) {
+        self.dismiss_welcome();
+        self.game.toggle_autoplay();
     }
 
     /// Goes to the lab or back to the game alone, whose panels are closed.

@@ -145,6 +145,10 @@ impl Window {
         let session = &self.game.session;
         let done = match self.navigation.dropped(path, session.learned) {
             Ok(DroppedFile::World) => self.navigation.load_world(path, session.origin.as_ref()),
+            Ok(DroppedFile::WorldFile) => {
+                let current = session.origin.as_ref();
+                self.navigation.load_world_file(path, current)
+            }
             Ok(DroppedFile::Episode) => self.open_episode(path),
             Ok(DroppedFile::Actions) => read_actions(path, &session.world.actions)
                 .map(|actions| self.game.send(InputCommand::Play(actions.into())))

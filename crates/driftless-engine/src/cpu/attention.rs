@@ -439,7 +439,7 @@ fn exp_and_normaliser<const FMA: bool>(weights: &mut [f32]) -> f32 {
     totals.iter().sum::<f32>().recip()
 }
 
-dispatch!(fn softmax = softmax_body(mask: &[f32], x: &mut [f32]));
+dispatch!(pub(super) fn softmax = softmax_body(mask: &[f32], x: &mut [f32]));
 /// Softmax of x + mask over rows as long as `mask`, a multiple of [`WEIGHT_LANES`].
 #[inline(always)]
 fn softmax_body<const FMA: bool>(mask: &[f32], x: &mut [f32]) {
@@ -454,7 +454,7 @@ fn softmax_body<const FMA: bool>(mask: &[f32], x: &mut [f32]) {
     }
 }
 
-dispatch!(fn normalise = normalise_body(x: &mut [f32], stride: usize, d: usize, rows: usize, scale: f32));
+dispatch!(pub(super) fn normalise = normalise_body(x: &mut [f32], stride: usize, d: usize, rows: usize, scale: f32));
 /// Scales `rows` vectors of length `d`, `stride` apart, to the norm `scale`.
 #[inline(always)]
 fn normalise_body<const FMA: bool>(

@@ -13,6 +13,7 @@ use super::attention::{
 use super::grid::{CellBlock, PaddedGrid, RmsNorm};
 use super::matrix::{PackedMatrix, RowLayout, WriteMode};
 use super::mlp::{MlpScratch, PackedMlp};
+use super::recall::{PackedMemory, PackedRecall};
 use super::workers::Workers;
 use crate::Attention;
 use crate::network::{DenoiseInput, FrameContext, Outcome};
@@ -60,11 +61,12 @@ fn table_row(table: &[f32], index: u32, width: usize) -> &[f32] {
 struct Layer {
     space: SpatialAttention,
     time: Option<(TemporalAttention, KvCache)>,
+    recall: Option<PackedRecall>,
     mlp: PackedMlp,
 }
 
 impl Layer {
-    fn new(layer: &ExportedLayer, shape: TokenShape, slots: usize) -> Self {
+    fn new(layer: &ExportedLayer, shape: TokenShape, slots: usize, memory_tokens: usize) -> Self {
         let time = layer.time.as_ref().map(|time| {
             let kv_cache = KvCache::new(shape, slots);
             (TemporalAttention::new(time, shape), kv_cache)
@@ -72,12 +74,16 @@ impl Layer {
         Self {
             space: SpatialAttention::new(&layer.space, shape),
             time,
-            mlp: PackedMlp::new(layer),
+            recall: layer
+                .recall
+                .as_ref()
+                .map(|recall| PackedRecall::new(recall, shape, memory_tokens)),
+            mlp: PackedMlp::new(&layer.mlp),
         }
     }
 }
 
-/// Predicts reward and episode end from a signal token. Too small to be worth packing.
+/// Predicts reward, episode end and the camera's motion from a signal token. Too small to be worth packing.
 struct OutcomeHead {
     norm: RmsNorm,
     up: Vec<f32>,
@@ -106,11 +112,9 @@ impl OutcomeHead {
             .map(|(row, bias)| dot(row, &normed) + bias)
             .map(|x| x / (1.0 + (-x).exp()))
             .collect();
-        let output = |i: usize| {
-            let row = &self.out[i * hidden.len()..(i + 1) * hidden.len()];
-            dot(row, &hidden) + self.out_bias[i]
-        };
-        Outcome::new([output(0), output(1)])
+        let rows = self.out.chunks_exact(hidden.len()).zip(&self.out_bias);
+        let outputs: Vec<f32> = rows.map(|(row, bias)| dot(row, &hidden) + bias).collect();
+        Outcome::of_outputs(&outputs)
     }
 }
 
@@ -133,6 +137,7 @@ pub(super) struct PackedDynamics {
     conditions: ConditionTables,
     position: Vec<f32>,
     layers: Vec<Layer>,
+    memory: Option<PackedMemory>,
     norm_out: RmsNorm,
     merge_out: PackedMatrix,
     head_block: CellBlock,
@@ -177,6 +182,9 @@ impl PackedDynamics {
         let slots = d.context - 1;
         let layers = net.layers.iter();
         let merged = d.merge * d.merge * d.stem_width;
+        let recalled = d.memory.as_ref().map_or(0, |memory| memory.frames);
+        let memory_tokens = recalled * config.latent_tokens();
+        let memory = net.memory.as_ref();
         Self {
             grid,
             merge: d.merge,
@@ -194,8 +202,10 @@ impl PackedDynamics {
             conditions: ConditionTables::new(net.conditions),
             position: net.position,
             layers: layers
-                .map(|layer| Layer::new(layer, shape, slots))
+                .map(|layer| Layer::new(layer, shape, slots, memory_tokens))
                 .collect(),
+            memory: memory
+                .map(|memory| PackedMemory::new(memory, (grid, d.merge), shape, recalled)),
             norm_out: RmsNorm::new(&net.norm_out),
             merge_out: PackedMatrix::new(&net.merge_out),
             head_block: CellBlock::new(&net.head_block),
@@ -247,12 +257,25 @@ impl PackedDynamics {
         let output_start = &mut self.output_start;
         self.skip_past
             .apply(workers, context.past, rows, output_start, WriteMode::Add);
+        if let Some(memory) = &mut self.memory {
+            memory.encode(workers, &context.recalled);
+            if memory.in_use() {
+                for recall in self
+                    .layers
+                    .iter_mut()
+                    .filter_map(|layer| layer.recall.as_mut())
+                {
+                    recall.read_memory(workers, memory);
+                }
+            }
+        }
     }
 
     /// Runs a denoise pass and writes the network's output, [cells, channels].
     pub(super) fn denoise(&mut self, workers: &Workers, input: &DenoiseInput, output: &mut [f32]) {
         self.stem(workers, input);
-        for layer in &self.layers {
+        let recalls = self.memory.as_ref().is_some_and(PackedMemory::in_use);
+        for layer in &mut self.layers {
             layer
                 .space
                 .apply(workers, &mut self.tokens, &mut self.attention);
@@ -265,6 +288,11 @@ impl PackedDynamics {
                     &self.attended_slots,
                     &mut self.attention,
                 );
+            }
+            if let Some(recall) = &mut layer.recall
+                && recalls
+            {
+                recall.apply(workers, &mut self.tokens);
             }
             layer.mlp.apply(workers, &mut self.tokens, &mut self.mlp);
         }
@@ -290,6 +318,7 @@ impl PackedDynamics {
             Attention::new(tokens, heads, self.attended_slots.len() + 1)
         });
         self.stem(workers, input);
+        let recalls = self.memory.as_ref().is_some_and(PackedMemory::in_use);
         for (i, layer) in self.layers[..=last].iter_mut().enumerate() {
             layer
                 .space
@@ -313,6 +342,11 @@ impl PackedDynamics {
                 }
             }
             if i < last {
+                if let Some(recall) = &mut layer.recall
+                    && recalls
+                {
+                    recall.apply(workers, &mut self.tokens);
+                }
                 layer.mlp.apply(workers, &mut self.tokens, &mut self.mlp);
             }
         }
@@ -327,6 +361,9 @@ impl PackedDynamics {
     pub(super) fn reserve(&mut self, threads: usize) {
         self.attention.reserve(threads);
         self.mlp.reserve(threads);
+        if let Some(memory) = &mut self.memory {
+            memory.reserve(threads);
+        }
     }
 
     /// Sets whether cache passes record attention weights.

@@ -1,6 +1,6 @@
 //! The feed-forward layer.
 
-use driftless_model::export::ExportedLayer;
+use driftless_model::export::ExportedMlp;
 use driftless_model::simd::{dispatch, sigmoid};
 
 use super::attention::TokenShape;
@@ -54,7 +54,7 @@ impl MlpScratch {
 }
 
 impl PackedMlp {
-    pub(super) fn new(layer: &ExportedLayer) -> Self {
+    pub(super) fn new(layer: &ExportedMlp) -> Self {
         let hidden = layer.down.inputs;
         let pairs = hidden.div_ceil(LANES);
         // Each pair's outputs go through the SwiGLU while they are in the cache of whoever computed them.
@@ -73,6 +73,11 @@ impl PackedMlp {
             down: PackedMatrix::new(&layer.down),
             hidden,
         }
+    }
+
+    /// Hidden width of the SwiGLU.
+    pub(super) fn hidden(&self) -> usize {
+        self.hidden
     }
 
     /// Updates `x` [tokens, width] in place.

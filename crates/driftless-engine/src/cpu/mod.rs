@@ -6,6 +6,7 @@ mod grid;
 mod matmul;
 mod matrix;
 mod mlp;
+mod recall;
 mod shared_slice;
 #[cfg(test)]
 mod tests;

@@ -47,7 +47,8 @@ fn play(engine: &mut Sampler, record_attention: bool) -> Session {
 
 #[test]
 fn frames_do_not_depend_on_threads() {
-    for (name, config) in edge_case_configs() {
+    let memory = ("memory", crate::testing::memory_config());
+    for (name, config) in edge_case_configs().into_iter().chain([memory]) {
         let world = world(&config);
         for recorded in [false, true] {
             let alone = play(&mut sampler(&world, 1), recorded);

@@ -11,7 +11,7 @@ use driftless_model::config::WorldConfig;
 use super::dynamics::PackedDynamics;
 use super::workers::Workers;
 use crate::Result;
-use crate::network::{DenoiseInput, FrameContext};
+use crate::network::{DenoiseInput, FrameContext, RecalledFrames};
 
 /// Maximum number of threads.
 const MAX_THREADS: usize = 256;
@@ -126,6 +126,7 @@ impl<'a> Probe<'a> {
         self.dynamics.reserve(workers.threads());
         let started = Instant::now();
         let context = FrameContext {
+            recalled: RecalledFrames::default(),
             past: &self.past,
             frame: 0,
             attended_frames: self.attended_frames,

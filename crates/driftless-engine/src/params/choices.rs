@@ -65,6 +65,20 @@ pub(super) static PATHS: [Choice; 3] = [
     },
 ];
 
+/// The values of a switch.
+pub(super) static ON_OFF: [Choice; 2] = [
+    Choice {
+        name: "off",
+        label: "Off",
+        help: "Not used",
+    },
+    Choice {
+        name: "on",
+        label: "On",
+        help: "Used",
+    },
+];
+
 /// The method that takes a frame from noise to data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

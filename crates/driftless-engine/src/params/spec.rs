@@ -7,7 +7,7 @@ use std::ops::RangeBounds as _;
 use driftless_flow::FlowError;
 
 use super::SamplerParams;
-use super::choices::{Choice, PATHS, SOLVERS, SamplingPath, Solver};
+use super::choices::{Choice, ON_OFF, PATHS, SOLVERS, SamplingPath, Solver};
 use crate::Result;
 
 /// Upper limit on the steps per frame.
@@ -125,7 +125,7 @@ const fn logarithmic(ends: (f64, f64), decimals: usize) -> SliderSpec {
 }
 
 /// All sampler parameters but the seed, in the order of the Tuning panel.
-pub static PARAMS: [ParamSpec; 10] = [
+pub static PARAMS: [ParamSpec; 11] = [
     ParamSpec {
         name: "solver",
         column: "solver",
@@ -250,6 +250,17 @@ pub static PARAMS: [ParamSpec; 10] = [
         set: |params, value| params.context = value as usize,
     },
     ParamSpec {
+        name: "recall",
+        column: "recall",
+        label: "Long-term memory",
+        help: "Whether the world recalls frames that left its context. Without effect on worlds that \
+               have no memory.",
+        placeholder: Some("RECALL"),
+        kind: ParamKind::Choice(&ON_OFF),
+        get: |params| f64::from(u8::from(params.recall)),
+        set: |params, index| params.recall = index >= 1.0,
+    },
+    ParamSpec {
         name: "temperature",
         column: "temperature",
         label: "Temperature",
@@ -302,8 +313,12 @@ mod tests {
         let defaults = SamplerParams::default();
         for spec in &PARAMS {
             let mut params = defaults;
-            spec.set(&mut params, 2.0);
-            assert_eq!(spec.get(&params), 2.0, "{}", spec.name);
+            let other = match &spec.kind {
+                ParamKind::Choice(choices) if choices.len() == 2 => 1.0 - spec.get(&defaults),
+                _ => 2.0,
+            };
+            spec.set(&mut params, other);
+            assert_eq!(spec.get(&params), other, "{}", spec.name);
             assert_ne!(params, defaults, "{}", spec.name);
             spec.set(&mut params, spec.get(&defaults));
             assert_eq!(params, defaults, "{}", spec.name);

@@ -4,7 +4,9 @@ use driftless_model::dynamics::step_index;
 
 use super::{Residency, Sampler};
 use crate::denoise::{Denoiser, step_coefficients};
-use crate::network::{ContextNoise, DenoiseInput, FrameContext, FrameRequest, Readback};
+use crate::network::{
+    ContextNoise, DenoiseInput, FrameContext, FrameRequest, Readback, RecalledFrames,
+};
 use crate::noise::NoisePurpose;
 use crate::{Error, Result, SamplerParams, Solver, StageTimes, noise};
 
@@ -83,10 +85,21 @@ impl Sampler {
         let attended_frames = self.attended_frames(params);
         self.texture = None;
         self.residency = Residency::Host;
+        let [latents, features] = &mut self.recalled;
+        latents.clear();
+        features.clear();
+        if let Some(memory) = &mut self.memory {
+            if params.recall {
+                memory.recall(self.frame, latents, features);
+            } else {
+                memory.recall_nothing();
+            }
+        }
         self.network.begin_frame(&FrameContext {
             past: &self.past,
             frame: self.frame,
             attended_frames,
+            recalled: RecalledFrames { latents, features },
         })
     }
 
@@ -123,7 +136,8 @@ impl Sampler {
         params: &SamplerParams,
     ) -> Result<Option<StageTimes>> {
         let plain = params.solver == Solver::Shortcut && params.guidance == 1.0;
-        let possible = plain && !self.recording_passes;
+        // A memory needs the latent of every frame on the host.
+        let possible = plain && !self.recording_passes && self.memory.is_none();
         if !possible || !self.network.supports_full_frames(params.steps) {
             return Ok(None);
         }
@@ -176,8 +190,14 @@ impl Sampler {
         .run(&mut self.z)
     }
 
-    /// Runs the cache pass over the clean latent in `latent`, which completes the frame.
-    pub(super) fn write_cache(&mut self, action: u32, params: &SamplerParams) -> Result<()> {
+    /// Runs the cache pass over the clean latent in `latent`, which completes the frame: a predicted or a
+    /// given one.
+    pub(super) fn write_cache(
+        &mut self,
+        action: u32,
+        params: &SamplerParams,
+        predicted: bool,
+    ) -> Result<()> {
         let ContextNoise { tau, alpha, sigma } = self.context_noise(params)?;
         self.z.copy_from_slice(&self.latent);
         if tau < 1.0 {
@@ -204,6 +224,10 @@ impl Sampler {
                 past.copy_within(..row - c, c);
                 past[..c].copy_from_slice(z);
             }
+        }
+        if let Some(memory) = &mut self.memory {
+            let motion = self.outcome.and_then(|outcome| outcome.motion);
+            memory.remember(&self.latent, self.frame, motion, predicted);
         }
         self.frame += 1;
         Ok(())

@@ -1,6 +1,6 @@
 //! The state of a sampler, saved and restored.
 
-use super::{Residency, Sampler};
+use super::{Memory, Residency, Sampler};
 use crate::{Error, Outcome, Result};
 
 /// The complete state of a sampler between two frames. On a backend of the same kind, continuing from it
@@ -15,6 +15,8 @@ pub struct Snapshot {
     pub outcome: Option<Outcome>,
     /// The last image, u8 RGB `[H, W, 3]`.
     pub image: Vec<u8>,
+    /// The long-term memory, of a world that has one. Frames are shared with other snapshots.
+    pub memory: Option<Memory>,
 }
 
 impl Sampler {
@@ -34,6 +36,7 @@ impl Sampler {
             state,
             outcome: self.outcome,
             image: self.image.clone(),
+            memory: self.memory.clone(),
         })
     }
 
@@ -54,6 +57,14 @@ impl Sampler {
                 self.image.len()
             )));
         }
+        let memory = snapshot.memory.as_ref();
+        if memory.is_some() != self.memory.is_some()
+            || memory.is_some_and(|memory| !memory.belongs_to(&self.world))
+        {
+            return Err(Error::Snapshot(
+                "the snapshot's memory belongs to another world".into(),
+            ));
+        }
         self.network.load_cache(&snapshot.state[latent + past..])?;
         self.latent.copy_from_slice(&snapshot.state[..latent]);
         self.past
@@ -61,6 +72,7 @@ impl Sampler {
         self.image.copy_from_slice(&snapshot.image);
         self.outcome = snapshot.outcome;
         self.frame = snapshot.frame;
+        self.memory.clone_from(&snapshot.memory);
         (self.residency, self.texture) = (Residency::Host, None);
         Ok(())
     }

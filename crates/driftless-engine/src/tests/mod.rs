@@ -1,5 +1,6 @@
 mod arguments;
 mod inspection;
+mod memory;
 mod parity;
 mod reference;
 mod sampling;

@@ -10,7 +10,7 @@ fn compare(name: &str, config: &WorldConfig, params: impl Fn(usize) -> SamplerPa
 }
 
 /// Asserts that an engine's frames stay within `tolerance` of the reference engine's.
-fn compare_engines(
+pub(super) fn compare_engines(
     name: &str,
     config: &WorldConfig,
     engine: &mut Sampler,

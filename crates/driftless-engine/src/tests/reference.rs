@@ -87,6 +87,7 @@ impl History {
         let mut actions = self.actions.clone();
         actions.push(action);
         let input = DynamicsInput {
+            memory: None,
             latents: grid(latents, c),
             past: grid(past, stem * c),
             actions: Tensor::from_vec(actions.repeat(2), (1, f), &Device::Cpu).unwrap(),

@@ -5,12 +5,13 @@ use driftless_model::export::ExportedDynamics;
 
 use super::dynamics_parts::{DynamicsWeights, ScratchRegions};
 use super::kernel_args::{
-    Activation, EmbedConditioningArgs, FinishFrameArgs, KvCacheWriteArgs, NONE, RowLayout,
-    SpatialAttentionArgs, TemporalAttentionArgs,
+    Activation, EmbedConditioningArgs, FinishFrameArgs, KvCacheWriteArgs, MemoryAttentionArgs,
+    NONE, RowLayout, SpatialAttentionArgs, TemporalAttentionArgs,
 };
 use super::kernels::{Kernel, workgroups};
 use super::layers::{
-    AttentionWeights, ConditionTables, HeadLayout, KvCache, Layer, OutcomeHead, TemporalAttention,
+    AttentionWeights, ConditionTables, HeadLayout, KvCache, Layer, OutcomeHead, Recall,
+    TemporalAttention,
 };
 use super::operations::ArenaLayout;
 use super::program::ProgramBuilder;
@@ -42,14 +43,17 @@ pub(super) struct WgpuDynamics {
     pub latent: u32,
     /// Past latents, [cells, stem frames · channels].
     pub past: u32,
-    /// Report of a frame: reward, logit of the episode end, and 1 if the latent is finite.
+    /// Report of a frame: the outputs of the outcome head, and 1 if the latent is finite.
     pub report: u32,
+    pub outcome_outputs: u32,
     scratch: ScratchRegions,
 }
 
 impl WgpuDynamics {
     /// Elements of a report.
-    pub const REPORT_LEN: usize = 3;
+    pub fn report_len(&self) -> usize {
+        self.outcome_outputs as usize + 1
+    }
 
     pub fn new(
         weights: &mut Weights,
@@ -63,6 +67,8 @@ impl WgpuDynamics {
         let slots = d.context - 1;
         let past = d.stem_frames * c;
         let cache_len = slots * tokens * heads.width();
+        let recalled = d.memory.as_ref().map_or(0, |memory| memory.frames);
+        let memory_tokens = recalled * config.latent_tokens();
         Self {
             grid: [gh as u32, gw as u32],
             merge: d.merge as u32,
@@ -77,14 +83,15 @@ impl WgpuDynamics {
             slots: slots as u32,
             last_time_layer: d.last_time_layer(),
             context: d.context as u32,
-            weights: DynamicsWeights::new(weights, arena, net, heads, cache_len),
+            weights: DynamicsWeights::new(weights, arena, net, heads, (cache_len, memory_tokens)),
             position: (arena.allocate(tokens * d.width), net.position.clone()),
             z: arena.allocate(cells * c),
             output: arena.allocate(cells * c),
             clean: arena.allocate(cells * c),
             latent: arena.allocate(cells * c),
             past: arena.allocate(cells * past),
-            report: arena.allocate(Self::REPORT_LEN),
+            report: arena.allocate(d.outcome_outputs() + 1),
+            outcome_outputs: d.outcome_outputs() as u32,
             scratch: ScratchRegions::new(arena, config, heads),
         }
     }
@@ -99,7 +106,7 @@ impl WgpuDynamics {
             frames: self.past_channels / self.channels,
             cells: self.cell_count(),
             channels: self.channels,
-            finite: self.report + 2,
+            finite: self.report + self.outcome_outputs,
         };
         r.push(Kernel::FinishFrame, &args, [1, 1]);
     }
@@ -133,6 +140,61 @@ impl WgpuDynamics {
         r.matmul(self.weights.skip_past, cells, from, x);
     }
 
+    /// Arena offset of the cells and features of memory tokens, and their number; `None` without a memory.
+    pub fn memory_inputs(&self) -> Option<(u32, usize)> {
+        let memory = self.weights.memory.as_ref()?;
+        Some((memory.cells, (memory.rows * memory.inputs) as usize))
+    }
+
+    /// Turns recalled frames into tokens, and these into the keys and values of all layers.
+    pub fn read_memory(&self, r: &mut ProgramBuilder) {
+        let Some(memory) = &self.weights.memory else {
+            return;
+        };
+        let rows = |at| RowLayout::contiguous(at, self.width);
+        let (tokens, normed) = (rows(memory.tokens), rows(memory.normed));
+        let cells = RowLayout::contiguous(memory.cells, memory.inputs);
+        r.matmul(memory.input, memory.rows, cells, tokens);
+        let size = [memory.rows, self.width];
+        r.affine(size, tokens, tokens, memory.position, NONE);
+        let hidden = RowLayout::contiguous(memory.hidden, memory.down.k);
+        r.rms_norm(memory.norm, memory.rows, tokens, normed);
+        r.matmul_activated(memory.up, memory.rows, normed, hidden, Activation::SwiGlu);
+        r.matmul_add(memory.down, memory.rows, hidden, tokens);
+        for recall in self
+            .weights
+            .layers
+            .iter()
+            .filter_map(|layer| layer.recall.as_ref())
+        {
+            r.rms_norm(recall.memory_norm, memory.rows, tokens, normed);
+            let read = RowLayout::contiguous(recall.read, 2 * self.heads.width() as u32);
+            r.matmul(recall.kv, memory.rows, normed, read);
+        }
+    }
+
+    /// Lets the tokens of `stream` read recalled frames.
+    fn recall(&self, r: &mut ProgramBuilder, recall: &Recall) {
+        let normed = RowLayout::contiguous(self.scratch.normed, self.width);
+        r.rms_norm(recall.norm, self.tokens, self.stream(), normed);
+        let width = self.heads.width() as u32;
+        let q = RowLayout::contiguous(self.scratch.qkv, width);
+        r.matmul(recall.q, self.tokens, normed, q);
+        let args = MemoryAttentionArgs {
+            q: self.scratch.qkv,
+            kv: recall.read,
+            y: self.scratch.attention_out,
+            tokens: self.tokens,
+            heads: self.heads.count as u32,
+            parameters: recall.parameters,
+            unused: [0; 2],
+        };
+        let groups = [self.attention_workgroups(), 1];
+        r.push(Kernel::AttentionMemory, &args, groups);
+        let attended = RowLayout::contiguous(self.scratch.attention_out, width);
+        r.matmul_add(recall.out, self.tokens, attended, self.stream());
+    }
+
     /// Runs denoise pass `pass_index` on `z`, into `output`.
     pub fn denoise(&self, r: &mut ProgramBuilder, pass_index: u32) {
         self.stem(r, pass_index);
@@ -141,6 +203,9 @@ impl WgpuDynamics {
             if let Some(time) = &layer.time {
                 self.project_qkv(r, &time.attention);
                 self.temporal_attention(r, time);
+            }
+            if let Some(recall) = &layer.recall {
+                self.recall(r, recall);
             }
             self.mlp(r, layer);
         }
@@ -168,6 +233,9 @@ impl WgpuDynamics {
                 }
             }
             if i < last {
+                if let Some(recall) = &layer.recall {
+                    self.recall(r, recall);
+                }
                 self.mlp(r, layer);
             }
         }
@@ -196,7 +264,7 @@ impl WgpuDynamics {
         let signal = RowLayout::contiguous(signal, self.width);
         let normed = RowLayout::contiguous(self.scratch.normed, self.width);
         let hidden = RowLayout::contiguous(self.scratch.outcome_hidden, head.up.n);
-        let outcome = RowLayout::contiguous(self.report, 2);
+        let outcome = RowLayout::contiguous(self.report, self.outcome_outputs);
         r.rms_norm(head.norm, 1, signal, normed);
         r.matmul_activated(head.up, 1, normed, hidden, Activation::Silu);
         r.matmul(head.out, 1, hidden, outcome);

@@ -4,7 +4,7 @@ use driftless_model::config::WorldConfig;
 use driftless_model::export::ExportedDynamics;
 
 use super::kernel_args::NONE;
-use super::layers::{ConditionTables, HeadLayout, Layer, OutcomeHead};
+use super::layers::{ConditionTables, HeadLayout, Layer, MemoryEncoder, OutcomeHead};
 use super::operations::{ArenaLayout, CellBlock, RmsNorm};
 use super::weights::{MatrixRef, Weights};
 
@@ -25,25 +25,29 @@ pub(super) struct DynamicsWeights {
     pub skip_latent: MatrixRef,
     pub skip_past: MatrixRef,
     pub outcome_head: Option<OutcomeHead>,
+    pub memory: Option<MemoryEncoder>,
 }
 
 impl DynamicsWeights {
-    /// Packs the weights. A KV cache holds `cache_len` elements of keys, and as many of values.
+    /// Packs the weights. A KV cache holds `cache_len` elements of keys, and as many of values; a memory
+    /// has up to `memory_tokens` tokens.
     pub fn new(
         weights: &mut Weights,
         arena: &mut ArenaLayout,
         net: &ExportedDynamics,
         heads: HeadLayout,
-        cache_len: usize,
+        (cache_len, memory_tokens): (usize, usize),
     ) -> Self {
+        let sizes = (cache_len, memory_tokens);
         let layers = net.layers.iter();
-        let layers = layers.map(|layer| Layer::new(weights, arena, layer, heads, cache_len));
+        let layers = layers.map(|layer| Layer::new(weights, arena, layer, heads, sizes));
         let layers = layers.collect();
         let (head_out, skip_past) = (
             weights.linear(&net.head_out),
             weights.linear(&net.skip_past),
         );
         let outcome_head = net.outcome.as_ref();
+        let memory = net.memory.as_ref();
         Self {
             stem_conditions: ConditionTables::new(weights, &net.stem_conditions),
             stem_latent: weights.linear(&net.stem_latent),
@@ -66,6 +70,7 @@ impl DynamicsWeights {
                 bias: head_out.bias,
                 ..skip_past
             },
+            memory: memory.map(|memory| MemoryEncoder::new(weights, arena, memory, memory_tokens)),
             outcome_head: outcome_head.map(|head| OutcomeHead::new(weights, head)),
         }
     }

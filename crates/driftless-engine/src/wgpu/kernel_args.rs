@@ -149,6 +149,18 @@ pub(super) struct TemporalAttentionArgs {
 
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub(super) struct MemoryAttentionArgs {
+    pub q: u32,
+    pub kv: u32,
+    pub y: u32,
+    pub tokens: u32,
+    pub heads: u32,
+    pub parameters: u32,
+    pub unused: [u32; 2],
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub(super) struct KvCacheWriteArgs {
     pub qkv: u32,
     pub keys: u32,
@@ -222,7 +234,7 @@ pub(super) struct FrameParams {
     pub temperature: f32,
     pub alpha: f32,
     pub sigma: f32,
-    pub unused: u32,
+    pub memory_tokens: u32,
 }
 
 /// Parameters of one pass over a frame.

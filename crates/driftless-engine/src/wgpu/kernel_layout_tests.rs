@@ -9,7 +9,8 @@ use naga::{Module, StructMember, TypeInner};
 
 use super::super::kernel_args::{
     AffineArgs, EmbedConditioningArgs, FinishFrameArgs, FrameParams, KvCacheWriteArgs, MatmulArgs,
-    PassParams, RmsNormArgs, RowLayout, SampleArgs, SpatialAttentionArgs, TemporalAttentionArgs,
+    MemoryAttentionArgs, PassParams, RmsNormArgs, RowLayout, SampleArgs, SpatialAttentionArgs,
+    TemporalAttentionArgs,
 };
 use super::tests::OPTIONS;
 use super::*;
@@ -45,6 +46,9 @@ fn args(kernel: Kernel) -> Record {
             record!(TemporalAttentionArgs:
                 qkv, y, keys, values, tokens, heads, parameters, context)
         }
+        Kernel::AttentionMemory => {
+            record!(MemoryAttentionArgs: q, kv, y, tokens, heads, parameters, unused)
+        }
         Kernel::KvCacheWrite => {
             record!(KvCacheWriteArgs: qkv, keys, values, tokens, heads, unused)
         }
@@ -67,6 +71,7 @@ pub(super) fn kernels() -> Vec<Kernel> {
         Kernel::RmsNorm,
         Kernel::AttentionSpatial,
         Kernel::AttentionTemporal,
+        Kernel::AttentionMemory,
         Kernel::KvCacheWrite,
         Kernel::EmbedConditioning,
         Kernel::Affine,
@@ -132,7 +137,7 @@ fn records_match_their_wgsl_structs() {
         let pass = record!(PassParams: tau, z_scale, output_scale, step_index);
         let mut frame = record!(FrameParams:
             action, slot, slots, attended_frames, seed, number, temperature, alpha, sigma,
-            unused);
+            memory_tokens);
         // The passes follow the record directly.
         frame.2.push(("passes", frame.1, pass.1));
         frame.1 += pass.1;

@@ -158,7 +158,7 @@ fn every_shader_file_is_translated() {
             files += 1;
         }
     }
-    assert_eq!(files, 11);
+    assert_eq!(files, 12);
 }
 
 #[test]

@@ -29,6 +29,7 @@ pub(super) enum Kernel {
     RmsNorm,
     AttentionSpatial,
     AttentionTemporal,
+    AttentionMemory,
     KvCacheWrite,
     EmbedConditioning,
     Affine,
@@ -37,7 +38,7 @@ pub(super) enum Kernel {
 }
 
 impl Kernel {
-    const COUNT: usize = 8 + TILE_VARIANTS.len();
+    const COUNT: usize = 9 + TILE_VARIANTS.len();
 
     fn index(self) -> usize {
         match self {
@@ -49,7 +50,8 @@ impl Kernel {
             Self::Affine => 5,
             Self::Sample => 6,
             Self::FinishFrame => 7,
-            Self::Matmul(variant) => 8 + variant,
+            Self::AttentionMemory => 8,
+            Self::Matmul(variant) => 9 + variant,
         }
     }
 
@@ -65,6 +67,10 @@ impl Kernel {
             Self::AttentionTemporal => concat!(
                 include_str!("../../../../shaders/shared/attention.wgsl"),
                 include_str!("../../../../shaders/attention_temporal.wgsl")
+            ),
+            Self::AttentionMemory => concat!(
+                include_str!("../../../../shaders/shared/attention.wgsl"),
+                include_str!("../../../../shaders/attention_memory.wgsl")
             ),
             Self::KvCacheWrite => concat!(
                 include_str!("../../../../shaders/shared/attention.wgsl"),
@@ -230,7 +236,10 @@ pub(super) fn source(kernel: Kernel, options: SourceOptions) -> Result<String> {
                 ("", text)
             }
         }
-        Kernel::AttentionSpatial | Kernel::AttentionTemporal | Kernel::KvCacheWrite => {
+        Kernel::AttentionSpatial
+        | Kernel::AttentionTemporal
+        | Kernel::AttentionMemory
+        | Kernel::KvCacheWrite => {
             let head_vec4s = (options.head_size / 4) as u32;
             ("", set_constant(text, "HEAD", 8, head_vec4s)?)
         }
@@ -244,6 +253,7 @@ pub(super) fn source(kernel: Kernel, options: SourceOptions) -> Result<String> {
     let arena = match kernel {
         Kernel::AttentionSpatial
         | Kernel::AttentionTemporal
+        | Kernel::AttentionMemory
         | Kernel::KvCacheWrite
         | Kernel::Sample => ARENA_VEC4,
         _ => ARENA_SCALAR,
@@ -288,6 +298,7 @@ mod tests {
         for kernel in [
             Kernel::AttentionSpatial,
             Kernel::AttentionTemporal,
+            Kernel::AttentionMemory,
             Kernel::KvCacheWrite,
         ] {
             for head_size in [4, 32, 64] {

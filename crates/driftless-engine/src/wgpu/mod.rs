@@ -74,6 +74,7 @@ pub struct WgpuNetwork {
 /// The programs of single passes.
 struct PassPrograms {
     begin_frame: Program,
+    read_memory: Program,
     denoise: Program,
     write_cache: Program,
     encode: Program,
@@ -91,6 +92,7 @@ impl PassPrograms {
         let record = |f: &dyn Fn(&mut ProgramBuilder)| Program::record(gpu, kernels, buffers, f);
         Ok(Self {
             begin_frame: record(&|r| dynamics.begin_frame(r))?,
+            read_memory: record(&|r| dynamics.read_memory(r))?,
             denoise: record(&|r| dynamics.denoise(r, 0))?,
             write_cache: record(&|r| dynamics.write_cache(r, 0))?,
             encode: record(&|r| tokenizer.encode(r, dynamics.output))?,
@@ -354,7 +356,7 @@ fn staging_buffer(gpu: &Gpu, config: &WorldConfig, dynamics: &WgpuDynamics) -> B
     let caches = dynamics.kv_caches().count() * 2;
     let cache_len = (dynamics.slots * dynamics.tokens) as usize * dynamics.heads.width();
     let past = config.latent_len() * config.dynamics.stem_frames;
-    let frame_len = WgpuDynamics::REPORT_LEN + config.latent_len() + past + config.image_len();
+    let frame_len = dynamics.report_len() + config.latent_len() + past + config.image_len();
     let largest = (caches * cache_len).max(frame_len);
     gpu.device.create_buffer(&wgpu::BufferDescriptor {
         label: Some("staging"),

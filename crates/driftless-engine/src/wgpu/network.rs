@@ -2,14 +2,15 @@
 
 use driftless_flow::FlowError;
 use driftless_model::dynamics::step_index;
+use driftless_model::memory::{MEMORY_FEATURES, token_inputs};
 use driftless_model::tokenizer::{from_byte, to_byte};
 
-use super::dynamics::WgpuDynamics;
 use super::kernel_args::PassParams;
 use super::program::ProgramBuilder;
 use super::{Region, WgpuNetwork};
 use crate::network::{
     DenoiseInput, FrameContext, FrameOutput, FrameRequest, Network, Outcome, Readback,
+    RecalledFrames,
 };
 use crate::{Result, StageTimes};
 
@@ -18,6 +19,31 @@ use crate::{Result, StageTimes};
 pub(super) const MAX_RECORDED_STEPS: usize = 64;
 
 impl WgpuNetwork {
+    /// Uploads recalled frames and computes what the passes read of them.
+    fn set_recalled(&mut self, recalled: &RecalledFrames) -> Result<()> {
+        self.frame_params.memory_tokens = 0;
+        let Some((at, len)) = self.dynamics.memory_inputs() else {
+            return Ok(());
+        };
+        let count = recalled.features.len() / MEMORY_FEATURES;
+        if count == 0 {
+            return Ok(());
+        }
+        self.frame_params.memory_tokens = (count * self.config.latent_tokens()) as u32;
+        let mut inputs = vec![0.0; len];
+        let merge = self.config.dynamics.merge;
+        token_inputs(
+            recalled.latents,
+            recalled.features,
+            self.config.grid(),
+            merge,
+            &mut inputs,
+        );
+        self.write_arena(at, &inputs);
+        self.run(Some(&self.programs.read_memory), None, &[])?;
+        Ok(())
+    }
+
     /// Uploads the parameters of all passes of a frame.
     fn upload_request(&mut self, request: &FrameRequest) {
         self.set_frame(request.frame, request.attended_frames);
@@ -50,7 +76,7 @@ impl Network for WgpuNetwork {
         self.set_frame(context.frame, context.attended_frames);
         self.set_past(context.past);
         self.run(Some(&self.programs.begin_frame), None, &[])?;
-        Ok(())
+        self.set_recalled(&context.recalled)
     }
 
     fn denoise(&mut self, input: &DenoiseInput, output: &mut [f32]) -> Result<()> {
@@ -67,9 +93,10 @@ impl Network for WgpuNetwork {
             self.run(Some(&self.programs.write_cache), None, &[])?;
             return Ok(None);
         }
-        let region = (self.dynamics.report, WgpuDynamics::REPORT_LEN);
+        let outputs = self.dynamics.outcome_outputs as usize;
+        let region = (self.dynamics.report, outputs);
         let result = self.run(Some(&self.programs.write_cache), None, &[region])?;
-        Ok(Some(Outcome::new([result.values[0], result.values[1]])))
+        Ok(Some(Outcome::of_outputs(&result.values)))
     }
 
     fn supports_full_frames(&self, steps: usize) -> bool {
@@ -103,11 +130,12 @@ impl Network for WgpuNetwork {
             }
             _ => None,
         };
-        let mut regions: Vec<Region> = vec![(self.dynamics.report, WgpuDynamics::REPORT_LEN)];
+        let mut regions: Vec<Region> = vec![(self.dynamics.report, self.dynamics.report_len())];
         regions.extend(readback.iter().flat_map(|readback| self.regions(readback)));
         let result = self.run(self.frame_programs.get(&steps), texture, &regions)?;
-        let (report, frame) = result.values.split_at(WgpuDynamics::REPORT_LEN);
-        if report[2] != 1.0 {
+        let (report, frame) = result.values.split_at(self.dynamics.report_len());
+        let (outputs, finite) = report.split_at(self.dynamics.outcome_outputs as usize);
+        if finite != [1.0] {
             let what = "the network's prediction";
             return Err(FlowError::NotFinite { what, tau: 1.0 }.into());
         }
@@ -115,7 +143,7 @@ impl Network for WgpuNetwork {
             fill_readback(frame, readback);
         }
         let [denoise, cache, decode] = result.times.unwrap_or_default();
-        let outcome = Outcome::new([report[0], report[1]]);
+        let outcome = Outcome::of_outputs(outputs);
         Ok(FrameOutput {
             texture: texture.and_then(|index| Some(self.texture_writer.as_ref()?.texture(index))),
             outcome: (self.config.dynamics.outcome > 0).then_some(outcome),

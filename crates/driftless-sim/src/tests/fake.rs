@@ -98,6 +98,7 @@ fn world() -> WorldConfig {
             k_max: 8,
             unknown_action: false,
             outcome: 0,
+            memory: None,
         },
     }
 }
@@ -210,6 +211,7 @@ impl Network for Fake {
         }
         Ok(FrameOutput {
             outcome: Some(Outcome {
+                motion: None,
                 reward: f32::from(action),
                 end: if steps == ENDS { 0.75 } else { 0.25 },
             }),

@@ -297,7 +297,11 @@ fn replay_errors_name_the_frame() {
 fn params() -> impl Strategy<Value = SamplerParams> {
     let number = prop::num::f32::POSITIVE | prop::num::f32::ZERO;
     let context = prop_oneof![1_usize..1 << 24, Just(usize::MAX)];
-    let choices = (0..Solver::ALL.len(), 0..SamplingPath::ALL.len());
+    let choices = (
+        0..Solver::ALL.len(),
+        0..SamplingPath::ALL.len(),
+        any::<bool>(),
+    );
     let numbers = prop::array::uniform6(number);
     (
         1..=driftless_engine::MAX_STEPS,
@@ -306,7 +310,7 @@ fn params() -> impl Strategy<Value = SamplerParams> {
         numbers,
         any::<u64>(),
     )
-        .prop_map(|(steps, context, (solver, path), numbers, seed)| {
+        .prop_map(|(steps, context, (solver, path, recall), numbers, seed)| {
             let [
                 shift,
                 churn,
@@ -325,6 +329,7 @@ fn params() -> impl Strategy<Value = SamplerParams> {
                 guidance,
                 context_signal,
                 context,
+                recall,
                 temperature,
                 seed,
             }

@@ -2,6 +2,7 @@
 
 use super::fake::FAILS;
 use super::*;
+use crate::autoplay::Autoplay;
 
 fn scripted(actions: &[u32]) -> SimOptions {
     SimOptions {
@@ -110,4 +111,19 @@ fn script_matches_headless_play() {
     let params = SamplerParams::default();
     let headless = headless::play(player.as_mut(), 0, &script, &params, &mut || {});
     assert!(recording(sim).into_episode() == headless.unwrap());
+}
+
+#[test]
+fn learned_world_plays_random_held_actions() {
+    let mut player = (options().player)(&GpuSource::Unavailable).unwrap();
+    let mut autoplay = Autoplay::default();
+    let played: Vec<u32> = (0..400)
+        .map(|_| autoplay.next_action(player.as_mut()))
+        .collect();
+    for action in 0..player.actions() as u32 {
+        assert!(played.contains(&action), "{played:?}");
+    }
+    // An action is held for 8.5 frames on average.
+    let changes = played.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    assert!((10..120).contains(&changes), "{changes}");
 }

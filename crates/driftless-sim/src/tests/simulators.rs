@@ -144,3 +144,25 @@ fn ended_episode_restarts() {
         [0.0, 0.0, 1.0, 0.0, 0.0]
     );
 }
+
+#[test]
+fn simulator_plays_itself_until_a_key_is_pressed() {
+    let sim = spawn(playing(SimulatorKind::Drive));
+    next(&sim);
+    sim.send(InputCommand::Autoplay(true));
+    let actions: Vec<u32> = (0..40).map(|_| step(&sim).action).collect();
+    let frame = step(&sim);
+    assert!(actions.iter().any(|action| *action != 0), "{actions:?}");
+    let state = frame.ground_truth.unwrap().state;
+    let speed = state.iter().find(|(name, _)| *name == "speed");
+    assert!(speed.is_some_and(|(_, speed)| speed[0] > 0.0), "{state:?}");
+    // Letting a key go ends nothing.
+    hold(&sim, 0);
+    assert!((0..40).any(|_| step(&sim).action != 0));
+    hold(&sim, 2);
+    assert_eq!(step(&sim).action, 2);
+    let message = next_message(&sim);
+    assert_eq!(message, Message::Notice(Notice::AutoplayStopped));
+    hold(&sim, 0);
+    assert!((0..40).all(|_| step(&sim).action == 0));
+}

@@ -168,6 +168,8 @@ pub(super) struct StridedProduct {
     b: usize,
     /// Row stride of `c`.
     c: usize,
+    /// Whether to add the product to `c`.
+    add: bool,
 }
 
 impl StridedProduct {
@@ -178,7 +180,13 @@ impl StridedProduct {
             a,
             b,
             c,
+            add: false,
         }
+    }
+
+    /// The product that is added to `c`.
+    pub(super) fn adding(self) -> Self {
+        Self { add: true, ..self }
     }
 
     pub(super) fn run(&self, a: &[f32], b: &[f32], c: &mut [f32]) {
@@ -193,7 +201,7 @@ impl StridedProduct {
                 inner => single_loop(inner, self.a[1], self.b),
             },
             stride: self.c,
-            add: false,
+            add: self.add,
         };
         multiply(&product, c);
     }

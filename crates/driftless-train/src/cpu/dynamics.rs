@@ -12,9 +12,11 @@ use candle_core::Var;
 
 use super::attention::AttentionLayer;
 use super::condition_embeddings::{Condition, ConditionEmbeddings};
+use super::memory::MemoryEncoder;
 use super::mlp::MlpLayer;
 use super::outcome_head::OutcomeHead;
 use super::parameters::{Layout, Slot, Weights};
+use super::recall::RecallLayer;
 use super::row_ops::{add, sum_rows};
 use super::sequence_buffers::{SequenceBuffers, Sizes};
 use super::stem_and_head::{Head, Stem};
@@ -25,6 +27,7 @@ use driftless_model::config::WorldConfig;
 pub(super) enum Sublayer {
     SpatialAttention(AttentionLayer),
     TemporalAttention(AttentionLayer),
+    Recall(RecallLayer),
     Mlp(MlpLayer),
 }
 
@@ -40,6 +43,7 @@ pub(super) struct DynamicsNetwork {
     narrow: usize,
     pub head: Head,
     pub outcome: Option<OutcomeHead>,
+    memory: Option<MemoryEncoder>,
 }
 
 /// An input frame: its latent, those before it, and its conditions.
@@ -77,6 +81,9 @@ impl DynamicsNetwork {
             if timed || i == 0 {
                 narrow = Some(trunk.len() - 1);
             }
+            if timed && d.memory.is_some() {
+                trunk.push(Sublayer::Recall(RecallLayer::new(l, &name("memory"))?));
+            }
             trunk.push(Sublayer::Mlp(MlpLayer::new(l, &name("mlp"))?));
         }
         let narrow = narrow.ok_or_else(|| Error::Argument("dynamics.depth is 0".into()))?;
@@ -85,6 +92,10 @@ impl DynamicsNetwork {
         let outcome = match d.outcome {
             0 => None,
             _ => Some(OutcomeHead::new(l)?),
+        };
+        let memory = match d.memory {
+            None => None,
+            Some(_) => Some(MemoryEncoder::new(l)?),
         };
         Ok(Self {
             sizes,
@@ -95,6 +106,7 @@ impl DynamicsNetwork {
             narrow,
             head,
             outcome,
+            memory,
             layout: Arc::new(layout),
         })
     }
@@ -114,6 +126,25 @@ impl DynamicsNetwork {
         }
         t.conditions[at] = condition;
         self.stem.load(at, frame.latent, frame.past, t)
+    }
+
+    /// Computes the tokens of what the sequence recalls, and the keys and values of all layers. Comes
+    /// before [`Self::forward`].
+    pub(super) fn encode_memory(&self, w: &Weights, t: &mut SequenceBuffers) {
+        let (Some(encoder), Some(memory)) = (&self.memory, &mut t.memory) else {
+            return;
+        };
+        if !memory.in_use {
+            return;
+        }
+        let (s, length) = (&self.sizes, t.all.length);
+        encoder.forward(w, s, length, memory, &mut t.mlp);
+        for (sublayer, kept) in self.trunk.iter().zip(&mut t.kept) {
+            if let Sublayer::Recall(layer) = sublayer {
+                let saved = &mut kept.recall;
+                layer.read_memory(w, s, length, memory, saved, &mut t.attention);
+            }
+        }
     }
 
     /// Predicts the frames `frames` of the sequence. The clean frames must be among them or have been
@@ -172,6 +203,12 @@ impl DynamicsNetwork {
                     let scales = &mut saved.scales[wide(&b, 2 * s.heads)];
                     layer.project(w, &x[rows], qkv, scales, &mut t.attention);
                 }
+                Sublayer::Recall(layer) => {
+                    let Some(memory) = &t.memory else { continue };
+                    let (saved, length) = (&mut kept.recall, t.all.length);
+                    let xy = (&x[..], &mut y[..]);
+                    layer.forward(w, s, b, length, xy, memory, saved, &mut t.attention);
+                }
                 Sublayer::Mlp(layer) => {
                     let up = &mut kept.up[wide(&b, 2 * s.hidden)];
                     layer.forward(w, &x[rows.clone()], up, &mut y[rows], &mut t.mlp);
@@ -217,6 +254,9 @@ impl DynamicsNetwork {
         let s = &self.sizes;
         let (clean, count, frame) = (t.all.length, t.all.count, s.tokens * s.width);
         t.dx[clean * frame..count * frame].fill(0.0);
+        if let Some(memory) = &mut t.memory {
+            memory.dtokens.fill(0.0);
+        }
         self.head.backward(w, clean..count, gradient, t);
         for (i, sublayer) in self.trunk.iter().enumerate().rev() {
             if i == self.narrow {
@@ -237,6 +277,11 @@ impl DynamicsNetwork {
             self.conditions.signal_gradient(condition, signal, gradient);
         }
         self.stem.backward(w, 0..count, gradient, t);
+        if let (Some(encoder), Some(memory)) = (&self.memory, &mut t.memory)
+            && memory.in_use
+        {
+            encoder.backward(w, s, clean, gradient, memory, &mut t.mlp);
+        }
     }
 
     fn outcome_backward(&self, w: &Weights, gradient: &mut [f32], t: &mut SequenceBuffers) {
@@ -276,6 +321,12 @@ impl DynamicsNetwork {
                     let dx = &mut dx[rows.clone()];
                     layer.backward(w, &x[rows], up, dx, gradient, &mut t.mlp);
                 }
+            }
+            Sublayer::Recall(layer) => {
+                let Some(memory) = &mut t.memory else { return };
+                let scratch = (&mut t.attention, &mut t.dmemory);
+                let (saved, length) = ((&x[..], &kept.recall), t.all.length);
+                layer.backward(w, s, frames, length, saved, dx, memory, gradient, scratch);
             }
             Sublayer::TemporalAttention(layer) => {
                 let saved = &kept.attention;

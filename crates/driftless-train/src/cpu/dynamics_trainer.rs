@@ -20,6 +20,7 @@ use super::sequence_step::{BatchStep, SequenceStep, ThreadBuffers};
 use crate::{Error, Result};
 use driftless_flow::objective::Objective;
 use driftless_model::config::WorldConfig;
+use driftless_model::memory::MEMORY_FEATURES;
 
 /// The clean copy of a batch of B sequences of T frames.
 pub(crate) struct CleanFrames {
@@ -35,6 +36,18 @@ pub(crate) struct CleanFrames {
     pub signal: Vec<f32>,
     /// 1 for frames that are trained on, [B, T].
     pub mask: Vec<f32>,
+    /// What the frames recall; `None` to recall nothing.
+    pub recalled: Option<RecalledFrames>,
+}
+
+/// The recalled frames of a batch: M for each frame, see [`driftless_model::memory::MemoryInput`].
+pub(crate) struct RecalledFrames {
+    /// [B, T, M, gh, gw, c].
+    pub latents: Vec<f32>,
+    /// [B, T, M, features].
+    pub features: Vec<f32>,
+    /// [B, T, M].
+    pub filled: Vec<f32>,
 }
 
 /// A noised copy of a batch.
@@ -51,11 +64,24 @@ pub(crate) struct NoisedFrames {
     pub shortcut: bool,
 }
 
-/// The targets of the outcome head, [B, T], and the factors of its two losses.
+/// Losses of the outcome head: reward, end and motion.
+pub(crate) const OUTCOME_LOSSES: usize = 3;
+
+/// The targets of the outcome head, [B, T], and the factors of its losses.
 pub(crate) struct OutcomeTargets {
     pub rewards: Vec<f32>,
     pub ends: Vec<f32>,
-    pub scales: [f32; 2],
+    /// Of a network with a memory.
+    pub motion: Option<MotionTargets>,
+    pub scales: [f32; OUTCOME_LOSSES],
+}
+
+/// How the camera moved to each frame.
+pub(crate) struct MotionTargets {
+    /// [B, T, 3].
+    pub motion: Vec<f32>,
+    /// 1 where it is known, [B, T].
+    pub known: Vec<f32>,
 }
 
 /// The targets of a batch.
@@ -72,8 +98,8 @@ pub(crate) struct Targets<'a> {
 pub(crate) struct StepLosses {
     /// Mean over the copies.
     pub main: f64,
-    /// Reward and end, unscaled.
-    pub outcome: [f64; 2],
+    /// Reward, end and motion, unscaled; 0 for what the network does not predict.
+    pub outcome: [f64; OUTCOME_LOSSES],
     /// The network's output for the first copy, [B, T, gh, gw, c].
     pub output: Vec<f32>,
 }
@@ -188,11 +214,21 @@ impl DynamicsTrainer {
             sizes.push((copy.d.len(), frames));
             sizes.push((copy.actions.len(), frames));
         }
+        if let Some(recalled) = &clean.recalled {
+            let places = frames * s.recalled;
+            sizes.push((recalled.latents.len(), places * latent));
+            sizes.push((recalled.features.len(), places * MEMORY_FEATURES));
+            sizes.push((recalled.filled.len(), places));
+        }
         if let Some(targets) = targets {
             sizes.push((targets.latents.len(), frames * latent));
             if let Some(o) = targets.outcome {
                 sizes.push((o.rewards.len(), frames));
                 sizes.push((o.ends.len(), frames));
+                if let Some(m) = &o.motion {
+                    sizes.push((m.motion.len(), 3 * frames));
+                    sizes.push((m.known.len(), frames));
+                }
             }
         }
         if frames == 0 || copies.is_empty() || sizes.iter().any(|(a, b)| a != b) {
@@ -276,8 +312,9 @@ impl DynamicsTrainer {
         let mut losses = StepLosses::default();
         for part in parts {
             losses.main += part.main;
-            losses.outcome[0] += part.outcome[0];
-            losses.outcome[1] += part.outcome[1];
+            for (sum, part) in losses.outcome.iter_mut().zip(part.outcome) {
+                *sum += part;
+            }
             losses.output.extend_from_slice(&part.output);
         }
         Ok(losses)

@@ -1,4 +1,5 @@
-//! The head that predicts reward and end of the clean frames: W₂ silu(W₁ norm x + b₁) + b₂.
+//! The head that predicts reward, end and, with a memory, the camera's motion of the clean frames:
+//! W₂ silu(W₁ norm x + b₁) + b₂.
 
 use super::buffer::Buffer;
 use super::linear::Linear;
@@ -17,7 +18,7 @@ pub(super) struct OutcomeHead {
 pub(super) struct OutcomeState {
     /// Signal tokens [T, w].
     pub tokens: Buffer,
-    /// Reward and logit of the end, [T, 2], and their gradient.
+    /// Reward, logit of the end and motion, [T, outputs], and their gradient.
     pub outcome: Buffer,
     pub gradient: Buffer,
     /// The gradient of the tokens.
@@ -38,13 +39,18 @@ impl OutcomeHead {
         })
     }
 
+    /// Numbers that are predicted for a frame.
+    pub(super) fn outputs(&self) -> usize {
+        self.out.outputs()
+    }
+
     pub(super) fn state(&self, frames: usize) -> OutcomeState {
         let (width, hidden) = (self.up.inputs(), self.up.outputs());
         let of = |n: usize| Buffer::new(frames * n);
         OutcomeState {
             tokens: of(width),
-            outcome: of(2),
-            gradient: of(2),
+            outcome: of(self.outputs()),
+            gradient: of(self.outputs()),
             dtokens: of(width),
             before: of(hidden),
             active: of(hidden),
@@ -63,7 +69,8 @@ impl OutcomeHead {
         norm(&t.tokens[..frames * width], w.get(self.gain), normed);
         self.up.forward(w, normed, before);
         silu(before, active);
-        self.out.forward(w, active, &mut t.outcome[..frames * 2]);
+        let outcome = &mut t.outcome[..frames * self.outputs()];
+        self.out.forward(w, active, outcome);
     }
 
     /// Computes `t.dtokens` from `t.gradient`, and adds the gradients of the parameters.
@@ -81,7 +88,7 @@ impl OutcomeHead {
         );
         let dbefore = &mut t.dbefore[..frames * hidden];
         let active = &mut t.active[..frames * hidden];
-        let dy = &t.gradient[..frames * 2];
+        let dy = &t.gradient[..frames * self.outputs()];
         self.out.input_gradient(w, dy, dbefore);
         silu_gradient(&t.before[..frames * hidden], active, dbefore);
         self.out.weight_gradient(dy, active, gradient);

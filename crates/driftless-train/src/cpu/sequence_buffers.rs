@@ -10,9 +10,12 @@ use super::cell_block::CellScratch;
 use super::condition_embeddings::Condition;
 use super::dynamics::{DynamicsNetwork, Sublayer};
 use super::linear::Grid;
+use super::memory::MemoryState;
 use super::mlp::MlpScratch;
 use super::outcome_head::OutcomeState;
+use super::recall::SavedRecall;
 use driftless_model::config::WorldConfig;
+use driftless_model::memory::MEMORY_FEATURES;
 
 /// Rows processed together by a layer: enough for long sums in the gradients of the weights, few enough
 /// for the second-level cache.
@@ -33,6 +36,8 @@ pub(super) struct Sizes {
     pub hidden: usize,
     pub tokens: usize,
     pub latent_tokens: usize,
+    /// Frames that a frame recalls; 0 without a memory.
+    pub recalled: usize,
 }
 
 impl Sizes {
@@ -50,7 +55,23 @@ impl Sizes {
             hidden: d.mlp,
             tokens: config.tokens(),
             latent_tokens: config.latent_tokens(),
+            recalled: d.memory.as_ref().map_or(0, |memory| memory.frames),
         }
+    }
+
+    /// Memory tokens that a frame reads, K.
+    pub(super) fn memory_tokens(&self) -> usize {
+        self.recalled * self.latent_tokens
+    }
+
+    /// [`Self::memory_tokens`], rounded up to whole vectors.
+    pub(super) fn memory_columns(&self) -> usize {
+        padded(self.memory_tokens())
+    }
+
+    /// Inputs of a memory token: its cells, and the features of its frame.
+    pub(super) fn memory_inputs(&self) -> usize {
+        self.merge * self.merge * self.channels + MEMORY_FEATURES
     }
 
     /// First cell of a row of a token. A token has `merge` rows of `merge` cells.
@@ -64,6 +85,11 @@ impl Sizes {
     /// Frames per block of about [`ROWS`] tokens.
     fn block(&self) -> usize {
         (ROWS / self.tokens).max(1)
+    }
+
+    /// Rows of a block of whole frames.
+    pub(super) fn rows(&self) -> usize {
+        self.block() * self.tokens
     }
 
     /// Frames per block of about [`ROWS`] cells.
@@ -99,6 +125,7 @@ pub(super) struct CellState {
 #[derive(Default)]
 pub(super) struct SavedActivations {
     pub attention: SavedAttention,
+    pub recall: SavedRecall,
     pub up: Buffer,
 }
 
@@ -113,24 +140,30 @@ impl SavedActivations {
                 own: Buffer::new(own),
                 mixed: Buffer::new(rows * s.width),
             },
-            up: Buffer::default(),
+            ..Self::default()
         };
         match sublayer {
             Sublayer::SpatialAttention(_) => attention(rows * s.heads * padded(s.tokens), 0),
             Sublayer::TemporalAttention(_) => {
                 attention(rows * s.heads * padded(all.length), rows * s.heads)
             }
+            Sublayer::Recall(_) => Self {
+                recall: SavedRecall::new(s, all.count, all.length),
+                ..Self::default()
+            },
             Sublayer::Mlp(_) => Self {
-                attention: SavedAttention::default(),
                 up: Buffer::new(rows * 2 * s.hidden),
+                ..Self::default()
             },
         }
     }
 }
 
 fn attention_scratch(s: &Sizes, all: FrameCounts) -> AttentionScratch {
-    let block = s.block() * s.tokens;
-    let columns = padded(s.tokens).max(padded(all.length));
+    let block = s.rows();
+    let columns = padded(s.tokens)
+        .max(padded(all.length))
+        .max(s.memory_columns());
     let table = all.length * padded(all.length);
     AttentionScratch {
         normed: Buffer::new(block * s.width),
@@ -160,6 +193,9 @@ pub(super) struct SequenceBuffers {
     pub output: Buffer,
     pub doutput: Buffer,
     pub outcome: Option<OutcomeState>,
+    /// What the sequence recalls, and the gradient of its keys and values in a layer.
+    pub memory: Option<MemoryState>,
+    pub dmemory: Buffer,
     pub dx: Buffer,
     pub dcells: Buffer,
     /// Temporal attention: gradients of the input of W_out and of the projection.
@@ -192,7 +228,7 @@ impl SequenceBuffers {
         };
         let kept = network.trunk.iter();
         let kept = kept.map(|sublayer| SavedActivations::new(sublayer, s, all));
-        let block = s.block() * s.tokens;
+        let block = s.rows();
         let cell_block = s.cell_block();
         Self {
             all,
@@ -207,6 +243,8 @@ impl SequenceBuffers {
             output: Buffer::new(f * s.grid.cells() * s.channels),
             doutput: Buffer::new(f * s.grid.cells() * s.channels),
             outcome: network.outcome.as_ref().map(|h| h.state(all.length)),
+            memory: (s.recalled > 0).then(|| MemoryState::new(s, all.length)),
+            dmemory: Buffer::new(all.length * s.memory_tokens() * 2 * s.width),
             dx: Buffer::new(rows * s.width),
             dcells: Buffer::new(f * cells),
             dmixed: Buffer::new(rows * s.width),

@@ -9,6 +9,7 @@ use super::sequence_buffers::SequenceBuffers;
 use super::simd::vectorized;
 use crate::Result;
 use driftless_model::dynamics::step_index;
+use driftless_model::memory::MEMORY_FEATURES;
 
 /// The buffers of a thread.
 pub(super) struct ThreadBuffers {
@@ -53,6 +54,8 @@ impl SequenceStep<'_> {
         let (length, copies) = (self.step.clean.length, self.step.copies);
         self.load_clean(&mut thread.buffers)?;
         let w = self.weights;
+        self.load_recalled(&mut thread.buffers);
+        self.network.encode_memory(w, &mut thread.buffers);
         self.network.forward(w, 0..length, &mut thread.buffers);
         for (i, copy) in copies.iter().enumerate() {
             if !self.step.halves[i].is_empty() {
@@ -112,6 +115,30 @@ impl SequenceStep<'_> {
             self.network.load(time, &frame, t)?;
         }
         Ok(())
+    }
+
+    /// Writes what the sequence recalls into the buffers.
+    fn load_recalled(&self, t: &mut SequenceBuffers) {
+        let (Some(memory), length) = (&mut t.memory, self.step.clean.length) else {
+            return;
+        };
+        memory.in_use = self.step.clean.recalled.is_some();
+        let Some(recalled) = &self.step.clean.recalled else {
+            return;
+        };
+        let s = &self.network.sizes;
+        let latents = self.step.latent * s.recalled;
+        for time in 0..length {
+            let at = self.frame(time);
+            let features = MEMORY_FEATURES * s.recalled;
+            memory.load(
+                s,
+                time,
+                &recalled.latents[at * latents..(at + 1) * latents],
+                &recalled.features[at * features..(at + 1) * features],
+                &recalled.filled[at * s.recalled..(at + 1) * s.recalled],
+            );
+        }
     }
 
     /// Writes a copy into the buffers. With `half` it is the start of a half step of a shortcut: from
@@ -221,17 +248,26 @@ impl SequenceStep<'_> {
         loss
     }
 
-    /// Adds the losses of rewards (squared error) and ends (cross-entropy); writes their gradients.
+    /// Adds the losses of rewards and motions (squared error) and ends (cross-entropy); writes their
+    /// gradients.
     fn outcome_losses(&self, targets: &Targets, t: &mut SequenceBuffers, losses: &mut StepLosses) {
-        let Some(state) = &mut t.outcome else { return };
-        let length = self.step.clean.length;
-        let Some(outcome) = targets.outcome else {
-            state.gradient[..2 * length].fill(0.0);
+        let (Some(state), Some(head)) = (&mut t.outcome, &self.network.outcome) else {
             return;
         };
-        let (pairs, _) = state.outcome[..2 * length].as_chunks::<2>();
-        let (gradients, _) = state.gradient[..2 * length].as_chunks_mut::<2>();
-        for (i, ([reward, logit], gradient)) in pairs.iter().zip(gradients).enumerate() {
+        let (length, outputs) = (self.step.clean.length, head.outputs());
+        let gradients = &mut state.gradient[..outputs * length];
+        gradients.fill(0.0);
+        let Some(outcome) = targets.outcome else {
+            return;
+        };
+        let each = state.outcome[..outputs * length].chunks_exact(outputs);
+        for (i, (predicted, gradient)) in each.zip(gradients.chunks_exact_mut(outputs)).enumerate()
+        {
+            let (&[reward, logit, ref moved @ ..], [dreward, dlogit, dmoved @ ..]) =
+                (predicted, gradient)
+            else {
+                continue;
+            };
             let at = self.frame(i);
             let share = self.step.clean.mask[at] / self.step.count;
             let (error, end) = (reward - outcome.rewards[at], outcome.ends[at]);
@@ -240,10 +276,18 @@ impl SequenceStep<'_> {
             losses.outcome[0] += f64::from(share * error * error);
             losses.outcome[1] += f64::from(share * entropy);
             let sigmoid = 1.0 / (1.0 + (-logit).exp());
-            *gradient = [
-                outcome.scales[0] * share * 2.0 * error,
-                outcome.scales[1] * share * (sigmoid - end),
-            ];
+            *dreward = outcome.scales[0] * share * 2.0 * error;
+            *dlogit = outcome.scales[1] * share * (sigmoid - end);
+            let Some(targets) = &outcome.motion else {
+                continue;
+            };
+            let share = share * targets.known[at];
+            let motion = &targets.motion[3 * at..3 * at + 3];
+            for ((moved, motion), dmoved) in moved.iter().zip(motion).zip(dmoved) {
+                let error = moved - motion;
+                losses.outcome[2] += f64::from(share * error * error);
+                *dmoved = outcome.scales[2] * share * 2.0 * error;
+            }
         }
     }
 }

@@ -13,9 +13,10 @@ use super::sequence_buffers::SequenceBuffers;
 use super::simd;
 use driftless_data::ActionSpec;
 use driftless_model::config::{
-    DynamicsConfig, FORMAT_VERSION, FlowConfig, TokenizerConfig, WorldConfig,
+    DynamicsConfig, FORMAT_VERSION, FlowConfig, MemoryConfig, TokenizerConfig, WorldConfig,
 };
 use driftless_model::dynamics::{Dynamics, DynamicsInput, step_size_count};
+use driftless_model::memory::{MEMORY_FEATURES, MemoryInput};
 use driftless_model::params::Params;
 
 /// A world with four actions.
@@ -75,6 +76,7 @@ struct Sequence {
     actions: Vec<u32>,
     signal: Vec<f32>,
     steps: Vec<u32>,
+    memory: Option<MemoryInput>,
     all: FrameCounts,
 }
 
@@ -91,6 +93,17 @@ impl Sequence {
             actions: (0..count).map(|_| rng.random_range(0..actions)).collect(),
             signal: (0..count).map(|_| rng.random_range(0.0..1.0)).collect(),
             steps: (0..count).map(|_| rng.random_range(0..steps)).collect(),
+            memory: d.memory.as_ref().map(|memory| {
+                let m = memory.frames;
+                // The first frame recalls nothing, some others fewer than they could.
+                let filled = |i: usize| f32::from(u8::from(i >= m && i % 5 != 4));
+                let filled: Vec<f32> = (0..length * m).map(filled).collect();
+                MemoryInput {
+                    latents: random(&[1, length, m, gh, gw, c], rng),
+                    features: random(&[1, length, m, MEMORY_FEATURES], rng),
+                    filled: Tensor::from_vec(filled, (1, length, m), &Device::Cpu).unwrap(),
+                }
+            }),
             all: FrameCounts { length, count },
         }
     }
@@ -104,6 +117,7 @@ impl Sequence {
             actions: u32s(&self.actions),
             signal: Tensor::from_vec(self.signal.clone(), shape, &Device::Cpu).unwrap(),
             steps: u32s(&self.steps),
+            memory: self.memory.clone(),
         }
     }
 
@@ -119,6 +133,18 @@ impl Sequence {
                 step: self.steps[at],
             };
             network.load(at, &frame, t).unwrap();
+        }
+        let (Some(memory), Some(state)) = (&self.memory, &mut t.memory) else {
+            return;
+        };
+        state.in_use = true;
+        let parts = [&memory.latents, &memory.features, &memory.filled].map(numbers);
+        for time in 0..self.all.length {
+            let [latents, features, filled] = parts.each_ref().map(|part| {
+                let len = part.len() / self.all.length;
+                &part[time * len..(time + 1) * len]
+            });
+            state.load(&network.sizes, time, latents, features, filled);
         }
     }
 }
@@ -158,6 +184,7 @@ fn compare(cells: [usize; 2], channels: usize, d: DynamicsConfig, length: usize,
         for _ in 0..2 {
             gradient.fill(0.0);
             sequence.load(&network, &mut t);
+            network.encode_memory(&weights, &mut t);
             network.forward(&weights, 0..length, &mut t);
             network.forward(&weights, length..sequence.all.count, &mut t);
             let first = t.output.len() / (1 + copies);
@@ -205,6 +232,35 @@ fn small_shape() {
     compare([4, 6], 3, small(), 7, 2);
 }
 
+fn with_memory(frames: usize, shape: &DynamicsConfig) -> DynamicsConfig {
+    DynamicsConfig {
+        memory: Some(MemoryConfig {
+            frames,
+            field_of_view: 72.0,
+            reach: 4.0,
+            capacity: 64,
+        }),
+        ..shape.clone()
+    }
+}
+
+#[test]
+fn small_shape_with_memory() {
+    compare([4, 6], 3, with_memory(3, &small()), 7, 2);
+    let late = DynamicsConfig {
+        depth: 5,
+        time_every: 3,
+        merge: 1,
+        ..small()
+    };
+    compare([2, 5], 5, with_memory(1, &late), 6, 1);
+}
+
+#[test]
+fn shipped_shape_with_memory() {
+    compare([8, 8], 8, with_memory(4, &DynamicsConfig::default()), 16, 2);
+}
+
 #[test]
 fn odd_widths_and_windows() {
     let odd = DynamicsConfig {
@@ -221,6 +277,7 @@ fn odd_widths_and_windows() {
         k_max: 4,
         unknown_action: false,
         outcome: 0,
+        memory: None,
     };
     compare([3, 5], 5, odd.clone(), 18, 1);
     let no_past = DynamicsConfig {
@@ -260,6 +317,11 @@ fn shipped_shape() {
 
 #[test]
 fn gradient_matches_finite_differences() {
+    check_by_differences(small());
+    check_by_differences(with_memory(2, &small()));
+}
+
+fn check_by_differences(shape: DynamicsConfig) {
     let mut rng = ChaCha8Rng::seed_from_u64(9);
     let config = world(
         [2, 4],
@@ -267,7 +329,7 @@ fn gradient_matches_finite_differences() {
             channels: 3,
             ..TokenizerConfig::default()
         },
-        small(),
+        shape,
     );
     let params = Params::seeded(3, &Device::Cpu);
     Dynamics::new(&params, &config).unwrap();
@@ -284,6 +346,7 @@ fn gradient_matches_finite_differences() {
     let mut loss = |backward: bool, gradient: &mut [f32]| -> f64 {
         weights.refresh(&network.layout, &vars).unwrap();
         sequence.load(&network, &mut t);
+        network.encode_memory(&weights, &mut t);
         network.forward(&weights, 0..12, &mut t);
         let frames = t.output[half..].iter().zip(&dy[half..]);
         let mut sum: f64 = frames.map(|(y, dy)| f64::from(y * dy)).sum();

@@ -12,6 +12,7 @@ use driftless_model::checkpoint::TOKENIZER;
 use driftless_model::config::WorldConfig;
 use driftless_model::tokenizer::{Tokenizer, images_to_tensor};
 
+use super::recalled::{RecallDrawer, Recalled};
 use super::window_errors::WindowErrors;
 use crate::context::RunContext;
 use crate::cpu::frame_encoder::FrameEncoder;
@@ -46,6 +47,8 @@ pub(super) struct Batch {
     /// 1 for the frames that are trained on: those with a complete stem past in the sequence; f32
     /// [B, T].
     pub mask: Tensor,
+    /// What the sequences recall, if the world has a memory.
+    pub recalled: Option<Recalled>,
 }
 
 /// Draws batches of sequences from the latents of all frames.
@@ -143,6 +146,7 @@ impl<'a> WindowSampler<'a> {
         let mut latents = Vec::with_capacity(b * frames * len);
         let (mut actions, mut rewards, mut ends) = (Vec::new(), Vec::new(), Vec::new());
         let mut starts = Vec::with_capacity(b);
+        let mut recalled = RecallDrawer::new(world, self.settings, &self.latents);
         for _ in 0..b {
             let (i, start) = self.draw_window(step, rng);
             let episode = &self.store.episodes[i];
@@ -154,6 +158,9 @@ impl<'a> WindowSampler<'a> {
             actions.extend_from_slice(&episode.actions[range.clone()]);
             rewards.extend_from_slice(&episode.rewards[range.clone()]);
             ends.extend_from_slice(&episode.ends[range]);
+            if let Some(recalled) = &mut recalled {
+                recalled.push(episode, start, frames, rng)?;
+            }
         }
         let device = &self.run.device;
         let shape = latent_shape(world, b, frames);
@@ -178,6 +185,10 @@ impl<'a> WindowSampler<'a> {
             ends: Tensor::from_vec(ends, (b, frames), device)?,
             past: past_frames(&context, stem)?,
             mask: Tensor::from_vec(mask, (b, frames), device)?,
+            recalled: match recalled {
+                Some(recalled) => Some(recalled.finish((b, frames), &latents, rng)?),
+                None => None,
+            },
             latents,
             context,
             context_signal,

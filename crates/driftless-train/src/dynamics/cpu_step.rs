@@ -6,22 +6,21 @@ use std::time::Instant;
 use candle_core::{Tensor, Var};
 use rand_chacha::ChaCha8Rng;
 
-use super::DynamicsTask;
 use super::batches::Batch;
 use super::noised_copy::NoisedCopy;
+use super::recalled::Recalled;
+use super::{DynamicsTask, END, MOTION, REWARD};
 use crate::Result;
 use crate::context::RunContext;
 use crate::cpu::dynamics_trainer::{
-    CleanFrames, DynamicsTrainer, NoisedFrames, OutcomeTargets, StepLosses, Targets,
+    CleanFrames, DynamicsTrainer, MotionTargets, NoisedFrames, OUTCOME_LOSSES, OutcomeTargets,
+    RecalledFrames, StepLosses, Targets,
 };
 use crate::loss_scaling::{self, MAIN};
 use crate::optimizer::FlatGradient;
 use crate::task::{BatchReport, Gradient, StepOutput};
 use driftless_flow::objective::Objective;
 use driftless_model::precision::Precision;
-
-const REWARD: &str = "reward";
-const END: &str = "end";
 
 /// The trainer, and the parameters that it trains.
 pub(super) struct CpuStep {
@@ -91,14 +90,15 @@ impl CpuStep {
         let losses = self.losses(task, &batch, &frames, mean_squares)?;
         let mut metrics = Vec::new();
         let mut loss = losses.main;
-        if let Some(names) = outcomes(task) {
-            let values = [(names[0], losses.outcome[0]), (names[1], losses.outcome[1])];
-            for (name, value) in values {
-                loss +=
-                    value * loss_scaling::scale(mean_squares, name, task.settings.outcome_weight);
+        let outcomes = outcomes(task);
+        if !outcomes.is_empty() {
+            let mut values = vec![(MAIN, losses.main)];
+            for ((name, weight), value) in outcomes.into_iter().zip(losses.outcome) {
+                loss += value * loss_scaling::scale(mean_squares, name, weight);
                 metrics.push((name, Tensor::new(value as f32, batch.latents.device())?));
+                values.push((name, value));
             }
-            loss_scaling::update(mean_squares, &[(MAIN, losses.main), values[0], values[1]]);
+            loss_scaling::update(mean_squares, &values);
         }
         if let Some(copy) = drawn.first() {
             let (shape, device) = (batch.latents.shape(), batch.latents.device());
@@ -127,19 +127,28 @@ impl CpuStep {
     ) -> Result<StepLosses> {
         let clean = clean(batch)?;
         let latents = floats(&batch.latents)?;
-        let Some(names) = outcomes(task) else {
+        let outcomes = outcomes(task);
+        if outcomes.is_empty() {
             let targets = Targets {
                 latents: &latents,
                 outcome: None,
                 gradient: true,
             };
             return self.trainer.losses(&clean, copies, &targets);
-        };
+        }
         let mut outcome = OutcomeTargets {
             rewards: floats(&batch.rewards)?,
             ends: floats(&batch.ends)?,
-            scales: [0.0; 2],
+            motion: match &batch.recalled {
+                Some(recalled) => Some(MotionTargets {
+                    motion: floats(&recalled.motion)?,
+                    known: floats(&recalled.motion_known)?,
+                }),
+                None => None,
+            },
+            scales: [0.0; OUTCOME_LOSSES],
         };
+        let names: Vec<&str> = outcomes.iter().map(|(name, _)| *name).collect();
         if !loss_scaling::is_initialized(mean_squares, &names) {
             let targets = Targets {
                 latents: &latents,
@@ -147,12 +156,13 @@ impl CpuStep {
                 gradient: false,
             };
             let first = self.trainer.losses(&clean, copies, &targets)?;
-            let [reward, end] = first.outcome;
-            let values = [(MAIN, first.main), (names[0], reward), (names[1], end)];
+            let mut values = vec![(MAIN, first.main)];
+            values.extend(names.iter().copied().zip(first.outcome));
             loss_scaling::initialize(mean_squares, &values);
         }
-        let weight = task.settings.outcome_weight;
-        outcome.scales = names.map(|name| loss_scaling::scale(mean_squares, name, weight) as f32);
+        for ((name, weight), scale) in outcomes.into_iter().zip(&mut outcome.scales) {
+            *scale = loss_scaling::scale(mean_squares, name, weight) as f32;
+        }
         let targets = Targets {
             latents: &latents,
             outcome: Some(&outcome),
@@ -162,9 +172,21 @@ impl CpuStep {
     }
 }
 
-/// Names of the outcome losses; `None` if the network has no outcome head.
-fn outcomes(task: &DynamicsTask) -> Option<[&'static str; 2]> {
-    (task.run.world.dynamics.outcome > 0).then_some([REWARD, END])
+/// Names and weights of the losses of the outcome head, in the order of
+/// [`StepLosses::outcome`]; none if the network has no such head.
+fn outcomes(task: &DynamicsTask) -> Vec<(&'static str, f64)> {
+    let (d, settings) = (&task.run.world.dynamics, task.settings);
+    if d.outcome == 0 {
+        return Vec::new();
+    }
+    let mut outcomes = vec![
+        (REWARD, settings.outcome_weight),
+        (END, settings.outcome_weight),
+    ];
+    if d.memory.is_some() {
+        outcomes.push((MOTION, settings.memory.motion_weight));
+    }
+    outcomes
 }
 
 fn floats(t: &Tensor) -> Result<Vec<f32>> {
@@ -181,6 +203,14 @@ fn clean(batch: &Batch) -> Result<CleanFrames> {
         actions: batch.actions.flatten_all()?.to_vec1()?,
         signal: floats(&batch.context_signal)?,
         mask: floats(&batch.mask)?,
+        recalled: match &batch.recalled {
+            Some(Recalled { memory, .. }) => Some(RecalledFrames {
+                latents: floats(&memory.latents)?,
+                features: floats(&memory.features)?,
+                filled: floats(&memory.filled)?,
+            }),
+            None => None,
+        },
     })
 }
 

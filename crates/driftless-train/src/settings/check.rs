@@ -1,6 +1,8 @@
 //! The valid ranges of the settings.
 
-use super::{DynamicsSettings, OptimizerSettings, TokenizerSettings, TrainSettings};
+use super::{
+    DynamicsSettings, MemorySettings, OptimizerSettings, TokenizerSettings, TrainSettings,
+};
 
 /// (key, whether its value is valid, valid values).
 type Rule = (&'static str, bool, &'static str);
@@ -21,6 +23,7 @@ impl TrainSettings {
             &for_tokenizer(tokenizer, self.tokenizer_shape.patch),
         )?;
         check_section("dynamics.", &for_dynamics(dynamics, self))?;
+        check_section("dynamics.memory.", &for_memory(&dynamics.memory))?;
         tokenizer.optimizer.check("tokenizer.optimizer.")?;
         dynamics.optimizer.check("dynamics.optimizer.")
     }
@@ -98,6 +101,18 @@ fn for_dynamics(d: &DynamicsSettings, settings: &TrainSettings) -> [Rule; 13] {
         ("outcome_weight", d.outcome_weight >= 0.0, NOT_NEGATIVE),
         ("long_sequence_length", is_longer, "more than dynamics.sequence_length, at most 65536"),
         ("min_context_signal", signal_fits, BELOW_ONE),
+    ]
+}
+
+#[rustfmt::skip] // One rule per line.
+fn for_memory(m: &MemorySettings) -> [Rule; 5] {
+    let random_fits = is_fraction(m.random_fraction) && is_fraction(m.none_fraction + m.random_fraction);
+    [
+        ("none_fraction", is_fraction(m.none_fraction), FRACTION),
+        ("random_fraction", random_fits, "0 to 1 - none_fraction"),
+        ("position_noise", (0.0..10.0).contains(&m.position_noise), "0 to below 10"),
+        ("heading_noise", (0.0..180.0).contains(&m.heading_noise), "0 to below 180"),
+        ("motion_weight", m.motion_weight >= 0.0, NOT_NEGATIVE),
     ]
 }
 

@@ -5,7 +5,9 @@ use driftless_flow::prediction::Prediction;
 use driftless_model::config::{DynamicsConfig, SamplingConfig, TokenizerConfig};
 use driftless_model::precision::Precision;
 
-use super::{DynamicsSettings, OptimizerSettings, TokenizerSettings, TrainSettings};
+use super::{
+    DynamicsSettings, MemorySettings, OptimizerSettings, TokenizerSettings, TrainSettings,
+};
 
 impl Default for TrainSettings {
     fn default() -> Self {
@@ -68,6 +70,7 @@ impl Default for DynamicsSettings {
             prediction: Prediction::X,
             path: Path::Linear,
             loss_space: None,
+            early_steps: 0,
             batch_size: 6,
             sequence_length: 16,
             hard_fraction: 0.0,
@@ -82,6 +85,19 @@ impl Default for DynamicsSettings {
             outcome_weight: 0.1,
             long_sequence_every: 0,
             long_sequence_length: 48,
+            memory: MemorySettings::default(),
+        }
+    }
+}
+
+impl Default for MemorySettings {
+    fn default() -> Self {
+        Self {
+            none_fraction: 0.15,
+            random_fraction: 0.15,
+            position_noise: 0.02,
+            heading_noise: 2.0,
+            motion_weight: 0.1,
         }
     }
 }

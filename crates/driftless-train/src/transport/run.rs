@@ -13,7 +13,7 @@ use super::TransportSettings;
 use super::task::{Previews, TransportTask};
 use crate::optimizer::Optimizer;
 use crate::run_lock::RunLock;
-use crate::train_loop::{Pace, RunLimits, TrainLoop};
+use crate::train_loop::{Pace, Pass, RunLimits, TrainLoop};
 use crate::{Error, Result, RunLayout, TrainOutcome, TrainProgress, TrainStage};
 
 /// Arguments of a transport run.
@@ -85,7 +85,8 @@ pub fn run_transport(
         limits: &limits,
     };
     let optimizer = Optimizer::new(&vars, &settings.optimizer)?;
-    training.train(&mut task, optimizer, settings.optimizer.steps, progress)
+    let pass = Pass::new(TrainStage::Transport, settings.optimizer.steps);
+    training.train(&mut task, optimizer, &pass, progress)
 }
 
 fn read_settings(options: &TransportOptions, layout: &RunLayout) -> Result<TransportSettings> {

@@ -64,6 +64,79 @@ fn resumed_run_is_identical() {
     }
 }
 
+/// Stops a run after so many steps of all networks together.
+struct StopAfter(u64);
+
+impl TrainProgress for StopAfter {
+    fn step_done(&mut self, _step: &StepReport) {
+        self.0 -= 1;
+    }
+
+    fn should_stop(&mut self) -> bool {
+        self.0 == 0
+    }
+}
+
+#[test]
+fn taking_turns_gives_the_same_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    record(&folder.path().join("data"), 3, 3, 0);
+    let run = |out: &str, early: u64, stops: &[u64]| {
+        let options = options(folder.path(), out);
+        // The encoder is frozen after 12 steps.
+        let settings = SETTINGS
+            .replace("steps = 160", "steps = 30")
+            .replace("steps = 300", "steps = 25")
+            .replace(
+                "[dynamics]\n",
+                &format!("[dynamics]\nearly_steps = {early}\n"),
+            );
+        std::fs::write(options.config.as_ref().unwrap(), settings).unwrap();
+        for &stop in stops {
+            let options = TrainOptions {
+                resume: stop != stops[0],
+                ..options.clone()
+            };
+            let outcome = driftless_train::run(&options, &mut StopAfter(stop)).unwrap();
+            assert_eq!(outcome, TrainOutcome::Stopped);
+        }
+        let options = TrainOptions {
+            resume: !stops.is_empty(),
+            ..options
+        };
+        let mut progress = StopAt {
+            step: u64::MAX,
+            done: 0,
+            events: Vec::new(),
+        };
+        let outcome = driftless_train::run(&options, &mut progress).unwrap();
+        assert_eq!(outcome, TrainOutcome::Finished);
+        let read = |file: &str| {
+            std::fs::read(folder.path().join(out).join("checkpoint").join(file)).unwrap()
+        };
+        (
+            ["tokenizer.safetensors", "dynamics.safetensors"].map(read),
+            progress.events,
+        )
+    };
+    let (whole, _) = run("whole", 0, &[]);
+    let (turns, events) = run("turns", 7, &[]);
+    assert!(turns == whole);
+    let begun = [
+        "tokenizer 0/12",
+        "dynamics 0/7",
+        "tokenizer 12/30",
+        "dynamics 7/25",
+    ];
+    let found: Vec<_> = events.iter().filter(|event| event.contains('/')).collect();
+    assert_eq!(found, begun);
+    // Stopped in the second, the third and the last pass, and at the end of the second.
+    let (parts, events) = run("parts", 7, &[15, 4, 5, 20]);
+    assert!(parts == whole);
+    let found: Vec<_> = events.iter().filter(|event| event.contains('/')).collect();
+    assert_eq!(found, ["tokenizer 30/30", "dynamics 14/25"]);
+}
+
 /// Stops after a number of steps, and notes what it is told.
 struct StopAt {
     step: u64,

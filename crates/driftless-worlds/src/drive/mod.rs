@@ -7,7 +7,7 @@ mod render;
 mod track;
 
 use driftless_data::DatasetInfo;
-use driftless_data::layout::array::{X, Y};
+use driftless_data::layout::array::{HEADING, X, Y};
 
 use self::car::{Car, Pedal};
 use self::track::{HALF_WIDTH, Track};
@@ -158,7 +158,7 @@ impl Simulator for Drive {
         vec![
             (X, vec![x]),
             (Y, vec![y]),
-            ("heading", vec![self.car.heading]),
+            (HEADING, vec![self.car.heading]),
             ("speed", vec![self.car.speed]),
             ("steering", vec![self.car.steering]),
             ("offset", vec![point.offset]),

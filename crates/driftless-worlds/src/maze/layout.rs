@@ -1,12 +1,13 @@
 //! The layout of a maze: its walls and their colours, and the objects.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::pose::{FULL_TURN, Pose};
+use super::sight::WallBlock;
 
 /// Rooms along a side; the blocks between two rooms are walls or passages.
 const ROOMS: usize = 4;
@@ -14,8 +15,8 @@ const ROOMS: usize = 4;
 pub const BLOCKS: usize = 2 * ROOMS + 1;
 /// Passages in addition to the spanning tree; each closes a loop.
 const LOOPS: usize = 2;
-/// Gaps in walls that hold an object, which blocks the way.
-const NICHES: usize = 4;
+/// Number of objects. Each is in a gap between two rooms and blocks the way.
+pub const OBJECT_COUNT: usize = 4;
 /// Number of wall colours.
 pub const WALL_COLOURS: usize = 5;
 /// Radius of an object.
@@ -59,6 +60,8 @@ pub struct MazeLayout {
     /// The centre of each wall colour's region; a wall has the colour of the nearest one.
     colour_centres: [[f32; 2]; WALL_COLOURS],
     objects: Vec<Object>,
+    /// Walls that were painted in another colour.
+    painted: BTreeMap<WallBlock, usize>,
 }
 
 impl MazeLayout {
@@ -69,10 +72,11 @@ impl MazeLayout {
             blocks: [[Block::Wall; BLOCKS]; BLOCKS],
             colour_centres: [[0.0; 2]; WALL_COLOURS],
             objects: Vec::new(),
+            painted: BTreeMap::new(),
         };
         let mut walls = layout.carve_passages(&mut rng);
         walls.shuffle(&mut rng);
-        for (i, [x, y]) in walls.into_iter().take(LOOPS + NICHES).enumerate() {
+        for (i, [x, y]) in walls.into_iter().take(LOOPS + OBJECT_COUNT).enumerate() {
             layout.blocks[y][x] = match i.checked_sub(LOOPS) {
                 None => Block::Open,
                 Some(niche) => Block::Niche(niche),
@@ -134,6 +138,9 @@ impl MazeLayout {
 
     /// Index of a wall's colour, which neighbouring walls mostly share.
     pub fn wall_colour(&self, x: i32, y: i32) -> usize {
+        if let Some(colour) = self.painted.get(&[x, y]) {
+            return *colour;
+        }
         let far = |centre: &[f32; 2]| (centre[0] - x as f32).hypot(centre[1] - y as f32);
         let nearest = self
             .colour_centres
@@ -141,6 +148,12 @@ impl MazeLayout {
             .enumerate()
             .min_by(|a, b| far(a.1).total_cmp(&far(b.1)));
         nearest.map_or(0, |(colour, _)| colour)
+    }
+
+    /// Gives walls a colour, an index below [`WALL_COLOURS`].
+    pub fn paint(&mut self, walls: &BTreeSet<WallBlock>, colour: usize) {
+        self.painted
+            .extend(walls.iter().map(|&wall| (wall, colour)));
     }
 
     /// All objects.
@@ -187,22 +200,64 @@ impl MazeLayout {
             let reached = (x - pose.x).hypot(y - pose.y) < 0.25;
             return (!reached).then_some([x, y]);
         }
-        // Breadth-first search from the goal: the block from which it finds the walker is the next one.
-        let mut seen = [[false; BLOCKS]; BLOCKS];
-        let mut queue = VecDeque::from([goal]);
+        // The block from which a search from the goal finds the walker is the next one.
+        let path = self.shortest_path(goal, here, None)?;
+        path.iter().rev().nth(1).copied().map(centre)
+    }
+
+    /// The blocks of a shortest way, both ends included, by breadth-first search. With `closed`, without
+    /// the step between these two blocks.
+    fn shortest_path(
+        &self,
+        from: BlockIndex,
+        to: BlockIndex,
+        closed: Option<[BlockIndex; 2]>,
+    ) -> Option<Vec<BlockIndex>> {
+        let is_closed = |a, b| closed.is_some_and(|step| step == [a, b] || step == [b, a]);
+        // Where breadth-first search came from.
+        let mut before: [[Option<BlockIndex>; BLOCKS]; BLOCKS] = [[None; BLOCKS]; BLOCKS];
+        let mut queue = VecDeque::from([from]);
         while let Some(block) = queue.pop_front() {
-            for next in neighbours(block, 1) {
-                if next == here {
-                    return Some(centre(block));
-                }
+            for next in neighbours(block, 1).filter(|&next| !is_closed(block, next)) {
                 let [x, y] = next;
-                if self.blocks[y][x] == Block::Open && !seen[y][x] {
-                    seen[y][x] = true;
+                if next == to {
+                    let mut path = vec![to, block];
+                    while let Some([x, y]) = path.last().filter(|&&last| last != from) {
+                        path.push(before[*y][*x]?);
+                    }
+                    path.reverse();
+                    return Some(path);
+                }
+                let seen = next == from || before[y][x].is_some();
+                if self.blocks[y][x] == Block::Open && !seen {
+                    before[y][x] = Some(block);
                     queue.push_back(next);
                 }
             }
         }
         None
+    }
+
+    /// The nearest block that lies on a cycle of the passages, and the numbers of the blocks along the
+    /// shortest such cycle through it, back to it.
+    pub fn way_round(&self, pose: Pose) -> Vec<u64> {
+        let open = self.open_blocks();
+        let here = [pose.x, pose.y].map(|side| side.max(0.0) as usize);
+        let steps = |&block: &BlockIndex| match self.shortest_path(here, block, None) {
+            _ if block == here => 0,
+            path => path.map_or(usize::MAX, |path| path.len()),
+        };
+        let mut by_distance = open.clone();
+        by_distance.sort_by_key(steps);
+        let cycle = by_distance.into_iter().find_map(|block| {
+            let beyond = |next| self.shortest_path(block, next, Some([block, next]));
+            let paths = neighbours(block, 1).filter(|block| open.contains(block));
+            paths.filter_map(beyond).min_by_key(Vec::len)
+        });
+        let number = |block: &BlockIndex| open.iter().position(|other| other == block);
+        let cycle = cycle.unwrap_or_default();
+        let closed = cycle.iter().chain(cycle.first());
+        closed.filter_map(number).map(|at| at as u64).collect()
     }
 }
 

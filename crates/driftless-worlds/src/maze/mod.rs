@@ -6,14 +6,17 @@
 mod layout;
 mod pose;
 mod render;
+mod sight;
 
 use std::f32::consts::TAU;
 
 use driftless_data::DatasetInfo;
-use driftless_data::layout::array::{COS, SIN, X, Y};
+use driftless_data::layout::array::{ANGLE, COS, SIN, X, Y};
 
 use self::layout::MazeLayout;
 use self::pose::{FULL_TURN, Pose};
+pub use self::render::{CEILING, DARK, FLOOR, OBJECT_PALETTE, WALL_PALETTE};
+pub use self::sight::{Sight, WallBlock};
 use crate::simulator::{action_entry, action_specs};
 use crate::{Result, Simulator, SimulatorSnapshot, SimulatorState, raster};
 
@@ -174,7 +177,7 @@ impl Simulator for Maze {
         vec![
             (X, vec![self.pose.x]),
             (Y, vec![self.pose.y]),
-            ("angle", vec![self.pose.radians()]),
+            (ANGLE, vec![self.pose.radians()]),
             (COS, vec![cos]),
             (SIN, vec![sin]),
         ]
@@ -197,6 +200,14 @@ impl Simulator for Maze {
         } else {
             RIGHT
         })
+    }
+
+    fn turns(&self) -> Option<[u32; 2]> {
+        Some([LEFT, RIGHT])
+    }
+
+    fn way_round(&self) -> Vec<u64> {
+        self.layout.way_round(self.pose)
     }
 
     fn snapshot(&self) -> SimulatorSnapshot {

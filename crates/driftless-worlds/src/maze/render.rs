@@ -1,7 +1,8 @@
 //! Renders the walker's view by ray casting, one ray for each sample of the image.
 
-use super::layout::{MazeLayout, OBJECT_RADIUS, Object, Shape, WALL_COLOURS};
+use super::layout::{MazeLayout, OBJECT_COUNT, OBJECT_RADIUS, Object, Shape, WALL_COLOURS};
 use super::pose::Pose;
+use super::sight::{Sight, WallBlock};
 use crate::raster;
 use crate::raster::{Colour, IMAGE_SIDE, SAMPLES, from_centre, lit, mix, smoothstep};
 
@@ -12,17 +13,22 @@ const EYE: f32 = 0.5;
 /// Distance over which light fades to 1/e.
 const FADE_DISTANCE: f32 = 8.0;
 
-const DARK: Colour = [0.04, 0.05, 0.09];
-const FLOOR: Colour = [0.56, 0.48, 0.39];
-const CEILING: Colour = [0.72, 0.77, 0.84];
-const WALLS: [Colour; WALL_COLOURS] = [
+/// What everything fades to with the distance.
+pub const DARK: Colour = [0.04, 0.05, 0.09];
+/// The colour of the floor.
+pub const FLOOR: Colour = [0.56, 0.48, 0.39];
+/// The colour of the ceiling.
+pub const CEILING: Colour = [0.72, 0.77, 0.84];
+/// The colours of walls before light and shadow, RGB in [0, 1].
+pub const WALL_PALETTE: [Colour; WALL_COLOURS] = [
     [0.77, 0.38, 0.29],
     [0.26, 0.56, 0.55],
     [0.84, 0.66, 0.30],
     [0.52, 0.41, 0.68],
     [0.45, 0.63, 0.33],
 ];
-const OBJECTS: [Colour; 4] = [
+/// The colours of objects, likewise.
+pub const OBJECT_PALETTE: [Colour; OBJECT_COUNT] = [
     [0.97, 0.20, 0.24],
     [0.20, 0.55, 1.00],
     [1.00, 0.90, 0.20],
@@ -81,6 +87,9 @@ pub fn cast(layout: &MazeLayout, [x, y]: [f32; 2], [dx, dy]: [f32; 2]) -> Hit {
 struct Column {
     direction: [f32; 2],
     wall: Hit,
+    /// The wall's colour before light, and the share of the light that reaches the eye.
+    paint: Colour,
+    reach: f32,
     /// Nearest first, each with the distance at which the ray enters its circle in the ground plan.
     objects: Vec<(Object, f32)>,
 }
@@ -100,9 +109,23 @@ impl Column {
         objects.sort_by(|a, b| a.1.total_cmp(&b.1));
         Self {
             direction,
+            paint: WALL_PALETTE[layout.wall_colour(wall.block[0], wall.block[1])],
+            reach: (-wall.distance / FADE_DISTANCE).exp(),
             wall,
             objects,
         }
+    }
+
+    /// The colour of the wall at this height.
+    fn wall_colour(&self, height: f32) -> Colour {
+        let Hit { along, light, .. } = self.wall;
+        // A dark foot, a bright band at eye level, and dark edges of each block.
+        let foot = 1.0 - 0.45 * smoothstep(0.16, 0.12, height);
+        let band = smoothstep(0.60, 0.63, height) * smoothstep(0.77, 0.74, height);
+        let edge = along.min(1.0 - along);
+        let edges = 0.72 + 0.28 * smoothstep(0.0, 0.07, edge);
+        let colour = mix(self.paint, [0.95, 0.93, 0.88], 0.5 * band);
+        mix(DARK, lit(colour, light * foot * edges), self.reach)
     }
 }
 
@@ -113,6 +136,23 @@ fn circle_entry(object: &Object, pose: Pose, [dx, dy]: [f32; 2]) -> Option<f32> 
     let c = ox * ox + oy * oy - OBJECT_RADIUS * OBJECT_RADIUS;
     let root = (b * b - a * c).max(0.0).sqrt();
     (root > 0.0 && b < 0.0).then(|| (-b - root) / a)
+}
+
+/// What a column of samples shows at eye level.
+pub fn sight(layout: &MazeLayout, pose: Pose, sample: usize) -> Sight {
+    let column = Column::new(layout, pose, sample);
+    match column.objects.first() {
+        Some((object, _)) => Sight::Object(object.colour % OBJECT_COUNT),
+        None => {
+            let [x, y] = column.wall.block;
+            Sight::Wall(layout.wall_colour(x, y))
+        }
+    }
+}
+
+/// The wall behind a column of samples.
+pub fn wall_at(layout: &MazeLayout, pose: Pose, sample: usize) -> WallBlock {
+    Column::new(layout, pose, sample).wall.block
 }
 
 /// Renders the view from `pose`.
@@ -130,7 +170,7 @@ pub fn render(image: &mut [u8], layout: &MazeLayout, pose: Pose) {
         seen.unwrap_or_else(|| {
             let height = EYE + rise * column.wall.distance;
             if (0.0..=1.0).contains(&height) {
-                wall_colour(layout, &column.wall, height)
+                column.wall_colour(height)
             } else {
                 ground_colour(layout, pose, column.direction, rise)
             }
@@ -141,17 +181,6 @@ pub fn render(image: &mut [u8], layout: &MazeLayout, pose: Pose) {
 /// Colours fade to dark with the distance.
 fn faded(colour: Colour, distance: f32) -> Colour {
     mix(DARK, colour, (-distance / FADE_DISTANCE).exp())
-}
-
-fn wall_colour(layout: &MazeLayout, hit: &Hit, height: f32) -> Colour {
-    let base = WALLS[layout.wall_colour(hit.block[0], hit.block[1])];
-    // A dark foot, a bright band at eye level, and dark edges of each block.
-    let foot = 1.0 - 0.45 * smoothstep(0.16, 0.12, height);
-    let band = smoothstep(0.60, 0.63, height) * smoothstep(0.77, 0.74, height);
-    let edge = hit.along.min(1.0 - hit.along);
-    let edges = 0.72 + 0.28 * smoothstep(0.0, 0.07, edge);
-    let colour = mix(base, [0.95, 0.93, 0.88], 0.5 * band);
-    faded(lit(colour, hit.light * foot * edges), hit.distance)
 }
 
 fn ground_colour(layout: &MazeLayout, pose: Pose, [dx, dy]: [f32; 2], rise: f32) -> Colour {
@@ -201,7 +230,7 @@ fn object_colour(
     let normal = [x - object.x, y - object.y, up].map(|side| side / OBJECT_RADIUS);
     let sun: f32 = normal.iter().zip(SUN).map(|(n, s)| n * s).sum();
     // Pillars have a white ring at eye level.
-    let base = OBJECTS[object.colour % OBJECTS.len()];
+    let base = OBJECT_PALETTE[object.colour % OBJECT_COUNT];
     let ring = smoothstep(0.40, 0.42, height) * smoothstep(0.60, 0.58, height);
     let ring = if object.shape == Shape::Pillar {
         ring

@@ -42,6 +42,63 @@ fn open_blocks_are_reachable() {
 }
 
 #[test]
+fn way_round_leads_back_to_where_it_began() {
+    for seed in 0..50 {
+        let maze = Maze::new(seed);
+        let open = maze.layout.open_blocks();
+        let way = maze.way_round();
+        assert!(
+            way.len() >= 9 && way.first() == way.last(),
+            "seed {seed}: {way:?}"
+        );
+        let blocks: Vec<_> = way.iter().map(|&goal| open[goal as usize]).collect();
+        for step in blocks.windows(2) {
+            let [[ax, ay], [bx, by]] = [step[0], step[1]];
+            assert_eq!(ax.abs_diff(bx) + ay.abs_diff(by), 1, "seed {seed}");
+        }
+        let different: HashSet<_> = blocks.iter().collect();
+        assert_eq!(different.len(), blocks.len() - 1, "seed {seed}");
+    }
+}
+
+#[test]
+fn turns_undo_each_other() {
+    let mut maze = Maze::new(6);
+    let before = maze.snapshot();
+    for action in maze.turns().unwrap() {
+        maze.step(action).unwrap();
+    }
+    assert_eq!(maze.snapshot(), before);
+}
+
+/// Share of the frames that were seen before, bit by bit, more than 12 frames ago.
+fn seen_again(policy: Policy) -> f64 {
+    let (mut again, mut frames) = (0, 0);
+    for seed in 0..2 {
+        let mut maze = Maze::new(seed);
+        let mut agent = PolicyAgent::new(policy, &maze, seed);
+        let mut seen = vec![maze.image.clone()];
+        for t in 0..600_usize {
+            let action = agent.act(&maze);
+            maze.step(action).unwrap();
+            again += usize::from(seen[..t.saturating_sub(12)].contains(&maze.image));
+            frames += 1;
+            seen.push(maze.image.clone());
+        }
+    }
+    again as f64 / frames as f64
+}
+
+#[test]
+fn revisit_policy_sees_frames_again() {
+    let [revisit, scripted] = [Policy::Revisit, Policy::Scripted].map(seen_again);
+    assert!(
+        revisit > 0.05 && revisit > 5.0 * scripted,
+        "{revisit}, {scripted}"
+    );
+}
+
+#[test]
 fn walls_and_objects_are_never_crossed() {
     for seed in 0..8 {
         let mut maze = Maze::new(seed);
@@ -158,11 +215,19 @@ fn objects_are_rewarded_once_reached() {
 }
 
 #[test]
-fn scripted_policy_covers_the_maze() {
+fn scripted_policies_cover_the_maze() {
+    for (policy, least, mazes) in [(Policy::Scripted, 0.8, 6), (Policy::Revisit, 0.5, 2)] {
+        let share = covered(policy, mazes);
+        assert!(share > least, "{policy:?}: {share}");
+    }
+}
+
+/// Share of the open blocks of some mazes that 1000 frames lead to. All directions must occur.
+fn covered(policy: Policy, mazes: u64) -> f64 {
     let (mut visited, mut open) = (0, 0);
-    for seed in 0..6 {
+    for seed in 0..mazes {
         let mut maze = Maze::new(seed);
-        let mut agent = PolicyAgent::new(Policy::Scripted, &maze, seed);
+        let mut agent = PolicyAgent::new(policy, &maze, seed);
         let (mut blocks, mut eighths) = (HashSet::new(), HashSet::new());
         for _ in 0..1000 {
             let action = agent.act(&maze);
@@ -174,5 +239,5 @@ fn scripted_policy_covers_the_maze() {
         visited += blocks.len();
         open += maze.layout.open_blocks().len();
     }
-    assert!(visited * 10 > open * 8, "{visited} of {open} blocks");
+    visited as f64 / open as f64
 }

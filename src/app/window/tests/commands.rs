@@ -146,7 +146,7 @@ fn rendering_is_cancelled_by_escape() {
     // A card is seen from its second draw on.
     window.step();
     window.step();
-    window.get_by_label("Rendering 13,520 frames…");
+    window.get_by_label("Re-rendering 13,520 frames…");
     window.get_by_label("1 of 13,520 frames");
     press(&mut window, Key::O);
     assert!(!window.state().navigation.is_on_page());

@@ -3,6 +3,7 @@
 
 mod commands;
 mod first_run;
+mod playing;
 mod robust;
 mod snapshots;
 mod transport;

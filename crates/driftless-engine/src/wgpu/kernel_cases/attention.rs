@@ -1,6 +1,8 @@
-//! Spatial and temporal attention, and writing the KV cache.
+//! Attention within a frame, over time and to recalled frames, and writing the KV cache.
 
-use super::super::kernel_args::{KvCacheWriteArgs, SpatialAttentionArgs, TemporalAttentionArgs};
+use super::super::kernel_args::{
+    KvCacheWriteArgs, MemoryAttentionArgs, SpatialAttentionArgs, TemporalAttentionArgs,
+};
 use super::super::kernels::{Kernel, workgroups};
 use super::{CaseInputs, ExpectedRegion, KernelCase};
 
@@ -9,6 +11,7 @@ pub fn cases() -> Vec<KernelCase> {
     let shapes = [(1, 1, 4), (20, 4, 32), (67, 3, 8), (130, 2, 64)];
     let mut cases: Vec<_> = shapes.map(spatial).into();
     cases.extend([(0, 0), (0, 3), (2, 4), (4, 5)].map(temporal));
+    cases.extend([(0, 6), (5, 6), (6, 6)].map(memory));
     cases.extend([f32::NAN, f32::INFINITY].map(non_finite_keys));
     cases
 }
@@ -143,6 +146,52 @@ fn temporal((slot, attended_frames): (u32, usize)) -> KernelCase {
         let count = workgroups((tokens * heads) as u32);
         r.push(Kernel::AttentionTemporal, &args, [count, 1]);
         r.push(Kernel::KvCacheWrite, &write_args, [count, 1]);
+    })
+}
+
+/// Attention to recalled frames: memory tokens that are there, and room for them.
+fn memory((filled, room): (usize, usize)) -> KernelCase {
+    let (tokens, heads, head) = (7usize, 2usize, 8usize);
+    let width = heads * head;
+    let mut t = CaseInputs::new(filled as u64);
+    t.frame.memory_tokens = filled as u32;
+    let parameters: Vec<f32> = t.random(2 * heads);
+    let (q, queries) = t.random_region(tokens * width);
+    let (kv, pairs) = t.random_region(room * 2 * width);
+    let y = t.nan_region(tokens * width);
+    let args = MemoryAttentionArgs {
+        q,
+        kv,
+        y,
+        tokens: tokens as u32,
+        heads: heads as u32,
+        parameters: t.weights.push(&parameters),
+        unused: [0; 2],
+    };
+    let part = |j: usize, which: usize, h: usize| {
+        let at = (2 * j + which) * width + h * head;
+        &pairs[at..at + head]
+    };
+    let nothing = vec![0.0; head];
+    let mut values = Vec::new();
+    for token in 0..tokens {
+        for h in 0..heads {
+            let at = token * width + h * head;
+            let query = normalised(&queries[at..at + head], parameters[2 * h]);
+            let mut logits = vec![parameters[2 * h + 1]];
+            let mut read: Vec<&[f32]> = vec![&nothing];
+            for j in 0..filled {
+                logits.push(dot(&query, &normalised(part(j, 0, h), 1.0)));
+                read.push(part(j, 1, h));
+            }
+            values.extend(weighted_average(&logits, &read));
+        }
+    }
+    let expected = vec![ExpectedRegion { at: y, values }];
+    let name = format!("attention to {filled} memory tokens");
+    t.case(name, head, expected, move |r| {
+        let count = workgroups((tokens * heads) as u32);
+        r.push(Kernel::AttentionMemory, &args, [count, 1]);
     })
 }
 

@@ -1,0 +1,250 @@
+//! Reads the weights in a PyTorch file (`.pth`, `.pt`): a state dict of tensors, as `torch.save` writes it, today a zip
+//! archive and before 2020 a row of pickles. The pickle is read as data; nothing in it is executed.
+
+mod pickle;
+
+use std::collections::BTreeMap;
+use std::io::{Cursor, Read};
+use std::path::Path;
+
+use half::f16;
+use zip::ZipArchive;
+
+use self::pickle::{Tensor, Value};
+use crate::fs::read_source;
+use crate::{Error, PathError as _, Result};
+
+/// The largest file that is read.
+const MAX_FILE: u64 = 2 << 30;
+/// The largest entry of a zip archive with the pickle in it.
+const MAX_PICKLE: u64 = 64 << 20;
+/// The first pickle of a file from before 2020 is this number.
+const MAGIC: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
+const ZIP: &[u8] = b"PK\x03\x04";
+
+/// A tensor of 32-bit floats, in row-major order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PthTensor {
+    /// Its sides, slowest first.
+    pub shape: Vec<usize>,
+    /// Its values.
+    pub values: Vec<f32>,
+}
+
+/// Reads all tensors of floats (16, 32 or 64 bits) of a state dict by their names. Others, such as counters of
+/// integers, are left out.
+///
+/// # Errors
+/// Returns an error if the file is larger than 2 GiB, is none of PyTorch's, is cut off, or holds no tensor.
+pub fn read(path: &Path) -> Result<BTreeMap<String, PthTensor>> {
+    let bytes = read_source(path, MAX_FILE)?;
+    let wrong = |what: String| -> Error {
+        Error::invalid(path, format!("cannot be read as PyTorch weights: {what}"))
+    };
+    let (state, storages) = if bytes.starts_with(ZIP) {
+        from_zip(&bytes)
+    } else if bytes.starts_with(MAGIC) {
+        from_pickles(&bytes)
+    } else {
+        Err("it is neither a zip archive nor begins with PyTorch's number".into())
+    }
+    .map_err(wrong)?;
+    let mut tensors = BTreeMap::new();
+    let mut budget = MAX_FILE as usize;
+    for (name, tensor) in state_dict(&state) {
+        let Some(data) = storages.get(&tensor.storage.key) else {
+            return Err(wrong(format!("the values of `{name}` are missing")));
+        };
+        if let Some(values) =
+            values(&tensor, data, &mut budget).map_err(|e| wrong(format!("`{name}` {e}")))?
+        {
+            let shape = tensor.shape.clone();
+            tensors.insert(name, PthTensor { shape, values });
+        }
+    }
+    if tensors.is_empty() {
+        return Err(wrong(
+            "it holds no tensors by name, expected a state dict".into(),
+        ));
+    }
+    Ok(tensors)
+}
+
+/// The values of all storages, by their keys.
+type Storages = BTreeMap<String, Vec<u8>>;
+
+/// An archive: `NAME/data.pkl`, and the storages as `NAME/data/KEY`.
+fn from_zip(bytes: &[u8]) -> pickle::Result<(Value, Storages)> {
+    let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(|e| e.to_string())?;
+    let names = zip
+        .file_names()
+        .filter_map(|name| Some(name.ok()?.into_owned()));
+    let names: Vec<String> = names.collect();
+    let is_pickle = |name: &&String| name.ends_with("/data.pkl");
+    let pickle = names.iter().find(is_pickle).ok_or("it has no data.pkl")?;
+    let folder = pickle.trim_end_matches("data.pkl");
+    let text = entry(&mut zip, pickle, MAX_PICKLE)?;
+    let order = entry(&mut zip, &format!("{folder}byteorder"), 16).unwrap_or_default();
+    if order == b"big" {
+        return Err("its numbers are big-endian".into());
+    }
+    let state = pickle::read(&mut &*text)?;
+    let mut storages = Storages::new();
+    // PyTorch does not compress: all storages together are no larger than the file.
+    let mut left = bytes.len() as u64;
+    for name in &names {
+        let Some(key) = name.strip_prefix(&format!("{folder}data/")) else {
+            continue;
+        };
+        let data = entry(&mut zip, name, left)?;
+        left -= data.len() as u64;
+        storages.insert(key.to_owned(), data);
+    }
+    Ok((state, storages))
+}
+
+fn entry(zip: &mut ZipArchive<Cursor<&[u8]>>, name: &str, most: u64) -> pickle::Result<Vec<u8>> {
+    let entry = zip.by_name(name).map_err(|e| format!("{name}: {e}"))?;
+    let mut data = Vec::new();
+    let read = entry.take(most + 1).read_to_end(&mut data);
+    read.map_err(|e| format!("{name}: {e}"))?;
+    if data.len() as u64 > most {
+        return Err(format!("{name} unpacks to more than {most} bytes"));
+    }
+    Ok(data)
+}
+
+/// A row of pickles: PyTorch's number, version, sizes of types, the state dict, and the keys of the storages. Then, for
+/// each key, the number of values (i64) and the values.
+fn from_pickles(mut bytes: &[u8]) -> pickle::Result<(Value, Storages)> {
+    for _ in 0..3 {
+        pickle::read(&mut bytes)?;
+    }
+    let state = pickle::read(&mut bytes)?;
+    let Value::List(keys) = pickle::read(&mut bytes)? else {
+        return Err("it does not list its storages".into());
+    };
+    let kinds: BTreeMap<String, String> = state_dict(&state)
+        .into_iter()
+        .map(|(_, tensor)| (tensor.storage.key.clone(), tensor.storage.kind.clone()))
+        .collect();
+    let mut storages = Storages::new();
+    for key in keys.borrow().iter() {
+        let Value::Text(key) = key else {
+            return Err("a storage has no name".into());
+        };
+        let (count, rest) = bytes.split_first_chunk::<8>().ok_or("cut off")?;
+        let kind = kinds.get(&**key).map(String::as_str);
+        let element = kind
+            .and_then(element_len)
+            .ok_or("a storage of unknown type")?;
+        let len = usize::try_from(i64::from_le_bytes(*count)).ok();
+        let len = len.and_then(|count| count.checked_mul(element));
+        let data = len
+            .and_then(|len| rest.split_at_checked(len))
+            .ok_or("cut off")?;
+        storages.insert(key.to_string(), data.0.to_vec());
+        bytes = data.1;
+    }
+    Ok((state, storages))
+}
+
+/// The tensors of a state dict, or of the one in a checkpoint's `state_dict`.
+fn state_dict(state: &Value) -> Vec<(String, Tensor)> {
+    let Value::Dict(pairs) = state else {
+        return Vec::new();
+    };
+    let pairs = pairs.borrow();
+    let tensors: Vec<(String, Tensor)> = pairs
+        .iter()
+        .filter_map(|pair| match pair {
+            (Value::Text(name), Value::Tensor(tensor)) => {
+                Some((name.to_string(), Tensor::clone(tensor)))
+            }
+            _ => None,
+        })
+        .collect();
+    if !tensors.is_empty() {
+        return tensors;
+    }
+    let inner = pairs.iter().find_map(|(name, value)| match (name, value) {
+        (Value::Text(name), Value::Dict(inner)) if &**name == "state_dict" => Some(inner),
+        _ => None,
+    });
+    let inner = inner
+        .map(|inner| inner.borrow().clone())
+        .unwrap_or_default();
+    inner
+        .into_iter()
+        .filter_map(|pair| match pair {
+            (Value::Text(name), Value::Tensor(tensor)) => {
+                Some((name.to_string(), Tensor::clone(&tensor)))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+/// Bytes of a value of a storage; `None` for types that PyTorch does not have.
+fn element_len(kind: &str) -> Option<usize> {
+    Some(match kind {
+        "DoubleStorage" | "LongStorage" => 8,
+        "FloatStorage" | "IntStorage" => 4,
+        "HalfStorage" | "BFloat16Storage" | "ShortStorage" => 2,
+        "ByteStorage" | "CharStorage" | "BoolStorage" => 1,
+        _ => return None,
+    })
+}
+
+/// The values of a tensor; `None` if they are not floats. `budget` is how many bytes all tensors may still take:
+/// several can be views on the same storage.
+fn values(tensor: &Tensor, data: &[u8], budget: &mut usize) -> pickle::Result<Option<Vec<f32>>> {
+    let kind = tensor.storage.kind.as_str();
+    let read: fn(&[u8]) -> f32 = match kind {
+        "FloatStorage" => |b| b.try_into().map_or(f32::NAN, f32::from_le_bytes),
+        "DoubleStorage" => |b| {
+            b.try_into()
+                .map_or(f32::NAN, |b| f64::from_le_bytes(b) as f32)
+        },
+        "HalfStorage" => |b| {
+            b.try_into()
+                .map_or(f32::NAN, |b| f16::from_le_bytes(b).to_f32())
+        },
+        _ => return Ok(None),
+    };
+    if !is_row_major(tensor) {
+        return Err("is stored in an unusual order, expected a contiguous tensor".into());
+    }
+    let element = element_len(kind).unwrap_or(1);
+    let bytes = tensor
+        .shape
+        .iter()
+        .try_fold(element, |bytes, side| bytes.checked_mul(*side));
+    let start = tensor.offset.checked_mul(element);
+    let range = start
+        .zip(bytes)
+        .and_then(|(start, len)| Some(start..start.checked_add(len)?));
+    let data = range
+        .and_then(|range| data.get(range))
+        .ok_or("reaches beyond its values")?;
+    *budget = budget
+        .checked_sub(data.len())
+        .ok_or("is one of tensors that share too much")?;
+    Ok(Some(data.chunks_exact(element).map(read).collect()))
+}
+
+/// Whether the strides are those of a contiguous tensor. Sides of 1 may have any.
+fn is_row_major(tensor: &Tensor) -> bool {
+    let mut expected = 1_usize;
+    let sides = tensor.shape.iter().zip(&tensor.stride);
+    tensor.shape.len() == tensor.stride.len()
+        && sides.rev().all(|(&side, &stride)| {
+            let fits = side == 1 || stride == expected;
+            expected = expected.saturating_mul(side);
+            fits
+        })
+}
+
+#[cfg(test)]
+#[path = "../pth_tests.rs"]
+mod tests;

@@ -1,0 +1,411 @@
+//! Just enough of Python's pickle format to find the tensors in it. Nothing is executed: the names of functions are
+//! compared with the three that PyTorch rebuilds tensors with, and whatever else a file calls becomes
+//! [`Value::Other`].
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// The most objects that a pickle may make. A state dict makes about thirty for each tensor.
+const MAX_OBJECTS: usize = 1_000_000;
+
+/// What is wrong with a pickle.
+pub(super) type Result<T> = std::result::Result<T, String>;
+
+/// An object of a pickle. Copies share what is in them.
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    Int(i64),
+    Text(Rc<str>),
+    /// A name: `module name`.
+    Global(Rc<str>),
+    Tuple(Rc<Vec<Value>>),
+    List(Rc<RefCell<Vec<Value>>>),
+    Dict(Rc<RefCell<Vec<(Value, Value)>>>),
+    Storage(Rc<Storage>),
+    Tensor(Rc<Tensor>),
+    Other,
+}
+
+/// An array on which tensors are views.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Storage {
+    /// `FloatStorage`, for example.
+    pub kind: String,
+    /// Its name in the file.
+    pub key: String,
+}
+
+/// A view on a storage; offset and strides in elements.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Tensor {
+    pub storage: Rc<Storage>,
+    pub offset: usize,
+    pub shape: Vec<usize>,
+    pub stride: Vec<usize>,
+}
+
+/// An entry of the stack: a value, or the mark below a group of values.
+enum Entry {
+    Mark,
+    Value(Value),
+}
+
+/// Reads one pickle from the front of `bytes`, and moves `bytes` behind it.
+///
+/// # Errors
+/// Returns what is wrong if the pickle is cut off, or uses what state dicts do not.
+pub(super) fn read(bytes: &mut &[u8]) -> Result<Value> {
+    let mut machine = Machine {
+        bytes,
+        stack: Vec::new(),
+        memo: HashMap::new(),
+    };
+    for _ in 0..MAX_OBJECTS {
+        if let Some(value) = machine.step()? {
+            return Ok(value);
+        }
+    }
+    Err(format!("more than {MAX_OBJECTS} instructions"))
+}
+
+struct Machine<'a, 'b> {
+    bytes: &'a mut &'b [u8],
+    stack: Vec<Entry>,
+    memo: HashMap<u32, Value>,
+}
+
+impl Machine<'_, '_> {
+    fn take(&mut self, len: usize) -> Result<Vec<u8>> {
+        let (taken, rest) = self.bytes.split_at_checked(len).ok_or("cut off")?;
+        *self.bytes = rest;
+        Ok(taken.to_vec())
+    }
+
+    fn number(&mut self, len: usize) -> Result<u32> {
+        let bytes = self.take(len)?;
+        Ok(bytes
+            .iter()
+            .rev()
+            .fold(0, |sum, &byte| sum << 8 | u32::from(byte)))
+    }
+
+    fn text(&mut self, len: usize) -> Result<Value> {
+        let text = String::from_utf8(self.take(len)?).map_err(|_| "text that is not UTF-8")?;
+        Ok(Value::Text(text.into()))
+    }
+
+    fn line(&mut self) -> Result<String> {
+        let end = self.bytes.iter().position(|&byte| byte == b'\n');
+        let line = self.take(end.ok_or("cut off")? + 1)?;
+        Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
+    }
+
+    fn push(&mut self, value: Value) {
+        self.stack.push(Entry::Value(value));
+    }
+
+    fn pop(&mut self) -> Result<Value> {
+        match self.stack.pop() {
+            Some(Entry::Value(value)) => Ok(value),
+            _ => Err("a value is missing".into()),
+        }
+    }
+
+    fn top(&self) -> Result<&Value> {
+        match self.stack.last() {
+            Some(Entry::Value(value)) => Ok(value),
+            _ => Err("a value is missing".into()),
+        }
+    }
+
+    /// The values above the last mark.
+    fn pop_group(&mut self) -> Result<Vec<Value>> {
+        let mut values = Vec::new();
+        loop {
+            match self.stack.pop().ok_or("a mark is missing")? {
+                Entry::Mark => break,
+                Entry::Value(value) => values.push(value),
+            }
+        }
+        values.reverse();
+        Ok(values)
+    }
+
+    fn pop_tuple(&mut self, len: usize) -> Result<()> {
+        let mut values = (0..len).map(|_| self.pop()).collect::<Result<Vec<_>>>()?;
+        values.reverse();
+        self.push(Value::Tuple(Rc::new(values)));
+        Ok(())
+    }
+
+    fn extend(&mut self, values: Vec<Value>) -> Result<()> {
+        if let Value::List(list) = self.top()? {
+            list.borrow_mut().extend(values);
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, values: &[Value]) -> Result<()> {
+        if let Value::Dict(dict) = self.top()? {
+            let pairs = values.chunks_exact(2);
+            dict.borrow_mut()
+                .extend(pairs.map(|pair| (pair[0].clone(), pair[1].clone())));
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, at: u32) -> Result<()> {
+        let value = self.top()?.clone();
+        self.memo.insert(at, value);
+        Ok(())
+    }
+
+    fn recall(&mut self, at: u32) -> Result<()> {
+        let value = self.memo.get(&at).ok_or("an unknown reference")?.clone();
+        self.push(value);
+        Ok(())
+    }
+
+    /// Runs one instruction; returns the result after the last one.
+    fn step(&mut self) -> Result<Option<Value>> {
+        let code = self.number(1)? as u8;
+        match code {
+            // PROTO and FRAME say nothing that is needed.
+            0x80 => drop(self.take(1)?),
+            0x95 => drop(self.take(8)?),
+            b'.' => return self.pop().map(Some),
+            b'(' => self.stack.push(Entry::Mark),
+            b'c' => {
+                let name = format!("{} {}", self.line()?, self.line()?);
+                self.push(Value::Global(name.into()));
+            }
+            b'K' => self.integer(1)?,
+            b'M' => self.integer(2)?,
+            b'J' => {
+                let value = self.number(4)?.cast_signed();
+                self.push(Value::Int(value.into()));
+            }
+            0x8a => self.long()?,
+            b'G' => {
+                self.take(8)?;
+                self.push(Value::Other);
+            }
+            b'N' | 0x88 | 0x89 => self.push(Value::Other),
+            b'X' | b'T' => self.string(4)?,
+            b'U' | 0x8c => self.string(1)?,
+            b')' => self.pop_tuple(0)?,
+            0x85 => self.pop_tuple(1)?,
+            0x86 => self.pop_tuple(2)?,
+            0x87 => self.pop_tuple(3)?,
+            b't' => {
+                let values = self.pop_group()?;
+                self.push(Value::Tuple(Rc::new(values)));
+            }
+            b']' => self.push(Value::List(Rc::default())),
+            b'}' => self.push(Value::Dict(Rc::default())),
+            b'a' => {
+                let value = self.pop()?;
+                self.extend(vec![value])?;
+            }
+            b'e' => {
+                let values = self.pop_group()?;
+                self.extend(values)?;
+            }
+            b's' => {
+                let (value, key) = (self.pop()?, self.pop()?);
+                self.set(&[key, value])?;
+            }
+            b'u' => {
+                let values = self.pop_group()?;
+                self.set(&values)?;
+            }
+            b'q' => {
+                let at = self.number(1)?;
+                self.remember(at)?;
+            }
+            b'r' => {
+                let at = self.number(4)?;
+                self.remember(at)?;
+            }
+            b'h' => {
+                let at = self.number(1)?;
+                self.recall(at)?;
+            }
+            b'j' => {
+                let at = self.number(4)?;
+                self.recall(at)?;
+            }
+            b'Q' => {
+                let id = self.pop()?;
+                self.push(storage(&id).map_or(Value::Other, |s| Value::Storage(Rc::new(s))));
+            }
+            // BUILD adds attributes, which state dicts do not need.
+            b'b' => drop(self.pop()?),
+            b'R' | 0x81 => {
+                let (arguments, function) = (self.pop()?, self.pop()?);
+                self.push(rebuild(&function, &arguments).unwrap_or(Value::Other));
+            }
+            other => {
+                return Err(format!(
+                    "instruction {other:#04x}, which weights do not need"
+                ));
+            }
+        }
+        Ok(None)
+    }
+
+    fn integer(&mut self, len: usize) -> Result<()> {
+        let value = self.number(len)?;
+        self.push(Value::Int(value.into()));
+        Ok(())
+    }
+
+    fn string(&mut self, len: usize) -> Result<()> {
+        let len = self.number(len)? as usize;
+        let text = self.text(len)?;
+        self.push(text);
+        Ok(())
+    }
+
+    /// An integer of any length; one that does not fit 64 bits is of no use here.
+    fn long(&mut self) -> Result<()> {
+        let len = self.number(1)? as usize;
+        let bytes = self.take(len)?;
+        let negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
+        let mut all = if negative { [0xff; 8] } else { [0; 8] };
+        self.push(match all.get_mut(..len) {
+            Some(low) => {
+                low.copy_from_slice(&bytes);
+                Value::Int(i64::from_le_bytes(all))
+            }
+            None => Value::Other,
+        });
+        Ok(())
+    }
+}
+
+/// The storage that a persistent id names: `("storage", kind, key, device, length, …)`.
+fn storage(id: &Value) -> Option<Storage> {
+    let Value::Tuple(id) = id else { return None };
+    match id.as_slice() {
+        [Value::Text(what), Value::Global(kind), Value::Text(key), ..] if &**what == "storage" => {
+            Some(Storage {
+                kind: kind.strip_prefix("torch ")?.to_owned(),
+                key: key.to_string(),
+            })
+        }
+        _ => None,
+    }
+}
+
+/// What a call of one of PyTorch's functions would make.
+fn rebuild(function: &Value, arguments: &Value) -> Option<Value> {
+    let (Value::Global(name), Value::Tuple(arguments)) = (function, arguments) else {
+        return None;
+    };
+    match (&**name, arguments.as_slice()) {
+        ("torch._utils _rebuild_tensor_v2" | "torch._utils _rebuild_tensor", values) => {
+            let [
+                Value::Storage(storage),
+                Value::Int(offset),
+                shape,
+                stride,
+                ..,
+            ] = values
+            else {
+                return None;
+            };
+            Some(Value::Tensor(Rc::new(Tensor {
+                storage: Rc::clone(storage),
+                offset: usize::try_from(*offset).ok()?,
+                shape: sizes(shape)?,
+                stride: sizes(stride)?,
+            })))
+        }
+        ("torch._utils _rebuild_parameter", [tensor, ..]) => Some(tensor.clone()),
+        ("collections OrderedDict", []) => Some(Value::Dict(Rc::default())),
+        // Python 2 gives the pairs as a list of lists.
+        ("collections OrderedDict", [Value::List(pairs)]) => {
+            let pair = |pair: &Value| match pair {
+                Value::List(pair) => match pair.borrow().as_slice() {
+                    [key, value] => Some((key.clone(), value.clone())),
+                    _ => None,
+                },
+                _ => None,
+            };
+            let pairs = pairs.borrow().iter().filter_map(pair).collect();
+            Some(Value::Dict(Rc::new(RefCell::new(pairs))))
+        }
+        _ => None,
+    }
+}
+
+fn sizes(values: &Value) -> Option<Vec<usize>> {
+    let Value::Tuple(values) = values else {
+        return None;
+    };
+    let size = |value: &Value| match value {
+        Value::Int(size) => usize::try_from(*size).ok(),
+        _ => None,
+    };
+    values.iter().map(size).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_not_made() {
+        // cos.system('true'), as a pickle that attacks does it.
+        let mut bytes: &[u8] = b"\x80\x02cos\nsystem\nU\x04true\x85R.rest";
+        assert!(matches!(read(&mut bytes), Ok(Value::Other)));
+        assert_eq!(bytes, b"rest");
+    }
+
+    #[test]
+    fn integers_of_any_length() {
+        let int = |mut bytes: &[u8]| match read(&mut bytes) {
+            Ok(Value::Int(value)) => Some(value),
+            _ => None,
+        };
+        assert_eq!(int(b"\x8a\x01\xff."), Some(-1));
+        assert_eq!(int(b"\x8a\x02\x00\x01."), Some(256));
+        assert_eq!(int(b"\x8a\x00."), Some(0));
+        assert_eq!(int(b"J\xfe\xff\xff\xff."), Some(-2));
+        // A magic number of ten bytes is read, and is nothing.
+        assert_eq!(
+            int(b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."),
+            None
+        );
+    }
+
+    #[test]
+    fn damage_is_named() {
+        for (bytes, expected) in [
+            (&b"\x80"[..], "cut off"),
+            (b"X\xff\xff\xff\xffab", "cut off"),
+            (b"h\x07.", "reference"),
+            (b"u.", "mark"),
+            (b".", "missing"),
+            (b"i", "instruction 0x69"),
+        ] {
+            let error = read(&mut &*bytes).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+        let endless = vec![b'N'; MAX_OBJECTS + 1];
+        assert!(read(&mut &*endless).unwrap_err().contains("more than"));
+    }
+
+    #[test]
+    fn shared_objects_take_no_memory() {
+        // A tuple of two of itself, sixty times over: 2⁶⁰ values if they were copied.
+        let mut bytes = b")".to_vec();
+        for i in 0..60 {
+            bytes.extend([b'q', i, b'h', i, 0x86]);
+        }
+        bytes.push(b'.');
+        assert!(matches!(read(&mut &*bytes), Ok(Value::Tuple(_))));
+    }
+}

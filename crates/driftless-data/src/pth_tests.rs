@@ -1,0 +1,92 @@
+//! State dicts that PyTorch 2.15 wrote (`scripts/reference/lpips.py`), in both of its formats.
+
+use std::path::PathBuf;
+
+use super::*;
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/data/lpips")
+        .join(name)
+}
+
+/// The script's pseudo-random numbers.
+fn uniform(at: u64, seed: u64) -> f32 {
+    let hash = (at + (seed << 24)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (hash >> 40) as f32 / (1 << 24) as f32
+}
+
+#[test]
+fn both_formats_are_read() {
+    for file in ["heads.pth", "heads_old.pth"] {
+        let tensors = read(&fixture(file)).unwrap();
+        assert_eq!(tensors.len(), 5, "{file}");
+        for (i, channels) in [64, 192, 384, 256, 256].into_iter().enumerate() {
+            let tensor = &tensors[&format!("lin{i}.model.1.weight")];
+            assert_eq!(tensor.shape, [1, channels, 1, 1], "{file}");
+            let expected: Vec<f32> = (0..channels as u64)
+                .map(|at| uniform(at, 900 + i as u64))
+                .collect();
+            assert_eq!(tensor.values, expected, "{file}");
+        }
+    }
+}
+
+#[test]
+fn damaged_files_name_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.pth");
+    for file in ["heads.pth", "heads_old.pth"] {
+        let bytes = std::fs::read(fixture(file)).unwrap();
+        for len in [0, 3, 20, 300, bytes.len() / 2, bytes.len() - 9] {
+            std::fs::write(&path, &bytes[..len]).unwrap();
+            let message = read(&path).unwrap_err().to_string();
+            assert!(
+                message.contains("weights.pth: cannot be read as PyTorch weights"),
+                "{file}, {len}: {message}"
+            );
+            assert_eq!(message.lines().count(), 1);
+        }
+    }
+}
+
+#[test]
+fn sizes_that_the_file_does_not_hold_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.pth");
+    let bytes = std::fs::read(fixture("heads_old.pth")).unwrap();
+    // The shape of the first head, (1, 64, 1, 1), with more channels than its storage has.
+    let shape = b"(K\x01K\x40K\x01K\x01t";
+    let at = bytes
+        .windows(shape.len())
+        .position(|window| window == shape);
+    let mut damaged = bytes.clone();
+    damaged[at.unwrap() + 4] = 0xff;
+    std::fs::write(&path, damaged).unwrap();
+    let message = read(&path).unwrap_err().to_string();
+    assert!(
+        message.contains("`lin0.model.1.weight` is stored in an unusual order")
+            || message.contains("reaches beyond"),
+        "{message}"
+    );
+}
+
+#[test]
+fn strides_tell_the_order() {
+    let storage = || {
+        std::rc::Rc::new(pickle::Storage {
+            kind: "FloatStorage".into(),
+            key: "0".into(),
+        })
+    };
+    let tensor = |shape: &[usize], stride: &[usize]| Tensor {
+        storage: storage(),
+        offset: 0,
+        shape: shape.to_vec(),
+        stride: stride.to_vec(),
+    };
+    assert!(is_row_major(&tensor(&[2, 3, 4], &[12, 4, 1])));
+    assert!(is_row_major(&tensor(&[1, 3, 1], &[99, 1, 7])));
+    assert!(!is_row_major(&tensor(&[2, 3], &[1, 2])));
+    assert!(!is_row_major(&tensor(&[2, 3], &[3])));
+}

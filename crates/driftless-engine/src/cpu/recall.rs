@@ -1,0 +1,240 @@
+//! Reading recalled frames. Their tokens, keys and values are computed once a frame.
+
+use driftless_model::export::{ExportedMemory, ExportedRecall};
+use driftless_model::memory::{MEMORY_FEATURES, token_inputs};
+
+use super::attention::{TokenShape, normalise, softmax};
+use super::grid::RmsNorm;
+use super::matmul::{LANES, MatmulArgs, multiply, multiply_shared};
+use super::matrix::{PackedMatrix, RowLayout, WriteMode};
+use super::mlp::{MlpScratch, PackedMlp};
+use super::shared_slice::SharedSlice;
+use super::workers::Workers;
+use crate::network::RecalledFrames;
+
+/// Turns recalled frames into tokens.
+pub(super) struct PackedMemory {
+    input: PackedMatrix,
+    position: Vec<f32>,
+    mlp: PackedMlp,
+    grid: [usize; 2],
+    merge: usize,
+    latent_tokens: usize,
+    /// Cells and features of each token, [K, inputs].
+    inputs: Vec<f32>,
+    tokens: Vec<f32>,
+    scratch: MlpScratch,
+    normed: Vec<f32>,
+    kv: Vec<f32>,
+    /// Tokens of the frames recalled now: what is behind them is hidden.
+    filled: usize,
+}
+
+impl PackedMemory {
+    /// For up to `frames` recalled frames.
+    pub(super) fn new(
+        memory: &ExportedMemory,
+        (grid, merge): ([usize; 2], usize),
+        shape: TokenShape,
+        frames: usize,
+    ) -> Self {
+        let latent_tokens = grid[0] * grid[1] / (merge * merge);
+        let tokens = frames * latent_tokens;
+        let width = shape.width();
+        let mlp = PackedMlp::new(&memory.mlp);
+        let scratch = MlpScratch::new(TokenShape { tokens, ..shape }, mlp.hidden());
+        Self {
+            inputs: vec![0.0; tokens * memory.input.inputs],
+            input: PackedMatrix::new(&memory.input),
+            position: memory.position.clone(),
+            mlp,
+            grid,
+            merge,
+            latent_tokens,
+            tokens: vec![0.0; tokens * width],
+            scratch,
+            normed: vec![0.0; tokens * width],
+            kv: vec![0.0; 2 * tokens * width],
+            filled: 0,
+        }
+    }
+
+    /// Makes room for `threads` threads.
+    pub(super) fn reserve(&mut self, threads: usize) {
+        self.scratch.reserve(threads);
+    }
+
+    /// Whether a frame was recalled.
+    pub(super) fn in_use(&self) -> bool {
+        self.filled > 0
+    }
+
+    /// Computes the tokens of recalled frames.
+    pub(super) fn encode(&mut self, workers: &Workers, recalled: &RecalledFrames) {
+        let count = recalled.features.len() / MEMORY_FEATURES;
+        self.filled = count * self.latent_tokens;
+        if count == 0 {
+            return;
+        }
+        let [inputs, width] = self.input.size();
+        self.inputs.fill(0.0);
+        token_inputs(
+            recalled.latents,
+            recalled.features,
+            self.grid,
+            self.merge,
+            &mut self.inputs,
+        );
+        for tokens in self.tokens.chunks_exact_mut(self.position.len()) {
+            tokens.copy_from_slice(&self.position);
+        }
+        let rows = RowLayout::contiguous(self.tokens.len() / width, inputs);
+        let tokens = &mut self.tokens;
+        self.input
+            .apply(workers, &self.inputs, rows, tokens, WriteMode::Add);
+        self.mlp.apply(workers, tokens, &mut self.scratch);
+    }
+}
+
+/// x + W attention(norm x, memory), with the keys and values of the frames recalled now.
+pub(super) struct PackedRecall {
+    shape: TokenShape,
+    norm: RmsNorm,
+    q: PackedMatrix,
+    memory_norm: RmsNorm,
+    kv: PackedMatrix,
+    /// Scale of the logits of each head, and its logit of reading nothing.
+    parameters: Vec<[f32; 2]>,
+    out: PackedMatrix,
+    keys: usize,
+    /// Of each head: keys [K / 16][d][16], and values [d / 16][columns][16].
+    key_panels: Vec<f32>,
+    value_panels: Vec<f32>,
+    /// 0 for tokens of recalled frames and for reading nothing, then −∞ up to whole panels.
+    mask: Vec<f32>,
+    normed: Vec<f32>,
+    queries: Vec<f32>,
+    mixed: Vec<f32>,
+    rows: Vec<f32>,
+    logits: Vec<f32>,
+}
+
+impl PackedRecall {
+    /// For `keys` memory tokens.
+    pub(super) fn new(layer: &ExportedRecall, shape: TokenShape, keys: usize) -> Self {
+        let (heads, d, len) = (shape.heads, shape.d, shape.tokens * shape.width());
+        // The last column stands for reading nothing; its value is zero.
+        let columns = (keys + 1).next_multiple_of(LANES);
+        Self {
+            shape,
+            norm: RmsNorm::new(&layer.norm),
+            q: PackedMatrix::new(&layer.q),
+            memory_norm: RmsNorm::new(&layer.memory_norm),
+            kv: PackedMatrix::new(&layer.kv),
+            parameters: layer.parameters.values.as_chunks::<2>().0.to_vec(),
+            out: PackedMatrix::new(&layer.out),
+            keys,
+            key_panels: vec![0.0; heads * columns * d],
+            value_panels: vec![0.0; heads * columns * d.next_multiple_of(LANES)],
+            mask: vec![f32::NEG_INFINITY; columns],
+            normed: vec![0.0; len],
+            queries: vec![0.0; len],
+            mixed: vec![0.0; len],
+            rows: vec![0.0; shape.tokens * d],
+            logits: vec![0.0; shape.tokens * columns],
+        }
+    }
+
+    /// Computes keys and values of the frames recalled now.
+    pub(super) fn read_memory(&mut self, workers: &Workers, memory: &mut PackedMemory) {
+        let (d, width) = (self.shape.d, self.shape.width());
+        let columns = self.mask.len();
+        let normed = &mut memory.normed;
+        self.memory_norm.apply_on(workers, &memory.tokens, normed);
+        let rows = RowLayout::contiguous(self.keys, width);
+        self.kv
+            .apply(workers, normed, rows, &mut memory.kv, WriteMode::Set);
+        let pieces = self.shape.heads * self.keys;
+        debug_assert_eq!(memory.kv.len(), 2 * pieces * d);
+        for head in 0..self.shape.heads {
+            let keys = &mut memory.kv[head * d..];
+            normalise(keys, 2 * width, d, self.keys, 1.0);
+            let key_panels = &mut self.key_panels[head * columns * d..(head + 1) * columns * d];
+            let size = columns * d.next_multiple_of(LANES);
+            let value_panels = &mut self.value_panels[head * size..(head + 1) * size];
+            for (j, row) in memory.kv.chunks_exact(2 * width).enumerate() {
+                let at = j / LANES * d * LANES + j % LANES;
+                let (key, value) = (&row[head * d..], &row[width + head * d..]);
+                for (x, key) in key.iter().take(d).enumerate() {
+                    key_panels[at + x * LANES] = *key;
+                }
+                for (panel, value) in value[..d].chunks(LANES).enumerate() {
+                    let at = (panel * columns + j) * LANES;
+                    value_panels[at..at + value.len()].copy_from_slice(value);
+                }
+            }
+        }
+        self.mask.fill(f32::NEG_INFINITY);
+        self.mask[..memory.filled].fill(0.0);
+    }
+
+    /// Updates `x` [tokens, width] in place.
+    pub(super) fn apply(&mut self, workers: &Workers, x: &mut [f32]) {
+        let rows = self.shape.rows();
+        self.norm.apply_on(workers, x, &mut self.normed);
+        self.q.apply(
+            workers,
+            &self.normed,
+            rows,
+            &mut self.queries,
+            WriteMode::Set,
+        );
+        for head in 0..self.shape.heads {
+            self.attend(head);
+        }
+        self.out
+            .apply(workers, &self.mixed, rows, x, WriteMode::Add);
+    }
+
+    /// Writes the output of a head into its part of `mixed`.
+    fn attend(&mut self, head: usize) {
+        let TokenShape { tokens, d, .. } = self.shape;
+        let (width, columns) = (self.shape.width(), self.mask.len());
+        let [scale, nothing] = self.parameters[head];
+        for (query, row) in self
+            .queries
+            .chunks_exact(width)
+            .zip(self.rows.chunks_exact_mut(d))
+        {
+            row.copy_from_slice(&query[head * d..(head + 1) * d]);
+        }
+        normalise(&mut self.rows, d, d, tokens, scale);
+        let logits = MatmulArgs {
+            x: &self.rows,
+            rows: RowLayout::contiguous(tokens, d),
+            panels: &self.key_panels[head * columns * d..],
+            inputs: d,
+            outputs: columns,
+            stride: columns,
+            mode: WriteMode::Set,
+        };
+        multiply(&logits, &mut self.logits);
+        // The key of reading nothing is zero, so that its column holds what the mask says.
+        self.mask[self.keys] = nothing;
+        for row in self.logits.chunks_exact_mut(columns) {
+            row[self.keys] = 0.0;
+        }
+        softmax(&self.mask, &mut self.logits);
+        let size = columns * d.next_multiple_of(LANES);
+        let output = MatmulArgs {
+            x: &self.logits,
+            rows: RowLayout::contiguous(tokens, columns),
+            panels: &self.value_panels[head * size..],
+            inputs: columns,
+            outputs: d,
+            stride: width,
+            mode: WriteMode::Set,
+        };
+        multiply_shared(&output, &SharedSlice::new(&mut self.mixed).tail(head * d));
+    }
+}

@@ -1,0 +1,222 @@
+//! A world as one file to share, `NAME.driftless`: a zip archive of the checkpoint's files.
+//!
+//! Such a file comes from someone else. Only the names of a checkpoint's files are taken out of it, each once, and
+//! nothing is written before all of them are checked; the world is opened like any other after that.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipArchive, ZipWriter};
+
+use driftless_data::PathError as _;
+use driftless_data::fs::{check_new, create_file, open_source, replace_file, temporary_file_for};
+use driftless_data::layout::checkpoint::{CARD, CONFIG, CONTEXTS, DYNAMICS, TOKENIZER};
+use driftless_data::staging::StagingFolder;
+use driftless_model::checkpoint::read_config;
+
+use super::paths::{UserPaths, folder_name, unused_folder};
+use super::save::is_playable;
+use crate::{Error, Result};
+
+/// Extension of a world's file.
+pub const EXTENSION: &str = "driftless";
+/// Most bytes that all files of a world take.
+const MAX_BYTES: u64 = 8 << 30;
+/// The files of a world; the last is optional.
+const FILES: [&str; 5] = [CONFIG, TOKENIZER, DYNAMICS, CONTEXTS, CARD];
+/// Name of a world whose own cannot be used as a folder's.
+const NAMELESS: &str = "world";
+
+/// Whether a path has the extension of a world's file.
+pub fn is_world_file(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension == EXTENSION)
+}
+
+/// Writes the world in a checkpoint folder as one file. An existing file is replaced only with `overwrite`.
+///
+/// # Errors
+/// Returns an error if the checkpoint is not a whole world, if the file exists or has another extension, or if it
+/// cannot be written.
+pub fn export(checkpoint: &Path, file: &Path, overwrite: bool) -> Result<()> {
+    if !is_world_file(file) {
+        let what = format!("expected a name that ends in .{EXTENSION}");
+        return Err(Error::invalid(file, what));
+    }
+    if !is_playable(checkpoint) {
+        let what = "is not a complete world, expected both networks";
+        return Err(Error::invalid(checkpoint, what));
+    }
+    if !overwrite {
+        check_new(file)?;
+    }
+    let temporary = temporary_file_for(file)?;
+    let io = |e: std::io::Error| Error::io(file, e);
+    let mut zip = ZipWriter::new(temporary.as_file());
+    // Weights do not get smaller.
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    for name in FILES {
+        let path = checkpoint.join(name);
+        if name == CARD && !path.is_file() {
+            continue;
+        }
+        let mut source = open_source(&path)?;
+        let len = source.metadata().map_err(|e| Error::io(&path, e))?.len();
+        let options = options.large_file(len >= u64::from(u32::MAX));
+        zip.start_file(name, options).map_err(|e| io(e.into()))?;
+        std::io::copy(&mut source, &mut zip).map_err(io)?;
+    }
+    zip.finish()
+        .map_err(|e| io(e.into()))?
+        .flush()
+        .map_err(io)?;
+    if overwrite {
+        Ok(replace_file(temporary, file)?)
+    } else {
+        Ok(create_file(temporary, file)?)
+    }
+}
+
+/// Puts the world in a file among the saved worlds, and returns its folder: that of the same world, if it is there
+/// already.
+///
+/// # Errors
+/// Returns an error if the file is not a world's, holds anything else, or unpacks to more than 8 GiB, or if the folder
+/// cannot be written. Nothing is left behind then.
+pub fn import(file: &Path, places: &UserPaths) -> Result<PathBuf> {
+    let mut zip = open(file)?;
+    let names = check(file, &mut zip)?;
+    let staging = StagingFolder::new(&unused_folder(&places.worlds(), NAMELESS))?;
+    let mut left = MAX_BYTES;
+    for (index, name) in names.iter().enumerate() {
+        unpack(file, &mut zip, index, &staging.path().join(name), &mut left)?;
+    }
+    let config = read_config(staging.path())?;
+    let name = folder_name(&config.name).unwrap_or_else(|_| NAMELESS.to_owned());
+    let target = unused_folder(&places.worlds(), &name);
+    if let Some(same) = same_world(staging.path(), &target, places, &name)? {
+        return Ok(same);
+    }
+    let named = StagingFolder::new(&target)?;
+    for name in &names {
+        let [from, to] = [staging.path(), named.path()].map(|folder| folder.join(name));
+        std::fs::rename(&from, to).map_err(|e| Error::io(&from, e))?;
+    }
+    named.finish()?;
+    Ok(target)
+}
+
+type Archive = ZipArchive<BufReader<File>>;
+
+fn open(file: &Path) -> Result<Archive> {
+    let source = BufReader::new(open_source(file)?);
+    ZipArchive::new(source).map_err(|e| not_a_world(file, &format!("it is no zip archive ({e})")))
+}
+
+fn not_a_world(file: &Path, why: &str) -> Error {
+    Error::invalid(file, format!("is not a world: {why}"))
+}
+
+/// The names of the entries in their order: the files of a world, and nothing else.
+fn check(file: &Path, zip: &mut Archive) -> Result<Vec<&'static str>> {
+    let mut found = BTreeSet::new();
+    let mut names = Vec::new();
+    let mut bytes = 0_u64;
+    for index in 0..zip.len() {
+        let entry = zip.by_index(index);
+        let entry = entry.map_err(|e| not_a_world(file, &e.to_string()))?;
+        let name = entry
+            .name()
+            .map_err(|e| not_a_world(file, &e.to_string()))?;
+        let known = FILES.into_iter().find(|known| *known == name);
+        let Some(known) = known.filter(|_| entry.is_file()) else {
+            let why = format!("it holds `{name}`, expected only {}", FILES.join(", "));
+            return Err(not_a_world(file, &why));
+        };
+        if !found.insert(known) {
+            return Err(not_a_world(file, &format!("it holds {known} twice")));
+        }
+        bytes = bytes.saturating_add(entry.size());
+        names.push(known);
+    }
+    if let Some(missing) = FILES
+        .iter()
+        .find(|name| **name != CARD && !found.contains(*name))
+    {
+        return Err(not_a_world(file, &format!("it holds no {missing}")));
+    }
+    if bytes > MAX_BYTES {
+        return Err(not_a_world(file, "it unpacks to more than 8 GiB"));
+    }
+    Ok(names)
+}
+
+/// Writes an entry to `to`, of at most `left` bytes, whatever its header says.
+fn unpack(file: &Path, zip: &mut Archive, index: usize, to: &Path, left: &mut u64) -> Result<()> {
+    let entry = zip.by_index(index);
+    let entry = entry.map_err(|e| not_a_world(file, &e.to_string()))?;
+    let mut target = File::create_new(to).map_err(|e| Error::io(to, e))?;
+    let mut bounded = entry.take(*left + 1);
+    let copied = std::io::copy(&mut bounded, &mut target);
+    let copied = copied.map_err(|e| not_a_world(file, &format!("it is damaged ({e})")))?;
+    *left = left
+        .checked_sub(copied)
+        .ok_or_else(|| not_a_world(file, "it unpacks to more than 8 GiB"))?;
+    Ok(())
+}
+
+/// A saved world of this name with the same files as the folder `new`.
+fn same_world(
+    new: &Path,
+    target: &Path,
+    places: &UserPaths,
+    name: &str,
+) -> Result<Option<PathBuf>> {
+    if target == places.worlds().join(name) {
+        return Ok(None);
+    }
+    for folder in places.list_worlds() {
+        let own = folder.file_name().unwrap_or_default().to_string_lossy();
+        if own.starts_with(name) && same_files(new, &folder)? {
+            return Ok(Some(folder));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether two folders hold the same files of a world.
+fn same_files(a: &Path, b: &Path) -> Result<bool> {
+    for name in FILES {
+        let (a, b) = (a.join(name), b.join(name));
+        let len = |path: &Path| path.metadata().ok().map(|found| found.len());
+        if len(&a) != len(&b) || (a.is_file() && !same_bytes(&a, &b)?) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn same_bytes(a: &Path, b: &Path) -> Result<bool> {
+    let reader =
+        |path: &Path| Ok::<_, Error>(BufReader::with_capacity(1 << 20, open_source(path)?));
+    let (mut first, mut second) = (reader(a)?, reader(b)?);
+    let mut buffers = [vec![0; 1 << 20], vec![0; 1 << 20]];
+    loop {
+        let [x, y] = &mut buffers;
+        let count = first.read(x).map_err(|e| Error::io(a, e))?;
+        if count == 0 {
+            return Ok(true);
+        }
+        let same = y.get_mut(..count).map(|y| second.read_exact(y));
+        if same.is_none_or(|read| read.is_err()) || x.get(..count) != y.get(..count) {
+            return Ok(false);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "world_file_tests.rs"]
+mod tests;

@@ -1,0 +1,112 @@
+//! Worlds as one file: what is taken out of it, and what is refused.
+
+use super::*;
+
+fn pong() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("checkpoints/pong")
+}
+
+fn places(home: &Path) -> UserPaths {
+    UserPaths::resolve(Some(home.to_path_buf())).unwrap()
+}
+
+/// Writes an archive of these entries; a name that ends in `@` is a symbolic link.
+fn archive(file: &Path, entries: &[(&str, &[u8])]) {
+    let mut zip = ZipWriter::new(File::create(file).unwrap());
+    let options = SimpleFileOptions::default();
+    for (name, bytes) in entries {
+        if let Some(link) = name.strip_suffix('@') {
+            zip.add_symlink(link, "/etc/passwd", options).unwrap();
+        } else {
+            zip.start_file(*name, options).unwrap();
+            zip.write_all(bytes).unwrap();
+        }
+    }
+    zip.finish().unwrap();
+}
+
+#[test]
+fn exported_world_comes_back_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("Pong.driftless");
+    export(&pong(), &file, false).unwrap();
+    let places = places(folder.path());
+    let world = import(&file, &places).unwrap();
+    assert_eq!(world, places.worlds().join("Pong"));
+    assert!(is_playable(&world) && same_files(&world, &pong()).unwrap());
+    // The same file again is the same world; another world of this name is another one.
+    assert_eq!(import(&file, &places).unwrap(), world);
+    std::fs::write(world.join(CARD), "{}").unwrap();
+    assert_eq!(
+        import(&file, &places).unwrap(),
+        places.worlds().join("Pong-2")
+    );
+    assert_eq!(places.worlds().read_dir().unwrap().count(), 2);
+}
+
+#[test]
+fn nothing_is_replaced_unasked() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("Pong.driftless");
+    std::fs::write(&file, "mine").unwrap();
+    let error = export(&pong(), &file, false).unwrap_err().to_string();
+    assert!(error.contains("--overwrite"), "{error}");
+    assert_eq!(std::fs::read(&file).unwrap(), b"mine");
+    export(&pong(), &file, true).unwrap();
+    assert!(import(&file, &places(folder.path())).is_ok());
+    let error = export(&pong(), &folder.path().join("Pong.zip"), false).unwrap_err();
+    assert!(error.to_string().contains("ends in .driftless"), "{error}");
+}
+
+#[test]
+fn anything_but_a_world_is_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("x.driftless");
+    let whole: Vec<(&str, &[u8])> = [CONFIG, TOKENIZER, DYNAMICS, CONTEXTS]
+        .map(|name| (name, b"{}".as_slice()))
+        .to_vec();
+    let with = |name: &'static str| [whole.clone(), vec![(name, b"x".as_slice())]].concat();
+    let cases = [
+        (with("../evil.txt"), "`../evil.txt`"),
+        (with("/tmp/evil.txt"), "`/tmp/evil.txt`"),
+        (with("..\\evil.txt"), "evil.txt`"),
+        (with("folder/config.json"), "`folder/config.json`"),
+        (with("card.json@"), "`card.json`"),
+        (with("script.sh"), "`script.sh`"),
+        (whole[..3].to_vec(), "no contexts.npz"),
+        (vec![], "no config.json"),
+        // All names are right, and nothing in them is.
+        (whole.clone(), "config.json"),
+    ];
+    for (entries, expected) in cases {
+        archive(&file, &entries);
+        let error = import(&file, &places(home.path())).unwrap_err().to_string();
+        assert!(error.contains(expected), "{expected}: {error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+        let left = home.path().join("worlds").read_dir();
+        assert_eq!(
+            left.map_or(0, Iterator::count),
+            0,
+            "{expected} leaves something"
+        );
+    }
+    for bytes in [b"".as_slice(), b"PK\x03\x04", b"not a zip archive at all"] {
+        std::fs::write(&file, bytes).unwrap();
+        let error = import(&file, &places(home.path())).unwrap_err().to_string();
+        assert!(error.contains("is not a world"), "{error}");
+    }
+}
+
+#[test]
+fn damaged_entries_leave_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("x.driftless");
+    export(&pong(), &file, false).unwrap();
+    let mut bytes = std::fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let error = import(&file, &places(home.path())).unwrap_err().to_string();
+    assert!(error.contains("damaged"), "{error}");
+    assert_eq!(home.path().join("worlds").read_dir().unwrap().count(), 0);
+}
