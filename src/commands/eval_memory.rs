@@ -17,11 +17,11 @@ pub struct MemoryArgs {
     #[arg(long, conflicts_with_all = ["data", "alarm", "probe", "pictures", "free_frames", "free_runs", "free_bin", "horizon", "context"])]
     memory: bool,
     /// With --memory: frames of the dream that is timed, at frame 100, 1,000 and 10,000; 0 skips it.
-    #[arg(long, value_name = "N", requires = "memory", default_value_t = MemoryOptions::default().timed_frames)]
+    #[arg(long, value_name = "N", requires = "memory", conflicts_with = "data", default_value_t = MemoryOptions::default().timed_frames)]
     timed_frames: usize,
     /// With --memory: mazes for which a probe is trained that reads position and direction from a frame;
     /// 0 skips it.
-    #[arg(long, value_name = "N", requires = "memory", default_value_t = MemoryOptions::default().pose_mazes)]
+    #[arg(long, value_name = "N", requires = "memory", conflicts_with = "data", default_value_t = MemoryOptions::default().pose_mazes)]
     pose_mazes: usize,
 }
 

@@ -122,9 +122,12 @@ impl RunProgress {
 
     /// Estimated time for the remaining steps of both networks; `None` until the pace of each is known.
     pub fn time_left(&self) -> Option<Duration> {
-        let left = |stage: &StageProgress| match stage.is_complete() {
-            true => Some(Duration::ZERO),
-            false => stage.time_left(),
+        let left = |stage: &StageProgress| {
+            if stage.is_complete() {
+                Some(Duration::ZERO)
+            } else {
+                stage.time_left()
+            }
         };
         let [tokenizer, dynamics] = &self.stages;
         Some(left(tokenizer)? + left(dynamics)?)

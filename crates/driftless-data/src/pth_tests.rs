@@ -74,7 +74,7 @@ fn sizes_that_the_file_does_not_hold_are_refused() {
 #[test]
 fn strides_tell_the_order() {
     let storage = || {
-        std::rc::Rc::new(pickle::Storage {
+        Rc::new(pickle::Storage {
             kind: "FloatStorage".into(),
             key: "0".into(),
         })

@@ -200,6 +200,16 @@ impl<'a> TokenizerTask<'a> {
         Ok((scaled(&centred)?, curvature.sqr()?.mean_all()?))
     }
 
+    /// Statistics of the latents under averaged weights. What is exported when the encoder is frozen has the same as
+    /// what goes on being trained, to the last bit: the dynamics may begin with either.
+    fn averaged_statistics(&self, weights: &BTreeMap<String, Tensor>) -> Result<(Tensor, Tensor)> {
+        let tensors = weights.clone().into_iter().collect();
+        let params = Params::from_tensors(self.run.layout.root(), tensors, &self.run.device);
+        let averaged = Tokenizer::new(&params, &self.run.world)?;
+        let sample = self.store.sample_evenly(STATISTICS_FRAMES)?;
+        statistics(&averaged, &sample, self.run)
+    }
+
     /// Draws a batch and computes its losses as tensors that candle can differentiate.
     pub(super) fn losses(&self, rng: &mut ChaCha8Rng) -> Result<Losses> {
         let image = self.run.world.image;
@@ -242,8 +252,7 @@ impl Task for TokenizerTask<'_> {
     fn before_step(&mut self, step: u64, optimizer: &mut Optimizer) -> Result<()> {
         if step == self.settings.decoder_only_start() {
             optimizer.load_ema_weights(|_| true)?;
-            let sample = self.store.sample_evenly(STATISTICS_FRAMES)?;
-            let (mean, std) = statistics(&self.tokenizer, &sample, self.run)?;
+            let (mean, std) = self.averaged_statistics(&optimizer.ema_weights())?;
             optimizer.assign(LATENT_MEAN, &mean)?;
             optimizer.assign(LATENT_STD, &std)?;
         }
@@ -280,17 +289,15 @@ impl Task for TokenizerTask<'_> {
     }
 
     fn is_frozen(&self, _step: u64, name: &str) -> bool {
-        self.decoder_only && name.starts_with("encoder.")
+        // The statistics are measured, not trained.
+        let is_measured = name == LATENT_MEAN || name == LATENT_STD;
+        is_measured || (self.decoder_only && name.starts_with("encoder."))
     }
 
     fn export(&self, step: u64, optimizer: &Optimizer) -> Result<()> {
         let mut weights = optimizer.ema_weights();
         if step <= self.settings.decoder_only_start() {
-            let tensors = weights.clone().into_iter().collect();
-            let params = Params::from_tensors(self.run.layout.root(), tensors, &self.run.device);
-            let averaged = Tokenizer::new(&params, &self.run.world)?;
-            let sample = self.store.sample_evenly(STATISTICS_FRAMES)?;
-            let (mean, std) = statistics(&averaged, &sample, self.run)?;
+            let (mean, std) = self.averaged_statistics(&weights)?;
             weights.insert(LATENT_MEAN.to_owned(), mean);
             weights.insert(LATENT_STD.to_owned(), std);
         }

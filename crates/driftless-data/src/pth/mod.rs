@@ -6,11 +6,12 @@ mod pickle;
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
 use std::path::Path;
+use std::rc::Rc;
 
 use half::f16;
 use zip::ZipArchive;
 
-use self::pickle::{Tensor, Value};
+use self::pickle::{Pickle, Tensor, Value};
 use crate::fs::read_source;
 use crate::{Error, PathError as _, Result};
 
@@ -74,7 +75,7 @@ pub fn read(path: &Path) -> Result<BTreeMap<String, PthTensor>> {
 type Storages = BTreeMap<String, Vec<u8>>;
 
 /// An archive: `NAME/data.pkl`, and the storages as `NAME/data/KEY`.
-fn from_zip(bytes: &[u8]) -> pickle::Result<(Value, Storages)> {
+fn from_zip(bytes: &[u8]) -> pickle::Result<(Pickle, Storages)> {
     let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(|e| e.to_string())?;
     let names = zip
         .file_names()
@@ -116,12 +117,13 @@ fn entry(zip: &mut ZipArchive<Cursor<&[u8]>>, name: &str, most: u64) -> pickle::
 
 /// A row of pickles: PyTorch's number, version, sizes of types, the state dict, and the keys of the storages. Then, for
 /// each key, the number of values (i64) and the values.
-fn from_pickles(mut bytes: &[u8]) -> pickle::Result<(Value, Storages)> {
+fn from_pickles(mut bytes: &[u8]) -> pickle::Result<(Pickle, Storages)> {
     for _ in 0..3 {
         pickle::read(&mut bytes)?;
     }
     let state = pickle::read(&mut bytes)?;
-    let Value::List(keys) = pickle::read(&mut bytes)? else {
+    let keys = pickle::read(&mut bytes)?;
+    let Value::List(place) = keys.root else {
         return Err("it does not list its storages".into());
     };
     let kinds: BTreeMap<String, String> = state_dict(&state)
@@ -129,7 +131,7 @@ fn from_pickles(mut bytes: &[u8]) -> pickle::Result<(Value, Storages)> {
         .map(|(_, tensor)| (tensor.storage.key.clone(), tensor.storage.kind.clone()))
         .collect();
     let mut storages = Storages::new();
-    for key in keys.borrow().iter() {
+    for key in keys.sequence(place) {
         let Value::Text(key) = key else {
             return Err("a storage has no name".into());
         };
@@ -150,39 +152,29 @@ fn from_pickles(mut bytes: &[u8]) -> pickle::Result<(Value, Storages)> {
 }
 
 /// The tensors of a state dict, or of the one in a checkpoint's `state_dict`.
-fn state_dict(state: &Value) -> Vec<(String, Tensor)> {
-    let Value::Dict(pairs) = state else {
+fn state_dict(state: &Pickle) -> Vec<(String, Rc<Tensor>)> {
+    let Value::Dict(place) = state.root else {
         return Vec::new();
     };
-    let pairs = pairs.borrow();
-    let tensors: Vec<(String, Tensor)> = pairs
-        .iter()
-        .filter_map(|pair| match pair {
-            (Value::Text(name), Value::Tensor(tensor)) => {
-                Some((name.to_string(), Tensor::clone(tensor)))
-            }
-            _ => None,
-        })
-        .collect();
+    let tensors = tensors(state.dict(place));
     if !tensors.is_empty() {
         return tensors;
     }
-    let inner = pairs.iter().find_map(|(name, value)| match (name, value) {
-        (Value::Text(name), Value::Dict(inner)) if &**name == "state_dict" => Some(inner),
+    let mut pairs = state.dict(place).iter();
+    let inner = pairs.find_map(|(name, value)| match (name, value) {
+        (Value::Text(name), Value::Dict(inner)) if &**name == "state_dict" => Some(*inner),
         _ => None,
     });
-    let inner = inner
-        .map(|inner| inner.borrow().clone())
-        .unwrap_or_default();
-    inner
-        .into_iter()
-        .filter_map(|pair| match pair {
-            (Value::Text(name), Value::Tensor(tensor)) => {
-                Some((name.to_string(), Tensor::clone(&tensor)))
-            }
-            _ => None,
-        })
-        .collect()
+    inner.map_or_else(Vec::new, |inner| self::tensors(state.dict(inner)))
+}
+
+/// The tensors of a dict, by their names.
+fn tensors(pairs: &[(Value, Value)]) -> Vec<(String, Rc<Tensor>)> {
+    let tensors = pairs.iter().filter_map(|pair| match pair {
+        (Value::Text(name), Value::Tensor(tensor)) => Some((name.to_string(), Rc::clone(tensor))),
+        _ => None,
+    });
+    tensors.collect()
 }
 
 /// Bytes of a value of a storage; `None` for types that PyTorch does not have.

@@ -1,8 +1,7 @@
 //! Just enough of Python's pickle format to find the tensors in it. Nothing is executed: the names of functions are
-//! compared with the three that PyTorch rebuilds tensors with, and whatever else a file calls becomes
+//! compared with those that PyTorch rebuilds tensors with, and whatever else a file calls becomes
 //! [`Value::Other`].
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -12,19 +11,66 @@ const MAX_OBJECTS: usize = 1_000_000;
 /// What is wrong with a pickle.
 pub(super) type Result<T> = std::result::Result<T, String>;
 
-/// An object of a pickle. Copies share what is in them.
+/// An object of a pickle. What is in tuples, lists and dicts is in the [`Pickle`]: no object is inside of another,
+/// however deep a file nests them.
 #[derive(Clone, Debug)]
 pub(super) enum Value {
     Int(i64),
     Text(Rc<str>),
     /// A name: `module name`.
     Global(Rc<str>),
-    Tuple(Rc<Vec<Value>>),
-    List(Rc<RefCell<Vec<Value>>>),
-    Dict(Rc<RefCell<Vec<(Value, Value)>>>),
+    Tuple(Place),
+    List(Place),
+    Dict(Place),
     Storage(Rc<Storage>),
     Tensor(Rc<Tensor>),
     Other,
+}
+
+/// Where in a [`Pickle`] the values of an object are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place(usize);
+
+/// What was read.
+#[derive(Debug)]
+pub(super) struct Pickle {
+    pub root: Value,
+    objects: Objects,
+}
+
+impl Pickle {
+    /// The values of a tuple or a list.
+    pub fn sequence(&self, place: Place) -> &[Value] {
+        self.objects.sequence(place)
+    }
+
+    /// The keys and values of a dict.
+    pub fn dict(&self, place: Place) -> &[(Value, Value)] {
+        self.objects.dicts.get(place.0).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// The values of tuples, lists and dicts.
+#[derive(Debug, Default)]
+struct Objects {
+    sequences: Vec<Vec<Value>>,
+    dicts: Vec<Vec<(Value, Value)>>,
+}
+
+impl Objects {
+    fn sequence(&self, place: Place) -> &[Value] {
+        self.sequences.get(place.0).map_or(&[], Vec::as_slice)
+    }
+
+    fn add_sequence(&mut self, values: Vec<Value>) -> Place {
+        self.sequences.push(values);
+        Place(self.sequences.len() - 1)
+    }
+
+    fn add_dict(&mut self, pairs: Vec<(Value, Value)>) -> Place {
+        self.dicts.push(pairs);
+        Place(self.dicts.len() - 1)
+    }
 }
 
 /// An array on which tensors are views.
@@ -55,15 +101,17 @@ enum Entry {
 ///
 /// # Errors
 /// Returns what is wrong if the pickle is cut off, or uses what state dicts do not.
-pub(super) fn read(bytes: &mut &[u8]) -> Result<Value> {
+pub(super) fn read(bytes: &mut &[u8]) -> Result<Pickle> {
     let mut machine = Machine {
         bytes,
         stack: Vec::new(),
         memo: HashMap::new(),
+        objects: Objects::default(),
     };
     for _ in 0..MAX_OBJECTS {
-        if let Some(value) = machine.step()? {
-            return Ok(value);
+        if let Some(root) = machine.step()? {
+            let objects = machine.objects;
+            return Ok(Pickle { root, objects });
         }
     }
     Err(format!("more than {MAX_OBJECTS} instructions"))
@@ -73,6 +121,7 @@ struct Machine<'a, 'b> {
     bytes: &'a mut &'b [u8],
     stack: Vec<Entry>,
     memo: HashMap<u32, Value>,
+    objects: Objects,
 }
 
 impl Machine<'_, '_> {
@@ -135,22 +184,30 @@ impl Machine<'_, '_> {
     fn pop_tuple(&mut self, len: usize) -> Result<()> {
         let mut values = (0..len).map(|_| self.pop()).collect::<Result<Vec<_>>>()?;
         values.reverse();
-        self.push(Value::Tuple(Rc::new(values)));
+        self.push_tuple(values);
         Ok(())
     }
 
+    fn push_tuple(&mut self, values: Vec<Value>) {
+        let place = self.objects.add_sequence(values);
+        self.push(Value::Tuple(place));
+    }
+
     fn extend(&mut self, values: Vec<Value>) -> Result<()> {
-        if let Value::List(list) = self.top()? {
-            list.borrow_mut().extend(values);
+        if let Value::List(Place(at)) = *self.top()?
+            && let Some(list) = self.objects.sequences.get_mut(at)
+        {
+            list.extend(values);
         }
         Ok(())
     }
 
     fn set(&mut self, values: &[Value]) -> Result<()> {
-        if let Value::Dict(dict) = self.top()? {
-            let pairs = values.chunks_exact(2);
-            dict.borrow_mut()
-                .extend(pairs.map(|pair| (pair[0].clone(), pair[1].clone())));
+        if let Value::Dict(Place(at)) = *self.top()?
+            && let Some(dict) = self.objects.dicts.get_mut(at)
+        {
+            let (pairs, _) = values.as_chunks::<2>();
+            dict.extend(pairs.iter().cloned().map(|[key, value]| (key, value)));
         }
         Ok(())
     }
@@ -200,10 +257,16 @@ impl Machine<'_, '_> {
             0x87 => self.pop_tuple(3)?,
             b't' => {
                 let values = self.pop_group()?;
-                self.push(Value::Tuple(Rc::new(values)));
+                self.push_tuple(values);
             }
-            b']' => self.push(Value::List(Rc::default())),
-            b'}' => self.push(Value::Dict(Rc::default())),
+            b']' => {
+                let place = self.objects.add_sequence(Vec::new());
+                self.push(Value::List(place));
+            }
+            b'}' => {
+                let place = self.objects.add_dict(Vec::new());
+                self.push(Value::Dict(place));
+            }
             b'a' => {
                 let value = self.pop()?;
                 self.extend(vec![value])?;
@@ -238,13 +301,15 @@ impl Machine<'_, '_> {
             }
             b'Q' => {
                 let id = self.pop()?;
-                self.push(storage(&id).map_or(Value::Other, |s| Value::Storage(Rc::new(s))));
+                let storage = storage(&id, &self.objects).map(Rc::new);
+                self.push(storage.map_or(Value::Other, Value::Storage));
             }
             // BUILD adds attributes, which state dicts do not need.
             b'b' => drop(self.pop()?),
             b'R' | 0x81 => {
                 let (arguments, function) = (self.pop()?, self.pop()?);
-                self.push(rebuild(&function, &arguments).unwrap_or(Value::Other));
+                let made = rebuild(&function, &arguments, &mut self.objects);
+                self.push(made.unwrap_or(Value::Other));
             }
             other => {
                 return Err(format!(
@@ -286,9 +351,9 @@ impl Machine<'_, '_> {
 }
 
 /// The storage that a persistent id names: `("storage", kind, key, device, length, …)`.
-fn storage(id: &Value) -> Option<Storage> {
-    let Value::Tuple(id) = id else { return None };
-    match id.as_slice() {
+fn storage(id: &Value, objects: &Objects) -> Option<Storage> {
+    let Value::Tuple(id) = *id else { return None };
+    match objects.sequence(id) {
         [Value::Text(what), Value::Global(kind), Value::Text(key), ..] if &**what == "storage" => {
             Some(Storage {
                 kind: kind.strip_prefix("torch ")?.to_owned(),
@@ -300,11 +365,11 @@ fn storage(id: &Value) -> Option<Storage> {
 }
 
 /// What a call of one of PyTorch's functions would make.
-fn rebuild(function: &Value, arguments: &Value) -> Option<Value> {
-    let (Value::Global(name), Value::Tuple(arguments)) = (function, arguments) else {
+fn rebuild(function: &Value, arguments: &Value, objects: &mut Objects) -> Option<Value> {
+    let (Value::Global(name), &Value::Tuple(arguments)) = (function, arguments) else {
         return None;
     };
-    match (&**name, arguments.as_slice()) {
+    match (&**name, objects.sequence(arguments)) {
         ("torch._utils _rebuild_tensor_v2" | "torch._utils _rebuild_tensor", values) => {
             let [
                 Value::Storage(storage),
@@ -319,54 +384,58 @@ fn rebuild(function: &Value, arguments: &Value) -> Option<Value> {
             Some(Value::Tensor(Rc::new(Tensor {
                 storage: Rc::clone(storage),
                 offset: usize::try_from(*offset).ok()?,
-                shape: sizes(shape)?,
-                stride: sizes(stride)?,
+                shape: sizes(shape, objects)?,
+                stride: sizes(stride, objects)?,
             })))
         }
         ("torch._utils _rebuild_parameter", [tensor, ..]) => Some(tensor.clone()),
-        ("collections OrderedDict", []) => Some(Value::Dict(Rc::default())),
+        ("collections OrderedDict", []) => Some(Value::Dict(objects.add_dict(Vec::new()))),
         // Python 2 gives the pairs as a list of lists.
-        ("collections OrderedDict", [Value::List(pairs)]) => {
-            let pair = |pair: &Value| match pair {
-                Value::List(pair) => match pair.borrow().as_slice() {
+        ("collections OrderedDict", &[Value::List(pairs)]) => {
+            let pair = |pair: &Value| match *pair {
+                Value::List(pair) => match objects.sequence(pair) {
                     [key, value] => Some((key.clone(), value.clone())),
                     _ => None,
                 },
                 _ => None,
             };
-            let pairs = pairs.borrow().iter().filter_map(pair).collect();
-            Some(Value::Dict(Rc::new(RefCell::new(pairs))))
+            let pairs = objects.sequence(pairs).iter().filter_map(pair).collect();
+            Some(Value::Dict(objects.add_dict(pairs)))
         }
         _ => None,
     }
 }
 
-fn sizes(values: &Value) -> Option<Vec<usize>> {
-    let Value::Tuple(values) = values else {
+fn sizes(values: &Value, objects: &Objects) -> Option<Vec<usize>> {
+    let Value::Tuple(values) = *values else {
         return None;
     };
     let size = |value: &Value| match value {
         Value::Int(size) => usize::try_from(*size).ok(),
         _ => None,
     };
-    values.iter().map(size).collect()
+    objects.sequence(values).iter().map(size).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn root(bytes: &mut &[u8]) -> Result<Value> {
+        read(bytes).map(|pickle| pickle.root)
+    }
+
     #[test]
     fn calls_are_not_made() {
         // cos.system('true'), as a pickle that attacks does it.
         let mut bytes: &[u8] = b"\x80\x02cos\nsystem\nU\x04true\x85R.rest";
-        assert!(matches!(read(&mut bytes), Ok(Value::Other)));
+        assert!(matches!(root(&mut bytes), Ok(Value::Other)));
         assert_eq!(bytes, b"rest");
     }
 
     #[test]
     fn integers_of_any_length() {
-        let int = |mut bytes: &[u8]| match read(&mut bytes) {
+        let int = |mut bytes: &[u8]| match root(&mut bytes) {
             Ok(Value::Int(value)) => Some(value),
             _ => None,
         };
@@ -399,6 +468,20 @@ mod tests {
     }
 
     #[test]
+    fn deep_nesting_is_read_and_dropped() {
+        // Tuples in tuples, and lists in lists from the outermost on.
+        let tuples = [b")".to_vec(), vec![0x85; MAX_OBJECTS - 2], b".".to_vec()].concat();
+        assert!(matches!(root(&mut &*tuples), Ok(Value::Tuple(_))));
+        let mut lists = b"]".to_vec();
+        for _ in 0..MAX_OBJECTS / 5 {
+            // The innermost list gets another, which takes its place on the stack.
+            lists.extend(b"]q\0ah\0");
+        }
+        lists.push(b'.');
+        assert!(matches!(root(&mut &*lists), Ok(Value::List(_))));
+    }
+
+    #[test]
     fn shared_objects_take_no_memory() {
         // A tuple of two of itself, sixty times over: 2⁶⁰ values if they were copied.
         let mut bytes = b")".to_vec();
@@ -406,6 +489,6 @@ mod tests {
             bytes.extend([b'q', i, b'h', i, 0x86]);
         }
         bytes.push(b'.');
-        assert!(matches!(read(&mut &*bytes), Ok(Value::Tuple(_))));
+        assert!(matches!(root(&mut &*bytes), Ok(Value::Tuple(_))));
     }
 }

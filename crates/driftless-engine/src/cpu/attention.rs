@@ -156,19 +156,9 @@ impl SpatialAttention {
         let w = self.shape.width();
         gather(&qkv[w + head * d..], 3 * w, d, &mut t.rows);
         normalise(&mut t.rows, d, d, tokens, 1.0);
-        for (j, key) in t.rows.chunks_exact(d).enumerate() {
-            let at = j / LANES * d * LANES + j % LANES;
-            for (x, key) in key.iter().enumerate() {
-                t.key_panels[at + x * LANES] = *key;
-            }
-        }
-        for (j, row) in qkv.chunks_exact(3 * w).enumerate() {
-            let value = &row[2 * w + head * d..2 * w + (head + 1) * d];
-            for (panel, value) in value.chunks(LANES).enumerate() {
-                let at = (panel * tokens + j) * LANES;
-                t.value_panels[at..at + value.len()].copy_from_slice(value);
-            }
-        }
+        pack_keys(&t.rows, d, d, &mut t.key_panels);
+        let values = &qkv[2 * w + head * d..];
+        pack_values(values, 3 * w, d, tokens, &mut t.value_panels);
         gather(&qkv[head * d..], 3 * w, d, &mut t.rows);
         normalise(&mut t.rows, d, d, tokens, self.scale[head]);
         // Store whole panels: reading back a full vector store does not stall.
@@ -197,8 +187,34 @@ impl SpatialAttention {
     }
 }
 
+/// Packs keys, rows of `d` elements that are `stride` apart, into panels [keys / 16][d][16].
+pub(super) fn pack_keys(keys: &[f32], stride: usize, d: usize, panels: &mut [f32]) {
+    for (j, key) in keys.chunks(stride).enumerate() {
+        let at = j / LANES * d * LANES + j % LANES;
+        for (x, key) in key[..d].iter().enumerate() {
+            panels[at + x * LANES] = *key;
+        }
+    }
+}
+
+/// Packs `count` values, rows of `d` elements that are `stride` apart, into panels [d / 16][count][16].
+pub(super) fn pack_values(
+    values: &[f32],
+    stride: usize,
+    d: usize,
+    count: usize,
+    panels: &mut [f32],
+) {
+    for (j, value) in values.chunks(stride).take(count).enumerate() {
+        for (panel, value) in value[..d].chunks(LANES).enumerate() {
+            let at = (panel * count + j) * LANES;
+            panels[at..at + value.len()].copy_from_slice(value);
+        }
+    }
+}
+
 /// Copies the first `d` elements of rows that are `stride` apart into `out` [rows, d].
-fn gather(x: &[f32], stride: usize, d: usize, out: &mut [f32]) {
+pub(super) fn gather(x: &[f32], stride: usize, d: usize, out: &mut [f32]) {
     for (from, to) in x.chunks(stride).zip(out.chunks_exact_mut(d)) {
         to.copy_from_slice(&from[..d]);
     }

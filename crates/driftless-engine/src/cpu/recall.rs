@@ -3,7 +3,7 @@
 use driftless_model::export::{ExportedMemory, ExportedRecall};
 use driftless_model::memory::{MEMORY_FEATURES, token_inputs};
 
-use super::attention::{TokenShape, normalise, softmax};
+use super::attention::{TokenShape, gather, normalise, pack_keys, pack_values, softmax};
 use super::grid::RmsNorm;
 use super::matmul::{LANES, MatmulArgs, multiply, multiply_shared};
 use super::matrix::{PackedMatrix, RowLayout, WriteMode};
@@ -107,7 +107,9 @@ pub(super) struct PackedRecall {
     parameters: Vec<[f32; 2]>,
     out: PackedMatrix,
     keys: usize,
-    /// Of each head: keys [K / 16][d][16], and values [d / 16][columns][16].
+    /// Keys of the frames recalled now.
+    filled: usize,
+    /// Of each head: keys [columns / 16][d][16], and values [d / 16][K][16].
     key_panels: Vec<f32>,
     value_panels: Vec<f32>,
     /// 0 for tokens of recalled frames and for reading nothing, then −∞ up to whole panels.
@@ -123,7 +125,7 @@ impl PackedRecall {
     /// For `keys` memory tokens.
     pub(super) fn new(layer: &ExportedRecall, shape: TokenShape, keys: usize) -> Self {
         let (heads, d, len) = (shape.heads, shape.d, shape.tokens * shape.width());
-        // The last column stands for reading nothing; its value is zero.
+        // The column after the keys stands for reading nothing, of which nothing is added.
         let columns = (keys + 1).next_multiple_of(LANES);
         Self {
             shape,
@@ -134,8 +136,9 @@ impl PackedRecall {
             parameters: layer.parameters.values.as_chunks::<2>().0.to_vec(),
             out: PackedMatrix::new(&layer.out),
             keys,
+            filled: 0,
             key_panels: vec![0.0; heads * columns * d],
-            value_panels: vec![0.0; heads * columns * d.next_multiple_of(LANES)],
+            value_panels: vec![0.0; heads * keys * d.next_multiple_of(LANES)],
             mask: vec![f32::NEG_INFINITY; columns],
             normed: vec![0.0; len],
             queries: vec![0.0; len],
@@ -145,35 +148,31 @@ impl PackedRecall {
         }
     }
 
+    /// Lengths of a head's key panels and of its value panels.
+    fn panel_lengths(&self) -> (usize, usize) {
+        let d = self.shape.d;
+        (self.mask.len() * d, self.keys * d.next_multiple_of(LANES))
+    }
+
     /// Computes keys and values of the frames recalled now.
     pub(super) fn read_memory(&mut self, workers: &Workers, memory: &mut PackedMemory) {
         let (d, width) = (self.shape.d, self.shape.width());
-        let columns = self.mask.len();
         let normed = &mut memory.normed;
         self.memory_norm.apply_on(workers, &memory.tokens, normed);
         let rows = RowLayout::contiguous(self.keys, width);
         self.kv
             .apply(workers, normed, rows, &mut memory.kv, WriteMode::Set);
-        let pieces = self.shape.heads * self.keys;
-        debug_assert_eq!(memory.kv.len(), 2 * pieces * d);
+        let (key_len, value_len) = self.panel_lengths();
         for head in 0..self.shape.heads {
             let keys = &mut memory.kv[head * d..];
             normalise(keys, 2 * width, d, self.keys, 1.0);
-            let key_panels = &mut self.key_panels[head * columns * d..(head + 1) * columns * d];
-            let size = columns * d.next_multiple_of(LANES);
-            let value_panels = &mut self.value_panels[head * size..(head + 1) * size];
-            for (j, row) in memory.kv.chunks_exact(2 * width).enumerate() {
-                let at = j / LANES * d * LANES + j % LANES;
-                let (key, value) = (&row[head * d..], &row[width + head * d..]);
-                for (x, key) in key.iter().take(d).enumerate() {
-                    key_panels[at + x * LANES] = *key;
-                }
-                for (panel, value) in value[..d].chunks(LANES).enumerate() {
-                    let at = (panel * columns + j) * LANES;
-                    value_panels[at..at + value.len()].copy_from_slice(value);
-                }
-            }
+            let panels = &mut self.key_panels[head * key_len..(head + 1) * key_len];
+            pack_keys(keys, 2 * width, d, panels);
+            let values = &memory.kv[width + head * d..];
+            let panels = &mut self.value_panels[head * value_len..(head + 1) * value_len];
+            pack_values(values, 2 * width, d, self.keys, panels);
         }
+        self.filled = memory.filled;
         self.mask.fill(f32::NEG_INFINITY);
         self.mask[..memory.filled].fill(0.0);
     }
@@ -200,37 +199,32 @@ impl PackedRecall {
     fn attend(&mut self, head: usize) {
         let TokenShape { tokens, d, .. } = self.shape;
         let (width, columns) = (self.shape.width(), self.mask.len());
+        let (key_len, value_len) = self.panel_lengths();
         let [scale, nothing] = self.parameters[head];
-        for (query, row) in self
-            .queries
-            .chunks_exact(width)
-            .zip(self.rows.chunks_exact_mut(d))
-        {
-            row.copy_from_slice(&query[head * d..(head + 1) * d]);
-        }
+        gather(&self.queries[head * d..], width, d, &mut self.rows);
         normalise(&mut self.rows, d, d, tokens, scale);
         let logits = MatmulArgs {
             x: &self.rows,
             rows: RowLayout::contiguous(tokens, d),
-            panels: &self.key_panels[head * columns * d..],
+            panels: &self.key_panels[head * key_len..],
             inputs: d,
             outputs: columns,
             stride: columns,
             mode: WriteMode::Set,
         };
         multiply(&logits, &mut self.logits);
-        // The key of reading nothing is zero, so that its column holds what the mask says.
+        // The key of reading nothing is zero, so that its logit is what the mask says.
         self.mask[self.keys] = nothing;
-        for row in self.logits.chunks_exact_mut(columns) {
-            row[self.keys] = 0.0;
-        }
         softmax(&self.mask, &mut self.logits);
-        let size = columns * d.next_multiple_of(LANES);
+        // What is hidden has a subnormal weight, which would slow down the product.
+        for row in self.logits.chunks_exact_mut(columns) {
+            row[self.filled..self.keys].fill(0.0);
+        }
         let output = MatmulArgs {
             x: &self.logits,
             rows: RowLayout::contiguous(tokens, columns),
-            panels: &self.value_panels[head * size..],
-            inputs: columns,
+            panels: &self.value_panels[head * value_len..],
+            inputs: self.keys,
             outputs: d,
             stride: width,
             mode: WriteMode::Set,

@@ -252,7 +252,7 @@ pub static PARAMS: [ParamSpec; 11] = [
     ParamSpec {
         name: "recall",
         column: "recall",
-        label: "Long-term memory",
+        label: "Memory",
         help: "Whether the world recalls frames that left its context. Without effect on worlds that \
                have no memory.",
         placeholder: Some("RECALL"),

@@ -182,10 +182,11 @@ impl Memory {
 
     /// Chooses the frames to recall for frame `frame`, and writes their latents and features.
     pub(super) fn recall(&mut self, frame: u64, latents: &mut Vec<f32>, features: &mut Vec<f32>) {
-        let kept: Vec<&Arc<Remembered>> = self.kept.values().collect();
-        let poses: Vec<Pose> = kept.iter().map(|frame| frame.pose).collect();
-        let chosen = recall(self.pose, &poses, &self.config);
-        self.recalled = chosen.into_iter().map(|i| Arc::clone(kept[i])).collect();
+        let poses = self.kept.values().map(|frame| frame.pose);
+        let chosen = recall(self.pose, poses, &self.config);
+        self.recalled.clear();
+        let frames = chosen.into_iter().filter_map(|i| self.kept.values().nth(i));
+        self.recalled.extend(frames.cloned());
         for seen in &self.recalled {
             latents.extend(seen.latent());
             let age = frame.saturating_sub(seen.frame);

@@ -107,7 +107,7 @@ fn another_worlds_memory_is_refused() {
 }
 
 #[test]
-fn every_given_frame_is_remembered() {
+fn given_frames_are_remembered() {
     let config = memory_config();
     let engine = played(&config, 30, 0);
     let memory = engine.memory().unwrap();

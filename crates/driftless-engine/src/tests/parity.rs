@@ -43,7 +43,14 @@ pub(super) fn compare_engines(
         );
         match (engine.outcome(), reference.outcome()) {
             (Some(a), Some(b)) => {
-                let off = (a.reward - b.reward).abs().max((a.end - b.end).abs());
+                let mut off = (a.reward - b.reward).abs().max((a.end - b.end).abs());
+                assert_eq!(a.motion.is_some(), config.dynamics.memory.is_some());
+                if let (Some(a), Some(b)) = (a.motion, b.motion) {
+                    let each = [(a.ahead, b.ahead), (a.aside, b.aside), (a.turn, b.turn)];
+                    off = each
+                        .into_iter()
+                        .fold(off, |off, (a, b)| off.max((a - b).abs()));
+                }
                 assert!(
                     off < tolerance,
                     "{name}: outcome of frame {frame} off by {off}"

@@ -10,12 +10,12 @@ use super::kernel_args::{
 };
 use super::kernels::{Kernel, workgroups};
 use super::layers::{
-    AttentionWeights, ConditionTables, HeadLayout, KvCache, Layer, OutcomeHead, Recall,
+    AttentionWeights, ConditionTables, HeadLayout, KvCache, Layer, Mlp, OutcomeHead, Recall,
     TemporalAttention,
 };
 use super::operations::ArenaLayout;
 use super::program::ProgramBuilder;
-use super::weights::Weights;
+use super::weights::{MatrixRef, Weights};
 
 /// Weights, KV caches and arena regions of the network. All offsets are in elements.
 pub(super) struct WgpuDynamics {
@@ -25,7 +25,6 @@ pub(super) struct WgpuDynamics {
     past_channels: u32,
     stem_width: u32,
     width: u32,
-    mlp: u32,
     pub heads: HeadLayout,
     pub tokens: u32,
     latent_tokens: u32,
@@ -76,7 +75,6 @@ impl WgpuDynamics {
             past_channels: past as u32,
             stem_width: d.stem_width as u32,
             width: d.width as u32,
-            mlp: d.mlp as u32,
             heads,
             tokens: tokens as u32,
             latent_tokens: config.latent_tokens() as u32,
@@ -157,10 +155,13 @@ impl WgpuDynamics {
         r.matmul(memory.input, memory.rows, cells, tokens);
         let size = [memory.rows, self.width];
         r.affine(size, tokens, tokens, memory.position, NONE);
-        let hidden = RowLayout::contiguous(memory.hidden, memory.down.k);
-        r.rms_norm(memory.norm, memory.rows, tokens, normed);
-        r.matmul_activated(memory.up, memory.rows, normed, hidden, Activation::SwiGlu);
-        r.matmul_add(memory.down, memory.rows, hidden, tokens);
+        mlp(
+            r,
+            &memory.mlp,
+            memory.rows,
+            tokens,
+            [memory.normed, memory.hidden],
+        );
         for recall in self
             .weights
             .layers
@@ -191,8 +192,7 @@ impl WgpuDynamics {
         };
         let groups = [self.attention_workgroups(), 1];
         r.push(Kernel::AttentionMemory, &args, groups);
-        let attended = RowLayout::contiguous(self.scratch.attention_out, width);
-        r.matmul_add(recall.out, self.tokens, attended, self.stream());
+        self.project_out(r, recall.out);
     }
 
     /// Runs denoise pass `pass_index` on `z`, into `output`.
@@ -384,7 +384,7 @@ impl WgpuDynamics {
             &args,
             [self.attention_workgroups(), 1],
         );
-        self.project_out(r, attention);
+        self.project_out(r, attention.out);
     }
 
     fn temporal_attention(&self, r: &mut ProgramBuilder, time: &TemporalAttention) {
@@ -400,22 +400,29 @@ impl WgpuDynamics {
         };
         let groups = [self.attention_workgroups(), 1];
         r.push(Kernel::AttentionTemporal, &args, groups);
-        self.project_out(r, &time.attention);
+        self.project_out(r, time.attention.out);
     }
 
-    fn project_out(&self, r: &mut ProgramBuilder, attention: &AttentionWeights) {
+    /// Adds W · (what was attended to) to `stream`.
+    fn project_out(&self, r: &mut ProgramBuilder, out: MatrixRef) {
         let attended = RowLayout::contiguous(self.scratch.attention_out, self.heads.width() as u32);
-        let to = self.stream();
-        r.matmul_add(attention.out, self.tokens, attended, to);
+        r.matmul_add(out, self.tokens, attended, self.stream());
     }
 
     fn mlp(&self, r: &mut ProgramBuilder, layer: &Layer) {
-        let normed = RowLayout::contiguous(self.scratch.normed, self.width);
-        let hidden = RowLayout::contiguous(self.scratch.hidden, self.mlp);
-        r.rms_norm(layer.norm, self.tokens, self.stream(), normed);
-        r.matmul_activated(layer.up, self.tokens, normed, hidden, Activation::SwiGlu);
-        r.matmul_add(layer.down, self.tokens, hidden, self.stream());
+        let scratch = [self.scratch.normed, self.scratch.hidden];
+        mlp(r, &layer.mlp, self.tokens, self.stream(), scratch);
     }
+}
+
+/// x ← x + W_down swiglu(W_up norm x) over `rows` rows. Scratch: `normed` is as large as x, `hidden` is
+/// [rows, hidden width].
+fn mlp(r: &mut ProgramBuilder, layer: &Mlp, rows: u32, x: RowLayout, [normed, hidden]: [u32; 2]) {
+    let normed = RowLayout::contiguous(normed, layer.norm.width);
+    let hidden = RowLayout::contiguous(hidden, layer.down.k);
+    r.rms_norm(layer.norm, rows, x, normed);
+    r.matmul_activated(layer.up, rows, normed, hidden, Activation::SwiGlu);
+    r.matmul_add(layer.down, rows, hidden, x);
 }
 
 /// y ← start + conditioning embeddings; action and signal embeddings each go to one row, or to all.

@@ -2,7 +2,7 @@
 
 use driftless_model::export::{
     ExportedAttention, ExportedConditions, ExportedLayer, ExportedMatrix, ExportedMemory,
-    ExportedOutcomeHead, ExportedRecall,
+    ExportedMlp, ExportedOutcomeHead, ExportedRecall,
 };
 
 use super::operations::{ArenaLayout, RmsNorm};
@@ -51,6 +51,22 @@ impl HeadLayout {
         self.count * self.padded
     }
 
+    /// Packs a matrix whose outputs are `parts` tokens over all heads, such as queries, keys and values.
+    fn into_heads(self, weights: &mut Weights, parts: usize, matrix: &ExportedMatrix) -> MatrixRef {
+        let (width, padded) = (self.count * self.size, self.width());
+        weights.matrix(parts * padded, matrix.inputs, |o, i| {
+            let source = self.source(o % padded);
+            source.map_or(0.0, |at| matrix.at(o / padded * width + at, i))
+        })
+    }
+
+    /// Packs a matrix whose inputs are a token over all heads.
+    fn out_of_heads(self, weights: &mut Weights, matrix: &ExportedMatrix) -> MatrixRef {
+        weights.matrix(matrix.outputs, self.width(), |o, i| {
+            self.source(i).map_or(0.0, |at| matrix.at(o, at))
+        })
+    }
+
     /// Model index of the padded element `i` of a token; `None` for padding.
     pub fn source(self, i: usize) -> Option<usize> {
         let (head, at) = (i / self.padded, i % self.padded);
@@ -68,18 +84,11 @@ pub(super) struct AttentionWeights {
 
 impl AttentionWeights {
     pub fn new(weights: &mut Weights, layer: &ExportedAttention, heads: HeadLayout) -> Self {
-        let (width, padded) = (heads.count * heads.size, heads.width());
-        let (qkv, out) = (&layer.qkv, &layer.out);
         Self {
             norm: RmsNorm::new(weights, &layer.norm),
-            qkv: weights.matrix(3 * padded, width, |o, i| {
-                let source = heads.source(o % padded);
-                source.map_or(0.0, |at| qkv.at(o / padded * width + at, i))
-            }),
+            qkv: heads.into_heads(weights, 3, &layer.qkv),
             parameters: weights.push(&layer.parameters.values),
-            out: weights.matrix(width, padded, |o, i| {
-                heads.source(i).map_or(0.0, |at| out.at(o, at))
-            }),
+            out: heads.out_of_heads(weights, &layer.out),
         }
     }
 }
@@ -117,23 +126,31 @@ impl Recall {
         heads: HeadLayout,
         memory_tokens: usize,
     ) -> Self {
-        let (width, padded) = (heads.count * heads.size, heads.width());
-        let rows = |weights: &mut Weights, parts: usize, matrix: &ExportedMatrix| {
-            weights.matrix(parts * padded, width, |o, i| {
-                let source = heads.source(o % padded);
-                source.map_or(0.0, |at| matrix.at(o / padded * width + at, i))
-            })
-        };
         Self {
             norm: RmsNorm::new(weights, &layer.norm),
-            q: rows(weights, 1, &layer.q),
+            q: heads.into_heads(weights, 1, &layer.q),
             memory_norm: RmsNorm::new(weights, &layer.memory_norm),
-            kv: rows(weights, 2, &layer.kv),
+            kv: heads.into_heads(weights, 2, &layer.kv),
             parameters: weights.push(&layer.parameters.values),
-            out: weights.matrix(width, padded, |o, i| {
-                heads.source(i).map_or(0.0, |at| layer.out.at(o, at))
-            }),
-            read: arena.allocate(memory_tokens * 2 * padded),
+            out: heads.out_of_heads(weights, &layer.out),
+            read: arena.allocate(memory_tokens * 2 * heads.width()),
+        }
+    }
+}
+
+/// Offsets of the weights of a SwiGLU layer.
+pub(super) struct Mlp {
+    pub norm: RmsNorm,
+    pub up: MatrixRef,
+    pub down: MatrixRef,
+}
+
+impl Mlp {
+    fn new(weights: &mut Weights, layer: &ExportedMlp) -> Self {
+        Self {
+            norm: RmsNorm::new(weights, &layer.norm),
+            up: weights.swiglu_linear(&layer.up),
+            down: weights.linear(&layer.down),
         }
     }
 }
@@ -145,9 +162,7 @@ pub(super) struct MemoryEncoder {
     pub input: MatrixRef,
     /// Positions of all memory tokens, in the weights.
     pub position: u32,
-    pub norm: RmsNorm,
-    pub up: MatrixRef,
-    pub down: MatrixRef,
+    pub mlp: Mlp,
     /// Arena offsets: cells and features, tokens, and scratch.
     pub cells: u32,
     pub tokens: u32,
@@ -169,9 +184,7 @@ impl MemoryEncoder {
             inputs: inputs as u32,
             input: weights.linear(&memory.input),
             position: weights.push(&memory.position.repeat(frames)),
-            norm: RmsNorm::new(weights, &memory.mlp.norm),
-            up: weights.swiglu_linear(&memory.mlp.up),
-            down: weights.linear(&memory.mlp.down),
+            mlp: Mlp::new(weights, &memory.mlp),
             cells: arena.allocate(rows * inputs),
             tokens: arena.allocate(rows * width),
             normed: arena.allocate(rows * width),
@@ -185,9 +198,7 @@ pub(super) struct Layer {
     pub space: AttentionWeights,
     pub time: Option<TemporalAttention>,
     pub recall: Option<Recall>,
-    pub norm: RmsNorm,
-    pub up: MatrixRef,
-    pub down: MatrixRef,
+    pub mlp: Mlp,
 }
 
 impl Layer {
@@ -212,9 +223,7 @@ impl Layer {
             space: AttentionWeights::new(weights, &layer.space, heads),
             time,
             recall: recall.map(|recall| Recall::new(weights, arena, recall, heads, memory_tokens)),
-            norm: RmsNorm::new(weights, &layer.mlp.norm),
-            up: weights.swiglu_linear(&layer.mlp.up),
-            down: weights.linear(&layer.mlp.down),
+            mlp: Mlp::new(weights, &layer.mlp),
         }
     }
 }

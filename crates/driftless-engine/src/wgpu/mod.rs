@@ -64,6 +64,8 @@ pub struct WgpuNetwork {
     /// Receives what is read back.
     staging: Buffer,
     frame_params: FrameParams,
+    /// Scratch: the inputs of memory tokens.
+    memory_inputs: Vec<f32>,
     programs: PassPrograms,
     /// Programs of whole frames, by number of steps.
     frame_programs: BTreeMap<usize, Program>,
@@ -179,6 +181,7 @@ impl WgpuNetwork {
             arena,
             frame,
             frame_params: bytemuck::Zeroable::zeroed(),
+            memory_inputs: Vec::new(),
         };
         let (at, position) = &network.dynamics.position;
         network.write_arena(*at, position);

@@ -30,16 +30,16 @@ impl WgpuNetwork {
             return Ok(());
         }
         self.frame_params.memory_tokens = (count * self.config.latent_tokens()) as u32;
-        let mut inputs = vec![0.0; len];
-        let merge = self.config.dynamics.merge;
+        self.memory_inputs.clear();
+        self.memory_inputs.resize(len, 0.0);
         token_inputs(
             recalled.latents,
             recalled.features,
             self.config.grid(),
-            merge,
-            &mut inputs,
+            self.config.dynamics.merge,
+            &mut self.memory_inputs,
         );
-        self.write_arena(at, &inputs);
+        self.write_arena(at, &self.memory_inputs);
         self.run(Some(&self.programs.read_memory), None, &[])?;
         Ok(())
     }

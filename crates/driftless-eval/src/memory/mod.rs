@@ -151,7 +151,7 @@ pub fn run<D: Dreamer>(
         let cases = find_cases(test, options.sequences)?;
         last = last.max(cases.iter().map(|case| case.maze).max().unwrap_or(last));
         for report in &mut reports {
-            let dreams = dream_all(dreamers, &cases, report.mode, progress)?;
+            let dreams = dream_all(dreamers, test, &cases, report.mode, progress)?;
             if test.sequences_per_maze() == 1 {
                 let probes = poses::of_cases(&probes, &cases);
                 let score = score::returns(test, &cases, &dreams, width, &probes)?;
@@ -197,6 +197,7 @@ fn find_cases(test: MemoryTest, mazes: usize) -> Result<Vec<MemoryCase>> {
 /// Dreams all cases, as many at once as there are dreamers: for each, u8 RGB `[actions, H, W, 3]`.
 fn dream_all<D: Dreamer>(
     dreamers: &mut [D],
+    test: MemoryTest,
     cases: &[MemoryCase],
     mode: MemoryMode,
     progress: &mut EvalProgress,
@@ -209,7 +210,8 @@ fn dream_all<D: Dreamer>(
             scope.spawn(move || {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
-                    let other = cases.get(score::other(index, cases.len()));
+                    let other =
+                        cases.get(score::other(index, cases.len(), test.sequences_per_maze()));
                     let (Some(case), Some(other)) = (cases.get(index), other) else {
                         return;
                     };

@@ -99,9 +99,12 @@ impl Hits {
     }
 }
 
-/// The dream of a case that another maze's frames are taken from.
-pub(super) fn other(case: usize, cases: usize) -> usize {
-    (case + cases / 2) % cases.max(1)
+/// The case of another maze that stands beside a case, of `per_maze` cases in each maze. Its variant
+/// changes from maze to maze, so that it tells nothing about the case's own.
+pub(super) fn other(case: usize, cases: usize, per_maze: usize) -> usize {
+    let mazes = (cases / per_maze).max(1);
+    let (maze, variant) = (case / per_maze, case % per_maze);
+    (maze + mazes / 2) % mazes * per_maze + (variant + maze) % per_maze
 }
 
 /// What one kind of frames, true or dreamt, shows at the returns.
@@ -165,8 +168,8 @@ pub(super) fn returns(
     let mut gaps = 0;
     for (i, (case, dream)) in cases.iter().zip(dreams).enumerate() {
         let (Some(other_case), Some(other_dream)) = (
-            cases.get(other(i, cases.len())),
-            dreams.get(other(i, cases.len())),
+            cases.get(other(i, cases.len(), 1)),
+            dreams.get(other(i, cases.len(), 1)),
         ) else {
             continue;
         };
@@ -227,5 +230,25 @@ pub(super) fn histories(
         colour: dreamt.rate(),
         true_colour: real.rate(),
         chance: 1.0 / driftless_worlds::maze::WALL_PALETTE.len() as f64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_case_is_of_another_maze_and_any_variant() {
+        for (mazes, per_maze) in [(2, 1), (7, 1), (2, 5), (64, 5)] {
+            let cases = mazes * per_maze;
+            let mut same = 0;
+            for case in 0..cases {
+                let other = other(case, cases, per_maze);
+                assert!(other < cases && other / per_maze != case / per_maze);
+                same += usize::from(other % per_maze == case % per_maze);
+            }
+            assert!(same <= cases.div_ceil(per_maze).next_multiple_of(per_maze));
+        }
+        assert_eq!(other(5, 10, 5), 1);
     }
 }

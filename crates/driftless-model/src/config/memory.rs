@@ -17,7 +17,7 @@ pub struct MemoryConfig {
     pub field_of_view: f32,
     /// How far the camera sees, in the units of the poses in the training data.
     pub reach: f32,
-    /// The most frames that are kept; the oldest dreamt ones give way.
+    /// The most frames that are kept; the oldest predicted ones give way.
     #[serde(default = "default_capacity")]
     pub capacity: usize,
 }

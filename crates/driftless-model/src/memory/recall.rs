@@ -33,21 +33,15 @@ const DISTANCE_COST: f32 = 16.0;
 ///
 /// Of 64 points in view from `now`, out to `config.reach`, each chosen frame shows the most that no
 /// earlier choice shows, less a cost that grows with the distance of its pose.
-pub fn recall(now: Pose, seen: &[Pose], config: &MemoryConfig) -> Vec<usize> {
-    let mut nearest: Vec<(f32, usize)> = seen
-        .iter()
-        .enumerate()
-        .map(|(i, pose)| (cost(now, *pose, config.reach), i))
-        .collect();
-    if nearest.len() > NEAREST {
-        nearest.select_nth_unstable_by(NEAREST, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        nearest.truncate(NEAREST);
-    }
-    nearest.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+pub fn recall(
+    now: Pose,
+    seen: impl IntoIterator<Item = Pose>,
+    config: &MemoryConfig,
+) -> Vec<usize> {
     let points = points_in_view(now, config);
-    let mut open: Vec<(f32, u64, usize)> = nearest
+    let mut open: Vec<(f32, u64, usize)> = nearest(now, seen, config.reach)
         .into_iter()
-        .map(|(cost, i)| (cost, shown(seen[i], &points, config), i))
+        .map(|(cost, i, pose)| (cost, shown(pose, &points, config), i))
         .collect();
     let mut unseen = u64::MAX;
     let mut chosen = Vec::with_capacity(config.frames);
@@ -71,6 +65,20 @@ pub fn recall(now: Pose, seen: &[Pose], config: &MemoryConfig) -> Vec<usize> {
         chosen.push(i);
     }
     chosen
+}
+
+/// The [`NEAREST`] poses by their cost, the first of equals first: (cost, index, pose).
+fn nearest(now: Pose, seen: impl IntoIterator<Item = Pose>, reach: f32) -> Vec<(f32, usize, Pose)> {
+    let mut nearest: Vec<(f32, usize, Pose)> = Vec::with_capacity(NEAREST + 1);
+    for (i, pose) in seen.into_iter().enumerate() {
+        let cost = cost(now, pose, reach);
+        let at = nearest.partition_point(|(other, ..)| *other <= cost);
+        if at < NEAREST {
+            nearest.truncate(NEAREST - 1);
+            nearest.insert(at, (cost, i, pose));
+        }
+    }
+    nearest
 }
 
 /// What a frame's pose costs it, in points.
@@ -127,11 +135,8 @@ mod tests {
 
     #[test]
     fn the_same_view_comes_first() {
-        let seen: Vec<Pose> = [180.0, 90.0, 30.0, 1.0, -60.0]
-            .into_iter()
-            .map(turned)
-            .collect();
-        let chosen = recall(turned(0.0), &seen, &config());
+        let seen = [180.0, 90.0, 30.0, 1.0, -60.0].map(turned);
+        let chosen = recall(turned(0.0), seen, &config());
         assert_eq!(chosen[0], 3);
         // What is left of the wider fan is to the sides.
         assert!(chosen.len() == 2 && chosen[1] != 0, "{chosen:?}");
@@ -143,14 +148,22 @@ mod tests {
             x: -3.0,
             ..turned(180.0)
         };
-        assert!(recall(turned(0.0), &[behind, turned(180.0)], &config()).is_empty());
-        assert!(recall(turned(0.0), &[], &config()).is_empty());
+        assert!(recall(turned(0.0), [behind, turned(180.0)], &config()).is_empty());
+        assert!(recall(turned(0.0), [], &config()).is_empty());
     }
 
     #[test]
     fn chosen_views_complement_each_other() {
         // Two of the same to the left, one to the right.
-        let seen: Vec<Pose> = [30.0, 31.0, -38.0].into_iter().map(turned).collect();
-        assert_eq!(recall(turned(0.0), &seen, &config()), [0, 2]);
+        let seen = [30.0, 31.0, -38.0].map(turned);
+        assert_eq!(recall(turned(0.0), seen, &config()), [0, 2]);
+    }
+
+    #[test]
+    fn nearest_are_in_order_whatever_the_order_of_all() {
+        let degrees: Vec<f32> = (0..60).map(|i| (i * 37 % 60) as f32).collect();
+        let found = nearest(turned(0.0), degrees.iter().copied().map(turned), 4.0);
+        let found: Vec<f32> = found.into_iter().map(|(_, i, _)| degrees[i]).collect();
+        assert_eq!(found, (0..24).map(|i| i as f32).collect::<Vec<_>>());
     }
 }

@@ -16,7 +16,7 @@ use super::memory::MemoryEncoder;
 use super::mlp::MlpLayer;
 use super::outcome_head::OutcomeHead;
 use super::parameters::{Layout, Slot, Weights};
-use super::recall::RecallLayer;
+use super::recall::{RecallLayer, RecallPass};
 use super::row_ops::{add, sum_rows};
 use super::sequence_buffers::{SequenceBuffers, Sizes};
 use super::stem_and_head::{Head, Stem};
@@ -137,13 +137,21 @@ impl DynamicsNetwork {
         if !memory.in_use {
             return;
         }
-        let (s, length) = (&self.sizes, t.all.length);
-        encoder.forward(w, s, length, memory, &mut t.mlp);
+        encoder.forward(w, &self.sizes, t.all.length, memory, &mut t.mlp);
+        let pass = self.recall_pass(w, t.all.length);
         for (sublayer, kept) in self.trunk.iter().zip(&mut t.kept) {
             if let Sublayer::Recall(layer) = sublayer {
                 let saved = &mut kept.recall;
-                layer.read_memory(w, s, length, memory, saved, &mut t.attention);
+                layer.read_memory(pass, memory, saved, &mut t.attention);
             }
+        }
+    }
+
+    fn recall_pass<'a>(&'a self, weights: &'a Weights, length: usize) -> RecallPass<'a> {
+        RecallPass {
+            weights,
+            sizes: &self.sizes,
+            length,
         }
     }
 
@@ -205,9 +213,8 @@ impl DynamicsNetwork {
                 }
                 Sublayer::Recall(layer) => {
                     let Some(memory) = &t.memory else { continue };
-                    let (saved, length) = (&mut kept.recall, t.all.length);
-                    let xy = (&x[..], &mut y[..]);
-                    layer.forward(w, s, b, length, xy, memory, saved, &mut t.attention);
+                    let (pass, saved) = (self.recall_pass(w, t.all.length), &mut kept.recall);
+                    layer.forward(pass, b, (x, y), memory, saved, &mut t.attention);
                 }
                 Sublayer::Mlp(layer) => {
                     let up = &mut kept.up[wide(&b, 2 * s.hidden)];
@@ -325,8 +332,8 @@ impl DynamicsNetwork {
             Sublayer::Recall(layer) => {
                 let Some(memory) = &mut t.memory else { return };
                 let scratch = (&mut t.attention, &mut t.dmemory);
-                let (saved, length) = ((&x[..], &kept.recall), t.all.length);
-                layer.backward(w, s, frames, length, saved, dx, memory, gradient, scratch);
+                let (pass, saved) = (self.recall_pass(w, t.all.length), (&x[..], &kept.recall));
+                layer.backward(pass, frames, saved, (dx, gradient), memory, scratch);
             }
             Sublayer::TemporalAttention(layer) => {
                 let saved = &kept.attention;

@@ -57,6 +57,15 @@ impl SavedRecall {
     }
 }
 
+/// What the passes over a sequence share.
+#[derive(Clone, Copy)]
+pub(super) struct RecallPass<'a> {
+    pub weights: &'a Weights,
+    pub sizes: &'a Sizes,
+    /// Time steps of the sequence.
+    pub length: usize,
+}
+
 /// Where things of a frame and a head are.
 struct Place {
     /// Of the queries, and of the keys.
@@ -64,6 +73,18 @@ struct Place {
     k: usize,
     /// Of the rows of weights.
     row: usize,
+}
+
+impl RecallPass<'_> {
+    fn place(self, frame: usize, head: usize) -> Place {
+        let (s, length) = (self.sizes, self.length);
+        let d = s.width / s.heads;
+        Place {
+            q: frame * s.tokens * s.width + head * d,
+            k: frame % length * s.memory_tokens() * 2 * s.width + head * d,
+            row: (frame * s.heads + head) * s.tokens,
+        }
+    }
 }
 
 impl RecallLayer {
@@ -78,26 +99,16 @@ impl RecallLayer {
         })
     }
 
-    fn place(&self, s: &Sizes, frame: usize, length: usize, head: usize) -> Place {
-        let d = s.width / s.heads;
-        Place {
-            q: frame * s.tokens * s.width + head * d,
-            k: frame % length * s.memory_tokens() * 2 * s.width + head * d,
-            row: (frame * s.heads + head) * s.tokens,
-        }
-    }
-
-    /// Computes the keys and values of the frames that `length` time steps recall.
+    /// Computes the keys and values of the frames that the sequence recalls.
     pub(super) fn read_memory(
         &self,
-        w: &Weights,
-        s: &Sizes,
-        length: usize,
+        p: RecallPass,
         memory: &MemoryState,
         saved: &mut SavedRecall,
         t: &mut AttentionScratch,
     ) {
-        for b in pieces(0..length * s.memory_tokens(), s.rows()) {
+        let (w, s) = (p.weights, p.sizes);
+        for b in pieces(0..p.length * s.memory_tokens(), s.rows()) {
             let wide = |n: usize| b.start * n..b.end * n;
             let x = &memory.tokens[wide(s.width)];
             let normed = &mut t.normed[..x.len()];
@@ -110,18 +121,16 @@ impl RecallLayer {
     }
 
     /// Computes the frames `frames` of y from x.
-    #[expect(clippy::too_many_arguments, reason = "state of the sequence")]
     pub(super) fn forward(
         &self,
-        w: &Weights,
-        s: &Sizes,
+        p: RecallPass,
         frames: Range<usize>,
-        length: usize,
         (x, y): (&[f32], &mut [f32]),
         memory: &MemoryState,
         saved: &mut SavedRecall,
         t: &mut AttentionScratch,
     ) {
+        let (w, s, length) = (p.weights, p.sizes, p.length);
         let rows = frames.start * s.tokens..frames.end * s.tokens;
         let wide = |n: usize| rows.start * n..rows.end * n;
         let (x, y) = (&x[wide(s.width)], &mut y[wide(s.width)]);
@@ -140,7 +149,7 @@ impl RecallLayer {
             let time = frame % length;
             let bias = &memory.bias[time * n..(time + 1) * n];
             for head in 0..s.heads {
-                let at = self.place(s, frame, length, head);
+                let at = p.place(frame, head);
                 let columns = &mut t.columns[..d * n];
                 transpose(keys, d, &saved.kv[at.k..], 2 * s.width, n, columns);
                 let weights = &mut saved.weights[at.row * n..(at.row + s.tokens) * n];
@@ -162,26 +171,23 @@ impl RecallLayer {
 
     /// For the frames `frames`, replaces the gradient of y in `dx` by that of x. Adds the gradient of the
     /// memory's tokens; `dkv` is overwritten.
-    #[expect(clippy::too_many_arguments, reason = "state of the sequence")]
     pub(super) fn backward(
         &self,
-        w: &Weights,
-        s: &Sizes,
+        p: RecallPass,
         frames: Range<usize>,
-        length: usize,
         (x, saved): (&[f32], &SavedRecall),
-        dx: &mut [f32],
+        (dx, gradient): (&mut [f32], &mut [f32]),
         memory: &mut MemoryState,
-        gradient: &mut [f32],
         (t, dkv): (&mut AttentionScratch, &mut Buffer),
     ) {
+        let (w, s) = (p.weights, p.sizes);
         if !memory.in_use {
             return;
         }
-        let rows = length * s.memory_tokens();
+        let rows = p.length * s.memory_tokens();
         dkv[..rows * 2 * s.width].fill(0.0);
         for b in s.blocks(frames) {
-            self.queries_backward(w, s, b, length, (x, saved), dx, gradient, (t, dkv));
+            self.queries_backward(p, b, (x, saved), (&mut *dx, &mut *gradient), (t, dkv));
         }
         let d = s.width / s.heads;
         for b in pieces(0..rows, s.rows()) {
@@ -200,18 +206,15 @@ impl RecallLayer {
     }
 
     /// The part of [`Self::backward`] up to the gradients of keys and values, for a block of frames.
-    #[expect(clippy::too_many_arguments, reason = "state of the sequence")]
     fn queries_backward(
         &self,
-        w: &Weights,
-        s: &Sizes,
+        p: RecallPass,
         frames: Range<usize>,
-        length: usize,
         (x, saved): (&[f32], &SavedRecall),
-        dx: &mut [f32],
-        gradient: &mut [f32],
+        (dx, gradient): (&mut [f32], &mut [f32]),
         (t, dkv): (&mut AttentionScratch, &mut Buffer),
     ) {
+        let (w, s) = (p.weights, p.sizes);
         let rows = frames.start * s.tokens..frames.end * s.tokens;
         let wide = |n: usize| rows.start * n..rows.end * n;
         let (x, dx) = (&x[wide(s.width)], &mut dx[wide(s.width)]);
@@ -225,7 +228,7 @@ impl RecallLayer {
         let small = StridedProduct::new;
         for frame in frames.clone() {
             for head in 0..s.heads {
-                let at = self.place(s, frame, length, head);
+                let at = p.place(frame, head);
                 let first = (frame - frames.start) * s.tokens * width + head * d;
                 let dy = &dmixed[first..];
                 let columns = &mut t.columns[..d * n];

@@ -108,10 +108,7 @@ impl<'a> RecallDrawer<'a> {
                 Rule::Random => (0..self.config.frames)
                     .map(|_| rng.random_range(0..kept.len()))
                     .collect(),
-                _ => {
-                    let seen: Vec<Pose> = kept.iter().map(|at| poses[*at]).collect();
-                    recall(now, &seen, self.config)
-                }
+                _ => recall(now, kept.iter().map(|at| poses[*at]), self.config),
             };
             for i in &chosen {
                 let at = kept[*i];

@@ -102,6 +102,8 @@ impl Parameter {
     }
 
     fn update(&mut self, s: &StepFactors, g: Option<&[f32]>, scratch: &mut Scratch) -> Result<()> {
+        // What is frozen stays as it is to the last bit, and so does its average.
+        let Some(g) = g else { return Ok(()) };
         let (rank, dims) = (self.var.rank(), self.var.dims().to_vec());
         let decay = |learning_rate: f32, x: &mut [f32]| {
             if s.weight_decay > 0.0 && rank == 2 {
@@ -110,15 +112,15 @@ impl Parameter {
         };
         let (rule, ema) = (&self.rule, &self.ema);
         in_place(self.var.as_tensor(), |x| {
-            match (rule, g) {
-                (UpdateRule::AdamW { first, second }, Some(g)) => in_place(first, |first| {
+            match rule {
+                UpdateRule::AdamW { first, second } => in_place(first, |first| {
                     in_place(second, |second| {
                         decay(s.adamw.learning_rate, x);
                         update_rules::adamw(s.adamw, s.clip, g, first, second, x);
                         Ok(())
                     })
                 })?,
-                (UpdateRule::Muon { momentum }, Some(g)) => in_place(momentum, |momentum| {
+                UpdateRule::Muon { momentum } => in_place(momentum, |momentum| {
                     let &[rows, columns] = dims.as_slice() else {
                         return Err(Error::Internal("Muon updates only matrices"));
                     };
@@ -133,7 +135,6 @@ impl Parameter {
                     row_ops::axpy(-s.muon_learning_rate * scale, direction, x);
                     Ok(())
                 })?,
-                (_, None) => {}
             }
             in_place(ema, |ema| {
                 update_rules::ema(s.ema_decay, x, ema);

@@ -248,7 +248,7 @@ impl MazeLayout {
             path => path.map_or(usize::MAX, |path| path.len()),
         };
         let mut by_distance = open.clone();
-        by_distance.sort_by_key(steps);
+        by_distance.sort_by_cached_key(steps);
         let cycle = by_distance.into_iter().find_map(|block| {
             let beyond = |next| self.shortest_path(block, next, Some([block, next]));
             let paths = neighbours(block, 1).filter(|block| open.contains(block));
