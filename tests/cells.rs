@@ -44,7 +44,7 @@ fn cells_are_recorded_trained_on_and_measured() {
         success(&["info", data]).contains("1752 pictures of 64×64, channels DNA, actin, tubulin")
     );
     let config = folder.path().join("small.toml");
-    let text = "preview_minutes = 0.0\nbatch_size = 4\ncoupled_cells = 4\n\
+    let text = "preview_minutes = 0.0\nbatch_size = 4\n\
                 [network]\npatch = 16\nwidth = 16\ndepth = 1\nheads = 1\nmlp = 16\n";
     std::fs::write(&config, text).unwrap();
     let train = [

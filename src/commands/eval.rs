@@ -95,7 +95,8 @@ pub struct Args {
     classifier_steps: usize,
     #[command(flatten)]
     memory: MemoryArgs,
-    /// Folder for contact sheets (PNG): ground truth above prediction, and free runs.
+    /// Folder for contact sheets (PNG): ground truth above prediction, and free runs; for a transport
+    /// network controls, what it makes of them, and the truth.
     #[arg(long, value_name = "DIR")]
     pictures: Option<PathBuf>,
     /// Replace pictures that exist in the folder of --pictures.
@@ -230,6 +231,9 @@ fn transport(args: &Args, folder: &Path, data: &Path) -> Result<()> {
         bar.set_position(done as u64);
     })?;
     bar.finish_and_clear();
+    if let Some(pictures) = &args.pictures {
+        cells::sheet(&transporter, &data, &options)?.write(&pictures.join("cells.png"))?;
+    }
     if args.json {
         super::print_json(&report)
     } else {

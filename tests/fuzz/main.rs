@@ -14,6 +14,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
+mod cells;
 mod files;
 mod memory;
 mod mutate;

@@ -124,7 +124,7 @@ fn resumed_run_is_identical() {
             max_steps: Some(25),
             ..options(folder.path(), &parts, &settings)
         };
-        train(&first);
+        assert_eq!(train(&first), TrainOutcome::Stopped);
         assert!(weights(folder.path(), &parts) != weights(folder.path(), &whole));
         let again = run_transport(&first, &mut ()).unwrap_err().to_string();
         assert!(again.contains("already holds a run"), "{again}");
@@ -133,7 +133,7 @@ fn resumed_run_is_identical() {
             resume: true,
             ..first
         };
-        train(&rest);
+        assert_eq!(train(&rest), TrainOutcome::Finished);
         assert!(
             weights(folder.path(), &parts) == weights(folder.path(), &whole),
             "{coupling}"
@@ -151,7 +151,7 @@ fn drugs_change_cells() {
     let longer = text.replace("steps = 60", "steps = 300");
     std::fs::write(options.config.as_ref().unwrap(), longer).unwrap();
     options.seed = Some(1);
-    train(&options);
+    assert_eq!(train(&options), TrainOutcome::Finished);
     let cells = Transporter::read(&folder.path().join("run/checkpoint")).unwrap();
     let params = TransportParams::of(cells.config());
     let control = picture(7, 120);
@@ -203,7 +203,7 @@ fn what_cannot_be_trained_on_is_named() {
         ),
         (
             "coupled_cells = 3\n",
-            "coupled_cells is out of its range, expected a divisor of batch_size",
+            "pairs_per_well is out of its range, expected 1 to coupled_cells",
         ),
         ("steps = 3\n", "unknown field `steps`"),
         (
@@ -221,10 +221,11 @@ fn what_cannot_be_trained_on_is_named() {
 fn damaged_checkpoints_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     dataset(&folder.path().join("data"), true);
-    train(&TransportOptions {
+    let outcome = train(&TransportOptions {
         max_steps: Some(1),
         ..options(folder.path(), "run", "")
     });
+    assert_eq!(outcome, TrainOutcome::Stopped);
     let checkpoint = folder.path().join("run/checkpoint");
     let config = checkpoint.join("config.json");
     let good = std::fs::read_to_string(&config).unwrap();

@@ -6,6 +6,7 @@
 //! the plate. τ ∈ [0, 1] is *transport time*: neither hours nor dose.
 //!
 //! - [`config`]: `config.json` of a checkpoint with `"kind": "transport"`.
+//! - [`controls`]: pictures that a checkpoint brings along, to start from.
 //! - [`network`]: the network, a transformer over overlapping patches.
 //! - [`transporter`]: a trained network with its routes: forward, back, and through noise.
 //!
@@ -24,11 +25,13 @@
 //! ```
 
 pub mod config;
+pub mod controls;
 mod error;
 pub mod network;
 pub mod transporter;
 
 pub use config::{Condition, Route, Source, TransportConfig};
+pub use controls::Controls;
 pub use error::{Error, Result};
 pub use network::TransportNetwork;
 pub use transporter::{TransportParams, Transporter};

@@ -8,7 +8,8 @@ use crate::config::{
     FORMAT_VERSION, FlowShape, KIND, KnownCompound, NetworkShape, Normalization, Sampling,
 };
 use crate::{
-    Condition, Route, Source, TransportConfig, TransportNetwork, TransportParams, Transporter,
+    Condition, Controls, Route, Source, TransportConfig, TransportNetwork, TransportParams,
+    Transporter,
 };
 
 fn config(source: Source, prediction: Prediction) -> TransportConfig {
@@ -147,6 +148,61 @@ fn states_lead_from_the_control_to_the_result() {
     let last = cells.pictures(&states[4]).unwrap();
     // The same eight steps.
     assert!(whole.iter().zip(&last).all(|(a, b)| a.abs_diff(*b) <= 1));
+}
+
+#[test]
+fn reverse_states_lead_back() {
+    let cells = transporter(Source::Control, Prediction::V, 0.05);
+    let params = TransportParams {
+        steps: 32,
+        ..TransportParams::of(cells.config())
+    };
+    let treated = cells.transport(&picture(), &[DRUG], &params, 0).unwrap();
+    let states = cells.reverse(&treated, &[DRUG], &params, 4).unwrap();
+    assert_eq!(states.len(), 5);
+    assert_eq!(cells.pictures(&states[0]).unwrap(), treated);
+    let back = cells.pictures(&states[4]).unwrap();
+    assert!(
+        picture()
+            .iter()
+            .zip(&back)
+            .all(|(a, b)| a.abs_diff(*b) <= 2)
+    );
+    // The last piece of an x-prediction would start where its velocity is singular.
+    let cells = transporter(Source::Noise, Prediction::X, 0.05);
+    let params = TransportParams::of(cells.config());
+    let states = cells.states(&picture(), &[DRUG], &params, 0, 100).unwrap();
+    assert_eq!(states.len(), 101);
+}
+
+#[test]
+fn controls_are_read_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(Source::Control, Prediction::V);
+    let none = Controls::read(folder.path(), &config).unwrap();
+    assert!(none.is_empty());
+    let controls = Controls {
+        images: [picture(), vec![9; 192]].concat(),
+        plates: vec![1, 0],
+    };
+    controls.write(folder.path(), &config).unwrap();
+    let read = Controls::read(folder.path(), &config).unwrap();
+    assert_eq!((&read, read.len()), (&controls, 2));
+    assert_eq!(read.picture(0), picture());
+    let one_plate = TransportConfig {
+        plates: vec!["P1".into()],
+        ..config.clone()
+    };
+    let error = Controls::read(folder.path(), &one_plate).unwrap_err();
+    let expected = "expected one plate a picture, 0 to 0";
+    assert!(error.to_string().contains(expected), "{error}");
+    let larger = TransportConfig {
+        image: [12, 12],
+        ..config
+    };
+    let error = Controls::read(folder.path(), &larger).unwrap_err();
+    let expected = "shape is [2, 8, 12, 2], expected uint8 of [2, 12, 12, 2]";
+    assert!(error.to_string().contains(expected), "{error}");
 }
 
 #[test]

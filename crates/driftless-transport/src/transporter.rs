@@ -121,13 +121,7 @@ impl Transporter {
         seed: u64,
         pieces: usize,
     ) -> Result<Vec<Tensor>> {
-        let control = self.tensor(controls)?;
-        if control.dim(0)? != conditions.len() {
-            let (given, wanted) = (control.dim(0)?, conditions.len());
-            return Err(Error::Argument(format!(
-                "{given} pictures for {wanted} conditions"
-            )));
-        }
+        let control = self.of_conditions(controls, conditions)?;
         let start = match (params.route, self.config.flow.source) {
             (Route::Forward, Source::Control) => {
                 (&control + (noise(&control, seed)? * f64::from(params.source_noise))?)?
@@ -150,16 +144,57 @@ impl Transporter {
                 self.carry(&control, &untreated, &plain, [1.0, 0.0])?
             }
         };
+        self.follow(start, conditions, params, pieces, [0.0, 1.0])
+    }
+
+    /// The states on the way back from treated cells, u8 [B, H, W, C], to untreated ones: from τ = 1 to
+    /// 0, `pieces` + 1 of them. The route does not matter: the way back is that of [`Route::Forward`].
+    ///
+    /// # Errors
+    /// As [`Transporter::transport`].
+    pub fn reverse(
+        &self,
+        treated: &[u8],
+        conditions: &[Condition],
+        params: &TransportParams,
+        pieces: usize,
+    ) -> Result<Vec<Tensor>> {
+        let start = self.of_conditions(treated, conditions)?;
+        self.follow(start, conditions, params, pieces, [1.0, 0.0])
+    }
+
+    /// The states between two transport times. The steps are shared out among the pieces, at least one
+    /// each.
+    fn follow(
+        &self,
+        start: Tensor,
+        conditions: &[Condition],
+        params: &TransportParams,
+        pieces: usize,
+        [from, to]: [f64; 2],
+    ) -> Result<Vec<Tensor>> {
         let mut states = vec![start];
-        let levels = Grid::Uniform.levels(pieces, 0.0, 1.0)?;
+        let levels = Grid::Uniform.levels(pieces, from, to)?;
         let steps = params.steps.div_ceil(pieces).max(1);
         let params = TransportParams { steps, ..*params };
         for pair in levels.windows(2) {
-            let from = &states[states.len() - 1];
-            let next = self.carry(from, conditions, &params, [pair[0], pair[1]])?;
+            let last = &states[states.len() - 1];
+            let next = self.carry(last, conditions, &params, [pair[0], pair[1]])?;
             states.push(next);
         }
         Ok(states)
+    }
+
+    /// Pictures as the network's numbers, one for each condition.
+    fn of_conditions(&self, pictures: &[u8], conditions: &[Condition]) -> Result<Tensor> {
+        let z = self.tensor(pictures)?;
+        let (given, wanted) = (z.dim(0)?, conditions.len());
+        if given != wanted {
+            return Err(Error::Argument(format!(
+                "{given} pictures for {wanted} conditions"
+            )));
+        }
+        Ok(z)
     }
 
     /// Follows the flow from one transport time to another, either way; z is [B, H, W, C].
@@ -187,7 +222,11 @@ impl Transporter {
                 tau
             }
         };
-        let grid = Grid::Uniform.levels(params.steps, clamp(from), clamp(to))?;
+        let [from, to] = [clamp(from), clamp(to)];
+        if from == to {
+            return Ok(z.clone());
+        }
+        let grid = Grid::Uniform.levels(params.steps, from, to)?;
         let mut velocity = |z: &Tensor, tau: f64| -> Result<Tensor> {
             let with = self.velocity(z, tau, &shown)?;
             if params.guidance == 1.0 {

@@ -73,7 +73,6 @@ impl CellDataset {
     /// names the file, the array and the row.
     pub fn read(folder: &Path) -> Result<Self> {
         let info = CellInfo::read(folder)?;
-        let total: usize = info.shards.iter().map(|shard| shard.pictures).sum();
         let mut data = Self {
             images: Vec::new(),
             compound: Vec::new(),
@@ -87,7 +86,7 @@ impl CellDataset {
         for shard in &shards {
             data.read_shard(&folder.join(&shard.file), shard.pictures)?;
         }
-        if total == 0 {
+        if data.is_empty() {
             return Err(Error::invalid(folder, "no pictures, expected at least one"));
         }
         Ok(data)

@@ -11,7 +11,7 @@ use driftless_transport::{Condition, TransportParams, Transporter};
 
 use super::classifier::Classifier;
 use super::dose::{Response, fit_hill};
-use super::samples::{Sample, control, draw, make};
+use super::samples::{Sample, control, draw, make, strong_dose};
 use super::{
     CellEvalOptions, CellReport, DoseReport, FeatureReport, GroupReport, frechet, kernel_distance,
     wasserstein,
@@ -101,15 +101,6 @@ pub fn run(
     })
 }
 
-/// The geometric middle of the doses of the training.
-fn strong_dose(data: &CellDataset) -> f32 {
-    let doses = data.training_doses();
-    match (doses.first(), doses.last()) {
-        (Some(least), Some(most)) => (least * most).sqrt(),
-        _ => 0.0,
-    }
-}
-
 struct Measure<'a> {
     data: &'a CellDataset,
     truth: Option<&'a CellTruth>,
@@ -142,41 +133,42 @@ impl Measure<'_> {
     }
 
     fn group(&self, kind: HeldOut, samples: &[&Sample]) -> Result<GroupReport> {
-        let mut sums: Vec<[f64; 3]> = Vec::new();
+        let mut sums: Vec<[f64; 4]> = Vec::new();
         for sample in samples {
             let real = self.features(&self.pictures(&sample.rows));
             let sets = [
                 self.features(&sample.controls),
                 self.features(&sample.made),
                 self.features(&self.pictures(&sample.others)),
+                self.features(&self.pictures(&sample.mean_drug)),
             ];
             for (i, set) in sets.iter().enumerate() {
                 for (f, distance) in distances(set, &real).into_iter().enumerate() {
-                    sums.resize(sums.len().max(f + 1), [0.0; 3]);
+                    sums.resize(sums.len().max(f + 1), [0.0; 4]);
                     sums[f][i] += distance / samples.len() as f64;
                 }
             }
         }
-        let gap = |[control, made, _]: [f64; 3]| 1.0 - made / control.max(1e-12);
-        let ceiling = |[control, _, real]: [f64; 3]| 1.0 - real / control.max(1e-12);
-        let mean = |of: &dyn Fn([f64; 3]) -> f64| {
-            sums.iter().map(|sum| of(*sum)).sum::<f64>() / sums.len().max(1) as f64
+        let gap = |sum: &[f64; 4], set: usize| 1.0 - sum[set] / sum[0].max(1e-12);
+        let mean = |set: usize| {
+            sums.iter().map(|sum| gap(sum, set)).sum::<f64>() / sums.len().max(1) as f64
         };
         let mut report = GroupReport {
             held_out: kind.name(),
             conditions: samples.len(),
-            gap_closed: mean(&gap),
-            ceiling: mean(&ceiling),
+            gap_closed: mean(1),
+            ceiling: mean(2),
+            mean_drug: mean(3),
             features: sums
                 .iter()
                 .enumerate()
-                .map(|(f, &[control, made, real])| FeatureReport {
+                .map(|(f, sum)| FeatureReport {
                     feature: feature_name(f),
-                    control,
-                    made,
-                    real,
-                    gap_closed: gap([control, made, real]),
-                    ceiling: ceiling([control, made, real]),
+                    control: sum[0],
+                    made: sum[1],
+                    real: sum[2],
+                    gap_closed: gap(sum, 1),
+                    ceiling: gap(sum, 2),
                 })
                 .collect(),
             accuracy: None,

@@ -10,11 +10,13 @@ mod distances;
 mod dose;
 mod measure;
 mod samples;
+mod sheet;
 mod tables;
 
 pub use distances::{frechet, kernel_distance, wasserstein};
 pub use dose::{Response, fit_hill};
 pub use measure::run;
+pub use sheet::sheet;
 pub use tables::tables;
 
 use serde::Serialize;
@@ -70,6 +72,9 @@ pub struct GroupReport {
     pub gap_closed: f64,
     /// The same for other real treated cells.
     pub ceiling: f64,
+    /// The same for real cells at that dose under any trained compound: what is closed without knowing
+    /// the compound.
+    pub mean_drug: f64,
     /// Share of the made pictures in which the classifier sees their mechanism.
     pub accuracy: Option<f64>,
     /// The same for the controls they were made from, and for real treated cells.

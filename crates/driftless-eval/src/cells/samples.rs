@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rand::seq::SliceRandom;
+use rand::seq::{IndexedRandom as _, SliceRandom as _};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -25,6 +25,8 @@ pub(super) struct Sample {
     /// Real treated cells, and as many others.
     pub rows: Vec<usize>,
     pub others: Vec<usize>,
+    /// Real cells on the plates of `rows` at the same dose, each under any trained compound.
+    pub mean_drug: Vec<usize>,
     /// The controls that pictures are made from, one for each of `rows`.
     pub controls: Vec<u8>,
     pub conditions: Vec<Condition>,
@@ -53,8 +55,18 @@ pub(super) fn draw(
             if data.train[row] { seen } else { unseen }.push(row);
         }
     }
+    let trained = |compound: &usize| transporter.config().compounds[names[*compound]].trained;
+    let mut treated: BTreeMap<(usize, u32), Vec<usize>> = BTreeMap::new();
+    for row in (0..data.len()).filter(|&row| data.compound[row].as_ref().is_some_and(trained)) {
+        let key = (data.plate[row], data.dose[row].to_bits());
+        treated.entry(key).or_default().push(row);
+    }
     let mut samples = Vec::new();
     for ((kind, compound, dose), [mut unseen, mut seen]) in groups {
+        // Dose responses are read on the plates of the training.
+        if kind == HeldOut::Plate && f32::from_bits(dose) < strong_dose(data) {
+            continue;
+        }
         unseen.shuffle(&mut rng);
         seen.shuffle(&mut rng);
         if seen.is_empty() {
@@ -74,11 +86,14 @@ pub(super) fn draw(
             controls: Vec::new(),
             conditions: Vec::new(),
             made: Vec::new(),
+            mean_drug: Vec::new(),
             rows: unseen,
             others: seen,
         };
         for &row in &sample.rows {
             let plate = data.plate[row];
+            let of_plate = treated.get(&(plate, dose)).map_or(&[][..], Vec::as_slice);
+            sample.mean_drug.extend(of_plate.choose(&mut rng));
             sample.conditions.push(Condition {
                 compound: Some(names[compound]),
                 dose: sample.dose,
@@ -104,6 +119,15 @@ pub(super) fn draw(
         return Err(Error::invalid(data.folder(), what));
     }
     Ok(samples)
+}
+
+/// The geometric middle of the doses of the training: from here on, doses are strong.
+pub(super) fn strong_dose(data: &CellDataset) -> f32 {
+    let doses = data.training_doses();
+    match (doses.first(), doses.last()) {
+        (Some(least), Some(most)) => (least * most).sqrt(),
+        _ => 0.0,
+    }
 }
 
 /// Makes the pictures of one sample.

@@ -29,9 +29,10 @@ fn optional(value: Option<f64>) -> String {
 
 fn groups(report: &CellReport) -> Table {
     type Row = (&'static str, fn(&GroupReport) -> Option<f64>);
-    let rows: [Row; 14] = [
+    let rows: [Row; 15] = [
         ("gap closed", |g| Some(g.gap_closed)),
         ("gap closed: ceiling", |g| Some(g.ceiling)),
+        ("gap closed: any trained compound", |g| Some(g.mean_drug)),
         ("mechanism accuracy", |g| g.accuracy),
         ("mechanism accuracy: floor", |g| g.accuracy_floor),
         ("mechanism accuracy: ceiling", |g| g.accuracy_ceiling),

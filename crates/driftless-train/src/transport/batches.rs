@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Device, Tensor};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -14,6 +13,7 @@ use driftless_flow::prediction::Prediction;
 use driftless_transport::{Condition, Source, TransportConfig};
 
 use super::TransportSettings;
+use super::turns::{Thumbnail, Turn, couple, normalised};
 use crate::cpu::transport_trainer::TransportBatch;
 use crate::{Error, Result};
 
@@ -30,10 +30,19 @@ pub(super) struct Batches<'a> {
     wells: BTreeMap<(usize, u32, usize), Vec<usize>>,
 }
 
+/// Targets of one condition, treated cells of a well or untreated ones, and controls of their plate.
+struct Well<'a> {
+    controls: &'a [usize],
+    targets: &'a [usize],
+    condition: Condition,
+}
+
 /// A target with its source.
 struct Pair {
     target: usize,
+    turn: Turn,
     source: usize,
+    of_source: Turn,
     condition: Condition,
 }
 
@@ -92,135 +101,142 @@ impl<'a> Batches<'a> {
 
     /// A batch; also the rows of its targets.
     pub fn draw(&self, rng: &mut ChaCha8Rng) -> Result<(TransportBatch, Vec<usize>)> {
-        let group = match self.settings.coupling {
-            Coupling::MinibatchOt => self.settings.coupled_cells,
-            _ => 1,
-        };
         let mut batch = TransportBatch::default();
         let mut rows = Vec::new();
         while rows.len() < self.settings.batch_size {
-            let pairs = self.draw_pairs(group, rng)?;
-            self.append(&mut batch, &pairs, rng)?;
-            rows.extend(pairs.iter().map(|pair| pair.target));
+            let mut pairs = match self.settings.coupling {
+                Coupling::MinibatchOt => self.draw_coupled(rng)?,
+                Coupling::Independent | Coupling::Paired => vec![self.draw_pair(rng)?],
+            };
+            pairs.truncate(self.settings.batch_size - rows.len());
+            for pair in &pairs {
+                self.append(&mut batch, pair, rng)?;
+                rows.push(pair.target);
+            }
         }
         Ok((batch, rows))
     }
 
-    /// Targets of one well, or controls of its plate, with a source each.
-    fn draw_pairs(&self, count: usize, rng: &mut ChaCha8Rng) -> Result<Vec<Pair>> {
-        let first = self.treated[rng.random_range(0..self.treated.len())];
-        let (plate, dose) = (self.data.plate[first], self.data.dose[first]);
-        let compound = self.data.compound[first].unwrap_or_default();
-        let is_control = rng.random_bool(self.settings.control_fraction);
-        let lost = || Error::Internal("a well or a plate has no pictures");
-        let controls = self.controls.get(&plate).ok_or_else(lost)?;
-        let well = self
-            .wells
-            .get(&(compound, dose.to_bits(), plate))
-            .ok_or_else(lost)?;
-        let targets = if is_control { controls } else { well };
-        let name = &self.data.info.plates[plate].name;
-        let pairs = (0..count).map(|i| {
-            let target = match i {
-                0 if !is_control => first,
-                _ => targets[rng.random_range(0..targets.len())],
-            };
-            let hide = rng.random_bool(self.settings.plate_dropout);
-            Pair {
-                target,
-                source: controls[rng.random_range(0..controls.len())],
-                condition: Condition {
-                    compound: (!is_control).then_some(compound),
-                    dose,
-                    plate: self.config.plate(name).filter(|_| !hide),
-                },
-            }
-        });
-        Ok(pairs.collect())
+    /// A treated cell of any well, or a control, with a control of its plate.
+    fn draw_pair(&self, rng: &mut ChaCha8Rng) -> Result<Pair> {
+        let well = self.draw_well(rng)?;
+        let mut pick = |from: &[usize]| from[rng.random_range(0..from.len())];
+        let (target, source) = (pick(well.targets), pick(well.controls));
+        let turns = [self.draw_turn(rng), self.draw_turn(rng)];
+        Ok(self.pair(&well, [source, target], turns, rng))
     }
 
-    /// Adds pairs at random transport times.
-    fn append(
-        &self,
-        batch: &mut TransportBatch,
-        pairs: &[Pair],
-        rng: &mut ChaCha8Rng,
-    ) -> Result<()> {
-        let len = self.config.picture_len();
-        let (mut sources, mut targets) = (Vec::new(), Vec::new());
-        for pair in pairs {
-            let turn = self.draw_turn(rng);
-            self.picture(self.data.picture(pair.target), turn, &mut targets);
-            match (&self.truth, self.settings.source) {
-                (_, Source::Noise) => sources.extend((0..len).map(|_| normal(rng))),
-                (Some(truth), _) => {
-                    let at = pair.target * len;
-                    self.picture(&truth.controls[at..at + len], turn, &mut sources);
-                }
-                (None, _) => {
-                    let turn = self.draw_turn(rng);
-                    self.picture(self.data.picture(pair.source), turn, &mut sources);
-                }
-            }
-        }
-        let order: Vec<usize> = match self.settings.coupling {
-            Coupling::MinibatchOt => {
-                let tensor =
-                    |values: &[f32]| Tensor::from_slice(values, (pairs.len(), len), &Device::Cpu);
-                let (source, target) = (tensor(&sources)?, tensor(&targets)?);
-                Coupling::MinibatchOt.order(&source, &target, rng)?
-            }
-            // Each source was drawn independently already, or is the target's own.
-            Coupling::Independent | Coupling::Paired => (0..pairs.len()).collect(),
+    /// The first pairs of an optimal transport between treated cells of a well and controls of its plate.
+    fn draw_coupled(&self, rng: &mut ChaCha8Rng) -> Result<Vec<Pair>> {
+        let well = self.draw_well(rng)?;
+        let most = well.targets.len().min(well.controls.len());
+        let count = self.settings.coupled_cells.min(most);
+        let some = |from: &[usize], rng: &mut ChaCha8Rng| -> Vec<usize> {
+            let chosen = rand::seq::index::sample(rng, from.len(), count);
+            chosen.into_iter().map(|i| from[i]).collect()
         };
-        let settings = self.settings;
-        let is_control = settings.source == Source::Control;
-        for (i, pair) in pairs.iter().enumerate() {
-            let source = &mut sources[order[i] * len..(order[i] + 1) * len];
-            let target = &targets[i * len..(i + 1) * len];
-            if is_control && rng.random_bool(settings.noised_fraction) {
-                for x in source.iter_mut() {
-                    *x += settings.source_noise as f32 * normal(rng);
-                }
-            }
-            let tau: f32 = rng.random();
-            let both = || source.iter().zip(target);
-            batch
-                .z
-                .extend(both().map(|(z0, z1)| (1.0 - tau) * z0 + tau * z1));
-            match settings.prediction {
-                Prediction::X => batch.target.extend_from_slice(target),
-                _ => batch.target.extend(both().map(|(z0, z1)| z1 - z0)),
-            }
-            batch.tau.push(tau);
-            let dropped = rng.random_bool(settings.condition_dropout);
-            batch.rows.push(self.config.row(&pair.condition, dropped)?);
+        let (targets, sources) = (some(well.targets, rng), some(well.controls, rng));
+        let turned: Vec<Turn> = targets.iter().map(|_| self.draw_turn(rng)).collect();
+        let thumbnail = |row: &usize| Thumbnail::new(self.data.picture(*row), self.config);
+        let of_targets: Vec<Thumbnail> = targets
+            .iter()
+            .zip(&turned)
+            .map(|(row, turn)| thumbnail(row).turned(*turn))
+            .collect();
+        let of_sources: Vec<Thumbnail> = sources.iter().map(thumbnail).collect();
+        let coupled = couple(&of_sources, &of_targets, self.settings.turns);
+        let pairs = targets.iter().zip(turned).zip(coupled);
+        let pairs = pairs.take(self.settings.pairs_per_well);
+        Ok(pairs
+            .map(|((target, turn), (source, of_source))| {
+                let turns = [of_source, turn];
+                self.pair(&well, [sources[source], *target], turns, rng)
+            })
+            .collect())
+    }
+
+    fn draw_well(&self, rng: &mut ChaCha8Rng) -> Result<Well<'_>> {
+        let row = self.treated[rng.random_range(0..self.treated.len())];
+        let (plate, dose) = (self.data.plate[row], self.data.dose[row]);
+        let compound = self.data.compound[row].unwrap_or_default();
+        let lost = || Error::Internal("a well or a plate has no pictures");
+        let controls = self.controls.get(&plate).ok_or_else(lost)?;
+        let well = (compound, dose.to_bits(), plate);
+        let treated = self.wells.get(&well).ok_or_else(lost)?;
+        let is_control = rng.random_bool(self.settings.control_fraction);
+        Ok(Well {
+            controls,
+            targets: if is_control { controls } else { treated },
+            condition: Condition {
+                compound: (!is_control).then_some(compound),
+                dose,
+                plate: self.config.plate(&self.data.info.plates[plate].name),
+            },
+        })
+    }
+
+    fn pair(
+        &self,
+        well: &Well,
+        [source, target]: [usize; 2],
+        [of_source, turn]: [Turn; 2],
+        rng: &mut ChaCha8Rng,
+    ) -> Pair {
+        let hide = rng.random_bool(self.settings.plate_dropout);
+        let plate = well.condition.plate.filter(|_| !hide);
+        Pair {
+            target,
+            turn,
+            source,
+            of_source,
+            condition: Condition {
+                plate,
+                ..well.condition
+            },
         }
+    }
+
+    /// Adds a pair at a random transport time.
+    fn append(&self, batch: &mut TransportBatch, pair: &Pair, rng: &mut ChaCha8Rng) -> Result<()> {
+        let (settings, config) = (self.settings, self.config);
+        let len = config.picture_len();
+        let target = normalised(self.data.picture(pair.target), pair.turn, config);
+        let mut source = match (&self.truth, settings.source) {
+            (_, Source::Noise) => (0..len).map(|_| normal(rng)).collect(),
+            (Some(truth), Source::Control) => {
+                let same_cell = &truth.controls[pair.target * len..(pair.target + 1) * len];
+                normalised(same_cell, pair.turn, config)
+            }
+            (None, Source::Control) => {
+                normalised(self.data.picture(pair.source), pair.of_source, config)
+            }
+        };
+        let is_control = settings.source == Source::Control;
+        if is_control && rng.random_bool(settings.noised_fraction) {
+            for x in &mut source {
+                *x += settings.source_noise as f32 * normal(rng);
+            }
+        }
+        let tau: f32 = rng.random();
+        let both = || source.iter().zip(&target);
+        batch
+            .z
+            .extend(both().map(|(z0, z1)| (1.0 - tau) * z0 + tau * z1));
+        match settings.prediction {
+            Prediction::X => batch.target.extend_from_slice(&target),
+            _ => batch.target.extend(both().map(|(z0, z1)| z1 - z0)),
+        }
+        batch.tau.push(tau);
+        let dropped = rng.random_bool(settings.condition_dropout);
+        batch.rows.push(config.row(&pair.condition, dropped)?);
         Ok(())
     }
 
-    fn draw_turn(&self, rng: &mut ChaCha8Rng) -> [bool; 3] {
+    fn draw_turn(&self, rng: &mut ChaCha8Rng) -> Turn {
         if self.settings.turns {
-            rng.random()
+            Turn::ALL[rng.random_range(0..Turn::ALL.len())]
         } else {
-            [false; 3]
-        }
-    }
-
-    /// Appends a picture as the network's numbers, mirrored along either axis and transposed.
-    fn picture(&self, bytes: &[u8], [down, right, transposed]: [bool; 3], out: &mut Vec<f32>) {
-        let ([height, width], channels) = (self.config.image, self.config.channels.len());
-        let norm = &self.config.normalization;
-        let transposed = transposed && height == width;
-        for y in 0..height {
-            for x in 0..width {
-                let (y, x) = if transposed { (x, y) } else { (y, x) };
-                let y = if down { height - 1 - y } else { y };
-                let x = if right { width - 1 - x } else { x };
-                let at = (y * width + x) * channels;
-                let pixel = bytes[at..at + channels].iter().enumerate();
-                out.extend(pixel.map(|(c, byte)| (f32::from(*byte) - norm.mean[c]) / norm.std[c]));
-            }
+            Turn::NONE
         }
     }
 }

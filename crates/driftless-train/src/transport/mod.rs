@@ -4,6 +4,7 @@ mod batches;
 mod run;
 mod settings;
 mod task;
+mod turns;
 
 pub use run::{TransportOptions, run_transport};
 pub use settings::TransportSettings;

@@ -6,8 +6,8 @@ use driftless_data::PathError as _;
 use driftless_data::cells::CellDataset;
 use driftless_data::fs::{write_atomic, write_json};
 use driftless_model::checkpoint::CONFIG;
-use driftless_transport::TransportConfig;
 use driftless_transport::config::{FORMAT_VERSION, KIND, KnownCompound, Normalization};
+use driftless_transport::{Controls, TransportConfig};
 
 use super::TransportSettings;
 use super::task::{Previews, TransportTask};
@@ -15,6 +15,9 @@ use crate::optimizer::Optimizer;
 use crate::run_lock::RunLock;
 use crate::train_loop::{Pace, Pass, RunLimits, TrainLoop};
 use crate::{Error, Result, RunLayout, TrainOutcome, TrainProgress, TrainStage};
+
+/// Controls of each plate that the checkpoint brings along.
+const CONTROLS_PER_PLATE: usize = 16;
 
 /// Arguments of a transport run.
 #[derive(Clone, Debug)]
@@ -68,6 +71,7 @@ pub fn run_transport(
     let (mut task, vars) = TransportTask::new(&layout, &data, &settings, &config)?;
     let _lock = RunLock::acquire(&layout)?;
     prepare_folders(&layout, &settings, &config)?;
+    controls(&data, &config).write(&layout.checkpoint(), &config)?;
     progress.data_read(data.len());
     let previews = Previews {
         layout: &layout,
@@ -167,6 +171,21 @@ fn check_same(path: &Path, config: &TransportConfig) -> Result<()> {
         return Err(Error::invalid(path, what));
     }
     Ok(())
+}
+
+/// The first controls of every plate of the training.
+fn controls(data: &CellDataset, config: &TransportConfig) -> Controls {
+    let mut controls = Controls::default();
+    for (i, name) in config.plates.iter().enumerate() {
+        let of_plate = |row: &usize| {
+            data.compound[*row].is_none() && data.info.plates[data.plate[*row]].name == *name
+        };
+        for row in (0..data.len()).filter(of_plate).take(CONTROLS_PER_PLATE) {
+            controls.images.extend_from_slice(data.picture(row));
+            controls.plates.push(i);
+        }
+    }
+    controls
 }
 
 fn prepare_folders(

@@ -36,8 +36,10 @@ pub struct TransportSettings {
     pub prediction: Prediction,
     /// Pictures per step.
     pub batch_size: usize,
-    /// Treated cells of one well that are drawn together and coupled by `minibatch_ot`.
+    /// Treated cells of one well, and controls of its plate, that `minibatch_ot` couples at a time.
     pub coupled_cells: usize,
+    /// How many of these pairs enter the batch; the others only help to find better ones.
+    pub pairs_per_well: usize,
     /// Fraction of the controls that get noise.
     pub noised_fraction: f64,
     /// Its standard deviation, in units of the pictures' own.
@@ -68,7 +70,8 @@ impl Default for TransportSettings {
             coupling: Coupling::Independent,
             prediction: Prediction::V,
             batch_size: 16,
-            coupled_cells: 8,
+            coupled_cells: 16,
+            pairs_per_well: 4,
             noised_fraction: 0.5,
             source_noise: 0.5,
             control_fraction: 0.1,
@@ -132,8 +135,6 @@ impl TransportSettings {
 
     fn check(&self) -> std::result::Result<(), String> {
         let fraction = |x: f64| (0.0..=1.0).contains(&x);
-        let coupled = self.coupled_cells;
-        let whole = coupled > 0 && self.batch_size.is_multiple_of(coupled);
         let pairs = self.source == Source::Control || self.coupling == Coupling::Independent;
         let rules = [
             ("save_minutes", self.save_minutes >= 0.0, "0 or more"),
@@ -143,7 +144,16 @@ impl TransportSettings {
                 (1..=4096).contains(&self.batch_size),
                 "1 to 4096",
             ),
-            ("coupled_cells", whole, "a divisor of batch_size"),
+            (
+                "coupled_cells",
+                (1..=256).contains(&self.coupled_cells),
+                "1 to 256",
+            ),
+            (
+                "pairs_per_well",
+                (1..=self.coupled_cells).contains(&self.pairs_per_well),
+                "1 to coupled_cells",
+            ),
             ("coupling", pairs, "independent, since the source is noise"),
             ("noised_fraction", fraction(self.noised_fraction), "0 to 1"),
             (
