@@ -124,7 +124,7 @@ fn resumed_run_is_identical() {
             max_steps: Some(25),
             ..options(folder.path(), &parts, &settings)
         };
-        assert_eq!(train(&first), TrainOutcome::Stopped);
+        assert_eq!(train(&first), TrainOutcome::Finished);
         assert!(weights(folder.path(), &parts) != weights(folder.path(), &whole));
         let again = run_transport(&first, &mut ()).unwrap_err().to_string();
         assert!(again.contains("already holds a run"), "{again}");
@@ -225,7 +225,7 @@ fn damaged_checkpoints_are_refused() {
         max_steps: Some(1),
         ..options(folder.path(), "run", "")
     });
-    assert_eq!(outcome, TrainOutcome::Stopped);
+    assert_eq!(outcome, TrainOutcome::Finished);
     let checkpoint = folder.path().join("run/checkpoint");
     let config = checkpoint.join("config.json");
     let good = std::fs::read_to_string(&config).unwrap();

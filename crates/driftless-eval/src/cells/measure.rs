@@ -1,6 +1,7 @@
 //! Makes pictures and measures them.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use candle_core::Tensor;
 use rand::{Rng, SeedableRng};
@@ -20,6 +21,8 @@ use crate::Result;
 
 /// Pictures for the measures of the velocity field.
 const PROBES: usize = 24;
+/// Pictures that are timed.
+const TIMED: usize = 9;
 
 /// Makes pictures for every compound and dose and measures them. Calls `progress` with what is done and
 /// the total.
@@ -93,6 +96,7 @@ pub fn run(
         pictures,
         classifier_accuracy: seen.and_then(|group| group.accuracy_ceiling),
         doses: measure.doses(transporter, &samples),
+        milliseconds: milliseconds(transporter, &samples, options)?,
         reverse_error: reverse_error(transporter, &samples, options)?,
         swap_cosine: swap_cosine(transporter, &samples)?,
         other_plate_gap: other,
@@ -384,6 +388,28 @@ fn probes(samples: &[Sample], len: usize) -> (Vec<u8>, Vec<Condition>) {
         conditions.push(sample.conditions[0]);
     }
     (controls, conditions)
+}
+
+/// Median time to carry one picture.
+fn milliseconds(
+    transporter: &Transporter,
+    samples: &[Sample],
+    options: &CellEvalOptions,
+) -> Result<f64> {
+    let len = transporter.config().picture_len();
+    let mut times = Vec::new();
+    for sample in samples.iter().take(TIMED) {
+        let started = Instant::now();
+        make(
+            transporter,
+            &sample.controls[..len],
+            &sample.conditions[..1],
+            options,
+        )?;
+        times.push(started.elapsed().as_secs_f64() * 1e3);
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(times.get(times.len() / 2).copied().unwrap_or_default())
 }
 
 /// How far reverse∘forward ends from the control, as a share of white.

@@ -49,6 +49,8 @@ pub struct CellReport {
     pub classifier_accuracy: Option<f64>,
     /// The dose responses, one a compound.
     pub doses: Vec<DoseReport>,
+    /// Median time to carry one picture by itself, in milliseconds.
+    pub milliseconds: f64,
     /// Root mean square of reverse∘forward minus the control, as a share of white.
     pub reverse_error: f64,
     /// Mean cosine of the velocities under two compounds; near 1, the condition is ignored.

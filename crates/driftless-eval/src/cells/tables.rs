@@ -148,6 +148,10 @@ fn field(report: &CellReport) -> Table {
                 "gap closed, controls of other plates",
                 optional(report.other_plate_gap),
             ),
+            row(
+                "milliseconds for one picture",
+                format!("{:.1}", report.milliseconds),
+            ),
         ],
     }
 }
