@@ -88,7 +88,7 @@ fn cell_datasets() {
         .map(|name| (name, read_npz(&folder.path().join(name))));
     fuzz(
         "dataset of cells",
-        3000,
+        500,
         |place, rng| {
             write_dataset(place);
             if rng.random() {
@@ -119,13 +119,47 @@ const WHOLE: &str = "image,compound,dose,plate\na.npy,,,P1\na.npy,taxol,3,P1\n";
 const COMPOUNDS: &str = "compound,mechanism,f0,f1\ntaxol,tubulin stabiliser,1,0.5\n\
     \"colchicine, pure\",,0,-1\n";
 
-fn picture(format: ImageFormat, times: u32) -> Vec<u8> {
-    let pixel = |x: u32, y: u32| image::Luma([(x * y * times * 40) as u16]);
-    let picture = image::ImageBuffer::<image::Luma<u16>, Vec<u16>>::from_fn(12, 10, pixel);
+const WIDTH: u32 = 12;
+const HEIGHT: u32 = 10;
+
+fn pixels(times: u32) -> impl Iterator<Item = u16> {
+    (0..WIDTH * HEIGHT).map(move |at| (at % WIDTH * (at / WIDTH) * times * 40) as u16)
+}
+
+fn png(times: u32) -> Vec<u8> {
+    let pixels = pixels(times).collect();
+    let picture = image::ImageBuffer::<image::Luma<u16>, Vec<u16>>::from_raw(WIDTH, HEIGHT, pixels);
     let mut bytes = Vec::new();
     picture
-        .write_to(&mut Cursor::new(&mut bytes), format)
+        .unwrap()
+        .write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png)
         .unwrap();
+    bytes
+}
+
+/// A grey TIFF of 16 bit in one strip, without compression.
+fn tiff(times: u32) -> Vec<u8> {
+    let tags: [(u16, u32); 9] = [
+        (256, WIDTH),
+        (257, HEIGHT),
+        (258, 16),
+        (259, 1),
+        (262, 1),
+        (273, 8 + 2 + 9 * 12 + 4),
+        (277, 1),
+        (278, HEIGHT),
+        (279, WIDTH * HEIGHT * 2),
+    ];
+    let mut bytes = b"II*\0\x08\0\0\0".to_vec();
+    bytes.extend((tags.len() as u16).to_le_bytes());
+    for (tag, value) in tags {
+        bytes.extend(tag.to_le_bytes());
+        // One value of 32 bit.
+        bytes.extend([4, 0, 1, 0, 0, 0]);
+        bytes.extend(value.to_le_bytes());
+    }
+    bytes.extend([0; 4]);
+    bytes.extend(pixels(times).flat_map(u16::to_le_bytes));
     bytes
 }
 
@@ -142,16 +176,16 @@ fn npy() -> Vec<u8> {
 #[test]
 fn cell_tables() {
     let good = [
-        ("a.png", picture(ImageFormat::Png, 1)),
-        ("b.png", picture(ImageFormat::Png, 3)),
-        ("a.tif", picture(ImageFormat::Tiff, 2)),
+        ("a.png", png(1)),
+        ("b.png", png(3)),
+        ("a.tif", tiff(2)),
         ("a.npy", npy()),
         ("table.csv", TABLE.into()),
         ("compounds.csv", COMPOUNDS.into()),
     ];
     fuzz(
         "table of cells",
-        2000,
+        500,
         |place, rng| {
             for (name, bytes) in &good {
                 std::fs::write(place.join(name), bytes).unwrap();
@@ -250,7 +284,7 @@ fn transport_checkpoints() {
     let text = std::fs::read_to_string(folder.path().join("config.json")).unwrap();
     fuzz(
         "transport network",
-        1000,
+        500,
         |place, rng| {
             let (mut text, mut weights) = (text.clone().into_bytes(), weights.clone());
             if rng.random() {

@@ -157,7 +157,10 @@ fn reverse_states_lead_back() {
         steps: 32,
         ..TransportParams::of(cells.config())
     };
-    let treated = cells.transport(&picture(), &[DRUG], &params, 0).unwrap();
+    // Bright enough that no treated byte is clamped.
+    let start: Vec<u8> = picture().iter().map(|v| v + 60).collect();
+    let treated = cells.transport(&start, &[DRUG], &params, 0).unwrap();
+    assert_ne!(treated, start);
     let states = cells.reverse(&treated, &[DRUG], &params, 4).unwrap();
     assert_eq!(states.len(), 5);
     assert_eq!(cells.pictures(&states[0]).unwrap(), treated);

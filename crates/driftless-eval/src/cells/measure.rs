@@ -1,6 +1,6 @@
 //! Makes pictures and measures them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use candle_core::Tensor;
@@ -137,19 +137,20 @@ impl Measure<'_> {
     }
 
     fn group(&self, kind: HeldOut, samples: &[&Sample]) -> Result<GroupReport> {
-        let mut sums: Vec<[f64; 4]> = Vec::new();
+        // Pictures of a compound at all its doses together: few pictures are always far from others.
+        let mut compounds: BTreeMap<usize, [Features; 5]> = BTreeMap::new();
         for sample in samples {
-            let real = self.features(&self.pictures(&sample.rows));
-            let sets = [
-                self.features(&sample.controls),
-                self.features(&sample.made),
-                self.features(&self.pictures(&sample.others)),
-                self.features(&self.pictures(&sample.mean_drug)),
-            ];
+            let all = compounds.entry(sample.compound).or_default();
+            for (all, set) in all.iter_mut().zip(self.sets(sample)) {
+                all.extend(self.features(&set));
+            }
+        }
+        let mut sums: Vec<[f64; 4]> = Vec::new();
+        for [reference, sets @ ..] in compounds.values() {
             for (i, set) in sets.iter().enumerate() {
-                for (f, distance) in distances(set, &real).into_iter().enumerate() {
+                for (f, distance) in distances(set, reference).into_iter().enumerate() {
                     sums.resize(sums.len().max(f + 1), [0.0; 4]);
-                    sums[f][i] += distance / samples.len() as f64;
+                    sums[f][i] += distance / compounds.len() as f64;
                 }
             }
         }
@@ -178,11 +179,14 @@ impl Measure<'_> {
             accuracy: None,
             accuracy_floor: None,
             accuracy_ceiling: None,
+            accuracy_mean_drug: None,
             frechet: None,
             frechet_control: None,
             frechet_real: None,
-            frechet_per_condition: None,
+            frechet_per_compound: None,
+            frechet_per_compound_real: None,
             kernel: None,
+            kernel_real: None,
             cell_error: None,
             cell_error_control: None,
             cell_error_other: None,
@@ -195,52 +199,74 @@ impl Measure<'_> {
             };
             report.cell_error = error(&|s| s.made.clone());
             report.cell_error_control = error(&|s| s.controls.clone());
-            report.cell_error_other = error(&|s| self.pictures(&s.others));
+            report.cell_error_other = error(&|s| {
+                let others = s.reference.iter().cycle().take(s.rows.len());
+                self.pictures(&others.copied().collect::<Vec<_>>())
+            });
         }
         Ok(report)
     }
 
-    /// What the classifier says of made pictures, controls, and two sets of real ones.
+    /// The reference, controls, made pictures, real treated cells, and real cells under any compound.
+    fn sets(&self, sample: &Sample) -> [Vec<u8>; 5] {
+        [
+            self.pictures(&sample.reference),
+            sample.controls.clone(),
+            sample.made.clone(),
+            self.pictures(&sample.rows),
+            self.pictures(&sample.mean_drug),
+        ]
+    }
+
+    /// What the classifier says of the sets.
     fn classify(&self, samples: &[&Sample], report: &mut GroupReport) -> Result<()> {
         let Some(classifier) = &self.classifier else {
             return Ok(());
         };
-        let mut all: [Features; 4] = Default::default();
-        let (mut right, mut count) = ([0_usize; 4], 0_usize);
-        let mut per_condition = 0.0;
+        let mut compounds: BTreeMap<usize, [Features; 5]> = BTreeMap::new();
+        let (mut right, mut counts) = ([0_usize; 5], [0_usize; 5]);
         for sample in samples {
-            let sets = [
-                sample.made.clone(),
-                sample.controls.clone(),
-                self.pictures(&sample.rows),
-                self.pictures(&sample.others),
-            ];
-            let mut here: [Features; 4] = Default::default();
-            for (i, set) in sets.iter().enumerate() {
+            let label = self.of_compound[sample.compound];
+            let all = compounds.entry(sample.compound).or_default();
+            for (i, set) in self.sets(sample).iter().enumerate() {
                 let (features, classes) = classifier.classify(set)?;
-                let label = self.of_compound[sample.compound];
-                right[i] += classes
-                    .iter()
-                    .filter(|class| Some(**class) == label)
-                    .count();
-                here[i] = features;
-            }
-            count += sample.rows.len();
-            per_condition += frechet(&here[0], &here[2]) / samples.len() as f64;
-            for (all, here) in all.iter_mut().zip(here) {
-                all.extend(here);
+                let hits = classes.iter().filter(|class| Some(**class) == label);
+                right[i] += hits.count();
+                counts[i] += classes.len();
+                all[i].extend(features);
             }
         }
-        let share = |right: usize| Some(right as f64 / count.max(1) as f64);
-        let [made, control, real, others] = &all;
-        report.accuracy = share(right[0]);
-        report.accuracy_floor = share(right[1]);
-        report.accuracy_ceiling = share(right[2]);
-        report.frechet = Some(frechet(made, real));
-        report.frechet_control = Some(frechet(control, real));
-        report.frechet_real = Some(frechet(others, real));
-        report.frechet_per_condition = Some(per_condition);
-        report.kernel = Some(kernel_distance(made, real));
+        let share = |i: usize| Some(right[i] as f64 / counts[i].max(1) as f64);
+        report.accuracy_floor = share(1);
+        report.accuracy = share(2);
+        report.accuracy_ceiling = share(3);
+        report.accuracy_mean_drug = share(4);
+        let mut whole: [Features; 5] = Default::default();
+        let mut per_compound = [0.0; 2];
+        for sets in compounds.into_values() {
+            for (sum, set) in per_compound.iter_mut().zip([2, 3]) {
+                *sum += frechet(&sets[set], &sets[0]);
+            }
+            for (whole, set) in whole.iter_mut().zip(sets) {
+                whole.extend(set);
+            }
+        }
+        let count = samples
+            .iter()
+            .map(|s| s.compound)
+            .collect::<BTreeSet<_>>()
+            .len();
+        let [reference, control, made, real, _] = &whole;
+        report.frechet = Some(frechet(made, reference));
+        report.frechet_control = Some(frechet(control, reference));
+        report.frechet_real = Some(frechet(real, reference));
+        let [made_each, real_each] = per_compound.map(|sum| Some(sum / count.max(1) as f64));
+        (
+            report.frechet_per_compound,
+            report.frechet_per_compound_real,
+        ) = (made_each, real_each);
+        report.kernel = Some(kernel_distance(made, reference));
+        report.kernel_real = Some(kernel_distance(real, reference));
         Ok(())
     }
 
@@ -319,7 +345,7 @@ impl Measure<'_> {
                 controls.extend_from_slice(self.data.picture(from));
             }
             let made = make(transporter, &controls, &sample.conditions, options)?;
-            let real = self.features(&self.pictures(&sample.rows));
+            let real = self.features(&self.pictures(&sample.reference));
             let sets = [&sample.controls, &sample.made, &made];
             for (i, set) in sets.into_iter().enumerate() {
                 for (f, distance) in distances(&self.features(set), &real)

@@ -1,9 +1,9 @@
 //! Measures of a transport network on cells that its training has not seen.
 //!
-//! Every picture that is made starts at a control and is compared with real treated cells of the same
-//! condition and plate. Next to each number stand a floor, the control itself, and a ceiling, other
-//! real treated cells. With a simulator's truth, each control is the very cell that was treated, so
-//! that single cells can be compared too.
+//! Every picture that is made starts at a control and is compared with a reference, real treated cells of
+//! the same condition and plate. Next to each number stand a floor, the control itself, and a ceiling,
+//! real treated cells in place of made ones. With a simulator's truth, each control is the very cell that
+//! was treated, so that single cells can be compared too; the reference shows other cells.
 
 mod classifier;
 mod distances;
@@ -77,22 +77,28 @@ pub struct GroupReport {
     /// The same for real cells at that dose under any trained compound: what is closed without knowing
     /// the compound.
     pub mean_drug: f64,
-    /// Share of the made pictures in which the classifier sees their mechanism.
+    /// Share of the made pictures in which the classifier sees the mechanism that was asked for.
     pub accuracy: Option<f64>,
     /// The same for the controls they were made from, and for real treated cells.
     pub accuracy_floor: Option<f64>,
     /// The same for real treated cells.
     pub accuracy_ceiling: Option<f64>,
+    /// The same for real cells under any trained compound.
+    pub accuracy_mean_drug: Option<f64>,
     /// Fréchet distance of made and real pictures in the classifier's features: all together.
     pub frechet: Option<f64>,
     /// The same between controls and real treated cells.
     pub frechet_control: Option<f64>,
     /// The same between two sets of real treated cells.
     pub frechet_real: Option<f64>,
-    /// Mean Fréchet distance of single conditions.
-    pub frechet_per_condition: Option<f64>,
+    /// Mean Fréchet distance of single compounds.
+    pub frechet_per_compound: Option<f64>,
+    /// The same between two sets of real treated cells.
+    pub frechet_per_compound_real: Option<f64>,
     /// Kernel distance of made and real pictures in the classifier's features: all together.
     pub kernel: Option<f64>,
+    /// The same between two sets of real treated cells.
+    pub kernel_real: Option<f64>,
     /// Root mean square difference of the made cell and the same cell treated, as a share of white.
     pub cell_error: Option<f64>,
     /// The same for the control.
@@ -101,7 +107,7 @@ pub struct GroupReport {
     pub cell_error_other: Option<f64>,
 }
 
-/// Wasserstein-1 distances of a feature, means over the conditions.
+/// Wasserstein-1 distances of a feature, means over the compounds.
 #[derive(Clone, Debug, Serialize)]
 pub struct FeatureReport {
     /// Its name.

@@ -15,6 +15,8 @@ use crate::{Error, Result};
 
 /// Pictures that are made at once.
 const AT_ONCE: usize = 32;
+/// Real treated cells that stand beside each picture.
+const REFERENCE: usize = 4;
 
 /// A compound at a dose, among the pictures of one kind.
 pub(super) struct Sample {
@@ -22,9 +24,11 @@ pub(super) struct Sample {
     /// Index in the dataset.
     pub compound: usize,
     pub dose: f32,
-    /// Real treated cells, and as many others.
+    /// Real treated cells that training has not seen.
     pub rows: Vec<usize>,
-    pub others: Vec<usize>,
+    /// What they and made pictures are compared with: other treated cells, of the same wells if these
+    /// have any.
+    pub reference: Vec<usize>,
     /// Real cells on the plates of `rows` at the same dose, each under any trained compound.
     pub mean_drug: Vec<usize>,
     /// The controls that pictures are made from, one for each of `rows`.
@@ -73,12 +77,11 @@ pub(super) fn draw(
             // Never trained on: half of it is what the other half is compared with.
             seen = unseen.split_off(unseen.len() / 2);
         }
-        let count = options.pictures.min(unseen.len()).min(seen.len());
-        if count < 2 {
+        unseen.truncate(options.pictures);
+        let reference = reference(data, &unseen, &seen);
+        if unseen.len().min(reference.len()) < 2 {
             continue;
         }
-        unseen.truncate(count);
-        seen.truncate(count);
         let mut sample = Sample {
             kind,
             compound,
@@ -88,7 +91,7 @@ pub(super) fn draw(
             made: Vec::new(),
             mean_drug: Vec::new(),
             rows: unseen,
-            others: seen,
+            reference,
         };
         for &row in &sample.rows {
             let plate = data.plate[row];
@@ -119,6 +122,24 @@ pub(super) fn draw(
         return Err(Error::invalid(data.folder(), what));
     }
     Ok(samples)
+}
+
+/// Some of `pool` for each of `rows`, of the same plate; without such, any.
+fn reference(data: &CellDataset, rows: &[usize], pool: &[usize]) -> Vec<usize> {
+    let mut left: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for &row in pool {
+        left.entry(data.plate[row]).or_default().push(row);
+    }
+    let mut chosen = Vec::new();
+    for row in rows {
+        if let Some(of_plate) = left.get_mut(&data.plate[*row]) {
+            chosen.extend(of_plate.drain(of_plate.len().saturating_sub(REFERENCE)..));
+        }
+    }
+    if chosen.len() < rows.len() {
+        chosen = pool.iter().take(REFERENCE * rows.len()).copied().collect();
+    }
+    chosen
 }
 
 /// The geometric middle of the doses of the training: from here on, doses are strong.

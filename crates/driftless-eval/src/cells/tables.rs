@@ -29,20 +29,25 @@ fn optional(value: Option<f64>) -> String {
 
 fn groups(report: &CellReport) -> Table {
     type Row = (&'static str, fn(&GroupReport) -> Option<f64>);
-    let rows: [Row; 15] = [
+    let rows: [Row; 18] = [
         ("gap closed", |g| Some(g.gap_closed)),
         ("gap closed: ceiling", |g| Some(g.ceiling)),
         ("gap closed: any trained compound", |g| Some(g.mean_drug)),
         ("mechanism accuracy", |g| g.accuracy),
         ("mechanism accuracy: floor", |g| g.accuracy_floor),
         ("mechanism accuracy: ceiling", |g| g.accuracy_ceiling),
+        ("mechanism accuracy: any trained compound", |g| {
+            g.accuracy_mean_drug
+        }),
         ("Fréchet distance", |g| g.frechet),
         ("Fréchet distance: controls", |g| g.frechet_control),
         ("Fréchet distance: other treated", |g| g.frechet_real),
-        ("Fréchet distance per condition", |g| {
-            g.frechet_per_condition
+        ("Fréchet distance per compound", |g| g.frechet_per_compound),
+        ("Fréchet distance per compound: other treated", |g| {
+            g.frechet_per_compound_real
         }),
         ("kernel distance", |g| g.kernel),
+        ("kernel distance: other treated", |g| g.kernel_real),
         ("cell error", |g| g.cell_error),
         ("cell error: control", |g| g.cell_error_control),
         ("cell error: another treated", |g| g.cell_error_other),
