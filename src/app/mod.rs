@@ -39,6 +39,7 @@ mod stats;
 mod text;
 mod theme;
 mod timeline;
+mod transport;
 mod tuning;
 mod waker;
 mod widgets;
@@ -86,6 +87,7 @@ pub fn run(options: WindowOptions) -> Result<()> {
     let setup = WindowSetup {
         new_world: options.new_world,
         gallery: options.gallery,
+        cells: options.cells,
         home: options.home,
         store: None,
         mailbox: Arc::default(),

@@ -121,12 +121,27 @@ impl Transporter {
         seed: u64,
         pieces: usize,
     ) -> Result<Vec<Tensor>> {
+        let start = self.start(controls, conditions, params, seed)?;
+        self.follow(start, conditions, params, pieces, [0.0, 1.0])
+    }
+
+    /// The state at τ = 0, [B, H, W, C], from which the flow goes forward.
+    ///
+    /// # Errors
+    /// As [`Transporter::transport`].
+    pub fn start(
+        &self,
+        controls: &[u8],
+        conditions: &[Condition],
+        params: &TransportParams,
+        seed: u64,
+    ) -> Result<Tensor> {
         let control = self.of_conditions(controls, conditions)?;
-        let start = match (params.route, self.config.flow.source) {
+        match (params.route, self.config.flow.source) {
             (Route::Forward, Source::Control) => {
-                (&control + (noise(&control, seed)? * f64::from(params.source_noise))?)?
+                Ok((&control + (noise(&control, seed)? * f64::from(params.source_noise))?)?)
             }
-            (Route::Forward, Source::Noise) => noise(&control, seed)?,
+            (Route::Forward, Source::Noise) => noise(&control, seed),
             (Route::Invert, _) => {
                 let untreated: Vec<Condition> = conditions
                     .iter()
@@ -141,10 +156,9 @@ impl Transporter {
                     guidance: 1.0,
                     ..*params
                 };
-                self.carry(&control, &untreated, &plain, [1.0, 0.0])?
+                self.carry(&control, &untreated, &plain, [1.0, 0.0])
             }
-        };
-        self.follow(start, conditions, params, pieces, [0.0, 1.0])
+        }
     }
 
     /// The states on the way back from treated cells, u8 [B, H, W, C], to untreated ones: from τ = 1 to
