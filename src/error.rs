@@ -25,6 +25,9 @@ pub enum Error {
     /// A session of a world: see [`driftless_sim::Error`].
     #[error(transparent)]
     Session(Box<driftless_sim::Error>),
+    /// A transport network: see [`driftless_transport::Error`].
+    #[error(transparent)]
+    Transport(Box<driftless_transport::Error>),
     /// The trainer: see [`driftless_train::Error`].
     #[error(transparent)]
     Training(Box<driftless_train::Error>),
@@ -70,6 +73,7 @@ macro_rules! from_boxed {
 from_boxed!(
     Session(driftless_sim::Error),
     Training(driftless_train::Error),
+    Transport(driftless_transport::Error),
     Evaluation(driftless_eval::Error)
 );
 

@@ -41,6 +41,7 @@ mod surface_gate;
 mod text;
 mod theme;
 mod timeline;
+mod transport;
 mod tuning;
 mod waker;
 mod widgets;
@@ -89,6 +90,7 @@ pub fn run(options: WindowOptions) -> Result<()> {
     let setup = WindowSetup {
         new_world: options.new_world,
         gallery: options.gallery,
+        cells: options.cells,
         home: options.home,
         store: None,
         mailbox: Arc::default(),

@@ -26,6 +26,8 @@ pub struct WindowOptions {
     pub new_world: Option<NewWorldOptions>,
     /// Shows every world first, to a person who has not played yet.
     pub gallery: bool,
+    /// Opens the page of the transport network in this checkpoint folder.
+    pub cells: Option<PathBuf>,
     /// Where worlds, data and runs are stored; `None` uses the platform's folder.
     pub home: Option<PathBuf>,
 }

@@ -109,6 +109,7 @@ fn options(keys: &[&str]) -> WindowOptions {
         record: None,
         new_world: None,
         gallery: false,
+        cells: None,
         home: None,
     }
 }

@@ -76,6 +76,8 @@ pub(super) struct WindowSetup {
     pub new_world: Option<NewWorldOptions>,
     /// Shows every world first, to a person who has not played yet.
     pub gallery: bool,
+    /// Opens the page of the transport network in this checkpoint folder.
+    pub cells: Option<PathBuf>,
     /// Where worlds, data and runs are stored; `None` uses the platform's folder.
     pub home: Option<PathBuf>,
     /// Settings to use instead of the user's own, with a notice about them.
@@ -164,6 +166,9 @@ impl Window {
         }
         if let Some(options) = setup.new_world {
             window.open_new_world_at(options);
+        } else if let Some(folder) = setup.cells {
+            let opened = window.open_cells(&folder);
+            window.report(opened);
         } else if setup.gallery && window.preferences.config().welcomed.is_empty() {
             window.open_worlds();
             window.navigation.greet();
@@ -422,6 +427,9 @@ impl eframe::App for Window {
         self.preferences.note_place(&self.device.context);
         let listed = self.navigation.poll_pages();
         self.report(listed);
+        for saved in self.navigation.poll_cells() {
+            self.report_saved(Some(saved));
+        }
         if let Some(ended) = self.navigation.take_ended_training() {
             let attention = UserAttentionType::Informational;
             self.device
@@ -450,6 +458,12 @@ impl eframe::App for Window {
             Screen::Worlds { .. } => {
                 if let Some(choice) = self.navigation.picker_ui(ui) {
                     self.handle_choice(choice);
+                }
+                self.notices_ui(ui, ui.max_rect());
+            }
+            Screen::Cells { .. } => {
+                if let Some(end) = self.navigation.cells_ui(ui) {
+                    self.handle_cells(end);
                 }
                 self.notices_ui(ui, ui.max_rect());
             }

@@ -29,6 +29,8 @@ const PICTURE: f32 = 0.72;
 const HEADLINE: f32 = 60.0;
 /// How much wider cards get where there is room.
 const MAX_WIDENING: f32 = 1.9;
+/// How many pictures a second a card shows that is no film.
+const STILL_FPS: f32 = 1.0;
 
 /// The choice made on the page.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -388,7 +390,7 @@ impl WorldCard {
         let [height, width] = summary.image;
         let bytes = (height * width * 3).max(1);
         let count = summary.preview.len() / bytes;
-        let fps = f64::from(summary.fps.clamp(1.0, 60.0));
+        let fps = f64::from(summary.fps.unwrap_or(STILL_FPS).clamp(1.0, 60.0));
         let moves = count > 1 && self.moves && !theme::is_still(ui);
         let shown = if moves {
             (ui.input(|input| input.time) * fps) as usize % count
@@ -446,7 +448,11 @@ fn lines(summary: &WorldSummary) -> Vec<String> {
     let [height, width] = summary.image;
     let millions = |n: usize| format!("{:.2} M parameters", n as f64 / 1e6);
     let size = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
-    let shape = format!("{width}×{height}  ·  {} FPS", summary.fps);
+    let kind = match summary.fps {
+        Some(fps) => format!("{fps} FPS"),
+        None => "pictures of cells".to_owned(),
+    };
+    let shape = format!("{width}×{height}  ·  {kind}");
     let disk = summary.bytes.map(size).into_iter();
     let disk: Vec<String> = disk.chain(summary.modified.map(format_date)).collect();
     let disk = (!disk.is_empty()).then(|| disk.join("  ·  "));

@@ -7,7 +7,7 @@ use crate::app::tests::snapshot_light;
 
 fn summary() -> WorldSummary {
     WorldSummary {
-        fps: 15.0,
+        fps: Some(15.0),
         image: [4, 8],
         // Two frames.
         preview: [0, 60, 120, 255].repeat(2 * 4 * 8 * 3 / 4),

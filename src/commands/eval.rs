@@ -3,15 +3,19 @@
 use std::path::{Path, PathBuf};
 
 use driftless::{Error, Result};
+use driftless_data::cells::CellDataset;
 use driftless_data::{Dataset, PathError as _};
 use driftless_engine::{DeviceOptions, GpuSource, Sampler, SamplerParams};
 use driftless_eval::alarm::AlarmOptions;
+use driftless_eval::cells::{self, CellEvalOptions};
 use driftless_eval::lpips::Lpips;
 use driftless_eval::memory::{self, MemoryReport};
 use driftless_eval::pose::PoseProbe;
 use driftless_eval::{
     EvalOptions, EvalProgress, Probes, alarm, pose, report, report_tables, table,
 };
+
+use driftless_transport::{Route, TransportConfig, TransportParams, Transporter};
 
 use super::eval_memory::MemoryArgs;
 use super::sampler_args::{ParamOptions, Selection};
@@ -29,7 +33,7 @@ pub struct Args {
     /// Checkpoint folder, or name of an included or a saved world [default: pong].
     #[arg(long, value_name = "DIR|NAME")]
     checkpoint: Option<PathBuf>,
-    /// Folder of held-out episodes.
+    /// Folder of held-out episodes, or of cells for a transport network.
     #[arg(long, value_name = "DIR", required_unless_present = "memory")]
     data: Option<PathBuf>,
     /// Frames to predict after the context (horizon).
@@ -74,9 +78,25 @@ pub struct Args {
     /// recall from the other half.
     #[arg(long, conflicts_with_all = ["free_frames", "free_runs", "free_bin", "probe", "lpips", "pictures"])]
     alarm: bool,
+    /// How cells are carried, instead of the checkpoint's own way (transport networks).
+    #[arg(long, value_enum, value_name = "WAY")]
+    route: Option<RouteChoice>,
+    /// Guidance (transport networks).
+    #[arg(long, value_name = "G", value_parser = guidance)]
+    transport_guidance: Option<f64>,
+    /// Noise that is added to controls, in standard deviations of the pictures (transport networks).
+    #[arg(long, value_name = "S", value_parser = guidance)]
+    source_noise: Option<f64>,
+    /// Pictures made for each compound and dose (transport networks).
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    cells: usize,
+    /// Steps in which the classifier of mechanisms is trained (transport networks).
+    #[arg(long, value_name = "N", default_value_t = 600)]
+    classifier_steps: usize,
     #[command(flatten)]
     memory: MemoryArgs,
-    /// Folder for contact sheets (PNG): ground truth above prediction, and free runs.
+    /// Folder for contact sheets (PNG): ground truth above prediction, and free runs; for a transport
+    /// network controls, what it makes of them, and the truth.
     #[arg(long, value_name = "DIR")]
     pictures: Option<PathBuf>,
     /// Replace pictures that exist in the folder of --pictures.
@@ -98,6 +118,13 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     if let Some(pictures) = args.pictures.as_deref().filter(|_| !args.overwrite) {
         check_empty(pictures)?;
+    }
+    let transported = args.checkpoint.as_deref();
+    if let Some(folder) = transported.filter(|folder| TransportConfig::is_in(folder)) {
+        let data = args.data.as_deref().ok_or_else(|| {
+            Error::Argument("--memory is for worlds: a transport network needs --data".to_owned())
+        })?;
+        return transport(args, folder, data);
     }
     // Read first: the rest takes long.
     let lpips = match args.lpips.as_slice() {
@@ -165,6 +192,77 @@ pub fn run(args: &Args) -> Result<()> {
         return super::print_json(&report);
     }
     print_tables(args, &report_tables::tables(&report))
+}
+
+/// Measures a transport network.
+fn transport(args: &Args, folder: &Path, data: &Path) -> Result<()> {
+    let transporter = Transporter::read(folder)?;
+    let data = CellDataset::read(data)?;
+    let own = TransportParams::of(transporter.config());
+    // The list's default is for worlds.
+    let steps = match &args.steps[..] {
+        &[steps] => steps,
+        _ => own.steps,
+    };
+    if !(1..=1000).contains(&steps) || args.cells < 2 {
+        let what = format!(
+            "--steps is {steps} and --cells {}, expected 1 to 1000 and 2 or more",
+            args.cells
+        );
+        return Err(Error::Argument(what));
+    }
+    let options = CellEvalOptions {
+        params: TransportParams {
+            route: args.route.map_or(own.route, RouteChoice::route),
+            guidance: args.transport_guidance.unwrap_or(own.guidance),
+            source_noise: args
+                .source_noise
+                .map_or(own.source_noise, |noise| noise as f32),
+            steps,
+            ..own
+        },
+        pictures: args.cells,
+        classifier_steps: args.classifier_steps,
+        seed: args.seed,
+    };
+    let bar = super::bar(0, "pictures and steps");
+    let report = cells::run(&transporter, &data, &options, &mut |done, total| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+    })?;
+    bar.finish_and_clear();
+    if let Some(pictures) = &args.pictures {
+        cells::sheet(&transporter, &data, &options)?.write(&pictures.join("cells.png"))?;
+    }
+    if args.json {
+        super::print_json(&report)
+    } else {
+        print_tables(args, &cells::tables(&report))
+    }
+}
+
+/// How cells are carried.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum RouteChoice {
+    /// From the control, or from noise if the network was trained from noise.
+    Forward,
+    /// Back from the control as an untreated cell, then forward under the drug.
+    Invert,
+}
+
+impl RouteChoice {
+    fn route(self) -> Route {
+        match self {
+            Self::Forward => Route::Forward,
+            Self::Invert => Route::Invert,
+        }
+    }
+}
+
+/// Parses a number from 0 to 10.
+fn guidance(text: &str) -> std::result::Result<f64, String> {
+    let number = text.parse().ok().filter(|x| (0.0..=10.0).contains(x));
+    number.ok_or_else(|| "expected a number from 0 to 10".into())
 }
 
 /// Measures the alarms at one K and prints the report.

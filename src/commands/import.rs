@@ -1,8 +1,12 @@
-//! `driftless import`: converts recordings in other formats to a dataset.
+//! `driftless import`: converts recordings in other formats, or pictures of cells, to a dataset.
 
 use std::path::PathBuf;
 
-use driftless::{ERROR_PREFIX, Result, interrupt};
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
+
+use driftless::{ERROR_PREFIX, Error, Result, interrupt};
+use driftless_data::cells::import::{CellImport, run as import_cells};
 use driftless_data::import;
 use driftless_data::import::{
     ActionCount, ActionPairing, ImportEvent, ImportFormat, ImportOptions, ImportReport,
@@ -17,8 +21,8 @@ const MAX_REMARKS: usize = 12;
 pub struct Args {
     /// Source format.
     #[arg(long, value_enum, value_name = "FORMAT")]
-    from: ImportFormat,
-    /// Folder or file to read.
+    from: Source,
+    /// Folder or file to read; for cells the table of pictures (docs/cells.md).
     path: PathBuf,
     /// Dataset folder to write, new or empty.
     #[arg(long, value_name = "DIR")]
@@ -54,6 +58,9 @@ pub struct Args {
     /// Skip episodes that cannot be read, with a warning for each.
     #[arg(long)]
     skip_bad: bool,
+    /// Table with a descriptor for each compound (cells).
+    #[arg(long, value_name = "TABLE")]
+    compounds: Option<PathBuf>,
     /// Print the result as one JSON object.
     #[arg(long)]
     json: bool,
@@ -66,6 +73,13 @@ pub struct Args {
 /// not empty or cannot be written, or on Ctrl-C.
 pub fn run(args: Args) -> Result<()> {
     interrupt::watch();
+    let Source::Recordings(format) = args.from else {
+        return cells(args);
+    };
+    if args.compounds.is_some() {
+        let what = "--compounds is for --from cells";
+        return Err(Error::Argument(what.to_owned()));
+    }
     let bar = super::bar(0, "episodes");
     let mut notify = |event: ImportEvent<'_>| {
         match event {
@@ -80,7 +94,7 @@ pub fn run(args: Args) -> Result<()> {
         !interrupt::requested()
     };
     let options = ImportOptions {
-        format: args.from,
+        format,
         source: args.path,
         out: args.out,
         name: args.name,
@@ -101,6 +115,91 @@ pub fn run(args: Args) -> Result<()> {
         super::print_json(&report)
     } else {
         super::print(&summary(&report, &options))
+    }
+}
+
+/// Imports pictures of cells.
+fn cells(args: Args) -> Result<()> {
+    let unused = [
+        ("--fps", args.fps.is_some()),
+        ("--every", args.every.is_some()),
+        ("--source-fps", args.source_fps.is_some()),
+        ("--actions", args.actions.is_some()),
+        ("--image-key", args.image_key.is_some()),
+        ("--action-key", args.action_key.is_some()),
+        ("--pairing", args.pairing.is_some()),
+    ];
+    if let Some((name, _)) = unused.iter().find(|(_, given)| *given) {
+        let what = format!("{name} is for recordings: --from cells does not know it");
+        return Err(Error::Argument(what));
+    }
+    let bar = super::bar(0, "pictures");
+    let import = CellImport {
+        table: args.path,
+        compounds: args.compounds,
+        out: args.out,
+        name: args.name,
+        size: args.size,
+        skip_bad: args.skip_bad,
+    };
+    let report = import_cells(&import, &mut |done, total| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+        !interrupt::requested()
+    });
+    bar.finish_and_clear();
+    let report = report?;
+    if args.json {
+        return super::print_json(&report);
+    }
+    let remarks = report.remarks.iter().take(MAX_REMARKS);
+    let remarks: String = remarks
+        .map(|remark| format!("\nremark: {}", printable(remark)))
+        .collect();
+    let others = match report.remarks.len().saturating_sub(MAX_REMARKS) {
+        0 => String::new(),
+        others => format!("\nand {others} more remarks, with --json"),
+    };
+    super::print(&format!(
+        "{}: {} pictures, {} of them controls, {} compounds, {} plates{remarks}{others}",
+        import.out.display(),
+        report.pictures,
+        report.controls,
+        report.compounds,
+        report.plates
+    ))
+}
+
+/// What is imported.
+#[derive(Clone, Copy)]
+enum Source {
+    /// Recordings of a world.
+    Recordings(ImportFormat),
+    /// Pictures of cells.
+    Cells,
+}
+
+impl ValueEnum for Source {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[
+            Self::Recordings(ImportFormat::Images),
+            Self::Recordings(ImportFormat::Video),
+            Self::Recordings(ImportFormat::Npz),
+            Self::Recordings(ImportFormat::Vpt),
+            Self::Recordings(ImportFormat::Minari),
+            Self::Recordings(ImportFormat::Lerobot),
+            Self::Cells,
+        ]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        match self {
+            Self::Recordings(format) => format.to_possible_value(),
+            Self::Cells => {
+                let help = "Pictures of control and treated cells, and a CSV file with the columns image or channel_NAME, compound, dose and plate";
+                Some(PossibleValue::new("cells").help(help))
+            }
+        }
     }
 }
 

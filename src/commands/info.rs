@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use driftless::Result;
 use driftless::workspace::{NamedWorld, WorldNames};
 use driftless_data::DatasetInfo;
+use driftless_data::cells::{self, CellInfo};
+use driftless_data::text::printable;
 use driftless_model::checkpoint;
+use driftless_transport::{TransportConfig, Transporter};
 use driftless_worlds::SimulatorKind;
 
 /// Arguments of `info`.
@@ -24,6 +27,22 @@ pub struct Args {
 /// # Errors
 /// Returns an error if the path is none of these, or if its contents are broken.
 pub fn run(args: &Args) -> Result<()> {
+    if TransportConfig::is_in(&args.path) {
+        let config = Transporter::read(&args.path)?.config().clone();
+        return if args.json {
+            super::print_json(&config)
+        } else {
+            super::print(&transport_text(&config))
+        };
+    }
+    if args.path.join(cells::INFO).is_file() {
+        let info = CellInfo::read(&args.path)?;
+        return if args.json {
+            super::print_json(&info)
+        } else {
+            super::print(&cells_text(&info))
+        };
+    }
     match WorldNames::find(None).any(&args.path)? {
         Some(NamedWorld::Checkpoint(folder)) => {
             let summary = checkpoint::summarize(&folder)?;
@@ -50,6 +69,41 @@ pub fn run(args: &Args) -> Result<()> {
             }
         }
     }
+}
+
+fn transport_text(config: &TransportConfig) -> String {
+    let ([height, width], [least, most]) = (config.image, config.doses);
+    let trained = config
+        .compounds
+        .iter()
+        .filter(|known| known.trained)
+        .count();
+    let n = &config.network;
+    format!(
+        "transport  {}, {height}×{width}, channels {}\nnetwork    {} tokens, width {}, depth {}, {} heads\n\
+         conditions {trained} of {} compounds trained, doses {least} to {most} {}, {} plates",
+        printable(&config.name),
+        printable(&config.channels.join(", ")),
+        config.tokens(),
+        n.width,
+        n.depth,
+        n.heads,
+        config.compounds.len(),
+        printable(&config.dose_unit),
+        config.plates.len()
+    )
+}
+
+fn cells_text(info: &CellInfo) -> String {
+    let [height, width] = info.image;
+    let pictures: usize = info.shards.iter().map(|shard| shard.pictures).sum();
+    format!(
+        "cells      {}, {pictures} pictures of {height}×{width}, channels {}\nconditions {} compounds, {} plates",
+        printable(&info.name),
+        printable(&info.channels.join(", ")),
+        info.compounds.len(),
+        info.plates.len()
+    )
 }
 
 fn simulator_text(kind: SimulatorKind, info: &DatasetInfo) -> String {

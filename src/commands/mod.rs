@@ -25,11 +25,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use driftless::workspace::{IncludedWorlds, WorldNames};
+use driftless::workspace::{IncludedWorlds, PlayableWorld, WorldNames};
 use driftless::{Error, Result, interrupt};
 use driftless_data::text::{printable, printable_lines};
 use driftless_data::{Episode, PathError as _, export};
+use driftless_engine::DeviceChoice;
 use driftless_model::checkpoint::read_config;
+use driftless_worlds::SimulatorKind;
 
 use progress::{Progress, is_quiet};
 
@@ -109,6 +111,17 @@ fn checkpoint_or_default(world: Option<PathBuf>) -> Result<PathBuf> {
 /// The checkpoint folder of `world`, a folder or the name of an included or a saved world.
 fn checkpoint(world: &Path) -> Result<PathBuf> {
     WorldNames::find(None).checkpoint(world)
+}
+
+/// The paused world behind a page: the default one if it can be opened.
+fn game_behind_a_page(home: Option<PathBuf>) -> Result<PlayableWorld> {
+    match IncludedWorlds::find(home).default_world() {
+        Ok(folder) => PlayableWorld::learned(&folder, DeviceChoice::Auto, None),
+        Err(error) => {
+            tracing::warn!("{error}; opening a simulator instead");
+            Ok(PlayableWorld::simulator(SimulatorKind::Maze))
+        }
+    }
 }
 
 /// The folder of the included world whose configuration has this display name.

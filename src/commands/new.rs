@@ -4,10 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use driftless::app::FirstStep;
-use driftless::workspace::{IncludedWorlds, PlayableWorld};
 use driftless::{Error, Result, app};
 use driftless_data::PathError as _;
-use driftless_engine::DeviceChoice;
 use driftless_worlds::SimulatorKind;
 
 /// Arguments of `new`.
@@ -42,14 +40,7 @@ pub fn run(args: Args) -> Result<()> {
         }
     }
     super::recover::remind(args.home.clone());
-    // Behind the page is a paused world: the default one if it can be opened.
-    let game = match IncludedWorlds::find(args.home.clone()).default_world() {
-        Ok(folder) => PlayableWorld::learned(&folder, DeviceChoice::Auto, None)?,
-        Err(error) => {
-            tracing::warn!("{error}; opening a simulator instead");
-            PlayableWorld::simulator(SimulatorKind::Maze)
-        }
-    };
+    let game = super::game_behind_a_page(args.home.clone())?;
     let first = match (args.world, args.data, args.run) {
         (Some(kind), _, _) => FirstStep::Record(kind),
         (_, Some(folder), _) => FirstStep::Data(folder),
@@ -63,6 +54,7 @@ pub fn run(args: Args) -> Result<()> {
         actions: Arc::default(),
         record: None,
         gallery: false,
+        cells: None,
         new_world: Some(app::NewWorldOptions {
             first,
             settings: args.config,

@@ -1,6 +1,7 @@
 //! `driftless play`: plays a world in a window, or headless into a file.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use driftless::workspace::PlayableWorld;
 use driftless::{Error, Result, app};
@@ -10,6 +11,7 @@ use driftless_data::{PathError as _, export};
 use driftless_engine::rollout::random_held_actions;
 use driftless_engine::{DeviceOptions, GpuSource};
 use driftless_sim::{RecordOptions, headless};
+use driftless_transport::TransportConfig;
 use driftless_worlds::SimulatorKind;
 
 use super::sampler_args::{self, SamplerArgs};
@@ -75,6 +77,12 @@ pub fn run(args: Args) -> Result<()> {
         return Err(Error::Argument(what));
     }
     super::recover::remind(None);
+    if let Some(folder) = &args.checkpoint {
+        let folder = super::checkpoint(folder)?;
+        if TransportConfig::is_in(&folder) {
+            return show_cells(&args, folder);
+        }
+    }
     let game = match args.world {
         Some(kind) => PlayableWorld::simulator(kind),
         None => {
@@ -114,6 +122,34 @@ fn play_in_window(args: Args, game: PlayableWorld) -> Result<()> {
         }),
         new_world: None,
         gallery,
+        cells: None,
+        home: None,
+    })
+}
+
+/// Opens the page of a transport network, with a paused world behind it.
+fn show_cells(args: &Args, folder: PathBuf) -> Result<()> {
+    let of_worlds = [
+        ("--headless", args.headless),
+        ("--record", args.record.is_some()),
+        ("--actions", args.actions.is_some()),
+        ("--clip", args.clip.is_some()),
+        ("--fps", args.fps.is_some()),
+    ];
+    if let Some((option, _)) = of_worlds.iter().find(|(_, given)| *given) {
+        let what = format!("holds pictures of cells and no frames, expected a world for {option}");
+        return Err(Error::invalid(folder, what));
+    }
+    let game = super::game_behind_a_page(None)?;
+    app::run(app::WindowOptions {
+        params: game.sampling,
+        game,
+        actions: Arc::default(),
+        fps: None,
+        record: None,
+        new_world: None,
+        gallery: false,
+        cells: Some(folder),
         home: None,
     })
 }

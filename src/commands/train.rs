@@ -1,14 +1,15 @@
-//! `driftless train`: trains a world from a dataset.
+//! `driftless train`: trains a world, or a transport network, from a dataset.
 
 use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use driftless::{Result, interrupt};
+use driftless::{Error, Result, interrupt};
 use driftless_engine::DeviceChoice;
 use driftless_model::checkpoint::{CONFIG, CONTEXTS, DYNAMICS, TOKENIZER};
 use driftless_train::{
     RunLayout, StepReport, TrainOptions, TrainOutcome, TrainPreset, TrainProgress, TrainStage,
+    TransportOptions, run_transport,
 };
 
 use super::progress::{Progress, is_quiet};
@@ -22,11 +23,14 @@ enum Network {
     Dynamics,
     /// The tokenizer, then the dynamics.
     All,
+    /// A flow from untreated to treated cells, from a dataset of cells (docs/cells.md).
+    Transport,
 }
 
 impl Network {
     fn stages(self) -> Vec<TrainStage> {
         match self {
+            Self::Transport => vec![TrainStage::Transport],
             Self::Tokenizer => vec![TrainStage::Tokenizer],
             Self::Dynamics => vec![TrainStage::Dynamics],
             Self::All => TrainStage::ALL.to_vec(),
@@ -86,6 +90,9 @@ pub struct Args {
 /// Returns an error if the data, the settings or the device cannot be used, if the run exists and
 /// --resume is not given, if the loss diverges, or if a file cannot be written.
 pub fn run(args: Args) -> Result<()> {
+    if matches!(args.stage, Network::Transport) {
+        return transport(args);
+    }
     let from = args.from.as_deref().map(super::checkpoint).transpose()?;
     let options = TrainOptions {
         from,
@@ -105,6 +112,39 @@ pub fn run(args: Args) -> Result<()> {
     let outcome = driftless_train::run(&options, &mut TerminalProgress::default())
         .map_err(|error| super::about(&options.data, error))?;
     say_what_next(&options, outcome);
+    Ok(())
+}
+
+/// Trains a transport network.
+fn transport(args: Args) -> Result<()> {
+    let unused = [
+        ("--unlabelled", args.unlabelled.is_some()),
+        ("--from", args.from.is_some()),
+        ("--preset", args.preset.is_some()),
+        ("--skip-bad", args.skip_bad),
+        ("--device", args.device != DeviceChoice::default()),
+    ];
+    if let Some((name, _)) = unused.iter().find(|(_, given)| *given) {
+        let what = format!("{name} is for worlds: `train transport` does not know it");
+        return Err(Error::Argument(what));
+    }
+    let options = TransportOptions {
+        data: args.data,
+        out: args.out,
+        config: args.config,
+        resume: args.resume,
+        max_steps: args.max_steps,
+        max_minutes: args.max_minutes,
+        seed: args.seed,
+    };
+    let outcome = run_transport(&options, &mut TerminalProgress::default())?;
+    if outcome == TrainOutcome::Stopped {
+        eprintln!("stopped and saved; continue with --resume");
+    }
+    let checkpoint = RunLayout::new(&options.out).checkpoint();
+    let [folder, data] = [&checkpoint, &options.data].map(|path| super::shell_word(path));
+    let next = format!("measure it with: driftless eval --checkpoint {folder} --data {data}");
+    super::wrote(&checkpoint, &next);
     Ok(())
 }
 

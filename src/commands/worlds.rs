@@ -50,7 +50,7 @@ struct Line {
     kind: &'static str,
     /// Frame height and width in pixels.
     image: Option<[usize; 2]>,
-    /// Frames per second.
+    /// Frames per second; none for a transport network.
     fps: Option<f32>,
     /// Network parameters; none for a simulator.
     parameters: Option<usize>,
@@ -116,7 +116,7 @@ fn line(world: WorldEntry) -> Line {
         title: world.name,
         kind,
         image: summary.as_ref().map(|s| s.image),
-        fps: summary.as_ref().map(|s| s.fps),
+        fps: summary.as_ref().and_then(|s| s.fps),
         parameters: summary.as_ref().and_then(|s| s.parameters),
         bytes: summary.as_ref().and_then(|s| s.bytes),
         problem,
@@ -134,6 +134,7 @@ fn text(lines: &[Line]) -> String {
             (None, Some([h, w]), Some(fps)) => {
                 format!("{h:>3}×{w:<3} {fps:>2} frames/s  {}", size(line))
             }
+            (None, Some([h, w]), None) => format!("{h:>3}×{w:<3} pictures      {}", size(line)),
             _ => String::new(),
         };
         format!("{name:width$}  {kind:9}  {details}")

@@ -8,10 +8,13 @@ use safetensors::tensor::Metadata;
 use serde::{Deserialize, Serialize};
 
 use driftless_data::PathError as _;
+use driftless_data::cells::false_colours;
 use driftless_data::fs::{open_source, read_text};
 use driftless_data::layout::checkpoint::CARD;
-use driftless_model::checkpoint::{CONTEXTS, DYNAMICS, TOKENIZER, read_config};
+use driftless_model::checkpoint::{CONFIG, CONTEXTS, DYNAMICS, TOKENIZER, read_config};
 use driftless_model::contexts;
+use driftless_transport::config::WEIGHTS;
+use driftless_transport::{Controls, TransportConfig};
 use driftless_worlds::{Policy, PolicyAgent, SimulatorKind};
 
 use super::background_task::CancelFlag;
@@ -25,6 +28,8 @@ const MAX_CARD_TEXT: usize = 200;
 const MAX_HEADER: u64 = 1 << 24;
 /// Most frames of a preview.
 const PREVIEW_FRAMES: usize = 48;
+/// Most controls of a preview.
+const PREVIEW_CONTROLS: usize = 8;
 /// Seed of the world in a simulator's preview.
 const PICTURE_SEED: u64 = 2;
 
@@ -53,12 +58,13 @@ pub struct WorldEntry {
 /// Summary of a world.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WorldSummary {
-    /// Frames per second.
-    pub fps: f32,
+    /// Frames per second; `None` for a transport network, whose pictures are not a film.
+    pub fps: Option<f32>,
     /// Frame height and width in pixels.
     pub image: [usize; 2],
     /// Frames that show what happens in it, u8 RGB `[frames, H, W, 3]`: the starting clips of a learned
-    /// world, one after the other, or a simulator under its scripted player.
+    /// world, one after the other, a simulator under its scripted player, or a transport network's
+    /// controls.
     pub preview: Vec<u8>,
     /// Number of network parameters; `None` for a simulator.
     pub parameters: Option<usize>,
@@ -124,14 +130,31 @@ pub fn list_worlds(
 /// # Errors
 /// Returns an error if one of its files is missing or broken.
 pub fn read_summary(folder: &Path) -> Result<(String, WorldSummary)> {
-    let config = read_config(folder)?;
-    let clips = contexts::read(&folder.join(CONTEXTS), &config)?;
-    let frames = clips
-        .iter()
-        .flat_map(|clip| clip.images.chunks_exact(config.image_len()));
-    let preview: Vec<u8> = frames.take(PREVIEW_FRAMES).flatten().copied().collect();
+    let (name, fps, image, preview, weights) = if TransportConfig::is_in(folder) {
+        let config = TransportConfig::read(&folder.join(CONFIG))?;
+        let mut controls = Controls::read(folder, &config)?.images;
+        controls.truncate(PREVIEW_CONTROLS * config.picture_len());
+        let preview = false_colours(&controls, config.channels.len());
+        let weights = vec![WEIGHTS];
+        (config.name, None, config.image, preview, weights)
+    } else {
+        let config = read_config(folder)?;
+        let clips = contexts::read(&folder.join(CONTEXTS), &config)?;
+        let frames = clips
+            .iter()
+            .flat_map(|clip| clip.images.chunks_exact(config.image_len()));
+        let preview = frames.take(PREVIEW_FRAMES).flatten().copied().collect();
+        let weights = vec![TOKENIZER, DYNAMICS];
+        (
+            config.name,
+            Some(config.fps),
+            config.image,
+            preview,
+            weights,
+        )
+    };
     let mut parameters = 0;
-    for file in [TOKENIZER, DYNAMICS] {
+    for file in weights {
         parameters += parameter_count(&folder.join(file))?;
     }
     let files = folder.read_dir().map_err(|e| Error::io(folder, e))?;
@@ -143,8 +166,8 @@ pub fn read_summary(folder: &Path) -> Result<(String, WorldSummary)> {
         .sum();
     let CheckpointCard { about, trained_on } = CheckpointCard::read(folder);
     let summary = WorldSummary {
-        fps: config.fps,
-        image: config.image,
+        fps,
+        image,
         preview,
         parameters: Some(parameters),
         bytes: Some(bytes),
@@ -152,7 +175,7 @@ pub fn read_summary(folder: &Path) -> Result<(String, WorldSummary)> {
         about,
         trained_on,
     };
-    Ok((config.name, summary))
+    Ok((name, summary))
 }
 
 fn checkpoint_entry(source: WorldSource, folder: &Path) -> WorldEntry {
@@ -191,7 +214,7 @@ fn simulator_entry(kind: SimulatorKind) -> WorldEntry {
         source: WorldSource::Simulator(kind),
         name: info.name,
         summary: Ok(WorldSummary {
-            fps: info.fps,
+            fps: Some(info.fps),
             image: info.image,
             preview,
             parameters: None,

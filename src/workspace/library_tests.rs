@@ -60,7 +60,7 @@ fn summary_equals_full_read() {
     assert_eq!(summary.parameters, Some(parameters));
     let card = pong().join(CARD).metadata().unwrap().len();
     assert_eq!(summary.bytes, Some(described.bytes + card));
-    assert_eq!(summary.fps, described.config.fps);
+    assert_eq!(summary.fps, Some(described.config.fps));
     let clips = contexts::read(&pong().join(CONTEXTS), &described.config).unwrap();
     assert!(summary.preview.starts_with(&clips[0].images));
     assert!(summary.trained_on.unwrap().contains("Atari Pong"));

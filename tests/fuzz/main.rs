@@ -21,6 +21,7 @@
     reason = "a failure fails the test, and the counts are its result"
 )]
 
+mod cells;
 mod files;
 mod imports;
 mod memory;

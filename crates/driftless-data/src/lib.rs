@@ -56,6 +56,7 @@
 //! - [`journal`]: what is being recorded, on disk as it is made.
 
 mod action;
+pub mod cells;
 mod clip;
 pub mod contact_sheet;
 pub mod dataset;

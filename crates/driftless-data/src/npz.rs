@@ -13,7 +13,7 @@ use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
-use crate::fs::{open_source, write_atomic};
+use crate::fs::{open_source, read_source, write_atomic};
 use crate::{Error, PathError as _, Result};
 
 pub use array::{NpyArray, NpyDtype};
@@ -166,6 +166,37 @@ fn read_entry(
     if bytes.len() != length {
         return Err(format!("{} bytes long, expected {length}", bytes.len()));
     }
+    assemble(&header, element_len, bytes)
+        .ok_or_else(|| format!("{shape_text} does not fit into memory"))
+        .map(Ok)
+}
+
+/// Reads an `.npy` file of at most `max` bytes.
+///
+/// # Errors
+/// Returns an error if the file is larger, its dtype is not supported, or its header and length
+/// disagree.
+pub(crate) fn read_npy(path: &Path, max: u64) -> Result<NpyArray> {
+    let bytes = read_source(path, max)?;
+    let wrong = |what: String| Error::invalid(path, what);
+    let (header, header_len) = read_header(&mut bytes.as_slice()).map_err(wrong)?;
+    let element_len = header
+        .dtype
+        .size()
+        .ok_or_else(|| wrong(format!("dtype is {}, expected numbers", header.dtype)))?;
+    let data = bytes.get(header_len as usize..).unwrap_or_default();
+    if header.data_len(element_len) != Some(data.len() as u64) {
+        let (shape, found) = (&header.shape, data.len());
+        let what = format!("its header says shape {shape:?}, but {found} bytes follow");
+        return Err(wrong(what));
+    }
+    assemble(&header, element_len, data.to_vec())
+        .ok_or_else(|| wrong("does not fit into memory".to_owned()))
+}
+
+/// The array of a header and its data, little-endian and in C order; `None` if a copy does not fit into
+/// memory.
+fn assemble(header: &NpyHeader, element_len: usize, mut bytes: Vec<u8>) -> Option<NpyArray> {
     // Each axis is at most the product, unless the array is empty.
     let side = |&side: &u64| usize::try_from(side).unwrap_or(usize::MAX);
     let shape: Vec<usize> = header.shape.iter().map(side).collect();
@@ -175,10 +206,9 @@ fn read_entry(
             .for_each(<[u8]>::reverse);
     }
     if header.fortran && shape.len() > 1 {
-        bytes = array::to_c_order(&bytes, &shape, element_len)
-            .ok_or_else(|| format!("{shape_text} does not fit into memory"))?;
+        bytes = array::to_c_order(&bytes, &shape, element_len)?;
     }
-    Ok(Ok(NpyArray::new(header.dtype, shape, bytes)))
+    Some(NpyArray::new(header.dtype.clone(), shape, bytes))
 }
 
 /// Checks that an entry is not larger than its compressed size or the limit allows.

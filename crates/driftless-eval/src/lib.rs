@@ -44,6 +44,7 @@
 
 pub mod alarm;
 pub mod bench;
+pub mod cells;
 mod context_cache;
 mod error;
 #[cfg(test)]

@@ -78,6 +78,12 @@ fn assignment(source: &Tensor, data: &Tensor) -> Result<Vec<usize>> {
     let x = centred("the source", source, 0.0)?;
     let y = centred("the data", data, 1.0)?;
     let gain: Vec<f64> = y.matmul(&x.t()?)?.flatten_all()?.to_vec1()?;
+    Ok(greatest(&gain, n))
+}
+
+/// The index of the source sample for each data sample, a permutation of 0..N, with the greatest total
+/// gain; `gain` is [N, N], a row for each data sample. Exact up to rounding, in O(N³).
+pub fn greatest(gain: &[f64], n: usize) -> Vec<usize> {
     let most = gain.iter().fold(f64::MIN_POSITIVE, |m, g| m.max(g.abs()));
     // With integers the search terminates exactly. Labels reach 2N times the largest weight, and
     // sums 4N² times.
@@ -85,7 +91,7 @@ fn assignment(source: &Tensor, data: &Tensor) -> Result<Vec<usize>> {
     let weights = Matrix::from_fn(n, n, |(row, column)| {
         (gain[row * n + column] / most * scale).round() as i64
     });
-    Ok(kuhn_munkres(&weights).1)
+    kuhn_munkres(&weights).1
 }
 
 /// The batch as f64 [N, D] on the CPU, shifted to mean 0.

@@ -77,6 +77,11 @@ impl WorldModel {
 pub fn read_config(folder: &Path) -> Result<WorldConfig> {
     let config = folder.join(CONFIG);
     let wrong = if config.is_file() {
+        if is_transport(&config) {
+            let what = "kind is `transport`, a flow between pictures of cells, expected a world: \
+                        measure it with `driftless eval --checkpoint DIR --data DIR`";
+            return Err(Error::invalid(&config, what));
+        }
         return WorldConfig::read(&config);
     } else if folder.is_dir() {
         format!("contains no {CONFIG}")
@@ -89,6 +94,13 @@ pub fn read_config(folder: &Path) -> Result<WorldConfig> {
         folder,
         format!("{wrong}, expected a checkpoint with {CONFIG}, {TOKENIZER} and {DYNAMICS}"),
     ))
+}
+
+/// Whether a configuration is that of a transport network.
+fn is_transport(config: &Path) -> bool {
+    let text = driftless_data::fs::read_text(config).unwrap_or_default();
+    let any: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    any.get("kind").is_some_and(|kind| kind == "transport")
 }
 
 /// CheckpointSummary of a checkpoint, as `driftless info` prints it.

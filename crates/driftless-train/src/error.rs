@@ -15,6 +15,9 @@ pub enum Error {
     /// An engine: see [`driftless_engine::Error`].
     #[error(transparent)]
     Engine(#[from] driftless_engine::Error),
+    /// A transport network: see [`driftless_transport::Error`].
+    #[error(transparent)]
+    Transport(#[from] driftless_transport::Error),
     /// The mathematics of flow matching: see [`driftless_flow::Error`].
     #[error(transparent)]
     Flow(#[from] driftless_flow::Error),

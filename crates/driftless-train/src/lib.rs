@@ -21,6 +21,8 @@
 //! # }
 //! ```
 //!
+//! [`run_transport`] trains a transport network on a dataset of cells, with the same loop.
+//!
 //! A run's folder holds ([`RunLayout`]):
 //! - `checkpoint/`: the playable world, with averaged (EMA) weights,
 //! - `tokenizer/` and `dynamics/`: the state from which a run is resumed,
@@ -57,6 +59,7 @@ mod task;
 mod tensorboard;
 mod tokenizer;
 mod train_loop;
+mod transport;
 mod warm_start;
 
 pub use error::{Error, Result};
@@ -68,3 +71,4 @@ pub use run::run;
 pub use settings::{
     DynamicsSettings, OptimizerSettings, TokenizerSettings, TrainPreset, TrainSettings,
 };
+pub use transport::{TransportOptions, TransportSettings, run_transport};

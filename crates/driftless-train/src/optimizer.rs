@@ -52,6 +52,11 @@ fn is_hidden(name: &str, var: &Var) -> bool {
         "head.out",
         "outcome.out",
         "skip",
+        "window.",
+        "condition.descriptor",
+        "condition.dose",
+        "condition.signal",
+        "condition.plate",
     ];
     name.ends_with(".weight")
         && var.rank() == 2

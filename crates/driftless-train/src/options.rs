@@ -15,10 +15,13 @@ pub enum TrainStage {
     Tokenizer,
     /// The dynamics: the next latent. Needs a trained tokenizer in the run's folder.
     Dynamics,
+    /// A transport network: one distribution of pictures to another. Has runs of its own
+    /// ([`crate::run_transport`]).
+    Transport,
 }
 
 impl TrainStage {
-    /// All stages, in the order in which they are trained.
+    /// The stages of a world, in the order in which they are trained.
     pub const ALL: [Self; 2] = [Self::Tokenizer, Self::Dynamics];
 
     /// The name in the log and in file names.
@@ -26,6 +29,7 @@ impl TrainStage {
         match self {
             Self::Tokenizer => "tokenizer",
             Self::Dynamics => "dynamics",
+            Self::Transport => "transport",
         }
     }
 }

@@ -10,6 +10,7 @@ use driftless_model::tokenizer::{Tokenizer, images_to_tensor, tensor_to_images};
 use super::TrainStage;
 use super::context::RunContext;
 use super::frame_store::{EpisodeLabels, FrameStore};
+use super::train_loop::TrainData;
 
 use crate::{Error, Result};
 
@@ -18,18 +19,23 @@ const FRAMES: usize = 16;
 /// Number of clips that are shown.
 const ROWS: usize = 4;
 
-/// A contact sheet of real frames above those that the saved checkpoint makes.
-///
-/// # Errors
-/// Returns an error if no episode is long enough or the checkpoint cannot be read.
-pub(super) fn sheet(
-    run: &RunContext,
-    store: &FrameStore,
-    stage: TrainStage,
-) -> Result<ContactSheet> {
-    match stage {
-        TrainStage::Tokenizer => tokenizer(run, store),
-        TrainStage::Dynamics => dynamics(run, store),
+/// The frames that a world is trained on.
+pub(super) struct WorldData<'a> {
+    pub run: &'a RunContext,
+    pub store: &'a FrameStore,
+}
+
+impl TrainData for WorldData<'_> {
+    fn preview(&self, stage: TrainStage) -> Result<ContactSheet> {
+        match stage {
+            TrainStage::Tokenizer => tokenizer(self.run, self.store),
+            TrainStage::Dynamics | TrainStage::Transport => dynamics(self.run, self.store),
+        }
+    }
+
+    fn names(&self, frames: &[usize]) -> Vec<String> {
+        let names = self.store.episode_names(frames);
+        names.into_iter().map(str::to_owned).collect()
     }
 }
 

@@ -16,12 +16,13 @@ use super::dynamics::DynamicsTask;
 use super::frame_store::FrameStore;
 use super::layout::RunLayout;
 use super::optimizer::Optimizer;
+use super::preview::WorldData;
 use super::progress::{TrainOutcome, TrainProgress};
 use super::run_lock::RunLock;
 use super::settings::{OptimizerSettings, TrainSettings};
 use super::task::Task;
 use super::tokenizer::TokenizerTask;
-use super::train_loop::{Pass, RunLimits, TrainLoop};
+use super::train_loop::{Pace, Pass, RunLimits, TrainLoop};
 use super::{TrainOptions, TrainStage, starting_clips, warm_start};
 use crate::{Error, Result};
 
@@ -31,7 +32,7 @@ use crate::{Error, Result};
 /// Returns an error if the data, the settings or the run's folder do not match, the loss is not
 /// finite, or a file cannot be written. The last saved state is kept in every case.
 pub fn run(options: &TrainOptions, progress: &mut dyn TrainProgress) -> Result<TrainOutcome> {
-    let limits = RunLimits::of(options);
+    let limits = RunLimits::new(options.max_minutes, options.max_steps, options.resume);
     let layout = RunLayout::new(&options.out);
     let settings = read_settings(options, &layout)?;
     if !options.resume {
@@ -61,8 +62,16 @@ pub fn run(options: &TrainOptions, progress: &mut dyn TrainProgress) -> Result<T
     prepare_folders(&run, &store)?;
     progress.data_read(store.frames());
     let training = TrainLoop {
-        run: &run,
-        store: &store,
+        layout: &run.layout,
+        pace: Pace {
+            seed: run.settings.seed,
+            save_minutes: run.settings.save_minutes,
+            preview_minutes: run.settings.preview_minutes,
+        },
+        data: &WorldData {
+            run: &run,
+            store: &store,
+        },
         limits: &limits,
     };
     for pass in passes(&run.settings, &options.stages) {
@@ -134,11 +143,20 @@ fn new_task<'a>(
             let (task, vars) = DynamicsTask::new(run, store, progress)?;
             (Box::new(task), vars, checkpoint::DYNAMICS)
         }
+        TrainStage::Transport => return Err(no_stage(stage)),
     };
     if let Some(folder) = from {
         warm_start::load_weights(&folder.join(weights), &vars)?;
     }
     Ok((task, vars))
+}
+
+/// A stage that no world has.
+fn no_stage(stage: TrainStage) -> Error {
+    let name = stage.name();
+    Error::Argument(format!(
+        "{name} is no stage of a world, expected tokenizer or dynamics"
+    ))
 }
 
 /// A new run must not overwrite the state of an older one.
@@ -242,7 +260,8 @@ impl TrainSettings {
     fn optimizer(&self, stage: TrainStage) -> &OptimizerSettings {
         match stage {
             TrainStage::Tokenizer => &self.tokenizer.optimizer,
-            TrainStage::Dynamics => &self.dynamics.optimizer,
+            // A world has no stage `transport`: `new_task` refuses it.
+            TrainStage::Dynamics | TrainStage::Transport => &self.dynamics.optimizer,
         }
     }
 }

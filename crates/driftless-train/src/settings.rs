@@ -246,7 +246,7 @@ fn loss_space<'de, D: Deserializer<'de>>(
 }
 
 /// Overwrites the values of `base` with those of `over`, table by table.
-fn overlay(base: &mut toml::Table, over: toml::Table) {
+pub(super) fn overlay(base: &mut toml::Table, over: toml::Table) {
     for (key, value) in over {
         match (base.get_mut(&key), value) {
             (Some(toml::Value::Table(base)), toml::Value::Table(over)) => overlay(base, over),

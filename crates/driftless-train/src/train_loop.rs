@@ -8,16 +8,15 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use driftless_data::PathError as _;
+use driftless_data::contact_sheet::ContactSheet;
 
-use super::context::RunContext;
-use super::frame_store::FrameStore;
-use super::layout::StateFiles;
+use super::TrainStage;
+use super::layout::{RunLayout, StateFiles};
 use super::log::{LOG_EVERY, RunLog};
 use super::optimizer::Optimizer;
 use super::progress::{StepReport, TrainOutcome, TrainProgress};
 use super::state::{self, TrainingCounters};
 use super::task::{StepOutput, Task};
-use super::{TrainOptions, TrainStage, preview};
 use crate::{Error, Result};
 
 /// How many episodes an error names.
@@ -34,21 +33,40 @@ pub(super) struct RunLimits {
 }
 
 impl RunLimits {
-    /// The limits of `options`. The time runs from now on.
-    pub fn of(options: &TrainOptions) -> Self {
+    /// Limits of a run. The time runs from now on.
+    pub fn new(max_minutes: Option<f64>, max_steps: Option<u64>, resume: bool) -> Self {
         Self {
-            deadline: options.max_minutes.and_then(|minutes| {
+            deadline: max_minutes.and_then(|minutes| {
                 let span = Duration::try_from_secs_f64(minutes * 60.0).ok()?;
                 Instant::now().checked_add(span)
             }),
-            max_steps: options.max_steps.unwrap_or(u64::MAX),
-            resume: options.resume,
+            max_steps: max_steps.unwrap_or(u64::MAX),
+            resume,
         }
     }
 
     fn is_out_of_time(&self) -> bool {
         self.deadline.is_some_and(|at| Instant::now() >= at)
     }
+}
+
+/// The seed of a run, and how often it is saved and shown.
+#[derive(Clone, Copy)]
+pub(super) struct Pace {
+    pub seed: u64,
+    /// Minutes between two saves.
+    pub save_minutes: f64,
+    /// Minutes between two previews; 0: none.
+    pub preview_minutes: f64,
+}
+
+/// What a run trains on, to be shown and named.
+pub(super) trait TrainData {
+    /// A sheet of real pictures and those that the saved checkpoint makes.
+    fn preview(&self, stage: TrainStage) -> Result<ContactSheet>;
+
+    /// Where the drawn frames or pictures come from, for an error.
+    fn names(&self, drawn: &[usize]) -> Vec<String>;
 }
 
 /// Training of one network, up to a step.
@@ -76,8 +94,9 @@ impl Pass {
 
 /// Trains networks one after the other.
 pub(super) struct TrainLoop<'a> {
-    pub run: &'a RunContext,
-    pub store: &'a FrameStore,
+    pub layout: &'a RunLayout,
+    pub pace: Pace,
+    pub data: &'a dyn TrainData,
     pub limits: &'a RunLimits,
 }
 
@@ -87,7 +106,7 @@ impl TrainLoop<'_> {
     /// # Errors
     /// Returns an error if the saved state cannot be read.
     pub fn has_done(&self, stage: TrainStage, steps: u64) -> Result<bool> {
-        let files = self.run.layout.state(stage);
+        let files = self.layout.state(stage);
         if !self.limits.resume || !files.exist() {
             return Ok(false);
         }
@@ -108,16 +127,16 @@ impl TrainLoop<'_> {
     ) -> Result<TrainOutcome> {
         let stage = task.stage();
         let steps = pass.until.min(self.limits.max_steps);
-        let files = self.run.layout.state(stage);
+        let files = self.layout.state(stage);
         let mut counters = if pass.is_continued || self.limits.resume {
             restore(&files, task, &mut optimizer)?
         } else {
             TrainingCounters::default()
         };
         progress.stage_begun(stage, steps, counters.step);
-        let log = RunLog::open(&self.run.layout, stage)?;
-        let minutes = self.run.settings.preview_minutes;
-        let mut save_timer = Timer::start(self.run.settings.save_minutes);
+        let log = RunLog::open(self.layout, stage)?;
+        let minutes = self.pace.preview_minutes;
+        let mut save_timer = Timer::start(self.pace.save_minutes);
         let mut preview_timer = Timer::start(minutes);
         let outcome = loop {
             if counters.step >= steps {
@@ -169,7 +188,7 @@ impl TrainLoop<'_> {
         let started = Instant::now();
         let step = counters.step;
         // Each step has its own random stream, so that a resumed run draws the same batches.
-        let mut rng = ChaCha8Rng::seed_from_u64(self.run.settings.seed);
+        let mut rng = ChaCha8Rng::seed_from_u64(self.pace.seed);
         rng.set_stream(step + 1);
         task.before_step(step, optimizer)?;
         let output = task.step(step, &mut rng, &mut counters.loss_mean_squares)?;
@@ -196,11 +215,10 @@ impl TrainLoop<'_> {
         })
     }
 
-    /// The error for a loss or gradient that is not finite, with the episodes that were drawn.
+    /// The error for a loss or gradient that is not finite, with what was drawn.
     fn diverged(&self, stage: TrainStage, step: u64, what: &str, output: &StepOutput) -> Error {
-        let names = self.store.episode_names(&output.batch.frames);
-        let named = names.iter().take(NAMED_EPISODES).copied();
-        let mut episodes = named.collect::<Vec<_>>().join(", ");
+        let names = self.data.names(&output.batch.frames);
+        let mut episodes = names[..names.len().min(NAMED_EPISODES)].join(", ");
         if names.len() > NAMED_EPISODES {
             let _ = write!(episodes, " and {} more", names.len() - NAMED_EPISODES);
         }
@@ -213,8 +231,8 @@ impl TrainLoop<'_> {
 
     /// Writes a preview picture. A failure is only logged: it does not end the run.
     fn preview(&self, log: &RunLog, step: u64, task: &dyn Task, progress: &mut dyn TrainProgress) {
-        let path = self.run.layout.preview(task.stage(), step);
-        let written = preview::sheet(self.run, self.store, task.stage()).and_then(|sheet| {
+        let path = self.layout.preview(task.stage(), step);
+        let written = self.data.preview(task.stage()).and_then(|sheet| {
             sheet.write(&path)?;
             log.preview(step, sheet.png, sheet.size)
         });

@@ -33,6 +33,7 @@
 //!
 //! `cargo run -p driftless-worlds --example record` records a dataset and prints what is in it.
 
+pub mod cells;
 pub mod drive;
 mod error;
 mod kind;

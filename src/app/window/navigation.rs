@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use eframe::egui::{CentralPanel, Frame as Fill, Ui};
+use eframe::egui::{CentralPanel, Frame as Fill, Key, Ui};
 
 use driftless_data::PathError as _;
 use driftless_data::layout::EPISODE_EXTENSION;
@@ -15,6 +15,7 @@ use driftless_worlds::SimulatorKind;
 use crate::app::new_world::{NewWorldPage, PageRequest, banner};
 use crate::app::session::GameSession;
 use crate::app::theme;
+use crate::app::transport::{PageEnd, TransportPage};
 use crate::app::world_picker::{CurrentWorld, PickerChoice, WorldPicker};
 use crate::workspace::playable_world::CheckpointOrigin;
 use crate::workspace::world_file::{self, is_world_file};
@@ -33,6 +34,11 @@ pub(super) enum Screen {
     },
     /// The worlds page.
     Worlds {
+        /// Whether closing the page resumes the game.
+        resume: bool,
+    },
+    /// The page of a transport network.
+    Cells {
         /// Whether closing the page resumes the game.
         resume: bool,
     },
@@ -95,6 +101,8 @@ pub(super) struct Navigation {
     pub page: Option<NewWorldPage>,
     /// The worlds page, once it has been opened.
     picker: Option<WorldPicker>,
+    /// The page of the transport network that was opened last.
+    pub cells: Option<TransportPage>,
     loading: Option<LoadingGame>,
     /// Whether a run was training at the last look.
     was_training: bool,
@@ -113,6 +121,7 @@ impl Navigation {
             previous_recording: None,
             page: None,
             picker: None,
+            cells: None,
             loading: None,
             was_training: false,
             greets: false,
@@ -123,7 +132,20 @@ impl Navigation {
 
     /// Whether a page covers the game.
     pub fn is_on_page(&self) -> bool {
-        matches!(self.screen, Screen::NewWorld { .. } | Screen::Worlds { .. })
+        matches!(
+            self.screen,
+            Screen::NewWorld { .. } | Screen::Worlds { .. } | Screen::Cells { .. }
+        )
+    }
+
+    /// Whether leaving the page that covers the game resumes it.
+    pub fn resumes(&self) -> bool {
+        matches!(
+            self.screen,
+            Screen::NewWorld { resume: true }
+                | Screen::Worlds { resume: true }
+                | Screen::Cells { resume: true }
+        )
     }
 
     pub fn is_training(&self) -> bool {
@@ -223,6 +245,45 @@ impl Navigation {
         self.picker.iter_mut().for_each(WorldPicker::take_focus);
     }
 
+    /// Opens the page of the transport network in a checkpoint folder.
+    ///
+    /// # Errors
+    /// Returns an error if no thread can be started.
+    pub fn open_cells(&mut self, folder: &Path, resume: bool) -> Result<()> {
+        let page = TransportPage::open(folder, self.home.clone(), self.notify.clone())?;
+        self.cells = Some(page);
+        self.screen = Screen::Cells { resume };
+        Ok(())
+    }
+
+    /// The name of the transport network that was opened last.
+    pub fn cells_name(&self) -> String {
+        self.cells
+            .as_ref()
+            .map(TransportPage::name)
+            .unwrap_or_default()
+    }
+
+    /// Draws the page of a transport network.
+    pub fn cells_ui(&mut self, ui: &mut Ui) -> Option<PageEnd> {
+        let page = self.cells.as_mut()?;
+        CentralPanel::default()
+            .frame(Fill::new().fill(theme::palette(ui).backdrop))
+            .show(ui, |ui| page.ui(ui))
+            .inner
+    }
+
+    /// Handles a key on the page of a transport network; returns whether it did anything.
+    pub fn cells_key(&mut self, key: Key) -> bool {
+        self.cells.as_mut().is_some_and(|page| page.key(key))
+    }
+
+    /// Takes what the page's thread has made; returns files that were written, or why not.
+    pub fn poll_cells(&mut self) -> Vec<Result<PathBuf>> {
+        let polled = self.cells.as_mut().map(TransportPage::poll);
+        polled.unwrap_or_default()
+    }
+
     /// Loads a checkpoint folder in the background, on the same device as the current world.
     ///
     /// # Errors
@@ -286,7 +347,11 @@ impl Navigation {
         };
         let read = task.take()?;
         self.loading = None;
-        matches!(self.screen, Screen::Game | Screen::Worlds { .. }).then(|| read.map(loaded))
+        let takes = matches!(
+            self.screen,
+            Screen::Game | Screen::Worlds { .. } | Screen::Cells { .. }
+        );
+        takes.then(|| read.map(loaded))
     }
 
     /// What a dropped file or folder is for.
@@ -300,7 +365,7 @@ impl Navigation {
                 Err("Go back to the New world page before opening another world.".into())
             }
             _ if is_world_file(path) && !folder => Ok(DroppedFile::WorldFile),
-            Screen::Worlds { .. } if !folder => {
+            Screen::Worlds { .. } | Screen::Cells { .. } if !folder => {
                 Err("Drop a checkpoint folder or a .driftless file here.".into())
             }
             _ if folder && path.join(CONFIG).is_file() => Ok(DroppedFile::World),
@@ -331,7 +396,10 @@ impl Navigation {
                 let saved = self.page.as_ref().and_then(NewWorldPage::saved);
                 banner::try_out(ui, saved)
             }
-            Screen::Game | Screen::NewWorld { .. } | Screen::Worlds { .. } => None,
+            Screen::Game
+            | Screen::NewWorld { .. }
+            | Screen::Worlds { .. }
+            | Screen::Cells { .. } => None,
         }
     }
 
@@ -339,5 +407,6 @@ impl Navigation {
     pub fn drop_textures(&mut self) {
         self.page.iter_mut().for_each(NewWorldPage::drop_textures);
         self.picker.iter_mut().for_each(WorldPicker::drop_textures);
+        self.cells.iter_mut().for_each(TransportPage::drop_textures);
     }
 }

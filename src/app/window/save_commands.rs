@@ -8,9 +8,11 @@ use driftless_data::Episode;
 use driftless_sim::{TimelineCommand, TimelinePosition};
 
 use super::Window;
+use super::navigation::Screen;
 use super::save::{PictureUse, SaveEvent};
 use crate::app::save_dialog::SaveSpan;
 use crate::app::screenshot;
+use crate::app::transport::TransportPage;
 use crate::workspace::paths::{folder_name, unused_file};
 use crate::workspace::{BackgroundTask, world_file};
 
@@ -20,6 +22,13 @@ const RECENT_SECONDS: f32 = 10.0;
 impl Window {
     /// Requests the current picture, which may have stayed on the device.
     pub(super) fn take_picture(&mut self, what_for: PictureUse) {
+        if let Screen::Cells { .. } = self.navigation.screen {
+            let page = self.navigation.cells.as_ref();
+            if let Some(picture) = page.and_then(TransportPage::picture) {
+                self.copy(&picture);
+            }
+            return;
+        }
         let position = self.game.frame.as_ref().map(|frame| frame.position);
         if let Some(end) = position.filter(|_| !self.saving.is_open()) {
             let request = self.game.next_request();
@@ -50,12 +59,7 @@ impl Window {
                 let saved = folder.and_then(|folder| screenshot::save(&picture, name, &folder));
                 self.report_saved(Some(saved));
             }
-            PictureUse::Copy => {
-                self.device
-                    .context
-                    .copy_image(screenshot::enlarged(&picture));
-                self.notices.info("The picture is copied.");
-            }
+            PictureUse::Copy => self.copy(&picture),
         }
     }
 
@@ -78,6 +82,13 @@ impl Window {
             Ok(task) => self.sharing = Some(task),
             Err(error) => self.notices.error(&error),
         }
+    }
+
+    fn copy(&mut self, picture: &ColorImage) {
+        self.device
+            .context
+            .copy_image(screenshot::enlarged(picture));
+        self.notices.info("The picture is copied.");
     }
 
     /// Requests the frames from the last restart to the current frame.

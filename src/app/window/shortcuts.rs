@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use eframe::egui::{Key, ViewportCommand};
+use eframe::egui::{Key, Popup, ViewportCommand};
 
 use driftless_sim::EpisodeCommand;
 
@@ -137,6 +137,7 @@ impl Window {
         match self.navigation.screen {
             Screen::NewWorld { .. } => self.new_world_key(key),
             Screen::Worlds { .. } => self.worlds_key(key),
+            Screen::Cells { .. } => self.cells_key(key),
             _ if self.saving.is_open() => match self.saving.key(key) {
                 Some(event) => {
                     self.handle_saving(event);
@@ -177,6 +178,18 @@ impl Window {
             self.navigation.focus_picker();
         }
         false
+    }
+
+    /// Handles a key on the page of a transport network; a focused control comes first.
+    fn cells_key(&mut self, key: Key) -> bool {
+        if Popup::is_any_open(&self.device.context) {
+            return false;
+        }
+        if key == Key::Escape {
+            self.close_page();
+            return true;
+        }
+        self.nothing_has_focus() && self.navigation.cells_key(key)
     }
 
     fn game_key(&mut self, key: Key, repeated: bool, now: Instant) -> bool {

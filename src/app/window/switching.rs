@@ -8,6 +8,7 @@ use eframe::egui::Ui;
 use driftless_engine::DeviceChoice;
 use driftless_sim::headless::read_actions;
 use driftless_sim::{EpisodeCommand, History, InputCommand, Session};
+use driftless_transport::TransportConfig;
 use driftless_worlds::SimulatorKind;
 
 use super::game::EndedWorld;
@@ -18,6 +19,7 @@ use crate::app::new_world::banner::BannerAction;
 use crate::app::new_world::{NewWorldPage, PageRequest};
 use crate::app::options::{FirstStep, NewWorldOptions};
 use crate::app::session::GameSession;
+use crate::app::transport::PageEnd;
 use crate::app::world_picker::PickerChoice;
 use crate::workspace::PlayableWorld;
 
@@ -46,11 +48,40 @@ impl Window {
 
     /// Opens the worlds page and pauses the game.
     pub(super) fn open_worlds(&mut self) {
-        let resume = self.game.pause() | self.preferences.stops_waiting();
+        let waits = self.game.pause() | self.preferences.stops_waiting();
+        let resume = waits | self.navigation.resumes();
         if let Err(error) = self.navigation.open_picker(&self.game.session, resume) {
             self.notices.error(&error);
         }
         self.leave_game();
+    }
+
+    /// Opens the page of the transport network in a checkpoint folder and pauses the game.
+    ///
+    /// # Errors
+    /// Returns an error if no thread can be started.
+    pub(super) fn open_cells(&mut self, folder: &Path) -> Result<()> {
+        let waits = self.game.pause() | self.preferences.stops_waiting();
+        let resume = waits | self.navigation.resumes();
+        self.navigation.open_cells(folder, resume)?;
+        self.leave_game();
+        Ok(())
+    }
+
+    /// Opens a checkpoint folder: the page of a transport network, or a world to play.
+    fn open_world(&mut self, folder: &Path) -> Result<()> {
+        if TransportConfig::is_in(folder) {
+            return self.open_cells(folder);
+        }
+        let current = self.game.session.origin.as_ref();
+        self.navigation.load_world(folder, current)
+    }
+
+    pub(super) fn handle_cells(&mut self, end: PageEnd) {
+        match end {
+            PageEnd::Back => self.close_page(),
+            PageEnd::Worlds => self.open_worlds(),
+        }
     }
 
     fn leave_game(&mut self) {
@@ -62,10 +93,10 @@ impl Window {
 
     /// Returns from a page to the game.
     pub(super) fn close_page(&mut self) {
-        let (Screen::NewWorld { resume } | Screen::Worlds { resume }) = self.navigation.screen
-        else {
+        if !self.navigation.is_on_page() {
             return;
-        };
+        }
+        let resume = self.navigation.resumes();
         self.navigation.screen = Screen::Game;
         if std::mem::take(&mut self.navigation.greets) {
             self.preferences.greet(&self.game.session.world.name);
@@ -106,10 +137,7 @@ impl Window {
                 Ok(())
             }
             PickerChoice::Simulator(kind) => self.play_game(PlayableWorld::simulator(kind)),
-            PickerChoice::World(folder) => {
-                let current = self.game.session.origin.as_ref();
-                self.navigation.load_world(&folder, current)
-            }
+            PickerChoice::World(folder) => self.open_world(&folder),
         };
         self.report(done);
     }
@@ -142,7 +170,7 @@ impl Window {
     pub(super) fn open_path(&mut self, path: &Path) {
         let session = &self.game.session;
         let done = match self.navigation.dropped(path, session.learned) {
-            Ok(DroppedFile::World) => self.navigation.load_world(path, session.origin.as_ref()),
+            Ok(DroppedFile::World) => self.open_world(path),
             Ok(DroppedFile::WorldFile) => {
                 let current = session.origin.as_ref();
                 self.navigation.load_world_file(path, current)

@@ -10,6 +10,7 @@ impl Window {
         let screen = match &self.navigation.screen {
             Screen::NewWorld { .. } => "New world".to_owned(),
             Screen::Worlds { .. } => "Worlds".to_owned(),
+            Screen::Cells { .. } => self.navigation.cells_name(),
             Screen::Recording(..) | Screen::Game if self.game.session.sim.record.is_some() => {
                 format!("● Recording {}", self.game.session.world.name)
             }

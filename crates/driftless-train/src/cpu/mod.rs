@@ -1,7 +1,7 @@
 //! Training on the CPU: forward and backward passes written by hand.
 //!
-//! They compute the same functions as `driftless_model::dynamics` and `driftless_model::tokenizer`,
-//! which candle differentiates automatically. Candle's path trains on other devices, and the tests
+//! They compute the same functions as `driftless_model::dynamics`, `driftless_model::tokenizer` and
+//! `driftless_transport::network`, which candle differentiates automatically. Candle's path trains on other devices, and the tests
 //! compare this one with it. There are three layers:
 //!
 //! - Loops and matrix products on slices ([`matmul`], [`row_ops`], [`softmax`], [`update_rules`]),
@@ -9,7 +9,7 @@
 //! - Layers and networks. Parameters and gradients are flat slices ([`parameters`]). A thread works
 //!   on one sequence or a few frames at a time, in buffers that it allocates once
 //!   ([`sequence_buffers`], [`encoder_decoder`]).
-//! - Whole training steps on all threads ([`dynamics_trainer`], [`tokenizer_trainer`]). Sums do not
+//! - Whole training steps on all threads ([`dynamics_trainer`], [`tokenizer_trainer`], [`transport_trainer`]). Sums do not
 //!   depend on the number of threads ([`gradient_chunks`]).
 
 mod attention;
@@ -47,4 +47,6 @@ mod sublayer;
 #[cfg(test)]
 mod tests;
 pub(super) mod tokenizer_trainer;
+mod transport;
+pub(super) mod transport_trainer;
 pub(super) mod update_rules;

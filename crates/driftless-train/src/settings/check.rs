@@ -24,8 +24,15 @@ impl TrainSettings {
         )?;
         check_section("dynamics.", &for_dynamics(dynamics, self))?;
         check_section("dynamics.memory.", &for_memory(&dynamics.memory))?;
-        check_section("tokenizer.optimizer.", &for_optimizer(&tokenizer.optimizer))?;
-        check_section("dynamics.optimizer.", &for_optimizer(&dynamics.optimizer))
+        tokenizer.optimizer.check("tokenizer.optimizer.")?;
+        dynamics.optimizer.check("dynamics.optimizer.")
+    }
+}
+
+impl OptimizerSettings {
+    /// Returns an error that names the first key out of its range, after `prefix`.
+    pub(crate) fn check(&self, prefix: &str) -> Result<(), String> {
+        check_section(prefix, &for_optimizer(self))
     }
 }
 

@@ -98,6 +98,7 @@ fn open_window(
     let setup = WindowSetup {
         new_world: None,
         gallery,
+        cells: None,
         home: Some(home.to_path_buf()),
         store: None,
         mailbox: Arc::default(),

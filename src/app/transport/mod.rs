@@ -1,0 +1,455 @@
+//! The page of a transport network: an untreated cell, what a drug makes of it, and the way between.
+//!
+//! It draws and asks; the network runs in a thread of its own ([`worker`]).
+
+mod controls;
+mod export;
+mod look;
+mod picture;
+mod specimens;
+mod strip;
+mod wish;
+mod worker;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use eframe::egui;
+use eframe::egui::{Align, ColorImage, Key, Layout, Margin, RichText, ScrollArea, Ui};
+
+use driftless_transport::TransportConfig;
+
+use self::look::{Look, between};
+use self::picture::Pictures;
+use self::wish::Wish;
+use self::worker::{Answer, Bench, Morph, Recorded, Worker};
+use super::theme;
+use crate::workspace::{BackgroundExport, Notify, UserPaths};
+use crate::{Error, Result};
+
+/// Width of the panel with the controls, in points, and below which it lies under the pictures.
+const PANEL: f32 = 300.0;
+const TWO_COLUMNS: f32 = 760.0;
+/// Seconds that the film takes from τ = 0 to 1.
+const FILM_SECONDS: f32 = 2.5;
+/// Repaints a second while the film plays.
+const FILM_RATE: u64 = 30;
+/// How far an arrow key moves τ.
+const TAU_STEP: f32 = 0.05;
+
+/// What the page asks the window for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PageEnd {
+    /// Back to the game.
+    Back,
+    /// To the worlds page.
+    Worlds,
+}
+
+/// The page.
+pub(super) struct TransportPage {
+    folder: PathBuf,
+    home: Option<PathBuf>,
+    notify: Notify,
+    worker: Option<Worker>,
+    /// The network and its cells, once they are loaded, and how they are looked at.
+    view: Option<View>,
+    /// Why there is nothing to see.
+    failure: Option<String>,
+    /// Files that were written, or could not be.
+    saved: Vec<Result<PathBuf>>,
+    export: Option<BackgroundExport>,
+}
+
+/// What is looked at.
+struct View {
+    bench: Arc<Bench>,
+    wish: Wish,
+    /// The wish that the thread was last told.
+    asked: Option<Wish>,
+    morph: Option<Morph>,
+    /// The transport time that is shown, and which way it moves.
+    tau: f32,
+    plays: Option<Direction>,
+    look: Look,
+    /// What is typed to find a drug.
+    search: String,
+    /// The file that is being prepared.
+    recorded: Option<FileKind>,
+    pictures: Pictures,
+}
+
+/// Which way the film runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    Forward,
+    Back,
+}
+
+/// What is written to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FileKind {
+    Gif,
+    Mp4,
+    Sheet,
+}
+
+impl FileKind {
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Gif => "gif",
+            Self::Mp4 => "mp4",
+            Self::Sheet => "png",
+        }
+    }
+}
+
+impl View {
+    fn new(bench: Arc<Bench>) -> Self {
+        let config = bench.config();
+        Self {
+            wish: Wish::first(config),
+            look: Look::new(config.channels.len()),
+            bench,
+            asked: None,
+            morph: None,
+            tau: 1.0,
+            plays: None,
+            search: String::new(),
+            recorded: None,
+            pictures: Pictures::default(),
+        }
+    }
+
+    fn config(&self) -> &TransportConfig {
+        self.bench.config()
+    }
+
+    /// Turns the treated cell back, or forward again, and shows the end of that way.
+    fn turn(&mut self) {
+        self.wish.reverse = !self.wish.reverse;
+        self.plays = None;
+        self.tau = if self.wish.reverse { 0.0 } else { 1.0 };
+    }
+
+    /// The picture at τ.
+    fn shown(&self) -> Option<Vec<u8>> {
+        let morph = self.morph.as_ref()?;
+        Some(between(&morph.states, self.tau))
+    }
+
+    /// Starts or stops the film; at the end of the way it starts anew.
+    fn toggle_film(&mut self) {
+        self.plays = match self.plays {
+            Some(_) => None,
+            None if self.tau >= 1.0 => Some(Direction::Back),
+            None => Some(Direction::Forward),
+        };
+    }
+
+    /// Moves τ while the film plays.
+    fn advance(&mut self, seconds: f32) {
+        let Some(direction) = self.plays else {
+            return;
+        };
+        let by = seconds / FILM_SECONDS;
+        match direction {
+            Direction::Forward => self.tau += by,
+            Direction::Back => self.tau -= by,
+        }
+        if self.tau >= 1.0 {
+            self.plays = Some(Direction::Back);
+        } else if self.tau <= 0.0 {
+            self.plays = Some(Direction::Forward);
+        }
+        self.tau = self.tau.clamp(0.0, 1.0);
+    }
+
+    fn key(&mut self, key: Key) -> bool {
+        let channels = [
+            Key::Num1,
+            Key::Num2,
+            Key::Num3,
+            Key::Num4,
+            Key::Num5,
+            Key::Num6,
+        ];
+        match key {
+            Key::Space => self.toggle_film(),
+            Key::R => self.turn(),
+            Key::N => self.wish.cell += 1,
+            Key::G => self.look.greys = !self.look.greys,
+            Key::ArrowLeft => self.tau = (self.tau - TAU_STEP).max(0.0),
+            Key::ArrowRight => self.tau = (self.tau + TAU_STEP).min(1.0),
+            _ => {
+                let channel = channels.iter().position(|of| *of == key);
+                let shown = channel.and_then(|i| self.look.shown.get_mut(i));
+                let Some(shown) = shown else {
+                    return false;
+                };
+                *shown = !*shown;
+            }
+        }
+        true
+    }
+}
+
+impl TransportPage {
+    /// Opens a checkpoint folder, in a thread of its own.
+    ///
+    /// # Errors
+    /// Returns an error if no thread can be started.
+    pub fn open(folder: &Path, home: Option<PathBuf>, notify: Notify) -> Result<Self> {
+        let from = folder.to_path_buf();
+        Self::with(folder, home, notify, move || Bench::read(&from))
+    }
+
+    fn with(
+        folder: &Path,
+        home: Option<PathBuf>,
+        notify: Notify,
+        load: impl FnOnce() -> Result<Bench> + Send + 'static,
+    ) -> Result<Self> {
+        Ok(Self {
+            worker: Some(Worker::start(Arc::clone(&notify), load)?),
+            folder: folder.to_path_buf(),
+            home,
+            notify,
+            view: None,
+            failure: None,
+            saved: Vec::new(),
+            export: None,
+        })
+    }
+
+    /// The checkpoint's name, or that of its folder while it is loaded.
+    pub fn name(&self) -> String {
+        match &self.view {
+            Some(view) => view.config().name.clone(),
+            None => {
+                let name = self.folder.file_name().unwrap_or_default();
+                name.to_string_lossy().into_owned()
+            }
+        }
+    }
+
+    /// The picture at τ, as it is drawn.
+    pub fn picture(&self) -> Option<ColorImage> {
+        let view = self.view.as_ref()?;
+        Some(view.look.image(&view.shown()?, view.config().image))
+    }
+
+    /// Drops textures of a lost device.
+    pub fn drop_textures(&mut self) {
+        self.view
+            .iter_mut()
+            .for_each(|view| view.pictures = Pictures::default());
+    }
+
+    /// Takes what the thread has sent; returns files that were written, or why not.
+    pub fn poll(&mut self) -> Vec<Result<PathBuf>> {
+        while let Some(answer) = self.worker.as_ref().and_then(Worker::take) {
+            self.receive(answer);
+        }
+        let written = self.export.as_mut().and_then(BackgroundExport::take_result);
+        if let Some(written) = written {
+            self.export = None;
+            self.saved.push(written);
+        }
+        self.ask();
+        std::mem::take(&mut self.saved)
+    }
+
+    fn receive(&mut self, answer: Answer) {
+        match (answer, &mut self.view) {
+            (Answer::Ready(bench), _) => self.view = Some(View::new(bench)),
+            (Answer::Morph(morph), Some(view)) => {
+                view.pictures.forget();
+                view.morph = Some(morph);
+                self.failure = None;
+            }
+            (Answer::Film(morph), _) => self.write_film(&morph),
+            (Answer::Series(series), Some(view)) => {
+                view.recorded = None;
+                let (look, size) = (view.look.clone(), view.config().image);
+                let written = self
+                    .new_file(&series.wish, FileKind::Sheet)
+                    .and_then(|path| {
+                        export::write_series(&path, &series, &look, size)?;
+                        Ok(path)
+                    });
+                self.saved.push(written);
+            }
+            (Answer::Failed(why), view) => {
+                view.iter_mut().for_each(|view| view.recorded = None);
+                self.failure = Some(why);
+            }
+            (Answer::Ended, _) => {
+                self.worker = None;
+                let why = || "The network's thread stopped unexpectedly.".to_owned();
+                self.failure.get_or_insert_with(why);
+            }
+            (Answer::Morph(_) | Answer::Series(_), None) => {}
+        }
+    }
+
+    /// Tells the thread the wish if it has changed.
+    fn ask(&mut self) {
+        if let (Some(view), Some(worker)) = (&mut self.view, &self.worker)
+            && view.asked != Some(view.wish)
+        {
+            view.asked = Some(view.wish);
+            worker.ask(view.wish);
+        }
+    }
+
+    /// Asks for the pictures of a file.
+    fn record(&mut self, kind: FileKind) {
+        if let (Some(view), Some(worker)) = (&mut self.view, &self.worker) {
+            view.recorded = Some(kind);
+            let what = match kind {
+                FileKind::Gif | FileKind::Mp4 => Recorded::Film,
+                FileKind::Sheet => Recorded::Series,
+            };
+            worker.record(view.wish, what);
+        }
+    }
+
+    fn write_film(&mut self, morph: &Morph) {
+        let Some(view) = &mut self.view else {
+            return;
+        };
+        let kind = view.recorded.take().unwrap_or(FileKind::Gif);
+        let size = view.config().image;
+        let film = export::film(morph, &view.look, size);
+        let started = self.new_file(&morph.wish, kind).and_then(|path| {
+            let scale = export::film_scale(size);
+            BackgroundExport::start(film, path, scale, export::FPS, Arc::clone(&self.notify))
+        });
+        match started {
+            Ok(export) => self.export = Some(export),
+            Err(error) => self.saved.push(Err(error)),
+        }
+    }
+
+    fn new_file(&self, wish: &Wish, kind: FileKind) -> Result<PathBuf> {
+        let Some(view) = &self.view else {
+            return Err(Error::Argument("no network is loaded".into()));
+        };
+        let folder = UserPaths::resolve(self.home.clone())?.saved();
+        let what = match kind {
+            FileKind::Gif | FileKind::Mp4 => wish::figure(wish.dose),
+            FileKind::Sheet => "doses".to_owned(),
+        };
+        let name = format!("{what}.{}", kind.extension());
+        export::file(&folder, view.config(), wish, &name)
+    }
+
+    /// Whether a file is being prepared or written.
+    fn is_busy(&self) -> bool {
+        self.export.is_some()
+            || self
+                .view
+                .as_ref()
+                .is_some_and(|view| view.recorded.is_some())
+    }
+
+    /// Handles a key that no control has consumed; returns whether it did anything.
+    pub fn key(&mut self, key: Key) -> bool {
+        self.view.as_mut().is_some_and(|view| view.key(key))
+    }
+
+    /// Draws the page.
+    pub fn ui(&mut self, ui: &mut Ui) -> Option<PageEnd> {
+        let palette = theme::palette(ui);
+        let bar = egui::Frame::new()
+            .fill(palette.panel)
+            .inner_margin(Margin::symmetric(18, 10));
+        let end = egui::Panel::top("cells-bar")
+            .resizable(false)
+            .frame(bar)
+            .show(ui, |ui| self.header(ui))
+            .inner;
+        let busy = self.is_busy();
+        let mut file = None;
+        if let Some(view) = &mut self.view {
+            if view.plays.is_some() {
+                view.advance(ui.input(|input| input.stable_dt).min(0.1));
+                let period = Duration::from_millis(1000 / FILM_RATE);
+                ui.request_repaint_after(period);
+            }
+            let failure = self.failure.as_deref();
+            if ui.available_width() < TWO_COLUMNS {
+                let scroll = ScrollArea::vertical().id_salt("cells").auto_shrink(false);
+                scroll.show(ui, |ui| {
+                    let inner = egui::Frame::new().inner_margin(Margin::symmetric(14, 10));
+                    inner.show(ui, |ui| {
+                        strip::pictures(ui, view, failure);
+                        file = controls::panel(ui, view, busy);
+                    });
+                });
+            } else {
+                let fill = egui::Frame::new().fill(palette.panel);
+                egui::Panel::right("cells-controls")
+                    .exact_size(PANEL)
+                    .resizable(false)
+                    .frame(fill.inner_margin(Margin::symmetric(16, 12)))
+                    .show(ui, |ui| {
+                        let scroll = ScrollArea::vertical().id_salt("cells").auto_shrink(false);
+                        file = scroll.show(ui, |ui| controls::panel(ui, view, busy)).inner;
+                    });
+                let inner = egui::Frame::new().inner_margin(Margin::symmetric(18, 14));
+                egui::CentralPanel::default()
+                    .frame(inner.fill(palette.backdrop))
+                    .show(ui, |ui| strip::pictures(ui, view, failure));
+            }
+        } else {
+            self.waiting(ui);
+        }
+        if let Some(kind) = file {
+            self.record(kind);
+        }
+        self.ask();
+        end
+    }
+
+    fn header(&self, ui: &mut Ui) -> Option<PageEnd> {
+        let palette = theme::palette(ui);
+        let mut end = None;
+        ui.horizontal(|ui| {
+            ui.label(RichText::new(self.name()).heading().color(palette.text));
+            let about = "untreated cells become treated ones";
+            ui.label(RichText::new(about).color(palette.muted));
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                if ui.button("Back to the game").on_hover_text("Esc").clicked() {
+                    end = Some(PageEnd::Back);
+                }
+                if ui
+                    .button("Worlds")
+                    .on_hover_text("Choose another world.")
+                    .clicked()
+                {
+                    end = Some(PageEnd::Worlds);
+                }
+            });
+        });
+        end
+    }
+
+    /// Says that the network is loaded, or why there is none.
+    fn waiting(&self, ui: &mut Ui) {
+        let palette = theme::palette(ui);
+        ui.add_space(40.0);
+        ui.vertical_centered(|ui| {
+            let text = match &self.failure {
+                Some(why) => RichText::new(why).color(palette.alert),
+                None => RichText::new("Loading the network…").color(palette.muted),
+            };
+            ui.label(text);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

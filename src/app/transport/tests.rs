@@ -1,0 +1,519 @@
+//! The page with a small network whose weights are random, driven by the names of its controls.
+
+use std::time::Instant;
+
+use candle_core::Device;
+use eframe::egui::{Vec2, vec2};
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable as _;
+
+use driftless_data::cells::Compound;
+use driftless_flow::prediction::Prediction;
+use driftless_flow::solver::Method;
+use driftless_model::params::Params;
+use driftless_transport::config::{
+    FORMAT_VERSION, FlowShape, KIND, KnownCompound, NetworkShape, Normalization, Sampling,
+};
+use driftless_transport::{
+    Controls, Route, Source, TransportNetwork, TransportParams, Transporter,
+};
+use driftless_worlds::cells::{CHANNELS, CellWorld, SIZE};
+
+use super::specimens::Specimens;
+use super::wish::{dose_series, dose_warning, figure, matching};
+use super::*;
+
+const TIMEOUT: Duration = Duration::from_secs(60);
+const WINDOW: Vec2 = vec2(1080.0, 792.0);
+
+fn config() -> TransportConfig {
+    let compound = |name: &str, mechanism: Option<&str>, trained: bool| KnownCompound {
+        compound: Compound {
+            name: name.into(),
+            descriptor: vec![name.len() as f32, f32::from(u8::from(trained))],
+            mechanism: mechanism.map(str::to_owned),
+        },
+        trained,
+    };
+    TransportConfig {
+        format: FORMAT_VERSION,
+        kind: KIND.into(),
+        name: "Test cells".into(),
+        image: [8, 12],
+        channels: vec!["DNA".into(), "actin".into()],
+        dose_unit: "µM".into(),
+        doses: [0.1, 10.0],
+        compounds: vec![
+            compound("taxol", Some("tubulin stabiliser"), true),
+            compound("colchicine", Some("tubulin destabiliser"), true),
+            compound("unheard", None, false),
+        ],
+        plates: vec!["P1".into(), "P2".into()],
+        normalization: Normalization {
+            mean: vec![60.0, 70.0],
+            std: vec![25.0, 35.0],
+        },
+        network: NetworkShape {
+            patch: 4,
+            overlap: 1,
+            width: 16,
+            depth: 1,
+            heads: 2,
+            mlp: 12,
+        },
+        flow: FlowShape {
+            source: Source::Control,
+            prediction: Prediction::V,
+            source_noise: 0.5,
+        },
+        sampling: Sampling {
+            route: Route::Forward,
+            method: Method::Heun,
+            steps: 4,
+            guidance: 1.0,
+            source_noise: 0.0,
+        },
+    }
+}
+
+/// The network, with output weights of a size that changes pictures.
+fn network(config: TransportConfig) -> Transporter {
+    config.check().unwrap();
+    let params = Params::seeded(1, &Device::Cpu);
+    let network = TransportNetwork::new(&params, &config).unwrap();
+    let vars = params.finish().unwrap();
+    let out = &vars["window.out.weight"];
+    let seeded = Params::seeded(2, &Device::Cpu);
+    let random = seeded
+        .get(
+            "random",
+            out.dims(),
+            driftless_model::params::Init::Normal(0.05),
+        )
+        .unwrap();
+    out.set(&random).unwrap();
+    Transporter::new(config, network, Device::Cpu)
+}
+
+/// Two cells of one plate, and one of the other.
+fn bench() -> Bench {
+    let config = config();
+    let picture = |start: usize| {
+        let len = config.picture_len();
+        (0..len).map(move |i| 40 + ((start + i * 7) % 90) as u8)
+    };
+    let controls = Controls {
+        images: [0, 30, 60].into_iter().flat_map(picture).collect(),
+        plates: vec![0, 1, 0],
+    };
+    Bench::new(network(config), controls)
+}
+
+fn page(home: &Path) -> TransportPage {
+    let home = Some(home.to_path_buf());
+    TransportPage::with(Path::new("here"), home, Arc::new(|| {}), || Ok(bench())).unwrap()
+}
+
+/// The page in a window without a graphics adapter.
+struct TestPage {
+    harness: Harness<'static, TransportPage>,
+    written: Vec<Result<PathBuf>>,
+}
+
+impl TestPage {
+    fn new(home: &Path) -> Self {
+        let draw = |ui: &mut Ui, page: &mut TransportPage| {
+            page.ui(ui);
+        };
+        let harness = Harness::builder()
+            .with_size(WINDOW)
+            .build_ui_state(draw, page(home));
+        let mut page = Self {
+            harness,
+            written: Vec::new(),
+        };
+        page.settle();
+        page
+    }
+
+    fn view(&mut self) -> &mut View {
+        self.harness.state_mut().view.as_mut().unwrap()
+    }
+
+    /// Draws until the pictures are those of the wish.
+    fn settle(&mut self) -> Morph {
+        let since = Instant::now();
+        loop {
+            self.step();
+            let view = self.harness.state().view.as_ref();
+            let morph = view.and_then(|view| {
+                let morph = view.morph.as_ref()?;
+                (morph.wish == view.wish && !morph.draft).then(|| morph.clone())
+            });
+            if let Some(morph) = morph {
+                self.step();
+                return morph;
+            }
+            let failure = &self.harness.state().failure;
+            assert!(since.elapsed() < TIMEOUT, "timed out: {failure:?}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn step(&mut self) {
+        let written = self.harness.state_mut().poll();
+        self.written.extend(written);
+        self.harness.step();
+    }
+
+    fn click(&mut self, label: &str) {
+        self.harness.get_by_label(label).click();
+        self.step();
+        self.step();
+    }
+
+    fn says(&self, part: &str) -> bool {
+        self.harness.query_by_label_contains(part).is_some()
+    }
+
+    fn file(&mut self) -> PathBuf {
+        let since = Instant::now();
+        while self.written.is_empty() {
+            self.step();
+            assert!(since.elapsed() < TIMEOUT, "timed out");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.written.remove(0).unwrap()
+    }
+}
+
+#[test]
+fn drug_change_asks_for_another_picture() {
+    let home = tempfile::tempdir().unwrap();
+    let mut page = TestPage::new(home.path());
+    let first = page.settle();
+    assert_eq!((first.wish.compound, first.states.len()), (Some(0), 5));
+    assert_eq!(first.states[0], first.control);
+    assert_ne!(first.states[4], first.control);
+    page.harness.get_by_label_contains("colchicine").click();
+    let second = page.settle();
+    assert_eq!(second.wish.compound, Some(1));
+    assert_eq!(second.control, first.control);
+    assert_ne!(second.states[4], first.states[4]);
+    assert!(page.says("colchicine, 10 µM, plate P1"));
+    page.harness.get_by_label_contains("unheard").click();
+    page.settle();
+    assert!(page.says("The training has not seen unheard"));
+}
+
+#[test]
+fn search_finds_names_and_mechanisms() {
+    let config = config();
+    assert_eq!(matching(&config, " TUBULIN stab"), [0, 1]);
+    assert_eq!(matching(&config, "colch destab"), [1]);
+    assert_eq!(matching(&config, ""), [0, 1, 2]);
+    assert!(matching(&config, "aspirin").is_empty());
+    let home = tempfile::tempdir().unwrap();
+    let mut page = TestPage::new(home.path());
+    page.view().search = "colch".into();
+    page.step();
+    assert!(!page.says("taxol  "), "it is not in the list");
+    page.harness.get_by_label("Search drugs").focus();
+    page.step();
+    page.harness.key_press(Key::Enter);
+    assert_eq!(page.settle().wish.compound, Some(1));
+}
+
+#[test]
+fn dose_outside_of_training_is_said() {
+    let config = config();
+    assert_eq!(dose_warning(&config, 10.0), None);
+    let near = dose_warning(&config, 12.0).unwrap();
+    assert!(
+        near.contains("0.1 to 10 µM: played all the same."),
+        "{near}"
+    );
+    let far = dose_warning(&config, 80.0).unwrap();
+    assert!(far.ends_with("and counts as 22 µM."), "{far}");
+    assert!(
+        dose_warning(&config, 0.01)
+            .unwrap()
+            .contains("counts as 0.046")
+    );
+    let home = tempfile::tempdir().unwrap();
+    let mut page = TestPage::new(home.path());
+    assert!(!page.says("Outside of the training range"));
+    page.view().wish.dose = 80.0;
+    let morph = page.settle();
+    assert_eq!(morph.wish.dose, 80.0);
+    assert!(page.says("Outside of the training range"));
+    page.click("No drug");
+    assert!(!page.says("Outside of the training range"));
+}
+
+#[test]
+fn dose_slider_moves_with_the_keyboard() {
+    let home = tempfile::tempdir().unwrap();
+    let mut page = TestPage::new(home.path());
+    page.harness.get_by_label("Dose").focus();
+    page.step();
+    page.harness.key_press(Key::ArrowLeft);
+    let morph = page.settle();
+    assert!(morph.wish.dose < 10.0, "{}", morph.wish.dose);
+}
+
+#[test]
+fn reverse_returns() {
+    let home = tempfile::tempdir().unwrap();
+    let mut page = TestPage::new(home.path());
+    page.view().wish.params.steps = 20;
+    let there = page.settle();
+    page.click("Reverse");
+    let back = page.settle();
+    assert_eq!(page.view().tau, 0.0);
+    assert_eq!(back.states.last(), there.states.last());
+    let missed = look::rms(&back.states[0], &back.control);
+    let moved = look::rms(&there.states[10], &there.control);
+    assert!(missed < 0.01 && moved > 0.03, "{missed} {moved}");
+    assert!(page.says("differs from the control by 0.00"));
+    page.click("Reverse");
+    assert_eq!((page.view().tau, page.view().wish.reverse), (1.0, false));
+}
+
+#[test]
+fn channels_and_greys_change_the_picture() {
+    let home = tempfile::tempdir().unwrap();
+    let mut page = TestPage::new(home.path());
+    let shown = |page: &TestPage| page.harness.state().picture().unwrap();
+    let both = shown(&page);
+    assert!(both.pixels.iter().any(|p| p.r() > 0 && p.b() > 0));
+    page.click("actin");
+    let dna = shown(&page);
+    assert!(dna.pixels.iter().all(|p| p.r() == 0));
+    assert!(dna.pixels.iter().any(|p| p.b() > 0));
+    page.click("Greys");
+    let grey = shown(&page);
+    let same = |p: &egui::Color32| p.r() == p.g() && p.g() == p.b();
+    assert!(grey.pixels.iter().all(same));
+    assert!(
+        grey.pixels
+            .iter()
+            .zip(&dna.pixels)
+            .all(|(g, d)| g.b() == d.b())
+    );
+    page.click("DNA");
+    assert!(shown(&page).pixels.iter().all(|p| p.r() == 0));
+}
+
+#[test]
+fn plates_and_cells_are_chosen() {
+    let home = tempfile::tempdir().unwrap();
+    let mut page = TestPage::new(home.path());
+    let first = page.settle();
+    assert!(page.says("cell 1 of 2, plate P1"));
+    page.click("Another cell");
+    let second = page.settle();
+    assert_ne!(second.control, first.control);
+    page.click("Another cell");
+    assert_eq!(page.settle().control, first.control);
+    page.view().wish.source = Some(1);
+    let other = page.settle();
+    assert_ne!(other.control, first.control);
+    assert!(page.says("The control is of another plate"));
+    // The plate of the control is the treated cell's again.
+    page.view().wish.plate = 1;
+    page.step();
+    assert_eq!(page.view().wish.source, None);
+}
+
+#[test]
+fn keys_move_and_toggle() {
+    let home = tempfile::tempdir().unwrap();
+    let mut page = TestPage::new(home.path());
+    let state = page.harness.state_mut();
+    for key in [Key::ArrowLeft, Key::ArrowLeft, Key::N, Key::G, Key::Num2] {
+        assert!(state.key(key), "{key:?}");
+    }
+    for key in [Key::Num3, Key::X] {
+        assert!(!state.key(key), "{key:?}");
+    }
+    let view = page.view();
+    assert!((view.tau - 0.9).abs() < 1e-5);
+    assert_eq!((view.wish.cell, view.look.greys), (1, true));
+    assert_eq!(view.look.shown, [true, false]);
+    assert!(view.key(Key::R) && view.wish.reverse);
+    // The film runs there and back.
+    assert!(view.key(Key::Space));
+    view.advance(100.0);
+    assert_eq!((view.tau, view.plays), (1.0, Some(Direction::Back)));
+    view.advance(0.5);
+    assert!(view.tau < 1.0);
+    view.toggle_film();
+    assert_eq!(view.plays, None);
+}
+
+#[test]
+fn states_of_the_strip_are_chosen() {
+    let home = tempfile::tempdir().unwrap();
+    let mut page = TestPage::new(home.path());
+    page.click("State at τ = 0.25");
+    assert_eq!(page.view().tau, 0.25);
+    let view = page.view();
+    assert_eq!(
+        view.shown().unwrap(),
+        view.morph.as_ref().unwrap().states[1]
+    );
+    assert!(page.says("neither hours nor dose"));
+    let halfway = between(&[vec![0, 100], vec![50, 0]], 0.5);
+    assert_eq!(halfway, [25, 50]);
+}
+
+#[test]
+fn film_and_series_are_written() {
+    let home = tempfile::tempdir().unwrap();
+    let mut page = TestPage::new(home.path());
+    page.click("GIF");
+    let gif = page.file();
+    assert!(gif.ends_with("saved/Test-cells-taxol-10.gif"), "{gif:?}");
+    page.click("Doses as PNG");
+    let png = page.file();
+    assert!(png.ends_with("saved/Test-cells-taxol-doses.png"), "{png:?}");
+    let sheet = image::open(&png).unwrap().into_rgb8();
+    // The control and eight doses, each 12×8 pixels enlarged 20 times; no truth is known.
+    assert_eq!(sheet.dimensions(), (9 * 246 + 6, 27 + 166 + 6));
+    let film = image::codecs::gif::GifDecoder::new(std::io::BufReader::new(
+        std::fs::File::open(&gif).unwrap(),
+    ))
+    .unwrap();
+    let frames = image::AnimationDecoder::into_frames(film)
+        .collect_frames()
+        .unwrap();
+    assert_eq!(frames.len(), 2 * 25 + 16);
+    // Nothing but the two files: they appear under their names when they are whole.
+    let files = home.path().join("saved").read_dir().unwrap().count();
+    assert_eq!(files, 2);
+    page.click("Doses as PNG");
+    assert!(page.file().ends_with("saved/Test-cells-taxol-doses-2.png"));
+}
+
+#[test]
+fn newest_wish_wins() {
+    let (sender, woken) = crossbeam_channel::unbounded();
+    let notify: Notify = Arc::new(move || {
+        let _ = sender.send(());
+    });
+    let worker = Worker::start(notify, || Ok(bench())).unwrap();
+    let first = Wish::first(&config());
+    // More work than the thread does between two questions.
+    let wish = |cell: u64| Wish {
+        cell,
+        params: TransportParams {
+            steps: 64,
+            ..first.params
+        },
+        ..first
+    };
+    let last = 200;
+    (0..=last).for_each(|cell| worker.ask(wish(cell)));
+    let mut answered = 0;
+    loop {
+        woken.recv_timeout(TIMEOUT).unwrap();
+        while let Some(answer) = worker.take() {
+            if let Answer::Morph(morph) = answer {
+                answered += u64::from(!morph.draft);
+                if morph.wish.cell == last && !morph.draft {
+                    assert!(answered < last, "{answered}");
+                    return;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_fails_is_said() {
+    let home = tempfile::tempdir().unwrap();
+    let empty = home.path().to_path_buf();
+    let mut page = TransportPage::open(&empty, None, Arc::new(|| {})).unwrap();
+    let since = Instant::now();
+    while page.worker.is_some() {
+        page.poll();
+        assert!(since.elapsed() < TIMEOUT);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let why = page.failure.clone().unwrap();
+    assert!(why.contains("config.json"), "{why}");
+    let panicking = || -> Result<Bench> { panic!("on purpose") };
+    let mut page = TransportPage::with(&empty, None, Arc::new(|| {}), panicking).unwrap();
+    while page.worker.is_some() {
+        page.poll();
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(
+        page.failure.as_deref(),
+        Some("The network's thread stopped unexpectedly.")
+    );
+}
+
+#[test]
+fn simulator_knows_the_truth() {
+    let world = CellWorld::new(3);
+    let compounds = world.drugs.iter().map(|drug| KnownCompound {
+        compound: Compound {
+            name: drug.name.clone(),
+            descriptor: drug.descriptor(),
+            mechanism: None,
+        },
+        trained: !drug.held_out,
+    });
+    let mut config = TransportConfig {
+        image: [SIZE; 2],
+        channels: CHANNELS.map(str::to_owned).to_vec(),
+        compounds: compounds.collect(),
+        plates: vec!["P01".into(), "P03".into()],
+        ..config()
+    };
+    let specimens = Specimens::new(&config, Controls::default());
+    let trained: Vec<_> = specimens.plates.iter().map(|plate| plate.trained).collect();
+    assert_eq!(trained[..3], [Some(0), None, Some(1)]);
+    let control = specimens.control(2, 5).unwrap();
+    assert_eq!(specimens.truth(2, 5, None, 1.0), Some(control.clone()));
+    let treated = specimens.truth(2, 5, Some(1), 10.0).unwrap();
+    assert_ne!(treated, control);
+    assert_eq!(specimens.truth(2, 5, Some(99), 1.0), None);
+    assert_eq!(specimens.control(12, 0), None);
+    // Other drugs than any simulator's.
+    config.compounds[4].compound.descriptor[9] = 0.5;
+    let specimens = Specimens::new(&config, Controls::default());
+    assert!(specimens.plates.is_empty());
+    assert_eq!(specimens.truth(0, 0, None, 1.0), None);
+}
+
+#[test]
+fn doses_are_short() {
+    let shown = [0.03, 0.1, 3.0, 12.34, 250.0].map(figure);
+    assert_eq!(shown, ["0.03", "0.1", "3", "12", "250"]);
+    let series = dose_series(&config(), 3);
+    assert!((series[1] - 1.0).abs() < 1e-5, "{series:?}");
+}
+
+#[test]
+fn evaluations_are_counted() {
+    let first = Wish::first(&config());
+    let with = |steps: usize, guidance: f64, route: Route, reverse: bool| Wish {
+        reverse,
+        params: TransportParams {
+            steps,
+            guidance,
+            route,
+            ..first.params
+        },
+        ..first
+    };
+    let count = |wish: Wish| wish.evaluations(Source::Control);
+    assert_eq!(count(with(4, 1.0, Route::Forward, false)), 8);
+    assert_eq!(count(with(4, 2.0, Route::Forward, true)), 32);
+    assert_eq!(count(with(4, 2.0, Route::Invert, false)), 24);
+    let pieces = |steps| with(steps, 1.0, Route::Forward, false).pieces();
+    assert_eq!([1, 4, 12, 13, 64].map(pieces), [1, 4, 6, 10, 8]);
+}
