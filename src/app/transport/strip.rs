@@ -230,16 +230,11 @@ fn about(ui: &mut Ui, view: &View) {
         ui.label(RichText::new(text).color(palette.alert));
     }
     let took = morph.took.as_secs_f64() * 1000.0;
-    let quality = if morph.draft {
-        "quick look"
-    } else {
-        "evaluations"
-    };
     let count = morph.wish.evaluations(source);
     let time = if morph.draft {
-        format!("{took:.0} ms  ·  {quality}, {count} evaluations follow")
+        format!("{took:.0} ms  ·  a quick look; one of {count} evaluations follows")
     } else {
-        format!("{took:.0} ms from the change to the picture  ·  {count} {quality}")
+        format!("{took:.0} ms from the change to the picture  ·  {count} evaluations")
     };
     ui.label(RichText::new(time).monospace().color(palette.muted));
 }
