@@ -27,13 +27,6 @@ pub struct Args {
 /// # Errors
 /// Returns an error if the path is none of these, or if its contents are broken.
 pub fn run(args: &Args) -> Result<()> {
-    if TransportConfig::is_in(&args.path) {
-        let config = Transporter::read(&args.path)?.config().clone();
-        return match args.json {
-            true => super::print_json(&config),
-            false => super::print(&transport_text(&config)),
-        };
-    }
     if args.path.join(cells::INFO).is_file() {
         let info = CellInfo::read(&args.path)?;
         return match args.json {
@@ -42,6 +35,14 @@ pub fn run(args: &Args) -> Result<()> {
         };
     }
     match WorldNames::find(None).any(&args.path)? {
+        Some(NamedWorld::Checkpoint(folder)) if TransportConfig::is_in(&folder) => {
+            let transporter = Transporter::read(&folder)?;
+            if args.json {
+                super::print_json(transporter.config())
+            } else {
+                super::print(&transport_text(transporter.config()))
+            }
+        }
         Some(NamedWorld::Checkpoint(folder)) => {
             let summary = checkpoint::summarize(&folder)?;
             if args.json {
