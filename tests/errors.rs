@@ -247,6 +247,22 @@ fn unknown_key_binding_is_named() {
 }
 
 #[test]
+fn cells_have_no_frames_to_play() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("config.json"),
+        r#"{"kind": "transport"}"#,
+    )
+    .unwrap();
+    for option in [["--fps", "3"], ["--record", "out.npz"], ["--context", "1"]] {
+        let mut command = driftless(&["play", "--checkpoint"]);
+        command.arg(folder.path()).args(option);
+        let error = failure(command);
+        assert_says(&error, &["pictures of cells", option[0]]);
+    }
+}
+
+#[test]
 fn out_of_range_arguments_are_named() {
     for (args, parts) in [
         (["--fps", "0"], ["--fps 0", "expected above 0"]),

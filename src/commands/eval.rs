@@ -119,12 +119,12 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(pictures) = args.pictures.as_deref().filter(|_| !args.overwrite) {
         check_empty(pictures)?;
     }
-    let transported = args.checkpoint.as_deref();
-    if let Some(folder) = transported.filter(|folder| TransportConfig::is_in(folder)) {
+    let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
+    if TransportConfig::is_in(&folder) {
         let data = args.data.as_deref().ok_or_else(|| {
             Error::Argument("--memory is for worlds: a transport network needs --data".to_owned())
         })?;
-        return transport(args, folder, data);
+        return transport(args, &folder, data);
     }
     // Read first: the rest takes long.
     let lpips = match args.lpips.as_slice() {
@@ -142,7 +142,6 @@ pub fn run(args: &Args) -> Result<()> {
         free_bin: args.free_bin,
         ..defaults
     };
-    let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
     let mut engine = driftless_engine::open(&folder, args.device, &GpuSource::Own)?;
     options.params = SamplerParams {
         seed: args.seed,

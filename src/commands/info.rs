@@ -27,14 +27,6 @@ pub struct Args {
 /// # Errors
 /// Returns an error if the path is none of these, or if its contents are broken.
 pub fn run(args: &Args) -> Result<()> {
-    if TransportConfig::is_in(&args.path) {
-        let config = Transporter::read(&args.path)?.config().clone();
-        return if args.json {
-            super::print_json(&config)
-        } else {
-            super::print(&transport_text(&config))
-        };
-    }
     if args.path.join(cells::INFO).is_file() {
         let info = CellInfo::read(&args.path)?;
         return if args.json {
@@ -44,6 +36,14 @@ pub fn run(args: &Args) -> Result<()> {
         };
     }
     match WorldNames::find(None).any(&args.path)? {
+        Some(NamedWorld::Checkpoint(folder)) if TransportConfig::is_in(&folder) => {
+            let transporter = Transporter::read(&folder)?;
+            if args.json {
+                super::print_json(transporter.config())
+            } else {
+                super::print(&transport_text(transporter.config()))
+            }
+        }
         Some(NamedWorld::Checkpoint(folder)) => {
             let summary = checkpoint::summarize(&folder)?;
             if args.json {

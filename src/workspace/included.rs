@@ -11,6 +11,8 @@ use driftless_data::PathError as _;
 use driftless_data::fs::write_atomic;
 use driftless_data::layout::checkpoint::{CARD, CONFIG, CONTEXTS, DYNAMICS, TOKENIZER};
 use driftless_data::staging::StagingFolder;
+use driftless_transport::config::WEIGHTS;
+use driftless_transport::controls::CONTROLS;
 
 use super::paths::{HOME_VARIABLE, UserPaths};
 use crate::{Error, Result};
@@ -48,11 +50,13 @@ macro_rules! embedded {
 }
 
 /// In display order, before all other worlds.
-static EMBEDDED: [EmbeddedWorld; 4] = [
+static EMBEDDED: [EmbeddedWorld; 5] = [
     embedded!("pong"),
     embedded!("breakout"),
     embedded!("doom"),
     embedded!("maze"),
+    embedded!("cells": CONFIG "config.json", CARD "card.json", WEIGHTS "transport.safetensors",
+        CONTROLS "controls.npz"),
 ];
 
 /// Finds the included worlds.

@@ -1,4 +1,5 @@
 use driftless_model::checkpoint::read_config;
+use driftless_transport::{TransportConfig, Transporter};
 
 use super::*;
 use crate::workspace::save::is_playable;
@@ -101,13 +102,20 @@ fn embedded_worlds_are_playable() {
         temporary: std::env::temp_dir(),
         embedded: &EMBEDDED,
     };
-    assert_eq!(shipped.names(), ["pong", "breakout", "doom", "maze"]);
+    assert_eq!(
+        shipped.names(),
+        ["pong", "breakout", "doom", "maze", "cells"]
+    );
     for name in shipped.names() {
         let folder = shipped.folder(&name).unwrap().unwrap();
-        assert!(is_playable(&folder), "{name}");
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(CHECKPOINTS);
-        let config = read_config(&folder).unwrap();
-        assert_eq!(config, read_config(&source.join(&name)).unwrap());
+        if TransportConfig::is_in(&folder) {
+            Transporter::read(&folder).unwrap();
+        } else {
+            assert!(is_playable(&folder), "{name}");
+            let config = read_config(&folder).unwrap();
+            assert_eq!(config, read_config(&source.join(&name)).unwrap());
+        }
         for file in folder.read_dir().unwrap() {
             let file = file.unwrap();
             let original = source.join(&name).join(file.file_name());

@@ -318,7 +318,9 @@ fn flow(ui: &mut Ui, view: &mut View) {
     row(ui, "Steps", hint, |ui| {
         slider(
             ui,
-            Slider::new(&mut params.steps, 1..=MOST_STEPS).logarithmic(true),
+            Slider::new(&mut params.steps, 1..=MOST_STEPS)
+                .logarithmic(true)
+                .integer(),
         )
     });
     let hint = "How much more the condition counts than in the training: 1 is as trained, 0 ignores the drug. \
@@ -326,14 +328,18 @@ fn flow(ui: &mut Ui, view: &mut View) {
     row(ui, "Guidance", hint, |ui| {
         slider(
             ui,
-            Slider::new(&mut params.guidance, 0.0..=MOST_GUIDANCE).step_by(0.1),
+            Slider::new(&mut params.guidance, 0.0..=MOST_GUIDANCE)
+                .step_by(0.1)
+                .max_decimals(2),
         )
     });
     if source == Source::Control {
         let hint = "Noise that is added to the control, in standard deviations of the pictures.";
         let forward = params.route == Route::Forward;
         row(ui, "Noise", hint, |ui| {
-            let slider_of = Slider::new(&mut params.source_noise, 0.0..=MOST_NOISE).step_by(0.05);
+            let slider_of = Slider::new(&mut params.source_noise, 0.0..=MOST_NOISE)
+                .step_by(0.05)
+                .max_decimals(2);
             ui.add_enabled_ui(forward, |ui| slider(ui, slider_of)).inner
         });
     }
@@ -373,7 +379,7 @@ fn slider(ui: &mut Ui, slider: Slider<'_>) -> Response {
     spacing.interact_size.x = 46.0;
     spacing.item_spacing.x = 6.0;
     ui.spacing_mut().slider_width = (ui.available_width() - 54.0).max(40.0);
-    ui.add(slider.max_decimals(2))
+    ui.add(slider)
 }
 
 /// The buttons that write files.

@@ -394,10 +394,20 @@ impl TransportPage {
                 egui::Panel::right("cells-controls")
                     .exact_size(PANEL)
                     .resizable(false)
-                    .frame(fill.inner_margin(Margin::symmetric(16, 12)))
+                    .frame(fill.inner_margin(Margin {
+                        left: 16,
+                        right: 8,
+                        top: 12,
+                        bottom: 12,
+                    }))
                     .show(ui, |ui| {
                         let scroll = ScrollArea::vertical().id_salt("cells").auto_shrink(false);
-                        file = scroll.show(ui, |ui| controls::panel(ui, view, busy)).inner;
+                        let shown = scroll.show(ui, |ui| {
+                            // Room for the scroll bar.
+                            ui.set_max_width(ui.available_width() - 8.0);
+                            controls::panel(ui, view, busy)
+                        });
+                        file = shown.inner;
                     });
                 let inner = egui::Frame::new().inner_margin(Margin::symmetric(18, 14));
                 egui::CentralPanel::default()
@@ -452,4 +462,4 @@ impl TransportPage {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -17,10 +17,10 @@ use crate::app::theme;
 
 /// Space between pictures, and below them for everything else, in points.
 const GAP: f32 = 14.0;
-const BELOW: f32 = 270.0;
+const BELOW: f32 = 310.0;
 /// Largest and smallest side of a picture, and the largest of a state, in points.
 const SIDES: [f32; 2] = [110.0, 460.0];
-const STATE: f32 = 84.0;
+const STATE: f32 = 120.0;
 
 /// Draws the pictures and what belongs to them.
 pub(super) fn pictures(ui: &mut Ui, view: &mut View, failure: Option<&str>) {

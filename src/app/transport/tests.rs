@@ -1,18 +1,21 @@
 //! The page with a small network whose weights are random, driven by the names of its controls.
 
+use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
-use candle_core::Device;
+use candle_core::{Device, Var};
 use eframe::egui::{Vec2, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
 
 use driftless_data::cells::Compound;
+use driftless_data::fs::write_json;
+use driftless_data::layout::checkpoint::CONFIG;
 use driftless_flow::prediction::Prediction;
 use driftless_flow::solver::Method;
-use driftless_model::params::Params;
+use driftless_model::params::{Init, Params};
 use driftless_transport::config::{
-    FORMAT_VERSION, FlowShape, KIND, KnownCompound, NetworkShape, Normalization, Sampling,
+    FORMAT_VERSION, FlowShape, KIND, KnownCompound, NetworkShape, Normalization, Sampling, WEIGHTS,
 };
 use driftless_transport::{
     Controls, Route, Source, TransportNetwork, TransportParams, Transporter,
@@ -76,37 +79,48 @@ fn config() -> TransportConfig {
     }
 }
 
-/// The network, with output weights of a size that changes pictures.
-fn network(config: TransportConfig) -> Transporter {
+/// The network with its weights; those of the output are of a size that changes pictures.
+fn network(config: &TransportConfig) -> (TransportNetwork, BTreeMap<String, Var>) {
     config.check().unwrap();
     let params = Params::seeded(1, &Device::Cpu);
-    let network = TransportNetwork::new(&params, &config).unwrap();
+    let network = TransportNetwork::new(&params, config).unwrap();
     let vars = params.finish().unwrap();
     let out = &vars["window.out.weight"];
-    let seeded = Params::seeded(2, &Device::Cpu);
-    let random = seeded
-        .get(
-            "random",
-            out.dims(),
-            driftless_model::params::Init::Normal(0.05),
-        )
-        .unwrap();
-    out.set(&random).unwrap();
-    Transporter::new(config, network, Device::Cpu)
+    let random = Params::seeded(2, &Device::Cpu);
+    let random = random.get("random", out.dims(), Init::Normal(0.15));
+    out.set(&random.unwrap()).unwrap();
+    (network, vars)
 }
 
 /// Two cells of one plate, and one of the other.
-fn bench() -> Bench {
-    let config = config();
+fn controls() -> Controls {
     let picture = |start: usize| {
-        let len = config.picture_len();
+        let len = config().picture_len();
         (0..len).map(move |i| 40 + ((start + i * 7) % 90) as u8)
     };
-    let controls = Controls {
+    Controls {
         images: [0, 30, 60].into_iter().flat_map(picture).collect(),
         plates: vec![0, 1, 0],
-    };
-    Bench::new(network(config), controls)
+    }
+}
+
+fn bench() -> Bench {
+    let (network, _) = network(&config());
+    let transporter = Transporter::new(config(), network, Device::Cpu);
+    Bench::new(transporter, controls())
+}
+
+/// Writes the network and its cells into a checkpoint folder.
+pub(in crate::app) fn write_checkpoint(folder: &Path) {
+    let config = config();
+    let (_, vars) = network(&config);
+    let weights: HashMap<_, _> = vars
+        .into_iter()
+        .map(|(name, var)| (name, var.into_inner()))
+        .collect();
+    candle_core::safetensors::save(&weights, folder.join(WEIGHTS)).unwrap();
+    write_json(&folder.join(CONFIG), &config).unwrap();
+    controls().write(folder, &config).unwrap();
 }
 
 fn page(home: &Path) -> TransportPage {
@@ -173,7 +187,10 @@ impl TestPage {
     }
 
     fn says(&self, part: &str) -> bool {
-        self.harness.query_by_label_contains(part).is_some()
+        self.harness
+            .query_all_by_label_contains(part)
+            .next()
+            .is_some()
     }
 
     fn file(&mut self) -> PathBuf {
@@ -196,12 +213,16 @@ fn drug_change_asks_for_another_picture() {
     assert_eq!(first.states[0], first.control);
     assert_ne!(first.states[4], first.control);
     page.harness.get_by_label_contains("colchicine").click();
+    page.step();
+    page.step();
     let second = page.settle();
     assert_eq!(second.wish.compound, Some(1));
     assert_eq!(second.control, first.control);
     assert_ne!(second.states[4], first.states[4]);
     assert!(page.says("colchicine, 10 µM, plate P1"));
     page.harness.get_by_label_contains("unheard").click();
+    page.step();
+    page.step();
     page.settle();
     assert!(page.says("The training has not seen unheard"));
 }
@@ -217,10 +238,12 @@ fn search_finds_names_and_mechanisms() {
     let mut page = TestPage::new(home.path());
     page.view().search = "colch".into();
     page.step();
-    assert!(!page.says("taxol  "), "it is not in the list");
+    let listed = page.harness.query_by_label_contains("tubulin stabiliser");
+    assert!(listed.is_none());
     page.harness.get_by_label("Search drugs").focus();
     page.step();
     page.harness.key_press(Key::Enter);
+    page.step();
     assert_eq!(page.settle().wish.compound, Some(1));
 }
 
@@ -247,7 +270,9 @@ fn dose_outside_of_training_is_said() {
     let morph = page.settle();
     assert_eq!(morph.wish.dose, 80.0);
     assert!(page.says("Outside of the training range"));
-    page.click("No drug");
+    page.harness.get_by_label_contains("No drug").click();
+    page.step();
+    page.step();
     assert!(!page.says("Outside of the training range"));
 }
 
@@ -258,6 +283,7 @@ fn dose_slider_moves_with_the_keyboard() {
     page.harness.get_by_label("Dose").focus();
     page.step();
     page.harness.key_press(Key::ArrowLeft);
+    page.step();
     let morph = page.settle();
     assert!(morph.wish.dose < 10.0, "{}", morph.wish.dose);
 }
@@ -274,7 +300,7 @@ fn reverse_returns() {
     assert_eq!(back.states.last(), there.states.last());
     let missed = look::rms(&back.states[0], &back.control);
     let moved = look::rms(&there.states[10], &there.control);
-    assert!(missed < 0.01 && moved > 0.03, "{missed} {moved}");
+    assert!(missed < 0.01 && moved > 5.0 * missed, "{missed} {moved}");
     assert!(page.says("differs from the control by 0.00"));
     page.click("Reverse");
     assert_eq!((page.view().tau, page.view().wish.reverse), (1.0, false));

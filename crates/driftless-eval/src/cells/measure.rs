@@ -14,8 +14,8 @@ use super::classifier::Classifier;
 use super::dose::{Response, fit_hill};
 use super::samples::{Sample, control, draw, make, strong_dose};
 use super::{
-    CellEvalOptions, CellReport, DoseReport, FeatureReport, GroupReport, frechet, kernel_distance,
-    wasserstein,
+    CellEvalOptions, CellReport, DoseReport, FeatureReport, GroupReport, MainEffects, frechet,
+    kernel_distance, wasserstein,
 };
 use crate::Result;
 
@@ -146,11 +146,15 @@ impl Measure<'_> {
             }
         }
         let mut sums: Vec<[f64; 4]> = Vec::new();
+        let mut main = MainEffects::default();
         for [reference, sets @ ..] in compounds.values() {
-            for (i, set) in sets.iter().enumerate() {
-                for (f, distance) in distances(set, reference).into_iter().enumerate() {
-                    sums.resize(sums.len().max(f + 1), [0.0; 4]);
-                    sums[f][i] += distance / compounds.len() as f64;
+            let each = sets.each_ref().map(|set| distances(set, reference));
+            for f in 0..each[0].len() {
+                let here = each.each_ref().map(|set| set[f]);
+                main.add(here);
+                sums.resize(sums.len().max(f + 1), [0.0; 4]);
+                for (sum, distance) in sums[f].iter_mut().zip(here) {
+                    *sum += distance / compounds.len() as f64;
                 }
             }
         }
@@ -161,6 +165,7 @@ impl Measure<'_> {
         let mut report = GroupReport {
             held_out: kind.name(),
             conditions: samples.len(),
+            main_effects: main,
             gap_closed: mean(1),
             ceiling: mean(2),
             mean_drug: mean(3),

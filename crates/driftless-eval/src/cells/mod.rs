@@ -68,6 +68,8 @@ pub struct GroupReport {
     pub held_out: &'static str,
     /// Number of conditions, each a compound at a dose.
     pub conditions: usize,
+    /// What compounds do, without what they leave as it is.
+    pub main_effects: MainEffects,
     /// One entry a feature.
     pub features: Vec<FeatureReport>,
     /// Over all features, each in units of its distance between control and treated.
@@ -107,6 +109,43 @@ pub struct GroupReport {
     pub cell_error_other: Option<f64>,
 }
 
+/// Least gap that other real treated cells close in a feature that a compound changes.
+const MAIN_EFFECT: f64 = 0.5;
+
+/// Gap closed over the features that a compound changes: those in which real treated cells, in place of
+/// made ones, close at least half of the gap. In others most of the distance is that of any two small sets
+/// of pictures. Means over pairs of a compound and a feature.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct MainEffects {
+    /// Number of such pairs.
+    pub pairs: usize,
+    /// By made pictures.
+    pub gap_closed: f64,
+    /// By real treated cells.
+    pub ceiling: f64,
+    /// By real cells under any trained compound.
+    pub mean_drug: f64,
+}
+
+impl MainEffects {
+    /// Counts a pair in, if the compound changes the feature: the distances of controls, made pictures,
+    /// real treated cells and real cells under any compound to the reference.
+    fn add(&mut self, [control, made, real, any]: [f64; 4]) {
+        if control <= 0.0 || 1.0 - real / control < MAIN_EFFECT {
+            return;
+        }
+        let count = self.pairs as f64;
+        let mean =
+            |old: f64, distance: f64| (old * count + 1.0 - distance / control) / (count + 1.0);
+        *self = Self {
+            pairs: self.pairs + 1,
+            gap_closed: mean(self.gap_closed, made),
+            ceiling: mean(self.ceiling, real),
+            mean_drug: mean(self.mean_drug, any),
+        };
+    }
+}
+
 /// Wasserstein-1 distances of a feature, means over the compounds.
 #[derive(Clone, Debug, Serialize)]
 pub struct FeatureReport {
@@ -137,4 +176,25 @@ pub struct DoseReport {
     pub made: Option<f64>,
     /// Read from real pictures.
     pub real: Option<f64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::MainEffects;
+
+    #[test]
+    fn features_without_an_effect_do_not_count() {
+        let mut main = MainEffects::default();
+        main.add([2.0, 1.0, 0.5, 2.0]);
+        main.add([2.0, 0.0, 0.5, 1.0]);
+        main.add([2.0, 9.0, 1.5, 9.0]);
+        main.add([0.0, 1.0, 0.0, 1.0]);
+        let expected = MainEffects {
+            pairs: 2,
+            gap_closed: 0.75,
+            ceiling: 0.75,
+            mean_drug: 0.25,
+        };
+        assert_eq!(main, expected);
+    }
 }

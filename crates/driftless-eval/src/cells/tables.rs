@@ -29,7 +29,17 @@ fn optional(value: Option<f64>) -> String {
 
 fn groups(report: &CellReport) -> Table {
     type Row = (&'static str, fn(&GroupReport) -> Option<f64>);
-    let rows: [Row; 18] = [
+    let rows: [Row; 22] = [
+        ("gap closed, main effects", |g| {
+            Some(g.main_effects.gap_closed)
+        }),
+        ("gap closed, main effects: ceiling", |g| {
+            Some(g.main_effects.ceiling)
+        }),
+        ("gap closed, main effects: any trained compound", |g| {
+            Some(g.main_effects.mean_drug)
+        }),
+        ("main effects", |g| Some(g.main_effects.pairs as f64)),
         ("gap closed", |g| Some(g.gap_closed)),
         ("gap closed: ceiling", |g| Some(g.ceiling)),
         ("gap closed: any trained compound", |g| Some(g.mean_drug)),

@@ -1,6 +1,7 @@
 //! Tests of the whole window with a real world-model thread, through simulated input. Snapshots are
 //! in `tests/snapshots`; `UPDATE_SNAPSHOTS=true` rewrites them.
 
+mod cells;
 mod commands;
 mod first_run;
 mod playing;

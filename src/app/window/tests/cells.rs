@@ -1,0 +1,64 @@
+//! The page of a transport network, as it is reached and left.
+
+use super::*;
+use crate::app::transport::tests::write_checkpoint;
+
+#[test]
+fn checkpoint_of_cells_opens_its_page() {
+    let home = tempfile::tempdir().unwrap();
+    let Some(mut window) = open(learned("pong"), home.path()) else {
+        return;
+    };
+    let folder = home.path().join("cells");
+    std::fs::create_dir(&folder).unwrap();
+    write_checkpoint(&folder);
+    window.state_mut().open_path(&folder);
+    wait(&mut window, "the picture", |window| {
+        let page = window.navigation.cells.as_ref();
+        page.is_some_and(|page| page.picture().is_some())
+    });
+    let screen = |window: &TestWindow| window.state().navigation.screen.clone();
+    assert_eq!(screen(&window), Screen::Cells { resume: false });
+    assert_eq!(window.state().device.title(), "Test cells – Driftless");
+    window.get_by_label("Treated");
+    press_control(&mut window, Key::C);
+    let said = window
+        .state()
+        .notices
+        .texts()
+        .any(|text| text == "The picture is copied.");
+    assert!(said);
+    // Keys play the page and not the paused game.
+    press(&mut window, Key::R);
+    assert!(window.query_by_label("Carried back").is_some());
+    press(&mut window, Key::Escape);
+    assert_eq!(screen(&window), Screen::Game);
+    assert!(window.state().game.is_paused());
+}
+
+#[test]
+fn damaged_checkpoint_of_cells_says_why() {
+    let home = tempfile::tempdir().unwrap();
+    let Some(mut window) = open(learned("pong"), home.path()) else {
+        return;
+    };
+    let folder = home.path().join("cells");
+    std::fs::create_dir(&folder).unwrap();
+    write_checkpoint(&folder);
+    std::fs::write(folder.join("transport.safetensors"), "no").unwrap();
+    window.state_mut().open_path(&folder);
+    let since = Instant::now();
+    while window
+        .query_by_label_contains("not a complete safetensors file")
+        .is_none()
+    {
+        window.step();
+        assert!(since.elapsed() < TIMEOUT);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    click(&mut window, "Worlds");
+    assert_eq!(
+        window.state().navigation.screen,
+        Screen::Worlds { resume: false }
+    );
+}
