@@ -254,7 +254,7 @@ fn cells_have_no_frames_to_play() {
         r#"{"kind": "transport"}"#,
     )
     .unwrap();
-    for option in [["--fps", "3"], ["--record", "out.npz"], ["--context", "1"]] {
+    for option in [["--fps", "3"], ["--record", "out.npz"], ["--clip", "1"]] {
         let mut command = driftless(&["play", "--checkpoint"]);
         command.arg(folder.path()).args(option);
         let error = failure(command);

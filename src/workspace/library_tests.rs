@@ -31,14 +31,15 @@ fn lists_included_saved_simulators() {
         "Breakout",
         "Doom: take cover",
         "Maze",
+        "Cells",
         "Mine",
         "Maze",
         "Drive",
     ];
     assert_eq!(names, expected);
-    assert_eq!(entries[4].source, WorldSource::Saved(saved));
+    assert_eq!(entries[5].source, WorldSource::Saved(saved));
     assert_eq!(
-        entries[6].source,
+        entries[7].source,
         WorldSource::Simulator(SimulatorKind::Drive)
     );
     for entry in &entries {

@@ -13,7 +13,7 @@ use driftless_flow::prediction::Prediction;
 use driftless_transport::{Condition, Source, TransportConfig};
 
 use super::TransportSettings;
-use super::turns::{Thumbnail, Turn, couple, normalised};
+use super::turns::{Thumbnail, Turn, couple, normalized};
 use crate::cpu::transport_trainer::TransportBatch;
 use crate::{Error, Result};
 
@@ -200,15 +200,15 @@ impl<'a> Batches<'a> {
     fn append(&self, batch: &mut TransportBatch, pair: &Pair, rng: &mut ChaCha8Rng) -> Result<()> {
         let (settings, config) = (self.settings, self.config);
         let len = config.picture_len();
-        let target = normalised(self.data.picture(pair.target), pair.turn, config);
+        let target = normalized(self.data.picture(pair.target), pair.turn, config);
         let mut source = match (&self.truth, settings.source) {
             (_, Source::Noise) => (0..len).map(|_| normal(rng)).collect(),
             (Some(truth), Source::Control) => {
                 let same_cell = &truth.controls[pair.target * len..(pair.target + 1) * len];
-                normalised(same_cell, pair.turn, config)
+                normalized(same_cell, pair.turn, config)
             }
             (None, Source::Control) => {
-                normalised(self.data.picture(pair.source), pair.of_source, config)
+                normalized(self.data.picture(pair.source), pair.of_source, config)
             }
         };
         let is_control = settings.source == Source::Control;

@@ -50,7 +50,7 @@ impl Turn {
 }
 
 /// A turned picture, u8 [H, W, C], as the network's numbers.
-pub(super) fn normalised(bytes: &[u8], turn: Turn, config: &TransportConfig) -> Vec<f32> {
+pub(super) fn normalized(bytes: &[u8], turn: Turn, config: &TransportConfig) -> Vec<f32> {
     let channels = config.channels.len();
     let norm = &config.normalization;
     let mut out = Vec::with_capacity(bytes.len());
@@ -73,7 +73,7 @@ impl Thumbnail {
     pub(super) fn new(bytes: &[u8], config: &TransportConfig) -> Self {
         let channels = config.channels.len();
         let size = config.image.map(|side| side.div_ceil(BLOCK));
-        let (width, picture) = (config.image[1], normalised(bytes, Turn::NONE, config));
+        let (width, picture) = (config.image[1], normalized(bytes, Turn::NONE, config));
         let mut values = vec![0.0; size[0] * size[1] * channels];
         for (at, pixel) in picture.chunks_exact(channels).enumerate() {
             let block = at / width / BLOCK * size[1] + at % width / BLOCK;

@@ -7,7 +7,7 @@ mod picture;
 mod table;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -295,11 +295,6 @@ fn check_picture(table: &Table, row: &Row, picture: &Picture) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// A path in a table, which is relative to the table's folder.
-fn beside(table: &Path, file: &str) -> PathBuf {
-    table.parent().unwrap_or(Path::new("")).join(file)
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::beside;
 use super::picture::Picture;
 use crate::cells::{Compound, MAX_CHANNELS};
 use crate::fs::open_source;
@@ -302,4 +301,9 @@ impl Descriptors {
     pub fn of(&self, name: &str) -> Option<Compound> {
         self.all.get(name).cloned()
     }
+}
+
+/// A path in a table, which is relative to the table's folder.
+fn beside(table: &Path, file: &str) -> PathBuf {
+    table.parent().unwrap_or(Path::new("")).join(file)
 }
