@@ -30,7 +30,12 @@ fn checkpoint_of_cells_opens_its_page() {
     assert!(said);
     // Keys play the page and not the paused game.
     press(&mut window, Key::R);
-    assert!(window.query_by_label("Carried back").is_some());
+    let since = Instant::now();
+    while window.query_by_label("Carried back").is_none() {
+        window.step();
+        assert!(since.elapsed() < TIMEOUT);
+        std::thread::sleep(Duration::from_millis(2));
+    }
     press(&mut window, Key::Escape);
     assert_eq!(screen(&window), Screen::Game);
     assert!(window.state().game.is_paused());
