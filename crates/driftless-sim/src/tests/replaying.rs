@@ -294,7 +294,8 @@ fn replay_errors_name_the_frame() {
         images: MISFIT.to_vec(),
         actions: vec![0],
     };
-    let mut misfit = LearnedWorld::new(Fake::new().into_sampler(), Arc::new([misfit]));
+    let misfit = [misfit.clone(), misfit];
+    let mut misfit = LearnedWorld::new(Fake::new().into_sampler(), Arc::new(misfit));
     let message = recording.replay(&mut misfit, None, &mut || {});
     assert_eq!(
         message.unwrap_err().to_string(),
