@@ -133,7 +133,8 @@ impl TransportNetwork {
         })
     }
 
-    /// What the network predicts of z, [B, H, W, C], at the transport times `tau`, [B].
+    /// What the network predicts of z, [B, H, W, C], at the transport times `tau`,
+    /// \[B\].
     ///
     /// # Errors
     /// Returns an error if the shapes do not match or the device fails.

@@ -1,7 +1,7 @@
 //! Imports pictures of cells as the field lays them out: a table with one row per picture, beside files.
 //!
 //! BBBC021, RxRx1 and crops of JUMP all come as a table (compound, dose, plate, well) beside one file a
-//! picture, or one a channel. [`picture`] reads the files, [`table`] the table.
+//! picture, or one a channel. `picture.rs` reads the files, `table.rs` the table.
 
 mod picture;
 mod table;
