@@ -267,10 +267,7 @@ fn out_of_range_arguments_are_named() {
     for (args, parts) in [
         (["--fps", "0"], ["--fps 0", "expected above 0"]),
         (["--context", "9999"], ["--clip 9999", "starting clips"]),
-        (
-            ["--context", "no/such.npz"],
-            ["no/such.npz", "No such file"],
-        ),
+        (["--clip", "no/such.npz"], ["no/such.npz", "No such file"]),
     ] {
         let mut command = driftless(&["play"]);
         command.current_dir(root()).args(args);
@@ -279,11 +276,11 @@ fn out_of_range_arguments_are_named() {
 }
 
 #[test]
-fn video_context_needs_ffmpeg() {
+fn video_clip_needs_ffmpeg() {
     let folder = tempfile::tempdir().unwrap();
     let video = folder.path().join("video.mp4");
     std::fs::write(&video, "").unwrap();
-    let mut command = driftless(&["play", "--context"]);
+    let mut command = driftless(&["play", "--clip"]);
     command.arg(&video).current_dir(root());
     command.env("PATH", folder.path());
     assert_says(

@@ -62,7 +62,7 @@ fn failure(args: &[&str]) -> String {
 fn record(folder: &TempDir, game: &PlayableWorld, commands: &[driftless_sim::Command]) -> PathBuf {
     let path = folder.path().join("played.npz");
     let options = SimOptions {
-        context: game.first_clip,
+        clip: game.first_clip,
         random_seed: true,
         paused: true,
         record: Some(path.clone().into()),
@@ -87,8 +87,7 @@ fn record(folder: &TempDir, game: &PlayableWorld, commands: &[driftless_sim::Com
 
 const STEP: driftless_sim::Command = driftless_sim::Command::Playback(PlaybackCommand::Step);
 const RESET: driftless_sim::Command = driftless_sim::Command::Episode(EpisodeCommand::Reset);
-const NEXT_CONTEXT: driftless_sim::Command =
-    driftless_sim::Command::Episode(EpisodeCommand::NextContext);
+const NEXT_CLIP: driftless_sim::Command = driftless_sim::Command::Episode(EpisodeCommand::NextClip);
 
 fn held(action: u32) -> driftless_sim::Command {
     let since = Instant::now();
@@ -99,7 +98,7 @@ fn held(action: u32) -> driftless_sim::Command {
     .into()
 }
 
-/// Two starts of context 0 and one of context 1, with changing actions and sampler parameters.
+/// Two starts from clip 0 and one from clip 1, with changing actions and sampler parameters.
 fn commands() -> Vec<driftless_sim::Command> {
     let params = |params| SamplerCommand::Params(params).into();
     let default = SamplerParams::default();
@@ -133,7 +132,7 @@ fn commands() -> Vec<driftless_sim::Command> {
         params(short),
         STEP,
         STEP,
-        NEXT_CONTEXT,
+        NEXT_CLIP,
         held(0),
         STEP,
         params(default),
@@ -197,7 +196,7 @@ fn pong_replay_is_bit_exact() {
 }
 
 #[test]
-fn replay_needs_no_context_file() {
+fn replay_needs_no_starting_clips() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("episode.npz");
     std::fs::copy(root().join("assets/pong/episode_00000.npz"), &file).unwrap();
@@ -219,7 +218,7 @@ fn headless_session_is_replayed() {
         "--headless",
         "--device",
         "cpu",
-        "--context",
+        "--clip",
         "3",
         "--frames",
         "6",
@@ -239,7 +238,7 @@ fn simulator_is_replayed_from_seeds() {
     let path = record(
         &folder,
         &game,
-        &[held(3), STEP, STEP, RESET, STEP, NEXT_CONTEXT, STEP],
+        &[held(3), STEP, STEP, RESET, STEP, NEXT_CLIP, STEP],
     );
     let stdout = success(&["replay", path_str(&path)]);
     assert_eq!(stdout, "7 of 7 frames are identical\n");

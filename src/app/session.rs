@@ -19,8 +19,8 @@ pub(super) struct GameSession {
     pub world: DatasetInfo,
     /// Whether a network predicts the frames, instead of a simulator.
     pub learned: bool,
-    /// Context frames that a rollout starts from; 0 for a simulator.
-    pub context: usize,
+    /// Frames of a starting clip, as many as the context holds; 0 for a simulator.
+    pub clip_frames: usize,
     /// Where a learned world was loaded from.
     pub origin: Option<CheckpointOrigin>,
     pub keys: KeyMap,
@@ -61,7 +61,7 @@ impl GameSession {
             player: game.player,
             gpu_source: GpuSource::Own,
             resume_from: None,
-            context: game.first_clip,
+            clip: game.first_clip,
             actions: Arc::default(),
             params: tuning.settings.params,
             random_seed: settings.free_seed,
@@ -74,7 +74,7 @@ impl GameSession {
             world: game.world,
             origin: game.origin,
             learned: game.dynamics.is_some(),
-            context: game.dynamics.map_or(0, |dynamics| dynamics.context),
+            clip_frames: game.dynamics.map_or(0, |dynamics| dynamics.context),
             keys,
             sim,
             tuning,

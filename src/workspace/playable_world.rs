@@ -6,7 +6,7 @@ use std::sync::Arc;
 use driftless_data::{Clip, DatasetInfo};
 use driftless_engine::{DeviceOptions, SamplerParams};
 use driftless_model::checkpoint;
-use driftless_model::checkpoint::CONTEXTS;
+use driftless_model::checkpoint::STARTING_CLIPS;
 use driftless_model::config::{DynamicsConfig, WorldConfig};
 use driftless_sim::{LearnedWorld, PlayerFactory, SimulatedWorld};
 use driftless_worlds::SimulatorKind;
@@ -50,36 +50,35 @@ impl PlayableWorld {
     pub fn learned(
         folder: &Path,
         device: impl Into<DeviceOptions>,
-        context: Option<&str>,
+        clip: Option<&str>,
     ) -> Result<Self> {
         let config = checkpoint::read_config(folder)?;
-        let (contexts, first_clip) = starting_clips(folder, &config, context)?;
+        let (clips, first_clip) = starting_clips(folder, &config, clip)?;
         let origin = CheckpointOrigin {
             folder: folder.to_path_buf(),
             device: device.into(),
         };
-        Ok(Self::new(origin, config, contexts, first_clip))
+        Ok(Self::new(origin, config, clips, first_clip))
     }
 
-    /// A learned world that starts from a file for [`starting_clip::read`]. The world's own starting
-    /// contexts follow it.
+    /// A learned world that starts from a file for [`starting_clip::read`]. The world's own follow it.
     ///
     /// # Errors
     /// Returns an error if the checkpoint's configuration or the file is missing or broken.
     pub fn learned_from_file(origin: CheckpointOrigin, file: &Path) -> Result<Self> {
         let config = checkpoint::read_config(&origin.folder)?;
-        let mut contexts = vec![starting_clip::read(file, &config)?];
-        contexts.extend(starting_clips(&origin.folder, &config, None)?.0);
-        Ok(Self::new(origin, config, contexts, 0))
+        let mut clips = vec![starting_clip::read(file, &config)?];
+        clips.extend(starting_clips(&origin.folder, &config, None)?.0);
+        Ok(Self::new(origin, config, clips, 0))
     }
 
     fn new(
         origin: CheckpointOrigin,
         config: WorldConfig,
-        contexts: Vec<Clip>,
+        clips: Vec<Clip>,
         first_clip: usize,
     ) -> Self {
-        let contexts: Arc<[Clip]> = contexts.into();
+        let clips: Arc<[Clip]> = clips.into();
         let CheckpointOrigin { folder, device } = origin.clone();
         Self {
             world: DatasetInfo::from(&config),
@@ -89,7 +88,7 @@ impl PlayableWorld {
             origin: Some(origin),
             player: Arc::new(move |gpu_source| {
                 let engine = driftless_engine::open(&folder, device, gpu_source)?;
-                Ok(Box::new(LearnedWorld::new(engine, Arc::clone(&contexts))))
+                Ok(Box::new(LearnedWorld::new(engine, Arc::clone(&clips))))
             }),
         }
     }
@@ -107,22 +106,22 @@ impl PlayableWorld {
     }
 }
 
-/// A world's starting clips and the index of the first to play. If `context` names a file for
+/// A world's starting clips and the index of the first to play. If `clip` names a file for
 /// [`starting_clip::read`], that is the only one.
 ///
 /// # Errors
-/// Returns an error if the contexts or the file are missing or broken, or if the index is out of
+/// Returns an error if the clips or the file are missing or broken, or if the index is out of
 /// range.
 pub fn starting_clips(
     folder: &Path,
     world: &WorldConfig,
-    context: Option<&str>,
+    clip: Option<&str>,
 ) -> Result<(Vec<Clip>, usize)> {
-    let read_own = || driftless_model::contexts::read(&folder.join(CONTEXTS), world);
-    let Some(context) = context else {
+    let read_own = || driftless_model::starting_clips::read(&folder.join(STARTING_CLIPS), world);
+    let Some(clip) = clip else {
         return Ok((read_own()?, 0));
     };
-    if let Ok(index) = context.parse::<usize>() {
+    if let Ok(index) = clip.parse::<usize>() {
         let clips = read_own()?;
         if index >= clips.len() {
             return Err(Error::Argument(format!(
@@ -133,7 +132,7 @@ pub fn starting_clips(
         }
         return Ok((clips, index));
     }
-    Ok((vec![starting_clip::read(Path::new(context), world)?], 0))
+    Ok((vec![starting_clip::read(Path::new(clip), world)?], 0))
 }
 
 #[cfg(test)]

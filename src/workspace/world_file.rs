@@ -13,7 +13,7 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use driftless_data::PathError as _;
 use driftless_data::fs::{check_new, create_file, open_source, replace_file, temporary_file_for};
-use driftless_data::layout::checkpoint::{CARD, CONFIG, CONTEXTS, DYNAMICS, TOKENIZER};
+use driftless_data::layout::checkpoint::{CARD, CONFIG, DYNAMICS, STARTING_CLIPS, TOKENIZER};
 use driftless_data::staging::StagingFolder;
 use driftless_model::checkpoint::read_config;
 
@@ -26,7 +26,7 @@ pub const EXTENSION: &str = "driftless";
 /// Most bytes that all files of a world take.
 const MAX_BYTES: u64 = 8 << 30;
 /// The files of a world; the last is optional.
-const FILES: [&str; 5] = [CONFIG, TOKENIZER, DYNAMICS, CONTEXTS, CARD];
+const FILES: [&str; 5] = [CONFIG, TOKENIZER, DYNAMICS, STARTING_CLIPS, CARD];
 /// Name of a world whose own cannot be used as a folder's.
 const NAMELESS: &str = "world";
 

@@ -62,7 +62,7 @@ fn nothing_is_replaced_unasked() {
 fn anything_but_a_world_is_refused() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("x.driftless");
-    let whole: Vec<(&str, &[u8])> = [CONFIG, TOKENIZER, DYNAMICS, CONTEXTS]
+    let whole: Vec<(&str, &[u8])> = [CONFIG, TOKENIZER, DYNAMICS, STARTING_CLIPS]
         .map(|name| (name, b"{}".as_slice()))
         .to_vec();
     let with = |name: &'static str| [whole.clone(), vec![(name, b"x".as_slice())]].concat();

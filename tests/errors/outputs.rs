@@ -100,7 +100,7 @@ fn rollouts_are_not_replaced_unasked() {
     std::fs::write(&old, "mine").unwrap();
     let mut command = driftless(&[
         "rollout",
-        "--context",
+        "--clip",
         "8",
         "--horizon",
         "8",

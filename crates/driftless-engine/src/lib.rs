@@ -7,13 +7,13 @@
 //! use std::path::Path;
 //!
 //! use driftless_engine::{DeviceChoice, GpuSource, SamplerParams, open};
-//! use driftless_model::contexts;
+//! use driftless_model::starting_clips;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let checkpoints = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../checkpoints");
 //! let world = checkpoints.join("pong");
 //! let mut engine = open(&world, DeviceChoice::Cpu, &GpuSource::Own)?;
-//! let clips = contexts::read(&world.join("contexts.npz"), engine.world())?;
+//! let clips = starting_clips::read(&world.join("contexts.npz"), engine.world())?;
 //!
 //! let params = SamplerParams { steps: 2, ..SamplerParams::default() };
 //! engine.reset(&clips[0], &params)?;

@@ -103,12 +103,12 @@ impl Pace {
 /// Where an episode starts and when it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EpisodeCommand {
-    /// Starts the current context again.
+    /// Starts from the current starting clip again.
     Reset,
-    /// Starts the context with this index.
+    /// Starts from the clip with this index.
     SelectClip(usize),
-    /// Starts the next context, the first one after the last.
-    NextContext,
+    /// Starts from the next clip, the first one after the last.
+    NextClip,
     /// Whether a predicted end of the episode resets, as a simulator's does.
     RestartAtEnd(bool),
 }

@@ -33,7 +33,7 @@ impl StepDetails {
 }
 
 impl SimLoop<'_> {
-    /// Starts the current context again, or the ground truth's first frames, with a new seed where
+    /// Starts from the current clip again, or the ground truth's first frames, with a new seed where
     /// seeds are random. Shows the last starting frame as frame 0.
     pub fn reset(&mut self) -> Result<()> {
         self.params.redraw_seed();
@@ -47,7 +47,7 @@ impl SimLoop<'_> {
         } = self;
         let (params, ()) = self.params.apply(
             |rejected| outbox.message(rejected),
-            |params| comparison.start_player(player.as_mut(), episode.context, params),
+            |params| comparison.start_player(player.as_mut(), episode.clip, params),
         )?;
         self.episode.restart();
         self.finish_frame(origin, &StepDetails::without_step(params))
@@ -163,7 +163,7 @@ impl SimLoop<'_> {
         };
         Ok(Frame {
             number: self.episode.number,
-            context: self.episode.context,
+            clip: self.episode.clip,
             action,
             params: details.params,
             prediction,

@@ -73,13 +73,13 @@ pub fn check_frames(frames: usize, image: [usize; 2]) -> Result<()> {
 pub(super) fn frame(
     player: &mut dyn Player,
     number: u64,
-    context: usize,
+    clip: usize,
     action: u32,
     params: &SamplerParams,
 ) -> Result<Frame> {
     Ok(Frame {
         number,
-        context,
+        clip,
         action,
         params: *params,
         prediction: Prediction {

@@ -95,7 +95,7 @@ pub enum Notice {
     /// A key ended [`super::InputCommand::Autoplay`].
     AutoplayStopped,
     /// A starting clip that the world does not have was selected.
-    UnknownContext {
+    UnknownClip {
         /// Its index.
         index: usize,
         /// Number of starting clips.
@@ -143,7 +143,7 @@ impl fmt::Display for Notice {
                 f.write_str("all actions from the file are played; you are in control")
             }
             Self::AutoplayStopped => f.write_str("you are in control"),
-            Self::UnknownContext { index, count } => write!(
+            Self::UnknownClip { index, count } => write!(
                 f,
                 "starting clip {index} does not exist, expected 0 to {}",
                 count.saturating_sub(1)

@@ -20,7 +20,7 @@ pub struct SimOptions {
     /// The history of an earlier thread, to continue from its current frame.
     pub resume_from: Option<Arc<History>>,
     /// Index of the first starting clip.
-    pub context: usize,
+    pub clip: usize,
     /// Actions of the first frames, as in [`super::InputCommand::Play`]; may be empty.
     pub actions: Arc<[u32]>,
     /// Sampler parameters of the first frame.
@@ -38,14 +38,14 @@ pub struct SimOptions {
 }
 
 impl SimOptions {
-    /// Plays the first context as fast as possible on a device of the player's own, with default
+    /// Plays the first clip as fast as possible on a device of the player's own, with default
     /// sampler parameters. A predicted end resets; nothing is recorded.
     pub fn new(player: Arc<PlayerFactory>) -> Self {
         Self {
             player,
             gpu_source: GpuSource::Own,
             resume_from: None,
-            context: 0,
+            clip: 0,
             actions: Arc::default(),
             params: SamplerParams::default(),
             random_seed: false,

@@ -87,7 +87,7 @@ impl SimLoop<'_> {
         let complete = self.replay_entries(Some(request), &frames, |sim, _, entry| {
             let (action, params) = (entry.action(), &entry.params);
             let player = sim.player.as_mut();
-            let frame = headless::frame(player, entry.number, entry.context, action, params)?;
+            let frame = headless::frame(player, entry.number, entry.clip, action, params)?;
             let notice = session.append(&frame, player)?;
             sim.outbox.notice(notice);
             report.frame_made(sim.outbox);

@@ -66,7 +66,7 @@ impl<'a> SimLoop<'a> {
             pacer: Pacer::new(options.pace, options.paused),
             input: Input::new(action_count),
             params: ParamsState::new(options.params, options.random_seed),
-            episode: EpisodeState::new(options.context, options.restart_at_end),
+            episode: EpisodeState::new(options.clip, options.restart_at_end),
             snapshots: SnapshotSchedule::default(),
             comparison: ComparisonState::default(),
             capture: Capture::default(),
@@ -152,8 +152,8 @@ impl<'a> SimLoop<'a> {
         match command {
             EpisodeCommand::Reset => self.reset(),
             EpisodeCommand::SelectClip(index) => self.select_clip(index, count),
-            EpisodeCommand::NextContext => {
-                self.select_clip((self.episode.context + 1) % count.max(1), count)
+            EpisodeCommand::NextClip => {
+                self.select_clip((self.episode.clip + 1) % count.max(1), count)
             }
             EpisodeCommand::RestartAtEnd(on) => {
                 self.episode.restart_at_end = on;
@@ -164,10 +164,10 @@ impl<'a> SimLoop<'a> {
 
     fn select_clip(&mut self, index: usize, count: usize) -> Result<()> {
         if index >= count {
-            self.outbox.notice(Notice::UnknownContext { index, count });
+            self.outbox.notice(Notice::UnknownClip { index, count });
             return Ok(());
         }
-        self.episode.context = index;
+        self.episode.clip = index;
         self.reset()
     }
 

@@ -190,7 +190,7 @@ impl Shortcut {
             Self::QuickSave => "Save this moment, to go back to it.",
             Self::QuickLoad => "Go back to the saved moment and play on.",
             Self::Undo => "Undo a setting, or bring back a deleted branch.",
-            Self::OpenFile => "Open a world, recording, picture or actions by path.",
+            Self::OpenFile => "Open a world, recording, image or actions by path.",
             Self::Worlds => "Choose another world to play.",
             Self::NewWorld => "Create a world: record, train, play, save.",
             Self::Mouse => "Turn or steer with the mouse; Esc releases it.",

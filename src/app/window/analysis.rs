@@ -219,7 +219,7 @@ impl Analysis {
         notify: Notify,
     ) -> Result<()> {
         let (path, world) = (path.to_path_buf(), session.world.clone());
-        let context = session.context;
+        let clip_frames = session.clip_frames;
         let read = move |_: &_| {
             let episode = Episode::read(&path)?;
             if [episode.height, episode.width] != world.image {
@@ -230,9 +230,11 @@ impl Analysis {
                 return Err(Error::invalid(&path, what));
             }
             let known = |action: &&u32| (**action as usize) < world.actions.len();
-            if episode.frames() <= context || !episode.actions.iter().all(|action| known(&action)) {
+            if episode.frames() <= clip_frames
+                || !episode.actions.iter().all(|action| known(&action))
+            {
                 let what = format!(
-                    "expected more than {context} frames, and actions below {}",
+                    "expected more than {clip_frames} frames, and actions below {}",
                     world.actions.len()
                 );
                 return Err(Error::invalid(&path, what));

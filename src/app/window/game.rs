@@ -246,7 +246,7 @@ impl GameState {
         if self.paused {
             self.stats.reset_rate();
         }
-        self.session.sim.context = frame.context;
+        self.session.sim.clip = frame.clip;
         self.image_id += 1;
         self.frame = Some(frame);
         latency
@@ -327,7 +327,7 @@ impl GameState {
         self.recording = self.end().recording;
         self.session.sim.actions = Arc::default();
         self.session.sim.player = game.player;
-        self.session.sim.context = game.first_clip;
+        self.session.sim.clip = game.first_clip;
         self.frame = None;
         self.paused = false;
     }

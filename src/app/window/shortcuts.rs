@@ -244,7 +244,7 @@ impl Window {
             Shortcut::Step => game.step(),
             Shortcut::Autoplay => self.toggle_autoplay(),
             Shortcut::Reset => game.send(EpisodeCommand::Reset),
-            Shortcut::NextScene => game.send(EpisodeCommand::NextContext),
+            Shortcut::NextScene => game.send(EpisodeCommand::NextClip),
             Shortcut::Overlay => {
                 let hud = &mut self.preferences.config_mut().hud;
                 *hud = !*hud;

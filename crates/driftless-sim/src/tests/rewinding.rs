@@ -11,12 +11,13 @@ fn learned(name: &str) -> Arc<PlayerFactory> {
         .join("../../checkpoints")
         .join(name);
     let config = driftless_model::checkpoint::read_config(&folder).unwrap();
-    let contexts = driftless_model::contexts::read(&folder.join("contexts.npz"), &config).unwrap();
-    let contexts: Arc<[driftless_data::Clip]> = contexts.into();
+    let clips =
+        driftless_model::starting_clips::read(&folder.join("contexts.npz"), &config).unwrap();
+    let clips: Arc<[driftless_data::Clip]> = clips.into();
     Arc::new(move |gpu_source| {
         let engine =
             driftless_engine::open(&folder, driftless_engine::DeviceChoice::Cpu, gpu_source)?;
-        Ok(Box::new(LearnedWorld::new(engine, Arc::clone(&contexts))))
+        Ok(Box::new(LearnedWorld::new(engine, Arc::clone(&clips))))
     })
 }
 
@@ -116,20 +117,17 @@ fn rewind_crosses_resets() {
     let sim = spawn(pong());
     next(&sim);
     let before = played(&sim, &[1, 1, 2]);
-    sim.send(EpisodeCommand::NextContext);
+    sim.send(EpisodeCommand::NextClip);
     let start = next(&sim);
     let after = played(&sim, &[0, 2]);
     assert_eq!(start.position.index, 4);
     let back = seek(&sim, before[2].position);
     assert_eq!(
-        (rgb(&back), back.context, back.number),
+        (rgb(&back), back.clip, back.number),
         (rgb(&before[2]), 0, 3)
     );
     let there = seek(&sim, start.position);
-    assert_eq!(
-        (rgb(&there), there.context, there.number),
-        (rgb(&start), 1, 0)
-    );
+    assert_eq!((rgb(&there), there.clip, there.number), (rgb(&start), 1, 0));
     assert_eq!(rgb(&seek(&sim, after[1].position)), rgb(&after[1]));
 }
 
@@ -426,10 +424,10 @@ fn compares_with_an_episode() {
     sim.send(Command::Compare(ComparisonSource::Episode(Arc::clone(
         &recorded,
     ))));
-    let context = 12;
+    let first = 12;
     let start = next(&sim);
-    assert_eq!(rgb(&start), recorded.frame(context - 1));
-    for t in context..recorded.frames() {
+    assert_eq!(rgb(&start), recorded.frame(first - 1));
+    for t in first..recorded.frames() {
         let frame = step(&sim);
         assert_eq!(frame.action, recorded.actions[t]);
         assert_eq!(frame.comparison.as_deref(), Some(recorded.frame(t)));
