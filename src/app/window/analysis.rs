@@ -114,6 +114,20 @@ impl Analysis {
         game.send(CaptureCommand::Measure(self.plots_open));
     }
 
+    /// Closes every panel.
+    pub fn close_panels(&mut self, game: &GameState) {
+        self.timeline_open = false;
+        if self.plots_open {
+            self.toggle_plots(game);
+        }
+        if self.denoising.is_some() {
+            self.toggle_denoising(game);
+        }
+        if self.inspect.is_some() {
+            self.toggle_inspect(game);
+        }
+    }
+
     /// Seeks by a number of frames, backward if negative, if there is such a frame.
     pub fn seek_by(&mut self, frames: isize, game: &mut GameState) {
         if let Some(place) = self.timeline.offset(frames) {
