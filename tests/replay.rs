@@ -196,6 +196,63 @@ fn pong_replay_is_bit_exact() {
 }
 
 #[test]
+fn session_is_shared_with_its_world() {
+    let folder = tempfile::tempdir().unwrap();
+    let pong = root().join("checkpoints/pong");
+    let game = PlayableWorld::learned(&pong, DeviceChoice::Cpu, None).unwrap();
+    let session = record(&folder, &game, &commands());
+    let file = folder.path().join("Pong.driftless");
+    let export = ["worlds", "export", "checkpoints/pong", path_str(&file)];
+    success(&[&export[..], &["--game", path_str(&session)]].concat());
+
+    // Its last game, from the start of clip 1 on, is played again and then played on.
+    let out = folder.path().join("again.npz");
+    let play = |more: &[&str]| {
+        let args = [
+            "play",
+            "--headless",
+            "--device",
+            "cpu",
+            "--checkpoint",
+            path_str(&file),
+            "--overwrite",
+            "--out",
+            path_str(&out),
+            "--frames",
+            "4",
+        ];
+        let mut command = command(&[&args[..], more].concat());
+        let output = command
+            .env("DRIFTLESS_HOME", folder.path())
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{stderr}");
+        Episode::read(&out).unwrap()
+    };
+    let (recorded, again) = (Episode::read(&session).unwrap(), play(&[]));
+    for t in 0..3 {
+        assert!(again.frame(t) == recorded.frame(10 + t), "frame {t}");
+    }
+    assert_eq!((again.frames(), again.actions[4]), (5, 0));
+    assert_ne!(play(&["--seed", "3"]).frame(1), recorded.frame(11));
+
+    let breakout = [
+        "worlds",
+        "export",
+        "checkpoints/breakout",
+        path_str(&file),
+        "--overwrite",
+        "--game",
+    ];
+    let maze = PlayableWorld::simulator(SimulatorKind::Maze);
+    let other = tempfile::tempdir().unwrap();
+    let simulated = record(&other, &maze, &[STEP]);
+    let error = failure(&[&breakout[..], &[path_str(&simulated)]].concat());
+    assert!(error.contains("was played in a simulator"), "{error}");
+}
+
+#[test]
 fn replay_needs_no_starting_clips() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("episode.npz");

@@ -45,7 +45,7 @@ impl GameSession {
         }
         if game.origin.is_none() {
             // Simulators are part of the program.
-            keys = keys.without(Shortcut::Share);
+            keys = keys.without(Shortcut::Share).without(Shortcut::ShareGame);
         }
         let settings = TuningSettings {
             params,
@@ -57,12 +57,14 @@ impl GameSession {
             scaling: Scaling::default(),
         };
         let tuning = TuningPanel::new(settings, game.dynamics.as_ref(), game.sampling);
+        let shared = game.game.as_ref();
         let sim = driftless_sim::SimOptions {
             player: game.player,
             gpu_source: GpuSource::Own,
             resume_from: None,
             clip: game.first_clip,
-            actions: Arc::default(),
+            actions: shared.map(|game| game.actions().into()).unwrap_or_default(),
+            action_params: shared.map(|game| game.params().into()).unwrap_or_default(),
             params: tuning.settings.params,
             random_seed: settings.free_seed,
             restart_at_end: settings.ends_restart,
@@ -115,6 +117,12 @@ impl GameSession {
         session.sim.random_seed = true;
         session.sim.record = Some(record);
         Ok(session)
+    }
+
+    /// Forgets the actions to begin with, which apply only at the start.
+    pub fn forget_actions(&mut self) {
+        self.sim.actions = Arc::default();
+        self.sim.action_params = Arc::default();
     }
 
     /// Applies the user's key bindings in `custom`. The mouse shortcut exists only in worlds with mouse

@@ -35,9 +35,6 @@ use std::time::Instant;
 
 use eframe::egui::{Context, Event, RawInput, Ui};
 
-use driftless_sim::Session;
-use driftless_worlds::SimulatorKind;
-
 use self::device::DisplayDevice;
 use self::environment::Environment;
 use self::game_view::{GameRequests, GameView};
@@ -47,7 +44,7 @@ use self::overlay::OverlayEnd;
 use self::overlays::Overlays;
 use self::play::Play;
 use self::preferences::UserPreferences;
-use self::stage::Stage;
+use self::stage::{AppExit, Stage};
 use super::adapter::DisplayServer;
 use super::cards;
 use super::config::{ConfigStore, WindowPlace};
@@ -59,7 +56,6 @@ use super::surface_gate::SurfaceGate;
 use super::theme;
 use super::waker::Waker;
 use crate::Result;
-use crate::workspace::BackgroundRun;
 
 /// What is needed to build the window.
 pub(super) struct WindowSetup {
@@ -82,19 +78,6 @@ pub(super) struct WindowSetup {
     /// What keeps the engine from submitting while the surface is set up.
     pub gate: Arc<SurfaceGate>,
     pub waker: Waker,
-}
-
-/// What remains to be finished after the window has closed.
-#[derive(Default)]
-pub(super) struct AppExit {
-    /// The recording of the game.
-    pub recording: Option<Session>,
-    /// A recording to be written as a dataset.
-    pub dataset_recording: Option<(Session, SimulatorKind)>,
-    /// A training run in the background.
-    pub training: Option<BackgroundRun>,
-    /// Why the world stopped, if it was not restarted.
-    pub failure: Option<String>,
 }
 
 pub(super) struct Window {

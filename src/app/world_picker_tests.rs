@@ -2,8 +2,10 @@ use std::sync::Arc;
 
 use eframe::egui::{Context, Event, Key, Modifiers, PointerButton, Pos2, RawInput, accesskit};
 
+use super::grid::{GAP, MAX_WIDENING};
 use super::*;
 use crate::app::tests::snapshot_light;
+use crate::workspace::library::WorldSummary;
 
 fn summary() -> WorldSummary {
     WorldSummary {

@@ -8,10 +8,11 @@ use driftless_engine::{DeviceOptions, SamplerParams};
 use driftless_model::checkpoint;
 use driftless_model::checkpoint::STARTING_CLIPS;
 use driftless_model::config::{DynamicsConfig, WorldConfig};
-use driftless_sim::{LearnedWorld, PlayerFactory, SimulatedWorld};
+use driftless_sim::{Game, LearnedWorld, PlayerFactory, SimulatedWorld};
 use driftless_worlds::SimulatorKind;
 
 use super::starting_clip;
+use super::world_file::OpenedWorld;
 use crate::{Error, Result};
 
 /// The checkpoint and compute device of a learned world.
@@ -34,6 +35,8 @@ pub struct PlayableWorld {
     pub sampling: SamplerParams,
     /// Index of the first starting clip.
     pub first_clip: usize,
+    /// A game that is played again first.
+    pub game: Option<Arc<Game>>,
     /// Checkpoint and device; `None` for a simulator.
     pub origin: Option<CheckpointOrigin>,
     /// Creates the player inside the world-model thread, again after each failure.
@@ -72,6 +75,46 @@ impl PlayableWorld {
         Ok(Self::new(origin, config, clips, 0))
     }
 
+    /// The learned world in a checkpoint folder, which first plays `game` again. The world's own starting clips
+    /// follow that of the game.
+    ///
+    /// # Errors
+    /// Returns an error if the checkpoint's configuration or its starting clips are missing or broken.
+    pub fn learned_game(
+        folder: &Path,
+        device: impl Into<DeviceOptions>,
+        game: Game,
+    ) -> Result<Self> {
+        let config = checkpoint::read_config(folder)?;
+        let mut clips = vec![game.clip().clone()];
+        clips.extend(starting_clips(folder, &config, None)?.0);
+        let origin = CheckpointOrigin {
+            folder: folder.to_path_buf(),
+            device: device.into(),
+        };
+        Ok(Self {
+            game: Some(Arc::new(game)),
+            ..Self::new(origin, config, clips, 0)
+        })
+    }
+
+    /// The learned world that was opened, with the game that came with it.
+    ///
+    /// # Errors
+    /// As [`PlayableWorld::learned_game`].
+    pub fn opened(opened: OpenedWorld, device: impl Into<DeviceOptions>) -> Result<Self> {
+        match opened.game {
+            Some(game) => Self::learned_game(&opened.folder, device, game),
+            None => Self::learned(&opened.folder, device, None),
+        }
+    }
+
+    /// The sampler parameters of the first frame: those of the game, or else those that suit the world.
+    pub fn first_params(&self) -> SamplerParams {
+        let game = self.game.as_ref();
+        game.map_or(self.sampling, |game| game.params_at(0))
+    }
+
     fn new(
         origin: CheckpointOrigin,
         config: WorldConfig,
@@ -85,6 +128,7 @@ impl PlayableWorld {
             sampling: SamplerParams::of_world(&config),
             dynamics: Some(config.dynamics),
             first_clip,
+            game: None,
             origin: Some(origin),
             player: Arc::new(move |gpu_source| {
                 let engine = driftless_engine::open(&folder, device, gpu_source)?;
@@ -100,6 +144,7 @@ impl PlayableWorld {
             dynamics: None,
             sampling: SamplerParams::default(),
             first_clip: 0,
+            game: None,
             origin: None,
             player: Arc::new(move |_| Ok(Box::new(SimulatedWorld::new(kind.open(0))))),
         }

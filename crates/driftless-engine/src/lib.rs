@@ -39,13 +39,17 @@ mod params;
 pub mod rollout;
 mod sampler;
 mod surprise;
+#[cfg(feature = "wgpu")]
+mod wgpu;
+#[cfg(not(feature = "wgpu"))]
+#[path = "no_wgpu.rs"]
 mod wgpu;
 
 pub use error::{Error, Result};
 
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
-#[cfg(test)]
+#[cfg(all(test, feature = "wgpu"))]
 mod tests;
 
 use std::path::Path;
@@ -56,10 +60,11 @@ use serde::{Deserialize, Serialize};
 
 use driftless_model::checkpoint::WorldModel;
 
+#[cfg(feature = "wgpu")]
 pub use self::wgpu::{
-    AdapterInfo, FrameTexture, Gpu, KernelCaseExport, KernelCheck, SubmissionGate, WgpuNetwork,
-    adapters, kernel_cases,
+    AdapterInfo, KernelCaseExport, KernelCheck, SubmissionGate, WgpuNetwork, adapters, kernel_cases,
 };
+pub use self::wgpu::{FrameTexture, Gpu};
 pub use attention::Attention;
 pub use candle::CandleNetwork;
 pub use cpu::{CpuNetwork, Threads};
@@ -117,7 +122,7 @@ pub fn open_on_candle(folder: &Path, device: &Device) -> Result<Sampler> {
     open_on_backend(folder, &Backend::on(device.clone(), Threads::Auto))
 }
 
-/// Builds the sampler of a world: around a [`WgpuNetwork`] through wgpu, a [`CpuNetwork`] on the CPU, a
+/// Builds the sampler of a world: around a `WgpuNetwork` through wgpu, a [`CpuNetwork`] on the CPU, a
 /// [`CandleNetwork`] on candle devices.
 ///
 /// # Errors
@@ -127,7 +132,10 @@ pub fn build(world: WorldModel, backend: &Backend) -> Result<Sampler> {
     let network: Box<dyn Network> = match backend {
         Backend::Cpu(threads) => Box::new(CpuNetwork::new(&world, *threads)?),
         Backend::Candle(_) => Box::new(CandleNetwork::new(world)?),
+        #[cfg(feature = "wgpu")]
         Backend::Wgpu(gpu) => Box::new(WgpuNetwork::tuned(&world, gpu)?),
+        #[cfg(not(feature = "wgpu"))]
+        Backend::Wgpu(gpu) => match *gpu {},
     };
     Ok(Sampler::new(network, config))
 }

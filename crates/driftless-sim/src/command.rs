@@ -152,6 +152,13 @@ pub enum TimelineCommand {
         /// How many; fewer if the branch is shorter.
         frames: usize,
     },
+    /// Requests [`super::Message::Game`]: what the frames from the last start up to a position were made with.
+    Game {
+        /// As in [`TimelineCommand::RenderEpisode`].
+        request: u64,
+        /// The last frame.
+        end: TimelinePosition,
+    },
     /// Stops making frames for the request of this number, which then has no answer but
     /// [`super::Message::RenderCancelled`]. Without effect once it is answered.
     CancelRender(u64),

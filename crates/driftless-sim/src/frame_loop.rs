@@ -7,7 +7,10 @@ use driftless_engine::{Outcome, SamplerParams, StageTimes};
 
 use super::history::FrameOrigin;
 use super::sim_loop::SimLoop;
-use super::{Diagnostics, Frame, FrameImage, FrameTiming, LearnedWorld, Notice, TimelinePosition};
+use super::{
+    Diagnostics, Frame, FrameImage, FrameTiming, LearnedWorld, Message, Notice, SamplerCommand,
+    TimelinePosition,
+};
 use crate::Result;
 
 /// Parameters and measurements of the step that made a frame.
@@ -61,7 +64,12 @@ impl SimLoop<'_> {
         let (own_action, notice) = self.input.next_action_in(self.player.as_mut(), number);
         self.outbox.notice(notice);
         let action = self.comparison.recorded_action().unwrap_or(own_action);
-        if self.episode.ended {
+        if let Some(params) = self.input.take_changed_params() {
+            self.params.handle(SamplerCommand::Params(params));
+            self.outbox.message(Message::ParamsChanged(params));
+        }
+        // A game that is played again went on.
+        if self.episode.ended && !self.input.is_from_game() {
             self.outbox.notice(Notice::EpisodeEnded);
             return self.reset();
         }

@@ -23,6 +23,9 @@ pub struct SimOptions {
     pub clip: usize,
     /// Actions of the first frames, as in [`super::InputCommand::Play`]; may be empty.
     pub actions: Arc<[u32]>,
+    /// Sampler parameters that come with `actions`, each with the number of the first frame that they make, as
+    /// [`super::Game::params`] has them. With any, an end of an episode does not cut the actions short.
+    pub action_params: Arc<[(usize, SamplerParams)]>,
     /// Sampler parameters of the first frame.
     pub params: SamplerParams,
     /// Whether every reset draws a new seed.
@@ -47,6 +50,7 @@ impl SimOptions {
             resume_from: None,
             clip: 0,
             actions: Arc::default(),
+            action_params: Arc::default(),
             params: SamplerParams::default(),
             random_seed: false,
             restart_at_end: true,

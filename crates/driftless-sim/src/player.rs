@@ -168,6 +168,11 @@ impl LearnedWorld {
         }
     }
 
+    /// One of its own starting clips.
+    pub fn clip(&self, index: usize) -> Option<&Clip> {
+        self.clips.get(index)
+    }
+
     /// Number of frames that a starting clip should have.
     pub fn context_frames(&self) -> usize {
         self.engine.world().dynamics.context

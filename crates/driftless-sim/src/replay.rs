@@ -12,7 +12,7 @@ use driftless_engine::SamplerParams;
 
 use super::columns::{Columns, ENGINE, WORLD};
 use super::headless::frame;
-use super::{Player, Session};
+use super::{Game, Player, Session};
 use crate::{Error, Result};
 
 /// A recorded session, and what led to each of its frames.
@@ -94,6 +94,34 @@ impl RecordedSession {
             starts: clips.into_values().collect(),
             episode,
         })
+    }
+
+    /// What is needed to play the session's last game again: from its last start to its last frame.
+    ///
+    /// # Errors
+    /// Returns an error if a simulator was played, or if the session holds no starting clip.
+    pub fn game(&self) -> Result<Game> {
+        let missing = |what: &str| Error::invalid(&self.path, what);
+        if self.simulated {
+            return Err(missing(
+                "was played in a simulator, expected a session of a learned world",
+            ));
+        }
+        // Backward, because the session may hold frames of other branches in between.
+        let mut frames = Vec::new();
+        let mut at = self.frames.len().checked_sub(1);
+        while let Some((t, frame)) = at.and_then(|t| Some((t, self.frames.get(t)?))) {
+            frames.push((self.episode.actions[t], frame));
+            at = frame.follows;
+        }
+        frames.reverse();
+        let (start, rest) = frames
+            .split_first()
+            .ok_or_else(|| missing("holds no frames"))?;
+        let clip = self.starts.get(start.1.start);
+        let clip = clip.ok_or_else(|| missing("does not hold the clip that it starts from"))?;
+        let made = rest.iter().map(|(action, frame)| (*action, frame.params));
+        Ok(Game::new(clip.clone(), start.1.params, made))
     }
 
     /// What was recorded.

@@ -37,6 +37,7 @@ impl SimLoop<'_> {
                 end,
                 frames,
             } => self.recent_frames(request, end, frames)?,
+            TimelineCommand::Game { request, end } => self.send_game(request, end)?,
             // That request is answered.
             TimelineCommand::CancelRender(_) => {}
         }

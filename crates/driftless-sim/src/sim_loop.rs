@@ -8,6 +8,7 @@ use super::input::Input;
 use super::pacer::Pacer;
 use super::params_state::ParamsState;
 use super::ports::{CommandQueue, Event, Outbox};
+use super::script::ActionScript;
 use super::snapshot_schedule::SnapshotSchedule;
 use super::{
     CaptureCommand, Command, EpisodeCommand, InputCommand, Message, Notice, PlaybackCommand,
@@ -78,8 +79,9 @@ impl<'a> SimLoop<'a> {
         match sim.exit.history.position() {
             Some(position) => sim.resume_from(position)?,
             None => {
-                sim.outbox
-                    .notice(sim.input.play(Arc::clone(&options.actions)));
+                let script = ActionScript::new(Arc::clone(&options.actions))
+                    .with_params(Arc::clone(&options.action_params));
+                sim.outbox.notice(sim.input.play(script));
                 sim.reset()?;
             }
         }
@@ -134,7 +136,7 @@ impl<'a> SimLoop<'a> {
             InputCommand::Release { action, changed_at } => {
                 self.input.release(action, Some(changed_at))
             }
-            InputCommand::Play(actions) => self.input.play(actions),
+            InputCommand::Play(actions) => self.input.play(ActionScript::new(actions)),
             InputCommand::Autoplay(on) => {
                 self.input.set_autoplay(on);
                 None

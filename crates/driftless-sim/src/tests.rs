@@ -1,14 +1,17 @@
 //! The world-model thread with a fake engine. Commands are handled in order, so stepping a paused
 //! thread is deterministic; the timeouts only end a test that hangs.
 
+mod comparing;
 mod fake;
 mod inspecting;
 mod parameters;
 mod recording;
+mod rendering;
 mod replaying;
 mod resuming;
 mod rewinding;
 mod scripted;
+mod sharing;
 mod simulators;
 
 use std::collections::HashSet;

@@ -311,8 +311,7 @@ impl GameState {
     ) -> (GameSession, EndedWorld) {
         let ended = self.end();
         let mut before = std::mem::replace(&mut self.session, session);
-        // Scripted actions apply only at the start.
-        before.sim.actions = Arc::default();
+        before.forget_actions();
         self.recording = recording;
         self.paused = paused;
         self.frame = None;
@@ -325,7 +324,7 @@ impl GameState {
     /// Ends the thread and takes the starting scene of `game`, keeping settings and recording.
     pub fn replace_scene(&mut self, game: PlayableWorld) {
         self.recording = self.end().recording;
-        self.session.sim.actions = Arc::default();
+        self.session.forget_actions();
         self.session.sim.player = game.player;
         self.session.sim.clip = game.first_clip;
         self.frame = None;

@@ -294,7 +294,7 @@ impl Navigation {
         let device = current.map_or_else(DeviceOptions::default, |origin| origin.device);
         let (file, paths) = (file.to_path_buf(), UserPaths::resolve(self.home.clone())?);
         let task = BackgroundTask::start(self.notify.clone(), move |_| {
-            PlayableWorld::learned(&world_file::import(&file, &paths)?, device, None)
+            PlayableWorld::opened(world_file::import(&file, &paths)?, device)
         });
         self.loading = Some(LoadingGame::World(task?));
         Ok(())

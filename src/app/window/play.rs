@@ -181,6 +181,7 @@ impl Play {
                 game.accept_params(active);
                 env.notices.error(&reason);
             }
+            Message::ParamsChanged(params) => game.accept_params(params),
             Message::Branches(branches) => self.analysis.timeline.set_branches(branches),
             Message::StoredImages { branch, images } => {
                 let size = game.session.world.image;
@@ -197,6 +198,12 @@ impl Play {
             }
             Message::RecentFrames { request, episode } => {
                 saver.take_recent(request, episode, game, env);
+            }
+            Message::Game {
+                request,
+                game: played,
+            } => {
+                saver.take_game(request, played, game, env);
             }
             Message::RenderCancelled(request) => saver.frames_cancelled(request, game),
             Message::Failed {

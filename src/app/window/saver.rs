@@ -6,7 +6,7 @@ use std::sync::Arc;
 use eframe::egui::{ColorImage, Key, Rect, Ui};
 
 use driftless_data::Episode;
-use driftless_sim::{TimelineCommand, TimelinePosition};
+use driftless_sim::{Game, TimelineCommand, TimelinePosition};
 
 use super::environment::Environment;
 use super::game::GameState;
@@ -26,6 +26,8 @@ pub(super) struct Saver {
     card: Saving,
     /// The number of the requested picture, and what it is for.
     picture: Option<(u64, PictureUse)>,
+    /// The number of the request for the game to be shared.
+    game: Option<u64>,
     /// Writes the world to a file.
     sharing: Option<BackgroundTask<PathBuf>>,
 }
@@ -101,6 +103,39 @@ impl Saver {
 
     /// Starts to write the world as one file for others.
     pub fn share(&mut self, game: &GameState, env: &mut Environment) {
+        self.write_shared(None, game, env);
+    }
+
+    /// Asks what the frames since the last restart were made with, to write it with the world.
+    pub fn share_game(&mut self, game: &mut GameState) {
+        let position = game.frame.as_ref().map(|frame| frame.position);
+        if let Some(end) = position.filter(|_| self.sharing.is_none()) {
+            let request = game.next_request();
+            self.game = Some(request);
+            game.send(TimelineCommand::Game { request, end });
+        }
+    }
+
+    /// Starts to write the world and the game that was asked for as one file for others.
+    pub fn take_game(
+        &mut self,
+        request: u64,
+        played: Option<Arc<Game>>,
+        game: &GameState,
+        env: &mut Environment,
+    ) {
+        if self.game.take_if(|asked| *asked == request).is_none() {
+            return;
+        }
+        match played {
+            Some(played) => self.write_shared(Some(played), game, env),
+            None => env.notices.info(
+                "The start of this game is no longer in the history. Restart, and share what follows.",
+            ),
+        }
+    }
+
+    fn write_shared(&mut self, played: Option<Arc<Game>>, game: &GameState, env: &mut Environment) {
         let session = &game.session;
         let Some(origin) = session.origin.as_ref().filter(|_| self.sharing.is_none()) else {
             return;
@@ -110,7 +145,7 @@ impl Saver {
             let stem = folder_name(&session.world.name).unwrap_or_else(|_| "world".into());
             let file = unused_file(&folder, &format!("{stem}.{}", world_file::EXTENSION))?;
             BackgroundTask::start(env.notify(), move |_| {
-                world_file::export(&checkpoint, &file, false)?;
+                world_file::export(&checkpoint, played.as_deref(), &file, false)?;
                 Ok(file)
             })
         });
@@ -123,7 +158,7 @@ impl Saver {
     /// Whether the world is being written to a file.
     #[cfg(test)]
     pub fn is_sharing(&self) -> bool {
-        self.sharing.is_some()
+        self.sharing.is_some() || self.game.is_some()
     }
 
     /// The file with the world, once it is written.
@@ -254,6 +289,7 @@ impl Saver {
     pub fn leave(&mut self, game: &GameState) {
         self.cancel_frames(game);
         self.card.close();
+        self.game = None;
     }
 
     /// Aborts a running export when the window closes, and removes its partial file.

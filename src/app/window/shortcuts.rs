@@ -159,6 +159,7 @@ impl Window {
             Shortcut::Screenshot => stage.take_picture(PictureUse::Save, env),
             Shortcut::CopyPicture => stage.take_picture(PictureUse::Copy, env),
             Shortcut::Share => play.saver.share(game, env),
+            Shortcut::ShareGame => play.saver.share_game(game),
             Shortcut::OpenFolder => env.open_saved_folder(),
             Shortcut::QuickSave => play.quick_save(env),
             Shortcut::QuickLoad => play.quick_load(env),

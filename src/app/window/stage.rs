@@ -8,7 +8,9 @@ mod keys;
 mod pages;
 mod switching;
 
-use super::AppExit;
+use driftless_sim::Session;
+use driftless_worlds::SimulatorKind;
+
 use super::environment::Environment;
 use super::game::EndedWorld;
 use super::navigation::{Navigation, Screen};
@@ -16,8 +18,22 @@ use super::play::Play;
 use super::save::PictureUse;
 use crate::app::new_world::NewWorldPage;
 use crate::app::transport::TransportPage;
+use crate::workspace::BackgroundRun;
 
 pub(super) use self::keys::KeyUse;
+
+/// What remains to be finished after the window has closed.
+#[derive(Default)]
+pub(in crate::app) struct AppExit {
+    /// The recording of the game.
+    pub recording: Option<Session>,
+    /// A recording to be written as a dataset.
+    pub dataset_recording: Option<(Session, SimulatorKind)>,
+    /// A training run in the background.
+    pub training: Option<BackgroundRun>,
+    /// Why the world stopped, if it was not restarted.
+    pub failure: Option<String>,
+}
 
 /// The game and the pages.
 pub(super) struct Stage {

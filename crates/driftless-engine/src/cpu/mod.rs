@@ -4,6 +4,7 @@ mod attention;
 mod attention_loops;
 mod attention_temporal;
 mod dynamics;
+mod dynamics_parts;
 mod grid;
 mod matmul;
 mod matrix;

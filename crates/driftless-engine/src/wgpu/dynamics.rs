@@ -1,21 +1,20 @@
 //! The dynamics network as dispatches: the start of a frame, a denoise pass, the cache pass.
 
+mod layer;
+
 use driftless_model::config::WorldConfig;
 use driftless_model::export::ExportedDynamics;
 
 use super::dynamics_parts::{DynamicsWeights, ScratchRegions};
 use super::kernel_args::{
     Activation, EmbedConditioningArgs, FinishFrameArgs, KvCacheWriteArgs, MemoryAttentionArgs,
-    NONE, RowLayout, SpatialAttentionArgs, TemporalAttentionArgs,
+    NONE, RowLayout,
 };
 use super::kernels::{Kernel, workgroups};
-use super::layers::{
-    AttentionWeights, ConditionTables, HeadLayout, KvCache, Layer, Mlp, OutcomeHead, Recall,
-    TemporalAttention,
-};
+use super::layers::{ConditionTables, HeadLayout, KvCache, OutcomeHead, Recall};
 use super::operations::ArenaLayout;
 use super::program::ProgramBuilder;
-use super::weights::{MatrixRef, Weights};
+use super::weights::Weights;
 
 /// Weights, KV caches and arena regions of the network. All offsets are in elements.
 pub(super) struct WgpuDynamics {
@@ -155,13 +154,8 @@ impl WgpuDynamics {
         r.matmul(memory.input, memory.rows, cells, tokens);
         let size = [memory.rows, self.width];
         r.affine(size, tokens, tokens, memory.position, NONE);
-        mlp(
-            r,
-            &memory.mlp,
-            memory.rows,
-            tokens,
-            [memory.normed, memory.hidden],
-        );
+        let scratch = [memory.normed, memory.hidden];
+        memory.mlp.record(r, memory.rows, tokens, scratch);
         for recall in self
             .weights
             .layers
@@ -352,77 +346,6 @@ impl WgpuDynamics {
             latent_rows(self.output),
         );
     }
-
-    fn stream(&self) -> RowLayout {
-        RowLayout::contiguous(self.scratch.stream, self.width)
-    }
-
-    fn attention_workgroups(&self) -> u32 {
-        workgroups(self.tokens * self.heads.count as u32)
-    }
-
-    /// Computes queries, keys and values of `stream`, into `qkv`.
-    fn project_qkv(&self, r: &mut ProgramBuilder, attention: &AttentionWeights) {
-        let normed = RowLayout::contiguous(self.scratch.normed, self.width);
-        r.rms_norm(attention.norm, self.tokens, self.stream(), normed);
-        let qkv = RowLayout::contiguous(self.scratch.qkv, 3 * self.heads.width() as u32);
-        r.matmul(attention.qkv, self.tokens, normed, qkv);
-    }
-
-    fn spatial_attention(&self, r: &mut ProgramBuilder, attention: &AttentionWeights) {
-        self.project_qkv(r, attention);
-        let args = SpatialAttentionArgs {
-            qkv: self.scratch.qkv,
-            y: self.scratch.attention_out,
-            tokens: self.tokens,
-            heads: self.heads.count as u32,
-            scales: attention.parameters,
-            unused: [0; 3],
-        };
-        r.push(
-            Kernel::AttentionSpatial,
-            &args,
-            [self.attention_workgroups(), 1],
-        );
-        self.project_out(r, attention.out);
-    }
-
-    fn temporal_attention(&self, r: &mut ProgramBuilder, time: &TemporalAttention) {
-        let args = TemporalAttentionArgs {
-            qkv: self.scratch.qkv,
-            y: self.scratch.attention_out,
-            keys: time.kv_cache.keys,
-            values: time.kv_cache.values,
-            tokens: self.tokens,
-            heads: self.heads.count as u32,
-            parameters: time.attention.parameters,
-            context: self.context,
-        };
-        let groups = [self.attention_workgroups(), 1];
-        r.push(Kernel::AttentionTemporal, &args, groups);
-        self.project_out(r, time.attention.out);
-    }
-
-    /// Adds W · (what was attended to) to `stream`.
-    fn project_out(&self, r: &mut ProgramBuilder, out: MatrixRef) {
-        let attended = RowLayout::contiguous(self.scratch.attention_out, self.heads.width() as u32);
-        r.matmul_add(out, self.tokens, attended, self.stream());
-    }
-
-    fn mlp(&self, r: &mut ProgramBuilder, layer: &Layer) {
-        let scratch = [self.scratch.normed, self.scratch.hidden];
-        mlp(r, &layer.mlp, self.tokens, self.stream(), scratch);
-    }
-}
-
-/// x ← x + W_down swiglu(W_up norm x) over `rows` rows. Scratch: `normed` is as large as x, `hidden` is
-/// [rows, hidden width].
-fn mlp(r: &mut ProgramBuilder, layer: &Mlp, rows: u32, x: RowLayout, [normed, hidden]: [u32; 2]) {
-    let normed = RowLayout::contiguous(normed, layer.norm.width);
-    let hidden = RowLayout::contiguous(hidden, layer.down.k);
-    r.rms_norm(layer.norm, rows, x, normed);
-    r.matmul_activated(layer.up, rows, normed, hidden, Activation::SwiGlu);
-    r.matmul_add(layer.down, rows, hidden, x);
 }
 
 /// y ← start + conditioning embeddings; action and signal embeddings each go to one row, or to all.

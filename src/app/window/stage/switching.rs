@@ -110,7 +110,7 @@ impl Stage {
 
     /// Replaces the main game with another one.
     pub(super) fn play_game(&mut self, game: PlayableWorld, env: &mut Environment) -> Result<()> {
-        let params = game.sampling;
+        let (params, shared) = (game.first_params(), game.game.clone());
         let session = GameSession::new(game, None, params, None)?;
         let (_, ended) = self.play.switch(session.into(), env);
         if let Some(recording) = ended.recording {
@@ -119,10 +119,19 @@ impl Stage {
                 "The previous world's recording has ended. It is written when the window closes.",
             );
         }
-        let preferences = &mut env.preferences;
-        preferences.greet(&self.play.game.session.world.name);
         self.navigation.screen = Screen::Game;
         self.navigation.greets = false;
+        let preferences = &mut env.preferences;
+        if let Some(shared) = shared {
+            // It is to be seen at once.
+            preferences.welcome = false;
+            let frames = shared.actions().len();
+            env.notices.info(format!(
+                "A shared game of {frames} frames. Any key of the game takes over."
+            ));
+            return Ok(());
+        }
+        preferences.greet(&self.play.game.session.world.name);
         if preferences.welcome {
             self.play.game.pause();
             preferences.welcome_resumes = true;

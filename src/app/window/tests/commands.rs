@@ -1,6 +1,7 @@
 //! The menu, the list of commands, and what they do.
 
 use driftless_engine::Solver;
+use driftless_sim::TimelinePosition;
 
 use super::*;
 use crate::app::window::save::SaveEvent;
@@ -85,11 +86,48 @@ fn world_is_shared_as_one_file() {
     let file = home.path().join("saved/Pong.driftless");
     let places = crate::workspace::UserPaths::resolve(Some(home.path().into())).unwrap();
     let imported = crate::workspace::world_file::import(&file, &places).unwrap();
-    assert_eq!(imported, places.worlds().join("Pong"));
+    assert_eq!(imported, places.worlds().join("Pong").into());
     window.get_by_label("Open folder");
     let maze = PlayableWorld::simulator(SimulatorKind::Maze);
     let session = GameSession::new(maze, None, SamplerParams::default(), None).unwrap();
     assert!(!session.keys.shortcuts().contains(&Shortcut::Share));
+}
+
+#[test]
+fn shared_game_is_seen_again() {
+    let home = tempfile::tempdir().unwrap();
+    let Some(mut window) = open(learned("pong"), home.path()) else {
+        return;
+    };
+    key(&mut window, Key::W, true);
+    let frames = steps(&mut window, 3);
+    key(&mut window, Key::W, false);
+    window.state_mut().act(Shortcut::ShareGame);
+    wait(&mut window, "the file", |window| {
+        !window.stage.play.saver.is_sharing()
+    });
+    drop(window);
+    let file = home.path().join("saved/Pong.driftless");
+    let other = tempfile::tempdir().unwrap();
+    let Some(mut window) = open(learned("breakout"), other.path()) else {
+        return;
+    };
+    let (stage, env) = parts(&mut window);
+    stage.open_path(&file, env);
+    wait(&mut window, "the end of the game", |window| {
+        let game = window.game();
+        let frame = game.frame.as_ref();
+        game.session.world.name == "Pong" && frame.is_some_and(|frame| frame.number > 4)
+    });
+    window.get_by_label_contains("A shared game of 3 frames");
+    // It was played again, and went on.
+    let (stage, _) = parts(&mut window);
+    let at = |index| TimelinePosition { branch: 0, index };
+    stage.play.analysis.seek(at(3), &mut stage.play.game);
+    arrive(&mut window, 3);
+    assert_eq!(rgb(shown(&window)), rgb(&frames[2]));
+    assert_eq!(shown(&window).action, frames[2].action);
+    assert_ne!(frames[2].action, 0);
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn worlds_file_is_opened_and_played() {
         return;
     };
     let file = home.path().join("Breakout.driftless");
-    world_file::export(&checkpoint("breakout"), &file, false).unwrap();
+    world_file::export(&checkpoint("breakout"), None, &file, false).unwrap();
     let (stage, env) = parts(&mut window);
     stage.open_path(&file, env);
     wait(&mut window, "the world", |window| {
