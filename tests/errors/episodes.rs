@@ -110,7 +110,7 @@ fn likelihood_checks_its_arguments() {
 }
 
 /// A dataset of one episode of `frames` frames with these rewards.
-fn tiny_dataset(frames: usize, reward: impl Fn(usize) -> f32) -> TempDir {
+pub(super) fn tiny_dataset(frames: usize, reward: impl Fn(usize) -> f32) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let info = r#"{"name": "Tiny", "fps": 15, "image": [16, 16], "actions": [{"name": "noop", "keys": []}]}"#;
     std::fs::write(folder.path().join("dataset.json"), info).unwrap();

@@ -1,5 +1,6 @@
 //! Outputs that are refused before the work, and names that a terminal would obey.
 
+use super::episodes::tiny_dataset;
 use super::*;
 
 /// `play --headless` of a maze; far too many frames to be played before the error.

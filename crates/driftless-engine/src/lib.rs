@@ -49,7 +49,8 @@ pub use error::{Error, Result};
 
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
-#[cfg(all(test, feature = "wgpu"))]
+#[cfg(feature = "wgpu")]
+#[cfg(test)]
 mod tests;
 
 use std::path::Path;

@@ -22,6 +22,8 @@ use egui_kittest::kittest::Queryable as _;
 use driftless_engine::{DeviceChoice, SamplerParams};
 use driftless_sim::{Command, Frame, PlaybackCommand, SamplerCommand, TimelineCommand};
 
+use driftless_worlds::SimulatorKind;
+
 use super::analysis::Analysis;
 use super::game::{GameState, WorldThread};
 use super::save::PictureUse;
