@@ -119,6 +119,12 @@ impl GameSession {
         Ok(session)
     }
 
+    /// The frames of the shared game that it begins with, if it does.
+    pub fn shared_frames(&self) -> Option<usize> {
+        let shared = !self.sim.action_params.is_empty();
+        shared.then(|| self.sim.actions.len())
+    }
+
     /// Forgets the actions to begin with, which apply only at the start.
     pub fn forget_actions(&mut self) {
         self.sim.actions = Arc::default();

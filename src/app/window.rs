@@ -112,6 +112,7 @@ impl Window {
         };
         let Self { env, stage, .. } = &mut window;
         stage.play.apply_bindings(&env.preferences);
+        stage.play.announce_shared(env);
         if let Some(notice) = notice {
             tracing::warn!("{notice}");
             env.notices.error(&notice);

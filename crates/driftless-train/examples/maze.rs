@@ -88,11 +88,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let dataset = Dataset::read(&data)?;
     let episode = dataset.episodes.first().ok_or("nothing was recorded")?;
     let next = engine.world().dynamics.context;
-    let context = episode.clip(0..next);
+    let clip = episode.clip(0..next);
     let params = SamplerParams::default();
     let predicted = rollout(
         &mut engine,
-        &context,
+        &clip,
         &episode.actions[next..=next],
         &params,
     )?;

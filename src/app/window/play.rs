@@ -96,6 +96,18 @@ impl Play {
         }
     }
 
+    /// Says that a shared game is played again, if one is: no card covers it.
+    pub fn announce_shared(&self, env: &mut Environment) -> bool {
+        let Some(frames) = self.game.session.shared_frames() else {
+            return false;
+        };
+        env.preferences.welcome = false;
+        env.notices.info(format!(
+            "A shared game of {frames} frames. Any key of the game takes over."
+        ));
+        true
+    }
+
     /// Starts a new world-model thread, from `history` if given.
     pub fn restart(&mut self, history: Option<Arc<History>>) {
         if history.is_none() {

@@ -126,11 +126,18 @@ impl WorldCard {
                 tag.x = badge(ui, tag, text) + 6.0;
             }
         }
-        let mut at = pos2(inner.left(), frame.bottom() + 8.0);
+        let below = Rect::from_min_max(pos2(inner.left(), frame.bottom() + 8.0), inner.max);
+        self.paint_text(ui, below, plain);
+    }
+
+    /// Writes what the world is below its picture.
+    fn paint_text(&self, ui: &Ui, space: Rect, plain: bool) {
+        let painter = ui.painter();
+        let mut at = space.min;
         let mut write = |text: &str, size: f32, colour: Color32, rows: usize| {
             let font = FontId::proportional(size);
             let mut job =
-                egui::text::LayoutJob::simple(text.to_owned(), font, colour, inner.width());
+                egui::text::LayoutJob::simple(text.to_owned(), font, colour, space.width());
             job.wrap.max_rows = rows;
             let galley = painter.layout_job(job);
             let height = galley.size().y;

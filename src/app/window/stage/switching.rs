@@ -110,7 +110,7 @@ impl Stage {
 
     /// Replaces the main game with another one.
     pub(super) fn play_game(&mut self, game: PlayableWorld, env: &mut Environment) -> Result<()> {
-        let (params, shared) = (game.first_params(), game.game.clone());
+        let params = game.first_params();
         let session = GameSession::new(game, None, params, None)?;
         let (_, ended) = self.play.switch(session.into(), env);
         if let Some(recording) = ended.recording {
@@ -121,16 +121,10 @@ impl Stage {
         }
         self.navigation.screen = Screen::Game;
         self.navigation.greets = false;
-        let preferences = &mut env.preferences;
-        if let Some(shared) = shared {
-            // It is to be seen at once.
-            preferences.welcome = false;
-            let frames = shared.actions().len();
-            env.notices.info(format!(
-                "A shared game of {frames} frames. Any key of the game takes over."
-            ));
+        if self.play.announce_shared(env) {
             return Ok(());
         }
+        let preferences = &mut env.preferences;
         preferences.greet(&self.play.game.session.world.name);
         if preferences.welcome {
             self.play.game.pause();
