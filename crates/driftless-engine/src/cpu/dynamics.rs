@@ -9,6 +9,7 @@ use driftless_model::export::{
 
 use super::attention::{AttentionScratch, SpatialAttention, TokenShape};
 use super::attention_temporal::{KvCache, TemporalAttention};
+use super::delta::PackedDelta;
 use super::grid::{CellBlock, PaddedGrid, RmsNorm};
 use super::matrix::PackedMatrix;
 use super::mlp::{MlpScratch, PackedMlp};
@@ -60,6 +61,7 @@ fn table_row(table: &[f32], index: u32, width: usize) -> &[f32] {
 
 struct Layer {
     space: SpatialAttention,
+    delta: Option<PackedDelta>,
     time: Option<(TemporalAttention, KvCache)>,
     recall: Option<PackedRecall>,
     mlp: PackedMlp,
@@ -71,8 +73,10 @@ impl Layer {
             let kv_cache = KvCache::new(shape, slots);
             (TemporalAttention::new(time, shape), kv_cache)
         });
+        let delta = layer.delta.as_ref();
         Self {
             space: SpatialAttention::new(&layer.space, shape),
+            delta: delta.map(|delta| PackedDelta::new(delta, shape)),
             time,
             recall: layer
                 .recall
@@ -154,6 +158,8 @@ pub(super) struct PackedDynamics {
     /// Slot of the current frame, and slots of the frames that it attends to, nearest first.
     slot: usize,
     attended_slots: Vec<usize>,
+    /// Whether the passes read the delta states.
+    reads_state: bool,
     padded_latent: PaddedGrid,
     padded_past: PaddedGrid,
     padded_cells: PaddedGrid,
@@ -219,6 +225,7 @@ impl PackedDynamics {
             outcome: net.outcome.map(OutcomeHead::new),
             slot: 0,
             attended_slots: Vec::with_capacity(slots),
+            reads_state: true,
             padded_latent: PaddedGrid::new(grid, c),
             padded_past: PaddedGrid::new(grid, d.stem_frames * c),
             padded_cells: PaddedGrid::new(grid, d.stem_width),
@@ -237,6 +244,7 @@ impl PackedDynamics {
 
     /// Starts a frame: sets its slots and computes what its passes share.
     pub(super) fn begin_frame(&mut self, workers: &Workers, context: &FrameContext) {
+        self.reads_state = context.reads_state;
         self.attended_slots.clear();
         if self.slots > 0 {
             let slots = self.slots as u64;
@@ -279,6 +287,9 @@ impl PackedDynamics {
             layer
                 .space
                 .apply(workers, &mut self.tokens, &mut self.attention);
+            if let Some(delta) = &mut layer.delta {
+                delta.apply(workers, &mut self.tokens, self.reads_state, false);
+            }
             if let Some((time, kv_cache)) = &layer.time {
                 time.keys_and_values(workers, &self.tokens, &mut self.attention);
                 time.apply(
@@ -323,6 +334,9 @@ impl PackedDynamics {
             layer
                 .space
                 .apply(workers, &mut self.tokens, &mut self.attention);
+            if let Some(delta) = &mut layer.delta {
+                delta.apply(workers, &mut self.tokens, self.reads_state, true);
+            }
             if let Some((time, kv_cache)) = &mut layer.time {
                 time.keys_and_values(workers, &self.tokens, &mut self.attention);
                 if let Some(recorded) = &mut self.attention.recorded {
@@ -382,19 +396,37 @@ impl PackedDynamics {
         self.last_attention = None;
     }
 
-    /// Keys, then values, of each temporal layer in order.
-    pub(super) fn kv_caches(&self) -> impl Iterator<Item = &Vec<f32>> {
-        let kv_caches = self.layers.iter().filter_map(|layer| layer.time.as_ref());
-        kv_caches.flat_map(|(_, kv_cache)| [&kv_cache.keys, &kv_cache.values])
+    /// Keys, then values, of each temporal layer in order; then the delta states.
+    pub(super) fn caches(&self) -> impl Iterator<Item = &Vec<f32>> {
+        let time = self.layers.iter().filter_map(|layer| layer.time.as_ref());
+        let delta = self.layers.iter().filter_map(|layer| layer.delta.as_ref());
+        time.flat_map(|(_, kv_cache)| [&kv_cache.keys, &kv_cache.values])
+            .chain(delta.map(|delta| &delta.state))
     }
 
-    /// Mutable version of [`Self::kv_caches`].
-    pub(super) fn kv_caches_mut(&mut self) -> impl Iterator<Item = &mut Vec<f32>> {
-        let kv_caches = self
+    /// Replaces [`Self::caches`] by `values`, which hold them one after the other.
+    pub(super) fn load_caches(&mut self, values: &[f32]) {
+        let mut rest = values;
+        let mut load = |cache: &mut Vec<f32>| {
+            let (values, tail) = rest.split_at(cache.len());
+            cache.copy_from_slice(values);
+            rest = tail;
+        };
+        for (_, kv_cache) in self
             .layers
             .iter_mut()
-            .filter_map(|layer| layer.time.as_mut());
-        kv_caches.flat_map(|(_, kv_cache)| [&mut kv_cache.keys, &mut kv_cache.values])
+            .filter_map(|layer| layer.time.as_mut())
+        {
+            load(&mut kv_cache.keys);
+            load(&mut kv_cache.values);
+        }
+        for delta in self
+            .layers
+            .iter_mut()
+            .filter_map(|layer| layer.delta.as_mut())
+        {
+            load(&mut delta.state);
+        }
     }
 
     /// Computes the stem: fills `cells` and `tokens`.

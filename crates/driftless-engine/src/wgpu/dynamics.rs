@@ -2,16 +2,18 @@
 
 use driftless_model::config::WorldConfig;
 use driftless_model::export::ExportedDynamics;
+use driftless_model::memory::KEEP_OFFSET;
 
 use super::dynamics_parts::{DynamicsWeights, ScratchRegions};
 use super::kernel_args::{
-    Activation, EmbedConditioningArgs, FinishFrameArgs, KvCacheWriteArgs, MemoryAttentionArgs,
-    NONE, RowLayout, SpatialAttentionArgs, TemporalAttentionArgs,
+    Activation, DeltaReadArgs, DeltaWriteArgs, EmbedConditioningArgs, FinishFrameArgs,
+    KvCacheWriteArgs, MemoryAttentionArgs, NONE, RowLayout, SpatialAttentionArgs,
+    TemporalAttentionArgs,
 };
 use super::kernels::{Kernel, workgroups};
 use super::layers::{
-    AttentionWeights, ConditionTables, HeadLayout, KvCache, Layer, Mlp, OutcomeHead, Recall,
-    TemporalAttention,
+    AttentionWeights, ConditionTables, Delta, HeadLayout, KvCache, Layer, LayerSizes, Mlp,
+    OutcomeHead, Recall, TemporalAttention,
 };
 use super::operations::ArenaLayout;
 use super::program::ProgramBuilder;
@@ -67,7 +69,11 @@ impl WgpuDynamics {
         let past = d.stem_frames * c;
         let cache_len = slots * tokens * heads.width();
         let recalled = d.memory.as_ref().map_or(0, |memory| memory.frames);
-        let memory_tokens = recalled * config.latent_tokens();
+        let sizes = LayerSizes {
+            tokens,
+            cache_len,
+            memory_tokens: recalled * config.latent_tokens(),
+        };
         Self {
             grid: [gh as u32, gw as u32],
             merge: d.merge as u32,
@@ -81,7 +87,7 @@ impl WgpuDynamics {
             slots: slots as u32,
             last_time_layer: d.last_time_layer(),
             context: d.context as u32,
-            weights: DynamicsWeights::new(weights, arena, net, heads, (cache_len, memory_tokens)),
+            weights: DynamicsWeights::new(weights, arena, net, heads, sizes),
             position: (arena.allocate(tokens * d.width), net.position.clone()),
             z: arena.allocate(cells * c),
             output: arena.allocate(cells * c),
@@ -117,6 +123,12 @@ impl WgpuDynamics {
             .iter()
             .filter_map(|layer| layer.time.as_ref());
         time.map(|time| time.kv_cache)
+    }
+
+    /// Offsets of the delta states in the order of their layers.
+    pub fn states(&self) -> impl Iterator<Item = u32> {
+        let layers = self.weights.layers.iter();
+        layers.filter_map(|layer| Some(layer.delta.as_ref()?.state))
     }
 
     fn cell_count(&self) -> u32 {
@@ -195,11 +207,54 @@ impl WgpuDynamics {
         self.project_out(r, recall.out);
     }
 
+    /// Lets the tokens of `stream` read a delta state; then the frame writes, if it is finished.
+    fn delta_state(&self, r: &mut ProgramBuilder, delta: &Delta, writes: bool) {
+        let (tokens, heads) = (self.tokens, self.heads.count as u32);
+        let width = self.heads.width() as u32;
+        let rows = |at, width| RowLayout::contiguous(at, width);
+        let normed = rows(self.scratch.normed, self.width);
+        r.rms_norm(delta.norm, tokens, self.stream(), normed);
+        let (q, kv) = (self.scratch.qkv, self.scratch.qkv + tokens * width);
+        let (read_gates, write_gates) = (self.scratch.read_gates, self.scratch.write_gates);
+        r.matmul(delta.q, tokens, normed, rows(q, width));
+        r.matmul(delta.read_gate, tokens, normed, rows(read_gates, heads));
+        let groups = [self.attention_workgroups(), 1];
+        let read = DeltaReadArgs {
+            q,
+            gates: read_gates,
+            state: delta.state,
+            y: self.scratch.attention_out,
+            tokens,
+            heads,
+            unused: [0; 2],
+        };
+        r.push(Kernel::DeltaRead, &read, groups);
+        if writes {
+            r.matmul(delta.kv, tokens, normed, rows(kv, 2 * width));
+            let gates = rows(write_gates, 2 * heads);
+            r.matmul(delta.write_gates, tokens, normed, gates);
+            let write = DeltaWriteArgs {
+                kv,
+                gates: write_gates,
+                state: delta.state,
+                tokens,
+                heads,
+                keep_offset: KEEP_OFFSET,
+                unused: [0; 2],
+            };
+            r.push(Kernel::DeltaWrite, &write, groups);
+        }
+        self.project_out(r, delta.out);
+    }
+
     /// Runs denoise pass `pass_index` on `z`, into `output`.
     pub fn denoise(&self, r: &mut ProgramBuilder, pass_index: u32) {
         self.stem(r, pass_index);
         for layer in &self.weights.layers {
             self.spatial_attention(r, &layer.space);
+            if let Some(delta) = &layer.delta {
+                self.delta_state(r, delta, false);
+            }
             if let Some(time) = &layer.time {
                 self.project_qkv(r, &time.attention);
                 self.temporal_attention(r, time);
@@ -216,13 +271,17 @@ impl WgpuDynamics {
     /// `report`. Does nothing if the world has neither.
     pub fn write_cache(&self, r: &mut ProgramBuilder, pass_index: u32) {
         let writes_cache = self.slots > 0 && self.last_time_layer.is_some();
-        if !writes_cache && self.weights.outcome_head.is_none() {
+        let writes_state = self.states().next().is_some();
+        if !writes_cache && !writes_state && self.weights.outcome_head.is_none() {
             return;
         }
         let last = self.last_time_layer.unwrap_or(0);
         self.stem(r, pass_index);
         for (i, layer) in self.weights.layers[..=last].iter().enumerate() {
             self.spatial_attention(r, &layer.space);
+            if let Some(delta) = &layer.delta {
+                self.delta_state(r, delta, true);
+            }
             if let Some(time) = &layer.time {
                 self.project_qkv(r, &time.attention);
                 if i < last || self.weights.outcome_head.is_some() {
