@@ -101,6 +101,7 @@ fn options(keys: &[&str]) -> WindowOptions {
             dynamics: Some(world.dynamics),
             sampling: SamplerParams::default(),
             first_clip: 0,
+            game: None,
             origin: None,
             player: Arc::new(|_| Err(driftless_sim::Error::Thread("not expected".into()))),
         },

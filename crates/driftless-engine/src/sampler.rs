@@ -120,7 +120,7 @@ impl Sampler {
         }
     }
 
-    /// Frames since the reset, those of the context included.
+    /// Frames since the reset, those of the starting clip included.
     pub fn frame(&self) -> u64 {
         self.frame
     }
@@ -135,16 +135,16 @@ impl Sampler {
         self.memory.as_mut()
     }
 
-    /// Starts over after `context`, of which it uses as many of the last frames as the world's context
+    /// Starts over after `clip`, of which it uses as many of the last frames as the world's context
     /// holds; a world with a long-term memory uses them all.
     ///
     /// # Errors
     /// Returns an error if the clip is empty, its sizes or actions do not match the world, or a parameter
     /// is invalid.
-    pub fn reset(&mut self, context: &Clip, params: &SamplerParams) -> Result<()> {
+    pub fn reset(&mut self, clip: &Clip, params: &SamplerParams) -> Result<()> {
         self.check(params)?;
-        self.check_clip(context)?;
-        let frames = context.frames();
+        self.check_clip(clip)?;
+        let frames = clip.frames();
         if let Some(memory) = &mut self.memory {
             memory.clear();
         }
@@ -154,14 +154,14 @@ impl Sampler {
         } else {
             frames.min(self.world.dynamics.context)
         };
-        let images = &context.images[(frames - used) * self.world.image_len()..];
+        let images = &clip.images[(frames - used) * self.world.image_len()..];
         let latents = self.encode(images)?;
         self.residency = Residency::Host;
         self.network.load_cache(&vec![0.0; self.cache_len])?;
         self.past.fill(0.0);
         self.passes.clear();
         self.frame = 0;
-        let actions = &context.actions[frames - used..];
+        let actions = &clip.actions[frames - used..];
         for (latent, &action) in latents.chunks_exact(self.latent.len()).zip(actions) {
             self.latent.copy_from_slice(latent);
             self.begin_frame(action, params)?;
@@ -222,7 +222,7 @@ impl Sampler {
         })
     }
 
-    /// The last frame, u8 RGB `[H, W, 3]`; after a reset, the last context frame.
+    /// The last frame, u8 RGB `[H, W, 3]`; after a reset, the last frame of the clip.
     ///
     /// # Errors
     /// Returns an error if the frame is still on the device and cannot be read back.
@@ -251,7 +251,7 @@ impl Sampler {
         self.texture.clone()
     }
 
-    /// Predicted reward and episode end of the last frame; after a reset, of the last context frame. `None`
+    /// Predicted reward and episode end of the last frame; after a reset, of the last frame of the clip. `None`
     /// if the world has no outcome head.
     pub fn outcome(&self) -> Option<Outcome> {
         self.outcome
@@ -275,7 +275,7 @@ impl Sampler {
         }
     }
 
-    /// Attention weights of the last frame; after a reset, of the last context frame. `None` if they were
+    /// Attention weights of the last frame; after a reset, of the last frame of the clip. `None` if they were
     /// not recorded, after [`Sampler::restore`], and on backends that cannot record them.
     ///
     /// # Errors

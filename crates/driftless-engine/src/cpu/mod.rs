@@ -5,6 +5,7 @@ mod attention_loops;
 mod attention_temporal;
 mod delta;
 mod dynamics;
+mod dynamics_parts;
 mod grid;
 mod matmul;
 mod matrix;

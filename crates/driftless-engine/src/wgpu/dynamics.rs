@@ -1,23 +1,20 @@
 //! The dynamics network as dispatches: the start of a frame, a denoise pass, the cache pass.
 
+mod layer;
+
 use driftless_model::config::WorldConfig;
 use driftless_model::export::ExportedDynamics;
-use driftless_model::memory::KEEP_OFFSET;
 
 use super::dynamics_parts::{DynamicsWeights, ScratchRegions};
 use super::kernel_args::{
-    Activation, DeltaReadArgs, DeltaWriteArgs, EmbedConditioningArgs, FinishFrameArgs,
-    KvCacheWriteArgs, MemoryAttentionArgs, NONE, RowLayout, SpatialAttentionArgs,
-    TemporalAttentionArgs,
+    Activation, EmbedConditioningArgs, FinishFrameArgs, KvCacheWriteArgs, MemoryAttentionArgs,
+    NONE, RowLayout,
 };
 use super::kernels::{Kernel, workgroups};
-use super::layers::{
-    AttentionWeights, ConditionTables, Delta, HeadLayout, KvCache, Layer, LayerSizes, Mlp,
-    OutcomeHead, Recall, TemporalAttention,
-};
+use super::layers::{ConditionTables, HeadLayout, KvCache, LayerSizes, OutcomeHead, Recall};
 use super::operations::ArenaLayout;
 use super::program::ProgramBuilder;
-use super::weights::{MatrixRef, Weights};
+use super::weights::Weights;
 
 /// Weights, KV caches and arena regions of the network. All offsets are in elements.
 pub(super) struct WgpuDynamics {
@@ -167,13 +164,8 @@ impl WgpuDynamics {
         r.matmul(memory.input, memory.rows, cells, tokens);
         let size = [memory.rows, self.width];
         r.affine(size, tokens, tokens, memory.position, NONE);
-        mlp(
-            r,
-            &memory.mlp,
-            memory.rows,
-            tokens,
-            [memory.normed, memory.hidden],
-        );
+        let scratch = [memory.normed, memory.hidden];
+        memory.mlp.record(r, memory.rows, tokens, scratch);
         for recall in self
             .weights
             .layers
@@ -205,46 +197,6 @@ impl WgpuDynamics {
         let groups = [self.attention_workgroups(), 1];
         r.push(Kernel::AttentionMemory, &args, groups);
         self.project_out(r, recall.out);
-    }
-
-    /// Lets the tokens of `stream` read a delta state; then the frame writes, if it is finished.
-    fn delta_state(&self, r: &mut ProgramBuilder, delta: &Delta, writes: bool) {
-        let (tokens, heads) = (self.tokens, self.heads.count as u32);
-        let width = self.heads.width() as u32;
-        let rows = |at, width| RowLayout::contiguous(at, width);
-        let normed = rows(self.scratch.normed, self.width);
-        r.rms_norm(delta.norm, tokens, self.stream(), normed);
-        let (q, kv) = (self.scratch.qkv, self.scratch.qkv + tokens * width);
-        let (read_gates, write_gates) = (self.scratch.read_gates, self.scratch.write_gates);
-        r.matmul(delta.q, tokens, normed, rows(q, width));
-        r.matmul(delta.read_gate, tokens, normed, rows(read_gates, heads));
-        let groups = [self.attention_workgroups(), 1];
-        let read = DeltaReadArgs {
-            q,
-            gates: read_gates,
-            state: delta.state,
-            y: self.scratch.attention_out,
-            tokens,
-            heads,
-            unused: [0; 2],
-        };
-        r.push(Kernel::DeltaRead, &read, groups);
-        if writes {
-            r.matmul(delta.kv, tokens, normed, rows(kv, 2 * width));
-            let gates = rows(write_gates, 2 * heads);
-            r.matmul(delta.write_gates, tokens, normed, gates);
-            let write = DeltaWriteArgs {
-                kv,
-                gates: write_gates,
-                state: delta.state,
-                tokens,
-                heads,
-                keep_offset: KEEP_OFFSET,
-                unused: [0; 2],
-            };
-            r.push(Kernel::DeltaWrite, &write, groups);
-        }
-        self.project_out(r, delta.out);
     }
 
     /// Runs denoise pass `pass_index` on `z`, into `output`.
@@ -411,77 +363,6 @@ impl WgpuDynamics {
             latent_rows(self.output),
         );
     }
-
-    fn stream(&self) -> RowLayout {
-        RowLayout::contiguous(self.scratch.stream, self.width)
-    }
-
-    fn attention_workgroups(&self) -> u32 {
-        workgroups(self.tokens * self.heads.count as u32)
-    }
-
-    /// Computes queries, keys and values of `stream`, into `qkv`.
-    fn project_qkv(&self, r: &mut ProgramBuilder, attention: &AttentionWeights) {
-        let normed = RowLayout::contiguous(self.scratch.normed, self.width);
-        r.rms_norm(attention.norm, self.tokens, self.stream(), normed);
-        let qkv = RowLayout::contiguous(self.scratch.qkv, 3 * self.heads.width() as u32);
-        r.matmul(attention.qkv, self.tokens, normed, qkv);
-    }
-
-    fn spatial_attention(&self, r: &mut ProgramBuilder, attention: &AttentionWeights) {
-        self.project_qkv(r, attention);
-        let args = SpatialAttentionArgs {
-            qkv: self.scratch.qkv,
-            y: self.scratch.attention_out,
-            tokens: self.tokens,
-            heads: self.heads.count as u32,
-            scales: attention.parameters,
-            unused: [0; 3],
-        };
-        r.push(
-            Kernel::AttentionSpatial,
-            &args,
-            [self.attention_workgroups(), 1],
-        );
-        self.project_out(r, attention.out);
-    }
-
-    fn temporal_attention(&self, r: &mut ProgramBuilder, time: &TemporalAttention) {
-        let args = TemporalAttentionArgs {
-            qkv: self.scratch.qkv,
-            y: self.scratch.attention_out,
-            keys: time.kv_cache.keys,
-            values: time.kv_cache.values,
-            tokens: self.tokens,
-            heads: self.heads.count as u32,
-            parameters: time.attention.parameters,
-            context: self.context,
-        };
-        let groups = [self.attention_workgroups(), 1];
-        r.push(Kernel::AttentionTemporal, &args, groups);
-        self.project_out(r, time.attention.out);
-    }
-
-    /// Adds W · (what was attended to) to `stream`.
-    fn project_out(&self, r: &mut ProgramBuilder, out: MatrixRef) {
-        let attended = RowLayout::contiguous(self.scratch.attention_out, self.heads.width() as u32);
-        r.matmul_add(out, self.tokens, attended, self.stream());
-    }
-
-    fn mlp(&self, r: &mut ProgramBuilder, layer: &Layer) {
-        let scratch = [self.scratch.normed, self.scratch.hidden];
-        mlp(r, &layer.mlp, self.tokens, self.stream(), scratch);
-    }
-}
-
-/// x ← x + W_down swiglu(W_up norm x) over `rows` rows. Scratch: `normed` is as large as x, `hidden` is
-/// [rows, hidden width].
-fn mlp(r: &mut ProgramBuilder, layer: &Mlp, rows: u32, x: RowLayout, [normed, hidden]: [u32; 2]) {
-    let normed = RowLayout::contiguous(normed, layer.norm.width);
-    let hidden = RowLayout::contiguous(hidden, layer.down.k);
-    r.rms_norm(layer.norm, rows, x, normed);
-    r.matmul_activated(layer.up, rows, normed, hidden, Activation::SwiGlu);
-    r.matmul_add(layer.down, rows, hidden, x);
 }
 
 /// y ← start + conditioning embeddings; action and signal embeddings each go to one row, or to all.

@@ -5,7 +5,9 @@ use driftless_model::export::{
     ExportedMemory, ExportedMlp, ExportedOutcomeHead, ExportedRecall,
 };
 
+use super::kernel_args::{Activation, RowLayout};
 use super::operations::{ArenaLayout, RmsNorm};
+use super::program::ProgramBuilder;
 use super::weights::{MatrixRef, Weights};
 
 /// Offsets of the embedding tables of action, signal level and step size.
@@ -183,6 +185,22 @@ impl Mlp {
             up: weights.swiglu_linear(&layer.up),
             down: weights.linear(&layer.down),
         }
+    }
+
+    /// x ← x + W_down swiglu(W_up norm x) over `rows` rows. Scratch: `normed` is as large as x, `hidden` is
+    /// [rows, hidden width].
+    pub fn record(
+        &self,
+        r: &mut ProgramBuilder,
+        rows: u32,
+        x: RowLayout,
+        [normed, hidden]: [u32; 2],
+    ) {
+        let normed = RowLayout::contiguous(normed, self.norm.width);
+        let hidden = RowLayout::contiguous(hidden, self.down.k);
+        r.rms_norm(self.norm, rows, x, normed);
+        r.matmul_activated(self.up, rows, normed, hidden, Activation::SwiGlu);
+        r.matmul_add(self.down, rows, hidden, x);
     }
 }
 
