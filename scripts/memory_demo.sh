@@ -36,7 +36,7 @@ rollout() {
 rollout --recall off --out "$work/off.npz"
 rollout --recall on --out "$work/on.npz"
 if cmp -s "$work/off.npz" "$work/on.npz"; then
-    rollout --compare-with "$work/truth.npz" --out "$out"
+    rollout --compare-with "$work/truth.npz" --scale 3 --out "$out"
 else
-    rollout --compare-with "$work/truth.npz" --compare-with "$work/off.npz" --out "$out"
+    rollout --compare-with "$work/truth.npz" --compare-with "$work/off.npz" --scale 3 --out "$out"
 fi
