@@ -12,7 +12,7 @@ use driftless_transport::{Route, Source};
 use super::export::{drug_name, mechanism};
 use super::specimens::KnownPlate;
 use super::wish::{dose_ends, dose_warning, figure, matching};
-use super::{FileKind, View};
+use super::view::{FileKind, View};
 use crate::app::theme;
 use crate::app::widgets::{choices, section};
 
