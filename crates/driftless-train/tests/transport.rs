@@ -168,10 +168,11 @@ fn run_starts_from_a_checkpoint() {
         seed: Some(seed),
         ..options(folder.path(), out, "")
     };
-    train(&start("first", None, 1));
+    let trained = |options| assert_eq!(train(&options), TrainOutcome::Finished);
+    trained(start("first", None, 1));
     let first = folder.path().join("first/checkpoint");
-    train(&start("other", None, 2));
-    train(&start("second", Some(first.clone()), 2));
+    trained(start("other", None, 2));
+    trained(start("second", Some(first.clone()), 2));
     let [fresh, started] = ["other", "second"].map(|out| apart(folder.path(), ["first", out]));
     assert!(started < 0.1 * fresh, "{started} {fresh}");
 
@@ -179,7 +180,10 @@ fn run_starts_from_a_checkpoint() {
     let text = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, text.replace("\"P2\"", "\"P9\"")).unwrap();
     let refused = run_transport(&start("third", Some(first), 2), &mut ()).unwrap_err();
-    assert!(refused.to_string().contains("its plates are not those"), "{refused}");
+    assert!(
+        refused.to_string().contains("its plates are not those"),
+        "{refused}"
+    );
 }
 
 #[test]

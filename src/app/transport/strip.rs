@@ -8,9 +8,9 @@ use eframe::egui::{
 
 use driftless_transport::{Route, Source};
 
-use super::view::View;
 use super::export::drug_name;
 use super::look::rms;
+use super::view::View;
 use super::wish::figure;
 use super::worker::Morph;
 use crate::app::theme;

@@ -17,7 +17,9 @@ use driftless_model::params::{Init, Params};
 use driftless_transport::config::{
     FORMAT_VERSION, FlowShape, KIND, KnownCompound, NetworkShape, Normalization, Sampling, WEIGHTS,
 };
-use driftless_transport::{Controls, Route, Source, TransportConfig, TransportNetwork, Transporter};
+use driftless_transport::{
+    Controls, Route, Source, TransportConfig, TransportNetwork, Transporter,
+};
 
 use super::look::between;
 use super::view::Direction;

@@ -166,7 +166,13 @@ fn serve(bench: &Arc<Bench>, jobs: &Receiver<Job>, send: &dyn Fn(Answer) -> bool
         if let Some((wish, since)) = newest {
             let is_wanted = || jobs.is_empty();
             let mut show = |morph| send(Answer::Morph(morph));
-            match bench.show(&wish, since, (&mut pace, &mut starts), &is_wanted, &mut show) {
+            match bench.show(
+                &wish,
+                since,
+                (&mut pace, &mut starts),
+                &is_wanted,
+                &mut show,
+            ) {
                 Ok(true) => newest = None,
                 // Another job has arrived.
                 Ok(false) => {}

@@ -141,6 +141,9 @@ fn light_does_not_depend_on_the_number_of_cells() {
         assert!(two[number] > one[number]);
     }
     for light in [5, 6, 7, 9, 10, 11] {
-        assert!((two[light] - one[light]).abs() < 1e-5 && one[light] > 0.0, "{light}");
+        assert!(
+            (two[light] - one[light]).abs() < 1e-5 && one[light] > 0.0,
+            "{light}"
+        );
     }
 }

@@ -17,10 +17,7 @@ pub(super) fn responses(
     samples: &[Measured],
 ) -> Vec<DoseReport> {
     let mut series: BTreeMap<usize, Vec<&Measured>> = BTreeMap::new();
-    for m in samples
-        .iter()
-        .filter(|m| m.sample.kind != HeldOut::Plate)
-    {
+    for m in samples.iter().filter(|m| m.sample.kind != HeldOut::Plate) {
         series.entry(m.sample.compound).or_default().push(m);
     }
     let report = |(compound, samples): (&usize, &Vec<&Measured>)| {
