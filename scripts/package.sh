@@ -4,7 +4,8 @@
 #   scripts/package.sh [PROGRAM]     packages PROGRAM or $DRIFTLESS_PROGRAM; without either, builds one
 #                                    with `cargo build --release --locked`
 #
-# Both contain the program, its worlds, a menu entry, an icon, manual pages and shell completions. The program embeds the worlds, too. They
+# Both contain the program, its worlds, a menu entry, the type of .driftless files (a double click opens them), an
+# icon, manual pages and shell completions. The program embeds the worlds, too. They
 # are installed next to it so that nothing is unpacked into home folders, all users share one copy, and
 # each world has a path for `driftless info` or `--from`. The large dictionary of xz finds the second copy,
 # so the download does not grow.
@@ -36,14 +37,15 @@ mkdir -p "$out"
 
 # Writes the files of a package into $1, with the layout of /usr.
 fill() {
-    mkdir -p "$1/bin" "$1/share/applications" "$1/share/driftless" "$1/share/doc/driftless" \
+    mkdir -p "$1/bin" "$1/share/applications" "$1/share/mime/packages" "$1/share/driftless" "$1/share/doc/driftless" \
         "$1/share/icons/hicolor/256x256/apps" "$1/share/icons/hicolor/scalable/apps"
     install -m 755 "$program" "$1/bin/driftless"
     if command -v strip >/dev/null; then
         strip --strip-unneeded "$1/bin/driftless"
     fi
     cp -r checkpoints "$1/share/driftless/checkpoints"
-    cp assets/driftless.desktop "$1/share/applications/driftless.desktop"
+    cp assets/driftless.desktop assets/driftless-open.desktop "$1/share/applications/"
+    cp assets/driftless.xml "$1/share/mime/packages/driftless.xml"
     cp assets/icon.png "$1/share/icons/hicolor/256x256/apps/driftless.png"
     cp assets/icon.svg "$1/share/icons/hicolor/scalable/apps/driftless.svg"
     copyright >"$1/share/doc/driftless/copyright"
@@ -163,6 +165,11 @@ It runs from this folder. To install it for yourself, copy its two folders into 
 or for all users:
 
     sudo cp -r bin share /usr/local/
+
+After that, a double click opens worlds that others share (.driftless), once the desktop knows of them:
+
+    update-mime-database ~/.local/share/mime
+    update-desktop-database ~/.local/share/applications
 
 The worlds are in share/driftless/checkpoints; bin/driftless also embeds them and runs without that
 folder. The window needs a Vulkan or OpenGL driver, which may be a software one (Debian:

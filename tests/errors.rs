@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure fails the test")]
 
+#[path = "errors/episodes.rs"]
+mod episodes;
 #[path = "errors/outputs.rs"]
 mod outputs;
 #[path = "errors/training.rs"]
@@ -11,7 +13,6 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use driftless_data::npz::NpzWriter;
 use tempfile::TempDir;
 
 fn root() -> &'static Path {
@@ -267,10 +268,7 @@ fn out_of_range_arguments_are_named() {
     for (args, parts) in [
         (["--fps", "0"], ["--fps 0", "expected above 0"]),
         (["--context", "9999"], ["--clip 9999", "starting clips"]),
-        (
-            ["--context", "no/such.npz"],
-            ["no/such.npz", "No such file"],
-        ),
+        (["--clip", "no/such.npz"], ["no/such.npz", "No such file"]),
     ] {
         let mut command = driftless(&["play"]);
         command.current_dir(root()).args(args);
@@ -279,63 +277,16 @@ fn out_of_range_arguments_are_named() {
 }
 
 #[test]
-fn video_context_needs_ffmpeg() {
+fn video_clip_needs_ffmpeg() {
     let folder = tempfile::tempdir().unwrap();
     let video = folder.path().join("video.mp4");
     std::fs::write(&video, "").unwrap();
-    let mut command = driftless(&["play", "--context"]);
+    let mut command = driftless(&["play", "--clip"]);
     command.arg(&video).current_dir(root());
     command.env("PATH", folder.path());
     assert_says(
         &failure(command),
         &["video.mp4", "needs ffmpeg", "install it", ".gif"],
-    );
-}
-
-/// An episode file with the arrays that `arrays` adds.
-fn episode(folder: &Path, arrays: impl Fn(&mut NpzWriter)) -> PathBuf {
-    let path = folder.join("episode.npz");
-    let mut file = NpzWriter::new(&path);
-    arrays(&mut file);
-    file.save().unwrap();
-    path
-}
-
-#[test]
-fn bad_episode_arrays_are_named() {
-    let folder = tempfile::tempdir().unwrap();
-    let shape = [2, 8, 8, 3];
-    let error = |path: &Path| failure(driftless(&["info".as_ref(), path.as_os_str()]));
-
-    let no_actions = episode(folder.path(), |file| {
-        file.add("image", &shape, &[0_u8; 384]).unwrap();
-    });
-    assert_says(&error(&no_actions), &["episode.npz", "action"]);
-    let wrong_dtype = episode(folder.path(), |file| {
-        file.add("image", &shape, &[0_f32; 384]).unwrap();
-        file.add("action", &[2], &[0_i32; 2]).unwrap();
-    });
-    assert_says(
-        &error(&wrong_dtype),
-        &["`image`", "float32", "expected uint8"],
-    );
-    let wrong_length = episode(folder.path(), |file| {
-        file.add("image", &shape, &[0_u8; 384]).unwrap();
-        file.add("action", &[3], &[0_i32; 3]).unwrap();
-    });
-    assert_says(
-        &error(&wrong_length),
-        &["`action`", "length is 3", "expected 2"],
-    );
-    let cut_off = episode(folder.path(), |file| {
-        file.add("image", &shape, &[0_u8; 384]).unwrap();
-        file.add("action", &[2], &[0_i32; 2]).unwrap();
-    });
-    cut(&cut_off);
-    assert_says(&error(&cut_off), &["episode.npz"]);
-    assert_says(
-        &error(&folder.path().join("missing.npz")),
-        &["missing.npz", "No such file"],
     );
 }
 
@@ -351,120 +302,6 @@ fn memory_is_measured_in_the_maze_only() {
     ]);
     command.current_dir(root());
     assert_says(&failure(command), &["Pong", "expected a world of the maze"]);
-}
-
-#[test]
-fn rollout_refuses_other_worlds() {
-    let folder = tempfile::tempdir().unwrap();
-    let small = episode(folder.path(), |file| {
-        file.add("image", &[40, 8, 8, 3], &[0_u8; 40 * 192])
-            .unwrap();
-        file.add("action", &[40], &[0_i32; 40]).unwrap();
-    });
-    let out = folder.path().join("out.npz");
-    let mut command = driftless(&["rollout", "--horizon", "4", "--episode"]);
-    command
-        .current_dir(root())
-        .arg(&small)
-        .arg("--out")
-        .arg(&out);
-    failure(command);
-    assert!(!out.exists());
-}
-
-#[test]
-fn likelihood_checks_its_arguments() {
-    let folder = tempfile::tempdir().unwrap();
-    let error = |episode: &Path, more: &[&str]| {
-        let mut command = driftless(&["likelihood", "--episode"]);
-        command.current_dir(root()).arg(episode).args(more);
-        failure(command)
-    };
-    let real = root().join("assets/pong/episode_00000.npz");
-    for (more, parts) in [
-        (["--frames", "5..40"], ["frames 5..40", "12 ≤ A < B ≤ 450"]),
-        (["--frames", "440..451"], ["frames 440..451", "≤ 450"]),
-        (["--frames", "40..40"], ["frames 40..40", "A < B"]),
-        (["--level", "1"], ["level is 1", "at most 0.99"]),
-        (["--level", "0"], ["level is 0", "above 0"]),
-        (["--probes", "0"], ["probes is 0", "at least 1"]),
-        (["--steps", "0"], ["steps is 0", "at least 1"]),
-        (["--context-signal", "1.5"], ["1.5", "at most 1"]),
-    ] {
-        assert_says(&error(&real, &more), &parts);
-    }
-    let small = episode(folder.path(), |file| {
-        file.add("image", &[40, 8, 8, 3], &[0_u8; 40 * 192])
-            .unwrap();
-        file.add("action", &[40], &[0_i32; 40]).unwrap();
-    });
-    assert_says(&error(&small, &[]), &["episode.npz", "8×8", "64×64"]);
-    let short = episode(folder.path(), |file| {
-        let frames = vec![0_u8; 12 * 64 * 64 * 3];
-        file.add("image", &[12, 64, 64, 3], &frames).unwrap();
-        file.add("action", &[12], &[0_i32; 12]).unwrap();
-    });
-    assert_says(&error(&short, &[]), &["has 12 frames", "at least 13"]);
-    assert_says(
-        &error(Path::new("no.npz"), &[]),
-        &["no.npz", "No such file"],
-    );
-}
-
-/// A dataset of one episode of `frames` frames with these rewards.
-fn tiny_dataset(frames: usize, reward: impl Fn(usize) -> f32) -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let info = r#"{"name": "Tiny", "fps": 15, "image": [16, 16], "actions": [{"name": "noop", "keys": []}]}"#;
-    std::fs::write(folder.path().join("dataset.json"), info).unwrap();
-    episode(folder.path(), |file| {
-        let images = vec![0_u8; frames * 768];
-        file.add("image", &[frames, 16, 16, 3], &images).unwrap();
-        file.add("action", &[frames], &vec![0; frames]).unwrap();
-        let rewards: Vec<f32> = (0..frames).map(&reward).collect();
-        file.add("reward", &[frames], &rewards).unwrap();
-    });
-    folder
-}
-
-#[test]
-fn data_that_cannot_be_trained_on_is_refused_first() {
-    let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().join("run");
-    let trained_on = |data: &TempDir| {
-        let mut command = driftless(&["train", "all", "--max-steps", "1", "--data"]);
-        command.arg(data.path()).arg("--out").arg(&out);
-        failure(command)
-    };
-    let short = tiny_dataset(3, |_| 0.0);
-    assert_says(
-        &trained_on(&short),
-        &[
-            "episodes have 3 frames at most",
-            "expected some of at least",
-        ],
-    );
-    let nan = tiny_dataset(40, |t| if t % 30 == 0 { f32::NAN } else { 0.0 });
-    assert_says(
-        &trained_on(&nan),
-        &["episode.npz", "`reward`", "NaN at frame 30"],
-    );
-}
-
-#[test]
-fn unbounded_recordings_are_refused_first() {
-    let folder = tempfile::tempdir().unwrap();
-    let huge = u64::MAX.to_string();
-    for arguments in [["--frames", &huge], ["--episode-frames", "1000000000000"]] {
-        let mut command = driftless(&["record", "--world", "maze"]);
-        if arguments[0] != "--frames" {
-            command.args(["--frames", "10"]);
-        }
-        command
-            .args(arguments)
-            .arg("--out")
-            .arg(folder.path().join("data"));
-        assert_says(&failure(command), &["cannot be recorded", "expected 1 to"]);
-    }
 }
 
 #[cfg(target_os = "linux")]

@@ -62,7 +62,7 @@ fn failure(args: &[&str]) -> String {
 fn record(folder: &TempDir, game: &PlayableWorld, commands: &[driftless_sim::Command]) -> PathBuf {
     let path = folder.path().join("played.npz");
     let options = SimOptions {
-        context: game.first_clip,
+        clip: game.first_clip,
         random_seed: true,
         paused: true,
         record: Some(path.clone().into()),
@@ -87,8 +87,7 @@ fn record(folder: &TempDir, game: &PlayableWorld, commands: &[driftless_sim::Com
 
 const STEP: driftless_sim::Command = driftless_sim::Command::Playback(PlaybackCommand::Step);
 const RESET: driftless_sim::Command = driftless_sim::Command::Episode(EpisodeCommand::Reset);
-const NEXT_CONTEXT: driftless_sim::Command =
-    driftless_sim::Command::Episode(EpisodeCommand::NextContext);
+const NEXT_CLIP: driftless_sim::Command = driftless_sim::Command::Episode(EpisodeCommand::NextClip);
 
 fn held(action: u32) -> driftless_sim::Command {
     let since = Instant::now();
@@ -99,7 +98,7 @@ fn held(action: u32) -> driftless_sim::Command {
     .into()
 }
 
-/// Two starts of context 0 and one of context 1, with changing actions and sampler parameters.
+/// Two starts from clip 0 and one from clip 1, with changing actions and sampler parameters.
 fn commands() -> Vec<driftless_sim::Command> {
     let params = |params| SamplerCommand::Params(params).into();
     let default = SamplerParams::default();
@@ -133,7 +132,7 @@ fn commands() -> Vec<driftless_sim::Command> {
         params(short),
         STEP,
         STEP,
-        NEXT_CONTEXT,
+        NEXT_CLIP,
         held(0),
         STEP,
         params(default),
@@ -197,7 +196,64 @@ fn pong_replay_is_bit_exact() {
 }
 
 #[test]
-fn replay_needs_no_context_file() {
+fn session_is_shared_with_its_world() {
+    let folder = tempfile::tempdir().unwrap();
+    let pong = root().join("checkpoints/pong");
+    let game = PlayableWorld::learned(&pong, DeviceChoice::Cpu, None).unwrap();
+    let session = record(&folder, &game, &commands());
+    let file = folder.path().join("Pong.driftless");
+    let export = ["worlds", "export", "checkpoints/pong", path_str(&file)];
+    success(&[&export[..], &["--game", path_str(&session)]].concat());
+
+    // Its last game, from the start of clip 1 on, is played again and then played on.
+    let out = folder.path().join("again.npz");
+    let play = |more: &[&str]| {
+        let args = [
+            "play",
+            "--headless",
+            "--device",
+            "cpu",
+            "--checkpoint",
+            path_str(&file),
+            "--overwrite",
+            "--out",
+            path_str(&out),
+            "--frames",
+            "4",
+        ];
+        let mut command = command(&[&args[..], more].concat());
+        let output = command
+            .env("DRIFTLESS_HOME", folder.path())
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{stderr}");
+        Episode::read(&out).unwrap()
+    };
+    let (recorded, again) = (Episode::read(&session).unwrap(), play(&[]));
+    for t in 0..3 {
+        assert!(again.frame(t) == recorded.frame(10 + t), "frame {t}");
+    }
+    assert_eq!((again.frames(), again.actions[4]), (5, 0));
+    assert_ne!(play(&["--seed", "3"]).frame(1), recorded.frame(11));
+
+    let breakout = [
+        "worlds",
+        "export",
+        "checkpoints/breakout",
+        path_str(&file),
+        "--overwrite",
+        "--game",
+    ];
+    let maze = PlayableWorld::simulator(SimulatorKind::Maze);
+    let other = tempfile::tempdir().unwrap();
+    let simulated = record(&other, &maze, &[STEP]);
+    let error = failure(&[&breakout[..], &[path_str(&simulated)]].concat());
+    assert!(error.contains("was played in a simulator"), "{error}");
+}
+
+#[test]
+fn replay_needs_no_starting_clips() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("episode.npz");
     std::fs::copy(root().join("assets/pong/episode_00000.npz"), &file).unwrap();
@@ -219,7 +275,7 @@ fn headless_session_is_replayed() {
         "--headless",
         "--device",
         "cpu",
-        "--context",
+        "--clip",
         "3",
         "--frames",
         "6",
@@ -239,7 +295,7 @@ fn simulator_is_replayed_from_seeds() {
     let path = record(
         &folder,
         &game,
-        &[held(3), STEP, STEP, RESET, STEP, NEXT_CONTEXT, STEP],
+        &[held(3), STEP, STEP, RESET, STEP, NEXT_CLIP, STEP],
     );
     let stdout = success(&["replay", path_str(&path)]);
     assert_eq!(stdout, "7 of 7 frames are identical\n");

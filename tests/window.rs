@@ -20,7 +20,7 @@ use common::{path_str, wait};
 use display::Display;
 use driftless_data::Episode;
 use driftless_eval::objects::Game;
-use driftless_model::contexts;
+use driftless_model::starting_clips;
 use image::RgbImage;
 use image::imageops::{self, FilterType};
 
@@ -181,7 +181,7 @@ fn window_shows_frames_and_obeys_keys() {
     let (nearest, t) = nearest.zip(0..).min_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
     assert!(nearest < 2.0, "the nearest is frame {t} at {nearest}");
     let config = driftless_model::checkpoint::read_config(&world).unwrap();
-    for other in contexts::read(&world.join("contexts.npz"), &config).unwrap() {
+    for other in starting_clips::read(&world.join("contexts.npz"), &config).unwrap() {
         let last = &other.images[other.images.len() - config.image_len()..];
         let distance = difference(&shown, &without_score(last, played.width));
         assert!(
@@ -240,7 +240,7 @@ fn world_on_the_windows_gpu_moves() {
 }
 
 #[test]
-fn pause_step_reset_and_next_context() {
+fn pause_step_reset_and_next_clip() {
     let Some(display) = Display::start() else {
         return;
     };

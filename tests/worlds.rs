@@ -130,7 +130,7 @@ fn simulator_takes_no_sampler_options() {
         ["--steps", "2"],
         ["--solver", "euler"],
         ["--threads", "2"],
-        ["--context", "1"],
+        ["--clip", "1"],
     ] {
         let output = driftless(&["play", "--world", "maze", more[0], more[1]]);
         assert_eq!(output.status.code(), Some(2), "{more:?}");

@@ -25,7 +25,7 @@ run() {
         import) set -- import --from npz "$work/source" --source-fps 15 --out "$to/out" ;;
         png) set -- $play --out "$to/out" ;;
         gif|mp4|npz) set -- $play --out "$to/out.$name" ;;
-        rollout) set -- rollout --checkpoint "$root/checkpoints/pong" --device cpu --episode "$(ls "$root"/assets/pong/*.npz | head -n 1)" --context 8 --horizon 8 --steps 1 --overwrite --out "$to/out.rollout.npz" ;;
+        rollout) set -- rollout --checkpoint "$root/checkpoints/pong" --device cpu --episode "$(ls "$root"/assets/pong/*.npz | head -n 1)" --clip 8 --horizon 8 --steps 1 --overwrite --out "$to/out.rollout.npz" ;;
         train) set -- train all --data "$root/assets/pong" --out "$to/out" --config "$work/train.toml" --device cpu ;;
     esac
     "$program" "$@" > /dev/null 2> "$work/log"

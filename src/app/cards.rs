@@ -127,6 +127,23 @@ pub(super) fn badge(ui: &Ui, space: Rect, text: &str) {
     });
 }
 
+/// Shows that a file can be dropped, while one is held over the window.
+pub(super) fn drop_zone(ui: &Ui) {
+    let held = ui.input(|input| !input.raw.hovered_files.is_empty());
+    if held {
+        let palette = theme::palette(ui);
+        let space = ui.max_rect();
+        let painter = ui.ctx().layer_painter(egui::LayerId::new(
+            egui::Order::Foreground,
+            egui::Id::unique("drop-zone"),
+        ));
+        painter.rect_filled(space, 0, palette.veil);
+        let frame = egui::Stroke::new(3.0, palette.accent);
+        painter.rect_stroke(space.shrink(14.0), 12, frame, egui::StrokeKind::Inside);
+        badge(ui, space, "DROP TO OPEN");
+    }
+}
+
 /// A red dot in the picture's lower left corner: every frame is recorded.
 pub(super) fn recording(ui: &Ui, space: Rect) {
     let at = space.left_bottom() + vec2(12.0, -12.0);

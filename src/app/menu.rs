@@ -24,6 +24,7 @@ const GROUPS: [&[Shortcut]; 6] = [
         Shortcut::Screenshot,
         Shortcut::CopyPicture,
         Shortcut::Share,
+        Shortcut::ShareGame,
         Shortcut::OpenFolder,
     ],
     &[Shortcut::Lab],

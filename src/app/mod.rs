@@ -85,7 +85,10 @@ pub fn run(options: WindowOptions) -> Result<()> {
         ..record
     });
     let mut session = GameSession::new(options.game, options.fps, options.params, record)?;
-    session.sim.actions = options.actions;
+    if !options.actions.is_empty() {
+        session.sim.actions = options.actions;
+        session.sim.action_params = Arc::default();
+    }
     let server = check_display()?;
     let setup = WindowSetup {
         new_world: options.new_world,

@@ -47,7 +47,7 @@ impl OpenPage {
             let palette = theme::palette(ui);
             let (mut closed, mut entered) = (false, false);
             title(ui, "Open", false, &mut closed);
-            let hint = "A world (a .driftless file, or a folder with config.json), an episode (.npz), actions (.txt), or a picture, GIF or video to start from. You can also drop it on the window.";
+            let hint = "A world (a .driftless file, or a folder with config.json), an episode (.npz), actions (.txt), or an image, GIF or video to start from. You can also drop it on the window.";
             ui.label(RichText::new(hint).color(palette.muted));
             ui.horizontal(|ui| {
                 let name = ui.label("Path");

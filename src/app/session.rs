@@ -19,8 +19,8 @@ pub(super) struct GameSession {
     pub world: DatasetInfo,
     /// Whether a network predicts the frames, instead of a simulator.
     pub learned: bool,
-    /// Context frames that a rollout starts from; 0 for a simulator.
-    pub context: usize,
+    /// Frames of a starting clip, as many as the context holds; 0 for a simulator.
+    pub clip_frames: usize,
     /// Where a learned world was loaded from.
     pub origin: Option<CheckpointOrigin>,
     pub keys: KeyMap,
@@ -45,7 +45,7 @@ impl GameSession {
         }
         if game.origin.is_none() {
             // Simulators are part of the program.
-            keys = keys.without(Shortcut::Share);
+            keys = keys.without(Shortcut::Share).without(Shortcut::ShareGame);
         }
         let settings = TuningSettings {
             params,
@@ -57,12 +57,14 @@ impl GameSession {
             scaling: Scaling::default(),
         };
         let tuning = TuningPanel::new(settings, game.dynamics.as_ref(), game.sampling);
+        let shared = game.game.as_ref();
         let sim = driftless_sim::SimOptions {
             player: game.player,
             gpu_source: GpuSource::Own,
             resume_from: None,
-            context: game.first_clip,
-            actions: Arc::default(),
+            clip: game.first_clip,
+            actions: shared.map(|game| game.actions().into()).unwrap_or_default(),
+            action_params: shared.map(|game| game.params().into()).unwrap_or_default(),
             params: tuning.settings.params,
             random_seed: settings.free_seed,
             restart_at_end: settings.ends_restart,
@@ -74,7 +76,7 @@ impl GameSession {
             world: game.world,
             origin: game.origin,
             learned: game.dynamics.is_some(),
-            context: game.dynamics.map_or(0, |dynamics| dynamics.context),
+            clip_frames: game.dynamics.map_or(0, |dynamics| dynamics.context),
             keys,
             sim,
             tuning,
@@ -115,6 +117,12 @@ impl GameSession {
         session.sim.random_seed = true;
         session.sim.record = Some(record);
         Ok(session)
+    }
+
+    /// Forgets the actions to begin with, which apply only at the start.
+    pub fn forget_actions(&mut self) {
+        self.sim.actions = Arc::default();
+        self.sim.action_params = Arc::default();
     }
 
     /// Applies the user's key bindings in `custom`. The mouse shortcut exists only in worlds with mouse

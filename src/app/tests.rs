@@ -52,6 +52,7 @@ pub(super) fn world(actions: &[(&str, &[&str])]) -> WorldConfig {
             unknown_action: false,
             outcome: 0,
             memory: None,
+            delta_state: false,
         },
     }
 }
@@ -100,6 +101,7 @@ fn options(keys: &[&str]) -> WindowOptions {
             dynamics: Some(world.dynamics),
             sampling: SamplerParams::default(),
             first_clip: 0,
+            game: None,
             origin: None,
             player: Arc::new(|_| Err(driftless_sim::Error::Thread("not expected".into()))),
         },

@@ -1,74 +1,61 @@
-//! The window: handles input, polls the world-model thread, and draws. It never blocks on either.
+//! The window: gives what happens to the part that it concerns. It never blocks on the world-model thread.
 //!
-//! Each part of its state is a struct that knows nothing of the others:
+//! - [`environment`]: what all parts use: the [`device`] that is drawn on, the user's [`preferences`], notices.
+//! - [`stage`]: the game or the page that covers it, and switching between games.
+//!   - [`play`]: the current game with what belongs to it alone: [`game`] (the session, its world-model thread
+//!     and the newest frame), [`analysis`], [`inputs`], [`saver`], [`transport`] (held keys and the quick
+//!     slot) and [`changes`] (what can be undone).
+//!   - [`navigation`]: the pages, and the games behind them.
+//! - [`overlays`]: the modal page on top of everything else.
 //!
-//! - [`game`]: the session, its world-model thread and the newest frame.
-//! - [`navigation`]: the pages, and the games behind them.
-//! - [`analysis`]: timeline, comparison, plots, denoising and inspection.
-//! - [`inputs`]: gamepads, mouse and held keys.
-//! - [`preferences`]: the user's settings.
-//! - [`overlay`]: Help and Settings.
-//! - [`save`]: the save dialog.
-//! - [`transport`]: held timeline keys and the quick slot.
-//! - [`changes`]: what can be undone.
-//! - [`device`]: the graphics device and egui's context.
-//!
-//! Here they are put together and polled; [`drawing`] draws them, [`shortcuts`] says what keys do,
-//! [`switching`] changes the game, [`save_commands`], [`transport_commands`] and [`undo`] do what their
-//! names say.
+//! [`game_view`] draws the game, [`shortcuts`] says who takes a key and who does what a shortcut stands for.
 
 mod analysis;
 mod changes;
 mod device;
-mod drawing;
+mod environment;
 mod game;
+mod game_view;
 mod inputs;
 mod navigation;
 mod overlay;
+mod overlays;
+mod play;
 mod preferences;
 mod save;
-mod save_commands;
+mod saver;
 mod shortcuts;
-mod switching;
-mod title;
+mod stage;
 mod transport;
-mod transport_commands;
-mod undo;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use eframe::egui::{Context, Event, RawInput, Ui, UserAttentionType, ViewportCommand};
+use eframe::egui::{Context, Event, RawInput, Ui};
 
-use driftless_engine::GpuSource;
-use driftless_sim::{Frame, Message, Notice, Session};
-use driftless_worlds::SimulatorKind;
-
-use self::analysis::Analysis;
-use self::changes::Changes;
 use self::device::DisplayDevice;
-use self::game::{GameState, WorldThread};
-use self::inputs::{Inputs, Modifiers};
+use self::environment::Environment;
+use self::game_view::{GameRequests, GameView};
+use self::inputs::Modifiers;
 use self::navigation::{Navigation, Screen};
-use self::overlay::Overlay;
+use self::overlay::OverlayEnd;
+use self::overlays::Overlays;
+use self::play::Play;
 use self::preferences::UserPreferences;
-use self::save::{PictureUse, Saving};
-use self::transport::Transport;
+use self::stage::{AppExit, Stage};
 use super::adapter::DisplayServer;
+use super::cards;
 use super::config::{ConfigStore, WindowPlace};
 use super::keys::Shortcut;
-use super::notices::Notices;
 use super::options::NewWorldOptions;
 use super::recovery::Recovery;
-use super::save_dialog::SaveSpan;
 use super::session::GameSession;
 use super::surface_gate::SurfaceGate;
 use super::theme;
 use super::waker::Waker;
 use crate::Result;
-use crate::workspace::{BackgroundRun, BackgroundTask};
 
 /// What is needed to build the window.
 pub(super) struct WindowSetup {
@@ -93,38 +80,11 @@ pub(super) struct WindowSetup {
     pub waker: Waker,
 }
 
-/// What remains to be finished after the window has closed.
-#[derive(Default)]
-pub(super) struct AppExit {
-    /// The recording of the game.
-    pub recording: Option<Session>,
-    /// A recording to be written as a dataset.
-    pub dataset_recording: Option<(Session, SimulatorKind)>,
-    /// A training run in the background.
-    pub training: Option<BackgroundRun>,
-    /// Why the world stopped, if it was not restarted.
-    pub failure: Option<String>,
-}
-
 pub(super) struct Window {
-    device: DisplayDevice,
-    game: GameState,
-    navigation: Navigation,
-    analysis: Analysis,
-    inputs: Inputs,
-    preferences: UserPreferences,
-    /// A modal page on top of everything else.
-    overlay: Option<Overlay>,
-    saving: Saving,
-    /// The number of the requested picture, and what it is for.
-    picture: Option<(u64, PictureUse)>,
-    /// Writes the world to a file.
-    sharing: Option<BackgroundTask<PathBuf>>,
-    transport: Transport,
-    /// What can be undone.
-    changes: Changes,
+    env: Environment,
+    stage: Stage,
+    overlays: Overlays,
     recovery: Recovery,
-    notices: Notices,
 }
 
 impl Window {
@@ -143,35 +103,26 @@ impl Window {
         session.sim.gpu_source = device.gpu_source.clone();
         let (store, notice) = setup.store.unwrap_or_else(ConfigStore::find);
         let preferences = UserPreferences::new(store, &session.world.name, &device.context);
+        let navigation = Navigation::new(setup.home.clone(), waker.notify());
         let mut window = Self {
             recovery: Recovery::new(setup.home.clone(), waker.notify()),
-            navigation: Navigation::new(setup.home, waker.notify()),
-            game: GameState::new(session, waker),
-            device,
-            analysis: Analysis::default(),
-            inputs: Inputs::default(),
-            preferences,
-            overlay: None,
-            saving: Saving::default(),
-            picture: None,
-            sharing: None,
-            transport: Transport::default(),
-            changes: Changes::default(),
-            notices: Notices::default(),
+            stage: Stage::new(Play::new(session, waker), navigation),
+            env: Environment::new(device, preferences, setup.home),
+            overlays: Overlays::default(),
         };
-        window.apply_bindings();
+        let Self { env, stage, .. } = &mut window;
+        stage.play.apply_bindings(&env.preferences);
         if let Some(notice) = notice {
             tracing::warn!("{notice}");
-            window.notices.error(&notice);
+            env.notices.error(&notice);
         }
         if let Some(options) = setup.new_world {
-            window.open_new_world_at(options);
+            stage.open_new_world_at(options, env);
         } else if let Some(folder) = setup.cells {
-            let opened = window.open_cells(&folder);
-            window.report(opened);
-        } else if setup.gallery && window.preferences.config().welcomed.is_empty() {
-            window.open_worlds();
-            window.navigation.greet();
+            let opened = stage.open_cells(&folder, env);
+            env.report(opened);
+        } else if setup.gallery && env.preferences.config().welcomed.is_empty() {
+            stage.greet(env);
         }
         Ok(window)
     }
@@ -181,168 +132,116 @@ impl Window {
     /// # Errors
     /// Returns an error if the window has no renderer.
     pub fn attach(&mut self, creation: &eframe::CreationContext<'_>) -> Result<()> {
-        self.device
-            .attach(creation, self.game.session.world.image)?;
-        let source = &mut self.game.session.sim.gpu_source;
-        if let GpuSource::Shared(_) = source {
-            *source = self.device.gpu_source.clone();
-        }
-        // Textures on the old device are lost.
-        self.game.drop_textures();
-        self.analysis.drop_textures();
-        self.navigation.drop_textures();
-        self.release_all_input();
-        self.preferences.apply_theme(&self.device.context);
-        self.apply_bindings();
+        let Self { env, stage, .. } = self;
+        env.device
+            .attach(creation, stage.play.game.session.world.image)?;
+        stage.play.attach(env);
+        stage.navigation.drop_textures();
+        env.preferences.apply_theme(&env.device.context);
+        stage.play.apply_bindings(&env.preferences);
         Ok(())
     }
 
     /// Whether the window's device has been lost after drawing with it.
     pub fn is_lost(&self) -> bool {
-        self.device.is_lost()
-    }
-
-    /// Applies the settings that depend on the current world.
-    fn apply_bindings(&mut self) {
-        let session = &mut self.game.session;
-        session.rebind(&self.preferences.bindings(&session.world.name));
-        let config = self.preferences.config();
-        session.tuning.set_scaling(config.scaling);
-        self.inputs
-            .apply_bindings(&session.keys, &config.gamepad.buttons);
+        self.env.device.is_lost()
     }
 
     /// Where the window is on the screen.
     pub fn place(&self) -> Option<WindowPlace> {
-        self.preferences.config().window
+        self.env.preferences.config().window
     }
 
-    fn dismiss_welcome(&mut self) {
-        let world = &self.game.session.world.name;
-        if self.preferences.dismiss_welcome(world) {
-            self.game.resume();
-        }
-    }
-
-    fn release_all_input(&mut self) {
-        self.inputs
-            .release_all(&self.device.context, &mut self.game);
-    }
-
-    fn report(&mut self, done: Result<()>) {
-        if let Err(error) = done {
-            self.notices.error(&error);
-        }
-    }
-
-    fn report_saved(&mut self, saved: Option<Result<PathBuf>>) {
-        match saved {
-            Some(Ok(path)) => self.notices.saved(&path),
-            Some(Err(error)) => self.notices.error(&error),
-            None => {}
-        }
-    }
-
-    /// Handles everything that has arrived from the world-model thread.
-    fn poll_world(&mut self) {
-        let (frames, messages) = self.game.receive();
-        self.game.scoreboard.take(&frames);
-        self.show_newest(frames);
-        for message in messages {
-            match message {
-                Message::Started { engine } => self.game.engine = engine,
-                Message::Notice(Notice::EpisodeEnded) => {
-                    self.game.scoreboard.episode_ended(Instant::now());
-                }
-                Message::Notice(notice) => {
-                    if notice == Notice::AutoplayStopped {
-                        self.game.autoplay = false;
-                    }
-                    self.notices.info(notice.to_string());
-                }
-                Message::ParamsRejected { reason, active } => {
-                    self.game.accept_params(active);
-                    self.notices.error(&reason);
-                }
-                Message::Branches(branches) => self.analysis.timeline.set_branches(branches),
-                Message::StoredImages { branch, images } => {
-                    let size = self.game.session.world.image;
-                    let timeline = &mut self.analysis.timeline;
-                    timeline.add_thumbnails(&self.device.context, branch, images, size);
-                }
-                Message::RenderProgress {
-                    request,
-                    done,
-                    total,
-                } => self.saving.note_progress(request, done, total),
-                Message::RenderedEpisode { request, episode } => {
-                    self.open_save_dialog(request, episode, SaveSpan::Episode);
-                }
-                Message::RecentFrames { request, episode } => self.take_recent(request, episode),
-                Message::RenderCancelled(request) => self.frames_cancelled(request),
-                Message::Failed {
-                    reason,
-                    device_failed,
-                } => {
-                    self.game.fail(reason, device_failed);
-                    if self.saving.is_rendering() {
-                        self.end_saving();
-                    }
-                }
-            }
-        }
-    }
-
-    /// Shows the newest frame, and measures the skipped ones.
-    fn show_newest(&mut self, frames: Vec<Frame>) {
-        let (learned, size) = (self.game.session.learned, self.game.session.world.image);
-        let mut newest: Option<Frame> = None;
-        for mut frame in frames {
-            // A key change first shown by a skipped frame becomes visible with the next one.
-            if let Some(skipped) = newest.take() {
-                frame.timing.input_at = skipped.timing.input_at.or(frame.timing.input_at);
-                self.analysis.record(&skipped, None, false, learned);
-            }
-            self.inputs.frame_arrived(&frame, &mut self.game);
-            newest = Some(frame);
-        }
-        if let Some(frame) = newest {
-            self.analysis.show(&frame, &self.device.context, size);
-            let latency = frame
-                .timing
-                .input_at
-                .map(|key| key.elapsed().as_secs_f64() * 1000.0);
-            self.analysis.record(&frame, latency, true, learned);
-            self.game.show(frame);
-        }
+    /// Ends everything and returns what remains to be finished after closing.
+    pub fn leave(&mut self) -> AppExit {
+        self.env.preferences.write();
+        self.stage.leave()
     }
 
     fn poll_gamepads(&mut self) {
-        let on = self.preferences.config().gamepad.on;
-        let (inputs, waker) = (&mut self.inputs, &self.device.waker);
-        for change in inputs.poll_gamepads(on, waker, &mut self.game) {
-            let takes_input = self.device.context.input(|input| input.focused)
-                && self.overlay.is_none()
-                && !self.navigation.is_on_page()
-                && !self.saving.is_open();
-            let game = &mut self.game;
-            let Some(pressed) = self.inputs.take_gamepads(change, game, takes_input) else {
-                continue;
-            };
-            if pressed.plays {
-                self.dismiss_welcome();
-            }
-            for shortcut in pressed.shortcuts {
+        let Self { env, stage, .. } = self;
+        let on = env.preferences.config().gamepad.on;
+        let Play { inputs, game, .. } = &mut stage.play;
+        let changes = inputs.poll_gamepads(on, &env.device.waker, game);
+        for change in changes {
+            let takes_input = self.env.device.context.input(|input| input.focused)
+                && self.takes_commands()
+                && !self.stage.navigation.is_on_page();
+            let preferences = &mut self.env.preferences;
+            let shortcuts = self
+                .stage
+                .play
+                .take_gamepads(change, takes_input, preferences);
+            for shortcut in shortcuts {
                 self.act(shortcut);
             }
-            if pressed.start && self.preferences.welcome {
-                self.dismiss_welcome();
-            } else if pressed.start {
-                self.act(Shortcut::Pause);
+        }
+    }
+
+    /// Handles an event before egui does; returns whether egui gets it.
+    fn passes_on(&mut self, event: &Event, typing: bool, now: Instant) -> bool {
+        match *event {
+            Event::Key {
+                key,
+                physical_key,
+                pressed,
+                modifiers,
+                ..
+            } => {
+                let key = self.key_at_place(physical_key, key, pressed);
+                let inspect = self.stage.play.analysis.inspect.as_ref();
+                let chooses = inspect.is_some_and(|panel| panel.captures_key(key));
+                if chooses && pressed {
+                    return true;
+                }
+                let with = Modifiers {
+                    plain: !modifiers.command && !modifiers.ctrl && !modifiers.alt,
+                    control: modifiers.command && !modifiers.alt,
+                };
+                !self.key(key, pressed, with, typing, now)
             }
-            if pressed.select {
-                self.act(Shortcut::Reset);
+            // The library makes this event of Ctrl+C.
+            Event::Copy if !typing && self.takes_commands() => {
+                self.act(Shortcut::CopyPicture);
+                true
             }
+            Event::WindowFocused(false) => {
+                self.stage.play.lose_focus(&self.env.device.context);
+                true
+            }
+            _ => {
+                let sensitivity = self.env.preferences.config().mouse.sensitivity;
+                !self.stage.play.mouse_event(event, sensitivity)
+            }
+        }
+    }
+
+    fn game_ui(&mut self, ui: &mut Ui) {
+        let requests = GameView {
+            play: &mut self.stage.play,
+            navigation: &mut self.stage.navigation,
+            env: &mut self.env,
+            recovery: &mut self.recovery,
+            covered: self.overlays.is_open(),
+        }
+        .ui(ui);
+        if requests != GameRequests::default() {
+            // What is asked for shows in the next picture.
+            ui.request_repaint();
+        }
+        if let Some(action) = requests.banner {
+            self.stage.handle_banner(action, &mut self.env);
+        }
+        if let Some(shortcut) = requests.shortcut {
+            self.act(shortcut);
+        }
+    }
+
+    fn overlay_ui(&mut self, context: &Context) {
+        match self.overlays.ui(context, &mut self.stage, &mut self.env) {
+            Some(OverlayEnd::Run(shortcut)) => self.act(shortcut),
+            Some(OverlayEnd::Open(path)) => self.stage.open_path(&path, &mut self.env),
+            Some(OverlayEnd::Closed) | None => {}
         }
     }
 }
@@ -351,125 +250,49 @@ impl eframe::App for Window {
     fn raw_input_hook(&mut self, context: &Context, input: &mut RawInput) {
         let now = Instant::now();
         // On the "New world" page, Enter and Escape go to the focused control.
-        let typing = match self.navigation.screen {
+        let typing = match self.stage.navigation.screen {
             Screen::NewWorld { .. } => context.memory(|memory| memory.focused().is_some()),
             _ => context.text_edit_focused(),
         };
-        input.events.retain(|event| match event {
-            Event::Key {
-                key,
-                physical_key,
-                pressed,
-                modifiers,
-                ..
-            } => {
-                let key = self.key_at_place(*physical_key, *key, *pressed);
-                let inspect = self.analysis.inspect.as_ref();
-                let chooses = inspect.is_some_and(|panel| panel.captures_key(key));
-                if chooses && *pressed {
-                    return true;
-                }
-                let with = Modifiers {
-                    plain: !modifiers.command && !modifiers.ctrl && !modifiers.alt,
-                    control: modifiers.command && !modifiers.alt,
-                };
-                !self.key(key, *pressed, with, typing, now)
-            }
-            // The library makes this event of Ctrl+C.
-            Event::Copy if !typing && self.takes_commands() => {
-                self.act(Shortcut::CopyPicture);
-                true
-            }
-            Event::WindowFocused(false) => {
-                self.release_step();
-                self.release_all_input();
-                self.inputs.forget_keys();
-                true
-            }
-            _ => {
-                let sensitivity = self.preferences.config().mouse.sensitivity;
-                !self.inputs.mouse_event(event, sensitivity, &mut self.game)
-            }
-        });
+        input
+            .events
+            .retain(|event| self.passes_on(event, typing, now));
     }
 
-    fn logic(&mut self, context: &Context, frame: &mut eframe::Frame) {
-        self.device.update(frame);
-        if matches!(self.game.world, WorldThread::NotStarted) && self.device.drawn {
-            self.restart(None);
-        }
-        self.poll_world();
-        if let Err(why) = self.analysis.poll_episode(&self.game) {
-            self.notices.error(&why);
-        }
-        let folder = || self.navigation.saved_folder();
-        let saved = self
-            .analysis
-            .poll_screenshot(context.pixels_per_point(), folder);
-        self.report_saved(saved);
-        let shared = self.sharing.as_ref().and_then(BackgroundTask::take);
-        if shared.is_some() {
-            self.sharing = None;
-        }
-        self.report_saved(shared);
-        let recovered = self.recovery.poll();
-        self.report_saved(recovered);
+    fn logic(&mut self, _context: &Context, frame: &mut eframe::Frame) {
+        let Self { env, stage, .. } = self;
+        env.device.update(frame);
+        stage.play.poll(env);
+        env.report_saved(self.recovery.poll());
         self.poll_gamepads();
-        let scaling = self.game.session.tuning.settings.scaling;
-        if let Err(error) = self.preferences.autosave(&self.device.context, scaling) {
-            self.notices
-                .error(&format!("Cannot save settings: {error}"));
-        }
-        self.run_held_step(Instant::now());
-        if let Some(size) = self.preferences.size_for_screen(&self.device.context) {
-            self.device.command(ViewportCommand::InnerSize(size));
-        }
-        self.preferences.note_place(&self.device.context);
-        let listed = self.navigation.poll_pages();
-        self.report(listed);
-        for saved in self.navigation.poll_cells() {
-            self.report_saved(Some(saved));
-        }
-        if let Some(ended) = self.navigation.take_ended_training() {
-            let attention = UserAttentionType::Informational;
-            self.device
-                .command(ViewportCommand::RequestUserAttention(attention));
-            self.notices.info(ended);
-        }
-        self.poll_loaded();
-        self.update_title();
+        let Self { env, stage, .. } = self;
+        env.poll_preferences(stage.play.game.session.tuning.settings.scaling);
+        stage
+            .play
+            .run_held_keys(Instant::now(), &env.device.context);
+        stage.poll(env);
+        let title = stage.title(env.preferences.welcome);
+        env.device.set_title(format!("{title} – Driftless"));
     }
 
     fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
-        self.game.stats.record_draw(Instant::now());
-        self.device.begin_draw(ui, self.game.frame.is_some());
-        if !matches!(self.navigation.screen, Screen::NewWorld { .. }) {
-            self.handle_dropped_file(ui);
+        let Self { env, stage, .. } = self;
+        stage.play.game.stats.record_draw(Instant::now());
+        env.device.begin_draw(ui, stage.play.game.frame.is_some());
+        // The "New world" page takes files itself.
+        if !matches!(stage.navigation.screen, Screen::NewWorld { .. }) {
+            let dropped = ui.input(|input| input.raw.dropped_files.last().cloned());
+            if let Some(file) = dropped {
+                stage.open_path(file.path(), env);
+            }
         }
-        if self.overlay.is_some() {
+        if self.overlays.is_open() {
             theme::disable(ui);
         }
-        match self.navigation.screen {
-            Screen::NewWorld { .. } => {
-                if let Some(request) = self.navigation.page_ui(ui) {
-                    self.handle_request(request);
-                }
-            }
-            Screen::Worlds { .. } => {
-                if let Some(choice) = self.navigation.picker_ui(ui) {
-                    self.handle_choice(choice);
-                }
-                self.notices_ui(ui, ui.max_rect());
-            }
-            Screen::Cells { .. } => {
-                if let Some(end) = self.navigation.cells_ui(ui) {
-                    self.handle_cells(end);
-                }
-                self.notices_ui(ui, ui.max_rect());
-            }
-            Screen::Game | Screen::Recording(..) | Screen::TryOut => self.game_ui(ui),
+        if !stage.page_ui(ui, env) {
+            self.game_ui(ui);
         }
-        self.drop_zone(ui);
+        cards::drop_zone(ui);
         self.overlay_ui(ui.ctx());
     }
 }

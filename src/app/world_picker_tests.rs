@@ -1,9 +1,16 @@
+use std::path::Path;
 use std::sync::Arc;
 
-use eframe::egui::{Context, Event, Key, Modifiers, PointerButton, Pos2, RawInput, accesskit};
+use eframe::egui::{
+    Context, Event, Key, Modifiers, PointerButton, Pos2, RawInput, Rect, accesskit, pos2,
+};
 
+use driftless_worlds::SimulatorKind;
+
+use super::grid::{GAP, MAX_WIDENING};
 use super::*;
 use crate::app::tests::snapshot_light;
+use crate::workspace::library::WorldSummary;
 
 fn summary() -> WorldSummary {
     WorldSummary {

@@ -54,7 +54,7 @@ pub struct Args {
 /// Runs the benchmark and prints the report.
 ///
 /// # Errors
-/// Returns an error if the world, its contexts or the device cannot be opened, or if a frame fails.
+/// Returns an error if the world, its starting clips or the device cannot be opened, or if a frame fails.
 pub fn run(args: &Args) -> Result<()> {
     if args.train {
         return train(args);
@@ -75,8 +75,8 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
     let mut engine = driftless_engine::open_on_backend(&folder, &backend)?;
-    let (contexts, first) = playable_world::starting_clips(&folder, engine.world(), None)?;
-    let Some(context) = contexts.get(first) else {
+    let (clips, first) = playable_world::starting_clips(&folder, engine.world(), None)?;
+    let Some(clip) = clips.get(first) else {
         return Err(Error::invalid(&folder, "contains no starting clip"));
     };
     let options = BenchOptions {
@@ -86,8 +86,8 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let bar = super::bar(options.work() as u64, "frames");
     let mut tick = || bar.inc(1);
-    let mut report = bench::run(&mut engine, context, &backend, &options, &mut tick)?;
-    report.present = present(&backend, context, engine.world().image)?;
+    let mut report = bench::run(&mut engine, clip, &backend, &options, &mut tick)?;
+    report.present = present(&backend, clip, engine.world().image)?;
     bar.finish_and_clear();
     if args.json {
         super::print_json(&report)

@@ -36,12 +36,12 @@ pub struct Args {
     /// Folder of held-out episodes, or of cells for a transport network.
     #[arg(long, value_name = "DIR", required_unless_present = "memory")]
     data: Option<PathBuf>,
-    /// Frames to predict after the context (horizon).
+    /// Frames to predict after the starting clip (horizon).
     #[arg(long, value_name = "H", default_value_t = EvalOptions::default().horizon)]
     horizon: usize,
-    /// Frames of context.
-    #[arg(long, value_name = "C", default_value_t = EvalOptions::default().context)]
-    context: usize,
+    /// Frames of the starting clip; a world uses as many of the last ones as it can.
+    #[arg(long, alias = "context", value_name = "C", default_value_t = EvalOptions::default().clip_frames)]
+    clip: usize,
     /// Number of rollouts, spread evenly over the episodes [default: 32], or with --memory of mazes
     /// [default: 64].
     #[arg(long, value_name = "N")]
@@ -134,7 +134,7 @@ pub fn run(args: &Args) -> Result<()> {
     let defaults = EvalOptions::default();
     let mut options = EvalOptions {
         horizon: args.horizon,
-        context: args.context,
+        clip_frames: args.clip,
         sequences: args.sequences.unwrap_or(defaults.sequences),
         steps: args.steps.clone(),
         free_frames: args.free_frames,
@@ -274,7 +274,7 @@ fn alarm(
 ) -> Result<()> {
     let alarm_options = AlarmOptions {
         sequences: options.sequences,
-        context: options.context,
+        clip_frames: options.clip_frames,
         horizon: options.horizon,
         params: SamplerParams {
             steps: options.main_steps(),

@@ -14,7 +14,7 @@ use driftless_eval::memory::{self, MemoryOptions, MemoryReport};
 pub struct MemoryArgs {
     /// Measure instead whether a world of the maze remembers: scripted walks through mazes that no
     /// recording contains come back to what they have seen. Needs no --data.
-    #[arg(long, conflicts_with_all = ["data", "alarm", "probe", "pictures", "free_frames", "free_runs", "free_bin", "horizon", "context"])]
+    #[arg(long, conflicts_with_all = ["data", "alarm", "probe", "pictures", "free_frames", "free_runs", "free_bin", "horizon", "clip"])]
     memory: bool,
     /// With --memory: frames of the rollout that is timed, at frame 100, 1,000 and 10,000; 0 skips it.
     #[arg(long, value_name = "N", requires = "memory", conflicts_with = "data", default_value_t = MemoryOptions::default().timed_frames)]

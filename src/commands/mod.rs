@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use driftless::workspace::world_file::OpenedWorld;
 use driftless::workspace::{IncludedWorlds, PlayableWorld, WorldNames};
 use driftless::{Error, Result, interrupt};
 use driftless_data::text::{printable, printable_lines};
@@ -111,6 +112,14 @@ fn checkpoint_or_default(world: Option<PathBuf>) -> Result<PathBuf> {
 /// The checkpoint folder of `world`, a folder or the name of an included or a saved world.
 fn checkpoint(world: &Path) -> Result<PathBuf> {
     WorldNames::find(None).checkpoint(world)
+}
+
+/// The world of this name or in this file, or the default one, with the game that came with it.
+fn open_world(world: Option<&Path>) -> Result<OpenedWorld> {
+    match world {
+        Some(world) => WorldNames::find(None).open(world),
+        None => Ok(IncludedWorlds::find(None).default_world()?.into()),
+    }
 }
 
 /// The paused world behind a page: the default one if it can be opened.

@@ -49,7 +49,7 @@ pub struct Args {
     overwrite: bool,
     /// Actions to play: lines `NAME` or `NAME FRAMES`, or an episode (.npz). In the window, your keys
     /// take over when they run out or when you press one. Headless, the idle action follows; without a
-    /// file, random actions are held for a while each.
+    /// file, and without a game in the world's file, random actions are held for a while each.
     #[arg(long, value_name = "FILE", help_heading = RECORDING)]
     actions: Option<PathBuf>,
     /// Play without a window, as fast as possible, and write --out.
@@ -77,19 +77,25 @@ pub fn run(args: Args) -> Result<()> {
         return Err(Error::Argument(what));
     }
     super::recover::remind(None);
-    if let Some(folder) = &args.checkpoint {
-        let folder = super::checkpoint(folder)?;
-        if TransportConfig::is_in(&folder) {
-            return show_cells(&args, folder);
-        }
-    }
-    let game = match args.world {
+    let mut game = match args.world {
         Some(kind) => PlayableWorld::simulator(kind),
         None => {
-            let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
-            PlayableWorld::learned(&folder, args.device, args.clip.as_deref())?
+            let opened = super::open_world(args.checkpoint.as_deref())?;
+            if TransportConfig::is_in(&opened.folder) {
+                return show_cells(&args, opened.folder);
+            }
+            // Whoever says where to start or what to do wants the world alone.
+            if args.clip.is_some() || args.actions.is_some() {
+                PlayableWorld::learned(&opened.folder, args.device, args.clip.as_deref())?
+            } else {
+                PlayableWorld::opened(opened, args.device)?
+            }
         }
     };
+    if let Some(shared) = &mut game.game {
+        // Options count for all of its frames.
+        *shared = Arc::new(shared.with_params(|own| args.sampler.params(own))?);
+    }
     match (args.frames, args.out.clone()) {
         (Some(frames), Some(out)) if args.headless => play_headless(&args, &game, frames, &out),
         _ => play_in_window(args, game),
@@ -111,7 +117,7 @@ fn play_in_window(args: Args, game: PlayableWorld) -> Result<()> {
         None => Vec::new(),
     };
     app::run(app::WindowOptions {
-        params: args.sampler.params(game.sampling)?,
+        params: args.sampler.params(game.first_params())?,
         game,
         actions: actions.into(),
         fps: args.fps,
@@ -175,15 +181,21 @@ fn play_headless(args: &Args, game: &PlayableWorld, frames: usize, out: &Path) -
     let PlayableWorld {
         world, first_clip, ..
     } = game;
-    let mut actions = match &args.actions {
-        Some(path) => headless::read_actions(path, &world.actions)?,
-        None => random_held_actions(frames, world.actions.len(), args.sampler.seed),
+    let mut actions = match (&args.actions, &game.game) {
+        (Some(path), _) => headless::read_actions(path, &world.actions)?,
+        (None, Some(game)) => game.actions().to_vec(),
+        (None, None) => random_held_actions(frames, world.actions.len(), args.sampler.seed()),
     };
     actions.resize(frames, 0);
     let bar = super::bar(frames as u64, "frames");
-    let params = args.sampler.params(game.sampling)?;
+    let own = args.sampler.params(game.first_params())?;
+    let params = |frame| match &game.game {
+        Some(game) => game.params_at(frame),
+        None => own,
+    };
     let mut tick = || bar.inc(1);
-    let episode = headless::play(player.as_mut(), *first_clip, &actions, &params, &mut tick)?;
+    let (player, start) = (player.as_mut(), *first_clip);
+    let episode = headless::play_under(player, start, &actions, &params, &mut tick)?;
     bar.finish_and_clear();
     super::export(
         &episode,

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use driftless::{Error, Result};
 use driftless_data::{PathError as _, export};
 use driftless_engine::{DeviceChoice, DeviceOptions, GpuSource, Threads};
-use driftless_model::checkpoint::{CONTEXTS, read_config};
-use driftless_model::contexts;
+use driftless_model::checkpoint::{STARTING_CLIPS, read_config};
+use driftless_model::starting_clips;
 use driftless_sim::{LearnedWorld, Player, RecordedSession, Session, SimulatedWorld};
 use driftless_worlds::SimulatorKind;
 
@@ -130,7 +130,8 @@ fn learned(args: &Args, recording: &RecordedSession) -> Result<(Box<dyn Player>,
         (None, None) => super::checkpoint_or_default(None)?,
     };
     let config = read_config(&folder)?;
-    let starts = recording.contexts(|| Ok(contexts::read(&folder.join(CONTEXTS), &config)?))?;
+    let starts =
+        recording.clips(|| Ok(starting_clips::read(&folder.join(STARTING_CLIPS), &config)?))?;
     let options = DeviceOptions {
         device: args.device,
         threads: args.threads,

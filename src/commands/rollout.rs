@@ -82,7 +82,7 @@ pub fn run(args: &Args) -> Result<()> {
     let beside = beside.collect::<Result<Vec<_>>>()?;
     let future = episode.clip(first..end);
     let actions = if args.shuffle_actions {
-        shuffle_actions(&future.actions, args.sampler.seed)
+        shuffle_actions(&future.actions, args.sampler.seed())
     } else {
         future.actions
     };

@@ -16,19 +16,24 @@ const HEADING: &str = "Sampler (a world may have other defaults)";
 pub struct SamplerArgs {
     #[command(flatten)]
     options: ParamOptions<Every>,
-    /// Seed of the noise.
-    #[arg(long, value_name = "S", default_value_t = 0, help_heading = HEADING)]
-    pub seed: u64,
+    /// Seed of the noise [default: 0, or that of a shared game].
+    #[arg(long, value_name = "S", help_heading = HEADING)]
+    seed: Option<u64>,
 }
 
 impl SamplerArgs {
+    /// The seed where nothing else has one.
+    pub fn seed(&self) -> u64 {
+        self.seed.unwrap_or_default()
+    }
+
     /// The parameters `own` of a world with those given on the command line, checked.
     ///
     /// # Errors
     /// Returns an error if a parameter is out of range or conflicts with another.
     pub fn params(&self, own: SamplerParams) -> Result<SamplerParams> {
         let params = SamplerParams {
-            seed: self.seed,
+            seed: self.seed.unwrap_or(own.seed),
             ..self.options.over(own)
         };
         params.check()?;

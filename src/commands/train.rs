@@ -6,7 +6,7 @@ use clap::ValueEnum;
 
 use driftless::{Error, Result, interrupt};
 use driftless_engine::DeviceChoice;
-use driftless_model::checkpoint::{CONFIG, CONTEXTS, DYNAMICS, TOKENIZER};
+use driftless_model::checkpoint::{CONFIG, DYNAMICS, STARTING_CLIPS, TOKENIZER};
 use driftless_train::{
     RunLayout, StepReport, TrainOptions, TrainOutcome, TrainPreset, TrainProgress, TrainStage,
     TransportOptions, run_transport,
@@ -154,7 +154,7 @@ fn say_what_next(options: &TrainOptions, outcome: TrainOutcome) {
         eprintln!("stopped and saved; continue with --resume");
     }
     let checkpoint = RunLayout::new(&options.out).checkpoint();
-    let files = [CONFIG, TOKENIZER, DYNAMICS, CONTEXTS];
+    let files = [CONFIG, TOKENIZER, DYNAMICS, STARTING_CLIPS];
     if files.iter().all(|file| checkpoint.join(file).is_file()) {
         let world = super::shell_word(&checkpoint);
         super::wrote(

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use driftless::Result;
 use driftless::workspace::background_task::CancelFlag;
 use driftless::workspace::library::{WorldEntry, WorldSource, list_worlds};
+use driftless::workspace::world_file::OpenedWorld;
 use driftless::workspace::{IncludedWorlds, UserPaths, world_file};
+use driftless_sim::RecordedSession;
 use serde::Serialize;
 
 /// Arguments of `worlds`.
@@ -28,6 +30,10 @@ enum Action {
         world: PathBuf,
         /// File to write, NAME.driftless.
         file: PathBuf,
+        /// Add the last game of this session (.npz, by play --record): whoever opens the file sees it again and plays
+        /// on from its end.
+        #[arg(long, value_name = "SESSION")]
+        game: Option<PathBuf>,
         /// Replace the file if it exists.
         #[arg(long)]
         overwrite: bool,
@@ -69,9 +75,14 @@ pub fn run(args: &Args) -> Result<()> {
         Some(Action::Export {
             world,
             file,
+            game,
             overwrite,
         }) => {
-            world_file::export(&super::checkpoint(world)?, file, *overwrite)?;
+            let game = match game {
+                Some(session) => Some(RecordedSession::read(session)?.game()?),
+                None => None,
+            };
+            world_file::export(&super::checkpoint(world)?, game.as_ref(), file, *overwrite)?;
             let next = format!(
                 "open it with: driftless play --checkpoint {}",
                 super::shell_word(file)
@@ -80,13 +91,18 @@ pub fn run(args: &Args) -> Result<()> {
             return Ok(());
         }
         Some(Action::Import { file }) => {
-            let folder = world_file::import(file, &UserPaths::resolve(None)?)?;
+            let OpenedWorld { folder, game } =
+                world_file::import(file, &UserPaths::resolve(None)?)?;
             let name = folder.file_name().unwrap_or_default();
             let name = super::shell_word(name.as_ref());
-            super::wrote(
-                &folder,
-                &format!("play it with: driftless play --checkpoint {name}"),
-            );
+            let mut next = format!("play it with: driftless play --checkpoint {name}");
+            if let Some(game) = game {
+                let (frames, file) = (game.actions().len(), super::shell_word(file));
+                next += &format!(
+                    "; see the game of {frames} frames in the file with: driftless play --checkpoint {file}"
+                );
+            }
+            super::wrote(&folder, &next);
             return Ok(());
         }
         None => {}

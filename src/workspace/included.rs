@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use driftless_data::PathError as _;
 use driftless_data::fs::write_atomic;
-use driftless_data::layout::checkpoint::{CARD, CONFIG, CONTEXTS, DYNAMICS, TOKENIZER};
+use driftless_data::layout::checkpoint::{CARD, CONFIG, DYNAMICS, STARTING_CLIPS, TOKENIZER};
 use driftless_data::staging::StagingFolder;
 use driftless_transport::config::WEIGHTS;
 use driftless_transport::controls::CONTROLS;
@@ -45,7 +45,7 @@ macro_rules! embedded {
     };
     ($name:literal) => {
         embedded!($name: CONFIG "config.json", CARD "card.json", TOKENIZER "tokenizer.safetensors",
-            DYNAMICS "dynamics.safetensors", CONTEXTS "contexts.npz")
+            DYNAMICS "dynamics.safetensors", STARTING_CLIPS "contexts.npz")
     };
 }
 

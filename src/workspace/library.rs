@@ -11,8 +11,8 @@ use driftless_data::PathError as _;
 use driftless_data::cells::false_colours;
 use driftless_data::fs::{open_source, read_text};
 use driftless_data::layout::checkpoint::CARD;
-use driftless_model::checkpoint::{CONFIG, CONTEXTS, DYNAMICS, TOKENIZER, read_config};
-use driftless_model::contexts;
+use driftless_model::checkpoint::{CONFIG, DYNAMICS, STARTING_CLIPS, TOKENIZER, read_config};
+use driftless_model::starting_clips;
 use driftless_transport::config::WEIGHTS;
 use driftless_transport::{Controls, TransportConfig};
 use driftless_worlds::{Policy, PolicyAgent, SimulatorKind};
@@ -139,7 +139,7 @@ pub fn read_summary(folder: &Path) -> Result<(String, WorldSummary)> {
         (config.name, None, config.image, preview, weights)
     } else {
         let config = read_config(folder)?;
-        let clips = contexts::read(&folder.join(CONTEXTS), &config)?;
+        let clips = starting_clips::read(&folder.join(STARTING_CLIPS), &config)?;
         let frames = clips
             .iter()
             .flat_map(|clip| clip.images.chunks_exact(config.image_len()));

@@ -62,7 +62,7 @@ fn summary_equals_full_read() {
     let card = pong().join(CARD).metadata().unwrap().len();
     assert_eq!(summary.bytes, Some(described.bytes + card));
     assert_eq!(summary.fps, Some(described.config.fps));
-    let clips = contexts::read(&pong().join(CONTEXTS), &described.config).unwrap();
+    let clips = starting_clips::read(&pong().join(STARTING_CLIPS), &described.config).unwrap();
     assert!(summary.preview.starts_with(&clips[0].images));
     assert!(summary.trained_on.unwrap().contains("Atari Pong"));
 }
@@ -72,7 +72,7 @@ fn broken_world_lists_the_reason() {
     let root = tempfile::tempdir().unwrap();
     let damage: [(&str, &str, &[u8]); 4] = [
         ("a", CONFIG, b"{"),
-        ("b", CONTEXTS, b"no zip"),
+        ("b", STARTING_CLIPS, b"no zip"),
         ("c", DYNAMICS, b"short"),
         ("d", TOKENIZER, &[255; 64]),
     ];

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use driftless_data::{Clip, DatasetInfo};
 use driftless_engine::{DeviceOptions, SamplerParams};
 use driftless_model::checkpoint;
-use driftless_model::checkpoint::CONTEXTS;
+use driftless_model::checkpoint::STARTING_CLIPS;
 use driftless_model::config::{DynamicsConfig, WorldConfig};
-use driftless_sim::{LearnedWorld, PlayerFactory, SimulatedWorld};
+use driftless_sim::{Game, LearnedWorld, PlayerFactory, SimulatedWorld};
 use driftless_worlds::SimulatorKind;
 
 use super::starting_clip;
+use super::world_file::OpenedWorld;
 use crate::{Error, Result};
 
 /// The checkpoint and compute device of a learned world.
@@ -34,6 +35,8 @@ pub struct PlayableWorld {
     pub sampling: SamplerParams,
     /// Index of the first starting clip.
     pub first_clip: usize,
+    /// A game that is played again first.
+    pub game: Option<Arc<Game>>,
     /// Checkpoint and device; `None` for a simulator.
     pub origin: Option<CheckpointOrigin>,
     /// Creates the player inside the world-model thread, again after each failure.
@@ -50,46 +53,86 @@ impl PlayableWorld {
     pub fn learned(
         folder: &Path,
         device: impl Into<DeviceOptions>,
-        context: Option<&str>,
+        clip: Option<&str>,
     ) -> Result<Self> {
         let config = checkpoint::read_config(folder)?;
-        let (contexts, first_clip) = starting_clips(folder, &config, context)?;
+        let (clips, first_clip) = starting_clips(folder, &config, clip)?;
         let origin = CheckpointOrigin {
             folder: folder.to_path_buf(),
             device: device.into(),
         };
-        Ok(Self::new(origin, config, contexts, first_clip))
+        Ok(Self::new(origin, config, clips, first_clip))
     }
 
-    /// A learned world that starts from a file for [`starting_clip::read`]. The world's own starting
-    /// contexts follow it.
+    /// A learned world that starts from a file for [`starting_clip::read`]. The world's own follow it.
     ///
     /// # Errors
     /// Returns an error if the checkpoint's configuration or the file is missing or broken.
     pub fn learned_from_file(origin: CheckpointOrigin, file: &Path) -> Result<Self> {
         let config = checkpoint::read_config(&origin.folder)?;
-        let mut contexts = vec![starting_clip::read(file, &config)?];
-        contexts.extend(starting_clips(&origin.folder, &config, None)?.0);
-        Ok(Self::new(origin, config, contexts, 0))
+        let mut clips = vec![starting_clip::read(file, &config)?];
+        clips.extend(starting_clips(&origin.folder, &config, None)?.0);
+        Ok(Self::new(origin, config, clips, 0))
+    }
+
+    /// The learned world in a checkpoint folder, which first plays `game` again. The world's own starting clips
+    /// follow that of the game.
+    ///
+    /// # Errors
+    /// Returns an error if the checkpoint's configuration or its starting clips are missing or broken.
+    pub fn learned_game(
+        folder: &Path,
+        device: impl Into<DeviceOptions>,
+        game: Game,
+    ) -> Result<Self> {
+        let config = checkpoint::read_config(folder)?;
+        let mut clips = vec![game.clip().clone()];
+        clips.extend(starting_clips(folder, &config, None)?.0);
+        let origin = CheckpointOrigin {
+            folder: folder.to_path_buf(),
+            device: device.into(),
+        };
+        Ok(Self {
+            game: Some(Arc::new(game)),
+            ..Self::new(origin, config, clips, 0)
+        })
+    }
+
+    /// The learned world that was opened, with the game that came with it.
+    ///
+    /// # Errors
+    /// As [`PlayableWorld::learned_game`].
+    pub fn opened(opened: OpenedWorld, device: impl Into<DeviceOptions>) -> Result<Self> {
+        match opened.game {
+            Some(game) => Self::learned_game(&opened.folder, device, game),
+            None => Self::learned(&opened.folder, device, None),
+        }
+    }
+
+    /// The sampler parameters of the first frame: those of the game, or else those that suit the world.
+    pub fn first_params(&self) -> SamplerParams {
+        let game = self.game.as_ref();
+        game.map_or(self.sampling, |game| game.params_at(0))
     }
 
     fn new(
         origin: CheckpointOrigin,
         config: WorldConfig,
-        contexts: Vec<Clip>,
+        clips: Vec<Clip>,
         first_clip: usize,
     ) -> Self {
-        let contexts: Arc<[Clip]> = contexts.into();
+        let clips: Arc<[Clip]> = clips.into();
         let CheckpointOrigin { folder, device } = origin.clone();
         Self {
             world: DatasetInfo::from(&config),
             sampling: SamplerParams::of_world(&config),
             dynamics: Some(config.dynamics),
             first_clip,
+            game: None,
             origin: Some(origin),
             player: Arc::new(move |gpu_source| {
                 let engine = driftless_engine::open(&folder, device, gpu_source)?;
-                Ok(Box::new(LearnedWorld::new(engine, Arc::clone(&contexts))))
+                Ok(Box::new(LearnedWorld::new(engine, Arc::clone(&clips))))
             }),
         }
     }
@@ -101,28 +144,29 @@ impl PlayableWorld {
             dynamics: None,
             sampling: SamplerParams::default(),
             first_clip: 0,
+            game: None,
             origin: None,
             player: Arc::new(move |_| Ok(Box::new(SimulatedWorld::new(kind.open(0))))),
         }
     }
 }
 
-/// A world's starting clips and the index of the first to play. If `context` names a file for
+/// A world's starting clips and the index of the first to play. If `clip` names a file for
 /// [`starting_clip::read`], that is the only one.
 ///
 /// # Errors
-/// Returns an error if the contexts or the file are missing or broken, or if the index is out of
+/// Returns an error if the clips or the file are missing or broken, or if the index is out of
 /// range.
 pub fn starting_clips(
     folder: &Path,
     world: &WorldConfig,
-    context: Option<&str>,
+    clip: Option<&str>,
 ) -> Result<(Vec<Clip>, usize)> {
-    let read_own = || driftless_model::contexts::read(&folder.join(CONTEXTS), world);
-    let Some(context) = context else {
+    let read_own = || driftless_model::starting_clips::read(&folder.join(STARTING_CLIPS), world);
+    let Some(clip) = clip else {
         return Ok((read_own()?, 0));
     };
-    if let Ok(index) = context.parse::<usize>() {
+    if let Ok(index) = clip.parse::<usize>() {
         let clips = read_own()?;
         if index >= clips.len() {
             return Err(Error::Argument(format!(
@@ -133,7 +177,7 @@ pub fn starting_clips(
         }
         return Ok((clips, index));
     }
-    Ok((vec![starting_clip::read(Path::new(context), world)?], 0))
+    Ok((vec![starting_clip::read(Path::new(clip), world)?], 0))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use driftless_data::PathError as _;
 use driftless_data::fs::write_json;
 use driftless_data::layout::checkpoint::CARD;
 use driftless_data::staging::StagingFolder;
-use driftless_model::checkpoint::{CONFIG, CONTEXTS, DYNAMICS, TOKENIZER, read_config};
+use driftless_model::checkpoint::{CONFIG, DYNAMICS, STARTING_CLIPS, TOKENIZER, read_config};
 
 use super::background_run::trained_on;
 use super::library::CheckpointCard;
@@ -15,7 +15,7 @@ use crate::{Error, Result};
 
 /// Whether a checkpoint has all files needed to play it, both networks among them.
 pub fn is_playable(checkpoint: &Path) -> bool {
-    [CONFIG, TOKENIZER, DYNAMICS, CONTEXTS]
+    [CONFIG, TOKENIZER, DYNAMICS, STARTING_CLIPS]
         .iter()
         .all(|file| checkpoint.join(file).is_file())
 }
@@ -38,7 +38,7 @@ pub fn save_as(checkpoint: &Path, paths: &UserPaths, name: &str) -> Result<PathB
     let mut config = read_config(checkpoint)?;
     name.trim().clone_into(&mut config.name);
     let staging = StagingFolder::new(&target)?;
-    for file in [TOKENIZER, DYNAMICS, CONTEXTS] {
+    for file in [TOKENIZER, DYNAMICS, STARTING_CLIPS] {
         let from = checkpoint.join(file);
         std::fs::copy(&from, staging.path().join(file)).map_err(|e| Error::io(&from, e))?;
     }
@@ -95,7 +95,7 @@ mod tests {
         let run = root.path().join("run");
         let checkpoint = RunLayout::new(&run).checkpoint();
         std::fs::create_dir_all(&checkpoint).unwrap();
-        for file in [CONFIG, TOKENIZER, DYNAMICS, CONTEXTS] {
+        for file in [CONFIG, TOKENIZER, DYNAMICS, STARTING_CLIPS] {
             std::fs::copy(pong().join(file), checkpoint.join(file)).unwrap();
         }
         let unknown = save_as(&checkpoint, &paths, "b").unwrap();
@@ -126,7 +126,7 @@ mod tests {
         let paths = UserPaths::resolve(Some(root.path().into())).unwrap();
         let half = root.path().join("half");
         std::fs::create_dir(&half).unwrap();
-        for file in [CONFIG, TOKENIZER, CONTEXTS] {
+        for file in [CONFIG, TOKENIZER, STARTING_CLIPS] {
             std::fs::copy(pong().join(file), half.join(file)).unwrap();
         }
         assert!(!is_playable(&half) && save_as(&half, &paths, "a").is_err());

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn image_fills_the_context() {
+    fn image_fills_the_clip() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.png");
         RgbImage::from_pixel(9, 5, Rgb([70; 3]))

@@ -1,21 +1,24 @@
-//! A world as one file to share, `NAME.driftless`: a zip archive of the checkpoint's files.
+//! A world as one file to share, `NAME.driftless`: a zip archive of the checkpoint's files, and with a game those of
+//! the [`Game`].
 //!
-//! Such a file comes from someone else. Only the names of a checkpoint's files are taken out of it, each once, and
-//! nothing is written before all of them are checked; the world is opened like any other after that.
+//! Such a file comes from someone else. Only the names of these files are taken out of it, each once, and nothing is
+//! written before all of them are checked; the world is opened like any other after that.
 
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
+use tempfile::TempDir;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use driftless_data::PathError as _;
 use driftless_data::fs::{check_new, create_file, open_source, replace_file, temporary_file_for};
-use driftless_data::layout::checkpoint::{CARD, CONFIG, CONTEXTS, DYNAMICS, TOKENIZER};
+use driftless_data::layout::checkpoint::{CARD, CONFIG, DYNAMICS, STARTING_CLIPS, TOKENIZER};
 use driftless_data::staging::StagingFolder;
 use driftless_model::checkpoint::read_config;
+use driftless_sim::{GAME_FILES, Game};
 
 use super::paths::{UserPaths, folder_name, unused_folder};
 use super::save::is_playable;
@@ -25,10 +28,27 @@ use crate::{Error, Result};
 pub const EXTENSION: &str = "driftless";
 /// Most bytes that all files of a world take.
 const MAX_BYTES: u64 = 8 << 30;
+/// Most bytes that a file of a game takes.
+const MAX_GAME_BYTES: u64 = 64 << 20;
 /// The files of a world; the last is optional.
-const FILES: [&str; 5] = [CONFIG, TOKENIZER, DYNAMICS, CONTEXTS, CARD];
+const FILES: [&str; 5] = [CONFIG, TOKENIZER, DYNAMICS, STARTING_CLIPS, CARD];
 /// Name of a world whose own cannot be used as a folder's.
 const NAMELESS: &str = "world";
+
+/// A world that was put among the saved ones.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpenedWorld {
+    /// The checkpoint folder.
+    pub folder: PathBuf,
+    /// The game that came with it.
+    pub game: Option<Game>,
+}
+
+impl From<PathBuf> for OpenedWorld {
+    fn from(folder: PathBuf) -> Self {
+        Self { folder, game: None }
+    }
+}
 
 /// Whether a path has the extension of a world's file.
 pub fn is_world_file(path: &Path) -> bool {
@@ -36,12 +56,13 @@ pub fn is_world_file(path: &Path) -> bool {
         .is_some_and(|extension| extension == EXTENSION)
 }
 
-/// Writes the world in a checkpoint folder as one file. An existing file is replaced only with `overwrite`.
+/// Writes the world in a checkpoint folder as one file, with a game if one is given. An existing file is replaced only
+/// with `overwrite`.
 ///
 /// # Errors
-/// Returns an error if the checkpoint is not a whole world, if the file exists or has another extension, or if it
-/// cannot be written.
-pub fn export(checkpoint: &Path, file: &Path, overwrite: bool) -> Result<()> {
+/// Returns an error if the checkpoint is not a whole world, if the game does not fit it, if the file exists or has
+/// another extension, or if it cannot be written.
+pub fn export(checkpoint: &Path, game: Option<&Game>, file: &Path, overwrite: bool) -> Result<()> {
     if !is_world_file(file) {
         let what = format!("expected a name that ends in .{EXTENSION}");
         return Err(Error::invalid(file, what));
@@ -53,16 +74,18 @@ pub fn export(checkpoint: &Path, file: &Path, overwrite: bool) -> Result<()> {
     if !overwrite {
         check_new(file)?;
     }
+    let mut files = Vec::from(FILES.map(|name| (name, checkpoint.join(name))));
+    files.retain(|(name, path)| *name != CARD || path.is_file());
+    let folder = game.map(|game| game_folder(game, checkpoint)).transpose()?;
+    if let Some(folder) = &folder {
+        files.extend(GAME_FILES.map(|name| (name, folder.path().join(name))));
+    }
     let temporary = temporary_file_for(file)?;
     let io = |e: std::io::Error| Error::io(file, e);
     let mut zip = ZipWriter::new(temporary.as_file());
     // Weights do not get smaller.
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
-    for name in FILES {
-        let path = checkpoint.join(name);
-        if name == CARD && !path.is_file() {
-            continue;
-        }
+    for (name, path) in files {
         let mut source = open_source(&path)?;
         let len = source.metadata().map_err(|e| Error::io(&path, e))?.len();
         let options = options.large_file(len >= u64::from(u32::MAX));
@@ -80,33 +103,60 @@ pub fn export(checkpoint: &Path, file: &Path, overwrite: bool) -> Result<()> {
     }
 }
 
-/// Puts the world in a file among the saved worlds, and returns its folder: that of the same world, if it is there
-/// already.
+/// A temporary folder with the files of a game.
+fn game_folder(game: &Game, checkpoint: &Path) -> Result<TempDir> {
+    let folder = tempfile::tempdir().map_err(|e| Error::io(std::env::temp_dir(), e))?;
+    let written = game.write(folder.path(), &read_config(checkpoint)?);
+    written.map_err(|e| Error::invalid(checkpoint, in_folder(folder.path(), &e)))?;
+    Ok(folder)
+}
+
+/// An error about a file in a folder whose own name tells nobody anything.
+fn in_folder(folder: &Path, error: &driftless_sim::Error) -> String {
+    let prefix = format!("{}{}", folder.display(), std::path::MAIN_SEPARATOR);
+    error.to_string().replace(&prefix, "")
+}
+
+/// Puts the world in a file among the saved worlds, and returns its folder, that of the same world if it is there
+/// already, with the game in the file.
 ///
 /// # Errors
 /// Returns an error if the file is not a world's, holds anything else, or unpacks to more than 8 GiB, or if the folder
 /// cannot be written. Nothing is left behind then.
-pub fn import(file: &Path, paths: &UserPaths) -> Result<PathBuf> {
+pub fn import(file: &Path, paths: &UserPaths) -> Result<OpenedWorld> {
     let mut zip = open(file)?;
     let names = check(file, &mut zip)?;
     let staging = StagingFolder::new(&unused_folder(&paths.worlds(), NAMELESS))?;
     let mut left = MAX_BYTES;
     for (index, name) in names.iter().enumerate() {
-        unpack(file, &mut zip, index, &staging.path().join(name), &mut left)?;
+        let is_game = GAME_FILES.contains(name);
+        let most = if is_game { MAX_GAME_BYTES } else { MAX_BYTES };
+        let to = staging.path().join(name);
+        left = left.saturating_sub(unpack(file, &mut zip, index, &to, most.min(left))?);
     }
     let config = read_config(staging.path())?;
+    let game = names
+        .contains(&GAME_FILES[0])
+        .then(|| Game::read(staging.path(), &config));
+    let game = game.transpose().map_err(|e| {
+        let why = in_folder(staging.path(), &e);
+        not_a_world(file, &format!("its game is damaged ({why})"))
+    })?;
     let name = folder_name(&config.name).unwrap_or_else(|_| NAMELESS.to_owned());
     let target = unused_folder(&paths.worlds(), &name);
     if let Some(same) = same_world(staging.path(), &target, paths, &name)? {
-        return Ok(same);
+        return Ok(OpenedWorld { folder: same, game });
     }
     let named = StagingFolder::new(&target)?;
-    for name in &names {
+    for name in names.iter().filter(|name| FILES.contains(name)) {
         let [from, to] = [staging.path(), named.path()].map(|folder| folder.join(name));
         std::fs::rename(&from, to).map_err(|e| Error::io(&from, e))?;
     }
     named.finish()?;
-    Ok(target)
+    Ok(OpenedWorld {
+        folder: target,
+        game,
+    })
 }
 
 type Archive = ZipArchive<BufReader<File>>;
@@ -120,7 +170,7 @@ fn not_a_world(file: &Path, why: &str) -> Error {
     Error::invalid(file, format!("is not a world: {why}"))
 }
 
-/// The names of the entries in their order: the files of a world, and nothing else.
+/// The names of the entries in their order: the files of a world, or of a world and a game, and nothing else.
 fn check(file: &Path, zip: &mut Archive) -> Result<Vec<&'static str>> {
     let mut found = BTreeSet::new();
     let mut names = Vec::new();
@@ -131,9 +181,11 @@ fn check(file: &Path, zip: &mut Archive) -> Result<Vec<&'static str>> {
         let name = entry
             .name()
             .map_err(|e| not_a_world(file, &e.to_string()))?;
-        let known = FILES.into_iter().find(|known| *known == name);
+        let mut files = FILES.into_iter().chain(GAME_FILES);
+        let known = files.find(|known| *known == name);
         let Some(known) = known.filter(|_| entry.is_file()) else {
-            let why = format!("it holds `{name}`, expected only {}", FILES.join(", "));
+            let files = [&FILES[..], &GAME_FILES].concat().join(", ");
+            let why = format!("it holds `{name}`, expected only {files}");
             return Err(not_a_world(file, &why));
         };
         if !found.insert(known) {
@@ -142,10 +194,10 @@ fn check(file: &Path, zip: &mut Archive) -> Result<Vec<&'static str>> {
         bytes = bytes.saturating_add(entry.size());
         names.push(known);
     }
-    if let Some(missing) = FILES
-        .iter()
-        .find(|name| **name != CARD && !found.contains(*name))
-    {
+    let has_game = GAME_FILES.iter().any(|name| found.contains(name));
+    let needed = FILES.into_iter().filter(|name| *name != CARD);
+    let mut needed = needed.chain(GAME_FILES.into_iter().filter(|_| has_game));
+    if let Some(missing) = needed.find(|name| !found.contains(name)) {
         return Err(not_a_world(file, &format!("it holds no {missing}")));
     }
     if bytes > MAX_BYTES {
@@ -154,18 +206,19 @@ fn check(file: &Path, zip: &mut Archive) -> Result<Vec<&'static str>> {
     Ok(names)
 }
 
-/// Writes an entry to `to`, of at most `left` bytes, whatever its header says.
-fn unpack(file: &Path, zip: &mut Archive, index: usize, to: &Path, left: &mut u64) -> Result<()> {
+/// Writes an entry to `to`, of at most `most` bytes, whatever its header says; returns how many it has.
+fn unpack(file: &Path, zip: &mut Archive, index: usize, to: &Path, most: u64) -> Result<u64> {
     let entry = zip.by_index(index);
     let entry = entry.map_err(|e| not_a_world(file, &e.to_string()))?;
     let mut target = File::create_new(to).map_err(|e| Error::io(to, e))?;
-    let mut bounded = entry.take(*left + 1);
+    let mut bounded = entry.take(most.saturating_add(1));
     let copied = std::io::copy(&mut bounded, &mut target);
     let copied = copied.map_err(|e| not_a_world(file, &format!("it is damaged ({e})")))?;
-    *left = left
-        .checked_sub(copied)
-        .ok_or_else(|| not_a_world(file, "it unpacks to more than 8 GiB"))?;
-    Ok(())
+    if copied > most {
+        let why = format!("it unpacks to more than {most} bytes");
+        return Err(not_a_world(file, &why));
+    }
+    Ok(copied)
 }
 
 /// A saved world of this name with the same files as the folder `new`.

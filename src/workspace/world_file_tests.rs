@@ -1,5 +1,7 @@
 //! Worlds as one file: what is taken out of it, and what is refused.
 
+use driftless_engine::SamplerParams;
+
 use super::*;
 
 fn pong() -> PathBuf {
@@ -29,16 +31,20 @@ fn archive(file: &Path, entries: &[(&str, &[u8])]) {
 fn exported_world_comes_back_whole() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("Pong.driftless");
-    export(&pong(), &file, false).unwrap();
+    export(&pong(), None, &file, false).unwrap();
     let paths = paths(folder.path());
-    let world = import(&file, &paths).unwrap();
+    let OpenedWorld {
+        folder: world,
+        game,
+    } = import(&file, &paths).unwrap();
+    assert_eq!(game, None);
     assert_eq!(world, paths.worlds().join("Pong"));
     assert!(is_playable(&world) && same_files(&world, &pong()).unwrap());
     // The same file again is the same world; another world of this name is another one.
-    assert_eq!(import(&file, &paths).unwrap(), world);
+    assert_eq!(import(&file, &paths).unwrap().folder, world);
     std::fs::write(world.join(CARD), "{}").unwrap();
     assert_eq!(
-        import(&file, &paths).unwrap(),
+        import(&file, &paths).unwrap().folder,
         paths.worlds().join("Pong-2")
     );
     assert_eq!(paths.worlds().read_dir().unwrap().count(), 2);
@@ -49,12 +55,12 @@ fn nothing_is_replaced_unasked() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("Pong.driftless");
     std::fs::write(&file, "mine").unwrap();
-    let error = export(&pong(), &file, false).unwrap_err().to_string();
+    let error = export(&pong(), None, &file, false).unwrap_err().to_string();
     assert!(error.contains("--overwrite"), "{error}");
     assert_eq!(std::fs::read(&file).unwrap(), b"mine");
-    export(&pong(), &file, true).unwrap();
+    export(&pong(), None, &file, true).unwrap();
     assert!(import(&file, &paths(folder.path())).is_ok());
-    let error = export(&pong(), &folder.path().join("Pong.zip"), false).unwrap_err();
+    let error = export(&pong(), None, &folder.path().join("Pong.zip"), false).unwrap_err();
     assert!(error.to_string().contains("ends in .driftless"), "{error}");
 }
 
@@ -62,7 +68,7 @@ fn nothing_is_replaced_unasked() {
 fn anything_but_a_world_is_refused() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("x.driftless");
-    let whole: Vec<(&str, &[u8])> = [CONFIG, TOKENIZER, DYNAMICS, CONTEXTS]
+    let whole: Vec<(&str, &[u8])> = [CONFIG, TOKENIZER, DYNAMICS, STARTING_CLIPS]
         .map(|name| (name, b"{}".as_slice()))
         .to_vec();
     let with = |name: &'static str| [whole.clone(), vec![(name, b"x".as_slice())]].concat();
@@ -101,7 +107,7 @@ fn anything_but_a_world_is_refused() {
 fn damaged_entries_leave_nothing() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("x.driftless");
-    export(&pong(), &file, false).unwrap();
+    export(&pong(), None, &file, false).unwrap();
     let mut bytes = std::fs::read(&file).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
@@ -109,4 +115,60 @@ fn damaged_entries_leave_nothing() {
     let error = import(&file, &paths(home.path())).unwrap_err().to_string();
     assert!(error.contains("damaged"), "{error}");
     assert_eq!(home.path().join("worlds").read_dir().unwrap().count(), 0);
+}
+
+/// A short game of Pong.
+fn game() -> Game {
+    let config = read_config(&pong()).unwrap();
+    let clips = pong().join(STARTING_CLIPS);
+    let clip = driftless_model::starting_clips::read(&clips, &config)
+        .unwrap()
+        .remove(2);
+    let params = SamplerParams::of_world(&config);
+    let later = SamplerParams { steps: 1, ..params };
+    Game::new(clip, params, [(1, params), (2, later)].into_iter())
+}
+
+#[test]
+fn game_comes_with_its_world() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("Pong.driftless");
+    export(&pong(), Some(&game()), &file, false).unwrap();
+    let paths = paths(folder.path());
+    let opened = import(&file, &paths).unwrap();
+    assert_eq!(opened.game, Some(game()));
+    // The saved world is the world alone.
+    assert!(same_files(&opened.folder, &pong()).unwrap());
+    assert_eq!(
+        opened.folder.read_dir().unwrap().count(),
+        pong().read_dir().unwrap().count()
+    );
+    let again = import(&file, &paths).unwrap();
+    assert_eq!(again, opened);
+}
+
+#[test]
+fn broken_games_are_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("x.driftless");
+    let read = |name: &str| std::fs::read(pong().join(name)).unwrap();
+    let world = [CONFIG, TOKENIZER, DYNAMICS, STARTING_CLIPS].map(|name| (name, read(name)));
+    let (start, long) = (read(STARTING_CLIPS), "[".repeat(5 << 20));
+    for (json, start, expected) in [
+        ("{}", Some(&start), "its game is damaged"),
+        (long.as_str(), Some(&start), "larger than"),
+        ("{}", None, "no start.npz"),
+    ] {
+        let mut entries: Vec<(&str, &[u8])> = world
+            .iter()
+            .map(|(name, bytes)| (*name, bytes.as_slice()))
+            .collect();
+        entries.push((GAME_FILES[0], json.as_bytes()));
+        entries.extend(start.map(|start| (GAME_FILES[1], start.as_slice())));
+        archive(&file, &entries);
+        let error = import(&file, &paths(home.path())).unwrap_err().to_string();
+        assert!(error.contains(expected), "{expected}: {error}");
+        let left = home.path().join("worlds").read_dir();
+        assert_eq!(left.map_or(0, Iterator::count), 0, "{error}");
+    }
 }

@@ -6,7 +6,7 @@ use driftless_data::PathError as _;
 use driftless_data::layout::checkpoint::{CONFIG, DYNAMICS, TOKENIZER};
 use driftless_worlds::SimulatorKind;
 
-use super::world_file::{self, is_world_file};
+use super::world_file::{self, OpenedWorld, is_world_file};
 use super::{IncludedWorlds, UserPaths};
 use crate::{Error, Result};
 
@@ -52,6 +52,17 @@ impl WorldNames {
         names
     }
 
+    /// As [`WorldNames::checkpoint`], with the game that a world's file holds.
+    ///
+    /// # Errors
+    /// As [`WorldNames::checkpoint`].
+    pub fn open(&self, world: &Path) -> Result<OpenedWorld> {
+        if !world.is_dir() && world.is_file() && is_world_file(world) {
+            return world_file::import(world, &UserPaths::resolve(self.home.clone())?);
+        }
+        Ok(self.checkpoint(world)?.into())
+    }
+
     /// The checkpoint folder of a learned world: a folder, a world's file, which is put among the saved
     /// worlds, or the name of an included or a saved world in upper or lower case.
     ///
@@ -63,7 +74,7 @@ impl WorldNames {
             return Ok(world.to_owned());
         }
         if world.is_file() && is_world_file(world) {
-            return world_file::import(world, &UserPaths::resolve(self.home.clone())?);
+            return Ok(self.open(world)?.folder);
         }
         match self.named(world)? {
             Some(folder) => Ok(folder),

@@ -1,5 +1,6 @@
 //! Outputs that are refused before the work, and names that a terminal would obey.
 
+use super::episodes::tiny_dataset;
 use super::*;
 
 /// `play --headless` of a maze; far too many frames to be played before the error.
@@ -100,7 +101,7 @@ fn rollouts_are_not_replaced_unasked() {
     std::fs::write(&old, "mine").unwrap();
     let mut command = driftless(&[
         "rollout",
-        "--context",
+        "--clip",
         "8",
         "--horizon",
         "8",

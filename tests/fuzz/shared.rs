@@ -9,6 +9,10 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use driftless::workspace::{UserPaths, world_file};
 use driftless_data::pth;
+use driftless_engine::SamplerParams;
+use driftless_engine::testing::clip;
+use driftless_model::checkpoint;
+use driftless_sim::Game;
 
 use crate::mutate;
 use crate::run::fuzz;
@@ -75,11 +79,16 @@ fn worlds_file() {
     );
     std::fs::create_dir(&world).unwrap();
     write_checkpoint(&world);
-    world_file::export(&world, &file, false).unwrap();
+    let config = checkpoint::read_config(&world).unwrap();
+    let params = SamplerParams::of_world(&config);
+    let other = SamplerParams { steps: 2, ..params };
+    let frames = [(1, params), (0, other), (1, other)];
+    let game = Game::new(clip(&config, 3), params, frames.into_iter());
+    world_file::export(&world, Some(&game), &file, false).unwrap();
     let whole = entries(&file);
     fuzz(
         "world .driftless",
-        400,
+        600,
         |place, rng| {
             let mut entries = whole.clone();
             let at = rng.random_range(0..entries.len());

@@ -15,9 +15,9 @@ use driftless_data::{Dataset, DatasetInfo, Episode, fs, info, media};
 use driftless_engine::testing::{clip, small_config};
 use driftless_engine::{DeviceChoice, GpuSource, SamplerParams};
 use driftless_model::checkpoint::{self, WorldModel};
-use driftless_model::contexts;
 use driftless_model::dynamics::Dynamics;
 use driftless_model::params::Params;
+use driftless_model::starting_clips;
 use driftless_model::tokenizer::Tokenizer;
 use driftless_sim::{
     Command, EpisodeCommand, PlaybackCommand, RecordOptions, RecordedSession, Session, SimOptions,
@@ -121,7 +121,7 @@ pub(crate) fn write_checkpoint(folder: &Path) {
     checkpoint::write_tensors(&path(checkpoint::TOKENIZER), &vars(tokenizer)).unwrap();
     checkpoint::write_tensors(&path(checkpoint::DYNAMICS), &vars(dynamics)).unwrap();
     let clips = [clip(&config, config.dynamics.context)];
-    contexts::write(&path(checkpoint::CONTEXTS), &clips, &config).unwrap();
+    starting_clips::write(&path(checkpoint::STARTING_CLIPS), &clips, &config).unwrap();
     fs::write_json(&path(checkpoint::CONFIG), &config).unwrap();
 }
 
@@ -147,7 +147,7 @@ fn damaged(from: &Path, place: &Path, file: &str, bytes: &[u8]) {
         checkpoint::CONFIG,
         checkpoint::TOKENIZER,
         checkpoint::DYNAMICS,
-        checkpoint::CONTEXTS,
+        checkpoint::STARTING_CLIPS,
     ] {
         let to = place.join(name);
         if name == file {
@@ -206,13 +206,13 @@ fn safetensors() {
 fn contexts_npz() {
     let folder = tempfile::tempdir().unwrap();
     write_checkpoint(folder.path());
-    let arrays = read_npz(&folder.path().join(checkpoint::CONTEXTS));
+    let arrays = read_npz(&folder.path().join(checkpoint::STARTING_CLIPS));
     let config = small_config();
     fuzz(
         "contexts.npz",
         3000,
         |place, rng| std::fs::write(place.join("a.npz"), mutated_npz(&arrays, rng)).unwrap(),
-        |place| verdict(contexts::read(&place.join("a.npz"), &config)),
+        |place| verdict(starting_clips::read(&place.join("a.npz"), &config)),
     );
 }
 

@@ -26,7 +26,7 @@ pub mod checkpoint {
     /// The dynamics' weights.
     pub const DYNAMICS: &str = "dynamics.safetensors";
     /// The starting clips.
-    pub const CONTEXTS: &str = "contexts.npz";
+    pub const STARTING_CLIPS: &str = "contexts.npz";
     /// The author's description; optional.
     pub const CARD: &str = "card.json";
 }

@@ -8,12 +8,12 @@ use std::error::Error;
 use std::path::Path;
 
 use driftless_engine::{DeviceChoice, GpuSource, SamplerParams, open};
-use driftless_model::contexts;
+use driftless_model::starting_clips;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let pong = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../checkpoints/pong");
     let mut engine = open(&pong, DeviceChoice::Cpu, &GpuSource::Own)?;
-    let clips = contexts::read(&pong.join("contexts.npz"), engine.world())?;
+    let clips = starting_clips::read(&pong.join("contexts.npz"), engine.world())?;
     let params = SamplerParams::default();
     engine.reset(&clips[0], &params)?;
     for frame in 0..60 {

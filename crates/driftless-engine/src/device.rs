@@ -193,6 +193,7 @@ mod tests {
         assert!(candle_device(DeviceChoice::Cpu).unwrap().is_cpu());
     }
 
+    #[cfg(feature = "wgpu")]
     #[test]
     fn auto_skips_software_renderer() {
         let Some(gpu) = crate::testing::gpu() else {
@@ -213,6 +214,14 @@ mod tests {
             matches!(auto, Backend::Cpu(_) | Backend::Candle(_))
                 || matches!(auto, Backend::Wgpu(gpu) if gpu.is_hardware())
         );
+    }
+
+    #[cfg(not(feature = "wgpu"))]
+    #[test]
+    fn missing_wgpu_is_named() {
+        let error = choose_backend(DeviceChoice::Wgpu, &GpuSource::Own).unwrap_err();
+        assert!(error.to_string().contains("--features wgpu"), "{error}");
+        assert!(choose_backend(DeviceChoice::Auto, &GpuSource::Own).is_ok());
     }
 
     #[test]

@@ -7,13 +7,13 @@
 //! use std::path::Path;
 //!
 //! use driftless_engine::{DeviceChoice, GpuSource, SamplerParams, open};
-//! use driftless_model::contexts;
+//! use driftless_model::starting_clips;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let checkpoints = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../checkpoints");
 //! let world = checkpoints.join("pong");
 //! let mut engine = open(&world, DeviceChoice::Cpu, &GpuSource::Own)?;
-//! let clips = contexts::read(&world.join("contexts.npz"), engine.world())?;
+//! let clips = starting_clips::read(&world.join("contexts.npz"), engine.world())?;
 //!
 //! let params = SamplerParams { steps: 2, ..SamplerParams::default() };
 //! engine.reset(&clips[0], &params)?;
@@ -39,12 +39,17 @@ mod params;
 pub mod rollout;
 mod sampler;
 mod surprise;
+#[cfg(feature = "wgpu")]
+mod wgpu;
+#[cfg(not(feature = "wgpu"))]
+#[path = "no_wgpu.rs"]
 mod wgpu;
 
 pub use error::{Error, Result};
 
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+#[cfg(feature = "wgpu")]
 #[cfg(test)]
 mod tests;
 
@@ -56,10 +61,11 @@ use serde::{Deserialize, Serialize};
 
 use driftless_model::checkpoint::WorldModel;
 
+#[cfg(feature = "wgpu")]
 pub use self::wgpu::{
-    AdapterInfo, FrameTexture, Gpu, KernelCaseExport, KernelCheck, SubmissionGate, WgpuNetwork,
-    adapters, kernel_cases,
+    AdapterInfo, KernelCaseExport, KernelCheck, SubmissionGate, WgpuNetwork, adapters, kernel_cases,
 };
+pub use self::wgpu::{FrameTexture, Gpu};
 pub use attention::Attention;
 pub use candle::CandleNetwork;
 pub use cpu::{CpuNetwork, Threads};
@@ -117,7 +123,7 @@ pub fn open_on_candle(folder: &Path, device: &Device) -> Result<Sampler> {
     open_on_backend(folder, &Backend::on(device.clone(), Threads::Auto))
 }
 
-/// Builds the sampler of a world: around a [`WgpuNetwork`] through wgpu, a [`CpuNetwork`] on the CPU, a
+/// Builds the sampler of a world: around a `WgpuNetwork` through wgpu, a [`CpuNetwork`] on the CPU, a
 /// [`CandleNetwork`] on candle devices.
 ///
 /// # Errors
@@ -127,7 +133,10 @@ pub fn build(world: WorldModel, backend: &Backend) -> Result<Sampler> {
     let network: Box<dyn Network> = match backend {
         Backend::Cpu(threads) => Box::new(CpuNetwork::new(&world, *threads)?),
         Backend::Candle(_) => Box::new(CandleNetwork::new(world)?),
+        #[cfg(feature = "wgpu")]
         Backend::Wgpu(gpu) => Box::new(WgpuNetwork::tuned(&world, gpu)?),
+        #[cfg(not(feature = "wgpu"))]
+        Backend::Wgpu(gpu) => match *gpu {},
     };
     Ok(Sampler::new(network, config))
 }

@@ -1,4 +1,4 @@
-//! Rollouts: after real context frames, every frame is predicted from those before it.
+//! Rollouts: after a starting clip of real frames, every frame is predicted from those before it.
 
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
@@ -8,17 +8,17 @@ use driftless_data::{Clip, Episode};
 
 use crate::{Error, Result, Sampler, SamplerParams};
 
-/// Predicts one frame per action after `context`; u8 RGB `[actions, H, W, 3]`.
+/// Predicts one frame per action after `clip`; u8 RGB `[actions, H, W, 3]`.
 ///
 /// # Errors
-/// Returns an error if the context or an action does not match the world, or if the device fails.
+/// Returns an error if the clip or an action does not match the world, or if the device fails.
 pub fn rollout(
     engine: &mut Sampler,
-    context: &Clip,
+    clip: &Clip,
     actions: &[u32],
     params: &SamplerParams,
 ) -> Result<Vec<u8>> {
-    rollout_with_progress(engine, context, actions, params, &mut || {})
+    rollout_with_progress(engine, clip, actions, params, &mut || {})
 }
 
 /// As [`rollout`]; calls `tick` after each frame.
@@ -27,12 +27,12 @@ pub fn rollout(
 /// As [`rollout`].
 pub fn rollout_with_progress(
     engine: &mut Sampler,
-    context: &Clip,
+    clip: &Clip,
     actions: &[u32],
     params: &SamplerParams,
     tick: &mut dyn FnMut(),
 ) -> Result<Vec<u8>> {
-    engine.reset(context, params)?;
+    engine.reset(clip, params)?;
     let mut images = Vec::with_capacity(actions.len() * engine.world().image_len());
     for &action in actions {
         engine.step(action, params)?;
@@ -71,12 +71,12 @@ pub fn evenly_spaced(total: usize, count: usize) -> impl Iterator<Item = usize> 
     (0..count).map(move |i| (2 * i + 1) * total / (2 * count))
 }
 
-/// Part of an episode: context frames, then the frames to predict.
+/// Part of an episode: a starting clip, then the frames to predict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     /// Index of the episode.
     pub episode: usize,
-    /// First frame of the context.
+    /// First frame of the starting clip.
     pub start: usize,
 }
 
@@ -103,7 +103,7 @@ pub fn windows_by_length(
     let total: usize = starts.iter().sum();
     if total == 0 {
         return Err(Error::Episodes(format!(
-            "no episode has {length} frames (context and horizon together)"
+            "no episode has {length} frames (starting clip and horizon together)"
         )));
     }
     let at = |mut start: usize| {

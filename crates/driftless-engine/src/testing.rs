@@ -21,7 +21,9 @@ use driftless_model::dynamics::Dynamics;
 use driftless_model::params::Params;
 use driftless_model::tokenizer::Tokenizer;
 
-use crate::{CandleNetwork, CpuNetwork, Gpu, Sampler, Threads, WgpuNetwork};
+use crate::{CandleNetwork, CpuNetwork, Sampler, Threads};
+#[cfg(feature = "wgpu")]
+use crate::{Gpu, WgpuNetwork};
 
 /// A small world with a non-square grid and widths that are not multiples of a vector.
 pub fn small_config() -> WorldConfig {
@@ -59,6 +61,7 @@ pub fn small_config() -> WorldConfig {
             unknown_action: true,
             outcome: 6,
             memory: None,
+            delta_state: false,
         },
     }
 }
@@ -128,6 +131,18 @@ pub fn memory_config() -> WorldConfig {
     });
     config.check().unwrap();
     config
+}
+
+/// Worlds with delta states: heads of an odd size, and of whole vectors.
+pub fn delta_configs() -> [WorldConfig; 2] {
+    let mut config = small_config();
+    config.dynamics.delta_state = true;
+    let mut other = config.clone();
+    (other.dynamics.width, other.dynamics.time_every) = (24, 2);
+    for config in [&config, &other] {
+        config.check().unwrap();
+    }
+    [config, other]
 }
 
 /// A world with random networks. Every parameter is perturbed, because initial values such as zero or one
@@ -206,6 +221,7 @@ pub fn actions(config: &WorldConfig, frames: usize, seed: u64) -> Vec<u32> {
 }
 
 /// Any adapter, even a software renderer. `None` if there is none, which fails the test in CI.
+#[cfg(feature = "wgpu")]
 pub fn gpu() -> Option<Gpu> {
     match Gpu::open(true) {
         Ok(gpu) => Some(gpu),
@@ -231,6 +247,7 @@ pub fn reference_sampler(world: WorldModel) -> Sampler {
 }
 
 /// A world on the wgpu backend.
+#[cfg(feature = "wgpu")]
 pub fn gpu_sampler(world: &WorldModel, gpu: &Gpu) -> Sampler {
     let network = WgpuNetwork::new(world, gpu).unwrap();
     Sampler::new(Box::new(network), world.config.clone())

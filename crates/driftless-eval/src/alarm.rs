@@ -38,8 +38,8 @@ const COMBINATIONS: [&[usize]; 5] = [&[0], &[1], &[2], &[0, 1], &[0, 1, 2]];
 pub struct AlarmOptions {
     /// Number of rollouts, half of them for the thresholds; at least 2.
     pub sequences: usize,
-    /// Context frames per rollout.
-    pub context: usize,
+    /// Frames of the starting clip of each rollout.
+    pub clip_frames: usize,
     /// Predicted frames per rollout.
     pub horizon: usize,
     /// Sampler parameters; flow instability needs at least 2 steps.
@@ -117,7 +117,7 @@ pub fn run(
     check_dataset(engine, dataset)?;
     for (name, value, least) in [
         ("sequences", options.sequences, 2),
-        ("context", options.context, 1),
+        ("clip", options.clip_frames, 1),
         ("horizon", options.horizon, 2),
         ("steps", options.params.steps, 2),
     ] {
@@ -126,7 +126,7 @@ pub fn run(
             return Err(Error::Argument(what));
         }
     }
-    let length = options.context + options.horizon;
+    let length = options.clip_frames + options.horizon;
     let windows = windows(&dataset.episodes, length, options.sequences)?;
     progress.start(windows.len() * options.horizon);
     engine.record_passes(true);
@@ -163,7 +163,7 @@ pub fn run(
     })
 }
 
-/// Predicts the frames after a context, with their signals.
+/// Predicts the frames after a starting clip, with their signals.
 fn measure(
     engine: &mut Sampler,
     episode: &Episode,
@@ -172,7 +172,7 @@ fn measure(
     progress: &mut EvalProgress,
 ) -> Result<Vec<MeasuredFrame>> {
     let params = &options.params;
-    let first = start + options.context;
+    let first = start + options.clip_frames;
     let future = episode.clip(first..first + options.horizon);
     let truth = engine.encode(&future.images)?;
     let truth = truth.chunks_exact(engine.world().latent_len());

@@ -12,7 +12,7 @@ use driftless_model::config::{DynamicsConfig, FORMAT_VERSION, TokenizerConfig, W
 pub(crate) enum FakeBehaviour {
     /// The episode's next frame.
     Perfect,
-    /// The last frame of the context.
+    /// The last frame of the starting clip.
     Frozen,
     /// The episode's next frame if the action is the true one, else the last frame shown.
     Obedient,
@@ -78,6 +78,7 @@ pub(crate) fn world() -> WorldConfig {
             unknown_action: false,
             outcome: 0,
             memory: None,
+            delta_state: false,
         },
     }
 }
@@ -136,7 +137,7 @@ impl Network for FakeNetwork {
             return Ok(());
         }
         let found = self.find(&self.encoded);
-        let missing = || Error::Argument("the context is not part of the episode".to_owned());
+        let missing = || Error::Argument("the starting clip is not part of the episode".to_owned());
         self.t = found.ok_or_else(missing)?;
         self.shown = self.t;
         Ok(())

@@ -34,7 +34,7 @@ pub struct ObjectPresence {
 /// The predicted frames `from..=to` of all runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FreeRunBin {
-    /// First frame after the context, from 1.
+    /// First frame after the starting clip, from 1.
     pub from: usize,
     /// Last frame.
     pub to: usize,
@@ -51,7 +51,7 @@ pub struct FreeRunBin {
 pub struct FreeRunReport {
     /// Denoise passes per frame.
     pub steps: usize,
-    /// Number of runs, each with another context.
+    /// Number of runs, each from another starting clip.
     pub runs: usize,
     /// Frames per run.
     pub frames: usize,
@@ -133,7 +133,7 @@ pub(crate) fn measure(
 ) -> Result<(FreeRunReport, Vec<Vec<u8>>)> {
     let game = object_truth::game(episodes);
     let steps = options.main_steps();
-    let starts = windows(episodes, options.context, options.free_runs)?;
+    let starts = windows(episodes, options.clip_frames, options.free_runs)?;
     let mut measurements = Measurements::new(game, options);
     for (run, start) in starts.iter().enumerate() {
         let Some(episode) = episodes.get(start.episode) else {
@@ -144,8 +144,8 @@ pub(crate) fn measure(
             seed: options.params.seed.wrapping_add(run as u64),
             ..options.params
         };
-        let context = episode.clip(start.start..start.start + options.context);
-        engine.reset(&context, &params)?;
+        let clip = episode.clip(start.start..start.start + options.clip_frames);
+        engine.reset(&clip, &params)?;
         measurements.run(engine, options, &params, progress)?;
     }
     let report = FreeRunReport {
@@ -189,7 +189,7 @@ impl Measurements {
         }
     }
 
-    /// Makes one run from the engine's present context.
+    /// Makes one run from the engine's present state.
     fn run(
         &mut self,
         engine: &mut Sampler,

@@ -25,11 +25,11 @@ pub(crate) const REAL_FRAMES: &str = "real frames";
 
 /// A rollout to make, and its ground truth.
 pub(crate) struct RolloutCase {
-    context: Clip,
+    clip: Clip,
     actions: Vec<u32>,
     /// True frames, u8 RGB `[horizon, H, W, 3]`.
     pub images: Vec<u8>,
-    /// The last frame of the context, `horizon` times.
+    /// The last frame of the starting clip, `horizon` times.
     repeated: Vec<u8>,
     /// The true frames, reconstructed by the tokenizer.
     reconstructed: Vec<u8>,
@@ -47,14 +47,14 @@ pub(crate) fn cases(
     episodes: &[Episode],
     options: &EvalOptions,
 ) -> Result<Vec<RolloutCase>> {
-    let length = options.context + options.horizon;
+    let length = options.clip_frames + options.horizon;
     let game = object_truth::game(episodes);
     let mut cases = Vec::new();
     for window in windows(episodes, length, options.sequences)? {
         let Some(episode) = episodes.get(window.episode) else {
             continue;
         };
-        let first = window.start + options.context;
+        let first = window.start + options.clip_frames;
         let future = episode.clip(first..first + options.horizon);
         let objects = game.zip(ObjectTruth::of(episode)).map(|(game, truth)| {
             let positions = (first..first + options.horizon)
@@ -63,7 +63,7 @@ pub(crate) fn cases(
             (game, positions)
         });
         cases.push(RolloutCase {
-            context: episode.clip(window.start..first),
+            clip: episode.clip(window.start..first),
             actions: future.actions,
             repeated: episode.frame(first - 1).repeat(options.horizon),
             reconstructed: engine.reconstruct(&future.images)?,
@@ -127,7 +127,7 @@ pub(crate) fn measure(
     let mut predictions = Vec::new();
     for &steps in &options.steps {
         let samples = measure(&mut |engine, i, case| {
-            let images = rollout(engine, &case.context, &case.actions, &params(steps, i))?;
+            let images = rollout(engine, &case.clip, &case.actions, &params(steps, i))?;
             progress.advance(options.horizon);
             if steps == options.main_steps() {
                 predictions.push(images.clone());
@@ -141,7 +141,7 @@ pub(crate) fn measure(
         let params = params(steps, i);
         let actions = shuffle_actions(&case.actions, params.seed);
         progress.advance(options.horizon);
-        Ok(rollout(engine, &case.context, &actions, &params)?)
+        Ok(rollout(engine, &case.clip, &actions, &params)?)
     })?;
     let with_shuffled = samples.report(&format!("K = {steps}, actions shuffled"), Some(steps));
     let with_true = reports.iter().find(|r| r.steps == Some(steps));

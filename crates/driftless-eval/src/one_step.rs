@@ -51,7 +51,7 @@ pub(crate) fn measure(
         return Ok(Vec::new());
     };
     let patch = engine.world().tokenizer.patch;
-    let motions = motions(episodes, options.context);
+    let motions = motions(episodes, options.clip_frames);
     // [K][inside, crossing] → (correct, all)
     let mut counts = vec![[(0, 0); 2]; options.steps.len()];
     for i in evenly_spaced(motions.len(), options.one_step) {
@@ -64,7 +64,7 @@ pub(crate) fn measure(
         else {
             continue;
         };
-        let context = episode.clip(t - options.context..t);
+        let clip = episode.clip(t - options.clip_frames..t);
         let action = episode.actions.get(t).copied().unwrap_or(0);
         let group = usize::from(crosses(from, to, patch));
         for (&steps, counts) in options.steps.iter().zip(&mut counts) {
@@ -73,7 +73,7 @@ pub(crate) fn measure(
                 seed: options.params.seed.wrapping_add(i as u64),
                 ..options.params
             };
-            engine.reset(&context, &params)?;
+            engine.reset(&clip, &params)?;
             engine.step(action, &params)?;
             let found = game.find(engine.image()?).ball();
             let correct = found.is_some_and(|ball| ball.distance(to) <= BALL_TOLERANCE);
@@ -109,13 +109,13 @@ struct Motion<'a> {
     to: Point,
 }
 
-fn motions(episodes: &[Episode], context: usize) -> Vec<Motion<'_>> {
+fn motions(episodes: &[Episode], clip_frames: usize) -> Vec<Motion<'_>> {
     let mut motions = Vec::new();
     for episode in episodes {
         let Some(truth) = ObjectTruth::of(episode) else {
             continue;
         };
-        for t in context.max(1)..episode.frames() {
+        for t in clip_frames.max(1)..episode.frames() {
             let ends = truth.at(t - 1).ball.zip(truth.at(t).ball);
             if let Some((from, to)) = ends.filter(|(a, b)| a.distance(*b) <= MAX_MOTION) {
                 motions.push(Motion {

@@ -17,8 +17,8 @@ pub(crate) const MAX_FRAMES: usize = 10_000_000;
 pub struct EvalOptions {
     /// Number of rollouts, spread evenly over the held-out episodes.
     pub sequences: usize,
-    /// Context frames per rollout.
-    pub context: usize,
+    /// Frames of the starting clip of each rollout.
+    pub clip_frames: usize,
     /// Predicted frames per rollout.
     pub horizon: usize,
     /// Denoise passes per frame, K. Rollouts are measured for each value.
@@ -41,7 +41,7 @@ impl Default for EvalOptions {
     fn default() -> Self {
         Self {
             sequences: 32,
-            context: 12,
+            clip_frames: 12,
             horizon: 64,
             steps: vec![1, 2, 4, 8],
             tokenizer_frames: 1000,
@@ -73,7 +73,7 @@ impl EvalOptions {
     pub(crate) fn check(&self) -> Result<()> {
         for (name, value) in [
             ("sequences", self.sequences),
-            ("context", self.context),
+            ("clip", self.clip_frames),
             ("horizon", self.horizon),
             ("steps", self.steps.len()),
         ] {
@@ -83,7 +83,7 @@ impl EvalOptions {
         }
         for (name, value) in [
             ("sequences", self.sequences),
-            ("context", self.context),
+            ("clip", self.clip_frames),
             ("horizon", self.horizon),
             ("tokenizer_frames", self.tokenizer_frames),
             ("one_step", self.one_step),

@@ -53,7 +53,7 @@ pub(crate) fn measure(
     }
     let mut kinds: [Vec<(usize, usize)>; 3] = Default::default();
     for (e, episode) in episodes.iter().enumerate() {
-        for t in options.context..episode.frames() {
+        for t in options.clip_frames..episode.frames() {
             let kind = if is_end(episode, t) {
                 0
             } else if episode.rewards[t] != 0.0 {
@@ -74,7 +74,7 @@ pub(crate) fn measure(
         for at in evenly_spaced(kind.len(), MAX_PER_KIND) {
             let (e, t) = kind[at];
             let episode = &episodes[e];
-            engine.reset(&episode.clip(t - options.context..t), &params)?;
+            engine.reset(&episode.clip(t - options.clip_frames..t), &params)?;
             engine.step(episode.actions[t], &params)?;
             progress.advance(1);
             let Some(outcome) = engine.outcome() else {

@@ -143,14 +143,16 @@ pub(crate) fn measure_one_step(
     options: &EvalOptions,
     progress: &mut EvalProgress,
 ) -> Result<Option<RegionReport>> {
-    let places: Vec<(usize, usize)> = episodes
+    let frames: Vec<(usize, usize)> = episodes
         .iter()
         .enumerate()
-        .flat_map(|(index, episode)| (options.context..episode.frames()).map(move |t| (index, t)))
+        .flat_map(|(index, episode)| {
+            (options.clip_frames..episode.frames()).map(move |t| (index, t))
+        })
         .collect();
     let mut errors = RegionErrors::new(episodes);
-    for i in evenly_spaced(places.len(), options.one_step) {
-        let Some(&(index, t)) = places.get(i) else {
+    for i in evenly_spaced(frames.len(), options.one_step) {
+        let Some(&(index, t)) = frames.get(i) else {
             continue;
         };
         let Some(episode) = episodes.get(index) else {
@@ -161,7 +163,7 @@ pub(crate) fn measure_one_step(
             seed: options.params.seed.wrapping_add(i as u64),
             ..options.params
         };
-        engine.reset(&episode.clip(t - options.context..t), &params)?;
+        engine.reset(&episode.clip(t - options.clip_frames..t), &params)?;
         engine.step(episode.actions.get(t).copied().unwrap_or(0), &params)?;
         errors.add(index, episode.frame(t), engine.image()?);
         progress.advance(1);

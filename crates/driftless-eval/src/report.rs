@@ -33,8 +33,9 @@ pub struct EvalReport {
     pub frames: usize,
     /// Number of rollouts.
     pub sequences: usize,
-    /// Context frames per rollout.
-    pub context: usize,
+    /// Frames of the starting clip of each rollout.
+    #[serde(rename = "context")]
+    pub clip_frames: usize,
     /// Backbone of the LPIPS distances; `None` without one.
     pub lpips: Option<String>,
     /// Signal level τ_ctx of the context frames.
@@ -109,7 +110,7 @@ pub fn run(
         episodes: episodes.len(),
         frames: episodes.iter().map(Episode::frames).sum(),
         sequences: cases.len(),
-        context: options.context,
+        clip_frames: options.clip_frames,
         lpips: probes.lpips.map(|lpips| lpips.name().to_owned()),
         context_signal: options.params.context_signal,
         seed: options.params.seed,

@@ -39,8 +39,8 @@ fn image_tables(report: &EvalReport) -> Vec<Table> {
     let predicted = || rollouts.iter().filter(|r| r.label != REAL_FRAMES);
     let mut tables = vec![spans(
         format!(
-            "PSNR in dB after h predicted frames ({} sequences, {} context frames, true actions)",
-            report.sequences, report.context
+            "PSNR in dB after h predicted frames ({} sequences, {} frames of starting clip, true actions)",
+            report.sequences, report.clip_frames
         ),
         predicted(),
         is_single,

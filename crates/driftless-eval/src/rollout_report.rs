@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::pose::PoseStats;
 
-/// One way to fill the frames after the context, measured over all rollouts.
+/// One way to fill the frames after the starting clip, measured over all rollouts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RolloutReport {
     /// What the frames are: `real frames`, `tokenizer alone`, `repeat the last frame`, `K = 4`…

@@ -199,8 +199,8 @@ mod tests {
             run(&world, &episode, wanted, &options, perturb, &mut show).unwrap()
         };
         let alone = run(None, false);
-        let places: Vec<usize> = alone.frames.iter().map(|s| s.frame).collect();
-        assert_eq!(places, (5..12).collect::<Vec<_>>());
+        let numbers: Vec<usize> = alone.frames.iter().map(|s| s.frame).collect();
+        assert_eq!(numbers, (5..12).collect::<Vec<_>>());
         assert_eq!(alone.options.level, Some(0.75));
         let report = run(Some(6..10), true);
         let count = report

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use driftless_data::PathError as _;
 use driftless_data::fs::{read_source, write_atomic};
-pub use driftless_data::layout::checkpoint::{CONFIG, CONTEXTS, DYNAMICS, TOKENIZER};
+pub use driftless_data::layout::checkpoint::{CONFIG, DYNAMICS, STARTING_CLIPS, TOKENIZER};
 use driftless_data::text::printable;
 
 use super::config::WorldConfig;
@@ -136,7 +136,7 @@ pub fn summarize(folder: &Path) -> Result<CheckpointSummary> {
             .map(|(_, t)| t.shape().iter().product::<usize>());
         Ok(lengths.sum())
     };
-    let sizes = [CONFIG, TOKENIZER, DYNAMICS, CONTEXTS].map(|file| {
+    let sizes = [CONFIG, TOKENIZER, DYNAMICS, STARTING_CLIPS].map(|file| {
         let meta = std::fs::metadata(folder.join(file));
         meta.map_or(0, |meta| meta.len())
     });
@@ -194,6 +194,13 @@ impl fmt::Display for CheckpointSummary {
                 memory.frames,
                 memory.field_of_view,
                 memory.reach
+            )?;
+        }
+        if d.delta_state {
+            writeln!(
+                f,
+                "memory     states of {:.1} MiB, written by the delta rule",
+                (self.config.delta_state_len() * size_of::<f32>()) as f64 / f64::from(1 << 20),
             )?;
         }
         let names: Vec<String> = actions

@@ -42,10 +42,9 @@
 //! - [`checkpoint`]: the files of a trained world.
 
 pub mod attention;
-mod cached_forward;
+pub mod cached_forward;
 pub mod checkpoint;
 pub mod config;
-pub mod contexts;
 pub mod dynamics;
 mod error;
 pub mod export;
@@ -55,6 +54,7 @@ pub mod ops;
 pub mod params;
 pub mod precision;
 pub mod simd;
+pub mod starting_clips;
 pub mod tokenizer;
 
 pub use error::{Error, Result};

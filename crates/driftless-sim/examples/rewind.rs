@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use driftless_engine::{DeviceChoice, GpuSource, SamplerParams};
-use driftless_model::contexts;
+use driftless_model::starting_clips;
 use driftless_sim::{
     InputCommand, LearnedWorld, PlaybackCommand, Player, RecordedSession, SimOptions, SimThread,
     TimelineCommand, headless,
@@ -20,7 +20,7 @@ use driftless_sim::{
 fn pong() -> driftless_sim::Result<LearnedWorld> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../checkpoints/pong");
     let engine = driftless_engine::open(&folder, DeviceChoice::Cpu, &GpuSource::Own)?;
-    let clips = contexts::read(&folder.join("contexts.npz"), engine.world())?;
+    let clips = starting_clips::read(&folder.join("contexts.npz"), engine.world())?;
     Ok(LearnedWorld::new(engine, clips.into()))
 }
 

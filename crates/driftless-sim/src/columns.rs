@@ -18,17 +18,17 @@ pub const SESSION_ARRAYS: [&str; 9] = [
     ENGINE,
     START_IMAGE,
     START_ACTION,
-    START_CONTEXT,
+    START_CLIP,
 ];
 
 /// The names of the world and of its engine, as UTF-8 bytes `[n]`.
 pub(super) const WORLD: &str = "world";
 pub(super) const ENGINE: &str = "engine";
-/// The starting clips, concatenated: frames `[F, H, W, 3]`, actions `[F]`, and the context index of
+/// The starting clips, concatenated: frames `[F, H, W, 3]`, actions `[F]`, and the index of the clip for
 /// each frame `[F]`.
 const START_IMAGE: &str = "start_image";
 const START_ACTION: &str = "start_action";
-const START_CONTEXT: &str = "start_context";
+const START_CLIP: &str = "start_context";
 
 /// Larger whole numbers are not exact in f32. A context length of at least this much is read as
 /// "unlimited".
@@ -58,23 +58,23 @@ pub(super) fn text(text: &str) -> ExtraArray {
     }
 }
 
-/// Starting clips by context index; [`Columns::starts`] reads them.
+/// Starting clips by index; [`Columns::starts`] reads them.
 pub(super) fn starts(
     clips: &BTreeMap<usize, Clip>,
     [height, width]: [usize; 2],
 ) -> [(&'static str, ExtraArray); 3] {
-    let (mut images, mut actions, mut contexts) = (Vec::new(), Vec::new(), Vec::new());
-    for (&context, clip) in clips {
+    let (mut images, mut actions, mut indices) = (Vec::new(), Vec::new(), Vec::new());
+    for (&index, clip) in clips {
         images.extend(clip.images.iter().map(|&value| f32::from(value)));
         actions.extend(clip.actions.iter().map(|&action| action as f32));
-        contexts.extend(vec![context as f32; clip.frames()]);
+        indices.extend(vec![index as f32; clip.frames()]);
     }
     let frames = actions.len();
     let extra = |shape, values| ExtraArray { shape, values };
     [
         (START_IMAGE, extra(vec![frames, height, width, 3], images)),
         (START_ACTION, extra(vec![frames], actions)),
-        (START_CONTEXT, extra(vec![frames], contexts)),
+        (START_CLIP, extra(vec![frames], indices)),
     ]
 }
 
@@ -211,7 +211,7 @@ impl<'a> Columns<'a> {
         self.extra(name)?.values.iter().map(byte).collect()
     }
 
-    /// The starting clips by context index; empty if the session holds none.
+    /// The starting clips by index; empty if the session holds none.
     pub fn starts(&self) -> Result<BTreeMap<usize, Clip>> {
         let mut clips = BTreeMap::new();
         if !self.has(START_IMAGE) {
@@ -224,7 +224,7 @@ impl<'a> Columns<'a> {
             let what = format!("shape is {shape:?}, expected [F, {height}, {width}, 3]");
             return Err(self.error(START_IMAGE, &what));
         }
-        let [actions, contexts] = [START_ACTION, START_CONTEXT].map(|name| {
+        let [actions, indices] = [START_ACTION, START_CLIP].map(|name| {
             let extra = self.extra(name)?;
             if extra.shape != [frames] {
                 let what = format!("shape is {:?}, expected [{frames}]", extra.shape);
@@ -233,10 +233,10 @@ impl<'a> Columns<'a> {
             let parse = |&value| self.whole_number(name, value, MAX_EXACT);
             extra.values.iter().map(parse).collect::<Result<Vec<_>>>()
         });
-        let (actions, contexts, images) = (actions?, contexts?, self.bytes(START_IMAGE)?);
+        let (actions, indices, images) = (actions?, indices?, self.bytes(START_IMAGE)?);
         let images = images.chunks_exact(height * width * 3);
-        for ((image, action), context) in images.zip(actions).zip(contexts) {
-            let clip = clips.entry(context).or_insert_with(|| Clip {
+        for ((image, action), index) in images.zip(actions).zip(indices) {
+            let clip = clips.entry(index).or_insert_with(|| Clip {
                 images: Vec::new(),
                 actions: Vec::new(),
             });

@@ -103,12 +103,12 @@ impl Pace {
 /// Where an episode starts and when it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EpisodeCommand {
-    /// Starts the current context again.
+    /// Starts from the current starting clip again.
     Reset,
-    /// Starts the context with this index.
+    /// Starts from the clip with this index.
     SelectClip(usize),
-    /// Starts the next context, the first one after the last.
-    NextContext,
+    /// Starts from the next clip, the first one after the last.
+    NextClip,
     /// Whether a predicted end of the episode resets, as a simulator's does.
     RestartAtEnd(bool),
 }
@@ -151,6 +151,13 @@ pub enum TimelineCommand {
         end: TimelinePosition,
         /// How many; fewer if the branch is shorter.
         frames: usize,
+    },
+    /// Requests [`super::Message::Game`]: what the frames from the last start up to a position were made with.
+    Game {
+        /// As in [`TimelineCommand::RenderEpisode`].
+        request: u64,
+        /// The last frame.
+        end: TimelinePosition,
     },
     /// Stops making frames for the request of this number, which then has no answer but
     /// [`super::Message::RenderCancelled`]. Without effect once it is answered.

@@ -30,7 +30,7 @@ impl ComparisonSource {
     /// What a reset starts from under this comparison.
     pub(super) fn start(&self) -> Start {
         match self {
-            Self::Off | Self::Branch(_) => Start::Context,
+            Self::Off | Self::Branch(_) => Start::Clip,
             Self::Simulator(kind) => Start::Simulator(*kind),
             Self::Episode(episode) => Start::Episode(Arc::clone(episode)),
         }
@@ -59,7 +59,7 @@ impl ComparisonState {
     pub fn set_source(&mut self, source: ComparisonSource) -> bool {
         let before = std::mem::replace(&mut self.source, source).start();
         let start = self.start();
-        if start == Start::Context {
+        if start == Start::Clip {
             self.truth = None;
             return false;
         }
@@ -70,10 +70,10 @@ impl ComparisonState {
     pub fn start_player(
         &mut self,
         player: &mut dyn Player,
-        context: usize,
+        clip: usize,
         params: &SamplerParams,
     ) -> Result<()> {
-        self.truth = start_player(player, &self.start(), context, params)?;
+        self.truth = start_player(player, &self.start(), clip, params)?;
         Ok(())
     }
 
@@ -125,8 +125,8 @@ impl ComparisonState {
         if *start != self.start() {
             return Ok(());
         }
-        let context = route.target.context;
-        if let Some((mut truth, _)) = GroundTruthSource::start(start, params, context, frames)? {
+        let clip = route.target.clip;
+        if let Some((mut truth, _)) = GroundTruthSource::start(start, params, clip, frames)? {
             for action in actions {
                 truth.step(*action)?;
             }

@@ -10,7 +10,7 @@ pub(super) struct EpisodeState {
     /// Frames since the reset.
     pub number: u64,
     /// Index of the starting clip.
-    pub context: usize,
+    pub clip: usize,
     /// Sum of the predicted rewards since the reset.
     score: f32,
     /// Whether the last frame ended its episode.
@@ -20,10 +20,10 @@ pub(super) struct EpisodeState {
 }
 
 impl EpisodeState {
-    pub fn new(context: usize, restart_at_end: bool) -> Self {
+    pub fn new(clip: usize, restart_at_end: bool) -> Self {
         Self {
             number: 0,
-            context,
+            clip,
             score: 0.0,
             ended: false,
             restart_at_end,
@@ -66,12 +66,12 @@ impl EpisodeState {
 
     /// The current frame's entry in the history.
     pub fn entry(&self, origin: FrameOrigin, params: SamplerParams) -> HistoryEntry {
-        HistoryEntry::new(origin, params, self.number, self.context, self.score)
+        HistoryEntry::new(origin, params, self.number, self.clip, self.score)
     }
 
     /// Goes to a frame of the history.
     pub fn go_to(&mut self, entry: &HistoryEntry) {
-        (self.number, self.context, self.score) = (entry.number, entry.context, entry.score);
+        (self.number, self.clip, self.score) = (entry.number, entry.clip, entry.score);
     }
 }
 
@@ -108,7 +108,7 @@ mod tests {
         let entry = episode.entry(FrameOrigin::Step(2), SamplerParams::default());
         let mut other = EpisodeState::new(0, true);
         other.go_to(&entry);
-        assert_eq!((other.number, other.context, other.score), (3, 1, 2.0));
+        assert_eq!((other.number, other.clip, other.score), (3, 1, 2.0));
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub struct Frame {
     /// Where the frame lies in the history.
     pub position: TimelinePosition,
     /// Index of the starting clip.
-    pub context: usize,
+    pub clip: usize,
     /// The action that led to this frame.
     pub action: u32,
     /// The sampler parameters used, with the actual seed.
@@ -43,7 +43,7 @@ impl Frame {
             sequence: 0,
             number: 0,
             position: TimelinePosition::default(),
-            context: 0,
+            clip: 0,
             action: 0,
             params: SamplerParams::default(),
             image,

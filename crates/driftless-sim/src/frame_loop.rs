@@ -7,7 +7,10 @@ use driftless_engine::{Outcome, SamplerParams, StageTimes};
 
 use super::history::FrameOrigin;
 use super::sim_loop::SimLoop;
-use super::{Diagnostics, Frame, FrameImage, FrameTiming, LearnedWorld, Notice, TimelinePosition};
+use super::{
+    Diagnostics, Frame, FrameImage, FrameTiming, LearnedWorld, Message, Notice, SamplerCommand,
+    TimelinePosition,
+};
 use crate::Result;
 
 /// Parameters and measurements of the step that made a frame.
@@ -33,7 +36,7 @@ impl StepDetails {
 }
 
 impl SimLoop<'_> {
-    /// Starts the current context again, or the ground truth's first frames, with a new seed where
+    /// Starts from the current clip again, or the ground truth's first frames, with a new seed where
     /// seeds are random. Shows the last starting frame as frame 0.
     pub fn reset(&mut self) -> Result<()> {
         self.params.redraw_seed();
@@ -47,7 +50,7 @@ impl SimLoop<'_> {
         } = self;
         let (params, ()) = self.params.apply(
             |rejected| outbox.message(rejected),
-            |params| comparison.start_player(player.as_mut(), episode.context, params),
+            |params| comparison.start_player(player.as_mut(), episode.clip, params),
         )?;
         self.episode.restart();
         self.finish_frame(origin, &StepDetails::without_step(params))
@@ -61,7 +64,12 @@ impl SimLoop<'_> {
         let (own_action, notice) = self.input.next_action_in(self.player.as_mut(), number);
         self.outbox.notice(notice);
         let action = self.comparison.recorded_action().unwrap_or(own_action);
-        if self.episode.ended {
+        if let Some(params) = self.input.take_changed_params() {
+            self.params.handle(SamplerCommand::Params(params));
+            self.outbox.message(Message::ParamsChanged(params));
+        }
+        // A game that is played again went on.
+        if self.episode.ended && !self.input.is_from_game() {
             self.outbox.notice(Notice::EpisodeEnded);
             return self.reset();
         }
@@ -163,7 +171,7 @@ impl SimLoop<'_> {
         };
         Ok(Frame {
             number: self.episode.number,
-            context: self.episode.context,
+            clip: self.episode.clip,
             action,
             params: details.params,
             prediction,

@@ -13,7 +13,7 @@ use crate::{Error, Result};
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Start {
     /// A starting clip of the player.
-    Context,
+    Clip,
     /// The first frames of a simulator, played by the scripted policy.
     Simulator(SimulatorKind),
     /// The first frames of an episode.
@@ -32,7 +32,7 @@ pub(super) enum GroundTruthSource {
 
 impl GroundTruthSource {
     /// The ground truth of `start` and the clip of up to `frames` frames that the learned world
-    /// starts from, or `None` if the start has no ground truth. `context` is added to the seed, so
+    /// starts from, or `None` if the start has no ground truth. `index`, the clip's, is added to the seed, so
     /// that each starting clip has a world of its own.
     ///
     /// # Errors
@@ -40,13 +40,13 @@ impl GroundTruthSource {
     pub fn start(
         start: &Start,
         params: &SamplerParams,
-        context: usize,
+        index: usize,
         frames: usize,
     ) -> Result<Option<(Self, Clip)>> {
         Ok(match start {
-            Start::Context => None,
+            Start::Clip => None,
             Start::Simulator(kind) => {
-                let seed = params.seed.wrapping_add(context as u64);
+                let seed = params.seed.wrapping_add(index as u64);
                 let mut simulator = kind.open(seed);
                 simulator.reset(seed);
                 let mut agent = PolicyAgent::new(Policy::Scripted, simulator.as_ref(), seed);
@@ -105,12 +105,12 @@ impl GroundTruthSource {
 pub(super) fn start_player(
     player: &mut dyn Player,
     start: &Start,
-    context: usize,
+    index: usize,
     params: &SamplerParams,
 ) -> Result<Option<GroundTruthSource>> {
     let frames = player.learned().map_or(0, LearnedWorld::context_frames);
-    let Some((truth, clip)) = GroundTruthSource::start(start, params, context, frames)? else {
-        player.start(context, params)?;
+    let Some((truth, clip)) = GroundTruthSource::start(start, params, index, frames)? else {
+        player.start(index, params)?;
         return Ok(None);
     };
     let learned = player

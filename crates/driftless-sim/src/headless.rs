@@ -27,26 +27,41 @@ pub fn play(
     params: &SamplerParams,
     tick: &mut dyn FnMut(),
 ) -> Result<Episode> {
+    play_under(player, start, actions, &|_| *params, tick)
+}
+
+/// As [`play`], under the sampler parameters that `params` has for each frame.
+///
+/// # Errors
+/// As [`play`].
+pub fn play_under(
+    player: &mut dyn Player,
+    start: usize,
+    actions: &[u32],
+    params: &dyn Fn(usize) -> SamplerParams,
+    tick: &mut dyn FnMut(),
+) -> Result<Episode> {
     let mut session = Session::new(PathBuf::new());
-    let mut number = 0;
-    let mut record = |player: &mut dyn Player, number, action| {
+    let mut record = |player: &mut dyn Player, number, action, params: &SamplerParams| {
         let frame = frame(player, number, start, action, params)?;
         match session.append(&frame, player)? {
             Some(full) => Err(Error::Full(full.to_string())),
             None => Ok(()),
         }
     };
-    player.start(start, params)?;
-    record(player, number, 0)?;
-    for &action in actions {
+    let mut number = 0;
+    player.start(start, &params(0))?;
+    record(player, number, 0, &params(0))?;
+    for (t, &action) in actions.iter().enumerate() {
+        let params = params(t + 1);
         if player.ground_truth().is_some_and(|truth| truth.ended) {
-            player.start(start, params)?;
+            player.start(start, &params)?;
             number = 0;
-            record(player, number, 0)?;
+            record(player, number, 0, &params)?;
         } else {
-            player.step(action, params)?;
+            player.step(action, &params)?;
             number += 1;
-            record(player, number, action)?;
+            record(player, number, action, &params)?;
         }
         tick();
     }
@@ -73,13 +88,13 @@ pub fn check_frames(frames: usize, image: [usize; 2]) -> Result<()> {
 pub(super) fn frame(
     player: &mut dyn Player,
     number: u64,
-    context: usize,
+    clip: usize,
     action: u32,
     params: &SamplerParams,
 ) -> Result<Frame> {
     Ok(Frame {
         number,
-        context,
+        clip,
         action,
         params: *params,
         prediction: Prediction {

@@ -7,7 +7,7 @@ use super::*;
 
 fn start() -> HistoryEntry {
     HistoryEntry::new(
-        FrameOrigin::Start(Start::Context),
+        FrameOrigin::Start(Start::Clip),
         SamplerParams::default(),
         0,
         0,
@@ -100,7 +100,7 @@ fn route_stops_at_a_start() {
     let route = history.route(place(0, 5), false).unwrap();
     assert_eq!(route.steps.len(), 2);
     let (from, _, actions) = route.since_start.unwrap();
-    assert_eq!((from, actions), (Start::Context, vec![7]));
+    assert_eq!((from, actions), (Start::Clip, vec![7]));
     assert_eq!(self::actions(&history, place(0, 2)), [0, 1, 2]);
 }
 

@@ -1,7 +1,8 @@
 //! Which action the next frame takes: the held one, its repetition, or a script's.
 
-use std::sync::Arc;
 use std::time::Instant;
+
+use driftless_engine::SamplerParams;
 
 use super::autoplay::Autoplay;
 use super::script::ActionScript;
@@ -24,6 +25,9 @@ pub(super) struct Input {
     autoplay: Option<Autoplay>,
     /// When the held action changed, until a frame reflects it.
     changed_at: Option<Instant>,
+    /// Whether the last action was taken from a game that is played again, and the parameters that it came with.
+    from_game: bool,
+    changed_params: Option<SamplerParams>,
 }
 
 impl Input {
@@ -39,6 +43,8 @@ impl Input {
             script: ActionScript::default(),
             autoplay: None,
             changed_at: None,
+            from_game: false,
+            changed_params: None,
         }
     }
 
@@ -80,9 +86,8 @@ impl Input {
         self.tapped = None;
     }
 
-    /// Plays `actions` before the held one, unless one of them is unknown.
-    pub fn play(&mut self, actions: Arc<[u32]>) -> Option<Notice> {
-        let script = ActionScript::new(actions);
+    /// Plays actions before the held one, unless one of them is unknown.
+    pub fn play(&mut self, script: ActionScript) -> Option<Notice> {
         if let Some(action) = script.first_unknown(self.action_count) {
             let count = self.action_count;
             return Some(Notice::ScriptRejected { action, count });
@@ -124,6 +129,7 @@ impl Input {
 
     /// Takes the action that follows the frame with this number: the script's, or else the held one.
     pub fn next_action(&mut self, number: u64) -> (u32, Option<Notice>) {
+        self.from_game = false;
         let Some(action) = self.script.next() else {
             if self.takes_held(number) {
                 self.current = self.tapped.take().unwrap_or_else(|| {
@@ -134,8 +140,20 @@ impl Input {
             return (self.current, None);
         };
         self.current = action;
+        self.from_game = self.script.is_game();
+        self.changed_params = self.script.changed_params();
         let finished = self.script.is_finished();
         (action, finished.then_some(Notice::ScriptFinished))
+    }
+
+    /// Whether the last action was taken from a game that is played again.
+    pub fn is_from_game(&self) -> bool {
+        self.from_game
+    }
+
+    /// The parameters that came with the last action.
+    pub fn take_changed_params(&mut self) -> Option<SamplerParams> {
+        self.changed_params.take()
     }
 
     /// When the held action changed, if no frame reflects it yet; from now on, one does.
@@ -167,6 +185,10 @@ impl Input {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn script(actions: &[u32]) -> ActionScript {
+        ActionScript::new(actions.into())
+    }
 
     #[test]
     fn held_action_is_repeated() {
@@ -234,7 +256,7 @@ mod tests {
             Some(Notice::UnknownAction { action, count })
         );
         assert_eq!(
-            input.play([1, 3].into()),
+            input.play(script(&[1, 3])),
             Some(Notice::ScriptRejected { action, count })
         );
         assert_eq!(input.next_action(0), (0, None));
@@ -244,7 +266,7 @@ mod tests {
     #[test]
     fn keys_stop_the_script() {
         let mut input = Input::new(3);
-        assert_eq!(input.play([1, 2, 1].into()), None);
+        assert_eq!(input.play(script(&[1, 2, 1])), None);
         assert_eq!(input.next_action(0), (1, None));
         assert_eq!(input.hold(0, None), None);
         assert_eq!(input.hold(2, None), Some(Notice::ScriptStopped));
@@ -255,7 +277,7 @@ mod tests {
     #[test]
     fn script_announces_its_end() {
         let mut input = Input::new(3);
-        input.play([1, 2].into());
+        input.play(script(&[1, 2]));
         assert_eq!(input.next_action(0), (1, None));
         assert_eq!(input.next_action(1), (2, Some(Notice::ScriptFinished)));
         assert_eq!(input.next_action(2), (0, None));

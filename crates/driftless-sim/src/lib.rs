@@ -4,6 +4,7 @@
 //! - [`Player`]: what it plays, a [`LearnedWorld`] or a [`SimulatedWorld`].
 //! - [`History`]: every frame played, so that one can go back, branch and compare.
 //! - [`Session`], [`RecordedSession`]: a recording, and its bit-exact replay.
+//! - [`Game`]: a game as it is shared, to be played again and played on.
 //! - [`headless`]: playing given actions without a thread.
 //!
 //! A factory makes the player inside the thread, so a failed thread can be started again. Commands
@@ -58,6 +59,7 @@ mod episode_state;
 mod error;
 mod frame;
 mod frame_loop;
+mod game;
 mod ground_truth;
 pub mod headless;
 mod history;
@@ -90,6 +92,7 @@ pub use command::{
 pub use comparison::{ComparisonSource, matching_simulator};
 pub use error::{Error, Result};
 pub use frame::{Diagnostics, Frame, FrameImage, FrameTiming, Prediction};
+pub use game::{GAME_FILES, Game, MAX_GAME_FRAMES};
 pub use history::{BranchInfo, History, MAX_BRANCHES, TimelinePosition};
 pub use inspection::{Inspection, KeptFrameView, MemoryView, RecalledFrame, TracedPass};
 pub use message::{Message, Notice};

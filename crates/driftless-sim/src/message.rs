@@ -6,7 +6,7 @@ use std::sync::Arc;
 use driftless_data::Episode;
 use driftless_engine::SamplerParams;
 
-use super::BranchInfo;
+use super::{BranchInfo, Game};
 
 /// A message from the world-model thread, other than a frame.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +25,8 @@ pub enum Message {
         /// The parameters in use: the last ones that worked.
         active: SamplerParams,
     },
+    /// The actions that are played have brought other parameters, which the next frames use.
+    ParamsChanged(SamplerParams),
     /// All branches, after their list changed.
     Branches(Vec<BranchInfo>),
     /// Answers [`super::TimelineCommand::StoredImages`] with the images that are stored.
@@ -58,6 +60,13 @@ pub enum Message {
         request: u64,
         /// The frames.
         episode: Arc<Episode>,
+    },
+    /// Answers [`super::TimelineCommand::Game`].
+    Game {
+        /// The request's number.
+        request: u64,
+        /// The game; `None` if its start is no longer in the history, or if a simulator is played.
+        game: Option<Arc<Game>>,
     },
     /// The frames of the request with this number are not made again:
     /// [`super::TimelineCommand::CancelRender`], or the first of them is no longer in the history.
@@ -95,7 +104,7 @@ pub enum Notice {
     /// A key ended [`super::InputCommand::Autoplay`].
     AutoplayStopped,
     /// A starting clip that the world does not have was selected.
-    UnknownContext {
+    UnknownClip {
         /// Its index.
         index: usize,
         /// Number of starting clips.
@@ -143,7 +152,7 @@ impl fmt::Display for Notice {
                 f.write_str("all actions from the file are played; you are in control")
             }
             Self::AutoplayStopped => f.write_str("you are in control"),
-            Self::UnknownContext { index, count } => write!(
+            Self::UnknownClip { index, count } => write!(
                 f,
                 "starting clip {index} does not exist, expected 0 to {}",
                 count.saturating_sub(1)

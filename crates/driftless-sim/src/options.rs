@@ -20,9 +20,12 @@ pub struct SimOptions {
     /// The history of an earlier thread, to continue from its current frame.
     pub resume_from: Option<Arc<History>>,
     /// Index of the first starting clip.
-    pub context: usize,
+    pub clip: usize,
     /// Actions of the first frames, as in [`super::InputCommand::Play`]; may be empty.
     pub actions: Arc<[u32]>,
+    /// Sampler parameters that come with `actions`, each with the number of the first frame that they make, as
+    /// [`super::Game::params`] has them. With any, an end of an episode does not cut the actions short.
+    pub action_params: Arc<[(usize, SamplerParams)]>,
     /// Sampler parameters of the first frame.
     pub params: SamplerParams,
     /// Whether every reset draws a new seed.
@@ -38,15 +41,16 @@ pub struct SimOptions {
 }
 
 impl SimOptions {
-    /// Plays the first context as fast as possible on a device of the player's own, with default
+    /// Plays the first clip as fast as possible on a device of the player's own, with default
     /// sampler parameters. A predicted end resets; nothing is recorded.
     pub fn new(player: Arc<PlayerFactory>) -> Self {
         Self {
             player,
             gpu_source: GpuSource::Own,
             resume_from: None,
-            context: 0,
+            clip: 0,
             actions: Arc::default(),
+            action_params: Arc::default(),
             params: SamplerParams::default(),
             random_seed: false,
             restart_at_end: true,

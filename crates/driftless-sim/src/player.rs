@@ -37,7 +37,7 @@ pub trait Player: Send {
     /// Resets to the starting clip with this index.
     ///
     /// # Errors
-    /// Returns an error if there is no such context, if a parameter is out of range, or if the
+    /// Returns an error if there is no such clip, if a parameter is out of range, or if the
     /// device fails.
     fn start(&mut self, index: usize, params: &SamplerParams) -> Result<()>;
 
@@ -137,24 +137,25 @@ pub struct GroundTruth {
 /// A learned world: an engine and its starting clips.
 pub struct LearnedWorld {
     engine: Sampler,
-    contexts: Arc<[Clip]>,
+    clips: Arc<[Clip]>,
     last_start: LastStart,
     inspecting: bool,
 }
 
 /// What a learned world started from.
 enum LastStart {
-    Context(usize),
-    Clip(Clip),
+    /// One of its own clips, by index.
+    Own(usize),
+    Given(Clip),
 }
 
 impl LearnedWorld {
-    /// A world that predicts frames with `engine`, starting from one of `contexts`.
-    pub fn new(engine: Sampler, contexts: Arc<[Clip]>) -> Self {
+    /// A world that predicts frames with `engine`, starting from one of `clips`.
+    pub fn new(engine: Sampler, clips: Arc<[Clip]>) -> Self {
         Self {
             engine,
-            contexts,
-            last_start: LastStart::Context(0),
+            clips,
+            last_start: LastStart::Own(0),
             inspecting: false,
         }
     }
@@ -162,9 +163,14 @@ impl LearnedWorld {
     /// The clip of the last start.
     pub fn starting_clip(&self) -> Option<&Clip> {
         match &self.last_start {
-            LastStart::Context(index) => self.contexts.get(*index),
-            LastStart::Clip(clip) => Some(clip),
+            LastStart::Own(index) => self.clips.get(*index),
+            LastStart::Given(clip) => Some(clip),
         }
+    }
+
+    /// One of its own starting clips.
+    pub fn clip(&self, index: usize) -> Option<&Clip> {
+        self.clips.get(index)
     }
 
     /// Number of frames that a starting clip should have.
@@ -179,7 +185,7 @@ impl LearnedWorld {
     /// the device fails.
     pub fn start_from(&mut self, clip: &Clip, params: &SamplerParams) -> Result<()> {
         self.engine.reset(clip, params)?;
-        self.last_start = LastStart::Clip(clip.clone());
+        self.last_start = LastStart::Given(clip.clone());
         Ok(())
     }
 
@@ -277,18 +283,18 @@ impl Player for LearnedWorld {
     }
 
     fn start_count(&self) -> usize {
-        self.contexts.len()
+        self.clips.len()
     }
 
     fn start(&mut self, index: usize, params: &SamplerParams) -> Result<()> {
-        let context = self.contexts.get(index).ok_or_else(|| {
+        let clip = self.clips.get(index).ok_or_else(|| {
             Error::Argument(format!(
                 "starting clip {index} does not exist: the world has {}",
-                self.contexts.len()
+                self.clips.len()
             ))
         })?;
-        self.engine.reset(context, params)?;
-        self.last_start = LastStart::Context(index);
+        self.engine.reset(clip, params)?;
+        self.last_start = LastStart::Own(index);
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use driftless_engine::SamplerParams;
 
 use super::columns::{Columns, ENGINE, WORLD};
 use super::headless::frame;
-use super::{Player, Session};
+use super::{Game, Player, Session};
 use crate::{Error, Result};
 
 /// A recorded session, and what led to each of its frames.
@@ -35,7 +35,7 @@ struct RecordedFrame {
     /// Index of the frame that it follows; `None` for a starting frame.
     follows: Option<usize>,
     /// Index of the starting clip as it was recorded.
-    context: usize,
+    clip: usize,
     /// Index of the starting clip in the player that replays the session.
     start: usize,
     params: SamplerParams,
@@ -65,10 +65,10 @@ impl RecordedSession {
         let mut frames: Vec<RecordedFrame> = Vec::with_capacity(episode.frames());
         for t in 0..episode.frames() {
             let (number, follows) = read_order(&columns, &frames, t)?;
-            let context = columns.count("context", t)?;
-            let start = start_index(&columns, &clips, t, context)?;
+            let clip = columns.count("context", t)?;
+            let start = start_index(&columns, &clips, t, clip)?;
             let (start, params) = if simulated {
-                // The seed is the world's own, whatever the context and the session's seed were.
+                // The seed is the world's own, whatever the clip and the session's seed were.
                 let params = SamplerParams {
                     seed: columns.seed(t)?,
                     ..SamplerParams::default()
@@ -80,7 +80,7 @@ impl RecordedSession {
             frames.push(RecordedFrame {
                 number,
                 follows,
-                context,
+                clip,
                 start,
                 params,
             });
@@ -94,6 +94,34 @@ impl RecordedSession {
             starts: clips.into_values().collect(),
             episode,
         })
+    }
+
+    /// What is needed to play the session's last game again: from its last start to its last frame.
+    ///
+    /// # Errors
+    /// Returns an error if a simulator was played, or if the session holds no starting clip.
+    pub fn game(&self) -> Result<Game> {
+        let missing = |what: &str| Error::invalid(&self.path, what);
+        if self.simulated {
+            return Err(missing(
+                "was played in a simulator, expected a session of a learned world",
+            ));
+        }
+        // Backward, because the session may hold frames of other branches in between.
+        let mut frames = Vec::new();
+        let mut at = self.frames.len().checked_sub(1);
+        while let Some((t, frame)) = at.and_then(|t| Some((t, self.frames.get(t)?))) {
+            frames.push((self.episode.actions[t], frame));
+            at = frame.follows;
+        }
+        frames.reverse();
+        let (start, rest) = frames
+            .split_first()
+            .ok_or_else(|| missing("holds no frames"))?;
+        let clip = self.starts.get(start.1.start);
+        let clip = clip.ok_or_else(|| missing("does not hold the clip that it starts from"))?;
+        let made = rest.iter().map(|(action, frame)| (*action, frame.params));
+        Ok(Game::new(clip.clone(), start.1.params, made))
     }
 
     /// What was recorded.
@@ -116,7 +144,7 @@ impl RecordedSession {
     ///
     /// # Errors
     /// Returns an error if `fallback` does.
-    pub fn contexts(&self, fallback: impl FnOnce() -> Result<Vec<Clip>>) -> Result<Vec<Clip>> {
+    pub fn clips(&self, fallback: impl FnOnce() -> Result<Vec<Clip>>) -> Result<Vec<Clip>> {
         if self.starts.is_empty() {
             fallback()
         } else {
@@ -149,7 +177,7 @@ impl RecordedSession {
                 world: Some(player.world()),
                 engine: Some(player.name().to_owned()),
             },
-            own_contexts: !self.simulated && self.starts.is_empty(),
+            own_clips: !self.simulated && self.starts.is_empty(),
         };
         // Frames to which the user went back.
         let rewinds = |(t, recorded)| rewind_target(t, recorded);
@@ -162,9 +190,9 @@ impl RecordedSession {
             }
             self.make_frame(player, t, recorded)?;
             if let Some(session) = &mut session {
-                let (number, context) = (recorded.number, recorded.context);
+                let (number, clip) = (recorded.number, recorded.clip);
                 let action = self.episode.actions[t];
-                let replayed = frame(player, number, context, action, &recorded.params)?;
+                let replayed = frame(player, number, clip, action, &recorded.params)?;
                 session.append(&replayed, player)?;
             }
             report.compare(t, recorded.number, player.image()?, self.episode.frame(t));
@@ -233,21 +261,21 @@ fn read_order(
     Ok((number, follows))
 }
 
-/// Index of frame `t`'s context among the session's clips; the context itself if it holds none.
+/// Where frame `t`'s starting clip is among the session's clips; its index in the world if the session holds none.
 fn start_index(
     columns: &Columns,
     clips: &BTreeMap<usize, Clip>,
     t: usize,
-    context: usize,
+    clip: usize,
 ) -> Result<usize> {
     if clips.is_empty() {
-        return Ok(context);
+        return Ok(clip);
     }
     clips
         .keys()
-        .position(|&index| index == context)
+        .position(|&index| index == clip)
         .ok_or_else(|| {
-            let what = format!("frame {t} has context {context}, whose clip is missing");
+            let what = format!("frame {t} starts from clip {clip}, which is missing");
             columns.error("context", &what)
         })
 }
@@ -270,8 +298,9 @@ pub struct ReplayReport {
     pub recorded: Provenance,
     /// World and engine of the replay.
     pub replayed: Provenance,
-    /// Whether the replay used the world's own contexts, because the session holds none.
-    pub own_contexts: bool,
+    /// Whether the replay used the world's own starting clips, because the session holds none.
+    #[serde(rename = "own_contexts")]
+    pub own_clips: bool,
 }
 
 /// Where frames come from.
@@ -333,7 +362,7 @@ impl fmt::Display for ReplayReport {
             f,
             "; the first that differs is frame {frame} ({number} after its start), {psnr:.1} dB"
         )?;
-        if number == 0 && self.own_contexts {
+        if number == 0 && self.own_clips {
             write!(
                 f,
                 "; the session does not hold its starting clips, and the world's own differ"

@@ -1,4 +1,5 @@
-//! Makes frames of the history again, for comparisons and for saving, and comes back.
+//! Makes frames of the history again, for comparisons and for saving, and comes back; and tells what they were
+//! made with.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use driftless_data::Episode;
 
-use super::history::{HistoryEntry, Route};
+use super::ground_truth::GroundTruthSource;
+use super::history::{FrameOrigin, HistoryEntry, Route};
 use super::ports::Outbox;
 use super::sim_loop::SimLoop;
-use super::{ComparisonSource, Message, Notice, Session, TimelinePosition, headless};
+use super::{ComparisonSource, Game, Message, Notice, Session, TimelinePosition, headless};
 use crate::Result;
 
 /// Time between two reports of progress.
@@ -87,7 +89,7 @@ impl SimLoop<'_> {
         let complete = self.replay_entries(Some(request), &frames, |sim, _, entry| {
             let (action, params) = (entry.action(), &entry.params);
             let player = sim.player.as_mut();
-            let frame = headless::frame(player, entry.number, entry.context, action, params)?;
+            let frame = headless::frame(player, entry.number, entry.clip, action, params)?;
             let notice = session.append(&frame, player)?;
             sim.outbox.notice(notice);
             report.frame_made(sim.outbox);
@@ -154,6 +156,32 @@ impl SimLoop<'_> {
         self.outbox
             .message(Message::RecentFrames { request, episode });
         Ok(())
+    }
+
+    /// Answers [`super::TimelineCommand::Game`].
+    pub fn send_game(&self, request: u64, end: TimelinePosition) -> Result<()> {
+        let game = self.game(&self.exit.history.episode(end))?.map(Arc::new);
+        self.outbox.message(Message::Game { request, game });
+        Ok(())
+    }
+
+    /// What these frames were made with, if the first is a learned world's start.
+    fn game(&self, frames: &[(TimelinePosition, HistoryEntry)]) -> Result<Option<Game>> {
+        let (Some(learned), Some(((_, first), rest))) =
+            (self.player.learned(), frames.split_first())
+        else {
+            return Ok(None);
+        };
+        let FrameOrigin::Start(start) = &first.origin else {
+            return Ok(None);
+        };
+        let (index, length) = (first.clip, learned.context_frames());
+        let clip = match GroundTruthSource::start(start, &first.params, index, length)? {
+            Some((_, clip)) => Some(clip),
+            None => learned.clip(index).cloned(),
+        };
+        let made = rest.iter().map(|(_, entry)| (entry.action(), entry.params));
+        Ok(clip.map(|clip| Game::new(clip, first.params, made)))
     }
 
     /// Makes consecutive frames again, calling `each` after every one, then returns to the current

@@ -37,6 +37,7 @@ impl SimLoop<'_> {
                 end,
                 frames,
             } => self.recent_frames(request, end, frames)?,
+            TimelineCommand::Game { request, end } => self.send_game(request, end)?,
             // That request is answered.
             TimelineCommand::CancelRender(_) => {}
         }
@@ -113,7 +114,7 @@ impl SimLoop<'_> {
     pub fn replay_entry(&mut self, entry: &HistoryEntry) -> Result<()> {
         match &entry.origin {
             FrameOrigin::Start(start) => {
-                start_player(self.player.as_mut(), start, entry.context, &entry.params)?;
+                start_player(self.player.as_mut(), start, entry.clip, &entry.params)?;
             }
             FrameOrigin::Step(action) => {
                 self.player.step(*action, &entry.params)?;

@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
+use driftless_engine::SamplerParams;
+
 /// A queue of actions. An empty one is finished.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct ActionScript {
     actions: Arc<[u32]>,
+    /// The sampler parameters of a game, each with the number of the first frame that they make.
+    params: Arc<[(usize, SamplerParams)]>,
     /// Actions already played.
     played: usize,
 }
@@ -13,7 +17,29 @@ pub(super) struct ActionScript {
 impl ActionScript {
     /// Plays `actions` from the first one on.
     pub fn new(actions: Arc<[u32]>) -> Self {
-        Self { actions, played: 0 }
+        Self {
+            actions,
+            params: Arc::default(),
+            played: 0,
+        }
+    }
+
+    /// The script of a game, which changes the sampler parameters as it goes.
+    pub fn with_params(self, params: Arc<[(usize, SamplerParams)]>) -> Self {
+        Self { params, ..self }
+    }
+
+    /// Whether it plays a game again, whose ends are part of it.
+    pub fn is_game(&self) -> bool {
+        !self.params.is_empty()
+    }
+
+    /// Parameters that begin with the frame of the action that was taken last.
+    pub fn changed_params(&self) -> Option<SamplerParams> {
+        let found = self
+            .params
+            .binary_search_by_key(&self.played, |(first, _)| *first);
+        found.ok().and_then(|at| Some(self.params.get(at)?.1))
     }
 
     /// Takes the action of the next frame, or `None` once the script is finished.

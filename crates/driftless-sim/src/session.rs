@@ -35,7 +35,7 @@ const MAX_BYTES: usize = 1 << 30;
 ///   [`driftless_engine::PARAMS`], and `end_probability`
 /// - `world` and `engine`: names, as UTF-8 bytes `[n]`
 /// - `start_image` `[F, H, W, 3]`, `start_action` and `start_context` `[F]`: the clips that
-///   predicted frames started from; `start_context` is the context index of each of their frames
+///   predicted frames started from; `start_context` is the index of the clip of each of their frames
 ///
 /// Rewards of predicted frames are predicted too. A [`super::RecordedSession`] reads all of it.
 #[derive(Debug)]
@@ -52,10 +52,10 @@ pub struct Session {
     world: String,
     /// The engines that made the frames; several if the CPU took over from a failed device.
     engines: Vec<String>,
-    /// The starting clips, by context index.
+    /// The starting clips, by index.
     starts: BTreeMap<usize, Clip>,
-    /// Index of the current context.
-    context: usize,
+    /// Index of the current starting clip.
+    clip: usize,
     /// Index of each frame in the recording, by its identifier in the history.
     index_by_id: HashMap<u64, usize>,
     /// What to write as `follows` for the next frame, if that is not the last one.
@@ -83,7 +83,7 @@ impl Session {
             world: String::new(),
             engines: Vec::new(),
             starts: BTreeMap::new(),
-            context: 0,
+            clip: 0,
             index_by_id: HashMap::new(),
             follows: None,
             full: false,
@@ -143,9 +143,9 @@ impl Session {
         }
         let follows = self.take_follows(frame.number);
         if frame.number == 0 {
-            self.context = match player.learned().and_then(LearnedWorld::starting_clip) {
-                Some(clip) => self.store_start(frame.context, clip),
-                None => frame.context,
+            self.clip = match player.learned().and_then(LearnedWorld::starting_clip) {
+                Some(clip) => self.store_start(frame.clip, clip),
+                None => frame.clip,
             };
         }
         let predicted_reward = frame
@@ -222,7 +222,7 @@ impl Session {
         let seed = truth.map_or(frame.params.seed, |truth| truth.seed);
         let mut extras = vec![
             ("number", vec![frame.number as f32]),
-            ("context", vec![self.context as f32]),
+            ("context", vec![self.clip as f32]),
             ("follows", vec![follows]),
             ("seed", columns::seed(seed)),
         ];
@@ -240,17 +240,17 @@ impl Session {
         extras
     }
 
-    /// Stores a starting clip and returns its context index: `context`, or a free one if another
+    /// Stores a starting clip and returns its index: `wanted`, or a free one if another
     /// clip has that.
-    fn store_start(&mut self, context: usize, clip: &Clip) -> usize {
+    fn store_start(&mut self, wanted: usize, clip: &Clip) -> usize {
         let same = self.starts.iter().find(|(_, stored)| *stored == clip);
         if let Some((index, _)) = same {
             return *index;
         }
-        let index = if self.starts.contains_key(&context) {
+        let index = if self.starts.contains_key(&wanted) {
             self.starts.keys().last().map_or(0, |last| last + 1)
         } else {
-            context
+            wanted
         };
         if let Some(journal) = &self.journal {
             journal.append(&records::start(index, clip));
@@ -270,10 +270,10 @@ impl Session {
     pub(super) fn continue_from(&mut self, id: u64) {
         let found = self.index_by_id.get(&id).copied();
         self.follows = Some(found.map_or(OUTSIDE, |index| index as f32));
-        let contexts = self.extras.get("context");
-        let context = found.and_then(|index| contexts?.get(index).copied());
-        if let Some(context) = context {
-            self.context = context as usize;
+        let clips = self.extras.get("context");
+        let clip = found.and_then(|index| clips?.get(index).copied());
+        if let Some(clip) = clip {
+            self.clip = clip as usize;
         }
     }
 
@@ -363,8 +363,8 @@ impl Session {
                     engines,
                     size,
                 } => (session.world, session.engines, session.size) = (name, vec![engines], size),
-                Entry::Start { context, clip } => {
-                    session.starts.insert(context, clip);
+                Entry::Start { index, clip } => {
+                    session.starts.insert(index, clip);
                 }
                 Entry::Frame(frame) => session.recover_frame(&path, frame)?,
             }

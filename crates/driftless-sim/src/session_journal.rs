@@ -6,7 +6,7 @@
 //! - [`TARGET`], first: format version, path of the recording, name of the simulator whose dataset it becomes or
 //!   an empty string, path is to be replaced (0 or 1)
 //! - [`WORLD`]: name, engines, height, width; again when another engine takes over
-//! - [`START`]: context index, actions, images as bytes
+//! - [`START`]: clip index, actions, images as bytes
 //! - [`FRAME`]: action, reward, count of further arrays, for each its name and values, image as bytes
 
 use std::path::{Path, PathBuf};
@@ -78,9 +78,9 @@ pub(super) fn world(name: &str, engines: &str, [height, width]: [usize; 2]) -> R
     payload.record(WORLD)
 }
 
-pub(super) fn start(context: usize, clip: &Clip) -> Record {
+pub(super) fn start(index: usize, clip: &Clip) -> Record {
     let mut payload = Encoder::default();
-    payload.int(context as u32);
+    payload.int(index as u32);
     payload.int(clip.actions.len() as u32);
     clip.actions.iter().for_each(|&action| payload.int(action));
     payload.bytes(&clip.images);
@@ -187,7 +187,7 @@ pub(super) enum Entry {
         size: [usize; 2],
     },
     Start {
-        context: usize,
+        index: usize,
         clip: Clip,
     },
     Frame(FrameRecord),
@@ -244,11 +244,11 @@ fn decode_world(payload: &mut Decoder) -> Option<Entry> {
 }
 
 fn decode_start(payload: &mut Decoder) -> Option<Entry> {
-    let context = payload.int()? as usize;
+    let index = payload.int()? as usize;
     let actions = payload.list()?;
     let images = payload.bytes()?.to_vec();
     let clip = Clip { images, actions };
-    Some(Entry::Start { context, clip })
+    Some(Entry::Start { index, clip })
 }
 
 fn decode_frame(payload: &mut Decoder) -> Option<FrameRecord> {

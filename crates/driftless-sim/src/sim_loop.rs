@@ -8,6 +8,7 @@ use super::input::Input;
 use super::pacer::Pacer;
 use super::params_state::ParamsState;
 use super::ports::{CommandQueue, Event, Outbox};
+use super::script::ActionScript;
 use super::snapshot_schedule::SnapshotSchedule;
 use super::{
     CaptureCommand, Command, EpisodeCommand, InputCommand, Message, Notice, PlaybackCommand,
@@ -66,7 +67,7 @@ impl<'a> SimLoop<'a> {
             pacer: Pacer::new(options.pace, options.paused),
             input: Input::new(action_count),
             params: ParamsState::new(options.params, options.random_seed),
-            episode: EpisodeState::new(options.context, options.restart_at_end),
+            episode: EpisodeState::new(options.clip, options.restart_at_end),
             snapshots: SnapshotSchedule::default(),
             comparison: ComparisonState::default(),
             capture: Capture::default(),
@@ -78,8 +79,9 @@ impl<'a> SimLoop<'a> {
         match sim.exit.history.position() {
             Some(position) => sim.resume_from(position)?,
             None => {
-                sim.outbox
-                    .notice(sim.input.play(Arc::clone(&options.actions)));
+                let script = ActionScript::new(Arc::clone(&options.actions))
+                    .with_params(Arc::clone(&options.action_params));
+                sim.outbox.notice(sim.input.play(script));
                 sim.reset()?;
             }
         }
@@ -134,7 +136,7 @@ impl<'a> SimLoop<'a> {
             InputCommand::Release { action, changed_at } => {
                 self.input.release(action, Some(changed_at))
             }
-            InputCommand::Play(actions) => self.input.play(actions),
+            InputCommand::Play(actions) => self.input.play(ActionScript::new(actions)),
             InputCommand::Autoplay(on) => {
                 self.input.set_autoplay(on);
                 None
@@ -152,8 +154,8 @@ impl<'a> SimLoop<'a> {
         match command {
             EpisodeCommand::Reset => self.reset(),
             EpisodeCommand::SelectClip(index) => self.select_clip(index, count),
-            EpisodeCommand::NextContext => {
-                self.select_clip((self.episode.context + 1) % count.max(1), count)
+            EpisodeCommand::NextClip => {
+                self.select_clip((self.episode.clip + 1) % count.max(1), count)
             }
             EpisodeCommand::RestartAtEnd(on) => {
                 self.episode.restart_at_end = on;
@@ -164,10 +166,10 @@ impl<'a> SimLoop<'a> {
 
     fn select_clip(&mut self, index: usize, count: usize) -> Result<()> {
         if index >= count {
-            self.outbox.notice(Notice::UnknownContext { index, count });
+            self.outbox.notice(Notice::UnknownClip { index, count });
             return Ok(());
         }
-        self.episode.context = index;
+        self.episode.clip = index;
         self.reset()
     }
 

@@ -1,14 +1,17 @@
 //! The world-model thread with a fake engine. Commands are handled in order, so stepping a paused
 //! thread is deterministic; the timeouts only end a test that hangs.
 
+mod comparing;
 mod fake;
 mod inspecting;
 mod parameters;
 mod recording;
+mod rendering;
 mod replaying;
 mod resuming;
 mod rewinding;
 mod scripted;
+mod sharing;
 mod simulators;
 
 use std::collections::HashSet;
@@ -24,7 +27,7 @@ use super::*;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A paused thread of unlimited pace, whose contexts start at 0, 100 and 200.
+/// A paused thread of unlimited pace, whose clips start at 0, 100 and 200.
 fn options() -> SimOptions {
     SimOptions {
         paused: true,
@@ -85,18 +88,18 @@ fn settle(sim: &SimThread) {
     sim.send(EpisodeCommand::SelectClip(usize::MAX));
     while !matches!(
         next_message(sim),
-        Message::Notice(Notice::UnknownContext { .. })
+        Message::Notice(Notice::UnknownClip { .. })
     ) {}
 }
 
 #[test]
-fn starts_with_last_context_frame() {
+fn starts_with_last_frame_of_the_clip() {
     let sim = spawn(SimOptions {
-        context: 1,
+        clip: 1,
         ..options()
     });
     let frame = next(&sim);
-    assert_eq!((frame.number, frame.context, frame.action), (0, 1, 0));
+    assert_eq!((frame.number, frame.clip, frame.action), (0, 1, 0));
     assert_eq!(rgb(&frame)[0], 100);
     let started = sim.messages().recv_timeout(TIMEOUT).unwrap();
     assert_eq!(
@@ -196,7 +199,7 @@ fn resume_makes_frames() {
 }
 
 #[test]
-fn reset_keeps_context_and_next_wraps() {
+fn reset_keeps_clip_and_next_wraps() {
     let sim = spawn(options());
     next(&sim);
     step(&sim);
@@ -204,13 +207,13 @@ fn reset_keeps_context_and_next_wraps() {
         sim.send(command);
         let frame = next(&sim);
         assert_eq!(frame.number, 0);
-        (frame.context, rgb(&frame)[0])
+        (frame.clip, rgb(&frame)[0])
     };
     assert_eq!(started(EpisodeCommand::Reset), (0, 0));
-    assert_eq!(started(EpisodeCommand::NextContext), (1, 100));
+    assert_eq!(started(EpisodeCommand::NextClip), (1, 100));
     assert_eq!(started(EpisodeCommand::Reset), (1, 100));
-    assert_eq!(started(EpisodeCommand::NextContext), (2, 200));
-    assert_eq!(started(EpisodeCommand::NextContext), (0, 0));
+    assert_eq!(started(EpisodeCommand::NextClip), (2, 200));
+    assert_eq!(started(EpisodeCommand::NextClip), (0, 0));
     assert_eq!(started(EpisodeCommand::SelectClip(2)), (2, 200));
     sim.send(EpisodeCommand::SelectClip(3));
     assert!(

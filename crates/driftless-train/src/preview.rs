@@ -58,9 +58,9 @@ fn dynamics(run: &RunContext, store: &FrameStore) -> Result<ContactSheet> {
     let mut engine = driftless_engine::open_on_candle(&run.layout.checkpoint(), &run.device)?;
     let params = SamplerParams::of_world(&run.world);
     compare(run, store, run.world.dynamics.context, &mut |e, start| {
-        let context = store.clip(e, start - run.world.dynamics.context..start)?;
+        let clip = store.clip(e, start - run.world.dynamics.context..start)?;
         let actions = &e.actions[start..start + FRAMES];
-        Ok(rollout(&mut engine, &context, actions, &params)?)
+        Ok(rollout(&mut engine, &clip, actions, &params)?)
     })
 }
 

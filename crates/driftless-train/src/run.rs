@@ -248,8 +248,8 @@ fn prepare_folders(run: &RunContext, store: &FrameStore) -> Result<()> {
     write_atomic(&path, text.as_bytes())?;
     write_json(&checkpoint.join(checkpoint::CONFIG), &run.world)?;
     let clips = starting_clips::choose(store, run.world.dynamics.context)?;
-    Ok(driftless_model::contexts::write(
-        &checkpoint.join(checkpoint::CONTEXTS),
+    Ok(driftless_model::starting_clips::write(
+        &checkpoint.join(checkpoint::STARTING_CLIPS),
         &clips,
         &run.world,
     )?)

@@ -45,6 +45,8 @@ pub enum Shortcut {
     CopyPicture,
     /// Save the world as one file.
     Share,
+    /// Save the world and the game since the last restart as one file.
+    ShareGame,
     /// Open the folder of saved files.
     OpenFolder,
     /// Save this moment in the quick slot.
@@ -79,7 +81,7 @@ pub enum Shortcut {
 
 impl Shortcut {
     /// Every shortcut, in display order.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 36] = [
         Self::Pause,
         Self::Step,
         Self::Autoplay,
@@ -100,6 +102,7 @@ impl Shortcut {
         Self::Screenshot,
         Self::CopyPicture,
         Self::Share,
+        Self::ShareGame,
         Self::OpenFolder,
         Self::QuickSave,
         Self::QuickLoad,
@@ -145,6 +148,7 @@ impl Shortcut {
             Self::Screenshot => "Screenshot",
             Self::CopyPicture => "Copy picture",
             Self::Share => "Share this world…",
+            Self::ShareGame => "Share this world and game…",
             Self::OpenFolder => "Open the folder of saved files",
             Self::QuickSave => "Quick save",
             Self::QuickLoad => "Quick load",
@@ -186,11 +190,12 @@ impl Shortcut {
             Self::Screenshot => "Save the picture as a PNG.",
             Self::CopyPicture => "Copy the picture to the clipboard.",
             Self::Share => "Save this world as one file that others can open.",
+            Self::ShareGame => "Save one file in which others see this game and play on.",
             Self::OpenFolder => "Show the saved files in the file manager.",
             Self::QuickSave => "Save this moment, to go back to it.",
             Self::QuickLoad => "Go back to the saved moment and play on.",
             Self::Undo => "Undo a setting, or bring back a deleted branch.",
-            Self::OpenFile => "Open a world, recording, picture or actions by path.",
+            Self::OpenFile => "Open a world, recording, image or actions by path.",
             Self::Worlds => "Choose another world to play.",
             Self::NewWorld => "Create a world: record, train, play, save.",
             Self::Mouse => "Turn or steer with the mouse; Esc releases it.",
@@ -277,6 +282,7 @@ impl Shortcut {
             Self::Help => &[Key::F1],
             Self::CopyPicture
             | Self::Share
+            | Self::ShareGame
             | Self::OpenFolder
             | Self::Undo
             | Self::OpenFile

@@ -199,7 +199,7 @@ fn shortcuts_have_unique_keys() {
         // The menu and the list of commands have the others.
         let has_none = matches!(
             shortcut,
-            Shortcut::Share | Shortcut::OpenFolder | Shortcut::About
+            Shortcut::Share | Shortcut::ShareGame | Shortcut::OpenFolder | Shortcut::About
         );
         let has_keys = !keys.is_empty() || together.is_some();
         assert_ne!(has_keys, has_none, "{shortcut:?}");

@@ -22,14 +22,14 @@ const SAMPLE: usize = 4_000;
 
 /// What the pictures look like.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct PictureStats {
+pub(super) struct ImageStats {
     /// Mean of all values, 0 to 1.
     pub brightness: f32,
     /// The share of frames that equal the one before.
     pub still: f32,
 }
 
-impl PictureStats {
+impl ImageStats {
     /// Looks at the first frames of a dataset.
     ///
     /// # Errors
@@ -72,8 +72,8 @@ impl FrameSums {
         }
     }
 
-    fn stats(&self) -> PictureStats {
-        PictureStats {
+    fn stats(&self) -> ImageStats {
+        ImageStats {
             brightness: (self.sum as f64 / self.values.max(1) as f64 / 255.0) as f32,
             still: self.still as f32 / self.pairs.max(1) as f32,
         }
@@ -81,7 +81,7 @@ impl FrameSums {
 }
 
 /// The warnings about a dataset, the gravest first; empty if it looks good.
-pub(super) fn warnings(summary: &DatasetSummary, pictures: PictureStats) -> Vec<String> {
+pub(super) fn warnings(summary: &DatasetSummary, pictures: ImageStats) -> Vec<String> {
     let mut warnings = Vec::new();
     if summary.frames < ENOUGH_FRAMES {
         let minutes = |frames: usize| frames as f32 / summary.info.fps.max(1.0) / 60.0;
@@ -166,7 +166,7 @@ mod tests {
             .for_each(|count| *count = 10);
         summary.action_counts[1] = 0;
         let never = readable(&summary.info.actions[1].name);
-        let stats = PictureStats::of(&folder.path().join("maze"), &summary.info).unwrap();
+        let stats = ImageStats::of(&folder.path().join("maze"), &summary.info).unwrap();
         let all = warnings(&summary, stats);
         assert_eq!(all.len(), 2, "{all:#?}");
         assert!(
@@ -187,13 +187,13 @@ mod tests {
             .action_counts
             .iter_mut()
             .for_each(|count| *count = 2_000);
-        let good = PictureStats {
+        let good = ImageStats {
             brightness: 0.4,
             still: 0.1,
         };
         assert_eq!(warnings(&summary, good), Vec::<String>::new());
         summary.action_counts[2] = 3;
-        let dark = PictureStats {
+        let dark = ImageStats {
             brightness: 0.01,
             still: 0.9,
         };
@@ -215,7 +215,7 @@ mod tests {
         };
         let mut sums = FrameSums::default();
         sums.add(&episode);
-        let PictureStats { brightness, still } = sums.stats();
+        let ImageStats { brightness, still } = sums.stats();
         assert!((brightness - 0.75).abs() < 1e-6 && (still - 2.0 / 3.0).abs() < 1e-6);
     }
 }

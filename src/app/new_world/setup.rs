@@ -11,7 +11,7 @@ use driftless_data::{PathError as _, info};
 use driftless_train::{TrainPreset, TrainSettings};
 
 use super::action::StepAction;
-use super::data_check::{self, PictureStats};
+use super::data_check::{self, ImageStats};
 use super::training_request::TrainingRequest;
 use super::widgets;
 use super::widgets::{card, failure, primary, title};
@@ -41,8 +41,8 @@ const PRESETS: [(TrainPreset, &str, &str); 3] = [
 
 /// The state of reading the dataset.
 enum DatasetState {
-    Reading(BackgroundTask<(DatasetSummary, PictureStats)>),
-    Summary(DatasetSummary, PictureStats),
+    Reading(BackgroundTask<(DatasetSummary, ImageStats)>),
+    Summary(DatasetSummary, ImageStats),
     Broken(String),
 }
 
@@ -68,7 +68,7 @@ impl SetupStep {
         let task =
             BackgroundTask::start(notify.clone(), move |_| match info::summarize(&folder)? {
                 DataSummary::Dataset(summary) => {
-                    let pictures = PictureStats::of(&folder, &summary.info)?;
+                    let pictures = ImageStats::of(&folder, &summary.info)?;
                     Ok((summary, pictures))
                 }
                 DataSummary::Episode(_) => Err(crate::Error::invalid(

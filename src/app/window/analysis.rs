@@ -114,6 +114,20 @@ impl Analysis {
         game.send(CaptureCommand::Measure(self.plots_open));
     }
 
+    /// Closes every panel.
+    pub fn close_panels(&mut self, game: &GameState) {
+        self.timeline_open = false;
+        if self.plots_open {
+            self.toggle_plots(game);
+        }
+        if self.denoising.is_some() {
+            self.toggle_denoising(game);
+        }
+        if self.inspect.is_some() {
+            self.toggle_inspect(game);
+        }
+    }
+
     /// Seeks by a number of frames, backward if negative, if there is such a frame.
     pub fn seek_by(&mut self, frames: isize, game: &mut GameState) {
         if let Some(place) = self.timeline.offset(frames) {
@@ -219,7 +233,7 @@ impl Analysis {
         notify: Notify,
     ) -> Result<()> {
         let (path, world) = (path.to_path_buf(), session.world.clone());
-        let context = session.context;
+        let clip_frames = session.clip_frames;
         let read = move |_: &_| {
             let episode = Episode::read(&path)?;
             if [episode.height, episode.width] != world.image {
@@ -230,9 +244,11 @@ impl Analysis {
                 return Err(Error::invalid(&path, what));
             }
             let known = |action: &&u32| (**action as usize) < world.actions.len();
-            if episode.frames() <= context || !episode.actions.iter().all(|action| known(&action)) {
+            if episode.frames() <= clip_frames
+                || !episode.actions.iter().all(|action| known(&action))
+            {
                 let what = format!(
-                    "expected more than {context} frames, and actions below {}",
+                    "expected more than {clip_frames} frames, and actions below {}",
                     world.actions.len()
                 );
                 return Err(Error::invalid(&path, what));

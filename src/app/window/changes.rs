@@ -45,7 +45,7 @@ impl Changes {
     }
 
     /// Takes out the last change.
-    pub fn undo(&mut self) -> Option<Change> {
+    pub fn pop(&mut self) -> Option<Change> {
         self.0.pop().map(|(change, _)| change)
     }
 
@@ -73,9 +73,9 @@ mod tests {
             changes.note(config(scale), start + Duration::from_millis(100 * tenths));
         }
         changes.note(config(1.3), start + 2 * TOGETHER);
-        assert_eq!(changes.undo(), Some(config(1.3)));
-        assert_eq!(changes.undo(), Some(config(1.0)));
-        assert_eq!(changes.undo(), None);
+        assert_eq!(changes.pop(), Some(config(1.3)));
+        assert_eq!(changes.pop(), Some(config(1.0)));
+        assert_eq!(changes.pop(), None);
     }
 
     #[test]
@@ -84,9 +84,9 @@ mod tests {
         changes.note(Change::Branch, now);
         changes.note(config(1.0), now);
         changes.note(Change::Branch, now);
-        assert_eq!(changes.undo(), Some(Change::Branch));
-        assert_eq!(changes.undo(), Some(config(1.0)));
-        assert_eq!(changes.undo(), None);
+        assert_eq!(changes.pop(), Some(Change::Branch));
+        assert_eq!(changes.pop(), Some(config(1.0)));
+        assert_eq!(changes.pop(), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use eframe::egui::{self, Ui, ViewportCommand};
+use eframe::egui::{self, Ui, UserAttentionType, ViewportCommand};
 use eframe::{egui_wgpu, wgpu};
 
 use driftless_engine::{Gpu, GpuSource};
@@ -144,6 +144,17 @@ impl DisplayDevice {
     #[cfg(test)]
     pub fn title(&self) -> &str {
         &self.title
+    }
+
+    /// Whether no control has the keyboard.
+    pub fn nothing_has_focus(&self) -> bool {
+        self.context.memory(|memory| memory.focused().is_none())
+    }
+
+    /// Asks the system to point the user to the window.
+    pub fn request_attention(&self) {
+        let attention = UserAttentionType::Informational;
+        self.command(ViewportCommand::RequestUserAttention(attention));
     }
 
     pub fn toggle_full_screen(&self) {

@@ -246,7 +246,7 @@ impl GameState {
         if self.paused {
             self.stats.reset_rate();
         }
-        self.session.sim.context = frame.context;
+        self.session.sim.clip = frame.clip;
         self.image_id += 1;
         self.frame = Some(frame);
         latency
@@ -311,8 +311,7 @@ impl GameState {
     ) -> (GameSession, EndedWorld) {
         let ended = self.end();
         let mut before = std::mem::replace(&mut self.session, session);
-        // Scripted actions apply only at the start.
-        before.sim.actions = Arc::default();
+        before.forget_actions();
         self.recording = recording;
         self.paused = paused;
         self.frame = None;
@@ -325,9 +324,9 @@ impl GameState {
     /// Ends the thread and takes the starting scene of `game`, keeping settings and recording.
     pub fn replace_scene(&mut self, game: PlayableWorld) {
         self.recording = self.end().recording;
-        self.session.sim.actions = Arc::default();
+        self.session.forget_actions();
         self.session.sim.player = game.player;
-        self.session.sim.context = game.first_clip;
+        self.session.sim.clip = game.first_clip;
         self.frame = None;
         self.paused = false;
     }

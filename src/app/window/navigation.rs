@@ -165,22 +165,6 @@ impl Navigation {
         page.and_then(NewWorldPage::training_ended)
     }
 
-    /// The folder for saved clips, plots and tables.
-    ///
-    /// # Errors
-    /// Returns an error if the platform has no data folder.
-    pub fn saved_folder(&self) -> Result<PathBuf> {
-        Ok(UserPaths::resolve(self.home.clone())?.saved())
-    }
-
-    /// Where worlds, data and saved files are, in words.
-    pub fn files(&self) -> String {
-        match UserPaths::resolve(self.home.clone()) {
-            Ok(paths) => paths.root().display().to_string(),
-            Err(error) => error.to_string(),
-        }
-    }
-
     /// The name of the main game's world, of which `current` may not be the one.
     pub fn title<'a>(&'a self, current: &'a GameSession) -> &'a str {
         let parked = self.parked.as_ref().map(|parked| &parked.session);
@@ -310,7 +294,7 @@ impl Navigation {
         let device = current.map_or_else(DeviceOptions::default, |origin| origin.device);
         let (file, paths) = (file.to_path_buf(), UserPaths::resolve(self.home.clone())?);
         let task = BackgroundTask::start(self.notify.clone(), move |_| {
-            PlayableWorld::learned(&world_file::import(&file, &paths)?, device, None)
+            PlayableWorld::opened(world_file::import(&file, &paths)?, device)
         });
         self.loading = Some(LoadingGame::World(task?));
         Ok(())

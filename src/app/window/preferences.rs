@@ -106,6 +106,16 @@ impl UserPreferences {
         }
     }
 
+    /// Goes back to earlier settings, except for those that nobody changes on the page of settings.
+    pub fn restore(&mut self, before: UserConfig, context: &Context) {
+        let now = std::mem::replace(&mut self.store.config, before);
+        let config = &mut self.store.config;
+        config.window = now.window;
+        config.welcomed.clone_from(&now.welcomed);
+        config.presets.clone_from(&now.presets);
+        self.apply_changes(context, &now);
+    }
+
     fn set_zoom(&mut self, context: &Context, scale: f32) {
         self.requested_zoom = Some(scale);
         context.set_zoom_factor(scale);
@@ -216,6 +226,11 @@ impl UserPreferences {
         if let Some(place) = place.filter(|place| focused && fits(place)) {
             self.store.config.window = Some(place);
         }
+    }
+
+    /// Shows or hides the performance overlay.
+    pub fn toggle_hud(&mut self) {
+        self.store.config.hud = !self.store.config.hud;
     }
 
     pub fn toggle_tuning(&mut self) {

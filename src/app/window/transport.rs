@@ -1,11 +1,17 @@
-//! Held keys that go through time, and the quick slot.
+//! Moving through time: holding a key to rewind or to run ahead, and the quick slot.
 
 use std::time::{Duration, Instant};
 
-use driftless_sim::TimelinePosition;
+use eframe::egui::Context;
+
+use driftless_sim::{Pace, PlaybackCommand, TimelinePosition};
+
+use super::analysis::Analysis;
+use super::game::GameState;
+use crate::app::keys::Shortcut;
 
 /// How long a key is held before it runs.
-pub(super) const HOLD: Duration = Duration::from_millis(350);
+const HOLD: Duration = Duration::from_millis(350);
 
 /// Keys of the timeline that are held, and the moment of the quick slot.
 #[derive(Default)]
@@ -14,7 +20,7 @@ pub(super) struct Transport {
     /// Whether the world runs ahead of its pace, and was paused before.
     ahead: Option<bool>,
     /// The moment that *Quick load* goes back to.
-    pub slot: Option<TimelinePosition>,
+    slot: Option<TimelinePosition>,
 }
 
 /// A held key that goes through the frames.
@@ -28,7 +34,7 @@ struct HeldStep {
 
 /// What a held key asks for now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum HeldAction {
+enum HeldAction {
     Nothing,
     /// To be asked again after this time.
     Wait(Duration),
@@ -42,8 +48,82 @@ impl Transport {
         *self = Self::default();
     }
 
+    /// Notes that the key of a shortcut is down, which may go through the frames.
+    pub fn press(&mut self, shortcut: Shortcut, now: Instant, context: &Context) {
+        let by = match shortcut {
+            Shortcut::PreviousFrame => -1,
+            Shortcut::NextFrame => 1,
+            _ => return,
+        };
+        self.hold(by, now);
+        context.request_repaint_after(HOLD);
+    }
+
+    /// Notes that a key is up, or that the keyboard is lost.
+    pub fn release_keys(&mut self, game: &mut GameState) {
+        if let Some(was_paused) = self.release() {
+            let pace = game.session.tuning.settings.pace();
+            game.send(PlaybackCommand::Pace(pace));
+            if was_paused {
+                game.pause();
+            }
+        }
+    }
+
+    /// Goes on while a key is held: back or forward at the world's pace, and past the last frame as fast as
+    /// the world can.
+    pub fn run(
+        &mut self,
+        now: Instant,
+        game: &mut GameState,
+        analysis: &mut Analysis,
+        context: &Context,
+    ) {
+        let fps = game.session.world.fps.max(1.0);
+        let period = Duration::from_secs_f32(1.0 / fps);
+        let by = match self.poll(now, period) {
+            HeldAction::Nothing => return,
+            HeldAction::Wait(time) => return context.request_repaint_after(time),
+            HeldAction::Step(by) => by,
+        };
+        context.request_repaint_after(period);
+        if by > 0 && analysis.timeline.offset(1).is_none() {
+            self.run_ahead(game.is_paused());
+            game.send(PlaybackCommand::Pace(Pace::Unlimited));
+            game.resume();
+            return;
+        }
+        // One step at a time: the frame before must have arrived.
+        let arrived = game.frame.as_ref().map(|frame| frame.position);
+        if arrived == Some(analysis.timeline.position()) {
+            analysis.seek_by(by, game);
+        }
+    }
+
+    /// Saves the current moment in the quick slot; returns what to say.
+    pub fn save_moment(&mut self, game: &GameState) -> Option<String> {
+        self.slot = Some(game.frame.as_ref()?.position);
+        let keys = game.session.keys.shortcut_text(Shortcut::QuickLoad);
+        Some(format!("This moment is saved. {keys} goes back to it."))
+    }
+
+    /// Goes back to the moment in the quick slot, and plays on if the game was playing. Returns what to say
+    /// if there is none.
+    pub fn load_moment(&self, game: &mut GameState, analysis: &mut Analysis) -> Option<String> {
+        let Some(slot) = self.slot else {
+            let keys = game.session.keys.shortcut_text(Shortcut::QuickSave);
+            return Some(format!("No moment is saved. {keys} saves one."));
+        };
+        let was_playing = !game.is_paused();
+        analysis.seek(slot, game);
+        if was_playing {
+            game.resume();
+        }
+        None
+    }
+
     /// Notes that a key which goes `by` frames is down.
-    pub fn hold(&mut self, by: isize, now: Instant) {
+    fn hold(&mut self, by: isize, now: Instant) {
         self.held = Some(HeldStep {
             by,
             since: now,
@@ -52,13 +132,13 @@ impl Transport {
     }
 
     /// Notes that no key is down. If the world was running ahead, returns whether it was paused before.
-    pub fn release(&mut self) -> Option<bool> {
+    fn release(&mut self) -> Option<bool> {
         self.held = None;
         self.ahead.take()
     }
 
     /// What the held key asks for in a world with a frame every `period`.
-    pub fn poll(&mut self, now: Instant, period: Duration) -> HeldAction {
+    fn poll(&mut self, now: Instant, period: Duration) -> HeldAction {
         let Some(held) = &mut self.held else {
             return HeldAction::Nothing;
         };
@@ -74,7 +154,7 @@ impl Transport {
     }
 
     /// Notes that the world runs ahead from now on.
-    pub fn run_ahead(&mut self, was_paused: bool) {
+    fn run_ahead(&mut self, was_paused: bool) {
         self.ahead = Some(was_paused);
     }
 

@@ -60,7 +60,7 @@ impl ImportFormat {
                 "a Minari dataset folder, or an HDF5 file of Minari, robomimic or DIAMOND's Counter-Strike"
             }
             Self::Npz => {
-                "a folder of NumPy files (.npz) with pictures and actions, such as Dreamer's episodes"
+                "a folder of NumPy files (.npz) with images and actions, such as Dreamer's episodes"
             }
             Self::Images => {
                 "a folder of images with one .csv: columns file, action, and optionally episode"

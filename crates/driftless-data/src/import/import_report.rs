@@ -8,7 +8,7 @@ use super::{ActionPairing, ImportFormat, ImportOptions};
 use crate::layout::dataset;
 use crate::{ActionSpec, Episode, Error, PathError as _, Result};
 
-/// Pictures whose pixels all stay below this are remarked on.
+/// Images whose pixels all stay below this are remarked on.
 const DARK: u8 = 32;
 
 /// The result of an import, and the contents of its `manifest.json`.
@@ -170,7 +170,7 @@ impl ImportReport {
         }
         if self.brightest < DARK {
             self.remarks.push(format!(
-                "no value of any pixel is above {} of 255: are these pictures, not codes or floats?",
+                "no value of any pixel is above {} of 255: are these images, not codes or floats?",
                 self.brightest
             ));
         }

@@ -3,7 +3,7 @@
 //! - `image_folder`, `video_files`, `npz_files`, `vpt`, `hdf5`, `lerobot`: one `RecordingSource` per
 //!   format.
 //! - `format`: the list of formats.
-//! - `picture_layout`: where the pictures are in arrays of different shapes.
+//! - `image_layout`: where the images are in arrays of different shapes.
 //! - `actions`: maps recorded actions to the dataset's discrete actions.
 //! - `frame_resampler`: resizes frames by area averaging and keeps every n-th.
 //! - `video_decoder`: decodes videos with ffmpeg.
@@ -15,11 +15,11 @@ pub(super) mod frame_resampler;
 #[cfg(feature = "hdf5")]
 mod hdf5;
 mod image_folder;
+mod image_layout;
 mod import_report;
 #[cfg(feature = "parquet")]
 mod lerobot;
 mod npz_files;
-mod picture_layout;
 pub(super) mod video_decoder;
 mod video_files;
 mod vpt;
@@ -91,7 +91,7 @@ pub struct ImportOptions {
 /// The names under which a source holds what is read, where they are not the usual ones.
 #[derive(Clone, Debug, Default)]
 struct SourceKeys {
-    /// Of the pictures.
+    /// Of the images.
     image: Option<String>,
     /// Of the actions.
     action: Option<String>,

@@ -1,12 +1,12 @@
 //! NumPy's `.npz` files: the replay buffers of DreamerV2, DreamerV3 and their ports, and whatever else
-//! holds one array of pictures and one of actions, with a row per frame.
+//! holds one array of images and one of actions, with a row per frame.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::actions::RawAction;
 use super::frame_resampler::FrameResampler;
-use super::picture_layout::PictureLayout;
+use super::image_layout::ImageLayout;
 use super::{ActionPairing, RawEpisode, RecordingSource, SourceKeys, per_transition};
 use crate::episode::arrays::{episode_ranges, read_rewards};
 use crate::layout::EPISODE_EXTENSION;
@@ -14,7 +14,7 @@ use crate::layout::array::{ACTION, IMAGE, IS_FIRST, IS_LAST, IS_TERMINAL, REWARD
 use crate::npz::{NpyArray, NpyDtype, NpzReader};
 use crate::{Error, PathError as _, Result};
 
-/// Names of the array of pictures, the first found of which is read.
+/// Names of the array of images, the first found of which is read.
 const IMAGE_NAMES: [&str; 8] = [
     IMAGE,
     "images",
@@ -47,7 +47,7 @@ struct NpzEpisode {
 struct LoadedFile {
     path: PathBuf,
     episodes: Vec<Range<usize>>,
-    layout: PictureLayout,
+    layout: ImageLayout,
     images: Vec<u8>,
     actions: Vec<RawAction>,
     rewards: Vec<f32>,
@@ -171,11 +171,11 @@ impl LoadedFile {
         let image_key = find(keys.image.as_deref(), &IMAGE_NAMES);
         let action_key = find(keys.action.as_deref(), &ACTION_NAMES);
         let images = file.array(&image_key)?;
-        let (&frames, picture) = images.shape.split_first().unwrap_or((&0, &[]));
-        let layout = PictureLayout::of(picture).filter(|_| frames > 0);
+        let (&frames, image) = images.shape.split_first().unwrap_or((&0, &[]));
+        let layout = ImageLayout::of(image).filter(|_| frames > 0);
         let layout = layout.ok_or_else(|| {
             let what = format!(
-                "shape is {:?}, expected pictures: [T, H, W, 3], grey, channels first, or a stack of them",
+                "shape is {:?}, expected images: [T, H, W, 3], grey, channels first, or a stack of them",
                 images.shape
             );
             file.error(&image_key, what)

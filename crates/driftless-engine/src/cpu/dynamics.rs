@@ -3,120 +3,18 @@
 
 use driftless_model::config::WorldConfig;
 use driftless_model::dynamics::SIGNAL_FEATURES;
-use driftless_model::export::{
-    ExportedConditions, ExportedDynamics, ExportedLayer, ExportedOutcomeHead,
-};
+use driftless_model::export::ExportedDynamics;
 
-use super::attention::{AttentionScratch, SpatialAttention, TokenShape};
-use super::attention_temporal::{KvCache, TemporalAttention};
+use super::attention::{AttentionScratch, TokenShape};
+use super::dynamics_parts::{ConditionTables, Layer, OutcomeHead};
 use super::grid::{CellBlock, PaddedGrid, RmsNorm};
 use super::matrix::PackedMatrix;
-use super::mlp::{MlpScratch, PackedMlp};
-use super::recall::{PackedMemory, PackedRecall};
+use super::mlp::MlpScratch;
+use super::recall::PackedMemory;
 use super::row_layout::{RowLayout, WriteMode};
 use super::workers::Workers;
 use crate::Attention;
 use crate::network::{DenoiseInput, FrameContext, Outcome};
-
-/// Conditioning embeddings of action, signal level and step size.
-struct ConditionTables {
-    width: usize,
-    action: Vec<f32>,
-    signal: PackedMatrix,
-    step: Vec<f32>,
-}
-
-impl ConditionTables {
-    fn new(conditions: ExportedConditions) -> Self {
-        Self {
-            width: conditions.width,
-            action: conditions.action,
-            signal: PackedMatrix::new(&conditions.signal),
-            step: conditions.step_size,
-        }
-    }
-
-    fn action(&self, action: u32) -> &[f32] {
-        table_row(&self.action, action, self.width)
-    }
-
-    /// Writes the embedding of signal level and step size to `out` [width].
-    fn signal(&self, features: &[f32], step: u32, out: &mut [f32]) {
-        out.copy_from_slice(table_row(&self.step, step, self.width));
-        self.signal.apply(
-            &Workers::none(),
-            features,
-            RowLayout::contiguous(1, SIGNAL_FEATURES),
-            out,
-            WriteMode::Add,
-        );
-    }
-}
-
-fn table_row(table: &[f32], index: u32, width: usize) -> &[f32] {
-    let at = index as usize * width;
-    &table[at..at + width]
-}
-
-struct Layer {
-    space: SpatialAttention,
-    time: Option<(TemporalAttention, KvCache)>,
-    recall: Option<PackedRecall>,
-    mlp: PackedMlp,
-}
-
-impl Layer {
-    fn new(layer: &ExportedLayer, shape: TokenShape, slots: usize, memory_tokens: usize) -> Self {
-        let time = layer.time.as_ref().map(|time| {
-            let kv_cache = KvCache::new(shape, slots);
-            (TemporalAttention::new(time, shape), kv_cache)
-        });
-        Self {
-            space: SpatialAttention::new(&layer.space, shape),
-            time,
-            recall: layer
-                .recall
-                .as_ref()
-                .map(|recall| PackedRecall::new(recall, shape, memory_tokens)),
-            mlp: PackedMlp::new(&layer.mlp),
-        }
-    }
-}
-
-/// Predicts reward, episode end and the camera's motion from a signal token. Too small to be worth packing.
-struct OutcomeHead {
-    norm: RmsNorm,
-    up: Vec<f32>,
-    up_bias: Vec<f32>,
-    out: Vec<f32>,
-    out_bias: Vec<f32>,
-}
-
-impl OutcomeHead {
-    fn new(head: ExportedOutcomeHead) -> Self {
-        Self {
-            norm: RmsNorm::new(&head.norm),
-            up_bias: head.up.bias_or_zeros(),
-            up: head.up.values,
-            out_bias: head.out.bias_or_zeros(),
-            out: head.out.values,
-        }
-    }
-
-    fn apply(&self, token: &[f32]) -> Outcome {
-        let mut normed = vec![0.0; token.len()];
-        self.norm.apply(token, &mut normed);
-        let dot = |row: &[f32], x: &[f32]| row.iter().zip(x).map(|(w, x)| w * x).sum::<f32>();
-        let rows = self.up.chunks_exact(token.len()).zip(&self.up_bias);
-        let hidden: Vec<f32> = rows
-            .map(|(row, bias)| dot(row, &normed) + bias)
-            .map(|x| x / (1.0 + (-x).exp()))
-            .collect();
-        let rows = self.out.chunks_exact(hidden.len()).zip(&self.out_bias);
-        let outputs: Vec<f32> = rows.map(|(row, bias)| dot(row, &hidden) + bias).collect();
-        Outcome::of_outputs(&outputs)
-    }
-}
 
 /// The network with its KV caches and buffers.
 pub(super) struct PackedDynamics {
@@ -154,6 +52,8 @@ pub(super) struct PackedDynamics {
     /// Slot of the current frame, and slots of the frames that it attends to, nearest first.
     slot: usize,
     attended_slots: Vec<usize>,
+    /// Whether the passes read the delta states.
+    reads_state: bool,
     padded_latent: PaddedGrid,
     padded_past: PaddedGrid,
     padded_cells: PaddedGrid,
@@ -219,6 +119,7 @@ impl PackedDynamics {
             outcome: net.outcome.map(OutcomeHead::new),
             slot: 0,
             attended_slots: Vec::with_capacity(slots),
+            reads_state: true,
             padded_latent: PaddedGrid::new(grid, c),
             padded_past: PaddedGrid::new(grid, d.stem_frames * c),
             padded_cells: PaddedGrid::new(grid, d.stem_width),
@@ -237,6 +138,7 @@ impl PackedDynamics {
 
     /// Starts a frame: sets its slots and computes what its passes share.
     pub(super) fn begin_frame(&mut self, workers: &Workers, context: &FrameContext) {
+        self.reads_state = context.reads_state;
         self.attended_slots.clear();
         if self.slots > 0 {
             let slots = self.slots as u64;
@@ -279,6 +181,9 @@ impl PackedDynamics {
             layer
                 .space
                 .apply(workers, &mut self.tokens, &mut self.attention);
+            if let Some(delta) = &mut layer.delta {
+                delta.apply(workers, &mut self.tokens, self.reads_state, false);
+            }
             if let Some((time, kv_cache)) = &layer.time {
                 time.keys_and_values(workers, &self.tokens, &mut self.attention);
                 time.apply(
@@ -323,6 +228,9 @@ impl PackedDynamics {
             layer
                 .space
                 .apply(workers, &mut self.tokens, &mut self.attention);
+            if let Some(delta) = &mut layer.delta {
+                delta.apply(workers, &mut self.tokens, self.reads_state, true);
+            }
             if let Some((time, kv_cache)) = &mut layer.time {
                 time.keys_and_values(workers, &self.tokens, &mut self.attention);
                 if let Some(recorded) = &mut self.attention.recorded {
@@ -382,19 +290,37 @@ impl PackedDynamics {
         self.last_attention = None;
     }
 
-    /// Keys, then values, of each temporal layer in order.
-    pub(super) fn kv_caches(&self) -> impl Iterator<Item = &Vec<f32>> {
-        let kv_caches = self.layers.iter().filter_map(|layer| layer.time.as_ref());
-        kv_caches.flat_map(|(_, kv_cache)| [&kv_cache.keys, &kv_cache.values])
+    /// Keys, then values, of each temporal layer in order; then the delta states.
+    pub(super) fn caches(&self) -> impl Iterator<Item = &Vec<f32>> {
+        let time = self.layers.iter().filter_map(|layer| layer.time.as_ref());
+        let delta = self.layers.iter().filter_map(|layer| layer.delta.as_ref());
+        time.flat_map(|(_, kv_cache)| [&kv_cache.keys, &kv_cache.values])
+            .chain(delta.map(|delta| &delta.state))
     }
 
-    /// Mutable version of [`Self::kv_caches`].
-    pub(super) fn kv_caches_mut(&mut self) -> impl Iterator<Item = &mut Vec<f32>> {
-        let kv_caches = self
+    /// Replaces [`Self::caches`] by `values`, which hold them one after the other.
+    pub(super) fn load_caches(&mut self, values: &[f32]) {
+        let mut rest = values;
+        let mut load = |cache: &mut Vec<f32>| {
+            let (values, tail) = rest.split_at(cache.len());
+            cache.copy_from_slice(values);
+            rest = tail;
+        };
+        for (_, kv_cache) in self
             .layers
             .iter_mut()
-            .filter_map(|layer| layer.time.as_mut());
-        kv_caches.flat_map(|(_, kv_cache)| [&mut kv_cache.keys, &mut kv_cache.values])
+            .filter_map(|layer| layer.time.as_mut())
+        {
+            load(&mut kv_cache.keys);
+            load(&mut kv_cache.values);
+        }
+        for delta in self
+            .layers
+            .iter_mut()
+            .filter_map(|layer| layer.delta.as_mut())
+        {
+            load(&mut delta.state);
+        }
     }
 
     /// Computes the stem: fills `cells` and `tokens`.

@@ -7,7 +7,7 @@ use crate::{Error, Outcome, Result};
 /// reproduces the same frames bit for bit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
-    /// Frames since the reset, context included.
+    /// Frames since the reset, those of the starting clip included.
     pub frame: u64,
     /// Latents and KV cache; the layout is private to the sampler.
     pub state: Vec<f32>,

@@ -1,21 +1,20 @@
 //! The dynamics network as dispatches: the start of a frame, a denoise pass, the cache pass.
 
+mod layer;
+
 use driftless_model::config::WorldConfig;
 use driftless_model::export::ExportedDynamics;
 
 use super::dynamics_parts::{DynamicsWeights, ScratchRegions};
 use super::kernel_args::{
     Activation, EmbedConditioningArgs, FinishFrameArgs, KvCacheWriteArgs, MemoryAttentionArgs,
-    NONE, RowLayout, SpatialAttentionArgs, TemporalAttentionArgs,
+    NONE, RowLayout,
 };
 use super::kernels::{Kernel, workgroups};
-use super::layers::{
-    AttentionWeights, ConditionTables, HeadLayout, KvCache, Layer, Mlp, OutcomeHead, Recall,
-    TemporalAttention,
-};
+use super::layers::{ConditionTables, HeadLayout, KvCache, LayerSizes, OutcomeHead, Recall};
 use super::operations::ArenaLayout;
 use super::program::ProgramBuilder;
-use super::weights::{MatrixRef, Weights};
+use super::weights::Weights;
 
 /// Weights, KV caches and arena regions of the network. All offsets are in elements.
 pub(super) struct WgpuDynamics {
@@ -67,7 +66,11 @@ impl WgpuDynamics {
         let past = d.stem_frames * c;
         let cache_len = slots * tokens * heads.width();
         let recalled = d.memory.as_ref().map_or(0, |memory| memory.frames);
-        let memory_tokens = recalled * config.latent_tokens();
+        let sizes = LayerSizes {
+            tokens,
+            cache_len,
+            memory_tokens: recalled * config.latent_tokens(),
+        };
         Self {
             grid: [gh as u32, gw as u32],
             merge: d.merge as u32,
@@ -81,7 +84,7 @@ impl WgpuDynamics {
             slots: slots as u32,
             last_time_layer: d.last_time_layer(),
             context: d.context as u32,
-            weights: DynamicsWeights::new(weights, arena, net, heads, (cache_len, memory_tokens)),
+            weights: DynamicsWeights::new(weights, arena, net, heads, sizes),
             position: (arena.allocate(tokens * d.width), net.position.clone()),
             z: arena.allocate(cells * c),
             output: arena.allocate(cells * c),
@@ -117,6 +120,12 @@ impl WgpuDynamics {
             .iter()
             .filter_map(|layer| layer.time.as_ref());
         time.map(|time| time.kv_cache)
+    }
+
+    /// Offsets of the delta states in the order of their layers.
+    pub fn states(&self) -> impl Iterator<Item = u32> {
+        let layers = self.weights.layers.iter();
+        layers.filter_map(|layer| Some(layer.delta.as_ref()?.state))
     }
 
     fn cell_count(&self) -> u32 {
@@ -155,13 +164,8 @@ impl WgpuDynamics {
         r.matmul(memory.input, memory.rows, cells, tokens);
         let size = [memory.rows, self.width];
         r.affine(size, tokens, tokens, memory.position, NONE);
-        mlp(
-            r,
-            &memory.mlp,
-            memory.rows,
-            tokens,
-            [memory.normed, memory.hidden],
-        );
+        let scratch = [memory.normed, memory.hidden];
+        memory.mlp.record(r, memory.rows, tokens, scratch);
         for recall in self
             .weights
             .layers
@@ -200,6 +204,9 @@ impl WgpuDynamics {
         self.stem(r, pass_index);
         for layer in &self.weights.layers {
             self.spatial_attention(r, &layer.space);
+            if let Some(delta) = &layer.delta {
+                self.delta_state(r, delta, false);
+            }
             if let Some(time) = &layer.time {
                 self.project_qkv(r, &time.attention);
                 self.temporal_attention(r, time);
@@ -216,13 +223,17 @@ impl WgpuDynamics {
     /// `report`. Does nothing if the world has neither.
     pub fn write_cache(&self, r: &mut ProgramBuilder, pass_index: u32) {
         let writes_cache = self.slots > 0 && self.last_time_layer.is_some();
-        if !writes_cache && self.weights.outcome_head.is_none() {
+        let writes_state = self.states().next().is_some();
+        if !writes_cache && !writes_state && self.weights.outcome_head.is_none() {
             return;
         }
         let last = self.last_time_layer.unwrap_or(0);
         self.stem(r, pass_index);
         for (i, layer) in self.weights.layers[..=last].iter().enumerate() {
             self.spatial_attention(r, &layer.space);
+            if let Some(delta) = &layer.delta {
+                self.delta_state(r, delta, true);
+            }
             if let Some(time) = &layer.time {
                 self.project_qkv(r, &time.attention);
                 if i < last || self.weights.outcome_head.is_some() {
@@ -352,77 +363,6 @@ impl WgpuDynamics {
             latent_rows(self.output),
         );
     }
-
-    fn stream(&self) -> RowLayout {
-        RowLayout::contiguous(self.scratch.stream, self.width)
-    }
-
-    fn attention_workgroups(&self) -> u32 {
-        workgroups(self.tokens * self.heads.count as u32)
-    }
-
-    /// Computes queries, keys and values of `stream`, into `qkv`.
-    fn project_qkv(&self, r: &mut ProgramBuilder, attention: &AttentionWeights) {
-        let normed = RowLayout::contiguous(self.scratch.normed, self.width);
-        r.rms_norm(attention.norm, self.tokens, self.stream(), normed);
-        let qkv = RowLayout::contiguous(self.scratch.qkv, 3 * self.heads.width() as u32);
-        r.matmul(attention.qkv, self.tokens, normed, qkv);
-    }
-
-    fn spatial_attention(&self, r: &mut ProgramBuilder, attention: &AttentionWeights) {
-        self.project_qkv(r, attention);
-        let args = SpatialAttentionArgs {
-            qkv: self.scratch.qkv,
-            y: self.scratch.attention_out,
-            tokens: self.tokens,
-            heads: self.heads.count as u32,
-            scales: attention.parameters,
-            unused: [0; 3],
-        };
-        r.push(
-            Kernel::AttentionSpatial,
-            &args,
-            [self.attention_workgroups(), 1],
-        );
-        self.project_out(r, attention.out);
-    }
-
-    fn temporal_attention(&self, r: &mut ProgramBuilder, time: &TemporalAttention) {
-        let args = TemporalAttentionArgs {
-            qkv: self.scratch.qkv,
-            y: self.scratch.attention_out,
-            keys: time.kv_cache.keys,
-            values: time.kv_cache.values,
-            tokens: self.tokens,
-            heads: self.heads.count as u32,
-            parameters: time.attention.parameters,
-            context: self.context,
-        };
-        let groups = [self.attention_workgroups(), 1];
-        r.push(Kernel::AttentionTemporal, &args, groups);
-        self.project_out(r, time.attention.out);
-    }
-
-    /// Adds W · (what was attended to) to `stream`.
-    fn project_out(&self, r: &mut ProgramBuilder, out: MatrixRef) {
-        let attended = RowLayout::contiguous(self.scratch.attention_out, self.heads.width() as u32);
-        r.matmul_add(out, self.tokens, attended, self.stream());
-    }
-
-    fn mlp(&self, r: &mut ProgramBuilder, layer: &Layer) {
-        let scratch = [self.scratch.normed, self.scratch.hidden];
-        mlp(r, &layer.mlp, self.tokens, self.stream(), scratch);
-    }
-}
-
-/// x ← x + W_down swiglu(W_up norm x) over `rows` rows. Scratch: `normed` is as large as x, `hidden` is
-/// [rows, hidden width].
-fn mlp(r: &mut ProgramBuilder, layer: &Mlp, rows: u32, x: RowLayout, [normed, hidden]: [u32; 2]) {
-    let normed = RowLayout::contiguous(normed, layer.norm.width);
-    let hidden = RowLayout::contiguous(hidden, layer.down.k);
-    r.rms_norm(layer.norm, rows, x, normed);
-    r.matmul_activated(layer.up, rows, normed, hidden, Activation::SwiGlu);
-    r.matmul_add(layer.down, rows, hidden, x);
 }
 
 /// y ← start + conditioning embeddings; action and signal embeddings each go to one row, or to all.

@@ -171,16 +171,16 @@ fn shipped_world_matches_cpu() {
     let Some(gpu) = gpu() else { return };
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../checkpoints/pong");
     let world = WorldModel::read(&folder, &candle_core::Device::Cpu).unwrap();
-    let contexts = folder.join(driftless_model::checkpoint::CONTEXTS);
-    let contexts = driftless_model::contexts::read(&contexts, &world.config).unwrap();
+    let clips = folder.join(driftless_model::checkpoint::STARTING_CLIPS);
+    let clips = driftless_model::starting_clips::read(&clips, &world.config).unwrap();
     let params = SamplerParams::default();
     let half = gpu.clone().with_half().ok();
     for (gpu, tolerance, min_psnr) in [(Some(gpu), 1e-3, 60.0), (half, 1e-3, 45.0)] {
         let Some(gpu) = gpu else { continue };
         let mut engine = gpu_sampler(&world, &gpu);
         let mut cpu_engine = cpu_sampler(&world);
-        engine.reset(&contexts[0], &params).unwrap();
-        cpu_engine.reset(&contexts[0], &params).unwrap();
+        engine.reset(&clips[0], &params).unwrap();
+        cpu_engine.reset(&clips[0], &params).unwrap();
         for t in 0..16 {
             engine.step(t / 4 % 3, &params).unwrap();
             cpu_engine.step(t / 4 % 3, &params).unwrap();

@@ -31,8 +31,8 @@ fn first_model_name(cpuinfo: &str) -> Option<String> {
 ///
 /// # Errors
 /// Returns an error if the device fails.
-pub fn matmul_gflops(place: &Backend, threads: usize, times: usize) -> Result<f64> {
-    let best = match place {
+pub fn matmul_gflops(backend: &Backend, threads: usize, times: usize) -> Result<f64> {
+    let best = match backend {
         Backend::Cpu(_) | Backend::Candle(Device::Cpu) => fastest_on_cpu(threads, times),
         Backend::Candle(device) => fastest_on_device(device, times)?,
         Backend::Wgpu(gpu) => gpu.fastest_matmul(MATMUL_SIDE, times)?,

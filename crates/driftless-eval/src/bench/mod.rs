@@ -139,15 +139,15 @@ struct Samples {
     matmul_gflops: f64,
 }
 
-/// Measures an engine on a backend, starting from `context`. Calls `tick` after each frame.
+/// Measures an engine on a backend, starting from `clip`. Calls `tick` after each frame.
 ///
 /// # Errors
-/// Returns an error if there is no K or no frame to measure, the context or a K does not match the world,
+/// Returns an error if there is no K or no frame to measure, the clip or a K does not match the world,
 /// the engine does not let the caller choose its threads, or the device fails.
 pub fn run(
     engine: &mut Sampler,
-    context: &Clip,
-    place: &Backend,
+    clip: &Clip,
+    backend: &Backend,
     options: &BenchOptions,
     tick: &mut dyn FnMut(),
 ) -> Result<BenchReport> {
@@ -158,11 +158,11 @@ pub fn run(
         threads,
     } = options;
     let image_len = engine.world().image_len();
-    let image = context.images[..image_len.min(context.images.len())].to_vec();
+    let image = clip.images[..image_len.min(clip.images.len())].to_vec();
     let actions = random_held_actions(WARM_UP + frames, engine.world().actions.len(), 0);
     let (warm_up, actions) = actions.split_at(WARM_UP);
 
-    engine.reset(context, &SamplerParams::default())?;
+    engine.reset(clip, &SamplerParams::default())?;
     let own = NonZeroUsize::new(engine.threads()).unwrap_or(NonZeroUsize::MIN);
     let mut samples: Vec<Samples> = match threads.as_slice() {
         [] => vec![Samples::new(own, steps.len())],
@@ -187,7 +187,7 @@ pub fn run(
                     tick();
                 })?;
             }
-            samples.probe(engine, &image, place)?;
+            samples.probe(engine, &image, backend)?;
         }
     }
 
@@ -226,13 +226,13 @@ impl Samples {
     }
 
     /// Measures encoding and the matmul.
-    fn probe(&mut self, engine: &mut Sampler, image: &[u8], place: &Backend) -> Result<()> {
+    fn probe(&mut self, engine: &mut Sampler, image: &[u8], backend: &Backend) -> Result<()> {
         for _ in 0..PROBES_PER_ROUND {
             let started = Instant::now();
             engine.encode(image)?;
             self.encodes.push(started.elapsed());
         }
-        let rate = matmul_gflops(place, self.threads.get(), PROBES_PER_ROUND)?;
+        let rate = matmul_gflops(backend, self.threads.get(), PROBES_PER_ROUND)?;
         self.matmul_gflops = self.matmul_gflops.max(rate);
         Ok(())
     }

@@ -7,7 +7,7 @@ use candle_core::Device;
 use serde::Serialize;
 
 use driftless_data::PathError as _;
-use driftless_data::layout::checkpoint::CONTEXTS;
+use driftless_data::layout::checkpoint::STARTING_CLIPS;
 use driftless_data::metrics::SquaredError;
 use driftless_engine::rollout::random_held_actions;
 use driftless_engine::{
@@ -96,10 +96,10 @@ pub fn run(folder: &Path, frames: usize) -> Result<SelfTestReport> {
 fn compare_frames(folder: &Path, gpu: &Gpu, count: usize) -> Result<FrameParity> {
     let world = WorldModel::read(folder, &Device::Cpu)?;
     let config = world.config.clone();
-    let contexts = driftless_model::contexts::read(&folder.join(CONTEXTS), &config)?;
-    let context = contexts.first().ok_or_else(|| {
+    let clips = driftless_model::starting_clips::read(&folder.join(STARTING_CLIPS), &config)?;
+    let clip = clips.first().ok_or_else(|| {
         Error::invalid(
-            folder.join(CONTEXTS),
+            folder.join(STARTING_CLIPS),
             "no starting clip, expected at least 1",
         )
     })?;
@@ -112,7 +112,7 @@ fn compare_frames(folder: &Path, gpu: &Gpu, count: usize) -> Result<FrameParity>
     ];
     let params = SamplerParams::default();
     for engine in &mut engines {
-        engine.reset(context, &params)?;
+        engine.reset(clip, &params)?;
     }
     let (mut error, mut first_frame_bytes) = (SquaredError::default(), None);
     let mut times = [Vec::new(), Vec::new()];

@@ -144,7 +144,7 @@ fn shapes() -> Vec<SweepShape> {
 ///
 /// # Errors
 /// Returns an error if the device is lost, or a network cannot be created.
-pub fn run(place: &Backend, tick: &mut dyn FnMut(usize, usize)) -> Result<SweepReport> {
+pub fn run(backend: &Backend, tick: &mut dyn FnMut(usize, usize)) -> Result<SweepReport> {
     let shapes = shapes();
     let mut report = SweepReport {
         engine: String::new(),
@@ -167,8 +167,8 @@ pub fn run(place: &Backend, tick: &mut dyn FnMut(usize, usize)) -> Result<SweepR
             skip(format!("a frame would take about {expected:.0} s"));
             continue;
         }
-        let measured = match measure(shape, place) {
-            Err(error) if error.is_device() && !is_lost(place) => {
+        let measured = match measure(shape, backend) {
+            Err(error) if error.is_device() && !is_lost(backend) => {
                 skip(error.to_string());
                 continue;
             }
@@ -204,19 +204,19 @@ struct Measurement {
     times: Vec<Duration>,
 }
 
-fn measure(shape: &SweepShape, place: &Backend) -> Result<Measurement> {
-    let (world, parameters) = WorldModel::random(&shape.config, place.device())?;
-    let mut engine = driftless_engine::build(world, place)?;
+fn measure(shape: &SweepShape, backend: &Backend) -> Result<Measurement> {
+    let (world, parameters) = WorldModel::random(&shape.config, backend.device())?;
+    let mut engine = driftless_engine::build(world, backend)?;
     let params = SamplerParams {
         steps: shape.steps,
         ..SamplerParams::default()
     };
     let frames = shape.config.dynamics.context;
-    let context = Clip {
+    let clip = Clip {
         images: vec![128; frames * shape.config.image_len()],
         actions: vec![0; frames],
     };
-    engine.reset(&context, &params)?;
+    engine.reset(&clip, &params)?;
     for _ in 0..WARM_UP {
         engine.step(0, &params)?;
     }
@@ -234,8 +234,8 @@ fn measure(shape: &SweepShape, place: &Backend) -> Result<Measurement> {
     })
 }
 
-fn is_lost(place: &Backend) -> bool {
-    matches!(place, Backend::Wgpu(gpu) if gpu.is_lost())
+fn is_lost(backend: &Backend) -> bool {
+    matches!(backend, Backend::Wgpu(gpu) if gpu.is_lost())
 }
 
 /// Formats the report as a table.

@@ -124,7 +124,7 @@ fn measure_threads(
     frames: usize,
     threads: &[usize],
 ) -> Result<(BenchReport, Vec<usize>, usize)> {
-    let context = Clip {
+    let clip = Clip {
         images: vec![0; 6],
         actions: vec![0; 2],
     };
@@ -141,7 +141,7 @@ fn measure_threads(
     let mut ticks = 0;
     let report = run(
         &mut Sampler::new(Box::new(network), world()),
-        &context,
+        &clip,
         &Backend::Cpu(Threads::ONE),
         &options,
         &mut || ticks += 1,

@@ -169,12 +169,12 @@ impl Adaptive {
         velocity: &mut dyn FnMut(&S, f64) -> Result<S, E>,
     ) -> Result<f64, E> {
         let span = (to - from).abs();
-        let place = self.norm(state, state, state)?;
+        let size = self.norm(state, state, state)?;
         let speed = self.norm(first, state, state)?;
-        let tiny = if place < 1e-5 || speed < 1e-5 {
+        let tiny = if size < 1e-5 || speed < 1e-5 {
             1e-6
         } else {
-            0.01 * place / speed
+            0.01 * size / speed
         };
         let tiny = tiny.min(span);
         let tau = if tiny == span {

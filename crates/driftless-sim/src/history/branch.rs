@@ -48,7 +48,7 @@ pub(crate) struct HistoryEntry {
     /// Frames since the start.
     pub number: u64,
     /// Index of the starting clip.
-    pub context: usize,
+    pub clip: usize,
     /// Sum of the predicted rewards since the start.
     pub score: f32,
 }
@@ -58,7 +58,7 @@ impl HistoryEntry {
         origin: FrameOrigin,
         params: SamplerParams,
         number: u64,
-        context: usize,
+        clip: usize,
         score: f32,
     ) -> Self {
         Self {
@@ -66,7 +66,7 @@ impl HistoryEntry {
             origin,
             params,
             number,
-            context,
+            clip,
             score,
         }
     }

@@ -30,7 +30,7 @@ pub const ENDS: u8 = 8;
 pub const MISFIT: [u8; 3] = [255; 3];
 
 pub struct Fake {
-    /// The frame's number, counted on from the brightness of the context.
+    /// The frame's number, counted on from the brightness of the starting clip.
     count: u8,
     /// The images that were encoded last.
     encoded: Vec<u8>,
@@ -102,18 +102,19 @@ fn world() -> WorldConfig {
             unknown_action: false,
             outcome: 0,
             memory: None,
+            delta_state: false,
         },
     }
 }
 
-/// A factory of learned worlds on fake engines, with contexts that start at 0, 100 and 200.
+/// A factory of learned worlds on fake engines, with clips that start at 0, 100 and 200.
 pub fn factory(make: impl Fn() -> Result<Fake> + Send + Sync + 'static) -> Arc<PlayerFactory> {
-    with_contexts(move |_| make())
+    with_clips(move |_| make())
 }
 
 /// Like [`factory`], but [`FAILS`] does not fail on the CPU.
 pub fn failing_devices() -> Arc<PlayerFactory> {
-    with_contexts(|gpu_source| {
+    with_clips(|gpu_source| {
         Ok(Fake {
             on_cpu: matches!(gpu_source, GpuSource::Unavailable),
             ..Fake::new()
@@ -121,16 +122,16 @@ pub fn failing_devices() -> Arc<PlayerFactory> {
     })
 }
 
-fn with_contexts(
+fn with_clips(
     make: impl Fn(&GpuSource) -> Result<Fake> + Send + Sync + 'static,
 ) -> Arc<PlayerFactory> {
-    let context = |brightness: u8| Clip {
+    let clip = |brightness: u8| Clip {
         images: vec![brightness, 0, 0],
         actions: vec![0],
     };
-    let contexts: Arc<[Clip]> = [0, 100, 200].map(context).into();
+    let clips: Arc<[Clip]> = [0, 100, 200].map(clip).into();
     Arc::new(move |gpu_source| {
-        let world = LearnedWorld::new(make(gpu_source)?.into_sampler(), Arc::clone(&contexts));
+        let world = LearnedWorld::new(make(gpu_source)?.into_sampler(), Arc::clone(&clips));
         Ok(Box::new(world))
     })
 }

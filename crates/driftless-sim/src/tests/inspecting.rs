@@ -5,14 +5,14 @@ use driftless_worlds::SimulatorKind;
 
 use super::*;
 
-/// A learned world on a small CPU engine, with one context.
+/// A learned world on a small CPU engine, with one starting clip.
 fn learned() -> SimOptions {
     SimOptions {
         player: Arc::new(|_| {
             let config = small_config();
             let engine = cpu_sampler(&world(&config));
-            let contexts = vec![clip(&config, 3)];
-            Ok(Box::new(LearnedWorld::new(engine, contexts.into())))
+            let clips = vec![clip(&config, 3)];
+            Ok(Box::new(LearnedWorld::new(engine, clips.into())))
         }),
         ..options()
     }

@@ -75,7 +75,7 @@ fn random_seed_changes_at_reset() {
     let mut seeds = HashSet::from([next(&sim).params.seed]);
     for command in [
         EpisodeCommand::Reset,
-        EpisodeCommand::NextContext,
+        EpisodeCommand::NextClip,
         EpisodeCommand::Reset,
     ] {
         sim.send(command);

@@ -70,7 +70,7 @@ fn recording_holds_frame_parameters() {
     };
     sim.send(SamplerCommand::Params(params));
     step(&sim);
-    sim.send(EpisodeCommand::NextContext);
+    sim.send(EpisodeCommand::NextClip);
     next(&sim);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("played.npz");

@@ -15,11 +15,11 @@ use crate::columns::Columns;
 
 const FILE: &str = "played.npz";
 
-/// A session with changed and rejected parameters, a reset and another context.
+/// A session with changed and rejected parameters, a reset and another starting clip.
 fn played() -> Episode {
     let sim = spawn(SimOptions {
         record: Some(FILE.into()),
-        context: 1,
+        clip: 1,
         ..options()
     });
     next(&sim);
@@ -57,9 +57,9 @@ fn of(episode: Episode) -> Result<RecordedSession> {
 
 /// A fake that starts from the clips of the session.
 fn player(recording: &RecordedSession) -> LearnedWorld {
-    let fallback = || Err(Error::Argument("the session holds no contexts".into()));
-    let contexts = recording.contexts(fallback).unwrap();
-    LearnedWorld::new(Fake::new().into_sampler(), contexts.into())
+    let fallback = || Err(Error::Argument("the session holds no clips".into()));
+    let clips = recording.clips(fallback).unwrap();
+    LearnedWorld::new(Fake::new().into_sampler(), clips.into())
 }
 
 fn replay(episode: Episode) -> ReplayReport {
@@ -119,10 +119,10 @@ fn session_holds_starting_clips() {
         images: vec![7, 7, 7, 50, 50, 50],
         actions: vec![0, 2],
     };
-    let contexts: Arc<[Clip]> = [clip].into();
+    let clips: Arc<[Clip]> = [clip].into();
     let sim = spawn(SimOptions {
         player: Arc::new(move |_| {
-            let world = LearnedWorld::new(Fake::new().into_sampler(), Arc::clone(&contexts));
+            let world = LearnedWorld::new(Fake::new().into_sampler(), Arc::clone(&clips));
             Ok(Box::new(world))
         }),
         record: Some(FILE.into()),
@@ -163,7 +163,7 @@ fn replays_simulators_by_seed() {
         next(&sim);
         hold(&sim, 1);
         step(&sim);
-        for command in [EpisodeCommand::Reset, EpisodeCommand::NextContext] {
+        for command in [EpisodeCommand::Reset, EpisodeCommand::NextClip] {
             sim.send(command);
             next(&sim);
             hold(&sim, 3);
@@ -219,7 +219,7 @@ fn invalid_sessions_are_rejected() {
         ),
         (
             change("context", &|n| n.values[0] = 2.0),
-            "array `context`: frame 0 has context 2, whose clip is missing",
+            "array `context`: frame 0 starts from clip 2, which is missing",
         ),
         (
             change("start_image", &|n| n.values[0] = 256.0),

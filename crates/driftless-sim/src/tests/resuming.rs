@@ -7,7 +7,7 @@ fn on_device(gpu_source: GpuSource, from: Option<Arc<History>>) -> SimOptions {
     SimOptions {
         player: fake::failing_devices(),
         record: Some("never-written.npz".into()),
-        context: 1,
+        clip: 1,
         gpu_source,
         resume_from: from,
         ..options()
@@ -47,15 +47,10 @@ fn cpu_takes_over_from_failed_device() {
             (
                 again.number,
                 again.sequence,
-                again.context,
+                again.clip,
                 again.prediction.score
             ),
-            (
-                last.number,
-                last.sequence,
-                last.context,
-                last.prediction.score
-            )
+            (last.number, last.sequence, last.clip, last.prediction.score)
         );
         hold(&sim, FAILS);
         let next = step(&sim);
@@ -73,7 +68,7 @@ fn resumes_from_a_reset() {
     let sim = spawn(on_device(GpuSource::Own, None));
     next(&sim);
     step(&sim);
-    sim.send(EpisodeCommand::NextContext);
+    sim.send(EpisodeCommand::NextClip);
     let start = next(&sim);
     hold(&sim, PANICS);
     sim.send(PlaybackCommand::Step);
@@ -87,7 +82,7 @@ fn resumes_from_a_reset() {
     let history = Some(Arc::new(sim.finish().history));
     let sim = spawn(on_device(GpuSource::Unavailable, history));
     let again = next(&sim);
-    assert_eq!((again.number, again.context), (0, 2));
+    assert_eq!((again.number, again.clip), (0, 2));
     assert_eq!(rgb(&again), rgb(&start));
 }
 

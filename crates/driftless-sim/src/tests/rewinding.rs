@@ -1,27 +1,27 @@
-//! Rewind, branches and comparisons.
+//! Rewind and branches.
 
-use driftless_data::DatasetInfo;
 use driftless_worlds::SimulatorKind;
 
 use super::*;
 
 /// A shipped world on the processor.
-fn learned(name: &str) -> Arc<PlayerFactory> {
+pub(super) fn learned(name: &str) -> Arc<PlayerFactory> {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../checkpoints")
         .join(name);
     let config = driftless_model::checkpoint::read_config(&folder).unwrap();
-    let contexts = driftless_model::contexts::read(&folder.join("contexts.npz"), &config).unwrap();
-    let contexts: Arc<[driftless_data::Clip]> = contexts.into();
+    let clips =
+        driftless_model::starting_clips::read(&folder.join("contexts.npz"), &config).unwrap();
+    let clips: Arc<[driftless_data::Clip]> = clips.into();
     Arc::new(move |gpu_source| {
         let engine =
             driftless_engine::open(&folder, driftless_engine::DeviceChoice::Cpu, gpu_source)?;
-        Ok(Box::new(LearnedWorld::new(engine, Arc::clone(&contexts))))
+        Ok(Box::new(LearnedWorld::new(engine, Arc::clone(&clips))))
     })
 }
 
 /// The shipped Pong on the CPU, at unlimited pace.
-fn pong() -> SimOptions {
+pub(super) fn pong() -> SimOptions {
     SimOptions {
         player: learned("pong"),
         params: SamplerParams {
@@ -33,7 +33,7 @@ fn pong() -> SimOptions {
 }
 
 /// Plays `actions` and returns their frames.
-fn played(sim: &SimThread, actions: &[u32]) -> Vec<Frame> {
+pub(super) fn played(sim: &SimThread, actions: &[u32]) -> Vec<Frame> {
     actions
         .iter()
         .map(|&action| {
@@ -43,12 +43,12 @@ fn played(sim: &SimThread, actions: &[u32]) -> Vec<Frame> {
         .collect()
 }
 
-fn seek(sim: &SimThread, place: TimelinePosition) -> Frame {
+pub(super) fn seek(sim: &SimThread, place: TimelinePosition) -> Frame {
     sim.send(TimelineCommand::Seek(place));
     next(sim)
 }
 
-fn branches(sim: &SimThread) -> Vec<BranchInfo> {
+pub(super) fn branches(sim: &SimThread) -> Vec<BranchInfo> {
     let branches = |message| match message {
         Message::Branches(branches) => Some(branches),
         _ => None,
@@ -116,20 +116,17 @@ fn rewind_crosses_resets() {
     let sim = spawn(pong());
     next(&sim);
     let before = played(&sim, &[1, 1, 2]);
-    sim.send(EpisodeCommand::NextContext);
+    sim.send(EpisodeCommand::NextClip);
     let start = next(&sim);
     let after = played(&sim, &[0, 2]);
     assert_eq!(start.position.index, 4);
     let back = seek(&sim, before[2].position);
     assert_eq!(
-        (rgb(&back), back.context, back.number),
+        (rgb(&back), back.clip, back.number),
         (rgb(&before[2]), 0, 3)
     );
     let there = seek(&sim, start.position);
-    assert_eq!(
-        (rgb(&there), there.context, there.number),
-        (rgb(&start), 1, 0)
-    );
+    assert_eq!((rgb(&there), there.clip, there.number), (rgb(&start), 1, 0));
     assert_eq!(rgb(&seek(&sim, after[1].position)), rgb(&after[1]));
 }
 
@@ -198,131 +195,6 @@ fn branches_are_added_and_dropped() {
 }
 
 #[test]
-fn compares_with_another_branch() {
-    let sim = spawn(pong());
-    next(&sim);
-    let first = played(&sim, &[1; 10]);
-    seek(&sim, first[3].position);
-    sim.send(Command::Compare(ComparisonSource::Branch(0)));
-    let shown = next(&sim);
-    assert_eq!(shown.comparison.as_deref(), Some(rgb(&first[3])));
-    for (t, frame) in played(&sim, &[2; 8]).iter().enumerate() {
-        // Past its end, the branch keeps showing its last frame.
-        let other = &first[(4 + t).min(9)];
-        assert_eq!(frame.comparison.as_deref(), Some(rgb(other)), "{t}");
-    }
-}
-
-#[test]
-fn sends_stored_images() {
-    let sim = spawn(options());
-    next(&sim);
-    let frames = played(&sim, &[1, 2, 1]);
-    sim.messages().try_iter().for_each(drop);
-    sim.send(TimelineCommand::StoredImages {
-        branch: 0,
-        indices: [1, 3, 9].into(),
-        within: 0,
-    });
-    let Message::StoredImages { branch, images } = next_message(&sim) else {
-        panic!("no images");
-    };
-    assert_eq!(branch, 0);
-    let expected: Vec<_> = [(1, 0), (3, 2)]
-        .map(|(index, t)| (index, rgb(&frames[t]).into()))
-        .into();
-    assert_eq!(images, expected);
-}
-
-#[test]
-fn renders_an_episode_in_place() {
-    let sim = spawn(pong());
-    let mut frames = vec![next(&sim)];
-    frames.extend(played(&sim, &[1, 1, 2, 0, 2]));
-    sim.messages().try_iter().for_each(drop);
-    sim.send(TimelineCommand::RenderEpisode {
-        request: 1,
-        end: frames[4].position,
-    });
-    let Message::RenderedEpisode { episode, .. } = next_message(&sim) else {
-        panic!("no episode");
-    };
-    assert_eq!(episode.actions, [0, 1, 1, 2, 0]);
-    for (t, frame) in frames[..5].iter().enumerate() {
-        assert_eq!(episode.frame(t), rgb(frame));
-    }
-    assert_eq!(step(&sim).position.index, 6);
-}
-
-#[test]
-fn rendering_reports_progress_and_can_be_cancelled() {
-    let (player, open) = fake::gated();
-    let sim = spawn(SimOptions {
-        player,
-        ..options()
-    });
-    let mut last = next(&sim);
-    for _ in 0..5 {
-        open.send(()).unwrap();
-        last = step(&sim);
-    }
-    sim.messages().try_iter().for_each(drop);
-    sim.send(TimelineCommand::RenderEpisode {
-        request: 1,
-        end: last.position,
-    });
-    let message = sim.messages().recv_timeout(TIMEOUT).unwrap();
-    assert_eq!(
-        message,
-        Message::RenderProgress {
-            request: 1,
-            done: 1,
-            total: 6
-        }
-    );
-    // That of another request has no effect.
-    sim.send(TimelineCommand::CancelRender(0));
-    sim.send(TimelineCommand::CancelRender(1));
-    // At most one more frame is rendered.
-    open.send(()).unwrap();
-    assert_eq!(next_message(&sim), Message::RenderCancelled(1));
-    open.send(()).unwrap();
-    open.send(()).unwrap();
-    assert_eq!(step(&sim).position.index, 6);
-}
-
-#[test]
-fn recent_frames_are_not_made_again() {
-    let sim = spawn(pong());
-    let mut frames = vec![next(&sim)];
-    frames.extend(played(&sim, &[1, 1]));
-    sim.send(EpisodeCommand::Reset);
-    frames.push(next(&sim));
-    frames.extend(played(&sim, &[2, 0]));
-    sim.messages().try_iter().for_each(drop);
-    let end = frames[5].position;
-    sim.send(TimelineCommand::RecentFrames {
-        request: 3,
-        end,
-        frames: 4,
-    });
-    let message = sim.messages().recv_timeout(TIMEOUT).unwrap();
-    let Message::RecentFrames {
-        request: 3,
-        episode,
-    } = message
-    else {
-        panic!("{message:?}");
-    };
-    // The restart lies among them.
-    assert_eq!(episode.actions, [1, 0, 2, 0]);
-    for (t, frame) in frames[2..].iter().enumerate() {
-        assert_eq!(episode.frame(t), rgb(frame));
-    }
-    assert_eq!(step(&sim).position.index, 6);
-}
-
-#[test]
 fn deleted_branch_comes_back() {
     let sim = spawn(pong());
     let mut first = vec![next(&sim)];
@@ -335,171 +207,6 @@ fn deleted_branch_comes_back() {
     assert_eq!(rgb(&again), rgb(&first[3]));
     assert_eq!(again.position, first[3].position);
     assert_ne!(second[0].position.branch, 0);
-}
-
-fn learned_maze() -> SimOptions {
-    SimOptions {
-        player: learned("maze"),
-        ..pong()
-    }
-}
-
-#[test]
-fn compares_with_a_simulator() {
-    let sim = spawn(learned_maze());
-    next(&sim);
-    sim.send(Command::Compare(ComparisonSource::Simulator(
-        SimulatorKind::Maze,
-    )));
-    let start = next(&sim);
-    // A learned world starts from the simulator's own frames.
-    assert_eq!(start.comparison.as_deref(), Some(rgb(&start)));
-    let frames = played(&sim, &[1, 1, 1, 3, 3, 1, 1, 1]);
-    for frame in &frames {
-        let truth = frame.comparison.as_deref().unwrap();
-        let psnr = driftless_data::metrics::psnr(rgb(frame), truth).unwrap();
-        assert!(psnr > 17.0, "frame {}: {psnr} dB", frame.number);
-    }
-    // A rewind takes the ground truth along.
-    let again = seek(&sim, frames[3].position);
-    assert_eq!(again.comparison, frames[3].comparison);
-    hold(&sim, 3);
-    assert_eq!(step(&sim).comparison, frames[4].comparison);
-    sim.send(Command::Compare(ComparisonSource::Off));
-    assert_eq!(next(&sim).comparison, None);
-}
-
-#[test]
-fn measures_drift_and_surprise() {
-    let sim = spawn(learned_maze());
-    next(&sim);
-    let silent = step(&sim);
-    assert_eq!(
-        (silent.diagnostics.drift, silent.diagnostics.surprise),
-        (None, None)
-    );
-    sim.send(CaptureCommand::Measure(true));
-    let alone = step(&sim);
-    assert!(alone.diagnostics.drift.unwrap() > 0.0 && alone.diagnostics.surprise.is_none());
-    sim.send(Command::Compare(ComparisonSource::Simulator(
-        SimulatorKind::Maze,
-    )));
-    next(&sim);
-    let frames = played(&sim, &[1, 1, 3, 3]);
-    for frame in &frames {
-        let surprise = frame.diagnostics.surprise.unwrap();
-        assert!(surprise > 0.0 && surprise < 1.0, "{surprise}");
-    }
-    // Measuring does not change the frames.
-    let again = spawn(learned_maze());
-    next(&again);
-    step(&again);
-    step(&again);
-    again.send(Command::Compare(ComparisonSource::Simulator(
-        SimulatorKind::Maze,
-    )));
-    next(&again);
-    for (a, b) in frames.iter().zip(played(&again, &[1, 1, 3, 3])) {
-        assert_eq!(rgb(a), rgb(&b));
-    }
-}
-
-#[test]
-fn compares_with_an_episode() {
-    let recorded = {
-        let sim = spawn(pong());
-        let mut frames = vec![next(&sim)];
-        frames.extend(played(&sim, &[1; 40]));
-        sim.messages().try_iter().for_each(drop);
-        sim.send(TimelineCommand::RenderEpisode {
-            request: 1,
-            end: frames[40].position,
-        });
-        let Message::RenderedEpisode { episode, .. } = next_message(&sim) else {
-            panic!("no episode");
-        };
-        episode
-    };
-    let sim = spawn(pong());
-    next(&sim);
-    hold(&sim, 2);
-    sim.send(Command::Compare(ComparisonSource::Episode(Arc::clone(
-        &recorded,
-    ))));
-    let context = 12;
-    let start = next(&sim);
-    assert_eq!(rgb(&start), recorded.frame(context - 1));
-    for t in context..recorded.frames() {
-        let frame = step(&sim);
-        assert_eq!(frame.action, recorded.actions[t]);
-        assert_eq!(frame.comparison.as_deref(), Some(recorded.frame(t)));
-    }
-    // After its last frame, the episode restarts.
-    assert_eq!(step(&sim).number, 0);
-}
-
-#[test]
-fn disabled_comparison_stays_off() {
-    let sim = spawn(pong());
-    next(&sim);
-    let before = played(&sim, &[1; 30]);
-    sim.messages().try_iter().for_each(drop);
-    sim.send(TimelineCommand::RenderEpisode {
-        request: 1,
-        end: before[29].position,
-    });
-    let Message::RenderedEpisode {
-        episode: recorded, ..
-    } = next_message(&sim)
-    else {
-        panic!("no episode");
-    };
-    sim.send(Command::Compare(ComparisonSource::Episode(recorded)));
-    next(&sim);
-    let beside = played(&sim, &[2, 2, 2]);
-    assert_eq!(beside[2].action, 1, "the recorded action");
-    sim.send(Command::Compare(ComparisonSource::Off));
-    next(&sim);
-    seek(&sim, beside[0].position);
-    let own = played(&sim, &[2]);
-    assert_eq!((own[0].action, &own[0].comparison), (2, &None));
-}
-
-#[test]
-fn quit_interrupts_rendering() {
-    let (player, open) = fake::gated();
-    let sim = spawn(SimOptions {
-        player,
-        record: Some("never-written.npz".into()),
-        ..options()
-    });
-    let mut last = next(&sim);
-    for _ in 0..5 {
-        open.send(()).unwrap();
-        last = step(&sim);
-    }
-    sim.send(TimelineCommand::RenderEpisode {
-        request: 1,
-        end: last.position,
-    });
-    // Would go on from a frame in the middle of the rendering.
-    sim.send(PlaybackCommand::Step);
-    sim.send(Command::Quit);
-    // Lets one of the five frames be rendered, and no more.
-    open.send(()).unwrap();
-    assert_eq!(recording(sim).frames(), 6);
-    drop(open);
-}
-
-#[test]
-fn simulator_must_match_world() {
-    let maze = SimulatorKind::Maze.open(0).info();
-    assert_eq!(matching_simulator(&maze), Some(SimulatorKind::Maze));
-    let other = DatasetInfo {
-        image: [32, 32],
-        ..maze
-    };
-    assert_eq!(matching_simulator(&other), None);
 }
 
 #[test]

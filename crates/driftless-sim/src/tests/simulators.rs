@@ -27,14 +27,14 @@ fn frames_carry_ground_truth() {
 }
 
 #[test]
-fn context_index_is_added_to_seed() {
+fn clip_index_is_added_to_seed() {
     let sim = spawn(playing(SimulatorKind::Drive));
     let first = next(&sim);
     hold(&sim, 1);
     assert!(rgb(&step(&sim)) != rgb(&first));
     sim.send(EpisodeCommand::Reset);
     assert!(rgb(&next(&sim)) == rgb(&first));
-    sim.send(EpisodeCommand::NextContext);
+    sim.send(EpisodeCommand::NextClip);
     let other = next(&sim);
     assert!(rgb(&other) != rgb(&first));
     assert_eq!(other.ground_truth.unwrap().seed, 1);

@@ -59,7 +59,7 @@ impl DynamicsTrainer {
         })
     }
 
-    /// The place of each parameter in the gradient.
+    /// The offset of each parameter in the gradient.
     pub(crate) fn layout(&self) -> Arc<Layout> {
         Arc::clone(&self.network.layout)
     }

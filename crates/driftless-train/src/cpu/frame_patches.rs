@@ -11,7 +11,7 @@ pub(super) struct FramePatches {
     size: [usize; 2],
     patch: usize,
     /// Row and column of each pixel, in the order of patches.
-    places: Vec<[usize; 2]>,
+    positions: Vec<[usize; 2]>,
     /// The value in [−1, 1] of each byte.
     values: [f32; 256],
     /// The background as patches.
@@ -51,14 +51,14 @@ impl FramePatches {
     pub(super) fn new(config: &WorldConfig, background: &[u8], mut weights: PixelWeights) -> Self {
         let (size, patch) = (config.image, config.tokenizer.patch);
         let [_, across] = config.grid();
-        let places: Vec<[usize; 2]> = (0..size[0] * size[1])
+        let positions: Vec<[usize; 2]> = (0..size[0] * size[1])
             .map(|i| {
                 let (cell, pixel) = (i / (patch * patch), i % (patch * patch));
                 let (row, column) = (cell / across * patch, cell % across * patch);
                 [row + pixel / patch, column + pixel % patch]
             })
             .collect();
-        weights.foreground = places
+        weights.foreground = positions
             .iter()
             .map(|[y, x]| weights.foreground[y * size[1] + x])
             .collect();
@@ -66,9 +66,9 @@ impl FramePatches {
             size,
             patch,
             values: std::array::from_fn(|byte| from_brightness(byte as f32)),
-            background: vec![0.0; places.len() * 3],
+            background: vec![0.0; positions.len() * 3],
             weights,
-            places,
+            positions,
         };
         let mut patches = vec![0.0; pictures.len()];
         pictures.patches(background, None, Shift::default(), &mut patches);
@@ -78,7 +78,7 @@ impl FramePatches {
 
     /// Numbers per frame.
     pub(super) fn len(&self) -> usize {
-        self.places.len() * 3
+        self.positions.len() * 3
     }
 
     /// Converts the bytes of a frame to patches. Patches with 0 in `visible` are hidden before the
@@ -97,7 +97,7 @@ impl FramePatches {
             _ => at.saturating_add_signed(-by).min(size - 1),
         };
         let (triples, _) = out.as_chunks_mut::<3>();
-        for (out, [y, x]) in triples.iter_mut().zip(&self.places) {
+        for (out, [y, x]) in triples.iter_mut().zip(&self.positions) {
             let (y, x) = (moved(*y, shift.down, height), moved(*x, shift.right, width));
             let at = (y * width + x) * 3;
             *out = [0, 1, 2].map(|c| self.values[usize::from(image[at + c])]);
@@ -120,14 +120,14 @@ impl FramePatches {
     ) -> FrameLoss {
         self.find_foreground(target, near);
         let width = self.size[1];
-        let is_foreground = |place: &[usize; 2]| near[place[0] * width + place[1]] != 0;
+        let is_foreground = |position: &[usize; 2]| near[position[0] * width + position[1]] != 0;
         let (triples, _) = gradient.as_chunks_mut::<3>();
-        for ((weight, place), rarity) in triples
+        for ((weight, position), rarity) in triples
             .iter_mut()
-            .zip(&self.places)
+            .zip(&self.positions)
             .zip(&self.weights.foreground)
         {
-            *weight = [if is_foreground(place) {
+            *weight = [if is_foreground(position) {
                 1.0 + rarity
             } else {
                 0.0
@@ -136,9 +136,9 @@ impl FramePatches {
         if self.weights.surroundings > 0.0 {
             dilate(near, width);
         }
-        for (weight, place) in triples.iter_mut().zip(&self.places) {
+        for (weight, position) in triples.iter_mut().zip(&self.positions) {
             if weight[0] == 0.0 {
-                let around = f32::from(near[place[0] * width + place[1]]);
+                let around = f32::from(near[position[0] * width + position[1]]);
                 *weight = [1.0 + around * self.weights.surroundings; 3];
             }
         }
@@ -159,11 +159,11 @@ impl FramePatches {
     /// Writes 1 into `near` [H, W] where the patches of a frame are foreground, else 0.
     fn find_foreground(&self, patches: &[f32], near: &mut Vec<u8>) {
         near.clear();
-        near.resize(self.places.len(), 0);
+        near.resize(self.positions.len(), 0);
         let (patches, _) = patches.as_chunks::<3>();
         let (background, _) = self.background.as_chunks::<3>();
         let threshold = FOREGROUND_THRESHOLD as f32;
-        for ((pixel, background), [y, x]) in patches.iter().zip(background).zip(&self.places) {
+        for ((pixel, background), [y, x]) in patches.iter().zip(background).zip(&self.positions) {
             let mut channels = pixel.iter().zip(background);
             if channels.any(|(a, b)| (a - b).abs() > threshold) {
                 near[y * self.size[1] + x] = 1;

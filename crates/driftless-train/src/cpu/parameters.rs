@@ -49,7 +49,7 @@ enum Kind {
     Convolution,
 }
 
-/// The place of every parameter in a flat slice, by name.
+/// The offset of every parameter in a flat slice, by name.
 #[derive(Clone, Debug, Default)]
 pub struct Layout {
     slots: BTreeMap<String, (Slot, Vec<usize>)>,

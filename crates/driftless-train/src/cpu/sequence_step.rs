@@ -202,10 +202,10 @@ impl SequenceStep<'_> {
 
         self.load_copy(index, copy, Some((&middle[..length * n], true)), t)?;
         self.network.forward(self.weights, frames.clone(), t);
-        let place = frames.start * n..frames.end * n;
-        let outputs = t.output[place.clone()].chunks_exact(n);
+        let numbers = frames.start * n..frames.end * n;
+        let outputs = t.output[numbers.clone()].chunks_exact(n);
         let buffers = middle.chunks_exact(n).zip(clean.chunks_exact_mut(n));
-        let targets = target[place].chunks_exact_mut(n);
+        let targets = target[numbers].chunks_exact_mut(n);
         let each = outputs.zip(z).zip(buffers).zip(targets);
         for (i, (((output, z), (middle, x)), target)) in each.enumerate() {
             halves[i].clean.apply(output, middle, x);
@@ -219,9 +219,9 @@ impl SequenceStep<'_> {
     /// The loss of a copy; writes the gradient of the network's output.
     fn copy_loss(&self, index: usize, targets: &Targets, thread: &mut ThreadBuffers) -> f64 {
         let (step, length, n) = (self.step, self.step.clean.length, self.step.latent);
-        let place = length * (1 + index) * n..length * (2 + index) * n;
+        let numbers = length * (1 + index) * n..length * (2 + index) * n;
         let copy = &step.copies[index];
-        let target = &mut thread.target[place.clone()];
+        let target = &mut thread.target[numbers.clone()];
         if step.halves[index].is_empty() {
             let (data, z) = (self.latents(targets.latents), self.latents(&copy.z));
             let each = data.chunks_exact(n).zip(z.chunks_exact(n));
@@ -231,8 +231,8 @@ impl SequenceStep<'_> {
             }
         }
         let t = &mut thread.buffers;
-        let outputs = t.output[place.clone()].chunks_exact(n);
-        let gradients = t.doutput[place].chunks_exact_mut(n);
+        let outputs = t.output[numbers.clone()].chunks_exact(n);
+        let gradients = t.doutput[numbers].chunks_exact_mut(n);
         let each = outputs.zip(target.chunks_exact(n)).zip(gradients);
         let share = 1.0 / (step.count * step.copies.len() as f32);
         let mut loss = 0.0;

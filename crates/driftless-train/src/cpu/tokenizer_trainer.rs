@@ -139,7 +139,7 @@ impl TokenizerTrainer {
         })
     }
 
-    /// The place of each parameter in the gradient.
+    /// The offset of each parameter in the gradient.
     pub(crate) fn layout(&self) -> Arc<Layout> {
         Arc::clone(&self.layout)
     }
@@ -296,8 +296,8 @@ impl TokenizerTrainer {
                 target,
                 near,
             } = t;
-            let place = range.start * latent..range.end * latent;
-            let noisy = z[place.clone()].iter().zip(&batch.noise[place]);
+            let numbers = range.start * latent..range.end * latent;
+            let noisy = z[numbers.clone()].iter().zip(&batch.noise[numbers]);
             for (out, (z, noise)) in state.latents.iter_mut().zip(noisy) {
                 *out = z + noise;
             }

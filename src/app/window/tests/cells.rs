@@ -12,18 +12,20 @@ fn checkpoint_of_cells_opens_its_page() {
     let folder = home.path().join("cells");
     std::fs::create_dir(&folder).unwrap();
     write_checkpoint(&folder);
-    window.state_mut().open_path(&folder);
+    let (stage, env) = parts(&mut window);
+    stage.open_path(&folder, env);
     wait(&mut window, "the picture", |window| {
-        let page = window.navigation.cells.as_ref();
+        let page = window.stage.navigation.cells.as_ref();
         page.is_some_and(|page| page.picture().is_some())
     });
-    let screen = |window: &TestWindow| window.state().navigation.screen.clone();
+    let screen = |window: &TestWindow| window.state().stage.navigation.screen.clone();
     assert_eq!(screen(&window), Screen::Cells { resume: false });
-    assert_eq!(window.state().device.title(), "Test cells – Driftless");
+    assert_eq!(window.state().env.device.title(), "Test cells – Driftless");
     window.get_by_label("Treated");
     press_control(&mut window, Key::C);
     let said = window
         .state()
+        .env
         .notices
         .texts()
         .any(|text| text == "The picture is copied.");
@@ -38,7 +40,7 @@ fn checkpoint_of_cells_opens_its_page() {
     }
     press(&mut window, Key::Escape);
     assert_eq!(screen(&window), Screen::Game);
-    assert!(window.state().game.is_paused());
+    assert!(window.state().game().is_paused());
 }
 
 #[test]
@@ -51,7 +53,8 @@ fn damaged_checkpoint_of_cells_says_why() {
     std::fs::create_dir(&folder).unwrap();
     write_checkpoint(&folder);
     std::fs::write(folder.join("transport.safetensors"), "no").unwrap();
-    window.state_mut().open_path(&folder);
+    let (stage, env) = parts(&mut window);
+    stage.open_path(&folder, env);
     let since = Instant::now();
     while window
         .query_by_label_contains("not a complete safetensors file")
@@ -63,7 +66,7 @@ fn damaged_checkpoint_of_cells_says_why() {
     }
     click(&mut window, "Worlds");
     assert_eq!(
-        window.state().navigation.screen,
+        window.state().stage.navigation.screen,
         Screen::Worlds { resume: false }
     );
 }

@@ -1,6 +1,7 @@
 //! The menu, the list of commands, and what they do.
 
 use driftless_engine::Solver;
+use driftless_sim::TimelinePosition;
 
 use super::*;
 use crate::app::window::save::SaveEvent;
@@ -14,10 +15,10 @@ fn menu_reaches_everything_by_mouse() {
     for (entry, is_done) in [
         (
             "Help",
-            (|window| window.overlay.is_some()) as fn(&Window) -> bool,
+            (|window| window.overlays.is_open()) as fn(&Window) -> bool,
         ),
-        ("Save…", |window| window.saving.is_open()),
-        ("Worlds", |window| window.navigation.is_on_page()),
+        ("Save…", |window| window.stage.play.saver.is_open()),
+        ("Worlds", |window| window.stage.navigation.is_on_page()),
     ] {
         click(&mut window, "Menu");
         window
@@ -32,9 +33,10 @@ fn menu_reaches_everything_by_mouse() {
             .click();
         wait(&mut window, entry, is_done);
         let state = window.state_mut();
-        state.overlay = None;
-        state.saving.close();
-        state.close_page();
+        state.overlays = Overlays::default();
+        let Window { env, stage, .. } = state;
+        stage.play.saver.leave(&stage.play.game);
+        stage.close_page(env);
         window.step();
     }
 }
@@ -51,8 +53,8 @@ fn commands_run_by_keyboard() {
     window.run_ok();
     window.key_press(Key::Enter);
     window.run_ok();
-    assert!(window.state().overlay.is_none());
-    assert!(window.state().analysis.plots_open);
+    assert!(!window.state().overlays.is_open());
+    assert!(window.state().analysis().plots_open);
 }
 
 #[test]
@@ -78,15 +80,54 @@ fn world_is_shared_as_one_file() {
         return;
     };
     window.state_mut().act(Shortcut::Share);
-    wait(&mut window, "the file", |window| window.sharing.is_none());
+    wait(&mut window, "the file", |window| {
+        !window.stage.play.saver.is_sharing()
+    });
     let file = home.path().join("saved/Pong.driftless");
     let places = crate::workspace::UserPaths::resolve(Some(home.path().into())).unwrap();
     let imported = crate::workspace::world_file::import(&file, &places).unwrap();
-    assert_eq!(imported, places.worlds().join("Pong"));
+    assert_eq!(imported, places.worlds().join("Pong").into());
     window.get_by_label("Open folder");
     let maze = PlayableWorld::simulator(SimulatorKind::Maze);
     let session = GameSession::new(maze, None, SamplerParams::default(), None).unwrap();
     assert!(!session.keys.shortcuts().contains(&Shortcut::Share));
+}
+
+#[test]
+fn shared_game_is_seen_again() {
+    let home = tempfile::tempdir().unwrap();
+    let Some(mut window) = open(learned("pong"), home.path()) else {
+        return;
+    };
+    key(&mut window, Key::W, true);
+    let frames = steps(&mut window, 3);
+    key(&mut window, Key::W, false);
+    window.state_mut().act(Shortcut::ShareGame);
+    wait(&mut window, "the file", |window| {
+        !window.stage.play.saver.is_sharing()
+    });
+    drop(window);
+    let file = home.path().join("saved/Pong.driftless");
+    let other = tempfile::tempdir().unwrap();
+    let Some(mut window) = open(learned("breakout"), other.path()) else {
+        return;
+    };
+    let (stage, env) = parts(&mut window);
+    stage.open_path(&file, env);
+    wait(&mut window, "the end of the game", |window| {
+        let game = window.game();
+        let frame = game.frame.as_ref();
+        game.session.world.name == "Pong" && frame.is_some_and(|frame| frame.number > 4)
+    });
+    window.get_by_label_contains("A shared game of 3 frames");
+    // It was played again, and went on.
+    let (stage, _) = parts(&mut window);
+    let at = |index| TimelinePosition { branch: 0, index };
+    stage.play.analysis.seek(at(3), &mut stage.play.game);
+    arrive(&mut window, 3);
+    assert_eq!(rgb(shown(&window)), rgb(&frames[2]));
+    assert_eq!(shown(&window).action, frames[2].action);
+    assert_ne!(frames[2].action, 0);
 }
 
 #[test]
@@ -102,7 +143,7 @@ fn quick_slot_restores_the_moment() {
     press(&mut window, Key::F7);
     arrive(&mut window, 3);
     assert_eq!(rgb(shown(&window)), rgb(&frames[2]));
-    assert!(window.state().game.is_paused());
+    assert!(window.state().game().is_paused());
 }
 
 #[test]
@@ -115,7 +156,7 @@ fn recent_seconds_are_saved_without_the_start() {
     press(&mut window, Key::R);
     wait(&mut window, "the restart", |window| {
         window
-            .game
+            .game()
             .frame
             .as_ref()
             .is_some_and(|frame| frame.number == 0)
@@ -123,14 +164,16 @@ fn recent_seconds_are_saved_without_the_start() {
     steps(&mut window, 2);
     press(&mut window, Key::F8);
     wait(&mut window, "the dialog", |window| {
-        window.saving.is_open() && !window.saving.is_rendering()
+        window.stage.play.saver.is_open() && !window.stage.play.saver.is_rendering()
     });
     window.run_ok();
     // Both episodes, the start of each included.
     window.get_by_label("Save 6 frames (0 s)");
     assert!(window.query_by_label("Episode (.npz)").is_none());
     click(&mut window, "Save");
-    wait(&mut window, "the file", |window| !window.saving.is_open());
+    wait(&mut window, "the file", |window| {
+        !window.stage.play.saver.is_open()
+    });
     assert!(home.path().join("saved/Pong.gif").exists());
 }
 
@@ -144,12 +187,12 @@ fn saving_resumes_the_game() {
     press(&mut window, Key::P);
     press(&mut window, Key::F5);
     wait(&mut window, "the dialog", |window| {
-        !window.saving.is_rendering()
+        !window.stage.play.saver.is_rendering()
     });
-    assert!(window.state().game.is_paused());
+    assert!(window.state().game().is_paused());
     click(&mut window, "Cancel");
-    assert!(!window.state().game.is_paused());
-    assert!(!window.state().saving.is_open());
+    assert!(!window.state().game().is_paused());
+    assert!(!window.state().stage.play.saver.is_open());
 }
 
 #[test]
@@ -160,24 +203,29 @@ fn rendering_is_cancelled_by_escape() {
     };
     steps(&mut window, 2);
     // Nothing but the card takes input meanwhile.
-    window.state_mut().saving.wait_for_frames(9, true);
-    window.state_mut().saving.note_progress(8, 2, 3);
-    window.state_mut().saving.note_progress(9, 1, 13_520);
+    window.state_mut().stage.play.saver.wait_for_frames(9, true);
+    window.state_mut().stage.play.saver.note_progress(8, 2, 3);
+    window
+        .state_mut()
+        .stage
+        .play
+        .saver
+        .note_progress(9, 1, 13_520);
     // A card is seen from its second draw on.
     window.step();
     window.step();
     window.get_by_label("Re-rendering 13,520 frames…");
     window.get_by_label("1 of 13,520 frames");
     press(&mut window, Key::O);
-    assert!(!window.state().navigation.is_on_page());
+    assert!(!window.state().stage.navigation.is_on_page());
     press(&mut window, Key::Escape);
-    assert!(!window.state().saving.is_open());
-    assert!(!window.state().game.is_paused());
+    assert!(!window.state().stage.play.saver.is_open());
+    assert!(!window.state().game().is_paused());
 }
 
 /// Waits until the world-model thread has answered, without taking the answer.
 fn wait_for_answer(window: &TestWindow) {
-    let WorldThread::Running(sim) = &window.state().game.world else {
+    let WorldThread::Running(sim) = &window.state().game().world else {
         panic!("no world");
     };
     let since = Instant::now();
@@ -195,16 +243,17 @@ fn late_frames_open_no_card() {
         return;
     };
     steps(&mut window, 2);
-    let state = window.state_mut();
-    state.poll_world();
-    state.save();
+    let (stage, env) = parts(&mut window);
+    stage.play.poll(env);
+    stage.play.save(env, Saver::save);
     wait_for_answer(&window);
     // Escape comes when the frames are ready, and another key right after it.
-    let state = window.state_mut();
-    state.handle_saving(SaveEvent::CancelRender);
-    state.save_recent();
+    let (stage, env) = parts(&mut window);
+    let Play { saver, game, .. } = &mut stage.play;
+    saver.handle(SaveEvent::CancelRender, game, env);
+    stage.play.save(env, Saver::save_recent);
     wait(&mut window, "the dialog", |window| {
-        window.saving.is_open() && !window.saving.is_rendering()
+        window.stage.play.saver.is_open() && !window.stage.play.saver.is_rendering()
     });
     window.run_ok();
     assert!(window.query_by_label("Episode (.npz)").is_none());
@@ -212,9 +261,12 @@ fn late_frames_open_no_card() {
     window.key_press(Key::Escape);
     window.run_ok();
     press(&mut window, Key::Escape);
-    assert!(!window.state().saving.is_open());
+    assert!(!window.state().stage.play.saver.is_open());
     steps(&mut window, 3);
-    assert!(!window.state().saving.is_open(), "the card opens again");
+    assert!(
+        !window.state().stage.play.saver.is_open(),
+        "the card opens again"
+    );
 }
 
 #[test]
@@ -225,26 +277,28 @@ fn late_frames_are_no_picture() {
     };
     steps(&mut window, 2);
     let current = rgb(shown(&window));
-    let state = window.state_mut();
-    state.poll_world();
-    state.save();
+    let (stage, env) = parts(&mut window);
+    stage.play.poll(env);
+    stage.play.save(env, Saver::save);
     wait_for_answer(&window);
-    let state = window.state_mut();
-    state.handle_saving(SaveEvent::CancelRender);
-    state.save_recent();
-    state.handle_saving(SaveEvent::CancelRender);
-    state.take_picture(PictureUse::Save);
+    let (stage, env) = parts(&mut window);
+    let Play { saver, game, .. } = &mut stage.play;
+    saver.handle(SaveEvent::CancelRender, game, env);
+    stage.play.save(env, Saver::save_recent);
+    let Play { saver, game, .. } = &mut stage.play;
+    saver.handle(SaveEvent::CancelRender, game, env);
+    stage.take_picture(PictureUse::Save, env);
     let path = home.path().join("saved/Pong.png");
     wait(&mut window, "the picture", |_| path.exists());
     let saved = image::open(&path).unwrap().into_rgb8();
     // Enlarged, each pixel of the frame is a square.
-    let enlarged = saved.width() as usize / window.state().game.session.world.image[1];
-    let side = window.state().game.session.world.image[1];
+    let enlarged = saved.width() as usize / window.state().game().session.world.image[1];
+    let side = window.state().game().session.world.image[1];
     for (at, pixel) in current.chunks_exact(3).enumerate() {
         let [x, y] = [at % side, at / side].map(|place| (place * enlarged) as u32);
         assert_eq!(saved.get_pixel(x, y).0, pixel);
     }
-    assert!(!window.state().saving.is_open());
+    assert!(!window.state().stage.play.saver.is_open());
 }
 
 #[test]
@@ -266,11 +320,11 @@ fn settings_and_branches_are_undone() {
     let delete = window.get_all_by_label("Delete").next().unwrap();
     delete.click();
     wait(&mut window, "one branch", |window| {
-        window.analysis.timeline.branch_count() == 1
+        window.analysis().timeline.branch_count() == 1
     });
     press_control(&mut window, Key::Z);
     wait(&mut window, "both branches", |window| {
-        window.analysis.timeline.branch_count() == 2
+        window.analysis().timeline.branch_count() == 2
     });
 }
 
@@ -282,14 +336,24 @@ fn titles_say_what_goes_on() {
     let Some(mut window) = open_with(learned("pong"), home.path(), config, SIZE) else {
         return;
     };
-    let title = |window: &TestWindow| window.state().device.title().to_owned();
+    let title = |window: &TestWindow| window.state().env.device.title().to_owned();
     window.step();
     assert_eq!(title(&window), "Pong (paused) – Driftless");
     press(&mut window, Key::M);
     assert_eq!(title(&window), "New world – Driftless");
     press(&mut window, Key::Escape);
-    window.state_mut().saving.wait_for_frames(1, false);
-    window.state_mut().saving.note_progress(1, 40, 100);
+    window
+        .state_mut()
+        .stage
+        .play
+        .saver
+        .wait_for_frames(1, false);
+    window
+        .state_mut()
+        .stage
+        .play
+        .saver
+        .note_progress(1, 40, 100);
     window.step();
     assert_eq!(title(&window), "Pong (paused), saving 40 % – Driftless");
 }
@@ -304,11 +368,11 @@ fn lab_opens_and_closes_the_instruments() {
     assert!(window.query_by_label("Timeline").is_none());
     click(&mut window, "Lab");
     window.get_by_label("Timeline");
-    assert!(window.state().preferences.shows_tuning());
+    assert!(window.state().env.preferences.shows_tuning());
     press(&mut window, Key::K);
     press(&mut window, Key::F9);
     let state = window.state();
-    assert!(!state.preferences.shows_tuning() && !state.analysis.plots_open);
+    assert!(!state.env.preferences.shows_tuning() && !state.analysis().plots_open);
 }
 
 #[test]
@@ -321,22 +385,22 @@ fn held_key_rewinds_without_repetition() {
     key(&mut window, Key::OpenBracket, true);
     wait(&mut window, "the start", |window| {
         window
-            .game
+            .game()
             .frame
             .as_ref()
             .is_some_and(|f| f.position.index == 0)
     });
     key(&mut window, Key::OpenBracket, false);
-    assert!(window.state().transport.label().is_none());
+    assert!(window.state().stage.play.transport_label().is_none());
     // Forward again, and past the last frame as fast as it goes.
     key(&mut window, Key::CloseBracket, true);
     wait(&mut window, "new frames", |window| {
         window
-            .game
+            .game()
             .frame
             .as_ref()
             .is_some_and(|f| f.position.index > 12)
     });
     key(&mut window, Key::CloseBracket, false);
-    assert!(window.state().game.is_paused());
+    assert!(window.state().game().is_paused());
 }

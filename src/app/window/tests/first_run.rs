@@ -13,17 +13,17 @@ fn gallery_comes_first_and_the_world_waits() {
     let Some(mut window) = gallery(home.path()) else {
         return;
     };
-    assert!(window.state().navigation.is_on_page());
+    assert!(window.state().stage.navigation.is_on_page());
     click(&mut window, "Play Pong");
     // The card says the goal; behind it nothing happens yet.
     let state = window.state();
-    assert!(state.preferences.welcome && state.game.is_paused());
-    assert!(!state.preferences.shows_tuning() && !state.preferences.config().hud);
+    assert!(state.env.preferences.welcome && state.game().is_paused());
+    assert!(!state.env.preferences.shows_tuning() && !state.env.preferences.config().hud);
     click(&mut window, "Play");
-    assert!(!window.state().game.is_paused());
+    assert!(!window.state().game().is_paused());
     wait(&mut window, "play", |window| {
         window
-            .game
+            .game()
             .frame
             .as_ref()
             .is_some_and(|frame| frame.number > 1)
@@ -38,8 +38,8 @@ fn whoever_has_played_goes_on_playing() {
     let Some(window) = open_window(learned("pong"), home.path(), config, SIZE, true) else {
         return;
     };
-    assert!(!window.state().navigation.is_on_page());
-    assert!(!window.state().game.is_paused());
+    assert!(!window.state().stage.navigation.is_on_page());
+    assert!(!window.state().game().is_paused());
 }
 
 #[test]
@@ -48,15 +48,16 @@ fn chosen_world_waits_for_its_card() {
     let Some(mut window) = gallery(home.path()) else {
         return;
     };
-    window.state_mut().play(&checkpoint("breakout")).unwrap();
+    let (stage, env) = parts(&mut window);
+    stage.play_world(&checkpoint("breakout"), env).unwrap();
     wait(&mut window, "the world", |window| {
-        window.game.frame.is_some()
+        window.game().frame.is_some()
     });
-    assert!(window.state().game.is_paused());
+    assert!(window.state().game().is_paused());
     // A key of the world is as good as the button.
     press(&mut window, Key::Space);
-    assert!(!window.state().game.is_paused());
-    assert!(!window.state().preferences.welcome);
+    assert!(!window.state().game().is_paused());
+    assert!(!window.state().env.preferences.welcome);
 }
 
 #[test]
@@ -67,11 +68,9 @@ fn ended_episode_shows_its_score() {
     };
     steps(&mut window, 3);
     window.get_by_label_contains("Score ");
-    window
-        .state_mut()
-        .game
-        .scoreboard
-        .episode_ended(Instant::now());
+    let (stage, _) = parts(&mut window);
+    let now = Instant::now();
+    stage.play.game.scoreboard.episode_ended(now);
     window.step();
     window.step();
     window.get_by_label("Game over");
@@ -87,10 +86,11 @@ fn narrow_windows_show_tuning_as_a_drawer() {
     let Some(mut window) = open_with(learned("pong"), home.path(), config, size) else {
         return;
     };
-    window.state_mut().dismiss_welcome();
+    let (stage, env) = parts(&mut window);
+    stage.play.dismiss_welcome(&mut env.preferences);
     window.run_ok();
-    assert!(!window.state().preferences.shows_tuning());
-    let picture = |window: &TestWindow| window.state().inputs.picture();
+    assert!(!window.state().env.preferences.shows_tuning());
+    let picture = |window: &TestWindow| window.state().stage.play.inputs.picture();
     let before = picture(&window);
     press(&mut window, Key::T);
     window.run_ok();

@@ -20,8 +20,14 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
 
 use driftless_engine::{DeviceChoice, SamplerParams};
-use driftless_sim::{Command, PlaybackCommand, SamplerCommand, TimelineCommand};
+use driftless_sim::{Command, Frame, PlaybackCommand, SamplerCommand, TimelineCommand};
 
+use driftless_worlds::SimulatorKind;
+
+use super::analysis::Analysis;
+use super::game::{GameState, WorldThread};
+use super::save::PictureUse;
+use super::saver::Saver;
 use super::*;
 use crate::app::config::{ConfigStore, UserConfig};
 use crate::app::tests::has_adapter;
@@ -54,6 +60,22 @@ impl Drop for TestWindow {
     fn drop(&mut self) {
         self.0.state_mut().leave();
     }
+}
+
+impl Window {
+    fn game(&self) -> &GameState {
+        &self.stage.play.game
+    }
+
+    fn analysis(&self) -> &Analysis {
+        &self.stage.play.analysis
+    }
+}
+
+/// What most requests of the tests need.
+fn parts(window: &mut TestWindow) -> (&mut Stage, &mut Environment) {
+    let Window { stage, env, .. } = window.state_mut();
+    (stage, env)
 }
 
 fn checkpoint(name: &str) -> PathBuf {
@@ -125,7 +147,7 @@ fn open_window(
         .build_eframe(|creation| Window::new(setup, session, creation).unwrap());
     let mut harness = TestWindow(harness);
     wait(&mut harness, "the first frame", |window| {
-        window.game.frame.is_some() || matches!(window.game.world, WorldThread::Failed(_))
+        window.game().frame.is_some() || matches!(window.game().world, WorldThread::Failed(_))
     });
     Some(harness)
 }
@@ -193,7 +215,7 @@ fn click(harness: &mut TestWindow, label: &str) {
 
 /// The current frame.
 fn shown(harness: &TestWindow) -> &Frame {
-    harness.state().game.frame.as_ref().unwrap()
+    harness.state().game().frame.as_ref().unwrap()
 }
 
 fn rgb(frame: &Frame) -> Vec<u8> {
@@ -206,7 +228,7 @@ fn step(harness: &mut TestWindow) -> Frame {
     press(harness, Key::N);
     wait(harness, "a frame", |window| {
         window
-            .game
+            .game()
             .frame
             .as_ref()
             .is_some_and(|f| f.sequence > before)
@@ -222,10 +244,10 @@ fn steps(harness: &mut TestWindow, count: usize) -> Vec<Frame> {
 fn arrive(harness: &mut TestWindow, index: usize) {
     wait(harness, "another frame", |window| {
         window
-            .game
+            .game()
             .frame
             .as_ref()
             .is_some_and(|f| f.position.index == index)
-            && window.analysis.timeline.position().index == index
+            && window.analysis().timeline.position().index == index
     });
 }

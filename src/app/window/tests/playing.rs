@@ -12,22 +12,22 @@ fn world_plays_itself_until_a_key_is_pressed() {
         return;
     };
     press(&mut window, Key::B);
-    assert!(window.state().game.autoplay && !window.state().game.is_paused());
+    assert!(window.state().game().autoplay && !window.state().game().is_paused());
     wait(&mut window, "an action of its own", |window| {
         window
-            .game
+            .game()
             .frame
             .as_ref()
             .is_some_and(|frame| frame.action != 0)
     });
     key(&mut window, Key::ArrowUp, true);
-    wait(&mut window, "the person", |window| !window.game.autoplay);
+    wait(&mut window, "the person", |window| !window.game().autoplay);
     key(&mut window, Key::ArrowUp, false);
     // The same key ends it, too.
     press(&mut window, Key::B);
-    assert!(window.state().game.autoplay);
+    assert!(window.state().game().autoplay);
     press(&mut window, Key::B);
-    assert!(!window.state().game.autoplay);
+    assert!(!window.state().game().autoplay);
 }
 
 #[test]
@@ -37,22 +37,25 @@ fn worlds_file_is_opened_and_played() {
         return;
     };
     let file = home.path().join("Breakout.driftless");
-    world_file::export(&checkpoint("breakout"), &file, false).unwrap();
-    window.state_mut().open_path(&file);
+    world_file::export(&checkpoint("breakout"), None, &file, false).unwrap();
+    let (stage, env) = parts(&mut window);
+    stage.open_path(&file, env);
     wait(&mut window, "the world", |window| {
-        window.game.session.world.name == "Breakout" && window.game.frame.is_some()
+        window.game().session.world.name == "Breakout" && window.game().frame.is_some()
     });
-    let origin = window.state().game.session.origin.clone().unwrap();
+    let origin = window.state().game().session.origin.clone().unwrap();
     assert_eq!(origin.folder, home.path().join("worlds/Breakout"));
     std::fs::write(&file, "no world").unwrap();
-    window.state_mut().open_path(&file);
+    let (stage, env) = parts(&mut window);
+    stage.open_path(&file, env);
     wait(&mut window, "an error", |window| {
         window
+            .env
             .notices
             .texts()
             .any(|text| text.contains("is not a world"))
     });
-    assert_eq!(window.state().game.session.world.name, "Breakout");
+    assert_eq!(window.state().game().session.world.name, "Breakout");
 }
 
 #[test]
@@ -65,10 +68,10 @@ fn motion_can_be_reduced() {
     press(&mut window, Key::F10);
     window.run_ok();
     click(&mut window, "Reduce");
-    assert!(window.state().preferences.config().reduced_motion);
+    assert!(window.state().env.preferences.config().reduced_motion);
     assert_eq!(time(&window), 0.0);
     click(&mut window, "Reduce");
-    assert!(!window.state().preferences.config().reduced_motion);
+    assert!(!window.state().env.preferences.config().reduced_motion);
     assert!(time(&window) > 0.0);
 }
 

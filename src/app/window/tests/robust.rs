@@ -46,16 +46,19 @@ fn random_input(window: &mut TestWindow, rng: &mut ChaCha8Rng) {
                 branch: rng.random_range(0..4),
                 index: rng.random_range(0..400),
             };
-            window.state_mut().game.send(TimelineCommand::Seek(place));
-            window.state_mut().game.resume();
+            window.state_mut().game().send(TimelineCommand::Seek(place));
+            window.state_mut().stage.play.game.resume();
         }
-        9 => window.state_mut().game.send(match rng.random_range(0..3) {
-            0 => TimelineCommand::NewBranch.into(),
-            1 => TimelineCommand::DeleteBranch(rng.random_range(0..6)).into(),
-            _ => Command::Compare(driftless_sim::ComparisonSource::Branch(
-                rng.random_range(0..4),
-            )),
-        }),
+        9 => window
+            .state_mut()
+            .game()
+            .send(match rng.random_range(0..3) {
+                0 => TimelineCommand::NewBranch.into(),
+                1 => TimelineCommand::DeleteBranch(rng.random_range(0..6)).into(),
+                _ => Command::Compare(driftless_sim::ComparisonSource::Branch(
+                    rng.random_range(0..4),
+                )),
+            }),
         10 => {
             let side = |rng: &mut ChaCha8Rng| rng.random_range(360.0..1100.0_f32).round();
             let size = vec2(side(rng), side(rng));
@@ -64,7 +67,8 @@ fn random_input(window: &mut TestWindow, rng: &mut ChaCha8Rng) {
         _ => {
             if rng.random_bool(0.05) {
                 let name = ["pong", "maze", "breakout"].choose(rng).unwrap();
-                window.state_mut().play(&checkpoint(name)).unwrap();
+                let (stage, env) = parts(window);
+                stage.play_world(&checkpoint(name), env).unwrap();
             }
         }
     }
@@ -90,7 +94,10 @@ fn random_params(window: &mut TestWindow, rng: &mut ChaCha8Rng) {
         guidance: *[1.0, 1.0, 1.0, 2.0].choose(rng).unwrap(),
         ..SamplerParams::default()
     };
-    window.state_mut().game.send(SamplerCommand::Params(params));
+    window
+        .state_mut()
+        .game()
+        .send(SamplerCommand::Params(params));
 }
 
 /// Resident memory in MiB, where available.
@@ -114,7 +121,7 @@ fn play_randomly(frames: u64, seed: u64) -> Vec<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     window
         .state_mut()
-        .game
+        .game()
         .send(PlaybackCommand::Pace(driftless_sim::Pace::Unlimited));
     let (mut count, mut last, mut moved) = (0, 0, Instant::now());
     let (mut held, mut turns) = (Vec::new(), 0_u32);
@@ -129,16 +136,20 @@ fn play_randomly(frames: u64, seed: u64) -> Vec<f64> {
         if rng.random_bool(0.2) {
             window
                 .state_mut()
-                .game
+                .game()
                 .send(PlaybackCommand::Pace(driftless_sim::Pace::Unlimited));
-            window.state_mut().game.resume();
+            window.state_mut().stage.play.game.resume();
         }
         window.step();
         let state = window.state();
-        if let WorldThread::Failed(failure) = &state.game.world {
+        if let WorldThread::Failed(failure) = &state.game().world {
             panic!("after {count} frames: {}", failure.what);
         }
-        let sequence = state.game.frame.as_ref().map_or(0, |frame| frame.sequence);
+        let sequence = state
+            .game()
+            .frame
+            .as_ref()
+            .map_or(0, |frame| frame.sequence);
         if sequence != last {
             count += sequence.saturating_sub(last);
             (last, moved) = (sequence, Instant::now());
@@ -190,17 +201,17 @@ fn failed_world_can_be_restarted() {
     };
     press(&mut window, Key::N);
     wait(&mut window, "the failure card", |window| {
-        matches!(window.game.world, WorldThread::Failed(_))
+        matches!(window.game().world, WorldThread::Failed(_))
     });
     click(&mut window, "Restart");
     wait(&mut window, "the world", |window| {
-        matches!(window.game.world, WorldThread::Running(_)) && window.game.frame.is_some()
+        matches!(window.game().world, WorldThread::Running(_)) && window.game().frame.is_some()
     });
     let before = shown(&window).sequence;
     press(&mut window, Key::N);
     wait(&mut window, "a frame", |window| {
         window
-            .game
+            .game()
             .frame
             .as_ref()
             .is_some_and(|f| f.number == 1 && f.sequence != before)

@@ -12,7 +12,7 @@ fn compare(window: &mut TestWindow, name: &str) {
 
 fn compare_as_it_is(window: &mut TestWindow, name: &str) {
     // The time per frame varies, once there is one.
-    let timed = window.state().game.stats.times().is_some();
+    let timed = window.state().game().stats.times().is_some();
     if timed && let Some(label) = window.query_by_label("Time per frame") {
         let line = label.rect().expand2(vec2(0.0, 2.0));
         let right = line.with_max_x(SIZE.x - 12.0).with_min_x(line.max.x);
@@ -83,7 +83,7 @@ fn timeline_with_branches() {
     steps(&mut window, 6);
     key(&mut window, Key::ArrowDown, false);
     wait(&mut window, "the thumbnails", |window| {
-        window.analysis.timeline.is_complete()
+        window.analysis().timeline.is_complete()
     });
     compare(&mut window, "timeline");
 }
@@ -98,7 +98,7 @@ fn comparison_with_difference() {
     press(&mut window, Key::G);
     wait(&mut window, "the ground truth", |window| {
         window
-            .game
+            .game()
             .frame
             .as_ref()
             .is_some_and(|frame| frame.comparison.is_some())
@@ -181,7 +181,7 @@ fn save_dialog() {
     steps(&mut window, 2);
     press(&mut window, Key::F5);
     wait(&mut window, "the dialog", |window| {
-        window.saving.is_open() && !window.saving.is_rendering()
+        window.stage.play.saver.is_open() && !window.stage.play.saver.is_rendering()
     });
     click(&mut window, "GIF");
     window.remove_cursor();
@@ -206,7 +206,7 @@ fn notices_stack() {
         "`a folder with quite a long name/and another one in it/world`: not a world, expected a checkpoint folder with config.json",
         "cannot save settings: no space left on device",
     ] {
-        window.state_mut().notices.error(&text);
+        window.state_mut().env.notices.error(&text);
     }
     compare(&mut window, "notices");
 }

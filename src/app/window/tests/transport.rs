@@ -32,7 +32,7 @@ fn taps_within_one_draw_play() {
     };
     // Slow enough that every frame is drawn.
     let pace = PlaybackCommand::Pace(driftless_sim::Pace::Fps(2.0));
-    window.state().game.send(pace);
+    window.state().game().send(pace);
     press(&mut window, Key::P);
     let event = |pressed| Event::Key {
         key: Key::ArrowUp,
@@ -48,10 +48,10 @@ fn taps_within_one_draw_play() {
     let context = window.ctx.clone();
     window.state_mut().raw_input_hook(&context, &mut input);
     wait(&mut window, "the tap's frame", |window| {
-        window.game.frame.as_ref().is_some_and(|f| f.action == 1)
+        window.game().frame.as_ref().is_some_and(|f| f.action == 1)
     });
     wait(&mut window, "the next frame", |window| {
-        window.game.frame.as_ref().is_some_and(|f| f.action == 0)
+        window.game().frame.as_ref().is_some_and(|f| f.action == 0)
     });
 }
 
@@ -83,7 +83,7 @@ fn playing_from_the_past_branches() {
     compare.click();
     wait(&mut window, "the other branch", |window| {
         window
-            .game
+            .game()
             .frame
             .as_ref()
             .is_some_and(|frame| frame.comparison.is_some())
@@ -96,7 +96,7 @@ fn playing_from_the_past_branches() {
     window.get_by_label("Go to branch 1").click();
     wait(&mut window, "the first branch", |window| {
         window
-            .game
+            .game()
             .frame
             .as_ref()
             .is_some_and(|frame| frame.position.branch == 0)
@@ -112,7 +112,7 @@ fn compares_with_the_simulator() {
     press(&mut window, Key::G);
     wait(&mut window, "the ground truth", |window| {
         window
-            .game
+            .game()
             .frame
             .as_ref()
             .is_some_and(|frame| frame.comparison.is_some())
@@ -125,7 +125,7 @@ fn compares_with_the_simulator() {
             .iter()
             .all(|frame| frame.action == 1 && frame.comparison.is_some())
     );
-    let samples = window.state().analysis.plots.csv().unwrap();
+    let samples = window.state().analysis().plots.csv().unwrap();
     let text = String::from_utf8(samples).unwrap();
     let psnr: f64 = text
         .lines()
@@ -140,7 +140,7 @@ fn compares_with_the_simulator() {
     press(&mut window, Key::G);
     wait(&mut window, "the end of the comparison", |window| {
         window
-            .game
+            .game()
             .frame
             .as_ref()
             .is_some_and(|frame| frame.comparison.is_none())
@@ -156,17 +156,20 @@ fn compares_with_a_recording() {
     steps(&mut window, 16);
     press(&mut window, Key::F5);
     wait(&mut window, "the dialog", |window| {
-        window.saving.is_open() && !window.saving.is_rendering()
+        window.stage.play.saver.is_open() && !window.stage.play.saver.is_rendering()
     });
     click(&mut window, "Save");
-    wait(&mut window, "the file", |window| !window.saving.is_open());
+    wait(&mut window, "the file", |window| {
+        !window.stage.play.saver.is_open()
+    });
     let path = home.path().join("saved/Pong.npz");
     let episode = driftless_data::Episode::read(&path).unwrap();
     assert_eq!(episode.frames(), 17);
-    window.state_mut().open_episode(&path).unwrap();
+    let (stage, env) = parts(&mut window);
+    stage.open_episode(&path, env).unwrap();
     wait(&mut window, "the recording", |window| {
         window
-            .game
+            .game()
             .frame
             .as_ref()
             .is_some_and(|frame| frame.comparison.is_some())
@@ -182,22 +185,23 @@ fn parked_game_resumes_in_place() {
         return;
     };
     let frames = steps(&mut window, 4);
-    let state = window.state_mut();
-    state.open_new_world();
-    state.record(SimulatorKind::Drive).unwrap();
+    let (stage, env) = parts(&mut window);
+    stage.open_new_world(env);
+    stage.record(SimulatorKind::Drive, env).unwrap();
     wait(&mut window, "the simulator", |window| {
         window
-            .game
+            .game()
             .frame
             .as_ref()
             .is_some_and(|frame| frame.number > 2)
     });
     // A dataset recording cannot be rewound.
-    let keys = &window.state().game.session.keys;
+    let keys = &window.state().game().session.keys;
     assert!(!keys.shortcuts().contains(&Shortcut::PreviousFrame));
-    window.state_mut().return_to_new_world();
+    let (stage, env) = parts(&mut window);
+    stage.return_to_new_world(env);
     wait(&mut window, "the game", |window| {
-        window.game.frame.is_some()
+        window.game().frame.is_some()
     });
     assert_eq!(rgb(shown(&window)), rgb(&frames[3]));
     assert_eq!(shown(&window).position.index, 4);
@@ -212,20 +216,22 @@ fn save_dialog_handles_enter_and_escape() {
     steps(&mut window, 2);
     press(&mut window, Key::F5);
     wait(&mut window, "the dialog", |window| {
-        window.saving.is_open() && !window.saving.is_rendering()
+        window.stage.play.saver.is_open() && !window.stage.play.saver.is_rendering()
     });
     window.key_press(Key::Enter);
-    wait(&mut window, "the file", |window| !window.saving.is_open());
+    wait(&mut window, "the file", |window| {
+        !window.stage.play.saver.is_open()
+    });
     assert!(home.path().join("saved/Pong.npz").exists());
     press(&mut window, Key::F5);
     wait(&mut window, "the dialog", |window| {
-        window.saving.is_open() && !window.saving.is_rendering()
+        window.stage.play.saver.is_open() && !window.stage.play.saver.is_rendering()
     });
     // The first Escape leaves the name field, the second the dialog.
     window.key_press(Key::Escape);
     window.run_ok();
     press(&mut window, Key::Escape);
-    assert!(!window.state().saving.is_open());
+    assert!(!window.state().stage.play.saver.is_open());
 }
 
 #[test]
@@ -266,12 +272,12 @@ fn pages_restore_the_pause() {
     ];
     for paused in [true, false] {
         for (open, close) in pages {
-            assert_eq!(window.state().game.is_paused(), paused, "{open:?}");
+            assert_eq!(window.state().game().is_paused(), paused, "{open:?}");
             press(&mut window, open);
-            assert!(window.state().game.is_paused(), "{open:?}");
+            assert!(window.state().game().is_paused(), "{open:?}");
             press(&mut window, close);
         }
-        assert_eq!(window.state().game.is_paused(), paused);
+        assert_eq!(window.state().game().is_paused(), paused);
         press(&mut window, Key::P);
     }
 }
@@ -282,8 +288,8 @@ fn held_keys_toggle_once() {
     let Some(mut window) = open(learned("pong"), home.path()) else {
         return;
     };
-    let on_page = |window: &Window| window.navigation.is_on_page();
-    let has_overlay = |window: &Window| window.overlay.is_some();
+    let on_page = |window: &Window| window.stage.navigation.is_on_page();
+    let has_overlay = |window: &Window| window.overlays.is_open();
     type IsOpen = fn(&Window) -> bool;
     let pages: [(Key, IsOpen); 2] = [(Key::O, on_page), (Key::F1, has_overlay)];
     for (which, is_open) in pages {
@@ -304,7 +310,7 @@ fn keys_work_again_after_focus_loss() {
         return;
     };
     key(&mut window, Key::L, true);
-    let open = window.state().analysis.timeline_open;
+    let open = window.state().analysis().timeline_open;
     // The release goes to another window.
     let mut input = RawInput {
         events: vec![Event::WindowFocused(false)],
@@ -313,5 +319,5 @@ fn keys_work_again_after_focus_loss() {
     let context = window.ctx.clone();
     window.state_mut().raw_input_hook(&context, &mut input);
     key(&mut window, Key::L, true);
-    assert_ne!(window.state().analysis.timeline_open, open);
+    assert_ne!(window.state().analysis().timeline_open, open);
 }

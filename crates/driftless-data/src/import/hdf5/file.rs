@@ -7,7 +7,7 @@ use rust_hdf5::format::messages::datatype::DatatypeMessage;
 use rust_hdf5::{H5Dataset, H5File};
 
 use super::super::frame_resampler::FrameResampler;
-use super::super::picture_layout::PictureLayout;
+use super::super::image_layout::ImageLayout;
 use super::super::push_encoded;
 use crate::fs::open_source;
 use crate::npz::MAX_RATIO;
@@ -19,8 +19,8 @@ const FRAMES_PER_READ: usize = 64;
 const MAX_CHUNK: u64 = 256 << 20;
 /// Most numbers that are read from a dataset of actions or rewards.
 const MAX_NUMBERS: u64 = 1 << 24;
-/// Largest accepted single picture in bytes.
-const MAX_PICTURE: usize = 256 << 20;
+/// Largest accepted single image in bytes.
+const MAX_IMAGE: usize = 256 << 20;
 
 /// An open HDF5 file.
 pub struct Hdf5File {
@@ -156,7 +156,7 @@ impl Hdf5File {
         Ok(dataset)
     }
 
-    /// The dataset `name`, if it holds pictures, or else the only one in the group `name` that does.
+    /// The dataset `name`, if it holds images, or else the only one in the group `name` that does.
     ///
     /// # Errors
     /// Returns an error if there is none, or several.
@@ -167,7 +167,7 @@ impl Hdf5File {
         let (mut found, mut failed) = (Vec::new(), None);
         for key in self.names_below(name) {
             match self.dataset(&format!("{name}/{key}")) {
-                Ok(dataset) if PictureEncoding::of(&dataset).is_some() => found.push(key),
+                Ok(dataset) if ImageEncoding::of(&dataset).is_some() => found.push(key),
                 Ok(_) => {}
                 Err(error) => failed = failed.or(Some(error)),
             }
@@ -189,36 +189,36 @@ impl Hdf5File {
         }
     }
 
-    /// Pushes the pictures of a dataset, one per row; returns a remark if something was guessed.
+    /// Pushes the images of a dataset, one per row; returns a remark if something was guessed.
     ///
     /// # Errors
-    /// Returns an error if the dataset holds no pictures or cannot be read.
+    /// Returns an error if the dataset holds no images or cannot be read.
     pub fn push_images(&self, name: &str, frames: &mut FrameResampler) -> Result<Option<String>> {
         let dataset = self.dataset(name)?;
         let shape = dataset.shape();
         let hdf5_error = |e| self.error(name, e);
-        match PictureEncoding::of(&dataset) {
-            Some(PictureEncoding::Jpeg) => {
+        match ImageEncoding::of(&dataset) {
+            Some(ImageEncoding::Jpeg) => {
                 let files = dataset.read_vlen_bytes().map_err(hdf5_error)?;
                 let mut files = files.iter();
                 files.try_for_each(|bytes| push_encoded(bytes, &self.path, frames))?;
                 Ok(None)
             }
-            Some(PictureEncoding::FixedLengthJpeg) => {
+            Some(ImageEncoding::FixedLengthJpeg) => {
                 let bytes = dataset.read_raw::<u8>().map_err(hdf5_error)?;
                 let mut files = bytes.chunks_exact(shape[1].max(1));
                 files.try_for_each(|bytes| push_encoded(bytes, &self.path, frames))?;
                 Ok(None)
             }
-            Some(PictureEncoding::Raw(layout)) => {
+            Some(ImageEncoding::Raw(layout)) => {
                 let row_len: usize = shape.iter().skip(1).product();
-                if row_len > MAX_PICTURE {
-                    return Err(self.error(name, format!("pictures of shape {:?}", &shape[1..])));
+                if row_len > MAX_IMAGE {
+                    return Err(self.error(name, format!("images of shape {:?}", &shape[1..])));
                 }
                 let mut starts = vec![0; shape.len()];
                 let mut counts = shape.clone();
                 let mut rgb = Vec::new();
-                let per_read = FRAMES_PER_READ.min(MAX_PICTURE / row_len.max(1)).max(1);
+                let per_read = FRAMES_PER_READ.min(MAX_IMAGE / row_len.max(1)).max(1);
                 for start in (0..shape[0]).step_by(per_read) {
                     (starts[0], counts[0]) = (start, per_read.min(shape[0] - start));
                     let bytes = dataset
@@ -233,7 +233,7 @@ impl Hdf5File {
             }
             None => {
                 let what = format!(
-                    "shape {shape:?}, expected pictures: uint8 [T, H, W, 3], grey, channels first, a stack of \
+                    "shape {shape:?}, expected images: uint8 [T, H, W, 3], grey, channels first, a stack of \
                      them, or JPEG"
                 );
                 Err(self.error(name, what))
@@ -241,7 +241,7 @@ impl Hdf5File {
         }
     }
 
-    /// Pushes the picture that a whole dataset holds.
+    /// Pushes the image that a whole dataset holds.
     ///
     /// # Errors
     /// As [`Hdf5File::push_images`].
@@ -249,7 +249,7 @@ impl Hdf5File {
         let dataset = self.dataset(name)?;
         let shape = dataset.shape();
         let is_bytes = ElementType::of(&dataset).is_ok_and(|of| matches!(of, ElementType::U8));
-        let layout = PictureLayout::of(&shape).filter(|_| is_bytes);
+        let layout = ImageLayout::of(&shape).filter(|_| is_bytes);
         let layout = layout.ok_or_else(|| {
             self.error(name, format!("shape {shape:?}, expected uint8 [H, W, 3]"))
         })?;
@@ -350,18 +350,18 @@ impl ElementType {
     }
 }
 
-/// How pictures are stored, one per row.
-enum PictureEncoding {
+/// How images are stored, one per row.
+enum ImageEncoding {
     /// As bytes.
-    Raw(PictureLayout),
+    Raw(ImageLayout),
     /// JPEG files of varying length.
     Jpeg,
     /// JPEG files that all have the same length, u8 `[T, length]`.
     FixedLengthJpeg,
 }
 
-impl PictureEncoding {
-    /// The encoding of `dataset`; `None` if it does not hold pictures.
+impl ImageEncoding {
+    /// The encoding of `dataset`; `None` if it does not hold images.
     fn of(dataset: &H5Dataset) -> Option<Self> {
         const JPEG_MAGIC: [u8; 2] = [0xff, 0xd8];
         let element = ElementType::of(dataset).ok()?;
@@ -371,8 +371,8 @@ impl PictureEncoding {
                 let start = dataset.read_slice::<u8>(&[0, 0], &[1, 2]).ok()?;
                 (start == JPEG_MAGIC).then_some(Self::FixedLengthJpeg)
             }
-            (ElementType::U8, [_, picture @ ..]) => {
-                let layout = PictureLayout::of(picture)?;
+            (ElementType::U8, [_, image @ ..]) => {
+                let layout = ImageLayout::of(image)?;
                 Some(Self::Raw(layout))
             }
             _ => None,

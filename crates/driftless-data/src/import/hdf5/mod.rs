@@ -4,7 +4,7 @@
 //!   and T actions, rewards and terminations;
 //! - robomimic: a group `data/demo_N` per episode, with T rows in `obs/*`, `actions`, `rewards`, `dones`;
 //! - the Counter-Strike recordings that DIAMOND is trained on: a file per episode, with a dataset
-//!   `frame_N_x` (picture) and one `frame_N_y` (keys and mouse, one-hot each) per frame.
+//!   `frame_N_x` (image) and one `frame_N_y` (keys and mouse, one-hot each) per frame.
 //!
 //! In all of them action t was taken at frame t and led to frame t + 1.
 
@@ -77,7 +77,7 @@ impl Hdf5Recordings {
         })
     }
 
-    /// Reads the pictures in the dataset that `--image-key` names in `group`, or the only ones there.
+    /// Reads the images in the dataset that `--image-key` names in `group`, or the only ones there.
     fn push_images(
         &self,
         file: &Hdf5File,

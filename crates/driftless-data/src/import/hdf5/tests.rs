@@ -48,7 +48,7 @@ fn read(source: &mut Hdf5Recordings) -> Result<(Vec<u8>, RawEpisode)> {
 #[test]
 fn grey_channel_first_and_stacked_pictures_are_read() {
     let side = 20;
-    // The last picture of a stack is brighter.
+    // The last image of a stack is brighter.
     let last = |i: usize| [10, 90][usize::from(i % (4 * side * side) >= 3 * side * side)];
     type Value<'a> = &'a dyn Fn(usize) -> u8;
     let cases: [(&[usize], Value, [u8; 3]); 4] = [
@@ -67,7 +67,7 @@ fn grey_channel_first_and_stacked_pictures_are_read() {
         );
         assert!(episode.terminal);
         let remark = episode.remarks.join(" ");
-        let expected = ["2×2 values", "4 pictures at a time"][usize::from(shape[0] == 4)];
+        let expected = ["2×2 values", "4 images at a time"][usize::from(shape[0] == 4)];
         assert!(remark.contains(expected), "{shape:?}: {remark}");
     }
 }

@@ -1,29 +1,29 @@
-//! The forms in which arrays hold pictures: RGB or grey, channels last or first, one or a stack of the
+//! The forms in which arrays hold images: RGB or grey, channels last or first, one or a stack of the
 //! latest.
 
-/// Most pictures in a stack.
+/// Most images in a stack.
 const MAX_STACK: usize = 16;
 /// Whatever is not larger looks like a grid of codes, as in MiniGrid's observations.
 const TINY_SIDE: usize = 11;
-/// Sides of pictures are longer than this where an axis could also be a stack.
+/// Sides of images are longer than this where an axis could also be a stack.
 const MIN_STACKED_SIDE: usize = 17;
 
-/// Where the values of a picture lie in one row of an array.
+/// Where the values of an image lie in one row of an array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PictureLayout {
+pub struct ImageLayout {
     /// Height and width in pixels.
     pub size: [usize; 2],
-    /// Pictures per row, of which the last is read.
+    /// Images per row, of which the last is read.
     pub stack: usize,
-    /// Where the picture begins.
+    /// Where the image begins.
     offset: usize,
-    /// Distances between rows, pixels and channels; that between channels is 0 in grey pictures.
+    /// Distances between rows, pixels and channels; that between channels is 0 in grey images.
     strides: [usize; 3],
 }
 
-impl PictureLayout {
+impl ImageLayout {
     /// The layout of an array's rows of this shape (without the axis of time); `None` if they are not
-    /// pictures.
+    /// images.
     pub fn of(shape: &[usize]) -> Option<Self> {
         if shape.contains(&0) {
             return None;
@@ -31,26 +31,26 @@ impl PictureLayout {
         let may_stack = |k: usize, h: usize, w: usize| {
             (2..=MAX_STACK).contains(&k) && h.min(w) >= MIN_STACKED_SIDE
         };
-        let picture = |height, width, strides| Self {
+        let image = |height, width, strides| Self {
             size: [height, width],
             stack: 1,
             offset: 0,
             strides,
         };
         match *shape {
-            [h, w] => Some(picture(h, w, [w, 1, 0])),
-            [h, w, 3] => Some(picture(h, w, [3 * w, 3, 1])),
-            [h, w, 1] | [1, h, w] => Some(picture(h, w, [w, 1, 0])),
-            [3, h, w] => Some(picture(h, w, [w, 1, h * w])),
+            [h, w] => Some(image(h, w, [w, 1, 0])),
+            [h, w, 3] => Some(image(h, w, [3 * w, 3, 1])),
+            [h, w, 1] | [1, h, w] => Some(image(h, w, [w, 1, 0])),
+            [3, h, w] => Some(image(h, w, [w, 1, h * w])),
             [h, w, k] if may_stack(k, h, w) => Some(Self {
                 stack: k,
                 offset: k - 1,
-                ..picture(h, w, [k * w, k, 0])
+                ..image(h, w, [k * w, k, 0])
             }),
             [k, h, w] if may_stack(k, h, w) => Some(Self {
                 stack: k,
                 offset: (k - 1) * h * w,
-                ..picture(h, w, [w, 1, 0])
+                ..image(h, w, [w, 1, 0])
             }),
             [k, ref rest @ ..] if rest.len() == 3 && k <= MAX_STACK => {
                 let last = Self::of(rest).filter(|last| last.stack == 1)?;
@@ -65,7 +65,7 @@ impl PictureLayout {
         }
     }
 
-    /// Replaces `rgb` by the picture in `row`, RGB `[height, width, 3]`. `row` has the shape that the
+    /// Replaces `rgb` by the image in `row`, RGB `[height, width, 3]`. `row` has the shape that the
     /// layout was made of.
     pub fn read(&self, row: &[u8], rgb: &mut Vec<u8>) {
         rgb.clear();
@@ -79,15 +79,15 @@ impl PictureLayout {
         }
     }
 
-    /// What was guessed about the pictures, or looks wrong, if anything.
+    /// What was guessed about the images, or looks wrong, if anything.
     pub fn remark(&self) -> Option<String> {
         let (stack, [height, width]) = (self.stack, self.size);
         if stack > 1 {
-            let what = format!("{stack} pictures at a time, of which the last was taken");
+            let what = format!("{stack} images at a time, of which the last was taken");
             return Some(what);
         }
         (height.max(width) <= TINY_SIDE).then(|| {
-            format!("{height}×{width} values: are these pictures, not the codes of a grid's cells?")
+            format!("{height}×{width} values: are these images, not the codes of a grid's cells?")
         })
     }
 }
@@ -101,7 +101,7 @@ mod tests {
             .map(|i| (i % 251) as u8)
             .collect();
         let mut rgb = Vec::new();
-        PictureLayout::of(shape).unwrap().read(&row, &mut rgb);
+        ImageLayout::of(shape).unwrap().read(&row, &mut rgb);
         rgb
     }
 
@@ -127,17 +127,17 @@ mod tests {
         assert_eq!(first(&[side, side, 4]), [3, 3, 3, 7, 7, 7]);
         let last = (side * side * 3 % 251) as u8;
         assert_eq!(first(&[2, side, side, 3])[..3], [last, last + 1, last + 2]);
-        let layout = PictureLayout::of(&[4, side, side]).unwrap();
-        assert!(layout.remark().unwrap().contains("4 pictures"));
-        let codes = PictureLayout::of(&[7, 7, 3]).unwrap().remark();
+        let layout = ImageLayout::of(&[4, side, side]).unwrap();
+        assert!(layout.remark().unwrap().contains("4 images"));
+        let codes = ImageLayout::of(&[7, 7, 3]).unwrap().remark();
         assert!(codes.unwrap().contains("7×7 values"));
-        assert_eq!(PictureLayout::of(&[64, 48, 3]).unwrap().remark(), None);
+        assert_eq!(ImageLayout::of(&[64, 48, 3]).unwrap().remark(), None);
     }
 
     #[test]
-    fn other_shapes_are_not_pictures() {
+    fn other_shapes_are_not_images() {
         for shape in [&[][..], &[7], &[0, 4], &[4, 4, 4], &[2, 2, 2, 2, 2]] {
-            assert_eq!(PictureLayout::of(shape), None, "{shape:?}");
+            assert_eq!(ImageLayout::of(shape), None, "{shape:?}");
         }
     }
 }

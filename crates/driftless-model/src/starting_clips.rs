@@ -71,7 +71,7 @@ pub fn read(path: &Path, world: &WorldConfig) -> Result<Vec<Clip>> {
 /// Writes starting clips of equal length, atomically.
 ///
 /// # Errors
-/// Returns an error if there are no contexts, their lengths differ, their frames do not have the
+/// Returns an error if there are no clips, their lengths differ, their frames do not have the
 /// world's size, an action is out of range, or the file cannot be written.
 pub fn write(path: &Path, clips: &[Clip], world: &WorldConfig) -> Result<()> {
     let frames = clips.first().map_or(0, Clip::frames);
@@ -111,6 +111,7 @@ pub fn write(path: &Path, clips: &[Clip], world: &WorldConfig) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use driftless_data::layout::checkpoint::STARTING_CLIPS;
 
     use super::*;
 
@@ -135,18 +136,18 @@ mod tests {
     }
 
     #[test]
-    fn contexts_round_trip() {
+    fn clips_round_trip() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("contexts.npz");
+        let path = folder.path().join(STARTING_CLIPS);
         let clips = vec![clip(0, 3), clip(100, 3)];
         write(&path, &clips, &world()).unwrap();
         assert_eq!(read(&path, &world()).unwrap(), clips);
     }
 
     #[test]
-    fn inconsistent_contexts_are_not_written() {
+    fn inconsistent_clips_are_not_written() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("contexts.npz");
+        let path = folder.path().join(STARTING_CLIPS);
         let mut short = clip(0, 3);
         short.images.pop();
         let mut unknown = clip(0, 3);
@@ -163,9 +164,9 @@ mod tests {
     }
 
     #[test]
-    fn contexts_of_another_world_are_rejected() {
+    fn clips_of_another_world_are_rejected() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("contexts.npz");
+        let path = folder.path().join(STARTING_CLIPS);
         write(&path, &[clip(0, 3)], &world()).unwrap();
         let error_text = |world: &WorldConfig| read(&path, world).unwrap_err().to_string();
 
@@ -190,7 +191,7 @@ mod tests {
     #[test]
     fn wrong_dtype_or_shape_is_rejected() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("contexts.npz");
+        let path = folder.path().join(STARTING_CLIPS);
         let shape = [1, 2, 2, 4, 3];
         let error_text = |file: NpzWriter| {
             file.save().unwrap();
