@@ -2,7 +2,7 @@
 # A scripted walk through a maze, predicted beside the truth, as a GIF: does the world remember?
 #
 #   scripts/memory_demo.sh OUT.gif [PROGRAM] [CHECKPOINT] [SEED]
-#       default: target/release/driftless maze 8589934594
+#       default: target/release/driftless maze 8589934596
 #
 # The starting clip is a look round of 48 frames; then it turns to the left for 24 frames and back. From the left:
 # the simulator, the rollout without long-term memory, the rollout with it. A world without a memory predicts the same
@@ -15,7 +15,7 @@ fi
 out=$1
 program=${2:-$(dirname "$0")/../target/release/driftless}
 checkpoint=${3:-maze}
-seed=${4:-8589934594} # 2^33 + 2: `driftless record` draws seeds below 2^32
+seed=${4:-8589934596} # 2^33 + 4: `driftless record` draws seeds below 2^32
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -36,7 +36,7 @@ rollout() {
 rollout --recall off --out "$work/off.npz"
 rollout --recall on --out "$work/on.npz"
 if cmp -s "$work/off.npz" "$work/on.npz"; then
-    rollout --compare-with "$work/truth.npz" --out "$out"
+    rollout --compare-with "$work/truth.npz" --scale 3 --out "$out"
 else
-    rollout --compare-with "$work/truth.npz" --compare-with "$work/off.npz" --out "$out"
+    rollout --compare-with "$work/truth.npz" --compare-with "$work/off.npz" --scale 3 --out "$out"
 fi

@@ -41,6 +41,9 @@ struct Frame {
     sigma: f32,
     // Tokens of the frames that a memory recalls for this frame.
     memory_tokens: u32,
+    // 1 if delta states are read, else 0.
+    reads_state: u32,
+    unused: u32,
     passes: array<Pass>,
 };
 

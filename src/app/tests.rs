@@ -52,6 +52,7 @@ pub(super) fn world(actions: &[(&str, &[&str])]) -> WorldConfig {
             unknown_action: false,
             outcome: 0,
             memory: None,
+            delta_state: false,
         },
     }
 }

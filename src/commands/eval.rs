@@ -88,10 +88,10 @@ pub struct Args {
     #[arg(long, value_name = "S", value_parser = guidance)]
     source_noise: Option<f64>,
     /// Pictures made for each compound and dose (transport networks).
-    #[arg(long, value_name = "N", default_value_t = 16)]
+    #[arg(long, value_name = "N", default_value_t = 20)]
     cells: usize,
     /// Steps in which the classifier of mechanisms is trained (transport networks).
-    #[arg(long, value_name = "N", default_value_t = 600)]
+    #[arg(long, value_name = "N", default_value_t = 1500)]
     classifier_steps: usize,
     #[command(flatten)]
     memory: MemoryArgs,

@@ -119,7 +119,6 @@ pub fn run(args: Args) -> Result<()> {
 fn transport(args: Args) -> Result<()> {
     let unused = [
         ("--unlabelled", args.unlabelled.is_some()),
-        ("--from", args.from.is_some()),
         ("--preset", args.preset.is_some()),
         ("--skip-bad", args.skip_bad),
         ("--device", args.device != DeviceChoice::default()),
@@ -129,6 +128,7 @@ fn transport(args: Args) -> Result<()> {
         return Err(Error::Argument(what));
     }
     let options = TransportOptions {
+        from: args.from.as_deref().map(super::checkpoint).transpose()?,
         data: args.data,
         out: args.out,
         config: args.config,

@@ -32,6 +32,8 @@ pub struct CandleNetwork {
     slots: usize,
     /// One for each layer with temporal attention; empty if there are no slots.
     kv_caches: Vec<KvCache>,
+    /// One for each layer of a world with delta states, [1, tokens, heads, head size, head size].
+    states: Vec<Tensor>,
     current: FrameState,
     /// Whether cache passes record attention weights, and those of the last one.
     recording_attention: bool,
@@ -48,6 +50,8 @@ struct FrameState {
     attended_columns: Vec<usize>,
     /// The tokens of recalled frames, if there are any.
     memory: Option<MemoryTokens>,
+    /// Whether the passes read the delta states.
+    reads_state: bool,
 }
 
 impl CandleNetwork {
@@ -84,8 +88,17 @@ impl CandleNetwork {
             bias_columns: placeholder,
             attended_columns: Vec::new(),
             memory: None,
+            reads_state: true,
         };
+        let head = d.width / d.heads;
+        let shape = (1, world.config.tokens(), d.heads, head, head);
+        let layers = world.dynamics.layers.iter();
+        let states = layers
+            .filter(|layer| layer.delta.is_some())
+            .map(|_| Tensor::zeros(shape, DType::F32, &device))
+            .collect::<candle_core::Result<_>>()?;
         Ok(Self {
+            states,
             name: name.to_owned(),
             world,
             device,
@@ -133,6 +146,26 @@ impl CandleNetwork {
             filled: Tensor::ones((1, 1, count), DType::F32, &self.device)?,
         };
         Ok(self.world.dynamics.memory_tokens(Some(&input))?)
+    }
+
+    /// What the tokens of a frame read from the delta state of a layer is added to them. Also returns the
+    /// state that the frame would leave, `None` for a layer without.
+    fn read_state(
+        &self,
+        layer: &Layer,
+        state: Option<&Tensor>,
+        tokens: Tensor,
+    ) -> Result<(Tensor, Option<Tensor>)> {
+        let Some(delta) = &layer.delta else {
+            return Ok((tokens, None));
+        };
+        let (read, states) = delta.forward(&tokens, 1, state)?;
+        let tokens = if self.current.reads_state {
+            read
+        } else {
+            tokens
+        };
+        Ok((tokens, Some(states.squeeze(1)?)))
     }
 
     /// What the tokens of a frame read from its recalled frames is added to them.
@@ -239,6 +272,7 @@ impl Network for CandleNetwork {
             bias_columns: Tensor::from_vec(bias_columns, self.slots + 1, &self.device)?,
             attended_columns,
             memory: self.memory_tokens(&context.recalled)?,
+            reads_state: context.reads_state,
         };
         Ok(())
     }
@@ -246,9 +280,12 @@ impl Network for CandleNetwork {
     fn denoise(&mut self, input: &DenoiseInput, output: &mut [f32]) -> Result<()> {
         let dynamics = &self.world.dynamics;
         let (context, cells, mut tokens) = dynamics.stem(&self.dynamics_input(input)?)?;
-        let mut kv_caches = self.kv_caches.iter();
+        let (mut kv_caches, mut states) = (self.kv_caches.iter(), self.states.iter());
         for layer in &dynamics.layers {
             tokens = layer.space.forward(&tokens, AttentionPattern::Space)?;
+            if layer.delta.is_some() {
+                (tokens, _) = self.read_state(layer, states.next(), tokens)?;
+            }
             if let Some(time) = &layer.time {
                 (tokens, ..) = self.temporal_attention(time, kv_caches.next(), &tokens)?;
             }
@@ -262,7 +299,8 @@ impl Network for CandleNetwork {
         let dynamics = &self.world.dynamics;
         let (_, _, mut tokens) = dynamics.stem(&self.dynamics_input(input)?)?;
         let last = self.world.config.dynamics.last_time_layer().unwrap_or(0);
-        let mut kv_caches = self.kv_caches.iter();
+        let (mut kv_caches, mut states) = (self.kv_caches.iter(), self.states.iter());
+        let mut new_states = Vec::new();
         let mut recorded = self.recording_attention.then(|| {
             let heads = self.world.config.dynamics.heads;
             Attention::new(
@@ -280,6 +318,11 @@ impl Network for CandleNetwork {
                     .extend(weights.flatten_all()?.to_vec1::<f32>()?);
             }
             tokens = layer.space.forward(&tokens, AttentionPattern::Space)?;
+            if layer.delta.is_some() {
+                let (read, state) = self.read_state(layer, states.next(), tokens)?;
+                tokens = read;
+                new_states.extend(state);
+            }
             if let Some(time) = &layer.time {
                 let kv_cache = kv_caches.next();
                 let (y, [keys, values], weights) =
@@ -299,6 +342,7 @@ impl Network for CandleNetwork {
             }
         }
         let outcome = dynamics.predict_outcome(&tokens)?;
+        self.states = new_states;
         self.last_attention = recorded;
         let Some(outcome) = outcome else {
             return Ok(None);
@@ -337,26 +381,26 @@ impl Network for CandleNetwork {
     }
 
     fn save_cache(&self, out: &mut [f32]) -> Result<()> {
-        let parts = self
-            .kv_caches
-            .iter()
-            .flat_map(|cache| [&cache.keys, &cache.values]);
-        let len = out.len() / (2 * self.kv_caches.len()).max(1);
-        for (part, out) in parts.zip(out.chunks_exact_mut(len.max(1))) {
+        let caches = self.kv_caches.iter();
+        let caches = caches.flat_map(|cache| [&cache.keys, &cache.values]);
+        let mut rest = out;
+        for part in caches.chain(&self.states) {
+            let (out, tail) = rest.split_at_mut(part.elem_count());
             copy_values(part, out)?;
+            rest = tail;
         }
         Ok(())
     }
 
     fn load_cache(&mut self, cache: &[f32]) -> Result<()> {
         self.last_attention = None;
-        let len = (cache.len() / (2 * self.kv_caches.len()).max(1)).max(1);
-        let parts = self
-            .kv_caches
-            .iter_mut()
-            .flat_map(|cache| [&mut cache.keys, &mut cache.values]);
-        for (part, values) in parts.zip(cache.chunks_exact(len)) {
+        let caches = self.kv_caches.iter_mut();
+        let caches = caches.flat_map(|cache| [&mut cache.keys, &mut cache.values]);
+        let mut rest = cache;
+        for part in caches.chain(&mut self.states) {
+            let (values, tail) = rest.split_at(part.elem_count());
             *part = Tensor::from_slice(values, part.dims(), &self.device)?;
+            rest = tail;
         }
         Ok(())
     }

@@ -21,6 +21,8 @@ pub struct FrameContext<'a> {
     pub attended_frames: usize,
     /// Frames that a memory recalls.
     pub recalled: RecalledFrames<'a>,
+    /// Whether the passes read the delta states of a world that has them.
+    pub reads_state: bool,
 }
 
 /// Frames that a memory recalls for a frame; empty if it recalls none.
@@ -87,6 +89,8 @@ pub struct FrameRequest<'a> {
     pub step_index: u32,
     /// Noise of the frame as context.
     pub context: ContextNoise,
+    /// As [`FrameContext::reads_state`].
+    pub reads_state: bool,
 }
 
 /// Host buffers that receive a frame made on a device.
@@ -145,7 +149,8 @@ impl Outcome {
     }
 }
 
-/// A world's networks with the KV cache of earlier frames. All methods return an error if the device
+/// A world's networks with what earlier frames left: the KV cache and, of a world that has them, the delta
+/// states. All methods return an error if the device
 /// fails.
 pub trait Network: Send {
     /// A short name, such as `cpu`. Networks of the same name make the same frames.
@@ -163,8 +168,8 @@ pub trait Network: Send {
     /// change the KV cache.
     fn denoise(&mut self, input: &DenoiseInput, output: &mut [f32]) -> Result<()>;
 
-    /// Writes the frame's keys and values into the KV cache, over those of the oldest frame. Returns the
-    /// frame's outcome if the network has an outcome head.
+    /// Writes the frame's keys and values into the KV cache, over those of the oldest frame, and changes the
+    /// delta states. Returns the frame's outcome if the network has an outcome head.
     fn write_cache(&mut self, input: &DenoiseInput) -> Result<Option<Outcome>>;
 
     /// Encodes u8 RGB frames `[T, H, W, 3]` to standardized latents `[T, cells, channels]`.
@@ -174,7 +179,8 @@ pub trait Network: Send {
     fn decode(&mut self, latents: &[f32], images: &mut [u8]) -> Result<()>;
 
     /// Copies the KV cache into `out`, `[time layers, 2, context − 1, tokens, width]`: for each layer
-    /// the normalized keys, then the values.
+    /// the normalized keys, then the values. The delta states follow, `[time layers, tokens, heads, keys,
+    /// values]`.
     fn save_cache(&self, out: &mut [f32]) -> Result<()>;
 
     /// Replaces the KV cache; the inverse of [`Network::save_cache`].

@@ -2,6 +2,7 @@
 //!
 //! Everything except the network itself is here, so all backends sample in the same way.
 
+mod delta;
 mod frame;
 mod memory;
 mod snapshot;
@@ -38,7 +39,7 @@ pub struct Sampler {
     outcome: Option<Outcome>,
     recording_passes: bool,
     passes: Vec<DenoisePass>,
-    /// Elements of the network's KV cache.
+    /// Elements of the network's KV cache and delta states.
     cache_len: usize,
     residency: Residency,
     keep_on_device: bool,
@@ -74,7 +75,8 @@ impl Sampler {
             outcome: None,
             recording_passes: false,
             passes: Vec::new(),
-            cache_len: time_layers * 2 * (d.context - 1) * world.tokens() * d.width,
+            cache_len: time_layers * 2 * (d.context - 1) * world.tokens() * d.width
+                + world.delta_state_len(),
             residency: Residency::Host,
             keep_on_device: false,
             texture: None,
@@ -134,7 +136,7 @@ impl Sampler {
     }
 
     /// Starts over after `clip`, of which it uses as many of the last frames as the world's context
-    /// holds; a world with a memory uses them all.
+    /// holds; a world with a long-term memory uses them all.
     ///
     /// # Errors
     /// Returns an error if the clip is empty, its sizes or actions do not match the world, or a parameter
@@ -143,13 +145,14 @@ impl Sampler {
         self.check(params)?;
         self.check_clip(clip)?;
         let frames = clip.frames();
+        if let Some(memory) = &mut self.memory {
+            memory.clear();
+        }
         // As many as the world can attend to, even if `params` asks for fewer now.
-        let used = match &mut self.memory {
-            Some(memory) => {
-                memory.clear();
-                frames
-            }
-            None => frames.min(self.world.dynamics.context),
+        let used = if self.world.dynamics.remembers() {
+            frames
+        } else {
+            frames.min(self.world.dynamics.context)
         };
         let images = &clip.images[(frames - used) * self.world.image_len()..];
         let latents = self.encode(images)?;
@@ -166,6 +169,27 @@ impl Sampler {
         }
         let last = images.len() - self.image.len();
         self.image.copy_from_slice(&images[last..]);
+        Ok(())
+    }
+
+    /// Adds a given frame, `image` (u8 RGB `[H, W, 3]`), to which `action` led, instead of a predicted one.
+    ///
+    /// # Errors
+    /// Returns an error before the first reset, if the image is not one frame, if the action is unknown or
+    /// a parameter is invalid, or if the device fails.
+    pub fn give(&mut self, image: &[u8], action: u32, params: &SamplerParams) -> Result<()> {
+        self.check_step(action, params)?;
+        if self.frame_count(image)? != 1 {
+            return Err(Error::Shape(
+                "several frames are given, expected one".into(),
+            ));
+        }
+        let latent = self.encode(image)?;
+        self.passes.clear();
+        self.latent.copy_from_slice(&latent);
+        self.begin_frame(action, params)?;
+        self.write_cache(action, params, false)?;
+        self.image.copy_from_slice(image);
         Ok(())
     }
 

@@ -61,6 +61,7 @@ pub fn small_config() -> WorldConfig {
             unknown_action: true,
             outcome: 6,
             memory: None,
+            delta_state: false,
         },
     }
 }
@@ -130,6 +131,18 @@ pub fn memory_config() -> WorldConfig {
     });
     config.check().unwrap();
     config
+}
+
+/// Worlds with delta states: heads of an odd size, and of whole vectors.
+pub fn delta_configs() -> [WorldConfig; 2] {
+    let mut config = small_config();
+    config.dynamics.delta_state = true;
+    let mut other = config.clone();
+    (other.dynamics.width, other.dynamics.time_every) = (24, 2);
+    for config in [&config, &other] {
+        config.check().unwrap();
+    }
+    [config, other]
 }
 
 /// A world with random networks. Every parameter is perturbed, because initial values such as zero or one

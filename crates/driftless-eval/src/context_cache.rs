@@ -7,6 +7,7 @@ use driftless_data::Episode;
 use driftless_engine::noise;
 use driftless_engine::noise::NoisePurpose;
 use driftless_flow::prediction::Prediction;
+use driftless_model::cached_forward::CachedFrames;
 use driftless_model::checkpoint::WorldModel;
 use driftless_model::dynamics::{DynamicsInput, step_index};
 use driftless_model::tokenizer::images_to_tensor;
@@ -29,6 +30,8 @@ pub(super) struct ContextCache<'a> {
     latents: Tensor,
     /// Queries, keys and values of every layer with time attention, [1, rows, S, 3·w].
     qkv: Vec<Tensor>,
+    /// Delta states after each row's frame, of every layer with one, [1, rows, S, heads, d, d].
+    states: Vec<Tensor>,
 }
 
 /// Frames after those in the cache, each conditioned on the frames before it.
@@ -38,9 +41,8 @@ pub(super) struct ConditionedFrames<'a> {
     past: Tensor,
     /// u32 [N, 1].
     actions: Tensor,
-    /// Queries, keys and values of the frames before, of every layer with time attention,
-    /// [N, context − 1, S, 3·w].
-    qkv: Vec<Tensor>,
+    /// What the frames before left: [N, context − 1, S, 3·w] and [N, S, heads, d, d].
+    before: CachedFrames,
 }
 
 impl<'a> ContextCache<'a> {
@@ -62,6 +64,7 @@ impl<'a> ContextCache<'a> {
             seed,
             end: 0,
             qkv: Vec::new(),
+            states: Vec::new(),
         })
     }
 
@@ -92,8 +95,8 @@ impl<'a> ContextCache<'a> {
             Ok(x.narrow(dim, x.dim(dim)? - rows, rows)?.contiguous()?)
         };
         self.latents = tail(&self.latents, 0)?;
-        for qkv in &mut self.qkv {
-            *qkv = tail(qkv, 1)?;
+        for rows in self.qkv.iter_mut().chain(&mut self.states) {
+            *rows = tail(rows, 1)?;
         }
         Ok(())
     }
@@ -122,15 +125,16 @@ impl<'a> ContextCache<'a> {
         let actions = Tensor::from_vec(actions, (1, frames.len()), self.device())?;
         let past = self.past(frames)?.unsqueeze(0)?;
         let input = self.input(z.unsqueeze(0)?, past, actions, self.signal)?;
-        let (_, new) = self.world.dynamics.cached_forward(&input, &self.qkv)?;
-        self.qkv = if self.qkv.is_empty() {
-            new
-        } else {
-            let pairs = self.qkv.iter().zip(&new);
-            let joined = pairs.map(|(old, new)| Ok(Tensor::cat(&[old, new], 1)?));
-            joined.collect::<Result<_>>()?
+        let last = |states: &Tensor| -> Result<Tensor> {
+            Ok(states.narrow(1, states.dim(1)? - 1, 1)?.squeeze(1)?)
         };
-        Ok(())
+        let cached = CachedFrames {
+            qkv: self.qkv.clone(),
+            states: self.states.iter().map(last).collect::<Result<_>>()?,
+        };
+        let (_, new) = self.world.dynamics.cached_forward(&input, &cached)?;
+        append(&mut self.qkv, new.qkv)?;
+        append(&mut self.states, new.states)
     }
 
     /// u8 RGB [N, H, W, 3] → standardized latents [N, gh, gw, c].
@@ -191,22 +195,41 @@ impl<'a> ContextCache<'a> {
         actions: Vec<u32>,
     ) -> Result<ConditionedFrames<'a>> {
         let window = self.window();
-        let before = |qkv: &Tensor| -> Result<Tensor> {
-            let rows = qkv.dim(1)?;
-            let window_before = |&t: &usize| qkv.narrow(1, rows + t - window - self.end, window);
+        // The `count` rows before each frame.
+        let before = |x: &Tensor, count: usize| -> Result<Tensor> {
+            let rows = x.dim(1)?;
+            let rows_before = |&t: &usize| x.narrow(1, rows + t - count - self.end, count);
             let all: Vec<Tensor> = frames
                 .iter()
-                .map(window_before)
+                .map(rows_before)
                 .collect::<candle_core::Result<_>>()?;
             Ok(Tensor::cat(&all, 0)?)
         };
+        let qkv = self.qkv.iter().map(|qkv| before(qkv, window));
+        let states = self.states.iter();
+        let states = states.map(|states| Ok(before(states, 1)?.squeeze(1)?));
         Ok(ConditionedFrames {
             past: self.past(frames)?.unsqueeze(1)?,
             actions: Tensor::from_vec(actions, (frames.len(), 1), self.device())?,
-            qkv: self.qkv.iter().map(before).collect::<Result<_>>()?,
+            before: CachedFrames {
+                qkv: qkv.collect::<Result<_>>()?,
+                states: states.collect::<Result<_>>()?,
+            },
             cache: self,
         })
     }
+}
+
+/// Appends new rows to those of every layer.
+fn append(rows: &mut Vec<Tensor>, new: Vec<Tensor>) -> Result<()> {
+    if rows.is_empty() {
+        *rows = new;
+        return Ok(());
+    }
+    for (rows, new) in rows.iter_mut().zip(new) {
+        *rows = Tensor::cat(&[&*rows, &new], 1)?;
+    }
+    Ok(())
 }
 
 impl ConditionedFrames<'_> {
@@ -215,7 +238,7 @@ impl ConditionedFrames<'_> {
         let (past, actions) = (self.past.clone(), self.actions.clone());
         let input = self.cache.input(z.unsqueeze(1)?, past, actions, tau)?;
         let world = self.cache.world;
-        let (output, _) = world.dynamics.cached_forward(&input, &self.qkv)?;
+        let (output, _) = world.dynamics.cached_forward(&input, &self.before)?;
         let flow = world.config.flow;
         let level = Tensor::full(tau as f32, (1, 1, 1, 1), z.device())?;
         let at = flow.path.coefficients(&level)?;

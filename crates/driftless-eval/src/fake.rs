@@ -78,6 +78,7 @@ pub(crate) fn world() -> WorldConfig {
             unknown_action: false,
             outcome: 0,
             memory: None,
+            delta_state: false,
         },
     }
 }

@@ -196,6 +196,13 @@ impl fmt::Display for CheckpointSummary {
                 memory.reach
             )?;
         }
+        if d.delta_state {
+            writeln!(
+                f,
+                "memory     states of {:.1} MiB, written by the delta rule",
+                (self.config.delta_state_len() * size_of::<f32>()) as f64 / f64::from(1 << 20),
+            )?;
+        }
         let names: Vec<String> = actions
             .iter()
             .map(|action| {

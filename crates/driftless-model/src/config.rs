@@ -189,6 +189,10 @@ pub struct DynamicsConfig {
     /// Long-term memory; without it the network sees the `context` frames only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<MemoryConfig>,
+    /// Long-term memory without poses: a state of fixed size before each time attention, see
+    /// [`DeltaLayer`](crate::memory::DeltaLayer).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub delta_state: bool,
 }
 
 /// The shape of the included worlds.
@@ -222,6 +226,7 @@ impl Default for DynamicsConfig {
             unknown_action: true,
             outcome: 64,
             memory: None,
+            delta_state: false,
         }
     }
 }
@@ -230,6 +235,11 @@ impl DynamicsConfig {
     /// Whether a layer has time attention.
     pub fn has_time(&self, layer: usize) -> bool {
         (layer + 1).is_multiple_of(self.time_every)
+    }
+
+    /// Whether the network knows of frames that left its context.
+    pub fn remembers(&self) -> bool {
+        self.memory.is_some() || self.delta_state
     }
 
     /// Outputs of the outcome head: reward and end of episode and, with a memory, the camera's motion.
@@ -272,6 +282,20 @@ impl WorldConfig {
     /// and the registers.
     pub fn tokens(&self) -> usize {
         self.latent_tokens() + 2 + self.dynamics.registers
+    }
+
+    /// Numbers in the states of a world with [`DynamicsConfig::delta_state`]: a square matrix for each time
+    /// layer, token and head. 0 without.
+    pub fn delta_state_len(&self) -> usize {
+        let d = &self.dynamics;
+        if !d.delta_state {
+            return 0;
+        }
+        let head = d.width / d.heads;
+        (d.depth / d.time_every)
+            .saturating_mul(self.tokens())
+            .saturating_mul(d.width)
+            .saturating_mul(head)
     }
 
     /// The index of the unknown action, one after the last action; `None` if the network has none.
@@ -327,7 +351,27 @@ impl WorldConfig {
         if let Some(memory) = &self.dynamics.memory {
             memory.check(self)?;
         }
+        self.check_delta_state()?;
         self.sampling.check(self.dynamics.k_max)
+    }
+
+    fn check_delta_state(&self) -> Result<()> {
+        if self.dynamics.delta_state && self.dynamics.last_time_layer().is_none() {
+            return fail(
+                "dynamics.time_every is more than dynamics.depth, expected a layer with time attention, \
+                 before which the state is read"
+                    .into(),
+            );
+        }
+        let bytes = self.delta_state_len().saturating_mul(size_of::<f32>());
+        if bytes > MemoryConfig::MAX_BYTES {
+            return fail(format!(
+                "dynamics.delta_state takes {} MiB, expected at most {} MiB: more heads make it smaller",
+                bytes >> 20,
+                MemoryConfig::MAX_BYTES >> 20
+            ));
+        }
+        Ok(())
     }
 
     fn check_sizes(&self) -> Result<()> {

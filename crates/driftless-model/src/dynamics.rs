@@ -16,14 +16,15 @@
 //! attention and predicts the frame's reward and whether it ends the episode.
 //!
 //! A network with a [`memory`](super::memory) also reads recalled frames, after each time attention;
-//! its second head then predicts how the camera moved to the frame as well.
+//! its second head then predicts how the camera moved to the frame as well. A network with a delta state
+//! reads it before each time attention.
 
 use candle_core::{D, DType, Device, Tensor};
 
 use super::attention::AttentionPattern;
 use super::config::{DynamicsConfig, WorldConfig};
 use super::layers::{AttentionLayer, CellBlock, Linear, MlpLayer, RmsNorm};
-use super::memory::{MemoryEncoder, MemoryInput, MemoryTokens, RecallLayer};
+use super::memory::{DeltaLayer, MemoryEncoder, MemoryInput, MemoryTokens, RecallLayer};
 use super::params::{Init, Params};
 use super::precision::Precision;
 use crate::{Error, Result};
@@ -35,6 +36,8 @@ pub const SIGNAL_FEATURES: usize = 16;
 pub struct Layer {
     /// Attention among the tokens of a frame.
     pub space: AttentionLayer,
+    /// The state that holds what frames long ago wrote, before each time attention of a network with one.
+    pub delta: Option<DeltaLayer>,
     /// Attention of a token to itself in earlier frames, in every `time_every`-th layer.
     pub time: Option<AttentionLayer>,
     /// Attention to recalled frames, after each time attention of a network with a memory.
@@ -231,9 +234,11 @@ impl Layer {
             window: d.context,
         };
         let has_time = d.has_time(index);
+        let delta = || DeltaLayer::new(p, &name("state"), d.width, d.heads);
         let recall = || RecallLayer::new(p, &name("memory"), d.width, d.heads);
         Ok(Self {
             space: attention("space", AttentionPattern::Space)?,
+            delta: (has_time && d.delta_state).then(delta).transpose()?,
             time: has_time.then(|| attention("time", time)).transpose()?,
             recall: (has_time && d.memory.is_some()).then(recall).transpose()?,
             mlp: MlpLayer::new(p, &name("mlp"), d.width, d.mlp)?,
@@ -319,6 +324,9 @@ impl Dynamics {
         let narrow = |x: &Tensor| x.narrow(1, first, x.dim(1)? - first)?.contiguous();
         for (i, layer) in self.layers.iter().enumerate() {
             x = layer.space.forward(&x, AttentionPattern::Space)?;
+            if let (Some(delta), AttentionPattern::Time { frames, .. }) = (&layer.delta, time) {
+                (x, _) = delta.forward(&x, frames, None)?;
+            }
             if let Some(attention) = &layer.time {
                 x = attention.forward(&x, time)?;
             }

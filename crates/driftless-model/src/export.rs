@@ -12,8 +12,8 @@ use super::tokenizer::Tokenizer;
 use crate::Result;
 
 pub use self::layers::{
-    ExportedAttention, ExportedCellBlock, ExportedMatrix, ExportedMemory, ExportedMlp,
-    ExportedRecall,
+    ExportedAttention, ExportedCellBlock, ExportedDelta, ExportedMatrix, ExportedMemory,
+    ExportedMlp, ExportedRecall,
 };
 
 /// The weights of a layer of the trunk.
@@ -21,6 +21,8 @@ pub use self::layers::{
 pub struct ExportedLayer {
     /// Attention among the tokens of a frame.
     pub space: ExportedAttention,
+    /// The state before each time attention of a network with one.
+    pub delta: Option<ExportedDelta>,
     /// Attention over time, in some layers.
     pub time: Option<ExportedAttention>,
     /// Attention to recalled frames, after each time attention of a network with a memory.
@@ -31,9 +33,11 @@ pub struct ExportedLayer {
 
 impl ExportedLayer {
     fn new(layer: &Layer) -> Result<Self> {
+        let delta = layer.delta.as_ref().map(ExportedDelta::new);
         let recall = layer.recall.as_ref().map(ExportedRecall::new);
         Ok(Self {
             space: ExportedAttention::new(&layer.space)?,
+            delta: delta.transpose()?,
             time: layer
                 .time
                 .as_ref()

@@ -42,7 +42,7 @@
 //! - [`checkpoint`]: the files of a trained world.
 
 pub mod attention;
-mod cached_forward;
+pub mod cached_forward;
 pub mod checkpoint;
 pub mod config;
 pub mod dynamics;

@@ -109,6 +109,9 @@ pub struct Inspection {
     pub attention: Option<Attention>,
     /// Of a world with a long-term memory.
     pub memory: Option<MemoryView>,
+    /// Of a world with delta states, their norms: a row for each layer that has them, a number for each
+    /// head.
+    pub state_norms: Option<Vec<Vec<f32>>>,
 }
 
 impl Inspection {
@@ -117,6 +120,7 @@ impl Inspection {
         let attention = engine.attention()?;
         let (image, latent) = (engine.image()?.to_vec(), engine.latent()?.to_vec());
         let memory = MemoryView::of(engine)?;
+        let state_norms = engine.delta_state_norms()?;
         let world = engine.world();
         Ok(Self {
             grid: world.grid(),
@@ -126,6 +130,7 @@ impl Inspection {
             image,
             attention,
             memory,
+            state_norms,
         })
     }
 

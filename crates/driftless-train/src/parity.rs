@@ -241,6 +241,22 @@ fn dynamics_memory() {
     dynamics(with_memory(), &[0, 1, 2, 12_000], "memory");
 }
 
+fn with_delta_state() -> TrainSettings {
+    let mut s = settings();
+    s.dynamics_shape.delta_state = true;
+    s.dynamics.sequence_length = 14;
+    s.dynamics.delta_state.noisy_context_fraction = 0.5;
+    s
+}
+
+#[test]
+fn dynamics_delta_state() {
+    dynamics(with_delta_state(), &[0, 1, 2, 12_000], "delta state");
+    let mut both = with_memory();
+    both.dynamics_shape.delta_state = true;
+    dynamics(both, &[0, 1], "delta state and memory");
+}
+
 #[test]
 fn dynamics_predictions_and_paths() {
     for path in [Path::Linear, Path::Cosine] {
@@ -355,7 +371,9 @@ fn flat_update_matches() {
 fn weights_after(threads: usize) -> Vec<(String, Vec<u32>)> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
     pool.build().unwrap().install(|| {
-        let world = World::new(with_memory()).with_tokenizer();
+        let mut settings = with_memory();
+        settings.dynamics_shape.delta_state = true;
+        let world = World::new(settings).with_tokenizer();
         let mut all = Vec::new();
         let mut train = |task: &mut dyn Task, vars: BTreeMap<String, Var>| {
             shake(&vars);

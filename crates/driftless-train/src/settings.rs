@@ -138,6 +138,21 @@ pub struct DynamicsSettings {
     /// How a long-term memory is trained; without effect on a network that has none.
     #[serde(default)]
     pub memory: MemorySettings,
+    /// How delta states are trained; without effect on a network that has none.
+    #[serde(default)]
+    pub delta_state: DeltaStateSettings,
+}
+
+/// How the delta states of a dynamics are trained. They need long sequences, since a state is zero before
+/// the first frame of a sequence.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DeltaStateSettings {
+    /// The first frames of a sequence are only remembered, not predicted: U(0, this) of them.
+    pub max_prefix_fraction: f64,
+    /// Fraction of the sequences in which the context behind these first frames is too noisy to predict
+    /// from, so that what comes has to be predicted from the states.
+    pub noisy_context_fraction: f64,
 }
 
 /// How the memory of a dynamics is trained.

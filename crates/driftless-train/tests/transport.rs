@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure fails the test")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use candle_core::{Device, Tensor};
 
 use driftless_data::cells::{
     CELLS_FORMAT, CellInfo, CellRow, CellWriter, Compound, DrugTruth, INFO, Plate, TRUTH, TruthInfo,
@@ -96,6 +98,7 @@ fn options(folder: &Path, out: &str, settings: &str) -> TransportOptions {
         data: folder.join("data"),
         out: folder.join(out),
         config: Some(config),
+        from: None,
         resume: false,
         max_steps: None,
         max_minutes: None,
@@ -139,6 +142,48 @@ fn resumed_run_is_identical() {
             "{coupling}"
         );
     }
+}
+
+/// Root mean square difference of the weights of two runs.
+fn apart(folder: &Path, [a, b]: [&str; 2]) -> f64 {
+    let numbers = |out: &str| -> Vec<f32> {
+        let all = candle_core::safetensors::load_buffer(&weights(folder, out), &Device::Cpu);
+        let mut all: Vec<_> = all.unwrap().into_iter().collect();
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        let flat = |(_, t): (String, Tensor)| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        all.into_iter().flat_map(flat).collect()
+    };
+    let (a, b) = (numbers(a), numbers(b));
+    let squares = a.iter().zip(&b).map(|(a, b)| f64::from(a - b).powi(2));
+    (squares.sum::<f64>() / a.len() as f64).sqrt()
+}
+
+#[test]
+fn run_starts_from_a_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    dataset(&folder.path().join("data"), true);
+    let start = |out: &str, from: Option<PathBuf>, seed: u64| TransportOptions {
+        from,
+        max_steps: Some(1),
+        seed: Some(seed),
+        ..options(folder.path(), out, "")
+    };
+    let trained = |options| assert_eq!(train(&options), TrainOutcome::Finished);
+    trained(start("first", None, 1));
+    let first = folder.path().join("first/checkpoint");
+    trained(start("other", None, 2));
+    trained(start("second", Some(first.clone()), 2));
+    let [fresh, started] = ["other", "second"].map(|out| apart(folder.path(), ["first", out]));
+    assert!(started < 0.1 * fresh, "{started} {fresh}");
+
+    let config = first.join("config.json");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("\"P2\"", "\"P9\"")).unwrap();
+    let refused = run_transport(&start("third", Some(first), 2), &mut ()).unwrap_err();
+    assert!(
+        refused.to_string().contains("its plates are not those"),
+        "{refused}"
+    );
 }
 
 #[test]

@@ -225,6 +225,27 @@ fn guidance_moves_away_from_no_condition() {
 }
 
 #[test]
+fn inverted_guidance_leaves_untreated_cells_alone() {
+    let cells = transporter(Source::Control, Prediction::V, 0.05);
+    let made = |guidance: f64, compound: Option<usize>| {
+        let params = TransportParams {
+            route: Route::Invert,
+            guidance,
+            ..TransportParams::of(cells.config())
+        };
+        let condition = Condition { compound, ..DRUG };
+        cells
+            .transport(&picture(), &[condition], &params, 0)
+            .unwrap()
+    };
+    let off = |a: &[u8]| a.iter().zip(picture()).map(|(a, b)| a.abs_diff(b)).max();
+    let untreated = made(3.0, None);
+    assert!(off(&untreated) <= Some(2), "{:?}", off(&untreated));
+    assert_eq!(made(0.0, Some(0)), untreated);
+    assert!(off(&made(3.0, Some(0))) > off(&untreated));
+}
+
+#[test]
 fn noise_has_a_seed() {
     let cells = transporter(Source::Noise, Prediction::X, 0.05);
     let params = TransportParams::of(cells.config());

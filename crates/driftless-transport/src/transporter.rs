@@ -29,7 +29,9 @@ pub struct TransportParams {
     pub method: Method,
     /// Its steps; the route [`Route::Invert`] takes as many each way.
     pub steps: usize,
-    /// v = v_∅ + guidance · (v_c − v_∅): 1 is the condition's own velocity, 0 ignores it.
+    /// v = v_∅ + guidance · (v_c − v_∅): 1 is the condition's own velocity, 0 ignores it. v_∅ is that of a
+    /// hidden condition; on the route [`Route::Invert`], which starts out as an untreated cell, it is that
+    /// of an untreated cell.
     pub guidance: f64,
     /// Standard deviation of the noise that is added to the control, in units of the pictures'.
     pub source_noise: f32,
@@ -143,20 +145,12 @@ impl Transporter {
             }
             (Route::Forward, Source::Noise) => noise(&control, seed),
             (Route::Invert, _) => {
-                let untreated: Vec<Condition> = conditions
-                    .iter()
-                    .map(|c| Condition {
-                        compound: None,
-                        dose: 0.0,
-                        ..*c
-                    })
-                    .collect();
-                // As it is: guidance would not be undone on the way forward.
+                // Guidance away from an untreated cell changes nothing about one.
                 let plain = TransportParams {
                     guidance: 1.0,
                     ..*params
                 };
-                self.carry(&control, &untreated, &plain, [1.0, 0.0])
+                self.carry(&control, &untreated(conditions), &plain, [1.0, 0.0])
             }
         }
     }
@@ -222,12 +216,16 @@ impl Transporter {
         params: &TransportParams,
         [from, to]: [f64; 2],
     ) -> Result<Tensor> {
-        let rows = |dropped: bool| -> Result<ConditionBatch> {
+        let rows = |conditions: &[Condition], dropped: bool| -> Result<ConditionBatch> {
             let rows = conditions.iter().map(|c| self.config.row(c, dropped));
             let rows = rows.collect::<Result<Vec<ConditionRow>>>()?;
             ConditionBatch::new(&rows, &self.device)
         };
-        let (shown, hidden) = (rows(false)?, rows(true)?);
+        let shown = rows(conditions, false)?;
+        let base = match params.route {
+            Route::Forward => rows(conditions, true)?,
+            Route::Invert => rows(&untreated(conditions), false)?,
+        };
         let singular = self.config.flow.prediction == Prediction::X;
         let clamp = |tau: f64| {
             if singular && (from > to || params.method != Method::Euler) {
@@ -246,7 +244,7 @@ impl Transporter {
             if params.guidance == 1.0 {
                 return Ok(with);
             }
-            let without = self.velocity(z, tau, &hidden)?;
+            let without = self.velocity(z, tau, &base)?;
             Ok((&without + ((with - &without)? * params.guidance)?)?)
         };
         solve(params.method, &grid, z, &mut velocity)
@@ -310,6 +308,16 @@ impl Transporter {
         };
         Ok(values.iter().enumerate().map(byte).collect())
     }
+}
+
+/// The same plates without a compound.
+fn untreated(conditions: &[Condition]) -> Vec<Condition> {
+    let each = conditions.iter().map(|c| Condition {
+        compound: None,
+        dose: 0.0,
+        ..*c
+    });
+    each.collect()
 }
 
 /// Standard normal noise of the shape of z.

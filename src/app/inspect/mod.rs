@@ -8,6 +8,7 @@
 mod draw;
 mod images;
 mod memory;
+mod state;
 
 use eframe::egui;
 use eframe::egui::{
@@ -112,6 +113,9 @@ impl InspectPanel {
                 ui.vertical(|ui| self.small_frame(ui, inspection, cell, size));
                 if let Some(view) = &inspection.memory {
                     self.memory.ui(ui, view, size);
+                }
+                if let Some(norms) = &inspection.state_norms {
+                    ui.vertical(|ui| state::ui(ui, norms));
                 }
                 if layers > 0 {
                     ui.vertical(|ui| self.layer_attention(ui, layers));

@@ -27,6 +27,7 @@ pub(super) fn inspection() -> (Inspection, Attention) {
         image: engine.image().unwrap().to_vec(),
         attention: Some(attention.clone()),
         memory: None,
+        state_norms: None,
     };
     (inspection, attention)
 }
@@ -164,6 +165,20 @@ fn memory_shows_what_is_kept_and_recalled() {
         "{text}"
     );
     assert!(panel.find("Recalled frame 2").is_none());
+}
+
+#[test]
+fn state_norms_are_shown_by_head() {
+    let (mut inspection, _) = inspection();
+    inspection.state_norms = Some(vec![vec![0.5, 2.0], vec![1.0, 1.0]]);
+    let mut panel = TestPanel::new(Some(inspection));
+    let (text, bars) = panel.find("State 1, norm per head").unwrap();
+    assert!(
+        text.ends_with("0.50, 2.00") && bars.height() > 20.0,
+        "{text}"
+    );
+    assert!(panel.find("State 2, norm per head").is_some());
+    assert!(panel.find("State 3, norm per head").is_none());
 }
 
 #[test]

@@ -11,8 +11,8 @@ use driftless_transport::{Route, Source};
 
 use super::export::{drug_name, mechanism};
 use super::specimens::KnownPlate;
+use super::view::{FileKind, View};
 use super::wish::{dose_ends, dose_warning, figure, matching};
-use super::{FileKind, View};
 use crate::app::theme;
 use crate::app::widgets::{choices, section};
 

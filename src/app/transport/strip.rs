@@ -8,9 +8,9 @@ use eframe::egui::{
 
 use driftless_transport::{Route, Source};
 
-use super::View;
 use super::export::drug_name;
 use super::look::rms;
+use super::view::View;
 use super::wish::figure;
 use super::worker::Morph;
 use crate::app::theme;
@@ -230,7 +230,7 @@ fn about(ui: &mut Ui, view: &View) {
         ui.label(RichText::new(text).color(palette.alert));
     }
     let took = morph.took.as_secs_f64() * 1000.0;
-    let count = morph.wish.evaluations(source);
+    let count = morph.wish.evaluations(false);
     let time = if morph.draft {
         format!("{took:.0} ms  ·  a quick look; one of {count} evaluations follows")
     } else {

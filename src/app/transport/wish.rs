@@ -1,7 +1,7 @@
 //! What is to be seen: a cell, a drug, its dose, the plates, and how the flow is followed.
 
 use driftless_flow::solver::Method;
-use driftless_transport::{Condition, Route, Source, TransportConfig, TransportParams};
+use driftless_transport::{Condition, Route, TransportConfig, TransportParams};
 
 use super::specimens::KnownPlate;
 
@@ -70,8 +70,8 @@ impl Wish {
         pieces(self.params.steps)
     }
 
-    /// Evaluations of the network for one picture.
-    pub fn evaluations(&self, source: Source) -> usize {
+    /// Evaluations of the network for one picture, whose start may be known.
+    pub fn evaluations(&self, has_start: bool) -> usize {
         let p = &self.params;
         let stages = match p.method {
             Method::Euler => 1,
@@ -81,9 +81,9 @@ impl Wish {
         let pieces = self.pieces();
         let way = pieces * p.steps.div_ceil(pieces) * stages;
         let guided = if p.guidance == 1.0 { 1 } else { 2 };
-        let inverted = match (p.route, source) {
-            (Route::Invert, _) => p.steps * stages,
-            (Route::Forward, _) => 0,
+        let inverted = match p.route {
+            Route::Invert if !has_start => p.steps * stages,
+            Route::Invert | Route::Forward => 0,
         };
         let ways = if self.reverse { 2 } else { 1 };
         inverted + ways * way * guided

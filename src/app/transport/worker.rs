@@ -14,6 +14,7 @@ use driftless_transport::controls::CONTROLS;
 use driftless_transport::{Condition, Controls, TransportConfig, TransportParams, Transporter};
 
 use super::specimens::Specimens;
+use super::starts::Starts;
 use super::wish::{Wish, dose_series};
 use crate::workspace::Notify;
 use crate::{Error, Result};
@@ -149,6 +150,7 @@ fn serve(bench: &Arc<Bench>, jobs: &Receiver<Job>, send: &dyn Fn(Answer) -> bool
     let mut newest = None;
     let mut records = VecDeque::new();
     let mut pace = Pace::default();
+    let mut starts = Starts::default();
     while heard {
         let idle = newest.is_none() && records.is_empty();
         let waited = if idle { jobs.recv().ok() } else { None };
@@ -164,7 +166,13 @@ fn serve(bench: &Arc<Bench>, jobs: &Receiver<Job>, send: &dyn Fn(Answer) -> bool
         if let Some((wish, since)) = newest {
             let is_wanted = || jobs.is_empty();
             let mut show = |morph| send(Answer::Morph(morph));
-            match bench.show(&wish, since, &mut pace, &is_wanted, &mut show) {
+            match bench.show(
+                &wish,
+                since,
+                (&mut pace, &mut starts),
+                &is_wanted,
+                &mut show,
+            ) {
                 Ok(true) => newest = None,
                 // Another job has arrived.
                 Ok(false) => {}
@@ -175,7 +183,7 @@ fn serve(bench: &Arc<Bench>, jobs: &Receiver<Job>, send: &dyn Fn(Answer) -> bool
             }
         } else if let Some((wish, what)) = records.pop_front() {
             let recorded = match what {
-                Recorded::Film => bench.film(&wish).map(Answer::Film),
+                Recorded::Film => bench.film(&wish, &mut starts).map(Answer::Film),
                 Recorded::Series => bench.series(&wish).map(Answer::Series),
             };
             heard = send(recorded.unwrap_or_else(|error| Answer::Failed(error.to_string())));
@@ -195,10 +203,10 @@ impl Pace {
     }
 
     /// A quicker wish, if this one takes too long.
-    fn draft(&self, wish: &Wish, bench: &Bench) -> Option<Wish> {
+    fn draft(&self, wish: &Wish, starts: &Starts) -> Option<Wish> {
         let each = self.0?;
-        let source = bench.config().flow.source;
-        let of = |wish: &Wish| each * u32::try_from(wish.evaluations(source)).unwrap_or(u32::MAX);
+        let evaluations = |wish: &Wish| wish.evaluations(starts.get(wish).is_some());
+        let of = |wish: &Wish| each * u32::try_from(evaluations(wish)).unwrap_or(u32::MAX);
         if of(wish) <= QUICK {
             return None;
         }
@@ -250,24 +258,22 @@ impl Bench {
         &self,
         wish: &Wish,
         since: Instant,
-        pace: &mut Pace,
+        (pace, starts): (&mut Pace, &mut Starts),
         is_wanted: &dyn Fn() -> bool,
         show: &mut dyn FnMut(Morph) -> bool,
     ) -> Result<bool> {
-        let draft = pace.draft(wish, self);
+        let draft = pace.draft(wish, starts);
         let drafts = draft.iter().map(|draft| (draft, true));
         for (asked, draft) in drafts.chain([(wish, false)]) {
             let started = Instant::now();
             let pieces = asked.pieces();
             // A draft is quick enough to be always finished.
             let wanted = || draft || is_wanted();
-            let Some(states) = self.states(asked, pieces, &wanted)? else {
+            let evaluations = asked.evaluations(starts.get(asked).is_some());
+            let Some(states) = self.states(asked, pieces, starts, &wanted)? else {
                 return Ok(false);
             };
-            pace.note(
-                started.elapsed(),
-                asked.evaluations(self.config().flow.source),
-            );
+            pace.note(started.elapsed(), evaluations);
             let mut morph = self.morph(wish, states)?;
             (morph.draft, morph.took) = (draft, since.elapsed());
             if !show(morph) {
@@ -292,9 +298,9 @@ impl Bench {
     }
 
     /// The way of a cell in more pieces.
-    fn film(&self, wish: &Wish) -> Result<Morph> {
-        let pieces = FILM_PIECES;
-        let states = self.states(wish, pieces, &|| true)?.unwrap_or_default();
+    fn film(&self, wish: &Wish, starts: &mut Starts) -> Result<Morph> {
+        let states = self.states(wish, FILM_PIECES, starts, &|| true)?;
+        let states = states.unwrap_or_default();
         self.morph(wish, states)
     }
 
@@ -339,12 +345,17 @@ impl Bench {
         &self,
         wish: &Wish,
         pieces: usize,
+        starts: &mut Starts,
         is_wanted: &dyn Fn() -> bool,
     ) -> Result<Option<Vec<Vec<u8>>>> {
         let conditions = [wish.condition(&self.specimens.plates)];
         let control = self.control(wish)?;
         let cells = &self.transporter;
-        let start = cells.start(&control, &conditions, &wish.params, wish.seed)?;
+        let start = match starts.get(wish) {
+            Some(start) => start,
+            None => cells.start(&control, &conditions, &wish.params, wish.seed)?,
+        };
+        starts.keep(wish, &start);
         let there = |k: usize| [k, k + 1];
         let back = |k: usize| [pieces - k, pieces - k - 1];
         let Some(mut states) = self.follow(start, wish, pieces, &there, is_wanted)? else {

@@ -84,7 +84,7 @@ impl SamplerLimits {
                 .collect(),
             context: (dynamics.stem_frames + 1)..=dynamics.context,
             guidance: dynamics.unknown_action,
-            memory: dynamics.memory.is_some(),
+            memory: dynamics.remembers(),
             ends: dynamics.outcome > 0,
         }
     }

@@ -1,29 +1,42 @@
 //! What is measured in a picture of cells: size and shape of the nuclei, brightness and texture of
 //! every channel.
 //!
-//! The nuclei are the pixels of the first channel above Otsu's threshold (Otsu, 1979).
+//! Brightness and texture are those of the cells, not of the picture, so that they do not depend on how many
+//! cells there are. The nuclei are the pixels of the first channel above Otsu's threshold (Otsu, 1979), the
+//! cells in another channel those above half of it.
 
 /// Names of the features of a picture with three channels, as [`features`] returns them. With other
-/// numbers of channels the last two names of each further channel repeat.
-pub const FEATURES: [&str; 12] = [
-    "nuclear area",
+/// numbers of channels the last four names of each further channel repeat.
+pub const FEATURES: [&str; 16] = [
+    "area of nuclei",
+    "largest nucleus",
     "nuclear elongation",
-    "nuclear intensity",
-    "nuclear texture",
+    "nuclear solidity",
     "nuclei and lobes",
-    "DNA spread",
-    "channel 2 mean",
-    "channel 2 texture",
+    "nuclear intensity",
+    "nuclear fine texture",
+    "nuclear coarse texture",
     "channel 2 area",
-    "channel 3 mean",
-    "channel 3 texture",
+    "channel 2 intensity",
+    "channel 2 fine texture",
+    "channel 2 coarse texture",
     "channel 3 area",
+    "channel 3 intensity",
+    "channel 3 fine texture",
+    "channel 3 coarse texture",
 ];
 
-/// Measures a picture, u8 [H, W, C]: six numbers of the nuclei, then mean, texture and area of each
-/// further channel. Intensities are shares of white above the darkest hundredth of the channel,
-/// areas are shares of the picture.
-pub fn features(picture: &[u8], [height, width]: [usize; 2], channels: usize) -> Vec<f32> {
+/// Least pixels of a nucleus or lobe that counts.
+const LEAST: usize = 12;
+/// Reach of the means whose difference is the coarse texture.
+const COARSE: [usize; 2] = [1, 3];
+
+/// Measures a picture, u8 [H, W, C]: eight numbers of the nuclei, then four of each further channel.
+/// Areas are shares of the picture. Solidity is the largest nucleus's area over that of the ellipse with
+/// the same second moments: it falls as lobes part. Intensities are shares of white above the darkest
+/// hundredth of the channel. Fine texture is the mean absolute Laplacian, coarse texture the mean absolute
+/// difference of means over 3×3 and 7×7 pixels, both as shares of the intensity.
+pub fn features(picture: &[u8], size: [usize; 2], channels: usize) -> Vec<f32> {
     let plane = |c: usize| -> Vec<f32> {
         let values: Vec<f32> = picture
             .iter()
@@ -34,14 +47,13 @@ pub fn features(picture: &[u8], [height, width]: [usize; 2], channels: usize) ->
         let background = percentile(&values, 0.01);
         values.iter().map(|v| (v - background) / 255.0).collect()
     };
-    let mut all = nuclei(&plane(0), height, width);
+    let mut all = nuclei(&plane(0), size);
     for c in 1..channels {
         let values = plane(c);
-        let threshold = otsu(&values);
-        let area = values.iter().filter(|v| **v > 0.5 * threshold).count();
-        all.push(mean(&values));
-        all.push(roughness(&values, height, width, |_| true));
-        all.push(area as f32 / values.len() as f32);
+        let threshold = 0.5 * otsu(&values);
+        let mask: Vec<bool> = values.iter().map(|v| *v > threshold).collect();
+        all.push(area(&mask));
+        all.extend(light(&values, &mask, size));
     }
     all
 }
@@ -86,24 +98,68 @@ pub fn find_nuclei(values: &[f32], [height, width]: [usize; 2], least: usize) ->
     measured.collect()
 }
 
-fn nuclei(values: &[f32], height: usize, width: usize) -> Vec<f32> {
+fn nuclei(values: &[f32], [height, width]: [usize; 2]) -> Vec<f32> {
     let threshold = otsu(values);
     let mask: Vec<bool> = values.iter().map(|v| *v > threshold).collect();
-    let inside: Vec<usize> = (0..values.len()).filter(|&i| mask[i]).collect();
-    let intensity = inside.iter().map(|&i| values[i]).sum::<f32>() / inside.len().max(1) as f32;
     let pieces = components(&mask, height, width);
-    let largest = pieces.iter().max_by_key(|piece| piece.len());
-    let elongation = largest.map_or(0.0, |piece| elongation(piece, width));
-    let spread = spread(&inside, width);
-    let count = pieces.iter().filter(|piece| piece.len() >= 12).count();
-    vec![
-        inside.len() as f32 / values.len() as f32,
-        elongation,
-        intensity,
-        roughness(values, height, width, |i| mask[i]) / intensity.max(1e-3),
+    let count = pieces.iter().filter(|piece| piece.len() >= LEAST).count();
+    let largest = pieces.into_iter().max_by_key(Vec::len).unwrap_or_default();
+    let mut all = vec![
+        area(&mask),
+        largest.len() as f32 / values.len() as f32,
+        elongation(&largest, width),
+        solidity(&largest, width),
         count as f32,
-        spread / width as f32,
+    ];
+    all.extend(light(values, &mask, [height, width]));
+    all
+}
+
+fn area(mask: &[bool]) -> f32 {
+    mask.iter().filter(|inside| **inside).count() as f32 / mask.len() as f32
+}
+
+/// Intensity, fine and coarse texture within a mask.
+fn light(values: &[f32], mask: &[bool], [height, width]: [usize; 2]) -> [f32; 3] {
+    let inside: Vec<usize> = (0..values.len()).filter(|&at| mask[at]).collect();
+    let over = |of: &dyn Fn(usize) -> f32| {
+        inside.iter().map(|at| of(*at)).sum::<f32>() / inside.len().max(1) as f32
+    };
+    let intensity = over(&|at| values[at]);
+    let means = COARSE.map(|reach| box_means(values, [height, width], reach));
+    let coarse = over(&|at| (means[0][at] - means[1][at]).abs());
+    let scale = intensity.max(1e-3);
+    [
+        intensity,
+        roughness(values, height, width, |at| mask[at]) / scale,
+        coarse / scale,
     ]
+}
+
+/// The mean of the pixels at most `reach` away along either axis, as far as they are in the picture.
+fn box_means(values: &[f32], [height, width]: [usize; 2], reach: usize) -> Vec<f32> {
+    // Sums of all pixels above and to the left, with a row and a column of zeros before them.
+    let mut sums = vec![0.0_f64; (height + 1) * (width + 1)];
+    for y in 0..height {
+        for x in 0..width {
+            let at = (y + 1) * (width + 1) + x + 1;
+            let (above, left) = (sums[at - width - 1], sums[at - 1]);
+            let both = sums[at - width - 2];
+            sums[at] = f64::from(values[y * width + x]) + above + left - both;
+        }
+    }
+    let mut means = Vec::with_capacity(values.len());
+    for y in 0..height {
+        let rows = [y.saturating_sub(reach), (y + reach + 1).min(height)];
+        for x in 0..width {
+            let columns = [x.saturating_sub(reach), (x + reach + 1).min(width)];
+            let sum = |y: usize, x: usize| sums[y * (width + 1) + x];
+            let [[top, bottom], [left, right]] = [rows, columns];
+            let all = sum(bottom, right) - sum(top, right) - sum(bottom, left) + sum(top, left);
+            means.push((all / ((bottom - top) * (right - left)) as f64) as f32);
+        }
+    }
+    means
 }
 
 fn mean(values: &[f32]) -> f32 {
@@ -196,7 +252,28 @@ fn components(mask: &[bool], height: usize, width: usize) -> Vec<Vec<usize>> {
 /// √(1 − λ₂/λ₁) of the eigenvalues of a piece's second moments: the eccentricity of the ellipse with
 /// the same moments.
 fn elongation(piece: &[usize], width: usize) -> f32 {
-    let n = piece.len() as f32;
+    let [large, small] = second_moments(piece, width);
+    if large > 0.0 {
+        (1.0 - small / large).max(0.0).sqrt()
+    } else {
+        0.0
+    }
+}
+
+/// The area of a piece over that of the ellipse with the same second moments, 4π √(λ₁ λ₂).
+fn solidity(piece: &[usize], width: usize) -> f32 {
+    let [large, small] = second_moments(piece, width);
+    let ellipse = 4.0 * std::f32::consts::PI * (large * small).max(0.0).sqrt();
+    if ellipse > 0.0 {
+        piece.len() as f32 / ellipse
+    } else {
+        1.0
+    }
+}
+
+/// The eigenvalues of a piece's second moments, the larger first.
+fn second_moments(piece: &[usize], width: usize) -> [f32; 2] {
+    let n = piece.len().max(1) as f32;
     let at = |i: &usize| [(i / width) as f32, (i % width) as f32];
     let centre = [0, 1].map(|k| piece.iter().map(|i| at(i)[k]).sum::<f32>() / n);
     let moment = |a: usize, b: usize| {
@@ -207,20 +284,5 @@ fn elongation(piece: &[usize], width: usize) -> f32 {
     };
     let (yy, xx, xy) = (moment(0, 0), moment(1, 1), moment(0, 1));
     let apart = ((yy - xx).powi(2) + 4.0 * xy * xy).sqrt();
-    let (large, small) = (yy + xx + apart, yy + xx - apart);
-    if large > 0.0 {
-        (1.0 - small / large).max(0.0).sqrt()
-    } else {
-        0.0
-    }
-}
-
-/// Root mean square distance of pixels from their centre.
-fn spread(pixels: &[usize], width: usize) -> f32 {
-    let n = pixels.len().max(1) as f32;
-    let variance = |of: &dyn Fn(usize) -> f32| {
-        let mean = pixels.iter().map(|i| of(*i)).sum::<f32>() / n;
-        pixels.iter().map(|i| (of(*i) - mean).powi(2)).sum::<f32>() / n
-    };
-    (variance(&|i| (i / width) as f32) + variance(&|i| (i % width) as f32)).sqrt()
+    [0.5 * (yy + xx + apart), 0.5 * (yy + xx - apart)]
 }

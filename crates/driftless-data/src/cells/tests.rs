@@ -111,9 +111,39 @@ fn nuclei_are_measured() {
     fill(20..24, 10..22);
     let measured = features(&picture, [height, width], 1);
     assert!((measured[0] - 84.0 / 1024.0).abs() < 1e-6, "{measured:?}");
+    assert!((measured[1] - 48.0 / 1024.0).abs() < 1e-6, "{measured:?}");
     // Second moments of a rectangle are (n² − 1)/12.
     let eccentricity = (1.0_f32 - 15.0 / 143.0).sqrt();
-    assert!((measured[1] - eccentricity).abs() < 1e-4, "{measured:?}");
-    assert!((measured[2] - 100.0 / 255.0).abs() < 1e-6, "{measured:?}");
+    assert!((measured[2] - eccentricity).abs() < 1e-4, "{measured:?}");
+    let ellipse = 4.0 * std::f32::consts::PI * (143.0_f32 * 15.0).sqrt() / 12.0;
+    assert!((measured[3] - 48.0 / ellipse).abs() < 1e-4, "{measured:?}");
     assert_eq!(measured[4], 2.0);
+    assert!((measured[5] - 100.0 / 255.0).abs() < 1e-6, "{measured:?}");
+}
+
+#[test]
+fn light_does_not_depend_on_the_number_of_cells() {
+    let (height, width) = (24, 48);
+    let cells = |count: usize| {
+        let mut picture = vec![10_u8; height * width * 2];
+        for cell in 0..count {
+            for (y, x) in (0..100).map(|i| (7 + i / 10, 7 + 24 * cell + i % 10)) {
+                let at = (y * width + x) * 2;
+                picture[at..at + 2].fill(80 + 20 * ((x + y) % 2) as u8);
+            }
+        }
+        features(&picture, [height, width], 2)
+    };
+    let (one, two) = (cells(1), cells(2));
+    assert_eq!(one.len(), 12);
+    for (area, number) in [(0, 4), (8, 8)] {
+        assert!((two[area] - 2.0 * one[area]).abs() < 1e-6);
+        assert!(two[number] > one[number]);
+    }
+    for light in [5, 6, 7, 9, 10, 11] {
+        assert!(
+            (two[light] - one[light]).abs() < 1e-5 && one[light] > 0.0,
+            "{light}"
+        );
+    }
 }

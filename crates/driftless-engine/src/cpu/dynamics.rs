@@ -52,6 +52,8 @@ pub(super) struct PackedDynamics {
     /// Slot of the current frame, and slots of the frames that it attends to, nearest first.
     slot: usize,
     attended_slots: Vec<usize>,
+    /// Whether the passes read the delta states.
+    reads_state: bool,
     padded_latent: PaddedGrid,
     padded_past: PaddedGrid,
     padded_cells: PaddedGrid,
@@ -117,6 +119,7 @@ impl PackedDynamics {
             outcome: net.outcome.map(OutcomeHead::new),
             slot: 0,
             attended_slots: Vec::with_capacity(slots),
+            reads_state: true,
             padded_latent: PaddedGrid::new(grid, c),
             padded_past: PaddedGrid::new(grid, d.stem_frames * c),
             padded_cells: PaddedGrid::new(grid, d.stem_width),
@@ -135,6 +138,7 @@ impl PackedDynamics {
 
     /// Starts a frame: sets its slots and computes what its passes share.
     pub(super) fn begin_frame(&mut self, workers: &Workers, context: &FrameContext) {
+        self.reads_state = context.reads_state;
         self.attended_slots.clear();
         if self.slots > 0 {
             let slots = self.slots as u64;
@@ -177,6 +181,9 @@ impl PackedDynamics {
             layer
                 .space
                 .apply(workers, &mut self.tokens, &mut self.attention);
+            if let Some(delta) = &mut layer.delta {
+                delta.apply(workers, &mut self.tokens, self.reads_state, false);
+            }
             if let Some((time, kv_cache)) = &layer.time {
                 time.keys_and_values(workers, &self.tokens, &mut self.attention);
                 time.apply(
@@ -221,6 +228,9 @@ impl PackedDynamics {
             layer
                 .space
                 .apply(workers, &mut self.tokens, &mut self.attention);
+            if let Some(delta) = &mut layer.delta {
+                delta.apply(workers, &mut self.tokens, self.reads_state, true);
+            }
             if let Some((time, kv_cache)) = &mut layer.time {
                 time.keys_and_values(workers, &self.tokens, &mut self.attention);
                 if let Some(recorded) = &mut self.attention.recorded {
@@ -280,19 +290,37 @@ impl PackedDynamics {
         self.last_attention = None;
     }
 
-    /// Keys, then values, of each temporal layer in order.
-    pub(super) fn kv_caches(&self) -> impl Iterator<Item = &Vec<f32>> {
-        let kv_caches = self.layers.iter().filter_map(|layer| layer.time.as_ref());
-        kv_caches.flat_map(|(_, kv_cache)| [&kv_cache.keys, &kv_cache.values])
+    /// Keys, then values, of each temporal layer in order; then the delta states.
+    pub(super) fn caches(&self) -> impl Iterator<Item = &Vec<f32>> {
+        let time = self.layers.iter().filter_map(|layer| layer.time.as_ref());
+        let delta = self.layers.iter().filter_map(|layer| layer.delta.as_ref());
+        time.flat_map(|(_, kv_cache)| [&kv_cache.keys, &kv_cache.values])
+            .chain(delta.map(|delta| &delta.state))
     }
 
-    /// Mutable version of [`Self::kv_caches`].
-    pub(super) fn kv_caches_mut(&mut self) -> impl Iterator<Item = &mut Vec<f32>> {
-        let kv_caches = self
+    /// Replaces [`Self::caches`] by `values`, which hold them one after the other.
+    pub(super) fn load_caches(&mut self, values: &[f32]) {
+        let mut rest = values;
+        let mut load = |cache: &mut Vec<f32>| {
+            let (values, tail) = rest.split_at(cache.len());
+            cache.copy_from_slice(values);
+            rest = tail;
+        };
+        for (_, kv_cache) in self
             .layers
             .iter_mut()
-            .filter_map(|layer| layer.time.as_mut());
-        kv_caches.flat_map(|(_, kv_cache)| [&mut kv_cache.keys, &mut kv_cache.values])
+            .filter_map(|layer| layer.time.as_mut())
+        {
+            load(&mut kv_cache.keys);
+            load(&mut kv_cache.values);
+        }
+        for delta in self
+            .layers
+            .iter_mut()
+            .filter_map(|layer| layer.delta.as_mut())
+        {
+            load(&mut delta.state);
+        }
     }
 
     /// Computes the stem: fills `cells` and `tokens`.

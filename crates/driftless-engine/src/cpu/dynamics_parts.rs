@@ -5,6 +5,7 @@ use driftless_model::export::{ExportedConditions, ExportedLayer, ExportedOutcome
 
 use super::attention::{SpatialAttention, TokenShape};
 use super::attention_temporal::{KvCache, TemporalAttention};
+use super::delta::PackedDelta;
 use super::grid::RmsNorm;
 use super::matrix::PackedMatrix;
 use super::mlp::PackedMlp;
@@ -56,6 +57,7 @@ fn table_row(table: &[f32], index: u32, width: usize) -> &[f32] {
 /// A layer of the transformer with its KV cache.
 pub(super) struct Layer {
     pub space: SpatialAttention,
+    pub delta: Option<PackedDelta>,
     pub time: Option<(TemporalAttention, KvCache)>,
     pub recall: Option<PackedRecall>,
     pub mlp: PackedMlp,
@@ -72,8 +74,10 @@ impl Layer {
             let kv_cache = KvCache::new(shape, slots);
             (TemporalAttention::new(time, shape), kv_cache)
         });
+        let delta = layer.delta.as_ref();
         Self {
             space: SpatialAttention::new(&layer.space, shape),
+            delta: delta.map(|delta| PackedDelta::new(delta, shape)),
             time,
             recall: layer
                 .recall

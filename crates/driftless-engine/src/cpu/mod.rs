@@ -3,6 +3,7 @@
 mod attention;
 mod attention_loops;
 mod attention_temporal;
+mod delta;
 mod dynamics;
 mod dynamics_parts;
 mod grid;
@@ -117,7 +118,7 @@ impl Network for CpuNetwork {
 
     fn save_cache(&self, out: &mut [f32]) -> Result<()> {
         let mut rest = out;
-        for values in self.dynamics.kv_caches() {
+        for values in self.dynamics.caches() {
             let (out, tail) = rest.split_at_mut(values.len());
             out.copy_from_slice(values);
             rest = tail;
@@ -127,12 +128,7 @@ impl Network for CpuNetwork {
 
     fn load_cache(&mut self, cache: &[f32]) -> Result<()> {
         self.dynamics.clear_attention();
-        let mut rest = cache;
-        for values in self.dynamics.kv_caches_mut() {
-            let (saved, tail) = rest.split_at(values.len());
-            values.copy_from_slice(saved);
-            rest = tail;
-        }
+        self.dynamics.load_caches(cache);
         Ok(())
     }
 

@@ -48,7 +48,9 @@ fn play(engine: &mut Sampler, record_attention: bool) -> Session {
 #[test]
 fn frames_do_not_depend_on_threads() {
     let memory = ("memory", crate::testing::memory_config());
-    for (name, config) in edge_case_configs().into_iter().chain([memory]) {
+    let [delta, _] = crate::testing::delta_configs();
+    let memories = [memory, ("delta state", delta)];
+    for (name, config) in edge_case_configs().into_iter().chain(memories) {
         let world = world(&config);
         for recorded in [false, true] {
             let alone = play(&mut sampler(&world, 1), recorded);

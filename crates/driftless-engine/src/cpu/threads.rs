@@ -130,6 +130,7 @@ impl<'a> Probe<'a> {
             past: &self.past,
             frame: 0,
             attended_frames: self.attended_frames,
+            reads_state: true,
         };
         self.dynamics.begin_frame(workers, &context);
         let input = DenoiseInput {

@@ -120,6 +120,7 @@ impl Sampler {
             frame: self.frame,
             attended_frames,
             recalled: RecalledFrames { count, tokens },
+            reads_state: params.recall,
         })
     }
 
@@ -178,6 +179,7 @@ impl Sampler {
             steps: &step_coefficients(&self.world, params.steps)?,
             step_index: step_index(params.steps, self.world.dynamics.k_max),
             context,
+            reads_state: params.recall,
         };
         if self.residency == Residency::Host {
             device.set_past(&self.past);

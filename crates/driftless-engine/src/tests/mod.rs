@@ -1,4 +1,5 @@
 mod arguments;
+mod delta;
 mod inspection;
 mod memory;
 mod parity;

@@ -11,7 +11,7 @@ use super::kernel_args::{
     NONE, RowLayout,
 };
 use super::kernels::{Kernel, workgroups};
-use super::layers::{ConditionTables, HeadLayout, KvCache, OutcomeHead, Recall};
+use super::layers::{ConditionTables, HeadLayout, KvCache, LayerSizes, OutcomeHead, Recall};
 use super::operations::ArenaLayout;
 use super::program::ProgramBuilder;
 use super::weights::Weights;
@@ -66,7 +66,11 @@ impl WgpuDynamics {
         let past = d.stem_frames * c;
         let cache_len = slots * tokens * heads.width();
         let recalled = d.memory.as_ref().map_or(0, |memory| memory.frames);
-        let memory_tokens = recalled * config.latent_tokens();
+        let sizes = LayerSizes {
+            tokens,
+            cache_len,
+            memory_tokens: recalled * config.latent_tokens(),
+        };
         Self {
             grid: [gh as u32, gw as u32],
             merge: d.merge as u32,
@@ -80,7 +84,7 @@ impl WgpuDynamics {
             slots: slots as u32,
             last_time_layer: d.last_time_layer(),
             context: d.context as u32,
-            weights: DynamicsWeights::new(weights, arena, net, heads, (cache_len, memory_tokens)),
+            weights: DynamicsWeights::new(weights, arena, net, heads, sizes),
             position: (arena.allocate(tokens * d.width), net.position.clone()),
             z: arena.allocate(cells * c),
             output: arena.allocate(cells * c),
@@ -116,6 +120,12 @@ impl WgpuDynamics {
             .iter()
             .filter_map(|layer| layer.time.as_ref());
         time.map(|time| time.kv_cache)
+    }
+
+    /// Offsets of the delta states in the order of their layers.
+    pub fn states(&self) -> impl Iterator<Item = u32> {
+        let layers = self.weights.layers.iter();
+        layers.filter_map(|layer| Some(layer.delta.as_ref()?.state))
     }
 
     fn cell_count(&self) -> u32 {
@@ -194,6 +204,9 @@ impl WgpuDynamics {
         self.stem(r, pass_index);
         for layer in &self.weights.layers {
             self.spatial_attention(r, &layer.space);
+            if let Some(delta) = &layer.delta {
+                self.delta_state(r, delta, false);
+            }
             if let Some(time) = &layer.time {
                 self.project_qkv(r, &time.attention);
                 self.temporal_attention(r, time);
@@ -210,13 +223,17 @@ impl WgpuDynamics {
     /// `report`. Does nothing if the world has neither.
     pub fn write_cache(&self, r: &mut ProgramBuilder, pass_index: u32) {
         let writes_cache = self.slots > 0 && self.last_time_layer.is_some();
-        if !writes_cache && self.weights.outcome_head.is_none() {
+        let writes_state = self.states().next().is_some();
+        if !writes_cache && !writes_state && self.weights.outcome_head.is_none() {
             return;
         }
         let last = self.last_time_layer.unwrap_or(0);
         self.stem(r, pass_index);
         for (i, layer) in self.weights.layers[..=last].iter().enumerate() {
             self.spatial_attention(r, &layer.space);
+            if let Some(delta) = &layer.delta {
+                self.delta_state(r, delta, true);
+            }
             if let Some(time) = &layer.time {
                 self.project_qkv(r, &time.attention);
                 if i < last || self.weights.outcome_head.is_some() {

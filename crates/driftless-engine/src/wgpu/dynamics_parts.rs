@@ -4,7 +4,7 @@ use driftless_model::config::WorldConfig;
 use driftless_model::export::ExportedDynamics;
 
 use super::kernel_args::NONE;
-use super::layers::{ConditionTables, HeadLayout, Layer, MemoryEncoder, OutcomeHead};
+use super::layers::{ConditionTables, HeadLayout, Layer, LayerSizes, MemoryEncoder, OutcomeHead};
 use super::operations::{ArenaLayout, CellBlock, RmsNorm};
 use super::weights::{MatrixRef, Weights};
 
@@ -29,16 +29,15 @@ pub(super) struct DynamicsWeights {
 }
 
 impl DynamicsWeights {
-    /// Packs the weights. A KV cache holds `cache_len` elements of keys, and as many of values; a memory
-    /// has up to `memory_tokens` tokens.
+    /// Packs the weights.
     pub fn new(
         weights: &mut Weights,
         arena: &mut ArenaLayout,
         net: &ExportedDynamics,
         heads: HeadLayout,
-        (cache_len, memory_tokens): (usize, usize),
+        sizes: LayerSizes,
     ) -> Self {
-        let sizes = (cache_len, memory_tokens);
+        let memory_tokens = sizes.memory_tokens;
         let layers = net.layers.iter();
         let layers = layers.map(|layer| Layer::new(weights, arena, layer, heads, sizes));
         let layers = layers.collect();
@@ -91,6 +90,9 @@ pub(super) struct ScratchRegions {
     pub normed: u32,
     pub qkv: u32,
     pub attention_out: u32,
+    /// Logits of reading and writing a delta state, [tokens, heads] and [tokens, 2 · heads].
+    pub read_gates: u32,
+    pub write_gates: u32,
     pub hidden: u32,
     pub outcome_hidden: u32,
 }
@@ -112,6 +114,8 @@ impl ScratchRegions {
             normed: arena.allocate(tokens * d.width),
             qkv: arena.allocate(tokens * 3 * heads.width()),
             attention_out: arena.allocate(tokens * heads.width()),
+            read_gates: arena.allocate(tokens * d.heads),
+            write_gates: arena.allocate(2 * tokens * d.heads),
             hidden: arena.allocate(tokens * d.mlp),
             outcome_hidden: arena.allocate(d.outcome),
         }

@@ -172,6 +172,30 @@ pub(super) struct KvCacheWriteArgs {
 
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub(super) struct DeltaReadArgs {
+    pub q: u32,
+    pub gates: u32,
+    pub state: u32,
+    pub y: u32,
+    pub tokens: u32,
+    pub heads: u32,
+    pub unused: [u32; 2],
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub(super) struct DeltaWriteArgs {
+    pub kv: u32,
+    pub gates: u32,
+    pub state: u32,
+    pub tokens: u32,
+    pub heads: u32,
+    pub keep_offset: f32,
+    pub unused: [u32; 2],
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub(super) struct EmbedConditioningArgs {
     pub start: u32,
     pub y: u32,
@@ -235,6 +259,8 @@ pub(super) struct FrameParams {
     pub alpha: f32,
     pub sigma: f32,
     pub memory_tokens: u32,
+    pub reads_state: u32,
+    pub unused: u32,
 }
 
 /// Parameters of one pass over a frame.

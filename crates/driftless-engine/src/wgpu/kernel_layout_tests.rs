@@ -8,9 +8,9 @@ use naga::proc::Layouter;
 use naga::{Module, StructMember, TypeInner};
 
 use super::super::kernel_args::{
-    AffineArgs, EmbedConditioningArgs, FinishFrameArgs, FrameParams, KvCacheWriteArgs, MatmulArgs,
-    MemoryAttentionArgs, PassParams, RmsNormArgs, RowLayout, SampleArgs, SpatialAttentionArgs,
-    TemporalAttentionArgs,
+    AffineArgs, DeltaReadArgs, DeltaWriteArgs, EmbedConditioningArgs, FinishFrameArgs, FrameParams,
+    KvCacheWriteArgs, MatmulArgs, MemoryAttentionArgs, PassParams, RmsNormArgs, RowLayout,
+    SampleArgs, SpatialAttentionArgs, TemporalAttentionArgs,
 };
 use super::tests::OPTIONS;
 use super::*;
@@ -51,6 +51,12 @@ fn args(kernel: Kernel) -> Record {
         }
         Kernel::KvCacheWrite => {
             record!(KvCacheWriteArgs: qkv, keys, values, tokens, heads, unused)
+        }
+        Kernel::DeltaRead => {
+            record!(DeltaReadArgs: q, gates, state, y, tokens, heads, unused)
+        }
+        Kernel::DeltaWrite => {
+            record!(DeltaWriteArgs: kv, gates, state, tokens, heads, keep_offset, unused)
         }
         Kernel::EmbedConditioning => {
             record!(EmbedConditioningArgs:
@@ -118,7 +124,7 @@ fn records_match_their_wgsl_structs() {
         let pass = record!(PassParams: tau, z_scale, output_scale, step_index);
         let mut frame = record!(FrameParams:
             action, slot, slots, attended_frames, seed, number, temperature, alpha, sigma,
-            memory_tokens);
+            memory_tokens, reads_state, unused);
         // The passes follow the record directly.
         frame.2.push(("passes", frame.1, pass.1));
         frame.1 += pass.1;

@@ -71,6 +71,8 @@ kernels! {
     AttentionTemporal: ["shared/attention.wgsl", "attention_temporal.wgsl"],
     AttentionMemory: ["shared/attention.wgsl", "attention_memory.wgsl"],
     KvCacheWrite: ["shared/attention.wgsl", "kv_cache_write.wgsl"],
+    DeltaRead: ["shared/attention.wgsl", "delta_read.wgsl"],
+    DeltaWrite: ["shared/attention.wgsl", "delta_write.wgsl"],
     EmbedConditioning: ["shared/turns.wgsl", "embed_conditioning.wgsl"],
     Affine: ["affine.wgsl"],
     Sample: ["shared/turns.wgsl", "shared/noise.wgsl", "sample.wgsl"],
@@ -227,7 +229,9 @@ pub(super) fn source(kernel: Kernel, options: SourceOptions) -> Result<String> {
         Kernel::AttentionSpatial
         | Kernel::AttentionTemporal
         | Kernel::AttentionMemory
-        | Kernel::KvCacheWrite => {
+        | Kernel::KvCacheWrite
+        | Kernel::DeltaRead
+        | Kernel::DeltaWrite => {
             let head_vec4s = (options.head_size / 4) as u32;
             ("", set_constant(text, "HEAD", 8, head_vec4s)?)
         }
@@ -243,6 +247,8 @@ pub(super) fn source(kernel: Kernel, options: SourceOptions) -> Result<String> {
         | Kernel::AttentionTemporal
         | Kernel::AttentionMemory
         | Kernel::KvCacheWrite
+        | Kernel::DeltaRead
+        | Kernel::DeltaWrite
         | Kernel::Sample => ARENA_VEC4,
         _ => ARENA_SCALAR,
     };
@@ -288,6 +294,8 @@ mod tests {
             Kernel::AttentionTemporal,
             Kernel::AttentionMemory,
             Kernel::KvCacheWrite,
+            Kernel::DeltaRead,
+            Kernel::DeltaWrite,
         ] {
             for head_size in [4, 32, 64] {
                 let options = SourceOptions {

@@ -1,8 +1,8 @@
 //! Layers of the dynamics network: offsets of their weights, and the layout of attention heads.
 
 use driftless_model::export::{
-    ExportedAttention, ExportedConditions, ExportedLayer, ExportedMatrix, ExportedMemory,
-    ExportedMlp, ExportedOutcomeHead, ExportedRecall,
+    ExportedAttention, ExportedConditions, ExportedDelta, ExportedLayer, ExportedMatrix,
+    ExportedMemory, ExportedMlp, ExportedOutcomeHead, ExportedRecall,
 };
 
 use super::kernel_args::{Activation, RowLayout};
@@ -140,6 +140,37 @@ impl Recall {
     }
 }
 
+/// Offsets of the weights of a layer with a delta state, and its state, [tokens, heads, padded, padded].
+pub(super) struct Delta {
+    pub norm: RmsNorm,
+    pub q: MatrixRef,
+    pub read_gate: MatrixRef,
+    pub kv: MatrixRef,
+    pub write_gates: MatrixRef,
+    pub out: MatrixRef,
+    pub state: u32,
+}
+
+impl Delta {
+    fn new(
+        weights: &mut Weights,
+        arena: &mut ArenaLayout,
+        layer: &ExportedDelta,
+        heads: HeadLayout,
+        tokens: usize,
+    ) -> Self {
+        Self {
+            norm: RmsNorm::new(weights, &layer.norm),
+            q: heads.into_heads(weights, 1, &layer.q),
+            read_gate: weights.linear(&layer.read_gate),
+            kv: heads.into_heads(weights, 2, &layer.kv),
+            write_gates: weights.linear(&layer.write_gates),
+            out: heads.out_of_heads(weights, &layer.out),
+            state: arena.allocate(tokens * heads.width() * heads.padded),
+        }
+    }
+}
+
 /// Offsets of the weights of a SwiGLU layer.
 pub(super) struct Mlp {
     pub norm: RmsNorm,
@@ -211,24 +242,40 @@ impl MemoryEncoder {
     }
 }
 
+/// Sizes of a layer's buffers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LayerSizes {
+    /// Tokens of a frame.
+    pub tokens: usize,
+    /// Elements of the cached keys, and of the cached values.
+    pub cache_len: usize,
+    /// The most tokens of a memory.
+    pub memory_tokens: usize,
+}
+
 /// A transformer layer.
 pub(super) struct Layer {
     pub space: AttentionWeights,
+    pub delta: Option<Delta>,
     pub time: Option<TemporalAttention>,
     pub recall: Option<Recall>,
     pub mlp: Mlp,
 }
 
 impl Layer {
-    /// `cache_len` is the length of the layer's cached keys, and of its cached values; a memory has up to
-    /// `memory_tokens` tokens.
+    /// A layer with buffers of these sizes.
     pub fn new(
         weights: &mut Weights,
         arena: &mut ArenaLayout,
         layer: &ExportedLayer,
         heads: HeadLayout,
-        (cache_len, memory_tokens): (usize, usize),
+        sizes: LayerSizes,
     ) -> Self {
+        let LayerSizes {
+            tokens,
+            cache_len,
+            memory_tokens,
+        } = sizes;
         let time = layer.time.as_ref().map(|time| TemporalAttention {
             attention: AttentionWeights::new(weights, time, heads),
             kv_cache: KvCache {
@@ -236,9 +283,10 @@ impl Layer {
                 values: arena.allocate(cache_len),
             },
         });
-        let recall = layer.recall.as_ref();
+        let (delta, recall) = (layer.delta.as_ref(), layer.recall.as_ref());
         Self {
             space: AttentionWeights::new(weights, &layer.space, heads),
+            delta: delta.map(|delta| Delta::new(weights, arena, delta, heads, tokens)),
             time,
             recall: recall.map(|recall| Recall::new(weights, arena, recall, heads, memory_tokens)),
             mlp: Mlp::new(weights, &layer.mlp),

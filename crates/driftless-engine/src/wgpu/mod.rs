@@ -347,23 +347,17 @@ impl WgpuNetwork {
         r.begin_stage();
         self.tokenizer.decode(r, d.latent);
     }
-
-    /// Elements of one layer's keys (or values): with padded heads, as in the arena, and without, as in
-    /// snapshots.
-    fn kv_cache_lengths(&self) -> (usize, usize) {
-        let d = &self.dynamics;
-        let rows = (d.slots * d.tokens) as usize;
-        (rows * d.heads.width(), rows * d.heads.count * d.heads.size)
-    }
 }
 
-/// A buffer for the largest readback: the whole KV cache, or a frame with its timestamps.
+/// A buffer for the largest readback: all KV caches and delta states, or a frame with its timestamps.
 fn staging_buffer(gpu: &Gpu, config: &WorldConfig, dynamics: &WgpuDynamics) -> Buffer {
     let caches = dynamics.kv_caches().count() * 2;
     let cache_len = (dynamics.slots * dynamics.tokens) as usize * dynamics.heads.width();
     let past = config.latent_len() * config.dynamics.stem_frames;
     let frame_len = dynamics.report_len() + config.latent_len() + past + config.image_len();
-    let largest = (caches * cache_len).max(frame_len);
+    let states = dynamics.states().count() * dynamics.tokens as usize;
+    let state_len = dynamics.heads.width() * dynamics.heads.padded;
+    let largest = (caches * cache_len + states * state_len).max(frame_len);
     gpu.device.create_buffer(&wgpu::BufferDescriptor {
         label: Some("staging"),
         size: (largest * 4) as u64 + StageTimer::BYTES,

@@ -36,6 +36,7 @@ impl WgpuNetwork {
     fn upload_request(&mut self, request: &FrameRequest) {
         self.set_frame(request.frame, request.attended_frames);
         let words = |x: u64| [x as u32, (x >> 32) as u32];
+        self.frame_params.reads_state = u32::from(request.reads_state);
         self.frame_params.action = request.action;
         self.frame_params.seed = words(request.seed);
         self.frame_params.number = words(request.frame);
@@ -55,6 +56,72 @@ impl WgpuNetwork {
     }
 }
 
+/// A KV cache or a delta state: where it is in the arena, and its length there and in a snapshot.
+struct CachedRegion {
+    at: u32,
+    padded_len: usize,
+    len: usize,
+    /// Whether the rows, too, are heads: keys of a delta state.
+    square: bool,
+}
+
+impl CachedRegion {
+    fn arena(&self) -> Region {
+        (self.at, self.padded_len)
+    }
+}
+
+impl WgpuNetwork {
+    /// Keys, then values, of each temporal layer in order; then the delta states.
+    fn caches(&self) -> Vec<CachedRegion> {
+        let d = &self.dynamics;
+        let (heads, tokens) = (d.heads, d.tokens as usize);
+        let [padded, len] = [heads.width(), heads.count * heads.size];
+        let rows = (d.slots * d.tokens) as usize;
+        let time = d.kv_caches().flat_map(|cache| [cache.keys, cache.values]);
+        let time = time.filter(|_| rows > 0).map(|at| CachedRegion {
+            at,
+            padded_len: rows * padded,
+            len: rows * len,
+            square: false,
+        });
+        let states = d.states().map(|at| CachedRegion {
+            at,
+            padded_len: tokens * padded * heads.padded,
+            len: tokens * len * heads.size,
+            square: true,
+        });
+        time.chain(states).collect()
+    }
+
+    /// The place in a snapshot of element `i` of a cache in the arena; `None` for padding.
+    fn source(&self, cache: &CachedRegion, i: usize) -> Option<usize> {
+        let heads = self.dynamics.heads;
+        if cache.square {
+            // [token and head, key, value]
+            let (row, value) = (i / heads.padded, i % heads.padded);
+            let (matrix, key) = (row / heads.padded, row % heads.padded);
+            let inside = key < heads.size && value < heads.size;
+            return inside.then_some((matrix * heads.size + key) * heads.size + value);
+        }
+        let (row, at) = (i / heads.width(), i % heads.width());
+        Some(row * heads.count * heads.size + heads.source(at)?)
+    }
+
+    fn unpad(&self, cache: &CachedRegion, padded: &[f32], values: &mut [f32]) {
+        for (i, value) in padded.iter().enumerate() {
+            if let Some(at) = self.source(cache, i) {
+                values[at] = *value;
+            }
+        }
+    }
+
+    fn pad(&self, cache: &CachedRegion, values: &[f32]) -> Vec<f32> {
+        let value = |i| self.source(cache, i).map_or(0.0, |at| values[at]);
+        (0..cache.padded_len).map(value).collect()
+    }
+}
+
 impl Network for WgpuNetwork {
     fn name(&self) -> &str {
         &self.name
@@ -62,6 +129,7 @@ impl Network for WgpuNetwork {
 
     fn begin_frame(&mut self, context: &FrameContext) -> Result<()> {
         self.set_frame(context.frame, context.attended_frames);
+        self.frame_params.reads_state = u32::from(context.reads_state);
         self.set_past(context.past);
         self.run(Some(&self.programs.begin_frame), None, &[])?;
         self.set_recalled(&context.recalled)
@@ -111,47 +179,23 @@ impl Network for WgpuNetwork {
     }
 
     fn save_cache(&self, out: &mut [f32]) -> Result<()> {
-        let (padded_len, len) = self.kv_cache_lengths();
-        if padded_len == 0 {
-            return Ok(());
-        }
-        let regions: Vec<_> = self
-            .dynamics
-            .kv_caches()
-            .flat_map(|r| [(r.keys, padded_len), (r.values, padded_len)])
-            .collect();
-        let all = self.run(None, None, &regions)?.values;
-        let heads = self.dynamics.heads;
-        for (from, to) in all.chunks_exact(padded_len).zip(out.chunks_exact_mut(len)) {
-            let tokens = from.chunks_exact(heads.width());
-            for (from, to) in tokens.zip(to.chunks_exact_mut(heads.count * heads.size)) {
-                for (i, value) in from.iter().enumerate() {
-                    if let Some(at) = heads.source(i) {
-                        to[at] = *value;
-                    }
-                }
-            }
+        let caches = self.caches();
+        let regions: Vec<Region> = caches.iter().map(CachedRegion::arena).collect();
+        let (mut from, mut to) = (&self.run(None, None, &regions)?.values[..], out);
+        for cache in &caches {
+            let (padded, values) = (from.split_at(cache.padded_len), to.split_at_mut(cache.len));
+            self.unpad(cache, padded.0, values.0);
+            (from, to) = (padded.1, values.1);
         }
         Ok(())
     }
 
     fn load_cache(&mut self, cache: &[f32]) -> Result<()> {
-        let (padded_len, len) = self.kv_cache_lengths();
-        if padded_len == 0 {
-            return Ok(());
-        }
-        let heads = self.dynamics.heads;
-        let kv_caches = self.dynamics.kv_caches().flat_map(|r| [r.keys, r.values]);
-        for (at, from) in kv_caches.zip(cache.chunks_exact(len)) {
-            let tokens = from.chunks_exact(heads.count * heads.size);
-            let padded: Vec<f32> = tokens
-                .flat_map(|token| {
-                    let value = |i: usize| heads.source(i).map_or(0.0, |at| token[at]);
-                    (0..heads.width()).map(value)
-                })
-                .collect();
-            debug_assert_eq!(padded.len(), padded_len);
-            self.write_arena(at, &padded);
+        let mut rest = cache;
+        for cache in self.caches() {
+            let (values, tail) = rest.split_at(cache.len);
+            self.write_arena(cache.at, &self.pad(&cache, values));
+            rest = tail;
         }
         Ok(())
     }

@@ -4,13 +4,19 @@
 //! the same condition and plate. Next to each number stand a floor, the control itself, and a ceiling,
 //! real treated cells in place of made ones. With a simulator's truth, each control is the very cell that
 //! was treated, so that single cells can be compared too; the reference shows other cells.
+//!
+//! Features are in standard deviations of the controls of a picture's plate.
 
 mod classifier;
 mod distances;
 mod dose;
+mod flow;
+mod group;
 mod measure;
+mod response;
 mod samples;
 mod sheet;
+mod standard;
 mod tables;
 
 pub use distances::{frechet, kernel_distance, wasserstein};
@@ -62,7 +68,7 @@ pub struct CellReport {
 }
 
 /// Measures over the conditions of one kind, at doses in the upper half of the training range.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct GroupReport {
     /// What training has not seen.
     pub held_out: &'static str,
@@ -87,6 +93,10 @@ pub struct GroupReport {
     pub accuracy_ceiling: Option<f64>,
     /// The same for real cells under any trained compound.
     pub accuracy_mean_drug: Option<f64>,
+    /// [`GroupReport::accuracy`] at the highest dose alone.
+    pub accuracy_highest_dose: Option<f64>,
+    /// The same for real treated cells.
+    pub accuracy_highest_dose_ceiling: Option<f64>,
     /// Fréchet distance of made and real pictures in the classifier's features: all together.
     pub frechet: Option<f64>,
     /// The same between controls and real treated cells.
@@ -109,12 +119,10 @@ pub struct GroupReport {
     pub cell_error_other: Option<f64>,
 }
 
-/// Least gap that other real treated cells close in a feature that a compound changes.
-const MAIN_EFFECT: f64 = 0.5;
-
-/// Gap closed over the features that a compound changes: those in which real treated cells, in place of
-/// made ones, close at least half of the gap. In others most of the distance is that of any two small sets
-/// of pictures. Means over pairs of a compound and a feature.
+/// Gap closed over the features that a compound changes. Which these are is known before any picture is
+/// made, from the reference and real controls of its plates: the reference is at least half a standard
+/// deviation from these, and four times as far as one half of it from the other. In other features, most of
+/// the distance is that of any two sets of pictures. Means over pairs of a compound and a feature.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct MainEffects {
     /// Number of such pairs.
@@ -128,12 +136,9 @@ pub struct MainEffects {
 }
 
 impl MainEffects {
-    /// Counts a pair in, if the compound changes the feature: the distances of controls, made pictures,
-    /// real treated cells and real cells under any compound to the reference.
+    /// Counts a pair in: the distances of controls, made pictures, real treated cells and real cells under
+    /// any compound to the reference.
     fn add(&mut self, [control, made, real, any]: [f64; 4]) {
-        if control <= 0.0 || 1.0 - real / control < MAIN_EFFECT {
-            return;
-        }
         let count = self.pairs as f64;
         let mean =
             |old: f64, distance: f64| (old * count + 1.0 - distance / control) / (count + 1.0);
@@ -146,7 +151,7 @@ impl MainEffects {
     }
 }
 
-/// Wasserstein-1 distances of a feature, means over the compounds.
+/// Wasserstein-1 distances of a feature, means over the compounds, in standard deviations of controls.
 #[derive(Clone, Debug, Serialize)]
 pub struct FeatureReport {
     /// Its name.
@@ -161,6 +166,12 @@ pub struct FeatureReport {
     pub gap_closed: f64,
     /// 1 − real/control.
     pub ceiling: f64,
+    /// Compounds that change it ([`MainEffects`]).
+    pub changed_by: usize,
+    /// Gap closed by made pictures, a mean over these compounds.
+    pub changed_gap_closed: Option<f64>,
+    /// The same by real treated cells.
+    pub changed_ceiling: Option<f64>,
 }
 
 /// The dose response of a compound, read back.
@@ -183,12 +194,10 @@ mod tests {
     use super::MainEffects;
 
     #[test]
-    fn features_without_an_effect_do_not_count() {
+    fn main_effects_are_means_over_pairs() {
         let mut main = MainEffects::default();
         main.add([2.0, 1.0, 0.5, 2.0]);
         main.add([2.0, 0.0, 0.5, 1.0]);
-        main.add([2.0, 9.0, 1.5, 9.0]);
-        main.add([0.0, 1.0, 0.0, 1.0]);
         let expected = MainEffects {
             pairs: 2,
             gap_closed: 0.75,

@@ -29,7 +29,7 @@ fn optional(value: Option<f64>) -> String {
 
 fn groups(report: &CellReport) -> Table {
     type Row = (&'static str, fn(&GroupReport) -> Option<f64>);
-    let rows: [Row; 22] = [
+    let rows: [Row; 24] = [
         ("gap closed, main effects", |g| {
             Some(g.main_effects.gap_closed)
         }),
@@ -48,6 +48,12 @@ fn groups(report: &CellReport) -> Table {
         ("mechanism accuracy: ceiling", |g| g.accuracy_ceiling),
         ("mechanism accuracy: any trained compound", |g| {
             g.accuracy_mean_drug
+        }),
+        ("mechanism accuracy, highest dose", |g| {
+            g.accuracy_highest_dose
+        }),
+        ("mechanism accuracy, highest dose: ceiling", |g| {
+            g.accuracy_highest_dose_ceiling
         }),
         ("Fréchet distance", |g| g.frechet),
         ("Fréchet distance: controls", |g| g.frechet_control),
@@ -84,7 +90,19 @@ fn features(group: &GroupReport) -> Table {
     let row = |f: &super::FeatureReport| {
         let [control, made, real] = [f.control, f.made, f.real].map(|x| format!("{x:.4}"));
         let [gap, ceiling] = [f.gap_closed, f.ceiling].map(number);
-        vec![f.feature.clone(), control, made, real, gap, ceiling]
+        let changed = [f.changed_gap_closed, f.changed_ceiling].map(optional);
+        let [changed_gap, changed_ceiling] = changed;
+        vec![
+            f.feature.clone(),
+            control,
+            made,
+            real,
+            gap,
+            ceiling,
+            f.changed_by.to_string(),
+            changed_gap,
+            changed_ceiling,
+        ]
     };
     Table {
         title: format!(
@@ -98,6 +116,9 @@ fn features(group: &GroupReport) -> Table {
             "other treated",
             "gap closed",
             "ceiling",
+            "changed by",
+            "gap closed there",
+            "ceiling there",
         ]),
         rows: group.features.iter().map(row).collect(),
     }

@@ -90,3 +90,86 @@ impl MemoryConfig {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{
+        DynamicsConfig, FORMAT_VERSION, FlowConfig, SamplingConfig, TokenizerConfig,
+    };
+    use driftless_data::ActionSpec;
+
+    /// A world of the included shape with both memories.
+    fn world() -> WorldConfig {
+        WorldConfig {
+            format: FORMAT_VERSION,
+            name: "Test".into(),
+            fps: 15.0,
+            image: [64, 64],
+            actions: vec![ActionSpec {
+                name: "noop".into(),
+                keys: Vec::new(),
+            }],
+            tokenizer: TokenizerConfig::default(),
+            dynamics: DynamicsConfig {
+                memory: Some(MemoryConfig {
+                    frames: 4,
+                    field_of_view: 72.0,
+                    reach: 4.0,
+                    capacity: 4096,
+                }),
+                delta_state: true,
+                ..DynamicsConfig::default()
+            },
+            flow: FlowConfig::default(),
+            sampling: SamplingConfig::default(),
+        }
+    }
+
+    fn refused(change: impl Fn(&mut DynamicsConfig)) -> String {
+        let mut world = world();
+        change(&mut world.dynamics);
+        world.check().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn memories_take_what_is_stated() {
+        let world = world();
+        world.check().unwrap();
+        let memory = world.dynamics.memory.as_ref().unwrap();
+        assert_eq!(memory.bytes(world.latent_len()), 4 << 20);
+        // Two layers, 20 tokens, four heads of 32×32.
+        assert_eq!(world.delta_state_len(), 2 * 20 * 4 * 32 * 32);
+    }
+
+    #[test]
+    fn memories_out_of_range_are_refused() {
+        type Change = fn(&mut MemoryConfig);
+        let changes: [(Change, &str); 5] = [
+            (|m| m.frames = 17, "memory.frames is 17"),
+            (|m| m.field_of_view = 180.0, "memory.field_of_view is 180"),
+            (|m| m.reach = f32::NAN, "memory.reach is NaN"),
+            (|m| m.capacity = 0, "memory.capacity is 0"),
+            (|m| m.capacity = 65_537, "at most 64 MiB"),
+        ];
+        for (change, expected) in changes {
+            let error = refused(|d| d.memory.iter_mut().for_each(change));
+            assert!(error.contains(expected), "{error}");
+        }
+        let error = refused(|d| d.outcome = 0);
+        assert!(error.contains("dynamics.outcome is 0"), "{error}");
+        let error = refused(|d| d.time_every = 5);
+        assert!(error.contains("dynamics.time_every"), "{error}");
+    }
+
+    #[test]
+    fn states_out_of_range_are_refused() {
+        let error = refused(|d| {
+            d.memory = None;
+            d.time_every = 5;
+        });
+        assert!(error.contains("the state is read"), "{error}");
+        let error = refused(|d| (d.width, d.heads) = (4096, 1));
+        assert!(error.contains("delta_state takes"), "{error}");
+    }
+}

@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor};
 
 use crate::Result;
 use crate::layers::{AttentionLayer, CellBlock, Linear, MlpLayer, RmsNorm};
-use crate::memory::{MemoryEncoder, RecallLayer};
+use crate::memory::{DeltaLayer, MemoryEncoder, RecallLayer};
 
 /// A matrix, and what is added to its products.
 #[derive(Clone, Debug, PartialEq)]
@@ -169,6 +169,36 @@ impl ExportedRecall {
             memory_norm: gain(&layer.memory_norm)?,
             kv: matrix(&layer.kv)?,
             parameters: ExportedMatrix::new(&layer.parameters, None)?,
+            out: matrix(&layer.out)?,
+        })
+    }
+}
+
+/// The weights of a layer with a delta state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExportedDelta {
+    /// Gain of the norm.
+    pub norm: Vec<f32>,
+    /// Queries of all heads.
+    pub q: ExportedMatrix,
+    /// Logits of how much each head reads.
+    pub read_gate: ExportedMatrix,
+    /// Keys and values, one after the other, of all heads.
+    pub kv: ExportedMatrix,
+    /// Logits of what each head keeps, then of how much it replaces.
+    pub write_gates: ExportedMatrix,
+    /// The product after reading.
+    pub out: ExportedMatrix,
+}
+
+impl ExportedDelta {
+    pub(super) fn new(layer: &DeltaLayer) -> Result<Self> {
+        Ok(Self {
+            norm: gain(&layer.norm)?,
+            q: matrix(&layer.q)?,
+            read_gate: matrix(&layer.read_gate)?,
+            kv: matrix(&layer.kv)?,
+            write_gates: matrix(&layer.write_gates)?,
             out: matrix(&layer.out)?,
         })
     }

@@ -102,6 +102,7 @@ fn world() -> WorldConfig {
             unknown_action: false,
             outcome: 0,
             memory: None,
+            delta_state: false,
         },
     }
 }

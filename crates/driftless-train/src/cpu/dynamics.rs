@@ -15,6 +15,7 @@ use driftless_model::config::WorldConfig;
 use super::attention::AttentionLayer;
 use super::attention_temporal::FrameCounts;
 use super::condition_embeddings::{Condition, ConditionEmbeddings};
+use super::delta::DeltaLayer;
 use super::memory::MemoryEncoder;
 use super::mlp::MlpLayer;
 use super::outcome_head::OutcomeHead;
@@ -67,12 +68,16 @@ impl DynamicsNetwork {
         let mut narrow = None;
         for i in 0..d.depth {
             let name = |part: &str| format!("layers.{i}.{part}");
-            let mut attention =
-                |part: &str| AttentionLayer::new(l, &name(part), d.heads, sizes.tokens);
-            trunk.push(Sublayer::SpatialAttention(attention("space")?));
+            let attention = |l: &mut Layout, part: &str| {
+                AttentionLayer::new(l, &name(part), d.heads, sizes.tokens)
+            };
+            trunk.push(Sublayer::SpatialAttention(attention(l, "space")?));
             let timed = d.has_time(i);
+            if timed && d.delta_state {
+                trunk.push(Sublayer::Delta(DeltaLayer::new(l, &name("state"))?));
+            }
             if timed {
-                trunk.push(Sublayer::TemporalAttention(attention("time")?));
+                trunk.push(Sublayer::TemporalAttention(attention(l, "time")?));
             }
             if timed || i == 0 {
                 narrow = Some(trunk.len() - 1);
@@ -212,6 +217,8 @@ impl DynamicsNetwork {
                     let scales = &mut saved.scales[wide(&b, 2 * s.heads)];
                     layer.project(w, &x[rows], qkv, scales, &mut t.attention);
                 }
+                // A scan over time goes through all blocks.
+                Sublayer::Delta(_) => break,
                 Sublayer::Recall(layer) => {
                     let Some(memory) = &t.memory else { continue };
                     let (pass, saved) = (self.recall_pass(w, t.all.length), &mut kept.recall);
@@ -222,6 +229,10 @@ impl DynamicsNetwork {
                     layer.forward(w, &x[rows.clone()], up, &mut y[rows], &mut t.mlp);
                 }
             }
+        }
+        if let (Sublayer::Delta(layer), Some(scratch)) = (sublayer, &mut t.delta) {
+            let (scope, buffers) = ((frames.clone(), t.all), (&mut t.attention, scratch));
+            layer.forward((w, s), scope, (x, y), &mut kept.delta, buffers);
         }
         if let Sublayer::TemporalAttention(layer) = sublayer {
             let saved = &mut kept.attention;
@@ -329,6 +340,12 @@ impl DynamicsNetwork {
                     let dx = &mut dx[rows.clone()];
                     layer.backward(w, &x[rows], up, dx, gradient, &mut t.mlp);
                 }
+            }
+            Sublayer::Delta(layer) => {
+                let Some(scratch) = &mut t.delta else { return };
+                let (saved, buffers) = ((&x[..], &kept.delta), (&mut t.attention, scratch));
+                let gradients = (&mut t.dmixed[..], &mut t.dqkv[..]);
+                layer.backward((w, s, t.all), saved, (dx, gradient), gradients, buffers);
             }
             Sublayer::Recall(layer) => {
                 let Some(memory) = &mut t.memory else { return };

@@ -20,6 +20,8 @@ mod buffer;
 mod cell_block;
 mod cell_block_stack;
 mod condition_embeddings;
+mod delta;
+mod delta_scan;
 mod dynamics;
 pub(super) mod dynamics_trainer;
 mod encoder_decoder;

@@ -6,6 +6,7 @@ use super::attention_temporal::FrameCounts;
 use super::buffer::Buffer;
 use super::cell_block::CellScratch;
 use super::condition_embeddings::Condition;
+use super::delta::{DeltaScratch, SavedDelta};
 use super::memory::MemoryState;
 use super::mlp::MlpScratch;
 use super::outcome_head::{OutcomeHead, OutcomeState};
@@ -24,6 +25,7 @@ pub(super) struct CellState {
 #[derive(Default)]
 pub(super) struct SavedActivations {
     pub attention: SavedAttention,
+    pub delta: SavedDelta,
     pub recall: SavedRecall,
     pub up: Buffer,
 }
@@ -46,6 +48,10 @@ impl SavedActivations {
             Sublayer::TemporalAttention(_) => {
                 attention(rows * s.heads * padded(all.length), rows * s.heads)
             }
+            Sublayer::Delta(_) => Self {
+                delta: SavedDelta::new(s, all),
+                ..Self::default()
+            },
             Sublayer::Recall(_) => Self {
                 recall: SavedRecall::new(s, all.count, all.length),
                 ..Self::default()
@@ -95,9 +101,11 @@ pub(super) struct SequenceBuffers {
     /// What the sequence recalls, and the gradient of its keys and values in a layer.
     pub memory: Option<MemoryState>,
     pub dmemory: Buffer,
+    /// Of a network with delta states.
+    pub delta: Option<DeltaScratch>,
     pub dx: Buffer,
     pub dcells: Buffer,
-    /// Temporal attention: gradients of the input of W_out and of the projection.
+    /// Gradients of the input of W_out and of the projection: of temporal attention, and of a delta state.
     pub dmixed: Buffer,
     pub dqkv: Buffer,
     pub attention: AttentionScratch,
@@ -147,6 +155,10 @@ impl SequenceBuffers {
             doutput: Buffer::new(f * s.grid.cells() * s.channels),
             outcome: outcome.map(|h| h.state(all.length)),
             memory: (s.recalled > 0).then(|| MemoryState::new(s, all.length)),
+            delta: trunk
+                .iter()
+                .any(|sublayer| matches!(sublayer, Sublayer::Delta(_)))
+                .then(|| DeltaScratch::new(s, all)),
             dmemory: Buffer::new(all.length * s.memory_tokens() * 2 * s.width),
             dx: Buffer::new(rows * s.width),
             dcells: Buffer::new(f * cells),

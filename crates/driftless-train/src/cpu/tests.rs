@@ -263,6 +263,33 @@ fn shipped_shape_with_memory() {
     compare([8, 8], 8, with_memory(4, &DynamicsConfig::default()), 16, 2);
 }
 
+fn with_delta_state(shape: &DynamicsConfig) -> DynamicsConfig {
+    DynamicsConfig {
+        delta_state: true,
+        ..shape.clone()
+    }
+}
+
+#[test]
+fn delta_states() {
+    compare([4, 6], 3, with_delta_state(&small()), 7, 2);
+    let late = DynamicsConfig {
+        depth: 5,
+        time_every: 3,
+        merge: 1,
+        ..small()
+    };
+    compare([2, 5], 5, with_delta_state(&late), 20, 1);
+    compare([4, 6], 3, with_delta_state(&with_memory(2, &small())), 7, 2);
+    compare(
+        [8, 8],
+        8,
+        with_delta_state(&DynamicsConfig::default()),
+        16,
+        2,
+    );
+}
+
 #[test]
 fn odd_widths_and_windows() {
     let odd = DynamicsConfig {
@@ -280,6 +307,7 @@ fn odd_widths_and_windows() {
         unknown_action: false,
         outcome: 0,
         memory: None,
+        delta_state: false,
     };
     compare([3, 5], 5, odd.clone(), 18, 1);
     let no_past = DynamicsConfig {
@@ -321,6 +349,7 @@ fn shipped_shape() {
 fn gradient_matches_finite_differences() {
     check_by_differences(small());
     check_by_differences(with_memory(2, &small()));
+    check_by_differences(with_delta_state(&small()));
 }
 
 fn check_by_differences(shape: DynamicsConfig) {

@@ -111,6 +111,28 @@ impl<'a> WindowSampler<'a> {
         Some((i, rng.random_range(starts)))
     }
 
+    /// What a sequence of `frames` frames is predicted from; `by_pose` if it recalls frames by their poses.
+    fn draw_history(&self, by_pose: bool, frames: usize, rng: &mut ChaCha8Rng) -> History {
+        let s = self.settings;
+        let mut history = History::default();
+        let mut noisy_fraction = if by_pose {
+            s.memory.noisy_context_fraction
+        } else {
+            0.0
+        };
+        if self.run.world.dynamics.delta_state {
+            let most = s.delta_state.max_prefix_fraction * frames as f64;
+            history.prefix = (most * rng.random::<f64>()) as usize;
+            if history.prefix > 0 {
+                noisy_fraction = noisy_fraction.max(s.delta_state.noisy_context_fraction);
+            }
+        }
+        if noisy_fraction > 0.0 && rng.random_bool(noisy_fraction) {
+            history.noisy = Some(s.min_context_signal as f32 * rng.random::<f32>());
+        }
+        history
+    }
+
     /// Draws the batch of a step.
     ///
     /// # Errors
@@ -123,8 +145,7 @@ impl<'a> WindowSampler<'a> {
         let mut starts = Vec::with_capacity(b);
         let mut recalled = RecallDrawer::new(world, self.settings, &self.latents);
         let lowest = self.settings.min_context_signal as f32;
-        // The signal level of contexts that are too noisy to predict from.
-        let mut noisy = Vec::with_capacity(b);
+        let mut histories = Vec::with_capacity(b);
         for _ in 0..b {
             let (i, start) = self.draw_window(step, rng);
             let episode = &self.store.episodes[i];
@@ -140,14 +161,16 @@ impl<'a> WindowSampler<'a> {
                 Some(recalled) => recalled.push(episode, start, frames, rng)?,
                 None => false,
             };
-            let is_noisy = by_pose && rng.random_bool(self.settings.memory.noisy_context_fraction);
-            noisy.push(is_noisy.then(|| lowest * rng.random::<f32>()));
+            histories.push(self.draw_history(by_pose, frames, rng));
         }
         let device = &self.run.device;
         let shape = latent_shape(world, b, frames);
         let latents = Tensor::from_raw_buffer(&latents, DType::F32, &shape, device)?;
         let signal: Vec<f32> = (0..b * frames)
-            .map(|i| noisy[i / frames].unwrap_or_else(|| rng.random_range(lowest..1.0)))
+            .map(|i| {
+                let noisy = histories[i / frames].noisy_at(i % frames);
+                noisy.unwrap_or_else(|| rng.random_range(lowest..1.0))
+            })
             .collect();
         let context_signal = Tensor::from_vec(signal, (b, frames), device)?;
         let noise = normal_like(&latents, rng)?;
@@ -156,7 +179,10 @@ impl<'a> WindowSampler<'a> {
         let context = path.interpolate(&noise, &latents, &level)?;
         let stem = world.dynamics.stem_frames;
         let mask: Vec<f32> = (0..b * frames)
-            .map(|i| if i % frames < stem.max(1) { 0.0 } else { 1.0 })
+            .map(|i| {
+                let first = histories[i / frames].prefix.max(stem).max(1);
+                if i % frames < first { 0.0 } else { 1.0 }
+            })
             .collect();
         Ok(Batch {
             frames: starts,
@@ -173,6 +199,22 @@ impl<'a> WindowSampler<'a> {
             context,
             context_signal,
         })
+    }
+}
+
+/// What a sequence is predicted from.
+#[derive(Clone, Copy, Debug, Default)]
+struct History {
+    /// The first frames, which are only remembered.
+    prefix: usize,
+    /// The signal level of a context that is too noisy to predict from.
+    noisy: Option<f32>,
+}
+
+impl History {
+    /// The signal level of frame `at` in the context, if it is noisy.
+    fn noisy_at(self, at: usize) -> Option<f32> {
+        self.noisy.filter(|_| at >= self.prefix)
     }
 }
 

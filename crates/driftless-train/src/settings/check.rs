@@ -1,7 +1,8 @@
 //! The valid ranges of the settings.
 
 use super::{
-    DynamicsSettings, MemorySettings, OptimizerSettings, TokenizerSettings, TrainSettings,
+    DeltaStateSettings, DynamicsSettings, MemorySettings, OptimizerSettings, TokenizerSettings,
+    TrainSettings,
 };
 
 /// (key, whether its value is valid, valid values).
@@ -24,6 +25,8 @@ impl TrainSettings {
         )?;
         check_section("dynamics.", &for_dynamics(dynamics, self))?;
         check_section("dynamics.memory.", &for_memory(&dynamics.memory))?;
+        let delta_state = for_delta_state(&dynamics.delta_state);
+        check_section("dynamics.delta_state.", &delta_state)?;
         tokenizer.optimizer.check("tokenizer.optimizer.")?;
         dynamics.optimizer.check("dynamics.optimizer.")
     }
@@ -114,6 +117,14 @@ fn for_memory(m: &MemorySettings) -> [Rule; 6] {
         ("position_noise", (0.0..10.0).contains(&m.position_noise), "0 to below 10"),
         ("heading_noise", (0.0..180.0).contains(&m.heading_noise), "0 to below 180"),
         ("motion_weight", m.motion_weight >= 0.0, NOT_NEGATIVE),
+    ]
+}
+
+#[rustfmt::skip] // One rule per line.
+fn for_delta_state(s: &DeltaStateSettings) -> [Rule; 2] {
+    [
+        ("max_prefix_fraction", (0.0..1.0).contains(&s.max_prefix_fraction), BELOW_ONE),
+        ("noisy_context_fraction", is_fraction(s.noisy_context_fraction), FRACTION),
     ]
 }
 

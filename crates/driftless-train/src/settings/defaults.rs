@@ -6,7 +6,8 @@ use driftless_model::config::{DynamicsConfig, SamplingConfig, TokenizerConfig};
 use driftless_model::precision::Precision;
 
 use super::{
-    DynamicsSettings, MemorySettings, OptimizerSettings, TokenizerSettings, TrainSettings,
+    DeltaStateSettings, DynamicsSettings, MemorySettings, OptimizerSettings, TokenizerSettings,
+    TrainSettings,
 };
 
 impl Default for TrainSettings {
@@ -86,6 +87,16 @@ impl Default for DynamicsSettings {
             long_sequence_every: 0,
             long_sequence_length: 48,
             memory: MemorySettings::default(),
+            delta_state: DeltaStateSettings::default(),
+        }
+    }
+}
+
+impl Default for DeltaStateSettings {
+    fn default() -> Self {
+        Self {
+            max_prefix_fraction: 0.6,
+            noisy_context_fraction: 0.3,
         }
     }
 }

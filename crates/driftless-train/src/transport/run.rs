@@ -6,7 +6,7 @@ use driftless_data::PathError as _;
 use driftless_data::cells::CellDataset;
 use driftless_data::fs::{write_atomic, write_json};
 use driftless_model::checkpoint::CONFIG;
-use driftless_transport::config::{FORMAT_VERSION, KIND, KnownCompound, Normalization};
+use driftless_transport::config::{FORMAT_VERSION, KIND, KnownCompound, Normalization, WEIGHTS};
 use driftless_transport::{Controls, TransportConfig};
 
 use super::TransportSettings;
@@ -14,6 +14,7 @@ use super::task::{Previews, TransportTask};
 use crate::optimizer::Optimizer;
 use crate::run_lock::RunLock;
 use crate::train_loop::{Pace, Pass, RunLimits, TrainLoop};
+use crate::warm_start::load_weights;
 use crate::{Error, Result, RunLayout, TrainOutcome, TrainProgress, TrainStage};
 
 /// Controls of each plate that the checkpoint brings along.
@@ -28,6 +29,8 @@ pub struct TransportOptions {
     pub out: PathBuf,
     /// Settings file (TOML). Without it: the run's own settings, or the defaults for a new run.
     pub config: Option<PathBuf>,
+    /// Checkpoint folder to take the initial weights from, instead of random ones.
+    pub from: Option<PathBuf>,
     /// Whether to continue the run in `out`.
     pub resume: bool,
     /// Save and stop at this step. The learning-rate schedule does not change.
@@ -69,6 +72,10 @@ pub fn run_transport(
         check_same(&path, &config)?;
     }
     let (mut task, vars) = TransportTask::new(&layout, &data, &settings, &config)?;
+    if let Some(folder) = &options.from {
+        check_start(folder, &config)?;
+        load_weights(&folder.join(WEIGHTS), &vars)?;
+    }
     let _lock = RunLock::acquire(&layout)?;
     prepare_folders(&layout, &settings, &config)?;
     controls(&data, &config).write(&layout.checkpoint(), &config)?;
@@ -159,6 +166,26 @@ fn normalization(data: &CellDataset) -> Normalization {
     Normalization {
         std: (0..channels).map(deviation).collect(),
         mean: means.iter().map(|mean| *mean as f32).collect(),
+    }
+}
+
+/// Checks that the weights of a checkpoint mean the same in the new run: descriptors, plates and channels
+/// are known by their places.
+fn check_start(folder: &Path, config: &TransportConfig) -> Result<()> {
+    let old = TransportConfig::read(&folder.join(CONFIG))?;
+    let parts = [
+        ("channels", old.channels == config.channels),
+        ("compounds", old.compounds == config.compounds),
+        ("plates", old.plates == config.plates),
+        ("network", old.network == config.network),
+        ("image", old.image == config.image),
+    ];
+    match parts.iter().find(|(_, same)| !same) {
+        Some((part, _)) => {
+            let what = format!("its {part} are not those of this run, expected the same");
+            Err(Error::invalid(folder, what))
+        }
+        None => Ok(()),
     }
 }
 

@@ -1,8 +1,12 @@
 //! The parts of a layer of the dynamics as dispatches.
 
-use super::super::kernel_args::{RowLayout, SpatialAttentionArgs, TemporalAttentionArgs};
+use driftless_model::memory::KEEP_OFFSET;
+
+use super::super::kernel_args::{
+    DeltaReadArgs, DeltaWriteArgs, RowLayout, SpatialAttentionArgs, TemporalAttentionArgs,
+};
 use super::super::kernels::{Kernel, workgroups};
-use super::super::layers::{AttentionWeights, Layer, TemporalAttention};
+use super::super::layers::{AttentionWeights, Delta, Layer, TemporalAttention};
 use super::super::program::ProgramBuilder;
 use super::super::weights::MatrixRef;
 use super::WgpuDynamics;
@@ -67,5 +71,45 @@ impl WgpuDynamics {
     pub(super) fn mlp(&self, r: &mut ProgramBuilder, layer: &Layer) {
         let scratch = [self.scratch.normed, self.scratch.hidden];
         layer.mlp.record(r, self.tokens, self.stream(), scratch);
+    }
+
+    /// Lets the tokens of `stream` read a delta state; then the frame writes, if it is finished.
+    pub(super) fn delta_state(&self, r: &mut ProgramBuilder, delta: &Delta, writes: bool) {
+        let (tokens, heads) = (self.tokens, self.heads.count as u32);
+        let width = self.heads.width() as u32;
+        let rows = |at, width| RowLayout::contiguous(at, width);
+        let normed = rows(self.scratch.normed, self.width);
+        r.rms_norm(delta.norm, tokens, self.stream(), normed);
+        let (q, kv) = (self.scratch.qkv, self.scratch.qkv + tokens * width);
+        let (read_gates, write_gates) = (self.scratch.read_gates, self.scratch.write_gates);
+        r.matmul(delta.q, tokens, normed, rows(q, width));
+        r.matmul(delta.read_gate, tokens, normed, rows(read_gates, heads));
+        let groups = [self.attention_workgroups(), 1];
+        let read = DeltaReadArgs {
+            q,
+            gates: read_gates,
+            state: delta.state,
+            y: self.scratch.attention_out,
+            tokens,
+            heads,
+            unused: [0; 2],
+        };
+        r.push(Kernel::DeltaRead, &read, groups);
+        if writes {
+            r.matmul(delta.kv, tokens, normed, rows(kv, 2 * width));
+            let gates = rows(write_gates, 2 * heads);
+            r.matmul(delta.write_gates, tokens, normed, gates);
+            let write = DeltaWriteArgs {
+                kv,
+                gates: write_gates,
+                state: delta.state,
+                tokens,
+                heads,
+                keep_offset: KEEP_OFFSET,
+                unused: [0; 2],
+            };
+            r.push(Kernel::DeltaWrite, &write, groups);
+        }
+        self.project_out(r, delta.out);
     }
 }

@@ -1,7 +1,8 @@
-//! Attention within a frame, over time and to recalled frames, and writing the KV cache.
+//! Attention within a frame, over time and to recalled frames, and writing the KV cache; delta states.
 
 use super::super::kernel_args::{
-    KvCacheWriteArgs, MemoryAttentionArgs, SpatialAttentionArgs, TemporalAttentionArgs,
+    DeltaReadArgs, DeltaWriteArgs, KvCacheWriteArgs, MemoryAttentionArgs, SpatialAttentionArgs,
+    TemporalAttentionArgs,
 };
 use super::super::kernels::{Kernel, workgroups};
 use super::{CaseInputs, ExpectedRegion, KernelCase};
@@ -13,6 +14,8 @@ pub fn cases() -> Vec<KernelCase> {
     cases.extend([(0, 0), (0, 3), (2, 4), (4, 5)].map(temporal));
     cases.extend([(0, 6), (5, 6), (6, 6)].map(memory));
     cases.extend([f32::NAN, f32::INFINITY].map(non_finite_keys));
+    cases.extend([(1, 1, 4, true), (7, 2, 8, false), (20, 4, 32, true)].map(delta));
+    cases.extend([0, 8].map(non_finite_writes));
     cases
 }
 
@@ -212,4 +215,98 @@ fn non_finite_keys(wrong: f32) -> KernelCase {
     t.case(format!("{wrong} as a key"), 8, Vec::new(), move |r| {
         r.push(Kernel::KvCacheWrite, &args, [1, 1]);
     })
+}
+
+fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+/// Reading delta states, then writing into them: tokens, heads, head size, and whether they are read.
+fn delta((tokens, heads, head, reads): (usize, usize, usize, bool)) -> KernelCase {
+    let (width, keep_offset) = (heads * head, 1.5);
+    let mut t = CaseInputs::new(tokens as u64);
+    t.frame.reads_state = u32::from(reads);
+    let (q, queries) = t.random_region(tokens * width);
+    let (kv, written) = t.random_region(tokens * 2 * width);
+    let (read_gates, read_logits) = t.random_region(tokens * heads);
+    let (write_gates, write_logits) = t.random_region(tokens * 2 * heads);
+    let (state, before) = t.random_region(tokens * width * head);
+    let y = t.nan_region(tokens * width);
+    let (tokens32, heads32) = (tokens as u32, heads as u32);
+    let read_args = DeltaReadArgs {
+        q,
+        gates: read_gates,
+        state,
+        y,
+        tokens: tokens32,
+        heads: heads32,
+        unused: [0; 2],
+    };
+    let write_args = DeltaWriteArgs {
+        kv,
+        gates: write_gates,
+        state,
+        tokens: tokens32,
+        heads: heads32,
+        keep_offset,
+        unused: [0; 2],
+    };
+    let (mut values, mut after) = (Vec::new(), Vec::new());
+    for (i, before) in before.chunks_exact(head * head).enumerate() {
+        let (token, h) = (i / heads, i % heads);
+        let column = |v: usize| before.iter().skip(v).step_by(head).copied();
+        let product = |x: &[f32]| -> Vec<f32> {
+            let of = |v| column(v).zip(x).map(|(s, x)| s * x).sum();
+            (0..head).map(of).collect()
+        };
+        let gate = if reads { sigmoid(read_logits[i]) } else { 0.0 };
+        let query = normalized(&queries[i * head..(i + 1) * head], gate);
+        values.extend(product(&query));
+        let part = |which: usize| {
+            let at = (2 * token + which) * width + h * head;
+            &written[at..at + head]
+        };
+        let logit = |which: usize| write_logits[(2 * token + which) * heads + h];
+        let (keep, replace) = (sigmoid(logit(0) + keep_offset), sigmoid(logit(1)));
+        let key = normalized(part(0), 1.0);
+        let led_to = product(&key);
+        for (j, key) in key.iter().enumerate() {
+            let each = led_to.iter().zip(part(1)).enumerate();
+            after.extend(each.map(|(v, (old, new))| {
+                keep * before[j * head + v] + replace * key * (new - keep * old)
+            }));
+        }
+    }
+    let region = |at, values| ExpectedRegion { at, values };
+    let expected = vec![region(y, values), region(state, after)];
+    let name = format!("delta states, {tokens} tokens, {heads} heads of {head}");
+    t.case(name, head, expected, move |r| {
+        let count = workgroups(tokens32 * heads32);
+        r.push(Kernel::DeltaRead, &read_args, [count, 1]);
+        r.push(Kernel::DeltaWrite, &write_args, [count, 1]);
+    })
+}
+
+/// A key or a value that is not finite must not enter a delta state: nothing may be written.
+fn non_finite_writes(at: usize) -> KernelCase {
+    let mut t = CaseInputs::new(1);
+    let mut row = t.random(2 * 8);
+    row[at] = f32::NAN;
+    let args = DeltaWriteArgs {
+        kv: t.region_of(&row),
+        gates: t.random_region(2).0,
+        state: t.random_region(8 * 8).0,
+        tokens: 1,
+        heads: 1,
+        keep_offset: 0.0,
+        unused: [0; 2],
+    };
+    t.case(
+        format!("NaN in element {at} of a write"),
+        8,
+        Vec::new(),
+        move |r| {
+            r.push(Kernel::DeltaWrite, &args, [1, 1]);
+        },
+    )
 }
