@@ -59,6 +59,7 @@ fn main() -> Result<(), Error> {
         (Route::Invert, 1.0),
         (Route::Invert, 1.25),
         (Route::Invert, 1.5),
+        (Route::Invert, 2.0),
     ] {
         let params = TransportParams {
             route,
