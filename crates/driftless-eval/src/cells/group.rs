@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use driftless_data::cells::{FEATURES, HeldOut};
 
-use super::measure::{ANY, CONTROL, MADE, Measure, Measured, REAL, REFERENCE, SETS};
+use super::measured::{ANY, CONTROL, MADE, Measure, Measured, REAL, REFERENCE, SETS};
 use super::samples::Sample;
 use super::standard::{Features, changed, distances};
 use super::{FeatureReport, GroupReport, MainEffects, frechet, kernel_distance};

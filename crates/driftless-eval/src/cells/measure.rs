@@ -3,15 +3,16 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use driftless_data::cells::{CellDataset, CellTruth, HeldOut};
+use driftless_data::cells::{CellDataset, HeldOut};
 use driftless_transport::Transporter;
 
 use super::classifier::Classifier;
 use super::flow::{milliseconds, reverse_error, swap_cosine};
 use super::group::Group;
+use super::measured::{CONTROL, MADE, Measure, Measured, REFERENCE};
 use super::response::responses;
-use super::samples::{Sample, control, draw, make, strong_dose};
-use super::standard::{Features, Standard, distances};
+use super::samples::{control, draw, make, strong_dose};
+use super::standard::{Standard, distances};
 use super::{CellEvalOptions, CellReport};
 use crate::Result;
 
@@ -89,7 +90,7 @@ pub fn run(
     let seen = groups
         .iter()
         .find(|group| group.held_out == HeldOut::Seen.name());
-    let (same, other) = measure.other_plates(transporter, &measured, options)?;
+    let (same, other) = other_plates(&measure, transporter, &measured, options)?;
     Ok(CellReport {
         kind: "transport",
         pictures,
@@ -104,109 +105,49 @@ pub fn run(
     })
 }
 
-/// What measures need to know.
-pub(super) struct Measure<'a> {
-    pub data: &'a CellDataset,
-    pub truth: Option<&'a CellTruth>,
-    /// The mechanism of each compound.
-    pub of_compound: Vec<Option<usize>>,
-    pub classifier: Option<Classifier>,
-    pub standard: Standard<'a>,
-}
-
-/// Sets of pictures of a sample, each a row of [`Measured::features`].
-pub(super) const SETS: usize = 5;
-pub(super) const REFERENCE: usize = 0;
-pub(super) const CONTROL: usize = 1;
-pub(super) const MADE: usize = 2;
-pub(super) const REAL: usize = 3;
-pub(super) const ANY: usize = 4;
-
-/// A sample with the features of its pictures.
-pub(super) struct Measured<'a> {
-    pub sample: &'a Sample,
-    pub features: [Features; SETS],
-    /// Of real controls, as many as the reference has on each plate.
-    pub other_controls: Features,
-}
-
-impl Measure<'_> {
-    pub fn pictures(&self, rows: &[usize]) -> Vec<u8> {
-        rows.iter()
-            .flat_map(|row| self.data.picture(*row))
-            .copied()
-            .collect()
+/// Gap closed at the seen conditions of the highest dose, from controls of their own and of other
+/// plates; `None` if there is only one plate.
+fn other_plates(
+    measure: &Measure,
+    transporter: &Transporter,
+    samples: &[Measured],
+    options: &CellEvalOptions,
+) -> Result<(Option<f64>, Option<f64>)> {
+    let plates = measure.data.info.plates.len();
+    let seen = samples.iter().filter(|m| m.sample.kind == HeldOut::Seen);
+    let top = seen.clone().map(|m| m.sample.dose).fold(0.0, f32::max);
+    let chosen: Vec<&Measured> = seen.filter(|m| m.sample.dose == top).collect();
+    if plates < 2 || chosen.is_empty() {
+        return Ok((None, None));
     }
-
-    fn plates(&self, rows: &[usize]) -> Vec<usize> {
-        rows.iter().map(|row| self.data.plate[*row]).collect()
-    }
-
-    /// The sets of pictures of a sample.
-    pub fn sets(&self, sample: &Sample) -> [Vec<u8>; SETS] {
-        [
-            self.pictures(&sample.reference),
-            sample.controls.clone(),
-            sample.made.clone(),
-            self.pictures(&sample.rows),
-            self.pictures(&sample.mean_drug),
-        ]
-    }
-
-    fn measured<'s>(&self, sample: &'s Sample) -> Measured<'s> {
-        let (own, reference) = (self.plates(&sample.rows), self.plates(&sample.reference));
-        let any = self.plates(&sample.mean_drug);
-        let sets = self.sets(sample);
-        let plates = [&reference, &own, &own, &own, &any];
-        Measured {
-            sample,
-            features: std::array::from_fn(|set| self.standard.features(&sets[set], plates[set])),
-            other_controls: self.standard.controls(&reference),
+    let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
+    let mut sums: Vec<[f64; 3]> = Vec::new();
+    for Measured {
+        sample, features, ..
+    } in chosen
+    {
+        let mut controls = Vec::new();
+        for &row in &sample.rows {
+            let other = (measure.data.plate[row] + rng.random_range(1..plates)) % plates;
+            let from = control(measure.data, other, &mut rng)?;
+            controls.extend_from_slice(measure.data.picture(from));
         }
-    }
-
-    /// Gap closed at the seen conditions of the highest dose, from controls of their own and of other
-    /// plates; `None` if there is only one plate.
-    fn other_plates(
-        &self,
-        transporter: &Transporter,
-        samples: &[Measured],
-        options: &CellEvalOptions,
-    ) -> Result<(Option<f64>, Option<f64>)> {
-        let plates = self.data.info.plates.len();
-        let seen = samples.iter().filter(|m| m.sample.kind == HeldOut::Seen);
-        let top = seen.clone().map(|m| m.sample.dose).fold(0.0, f32::max);
-        let chosen: Vec<&Measured> = seen.filter(|m| m.sample.dose == top).collect();
-        if plates < 2 || chosen.is_empty() {
-            return Ok((None, None));
-        }
-        let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
-        let mut sums: Vec<[f64; 3]> = Vec::new();
-        for Measured {
-            sample, features, ..
-        } in chosen
-        {
-            let mut controls = Vec::new();
-            for &row in &sample.rows {
-                let other = (self.data.plate[row] + rng.random_range(1..plates)) % plates;
-                let from = control(self.data, other, &mut rng)?;
-                controls.extend_from_slice(self.data.picture(from));
-            }
-            let made = make(transporter, &controls, &sample.conditions, options)?;
-            let made = self.standard.features(&made, &self.plates(&sample.rows));
-            let sets = [&features[CONTROL], &features[MADE], &made];
-            for (i, set) in sets.into_iter().enumerate() {
-                let each = distances(set, &features[REFERENCE]);
-                sums.resize(each.len(), [0.0; 3]);
-                for (sum, distance) in sums.iter_mut().zip(each) {
-                    sum[i] += distance;
-                }
+        let made = make(transporter, &controls, &sample.conditions, options)?;
+        let made = measure
+            .standard
+            .features(&made, &measure.plates(&sample.rows));
+        let sets = [&features[CONTROL], &features[MADE], &made];
+        for (i, set) in sets.into_iter().enumerate() {
+            let each = distances(set, &features[REFERENCE]);
+            sums.resize(each.len(), [0.0; 3]);
+            for (sum, distance) in sums.iter_mut().zip(each) {
+                sum[i] += distance;
             }
         }
-        let gap = |i: usize| {
-            let each = sums.iter().map(|sum| 1.0 - sum[i] / sum[0].max(1e-12));
-            Some(each.sum::<f64>() / sums.len().max(1) as f64)
-        };
-        Ok((gap(1), gap(2)))
     }
+    let gap = |i: usize| {
+        let each = sums.iter().map(|sum| 1.0 - sum[i] / sum[0].max(1e-12));
+        Some(each.sum::<f64>() / sums.len().max(1) as f64)
+    };
+    Ok((gap(1), gap(2)))
 }

@@ -13,6 +13,7 @@ mod dose;
 mod flow;
 mod group;
 mod measure;
+mod measured;
 mod response;
 mod samples;
 mod sheet;

@@ -7,7 +7,7 @@ use driftless_transport::Transporter;
 
 use super::DoseReport;
 use super::dose::{Response, fit_hill};
-use super::measure::{CONTROL, MADE, Measure, Measured, REAL};
+use super::measured::{CONTROL, MADE, Measure, Measured, REAL};
 use super::standard::means;
 
 /// EC50 of every compound, read from the features of its dose series on the plates of the training.
