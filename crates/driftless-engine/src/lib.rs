@@ -136,7 +136,7 @@ pub fn build(world: WorldModel, backend: &Backend) -> Result<Sampler> {
         #[cfg(feature = "wgpu")]
         Backend::Wgpu(gpu) => Box::new(WgpuNetwork::tuned(&world, gpu)?),
         #[cfg(not(feature = "wgpu"))]
-        Backend::Wgpu(gpu) => match *gpu {},
+        Backend::Wgpu(_) => return Err(wgpu::missing()),
     };
     Ok(Sampler::new(network, config))
 }

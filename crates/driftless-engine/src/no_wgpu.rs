@@ -2,39 +2,42 @@
 
 use crate::{Error, Result};
 
-/// A GPU, of which this build can have none.
+/// A GPU, of which this build never has one.
 #[derive(Clone, Debug)]
-pub enum Gpu {}
+pub struct Gpu(());
 
-/// A frame on a GPU, of which this build can have none.
+/// A frame on a GPU, of which this build never has one.
 #[derive(Debug)]
-pub enum FrameTexture {}
+pub struct FrameTexture(());
 
 impl Gpu {
     /// # Errors
     /// Always returns an error, which names the feature.
     pub fn open(_allow_software: bool) -> Result<Self> {
-        Err(Error::Unsupported(
-            "this build does not support wgpu: build with `--features wgpu`, or use --device cpu"
-                .into(),
-        ))
+        Err(missing())
     }
 
     /// Whether it is no software renderer.
     pub fn is_hardware(&self) -> bool {
-        match *self {}
+        false
     }
 
     /// Whether it is gone.
     pub fn is_lost(&self) -> bool {
-        match *self {}
+        true
     }
 
-    /// The same GPU, for 16-bit weights.
-    ///
     /// # Errors
-    /// Never: there is no GPU to ask.
+    /// Always returns an error, which names the feature.
     pub fn with_half(self) -> Result<Self> {
-        match self {}
+        Err(missing())
     }
+}
+
+/// What a build without wgpu says where one is asked for.
+pub(crate) fn missing() -> Error {
+    Error::Unsupported(
+        "this build does not support wgpu: build with `--features wgpu`, or use --device cpu"
+            .into(),
+    )
 }

@@ -13,6 +13,8 @@ mod mlp;
 mod recall;
 mod row_layout;
 mod shared_slice;
+// They share helpers with the tests of all backends.
+#[cfg(feature = "wgpu")]
 #[cfg(test)]
 mod tests;
 mod threads;
