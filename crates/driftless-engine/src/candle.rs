@@ -6,7 +6,7 @@ use driftless_model::attention::{AttentionPattern, l2_normalize};
 use driftless_model::checkpoint::WorldModel;
 use driftless_model::dynamics::{DynamicsInput, Layer};
 use driftless_model::layers::AttentionLayer;
-use driftless_model::memory::{MemoryInput, MemoryTokens, TokenInputs};
+use driftless_model::memory::{DeltaLayer, MemoryInput, MemoryTokens, TokenInputs};
 use driftless_model::tokenizer::{images_to_tensor, tensor_to_images};
 
 use super::Attention;
@@ -148,24 +148,20 @@ impl CandleNetwork {
         Ok(self.world.dynamics.memory_tokens(Some(&input))?)
     }
 
-    /// What the tokens of a frame read from the delta state of a layer is added to them. Also returns the
-    /// state that the frame would leave, `None` for a layer without.
+    /// The tokens of a frame with what they read from a delta state, and the state that the frame would leave.
     fn read_state(
         &self,
-        layer: &Layer,
+        delta: &DeltaLayer,
         state: Option<&Tensor>,
         tokens: Tensor,
-    ) -> Result<(Tensor, Option<Tensor>)> {
-        let Some(delta) = &layer.delta else {
-            return Ok((tokens, None));
-        };
+    ) -> Result<(Tensor, Tensor)> {
         let (read, states) = delta.forward(&tokens, 1, state)?;
         let tokens = if self.current.reads_state {
             read
         } else {
             tokens
         };
-        Ok((tokens, Some(states.squeeze(1)?)))
+        Ok((tokens, states.squeeze(1)?))
     }
 
     /// What the tokens of a frame read from its recalled frames is added to them.
@@ -283,8 +279,8 @@ impl Network for CandleNetwork {
         let (mut kv_caches, mut states) = (self.kv_caches.iter(), self.states.iter());
         for layer in &dynamics.layers {
             tokens = layer.space.forward(&tokens, AttentionPattern::Space)?;
-            if layer.delta.is_some() {
-                (tokens, _) = self.read_state(layer, states.next(), tokens)?;
+            if let Some(delta) = &layer.delta {
+                (tokens, _) = self.read_state(delta, states.next(), tokens)?;
             }
             if let Some(time) = &layer.time {
                 (tokens, ..) = self.temporal_attention(time, kv_caches.next(), &tokens)?;
@@ -318,10 +314,10 @@ impl Network for CandleNetwork {
                     .extend(weights.flatten_all()?.to_vec1::<f32>()?);
             }
             tokens = layer.space.forward(&tokens, AttentionPattern::Space)?;
-            if layer.delta.is_some() {
-                let (read, state) = self.read_state(layer, states.next(), tokens)?;
+            if let Some(delta) = &layer.delta {
+                let (read, state) = self.read_state(delta, states.next(), tokens)?;
                 tokens = read;
-                new_states.extend(state);
+                new_states.push(state);
             }
             if let Some(time) = &layer.time {
                 let kv_cache = kv_caches.next();

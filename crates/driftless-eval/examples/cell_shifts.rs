@@ -12,15 +12,14 @@
 
 use std::path::Path;
 
-use driftless_data::cells::{CellDataset, FEATURES, features};
+use driftless_data::cells::{CellDataset, FEATURES};
+use driftless_eval::cells::{Features, Standard};
 use driftless_transport::{Condition, Route, TransportParams, Transporter};
 
 type Error = Box<dyn std::error::Error>;
 
 /// Cells of each compound.
 const CELLS: usize = 3;
-/// Controls of each plate that say what is usual.
-const CONTROLS: usize = 80;
 
 fn main() -> Result<(), Error> {
     let paths: Vec<String> = std::env::args().skip(1).collect();
@@ -47,10 +46,10 @@ fn main() -> Result<(), Error> {
             .plate(&data.info.plates[data.plate[*row]].name),
     };
     let conditions: Vec<Condition> = rows.iter().map(condition).collect();
-    let usual: Vec<Vec<[f64; 2]>> = (0..data.info.plates.len())
-        .map(|p| usual(&data, p))
-        .collect();
-    let shifts = |pictures: &[u8]| shifts(&data, &rows, &usual, &controls, pictures);
+    let plates: Vec<usize> = rows.iter().map(|row| data.plate[*row]).collect();
+    let standard = Standard::new(&data);
+    let before = standard.features(&controls, &plates);
+    let shifts = |pictures: &[u8]| shifts(&before, &standard.features(pictures, &plates));
     let real = shifts(&treated);
     println!("{} cells of {} compounds", rows.len(), real.len());
     for (route, guidance) in [
@@ -96,46 +95,14 @@ fn rows(transporter: &Transporter, data: &CellDataset) -> Vec<usize> {
     chosen
 }
 
-/// Mean and standard deviation of each feature over controls of a plate.
-fn usual(data: &CellDataset, plate: usize) -> Vec<[f64; 2]> {
-    let of_plate = |row: &usize| data.compound[*row].is_none() && data.plate[*row] == plate;
-    let controls = (0..data.len()).filter(of_plate).take(CONTROLS);
-    let all: Vec<Vec<f32>> = controls
-        .map(|row| measure(data, data.picture(row)))
-        .collect();
-    let n = all.len() as f64;
-    let of = |f: usize| {
-        let values = all.iter().map(|row| f64::from(row[f]));
-        let mean = values.clone().sum::<f64>() / n;
-        [
-            mean,
-            (values.map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt(),
-        ]
-    };
-    (0..all.first().map_or(0, Vec::len)).map(of).collect()
-}
-
-fn measure(data: &CellDataset, picture: &[u8]) -> Vec<f32> {
-    features(picture, data.info.image, data.info.channels.len())
-}
-
 /// The shift of each compound in each feature.
-fn shifts(
-    data: &CellDataset,
-    rows: &[usize],
-    usual: &[Vec<[f64; 2]>],
-    controls: &[u8],
-    pictures: &[u8],
-) -> Vec<Vec<f64>> {
-    let len = data.info.picture_len();
-    let each = rows
+fn shifts(before: &Features, after: &Features) -> Vec<Vec<f64>> {
+    let cells: Vec<Vec<f64>> = before
         .iter()
-        .zip(controls.chunks_exact(len).zip(pictures.chunks_exact(len)));
-    let cells: Vec<Vec<f64>> = each
-        .map(|(row, (before, after))| {
-            let both = measure(data, before).into_iter().zip(measure(data, after));
-            both.zip(&usual[data.plate[*row]])
-                .map(|((before, after), [_, deviation])| f64::from(after - before) / deviation)
+        .zip(after)
+        .map(|(before, after)| {
+            let each = after.iter().zip(before);
+            each.map(|(after, before)| f64::from(after - before))
                 .collect()
         })
         .collect();

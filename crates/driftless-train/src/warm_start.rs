@@ -52,7 +52,8 @@ pub(super) fn copy_tokenizer(folder: &Path, checkpoint: &Path) -> Result<()> {
 }
 
 /// Sets `vars` to the tensors of the file. What the file lacks keeps its initial value: tensors of
-/// new parts, and the embedding of the unknown action, which is the last row.
+/// new parts, and the embedding of the unknown action, which is the last row. The last rows of a larger
+/// tensor are left out: the camera's motion in the outcome head of a world with a memory.
 ///
 /// # Errors
 /// Returns an error if the file is missing or damaged, or if a tensor has another shape.
@@ -79,6 +80,9 @@ pub(super) fn load_weights(path: &Path, vars: &BTreeMap<String, Var>) -> Result<
                     &[&tensor, &initial.narrow(0, *rows, all - rows)?.detach()],
                     0,
                 )?
+            }
+            ([rows, found @ ..], [all, expected @ ..]) if found == expected && rows > all => {
+                tensor.narrow(0, 0, *all)?.contiguous()?
             }
             (found, expected) => {
                 let what = format!("'{name}' is {found:?}, expected {expected:?} by the settings");

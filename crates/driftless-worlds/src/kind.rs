@@ -59,7 +59,7 @@ impl SimulatorKind {
     /// What to do in it, in one sentence to the player.
     pub fn goal(self) -> &'static str {
         match self {
-            Self::Maze => "Find your way: walk, turn, and see how long the walls stay true.",
+            Self::Maze => "Look round, turn away and come back: is it still the same place?",
             Self::Drive => "Stay on the road, as fast as you dare.",
         }
     }

@@ -50,10 +50,11 @@ pub(super) struct PackedDelta {
     /// [tokens, heads, keys, values].
     pub(super) state: Vec<f32>,
     normed: Vec<f32>,
-    /// Queries, then what they read, [tokens, width].
+    /// [tokens, width].
     queries: Vec<f32>,
+    /// What they read, [tokens, width].
     read: Vec<f32>,
-    /// Keys and values, [tokens, 2 · width].
+    /// Keys, and values or what these change, [tokens, 2 · width].
     written: Vec<f32>,
 }
 
@@ -118,11 +119,16 @@ impl PackedDelta {
             normalize(&mut written[head * d..], 2 * w, d, tokens, 1.0);
         }
         self.write_gates.apply(workers, self.shape, &self.normed);
-        let gates = &self.write_gates.logits;
-        let least = workers.least().light;
+        let (gates, least) = (&self.write_gates.logits, workers.least().light);
+        let state = &self.state;
+        workers.for_rows(written, 2 * w, least / d.max(1), |first, written| {
+            let (state, gates) = (&state[first * w * d..], &gates[first * 2 * heads..]);
+            find_changes(d, heads, state, gates, written);
+        });
+        let written = &self.written;
         workers.for_rows(&mut self.state, w * d, least, |first, state| {
             let (written, gates) = (&written[first * 2 * w..], &gates[first * 2 * heads..]);
-            write_states(d, heads, written, gates, state);
+            change_states(d, heads, written, gates, state);
         });
     }
 }
@@ -147,11 +153,42 @@ fn read_states_body<const FMA: bool>(
     }
 }
 
-dispatch!(fn write_states = write_states_body(d: usize, heads: usize, written: &[f32], gates: &[f32], states: &mut [f32]));
-/// S ← α S + β k̂ (v − α S k̂), of consecutive tokens: `written` holds their keys and values, `gates` the
-/// logits of α and β.
+dispatch!(fn find_changes = find_changes_body(d: usize, heads: usize, states: &[f32], gates: &[f32], written: &mut [f32]));
+/// v ← β (v − α S k̂), of consecutive tokens: `written` holds their keys and values, `gates` the logits of α
+/// and β.
 #[inline(always)]
-fn write_states_body<const FMA: bool>(
+fn find_changes_body<const FMA: bool>(
+    d: usize,
+    heads: usize,
+    states: &[f32],
+    gates: &[f32],
+    written: &mut [f32],
+) {
+    let w = heads * d;
+    let tokens = states
+        .chunks_exact(w * d)
+        .zip(gates.chunks_exact(2 * heads));
+    for (written, (states, gates)) in written.chunks_exact_mut(2 * w).zip(tokens) {
+        let (keys, values) = written.split_at_mut(w);
+        let (keys, values) = (keys.chunks_exact(d), values.chunks_exact_mut(d));
+        let each = keys.zip(values).zip(states.chunks_exact(d * d));
+        for (head, ((keys, values), state)) in each.enumerate() {
+            let keep = sigmoid::<FMA>(gates[head] + KEEP_OFFSET);
+            let replace = sigmoid::<FMA>(gates[heads + head]);
+            for (key, row) in keys.iter().zip(state.chunks_exact(d)) {
+                axpy::<FMA>(-keep * key, row, values);
+            }
+            for value in values {
+                *value *= replace;
+            }
+        }
+    }
+}
+
+dispatch!(fn change_states = change_states_body(d: usize, heads: usize, written: &[f32], gates: &[f32], states: &mut [f32]));
+/// S ← α S + k̂ v, with the v of [`find_changes`].
+#[inline(always)]
+fn change_states_body<const FMA: bool>(
     d: usize,
     heads: usize,
     written: &[f32],
@@ -159,24 +196,19 @@ fn write_states_body<const FMA: bool>(
     states: &mut [f32],
 ) {
     let w = heads * d;
-    let mut change = vec![0.0; d];
     let tokens = written
         .chunks_exact(2 * w)
         .zip(gates.chunks_exact(2 * heads));
     for (states, (written, gates)) in states.chunks_exact_mut(w * d).zip(tokens) {
-        for (head, state) in states.chunks_exact_mut(d * d).enumerate() {
-            let (keys, values) = (&written[head * d..], &written[w + head * d..]);
-            let keep = sigmoid::<FMA>(gates[head] + KEEP_OFFSET);
-            let replace = sigmoid::<FMA>(gates[heads + head]);
-            change.copy_from_slice(&values[..d]);
-            for (key, row) in keys.iter().zip(state.chunks_exact(d)) {
-                axpy::<FMA>(-keep * key, row, &mut change);
-            }
+        let (keys, changes) = written.split_at(w);
+        let each = keys.chunks_exact(d).zip(changes.chunks_exact(d));
+        for ((state, (keys, change)), gate) in states.chunks_exact_mut(d * d).zip(each).zip(gates) {
+            let keep = sigmoid::<FMA>(gate + KEEP_OFFSET);
             for (key, row) in keys.iter().zip(state.chunks_exact_mut(d)) {
                 for x in row.iter_mut() {
                     *x *= keep;
                 }
-                axpy::<FMA>(replace * key, &change, row);
+                axpy::<FMA>(*key, change, row);
             }
         }
     }

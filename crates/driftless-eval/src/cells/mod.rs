@@ -24,6 +24,7 @@ pub use distances::{frechet, kernel_distance, wasserstein};
 pub use dose::{Response, fit_hill};
 pub use measure::run;
 pub use sheet::sheet;
+pub use standard::{Features, Standard};
 pub use tables::tables;
 
 use serde::Serialize;

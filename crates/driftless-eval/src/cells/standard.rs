@@ -6,7 +6,7 @@ use driftless_data::cells::{CellDataset, features};
 use super::wasserstein;
 
 /// The features of pictures: one row of numbers each.
-pub(super) type Features = Vec<Vec<f32>>;
+pub type Features = Vec<Vec<f32>>;
 
 /// Mean and standard deviation.
 type Moments = (f32, f32);
@@ -18,7 +18,7 @@ const CLEARLY: f64 = 4.0;
 const LEAST_EFFECT: f64 = 0.5;
 
 /// What is usual on each plate.
-pub(super) struct Standard<'a> {
+pub struct Standard<'a> {
     data: &'a CellDataset,
     /// One entry for each plate and feature.
     plates: Vec<Vec<Moments>>,

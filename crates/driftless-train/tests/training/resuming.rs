@@ -265,6 +265,15 @@ fn starts_from_a_checkpoint() {
         !fresh.is_empty() && fresh.iter().all(|k| k.starts_with("outcome.")),
         "{fresh:?}"
     );
+    let fewer = SETTINGS.replace("k_max = 4\n", "k_max = 4\nunknown_action = false\n");
+    let fewer = fewer.replace("[dynamics]\n", "[dynamics]\naction_dropout = 0.0\n");
+    let back = |o: TrainOptions| TrainOptions {
+        from: Some(folder.path().join("new/checkpoint")),
+        ..continued(o)
+    };
+    let (_, fewer) = run("fewer", fewer, &back).unwrap();
+    let lost = fewer.iter().map(|(name, new)| same(name, new, &more[name]));
+    assert_eq!(lost.filter(|rows| *rows > 0).count(), 2);
     let wide = SETTINGS.replace("mlp = 32", "mlp = 48");
     let error = run("wide", wide, &continued).unwrap_err().to_string();
     assert!(error.contains("by the settings"), "{error}");
