@@ -11,6 +11,9 @@ pub mod dataset {
     /// How the dataset came about; written by recorders and importers, never read back.
     pub const MANIFEST: &str = "manifest.json";
 
+    /// What clips of the episodes show, in words, a clip a line; optional: [`crate::captions`].
+    pub const CAPTIONS: &str = "captions.jsonl";
+
     /// File name of the episode with this number.
     pub fn episode(index: usize) -> String {
         format!("episode_{index:05}.{}", super::EPISODE_EXTENSION)
@@ -47,6 +50,9 @@ pub mod array {
     pub const IS_TERMINAL: &str = "is_terminal";
     /// Whether the frame shows what a starting clip should show; optional.
     pub const CAN_START: &str = "can_start";
+
+    /// What an episode shows, in words: one text, or one a frame; optional.
+    pub const CAPTION: &str = "caption";
 
     /// Ground truth of a game with a ball: its x and y in pixels, NaN while it is not visible.
     pub const BALL: &str = "ball";
