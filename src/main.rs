@@ -9,8 +9,8 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, CommandFactory as _, Parser, Subcommand};
 use commands::{
-    bench, completions, devices, eval, film, import, info, likelihood, new, play, record, recover,
-    replay, rollout, train, worlds,
+    bench, caption, completions, devices, eval, film, import, info, likelihood, new, play, record,
+    recover, replay, rollout, train, worlds,
 };
 use driftless::ERROR_PREFIX;
 use driftless_data::text::printable;
@@ -56,6 +56,8 @@ enum Command {
     New(new::Args),
     /// Record a dataset from a built-in simulator.
     Record(record::Args),
+    /// Describe the clips of a simulator's recording in words.
+    Caption(caption::Args),
     /// Save the recordings that a killed program has left.
     Recover(recover::Args),
     /// Replay a recorded session and compare it frame by frame.
@@ -104,6 +106,7 @@ fn main() -> ExitCode {
         Command::Play(args) => play::run(args),
         Command::New(args) => new::run(args),
         Command::Record(args) => record::run(&args),
+        Command::Caption(args) => caption::run(&args),
         Command::Recover(args) => recover::run(args),
         Command::Replay(args) => replay::run(&args),
         Command::Rollout(args) => rollout::run(&args),

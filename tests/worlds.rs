@@ -46,6 +46,44 @@ fn recorded_episode_is_reproducible() {
 }
 
 #[test]
+fn recordings_are_captioned() {
+    let folder = tempfile::tempdir().unwrap();
+    for world in SimulatorKind::ALL.map(SimulatorKind::name) {
+        let data = folder.path().join(world);
+        record(world, &data, &[]);
+        let stdout = success(&["caption", "--data", path_str(&data), "--stride", "2"]);
+        assert!(stdout.contains(" of 13 clips in "), "{stdout}");
+        let captions = driftless_data::captions::read(&data).unwrap().unwrap();
+        assert!(
+            captions
+                .iter()
+                .all(|caption| caption.frames == 16 && caption.texts.len() == 2)
+        );
+
+        let again = ["caption", "--data", path_str(&data), "--language", "ru"];
+        let refused = driftless(&again);
+        let error = String::from_utf8(refused.stderr).unwrap();
+        assert!(error.contains("captions.jsonl: exists already"), "{error}");
+        success(&[&again[..], &["--overwrite"]].concat());
+        let captions = driftless_data::captions::read(&data).unwrap().unwrap();
+        assert!(
+            captions
+                .iter()
+                .all(|caption| caption.texts.keys().eq(["ru"]))
+        );
+    }
+    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/pong");
+    let out = folder.path().join("pong.jsonl");
+    let refused = driftless(&["caption", "--data", data, "--out", path_str(&out)]);
+    let error = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(error.lines().count(), 1, "{error}");
+    assert!(
+        error.contains("NAME.txt beside NAME.npz") && !out.exists(),
+        "{error}"
+    );
+}
+
+#[test]
 fn used_folder_is_not_recorded_into() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
