@@ -9,8 +9,8 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, CommandFactory as _, Parser, Subcommand};
 use commands::{
-    bench, completions, devices, eval, import, info, likelihood, new, play, record, recover,
-    replay, rollout, train, worlds,
+    bench, caption, completions, devices, eval, film, import, info, likelihood, new, play, record,
+    recover, replay, rollout, train, worlds,
 };
 use driftless::ERROR_PREFIX;
 use driftless_data::text::printable;
@@ -56,12 +56,16 @@ enum Command {
     New(new::Args),
     /// Record a dataset from a built-in simulator.
     Record(record::Args),
+    /// Describe the clips of a simulator's recording in words.
+    Caption(caption::Args),
     /// Save the recordings that a killed program has left.
     Recover(recover::Args),
     /// Replay a recorded session and compare it frame by frame.
     Replay(replay::Args),
     /// Predict the frames of a recorded episode from its actions.
     Rollout(rollout::Args),
+    /// Make a clip from a prompt, all its frames at once.
+    Film(film::Args),
     /// Evaluate a world on held-out episodes.
     Eval(eval::Args),
     /// Compute the log-likelihood of the frames of a recorded episode.
@@ -102,9 +106,11 @@ fn main() -> ExitCode {
         Command::Play(args) => play::run(args),
         Command::New(args) => new::run(args),
         Command::Record(args) => record::run(&args),
+        Command::Caption(args) => caption::run(&args),
         Command::Recover(args) => recover::run(args),
         Command::Replay(args) => replay::run(&args),
         Command::Rollout(args) => rollout::run(&args),
+        Command::Film(args) => film::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Likelihood(args) => likelihood::run(&args),
         Command::Bench(args) => bench::run(&args),

@@ -46,6 +46,44 @@ fn recorded_episode_is_reproducible() {
 }
 
 #[test]
+fn recordings_are_captioned() {
+    let folder = tempfile::tempdir().unwrap();
+    for world in SimulatorKind::ALL.map(SimulatorKind::name) {
+        let data = folder.path().join(world);
+        record(world, &data, &[]);
+        let stdout = success(&["caption", "--data", path_str(&data), "--stride", "2"]);
+        assert!(stdout.contains(" of 13 clips in "), "{stdout}");
+        let captions = driftless_data::captions::read(&data).unwrap().unwrap();
+        assert!(
+            captions
+                .iter()
+                .all(|caption| caption.frames == 16 && caption.texts.len() == 2)
+        );
+
+        let again = ["caption", "--data", path_str(&data), "--language", "ru"];
+        let refused = driftless(&again);
+        let error = String::from_utf8(refused.stderr).unwrap();
+        assert!(error.contains("captions.jsonl: exists already"), "{error}");
+        success(&[&again[..], &["--overwrite"]].concat());
+        let captions = driftless_data::captions::read(&data).unwrap().unwrap();
+        assert!(
+            captions
+                .iter()
+                .all(|caption| caption.texts.keys().eq(["ru"]))
+        );
+    }
+    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/pong");
+    let out = folder.path().join("pong.jsonl");
+    let refused = driftless(&["caption", "--data", data, "--out", path_str(&out)]);
+    let error = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(error.lines().count(), 1, "{error}");
+    assert!(
+        error.contains("NAME.txt beside NAME.npz") && !out.exists(),
+        "{error}"
+    );
+}
+
+#[test]
 fn used_folder_is_not_recorded_into() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
@@ -63,6 +101,36 @@ fn used_folder_is_not_recorded_into() {
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.contains("is not empty"), "{error}");
     assert_eq!(Dataset::read(&data).unwrap().episodes.len(), 2);
+}
+
+#[test]
+fn actions_are_read_from_frames() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("checkpoints/maze");
+    let device = driftless_engine::DeviceChoice::Cpu;
+    let source = driftless_engine::GpuSource::Unavailable;
+    let mut engine = driftless_engine::open(&folder, device, &source).unwrap();
+    let params = driftless_engine::SamplerParams::of_world(engine.world());
+    // Three turns left, three right, three steps ahead, three back, in mazes that it was not trained on.
+    let played = [3, 4, 1, 2].map(|action| [action; 3]).concat();
+    let (mut right, mut all) = (0, 0);
+    for seed in 9_001..9_005 {
+        let mut maze = SimulatorKind::Maze.open(seed);
+        let mut images = maze.image().to_vec();
+        for &action in &played {
+            maze.step(action).unwrap();
+            images.extend_from_slice(maze.image());
+        }
+        let read = engine.infer_actions(&images, &params).unwrap();
+        assert_eq!(read.len(), played.len() + 1);
+        right += read[1..]
+            .iter()
+            .zip(&played)
+            .filter(|(a, b)| a == b)
+            .count();
+        all += played.len();
+    }
+    // A walker who stands before a wall cannot step ahead: no frame tells.
+    assert!(right * 100 >= all * 75, "{right} of {all}");
 }
 
 /// Records 50 frames in episodes of 40.

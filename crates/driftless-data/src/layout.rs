@@ -11,6 +11,9 @@ pub mod dataset {
     /// How the dataset came about; written by recorders and importers, never read back.
     pub const MANIFEST: &str = "manifest.json";
 
+    /// What clips of the episodes show, in words, a clip a line; optional: [`crate::captions`].
+    pub const CAPTIONS: &str = "captions.jsonl";
+
     /// File name of the episode with this number.
     pub fn episode(index: usize) -> String {
         format!("episode_{index:05}.{}", super::EPISODE_EXTENSION)
@@ -29,6 +32,15 @@ pub mod checkpoint {
     pub const STARTING_CLIPS: &str = "contexts.npz";
     /// The author's description; optional.
     pub const CARD: &str = "card.json";
+    /// The configuration of the network that makes clips from words; optional, with its weights.
+    pub const CLIP_CONFIG: &str = "clip.json";
+    /// The weights of that network.
+    pub const CLIP_WEIGHTS: &str = "clip.safetensors";
+
+    /// The files that every world has.
+    pub const NEEDED: [&str; 4] = [CONFIG, TOKENIZER, DYNAMICS, STARTING_CLIPS];
+    /// The files that a world may have besides.
+    pub const OPTIONAL: [&str; 3] = [CARD, CLIP_CONFIG, CLIP_WEIGHTS];
 }
 
 /// The arrays of an episode, each with one row per frame.
@@ -47,6 +59,9 @@ pub mod array {
     pub const IS_TERMINAL: &str = "is_terminal";
     /// Whether the frame shows what a starting clip should show; optional.
     pub const CAN_START: &str = "can_start";
+
+    /// What an episode shows, in words: one text, or one a frame; optional.
+    pub const CAPTION: &str = "caption";
 
     /// Ground truth of a game with a ball: its x and y in pixels, NaN while it is not visible.
     pub const BALL: &str = "ball";

@@ -39,6 +39,7 @@
 //!
 //! - [`episode`]: one recorded episode: frames and the actions that led to them.
 //! - [`dataset`]: a folder of episodes with a `dataset.json`.
+//! - [`captions`]: what clips of the episodes show, in words.
 //! - [`pose`]: where the player of an episode is and looks.
 //! - [`layout`]: the names of files and arrays.
 //! - [`info`]: the summary that `driftless info` prints; `examples/inspect.rs` shows its use.
@@ -56,6 +57,7 @@
 //! - [`journal`]: what is being recorded, on disk as it is made.
 
 mod action;
+pub mod captions;
 pub mod cells;
 mod clip;
 pub mod contact_sheet;
@@ -82,6 +84,7 @@ pub mod text;
 pub use error::{Error, PathError, Result};
 
 pub use action::ActionSpec;
+pub use captions::ClipCaption;
 pub use clip::Clip;
 pub use dataset::{Dataset, DatasetInfo};
 pub use episode::{Episode, ExtraArray};

@@ -22,6 +22,8 @@ pub use array::{NpyArray, NpyDtype};
 const MAX_HEADER: usize = 1 << 16;
 /// Largest accepted array in bytes.
 const MAX_ARRAY: u64 = 4 << 30;
+/// Largest accepted array of texts in bytes.
+const MAX_TEXTS: u64 = 64 << 20;
 /// The highest compression ratio that deflate can reach.
 pub(crate) const MAX_RATIO: u64 = 1040;
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
@@ -107,11 +109,38 @@ impl NpzReader {
         &mut self,
         name: &str,
     ) -> Result<std::result::Result<NpyArray, NpyDtype>> {
+        self.entry(name, NpyDtype::size)
+    }
+
+    /// Reads the array `name`, whose elements have the size `size`; the inner error is a dtype without one.
+    fn entry(
+        &mut self,
+        name: &str,
+        size: fn(&NpyDtype) -> Option<usize>,
+    ) -> Result<std::result::Result<NpyArray, NpyDtype>> {
         let Some(index) = self.zip.index_for_name(&format!("{name}.npy")) else {
             let names = self.names().join(", ");
             return Err(self.error(name, format!("missing; the file has: {names}")));
         };
-        read_entry(&mut self.zip, index).map_err(|what| self.error(name, what))
+        read_entry(&mut self.zip, index, size).map_err(|what| self.error(name, what))
+    }
+
+    /// Reads the array `name` of texts, NumPy's `<U` or `S`: its shape and its elements, in C order.
+    ///
+    /// # Errors
+    /// Returns an error if the array is missing, holds no texts or more than 64 MiB of them, is not valid
+    /// Unicode (`S`: UTF-8), its header and length disagree, or its data is corrupt.
+    pub fn texts(&mut self, name: &str) -> Result<(Vec<usize>, Vec<String>)> {
+        if self.unpacked_len(name) > MAX_TEXTS {
+            return Err(self.error(name, format!("has more than {} MiB", MAX_TEXTS >> 20)));
+        }
+        let read = self.entry(name, NpyDtype::text_size)?;
+        let array = read.map_err(|dtype| {
+            self.error(name, format!("dtype is {dtype}, expected texts (U or S)"))
+        })?;
+        let texts = array.to_texts();
+        let texts = texts.ok_or_else(|| self.error(name, "is not valid Unicode text"))?;
+        Ok((array.shape, texts))
     }
 
     /// Length in bytes of the array `name` without compression, header included, as the archive says;
@@ -137,13 +166,14 @@ impl NpzReader {
 fn read_entry(
     zip: &mut ZipArchive<BufReader<File>>,
     index: usize,
+    size: fn(&NpyDtype) -> Option<usize>,
 ) -> std::result::Result<std::result::Result<NpyArray, NpyDtype>, String> {
     let mut file = zip
         .by_index(index)
         .map_err(|e| format!("cannot be read: {}", one_line(&e)))?;
     let (unpacked_len, packed_len) = (file.size(), file.compressed_size());
     let (header, header_len) = read_header(&mut file)?;
-    let Some(element_len) = header.dtype.size() else {
+    let Some(element_len) = size(&header.dtype) else {
         return Ok(Err(header.dtype));
     };
     let shape_text = format!("shape {:?} of {}", header.shape, header.dtype);

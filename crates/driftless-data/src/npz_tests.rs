@@ -320,3 +320,47 @@ fn many_arrays_are_found() {
         assert_eq!(archive.array(&name).unwrap().into_u8().unwrap(), [7]);
     }
 }
+
+fn texts(descr: &str, data: &[u8]) -> Result<(Vec<usize>, Vec<String>)> {
+    let text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (2,), }}\n");
+    NpzReader::open(npz_file(&npy_bytes(&text, data)).path())?.texts("a")
+}
+
+/// UCS-4, little-endian.
+fn wide(text: &str) -> Vec<u8> {
+    text.chars()
+        .flat_map(|c| u32::from(c).to_le_bytes())
+        .collect()
+}
+
+#[test]
+fn reads_texts() {
+    let both = |a: &str, b: &str| (vec![2], vec![a.to_owned(), b.to_owned()]);
+    let narrow = texts("|S4", b"up\0\0left").unwrap();
+    assert_eq!(narrow, both("up", "left"));
+    let unicode = texts("<U3", &wide("шар\0\0\0")).unwrap();
+    assert_eq!(unicode, both("шар", ""));
+}
+
+#[test]
+fn what_is_no_text_is_refused() {
+    let error = |descr, data: &[u8]| texts(descr, data).unwrap_err().to_string();
+    let numbers = error("<i4", &[0; 8]);
+    assert!(
+        numbers.contains("dtype is int32, expected texts"),
+        "{numbers}"
+    );
+    let empty = error("<U0", &[]);
+    assert!(empty.contains("dtype is `<U0`"), "{empty}");
+    let surrogate = error("<U1", &[0, 0xd8, 0, 0, 65, 0, 0, 0]);
+    assert!(surrogate.contains("not valid Unicode"), "{surrogate}");
+    assert!(error("|S1", &[0xff, b'a']).contains("not valid Unicode"));
+    assert!(error("<U9999999999", &[0; 8]).contains("its header says"));
+    // As numbers they are refused as before.
+    let text = "{'descr': '|S4', 'fortran_order': False, 'shape': (2,), }\n";
+    let refused = error_text(&npy_bytes(text, b"up\0\0left"));
+    assert!(
+        refused.contains("dtype is `|S4`, expected booleans"),
+        "{refused}"
+    );
+}

@@ -3,6 +3,7 @@
 //! - [`Simulator`]: what every simulator can do. [`SimulatorKind`] lists and opens them.
 //! - [`maze`]: a first-person maze with pillars and balls.
 //! - [`drive`]: a car on a closed track, seen from above.
+//! - [`caption`]: what recorded clips show, in words.
 //! - [`policy`]: scripted and random policies.
 //! - [`mod@record`]: records a dataset of episodes that a policy plays.
 //!
@@ -33,6 +34,7 @@
 //!
 //! `cargo run -p driftless-worlds --example record` records a dataset and prints what is in it.
 
+pub mod caption;
 pub mod cells;
 pub mod drive;
 mod error;

@@ -42,6 +42,19 @@ impl NpyDtype {
             Self::Other(_) => None,
         }
     }
+
+    /// Size of an element in bytes, if it is a text: of four bytes a character (`<U`, Unicode) or one (`S`).
+    pub(super) fn text_size(&self) -> Option<usize> {
+        let Self::Other(descr) = self else {
+            return None;
+        };
+        let (width, length) = match descr.strip_prefix("<U") {
+            Some(length) => (4, length),
+            None => (1, descr.strip_prefix("|S")?),
+        };
+        let length: usize = length.parse().ok()?;
+        length.checked_mul(width).filter(|&size| size > 0)
+    }
 }
 
 impl std::fmt::Display for NpyDtype {
@@ -131,6 +144,26 @@ impl NpyArray {
             NpyDtype::Float(8) => Some(self.decode(|b| f64::from_le_bytes(b) as f32)),
             NpyDtype::Int(_) | NpyDtype::Uint(_) | NpyDtype::Float(_) | NpyDtype::Other(_) => None,
         }
+    }
+
+    /// The elements of an array of texts; `None` for other dtypes, or where one is not valid.
+    pub(super) fn to_texts(&self) -> Option<Vec<String>> {
+        let size = self.dtype.text_size()?;
+        let is_wide = self.dtype != NpyDtype::Other(format!("|S{size}"));
+        let text = |bytes: &[u8]| {
+            if !is_wide {
+                let text = std::str::from_utf8(bytes).ok()?;
+                return Some(text.trim_end_matches('\0').to_owned());
+            }
+            let codes = bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|&code| u32::from_le_bytes(code));
+            let text: Option<String> = codes.map(char::from_u32).collect();
+            Some(text?.trim_end_matches('\0').to_owned())
+        };
+        self.bytes.chunks_exact(size).map(text).collect()
     }
 
     fn decode<const N: usize, T>(&self, f: impl Fn([u8; N]) -> T) -> Vec<T> {

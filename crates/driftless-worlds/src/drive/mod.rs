@@ -101,6 +101,28 @@ impl Drive {
         drive
     }
 
+    /// The road's mean curvature in 1/m over the 12 m ahead of a car at `position` with this heading,
+    /// positive to its left, and the position's distance from the middle of the road in metres.
+    pub fn road_ahead(&self, position: [f32; 2], heading: f32) -> (f32, f32) {
+        let here = self.track.locate(position);
+        let (sin, cos) = heading.sin_cos();
+        let along = here.direction[0] * cos + here.direction[1] * sin;
+        let way = if along < 0.0 { -1.0 } else { 1.0 };
+        let ahead = [0.0, 3.0, 6.0, 9.0, 12.0].map(|metres| {
+            let point = self.track.at(here.distance + way * metres);
+            way * point.curvature
+        });
+        (
+            ahead.iter().sum::<f32>() / ahead.len() as f32,
+            here.offset.abs(),
+        )
+    }
+
+    /// Whether a car this far from the middle of the road, in metres, is on the grass.
+    pub(crate) fn is_grass(offset: f32) -> bool {
+        offset > HALF_WIDTH + track::KERB
+    }
+
     fn update_image(&mut self) {
         render::render(&mut self.image, &self.track, &self.car);
     }
@@ -123,7 +145,7 @@ impl Simulator for Drive {
     fn step(&mut self, action: u32) -> Result<()> {
         let control = action_entry(&ACTIONS, action)?;
         let before = self.track.locate(self.car.position());
-        let on_grass = before.offset.abs() > HALF_WIDTH + track::KERB;
+        let on_grass = Self::is_grass(before.offset.abs());
         self.car.drive(control.wheel, control.pedal, on_grass);
         let after = self.track.locate(self.car.position());
         let length = self.track.length();

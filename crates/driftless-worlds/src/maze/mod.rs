@@ -22,10 +22,12 @@ use crate::{Result, Simulator, SimulatorSnapshot, SimulatorState, raster};
 
 /// Angle units turned in a frame, about 7.5°. It does not divide a full turn, so all angles occur.
 const TURN: i32 = 85;
+/// The same in radians.
+pub(crate) const TURN_RADIANS: f32 = TURN as f32 / FULL_TURN as f32 * TAU;
 /// Blocks moved in a frame.
-const FORWARD_STEP: f32 = 0.14;
+pub(crate) const FORWARD_STEP: f32 = 0.14;
 const BACK_STEP: f32 = -0.1;
-const STRAFE_STEP: f32 = 0.1;
+pub(crate) const STRAFE_STEP: f32 = 0.1;
 /// Half the walker's width.
 const RADIUS: f32 = 0.2;
 /// A step is made in this many parts, each checked for collisions.

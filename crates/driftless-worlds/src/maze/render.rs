@@ -150,12 +150,17 @@ fn circle_entry(object: &Object, pose: Pose, [dx, dy]: [f32; 2]) -> Option<f32> 
 
 /// What a column of samples shows at eye level.
 pub fn sight(layout: &MazeLayout, pose: Pose, sample: usize) -> Sight {
+    sight_and_distance(layout, pose, sample).0
+}
+
+/// What a column of samples shows at eye level, and how far it is along the direction of view.
+pub fn sight_and_distance(layout: &MazeLayout, pose: Pose, sample: usize) -> (Sight, f32) {
     let column = Column::new(layout, pose, sample);
     match column.objects.first() {
-        Some((object, _)) => Sight::Object(object.colour % OBJECT_COUNT),
+        Some((object, near)) => (Sight::Object(object.colour % OBJECT_COUNT), *near),
         None => {
             let [x, y] = column.wall.block;
-            Sight::Wall(layout.wall_colour(x, y))
+            (Sight::Wall(layout.wall_colour(x, y)), column.wall.distance)
         }
     }
 }

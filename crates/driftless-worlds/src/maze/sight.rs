@@ -25,8 +25,7 @@ impl Maze {
                  {RADIUS} blocks between it and any wall"
             )));
         }
-        let units = (angle.rem_euclid(TAU) / TAU * f32::from(FULL_TURN)).round() as u16;
-        let angle = units % FULL_TURN;
+        let angle = units(angle);
         self.pose = Pose { x, y, angle };
         self.update_image();
         Ok(())
@@ -42,6 +41,20 @@ impl Maze {
         let middles = (0..IMAGE_SIDE).map(|column| column * SAMPLES + SAMPLES / 2);
         middles
             .map(|sample| render::sight(&self.layout, self.pose, sample))
+            .collect()
+    }
+
+    /// What each column of pixels would show at eye level from another place, as [`Maze::columns`], and its
+    /// distance in blocks. The walker stays where it is.
+    pub fn columns_from(&self, pose: driftless_data::Pose) -> Vec<(Sight, f32)> {
+        let middles = (0..IMAGE_SIDE).map(|column| column * SAMPLES + SAMPLES / 2);
+        let pose = Pose {
+            x: pose.x,
+            y: pose.y,
+            angle: units(pose.angle),
+        };
+        middles
+            .map(|sample| render::sight_and_distance(&self.layout, pose, sample))
             .collect()
     }
 
@@ -68,6 +81,12 @@ impl Maze {
         self.update_image();
         Ok(())
     }
+}
+
+/// An angle in radians in angle units.
+fn units(angle: f32) -> u16 {
+    let units = (angle.rem_euclid(TAU) / TAU * f32::from(FULL_TURN)).round() as u16;
+    units % FULL_TURN
 }
 
 #[cfg(test)]
@@ -118,6 +137,25 @@ mod tests {
         let columns = maze.columns();
         assert_eq!(columns[IMAGE_SIDE / 2], Sight::Object(object.colour));
         assert!(matches!(columns[0], Sight::Wall(_)), "{columns:?}");
+    }
+
+    #[test]
+    fn columns_are_told_from_afar() {
+        let mut maze = Maze::new(9);
+        let [start, other] = [Maze::new(9), Maze::new(9)];
+        for action in [1, 1, 7, 7, 4, 1, 1] {
+            maze.step(action).unwrap();
+            let state = maze.state();
+            let [x, y, angle] = [0, 1, 2].map(|i| state[i].1[0]);
+            let seen = other.columns_from(driftless_data::Pose { x, y, angle });
+            let sights: Vec<Sight> = seen.iter().map(|(sight, _)| *sight).collect();
+            assert_eq!(sights, maze.columns());
+            assert!(
+                seen.iter()
+                    .all(|(_, distance)| (0.01..13.0).contains(distance))
+            );
+        }
+        assert_eq!(start.snapshot(), other.snapshot());
     }
 
     #[test]

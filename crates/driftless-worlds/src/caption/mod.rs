@@ -1,0 +1,320 @@
+//! Describes recorded clips from the simulator's truth, in English and Russian.
+//!
+//! A clip's [`Fact`]s come from the recorded poses and the maze or track of the episode's seed; what is not
+//! clear is not said. [`grammar`] puts facts into words. [`describe`] captions a dataset.
+//!
+//! - [`motion`]: the phases of a motion.
+//! - [`maze`], [`drive`]: what a clip of each simulator shows.
+
+pub mod drive;
+mod english;
+mod fact;
+pub mod grammar;
+pub mod maze;
+pub mod motion;
+mod russian;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rand::seq::SliceRandom as _;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+use serde::Deserialize;
+
+use driftless_data::captions::ClipCaption;
+use driftless_data::fs::read_text;
+use driftless_data::layout::dataset;
+use driftless_data::{Episode, PathError as _};
+
+use self::drive::Moment;
+use self::maze::View;
+use crate::drive::Drive;
+use crate::maze::Maze;
+use crate::{Error, Result, SimulatorKind};
+
+pub use self::fact::{
+    Bend, Fact, FactKind, Ground, MotionKind, OBJECT_NAMES, Pace, Place, Side, WALL_NAMES,
+};
+pub use self::grammar::Language;
+
+/// Most frames of a clip.
+pub const MAX_FRAMES: usize = 256;
+/// Most texts of a clip in each language.
+pub const MAX_VARIANTS: usize = 16;
+/// Most facts besides the motion's that a caption says.
+const MAX_SIGHTS: usize = 4;
+/// Phases of a motion with which it says one fewer.
+const MANY_PHASES: usize = 3;
+
+/// What to say of which clips.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CaptionPlan {
+    /// Frames of a clip.
+    pub frames: usize,
+    /// Frames from the start of one clip to that of the next.
+    pub stride: usize,
+    /// Texts of a clip in each language.
+    pub variants: usize,
+    /// What is said of a clip, and how, depends on this, the episode's number and the clip's start.
+    pub seed: u64,
+    /// The languages.
+    pub languages: Vec<Language>,
+}
+
+impl Default for CaptionPlan {
+    fn default() -> Self {
+        Self {
+            frames: 16,
+            stride: 4,
+            variants: 2,
+            seed: 0,
+            languages: Language::ALL.to_vec(),
+        }
+    }
+}
+
+impl CaptionPlan {
+    fn check(&self) -> Result<()> {
+        let within = |name: &str, value: usize, most: usize| match value {
+            v if (1..=most).contains(&v) => Ok(()),
+            v => Err(Error::Argument(format!(
+                "{name} is {v}, expected 1 to {most}"
+            ))),
+        };
+        within("frames", self.frames, MAX_FRAMES)?;
+        within("stride", self.stride, usize::MAX)?;
+        within("variants", self.variants, MAX_VARIANTS)?;
+        within(
+            "the number of languages",
+            self.languages.len(),
+            Language::ALL.len(),
+        )
+    }
+}
+
+/// The captions of a dataset.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Described {
+    /// The captions, in the order of the episodes and of their frames.
+    pub captions: Vec<ClipCaption>,
+    /// Clips that were looked at; nothing clear could be said of the others.
+    pub clips: usize,
+}
+
+/// What of the episodes in `manifest.json` is needed.
+#[derive(Deserialize)]
+struct ManifestEpisode {
+    file: String,
+    #[serde(default)]
+    frames: usize,
+    seed: u64,
+}
+
+/// The number of frames of a dataset that was recorded from a simulator.
+///
+/// # Errors
+/// As [`describe`] about the manifest.
+pub fn frames(folder: &Path) -> Result<usize> {
+    let (_, episodes) = manifest(folder)?;
+    Ok(episodes.iter().map(|episode| episode.frames).sum())
+}
+
+/// The simulator that a dataset was recorded from, and its episodes.
+///
+/// # Errors
+/// Returns an error that says what else to do if the dataset was not recorded from a simulator.
+fn manifest(folder: &Path) -> Result<(SimulatorKind, Vec<ManifestEpisode>)> {
+    let path = folder.join(dataset::MANIFEST);
+    let own = format!(
+        "captions can be told from a simulator's recordings only; write your own, in {} or as NAME.txt beside \
+         NAME.npz (docs/data.md)",
+        dataset::CAPTIONS
+    );
+    if folder.is_dir() && !path.exists() {
+        let what = format!("has no {}: {own}", dataset::MANIFEST);
+        return Err(Error::invalid(folder, what));
+    }
+    let wrong = |e: serde_json::Error| Error::invalid(&path, e.to_string());
+    let manifest: serde_json::Value = serde_json::from_str(&read_text(&path)?).map_err(wrong)?;
+    let kind = manifest["world"]
+        .as_str()
+        .and_then(SimulatorKind::from_name);
+    let Some(kind) = kind else {
+        let what = format!("`world` names no simulator: {own}");
+        return Err(Error::invalid(&path, what));
+    };
+    let episodes = manifest["episodes"].clone();
+    let episodes: Vec<ManifestEpisode> = serde_json::from_value(episodes).map_err(wrong)?;
+    Ok((kind, episodes))
+}
+
+/// Captions the clips of a dataset that was recorded from a simulator. Calls `tick` with the number of frames
+/// of each finished episode, from several threads; it cancels by returning `false`.
+///
+/// # Errors
+/// Returns an error if the plan is out of range; if the dataset has no manifest of a simulator's recording, an
+/// episode is missing, has no poses or is not of its seed's world; or if `tick` cancels
+/// ([`driftless_data::Error::Interrupted`]).
+pub fn describe(
+    folder: &Path,
+    plan: &CaptionPlan,
+    tick: &(dyn Fn(usize) -> bool + Sync),
+) -> Result<Described> {
+    plan.check()?;
+    let (kind, episodes) = manifest(folder)?;
+    let cancelled = AtomicBool::new(false);
+    let interrupted = || Error::from(driftless_data::Error::Interrupted);
+    let described: Vec<Described> = episodes
+        .par_iter()
+        .enumerate()
+        .map(|(index, recorded)| {
+            if cancelled.load(Ordering::Relaxed) {
+                return Err(interrupted());
+            }
+            let path = folder.join(&recorded.file);
+            let episode = Episode::read(&path)?;
+            let truth = Truth::of(kind, &episode, &path, recorded.seed)?;
+            if !tick(episode.frames()) {
+                cancelled.store(true, Ordering::Relaxed);
+                return Err(interrupted());
+            }
+            Ok(captions(
+                &truth,
+                episode.frames(),
+                &recorded.file,
+                index,
+                plan,
+            ))
+        })
+        .collect::<Result<_>>()?;
+    let clips = described.iter().map(|one| one.clips).sum();
+    let captions = described.into_iter().flat_map(|one| one.captions);
+    Ok(Described {
+        captions: captions.collect(),
+        clips,
+    })
+}
+
+/// What every frame of an episode shows.
+enum Truth {
+    Maze {
+        poses: Vec<driftless_data::Pose>,
+        views: Vec<View>,
+    },
+    Drive(Vec<Moment>),
+}
+
+impl Truth {
+    fn of(kind: SimulatorKind, episode: &Episode, path: &Path, seed: u64) -> Result<Self> {
+        let poses = episode.poses(path)?;
+        if kind.open(seed).image() != episode.frame(0) {
+            let what = format!(
+                "its first frame is not that of the {} of seed {seed}, which {} names",
+                kind.name(),
+                dataset::MANIFEST
+            );
+            return Err(Error::invalid(path, what));
+        }
+        Ok(match kind {
+            SimulatorKind::Maze => {
+                let maze = Maze::new(seed);
+                let views = poses.iter().map(|&pose| View::of(&maze, pose)).collect();
+                Self::Maze { poses, views }
+            }
+            SimulatorKind::Drive => {
+                let drive = Drive::new(seed);
+                let speeds = episode.extras.get("speed").map(|extra| &extra.values);
+                let speeds = speeds
+                    .filter(|values| values.len() == poses.len())
+                    .ok_or_else(|| Error::invalid(path, "the array `speed` [T] is missing"))?;
+                let moments = poses.iter().zip(speeds);
+                let moment = |(pose, speed): (&driftless_data::Pose, &f32)| {
+                    Moment::of(&drive, [pose.x, pose.y], pose.angle, *speed)
+                };
+                Self::Drive(moments.map(moment).collect())
+            }
+        })
+    }
+
+    /// All that is clear about a clip: what belongs together, and each other fact.
+    fn facts(&self, clip: std::ops::Range<usize>) -> (Vec<Fact>, Vec<Fact>) {
+        match self {
+            Self::Maze { poses, views } => (
+                maze::motion_facts(&poses[clip.clone()]),
+                maze::sight_facts(&views[clip]),
+            ),
+            Self::Drive(moments) => {
+                let facts = drive::facts(&moments[clip]).into_iter();
+                facts.partition(|fact| fact.kind() == FactKind::Road)
+            }
+        }
+    }
+}
+
+/// The captions of an episode.
+fn captions(
+    truth: &Truth,
+    frames: usize,
+    file: &str,
+    index: usize,
+    plan: &CaptionPlan,
+) -> Described {
+    let last = frames.checked_sub(plan.frames);
+    let starts = last
+        .into_iter()
+        .flat_map(|last| (0..=last).step_by(plan.stride));
+    let mut described = Described {
+        captions: Vec::new(),
+        clips: 0,
+    };
+    for start in starts {
+        described.clips += 1;
+        let mut rng = ChaCha8Rng::seed_from_u64(plan.seed);
+        rng.set_stream((index as u64) << 32 | start as u64);
+        let (motion, sights) = truth.facts(start..start + plan.frames);
+        let facts = chosen(motion, sights, &mut rng);
+        let texts = plan.languages.iter().map(|&language| {
+            let texts = grammar::texts(language, &facts, plan.variants, &mut rng);
+            (language.code().to_owned(), texts)
+        });
+        let texts: BTreeMap<String, Vec<String>> = texts.collect();
+        if texts.values().any(Vec::is_empty) {
+            continue;
+        }
+        described.captions.push(ClipCaption {
+            file: file.to_owned(),
+            start,
+            frames: plan.frames,
+            texts,
+            facts: facts.iter().map(Fact::to_string).collect(),
+        });
+    }
+    described
+}
+
+/// Which facts a caption says: mostly all, sometimes the motion or the sights alone, sometimes a few sights.
+/// The motion is said wholly or not at all.
+fn chosen(motion: Vec<Fact>, mut sights: Vec<Fact>, rng: &mut ChaCha8Rng) -> Vec<Fact> {
+    sights.shuffle(rng);
+    let most = MAX_SIGHTS - usize::from(motion.len() >= MANY_PHASES);
+    sights.truncate(most);
+    let (keeps_motion, keeps) = match rng.random_range(0..20) {
+        0..9 => (true, most),
+        9..14 => (true, rng.random_range(1..=2)),
+        14..17 => (true, 0),
+        _ => (false, most),
+    };
+    let mut facts = Vec::new();
+    if keeps_motion || sights.is_empty() {
+        facts.extend(motion);
+    }
+    let keeps = if facts.is_empty() { most } else { keeps };
+    facts.extend(sights.into_iter().take(keeps));
+    facts.sort();
+    facts
+}
