@@ -137,22 +137,8 @@ pub fn run(args: &Args) -> Result<()> {
         [] => None,
         files => Some(Lpips::read(files)?),
     };
-    let defaults = EvalOptions::default();
-    let mut options = EvalOptions {
-        horizon: args.horizon,
-        clip_frames: args.clip,
-        sequences: args.sequences.unwrap_or(defaults.sequences),
-        steps: args.steps.clone(),
-        free_frames: args.free_frames,
-        free_runs: args.free_runs,
-        free_bin: args.free_bin,
-        ..defaults
-    };
     let mut engine = driftless_engine::open(&folder, args.device, &GpuSource::Own)?;
-    options.params = SamplerParams {
-        seed: args.seed,
-        ..args.sampler.over(SamplerParams::of_world(engine.world()))
-    };
+    let options = args.options(&SamplerParams::of_world(engine.world()));
     let Some(data) = &args.data else {
         let params = SamplerParams {
             steps: options.main_steps(),
@@ -168,6 +154,39 @@ pub fn run(args: &Args) -> Result<()> {
     if args.alarm {
         return alarm(args, data, &mut engine, &dataset, &options);
     }
+    rollouts(args, data, &mut engine, &dataset, &options, lpips.as_ref())
+}
+
+impl Args {
+    /// What is asked for, of a world that is played with `params` where nothing else is said.
+    fn options(&self, params: &SamplerParams) -> EvalOptions {
+        let defaults = EvalOptions::default();
+        EvalOptions {
+            horizon: self.horizon,
+            clip_frames: self.clip,
+            sequences: self.sequences.unwrap_or(defaults.sequences),
+            steps: self.steps.clone(),
+            free_frames: self.free_frames,
+            free_runs: self.free_runs,
+            free_bin: self.free_bin,
+            params: SamplerParams {
+                seed: self.seed,
+                ..self.sampler.over(*params)
+            },
+            ..defaults
+        }
+    }
+}
+
+/// Compares rollouts with the episodes, and prints the report.
+fn rollouts(
+    args: &Args,
+    data: &Path,
+    engine: &mut Sampler,
+    dataset: &Dataset,
+    options: &EvalOptions,
+    lpips: Option<&Lpips>,
+) -> Result<()> {
     let probe = args.probe.as_deref().map(|folder| {
         let dataset = Dataset::read(folder)?;
         PoseProbe::train(&dataset.episodes, pose::PROBE_STEPS, args.seed)
@@ -181,12 +200,12 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let progress = &mut EvalProgress::new(&mut show);
     let report = report::run(
-        &mut engine,
-        &dataset,
-        &options,
+        engine,
+        dataset,
+        options,
         Probes {
             pose: probe.as_ref(),
-            lpips: lpips.as_ref(),
+            lpips,
         },
         args.pictures.as_deref(),
         progress,

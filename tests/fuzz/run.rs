@@ -47,10 +47,15 @@ pub fn fuzz(
         None => 0..variable("DRIFTLESS_FUZZ").unwrap_or(inputs),
     };
     let folder = tempfile::tempdir().unwrap();
-    let watch = Watch::start(name);
+    let watch = Watch::start(name, folder.path());
     let (mut accepted, mut peak, mut slowest) = (0_u64, 0, Duration::ZERO);
-    let (count, started) = (numbers.end - numbers.start, Instant::now());
+    let (mut count, started) = (0_u64, Instant::now());
+    let longest = variable("DRIFTLESS_FUZZ_SECONDS").map(Duration::from_secs);
     for number in numbers {
+        if longest.is_some_and(|longest| started.elapsed() >= longest) {
+            break;
+        }
+        count += 1;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(number);
         let place = folder.path().join("input");
@@ -111,12 +116,13 @@ struct Watch {
 }
 
 impl Watch {
-    fn start(name: &'static str) -> Self {
+    fn start(name: &'static str, folder: &Path) -> Self {
         let (current, done) = (
             Arc::new(AtomicU64::new(0)),
             Arc::new(AtomicBool::new(false)),
         );
         let (number, finished) = (Arc::clone(&current), Arc::clone(&done));
+        let folder = folder.to_path_buf();
         std::thread::spawn(move || {
             let mut last = 0;
             let mut since = Instant::now();
@@ -126,7 +132,8 @@ impl Watch {
                 if now != last || now == 0 {
                     (last, since) = (now, Instant::now());
                 } else if since.elapsed() > 4 * MAX_TIME {
-                    eprintln!("{name}: input {} hangs", now - 1);
+                    let kept = folder.display();
+                    eprintln!("{name}: input {} hangs; its files are in {kept}", now - 1);
                     std::process::abort();
                 }
             }
