@@ -25,6 +25,9 @@ pub enum Error {
     /// A session of a world: see [`driftless_sim::Error`].
     #[error(transparent)]
     Session(Box<driftless_sim::Error>),
+    /// A clip network: see [`driftless_clip::Error`].
+    #[error(transparent)]
+    Clip(Box<driftless_clip::Error>),
     /// A transport network: see [`driftless_transport::Error`].
     #[error(transparent)]
     Transport(Box<driftless_transport::Error>),
@@ -73,6 +76,7 @@ macro_rules! from_boxed {
 from_boxed!(
     Session(driftless_sim::Error),
     Training(driftless_train::Error),
+    Clip(driftless_clip::Error),
     Transport(driftless_transport::Error),
     Evaluation(driftless_eval::Error)
 );

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, CommandFactory as _, Parser, Subcommand};
 use commands::{
-    bench, caption, completions, devices, eval, import, info, likelihood, new, play, record,
+    bench, caption, completions, devices, eval, film, import, info, likelihood, new, play, record,
     recover, replay, rollout, train, worlds,
 };
 use driftless::ERROR_PREFIX;
@@ -64,6 +64,8 @@ enum Command {
     Replay(replay::Args),
     /// Predict the frames of a recorded episode from its actions.
     Rollout(rollout::Args),
+    /// Make a clip from a prompt, all its frames at once.
+    Film(film::Args),
     /// Evaluate a world on held-out episodes.
     Eval(eval::Args),
     /// Compute the log-likelihood of the frames of a recorded episode.
@@ -108,6 +110,7 @@ fn main() -> ExitCode {
         Command::Recover(args) => recover::run(args),
         Command::Replay(args) => replay::run(&args),
         Command::Rollout(args) => rollout::run(&args),
+        Command::Film(args) => film::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Likelihood(args) => likelihood::run(&args),
         Command::Bench(args) => bench::run(&args),

@@ -103,6 +103,36 @@ fn used_folder_is_not_recorded_into() {
     assert_eq!(Dataset::read(&data).unwrap().episodes.len(), 2);
 }
 
+#[test]
+fn actions_are_read_from_frames() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("checkpoints/maze");
+    let device = driftless_engine::DeviceChoice::Cpu;
+    let source = driftless_engine::GpuSource::Unavailable;
+    let mut engine = driftless_engine::open(&folder, device, &source).unwrap();
+    let params = driftless_engine::SamplerParams::of_world(engine.world());
+    // Three turns left, three right, three steps ahead, three back, in mazes that it was not trained on.
+    let played = [3, 4, 1, 2].map(|action| [action; 3]).concat();
+    let (mut right, mut all) = (0, 0);
+    for seed in 9_001..9_005 {
+        let mut maze = SimulatorKind::Maze.open(seed);
+        let mut images = maze.image().to_vec();
+        for &action in &played {
+            maze.step(action).unwrap();
+            images.extend_from_slice(maze.image());
+        }
+        let read = engine.infer_actions(&images, &params).unwrap();
+        assert_eq!(read.len(), played.len() + 1);
+        right += read[1..]
+            .iter()
+            .zip(&played)
+            .filter(|(a, b)| a == b)
+            .count();
+        all += played.len();
+    }
+    // A walker who stands before a wall cannot step ahead: no frame tells.
+    assert!(right * 100 >= all * 75, "{right} of {all}");
+}
+
 /// Records 50 frames in episodes of 40.
 fn record(world: &str, out: &Path, more: &[&str]) -> String {
     let mut args = vec!["record", "--world", world, "--frames", "50"];

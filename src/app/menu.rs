@@ -17,7 +17,12 @@ const GROUPS: [&[Shortcut]; 6] = [
         Shortcut::QuickLoad,
         Shortcut::Undo,
     ],
-    &[Shortcut::Worlds, Shortcut::NewWorld, Shortcut::OpenFile],
+    &[
+        Shortcut::Worlds,
+        Shortcut::NewWorld,
+        Shortcut::Film,
+        Shortcut::OpenFile,
+    ],
     &[
         Shortcut::Save,
         Shortcut::SaveRecent,

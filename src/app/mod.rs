@@ -12,6 +12,7 @@ mod config;
 mod controls;
 mod denoising;
 mod desktop;
+mod film;
 mod gamepad;
 mod goals;
 mod help;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use driftless_clip::ClipMaker;
 use driftless_data::DatasetInfo;
 use driftless_engine::{GpuSource, SamplerParams};
 use driftless_sim::RecordOptions;
@@ -47,6 +48,10 @@ impl GameSession {
             // Simulators are part of the program.
             keys = keys.without(Shortcut::Share).without(Shortcut::ShareGame);
         }
+        let folder = game.origin.as_ref().map(|origin| &origin.folder);
+        if !folder.is_some_and(|folder| ClipMaker::is_in(folder)) {
+            keys = keys.without(Shortcut::Film);
+        }
         let settings = TuningSettings {
             params,
             free_seed: false,
@@ -91,7 +96,7 @@ impl GameSession {
         let params = game.sampling;
         let mut session = Self::new(game, None, params, None)?;
         let keys = session.keys.without(Shortcut::NewWorld);
-        session.keys = keys.without(Shortcut::Worlds);
+        session.keys = keys.without(Shortcut::Worlds).without(Shortcut::Film);
         Ok(session)
     }
 

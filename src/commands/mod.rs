@@ -6,6 +6,7 @@ pub mod completions;
 pub mod devices;
 pub mod eval;
 mod eval_memory;
+pub mod film;
 pub mod import;
 pub mod info;
 pub mod likelihood;
@@ -140,4 +141,31 @@ fn included_world(name: &str) -> Option<PathBuf> {
     let names = shipped.names();
     let mut folders = names.iter().filter_map(|name| shipped.folder(name).ok()?);
     folders.find(|folder| read_config(folder).is_ok_and(|config| config.name == name))
+}
+
+/// Joins frames from left to right, row by row of `row` bytes.
+fn side_by_side(columns: &[&[u8]], row: usize) -> Vec<u8> {
+    let rows = columns.first().map_or(0, |column| column.len() / row);
+    (0..rows)
+        .flat_map(|at| {
+            columns
+                .iter()
+                .filter_map(move |column| column.get(at * row..(at + 1) * row))
+        })
+        .flatten()
+        .copied()
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_joined_row_by_row() {
+        let (left, right) = ([1, 1, 1, 2, 2, 2], [3, 3, 3, 4, 4, 4]);
+        let joined = side_by_side(&[&left, &right], 3);
+        assert_eq!(joined, [1, 1, 1, 3, 3, 3, 2, 2, 2, 4, 4, 4]);
+        assert_eq!(side_by_side(&[&left], 3), left);
+    }
 }

@@ -99,7 +99,7 @@ pub fn run(args: &Args) -> Result<()> {
     let predicted = Episode {
         height: episode.height,
         width: episode.width * columns.len(),
-        images: side_by_side(&columns, 3 * episode.width),
+        images: super::side_by_side(&columns, 3 * episode.width),
         rewards: vec![0.0; actions.len()],
         actions,
         extras: BTreeMap::new(),
@@ -137,20 +137,6 @@ fn part_beside(
     Ok(shown.clip(start..start + horizon).images)
 }
 
-/// Joins frames from left to right, row by row of `row` bytes.
-fn side_by_side(columns: &[&[u8]], row: usize) -> Vec<u8> {
-    let rows = columns.first().map_or(0, |column| column.len() / row);
-    (0..rows)
-        .flat_map(|at| {
-            columns
-                .iter()
-                .filter_map(move |column| column.get(at * row..(at + 1) * row))
-        })
-        .flatten()
-        .copied()
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,14 +150,6 @@ mod tests {
             rewards: vec![0.0; frames],
             extras: BTreeMap::new(),
         }
-    }
-
-    #[test]
-    fn frames_are_joined_row_by_row() {
-        let (left, right) = ([1, 1, 1, 2, 2, 2], [3, 3, 3, 4, 4, 4]);
-        let joined = side_by_side(&[&left, &right], 3);
-        assert_eq!(joined, [1, 1, 1, 3, 3, 3, 2, 2, 2, 4, 4, 4]);
-        assert_eq!(side_by_side(&[&left], 3), left);
     }
 
     #[test]

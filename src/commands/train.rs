@@ -1,4 +1,4 @@
-//! `driftless train`: trains a world, or a transport network, from a dataset.
+//! `driftless train`: trains a world, a clip network or a transport network from a dataset.
 
 use std::path::PathBuf;
 
@@ -8,8 +8,8 @@ use driftless::{Error, Result, interrupt};
 use driftless_engine::DeviceChoice;
 use driftless_model::checkpoint::{CONFIG, DYNAMICS, STARTING_CLIPS, TOKENIZER};
 use driftless_train::{
-    RunLayout, StepReport, TrainOptions, TrainOutcome, TrainPreset, TrainProgress, TrainStage,
-    TransportOptions, run_transport,
+    ClipOptions, RunLayout, StepReport, TrainOptions, TrainOutcome, TrainPreset, TrainProgress,
+    TrainStage, TransportOptions, run_clip, run_transport,
 };
 
 use super::progress::{Progress, is_quiet};
@@ -25,12 +25,15 @@ enum Network {
     All,
     /// A flow from untreated to treated cells, from a dataset of cells (docs/cells.md).
     Transport,
+    /// A clip network of a world: whole clips from prompts, from a dataset with captions (docs/clips.md).
+    Clip,
 }
 
 impl Network {
     fn stages(self) -> Vec<TrainStage> {
         match self {
             Self::Transport => vec![TrainStage::Transport],
+            Self::Clip => vec![TrainStage::Clip],
             Self::Tokenizer => vec![TrainStage::Tokenizer],
             Self::Dynamics => vec![TrainStage::Dynamics],
             Self::All => TrainStage::ALL.to_vec(),
@@ -50,6 +53,10 @@ pub struct Args {
     /// actions are treated as unknown.
     #[arg(long, value_name = "DIR")]
     unlabelled: Option<PathBuf>,
+    /// The world (a folder, or its name) whose tokenizer a new clip network works on; the run's checkpoint
+    /// is that world with the network.
+    #[arg(long, value_name = "DIR|NAME", conflicts_with = "resume")]
+    world: Option<PathBuf>,
     /// Start from the weights of a checkpoint (a folder, or the name of a world) instead of
     /// random ones; `train dynamics` also uses its tokenizer if the run has none.
     #[arg(long, value_name = "DIR|NAME", conflicts_with = "resume")]
@@ -90,8 +97,10 @@ pub struct Args {
 /// Returns an error if the data, the settings or the device cannot be used, if the run exists and
 /// --resume is not given, if the loss diverges, or if a file cannot be written.
 pub fn run(args: Args) -> Result<()> {
-    if matches!(args.stage, Network::Transport) {
-        return transport(args);
+    match args.stage {
+        Network::Transport => return transport(args),
+        Network::Clip => return clip(args),
+        _ => refuse(&[("--world", args.world.is_some())], "clip networks")?,
     }
     let from = args.from.as_deref().map(super::checkpoint).transpose()?;
     let options = TrainOptions {
@@ -115,18 +124,59 @@ pub fn run(args: Args) -> Result<()> {
     Ok(())
 }
 
+/// Refuses the first option that was given though the network to be trained does not know it.
+fn refuse(options: &[(&str, bool)], of: &str) -> Result<()> {
+    match options.iter().find(|(_, given)| *given) {
+        Some((name, _)) => Err(Error::Argument(format!(
+            "{name} is for {of}: the network that you train does not know it"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Trains a clip network.
+fn clip(args: Args) -> Result<()> {
+    let unused = [
+        ("--unlabelled", args.unlabelled.is_some()),
+        ("--preset", args.preset.is_some()),
+    ];
+    refuse(&unused, "worlds")?;
+    let folder = |world: Option<PathBuf>| world.as_deref().map(super::checkpoint).transpose();
+    let options = ClipOptions {
+        world: folder(args.world)?,
+        from: folder(args.from)?,
+        data: args.data,
+        out: args.out,
+        config: args.config,
+        skip_bad: args.skip_bad,
+        resume: args.resume,
+        device: args.device,
+        max_steps: args.max_steps,
+        max_minutes: args.max_minutes,
+        seed: args.seed,
+    };
+    let outcome = run_clip(&options, &mut TerminalProgress::default())
+        .map_err(|error| super::about(&options.data, error))?;
+    if outcome == TrainOutcome::Stopped && !is_quiet() {
+        eprintln!("stopped and saved; continue with --resume");
+    }
+    let checkpoint = RunLayout::new(&options.out).checkpoint();
+    let world = super::shell_word(&checkpoint);
+    let next = format!("make a clip with: driftless film PROMPT --world {world} --out clip.gif");
+    super::wrote(&checkpoint, &next);
+    Ok(())
+}
+
 /// Trains a transport network.
 fn transport(args: Args) -> Result<()> {
     let unused = [
+        ("--world", args.world.is_some()),
         ("--unlabelled", args.unlabelled.is_some()),
         ("--preset", args.preset.is_some()),
         ("--skip-bad", args.skip_bad),
         ("--device", args.device != DeviceChoice::default()),
     ];
-    if let Some((name, _)) = unused.iter().find(|(_, given)| *given) {
-        let what = format!("{name} is for worlds: `train transport` does not know it");
-        return Err(Error::Argument(what));
-    }
+    refuse(&unused, "worlds")?;
     let options = TransportOptions {
         from: args.from.as_deref().map(super::checkpoint).transpose()?,
         data: args.data,

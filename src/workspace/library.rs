@@ -7,6 +7,8 @@ use std::time::SystemTime;
 use safetensors::tensor::Metadata;
 use serde::{Deserialize, Serialize};
 
+use driftless_clip::ClipMaker;
+use driftless_clip::config::CLIP_WEIGHTS;
 use driftless_data::PathError as _;
 use driftless_data::cells::false_colours;
 use driftless_data::fs::{open_source, read_text};
@@ -144,7 +146,8 @@ pub fn read_summary(folder: &Path) -> Result<(String, WorldSummary)> {
             .iter()
             .flat_map(|clip| clip.images.chunks_exact(config.image_len()));
         let preview = frames.take(PREVIEW_FRAMES).flatten().copied().collect();
-        let weights = vec![TOKENIZER, DYNAMICS];
+        let clips = ClipMaker::is_in(folder).then_some(CLIP_WEIGHTS);
+        let weights = [TOKENIZER, DYNAMICS].into_iter().chain(clips).collect();
         (
             config.name,
             Some(config.fps),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use driftless_data::{Clip, DatasetInfo};
-use driftless_engine::{DeviceOptions, SamplerParams};
+use driftless_engine::{DeviceOptions, GpuSource, SamplerParams};
 use driftless_model::checkpoint;
 use driftless_model::checkpoint::STARTING_CLIPS;
 use driftless_model::config::{DynamicsConfig, WorldConfig};
@@ -71,6 +71,25 @@ impl PlayableWorld {
     pub fn learned_from_file(origin: CheckpointOrigin, file: &Path) -> Result<Self> {
         let config = checkpoint::read_config(&origin.folder)?;
         let mut clips = vec![starting_clip::read(file, &config)?];
+        clips.extend(starting_clips(&origin.folder, &config, None)?.0);
+        Ok(Self::new(origin, config, clips, 0))
+    }
+
+    /// A learned world that goes on from frames without actions, u8 RGB [T, H, W, 3]: their actions are those
+    /// that explain them best ([`driftless_engine::Sampler::infer_actions`]). The world's own starting
+    /// clips follow.
+    ///
+    /// # Errors
+    /// Returns an error if the checkpoint is missing or broken, or if the frames are not of its size.
+    pub fn learned_from_frames(origin: CheckpointOrigin, images: &[u8]) -> Result<Self> {
+        let config = checkpoint::read_config(&origin.folder)?;
+        let mut engine =
+            driftless_engine::open(&origin.folder, origin.device, &GpuSource::Unavailable)?;
+        let actions = engine.infer_actions(images, &SamplerParams::of_world(&config))?;
+        let mut clips = vec![Clip {
+            images: images.to_vec(),
+            actions,
+        }];
         clips.extend(starting_clips(&origin.folder, &config, None)?.0);
         Ok(Self::new(origin, config, clips, 0))
     }

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use driftless_clip::ClipMaker;
 use driftless_data::PathError as _;
 use driftless_data::fs::write_json;
-use driftless_data::layout::checkpoint::CARD;
+use driftless_data::layout::checkpoint::{CARD, CLIP_CONFIG, CLIP_WEIGHTS, NEEDED};
 use driftless_data::staging::StagingFolder;
-use driftless_model::checkpoint::{CONFIG, DYNAMICS, STARTING_CLIPS, TOKENIZER, read_config};
+use driftless_model::checkpoint::{CONFIG, read_config};
 
 use super::background_run::trained_on;
 use super::library::CheckpointCard;
@@ -15,9 +16,7 @@ use crate::{Error, Result};
 
 /// Whether a checkpoint has all files needed to play it, both networks among them.
 pub fn is_playable(checkpoint: &Path) -> bool {
-    [CONFIG, TOKENIZER, DYNAMICS, STARTING_CLIPS]
-        .iter()
-        .all(|file| checkpoint.join(file).is_file())
+    NEEDED.iter().all(|file| checkpoint.join(file).is_file())
 }
 
 /// Copies a checkpoint to the saved worlds under `name`, completely or not at all.
@@ -38,7 +37,13 @@ pub fn save_as(checkpoint: &Path, paths: &UserPaths, name: &str) -> Result<PathB
     let mut config = read_config(checkpoint)?;
     name.trim().clone_into(&mut config.name);
     let staging = StagingFolder::new(&target)?;
-    for file in [TOKENIZER, DYNAMICS, STARTING_CLIPS] {
+    let clips = [CLIP_CONFIG, CLIP_WEIGHTS];
+    let clips = clips.into_iter().filter(|_| ClipMaker::is_in(checkpoint));
+    for file in NEEDED
+        .into_iter()
+        .filter(|file| *file != CONFIG)
+        .chain(clips)
+    {
         let from = checkpoint.join(file);
         std::fs::copy(&from, staging.path().join(file)).map_err(|e| Error::io(&from, e))?;
     }
@@ -66,6 +71,8 @@ fn card(checkpoint: &Path) -> Option<CheckpointCard> {
 #[cfg(test)]
 mod tests {
     use driftless_train::RunLayout;
+
+    use driftless_model::checkpoint::{DYNAMICS, STARTING_CLIPS, TOKENIZER};
 
     use super::*;
 

@@ -15,7 +15,7 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use driftless_data::PathError as _;
 use driftless_data::fs::{check_new, create_file, open_source, replace_file, temporary_file_for};
-use driftless_data::layout::checkpoint::{CARD, CONFIG, DYNAMICS, STARTING_CLIPS, TOKENIZER};
+use driftless_data::layout::checkpoint::{CLIP_CONFIG, CLIP_WEIGHTS, NEEDED, OPTIONAL};
 use driftless_data::staging::StagingFolder;
 use driftless_model::checkpoint::read_config;
 use driftless_sim::{GAME_FILES, Game};
@@ -30,8 +30,6 @@ pub const EXTENSION: &str = "driftless";
 const MAX_BYTES: u64 = 8 << 30;
 /// Most bytes that a file of a game takes.
 const MAX_GAME_BYTES: u64 = 64 << 20;
-/// The files of a world; the last is optional.
-const FILES: [&str; 5] = [CONFIG, TOKENIZER, DYNAMICS, STARTING_CLIPS, CARD];
 /// Name of a world whose own cannot be used as a folder's.
 const NAMELESS: &str = "world";
 
@@ -48,6 +46,11 @@ impl From<PathBuf> for OpenedWorld {
     fn from(folder: PathBuf) -> Self {
         Self { folder, game: None }
     }
+}
+
+/// The files of a world.
+fn files() -> impl Iterator<Item = &'static str> {
+    NEEDED.into_iter().chain(OPTIONAL)
 }
 
 /// Whether a path has the extension of a world's file.
@@ -74,8 +77,9 @@ pub fn export(checkpoint: &Path, game: Option<&Game>, file: &Path, overwrite: bo
     if !overwrite {
         check_new(file)?;
     }
-    let mut files = Vec::from(FILES.map(|name| (name, checkpoint.join(name))));
-    files.retain(|(name, path)| *name != CARD || path.is_file());
+    let files = files().map(|name| (name, checkpoint.join(name)));
+    let files = files.filter(|(name, path)| NEEDED.contains(name) || path.is_file());
+    let mut files: Vec<_> = files.collect();
     let folder = game.map(|game| game_folder(game, checkpoint)).transpose()?;
     if let Some(folder) = &folder {
         files.extend(GAME_FILES.map(|name| (name, folder.path().join(name))));
@@ -148,7 +152,7 @@ pub fn import(file: &Path, paths: &UserPaths) -> Result<OpenedWorld> {
         return Ok(OpenedWorld { folder: same, game });
     }
     let named = StagingFolder::new(&target)?;
-    for name in names.iter().filter(|name| FILES.contains(name)) {
+    for name in names.iter().filter(|name| !GAME_FILES.contains(name)) {
         let [from, to] = [staging.path(), named.path()].map(|folder| folder.join(name));
         std::fs::rename(&from, to).map_err(|e| Error::io(&from, e))?;
     }
@@ -181,11 +185,10 @@ fn check(file: &Path, zip: &mut Archive) -> Result<Vec<&'static str>> {
         let name = entry
             .name()
             .map_err(|e| not_a_world(file, &e.to_string()))?;
-        let mut files = FILES.into_iter().chain(GAME_FILES);
-        let known = files.find(|known| *known == name);
+        let known = files().chain(GAME_FILES).find(|known| *known == name);
         let Some(known) = known.filter(|_| entry.is_file()) else {
-            let files = [&FILES[..], &GAME_FILES].concat().join(", ");
-            let why = format!("it holds `{name}`, expected only {files}");
+            let files: Vec<&str> = files().chain(GAME_FILES).collect();
+            let why = format!("it holds `{name}`, expected only {}", files.join(", "));
             return Err(not_a_world(file, &why));
         };
         if !found.insert(known) {
@@ -195,8 +198,14 @@ fn check(file: &Path, zip: &mut Archive) -> Result<Vec<&'static str>> {
         names.push(known);
     }
     let has_game = GAME_FILES.iter().any(|name| found.contains(name));
-    let needed = FILES.into_iter().filter(|name| *name != CARD);
-    let mut needed = needed.chain(GAME_FILES.into_iter().filter(|_| has_game));
+    let has_clips = [CLIP_CONFIG, CLIP_WEIGHTS].map(|name| found.contains(name));
+    if has_clips[0] != has_clips[1] {
+        let why = format!("it holds one of {CLIP_CONFIG} and {CLIP_WEIGHTS} without the other");
+        return Err(not_a_world(file, &why));
+    }
+    let mut needed = NEEDED
+        .into_iter()
+        .chain(GAME_FILES.into_iter().filter(|_| has_game));
     if let Some(missing) = needed.find(|name| !found.contains(name)) {
         return Err(not_a_world(file, &format!("it holds no {missing}")));
     }
@@ -237,7 +246,7 @@ fn same_world(new: &Path, target: &Path, paths: &UserPaths, name: &str) -> Resul
 
 /// Whether two folders hold the same files of a world.
 fn same_files(a: &Path, b: &Path) -> Result<bool> {
-    for name in FILES {
+    for name in files() {
         let (a, b) = (a.join(name), b.join(name));
         let len = |path: &Path| path.metadata().ok().map(|found| found.len());
         if len(&a) != len(&b) || (a.is_file() && !same_bytes(&a, &b)?) {

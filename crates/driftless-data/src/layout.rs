@@ -32,6 +32,15 @@ pub mod checkpoint {
     pub const STARTING_CLIPS: &str = "contexts.npz";
     /// The author's description; optional.
     pub const CARD: &str = "card.json";
+    /// The configuration of the network that makes clips from words; optional, with its weights.
+    pub const CLIP_CONFIG: &str = "clip.json";
+    /// The weights of that network.
+    pub const CLIP_WEIGHTS: &str = "clip.safetensors";
+
+    /// The files that every world has.
+    pub const NEEDED: [&str; 4] = [CONFIG, TOKENIZER, DYNAMICS, STARTING_CLIPS];
+    /// The files that a world may have besides.
+    pub const OPTIONAL: [&str; 3] = [CARD, CLIP_CONFIG, CLIP_WEIGHTS];
 }
 
 /// The arrays of an episode, each with one row per frame.

@@ -2,6 +2,7 @@
 //!
 //! Everything except the network itself is here, so all backends sample in the same way.
 
+mod actions;
 mod delta;
 mod frame;
 mod memory;

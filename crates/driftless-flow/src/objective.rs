@@ -188,12 +188,19 @@ impl ShortcutTarget {
     /// Returns an error if a level is outside [0, 1].
     pub fn new(path: Path, tau: f32, d: f32) -> Result<Self> {
         let grid = (tau / d).floor() * d;
-        let (middle, end) = (grid + 0.5 * d, grid + d);
-        let step = |from: f32, to: f32| Step::new(path, from.into(), to.min(1.0).into());
+        Self::between(path, [tau, grid + 0.5 * d, (grid + d).min(1.0)])
+    }
+
+    /// For steps between three levels, as of an uneven schedule.
+    ///
+    /// # Errors
+    /// Returns an error if a level is outside [0, 1].
+    pub fn between(path: Path, [from, middle, to]: [f32; 3]) -> Result<Self> {
+        let step = |from: f32, to: f32| Step::new(path, from.into(), to.into());
         Ok(Self {
             middle,
-            halves: [step(tau, middle)?, step(middle, end)?],
-            whole: step(tau, end)?,
+            halves: [step(from, middle)?, step(middle, to)?],
+            whole: step(from, to)?,
         })
     }
 }

@@ -56,14 +56,19 @@ impl Params {
         }
     }
 
-    /// Reads the parameters of a `safetensors` file.
+    /// Reads the parameters of a `safetensors` file. Those in half precision become f32.
     ///
     /// # Errors
     /// Returns an error if the file is missing, truncated or not `safetensors`.
     pub fn read(path: &Path, device: &Device) -> Result<Self> {
         let bytes = read_source(path, u64::MAX)?;
-        let tensors = candle_core::safetensors::load_buffer(&bytes, device)
+        let mut tensors = candle_core::safetensors::load_buffer(&bytes, device)
             .map_err(|e| Error::invalid(path, format!("not a complete safetensors file ({e})")))?;
+        for tensor in tensors.values_mut() {
+            if tensor.dtype() == DType::F16 {
+                *tensor = tensor.to_dtype(DType::F32)?;
+            }
+        }
         Ok(Self::from_tensors(path, tensors, device))
     }
 

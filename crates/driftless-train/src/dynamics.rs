@@ -27,7 +27,6 @@ use driftless_flow::path::expand;
 use driftless_model::checkpoint::{DYNAMICS, TOKENIZER, write_tensors};
 use driftless_model::dynamics::{Dynamics, DynamicsInput};
 use driftless_model::params::Params;
-use driftless_model::tokenizer::Tokenizer;
 
 use self::batch::Batch;
 use self::batches::{WindowSampler, past_frames};
@@ -73,9 +72,6 @@ impl<'a> DynamicsTask<'a> {
                 "missing: train the tokenizer first (driftless train tokenizer)",
             ));
         }
-        let params = Params::read(&path, &run.device)?;
-        let tokenizer = Tokenizer::new(&params, &run.world)?;
-        params.finish()?;
         let settings = &run.settings.dynamics;
         let params =
             Params::seeded(run.settings.seed, &run.device).with_precision(run.settings.precision);
@@ -88,7 +84,7 @@ impl<'a> DynamicsTask<'a> {
         let task = Self {
             run,
             settings,
-            sampler: WindowSampler::new(run, store, &tokenizer, progress)?,
+            sampler: WindowSampler::new(run, store, progress)?,
             dynamics,
             objective,
             cpu: CpuTrainer::new(run, objective, &vars)?,

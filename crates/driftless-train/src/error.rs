@@ -18,6 +18,9 @@ pub enum Error {
     /// A transport network: see [`driftless_transport::Error`].
     #[error(transparent)]
     Transport(#[from] driftless_transport::Error),
+    /// A clip network: see [`driftless_clip::Error`].
+    #[error(transparent)]
+    Clip(#[from] driftless_clip::Error),
     /// The mathematics of flow matching: see [`driftless_flow::Error`].
     #[error(transparent)]
     Flow(#[from] driftless_flow::Error),

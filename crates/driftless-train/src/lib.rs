@@ -21,7 +21,8 @@
 //! # }
 //! ```
 //!
-//! [`run_transport`] trains a transport network on a dataset of cells, with the same loop.
+//! [`run_transport`] trains a transport network on a dataset of cells, and [`run_clip`] a clip network on a
+//! dataset with captions, with the same loop.
 //!
 //! A run's folder holds ([`RunLayout`]):
 //! - `checkpoint/`: the playable world, with averaged (EMA) weights,
@@ -33,10 +34,12 @@
 //! The example `maze` records a dataset, trains on it for a few steps and predicts a frame:
 //! `cargo run --release -p driftless-train --example maze`.
 
+mod clip;
 mod context;
 mod cpu;
 mod dynamics;
 mod error;
+mod frame_encoding;
 mod frame_errors;
 mod frame_store;
 mod layout;
@@ -62,6 +65,7 @@ mod train_loop;
 mod transport;
 mod warm_start;
 
+pub use clip::{ClipOptions, ClipSettings, run_clip};
 pub use error::{Error, Result};
 pub use layout::RunLayout;
 pub use log::{LOG_EVERY, LogEntry};

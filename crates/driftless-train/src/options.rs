@@ -18,6 +18,8 @@ pub enum TrainStage {
     /// A transport network: one distribution of pictures to another. Has runs of its own
     /// ([`crate::run_transport`]).
     Transport,
+    /// A clip network: whole clips from prompts. Has runs of its own ([`crate::run_clip`]).
+    Clip,
 }
 
 impl TrainStage {
@@ -30,6 +32,7 @@ impl TrainStage {
             Self::Tokenizer => "tokenizer",
             Self::Dynamics => "dynamics",
             Self::Transport => "transport",
+            Self::Clip => "clip",
         }
     }
 }

@@ -29,7 +29,9 @@ impl TrainData for WorldData<'_> {
     fn preview(&self, stage: TrainStage) -> Result<ContactSheet> {
         match stage {
             TrainStage::Tokenizer => tokenizer(self.run, self.store),
-            TrainStage::Dynamics | TrainStage::Transport => dynamics(self.run, self.store),
+            TrainStage::Dynamics | TrainStage::Transport | TrainStage::Clip => {
+                dynamics(self.run, self.store)
+            }
         }
     }
 

@@ -143,7 +143,7 @@ fn new_task<'a>(
             let (task, vars) = DynamicsTask::new(run, store, progress)?;
             (Box::new(task), vars, checkpoint::DYNAMICS)
         }
-        TrainStage::Transport => return Err(no_stage(stage)),
+        TrainStage::Transport | TrainStage::Clip => return Err(no_stage(stage)),
     };
     if let Some(folder) = from {
         warm_start::load_weights(&folder.join(weights), &vars)?;
@@ -260,8 +260,10 @@ impl TrainSettings {
     fn optimizer(&self, stage: TrainStage) -> &OptimizerSettings {
         match stage {
             TrainStage::Tokenizer => &self.tokenizer.optimizer,
-            // A world has no stage `transport`: `new_task` refuses it.
-            TrainStage::Dynamics | TrainStage::Transport => &self.dynamics.optimizer,
+            // A world has no other stages: `new_task` refuses them.
+            TrainStage::Dynamics | TrainStage::Transport | TrainStage::Clip => {
+                &self.dynamics.optimizer
+            }
         }
     }
 }

@@ -61,6 +61,8 @@ pub enum Shortcut {
     Worlds,
     /// Open the "New world" page.
     NewWorld,
+    /// Open the page that makes clips from words.
+    Film,
     /// Capture or release the mouse.
     Mouse,
     /// Show the instruments, or the game alone.
@@ -81,7 +83,7 @@ pub enum Shortcut {
 
 impl Shortcut {
     /// Every shortcut, in display order.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::Pause,
         Self::Step,
         Self::Autoplay,
@@ -110,6 +112,7 @@ impl Shortcut {
         Self::OpenFile,
         Self::Worlds,
         Self::NewWorld,
+        Self::Film,
         Self::Mouse,
         Self::Lab,
         Self::Commands,
@@ -156,6 +159,7 @@ impl Shortcut {
             Self::OpenFile => "Open…",
             Self::Worlds => "Worlds",
             Self::NewWorld => "New world",
+            Self::Film => "Film",
             Self::Mouse => "Mouse",
             Self::Lab => "Lab",
             Self::Commands => "Commands…",
@@ -198,6 +202,7 @@ impl Shortcut {
             Self::OpenFile => "Open a world, recording, image or actions by path.",
             Self::Worlds => "Choose another world to play.",
             Self::NewWorld => "Create a world: record, train, play, save.",
+            Self::Film => "Make a clip from words, and play on from it.",
             Self::Mouse => "Turn or steer with the mouse; Esc releases it.",
             Self::Lab => "Show or hide the instruments.",
             Self::Commands => "Find any command by its name.",
@@ -276,6 +281,7 @@ impl Shortcut {
             Self::Lab => &[Key::F9],
             Self::Worlds => &[Key::O, Key::F3],
             Self::NewWorld => &[Key::M, Key::F2],
+            Self::Film => &[Key::F],
             Self::Mouse => &[Key::F4],
             Self::Settings => &[Key::F10, Key::Comma],
             Self::FullScreen => &[Key::F11],

@@ -97,6 +97,12 @@ impl GameState {
         }
     }
 
+    /// The picture of the newest frame, u8 RGB [H, W, 3]; `None` if there is none or it is on the device.
+    pub fn picture(&self) -> Option<Arc<[u8]>> {
+        let bytes = self.frame.as_ref()?.image.bytes()?;
+        Some(bytes.into())
+    }
+
     pub fn send(&self, command: impl Into<Command>) {
         if let WorldThread::Running(sim) = &self.world {
             sim.send(command);

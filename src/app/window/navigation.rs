@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use eframe::egui::{CentralPanel, Frame as Fill, Key, Ui};
 
@@ -12,6 +13,7 @@ use driftless_model::checkpoint::CONFIG;
 use driftless_sim::{Frame, History, Session};
 use driftless_worlds::SimulatorKind;
 
+use crate::app::film::{FilmPage, PageEnd as FilmEnd};
 use crate::app::new_world::{NewWorldPage, PageRequest, banner};
 use crate::app::session::GameSession;
 use crate::app::theme;
@@ -39,6 +41,11 @@ pub(super) enum Screen {
     },
     /// The page of a transport network.
     Cells {
+        /// Whether closing the page resumes the game.
+        resume: bool,
+    },
+    /// The page that makes clips from words.
+    Film {
         /// Whether closing the page resumes the game.
         resume: bool,
     },
@@ -103,6 +110,8 @@ pub(super) struct Navigation {
     picker: Option<WorldPicker>,
     /// The page of the transport network that was opened last.
     pub cells: Option<TransportPage>,
+    /// The page that makes clips of the world that it was opened for last.
+    film: Option<FilmPage>,
     loading: Option<LoadingGame>,
     /// Whether a run was training at the last look.
     was_training: bool,
@@ -122,6 +131,7 @@ impl Navigation {
             page: None,
             picker: None,
             cells: None,
+            film: None,
             loading: None,
             was_training: false,
             greets: false,
@@ -134,7 +144,10 @@ impl Navigation {
     pub fn is_on_page(&self) -> bool {
         matches!(
             self.screen,
-            Screen::NewWorld { .. } | Screen::Worlds { .. } | Screen::Cells { .. }
+            Screen::NewWorld { .. }
+                | Screen::Worlds { .. }
+                | Screen::Cells { .. }
+                | Screen::Film { .. }
         )
     }
 
@@ -145,6 +158,7 @@ impl Navigation {
             Screen::NewWorld { resume: true }
                 | Screen::Worlds { resume: true }
                 | Screen::Cells { resume: true }
+                | Screen::Film { resume: true }
         )
     }
 
@@ -268,6 +282,60 @@ impl Navigation {
         polled.unwrap_or_default()
     }
 
+    /// Opens the page that makes clips of a world; `picture` is that of the game. The clips that were made
+    /// last are still there.
+    ///
+    /// # Errors
+    /// Returns an error if no thread can be started.
+    pub fn open_film(
+        &mut self,
+        origin: &CheckpointOrigin,
+        picture: Option<Arc<[u8]>>,
+        resume: bool,
+    ) -> Result<()> {
+        match self.film.as_mut().filter(|page| page.origin() == origin) {
+            Some(page) => page.reopen(picture),
+            None => {
+                let (home, notify) = (self.home.clone(), self.notify.clone());
+                self.film = Some(FilmPage::open(origin.clone(), picture, home, notify)?);
+            }
+        }
+        self.screen = Screen::Film { resume };
+        Ok(())
+    }
+
+    /// Draws the page that makes clips.
+    pub fn film_ui(&mut self, ui: &mut Ui) -> Option<FilmEnd> {
+        let page = self.film.as_mut()?;
+        CentralPanel::default()
+            .frame(Fill::new().fill(theme::palette(ui).backdrop))
+            .show(ui, |ui| page.ui(ui))
+            .inner
+    }
+
+    /// Handles a key on the page that makes clips; returns whether it did anything.
+    pub fn film_key(&mut self, key: Key) -> bool {
+        self.film.as_mut().is_some_and(|page| page.key(key))
+    }
+
+    /// Takes what the page's thread has made; returns files that were written, or why not.
+    pub fn poll_film(&mut self) -> Vec<Result<PathBuf>> {
+        let polled = self.film.as_mut().map(FilmPage::poll);
+        polled.unwrap_or_default()
+    }
+
+    /// Prepares a world to go on from frames, u8 RGB [T, H, W, 3], in the background.
+    ///
+    /// # Errors
+    /// Returns an error if no thread can be started.
+    pub fn load_clip(&mut self, images: Arc<Vec<u8>>, world: CheckpointOrigin) -> Result<()> {
+        let task = BackgroundTask::start(self.notify.clone(), move |_| {
+            PlayableWorld::learned_from_frames(world, &images)
+        });
+        self.loading = Some(LoadingGame::Start(task?));
+        Ok(())
+    }
+
     /// Loads a checkpoint folder in the background, on the same device as the current world.
     ///
     /// # Errors
@@ -333,7 +401,7 @@ impl Navigation {
         self.loading = None;
         let takes = matches!(
             self.screen,
-            Screen::Game | Screen::Worlds { .. } | Screen::Cells { .. }
+            Screen::Game | Screen::Worlds { .. } | Screen::Cells { .. } | Screen::Film { .. }
         );
         takes.then(|| read.map(loaded))
     }
@@ -349,7 +417,7 @@ impl Navigation {
                 Err("Go back to the New world page before opening another world.".into())
             }
             _ if is_world_file(path) && !folder => Ok(DroppedFile::WorldFile),
-            Screen::Worlds { .. } | Screen::Cells { .. } if !folder => {
+            Screen::Worlds { .. } | Screen::Cells { .. } | Screen::Film { .. } if !folder => {
                 Err("Drop a checkpoint folder or a .driftless file here.".into())
             }
             _ if folder && path.join(CONFIG).is_file() => Ok(DroppedFile::World),
@@ -383,7 +451,8 @@ impl Navigation {
             Screen::Game
             | Screen::NewWorld { .. }
             | Screen::Worlds { .. }
-            | Screen::Cells { .. } => None,
+            | Screen::Cells { .. }
+            | Screen::Film { .. } => None,
         }
     }
 
@@ -392,5 +461,6 @@ impl Navigation {
         self.page.iter_mut().for_each(NewWorldPage::drop_textures);
         self.picker.iter_mut().for_each(WorldPicker::drop_textures);
         self.cells.iter_mut().for_each(TransportPage::drop_textures);
+        self.film.iter_mut().for_each(FilmPage::drop_textures);
     }
 }

@@ -169,6 +169,7 @@ impl Window {
             Shortcut::Tuning => env.preferences.toggle_tuning(),
             Shortcut::Worlds => stage.open_worlds(env),
             Shortcut::NewWorld => stage.open_new_world(env),
+            Shortcut::Film => stage.open_film(env),
             Shortcut::OpenFile => overlays.toggle(Overlay::open, stage, env),
             Shortcut::Commands => overlays.toggle(Overlay::commands, stage, env),
             Shortcut::Settings => overlays.toggle(Overlay::settings, stage, env),

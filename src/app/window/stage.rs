@@ -49,7 +49,8 @@ impl Stage {
     /// Takes what the pages have finished in the background, and plays a world that was loaded.
     pub fn poll(&mut self, env: &mut Environment) {
         env.report(self.navigation.poll_pages());
-        for saved in self.navigation.poll_cells() {
+        let cells = self.navigation.poll_cells();
+        for saved in cells.into_iter().chain(self.navigation.poll_film()) {
             env.report_saved(Some(saved));
         }
         if let Some(ended) = self.navigation.take_ended_training() {
@@ -79,6 +80,7 @@ impl Stage {
             Screen::NewWorld { .. } => "New world".to_owned(),
             Screen::Worlds { .. } => "Worlds".to_owned(),
             Screen::Cells { .. } => self.navigation.cells_name(),
+            Screen::Film { .. } => "Film".to_owned(),
             Screen::Recording(..) | Screen::Game if game.session.sim.record.is_some() => {
                 format!("● Recording {}", game.session.world.name)
             }

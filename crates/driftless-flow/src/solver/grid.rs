@@ -50,8 +50,10 @@ impl Grid {
                     }
                     .into());
                 }
-                let even = |tau| shifted(tau, 1.0 / shift);
-                let mut levels = between(steps, even(from), even(to), |tau| shifted(tau, *shift));
+                let even = |tau| shifted_level(tau, 1.0 / shift);
+                let mut levels = between(steps, even(from), even(to), |tau| {
+                    shifted_level(tau, *shift)
+                });
                 (levels[0], levels[steps]) = (from, to);
                 levels
             }
@@ -80,8 +82,9 @@ fn between(steps: usize, from: f64, to: f64, map: impl Fn(f64) -> f64) -> Vec<f6
     (0..=steps).map(|i| map(level(i))).collect()
 }
 
-/// The shifted level. The inverse has the shift 1/`shift`.
-fn shifted(tau: f64, shift: f64) -> f64 {
+/// The level τ of an evenly spaced schedule, shifted as by [`Grid::Shifted`]. The inverse has the shift
+/// 1/`shift`.
+pub fn shifted_level(tau: f64, shift: f64) -> f64 {
     let noise = 1.0 - tau;
     1.0 - shift * noise / (1.0 + (shift - 1.0) * noise)
 }

@@ -8,7 +8,7 @@ mod state;
 
 pub use adaptive::{Adaptive, Solution};
 pub use fixed::{Method, solve};
-pub use grid::Grid;
+pub use grid::{Grid, shifted_level};
 pub use sde::{EstimateFn, Estimates, solve_sde};
 pub use state::State;
 

@@ -1,12 +1,9 @@
 //! Spatial attention: over the tokens of one frame.
 
-use super::attention::{
-    AttentionLayer, AttentionScratch, SavedAttention, StridedProduct, transpose,
-};
+use super::attention::{AttentionLayer, AttentionScratch, SavedAttention};
+use super::attention_heads::{HeadSizes, ProjectedGradient};
 use super::matmul::LANES;
 use super::parameters::Weights;
-use super::row_ops::dot_rows;
-use super::softmax::{HIDDEN, softmax, softmax_gradient};
 
 /// `length` rounded up to whole vectors.
 pub(super) fn padded(length: usize) -> usize {
@@ -14,6 +11,11 @@ pub(super) fn padded(length: usize) -> usize {
 }
 
 impl AttentionLayer {
+    /// The tokens of a frame.
+    fn group(&self) -> HeadSizes {
+        HeadSizes::own(self.tokens, self.heads, self.width)
+    }
+
     /// Computes the frames `frames` of y from x.
     pub(super) fn spatial_forward(
         &self,
@@ -30,29 +32,17 @@ impl AttentionLayer {
         let (x, y) = (&x[wide(width)], &mut y[wide(width)]);
         let qkv = &mut saved.qkv[wide(3 * width)];
         self.project(w, x, qkv, &mut saved.scales[wide(2 * heads)], t);
-        let (d, n) = (self.size(), padded(s));
+        let n = padded(s);
         let mixed = &mut saved.mixed[wide(width)];
         let weights = &mut saved.weights[frames.start * heads * s * n..frames.end * heads * s * n];
-        let parameters = w.get(self.parameters);
-        let bias = &mut t.bias[..n];
-        bias[..s].fill(0.0);
-        bias[s..].fill(HIDDEN);
+        let group = self.group();
         let frames = qkv
             .chunks_exact(s * 3 * width)
             .zip(mixed.chunks_exact_mut(s * width))
             .zip(weights.chunks_exact_mut(heads * s * n));
         for ((qkv, mixed), weights) in frames {
-            for (head, weights) in weights.chunks_exact_mut(s * n).enumerate() {
-                let at = head * d;
-                let keys = &mut t.columns[..d * n];
-                transpose(s, d, &qkv[width + at..], 3 * width, n, keys);
-                // The bias hides the padding columns.
-                let logits = StridedProduct::new([s, n], d, [3 * width, 1], n, n);
-                logits.run(&qkv[at..], keys, weights);
-                softmax(parameters[head], bias, weights);
-                let mix = StridedProduct::new([s, d], s, [n, 1], 3 * width, width);
-                mix.run(weights, &qkv[2 * width + at..], &mut mixed[at..]);
-            }
+            let rows = [qkv, &qkv[width..], &qkv[2 * width..]];
+            group.mix(w.get(self.parameters), rows, weights, mixed, t);
         }
         self.join(w, x, mixed, y);
     }
@@ -71,41 +61,28 @@ impl AttentionLayer {
         let rows = frames.start * s..frames.end * s;
         let wide = |n: usize| rows.start * n..rows.end * n;
         let (x, dx) = (&x[wide(width)], &mut dx[wide(width)]);
-        let (d, n) = (self.size(), padded(s));
+        let n = padded(s);
         let qkv = &saved.qkv[wide(3 * width)];
         let dmixed = &mut t.gradient[..x.len()];
         self.split(w, dx, &saved.mixed[wide(width)], dmixed, gradient);
         let weights = &saved.weights[frames.start * heads * s * n..frames.end * heads * s * n];
         let dqkv = &mut t.dqkv[..3 * x.len()];
-        let parameters = w.get(self.parameters);
-        let dparameters = self.parameters.of_mut(gradient);
+        let group = self.group();
         let frames = qkv
             .chunks_exact(s * 3 * width)
             .zip(dqkv.chunks_exact_mut(s * 3 * width))
             .zip(dmixed.chunks_exact(s * width))
             .zip(weights.chunks_exact(heads * s * n));
         for (((qkv, dqkv), dmixed), weights) in frames {
-            for (head, weights) in weights.chunks_exact(s * n).enumerate() {
-                let (at, scale) = (head * d, parameters[head]);
-                let values = &mut t.columns[..d * n];
-                transpose(s, d, &qkv[2 * width + at..], 3 * width, n, values);
-                let dlogits = &mut t.dlogits[..s * n];
-                let small = StridedProduct::new;
-                let dy = &dmixed[at..];
-                small([s, n], d, [width, 1], n, n).run(dy, values, dlogits);
-                softmax_gradient(n, weights, dlogits);
-                let (back, far) = (3 * width, 3 * width);
-                let values = small([s, d], s, [1, n], width, back);
-                values.run(weights, dy, &mut dqkv[2 * width + at..]);
-                let queries = small([s, d], s, [n, 1], far, back);
-                queries.run(dlogits, &qkv[width + at..], &mut dqkv[at..]);
-                let keys = small([s, d], s, [1, n], far, back);
-                keys.run(dlogits, &qkv[at..], &mut dqkv[width + at..]);
-                // Σ dS cos = Σ q̂·(dS k̂).
-                dparameters[head] += dot_rows(s, d, &qkv[at..], far, &dqkv[at..], back);
-                scale_rows(s, d, scale, &mut dqkv[at..], back);
-                scale_rows(s, d, scale, &mut dqkv[width + at..], back);
-            }
+            group.mix_gradient(
+                w.get(self.parameters),
+                [qkv, &qkv[width..], &qkv[2 * width..]],
+                weights,
+                dmixed,
+                &mut ProjectedGradient::Joint(dqkv, width),
+                self.parameters.of_mut(gradient),
+                (&mut t.columns, &mut t.dlogits),
+            );
         }
         let saved = [x, qkv, &saved.scales[wide(2 * heads)]];
         let scratch = (&mut t.normed[..], &mut t.gradient[..]);

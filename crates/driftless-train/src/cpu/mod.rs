@@ -1,7 +1,7 @@
 //! Training on the CPU: forward and backward passes written by hand.
 //!
-//! They compute the same functions as `driftless_model::dynamics`, `driftless_model::tokenizer` and
-//! `driftless_transport::network`, which candle differentiates automatically. Candle's path trains on other devices, and the tests
+//! They compute the same functions as `driftless_model::dynamics`, `driftless_model::tokenizer`,
+//! `driftless_transport::network` and `driftless_clip::network`, which candle differentiates automatically. Candle's path trains on other devices, and the tests
 //! compare this one with it. There are three layers:
 //!
 //! - Loops and matrix products on slices ([`matmul`], [`row_ops`], [`softmax`], [`update_rules`]),
@@ -9,16 +9,21 @@
 //! - Layers and networks. Parameters and gradients are flat slices ([`parameters`]). A thread works
 //!   on one sequence or a few frames at a time, in buffers that it allocates once
 //!   ([`sequence_buffers`], [`encoder_decoder`]).
-//! - Whole training steps on all threads ([`dynamics_trainer`], [`tokenizer_trainer`], [`transport_trainer`]). Sums do not
+//! - Whole training steps on all threads ([`dynamics_trainer`], [`tokenizer_trainer`], [`transport_trainer`],
+//!   [`clip_trainer`]). Sums do not
 //!   depend on the number of threads ([`gradient_chunks`]).
 
 mod attention;
+mod attention_heads;
 mod attention_spatial;
 mod attention_temporal;
 pub(super) mod batch;
 mod buffer;
 mod cell_block;
 mod cell_block_stack;
+mod clip;
+mod clip_block;
+pub(super) mod clip_trainer;
 mod condition_embeddings;
 mod delta;
 mod delta_scan;
@@ -33,6 +38,7 @@ mod linear;
 mod matmul;
 mod memory;
 mod mlp;
+mod modulation;
 pub(super) mod orthogonalize;
 mod outcome_head;
 pub(super) mod parameters;

@@ -1,30 +1,25 @@
 //! Batches of training sequences, drawn from the encoded frames of a run.
 
-use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Tensor};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use driftless_flow::path::expand;
 use driftless_model::checkpoint::TOKENIZER;
 use driftless_model::config::WorldConfig;
-use driftless_model::tokenizer::{Tokenizer, images_to_tensor};
 
 use super::batch::Batch;
 use super::recalled::RecallDrawer;
 use super::window_errors::WindowErrors;
 use crate::context::RunContext;
-use crate::cpu::frame_encoder::FrameEncoder;
+use crate::frame_encoding::FrameEncoding;
 use crate::frame_store::{ByteStore, FrameStore};
 use crate::progress::TrainProgress;
 use crate::random::normal_like;
 use crate::settings::DynamicsSettings;
 use crate::{Error, Result};
-
-/// Frames encoded at once.
-const ENCODE_BATCH: usize = 64;
 
 /// Draws batches of sequences from the latents of all frames.
 pub(super) struct WindowSampler<'a> {
@@ -48,7 +43,6 @@ impl<'a> WindowSampler<'a> {
     pub fn new(
         run: &'a RunContext,
         store: &'a FrameStore,
-        tokenizer: &Tokenizer,
         progress: &mut dyn TrainProgress,
     ) -> Result<Self> {
         let settings = &run.settings.dynamics;
@@ -62,7 +56,14 @@ impl<'a> WindowSampler<'a> {
             settings,
             store,
             windows: [find_windows(store, settings.sequence_length)?, long],
-            latents: encode_all(tokenizer, store, run, progress)?,
+            latents: FrameEncoding {
+                world: &run.world,
+                tokenizer: &run.layout.checkpoint().join(TOKENIZER),
+                device: &run.device,
+                folder: run.layout.root(),
+                memory_gib: run.settings.memory_gib,
+            }
+            .encode(store, progress)?,
             errors: WindowErrors::new(store.frames()),
         })
     }
@@ -251,50 +252,6 @@ fn starts_around(
     (!starts.is_empty()).then_some(starts)
 }
 
-/// Encodes all frames; f32, native byte order.
-fn encode_all(
-    tokenizer: &Tokenizer,
-    store: &FrameStore,
-    run: &RunContext,
-    progress: &mut dyn TrainProgress,
-) -> Result<ByteStore> {
-    let memory_limit = run.settings.memory_gib * f64::from(1 << 30);
-    let mut latents = ByteStore::new(run.layout.root(), memory_limit as u64);
-    let mut cpu_encoder = if run.device.is_cpu() {
-        Some(FrameEncoder::new(&run.world, &tokenizer_weights(run)?)?)
-    } else {
-        None
-    };
-    let mut images = Vec::new();
-    for first in (0..store.frames()).step_by(ENCODE_BATCH) {
-        let end = store.frames().min(first + ENCODE_BATCH);
-        images.clear();
-        store.read(first..end, &mut images)?;
-        let z = match &mut cpu_encoder {
-            Some(encoder) => encoder.encode(&images)?,
-            None => {
-                let images = images_to_tensor(&images, run.world.image, &run.device)?;
-                let z = tokenizer.encode(&images)?.to_device(&Device::Cpu)?;
-                z.flatten_all()?.to_vec1::<f32>()?
-            }
-        };
-        let bytes: Vec<u8> = z.iter().flat_map(|x| x.to_ne_bytes()).collect();
-        latents.push(&bytes)?;
-        progress.encoding(end, store.frames());
-    }
-    Ok(latents)
-}
-
-/// The weights of the run's trained tokenizer, by name.
-fn tokenizer_weights(run: &RunContext) -> Result<BTreeMap<String, Var>> {
-    let path = run.layout.checkpoint().join(TOKENIZER);
-    let tensors = candle_core::safetensors::load(&path, &run.device)?;
-    let vars = tensors
-        .into_iter()
-        .map(|(name, tensor)| Ok((name, Var::from_tensor(&tensor)?)));
-    vars.collect()
-}
-
 fn latent_shape(world: &WorldConfig, b: usize, frames: usize) -> Vec<usize> {
     let [gh, gw] = world.grid();
     vec![b, frames, gh, gw, world.tokenizer.channels]
@@ -318,6 +275,8 @@ pub(super) fn past_frames(x: &Tensor, count: usize) -> Result<Tensor> {
 
 #[cfg(test)]
 mod tests {
+    use candle_core::Device;
+
     use super::*;
 
     #[test]

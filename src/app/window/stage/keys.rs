@@ -27,6 +27,7 @@ impl Stage {
             Screen::NewWorld { .. } => self.new_world_key(key, env),
             Screen::Worlds { .. } => self.worlds_key(key, env),
             Screen::Cells { .. } => self.cells_key(key, env),
+            Screen::Film { .. } => self.film_key(key, env),
             _ if self.play.saver.is_open() => self.saver_key(key, env),
             _ => return self.game_key(key, repeated, now, env),
         };
@@ -88,6 +89,18 @@ impl Stage {
             return true;
         }
         env.device.nothing_has_focus() && self.navigation.cells_key(key)
+    }
+
+    /// Handles a key on the page that makes clips; a focused control comes first.
+    fn film_key(&mut self, key: Key, env: &mut Environment) -> bool {
+        if Popup::is_any_open(&env.device.context) {
+            return false;
+        }
+        if key == Key::Escape {
+            self.close_page(env);
+            return true;
+        }
+        env.device.nothing_has_focus() && self.navigation.film_key(key)
     }
 
     fn game_key(

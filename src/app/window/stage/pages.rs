@@ -1,9 +1,11 @@
 //! Opens and closes the pages that cover the game, and does what they ask for.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use eframe::egui::{Rect, Ui};
 
+use driftless_clip::ClipMaker;
 use driftless_sim::EpisodeCommand;
 use driftless_transport::TransportConfig;
 
@@ -11,6 +13,7 @@ use super::super::environment::Environment;
 use super::super::navigation::Screen;
 use super::Stage;
 use crate::Result;
+use crate::app::film::{PageEnd as FilmEnd, no_network};
 use crate::app::new_world::PageRequest;
 use crate::app::new_world::banner::BannerAction;
 use crate::app::options::{FirstStep, NewWorldOptions};
@@ -68,6 +71,33 @@ impl Stage {
         Ok(())
     }
 
+    /// Opens the page that makes clips of the current world and pauses the game.
+    pub fn open_film(&mut self, env: &mut Environment) {
+        let session = &self.play.game.session;
+        let Some(origin) = session.origin.clone() else {
+            env.report(Err(no_network(&session.world.name)));
+            return;
+        };
+        if !ClipMaker::is_in(&origin.folder) {
+            env.report(Err(no_network(&session.world.name)));
+            return;
+        }
+        let waits = self.play.game.pause() | env.preferences.stops_waiting();
+        let resume = waits | self.navigation.resumes();
+        let picture = self.play.game.picture();
+        let opened = self.navigation.open_film(&origin, picture, resume);
+        env.report(opened);
+        self.leave_game(env);
+    }
+
+    /// Plays on from the frames of a clip.
+    fn play_on(&mut self, images: Arc<Vec<u8>>, env: &mut Environment) {
+        if let Some(origin) = self.play.game.session.origin.clone() {
+            let loaded = self.navigation.load_clip(images, origin);
+            env.report(loaded);
+        }
+    }
+
     /// Opens a checkpoint folder: the page of a transport network, or a world to play.
     pub(super) fn open_world(&mut self, folder: &Path, env: &mut Environment) -> Result<()> {
         if TransportConfig::is_in(folder) {
@@ -122,6 +152,11 @@ impl Stage {
             Screen::Cells { .. } => match self.navigation.cells_ui(ui) {
                 Some(PageEnd::Back) => self.close_page(env),
                 Some(PageEnd::Worlds) => self.open_worlds(env),
+                None => {}
+            },
+            Screen::Film { .. } => match self.navigation.film_ui(ui) {
+                Some(FilmEnd::Back) => self.close_page(env),
+                Some(FilmEnd::PlayOn(images)) => self.play_on(images, env),
                 None => {}
             },
             Screen::Game | Screen::Recording(..) | Screen::TryOut => return false,

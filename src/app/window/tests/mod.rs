@@ -3,6 +3,7 @@
 
 mod cells;
 mod commands;
+mod film;
 mod first_run;
 mod playing;
 mod robust;

@@ -7,13 +7,13 @@ mod picture;
 mod table;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use self::picture::Picture;
 use self::table::{Descriptors, Row, Table};
-use super::{CELLS_FORMAT, CellInfo, CellRow, CellWriter, Compound, INFO, MAX_SIDE, Plate};
+use super::{CELLS_FORMAT, CellInfo, CellRow, CellWriter, Compound, INFO, MAX_SIDE, Plate, Shard};
 use crate::fs::write_json;
 use crate::staging::StagingFolder;
 use crate::{Error, PathError as _, Result};
@@ -73,103 +73,132 @@ pub fn run(
         .as_deref()
         .map(Descriptors::read)
         .transpose()?;
-    let mut names: BTreeMap<String, usize> = BTreeMap::new();
-    let mut plates: BTreeMap<String, usize> = BTreeMap::new();
-    for row in &table.rows {
-        let count = plates.len();
-        plates.entry(row.plate.clone()).or_insert(count);
-        if let Some(compound) = &row.compound {
-            let count = names.len();
-            names.entry(compound.clone()).or_insert(count);
-        }
-    }
+    let names = Names::of(&table);
     let mut remarks = check_plates(&table)?;
-    let compounds = describe(import, &table, &names, descriptors.as_ref())?;
-    if import
-        .size
-        .iter()
-        .any(|side| !(8..=MAX_SIDE).contains(side))
-    {
+    let compounds = describe(import, &table, &names.compounds, descriptors.as_ref())?;
+    let sides = import.size.iter();
+    if sides.into_iter().any(|side| !(8..=MAX_SIDE).contains(side)) {
         return Err(Error::Argument(format!(
             "--size needs sides of 8 to {MAX_SIDE} for cells"
         )));
     }
-    let ranges = brightness(import, &table)?;
     let staging = StagingFolder::new(&import.out)?;
-    let (mut shards, mut pictures, mut controls) = (Vec::new(), 0, 0);
-    let shape = [import.size[0], import.size[1], table.channels.len()];
-    let mut writer = CellWriter::new(shape);
-    for (done, row) in table.rows.iter().enumerate() {
-        if !tick(done, table.rows.len()) {
-            return Err(Error::Interrupted);
-        }
-        let read = table.picture(row).and_then(|picture| {
-            let usable = check_picture(&table, row, &picture);
-            usable.and_then(|()| table.resized(row, &picture, import.size))
-        });
-        let picture = match read {
-            Ok(picture) => picture,
-            Err(error) if import.skip_bad => {
-                remarks.push(format!("skipped: {error}"));
-                continue;
-            }
-            Err(error) => return Err(error),
-        };
-        let cell = CellRow {
-            compound: row
-                .compound
-                .as_ref()
-                .and_then(|name| names.get(name).copied()),
-            dose: row.dose,
-            plate: plates.get(&row.plate).copied().unwrap_or_default(),
-            train: row.train,
-        };
-        writer.push(cell, &picture.bytes(&ranges));
-        pictures += 1;
-        controls += usize::from(row.compound.is_none());
-        if writer.len() == SHARD {
-            let full = std::mem::replace(&mut writer, CellWriter::new(shape));
-            shards.push(full.write(staging.path(), shards.len())?);
-        }
-    }
-    if !writer.is_empty() {
-        shards.push(writer.write(staging.path(), shards.len())?);
-    }
-    if pictures == 0 {
-        return Err(Error::invalid(&import.table, "no picture could be used"));
-    }
+    let written = write_pictures(import, &table, &names, staging.path(), tick)?;
+    remarks.extend(written.skipped);
     let file = import.table.file_stem().unwrap_or_default();
+    let own_name = || file.to_string_lossy().into_owned();
+    let channels = table.channels.iter();
+    let plates = in_order(&names.plates).into_iter();
     let info = CellInfo {
         format: CELLS_FORMAT,
-        name: import
-            .name
-            .clone()
-            .unwrap_or_else(|| file.to_string_lossy().into_owned()),
+        name: import.name.clone().unwrap_or_else(own_name),
         image: import.size,
-        channels: table
-            .channels
-            .iter()
-            .map(|(name, _)| name.clone())
-            .collect(),
+        channels: channels.map(|(name, _)| name.clone()).collect(),
         dose_unit: "µM".to_owned(),
         compounds,
-        plates: in_order(&plates)
-            .into_iter()
-            .map(|name| Plate { name })
-            .collect(),
-        shards,
+        plates: plates.map(|name| Plate { name }).collect(),
+        shards: written.shards,
     };
     info.check()
         .map_err(|what| Error::invalid(&import.table, what))?;
     write_json(&staging.path().join(INFO), &info)?;
     staging.finish()?;
     Ok(CellImportReport {
-        pictures,
-        controls,
-        compounds: names.len(),
-        plates: plates.len(),
+        pictures: written.pictures,
+        controls: written.controls,
+        compounds: names.compounds.len(),
+        plates: names.plates.len(),
         remarks,
     })
+}
+
+/// The index of each compound and plate, in the order in which the table names them.
+struct Names {
+    compounds: BTreeMap<String, usize>,
+    plates: BTreeMap<String, usize>,
+}
+
+impl Names {
+    fn of(table: &Table) -> Self {
+        let (mut compounds, mut plates) = (BTreeMap::new(), BTreeMap::new());
+        for row in &table.rows {
+            let count = plates.len();
+            plates.entry(row.plate.clone()).or_insert(count);
+            if let Some(compound) = &row.compound {
+                let count = compounds.len();
+                compounds.entry(compound.clone()).or_insert(count);
+            }
+        }
+        Self { compounds, plates }
+    }
+
+    /// What a row says of its picture.
+    fn row(&self, row: &Row) -> CellRow {
+        let compound = row.compound.as_ref();
+        CellRow {
+            compound: compound.and_then(|name| self.compounds.get(name).copied()),
+            dose: row.dose,
+            plate: self.plates.get(&row.plate).copied().unwrap_or_default(),
+            train: row.train,
+        }
+    }
+}
+
+/// The pictures that were written.
+#[derive(Default)]
+struct Written {
+    shards: Vec<Shard>,
+    pictures: usize,
+    controls: usize,
+    /// A line for each that was not.
+    skipped: Vec<String>,
+}
+
+/// Reads the pictures of all rows and writes them in shards.
+fn write_pictures(
+    import: &CellImport,
+    table: &Table,
+    names: &Names,
+    folder: &Path,
+    tick: &mut dyn FnMut(usize, usize) -> bool,
+) -> Result<Written> {
+    let ranges = brightness(import, table)?;
+    let shape = [import.size[0], import.size[1], table.channels.len()];
+    let mut written = Written::default();
+    let mut writer = CellWriter::new(shape);
+    for (done, row) in table.rows.iter().enumerate() {
+        if !tick(done, table.rows.len()) {
+            return Err(Error::Interrupted);
+        }
+        let read = table.picture(row).and_then(|picture| {
+            let usable = check_picture(table, row, &picture);
+            usable.and_then(|()| table.resized(row, &picture, import.size))
+        });
+        let picture = match read {
+            Ok(picture) => picture,
+            Err(error) if import.skip_bad => {
+                written.skipped.push(format!("skipped: {error}"));
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        writer.push(names.row(row), &picture.bytes(&ranges));
+        written.pictures += 1;
+        written.controls += usize::from(row.compound.is_none());
+        if writer.len() == SHARD {
+            let full = std::mem::replace(&mut writer, CellWriter::new(shape));
+            let shard = full.write(folder, written.shards.len())?;
+            written.shards.push(shard);
+        }
+    }
+    if !writer.is_empty() {
+        let shard = writer.write(folder, written.shards.len())?;
+        written.shards.push(shard);
+    }
+    if written.pictures == 0 {
+        return Err(Error::invalid(&import.table, "no picture could be used"));
+    }
+    Ok(written)
 }
 
 /// Names by their index.

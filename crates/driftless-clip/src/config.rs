@@ -1,0 +1,231 @@
+//! `clip.json`: what is known of a clip network.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use driftless_data::PathError as _;
+use driftless_data::fs::read_text;
+pub use driftless_data::layout::checkpoint::{CLIP_CONFIG, CLIP_WEIGHTS};
+use driftless_model::config::WorldConfig;
+
+use crate::Result;
+use crate::vocabulary::MAX_WORDS;
+
+/// The version of `clip.json`.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Numbers of steps for which a network learns shortcuts: K steps of size 1/K.
+pub const SHORTCUT_STEPS: [usize; 3] = [4, 8, 16];
+/// Frames of the clip that the schedule's shift is given for; see [`ClipConfig::shift`].
+const SHIFT_FRAMES: f64 = 16.0;
+/// Most frames of a clip.
+const MAX_FRAMES: usize = 128;
+
+/// The configuration of a clip network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClipConfig {
+    /// [`FORMAT_VERSION`].
+    pub format: u32,
+    /// Lengths in frames that it was trained on, shortest first.
+    pub lengths: Vec<usize>,
+    /// Cells of the world's latents: rows and columns.
+    pub grid: [usize; 2],
+    /// Numbers of a cell.
+    pub channels: usize,
+    /// Shape of the network.
+    pub network: ClipShape,
+    /// How it is sampled unless someone says otherwise.
+    pub sampling: ClipSampling,
+    /// Prompts to try.
+    #[serde(default)]
+    pub examples: Vec<String>,
+    /// The words it knows, in the order of their embeddings.
+    pub vocabulary: Vec<String>,
+}
+
+/// The shape of a clip network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClipShape {
+    /// Side of the square of cells that is one token.
+    pub merge: usize,
+    /// Numbers of a token.
+    pub width: usize,
+    /// Blocks of self-attention, cross-attention and MLP.
+    pub depth: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Hidden width of an MLP.
+    pub mlp: usize,
+    /// Blocks that refine the words before the clip reads them.
+    pub text_blocks: usize,
+    /// Most words of a prompt.
+    pub text_words: usize,
+}
+
+impl Default for ClipShape {
+    fn default() -> Self {
+        Self {
+            merge: 2,
+            width: 192,
+            depth: 5,
+            heads: 4,
+            mlp: 512,
+            text_blocks: 2,
+            text_words: 32,
+        }
+    }
+}
+
+/// How clips are sampled by default.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClipSampling {
+    /// Sampling steps.
+    pub steps: usize,
+    /// x̂ = x̂(negative) + guidance · (x̂(prompt) − x̂(negative)): 1 is the prompt alone.
+    pub guidance: f64,
+    /// Shift of the schedule of 16 frames: above 1 the steps are denser near the noise. The network was
+    /// trained with it.
+    pub shift: f64,
+}
+
+impl Default for ClipSampling {
+    fn default() -> Self {
+        Self {
+            steps: 20,
+            guidance: 3.0,
+            shift: 3.0,
+        }
+    }
+}
+
+impl ClipConfig {
+    /// Reads `clip.json`.
+    ///
+    /// # Errors
+    /// Returns an error if the file is missing, not JSON of this form, or if a value is out of its range.
+    pub fn read(path: &Path) -> Result<Self> {
+        let wrong = |what: String| driftless_data::Error::invalid(path, what);
+        let config: Self =
+            serde_json::from_str(&read_text(path)?).map_err(|e| wrong(e.to_string()))?;
+        config.check().map_err(wrong)?;
+        Ok(config)
+    }
+
+    /// Checks that the network fits the latents of a world.
+    ///
+    /// # Errors
+    /// Returns an error that names `path` if it does not.
+    pub fn check_world(&self, world: &WorldConfig, path: &Path) -> Result<()> {
+        let (grid, channels) = (world.grid(), world.tokenizer.channels);
+        if (self.grid, self.channels) == (grid, channels) {
+            return Ok(());
+        }
+        let what = format!(
+            "is for latents of {:?} cells with {} numbers, expected {grid:?} with {channels} as in the world's config.json",
+            self.grid, self.channels
+        );
+        Err(driftless_data::Error::invalid(path, what).into())
+    }
+
+    /// Checks all values; the error names the key and what was expected.
+    ///
+    /// # Errors
+    /// Returns an error if a value is out of its range.
+    pub fn check(&self) -> std::result::Result<(), String> {
+        let n = &self.network;
+        let within = |value: usize, most: usize| (1..=most).contains(&value);
+        let increasing = self.lengths.windows(2).all(|pair| pair[0] < pair[1]);
+        let lengths = !self.lengths.is_empty()
+            && increasing
+            && self
+                .lengths
+                .iter()
+                .all(|&frames| within(frames, MAX_FRAMES));
+        let merges = within(n.merge, 8) && self.grid.iter().all(|cells| cells % n.merge == 0);
+        let heads = within(n.heads, 64) && n.width.is_multiple_of(2 * n.heads);
+        let s = &self.sampling;
+        let rules = [
+            ("format", self.format == FORMAT_VERSION, "1"),
+            ("lengths", lengths, "increasing numbers from 1 to 128"),
+            (
+                "grid",
+                self.grid.iter().all(|&cells| within(cells, 64)),
+                "1 to 64 cells a side",
+            ),
+            ("channels", within(self.channels, 256), "1 to 256"),
+            (
+                "network.merge",
+                merges,
+                "1 to 8, a divisor of both sides of the grid",
+            ),
+            ("network.width", within(n.width, 2048), "1 to 2048"),
+            ("network.depth", within(n.depth, 64), "1 to 64"),
+            (
+                "network.heads",
+                heads,
+                "1 to 64, with an even share of the width for each",
+            ),
+            ("network.mlp", within(n.mlp, 8192), "1 to 8192"),
+            ("network.text_blocks", n.text_blocks <= 16, "0 to 16"),
+            (
+                "network.text_words",
+                within(n.text_words, MAX_WORDS),
+                "1 to 64",
+            ),
+            ("sampling.steps", within(s.steps, 1000), "1 to 1000"),
+            (
+                "sampling.guidance",
+                (0.0..=20.0).contains(&s.guidance),
+                "0 to 20",
+            ),
+            (
+                "sampling.shift",
+                (0.1..=20.0).contains(&s.shift),
+                "0.1 to 20",
+            ),
+            (
+                "vocabulary",
+                self.vocabulary.len() <= 100_000,
+                "100,000 words at most",
+            ),
+        ];
+        match rules.iter().find(|(_, valid, _)| !valid) {
+            Some((key, _, expected)) => {
+                Err(format!("{key} is out of its range, expected {expected}"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Tokens of a frame: rows and columns.
+    pub fn token_grid(&self) -> [usize; 2] {
+        self.grid.map(|cells| cells / self.network.merge)
+    }
+
+    /// Numbers of a token's latent.
+    pub fn token_len(&self) -> usize {
+        self.network.merge * self.network.merge * self.channels
+    }
+
+    /// Numbers of a frame's latent.
+    pub fn frame_len(&self) -> usize {
+        self.grid[0] * self.grid[1] * self.channels
+    }
+
+    /// The shift of the schedule for a clip of so many frames. A longer clip says the same more often, so
+    /// that its noise has to be larger for the same uncertainty: the shift grows with the square root of
+    /// the length (Esser et al., arXiv 2403.03206, eq. 23).
+    pub fn shift(&self, frames: usize) -> f64 {
+        self.sampling.shift * (frames as f64 / SHIFT_FRAMES).sqrt()
+    }
+}
+
+/// The embedding of a number of steps: 0 for small ones, otherwise that of the shortcut.
+pub fn step_index(steps: usize) -> u32 {
+    let place = SHORTCUT_STEPS.iter().position(|&known| known == steps);
+    place.map_or(0, |place| place as u32 + 1)
+}

@@ -1,0 +1,229 @@
+//! The network: all frames of a clip at once.
+//!
+//! ```text
+//! t   = silu(A·cos(π k τ) + D[step size])                      time
+//! y   = refine(E[words]) under t                               words, each knowing the others
+//! e   = B t + P norm(mean y)                                   time and prompt, which modulate the blocks
+//! x   = W_in [z | given frames | mask]                         one token for merge × merge cells of a frame
+//! x   = MLP(cross-attention(self-attention(x), y)) under e     for each block
+//! x̂   = W_out (norm(x) (1 + scale) + shift)
+//! ```
+
+use candle_core::{DType, Device, Tensor};
+
+use driftless_model::layers::Linear;
+use driftless_model::ops::rms_norm;
+use driftless_model::params::{Init, Params};
+
+use crate::config::{ClipConfig, SHORTCUT_STEPS};
+use crate::layers::{Block, BlockSize, Modulation, modulated};
+use crate::rotary::Rotary;
+use crate::vocabulary::{NO_PROMPT, PADDING, SPECIAL};
+use crate::{Error, Result};
+
+/// Cosine features of the signal level τ.
+pub const TIME_FEATURES: usize = 16;
+
+/// The prompts of a batch.
+#[derive(Clone, Debug)]
+pub struct TextBatch {
+    /// Indices of words, padded, u32 [B, L].
+    words: Tensor,
+    /// 1/count for a word and 0 for padding, f32 [B, L].
+    shares: Tensor,
+}
+
+impl TextBatch {
+    /// Prompts as indices of words, at most `most` each.
+    ///
+    /// # Errors
+    /// Returns an error if the device fails.
+    pub fn new(prompts: &[Vec<u32>], most: usize, device: &Device) -> Result<Self> {
+        let (mut words, mut shares) = (Vec::new(), Vec::new());
+        for prompt in prompts {
+            let count = prompt.len().min(most);
+            words.extend(prompt.iter().take(count));
+            shares.extend(vec![1.0 / count.max(1) as f32; count]);
+            words.resize(words.len() + most - count, PADDING);
+            shares.resize(shares.len() + most - count, 0_f32);
+        }
+        let size = (prompts.len(), most);
+        Ok(Self {
+            words: Tensor::from_vec(words, size, device)?,
+            shares: Tensor::from_vec(shares, size, device)?,
+        })
+    }
+
+    /// The prompt that says nothing.
+    pub fn none() -> Vec<u32> {
+        vec![NO_PROMPT]
+    }
+}
+
+/// What the network sees.
+#[derive(Clone, Debug)]
+pub struct ClipInput {
+    /// Noised latents z_τ, [B, T, gh, gw, c]. A given frame is in its place without noise.
+    pub z: Tensor,
+    /// 1 for a frame that is given, else 0, [B, T].
+    pub given: Tensor,
+    /// Signal levels τ, [B].
+    pub tau: Tensor,
+    /// Indices of the step sizes ([`crate::config::step_index`]), u32 [B].
+    pub steps: Tensor,
+    /// The prompts.
+    pub text: TextBatch,
+}
+
+/// The network.
+pub struct ClipNetwork {
+    config: ClipConfig,
+    signal: Linear,
+    step: Tensor,
+    time: Linear,
+    words: Tensor,
+    text_blocks: Vec<Block>,
+    pooled: Linear,
+    input: Linear,
+    blocks: Vec<Block>,
+    modulation: Modulation,
+    output: Linear,
+}
+
+impl ClipNetwork {
+    /// Builds the network with the given parameters.
+    ///
+    /// # Errors
+    /// Returns an error if a parameter is missing or has another shape.
+    pub fn new(p: &Params, config: &ClipConfig) -> Result<Self> {
+        let n = &config.network;
+        let w = n.width;
+        let size = |reads_words| BlockSize {
+            width: w,
+            heads: n.heads,
+            mlp: n.mlp,
+            reads_words,
+        };
+        let block = |kind: &str, i: usize, reads_words| {
+            Block::new(p, &format!("{kind}.{i}"), size(reads_words))
+        };
+        let linear = |name: &str, size, init| Linear::new(p, name, size, init, true);
+        let inputs = 2 * config.token_len() + 1;
+        Ok(Self {
+            signal: linear("time.signal", [w, TIME_FEATURES], Init::FanIn)?,
+            step: p.get(
+                "time.step",
+                &[SHORTCUT_STEPS.len() + 1, w],
+                Init::Normal(0.1),
+            )?,
+            time: linear("time.out", [w, w], Init::FanIn)?,
+            words: p.get(
+                "text.words",
+                &[SPECIAL + config.vocabulary.len(), w],
+                Init::Normal(1.0),
+            )?,
+            text_blocks: (0..n.text_blocks)
+                .map(|i| block("text", i, false))
+                .collect::<Result<_>>()?,
+            pooled: linear("pooled", [w, w], Init::FanIn)?,
+            input: linear("token.in", [w, inputs], Init::FanIn)?,
+            blocks: (0..n.depth)
+                .map(|i| block("blocks", i, true))
+                .collect::<Result<_>>()?,
+            modulation: Modulation::new(p, "out", w, 2)?,
+            output: linear("token.out", [config.token_len(), w], Init::Constant(0.0))?,
+            config: config.clone(),
+        })
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> &ClipConfig {
+        &self.config
+    }
+
+    /// x̂, [B, T, gh, gw, c].
+    ///
+    /// # Errors
+    /// Returns an error if the shapes do not match or the device fails.
+    pub fn forward(&self, input: &ClipInput) -> Result<Tensor> {
+        let dims = input.z.dims();
+        let ([gh, gw], c) = (self.config.grid, self.config.channels);
+        let &[b, frames, ..] = dims else {
+            return Err(Error::Argument(format!("latents are {dims:?}")));
+        };
+        if dims[2..] != [gh, gw, c] || input.given.dims() != [b, frames] {
+            return Err(Error::Argument(format!(
+                "latents are {dims:?} with a mask {:?}, expected [B, T, {gh}, {gw}, {c}] and [B, T]",
+                input.given.dims()
+            )));
+        }
+        let time = self.time(&input.tau, &input.steps)?;
+        let words = self.refined_words(&input.text, &time)?;
+        let mean = input.text.shares.unsqueeze(1)?.matmul(&words)?.squeeze(1)?;
+        let ones = Tensor::ones(self.config.network.width, DType::F32, mean.device())?;
+        let e = (self.time.forward(&time)? + self.pooled.forward(&rms_norm(&mean, &ones)?)?)?;
+        let grid = self.config.token_grid();
+        let d = self.config.network.width / self.config.network.heads;
+        let positions = Rotary::clip(frames, grid, d);
+        let mut x = self.input.forward(&self.token_inputs(input)?)?;
+        for block in &self.blocks {
+            x = block.forward(&x, &e, &positions, Some(&words))?;
+        }
+        let vectors = self.modulation.forward(&e)?;
+        let out = self
+            .output
+            .forward(&modulated(&x, &vectors[0], &vectors[1])?)?;
+        let m = self.config.network.merge;
+        Ok(out
+            .reshape(vec![b * frames, grid[0], grid[1], m, m, c])?
+            .permute(vec![0, 1, 3, 2, 4, 5])?
+            .reshape(dims)?)
+    }
+
+    /// The inputs of all tokens: latent, the same where the frame is given, and whether it is,
+    /// [B, tokens, 2·token + 1].
+    fn token_inputs(&self, input: &ClipInput) -> Result<Tensor> {
+        let (b, frames) = input.given.dims2()?;
+        let [rows, columns] = self.config.token_grid();
+        let (m, c) = (self.config.network.merge, self.config.channels);
+        let count = frames * rows * columns;
+        let z = input
+            .z
+            .reshape(vec![b * frames, rows, m, columns, m, c])?
+            .permute(vec![0, 1, 3, 2, 4, 5])?
+            .reshape((b, count, m * m * c))?;
+        let given = input
+            .given
+            .unsqueeze(2)?
+            .repeat((1, 1, rows * columns))?
+            .reshape((b, count, 1))?;
+        Ok(Tensor::cat(&[&z, &z.broadcast_mul(&given)?, &given], 2)?)
+    }
+
+    /// [B, w].
+    fn time(&self, tau: &Tensor, steps: &Tensor) -> Result<Tensor> {
+        let k: Vec<f32> = (0..TIME_FEATURES)
+            .map(|k| k as f32 * std::f32::consts::PI)
+            .collect();
+        let k = Tensor::from_vec(k, (1, TIME_FEATURES), tau.device())?;
+        let features = tau.unsqueeze(1)?.broadcast_mul(&k)?.cos()?;
+        let t = (self.signal.forward(&features)? + self.step.index_select(steps, 0)?)?;
+        Ok(candle_nn::ops::silu(&t)?)
+    }
+
+    /// The words of the prompts after the text blocks, [B, L, w].
+    fn refined_words(&self, text: &TextBatch, time: &Tensor) -> Result<Tensor> {
+        let (b, l) = text.words.dims2()?;
+        let n = &self.config.network;
+        let flat = text.words.flatten_all()?;
+        let mut y = self
+            .words
+            .index_select(&flat, 0)?
+            .reshape((b, l, n.width))?;
+        let positions = Rotary::line(l, n.width / n.heads);
+        for block in &self.text_blocks {
+            y = block.forward(&y, time, &positions, None)?;
+        }
+        Ok(y)
+    }
+}

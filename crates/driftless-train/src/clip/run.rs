@@ -1,0 +1,284 @@
+//! A clip run: reads settings, data and the world, prepares the run's folder, and trains.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use candle_core::Device;
+
+use driftless_clip::config::{CLIP_CONFIG, CLIP_WEIGHTS, FORMAT_VERSION};
+use driftless_clip::{ClipConfig, ClipMaker, ClipParams, ClipRequest, Vocabulary};
+use driftless_data::captions::ClipCaption;
+use driftless_data::contact_sheet::ContactSheet;
+use driftless_data::fs::{read_source, write_atomic, write_json};
+use driftless_data::layout::checkpoint::{CARD, NEEDED};
+use driftless_data::{DatasetInfo, PathError as _};
+use driftless_engine::{DeviceChoice, candle_device};
+use driftless_model::checkpoint::{CONFIG, TOKENIZER, read_config};
+use driftless_model::config::WorldConfig;
+
+use super::ClipSettings;
+use super::batches::{Clips, read_captions};
+use super::task::ClipTask;
+use crate::frame_encoding::FrameEncoding;
+use crate::frame_store::FrameStore;
+use crate::layout::RunLayout;
+use crate::optimizer::Optimizer;
+use crate::progress::{TrainOutcome, TrainProgress};
+use crate::run_lock::RunLock;
+use crate::train_loop::{Pace, Pass, RunLimits, TrainData, TrainLoop};
+use crate::warm_start::load_weights;
+use crate::{Error, Result, TrainStage};
+
+/// Captions whose clips a preview shows.
+const PREVIEWED: usize = 4;
+/// Captions of each language that are kept as examples of prompts.
+const EXAMPLES: usize = 4;
+
+/// Arguments of a clip run.
+#[derive(Clone, Debug)]
+pub struct ClipOptions {
+    /// Folder of the dataset, with captions.
+    pub data: PathBuf,
+    /// Checkpoint folder of the world whose tokenizer is used. A new run copies it.
+    pub world: Option<PathBuf>,
+    /// The run's folder.
+    pub out: PathBuf,
+    /// Settings file (TOML). Without it: the run's own settings, or the defaults for a new run.
+    pub config: Option<PathBuf>,
+    /// Checkpoint folder to take the initial weights from, instead of random ones.
+    pub from: Option<PathBuf>,
+    /// Whether to skip unreadable episodes, with a warning for each, instead of failing.
+    pub skip_bad: bool,
+    /// Whether to continue the run in `out`.
+    pub resume: bool,
+    /// Compute device.
+    pub device: DeviceChoice,
+    /// Save and stop at this step. The learning-rate schedule does not change.
+    pub max_steps: Option<u64>,
+    /// Save and stop after this many minutes.
+    pub max_minutes: Option<f64>,
+    /// Seed, overriding that of the settings.
+    pub seed: Option<u64>,
+}
+
+/// Trains until all steps are done, the time limit is reached, or `progress` asks to stop.
+///
+/// # Errors
+/// Returns an error if the data, the captions, the world, the settings or the run's folder do not match,
+/// the loss is not finite, or a file cannot be written. The last saved state is kept in every case.
+pub fn run_clip(options: &ClipOptions, progress: &mut dyn TrainProgress) -> Result<TrainOutcome> {
+    let limits = RunLimits::new(options.max_minutes, options.max_steps, options.resume);
+    let layout = RunLayout::new(&options.out);
+    let settings = read_settings(options, &layout)?;
+    let files = layout.state(TrainStage::Clip);
+    if !options.resume && files.exist() {
+        let what =
+            "already holds a run: use --resume to continue it, or another --out to start a new one";
+        return Err(Error::invalid(files.folder(), what));
+    }
+    let device = candle_device(options.device)?;
+    let source = world_folder(options, &layout)?;
+    let world = read_config(&source)?;
+    let info = DatasetInfo::read(&options.data)?;
+    if info.image != world.image {
+        let ([h, w], [height, width]) = (info.image, world.image);
+        let what = format!("frames are {h}×{w}, expected {height}×{width} as in the world");
+        return Err(Error::invalid(&options.data, what));
+    }
+    let captions = read_captions(&options.data, &settings.lengths)?;
+    let config = describe(&world, &settings, &captions);
+    config.check().map_err(|what| {
+        let at = options.config.as_ref().unwrap_or(&options.data);
+        Error::invalid(at, format!("does not fit the settings: {what}"))
+    })?;
+    let path = layout.checkpoint().join(CLIP_CONFIG);
+    if options.resume && path.exists() {
+        check_same(&path, &config)?;
+    }
+    RunLock::check(&layout)?;
+    let memory = settings.memory_gib * f64::from(1 << 30);
+    let mut store = FrameStore::new(info, layout.root(), memory as u64);
+    store.add(&options.data, options.skip_bad)?;
+    let _lock = RunLock::acquire(&layout)?;
+    prepare_folders(&layout, &settings, &config, &source)?;
+    progress.data_read(store.frames());
+    let encoding = FrameEncoding {
+        world: &world,
+        tokenizer: &layout.checkpoint().join(TOKENIZER),
+        device: &device,
+        folder: layout.root(),
+        memory_gib: settings.memory_gib,
+    };
+    let latents = encoding.encode(&store, progress)?;
+    let clips = Clips::new(&settings, &config, &store, &captions, latents)?;
+    let (mut task, vars) = ClipTask::new(&layout, &settings, &config, clips, &device)?;
+    if let Some(folder) = &options.from {
+        check_start(folder, &config)?;
+        load_weights(&folder.join(CLIP_WEIGHTS), &vars)?;
+    }
+    let training = TrainLoop {
+        layout: &layout,
+        pace: Pace {
+            seed: settings.seed,
+            save_minutes: settings.save_minutes,
+            preview_minutes: settings.preview_minutes,
+        },
+        data: &Previews {
+            layout: &layout,
+            store: &store,
+            captions: &captions,
+            device: &device,
+        },
+        limits: &limits,
+    };
+    let optimizer = Optimizer::new(&vars, &settings.optimizer)?;
+    let pass = Pass::new(TrainStage::Clip, settings.optimizer.steps);
+    training.train(&mut task, optimizer, &pass, progress)
+}
+
+fn read_settings(options: &ClipOptions, layout: &RunLayout) -> Result<ClipSettings> {
+    let own = layout.settings();
+    let mut settings = match &options.config {
+        Some(path) => ClipSettings::read(path)?,
+        None if own.exists() => ClipSettings::read(&own)?,
+        None => ClipSettings::default(),
+    };
+    if let Some(seed) = options.seed {
+        settings.seed = seed;
+    }
+    Ok(settings)
+}
+
+/// Where the world is: the given folder, or the run's own checkpoint.
+fn world_folder(options: &ClipOptions, layout: &RunLayout) -> Result<PathBuf> {
+    let own = layout.checkpoint();
+    if options.resume && own.join(CONFIG).is_file() {
+        return Ok(own);
+    }
+    options.world.clone().ok_or_else(|| {
+        Error::Argument(
+            "a new clip run needs --world, the world whose tokenizer encodes the frames".to_owned(),
+        )
+    })
+}
+
+/// The configuration of the network that these settings train on a dataset.
+fn describe(world: &WorldConfig, settings: &ClipSettings, captions: &[ClipCaption]) -> ClipConfig {
+    let texts = captions.iter().flat_map(|c| c.texts.values().flatten());
+    ClipConfig {
+        format: FORMAT_VERSION,
+        lengths: settings.lengths.clone(),
+        grid: world.grid(),
+        channels: world.tokenizer.channels,
+        network: settings.network.clone(),
+        sampling: settings.sampling,
+        examples: examples(captions),
+        vocabulary: Vocabulary::of_texts(texts.map(String::as_str), settings.min_word_count),
+    }
+}
+
+/// A few captions of every language.
+fn examples(captions: &[ClipCaption]) -> Vec<String> {
+    let languages: BTreeSet<&String> = captions.iter().flat_map(|c| c.texts.keys()).collect();
+    let mut examples = Vec::new();
+    for language in languages {
+        for i in 0..EXAMPLES {
+            let caption = &captions[(2 * i + 1) * captions.len() / (2 * EXAMPLES)];
+            let texts = caption.texts.get(language);
+            examples.extend(texts.and_then(|texts| texts.first()).cloned());
+        }
+    }
+    examples
+}
+
+/// Checks that the weights of a checkpoint mean the same in the new run: words are known by their places.
+fn check_start(folder: &Path, config: &ClipConfig) -> Result<()> {
+    let old = ClipConfig::read(&folder.join(CLIP_CONFIG))?;
+    let parts = [
+        ("network", old.network == config.network),
+        ("grid", old.grid == config.grid),
+        ("channels", old.channels == config.channels),
+        ("vocabulary", old.vocabulary == config.vocabulary),
+    ];
+    match parts.iter().find(|(_, same)| !same) {
+        Some((part, _)) => {
+            let what = format!("its {part} is not that of this run, expected the same");
+            Err(Error::invalid(folder, what))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Checks, before anything is written, that a resumed run keeps its network and its words.
+fn check_same(path: &Path, config: &ClipConfig) -> Result<()> {
+    let mut old = ClipConfig::read(path)?;
+    old.sampling = config.sampling;
+    if old != *config {
+        let what = "the settings or the captions do not match this run's; use another --out to start a new run";
+        return Err(Error::invalid(path, what));
+    }
+    Ok(())
+}
+
+/// Creates the run's folders; copies the world, so that the checkpoint can be played.
+fn prepare_folders(
+    layout: &RunLayout,
+    settings: &ClipSettings,
+    config: &ClipConfig,
+    source: &Path,
+) -> Result<()> {
+    let checkpoint = layout.checkpoint();
+    std::fs::create_dir_all(&checkpoint).map_err(|e| Error::io(&checkpoint, e))?;
+    for file in NEEDED.into_iter().chain([CARD]) {
+        let (from, to) = (source.join(file), checkpoint.join(file));
+        if from.is_file() && !to.exists() {
+            write_atomic(&to, &read_source(&from, u64::MAX)?)?;
+        }
+    }
+    let path = layout.settings();
+    let text =
+        toml::to_string_pretty(settings).map_err(|e| Error::invalid(&path, e.to_string()))?;
+    write_atomic(&path, text.as_bytes())?;
+    Ok(write_json(&checkpoint.join(CLIP_CONFIG), config)?)
+}
+
+/// Previews of a run: pairs of rows, a recorded clip above one that the saved checkpoint makes of its
+/// caption.
+struct Previews<'a> {
+    layout: &'a RunLayout,
+    store: &'a FrameStore,
+    captions: &'a [ClipCaption],
+    device: &'a Device,
+}
+
+impl TrainData for Previews<'_> {
+    fn preview(&self, _stage: TrainStage) -> Result<ContactSheet> {
+        let maker = ClipMaker::read(&self.layout.checkpoint(), self.device)?;
+        let mut rows = Vec::new();
+        for i in 0..PREVIEWED {
+            let caption = &self.captions[i * self.captions.len() / PREVIEWED];
+            let episodes = self.store.episodes.iter();
+            let mut episodes = episodes.filter(|episode| episode.name == caption.file);
+            let text = caption.texts.values().flatten().next();
+            let (Some(episode), Some(text)) = (episodes.next(), text) else {
+                continue;
+            };
+            let first = episode.start + caption.start;
+            let mut real = Vec::new();
+            self.store.read(first..first + caption.frames, &mut real)?;
+            let params = ClipParams {
+                frames: caption.frames,
+                ..ClipParams::of(maker.config())
+            };
+            let made = maker.make(&ClipRequest::new(text), &params, &mut |_| true)?;
+            rows.extend([real, made.images]);
+        }
+        let rows: Vec<&[u8]> = rows.iter().map(Vec::as_slice).collect();
+        Ok(ContactSheet::new(&rows, maker.world().image)?)
+    }
+
+    fn names(&self, frames: &[usize]) -> Vec<String> {
+        let names = self.store.episode_names(frames);
+        names.into_iter().map(str::to_owned).collect()
+    }
+}

@@ -1,0 +1,126 @@
+//! The settings of a clip run: one TOML file with defaults.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use driftless_clip::{ClipSampling, ClipShape};
+use driftless_data::PathError as _;
+use driftless_data::fs::read_text;
+
+use crate::settings::{OptimizerSettings, overlay};
+use crate::{Error, Result};
+
+/// The settings of a clip run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClipSettings {
+    /// Seed of weights, batches and noise.
+    pub seed: u64,
+    /// Minutes between two saves.
+    pub save_minutes: f64,
+    /// Minutes between two preview pictures; 0 turns them off.
+    pub preview_minutes: f64,
+    /// Memory for frames and latents, in GiB; more goes into a file in the run's folder.
+    pub memory_gib: f64,
+    /// Clips per step.
+    pub batch_size: usize,
+    /// Lengths of clips in frames, shortest first. Captions of other lengths are used if they are longer than
+    /// all of these.
+    pub lengths: Vec<usize>,
+    /// How often a word has to occur in the captions to become part of the vocabulary.
+    pub min_word_count: usize,
+    /// Fraction of the prompts that are hidden from the network, for guidance.
+    pub prompt_dropout: f64,
+    /// Fraction of the clips whose first frame is given.
+    pub given_fraction: f64,
+    /// Fraction of the clips that train shortcuts: targets made of two steps of half the size.
+    pub shortcut_fraction: f64,
+    /// Optimizer and schedule.
+    pub optimizer: OptimizerSettings,
+    /// Shape of the network.
+    pub network: ClipShape,
+    /// How the trained network is sampled unless someone says otherwise.
+    pub sampling: ClipSampling,
+}
+
+impl Default for ClipSettings {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            save_minutes: 5.0,
+            preview_minutes: 15.0,
+            memory_gib: 4.0,
+            batch_size: 16,
+            lengths: vec![16],
+            min_word_count: 10,
+            prompt_dropout: 0.1,
+            given_fraction: 0.3,
+            shortcut_fraction: 0.25,
+            optimizer: OptimizerSettings {
+                steps: 20_000,
+                learning_rate: 1e-3,
+                muon_learning_rate: 2e-3,
+                warmup_steps: 200,
+                decay_fraction: 0.4,
+                weight_decay: 0.01,
+                grad_clip: 1.0,
+                ema_decay: 0.999,
+            },
+            network: ClipShape::default(),
+            sampling: ClipSampling::default(),
+        }
+    }
+}
+
+impl ClipSettings {
+    /// Reads a TOML file. Keys that it leaves out keep their defaults.
+    ///
+    /// # Errors
+    /// Returns an error if the file is missing or not TOML, or if a key is unknown or out of its range.
+    pub fn read(path: &Path) -> Result<Self> {
+        let wrong =
+            |e: toml::de::Error| Error::invalid(path, e.to_string().trim().replace('\n', " "));
+        let given: toml::Table = toml::from_str(&read_text(path)?).map_err(wrong)?;
+        let mut all = toml::Table::try_from(Self::default())
+            .map_err(|e| Error::invalid(path, e.to_string()))?;
+        overlay(&mut all, given);
+        let settings: Self = all.try_into().map_err(wrong)?;
+        settings
+            .check()
+            .map_err(|what| Error::invalid(path, what))?;
+        Ok(settings)
+    }
+
+    /// The shapes are checked with the configuration of the network.
+    fn check(&self) -> std::result::Result<(), String> {
+        let fraction = |x: f64| (0.0..=1.0).contains(&x);
+        let rules = [
+            ("save_minutes", self.save_minutes >= 0.0, "0 or more"),
+            ("preview_minutes", self.preview_minutes >= 0.0, "0 or more"),
+            (
+                "memory_gib",
+                (0.0..=1e6).contains(&self.memory_gib),
+                "0 or more",
+            ),
+            (
+                "batch_size",
+                (1..=4096).contains(&self.batch_size),
+                "1 to 4096",
+            ),
+            ("prompt_dropout", fraction(self.prompt_dropout), "0 to 1"),
+            ("given_fraction", fraction(self.given_fraction), "0 to 1"),
+            (
+                "shortcut_fraction",
+                fraction(self.shortcut_fraction),
+                "0 to 1",
+            ),
+        ];
+        match rules.iter().find(|(_, valid, _)| !valid) {
+            Some((key, _, expected)) => {
+                Err(format!("{key} is out of its range, expected {expected}"))
+            }
+            None => self.optimizer.check("optimizer."),
+        }
+    }
+}

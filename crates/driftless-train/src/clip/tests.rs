@@ -1,0 +1,161 @@
+//! A whole run on a few frames.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use driftless_clip::{ClipMaker, ClipParams, ClipRequest, ClipShape};
+use driftless_data::captions::{self, ClipCaption};
+use driftless_engine::DeviceChoice;
+use driftless_worlds::record::RecordingPlan;
+use driftless_worlds::{Policy, SimulatorKind};
+
+use super::{ClipOptions, ClipSettings, run_clip};
+use crate::{TrainOutcome, TrainProgress};
+
+/// Two episodes of the maze with captions of clips of 4 frames, and settings for a tiny network.
+fn prepare(root: &Path) -> ClipOptions {
+    let plan = RecordingPlan {
+        world: SimulatorKind::Maze,
+        policy: Policy::Random,
+        seed: 1,
+        world_seed: None,
+        frames: 24,
+        episode_frames: 12,
+    };
+    let data = root.join("data");
+    driftless_worlds::record(&plan, &data, &|_| true).unwrap();
+    let caption = |episode: usize, start: usize, text: &str| ClipCaption {
+        file: format!("episode_0000{episode}.npz"),
+        start,
+        frames: 4,
+        texts: BTreeMap::from([("en".to_owned(), vec![text.to_owned()])]),
+        facts: Vec::new(),
+    };
+    let all = [caption(0, 0, "a red wall"), caption(1, 8, "a ball")];
+    captions::write(&data, &all).unwrap();
+    let settings = ClipSettings {
+        lengths: vec![4],
+        batch_size: 3,
+        min_word_count: 1,
+        preview_minutes: 0.0,
+        network: ClipShape {
+            width: 16,
+            depth: 1,
+            heads: 2,
+            mlp: 16,
+            text_blocks: 1,
+            text_words: 8,
+            ..ClipShape::default()
+        },
+        ..ClipSettings::default()
+    };
+    let config = root.join("clip.toml");
+    std::fs::write(&config, toml::to_string_pretty(&settings).unwrap()).unwrap();
+    let world = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../checkpoints/maze");
+    ClipOptions {
+        data,
+        world: Some(world),
+        out: root.join("run"),
+        config: Some(config),
+        from: None,
+        skip_bad: false,
+        resume: false,
+        device: DeviceChoice::Cpu,
+        max_steps: Some(4),
+        max_minutes: None,
+        seed: None,
+    }
+}
+
+fn weights(options: &ClipOptions) -> Vec<u8> {
+    std::fs::read(options.out.join("checkpoint/clip.safetensors")).unwrap()
+}
+
+#[test]
+fn trained_network_makes_clips_and_resumes_exactly() {
+    let root = tempfile::tempdir().unwrap();
+    let whole = prepare(root.path());
+    let outcome = run_clip(&whole, &mut ()).unwrap();
+    assert_eq!(outcome, TrainOutcome::Finished);
+    let half = ClipOptions {
+        out: root.path().join("half"),
+        max_steps: Some(2),
+        ..whole.clone()
+    };
+    assert_eq!(run_clip(&half, &mut ()).unwrap(), TrainOutcome::Finished);
+    let rest = ClipOptions {
+        resume: true,
+        world: None,
+        max_steps: Some(4),
+        ..half
+    };
+    assert_eq!(run_clip(&rest, &mut ()).unwrap(), TrainOutcome::Finished);
+    assert!(weights(&whole) == weights(&rest));
+
+    let folder = whole.out.join("checkpoint");
+    let maker = ClipMaker::read(&folder, &candle_core::Device::Cpu).unwrap();
+    assert_eq!(maker.config().vocabulary, ["a", "ball", "red", "wall"]);
+    assert_eq!(maker.config().examples[0], "a red wall");
+    let params = ClipParams {
+        steps: 3,
+        ..ClipParams::of(maker.config())
+    };
+    let first = vec![90_u8; 64 * 64 * 3];
+    let request = ClipRequest {
+        first: Some(first),
+        ..ClipRequest::new("a red dragon")
+    };
+    let mut steps = 0;
+    let make = |params: &ClipParams, steps: &mut usize| {
+        maker.make(&request, params, &mut |progress| {
+            *steps = progress.step;
+            true
+        })
+    };
+    let clip = make(&params, &mut steps).unwrap();
+    assert_eq!((steps, clip.images.len()), (3, 4 * 64 * 64 * 3));
+    assert_eq!(clip.unknown, ["dragon"]);
+    assert_eq!(clip, make(&params, &mut steps).unwrap());
+    let other = ClipParams { seed: 1, ..params };
+    assert!(clip.images != make(&other, &mut steps).unwrap().images);
+    let stopped = maker.make(&request, &params, &mut |_| false).unwrap_err();
+    assert!(matches!(
+        stopped,
+        driftless_clip::Error::Data(driftless_data::Error::Interrupted)
+    ));
+    let long = ClipParams {
+        frames: 5,
+        ..params
+    };
+    let error = maker.make(&request, &long, &mut |_| true).unwrap_err();
+    assert!(error.to_string().contains("expected 2 to 4"), "{error}");
+}
+
+#[test]
+fn what_does_not_fit_is_refused_before_the_work() {
+    struct NoWork;
+    impl TrainProgress for NoWork {
+        fn data_read(&mut self, _frames: usize) {
+            panic!("the data was read");
+        }
+    }
+    let root = tempfile::tempdir().unwrap();
+    let options = prepare(root.path());
+    let refuse = |options: &ClipOptions| run_clip(options, &mut NoWork).unwrap_err().to_string();
+    let no_world = ClipOptions {
+        world: None,
+        ..options.clone()
+    };
+    assert!(refuse(&no_world).contains("needs --world"));
+    let doom = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../checkpoints/doom");
+    let other_size = ClipOptions {
+        world: Some(doom),
+        ..options.clone()
+    };
+    let error = refuse(&other_size);
+    assert!(error.contains("as in the world"), "{error}");
+    std::fs::remove_file(options.data.join("captions.jsonl")).unwrap();
+    let error = refuse(&options);
+    assert!(error.contains("driftless caption"), "{error}");
+    assert!(!options.out.exists());
+}

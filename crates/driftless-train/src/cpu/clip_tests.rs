@@ -1,0 +1,169 @@
+//! The hand-written passes of the clip network against candle's, and against finite differences.
+
+use candle_core::{Device, Tensor};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+
+use driftless_clip::config::FORMAT_VERSION;
+use driftless_clip::{ClipNetwork, ClipSampling, ClipShape};
+use driftless_flow::objective::ShortcutTarget;
+use driftless_flow::path::Path;
+use driftless_model::params::Params;
+
+use super::*;
+use crate::clip::task::loss;
+use crate::cpu::simd;
+
+fn config() -> ClipConfig {
+    ClipConfig {
+        format: FORMAT_VERSION,
+        lengths: vec![3, 5],
+        grid: [2, 6],
+        channels: 3,
+        network: ClipShape {
+            merge: 2,
+            width: 24,
+            depth: 2,
+            heads: 2,
+            mlp: 20,
+            text_blocks: 2,
+            text_words: 5,
+        },
+        sampling: ClipSampling::default(),
+        examples: Vec::new(),
+        vocabulary: ["a", "b", "c", "d"].map(str::to_owned).to_vec(),
+    }
+}
+
+fn numbers(count: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
+    (0..count).map(|_| StandardNormal.sample(rng)).collect()
+}
+
+/// Clips with and without a given frame, with prompts of all lengths, some of which learn shortcuts.
+fn batch(config: &ClipConfig, n: usize, frames: usize, rng: &mut ChaCha8Rng) -> ClipBatch {
+    let len = frames * config.frame_len();
+    let mut batch = ClipBatch {
+        frames,
+        clean: numbers(n * len, rng),
+        ..ClipBatch::default()
+    };
+    for i in 0..n {
+        let is_given = i % 3 == 1;
+        let mut z = numbers(len, rng);
+        if is_given {
+            let own = &batch.clean[i * len..i * len + config.frame_len()];
+            z[..own.len()].copy_from_slice(own);
+        }
+        batch.z.extend(z);
+        batch.given.push(f32::from(u8::from(is_given)));
+        batch.given.resize((i + 1) * frames, 0.0);
+        let levels = [[0.1, 0.2, 0.4], [0.6, 0.8, 1.0]][i / 2 % 2];
+        batch.tau.push(levels[0]);
+        let target = ShortcutTarget::between(Path::Linear, levels).unwrap();
+        let steps = [4, 8, 16][i % 3];
+        batch
+            .shortcuts
+            .push((i % 2 == 1).then_some(Shortcut { steps, target }));
+        batch.prompts.push((0..=i as u32 % 6).collect());
+    }
+    batch
+}
+
+/// Random parameters; new ones have zeros where a gradient could hide.
+fn parameters(config: &ClipConfig, rng: &mut ChaCha8Rng) -> (ClipNetwork, BTreeMap<String, Var>) {
+    let params = Params::seeded(3, &Device::Cpu);
+    let network = ClipNetwork::new(&params, config).unwrap();
+    let vars = params.finish().unwrap();
+    for var in vars.values() {
+        let noise =
+            Tensor::from_vec(numbers(var.elem_count(), rng), var.dims(), &Device::Cpu).unwrap();
+        var.set(&(var.as_tensor() + (noise * 0.2).unwrap()).unwrap())
+            .unwrap();
+    }
+    (network, vars)
+}
+
+#[test]
+fn loss_and_gradient_are_those_of_the_network() {
+    let (config, mut rng) = (config(), ChaCha8Rng::seed_from_u64(5));
+    config.check().unwrap();
+    let (network, vars) = parameters(&config, &mut rng);
+    for frames in [3, 5] {
+        let batch = batch(&config, 9, frames, &mut rng);
+        let expected = loss(&network, &batch, &Device::Cpu).unwrap();
+        let gradient = expected.backward().unwrap();
+        let expected = f64::from(expected.to_scalar::<f32>().unwrap());
+        simd::tests::each(|set| {
+            let mut trainer = ClipTrainer::new(&config, &vars).unwrap();
+            // Twice, to check that the first step leaves nothing behind.
+            for _ in 0..2 {
+                let loss = trainer.step(&vars, &batch).unwrap();
+                assert!(
+                    (loss - expected).abs() < 1e-5 * expected,
+                    "{set:?}: {loss} {expected}"
+                );
+            }
+            for (name, var) in &vars {
+                let layout = trainer.layout();
+                let ours = layout.find(name, trainer.gradient()).unwrap();
+                let theirs = gradient.get(var).unwrap().flatten_all().unwrap();
+                let theirs: Vec<f32> = theirs.to_vec1().unwrap();
+                let size = theirs.iter().map(|x| x * x).sum::<f32>().sqrt();
+                let off = ours.iter().zip(&theirs).map(|(a, b)| (a - b).powi(2));
+                let off = off.sum::<f32>().sqrt();
+                assert!(
+                    size > 0.0 && off < 1e-4 * size,
+                    "{set:?}: {name} is off by {off} of {size}"
+                );
+            }
+        });
+    }
+}
+
+#[test]
+fn gradient_matches_finite_differences() {
+    let (config, mut rng) = (config(), ChaCha8Rng::seed_from_u64(6));
+    let (_, vars) = parameters(&config, &mut rng);
+    let mut batch = batch(&config, 5, 3, &mut rng);
+    // Targets of shortcuts depend on the parameters, without a gradient.
+    batch.shortcuts.fill(None);
+    let mut trainer = ClipTrainer::new(&config, &vars).unwrap();
+    trainer.step(&vars, &batch).unwrap();
+    let (layout, gradient) = (trainer.layout(), trainer.gradient().to_vec());
+    for (name, var) in &vars {
+        let direction = numbers(var.elem_count(), &mut rng);
+        let own = layout.find(name, &gradient).unwrap().iter();
+        let slope: f64 = own.zip(&direction).map(|(g, d)| f64::from(g * d)).sum();
+        let direction = Tensor::from_vec(direction, var.dims(), &Device::Cpu).unwrap();
+        let start = var.as_tensor().copy().unwrap();
+        let mut at = |by: f64| {
+            var.set(&(&start + (&direction * by).unwrap()).unwrap())
+                .unwrap();
+            trainer.step(&vars, &batch).unwrap()
+        };
+        let step = 1e-3;
+        let measured = (at(step) - at(-step)) / (2.0 * step);
+        var.set(&start).unwrap();
+        assert!(
+            (measured - slope).abs() < 0.03 * slope.abs().max(0.1),
+            "{name}: measured {measured}, computed {slope}"
+        );
+    }
+}
+
+#[test]
+fn threads_do_not_change_the_gradient() {
+    let (config, mut rng) = (config(), ChaCha8Rng::seed_from_u64(7));
+    let (_, vars) = parameters(&config, &mut rng);
+    let batch = batch(&config, 13, 5, &mut rng);
+    let on = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        pool.build().unwrap().install(|| {
+            let mut trainer = ClipTrainer::new(&config, &vars).unwrap();
+            let loss = trainer.step(&vars, &batch).unwrap();
+            (loss, trainer.gradient().to_vec())
+        })
+    };
+    assert_eq!(on(1), on(3));
+}

@@ -1,0 +1,101 @@
+//! The page that makes clips: how it is reached, and how a clip is played on.
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Device, Tensor};
+
+use driftless_clip::config::{CLIP_CONFIG, CLIP_WEIGHTS, FORMAT_VERSION};
+use driftless_clip::{ClipConfig, ClipNetwork, ClipSampling, ClipShape};
+use driftless_model::params::Params;
+
+use super::*;
+
+/// The included maze with a small clip network that has learned nothing.
+fn maze_with_clips(folder: &Path) {
+    std::fs::create_dir(folder).unwrap();
+    for file in std::fs::read_dir(checkpoint("maze")).unwrap() {
+        let from = file.unwrap().path();
+        std::fs::copy(&from, folder.join(from.file_name().unwrap())).unwrap();
+    }
+    let config = ClipConfig {
+        format: FORMAT_VERSION,
+        lengths: vec![4],
+        grid: [8, 8],
+        channels: 8,
+        network: ClipShape {
+            width: 16,
+            depth: 1,
+            heads: 2,
+            mlp: 16,
+            text_blocks: 1,
+            text_words: 8,
+            ..ClipShape::default()
+        },
+        sampling: ClipSampling {
+            steps: 4,
+            ..ClipSampling::default()
+        },
+        examples: vec!["turn left".into()],
+        vocabulary: vec!["left".into(), "turn".into()],
+    };
+    let params = Params::seeded(0, &Device::Cpu);
+    ClipNetwork::new(&params, &config).unwrap();
+    let halves = params.finish().unwrap().into_iter();
+    let halves: BTreeMap<String, Tensor> = halves
+        .map(|(name, var)| (name, var.to_dtype(DType::F16).unwrap()))
+        .collect();
+    driftless_model::checkpoint::write_tensors(&folder.join(CLIP_WEIGHTS), &halves).unwrap();
+    driftless_data::fs::write_json(&folder.join(CLIP_CONFIG), &config).unwrap();
+}
+
+#[test]
+fn clip_is_made_and_played_on() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("maze");
+    maze_with_clips(&folder);
+    let world = PlayableWorld::learned(&folder, DeviceChoice::Cpu, None).unwrap();
+    let Some(mut window) = open(world, home.path()) else {
+        return;
+    };
+    wait(&mut window, "a frame", |window| {
+        window.game().frame.is_some()
+    });
+    let before = rgb(shown(&window));
+    press(&mut window, Key::F);
+    let screen = |window: &Window| window.stage.navigation.screen.clone();
+    assert_eq!(screen(window.state()), Screen::Film { resume: false });
+    wait_for(&mut window, "Make the clip");
+    click(&mut window, "Make the clip");
+    let since = Instant::now();
+    while window.query_by_label_contains("seed 0, ").is_none() {
+        window.step();
+        assert!(since.elapsed() < TIMEOUT);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    click(&mut window, "Play on");
+    wait(&mut window, "the world", |window| {
+        let frame = window.game().frame.as_ref();
+        screen(window) == Screen::Game && frame.is_some_and(|frame| frame.number == 0)
+    });
+    // It starts from the clip's last frame, and not from a scene of its own.
+    assert!(rgb(shown(&window)) != before);
+}
+
+#[test]
+fn world_without_clips_has_no_such_page() {
+    let home = tempfile::tempdir().unwrap();
+    let Some(mut window) = open(learned("pong"), home.path()) else {
+        return;
+    };
+    press(&mut window, Key::F);
+    assert_eq!(window.state().stage.navigation.screen, Screen::Game);
+}
+
+fn wait_for(window: &mut TestWindow, label: &str) {
+    let since = Instant::now();
+    while window.query_by_label(label).is_none() {
+        window.step();
+        assert!(since.elapsed() < TIMEOUT, "no {label}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
