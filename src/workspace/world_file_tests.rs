@@ -41,13 +41,18 @@ fn clip_network_goes_along_whole() {
     let file = folder.path().join("World.driftless");
     export(&world, None, &file, false).unwrap();
     let opened = import(&file, &paths(folder.path())).unwrap().folder;
-    assert_eq!(std::fs::read(opened.join(CLIP_WEIGHTS)).unwrap(), b"weights");
+    assert_eq!(
+        std::fs::read(opened.join(CLIP_WEIGHTS)).unwrap(),
+        b"weights"
+    );
     assert_eq!(std::fs::read(opened.join(CLIP_CONFIG)).unwrap(), b"{}");
 
     std::fs::remove_file(world.join(CLIP_WEIGHTS)).unwrap();
     let half = folder.path().join("Half.driftless");
     export(&world, None, &half, false).unwrap();
-    let error = import(&half, &paths(folder.path())).unwrap_err().to_string();
+    let error = import(&half, &paths(folder.path()))
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("without the other"), "{error}");
 }
 
