@@ -13,6 +13,8 @@ const WALL_FRAMES: f32 = 0.5;
 const OBJECT_FRAMES: f32 = 0.25;
 /// Share of those in which it must be on the side that is asked for.
 const ONE_SIDE: f32 = 0.6;
+/// Least saturation of an object's pixel, in percent.
+const COLOURFUL: u32 = 45;
 /// Fewest pixels of an object in sight.
 const OBJECT_PIXELS: usize = 18;
 
@@ -58,7 +60,8 @@ impl Census {
             }
         }
         let mut pixels = [(0_usize, 0_usize); OBJECT_NAMES.len()];
-        for at in 0..SIDE * SIDE {
+        let colourful = (0..SIDE * SIDE).filter(|&at| is_colourful(&frame[3 * at..3 * at + 3]));
+        for at in colourful {
             if let Some(Surface::Object(object)) = probe::surface(frame, at) {
                 pixels[object].0 += 1;
                 pixels[object].1 += at % SIDE;
@@ -90,6 +93,14 @@ impl Census {
         };
         seen >= (OBJECT_FRAMES * self.frames as f32).max(1.0) && there >= ONE_SIDE * seen
     }
+}
+
+/// Whether a pixel may be an object's: walls, floor and ceiling are mostly duller. Quick, so that the slow
+/// comparison with all colours is made of few pixels.
+fn is_colourful(pixel: &[u8]) -> bool {
+    let most = pixel.iter().copied().max().unwrap_or_default();
+    let least = pixel.iter().copied().min().unwrap_or_default();
+    100 * u32::from(most - least) >= COLOURFUL * u32::from(most) && most > 0
 }
 
 #[cfg(test)]

@@ -98,12 +98,10 @@ impl ClipFeatures {
             let (mut clips, mut motions, mut deeds) = (Vec::new(), Vec::new(), Vec::new());
             for _ in 0..BATCH {
                 let (e, start) = draw(&mut rng);
-                let (other, other_start) = draw(&mut rng);
                 let deed = rng.random_range(0..DEEDS);
                 let clip = episodes[e].clip(start..start + FRAMES).images;
-                let other = episodes[other]
-                    .clip(other_start..other_start + FRAMES)
-                    .images;
+                let (other, from) = draw(&mut rng);
+                let other = || episodes[other].clip(from..from + FRAMES).images;
                 clips.push(done_to(clip, &other, deed, &mut rng));
                 motions.extend(quarters(&poses[e][start..start + FRAMES]));
                 deeds.push(deed as u32);
@@ -215,7 +213,12 @@ fn quarters(poses: &[Pose]) -> Vec<f32> {
 
 /// A clip to which something was done: 0 nothing, 1 blurred, 2 noise, 3 frozen from some frame on, 4 out of
 /// order, 5 going on as another clip.
-fn done_to(mut clip: Vec<u8>, other: &[u8], deed: usize, rng: &mut ChaCha8Rng) -> Vec<u8> {
+fn done_to(
+    mut clip: Vec<u8>,
+    other: &dyn Fn() -> Vec<u8>,
+    deed: usize,
+    rng: &mut ChaCha8Rng,
+) -> Vec<u8> {
     match deed {
         1 => clip.chunks_exact(FRAME).flat_map(blurred).collect(),
         2 => {
@@ -242,7 +245,7 @@ fn done_to(mut clip: Vec<u8>, other: &[u8], deed: usize, rng: &mut ChaCha8Rng) -
         }
         5 => {
             let cut = rng.random_range(4..FRAMES - 3) * FRAME;
-            clip[cut..].copy_from_slice(&other[cut..]);
+            clip[cut..].copy_from_slice(&other()[cut..]);
             clip
         }
         _ => clip,
@@ -264,7 +267,7 @@ mod tests {
         let (clip, other) = (random(&mut rng), random(&mut rng));
         let frame = |clip: &[u8], t: usize| clip[t * FRAME..(t + 1) * FRAME].to_vec();
         let done: Vec<Vec<u8>> = (0..DEEDS)
-            .map(|deed| done_to(clip.clone(), &other, deed, &mut rng))
+            .map(|deed| done_to(clip.clone(), &|| other.clone(), deed, &mut rng))
             .collect();
         assert_eq!(done[0], clip);
         for deed in 1..DEEDS {

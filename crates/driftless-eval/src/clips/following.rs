@@ -173,14 +173,14 @@ pub fn prompt_following(
     let others = others(prompts);
     let (mut counts, mut statements) = (Counts::new(), Counts::new());
     for (prompt, other) in prompts.iter().zip(others) {
-        let clip = clips(&prompt.caption, &prompt.text)?;
+        let reading = reader.read(&clips(&prompt.caption, &prompt.text)?)?;
         let groups = [
             Some(PromptGroup::All),
             prompt.unseen.then_some(PromptGroup::Unseen),
             Some(PromptGroup::Language(prompt.language.clone())),
         ];
         for (facts, swapped) in [(&prompt.facts, false), (&prompts[other].facts, true)] {
-            let held = reader.holds(&clip, facts)?;
+            let held = reading.holds(facts)?;
             for group in groups.iter().flatten() {
                 for (kind, holds) in by_kind(facts, &held) {
                     add(&mut counts, group, kind, holds, swapped);

@@ -23,5 +23,5 @@ pub use following::{
     FollowingReport, FollowingScore, Prompt, PromptGroup, prompt_following, prompts, real_clip,
 };
 pub use motion_probe::MotionProbe;
-pub use reader::ClipReader;
+pub use reader::{ClipReader, ClipReading};
 pub use tables::tables;

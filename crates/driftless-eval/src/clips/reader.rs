@@ -1,6 +1,6 @@
 //! Which facts hold in a clip.
 
-use driftless_data::Episode;
+use driftless_data::{Episode, Motion};
 use driftless_worlds::caption::{Fact, motion};
 
 use super::census::Census;
@@ -30,14 +30,31 @@ impl ClipReader {
         Self { motions }
     }
 
-    /// For each fact whether it holds in a clip, u8 RGB [T, 64, 64, 3]. The facts' phases of motion are those
-    /// of one caption: all that it says, in order.
+    /// Reads a clip, u8 RGB [T, 64, 64, 3].
     ///
     /// # Errors
-    /// Returns an error if the frames have another size, or a fact is not of the maze.
-    pub fn holds(&self, clip: &[u8], facts: &[Fact]) -> Result<Vec<bool>> {
-        let motions = self.motions.read(clip)?;
-        let census = Census::of(clip);
+    /// Returns an error if the frames have another size.
+    pub fn read(&self, clip: &[u8]) -> Result<ClipReading> {
+        Ok(ClipReading {
+            motions: self.motions.read(clip)?,
+            census: Census::of(clip),
+        })
+    }
+}
+
+/// What was read from the frames of a clip.
+pub struct ClipReading {
+    motions: Vec<Motion>,
+    census: Census,
+}
+
+impl ClipReading {
+    /// For each fact whether it holds in the clip. The facts' phases of motion are those of one caption: all
+    /// that it says, in order.
+    ///
+    /// # Errors
+    /// Returns an error if a fact is not of the maze.
+    pub fn holds(&self, facts: &[Fact]) -> Result<Vec<bool>> {
         let kinds: Vec<_> = facts
             .iter()
             .filter_map(|fact| match fact {
@@ -45,11 +62,11 @@ impl ClipReader {
                 _ => None,
             })
             .collect();
-        let mut phases = motion::has_phases(&motions, &kinds).into_iter();
+        let mut phases = motion::has_phases(&self.motions, &kinds).into_iter();
         let hold = |fact: &Fact| match *fact {
             Fact::Motion(..) => Ok(phases.next().unwrap_or_default()),
-            Fact::Wall(side, colour) => Ok(census.has_wall(side, colour)),
-            Fact::Object(place, object) => Ok(census.has_object(place, object)),
+            Fact::Wall(side, colour) => Ok(self.census.has_wall(side, colour)),
+            Fact::Object(place, object) => Ok(self.census.has_object(place, object)),
             Fact::Road(..) | Fact::Pace(_) | Fact::Ground(_) => Err(Error::Argument(format!(
                 "the fact {fact} cannot be read from frames, expected facts of the maze"
             ))),
