@@ -17,6 +17,7 @@ use driftless_eval::{
 
 use driftless_transport::{Route, TransportConfig, TransportParams, Transporter};
 
+use super::eval_clips::{self, ClipArgs};
 use super::eval_memory::MemoryArgs;
 use super::sampler_args::{ParamOptions, Selection};
 
@@ -45,10 +46,10 @@ pub struct Args {
     /// Number of rollouts, spread evenly over the episodes [default: 32], or with --memory of mazes
     /// [default: 64].
     #[arg(long, value_name = "N")]
-    sequences: Option<usize>,
+    pub sequences: Option<usize>,
     /// Sampling steps per frame, K; each value is evaluated.
     #[arg(long, value_name = "K,...", value_delimiter = ',', default_values_t = EvalOptions::default().steps)]
-    steps: Vec<usize>,
+    pub steps: Vec<usize>,
     /// Length of each free run in frames; 0 skips free running.
     #[arg(long, value_name = "N", default_value_t = EvalOptions::default().free_frames)]
     free_frames: usize,
@@ -62,13 +63,13 @@ pub struct Args {
     sampler: ParamOptions<EvalParams>,
     /// Seed of the first rollout.
     #[arg(long, value_name = "S", default_value_t = 0)]
-    seed: u64,
+    pub seed: u64,
     #[command(flatten)]
-    device: DeviceOptions,
+    pub device: DeviceOptions,
     /// Episodes, not the held-out ones, to train a probe on that reads position and direction from a
     /// frame. For worlds whose episodes contain them, such as the maze.
     #[arg(long, value_name = "DIR")]
-    probe: Option<PathBuf>,
+    pub probe: Option<PathBuf>,
     /// Weights of LPIPS: backbone and heads, in one file or in two, safetensors or PyTorch's .pth
     /// (docs/data.md says where they come from). They do not come with the program.
     #[arg(long, value_name = "FILE,...", value_delimiter = ',')]
@@ -95,6 +96,8 @@ pub struct Args {
     classifier_steps: usize,
     #[command(flatten)]
     memory: MemoryArgs,
+    #[command(flatten)]
+    pub clips: ClipArgs,
     /// Folder for contact sheets (PNG): ground truth above prediction, and free runs; for a transport
     /// network controls, what it makes of them, and the truth.
     #[arg(long, value_name = "DIR")]
@@ -125,6 +128,9 @@ pub fn run(args: &Args) -> Result<()> {
             Error::Argument("--memory is for worlds: a transport network needs --data".to_owned())
         })?;
         return transport(args, &folder, data);
+    }
+    if let (true, Some(data)) = (args.clips.clips, &args.data) {
+        return clips(args, &folder, data);
     }
     // Read first: the rest takes long.
     let lpips = match args.lpips.as_slice() {
@@ -210,6 +216,15 @@ fn rollouts(
         return super::print_json(&report);
     }
     print_tables(args, &report_tables::tables(&report))
+}
+
+/// Measures a clip network.
+fn clips(args: &Args, folder: &Path, data: &Path) -> Result<()> {
+    let reports = eval_clips::measure(args, folder, data)?;
+    if args.json {
+        return super::print_json(&reports);
+    }
+    print_tables(args, &driftless_eval::clips::comparison_tables(&reports))
 }
 
 /// Measures a transport network.

@@ -1,5 +1,6 @@
 //! Worlds as one file: what is taken out of it, and what is refused.
 
+use driftless_data::layout::checkpoint::{CARD, CONFIG, DYNAMICS, STARTING_CLIPS, TOKENIZER};
 use driftless_engine::SamplerParams;
 
 use super::*;
@@ -25,6 +26,34 @@ fn archive(file: &Path, entries: &[(&str, &[u8])]) {
         }
     }
     zip.finish().unwrap();
+}
+
+#[test]
+fn clip_network_goes_along_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = folder.path().join("world");
+    std::fs::create_dir(&world).unwrap();
+    for name in NEEDED {
+        std::fs::copy(pong().join(name), world.join(name)).unwrap();
+    }
+    std::fs::write(world.join(CLIP_CONFIG), "{}").unwrap();
+    std::fs::write(world.join(CLIP_WEIGHTS), "weights").unwrap();
+    let file = folder.path().join("World.driftless");
+    export(&world, None, &file, false).unwrap();
+    let opened = import(&file, &paths(folder.path())).unwrap().folder;
+    assert_eq!(
+        std::fs::read(opened.join(CLIP_WEIGHTS)).unwrap(),
+        b"weights"
+    );
+    assert_eq!(std::fs::read(opened.join(CLIP_CONFIG)).unwrap(), b"{}");
+
+    std::fs::remove_file(world.join(CLIP_WEIGHTS)).unwrap();
+    let half = folder.path().join("Half.driftless");
+    export(&world, None, &half, false).unwrap();
+    let error = import(&half, &paths(folder.path()))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("without the other"), "{error}");
 }
 
 #[test]

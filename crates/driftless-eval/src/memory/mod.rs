@@ -11,7 +11,7 @@
 pub mod case;
 mod frame_times;
 mod poses;
-mod probe;
+pub(crate) mod probe;
 pub mod rollout;
 pub mod score;
 mod tables;

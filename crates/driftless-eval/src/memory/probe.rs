@@ -19,7 +19,7 @@ type Colour = [f32; 3];
 
 /// What a pixel shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Surface {
+pub(crate) enum Surface {
     Wall(usize),
     Object(usize),
     Ground,
@@ -66,14 +66,19 @@ pub(super) fn wall_colour(image: &[u8], width: usize) -> Option<usize> {
 pub(super) fn object(image: &[u8]) -> Option<usize> {
     let mut counts = [0; OBJECT_PALETTE.len()];
     for at in 0..image.len() / 3 {
-        match classify(pixel(image, at)) {
-            Some((Surface::Object(object), distance)) if distance < OBJECT_TOLERANCE => {
-                counts[object] += 1;
-            }
-            _ => {}
+        if let Some(Surface::Object(object)) = surface(image, at) {
+            counts[object] += 1;
         }
     }
     most(&counts, MIN_OBJECT_PIXELS)
+}
+
+/// What pixel `at` of a frame shows, u8 RGB; `None` if it cannot be told.
+pub(crate) fn surface(image: &[u8], at: usize) -> Option<Surface> {
+    match classify(pixel(image, at))? {
+        (Surface::Object(_), distance) if distance >= OBJECT_TOLERANCE => None,
+        (surface, _) => Some(surface),
+    }
 }
 
 /// The index of the largest count, if it is at least `least`.

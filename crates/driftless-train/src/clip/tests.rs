@@ -82,14 +82,14 @@ fn trained_network_makes_clips_and_resumes_exactly() {
         max_steps: Some(2),
         ..whole.clone()
     };
-    run_clip(&half, &mut ()).unwrap();
+    assert_eq!(run_clip(&half, &mut ()).unwrap(), TrainOutcome::Finished);
     let rest = ClipOptions {
         resume: true,
         world: None,
         max_steps: Some(4),
         ..half
     };
-    run_clip(&rest, &mut ()).unwrap();
+    assert_eq!(run_clip(&rest, &mut ()).unwrap(), TrainOutcome::Finished);
     assert!(weights(&whole) == weights(&rest));
 
     let folder = whole.out.join("checkpoint");

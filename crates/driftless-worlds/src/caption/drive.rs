@@ -170,24 +170,23 @@ mod tests {
             }
             for (moments, headings) in moments.chunks_exact(16).zip(headings.chunks_exact(16)) {
                 let turn = (headings[15] - headings[0] + 3.2).rem_euclid(6.3) - 3.2;
-                let expected = match facts(moments)[..] {
-                    [
-                        Fact::Road(0, Bend::Left),
-                        Fact::Pace(Pace::Fast),
-                        Fact::Ground(Ground::Road),
-                    ] => 1.0,
-                    [
-                        Fact::Road(0, Bend::Right),
-                        Fact::Pace(Pace::Fast),
-                        Fact::Ground(Ground::Road),
-                    ] => -1.0,
+                let told = facts(moments);
+                let roads = told.iter().filter(|fact| matches!(fact, Fact::Road(..)));
+                if roads.count() != 1
+                    || !told.contains(&Fact::Ground(Ground::Road))
+                    || turn.abs() < 0.15
+                {
+                    continue;
+                }
+                let same = match told[0] {
+                    Fact::Road(0, Bend::Left) => turn > 0.0,
+                    Fact::Road(0, Bend::Right) => turn < 0.0,
                     _ => continue,
                 };
-                let turned = turn * expected > 0.1;
-                right += usize::from(turned);
-                wrong += usize::from(!turned);
+                right += usize::from(same);
+                wrong += usize::from(!same);
             }
         }
-        assert!(right >= 5 && right > 8 * wrong, "{right}, {wrong}");
+        assert!(right > 20 && right > 8 * wrong, "{right}, {wrong}");
     }
 }

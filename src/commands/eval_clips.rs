@@ -1,0 +1,163 @@
+//! `driftless eval --clips`: do the clips of a world show what their prompts say?
+
+use std::path::Path;
+
+use driftless::{Error, Result};
+use driftless_clip::{ClipMaker, ClipParams, ClipRequest};
+use driftless_data::{ClipCaption, Dataset, captions};
+use driftless_engine::rollout::rollout;
+use driftless_engine::{GpuSource, SamplerParams, candle_device};
+use driftless_eval::EvalProgress;
+use driftless_eval::clips::{
+    ClipFeatures, ClipProbes, ClipReader, ClipSource, SourceReport, compare, prompts, real_clip,
+};
+
+use super::eval::Args;
+
+/// The arguments of `eval` that belong to `--clips`.
+#[derive(clap::Args)]
+pub struct ClipArgs {
+    /// Measure instead whether clips made from words show what the words say: --data is a dataset with
+    /// captions that was not trained on, --probe the one that was. --sequences is the number of prompts
+    /// [default: 200].
+    #[arg(long, requires = "probe", conflicts_with_all = ["memory", "alarm", "pictures", "free_frames", "free_runs", "free_bin", "horizon", "clip"])]
+    pub clips: bool,
+    /// With --clips: guidance, instead of the network's own.
+    #[arg(long, value_name = "W", requires = "clips")]
+    clip_guidance: Option<f64>,
+}
+
+/// Prompts by default.
+const PROMPTS: usize = 200;
+/// Steps that the network of the Fréchet distance is trained for.
+const FEATURE_STEPS: usize = 1500;
+
+/// Measures the clip network in `folder`.
+///
+/// # Errors
+/// Returns an error if the world makes no clips, if a dataset has no captions with facts, or if a clip fails.
+pub fn measure(args: &Args, folder: &Path, data: &Path) -> Result<Vec<SourceReport>> {
+    let maker = ClipMaker::read(folder, &candle_device(args.device.device)?)?;
+    let own = ClipParams::of(maker.config());
+    let lengths = &maker.config().lengths;
+    let read = |folder: &Path| -> Result<Vec<ClipCaption>> {
+        let mut all = captions::read(folder)?.ok_or_else(|| no_captions(folder))?;
+        all.retain(|caption| lengths.first() == Some(&caption.frames));
+        Ok(all)
+    };
+    let trained_on = args.probe.as_deref().ok_or_else(|| no_captions(data))?;
+    let chosen = prompts(
+        &read(data)?,
+        &read(trained_on)?,
+        args.sequences.unwrap_or(PROMPTS),
+        args.seed,
+    )?;
+    let training = Dataset::read(trained_on)?;
+    let dataset = Dataset::read(data)?;
+    let reader = ClipReader::train(&training.episodes, args.seed)?;
+    let features = ClipFeatures::train(&training.episodes, FEATURE_STEPS, args.seed)?;
+    drop(training);
+    let mut engine = driftless_engine::open(folder, args.device, &GpuSource::Own)?;
+    let sampling = SamplerParams::of_world(engine.world());
+    let context = engine.world().dynamics.context;
+    let mut sources = vec![
+        ClipSource {
+            name: "recorded clips".to_owned(),
+            make: Box::new(|caption, _| real_clip(&dataset, caption)),
+            is_given_first: false,
+        },
+        ClipSource {
+            name: "the world's rollouts under the true actions".to_owned(),
+            make: Box::new(|caption, _| {
+                let (clip, actions) = start_of(&dataset, caption, context)?;
+                Ok(rollout(&mut engine, &clip, &actions, &sampling)?)
+            }),
+            is_given_first: false,
+        },
+    ];
+    for &steps in &args.steps {
+        for is_given_first in [false, true] {
+            let (maker, dataset) = (&maker, &dataset);
+            let params = ClipParams {
+                steps,
+                guidance: args.clips.clip_guidance.unwrap_or(own.guidance),
+                seed: args.seed,
+                ..own
+            };
+            let mut made = 0;
+            let given = if is_given_first {
+                ", first frame given"
+            } else {
+                ""
+            };
+            sources.push(ClipSource {
+                name: format!("{steps} steps{given}"),
+                make: Box::new(move |caption, text| {
+                    made += 1;
+                    let first = is_given_first.then(|| real_clip(dataset, caption));
+                    let first = first.transpose()?.map(|mut clip| {
+                        clip.truncate(clip.len() / caption.frames);
+                        clip
+                    });
+                    let request = ClipRequest {
+                        first,
+                        ..ClipRequest::new(text)
+                    };
+                    let params = ClipParams {
+                        seed: params.seed.wrapping_add(made),
+                        ..params
+                    };
+                    let clip = maker.make(&request, &params, &mut |_| true);
+                    Ok(clip
+                        .map_err(|e| driftless_eval::Error::Argument(e.to_string()))?
+                        .images)
+                }),
+                is_given_first,
+            });
+        }
+    }
+    let bar = super::bar(0, "clips");
+    let total = (sources.len() * chosen.len()) as u64;
+    let mut show = |done: usize, _: usize| {
+        bar.set_length(total);
+        bar.set_position(done as u64);
+    };
+    let probes = ClipProbes {
+        reader: &reader,
+        features: &features,
+    };
+    let progress = &mut EvalProgress::new(&mut show);
+    let reports = compare(&mut sources, &dataset, &chosen, &probes, progress)?;
+    bar.finish_and_clear();
+    Ok(reports)
+}
+
+/// The frames before a clip, or its own first one, and the actions from there on.
+fn start_of(
+    data: &Dataset,
+    caption: &ClipCaption,
+    context: usize,
+) -> driftless_eval::Result<(driftless_data::Clip, Vec<u32>)> {
+    let is_it =
+        |path: &&std::path::PathBuf| path.file_name().is_some_and(|name| *name == *caption.file);
+    let files = data.files.iter().zip(&data.episodes);
+    let episode = files.filter(|(path, _)| is_it(path)).map(|(_, e)| e).next();
+    let Some(episode) = episode else {
+        return Err(driftless_eval::Error::Episodes(format!(
+            "no {}",
+            caption.file
+        )));
+    };
+    let first = caption.start.max(1);
+    let clip = episode.clip(first.saturating_sub(context)..first);
+    let end = (first + caption.frames).min(episode.frames());
+    let mut actions = episode.actions[first..end].to_vec();
+    actions.resize(caption.frames, 0);
+    Ok((clip, actions))
+}
+
+fn no_captions(folder: &Path) -> Error {
+    use driftless_data::PathError as _;
+    let what = "has no captions, expected those of `driftless caption`";
+    Error::from(driftless_data::Error::invalid(folder, what))
+}
