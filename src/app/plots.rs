@@ -206,8 +206,9 @@ impl Plots {
             return export;
         }
         let [frames, values] = plot_axes(ui);
-        // High enough for its name below the numbers.
+        // Room for their names beside the numbers.
         let frames = frames.label("Frame").min_thickness(36.0);
+        let values = values.label(self.chosen.unit()).min_thickness(48.0);
         let plot = Plot::new(self.chosen.label())
             .auto_bounds(Vec2b::TRUE)
             .show_background(false)
@@ -215,7 +216,7 @@ impl Plots {
             // The newest data is on the right.
             .legend(Legend::default().position(Corner::LeftTop))
             .custom_x_axes(vec![frames])
-            .custom_y_axes(vec![values.label(self.chosen.unit())])
+            .custom_y_axes(vec![values])
             .show(ui, |plot| {
                 for (((name, _), curve), colour) in columns.iter().zip(curves).zip(colours) {
                     let points = PlotPoints::from(curve);
